@@ -1,0 +1,62 @@
+/** The error classes of Mneme. Texts are built from fields, so that machines can read what people read. */
+
+/** Shapes that do not fit an operation. Thrown while tracing, at the user's line. */
+export class ShapeError extends TypeError {
+  override readonly name = "ShapeError";
+  /**
+   * @param message The action, the operands, a colon, the rule and the numbers that break it.
+   * @param shapes The shapes concerned, in the order of the message.
+   */
+  constructor(message: string, readonly shapes: readonly (readonly number[])[] = []) {
+    super(message);
+  }
+}
+
+/** Element types that do not fit an operation; nothing is promoted implicitly. */
+export class DTypeError extends TypeError {
+  override readonly name = "DTypeError";
+  /**
+   * @param message The action, the operands, a colon and the rule.
+   * @param dtypes The element types concerned, in the order of the message.
+   */
+  constructor(message: string, readonly dtypes: readonly string[] = []) {
+    super(message);
+  }
+}
+
+/** A program that cannot be built: misuse of tracing, no gradient, source text that a device's compiler refuses. */
+export class CompileError extends Error {
+  override readonly name = "CompileError";
+  /**
+   * @param message What could not be compiled and what to do.
+   * @param source The generated source concerned, if any.
+   */
+  constructor(message: string, readonly source?: string) {
+    super(message);
+  }
+}
+
+/** Why a device could not do what was asked. */
+export type DeviceErrorReason = "unavailable" | "lost" | "out-of-memory" | "limit" | "disposed" | "validation";
+
+/** A device that is missing, lost, out of memory, or asked for more than its limits allow. */
+export class DeviceError extends Error {
+  override readonly name = "DeviceError";
+  /**
+   * @param message What failed and what to do.
+   * @param reason The class of failure, for programs that react to it.
+   */
+  constructor(message: string, readonly reason: DeviceErrorReason) {
+    super(message);
+  }
+}
+
+/**
+ * Asserts what cannot be false unless Mneme itself is wrong.
+ * @param condition What must hold.
+ * @param message What it means when it does not.
+ * @throws {Error} prefixed `Internal:` when the condition is false.
+ */
+export function invariant(condition: unknown, message: string): asserts condition {
+  if (!condition) throw new Error(`Internal: ${message}. Please report this with the program that caused it.`);
+}

@@ -1,0 +1,208 @@
+/**
+ * The graph: hash-consed nodes with static types.
+ *
+ * Nodes are made by {@link apply} while a {@link TraceContext} is current. The same op on the same inputs with the same attributes is the same
+ * node, so common subexpressions are found by construction. Node ids increase in order of making: sorting by id is a topological order.
+ * A {@link Graph} is a window on nodes: its outputs and the tensors at which it stops, its inputs.
+ */
+import type { DType, Type } from "./dtype.ts";
+import { CompileError, invariant } from "./errors.ts";
+import type { Attr, Attrs, OpDef } from "./op.ts";
+import type { Shape } from "./shape.ts";
+import { formatType } from "./shape.ts";
+
+/** A function body being traced: the whole program, or one loop body inside another scope. */
+export interface Scope {
+  readonly depth: number;
+  readonly parent?: Scope;
+  closed: boolean;
+}
+
+/** A symbolic tensor: one output of a node. This is what user functions compute with. */
+export class Tensor implements Type {
+  /** Use ops or `compile` to get tensors. */
+  constructor(readonly node: Node, readonly output: number, readonly shape: Shape, readonly dtype: DType) {}
+
+  /** The number of axes. */
+  get rank(): number {
+    return this.shape.length;
+  }
+
+  /** Dtype, shape and origin, such as `f32[2, 3] (matmul #12)`. */
+  toString(): string {
+    return `${formatType(this)} (${this.node.op.name} #${this.node.id})`;
+  }
+
+  /** Tensors have no number: reading one while tracing is an error. */
+  valueOf(): never {
+    throw new CompileError("Cannot read the value of a tensor while tracing: use ops instead of JavaScript arithmetic, and where() instead of if");
+  }
+}
+
+/** One application of a primitive. */
+export interface Node {
+  readonly id: number;
+  readonly op: OpDef;
+  readonly attrs: Attrs;
+  readonly inputs: readonly Tensor[];
+  readonly outputs: readonly Tensor[];
+  /** The deepest scope among the inputs: what does not depend on a loop's body lies outside the loop. */
+  readonly scope: Scope;
+  readonly context: TraceContext;
+}
+
+/** A pure function as data: stops at `inputs` (any tensors) and gives `outputs`. */
+export class Graph {
+  #nodes?: readonly Node[];
+  #key?: string;
+
+  /** @param names How prints and errors call the inputs; optional. */
+  constructor(readonly inputs: readonly Tensor[], readonly outputs: readonly Tensor[], readonly names: readonly string[] = []) {}
+
+  /** The nodes between inputs and outputs, in topological order. */
+  get nodes(): readonly Node[] {
+    return this.#nodes ??= reachable(this.outputs, new Set(this.inputs));
+  }
+
+  /** A canonical text: equal graphs have equal keys, whatever their nodes' ids. */
+  get key(): string {
+    return this.#key ??= canonicalKey(this);
+  }
+}
+
+/** The nodes that `outputs` need, stopping at `stops`, in topological order. */
+export function reachable(outputs: readonly Tensor[], stops: ReadonlySet<Tensor>): Node[] {
+  const seen = new Set<Node>();
+  const stack = outputs.filter((tensor) => !stops.has(tensor)).map((tensor) => tensor.node);
+  while (stack.length > 0) {
+    const node = stack.pop()!;
+    if (seen.has(node)) continue;
+    seen.add(node);
+    for (const input of node.inputs) if (!stops.has(input) && !seen.has(input.node)) stack.push(input.node);
+  }
+  return [...seen].sort((a, b) => a.id - b.id);
+}
+
+function canonicalKey(graph: Graph): string {
+  const names = new Map<Tensor, string>();
+  graph.inputs.forEach((tensor, i) => names.set(tensor, `p${i}`));
+  const lines = graph.inputs.map((tensor, i) => `p${i}:${formatType(tensor)}`);
+  graph.nodes.forEach((node, n) => {
+    for (const output of node.outputs) if (!names.has(output)) names.set(output, `n${n}.${output.output}`);
+    lines.push(`${node.op.name}(${node.inputs.map((input) => names.get(input)).join(",")})${attrsKey(node.attrs)}`);
+  });
+  return `{${lines.join(";")}=>${graph.outputs.map((tensor) => names.get(tensor)).join(",")}}`;
+}
+
+function attrKey(attr: Attr): string {
+  if (typeof attr === "number") return Object.is(attr, -0) ? "-0" : String(attr);
+  if (typeof attr !== "object" || attr === null) return JSON.stringify(attr) ?? "_";
+  if (attr instanceof Graph) return attr.key;
+  if (attr instanceof Float64Array) return `f64(${Array.from(attr, attrKey).join(",")})`;
+  if (Array.isArray(attr)) return `[${attr.map(attrKey).join(",")}]`;
+  return attrsKey(attr as Attrs);
+}
+
+/** A text that is equal for equal attributes. */
+export function attrsKey(attrs: Attrs): string {
+  return `{${Object.keys(attrs).sort().map((name) => `${name}=${attrKey(attrs[name])}`).join(",")}}`;
+}
+
+/** Where nodes are made: the table of the program being traced or rebuilt, and the scope that is open. */
+export class TraceContext {
+  #table = new Map<string, Node>();
+  #nextId = 0;
+  #nextUnique = 0;
+  /** The innermost open scope. */
+  scope: Scope = { depth: 0, closed: false };
+
+  /** The number of nodes made so far. */
+  get nodeCount(): number {
+    return this.#nextId;
+  }
+
+  /** A number used once in this context: marks and parameters carry one, so that they are never merged. */
+  unique(): number {
+    return this.#nextUnique++;
+  }
+
+  /** Opens a scope, runs `fn` in it, closes it. */
+  withScope<T>(fn: (scope: Scope) => T): T {
+    const outer = this.scope;
+    const scope: Scope = { depth: outer.depth + 1, parent: outer, closed: false };
+    this.scope = scope;
+    try {
+      return fn(scope);
+    } finally {
+      scope.closed = true;
+      this.scope = outer;
+    }
+  }
+
+  /** Makes or finds the node of an op on inputs. `inScope` forces the scope of a source (a parameter belongs to the scope that made it). */
+  make(op: OpDef, inputs: readonly Tensor[], attrs: Attrs, inScope?: Scope): Node {
+    let scope = inScope;
+    for (const input of inputs) {
+      if (input.node.context !== this) {
+        throw new CompileError(
+          `Cannot ${op.name} ${formatType(input)}: the tensor belongs to another trace; pass it as an argument instead of keeping it from an earlier call`,
+        );
+      }
+      if (input.node.scope.closed) {
+        throw new CompileError(
+          `Cannot ${op.name} ${formatType(input)}: the tensor was made inside a scan body that has ended; return it from the body instead`,
+        );
+      }
+      if (!scope || input.node.scope.depth > scope.depth) scope = input.node.scope;
+    }
+    const key = `${op.name}(${inputs.map((input) => `${input.node.id}.${input.output}`).join(",")})${attrsKey(attrs)}`;
+    const present = this.#table.get(key);
+    if (present) return present;
+    const types = op.infer(inputs, attrs);
+    const outputs: Tensor[] = [];
+    const node: Node = { id: this.#nextId++, op, attrs, inputs: [...inputs], outputs, scope: scope ?? ROOT_SCOPE, context: this };
+    types.forEach((type, i) => outputs.push(new Tensor(node, i, type.shape, type.dtype)));
+    this.#table.set(key, node);
+    return node;
+  }
+}
+
+const ROOT_SCOPE: Scope = { depth: 0, closed: false };
+
+let current: TraceContext | undefined;
+
+/** The context in which ops make nodes. @throws {CompileError} outside `compile`, `trace` and the like. */
+export function currentContext(): TraceContext {
+  if (!current) {
+    throw new CompileError("Cannot apply an op outside a trace: ops describe programs, so call them inside a function given to compile(), and run the program");
+  }
+  return current;
+}
+
+/** Runs `fn` with a context current. */
+export function withContext<T>(context: TraceContext, fn: () => T): T {
+  const outer = current;
+  current = context;
+  try {
+    return fn();
+  } finally {
+    current = outer;
+  }
+}
+
+/** Applies a primitive with any number of outputs in the current context. */
+export function applyAll(op: OpDef, inputs: readonly Tensor[], attrs: Attrs = {}): readonly Tensor[] {
+  return currentContext().make(op, inputs, attrs).outputs;
+}
+
+/** Applies a primitive with one output in the current context. */
+export function apply(op: OpDef, inputs: readonly Tensor[], attrs: Attrs = {}): Tensor {
+  const outputs = applyAll(op, inputs, attrs);
+  invariant(outputs.length === 1, `${op.name} has ${outputs.length} outputs`);
+  return outputs[0];
+}
+
+/** Whether a value is a tensor: the leaf test of trees of tensors. */
+export function isTensor(value: unknown): value is Tensor {
+  return value instanceof Tensor;
+}

@@ -1,0 +1,312 @@
+/**
+ * The rolled loop.
+ *
+ * `scan(body, init, xs)` traces `body` once, in a scope of its own. What the body takes from outside becomes a loop-invariant input of the node; what
+ * does not depend on the loop is computed outside it by construction. The node declares the history of every carry as an output: whoever needs
+ * none of it pays nothing (`simplify` prunes it), and the gradient finds what it needs without running the loop twice.
+ *
+ * The gradient is another scan, in the other direction: its carries are the cotangents of the carries and the sums of the cotangents of the invariants,
+ * and its body recomputes the forward body from the carry that entered the step. With `checkpoint: "save"` the body's matrix products are kept
+ * as stacked outputs too and are not recomputed.
+ */
+import type { Type } from "./dtype.ts";
+import { isFloat } from "./dtype.ts";
+import { CompileError, invariant, ShapeError } from "./errors.ts";
+import { apply, applyAll, currentContext, Graph, isTensor, type Node, type Scope, type Tensor } from "./graph.ts";
+import { backpropagate, mark } from "./grad.ts";
+import { accumulate, fill } from "./linear.ts";
+import type { Attrs, LoopOp, MapOp, NdArray, VjpCall } from "./op.ts";
+import { interpret } from "./interpret.ts";
+import { formatType, sameShape, sizeOfShape } from "./shape.ts";
+import { parameter } from "./trace.ts";
+import { flatten, sameTree, type TreeSpec, unflatten } from "./tree.ts";
+
+/**
+ * The attributes of a loop node.
+ *
+ * Inputs: initial carries, xs (stacked on a leading axis of extent `length`), invariants. Body inputs: carries, slices of xs, invariants. Body
+ * outputs: next carries, slices of ys. Outputs: final carries, ys (stacked), and for each carry named in `history` its values as they enter
+ * the steps (stacked). The step of index i reads `xs[i]` and writes `ys[i]`; i ascends, or descends if `reverse`.
+ */
+export interface ScanAttrs extends Attrs {
+  readonly body: Graph;
+  readonly length: number;
+  readonly carryCount: number;
+  readonly xsCount: number;
+  readonly reverse: boolean;
+  readonly history: readonly number[];
+  /** The last `savedCount` ys are results inside the body that the gradient reuses. */
+  readonly savedCount: number;
+}
+
+/** What a loop keeps for its gradient: the carries only, or also the body's matrix products. */
+export type Checkpoint = "recompute" | "save";
+
+/** Options of {@link scan}. */
+export interface ScanOptions {
+  /** Number of steps; needed when there are no xs. */
+  readonly length?: number;
+  /** Whether to run from the last index to the first. */
+  readonly reverse?: boolean;
+  /** `"recompute"` (the default) keeps memory small; `"save"` saves time in the backward pass. */
+  readonly checkpoint?: Checkpoint;
+}
+
+function stacked(type: Type, length: number): Type {
+  return { shape: [length, ...type.shape], dtype: type.dtype };
+}
+
+const scanOp: LoopOp<ScanAttrs> = {
+  name: "scan",
+  kind: "loop",
+  infer: (_inputs, { body, length, carryCount, history }) =>
+    [
+      ...body.inputs.slice(0, carryCount),
+      ...body.outputs.slice(carryCount).map((y) => stacked(y, length)),
+      ...history.map((carry) => stacked(body.inputs[carry], length)),
+    ].map(({ shape, dtype }) => ({ shape, dtype })),
+  reference: referenceScan,
+  vjp: scanVjp,
+};
+
+/** A value saved in the forward pass in place of one that would be recomputed: equal to it, and differentiated as it. */
+const savedOp: MapOp<Attrs> = {
+  name: "saved",
+  kind: "map",
+  infer: ([saved]) => [saved],
+  reference: ([saved]) => [saved.data],
+  lower: (_e, [saved]) => saved,
+  vjp: ({ cotangents: [g] }) => [undefined, g],
+  rewrite: ([saved]) => saved,
+};
+
+/**
+ * Runs `body` over the leading axis of `xs`, carrying a state: a loop that stays a loop. Compile time, kernels and memory do not grow with its length.
+ * @param body Maps `[carry, x]` to `[next carry, y]`; x has no leading axis. Traced once.
+ * @param init The first carry: a tree of tensors.
+ * @param xs A tree of tensors with one leading extent N, or undefined with `length` given.
+ * @returns `[last carry, ys]`, the ys stacked on a leading axis N.
+ * @throws {ShapeError} if leading extents differ or the body changes the carry's type.
+ */
+export function scan<C, X, Y>(body: (carry: C, x: X) => [C, Y], init: C, xs: X, options: ScanOptions = {}): [C, Y] {
+  const carry = flatten(init, isTensor, "a scan's initial carry");
+  const input = xs === undefined ? { leaves: [], spec: undefined } : flatten(xs, isTensor, "a scan's xs");
+  const length = scanLength(input.leaves, options.length);
+  let outTree: TreeSpec | undefined;
+  const { outputs, yCount } = scanLeaves({
+    init: carry.leaves,
+    xs: input.leaves,
+    length,
+    reverse: options.reverse ?? false,
+    checkpoint: options.checkpoint ?? "recompute",
+  }, (c, x) => {
+    const result = body(unflatten(carry.spec, c) as C, (input.spec && unflatten(input.spec, x)) as X);
+    if (!Array.isArray(result) || result.length !== 2) throw new CompileError("Cannot scan: the body must return [carry, y]; use undefined for no y");
+    const next = flatten(result[0], isTensor, "a scan body's carry");
+    if (!sameTree(next.spec, carry.spec)) throw new CompileError("Cannot scan: the body returns a carry whose structure differs from the initial one");
+    next.leaves.forEach((leaf, i) => checkCarry(leaf, carry.leaves[i], carry.paths[i]));
+    if (result[1] === undefined) return { carry: next.leaves, ys: [] };
+    const y = flatten(result[1], isTensor, "a scan body's y");
+    outTree = y.spec;
+    return { carry: next.leaves, ys: y.leaves };
+  });
+  const last = unflatten(carry.spec, outputs.slice(0, carry.leaves.length)) as C;
+  const ys = outTree && unflatten(outTree, outputs.slice(carry.leaves.length, carry.leaves.length + yCount));
+  return [last, ys as Y];
+}
+
+function scanLength(xs: readonly Tensor[], given: number | undefined): number {
+  let length = given;
+  for (const x of xs) {
+    if (x.rank === 0) throw new ShapeError(`Cannot scan over ${formatType(x)}: xs need a leading axis, this has rank 0`, [x.shape]);
+    length ??= x.shape[0];
+    if (x.shape[0] !== length) {
+      throw new ShapeError(`Cannot scan over ${formatType(x)}: all leading extents must be equal, found ${x.shape[0]} and ${length}`, [x.shape]);
+    }
+  }
+  if (length === undefined) throw new CompileError("Cannot scan without xs: give the number of steps as options.length");
+  return length;
+}
+
+function checkCarry(next: Tensor, first: Tensor, path: string): void {
+  if (next.dtype === first.dtype && sameShape(next.shape, first.shape)) return;
+  throw new ShapeError(
+    `Cannot scan: the carry${path && ` at ${path}`} must keep its type, starts as ${formatType(first)} and the body returns ${formatType(next)}`,
+    [first.shape, next.shape],
+  );
+}
+
+interface LoopShape {
+  readonly init: readonly Tensor[];
+  readonly xs: readonly Tensor[];
+  readonly length: number;
+  readonly reverse: boolean;
+  readonly checkpoint: Checkpoint;
+}
+
+type LeafBody = (carry: readonly Tensor[], x: readonly Tensor[]) => { readonly carry: readonly Tensor[]; readonly ys: readonly Tensor[] };
+
+/** {@link scan} on lists of tensors. */
+function scanLeaves({ init, xs, length, reverse, checkpoint }: LoopShape, fn: LeafBody): { outputs: readonly Tensor[]; yCount: number } {
+  const context = currentContext();
+  const { body, captured, yCount, savedCount } = context.withScope((scope) => {
+    const carries = init.map((type) => parameter(context, type));
+    const slices = xs.map((x) => parameter(context, { shape: x.shape.slice(1), dtype: x.dtype }));
+    const result = fn(carries, slices);
+    const outputs = [...result.carry, ...result.ys];
+    const inputs = [...carries, ...slices];
+    const captured = capturedBy(outputs, new Set(inputs), scope);
+    const saved = checkpoint === "save" ? contractions(new Graph([...inputs, ...captured], outputs), scope) : [];
+    return { body: new Graph([...inputs, ...captured], [...outputs, ...saved]), captured, yCount: result.ys.length, savedCount: saved.length };
+  });
+  const attrs: ScanAttrs = { body, length, carryCount: init.length, xsCount: xs.length, reverse, history: init.map((_, i) => i), savedCount };
+  return { outputs: applyAll(scanOp, [...init, ...xs, ...captured], attrs), yCount };
+}
+
+/** Tensors from outside `scope` that `outputs` use. What depends on no argument at all (masks, constants) stays inside instead. */
+function capturedBy(outputs: readonly Tensor[], params: ReadonlySet<Tensor>, scope: Scope): Tensor[] {
+  const captured = new Set<Tensor>();
+  const isClosed = closedTest();
+  const seen = new Set<Tensor>();
+  const stack = [...outputs];
+  while (stack.length > 0) {
+    const tensor = stack.pop()!;
+    if (params.has(tensor) || seen.has(tensor)) continue;
+    seen.add(tensor);
+    if (tensor.node.scope.depth < scope.depth && !isClosed(tensor.node)) captured.add(tensor);
+    else stack.push(...tensor.node.inputs);
+  }
+  return [...captured].sort((a, b) => a.node.id - b.node.id || a.output - b.output);
+}
+
+/** A memoised test whether a node is cheap and made of constants only. */
+export function closedTest(): (node: Node) => boolean {
+  const known = new Map<Node, boolean>();
+  const test = (node: Node): boolean => {
+    const present = known.get(node);
+    if (present !== undefined) return present;
+    const cheap = node.op.kind === "map" || node.op.kind === "view" || (node.op.kind === "source" && node.op.lower !== undefined);
+    const closed = cheap && node.inputs.every((input) => test(input.node));
+    known.set(node, closed);
+    return closed;
+  };
+  return test;
+}
+
+/** The results of matrix products that belong to the loop's own scope. */
+function contractions(graph: Graph, scope: Scope): Tensor[] {
+  return graph.nodes.filter((node) => node.op.kind === "contract" && node.scope === scope).map((node) => node.outputs[0]);
+}
+
+/**
+ * Emits a graph's nodes again in the current context, on other inputs.
+ * @param graph What to emit.
+ * @param inputs One tensor for each input of the graph.
+ * @param replace Called with each emitted tensor; may give another one to use in its place.
+ * @returns The outputs.
+ */
+export function inline(graph: Graph, inputs: readonly Tensor[], replace: (from: Tensor, to: Tensor) => Tensor = (_from, to) => to): Tensor[] {
+  const map = new Map<Tensor, Tensor>(graph.inputs.map((tensor, i) => [tensor, inputs[i]]));
+  for (const node of graph.nodes) {
+    const outputs = applyAll(node.op, node.inputs.map((input) => map.get(input)!), node.attrs);
+    node.outputs.forEach((from, i) => {
+      if (!map.has(from)) map.set(from, replace(from, outputs[i]));
+    });
+  }
+  return graph.outputs.map((tensor) => map.get(tensor)!);
+}
+
+function scanVjp({ inputs, outputs, attrs, cotangents, needs }: VjpCall<ScanAttrs>): readonly (Tensor | undefined)[] {
+  const { body, length, carryCount, xsCount, reverse, history, savedCount } = attrs;
+  invariant(history.length === carryCount, "a scan is differentiated after its histories were pruned");
+  const xs = inputs.slice(carryCount, carryCount + xsCount);
+  const consts = inputs.slice(carryCount + xsCount);
+  const yCount = body.outputs.length - carryCount - savedCount;
+  const saved = outputs.slice(carryCount + yCount, carryCount + yCount + savedCount);
+  const histories = outputs.slice(carryCount + yCount + savedCount);
+  const dFinal = cotangents.slice(0, carryCount);
+  const dYs = cotangents.slice(carryCount, carryCount + yCount);
+  const dHistories = cotangents.slice(carryCount + yCount + savedCount);
+  const floatCarries = indices(carryCount, (i) => isFloat(inputs[i].dtype));
+  const wantedXs = indices(xsCount, (i) => needs[carryCount + i]);
+  const wantedConsts = indices(consts.length, (i) => needs[carryCount + xsCount + i]);
+  const givenYs = indices(yCount, (i) => dYs[i] !== undefined);
+  const givenHistories = indices(carryCount, (i) => dHistories[i] !== undefined);
+  let reached: number[] = [];
+
+  const { outputs: result } = scanLeaves({
+    init: [...floatCarries.map((i) => dFinal[i] ?? fill(inputs[i], 0)), ...wantedConsts.map((i) => fill(consts[i], 0))],
+    xs: [...histories, ...xs, ...saved, ...givenYs.map((i) => dYs[i]!), ...givenHistories.map((i) => dHistories[i]!)],
+    length,
+    reverse: !reverse,
+    checkpoint: "recompute",
+  }, (carry, slices) => {
+    const take = taker(slices);
+    const states = take(carryCount), x = take(xsCount), kept = take(savedCount), dY = take(givenYs.length), dHistory = take(givenHistories.length);
+    const marked = consts.map((tensor, i) => (wantedConsts.includes(i) ? mark(tensor) : tensor));
+    const savedAt = new Map(body.outputs.slice(carryCount + yCount).map((tensor, i) => [tensor, kept[i]]));
+    const forward = inline(body, [...states, ...x, ...marked], (from, to) => savedAt.has(from) ? apply(savedOp, [savedAt.get(from)!, to]) : to);
+    const wrt = [...floatCarries.map((i) => states[i]), ...wantedXs.map((i) => x[i]), ...wantedConsts.map((i) => marked[i])];
+    const back = taker(backpropagate(
+      [...floatCarries.map((i) => forward[i]), ...givenYs.map((i) => forward[carryCount + i])],
+      [...carry.slice(0, floatCarries.length), ...dY],
+      wrt,
+    ));
+    const dStates = back(floatCarries.length), dXs = back(wantedXs.length), dConsts = back(wantedConsts.length);
+    reached = indices(dXs.length, (i) => dXs[i] !== undefined);
+    return {
+      carry: [
+        ...floatCarries.map((c, i) => accumulate(dStates[i], dHistory[givenHistories.indexOf(c)]) ?? fill(states[c], 0)),
+        ...wantedConsts.map((_, i) => accumulate(carry[floatCarries.length + i], dConsts[i])!),
+      ],
+      ys: reached.map((i) => dXs[i]!),
+    };
+  });
+
+  const gradients = new Array<Tensor | undefined>(inputs.length).fill(undefined);
+  floatCarries.forEach((c, i) => gradients[c] = result[i]);
+  wantedConsts.forEach((c, i) => gradients[carryCount + xsCount + c] = result[floatCarries.length + i]);
+  reached.forEach((x, i) => gradients[carryCount + wantedXs[x]] = result[floatCarries.length + wantedConsts.length + i]);
+  return gradients;
+}
+
+function indices(count: number, keep: (i: number) => boolean): number[] {
+  return Array.from({ length: count }, (_, i) => i).filter(keep);
+}
+
+/** Hands out consecutive parts of a list. */
+function taker<T>(list: readonly T[]): (count: number) => T[] {
+  let next = 0;
+  return (count) => list.slice(next, next += count);
+}
+
+function referenceScan(inputs: readonly NdArray[], attrs: ScanAttrs, outputs: readonly Type[]): Float64Array[] {
+  const { body, length, carryCount, xsCount, reverse, history } = attrs;
+  const results = outputs.map((type) => new Float64Array(sizeOfShape(type.shape)));
+  const yCount = body.outputs.length - carryCount;
+  const xs = inputs.slice(carryCount, carryCount + xsCount), consts = inputs.slice(carryCount + xsCount);
+  let carry = inputs.slice(0, carryCount);
+  for (let step = 0; step < length; step++) {
+    const i = reverse ? length - 1 - step : step;
+    const slices = xs.map((x, n): NdArray => {
+      const type = body.inputs[carryCount + n], size = sizeOfShape(type.shape);
+      return { shape: type.shape, dtype: type.dtype, data: x.data.subarray(i * size, (i + 1) * size) };
+    });
+    history.forEach((c, h) => results[carryCount + yCount + h].set(carry[c].data, i * carry[c].data.length));
+    const out = interpret(body, [...carry, ...slices, ...consts]);
+    carry = out.slice(0, carryCount);
+    out.slice(carryCount).forEach((y, n) => results[carryCount + n].set(y.data, i * y.data.length));
+  }
+  carry.forEach((value, c) => results[c].set(value.data));
+  return results;
+}
+
+/** Whether a node is a rolled loop; its attributes are {@link ScanAttrs}. */
+export function isScan(node: Node): boolean {
+  return node.op === scanOp;
+}
+
+/** Makes a loop node from attributes: for passes that rebuild graphs. */
+export function applyScan(inputs: readonly Tensor[], attrs: ScanAttrs): readonly Tensor[] {
+  return applyAll(scanOp, inputs, attrs);
+}

@@ -1,0 +1,95 @@
+/** Shapes and the arithmetic on them. All row-major. */
+import type { Type } from "./dtype.ts";
+import { ShapeError } from "./errors.ts";
+
+/** The extents of a tensor, outermost first; `[]` is a scalar. */
+export type Shape = readonly number[];
+
+/** The number of elements; 1 for a scalar, 0 if any extent is 0. */
+export function sizeOfShape(shape: Shape): number {
+  return shape.reduce((size, extent) => size * extent, 1);
+}
+
+/** Row-major strides in elements: `[2, 3, 4] -> [12, 4, 1]`. */
+export function stridesOf(shape: Shape): number[] {
+  const strides = new Array<number>(shape.length);
+  let stride = 1;
+  for (let axis = shape.length - 1; axis >= 0; axis--) {
+    strides[axis] = stride;
+    stride *= shape[axis];
+  }
+  return strides;
+}
+
+/** Whether two shapes are equal. */
+export function sameShape(lhs: Shape, rhs: Shape): boolean {
+  return lhs.length === rhs.length && lhs.every((extent, axis) => extent === rhs[axis]);
+}
+
+/** `[8, 64]` as text. */
+export function formatShape(shape: Shape): string {
+  return `[${shape.join(", ")}]`;
+}
+
+/** `f32[8, 64]` as text. */
+export function formatType(type: Type): string {
+  return `${type.dtype}${formatShape(type.shape)}`;
+}
+
+/**
+ * Resolves a possibly negative axis.
+ * @throws {ShapeError} if the axis lies outside `-rank .. rank - 1`.
+ */
+export function normalizeAxis(axis: number, rank: number, action = "index"): number {
+  if (!Number.isInteger(axis) || axis < -rank || axis >= rank) {
+    throw new ShapeError(`Cannot ${action} axis ${axis}: the tensor has rank ${rank}, so axes go from ${-rank} to ${rank - 1}`);
+  }
+  return axis < 0 ? axis + rank : axis;
+}
+
+/**
+ * Resolves a list of axes (all axes when undefined), sorted and without repeats.
+ * @throws {ShapeError} if an axis is out of range or named twice.
+ */
+export function normalizeAxes(axes: number | readonly number[] | undefined, rank: number, action = "index"): number[] {
+  if (axes === undefined) return Array.from({ length: rank }, (_, axis) => axis);
+  const list = (typeof axes === "number" ? [axes] : [...axes]).map((axis) => normalizeAxis(axis, rank, action));
+  list.sort((a, b) => a - b);
+  for (let i = 1; i < list.length; i++) {
+    if (list[i] === list[i - 1]) throw new ShapeError(`Cannot ${action} axes [${[axes].flat().join(", ")}]: axis ${list[i]} is named twice`);
+  }
+  return list;
+}
+
+/**
+ * The shape that two shapes broadcast to, by NumPy's rule.
+ * @throws {ShapeError} if two aligned extents differ and neither is 1.
+ */
+export function broadcastShapes(lhs: Shape, rhs: Shape, action = "broadcast"): Shape {
+  const rank = Math.max(lhs.length, rhs.length);
+  const out = new Array<number>(rank);
+  for (let i = 1; i <= rank; i++) {
+    const a = i <= lhs.length ? lhs[lhs.length - i] : 1;
+    const b = i <= rhs.length ? rhs[rhs.length - i] : 1;
+    if (a !== b && a !== 1 && b !== 1) {
+      throw new ShapeError(
+        `Cannot ${action} shapes ${formatShape(lhs)} and ${formatShape(rhs)}: axis ${rank - i} has extents ${a} and ${b}, which must be equal or 1`,
+        [lhs, rhs],
+      );
+    }
+    out[rank - i] = a === 1 ? b : a;
+  }
+  return out;
+}
+
+/**
+ * Checks that a shape holds non-negative integers only.
+ * @throws {ShapeError} if it does not.
+ */
+export function checkShape(shape: Shape, action = "make a tensor"): void {
+  for (const extent of shape) {
+    if (!Number.isInteger(extent) || extent < 0) {
+      throw new ShapeError(`Cannot ${action} of shape ${formatShape(shape)}: extents must be non-negative integers, found ${extent}`, [shape]);
+    }
+  }
+}

@@ -1,0 +1,88 @@
+/** From a user's function to a {@link Graph}. */
+import type { DType, Type } from "./dtype.ts";
+import { CompileError } from "./errors.ts";
+import { Graph, isTensor, type Scope, type Tensor, TraceContext, withContext } from "./graph.ts";
+import type { Attrs, SourceOp } from "./op.ts";
+import { checkShape, type Shape } from "./shape.ts";
+import { flatten, type MapTree, type TreeSpec, unflatten } from "./tree.ts";
+
+/** The static description of an argument: shape and dtype. */
+export class Spec implements Type {
+  /** Use {@link spec}. */
+  constructor(readonly shape: Shape, readonly dtype: DType) {}
+}
+
+/**
+ * Describes an argument of a program.
+ * @param shape Extents, outermost first; `[]` for a scalar.
+ * @param dtype Element type, f32 unless said.
+ * @throws {ShapeError} if an extent is not a non-negative integer.
+ */
+export function spec(shape: Shape, dtype: DType = "f32"): Spec {
+  checkShape(shape, "make a spec");
+  return new Spec([...shape], dtype);
+}
+
+/** Whether a value is a spec: the leaf test of trees of specs. */
+export function isSpec(value: unknown): value is Spec {
+  return value instanceof Spec;
+}
+
+interface ParameterAttrs extends Attrs {
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+  readonly id: number;
+}
+
+const parameterOp: SourceOp<ParameterAttrs> = {
+  name: "parameter",
+  kind: "source",
+  infer: (_inputs, { shape, dtype }) => [{ shape, dtype }],
+  reference: () => {
+    throw new CompileError("Cannot evaluate a parameter: it is an input of the graph");
+  },
+  vjp: { zero: true, reason: "a parameter has no inputs" },
+};
+
+/** A fresh placeholder in a scope; no two are the same node. */
+export function parameter(context: TraceContext, type: Type, scope: Scope = context.scope): Tensor {
+  return context.make(parameterOp, [], { shape: [...type.shape], dtype: type.dtype, id: context.unique() }, scope).outputs[0];
+}
+
+/** Whether a tensor is a placeholder. */
+export function isParameter(tensor: Tensor): boolean {
+  return tensor.node.op === parameterOp;
+}
+
+/** A traced function: its graph and how arguments and results are nested. */
+export interface Traced {
+  readonly graph: Graph;
+  readonly inputTree: TreeSpec;
+  readonly outputTree: TreeSpec;
+  /** Paths of the results' leaves, for error texts. */
+  readonly outputPaths: readonly string[];
+}
+
+/** The specs that fit a function's arguments. */
+export type SpecsOf<Args extends readonly unknown[]> = { [K in keyof Args]: MapTree<Args[K], Tensor, Spec> };
+
+/**
+ * Traces a function: calls it once with symbolic tensors and keeps what it did.
+ * @param fn A function of trees of tensors that returns a tree of tensors.
+ * @param specs One tree of specs an argument.
+ * @throws {CompileError} if it returns something else than tensors of this trace.
+ */
+export function trace<Args extends readonly unknown[]>(fn: (...args: Args) => unknown, specs: SpecsOf<Args>): Traced {
+  const context = new TraceContext();
+  return withContext(context, () => {
+    const { leaves, paths, spec: inputTree } = flatten(specs, isSpec, "an argument's spec");
+    const inputs = leaves.map((type) => parameter(context, type));
+    const result = fn(...unflatten(inputTree, inputs) as unknown as Args);
+    if (result instanceof Promise) throw new CompileError("Cannot trace an async function: a program's function must return its tensors at once");
+    const { leaves: outputs, paths: outputPaths, spec: outputTree } = flatten(result, isTensor, "a program's result");
+    for (const output of outputs) {
+      if (output.node.context !== context) throw new CompileError(`Cannot return ${output}: it belongs to another trace`);
+    }
+    return { graph: new Graph(inputs, outputs, paths), inputTree, outputTree, outputPaths };
+  });
+}

@@ -1,0 +1,55 @@
+/** What a device is. Each device is a folder beside this file (webgpu/, cpu/, reference/). */
+import type { HostData, Type } from "../core/dtype.ts";
+import type { Graph } from "../core/graph.ts";
+import type { Plan } from "./plan.ts";
+
+/** The kinds of devices that {@link requestDevice} knows. `auto` takes a real GPU if there is one. */
+export type DeviceKind = "auto" | "webgpu" | "cpu" | "reference";
+
+/** What a device tells of itself. */
+export interface DeviceInfo {
+  readonly kind: Exclude<DeviceKind, "auto">;
+  /** The adapter's description, such as `llvmpipe (LLVM 15.0.6, 256 bits)`. */
+  readonly description: string;
+  /** Whether the adapter is a software one. */
+  readonly software: boolean;
+}
+
+/** A tensor in a device's memory. */
+export interface DeviceArray extends Type {
+  readonly device: Device;
+  /** Copies the elements to the host. @throws {DeviceError} if the array was disposed or the device is lost. */
+  read(): Promise<HostData>;
+  /** Hands the memory back to the device, which may reuse it for later arrays. Safe while launched programs still use it. */
+  dispose(): void;
+}
+
+/** A loaded program of a device: steps, pipelines and memory. */
+export interface Executable {
+  /** Runs on arrays in device memory and returns new ones, without waiting. */
+  launch(inputs: readonly DeviceArray[]): DeviceArray[];
+  /** The generated source texts, one a distinct kernel. */
+  readonly sources: readonly string[];
+  /** Measured nanoseconds of each kernel step of one run, in schedule order, summed over loop iterations. */
+  profile(inputs: readonly DeviceArray[]): Promise<readonly number[]>;
+  dispose(): void;
+}
+
+/** Memory and programs on one piece of hardware. Owned by the caller; there is no global device. */
+export interface Device {
+  readonly info: DeviceInfo;
+  /** Puts a host array in device memory. `data.length` must be the shape's size. */
+  upload(data: HostData, type: Type): DeviceArray;
+  /** Loads a plan (compiled devices) or interprets the graph (the reference device). */
+  load(program: { readonly graph: Graph; readonly plan?: Plan }): Promise<Executable>;
+  /** Whether programs must be scheduled and planned before `load`; false for the reference device. */
+  readonly needsPlan: boolean;
+  /** Most tensors that one kernel may touch. */
+  readonly maxOperands: number;
+  /** Most bytes of one tensor. */
+  readonly maxTensorBytes: number;
+  /** Waits until all launched work is done. @throws {DeviceError} if the device was lost or ran out of memory meanwhile. */
+  synchronize(): Promise<void>;
+  /** Frees everything. Later calls throw a {@link DeviceError} with reason `disposed`. */
+  dispose(): void;
+}
