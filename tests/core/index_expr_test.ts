@@ -1,0 +1,102 @@
+import { assert, assertEquals } from "@std/assert";
+import fc from "fast-check";
+import {
+  addIndex,
+  constantIndex,
+  divIndex,
+  type Index,
+  linearIndex,
+  makeVar,
+  modIndex,
+  scaleIndex,
+  splitIndex,
+  substituteIndex,
+  type Var,
+  varIndex,
+} from "../../core/index_expr.ts";
+import { sizeOfShape } from "../../core/shape.ts";
+
+function evaluateIndex(index: Index, at: ReadonlyMap<number, number>): number {
+  return index.terms.reduce((sum, { atom, coefficient }) => {
+    switch (atom.kind) {
+      case "var":
+        return sum + coefficient * at.get(atom.variable.id)!;
+      case "div":
+        return sum + coefficient * Math.floor(evaluateIndex(atom.of, at) / atom.by);
+      case "mod":
+        return sum + coefficient * (((evaluateIndex(atom.of, at) % atom.by) + atom.by) % atom.by);
+      case "value":
+        throw new Error("no run-time values here");
+    }
+  }, index.constant);
+}
+
+/** A random expression over three variables, as an index and as a plain function. */
+const expressions = fc.letrec<{ tree: { build: (vars: Var[]) => Index; value: (at: number[]) => number } }>((tie) => ({
+  tree: fc.oneof(
+    { maxDepth: 4, withCrossShrink: true },
+    fc.nat(2).map((v) => ({ build: (vars: Var[]) => varIndex(vars[v]), value: (at: number[]) => at[v] })),
+    fc.integer({ min: -5, max: 40 }).map((c) => ({ build: () => constantIndex(c), value: () => c })),
+    fc.tuple(tie("tree"), tie("tree")).map(([a, b]) => ({
+      build: (vars: Var[]) => addIndex(a.build(vars), b.build(vars)),
+      value: (at: number[]) => a.value(at) + b.value(at),
+    })),
+    fc.tuple(tie("tree"), fc.integer({ min: -3, max: 12 })).map(([a, c]) => ({
+      build: (vars: Var[]) => scaleIndex(a.build(vars), c),
+      value: (at: number[]) => a.value(at) * c,
+    })),
+    fc.tuple(tie("tree"), fc.integer({ min: 1, max: 12 })).map(([a, c]) => ({
+      build: (vars: Var[]) => divIndex(a.build(vars), c),
+      value: (at: number[]) => Math.floor(a.value(at) / c),
+    })),
+    fc.tuple(tie("tree"), fc.integer({ min: 1, max: 12 })).map(([a, c]) => ({
+      build: (vars: Var[]) => modIndex(a.build(vars), c),
+      value: (at: number[]) => ((a.value(at) % c) + c) % c,
+    })),
+  ),
+}));
+
+Deno.test("index simplification keeps values and ranges", () => {
+  fc.assert(
+    fc.property(expressions.tree, fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 3, maxLength: 3 }), (tree, extents) => {
+      const vars = extents.map((extent, i) => makeVar(`v${i}`, extent));
+      const index = tree.build(vars);
+      for (let step = 0; step < 12; step++) {
+        const at = extents.map((extent, i) => (step * (i + 3) + i) % extent);
+        const expected = tree.value(at);
+        const got = evaluateIndex(index, new Map(vars.map((v, i) => [v.id, at[i]])));
+        assertEquals(got, expected);
+        assert(index.min <= got && got <= index.max, `${got} outside ${index.min}..${index.max}`);
+      }
+    }),
+    { numRuns: 500, seed: 1 },
+  );
+});
+
+Deno.test("splitting a linear index gives the multi-index back, for any regrouping of axes", () => {
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: 1, max: 7 }), { minLength: 1, maxLength: 5 }), fc.nat(3), (shape, cut) => {
+      const vars = shape.map((extent, i) => makeVar(`i${i}`, extent));
+      const linear = linearIndex(vars.map(varIndex), shape);
+      const at = Math.min(cut, shape.length);
+      const grouped = [sizeOfShape(shape.slice(0, at)), sizeOfShape(shape.slice(at))];
+      const back = splitIndex(linearIndex(splitIndex(linear, grouped), grouped), shape);
+      assertEquals(back.map((index) => index.key), vars.map((v) => varIndex(v).key));
+    }),
+    { numRuns: 200, seed: 2 },
+  );
+});
+
+Deno.test("a merge of axes that a reshape split again costs nothing", () => {
+  const b = makeVar("b", 2), t = makeVar("t", 512), d = makeVar("d", 128);
+  const [batch, time, head, width] = splitIndex(linearIndex([b, t, d].map(varIndex), [2, 512, 128]), [2, 512, 2, 64]);
+  assertEquals([batch.key, time.key], [varIndex(b).key, varIndex(t).key]);
+  assertEquals([head.key, width.key], [divIndex(varIndex(d), 64).key, modIndex(varIndex(d), 64).key]);
+});
+
+Deno.test("substitution replaces variables inside divisions", () => {
+  const i = makeVar("i", 64), outer = makeVar("o", 8), inner = makeVar("n", 8);
+  const replace = new Map([[i.id, linearIndex([outer, inner].map(varIndex), [8, 8])]]);
+  assertEquals(substituteIndex(divIndex(varIndex(i), 8), replace).key, varIndex(outer).key);
+  assertEquals(substituteIndex(modIndex(varIndex(i), 8), replace).key, varIndex(inner).key);
+});

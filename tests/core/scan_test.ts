@@ -1,0 +1,135 @@
+import { assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
+import { grad } from "../../core/grad.ts";
+import type { Tensor } from "../../core/graph.ts";
+import type { NdArray } from "../../core/op.ts";
+import { isScan, scan, type ScanAttrs, type ScanOptions } from "../../core/scan.ts";
+import { simplify } from "../../core/simplify.ts";
+import { spec, trace } from "../../core/trace.ts";
+import { add, constant, matmul, mul, reshape, stack, sum, tanh } from "../../ops/mod.ts";
+import { evaluate, scalar, vector, wave } from "../evaluate.ts";
+
+Deno.test("scan carries a state and stacks ys, in both directions", () => {
+  const running = (options: ScanOptions) => (xs: Tensor): unknown =>
+    scan((c: Tensor, x: Tensor): [Tensor, Tensor] => [add(c, x), mul(add(c, x), 10)], sum(mul(xs, 0)), xs, options);
+  assertEquals(evaluate(running({}), [vector(1, 2, 3)]), [[6], [10, 30, 60]]);
+  assertEquals(evaluate(running({ reverse: true }), [vector(1, 2, 3)]), [[6], [60, 50, 30]]);
+});
+
+Deno.test("scan without xs or ys repeats a step", () => {
+  const power = (x: Tensor): Tensor => scan((c: Tensor): [Tensor, undefined] => [mul(c, x), undefined], x, undefined, { length: 4 })[0];
+  assertEquals(evaluate(power, [scalar(2)]), [[32]]);
+  assertEquals(evaluate(grad(power), [scalar(2)]), [[80]]);
+  assertEquals(evaluate(grad(grad(power)), [scalar(2)]), [[160]]);
+});
+
+/** A small recurrent network: h = tanh(h w + x u); sum of all h plus the last one squared. */
+function network(options: ScanOptions): (w: Tensor, u: Tensor, h0: Tensor, xs: Tensor) => Tensor {
+  return (w, u, h0, xs) => {
+    const [h, ys] = scan(
+      (h: Tensor, x: Tensor): [Tensor, Tensor] => {
+        const next = tanh(add(matmul(h, w), matmul(x, u)));
+        return [next, next];
+      },
+      h0,
+      xs,
+      options,
+    );
+    return add(sum(ys), sum(mul(h, h)));
+  };
+}
+
+/** The same network with the loop written out. */
+function unrolled(w: Tensor, u: Tensor, h0: Tensor, xs: Tensor, order: readonly number[], slices: (i: number) => Tensor): Tensor {
+  let h = h0;
+  const hs = order.map((i) => h = tanh(add(matmul(h, w), matmul(slices(i), u))));
+  return add(sum(stack(hs, 0)), sum(mul(h, h)));
+}
+
+function networkInputs(): NdArray[] {
+  return [wave([3, 3], 1, 0.7), wave([2, 3], 2, 0.7), wave([1, 3], 3), wave([4, 1, 2], 4)];
+}
+
+/** Row i of xs by a one-hot product, so that this oracle does not rely on slice's own gradient. */
+function pick(xs: Tensor, i: number): Tensor {
+  const count = xs.shape[0];
+  const oneHot = constant(Float32Array.from({ length: count }, (_, j) => (i === j ? 1 : 0)), [1, count]);
+  return matmul(oneHot, reshape(xs, [count, 2]));
+}
+
+for (const reverse of [false, true]) {
+  for (const checkpoint of ["recompute", "save"] as const) {
+    Deno.test(`gradients through scan equal those of the unrolled loop: reverse ${reverse}, checkpoint ${checkpoint}`, () => {
+      const order = reverse ? [3, 2, 1, 0] : [0, 1, 2, 3];
+      const rolled = network({ reverse, checkpoint });
+      const plain = (w: Tensor, u: Tensor, h0: Tensor, xs: Tensor): Tensor => unrolled(w, u, h0, xs, order, (i) => pick(xs, i));
+      const argnums = [0, 1, 2, 3] as const;
+      const first = evaluate(grad(rolled, { argnums }), networkInputs());
+      closeTo(first, evaluate(grad(plain, { argnums }), networkInputs()));
+      const energy = (f: typeof rolled) => (...args: [Tensor, Tensor, Tensor, Tensor]): Tensor =>
+        (grad(f, { argnums })(...args) as Tensor[]).map((g) => sum(mul(g, mul(g, g)))).reduce((a, b) => add(a, b));
+      closeTo(evaluate(grad(energy(rolled), { argnums }), networkInputs()), evaluate(grad(energy(plain), { argnums }), networkInputs()));
+    });
+  }
+}
+
+function closeTo(actual: number[][], expected: number[][]): void {
+  assertEquals(actual.length, expected.length);
+  actual.forEach((values, n) => values.forEach((value, i) => assertAlmostEquals(value, expected[n][i], 1e-9 * Math.max(1, Math.abs(expected[n][i])))));
+}
+
+Deno.test("simplify prunes a loop's unused histories, ys, carries and inputs", () => {
+  const fn = (a: Tensor, b: Tensor, xs: Tensor): Tensor => {
+    const [{ p }] = scan(
+      ({ p, q }: { p: Tensor; q: Tensor }, x: Tensor): [{ p: Tensor; q: Tensor }, Tensor] => [{ p: mul(p, add(a, 1)), q: add(q, x) }, mul(q, b)],
+      { p: a, q: b },
+      xs,
+    );
+    return p;
+  };
+  const { graph } = trace(fn, [spec([]), spec([]), spec([5])]);
+  const simplified = simplify(graph);
+  const loop = simplified.nodes.find(isScan)!;
+  const attrs = loop.attrs as ScanAttrs;
+  assertEquals([attrs.carryCount, attrs.xsCount, attrs.history.length, loop.inputs.length, loop.outputs.length], [1, 0, 0, 2, 1]);
+});
+
+Deno.test("a gradient through scan keeps one forward loop", () => {
+  const { graph } = trace(grad(network({})), [spec([3, 3]), spec([2, 3]), spec([1, 3]), spec([4, 1, 2])]);
+  assertEquals(simplify(graph).nodes.filter(isScan).length, 2);
+});
+
+Deno.test("nested scans differentiate", () => {
+  const f = (x: Tensor, ys: Tensor): Tensor =>
+    scan(
+      (c: Tensor, y: Tensor): [Tensor, undefined] => [scan((d: Tensor, z: Tensor): [Tensor, undefined] => [mul(add(d, z), x), undefined], c, y)[0], undefined],
+      x,
+      ys,
+    )[0];
+  const value = (x: number, ys: number[][]): number => ys.flat().reduce((c, z) => (c + z) * x, x);
+  const ys = [[0.3, -0.2], [0.5, 0.1]], h = 1e-5;
+  const [[got]] = evaluate(grad(f), [scalar(1.1), { shape: [2, 2], dtype: "f32", data: Float64Array.from(ys.flat()) }]);
+  assertAlmostEquals(got, (value(1.1 + h, ys) - value(1.1 - h, ys)) / (2 * h), 1e-8);
+});
+
+Deno.test("misuse of scan is told", () => {
+  assertThrows(
+    () => evaluate((x: Tensor) => scan((c: Tensor): [Tensor, undefined] => [stack([c, c], 0), undefined], x, undefined, { length: 2 }), [scalar(1)]),
+    TypeError,
+    "must keep its type",
+  );
+  assertThrows(
+    () => evaluate((x: Tensor, y: Tensor) => scan((c: Tensor): [Tensor, undefined] => [c, undefined], x, [x, y]), [vector(1, 2), vector(1)]),
+    TypeError,
+    "leading extents",
+  );
+  let leaked: Tensor | undefined;
+  assertThrows(
+    () =>
+      evaluate((x: Tensor) => {
+        scan((c: Tensor): [Tensor, undefined] => [leaked = add(c, 1), undefined], x, undefined, { length: 2 });
+        return add(leaked!, 1);
+      }, [scalar(1)]),
+    Error,
+    "inside a scan body that has ended",
+  );
+});
