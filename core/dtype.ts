@@ -9,7 +9,9 @@ export type HostData = Float32Array | Int32Array | Uint32Array | Float64Array;
 
 /** What is known of a tensor while tracing: its static shape and its element type. */
 export interface Type {
+  /** Extents, outermost first. */
   readonly shape: Shape;
+  /** Element type. */
   readonly dtype: DType;
 }
 

@@ -2,36 +2,51 @@
 
 /** Shapes that do not fit an operation. Thrown while tracing, at the user's line. */
 export class ShapeError extends TypeError {
+  /** The name of the class. */
   override readonly name = "ShapeError";
   /**
    * @param message The action, the operands, a colon, the rule and the numbers that break it.
    * @param shapes The shapes concerned, in the order of the message.
    */
-  constructor(message: string, readonly shapes: readonly (readonly number[])[] = []) {
+  constructor(
+    message: string,
+    /** As the constructor was given it. */
+    readonly shapes: readonly (readonly number[])[] = [],
+  ) {
     super(message);
   }
 }
 
 /** Element types that do not fit an operation; nothing is promoted implicitly. */
 export class DTypeError extends TypeError {
+  /** The name of the class. */
   override readonly name = "DTypeError";
   /**
    * @param message The action, the operands, a colon and the rule.
    * @param dtypes The element types concerned, in the order of the message.
    */
-  constructor(message: string, readonly dtypes: readonly string[] = []) {
+  constructor(
+    message: string,
+    /** As the constructor was given it. */
+    readonly dtypes: readonly string[] = [],
+  ) {
     super(message);
   }
 }
 
 /** A program that cannot be built: misuse of tracing, no gradient, source text that a device's compiler refuses. */
 export class CompileError extends Error {
+  /** The name of the class. */
   override readonly name = "CompileError";
   /**
    * @param message What could not be compiled and what to do.
    * @param source The generated source concerned, if any.
    */
-  constructor(message: string, readonly source?: string) {
+  constructor(
+    message: string,
+    /** As the constructor was given it. */
+    readonly source?: string,
+  ) {
     super(message);
   }
 }
@@ -41,12 +56,17 @@ export type DeviceErrorReason = "unavailable" | "lost" | "out-of-memory" | "limi
 
 /** A device that is missing, lost, out of memory, or asked for more than its limits allow. */
 export class DeviceError extends Error {
+  /** The name of the class. */
   override readonly name = "DeviceError";
   /**
    * @param message What failed and what to do.
    * @param reason The class of failure, for programs that react to it.
    */
-  constructor(message: string, readonly reason: DeviceErrorReason) {
+  constructor(
+    message: string,
+    /** As the constructor was given it. */
+    readonly reason: DeviceErrorReason,
+  ) {
     super(message);
   }
 }

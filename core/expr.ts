@@ -13,7 +13,10 @@ import { invariant } from "./errors.ts";
 /** One-operand arithmetic. `not` takes bool or integers (bitwise). `sigmoid` and `tanh` must not overflow to NaN in any printer. */
 export type UnaryOp = "neg" | "abs" | "sign" | "exp" | "log" | "sqrt" | "rsqrt" | "sin" | "cos" | "tanh" | "sigmoid" | "erf" | "floor" | "not";
 
-/** Two-operand arithmetic; both operands have one dtype. Comparisons give bool. `and or xor` take bool or integers; shifts take u32. */
+/**
+ * Two-operand arithmetic; both operands have one dtype. Comparisons give bool. `and or xor` take bool or integers; shifts take u32. `pow` is NumPy's:
+ * a negative base with a whole exponent has a value, `x^0` is 1, and 0 to a negative power is infinite. `mod` has the sign of the divisor.
+ */
 export type BinaryOp =
   | "add"
   | "sub"

@@ -93,8 +93,9 @@ export interface GradOptions {
   readonly argnums?: number | readonly number[];
 }
 
-// deno-lint-ignore no-explicit-any -- any function of trees of tensors; its own types are kept by inference
-type TreeFunction = (...args: any[]) => unknown;
+/** A function of trees of tensors; its own types are kept by inference. */
+// deno-lint-ignore no-explicit-any -- no narrower type accepts every such function
+export type TreeFunction = (...args: any[]) => unknown;
 
 /** The gradient of a function: like the differentiated argument, or a list of them where several are named. */
 export type GradOf<F extends TreeFunction, O extends GradOptions> = O extends { readonly argnums: readonly number[] } ? Parameters<F>[number][]

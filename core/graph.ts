@@ -20,8 +20,20 @@ export interface Scope {
 
 /** A symbolic tensor: one output of a node. This is what user functions compute with. */
 export class Tensor implements Type {
-  /** Use ops or `compile` to get tensors. */
-  constructor(readonly node: Node, readonly output: number, readonly shape: Shape, readonly dtype: DType) {}
+  /**
+   * Use ops or `compile` to get tensors.
+   * @internal
+   */
+  constructor(
+    /** @internal The application that makes the tensor. */
+    readonly node: Node,
+    /** @internal Which output of the node it is. */
+    readonly output: number,
+    /** Extents, outermost first. */
+    readonly shape: Shape,
+    /** Element type. */
+    readonly dtype: DType,
+  ) {}
 
   /** The number of axes. */
   get rank(): number {

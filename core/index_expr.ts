@@ -191,8 +191,8 @@ export function linearIndex(indices: readonly Index[], shape: Shape): Index {
 export function splitIndex(offset: Index, shape: Shape): Index[] {
   const strides = stridesOf(shape);
   return shape.map((extent, axis) => {
-    if (extent === 1) return constantIndex(0);
-    const quotient = strides[axis] === 0 ? constantIndex(0) : divIndex(offset, strides[axis]);
+    if (extent <= 1 || strides[axis] === 0) return constantIndex(0);
+    const quotient = divIndex(offset, strides[axis]);
     return axis === 0 && quotient.min >= 0 && quotient.max < extent ? quotient : modIndex(quotient, extent);
   });
 }

@@ -56,8 +56,11 @@ export function isParameter(tensor: Tensor): boolean {
 
 /** A traced function: its graph and how arguments and results are nested. */
 export interface Traced {
+  /** @internal What the function computes. */
   readonly graph: Graph;
+  /** @internal How the arguments are nested. */
   readonly inputTree: TreeSpec;
+  /** @internal How the results are nested. */
   readonly outputTree: TreeSpec;
   /** Paths of the results' leaves, for error texts. */
   readonly outputPaths: readonly string[];

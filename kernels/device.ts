@@ -8,6 +8,7 @@ export type DeviceKind = "auto" | "webgpu" | "cpu" | "reference";
 
 /** What a device tells of itself. */
 export interface DeviceInfo {
+  /** The kind that was opened. */
   readonly kind: Exclude<DeviceKind, "auto">;
   /** The adapter's description, such as `llvmpipe (LLVM 15.0.6, 256 bits)`. */
   readonly description: string;
@@ -17,6 +18,7 @@ export interface DeviceInfo {
 
 /** A tensor in a device's memory. */
 export interface DeviceArray extends Type {
+  /** Where it lies. */
   readonly device: Device;
   /** Copies the elements to the host. @throws {DeviceError} if the array was disposed or the device is lost. */
   read(): Promise<HostData>;
@@ -30,6 +32,8 @@ export interface Executable {
   launch(inputs: readonly DeviceArray[]): DeviceArray[];
   /** The generated source texts, one a distinct kernel. */
   readonly sources: readonly string[];
+  /** For each kernel step in schedule order, the number of its source text. */
+  readonly shaders: readonly number[];
   /** Measured nanoseconds of each kernel step of one run, in schedule order, summed over loop iterations. */
   profile(inputs: readonly DeviceArray[]): Promise<readonly number[]>;
   dispose(): void;
@@ -37,10 +41,14 @@ export interface Executable {
 
 /** Memory and programs on one piece of hardware. Owned by the caller; there is no global device. */
 export interface Device {
+  /** What it is. */
   readonly info: DeviceInfo;
   /** Puts a host array in device memory. `data.length` must be the shape's size. */
   upload(data: HostData, type: Type): DeviceArray;
-  /** Loads a plan (compiled devices) or interprets the graph (the reference device). */
+  /**
+   * Loads a plan (compiled devices) or interprets the graph (the reference device).
+   * @internal
+   */
   load(program: { readonly graph: Graph; readonly plan?: Plan }): Promise<Executable>;
   /** Whether programs must be scheduled and planned before `load`; false for the reference device. */
   readonly needsPlan: boolean;
@@ -48,6 +56,8 @@ export interface Device {
   readonly maxOperands: number;
   /** Most bytes of one tensor. */
   readonly maxTensorBytes: number;
+  /** Most bytes of one allocation; larger arenas are cut. */
+  readonly maxBufferBytes: number;
   /** Waits until all launched work is done. @throws {DeviceError} if the device was lost or ran out of memory meanwhile. */
   synchronize(): Promise<void>;
   /** Frees everything. Later calls throw a {@link DeviceError} with reason `disposed`. */

@@ -60,6 +60,8 @@ export interface Plan extends Schedule {
   readonly offsets: ReadonlyMap<ValueId, number>;
   /** Size of the arena in bytes. */
   readonly arenaBytes: number;
+  /** The arena may be cut in buffers of this many bytes: no value straddles a cut. Infinity where it is not to be cut. */
+  readonly bufferBytes: number;
   /** Arena, inputs, outputs and constants together, in bytes. */
   readonly peakBytes: number;
 }

@@ -1,0 +1,157 @@
+/** A program's arguments: host arrays and device arrays in the places where the traced function had tensors. */
+import type { DType, HostData, Type } from "../core/dtype.ts";
+import { DeviceError, DTypeError, ShapeError } from "../core/errors.ts";
+import { formatShape, formatType, sameShape, sizeOfShape } from "../core/shape.ts";
+import type { TreeSpec } from "../core/tree.ts";
+import type { Device, DeviceArray } from "./device.ts";
+import type { HostTensor } from "./host_data.ts";
+
+/**
+ * What may stand for a tensor in a program's arguments: a typed array of the dtype (or of doubles), a list of numbers, one number for a scalar, a result of
+ * another run, or an array in the device's memory.
+ */
+export type ArrayLeaf = HostData | readonly number[] | number | HostTensor | DeviceArray;
+
+/** An argument's leaf: in device memory, or still to be uploaded. */
+export type ResolvedLeaf = { readonly kind: "device"; readonly array: DeviceArray } | { readonly kind: "host"; readonly data: HostData };
+
+/**
+ * Matches arguments with a program's input tree and checks every leaf.
+ * @param args The arguments, as the user gave them.
+ * @param tree The structure of the arguments of the traced function.
+ * @param types The types of the leaves.
+ * @throws {ShapeError} if the structure, a shape or a length does not fit; {DTypeError} if elements are of another type. Texts name the argument's path.
+ */
+export function resolveArguments(args: readonly unknown[], tree: TreeSpec, types: readonly Type[], device: Device): ResolvedLeaf[] {
+  const leaves: ResolvedLeaf[] = [];
+  const visit = (node: TreeSpec, value: unknown, path: string): void => {
+    switch (node.kind) {
+      case "leaf":
+        leaves.push(resolveLeaf(value, types[leaves.length], path, device));
+        return;
+      case "list":
+        if (!Array.isArray(value) || value.length !== node.items.length) {
+          const got = Array.isArray(value) ? `${value.length}` : describe(value);
+          throw new ShapeError(`Cannot run with ${got} as ${path}: the program expects a list of ${node.items.length}`);
+        }
+        node.items.forEach((item, i) => visit(item, value[i], `${path}[${i}]`));
+        return;
+      case "record":
+        checkKeys(node.keys, value, path);
+        node.keys.forEach((key, i) => visit(node.items[i], (value as Record<string, unknown>)[key], `${path}.${key}`));
+    }
+  };
+  const expected = tree.kind === "list" ? tree.items.length : 1;
+  if (args.length !== expected) {
+    throw new ShapeError(`Cannot run with ${args.length} argument${args.length === 1 ? "" : "s"}: the program expects ${expected}`);
+  }
+  if (tree.kind === "list") tree.items.forEach((item, i) => visit(item, args[i], `argument ${i}`));
+  return leaves;
+}
+
+function checkKeys(keys: readonly string[], value: unknown, path: string): void {
+  if (value === null || typeof value !== "object" || Array.isArray(value) || ArrayBuffer.isView(value)) {
+    throw new ShapeError(`Cannot run with ${describe(value)} as ${path}: the program expects a record with ${keys.join(", ")}`);
+  }
+  const missing = keys.find((key) => !(key in value));
+  if (missing !== undefined) throw new ShapeError(`Cannot run with ${path}: it lacks ${missing}; the program expects a record with ${keys.join(", ")}`);
+  const extra = Object.keys(value).find((key) => !keys.includes(key));
+  if (extra !== undefined) throw new ShapeError(`Cannot run with ${path}: it has ${extra}, which the program does not know; it expects ${keys.join(", ")}`);
+}
+
+function isDeviceArray(value: object): value is DeviceArray {
+  return "device" in value && "dispose" in value;
+}
+
+function resolveLeaf(value: unknown, type: Type, path: string, device: Device): ResolvedLeaf {
+  if (typeof value === "number") {
+    if (sizeOfShape(type.shape) !== 1) throw new ShapeError(`Cannot run with a number as ${path}: the program expects ${formatType(type)}`, [type.shape]);
+    return { kind: "host", data: fromNumbers([value], type.dtype, path) };
+  }
+  if (Array.isArray(value)) {
+    checkSize(value.length, type, path);
+    return { kind: "host", data: fromNumbers(value, type.dtype, path) };
+  }
+  if (value instanceof Float32Array || value instanceof Float64Array || value instanceof Int32Array || value instanceof Uint32Array) {
+    checkSize(value.length, type, path);
+    checkElements(value, type, path);
+    return { kind: "host", data: value };
+  }
+  if (value !== null && typeof value === "object") {
+    if (isDeviceArray(value)) {
+      checkType(value, type, path);
+      if (value.device !== device) {
+        throw new DeviceError(`Cannot run with ${formatType(value)} as ${path}: it lies on another device; read it and pass its data`, "validation");
+      }
+      return { kind: "device", array: value };
+    }
+    if ("data" in value && "shape" in value && "dtype" in value) {
+      const tensor = value as HostTensor;
+      checkType(tensor, type, path);
+      return resolveLeaf(tensor.data, type, path, device);
+    }
+  }
+  throw new DTypeError(
+    `Cannot run with ${describe(value)} as ${path}: the program expects ${formatType(type)} as a typed array, a list of numbers or a device array`,
+  );
+}
+
+function checkSize(length: number, type: Type, path: string): void {
+  const size = sizeOfShape(type.shape);
+  if (length !== size) {
+    throw new ShapeError(`Cannot run with ${length} numbers as ${path}: the program expects ${formatType(type)}, which has ${size} elements`, [type.shape]);
+  }
+}
+
+function checkType(given: Type, type: Type, path: string): void {
+  if (!sameShape(given.shape, type.shape)) {
+    throw new ShapeError(
+      `Cannot run with ${formatType(given)} as ${path}: the program expects ${formatType(type)}, and shapes ${formatShape(given.shape)} and ${
+        formatShape(type.shape)
+      } differ`,
+      [given.shape, type.shape],
+    );
+  }
+  if (given.dtype !== type.dtype) {
+    throw new DTypeError(`Cannot run with ${formatType(given)} as ${path}: the program expects ${formatType(type)}; nothing is converted implicitly`, [
+      given.dtype,
+      type.dtype,
+    ]);
+  }
+}
+
+/** Doubles fit any dtype (integers are checked); otherwise the array's class must be the dtype's. */
+function checkElements(data: HostData, { dtype }: Type, path: string): void {
+  if (data instanceof Float64Array) {
+    if (dtype !== "f32" && dtype !== "f16") checkIntegers(data, dtype, path);
+    return;
+  }
+  const expected = { f32: Float32Array, f16: Float32Array, i32: Int32Array, u32: Uint32Array, bool: Uint32Array }[dtype];
+  if (!(data instanceof expected)) {
+    throw new DTypeError(`Cannot run with a ${data.constructor.name} as ${path}: the program expects ${dtype}, which is passed as a ${expected.name}`, [dtype]);
+  }
+}
+
+function checkIntegers(data: ArrayLike<number>, dtype: DType, path: string): void {
+  const [lowest, highest] = dtype === "i32" ? [-2147483648, 2147483647] : dtype === "u32" ? [0, 4294967295] : [0, 1];
+  for (let i = 0; i < data.length; i++) {
+    if (!Number.isInteger(data[i]) || data[i] < lowest || data[i] > highest) {
+      throw new DTypeError(`Cannot run with ${data[i]} as ${path}[${i}]: the program expects ${dtype}, integers from ${lowest} to ${highest}`, [dtype]);
+    }
+  }
+}
+
+function fromNumbers(values: readonly unknown[], dtype: DType, path: string): HostData {
+  const wrong = values.findIndex((value) => typeof value !== "number" && typeof value !== "boolean");
+  if (wrong >= 0) throw new DTypeError(`Cannot run with ${describe(values[wrong])} as ${path}[${wrong}]: the program expects ${dtype} numbers`, [dtype]);
+  const numbers = Float64Array.from(values as readonly number[]);
+  if (dtype !== "f32" && dtype !== "f16") checkIntegers(numbers, dtype, path);
+  return numbers;
+}
+
+function describe(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  if (Array.isArray(value)) return `a list of ${value.length}`;
+  if (typeof value === "object") return `a ${value.constructor?.name ?? "record"}`;
+  return `a ${typeof value}`;
+}

@@ -1,0 +1,36 @@
+/**
+ * Devices and programs: `compile` takes a function of tensors to kernels on a {@link Device}, and gives a {@link Program} to run.
+ *
+ * @example
+ * ```ts
+ * import { compile, requestDevice } from "@mneme/titans/kernels";
+ * import { spec, type Tensor } from "@mneme/titans";
+ * import { sum, tanh } from "@mneme/titans/ops";
+ *
+ * const device = await requestDevice({ kind: "reference" });
+ * const program = await compile(device, (x: Tensor) => sum(tanh(x)), [spec([2])]);
+ * const { data } = await program.run([0, 100]);
+ * if (data[0] !== 1) throw new Error(`1 was expected, not ${data[0]}`);
+ * device.dispose();
+ * ```
+ *
+ * @module
+ */
+export { compile } from "./compile.ts";
+export { requestDevice } from "./request_device.ts";
+export type { Device, DeviceArray, DeviceInfo, DeviceKind } from "./device.ts";
+export { type DeviceResult, type HostResult, Program, type ProgramArguments } from "./program.ts";
+export type { ArrayLeaf } from "./arguments.ts";
+export type { HostTensor } from "./host_data.ts";
+export { Explanation, type KernelReport, type MemoryReport, type ValueReport, type WorkTotals } from "./explain.ts";
+export type { LiveRange } from "./plan_memory.ts";
+export { ReferenceArray, ReferenceDevice } from "./reference/device.ts";
+export { requestWebGpuDevice, WebGpuDevice, type WebGpuOptions } from "./webgpu/device.ts";
+export type { WebGpuStats } from "./webgpu/context.ts";
+export { WebGpuArray } from "./webgpu/array.ts";
+// What the signatures above are made of.
+export type { DType, HostData, Type } from "../core/dtype.ts";
+export type { Tensor } from "../core/graph.ts";
+export type { Shape } from "../core/shape.ts";
+export type { Spec, SpecsOf } from "../core/trace.ts";
+export type { MapTree } from "../core/tree.ts";

@@ -1,0 +1,108 @@
+/** What each kernel-to-be reads: the roots that one root's expression reaches, and at which indices, in terms of the root's own index. */
+import { type Expr, ExprBuilder } from "../../core/expr.ts";
+import type { Node, Tensor } from "../../core/graph.ts";
+import { type Index, linearIndex, makeVar, splitIndex, type Var, varIndex } from "../../core/index_expr.ts";
+import type { ScanAttrs } from "../../core/scan.ts";
+import { type Shape, sizeOfShape } from "../../core/shape.ts";
+import { rewriteIndex, splitVariables } from "./index_tools.ts";
+import { reductionOf } from "./normalize.ts";
+import { Puller } from "./pull.ts";
+import { isAnchor, type Scope } from "./scope.ts";
+
+/** What a node that makes roots reads. */
+export interface Reads {
+  readonly node: Node;
+  /** Variables of the root's own index, outermost first; a reduction's kept axes only. */
+  readonly vars: readonly Var[];
+  /** Of reductions: the row's variable. */
+  readonly row?: Var;
+  /** The root's index in `vars`. */
+  readonly index: readonly Index[];
+  /** Roots of the same scope, each with the distinct indices at which it is read, in `vars` and `row`. */
+  readonly roots: ReadonlyMap<Tensor, readonly (readonly Index[])[]>;
+  /** Memory outside the scope's roots: inputs, constants, tensors of enclosing scopes. */
+  readonly others: ReadonlySet<unknown>;
+}
+
+/** The index into a reduction's operand of an element of a row. */
+export function bodyIndex(node: Node, kept: readonly Index[], row: Index): Index[] {
+  const { axes, rowShape } = reductionOf(node);
+  const inRow = splitIndex(row, rowShape);
+  let next = 0;
+  return node.inputs[0].shape.map((_, axis) => (axes.includes(axis) ? inRow[axes.indexOf(axis)] : kept[next++]));
+}
+
+/** Records what is reached while pulling. */
+class Recorder {
+  readonly roots = new Map<Tensor, Map<string, readonly Index[]>>();
+  readonly others = new Set<unknown>();
+  readonly puller: Puller;
+  #numbers = new Map<Tensor, number>();
+
+  constructor(readonly scope: Scope, own: ReadonlySet<Tensor>) {
+    this.puller = new Puller(new ExprBuilder(), (scope, tensor, index) => this.#leaf(scope, tensor, index, own));
+  }
+
+  #leaf(scope: Scope, tensor: Tensor, index: readonly Index[], own: ReadonlySet<Tensor>): Expr | undefined {
+    const isLocal = scope === this.scope;
+    if (isLocal && own.has(tensor)) return undefined;
+    if (!scope.isLoaded(tensor)) return undefined;
+    const binding = scope.bindings.get(tensor);
+    if (isLocal && !binding && scope.roots.has(tensor)) {
+      let indices = this.roots.get(tensor);
+      if (!indices) this.roots.set(tensor, indices = new Map());
+      indices.set(index.map((axis) => axis.key).join(","), index);
+    } else if (binding?.kind === "place") this.others.add(binding.place.storage);
+    else this.others.add(tensor);
+    if (!this.#numbers.has(tensor)) this.#numbers.set(tensor, this.#numbers.size);
+    return this.puller.e.load(this.#numbers.get(tensor)!, linearIndex(index, tensor.shape), tensor.dtype);
+  }
+}
+
+function variablesOf(shape: Shape): Var[] {
+  return shape.map((extent, axis) => makeVar(`v${axis}`, extent));
+}
+
+/** Finds what the kernel of a node reads. */
+export function readsOf(scope: Scope, node: Node): Reads {
+  const [output] = node.outputs;
+  const vars = variablesOf(output.shape), index = vars.map(varIndex);
+  const recorder = new Recorder(scope, new Set(isAnchor(node) ? [] : node.outputs));
+  let row: Var | undefined;
+  if (node.outputs.every(({ shape }) => sizeOfShape(shape) === 0)) {
+    return { node, vars, index, roots: new Map(), others: new Set() };
+  }
+  if (scope.assembled.has(node)) for (const piece of node.inputs) recorder.roots.set(piece, new Map());
+  else if (node.op.kind === "reduce" && isAnchor(node)) {
+    row = makeVar("r", sizeOfShape(reductionOf(node).rowShape));
+    recorder.puller.pull(scope, node.inputs[0], bodyIndex(node, index, varIndex(row)));
+  } else if (isAnchor(node)) pullInputs(recorder, node);
+  else recorder.puller.pull(scope, output, index);
+  return { node, row, others: recorder.others, ...split(vars, index, recorder.roots) };
+}
+
+/** Reads each input of a node at indices of its own: only what is read matters. */
+function pullInputs({ puller, scope }: Recorder, node: Node): void {
+  const carryCount = node.op.kind === "loop" ? (node.attrs as ScanAttrs).carryCount : 0;
+  node.inputs.forEach((input, i) => {
+    // Initial carries are roots of their own; what the body reads of the others it reads inside the loop.
+    if (sizeOfShape(input.shape) === 0 && i >= carryCount) return;
+    puller.pull(scope, input, variablesOf(input.shape).map(varIndex));
+  });
+}
+
+/** Splits variables that reads divide, so that layouts can be inverted. */
+function split(
+  vars: readonly Var[],
+  index: readonly Index[],
+  roots: ReadonlyMap<Tensor, ReadonlyMap<string, readonly Index[]>>,
+): { vars: readonly Var[]; index: readonly Index[]; roots: ReadonlyMap<Tensor, readonly (readonly Index[])[]> } {
+  const all = [...roots.values()].flatMap((indices) => [...indices.values()].flat());
+  const { vars: parts, replace } = splitVariables(vars, all);
+  const apply = (indices: readonly Index[]): Index[] => replace.size === 0 ? [...indices] : indices.map((axis) => rewriteIndex(axis, replace));
+  return {
+    vars: parts.filter(({ extent }) => extent !== 1),
+    index: apply(index),
+    roots: new Map([...roots].map(([tensor, indices]) => [tensor, [...indices.values()].map(apply)])),
+  };
+}

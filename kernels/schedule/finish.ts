@@ -1,0 +1,192 @@
+/** From a drafted kernel to its final form: variables split, merged and renamed, indices relative to 256-byte parts, operands numbered. */
+import { sizeOf } from "../../core/dtype.ts";
+import { type Expr, ExprBuilder } from "../../core/expr.ts";
+import { addIndex, type Index, type Var, visitVars } from "../../core/index_expr.ts";
+import { sizeOfShape } from "../../core/shape.ts";
+import type { Operand, Store } from "../kernel.ts";
+import type { ValueId } from "../plan.ts";
+import { chain, IndexCollector, type Load, mergeVariables, renameVariables, rewriteIndex, splitVariables, type Substitution, type Variables } from "./index_tools.ts";
+import type { Storage, ValueTable } from "./storage.ts";
+
+/** A store whose operand is a storage yet. */
+export interface DraftStore {
+  readonly storage: Storage;
+  readonly index: Index;
+  readonly value: Expr;
+}
+
+/** What all drafted kernels have. In its expressions a load's operand is a position in `storages`. */
+export interface Draft {
+  readonly storages: readonly Storage[];
+  readonly stores: readonly DraftStore[];
+  /** Expressions beside the stores' values, in a kind's own order. */
+  readonly exprs: readonly Expr[];
+  /** Variables that may be split and merged, outermost first. */
+  readonly space: readonly Var[];
+  /** Variables that stay as they are, and their names. */
+  readonly fixed: readonly Var[];
+  /** The last of `space` takes part in merging only: its parts would not fit the kernel. */
+  readonly keepsLast?: boolean;
+  readonly loops: readonly Var[];
+}
+
+/** A kernel's parts in final form. */
+export interface Finished {
+  readonly space: readonly Var[];
+  readonly fixed: readonly Var[];
+  readonly stores: readonly Store[];
+  readonly exprs: readonly Expr[];
+  readonly operands: readonly Operand[];
+  readonly values: readonly ValueId[];
+  readonly loops: readonly Var[];
+}
+
+/** Bytes at whose multiples a part of a value may be bound. */
+const BOUNDARY = 256;
+
+/** Brings a draft to its final form. */
+export function finish(draft: Draft, table: ValueTable, names: readonly string[]): Finished {
+  const collector = new IndexCollector();
+  for (const { index, value } of draft.stores) {
+    collector.expr(value);
+    collector.index(index);
+  }
+  draft.exprs.forEach((expr) => collector.expr(expr));
+  const indices = [...collector.indices.values()];
+  const { space, fixed, replace } = chooseVariables(draft, indices, names);
+  const rewriter = new Rewriter(draft, collector.loads, table, replace);
+  const exprs = draft.exprs.map((expr) => rewriter.expr(expr));
+  const stores = draft.stores.map((store) => rewriter.store(store));
+  const used = new Set<number>();
+  for (const index of indices) visitVars(index, ({ id }) => used.add(id));
+  return { space, fixed, stores, exprs, ...rewriter.operands(), loops: draft.loops.filter(({ id }) => used.has(id)) };
+}
+
+function chooseVariables(draft: Draft, indices: readonly Index[], names: readonly string[]): { space: readonly Var[]; fixed: readonly Var[]; replace: Substitution } {
+  const start: Variables = { vars: draft.space.filter(({ extent }, at) => extent !== 1 || (draft.keepsLast && at === draft.space.length - 1)), replace: new Map() };
+  const apply = (replace: Substitution): Index[] => replace.size === 0 ? [...indices] : indices.map((index) => rewriteIndex(index, replace));
+  const split = draft.keepsLast ? start : splitVariables(start.vars, indices);
+  const merged = chain(split, (vars) => mergeVariables(vars, apply(split.replace)));
+  const all: Variables = { vars: [...merged.vars, ...draft.fixed], replace: merged.replace };
+  const spaceNames = merged.vars.map((_, at) => `i${at}`);
+  const renamed = chain(all, (vars) => renameVariables(vars, [...spaceNames, ...names]));
+  return { space: renamed.vars.slice(0, merged.vars.length), fixed: renamed.vars.slice(merged.vars.length), replace: renamed.replace };
+}
+
+interface Extent {
+  min: number;
+  max: number;
+}
+
+/** Copies expressions under a substitution, numbering operands as it meets them. */
+class Rewriter {
+  readonly #e = new ExprBuilder();
+  readonly #memo = new Map<Expr, Expr>();
+  readonly #indices = new Map<string, Index>();
+  readonly #bases = new Map<Storage, { readonly base: number; readonly size: number }>();
+  readonly #numbers = new Map<Storage, number>();
+  readonly #accesses: { read: boolean; written: boolean }[] = [];
+
+  constructor(readonly draft: Draft, readonly loads: readonly Load[], readonly table: ValueTable, readonly replace: Substitution) {
+    this.#findBases();
+  }
+
+  expr(expr: Expr): Expr {
+    let out = this.#memo.get(expr);
+    if (!out) {
+      out = this.#copy(expr);
+      this.#memo.set(expr, out);
+    }
+    return out;
+  }
+
+  store({ storage, index, value }: DraftStore): Store {
+    const copy = this.expr(value);
+    const operand = this.#operand(storage, "written");
+    return { operand, index: addIndex(this.#index(index), -this.#bases.get(storage)!.base), value: copy };
+  }
+
+  operands(): { operands: Operand[]; values: ValueId[] } {
+    const operands: Operand[] = [], values: ValueId[] = [];
+    for (const [storage, number] of this.#numbers) {
+      const { base, size } = this.#bases.get(storage)!, { read, written } = this.#accesses[number];
+      const { dtype, shape } = storage.type;
+      const isPart = base > 0 && size < sizeOfShape(shape);
+      operands.push({ dtype, size, access: read && written ? "readwrite" : written ? "write" : "read" });
+      values.push(isPart ? this.table.partOf(storage, base, size) : this.table.valueOf(storage));
+    }
+    return { operands, values };
+  }
+
+  #copy(expr: Expr): Expr {
+    const e = this.#e;
+    switch (expr.kind) {
+      case "const":
+        return e.const(expr.value, expr.dtype);
+      case "index":
+        return e.index(this.#index(expr.index), expr.dtype);
+      case "inRange":
+        return e.inRange(this.#index(expr.index), expr.lo, expr.hi);
+      case "load": {
+        const storage = this.draft.storages[expr.operand];
+        const index = this.#index(expr.index);
+        return e.load(this.#operand(storage, "read"), addIndex(index, -this.#bases.get(storage)!.base), expr.dtype);
+      }
+      case "unary":
+        return e.unary(expr.op, this.expr(expr.x));
+      case "binary":
+        return e.binary(expr.op, this.expr(expr.lhs), this.expr(expr.rhs));
+      case "select":
+        return e.select(this.expr(expr.cond), this.expr(expr.then), this.expr(expr.otherwise));
+      case "cast":
+        return e.cast(this.expr(expr.x), expr.dtype);
+      case "reduce": {
+        const [row] = this.draft.fixed;
+        const renamed = this.replace.get(row.id)!.terms[0].atom;
+        return e.reduce(expr.combine, renamed.kind === "var" ? renamed.variable : row, this.expr(expr.body));
+      }
+      case "accumulator":
+        return e.accumulator(expr.dtype);
+    }
+  }
+
+  #index(index: Index): Index {
+    let out = this.#indices.get(index.key);
+    if (!out) {
+      out = rewriteIndex(index, this.replace, (value) => this.expr(value));
+      this.#indices.set(index.key, out);
+    }
+    return out;
+  }
+
+  #operand(storage: Storage, mode: "read" | "written"): number {
+    let number = this.#numbers.get(storage);
+    if (number === undefined) {
+      this.#numbers.set(storage, number = this.#numbers.size);
+      this.#accesses.push({ read: false, written: false });
+    }
+    this.#accesses[number][mode] = true;
+    return number;
+  }
+
+  /** Where the part of each storage that the kernel touches starts, down to a boundary, and how long it is. */
+  #findBases(): void {
+    const extents = new Map<Storage, Extent>();
+    const touch = (storage: Storage, { min, max }: Index): void => {
+      const extent = extents.get(storage);
+      if (!extent) extents.set(storage, { min, max });
+      else {
+        extent.min = Math.min(extent.min, min);
+        extent.max = Math.max(extent.max, max);
+      }
+    };
+    for (const load of this.loads) touch(this.draft.storages[load.operand], load.index);
+    for (const { storage, index } of this.draft.stores) touch(storage, index);
+    for (const [storage, { min, max }] of extents) {
+      const step = BOUNDARY / sizeOf(storage.type.dtype), total = sizeOfShape(storage.type.shape);
+      const base = Math.max(0, Math.floor(Math.min(min, total - 1) / step) * step);
+      // Whole vectors of four, so that devices may load them as such.
+      this.#bases.set(storage, { base, size: Math.max(1, Math.min(Math.ceil((max + 1) / 4) * 4, total) - base) });
+    }
+  }
+}

@@ -1,0 +1,374 @@
+/**
+ * Which roots share a kernel.
+ *
+ * Nodes are visited in topological order, and each joins a group among those that it reads, if every element it reads of the group's members is
+ * the one that the same invocation computes, if no other group would have to run both before and after, and if the kernel keeps within its operands.
+ * Products, recurrences and reductions found groups that their elementwise consumers join; reductions over the same rows share one; elementwise
+ * roots of one shape that read the same tensors share one. A member that only its own group reads is never stored.
+ */
+import type { Node, Tensor } from "../../core/graph.ts";
+import { divIndex, type Index, makeVar, modIndex, type Var, varIndex } from "../../core/index_expr.ts";
+import { invariant } from "../../core/errors.ts";
+import { sameShape, sizeOfShape } from "../../core/shape.ts";
+import { bodyIndex, type Reads, readsOf } from "./access.ts";
+import { digitsOf, offsetOf, rewriteIndex, type Substitution } from "./index_tools.ts";
+import { type PlanNode, reductionOf } from "./normalize.ts";
+import type { Profiles } from "./profile.ts";
+import { isAnchor, type Scope } from "./scope.ts";
+
+/** A root as part of a group's kernel. */
+export interface Member {
+  readonly node: Node;
+  /** The root's index in the group's variables. */
+  readonly index: readonly Index[];
+  /** Computed once for each point of the space, rather than for each element of its row. */
+  readonly isPerRow: boolean;
+}
+
+/** Roots that one kernel computes; `none` takes no kernel, its parts are stored in place. */
+export interface Group {
+  readonly kind: "map" | "row" | "contract" | "recurrence" | "scatter" | "loop" | "none";
+  readonly members: Map<Tensor, Member>;
+  readonly nodes: Set<Node>;
+  /** The space. Of products: batch axes, m, n. Of recurrences: all axes, time among them. */
+  readonly vars: readonly Var[];
+  readonly row?: Var;
+  /** Longest chain of groups before this one. */
+  depth: number;
+}
+
+/** A row kernel with less parallelism than this is not given work on all elements of long rows. */
+const FEW_ROWS = 64;
+const LONG_ROW = 1024;
+/** Kernels over fewer elements take little more time than their launch. */
+const SMALL_WORK = 131072;
+/** A tensor that costs more than this is not computed anew in every pass over a row. */
+const CHEAP_PROLOGUE = 4;
+
+/** Groups the roots of a scope. */
+export class Grouper {
+  readonly groups = new Set<Group>();
+  readonly reads = new Map<Node, Reads>();
+  readonly #groupOf = new Map<Node, Group>();
+  readonly #readers = new Map<Tensor, Node[]>();
+
+  constructor(readonly scope: Scope, readonly profiles: Profiles, readonly maxOperands: number) {}
+
+  /** Finds what each root reads. */
+  analyse(): void {
+    for (const node of this.scope.graph.nodes) {
+      if (!node.outputs.some((tensor) => this.scope.roots.has(tensor))) continue;
+      const reads = readsOf(this.scope, node);
+      this.reads.set(node, reads);
+      for (const tensor of reads.roots.keys()) {
+        const readers = this.#readers.get(tensor);
+        if (readers) readers.push(node);
+        else this.#readers.set(tensor, [node]);
+      }
+    }
+  }
+
+  /** Puts every root in a group. */
+  group(): void {
+    for (const node of this.reads.keys()) {
+      if (node.outputs.every(({ shape }) => sizeOfShape(shape) === 0)) continue;
+      const reads = this.reads.get(node)!;
+      if (this.scope.assembled.has(node) || this.scope.passing.has(node)) this.#found("none", reads);
+      else if (!isAnchor(node)) this.#placeMap(reads);
+      else if (node.op.kind === "reduce") this.#placeReduction(reads);
+      else this.#found(node.op.kind as Group["kind"], reads);
+    }
+    this.#mergeSmall();
+  }
+
+  /** The group of a node's roots; undefined for empty tensors. */
+  groupOf(node: Node): Group | undefined {
+    return this.#groupOf.get(node);
+  }
+
+  /** Groups that must run before. */
+  dependencies(group: Group): Set<Group> {
+    const out = new Set<Group>();
+    for (const node of group.nodes) {
+      for (const tensor of this.reads.get(node)!.roots.keys()) {
+        const other = this.#groupOf.get(tensor.node);
+        if (other && other !== group) out.add(other);
+      }
+    }
+    return out;
+  }
+
+  /** Whether anything outside its group reads a root. */
+  isStored(tensor: Tensor): boolean {
+    if (this.scope.outputs.has(tensor)) return true;
+    const own = this.#groupOf.get(tensor.node);
+    return (this.#readers.get(tensor) ?? []).some((reader) => this.#groupOf.get(reader) !== own);
+  }
+
+  #found(kind: Group["kind"], reads: Reads): Group {
+    const { node, vars, row, index } = reads;
+    const full = node.outputs[0].shape;
+    // Products, recurrences and scatters keep their axes as they are: their kernels need them whole.
+    const own = kind === "map" || kind === "row" ? vars : full.map((extent, axis) => makeVar(`v${axis}`, extent));
+    const group: Group = { kind, members: new Map(), nodes: new Set(), vars: own, row, depth: this.#depthAfter(reads) };
+    this.groups.add(group);
+    this.#add(group, reads, { node, index: own === vars ? index : own.map(varIndex), isPerRow: kind === "row" });
+    return group;
+  }
+
+  #add(group: Group, reads: Reads, member: Member): void {
+    for (const tensor of reads.node.outputs) group.members.set(tensor, member);
+    group.nodes.add(reads.node);
+    group.depth = Math.max(group.depth, this.#depthAfter(reads, group));
+    this.#groupOf.set(reads.node, group);
+  }
+
+  #depthAfter({ roots }: Reads, own?: Group): number {
+    let depth = 0;
+    for (const tensor of roots.keys()) {
+      const group = this.#groupOf.get(tensor.node);
+      if (group && group !== own) depth = Math.max(depth, group.depth + 1);
+    }
+    return depth;
+  }
+
+  #placeMap(reads: Reads): void {
+    const [output] = reads.node.outputs;
+    const candidates = this.#readGroups(reads).filter(({ kind }) => RANK[kind] > 0);
+    candidates.sort((a, b) => RANK[b.kind] - RANK[a.kind] || b.depth - a.depth);
+    for (const group of candidates) if (this.#tryJoin(group, reads)) return;
+    for (const group of this.groups) {
+      if (group.kind !== "map" || Math.abs(group.depth - this.#depthAfter(reads)) > 1) continue;
+      const [first] = group.members.keys();
+      if (sameShape(first.shape, output.shape) && this.#sharesReads(group, reads) && this.#tryJoin(group, reads)) return;
+    }
+    this.#found("map", reads);
+  }
+
+  #placeReduction(reads: Reads): void {
+    const candidates = this.#readGroups(reads).filter(({ kind }) => kind === "row");
+    candidates.sort((a, b) => b.depth - a.depth);
+    let joined = candidates.find((group) => this.#tryJoin(group, reads));
+    if (!joined) {
+      for (const group of this.groups) {
+        if (group.kind !== "row" || Math.abs(group.depth - this.#depthAfter(reads)) > 1) continue;
+        const alike = [...group.nodes].some((node) => node.op.kind === "reduce" && isAlike(node, reads.node));
+        if (alike && this.#sharesReads(group, reads) && this.#tryJoin(group, reads)) {
+          joined = group;
+          break;
+        }
+      }
+    }
+    this.#absorbInputs(joined ?? this.#found("row", reads), reads);
+  }
+
+  /** Takes elementwise roots that a reduction reads, each in a kernel of its own so far, into the reduction's kernel. */
+  #absorbInputs(group: Group, reads: Reads): void {
+    const own = group.members.get(reads.node.outputs[0])!;
+    if (group.vars !== reads.vars) return;
+    for (const [tensor, indices] of reads.roots) {
+      const other = this.#groupOf.get(tensor.node);
+      if (!other || other.kind !== "map" || other.members.size > 1 || indices.length !== 1) continue;
+      const offset = offsetOf(indices[0], tensor.shape);
+      const isPerRow = sizeOfShape(tensor.shape) === spaceSize(group);
+      const digits = digitsOf(offset);
+      const isWhole = digits !== undefined && sizeOfDigits(digits) === sizeOfShape(tensor.shape);
+      const alongRow = digits?.[0]?.variable === group.row;
+      if (!isWhole || (isPerRow ? digits.some(({ variable }) => variable === group.row) : !alongRow || !canStoreElements(group))) continue;
+      if (this.profiles.costToCompute(tensor) > CHEAP_PROLOGUE) continue;
+      const others = [...this.dependencies(group)].filter((dependency) => dependency !== other);
+      if (others.some((dependency) => this.#reaches(dependency, other))) continue;
+      const member: Member = { node: tensor.node, index: indices[0], isPerRow };
+      if (this.#operandCount(group, this.reads.get(tensor.node)!) > this.maxOperands) continue;
+      this.groups.delete(other);
+      this.#add(group, this.reads.get(tensor.node)!, member);
+    }
+    invariant(group.members.get(reads.node.outputs[0]) === own, "a reduction lost its place");
+  }
+
+  /** Puts small kernels over equal spaces together where neither needs the other: their launches would take longer than their work. */
+  #mergeSmall(): void {
+    const small = [...this.groups].filter((group) => (group.kind === "map" || group.kind === "row") && workOf(group) <= SMALL_WORK);
+    small.forEach((group, i) => {
+      for (const other of small.slice(0, i)) if (this.groups.has(other) && this.#tryMerge(other, group)) return;
+    });
+  }
+
+  #tryMerge(into: Group, group: Group): boolean {
+    if (into.kind !== group.kind || into.row?.extent !== group.row?.extent || !sameShape(extentsOf(into.vars), extentsOf(group.vars))) return false;
+    if (this.#operandCount(into, ...[...group.nodes].map((node) => this.reads.get(node)!)) > this.maxOperands) return false;
+    if (this.#reaches(into, group) || this.#reaches(group, into)) return false;
+    const replace = new Map(group.vars.map(({ id }, at) => [id, varIndex(into.vars[at])]));
+    if (group.row) replace.set(group.row.id, varIndex(into.row!));
+    for (const [tensor, member] of group.members) into.members.set(tensor, { ...member, index: member.index.map((axis) => rewriteIndex(axis, replace)) });
+    for (const node of group.nodes) {
+      into.nodes.add(node);
+      this.#groupOf.set(node, into);
+    }
+    into.depth = Math.max(into.depth, group.depth);
+    this.groups.delete(group);
+    return true;
+  }
+
+  #readGroups({ roots }: Reads): Group[] {
+    return [...new Set([...roots.keys()].map((tensor) => this.#groupOf.get(tensor.node)).filter((group) => group !== undefined))];
+  }
+
+  /** Whether a kernel for both saves loads. */
+  #sharesReads(group: Group, reads: Reads): boolean {
+    for (const node of group.nodes) {
+      const present = this.reads.get(node)!;
+      for (const tensor of reads.roots.keys()) if (present.roots.has(tensor) && sizeOfShape(tensor.shape) > 1) return true;
+      for (const other of reads.others) if (present.others.has(other)) return true;
+    }
+    return false;
+  }
+
+  #tryJoin(group: Group, reads: Reads): boolean {
+    const isPerRow = levelOf(group, reads);
+    if (isPerRow === undefined) return false;
+    for (const dependency of this.#readGroups(reads)) if (dependency !== group && this.#reaches(dependency, group)) return false;
+    const index = align(group, reads, isPerRow);
+    if (!index || this.#operandCount(group, reads) > this.maxOperands) return false;
+    this.#add(group, reads, { node: reads.node, index, isPerRow });
+    return true;
+  }
+
+  /** Whether `from` must run after `to`. */
+  #reaches(from: Group, to: Group): boolean {
+    const seen = new Set<Group>([from]);
+    const stack = [from];
+    while (stack.length > 0) {
+      const group = stack.pop()!;
+      if (group === to) return true;
+      for (const dependency of this.dependencies(group)) {
+        if (seen.has(dependency)) continue;
+        seen.add(dependency);
+        stack.push(dependency);
+      }
+    }
+    return false;
+  }
+
+  /** Operands of the kernel of a group with more nodes. */
+  #operandCount(group: Group, ...more: readonly Reads[]): number {
+    const nodes = new Set([...group.nodes, ...more.map(({ node }) => node)]);
+    const operands = new Set<unknown>();
+    for (const node of nodes) {
+      const reads = this.reads.get(node)!;
+      for (const other of reads.others) operands.add(other);
+      for (const tensor of reads.roots.keys()) if (!nodes.has(tensor.node)) operands.add(tensor);
+      for (const tensor of node.outputs) {
+        const isRead = (this.#readers.get(tensor) ?? []).some((reader) => !nodes.has(reader));
+        if (isRead || this.scope.outputs.has(tensor)) operands.add(tensor);
+      }
+    }
+    return operands.size;
+  }
+}
+
+/** How gladly elementwise consumers join a kind of group: a product's result is the dearest to store and load again. */
+const RANK: Readonly<Record<Group["kind"], number>> = { contract: 4, recurrence: 3, row: 2, map: 1, scatter: 0, loop: 0, none: 0 };
+
+function isAlike(a: Node, b: Node): boolean {
+  return sameShape(a.inputs[0].shape, b.inputs[0].shape) && sameShape(reductionOf(a).axes, reductionOf(b).axes);
+}
+
+function extentsOf(vars: readonly Var[]): number[] {
+  return vars.map(({ extent }) => extent);
+}
+
+/** The number of points of a group's space. */
+function spaceSize({ vars }: Group): number {
+  return sizeOfShape(extentsOf(vars));
+}
+
+function workOf(group: Group): number {
+  return spaceSize(group) * (group.row?.extent ?? 1);
+}
+
+function sizeOfDigits(digits: readonly { readonly variable: Var }[]): number {
+  return digits.reduce((size, { variable }) => size * variable.extent, 1);
+}
+
+function canStoreElements(group: Group): boolean {
+  return spaceSize(group) >= FEW_ROWS || group.row!.extent <= LONG_ROW;
+}
+
+/** Whether a node would be computed per row (true) or per element (false) of a group; undefined if its size fits neither. */
+function levelOf(group: Group, { node, row }: Reads): boolean | undefined {
+  const size = sizeOfShape(node.outputs[0].shape), space = spaceSize(group);
+  if (group.row) {
+    if (row) return row.extent === group.row.extent && size === space ? true : undefined;
+    if (size === space) return true;
+    return size === space * group.row.extent && canStoreElements(group) ? false : undefined;
+  }
+  return !row && size === space ? false : undefined;
+}
+
+/** The index of a node's root in a group's variables such that all it reads of the group is what the same invocation computes. */
+function align(group: Group, reads: Reads, isPerRow: boolean): readonly Index[] | undefined {
+  const inside = [...reads.roots].filter(([tensor]) => group.members.has(tensor));
+  if (inside.some(([tensor, indices]) => indices.length !== 1 || (isPerRow && !group.members.get(tensor)!.isPerRow && !reads.row))) {
+    return undefined;
+  }
+  for (const assign of assignments(group, reads, isPerRow, inside)) {
+    const fits = inside.every(([tensor, [index]]) => {
+      const member = group.members.get(tensor)!;
+      const found = offsetOf(index.map((axis) => rewriteIndex(axis, assign)), tensor.shape);
+      return found.key === offsetOf(member.index, tensor.shape).key;
+    });
+    if (fits) return reads.index.map((axis) => rewriteIndex(axis, assign));
+  }
+  return undefined;
+}
+
+/** Ways to set a node's variables in terms of a group's: row-major order first, then what each read implies. */
+function* assignments(
+  group: Group,
+  reads: Reads,
+  isPerRow: boolean,
+  inside: readonly (readonly [Tensor, readonly (readonly Index[])[]])[],
+): Generator<Substitution> {
+  const row: [number, Index][] = reads.row ? [[reads.row.id, varIndex(group.row!)]] : [];
+  const [{ shape }] = reads.node.outputs;
+  const own = digitsOf(offsetOf(reads.index, shape));
+  if (own && coversAll(own, reads.vars)) yield new Map([...inverted(own, natural(group, isPerRow)), ...row]);
+  for (const [tensor, [index]] of inside) {
+    const member = group.members.get(tensor)!;
+    const digits = digitsOf(offsetOf(index, tensor.shape));
+    if (!digits || sizeOfDigits(digits) !== sizeOfShape(tensor.shape)) continue;
+    const known = new Map([...inverted(digits, offsetOf(member.index, tensor.shape)), ...row]);
+    const rest = reads.vars.filter(({ id }) => !known.has(id));
+    if (rest.length === 0) yield known;
+    else if (member.isPerRow && !isPerRow) yield new Map([...known, ...inverted(rowMajor(rest), varIndex(group.row!))]);
+  }
+}
+
+function coversAll(digits: readonly { readonly variable: Var }[], vars: readonly Var[]): boolean {
+  return vars.every(({ id }) => digits.some(({ variable }) => variable.id === id));
+}
+
+function rowMajor(vars: readonly Var[]): { variable: Var; coefficient: number }[] {
+  let coefficient = 1;
+  return vars.toReversed().map((variable) => ({ variable, coefficient: (coefficient *= variable.extent) / variable.extent }));
+}
+
+/** Each digit of an offset. */
+function inverted(digits: readonly { readonly variable: Var; readonly coefficient: number }[], offset: Index): [number, Index][] {
+  return digits.map(({ variable, coefficient }) => [variable.id, modIndex(divIndex(offset, coefficient), variable.extent)]);
+}
+
+/** The offset of a group's point in the layout that its first root has. */
+function natural(group: Group, isPerRow: boolean): Index {
+  const space = offsetOf(group.vars.map(varIndex), group.vars.map(({ extent }) => extent));
+  if (!group.row || isPerRow) return space;
+  const [anchor] = group.nodes, member = group.members.get(anchor.outputs[0])!;
+  return offsetOf(bodyIndex(anchor, member.index, varIndex(group.row)), anchor.inputs[0].shape);
+}
+
+/** The first of a group's nodes that has a kernel of its own kind. */
+export function anchorOf(group: Group): PlanNode {
+  for (const node of group.nodes) if (isAnchor(node)) return node as PlanNode;
+  invariant(false, "a group has no anchor");
+}

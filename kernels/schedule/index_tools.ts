@@ -1,0 +1,222 @@
+/** Index arithmetic of the scheduler: putting split indices together again, inverting layouts, splitting and merging loop variables. */
+import { type Expr, operandsOf } from "../../core/expr.ts";
+import {
+  addIndex,
+  constantIndex,
+  divIndex,
+  type Index,
+  linearIndex,
+  makeVar,
+  modIndex,
+  scaleIndex,
+  valueIndex,
+  type Var,
+  varIndex,
+} from "../../core/index_expr.ts";
+import type { Shape } from "../../core/shape.ts";
+
+/** Indices for loop variables, by the variables' ids. */
+export type Substitution = ReadonlyMap<number, Index>;
+
+/**
+ * Puts quotients and remainders of one index together: `b (x div b) + x mod b` is `x`, and `b (x div b mod a) + x mod b` is `x mod (a b)`.
+ * Each candidate is an identity that holds for every x, so it is kept whenever it makes the sum shorter.
+ */
+export function recombine(index: Index): Index {
+  for (const { atom, coefficient } of index.terms) {
+    if (atom.kind !== "mod") continue;
+    const { of, by } = atom;
+    const quotient = divIndex(of, by);
+    const without = addIndex(index, scaleIndex(modIndex(of, by), -coefficient));
+    const whole = addIndex(addIndex(without, scaleIndex(quotient, -coefficient * by)), scaleIndex(of, coefficient));
+    if (whole.terms.length < index.terms.length) return recombine(whole);
+    for (const other of index.terms) {
+      if (other.atom.kind !== "mod" || other.coefficient !== coefficient * by || other.atom.of.key !== quotient.key) continue;
+      const joined = scaleIndex(modIndex(of, by * other.atom.by), coefficient);
+      const rest = addIndex(without, scaleIndex(modIndex(quotient, other.atom.by), -other.coefficient));
+      const sum = addIndex(rest, joined);
+      if (sum.terms.length < index.terms.length) return recombine(sum);
+    }
+  }
+  return index;
+}
+
+/** Replaces variables and recombines at every level; run-time values are mapped by `mapValue`. */
+export function rewriteIndex(index: Index, replace: Substitution, mapValue: (value: Expr) => Expr = (value) => value): Index {
+  let out = constantIndex(index.constant);
+  for (const { atom, coefficient } of index.terms) {
+    let value: Index;
+    switch (atom.kind) {
+      case "var":
+        value = replace.get(atom.variable.id) ?? varIndex(atom.variable);
+        break;
+      case "div":
+        value = divIndex(rewriteIndex(atom.of, replace, mapValue), atom.by);
+        break;
+      case "mod":
+        value = modIndex(rewriteIndex(atom.of, replace, mapValue), atom.by);
+        break;
+      case "value":
+        value = valueIndex(mapValue(atom.value), atom.min, atom.max);
+        break;
+    }
+    out = addIndex(out, scaleIndex(value, coefficient));
+  }
+  return recombine(out);
+}
+
+/** The row-major offset of a multi-index, recombined. */
+export function offsetOf(index: readonly Index[], shape: Shape): Index {
+  return recombine(linearIndex(index, shape));
+}
+
+/** One digit of a mixed-radix number. */
+export interface Digit {
+  readonly variable: Var;
+  readonly coefficient: number;
+}
+
+/**
+ * Reads an index as a mixed-radix number of loop variables, such as `12 i + 4 j + k` with extents 2, 3, 4: every offset below the product of the
+ * extents is met exactly once, so the index can be inverted. Undefined for any other index. Digits come least significant first.
+ */
+export function digitsOf(index: Index): Digit[] | undefined {
+  if (index.constant !== 0) return undefined;
+  const digits: Digit[] = [];
+  for (const { atom, coefficient } of index.terms) {
+    if (atom.kind !== "var") return undefined;
+    digits.push({ variable: atom.variable, coefficient });
+  }
+  digits.sort((a, b) => a.coefficient - b.coefficient);
+  let stride = 1;
+  for (const { variable, coefficient } of digits) {
+    if (coefficient !== stride) return undefined;
+    stride *= variable.extent;
+  }
+  return digits;
+}
+
+/** Visits an index and the indices inside its divisions and remainders. */
+export function visitIndex(index: Index, visit: (index: Index) => void): void {
+  visit(index);
+  for (const { atom } of index.terms) if (atom.kind === "div" || atom.kind === "mod") visitIndex(atom.of, visit);
+}
+
+/** A load expression. */
+export type Load = Extract<Expr, { kind: "load" }>;
+
+/** Collects the indices of expressions: of loads, ranges and index values, also those inside run-time values of other indices. */
+export class IndexCollector {
+  readonly indices = new Map<string, Index>();
+  readonly loads: Load[] = [];
+  #seen = new Set<Expr>();
+
+  /** Adds an index and what its run-time values read. */
+  index(index: Index): void {
+    if (this.indices.has(index.key)) return;
+    this.indices.set(index.key, index);
+    visitIndex(index, ({ terms }) => {
+      for (const { atom } of terms) if (atom.kind === "value") this.expr(atom.value);
+    });
+  }
+
+  /** Adds the indices of an expression. */
+  expr(root: Expr): void {
+    const stack = [root];
+    while (stack.length > 0) {
+      const expr = stack.pop()!;
+      if (this.#seen.has(expr)) continue;
+      this.#seen.add(expr);
+      if (expr.kind === "load") this.loads.push(expr);
+      if (expr.kind === "load" || expr.kind === "index" || expr.kind === "inRange") this.index(expr.index);
+      stack.push(...operandsOf(expr));
+    }
+  }
+}
+
+/** Variables in a new form, and what to put in the place of the old ones. */
+export interface Variables {
+  readonly vars: readonly Var[];
+  readonly replace: Substitution;
+}
+
+/** The smallest divisor by which some index divides exactly this variable; undefined if none does. */
+function splitPoint(variable: Var, indices: readonly Index[]): number | undefined {
+  let best: number | undefined;
+  for (const index of indices) {
+    visitIndex(index, ({ terms }) => {
+      for (const { atom } of terms) {
+        if (atom.kind !== "div" && atom.kind !== "mod") continue;
+        const { of, by } = atom;
+        const isPlain = of.constant === 0 && of.terms.length === 1 && of.terms[0].coefficient === 1;
+        const inner = isPlain ? of.terms[0].atom : undefined;
+        if (inner?.kind !== "var" || inner.variable.id !== variable.id) continue;
+        if (by > 1 && by < variable.extent && variable.extent % by === 0 && (best === undefined || by < best)) best = by;
+      }
+    });
+  }
+  return best;
+}
+
+function compose(first: Substitution, second: Substitution): Substitution {
+  const out = new Map(second);
+  for (const [id, index] of first) out.set(id, rewriteIndex(index, second));
+  return out;
+}
+
+/** Splits variables that indices divide: with `i = 16 a + b`, `i div 16` is `a` and `i mod 16` is `b`. */
+export function splitVariables(vars: readonly Var[], indices: readonly Index[]): Variables {
+  let current: Variables = { vars, replace: new Map() };
+  let rewritten = indices;
+  for (let at = 0; at < current.vars.length;) {
+    const variable = current.vars[at];
+    const by = splitPoint(variable, rewritten);
+    if (by === undefined) {
+      at++;
+      continue;
+    }
+    const high = makeVar(variable.name, variable.extent / by), low = makeVar(variable.name, by);
+    const step = new Map([[variable.id, addIndex(scaleIndex(varIndex(high), by), varIndex(low))]]);
+    rewritten = rewritten.map((index) => rewriteIndex(index, step));
+    current = { vars: current.vars.toSpliced(at, 1, high, low), replace: compose(current.replace, step) };
+  }
+  return current;
+}
+
+function coefficientOf(index: Index, variable: Var): number {
+  for (const { atom, coefficient } of index.terms) if (atom.kind === "var" && atom.variable.id === variable.id) return coefficient;
+  return 0;
+}
+
+/** Merges neighbouring variables wherever every index steps over them as over one: contiguous elementwise work becomes one long variable. */
+export function mergeVariables(vars: readonly Var[], indices: readonly Index[]): Variables {
+  let current: Variables = { vars, replace: new Map() };
+  let rewritten = indices;
+  for (let at = current.vars.length - 2; at >= 0; at--) {
+    const outer = current.vars[at], inner = current.vars[at + 1];
+    let mergeable = true;
+    for (const index of rewritten) {
+      visitIndex(index, (part) => {
+        if (coefficientOf(part, outer) !== inner.extent * coefficientOf(part, inner)) mergeable = false;
+      });
+    }
+    if (!mergeable) continue;
+    const merged = makeVar(inner.name, outer.extent * inner.extent);
+    const step = new Map([[outer.id, constantIndex(0)], [inner.id, varIndex(merged)]]);
+    rewritten = rewritten.map((index) => rewriteIndex(index, step));
+    current = { vars: current.vars.toSpliced(at, 2, merged), replace: compose(current.replace, step) };
+  }
+  return current;
+}
+
+/** Renames variables in order, so that equal kernels get equal texts and ids ascend from the outermost. */
+export function renameVariables(vars: readonly Var[], names: readonly string[]): Variables {
+  const fresh = vars.map((variable, at) => makeVar(names[at], variable.extent));
+  return { vars: fresh, replace: new Map(vars.map((variable, at) => [variable.id, varIndex(fresh[at])])) };
+}
+
+/** One substitution after another. */
+export function chain(first: Variables, second: (vars: readonly Var[]) => Variables): Variables {
+  const next = second(first.vars);
+  return { vars: next.vars, replace: compose(first.replace, next.replace) };
+}

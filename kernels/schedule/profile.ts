@@ -1,0 +1,158 @@
+/**
+ * What an element of a tensor costs when it is pulled, in memory accesses.
+ *
+ * A profile lists the distinct loads and operations behind one element, each under the path of views through which it is reached: the same tensor at
+ * two indices counts twice, reached twice at one index once. So it predicts the size of the pulled expression.
+ */
+import { type Expr, ExprBuilder, operandsOf } from "../../core/expr.ts";
+import type { Node, Tensor } from "../../core/graph.ts";
+import { constantIndex } from "../../core/index_expr.ts";
+import type { MapOp } from "../../core/op.ts";
+import { sizeOfShape } from "../../core/shape.ts";
+import type { Scope } from "./scope.ts";
+import { viewShape } from "./views.ts";
+
+/** Costs by item; loads have keys that start with `L`. */
+export type Profile = ReadonlyMap<string, number>;
+
+const LOAD = 1;
+/** A load through a broadcast is shared by neighbours, in a register or a cache. */
+const SHARED = 0.25;
+/** What does not vary over a kernel at all is computed once a tile at worst. */
+const UNIFORM = 1 / 16;
+const SIMPLE = 1 / 16;
+const TRANSCENDENTAL = 1 / 2;
+const EXPENSIVE = new Set(["exp", "log", "sin", "cos", "tanh", "sigmoid", "erf", "pow"]);
+
+/** Beyond these many items or loads a tensor is too big to be pulled into others. */
+const MAX_ITEMS = 1024;
+const MAX_LOADS = 24;
+
+/** Profiles of a scope's tensors, given which of them are roots. */
+export class Profiles {
+  #known = new Map<Tensor, Profile>();
+  #numbers = new Map<Tensor, number>();
+
+  constructor(readonly scope: Scope, readonly parent?: Profiles) {}
+
+  /** The profile of reading an element of `tensor`. Recursion is shallow when tensors are asked for in topological order. */
+  of(tensor: Tensor): Profile {
+    let profile = this.#known.get(tensor);
+    if (!profile) {
+      profile = this.#compute(tensor);
+      this.#known.set(tensor, profile);
+    }
+    return profile;
+  }
+
+  /** Marks a tensor as loaded from now on. */
+  forget(tensor: Tensor): void {
+    this.#known.delete(tensor);
+  }
+
+  /** The cost of an element if it had to be computed, whether or not it is a root. */
+  costToCompute(tensor: Tensor): number {
+    return costOf(this.#expand(tensor));
+  }
+
+  #number(tensor: Tensor): number {
+    let number = this.#numbers.get(tensor);
+    if (number === undefined) this.#numbers.set(tensor, number = this.#numbers.size);
+    return number;
+  }
+
+  #compute(tensor: Tensor): Profile {
+    const binding = this.scope.bindings.get(tensor);
+    if (this.scope.isLoaded(tensor)) return new Map([[`L${this.#number(tensor)}`, LOAD]]);
+    if (binding?.kind === "outer") return new Map([...this.parent!.of(binding.tensor)].map(([key, cost]) => [`${key[0]}^${key.slice(1)}`, cost]));
+    return this.#expand(tensor);
+  }
+
+  #expand(tensor: Tensor): Profile {
+    const { node } = tensor;
+    switch (node.op.kind) {
+      case "map":
+        return this.#combined(node, `A${this.#number(tensor)}`, mapCost(node, node.op));
+      case "view":
+        return this.#viewed(node);
+      case "gather":
+        return this.#combined(node, `A${this.#number(tensor)}`, TRANSCENDENTAL);
+      case "source":
+        return new Map([[`A${this.#number(tensor)}`, SIMPLE]]);
+      default:
+        return new Map([[`L${this.#number(tensor)}`, LOAD]]);
+    }
+  }
+
+  #combined(node: Node, key: string, cost: number): Profile {
+    const out = new Map([[key, cost]]);
+    for (const input of node.inputs) for (const [item, itemCost] of this.of(input)) out.set(item, itemCost);
+    return out;
+  }
+
+  #viewed(node: Node): Profile {
+    const out = new Map<string, number>();
+    const { pieces } = viewShape(node)!;
+    const number = this.#number(node.outputs[0]);
+    pieces.forEach(({ input }, piece) => {
+      const from = node.inputs[input];
+      const inSize = sizeOfShape(from.shape), isShared = inSize < sizeOfShape(node.outputs[0].shape);
+      for (const [key, cost] of this.of(from)) {
+        const factor = !isShared || pieces.length > 1 ? 1 : inSize === 1 ? UNIFORM : key[0] === "L" ? SHARED : 1;
+        out.set(`${key}>${number}.${piece}`, cost * factor);
+      }
+    });
+    return out;
+  }
+}
+
+/** The total of a profile. */
+export function costOf(profile: Profile): number {
+  let sum = 0;
+  for (const cost of profile.values()) sum += cost;
+  return sum;
+}
+
+/** Loads of whole tensors, loads through broadcasts, and the cost of everything else. */
+export function summaryOf(profile: Profile): { readonly loads: number; readonly shared: number; readonly arithmetic: number } {
+  let loads = 0, shared = 0, arithmetic = 0;
+  for (const [key, cost] of profile) {
+    if (key[0] !== "L") arithmetic += cost;
+    else if (cost < LOAD) shared++;
+    else loads++;
+  }
+  return { loads, shared, arithmetic };
+}
+
+/** Whether an expression is too big to be part of another one. */
+export function isHeavy(profile: Profile): boolean {
+  if (profile.size > MAX_ITEMS) return true;
+  const { loads, shared } = summaryOf(profile);
+  return loads + shared > MAX_LOADS;
+}
+
+/** The share of evaluations that count when a tensor is read through a view. */
+export function sharing(inSize: number, outSize: number): number {
+  return inSize < outSize && inSize === 1 ? UNIFORM : 1;
+}
+
+const mapCosts = new WeakMap<Node, number>();
+
+/** What a map op computes, from its own expression. */
+function mapCost(node: Node, op: MapOp<typeof node.attrs>): number {
+  const present = mapCosts.get(node);
+  if (present !== undefined) return present;
+  const e = new ExprBuilder();
+  let cost = 0;
+  const seen = new Set<Expr>();
+  const visit = (expr: Expr): void => {
+    if (seen.has(expr)) return;
+    seen.add(expr);
+    if (expr.kind === "unary" || expr.kind === "binary") cost += EXPENSIVE.has(expr.op) ? TRANSCENDENTAL : SIMPLE;
+    else if (expr.kind === "select") cost += SIMPLE;
+    operandsOf(expr).forEach(visit);
+  };
+  visit(op.lower(e, node.inputs.map((input, i) => e.load(i, constantIndex(0), input.dtype)), node.attrs));
+  mapCosts.set(node, cost);
+  return cost;
+}

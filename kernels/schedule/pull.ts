@@ -1,0 +1,131 @@
+/** Pulling: the expression of a tensor's element, found by substituting the expressions of what it is made from. */
+import { isFloat } from "../../core/dtype.ts";
+import { identityOf, type Expr, type ExprBuilder } from "../../core/expr.ts";
+import { invariant } from "../../core/errors.ts";
+import type { Node, Tensor } from "../../core/graph.ts";
+import { constantIndex, type Index, valueIndex } from "../../core/index_expr.ts";
+import type { GatherOp, ViewOp } from "../../core/op.ts";
+import { sizeOfShape } from "../../core/shape.ts";
+import { recombine } from "./index_tools.ts";
+import { reductionOf } from "./normalize.ts";
+import type { Scope } from "./scope.ts";
+
+/** Gives the expression of a tensor that is not to be expanded: a load, an accumulator, a reduction. Undefined to expand it. */
+export type Leaf = (scope: Scope, tensor: Tensor, index: readonly Index[]) => Expr | undefined;
+
+/** Pulls expressions for one kernel. */
+export class Puller {
+  /** Nodes that were expanded. */
+  readonly visited = new Set<Node>();
+  #memo = new Map<Scope, Map<Tensor, Map<string, Expr>>>();
+
+  /**
+   * @param e The kernel's expression builder.
+   * @param leaf Where pulling ends. Everything that has no expression must end here.
+   */
+  constructor(readonly e: ExprBuilder, readonly leaf: Leaf) {}
+
+  /** The expression of the element of `tensor` at `index`. */
+  pull(scope: Scope, tensor: Tensor, index: readonly Index[]): Expr {
+    const at = index.map(recombine);
+    const key = at.map((axis) => axis.key).join(",");
+    const memo = this.#memoOf(scope, tensor);
+    let expr = memo.get(key);
+    if (!expr) {
+      expr = this.leaf(scope, tensor, at) ?? this.#expand(scope, tensor, at);
+      memo.set(key, expr);
+    }
+    return expr;
+  }
+
+  #memoOf(scope: Scope, tensor: Tensor): Map<string, Expr> {
+    let ofScope = this.#memo.get(scope);
+    if (!ofScope) this.#memo.set(scope, ofScope = new Map());
+    let ofTensor = ofScope.get(tensor);
+    if (!ofTensor) ofScope.set(tensor, ofTensor = new Map());
+    return ofTensor;
+  }
+
+  #expand(scope: Scope, tensor: Tensor, index: readonly Index[]): Expr {
+    const binding = scope.bindings.get(tensor);
+    if (binding) {
+      invariant(binding.kind === "outer" && scope.parent, `${tensor} is an input and must be loaded`);
+      return this.pull(scope.parent, binding.tensor, [...binding.prefix, ...index]);
+    }
+    const { node } = tensor, { op, attrs } = node;
+    this.visited.add(node);
+    switch (op.kind) {
+      case "map":
+        return op.lower(this.e, node.inputs.map((input) => this.pull(scope, input, index)), attrs);
+      case "source":
+        invariant(op.lower, `${tensor} is a constant and must be loaded`);
+        return op.lower(this.e, index, attrs);
+      case "view":
+        return this.#view(scope, node, op, index);
+      case "gather":
+        return this.#gather(scope, node, op, index);
+      case "reduce":
+        return this.#trivialReduction(scope, node, index);
+      case "contract":
+        return this.e.const(0, tensor.dtype);
+      default:
+        invariant(false, `${tensor} cannot be pulled`);
+    }
+  }
+
+  #view(scope: Scope, node: Node, op: ViewOp<typeof node.attrs>, index: readonly Index[]): Expr {
+    const { e } = this;
+    const { pieces, fill } = op.lower(index, node.attrs, node.inputs.map((input) => input.shape));
+    let out: Expr = e.const(fill, node.outputs[0].dtype);
+    for (const { input, index: at, where } of pieces.toReversed()) {
+      const from = node.inputs[input];
+      if (sizeOfShape(from.shape) === 0) continue;
+      let inside: Expr = e.const(1, "bool");
+      for (const range of where) {
+        const test = e.inRange(recombine(range.index), range.lo, range.hi);
+        inside = isConst(inside, 1) ? test : isConst(test, 1) ? inside : e.binary("and", inside, test);
+      }
+      if (isConst(inside, 0)) continue;
+      out = e.select(inside, this.pull(scope, from, at), out);
+    }
+    return out;
+  }
+
+  #gather(scope: Scope, node: Node, op: GatherOp<typeof node.attrs>, index: readonly Index[]): Expr {
+    const { e } = this;
+    const [operand, indices] = node.inputs, { axis } = op.lower(node.attrs);
+    const extent = operand.shape[axis], { dtype } = operand;
+    const outside = e.const(isFloat(dtype) ? NaN : 0, dtype);
+    if (extent === 0) return outside;
+    const number = this.pull(scope, indices, index.slice(axis, axis + indices.rank));
+    const at = (number: Index): Expr => this.pull(scope, operand, [...index.slice(0, axis), number, ...index.slice(axis + indices.rank)]);
+    if (number.kind === "const") return number.value >= 0 && number.value < extent ? at(constantIndex(number.value)) : outside;
+    if (number.kind === "index" && number.index.min >= 0 && number.index.max < extent) return at(number.index);
+    const { clamped, valid } = runTimeIndex(e, number, extent);
+    return e.select(valid, at(valueIndex(clamped, 0, extent - 1)), outside);
+  }
+
+  #trivialReduction(scope: Scope, node: Node, index: readonly Index[]): Expr {
+    const { e } = this;
+    const { combine, axes, rowShape } = reductionOf(node);
+    const [x] = node.inputs, [{ dtype }] = node.outputs;
+    invariant(sizeOfShape(rowShape) <= 1, `${node.outputs[0]} is a reduction and must not be expanded`);
+    if (combine === "argmax") return e.const(0, dtype);
+    if (rowShape.includes(0)) return e.const(identityOf(combine, dtype), dtype);
+    let kept = 0;
+    return this.pull(scope, x, x.shape.map((_, axis) => (axes.includes(axis) ? constantIndex(0) : index[kept++])));
+  }
+}
+
+function isConst(expr: Expr, value: number): boolean {
+  return expr.kind === "const" && expr.value === value;
+}
+
+/** A number computed at run time as an index: clamped to `0 .. extent - 1`, so that it can always be loaded, and whether it needed no clamping. */
+export function runTimeIndex(e: ExprBuilder, number: Expr, extent: number): { readonly clamped: Expr; readonly valid: Expr } {
+  // As i32 a u32 beyond its range is negative, hence outside, as it should be.
+  const signed = e.cast(number, "i32");
+  const zero = e.const(0, "i32"), last = e.const(extent - 1, "i32");
+  const valid = e.binary("and", e.binary("ge", signed, zero), e.binary("le", signed, last));
+  return { clamped: e.binary("max", zero, e.binary("min", signed, last)), valid };
+}

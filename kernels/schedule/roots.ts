@@ -1,0 +1,189 @@
+/**
+ * Which tensors live in memory.
+ *
+ * Forced: a scope's outputs, results of products, reductions, recurrences, scatters and loops, and what these start from in place, pieces of
+ * concatenations stored in place. The end of a
+ * chain of elementwise consumers of such a result, so that the kernel stores the end rather than the start. Operands of products that are more than a
+ * load through views or a very cheap map, since every output tile reads them again; what loops take from outside, unless it is a load through views.
+ *
+ * By cost: memory accesses are what costs, arithmetic hardly. Computing a tensor once, storing it and loading it where it is used is compared with
+ * computing it at each use; a launch counts as many accesses as fit in its time.
+ */
+import type { Tensor } from "../../core/graph.ts";
+import type { ScanAttrs } from "../../core/scan.ts";
+import { sizeOfShape } from "../../core/shape.ts";
+import type { PlanNode } from "./normalize.ts";
+import { costOf, isHeavy, type Profile, Profiles, sharing, summaryOf } from "./profile.ts";
+import { isAnchor, isConstant, type Scope } from "./scope.ts";
+import { stripViews, viewShape } from "./views.ts";
+
+/** A launch takes about 30 microseconds, in which some 32,000 elements could be moved. */
+const LAUNCH = 32768;
+/** A product's operand may cost this much arithmetic on top of its load: some additions or multiplications. */
+const CHEAP_OPERAND = 0.25;
+const CHEAP_INDEX = 0.25;
+const MAX_DEMANDS = 48;
+
+/**
+ * Fills `scope.roots`.
+ * @param forced Tensors that must be roots, found when kernels became too large.
+ * @returns What reading each tensor costs now.
+ */
+export function chooseRoots(scope: Scope, forced: ReadonlySet<Tensor>, parent: Profiles | undefined): Profiles {
+  scope.roots.clear();
+  for (const tensor of scope.graph.outputs) scope.roots.add(tensor);
+  for (const tensor of forced) scope.roots.add(tensor);
+  for (const node of scope.graph.nodes) {
+    if (isAnchor(node)) node.outputs.forEach((tensor) => scope.roots.add(tensor));
+    if (scope.assembled.has(node)) [...node.outputs, ...node.inputs].forEach((tensor) => scope.roots.add(tensor));
+    if (node.op.kind === "scatter") scope.roots.add(node.inputs[0]);
+    if (node.op.kind === "loop") node.inputs.slice(0, (node.attrs as ScanAttrs).carryCount).forEach((start) => scope.roots.add(start));
+  }
+  for (const node of scope.graph.nodes) {
+    if (node.op.kind === "contract" || node.op.kind === "reduce" || node.op.kind === "recurrence") {
+      if (isAnchor(node)) scope.roots.add(endOfChain(scope, node.outputs[0]));
+    }
+  }
+  const profiles = new Profiles(scope, parent);
+  for (const node of scope.graph.nodes) forceOperands(scope, node, profiles);
+  rootsByCost(scope, profiles);
+  return new Profiles(scope, parent);
+}
+
+/** The last tensor of the chain of elementwise consumers, each the only one, that starts at `start`. */
+function endOfChain(scope: Scope, start: Tensor): Tensor {
+  let end = start, current = start;
+  for (;;) {
+    if (scope.outputs.has(current) || (current !== start && scope.roots.has(current))) return current;
+    const consumers = scope.consumers.get(current) ?? [];
+    if (consumers.length !== 1) return end;
+    const [consumer] = consumers;
+    if (consumer.op.kind === "map") end = current = consumer.outputs[0];
+    else if (viewShape(consumer)?.isBijective) current = consumer.outputs[0];
+    else return end;
+  }
+}
+
+/** Makes roots of what a node's kernel would read too dearly through its inputs. */
+function forceOperands(scope: Scope, node: PlanNode, profiles: Profiles): void {
+  const { op, inputs } = node;
+  const force = (input: Tensor, isCheap: (profile: Profile) => boolean): void => {
+    if (isCheap(profiles.of(input))) return;
+    addRootBehind(scope, profiles, input);
+    if (!isCheap(profiles.of(input))) addRoot(scope, profiles, input);
+  };
+  if (op.kind === "contract" && isAnchor(node)) inputs.forEach((input) => force(input, isCheapOperand));
+  if (op.kind === "gather" || op.kind === "scatter") force(inputs[1], isCheapIndex);
+  if (op.kind === "loop") {
+    const { carryCount } = node.attrs as ScanAttrs;
+    inputs.slice(carryCount).forEach((input) => force(input, isCheapInvariant));
+  }
+  for (const output of node.outputs) {
+    for (let fuel = inputs.length; fuel > 0 && isHeavy(profiles.of(output)); fuel--) {
+      const [largest] = inputs.filter((input) => !isLoad(profiles.of(input))).sort((a, b) => profiles.of(b).size - profiles.of(a).size);
+      if (!largest) break;
+      addRootBehind(scope, profiles, largest);
+      profiles.forget(output);
+    }
+  }
+}
+
+/** Makes a root of what views of one piece look at. */
+function addRootBehind(scope: Scope, profiles: Profiles, tensor: Tensor): void {
+  const root = stripViews(tensor, (candidate) => {
+    profiles.forget(candidate);
+    return scope.roots.has(candidate) || scope.bindings.has(candidate);
+  });
+  addRoot(scope, profiles, root);
+}
+
+function addRoot(scope: Scope, profiles: Profiles, tensor: Tensor): void {
+  if (scope.bindings.has(tensor) || isConstant(tensor)) return;
+  scope.roots.add(tensor);
+  profiles.forget(tensor);
+}
+
+function isLoad(profile: Profile): boolean {
+  return profile.size === 1 && summaryOf(profile).arithmetic === 0;
+}
+
+function isCheapOperand(profile: Profile): boolean {
+  const { loads, shared, arithmetic } = summaryOf(profile);
+  return loads <= 1 && shared <= 1 && arithmetic <= CHEAP_OPERAND;
+}
+
+function isCheapIndex(profile: Profile): boolean {
+  const { loads, shared, arithmetic } = summaryOf(profile);
+  return loads + shared <= 1 && arithmetic <= CHEAP_INDEX;
+}
+
+function isCheapInvariant(profile: Profile): boolean {
+  const { loads, shared, arithmetic } = summaryOf(profile);
+  return loads + shared === 0 ? arithmetic <= 1 : loads + shared === 1 && arithmetic === 0;
+}
+
+/** Evaluations of a tensor that kernels ask for, by kernel and path. */
+type Demand = Map<string, number>;
+
+/** Walks from the outputs back, adding up who reads each tensor how often, and makes roots of those that are cheaper stored. */
+function rootsByCost(scope: Scope, profiles: Profiles): void {
+  const attached = attachedTensors(scope);
+  const demands = new Map<Tensor, Demand>();
+  const demand = (tensor: Tensor, entries: Iterable<readonly [string, number]>): void => {
+    let present = demands.get(tensor);
+    if (!present) demands.set(tensor, present = new Map());
+    for (const [key, count] of entries) present.set(key, Math.max(present.get(key) ?? 0, count));
+    if (present.size > MAX_DEMANDS) demands.set(tensor, new Map([["many", totalOf(present)]]));
+  };
+  for (const node of scope.graph.nodes.toReversed()) {
+    const [output] = node.outputs;
+    const wanted = demands.get(output) ?? new Map<string, number>();
+    if (!scope.roots.has(output) && isPulled(node) && isCheaperStored(output, wanted, profiles, attached)) scope.roots.add(output);
+    const isRoot = scope.roots.has(output);
+    const outSize = sizeOfShape(output.shape);
+    const entries = isRoot ? new Map([[`r${node.id}`, outSize]]) : wanted;
+    node.inputs.forEach((input, i) => {
+      if (scope.bindings.has(input)) return;
+      const inSize = sizeOfShape(input.shape);
+      if (node.op.kind === "map") demand(input, entries);
+      else if (node.op.kind === "view" || (node.op.kind === "gather" && i === 0)) {
+        const share = sharing(inSize, outSize);
+        demand(input, [...entries].map(([key, count]) => [`${key}>${node.id}.${i}`, count * share]));
+      } else if (node.op.kind === "gather") demand(input, entries);
+      else demand(input, [[`r${node.id}.${i}`, inSize]]);
+    });
+  }
+}
+
+function totalOf(demand: Demand): number {
+  let sum = 0;
+  for (const count of demand.values()) sum += count;
+  return sum;
+}
+
+/** Whether a node is expanded where it is used, and is more than a way to look at one tensor. */
+function isPulled(node: PlanNode): boolean {
+  const { kind } = node.op;
+  return kind === "map" || kind === "gather" || (kind === "view" && viewShape(node)!.pieces.length > 1);
+}
+
+function isCheaperStored(tensor: Tensor, demand: Demand, profiles: Profiles, attached: ReadonlySet<Tensor>): boolean {
+  const size = sizeOfShape(tensor.shape), cost = costOf(profiles.of(tensor)), reads = totalOf(demand);
+  const launch = attached.has(tensor) ? 0 : LAUNCH;
+  return reads * cost > size * (cost + 1) + reads + launch;
+}
+
+/** Tensors that an earlier kernel of the same size can store on its way: no launch is needed for them. */
+export function attachedTensors(scope: Scope): ReadonlySet<Tensor> {
+  const attached = new Set<Tensor>();
+  for (const node of scope.graph.nodes) {
+    const [output] = node.outputs;
+    const { kind } = node.op;
+    if (kind === "contract" || kind === "recurrence" || (kind === "reduce" && isAnchor(node))) attached.add(output);
+    else if (kind === "map" || viewShape(node)?.isBijective) {
+      const size = sizeOfShape(output.shape);
+      if (node.inputs.some((input) => attached.has(input) && sizeOfShape(input.shape) === size)) attached.add(output);
+    }
+  }
+  return attached;
+}

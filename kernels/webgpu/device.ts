@@ -1,0 +1,180 @@
+/** A WebGPU device: adapter, limits, memory and programs. */
+import type { HostData, Type } from "../../core/dtype.ts";
+import { DeviceError, invariant } from "../../core/errors.ts";
+import type { Graph } from "../../core/graph.ts";
+import { formatType } from "../../core/shape.ts";
+import type { Device, DeviceInfo } from "../device.ts";
+import { checkLength, toDeviceBytes } from "../host_data.ts";
+import { mebibytes } from "../plan_memory.ts";
+import type { KernelStep, Plan, ValueId } from "../plan.ts";
+import { WebGpuArray } from "./array.ts";
+import type { PoolBuffer } from "./buffers.ts";
+import { flattenSteps } from "./commands.ts";
+import { GpuContext, type WebGpuStats } from "./context.ts";
+import { type CompiledKernel, WebGpuExecutable } from "./executor.ts";
+import { fence, prepareEnvironment, webgpu } from "./host.ts";
+import { printWgsl, type WgslKernel } from "./print_wgsl.ts";
+
+/** Prints a kernel for a target; see {@link printWgsl}. */
+export type Printer = typeof printWgsl;
+
+/** Options of {@link requestWebGpuDevice}. */
+export interface WebGpuOptions {
+  /** Which adapter to prefer where there are several. Default: the fast one. */
+  readonly powerPreference?: "high-performance" | "low-power";
+  /** Fills memory with NaN before it is used again, so that reading what nobody wrote shows. Slow; for tests. Default: false. */
+  readonly poison?: boolean;
+  /**
+   * Another printer of kernels, for tests of the device alone.
+   * @internal
+   */
+  readonly printer?: Printer;
+}
+
+/**
+ * Opens the machine's WebGPU adapter.
+ * @throws {DeviceError} with reason `unavailable` where there is none; the text says what to install.
+ */
+export async function requestWebGpuDevice(options: WebGpuOptions = {}): Promise<WebGpuDevice> {
+  prepareEnvironment();
+  const adapter = await webgpu()?.requestAdapter({ powerPreference: options.powerPreference ?? "high-performance" });
+  if (!adapter) {
+    throw new DeviceError(
+      `Cannot open a WebGPU device: ${webgpu() ? "no adapter was found" : "this runtime has no WebGPU"}; install a Vulkan driver ` +
+        `(on Debian and Ubuntu: apt-get install mesa-vulkan-drivers libvulkan1), or use the device "reference", which is slow`,
+      "unavailable",
+    );
+  }
+  const { limits, features } = adapter;
+  const requiredFeatures = (["timestamp-query", "shader-f16"] as const).filter((feature) => features.has(feature));
+  const gpu = await adapter.requestDevice({
+    requiredFeatures,
+    requiredLimits: {
+      maxStorageBuffersPerShaderStage: Math.min(16, limits.maxStorageBuffersPerShaderStage),
+      maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
+      maxBufferSize: limits.maxBufferSize,
+      maxComputeWorkgroupStorageSize: limits.maxComputeWorkgroupStorageSize,
+    },
+  });
+  return new WebGpuDevice(gpu, adapter.info, options);
+}
+
+function describe(info: GPUAdapterInfo): DeviceInfo {
+  const description = info.description || [info.vendor, info.architecture, info.device].filter(Boolean).join(" ") || "WebGPU adapter";
+  const names = [info.description, info.vendor, info.architecture, info.device].join(" ");
+  const software = info.isFallbackAdapter === true || /llvmpipe|lavapipe|swiftshader|basic render|software|\bcpu\b/i.test(names);
+  return { kind: "webgpu", description, software };
+}
+
+/** A WebGPU device. Made by {@link requestWebGpuDevice}. */
+export class WebGpuDevice implements Device {
+  /** The adapter. */
+  readonly info: DeviceInfo;
+  /** Programs are scheduled and planned before they are loaded. */
+  readonly needsPlan = true;
+  /** Storage buffers that one kernel may bind. */
+  readonly maxOperands: number;
+  /** Most bytes of one storage binding. */
+  readonly maxTensorBytes: number;
+  /** Most bytes of one buffer. */
+  readonly maxBufferBytes: number;
+  #context: GpuContext;
+  #printer: Printer;
+
+  /** Use {@link requestWebGpuDevice}. */
+  constructor(readonly gpu: GPUDevice, info: GPUAdapterInfo, { poison = false, printer = printWgsl }: WebGpuOptions) {
+    this.info = describe(info);
+    this.maxOperands = gpu.limits.maxStorageBuffersPerShaderStage;
+    this.maxBufferBytes = Math.floor(gpu.limits.maxBufferSize / 256) * 256;
+    this.maxTensorBytes = Math.min(this.maxBufferBytes, gpu.limits.maxStorageBufferBindingSize);
+    this.#printer = printer;
+    this.#context = new GpuContext(gpu, poison);
+  }
+
+  /** What was made so far. */
+  get stats(): WebGpuStats {
+    return this.#context.stats;
+  }
+
+  /**
+   * Puts a host array in device memory.
+   * @throws {ShapeError} if the length does not fit; {DeviceError} if it is larger than the device can bind.
+   */
+  upload(data: HostData, type: Type): WebGpuArray {
+    this.#context.health.check();
+    checkLength(data, type, "upload");
+    const bytes = toDeviceBytes(data, type.dtype);
+    if (bytes.byteLength > this.maxTensorBytes) {
+      throw new DeviceError(
+        `Cannot upload ${formatType(type)}: it takes ${mebibytes(bytes.byteLength)} and one array may take at most ${mebibytes(this.maxTensorBytes)} ` +
+          `on this device; use a smaller batch or split the array`,
+        "limit",
+      );
+    }
+    const buffer = this.#context.acquire(Math.max(4, bytes.byteLength));
+    this.#context.write(buffer.gpu, bytes);
+    return new WebGpuArray(this, this.#context, buffer, [...type.shape], type.dtype);
+  }
+
+  /**
+   * Loads a plan.
+   * @throws {CompileError} if the device's compiler refuses a kernel; {DeviceError} if there is not the memory for it.
+   * @internal
+   */
+  async load({ plan }: { readonly graph: Graph; readonly plan?: Plan }): Promise<WebGpuExecutable> {
+    this.#context.health.check();
+    invariant(plan, "a program without a plan on a WebGPU device");
+    const commands = flattenSteps(plan.steps);
+    const { kernels, sources } = await this.#compile(commands.steps);
+    this.#context.health.check();
+    const constants = new Map<ValueId, PoolBuffer>();
+    for (const { id, storage, type, sizeBytes } of plan.values) {
+      if (storage.kind !== "constant") continue;
+      const buffer = this.#context.acquire(sizeBytes);
+      this.#context.write(buffer.gpu, toDeviceBytes(storage.data, type.dtype));
+      constants.set(id, buffer);
+    }
+    const program = new WebGpuExecutable(this, this.#context, { plan, commands, kernels, sources, constants });
+    await this.#context.health.settle();
+    return program;
+  }
+
+  /** Prints and compiles the kernels of steps; equal texts once, all at the same time. */
+  async #compile(steps: readonly KernelStep[]): Promise<{ kernels: CompiledKernel[]; sources: string[] }> {
+    const { limits, features } = this.gpu;
+    const target: Parameters<Printer>[1] = {
+      style: this.info.software ? "software" : "gpu",
+      maxWorkgroupsPerDimension: limits.maxComputeWorkgroupsPerDimension,
+      maxInvocations: limits.maxComputeInvocationsPerWorkgroup,
+      maxWorkgroupBytes: limits.maxComputeWorkgroupStorageSize,
+      f16: features.has("shader-f16"),
+    };
+    const numbers = new Map<string, number>();
+    const printed = steps.map(({ kernel }): { wgsl: WgslKernel; shader: number } => {
+      const wgsl = this.#printer(kernel, target);
+      const shader = numbers.get(wgsl.source) ?? numbers.size;
+      numbers.set(wgsl.source, shader);
+      return { wgsl, shader };
+    });
+    const { pipelines } = this.#context;
+    const kernels = await Promise.all(printed.map(async ({ wgsl, shader }, i) => ({
+      wgsl,
+      shader,
+      pipeline: await pipelines.get(wgsl.source, wgsl.bindings.length, steps[i].kernel.origins),
+      layout: pipelines.layout(wgsl.bindings.length).operands,
+    })));
+    return { kernels, sources: [...numbers.keys()] };
+  }
+
+  /** Waits until everything launched is done. */
+  async synchronize(): Promise<void> {
+    this.#context.health.check();
+    await fence(this.gpu.queue);
+    await this.#context.health.settle();
+  }
+
+  /** Frees everything. Later calls throw. */
+  dispose(): void {
+    this.#context.dispose();
+  }
+}

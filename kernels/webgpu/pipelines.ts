@@ -1,0 +1,104 @@
+/** Compute pipelines by source text: equal texts are compiled once a device. */
+import { CompileError } from "../../core/errors.ts";
+
+/** The layout of all kernels with one number of operands: group 0 the operands, group 1 the loop indices. */
+export interface KernelLayout {
+  readonly operands: GPUBindGroupLayout;
+  readonly pipeline: GPUPipelineLayout;
+}
+
+/** Makes layouts and pipelines, each once. */
+export class Pipelines {
+  #gpu: GPUDevice;
+  #layouts = new Map<number, KernelLayout>();
+  #pipelines = new Map<string, Promise<GPUComputePipeline>>();
+  /** The layout of group 1: one uniform block found by dynamic offset. */
+  readonly loopLayout: GPUBindGroupLayout;
+
+  constructor(gpu: GPUDevice) {
+    this.#gpu = gpu;
+    this.loopLayout = gpu.createBindGroupLayout({
+      entries: [{ binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: "uniform", hasDynamicOffset: true, minBindingSize: 32 } }],
+    });
+  }
+
+  /** Pipelines made so far. */
+  get count(): number {
+    return this.#pipelines.size;
+  }
+
+  /** The layout of kernels with `operandCount` operands. */
+  layout(operandCount: number): KernelLayout {
+    let layout = this.#layouts.get(operandCount);
+    if (!layout) {
+      const entries = Array.from({ length: operandCount }, (_, binding): GPUBindGroupLayoutEntry => ({
+        binding,
+        visibility: GPUShaderStage.COMPUTE,
+        buffer: { type: "storage" },
+      }));
+      const operands = this.#gpu.createBindGroupLayout({ entries });
+      layout = { operands, pipeline: this.#gpu.createPipelineLayout({ bindGroupLayouts: [operands, this.loopLayout] }) };
+      this.#layouts.set(operandCount, layout);
+    }
+    return layout;
+  }
+
+  /**
+   * The pipeline of a source text.
+   * @param source WGSL with the entry point `main`.
+   * @param operandCount Bindings of group 0.
+   * @param origins The ops of the kernel, for the error text.
+   * @throws {CompileError} quoting line and caret if the device's compiler refuses the text.
+   */
+  get(source: string, operandCount: number, origins: readonly string[]): Promise<GPUComputePipeline> {
+    const key = `${operandCount}:${source}`;
+    let pipeline = this.#pipelines.get(key);
+    if (!pipeline) {
+      pipeline = this.#compile(source, this.layout(operandCount).pipeline, origins);
+      this.#pipelines.set(key, pipeline);
+      pipeline.catch(() => this.#pipelines.delete(key));
+    }
+    return pipeline;
+  }
+
+  async #compile(source: string, layout: GPUPipelineLayout, origins: readonly string[]): Promise<GPUComputePipeline> {
+    const label = origins.join(", ");
+    this.#gpu.pushErrorScope("validation");
+    const module = this.#gpu.createShaderModule({ label, code: source });
+    const invalid = this.#gpu.popErrorScope();
+    const pipeline = this.#gpu.createComputePipelineAsync({ label, layout, compute: { module, entryPoint: "main" } });
+    const refused = pipeline.then(() => undefined, (error: unknown) => error);
+    const error = await invalid;
+    if (error) {
+      const { messages } = await module.getCompilationInfo();
+      const first = messages.find(({ type }) => type === "error");
+      throw compileError(source, origins, firstSentence(first?.message ?? error.message), first?.lineNum ?? 0, first?.linePos ?? 0);
+    }
+    const reason = await refused;
+    if (reason !== undefined) throw compileError(source, origins, reason instanceof Error ? reason.message : String(reason), 0, 0);
+    return await pipeline;
+  }
+}
+
+/** The sentence of a compiler's message that says what is wrong: naga puts it after a heading and before a drawing. */
+function firstSentence(message: string): string {
+  const line = message.split("\n").map((text) => text.trim()).find((text) => text !== "") ?? message;
+  return line.replace(/^Shader '.*' parsing error: /, "");
+}
+
+function compileError(source: string, origins: readonly string[], message: string, line: number, column: number): CompileError {
+  const quote = line > 0 ? `\n${quoteSource(source, line, column)}` : "";
+  return new CompileError(`Cannot compile the kernel of ${origins.join(", ")}: ${message}${quote}`, source);
+}
+
+/** The line of a source text with its neighbours and a caret. Lines and columns count from 1. */
+export function quoteSource(source: string, line: number, column: number): string {
+  const lines = source.split("\n");
+  const width = String(Math.min(lines.length, line + 2)).length;
+  const quoted: string[] = [];
+  for (let number = Math.max(1, line - 2); number <= Math.min(lines.length, line + 2); number++) {
+    quoted.push(`${String(number).padStart(width + 2)} | ${lines[number - 1]}`);
+    if (number === line && column > 0) quoted.push(`${" ".repeat(width + 2)} | ${" ".repeat(column - 1)}^`);
+  }
+  return quoted.join("\n");
+}

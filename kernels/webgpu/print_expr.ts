@@ -1,0 +1,454 @@
+/**
+ * Evaluates scalar expressions as WGSL text, one point at a time or four.
+ *
+ * An {@link Env} says what the kernel's variables are (see print_index.ts) and which variable, if any, is the lane of a vec4. Every value knows
+ * its width: what does not depend on the lane stays a scalar. Values land in the outermost block that knows their variables, so loop-invariant
+ * parts leave loops by themselves; shared expressions and all loads are bound to names.
+ */
+import type { DType } from "../../core/dtype.ts";
+import type { BinaryOp, Expr } from "../../core/expr.ts";
+import { operandsOf } from "../../core/expr.ts";
+import type { Index, Term, Var } from "../../core/index_expr.ts";
+import { addIndex, constantIndex, divIndex } from "../../core/index_expr.ts";
+import { invariant } from "../../core/errors.ts";
+import type { Store } from "../kernel.ts";
+import { dependsOn, isAligned, laneForm, rewriteIndex } from "./print_index.ts";
+import type { LaneForm } from "./print_index.ts";
+import { binaryText, literal, typeName, unaryText } from "./print_math.ts";
+import type { Value, Writer } from "./print_writer.ts";
+
+/** Lane numbers as component names. */
+export const LANES = "xyzw";
+
+/** What the kernel's variables are at the place where an expression is evaluated. */
+export interface Env {
+  /** Distinguishes environments in caches. */
+  readonly id: number;
+  /** Values of kernel variables, by id, in terms of declared variables and the lane. */
+  readonly replace: ReadonlyMap<number, Index>;
+  /** The variable that is the lane, with extent 4; scalars only if absent. */
+  readonly lane?: Var;
+  /** What `accumulator` means here. */
+  readonly accumulator?: Value;
+}
+
+/** Prints the expressions of one kernel into its writer. */
+export class Evaluator {
+  /** Values of finished reductions, by expression id. */
+  readonly reductions = new Map<number, Value>();
+  #uses = new Map<number, number>();
+  #indices = new Map<string, Index>();
+  #varies = new Map<string, boolean>();
+  #envs = 0;
+
+  constructor(readonly writer: Writer, stores: readonly Store[], roots: readonly Expr[] = []) {
+    const seen = new Set<number>();
+    for (const root of [...stores.map(({ value }) => value), ...roots]) this.#count(root, seen);
+    for (const { index } of stores) this.#countIndex(index, seen);
+  }
+
+  #count(expr: Expr, seen: Set<number>): void {
+    this.#uses.set(expr.id, (this.#uses.get(expr.id) ?? 0) + 1);
+    if (seen.has(expr.id)) return;
+    seen.add(expr.id);
+    for (const operand of operandsOf(expr)) this.#count(operand, seen);
+    if (expr.kind === "load" || expr.kind === "index" || expr.kind === "inRange") this.#countIndex(expr.index, seen);
+  }
+
+  #countIndex(index: Index, seen: Set<number>): void {
+    for (const { atom } of index.terms) {
+      if (atom.kind === "value") this.#count(atom.value, seen);
+      else if (atom.kind !== "var") this.#countIndex(atom.of, seen);
+    }
+  }
+
+  /** Makes an environment. */
+  env(replace: ReadonlyMap<number, Index>, lane?: Var, accumulator?: Value): Env {
+    return { id: this.#envs++, replace, lane, accumulator };
+  }
+
+  /** An index of the kernel in terms of what is declared. */
+  index(index: Index, env: Env): Index {
+    const key = `${env.id}:${index.key}`;
+    let found = this.#indices.get(key);
+    if (!found) this.#indices.set(key, found = rewriteIndex(index, env.replace));
+    return found;
+  }
+
+  /** How a rewritten index depends on the lane. */
+  form(index: Index, env: Env): LaneForm | undefined {
+    return env.lane ? laneForm(index, env.lane, (value) => this.varies(value, env)) : { base: index, step: 0 };
+  }
+
+  /** Whether an expression differs between lanes. */
+  varies(expr: Expr, env: Env): boolean {
+    if (!env.lane) return false;
+    const key = `${env.id}:${expr.id}`;
+    let found = this.#varies.get(key);
+    if (found === undefined) this.#varies.set(key, found = this.#variesNow(expr, env));
+    return found;
+  }
+
+  #variesNow(expr: Expr, env: Env): boolean {
+    switch (expr.kind) {
+      case "const":
+        return false;
+      case "accumulator":
+        return env.accumulator?.width === 4;
+      case "reduce": {
+        const known = this.reductions.get(expr.id);
+        return known ? known.width === 4 : this.varies(expr.body, env) && !this.#binds(expr.variable, env);
+      }
+      case "inRange":
+        if (this.#uniformRange(expr, env)) return false;
+        return this.#indexVaries(expr.index, env);
+      case "index":
+      case "load":
+        return this.#indexVaries(expr.index, env);
+      default:
+        return operandsOf(expr).some((operand) => this.varies(operand, env));
+    }
+  }
+
+  #indexVaries(index: Index, env: Env): boolean {
+    return this.form(this.index(index, env), env)?.step !== 0;
+  }
+
+  /** Whether the lanes of an environment run along a variable. */
+  #binds(variable: Var, env: Env): boolean {
+    const value = env.replace.get(variable.id);
+    return value !== undefined && dependsOn(value, env.lane!, () => false);
+  }
+
+  /** The base of a range check that four aligned lanes pass or fail together. */
+  #uniformRange(expr: Expr & { kind: "inRange" }, env: Env): Index | undefined {
+    const form = this.form(this.index(expr.index, env), env);
+    if (!form || form.step !== 1 || expr.lo % 4 !== 0 || expr.hi % 4 !== 0 || !isAligned(form.base)) return undefined;
+    return form.base;
+  }
+
+  /**
+   * Memory instructions that expressions and stores take at one environment, four lanes together: an aligned vec4 or a scalar is one, else four.
+   * Loads that only vary with other variables count as well.
+   */
+  cost(exprs: readonly Expr[], stores: readonly Store[], env: Env): number {
+    const seen = new Set<number>();
+    const visitIndex = (index: Index): number =>
+      index.terms.reduce((sum, { atom }) => sum + (atom.kind === "value" ? visit(atom.value) : atom.kind === "var" ? 0 : visitIndex(atom.of)), 0);
+    const access = (operand: number, index: Index): number => (this.#isWide(operand, this.index(index, env), env) ? 1 : 4);
+    const visit = (expr: Expr): number => {
+      if (seen.has(expr.id)) return 0;
+      seen.add(expr.id);
+      if (expr.kind === "load") return access(expr.operand, expr.index) + visitIndex(expr.index);
+      if (expr.kind === "index" || expr.kind === "inRange") return visitIndex(expr.index);
+      return operandsOf(expr).reduce((sum, operand) => sum + visit(operand), 0);
+    };
+    const loads = [...exprs, ...stores.map(({ value }) => value)].reduce((sum, expr) => sum + visit(expr), 0);
+    return stores.reduce((sum, { operand, index }) => sum + access(operand, index) + visitIndex(index), loads);
+  }
+
+  /** Whether an access is one instruction for all lanes. */
+  #isWide(operand: number, index: Index, env: Env): boolean {
+    const form = this.form(index, env);
+    return form !== undefined && (form.step === 0 || (form.step === 1 && this.#canBeVector(operand) && isAligned(form.base)));
+  }
+
+  #canBeVector(operand: number): boolean {
+    return this.writer.kernel.operands[operand].size % 4 === 0;
+  }
+
+  /** The value of an expression. Its text is valid in the innermost open block. */
+  value(expr: Expr, env: Env): Value {
+    const key = `${env.id}:${expr.id}`;
+    for (let depth = this.writer.depth; depth >= 0; depth--) {
+      const known = this.writer.memo(depth).get(key);
+      if (known) return known;
+    }
+    let value = this.#valueNow(expr, env);
+    if ((this.#uses.get(expr.id) ?? 0) > 1 || value.text.length > 120) value = this.writer.bound(value);
+    this.writer.memo(value.depth).set(key, value);
+    return value;
+  }
+
+  #valueNow(expr: Expr, env: Env): Value {
+    switch (expr.kind) {
+      case "const":
+        return this.constant(expr.value, expr.dtype);
+      case "index":
+        return this.indexValue(expr.index, expr.dtype, env);
+      case "inRange":
+        return this.#inRange(expr, env);
+      case "load":
+        return this.#load(expr.operand, expr.index, env);
+      case "unary": {
+        const x = this.value(expr.x, env);
+        return { ...x, text: unaryText(expr.op, x, (name, width) => this.writer.helper(name, width)), atomic: false };
+      }
+      case "binary":
+        return this.#binary(expr, env);
+      case "select":
+        return this.#select(expr, env);
+      case "cast":
+        return convert(this.value(expr.x, env), expr.dtype);
+      case "reduce": {
+        const known = this.reductions.get(expr.id);
+        invariant(known, "a reduction is read before its pass");
+        return known;
+      }
+      case "accumulator":
+        invariant(env.accumulator, "an accumulator is read where there is none");
+        return convert(env.accumulator, expr.dtype);
+    }
+  }
+
+  /** A literal; NaN and infinities come from the loop uniform, since WGSL refuses them as constants. */
+  constant(value: number, dtype: DType): Value {
+    let text = literal(value, dtype);
+    if (text === undefined) {
+      this.writer.usesLoops = true;
+      const bits = Number.isNaN(value) ? "nan" : "infinity";
+      const found = `bitcast<f32>(loops.${bits}_bits)`;
+      text = this.writer.bind(dtype === "f16" ? `f16(${found})` : found, 0, bits === "nan" ? "nan" : "infinity");
+      if (value < 0) text = `(-${text})`;
+    }
+    return { text, dtype, width: 1, depth: 0, atomic: true };
+  }
+
+  #binary(expr: Expr & { kind: "binary" }, env: Env): Value {
+    const { op } = expr;
+    let lhs = this.value(expr.lhs, env), rhs = this.value(expr.rhs, env);
+    const power = op === "pow" ? this.#constantPower(lhs, expr.rhs) : undefined;
+    if (power) return power;
+    const helper = (...[name, width]: Parameters<Writer["helper"]>) => this.writer.helper(name, width);
+    const depth = Math.max(lhs.depth, rhs.depth);
+    const dtype = expr.dtype;
+    if (lhs.width !== rhs.width && (!MIXED.has(op) || lhs.dtype === "bool")) [lhs, rhs] = [splat(lhs), splat(rhs)];
+    [lhs, rhs] = [this.#atDepth(lhs, depth), this.#atDepth(rhs, depth)];
+    const width = lhs.width === 4 || rhs.width === 4 ? 4 : 1;
+    const text = binaryText(op, { ...lhs, width }, { ...rhs, width }, helper);
+    return { text, dtype, width, depth, atomic: false };
+  }
+
+  /** Powers with common constant exponents, without logarithms. */
+  #constantPower(base: Value, exponent: Expr): Value | undefined {
+    if (exponent.kind !== "const" || base.dtype === "bool") return undefined;
+    const isSmall = exponent.value === 2 || exponent.value === 3;
+    const isRoot = exponent.value === 0.5 && base.dtype === "f32";
+    if (!isSmall && !isRoot) return undefined;
+    const { text } = this.writer.bound(base);
+    return { ...base, text: isRoot ? `sqrt(${text})` : `(${Array(exponent.value).fill(text).join(" * ")})`, atomic: false };
+  }
+
+  #select(expr: Expr & { kind: "select" }, env: Env): Value {
+    let parts = [expr.otherwise, expr.then, expr.cond].map((part) => this.value(part, env));
+    const depth = Math.max(...parts.map((part) => part.depth));
+    const width = parts.some((part) => part.width === 4) ? 4 : 1;
+    if (width === 4) parts = parts.map((part) => splat(part));
+    const text = `select(${parts.map((part) => this.#atDepth(part, depth).text).join(", ")})`;
+    return { text, dtype: expr.dtype, width, depth, atomic: false };
+  }
+
+  /** Binds a value that is known further out than where it is used. */
+  #atDepth(value: Value, depth: number): Value {
+    return value.depth < depth ? this.writer.bound(value) : value;
+  }
+
+  /** The value of a kernel's index, converted. */
+  indexValue(source: Index, dtype: DType, env: Env): Value {
+    const index = this.index(source, env);
+    const form = this.form(index, env);
+    if (form?.step === 0) return convert(this.scalar(index, env), dtype);
+    let value: Value;
+    if (form) {
+      const base = this.scalar(form.base, env);
+      const steps = `vec4<i32>(${[0, 1, 2, 3].map((lane) => lane * form.step).join(", ")})`;
+      value = { text: `(${base.text} + ${steps})`, dtype: "i32", width: 4, depth: base.depth, atomic: false };
+    } else {
+      value = joinLanes([0, 1, 2, 3].map((lane) => this.scalar(index, env, lane)));
+    }
+    return convert(value, dtype);
+  }
+
+  #inRange(expr: Expr & { kind: "inRange" }, env: Env): Value {
+    const uniform = this.#uniformRange(expr, env);
+    const index = uniform ?? this.index(expr.index, env);
+    const value = uniform ? this.scalar(uniform, env) : this.indexValue(expr.index, "i32", env);
+    const { text, width, depth } = this.writer.bound(value, "n");
+    const bound = (limit: number) => splat({ text: `${limit}i`, dtype: "i32", width: 1, depth: 0, atomic: true }, width).text;
+    const checks: string[] = [];
+    if (index.min < expr.lo) checks.push(`${text} >= ${bound(expr.lo)}`);
+    if (index.max >= expr.hi) checks.push(`${text} < ${bound(expr.hi)}`);
+    if (checks.length === 0) return { text: "true", dtype: "bool", width: 1, depth: 0, atomic: true };
+    return { text: `(${checks.length === 1 ? checks[0] : checks.map((check) => `(${check})`).join(" & ")})`, dtype: "bool", width, depth, atomic: false };
+  }
+
+  #load(operand: number, source: Index, env: Env): Value {
+    const index = this.index(source, env);
+    const form = this.form(index, env);
+    const vector = this.#vectorLoad(operand, form, env);
+    if (vector) return vector;
+    if (form?.step === 0) return this.#scalarLoad(operand, this.scalar(form.base, env));
+    const lanes = [0, 1, 2, 3].map((lane) => this.#scalarLoad(operand, this.scalar(index, env, lane)));
+    return this.writer.bound(joinLanes(lanes), "x");
+  }
+
+  /** One vec4 load, where four lanes are four neighbours in memory, upwards or downwards. */
+  #vectorLoad(operand: number, form: LaneForm | undefined, env: Env): Value | undefined {
+    if (!form || Math.abs(form.step) !== 1 || !this.#canBeVector(operand)) return undefined;
+    const base = form.step === 1 ? form.base : addIndex(form.base, -3);
+    if (!isAligned(base)) return undefined;
+    this.writer.accesses[operand].vectorAccesses++;
+    if (this.writer.layouts[operand] !== "vector") return undefined;
+    const offset = this.scalar(divIndex(base, 4), env);
+    const loaded = this.#stored(`b${operand}[${offsetText(offset)}]`, operand, 4, offset.depth);
+    return form.step === 1 ? loaded : { ...loaded, text: `${loaded.text}.wzyx` };
+  }
+
+  #scalarLoad(operand: number, offset: Value): Value {
+    if (this.writer.layouts[operand] === "scalar") return this.#stored(`b${operand}[${offsetText(offset)}]`, operand, 1, offset.depth);
+    this.writer.accesses[operand].scalarLoads++;
+    const { text } = this.writer.bound(offset, "n");
+    return this.#stored(`b${operand}[${text} >> 2u][${text} & 3]`, operand, 1, offset.depth);
+  }
+
+  /** A loaded value as a name: loads are bound, so that they happen before stores that follow. */
+  #stored(text: string, operand: number, width: 1 | 4, depth: number): Value {
+    const { dtype } = this.writer.kernel.operands[operand];
+    const zero = width === 1 ? "0u" : "vec4<u32>(0u)";
+    const name = this.writer.bind(dtype === "bool" ? `(${text} != ${zero})` : text, depth, "x");
+    return { text: name, dtype, width, depth, atomic: true };
+  }
+
+  /** The i32 value of a rewritten index; `lane` picks a lane where the index varies. */
+  scalar(source: Index, env: Env, lane?: number): Value {
+    const index = lane === undefined ? source : rewriteIndex(source, new Map([[env.lane!.id, constantIndex(lane)]]));
+    // Terms come in the order of variable ids, which equal kernels do not share: order them by name before anything is bound.
+    const ordered = index.terms.map((term) => ({ term, key: this.#orderKey(term) })).sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
+    const parts = ordered.map(({ term }) => this.#term(term, env, lane)).sort((a, b) => a.depth - b.depth);
+    if (parts.length === 0) return { text: `${index.constant}`, dtype: "i32", width: 1, depth: 0, atomic: true };
+    let sum = "", depth = 0, count = 0;
+    for (const part of parts) {
+      if (count > 1 && part.depth > depth) [sum, count] = [this.writer.bind(sum, depth, "n"), 1];
+      const magnitude = Math.abs(part.coefficient);
+      const text = magnitude === 1 ? part.text : `${part.text} * ${magnitude}`;
+      sum = sum === "" ? (part.coefficient < 0 ? `-${text}` : text) : `${sum} ${part.coefficient < 0 ? "-" : "+"} ${text}`;
+      depth = part.depth;
+      count += magnitude === 1 && part.coefficient > 0 ? 1 : 2;
+    }
+    if (index.constant === 0) return { text: count > 1 ? this.writer.bind(sum, depth, "n") : sum, dtype: "i32", width: 1, depth, atomic: true };
+    if (count > 1) sum = this.writer.bind(sum, depth, "n");
+    const text = `${sum} ${index.constant < 0 ? "-" : "+"} ${Math.abs(index.constant)}`;
+    return { text: `(${text})`, dtype: "i32", width: 1, depth, atomic: false };
+  }
+
+  #orderKey({ atom, coefficient }: Term): string {
+    if (atom.kind === "var") return `${this.writer.variable(atom.variable).name} ${coefficient}`;
+    if (atom.kind === "value") return `~value ${`${atom.value.id}`.padStart(6, "0")} ${coefficient}`;
+    return `~${atom.kind} ${atom.by} ${atom.of.terms.map((term) => this.#orderKey(term)).sort().join("+")} ${coefficient}`;
+  }
+
+  #term({ atom, coefficient }: Term, env: Env, lane?: number): { text: string; depth: number; coefficient: number } {
+    switch (atom.kind) {
+      case "var": {
+        const { name, depth } = this.writer.variable(atom.variable);
+        return { text: name, depth, coefficient };
+      }
+      case "value": {
+        let value = this.writer.bound(convert(this.value(atom.value, env), "i32"), "n");
+        if (value.width === 4) {
+          invariant(lane !== undefined, "a varying run-time index is read as a scalar");
+          value = { ...value, text: `${value.text}.${LANES[lane]}` };
+        }
+        return { text: value.text, depth: value.depth, coefficient };
+      }
+      case "div":
+      case "mod": {
+        const of = this.writer.bound(this.scalar(atom.of, env, lane), "n");
+        const text = this.writer.bind(quotientText(atom.kind, of.text, atom.by, atom.of.min), of.depth, "n");
+        return { text, depth: of.depth, coefficient };
+      }
+    }
+  }
+
+  /** Writes a store whose value was evaluated before; `live` gives the condition under which a lane exists, if it may not; `+=` adds. */
+  store(store: Store, value: Value, env: Env, live?: (lane: number) => string | undefined, operator = "="): void {
+    const { operand } = store;
+    const index = this.index(store.index, env);
+    const form = this.form(index, env);
+    const access = this.writer.accesses[operand];
+    const isWide = form?.step === 1 && !live && this.#canBeVector(operand) && isAligned(form.base);
+    if (isWide) access.vectorAccesses++;
+    if (isWide && this.writer.layouts[operand] === "vector") {
+      const offset = this.scalar(divIndex(form.base, 4), env);
+      return this.writer.line(`b${operand}[${offsetText(offset)}] ${operator} ${storable(splat(value)).text};`);
+    }
+    if (!isWide) access.scalarStores++;
+    if (!env.lane) return this.#storeScalar(operand, this.scalar(index, env), value, operator);
+    const whole = this.writer.bound(value);
+    for (let lane = 0; lane < 4; lane++) {
+      const guard = live?.(lane);
+      const offset = this.scalar(index, env, lane);
+      const part = whole.width === 4 ? { ...whole, text: `${whole.text}.${LANES[lane]}`, width: 1 as const } : whole;
+      if (guard) this.writer.open(`if (${guard})`);
+      this.#storeScalar(operand, offset, part, operator);
+      if (guard) this.writer.close();
+    }
+  }
+
+  #storeScalar(operand: number, offset: Value, value: Value, operator: string): void {
+    let place = `b${operand}[${offsetText(offset)}]`;
+    if (this.writer.layouts[operand] === "vector") {
+      const { text } = this.writer.bound(offset, "n");
+      place = `b${operand}[${text} >> 2u][${text} & 3]`;
+    }
+    this.writer.line(`${place} ${operator} ${storable(value).text};`);
+  }
+}
+
+/** Operators that WGSL defines between a vector and a scalar. */
+const MIXED = new Set<BinaryOp>(["add", "sub", "mul", "div"]);
+
+/** Floor division or remainder of an i32 by a positive constant; shifts and masks floor by themselves. */
+function quotientText(kind: "div" | "mod", of: string, by: number, min: number): string {
+  if ((by & (by - 1)) === 0) return kind === "div" ? `(${of} >> ${Math.log2(by)}u)` : `(${of} & ${by - 1})`;
+  const sign = kind === "div" ? "/" : "%";
+  if (min >= 0) return `(${of} ${sign} ${by})`;
+  const shift = Math.ceil(-min / by);
+  return kind === "div" ? `((${of} + ${shift * by}) / ${by} - ${shift})` : `((${of} + ${shift * by}) % ${by})`;
+}
+
+/** An offset as WGSL accepts it: a constant must not be negative, even where the load is masked. */
+function offsetText({ text }: Value): string {
+  return text.startsWith("-") && !Number.isNaN(Number(text)) ? "0" : text;
+}
+
+/** A value with four lanes, equal if it was a scalar. */
+export function splat(value: Value, width: 1 | 4 = 4): Value {
+  if (value.width === width) return value;
+  return { ...value, text: `${typeName(value.dtype, 4)}(${value.text})`, width: 4, atomic: false };
+}
+
+/** A conversion; to bool it is a comparison with zero. */
+export function convert(value: Value, dtype: DType): Value {
+  if (value.dtype === dtype) return value;
+  const type = typeName(value.dtype, value.width);
+  const text = dtype === "bool" ? `(${value.text} != ${type}(0))` : `${typeName(dtype, value.width)}(${value.text})`;
+  return { ...value, text, dtype, atomic: false };
+}
+
+/** A value as it is kept in memory: bool as u32. */
+function storable(value: Value): Value {
+  return value.dtype === "bool" ? convert(value, "u32") : value;
+}
+
+/** Four scalars as one vec4. */
+export function joinLanes(lanes: readonly Value[]): Value {
+  const { dtype } = lanes[0];
+  return {
+    text: `${typeName(dtype, 4)}(${lanes.map(({ text }) => text).join(", ")})`,
+    dtype,
+    width: 4,
+    depth: Math.max(...lanes.map(({ depth }) => depth)),
+    atomic: false,
+  };
+}

@@ -1,0 +1,51 @@
+/** Activation functions. Shapes: the result is like `x`. Gradients are those of their parts, right to any order. */
+import type { Tensor } from "../core/graph.ts";
+import { add, mul } from "./binary.ts";
+import { greater, lessEqual } from "./compare.ts";
+import { where } from "./select.ts";
+import { erf, exp, log, neg, sigmoid, tanh } from "./unary.ts";
+
+/** `max(x, 0)`. Gradient: 1 above 0, 0 from there down. */
+export function relu(x: Tensor): Tensor {
+  // A select rather than maximum(x, 0), which would halve the gradient at 0; this way round NaN stays NaN.
+  return where(lessEqual(x, 0), 0, x);
+}
+
+/** `x sigmoid(x)`, also called swish. @throws {DTypeError} if `x` is not a float. */
+export function silu(x: Tensor): Tensor {
+  return mul(x, sigmoid(x));
+}
+
+/**
+ * `log(1 + e^x)`, without overflow. Gradient: the sigmoid.
+ * @throws {DTypeError} if `x` is not a float.
+ */
+export function softplus(x: Tensor): Tensor {
+  // max(x, 0) + log(1 + e^-|x|), with |x| as a select: abs has derivative 0 at 0, which would spoil the second derivative there.
+  const size = where(greater(x, 0), x, neg(x));
+  return add(relu(x), log(add(exp(neg(size)), 1)));
+}
+
+/** Which form of {@link gelu} to take. */
+export interface GeluOptions {
+  /** `"tanh"`: the usual approximation, off by at most 5e-4. `"none"`: the exact form, by the error function. */
+  readonly approximate?: "tanh" | "none";
+}
+
+/**
+ * The Gaussian error linear unit, `x` times the probability that a standard normal number is below `x` (Hendrycks and Gimpel, arXiv 1606.08415).
+ * @throws {DTypeError} if `x` is not a float.
+ */
+export function gelu(x: Tensor, { approximate = "tanh" }: GeluOptions = {}): Tensor {
+  if (approximate === "none") return mul(mul(x, 0.5), add(erf(mul(x, Math.SQRT1_2)), 1));
+  const inner = mul(mul(x, add(mul(mul(x, x), 0.044715), 1)), Math.sqrt(2 / Math.PI));
+  return mul(mul(x, 0.5), add(tanh(inner), 1));
+}
+
+/**
+ * `silu(gate) * up`: the gated unit of Llama-like feed-forward layers (Shazeer, arXiv 2002.05202).
+ * @throws {ShapeError | DTypeError} if the two do not broadcast, or are not floats of one dtype.
+ */
+export function swiglu(gate: Tensor, up: Tensor): Tensor {
+  return mul(silu(gate), up);
+}

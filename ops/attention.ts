@@ -1,0 +1,79 @@
+/** Scaled dot-product attention with the masks that Titans needs. */
+import { ShapeError } from "../core/errors.ts";
+import type { Tensor } from "../core/graph.ts";
+import { formatType, sameShape } from "../core/shape.ts";
+import { div, mul, sub } from "./binary.ts";
+import { equal, less, lessEqual, logicalAnd, logicalOr } from "./compare.ts";
+import { matmul } from "./matmul.ts";
+import { where } from "./select.ts";
+import { softmax } from "./softmax.ts";
+import { iota } from "./sources.ts";
+import { swapAxes } from "./views.ts";
+
+/** Which keys a query sees, and the scale of the scores. */
+export interface AttentionOptions {
+  /** Whether a query sees no later key. */
+  readonly causal?: boolean;
+  /** A query sees keys less than this many positions away. */
+  readonly window?: number;
+  /** Positions fall into blocks of this length; a query sees its own block. */
+  readonly segment?: number;
+  /** The first `prefix` keys have no position and are always visible; query i stands at the position of key `prefix + i`. */
+  readonly prefix?: number;
+  /** Multiplies the scores; `1 / sqrt(K)` unless said. */
+  readonly scale?: number;
+}
+
+/**
+ * `softmax(scale q k^T) v`, each query over the keys that it sees.
+ * Shapes: q `[B, H, T, K]`, k `[B, H, S, K]`, v `[B, H, S, V]`, result `[B, H, T, V]`; any leading axes, the same in all three. Restrictions combine: a key
+ * must pass each that is given. A query that sees no key at all averages all of them.
+ * @throws {ShapeError} if the shapes do not fit each other, or a length is not a positive integer.
+ * @throws {DTypeError} if the dtypes differ or are not floats.
+ */
+export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions = {}): Tensor {
+  checkOperands(q, k, v);
+  const T = q.shape[q.rank - 2], S = k.shape[k.rank - 2];
+  checkOptions(options, S);
+  const scale = options.scale ?? 1 / Math.sqrt(q.shape[q.rank - 1]);
+  const scores = mul(matmul(q, swapAxes(k, -1, -2)), scale); // [B, H, T, S]
+  const visible = visibility(T, S, options);
+  // Large and finite: -infinity would make NaN of a row that sees nothing.
+  const hidden = q.dtype === "f16" ? -60000 : -1e30;
+  return matmul(softmax(visible ? where(visible, scores, hidden) : scores), v);
+}
+
+/** Whether the query of each row sees the key of each column, bool[T, S]; undefined if every one does. */
+function visibility(T: number, S: number, { causal = false, window, segment, prefix = 0 }: AttentionOptions): Tensor | undefined {
+  const query = iota([T, S], 0), key = sub(iota([T, S], 1), prefix);
+  const rules: Tensor[] = [];
+  if (causal) rules.push(lessEqual(key, query));
+  if (window !== undefined) rules.push(less(sub(query, key), window));
+  if (window !== undefined && !causal) rules.push(less(sub(key, query), window));
+  if (segment !== undefined) rules.push(equal(div(query, segment), div(key, segment)));
+  if (rules.length === 0) return undefined;
+  const positioned = rules.reduce(logicalAnd);
+  return prefix > 0 ? logicalOr(less(key, 0), positioned) : positioned;
+}
+
+function checkOperands(q: Tensor, k: Tensor, v: Tensor): void {
+  const fits = q.rank >= 2 && k.rank === q.rank && v.rank === q.rank && sameShape(q.shape.slice(0, -2), k.shape.slice(0, -2)) &&
+    sameShape(k.shape.slice(0, -1), v.shape.slice(0, -1)) && q.shape[q.rank - 1] === k.shape[k.rank - 1];
+  if (!fits) {
+    throw new ShapeError(
+      `Cannot attend with q ${formatType(q)}, k ${formatType(k)}, v ${formatType(v)}: they must be [B, H, T, K], [B, H, S, K] and [B, H, S, V]`,
+      [q.shape, k.shape, v.shape],
+    );
+  }
+}
+
+function checkOptions({ window, segment, prefix = 0 }: AttentionOptions, S: number): void {
+  for (const [name, length] of Object.entries({ window, segment })) {
+    if (length !== undefined && !(Number.isInteger(length) && length > 0)) {
+      throw new ShapeError(`Cannot attend with ${name} ${length}: it must be a positive integer`);
+    }
+  }
+  if (!Number.isInteger(prefix) || prefix < 0 || prefix > S) {
+    throw new ShapeError(`Cannot attend with prefix ${prefix}: it must lie within 0 .. ${S}, the number of keys`);
+  }
+}

@@ -1,0 +1,200 @@
+/** Arithmetic on two tensors. Shapes: operands broadcast by NumPy's rule; a number takes the other operand's dtype. */
+import { type DType, isFloat, roundTo } from "../core/dtype.ts";
+import type { BinaryOp } from "../core/expr.ts";
+import { apply, isTensor, type Tensor } from "../core/graph.ts";
+import { addOp, splatValue } from "../core/linear.ts";
+import type { Attrs, MapOp, Vjp, VjpCall } from "../core/op.ts";
+import { equal, greater, less, logicalAnd } from "./compare.ts";
+import { checkDomain, checkSameDType, checkSameShape, type Domain, pullback } from "./define.ts";
+import { pair, type TensorLike } from "./operands.ts";
+import { where } from "./select.ts";
+import { log, neg, reciprocal, rsqrt, sqrt } from "./unary.ts";
+import { onesLike } from "./sources.ts";
+
+type Partial = (g: Tensor, x: Tensor, y: Tensor, out: Tensor) => Tensor;
+
+/** A vjp from the two partial derivatives, each built only where it is needed. */
+function partials(left: Partial, right: Partial): Vjp<Attrs> {
+  return pullback((g: Tensor, { inputs: [x, y], outputs: [out], needs }: VjpCall<Attrs>) => [
+    needs[0] ? left(g, x, y, out) : undefined,
+    needs[1] ? right(g, x, y, out) : undefined,
+  ]);
+}
+
+interface Definition {
+  readonly domain: Domain;
+  readonly scalar: (x: number, y: number, dtype: DType) => number;
+  readonly vjp: Vjp<Attrs>;
+  readonly lower: BinaryOp;
+  readonly rewrite?: (x: Tensor, y: Tensor) => Tensor | undefined;
+}
+
+function define(name: string, { domain, scalar, vjp, lower, rewrite }: Definition): MapOp<Attrs> {
+  return {
+    name,
+    kind: "map",
+    infer: ([x, y]) => {
+      checkSameDType(name, x, y);
+      checkDomain(name, x, domain);
+      checkSameShape(name, x, y);
+      return [{ shape: x.shape, dtype: x.dtype }];
+    },
+    reference: ([x, y], _attrs, [{ dtype }]) => [x.data.map((value, i) => roundTo(dtype, scalar(value, y.data[i], dtype)))],
+    lower: (e, [x, y]) => e.binary(lower, x, y),
+    vjp,
+    ...(rewrite && { rewrite: ([x, y]: readonly Tensor[]) => rewrite(x, y) }),
+  };
+}
+
+export const subOp: MapOp<Attrs> = define("sub", {
+  domain: "number",
+  scalar: (x, y) => x - y,
+  lower: "sub",
+  vjp: partials((g) => g, (g) => neg(g)),
+  rewrite: (x, y) => (splatValue(y) === 0 ? x : undefined),
+});
+
+export const mulOp: MapOp<Attrs> = define("mul", {
+  domain: "number",
+  // A product of two 32-bit integers does not fit a double's mantissa; imul keeps its low 32 bits exactly.
+  scalar: (x, y, dtype) => (isFloat(dtype) ? x * y : Math.imul(x, y)),
+  lower: "mul",
+  vjp: partials((g, _x, y) => mul(g, y), (g, x) => mul(g, x)),
+  // Not x * 0 = 0: it would hide NaN and infinity.
+  rewrite: (x, y) => (splatValue(y) === 1 ? x : splatValue(x) === 1 ? y : undefined),
+});
+
+export const divOp: MapOp<Attrs> = define("div", {
+  domain: "number",
+  scalar: (x, y, dtype) => (isFloat(dtype) ? x / y : y === 0 ? x : Math.trunc(x / y)),
+  lower: "div",
+  vjp: partials((g, _x, y) => div(g, y), (g, _x, y, out) => neg(div(mul(g, out), y))),
+  rewrite: (x, y) => (splatValue(y) === 1 ? x : undefined),
+});
+
+/** The share of `g` that goes to `x`: all where it wins, half where it ties. */
+function share(g: Tensor, wins: Tensor, ties: Tensor): Tensor {
+  return where(wins, g, where(ties, mul(g, 0.5), 0));
+}
+
+export const maximumOp: MapOp<Attrs> = define("maximum", {
+  domain: "number",
+  scalar: (x, y) => Math.max(x, y),
+  lower: "max",
+  vjp: partials((g, x, y) => share(g, greater(x, y), equal(x, y)), (g, x, y) => share(g, less(x, y), equal(x, y))),
+  rewrite: (x, y) => (x === y ? x : undefined),
+});
+
+export const minimumOp: MapOp<Attrs> = define("minimum", {
+  domain: "number",
+  scalar: (x, y) => Math.min(x, y),
+  lower: "min",
+  vjp: partials((g, x, y) => share(g, less(x, y), equal(x, y)), (g, x, y) => share(g, greater(x, y), equal(x, y))),
+  rewrite: (x, y) => (x === y ? x : undefined),
+});
+
+/** `y x^(y-1)`, and 0 for `0^0`, where the formula is 0 times infinity. The base is made 1 there first, so that no NaN arises to be selected away. */
+function powByBase(g: Tensor, x: Tensor, y: Tensor): Tensor {
+  const constant = logicalAnd(equal(x, 0), equal(y, 0));
+  return mul(g, where(constant, 0, mul(y, pow(where(constant, 1, x), sub(y, 1)))));
+}
+
+/** `x^y log x`, and 0 at base 0: the limit for every positive exponent. */
+function powByExponent(g: Tensor, x: Tensor, _y: Tensor, out: Tensor): Tensor {
+  const atZero = equal(x, 0);
+  return mul(g, where(atZero, 0, mul(out, log(where(atZero, 1, x)))));
+}
+
+export const powOp: MapOp<Attrs> = define("pow", {
+  domain: "float",
+  scalar: (x, y) => Math.pow(x, y),
+  lower: "pow",
+  vjp: partials(powByBase, powByExponent),
+  rewrite: (x, y) => (splatValue(y) === 1 ? x : undefined),
+});
+
+/**
+ * `lhs + rhs`. Gradient: passes to both.
+ * @throws {ShapeError} if the shapes do not broadcast.
+ * @throws {DTypeError} if the dtypes differ or are bool.
+ */
+export function add(lhs: TensorLike, rhs: TensorLike): Tensor {
+  return apply(addOp, pair("add", lhs, rhs));
+}
+
+/**
+ * `lhs - rhs`. Gradient: passes to the left, negated to the right.
+ * @throws {ShapeError} if the shapes do not broadcast.
+ * @throws {DTypeError} if the dtypes differ or are bool.
+ */
+export function sub(lhs: TensorLike, rhs: TensorLike): Tensor {
+  return apply(subOp, pair("sub", lhs, rhs));
+}
+
+/**
+ * `lhs * rhs`. Gradient: times the other operand.
+ * @throws {ShapeError} if the shapes do not broadcast.
+ * @throws {DTypeError} if the dtypes differ or are bool.
+ */
+export function mul(lhs: TensorLike, rhs: TensorLike): Tensor {
+  return apply(mulOp, pair("mul", lhs, rhs));
+}
+
+/**
+ * `lhs / rhs`. Integers truncate towards zero; an integer over 0 gives `lhs`, as in WGSL.
+ * Gradient: `1 / rhs` and `-lhs / rhs^2`.
+ * @throws {ShapeError} if the shapes do not broadcast.
+ * @throws {DTypeError} if the dtypes differ or are bool.
+ */
+export function div(lhs: TensorLike, rhs: TensorLike): Tensor {
+  return apply(divOp, pair("div", lhs, rhs));
+}
+
+/**
+ * The greater of two. Gradient: to the greater; half to each where they tie.
+ * @throws {ShapeError} if the shapes do not broadcast.
+ * @throws {DTypeError} if the dtypes differ or are bool.
+ */
+export function maximum(lhs: TensorLike, rhs: TensorLike): Tensor {
+  return apply(maximumOp, pair("maximum", lhs, rhs));
+}
+
+/**
+ * The lesser of two. Gradient: to the lesser; half to each where they tie.
+ * @throws {ShapeError} if the shapes do not broadcast.
+ * @throws {DTypeError} if the dtypes differ or are bool.
+ */
+export function minimum(lhs: TensorLike, rhs: TensorLike): Tensor {
+  return apply(minimumOp, pair("minimum", lhs, rhs));
+}
+
+/** Exponents up to this size are multiplied out: at most ten products. */
+const MAX_UNROLLED_EXPONENT = 32;
+
+/**
+ * `base ^ exponent`. A negative base has a power only for a whole exponent, else NaN; anything to the power 0 is 1. A small whole number as exponent is
+ * multiplied out, 0.5 and -0.5 are roots.
+ * Gradient: `exponent base^(exponent-1)`, 0 at `0^0`; with respect to the exponent `log(base)` times the result, 0 at base 0, NaN below.
+ * @throws {ShapeError} if the shapes do not broadcast.
+ * @throws {DTypeError} if the dtypes differ or are not floats (integers take whole exponents given as non-negative numbers).
+ */
+export function pow(base: TensorLike, exponent: TensorLike): Tensor {
+  if (isTensor(base) && typeof exponent === "number") {
+    const size = Math.abs(exponent);
+    if (Number.isInteger(exponent) && size <= MAX_UNROLLED_EXPONENT && (exponent >= 0 || isFloat(base.dtype))) {
+      checkDomain("pow", base, "number");
+      const power = size === 0 ? onesLike(base) : powerOf(base, size);
+      return exponent < 0 ? reciprocal(power) : power;
+    }
+    if (exponent === 0.5) return sqrt(base);
+    if (exponent === -0.5) return rsqrt(base);
+  }
+  return apply(powOp, pair("pow", base, exponent));
+}
+
+function powerOf(x: Tensor, exponent: number): Tensor {
+  if (exponent === 1) return x;
+  const root = powerOf(x, exponent >> 1);
+  const even = mul(root, root);
+  return exponent % 2 === 0 ? even : mul(even, x);
+}

@@ -1,0 +1,68 @@
+/** What the definitions of primitives share: checks for `infer`, and the plumbing of single-output gradients. */
+import type { DType, Type } from "../core/dtype.ts";
+import { DTypeError, ShapeError } from "../core/errors.ts";
+import type { Tensor } from "../core/graph.ts";
+import type { NoGradient, Vjp, VjpCall } from "../core/op.ts";
+import { formatType, sameShape, type Shape } from "../core/shape.ts";
+
+/** The classes of dtypes that ops accept. */
+export type Domain = "float" | "signed" | "number" | "any" | "bool" | "integer";
+
+const DOMAINS: Readonly<Record<Domain, { dtypes: readonly DType[]; text: string }>> = {
+  float: { dtypes: ["f32", "f16"], text: "only floats are allowed; use cast" },
+  signed: { dtypes: ["f32", "f16", "i32"], text: "only floats and i32 are allowed; use cast" },
+  number: { dtypes: ["f32", "f16", "i32", "u32"], text: "bool has no arithmetic; use cast or a logical op" },
+  any: { dtypes: ["f32", "f16", "i32", "u32", "bool"], text: "" },
+  bool: { dtypes: ["bool"], text: "only bool is allowed; compare with notEqual(x, 0) first" },
+  integer: { dtypes: ["i32", "u32"], text: "only i32 and u32 are allowed; use cast" },
+};
+
+/** Checks the dtype of one operand. @throws {DTypeError} if it is outside the domain. */
+export function checkDomain(action: string, type: Type, domain: Domain): void {
+  const { dtypes, text } = DOMAINS[domain];
+  if (!dtypes.includes(type.dtype)) throw new DTypeError(`Cannot ${action} ${formatType(type)}: ${text}`, [type.dtype]);
+}
+
+/** Checks that two operands have one dtype. @throws {DTypeError} if not. */
+export function checkSameDType(action: string, lhs: Type, rhs: Type): void {
+  if (lhs.dtype !== rhs.dtype) {
+    throw new DTypeError(`Cannot ${action} ${formatType(lhs)} and ${formatType(rhs)}: dtypes must be equal; use cast`, [lhs.dtype, rhs.dtype]);
+  }
+}
+
+/** Checks that two operands of a primitive have one shape. @throws {ShapeError} if not. */
+export function checkSameShape(action: string, lhs: Type, rhs: Type): void {
+  if (!sameShape(lhs.shape, rhs.shape)) {
+    throw new ShapeError(
+      `Cannot ${action} ${formatType(lhs)} and ${formatType(rhs)}: primitives do not broadcast, shapes must be equal`,
+      [lhs.shape, rhs.shape],
+    );
+  }
+}
+
+/** Checks that `values` has one entry an axis. @throws {ShapeError} if not. */
+export function checkPerAxis(action: string, type: Type, what: string, values: readonly unknown[]): void {
+  if (values.length !== type.shape.length) {
+    throw new ShapeError(`Cannot ${action} ${formatType(type)}: it has ${type.shape.length} axes and ${what} has ${values.length} entries`, [type.shape]);
+  }
+}
+
+/** The vjp of a primitive with one output: `fn` is given its cotangent, which is there whenever a vjp is called. */
+export function pullback<A>(fn: (g: Tensor, call: VjpCall<A>) => readonly (Tensor | undefined)[]): Vjp<A> {
+  return (call) => fn(call.cotangents[0]!, call);
+}
+
+/** The statement that a gradient is zero, and why. */
+export function noGradient(reason: string): NoGradient {
+  return { zero: true, reason };
+}
+
+/** The shape without `axes`. */
+export function dropAxes(shape: Shape, axes: readonly number[]): number[] {
+  return shape.filter((_, axis) => !axes.includes(axis));
+}
+
+/** The shape with extent 1 at `axes`. */
+export function keepAxes(shape: Shape, axes: readonly number[]): number[] {
+  return shape.map((extent, axis) => (axes.includes(axis) ? 1 : extent));
+}

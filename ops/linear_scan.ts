@@ -1,0 +1,108 @@
+/** The linear recurrence and what is built on it. */
+import { isFloat, roundTo } from "../core/dtype.ts";
+import { apply, type Tensor } from "../core/graph.ts";
+import { splatValue } from "../core/linear.ts";
+import type { Attrs, RecurrenceOp } from "../core/op.ts";
+import { normalizeAxis, sizeOfShape } from "../core/shape.ts";
+import { mul } from "./binary.ts";
+import { checkDomain, checkSameDType, checkSameShape, pullback } from "./define.ts";
+import { pair, type TensorLike } from "./operands.ts";
+import { pad, sliceAxis } from "./slice.ts";
+import { onesLike } from "./sources.ts";
+
+interface LinearScanAttrs extends Attrs {
+  readonly axis: number;
+  readonly reverse: boolean;
+}
+
+/** Along which axis to go, and from which end. */
+export interface LinearScanOptions {
+  /** The axis along which to go. */
+  readonly axis: number;
+  /** Whether to go from the end; from the start unless said. */
+  readonly reverse?: boolean;
+}
+
+/**
+ * `h_t = a_t h_{t-1} + b_t` with `h_{-1} = 0`.
+ *
+ * Its gradient is another one, run the other way. With g_t what arrives at h_t from outside, the whole of what arrives is
+ * `l_t = g_t + a_{t+1} l_{t+1}`; then `db_t = l_t` and `da_t = l_t h_{t-1}`. Nothing is divided, so zeros in a are no special case.
+ */
+export const linearScanOp: RecurrenceOp<LinearScanAttrs> = {
+  name: "linearScan",
+  kind: "recurrence",
+  infer: ([a, b]) => {
+    checkSameDType("linearScan", a, b);
+    checkDomain("linearScan", a, "number");
+    checkSameShape("linearScan", a, b);
+    return [{ shape: b.shape, dtype: b.dtype }];
+  },
+  reference: ([a, b], { axis, reverse }, [{ shape, dtype }]) => {
+    const out = new Float64Array(b.data.length);
+    const extent = shape[axis], inner = sizeOfShape(shape.slice(axis + 1)), outer = sizeOfShape(shape.slice(0, axis));
+    const times = isFloat(dtype) ? (x: number, y: number) => x * y : Math.imul;
+    for (let o = 0; o < outer; o++) {
+      for (let i = 0; i < inner; i++) {
+        let h = 0;
+        for (let t = 0; t < extent; t++) {
+          const at = (o * extent + (reverse ? extent - 1 - t : t)) * inner + i;
+          out[at] = h = roundTo(dtype, times(a.data[at], h) + b.data[at]);
+        }
+      }
+    }
+    return [out];
+  },
+  lower: ({ axis, reverse }) => ({ axis, reverse }),
+  vjp: pullback((g, { inputs: [a], outputs: [h], attrs: { axis, reverse }, needs }) => {
+    // A repeated factor is its own shift: the factor of the first step meets the state 0.
+    const factors = splatValue(a) === undefined ? shiftAgainst(a, axis, reverse) : a;
+    const arriving = linearScan(factors, g, { axis, reverse: !reverse });
+    return [needs[0] ? mul(arriving, shiftAgainst(h, axis, !reverse)) : undefined, needs[1] ? arriving : undefined];
+  }),
+};
+
+/** The element of the step after (in the direction of travel), 0 past the last. With the direction turned round: of the step before. */
+function shiftAgainst(x: Tensor, axis: number, reverse: boolean): Tensor {
+  const extent = x.shape[axis];
+  if (extent === 0) return x;
+  const rest = sliceAxis(x, axis, reverse ? 0 : 1, extent - 1);
+  return pad(rest, x.shape.map((_, at) => (at !== axis ? [0, 0] : reverse ? [1, 0] : [0, 1])));
+}
+
+/**
+ * `h_t = a_t h_{t-1} + b_t` along an axis, with `h_{-1} = 0`; from the end if `reverse`.
+ * Shapes: `a` and `b` broadcast by NumPy's rule, the result alike. Cost: one pass, in order.
+ * Gradient: a recurrence the other way; right also where `a` is zero.
+ * @throws {ShapeError} if the shapes do not broadcast or the axis is out of range.
+ * @throws {DTypeError} if the dtypes differ or are bool.
+ */
+export function linearScan(a: TensorLike, b: TensorLike, { axis, reverse = false }: LinearScanOptions): Tensor {
+  const [factors, terms] = pair("linearScan", a, b);
+  return apply(linearScanOp, [factors, terms], { axis: normalizeAxis(axis, terms.rank, "scan along"), reverse });
+}
+
+/**
+ * Sums of all elements up to each, along an axis; from the end if `reverse`. Shapes: like `x`.
+ * Gradient: the cumulative sum the other way.
+ * @throws {ShapeError} if the axis is out of range.
+ * @throws {DTypeError} for bool.
+ */
+export function cumsum(x: Tensor, options: LinearScanOptions): Tensor {
+  return linearScan(onesLike(x), x, options);
+}
+
+/**
+ * Products of all elements up to each, along an axis; from the end if `reverse`. Shapes: like `x`.
+ * Gradient: without division, so right also where elements are zero.
+ * @throws {ShapeError} if the axis is out of range.
+ * @throws {DTypeError} for bool.
+ */
+export function cumprod(x: Tensor, { axis, reverse = false }: LinearScanOptions): Tensor {
+  const at = normalizeAxis(axis, x.rank, "scan along"), extent = x.shape[at];
+  if (extent === 0) return x;
+  // The first element starts the recurrence as its term; as a factor it meets the state 0.
+  const first = sliceAxis(x, at, reverse ? extent - 1 : 0, 1);
+  const start = pad(first, x.shape.map((_, i) => (i !== at ? [0, 0] : reverse ? [extent - 1, 0] : [0, extent - 1])));
+  return linearScan(x, start, { axis: at, reverse });
+}

@@ -1,0 +1,44 @@
+/**
+ * The ops: functions of symbolic tensors, for use inside functions that are traced. Names and semantics follow NumPy and JAX; shapes are checked while
+ * tracing, at the user's line; dtypes are never promoted; every gradient can be differentiated again.
+ *
+ * @example
+ * ```ts
+ * import { grad } from "@mneme/titans";
+ * import type { Tensor } from "@mneme/titans";
+ * import { matmul, mean, square, sub } from "@mneme/titans/ops";
+ *
+ * const loss = (w: Tensor, x: Tensor, y: Tensor) => mean(square(sub(matmul(x, w), y)));
+ * const gradient = grad(loss); // (w, x, y) -> like w
+ * ```
+ *
+ * @module
+ */
+export type { TensorLike } from "./operands.ts";
+export { arange, constant, full, iota, ones, onesLike, zeros, zerosLike } from "./sources.ts";
+export { abs, cos, erf, exp, floor, log, neg, reciprocal, rsqrt, sigmoid, sign, sin, sqrt, square, tanh } from "./unary.ts";
+export { add, div, maximum, minimum, mul, pow, sub } from "./binary.ts";
+export { equal, greater, greaterEqual, less, lessEqual, logicalAnd, logicalNot, logicalOr, notEqual } from "./compare.ts";
+export { cast, stopGradient, where } from "./select.ts";
+export { broadcastTo, type ReduceOptions, sum } from "./broadcast.ts";
+export { argmax, max, mean, min } from "./reduce.ts";
+export { expandDims, flip, reshape, squeeze, swapAxes, transpose } from "./views.ts";
+export { pad, slice, sliceAxis, split } from "./slice.ts";
+export { concat, stack } from "./concat.ts";
+export { matmul } from "./matmul.ts";
+export { einsum } from "./einsum.ts";
+export { gather, type GatherOptions, oneHot, scatterAdd } from "./gather.ts";
+export { cumprod, cumsum, linearScan, type LinearScanOptions } from "./linear_scan.ts";
+export { foldIn, normal, randomBits, uniform } from "./random.ts";
+export { gelu, type GeluOptions, relu, silu, softplus, swiglu } from "./activations.ts";
+export { l2Normalize, layerNorm, type LayerNormOptions, rmsNorm, type RmsNormOptions } from "./norms.ts";
+export { logSoftmax, logSumExp, softmax, type SoftmaxOptions } from "./softmax.ts";
+export { crossEntropy, type CrossEntropyOptions } from "./losses.ts";
+export { attention, type AttentionOptions } from "./attention.ts";
+export { causalConv1d, type CausalConvOptions } from "./conv.ts";
+export { rotaryEmbedding, type RotaryOptions } from "./rotary.ts";
+export { type Checkpoint, scan, type ScanOptions } from "../core/scan.ts";
+// What the signatures above are made of.
+export type { Tensor } from "../core/graph.ts";
+export type { DType, Type } from "../core/dtype.ts";
+export type { Shape } from "../core/shape.ts";

@@ -1,0 +1,65 @@
+/** Normalisations over the last axis. Shapes: the result is like `x`. Gradients are those of their parts, right to any order. */
+import { ShapeError } from "../core/errors.ts";
+import type { Tensor } from "../core/graph.ts";
+import { formatType } from "../core/shape.ts";
+import { add, mul, sub } from "./binary.ts";
+import { sum } from "./broadcast.ts";
+import { mean } from "./reduce.ts";
+import { rsqrt, square } from "./unary.ts";
+
+function checkLastAxis(action: string, x: Tensor): void {
+  if (x.rank === 0) throw new ShapeError(`Cannot ${action} ${formatType(x)}: it needs an axis to normalise over, its rank is 0`, [x.shape]);
+}
+
+/** What {@link layerNorm} takes beside the tensor. */
+export interface LayerNormOptions {
+  /** Multiplies the normalised values; broadcasts to `x`. */
+  readonly gain?: Tensor;
+  /** Is added at the end; broadcasts to `x`. */
+  readonly bias?: Tensor;
+  /** Is added to the variance. */
+  readonly epsilon?: number;
+}
+
+/**
+ * `(x - mean) / sqrt(variance + epsilon) * gain + bias` over the last axis, with the biased variance (Ba, Kiros, Hinton, arXiv 1607.06450).
+ * @throws {ShapeError} if `x` is a scalar, or gain or bias do not broadcast.
+ * @throws {DTypeError} if `x` is not a float.
+ */
+export function layerNorm(x: Tensor, { gain, bias, epsilon = 1e-5 }: LayerNormOptions = {}): Tensor {
+  checkLastAxis("layer-normalise", x);
+  const centered = sub(x, mean(x, { axes: -1, keepDims: true }));
+  const variance = mean(square(centered), { axes: -1, keepDims: true });
+  const normal = mul(centered, rsqrt(add(variance, epsilon)));
+  const scaled = gain ? mul(normal, gain) : normal;
+  return bias ? add(scaled, bias) : scaled;
+}
+
+/** What {@link rmsNorm} takes beside the tensor. */
+export interface RmsNormOptions {
+  /** Multiplies the normalised values; broadcasts to `x`. */
+  readonly gain?: Tensor;
+  /** Is added to the mean square. */
+  readonly epsilon?: number;
+}
+
+/**
+ * `x / sqrt(mean of x^2 + epsilon) * gain` over the last axis (Zhang and Sennrich, arXiv 1910.07467).
+ * @throws {ShapeError} if `x` is a scalar, or the gain does not broadcast.
+ * @throws {DTypeError} if `x` is not a float.
+ */
+export function rmsNorm(x: Tensor, { gain, epsilon = 1e-6 }: RmsNormOptions = {}): Tensor {
+  checkLastAxis("RMS-normalise", x);
+  const normal = mul(x, rsqrt(add(mean(square(x), { axes: -1, keepDims: true }), epsilon)));
+  return gain ? mul(normal, gain) : normal;
+}
+
+/**
+ * `x / sqrt(sum of x^2 + epsilon)` over the last axis.
+ * @throws {ShapeError} if `x` is a scalar.
+ * @throws {DTypeError} if `x` is not a float.
+ */
+export function l2Normalize(x: Tensor, { epsilon = 1e-6 }: { readonly epsilon?: number } = {}): Tensor {
+  checkLastAxis("l2-normalise", x);
+  return mul(x, rsqrt(add(sum(square(x), { axes: -1, keepDims: true }), epsilon)));
+}

@@ -1,0 +1,129 @@
+/** Reductions besides the sum: extremes and the mean. */
+import { ShapeError } from "../core/errors.ts";
+import type { Combine } from "../core/expr.ts";
+import { apply, type Tensor } from "../core/graph.ts";
+import type { Type } from "../core/dtype.ts";
+import type { Attrs, ReduceOp } from "../core/op.ts";
+import { formatType, normalizeAxes, normalizeAxis, sizeOfShape } from "../core/shape.ts";
+import { div } from "./binary.ts";
+import { type AxesAttrs, broadcastTo, type ReduceOptions, sum } from "./broadcast.ts";
+import { equal } from "./compare.ts";
+import { checkDomain, dropAxes, keepAxes, noGradient, pullback } from "./define.ts";
+import { cast, where } from "./select.ts";
+import { rowsOf } from "./strided.ts";
+import { reshape } from "./views.ts";
+
+function checkNotEmpty(action: string, x: Type, axes: readonly number[]): void {
+  const empty = axes.find((axis) => x.shape[axis] === 0);
+  if (empty !== undefined) {
+    throw new ShapeError(`Cannot take the ${action} of ${formatType(x)} over axis ${empty}: its extent must be at least 1, it is 0`, [x.shape]);
+  }
+}
+
+function defineExtreme(name: "max" | "min", better: (x: number, y: number) => number): ReduceOp<AxesAttrs> {
+  const op: ReduceOp<AxesAttrs> = {
+    name,
+    kind: "reduce",
+    infer: ([x], { axes }) => {
+      checkDomain(name, x, "number");
+      checkNotEmpty(name, x, axes);
+      return [{ shape: dropAxes(x.shape, axes), dtype: x.dtype }];
+    },
+    reference: ([x], { axes }) => {
+      const { rows, rowCount, rowSize } = rowsOf(x.data, x.shape, axes);
+      return [new Float64Array(rowCount).map((_, row) => rows.subarray(row * rowSize, (row + 1) * rowSize).reduce((best, value) => better(best, value)))];
+    },
+    lower: ({ axes }) => ({ combine: name as Combine, axes }),
+    vjp: pullback((g, { inputs: [x], outputs: [y], attrs: { axes } }) => {
+      const kept = keepAxes(x.shape, axes);
+      const isBest = equal(x, broadcastTo(reshape(y, kept), x.shape));
+      const ties = sum(cast(isBest, x.dtype), { axes });
+      return [where(isBest, broadcastTo(reshape(div(g, ties), kept), x.shape), 0)];
+    }),
+    rewrite: ([x], { axes }) => (axes.every((axis) => x.shape[axis] === 1) ? reshape(x, dropAxes(x.shape, axes)) : undefined),
+  };
+  return op;
+}
+
+export const maxOp: ReduceOp<AxesAttrs> = defineExtreme("max", (x, y) => Math.max(x, y));
+export const minOp: ReduceOp<AxesAttrs> = defineExtreme("min", (x, y) => Math.min(x, y));
+
+interface ArgmaxAttrs extends Attrs {
+  readonly axis: number;
+}
+
+/** The number of the first greatest element along an axis. */
+export const argmaxOp: ReduceOp<ArgmaxAttrs> = {
+  name: "argmax",
+  kind: "reduce",
+  infer: ([x], { axis }) => {
+    checkDomain("argmax", x, "number");
+    checkNotEmpty("argmax", x, [axis]);
+    return [{ shape: dropAxes(x.shape, [axis]), dtype: "i32" }];
+  },
+  reference: ([x], { axis }) => {
+    const { rows, rowCount, rowSize } = rowsOf(x.data, x.shape, [axis]);
+    return [new Float64Array(rowCount).map((_, row) => {
+      let best = 0;
+      for (let i = 1; i < rowSize; i++) if (rows[row * rowSize + i] > rows[row * rowSize + best]) best = i;
+      return best;
+    })];
+  },
+  lower: ({ axis }) => ({ combine: "argmax", axes: [axis] }),
+  vjp: noGradient("an index is piecewise constant"),
+};
+
+function reduceExtreme(op: ReduceOp<AxesAttrs>, x: Tensor, { axes, keepDims = false }: ReduceOptions): Tensor {
+  const sorted = normalizeAxes(axes, x.rank, `take the ${op.name} over`);
+  checkDomain(op.name, x, "number");
+  const reduced = sorted.length === 0 ? x : apply(op, [x], { axes: sorted });
+  return keepDims ? reshape(reduced, keepAxes(x.shape, sorted)) : reduced;
+}
+
+/**
+ * The greatest element over axes. Shapes: the axes go, or stay with extent 1 (`keepDims`).
+ * Gradient: to the greatest, in equal parts where several tie.
+ * @throws {ShapeError} if an axis is out of range, named twice, or empty.
+ * @throws {DTypeError} for bool.
+ */
+export function max(x: Tensor, options: ReduceOptions = {}): Tensor {
+  return reduceExtreme(maxOp, x, options);
+}
+
+/**
+ * The least element over axes. Shapes: the axes go, or stay with extent 1 (`keepDims`).
+ * Gradient: to the least, in equal parts where several tie.
+ * @throws {ShapeError} if an axis is out of range, named twice, or empty.
+ * @throws {DTypeError} for bool.
+ */
+export function min(x: Tensor, options: ReduceOptions = {}): Tensor {
+  return reduceExtreme(minOp, x, options);
+}
+
+/**
+ * The arithmetic mean over axes; NaN over none. Shapes: the axes go, or stay with extent 1 (`keepDims`).
+ * Gradient: broadcast over the number of elements.
+ * @throws {ShapeError} if an axis is out of range or named twice.
+ * @throws {DTypeError} if `x` is not a float.
+ */
+export function mean(x: Tensor, { axes, keepDims }: ReduceOptions = {}): Tensor {
+  checkDomain("take the mean of", x, "float");
+  const count = sizeOfShape(normalizeAxes(axes, x.rank, "take the mean over").map((axis) => x.shape[axis]));
+  return div(sum(x, { axes, keepDims }), count);
+}
+
+/**
+ * The number (i32) of the first greatest element along `axis`, or among all elements in row-major order. Shapes: the axis goes, or stays with extent 1
+ * (`keepDims`). Gradient: none.
+ * @throws {ShapeError} if the axis is out of range or empty.
+ * @throws {DTypeError} for bool.
+ */
+export function argmax(x: Tensor, { axis, keepDims = false }: { readonly axis?: number; readonly keepDims?: boolean } = {}): Tensor {
+  if (axis === undefined) {
+    const flat = apply(argmaxOp, [reshape(x, [-1])], { axis: 0 });
+    return keepDims ? reshape(flat, x.shape.map(() => 1)) : flat;
+  }
+  const at = normalizeAxis(axis, x.rank, "take the argmax along");
+  const reduced = apply(argmaxOp, [x], { axis: at });
+  return keepDims ? reshape(reduced, keepAxes(x.shape, [at])) : reduced;
+}

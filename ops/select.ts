@@ -1,0 +1,95 @@
+/** Choosing, converting, and stopping gradients. */
+import { type DType, isFloat, roundTo, type Type } from "../core/dtype.ts";
+import { DTypeError } from "../core/errors.ts";
+import { apply, type Tensor } from "../core/graph.ts";
+import { splatValue } from "../core/linear.ts";
+import type { Attrs, MapOp } from "../core/op.ts";
+import { broadcastShapes, formatType } from "../core/shape.ts";
+import { broadcastTo } from "./broadcast.ts";
+import { checkSameDType, checkSameShape, noGradient, pullback } from "./define.ts";
+import { pair, type TensorLike } from "./operands.ts";
+
+/** Takes elements of one tensor where a condition holds and of another where not. */
+export const whereOp: MapOp<Attrs> = {
+  name: "where",
+  kind: "map",
+  infer: ([cond, x, y]) => {
+    checkCondition(cond);
+    checkSameDType("choose between", x, y);
+    checkSameShape("choose between", x, y);
+    checkSameShape("choose by", cond, x);
+    return [{ shape: x.shape, dtype: x.dtype }];
+  },
+  reference: ([cond, x, y]) => [cond.data.map((chosen, i) => (chosen !== 0 ? x.data[i] : y.data[i]))],
+  lower: (e, [cond, x, y]) => e.select(cond, x, y),
+  vjp: pullback((g, { inputs: [cond], needs }) => [undefined, needs[1] ? where(cond, g, 0) : undefined, needs[2] ? where(cond, 0, g) : undefined]),
+  rewrite: ([cond, x, y]) => {
+    if (x === y) return x;
+    const chosen = splatValue(cond);
+    return chosen === undefined ? undefined : chosen !== 0 ? x : y;
+  },
+};
+
+interface CastAttrs extends Attrs {
+  readonly dtype: DType;
+}
+
+/** Converts between dtypes. */
+export const castOp: MapOp<CastAttrs> = {
+  name: "cast",
+  kind: "map",
+  infer: ([x], { dtype }) => [{ shape: x.shape, dtype }],
+  // NaN is not 0, so it becomes true, which rounding by truthiness would miss.
+  reference: ([x], { dtype }) => [x.data.map((value) => (dtype === "bool" ? Number(value !== 0) : roundTo(dtype, value)))],
+  lower: (e, [x], { dtype }) => e.cast(x, dtype),
+  vjp: pullback((g, { inputs: [x] }) => [isFloat(g.dtype) ? cast(g, x.dtype) : undefined]),
+  rewrite: ([x], { dtype }) => {
+    if (x.dtype === dtype) return x;
+    // 0 and 1 survive any numeric dtype on the way.
+    return x.node.op === castOp && x.node.inputs[0].dtype === "bool" ? cast(x.node.inputs[0], dtype) : undefined;
+  },
+};
+
+/** The identity, through which no gradient passes. */
+export const stopGradientOp: MapOp<Attrs> = {
+  name: "stopGradient",
+  kind: "map",
+  infer: ([x]) => [{ shape: x.shape, dtype: x.dtype }],
+  reference: ([x]) => [x.data],
+  lower: (_e, [x]) => x,
+  vjp: noGradient("stopGradient passes none"),
+  // Differentiation is over when a graph is simplified.
+  rewrite: ([x]) => x,
+};
+
+function checkCondition(cond: Type): void {
+  if (cond.dtype !== "bool") throw new DTypeError(`Cannot choose by ${formatType(cond)}: the condition must be bool; compare it with 0`, [cond.dtype]);
+}
+
+/**
+ * `cond ? x : y` for each element. Shapes: all three broadcast by NumPy's rule. Both sides are computed.
+ * Gradient: passes to the side chosen, zero to the other. That zero still goes back through the other side's own computation, where it turns into NaN if
+ * a derivative there is infinite (0 times infinity). So make the argument safe first, then choose: to have 0 for `sqrt(x)` below 0 write
+ * `where(ok, sqrt(where(ok, x, 1)), 0)` rather than `where(ok, sqrt(x), 0)`.
+ * @throws {ShapeError} if the shapes do not broadcast.
+ * @throws {DTypeError} if `cond` is not bool, or `x` and `y` differ in dtype.
+ */
+export function where(cond: Tensor, x: TensorLike, y: TensorLike): Tensor {
+  checkCondition(cond);
+  const [left, right] = pair("choose between", x, y);
+  const shape = broadcastShapes(cond.shape, left.shape, "choose between");
+  return apply(whereOp, [cond, left, right].map((operand) => broadcastTo(operand, shape)));
+}
+
+/**
+ * Converts to a dtype: floats to integers truncate towards zero (unspecified outside the integers' range), anything to bool is `x != 0`.
+ * Gradient: cast back between floats, zero through integers and bool.
+ */
+export function cast(x: Tensor, dtype: DType): Tensor {
+  return x.dtype === dtype ? x : apply(castOp, [x], { dtype });
+}
+
+/** `x` itself, as a constant for differentiation. Gradient: zero. */
+export function stopGradient(x: Tensor): Tensor {
+  return apply(stopGradientOp, [x]);
+}

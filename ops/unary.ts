@@ -1,0 +1,123 @@
+/** Elementwise functions of one tensor. Shapes: the result is like `x`. */
+import { roundTo } from "../core/dtype.ts";
+import type { UnaryOp } from "../core/expr.ts";
+import { apply, type Tensor } from "../core/graph.ts";
+import type { Attrs, MapOp, NoGradient, VjpCall } from "../core/op.ts";
+import { div, mul, sub } from "./binary.ts";
+import { checkDomain, type Domain, noGradient, pullback } from "./define.ts";
+import { erfOf } from "./erf.ts";
+
+type Derivative = (g: Tensor, x: Tensor, y: Tensor) => Tensor;
+
+function define(
+  name: UnaryOp & string,
+  domain: Domain,
+  scalar: (x: number) => number,
+  derivative: Derivative | NoGradient,
+  rewrite?: (x: Tensor) => Tensor | undefined,
+): MapOp<Attrs> {
+  return {
+    name,
+    kind: "map",
+    infer: ([x]) => {
+      checkDomain(name, x, domain);
+      return [{ shape: x.shape, dtype: x.dtype }];
+    },
+    reference: ([x], _attrs, [{ dtype }]) => [x.data.map((value) => roundTo(dtype, scalar(value)))],
+    lower: (e, [x]) => e.unary(name, x),
+    vjp: typeof derivative === "function" ? pullback((g: Tensor, { inputs: [x], outputs: [y] }: VjpCall<Attrs>) => [derivative(g, x, y)]) : derivative,
+    ...(rewrite && { rewrite: ([x]: readonly Tensor[]) => rewrite(x) }),
+  };
+}
+
+const sigmoidOf = (x: number) => x >= 0 ? 1 / (1 + Math.exp(-x)) : Math.exp(x) / (1 + Math.exp(x));
+
+export const negOp: MapOp<Attrs> = define("neg", "signed", (x) => -x, (g) => neg(g), (x) => (x.node.op === negOp ? x.node.inputs[0] : undefined));
+export const absOp: MapOp<Attrs> = define("abs", "signed", Math.abs, (g, x) => mul(g, sign(x)), (x) => (x.node.op === absOp ? x : undefined));
+export const signOp: MapOp<Attrs> = define("sign", "signed", Math.sign, noGradient("sign is piecewise constant"));
+export const expOp: MapOp<Attrs> = define("exp", "float", Math.exp, (g, _x, y) => mul(g, y));
+export const logOp: MapOp<Attrs> = define("log", "float", Math.log, (g, x) => div(g, x));
+export const sqrtOp: MapOp<Attrs> = define("sqrt", "float", Math.sqrt, (g, _x, y) => div(mul(g, 0.5), y));
+export const rsqrtOp: MapOp<Attrs> = define("rsqrt", "float", (x) => 1 / Math.sqrt(x), (g, _x, y) => mul(mul(g, -0.5), mul(y, mul(y, y))));
+export const sinOp: MapOp<Attrs> = define("sin", "float", Math.sin, (g, x) => mul(g, cos(x)));
+export const cosOp: MapOp<Attrs> = define("cos", "float", Math.cos, (g, x) => neg(mul(g, sin(x))));
+export const tanhOp: MapOp<Attrs> = define("tanh", "float", Math.tanh, (g, _x, y) => mul(g, sub(1, mul(y, y))));
+export const sigmoidOp: MapOp<Attrs> = define("sigmoid", "float", sigmoidOf, (g, _x, y) => mul(g, mul(y, sub(1, y))));
+export const erfOp: MapOp<Attrs> = define("erf", "float", erfOf, (g, x) => mul(g, mul(2 / Math.sqrt(Math.PI), exp(neg(mul(x, x))))));
+export const floorOp: MapOp<Attrs> = define("floor", "float", Math.floor, noGradient("floor is piecewise constant"));
+
+/** `-x`. Gradient: negated. @throws {DTypeError} for u32 and bool. */
+export function neg(x: Tensor): Tensor {
+  return apply(negOp, [x]);
+}
+
+/** `|x|`. Gradient: times the sign, so 0 at 0. @throws {DTypeError} for u32 and bool. */
+export function abs(x: Tensor): Tensor {
+  return apply(absOp, [x]);
+}
+
+/** -1, 0 or 1. Gradient: zero. @throws {DTypeError} for u32 and bool. */
+export function sign(x: Tensor): Tensor {
+  return apply(signOp, [x]);
+}
+
+/** `e^x`. Gradient: times `e^x`. @throws {DTypeError} if `x` is not a float. */
+export function exp(x: Tensor): Tensor {
+  return apply(expOp, [x]);
+}
+
+/** The natural logarithm; -infinity at 0, NaN below. Gradient: over `x`. @throws {DTypeError} if `x` is not a float. */
+export function log(x: Tensor): Tensor {
+  return apply(logOp, [x]);
+}
+
+/** The square root; NaN below 0. Gradient: `1 / (2 sqrt x)`, infinite at 0. @throws {DTypeError} if `x` is not a float. */
+export function sqrt(x: Tensor): Tensor {
+  return apply(sqrtOp, [x]);
+}
+
+/** `1 / sqrt(x)`. Gradient: `-x^(-3/2) / 2`. @throws {DTypeError} if `x` is not a float. */
+export function rsqrt(x: Tensor): Tensor {
+  return apply(rsqrtOp, [x]);
+}
+
+/** The sine of radians. Gradient: the cosine. @throws {DTypeError} if `x` is not a float. */
+export function sin(x: Tensor): Tensor {
+  return apply(sinOp, [x]);
+}
+
+/** The cosine of radians. Gradient: minus the sine. @throws {DTypeError} if `x` is not a float. */
+export function cos(x: Tensor): Tensor {
+  return apply(cosOp, [x]);
+}
+
+/** The hyperbolic tangent. Gradient: `1 - tanh^2`. @throws {DTypeError} if `x` is not a float. */
+export function tanh(x: Tensor): Tensor {
+  return apply(tanhOp, [x]);
+}
+
+/** `1 / (1 + e^-x)`, without overflow. Gradient: `s (1 - s)`. @throws {DTypeError} if `x` is not a float. */
+export function sigmoid(x: Tensor): Tensor {
+  return apply(sigmoidOp, [x]);
+}
+
+/** The error function. Gradient: `2/sqrt(pi) e^(-x^2)`. @throws {DTypeError} if `x` is not a float. */
+export function erf(x: Tensor): Tensor {
+  return apply(erfOp, [x]);
+}
+
+/** The greatest integer not above. Gradient: zero. @throws {DTypeError} if `x` is not a float. */
+export function floor(x: Tensor): Tensor {
+  return apply(floorOp, [x]);
+}
+
+/** `x * x`. Gradient: `2 x`. @throws {DTypeError} for bool. */
+export function square(x: Tensor): Tensor {
+  return mul(x, x);
+}
+
+/** `1 / x`. Gradient: `-1 / x^2`. @throws {DTypeError} if `x` is not a float. */
+export function reciprocal(x: Tensor): Tensor {
+  checkDomain("take the reciprocal of", x, "float");
+  return div(1, x);
+}
