@@ -34,9 +34,15 @@ export function mark(x: Tensor): Tensor {
  * @param outputs Results to start from.
  * @param cotangents One for each output, of its type; undefined for none.
  * @param wrt Tensors at which to stop.
+ * @param known Equal tensors that gradients should read in place of a node's own outputs, so that the node need not run again.
  * @throws {CompileError} if a primitive on the way has no gradient.
  */
-export function backpropagate(outputs: readonly Tensor[], cotangents: readonly (Tensor | undefined)[], wrt: readonly Tensor[]): (Tensor | undefined)[] {
+export function backpropagate(
+  outputs: readonly Tensor[],
+  cotangents: readonly (Tensor | undefined)[],
+  wrt: readonly Tensor[],
+  known: ReadonlyMap<Tensor, Tensor> = new Map(),
+): (Tensor | undefined)[] {
   const targets = new Set(wrt);
   const { order, depends } = dependents(outputs, targets);
   const arrived = new Map<Tensor, Tensor>();
@@ -55,7 +61,8 @@ export function backpropagate(outputs: readonly Tensor[], cotangents: readonly (
       if (vjp.zero) continue;
       throw new CompileError(`Cannot differentiate ${node.op.name} ${formatType(node.outputs[0])}: ${vjp.reason}`);
     }
-    const results = vjp({ inputs: node.inputs, outputs: node.outputs, attrs: node.attrs, cotangents: incoming, needs });
+    const made = node.outputs.map((output) => known.get(output) ?? output);
+    const results = vjp({ inputs: node.inputs, outputs: made, attrs: node.attrs, cotangents: incoming, needs });
     node.inputs.forEach((input, i) => {
       const cotangent = results[i];
       if (!needs[i] || !cotangent) return;

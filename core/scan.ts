@@ -6,8 +6,8 @@
  * none of it pays nothing (`simplify` prunes it), and the gradient finds what it needs without running the loop twice.
  *
  * The gradient is another scan, in the other direction: its carries are the cotangents of the carries and the sums of the cotangents of the invariants,
- * and its body recomputes the forward body from the carry that entered the step. With `checkpoint: "save"` the body's matrix products are kept
- * as stacked outputs too and are not recomputed.
+ * and its body recomputes the forward body from the carry that entered the step. With `checkpoint: "save"` the results of the body's matrix
+ * products and inner loops are kept as stacked outputs too and are not recomputed.
  */
 import type { Type } from "./dtype.ts";
 import { isFloat } from "./dtype.ts";
@@ -39,7 +39,7 @@ export interface ScanAttrs extends Attrs {
   readonly savedCount: number;
 }
 
-/** What a loop keeps for its gradient: the carries only, or also the body's matrix products. */
+/** What a loop keeps for its gradient: the carries only, or also the results of the body's matrix products and inner loops. */
 export type Checkpoint = "recompute" | "save";
 
 /** Options of {@link scan}. */
@@ -156,7 +156,7 @@ function scanLeaves({ init, xs, length, reverse, checkpoint }: LoopShape, fn: Le
     const outputs = [...result.carry, ...result.ys];
     const inputs = [...carries, ...slices];
     const captured = capturedBy(outputs, new Set(inputs), scope);
-    const saved = checkpoint === "save" ? contractions(new Graph([...inputs, ...captured], outputs), scope) : [];
+    const saved = checkpoint === "save" ? expensive(new Graph([...inputs, ...captured], outputs), scope) : [];
     return { body: new Graph([...inputs, ...captured], [...outputs, ...saved]), captured, yCount: result.ys.length, savedCount: saved.length };
   });
   const attrs: ScanAttrs = { body, length, carryCount: init.length, xsCount: xs.length, reverse, history: init.map((_, i) => i), savedCount };
@@ -193,9 +193,9 @@ export function closedTest(): (node: Node) => boolean {
   return test;
 }
 
-/** The results of matrix products that belong to the loop's own scope. */
-function contractions(graph: Graph, scope: Scope): Tensor[] {
-  return graph.nodes.filter((node) => node.op.kind === "contract" && node.scope === scope).map((node) => node.outputs[0]);
+/** The results of matrix products and loops that belong to the loop's own scope. */
+function expensive(graph: Graph, scope: Scope): Tensor[] {
+  return graph.nodes.filter((node) => (node.op.kind === "contract" || node.op.kind === "loop") && node.scope === scope).flatMap((node) => node.outputs);
 }
 
 /**
@@ -245,12 +245,18 @@ function scanVjp({ inputs, outputs, attrs, cotangents, needs }: VjpCall<ScanAttr
     const states = take(carryCount), x = take(xsCount), kept = take(savedCount), dY = take(givenYs.length), dHistory = take(givenHistories.length);
     const marked = consts.map((tensor, i) => (wantedConsts.includes(i) ? mark(tensor) : tensor));
     const savedAt = new Map(body.outputs.slice(carryCount + yCount).map((tensor, i) => [tensor, kept[i]]));
-    const forward = inline(body, [...states, ...x, ...marked], (from, to) => savedAt.has(from) ? apply(savedOp, [savedAt.get(from)!, to]) : to);
+    const known = new Map<Tensor, Tensor>();
+    const forward = inline(body, [...states, ...x, ...marked], (from, to) => {
+      if (!savedAt.has(from)) return to;
+      known.set(to, apply(savedOp, [savedAt.get(from)!, to]));
+      return known.get(to)!;
+    });
     const wrt = [...floatCarries.map((i) => states[i]), ...wantedXs.map((i) => x[i]), ...wantedConsts.map((i) => marked[i])];
     const back = taker(backpropagate(
       [...floatCarries.map((i) => forward[i]), ...givenYs.map((i) => forward[carryCount + i])],
       [...carry.slice(0, floatCarries.length), ...dY],
       wrt,
+      known,
     ));
     const dStates = back(floatCarries.length), dXs = back(wantedXs.length), dConsts = back(wantedConsts.length);
     reached = indices(dXs.length, (i) => dXs[i] !== undefined);

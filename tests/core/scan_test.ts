@@ -98,17 +98,44 @@ Deno.test("a gradient through scan keeps one forward loop", () => {
   assertEquals(simplify(graph).nodes.filter(isScan).length, 2);
 });
 
-Deno.test("nested scans differentiate", () => {
+for (const checkpoint of ["recompute", "save"] as const) {
+  Deno.test(`nested scans differentiate twice: checkpoint ${checkpoint}`, () => {
+    const f = (x: Tensor, ys: Tensor): Tensor => {
+      const inner = (c: Tensor, y: Tensor): Tensor =>
+        scan((d: Tensor, z: Tensor): [Tensor, undefined] => [mul(add(d, z), matmul(x, x)), undefined], c, y, { checkpoint })[0];
+      return sum(scan((c: Tensor, y: Tensor): [Tensor, Tensor] => [inner(tanh(matmul(c, x)), y), c], x, ys, { checkpoint })[0]);
+    };
+    // With 1x1 matrices this is a function of one number.
+    const value = (x: number, ys: number[][]): number => ys.reduce((c, y) => y.reduce((d, z) => (d + z) * x * x, Math.tanh(c * x)), x);
+    const ys = [[0.3, -0.2], [0.5, 0.1]], h = 1e-4;
+    const at = (k: number): number => value(1.1 + k * h, ys);
+    const inputs = [wave([1, 1], 0, 0), { shape: [2, 2, 1, 1], dtype: "f32" as const, data: Float64Array.from(ys.flat()) }];
+    inputs[0].data[0] = 1.1;
+    const first = (x: Tensor, y: Tensor): Tensor => sum(grad(f)(x, y));
+    const [[slope], [curvature]] = evaluate((x: Tensor, y: Tensor) => [first(x, y), grad(first)(x, y)], inputs);
+    assertAlmostEquals(slope, (at(1) - at(-1)) / (2 * h), 1e-6);
+    assertAlmostEquals(curvature, (at(1) - 2 * at(0) + at(-1)) / (h * h), 1e-5);
+  });
+}
+
+Deno.test("a loop that saves runs each matrix product and inner loop once", () => {
   const f = (x: Tensor, ys: Tensor): Tensor =>
-    scan(
-      (c: Tensor, y: Tensor): [Tensor, undefined] => [scan((d: Tensor, z: Tensor): [Tensor, undefined] => [mul(add(d, z), x), undefined], c, y)[0], undefined],
-      x,
-      ys,
-    )[0];
-  const value = (x: number, ys: number[][]): number => ys.flat().reduce((c, z) => (c + z) * x, x);
-  const ys = [[0.3, -0.2], [0.5, 0.1]], h = 1e-5;
-  const [[got]] = evaluate(grad(f), [scalar(1.1), { shape: [2, 2], dtype: "f32", data: Float64Array.from(ys.flat()) }]);
-  assertAlmostEquals(got, (value(1.1 + h, ys) - value(1.1 - h, ys)) / (2 * h), 1e-8);
+    sum(
+      scan(
+        (
+          c: Tensor,
+          y: Tensor,
+        ): [Tensor, undefined] => [scan((d: Tensor, z: Tensor): [Tensor, undefined] => [mul(tanh(matmul(d, x)), z), undefined], c, y)[0], undefined],
+        x,
+        ys,
+        {
+          checkpoint: "save",
+        },
+      )[0],
+    );
+  const { graph } = trace(grad(f), [spec([3, 3]), spec([4, 5])]);
+  const loops = simplify(graph).nodes.filter(isScan).map((node) => (node.attrs as ScanAttrs).body.nodes.filter(isScan).length);
+  assertEquals(loops, [1, 1]);
 });
 
 Deno.test("misuse of scan is told", () => {
