@@ -5,7 +5,7 @@
  * of a stored element is its op's expression applied to the pulled expressions of its inputs, down to loads (schedule/pull.ts). Views, elementwise
  * ops, gathers and masks so become part of the kernels that use them. Loops are steps whose bodies are scheduled in the same way.
  */
-import { CompileError } from "../core/errors.ts";
+import { CompileError, invariant } from "../core/errors.ts";
 import type { Graph, Tensor } from "../core/graph.ts";
 import { makeVar, varIndex } from "../core/index_expr.ts";
 import type { ScanAttrs } from "../core/scan.ts";
@@ -124,7 +124,7 @@ function inOrder(grouper: Grouper): Group[] {
   const order: Group[] = [];
   while (waiting.length > 0) {
     const at = waiting.findIndex(({ needs }) => [...needs].every((group) => done.has(group)));
-    if (at < 0) throw new Error("Internal: kernels wait for each other. Please report this with the program that caused it.");
+    invariant(at >= 0, "kernels wait for each other");
     const [{ group }] = waiting.splice(at, 1);
     done.add(group);
     order.push(group);

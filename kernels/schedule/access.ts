@@ -34,7 +34,7 @@ export function bodyIndex(node: Node, kept: readonly Index[], row: Index): Index
 
 /** Records what is reached while pulling. */
 class Recorder {
-  readonly roots = new Map<Tensor, Map<string, readonly Index[]>>();
+  readonly #roots = new Map<Tensor, (readonly Index[])[]>();
   readonly others = new Set<unknown>();
   readonly puller: Puller;
   #numbers = new Map<Tensor, number>();
@@ -49,13 +49,21 @@ class Recorder {
     if (!scope.isLoaded(tensor)) return undefined;
     const binding = scope.bindings.get(tensor);
     if (isLocal && !binding && scope.roots.has(tensor)) {
-      let indices = this.roots.get(tensor);
-      if (!indices) this.roots.set(tensor, indices = new Map());
-      indices.set(index.map((axis) => axis.key).join(","), index);
+      const indices = this.#roots.get(tensor);
+      if (indices) indices.push(index);
+      else this.#roots.set(tensor, [index]);
     } else if (binding?.kind === "place") this.others.add(binding.place.storage);
     else this.others.add(tensor);
     if (!this.#numbers.has(tensor)) this.#numbers.set(tensor, this.#numbers.size);
     return this.puller.e.load(this.#numbers.get(tensor)!, linearIndex(index, tensor.shape), tensor.dtype);
+  }
+
+  /** The roots that were read, each with its distinct indices. */
+  roots(): Map<Tensor, readonly (readonly Index[])[]> {
+    const { guards } = this.puller;
+    const resolve = (index: readonly Index[]): readonly Index[] => (guards.size === 0 ? index : index.map((axis) => rewriteIndex(axis, guards)));
+    const keyOf = (index: readonly Index[]): string => index.map((axis) => axis.key).join(",");
+    return new Map([...this.#roots].map(([tensor, indices]) => [tensor, [...new Map(indices.map(resolve).map((index) => [keyOf(index), index])).values()]]));
   }
 }
 
@@ -72,13 +80,14 @@ export function readsOf(scope: Scope, node: Node): Reads {
   if (node.outputs.every(({ shape }) => sizeOfShape(shape) === 0)) {
     return { node, vars, index, roots: new Map(), others: new Set() };
   }
-  if (scope.assembled.has(node)) for (const piece of node.inputs) recorder.roots.set(piece, new Map());
-  else if (node.op.kind === "reduce" && isAnchor(node)) {
+  // Pieces are stored in place: all that counts is that they come first.
+  if (scope.assembled.has(node)) return { node, vars, index, roots: new Map(node.inputs.map((piece) => [piece, []])), others: new Set() };
+  if (node.op.kind === "reduce" && isAnchor(node)) {
     row = makeVar("r", sizeOfShape(reductionOf(node).rowShape));
     recorder.puller.pull(scope, node.inputs[0], bodyIndex(node, index, varIndex(row)));
   } else if (isAnchor(node)) pullInputs(recorder, node);
   else recorder.puller.pull(scope, output, index);
-  return { node, row, others: recorder.others, ...split(vars, index, recorder.roots) };
+  return { node, row, others: recorder.others, ...split(vars, index, recorder.roots()) };
 }
 
 /** Reads each input of a node at indices of its own: only what is read matters. */
@@ -95,14 +104,14 @@ function pullInputs({ puller, scope }: Recorder, node: Node): void {
 function split(
   vars: readonly Var[],
   index: readonly Index[],
-  roots: ReadonlyMap<Tensor, ReadonlyMap<string, readonly Index[]>>,
-): { vars: readonly Var[]; index: readonly Index[]; roots: ReadonlyMap<Tensor, readonly (readonly Index[])[]> } {
-  const all = [...roots.values()].flatMap((indices) => [...indices.values()].flat());
+  roots: Reads["roots"],
+): Pick<Reads, "vars" | "index" | "roots"> {
+  const all = [...roots.values()].flat(2);
   const { vars: parts, replace } = splitVariables(vars, all);
   const apply = (indices: readonly Index[]): Index[] => replace.size === 0 ? [...indices] : indices.map((axis) => rewriteIndex(axis, replace));
   return {
     vars: parts.filter(({ extent }) => extent !== 1),
     index: apply(index),
-    roots: new Map([...roots].map(([tensor, indices]) => [tensor, [...indices.values()].map(apply)])),
+    roots: new Map([...roots].map(([tensor, indices]) => [tensor, indices.map(apply)])),
   };
 }

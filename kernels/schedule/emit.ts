@@ -2,7 +2,7 @@
 import { type Expr, ExprBuilder } from "../../core/expr.ts";
 import { invariant } from "../../core/errors.ts";
 import type { Node, Tensor } from "../../core/graph.ts";
-import { type Index, makeVar, splitIndex, type Var, valueIndex, varIndex } from "../../core/index_expr.ts";
+import { type Index, makeVar, splitIndex, valueIndex, type Var, varIndex } from "../../core/index_expr.ts";
 import { sizeOfShape } from "../../core/shape.ts";
 import type { Kernel } from "../kernel.ts";
 import type { KernelStep } from "../plan.ts";
@@ -89,8 +89,8 @@ class Emitter {
     return stores;
   }
 
-  #finish(draft: Omit<Draft, "storages" | "loops">, names: readonly string[] = []): Finished {
-    return finish({ ...draft, storages: this.#storages, loops: this.scope.loops }, this.table, names);
+  #finish(draft: Omit<Draft, "storages" | "loops" | "guards">, names: readonly string[] = []): Finished {
+    return finish({ ...draft, storages: this.#storages, loops: this.scope.loops, guards: this.#puller.guards }, this.table, names);
   }
 
   #step({ operands, values, loops }: Finished, kernel: Distribute<Kernel>): KernelStep {

@@ -5,7 +5,17 @@ import { addIndex, type Index, type Var, visitVars } from "../../core/index_expr
 import { sizeOfShape } from "../../core/shape.ts";
 import type { Operand, Store } from "../kernel.ts";
 import type { ValueId } from "../plan.ts";
-import { chain, IndexCollector, type Load, mergeVariables, renameVariables, rewriteIndex, splitVariables, type Substitution, type Variables } from "./index_tools.ts";
+import {
+  chain,
+  IndexCollector,
+  type Load,
+  mergeVariables,
+  renameVariables,
+  rewriteIndex,
+  splitVariables,
+  type Substitution,
+  type Variables,
+} from "./index_tools.ts";
 import type { Storage, ValueTable } from "./storage.ts";
 
 /** A store whose operand is a storage yet. */
@@ -28,6 +38,8 @@ export interface Draft {
   /** The last of `space` takes part in merging only: its parts would not fit the kernel. */
   readonly keepsLast?: boolean;
   readonly loops: readonly Var[];
+  /** What stand-ins in the indices stand for (see `Puller.guards`). */
+  readonly guards: Substitution;
 }
 
 /** A kernel's parts in final form. */
@@ -52,7 +64,7 @@ export function finish(draft: Draft, table: ValueTable, names: readonly string[]
     collector.index(index);
   }
   draft.exprs.forEach((expr) => collector.expr(expr));
-  const indices = [...collector.indices.values()];
+  const indices = [...collector.indices.values()].map((index) => (draft.guards.size === 0 ? index : rewriteIndex(index, draft.guards)));
   const { space, fixed, replace } = chooseVariables(draft, indices, names);
   const rewriter = new Rewriter(draft, collector.loads, table, replace);
   const exprs = draft.exprs.map((expr) => rewriter.expr(expr));
@@ -62,15 +74,23 @@ export function finish(draft: Draft, table: ValueTable, names: readonly string[]
   return { space, fixed, stores, exprs, ...rewriter.operands(), loops: draft.loops.filter(({ id }) => used.has(id)) };
 }
 
-function chooseVariables(draft: Draft, indices: readonly Index[], names: readonly string[]): { space: readonly Var[]; fixed: readonly Var[]; replace: Substitution } {
-  const start: Variables = { vars: draft.space.filter(({ extent }, at) => extent !== 1 || (draft.keepsLast && at === draft.space.length - 1)), replace: new Map() };
+function chooseVariables(
+  draft: Draft,
+  indices: readonly Index[],
+  names: readonly string[],
+): { space: readonly Var[]; fixed: readonly Var[]; replace: Substitution } {
+  const start: Variables = {
+    vars: draft.space.filter(({ extent }, at) => extent !== 1 || (draft.keepsLast && at === draft.space.length - 1)),
+    replace: new Map(),
+  };
   const apply = (replace: Substitution): Index[] => replace.size === 0 ? [...indices] : indices.map((index) => rewriteIndex(index, replace));
-  const split = draft.keepsLast ? start : splitVariables(start.vars, indices);
+  const split: Variables = draft.keepsLast ? start : splitVariables(start.vars, indices);
   const merged = chain(split, (vars) => mergeVariables(vars, apply(split.replace)));
   const all: Variables = { vars: [...merged.vars, ...draft.fixed], replace: merged.replace };
   const spaceNames = merged.vars.map((_, at) => `i${at}`);
   const renamed = chain(all, (vars) => renameVariables(vars, [...spaceNames, ...names]));
-  return { space: renamed.vars.slice(0, merged.vars.length), fixed: renamed.vars.slice(merged.vars.length), replace: renamed.replace };
+  const { replace } = chain({ vars: all.vars, replace: draft.guards }, () => renamed);
+  return { space: renamed.vars.slice(0, merged.vars.length), fixed: renamed.vars.slice(merged.vars.length), replace };
 }
 
 interface Extent {

@@ -78,7 +78,7 @@ export class Grouper {
       else if (node.op.kind === "reduce") this.#placeReduction(reads);
       else this.#found(node.op.kind as Group["kind"], reads);
     }
-    this.#mergeSmall();
+    this.#mergeGroups();
   }
 
   /** The group of a node's roots; undefined for empty tensors. */
@@ -164,43 +164,40 @@ export class Grouper {
 
   /** Takes elementwise roots that a reduction reads, each in a kernel of its own so far, into the reduction's kernel. */
   #absorbInputs(group: Group, reads: Reads): void {
-    const own = group.members.get(reads.node.outputs[0])!;
     if (group.vars !== reads.vars) return;
     for (const [tensor, indices] of reads.roots) {
       const other = this.#groupOf.get(tensor.node);
       if (!other || other.kind !== "map" || other.members.size > 1 || indices.length !== 1) continue;
-      const offset = offsetOf(indices[0], tensor.shape);
-      const isPerRow = sizeOfShape(tensor.shape) === spaceSize(group);
-      const digits = digitsOf(offset);
-      const isWhole = digits !== undefined && sizeOfDigits(digits) === sizeOfShape(tensor.shape);
-      const alongRow = digits?.[0]?.variable === group.row;
-      if (!isWhole || (isPerRow ? digits.some(({ variable }) => variable === group.row) : !alongRow || !canStoreElements(group))) continue;
-      if (this.profiles.costToCompute(tensor) > CHEAP_PROLOGUE) continue;
+      const isPerRow = isOncePerPoint(group, tensor, indices[0]);
+      if (isPerRow === undefined || this.profiles.costToCompute(tensor) > CHEAP_PROLOGUE) continue;
       const others = [...this.dependencies(group)].filter((dependency) => dependency !== other);
-      if (others.some((dependency) => this.#reaches(dependency, other))) continue;
-      const member: Member = { node: tensor.node, index: indices[0], isPerRow };
-      if (this.#operandCount(group, this.reads.get(tensor.node)!) > this.maxOperands) continue;
+      const inputReads = this.reads.get(tensor.node)!;
+      if (others.some((dependency) => this.#reaches(dependency, other)) || this.#operandCount(group, inputReads) > this.maxOperands) continue;
       this.groups.delete(other);
-      this.#add(group, this.reads.get(tensor.node)!, member);
+      this.#add(group, inputReads, { node: tensor.node, index: indices[0], isPerRow });
     }
-    invariant(group.members.get(reads.node.outputs[0]) === own, "a reduction lost its place");
   }
 
-  /** Puts small kernels over equal spaces together where neither needs the other: their launches would take longer than their work. */
-  #mergeSmall(): void {
-    const small = [...this.groups].filter((group) => (group.kind === "map" || group.kind === "row") && workOf(group) <= SMALL_WORK);
-    small.forEach((group, i) => {
-      for (const other of small.slice(0, i)) if (this.groups.has(other) && this.#tryMerge(other, group)) return;
+  /** Puts kernels over equal spaces together where one reads the other's results, they read the same, or their launches take longer than their work. */
+  #mergeGroups(): void {
+    const candidates = [...this.groups].filter(({ kind }) => kind === "map" || kind === "row");
+    candidates.forEach((group, i) => {
+      for (const other of candidates.slice(0, i)) if (this.groups.has(other) && this.#tryMerge(other, group)) return;
     });
   }
 
   #tryMerge(into: Group, group: Group): boolean {
     if (into.kind !== group.kind || into.row?.extent !== group.row?.extent || !sameShape(extentsOf(into.vars), extentsOf(group.vars))) return false;
+    if (!this.#isWorthMerging(into, group)) return false;
     if (this.#operandCount(into, ...[...group.nodes].map((node) => this.reads.get(node)!)) > this.maxOperands) return false;
-    if (this.#reaches(into, group) || this.#reaches(group, into)) return false;
+    const others = [...this.dependencies(into), ...this.dependencies(group)].filter((other) => other !== into && other !== group);
+    if (others.some((other) => this.#reaches(other, into) || this.#reaches(other, group))) return false;
     const replace = new Map(group.vars.map(({ id }, at) => [id, varIndex(into.vars[at])]));
     if (group.row) replace.set(group.row.id, varIndex(into.row!));
-    for (const [tensor, member] of group.members) into.members.set(tensor, { ...member, index: member.index.map((axis) => rewriteIndex(axis, replace)) });
+    const members = new Map(into.members);
+    for (const [tensor, member] of group.members) members.set(tensor, { ...member, index: member.index.map((axis) => rewriteIndex(axis, replace)) });
+    if (![...members.values()].every(({ node }) => this.#fits(this.reads.get(node)!, members, into.row))) return false;
+    for (const [tensor, member] of members) into.members.set(tensor, member);
     for (const node of group.nodes) {
       into.nodes.add(node);
       this.#groupOf.set(node, into);
@@ -208,6 +205,23 @@ export class Grouper {
     into.depth = Math.max(into.depth, group.depth);
     this.groups.delete(group);
     return true;
+  }
+
+  #isWorthMerging(into: Group, group: Group): boolean {
+    if (workOf(into) <= SMALL_WORK || this.dependencies(into).has(group) || this.dependencies(group).has(into)) return true;
+    return Math.abs(into.depth - group.depth) <= 1 && [...group.nodes].some((node) => this.#sharesReads(into, this.reads.get(node)!));
+  }
+
+  /** Whether all that a node reads of the members of its kernel is what the same invocation computes. */
+  #fits(reads: Reads, members: ReadonlyMap<Tensor, Member>, row: Var | undefined): boolean {
+    const inside = [...reads.roots].filter(([tensor]) => members.has(tensor));
+    if (inside.length === 0) return true;
+    const [output] = reads.node.outputs;
+    const digits = digitsOf(offsetOf(reads.index, output.shape));
+    if (!digits || !coversAll(digits, reads.vars)) return false;
+    const assign = new Map(inverted(digits, offsetOf(members.get(output)!.index, output.shape)));
+    if (reads.row) assign.set(reads.row.id, varIndex(row!));
+    return readsOwn(inside, members, assign);
   }
 
   #readGroups({ roots }: Reads): Group[] {
@@ -306,6 +320,18 @@ function levelOf(group: Group, { node, row }: Reads): boolean | undefined {
   return !row && size === space ? false : undefined;
 }
 
+/**
+ * Whether a reduction reads each element of a tensor at one point of its space (true) or at one element of its rows, neighbours along the row being
+ * neighbours in memory (false); undefined if neither.
+ */
+function isOncePerPoint(group: Group, tensor: Tensor, index: readonly Index[]): boolean | undefined {
+  const size = sizeOfShape(tensor.shape), digits = digitsOf(offsetOf(index, tensor.shape));
+  if (!digits || sizeOfDigits(digits) !== size) return undefined;
+  const alongRow = digits.findIndex(({ variable }) => variable === group.row);
+  if (alongRow < 0) return size === spaceSize(group) ? true : undefined;
+  return alongRow === 0 && size === workOf(group) && canStoreElements(group) ? false : undefined;
+}
+
 /** The index of a node's root in a group's variables such that all it reads of the group is what the same invocation computes. */
 function align(group: Group, reads: Reads, isPerRow: boolean): readonly Index[] | undefined {
   const inside = [...reads.roots].filter(([tensor]) => group.members.has(tensor));
@@ -313,14 +339,20 @@ function align(group: Group, reads: Reads, isPerRow: boolean): readonly Index[] 
     return undefined;
   }
   for (const assign of assignments(group, reads, isPerRow, inside)) {
-    const fits = inside.every(([tensor, [index]]) => {
-      const member = group.members.get(tensor)!;
-      const found = offsetOf(index.map((axis) => rewriteIndex(axis, assign)), tensor.shape);
-      return found.key === offsetOf(member.index, tensor.shape).key;
-    });
-    if (fits) return reads.index.map((axis) => rewriteIndex(axis, assign));
+    if (readsOwn(inside, group.members, assign)) return reads.index.map((axis) => rewriteIndex(axis, assign));
   }
   return undefined;
+}
+
+type InsideReads = readonly (readonly [Tensor, readonly (readonly Index[])[]])[];
+
+/** Whether members are read exactly where they are computed, given a reader's variables in terms of its group's. */
+function readsOwn(inside: InsideReads, members: ReadonlyMap<Tensor, Member>, assign: Substitution): boolean {
+  return inside.every(([tensor, indices]) => {
+    if (indices.length !== 1) return false;
+    const found = offsetOf(indices[0].map((axis) => rewriteIndex(axis, assign)), tensor.shape);
+    return found.key === offsetOf(members.get(tensor)!.index, tensor.shape).key;
+  });
 }
 
 /** Ways to set a node's variables in terms of a group's: row-major order first, then what each read implies. */
@@ -328,7 +360,7 @@ function* assignments(
   group: Group,
   reads: Reads,
   isPerRow: boolean,
-  inside: readonly (readonly [Tensor, readonly (readonly Index[])[]])[],
+  inside: InsideReads,
 ): Generator<Substitution> {
   const row: [number, Index][] = reads.row ? [[reads.row.id, varIndex(group.row!)]] : [];
   const [{ shape }] = reads.node.outputs;

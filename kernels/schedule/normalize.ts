@@ -9,7 +9,7 @@ import { type Graph, type Node, Tensor } from "../../core/graph.ts";
 import { addIndex, scaleIndex, splitIndex } from "../../core/index_expr.ts";
 import { invariant } from "../../core/errors.ts";
 import type { Attrs, MapOp, OpDef, ReduceOp, ViewOp } from "../../core/op.ts";
-import { type ScanAttrs } from "../../core/scan.ts";
+import type { ScanAttrs } from "../../core/scan.ts";
 import { type Shape, sizeOfShape } from "../../core/shape.ts";
 
 /** Reductions to fewer elements than this, over longer rows than {@link LONG_ROW}, leave a processor idle: they run in two stages. */
@@ -31,7 +31,7 @@ export interface PlanGraph {
 }
 
 function neverEvaluated(): never {
-  throw new Error("Internal: a node of the scheduler has no reference: it only exists in schedules");
+  invariant(false, "a node of the scheduler was evaluated: it only exists in schedules");
 }
 
 const NO_GRADIENT = { zero: false, reason: "it only exists in schedules" } as const;
@@ -178,6 +178,8 @@ function emitStages(node: Node, x: Tensor, maker: NodeMaker, emit: (node: PlanNo
   const part = Math.ceil(rowSize / parts);
   const fill = identityOf(combine, isFloat(dtype) ? "f32" : dtype);
   const cut = emit(maker.make(node, partsOp, [x], { axes, parts, part, fill }, [{ shape: [...shape, parts, part], dtype }]));
-  const partial = emit(maker.make(node, stageOp(`${node.op.name} parts`), cut.outputs, { combine, axes: [shape.length + 1] }, [{ shape: [...shape, parts], dtype }]));
+  const partial = emit(
+    maker.make(node, stageOp(`${node.op.name} parts`), cut.outputs, { combine, axes: [shape.length + 1] }, [{ shape: [...shape, parts], dtype }]),
+  );
   return emit(maker.make(node, stageOp(node.op.name), partial.outputs, { combine, axes: [shape.length] }, [{ shape, dtype }]));
 }

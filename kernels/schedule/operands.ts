@@ -29,5 +29,7 @@ export function findSplit(scope: Scope, reads: Reads, maxOperands: number): Tens
     if (size > most || (best && tensor.node.id > best.node.id)) [best, most] = [tensor, size];
   }
   if (best) return best;
-  throw new CompileError(`Cannot compute ${node.outputs[0]} in one kernel: it reads ${reads.roots.size + reads.others.size} tensors and may read ${maxOperands - 1}`);
+  throw new CompileError(
+    `Cannot compute ${node.outputs[0]} in one kernel: it reads ${reads.roots.size + reads.others.size} tensors and may read ${maxOperands - 1}`,
+  );
 }

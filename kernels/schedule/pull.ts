@@ -1,12 +1,12 @@
 /** Pulling: the expression of a tensor's element, found by substituting the expressions of what it is made from. */
 import { isFloat } from "../../core/dtype.ts";
-import { identityOf, type Expr, type ExprBuilder } from "../../core/expr.ts";
+import { type Expr, type ExprBuilder, identityOf } from "../../core/expr.ts";
 import { invariant } from "../../core/errors.ts";
 import type { Node, Tensor } from "../../core/graph.ts";
-import { constantIndex, type Index, valueIndex } from "../../core/index_expr.ts";
+import { addIndex, constantIndex, type Index, makeVar, valueIndex, varIndex } from "../../core/index_expr.ts";
 import type { GatherOp, ViewOp } from "../../core/op.ts";
 import { sizeOfShape } from "../../core/shape.ts";
-import { recombine } from "./index_tools.ts";
+import { recombine, rewriteIndex } from "./index_tools.ts";
 import { reductionOf } from "./normalize.ts";
 import type { Scope } from "./scope.ts";
 
@@ -17,6 +17,12 @@ export type Leaf = (scope: Scope, tensor: Tensor, index: readonly Index[]) => Ex
 export class Puller {
   /** Nodes that were expanded. */
   readonly visited = new Set<Node>();
+  /**
+   * Stand-ins for indices that a condition keeps in a range, by id, and what they stand for. Behind `0 <= i - 3 < 64` the index `i - 3` is a variable of
+   * extent 64, so that what is pulled there divides by 64 without a remainder. Substituted once all is pulled.
+   */
+  readonly guards = new Map<number, Index>();
+  #guardOf = new Map<string, Index>();
   #memo = new Map<Scope, Map<Tensor, Map<string, Expr>>>();
 
   /**
@@ -81,14 +87,29 @@ export class Puller {
       const from = node.inputs[input];
       if (sizeOfShape(from.shape) === 0) continue;
       let inside: Expr = e.const(1, "bool");
-      for (const range of where) {
-        const test = e.inRange(recombine(range.index), range.lo, range.hi);
-        inside = isConst(inside, 1) ? test : isConst(test, 1) ? inside : e.binary("and", inside, test);
+      let guarded = at.map(recombine);
+      for (const { index: tested, lo, hi } of where) {
+        const range = recombine(tested), test = e.inRange(range, lo, hi);
+        inside = isConst(inside, 0) ? inside : isConst(inside, 1) || isConst(test, 0) ? test : isConst(test, 1) ? inside : e.binary("and", inside, test);
+        if (test.kind !== "const") guarded = guarded.map((axis) => (axis.key === range.key ? this.#guard(range, lo, hi) : axis));
       }
-      if (isConst(inside, 0)) continue;
-      out = e.select(inside, this.pull(scope, from, at), out);
+      if (!isConst(inside, 0)) out = e.select(inside, this.pull(scope, from, guarded), out);
     }
     return out;
+  }
+
+  #guard(range: Index, lo: number, hi: number): Index {
+    // A run-time value belongs to this kernel's expressions and cannot be part of a substitution.
+    if (readsValue(range)) return range;
+    const key = `${range.key},${lo},${hi}`;
+    let guard = this.#guardOf.get(key);
+    if (!guard) {
+      const variable = makeVar("g", hi - lo);
+      this.guards.set(variable.id, addIndex(rewriteIndex(range, this.guards), -lo));
+      guard = addIndex(varIndex(variable), lo);
+      this.#guardOf.set(key, guard);
+    }
+    return guard;
   }
 
   #gather(scope: Scope, node: Node, op: GatherOp<typeof node.attrs>, index: readonly Index[]): Expr {
@@ -115,6 +136,10 @@ export class Puller {
     let kept = 0;
     return this.pull(scope, x, x.shape.map((_, axis) => (axes.includes(axis) ? constantIndex(0) : index[kept++])));
   }
+}
+
+function readsValue(index: Index): boolean {
+  return index.terms.some(({ atom }) => atom.kind === "value" || (atom.kind !== "var" && readsValue(atom.of)));
 }
 
 function isConst(expr: Expr, value: number): boolean {

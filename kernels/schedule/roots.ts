@@ -50,17 +50,20 @@ export function chooseRoots(scope: Scope, forced: ReadonlySet<Tensor>, parent: P
   return new Profiles(scope, parent);
 }
 
-/** The last tensor of the chain of elementwise consumers, each the only one, that starts at `start`. */
+/**
+ * The last tensor of the chain of elementwise consumers, each the only one, that starts at `start`. Views that permute belong to the chain if all its
+ * consumers, or a product, look through them: the layout that they read is then the one to store.
+ */
 function endOfChain(scope: Scope, start: Tensor): Tensor {
   let end = start, current = start;
   for (;;) {
     if (scope.outputs.has(current) || (current !== start && scope.roots.has(current))) return current;
     const consumers = scope.consumers.get(current) ?? [];
-    if (consumers.length !== 1) return end;
+    if (consumers.length !== 1) return current;
     const [consumer] = consumers;
     if (consumer.op.kind === "map") end = current = consumer.outputs[0];
     else if (viewShape(consumer)?.isBijective) current = consumer.outputs[0];
-    else return end;
+    else return consumer.op.kind === "contract" ? current : end;
   }
 }
 
@@ -88,12 +91,17 @@ function forceOperands(scope: Scope, node: PlanNode, profiles: Profiles): void {
   }
 }
 
-/** Makes a root of what views of one piece look at. */
+/** Makes a root of what views of one piece look at, in the layout that they give it if nobody else reads it. */
 function addRootBehind(scope: Scope, profiles: Profiles, tensor: Tensor): void {
-  const root = stripViews(tensor, (candidate) => {
+  let root = stripViews(tensor, (candidate) => {
     profiles.forget(candidate);
     return scope.roots.has(candidate) || scope.bindings.has(candidate);
   });
+  while (root !== tensor && !scope.roots.has(root)) {
+    const consumers = scope.consumers.get(root) ?? [];
+    if (consumers.length !== 1 || !viewShape(consumers[0])?.isBijective) break;
+    root = consumers[0].outputs[0];
+  }
   addRoot(scope, profiles, root);
 }
 

@@ -4,7 +4,7 @@ import { invariant } from "../../core/errors.ts";
 import type { Node, Tensor } from "../../core/graph.ts";
 import type { Index, Var } from "../../core/index_expr.ts";
 import { sizeOfShape } from "../../core/shape.ts";
-import { reductionOf, type PlanGraph, type PlanNode } from "./normalize.ts";
+import { type PlanGraph, type PlanNode, reductionOf } from "./normalize.ts";
 import { type Place, type Storage, temporary, wholePlace } from "./storage.ts";
 
 /** What a graph input is: memory, or a tensor of the enclosing scope at indices that start with `prefix`. */

@@ -1,6 +1,6 @@
 /** Memory of a schedule while it is being built: storages, places in them, and their numbering as values. */
 import { type HostData, sizeOf, type Type } from "../../core/dtype.ts";
-import { constantIndex, addIndex, type Index, linearIndex, scaleIndex } from "../../core/index_expr.ts";
+import { addIndex, constantIndex, type Index, linearIndex, scaleIndex } from "../../core/index_expr.ts";
 import { type Shape, sizeOfShape } from "../../core/shape.ts";
 import type { Value, ValueId } from "../plan.ts";
 
@@ -55,11 +55,7 @@ export class ValueTable {
     if (present !== undefined) return present;
     const { kind, position, data, type, label } = storage;
     const id = this.values.length;
-    const memory: Value["storage"] = kind === "constant"
-      ? { kind, data: data! }
-      : kind === "temporary"
-      ? { kind }
-      : { kind, position: position! };
+    const memory: Value["storage"] = kind === "constant" ? { kind, data: data! } : kind === "temporary" ? { kind } : { kind, position: position! };
     this.values.push({ id, type, sizeBytes: bytesOf(sizeOfShape(type.shape), type), storage: memory, label });
     this.#ids.set(storage, id);
     return id;
@@ -73,7 +69,13 @@ export class ValueTable {
     if (present !== undefined) return present;
     const id = this.values.length, { dtype } = storage.type;
     const byteOffset = first * sizeOf(dtype);
-    this.values.push({ id, type: { shape: [count], dtype }, sizeBytes: bytesOf(count, storage.type), storage: { kind: "alias", of, byteOffset }, label: storage.label });
+    this.values.push({
+      id,
+      type: { shape: [count], dtype },
+      sizeBytes: bytesOf(count, storage.type),
+      storage: { kind: "alias", of, byteOffset },
+      label: storage.label,
+    });
     this.#aliases.set(key, id);
     return id;
   }

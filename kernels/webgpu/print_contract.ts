@@ -1,18 +1,26 @@
 /**
  * Prints contract kernels. An invocation keeps a tile of outputs in registers and walks k, loading vec4s of both operands along whichever axis is
- * contiguous; on GPUs larger shapes go through workgroup memory (print_contract_tiled.ts).
+ * contiguous; on GPUs larger shapes go through workgroup memory (print_contract_workgroup.ts).
  *
  * No load is guarded: rows and columns beyond the edge read whatever is there (reads are bounded by the device), only reach their own outputs, and
  * are not stored.
  */
 import type { ContractKernel } from "../kernel.ts";
-import { chooseTile } from "./contract_tile.ts";
-import { printTiled } from "./print_contract_tiled.ts";
+import { chooseGpuTile, chooseSoftwareTile, chooseWorkgroupTile } from "./contract_tile.ts";
 import { printRegisters } from "./print_contract_registers.ts";
+import { printWorkgroupTiles } from "./print_contract_workgroup.ts";
+import { Evaluator } from "./print_expr.ts";
 import type { WgslKernel, Writer } from "./print_writer.ts";
 
 /** Prints a contract kernel. */
 export function printContract(kernel: ContractKernel, writer: Writer): WgslKernel {
-  const tile = chooseTile(kernel, writer.target);
-  return tile.workgroup ? printTiled(kernel, writer, tile.workgroup) : printRegisters(kernel, writer, tile);
+  if (writer.target.style === "software") return printRegisters(kernel, writer, chooseSoftwareTile(kernel, epilogueAccesses(kernel, writer)));
+  const tile = chooseWorkgroupTile(kernel, writer.target);
+  return tile ? printWorkgroupTiles(kernel, writer, tile) : printRegisters(kernel, writer, chooseGpuTile(kernel));
+}
+
+/** Memory instructions of the epilogue for one output, or for four neighbours. */
+function epilogueAccesses({ stores }: ContractKernel, writer: Writer): number {
+  const evaluator = new Evaluator(writer, stores);
+  return evaluator.cost([], stores, evaluator.env(new Map()));
 }

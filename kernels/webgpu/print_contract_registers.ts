@@ -30,7 +30,7 @@ export function printRegisters(kernel: ContractKernel, writer: Writer, tile: Reg
   const rowTile = makeVar("rows", Math.ceil(kernel.m.extent / tile.rows)), columnTile = makeVar("columns", Math.ceil(kernel.n.extent / tile.columns));
   const space = [...kernel.batch, rowTile, columnTile];
   const invocations = pointsOf(space);
-  const size = workgroupSizeFor(invocations, writer.target.style === "gpu" ? 64 : tile.workgroupSize);
+  const size = workgroupSizeFor(invocations, writer.target.style === "gpu" ? 64 : 8);
   const { id, launch } = startFlat(writer, invocations, size);
   const place = unflatten(varIndex(id), space);
   const batch = new Map<number, Index>();
@@ -71,7 +71,7 @@ function accumulateTile(context: TileContext): void {
   let turn: Index = constantIndex(0);
   const turns = extent / depth;
   if (turns > 1) {
-    writer.open(`for (var k = 0; k < ${turns}; k++)`);
+    writer.openLoop("k", turns);
     const variable = makeVar("k", turns);
     writer.declare(variable, "k");
     turn = varIndex(variable);
@@ -99,8 +99,14 @@ function lhsScalars(context: TileContext, base: Index, depth: number): string[][
   const costK = depth === 4 ? evaluator.cost([kernel.lhs], [], alongK) : 4;
   const costM = tile.rows % 4 === 0 ? evaluator.cost([kernel.lhs], [], alongM) : Infinity;
   if (costM < costK) {
-    const quads = Array.from({ length: tile.rows / 4 }, (_, quad) =>
-      Array.from({ length: depth }, (_, step) => operand(context, kernel.lhs, at(addIndex(addIndex(rowBase, 4 * quad), varIndex(lane)), addIndex(base, step), true))));
+    const quads = Array.from(
+      { length: tile.rows / 4 },
+      (_, quad) =>
+        Array.from(
+          { length: depth },
+          (_, step) => operand(context, kernel.lhs, at(addIndex(addIndex(rowBase, 4 * quad), varIndex(lane)), addIndex(base, step), true)),
+        ),
+    );
     return rows.map((row) => Array.from({ length: depth }, (_, step) => component(quads[row >> 2][step], row & 3)));
   }
   if (depth === 4) {
@@ -118,17 +124,24 @@ function rhsQuads(context: TileContext, base: Index, depth: number): string[][] 
   const at = (column: Index, k: Index) => operandEnv(context, [kernel.n.id, column], [kernel.k.id, k], lane);
   const alongN = at(addIndex(columnBase, varIndex(lane)), base), alongK = at(columnBase, addIndex(base, varIndex(lane)));
   if (depth === 4 && evaluator.cost([kernel.rhs], [], alongK) < evaluator.cost([kernel.rhs], [], alongN)) {
-    const columns = Array.from({ length: tile.columns }, (_, column) =>
-      operand(context, kernel.rhs, at(addIndex(columnBase, column), addIndex(base, varIndex(lane)))));
+    const columns = Array.from(
+      { length: tile.columns },
+      (_, column) => operand(context, kernel.rhs, at(addIndex(columnBase, column), addIndex(base, varIndex(lane)))),
+    );
     return quads.map((quad) =>
       [0, 1, 2, 3].map((step) => {
         const parts = [0, 1, 2, 3].map((at) => columns[4 * quad + at]).map((value) => ({ ...value, text: component(value, step), width: 1 as const }));
         return context.writer.bound(joinLanes(parts)).text;
-      }));
+      })
+    );
   }
   return quads.map((quad) =>
-    Array.from({ length: depth }, (_, step) =>
-      context.writer.bound(splat(operand(context, kernel.rhs, at(addIndex(addIndex(columnBase, 4 * quad), varIndex(lane)), addIndex(base, step))))).text));
+    Array.from(
+      { length: depth },
+      (_, step) =>
+        context.writer.bound(splat(operand(context, kernel.rhs, at(addIndex(addIndex(columnBase, 4 * quad), varIndex(lane)), addIndex(base, step))))).text,
+    )
+  );
 }
 
 function operandEnv({ evaluator, batch }: TileContext, outer: [number, Index], inner: [number, Index], lane: ReturnType<typeof makeVar> | undefined): Env {
@@ -150,27 +163,36 @@ export function storeTile(context: TileContext): void {
   const lane = makeVar("lane", 4);
   const at = (row: Index, column: Index, accumulator: Value) =>
     evaluator.env(new Map([...context.batch, [kernel.m.id, row], [kernel.n.id, column]]), lane, accumulator);
-  const dtype = accumulatorType(kernel);
-  const sums: Value = { text: "", dtype, width: 4, depth: 0, atomic: true };
+  const sums: Value = { text: "", dtype: accumulatorType(kernel), width: 4, depth: 0, atomic: true };
   const alongN = evaluator.cost([], kernel.stores, at(rowBase, addIndex(columnBase, varIndex(lane)), sums));
   const alongM = tile.rows % 4 === 0 ? evaluator.cost([], kernel.stores, at(addIndex(rowBase, varIndex(lane)), columnBase, sums)) : Infinity;
-  if (alongM < alongN) {
-    for (let column = 0; column < tile.columns; column++) {
-      for (let quad = 0; quad < tile.rows / 4; quad++) {
-        const cells = [0, 1, 2, 3].map((row) => `${cell(4 * quad + row, column >> 2)}.${LANES[column & 3]}`);
-        const sum = { ...sums, text: context.writer.bind(`${typeName(dtype, 4)}(${cells.join(", ")})`, 0, "sum") };
-        const rows = addIndex(rowBase, 4 * quad);
-        const env = at(addIndex(rows, varIndex(lane)), addIndex(columnBase, column), sum);
-        storeQuad(context, env, { quad: rows, extent: kernel.m.extent, padded: tile.rows }, { line: addIndex(columnBase, column), extent: kernel.n.extent });
-      }
+  const isTransposed = alongM < alongN;
+  const [lines, quads] = isTransposed ? [tile.columns, tile.rows / 4] : [tile.rows, tile.columns / 4];
+  forEachQuad(context, { lines, quads, isTransposed }, (line, quad, sum) => {
+    if (isTransposed) {
+      const rows = addIndex(rowBase, 4 * quad), column = addIndex(columnBase, line);
+      const env = at(addIndex(rows, varIndex(lane)), column, sum);
+      storeQuad(context, env, { quad: rows, extent: kernel.m.extent }, { line: column, extent: kernel.n.extent });
+    } else {
+      const columns = addIndex(columnBase, 4 * quad), row = addIndex(rowBase, line);
+      const env = at(row, addIndex(columns, varIndex(lane)), sum);
+      storeQuad(context, env, { quad: columns, extent: kernel.n.extent }, { line: row, extent: kernel.m.extent });
     }
-    return;
-  }
-  for (let row = 0; row < tile.rows; row++) {
-    for (let quad = 0; quad < tile.columns / 4; quad++) {
-      const columns = addIndex(columnBase, 4 * quad);
-      const env = at(addIndex(rowBase, row), addIndex(columns, varIndex(lane)), { ...sums, text: cell(row, quad) });
-      storeQuad(context, env, { quad: columns, extent: kernel.n.extent, padded: tile.columns }, { line: addIndex(rowBase, row), extent: kernel.m.extent });
+  });
+}
+
+/** Calls `visit` for the accumulators of a tile, four at a time. All are unrolled: an array indexed in a loop takes a software driver longer to compile. */
+function forEachQuad(
+  { writer, kernel }: TileContext,
+  { lines, quads, isTransposed }: { lines: number; quads: number; isTransposed: boolean },
+  visit: (line: number, quad: number, sum: Value) => void,
+): void {
+  const dtype = accumulatorType(kernel);
+  for (let line = 0; line < lines; line++) {
+    for (let quad = 0; quad < quads; quad++) {
+      const cells = [0, 1, 2, 3].map((row) => `${cell(4 * quad + row, line >> 2)}.${LANES[line & 3]}`);
+      const text = isTransposed ? writer.bind(`${typeName(dtype, 4)}(${cells.join(", ")})`, 0, "sum") : cell(line, quad);
+      visit(line, quad, { text, dtype, width: 4, depth: 0, atomic: true });
     }
   }
 }
@@ -179,14 +201,14 @@ export function storeTile(context: TileContext): void {
 function storeQuad(
   { kernel, writer, evaluator }: TileContext,
   env: Env,
-  { quad, extent, padded }: { quad: Index; extent: number; padded: number },
+  { quad, extent }: { quad: Index; extent: number },
   { line, extent: lines }: { line: Index; extent: number },
 ): void {
   const text = (index: Index) => writer.bound(evaluator.scalar(index, env), "n").text;
   const values = kernel.stores.map(({ value }) => writer.bound(evaluator.value(value, env)));
   const guards: string[] = [];
   if (line.max >= lines) guards.push(`${text(line)} < ${lines}`);
-  if (extent % padded !== 0 && quad.max >= extent) guards.push(`${text(quad)} < ${extent}`);
+  if (quad.max >= extent) guards.push(`${text(quad)} < ${extent}`);
   const base = extent % 4 === 0 ? "" : text(quad);
   const live = extent % 4 === 0 ? undefined : (lane: number) => (lane === 0 ? undefined : `${base} < ${extent - lane}`);
   if (guards.length > 0) writer.open(`if (${guards.map((guard) => `(${guard})`).join(" && ")})`);

@@ -19,7 +19,7 @@ export function printRecurrence(kernel: RecurrenceKernel, writer: Writer): WgslK
   const width = walk.lane ? 4 : 1;
   writer.line(`var state = ${typeName(dtype, width)}(0);`);
   const step = makeVar("t", time.extent);
-  writer.open(`for (var t = 0; t < ${time.extent}; t++)`);
+  writer.openLoop("t", time.extent);
   writer.declare(step, "t");
   const now = reverse ? addIndex(constantIndex(time.extent - 1), scaleIndex(varIndex(step), -1)) : varIndex(step);
   const replace = walk.replace(group).set(time.id, now);

@@ -5,8 +5,6 @@
  * are none; a row belongs to one invocation or to a team of a workgroup that joins its partial results by a tree. Rows short enough to be
  * unrolled stay in registers from pass to pass, because the loads of all passes are then one and the same binding.
  */
-import type { Expr } from "../../core/expr.ts";
-import { operandsOf } from "../../core/expr.ts";
 import type { Index, Var } from "../../core/index_expr.ts";
 import { addIndex, constantIndex, makeVar, scaleIndex, varIndex } from "../../core/index_expr.ts";
 import type { RowKernel, Store } from "../kernel.ts";
@@ -14,12 +12,10 @@ import { Evaluator } from "./print_expr.ts";
 import type { Env } from "./print_expr.ts";
 import { accumulate, declareAccumulator, joinAcrossLanes, joinAcrossTeam, partialOf } from "./print_reduce.ts";
 import type { Accumulator, Team } from "./print_reduce.ts";
-import { chooseRowShape } from "./row_shape.ts";
-import type { RowShape } from "./row_shape.ts";
+import { chooseRowShape, levelsOf } from "./row_shape.ts";
+import type { Reduce, RowShape } from "./row_shape.ts";
 import { foldWorkgroups } from "./print_space.ts";
 import type { Value, WgslKernel, Writer } from "./print_writer.ts";
-
-type Reduce = Expr & { kind: "reduce" };
 
 /** What the passes of one kernel share. */
 interface Context {
@@ -80,30 +76,6 @@ function placeInvocation(writer: Writer, shape: RowShape, group: string, launche
   };
 }
 
-/** Reductions by dependency: those of a level read only what earlier levels computed. */
-function levelsOf(kernel: RowKernel): Reduce[][] {
-  const levels: Reduce[][] = [], known = new Map<number, number>();
-  const visitIndex = (index: Index): number =>
-    Math.max(0, ...index.terms.map(({ atom }) => (atom.kind === "value" ? visit(atom.value) : atom.kind === "var" ? 0 : visitIndex(atom.of))));
-  const visit = (expr: Expr): number => {
-    const seen = known.get(expr.id);
-    if (seen !== undefined) return seen;
-    let level = Math.max(0, ...operandsOf(expr).map(visit));
-    if (expr.kind === "load" || expr.kind === "index" || expr.kind === "inRange") level = visitIndex(expr.index);
-    if (expr.kind === "reduce") {
-      (levels[level] ??= []).push(expr);
-      level++;
-    }
-    known.set(expr.id, level);
-    return level;
-  };
-  for (const { value, index } of [...kernel.rowStores, ...kernel.elementStores]) {
-    visit(value);
-    visitIndex(index);
-  }
-  return levels;
-}
-
 /** One unrolled step of a walk along the row. */
 interface Step {
   readonly env: Env;
@@ -124,7 +96,7 @@ function alongRow({ kernel, writer, evaluator, shape, group, member }: Context, 
   let turn = constantIndex(0);
   if (turns > 1) {
     const variable = makeVar("s", turns);
-    writer.open(`for (var s = 0; s < ${turns}; s++)`);
+    writer.openLoop("s", turns);
     writer.declare(variable, "s");
     turn = varIndex(variable);
   }

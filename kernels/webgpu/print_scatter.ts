@@ -18,7 +18,7 @@ export function printScatter(kernel: ScatterKernel, writer: Writer): WgslKernel 
   const { id, launch } = startFlat(writer, walk.groups, size);
   const group = varIndex(id);
   const live = liveLanes(evaluator, walk, group);
-  writer.open(`for (var p = 0; p < ${position.extent}; p++)`);
+  writer.openLoop("p", position.extent);
   const step = makeVar("p", position.extent);
   writer.declare(step, "p");
   const env = evaluator.env(walk.replace(group).set(position.id, varIndex(step)), walk.lane);

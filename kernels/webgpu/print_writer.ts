@@ -108,6 +108,16 @@ export class Writer {
     this.#blocks.push(newBlock(header));
   }
 
+  /**
+   * Opens the loop `for name in 0 .. turns - 1`. Software drivers unroll short loops whole, which makes their
+   * compilation ten times as long and nothing faster: there the bound is hidden from them (`id` is never negative).
+   */
+  openLoop(name: string, turns: number): void {
+    const isHidden = this.target.style === "software" && turns <= 64;
+    const bound = isHidden ? this.bind(`${turns} + min(id, 0)`, 0, "turns") : `${turns}`;
+    this.open(`for (var ${name} = 0; ${name} < ${bound}; ${name}++)`);
+  }
+
   /** Closes the innermost block. What was hoisted out of it meanwhile stands before it. */
   close(): void {
     const block = this.#blocks.pop();

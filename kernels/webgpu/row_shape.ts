@@ -1,12 +1,17 @@
 /** Chooses how row kernels use invocations and lanes. */
-import type { Var } from "../../core/index_expr.ts";
-import { makeVar, varIndex } from "../../core/index_expr.ts";
-import { addIndex, scaleIndex } from "../../core/index_expr.ts";
+import type { Expr } from "../../core/expr.ts";
+import { operandsOf } from "../../core/expr.ts";
+import type { Index, Var } from "../../core/index_expr.ts";
+import { addIndex, makeVar, scaleIndex, varIndex } from "../../core/index_expr.ts";
 import type { RowKernel } from "../kernel.ts";
 import type { Evaluator } from "./print_expr.ts";
+import { pointsOf } from "./print_index.ts";
 import { chooseWalk, scalarWalk, workgroupSizeFor } from "./print_space.ts";
 import type { Walk } from "./print_space.ts";
 import type { PrintTarget } from "./print_writer.ts";
+
+/** A reduction over the row. */
+export type Reduce = Expr & { kind: "reduce" };
 
 /** Who does what in a row kernel. */
 export interface RowShape {
@@ -24,24 +29,20 @@ export interface RowShape {
   readonly unroll: number;
 }
 
-/** Steps up to which a row is unrolled whole, and stays in registers between passes. */
-const WHOLE_ROW_STEPS = 8;
-
 /** Chooses by memory layout, the number of rows and the adapter. */
 export function chooseRowShape(kernel: RowKernel, evaluator: Evaluator, target: PrintTarget): RowShape {
-  const { lanes, walk, rowLane } = chooseLanes(kernel, evaluator);
+  const { lanes, walk, rowLane, accesses } = chooseLanes(kernel, evaluator);
   const { extent } = kernel.row;
   const steps = lanes === "row" ? Math.ceil(extent / 4) : extent;
   const columns = lanes === "space";
   const team = chooseTeam(walk.groups, steps, columns, target);
-  const perMember = Math.ceil(steps / team);
-  const unroll = perMember <= WHOLE_ROW_STEPS ? Math.max(1, perMember) : [4, 2].find((count) => steps % (team * count) === 0) ?? 1;
+  const unroll = chooseUnroll({ kernel, target, perMember: Math.ceil(steps / team), accesses });
   const preferred = team === 1 ? (target.style === "gpu" ? 64 : 8) : Math.max(1, Math.floor((target.style === "gpu" ? 64 : team) / team));
   const rowsPerGroup = team === 1 ? workgroupSizeFor(walk.groups, preferred) : preferred;
   return { lanes, walk, rowLane, team, rowsPerGroup, columns, unroll };
 }
 
-function chooseLanes(kernel: RowKernel, evaluator: Evaluator): Pick<RowShape, "lanes" | "walk" | "rowLane"> {
+function chooseLanes(kernel: RowKernel, evaluator: Evaluator): Pick<RowShape, "lanes" | "walk" | "rowLane"> & { accesses: number } {
   const { space, row, rowStores, elementStores } = kernel;
   const plain = scalarWalk(space);
   const all = [...rowStores, ...elementStores];
@@ -53,9 +54,23 @@ function chooseLanes(kernel: RowKernel, evaluator: Evaluator): Pick<RowShape, "l
   const across = chooseWalk(evaluator, space, exprs, all);
   const acrossGroup = varIndex(makeVar("group", across.groups));
   const acrossCost = across.lane ? evaluator.cost(exprs, elementStores, evaluator.env(across.replace(acrossGroup), across.lane)) : Infinity;
-  if (acrossCost < rowCost) return { lanes: "space", walk: across };
+  if (acrossCost < rowCost) return { lanes: "space", walk: across, accesses: acrossCost };
   const isWorth = row.extent >= 16 || (row.extent % 4 === 0 && row.extent > 0);
-  return isWorth ? { lanes: "row", walk: plain, rowLane } : { lanes: "none", walk: plain };
+  return isWorth ? { lanes: "row", walk: plain, rowLane, accesses: rowCost } : { lanes: "none", walk: plain, accesses: rowCost / 4 };
+}
+
+/**
+ * Steps along the row in one turn. A row that is read by several passes is unrolled whole where that pays: its elements then stay in registers, which
+ * is two to three times as fast, but takes a software driver about 5 ms a memory instruction to compile (150 ms for a softmax of 64).
+ */
+function chooseUnroll({ kernel, target, perMember, accesses }: { kernel: RowKernel; target: PrintTarget; perMember: number; accesses: number }): number {
+  const elements = pointsOf(kernel.space) * kernel.row.extent;
+  const instructions = perMember * Math.max(1, accesses);
+  const isReread = kernel.elementStores.length > 0 || levelsOf(kernel).length > 1;
+  const affordable = target.style === "gpu" || !isReread || elements < 1 << 14 ? 8 : elements < 1 << 18 ? 32 : elements < 1 << 21 ? 64 : 128;
+  if (perMember <= 2 || instructions <= affordable) return Math.max(1, perMember);
+  // Partial unrolling is no faster; it adds in pairs, which keeps the sums of very long rows accurate.
+  return perMember >= 4096 ? 4 : perMember >= 512 ? 2 : 1;
 }
 
 /** How many invocations share a row. On software adapters barriers cost more than idle lanes, except for very few rows. */
@@ -63,4 +78,28 @@ function chooseTeam(groups: number, steps: number, columns: boolean, target: Pri
   if (target.style === "software") return groups <= 8 && steps >= 128 ? Math.min(64, target.maxInvocations) : 1;
   const wanted = columns ? (groups >= 16384 ? 1 : Math.min(8, steps / 8)) : Math.min(256, steps / 4);
   return Math.min(target.maxInvocations, 2 ** Math.ceil(Math.log2(Math.max(1, wanted))));
+}
+
+/** Reductions by dependency: those of a level read only what earlier levels computed. */
+export function levelsOf(kernel: RowKernel): Reduce[][] {
+  const levels: Reduce[][] = [], known = new Map<number, number>();
+  const visitIndex = (index: Index): number =>
+    Math.max(0, ...index.terms.map(({ atom }) => (atom.kind === "value" ? visit(atom.value) : atom.kind === "var" ? 0 : visitIndex(atom.of))));
+  const visit = (expr: Expr): number => {
+    const seen = known.get(expr.id);
+    if (seen !== undefined) return seen;
+    let level = Math.max(0, ...operandsOf(expr).map(visit));
+    if (expr.kind === "load" || expr.kind === "index" || expr.kind === "inRange") level = visitIndex(expr.index);
+    if (expr.kind === "reduce") {
+      (levels[level] ??= []).push(expr);
+      level++;
+    }
+    known.set(expr.id, level);
+    return level;
+  };
+  for (const { value, index } of [...kernel.rowStores, ...kernel.elementStores]) {
+    visit(value);
+    visitIndex(index);
+  }
+  return levels;
 }

@@ -1,0 +1,48 @@
+/** What goes wrong in commands, and how it is said: one line on stderr and an exit code. */
+import { CompileError, DeviceError, DTypeError, ShapeError } from "../core/errors.ts";
+import { CheckpointError, ConfigError, TrainingError } from "../titans/mod.ts";
+
+/** Flags, arguments or files that cannot be used as given. The command exits with 2. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
+
+/** A command that was understood and could not be carried out. It exits with 1. */
+export class CommandError extends Error {
+  override readonly name = "CommandError";
+}
+
+// Errors whose text says what to do.
+const SELF_EXPLAINING = [UsageError, CommandError, ShapeError, DTypeError, CompileError, DeviceError, ConfigError, CheckpointError, TrainingError];
+
+/** The exit code that an error stands for: 2 for misuse, 1 for failure. */
+export function exitCode(error: unknown): 1 | 2 {
+  return error instanceof UsageError || error instanceof ConfigError ? 2 : 1;
+}
+
+/**
+ * An error as one line that says what to do.
+ * @param error Anything thrown.
+ * @param verbose Whether to add the stack and the causes.
+ */
+export function formatError(error: unknown, verbose: boolean): string {
+  const line = `error: ${firstLine(error)}`;
+  if (!verbose || !(error instanceof Error)) return line;
+  const causes: string[] = [];
+  for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) causes.push(cause.stack ?? String(cause));
+  return [line, ...causes].join("\ncaused by ");
+}
+
+function firstLine(error: unknown): string {
+  const message = (error instanceof Error ? error.message : String(error)).trim().split("\n")[0];
+  if (error instanceof Deno.errors.NotCapable) return `${message.replace(/, run again with.*/, "")}: ${permissionAdvice(message)}`;
+  if (SELF_EXPLAINING.some((type) => error instanceof type) || message.startsWith("Internal:")) return message;
+  const name = error instanceof Error && error.name !== "Error" ? `${error.name}: ` : "";
+  return `${name}${message || "unknown"} (add --verbose for where it happened)`;
+}
+
+function permissionAdvice(message: string): string {
+  const flag = /--allow-[a-z]+/.exec(message)?.[0] ?? "--allow-read";
+  const path = /access to "([^"]+)"/.exec(message)?.[1];
+  return `the tasks may write below runs/ only; choose a path there, or run \`deno run --allow-read ${flag}${path ? `=${path}` : ""} main.ts ...\` yourself`;
+}

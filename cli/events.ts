@@ -1,0 +1,77 @@
+/** What a training run tells: the lines of `--json` and of a run folder's metrics.jsonl. */
+
+/** What every event says. */
+interface EventBase {
+  /** Steps done so far. */
+  readonly step: number;
+  /** The device's kind: `webgpu` or `reference`. */
+  readonly device: string;
+}
+
+/** The run begins, or goes on. */
+export interface StartEvent extends EventBase {
+  readonly event: "start";
+  readonly version: string;
+  readonly model: string;
+  readonly preset: string;
+  /** Trained numbers. */
+  readonly parameters: number;
+  readonly adapter: string;
+  readonly data: string;
+  readonly trainBytes: number;
+  readonly heldOutBytes: number;
+  readonly steps: number;
+  readonly tokensPerStep: number;
+  readonly out: string;
+}
+
+/** One optimiser step was made. */
+export interface StepEvent extends EventBase {
+  readonly event: "step";
+  /** Mean cross-entropy of the step's batch before its update, in nats a byte. */
+  readonly loss: number;
+  readonly bitsPerByte: number;
+  readonly learningRate: number;
+  /** Norm of the gradient over all parameters, before clipping. */
+  readonly gradientNorm: number;
+  readonly tokensPerSecond: number;
+}
+
+/** The model was judged on held-out bytes. */
+export interface ValidationEvent extends EventBase {
+  readonly event: "validation";
+  readonly loss: number;
+  readonly bitsPerByte: number;
+  /** Bits a byte of the byte-bigram count model on the same bytes. */
+  readonly bigramBitsPerByte: number;
+  /** Bytes judged. */
+  readonly bytes: number;
+  /** Norms of the memory's weights at the end of a window, of the surprise, and of the way from the learned start. */
+  readonly memoryNorm: number;
+  readonly surpriseNorm: number;
+  readonly memoryChange: number;
+}
+
+/** The model wrote a text. */
+export interface SampleEvent extends EventBase {
+  readonly event: "sample";
+  readonly prompt: string;
+  readonly text: string;
+}
+
+/** The run ended, or was stopped. */
+export interface DoneEvent extends EventBase {
+  readonly event: "done";
+  /** The last validation's loss and bits a byte; null if none was made. */
+  readonly loss: number | null;
+  readonly bitsPerByte: number | null;
+  readonly bigramBitsPerByte: number;
+  readonly tokensPerSecond: number;
+  readonly seconds: number;
+  readonly checkpoint: string;
+  /** Whether it was stopped before its last step. */
+  readonly interrupted: boolean;
+}
+
+/** An event of a training run. */
+export type TrainEvent = StartEvent | StepEvent | ValidationEvent | SampleEvent | DoneEvent;

@@ -1,0 +1,158 @@
+/** Command-line flags as data: one table gives the parser, the types and the help text. */
+import { UsageError } from "./errors.ts";
+
+/** A flag: how its text is read, and what the help says. */
+export interface Flag<T> {
+  /** One line for the help text. */
+  readonly help: string;
+  /** What stands for the value in the help text, such as `FILE`; undefined for switches, which take none. */
+  readonly placeholder?: string;
+  /** The value when the flag is not given. */
+  readonly fallback: T;
+  /** Reads the value. @throws {UsageError} if it cannot be read. */
+  readonly read: (text: string, flag: string) => T;
+}
+
+/** The flags of a command by camelCase name: `seqLen` is written `--seq-len`. */
+// deno-lint-ignore no-explicit-any -- each flag has its own type, which Values recovers
+export type Flags = Readonly<Record<string, Flag<any>>>;
+
+/** The values of a table of flags. */
+export type Values<F extends Flags> = { readonly [K in keyof F]: F[K] extends Flag<infer T> ? T : never };
+
+/** What was found on a command line. */
+export interface Parsed<F extends Flags> {
+  readonly values: Values<F>;
+  /** The flags that were given, by camelCase name. */
+  readonly given: ReadonlySet<keyof F>;
+}
+
+/** A flag without a value. */
+export function toggle(help: string): Flag<boolean> {
+  return { help, fallback: false, read: () => true };
+}
+
+/** A flag with a text. */
+export function text(placeholder: string, help: string): Flag<string | undefined>;
+export function text(placeholder: string, help: string, fallback: string): Flag<string>;
+export function text(placeholder: string, help: string, fallback?: string): Flag<string | undefined> {
+  return { help, placeholder, fallback, read: (value) => value };
+}
+
+/** A flag with one of several words. */
+export function choice<const T extends string>(words: readonly T[], help: string, fallback: NoInfer<T>): Flag<T> {
+  return {
+    help,
+    placeholder: words.join("|"),
+    fallback,
+    read: (value, flag) => {
+      const word = words.find((candidate) => candidate === value);
+      if (word !== undefined) return word;
+      throw new UsageError(`${flag} cannot be ${quote(value)}: it is one of ${words.join(", ")}${suggestion(value, words)}`);
+    },
+  };
+}
+
+/** Bounds of a number. */
+export interface Range {
+  readonly min?: number;
+  readonly max?: number;
+  /** Whether `min` itself is too small. */
+  readonly aboveMin?: boolean;
+}
+
+/** A flag with a whole number. */
+export function integer(help: string, fallback: number, range?: Range): Flag<number>;
+export function integer(help: string, fallback: undefined, range?: Range): Flag<number | undefined>;
+export function integer(help: string, fallback: number | undefined, range: Range = {}): Flag<number | undefined> {
+  return { help, placeholder: "N", fallback, read: (value, flag) => readNumber(value, flag, "a whole number", range, /^[+-]?\d+$/) };
+}
+
+/** A flag with a number. */
+export function number(help: string, fallback: number, range: Range = {}): Flag<number> {
+  return { help, placeholder: "X", fallback, read: (value, flag) => readNumber(value, flag, "a number", range, /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i) };
+}
+
+function readNumber(value: string, flag: string, what: string, range: Range, form: RegExp): number {
+  const { min = -Infinity, max = Infinity, aboveMin = false } = range;
+  const parsed = form.test(value) ? Number(value) : NaN;
+  const bounds = [
+    min > -Infinity ? `${aboveMin ? "above" : "at least"} ${min}` : "",
+    max < Infinity ? `at most ${max}` : "",
+  ].filter(Boolean).join(" and ");
+  if (!Number.isFinite(parsed)) throw new UsageError(`${flag} cannot be ${quote(value)}: it takes ${what}${bounds && ` ${bounds}`}`);
+  if (parsed < min || parsed > max || (aboveMin && parsed === min)) throw new UsageError(`${flag} cannot be ${value}: it must be ${bounds}`);
+  return parsed;
+}
+
+/**
+ * Reads a command line.
+ * @param args Words after the command's name.
+ * @param flags The command's flags.
+ * @param command How the command is called in error texts.
+ * @throws {UsageError} for unknown flags (with the nearest known one), missing or wrong values, and stray words.
+ */
+export function parseFlags<F extends Flags>(args: readonly string[], flags: F, command: string): Parsed<F> {
+  const byName = new Map(Object.entries(flags).map(([key, flag]) => [flagName(key), { key, flag }]));
+  const values: Record<string, unknown> = Object.fromEntries(Object.entries(flags).map(([key, flag]) => [key, flag.fallback]));
+  const given = new Set<string>();
+  for (let i = 0; i < args.length; i++) {
+    const word = args[i];
+    if (!word.startsWith("-")) throw new UsageError(`${command} takes no argument ${quote(word)}: flags start with --${suggestion(word, [...byName.keys()])}`);
+    const [name, attached] = splitOnce(word, "=");
+    const found = byName.get(name);
+    if (!found) throw new UsageError(`unknown flag ${name}${suggestion(name, [...byName.keys()]) || `: see ${command} --help`}`);
+    if (given.has(found.key)) throw new UsageError(`${name} is given twice: give it once`);
+    given.add(found.key);
+    const isToggle = found.flag.placeholder === undefined;
+    if (isToggle && attached !== undefined) throw new UsageError(`${name} takes no value: write ${name} alone`);
+    const value = isToggle ? "" : attached ?? args[++i];
+    if (value === undefined || (attached === undefined && value.startsWith("--"))) {
+      throw new UsageError(`${name} needs a value: ${name} ${found.flag.placeholder}`);
+    }
+    values[found.key] = found.flag.read(value, name);
+  }
+  return { values: values as Values<F>, given: given as ReadonlySet<keyof F> };
+}
+
+/** The help lines of a table of flags. */
+export function describeFlags(flags: Flags): string {
+  const rows = Object.entries(flags).map(([key, { placeholder, help, fallback }]) => {
+    const shown = fallback === undefined || typeof fallback === "boolean" || fallback === "" ? "" : ` [${fallback}]`;
+    return { left: `  ${flagName(key)}${placeholder ? ` ${placeholder}` : ""}`, right: `${help}${shown}` };
+  });
+  const width = Math.min(34, Math.max(...rows.map(({ left }) => left.length)));
+  return rows.map(({ left, right }) => `${left.padEnd(width)}  ${right}`).join("\n");
+}
+
+/** `seqLen` as it is written: `--seq-len`. */
+export function flagName(key: string): string {
+  return `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
+/** `: did you mean X?` for the known word nearest to an unknown one, or nothing where none is near. */
+export function suggestion(unknown: string, known: readonly string[]): string {
+  const ranked = known.map((word) => ({ word, distance: editDistance(unknown, word) })).sort((a, b) => a.distance - b.distance);
+  const best = ranked[0];
+  return best && best.distance <= Math.max(2, Math.floor(best.word.length / 3)) ? `: did you mean ${best.word}?` : "";
+}
+
+/** The number of letters to insert, delete or replace to get from one word to the other. */
+function editDistance(from: string, to: string): number {
+  let row = Array.from({ length: to.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= from.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= to.length; j++) next[j] = Math.min(next[j - 1] + 1, row[j] + 1, row[j - 1] + (from[i - 1] === to[j - 1] ? 0 : 1));
+    row = next;
+  }
+  return row[to.length];
+}
+
+function splitOnce(word: string, separator: string): [string, string | undefined] {
+  const at = word.indexOf(separator);
+  return at < 0 ? [word, undefined] : [word.slice(0, at), word.slice(at + 1)];
+}
+
+function quote(value: string): string {
+  return JSON.stringify(value);
+}

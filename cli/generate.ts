@@ -1,0 +1,76 @@
+/** `generate`: writes text with a trained model. */
+import { requestDevice } from "../kernels/mod.ts";
+import { generate as generateTokens, Model, Reader } from "../titans/mod.ts";
+import { findCheckpoint } from "./checkpoint_file.ts";
+import { UsageError } from "./errors.ts";
+import { choice, integer, number, parseFlags, text, toggle } from "./flags.ts";
+import type { Command } from "./help.ts";
+import { INTERRUPTED, listenForInterrupt } from "./interrupt.ts";
+import { latestRun, RUNS } from "./run_folder.ts";
+import type { Terminal } from "./terminal.ts";
+
+const FLAGS = {
+  checkpoint: text("PATH", "run folder or .safetensors file (the newest run unless given)"),
+  prompt: text("TEXT", "what to continue", "The "),
+  tokens: integer("bytes to write", 300, { min: 1 }),
+  temperature: number("below 1 safer, above 1 wilder; 0 takes the likeliest byte", 0.8, { min: 0 }),
+  topK: integer("choose among the K likeliest bytes; 0 for all", 0, { min: 0 }),
+  topP: number("choose among the likeliest bytes that make up this probability", 1, { min: 0, aboveMin: true, max: 1 }),
+  minP: number("drop bytes less likely than this share of the likeliest", 0, { min: 0, max: 1 }),
+  seed: integer("same seed, same text", 0, { min: 0, max: 2 ** 32 - 1 }),
+  device: choice(["auto", "webgpu", "reference"], "auto takes a GPU, else a software adapter", "auto"),
+  json: toggle("print one JSON object a line"),
+  verbose: toggle("print stacks with errors"),
+} as const;
+
+/** The command `generate`. */
+export const generateCommand: Command = {
+  summary: "let a trained model write",
+  description: "Continues a prompt with a trained model, writing as it goes.",
+  examples: [
+    ["deno task generate", "the newest run writes"],
+    ['deno task generate --prompt "My fellow citizens" --tokens 500', "continue a text"],
+    ["deno task generate --checkpoint runs/lmm --temperature 0", "a run of your choice, always the likeliest byte"],
+  ],
+  flags: FLAGS,
+  run: generate,
+};
+
+async function generate(args: readonly string[], terminal: Terminal): Promise<number> {
+  const { values: flags } = parseFlags(args, FLAGS, "generate");
+  const prompt = new TextEncoder().encode(flags.prompt);
+  if (prompt.length === 0) throw new UsageError("--prompt cannot be empty: give at least one letter to continue");
+  using interrupt = listenForInterrupt();
+  const { checkpoint, file } = await findCheckpoint(flags.checkpoint ?? await latestRun(RUNS));
+  const device = await requestDevice({ kind: flags.device });
+  try {
+    const model = new Model(checkpoint.config);
+    const reader = await Reader.create(device, model, model.layout.pack(checkpoint.state.params));
+    const write = flags.json
+      ? (piece: string) => terminal.out(`${JSON.stringify({ event: "text", text: piece, device: device.info.kind })}\n`)
+      : (piece: string) => terminal.out(piece);
+    if (!flags.json) terminal.out(flags.prompt);
+    const decoder = new TextDecoder();
+    const { tokens: maxTokens, temperature, topK, topP, minP, seed } = flags;
+    const began = performance.now();
+    let count = 0, all = "";
+    const emit = (piece: string): void => {
+      if (piece === "") return;
+      all += piece;
+      write(piece);
+    };
+    for await (const byte of generateTokens(reader, prompt, { maxTokens, temperature, topK, topP, minP, seed })) {
+      emit(decoder.decode(Uint8Array.of(byte), { stream: true }));
+      count++;
+      if (interrupt.requested) break;
+    }
+    emit(decoder.decode());
+    reader.dispose();
+    const tokensPerSecond = count / ((performance.now() - began) / 1000);
+    const done = { event: "done", prompt: flags.prompt, text: all, tokens: count, tokensPerSecond, checkpoint: file, device: device.info.kind };
+    terminal.out(flags.json ? `${JSON.stringify(done)}\n` : "\n");
+    return interrupt.requested ? INTERRUPTED : 0;
+  } finally {
+    device.dispose();
+  }
+}

@@ -1,0 +1,78 @@
+/** `info`: which device would be used, and why. */
+import { type Device, requestDevice, WebGpuDevice } from "../kernels/mod.ts";
+import { CommandError } from "./errors.ts";
+import { choice, parseFlags, toggle } from "./flags.ts";
+import type { Command } from "./help.ts";
+import type { Terminal } from "./terminal.ts";
+import { VERSION } from "./version.ts";
+
+const FLAGS = {
+  device: choice(["auto", "webgpu", "reference"], "the device to ask for", "auto"),
+  json: toggle("print one JSON object"),
+  verbose: toggle("print stacks with errors"),
+} as const;
+
+/** The command `info`. */
+export const infoCommand: Command = {
+  summary: "say which device would be used, and why",
+  description: "Says which device would run models here, why that one, and its limits.",
+  examples: [
+    ["deno task info", "the device that train and generate take"],
+    ["deno task info --device webgpu --json", "for scripts: exit code 1 where there is none"],
+  ],
+  flags: FLAGS,
+  run: info,
+};
+
+async function info(args: readonly string[], terminal: Terminal): Promise<number> {
+  const { values } = parseFlags(args, FLAGS, "info");
+  const device = await requestDevice({ kind: values.device }).catch((error) => {
+    // The reason stands in one JSON object too: scripts ask this command whether there is a device.
+    if (values.json) terminal.out(`${JSON.stringify({ version: VERSION, runtime: Deno.version, device: null, reason: error.message })}\n`);
+    throw new CommandError(error.message, { cause: error });
+  });
+  try {
+    const report = {
+      version: VERSION,
+      runtime: Deno.version,
+      device: { ...device.info },
+      reason: reason(values.device, device),
+      limits: limits(device),
+    };
+    terminal.out(values.json ? `${JSON.stringify(report)}\n` : describe(report));
+    return 0;
+  } finally {
+    device.dispose();
+  }
+}
+
+function reason(asked: string, device: Device): string {
+  if (asked !== "auto") return `${asked} was asked for`;
+  return device.info.software ? "no GPU was found; this software adapter runs the same programs more slowly" : "a GPU was found";
+}
+
+function limits(device: Device): Record<string, number> {
+  const common = { maxOperands: device.maxOperands, maxTensorBytes: device.maxTensorBytes };
+  if (!(device instanceof WebGpuDevice)) return Object.fromEntries(Object.entries(common).filter(([, value]) => Number.isFinite(value)));
+  const { maxBufferSize, maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize, maxComputeWorkgroupsPerDimension } = device.gpu.limits;
+  return { ...common, maxBufferSize, maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize, maxComputeWorkgroupsPerDimension };
+}
+
+function describe({ version, runtime, device, reason, limits }: {
+  version: string;
+  runtime: typeof Deno.version;
+  device: { kind: string; description: string; software: boolean };
+  reason: string;
+  limits: Record<string, number>;
+}): string {
+  const rows = [
+    ["mneme", version],
+    ["deno", `${runtime.deno} (V8 ${runtime.v8})`],
+    ["device", device.kind],
+    ["adapter", `${device.description}${device.software ? " (software)" : ""}`],
+    ["why", reason],
+    ...Object.entries(limits).map(([name, value]) => [name, String(value)]),
+  ];
+  const width = Math.max(...rows.map(([name]) => name.length));
+  return rows.map(([name, value]) => `${name.padEnd(width)}  ${value}\n`).join("");
+}

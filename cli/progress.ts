@@ -1,0 +1,103 @@
+/** How a training run is shown: one JSON object a line, or lines for people. */
+import type { StartEvent, StepEvent, TrainEvent } from "./events.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** Where a command sends what happens. */
+export interface Reporter {
+  report(event: TrainEvent): void;
+  /** A line for people. */
+  note(line: string): void;
+}
+
+/** One JSON object a line on standard output; lines for people go to standard error. */
+export function jsonReporter(terminal: Terminal): Reporter {
+  return {
+    report: (event) => terminal.out(`${JSON.stringify(event)}\n`),
+    note: (line) => terminal.err(`${line}\n`),
+  };
+}
+
+// Without a terminal to rewrite, a step line this often keeps logs short.
+const QUIET_MS = 10_000;
+const LOSS_WINDOW = 10;
+
+/**
+ * Lines for people. On a terminal the progress line is rewritten in place.
+ * @param now The clock in milliseconds.
+ */
+export function textReporter(terminal: Terminal, now: () => number = () => performance.now()): Reporter {
+  let start: StartEvent | undefined;
+  let losses: number[] = [];
+  let lastShown = -Infinity;
+  let open = false;
+  const line = (text: string): void => {
+    terminal.out(`${open ? "\r\x1b[K" : ""}${text}\n`);
+    open = false;
+  };
+  const step = (event: StepEvent): void => {
+    losses = [...losses, event.loss].slice(-LOSS_WINDOW);
+    const text = progressLine(event, losses.reduce((sum, loss) => sum + loss, 0) / losses.length, start);
+    if (terminal.interactive) {
+      terminal.out(`\r\x1b[K${text}`);
+      open = true;
+    } else if (now() - lastShown >= QUIET_MS || event.step === start?.steps) {
+      lastShown = now();
+      line(text);
+    }
+  };
+  return {
+    note: line,
+    report: (event) => {
+      if (event.event === "start") start = event;
+      if (event.event === "step") step(event);
+      else describe(event).forEach(line);
+    },
+  };
+}
+
+function progressLine(event: StepEvent, loss: number, start: StartEvent | undefined): string {
+  const remaining = start ? (start.steps - event.step) * start.tokensPerStep / event.tokensPerSecond : 0;
+  return [
+    `step ${event.step}/${start?.steps ?? event.step}`,
+    `loss ${loss.toFixed(3)}`,
+    `${(loss / Math.LN2).toFixed(2)} bits/byte`,
+    `${formatCount(event.tokensPerSecond)} tokens/s`,
+    `ETA ${formatDuration(remaining)}`,
+  ].join("  ");
+}
+
+/** The lines for events other than steps. */
+function describe(event: Exclude<TrainEvent, StepEvent>): string[] {
+  switch (event.event) {
+    case "start":
+      return [
+        `${event.model} ${event.preset}, ${formatCount(event.parameters)} parameters, on ${event.device}: ${event.adapter}`,
+        `data ${event.data}: ${formatCount(event.trainBytes)} bytes to learn from, ${formatCount(event.heldOutBytes)} held out; ` +
+        `steps ${event.step} to ${event.steps} of ${formatCount(event.tokensPerStep)} bytes; run folder ${event.out}`,
+        "compiling kernels, until after the first step (drivers keep them: the next run starts sooner) ...",
+      ];
+    case "validation":
+      return [
+        `step ${event.step}: held-out text ${event.bitsPerByte.toFixed(3)} bits/byte (loss ${event.loss.toFixed(3)}); ` +
+        `byte-bigram counts ${event.bigramBitsPerByte.toFixed(3)} on the same ${formatCount(event.bytes)} bytes`,
+      ];
+    case "sample":
+      return ["sample:", ...`${event.prompt}${event.text}`.split("\n").map((row) => `  ${row}`)];
+    case "done":
+      return [`${event.interrupted ? "stopped at" : "done:"} step ${event.step} after ${formatDuration(event.seconds)}; checkpoint ${event.checkpoint}`];
+  }
+}
+
+/** `12,345`. */
+export function formatCount(count: number): string {
+  return Math.round(count).toString().replace(/\B(?=(\d{3})+$)/g, ",");
+}
+
+/** `1h 02m`, `3m 05s`, `42s`. */
+export function formatDuration(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds));
+  const hours = Math.floor(whole / 3600), minutes = Math.floor(whole / 60) % 60;
+  if (hours > 0) return `${hours}h ${String(minutes).padStart(2, "0")}m`;
+  if (minutes > 0) return `${minutes}m ${String(whole % 60).padStart(2, "0")}s`;
+  return `${whole}s`;
+}

@@ -1,0 +1,106 @@
+/**
+ * The set-up step of the tasks: is there a WebGPU adapter? Where there is none, and apt and root are at hand, it installs Debian's software
+ * Vulkan driver; else it prints the one command to run.
+ *
+ *     deno task setup              exits with 1 without an adapter
+ *     deno task setup --optional   exits with 0 all the same: the command that follows says what it lacks
+ */
+const PACKAGES = ["mesa-vulkan-drivers", "libvulkan1"];
+const INSTALL = ["install", "--yes", "--no-install-recommends", ...PACKAGES];
+
+/** What the set-up step needs of the machine. */
+export interface Machine {
+  /** The adapter's description, or undefined where there is none. Looks again each time. */
+  findAdapter(): Promise<string | undefined>;
+  readonly os: string;
+  readonly isRoot: boolean;
+  /** Whether apt-get exists. */
+  hasApt(): Promise<boolean>;
+  /** Runs apt-get; whether it succeeded. */
+  apt(args: readonly string[]): Promise<boolean>;
+  /** Tells the user. */
+  say(line: string): void;
+}
+
+/**
+ * Finds an adapter, or installs a software one where that is possible.
+ * @returns The adapter's description, or undefined: then the user has been told what to do.
+ */
+export async function setUp(machine: Machine): Promise<string | undefined> {
+  const present = await machine.findAdapter();
+  if (present !== undefined) return present;
+  const command = `apt-get ${INSTALL.join(" ")}`;
+  if (machine.os !== "linux") {
+    machine.say("error: no WebGPU adapter was found: install or update this machine's graphics driver");
+    return undefined;
+  }
+  if (!await machine.hasApt()) {
+    machine.say("error: no WebGPU adapter was found: install a Vulkan driver (Mesa's software driver will do) with this system's package manager");
+    return undefined;
+  }
+  if (!machine.isRoot) {
+    machine.say(`error: no WebGPU adapter was found: run \`sudo ${command}\` (a software Vulkan driver), then try again`);
+    return undefined;
+  }
+  machine.say(`No WebGPU adapter was found. Installing a software Vulkan driver: ${command}`);
+  // Package lists may be missing (fresh containers) or stale: then fetch them and try once more.
+  const installed = await machine.apt(INSTALL) || (await machine.apt(["update"]) && await machine.apt(INSTALL));
+  const adapter = installed ? await machine.findAdapter() : undefined;
+  if (adapter === undefined) {
+    machine.say(
+      installed
+        ? `error: ${
+          PACKAGES.join(" and ")
+        } are installed, yet there is no WebGPU adapter: check that this machine's Vulkan loader finds them (vulkaninfo --summary)`
+        : `error: the installation failed: run \`${command}\` yourself, then try again`,
+    );
+    return undefined;
+  }
+  machine.say(`Installed. WebGPU adapter: ${adapter}`);
+  return adapter;
+}
+
+/** Prints the adapter's description for the process that asked. */
+async function probe(): Promise<string | undefined> {
+  const adapter = await navigator.gpu?.requestAdapter();
+  return adapter ? adapter.info.description || adapter.info.vendor || "unnamed" : undefined;
+}
+
+function thisMachine(optional: boolean): Machine {
+  const run = async (command: string, args: readonly string[], stdout: "piped" | "null"): Promise<{ success: boolean; text: string }> => {
+    try {
+      const options: Deno.CommandOptions = {
+        args: [...args],
+        stdin: "null",
+        stdout,
+        stderr: stdout === "piped" ? "null" : "inherit",
+        env: { DEBIAN_FRONTEND: "noninteractive" },
+      };
+      const output = await new Deno.Command(command, options).output();
+      return { success: output.success, text: stdout === "piped" ? new TextDecoder().decode(output.stdout).trim() : "" };
+    } catch {
+      return { success: false, text: "" };
+    }
+  };
+  return {
+    // Each look is a process of its own: a process keeps the drivers that it found first.
+    findAdapter: async () => (await run("deno", ["run", "--no-prompt", import.meta.url, "--probe"], "piped")).text || undefined,
+    os: Deno.build.os,
+    isRoot: Deno.uid() === 0,
+    hasApt: async () => (await run("apt-get", ["--version"], "piped")).success,
+    apt: async (args) => (await run("apt-get", ["-q", ...args], "null")).success,
+    // Where the step is optional, the command that follows says what it lacks, in its one line.
+    say: (line) => optional && line.startsWith("error:") ? undefined : console.error(line),
+  };
+}
+
+if (import.meta.main) {
+  if (Deno.args.includes("--probe")) {
+    console.log(await probe() ?? "");
+  } else {
+    const optional = Deno.args.includes("--optional");
+    const adapter = await setUp(thisMachine(optional));
+    if (adapter === undefined && !optional) Deno.exit(1);
+    if (adapter !== undefined && !optional) console.error(`WebGPU adapter: ${adapter}`);
+  }
+}

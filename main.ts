@@ -1,0 +1,33 @@
+/** The command line: `train`, `generate`, `info`, `help`. Dispatch only; see cli/. */
+import { exitCode, formatError } from "./cli/errors.ts";
+import { generateCommand } from "./cli/generate.ts";
+import { commandHelp, type Commands, findCommand, overview } from "./cli/help.ts";
+import { infoCommand } from "./cli/info.ts";
+import { processTerminal, type Terminal } from "./cli/terminal.ts";
+import { trainCommand } from "./cli/train.ts";
+import { VERSION } from "./cli/version.ts";
+
+const COMMANDS: Commands = { train: trainCommand, generate: generateCommand, info: infoCommand };
+
+/**
+ * Runs a command line.
+ * @param args Words after the program's name.
+ * @returns The exit code: 0, 2 for misuse, 1 for failure, 130 when stopped by Ctrl-C.
+ */
+export async function main(args: readonly string[], terminal: Terminal): Promise<number> {
+  const [name, ...rest] = args;
+  const asksHelp = rest.includes("--help") || rest.includes("-h");
+  try {
+    if (name === "--version" || name === "-V" || name === "version") terminal.out(`mneme ${VERSION}\n`);
+    else if (name === "help" && rest.length > 0) terminal.out(commandHelp(rest[0], findCommand(COMMANDS, rest[0])));
+    else if (name === undefined || name === "help" || name === "--help" || name === "-h") terminal.out(overview(COMMANDS));
+    else if (asksHelp) terminal.out(commandHelp(name, findCommand(COMMANDS, name)));
+    else return await findCommand(COMMANDS, name).run(rest, terminal);
+    return 0;
+  } catch (error) {
+    terminal.err(`${formatError(error, args.includes("--verbose"))}\n`);
+    return exitCode(error);
+  }
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args, processTerminal()));

@@ -1,0 +1,34 @@
+/** A terminal that keeps what is written. */
+import type { Terminal } from "../../cli/terminal.ts";
+
+/** What a command wrote. */
+export class FakeTerminal implements Terminal {
+  #out = "";
+  #err = "";
+
+  /** @param interactive Whether to claim that a person watches. */
+  constructor(readonly interactive = false) {}
+
+  /** Standard output so far. */
+  get stdout(): string {
+    return this.#out;
+  }
+
+  /** Standard error so far. */
+  get stderr(): string {
+    return this.#err;
+  }
+
+  /** The objects of `--json`. */
+  get events(): Record<string, unknown>[] {
+    return this.#out.trim().split("\n").filter(Boolean).map((line) => JSON.parse(line));
+  }
+
+  out(text: string): void {
+    this.#out += text;
+  }
+
+  err(text: string): void {
+    this.#err += text;
+  }
+}

@@ -1,0 +1,57 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { UsageError } from "../../cli/errors.ts";
+import { choice, describeFlags, integer, number, parseFlags, text, toggle } from "../../cli/flags.ts";
+
+const FLAGS = {
+  seqLen: integer("bytes a sequence", 128, { min: 1 }),
+  lr: number("step size", 3e-3, { min: 0, aboveMin: true }),
+  model: choice(["lmm", "mac"], "which model", "mac"),
+  out: text("DIR", "where"),
+  json: toggle("for machines"),
+} as const;
+
+const parse = (...args: string[]) => parseFlags(args, FLAGS, "train");
+const refuses = (args: string[], message: string) => assertThrows(() => parse(...args), UsageError, message);
+
+Deno.test("flags: values are read, in both spellings, and the rest keeps its default", () => {
+  const { values, given } = parse("--seq-len", "64", "--lr=1e-4", "--model", "lmm", "--json");
+  assertEquals(values, { seqLen: 64, lr: 1e-4, model: "lmm", out: undefined, json: true });
+  assertEquals([...given].sort(), ["json", "lr", "model", "seqLen"]);
+  assertEquals(parse().values.seqLen, 128);
+});
+
+Deno.test("flags: an unknown flag names the nearest known one", () => {
+  refuses(["--seqlen", "64"], "unknown flag --seqlen: did you mean --seq-len?");
+  refuses(["--modle=mac"], "unknown flag --modle: did you mean --model?");
+  refuses(["--completely-different"], "unknown flag --completely-different: see train --help");
+});
+
+Deno.test("flags: values that cannot be are refused with what can", () => {
+  refuses(["--seq-len", "many"], '--seq-len cannot be "many": it takes a whole number at least 1');
+  refuses(["--seq-len", "1.5"], '--seq-len cannot be "1.5"');
+  refuses(["--seq-len", "0"], "--seq-len cannot be 0: it must be at least 1");
+  refuses(["--lr", "0"], "--lr cannot be 0: it must be above 0");
+  refuses(["--lr", "-1"], "--lr cannot be -1: it must be above 0");
+  refuses(["--model", "mca"], '--model cannot be "mca": it is one of lmm, mac: did you mean mac?');
+});
+
+Deno.test("flags: missing values, stray words and repeated flags are refused", () => {
+  refuses(["--out"], "--out needs a value: --out DIR");
+  refuses(["--out", "--json"], "--out needs a value: --out DIR");
+  refuses(["--json=yes"], "--json takes no value");
+  refuses(["mac"], 'train takes no argument "mac"');
+  refuses(["--json", "--json"], "--json is given twice");
+});
+
+Deno.test("flags: the help shows every flag with its default", () => {
+  assertEquals(
+    describeFlags(FLAGS),
+    [
+      "  --seq-len N      bytes a sequence [128]",
+      "  --lr X           step size [0.003]",
+      "  --model lmm|mac  which model [mac]",
+      "  --out DIR        where",
+      "  --json           for machines",
+    ].join("\n"),
+  );
+});

@@ -1,0 +1,57 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { CommandError, UsageError } from "../../cli/errors.ts";
+import type { StepEvent } from "../../cli/events.ts";
+import { freshFolder, latestRun, readConfig, RunFolder } from "../../cli/run_folder.ts";
+import { withFolder } from "./scratch.ts";
+
+function event(step: number): StepEvent {
+  return { event: "step", step, device: "reference", loss: 1, bitsPerByte: 1, learningRate: 1, gradientNorm: 1, tokensPerSecond: 1 };
+}
+
+const stepsIn = async (path: string): Promise<number[]> =>
+  (await Deno.readTextFile(`${path}/metrics.jsonl`)).split("\n").filter(Boolean).map((line) => JSON.parse(line).step);
+
+Deno.test("run folder: going on cuts the metrics back to the checkpoint, also a line that a crash cut short", () =>
+  withFolder(async (root) => {
+    const path = `${root}/run`;
+    const first = await RunFolder.open(path, { seed: 1 }, 0);
+    for (let step = 1; step <= 5; step++) first.log(event(step));
+    await first.save(Uint8Array.of(1, 2, 3));
+    first.close();
+    await Deno.writeTextFile(`${path}/metrics.jsonl`, '{"step":6', { append: true });
+    const second = await RunFolder.open(path, { seed: 1 }, 3);
+    second.log(event(4));
+    second.close();
+    assertEquals(await stepsIn(path), [1, 2, 3, 4]);
+    assertEquals(await Deno.readFile(second.checkpoint), Uint8Array.of(1, 2, 3));
+    assertEquals(await readConfig(path), { seed: 1 });
+  }));
+
+Deno.test("run folder: a checkpoint is replaced at once, and leaves no part behind", () =>
+  withFolder(async (root) => {
+    const run = await RunFolder.open(root, {}, 0);
+    await run.save(new Uint8Array(1000).fill(1));
+    await run.save(new Uint8Array(10).fill(2));
+    run.close();
+    assertEquals(await Deno.readFile(run.checkpoint), new Uint8Array(10).fill(2));
+    const names = [];
+    for await (const { name } of Deno.readDir(root)) names.push(name);
+    assertEquals(names.sort(), ["checkpoint.safetensors", "config.json", "metrics.jsonl"]);
+  }));
+
+Deno.test("run folder: new runs take a free name, and the newest is found", () =>
+  withFolder(async (root) => {
+    await assertRejects(() => latestRun(`${root}/none`), UsageError, "there is no run");
+    assertEquals(await freshFolder(root, "mac-nano"), `${root}/mac-nano`);
+    (await RunFolder.open(`${root}/mac-nano`, {}, 0)).close();
+    assertEquals(await freshFolder(root, "mac-nano"), `${root}/mac-nano-2`);
+    (await RunFolder.open(`${root}/mac-nano-2`, {}, 0)).close();
+    await Deno.utime(`${root}/mac-nano/metrics.jsonl`, 1, 1);
+    assertEquals(await latestRun(root), `${root}/mac-nano-2`);
+  }));
+
+Deno.test("run folder: a configuration that is no JSON is refused", () =>
+  withFolder(async (root) => {
+    await Deno.writeTextFile(`${root}/config.json`, "{");
+    await assertRejects(() => readConfig(root), CommandError, "is not valid JSON");
+  }));

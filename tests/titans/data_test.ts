@@ -1,0 +1,70 @@
+import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
+import { BigramModel } from "../../titans/bigram.ts";
+import { evenWindows, RandomWindows, splitText } from "../../titans/data.ts";
+import { ConfigError } from "../../titans/errors.ts";
+import { HostRng, threefry } from "../../titans/host_rng.ts";
+
+const text = Uint8Array.from({ length: 100 }, (_, i) => i);
+
+Deno.test("the end of a text is held out", () => {
+  const { train, heldOut } = splitText(text);
+  assertEquals([train.length, heldOut.length, train[94], heldOut[0]], [95, 5, 94, 95]);
+});
+
+Deno.test("random windows depend on seed and step only, and reach the whole text", () => {
+  const shape = { batch: 3, length: 4, accumulate: 2 };
+  const windows = new RandomWindows(text, shape, 1);
+  assertEquals(windows.batch(5), new RandomWindows(text, shape, 1).batch(5));
+  assert(String(windows.batch(5)) !== String(windows.batch(6)));
+  assert(String(windows.batch(5)) !== String(new RandomWindows(text, shape, 2).batch(5)));
+  const seen = new Set<number>();
+  for (let step = 0; step < 200; step++) {
+    const batch = windows.batch(step);
+    assertEquals(batch.length, 2 * 3 * 5);
+    for (let i = 0; i < batch.length; i++) {
+      seen.add(batch[i]);
+      if (i % 5 > 0) assertEquals(batch[i], batch[i - 1] + 1);
+    }
+  }
+  assertEquals(seen.size, 100);
+  assertThrows(() => new RandomWindows(text.subarray(0, 4), shape, 1), ConfigError, "windows of 4 tokens from a text of 4: it needs at least 5");
+});
+
+Deno.test("even windows cover a text in order, or a part of it evenly", () => {
+  assertEquals(Array.from(evenWindows(text.subarray(0, 11), 5, 9)), [0, 1, 2, 3, 4, 5, 5, 6, 7, 8, 9, 10]);
+  assertEquals(Array.from(evenWindows(text, 9, 2)), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54]);
+});
+
+Deno.test("the bigram model counts pairs, adds one, and predicts each window's bytes after its first", () => {
+  const model = new BigramModel(new TextEncoder().encode("ababac"));
+  const [a, b, c] = [97, 98, 99];
+  assertAlmostEquals(model.probability(a, b), 3 / (3 + 256), 1e-12);
+  assertAlmostEquals(model.probability(a, c), 2 / (3 + 256), 1e-12);
+  assertAlmostEquals(model.probability(c, a), 1 / 256, 1e-12);
+  const bits = (previous: number, next: number): number => -Math.log2(model.probability(previous, next));
+  assertAlmostEquals(model.bitsPerByte([a, b, a]), (bits(a, b) + bits(b, a)) / 2, 1e-12);
+  assertAlmostEquals(model.bitsPerByte([a, b, c, a], 1), (bits(a, b) + bits(c, a)) / 2, 1e-12);
+  let total = 0;
+  for (let next = 0; next < 256; next++) total += model.probability(a, next);
+  assertAlmostEquals(total, 1, 1e-12);
+});
+
+Deno.test("host random numbers are those of Threefry, uniform and normal, and independent of order", () => {
+  // Known answers of Random123's Threefry-2x32-20.
+  assertEquals(threefry([0, 0], [0, 0]), [0x6b200159, 0x99ba4efe]);
+  assertEquals(threefry([0xffffffff, 0xffffffff], [0xffffffff, 0xffffffff]), [0x1cb996fc, 0xbb002be7]);
+  assertEquals(threefry([0x13198a2e, 0x03707344], [0x243f6a88, 0x85a308d3]), [0xc4923a9c, 0x483df7a0]);
+  const rng = new HostRng(3, "test"), count = 20000;
+  let sum = 0, squares = 0, uniform = 0;
+  for (let n = 0; n < count; n++) {
+    const x = rng.normal(n);
+    sum += x;
+    squares += x * x;
+    uniform += rng.uniform(n);
+  }
+  assert(Math.abs(sum / count) < 0.03);
+  assert(Math.abs(squares / count - 1) < 0.03);
+  assert(Math.abs(uniform / count - 0.5) < 0.01);
+  assertEquals(rng.uniform(2 ** 40), new HostRng(3, "test").uniform(2 ** 40));
+  assert(rng.uniform(1) !== new HostRng(3, "other").uniform(1));
+});

@@ -1,0 +1,35 @@
+/** The errors of models and training. Each text is one line that says what to do. */
+
+/** An option that cannot be: out of range, or at odds with another one. */
+export class ConfigError extends Error {
+  /** The name of the class. */
+  override readonly name = "ConfigError";
+  /**
+   * Names the option.
+   * @param message What is wrong and what is allowed.
+   * @param field The option concerned.
+   */
+  constructor(message: string, readonly field: string) {
+    super(message);
+  }
+}
+
+/** A checkpoint or safetensors file that cannot be read, or that belongs to another model. */
+export class CheckpointError extends Error {
+  /** The name of the class. */
+  override readonly name = "CheckpointError";
+}
+
+/** A training run that went wrong: a loss or a gradient that is no longer a number. */
+export class TrainingError extends Error {
+  /** The name of the class. */
+  override readonly name = "TrainingError";
+  /**
+   * Names the step.
+   * @param message What happened and what to try.
+   * @param step The step (from 0) whose update was refused; the state is the one after the step before.
+   */
+  constructor(message: string, readonly step: number) {
+    super(message);
+  }
+}

@@ -1,0 +1,197 @@
+/**
+ * MAC, memory as context: attention over a segment that also sees persistent tokens and what the memory gives for the segment; then the memory
+ * learns from what attention made of it, and gates it.
+ *
+ *     h = M_{t-1}(S W_Q)                    read with the memory before the segment
+ *     y = Attn([P | h | S])                 rows of S
+ *     M_t <- update with y
+ *     o = norm(y) * sigmoid(norm(M(y)))     then a projection
+ *
+ * (Titans, arXiv 2501.00663, equations 21-25.) Two leaks of the future in the literal text are closed. Row j of the attention sees h_i only for
+ * i <= j (`memoryQuery: "causal"`), or h comes from elsewhere than the segment's own tokens. And the gate of token i reads the memory M_{t,i} that has
+ * learned up to token i, not the memory after the whole segment.
+ *
+ * Rotary positions count from the start of the segment; h_i stands where token i stands; persistent tokens, learned queries and the context of a previous
+ * segment have none.
+ */
+import type { Tensor } from "../core/graph.ts";
+import { scan } from "../core/scan.ts";
+import {
+  broadcastTo,
+  concat,
+  expandDims,
+  l2Normalize,
+  matmul,
+  mul,
+  reshape,
+  rmsNorm,
+  rotaryEmbedding,
+  sigmoid,
+  silu,
+  sliceAxis,
+  split,
+  transpose,
+  zeros,
+} from "../ops/mod.ts";
+import type { ModelConfig } from "./config.ts";
+import { type KeysAndValues, mergeHeads, segmentAttention, splitHeads } from "./layers.ts";
+import { readMemory } from "./memory_network.ts";
+import {
+  initialMemoryLayerState,
+  type MemoryLayer,
+  memoryLayer,
+  memoryLayerParameters,
+  type MemoryLayerState,
+  memoryOf,
+  normalizeHeads,
+} from "./memory_layer.ts";
+import type { MixerOptions, MixerResult } from "./mixer.ts";
+import { matrix, type Parameter, table, vector } from "./parameters.ts";
+
+/** Parameters of {@link macMixer}. */
+export interface MacMixer<Leaf> {
+  /** The memory and its projections. */
+  readonly memory: MemoryLayer<Leaf>;
+  /** Maps tokens to queries of the memory, [D, D]; absent when the queries are learned. */
+  readonly contextProjection?: Leaf;
+  /** Learned queries of the memory, [N, D], when `memoryQuery` is `learned`. */
+  readonly contextQueries?: Leaf;
+  /** Gain of the norm of what the memory gives, [H, K]. */
+  readonly contextNorm: Leaf;
+  /** Persistent tokens P, [N, D]; absent if there are none. */
+  readonly persistent?: Leaf;
+  /** `[W_Q | W_K | W_V]` of attention, [D, 3 D]. */
+  readonly attention: Leaf;
+  /** Gain of the norm of y, [D]. */
+  readonly norm: Leaf;
+  /** [D, D] */
+  readonly out: Leaf;
+}
+
+/** What MAC carries from segment to segment. */
+export interface MacState {
+  /** The state of the memory and of its convolution. */
+  readonly memory: MemoryLayerState;
+  /** Queries of the segment before, [B, H, C, K]: only when `memoryQuery` is `previous-segment`. */
+  readonly queries?: Tensor;
+}
+
+/** Describes the parameters; `scale` shrinks what the mixer adds to the residual stream at the start. */
+export function macMixerParameters(config: ModelConfig, scale: number): MacMixer<Parameter> {
+  const { width: D, heads: H, persistentTokens, memoryQuery, memoryTokens } = config;
+  return {
+    memory: memoryLayerParameters(config),
+    ...(memoryQuery === "learned" ? { contextQueries: table([memoryTokens, D], 1) } : { contextProjection: matrix([D, D]) }),
+    contextNorm: vector([H, D / H], 1),
+    ...(persistentTokens > 0 ? { persistent: table([persistentTokens, D], 1) } : {}),
+    attention: matrix([D, 3 * D]),
+    norm: vector([D], 1),
+    out: matrix([D, D], scale),
+  };
+}
+
+/** The state before the first token. */
+export function initialMacState(config: ModelConfig, params: MacMixer<Tensor>, batch: number): MacState {
+  const memory = initialMemoryLayerState(params.memory, batch);
+  if (config.memoryQuery !== "previous-segment") return { memory };
+  const { heads, width, segment } = config;
+  return { memory, queries: zeros([batch, heads, segment, width / heads], params.out.dtype) };
+}
+
+/** A segment of C tokens; as the xs of a scan every tensor has a leading axis N. */
+interface Segment {
+  /** Of attention, [B, H, C, K], rotated. */
+  readonly query: Tensor;
+  readonly key: Tensor;
+  readonly value: Tensor;
+  /** For the memory, [B, H, C, K]; absent when the queries are learned. */
+  readonly context?: Tensor;
+  /** [B, C]; absent when the memory learns from all tokens. */
+  readonly store?: Tensor;
+}
+
+/**
+ * Mixes tokens by memory as context, segment after segment.
+ * @param x Tokens [B, T, D], any T of at least 1; segments start with the first token, the last may be short.
+ * @returns [B, T, D], and the state at the last boundary between segments.
+ */
+export function macMixer(config: ModelConfig, params: MacMixer<Tensor>, x: Tensor, { state, store }: MixerOptions<MacState>): MixerResult<MacState> {
+  const { segment, checkpoint } = config;
+  const [B, T, D] = x.shape;
+  const count = Math.floor(T / segment), rest = T % segment;
+  const fixed = fixedKeys(config, params, B);
+  const outputs: Tensor[] = [];
+  let last = state;
+  if (count > 0) {
+    const cut = (t: Tensor): Tensor => reshape(sliceAxis(t, 1, 0, count * segment), [B * count, segment, ...t.shape.slice(2)]);
+    const stack = (t: Tensor): Tensor =>
+      // [B N, ...] -> [N, B, ...]
+      transpose(reshape(t, [B, count, ...t.shape.slice(1)]), [1, 0, ...t.shape.slice(1).map((_, i) => 2 + i)]);
+    const segments = mapSegment(projectSegments(config, params, cut(x), store && cut(store)), stack);
+    const [end, ys] = scan((carry: MacState, s: Segment) => macSegment(config, params, carry, s, fixed), state, segments, { checkpoint });
+    outputs.push(reshape(transpose(ys, [1, 0, 2, 3]), [B, count * segment, D]));
+    last = end;
+  }
+  if (rest > 0) {
+    const tail = (t: Tensor): Tensor => sliceAxis(t, 1, T - rest, rest);
+    outputs.push(macSegment(config, params, last, projectSegments(config, params, tail(x), store && tail(store)), fixed)[1]);
+  }
+  return { output: matmul(outputs.length === 1 ? outputs[0] : concat(outputs, 1), params.out), state: last };
+}
+
+function mapSegment({ query, key, value, context, store }: Segment, fn: (x: Tensor) => Tensor): Segment {
+  return {
+    query: fn(query),
+    key: fn(key),
+    value: fn(value),
+    ...(context ? { context: fn(context) } : {}),
+    ...(store ? { store: fn(store) } : {}),
+  };
+}
+
+/** All of a segment that does not depend on the memory, for many segments at once: x is [B N, C, D]. */
+function projectSegments({ heads, width: D }: ModelConfig, params: MacMixer<Tensor>, x: Tensor, store: Tensor | undefined): Segment {
+  const [query, key, value] = split(matmul(x, params.attention), [D, D, D], 2).map((part) => splitHeads(part, heads));
+  const context = params.contextProjection && l2Normalize(silu(splitHeads(matmul(x, params.contextProjection), heads)));
+  return { query: rotaryEmbedding(query), key: rotaryEmbedding(key), value, ...(context ? { context } : {}), ...(store ? { store } : {}) };
+}
+
+/** What is the same for all segments: persistent keys and values, and learned queries of the memory [B, H, N, K]. */
+interface Fixed {
+  readonly persistent?: KeysAndValues;
+  readonly queries?: Tensor;
+}
+
+function fixedKeys({ heads, width: D }: ModelConfig, params: MacMixer<Tensor>, B: number): Fixed {
+  const all = (x: Tensor): Tensor => broadcastTo(splitHeads(expandDims(x, 0), heads), [B, heads, x.shape[0], D / heads]);
+  const [, key, value] = params.persistent ? split(matmul(params.persistent, params.attention), [D, D, D], 1) : [];
+  return {
+    ...(key && value ? { persistent: { key: all(key), value: all(value) } } : {}),
+    ...(params.contextQueries ? { queries: l2Normalize(all(params.contextQueries)) } : {}),
+  };
+}
+
+/** One segment. Its length may be shorter than the configuration's; then the state that it returns is of no use. */
+function macSegment(config: ModelConfig, params: MacMixer<Tensor>, state: MacState, segment: Segment, { persistent, queries }: Fixed): [MacState, Tensor] {
+  const causal = config.memoryQuery === "causal";
+  const asked = queries ?? (causal ? segment.context! : state.queries!);
+  const retrieved = readMemory(memoryOf(config, params.memory), state.memory.memory.weights, asked); // [B, H, N, K]
+  const context = contextKeys(config, params, retrieved, causal);
+  const y = mergeHeads(segmentAttention(segment.query, { own: segment, context, contextIsCausal: causal, persistent })); // [B, C, D]
+  const memory = memoryLayer(config, params.memory, y, { state: state.memory, store: segment.store });
+  const output = mul(rmsNorm(y, { gain: params.norm }), sigmoid(memory.output));
+  return [{ memory: memory.state, ...(state.queries ? { queries: fullLength(segment.context!, state.queries) } : {}) }, output];
+}
+
+/** Keys and values of attention from rows [B, H, N, K] that the memory gave. */
+function contextKeys({ heads, width: D }: ModelConfig, params: MacMixer<Tensor>, retrieved: Tensor, rotate: boolean): KeysAndValues {
+  const rows = normalizeHeads(params.contextNorm, retrieved); // [B, N, D]
+  const projection = sliceAxis(params.attention, 1, D, 2 * D);
+  const [key, value] = split(matmul(rows, projection), [D, D], 2).map((part) => splitHeads(part, heads));
+  return { key: rotate ? rotaryEmbedding(key) : key, value };
+}
+
+/** Queries as the carry has them: those of a short last segment are not carried on, so the old ones may stand. */
+function fullLength(queries: Tensor, carried: Tensor): Tensor {
+  return queries.shape[2] === carried.shape[2] ? queries : carried;
+}

@@ -1,0 +1,125 @@
+/**
+ * Memory networks: the small networks whose weights are the memory.
+ *
+ * A memory network is built of linear layers, whose matrices are the fast weights, and of row-wise functions between them. It never sees a matrix: it
+ * asks its `linear` argument for the product of rows with layer l. That one hook is what makes three readings of the same network possible:
+ *
+ * - on weights as they are, `rows W_l` (the token loop, and queries to a fixed memory);
+ * - on keys with a zero tap added to every product, so that `grad` with respect to the taps gives the rows D_l = dloss/dZ_l;
+ * - on queries with a state per token, where the product is written with the rows H_l and D_l and no per-token matrix exists.
+ */
+import type { Tensor } from "../core/graph.ts";
+import { add, gelu, layerNorm, matmul, mul, reshape, silu } from "../ops/mod.ts";
+
+/** The product of rows `[..., H, T, in]` with the fast matrix of a layer: `[..., H, T, out]`. */
+export type Linear = (layer: number, rows: Tensor) => Tensor;
+
+/** The extents of one fast matrix. */
+export interface LayerShape {
+  /** Rows of the matrix. */
+  readonly in: number;
+  /** Columns of the matrix. */
+  readonly out: number;
+}
+
+/** A network of linear layers and row-wise functions. */
+export interface MemoryNetwork {
+  /** The fast matrices, each [in, out] a head. `linear` is called once for each, in any order. */
+  readonly layers: readonly LayerShape[];
+  /** Shapes, a head, of parameters that belong to the outer loop only (the gain of the norm); they start at zero. */
+  readonly gains: readonly (readonly number[])[];
+  /**
+   * Maps rows to rows.
+   * @param linear Multiplies rows with a fast matrix.
+   * @param x Rows [..., H, T, K].
+   * @param gains One tensor [H, ...shape] for each of `gains`.
+   */
+  readonly forward: (linear: Linear, x: Tensor, gains: readonly Tensor[]) => Tensor;
+}
+
+/** The row-wise function between layers. */
+export type Activation = "gelu" | "silu";
+
+/** Options of {@link mlpMemory}. */
+export interface MlpMemoryOptions {
+  /** Width of keys and values of one head, K. */
+  readonly width: number;
+  /** Number of matrices, L; 1 is a linear memory. */
+  readonly depth: number;
+  /** Hidden width over K; 4 unless said. */
+  readonly expansion?: number;
+  /** GELU is the tanh approximation. */
+  readonly activation?: Activation;
+  /** Whether M(x) = x + (1 + gain) LN(f(x)), with a gain learned by the outer loop, rather than f(x). */
+  readonly norm?: boolean;
+}
+
+/**
+ * The memory of the paper: `f(x) = phi(... phi(x W_1) ...) W_L`, optionally `x + (1 + gain) LN(f(x))`.
+ *
+ * The gain of the norm is a parameter of the outer loop: as a fast weight it runs away. It is stored as its difference from one.
+ */
+export function mlpMemory({ width, depth, expansion = 4, activation = "gelu", norm = true }: MlpMemoryOptions): MemoryNetwork {
+  const hidden = Math.round(width * expansion);
+  const layers = Array.from({ length: depth }, (_, l) => ({ in: l === 0 ? width : hidden, out: l === depth - 1 ? width : hidden }));
+  const phi = activation === "gelu" ? (z: Tensor): Tensor => gelu(z) : silu;
+  return {
+    layers,
+    gains: norm ? [[width]] : [],
+    forward(linear, x, [gain]) {
+      let z = linear(0, x);
+      for (let l = 1; l < depth; l++) z = linear(l, phi(z));
+      if (!norm) return z;
+      const scale = reshape(add(gain, 1), [gain.shape[0], 1, width]); // [H, 1, K]
+      return add(x, mul(layerNorm(z), scale));
+    },
+  };
+}
+
+/** A network together with its outer-loop parameters. */
+export interface Memory {
+  /** How rows are mapped. */
+  readonly network: MemoryNetwork;
+  /** Its outer-loop parameters, each [H, ...]. */
+  readonly gains: readonly Tensor[];
+}
+
+/**
+ * Reads a memory: `M(x)` with the same weights for all rows.
+ * @param memory The network and its gains.
+ * @param weights One matrix [..., H, in, out] for each layer.
+ * @param x Rows [..., H, T, K].
+ */
+export function readMemory({ network, gains }: Memory, weights: readonly Tensor[], x: Tensor): Tensor {
+  return network.forward((layer, rows) => matmul(rows, weights[layer]), x, gains);
+}
+
+/** The state of a memory after some token: weights M and surprise S, each a list of matrices [B, H, in, out]. */
+export interface MemoryState {
+  /** The memory M: one matrix a layer. */
+  readonly weights: readonly Tensor[];
+  /** The momentum S, alike. */
+  readonly surprise: readonly Tensor[];
+}
+
+/** What a memory learns from and is asked: rows [B, H, T, K] and gates [B, H, T], one for each token and head. */
+export interface MemorySequence {
+  /** What each token asks, [B, H, T, K]. */
+  readonly query: Tensor;
+  /** What each token stores under, [B, H, T, K]. */
+  readonly key: Tensor;
+  /** What each token stores, [B, H, T, K]. */
+  readonly value: Tensor;
+  /** Step size of the inner gradient, at least 0. */
+  readonly theta: Tensor;
+  /** How much of the surprise stays, in [0, 1]. */
+  readonly eta: Tensor;
+  /** How much of the memory is forgotten, in [0, 1]. */
+  readonly alpha: Tensor;
+}
+
+/** Applies a function to each tensor of a sequence. */
+export function mapSequence(sequence: MemorySequence, fn: (x: Tensor) => Tensor): MemorySequence {
+  const { query, key, value, theta, eta, alpha } = sequence;
+  return { query: fn(query), key: fn(key), value: fn(value), theta: fn(theta), eta: fn(eta), alpha: fn(alpha) };
+}

@@ -1,0 +1,18 @@
+/** What token mixers have in common. */
+import type { Tensor } from "../core/graph.ts";
+
+/** What a mixer takes beside its parameters and tokens. */
+export interface MixerOptions<State> {
+  /** The state before the first token, which stands at a boundary. */
+  readonly state: State;
+  /** Which tokens the memory learns from, [B, T] of ones and zeros; all unless given. */
+  readonly store?: Tensor;
+}
+
+/** What a mixer gave. */
+export interface MixerResult<State> {
+  /** [B, T, D] */
+  readonly output: Tensor;
+  /** The state at the last boundary: before the first token of the mini-batch or segment that is not complete. */
+  readonly state: State;
+}

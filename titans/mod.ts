@@ -1,0 +1,69 @@
+/**
+ * Titans: sequence models whose long-term memory is a small network that keeps learning while it reads (Behrouz, Zhong, Mirrokni, arXiv 2501.00663).
+ *
+ * From the inside out: a memory network ({@link mlpMemory}), its learning rule token by token ({@link naiveMemory}) and in matrix products
+ * ({@link chunkedMemory}), a layer, a language model ({@link Model}), and what trains ({@link Trainer}), stores and runs it ({@link Reader}, {@link generate}).
+ *
+ * @module
+ */
+export {
+  type Activation,
+  type LayerShape,
+  type Linear,
+  type Memory,
+  type MemoryNetwork,
+  type MemorySequence,
+  type MemoryState,
+  mlpMemory,
+  type MlpMemoryOptions,
+  readMemory,
+} from "./memory_network.ts";
+export { type MemoryResult, naiveMemory, type NaiveMemoryOptions } from "./naive.ts";
+export { chunkedMemory, type ChunkedMemoryOptions, type ChunkedMemoryResult } from "./chunked_memory.ts";
+export {
+  initialMemoryLayerState,
+  type MemoryLayer,
+  memoryLayer,
+  type MemoryLayerOptions,
+  memoryLayerParameters,
+  type MemoryLayerResult,
+  type MemoryLayerState,
+} from "./memory_layer.ts";
+export { type GatedMlp, gatedMlp, gatedMlpParameters, type KeysAndValues, segmentAttention, type SegmentKeys } from "./layers.ts";
+export type { MixerOptions, MixerResult } from "./mixer.ts";
+export { initialLmmState, type LmmMixer, lmmMixer, lmmMixerParameters } from "./lmm.ts";
+export { initialMacState, type MacMixer, macMixer, macMixerParameters, type MacState } from "./mac.ts";
+export {
+  type Block,
+  type BlockState,
+  type ForwardOptions,
+  type ForwardResult,
+  Model,
+  type ModelParameters,
+  modelParameters,
+  type ModelState,
+} from "./model.ts";
+export { defineConfig, type MemoryQuery, type ModelConfig, type ModelKind, type PresetName, PRESETS, validateConfig } from "./config.ts";
+export { type Initializer, type NamedArrays, type NamedParameter, Parameter, ParameterLayout } from "./parameters.ts";
+export { type AdamState, adamW, clipByGlobalNorm, defineOptimizer, learningRateAt, type OptimizerConfig, stepScalars } from "./optimizer.ts";
+export {
+  type StepArguments,
+  type StepMetrics,
+  type StepProgram,
+  type StepResult,
+  Trainer,
+  type TrainerOptions,
+  type TrainingData,
+  type TrainingShape,
+  type TrainingState,
+  trainingStep,
+  type ValidationMetrics,
+} from "./train.ts";
+export { evenWindows, RandomWindows, splitText, type TextSplit } from "./data.ts";
+export { BigramModel } from "./bigram.ts";
+export { HostRng } from "./host_rng.ts";
+export { Sampler, type SamplingOptions } from "./sampling.ts";
+export { generate, type GenerateOptions, Reader } from "./generate.ts";
+export { decodeSafetensors, encodeSafetensors, type StoredTensor, type StoredTensors, type TensorData } from "./safetensors.ts";
+export { type Checkpoint, decodeCheckpoint, encodeCheckpoint, requireSameModel } from "./checkpoint.ts";
+export { CheckpointError, ConfigError, TrainingError } from "./errors.ts";
