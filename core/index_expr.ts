@@ -75,14 +75,23 @@ function atomRange(atom: Atom): [number, number] {
 }
 
 function make(constant: number, terms: readonly Term[]): Index {
-  const kept = terms.filter((term) => term.coefficient !== 0);
-  let min = constant, max = constant;
-  for (const { atom, coefficient } of kept) {
-    const [lo, hi] = atomRange(atom);
+  let min = constant, max = constant, key = "", kept = terms;
+  for (const { coefficient } of terms) {
+    if (coefficient === 0) {
+      kept = terms.filter((term) => term.coefficient !== 0);
+      break;
+    }
+  }
+  for (const { atom, coefficient, key: name } of kept) {
+    let lo = 0, hi: number;
+    if (atom.kind === "var") hi = Math.max(0, atom.variable.extent - 1);
+    else [lo, hi] = atomRange(atom);
     min += coefficient * (coefficient > 0 ? lo : hi);
     max += coefficient * (coefficient > 0 ? hi : lo);
+    key += key === "" ? `${coefficient}*${name}` : `+${coefficient}*${name}`;
   }
-  const key = kept.map((term) => `${term.coefficient}*${term.key}`).concat(constant !== 0 || kept.length === 0 ? [`${constant}`] : []).join("+");
+  if (key === "") key = `${constant}`;
+  else if (constant !== 0) key += `+${constant}`;
   return { constant, terms: kept, min, max, key };
 }
 
@@ -109,12 +118,25 @@ export function valueIndex(value: Expr, min: number, max: number): Index {
 export function addIndex(lhs: Index, rhs: Index | number): Index {
   if (typeof rhs === "number") return rhs === 0 ? lhs : make(lhs.constant + rhs, lhs.terms);
   if (rhs.terms.length === 0) return addIndex(lhs, rhs.constant);
-  const byKey = new Map(lhs.terms.map((term) => [term.key, term]));
-  for (const term of rhs.terms) {
-    const present = byKey.get(term.key);
-    byKey.set(term.key, present ? { ...present, coefficient: present.coefficient + term.coefficient } : term);
+  if (lhs.terms.length === 0) return addIndex(rhs, lhs.constant);
+  const terms: Term[] = [];
+  let i = 0, j = 0;
+  while (i < lhs.terms.length && j < rhs.terms.length) {
+    const a = lhs.terms[i], b = rhs.terms[j];
+    if (a.key === b.key) {
+      terms.push({ atom: a.atom, key: a.key, coefficient: a.coefficient + b.coefficient });
+      i++;
+      j++;
+    } else if (a.key < b.key) {
+      terms.push(a);
+      i++;
+    } else {
+      terms.push(b);
+      j++;
+    }
   }
-  const terms = [...byKey.values()].sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
+  while (i < lhs.terms.length) terms.push(lhs.terms[i++]);
+  while (j < rhs.terms.length) terms.push(rhs.terms[j++]);
   return make(lhs.constant + rhs.constant, terms);
 }
 

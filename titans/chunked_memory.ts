@@ -22,8 +22,9 @@
  * through the decayed memory and once more through the momentum.
  */
 import { valueAndGrad } from "../core/grad.ts";
-import type { Tensor } from "../core/graph.ts";
+import { isTensor, type Tensor } from "../core/graph.ts";
 import { type Checkpoint, scan } from "../core/scan.ts";
+import { mapLeaves } from "../core/tree.ts";
 import {
   add,
   broadcastTo,
@@ -41,6 +42,7 @@ import {
   reshape,
   sliceAxis,
   square,
+  squeeze,
   sub,
   sum,
   swapAxes,
@@ -101,7 +103,7 @@ export function chunkedMemory(
   }
   if (rest > 0) {
     const x = miniBatches(sequence, { start: T - rest, count: 1, miniBatch: rest, tile: rest, strict });
-    const [end, y] = miniBatchStep(memory, boundary, mapMiniBatch(x, (leaf) => reshape(leaf, leaf.shape.slice(1))));
+    const [end, y] = miniBatchStep(memory, boundary, mapLeaves(x, isTensor, (leaf) => squeeze(leaf, 0)));
     outputs.push(y);
     last = end;
   }
@@ -124,15 +126,6 @@ interface MiniBatch {
   readonly key: Tensor;
   readonly value: Tensor;
   readonly coefficients: Coefficients;
-}
-
-function mapMiniBatch({ query, key, value, coefficients: { read, memory, surprise } }: MiniBatch, fn: (x: Tensor) => Tensor): MiniBatch {
-  const coefficients = {
-    read: { rows: fn(read.rows), memory: fn(read.memory), surprise: fn(read.surprise) },
-    memory: { rows: fn(memory.rows), memory: fn(memory.memory), surprise: fn(memory.surprise) },
-    surprise: { rows: fn(surprise.rows), surprise: fn(surprise.surprise) },
-  };
-  return { query: fn(query), key: fn(key), value: fn(value), coefficients };
 }
 
 interface Cut {

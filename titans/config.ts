@@ -105,6 +105,7 @@ export const PRESETS: Readonly<Record<"nano" | "small", ModelConfig>> = {
     segment: 128,
     persistentTokens: 16,
     memoryTokens: 32,
+    checkpoint: "recompute",
   },
 };
 

@@ -14,8 +14,9 @@
  * Rotary positions count from the start of the segment; h_i stands where token i stands; persistent tokens, learned queries and the context of a previous
  * segment have none.
  */
-import type { Tensor } from "../core/graph.ts";
+import { isTensor, type Tensor } from "../core/graph.ts";
 import { scan } from "../core/scan.ts";
+import { mapLeaves } from "../core/tree.ts";
 import {
   broadcastTo,
   concat,
@@ -127,7 +128,7 @@ export function macMixer(config: ModelConfig, params: MacMixer<Tensor>, x: Tenso
     const stack = (t: Tensor): Tensor =>
       // [B N, ...] -> [N, B, ...]
       transpose(reshape(t, [B, count, ...t.shape.slice(1)]), [1, 0, ...t.shape.slice(1).map((_, i) => 2 + i)]);
-    const segments = mapSegment(projectSegments(config, params, cut(x), store && cut(store)), stack);
+    const segments = mapLeaves(projectSegments(config, params, cut(x), store && cut(store)), isTensor, stack);
     const [end, ys] = scan((carry: MacState, s: Segment) => macSegment(config, params, carry, s, fixed), state, segments, { checkpoint });
     outputs.push(reshape(transpose(ys, [1, 0, 2, 3]), [B, count * segment, D]));
     last = end;
@@ -137,16 +138,6 @@ export function macMixer(config: ModelConfig, params: MacMixer<Tensor>, x: Tenso
     outputs.push(macSegment(config, params, last, projectSegments(config, params, tail(x), store && tail(store)), fixed)[1]);
   }
   return { output: matmul(outputs.length === 1 ? outputs[0] : concat(outputs, 1), params.out), state: last };
-}
-
-function mapSegment({ query, key, value, context, store }: Segment, fn: (x: Tensor) => Tensor): Segment {
-  return {
-    query: fn(query),
-    key: fn(key),
-    value: fn(value),
-    ...(context ? { context: fn(context) } : {}),
-    ...(store ? { store: fn(store) } : {}),
-  };
 }
 
 /** All of a segment that does not depend on the memory, for many segments at once: x is [B N, C, D]. */

@@ -117,9 +117,3 @@ export interface MemorySequence {
   /** How much of the memory is forgotten, in [0, 1]. */
   readonly alpha: Tensor;
 }
-
-/** Applies a function to each tensor of a sequence. */
-export function mapSequence(sequence: MemorySequence, fn: (x: Tensor) => Tensor): MemorySequence {
-  const { query, key, value, theta, eta, alpha } = sequence;
-  return { query: fn(query), key: fn(key), value: fn(value), theta: fn(theta), eta: fn(eta), alpha: fn(alpha) };
-}

@@ -9,10 +9,11 @@
  * (Titans, arXiv 2501.00663, equations 9-15.)
  */
 import { grad } from "../core/grad.ts";
-import type { Tensor } from "../core/graph.ts";
+import { isTensor, type Tensor } from "../core/graph.ts";
 import { scan } from "../core/scan.ts";
+import { mapLeaves } from "../core/tree.ts";
 import { add, concat, expandDims, mean, mul, reshape, sliceAxis, square, squeeze, sub, sum, transpose } from "../ops/mod.ts";
-import { mapSequence, type Memory, type MemorySequence, type MemoryState, readMemory } from "./memory_network.ts";
+import { type Memory, type MemorySequence, type MemoryState, readMemory } from "./memory_network.ts";
 
 /** Options of {@link naiveMemory}. */
 export interface NaiveMemoryOptions {
@@ -44,7 +45,7 @@ export function naiveMemory(memory: Memory, sequence: MemorySequence, { state, m
   const outputs: Tensor[] = [];
   let current = state;
   if (count > 0) {
-    const xs = mapSequence(sequence, (x) => {
+    const xs = mapLeaves(sequence, isTensor, (x) => {
       const rest = x.shape.slice(3);
       const parts = reshape(sliceAxis(x, 2, 0, count * miniBatch), [B, H, count, miniBatch, ...rest]);
       return transpose(parts, [2, 3, 0, 1, ...rest.map((_, i) => 4 + i)]); // [N, b, B, H, ...]
@@ -56,7 +57,7 @@ export function naiveMemory(memory: Memory, sequence: MemorySequence, { state, m
   }
   const rest = T - count * miniBatch;
   if (rest > 0) {
-    const xs = mapSequence(sequence, (x) => transpose(sliceAxis(x, 2, T - rest, rest), [2, 0, 1, ...x.shape.slice(3).map((_, i) => 3 + i)]));
+    const xs = mapLeaves(sequence, isTensor, (x) => transpose(sliceAxis(x, 2, T - rest, rest), [2, 0, 1, ...x.shape.slice(3).map((_, i) => 3 + i)]));
     const [last, ys] = miniBatchLoop(memory, xs, current, strict);
     outputs.push(transpose(ys, [1, 2, 0, 3]));
     current = last;

@@ -108,7 +108,7 @@ const BODIES: Record<HelperName, readonly string[]> = {
     "return select(r, r + d, (r != T(0)) & ((r < T(0)) != (d < T(0))));",
   ],
   pow_f32: [
-    "let power = pow(abs(x), y);",
+    "let power = select(pow(abs(x), y), 1.0 / abs(x), (x == T(0.0)) & (y < T(0.0)));",
     "let whole = floor(y) == y;",
     "let odd = whole & (floor(y * 0.5) * 2.0 != y);",
     "let negative = select(power, -power, odd);",
