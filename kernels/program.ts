@@ -143,4 +143,9 @@ export class Program<Args extends readonly unknown[], R> {
   dispose(): void {
     this.#executable.dispose();
   }
+
+  /** {@link dispose}, at the end of a block that holds the program with `using`. */
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
 }

@@ -91,9 +91,9 @@ function chunkTable(): Pick<GoldenLayer, "expected" | "digits"> {
   return { expected, digits: { ...digits, loss: 3e-5 } };
 }
 
-/** The layer that updates its memory once a chunk of 64 tokens. */
-export function chunkLayer(): GoldenLayer {
-  const B = 2, T = 512, D = 128, H = 2, K = 64, C = 64;
+/** The layer that updates its memory once a chunk of 64 tokens. Its numbers are known for 512 tokens. */
+export function chunkLayer({ T = 512 }: { readonly T?: number } = {}): GoldenLayer {
+  const B = 2, D = 128, H = 2, K = 64, C = 64;
   const projections = ["Wq", "Wk", "Wv", "Wo"].map((name, i): [string, GoldenArray] => [name, golden([D, D], 0.09, 1 + i)]);
   const gates = ["Wt", "We", "Wa"].map((name, i): [string, GoldenArray] => [name, golden([D, H], 0.09, 5 + i)]);
   const parameters = {
