@@ -219,8 +219,17 @@ export function splitIndex(offset: Index, shape: Shape): Index[] {
   });
 }
 
-/** Replaces loop variables (by id) with other indices; run-time values are mapped by `mapValue` where given. */
-export function substituteIndex(index: Index, replace: ReadonlyMap<number, Index>, mapValue: (value: Expr) => Expr = (value) => value): Index {
+/** What {@link substituteIndex} does beside replacing variables. */
+export interface SubstituteOptions {
+  /** Maps the run-time values inside the index. */
+  readonly mapValue?: (value: Expr) => Expr;
+  /** Applied to the result, and to every index inside a division or remainder. Must keep the value. */
+  readonly finish?: (index: Index) => Index;
+}
+
+/** Replaces loop variables (by id) with other indices. */
+export function substituteIndex(index: Index, replace: ReadonlyMap<number, Index>, options: SubstituteOptions = {}): Index {
+  const { mapValue = (value) => value, finish = (index) => index } = options;
   let out = constantIndex(index.constant);
   for (const { atom, coefficient } of index.terms) {
     let value: Index;
@@ -229,10 +238,10 @@ export function substituteIndex(index: Index, replace: ReadonlyMap<number, Index
         value = replace.get(atom.variable.id) ?? varIndex(atom.variable);
         break;
       case "div":
-        value = divIndex(substituteIndex(atom.of, replace, mapValue), atom.by);
+        value = divIndex(substituteIndex(atom.of, replace, options), atom.by);
         break;
       case "mod":
-        value = modIndex(substituteIndex(atom.of, replace, mapValue), atom.by);
+        value = modIndex(substituteIndex(atom.of, replace, options), atom.by);
         break;
       case "value":
         value = valueIndex(mapValue(atom.value), atom.min, atom.max);
@@ -240,7 +249,7 @@ export function substituteIndex(index: Index, replace: ReadonlyMap<number, Index
     }
     out = addIndex(out, scaleIndex(value, coefficient));
   }
-  return out;
+  return finish(out);
 }
 
 /** Calls `visit` for every loop variable that the index reads (not those inside run-time values). */

@@ -9,7 +9,7 @@ import {
   makeVar,
   modIndex,
   scaleIndex,
-  valueIndex,
+  substituteIndex,
   type Var,
   varIndex,
 } from "../../core/index_expr.ts";
@@ -42,27 +42,8 @@ export function recombine(index: Index): Index {
 }
 
 /** Replaces variables and recombines at every level; run-time values are mapped by `mapValue`. */
-export function rewriteIndex(index: Index, replace: Substitution, mapValue: (value: Expr) => Expr = (value) => value): Index {
-  let out = constantIndex(index.constant);
-  for (const { atom, coefficient } of index.terms) {
-    let value: Index;
-    switch (atom.kind) {
-      case "var":
-        value = replace.get(atom.variable.id) ?? varIndex(atom.variable);
-        break;
-      case "div":
-        value = divIndex(rewriteIndex(atom.of, replace, mapValue), atom.by);
-        break;
-      case "mod":
-        value = modIndex(rewriteIndex(atom.of, replace, mapValue), atom.by);
-        break;
-      case "value":
-        value = valueIndex(mapValue(atom.value), atom.min, atom.max);
-        break;
-    }
-    out = addIndex(out, scaleIndex(value, coefficient));
-  }
-  return recombine(out);
+export function rewriteIndex(index: Index, replace: Substitution, mapValue?: (value: Expr) => Expr): Index {
+  return substituteIndex(index, replace, { mapValue, finish: recombine });
 }
 
 /** The row-major offset of a multi-index, recombined. */
