@@ -18,7 +18,7 @@ const FLAGS = {
   topP: number("choose among the likeliest bytes that make up this probability", 1, { min: 0, aboveMin: true, max: 1 }),
   minP: number("drop bytes less likely than this share of the likeliest", 0, { min: 0, max: 1 }),
   seed: integer("same seed, same text", 0, { min: 0, max: 2 ** 32 - 1 }),
-  device: choice(["auto", "webgpu", "reference"], "auto takes a GPU, else a software adapter", "auto"),
+  device: choice(["auto", "webgpu", "cpu", "reference"], "auto takes a GPU, else the CPU", "auto"),
   json: toggle("print one JSON object a line"),
   verbose: toggle("print stacks with errors"),
 } as const;

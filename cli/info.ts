@@ -7,7 +7,7 @@ import type { Terminal } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
 const FLAGS = {
-  device: choice(["auto", "webgpu", "reference"], "the device to ask for", "auto"),
+  device: choice(["auto", "webgpu", "cpu", "reference"], "the device to ask for", "auto"),
   json: toggle("print one JSON object"),
   verbose: toggle("print stacks with errors"),
 } as const;
@@ -48,7 +48,10 @@ async function info(args: readonly string[], terminal: Terminal): Promise<number
 
 function reason(asked: string, device: Device): string {
   if (asked !== "auto") return `${asked} was asked for`;
-  return device.info.software ? "no GPU was found; this software adapter runs the same programs more slowly" : "a GPU was found";
+  if (device.info.kind === "webgpu" && !device.info.software) return "a GPU was found";
+  return device.info.kind === "cpu"
+    ? "no GPU was found; the processors are faster than a software adapter"
+    : "no GPU was found, and this runtime has no WebAssembly SIMD for the processors; a software adapter runs the same programs slowly";
 }
 
 function limits(device: Device): Record<string, number> {
@@ -69,7 +72,7 @@ function describe({ version, runtime, device, reason, limits }: {
     ["mneme", version],
     ["deno", `${runtime.deno} (V8 ${runtime.v8})`],
     ["device", device.kind],
-    ["adapter", `${device.description}${device.software ? " (software)" : ""}`],
+    ["adapter", `${device.description}${device.kind === "webgpu" && device.software ? " (software)" : ""}`],
     ["why", reason],
     ...Object.entries(limits).map(([name, value]) => [name, String(value)]),
   ];

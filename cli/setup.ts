@@ -2,8 +2,7 @@
  * The set-up step of the tasks: is there a WebGPU adapter? Where there is none, and apt and root are at hand, it installs Debian's software
  * Vulkan driver; else it prints the one command to run.
  *
- *     deno task setup              exits with 1 without an adapter
- *     deno task setup --optional   exits with 0 all the same: the command that follows says what it lacks
+ *     deno task setup    exits with 1 without an adapter
  */
 const PACKAGES = ["mesa-vulkan-drivers", "libvulkan1"];
 const INSTALL = ["install", "--yes", "--no-install-recommends", ...PACKAGES];
@@ -66,7 +65,7 @@ async function probe(): Promise<string | undefined> {
   return adapter ? adapter.info.description || adapter.info.vendor || "unnamed" : undefined;
 }
 
-function thisMachine(optional: boolean): Machine {
+function thisMachine(): Machine {
   const run = async (command: string, args: readonly string[], stdout: "piped" | "null"): Promise<{ success: boolean; text: string }> => {
     try {
       const options: Deno.CommandOptions = {
@@ -89,8 +88,7 @@ function thisMachine(optional: boolean): Machine {
     isRoot: Deno.uid() === 0,
     hasApt: async () => (await run("apt-get", ["--version"], "piped")).success,
     apt: async (args) => (await run("apt-get", ["-q", ...args], "null")).success,
-    // Where the step is optional, the command that follows says what it lacks, in its one line.
-    say: (line) => optional && line.startsWith("error:") ? undefined : console.error(line),
+    say: (line) => console.error(line),
   };
 }
 
@@ -98,9 +96,8 @@ if (import.meta.main) {
   if (Deno.args.includes("--probe")) {
     console.log(await probe() ?? "");
   } else {
-    const optional = Deno.args.includes("--optional");
-    const adapter = await setUp(thisMachine(optional));
-    if (adapter === undefined && !optional) Deno.exit(1);
-    if (adapter !== undefined && !optional) console.error(`WebGPU adapter: ${adapter}`);
+    const adapter = await setUp(thisMachine());
+    if (adapter === undefined) Deno.exit(1);
+    console.error(`WebGPU adapter: ${adapter}`);
   }
 }

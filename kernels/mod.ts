@@ -25,6 +25,8 @@ export type { HostTensor } from "./host_data.ts";
 export { Explanation, type KernelReport, type MemoryReport, type ValueReport, type WorkTotals } from "./explain.ts";
 export type { LiveRange } from "./plan_memory.ts";
 export { ReferenceArray, ReferenceDevice } from "./reference/device.ts";
+export { CpuDevice, type CpuOptions, requestCpuDevice } from "./cpu/device.ts";
+export { CpuArray } from "./cpu/array.ts";
 export { requestWebGpuDevice, WebGpuDevice, type WebGpuOptions } from "./webgpu/device.ts";
 export type { WebGpuStats } from "./webgpu/context.ts";
 export { WebGpuArray } from "./webgpu/array.ts";

@@ -1,7 +1,7 @@
 import { assert } from "@std/assert";
 import type { Tensor } from "../core/graph.ts";
 import { chunkLayer, type GoldenLayer, TOKEN_CASE_NAMES, tokenLayer } from "./golden_layers.ts";
-import { norm, reference, type Runner, type Value, withWebGpu } from "./titans/runners.ts";
+import { norm, reference, type Runner, testOnDevices, type Value } from "./titans/runners.ts";
 
 /** Runs a layer and compares known norms. The tolerance is relative; digits that the table does not have are not asked for. */
 async function checkLayer(layer: GoldenLayer, run: Runner, tolerance: number, names = Object.keys(layer.expected)): Promise<void> {
@@ -36,8 +36,7 @@ Deno.test("reference: the token layer (layer, b 64, norm) as a token loop has th
 Deno.test("reference: a smaller tile changes no number of the token layer", () =>
   checkLayer(tokenLayer("small, b 16, norm", { form: "matmul", tile: 4 }), reference, 1e-7));
 
-Deno.test("webgpu: both layers have the known losses, gradients and final states, as a token loop and in matrix products", (t) =>
-  withWebGpu(async (run) => {
-    const layers = [chunkLayer(), ...TOKEN_CASE_NAMES.flatMap((name) => [tokenLayer(name, { form: "matmul" }), tokenLayer(name, { form: "token loop" })])];
-    for (const layer of layers) await t.step(layer.name, () => checkLayer(layer, run, 1e-4));
-  }));
+testOnDevices("both layers have the known losses, gradients and final states, as a token loop and in matrix products", async ({ run, t }) => {
+  const layers = [chunkLayer(), ...TOKEN_CASE_NAMES.flatMap((name) => [tokenLayer(name, { form: "matmul" }), tokenLayer(name, { form: "token loop" })])];
+  for (const layer of layers) await t.step(layer.name, () => checkLayer(layer, run, 1e-4));
+});

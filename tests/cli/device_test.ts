@@ -4,15 +4,24 @@ import { metricsOf, runMain, someText, spawnMain, waitFor } from "./run_main.ts"
 import { withFolder } from "./scratch.ts";
 
 Deno.test("info: names device, adapter, reason and limits, for people and for scripts", async () => {
-  const { code, stdout } = await runMain("info");
+  const { code, stdout } = await runMain("info", "--device", "webgpu");
   assertEquals(code, 0);
   assertMatch(stdout, /^mneme +\d+\.\d+\.\d+$/m);
   assertMatch(stdout, /^device +webgpu$/m);
   assertMatch(stdout, /^why +\S/m);
   assertMatch(stdout, /^maxTensorBytes +\d{9,}$/m);
-  const [report] = (await runMain("info", "--json")).events as { device: { kind: string; description: string }; limits: Record<string, number> }[];
+  const [report] = (await runMain("info", "--device", "webgpu", "--json")).events as {
+    device: { kind: string; description: string };
+    limits: Record<string, number>;
+  }[];
   assertEquals(report.device.kind, "webgpu");
   assert(report.limits.maxTensorBytes >= 2 ** 27);
+});
+
+Deno.test("info: without a GPU the processors are taken, and it says why", async () => {
+  const [report] = (await runMain("info", "--json")).events as { device: { kind: string; software: boolean }; reason: string }[];
+  assertEquals(report.device.kind, report.reason === "a GPU was found" ? "webgpu" : "cpu");
+  assertMatch(report.reason, /^a GPU was found$|^no GPU was found; the processors are faster/);
 });
 
 Deno.test("info: the reference device is there without an adapter", async () => {
@@ -21,28 +30,30 @@ Deno.test("info: the reference device is there without an adapter", async () => 
   assertMatch(stdout, /^device +reference$/m);
 });
 
-Deno.test("train and generate on webgpu: a run that was killed resumes to the same numbers, bit for bit, and writes the same text", () =>
-  withFolder(async (folder) => {
-    await Deno.writeTextFile(`${folder}/text.txt`, someText(4000));
-    const args = (run: string, ...more: string[]) => {
-      const size = ["--model", "lmm", "--batch", "2", "--seq-len", "32", "--eval-bytes", "64", "--sample-tokens", "8", "--warmup", "0"];
-      const schedule = ["--steps", "4", "--checkpoint-every", "2"];
-      return ["train", "--device", "webgpu", "--data", `${folder}/text.txt`, "--out", `${folder}/${run}`, ...size, ...schedule, "--json", ...more];
-    };
-    const whole = await runMain(...args("whole"));
-    assertEquals([whole.code, whole.stderr], [0, ""]);
-    const child = spawnMain(args("resumed"));
-    await waitFor(child, '"event":"step","step":3,');
-    child.kill("SIGKILL");
-    await Promise.all([child.status, child.stderr.cancel()]);
-    const resumed = await runMain(...args("resumed", "--resume"));
-    assertEquals([resumed.code, resumed.events[0].step], [0, 2]);
-    assertEquals(await metricsOf(`${folder}/resumed`), await metricsOf(`${folder}/whole`));
-    const sample = ["--device", "webgpu", "--tokens", "12", "--seed", "3", "--json"];
-    const first = await runMain("generate", "--checkpoint", `${folder}/whole`, ...sample);
-    const second = await runMain("generate", "--checkpoint", `${folder}/resumed/checkpoint.safetensors`, ...sample);
-    assertEquals(first.code, 0);
-    assertEquals(first.events.at(-1)!.text, second.events.at(-1)!.text);
-    assertEquals(first.events.slice(0, -1).map(({ text }) => text).join(""), first.events.at(-1)!.text);
-    assertEquals(first.events.at(-1)!.tokens, 12);
-  }));
+for (const kind of ["webgpu", "cpu"]) {
+  Deno.test(`train and generate on ${kind}: a run that was killed resumes to the same numbers, bit for bit, and writes the same text`, () =>
+    withFolder(async (folder) => {
+      await Deno.writeTextFile(`${folder}/text.txt`, someText(4000));
+      const args = (run: string, ...more: string[]) => {
+        const size = ["--model", "lmm", "--batch", "2", "--seq-len", "32", "--eval-bytes", "64", "--sample-tokens", "8", "--warmup", "0"];
+        const schedule = ["--steps", "4", "--checkpoint-every", "2"];
+        return ["train", "--device", kind, "--data", `${folder}/text.txt`, "--out", `${folder}/${run}`, ...size, ...schedule, "--json", ...more];
+      };
+      const whole = await runMain(...args("whole"));
+      assertEquals([whole.code, whole.stderr], [0, ""]);
+      const child = spawnMain(args("resumed"));
+      await waitFor(child, '"event":"step","step":3,');
+      child.kill("SIGKILL");
+      await Promise.all([child.status, child.stderr.cancel()]);
+      const resumed = await runMain(...args("resumed", "--resume"));
+      assertEquals([resumed.code, resumed.events[0].step], [0, 2]);
+      assertEquals(await metricsOf(`${folder}/resumed`), await metricsOf(`${folder}/whole`));
+      const sample = ["--device", kind, "--tokens", "12", "--seed", "3", "--json"];
+      const first = await runMain("generate", "--checkpoint", `${folder}/whole`, ...sample);
+      const second = await runMain("generate", "--checkpoint", `${folder}/resumed/checkpoint.safetensors`, ...sample);
+      assertEquals(first.code, 0);
+      assertEquals(first.events.at(-1)!.text, second.events.at(-1)!.text);
+      assertEquals(first.events.slice(0, -1).map(({ text }) => text).join(""), first.events.at(-1)!.text);
+      assertEquals(first.events.at(-1)!.tokens, 12);
+    }));
+}

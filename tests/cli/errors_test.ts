@@ -100,7 +100,7 @@ Deno.test("errors: a tensor beyond what the device can bind is named with both s
   }));
 
 Deno.test("errors: no adapter", async () => {
-  const child = spawnMain(["info"], { DENO_WEBGPU_BACKEND: "none" });
+  const child = spawnMain(["info", "--device", "webgpu"], { DENO_WEBGPU_BACKEND: "none" });
   const { code, stderr } = await child.output();
   const text = new TextDecoder().decode(stderr);
   assertEquals([code, text.trim().split("\n").length], [1, 1], text);

@@ -6,7 +6,7 @@ import { add, mul, sigmoid, sum, swiglu } from "../../ops/mod.ts";
 import { chunkedMemory, type ChunkedMemoryOptions } from "../../titans/chunked_memory.ts";
 import { type Activation, type MemoryNetwork, type MemorySequence, type MemoryState, mlpMemory } from "../../titans/memory_network.ts";
 import { naiveMemory } from "../../titans/naive.ts";
-import { assertClose, leavesOf, noise, norm, reference, relativeError, type Runner, type Value, withWebGpu } from "./runners.ts";
+import { assertClose, leavesOf, noise, norm, reference, relativeError, type Runner, testOnDevices, type Value } from "./runners.ts";
 
 /** All that a memory takes, as a tree. */
 interface Inputs<Leaf> {
@@ -189,10 +189,9 @@ properties.push({
 
 for (const { name, check } of properties) Deno.test(`reference: ${name}`, () => check(reference, 1e-10));
 
-Deno.test("webgpu: the matmul-only form equals the token loop, and what else must hold", (t) =>
-  withWebGpu(async (run) => {
-    for (const { name, check } of properties.filter((property) => property.onDevices)) await t.step(name, () => check(run, 1e-4));
-  }));
+testOnDevices("the matmul-only form equals the token loop, and what else must hold", async ({ run, t }) => {
+  for (const { name, check } of properties.filter((property) => property.onDevices)) await t.step(name, () => check(run, 1e-4));
+});
 
 Deno.test("the gradient through the memory is that of finite differences, in every input", async () => {
   const network = mlpMemory({ width: 2, depth: 2, expansion: 2 });

@@ -5,7 +5,7 @@ import { crossEntropy, sliceAxis } from "../../ops/mod.ts";
 import { defineConfig, type ModelConfig, PRESETS } from "../../titans/config.ts";
 import { ConfigError } from "../../titans/errors.ts";
 import { Model, type ModelState } from "../../titans/model.ts";
-import { assertClose, leavesOf, noise, norm, prepareReference, reference, relativeError, type Runner, type Value, withWebGpu } from "./runners.ts";
+import { assertClose, leavesOf, noise, norm, prepareReference, reference, relativeError, type Runner, testOnDevices, type Value } from "./runners.ts";
 
 const TINY: Partial<ModelConfig> = {
   vocabulary: 11,
@@ -177,27 +177,26 @@ function partsOf({ layout, config: { width: D, heads: H } }: Model): { part: str
   });
 }
 
-Deno.test("webgpu: logits, state, loss and gradient are those of the reference, and no output sees a later token", (t) =>
-  withWebGpu(async (run) => {
-    for (const [name, options] of VARIANTS.slice(0, 2)) {
-      await t.step(name, async () => {
-        // Norms of four features are too badly conditioned for f32.
-        const { model, params } = tinyModel({ ...options, width: 16, blocks: 1 });
-        const tokens = tokensOf(2, 20);
-        const all = (flat: Tensor, tokens: Tensor): { logits: Tensor; state: ModelState; loss: [Tensor, Tensor] } => {
-          const inputs = sliceAxis(tokens, 1, 0, 19);
-          const loss = (flat: Tensor): Tensor => crossEntropy(model.forward(model.unflatten(flat), inputs).logits, sliceAxis(tokens, 1, 1, 19));
-          return { ...model.forward(model.unflatten(flat), inputs), loss: valueAndGrad(loss)(flat) };
-        };
-        const actual = await run(all, [params, tokens]);
-        assertClose(actual, await reference(all, [params, tokens]), 2e-4);
-        const other = { ...tokens, data: Int32Array.from(tokens.data, (x, i) => (i === 10 ? (x + 1) % 11 : x)) };
-        const changed = await run(all, [params, other]);
-        assertEquals(rows(changed.logits, 0, 10), rows(actual.logits, 0, 10));
-        assert(relativeError(rows(changed.logits, 10, 19), rows(actual.logits, 10, 19)) > 1e-6);
-      });
-    }
-  }));
+testOnDevices("logits, state, loss and gradient are those of the reference, and no output sees a later token", async ({ run, t }) => {
+  for (const [name, options] of VARIANTS.slice(0, 2)) {
+    await t.step(name, async () => {
+      // Norms of four features are too badly conditioned for f32.
+      const { model, params } = tinyModel({ ...options, width: 16, blocks: 1 });
+      const tokens = tokensOf(2, 20);
+      const all = (flat: Tensor, tokens: Tensor): { logits: Tensor; state: ModelState; loss: [Tensor, Tensor] } => {
+        const inputs = sliceAxis(tokens, 1, 0, 19);
+        const loss = (flat: Tensor): Tensor => crossEntropy(model.forward(model.unflatten(flat), inputs).logits, sliceAxis(tokens, 1, 1, 19));
+        return { ...model.forward(model.unflatten(flat), inputs), loss: valueAndGrad(loss)(flat) };
+      };
+      const actual = await run(all, [params, tokens]);
+      assertClose(actual, await reference(all, [params, tokens]), 2e-4);
+      const other = { ...tokens, data: Int32Array.from(tokens.data, (x, i) => (i === 10 ? (x + 1) % 11 : x)) };
+      const changed = await run(all, [params, other]);
+      assertEquals(rows(changed.logits, 0, 10), rows(actual.logits, 0, 10));
+      assert(relativeError(rows(changed.logits, 10, 19), rows(actual.logits, 10, 19)) > 1e-6);
+    });
+  }
+});
 
 Deno.test("ablations: linear memory, no momentum, no forgetting, no convolution, no persistent tokens, strict retrieval, no norm", async () => {
   const { logits: full } = await (async () => {

@@ -60,13 +60,24 @@ export function onDevice(device: Device): Runner {
   };
 }
 
-/** Opens the WebGPU device for a test. */
-export async function withWebGpu(use: (run: Runner, device: Device) => Promise<void>): Promise<void> {
-  const device = await requestDevice({ kind: "webgpu" });
-  try {
-    await use(onDevice(device), device);
-  } finally {
-    device.dispose();
+/** What a test on a device is given. */
+export interface DeviceTest {
+  readonly run: Runner;
+  readonly device: Device;
+  readonly t: Deno.TestContext;
+}
+
+/** Registers a test on each device that computes in f32. */
+export function testOnDevices(name: string, body: (test: DeviceTest) => Promise<void>): void {
+  for (const kind of ["webgpu", "cpu"] as const) {
+    Deno.test(`${kind}: ${name}`, async (t) => {
+      const device = await requestDevice({ kind });
+      try {
+        await body({ run: onDevice(device), device, t });
+      } finally {
+        device.dispose();
+      }
+    });
   }
 }
 

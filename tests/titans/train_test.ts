@@ -7,7 +7,7 @@ import { ConfigError, TrainingError } from "../../titans/errors.ts";
 import { Model } from "../../titans/model.ts";
 import { defineOptimizer } from "../../titans/optimizer.ts";
 import { Trainer, type TrainerOptions, type TrainingState } from "../../titans/train.ts";
-import { relativeError, withWebGpu } from "./runners.ts";
+import { relativeError, testOnDevices } from "./runners.ts";
 
 const config = defineConfig({
   model: "mac",
@@ -121,20 +121,19 @@ Deno.test("a training shape that cannot be is refused", () =>
     await assertRejects(() => Trainer.create(device, { ...options, shape: { batch: 0, length: 16 } }), ConfigError, "batch 0");
   }));
 
-Deno.test("webgpu: training learns, a resumed run repeats the numbers of an uninterrupted one exactly, and NaN is caught", () =>
-  withWebGpu(async (_run, device) => {
-    const whole = await Trainer.create(device, options);
-    const expected = await whole.run(data, 20);
-    assert(expected[19].loss < 0.6 * expected[0].loss, `loss went from ${expected[0].loss} to ${expected[19].loss}`);
-    const first = await Trainer.create(device, options);
-    await first.run(data, 7);
-    const { state } = decodeCheckpoint(encodeCheckpoint({ config, seed: 1, state: await first.exportState() }));
-    const second = await Trainer.create(device, { ...options, state });
-    assertEquals(await second.run(data, 5), expected.slice(7, 12));
-    const good = await second.exportState();
-    second.launch(Int32Array.from(data.batch(12), (token, i) => (i === 5 ? 99 : token)));
-    second.launch(data.batch(13));
-    await assertRejects(() => second.flush(), TrainingError, "Training stopped at step 12");
-    assertEquals(await second.exportState(), good);
-    for (const trainer of [whole, first, second]) trainer.dispose();
-  }));
+testOnDevices("training learns, a resumed run repeats the numbers of an uninterrupted one exactly, and NaN is caught", async ({ device }) => {
+  const whole = await Trainer.create(device, options);
+  const expected = await whole.run(data, 20);
+  assert(expected[19].loss < 0.6 * expected[0].loss, `loss went from ${expected[0].loss} to ${expected[19].loss}`);
+  const first = await Trainer.create(device, options);
+  await first.run(data, 7);
+  const { state } = decodeCheckpoint(encodeCheckpoint({ config, seed: 1, state: await first.exportState() }));
+  const second = await Trainer.create(device, { ...options, state });
+  assertEquals(await second.run(data, 5), expected.slice(7, 12));
+  const good = await second.exportState();
+  second.launch(Int32Array.from(data.batch(12), (token, i) => (i === 5 ? 99 : token)));
+  second.launch(data.batch(13));
+  await assertRejects(() => second.flush(), TrainingError, "Training stopped at step 12");
+  assertEquals(await second.exportState(), good);
+  for (const trainer of [whole, first, second]) trainer.dispose();
+});

@@ -1,0 +1,54 @@
+/** Arrays in a cpu device's memory. */
+import { type DType, sizeOf } from "../../core/dtype.ts";
+import { DeviceError } from "../../core/errors.ts";
+import { formatType, type Shape, sizeOfShape } from "../../core/shape.ts";
+import type { Device, DeviceArray } from "../device.ts";
+import { fromDeviceBytes, type HostTensor } from "../host_data.ts";
+import type { CpuMemory } from "./memory.ts";
+
+/** An array that owns a range of its device's memory until it is disposed. */
+export class CpuArray implements DeviceArray {
+  #memory: CpuMemory;
+  #address: number | undefined;
+
+  /**
+   * Use `device.upload` or a program's `launch`.
+   * @internal
+   */
+  constructor(readonly device: Device, memory: CpuMemory, address: number, readonly shape: Shape, readonly dtype: DType) {
+    this.#memory = memory;
+    this.#address = address;
+  }
+
+  /**
+   * Where its elements lie.
+   * @throws {DeviceError} if the array was disposed.
+   * @internal
+   */
+  get address(): number {
+    if (this.#address === undefined) throw new DeviceError(`Cannot use the array ${formatType(this)}: it was disposed`, "disposed");
+    return this.#address;
+  }
+
+  /** Bytes of the elements. */
+  get sizeBytes(): number {
+    return sizeOfShape(this.shape) * sizeOf(this.dtype);
+  }
+
+  /** Copies the elements to the host. */
+  read(): Promise<HostTensor["data"]> {
+    try {
+      const bytes = new Uint8Array(this.sizeBytes);
+      bytes.set(this.#memory.bytes(this.address, this.sizeBytes));
+      return Promise.resolve(fromDeviceBytes(bytes.buffer, this));
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** Gives the memory back to the device. Disposing twice does nothing. */
+  dispose(): void {
+    if (this.#address !== undefined) this.#memory.free(this.#address, this.sizeBytes);
+    this.#address = undefined;
+  }
+}

@@ -1,0 +1,178 @@
+/**
+ * The workers of a device: they sleep until a command comes and then run the same function of a program's module as the caller.
+ *
+ * Commands are words in the first page of the shared memory. A worker that waits for them cannot receive messages, so before a module is sent, it is told to
+ * go back to its event loop. A launch meanwhile runs on the caller's thread alone, with the same results.
+ */
+import type { CpuMemory } from "./memory.ts";
+
+/** Words of the control page. Those of barriers (see module.ts) lie behind them. */
+const GO = 0, KIND = 1, PROGRAM = 2, TABLE = 3, STEP = 4, LOOPS = 5;
+const RUN = 0, PARK = 1, EXIT = 2;
+
+/** Loop indices that a command can carry. */
+export const MAX_LOOPS = 32;
+
+/** The whole program of a worker: a text, so that it is found however this library was loaded. */
+const WORKER_SOURCE = `
+let memory, words, thread, threads, seen;
+const programs = new Map();
+addEventListener("message", ({ data }) => {
+  if (data.memory) {
+    ({ memory, thread, threads } = data);
+    words = new Int32Array(memory.buffer, 0, 64);
+  }
+  for (const id of data.drop ?? []) programs.delete(id);
+  if (data.module) programs.set(data.id, new WebAssembly.Instance(data.module, { m: { m: memory } }).exports);
+  seen = Atomics.load(words, ${GO});
+  postMessage("ready");
+  serve();
+});
+function serve() {
+  for (;;) {
+    for (let turn = 0; turn < 2000 && Atomics.load(words, ${GO}) === seen; turn++);
+    Atomics.wait(words, ${GO}, seen);
+    seen = Atomics.load(words, ${GO});
+    if (words[${KIND}] === ${PARK}) return;
+    if (words[${KIND}] === ${EXIT}) return close();
+    const program = programs.get(words[${PROGRAM}]), step = words[${STEP}];
+    if (step < 0) program.run(thread, threads, 1, words[${TABLE}]);
+    else program["step" + step](thread, threads, 1, words[${TABLE}], ...words.slice(${LOOPS}, ${LOOPS} + ${MAX_LOOPS}));
+  }
+}
+`;
+
+/** Functions of a module: `run`, and `step0` ... for profiles. */
+export type ProgramExports = Readonly<Record<string, (...args: number[]) => void>>;
+
+/** The caller's thread and its workers. */
+export class Threads {
+  /** Threads that work on a launch, the caller's among them. */
+  readonly count: number;
+  #workers: readonly Worker[];
+  #words: Int32Array;
+  #blocking: boolean;
+  #serving: boolean;
+  #queue: Promise<unknown> = Promise.resolve();
+  #dropped: number[] = [];
+
+  private constructor(memory: CpuMemory, workers: readonly Worker[], blocking: boolean) {
+    this.#words = memory.words(0, 64);
+    this.#workers = workers;
+    this.#blocking = blocking;
+    this.#serving = workers.length > 0;
+    this.count = workers.length + 1;
+  }
+
+  /** Starts workers. Where none can be started, the caller works alone. */
+  static async start(memory: CpuMemory, count: number, blocking: boolean): Promise<Threads> {
+    if (count <= 1 || !memory.shared) return new Threads(memory, [], blocking);
+    const workers: Worker[] = [];
+    try {
+      const url = URL.createObjectURL(new Blob([WORKER_SOURCE], { type: "text/javascript" }));
+      for (let i = 1; i < count; i++) workers.push(new Worker(url, { type: "module" }));
+      await Promise.all(workers.map((worker, i) => ask(worker, { memory: memory.wasm, thread: i + 1, threads: count })));
+      URL.revokeObjectURL(url);
+      return new Threads(memory, workers, blocking);
+    } catch {
+      for (const worker of workers) worker.terminate();
+      return new Threads(memory, [], blocking);
+    }
+  }
+
+  /** Gives a module to the workers. */
+  add(id: number, module: WebAssembly.Module): Promise<void> {
+    const added = this.#queue.then(() => this.#send({ id, module, drop: this.#dropped.splice(0) }));
+    this.#queue = added.catch(() => {});
+    return added;
+  }
+
+  async #send(message: unknown): Promise<void> {
+    if (this.#workers.length === 0) return;
+    this.#serving = false;
+    this.#command(PARK);
+    await Promise.all(this.#workers.map((worker) => ask(worker, message)));
+    this.#serving = true;
+  }
+
+  /** Has the workers forget a module, when the next one is sent. */
+  drop(id: number): void {
+    this.#dropped.push(id);
+  }
+
+  /** Runs a program's `run`, or one of its steps, on all threads (`parallel`) or the caller's; returns when all is done. */
+  run(
+    { id, exports, table, parallel, step = -1, loops = [] }: {
+      readonly id: number;
+      readonly exports: ProgramExports;
+      readonly table: number;
+      readonly parallel: boolean;
+      readonly step?: number;
+      readonly loops?: readonly number[];
+    },
+  ): void {
+    const threads = parallel && this.#serving ? this.count : 1;
+    if (threads > 1) {
+      this.#words[PROGRAM] = id;
+      this.#words[TABLE] = table;
+      this.#words[STEP] = step;
+      loops.forEach((index, i) => this.#words[LOOPS + i] = index);
+      this.#command(RUN);
+    }
+    const name = step < 0 ? "run" : `step${step}`;
+    exports[name](0, threads, Number(this.#blocking), table, ...loops);
+  }
+
+  #command(kind: number): void {
+    this.#words[KIND] = kind;
+    Atomics.add(this.#words, GO, 1);
+    Atomics.notify(this.#words, GO);
+  }
+
+  /** Ends the workers. */
+  stop(): void {
+    if (this.#workers.length === 0) return;
+    this.#serving = false;
+    this.#command(EXIT);
+    for (const worker of this.#workers) worker.terminate();
+    this.#workers = [];
+  }
+}
+
+/** Workers that do not keep the process from ending. */
+const RELEASED = new WeakSet<Worker>();
+
+/** Sends a message and waits for the answer. */
+async function ask(worker: Worker, message: unknown): Promise<void> {
+  keepProcess(worker, true);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      worker.onmessage = () => resolve();
+      worker.onerror = (event) => {
+        event.preventDefault();
+        reject(new Error(event.message));
+      };
+      worker.postMessage(message);
+    });
+  } finally {
+    keepProcess(worker, false);
+  }
+}
+
+/**
+ * Says whether a worker keeps the process from ending. A device that nobody disposed of should not; browsers need nothing, and the other runtimes have no common way:
+ * what Deno does for Node's `unref` hides behind a symbol without a name.
+ */
+function keepProcess(worker: Worker, keeps: boolean): void {
+  // Calls are counted: only what was released may be taken up again.
+  if (RELEASED.has(worker) !== keeps) return;
+  if (keeps) RELEASED.delete(worker);
+  else RELEASED.add(worker);
+  const candidates = worker as unknown as Record<string | symbol, unknown>;
+  const named = candidates[keeps ? "ref" : "unref"];
+  if (typeof named === "function") return void named.call(worker);
+  for (const symbol of Object.getOwnPropertySymbols(Worker.prototype)) {
+    const method = candidates[symbol];
+    if (!symbol.description && typeof method === "function" && method.length === 1) method.call(worker, keeps);
+  }
+}

@@ -1,0 +1,135 @@
+/** The cpu device: threads, fallbacks, memory and its rules. */
+import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
+import { compile, DeviceError, grad, requestDevice, scan, ShapeError, spec, type Tensor } from "../../mod.ts";
+import { add, matmul, mul, softmax, sum, tanh } from "../../ops/mod.ts";
+import { type CpuDevice, type CpuOptions, requestCpuDevice } from "../../kernels/cpu/device.ts";
+import { findFeatures } from "../../kernels/cpu/features.ts";
+
+/** A test with a device; recycled memory is filled with NaN. */
+function withDevice(name: string, options: CpuOptions, fn: (device: CpuDevice) => Promise<void>): void {
+  Deno.test(name, async () => {
+    const device = await requestCpuDevice({ poison: true, ...options });
+    try {
+      await fn(device);
+    } finally {
+      device.dispose();
+    }
+  });
+}
+
+function wave(size: number, phase = 0): Float32Array {
+  return Float32Array.from({ length: size }, (_, i) => Math.sin(1.7 * i + phase));
+}
+
+const SIZE = 96;
+
+/** Products, a softmax and a rolled loop, large enough for several threads. */
+function network(w: Tensor, x: Tensor): Tensor {
+  const [state] = scan((carry: Tensor, _: undefined) => [tanh(matmul(carry, w)), undefined], x, undefined, { length: 3 });
+  return sum(mul(softmax(state), x));
+}
+
+async function gradientsOn(options: CpuOptions): Promise<{ gradient: Float32Array; threads: number }> {
+  const device = await requestCpuDevice({ poison: true, ...options });
+  try {
+    const program = await compile(device, grad(network), [spec([SIZE, SIZE]), spec([SIZE, SIZE])]);
+    let gradient: Float32Array = new Float32Array(0);
+    for (let turn = 0; turn < 3; turn++) gradient = (await program.run(wave(SIZE * SIZE), wave(SIZE * SIZE, 1))).data as Float32Array;
+    return { gradient, threads: device.threadCount };
+  } finally {
+    device.dispose();
+  }
+}
+
+Deno.test("cpu: results do not depend on the number of threads", async () => {
+  const one = await gradientsOn({ threads: 1 }), two = await gradientsOn({ threads: 2 }), five = await gradientsOn({ threads: 5 });
+  if (findFeatures().shared) assertEquals([one.threads, two.threads, five.threads], [1, 2, 5]);
+  assertEquals(two.gradient, one.gradient);
+  assertEquals(five.gradient, one.gradient);
+});
+
+Deno.test("cpu: without shared memory, and without the relaxed multiply-add, it computes the same", async () => {
+  const { gradient } = await gradientsOn({ threads: 2 });
+  const alone = await gradientsOn({ threads: 2, shared: false });
+  assertEquals(alone.threads, 1);
+  assertEquals(alone.gradient, gradient);
+  const plain = await gradientsOn({ relaxed: false });
+  const scale = gradient.reduce((max, value) => Math.max(max, Math.abs(value)), 0);
+  plain.gradient.forEach((value, i) => assert(Math.abs(value - gradient[i]) <= 1e-4 * scale, `element ${i} is ${value}, should be ${gradient[i]}`));
+});
+
+withDevice("cpu: the gradient of a rolled loop is that of the reference device", {}, async (device) => {
+  const reference = await requestDevice({ kind: "reference" });
+  const results = await Promise.all([device, reference].map(async (each) => {
+    const program = await compile(each, grad(network), [spec([SIZE, SIZE]), spec([SIZE, SIZE])]);
+    return (await program.run(wave(SIZE * SIZE), wave(SIZE * SIZE, 1))).data;
+  }));
+  const scale = (results[1] as Float32Array).reduce((max, value) => Math.max(max, Math.abs(value)), 0);
+  results[0].forEach((value, i) => assert(Math.abs(value - results[1][i]) <= 2e-5 * scale, `element ${i} is ${value}, should be ${results[1][i]}`));
+  reference.dispose();
+});
+
+withDevice("cpu: programs are loaded at the same time, and launched while others load", { threads: 2 }, async (device) => {
+  const make = (factor: number) => compile(device, (x: Tensor) => mul(matmul(x, x), factor), [spec([64, 64])]);
+  const first = await make(1);
+  const x = device.upload(wave(64 * 64), { shape: [64, 64], dtype: "f32" });
+  const loading = [2, 3, 4].map(make);
+  const during = first.launch(x);
+  const others = await Promise.all(loading);
+  const expected = await during.read();
+  for (const [i, program] of others.entries()) {
+    const { data } = await program.run(x);
+    data.forEach((value, at) => assertEquals(value, Math.fround((i + 2) * expected[at])));
+  }
+  assertEquals(await first.launch(x).read(), expected);
+});
+
+withDevice("cpu: a steady loop of launches takes no more memory", { poison: false }, async (device) => {
+  const program = await compile(device, (x: Tensor) => tanh(add(matmul(x, x), 1)), [spec([32, 32])]);
+  let x = program.launch(wave(32 * 32));
+  for (let i = 0; i < 5; i++) x = next(x);
+  const before = device.highWaterBytes;
+  for (let i = 0; i < 1000; i++) x = next(x);
+  assertEquals(device.highWaterBytes, before);
+
+  function next(from: typeof x): typeof x {
+    const to = program.launch(from);
+    from.dispose();
+    return to;
+  }
+});
+
+withDevice("cpu: arrays of every dtype come back as they went", {}, async (device) => {
+  const cases = [
+    [{ shape: [3], dtype: "f32" }, Float32Array.of(1.5, -2, 1e-40)],
+    [{ shape: [], dtype: "i32" }, Int32Array.of(-7)],
+    [{ shape: [2, 1], dtype: "u32" }, Uint32Array.of(7, 4294967295)],
+    [{ shape: [2], dtype: "bool" }, Uint32Array.of(1, 0)],
+    [{ shape: [0, 4], dtype: "f32" }, new Float32Array(0)],
+  ] as const;
+  const arrays = cases.map(([type, data]) => device.upload(data, type));
+  for (const [i, array] of arrays.entries()) assertEquals(await array.read(), cases[i][1]);
+});
+
+withDevice("cpu: misuse is refused with a reason", {}, async (device) => {
+  const program = await compile(device, (x: Tensor) => mul(x, 2), [spec([4])]);
+  const x = device.upload(wave(4), { shape: [4], dtype: "f32" });
+  assertThrows(() => device.upload(wave(5), { shape: [4], dtype: "f32" }), ShapeError, "Cannot upload 5 numbers as f32[4]");
+  const other = await requestCpuDevice({ threads: 1 });
+  const foreign = other.upload(wave(4), { shape: [4], dtype: "f32" });
+  await assertRejects(() => program.run(foreign), DeviceError);
+  other.dispose();
+  x.dispose();
+  x.dispose();
+  await assertRejects(() => x.read(), DeviceError, "it was disposed");
+  program.dispose();
+  await assertRejects(() => program.run(wave(4)), DeviceError, "it was disposed");
+  assertStringIncludes(device.info.description, "WebAssembly SIMD");
+});
+
+withDevice("cpu: profiles have a time for each kernel, loops summed", {}, async (device) => {
+  const program = await compile(device, network, [spec([SIZE, SIZE]), spec([SIZE, SIZE])]);
+  const explanation = await program.explain({ profile: [wave(SIZE * SIZE), wave(SIZE * SIZE, 1)] });
+  assert(explanation.kernels.length > 0 && explanation.kernels.every(({ timeNs }) => timeNs !== undefined && timeNs >= 0));
+  assertEquals(program.sources.length, program.shaderCount);
+});
