@@ -1,13 +1,15 @@
 /**
- * Times what a user waits for, each run awaited to its end: a matrix product, an elementwise chain, a softmax, and a training step of the nano LMM.
+ * Times what a user waits for, each run awaited to its end: a matrix product, an elementwise chain, a softmax, a training step of the nano LMM, and loss and
+ * gradients of the two layers with known numbers. MNEME_DEVICE names the device.
  * Every program is checked before it is timed; compiling is not part of the times.
  */
 import { assert, assertAlmostEquals } from "@std/assert";
-import { compile, type DeviceArray, requestDevice, spec, type Tensor } from "@mneme/titans";
+import { compile, type DeviceArray, type DeviceKind, requestDevice, spec, type Tensor, valueAndGrad } from "@mneme/titans";
 import { add, gelu, matmul, mul, softmax } from "@mneme/titans/ops";
 import { defineConfig, defineOptimizer, Model, RandomWindows, Trainer } from "@mneme/titans/titans";
+import { chunkLayer, tokenLayer } from "../golden_layers.ts";
 
-const device = await requestDevice();
+const device = await requestDevice({ kind: (Deno.env.get("MNEME_DEVICE") ?? "auto") as DeviceKind });
 const N = 512;
 const ramp = (size: number): Float32Array => Float32Array.from({ length: size }, (_, i) => (i % 97) / 97 - 0.5);
 const square = device.upload(ramp(N * N), spec([N, N]));
@@ -43,3 +45,19 @@ assert(loss > 4 && loss < 7, `the first loss is ${loss}`);
 Deno.bench(`training step, LMM nano, 8 x 128 bytes, on ${device.info.description}`, { group: "step", warmup: 1, n: 5 }, async () => {
   await trainer.run(text);
 });
+
+for (const layer of [chunkLayer(), tokenLayer("layer, b 64, norm", { form: "matmul", checkpoint: "save" })]) {
+  const params = Object.fromEntries(Object.entries(layer.parameters).map(([name, { shape, data }]) => [name, device.upload(data, spec(shape))]));
+  const [x, y] = [layer.x, layer.y].map(({ shape, data }) => device.upload(data, spec(shape)));
+  const specs = Object.fromEntries(Object.entries(layer.parameters).map(([name, { shape }]) => [name, spec(shape)]));
+  const step = (p: Record<string, Tensor>, x: Tensor, y: Tensor): [Tensor, Record<string, Tensor>] =>
+    valueAndGrad((q: Record<string, Tensor>) => layer.loss(q, x, y))(p) as [Tensor, Record<string, Tensor>];
+  const program = await compile(device, step, [specs, spec(layer.x.shape), spec(layer.y.shape)]);
+  const [loss] = await program.run(params, x, y);
+  assertAlmostEquals(loss.data[0], layer.expected.loss, 1e-4);
+  Deno.bench(`${layer.name}: loss and gradients on ${device.info.description}, ${(program.peakBytes / 1e6).toFixed(1)} MB`, { warmup: 2, n: 10 }, async () => {
+    const [loss, gradients] = program.launch(params, x, y);
+    await device.synchronize();
+    for (const array of [loss, ...Object.values(gradients)]) array.dispose();
+  });
+}
