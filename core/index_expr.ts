@@ -219,17 +219,34 @@ export function splitIndex(offset: Index, shape: Shape): Index[] {
   });
 }
 
-/** What {@link substituteIndex} does beside replacing variables. */
-export interface SubstituteOptions {
-  /** Maps the run-time values inside the index. */
-  readonly mapValue?: (value: Expr) => Expr;
-  /** Applied to the result, and to every index inside a division or remainder. Must keep the value. */
-  readonly finish?: (index: Index) => Index;
+/**
+ * Puts quotients and remainders of one index together: `b (x div b) + x mod b` is `x`, and `b (x div b mod a) + x mod b` is `x mod (a b)`.
+ * Each candidate is an identity that holds for every x, so it is kept whenever it makes the sum shorter.
+ */
+export function recombine(index: Index): Index {
+  for (const { atom, coefficient } of index.terms) {
+    if (atom.kind !== "mod") continue;
+    const { of, by } = atom;
+    const quotient = divIndex(of, by);
+    const without = addIndex(index, scaleIndex(modIndex(of, by), -coefficient));
+    const whole = addIndex(addIndex(without, scaleIndex(quotient, -coefficient * by)), scaleIndex(of, coefficient));
+    if (whole.terms.length < index.terms.length) return recombine(whole);
+    for (const other of index.terms) {
+      if (other.atom.kind !== "mod" || other.coefficient !== coefficient * by || other.atom.of.key !== quotient.key) continue;
+      const joined = scaleIndex(modIndex(of, by * other.atom.by), coefficient);
+      const rest = addIndex(without, scaleIndex(modIndex(quotient, other.atom.by), -other.coefficient));
+      const sum = addIndex(rest, joined);
+      if (sum.terms.length < index.terms.length) return recombine(sum);
+    }
+  }
+  return index;
 }
 
-/** Replaces loop variables (by id) with other indices. */
-export function substituteIndex(index: Index, replace: ReadonlyMap<number, Index>, options: SubstituteOptions = {}): Index {
-  const { mapValue = (value) => value, finish = (index) => index } = options;
+/**
+ * Replaces loop variables (by id) with other indices and recombines at every level.
+ * @param mapValue Maps the run-time values inside the index.
+ */
+export function substituteIndex(index: Index, replace: ReadonlyMap<number, Index>, mapValue: (value: Expr) => Expr = (value) => value): Index {
   let out = constantIndex(index.constant);
   for (const { atom, coefficient } of index.terms) {
     let value: Index;
@@ -238,10 +255,10 @@ export function substituteIndex(index: Index, replace: ReadonlyMap<number, Index
         value = replace.get(atom.variable.id) ?? varIndex(atom.variable);
         break;
       case "div":
-        value = divIndex(substituteIndex(atom.of, replace, options), atom.by);
+        value = divIndex(substituteIndex(atom.of, replace, mapValue), atom.by);
         break;
       case "mod":
-        value = modIndex(substituteIndex(atom.of, replace, options), atom.by);
+        value = modIndex(substituteIndex(atom.of, replace, mapValue), atom.by);
         break;
       case "value":
         value = valueIndex(mapValue(atom.value), atom.min, atom.max);
@@ -249,7 +266,7 @@ export function substituteIndex(index: Index, replace: ReadonlyMap<number, Index
     }
     out = addIndex(out, scaleIndex(value, coefficient));
   }
-  return finish(out);
+  return recombine(out);
 }
 
 /** Calls `visit` for every loop variable that the index reads (not those inside run-time values). */

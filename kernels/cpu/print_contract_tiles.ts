@@ -7,9 +7,9 @@
  */
 import type { Expr } from "../../core/expr.ts";
 import type { Index, Var } from "../../core/index_expr.ts";
-import { addIndex, constantIndex, makeVar, scaleIndex, varIndex } from "../../core/index_expr.ts";
+import { addIndex, constantIndex, makeVar, scaleIndex, substituteIndex, varIndex } from "../../core/index_expr.ts";
 import type { ContractKernel } from "../kernel.ts";
-import { assign, laneForm, pointsOf, rewriteIndex, unflatten } from "../webgpu/print_index.ts";
+import { assign, laneForm, pointsOf, unflatten } from "../lane_index.ts";
 import { convert, splat } from "./lanes.ts";
 import type { Env, Evaluator } from "./print_expr.ts";
 import { shareOf } from "./walk.ts";
@@ -242,7 +242,7 @@ class TilePrinter {
     const isRows = axis === m, panel = isRows ? ROWS : COLUMNS;
     if (axis.extent % panel !== 0) return undefined;
     const at = makeVar("at", axis.extent), step = makeVar("step", k.extent);
-    const index = rewriteIndex(expr.index, new Map([...this.#batch, [axis.id, varIndex(at)], [k.id, varIndex(step)]]));
+    const index = substituteIndex(expr.index, new Map([...this.#batch, [axis.id, varIndex(at)], [k.id, varIndex(step)]]));
     if (index.min < 0 || index.max >= operands[expr.operand].size) return undefined;
     const along = laneForm(index, at, () => true), deep = along && laneForm(along.base, step, () => true);
     if (!along || !deep || along.step < 0) return undefined;

@@ -7,11 +7,11 @@
 import type { Expr } from "../../core/expr.ts";
 import { operandsOf } from "../../core/expr.ts";
 import type { Index, Term, Var } from "../../core/index_expr.ts";
-import { addIndex, constantIndex } from "../../core/index_expr.ts";
+import { addIndex, constantIndex, substituteIndex } from "../../core/index_expr.ts";
 import { invariant } from "../../core/errors.ts";
 import type { Kernel, Store } from "../kernel.ts";
-import { laneForm, rewriteIndex } from "../webgpu/print_index.ts";
-import type { LaneForm } from "../webgpu/print_index.ts";
+import { laneForm } from "../lane_index.ts";
+import type { LaneForm } from "../lane_index.ts";
 import { bits, choose, compare, convert, i, joinLanes, laneOf, splat } from "./lanes.ts";
 import { binary, unary } from "./scalar_ops.ts";
 import type { Value, Writer } from "./writer.ts";
@@ -55,7 +55,7 @@ export class Evaluator {
   index(index: Index, env: Env): Index {
     const key = `${env.id}:${index.key}`;
     let found = this.#indices.get(key);
-    if (!found) this.#indices.set(key, found = rewriteIndex(index, env.replace));
+    if (!found) this.#indices.set(key, found = substituteIndex(index, env.replace));
     return found;
   }
 
@@ -181,7 +181,7 @@ export class Evaluator {
 
   /** The i32 value of a rewritten index; `lane` picks a lane where the index varies. */
   scalar(source: Index, env: Env, lane?: number): Value {
-    const index = lane === undefined || !env.lane ? source : rewriteIndex(source, new Map([[env.lane.id, constantIndex(lane)]]));
+    const index = lane === undefined || !env.lane ? source : substituteIndex(source, new Map([[env.lane.id, constantIndex(lane)]]));
     return this.#sum(this.#parts(index, env, lane), index.constant);
   }
 
@@ -245,7 +245,7 @@ export class Evaluator {
   /** The byte address of an element offset, and what the instruction itself adds to it. */
   address(operand: number, index: Index, env: Env, lane?: number): { address: Value; offset: number } {
     const base: Part = { value: this.writer.parameter(`b${operand}`), coefficient: 1 };
-    const exact = lane === undefined || !env.lane ? index : rewriteIndex(index, new Map([[env.lane.id, constantIndex(lane)]]));
+    const exact = lane === undefined || !env.lane ? index : substituteIndex(index, new Map([[env.lane.id, constantIndex(lane)]]));
     const parts = this.#parts(exact, env, lane).map(({ value, coefficient }) => ({ value, coefficient: 4 * coefficient }));
     // Addresses are unsigned: only what cannot take the sum below the operand's start may be left to the instruction.
     const isSafe = exact.constant >= 0 && exact.min >= exact.constant;

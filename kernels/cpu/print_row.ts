@@ -10,7 +10,7 @@ import { identityOf } from "../../core/expr.ts";
 import type { Index, Var } from "../../core/index_expr.ts";
 import { addIndex, constantIndex, makeVar, scaleIndex, varIndex } from "../../core/index_expr.ts";
 import type { RowKernel } from "../kernel.ts";
-import { levelsOf } from "../webgpu/row_shape.ts";
+import { levelsOf } from "../row_levels.ts";
 import { bits, choose, compare, laneOf, splat } from "./lanes.ts";
 import type { Env, Evaluator } from "./print_expr.ts";
 import { binary } from "./scalar_ops.ts";

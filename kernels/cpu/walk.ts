@@ -3,26 +3,14 @@ import type { Expr } from "../../core/expr.ts";
 import type { Index, Var } from "../../core/index_expr.ts";
 import { addIndex, constantIndex, makeVar, scaleIndex, varIndex } from "../../core/index_expr.ts";
 import type { Store } from "../kernel.ts";
-import { assign, pointsOf, unflatten } from "../webgpu/print_index.ts";
+import { assigned, pointsOf, type Walk as LaneWalk, walkAlong } from "../lane_index.ts";
 import type { Env, Evaluator } from "./print_expr.ts";
 import type { Value, Writer } from "./writer.ts";
 
-/** A way through a space. */
-export interface Walk {
-  /** Values of the space's variables, given the number of a group of points. */
-  replace(group: Index): Map<number, Index>;
-  /** The variable along which the points of a group differ; absent if a group is one point. */
-  readonly lane?: Var;
-  /** Groups of points. */
-  readonly groups: number;
+/** A way of a thread through a space. */
+export interface Walk extends LaneWalk {
   /** Walks the points after the last whole group. */
   readonly rest?: Walk;
-}
-
-function assigned(space: readonly Var[], flat: Index): Map<number, Index> {
-  const replace = new Map<number, Index>();
-  assign(replace, space, unflatten(flat, space));
-  return replace;
 }
 
 /** One point at a time, `from` on. */
@@ -38,21 +26,6 @@ function flatWalk(space: readonly Var[]): Walk {
     lane,
     groups,
     rest: points % 4 === 0 ? undefined : scalarWalk(space, 4 * groups),
-  };
-}
-
-/** Four neighbours along one variable whose extent divides by 4. */
-function walkAlong(space: readonly Var[], along: Var): Walk {
-  const lane = makeVar("lane", 4), quarter = makeVar("quarter", along.extent / 4);
-  const reduced = space.map((variable) => (variable === along ? quarter : variable));
-  return {
-    replace: (group) => {
-      const replace = assigned(reduced, group);
-      replace.set(along.id, addIndex(scaleIndex(replace.get(quarter.id)!, 4), varIndex(lane)));
-      return replace;
-    },
-    lane,
-    groups: pointsOf(reduced),
   };
 }
 

@@ -1,10 +1,10 @@
 /** What each kernel-to-be reads: the roots that one root's expression reaches, and at which indices, in terms of the root's own index. */
 import { type Expr, ExprBuilder } from "../../core/expr.ts";
 import type { Node, Tensor } from "../../core/graph.ts";
-import { type Index, linearIndex, makeVar, splitIndex, type Var, varIndex } from "../../core/index_expr.ts";
+import { type Index, linearIndex, makeVar, splitIndex, substituteIndex, type Var, varIndex } from "../../core/index_expr.ts";
 import type { ScanAttrs } from "../../core/scan.ts";
 import { type Shape, sizeOfShape } from "../../core/shape.ts";
-import { rewriteIndex, splitVariables } from "./index_tools.ts";
+import { splitVariables } from "./index_tools.ts";
 import { reductionOf } from "./normalize.ts";
 import { Puller } from "./pull.ts";
 import { isAnchor, type Scope } from "./scope.ts";
@@ -61,7 +61,7 @@ class Recorder {
   /** The roots that were read, each with its distinct indices. */
   roots(): Map<Tensor, readonly (readonly Index[])[]> {
     const { guards } = this.puller;
-    const resolve = (index: readonly Index[]): readonly Index[] => (guards.size === 0 ? index : index.map((axis) => rewriteIndex(axis, guards)));
+    const resolve = (index: readonly Index[]): readonly Index[] => (guards.size === 0 ? index : index.map((axis) => substituteIndex(axis, guards)));
     const keyOf = (index: readonly Index[]): string => index.map((axis) => axis.key).join(",");
     return new Map([...this.#roots].map(([tensor, indices]) => [tensor, [...new Map(indices.map(resolve).map((index) => [keyOf(index), index])).values()]]));
   }
@@ -108,7 +108,7 @@ function split(
 ): Pick<Reads, "vars" | "index" | "roots"> {
   const all = [...roots.values()].flat(2);
   const { vars: parts, replace } = splitVariables(vars, all);
-  const apply = (indices: readonly Index[]): Index[] => replace.size === 0 ? [...indices] : indices.map((axis) => rewriteIndex(axis, replace));
+  const apply = (indices: readonly Index[]): Index[] => replace.size === 0 ? [...indices] : indices.map((axis) => substituteIndex(axis, replace));
   return {
     vars: parts.filter(({ extent }) => extent !== 1),
     index: apply(index),

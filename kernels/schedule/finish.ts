@@ -1,21 +1,11 @@
 /** From a drafted kernel to its final form: variables split, merged and renamed, indices relative to 256-byte parts, operands numbered. */
 import { sizeOf } from "../../core/dtype.ts";
 import { type Expr, ExprBuilder } from "../../core/expr.ts";
-import { addIndex, type Index, type Var, visitVars } from "../../core/index_expr.ts";
+import { addIndex, type Index, substituteIndex, type Var, visitVars } from "../../core/index_expr.ts";
 import { sizeOfShape } from "../../core/shape.ts";
 import type { Operand, Store } from "../kernel.ts";
 import type { ValueId } from "../plan.ts";
-import {
-  chain,
-  IndexCollector,
-  type Load,
-  mergeVariables,
-  renameVariables,
-  rewriteIndex,
-  splitVariables,
-  type Substitution,
-  type Variables,
-} from "./index_tools.ts";
+import { chain, IndexCollector, type Load, mergeVariables, renameVariables, splitVariables, type Substitution, type Variables } from "./index_tools.ts";
 import type { Storage, ValueTable } from "./storage.ts";
 
 /** A store whose operand is a storage yet. */
@@ -64,7 +54,7 @@ export function finish(draft: Draft, table: ValueTable, names: readonly string[]
     collector.index(index);
   }
   draft.exprs.forEach((expr) => collector.expr(expr));
-  const indices = [...collector.indices.values()].map((index) => (draft.guards.size === 0 ? index : rewriteIndex(index, draft.guards)));
+  const indices = [...collector.indices.values()].map((index) => (draft.guards.size === 0 ? index : substituteIndex(index, draft.guards)));
   const { space, fixed, replace } = chooseVariables(draft, indices, names);
   const rewriter = new Rewriter(draft, collector.loads, table, replace);
   const exprs = draft.exprs.map((expr) => rewriter.expr(expr));
@@ -83,7 +73,7 @@ function chooseVariables(
     vars: draft.space.filter(({ extent }, at) => extent !== 1 || (draft.keepsLast && at === draft.space.length - 1)),
     replace: new Map(),
   };
-  const apply = (replace: Substitution): Index[] => replace.size === 0 ? [...indices] : indices.map((index) => rewriteIndex(index, replace));
+  const apply = (replace: Substitution): Index[] => replace.size === 0 ? [...indices] : indices.map((index) => substituteIndex(index, replace));
   const split: Variables = draft.keepsLast ? start : splitVariables(start.vars, indices);
   const merged = chain(split, (vars) => mergeVariables(vars, apply(split.replace)));
   const all: Variables = { vars: [...merged.vars, ...draft.fixed], replace: merged.replace };
@@ -173,7 +163,7 @@ class Rewriter {
   #index(index: Index): Index {
     let out = this.#indices.get(index.key);
     if (!out) {
-      out = rewriteIndex(index, this.replace, (value) => this.expr(value));
+      out = substituteIndex(index, this.replace, (value) => this.expr(value));
       this.#indices.set(index.key, out);
     }
     return out;

@@ -7,11 +7,11 @@
  * roots of one shape that read the same tensors share one. A member that only its own group reads is never stored.
  */
 import type { Node, Tensor } from "../../core/graph.ts";
-import { divIndex, type Index, makeVar, modIndex, type Var, varIndex } from "../../core/index_expr.ts";
+import { divIndex, type Index, makeVar, modIndex, substituteIndex, type Var, varIndex } from "../../core/index_expr.ts";
 import { invariant } from "../../core/errors.ts";
 import { sameShape, sizeOfShape } from "../../core/shape.ts";
 import { bodyIndex, type Reads, readsOf } from "./access.ts";
-import { digitsOf, offsetOf, rewriteIndex, type Substitution } from "./index_tools.ts";
+import { digitsOf, offsetOf, type Substitution } from "./index_tools.ts";
 import { type PlanNode, reductionOf } from "./normalize.ts";
 import type { Profiles } from "./profile.ts";
 import { isAnchor, type Scope } from "./scope.ts";
@@ -195,7 +195,7 @@ export class Grouper {
     const replace = new Map(group.vars.map(({ id }, at) => [id, varIndex(into.vars[at])]));
     if (group.row) replace.set(group.row.id, varIndex(into.row!));
     const members = new Map(into.members);
-    for (const [tensor, member] of group.members) members.set(tensor, { ...member, index: member.index.map((axis) => rewriteIndex(axis, replace)) });
+    for (const [tensor, member] of group.members) members.set(tensor, { ...member, index: member.index.map((axis) => substituteIndex(axis, replace)) });
     if (![...members.values()].every(({ node }) => this.#fits(this.reads.get(node)!, members, into.row))) return false;
     for (const [tensor, member] of members) into.members.set(tensor, member);
     for (const node of group.nodes) {
@@ -339,7 +339,7 @@ function align(group: Group, reads: Reads, isPerRow: boolean): readonly Index[] 
     return undefined;
   }
   for (const assign of assignments(group, reads, isPerRow, inside)) {
-    if (readsOwn(inside, group.members, assign)) return reads.index.map((axis) => rewriteIndex(axis, assign));
+    if (readsOwn(inside, group.members, assign)) return reads.index.map((axis) => substituteIndex(axis, assign));
   }
   return undefined;
 }
@@ -350,7 +350,7 @@ type InsideReads = readonly (readonly [Tensor, readonly (readonly Index[])[]])[]
 function readsOwn(inside: InsideReads, members: ReadonlyMap<Tensor, Member>, assign: Substitution): boolean {
   return inside.every(([tensor, indices]) => {
     if (indices.length !== 1) return false;
-    const found = offsetOf(indices[0].map((axis) => rewriteIndex(axis, assign)), tensor.shape);
+    const found = offsetOf(indices[0].map((axis) => substituteIndex(axis, assign)), tensor.shape);
     return found.key === offsetOf(members.get(tensor)!.index, tensor.shape).key;
   });
 }

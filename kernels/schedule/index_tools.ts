@@ -1,13 +1,12 @@
-/** Index arithmetic of the scheduler: putting split indices together again, inverting layouts, splitting and merging loop variables. */
+/** Index arithmetic of the scheduler: inverting layouts, splitting and merging loop variables. */
 import { type Expr, operandsOf } from "../../core/expr.ts";
 import {
   addIndex,
   constantIndex,
-  divIndex,
   type Index,
   linearIndex,
   makeVar,
-  modIndex,
+  recombine,
   scaleIndex,
   substituteIndex,
   type Var,
@@ -17,34 +16,6 @@ import type { Shape } from "../../core/shape.ts";
 
 /** Indices for loop variables, by the variables' ids. */
 export type Substitution = ReadonlyMap<number, Index>;
-
-/**
- * Puts quotients and remainders of one index together: `b (x div b) + x mod b` is `x`, and `b (x div b mod a) + x mod b` is `x mod (a b)`.
- * Each candidate is an identity that holds for every x, so it is kept whenever it makes the sum shorter.
- */
-export function recombine(index: Index): Index {
-  for (const { atom, coefficient } of index.terms) {
-    if (atom.kind !== "mod") continue;
-    const { of, by } = atom;
-    const quotient = divIndex(of, by);
-    const without = addIndex(index, scaleIndex(modIndex(of, by), -coefficient));
-    const whole = addIndex(addIndex(without, scaleIndex(quotient, -coefficient * by)), scaleIndex(of, coefficient));
-    if (whole.terms.length < index.terms.length) return recombine(whole);
-    for (const other of index.terms) {
-      if (other.atom.kind !== "mod" || other.coefficient !== coefficient * by || other.atom.of.key !== quotient.key) continue;
-      const joined = scaleIndex(modIndex(of, by * other.atom.by), coefficient);
-      const rest = addIndex(without, scaleIndex(modIndex(quotient, other.atom.by), -other.coefficient));
-      const sum = addIndex(rest, joined);
-      if (sum.terms.length < index.terms.length) return recombine(sum);
-    }
-  }
-  return index;
-}
-
-/** Replaces variables and recombines at every level; run-time values are mapped by `mapValue`. */
-export function rewriteIndex(index: Index, replace: Substitution, mapValue?: (value: Expr) => Expr): Index {
-  return substituteIndex(index, replace, { mapValue, finish: recombine });
-}
 
 /** The row-major offset of a multi-index, recombined. */
 export function offsetOf(index: readonly Index[], shape: Shape): Index {
@@ -141,7 +112,7 @@ function splitPoint(variable: Var, indices: readonly Index[]): number | undefine
 
 function compose(first: Substitution, second: Substitution): Substitution {
   const out = new Map(second);
-  for (const [id, index] of first) out.set(id, rewriteIndex(index, second));
+  for (const [id, index] of first) out.set(id, substituteIndex(index, second));
   return out;
 }
 
@@ -158,7 +129,7 @@ export function splitVariables(vars: readonly Var[], indices: readonly Index[]):
     }
     const high = makeVar(variable.name, variable.extent / by), low = makeVar(variable.name, by);
     const step = new Map([[variable.id, addIndex(scaleIndex(varIndex(high), by), varIndex(low))]]);
-    rewritten = rewritten.map((index) => rewriteIndex(index, step));
+    rewritten = rewritten.map((index) => substituteIndex(index, step));
     current = { vars: current.vars.toSpliced(at, 1, high, low), replace: compose(current.replace, step) };
   }
   return current;
@@ -184,7 +155,7 @@ export function mergeVariables(vars: readonly Var[], indices: readonly Index[]):
     if (!mergeable) continue;
     const merged = makeVar(inner.name, outer.extent * inner.extent);
     const step = new Map([[outer.id, constantIndex(0)], [inner.id, varIndex(merged)]]);
-    rewritten = rewritten.map((index) => rewriteIndex(index, step));
+    rewritten = rewritten.map((index) => substituteIndex(index, step));
     current = { vars: current.vars.toSpliced(at, 2, merged), replace: compose(current.replace, step) };
   }
   return current;

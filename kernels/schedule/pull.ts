@@ -3,10 +3,10 @@ import { isFloat } from "../../core/dtype.ts";
 import { type Expr, type ExprBuilder, identityOf } from "../../core/expr.ts";
 import { invariant } from "../../core/errors.ts";
 import type { Node, Tensor } from "../../core/graph.ts";
-import { addIndex, constantIndex, type Index, makeVar, valueIndex, varIndex } from "../../core/index_expr.ts";
+import { addIndex, constantIndex, type Index, makeVar, recombine, substituteIndex, valueIndex, varIndex } from "../../core/index_expr.ts";
 import type { GatherOp, ViewOp } from "../../core/op.ts";
 import { sizeOfShape } from "../../core/shape.ts";
-import { recombine, rewriteIndex } from "./index_tools.ts";
+
 import { reductionOf } from "./normalize.ts";
 import type { Scope } from "./scope.ts";
 
@@ -105,7 +105,7 @@ export class Puller {
     let guard = this.#guardOf.get(key);
     if (!guard) {
       const variable = makeVar("g", hi - lo);
-      this.guards.set(variable.id, addIndex(rewriteIndex(range, this.guards), -lo));
+      this.guards.set(variable.id, addIndex(substituteIndex(range, this.guards), -lo));
       guard = addIndex(varIndex(variable), lo);
       this.#guardOf.set(key, guard);
     }

@@ -1,6 +1,6 @@
 /** Chooses the tiles of contract kernels from a small cost model; its constants were measured on llvmpipe. */
 import type { ContractKernel } from "../kernel.ts";
-import { pointsOf } from "./print_index.ts";
+import { pointsOf } from "../lane_index.ts";
 import type { PrintTarget } from "./print_writer.ts";
 
 /** Outputs that one invocation keeps in registers; `columns` is a multiple of 4. */

@@ -6,7 +6,7 @@ import type { ContractKernel } from "../kernel.ts";
 import type { RegisterTile } from "./contract_tile.ts";
 import { convert, Evaluator, joinLanes, LANES, splat } from "./print_expr.ts";
 import type { Env } from "./print_expr.ts";
-import { assign, pointsOf, unflatten } from "./print_index.ts";
+import { assign, pointsOf, unflatten } from "../lane_index.ts";
 import { typeName } from "./print_math.ts";
 import { startFlat, workgroupSizeFor } from "./print_space.ts";
 import type { Value, WgslKernel, Writer } from "./print_writer.ts";

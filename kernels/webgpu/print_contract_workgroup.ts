@@ -13,7 +13,7 @@ import type { WorkgroupTile } from "./contract_tile.ts";
 import { accumulatorType, declareTile, multiplyAdd, storeTile } from "./print_contract_registers.ts";
 import type { TileContext } from "./print_contract_registers.ts";
 import { convert, Evaluator, LANES, splat } from "./print_expr.ts";
-import { assign, pointsOf, unflatten } from "./print_index.ts";
+import { assign, pointsOf, unflatten } from "../lane_index.ts";
 import { typeName } from "./print_math.ts";
 import { foldWorkgroups } from "./print_space.ts";
 import type { WgslKernel, Writer } from "./print_writer.ts";

@@ -9,11 +9,11 @@ import type { DType } from "../../core/dtype.ts";
 import type { BinaryOp, Expr } from "../../core/expr.ts";
 import { operandsOf } from "../../core/expr.ts";
 import type { Index, Term, Var } from "../../core/index_expr.ts";
-import { addIndex, constantIndex, divIndex } from "../../core/index_expr.ts";
+import { addIndex, constantIndex, divIndex, substituteIndex } from "../../core/index_expr.ts";
 import { invariant } from "../../core/errors.ts";
 import type { Store } from "../kernel.ts";
-import { dependsOn, isAligned, laneForm, rewriteIndex } from "./print_index.ts";
-import type { LaneForm } from "./print_index.ts";
+import { dependsOn, isAligned, laneForm } from "../lane_index.ts";
+import type { LaneForm } from "../lane_index.ts";
 import { binaryText, literal, typeName, unaryText } from "./print_math.ts";
 import type { Value, Writer } from "./print_writer.ts";
 
@@ -71,7 +71,7 @@ export class Evaluator {
   index(index: Index, env: Env): Index {
     const key = `${env.id}:${index.key}`;
     let found = this.#indices.get(key);
-    if (!found) this.#indices.set(key, found = rewriteIndex(index, env.replace));
+    if (!found) this.#indices.set(key, found = substituteIndex(index, env.replace));
     return found;
   }
 
@@ -321,7 +321,7 @@ export class Evaluator {
 
   /** The i32 value of a rewritten index; `lane` picks a lane where the index varies. */
   scalar(source: Index, env: Env, lane?: number): Value {
-    const index = lane === undefined ? source : rewriteIndex(source, new Map([[env.lane!.id, constantIndex(lane)]]));
+    const index = lane === undefined ? source : substituteIndex(source, new Map([[env.lane!.id, constantIndex(lane)]]));
     // Terms come in the order of variable ids, which equal kernels do not share: order them by name before anything is bound.
     const ordered = index.terms.map((term) => ({ term, key: this.#orderKey(term) })).sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
     const parts = ordered.map(({ term }) => this.#term(term, env, lane)).sort((a, b) => a.depth - b.depth);

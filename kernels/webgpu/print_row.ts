@@ -12,8 +12,9 @@ import { Evaluator } from "./print_expr.ts";
 import type { Env } from "./print_expr.ts";
 import { accumulate, declareAccumulator, joinAcrossLanes, joinAcrossTeam, partialOf } from "./print_reduce.ts";
 import type { Accumulator, Team } from "./print_reduce.ts";
-import { chooseRowShape, levelsOf } from "./row_shape.ts";
-import type { Reduce, RowShape } from "./row_shape.ts";
+import { levelsOf, type Reduce } from "../row_levels.ts";
+import { chooseRowShape } from "./row_shape.ts";
+import type { RowShape } from "./row_shape.ts";
 import { foldWorkgroups } from "./print_space.ts";
 import type { Value, WgslKernel, Writer } from "./print_writer.ts";
 

@@ -5,7 +5,7 @@ import { addIndex, makeVar, scaleIndex, varIndex } from "../../core/index_expr.t
 import type { Expr } from "../../core/expr.ts";
 import type { Store } from "../kernel.ts";
 import type { Evaluator } from "./print_expr.ts";
-import { assign, pointsOf, unflatten } from "./print_index.ts";
+import { assigned, pointsOf, type Walk as LaneWalk, walkAlong } from "../lane_index.ts";
 import type { PrintTarget, Writer } from "./print_writer.ts";
 
 /** A dispatch: workgroups folded over x and y, and the WGSL text of the flat workgroup number. */
@@ -47,13 +47,8 @@ export function startFlat(writer: Writer, invocations: number, size: number): { 
   return { id, launch };
 }
 
-/** Vectorised walks of a space: along its flattened points, or along one variable that is not the last. */
-export interface Walk {
-  /** Values of the space's variables, given the number of a group of `width` points. */
-  replace(group: Index): Map<number, Index>;
-  readonly lane?: Var;
-  /** Groups of points. */
-  readonly groups: number;
+/** A way of invocations through a space. */
+export interface Walk extends LaneWalk {
   /** Points, where the last group may be incomplete. */
   readonly tail?: number;
 }
@@ -73,28 +68,6 @@ export function flatWalk(space: readonly Var[]): Walk {
 /** One point at a time. */
 export function scalarWalk(space: readonly Var[]): Walk {
   return { replace: (group) => assigned(space, group), groups: pointsOf(space) };
-}
-
-/** Four neighbours along one variable, whose extent divides by 4. */
-export function walkAlong(space: readonly Var[], along: Var): Walk {
-  const lane = makeVar("lane", 4);
-  const quarter = makeVar("quarter", along.extent / 4);
-  const reduced = space.map((variable) => (variable === along ? quarter : variable));
-  return {
-    replace: (group) => {
-      const replace = assigned(reduced, group);
-      replace.set(along.id, addIndex(scaleIndex(replace.get(quarter.id)!, 4), varIndex(lane)));
-      return replace;
-    },
-    lane,
-    groups: pointsOf(reduced),
-  };
-}
-
-function assigned(space: readonly Var[], flat: Index): Map<number, Index> {
-  const replace = new Map<number, Index>();
-  assign(replace, space, unflatten(flat, space));
-  return replace;
 }
 
 /** The walk of a space that takes the fewest memory instructions for some expressions and stores. */

@@ -1,17 +1,13 @@
 /** Chooses how row kernels use invocations and lanes. */
-import type { Expr } from "../../core/expr.ts";
-import { operandsOf } from "../../core/expr.ts";
-import type { Index, Var } from "../../core/index_expr.ts";
+import type { Var } from "../../core/index_expr.ts";
 import { addIndex, makeVar, scaleIndex, varIndex } from "../../core/index_expr.ts";
 import type { RowKernel } from "../kernel.ts";
+import { levelsOf } from "../row_levels.ts";
 import type { Evaluator } from "./print_expr.ts";
-import { pointsOf } from "./print_index.ts";
+import { pointsOf } from "../lane_index.ts";
 import { chooseWalk, scalarWalk, workgroupSizeFor } from "./print_space.ts";
 import type { Walk } from "./print_space.ts";
 import type { PrintTarget } from "./print_writer.ts";
-
-/** A reduction over the row. */
-export type Reduce = Expr & { kind: "reduce" };
 
 /** Who does what in a row kernel. */
 export interface RowShape {
@@ -78,28 +74,4 @@ function chooseTeam(groups: number, steps: number, columns: boolean, target: Pri
   if (target.style === "software") return groups <= 8 && steps >= 128 ? Math.min(64, target.maxInvocations) : 1;
   const wanted = columns ? (groups >= 16384 ? 1 : Math.min(8, steps / 8)) : Math.min(256, steps / 4);
   return Math.min(target.maxInvocations, 2 ** Math.ceil(Math.log2(Math.max(1, wanted))));
-}
-
-/** Reductions by dependency: those of a level read only what earlier levels computed. */
-export function levelsOf(kernel: RowKernel): Reduce[][] {
-  const levels: Reduce[][] = [], known = new Map<number, number>();
-  const visitIndex = (index: Index): number =>
-    Math.max(0, ...index.terms.map(({ atom }) => (atom.kind === "value" ? visit(atom.value) : atom.kind === "var" ? 0 : visitIndex(atom.of))));
-  const visit = (expr: Expr): number => {
-    const seen = known.get(expr.id);
-    if (seen !== undefined) return seen;
-    let level = Math.max(0, ...operandsOf(expr).map(visit));
-    if (expr.kind === "load" || expr.kind === "index" || expr.kind === "inRange") level = visitIndex(expr.index);
-    if (expr.kind === "reduce") {
-      (levels[level] ??= []).push(expr);
-      level++;
-    }
-    known.set(expr.id, level);
-    return level;
-  };
-  for (const { value, index } of [...kernel.rowStores, ...kernel.elementStores]) {
-    visit(value);
-    visitIndex(index);
-  }
-  return levels;
 }

@@ -1,47 +1,12 @@
 /**
- * Indices under substitution: how a kernel's indices look once its variables are parts of an invocation's number and of loop counters.
+ * Indices under substitution, for every printer: how a kernel's indices look once its variables are parts of an invocation's number and of loop counters.
  *
  * Vectorising over a variable v is the substitution `v = 4 u + lane` with `0 <= lane < 4`: the index algebra itself then finds whether a load
  * is one aligned vec4 (`lane` occurs with coefficient 1 and the rest divides by 4), one scalar (it does not occur) or four scalars.
  */
-import type { Expr } from "../../core/expr.ts";
-import type { Index, Term, Var } from "../../core/index_expr.ts";
-import { addIndex, constantIndex, divIndex, modIndex, scaleIndex, valueIndex, varIndex } from "../../core/index_expr.ts";
-
-/** Replaces variables as `substituteIndex` does, and puts `q by + r` together where q and r are quotient and remainder of one index. */
-export function rewriteIndex(index: Index, replace: ReadonlyMap<number, Index>): Index {
-  let out = constantIndex(index.constant);
-  for (const { atom, coefficient } of index.terms) {
-    let value: Index;
-    switch (atom.kind) {
-      case "var":
-        value = replace.get(atom.variable.id) ?? varIndex(atom.variable);
-        break;
-      case "div":
-        value = divIndex(rewriteIndex(atom.of, replace), atom.by);
-        break;
-      case "mod":
-        value = modIndex(rewriteIndex(atom.of, replace), atom.by);
-        break;
-      case "value":
-        value = valueIndex(atom.value, atom.min, atom.max);
-        break;
-    }
-    out = addIndex(out, scaleIndex(value, coefficient));
-  }
-  return recombine(out);
-}
-
-/** `c by (x div by) + c (x mod by)` is `c x`: what flattening a space and splitting it again leaves behind. */
-function recombine(index: Index): Index {
-  for (const { atom, coefficient } of index.terms) {
-    if (atom.kind !== "mod") continue;
-    const whole = addIndex(scaleIndex(modIndex(atom.of, atom.by), -1), scaleIndex(divIndex(atom.of, atom.by), -atom.by));
-    const joined = addIndex(index, scaleIndex(addIndex(atom.of, whole), coefficient));
-    if (joined.terms.length < index.terms.length) return recombine(joined);
-  }
-  return index;
-}
+import type { Expr } from "../core/expr.ts";
+import type { Index, Term, Var } from "../core/index_expr.ts";
+import { addIndex, constantIndex, divIndex, makeVar, modIndex, scaleIndex, varIndex } from "../core/index_expr.ts";
 
 /** Whether `index` always divides by 4. */
 export function isAligned(index: Index): boolean {
@@ -97,4 +62,36 @@ export function unflatten(flat: Index, variables: readonly Var[]): Index[] {
 /** Number of points of a space. */
 export function pointsOf(variables: readonly Var[]): number {
   return variables.reduce((points, { extent }) => points * extent, 1);
+}
+
+/** The values of a space's variables at a flat number. */
+export function assigned(space: readonly Var[], flat: Index): Map<number, Index> {
+  const replace = new Map<number, Index>();
+  assign(replace, space, unflatten(flat, space));
+  return replace;
+}
+
+/** A way through a space, in groups of points. */
+export interface Walk {
+  /** Values of the space's variables, given the number of a group. */
+  replace(group: Index): Map<number, Index>;
+  /** The variable along which the four points of a group differ; absent if a group is one point. */
+  readonly lane?: Var;
+  /** Groups of points. */
+  readonly groups: number;
+}
+
+/** Four neighbours along one variable, whose extent divides by 4. */
+export function walkAlong(space: readonly Var[], along: Var): Walk {
+  const lane = makeVar("lane", 4), quarter = makeVar("quarter", along.extent / 4);
+  const reduced = space.map((variable) => (variable === along ? quarter : variable));
+  return {
+    replace: (group) => {
+      const replace = assigned(reduced, group);
+      replace.set(along.id, addIndex(scaleIndex(replace.get(quarter.id)!, 4), varIndex(lane)));
+      return replace;
+    },
+    lane,
+    groups: pointsOf(reduced),
+  };
 }
