@@ -46,7 +46,7 @@ export const trainCommand: Command = {
     "A run lives in a folder: config.json, checkpoint.safetensors, metrics.jsonl, sample.txt. Ctrl-C saves it; --resume continues it.",
   ].join("\n"),
   examples: [
-    ["deno task train", "a small model on real English text: some minutes on two cores"],
+    ["deno task train", "a small model on real English text: about two minutes on two cores"],
     ["deno task train --data my.txt --steps 1000", "your own text"],
     ["deno task train --model lmm --out runs/lmm", "the memory alone, in a folder of your choice"],
     ["deno task train --resume --steps 600", "continue the newest run up to step 600"],
