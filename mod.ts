@@ -27,8 +27,8 @@ export { CompileError, DeviceError, type DeviceErrorReason, DTypeError, ShapeErr
 export { grad, type GradOf, type GradOptions, type TreeFunction, type ValueAndGrad, valueAndGrad, vjp } from "./core/grad.ts";
 export { type Checkpoint, scan, type ScanOptions } from "./core/scan.ts";
 export { Spec, spec, type SpecsOf, trace, type Traced } from "./core/trace.ts";
-export { compile } from "./kernels/compile.ts";
-export { requestDevice } from "./kernels/request_device.ts";
+export { compile, type CompileOptions } from "./kernels/compile.ts";
+export { type DeviceOptions, requestDevice } from "./kernels/request_device.ts";
 export { type DeviceResult, type HostResult, Program, type ProgramArguments } from "./kernels/program.ts";
 export type { Device, DeviceArray, DeviceInfo, DeviceKind } from "./kernels/device.ts";
 export type { ArrayLeaf } from "./kernels/arguments.ts";

@@ -67,8 +67,8 @@ export type Expr =
     | { readonly kind: "cast"; readonly x: Expr }
     /** A reduction of `body` over `variable`; the empty reduction gives the identity. Accumulates in `dtype`. */
     | { readonly kind: "reduce"; readonly combine: Combine; readonly variable: Var; readonly body: Expr }
-    /** In a contract kernel's epilogue: the finished sum of products. */
-    | { readonly kind: "accumulator" }
+    /** In a contract kernel's epilogue: the finished sum of products. In a recurrence kernel: the state numbered `state`, as it is after the present step. */
+    | { readonly kind: "accumulator"; readonly state: number }
   );
 
 const COMPARISONS = new Set<BinaryOp>(["eq", "ne", "lt", "le", "gt", "ge"]);
@@ -143,9 +143,9 @@ export class ExprBuilder {
     return this.#intern(`R${combine},${variable.id},${body.id}`, { kind: "reduce", combine, variable, body, dtype });
   }
 
-  /** The finished sum of products, in a contract kernel's epilogue. */
-  accumulator(dtype: DType = "f32"): Expr {
-    return this.#intern(`a${dtype}`, { kind: "accumulator", dtype });
+  /** The finished sum of products, in a contract kernel's epilogue; a state of a recurrence kernel. */
+  accumulator(dtype: DType = "f32", state = 0): Expr {
+    return this.#intern(`a${dtype}${state}`, { kind: "accumulator", dtype, state });
   }
 }
 

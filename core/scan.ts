@@ -7,10 +7,13 @@
  *
  * The gradient is another scan, in the other direction: its carries are the cotangents of the carries and the sums of the cotangents of the invariants,
  * and its body recomputes the forward body from the carry that entered the step. With `checkpoint: "save"` the results of the body's matrix
- * products and inner loops are kept as stacked outputs too and are not recomputed.
+ * products and inner loops are kept as stacked outputs too and are not recomputed. With `"auto"` those matrix products are kept that are dearest to recompute, as long
+ * as they take no more memory a step than what the loop keeps anyway: its carries, xs and ys. So a loop's memory at most doubles, whatever is in it, and that of nested
+ * loops stays a sum: an inner loop's results, as many as it has steps, are recomputed. (Reductions along rows are recomputed too: their kernels need what they reduce
+ * in any case, and keeping their results did not make training steps of LMM and MAC faster.)
  */
 import type { Type } from "./dtype.ts";
-import { isFloat } from "./dtype.ts";
+import { isFloat, sizeOf } from "./dtype.ts";
 import { CompileError, invariant, ShapeError } from "./errors.ts";
 import { apply, applyAll, currentContext, Graph, isTensor, type Node, type Scope, type Tensor } from "./graph.ts";
 import { backpropagate, mark } from "./grad.ts";
@@ -39,8 +42,11 @@ export interface ScanAttrs extends Attrs {
   readonly savedCount: number;
 }
 
-/** What a loop keeps for its gradient: the carries only, or also the results of the body's matrix products and inner loops. */
-export type Checkpoint = "recompute" | "save";
+/**
+ * What a loop keeps for its gradient beside carries and xs. `recompute`: nothing. `save`: the results of the body's matrix products and inner loops. `auto`: results
+ * of matrix products, the longest sums first, up to as many bytes as the loop keeps anyway.
+ */
+export type Checkpoint = "auto" | "recompute" | "save";
 
 /** Options of {@link scan}. */
 export interface ScanOptions {
@@ -48,7 +54,7 @@ export interface ScanOptions {
   readonly length?: number;
   /** Whether to run from the last index to the first. */
   readonly reverse?: boolean;
-  /** `"recompute"` (the default) keeps memory small; `"save"` saves time in the backward pass. */
+  /** What to keep for the gradient: `"recompute"` takes the least memory, `"save"` the least time, `"auto"` (the default) is between. */
   readonly checkpoint?: Checkpoint;
 }
 
@@ -98,7 +104,7 @@ export function scan<C, X, Y>(body: (carry: C, x: X) => [C, Y], init: C, xs: X, 
     xs: input.leaves,
     length,
     reverse: options.reverse ?? false,
-    checkpoint: options.checkpoint ?? "recompute",
+    checkpoint: options.checkpoint ?? "auto",
   }, (c, x) => {
     const result = body(unflatten(carry.spec, c) as C, (input.spec && unflatten(input.spec, x)) as X);
     if (!Array.isArray(result) || result.length !== 2) throw new CompileError("Cannot scan: the body must return [carry, y]; use undefined for no y");
@@ -156,7 +162,7 @@ function scanLeaves({ init, xs, length, reverse, checkpoint }: LoopShape, fn: Le
     const outputs = [...result.carry, ...result.ys];
     const inputs = [...carries, ...slices];
     const captured = capturedBy(outputs, new Set(inputs), scope);
-    const saved = checkpoint === "save" ? expensive(new Graph([...inputs, ...captured], outputs), scope) : [];
+    const saved = chooseSaved(checkpoint, { body: new Graph([...inputs, ...captured], outputs), scope, kept: [...inputs, ...result.ys] });
     return { body: new Graph([...inputs, ...captured], [...outputs, ...saved]), captured, yCount: result.ys.length, savedCount: saved.length };
   });
   const attrs: ScanAttrs = { body, length, carryCount: init.length, xsCount: xs.length, reverse, history: init.map((_, i) => i), savedCount };
@@ -193,9 +199,30 @@ export function closedTest(): (node: Node) => boolean {
   return test;
 }
 
-/** The results of matrix products and loops that belong to the loop's own scope. */
-function expensive(graph: Graph, scope: Scope): Tensor[] {
-  return graph.nodes.filter((node) => (node.op.kind === "contract" || node.op.kind === "loop") && node.scope === scope).flatMap((node) => node.outputs);
+/** What of a body is saved for the gradient, in the order of its nodes. Only what belongs to the loop's own scope is computed in each step. */
+function chooseSaved(
+  checkpoint: Checkpoint,
+  { body, scope, kept }: { readonly body: Graph; readonly scope: Scope; readonly kept: readonly Tensor[] },
+): Tensor[] {
+  if (checkpoint === "recompute") return [];
+  const own = body.nodes.filter((node) => node.scope === scope);
+  if (checkpoint === "save") return own.filter(({ op }) => op.kind === "contract" || op.kind === "loop").flatMap((node) => node.outputs);
+  const products = own.filter(({ op }) => op.kind === "contract");
+  // Operations an element of the result: the extent that is summed.
+  const dearest = products.toSorted((a, b) => b.inputs[0].shape.at(-1)! - a.inputs[0].shape.at(-1)!);
+  let budget = bytesOf(kept);
+  const chosen = new Set<Node>();
+  for (const node of dearest) {
+    const bytes = bytesOf(node.outputs);
+    if (bytes > budget) continue;
+    budget -= bytes;
+    chosen.add(node);
+  }
+  return products.filter((node) => chosen.has(node)).flatMap((node) => node.outputs);
+}
+
+function bytesOf(tensors: readonly Tensor[]): number {
+  return tensors.reduce((sum, { shape, dtype }) => sum + sizeOfShape(shape) * sizeOf(dtype), 0);
 }
 
 /**

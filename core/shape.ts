@@ -23,7 +23,9 @@ export function stridesOf(shape: Shape): number[] {
 
 /** Whether two shapes are equal. */
 export function sameShape(lhs: Shape, rhs: Shape): boolean {
-  return lhs.length === rhs.length && lhs.every((extent, axis) => extent === rhs[axis]);
+  if (lhs.length !== rhs.length) return false;
+  for (let axis = 0; axis < lhs.length; axis++) if (lhs[axis] !== rhs[axis]) return false;
+  return true;
 }
 
 /** `[8, 64]` as text. */

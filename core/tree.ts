@@ -56,8 +56,11 @@ export function unflatten<L>(spec: TreeSpec, leaves: readonly L[]): Tree<L> {
         return leaves[next++];
       case "list":
         return node.items.map(build);
-      case "record":
-        return Object.fromEntries(node.keys.map((key, i) => [key, build(node.items[i])]));
+      case "record": {
+        const record: Record<string, Tree<L>> = {};
+        for (let i = 0; i < node.keys.length; i++) record[node.keys[i]] = build(node.items[i]);
+        return record;
+      }
     }
   };
   return build(spec);

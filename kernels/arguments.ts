@@ -23,8 +23,23 @@ export type ResolvedLeaf = { readonly kind: "device"; readonly array: DeviceArra
  * @throws {ShapeError} if the structure, a shape or a length does not fit; {DTypeError} if elements are of another type. Texts name the argument's path.
  */
 export function resolveArguments(args: readonly unknown[], tree: TreeSpec, types: readonly Type[], device: Device): ResolvedLeaf[] {
-  const leaves: ResolvedLeaf[] = [];
-  const visit = (node: TreeSpec, value: unknown, path: string): void => {
+  const expected = tree.kind === "list" ? tree.items.length : 1;
+  if (args.length !== expected) {
+    throw new ShapeError(`Cannot run with ${args.length} argument${args.length === 1 ? "" : "s"}: the program expects ${expected}`);
+  }
+  const leaves: ResolvedLeaf[] = [], path: Path = [];
+  if (tree.kind === "list") visitList(tree, args);
+  return leaves;
+
+  function visitList({ items }: TreeSpec & { kind: "list" }, values: readonly unknown[]): void {
+    for (let i = 0; i < items.length; i++) {
+      path.push(i);
+      visit(items[i], values[i]);
+      path.pop();
+    }
+  }
+
+  function visit(node: TreeSpec, value: unknown): void {
     switch (node.kind) {
       case "leaf":
         leaves.push(resolveLeaf(value, types[leaves.length], path, device));
@@ -32,40 +47,50 @@ export function resolveArguments(args: readonly unknown[], tree: TreeSpec, types
       case "list":
         if (!Array.isArray(value) || value.length !== node.items.length) {
           const got = Array.isArray(value) ? `${value.length}` : describe(value);
-          throw new ShapeError(`Cannot run with ${got} as ${path}: the program expects a list of ${node.items.length}`);
+          throw new ShapeError(`Cannot run with ${got} as ${textOf(path)}: the program expects a list of ${node.items.length}`);
         }
-        node.items.forEach((item, i) => visit(item, value[i], `${path}[${i}]`));
+        visitList(node, value);
         return;
       case "record":
         checkKeys(node.keys, value, path);
-        node.keys.forEach((key, i) => visit(node.items[i], (value as Record<string, unknown>)[key], `${path}.${key}`));
+        for (let i = 0; i < node.keys.length; i++) {
+          path.push(node.keys[i]);
+          visit(node.items[i], value[node.keys[i]]);
+          path.pop();
+        }
     }
-  };
-  const expected = tree.kind === "list" ? tree.items.length : 1;
-  if (args.length !== expected) {
-    throw new ShapeError(`Cannot run with ${args.length} argument${args.length === 1 ? "" : "s"}: the program expects ${expected}`);
   }
-  if (tree.kind === "list") tree.items.forEach((item, i) => visit(item, args[i], `argument ${i}`));
-  return leaves;
 }
 
-function checkKeys(keys: readonly string[], value: unknown, path: string): void {
+/** Where a leaf is: the argument's number, then keys and numbers. Made a text only for errors, since launches in a steady loop should leave little behind. */
+type Path = (string | number)[];
+
+function textOf([argument, ...rest]: Path): string {
+  return `argument ${argument}${rest.map((key) => (typeof key === "number" ? `[${key}]` : `.${key}`)).join("")}`;
+}
+
+function checkKeys(keys: readonly string[], value: unknown, path: Path): asserts value is Record<string, unknown> {
   if (value === null || typeof value !== "object" || Array.isArray(value) || ArrayBuffer.isView(value)) {
-    throw new ShapeError(`Cannot run with ${describe(value)} as ${path}: the program expects a record with ${keys.join(", ")}`);
+    throw new ShapeError(`Cannot run with ${describe(value)} as ${textOf(path)}: the program expects a record with ${keys.join(", ")}`);
   }
-  const missing = keys.find((key) => !(key in value));
-  if (missing !== undefined) throw new ShapeError(`Cannot run with ${path}: it lacks ${missing}; the program expects a record with ${keys.join(", ")}`);
-  const extra = Object.keys(value).find((key) => !keys.includes(key));
-  if (extra !== undefined) throw new ShapeError(`Cannot run with ${path}: it has ${extra}, which the program does not know; it expects ${keys.join(", ")}`);
+  for (const key of keys) {
+    if (!(key in value)) throw new ShapeError(`Cannot run with ${textOf(path)}: it lacks ${key}; the program expects a record with ${keys.join(", ")}`);
+  }
+  for (const key in value) {
+    if (keys.includes(key) || !Object.hasOwn(value, key)) continue;
+    throw new ShapeError(`Cannot run with ${textOf(path)}: it has ${key}, which the program does not know; it expects ${keys.join(", ")}`);
+  }
 }
 
 function isDeviceArray(value: object): value is DeviceArray {
   return "device" in value && "dispose" in value;
 }
 
-function resolveLeaf(value: unknown, type: Type, path: string, device: Device): ResolvedLeaf {
+function resolveLeaf(value: unknown, type: Type, path: Path, device: Device): ResolvedLeaf {
   if (typeof value === "number") {
-    if (sizeOfShape(type.shape) !== 1) throw new ShapeError(`Cannot run with a number as ${path}: the program expects ${formatType(type)}`, [type.shape]);
+    if (sizeOfShape(type.shape) !== 1) {
+      throw new ShapeError(`Cannot run with a number as ${textOf(path)}: the program expects ${formatType(type)}`, [type.shape]);
+    }
     return { kind: "host", data: fromNumbers([value], type.dtype, path) };
   }
   if (Array.isArray(value)) {
@@ -81,7 +106,7 @@ function resolveLeaf(value: unknown, type: Type, path: string, device: Device): 
     if (isDeviceArray(value)) {
       checkType(value, type, path);
       if (value.device !== device) {
-        throw new DeviceError(`Cannot run with ${formatType(value)} as ${path}: it lies on another device; read it and pass its data`, "validation");
+        throw new DeviceError(`Cannot run with ${formatType(value)} as ${textOf(path)}: it lies on another device; read it and pass its data`, "validation");
       }
       return { kind: "device", array: value };
     }
@@ -92,28 +117,30 @@ function resolveLeaf(value: unknown, type: Type, path: string, device: Device): 
     }
   }
   throw new DTypeError(
-    `Cannot run with ${describe(value)} as ${path}: the program expects ${formatType(type)} as a typed array, a list of numbers or a device array`,
+    `Cannot run with ${describe(value)} as ${textOf(path)}: the program expects ${formatType(type)} as a typed array, a list of numbers or a device array`,
   );
 }
 
-function checkSize(length: number, type: Type, path: string): void {
+function checkSize(length: number, type: Type, path: Path): void {
   const size = sizeOfShape(type.shape);
   if (length !== size) {
-    throw new ShapeError(`Cannot run with ${length} numbers as ${path}: the program expects ${formatType(type)}, which has ${size} elements`, [type.shape]);
+    throw new ShapeError(`Cannot run with ${length} numbers as ${textOf(path)}: the program expects ${formatType(type)}, which has ${size} elements`, [
+      type.shape,
+    ]);
   }
 }
 
-function checkType(given: Type, type: Type, path: string): void {
+function checkType(given: Type, type: Type, path: Path): void {
   if (!sameShape(given.shape, type.shape)) {
     throw new ShapeError(
-      `Cannot run with ${formatType(given)} as ${path}: the program expects ${formatType(type)}, and shapes ${formatShape(given.shape)} and ${
+      `Cannot run with ${formatType(given)} as ${textOf(path)}: the program expects ${formatType(type)}, and shapes ${formatShape(given.shape)} and ${
         formatShape(type.shape)
       } differ`,
       [given.shape, type.shape],
     );
   }
   if (given.dtype !== type.dtype) {
-    throw new DTypeError(`Cannot run with ${formatType(given)} as ${path}: the program expects ${formatType(type)}; nothing is converted implicitly`, [
+    throw new DTypeError(`Cannot run with ${formatType(given)} as ${textOf(path)}: the program expects ${formatType(type)}; nothing is converted implicitly`, [
       given.dtype,
       type.dtype,
     ]);
@@ -121,29 +148,33 @@ function checkType(given: Type, type: Type, path: string): void {
 }
 
 /** Doubles fit any dtype (integers are checked); otherwise the array's class must be the dtype's. */
-function checkElements(data: HostData, { dtype }: Type, path: string): void {
+function checkElements(data: HostData, { dtype }: Type, path: Path): void {
   if (data instanceof Float64Array) {
     if (dtype !== "f32" && dtype !== "f16") checkIntegers(data, dtype, path);
     return;
   }
   const expected = { f32: Float32Array, f16: Float32Array, i32: Int32Array, u32: Uint32Array, bool: Uint32Array }[dtype];
   if (!(data instanceof expected)) {
-    throw new DTypeError(`Cannot run with a ${data.constructor.name} as ${path}: the program expects ${dtype}, which is passed as a ${expected.name}`, [dtype]);
+    throw new DTypeError(`Cannot run with a ${data.constructor.name} as ${textOf(path)}: the program expects ${dtype}, which is passed as a ${expected.name}`, [
+      dtype,
+    ]);
   }
 }
 
-function checkIntegers(data: ArrayLike<number>, dtype: DType, path: string): void {
+function checkIntegers(data: ArrayLike<number>, dtype: DType, path: Path): void {
   const [lowest, highest] = dtype === "i32" ? [-2147483648, 2147483647] : dtype === "u32" ? [0, 4294967295] : [0, 1];
   for (let i = 0; i < data.length; i++) {
     if (!Number.isInteger(data[i]) || data[i] < lowest || data[i] > highest) {
-      throw new DTypeError(`Cannot run with ${data[i]} as ${path}[${i}]: the program expects ${dtype}, integers from ${lowest} to ${highest}`, [dtype]);
+      throw new DTypeError(`Cannot run with ${data[i]} as ${textOf(path)}[${i}]: the program expects ${dtype}, integers from ${lowest} to ${highest}`, [dtype]);
     }
   }
 }
 
-function fromNumbers(values: readonly unknown[], dtype: DType, path: string): HostData {
+function fromNumbers(values: readonly unknown[], dtype: DType, path: Path): HostData {
   const wrong = values.findIndex((value) => typeof value !== "number" && typeof value !== "boolean");
-  if (wrong >= 0) throw new DTypeError(`Cannot run with ${describe(values[wrong])} as ${path}[${wrong}]: the program expects ${dtype} numbers`, [dtype]);
+  if (wrong >= 0) {
+    throw new DTypeError(`Cannot run with ${describe(values[wrong])} as ${textOf(path)}[${wrong}]: the program expects ${dtype} numbers`, [dtype]);
+  }
   const numbers = Float64Array.from(values as readonly number[]);
   if (dtype !== "f32" && dtype !== "f16") checkIntegers(numbers, dtype, path);
   return numbers;

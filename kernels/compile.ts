@@ -1,16 +1,29 @@
 /** The whole way from a function to a program, one line a pass. */
+import { CompileError } from "../core/errors.ts";
 import { simplify } from "../core/simplify.ts";
 import { type SpecsOf, trace } from "../core/trace.ts";
+import { leafCount, type TreeSpec } from "../core/tree.ts";
 import type { Device } from "./device.ts";
+import { takeDonated } from "./in_place.ts";
 import { planMemory } from "./plan_memory.ts";
 import { Program } from "./program.ts";
 import { schedule } from "./schedule.ts";
+
+/** Options of {@link compile}. */
+export interface CompileOptions {
+  /**
+   * Positions of the arguments, whole trees, whose device arrays the caller gives up at each launch. They are disposed, and results of the same type may lie in
+   * their memory. Host arrays in their place are not touched. None unless said.
+   */
+  readonly donate?: readonly number[];
+}
 
 /**
  * Compiles a function for a device.
  * @param device Where it shall run.
  * @param fn A function of trees of tensors that returns a tree of tensors. Called once, with symbolic tensors.
  * @param specs Shape and dtype of every tensor in the arguments, one tree an argument.
+ * @param options Which arguments are given up.
  * @throws {ShapeError} or {DTypeError} at the line of `fn` that makes them; {CompileError} if the function cannot be compiled; {DeviceError} if the
  * program needs more than the device has.
  * @example
@@ -25,11 +38,28 @@ import { schedule } from "./schedule.ts";
  * device.dispose();
  * ```
  */
-export async function compile<Args extends readonly unknown[], R>(device: Device, fn: (...args: Args) => R, specs: SpecsOf<Args>): Promise<Program<Args, R>> {
+export async function compile<Args extends readonly unknown[], R>(
+  device: Device,
+  fn: (...args: Args) => R,
+  specs: SpecsOf<Args>,
+  options: CompileOptions = {},
+): Promise<Program<Args, R>> {
   const { graph: traced, inputTree, outputTree } = trace(fn, specs);
+  const donated = donatedLeaves(inputTree, options.donate ?? []);
   const graph = simplify(traced);
-  const scheduled = device.needsPlan ? schedule(graph, device) : undefined;
+  const scheduled = device.needsPlan ? takeDonated(schedule(graph, device), donated) : undefined;
   const plan = scheduled && planMemory(scheduled, device);
-  const executable = await device.load({ graph, plan });
-  return new Program({ device, graph, inputTree, outputTree, plan, executable });
+  const executable = await device.load({ graph, plan, donated });
+  return new Program({ device, graph, inputTree, outputTree, plan, executable, donated });
+}
+
+/** The positions of the leaves of some arguments. */
+function donatedLeaves(tree: TreeSpec, donate: readonly number[]): number[] {
+  const args = tree.kind === "leaf" ? [] : tree.items;
+  for (const position of donate) {
+    if (args[position]) continue;
+    throw new CompileError(`Cannot donate argument ${position}: the function has ${args.length}, counted from 0`);
+  }
+  const starts = args.map((_, at) => args.slice(0, at).reduce((sum, arg) => sum + leafCount(arg), 0));
+  return args.flatMap((arg, at) => (donate.includes(at) ? Array.from({ length: leafCount(arg) }, (_, i) => starts[at] + i) : []));
 }

@@ -3,10 +3,11 @@ import { sizeOf } from "../core/dtype.ts";
 import { type Expr, operandsOf } from "../core/expr.ts";
 import { type Index, type Var, visitVars } from "../core/index_expr.ts";
 import type { Kernel, Store } from "./kernel.ts";
+import { liveShare } from "./live_range.ts";
 
 /** The work of one launch of a kernel. */
 export interface Cost {
-  /** Arithmetic operations on elements (a multiply-add counts two; index arithmetic and conversions none). */
+  /** Arithmetic operations on elements (a multiply-add counts two; index arithmetic and conversions none). Of a product's terms, those that a mask leaves. */
   readonly flops: number;
   /** Bytes that must move at least once between memory and the processor: distinct elements read, and elements written. */
   readonly bytes: number;
@@ -37,7 +38,7 @@ function otherExprs(kernel: Kernel): readonly Expr[] {
     case "contract":
       return [kernel.lhs, kernel.rhs];
     case "recurrence":
-      return [kernel.a, kernel.b];
+      return kernel.states.flatMap(({ a, b }) => [a, b]);
     case "scatter":
       return [kernel.valid];
     default:
@@ -118,8 +119,8 @@ function flopsOf(kernel: Kernel): number {
   const loops = new Set(kernel.loops);
   const space = spaceOf(kernel);
   const epilogue = kernel.kind === "contract" ? new Set([...kernel.batch, kernel.m, kernel.n]) : undefined;
-  const perPoint = { map: 0, row: 0, contract: 2, recurrence: 2, scatter: 1 }[kernel.kind];
-  let flops = perPoint * extentOf(space);
+  const perPoint = { map: 0, row: 0, contract: 2, recurrence: kernel.kind === "recurrence" ? 2 * kernel.states.length : 0, scatter: 1 }[kernel.kind];
+  let flops = Math.round(perPoint * extentOf(space) * (kernel.kind === "contract" ? liveShare(kernel) : 1));
   visitExprs(rootsOf(kernel), (expr) => {
     const below = new Set<Var>(expr.kind === "accumulator" ? epilogue ?? space : []);
     for (const operand of operandsOf(expr)) for (const variable of depends.get(operand)!) below.add(variable);

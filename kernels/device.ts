@@ -28,15 +28,25 @@ export interface DeviceArray extends Type {
 
 /** A loaded program of a device: steps, pipelines and memory. */
 export interface Executable {
-  /** Runs on arrays in device memory and returns new ones, without waiting. */
+  /** Runs on arrays in device memory and returns new ones, without waiting. Arrays at donated positions are used up. */
   launch(inputs: readonly DeviceArray[]): DeviceArray[];
   /** The generated source texts, one a distinct kernel. */
   readonly sources: readonly string[];
   /** For each kernel step in schedule order, the number of its source text. */
   readonly shaders: readonly number[];
-  /** Measured nanoseconds of each kernel step of one run, in schedule order, summed over loop iterations. */
+  /** Measured nanoseconds of each kernel step of one run, in schedule order, summed over loop iterations. Arrays at donated positions are overwritten. */
   profile(inputs: readonly DeviceArray[]): Promise<readonly number[]>;
   dispose(): void;
+}
+
+/** What a device loads. */
+export interface LoadedProgram {
+  /** The function. */
+  readonly graph: Graph;
+  /** Its kernels; for devices that need a plan. */
+  readonly plan?: Plan;
+  /** Positions of the inputs that a launch uses up, rising. None unless said. */
+  readonly donated?: readonly number[];
 }
 
 /** Memory and programs on one piece of hardware. Owned by the caller; there is no global device. */
@@ -46,10 +56,10 @@ export interface Device {
   /** Puts a host array in device memory. `data.length` must be the shape's size. */
   upload(data: HostData, type: Type): DeviceArray;
   /**
-   * Loads a plan (compiled devices) or interprets the graph (the reference device).
+   * Loads a plan (compiled devices) or interprets the graph (the reference device). Launches use up the inputs at the positions `donated`.
    * @internal
    */
-  load(program: { readonly graph: Graph; readonly plan?: Plan }): Promise<Executable>;
+  load(program: LoadedProgram): Promise<Executable>;
   /** Whether programs must be scheduled and planned before `load`; false for the reference device. */
   readonly needsPlan: boolean;
   /** Most tensors that one kernel may touch. */

@@ -64,7 +64,7 @@ export interface MemoryReport {
   readonly arenaBytes: number;
   /** The caller's arrays. */
   readonly inputBytes: number;
-  /** The results. */
+  /** The results, but for those that take the memory of donated inputs. */
   readonly outputBytes: number;
   /** Data that the program holds. */
   readonly constantBytes: number;
@@ -126,7 +126,8 @@ function explainMemory(plan: Plan | undefined): MemoryReport {
     offset: plan!.offsets.get(id),
     live: ranges.get(id),
   }));
-  const bytesOf = (kind: Value["storage"]["kind"]): number => values.reduce((sum, { storage, sizeBytes }) => sum + (storage === kind ? sizeBytes : 0), 0);
+  const bytesOf = (kind: Value["storage"]["kind"]): number =>
+    (plan?.values ?? []).reduce((sum, { storage, sizeBytes }) => sum + (storage.kind === kind && !("takes" in storage) ? sizeBytes : 0), 0);
   return {
     values,
     arenaBytes: plan?.arenaBytes ?? 0,

@@ -1,12 +1,21 @@
 /** Between host arrays and the bytes of device memory. */
 import { type DType, hostArray, type HostData, type Type } from "../core/dtype.ts";
-import { ShapeError } from "../core/errors.ts";
+import { DeviceError, ShapeError } from "../core/errors.ts";
 import { formatType, sizeOfShape } from "../core/shape.ts";
 
 /** A result on the host: row-major elements with their type. Bool is 0 or 1 in a Uint32Array, f16 widened in a Float32Array. */
 export interface HostTensor extends Type {
   /** The elements. */
   readonly data: Float32Array | Int32Array | Uint32Array;
+}
+
+/** What became of an array that can no longer be used. */
+export type Gone = "disposed" | "donated";
+
+/** The error of using an array that is gone. */
+export function goneError(type: Type, gone: Gone): DeviceError {
+  const how = gone === "disposed" ? "disposed" : "donated to a launch, which may have overwritten it; use what the launch returned, or pass a copy";
+  return new DeviceError(`Cannot use the array ${formatType(type)}: it was ${how}`, "disposed");
 }
 
 /** @throws {ShapeError} if `data` does not have the elements of the type. */

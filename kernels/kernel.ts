@@ -33,7 +33,7 @@ interface KernelBase {
   readonly origins: readonly string[];
 }
 
-/** Elementwise over `space`: each point evaluates its stores. No `reduce` inside. Fused views and gathers are index expressions. */
+/** Elementwise over `space`: each point evaluates all its values, then stores them. No `reduce` inside. Fused views and gathers are index expressions. */
 export interface MapKernel extends KernelBase {
   readonly kind: "map";
   readonly space: readonly Var[];
@@ -53,6 +53,12 @@ export interface RowKernel extends KernelBase {
   readonly elementStores: readonly Store[];
 }
 
+/**
+ * A part of a kernel's space: the points at which all of these indices are at least 0. Each index is a sum of variables (the kernel's and those of its
+ * loops) and of whole quotients of such sums by constants, so its extremes over a box are found at the box's corners.
+ */
+export type Band = readonly Index[];
+
 /** `accumulator = sum over k of lhs(batch, m, k) * rhs(batch, k, n)`, then stores over (batch, m, n). f32 accumulation. */
 export interface ContractKernel extends KernelBase {
   readonly kind: "contract";
@@ -63,16 +69,30 @@ export interface ContractKernel extends KernelBase {
   readonly lhs: Expr;
   readonly rhs: Expr;
   readonly stores: readonly Store[];
+  /**
+   * Where terms (batch, m, n, k) count: in at least one of these bands. Elsewhere a factor of the term is zero, or nothing reads the sum that it belongs to.
+   * A printer may leave such terms out, tile by tile; it need not. So zero times infinity or NaN may count as zero here: what a mask hides is not looked at.
+   * Empty without a mask: all terms count.
+   */
+  readonly live: readonly Band[];
 }
 
-/** `accumulator_t = a_t accumulator_{t-1} + b_t` along `time` (from the end if `reverse`), stores at every t, for each point of `space`. */
+/** What one state of a recurrence kernel does in a step: `state_t = a_t state_{t-1} + b_t`. */
+export interface RecurrenceState {
+  readonly a: Expr;
+  readonly b: Expr;
+}
+
+/**
+ * States that walk along `time` (from the end if `reverse`) for each point of `space`, each zero before its first step. In a step they are computed in order,
+ * and what a state's `a` and `b` read of the states before it (`accumulator` expressions) is theirs after the same step. Then the stores, at every step.
+ */
 export interface RecurrenceKernel extends KernelBase {
   readonly kind: "recurrence";
   readonly space: readonly Var[];
   readonly time: Var;
   readonly reverse: boolean;
-  readonly a: Expr;
-  readonly b: Expr;
+  readonly states: readonly RecurrenceState[];
   readonly stores: readonly Store[];
 }
 

@@ -16,8 +16,8 @@
  *
  * @module
  */
-export { compile } from "./compile.ts";
-export { requestDevice } from "./request_device.ts";
+export { compile, type CompileOptions } from "./compile.ts";
+export { type DeviceOptions, requestDevice } from "./request_device.ts";
 export type { Device, DeviceArray, DeviceInfo, DeviceKind } from "./device.ts";
 export { type DeviceResult, type HostResult, Program, type ProgramArguments } from "./program.ts";
 export type { ArrayLeaf } from "./arguments.ts";

@@ -14,11 +14,12 @@ export interface Value {
   readonly sizeBytes: number;
   /**
    * Who owns the memory: the caller (`input`, `output`, by position), the program (`constant`, uploaded once; `temporary`, placed in the arena by the
-   * planner), or another value of which this is a contiguous part (`alias`; byteOffset a multiple of 256, `of` is never an alias itself).
+   * planner), or another value of which this is a contiguous part (`alias`; byteOffset a multiple of 256, `of` is never an alias itself). An output that
+   * `takes` the input of that position lies in its memory, which the caller gives up.
    */
   readonly storage:
     | { readonly kind: "input"; readonly position: number }
-    | { readonly kind: "output"; readonly position: number }
+    | { readonly kind: "output"; readonly position: number; readonly takes?: number }
     | { readonly kind: "constant"; readonly data: HostData }
     | { readonly kind: "temporary" }
     | { readonly kind: "alias"; readonly of: ValueId; readonly byteOffset: number };

@@ -5,9 +5,10 @@
  * the innermost loop body that contains all of its accesses, where an access inside a deeper loop counts as that whole loop. So a value that crosses a
  * loop lives over all of it, and a body's temporary lives within one iteration and shares memory with the body's other temporaries.
  *
- * A kernel never writes where it reads another value, even if that value dies there. Browsers refuse two bindings of one range, so it would
- * take a rewritten kernel, another shader; and after fusion hardly any elementwise kernel is left whose input dies in it: in a transformer's
- * training step there is none.
+ * A kernel never writes a temporary where it reads another one, even if that dies there: it would take a rewritten kernel (see in_place.ts), another shader, and
+ * brings nothing. After fusion hardly any elementwise kernel is left whose input dies in it, and none where the arena is fullest: 4 of the 118 map kernels of a
+ * training step of MAC (nano, T 1024), 6 of 41 of LMM's, at most 4 in the golden layers, none in an MLP with Adam; in all of them the arena would be as
+ * large, to the byte.
  */
 import { DeviceError, invariant } from "../core/errors.ts";
 import { visitVars } from "../core/index_expr.ts";
@@ -60,9 +61,14 @@ export function planMemory(schedule: Schedule, limits: PlanLimits = {}): Plan {
   const { offsets, arenaBytes } = place(schedule.values, ranges, maxBufferBytes);
   let externalBytes = 0;
   for (const value of schedule.values) {
-    if (value.storage.kind !== "temporary" && value.storage.kind !== "alias") externalBytes += align(value.sizeBytes);
+    if (hasOwnMemory(value)) externalBytes += align(value.sizeBytes);
   }
   return { ...schedule, offsets, arenaBytes, bufferBytes: maxBufferBytes, peakBytes: arenaBytes + externalBytes };
+}
+
+/** Whether a value takes memory beside the arena. */
+function hasOwnMemory({ storage }: Value): boolean {
+  return storage.kind === "output" ? storage.takes === undefined : storage.kind === "input" || storage.kind === "constant";
 }
 
 function checkSizes(values: readonly Value[], limit: number): void {

@@ -1,8 +1,9 @@
 /** A compiled function that can be run. */
 import type { Type } from "../core/dtype.ts";
+import { DeviceError } from "../core/errors.ts";
 import type { Graph, Tensor } from "../core/graph.ts";
 import { type MapTree, type TreeSpec, unflatten } from "../core/tree.ts";
-import { type ArrayLeaf, resolveArguments } from "./arguments.ts";
+import { type ArrayLeaf, resolveArguments, type ResolvedLeaf } from "./arguments.ts";
 import type { Device, DeviceArray, Executable } from "./device.ts";
 import { explainPlan, type Explanation } from "./explain.ts";
 import type { HostTensor } from "./host_data.ts";
@@ -25,6 +26,8 @@ export interface ProgramParts {
   readonly outputTree: TreeSpec;
   readonly plan: Plan | undefined;
   readonly executable: Executable;
+  /** Positions of the inputs that a launch uses up. */
+  readonly donated: readonly number[];
 }
 
 /** A function compiled for a device, to be run as often as wanted. Made by `compile`. */
@@ -46,17 +49,19 @@ export class Program<Args extends readonly unknown[], R> {
   #inputTree: TreeSpec;
   #outputTree: TreeSpec;
   #inputTypes: readonly Type[];
+  #donated: readonly number[];
 
   /**
    * Use `compile`.
    * @internal
    */
-  constructor({ device, graph, inputTree, outputTree, plan, executable }: ProgramParts) {
+  constructor({ device, graph, inputTree, outputTree, plan, executable, donated }: ProgramParts) {
     this.#device = device;
     this.#executable = executable;
     this.#inputTree = inputTree;
     this.#outputTree = outputTree;
     this.#inputTypes = graph.inputs.map(({ shape, dtype }) => ({ shape, dtype }));
+    this.#donated = donated;
     this.graph = graph;
     this.plan = plan;
     this.peakBytes = plan?.peakBytes ?? 0;
@@ -76,7 +81,8 @@ export class Program<Args extends readonly unknown[], R> {
    * Runs the function and waits for its results on the host.
    * @param args The function's arguments, with typed arrays, lists of numbers, earlier results or device arrays in place of tensors.
    * @returns The function's result, with `{ data, shape, dtype }` in place of tensors.
-   * @throws {ShapeError} or {DTypeError} naming the argument that does not fit; {DeviceError} if the device fails.
+   * Device arrays in donated arguments are disposed.
+   * @throws {ShapeError} or {DTypeError} naming the argument that does not fit; {DeviceError} if the device fails, or an array was donated before.
    */
   async run(...args: ProgramArguments<Args>): Promise<HostResult<R>> {
     const outputs = this.#launch(args);
@@ -92,31 +98,60 @@ export class Program<Args extends readonly unknown[], R> {
 
   /**
    * Starts the function and returns its results in device memory, without waiting. The caller disposes of them.
-   * @param args As for {@link Program.run}; host arrays are uploaded for this launch.
+   * @param args As for {@link Program.run}; host arrays are uploaded for this launch, device arrays in donated arguments are disposed.
    */
   launch(...args: ProgramArguments<Args>): DeviceResult<R> {
     return unflatten(this.#outputTree, this.#launch(args)) as DeviceResult<R>;
   }
 
   #launch(args: readonly unknown[]): DeviceArray[] {
-    return this.#withArrays(args, (inputs) => this.#executable.launch(inputs));
-  }
-
-  /** Uploads what is on the host, and disposes of it when `use` returns: the device keeps the order of work. */
-  #withArrays<T>(args: readonly unknown[], use: (inputs: readonly DeviceArray[]) => T): T {
-    const leaves = resolveArguments(args, this.#inputTree, this.#inputTypes, this.#device);
-    const uploaded: DeviceArray[] = [];
+    const leaves = this.#resolve(args);
+    for (const position of this.#donated) this.#checkOnce(leaves, position);
+    const { inputs, uploaded } = this.#upload(leaves);
     try {
-      const inputs = leaves.map((leaf, i) => {
-        if (leaf.kind === "device") return leaf.array;
-        const array = this.#device.upload(leaf.data, this.#inputTypes[i]);
-        uploaded.push(array);
-        return array;
-      });
-      return use(inputs);
+      return this.#executable.launch(inputs);
     } finally {
+      // The device keeps the order of work.
       for (const array of uploaded) array.dispose();
     }
+  }
+
+  #resolve(args: readonly unknown[]): ResolvedLeaf[] {
+    return resolveArguments(args, this.#inputTree, this.#inputTypes, this.#device);
+  }
+
+  /** Puts on the device what is on the host. */
+  #upload(leaves: readonly ResolvedLeaf[]): { inputs: DeviceArray[]; uploaded: DeviceArray[] } {
+    const inputs: DeviceArray[] = [], uploaded: DeviceArray[] = [];
+    try {
+      for (let i = 0; i < leaves.length; i++) {
+        const leaf = leaves[i];
+        if (leaf.kind === "device") inputs.push(leaf.array);
+        else {
+          const array = this.#device.upload(leaf.data, this.#inputTypes[i]);
+          inputs.push(array);
+          uploaded.push(array);
+        }
+      }
+    } catch (error) {
+      for (const array of uploaded) array.dispose();
+      throw error;
+    }
+    return { inputs, uploaded };
+  }
+
+  /** @throws {DeviceError} if the array of a donated input is an argument at another place too. */
+  #checkOnce(leaves: readonly ResolvedLeaf[], position: number): void {
+    const leaf = leaves[position];
+    if (leaf.kind !== "device") return;
+    let other = leaves.length - 1;
+    for (; other >= 0; other--) {
+      const each = leaves[other];
+      if (other !== position && each.kind === "device" && each.array === leaf.array) break;
+    }
+    if (other < 0) return;
+    const [given, again] = [position, other].map((i) => this.graph.names[i].replace(/^\[(\d+)\]/, "argument $1"));
+    throw new DeviceError(`Cannot run with one array as ${given} and as ${again}: ${given} is donated; pass a copy as one of them`, "validation");
   }
 
   /** The program's kernels, work and memory; print it for a table. */
@@ -130,12 +165,17 @@ export class Program<Args extends readonly unknown[], R> {
   }
 
   async #profile(args: readonly unknown[]): Promise<readonly number[]> {
-    const leaves = resolveArguments(args, this.#inputTree, this.#inputTypes, this.#device);
-    const uploaded = leaves.map((leaf, i) => (leaf.kind === "host" ? this.#device.upload(leaf.data, this.#inputTypes[i]) : undefined));
+    const leaves = this.#resolve(args);
+    // What a launch would use up is copied: the caller's arrays stay.
+    for (const position of this.#donated) {
+      const leaf = leaves[position];
+      if (leaf.kind === "device") leaves[position] = { kind: "host", data: await leaf.array.read() };
+    }
+    const { inputs, uploaded } = this.#upload(leaves);
     try {
-      return await this.#executable.profile(leaves.map((leaf, i) => (leaf.kind === "device" ? leaf.array : uploaded[i]!)));
+      return await this.#executable.profile(inputs);
     } finally {
-      for (const array of uploaded) array?.dispose();
+      for (const array of uploaded) array.dispose();
     }
   }
 

@@ -3,14 +3,24 @@ import { DeviceError } from "../core/errors.ts";
 import type { Device, DeviceKind } from "./device.ts";
 import { requestCpuDevice } from "./cpu/device.ts";
 import { ReferenceDevice } from "./reference/device.ts";
-import { requestWebGpuDevice } from "./webgpu/device.ts";
+import { requestWebGpuDevice, type WebGpuOptions } from "./webgpu/device.ts";
+
+/** Options of {@link requestDevice}. */
+export interface DeviceOptions extends Pick<WebGpuOptions, "shaderCacheDirectory"> {
+  /** Which device. Default: `auto`. */
+  readonly kind?: DeviceKind;
+}
 
 /**
  * Opens a device, which the caller owns and disposes of.
  *
  * `auto` takes a real GPU if there is one, else the processors: `cpu` is many times as fast as WebGPU in software. `reference` interprets in f64: slow, exact,
  * needs nothing.
- * @throws {DeviceError} with reason `unavailable` if there is no such device; the text says what to do.
+ *
+ * `shaderCacheDirectory` is where a WebGPU driver is to keep compiled shaders, so that the next process starts faster (see {@link WebGpuOptions}); other
+ * devices have no use for it. In Deno it takes `--allow-env=MESA_SHADER_CACHE_DIR,__GL_SHADER_DISK_CACHE_PATH`.
+ * @throws {DeviceError} with reason `unavailable` if there is no such device; the text says what to do. With reason `validation` if the place of the shader
+ * cache may not be set.
  * @example
  * ```ts
  * import { requestDevice } from "@mneme/titans";
@@ -19,12 +29,12 @@ import { requestWebGpuDevice } from "./webgpu/device.ts";
  * device.dispose();
  * ```
  */
-export async function requestDevice({ kind = "auto" }: { readonly kind?: DeviceKind } = {}): Promise<Device> {
+export async function requestDevice({ kind = "auto", shaderCacheDirectory }: DeviceOptions = {}): Promise<Device> {
   switch (kind) {
     case "auto":
-      return await realGpu() ?? await requestCpuDevice();
+      return await realGpu({ shaderCacheDirectory }) ?? await requestCpuDevice();
     case "webgpu":
-      return await requestWebGpuDevice();
+      return await requestWebGpuDevice({ shaderCacheDirectory });
     case "reference":
       return new ReferenceDevice();
     case "cpu":
@@ -35,9 +45,9 @@ export async function requestDevice({ kind = "auto" }: { readonly kind?: DeviceK
 }
 
 /** A GPU that is hardware; undefined if there is none. */
-async function realGpu(): Promise<Device | undefined> {
+async function realGpu(options: WebGpuOptions): Promise<Device | undefined> {
   try {
-    const device = await requestWebGpuDevice();
+    const device = await requestWebGpuDevice(options);
     if (!device.info.software) return device;
     device.dispose();
   } catch (error) {

@@ -2,7 +2,7 @@
 import { ShapeError } from "../core/errors.ts";
 import type { Tensor } from "../core/graph.ts";
 import { formatType, sameShape } from "../core/shape.ts";
-import { div, mul, sub } from "./binary.ts";
+import { add, div, mul, sub } from "./binary.ts";
 import { equal, less, lessEqual, logicalAnd, logicalOr } from "./compare.ts";
 import { matmul } from "./matmul.ts";
 import { where } from "./select.ts";
@@ -40,7 +40,16 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
   const visible = visibility(T, S, options);
   // Large and finite: -infinity would make NaN of a row that sees nothing.
   const hidden = q.dtype === "f16" ? -60000 : -1e30;
-  return matmul(softmax(visible ? where(visible, scores, hidden) : scores), v);
+  const weights = softmax(visible ? where(visible, scores, hidden) : scores);
+  // Hidden weights are zero already, but for queries that see nothing. Said once more they are known to be, and no product, here or in the gradients, needs them.
+  return matmul(visible && everyQuerySees(T, S, options) ? where(visible, weights, 0) : weights, v);
+}
+
+/** Whether every query sees at least one key. The last one sees the fewest: those before the last key's position see the key that stands where they do. */
+function everyQuerySees(T: number, S: number, { window = Infinity, segment = Infinity, prefix = 0 }: AttentionOptions): boolean {
+  const query = T - 1, lastKey = S - prefix - 1;
+  const ownSegment = segment === Infinity ? 0 : query - query % segment;
+  return prefix > 0 || query <= lastKey || (lastKey >= 0 && lastKey > query - window && lastKey >= ownSegment);
 }
 
 /** Whether the query of each row sees the key of each column, bool[T, S]; undefined if every one does. */
@@ -50,7 +59,9 @@ function visibility(T: number, S: number, { causal = false, window, segment, pre
   if (causal) rules.push(lessEqual(key, query));
   if (window !== undefined) rules.push(less(sub(query, key), window));
   if (window !== undefined && !causal) rules.push(less(sub(key, query), window));
-  if (segment !== undefined) rules.push(equal(div(query, segment), div(key, segment)));
+  // Shifted by whole segments, so that no position is negative: division truncates.
+  const shift = segment === undefined ? 0 : segment * Math.ceil(prefix / segment);
+  if (segment !== undefined) rules.push(equal(div(add(query, shift), segment), div(add(key, shift), segment)));
   if (rules.length === 0) return undefined;
   const positioned = rules.reduce(logicalAnd);
   return prefix > 0 ? logicalOr(less(key, 0), positioned) : positioned;

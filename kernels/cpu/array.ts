@@ -1,15 +1,15 @@
 /** Arrays in a cpu device's memory. */
 import { type DType, sizeOf } from "../../core/dtype.ts";
-import { DeviceError } from "../../core/errors.ts";
-import { formatType, type Shape, sizeOfShape } from "../../core/shape.ts";
+import { type Shape, sizeOfShape } from "../../core/shape.ts";
 import type { Device, DeviceArray } from "../device.ts";
-import { fromDeviceBytes, type HostTensor } from "../host_data.ts";
+import { fromDeviceBytes, type Gone, goneError, type HostTensor } from "../host_data.ts";
 import type { CpuMemory } from "./memory.ts";
 
 /** An array that owns a range of its device's memory until it is disposed. */
 export class CpuArray implements DeviceArray {
   #memory: CpuMemory;
   #address: number | undefined;
+  #gone: Gone = "disposed";
 
   /**
    * Use `device.upload` or a program's `launch`.
@@ -22,12 +22,23 @@ export class CpuArray implements DeviceArray {
 
   /**
    * Where its elements lie.
-   * @throws {DeviceError} if the array was disposed.
+   * @throws {DeviceError} if the array was disposed or donated.
    * @internal
    */
   get address(): number {
-    if (this.#address === undefined) throw new DeviceError(`Cannot use the array ${formatType(this)}: it was disposed`, "disposed");
+    if (this.#address === undefined) throw goneError(this, this.#gone);
     return this.#address;
+  }
+
+  /**
+   * Takes the memory away: it was donated.
+   * @internal
+   */
+  take(): number {
+    const { address } = this;
+    this.#address = undefined;
+    this.#gone = "donated";
+    return address;
   }
 
   /** Bytes of the elements. */

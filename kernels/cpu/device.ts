@@ -1,15 +1,14 @@
 /** The cpu device: kernels as WebAssembly on all processors. */
 import type { HostData, Type } from "../../core/dtype.ts";
 import { CompileError, DeviceError, invariant } from "../../core/errors.ts";
-import type { Graph } from "../../core/graph.ts";
-import type { Device, DeviceInfo } from "../device.ts";
+import type { Device, DeviceInfo, LoadedProgram } from "../device.ts";
 import { checkLength, toDeviceBytes } from "../host_data.ts";
-import type { Plan } from "../plan.ts";
 import { CpuArray } from "./array.ts";
 import { CpuExecutable } from "./executor.ts";
 import { type CpuFeatures, findFeatures } from "./features.ts";
 import { CpuMemory } from "./memory.ts";
 import { makeModule } from "./module.ts";
+import { SharedRange } from "./shared_range.ts";
 import { type ProgramExports, Threads } from "./threads.ts";
 
 /** Options of {@link requestCpuDevice}. */
@@ -53,6 +52,8 @@ export class CpuDevice implements Device {
   readonly maxBufferBytes: number = Infinity;
   #features: CpuFeatures;
   #memory: CpuMemory;
+  #arena: SharedRange;
+  #scratch: SharedRange;
   #threads: Threads;
   #programs = 0;
   #disposed = false;
@@ -61,6 +62,8 @@ export class CpuDevice implements Device {
   constructor(features: CpuFeatures, memory: CpuMemory, threads: Threads) {
     this.#features = features;
     this.#memory = memory;
+    this.#arena = new SharedRange(memory);
+    this.#scratch = new SharedRange(memory);
     this.#threads = threads;
     const count = `${threads.count} thread${threads.count === 1 ? "" : "s"}`;
     this.info = { kind: "cpu", description: `WebAssembly SIMD${features.relaxed ? " with fused multiply-add" : ""}, ${count}`, software: true };
@@ -98,10 +101,10 @@ export class CpuDevice implements Device {
    * @throws {CompileError} if it uses f16; {DeviceError} if there is not the memory for it.
    * @internal
    */
-  async load({ plan }: { readonly graph: Graph; readonly plan?: Plan }): Promise<CpuExecutable> {
+  async load({ plan, donated = [] }: LoadedProgram): Promise<CpuExecutable> {
     this.#check();
     invariant(plan, "a program without a plan on a cpu device");
-    const made = makeModule(plan, { relaxed: this.#features.relaxed, shared: this.#memory.shared });
+    const made = makeModule(plan, { relaxed: this.#features.relaxed, shared: this.#memory.shared, threads: this.#threads.count });
     let module: WebAssembly.Module;
     try {
       module = await WebAssembly.compile(made.bytes);
@@ -112,8 +115,15 @@ export class CpuDevice implements Device {
     const id = this.#programs++;
     if (made.parallel) await this.#threads.add(id, module);
     this.#check();
-    const context = { device: this, memory: this.#memory, threads: this.#threads, check: () => this.#check() };
-    return new CpuExecutable(context, plan, made, exports as ProgramExports, id);
+    const context = {
+      device: this,
+      memory: this.#memory,
+      arena: this.#arena,
+      scratch: this.#scratch,
+      threads: this.#threads,
+      check: () => this.#check(),
+    };
+    return new CpuExecutable(context, { plan, donated, module: made, exports: exports as ProgramExports, id });
   }
 
   /** Does nothing: launches return when they are done. */

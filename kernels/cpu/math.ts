@@ -64,15 +64,18 @@ export function log(w: Writer, x: Value): Value {
   return choose(w, compare(w, "eq", x, zero), w.literal(-Infinity, "f32"), defined);
 }
 
-/** The hyperbolic tangent: a polynomial near 0, 1 - 2 / (e^2x + 1) elsewhere. */
+/** tanh x = x p(x^2) / q(x^2), a minimax fit of relative error 7e-9 on 0 < x <= 9. */
+const TANH_NUMERATOR = [1, 0.130840361, 0.00310398494, 1.11545982e-05, -2.0226334e-08, 5.27844129e-11, -8.48986198e-14];
+const TANH_DENOMINATOR = [1, 0.464173632, 0.0244952937, 0.000254618644];
+
+/** Where the rounded quotient is not below 1, and tanh is 1 but for the last bit. */
+const TANH_LIMIT = 8.895;
+
+/** The hyperbolic tangent: a quotient of polynomials, never beyond -1 and 1. */
 export function tanh(w: Writer, x: Value): Value {
-  const magnitude = f(w, "abs", x), one = w.literal(1, "f32");
-  const square = f(w, "mul", x, x);
-  const tail = polynomial(w, square, [-3.33332819422e-1, 1.33314422036e-1, -5.37397155531e-2, 2.06390887954e-2, -5.70498872745e-3]);
-  const near = multiplyAdd(w, f(w, "mul", x, square), tail, x);
-  const grown = f(w, "add", exp(w, f(w, "add", magnitude, magnitude)), one);
-  const far = withSignOf(w, f(w, "sub", one, f(w, "div", w.literal(2, "f32"), grown)), x);
-  return choose(w, compare(w, "lt", magnitude, w.literal(0.625, "f32")), near, far);
+  const bounded = limit(w, x, -TANH_LIMIT, TANH_LIMIT), square = f(w, "mul", bounded, bounded);
+  const quotient = f(w, "div", f(w, "mul", bounded, polynomial(w, square, TANH_NUMERATOR)), polynomial(w, square, TANH_DENOMINATOR));
+  return limit(w, quotient, -1, 1);
 }
 
 /** A value of no sign with the sign of another. */

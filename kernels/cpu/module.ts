@@ -9,7 +9,7 @@ import { invariant } from "../../core/errors.ts";
 import { costOf } from "../cost.ts";
 import type { KernelStep, Plan, Step, ValueId } from "../plan.ts";
 import { printCpuKernel } from "./print_kernel.ts";
-import { encodeBody, encodeModule, type Instruction, printFunction, type WasmFunction, type WasmType } from "./wasm_encoder.ts";
+import { encodeBody, encodeModule, type Instruction, type WasmFunction, type WasmType } from "./wasm_encoder.ts";
 import type { CpuTarget } from "./writer.ts";
 
 /** Byte addresses of the words that threads meet at; see threads.ts. The memory's first page belongs to the device. */
@@ -24,9 +24,9 @@ const MIN_PARALLEL = 20000;
 /** A plan as a module. */
 export interface CpuModule {
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** Texts of the distinct kernels. */
-  readonly sources: readonly string[];
-  /** For each kernel step in schedule order, the number of its text. */
+  /** The distinct kernels. */
+  readonly kernels: readonly WasmFunction[];
+  /** For each kernel step in schedule order, the number of its kernel. */
   readonly shaders: readonly number[];
   /** Kernel steps in schedule order, each with the loops around it, outermost first; `step<i>` is exported for each. */
   readonly steps: readonly StepPlace[];
@@ -64,8 +64,9 @@ interface PrintedStep {
 /** Makes the module of a plan. */
 export function makeModule(plan: Plan, target: CpuTarget & { readonly shared: boolean }): CpuModule {
   const table = layTable(plan);
-  const functions: WasmFunction[] = [], sources: string[] = [], shaders: number[] = [], places: StepPlace[] = [];
+  const functions: WasmFunction[] = [], shaders: number[] = [], places: StepPlace[] = [];
   const known = new Map<string, number>(), printed = new Map<KernelStep, PrintedStep>();
+  const bodies = new Map<WasmFunction, Uint8Array>();
   let scratchBytes = 0;
   const print = (steps: readonly Step[], loops: StepPlace["loops"]): void => {
     for (const step of steps) {
@@ -75,12 +76,12 @@ export function makeModule(plan: Plan, target: CpuTarget & { readonly shared: bo
       }
       const { fn, scratchBytes: needed } = printCpuKernel(step.kernel, target);
       scratchBytes = Math.max(scratchBytes, needed);
-      const key = `${fn.parameters.length} ${latin1(encodeBody(fn))}`;
+      const body = encodeBody(fn), key = `${fn.parameters.length} ${latin1(body)}`;
       let number = known.get(key);
       if (number === undefined) {
         known.set(key, number = functions.length);
         functions.push(fn);
-        sources.push(printFunction(fn));
+        bodies.set(fn, body);
       }
       const { flops, bytes } = costOf(step.kernel);
       printed.set(step, { number: shaders.length, fn: number, single: flops + bytes < MIN_PARALLEL });
@@ -89,6 +90,7 @@ export function makeModule(plan: Plan, target: CpuTarget & { readonly shared: bo
     }
   };
   print(plan.steps, []);
+  const kernels = [...functions];
   const exports = new Map([["run", functions.length + 1]]);
   const barrier = functions.length;
   functions.push(barrierFunction());
@@ -99,7 +101,7 @@ export function makeModule(plan: Plan, target: CpuTarget & { readonly shared: bo
     functions.push(runner.single(place));
   });
   const parallel = [...printed.values()].some(({ single }) => !single);
-  return { bytes: encodeModule({ shared: target.shared, functions, exports }), sources, shaders, steps: places, table, scratchBytes, parallel };
+  return { bytes: encodeModule({ shared: target.shared, functions, exports, bodies }), kernels, shaders, steps: places, table, scratchBytes, parallel };
 }
 
 function latin1(bytes: Uint8Array): string {

@@ -24,8 +24,8 @@ export interface Env {
   readonly replace: ReadonlyMap<number, Index>;
   /** The variable that is the lane, with extent 4; scalars only if absent. */
   readonly lane?: Var;
-  /** What `accumulator` means here. */
-  readonly accumulator?: Value;
+  /** What `accumulator` means here, by its state. */
+  readonly accumulators: readonly (Value | undefined)[];
 }
 
 /** A summand of an address: `value * coefficient`. */
@@ -36,8 +36,10 @@ interface Part {
 
 /** Prints the expressions of one kernel into its writer. */
 export class Evaluator {
-  /** Values of finished reductions, by expression id. */
-  readonly reductions = new Map<number, Value>();
+  /** Values of finished reductions, by expression id. A printer that computes several rows at a time has one map for each. */
+  reductions: Map<number, Value> = new Map();
+  /** How to read values that were kept in scratch memory, by expression id. */
+  readonly kept = new Map<number, (env: Env) => Value>();
   /** Bytes of scratch memory that the code asks for. */
   scratchBytes = 0;
   #indices = new Map<string, Index>();
@@ -47,8 +49,8 @@ export class Evaluator {
   constructor(readonly writer: Writer, readonly kernel: Kernel) {}
 
   /** Makes an environment. */
-  env(replace: ReadonlyMap<number, Index>, lane?: Var, accumulator?: Value): Env {
-    return { id: this.#envs++, replace, lane, accumulator };
+  env(replace: ReadonlyMap<number, Index>, lane?: Var, ...accumulators: readonly (Value | undefined)[]): Env {
+    return { id: this.#envs++, replace, lane, accumulators };
   }
 
   /** An index of the kernel in terms of what is declared. */
@@ -78,7 +80,7 @@ export class Evaluator {
       case "const":
         return false;
       case "accumulator":
-        return env.accumulator?.width === 4;
+        return env.accumulators[expr.state]?.width === 4;
       case "reduce": {
         const known = this.reductions.get(expr.id);
         return known ? known.width === 4 : this.varies(expr.body, env);
@@ -130,6 +132,8 @@ export class Evaluator {
 
   #valueNow(expr: Expr, env: Env): Value {
     const w = this.writer;
+    const read = this.kept.get(expr.id);
+    if (read) return read(env);
     switch (expr.kind) {
       case "const":
         return w.literal(expr.value, expr.dtype);
@@ -152,9 +156,11 @@ export class Evaluator {
         invariant(known, "a reduction is read before its pass");
         return known;
       }
-      case "accumulator":
-        invariant(env.accumulator, "an accumulator is read where there is none");
-        return convert(w, env.accumulator, expr.dtype);
+      case "accumulator": {
+        const accumulator = env.accumulators[expr.state];
+        invariant(accumulator, "an accumulator is read where there is none");
+        return convert(w, accumulator, expr.dtype);
+      }
     }
   }
 

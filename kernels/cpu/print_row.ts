@@ -5,21 +5,21 @@
  * depend on the number of threads.
  */
 import type { DType } from "../../core/dtype.ts";
-import type { Combine, Expr } from "../../core/expr.ts";
+import type { Combine } from "../../core/expr.ts";
 import { identityOf } from "../../core/expr.ts";
 import type { Index, Var } from "../../core/index_expr.ts";
 import { addIndex, constantIndex, makeVar, scaleIndex, varIndex } from "../../core/index_expr.ts";
 import type { RowKernel } from "../kernel.ts";
-import { levelsOf } from "../row_levels.ts";
+import { levelsOf, type Reduce } from "../row_levels.ts";
+import { timeOf } from "./expr_time.ts";
+import { KeptRows } from "./kept_rows.ts";
 import { bits, choose, compare, laneOf, splat } from "./lanes.ts";
 import type { Env, Evaluator } from "./print_expr.ts";
 import { binary } from "./scalar_ops.ts";
 import { chooseWalk, overWalk, scalarWalk } from "./walk.ts";
 import type { Walk } from "./walk.ts";
-import type { Width, Writer } from "./writer.ts";
+import type { Value, Width, Writer } from "./writer.ts";
 import { wasmType } from "./writer.ts";
-
-type Reduce = Expr & { kind: "reduce" };
 
 /** A reduction in progress. Argmax keeps the index of its best value beside it. */
 interface Accumulator {
@@ -37,18 +37,41 @@ interface RowShape {
   readonly rowLane?: Var;
 }
 
+/** Groups of four that a pass with lanes along the row takes together: their accumulators do not wait for each other. */
+const GROUPS = 4;
+
+/** Nanoseconds that the bodies of a pass may take an element for groups to be taken together; longer ones hide the latency themselves. */
+const MAX_GROUPED_TIME = 1.5;
+
 /** Prints a row kernel. */
 export function printRow(kernel: RowKernel, evaluator: Evaluator): void {
   const { rowStores, elementStores } = kernel;
   const { walk, rowLane } = chooseShape(kernel, evaluator);
-  overWalk(evaluator.writer, walk, (replace, { lane }) => {
-    const row = new RowPrinter(kernel, evaluator, replace, rowLane, lane);
-    for (const level of levelsOf(kernel)) row.reduce(level);
-    const env = evaluator.env(replace, lane);
-    const values = rowStores.map(({ value }) => evaluator.value(value, env));
+  const levels = levelsOf(kernel), kept = new KeptRows(kernel, evaluator, levels, !rowLane && walk.lane !== undefined);
+  const side = rowLane || kept.isUsed ? 1 : neighboursOf(walk, evaluator);
+  overWalk(evaluator.writer, side === 1 ? walk : { ...walk, groups: walk.groups / side }, (first, { lane }, group) => {
+    evaluator.kept.clear();
+    const isMain = lane !== undefined && lane === walk.lane;
+    const replaces = isMain && side > 1 ? Array.from({ length: side }, (_, at) => walk.replace(addIndex(scaleIndex(group, side), at))) : [first];
+    const row = new RowPrinter(kernel, evaluator, { replaces, rowLane, spaceLane: lane, kept });
+    levels.forEach((level, pass) => row.reduce(level, pass));
+    const envs = replaces.map((replace) => evaluator.env(replace, lane));
+    const values = envs.map((env, at) => {
+      row.enter(at);
+      return rowStores.map(({ value }) => evaluator.value(value, env));
+    });
     if (elementStores.length > 0) row.storeElements();
-    rowStores.forEach((store, at) => evaluator.store(store, values[at], env));
+    envs.forEach((env, at) => {
+      row.enter(at);
+      rowStores.forEach((store, i) => evaluator.store(store, values[at][i], env));
+    });
   });
+}
+
+/** How many groups of neighbouring rows are computed side by side, so that each step along the row reads a cache line. */
+function neighboursOf({ lane, groups }: Walk, { writer }: Evaluator): number {
+  const { threads = 1 } = writer.target;
+  return lane && groups % GROUPS === 0 && groups / GROUPS >= 2 * threads ? GROUPS : 1;
 }
 
 function chooseShape({ space, row, rowStores, elementStores }: RowKernel, evaluator: Evaluator): RowShape {
@@ -69,48 +92,99 @@ function chooseShape({ space, row, rowStores, elementStores }: RowKernel, evalua
   return isWorth ? { walk: plain, rowLane } : { walk: plain };
 }
 
-/** Prints the passes over one row, or over four neighbouring ones. */
+/** Where rows are, and what is kept of them. */
+interface RowPlace {
+  /** Values of the space's variables, for each of the groups of rows that are computed side by side. */
+  readonly replaces: readonly ReadonlyMap<number, Index>[];
+  /** The lane along the row, or across rows, if there is one. */
+  readonly rowLane: Var | undefined;
+  readonly spaceLane: Var | undefined;
+  readonly kept: KeptRows;
+}
+
+/** Prints the passes over one row, or over groups of four neighbouring ones. */
 class RowPrinter {
   readonly #w: Writer;
+  readonly #reductions: readonly Map<number, Value>[];
 
-  constructor(
-    readonly kernel: RowKernel,
-    readonly evaluator: Evaluator,
-    readonly replace: ReadonlyMap<number, Index>,
-    readonly rowLane: Var | undefined,
-    readonly spaceLane: Var | undefined,
-  ) {
+  constructor(readonly kernel: RowKernel, readonly evaluator: Evaluator, readonly place: RowPlace) {
     this.#w = evaluator.writer;
+    this.#reductions = place.replaces.map(() => new Map());
   }
 
-  /** Runs `vector` for the groups of four of a row with lanes along it, and `scalar` for every other element. */
-  #walk(vector: (env: Env) => void, between: () => void, scalar: (env: Env) => void): void {
-    const { row } = this.kernel, w = this.#w;
-    const env = (at: Index, lane: Var | undefined) => this.evaluator.env(new Map(this.replace).set(row.id, at), lane);
-    const { rowLane } = this;
+  /** Says which of the groups of rows is evaluated next. */
+  enter(at: number): void {
+    this.evaluator.reductions = this.#reductions[at];
+  }
+
+  /** Runs `vector` for the groups of four of a row with lanes along it, `together` in a turn, and `scalar` for every other element. */
+  #walk(vector: (env: Env, group: number) => void, between: () => void, scalar: (env: Env, at: number) => void, together = 1): void {
+    const { row } = this.kernel, { rowLane, spaceLane, replaces } = this.place, w = this.#w;
+    const env = (at: Index, lane: Var | undefined, replace = replaces[0]) => this.evaluator.env(new Map(replace).set(row.id, at), lane);
     const groups = rowLane ? row.extent >> 2 : 0;
+    this.enter(0);
     if (rowLane) {
-      w.repeat(groups, (item) => vector(env(addIndex(scaleIndex(item, 4), varIndex(rowLane)), rowLane)), constantIndex(0));
+      w.repeat(groups / together, (item) => {
+        const first = addIndex(scaleIndex(item, 4 * together), varIndex(rowLane));
+        for (let group = 0; group < together; group++) vector(env(addIndex(first, 4 * group), rowLane), group);
+      }, constantIndex(0));
       between();
     }
     const rest = row.extent - 4 * groups;
-    w.repeat(rest, (item) => scalar(env(addIndex(item, 4 * groups), this.spaceLane)), constantIndex(0));
+    w.repeat(rest, (item) => {
+      replaces.forEach((replace, at) => {
+        this.enter(at);
+        scalar(env(addIndex(item, 4 * groups), spaceLane, replace), at);
+      });
+    }, constantIndex(0));
   }
 
   /** Computes the reductions of one level in one pass. */
-  reduce(level: readonly Reduce[]): void {
-    const width = this.spaceLane ? 4 : 1;
-    const narrow = level.map((expr) => this.#declare(expr, width));
-    const wide = this.rowLane ? level.map((expr) => this.#declare(expr, 4)) : [];
+  reduce(level: readonly Reduce[], pass: number): void {
+    const { rowLane, spaceLane, kept, replaces } = this.place;
+    const width = spaceLane ? 4 : 1;
+    const narrow = replaces.map(() => level.map((expr) => this.#declare(expr, width)));
+    const together = this.#together(level);
+    const wide = rowLane ? Array.from({ length: together }, () => level.map((expr) => this.#declare(expr, 4))) : [];
     this.#walk(
-      (env) => wide.forEach((accumulator) => this.#accumulate(accumulator, env)),
-      () => wide.forEach((accumulator, at) => this.#joinLanes(accumulator, narrow[at])),
-      (env) => narrow.forEach((accumulator) => this.#accumulate(accumulator, env)),
+      (env, group) => {
+        wide[group].forEach((accumulator) => this.#accumulate(accumulator, env));
+        kept.write(pass, env);
+      },
+      () => level.forEach((_, at) => this.#joinLanes(this.#joinGroups(wide.map((group) => group[at])), narrow[0][at])),
+      (env, at) => {
+        narrow[at].forEach((accumulator) => this.#accumulate(accumulator, env));
+        kept.write(pass, env);
+      },
+      together,
     );
-    for (const { expr, combine, local, place, dtype } of narrow) {
-      const result = combine === "argmax" ? this.#w.read(place!, { dtype: "i32", width }) : this.#w.read(local, { dtype, width });
-      this.evaluator.reductions.set(expr.id, result);
+    kept.finish(pass);
+    narrow.forEach((accumulators, at) => {
+      for (const { expr, combine, local, place, dtype } of accumulators) {
+        const result = combine === "argmax" ? this.#w.read(place!, { dtype: "i32", width }) : this.#w.read(local, { dtype, width });
+        this.#reductions[at].set(expr.id, result);
+      }
+    });
+  }
+
+  /** How many groups of four a pass takes together. */
+  #together(level: readonly Reduce[]): number {
+    const groups = this.kernel.row.extent >> 2;
+    const time = level.reduce((sum, { body }) => sum + timeOf(body, (part) => part.kind !== "reduce"), 0);
+    if (!this.place.rowLane || time > MAX_GROUPED_TIME || level.some(({ combine }) => combine === "argmax")) return 1;
+    return groups % GROUPS === 0 ? GROUPS : groups % 2 === 0 ? 2 : 1;
+  }
+
+  /** Joins the accumulators of the groups of a turn in the first. */
+  #joinGroups(groups: readonly Accumulator[]): Accumulator {
+    const w = this.#w, [first] = groups, { dtype } = first;
+    let values = groups.map(({ local }) => w.read(local, { dtype, width: 4 }));
+    while (values.length > 1) {
+      const half = values.length / 2;
+      values = values.slice(0, half).map((value, at) => binary(w, joinOf(first.combine), value, values[half + at]));
     }
+    if (groups.length > 1) w.assign(first.local, values[0]);
+    return first;
   }
 
   #declare(expr: Reduce, width: Width): Accumulator {
@@ -129,7 +203,7 @@ class RowPrinter {
     const { expr, combine, dtype, width, local, place } = accumulator, w = this.#w;
     const before = w.read(local, { dtype, width });
     const { body } = expr;
-    if (combine === "sum" && width === 4 && w.target.relaxed && body.kind === "binary" && body.op === "mul" && dtype === "f32") {
+    if (combine === "sum" && width === 4 && w.target.relaxed && body.kind === "binary" && body.op === "mul" && dtype === "f32" && !this.place.kept.has(body)) {
       const factors = [body.lhs, body.rhs].map((factor) => splat(w, this.evaluator.value(factor, env)));
       return w.assign(local, w.op("f32x4.relaxed_madd", [...factors, before], { dtype, width }));
     }

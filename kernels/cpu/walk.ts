@@ -55,13 +55,13 @@ export function shareOf(w: Writer, items: number): { start: Value; end: Value } 
 }
 
 /** Runs `body` for the groups of a walk that are the thread's, and then for the points that are left over, which the last thread takes. */
-export function overWalk(w: Writer, walk: Walk, body: (replace: Map<number, Index>, walk: Walk) => void): void {
+export function overWalk(w: Writer, walk: Walk, body: (replace: Map<number, Index>, walk: Walk, group: Index) => void): void {
   const run = (part: Walk, start: Value, end: Value) => {
     if (part.groups === 1) {
       // The index algebra takes a variable of one value for the constant 0.
-      w.when(w.op("i32.lt_s", [start, end], { dtype: "bool", width: 1 }), () => body(part.replace(constantIndex(0)), part));
+      w.when(w.op("i32.lt_s", [start, end], { dtype: "bool", width: 1 }), () => body(part.replace(constantIndex(0)), part, constantIndex(0)));
     } else {
-      w.loop({ start, end, extent: part.groups }, (group) => body(part.replace(group), part));
+      w.loop({ start, end, extent: part.groups }, (group) => body(part.replace(group), part, group));
     }
   };
   if (walk.groups > 0) {

@@ -185,10 +185,12 @@ export interface WasmModule {
   readonly functions: readonly WasmFunction[];
   /** Names of exported functions, by number. */
   readonly exports: ReadonlyMap<string, number>;
+  /** Functions that were encoded before, by {@link encodeBody}. */
+  readonly bodies?: ReadonlyMap<WasmFunction, Uint8Array>;
 }
 
 /** The binary form of a module. */
-export function encodeModule({ shared, functions, exports }: WasmModule): Uint8Array<ArrayBuffer> {
+export function encodeModule({ shared, functions, exports, bodies }: WasmModule): Uint8Array<ArrayBuffer> {
   const out = new Bytes();
   out.bytes(Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0));
   const section = (id: number, write: (body: Bytes) => void): void => {
@@ -232,7 +234,7 @@ export function encodeModule({ shared, functions, exports }: WasmModule): Uint8A
   section(10, (body) => {
     body.unsigned(functions.length);
     for (const fn of functions) {
-      const code = encodeBody(fn);
+      const code = bodies?.get(fn) ?? encodeBody(fn);
       body.unsigned(code.length);
       body.bytes(code);
     }

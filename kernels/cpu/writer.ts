@@ -17,6 +17,8 @@ export type Width = 1 | 4;
 export interface CpuTarget {
   /** Whether `f32x4.relaxed_madd` validates. */
   readonly relaxed: boolean;
+  /** Threads that will run the module, which block sizes consider. Results do not depend on it. Default: 1. */
+  readonly threads?: number;
 }
 
 /**

@@ -4,21 +4,22 @@ import { DeviceError, ShapeError } from "../../core/errors.ts";
 import type { Graph } from "../../core/graph.ts";
 import { interpret } from "../../core/interpret.ts";
 import { formatType, sameShape, type Shape } from "../../core/shape.ts";
-import type { Device, DeviceArray, DeviceInfo, Executable } from "../device.ts";
-import { checkLength, type HostTensor } from "../host_data.ts";
+import type { Device, DeviceArray, DeviceInfo, Executable, LoadedProgram } from "../device.ts";
+import { checkLength, type Gone, goneError, type HostTensor } from "../host_data.ts";
 
 /** An array of doubles, whatever its dtype. */
 export class ReferenceArray implements DeviceArray {
   #data: Float64Array | undefined;
+  #gone: Gone = "disposed";
 
   /** Use `device.upload` or a program's `launch`. */
   constructor(readonly device: Device, data: Float64Array, readonly shape: Shape, readonly dtype: DType) {
     this.#data = data;
   }
 
-  /** The elements without rounding. @throws {DeviceError} if the array was disposed. */
+  /** The elements without rounding. @throws {DeviceError} if the array was disposed or donated. */
   get f64(): Float64Array {
-    if (!this.#data) throw new DeviceError(`Cannot use the array ${formatType(this)}: it was disposed`, "disposed");
+    if (!this.#data) throw goneError(this, this.#gone);
     return this.#data;
   }
 
@@ -31,6 +32,15 @@ export class ReferenceArray implements DeviceArray {
     } catch (error) {
       return Promise.reject(error);
     }
+  }
+
+  /**
+   * Drops the elements: they were donated.
+   * @internal
+   */
+  take(): void {
+    this.#data = undefined;
+    this.#gone = "donated";
   }
 
   /** Drops the elements. */
@@ -72,9 +82,9 @@ export class ReferenceDevice implements Device {
    * Makes a program that interprets the graph.
    * @internal
    */
-  load({ graph }: { readonly graph: Graph }): Promise<Executable> {
+  load({ graph, donated }: LoadedProgram): Promise<Executable> {
     this.check();
-    return Promise.resolve(new ReferenceExecutable(this, graph));
+    return Promise.resolve(new ReferenceExecutable(this, graph, donated ?? []));
   }
 
   /** Does nothing: launches return when they are done. */
@@ -94,10 +104,12 @@ class ReferenceExecutable implements Executable {
   readonly shaders: readonly number[] = [];
   #device: ReferenceDevice;
   #graph: Graph | undefined;
+  #donated: readonly number[];
 
-  constructor(device: ReferenceDevice, graph: Graph) {
+  constructor(device: ReferenceDevice, graph: Graph, donated: readonly number[]) {
     this.#device = device;
     this.#graph = graph;
+    this.#donated = donated;
   }
 
   launch(inputs: readonly DeviceArray[]): ReferenceArray[] {
@@ -113,7 +125,9 @@ class ReferenceExecutable implements Executable {
       }
       return { shape: array.shape, dtype: array.dtype, data: array.f64 };
     });
-    return interpret(this.#graph, values).map(({ data, shape, dtype }) => new ReferenceArray(this.#device, data, shape, dtype));
+    const outputs = interpret(this.#graph, values).map(({ data, shape, dtype }) => new ReferenceArray(this.#device, data, shape, dtype));
+    for (const position of this.#donated) (inputs[position] as ReferenceArray).take();
+    return outputs;
   }
 
   profile(): Promise<readonly number[]> {

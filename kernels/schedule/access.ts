@@ -85,7 +85,8 @@ export function readsOf(scope: Scope, node: Node): Reads {
   if (node.op.kind === "reduce" && isAnchor(node)) {
     row = makeVar("r", sizeOfShape(reductionOf(node).rowShape));
     recorder.puller.pull(scope, node.inputs[0], bodyIndex(node, index, varIndex(row)));
-  } else if (isAnchor(node)) pullInputs(recorder, node);
+  } else if (node.op.kind === "recurrence") node.inputs.forEach((input) => recorder.puller.pull(scope, input, index));
+  else if (isAnchor(node)) pullInputs(recorder, node);
   else recorder.puller.pull(scope, output, index);
   return { node, row, others: recorder.others, ...split(vars, index, recorder.roots()) };
 }

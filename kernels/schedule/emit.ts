@@ -8,7 +8,8 @@ import type { Kernel } from "../kernel.ts";
 import type { KernelStep } from "../plan.ts";
 import { bodyIndex } from "./access.ts";
 import { type Draft, type DraftStore, finish, type Finished } from "./finish.ts";
-import { anchorOf, type Group, type Grouper } from "./group.ts";
+import { anchorOf, type Group, type Grouper, recurrencesOf } from "./group.ts";
+import { liveTerms } from "./live.ts";
 import { copyOp, type PlanNode, reductionOf } from "./normalize.ts";
 import { Puller, runTimeIndex } from "./pull.ts";
 import { isAnchor, type Scope } from "./scope.ts";
@@ -52,7 +53,8 @@ class Emitter {
     const member = scope === this.scope ? this.group.members.get(tensor) : undefined;
     if (member) {
       if (!isAnchor(member.node)) return undefined;
-      return member.node.op.kind === "reduce" ? this.#reduction(member.node, member.index) : this.e.accumulator(tensor.dtype);
+      if (member.node.op.kind === "reduce") return this.#reduction(member.node, member.index);
+      return this.e.accumulator(tensor.dtype, member.node.op.kind === "recurrence" ? recurrencesOf(this.group).indexOf(member.node) : 0);
     }
     return scope.isLoaded(tensor) ? this.#load(scope.placeOf(tensor), tensor, index) : undefined;
   }
@@ -138,7 +140,13 @@ class Emitter {
     const rhs = this.#puller.pull(this.scope, node.inputs[1], at([...batch, k, n]));
     const stores = this.#stores();
     if (stores.length === 0) return undefined;
-    const done = this.#finish({ stores, exprs: [lhs, rhs], space: [...batch, m], fixed: [n, k], keepsLast: true }, ["n", "k"]);
+    const live = liveTerms(this.scope, {
+      product: node,
+      factors: [{ tensor: node.inputs[0], index: at([...batch, m, k]) }, { tensor: node.inputs[1], index: at([...batch, k, n]) }],
+      results: [...this.group.members].filter(([tensor]) => this.grouper.isStored(tensor)).map(([tensor, { index }]) => ({ tensor, index })),
+      isOwn: (tensor) => this.group.members.has(tensor),
+    });
+    const done = this.#finish({ stores, exprs: [lhs, rhs], space: [...batch, m], fixed: [n, k], keepsLast: true, live }, ["n", "k"]);
     return this.#step(done, {
       kind: "contract",
       batch: done.space.slice(0, -1),
@@ -148,25 +156,25 @@ class Emitter {
       lhs: done.exprs[0],
       rhs: done.exprs[1],
       stores: done.stores,
+      live: done.live.some((band) => band.length === 0) ? [] : done.live,
     });
   }
 
   #recurrence(): KernelStep | undefined {
-    const node = anchorOf(this.group);
-    invariant(node.op.kind === "recurrence", "a recurrence group has another anchor");
-    const { axis, reverse } = node.op.lower(node.attrs);
+    const nodes = recurrencesOf(this.group), [{ op, attrs }] = nodes;
+    invariant(op.kind === "recurrence", "a recurrence group has another anchor");
+    const { axis, reverse } = op.lower(attrs);
     const { vars } = this.group, index = vars.map(varIndex);
-    const [a, b] = node.inputs.map((input) => this.#puller.pull(this.scope, input, index));
+    const exprs = nodes.flatMap(({ inputs }) => inputs.map((input) => this.#puller.pull(this.scope, input, index)));
     const stores = this.#stores();
     if (stores.length === 0) return undefined;
-    const done = this.#finish({ stores, exprs: [a, b], space: vars.toSpliced(axis, 1), fixed: [vars[axis]] }, ["t"]);
+    const done = this.#finish({ stores, exprs, space: vars.toSpliced(axis, 1), fixed: [vars[axis]] }, ["t"]);
     return this.#step(done, {
       kind: "recurrence",
       space: done.space,
       time: done.fixed[0],
       reverse,
-      a: done.exprs[0],
-      b: done.exprs[1],
+      states: nodes.map((_, state) => ({ a: done.exprs[2 * state], b: done.exprs[2 * state + 1] })),
       stores: done.stores,
     });
   }

@@ -3,9 +3,10 @@ import { sizeOf } from "../../core/dtype.ts";
 import { type Expr, ExprBuilder } from "../../core/expr.ts";
 import { addIndex, type Index, substituteIndex, type Var, visitVars } from "../../core/index_expr.ts";
 import { sizeOfShape } from "../../core/shape.ts";
-import type { Operand, Store } from "../kernel.ts";
+import type { Band, Operand, Store } from "../kernel.ts";
 import type { ValueId } from "../plan.ts";
 import { chain, IndexCollector, type Load, mergeVariables, renameVariables, splitVariables, type Substitution, type Variables } from "./index_tools.ts";
+import { mapRegion } from "./region.ts";
 import type { Storage, ValueTable } from "./storage.ts";
 
 /** A store whose operand is a storage yet. */
@@ -27,6 +28,8 @@ export interface Draft {
   readonly fixed: readonly Var[];
   /** The last of `space` takes part in merging only: its parts would not fit the kernel. */
   readonly keepsLast?: boolean;
+  /** Of products: which terms count. */
+  readonly live?: readonly Band[];
   readonly loops: readonly Var[];
   /** What stand-ins in the indices stand for (see `Puller.guards`). */
   readonly guards: Substitution;
@@ -40,6 +43,7 @@ export interface Finished {
   readonly exprs: readonly Expr[];
   readonly operands: readonly Operand[];
   readonly values: readonly ValueId[];
+  readonly live: readonly Band[];
   readonly loops: readonly Var[];
 }
 
@@ -60,8 +64,9 @@ export function finish(draft: Draft, table: ValueTable, names: readonly string[]
   const exprs = draft.exprs.map((expr) => rewriter.expr(expr));
   const stores = draft.stores.map((store) => rewriter.store(store));
   const used = new Set<number>();
-  for (const index of indices) visitVars(index, ({ id }) => used.add(id));
-  return { space, fixed, stores, exprs, ...rewriter.operands(), loops: draft.loops.filter(({ id }) => used.has(id)) };
+  const live = mapRegion(draft.live ?? [], (index) => substituteIndex(index, replace));
+  for (const index of [...indices, ...live.flat()]) visitVars(index, ({ id }) => used.add(id));
+  return { space, fixed, stores, exprs, ...rewriter.operands(), live, loops: draft.loops.filter(({ id }) => used.has(id)) };
 }
 
 function chooseVariables(
@@ -156,7 +161,7 @@ class Rewriter {
         return e.reduce(expr.combine, renamed.kind === "var" ? renamed.variable : row, this.expr(expr.body));
       }
       case "accumulator":
-        return e.accumulator(expr.dtype);
+        return e.accumulator(expr.dtype, expr.state);
     }
   }
 

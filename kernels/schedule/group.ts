@@ -76,6 +76,7 @@ export class Grouper {
       if (this.scope.assembled.has(node) || this.scope.passing.has(node)) this.#found("none", reads);
       else if (!isAnchor(node)) this.#placeMap(reads);
       else if (node.op.kind === "reduce") this.#placeReduction(reads);
+      else if (node.op.kind === "recurrence") this.#placeRecurrence(reads);
       else this.#found(node.op.kind as Group["kind"], reads);
     }
     this.#mergeGroups();
@@ -160,6 +161,23 @@ export class Grouper {
       }
     }
     this.#absorbInputs(joined ?? this.#found("row", reads), reads);
+  }
+
+  /** Recurrences that walk the same axes alike share a kernel, if a later one reads earlier ones only where they are: at the same step. */
+  #placeRecurrence(reads: Reads): void {
+    const { node, vars } = reads, { shape } = node.outputs[0];
+    const digits = digitsOf(offsetOf(reads.index, shape));
+    const candidates = [...this.groups].filter((group) => group.kind === "recurrence" && digits && coversAll(digits, vars) && isWalkedAlike(group, node));
+    const [readGroups, depth] = [this.#readGroups(reads), this.#depthAfter(reads)];
+    for (const group of candidates.toReversed()) {
+      const isNear = readGroups.includes(group) || (Math.abs(group.depth - depth) <= 1 && (workOf(group) <= SMALL_WORK || this.#sharesReads(group, reads)));
+      if (!isNear || readGroups.some((dependency) => dependency !== group && this.#reaches(dependency, group))) continue;
+      const index = group.vars.map(varIndex), assign = new Map(inverted(digits!, offsetOf(index, shape)));
+      const inside = [...reads.roots].filter(([tensor]) => group.members.has(tensor));
+      if (!readsOwn(inside, group.members, assign) || this.#operandCount(group, reads) > this.maxOperands) continue;
+      return this.#add(group, reads, { node, index, isPerRow: false });
+    }
+    this.#found("recurrence", reads);
   }
 
   /** Takes elementwise roots that a reduction reads, each in a kernel of its own so far, into the reduction's kernel. */
@@ -397,6 +415,19 @@ function natural(group: Group, isPerRow: boolean): Index {
   if (!group.row || isPerRow) return space;
   const [anchor] = group.nodes, member = group.members.get(anchor.outputs[0])!;
   return offsetOf(bodyIndex(anchor, member.index, varIndex(group.row)), anchor.inputs[0].shape);
+}
+
+/** Whether a recurrence goes over the same axes as those of a group, in the same direction. */
+function isWalkedAlike(group: Group, { op, attrs, outputs }: Node): boolean {
+  const [first] = recurrencesOf(group);
+  if (op.kind !== "recurrence" || first.op.kind !== "recurrence" || !sameShape(first.outputs[0].shape, outputs[0].shape)) return false;
+  const own = op.lower(attrs), other = first.op.lower(first.attrs);
+  return own.axis === other.axis && own.reverse === other.reverse;
+}
+
+/** The recurrences of a group, in the order in which a step computes them. */
+export function recurrencesOf(group: Group): Node[] {
+  return [...group.nodes].filter(({ op }) => op.kind === "recurrence").sort((a, b) => a.id - b.id);
 }
 
 /** The first of a group's nodes that has a kernel of its own kind. */

@@ -9,7 +9,8 @@ import type { Node, Tensor } from "../../core/graph.ts";
 import { constantIndex } from "../../core/index_expr.ts";
 import type { MapOp } from "../../core/op.ts";
 import { sizeOfShape } from "../../core/shape.ts";
-import type { Scope } from "./scope.ts";
+import { reductionOf } from "./normalize.ts";
+import { isTrivial, type Scope } from "./scope.ts";
 import { viewShape } from "./views.ts";
 
 /** Costs by item; loads have keys that start with `L`. */
@@ -75,6 +76,8 @@ export class Profiles {
         return this.#combined(node, `A${this.#number(tensor)}`, mapCost(node, node.op));
       case "view":
         return this.#viewed(node);
+      case "reduce":
+        return isTrivial(node) ? this.#summed(node) : new Map([[`L${this.#number(tensor)}`, LOAD]]);
       case "gather":
         return this.#combined(node, `A${this.#number(tensor)}`, TRANSCENDENTAL);
       case "source":
@@ -87,6 +90,16 @@ export class Profiles {
   #combined(node: Node, key: string, cost: number): Profile {
     const out = new Map([[key, cost]]);
     for (const input of node.inputs) for (const [item, itemCost] of this.of(input)) out.set(item, itemCost);
+    return out;
+  }
+
+  /** A sum that is written out. */
+  #summed(node: Node): Profile {
+    const number = this.#number(node.outputs[0]);
+    const out = new Map([[`A${number}`, SIMPLE]]);
+    for (let term = 0; term < sizeOfShape(reductionOf(node).rowShape); term++) {
+      for (const [key, cost] of this.of(node.inputs[0])) out.set(`${key}>${number}.${term}`, cost);
+    }
     return out;
   }
 

@@ -3,12 +3,12 @@ import { isFloat } from "../../core/dtype.ts";
 import { type Expr, type ExprBuilder, identityOf } from "../../core/expr.ts";
 import { invariant } from "../../core/errors.ts";
 import type { Node, Tensor } from "../../core/graph.ts";
-import { addIndex, constantIndex, type Index, makeVar, recombine, substituteIndex, valueIndex, varIndex } from "../../core/index_expr.ts";
+import { addIndex, constantIndex, type Index, makeVar, recombine, splitIndex, substituteIndex, valueIndex, varIndex } from "../../core/index_expr.ts";
 import type { GatherOp, ViewOp } from "../../core/op.ts";
 import { sizeOfShape } from "../../core/shape.ts";
 
 import { reductionOf } from "./normalize.ts";
-import type { Scope } from "./scope.ts";
+import { isTrivial, type Scope } from "./scope.ts";
 
 /** Gives the expression of a tensor that is not to be expanded: a load, an accumulator, a reduction. Undefined to expand it. */
 export type Leaf = (scope: Scope, tensor: Tensor, index: readonly Index[]) => Expr | undefined;
@@ -130,11 +130,15 @@ export class Puller {
     const { e } = this;
     const { combine, axes, rowShape } = reductionOf(node);
     const [x] = node.inputs, [{ dtype }] = node.outputs;
-    invariant(sizeOfShape(rowShape) <= 1, `${node.outputs[0]} is a reduction and must not be expanded`);
+    invariant(isTrivial(node), `${node.outputs[0]} is a reduction and must not be expanded`);
     if (combine === "argmax") return e.const(0, dtype);
     if (rowShape.includes(0)) return e.const(identityOf(combine, dtype), dtype);
-    let kept = 0;
-    return this.pull(scope, x, x.shape.map((_, axis) => (axes.includes(axis) ? constantIndex(0) : index[kept++])));
+    const terms = Array.from({ length: sizeOfShape(rowShape) }, (_, at) => {
+      const row = splitIndex(constantIndex(at), rowShape);
+      let kept = 0;
+      return this.pull(scope, x, x.shape.map((_, axis) => (axes.includes(axis) ? row[axes.indexOf(axis)] : index[kept++])));
+    });
+    return terms.reduce((sum, term) => e.binary("add", sum, term));
   }
 }
 

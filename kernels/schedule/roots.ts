@@ -14,7 +14,7 @@ import type { ScanAttrs } from "../../core/scan.ts";
 import { sizeOfShape } from "../../core/shape.ts";
 import type { PlanNode } from "./normalize.ts";
 import { costOf, isHeavy, type Profile, Profiles, sharing, summaryOf } from "./profile.ts";
-import { isAnchor, isConstant, type Scope } from "./scope.ts";
+import { isAnchor, isConstant, isTrivial, type Scope } from "./scope.ts";
 import { stripViews, viewShape } from "./views.ts";
 
 /** A launch takes about 30 microseconds, in which some 32,000 elements could be moved. */
@@ -23,6 +23,8 @@ const LAUNCH = 32768;
 const CHEAP_OPERAND = 0.25;
 const CHEAP_INDEX = 0.25;
 const MAX_DEMANDS = 48;
+/** A product's operand may be computed from this many broadcast tensors. */
+const MAX_FACTORS = 2;
 
 /**
  * Fills `scope.roots`.
@@ -72,6 +74,8 @@ function forceOperands(scope: Scope, node: PlanNode, profiles: Profiles): void {
   const { op, inputs } = node;
   const force = (input: Tensor, isCheap: (profile: Profile) => boolean): void => {
     if (isCheap(profiles.of(input))) return;
+    addFactorRoots(scope, profiles, input);
+    if (isCheap(profiles.of(input))) return;
     addRootBehind(scope, profiles, input);
     if (!isCheap(profiles.of(input))) addRoot(scope, profiles, input);
   };
@@ -102,7 +106,36 @@ function addRootBehind(scope: Scope, profiles: Profiles, tensor: Tensor): void {
     if (consumers.length !== 1 || !viewShape(consumers[0])?.isBijective) break;
     root = consumers[0].outputs[0];
   }
-  addRoot(scope, profiles, root);
+  addRoot(scope, profiles, wholeOf(scope, root) ?? root);
+}
+
+/** Of a part that is not much less than its whole: the whole, if the kernel of a recurrence can store it on its way. Other parts are then loads too. */
+function wholeOf(scope: Scope, part: Tensor): Tensor | undefined {
+  const pieces = viewShape(part.node)?.pieces;
+  if (pieces?.length !== 1) return undefined;
+  const whole = part.node.inputs[pieces[0].input], size = sizeOfShape(whole.shape);
+  if (whole.node.op.kind !== "map" || scope.bindings.has(whole) || size > 2 * sizeOfShape(part.shape)) return undefined;
+  const isOnTheWay = whole.node.inputs.some(({ node, shape }) => node.op.kind === "recurrence" && sizeOfShape(shape) === size);
+  return isOnTheWay ? whole : undefined;
+}
+
+/**
+ * Where a tensor is an elementwise function of broadcast ones: makes roots of what is broadcast, which is smaller, so that nobody need store the whole.
+ * It stays as it is where that is not enough to read it cheaply.
+ */
+function addFactorRoots(scope: Scope, profiles: Profiles, tensor: Tensor): void {
+  const views: Tensor[] = [];
+  const behind = (from: Tensor): Tensor =>
+    stripViews(from, (candidate) => {
+      views.push(candidate);
+      return scope.roots.has(candidate) || scope.bindings.has(candidate);
+    });
+  const whole = behind(tensor), { op, inputs } = whole.node;
+  if (scope.roots.has(whole) || scope.bindings.has(whole) || op.kind !== "map") return;
+  const factors = inputs.map(behind);
+  if (inputs.length > MAX_FACTORS || !factors.every(({ shape }) => sizeOfShape(shape) < sizeOfShape(whole.shape))) return;
+  factors.forEach((factor) => isLoad(profiles.of(factor)) || addRoot(scope, profiles, factor));
+  views.toReversed().forEach((view) => profiles.forget(view));
 }
 
 function addRoot(scope: Scope, profiles: Profiles, tensor: Tensor): void {
@@ -117,7 +150,7 @@ function isLoad(profile: Profile): boolean {
 
 function isCheapOperand(profile: Profile): boolean {
   const { loads, shared, arithmetic } = summaryOf(profile);
-  return loads <= 1 && shared <= 1 && arithmetic <= CHEAP_OPERAND;
+  return loads <= 1 && loads + shared <= 2 && arithmetic <= CHEAP_OPERAND;
 }
 
 function isCheapIndex(profile: Profile): boolean {
@@ -158,7 +191,10 @@ function rootsByCost(scope: Scope, profiles: Profiles): void {
         const share = sharing(inSize, outSize);
         demand(input, [...entries].map(([key, count]) => [`${key}>${node.id}.${i}`, count * share]));
       } else if (node.op.kind === "gather") demand(input, entries);
-      else demand(input, [[`r${node.id}.${i}`, inSize]]);
+      else if (node.op.kind === "reduce" && isTrivial(node)) {
+        const terms = Array.from({ length: inSize / Math.max(1, outSize) }, (_, term) => term);
+        demand(input, terms.flatMap((term) => [...entries].map(([key, count]) => [`${key}>${node.id}.${term}`, count] as const)));
+      } else demand(input, [[`r${node.id}.${i}`, inSize]]);
     });
   }
 }
@@ -172,7 +208,7 @@ function totalOf(demand: Demand): number {
 /** Whether a node is expanded where it is used, and is more than a way to look at one tensor. */
 function isPulled(node: PlanNode): boolean {
   const { kind } = node.op;
-  return kind === "map" || kind === "gather" || (kind === "view" && viewShape(node)!.pieces.length > 1);
+  return kind === "map" || kind === "gather" || (kind === "reduce" && !isAnchor(node)) || (kind === "view" && viewShape(node)!.pieces.length > 1);
 }
 
 function isCheaperStored(tensor: Tensor, demand: Demand, profiles: Profiles, attached: ReadonlySet<Tensor>): boolean {

@@ -12,9 +12,15 @@ export type Binding =
   | { readonly kind: "place"; readonly place: Place }
   | { readonly kind: "outer"; readonly tensor: Tensor; readonly prefix: readonly Index[] };
 
-/** A reduction of nothing or of one element, a product over nothing: an expression like any other. */
+/** Sums of at most this many elements are written out: a kernel of their own would only load and store. */
+const SHORT_ROW = 2;
+
+/** A reduction of nothing or of one element, a sum of two, a product over nothing: an expression like any other. */
 export function isTrivial(node: Node): boolean {
-  if (node.op.kind === "reduce") return sizeOfShape(reductionOf(node).rowShape) <= 1;
+  if (node.op.kind === "reduce") {
+    const { combine, rowShape } = reductionOf(node);
+    return sizeOfShape(rowShape) <= (combine === "sum" ? SHORT_ROW : 1);
+  }
   return node.op.kind === "contract" && node.inputs[0].shape[node.inputs[0].rank - 1] === 0;
 }
 

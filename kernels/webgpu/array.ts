@@ -1,9 +1,8 @@
 /** Arrays in a WebGPU device's memory. */
 import { type DType, sizeOf } from "../../core/dtype.ts";
-import { DeviceError } from "../../core/errors.ts";
-import { formatType, type Shape, sizeOfShape } from "../../core/shape.ts";
+import { type Shape, sizeOfShape } from "../../core/shape.ts";
 import type { Device, DeviceArray } from "../device.ts";
-import { fromDeviceBytes, type HostTensor } from "../host_data.ts";
+import { fromDeviceBytes, type Gone, goneError, type HostTensor } from "../host_data.ts";
 import type { PoolBuffer } from "./buffers.ts";
 import type { GpuContext } from "./context.ts";
 
@@ -11,6 +10,7 @@ import type { GpuContext } from "./context.ts";
 export class WebGpuArray implements DeviceArray {
   #context: GpuContext;
   #buffer: PoolBuffer | undefined;
+  #gone: Gone = "disposed";
 
   /**
    * Use `device.upload` or a program's `launch`.
@@ -29,12 +29,23 @@ export class WebGpuArray implements DeviceArray {
 
   /**
    * The buffer.
-   * @throws {DeviceError} if the array was disposed.
+   * @throws {DeviceError} if the array was disposed or donated.
    * @internal
    */
   get buffer(): PoolBuffer {
-    if (!this.#buffer) throw new DeviceError(`Cannot use the array ${formatType(this)}: it was disposed`, "disposed");
+    if (!this.#buffer) throw goneError(this, this.#gone);
     return this.#buffer;
+  }
+
+  /**
+   * Takes the buffer away: it was donated.
+   * @internal
+   */
+  take(): PoolBuffer {
+    const { buffer } = this;
+    this.#buffer = undefined;
+    this.#gone = "donated";
+    return buffer;
   }
 
   /** Bytes of the elements. */

@@ -19,6 +19,8 @@ export interface WebGpuStats {
   readonly arrayBytes: number;
   /** Bytes of arrays that were disposed and wait for later ones. */
   readonly freeBytes: number;
+  /** Bytes of the textures through which programs read operands; they come on top of the programs' planned memory. */
+  readonly textureBytes: number;
 }
 
 /** Bytes of uploads that may wait for a submit: their staging memory lives until then. */
@@ -37,6 +39,7 @@ export class GpuContext {
   #bindGroups = 0;
   #submits = 0;
   #programBuffers = 0;
+  #textureBytes = 0;
   #uploadedBytes = 0;
 
   /** @param poison Whether memory is filled with NaN before it is used again. */
@@ -57,6 +60,7 @@ export class GpuContext {
       submits: this.#submits,
       arrayBytes: total,
       freeBytes: free,
+      textureBytes: this.#textureBytes,
     };
   }
 
@@ -69,6 +73,11 @@ export class GpuContext {
     return buffer;
   }
 
+  /** Submits the copies of reads that wait: before a launch changes what they read. */
+  flushReads(): void {
+    this.#reader.flush();
+  }
+
   /** Gives a buffer back to the pool. */
   release(buffer: PoolBuffer): void {
     this.#pool.release(buffer);
@@ -78,6 +87,22 @@ export class GpuContext {
   createBuffer(size: number, usage: number, what: string): GPUBuffer {
     this.#programBuffers++;
     return createBuffer(this.gpu, this.health, size, usage, what);
+  }
+
+  /** A texture that kernels read, for a program. */
+  createTexture(format: GPUTextureFormat, width: number, height: number): GPUTexture {
+    this.gpu.pushErrorScope("out-of-memory");
+    const texture = this.gpu.createTexture({ format, size: [width, height], usage: GPUTextureUsage.TEXTURE_BINDING | GPUTextureUsage.COPY_DST });
+    this.health.expect(this.gpu.popErrorScope(), "allocate device memory for the operands of kernels");
+    this.#programBuffers++;
+    this.#textureBytes += bytesOf(texture);
+    return texture;
+  }
+
+  /** Frees a program's texture. */
+  destroyTexture(texture: GPUTexture): void {
+    this.#textureBytes -= bytesOf(texture);
+    texture.destroy();
   }
 
   /** Makes a bind group. */
@@ -145,4 +170,8 @@ export class GpuContext {
     this.#pool.destroy();
     this.gpu.destroy();
   }
+}
+
+function bytesOf({ format, width, height }: GPUTexture): number {
+  return width * height * (format.startsWith("rgba") ? 16 : 4);
 }

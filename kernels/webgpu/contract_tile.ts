@@ -1,4 +1,6 @@
 /** Chooses the tiles of contract kernels from a small cost model; its constants were measured on llvmpipe. */
+import type { Expr } from "../../core/expr.ts";
+import { visitExprs } from "../cost.ts";
 import type { ContractKernel } from "../kernel.ts";
 import { pointsOf } from "../lane_index.ts";
 import type { PrintTarget } from "./print_writer.ts";
@@ -18,22 +20,42 @@ const TILES: readonly RegisterTile[] = [[16, 16], [16, 8], [8, 16], [8, 8], [4, 
 /** Runs of a kernel over which its compilation must pay, for each iteration of its enclosing loops. */
 const EXPECTED_RUNS = 100;
 
-/** The register tile of a kernel on a software adapter: the least time to compile it once and run it {@link EXPECTED_RUNS} times. */
-export function chooseSoftwareTile(kernel: ContractKernel, accesses: number): RegisterTile {
-  const { m, n, k, batch, loops } = kernel;
+/**
+ * What a software adapter takes for one step of k on eight invocations, which run as one: nanoseconds of a core for a multiply-add, and for an element of a
+ * row or column. Elements come from buffers at a tenth of the speed at which texels come from textures.
+ */
+const STEP_NS = { buffers: { product: 0, element: 56 }, texels: { product: 1.2, element: 7.7 } };
+
+/** The register tile of a kernel on a software adapter: the least time to compile it once and run it {@link EXPECTED_RUNS} times on two cores. */
+export function chooseSoftwareTile(kernel: ContractKernel, target: PrintTarget): RegisterTile {
+  const { m, n, k, batch, loops, lhs, rhs, stores } = kernel;
   const runs = EXPECTED_RUNS * pointsOf(loops);
+  const step = target.texels ? STEP_NS.texels : STEP_NS.buffers;
+  const load = target.texels ? 1 : 3.5;
+  const [row, column] = [lhs, rhs].map((expr) => compileMs([expr], load));
+  const epilogue = compileMs(stores.map(({ value }) => value), 3.5) + 2 * stores.length;
   const costOf = ({ rows, columns }: RegisterTile): number => {
-    // Eight invocations run as one, on two cores. Loads are all that counts: 56 ns for a row or column and a step of k.
     const invocations = pointsOf(batch) * Math.ceil(m.extent / rows) * Math.ceil(n.extent / columns);
-    const runMs = Math.ceil(invocations / 16) * k.extent * (rows + columns) * 56e-6;
-    return runs * runMs + compileMs(rows * columns / 4, accesses);
+    const runMs = Math.ceil(invocations / 16) * k.extent * ((rows + columns) * step.element + productNs(rows * columns, step.product)) * 1e-6;
+    return runs * runMs + 38 + 0.75 * rows * columns + row * rows + column * columns + epilogue;
   };
   return TILES.reduce((best, tile) => (costOf(tile) < costOf(best) ? tile : best));
 }
 
-/** Compile time of a tile of so many vec4s, each of which reads and writes memory `accesses` times in the epilogue. */
-function compileMs(quads: number, accesses: number): number {
-  return 45 + 8 * quads + 0.045 * quads * quads + 14 * quads * Math.max(0, accesses - 1);
+/** Accumulators beyond 64 vectors of eight lanes are a third dearer. */
+function productNs(products: number, each: number): number {
+  return products * each * (products > 64 ? 4 / 3 : 1);
+}
+
+/** Milliseconds that a software driver takes to compile expressions once, four lanes wide, with `load` for a load from memory. */
+function compileMs(roots: readonly Expr[], load: number): number {
+  let sum = 0;
+  visitExprs(roots, (expr) => {
+    if (expr.kind === "load") sum += load;
+    else if (expr.kind === "unary") sum += expr.op === "tanh" || expr.op === "erf" || expr.op === "log" ? 5 : 1.4;
+    else if (expr.kind !== "const") sum += 0.25;
+  });
+  return sum;
 }
 
 /** The register tile where compilation is cheap: enough of them to fill a GPU, and otherwise as large as registers allow. */

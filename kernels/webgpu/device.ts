@@ -1,12 +1,11 @@
 /** A WebGPU device: adapter, limits, memory and programs. */
 import type { HostData, Type } from "../../core/dtype.ts";
 import { DeviceError, invariant } from "../../core/errors.ts";
-import type { Graph } from "../../core/graph.ts";
 import { formatType } from "../../core/shape.ts";
-import type { Device, DeviceInfo } from "../device.ts";
+import type { Device, DeviceInfo, LoadedProgram } from "../device.ts";
 import { checkLength, toDeviceBytes } from "../host_data.ts";
 import { mebibytes } from "../plan_memory.ts";
-import type { KernelStep, Plan, ValueId } from "../plan.ts";
+import type { KernelStep, ValueId } from "../plan.ts";
 import { WebGpuArray } from "./array.ts";
 import type { PoolBuffer } from "./buffers.ts";
 import { flattenSteps } from "./commands.ts";
@@ -22,6 +21,11 @@ export type Printer = typeof printWgsl;
 export interface WebGpuOptions {
   /** Which adapter to prefer where there are several. Default: the fast one. */
   readonly powerPreference?: "high-performance" | "low-power";
+  /**
+   * Where the driver is to keep compiled shaders, so that later processes find them: a directory that exists, or whose parent does. Mesa and NVIDIA on Linux;
+   * others go by their own rules. Counts for the first adapter of a process. Default: where the driver keeps them anyway.
+   */
+  readonly shaderCacheDirectory?: string;
   /** Fills memory with NaN before it is used again, so that reading what nobody wrote shows. Slow; for tests. Default: false. */
   readonly poison?: boolean;
   /**
@@ -33,10 +37,11 @@ export interface WebGpuOptions {
 
 /**
  * Opens the machine's WebGPU adapter.
- * @throws {DeviceError} with reason `unavailable` where there is none; the text says what to install.
+ * @throws {DeviceError} with reason `unavailable` where there is none; the text says what to install. With reason `validation` if a shader cache is asked
+ * for and its place may not be set.
  */
 export async function requestWebGpuDevice(options: WebGpuOptions = {}): Promise<WebGpuDevice> {
-  prepareEnvironment();
+  prepareEnvironment(options.shaderCacheDirectory);
   const adapter = await webgpu()?.requestAdapter({ powerPreference: options.powerPreference ?? "high-performance" });
   if (!adapter) {
     throw new DeviceError(
@@ -121,7 +126,7 @@ export class WebGpuDevice implements Device {
    * @throws {CompileError} if the device's compiler refuses a kernel; {DeviceError} if there is not the memory for it.
    * @internal
    */
-  async load({ plan }: { readonly graph: Graph; readonly plan?: Plan }): Promise<WebGpuExecutable> {
+  async load({ plan, donated = [] }: LoadedProgram): Promise<WebGpuExecutable> {
     this.#context.health.check();
     invariant(plan, "a program without a plan on a WebGPU device");
     const commands = flattenSteps(plan.steps);
@@ -134,7 +139,7 @@ export class WebGpuDevice implements Device {
       this.#context.write(buffer.gpu, toDeviceBytes(storage.data, type.dtype));
       constants.set(id, buffer);
     }
-    const program = new WebGpuExecutable(this, this.#context, { plan, commands, kernels, sources, constants });
+    const program = new WebGpuExecutable(this, this.#context, { plan, donated, commands, kernels, sources, constants });
     await this.#context.health.settle();
     return program;
   }
@@ -148,6 +153,7 @@ export class WebGpuDevice implements Device {
       maxInvocations: limits.maxComputeInvocationsPerWorkgroup,
       maxWorkgroupBytes: limits.maxComputeWorkgroupStorageSize,
       f16: features.has("shader-f16"),
+      texels: /llvmpipe|lavapipe/i.test(this.info.description) ? "worthwhile" : undefined,
     };
     const numbers = new Map<string, number>();
     const printed = steps.map(({ kernel }): { wgsl: WgslKernel; shader: number } => {
@@ -160,8 +166,8 @@ export class WebGpuDevice implements Device {
     const kernels = await Promise.all(printed.map(async ({ wgsl, shader }, i) => ({
       wgsl,
       shader,
-      pipeline: await pipelines.get(wgsl.source, wgsl.bindings.length, steps[i].kernel.origins),
-      layout: pipelines.layout(wgsl.bindings.length).operands,
+      pipeline: await pipelines.get(wgsl.source, wgsl.bindings, steps[i].kernel.origins),
+      layout: pipelines.layout(wgsl.bindings).operands,
     })));
     return { kernels, sources: [...numbers.keys()] };
   }

@@ -1,5 +1,5 @@
 /**
- * Runs a plan: one command encoder, one compute pass and one submit a launch.
+ * Runs a plan: one command encoder and one submit a launch, and one compute pass but where kernels read copies in textures (texels.ts).
  *
  * Everything that does not depend on the caller's arrays is made when the program is loaded: pipelines, the arena, the constants, the bind groups of kernels
  * that touch nothing else, and the loop indices of every iteration. The bind groups of the other kernels are cached by the buffers they touch, so
@@ -8,6 +8,7 @@
 import { DeviceError, invariant, ShapeError } from "../../core/errors.ts";
 import { formatType, sameShape } from "../../core/shape.ts";
 import type { Device, DeviceArray, Executable } from "../device.ts";
+import { type Handover, handoverOf } from "../in_place.ts";
 import type { KernelStep, Plan, ValueId } from "../plan.ts";
 import { WebGpuArray } from "./array.ts";
 import type { PoolBuffer } from "./buffers.ts";
@@ -15,7 +16,9 @@ import { type CommandList, MAX_LOOP_DEPTH } from "./commands.ts";
 import type { GpuContext } from "./context.ts";
 import { fence } from "./host.ts";
 import { nanosecondsOf, TIMED_DISPATCHES } from "./timer.ts";
+import { TEXEL_ROW_BYTES } from "./print_texels.ts";
 import type { WgslKernel } from "./print_wgsl.ts";
+import { planTexels, rectanglesOf, type TexelCopy, type TexelPlan } from "./texels.ts";
 
 /** A compiled kernel: its pipeline and what to bind. */
 export interface CompiledKernel {
@@ -32,19 +35,22 @@ interface Place {
   readonly size: number;
 }
 
+/** Where a binding's data are: a part of a buffer, or a texture. */
+type Resource = Place | GPUTextureView;
+
 interface BoundKernel {
   readonly pipeline: GPUComputePipeline;
   readonly layout: GPUBindGroupLayout;
   readonly workgroups: readonly [number, number, number];
   readonly empty: boolean;
-  readonly bindings: readonly { readonly binding: number; readonly place: Place }[];
+  readonly bindings: readonly { readonly binding: number; readonly resource: Resource }[];
   /** The slots that it touches; empty if the bind group never changes. */
   readonly slots: readonly number[];
   readonly groups: Map<string, GPUBindGroup>;
 }
 
 /** Bind groups kept for one kernel: loops of launches cycle through few combinations of buffers. */
-const GROUPS_KEPT = 16;
+const GROUPS_KEPT = 64;
 
 /** A plan on a WebGPU device. */
 export class WebGpuExecutable implements Executable {
@@ -53,9 +59,13 @@ export class WebGpuExecutable implements Executable {
   #device: Device;
   #context: GpuContext;
   #plan: Plan;
+  #donated: readonly number[];
+  #handover: Handover;
   #commands: CommandList;
   #arena: readonly GPUBuffer[];
   #constants = new Map<ValueId, PoolBuffer>();
+  #texels: TexelPlan;
+  #textures: readonly GPUTexture[];
   #kernels: readonly BoundKernel[];
   #loopBuffer: GPUBuffer;
   #loopGroup: GPUBindGroup;
@@ -63,6 +73,7 @@ export class WebGpuExecutable implements Executable {
   #disposed = false;
 
   /**
+   * @param donated Positions of the inputs that a launch uses up.
    * @param kernels One for each kernel step in schedule order.
    * @param sources The distinct source texts.
    * @param constants The uploaded constants, which the executable owns from now on.
@@ -70,8 +81,9 @@ export class WebGpuExecutable implements Executable {
   constructor(
     device: Device,
     context: GpuContext,
-    { plan, commands, kernels, sources, constants }: {
+    { plan, donated, commands, kernels, sources, constants }: {
       readonly plan: Plan;
+      readonly donated: readonly number[];
       readonly commands: CommandList;
       readonly kernels: readonly CompiledKernel[];
       readonly sources: readonly string[];
@@ -81,12 +93,17 @@ export class WebGpuExecutable implements Executable {
     this.#device = device;
     this.#context = context;
     this.#plan = plan;
+    this.#donated = donated;
+    this.#handover = handoverOf(plan, donated);
     this.#commands = commands;
     this.sources = sources;
     this.shaders = kernels.map(({ shader }) => shader);
     this.#constants = constants;
     this.#arena = makeArena(context, plan);
-    this.#kernels = commands.steps.map((step, i) => this.#bind(step, kernels[i]));
+    this.#texels = planTexels(plan, commands, kernels.map(({ wgsl }) => wgsl));
+    this.#textures = this.#texels.textures.map(({ format, width, height }) => context.createTexture(format, width, height));
+    const views = this.#textures.map((texture) => texture.createView());
+    this.#kernels = commands.steps.map((step, i) => this.#bind(step, kernels[i], (binding) => views[this.#texels.bound[i].get(binding)!]));
     this.#loopStride = Math.max(32, context.gpu.limits.minUniformBufferOffsetAlignment);
     this.#loopBuffer = makeLoopBuffer(context, commands.tuples, this.#loopStride);
     this.#loopGroup = context.createBindGroup(context.pipelines.loopLayout, [
@@ -98,9 +115,12 @@ export class WebGpuExecutable implements Executable {
     context.programs.add(this);
   }
 
-  #bind(step: KernelStep, { wgsl, pipeline, layout }: CompiledKernel): BoundKernel {
-    const bindings = wgsl.bindings.map(({ binding, operand }) => ({ binding, place: this.#place(step.operands[operand]) }));
-    const slots = [...new Set(bindings.map(({ place: { buffer } }) => buffer).filter((buffer) => typeof buffer === "number"))];
+  #bind(step: KernelStep, { wgsl, pipeline, layout }: CompiledKernel, viewOf: (binding: number) => GPUTextureView): BoundKernel {
+    const bindings = wgsl.bindings.map(({ binding, operand, texels }) => ({
+      binding,
+      resource: texels ? viewOf(binding) : this.#place(step.operands[operand]),
+    }));
+    const slots = [...new Set(bindings.flatMap(({ resource }) => ("buffer" in resource && typeof resource.buffer === "number" ? [resource.buffer] : [])))];
     return { pipeline, layout, workgroups: wgsl.workgroups, empty: wgsl.workgroups.includes(0), bindings, slots, groups: new Map() };
   }
 
@@ -132,20 +152,35 @@ export class WebGpuExecutable implements Executable {
 
   /** Runs on arrays of this device and returns new ones, without waiting. */
   launch(inputs: readonly DeviceArray[]): DeviceArray[] {
-    return this.#run(inputs, (slots) =>
-      this.#context.guard("launch a program", () => {
-        const encoder = this.#context.gpu.createCommandEncoder();
-        const copies = this.#separate(encoder, slots);
-        const pass = encoder.beginComputePass();
-        this.#encode(pass, slots, 0, this.#commands.sequence.length);
-        pass.end();
-        this.#context.submit(encoder.finish());
-        for (const copy of copies) this.#context.release(copy);
-      }));
+    const { slots, outputs } = this.#prepare(inputs);
+    this.#submit(slots);
+    this.#useUp(inputs);
+    return outputs.map((buffer, i) => {
+      const { shape, dtype } = this.#plan.values[this.#plan.outputs[i]].type;
+      return new WebGpuArray(this.#device, this.#context, buffer, shape, dtype);
+    });
   }
 
-  /** Checks and resolves the inputs, makes the outputs, and has `submit` run with both. */
-  #run(inputs: readonly DeviceArray[], submit: (slots: PoolBuffer[]) => void): WebGpuArray[] {
+  #submit(slots: PoolBuffer[]): void {
+    this.#context.guard("launch a program", () => {
+      const encoder = this.#context.gpu.createCommandEncoder();
+      const copies = this.#separate(encoder, slots);
+      this.#encode(encoder, slots, { from: 0, to: this.#commands.sequence.length });
+      this.#context.submit(encoder.finish());
+      for (const copy of copies) this.#context.release(copy);
+    });
+  }
+
+  /** Takes the buffers of donated inputs away, and frees those that are no output's. */
+  #useUp(inputs: readonly DeviceArray[]): void {
+    for (const position of this.#donated) {
+      const buffer = this.#own(inputs[position]).take();
+      if (this.#handover.freed.includes(position)) this.#context.release(buffer);
+    }
+  }
+
+  /** Checks and resolves the inputs and makes the outputs: the buffers of all of them, and those of the outputs. */
+  #prepare(inputs: readonly DeviceArray[]): { slots: PoolBuffer[]; outputs: PoolBuffer[] } {
     this.#context.health.check();
     if (this.#disposed) throw new DeviceError("Cannot launch the program: it was disposed", "disposed");
     const { values, inputs: inputIds, outputs: outputIds } = this.#plan;
@@ -159,14 +194,14 @@ export class WebGpuExecutable implements Executable {
       }
       return this.#own(array).buffer;
     });
-    const outputs = outputIds.map((id) => {
-      const { type, sizeBytes } = values[id];
-      return new WebGpuArray(this.#device, this.#context, this.#context.acquire(sizeBytes), type.shape, type.dtype);
+    this.#context.flushReads();
+    const outputs = outputIds.map((id, i) => {
+      const taken = this.#handover.takes[i];
+      return taken === undefined ? this.#context.acquire(values[id].sizeBytes) : slots[taken];
     });
-    slots.push(...outputs.map(({ buffer }) => buffer));
+    slots.push(...outputs);
     if (this.#context.poison) this.#arena.forEach((buffer) => this.#context.fillWithNan(buffer, buffer.size));
-    submit(slots);
-    return outputs;
+    return { slots, outputs };
   }
 
   #own(array: DeviceArray): WebGpuArray {
@@ -178,7 +213,8 @@ export class WebGpuExecutable implements Executable {
   #separate(encoder: GPUCommandEncoder, slots: PoolBuffer[]): PoolBuffer[] {
     const copies: PoolBuffer[] = [];
     const seen = new Set<PoolBuffer>();
-    slots.forEach((buffer, i) => {
+    // Outputs have buffers of their own, or that of a donated input, which is given once.
+    slots.slice(0, this.#plan.inputs.length).forEach((buffer, i) => {
       if (!seen.has(buffer)) {
         seen.add(buffer);
         return;
@@ -191,8 +227,14 @@ export class WebGpuExecutable implements Executable {
     return copies;
   }
 
-  #encode(pass: GPUComputePassEncoder, slots: readonly PoolBuffer[], from: number, to: number): void {
+  /** Encodes dispatches in as few passes as copies to textures allow. */
+  #encode(
+    encoder: GPUCommandEncoder,
+    slots: readonly PoolBuffer[],
+    { from, to, timestampWrites }: { readonly from: number; readonly to: number; readonly timestampWrites?: GPUComputePassTimestampWrites },
+  ): void {
     const { sequence, tuple } = this.#commands;
+    let pass: GPUComputePassEncoder | undefined;
     // Looked up once a launch: a loop's kernels are dispatched many times.
     const groups: (GPUBindGroup | undefined)[] = new Array(this.#kernels.length);
     let pipeline: GPUComputePipeline | undefined, group: GPUBindGroup | undefined, loop = -1;
@@ -200,11 +242,31 @@ export class WebGpuExecutable implements Executable {
       const number = sequence[i];
       const kernel = this.#kernels[number];
       if (kernel.empty) continue;
+      const copies = this.#texels.copies.get(i);
+      if (copies) {
+        pass?.end();
+        pass = undefined;
+        for (const copy of copies) this.#copyTexels(encoder, copy, slots);
+      }
+      if (!pass) {
+        pass = encoder.beginComputePass({ timestampWrites });
+        [pipeline, group, loop] = [undefined, undefined, -1];
+      }
       if (kernel.pipeline !== pipeline) pass.setPipeline(pipeline = kernel.pipeline);
       const needed = groups[number] ??= this.#group(kernel, slots);
       if (needed !== group) pass.setBindGroup(0, group = needed);
       if (tuple[i] !== loop) pass.setBindGroup(1, this.#loopGroup, [(loop = tuple[i]) * this.#loopStride]);
       pass.dispatchWorkgroups(...kernel.workgroups);
+    }
+    pass?.end();
+  }
+
+  #copyTexels(encoder: GPUCommandEncoder, copy: TexelCopy, slots: readonly PoolBuffer[]): void {
+    const { width } = this.#texels.textures[copy.texture], texture = this.#textures[copy.texture];
+    const { buffer, offset, size } = this.#place(copy.value);
+    const source = typeof buffer === "number" ? slots[buffer].gpu : buffer;
+    for (const { byte, origin, size: [columns, rows] } of rectanglesOf(copy, size, TEXEL_ROW_BYTES / width)) {
+      encoder.copyBufferToTexture({ buffer: source, offset: offset + byte, bytesPerRow: TEXEL_ROW_BYTES }, { texture, origin }, [columns, rows]);
     }
   }
 
@@ -219,10 +281,11 @@ export class WebGpuExecutable implements Executable {
       }
       return group;
     }
-    const entries = kernel.bindings.map(({ binding, place: { buffer, offset, size } }): GPUBindGroupEntry => ({
-      binding,
-      resource: { buffer: typeof buffer === "number" ? slots[buffer].gpu : buffer, offset, size },
-    }));
+    const entries = kernel.bindings.map(({ binding, resource }): GPUBindGroupEntry => {
+      if (!("buffer" in resource)) return { binding, resource };
+      const { buffer, offset, size } = resource;
+      return { binding, resource: { buffer: typeof buffer === "number" ? slots[buffer].gpu : buffer, offset, size } };
+    });
     group = this.#context.createBindGroup(kernel.layout, entries);
     kernel.groups.set(key, group);
     if (kernel.groups.size > GROUPS_KEPT) kernel.groups.delete(kernel.groups.keys().next().value!);
@@ -232,15 +295,12 @@ export class WebGpuExecutable implements Executable {
   /** Measured nanoseconds of each kernel step of one run, in schedule order, summed over loop iterations. */
   async profile(inputs: readonly DeviceArray[]): Promise<readonly number[]> {
     const times = this.#commands.steps.map(() => 0);
-    let work: Promise<void> = Promise.resolve();
+    const { slots, outputs } = this.#prepare(inputs);
     // The first run lets the driver finish its compilation.
-    this.launch(inputs).forEach((output) => output.dispose());
-    const outputs = this.#run(inputs, (slots) => {
-      work = this.#context.gpu.features.has("timestamp-query") ? this.#profileTimed(slots, times) : this.#profileFenced(slots, times);
-    });
-    await work;
+    this.#submit([...slots]);
+    await (this.#context.gpu.features.has("timestamp-query") ? this.#profileTimed(slots, times) : this.#profileFenced(slots, times));
     await this.#context.health.settle();
-    outputs.forEach((output) => output.dispose());
+    outputs.forEach((buffer, i) => this.#handover.takes[i] === undefined && this.#context.release(buffer));
     return times;
   }
 
@@ -248,7 +308,11 @@ export class WebGpuExecutable implements Executable {
     const { sequence } = this.#commands;
     for (let from = 0; from < sequence.length; from += TIMED_DISPATCHES) {
       const count = Math.min(TIMED_DISPATCHES, sequence.length - from);
-      const measured = await nanosecondsOf(this.#context, count, (pass, i) => this.#encode(pass, slots, from + i, from + i + 1));
+      const measured = await nanosecondsOf(
+        this.#context,
+        count,
+        (encoder, timestampWrites, i) => this.#encode(encoder, slots, { from: from + i, to: from + i + 1, timestampWrites }),
+      );
       measured.forEach((time, i) => times[sequence[from + i]] += time);
     }
   }
@@ -259,9 +323,7 @@ export class WebGpuExecutable implements Executable {
     await fence(gpu.queue);
     for (let i = 0; i < sequence.length; i++) {
       const encoder = gpu.createCommandEncoder();
-      const pass = encoder.beginComputePass();
-      this.#encode(pass, slots, i, i + 1);
-      pass.end();
+      this.#encode(encoder, slots, { from: i, to: i + 1 });
       const start = performance.now();
       this.#context.submit(encoder.finish());
       await fence(gpu.queue);
@@ -275,6 +337,7 @@ export class WebGpuExecutable implements Executable {
     this.#disposed = true;
     this.#context.programs.delete(this);
     for (const buffer of this.#arena) buffer.destroy();
+    for (const texture of this.#textures) this.#context.destroyTexture(texture);
     this.#loopBuffer.destroy();
     for (const buffer of this.#constants.values()) this.#context.release(buffer);
   }
@@ -284,7 +347,8 @@ function makeArena(context: GpuContext, { arenaBytes, bufferBytes }: Plan): GPUB
   const buffers: GPUBuffer[] = [];
   for (let start = 0; start < arenaBytes; start += bufferBytes) {
     const size = Math.min(bufferBytes, arenaBytes - start);
-    buffers.push(context.createBuffer(size, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST, "a program's intermediate values"));
+    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
+    buffers.push(context.createBuffer(size, usage, "a program's intermediate values"));
   }
   return buffers;
 }

@@ -5,6 +5,7 @@
  * themselves already block until the queue is done. So a fence there is the unawaited call, and a mapped range can be read at once. Browsers never
  * block, and must await.
  */
+import { DeviceError } from "../../core/errors.ts";
 
 interface DenoLike {
   readonly permissions: { querySync(descriptor: { name: "env"; variable: string }): { state: string } };
@@ -21,13 +22,26 @@ export function webgpu(): GPU | undefined {
   return (globalThis as { navigator?: { gpu?: GPU } }).navigator?.gpu;
 }
 
+/** Where drivers look for the folder of their shader cache: Mesa's, NVIDIA's. */
+const CACHE_VARIABLES = ["MESA_SHADER_CACHE_DIR", "__GL_SHADER_DISK_CACHE_PATH"] as const;
+
 /**
- * Silences Mesa's device-select layer, which writes to stderr when there is no display. Needs the permission to set NODEVICE_SELECT
- * and does nothing without it: asking would stop programs with a prompt.
+ * Prepares what drivers read from the environment, before the first adapter of the process is requested.
+ *
+ * Silences Mesa's device-select layer, which writes to stderr when there is no display: needs the permission to set NODEVICE_SELECT and does without,
+ * since asking would stop programs with a prompt.
+ * @param shaderCacheDirectory Where drivers are to keep compiled shaders.
+ * @throws {DeviceError} if a directory is given and the environment may not be set.
  */
-export function prepareEnvironment(): void {
-  const variable = "NODEVICE_SELECT";
-  if (deno?.permissions.querySync({ name: "env", variable }).state === "granted") deno.env.set(variable, "1");
+export function prepareEnvironment(shaderCacheDirectory?: string): void {
+  const maySet = (variable: string) => deno?.permissions.querySync({ name: "env", variable }).state === "granted";
+  if (maySet("NODEVICE_SELECT")) deno!.env.set("NODEVICE_SELECT", "1");
+  if (shaderCacheDirectory === undefined) return;
+  if (!CACHE_VARIABLES.every(maySet)) {
+    const remedy = deno ? `run with --allow-env=${CACHE_VARIABLES.join(",")}` : "browsers have a cache of their own: leave the directory out";
+    throw new DeviceError(`Cannot keep compiled shaders in ${shaderCacheDirectory}: the environment may not be set; ${remedy}`, "validation");
+  }
+  for (const variable of CACHE_VARIABLES) deno!.env.set(variable, shaderCacheDirectory);
 }
 
 /** Waits until everything submitted to the queue is done. */

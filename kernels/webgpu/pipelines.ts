@@ -1,7 +1,8 @@
 /** Compute pipelines by source text: equal texts are compiled once a device. */
 import { CompileError } from "../../core/errors.ts";
+import type { Binding } from "./print_writer.ts";
 
-/** The layout of all kernels with one number of operands: group 0 the operands, group 1 the loop indices. */
+/** The layout of all kernels with bindings of the same kinds: group 0 the operands, group 1 the loop indices. */
 export interface KernelLayout {
   readonly operands: GPUBindGroupLayout;
   readonly pipeline: GPUPipelineLayout;
@@ -10,7 +11,7 @@ export interface KernelLayout {
 /** Makes layouts and pipelines, each once. */
 export class Pipelines {
   #gpu: GPUDevice;
-  #layouts = new Map<number, KernelLayout>();
+  #layouts = new Map<string, KernelLayout>();
   #pipelines = new Map<string, Promise<GPUComputePipeline>>();
   /** The layout of group 1: one uniform block found by dynamic offset. */
   readonly loopLayout: GPUBindGroupLayout;
@@ -27,18 +28,19 @@ export class Pipelines {
     return this.#pipelines.size;
   }
 
-  /** The layout of kernels with `operandCount` operands. */
-  layout(operandCount: number): KernelLayout {
-    let layout = this.#layouts.get(operandCount);
+  /** The layout of kernels with these bindings. */
+  layout(bindings: readonly Binding[]): KernelLayout {
+    const key = kindsOf(bindings);
+    let layout = this.#layouts.get(key);
     if (!layout) {
-      const entries = Array.from({ length: operandCount }, (_, binding): GPUBindGroupLayoutEntry => ({
+      const entries = bindings.map(({ binding, texels }): GPUBindGroupLayoutEntry => ({
         binding,
         visibility: GPUShaderStage.COMPUTE,
-        buffer: { type: "storage" },
+        ...(texels ? { texture: { sampleType: SAMPLE_TYPES[texels.type] } } : { buffer: { type: "storage" } }),
       }));
       const operands = this.#gpu.createBindGroupLayout({ entries });
       layout = { operands, pipeline: this.#gpu.createPipelineLayout({ bindGroupLayouts: [operands, this.loopLayout] }) };
-      this.#layouts.set(operandCount, layout);
+      this.#layouts.set(key, layout);
     }
     return layout;
   }
@@ -46,15 +48,15 @@ export class Pipelines {
   /**
    * The pipeline of a source text.
    * @param source WGSL with the entry point `main`.
-   * @param operandCount Bindings of group 0.
+   * @param bindings Those of group 0.
    * @param origins The ops of the kernel, for the error text.
    * @throws {CompileError} quoting line and caret if the device's compiler refuses the text.
    */
-  get(source: string, operandCount: number, origins: readonly string[]): Promise<GPUComputePipeline> {
-    const key = `${operandCount}:${source}`;
+  get(source: string, bindings: readonly Binding[], origins: readonly string[]): Promise<GPUComputePipeline> {
+    const key = `${kindsOf(bindings)}:${source}`;
     let pipeline = this.#pipelines.get(key);
     if (!pipeline) {
-      pipeline = this.#compile(source, this.layout(operandCount).pipeline, origins);
+      pipeline = this.#compile(source, this.layout(bindings).pipeline, origins);
       this.#pipelines.set(key, pipeline);
       pipeline.catch(() => this.#pipelines.delete(key));
     }
@@ -78,6 +80,12 @@ export class Pipelines {
     if (reason !== undefined) throw compileError(source, origins, reason instanceof Error ? reason.message : String(reason), 0, 0);
     return await pipeline;
   }
+}
+
+const SAMPLE_TYPES = { f32: "unfilterable-float", i32: "sint", u32: "uint" } as const;
+
+function kindsOf(bindings: readonly Binding[]): string {
+  return bindings.map(({ texels }) => texels?.type ?? "buffer").join();
 }
 
 /** The sentence of a compiler's message that says what is wrong: naga puts it after a heading and before a drawing. */

@@ -9,18 +9,11 @@ import type { ContractKernel } from "../kernel.ts";
 import { chooseGpuTile, chooseSoftwareTile, chooseWorkgroupTile } from "./contract_tile.ts";
 import { printRegisters } from "./print_contract_registers.ts";
 import { printWorkgroupTiles } from "./print_contract_workgroup.ts";
-import { Evaluator } from "./print_expr.ts";
 import type { WgslKernel, Writer } from "./print_writer.ts";
 
 /** Prints a contract kernel. */
 export function printContract(kernel: ContractKernel, writer: Writer): WgslKernel {
-  if (writer.target.style === "software") return printRegisters(kernel, writer, chooseSoftwareTile(kernel, epilogueAccesses(kernel, writer)));
+  if (writer.target.style === "software") return printRegisters(kernel, writer, chooseSoftwareTile(kernel, writer.target));
   const tile = chooseWorkgroupTile(kernel, writer.target);
   return tile ? printWorkgroupTiles(kernel, writer, tile) : printRegisters(kernel, writer, chooseGpuTile(kernel));
-}
-
-/** Memory instructions of the epilogue for one output, or for four neighbours. */
-function epilogueAccesses({ stores }: ContractKernel, writer: Writer): number {
-  const evaluator = new Evaluator(writer, stores);
-  return evaluator.cost([], stores, evaluator.env(new Map()));
 }

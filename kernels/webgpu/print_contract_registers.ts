@@ -1,12 +1,14 @@
 /** The register-tiled contract kernel: the fast form on software adapters, and for small shapes everywhere. */
 import type { Expr } from "../../core/expr.ts";
-import type { Index } from "../../core/index_expr.ts";
-import { addIndex, constantIndex, makeVar, scaleIndex, varIndex } from "../../core/index_expr.ts";
+import type { Index, Var } from "../../core/index_expr.ts";
+import { addIndex, constantIndex, divIndex, makeVar, modIndex, scaleIndex, varIndex } from "../../core/index_expr.ts";
 import type { ContractKernel } from "../kernel.ts";
 import type { RegisterTile } from "./contract_tile.ts";
 import { convert, Evaluator, joinLanes, LANES, splat } from "./print_expr.ts";
 import type { Env } from "./print_expr.ts";
 import { assign, pointsOf, unflatten } from "../lane_index.ts";
+import type { Tile } from "../live_range.ts";
+import { openLiveLoop } from "./print_live.ts";
 import { typeName } from "./print_math.ts";
 import { startFlat, workgroupSizeFor } from "./print_space.ts";
 import type { Value, WgslKernel, Writer } from "./print_writer.ts";
@@ -62,15 +64,24 @@ export function declareTile({ writer, tile, kernel }: TileContext): void {
   }
 }
 
+/** Steps of k that one turn of the loop takes. On software adapters one, where no operand is loaded by vec4s along k: as fast, and quicker to compile. */
+function stepsOf({ kernel, evaluator, tile, writer }: TileContext): number {
+  if (kernel.k.extent % 4 !== 0) return 1;
+  const { lhsAlongK, rhsAlongK } = lanesOf(kernel, evaluator);
+  return writer.target.style === "software" && !lhsAlongK && !rhsAlongK && tile.rows % 4 === 0 ? 1 : 4;
+}
+
 /** The loop over k. */
 function accumulateTile(context: TileContext): void {
   const { kernel, writer } = context;
   const { extent } = kernel.k;
-  const depth = extent % 4 === 0 ? 4 : 1;
+  const depth = stepsOf(context);
   if (extent === 0) return;
   let turn: Index = constantIndex(0);
   const turns = extent / depth;
-  if (turns > 1) {
+  const live = openLiveLoop({ kernel, writer, evaluator: context.evaluator, tile: tileSides(context), size: { ...context.tile, depth }, name: "k", turns });
+  if (live) turn = varIndex(live);
+  else if (turns > 1) {
     writer.openLoop("k", turns);
     const variable = makeVar("k", turns);
     writer.declare(variable, "k");
@@ -79,7 +90,24 @@ function accumulateTile(context: TileContext): void {
   const base = scaleIndex(turn, depth);
   const lhs = lhsScalars(context, base, depth), rhs = rhsQuads(context, base, depth);
   for (let step = 0; step < depth; step++) multiplyAdd(context, (row) => lhs[row][step], (quad) => rhs[quad][step]);
-  if (turns > 1) writer.close();
+  if (live || turns > 1) writer.close();
+}
+
+/** The sides of an invocation's tile. */
+function tileSides({ kernel, tile, batch, rowBase, columnBase }: TileContext): Tile {
+  const sides = new Map([...batch].map(([id, start]) => [id, { start, size: 1 }]));
+  return sides.set(kernel.m.id, { start: rowBase, size: tile.rows }).set(kernel.n.id, { start: columnBase, size: tile.columns });
+}
+
+/** Whether the operands are loaded by vec4s along k rather than along m and n: whichever takes fewer loads. */
+function lanesOf({ batch, m, n, k, lhs, rhs }: ContractKernel, evaluator: Evaluator): { lhsAlongK: boolean; rhsAlongK: boolean } {
+  const cost = (expr: Expr, along: Var, across: Var): number => {
+    const lane = makeVar("lane", 4), quad = makeVar("quad", Math.max(1, Math.ceil(along.extent / 4)));
+    const plain = [...batch, across].map((variable) => [variable.id, varIndex(variable)] as const);
+    const moving = addIndex(scaleIndex(varIndex(quad), 4), varIndex(lane));
+    return evaluator.cost([expr], [], evaluator.env(new Map([...plain, [along.id, moving]]), lane));
+  };
+  return { lhsAlongK: cost(lhs, k, m) <= cost(lhs, m, k), rhsAlongK: cost(rhs, k, n) < cost(rhs, n, k) };
 }
 
 /** Adds the outer product of a column of lhs scalars and a row of rhs quads. */
@@ -168,33 +196,61 @@ export function storeTile(context: TileContext): void {
   const alongM = tile.rows % 4 === 0 ? evaluator.cost([], kernel.stores, at(addIndex(rowBase, varIndex(lane)), columnBase, sums)) : Infinity;
   const isTransposed = alongM < alongN;
   const [lines, quads] = isTransposed ? [tile.columns, tile.rows / 4] : [tile.rows, tile.columns / 4];
-  forEachQuad(context, { lines, quads, isTransposed }, (line, quad, sum) => {
+  const eachQuad = context.writer.target.style === "software" && lines * quads > 2 ? loopOverQuads : forEachQuad;
+  eachQuad(context, { lines, quads, isTransposed }, (line, quad, sum) => {
     if (isTransposed) {
-      const rows = addIndex(rowBase, 4 * quad), column = addIndex(columnBase, line);
+      const rows = addIndex(rowBase, scaleIndex(quad, 4)), column = addIndex(columnBase, line);
       const env = at(addIndex(rows, varIndex(lane)), column, sum);
       storeQuad(context, env, { quad: rows, extent: kernel.m.extent }, { line: column, extent: kernel.n.extent });
     } else {
-      const columns = addIndex(columnBase, 4 * quad), row = addIndex(rowBase, line);
+      const columns = addIndex(columnBase, scaleIndex(quad, 4)), row = addIndex(rowBase, line);
       const env = at(row, addIndex(columns, varIndex(lane)), sum);
       storeQuad(context, env, { quad: columns, extent: kernel.n.extent }, { line: row, extent: kernel.m.extent });
     }
   });
 }
 
-/** Calls `visit` for the accumulators of a tile, four at a time. All are unrolled: an array indexed in a loop takes a software driver longer to compile. */
-function forEachQuad(
-  { writer, kernel }: TileContext,
-  { lines, quads, isTransposed }: { lines: number; quads: number; isTransposed: boolean },
-  visit: (line: number, quad: number, sum: Value) => void,
-): void {
-  const dtype = accumulatorType(kernel);
-  for (let line = 0; line < lines; line++) {
-    for (let quad = 0; quad < quads; quad++) {
-      const cells = [0, 1, 2, 3].map((row) => `${cell(4 * quad + row, line >> 2)}.${LANES[line & 3]}`);
-      const text = isTransposed ? writer.bind(`${typeName(dtype, 4)}(${cells.join(", ")})`, 0, "sum") : cell(line, quad);
-      visit(line, quad, { text, dtype, width: 4, depth: 0, atomic: true });
+/** The accumulators of a tile in fours: `quads` on each line. */
+interface QuadGrid {
+  readonly lines: number;
+  readonly quads: number;
+  /** Whether lines are columns. */
+  readonly isTransposed: boolean;
+}
+
+type VisitQuad = (line: Index, quad: Index, sum: Value) => void;
+
+/** Calls `visit` for the accumulators of a tile, four at a time, as unrolled text. */
+function forEachQuad(context: TileContext, grid: QuadGrid, visit: VisitQuad): void {
+  const { writer } = context, dtype = accumulatorType(context.kernel);
+  for (let line = 0; line < grid.lines; line++) {
+    for (let quad = 0; quad < grid.quads; quad++) {
+      const cells = quadText(context, grid, line, quad), text = grid.isTransposed ? writer.bind(cells, 0, "sum") : cells;
+      visit(constantIndex(line), constantIndex(quad), { text, dtype, width: 4, depth: 0, atomic: true });
     }
   }
+}
+
+/** The same as a loop. A software driver takes 2 ms and more to compile each memory access of an epilogue; selecting an accumulator costs next to nothing. */
+function loopOverQuads(context: TileContext, grid: QuadGrid, visit: VisitQuad): void {
+  const { writer, kernel } = context, count = grid.lines * grid.quads;
+  const number = makeVar("quad", count);
+  writer.openLoop("quad", count);
+  writer.declare(number, "quad");
+  const text = writer.fresh("sum");
+  writer.line(`var ${text} = ${quadText(context, grid, 0, 0)};`);
+  for (let at = 1; at < count; at++) {
+    writer.line(`${text} = select(${text}, ${quadText(context, grid, Math.floor(at / grid.quads), at % grid.quads)}, quad == ${at});`);
+  }
+  const sum: Value = { text, dtype: accumulatorType(kernel), width: 4, depth: writer.depth, atomic: true };
+  visit(divIndex(varIndex(number), grid.quads), modIndex(varIndex(number), grid.quads), sum);
+  writer.close();
+}
+
+function quadText({ kernel }: TileContext, { isTransposed }: QuadGrid, line: number, quad: number): string {
+  if (!isTransposed) return cell(line, quad);
+  const cells = [0, 1, 2, 3].map((row) => `${cell(4 * quad + row, line >> 2)}.${LANES[line & 3]}`);
+  return `${typeName(accumulatorType(kernel), 4)}(${cells.join(", ")})`;
 }
 
 /** Stores four outputs along the lanes, if the line they are on and they themselves exist. */

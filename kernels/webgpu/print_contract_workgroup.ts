@@ -14,6 +14,7 @@ import { accumulatorType, declareTile, multiplyAdd, storeTile } from "./print_co
 import type { TileContext } from "./print_contract_registers.ts";
 import { convert, Evaluator, LANES, splat } from "./print_expr.ts";
 import { assign, pointsOf, unflatten } from "../lane_index.ts";
+import { openLiveLoop } from "./print_live.ts";
 import { typeName } from "./print_math.ts";
 import { foldWorkgroups } from "./print_space.ts";
 import type { WgslKernel, Writer } from "./print_writer.ts";
@@ -73,9 +74,7 @@ function accumulateThroughMemory(context: TileContext, tile: WorkgroupTile, corn
   const turns = Math.ceil(kernel.k.extent / tile.depth);
   const lhs = sharedTile(context, "lhs", { expr: kernel.lhs, axis: kernel.m, base: corner.row, extent: tile.rows }, tile.depth);
   const rhs = sharedTile(context, "rhs", { expr: kernel.rhs, axis: kernel.n, base: corner.column, extent: tile.columns }, tile.depth);
-  writer.open(`for (var turn = 0; turn < ${turns}; turn++)`);
-  const turn = makeVar("turn", turns);
-  writer.declare(turn, "turn");
+  const turn = openLiveTurns(context, tile, corner, turns) ?? openTurns(writer, turns);
   const start = scaleIndex(varIndex(turn), tile.depth);
   for (const shared of [lhs, rhs]) fillTile(context, shared, { start, depth: tile.depth, ...team });
   writer.line("workgroupBarrier();");
@@ -84,6 +83,25 @@ function accumulateThroughMemory(context: TileContext, tile: WorkgroupTile, corn
   writer.close();
   writer.line("workgroupBarrier();");
   writer.close();
+}
+
+function openTurns(writer: Writer, turns: number): Var {
+  writer.open(`for (var turn = 0; turn < ${turns}; turn++)`);
+  const turn = makeVar("turn", turns);
+  writer.declare(turn, "turn");
+  return turn;
+}
+
+/** The bounds are the same for the whole workgroup. */
+function openLiveTurns(
+  { kernel, writer, evaluator, batch }: TileContext,
+  size: WorkgroupTile,
+  corner: { row: Index; column: Index },
+  turns: number,
+): Var | undefined {
+  const sides = new Map([...batch].map(([id, start]) => [id, { start, size: 1 }]));
+  sides.set(kernel.m.id, { start: corner.row, size: size.rows }).set(kernel.n.id, { start: corner.column, size: size.columns });
+  return openLiveLoop({ kernel, writer, evaluator, tile: sides, size, name: "turn", turns });
 }
 
 function sharedTile(context: TileContext, name: string, part: Pick<SharedTile, "expr" | "axis" | "base" | "extent">, depth: number): SharedTile {

@@ -9,12 +9,13 @@ import type { DType } from "../../core/dtype.ts";
 import type { BinaryOp, Expr } from "../../core/expr.ts";
 import { operandsOf } from "../../core/expr.ts";
 import type { Index, Term, Var } from "../../core/index_expr.ts";
-import { addIndex, constantIndex, divIndex, substituteIndex } from "../../core/index_expr.ts";
+import { addIndex, constantIndex, divIndex, scaleIndex, substituteIndex } from "../../core/index_expr.ts";
 import { invariant } from "../../core/errors.ts";
 import type { Store } from "../kernel.ts";
 import { dependsOn, isAligned, laneForm } from "../lane_index.ts";
 import type { LaneForm } from "../lane_index.ts";
 import { binaryText, literal, typeName, unaryText } from "./print_math.ts";
+import { TEXEL_ROW_BYTES } from "./print_texels.ts";
 import type { Value, Writer } from "./print_writer.ts";
 
 /** Lane numbers as component names. */
@@ -28,8 +29,8 @@ export interface Env {
   readonly replace: ReadonlyMap<number, Index>;
   /** The variable that is the lane, with extent 4; scalars only if absent. */
   readonly lane?: Var;
-  /** What `accumulator` means here. */
-  readonly accumulator?: Value;
+  /** What `accumulator` means here, by its state. */
+  readonly accumulators: readonly (Value | undefined)[];
 }
 
 /** Prints the expressions of one kernel into its writer. */
@@ -63,8 +64,8 @@ export class Evaluator {
   }
 
   /** Makes an environment. */
-  env(replace: ReadonlyMap<number, Index>, lane?: Var, accumulator?: Value): Env {
-    return { id: this.#envs++, replace, lane, accumulator };
+  env(replace: ReadonlyMap<number, Index>, lane?: Var, ...accumulators: readonly (Value | undefined)[]): Env {
+    return { id: this.#envs++, replace, lane, accumulators };
   }
 
   /** An index of the kernel in terms of what is declared. */
@@ -94,7 +95,7 @@ export class Evaluator {
       case "const":
         return false;
       case "accumulator":
-        return env.accumulator?.width === 4;
+        return env.accumulators[expr.state]?.width === 4;
       case "reduce": {
         const known = this.reductions.get(expr.id);
         return known ? known.width === 4 : this.varies(expr.body, env) && !this.#binds(expr.variable, env);
@@ -195,9 +196,11 @@ export class Evaluator {
         invariant(known, "a reduction is read before its pass");
         return known;
       }
-      case "accumulator":
-        invariant(env.accumulator, "an accumulator is read where there is none");
-        return convert(env.accumulator, expr.dtype);
+      case "accumulator": {
+        const accumulator = env.accumulators[expr.state];
+        invariant(accumulator, "an accumulator is read where there is none");
+        return convert(accumulator, expr.dtype);
+      }
     }
   }
 
@@ -283,7 +286,8 @@ export class Evaluator {
   }
 
   #load(operand: number, source: Index, env: Env): Value {
-    const index = this.index(source, env);
+    const texels = this.writer.texels[operand];
+    const index = this.index(texels ? addIndex(source, scaleIndex(texels.start, -1)) : source, env);
     const form = this.form(index, env);
     const vector = this.#vectorLoad(operand, form, env);
     if (vector) return vector;
@@ -297,14 +301,31 @@ export class Evaluator {
     if (!form || Math.abs(form.step) !== 1 || !this.#canBeVector(operand)) return undefined;
     const base = form.step === 1 ? form.base : addIndex(form.base, -3);
     if (!isAligned(base)) return undefined;
+    const texels = this.writer.texels[operand];
     this.writer.accesses[operand].vectorAccesses++;
-    if (this.writer.layouts[operand] !== "vector") return undefined;
+    this.writer.accesses[operand].vectorLoads++;
+    if (texels ? texels.lanes === 1 : this.writer.layouts[operand] !== "vector") return undefined;
     const offset = this.scalar(divIndex(base, 4), env);
-    const loaded = this.#stored(`b${operand}[${offsetText(offset)}]`, operand, 4, offset.depth);
+    const text = texels ? this.#texel(operand, offset) : `b${operand}[${offsetText(offset)}]`;
+    const loaded = this.#stored(text, operand, 4, offset.depth);
     return form.step === 1 ? loaded : { ...loaded, text: `${loaded.text}.wzyx` };
   }
 
+  /** The texel of a number. */
+  #texel(operand: number, number: Value): string {
+    const { text } = this.writer.bound(number, "n");
+    const row = TEXEL_ROW_BYTES / 4 / this.writer.texels[operand]!.lanes;
+    return `textureLoad(texels${operand}, vec2<i32>(${text} & ${row - 1}, ${text} >> ${Math.log2(row)}u), 0)`;
+  }
+
   #scalarLoad(operand: number, offset: Value): Value {
+    const texels = this.writer.texels[operand];
+    if (texels?.lanes === 1) return this.#stored(`${this.#texel(operand, offset)}.x`, operand, 1, offset.depth);
+    if (texels) {
+      const { text } = this.writer.bound(offset, "n");
+      const texel = this.#texel(operand, { ...offset, text: `(${text} >> 2u)`, atomic: false });
+      return this.#stored(`${texel}[${text} & 3]`, operand, 1, offset.depth);
+    }
     if (this.writer.layouts[operand] === "scalar") return this.#stored(`b${operand}[${offsetText(offset)}]`, operand, 1, offset.depth);
     this.writer.accesses[operand].scalarLoads++;
     const { text } = this.writer.bound(offset, "n");
@@ -315,7 +336,7 @@ export class Evaluator {
   #stored(text: string, operand: number, width: 1 | 4, depth: number): Value {
     const { dtype } = this.writer.kernel.operands[operand];
     const zero = width === 1 ? "0u" : "vec4<u32>(0u)";
-    const name = this.writer.bind(dtype === "bool" ? `(${text} != ${zero})` : text, depth, "x");
+    const name = this.writer.bindLoad(dtype === "bool" ? `(${text} != ${zero})` : text, depth, operand, width);
     return { text: name, dtype, width, depth, atomic: true };
   }
 

@@ -8,9 +8,11 @@
 import type { DType } from "../../core/dtype.ts";
 import { CompileError, invariant } from "../../core/errors.ts";
 import type { Var } from "../../core/index_expr.ts";
+import { storesOf } from "../cost.ts";
 import type { Kernel } from "../kernel.ts";
 import type { HelperName } from "./print_math.ts";
 import { helperSource, typeName } from "./print_math.ts";
+import type { TexelRead } from "./print_texels.ts";
 
 /** What the printer must know of the adapter. */
 export interface PrintTarget {
@@ -22,6 +24,15 @@ export interface PrintTarget {
   readonly maxWorkgroupBytes: number;
   /** Whether `f16` may be used in shaders. */
   readonly f16: boolean;
+  /** Which operands are read through textures: those where it pays, or, for tests, all that can be; see print_texels.ts. Default: none. */
+  readonly texels?: "worthwhile" | "always";
+}
+
+/** What a shader finds at one binding of group 0: an operand's buffer, or a texture with the part of it that it reads. */
+export interface Binding {
+  readonly binding: number;
+  readonly operand: number;
+  readonly texels?: TexelRead;
 }
 
 /** A printed kernel. Group 0 holds the operands; group 1 binding 0 the loop uniform, only if `usesLoops`. */
@@ -29,7 +40,7 @@ export interface WgslKernel {
   readonly source: string;
   readonly entryPoint: "main";
   readonly workgroups: readonly [number, number, number];
-  readonly bindings: readonly { readonly binding: number; readonly operand: number }[];
+  readonly bindings: readonly Binding[];
   /** Whether group 1 binding 0 (loop indices, NaN and infinity bits) must be bound. */
   readonly usesLoops: boolean;
 }
@@ -51,6 +62,8 @@ export interface Value {
 
 interface Block {
   readonly header: string;
+  /** How often the block runs in one invocation. */
+  readonly trips: number;
   readonly lines: string[];
   readonly names: Map<string, string>;
   /** Values of expressions that become invalid with the block; see print_expr.ts. */
@@ -60,22 +73,37 @@ interface Block {
 /** How often operands are read and written in each form; decides layouts. */
 export interface AccessCount {
   vectorAccesses: number;
+  /** Those of the vector accesses that are loads. */
+  vectorLoads: number;
   scalarLoads: number;
   scalarStores: number;
+  /** Elements that one invocation loads, over all turns of its loops. */
+  elements: number;
 }
 
 /** Writes the entry point of one kernel. */
 export class Writer {
   readonly accesses: readonly AccessCount[];
   usesLoops = false;
-  #blocks: Block[] = [newBlock("")];
+  /** Invocations of a launch, known once the kernel is printed. */
+  invocations = 0;
+  #blocks: Block[] = [newBlock("", 1)];
   #helpers = new Map<string, string>();
   #names = new Map<number, { name: string; depth: number }>();
   #count = 0;
   #module: string[] = [];
 
-  constructor(readonly kernel: Kernel, readonly target: PrintTarget, readonly layouts: readonly Layout[]) {
-    this.accesses = kernel.operands.map(() => ({ vectorAccesses: 0, scalarLoads: 0, scalarStores: 0 }));
+  /**
+   * @param layouts How the operands' buffers are declared.
+   * @param texels Which operands are read through textures; none by default.
+   */
+  constructor(
+    readonly kernel: Kernel,
+    readonly target: PrintTarget,
+    readonly layouts: readonly Layout[],
+    readonly texels: readonly (TexelRead | undefined)[] = [],
+  ) {
+    this.accesses = kernel.operands.map(() => ({ vectorAccesses: 0, vectorLoads: 0, scalarLoads: 0, scalarStores: 0, elements: 0 }));
   }
 
   /** Number of the innermost open block. */
@@ -104,8 +132,8 @@ export class Writer {
   }
 
   /** Opens a block, such as `for (...)`. */
-  open(header: string): void {
-    this.#blocks.push(newBlock(header));
+  open(header: string, trips = 1): void {
+    this.#blocks.push(newBlock(header, trips));
   }
 
   /**
@@ -115,7 +143,7 @@ export class Writer {
   openLoop(name: string, turns: number): void {
     const isHidden = this.target.style === "software" && turns <= 64;
     const bound = isHidden ? this.bind(`${turns} + min(id, 0)`, 0, "turns") : `${turns}`;
-    this.open(`for (var ${name} = 0; ${name} < ${bound}; ${name}++)`);
+    this.open(`for (var ${name} = 0; ${name} < ${bound}; ${name}++)`, turns);
   }
 
   /** Closes the innermost block. What was hoisted out of it meanwhile stands before it. */
@@ -155,6 +183,13 @@ export class Writer {
     return name;
   }
 
+  /** Binds a load of so many elements of an operand, and counts it. */
+  bindLoad(text: string, depth: number, operand: number, width: number): string {
+    const before = this.#count, name = this.bind(text, depth, "x");
+    if (this.#count > before) this.accesses[operand].elements += this.#blocks.slice(0, depth + 1).reduce((product, { trips }) => product * trips, width);
+    return name;
+  }
+
   /** The value under a name. */
   bound(value: Value, prefix?: string): Value {
     return value.atomic ? value : { ...value, text: this.bind(value.text, value.depth, prefix), atomic: true };
@@ -176,10 +211,14 @@ export class Writer {
       if (!this.target.f16) throw new CompileError("A kernel uses f16, which this device does not have: use f32");
       head.push("enable f16;", "");
     }
-    operands.forEach(({ dtype }, operand) => {
-      const element = typeName(dtype === "bool" ? "u32" : dtype, this.layouts[operand] === "vector" ? 4 : 1);
-      head.push(`@group(0) @binding(${operand}) var<storage, read_write> b${operand}: array<${element}>;`);
-    });
+    this.invocations = workgroups.reduce((product, extent) => product * extent, workgroupSize);
+    const bindings = this.#bindings();
+    for (const { binding, operand, texels } of bindings) {
+      const { dtype } = operands[operand], type = dtype === "bool" ? "u32" : dtype;
+      const element = typeName(type, this.layouts[operand] === "vector" ? 4 : 1);
+      if (texels) head.push(`@group(0) @binding(${binding}) var texels${operand}: texture_2d<${type}>;`);
+      else head.push(`@group(0) @binding(${binding}) var<storage, read_write> b${operand}: array<${element}>;`);
+    }
     if (this.usesLoops) {
       head.push("", "struct Loops { index: vec4<u32>, nan_bits: u32, infinity_bits: u32 }", "@group(1) @binding(0) var<uniform> loops: Loops;");
     }
@@ -192,14 +231,23 @@ export class Writer {
       source: [...head, "", entry].join("\n"),
       entryPoint: "main",
       workgroups,
-      bindings: operands.map((_, operand) => ({ binding: operand, operand })),
+      bindings,
       usesLoops: this.usesLoops,
     };
   }
+
+  /** A buffer for each operand that is not only read through a texture, then the textures. */
+  #bindings(): Binding[] {
+    const { kernel: { operands }, texels } = this;
+    const stored = new Set(storesOf(this.kernel).map(({ operand }) => operand));
+    const buffers = operands.flatMap((_, operand) => (texels[operand] && !stored.has(operand) ? [] : [{ operand }]));
+    const textures = operands.flatMap((_, operand) => (texels[operand] ? [{ operand, texels: texels[operand] }] : []));
+    return [...buffers, ...textures].map((found, binding): Binding => ({ binding, ...found }));
+  }
 }
 
-function newBlock(header: string): Block {
-  return { header, lines: [], names: new Map(), memo: new Map() };
+function newBlock(header: string, trips: number): Block {
+  return { header, trips, lines: [], names: new Map(), memo: new Map() };
 }
 
 function indent(text: string): string {

@@ -13,12 +13,19 @@ interface Request {
 /** Most bytes of one staging buffer, unless a single read needs more; larger ones are not kept. */
 const BATCH_BYTES = 64 * 2 ** 20;
 
+/**
+ * Copies after which a read takes a turn of the event loop. What was asked of Deno and not awaited (see host.ts) ends in such turns only, and a loop that reads and
+ * launches would otherwise take none: each read would leave a kilobyte in the heap.
+ */
+const COPIES_BEFORE_TURN = 32;
+
 /** The reads under way on one device. */
 export class Reader {
   #gpu: GPUDevice;
   #health: Health;
   #requests: Request[] = [];
   #idle: GPUBuffer[] = [];
+  #copies = 0;
   /** Staging buffers made so far. */
   created = 0;
 
@@ -61,6 +68,7 @@ export class Reader {
     const copies = await readStaging(staging, ranges);
     if (staging.size > BATCH_BYTES) staging.destroy();
     else this.#idle.push(staging);
+    if (++this.#copies % COPIES_BEFORE_TURN === 0) await new Promise((resolve) => setTimeout(resolve, 0));
     batch.forEach(({ resolve }, i) => resolve(copies[i]));
   }
 

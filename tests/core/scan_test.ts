@@ -5,7 +5,7 @@ import type { NdArray } from "../../core/op.ts";
 import { isScan, scan, type ScanAttrs, type ScanOptions } from "../../core/scan.ts";
 import { simplify } from "../../core/simplify.ts";
 import { spec, trace } from "../../core/trace.ts";
-import { add, constant, matmul, mul, reshape, stack, sum, tanh } from "../../ops/mod.ts";
+import { add, constant, matmul, mul, reshape, stack, sum, tanh, transpose } from "../../ops/mod.ts";
 import { evaluate, scalar, vector, wave } from "../evaluate.ts";
 
 Deno.test("scan carries a state and stacks ys, in both directions", () => {
@@ -57,7 +57,7 @@ function pick(xs: Tensor, i: number): Tensor {
 }
 
 for (const reverse of [false, true]) {
-  for (const checkpoint of ["recompute", "save"] as const) {
+  for (const checkpoint of ["auto", "recompute", "save"] as const) {
     Deno.test(`gradients through scan equal those of the unrolled loop: reverse ${reverse}, checkpoint ${checkpoint}`, () => {
       const order = reverse ? [3, 2, 1, 0] : [0, 1, 2, 3];
       const rolled = network({ reverse, checkpoint });
@@ -98,7 +98,7 @@ Deno.test("a gradient through scan keeps one forward loop", () => {
   assertEquals(simplify(graph).nodes.filter(isScan).length, 2);
 });
 
-for (const checkpoint of ["recompute", "save"] as const) {
+for (const checkpoint of ["auto", "recompute", "save"] as const) {
   Deno.test(`nested scans differentiate twice: checkpoint ${checkpoint}`, () => {
     const f = (x: Tensor, ys: Tensor): Tensor => {
       const inner = (c: Tensor, y: Tensor): Tensor =>
@@ -136,6 +136,35 @@ Deno.test("a loop that saves runs each matrix product and inner loop once", () =
   const { graph } = trace(grad(f), [spec([3, 3]), spec([4, 5])]);
   const loops = simplify(graph).nodes.filter(isScan).map((node) => (node.attrs as ScanAttrs).body.nodes.filter(isScan).length);
   assertEquals(loops, [1, 1]);
+});
+
+/** What a loop saves for its gradient: the shapes, in the body's order. */
+function savedShapes(body: (c: Tensor, x: Tensor) => [Tensor, Tensor], carry: readonly number[], options: ScanOptions): (readonly number[])[] {
+  const { graph } = trace((c: Tensor, xs: Tensor) => scan(body, c, xs, options), [spec(carry), spec([5, 4, 4])]);
+  const { body: { outputs }, savedCount } = graph.nodes.find(isScan)!.attrs as ScanAttrs;
+  return outputs.slice(outputs.length - savedCount).map(({ shape }) => shape);
+}
+
+Deno.test("an automatic checkpoint saves the longest products first, as much as the loop keeps anyway", () => {
+  // Products of sums over 4, 10 and 4, results of 40, 16 and 64 elements.
+  const body = (c: Tensor, x: Tensor): [Tensor, Tensor] => {
+    const long = constant(new Float32Array(4 * 10), [4, 10]);
+    const wide = tanh(matmul(x, long));
+    const back = tanh(matmul(wide, transpose(long)));
+    const large = tanh(matmul(back, constant(new Float32Array(4 * 16), [4, 16])));
+    return [add(c, sum(large)), back];
+  };
+  // Kept anyway: carry, x and y of 16 elements each; the third product does not fit.
+  assertEquals(savedShapes(body, [4, 4], {}), [[4, 4]]);
+  assertEquals(savedShapes(body, [4, 4], { checkpoint: "auto" }), [[4, 4]]);
+  // 24 elements more: the first of the two shorter sums fits too.
+  assertEquals(savedShapes(body, [10, 4], {}), [[4, 10], [4, 4]]);
+  assertEquals(savedShapes(body, [22, 4], {}), [[4, 10], [4, 4], [4, 16]]);
+  assertEquals(savedShapes(body, [4, 4], { checkpoint: "recompute" }), []);
+  assertEquals(savedShapes(body, [4, 4], { checkpoint: "save" }), [[4, 10], [4, 4], [4, 16]]);
+  // An inner loop's results are recomputed, however small.
+  const nested = (c: Tensor, x: Tensor): [Tensor, Tensor] => [scan((d: Tensor, row: Tensor): [Tensor, undefined] => [add(d, row), undefined], c, x)[0], x];
+  assertEquals([savedShapes(nested, [4], {}), savedShapes(nested, [4], { checkpoint: "save" }).length > 0], [[], true]);
 });
 
 Deno.test("misuse of scan is told", () => {

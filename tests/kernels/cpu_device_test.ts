@@ -69,6 +69,18 @@ withDevice("cpu: the gradient of a rolled loop is that of the reference device",
   reference.dispose();
 });
 
+withDevice("cpu: a softmax down columns, whole groups of four and single ones, is that of the reference device", {}, async (device) => {
+  const reference = await requestDevice({ kind: "reference" });
+  for (const [rows, columns] of [[37, 70], [9, 256], [300, 5]]) {
+    const [found, wanted] = await Promise.all([device, reference].map(async (each) => {
+      const program = await compile(each, (x: Tensor) => softmax(x, { axis: 0 }), [spec([rows, columns])]);
+      return (await program.run(wave(rows * columns))).data;
+    }));
+    found.forEach((value, i) => assert(Math.abs(value - wanted[i]) <= 1e-6 * wanted[i], `element ${i} is ${value}, should be ${wanted[i]}`));
+  }
+  reference.dispose();
+});
+
 withDevice("cpu: programs are loaded at the same time, and launched while others load", { threads: 2 }, async (device) => {
   const make = (factor: number) => compile(device, (x: Tensor) => mul(matmul(x, x), factor), [spec([64, 64])]);
   const first = await make(1);
@@ -97,6 +109,30 @@ withDevice("cpu: a steady loop of launches takes no more memory", { poison: fals
     from.dispose();
     return to;
   }
+});
+
+withDevice("cpu: programs share one arena, as large as the largest needs, and keep their values", {}, async (device) => {
+  // Three products in a row: their values in between are temporaries of n x n.
+  const make = (n: number) =>
+    compile(device, (x: Tensor) => matmul(matmul(matmul(x, x), softmax(x)), x), [spec([n, n])]).then((program) => ({ n, program, x: wave(n * n) }));
+  const bytes = (): number => device.highWaterBytes;
+  const small = await make(32), expected = (await small.program.run(small.x)).data, first = bytes();
+  const large = await make(128);
+  await large.program.run(large.x);
+  const grown = bytes();
+  assert(grown - first > 3 * 4 * 128 ** 2);
+  const others = await Promise.all([make(96), make(128), make(64)]);
+  const results = [];
+  for (const { program, x } of others) results.push(await program.run(x));
+  // Only tables and constants are a program's own.
+  assert(bytes() - grown < 4 * 64 ** 2, `${bytes() - grown} bytes more`);
+  assertEquals(results[1].data, (await large.program.run(large.x)).data);
+  assertEquals((await small.program.run(small.x)).data, expected);
+  for (const { program } of [large, ...others]) program.dispose();
+  assertEquals((await small.program.run(small.x)).data, expected);
+  const again = await make(128);
+  assertEquals((await again.program.run(again.x)).data, results[1].data);
+  assertEquals((await small.program.run(small.x)).data, expected);
 });
 
 withDevice("cpu: arrays of every dtype come back as they went", {}, async (device) => {

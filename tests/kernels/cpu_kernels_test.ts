@@ -1,12 +1,14 @@
 /** Kernels printed as WebAssembly against their meaning: every kernel kind, odd sizes, on one thread and shared among three. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { CompileError } from "../../core/errors.ts";
+import { columnsOf, panelsOf } from "../../kernels/cpu/contract_blocks.ts";
 import { findFeatures } from "../../kernels/cpu/features.ts";
 import { printCpuKernel } from "../../kernels/cpu/print_kernel.ts";
 import { encodeModule, printFunction } from "../../kernels/cpu/wasm_encoder.ts";
 import type { Kernel } from "../../kernels/kernel.ts";
 import {
   binaryKernel,
+  chainKernel,
   contractKernel,
   flatKernel,
   gatherKernel,
@@ -26,9 +28,17 @@ import type { Elements } from "./print_harness.ts";
 
 const RELAXED = findFeatures().relaxed ? [true, false] : [false];
 
+interface RunOptions {
+  readonly relaxed: boolean;
+  /** Threads among which the kernel is shared, and for which it is printed. */
+  readonly threads: number;
+  readonly printedFor?: number;
+  readonly loops?: readonly number[];
+}
+
 /** Runs a printed kernel, each thread's share after the other. */
-function run(kernel: Kernel, data: readonly Elements[], { relaxed, threads, loops = [] }: { relaxed: boolean; threads: number; loops?: readonly number[] }) {
-  const { fn, scratchBytes } = printCpuKernel(kernel, { relaxed });
+function run(kernel: Kernel, data: readonly Elements[], { relaxed, threads, printedFor, loops = [] }: RunOptions) {
+  const { fn, scratchBytes } = printCpuKernel(kernel, { relaxed, threads: printedFor });
   const module = new WebAssembly.Module(encodeModule({ shared: false, functions: [fn], exports: new Map([["kernel", 0]]) }));
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536 });
   const exports = new WebAssembly.Instance(module, { m: { m: memory } }).exports as { kernel: (...args: number[]) => void };
@@ -118,9 +128,42 @@ Deno.test("cpu: matrix products of all layouts and sizes", () => {
   compare("a batch", contractKernel({ batch: 5, m: 12, n: 20, k: 9, fused: true }), 2e-5);
 });
 
+Deno.test("cpu: sums of products do not depend on the blocks, which the number of threads decides", () => {
+  for (const [batch, m, n, k] of [[1, 130, 140, 20], [1, 64, 256, 300], [5, 17, 33, 64], [3, 200, 24, 9]]) {
+    for (const transposeOut of [false, true]) {
+      const kernel = contractKernel({ batch, m, n, k, transposeOut, fused: m === 64 });
+      const data = kernel.operands.map(({ dtype, size }, at) => randomElements(dtype, size, at + 1));
+      const one = run(kernel, data, { relaxed: RELAXED[0], threads: 1, printedFor: 1 });
+      for (const printedFor of [2, 16]) {
+        const many = run(kernel, data, { relaxed: RELAXED[0], threads: 3, printedFor });
+        many.forEach((elements, operand) => assertEquals(elements, one[operand], `${batch} x ${m} x ${n} x ${k} printed for ${printedFor} threads`));
+      }
+    }
+  }
+});
+
+Deno.test("cpu: panels cover the columns of a block, without superfluous ones where their number divides by 4", () => {
+  for (let columns = 1; columns <= 300; columns++) {
+    const covered = columnsOf(panelsOf(columns));
+    assert(covered >= columns && covered < columns + 8, `${covered} columns for ${columns}`);
+    if (columns % 4 === 0 && columns >= 8) assertEquals(covered, columns);
+  }
+});
+
+Deno.test("cpu: what several passes over a row need and takes long is computed once", () => {
+  // Only an exponential shifts integers to the right, once for each evaluation.
+  const countOf = (kernel: Kernel) => printCpuKernel(kernel, { relaxed: true }).fn.code.filter(([op]) => op === "i32x4.shr_s").length;
+  assertEquals(countOf(softmaxKernel(33, 64, true)), 1);
+  // A row that does not fit in the cache is not kept.
+  assertEquals(countOf(softmaxKernel(33, 2 ** 16, true)), 2);
+});
+
 Deno.test("cpu: recurrences and scatters go through time and positions in order", () => {
   for (const [batch, time, width] of [[1, 5, 1], [2, 17, 3], [3, 9, 8]]) {
-    for (const reverse of [false, true]) compare(`recurrence ${batch},${time},${width}`, recurrenceKernel(batch, time, width, reverse));
+    for (const reverse of [false, true]) {
+      compare(`recurrence ${batch},${time},${width}`, recurrenceKernel(batch, time, width, reverse));
+      compare(`chain ${batch},${time},${width}`, chainKernel(batch, time, width, reverse));
+    }
   }
   for (const [table, width, count] of [[7, 8, 5], [7, 3, 19], [16, 1, 33]]) {
     const kernel = scatterKernel(table, width, count);

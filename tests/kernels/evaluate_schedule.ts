@@ -50,6 +50,9 @@ class Machine {
       if (storage.kind === "input") data.set(Float64Array.from(inputs[storage.position]));
       this.#memories.set(id, { data, writer: new Int32Array(size), reader: new Int32Array(size), shared: new Int32Array(size) });
     }
+    for (const { id, storage } of schedule.values) {
+      if (storage.kind === "output" && storage.takes !== undefined) this.#memories.set(id, this.#memories.get(schedule.inputs[storage.takes])!);
+    }
   }
 
   run(): Float64Array[] {
@@ -134,11 +137,15 @@ function compileKernel(kernel: Kernel): Run {
 }
 
 function kernelBody(kernel: Kernel, code: Code): string {
-  const stores = (list: readonly Store[]): string =>
-    list.map(({ operand, index, value }) => {
+  // All values of a point are computed before any is stored: an operand may be updated in place.
+  const stores = (list: readonly Store[]): string => {
+    const values = list.map(({ operand, value }, at) => {
       if (kernel.operands[operand].dtype !== value.dtype) throw new Error(`stores ${value.dtype} in ${kernel.operands[operand].dtype}`);
-      return `store(${operand}, ${code.index(index)}, ${code.expr(value)});`;
-    }).join("\n");
+      return `const value${at} = ${code.expr(value)};`;
+    });
+    const puts = list.map(({ operand, index }, at) => `store(${operand}, ${code.index(index)}, value${at});`);
+    return `{ ${[...values, ...puts].join("\n")} }`;
+  };
   const perPoint = `runtime.invocation(); stamp++; point++;`;
   switch (kernel.kind) {
     case "map":
@@ -152,17 +159,26 @@ function kernelBody(kernel: Kernel, code: Code): string {
     case "contract": {
       code.declare(kernel.k);
       const sum = nest(code, [kernel.k], `stamp++;\ntotal += ${code.expr(kernel.lhs)} * ${code.expr(kernel.rhs)};`);
-      return nest(code, [...kernel.batch, kernel.m, kernel.n], `${perPoint}\nlet total = 0;\n${sum}\naccumulator = total; stamp++;\n${stores(kernel.stores)}`);
+      return nest(
+        code,
+        [...kernel.batch, kernel.m, kernel.n],
+        `${perPoint}\nlet total = 0;\n${sum}\naccumulators[0] = total; stamp++;\n${stores(kernel.stores)}`,
+      );
     }
     case "recurrence": {
       const { time, reverse } = kernel;
       code.declare(time);
       const step = `v${time.id} = ${reverse ? `${time.extent - 1} - step` : "step"}; stamp++;\n` +
-        `const a = ${code.expr(kernel.a)}, b = ${code.expr(kernel.b)};\nstate = round("${kernel.b.dtype}", ${
-          isFloat(kernel.b.dtype) ? "a * state" : "Math.imul(a, state)"
-        } + b);\n` +
-        `accumulator = state; stamp++;\n${stores(kernel.stores)}`;
-      return nest(code, kernel.space, `${perPoint}\nlet state = 0;\nfor (let step = 0; step < ${time.extent}; step++) {\n${step}\n}`);
+        kernel.states.map(({ a, b }, number) => {
+          const product = isFloat(b.dtype) ? `${code.expr(a)} * states[${number}]` : `Math.imul(${code.expr(a)}, states[${number}])`;
+          return `accumulators[${number}] = round("${b.dtype}", ${product} + ${code.expr(b)}); stamp++;\n`;
+        }).join("") +
+        `states = [...accumulators];\n${stores(kernel.stores)}`;
+      return nest(
+        code,
+        kernel.space,
+        `${perPoint}\nlet states = [${kernel.states.map(() => 0)}];\naccumulators = [];\nfor (let step = 0; step < ${time.extent}; step++) {\n${step}\n}`,
+      );
     }
     case "scatter": {
       const { position, target, index, valid, update } = kernel;
@@ -186,7 +202,7 @@ function nest(code: Code, vars: readonly Var[], body: string): string {
 class Code {
   readonly #names = new Map<Expr, string>();
   readonly #vars = new Set<number>();
-  readonly #lines: string[] = ["let accumulator = 0;"];
+  readonly #lines: string[] = ["let accumulators = [];"];
 
   line(text: string): void {
     this.#lines.push(text);
@@ -254,7 +270,7 @@ class Code {
       case "cast":
         return expr.dtype === "bool" ? `(${this.expr(expr.x)} !== 0 ? 1 : 0)` : this.expr(expr.x);
       case "accumulator":
-        return "accumulator";
+        return `accumulators[${expr.state}]`;
       case "reduce":
         throw new Error("a reduction has no value of its own");
     }

@@ -182,7 +182,7 @@ export function contractKernel({ batch = 1, m, n, k, transposeLhs, transposeRhs,
     value = e.b("add", e.b("mul", value, e.u("sigmoid", value)), e.read(outShape, at));
   }
   stores.push(e.write(outShape, at, value));
-  return { ...common, kind: "contract", batch: [b], m: M, n: N, k: K, lhs, rhs, stores, operands: e.operands };
+  return { ...common, kind: "contract", batch: [b], m: M, n: N, k: K, lhs, rhs, stores, live: [], operands: e.operands };
 }
 
 /** `h = sigmoid(a) h + b` over time, for [batch, time, width], stored scaled. */
@@ -190,7 +190,16 @@ export function recurrenceKernel(batch: number, time: number, width: number, rev
   const e = new Build(), b = makeVar("b", batch), t = makeVar("t", time), d = makeVar("d", width), shape = [batch, time, width];
   const a = e.u("sigmoid", e.read(shape, [b, t, d])), input = e.read(shape, [b, t, d]);
   const store = e.write(shape, [b, t, d], e.b("mul", e.accumulator(), e.read([width], [d])));
-  return { ...common, kind: "recurrence", space: [b, d], time: t, reverse, a, b: input, stores: [store], operands: e.operands };
+  return { ...common, kind: "recurrence", space: [b, d], time: t, reverse, states: [{ a, b: input }], stores: [store], operands: e.operands };
+}
+
+/** Three states of one walk: `p = a p + b`, `g = b g + (p + 1)`, `h = g h + p`, for [batch, time, width]; the last two are stored. */
+export function chainKernel(batch: number, time: number, width: number, reverse: boolean): Kernel {
+  const e = new Build(), b = makeVar("b", batch), t = makeVar("t", time), d = makeVar("d", width), shape = [batch, time, width], at = [b, t, d];
+  const a = e.u("sigmoid", e.read(shape, at)), input = e.u("tanh", e.read(shape, at)), [p, g, h] = [0, 1, 2].map((state) => e.accumulator("f32", state));
+  const states = [{ a, b: input }, { a: input, b: e.b("add", p, 1) }, { a: e.u("sigmoid", g), b: p }];
+  const stores = [e.write(shape, at, e.b("mul", g, 0.5)), e.write(shape, at, e.b("add", h, p))];
+  return { ...common, kind: "recurrence", space: [b, d], time: t, reverse, states, stores, operands: e.operands };
 }
 
 /** Adds rows of updates to rows of a table by run-time number; numbers outside are skipped. */

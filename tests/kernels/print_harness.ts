@@ -4,8 +4,10 @@ import { hostArray } from "../../core/dtype.ts";
 import type { Expr } from "../../core/expr.ts";
 import type { Index, Var } from "../../core/index_expr.ts";
 import type { Kernel, Store } from "../../kernels/kernel.ts";
+import { TEXEL_ROW_BYTES, type TexelRead } from "../../kernels/webgpu/print_texels.ts";
 import { printWgsl } from "../../kernels/webgpu/print_wgsl.ts";
 import type { PrintTarget, WgslKernel } from "../../kernels/webgpu/print_wgsl.ts";
+import { rectanglesOf } from "../../kernels/webgpu/texels.ts";
 
 /** Elements of one operand. */
 export type Elements = Float32Array | Int32Array | Uint32Array;
@@ -32,8 +34,8 @@ class Reference {
     return sum;
   }
 
-  value(expr: Expr, at: Variables, accumulator = NaN): number {
-    const of = (operand: Expr) => this.value(operand, at, accumulator);
+  value(expr: Expr, at: Variables, ...accumulators: readonly number[]): number {
+    const of = (operand: Expr) => this.value(operand, at, ...accumulators);
     switch (expr.kind) {
       case "const":
         return expr.value;
@@ -54,7 +56,7 @@ class Reference {
       case "cast":
         return expr.dtype === "f32" ? of(expr.x) : expr.dtype === "bool" ? Number(of(expr.x) !== 0) : wrap(Math.trunc(of(expr.x)), expr.dtype);
       case "accumulator":
-        return accumulator;
+        return accumulators[expr.state] ?? NaN;
       case "reduce":
         return this.reduce(expr, at);
     }
@@ -76,8 +78,8 @@ class Reference {
   }
 
   /** All stores at one point; values first. */
-  store(stores: readonly Store[], at: Variables, accumulator = NaN): void {
-    const values = stores.map(({ value }) => this.value(value, at, accumulator));
+  store(stores: readonly Store[], at: Variables, ...accumulators: readonly number[]): void {
+    const values = stores.map(({ value }) => this.value(value, at, ...accumulators));
     stores.forEach(({ operand, index }, i) => this.data[operand][this.index(index, at)] = values[i]);
   }
 
@@ -112,11 +114,14 @@ class Reference {
         });
       case "recurrence":
         return each(kernel.space, at, (point) => {
-          let state = 0;
+          const states = kernel.states.map(() => 0);
           for (let step = 0; step < kernel.time.extent; step++) {
             const now = new Map(point).set(kernel.time.id, kernel.reverse ? kernel.time.extent - 1 - step : step);
-            state = this.value(kernel.a, now) * state + this.value(kernel.b, now);
-            this.store(kernel.stores, now, state);
+            kernel.states.forEach(({ a, b }, number) => {
+              const present = states.slice(0, number);
+              states[number] = this.value(a, now, ...present) * states[number] + this.value(b, now, ...present);
+            });
+            this.store(kernel.stores, now, ...states);
           }
         });
       case "scatter":
@@ -216,6 +221,8 @@ export function randomElements(dtype: DType, size: number, seed: number): Elemen
   return out;
 }
 
+const SAMPLE_TYPES = { f32: "unfilterable-float", i32: "sint", u32: "uint" } as const;
+
 /** A WebGPU adapter with what a printer must know of it. */
 export class Gpu {
   private constructor(readonly device: GPUDevice, readonly description: string) {}
@@ -233,10 +240,11 @@ export class Gpu {
   }
 
   /** The printer's target for a style on this device. */
-  target(style: PrintTarget["style"]): PrintTarget {
+  target(style: PrintTarget["style"], texels?: PrintTarget["texels"]): PrintTarget {
     const { limits } = this.device;
     return {
       style,
+      texels,
       maxWorkgroupsPerDimension: limits.maxComputeWorkgroupsPerDimension,
       maxInvocations: limits.maxComputeInvocationsPerWorkgroup,
       maxWorkgroupBytes: limits.maxComputeWorkgroupStorageSize,
@@ -249,9 +257,13 @@ export class Gpu {
     const printed = printWgsl(kernel, target);
     this.device.pushErrorScope("validation");
     const module = this.device.createShaderModule({ code: printed.source });
-    const storage = printed.bindings.map(({ binding }) => ({ binding, visibility: GPUShaderStage.COMPUTE, buffer: { type: "storage" as const } }));
+    const storage = printed.bindings.map(({ binding, texels }): GPUBindGroupLayoutEntry => ({
+      binding,
+      visibility: GPUShaderStage.COMPUTE,
+      ...(texels ? { texture: { sampleType: SAMPLE_TYPES[texels.type] } } : { buffer: { type: "storage" } }),
+    }));
     const uniform = { binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: "uniform" as const } };
-    const groups = [storage, ...(printed.usesLoops ? [[uniform]] : [])].map((entries) => this.device.createBindGroupLayout({ entries }));
+    const groups: GPUBindGroupLayout[] = [storage, ...(printed.usesLoops ? [[uniform]] : [])].map((entries) => this.device.createBindGroupLayout({ entries }));
     const layout = this.device.createPipelineLayout({ bindGroupLayouts: groups });
     const pipeline = this.device.createComputePipeline({ layout, compute: { module, entryPoint: printed.entryPoint } });
     const error = await this.device.popErrorScope();
@@ -269,9 +281,37 @@ export class Gpu {
     });
   }
 
+  /** A texture filled with the part of a buffer that a printed kernel reads through it. */
+  texture({ type, lanes, start, elements }: TexelRead, buffer: GPUBuffer, loops: ReadonlyMap<number, number>): GPUTexture {
+    const width = TEXEL_ROW_BYTES / 4 / lanes;
+    const format = `${lanes === 4 ? "rgba" : "r"}32${{ f32: "float", i32: "sint", u32: "uint" }[type]}` as GPUTextureFormat;
+    const size = [width, Math.ceil(elements / lanes / width)];
+    const texture = this.device.createTexture({ format, size, usage: GPUTextureUsage.TEXTURE_BINDING | GPUTextureUsage.COPY_DST });
+    const startByte = 4 * start.terms.reduce((sum, { atom, coefficient }) => {
+      if (atom.kind !== "var") throw new Error("a part moves with loop indices only");
+      return sum + coefficient * loops.get(atom.variable.id)!;
+    }, start.constant);
+    const encoder = this.device.createCommandEncoder();
+    for (const { byte, origin, size } of rectanglesOf({ startByte, endByte: startByte + 4 * elements }, buffer.size, 4 * lanes)) {
+      encoder.copyBufferToTexture({ buffer, offset: byte, bytesPerRow: TEXEL_ROW_BYTES }, { texture, origin }, size);
+    }
+    this.device.queue.submit([encoder.finish()]);
+    return texture;
+  }
+
   /** Bind groups of a printed kernel. */
-  bind(pipeline: GPUComputePipeline, printed: WgslKernel, buffers: readonly GPUBuffer[], loops: readonly number[] = []): GPUBindGroup[] {
-    const entries = printed.bindings.map(({ binding, operand }) => ({ binding, resource: { buffer: buffers[operand] } }));
+  bind(
+    pipeline: GPUComputePipeline,
+    printed: WgslKernel,
+    buffers: readonly GPUBuffer[],
+    loops: readonly number[] = [],
+    variables: readonly Var[] = [],
+  ): GPUBindGroup[] {
+    const at = new Map(variables.map(({ id }, position) => [id, loops[position]]));
+    const entries = printed.bindings.map(({ binding, operand, texels }): GPUBindGroupEntry => ({
+      binding,
+      resource: texels ? this.texture(texels, buffers[operand], at).createView() : { buffer: buffers[operand] },
+    }));
     const groups = [this.device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries })];
     if (!printed.usesLoops) return groups;
     const uniform = this.device.createBuffer({ size: 32, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST });
@@ -299,7 +339,7 @@ export class Gpu {
   async run(kernel: Kernel, data: readonly Elements[], target: PrintTarget, loops: readonly number[] = []): Promise<Elements[]> {
     const { printed, pipeline } = await this.compile(kernel, target);
     const buffers = this.buffers(data);
-    const groups = this.bind(pipeline, printed, buffers, loops);
+    const groups = this.bind(pipeline, printed, buffers, loops, kernel.loops);
     const encoder = this.device.createCommandEncoder();
     const pass = encoder.beginComputePass();
     pass.setPipeline(pipeline);

@@ -8,6 +8,7 @@ import type { PrintTarget } from "../../kernels/webgpu/print_wgsl.ts";
 import {
   binaryKernel,
   Build,
+  chainKernel,
   contractKernel,
   flatKernel,
   gatherKernel,
@@ -27,19 +28,23 @@ import type { Elements } from "./print_harness.ts";
 
 const gpu = await Gpu.open();
 const STYLES: readonly PrintTarget["style"][] = ["software", "gpu"];
+/** Both styles, and the software style with every operand that can be read through a texture read so. */
+const TARGETS: readonly PrintTarget[] = [...STYLES.map((style) => gpu.target(style)), gpu.target("software", "always")];
 
 /** Runs a kernel both ways and compares every operand. `allowance` is relative to the largest reference value of an operand, at least 1. */
 async function compare(label: string, kernel: Kernel, allowance = 1e-5, data?: Elements[], loops: readonly number[] = []): Promise<void> {
   const inputs = data ?? kernel.operands.map(({ dtype, size }, at) => randomElements(dtype, size, at + 1));
   const wanted = runReference(kernel, inputs, loops);
-  for (const style of STYLES) {
-    const found = await gpu.run(kernel, inputs, gpu.target(style), loops);
+  for (const target of TARGETS) {
+    const found = await gpu.run(kernel, inputs, target, loops);
     wanted.forEach((reference, operand) => {
       const scale = Array.from(reference).reduce((max, value) => (Number.isFinite(value) ? Math.max(max, Math.abs(value)) : max), 1);
       for (let at = 0; at < reference.length; at++) {
         const a = reference[at], b = found[operand][at];
         if (Object.is(a, b) || Math.abs(a - b) <= allowance * scale) continue;
-        throw new Error(`${label} (${style}): operand ${operand}[${at}] is ${b}, should be ${a} (allowance ${allowance * scale})`);
+        throw new Error(
+          `${label} (${target.style}${target.texels ? ", texels" : ""}): operand ${operand}[${at}] is ${b}, should be ${a} (allowance ${allowance * scale})`,
+        );
       }
     });
   }
@@ -219,7 +224,10 @@ Deno.test("batched contractions with fused operands and epilogues", async () => 
 
 Deno.test("recurrences in both directions", async () => {
   for (const [batch, time, width] of [[1, 1, 1], [2, 17, 8], [3, 63, 5], [2, 64, 12]]) {
-    for (const reverse of [false, true]) await compare(`recurrence ${batch},${time},${width}`, recurrenceKernel(batch, time, width, reverse));
+    for (const reverse of [false, true]) {
+      await compare(`recurrence ${batch},${time},${width}`, recurrenceKernel(batch, time, width, reverse));
+      await compare(`chain ${batch},${time},${width}`, chainKernel(batch, time, width, reverse));
+    }
   }
 });
 
@@ -245,15 +253,15 @@ Deno.test("large contractions through workgroup memory", async () => {
     const [transposeLhs, transposeRhs] = [(flags & 1) > 0, (flags & 2) > 0];
     const kernel = contractKernel({ m, n, k, transposeLhs, transposeRhs });
     const data = kernel.operands.map(({ dtype, size }, at) => randomElements(dtype, size, at + 1));
-    for (const style of STYLES) {
-      const [lhs, rhs, out] = await gpu.run(kernel, data, gpu.target(style));
+    for (const target of TARGETS) {
+      const [lhs, rhs, out] = await gpu.run(kernel, data, target);
       for (let at = 0; at < m * n; at++) {
         const row = Math.floor(at / n), column = at % n;
         let sum = 0;
         for (let step = 0; step < k; step++) {
           sum += lhs[transposeLhs ? step * m + row : row * k + step] * rhs[transposeRhs ? column * k + step : step * n + column];
         }
-        if (Math.abs(sum - out[at]) > 1e-4) throw new Error(`contract flags ${flags} (${style}): [${row}, ${column}] is ${out[at]}, should be ${sum}`);
+        if (Math.abs(sum - out[at]) > 1e-4) throw new Error(`contract flags ${flags} (${target.style}): [${row}, ${column}] is ${out[at]}, should be ${sum}`);
       }
     }
   }

@@ -218,6 +218,37 @@ Deno.test("recurrences take coefficients and consumers along", () => {
   assertKernels((x) => ops.cumsum(x, { axis: 2, reverse: true }), [x], ["recurrence"]);
 });
 
+Deno.test("recurrences that walk alike are one kernel, and so are their gradients", () => {
+  const x = numbers([2, 12, 6]), y = numbers([2, 12, 6]);
+  const chain = (x: Tensor, y: Tensor) => {
+    const p = ops.linearScan(x, ops.square(y), { axis: 1 });
+    return ops.linearScan(ops.sigmoid(y), ops.add(p, 1), { axis: 1 });
+  };
+  assertKernels(chain, [x, y], ["recurrence"]);
+  assertKernels((x, y) => [ops.cumsum(x, { axis: 1 }), ops.linearScan(x, y, { axis: 1 })], [x, y], ["recurrence"]);
+  assertKernels(grad((x: Tensor, y: Tensor) => ops.sum(ops.square(chain(x, y))), { argnums: [0, 1] }), [x, y], ["recurrence", "recurrence"]);
+  // Another direction, another axis, another shape, what an earlier step left: walks of their own.
+  assertKernels((x, y) => ops.cumsum(ops.cumsum(ops.mul(x, y), { axis: 1 }), { axis: 1, reverse: true }), [x, y], ["recurrence", "recurrence"]);
+  assertKernels((x, y) => ops.cumsum(ops.cumsum(ops.mul(x, y), { axis: 1 }), { axis: 2 }), [x, y], ["recurrence", "recurrence"]);
+  assertKernels((x) => ops.cumsum(ops.sliceAxis(ops.cumsum(x, { axis: 1 }), 1, 0, 11), { axis: 1 }), [x], ["recurrence", "recurrence"]);
+  const shifted = (x: Tensor) => ops.pad(ops.sliceAxis(x, 1, 0, 11), [[0, 0], [1, 0], [0, 0]]);
+  assertKernels((x) => ops.cumsum(shifted(ops.cumsum(x, { axis: 1 })), { axis: 1 }), [x], ["recurrence", "recurrence"]);
+});
+
+Deno.test("sums of two are written out", () => {
+  assertKernels((x) => ops.sum(ops.square(x), { axes: 1 }), [numbers([5, 2, 6])], ["map"]);
+  assertKernels((x, w) => ops.sum(ops.reshape(ops.matmul(x, w), [7, 2, 4]), { axes: 1 }), [numbers([7, 5]), numbers([5, 8])], ["contract", "map"]);
+  assertKernels((x) => ops.sum(x, { axes: 1 }), [numbers([5, 3, 6])], ["row"]);
+});
+
+Deno.test("a product reads broadcast factors rather than their stored product", () => {
+  const scaled = (x: Tensor, w: Tensor, m: Tensor) => {
+    const rows = ops.mul(ops.expandDims(x, 1), ops.expandDims(w, 2)); // [T, 2, K]
+    return ops.matmul(ops.reshape(rows, [12, 32]), m);
+  };
+  assertKernels(scaled, [numbers([12, 16]), numbers([12, 2]), numbers([32, 8])], ["contract"]);
+});
+
 Deno.test("a scatter starts from a copy and adds to it in place", () => {
   const embed = (table: Tensor, t: Tensor) => grad((table: Tensor) => ops.sum(ops.square(ops.gather(table, t))))(table);
   assertKernels(embed, [numbers([33, 16]), integers([2, 10], 33)], ["map", "scatter"]);

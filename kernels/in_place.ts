@@ -1,0 +1,213 @@
+/**
+ * Outputs that take over the memory of inputs which the caller gives up.
+ *
+ * An output may take an input of the same type if nobody reads the input once the output's first element is written. The kernel that writes first may read
+ * it too, if it is a map, or a contraction that reads it after its sum only, and each of its points reads the input at the very element that it then writes:
+ * printers compute all values of a point before they store any. (So an optimiser's update is in place, on its own or behind the product that makes the
+ * gradient.) The two operands become one, `readwrite`, because WebGPU refuses two bindings of one range of which one is writable:
+ *
+ *     b1[i] = b0[i] + b2[i]          ->          b0[i] = b0[i] + b1[i]
+ *
+ * Pairs do not disturb each other: the memory of a pair is touched only by what reads its input and what reads or writes its output.
+ */
+import { type Expr, ExprBuilder } from "../core/expr.ts";
+import { type Index, substituteIndex } from "../core/index_expr.ts";
+import { sameShape } from "../core/shape.ts";
+import { accessesOf, visitExprs } from "./cost.ts";
+import type { ContractKernel, Kernel, MapKernel } from "./kernel.ts";
+import type { KernelStep, Schedule, Step, Value, ValueId } from "./plan.ts";
+
+/** Where among the outermost steps a value is read, and where it is first written. */
+interface Uses {
+  lastRead: number;
+  firstWrite: number;
+}
+
+/**
+ * Has outputs take over donated inputs: `takes` of an output's storage says which input it replaces. The schedule computes the same values.
+ * @param schedule Steps over values.
+ * @param donated Positions of the inputs whose memory is given up.
+ */
+export function takeDonated(schedule: Schedule, donated: readonly number[]): Schedule {
+  const uses = usesOf(schedule);
+  const free = new Set(donated.map((position) => schedule.inputs[position]));
+  const taken = new Map<ValueId, ValueId>();
+  for (const output of schedule.outputs) {
+    for (const input of free) {
+      if (!mayTake(schedule, uses, input, output)) continue;
+      taken.set(output, input);
+      free.delete(input);
+      break;
+    }
+  }
+  if (taken.size === 0) return schedule;
+  const values = schedule.values.map((value): Value => {
+    const input = taken.get(value.id);
+    if (input === undefined || value.storage.kind !== "output") return value;
+    return { ...value, storage: { ...value.storage, takes: schedule.inputs.indexOf(input) } };
+  });
+  const steps = schedule.steps.map((step) => {
+    if (step.kind === "loop") return step;
+    let merged = step;
+    for (const [output, input] of taken) {
+      const pair = pairOf(schedule, step, input, output);
+      // Only the kernel that writes first may touch both; see mayTake.
+      if (pair) merged = mergeOperands(merged, step.operands[pair.read], step.operands[pair.written]);
+    }
+    return merged;
+  });
+  return { ...schedule, values, steps };
+}
+
+/** What a launch does with the memory of donated inputs. */
+export interface Handover {
+  /** For each output, the position of the input whose memory it takes; undefined if it has its own. */
+  readonly takes: readonly (number | undefined)[];
+  /** Donated inputs whose memory no output takes. */
+  readonly freed: readonly number[];
+}
+
+/** Looks up who takes what in a schedule that went through {@link takeDonated}. */
+export function handoverOf({ values, outputs }: Schedule, donated: readonly number[]): Handover {
+  const takes = outputs.map((id) => {
+    const { storage } = values[id];
+    return storage.kind === "output" ? storage.takes : undefined;
+  });
+  return { takes, freed: donated.filter((position) => !takes.includes(position)) };
+}
+
+function baseOf({ values }: Schedule, id: ValueId): ValueId {
+  const { storage } = values[id];
+  return storage.kind === "alias" ? storage.of : id;
+}
+
+function usesOf(schedule: Schedule): ReadonlyMap<ValueId, Uses> {
+  const uses = new Map<ValueId, Uses>();
+  const visit = (step: Step, top: number): void => {
+    if (step.kind === "loop") return step.steps.forEach((inner) => visit(inner, top));
+    step.operands.forEach((id, at) => {
+      const base = baseOf(schedule, id), { access } = step.kernel.operands[at];
+      let of = uses.get(base);
+      if (!of) uses.set(base, of = { lastRead: -1, firstWrite: Infinity });
+      if (access !== "write") of.lastRead = top;
+      if (access !== "read") of.firstWrite = Math.min(of.firstWrite, top);
+    });
+  };
+  schedule.steps.forEach(visit);
+  return uses;
+}
+
+function mayTake(schedule: Schedule, uses: ReadonlyMap<ValueId, Uses>, input: ValueId, output: ValueId): boolean {
+  const { type: from } = schedule.values[input], { type: to } = schedule.values[output];
+  if (from.dtype !== to.dtype || !sameShape(from.shape, to.shape)) return false;
+  const firstWrite = uses.get(output)?.firstWrite;
+  // What is empty has no kernel and no memory worth taking.
+  if (firstWrite === undefined || firstWrite === Infinity) return false;
+  const lastRead = uses.get(input)?.lastRead ?? -1;
+  if (lastRead !== firstWrite) return lastRead < firstWrite;
+  const step = schedule.steps[firstWrite];
+  return step.kind === "kernel" && pairOf(schedule, step, input, output)?.sameElement === true;
+}
+
+/** The operands by which a kernel reads `input` and writes `output`, if it does both. */
+function pairOf(schedule: Schedule, { kernel, operands }: KernelStep, input: ValueId, output: ValueId) {
+  const placesOf = (id: ValueId): number[] => operands.flatMap((operand, at) => (baseOf(schedule, operand) === id ? [at] : []));
+  const [reads, writes] = [placesOf(input), placesOf(output)];
+  if (reads.length === 0 || writes.length === 0) return undefined;
+  const [read] = reads, [written] = writes;
+  const isOne = reads.length === 1 && writes.length === 1 && startOf(schedule.values[operands[read]]) === startOf(schedule.values[operands[written]]);
+  return { read, written, sameElement: isOne && isPointwise(kernel) && readsWhatItWrites(kernel, read, written) };
+}
+
+function startOf({ storage }: Value): number {
+  return storage.kind === "alias" ? storage.byteOffset : 0;
+}
+
+/** A kernel whose points store what they compute from loads at their own place, and in a contraction from a sum. */
+type PointwiseKernel = MapKernel | ContractKernel;
+
+function isPointwise(kernel: Kernel): kernel is PointwiseKernel {
+  return kernel.kind === "map" || kernel.kind === "contract";
+}
+
+/** Whether each point reads operand `read` at most where it writes operand `written`. */
+function readsWhatItWrites(kernel: PointwiseKernel, read: number, written: number): boolean {
+  // An index that is computed from loads is evaluated between stores.
+  if (kernel.operands[written].access !== "write" || kernel.stores.some(({ index }) => readsValues(index))) return false;
+  let isFactor = false;
+  visitExprs(factorsOf(kernel), (expr) => isFactor ||= expr.kind === "load" && expr.operand === read);
+  if (isFactor) return false;
+  const keys = new Set<string>();
+  for (const { operand, index } of accessesOf(kernel)) if (operand === read || operand === written) keys.add(index.key);
+  return keys.size === 1;
+}
+
+/** The expressions that are evaluated at other places than the stores: the factors of a contraction. */
+function factorsOf(kernel: PointwiseKernel): readonly Expr[] {
+  return kernel.kind === "contract" ? [kernel.lhs, kernel.rhs] : [];
+}
+
+function readsValues({ terms }: Index): boolean {
+  return terms.some(({ atom }) => atom.kind === "value" || (atom.kind !== "var" && readsValues(atom.of)));
+}
+
+/** The step with the operand of value `read` left out: what it was loaded from is the operand of value `written`. */
+function mergeOperands(step: KernelStep, read: ValueId, written: ValueId): KernelStep {
+  const kernel = step.kernel as PointwiseKernel;
+  const [from, to] = [step.operands.indexOf(read), step.operands.indexOf(written)];
+  const renumber = (operand: number): number => {
+    const kept = operand === from ? to : operand;
+    return kept > from ? kept - 1 : kept;
+  };
+  const size = Math.max(kernel.operands[from].size, kernel.operands[to].size);
+  const operands = kernel.operands.map((operand, at) => (at === to ? { ...operand, size, access: "readwrite" as const } : operand));
+  const copy = new Renumbering(renumber);
+  const stores = kernel.stores.map(({ operand, index, value }) => ({ operand: renumber(operand), index, value: copy.expr(value) }));
+  const parts = { operands: operands.filter((_, at) => at !== from), stores };
+  const merged: Kernel = kernel.kind === "map" ? { ...kernel, ...parts } : { ...kernel, ...parts, lhs: copy.expr(kernel.lhs), rhs: copy.expr(kernel.rhs) };
+  return { ...step, kernel: merged, operands: step.operands.filter((_, at) => at !== from) };
+}
+
+/** Copies expressions, with other numbers of operands. */
+class Renumbering {
+  readonly #e = new ExprBuilder();
+  readonly #memo = new Map<Expr, Expr>();
+
+  constructor(readonly renumber: (operand: number) => number) {}
+
+  expr(expr: Expr): Expr {
+    let out = this.#memo.get(expr);
+    if (!out) this.#memo.set(expr, out = this.#copy(expr));
+    return out;
+  }
+
+  #copy(expr: Expr): Expr {
+    const e = this.#e;
+    switch (expr.kind) {
+      case "const":
+        return e.const(expr.value, expr.dtype);
+      case "index":
+        return e.index(this.#index(expr.index), expr.dtype);
+      case "inRange":
+        return e.inRange(this.#index(expr.index), expr.lo, expr.hi);
+      case "load":
+        return e.load(this.renumber(expr.operand), this.#index(expr.index), expr.dtype);
+      case "unary":
+        return e.unary(expr.op, this.expr(expr.x));
+      case "binary":
+        return e.binary(expr.op, this.expr(expr.lhs), this.expr(expr.rhs));
+      case "select":
+        return e.select(this.expr(expr.cond), this.expr(expr.then), this.expr(expr.otherwise));
+      case "cast":
+        return e.cast(this.expr(expr.x), expr.dtype);
+      case "reduce":
+        return e.reduce(expr.combine, expr.variable, this.expr(expr.body));
+      case "accumulator":
+        return e.accumulator(expr.dtype, expr.state);
+    }
+  }
+
+  #index(index: Index): Index {
+    return readsValues(index) ? substituteIndex(index, new Map(), (value) => this.expr(value)) : index;
+  }
+}

@@ -1,0 +1,152 @@
+/**
+ * Which parts of a product's tiles count (see `live` of ContractKernel), for every printer.
+ *
+ * A band's indices have their extremes at the corners of a box, so that one comparison an index says whether a whole tile can be left out, and the same
+ * index solved for k gives the steps that cannot.
+ */
+import { addIndex, constantIndex, divIndex, type Index, scaleIndex, type Var, varIndex, visitVars } from "../core/index_expr.ts";
+import type { Band, ContractKernel } from "./kernel.ts";
+
+/** The values of a variable in a tile: `start .. start + size - 1`. */
+export interface Side {
+  readonly start: Index;
+  readonly size: number;
+}
+
+/** A box of a kernel's space: sides by variable id. A variable without a side stands for itself. */
+export type Tile = ReadonlyMap<number, Side>;
+
+/** The steps of k that one band leaves in a tile: none unless all of `when` are at least 0, else from the greatest of `first` to below the least of `end`. */
+export interface Steps {
+  readonly when: readonly Index[];
+  readonly first: readonly Index[];
+  readonly end: readonly Index[];
+}
+
+/** A share of live tiles above which leaving out the others is not worth the text. */
+const WORTHWHILE = 0.85;
+/** Tiles that are counted at most, spread evenly. */
+const MAX_COUNTED = 1 << 16;
+
+/** The greatest value of a band's index in a tile, as an index over the tile's place. */
+export function greatest(index: Index, tile: Tile): Index {
+  let sum = constantIndex(index.constant);
+  for (const { atom, coefficient } of index.terms) {
+    const extreme = coefficient > 0 ? greatest : least;
+    if (atom.kind === "var") {
+      const side = tile.get(atom.variable.id);
+      const value = side ? addIndex(side.start, coefficient > 0 ? side.size - 1 : 0) : varIndex(atom.variable);
+      sum = addIndex(sum, scaleIndex(value, coefficient));
+    } else if (atom.kind === "div") sum = addIndex(sum, scaleIndex(divIndex(extreme(atom.of, tile), atom.by), coefficient));
+  }
+  return sum;
+}
+
+function least(index: Index, tile: Tile): Index {
+  return scaleIndex(greatest(scaleIndex(index, -1), tile), -1);
+}
+
+/** For each band that may have a term in a tile: indices that are all at least 0 where it has. An empty list is a band that always has. */
+export function liveConditions(live: readonly Band[], tile: Tile): readonly Band[] {
+  return live.map((band) => band.map((index) => greatest(index, tile)).filter(({ min }) => min < 0)).filter((band) => band.every(({ max }) => max >= 0));
+}
+
+/** The steps of k that count in a tile of rows and columns, band by band. */
+export function liveSteps({ live, k }: ContractKernel, tile: Tile): Steps[] {
+  const all = new Map(tile).set(k.id, { start: constantIndex(0), size: k.extent });
+  return live.map((band) => {
+    const when: Index[] = [], first: Index[] = [], end: Index[] = [];
+    for (const index of band) {
+      const bound = solve(index, k, tile);
+      if (bound?.first) first.push(bound.first);
+      else if (bound?.end) end.push(bound.end);
+      else when.push(greatest(index, all));
+    }
+    return { when: when.filter(({ min }) => min < 0), first: first.filter(({ max }) => max > 0), end: end.filter(({ min }) => min < k.extent) };
+  }).filter(({ when }) => when.every(({ max }) => max >= 0));
+}
+
+/** The first k, or the one after the last, for which an index reaches 0 somewhere in a tile; undefined if k stands in it otherwise than once and plainly. */
+function solve(index: Index, k: Var, tile: Tile): { readonly first?: Index; readonly end?: Index } | undefined {
+  const readers = index.terms.filter(({ atom }) => {
+    let reads = false;
+    if (atom.kind === "var") return atom.variable.id === k.id;
+    if (atom.kind === "div") visitVars(atom.of, ({ id }) => reads ||= id === k.id);
+    return reads;
+  });
+  if (readers.length !== 1 || Math.abs(readers[0].coefficient) !== 1) return undefined;
+  const [{ atom, coefficient, key }] = readers;
+  const rest = greatest(index.terms.filter((term) => term.key !== key).reduce(plusTerm, constantIndex(index.constant)), tile);
+  const by = atom.kind === "div" ? atom.by : 1, offset = atom.kind === "div" ? without(atom.of, k) : constantIndex(0);
+  if (!offset) return undefined;
+  // k + offset >= -rest by, or (k + offset) div by <= rest.
+  if (coefficient === 1) return { first: addIndex(scaleIndex(rest, -by), scaleIndex(greatest(offset, tile), -1)) };
+  return { end: addIndex(addIndex(scaleIndex(rest, by), by), scaleIndex(least(offset, tile), -1)) };
+}
+
+function plusTerm(sum: Index, { atom, coefficient }: Index["terms"][number]): Index {
+  const value = atom.kind === "var" ? varIndex(atom.variable) : atom.kind === "div" ? divIndex(atom.of, atom.by) : constantIndex(0);
+  return addIndex(sum, scaleIndex(value, coefficient));
+}
+
+/** `index - k`, if it does not read k. */
+function without(index: Index, k: Var): Index | undefined {
+  const rest = addIndex(index, scaleIndex(varIndex(k), -1));
+  let reads = false;
+  visitVars(rest, ({ id }) => reads ||= id === k.id);
+  return reads ? undefined : rest;
+}
+
+/** Sizes of tiles. */
+export interface TileSize {
+  readonly rows: number;
+  readonly columns: number;
+  readonly depth: number;
+}
+
+/** The share of tiles in which some term may count: of terms, for tiles of one. */
+export function liveShare(kernel: ContractKernel, { rows, columns, depth }: TileSize = { rows: 1, columns: 1, depth: 1 }): number {
+  const { live, m, n, k } = kernel;
+  if (live.length === 0) return 1;
+  const variables = new Map<number, Var>();
+  live.flat().forEach((index) => visitVars(index, (variable) => variables.set(variable.id, variable)));
+  const sizes = new Map([[m.id, rows], [n.id, columns], [k.id, depth]]);
+  const axes = [...variables.values()].map(({ id, extent }) => {
+    const size = Math.min(extent, sizes.get(id) ?? 1);
+    return { id, size, count: Math.ceil(extent / size) };
+  });
+  const perAxis = Math.floor(MAX_COUNTED ** (1 / Math.max(1, axes.length)));
+  const values = new Map<number, readonly [number, number]>();
+  let tiles = 0, alive = 0;
+  const visit = (at: number): void => {
+    if (at === axes.length) {
+      tiles++;
+      if (live.some((band) => band.every((index) => extremeOf(index, values, 1) >= 0))) alive++;
+      return;
+    }
+    const { id, size, count } = axes[at], step = Math.max(1, count / perAxis);
+    for (let i = 0; Math.floor(i) < count; i += step) {
+      const start = Math.floor(i) * size;
+      values.set(id, [start, start + size - 1]);
+      visit(at + 1);
+    }
+  };
+  visit(0);
+  return alive / tiles;
+}
+
+/** The greatest (`sign` 1) or least (-1) value of an index in a box of numbers. */
+function extremeOf(index: Index, box: ReadonlyMap<number, readonly [number, number]>, sign: 1 | -1): number {
+  let sum = index.constant;
+  for (const { atom, coefficient } of index.terms) {
+    const upward = (coefficient > 0) === (sign > 0);
+    if (atom.kind === "var") sum += coefficient * box.get(atom.variable.id)![upward ? 1 : 0];
+    else if (atom.kind === "div") sum += coefficient * Math.floor(extremeOf(atom.of, box, upward ? 1 : -1) / atom.by);
+  }
+  return sum;
+}
+
+/** Whether to leave out dead tiles of a size. */
+export function isWorthSkipping(kernel: ContractKernel, size: TileSize): boolean {
+  return kernel.live.length > 0 && liveShare(kernel, size) <= WORTHWHILE;
+}
