@@ -9,6 +9,8 @@ export interface Flag<T> {
   readonly placeholder?: string;
   /** The value when the flag is not given. */
   readonly fallback: T;
+  /** Whether it may be given several times; then its value is a list. */
+  readonly repeats?: boolean;
   /** Reads the value. @throws {UsageError} if it cannot be read. */
   readonly read: (text: string, flag: string) => T;
 }
@@ -39,8 +41,15 @@ export function text(placeholder: string, help: string, fallback?: string): Flag
   return { help, placeholder, fallback, read: (value) => value };
 }
 
+/** A flag with a text that may be given several times. */
+export function texts(placeholder: string, help: string): Flag<readonly string[]> {
+  return { help, placeholder, fallback: [], repeats: true, read: (value) => [value] };
+}
+
 /** A flag with one of several words. */
-export function choice<const T extends string>(words: readonly T[], help: string, fallback: NoInfer<T>): Flag<T> {
+export function choice<const T extends string>(words: readonly T[], help: string, fallback: NoInfer<T>): Flag<T>;
+export function choice<const T extends string>(words: readonly T[], help: string): Flag<T | undefined>;
+export function choice<const T extends string>(words: readonly T[], help: string, fallback?: NoInfer<T>): Flag<T | undefined> {
   return {
     help,
     placeholder: words.join("|"),
@@ -69,7 +78,9 @@ export function integer(help: string, fallback: number | undefined, range: Range
 }
 
 /** A flag with a number. */
-export function number(help: string, fallback: number, range: Range = {}): Flag<number> {
+export function number(help: string, fallback: number, range?: Range): Flag<number>;
+export function number(help: string, fallback: undefined, range?: Range): Flag<number | undefined>;
+export function number(help: string, fallback: number | undefined, range: Range = {}): Flag<number | undefined> {
   return { help, placeholder: "X", fallback, read: (value, flag) => readNumber(value, flag, "a number", range, /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i) };
 }
 
@@ -102,7 +113,8 @@ export function parseFlags<F extends Flags>(args: readonly string[], flags: F, c
     const [name, attached] = splitOnce(word, "=");
     const found = byName.get(name);
     if (!found) throw new UsageError(`unknown flag ${name}${suggestion(name, [...byName.keys()]) || `: see ${command} --help`}`);
-    if (given.has(found.key)) throw new UsageError(`${name} is given twice: give it once`);
+    const before = given.has(found.key);
+    if (before && !found.flag.repeats) throw new UsageError(`${name} is given twice: give it once`);
     given.add(found.key);
     const isToggle = found.flag.placeholder === undefined;
     if (isToggle && attached !== undefined) throw new UsageError(`${name} takes no value: write ${name} alone`);
@@ -110,15 +122,16 @@ export function parseFlags<F extends Flags>(args: readonly string[], flags: F, c
     if (value === undefined || (attached === undefined && value.startsWith("--"))) {
       throw new UsageError(`${name} needs a value: ${name} ${found.flag.placeholder}`);
     }
-    values[found.key] = found.flag.read(value, name);
+    const read = found.flag.read(value, name);
+    values[found.key] = before ? [...values[found.key] as unknown[], ...read as unknown[]] : read;
   }
   return { values: values as Values<F>, given: given as ReadonlySet<keyof F> };
 }
 
 /** The help lines of a table of flags. */
 export function describeFlags(flags: Flags): string {
-  const rows = Object.entries(flags).map(([key, { placeholder, help, fallback }]) => {
-    const shown = fallback === undefined || typeof fallback === "boolean" || fallback === "" ? "" : ` [${fallback}]`;
+  const rows = Object.entries(flags).map(([key, { placeholder, help, fallback, repeats }]) => {
+    const shown = fallback === undefined || typeof fallback === "boolean" || fallback === "" || repeats ? "" : ` [${fallback}]`;
     return { left: `  ${flagName(key)}${placeholder ? ` ${placeholder}` : ""}`, right: `${help}${shown}` };
   });
   const width = Math.min(34, Math.max(...rows.map(({ left }) => left.length)));

@@ -3,7 +3,7 @@ import { requestDevice } from "../kernels/mod.ts";
 import { generate as generateTokens, Model, Reader } from "../titans/mod.ts";
 import { findCheckpoint } from "./checkpoint_file.ts";
 import { UsageError } from "./errors.ts";
-import { choice, integer, number, parseFlags, text, toggle } from "./flags.ts";
+import { choice, integer, number, parseFlags, text, texts, toggle } from "./flags.ts";
 import type { Command } from "./help.ts";
 import { INTERRUPTED, listenForInterrupt } from "./interrupt.ts";
 import { latestRun, RUNS } from "./run_folder.ts";
@@ -17,8 +17,10 @@ const FLAGS = {
   topK: integer("choose among the K likeliest bytes; 0 for all", 0, { min: 0 }),
   topP: number("choose among the likeliest bytes that make up this probability", 1, { min: 0, aboveMin: true, max: 1 }),
   minP: number("drop bytes less likely than this share of the likeliest", 0, { min: 0, max: 1 }),
+  stop: texts("TEXT", "end before this text would appear; may be given several times"),
   seed: integer("same seed, same text", 0, { min: 0, max: 2 ** 32 - 1 }),
   device: choice(["auto", "webgpu", "cpu", "reference"], "auto takes a GPU, else the CPU", "auto"),
+  shaderCache: text("DIR", "where WebGPU drivers keep compiled shaders, for a faster next start"),
   json: toggle("print one JSON object a line"),
   verbose: toggle("print stacks with errors"),
 } as const;
@@ -30,6 +32,7 @@ export const generateCommand: Command = {
   examples: [
     ["deno task generate", "the newest run writes"],
     ['deno task generate --prompt "My fellow citizens" --tokens 500', "continue a text"],
+    ['deno task generate --prompt "The people" --stop "."', "end with the sentence"],
     ["deno task generate --checkpoint runs/lmm --temperature 0", "a run of your choice, always the likeliest byte"],
   ],
   flags: FLAGS,
@@ -40,9 +43,11 @@ async function generate(args: readonly string[], terminal: Terminal): Promise<nu
   const { values: flags } = parseFlags(args, FLAGS, "generate");
   const prompt = new TextEncoder().encode(flags.prompt);
   if (prompt.length === 0) throw new UsageError("--prompt cannot be empty: give at least one letter to continue");
+  if (flags.stop.includes("")) throw new UsageError("--stop cannot be empty: give the text to stop at");
+  const stop = flags.stop.map((text) => new TextEncoder().encode(text));
   using interrupt = listenForInterrupt();
   const { checkpoint, file } = await findCheckpoint(flags.checkpoint ?? await latestRun(RUNS));
-  const device = await requestDevice({ kind: flags.device });
+  const device = await requestDevice({ kind: flags.device, shaderCacheDirectory: flags.shaderCache });
   try {
     const model = new Model(checkpoint.config);
     const reader = await Reader.create(device, model, model.layout.pack(checkpoint.state.params));
@@ -59,7 +64,7 @@ async function generate(args: readonly string[], terminal: Terminal): Promise<nu
       all += piece;
       write(piece);
     };
-    for await (const byte of generateTokens(reader, prompt, { maxTokens, temperature, topK, topP, minP, seed })) {
+    for await (const byte of generateTokens(reader, prompt, { maxTokens, temperature, topK, topP, minP, seed, stop })) {
       emit(decoder.decode(Uint8Array.of(byte), { stream: true }));
       count++;
       if (interrupt.requested) break;

@@ -1,13 +1,14 @@
 /** `info`: which device would be used, and why. */
 import { type Device, requestDevice, WebGpuDevice } from "../kernels/mod.ts";
 import { CommandError } from "./errors.ts";
-import { choice, parseFlags, toggle } from "./flags.ts";
+import { choice, parseFlags, text, toggle } from "./flags.ts";
 import type { Command } from "./help.ts";
 import type { Terminal } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
 const FLAGS = {
   device: choice(["auto", "webgpu", "cpu", "reference"], "the device to ask for", "auto"),
+  shaderCache: text("DIR", "where WebGPU drivers keep compiled shaders, for a faster next start"),
   json: toggle("print one JSON object"),
   verbose: toggle("print stacks with errors"),
 } as const;
@@ -26,7 +27,7 @@ export const infoCommand: Command = {
 
 async function info(args: readonly string[], terminal: Terminal): Promise<number> {
   const { values } = parseFlags(args, FLAGS, "info");
-  const device = await requestDevice({ kind: values.device }).catch((error) => {
+  const device = await requestDevice({ kind: values.device, shaderCacheDirectory: values.shaderCache }).catch((error) => {
     // The reason stands in one JSON object too: scripts ask this command whether there is a device.
     if (values.json) terminal.out(`${JSON.stringify({ version: VERSION, runtime: Deno.version, device: null, reason: error.message })}\n`);
     throw new CommandError(error.message, { cause: error });

@@ -1,7 +1,8 @@
 /** What a training run is: the record in its config.json, made from flags, or read and checked when the run goes on. */
-import { defineConfig, defineOptimizer, type ModelConfig, type OptimizerConfig, type PresetName } from "../titans/mod.ts";
+import { completeConfig, defineConfig, defineOptimizer, type ModelConfig, type ModelKind, type OptimizerConfig, type PresetName } from "../titans/mod.ts";
 import { CommandError, UsageError } from "./errors.ts";
 import { flagName } from "./flags.ts";
+import { checkModelFlags, type ModelFlags, modelOptions } from "./model_flags.ts";
 
 /** A run's configuration. All but `steps` and the optimiser's rates stays as it is for the run's life. */
 export interface RunConfig {
@@ -27,8 +28,8 @@ export interface DataIdentity {
 }
 
 /** The flags that say what a run is. */
-export interface RunFlags {
-  readonly model: "lmm" | "mac";
+export interface RunFlags extends ModelFlags {
+  readonly model: ModelKind;
   readonly preset: PresetName;
   readonly steps: number;
   readonly warmup: number;
@@ -50,7 +51,7 @@ export async function identify(name: string, bytes: Uint8Array): Promise<DataIde
 export function newRunConfig(flags: RunFlags, data: DataIdentity, version: string): RunConfig {
   const { model, preset, steps, warmup, lr, batch, seqLen, accumulate, seed } = flags;
   const optimizer = defineOptimizer({ learningRate: lr, warmupSteps: Math.min(warmup, steps), totalSteps: steps });
-  return { version, preset, model: defineConfig({ model }, preset), optimizer, batch, seqLen, accumulate, seed, steps, data };
+  return { version, preset, model: defineConfig({ model, ...modelOptions(flags) }, preset), optimizer, batch, seqLen, accumulate, seed, steps, data };
 }
 
 /** The flags that must stay as they were, with what the configuration says of each. */
@@ -80,6 +81,7 @@ export function resumedRunConfig(stored: unknown, flags: RunFlags, { given, path
       );
     }
   }
+  checkModelFlags(flags, given, config.model, path);
   const steps = given.has("steps") ? flags.steps : config.steps;
   const optimizer = defineOptimizer({
     ...config.optimizer,
@@ -97,7 +99,7 @@ export function checkRunConfig(stored: unknown, path: string): RunConfig {
   const whole = typeof stored === "object" && stored !== null && numbers.every((key) => Number.isInteger(config[key])) &&
     typeof config.model === "object" && typeof config.optimizer === "object" && typeof config.data?.sha256 === "string";
   if (!whole) throw new CommandError(`${path}/config.json is not a run's configuration: restore it, or start a new run with another --out`);
-  return config;
+  return { ...config, model: completeConfig(config.model) };
 }
 
 /** Checks that a run goes on with the text that it began with. @throws {UsageError} if it does not. */

@@ -5,6 +5,7 @@ import { type Corpus, loadCorpus } from "./data.ts";
 import { UsageError } from "./errors.ts";
 import { choice, integer, number, parseFlags, text, toggle, type Values } from "./flags.ts";
 import type { Command } from "./help.ts";
+import { MODEL_FLAGS } from "./model_flags.ts";
 import { INTERRUPTED, listenForInterrupt } from "./interrupt.ts";
 import { jsonReporter, textReporter } from "./progress.ts";
 import { checkSameData, identify, newRunConfig, resumedRunConfig, type RunConfig } from "./run_config.ts";
@@ -14,7 +15,7 @@ import { TrainingRun } from "./training_run.ts";
 import { VERSION } from "./version.ts";
 
 const FLAGS = {
-  model: choice(["mac", "lmm"], "mac: attention that sees the memory as context; lmm: the memory alone", "mac"),
+  model: choice(["mac", "lmm", "mag", "mal"], "memory as context of attention, alone, as a gate of attention, or as a layer before it", "mac"),
   preset: choice(Object.keys(PRESETS) as (keyof typeof PRESETS)[], "size of the model", "nano"),
   data: text("FILE", "text to learn from, .gz too; sotu is the built-in English text", "sotu"),
   steps: integer("optimiser steps of the whole run", 1000, { min: 1 }),
@@ -25,6 +26,7 @@ const FLAGS = {
   warmup: integer("steps of warm-up", 50, { min: 0 }),
   seed: integer("for the first weights and the order of the text", 0, { min: 0, max: 2 ** 32 - 1 }),
   device: choice(["auto", "webgpu", "cpu", "reference"], "auto takes a GPU, else the CPU; reference is exact and very slow", "auto"),
+  shaderCache: text("DIR", "where WebGPU drivers keep compiled shaders, for a faster next start"),
   out: text("DIR", `run folder (a new one in ${RUNS}/ unless given)`),
   resume: toggle("continue the run in --out, or the newest one"),
   evalEvery: integer("steps between validations; 0 for the end only", 100, { min: 0 }),
@@ -32,6 +34,7 @@ const FLAGS = {
   checkpointEvery: integer("steps between checkpoints", 50, { min: 1 }),
   sampleTokens: integer("bytes to write at the end; 0 for none", 300, { min: 0 }),
   samplePrompt: text("TEXT", "what the sample begins with", "The "),
+  ...MODEL_FLAGS,
   json: toggle("print one JSON object a line; text goes to stderr"),
   verbose: toggle("print stacks with errors"),
 } as const;
@@ -49,6 +52,7 @@ export const trainCommand: Command = {
     ["deno task train", "a small model on real English text: about two minutes on two cores"],
     ["deno task train --data my.txt --steps 1000", "your own text"],
     ["deno task train --model lmm --out runs/lmm", "the memory alone, in a folder of your choice"],
+    ["deno task train --model mag --gates channel --no-momentum", "another model, finer gates, an ablation"],
     ["deno task train --resume --steps 600", "continue the newest run up to step 600"],
     ["deno task train --json | tee log.jsonl", "for scripts: events start, step, validation, sample, done"],
   ],
@@ -62,7 +66,7 @@ async function train(args: readonly string[], terminal: Terminal): Promise<numbe
   // From the first moment on: Ctrl-C while the text loads or kernels compile ends the run in good order too.
   using interrupt = listenForInterrupt();
   const { config, corpus, path } = flags.resume ? await resumedRun(flags, given) : await newRun(flags);
-  const device = await requestDevice({ kind: flags.device });
+  const device = await requestDevice({ kind: flags.device, shaderCacheDirectory: flags.shaderCache });
   try {
     using run = await TrainingRun.open({ config, corpus, path, device, version: VERSION }, reporter);
     const finished = await run.train({ ...flags, interrupt, reporter });

@@ -2,7 +2,7 @@
  * Checkpoints: a safetensors file with the weights by name, the optimiser's moments as `optimizer.first.NAME` and `optimizer.second.NAME`, and in the
  * metadata `format`, `config` (JSON), `step`, `seed`, and whatever the caller adds.
  */
-import { differingField, type ModelConfig, validateConfig } from "./config.ts";
+import { completeConfig, differingField, type ModelConfig, validateConfig } from "./config.ts";
 import { CheckpointError, ConfigError } from "./errors.ts";
 import { Model } from "./model.ts";
 import type { NamedArrays } from "./parameters.ts";
@@ -89,7 +89,9 @@ export function requireSameModel(expected: ModelConfig, found: ModelConfig): voi
 function readConfig(text: string | undefined): ModelConfig {
   if (text === undefined) throw new CheckpointError("Cannot read checkpoint: it has no config");
   try {
-    const config = JSON.parse(text) as ModelConfig;
+    const stored: unknown = JSON.parse(text);
+    if (typeof stored !== "object" || stored === null) throw new TypeError("not a record");
+    const config = completeConfig(stored);
     validateConfig(config);
     return config;
   } catch (error) {

@@ -1,9 +1,16 @@
 /** What a model is: one flat record of options, which checkpoints store and compare field by field. */
 import { ConfigError } from "./errors.ts";
-import type { Activation } from "./memory_network.ts";
+import type { GateGranularity } from "./gates.ts";
+import type { Activation, MemoryNetwork } from "./memory_network.ts";
 
-/** The models. `lmm`: the memory alone mixes tokens. `mac`: memory as context of a segment-wise attention. */
-export type ModelKind = "lmm" | "mac";
+/**
+ * The models. `lmm`: the memory alone mixes tokens. `mac`: memory as context of a segment-wise attention. `mag`: memory as a gate of sliding-window
+ * attention beside it. `mal`: memory as a layer before sliding-window attention.
+ */
+export type ModelKind = "lmm" | "mac" | "mag" | "mal";
+
+/** The memory networks. `mlp`: linear layers with a function between. `swiglu`: three matrices, gated. */
+export type MemoryKind = "mlp" | "swiglu";
 
 /**
  * Where the context that MAC's attention gets from the memory comes from. `causal`: from the segment's own tokens, each row seeing what was retrieved
@@ -25,11 +32,13 @@ export interface ModelConfig {
   readonly heads: number;
   /** Hidden width of the SwiGLU MLP. */
   readonly mlpHidden: number;
-  /** Matrices of the memory network, L, 1 to 4. 1 is the linear memory. */
+  /** The network whose weights are the memory. */
+  readonly memory: MemoryKind;
+  /** Matrices of an `mlp` memory, L, 1 to 4. 1 is the linear memory. */
   readonly memoryDepth: number;
   /** Hidden width of the memory network over the head width. */
   readonly memoryExpansion: number;
-  /** The function between the matrices of the memory network. */
+  /** The function between the matrices of an `mlp` memory. */
   readonly memoryActivation: Activation;
   /** Whether M(x) = x + LN(f(x)), the norm's gain belonging to the outer loop. */
   readonly memoryNorm: boolean;
@@ -45,6 +54,8 @@ export interface ModelConfig {
   readonly etaBias: number;
   /** First bias of the gate of alpha, the forgetting. -8 is a half-life of about 2,000 tokens. */
   readonly alphaBias: number;
+  /** What shares a gate: a head, a head's matrix, or (for forgetting) a channel of it. */
+  readonly gateGranularity: GateGranularity;
   /** Ablation: without momentum eta is 0. */
   readonly momentum: boolean;
   /** Ablation: without forgetting alpha is 0. */
@@ -53,16 +64,20 @@ export interface ModelConfig {
   readonly strictRetrieval: boolean;
   /** Width of the causal convolution after the memory's projections; 0 for none. */
   readonly convolution: number;
-  /** Tokens of an attention segment, a multiple of the mini-batch. */
+  /** Whether queries and keys of the memory have unit length. */
+  readonly normalizeKeys: boolean;
+  /** Tokens of a segment of MAC's attention, a multiple of the mini-batch. */
   readonly segment: number;
-  /** Learned tokens that every query sees; 0 for none. */
+  /** Tokens that a query of MAG's and MAL's attention sees, itself among them. */
+  readonly window: number;
+  /** Learned tokens that every query of attention sees, and that the memory of MAG and MAL reads first; 0 for none. LMM has none. */
   readonly persistentTokens: number;
   /** What MAC asks the memory. */
   readonly memoryQuery: MemoryQuery;
   /** Number of learned queries when `memoryQuery` is `learned`. */
   readonly memoryTokens: number;
-  /** What loops keep for the gradient: `save` keeps matrix products too, which is faster; `recompute` takes less memory. Cost only. */
-  readonly checkpoint: "recompute" | "save";
+  /** What loops keep for the gradient: `save` all matrix products, which is fastest, `recompute` none, which takes least memory, `auto` the dearest. Cost only. */
+  readonly checkpoint: "auto" | "recompute" | "save";
 }
 
 const NANO: ModelConfig = {
@@ -72,6 +87,7 @@ const NANO: ModelConfig = {
   blocks: 2,
   heads: 2,
   mlpHidden: 176,
+  memory: "mlp",
   memoryDepth: 2,
   memoryExpansion: 4,
   memoryActivation: "gelu",
@@ -82,11 +98,14 @@ const NANO: ModelConfig = {
   thetaBias: 0,
   etaBias: 0,
   alphaBias: -8,
+  gateGranularity: "head",
   momentum: true,
   forgetting: true,
   strictRetrieval: false,
   convolution: 4,
+  normalizeKeys: true,
   segment: 64,
+  window: 64,
   persistentTokens: 4,
   memoryQuery: "causal",
   memoryTokens: 16,
@@ -103,21 +122,24 @@ export const PRESETS: Readonly<Record<"nano" | "small", ModelConfig>> = {
     heads: 4,
     mlpHidden: 704,
     segment: 128,
+    window: 128,
     persistentTokens: 16,
     memoryTokens: 32,
-    checkpoint: "recompute",
+    checkpoint: "auto",
   },
 };
 
 /** The name of a preset. */
 export type PresetName = keyof typeof PRESETS;
 
-const FLAGS = ["memoryNorm", "momentum", "forgetting", "strictRetrieval"] as const;
+const FLAGS = ["memoryNorm", "momentum", "forgetting", "strictRetrieval", "normalizeKeys"] as const;
 const CHOICES: Readonly<Record<string, readonly string[]>> = {
-  model: ["lmm", "mac"],
+  model: ["lmm", "mac", "mag", "mal"],
+  memory: ["mlp", "swiglu"],
   memoryActivation: ["gelu", "silu"],
+  gateGranularity: ["head", "layer", "channel"],
   memoryQuery: ["causal", "previous-segment", "learned"],
-  checkpoint: ["recompute", "save"],
+  checkpoint: ["auto", "recompute", "save"],
 };
 const COUNTS: Readonly<Record<string, readonly [number, number]>> = {
   vocabulary: [2, 2 ** 24],
@@ -130,6 +152,7 @@ const COUNTS: Readonly<Record<string, readonly [number, number]>> = {
   tile: [1, 4096],
   convolution: [0, 64],
   segment: [1, 65536],
+  window: [1, 65536],
   persistentTokens: [0, 4096],
   memoryTokens: [1, 4096],
 };
@@ -148,8 +171,8 @@ export function defineConfig(options: Partial<ModelConfig> = {}, preset: PresetN
   }
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
   const base = PRESETS[preset];
-  const miniBatch = given.miniBatch ?? base.miniBatch;
-  const config = { ...base, tile: Math.min(base.tile, Number(miniBatch)), ...given } as ModelConfig;
+  const miniBatch = Number(given.miniBatch ?? base.miniBatch);
+  const config = { ...base, tile: miniBatch % base.tile === 0 ? base.tile : miniBatch, ...given } as ModelConfig;
   validateConfig(config);
   return config;
 }
@@ -174,11 +197,47 @@ export function validateConfig(config: ModelConfig): void {
   for (const field of NUMBERS) if (!Number.isFinite(record[field])) fail(field, "it must be a finite number");
   const { width, heads, miniBatch, tile, segment, memoryExpansion, thetaMax } = config;
   if (width % heads !== 0) fail("heads", `it must divide the width, ${width}`);
-  if (config.model === "mac" && (width / heads) % 2 !== 0) fail("heads", `rotary positions need an even head width, ${width} / ${heads} is ${width / heads}`);
+  if (config.model !== "lmm" && (width / heads) % 2 !== 0) fail("heads", `rotary positions need an even head width, ${width} / ${heads} is ${width / heads}`);
   if (miniBatch % tile !== 0) fail("tile", `it must divide the mini-batch, ${miniBatch}`);
   if (config.model === "mac" && segment % miniBatch !== 0) fail("segment", `it must be a multiple of the mini-batch, ${miniBatch}`);
+  if (config.memory === "swiglu" && config.memoryDepth !== 2) fail("memoryDepth", "a swiglu memory has one depth: leave it at 2, or use memory mlp");
   if (!(memoryExpansion > 0) || memoryExpansion > 64) fail("memoryExpansion", "it must be above 0 and at most 64");
   if (!(thetaMax > 0) || thetaMax > 64) fail("thetaMax", "it must be above 0 and at most 64");
+}
+
+/**
+ * What the layers take: a model's options, and if wanted a memory network of your own in place of the one that `memory` and its options describe.
+ *
+ * Give the same network to the function that describes a layer's parameters, to the one that makes its first state, and to the layer.
+ * @example A memory with a residual around its first matrix.
+ * ```ts
+ * import { add, silu } from "@mneme/titans/ops";
+ * import { defineConfig, type LayerConfig, lmmMixerParameters, type MemoryNetwork } from "@mneme/titans/titans";
+ *
+ * const K = 32;
+ * const network: MemoryNetwork = {
+ *   layers: [{ in: K, out: K }, { in: K, out: K }],
+ *   gains: [],
+ *   forward: (linear, x) => linear(1, add(x, silu(linear(0, x)))),
+ * };
+ * const config: LayerConfig = { ...defineConfig({ model: "lmm", width: 64, heads: 2 }), network };
+ * console.log(lmmMixerParameters(config, 1).memory.initial.length); // 2
+ * ```
+ */
+export interface LayerConfig extends ModelConfig {
+  /** The memory network; its rows are as wide as a head, `width / heads`. */
+  readonly network?: MemoryNetwork;
+}
+
+/** What options mean in records from before they existed. */
+const BEFORE: Partial<ModelConfig> = { memory: "mlp", gateGranularity: "head", normalizeKeys: true, window: 64 };
+
+/**
+ * A stored configuration with the options that did not exist when it was written: such as models were then.
+ * @param stored As read from a file; not checked.
+ */
+export function completeConfig(stored: Partial<ModelConfig>): ModelConfig {
+  return { ...BEFORE, ...stored } as ModelConfig;
 }
 
 /**
@@ -191,7 +250,7 @@ export function differingField(lhs: ModelConfig, rhs: ModelConfig, ignore: reado
   return (Object.keys(NANO) as (keyof ModelConfig)[]).find((field) => !ignore.includes(field) && lhs[field] !== rhs[field]);
 }
 
-/** Tokens after which a model's state can be carried on: the segment, or the mini-batch where there is no attention. */
+/** Tokens after which a model's state can be carried on: the segment, or else the mini-batch. */
 export function stateInterval(config: ModelConfig): number {
   return config.model === "mac" ? config.segment : config.miniBatch;
 }

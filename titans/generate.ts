@@ -8,6 +8,7 @@ import { type Spec, spec, trace } from "../core/trace.ts";
 import { isTensor, type Tensor } from "../core/graph.ts";
 import { mapLeaves, type MapTree } from "../core/tree.ts";
 import { compile, type Device, type DeviceArray, type Program } from "../kernels/mod.ts";
+import { ConfigError } from "./errors.ts";
 import type { Model, ModelState } from "./model.ts";
 import { Sampler, type SamplingOptions } from "./sampling.ts";
 
@@ -139,21 +140,45 @@ export interface GenerateOptions extends SamplingOptions {
   readonly maxTokens: number;
   /** What an empty prompt at the beginning of a text stands for; 10, the newline among bytes, unless said. */
   readonly start?: number;
+  /** Sequences of tokens that end the writing where they would appear; they are not given. A text as bytes where tokens are bytes. */
+  readonly stop?: readonly ArrayLike<number>[];
 }
 
 /**
- * Writes tokens after a prompt, giving each as soon as it is chosen.
+ * Writes tokens after a prompt, giving each as soon as it is chosen; with stop sequences, as soon as it is sure to be part of none.
  * @param reader Where the text stands; writing goes on from there. The last token written is not read yet: begin the next prompt with it to go on.
  * @param prompt Token ids; may be empty.
  * @param options How many and how to choose.
  * @throws {RangeError} if a token lies outside the vocabulary.
+ * @throws {ConfigError} if an option cannot be.
  */
 export async function* generate(reader: Reader, prompt: ArrayLike<number>, options: GenerateOptions): AsyncGenerator<number, void, void> {
   const sampler = new Sampler(options);
+  const stop = (options.stop ?? []).map((sequence) => Array.from(sequence));
+  if (stop.some((sequence) => sequence.length === 0)) throw new ConfigError("Cannot stop at an empty stop sequence: give at least one token", "stop");
+  const held: number[] = [];
   let logits = prompt.length > 0 ? await reader.read(prompt) : reader.logits ?? await reader.read([options.start ?? 10]);
   for (let n = 0; n < options.maxTokens; n++) {
     const token = sampler.choose(logits, n);
-    yield token;
+    held.push(token);
+    const found = stop.find((sequence) => sequence.length <= held.length && matches(sequence, held, held.length - sequence.length));
+    if (found) {
+      yield* held.slice(0, held.length - found.length);
+      return;
+    }
+    yield* held.splice(0, held.length - undecided(stop, held));
     if (n + 1 < options.maxTokens) logits = await reader.read([token]);
   }
+  yield* held;
+}
+
+/** How many of the last tokens may be the beginning of a stop sequence. */
+function undecided(stop: readonly number[][], tokens: readonly number[]): number {
+  const from = tokens.findIndex((_, start) => stop.some((sequence) => tokens.length - start < sequence.length && matches(sequence, tokens, start)));
+  return from < 0 ? 0 : tokens.length - from;
+}
+
+/** Whether the tokens from `start` on are those with which a sequence begins. */
+function matches(sequence: readonly number[], tokens: readonly number[], start: number): boolean {
+  return tokens.slice(start).every((token, i) => i >= sequence.length || token === sequence[i]);
 }

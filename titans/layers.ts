@@ -1,6 +1,25 @@
 /** The layers around the memory: heads, gated MLP, attention over a segment, and the trees of their parameters. */
 import type { Tensor } from "../core/graph.ts";
-import { add, concat, iota, less, lessEqual, logicalOr, matmul, mul, reshape, softmax, split, sub, swapAxes, swiglu, transpose, where } from "../ops/mod.ts";
+import {
+  add,
+  concat,
+  greaterEqual,
+  iota,
+  less,
+  lessEqual,
+  logicalAnd,
+  logicalOr,
+  matmul,
+  mul,
+  reshape,
+  softmax,
+  split,
+  sub,
+  swapAxes,
+  swiglu,
+  transpose,
+  where,
+} from "../ops/mod.ts";
 import { matrix, type Parameter } from "./parameters.ts";
 
 /** `[B, T, H K] -> [B, H, T, K]`. */
@@ -66,11 +85,17 @@ export function segmentAttention(query: Tensor, { own, context, contextIsCausal,
   const groups = [...(persistent ? [persistent] : []), context, own];
   const key = concat(groups.map((group) => group.key), 2), value = concat(groups.map((group) => group.value), 2);
   const S = key.shape[2];
-  const row = iota([C, S], 0), position = sub(iota([C, S], 1), S - C); // of own tokens: 0 .. C - 1; before them: negative
-  // A causal context has as many rows as the segment, so its row i stands C places before own row i.
-  const visible = contextIsCausal
-    ? logicalOr(less(position, -C), lessEqual(where(less(position, 0), add(position, C), position), row))
-    : lessEqual(position, row);
+  const visible = segmentVisibility(C, S, contextIsCausal); // [C, S]
   const scores = mul(matmul(query, swapAxes(key, -1, -2)), 1 / Math.sqrt(query.shape[3])); // [B, H, C, S]
-  return matmul(softmax(where(visible, scores, -1e30)), value);
+  // What is hidden is zero by its weight already; said once more, no product computes it.
+  return matmul(where(visible, softmax(where(visible, scores, -1e30)), 0), value);
+}
+
+/** Which of S keys each of C queries sees, bool[C, S]: the last C keys stand where the queries do; a causal context of as many comes before them. */
+function segmentVisibility(C: number, S: number, contextIsCausal: boolean): Tensor {
+  const row = iota([C, S], 0), own = sub(iota([C, S], 1), S - C), context = add(own, C);
+  const earlier = lessEqual(own, row);
+  if (!contextIsCausal) return earlier;
+  const ofContext = logicalAnd(less(own, 0), lessEqual(context, row)), ofOwn = logicalAnd(greaterEqual(own, 0), earlier);
+  return logicalOr(less(context, 0), logicalOr(ofContext, ofOwn));
 }

@@ -1,7 +1,7 @@
 /** LMM: the memory alone mixes tokens. Output of the memory, a gate that is linear in the token, a projection. */
 import type { Tensor } from "../core/graph.ts";
 import { matmul, mul, silu } from "../ops/mod.ts";
-import type { ModelConfig } from "./config.ts";
+import type { LayerConfig } from "./config.ts";
 import { initialMemoryLayerState, type MemoryLayer, memoryLayer, memoryLayerParameters, type MemoryLayerState } from "./memory_layer.ts";
 import type { MixerOptions, MixerResult } from "./mixer.ts";
 import { matrix, type Parameter } from "./parameters.ts";
@@ -17,7 +17,7 @@ export interface LmmMixer<Leaf> {
 }
 
 /** Describes the parameters; `scale` shrinks what the mixer adds to the residual stream at the start. */
-export function lmmMixerParameters(config: ModelConfig, scale: number): LmmMixer<Parameter> {
+export function lmmMixerParameters(config: LayerConfig, scale: number): LmmMixer<Parameter> {
   const { width: D } = config;
   return { memory: memoryLayerParameters(config), gate: matrix([D, D]), out: matrix([D, D], scale) };
 }
@@ -33,7 +33,7 @@ export function initialLmmState(params: LmmMixer<Tensor>, batch: number): Memory
  * @returns [B, T, D], and the state at the last boundary between mini-batches.
  */
 export function lmmMixer(
-  config: ModelConfig,
+  config: LayerConfig,
   params: LmmMixer<Tensor>,
   x: Tensor,
   { state, store }: MixerOptions<MemoryLayerState>,

@@ -34,7 +34,7 @@ import {
   transpose,
   zeros,
 } from "../ops/mod.ts";
-import type { ModelConfig } from "./config.ts";
+import type { LayerConfig } from "./config.ts";
 import { type KeysAndValues, mergeHeads, segmentAttention, splitHeads } from "./layers.ts";
 import { readMemory } from "./memory_network.ts";
 import {
@@ -78,7 +78,7 @@ export interface MacState {
 }
 
 /** Describes the parameters; `scale` shrinks what the mixer adds to the residual stream at the start. */
-export function macMixerParameters(config: ModelConfig, scale: number): MacMixer<Parameter> {
+export function macMixerParameters(config: LayerConfig, scale: number): MacMixer<Parameter> {
   const { width: D, heads: H, persistentTokens, memoryQuery, memoryTokens } = config;
   return {
     memory: memoryLayerParameters(config),
@@ -92,7 +92,7 @@ export function macMixerParameters(config: ModelConfig, scale: number): MacMixer
 }
 
 /** The state before the first token. */
-export function initialMacState(config: ModelConfig, params: MacMixer<Tensor>, batch: number): MacState {
+export function initialMacState(config: LayerConfig, params: MacMixer<Tensor>, batch: number): MacState {
   const memory = initialMemoryLayerState(params.memory, batch);
   if (config.memoryQuery !== "previous-segment") return { memory };
   const { heads, width, segment } = config;
@@ -116,7 +116,7 @@ interface Segment {
  * @param x Tokens [B, T, D], any T of at least 1; segments start with the first token, the last may be short.
  * @returns [B, T, D], and the state at the last boundary between segments.
  */
-export function macMixer(config: ModelConfig, params: MacMixer<Tensor>, x: Tensor, { state, store }: MixerOptions<MacState>): MixerResult<MacState> {
+export function macMixer(config: LayerConfig, params: MacMixer<Tensor>, x: Tensor, { state, store }: MixerOptions<MacState>): MixerResult<MacState> {
   const { segment, checkpoint } = config;
   const [B, T, D] = x.shape;
   const count = Math.floor(T / segment), rest = T % segment;
@@ -141,9 +141,10 @@ export function macMixer(config: ModelConfig, params: MacMixer<Tensor>, x: Tenso
 }
 
 /** All of a segment that does not depend on the memory, for many segments at once: x is [B N, C, D]. */
-function projectSegments({ heads, width: D }: ModelConfig, params: MacMixer<Tensor>, x: Tensor, store: Tensor | undefined): Segment {
+function projectSegments({ heads, width: D, normalizeKeys }: LayerConfig, params: MacMixer<Tensor>, x: Tensor, store: Tensor | undefined): Segment {
   const [query, key, value] = split(matmul(x, params.attention), [D, D, D], 2).map((part) => splitHeads(part, heads));
-  const context = params.contextProjection && l2Normalize(silu(splitHeads(matmul(x, params.contextProjection), heads)));
+  const asked = params.contextProjection && silu(splitHeads(matmul(x, params.contextProjection), heads));
+  const context = asked && normalizeKeys ? l2Normalize(asked) : asked;
   return { query: rotaryEmbedding(query), key: rotaryEmbedding(key), value, ...(context ? { context } : {}), ...(store ? { store } : {}) };
 }
 
@@ -153,17 +154,18 @@ interface Fixed {
   readonly queries?: Tensor;
 }
 
-function fixedKeys({ heads, width: D }: ModelConfig, params: MacMixer<Tensor>, B: number): Fixed {
+function fixedKeys({ heads, width: D, normalizeKeys }: LayerConfig, params: MacMixer<Tensor>, B: number): Fixed {
   const all = (x: Tensor): Tensor => broadcastTo(splitHeads(expandDims(x, 0), heads), [B, heads, x.shape[0], D / heads]);
+  const queries = params.contextQueries && all(params.contextQueries);
   const [, key, value] = params.persistent ? split(matmul(params.persistent, params.attention), [D, D, D], 1) : [];
   return {
     ...(key && value ? { persistent: { key: all(key), value: all(value) } } : {}),
-    ...(params.contextQueries ? { queries: l2Normalize(all(params.contextQueries)) } : {}),
+    ...(queries ? { queries: normalizeKeys ? l2Normalize(queries) : queries } : {}),
   };
 }
 
 /** One segment. Its length may be shorter than the configuration's; then the state that it returns is of no use. */
-function macSegment(config: ModelConfig, params: MacMixer<Tensor>, state: MacState, segment: Segment, { persistent, queries }: Fixed): [MacState, Tensor] {
+function macSegment(config: LayerConfig, params: MacMixer<Tensor>, state: MacState, segment: Segment, { persistent, queries }: Fixed): [MacState, Tensor] {
   const causal = config.memoryQuery === "causal";
   const asked = queries ?? (causal ? segment.context! : state.queries!);
   const retrieved = readMemory(memoryOf(config, params.memory), state.memory.memory.weights, asked); // [B, H, N, K]
@@ -175,7 +177,7 @@ function macSegment(config: ModelConfig, params: MacMixer<Tensor>, state: MacSta
 }
 
 /** Keys and values of attention from rows [B, H, N, K] that the memory gave. */
-function contextKeys({ heads, width: D }: ModelConfig, params: MacMixer<Tensor>, retrieved: Tensor, rotate: boolean): KeysAndValues {
+function contextKeys({ heads, width: D }: LayerConfig, params: MacMixer<Tensor>, retrieved: Tensor, rotate: boolean): KeysAndValues {
   const rows = normalizeHeads(params.contextNorm, retrieved); // [B, N, D]
   const projection = sliceAxis(params.attention, 1, D, 2 * D);
   const [key, value] = split(matmul(rows, projection), [D, D], 2).map((part) => splitHeads(part, heads));

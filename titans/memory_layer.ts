@@ -5,32 +5,38 @@
  *     theta = theta_max sigmoid(x W_theta + bias),  eta = sigmoid(x W_eta + bias),  alpha = sigmoid(x W_alpha + bias)    per token and head
  *     output = RMS norm per head of M_t(q_t)
  *
+ * With finer gates (gates.ts) there is a column of W_theta, W_eta and W_alpha for each head and matrix of the memory network, and of W_alpha for each of
+ * the matrix's output channels.
+ *
  * (Titans, arXiv 2501.00663, section 4.4 and equations 9-15.)
  */
-import type { Tensor } from "../core/graph.ts";
+import { isTensor, type Tensor } from "../core/graph.ts";
+import { mapLeaves } from "../core/tree.ts";
 import {
   add,
   broadcastTo,
   causalConv1d,
-  concat,
   expandDims,
   l2Normalize,
   matmul,
   mul,
+  reshape,
   rmsNorm,
   sigmoid,
   silu,
-  sliceAxis,
   split,
   swapAxes,
   zeros,
   zerosLike,
 } from "../ops/mod.ts";
-import { chunkedMemory } from "./chunked_memory.ts";
-import type { ModelConfig } from "./config.ts";
+import { chunkedMemory, type ChunkedMemoryResult } from "./chunked_memory.ts";
+import type { LayerConfig } from "./config.ts";
+import type { LayerGates } from "./gates.ts";
+import { layeredMemory } from "./layered_memory.ts";
 import { mergeHeads, splitHeads } from "./layers.ts";
-import { type Memory, type MemoryNetwork, type MemorySequence, type MemoryState, mlpMemory } from "./memory_network.ts";
+import { type Memory, type MemoryNetwork, type MemorySequence, type MemoryState, mlpMemory, swigluMemory } from "./memory_network.ts";
 import { matrix, Parameter, table, vector } from "./parameters.ts";
+import { lastRows } from "./rows.ts";
 
 /** Parameters of {@link memoryLayer}. */
 export interface MemoryLayer<Leaf> {
@@ -38,9 +44,12 @@ export interface MemoryLayer<Leaf> {
   readonly projection: Leaf;
   /** Taps of the depthwise convolution of queries, keys and values, [3 D, W]; absent without convolution. */
   readonly convolution?: Leaf;
-  /** `[W_theta | W_eta | W_alpha]`, [D, 3 H]. */
+  /**
+   * `[W_theta | W_eta | W_alpha]`, [D, G]. Of gates a head: G = 3 H. Of gates a layer: each part goes matrix by matrix, H columns each, G = 3 L H. Of gates
+   * a channel: so do theta and eta, and alpha has, matrix by matrix, H out columns, head by head.
+   */
   readonly gates: Leaf;
-  /** Biases of the gates, [3 H]. */
+  /** Biases of the gates, [G]. */
   readonly gateBias: Leaf;
   /** The memory before the first token, M_0: one matrix [H, in, out] a layer. */
   readonly initial: readonly Leaf[];
@@ -58,20 +67,33 @@ export interface MemoryLayerState {
   readonly convolution?: Tensor;
 }
 
-/** The memory network of a configuration. */
-export function memoryNetworkOf({ width, heads, memoryDepth, memoryExpansion, memoryActivation, memoryNorm }: ModelConfig): MemoryNetwork {
-  return mlpMemory({ width: width / heads, depth: memoryDepth, expansion: memoryExpansion, activation: memoryActivation, norm: memoryNorm });
+/** The memory network of a configuration: the one given, or the one that its options describe. */
+export function memoryNetworkOf(config: LayerConfig): MemoryNetwork {
+  const { width, heads, memory, memoryDepth, memoryExpansion, memoryActivation, memoryNorm } = config;
+  if (config.network) return config.network;
+  const common = { width: width / heads, expansion: memoryExpansion, norm: memoryNorm };
+  return memory === "swiglu" ? swigluMemory(common) : mlpMemory({ ...common, depth: memoryDepth, activation: memoryActivation });
+}
+
+/** How many columns of gates stand for theta and for eta, and for the alpha of each matrix; the alpha of gates a head is one for all matrices. */
+function gateColumns(config: LayerConfig): { readonly step: number; readonly forget: readonly number[] } {
+  const { heads: H, gateGranularity } = config, { layers } = memoryNetworkOf(config);
+  if (gateGranularity === "head") return { step: H, forget: [H] };
+  return { step: H * layers.length, forget: layers.map((layer) => (gateGranularity === "channel" ? H * layer.out : H)) };
 }
 
 /** Describes the parameters of a memory layer. */
-export function memoryLayerParameters(config: ModelConfig): MemoryLayer<Parameter> {
+export function memoryLayerParameters(config: LayerConfig): MemoryLayer<Parameter> {
   const { width: D, heads: H, convolution: W } = config;
   const network = memoryNetworkOf(config);
+  const { step, forget } = gateColumns(config);
+  const biases = [[config.thetaBias, step], [config.etaBias, step], ...forget.map((count) => [config.alphaBias, count])]
+    .flatMap(([bias, count]) => new Array<number>(count).fill(bias));
   return {
     projection: matrix([D, 3 * D]),
     ...(W > 0 ? { convolution: table([3 * D, W], 1 / Math.sqrt(W)) } : {}),
-    gates: matrix([D, 3 * H]),
-    gateBias: new Parameter([3 * H], { parts: [config.thetaBias, config.etaBias, config.alphaBias] }, false),
+    gates: matrix([D, biases.length]),
+    gateBias: new Parameter([biases.length], { parts: biases }, false),
     initial: network.layers.map((layer) => matrix([H, layer.in, layer.out])),
     gains: network.gains.map((shape) => vector([H, ...shape], 0)),
     norm: vector([H, D / H], 1),
@@ -105,10 +127,12 @@ export interface MemoryLayerResult {
   readonly output: Tensor;
   /** At the last boundary between mini-batches. */
   readonly state: MemoryLayerState;
+  /** After the last token, for a text whose mini-batches start anew after these tokens. */
+  readonly last: MemoryLayerState;
 }
 
 /** The memory of a layer's parameters. */
-export function memoryOf(config: ModelConfig, params: MemoryLayer<Tensor>): Memory {
+export function memoryOf(config: LayerConfig, params: MemoryLayer<Tensor>): Memory {
   return { network: memoryNetworkOf(config), gains: params.gains };
 }
 
@@ -118,17 +142,38 @@ export function memoryOf(config: ModelConfig, params: MemoryLayer<Tensor>): Memo
  * @param params The layer's parameters.
  * @param x Tokens [B, T, D], any T of at least 1.
  */
-export function memoryLayer(config: ModelConfig, params: MemoryLayer<Tensor>, x: Tensor, { state, store }: MemoryLayerOptions): MemoryLayerResult {
+export function memoryLayer(config: LayerConfig, params: MemoryLayer<Tensor>, x: Tensor, { state, store }: MemoryLayerOptions): MemoryLayerResult {
   const { miniBatch, tile, strictRetrieval, checkpoint } = config;
+  const T = x.shape[1];
   const projected = matmul(x, params.projection);
-  const sequence = { ...projectTokens(config, params, projected, state.convolution), ...gates(config, params, x, store) };
-  const result = chunkedMemory(memoryOf(config, params), sequence, { state: state.memory, miniBatch, tile, strict: strictRetrieval, checkpoint });
-  const complete = x.shape[1] - x.shape[1] % miniBatch;
-  const convolution = state.convolution && lastRows(state.convolution, projected, complete);
+  const rows = projectTokens(config, params, projected, state.convolution);
+  const memory = memoryOf(config, params), options = { state: state.memory, miniBatch, tile, strict: strictRetrieval, checkpoint };
+  const result: ChunkedMemoryResult = config.gateGranularity === "head"
+    ? chunkedMemory(memory, { ...rows, ...headGates(config, params, x, store) }, options)
+    : layeredMemory(memory, { ...rows, gates: layerGates(config, params, x, store) }, options);
+  const after = (memory: MemoryState, count: number): MemoryLayerState =>
+    state.convolution ? { memory, convolution: lastRows(state.convolution, projected, count, 1) } : { memory };
   return {
     output: normalizeHeads(params.norm, result.output),
-    state: { memory: result.boundary, ...(convolution ? { convolution } : {}) },
+    state: after(result.boundary, T - T % miniBatch),
+    last: after(result.state, T),
   };
+}
+
+/**
+ * What a memory gives for persistent tokens and the state after them, from which texts begin: with mini-batches that start with their first token.
+ * @param persistent Learned tokens [P, D].
+ * @param batch Number of texts, B.
+ * @returns The output [1, P, D], the same for all texts, and the state of B texts.
+ */
+export function readPersistent(
+  config: LayerConfig,
+  params: MemoryLayer<Tensor>,
+  persistent: Tensor,
+  batch: number,
+): { readonly output: Tensor; readonly state: MemoryLayerState } {
+  const { output, last } = memoryLayer(config, params, expandDims(persistent, 0), { state: initialMemoryLayerState(params, 1) });
+  return { output, state: mapLeaves(last, isTensor, (x) => broadcastTo(x, [batch, ...x.shape.slice(1)])) };
 }
 
 /** RMS norm of each head with a gain [H, K]: `[B, H, T, K] -> [B, T, H K]`. */
@@ -138,7 +183,7 @@ export function normalizeHeads(gain: Tensor, x: Tensor): Tensor {
 
 /** Queries, keys and values [B, H, T, K] from the projection [B, T, 3 D]. */
 function projectTokens(
-  { heads }: ModelConfig,
+  { heads, normalizeKeys }: LayerConfig,
   params: MemoryLayer<Tensor>,
   projected: Tensor,
   tail: Tensor | undefined,
@@ -146,12 +191,12 @@ function projectTokens(
   const mixed = silu(params.convolution ? causalConv1d(projected, params.convolution, { state: tail }) : projected);
   const D = projected.shape[2] / 3;
   const [query, key, value] = split(mixed, [D, D, D], 2).map((part) => splitHeads(part, heads));
-  return { query: l2Normalize(query), key: l2Normalize(key), value };
+  return normalizeKeys ? { query: l2Normalize(query), key: l2Normalize(key), value } : { query, key, value };
 }
 
 /** The gates of each token and head, [B, H, T]. */
-function gates(
-  { heads: H, thetaMax, momentum, forgetting }: ModelConfig,
+function headGates(
+  { heads: H, thetaMax, momentum, forgetting }: LayerConfig,
   params: MemoryLayer<Tensor>,
   x: Tensor,
   store: Tensor | undefined,
@@ -166,9 +211,21 @@ function gates(
   };
 }
 
-/** The last rows of `tail` and the first `count` rows of `rows` together, as many as `tail` has: [B, W - 1, D]. */
-function lastRows(tail: Tensor, rows: Tensor, count: number): Tensor {
-  const kept = tail.shape[1];
-  if (count >= kept) return sliceAxis(rows, 1, count - kept, kept);
-  return count === 0 ? tail : concat([sliceAxis(tail, 1, count, kept - count), sliceAxis(rows, 1, 0, count)], 1);
+/** The gates of each token, head and matrix, and those of forgetting of each output channel if they are so fine. */
+function layerGates(config: LayerConfig, params: MemoryLayer<Tensor>, x: Tensor, store: Tensor | undefined): LayerGates[] {
+  const { heads: H, thetaMax, momentum, forgetting, gateGranularity } = config;
+  const { step, forget } = gateColumns(config);
+  const open = sigmoid(add(matmul(x, params.gates), params.gateBias)); // [B, T, G]
+  const [theta, eta, ...alphas] = split(open, [step, step, ...forget], 2);
+  const each = (gates: Tensor): Tensor[] => split(swapAxes(gates, 1, 2), forget.map(() => H), 1); // a matrix [B, H, T]
+  const thetas = each(mul(theta, thetaMax)), etas = each(eta);
+  return alphas.map((columns, l) => {
+    const [B, T] = columns.shape;
+    const alpha = gateGranularity === "channel" ? swapAxes(reshape(columns, [B, T, H, columns.shape[2] / H]), 1, 2) : swapAxes(columns, 1, 2);
+    return {
+      theta: store ? mul(thetas[l], expandDims(store, 1)) : thetas[l],
+      eta: momentum ? etas[l] : zerosLike(etas[l]),
+      alpha: forgetting ? alpha : zerosLike(alpha),
+    };
+  });
 }

@@ -9,7 +9,7 @@
  * - on queries with a state per token, where the product is written with the rows H_l and D_l and no per-token matrix exists.
  */
 import type { Tensor } from "../core/graph.ts";
-import { add, gelu, layerNorm, matmul, mul, reshape, silu } from "../ops/mod.ts";
+import { add, gelu, layerNorm, matmul, mul, reshape, silu, swiglu } from "../ops/mod.ts";
 
 /** The product of rows `[..., H, T, in]` with the fast matrix of a layer: `[..., H, T, out]`. */
 export type Linear = (layer: number, rows: Tensor) => Tensor;
@@ -69,11 +69,35 @@ export function mlpMemory({ width, depth, expansion = 4, activation = "gelu", no
     forward(linear, x, [gain]) {
       let z = linear(0, x);
       for (let l = 1; l < depth; l++) z = linear(l, phi(z));
-      if (!norm) return z;
-      const scale = reshape(add(gain, 1), [gain.shape[0], 1, width]); // [H, 1, K]
-      return add(x, mul(layerNorm(z), scale));
+      return norm ? residualNorm(x, z, gain) : z;
     },
   };
+}
+
+/** Options of {@link swigluMemory}: as of {@link mlpMemory}. */
+export type SwigluMemoryOptions = Pick<MlpMemoryOptions, "width" | "expansion" | "norm">;
+
+/**
+ * A gated memory: `f(x) = (silu(x W_1) * (x W_2)) W_3` (Shazeer, arXiv 2002.05202), optionally `x + (1 + gain) LN(f(x))`.
+ *
+ * It is also the pattern of a network of your own: list the matrices, and write the function with `linear(l, rows)` where matrix l would stand.
+ */
+export function swigluMemory({ width, expansion = 4, norm = true }: SwigluMemoryOptions): MemoryNetwork {
+  const hidden = Math.round(width * expansion);
+  return {
+    layers: [{ in: width, out: hidden }, { in: width, out: hidden }, { in: hidden, out: width }],
+    gains: norm ? [[width]] : [],
+    forward(linear, x, [gain]) {
+      const z = linear(2, swiglu(linear(0, x), linear(1, x)));
+      return norm ? residualNorm(x, z, gain) : z;
+    },
+  };
+}
+
+/** `x + (1 + gain) LN(z)`, the gain [H, K] stored as its difference from one. */
+function residualNorm(x: Tensor, z: Tensor, gain: Tensor): Tensor {
+  const scale = reshape(add(gain, 1), [gain.shape[0], 1, gain.shape[1]]); // [H, 1, K]
+  return add(x, mul(layerNorm(z), scale));
 }
 
 /** A network together with its outer-loop parameters. */

@@ -17,8 +17,12 @@ export {
   mlpMemory,
   type MlpMemoryOptions,
   readMemory,
+  swigluMemory,
+  type SwigluMemoryOptions,
 } from "./memory_network.ts";
 export { type MemoryResult, naiveMemory, type NaiveMemoryOptions } from "./naive.ts";
+export type { GateGranularity, LayeredSequence, LayerGates } from "./gates.ts";
+export { layeredMemory } from "./layered_memory.ts";
 export { chunkedMemory, type ChunkedMemoryOptions, type ChunkedMemoryResult } from "./chunked_memory.ts";
 export {
   initialMemoryLayerState,
@@ -28,11 +32,15 @@ export {
   memoryLayerParameters,
   type MemoryLayerResult,
   type MemoryLayerState,
+  readPersistent,
 } from "./memory_layer.ts";
 export { type GatedMlp, gatedMlp, gatedMlpParameters, type KeysAndValues, segmentAttention, type SegmentKeys } from "./layers.ts";
 export type { MixerOptions, MixerResult } from "./mixer.ts";
 export { initialLmmState, type LmmMixer, lmmMixer, lmmMixerParameters } from "./lmm.ts";
 export { initialMacState, type MacMixer, macMixer, macMixerParameters, type MacState } from "./mac.ts";
+export { initialMagState, type MagMixer, magMixer, magMixerParameters, type MagState } from "./mag.ts";
+export { initialMalState, type MalMixer, malMixer, malMixerParameters, type MalState } from "./mal.ts";
+export { advanceWindow, type AttentionRows, initialWindowState, windowAttention, type WindowAttentionOptions, type WindowState } from "./window_attention.ts";
 export {
   type Block,
   type BlockState,
@@ -43,7 +51,18 @@ export {
   modelParameters,
   type ModelState,
 } from "./model.ts";
-export { defineConfig, type MemoryQuery, type ModelConfig, type ModelKind, type PresetName, PRESETS, validateConfig } from "./config.ts";
+export {
+  completeConfig,
+  defineConfig,
+  type LayerConfig,
+  type MemoryKind,
+  type MemoryQuery,
+  type ModelConfig,
+  type ModelKind,
+  type PresetName,
+  PRESETS,
+  validateConfig,
+} from "./config.ts";
 export { type Initializer, type NamedArrays, type NamedParameter, Parameter, ParameterLayout } from "./parameters.ts";
 export { type AdamState, adamW, clipByGlobalNorm, defineOptimizer, learningRateAt, type OptimizerConfig, stepScalars } from "./optimizer.ts";
 export {

@@ -6,12 +6,13 @@
 import type { Tensor } from "../core/graph.ts";
 import type { MapTree } from "../core/tree.ts";
 import { add, gather, matmul, rmsNorm } from "../ops/mod.ts";
-import { type ModelConfig, stateInterval, validateConfig } from "./config.ts";
+import { type LayerConfig, stateInterval, validateConfig } from "./config.ts";
 import { type GatedMlp, gatedMlp, gatedMlpParameters } from "./layers.ts";
 import { initialLmmState, type LmmMixer, lmmMixer, lmmMixerParameters } from "./lmm.ts";
 import { initialMacState, type MacMixer, macMixer, macMixerParameters, type MacState } from "./mac.ts";
+import { initialMagState, type MagMixer, magMixer, magMixerParameters, type MagState } from "./mag.ts";
+import { initialMalState, type MalMixer, malMixer, malMixerParameters, type MalState } from "./mal.ts";
 import type { MemoryLayer, MemoryLayerState } from "./memory_layer.ts";
-import type { MixerResult } from "./mixer.ts";
 import { matrix, type NamedArrays, type Parameter, ParameterLayout, table, vector } from "./parameters.ts";
 
 /** Parameters of a block; one of the mixers is there. */
@@ -22,6 +23,10 @@ export interface Block<Leaf> {
   readonly lmm?: LmmMixer<Leaf>;
   /** In a model of kind `mac`. */
   readonly mac?: MacMixer<Leaf>;
+  /** In a model of kind `mag`. */
+  readonly mag?: MagMixer<Leaf>;
+  /** In a model of kind `mal`. */
+  readonly mal?: MalMixer<Leaf>;
   /** Gain of the norm before the MLP, [D]. */
   readonly mlpNorm: Leaf;
   /** The MLP after the mixer. */
@@ -40,12 +45,16 @@ export interface ModelParameters<Leaf> {
   readonly head: Leaf;
 }
 
-/** The state of a block's mixer: one of the two is there. */
+/** The state of a block's mixer: that of the model's kind is there. */
 export interface BlockState {
   /** In a model of kind `lmm`. */
   readonly lmm?: MemoryLayerState;
   /** In a model of kind `mac`. */
   readonly mac?: MacState;
+  /** In a model of kind `mag`. */
+  readonly mag?: MagState;
+  /** In a model of kind `mal`. */
+  readonly mal?: MalState;
 }
 
 /** The state of a model at a boundary, one entry a block. */
@@ -78,10 +87,10 @@ export class Model {
 
   /**
    * A model of a configuration.
-   * @param config Its options.
+   * @param config Its options; a memory network of your own among them is not part of checkpoints.
    * @throws {ConfigError} if the configuration is not valid.
    */
-  constructor(readonly config: ModelConfig) {
+  constructor(readonly config: LayerConfig) {
     validateConfig(config);
     this.layout = new ParameterLayout<ModelParameters<Tensor>>(modelParameters(config) as MapTree<ModelParameters<Tensor>, Tensor, Parameter>);
     this.interval = stateInterval(config);
@@ -99,7 +108,11 @@ export class Model {
 
   /** The state at the beginning of `batch` texts. */
   initialState(params: ModelParameters<Tensor>, batch: number): ModelState {
-    return params.blocks.map(({ lmm, mac }) => lmm ? { lmm: initialLmmState(lmm, batch) } : { mac: initialMacState(this.config, mac!, batch) });
+    return params.blocks.map(({ lmm, mac, mag, mal }): BlockState => {
+      if (lmm) return { lmm: initialLmmState(lmm, batch) };
+      if (mac) return { mac: initialMacState(this.config, mac, batch) };
+      return mag ? { mag: initialMagState(this.config, mag, batch) } : { mal: initialMalState(this.config, mal!, batch) };
+    });
   }
 
   /**
@@ -123,26 +136,35 @@ export class Model {
     return { logits: matmul(rmsNorm(x, { gain: params.norm }), params.head), state };
   }
 
-  #mix(block: Block<Tensor>, x: Tensor, before: BlockState, store: Tensor | undefined): MixerResult<BlockState> {
+  #mix(block: Block<Tensor>, x: Tensor, before: BlockState, store: Tensor | undefined): { readonly output: Tensor; readonly state: BlockState } {
+    const { config } = this;
     if (block.lmm) {
-      const { output, state } = lmmMixer(this.config, block.lmm, x, { state: before.lmm!, store });
+      const { output, state } = lmmMixer(config, block.lmm, x, { state: before.lmm!, store });
       return { output, state: { lmm: state } };
     }
-    const { output, state } = macMixer(this.config, block.mac!, x, { state: before.mac!, store });
-    return { output, state: { mac: state } };
+    if (block.mac) {
+      const { output, state } = macMixer(config, block.mac, x, { state: before.mac!, store });
+      return { output, state: { mac: state } };
+    }
+    if (block.mag) {
+      const { output, state } = magMixer(config, block.mag, x, { state: before.mag!, store });
+      return { output, state: { mag: state } };
+    }
+    const { output, state } = malMixer(config, block.mal!, x, { state: before.mal!, store });
+    return { output, state: { mal: state } };
   }
 }
 
 /** Describes the parameters of a model. */
-export function modelParameters(config: ModelConfig): ModelParameters<Parameter> {
-  const { vocabulary: V, width: D, blocks, mlpHidden, model } = config;
+export function modelParameters(config: LayerConfig): ModelParameters<Parameter> {
+  const { vocabulary: V, width: D, blocks, mlpHidden } = config;
   // What blocks add to the residual stream starts small, so that its size does not grow with their number.
   const scale = 1 / Math.sqrt(2 * blocks);
   return {
     embedding: table([V, D], 1),
     blocks: Array.from({ length: blocks }, () => ({
       mixerNorm: vector([D], 1),
-      ...(model === "lmm" ? { lmm: lmmMixerParameters(config, scale) } : { mac: macMixerParameters(config, scale) }),
+      ...mixerParameters(config, scale),
       mlpNorm: vector([D], 1),
       mlp: gatedMlpParameters(D, mlpHidden, scale),
     })),
@@ -151,12 +173,25 @@ export function modelParameters(config: ModelConfig): ModelParameters<Parameter>
   };
 }
 
+function mixerParameters(config: LayerConfig, scale: number): Pick<Block<Parameter>, "lmm" | "mac" | "mag" | "mal"> {
+  switch (config.model) {
+    case "lmm":
+      return { lmm: lmmMixerParameters(config, scale) };
+    case "mac":
+      return { mac: macMixerParameters(config, scale) };
+    case "mag":
+      return { mag: magMixerParameters(config, scale) };
+    case "mal":
+      return { mal: malMixerParameters(config, scale) };
+  }
+}
+
 /** The memory layer of each block. */
 export function memoryLayers<Leaf>(params: ModelParameters<Leaf>): MemoryLayer<Leaf>[] {
-  return params.blocks.map(({ lmm, mac }) => (lmm ?? mac!).memory);
+  return params.blocks.map(({ lmm, mac, mag, mal }) => (lmm ?? mac ?? mag ?? mal!).memory);
 }
 
 /** The memory of each block: weights and surprise. */
 export function memoryStates(state: ModelState): MemoryLayerState["memory"][] {
-  return state.map(({ lmm, mac }) => lmm ? lmm.memory : mac!.memory.memory);
+  return state.map(({ lmm, mac, mag, mal }) => (lmm ?? (mac ?? mag ?? mal!).memory).memory);
 }

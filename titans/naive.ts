@@ -13,6 +13,7 @@ import { isTensor, type Tensor } from "../core/graph.ts";
 import { scan } from "../core/scan.ts";
 import { mapLeaves } from "../core/tree.ts";
 import { add, concat, expandDims, mean, mul, reshape, sliceAxis, square, squeeze, sub, sum, transpose } from "../ops/mod.ts";
+import { type LayeredSequence, toLayered } from "./gates.ts";
 import { type Memory, type MemorySequence, type MemoryState, readMemory } from "./memory_network.ts";
 
 /** Options of {@link naiveMemory}. */
@@ -36,10 +37,11 @@ export interface MemoryResult {
 /**
  * Runs a memory over a sequence, one token after another.
  * @param memory The network and its outer-loop parameters.
- * @param sequence Any length T of at least 1.
+ * @param given Any length T of at least 1; gates of each head, or of each matrix of the network.
  * @param options The state before the first token, and the mini-batch, which starts with the first token.
  */
-export function naiveMemory(memory: Memory, sequence: MemorySequence, { state, miniBatch, strict = false }: NaiveMemoryOptions): MemoryResult {
+export function naiveMemory(memory: Memory, given: MemorySequence | LayeredSequence, { state, miniBatch, strict = false }: NaiveMemoryOptions): MemoryResult {
+  const sequence = toLayered(given, memory.network.layers.length);
   const [B, H, T] = sequence.query.shape;
   const count = Math.floor(T / miniBatch);
   const outputs: Tensor[] = [];
@@ -50,7 +52,7 @@ export function naiveMemory(memory: Memory, sequence: MemorySequence, { state, m
       const parts = reshape(sliceAxis(x, 2, 0, count * miniBatch), [B, H, count, miniBatch, ...rest]);
       return transpose(parts, [2, 3, 0, 1, ...rest.map((_, i) => 4 + i)]); // [N, b, B, H, ...]
     });
-    const [last, ys] = scan((carry: MemoryState, x: MemorySequence) => miniBatchLoop(memory, x, carry, strict), state, xs);
+    const [last, ys] = scan((carry: MemoryState, x: LayeredSequence) => miniBatchLoop(memory, x, carry, strict), state, xs);
     const K = ys.shape[4];
     outputs.push(reshape(transpose(ys, [2, 3, 0, 1, 4]), [B, H, count * miniBatch, K]));
     current = last;
@@ -66,15 +68,16 @@ export function naiveMemory(memory: Memory, sequence: MemorySequence, { state, m
 }
 
 /** The tokens of one mini-batch, [b, B, H, ...]: gradients at the weights before it. */
-function miniBatchLoop(memory: Memory, tokens: MemorySequence, start: MemoryState, strict: boolean): [MemoryState, Tensor] {
+function miniBatchLoop(memory: Memory, tokens: LayeredSequence, start: MemoryState, strict: boolean): [MemoryState, Tensor] {
   return scan(
-    (carry: MemoryState, token: MemorySequence): [MemoryState, Tensor] => {
+    (carry: MemoryState, token: LayeredSequence): [MemoryState, Tensor] => {
       const row = (x: Tensor): Tensor => expandDims(x, -2); // [B, H, K] -> [B, H, 1, K]
       const scalar = (x: Tensor): Tensor => expandDims(expandDims(x, -1), -1); // [B, H] -> [B, H, 1, 1]
-      const { theta, eta, alpha } = token;
+      const { gates } = token;
+      const keep = gates.map(({ alpha }) => sub(1, alpha.rank === 2 ? scalar(alpha) : row(alpha))); // [B, H, 1, 1], or [B, H, 1, out] for columns
       const gradients = grad((weights: readonly Tensor[]) => associativeLoss(memory, weights, row(token.key), row(token.value)))(start.weights);
-      const surprise = carry.surprise.map((s, l) => sub(mul(scalar(eta), s), mul(scalar(theta), gradients[l])));
-      const weights = carry.weights.map((w, l) => add(mul(sub(1, scalar(alpha)), w), surprise[l]));
+      const surprise = carry.surprise.map((s, l) => sub(mul(scalar(gates[l].eta), s), mul(scalar(gates[l].theta), gradients[l])));
+      const weights = carry.weights.map((w, l) => add(mul(keep[l], w), surprise[l]));
       const output = readMemory(memory, strict ? carry.weights : weights, row(token.query));
       return [{ weights, surprise }, squeeze(output, -2)];
     },

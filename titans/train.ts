@@ -1,7 +1,7 @@
 /**
  * Training: one compiled step, parameters and moments as flat vectors in device memory, losses read in batches.
  *
- * A step never waits for the device. When a loss or a gradient stops being a number, the step itself refuses its update and so does every later
+ * A step never waits for the device, and its results take the memory of the state that it is given: there is one copy of parameters and moments. When a loss or a gradient stops being a number, the step itself refuses its update and so does every later
  * one, so that whenever the host looks the state is the one after the last good step.
  */
 import { valueAndGrad } from "../core/grad.ts";
@@ -239,7 +239,7 @@ export class Trainer {
       spec([]),
       spec([accumulate, batch, length + 1], "i32"),
       spec([STEP_SCALARS]),
-    ]);
+    ], { donate: [0, 1] });
     return new Trainer(device, program, { ...options, shape: { batch, length, accumulate } });
   }
 
@@ -272,9 +272,7 @@ export class Trainer {
   /** Starts one step without waiting for it. @param tokens Token ids [accumulate, batch, length + 1]. */
   launch(tokens: Int32Array): void {
     if (this.#failure) throw this.#failure;
-    const before = this.#state, healthy = this.#healthy;
-    const result: DeviceResult<StepResult> = this.#program.launch(before, healthy, tokens, stepScalars(this.optimizer, this.#step));
-    for (const array of [before.params, before.first, before.second, healthy]) array.dispose();
+    const result: DeviceResult<StepResult> = this.#program.launch(this.#state, this.#healthy, tokens, stepScalars(this.optimizer, this.#step));
     this.#state = result.state;
     this.#healthy = result.healthy;
     this.#pending.push({ step: this.#step++, report: result.report });
@@ -347,7 +345,7 @@ export class Trainer {
     return { step: this.#step, params: layout.unpack(p), first: layout.unpack(m), second: layout.unpack(v) };
   }
 
-  /** The parameters in device memory, f32 [P]; they change with every step. */
+  /** The parameters in device memory, f32 [P]. The next step uses them up: ask for them again. */
   get params(): DeviceArray {
     return this.#state.params;
   }

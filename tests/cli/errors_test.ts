@@ -29,7 +29,7 @@ Deno.test("errors: unknown commands and flags name the nearest known ones", asyn
   await fails(2, /^error: unknown command trian: did you mean train\?$/m, "trian");
   await fails(2, /^error: unknown command dance: there are train, generate, info$/m, "dance");
   await fails(2, /^error: unknown flag --step: did you mean --steps\?$/m, "train", "--step", "3");
-  await fails(2, /^error: --model cannot be "mca": it is one of mac, lmm: did you mean mac\?$/m, "train", "--model", "mca");
+  await fails(2, /^error: --model cannot be "mca": it is one of mac, lmm, mag, mal: did you mean mac\?$/m, "train", "--model", "mca");
 });
 
 Deno.test("errors: data that is missing, empty or too short", () =>

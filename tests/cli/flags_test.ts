@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { UsageError } from "../../cli/errors.ts";
-import { choice, describeFlags, integer, number, parseFlags, text, toggle } from "../../cli/flags.ts";
+import { choice, describeFlags, integer, number, parseFlags, text, texts, toggle } from "../../cli/flags.ts";
 
 const FLAGS = {
   seqLen: integer("bytes a sequence", 128, { min: 1 }),
@@ -18,6 +18,13 @@ Deno.test("flags: values are read, in both spellings, and the rest keeps its def
   assertEquals(values, { seqLen: 64, lr: 1e-4, model: "lmm", out: undefined, json: true });
   assertEquals([...given].sort(), ["json", "lr", "model", "seqLen"]);
   assertEquals(parse().values.seqLen, 128);
+});
+
+Deno.test("flags: some may be given several times", () => {
+  const flags = { stop: texts("TEXT", "end before it"), rate: number("may be absent", undefined), kind: choice(["a", "b"], "may be absent") };
+  assertEquals(parseFlags([], flags, "generate").values, { stop: [], rate: undefined, kind: undefined });
+  assertEquals(parseFlags(["--stop", "a b", "--kind=b", "--stop=."], flags, "generate").values, { stop: ["a b", "."], rate: undefined, kind: "b" });
+  assertEquals(describeFlags(flags), "  --stop TEXT  end before it\n  --rate X     may be absent\n  --kind a|b   may be absent");
 });
 
 Deno.test("flags: an unknown flag names the nearest known one", () => {

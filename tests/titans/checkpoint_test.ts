@@ -123,3 +123,13 @@ Deno.test("safetensors that are no whole checkpoint are refused with the reason"
   refuse({ tensors: { ...tensors, extra: { shape: [1], data: new Float32Array(1) } } }, "tensor extra is not part of the model");
   refuse({ tensors: { ...tensors, head: { shape: [5, 4], data: new Float32Array(20) } } }, "tensor head has shape [5, 4], the model needs f32 [4, 5]");
 });
+
+Deno.test("a checkpoint from before an option existed is read as the model that it was", () => {
+  const config = defineConfig({ model: "mac", width: 8, mlpHidden: 4, blocks: 1 });
+  const params = new Model(config).initialize(1);
+  const file = decodeSafetensors(encodeCheckpoint({ config, seed: 1, state: { step: 2, params, first: params, second: params } }));
+  const { memory: _memory, gateGranularity: _gates, normalizeKeys: _normalize, window: _window, ...old } = config;
+  const read = decodeCheckpoint(encodeSafetensors({ ...file, metadata: { ...file.metadata, config: JSON.stringify(old) } }));
+  assertEquals(read.config, config);
+  assertEquals(read.state.params, params);
+});
