@@ -83,9 +83,9 @@ const CHUNK_TABLE: Readonly<Record<string, string>> = {
   dm2: "6.368120e-3",
 };
 
-/** The layer that updates its memory once a chunk of 64 tokens. Its numbers are known for 512 tokens. */
-export function chunkLayer({ T = 512 }: { readonly T?: number } = {}): GoldenLayer {
-  const B = 2, D = 128, H = 2, K = 64, C = 64;
+/** The layer that updates its memory once a chunk. Its numbers are known for 512 tokens and chunks of 64. */
+export function chunkLayer({ T = 512, C = 64 }: { readonly T?: number; readonly C?: number } = {}): GoldenLayer {
+  const B = 2, D = 128, H = 2, K = 64;
   const projections = ["Wq", "Wk", "Wv", "Wo"].map((name, i): [string, GoldenArray] => [name, golden([D, D], 0.09, 1 + i)]);
   const gates = ["Wt", "We", "Wa"].map((name, i): [string, GoldenArray] => [name, golden([D, H], 0.09, 5 + i)]);
   const parameters = {
@@ -118,7 +118,7 @@ export function chunkLayer({ T = 512 }: { readonly T?: number } = {}): GoldenLay
     return mean(square(sub(matmul(merged, params.Wo), y)));
   };
   return {
-    name: "chunk layer, chunk 64",
+    name: `chunk layer, chunk ${C}`,
     parameters,
     x: golden([B, T, D], 1, 10),
     y: golden([B, T, D], 1, 11),

@@ -1,0 +1,134 @@
+/** The benchmark's own functions, and a glance at one case from command line to JSON. */
+import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
+import { UsageError } from "../../cli/errors.ts";
+import { FakeTerminal } from "../cli/fake_terminal.ts";
+import { withFolder } from "../cli/scratch.ts";
+import { type Options, readOptions } from "./flags.ts";
+import { main } from "./main.ts";
+import { inTurns } from "./measure.ts";
+import type { Row } from "./own.ts";
+import { peersTables } from "./peers_table.ts";
+import { Progress } from "./progress.ts";
+import { quantile, relativeError, summarize } from "./statistics.ts";
+import { plot, powerLabel } from "./svg.ts";
+import { digits, formatTable, megabytes } from "./table.ts";
+
+Deno.test("bench: minimum, median and 90th percentile", () => {
+  assertEquals(summarize([5, 1, 4, 2, 3]), { rounds: 5, minMs: 1, medianMs: 3, p90Ms: 4.6 });
+  assertEquals(summarize([7]), { rounds: 1, minMs: 7, medianMs: 7, p90Ms: 7 });
+  assertAlmostEquals(quantile([0, 10], 0.25), 2.5, 1e-12);
+  assert(Number.isNaN(quantile([], 0.5)));
+});
+
+Deno.test("bench: errors are relative to the largest magnitude, and NaN or a missing element is infinitely wrong", () => {
+  assertAlmostEquals(relativeError([1, -4.5], [1, -4]), 0.125, 1e-12);
+  assertEquals(relativeError([1, NaN], [1, 2]), Infinity);
+  assertEquals(relativeError([1], [1, 2]), Infinity);
+});
+
+Deno.test("bench: what is compared is timed in turns, each round from another one on", async () => {
+  const log: string[] = [];
+  const subject = (name: string, ms: number) => ({
+    time: (count: number): Promise<number> => {
+      log.push(`${name}${count}`);
+      return Promise.resolve(ms * count);
+    },
+  });
+  const timings = await inTurns([subject("a", 4), subject("b", 20)], { rounds: 3, leastRounds: 3, turnMs: 8, budgetMs: 0 });
+  assertEquals(log, ["a1", "a1", "b1", "b1", "a2", "b1", "b1", "a2", "a2", "b1"]);
+  assertEquals(timings, [{ rounds: 3, minMs: 4, medianMs: 4, p90Ms: 4 }, { rounds: 3, minMs: 20, medianMs: 20, p90Ms: 20 }]);
+});
+
+Deno.test("bench: the budget ends the rounds, but not before the least number", async () => {
+  const [timing] = await inTurns([{ time: (count) => Promise.resolve(count) }], { rounds: 9, leastRounds: 4, turnMs: 1, budgetMs: -1 });
+  assertEquals(timing.rounds, 4);
+});
+
+Deno.test("bench: tables align, numbers have three digits", () => {
+  assertEquals(formatTable(["name", "ms"], [["a", "1.50"], ["long name", "12"]]), "name         ms\n---------  ----\na          1.50\nlong name    12\n");
+  assertEquals([0.1234, 1.234, 12.34, 1234.5, undefined].map(digits), ["0.123", "1.23", "12.3", "1235", ""]);
+  assertEquals(megabytes(25e6), "25.0");
+});
+
+Deno.test("bench: progress counts, and guesses from the second thing on", () => {
+  const lines: string[] = [];
+  const progress = new Progress(2, (line) => lines.push(line));
+  progress.next("first");
+  progress.next("second");
+  assertEquals(lines, ["[1/2] 0s: first\n", "[2/2] 0s, ETA 0s: second\n"]);
+});
+
+Deno.test("bench: a plot has its lines, ticks and names", () => {
+  const svg = plot("a < b", [{ title: "time", xLabel: "tokens", series: [{ name: "LMM", points: [[1024, 0], [2048, 3], [4096, 4]] }] }]);
+  assert(svg.startsWith("<svg ") && svg.endsWith("</svg>\n"));
+  assert(svg.includes("<title>a &#60; b</title>"));
+  for (const label of ["1K", "2K", "4K", "time", "tokens", "LMM"]) assert(svg.includes(`>${label}</text>`), label);
+  // Powers of two are evenly apart; y grows upwards from 0 on the axis to 4 at the top.
+  assert(svg.includes('d="M56.0 256.0L230.0 94.0L404.0 40.0"'), svg);
+  assertEquals([512, 1024, 32768, 1500].map(powerLabel), ["512", "1K", "32K", "1500"]);
+});
+
+Deno.test("bench: flags", () => {
+  const of = (line: string): Options => readOptions(line.split(" ").filter(Boolean));
+  assertEquals([of("").mode, of("").devices, of("").json], ["own", ["auto"], "bench/results.json"]);
+  assertEquals(of("--device cpu --device webgpu").devices, ["cpu", "webgpu"]);
+  assertEquals(of("--device all --quick").devices, ["cpu", "webgpu"]);
+  assertEquals([of("--explain").job, of("--explain chunk --device=cpu").job], [undefined, "chunk"]);
+  assertEquals([of("--peers").json, of("--peers").devices], ["bench/peers.json", ["cpu", "webgpu"]]);
+  assertEquals(of("--scaling --json a.json --rounds 3 --filter LMM").filter, "lmm");
+  for (const line of ["--device gpu", "--peers --scaling", "--rounds 0", "--json", "--filtr x", "matmul"]) assertThrows(() => of(line), UsageError);
+});
+
+Deno.test("bench: misuse is one line and exit code 2, and help teaches", async () => {
+  const wrong = new FakeTerminal(), help = new FakeTerminal();
+  assertEquals(await main(["--device", "gpu"], wrong), 2);
+  assertEquals(wrong.stderr, 'error: --device cannot be "gpu": it is one of auto, cpu, webgpu, all\n');
+  assertEquals(await main(["--help"], help), 0);
+  assert(help.stdout.includes("deno task bench --peers") && help.stdout.includes("--rounds N"));
+});
+
+Deno.test("bench: ratios and failures of peers stand in the table", () => {
+  const timing = { rounds: 5, minMs: 2, medianMs: 3, p90Ms: 4 };
+  const table = peersTables({
+    contestants: [{ library: "mneme", device: "cpu", description: "mneme 1" }, { library: "other", device: "cpu", description: "other 2" }],
+    missing: ["no torch"],
+    jobs: [{
+      job: "matmul 512",
+      device: "cpu",
+      expected: 1,
+      entries: [
+        { library: "mneme", description: "mneme 1", firstMs: 10, rssBytes: 5e7, ...timing },
+        { library: "other", description: "other 2", firstMs: 30, ...timing, minMs: 5 },
+        { library: "third", description: "third 3", error: "too large" },
+      ],
+      ratio: 2.5,
+      bestPeer: "other",
+      ratios: { other: 2.5 },
+      firstRatio: 3,
+    }],
+  });
+  for (const part of ["  mneme         10.0    2.00", "2.50", "failed: too large", "no torch", "the best first run"]) {
+    assert(table.includes(part), table);
+  }
+});
+
+Deno.test("bench: one case on cpu, from the command line to JSON", () =>
+  withFolder(async (folder) => {
+    const terminal = new FakeTerminal(), json = `${folder}/figures.json`;
+    const code = await main(["--quick", "--device", "cpu", "--filter", "64x256x1024", "--json", json], terminal);
+    assertEquals([code, terminal.stderr.split("\n").length], [0, 3]);
+    assert(terminal.stdout.includes("kernels on cpu"), terminal.stdout);
+    const { mode, machine, rows } = JSON.parse(await Deno.readTextFile(json)) as { mode: string; machine: Record<string, unknown>; rows: Row[] };
+    assertEquals([mode, machine.deno, rows.length], ["own", Deno.version.deno, 1]);
+    const [row] = rows;
+    assertEquals([row.name, row.device, row.group, row.flops], ["matmul 64x256x1024", "cpu", "kernels", 2 * 64 * 256 * 1024]);
+    assert(row.error <= row.tolerance && row.minMs <= row.medianMs && row.medianMs <= row.p90Ms);
+    assert(row.compileMs > 0 && row.firstMs > 0 && row.gflops! > 0 && row.share! > 0);
+    assertEquals(row.yardsticks.map(({ name }) => name), ["JavaScript loops"]);
+  }));
+
+Deno.test("bench: a name that nothing has fails with exit code 1", async () => {
+  const terminal = new FakeTerminal();
+  assertEquals(await main(["--quick", "--filter", "no such thing"], terminal), 1);
+  assert(terminal.stderr.includes('no benchmark has "no such thing" in its name'));
+});

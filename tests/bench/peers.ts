@@ -1,0 +1,176 @@
+/** The same jobs on several libraries, in turns. */
+import { CommandError } from "../../cli/errors.ts";
+import { requestDevice } from "../../kernels/mod.ts";
+import { load } from "./computation.ts";
+import type { Contestant, JobName, Prepared } from "./contestant.ts";
+import { type Options, type TimedDevice, timedDevices } from "./flags.ts";
+import { JOBS } from "./jobs.ts";
+import type { Effort } from "./measure.ts";
+import { openOwn, OWN } from "./own_contestant.ts";
+import { ownJob } from "./own_jobs.ts";
+import { Progress } from "./progress.ts";
+import { summarize, type Timing } from "./statistics.ts";
+
+/** How far a contestant's number may be from the f64 reference's: 1 in 1000. */
+const TOLERANCE = 1e-3;
+
+/** How a contestant fares at a job: figures, or why there are none. */
+export interface Entry extends Partial<Timing> {
+  readonly library: string;
+  readonly description: string;
+  readonly firstMs?: number;
+  readonly check?: number;
+  readonly note?: string;
+  readonly rssBytes?: number;
+  readonly deviceBytes?: number;
+  readonly error?: string;
+}
+
+/** A job on a kind of device. Ratios above 1 mean that this library is faster. */
+export interface JobComparison {
+  readonly job: JobName;
+  readonly device: TimedDevice;
+  /** The number that all must reach, from the reference device. */
+  readonly expected: number;
+  /** In the order of turns, this library first. */
+  readonly entries: readonly Entry[];
+  /** The fastest peer's minimum over ours; undefined if no peer did the job. */
+  readonly ratio?: number;
+  readonly bestPeer?: string;
+  /** The same for each peer. */
+  readonly ratios: Readonly<Record<string, number>>;
+  /** The fastest peer's first run over ours. */
+  readonly firstRatio?: number;
+}
+
+/** What the mode gives. */
+export interface PeersReport {
+  readonly contestants: readonly { readonly library: string; readonly device: TimedDevice; readonly description: string }[];
+  /** Contestants that could not take part, and why. */
+  readonly missing: readonly string[];
+  readonly jobs: readonly JobComparison[];
+}
+
+/** What others' threads get to fall asleep before a turn: some wait by spinning for a while. */
+const PAUSE_MS = 50;
+
+/** Runs the comparison. @throws {CommandError} if this library's own result is wrong. */
+export async function runPeers(options: Options, effort: Effort, write: (line: string) => void): Promise<PeersReport> {
+  const chosen = JOBS.map(({ name }) => name).filter((name) => !options.filter || name.toLowerCase().includes(options.filter));
+  if (chosen.length === 0) {
+    throw new CommandError(`no job has ${JSON.stringify(options.filter)} in its name: there are ${JOBS.map(({ name }) => name).join("; ")}`);
+  }
+  const kinds = await timedDevices(options.devices), missing: string[] = [];
+  const contestants: Contestant[] = [];
+  try {
+    for (const kind of kinds) contestants.push(await openOwn(kind));
+    contestants.push(...await openPeers(kinds, missing));
+    for (const line of missing) write(`${line}\n`);
+    const progress = new Progress(kinds.length * chosen.length, write), jobs: JobComparison[] = [];
+    for (const job of chosen) {
+      const expected = await referenceCheck(job);
+      for (const device of kinds) {
+        progress.next(`${device}: ${job}`);
+        const able = contestants.filter((contestant) => contestant.device === device && contestant.knows(job));
+        jobs.push(await compare(able, { job, device, expected, effort }));
+      }
+    }
+    return { contestants: contestants.map(({ library, device, description }) => ({ library, device, description })), missing, jobs };
+  } finally {
+    for (const contestant of contestants) await contestant.close();
+  }
+}
+
+async function openPeers(devices: readonly TimedDevice[], missing: string[]): Promise<readonly Contestant[]> {
+  try {
+    const { peerContestants } = await import("./peers/mod.ts");
+    return await peerContestants({ devices, write: (line) => missing.push(line) });
+  } catch (error) {
+    missing.push(`no peers: ${error instanceof Error ? error.message.split("\n")[0] : error}`);
+    return [];
+  }
+}
+
+/** A job's number in f64: the loss, or the sum of the absolute values of the result. */
+async function referenceCheck(job: JobName): Promise<number> {
+  const device = await requestDevice({ kind: "reference" }), computation = ownJob(job);
+  const loaded = await load(device, computation);
+  const results = await loaded.read();
+  loaded.dispose();
+  device.dispose();
+  if (computation.kind === "training") return results[0][0];
+  let sum = 0;
+  for (const array of results) for (let i = 0; i < array.length; i++) sum += Math.abs(array[i]);
+  return sum;
+}
+
+interface Comparison {
+  readonly job: JobName;
+  readonly device: TimedDevice;
+  readonly expected: number;
+  readonly effort: Effort;
+}
+
+/** A contestant at work: the times of its runs so far, and why it stopped, if it did. */
+interface Turn {
+  readonly contestant: Contestant;
+  readonly times: number[];
+  prepared?: Prepared;
+  memory?: { readonly rssBytes?: number; readonly deviceBytes?: number };
+  error?: string;
+}
+
+async function compare(contestants: readonly Contestant[], { job, device, expected, effort }: Comparison): Promise<JobComparison> {
+  const turns = contestants.map((contestant): Turn => ({ contestant, times: [] }));
+  for (const turn of turns) await attempt(turn, () => prepare(turn, job, expected));
+  const started = performance.now();
+  for (let round = 0; round < effort.rounds && (round < effort.leastRounds || performance.now() - started < effort.budgetMs); round++) {
+    for (let i = 0; i < turns.length; i++) {
+      const turn = turns[(round + i) % turns.length];
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+      await attempt(turn, async () => void turn.times.push(await turn.contestant.run()));
+    }
+  }
+  for (const turn of turns) await attempt(turn, async () => void (turn.memory = await turn.contestant.memory()));
+  return { job, device, expected, ...summarizeTurns(turns) };
+}
+
+/** Does something unless the contestant has failed before; a failure is kept for the table. */
+async function attempt(turn: Turn, work: () => Promise<void>): Promise<void> {
+  if (turn.error !== undefined) return;
+  try {
+    await work();
+  } catch (error) {
+    if (error instanceof CommandError) throw error;
+    turn.error = (error instanceof Error ? error.message : String(error)).split("\n")[0];
+  }
+}
+
+/** The first run, and the gate. */
+async function prepare(turn: Turn, job: JobName, expected: number): Promise<void> {
+  const { contestant } = turn;
+  const prepared = turn.prepared = await contestant.prepare(job);
+  await contestant.run(); // what is compiled at the second run is not timed either
+  const { check } = prepared;
+  if (check === undefined || Math.abs(check - expected) <= TOLERANCE * Math.abs(expected)) return;
+  const wrong = `computes something else: ${check} instead of ${expected}`;
+  if (contestant.library === OWN) throw new CommandError(`${job} on ${contestant.device} ${wrong}`);
+  throw new Error(wrong);
+}
+
+function summarizeTurns(turns: readonly Turn[]): Pick<JobComparison, "entries" | "ratio" | "bestPeer" | "ratios" | "firstRatio"> {
+  const entries = turns.map(({ contestant: { library, description }, times, prepared, memory, error }): Entry => {
+    const { firstMs, check, note } = prepared ?? {};
+    return { library, description, firstMs, check, note, ...memory, ...(error === undefined ? summarize(times) : { error }) };
+  });
+  const own = entries.find(({ library }) => library === OWN);
+  const peers = entries.filter(({ library, error }) => library !== OWN && error === undefined).toSorted((a, b) => a.minMs! - b.minMs!);
+  if (own?.minMs === undefined || peers.length === 0) return { entries, ratios: {} };
+  return {
+    entries,
+    ratio: peers[0].minMs! / own.minMs,
+    bestPeer: peers[0].library,
+    ratios: Object.fromEntries(peers.map(({ library, minMs }) => [library, minMs! / own.minMs!])),
+    firstRatio: Math.min(...peers.map(({ firstMs }) => firstMs!)) / own.firstMs!,
+  };
+}

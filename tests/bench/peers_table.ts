@@ -1,0 +1,40 @@
+/** The comparison as tables. */
+import { OWN } from "./own_contestant.ts";
+import type { Entry, JobComparison, PeersReport } from "./peers.ts";
+import { digits, formatTable, megabytes } from "./table.ts";
+
+const HEADER = ["", "first ms", "min ms", "median", "rounds", "RSS MB", "device MB", "x ours", "remark"];
+
+/** A table a device and job, then the summary of ratios a device. */
+export function peersTables({ contestants, missing, jobs }: PeersReport): string {
+  const devices = [...new Set(jobs.map(({ device }) => device))];
+  return devices.map((device) => {
+    const own = jobs.filter((job) => job.device === device);
+    const names = contestants.filter((contestant) => contestant.device === device).map(({ description }) => `  ${description}\n`).join("");
+    return `jobs on ${device}\n${names}\n${own.map(jobTable).join("\n")}\n${summaryTable(own)}`;
+  }).join("\n") + missing.map((line) => `${line}\n`).join("");
+}
+
+function jobTable({ job, entries, ratios }: JobComparison): string {
+  const rows = entries.map((entry) => [
+    `  ${entry.library}`,
+    ...[entry.firstMs, entry.minMs, entry.medianMs].map(digits),
+    entry.rounds === undefined ? "" : String(entry.rounds),
+    megabytes(entry.rssBytes),
+    megabytes(entry.deviceBytes),
+    entry.library === OWN ? "" : digits(ratios[entry.library]),
+    remark(entry),
+  ]);
+  return formatTable([job, ...HEADER.slice(1)], rows, [HEADER.length - 1]);
+}
+
+function remark({ error, note }: Entry): string {
+  return error === undefined ? note ?? "" : `failed: ${error}`;
+}
+
+/** How many times as fast this library is as each peer, as the best one, and as the best one at the first run. */
+function summaryTable(jobs: readonly JobComparison[]): string {
+  const peers = [...new Set(jobs.flatMap(({ entries }) => entries.map(({ library }) => library)))].filter((library) => library !== OWN);
+  const rows = jobs.map(({ job, ratio, ratios, firstRatio }) => [job, ...peers.map((library) => digits(ratios[library])), digits(ratio), digits(firstRatio)]);
+  return formatTable(["ours, times as fast as", ...peers, "the best", "the best first run"], rows);
+}
