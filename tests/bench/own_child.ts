@@ -1,11 +1,10 @@
 /** This library as a contestant's process: `own_child.ts cpu|webgpu`, spoken to as `peers/protocol.ts` says. */
-import { resourceUsage } from "node:process";
 import { type DeviceKind, requestDevice } from "@mneme/titans";
 import { VERSION } from "../../cli/version.ts";
 import { load, type Loaded } from "./computation.ts";
 import type { JobName, Prepared } from "./contestant.ts";
 import { ownJob } from "./own_jobs.ts";
-import { serve } from "./peers/protocol.ts";
+import { peakRssBytes, serve } from "./peers/protocol.ts";
 
 await serve(async () => {
   const device = await requestDevice({ kind: Deno.args[0] as DeviceKind });
@@ -28,6 +27,6 @@ await serve(async () => {
     knows: () => true,
     prepare,
     run: () => loaded!.time(1),
-    memory: () => Promise.resolve({ rssBytes: resourceUsage().maxRSS * 1024, deviceBytes: loaded?.plannedBytes }),
+    memory: () => Promise.resolve({ rssBytes: peakRssBytes(), deviceBytes: loaded?.plannedBytes }),
   };
 });

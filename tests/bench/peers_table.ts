@@ -3,7 +3,7 @@ import { OWN } from "./own_contestant.ts";
 import type { Entry, JobComparison, PeersReport } from "./peers.ts";
 import { digits, formatTable, megabytes } from "./table.ts";
 
-const HEADER = ["", "first ms", "min ms", "median", "rounds", "RSS MB", "device MB", "x ours", "remark"];
+const HEADER = ["", "first ms", "min ms", "median", "runs", "RSS MB", "device MB", "x ours", "remark"];
 
 /** A table a device and job, then the summary of ratios a device. */
 export function peersTables({ contestants, missing, jobs }: PeersReport): string {
@@ -19,7 +19,7 @@ function jobTable({ job, entries, ratios }: JobComparison): string {
   const rows = entries.map((entry) => [
     `  ${entry.library}`,
     ...[entry.firstMs, entry.minMs, entry.medianMs].map(digits),
-    entry.rounds === undefined ? "" : String(entry.rounds),
+    entry.runs === undefined ? "" : String(entry.runs),
     megabytes(entry.rssBytes),
     megabytes(entry.deviceBytes),
     entry.library === OWN ? "" : digits(ratios[entry.library]),
@@ -32,9 +32,13 @@ function remark({ error, note }: Entry): string {
   return error === undefined ? note ?? "" : `failed: ${error}`;
 }
 
-/** How many times as fast this library is as each peer, as the best one, and as the best one at the first run. */
+/** How many times as fast this library is as each peer, as the best one, as the best one in JavaScript, and as such a one at the first run. */
 function summaryTable(jobs: readonly JobComparison[]): string {
   const peers = [...new Set(jobs.flatMap(({ entries }) => entries.map(({ library }) => library)))].filter((library) => library !== OWN);
-  const rows = jobs.map(({ job, ratio, ratios, firstRatio }) => [job, ...peers.map((library) => digits(ratios[library])), digits(ratio), digits(firstRatio)]);
-  return formatTable(["ours, times as fast as", ...peers, "the best", "the best first run"], rows);
+  const rows = jobs.map(({ job, ratio, ratios, scriptRatio, scriptFirstRatio }) => [
+    job,
+    ...peers.map((library) => digits(ratios[library])),
+    ...[ratio, scriptRatio, scriptFirstRatio].map(digits),
+  ]);
+  return formatTable(["ours, times as fast as", ...peers, "the best", "the best in JavaScript", "its first run"], rows);
 }

@@ -2,8 +2,8 @@
 
 /** Times of one contestant's runs, in milliseconds. */
 export interface Timing {
-  /** How often it was its turn. */
-  readonly rounds: number;
+  /** How many times were taken. */
+  readonly runs: number;
   readonly minMs: number;
   readonly medianMs: number;
   /** Nine of ten runs were at most this long. */
@@ -20,7 +20,7 @@ export function quantile(values: readonly number[], share: number): number {
 
 /** Minimum, median and 90th percentile. */
 export function summarize(times: readonly number[]): Timing {
-  return { rounds: times.length, minMs: quantile(times, 0), medianMs: quantile(times, 0.5), p90Ms: quantile(times, 0.9) };
+  return { runs: times.length, minMs: quantile(times, 0), medianMs: quantile(times, 0.5), p90Ms: quantile(times, 0.9) };
 }
 
 /** The largest difference of two arrays, relative to the largest magnitude of the second; infinite where one has NaN or another length. */
