@@ -10,7 +10,8 @@
  *
  * Pairs do not disturb each other: the memory of a pair is touched only by what reads its input and what reads or writes its output.
  */
-import { type Expr, ExprBuilder } from "../core/expr.ts";
+import { ExprCopier } from "../core/copy_expr.ts";
+import type { Expr } from "../core/expr.ts";
 import { type Index, substituteIndex } from "../core/index_expr.ts";
 import { sameShape } from "../core/shape.ts";
 import { accessesOf, visitExprs } from "./cost.ts";
@@ -161,53 +162,13 @@ function mergeOperands(step: KernelStep, read: ValueId, written: ValueId): Kerne
   };
   const size = Math.max(kernel.operands[from].size, kernel.operands[to].size);
   const operands = kernel.operands.map((operand, at) => (at === to ? { ...operand, size, access: "readwrite" as const } : operand));
-  const copy = new Renumbering(renumber);
+  const copy = new ExprCopier({
+    index: (index, copyValue) => (readsValues(index) ? substituteIndex(index, new Map(), copyValue) : index),
+    load: (operand, index) => ({ operand: renumber(operand), index }),
+    variable: (variable) => variable,
+  });
   const stores = kernel.stores.map(({ operand, index, value }) => ({ operand: renumber(operand), index, value: copy.expr(value) }));
   const parts = { operands: operands.filter((_, at) => at !== from), stores };
   const merged: Kernel = kernel.kind === "map" ? { ...kernel, ...parts } : { ...kernel, ...parts, lhs: copy.expr(kernel.lhs), rhs: copy.expr(kernel.rhs) };
   return { ...step, kernel: merged, operands: step.operands.filter((_, at) => at !== from) };
-}
-
-/** Copies expressions, with other numbers of operands. */
-class Renumbering {
-  readonly #e = new ExprBuilder();
-  readonly #memo = new Map<Expr, Expr>();
-
-  constructor(readonly renumber: (operand: number) => number) {}
-
-  expr(expr: Expr): Expr {
-    let out = this.#memo.get(expr);
-    if (!out) this.#memo.set(expr, out = this.#copy(expr));
-    return out;
-  }
-
-  #copy(expr: Expr): Expr {
-    const e = this.#e;
-    switch (expr.kind) {
-      case "const":
-        return e.const(expr.value, expr.dtype);
-      case "index":
-        return e.index(this.#index(expr.index), expr.dtype);
-      case "inRange":
-        return e.inRange(this.#index(expr.index), expr.lo, expr.hi);
-      case "load":
-        return e.load(this.renumber(expr.operand), this.#index(expr.index), expr.dtype);
-      case "unary":
-        return e.unary(expr.op, this.expr(expr.x));
-      case "binary":
-        return e.binary(expr.op, this.expr(expr.lhs), this.expr(expr.rhs));
-      case "select":
-        return e.select(this.expr(expr.cond), this.expr(expr.then), this.expr(expr.otherwise));
-      case "cast":
-        return e.cast(this.expr(expr.x), expr.dtype);
-      case "reduce":
-        return e.reduce(expr.combine, expr.variable, this.expr(expr.body));
-      case "accumulator":
-        return e.accumulator(expr.dtype, expr.state);
-    }
-  }
-
-  #index(index: Index): Index {
-    return readsValues(index) ? substituteIndex(index, new Map(), (value) => this.expr(value)) : index;
-  }
 }

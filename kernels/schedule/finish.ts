@@ -1,6 +1,7 @@
 /** From a drafted kernel to its final form: variables split, merged and renamed, indices relative to 256-byte parts, operands numbered. */
+import { ExprCopier } from "../../core/copy_expr.ts";
 import { sizeOf } from "../../core/dtype.ts";
-import { type Expr, ExprBuilder } from "../../core/expr.ts";
+import type { Expr } from "../../core/expr.ts";
 import { addIndex, type Index, substituteIndex, type Var, visitVars } from "../../core/index_expr.ts";
 import { sizeOfShape } from "../../core/shape.ts";
 import type { Band, Operand, Store } from "../kernel.ts";
@@ -95,9 +96,11 @@ interface Extent {
 
 /** Copies expressions under a substitution, numbering operands as it meets them. */
 class Rewriter {
-  readonly #e = new ExprBuilder();
-  readonly #memo = new Map<Expr, Expr>();
-  readonly #indices = new Map<string, Index>();
+  readonly #copier = new ExprCopier({
+    index: (index, copy) => substituteIndex(index, this.replace, copy),
+    load: (operand, index) => this.#load(operand, index),
+    variable: () => this.#variable(),
+  });
   readonly #bases = new Map<Storage, { readonly base: number; readonly size: number }>();
   readonly #numbers = new Map<Storage, number>();
   readonly #accesses: { read: boolean; written: boolean }[] = [];
@@ -107,18 +110,13 @@ class Rewriter {
   }
 
   expr(expr: Expr): Expr {
-    let out = this.#memo.get(expr);
-    if (!out) {
-      out = this.#copy(expr);
-      this.#memo.set(expr, out);
-    }
-    return out;
+    return this.#copier.expr(expr);
   }
 
   store({ storage, index, value }: DraftStore): Store {
     const copy = this.expr(value);
     const operand = this.#operand(storage, "written");
-    return { operand, index: addIndex(this.#index(index), -this.#bases.get(storage)!.base), value: copy };
+    return { operand, index: addIndex(this.#copier.index(index), -this.#bases.get(storage)!.base), value: copy };
   }
 
   operands(): { operands: Operand[]; values: ValueId[] } {
@@ -133,45 +131,16 @@ class Rewriter {
     return { operands, values };
   }
 
-  #copy(expr: Expr): Expr {
-    const e = this.#e;
-    switch (expr.kind) {
-      case "const":
-        return e.const(expr.value, expr.dtype);
-      case "index":
-        return e.index(this.#index(expr.index), expr.dtype);
-      case "inRange":
-        return e.inRange(this.#index(expr.index), expr.lo, expr.hi);
-      case "load": {
-        const storage = this.draft.storages[expr.operand];
-        const index = this.#index(expr.index);
-        return e.load(this.#operand(storage, "read"), addIndex(index, -this.#bases.get(storage)!.base), expr.dtype);
-      }
-      case "unary":
-        return e.unary(expr.op, this.expr(expr.x));
-      case "binary":
-        return e.binary(expr.op, this.expr(expr.lhs), this.expr(expr.rhs));
-      case "select":
-        return e.select(this.expr(expr.cond), this.expr(expr.then), this.expr(expr.otherwise));
-      case "cast":
-        return e.cast(this.expr(expr.x), expr.dtype);
-      case "reduce": {
-        const [row] = this.draft.fixed;
-        const renamed = this.replace.get(row.id)!.terms[0].atom;
-        return e.reduce(expr.combine, renamed.kind === "var" ? renamed.variable : row, this.expr(expr.body));
-      }
-      case "accumulator":
-        return e.accumulator(expr.dtype, expr.state);
-    }
+  #load(operand: number, index: Index): { operand: number; index: Index } {
+    const storage = this.draft.storages[operand];
+    return { operand: this.#operand(storage, "read"), index: addIndex(index, -this.#bases.get(storage)!.base) };
   }
 
-  #index(index: Index): Index {
-    let out = this.#indices.get(index.key);
-    if (!out) {
-      out = substituteIndex(index, this.replace, (value) => this.expr(value));
-      this.#indices.set(index.key, out);
-    }
-    return out;
+  /** The row as the kernel has it. */
+  #variable(): Var {
+    const [row] = this.draft.fixed;
+    const { atom } = this.replace.get(row.id)!.terms[0];
+    return atom.kind === "var" ? atom.variable : row;
   }
 
   #operand(storage: Storage, mode: "read" | "written"): number {
