@@ -69,7 +69,7 @@ export class Threads {
     if (count <= 1 || !memory.shared) return new Threads(memory, [], blocking);
     const workers: Worker[] = [];
     try {
-      const url = URL.createObjectURL(new Blob([WORKER_SOURCE], { type: "text/javascript" }));
+      const url = workerUrl();
       for (let i = 1; i < count; i++) workers.push(new Worker(url, { type: "module" }));
       await Promise.all(workers.map((worker, i) => ask(worker, { memory: memory.wasm, thread: i + 1, threads: count })));
       URL.revokeObjectURL(url);
@@ -137,6 +137,17 @@ export class Threads {
     for (const worker of this.#workers) worker.terminate();
     this.#workers = [];
   }
+}
+
+/**
+ * Where workers find their program. Code of a page must come from the page's origin to share memory with it: a blob. Runtimes without origins would take one too,
+ * but executables made by `deno compile` load no blobs: there it is a data URL.
+ */
+function workerUrl(): string {
+  const blob = URL.createObjectURL(new Blob([WORKER_SOURCE], { type: "text/javascript" }));
+  if (!blob.startsWith("blob:null/")) return blob;
+  URL.revokeObjectURL(blob);
+  return `data:text/javascript,${encodeURIComponent(WORKER_SOURCE)}`;
 }
 
 /** Workers that do not keep the process from ending. */

@@ -17,7 +17,8 @@ export class Health {
 
   /** Watches a device's loss and its uncaptured errors. */
   watch(gpu: GPUDevice): void {
-    gpu.lost.then(({ message, reason }) => {
+    // Deno 2.4 has devices without this promise.
+    (gpu.lost as Promise<GPUDeviceLostInfo> | undefined)?.then(({ message, reason }) => {
       this.fail("lost", `Cannot use the WebGPU device: it was lost (${message || reason})`);
     });
     gpu.addEventListener("uncapturederror", (event) => {

@@ -41,6 +41,7 @@ function floatLiteral(value: number, suffix: string): string {
 
 /** Functions that WGSL lacks, or whose built-in form is inaccurate or unsafe somewhere. */
 export type HelperName =
+  | "cos_f32"
   | "erf_f32"
   | "log_f32"
   | "mod_f32"
@@ -49,13 +50,16 @@ export type HelperName =
   | "pow_i32"
   | "pow_u32"
   | "sigmoid_f32"
+  | "sin_f32"
   | "tanh_f32";
 
 /**
  * Source of a helper. `T` is the value type, `B` the bool type of the same width; every helper is componentwise, so one text serves both widths.
  *
  * - tanh: the built-in gives NaN for large x on some implementations and loses all relative accuracy near 0.
- * - log: the built-in promises only an absolute error near 1; there 2 artanh((x - 1) / (x + 1)) is used.
+ * - log: the built-in promises only an absolute error near 1; there 2 artanh((x - 1) / (x + 1)) is used. At 0 some implementations give a finite number.
+ * - sin, cos: the built-ins promise an absolute error of 2^-11 on [-pi, pi], which SwiftShader makes use of. Here it is 1.5e-7 for |x| < 8192: the rest of a
+ *   division by pi / 2, which is subtracted in three parts, and one of two polynomials (Cephes).
  * - erf: Maclaurin series up to |x| = 1, then 1 - exp(-x^2) p(1 / (1 + x / 2)) with a least-squares p; absolute error below 1.5e-7.
  * - pow: JAX's results for negative bases (integers only, else NaN) and for 0^0 = 1.
  */
@@ -87,6 +91,7 @@ const ERFC_SCALED = [0.0012421909486874938, 0.26505759358406067, 0.3772378861904
 const TANH_RATIO = [1, -0.3333307206630707, 0.13324828445911407, -0.05298924073576927, 0.017141319811344147];
 
 const BODIES: Record<HelperName, readonly string[]> = {
+  cos_f32: sine(1),
   erf_f32: [
     "let a = min(abs(x), T(6.0));",
     "let s = min(a, T(1.0)) * min(a, T(1.0));",
@@ -99,7 +104,7 @@ const BODIES: Record<HelperName, readonly string[]> = {
     "let s = (x - 1.0) / (x + 1.0);",
     "let q = s * s;",
     "let near = 2.0 * s * (1.0 + q * (0.33333333 + q * (0.2 + q * (0.14285715 + q * 0.11111111))));",
-    "return select(log(x), near, abs(x - 1.0) < T(0.25));",
+    "return select(select(log(x), -1.0 / abs(x), x == T(0.0)), near, abs(x - 1.0) < T(0.25));",
   ],
   mod_f32: ["let r = x % y;", "return select(r, r + y, (r != T(0.0)) & ((r < T(0.0)) != (y < T(0.0))));"],
   mod_i32: [
@@ -119,6 +124,7 @@ const BODIES: Record<HelperName, readonly string[]> = {
   pow_i32: INTEGER_POWER,
   pow_u32: INTEGER_POWER,
   sigmoid_f32: ["return 1.0 / (1.0 + exp(-max(x, T(-88.0))));"],
+  sin_f32: sine(0),
   tanh_f32: [
     "let s = min(x * x, T(0.25));",
     `let near = x * (${horner(TANH_RATIO, "s")});`,
@@ -126,6 +132,21 @@ const BODIES: Record<HelperName, readonly string[]> = {
     "return select(far, near, abs(x) < T(0.5));",
   ],
 };
+
+/** Body of the sine of x plus a number of quarter turns. */
+function sine(quarters: 0 | 1): string[] {
+  return [
+    "let turns = round(x * 0.63661975);",
+    "let r = ((x - turns * 1.5703125) - turns * 0.00048375130) - turns * 7.5497894e-8;",
+    "let s = r * r;",
+    "let sine = r + r * s * (-0.16666655 + s * (0.0083321608 + s * -0.00019515296));",
+    "let cosine = 1.0 + s * (-0.5 + s * (0.041666646 + s * (-0.0013887316 + s * 2.4433157e-5)));",
+    `let quarter = turns${quarters ? " + 1.0" : ""};`,
+    "let half = floor(quarter * 0.5);",
+    "let value = select(sine, cosine, half * 2.0 != quarter);",
+    "return select(value, -value, floor(half * 0.5) * 2.0 != half);",
+  ];
+}
 
 /** Text of sum over n of 2 / sqrt(pi) (-1)^n s^n / (n! (2 n + 1)), by Horner's rule: erf(x) / x with s = x^2. */
 function maclaurin(terms: number): string {
@@ -169,6 +190,8 @@ export function unaryText(op: UnaryOp, x: Argument, helper: UseHelper): string {
     case "sigmoid":
     case "erf":
     case "log":
+    case "sin":
+    case "cos":
       return viaF32(x, (text) => `${helper(`${op}_f32`, x.width)}(${text})`);
     case "floor":
       return isFloat(x.dtype) ? `floor(${x.text})` : x.text;

@@ -7,7 +7,7 @@ import { compile, type Device, requestDevice } from "../../kernels/mod.ts";
 import { add, crossEntropy, gelu, layerNorm, matmul, mul, softmax, sum } from "../../ops/mod.ts";
 import { adamW, clipByGlobalNorm, defineConfig, defineOptimizer, Model, type ModelParameters } from "../../titans/mod.ts";
 import { STEP_SCALARS } from "../../titans/optimizer.ts";
-import { trainingStep } from "../../titans/train.ts";
+import { trainingStep } from "../../titans/training_step.ts";
 import { chunkLayer } from "../golden_layers.ts";
 
 // deno-lint-ignore no-explicit-any -- any function of tensors

@@ -1,0 +1,61 @@
+/** The library as browsers get it: one file, in Chromium, with all devices. */
+import { assert, assertEquals } from "@std/assert";
+import type { LibraryReport } from "./library_checks.ts";
+import { runScript } from "./run_child.ts";
+
+/** What the file takes now and a little more: growth should be noticed. */
+const MOST_GZIP_BYTES = 140_000;
+
+function worstDifference(found: readonly number[], wanted: readonly number[]): number {
+  assertEquals(found.length, wanted.length);
+  return found.reduce((worst, value, i) => Math.max(worst, Math.abs(value - wanted[i]) / Math.max(1, Math.abs(wanted[i]))), 0);
+}
+
+Deno.test("browser: the library in one file computes on all devices what the reference computes", async (t) => {
+  const { bundle, product, pages: [isolated, plain], opTable } = await runScript<LibraryReport>("library_checks.ts");
+
+  await t.step("the file stands alone, and is not larger than expected", () => {
+    assertEquals(product, [19, 22, 43, 50]);
+    assert(bundle.gzipBytes < MOST_GZIP_BYTES, `${bundle.gzipBytes} bytes with gzip`);
+    console.log(`library in one file: ${(bundle.sizeBytes / 1000).toFixed(1)} kB, ${(bundle.gzipBytes / 1000).toFixed(1)} kB with gzip`);
+  });
+
+  await t.step("a page isolated from other origins computes on several threads, one that is not on one", () => {
+    const descriptions = [isolated, plain].map(({ surroundings, products }) => [surroundings.isolated, surroundings.shared, products.cpu.description]);
+    assertEquals(descriptions.map(([isolated, shared]) => [isolated, shared]), [[true, true], [false, false]]);
+    assert(/, ([2-9]|\d\d+) threads$/.test(String(descriptions[0][2])), String(descriptions[0][2]));
+    assert(/, 1 thread$/.test(String(descriptions[1][2])), String(descriptions[1][2]));
+  });
+
+  await t.step("without a real GPU, auto takes the processors", () => {
+    for (const { surroundings } of [isolated, plain]) assertEquals((surroundings.auto as { kind: string }).kind, "cpu");
+  });
+
+  await t.step("gradients of products and softmax, on cpu and with both kinds of WebGPU kernels", () => {
+    assertEquals(Object.keys(isolated.products), ["cpu", "webgpu", "gpu"]);
+    for (const { products } of [isolated, plain]) {
+      for (const [device, { found, wanted }] of Object.entries(products)) {
+        const difference = worstDifference(found, wanted);
+        assert(difference < 1e-6, `${device}: ${difference}`);
+      }
+    }
+  });
+
+  await t.step("losses and gradient norms of training, every model", () => {
+    assertEquals(Object.keys(isolated.losses), ["lmm", "mac", "mag", "mal"]);
+    assertEquals(Object.keys(plain.losses), ["lmm"]);
+    for (const { losses } of [isolated, plain]) {
+      for (const [model, { reference, ...devices }] of Object.entries(losses)) {
+        for (const [device, found] of Object.entries(devices)) {
+          const difference = worstDifference(found, reference);
+          assert(difference < 1e-4, `${model} on ${device}: ${difference}`);
+        }
+      }
+    }
+  });
+
+  await t.step("the op table with all gradients", () => {
+    assert(opTable.cpu.cases > 500 && opTable.webgpu.cases > 80, JSON.stringify(opTable));
+    console.log(`op table in Chromium: ${JSON.stringify(opTable)}`);
+  });
+});

@@ -1,0 +1,121 @@
+/** Lines over a common axis, as SVG. */
+import { svgElement } from "./dom.ts";
+
+/** A line of a chart. */
+export interface Series {
+  /** Named at its end; not named if empty. */
+  readonly name: string;
+  /** Which colour and dashes, 1 to 3. */
+  readonly style: 1 | 2 | 3;
+  /** Thin and pale. */
+  readonly faint?: boolean;
+  /** At x = `first`, `first + 1`, ... */
+  readonly values: ArrayLike<number>;
+}
+
+/** What a chart shows. */
+export interface ChartContent {
+  readonly series: readonly Series[];
+  /** x of the first values. */
+  readonly first: number;
+  /** Largest value of the axis; that of the values unless given. */
+  readonly top?: number;
+  /** What the axes count. */
+  readonly labels: { readonly x: string; readonly y: string };
+  /** In words. */
+  readonly description: string;
+}
+
+const LEFT = 40, RIGHT = 84, TOP = 26, BOTTOM = 30, HEIGHT = 220, LEAST_WIDTH = 280;
+/** More points than this say nothing more. */
+const MOST_POINTS = 400;
+
+/** Draws into an `svg` element that has a title and a description. */
+export class Chart {
+  #svg: SVGSVGElement;
+  #description: SVGDescElement;
+  #drawing = svgElement("g", {});
+  #mark?: SVGElement;
+  #width = LEAST_WIDTH;
+  #first = 0;
+  #count = 0;
+
+  constructor(svg: SVGSVGElement) {
+    this.#svg = svg;
+    this.#description = svg.querySelector("desc")!;
+    svg.append(this.#drawing);
+  }
+
+  /** Shows this instead of what is there. */
+  show({ series, first, top: asked, labels, description }: ChartContent): void {
+    this.#description.textContent = description;
+    // One unit is one pixel, so that letters have their size on small screens too.
+    this.#width = Math.max(LEAST_WIDTH, this.#svg.clientWidth);
+    this.#svg.setAttribute("viewBox", `0 0 ${this.#width} ${HEIGHT}`);
+    this.#first = first;
+    this.#count = Math.max(1, ...series.map(({ values }) => values.length));
+    const finite = series.flatMap(({ values }) => Array.from(values)).filter(Number.isFinite);
+    const top = asked ?? (finite.reduce((most, value) => Math.max(most, value), 0) || 1);
+    const y = (value: number): number => HEIGHT - BOTTOM - (value / top) * (HEIGHT - BOTTOM - TOP);
+    const parts: SVGElement[] = [];
+    for (const share of [0, 0.5, 1]) {
+      parts.push(
+        svgElement("line", { class: "axis", x1: LEFT, x2: this.#width - RIGHT, y1: y(share * top), y2: y(share * top), opacity: share === 0 ? 1 : 0.3 }),
+      );
+      parts.push(svgElement("text", { x: LEFT - 6, y: y(share * top) + 4, "text-anchor": "end" }, format(share * top)));
+    }
+    const last = first + this.#count - 1;
+    parts.push(svgElement("text", { x: LEFT, y: HEIGHT - 12 }, `${first}`));
+    parts.push(svgElement("text", { x: this.#x(last), y: HEIGHT - 12, "text-anchor": "end" }, `${labels.x} ${last}`));
+    parts.push(svgElement("text", { x: 4, y: 12 }, labels.y));
+    for (const line of series) {
+      parts.push(svgElement("polyline", { class: `series series-${line.style}${line.faint ? " faint" : ""}`, points: this.#points(line.values, y) }));
+    }
+    parts.push(...this.#names(series, y));
+    this.#drawing.replaceChildren(...parts);
+    this.#mark = undefined;
+  }
+
+  /** Marks a place on the x axis. */
+  mark(x: number): void {
+    if (!this.#mark) {
+      this.#mark = svgElement("line", { class: "mark", y1: TOP, y2: HEIGHT - BOTTOM });
+      this.#drawing.append(this.#mark);
+    }
+    for (const end of ["x1", "x2"]) this.#mark.setAttribute(end, String(this.#x(x)));
+  }
+
+  #x(x: number): number {
+    return LEFT + (x - this.#first) / Math.max(1, this.#count - 1) * (this.#width - LEFT - RIGHT);
+  }
+
+  #points(values: ArrayLike<number>, y: (value: number) => number): string {
+    const stride = Math.max(1, Math.ceil(values.length / MOST_POINTS));
+    const points: string[] = [];
+    for (let i = 0; i < values.length; i++) {
+      if ((i % stride === 0 || i === values.length - 1) && Number.isFinite(values[i])) {
+        points.push(`${this.#x(this.#first + i).toFixed(1)},${y(values[i]).toFixed(1)}`);
+      }
+    }
+    return points.join(" ");
+  }
+
+  /** The names at the ends of the lines, moved apart where they would touch. */
+  #names(series: readonly Series[], y: (value: number) => number): SVGElement[] {
+    const named = series.filter(({ name, values }) => name && values.length > 0)
+      .map(({ name, style, values }) => ({ name, style, y: y(values[values.length - 1]) }))
+      .sort((a, b) => a.y - b.y);
+    let least = TOP;
+    const places = named.map((entry) => {
+      const place = Math.max(entry.y + 4, least);
+      least = place + 14;
+      return place;
+    });
+    const excess = Math.max(0, least - 14 - (HEIGHT - BOTTOM + 4));
+    return named.map(({ name, style }, i) => svgElement("text", { class: `series-${style}`, x: this.#width - RIGHT + 6, y: places[i] - excess }, name));
+  }
+}
+
+function format(value: number): string {
+  return value === 0 ? "0" : value >= 10 ? value.toFixed(0) : value >= 0.1 ? value.toFixed(1) : value.toPrecision(1);
+}

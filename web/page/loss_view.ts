@@ -1,0 +1,74 @@
+/** Losses and speed as the page shows them. */
+import { Chart } from "./chart.ts";
+import { byId, textElement } from "./dom.ts";
+
+/** Steps over which the bold line is a mean. */
+const SMOOTHING = 10;
+/** Screen readers hear of progress no more often than this. */
+const NEWS_MS = 5000;
+/** Rows of the table. */
+const ROWS = 20;
+
+/** The figures, chart and table of section 2. */
+export class LossView {
+  #chart = new Chart(byId("loss-chart", SVGSVGElement));
+  #table = byId("loss-table", HTMLTableElement);
+  #first = 0;
+  #bits: number[] = [];
+  #told = 0;
+
+  /** Begins anew, at a step. */
+  reset(step: number): void {
+    this.#first = step;
+    this.#bits = [];
+    byId("step", HTMLElement).textContent = String(step);
+    for (const id of ["loss", "speed"]) byId(id, HTMLElement).textContent = "–";
+    this.#table.tBodies[0].replaceChildren();
+  }
+
+  /**
+   * Adds the losses of steps.
+   * @param step Steps done.
+   * @param bits What a byte cost in each.
+   */
+  add(step: number, bits: readonly number[], bytesPerSecond: number): void {
+    this.#bits.push(...bits);
+    byId("step", HTMLElement).textContent = String(step);
+    byId("loss", HTMLElement).textContent = this.#bits.at(-1)!.toFixed(3);
+    byId("speed", HTMLElement).textContent = Math.round(bytesPerSecond).toLocaleString("en");
+    const smooth = this.#bits.map((_, i) => mean(this.#bits.slice(Math.max(0, i + 1 - SMOOTHING), i + 1)));
+    this.#chart.show({
+      series: [{ name: "each step", style: 1, faint: true, values: this.#bits }, { name: `mean of ${SMOOTHING}`, style: 1, values: smooth }],
+      first: this.#first,
+      labels: { x: "step", y: "bits a byte" },
+      description: this.summary(),
+    });
+    const stride = Math.max(1, Math.ceil(smooth.length / ROWS));
+    const rows = smooth.flatMap((value, i) => (i + 1) % stride === 0 || i === smooth.length - 1 ? [row(this.#first + i, value)] : []);
+    this.#table.tBodies[0].replaceChildren(...rows);
+  }
+
+  /** The state of things, if it was not told lately. */
+  news(): string | undefined {
+    if (performance.now() - this.#told < NEWS_MS) return undefined;
+    this.#told = performance.now();
+    return `Training. ${this.summary()}`;
+  }
+
+  /** In words. */
+  summary(): string {
+    if (this.#bits.length === 0) return "No step was made.";
+    const last = mean(this.#bits.slice(-SMOOTHING)).toFixed(2);
+    return `In ${this.#bits.length} steps the loss went from ${this.#bits[0].toFixed(2)} to ${last} bits a byte.`;
+  }
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+function row(step: number, bits: number): HTMLTableRowElement {
+  const element = document.createElement("tr");
+  element.append(textElement("td", String(step)), textElement("td", bits.toFixed(3)));
+  return element;
+}

@@ -1,0 +1,59 @@
+/**
+ * A static server for a folder, on the loopback interface.
+ *
+ *     deno task web    builds the playground and serves it
+ */
+
+const TYPES: Readonly<Record<string, string>> = {
+  html: "text/html; charset=utf-8",
+  css: "text/css; charset=utf-8",
+  js: "text/javascript; charset=utf-8",
+  svg: "image/svg+xml",
+  txt: "text/plain; charset=utf-8",
+};
+
+/** With these a page may share memory between threads, so that the cpu device uses all processors. */
+const ISOLATION = { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" };
+
+/** Options of {@link serveFolder}. */
+export interface ServeOptions {
+  /** Whether pages are isolated from other origins. */
+  readonly isolated: boolean;
+  /** The port; 0 for any that is free. */
+  readonly port: number;
+}
+
+/** A server at work. */
+export interface FolderServer {
+  /** Where it answers, with a slash at the end. */
+  readonly url: string;
+  /** Ends it. */
+  close(): Promise<void>;
+}
+
+/** Serves the files of a folder, `index.html` for a path that ends in a slash. */
+export function serveFolder(folder: URL, { isolated, port }: ServeOptions): FolderServer {
+  const server = Deno.serve({ hostname: "127.0.0.1", port, onListen() {} }, (request) => answer(folder, request, isolated));
+  return { url: `http://127.0.0.1:${server.addr.port}/`, close: () => server.shutdown() };
+}
+
+async function answer(folder: URL, request: Request, isolated: boolean): Promise<Response> {
+  if (request.method !== "GET" && request.method !== "HEAD") return new Response("Only GET and HEAD", { status: 405 });
+  const path = new URL(request.url).pathname;
+  // Names here need no escapes; where there are some, they may hide a way out of the folder.
+  if (/%|\\/.test(path)) return new Response("Not found", { status: 404 });
+  const name = path.endsWith("/") ? `${path}index.html` : path;
+  const headers = { "content-type": TYPES[name.split(".").at(-1)!] ?? "application/octet-stream", "cache-control": "no-cache", ...(isolated ? ISOLATION : {}) };
+  try {
+    const bytes = await Deno.readFile(new URL(`.${name}`, folder));
+    return new Response(request.method === "HEAD" ? null : bytes, { headers });
+  } catch {
+    return new Response("Not found", { status: 404 });
+  }
+}
+
+if (import.meta.main) {
+  const [port = "8123"] = Deno.args;
+  const { url } = serveFolder(new URL("dist/", import.meta.url), { isolated: true, port: Number(port) });
+  console.log(`The playground is at ${url} (Ctrl-C ends it). What is served lies in web/dist; any static host can serve it.`);
+}
