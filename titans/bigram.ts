@@ -15,6 +15,11 @@ export class BigramModel {
    */
   constructor(text: Uint8Array, smoothing = 1) {
     this.#smoothing = smoothing;
+    this.count(text);
+  }
+
+  /** Counts the pairs of a further piece of text; the pair across the border to an earlier piece only if the piece begins with that piece's last byte. */
+  count(text: Uint8Array): void {
     for (let i = 1; i < text.length; i++) {
       this.#counts[text[i - 1] * BYTES + text[i]]++;
       this.#totals[text[i - 1]]++;

@@ -1,5 +1,6 @@
 /**
- * Checkpoints: a safetensors file with the weights by name, the optimiser's moments as `optimizer.first.NAME` and `optimizer.second.NAME`, and in the
+ * Checkpoints: a safetensors file with the weights by name, the optimiser's moments as `optimizer.first.NAME` and `optimizer.second.NAME`, of a run that
+ * streams the state of each row as `stream.NAME` (accumulate and batch are its first axes; memory_file.ts names the rest), and in the
  * metadata `format`, `config` (JSON), `step`, `seed`, and whatever the caller adds.
  */
 import { completeConfig, differingField, type ModelConfig, validateConfig } from "./config.ts";
@@ -11,6 +12,7 @@ import type { TrainingState } from "./train.ts";
 
 const FORMAT = "mneme-checkpoint-1";
 const FIRST = "optimizer.first.", SECOND = "optimizer.second.";
+const CARRIED = "stream.";
 const RESERVED = ["format", "config", "step", "seed"];
 
 /** A model and where its training stands. */
@@ -39,6 +41,7 @@ export function encodeCheckpoint({ config, seed, state, notes = {} }: Checkpoint
     layout.pack(arrays); // checks names and sizes
     for (const { name, parameter } of layout.entries) tensors[prefix + name] = { shape: parameter.shape, data: arrays[name] };
   }
+  for (const [name, tensor] of Object.entries(state.carried ?? {})) tensors[CARRIED + name] = tensor;
   return encodeSafetensors({ tensors, metadata: { ...notes, format: FORMAT, config: JSON.stringify(config), step: String(state.step), seed: String(seed) } });
 }
 
@@ -69,9 +72,12 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
       return [name, tensor.data];
     }));
   const state = { step, params: take(""), first: take(FIRST), second: take(SECOND) };
+  // Whether these are the states of the rows that train on is the trainer's to check, who knows how many there are.
+  const carried = Object.fromEntries([...unread].filter((key) => key.startsWith(CARRIED)).map((key) => [key.slice(CARRIED.length), tensors[key]]));
+  for (const name of Object.keys(carried)) unread.delete(CARRIED + name);
   const [extra] = unread;
   if (extra !== undefined) throw new CheckpointError(`Cannot read checkpoint: tensor ${extra} is not part of the model`);
-  return { config, seed, state, notes };
+  return { config, seed, state: Object.keys(carried).length > 0 ? { ...state, carried } : state, notes };
 }
 
 /**

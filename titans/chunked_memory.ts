@@ -18,6 +18,9 @@
  *
  * With W and S one matrix M = [W; S] these are one product each, [a * X | b * X] M and [H o c | H o e]^T D, and so are their gradients.
  *
+ * A memory that forgets towards a start M_0 is carried as its difference from it, W - M_0, which forgets towards zero: the same recurrences, and X M_0 is
+ * added to what is read.
+ *
  * Every factor lies in [0, 1]; nothing is divided and no logarithm taken, so alpha near 1 and eta near 0 are harmless.
  *
  * Worked example, b = 2 and constant gates: p = [[1, 0], [eta, 1]], g = [[1, 0], [1 - alpha + eta, 1]]: the first token's gradient enters M_2 once
@@ -45,7 +48,7 @@ import {
 } from "../ops/mod.ts";
 import { ConfigError } from "./errors.ts";
 import { innerGradient } from "./inner_gradient.ts";
-import type { LayerShape, Linear, Memory, MemorySequence, MemoryState } from "./memory_network.ts";
+import { absoluteWeights, type LayerShape, type Linear, type Memory, type MemorySequence, type MemoryState, relativeWeights } from "./memory_network.ts";
 import type { MemoryResult } from "./naive.ts";
 import { partsOf, type TileFactors, tileFactors } from "./tile_factors.ts";
 
@@ -104,7 +107,7 @@ export function chunkedMemory(
   const T = sequence.query.shape[2];
   const count = Math.floor(T / miniBatch), rest = T % miniBatch;
   const outputs: Tensor[] = [];
-  let boundary = stack(state), last = boundary;
+  let boundary = stack(memory, state), last = boundary;
   if (count > 0) {
     const xs = miniBatches(sequence, { layers: memory.network.layers, count, miniBatch, tile, strict });
     const [end, ys] = scan((carry: Stacked, x: MiniBatch) => miniBatchStep(memory, carry, x, checkpoint), boundary, xs, { checkpoint });
@@ -118,11 +121,12 @@ export function chunkedMemory(
     outputs.push(y);
     last = end;
   }
-  return { output: outputs.length === 1 ? outputs[0] : concat(outputs, 2), state: unstack(last), boundary: unstack(boundary) };
+  return { output: outputs.length === 1 ? outputs[0] : concat(outputs, 2), state: unstack(memory, last), boundary: unstack(memory, boundary) };
 }
 
 /**
- * Memory and surprise of each layer as one tensor [B, H, 2, in, out], M = [W; S]: what is done to both is one product then, forward and backward.
+ * Memory and surprise of each layer as one tensor [B, H, 2, in, out], M = [W; S]: what is done to both is one product then, forward and backward. W is
+ * the difference from where the memory forgets to.
  */
 type Stacked = readonly Tensor[];
 
@@ -164,12 +168,17 @@ function miniBatches(sequence: MemorySequence, { layers, start = 0, count, miniB
   return { query, key, value: rows(sequence.value), alike: similarityOf(tiled(query), tiled(key), factors.read.rows), factors };
 }
 
-function stack({ weights, surprise }: MemoryState): Stacked {
-  return weights.map((w, l) => concat([expandDims(w, 2), expandDims(surprise[l], 2)], 2));
+function stack(memory: Memory, { weights, surprise }: MemoryState): Stacked {
+  return relativeWeights(memory, weights).map((w, l) => concat([expandDims(w, 2), expandDims(surprise[l], 2)], 2));
 }
 
-function unstack(state: Stacked): MemoryState {
-  return { weights: state.map((m) => part(m, 0)), surprise: state.map((m) => part(m, 1)) };
+function unstack(memory: Memory, state: Stacked): MemoryState {
+  return { weights: weightsOf(memory, state), surprise: state.map((m) => part(m, 1)) };
+}
+
+/** The memory's matrices. */
+function weightsOf(memory: Memory, state: Stacked): readonly Tensor[] {
+  return absoluteWeights(memory, state.map((m) => part(m, 0)));
 }
 
 /** The memory (0) or the surprise (1) of a layer. */
@@ -180,7 +189,7 @@ function part(m: Tensor, which: 0 | 1): Tensor {
 /** One mini-batch: the gradient rows at its start, then its tiles in order. */
 function miniBatchStep(memory: Memory, state: Stacked, miniBatch: MiniBatch, checkpoint?: Checkpoint): [Stacked, Tensor] {
   const { query, key, value, alike, factors } = miniBatch;
-  const { rows, deltas } = innerGradient(memory, state.map((m) => part(m, 0)), key, value);
+  const { rows, deltas } = innerGradient(memory, weightsOf(memory, state), key, value);
   const readsKeys = rows.map((row) => row === key);
   if (factors.read.rows.rank === 4) return tileStep(memory, state, { query, alike, rows, deltas, factors, readsKeys });
   const tiles = factors.read.rows.shape[0];
@@ -205,12 +214,13 @@ interface Tile {
 }
 
 /** Reads the memory as each token of the tile finds it, then moves the state to the end of the tile. */
-function tileStep({ network, gains }: Memory, state: Stacked, { query, alike, rows, deltas, factors, readsKeys }: Tile): [Stacked, Tensor] {
+function tileStep({ network, gains, start }: Memory, state: Stacked, { query, alike, rows, deltas, factors, readsKeys }: Tile): [Stacked, Tensor] {
   const { read, next } = factors;
   const linear: Linear = (l, x) => {
     const [B, H, , K, out] = state[l].shape;
     const similarity = x === query && readsKeys[l] ? alike : similarityOf(x, rows[l], read.rows);
-    const past = matmul(twice(x, read.state), reshape(state[l], [B, H, 2 * K, out]));
+    const learned = matmul(twice(x, read.state), reshape(state[l], [B, H, 2 * K, out]));
+    const past = start ? add(learned, matmul(x, start[l])) : learned;
     return sub(past, matmul(similarity, deltas[l]));
   };
   const output = network.forward(linear, query, gains);

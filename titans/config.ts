@@ -18,6 +18,12 @@ export type MemoryKind = "mlp" | "swiglu";
  */
 export type MemoryQuery = "causal" | "previous-segment" | "learned";
 
+/**
+ * What forgetting leads a memory back to. `start`: to its learned start M_0, `M_t = (1 - alpha_t) M_{t-1} + alpha_t M_0 + S_t`. `zero`: to zero, as the
+ * paper has it (equation 13).
+ */
+export type ForgetTo = "start" | "zero";
+
 /** A model's options. See {@link defineConfig} for a record with defaults filled in. */
 export interface ModelConfig {
   /** How tokens are mixed. */
@@ -60,6 +66,8 @@ export interface ModelConfig {
   readonly momentum: boolean;
   /** Ablation: without forgetting alpha is 0. */
   readonly forgetting: boolean;
+  /** What forgetting leads the memory back to. */
+  readonly forgetTo: ForgetTo;
   /** Whether a token reads the memory before its own update. */
   readonly strictRetrieval: boolean;
   /** Width of the causal convolution after the memory's projections; 0 for none. */
@@ -101,6 +109,7 @@ const NANO: ModelConfig = {
   gateGranularity: "head",
   momentum: true,
   forgetting: true,
+  forgetTo: "zero",
   strictRetrieval: false,
   convolution: 4,
   normalizeKeys: true,
@@ -138,6 +147,7 @@ const CHOICES: Readonly<Record<string, readonly string[]>> = {
   memory: ["mlp", "swiglu"],
   memoryActivation: ["gelu", "silu"],
   gateGranularity: ["head", "layer", "channel"],
+  forgetTo: ["start", "zero"],
   memoryQuery: ["causal", "previous-segment", "learned"],
   checkpoint: ["auto", "recompute", "save"],
 };
@@ -230,7 +240,7 @@ export interface LayerConfig extends ModelConfig {
 }
 
 /** What options mean in records from before they existed. */
-const BEFORE: Partial<ModelConfig> = { memory: "mlp", gateGranularity: "head", normalizeKeys: true, window: 64 };
+const BEFORE: Partial<ModelConfig> = { memory: "mlp", gateGranularity: "head", normalizeKeys: true, window: 64, forgetTo: "zero" };
 
 /**
  * A stored configuration with the options that did not exist when it was written: such as models were then.

@@ -21,22 +21,65 @@ export function splitText(text: Uint8Array, share = 0.05): TextSplit {
   return { train: text.subarray(0, end), heldOut: text.subarray(end) };
 }
 
-/** Windows at random places of a text. A pure function of seed and step. */
-export class RandomWindows implements TrainingData {
-  #text: ArrayLike<number>;
+/** A text of tokens that is read in pieces: an array in memory, or a file that is larger than memory. */
+export interface TokenSource {
+  /** Tokens. */
+  readonly length: number;
+  /**
+   * Copies `into.length` tokens from place `start` on.
+   * @throws if the text cannot be read there.
+   */
+  read(start: number, into: Int32Array): void;
+}
+
+/** A text as windows are cut from it: token ids in memory, or a source. */
+export type TokenText = ArrayLike<number> | TokenSource;
+
+/** A text as a source; an array is not copied. */
+export function tokenSource(text: TokenText): TokenSource {
+  if ("read" in text) return text;
+  return {
+    length: text.length,
+    read: (start, into) => {
+      for (let i = 0; i < into.length; i++) into[i] = text[start + i];
+    },
+  };
+}
+
+/** One of several texts to learn from. */
+export interface WeightedText {
+  /** Token ids. */
+  readonly text: TokenText;
+  /** How often a token of this text is seen, relative to one of the others; 1 unless said. */
+  readonly weight?: number;
+}
+
+/** Windows at random places of several texts, each within one of them. A pure function of seed and step. */
+export class MixedWindows implements TrainingData {
+  #texts: TokenSource[];
+  #weights: number[];
+  /** Where each text begins on a line on which a place of a text is as long as its weight; at the end the line's length. */
+  #begins: number[] = [0];
   #shape: Required<TrainingShape>;
   #rng: HostRng;
 
   /**
-   * Windows of a text.
-   * @param text Token ids, such as bytes.
+   * Windows of texts.
+   * @param texts Texts with their weights.
    * @param shape Extents of a batch.
    * @param seed Chooses the places.
-   * @throws {ConfigError} if the text is shorter than a window.
+   * @throws {ConfigError} if there is no text, one is shorter than a window, or a weight is not a positive number.
    */
-  constructor(text: ArrayLike<number>, shape: TrainingShape, seed: number) {
-    requireWindow(text, shape.length);
-    this.#text = text;
+  constructor(texts: readonly WeightedText[], shape: TrainingShape, seed: number) {
+    if (texts.length === 0) throw new ConfigError("Cannot cut windows from no text: give at least one", "texts");
+    this.#texts = texts.map(({ text }) => tokenSource(text));
+    this.#weights = texts.map(({ weight = 1 }) => weight);
+    this.#texts.forEach((text, i) => {
+      requireWindow(text, shape.length);
+      const weight = this.#weights[i];
+      if (!(weight > 0 && weight < Infinity)) throw new ConfigError(`Cannot mix texts with a weight of ${weight}: it must be above 0`, "weight");
+      this.#begins.push(this.#begins[i] + weight * (text.length - shape.length));
+    });
     this.#shape = { accumulate: 1, ...shape };
     this.#rng = new HostRng(seed, "windows");
   }
@@ -44,36 +87,71 @@ export class RandomWindows implements TrainingData {
   /** Token ids [accumulate, batch, length + 1]. */
   batch(step: number): Int32Array {
     const { batch, length, accumulate } = this.#shape;
-    const width = length + 1, rows = batch * accumulate, places = this.#text.length - length;
+    const width = length + 1, rows = batch * accumulate, total = this.#begins[this.#texts.length];
     const tokens = new Int32Array(rows * width);
     for (let row = 0; row < rows; row++) {
-      const start = this.#rng.integer(step * rows + row, places);
-      for (let i = 0; i < width; i++) tokens[row * width + i] = this.#text[start + i];
+      const at = this.#rng.uniform(step * rows + row) * total, index = this.#textAt(at), text = this.#texts[index];
+      const start = Math.floor((at - this.#begins[index]) / this.#weights[index]);
+      // Rounding may reach the end of a text's part of the line.
+      text.read(Math.min(start, text.length - width), tokens.subarray(row * width, (row + 1) * width));
     }
     return tokens;
+  }
+
+  /** The text at a place of the line. */
+  #textAt(at: number): number {
+    let low = 0, high = this.#texts.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (this.#begins[middle] <= at) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+}
+
+/** Windows at random places of a text. A pure function of seed and step. */
+export class RandomWindows extends MixedWindows {
+  /**
+   * Windows of a text.
+   * @param text Token ids, such as bytes.
+   * @param shape Extents of a batch.
+   * @param seed Chooses the places.
+   * @throws {ConfigError} if the text is shorter than a window.
+   */
+  constructor(text: TokenText, shape: TrainingShape, seed: number) {
+    super([{ text }], shape, seed);
   }
 }
 
 /**
  * Windows that cover a text in order, for validation: each predicts the `length` tokens after its first.
- * @param text Token ids.
+ * @param text Token ids; or several sources, of which no window spans two.
  * @param length Tokens of a window, T.
  * @param count Most windows to take; spread evenly over the text when there are more.
  * @returns Token ids [n, length + 1], row-major, n at most `count`.
  * @throws {ConfigError} if the text is shorter than a window.
  */
-export function evenWindows(text: ArrayLike<number>, length: number, count: number): Int32Array {
-  requireWindow(text, length);
-  const available = Math.floor((text.length - 1) / length), used = Math.min(count, available);
-  const tokens = new Int32Array(used * (length + 1));
+export function evenWindows(text: TokenText | readonly TokenSource[], length: number, count: number): Int32Array {
+  const sources = isSources(text) ? text : [tokenSource(text)];
+  const windowsOf = (source: TokenSource): number => Math.max(0, Math.floor((source.length - 1) / length));
+  const available = sources.reduce((sum, source) => sum + windowsOf(source), 0), used = Math.min(count, available);
+  if (available === 0) requireWindow(sources[0] ?? { length: 0 }, length);
+  const width = length + 1, tokens = new Int32Array(used * width);
+  let index = 0, before = 0;
   for (let row = 0; row < used; row++) {
-    const start = Math.floor(row * available / used) * length;
-    for (let i = 0; i <= length; i++) tokens[row * (length + 1) + i] = text[start + i];
+    const window = Math.floor(row * available / used);
+    while (window - before >= windowsOf(sources[index])) before += windowsOf(sources[index++]);
+    sources[index].read((window - before) * length, tokens.subarray(row * width, (row + 1) * width));
   }
   return tokens;
 }
 
-function requireWindow(text: ArrayLike<number>, length: number): void {
+function isSources(text: TokenText | readonly TokenSource[]): text is readonly TokenSource[] {
+  return Array.isArray(text) && typeof text[0] === "object";
+}
+
+function requireWindow(text: { readonly length: number }, length: number): void {
   if (text.length > length) return;
   throw new ConfigError(
     `Cannot cut windows of ${length} tokens from a text of ${text.length}: it needs at least ${length + 1}; give a longer text or a smaller length`,

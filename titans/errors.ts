@@ -28,8 +28,9 @@ export class TrainingError extends Error {
    * Names the step.
    * @param message What happened and what to try.
    * @param step The step (from 0) whose update was refused; the state is the one after the step before.
+   * @param tensor The first tensor that went bad, if it was found.
    */
-  constructor(message: string, readonly step: number) {
+  constructor(message: string, readonly step: number, readonly tensor?: string) {
     super(message);
   }
 }

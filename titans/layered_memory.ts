@@ -7,6 +7,8 @@
  *     (X M_l)_tj = a_tj (X W_l)_tj + b_tj (X S_l)_tj - sum over s of g_j(t,s) theta_s (x_t . h_s) D_sj
  *     W'_ij = a_Tj W_ij + b_Tj S_ij - sum over s of h_si (theta_s g_j(T,s) D_sj)
  *
+ * W is the difference from where the memory forgets to, as there.
+ *
  * The sum over s of the retrieval is no matrix product: for each layer it takes C out multiply-adds a token and C^2 out factors a tile, so tiles of 16
  * or fewer are meant. These factors are computed tile by tile; those without columns are computed for the whole sequence at once.
  */
@@ -38,7 +40,7 @@ import type { ChunkedMemoryOptions, ChunkedMemoryResult } from "./chunked_memory
 import { ConfigError } from "./errors.ts";
 import type { LayeredSequence, LayerGates } from "./gates.ts";
 import { innerGradient } from "./inner_gradient.ts";
-import type { Linear, Memory, MemoryState } from "./memory_network.ts";
+import { absoluteWeights, type Linear, type Memory, type MemoryState, relativeWeights } from "./memory_network.ts";
 
 /**
  * Runs a memory whose matrices have gates of their own over a sequence, in the matmul-only form.
@@ -56,14 +58,15 @@ export function layeredMemory(
     throw new ConfigError(`Cannot run a memory in tiles of ${tile} tokens: the tile must divide the mini-batch of ${miniBatch}`, "tile");
   }
   checkGates(memory, sequence);
+  const whole = (state: MemoryState): MemoryState => ({ ...state, weights: absoluteWeights(memory, state.weights) });
   const [B, H, T, K] = sequence.query.shape;
   const count = Math.floor(T / miniBatch), rest = T % miniBatch;
   const outputs: Tensor[] = [];
-  let boundary = state, last = state;
+  let boundary: MemoryState = { ...state, weights: relativeWeights(memory, state.weights) }, last = boundary;
   if (count > 0) {
     const rows = mapLeaves(sequence, isTensor, (x) => cut(sliceAxis(x, 2, 0, count * miniBatch), count)); // [N, B, H, b, ...]
     const xs = prepare(rows, miniBatch / tile, strict);
-    const [end, ys] = scan((carry: MemoryState, x: MiniBatch) => miniBatchStep(memory, carry, x, { strict, checkpoint }), state, xs, { checkpoint });
+    const [end, ys] = scan((carry: MemoryState, x: MiniBatch) => miniBatchStep(memory, carry, x, { strict, checkpoint }), boundary, xs, { checkpoint });
     outputs.push(reshape(transpose(ys, [1, 2, 0, 3, 4]), [B, H, count * miniBatch, K]));
     boundary = last = end;
   }
@@ -72,7 +75,7 @@ export function layeredMemory(
     outputs.push(y);
     last = end;
   }
-  return { output: outputs.length === 1 ? outputs[0] : concat(outputs, 2), state: last, boundary };
+  return { output: outputs.length === 1 ? outputs[0] : concat(outputs, 2), state: whole(last), boundary: whole(boundary) };
 }
 
 function checkGates({ network }: Memory, { gates }: LayeredSequence): void {
@@ -88,7 +91,7 @@ function checkGates({ network }: Memory, { gates }: LayeredSequence): void {
 }
 
 /** The factors of one layer for a tile of C tokens; `w` is the number of columns that alpha tells apart, or 1. */
-interface Factors {
+export interface Factors {
   /** What the queries read: weights of the rows [B, H, C, C] (with columns [B, H, C, C, w]), of the memory and of the surprise [B, H, C, w]. */
   readonly read: { readonly rows: Tensor; readonly memory: Tensor; readonly surprise: Tensor };
   /** The memory after the tile: weights of the rows [B, H, C, w], of the memory and of the surprise [B, H, 1, w]. */
@@ -133,12 +136,13 @@ function prepare({ query, key, value, gates }: LayeredSequence, tiles: number, s
   return { query, key, value, tiles: perLayer };
 }
 
-function hasColumns({ theta, alpha }: LayerGates): boolean {
+/** Whether the gates tell the columns of their matrix apart. */
+export function hasColumns({ theta, alpha }: LayerGates): boolean {
   return alpha.rank > theta.rank;
 }
 
 /** The factors of tiles, from gates [..., C] of their tokens. */
-function factorsOf(gates: LayerGates, strict: boolean): Factors {
+export function factorsOf(gates: LayerGates, strict: boolean): Factors {
   const { theta, eta } = gates, C = theta.shape[theta.rank - 1], columns = hasColumns(gates);
   const step = expandDims(theta, -1); // [..., C, 1]
   const keep = sub(1, columns ? gates.alpha : expandDims(gates.alpha, -1)); // [..., C, w]
@@ -171,7 +175,7 @@ function delay(x: Tensor, axis: number, first: number): Tensor {
 }
 
 /** One tile: queries, and of each layer the rows, the gradient rows and the gates or factors, [B, H, C, ...]. */
-interface Tile {
+export interface Tile {
   readonly query: Tensor;
   readonly rows: readonly Tensor[];
   readonly deltas: readonly Tensor[];
@@ -181,7 +185,7 @@ interface Tile {
 /** One mini-batch: the gradient rows at its start, then its tiles in order. */
 function miniBatchStep(memory: Memory, state: MemoryState, miniBatch: MiniBatch, { strict, checkpoint }: StepOptions): [MemoryState, Tensor] {
   const { query, key, value, tiles } = miniBatch;
-  const { rows, deltas } = innerGradient(memory, state.weights, key, value);
+  const { rows, deltas } = innerGradient(memory, absoluteWeights(memory, state.weights), key, value);
   const count = firstLeaf(tiles).shape[0];
   if (count === 1) {
     return tileStep(memory, state, { query, rows, deltas, tiles: mapLeaves(tiles, isTensor, (x) => squeeze(x, 0)) }, strict);
@@ -195,12 +199,13 @@ function firstLeaf([first]: readonly (LayerGates | Factors)[]): Tensor {
   return "theta" in first ? first.theta : first.surprise.rows;
 }
 
-/** Reads the memory as each token of the tile finds it, then moves the state to the end of the tile. */
-function tileStep({ network, gains }: Memory, state: MemoryState, { query, rows, deltas, tiles }: Tile, strict: boolean): [MemoryState, Tensor] {
+/** Reads the memory as each token of the tile finds it, then moves the state, whose weights are relative ones, to the end of the tile. */
+export function tileStep({ network, gains, start }: Memory, state: MemoryState, { query, rows, deltas, tiles }: Tile, strict: boolean): [MemoryState, Tensor] {
   const factors = tiles.map((tile) => ("theta" in tile ? factorsOf(tile, strict) : tile));
   const linear: Linear = (l, x) => {
     const { read } = factors[l];
-    const past = add(mul(read.memory, matmul(x, state.weights[l])), mul(read.surprise, matmul(x, state.surprise[l])));
+    const learned = add(mul(read.memory, matmul(x, state.weights[l])), mul(read.surprise, matmul(x, state.surprise[l])));
+    const past = start ? add(learned, matmul(x, start[l])) : learned;
     const similarity = matmul(x, swapAxes(rows[l], -1, -2)); // [B, H, C, C]
     const recent = read.rows.rank === 4
       ? matmul(mul(read.rows, similarity), deltas[l])

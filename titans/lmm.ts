@@ -36,8 +36,9 @@ export function lmmMixer(
   config: LayerConfig,
   params: LmmMixer<Tensor>,
   x: Tensor,
-  { state, store }: MixerOptions<MemoryLayerState>,
+  { state, store, trace }: MixerOptions<MemoryLayerState>,
 ): MixerResult<MemoryLayerState> {
-  const memory = memoryLayer(config, params.memory, x, { state, store });
-  return { output: matmul(mul(silu(matmul(x, params.gate)), memory.output), params.out), state: memory.state };
+  const memory = memoryLayer(config, params.memory, x, { state, store, trace });
+  const output = matmul(mul(silu(matmul(x, params.gate)), memory.output), params.out);
+  return { output, state: memory.state, ...(memory.trace ? { trace: memory.trace } : {}) };
 }

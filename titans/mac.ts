@@ -48,6 +48,7 @@ import {
 } from "./memory_layer.ts";
 import type { MixerOptions, MixerResult } from "./mixer.ts";
 import { matrix, type Parameter, table, vector } from "./parameters.ts";
+import { joinTokens, type MemoryTrace, uncut } from "./trace.ts";
 
 /** Parameters of {@link macMixer}. */
 export interface MacMixer<Leaf> {
@@ -100,7 +101,7 @@ export function initialMacState(config: LayerConfig, params: MacMixer<Tensor>, b
 }
 
 /** A segment of C tokens; as the xs of a scan every tensor has a leading axis N. */
-interface Segment {
+export interface Segment {
   /** Of attention, [B, H, C, K], rotated. */
   readonly query: Tensor;
   readonly key: Tensor;
@@ -116,45 +117,62 @@ interface Segment {
  * @param x Tokens [B, T, D], any T of at least 1; segments start with the first token, the last may be short.
  * @returns [B, T, D], and the state at the last boundary between segments.
  */
-export function macMixer(config: LayerConfig, params: MacMixer<Tensor>, x: Tensor, { state, store }: MixerOptions<MacState>): MixerResult<MacState> {
+export function macMixer(config: LayerConfig, params: MacMixer<Tensor>, x: Tensor, { state, store, trace }: MixerOptions<MacState>): MixerResult<MacState> {
   const { segment, checkpoint } = config;
   const [B, T, D] = x.shape;
   const count = Math.floor(T / segment), rest = T % segment;
   const fixed = fixedKeys(config, params, B);
-  const outputs: Tensor[] = [];
+  const outputs: Tensor[] = [], traces: MemoryTrace[] = [];
+  const mix = (carry: MacState, s: Segment): [MacState, MixedSegment] => macSegment(config, params, carry, s, { ...fixed, trace });
   let last = state;
   if (count > 0) {
     const cut = (t: Tensor): Tensor => reshape(sliceAxis(t, 1, 0, count * segment), [B * count, segment, ...t.shape.slice(2)]);
     const stack = (t: Tensor): Tensor =>
       // [B N, ...] -> [N, B, ...]
       transpose(reshape(t, [B, count, ...t.shape.slice(1)]), [1, 0, ...t.shape.slice(1).map((_, i) => 2 + i)]);
-    const segments = mapLeaves(projectSegments(config, params, cut(x), store && cut(store)), isTensor, stack);
-    const [end, ys] = scan((carry: MacState, s: Segment) => macSegment(config, params, carry, s, fixed), state, segments, { checkpoint });
-    outputs.push(reshape(transpose(ys, [1, 0, 2, 3]), [B, count * segment, D]));
+    const segments = mapLeaves(projectSegments(config, params, cut(x), { store: store && cut(store) }), isTensor, stack);
+    const [end, ys] = scan(mix, state, segments, { checkpoint });
+    outputs.push(reshape(transpose(ys.output, [1, 0, 2, 3]), [B, count * segment, D]));
+    if (ys.trace) traces.push(mapLeaves(ys.trace, isTensor, uncut));
     last = end;
   }
   if (rest > 0) {
     const tail = (t: Tensor): Tensor => sliceAxis(t, 1, T - rest, rest);
-    outputs.push(macSegment(config, params, last, projectSegments(config, params, tail(x), store && tail(store)), fixed)[1]);
+    const [, mixed] = mix(last, projectSegments(config, params, tail(x), { store: store && tail(store) }));
+    outputs.push(mixed.output);
+    if (mixed.trace) traces.push(mixed.trace);
   }
-  return { output: matmul(outputs.length === 1 ? outputs[0] : concat(outputs, 1), params.out), state: last };
+  const output = matmul(outputs.length === 1 ? outputs[0] : concat(outputs, 1), params.out);
+  return { output, state: last, ...(trace ? { trace: joinTokens(traces) } : {}) };
 }
 
-/** All of a segment that does not depend on the memory, for many segments at once: x is [B N, C, D]. */
-function projectSegments({ heads, width: D, normalizeKeys }: LayerConfig, params: MacMixer<Tensor>, x: Tensor, store: Tensor | undefined): Segment {
+/** All of a segment that does not depend on the memory, for many segments at once: x is [B N, C, D], its first token at place `offset` of its segment. */
+export function projectSegments(
+  { heads, width: D, normalizeKeys }: LayerConfig,
+  params: MacMixer<Tensor>,
+  x: Tensor,
+  { store, offset = 0 }: { readonly store?: Tensor; readonly offset?: Tensor | number } = {},
+): Segment {
   const [query, key, value] = split(matmul(x, params.attention), [D, D, D], 2).map((part) => splitHeads(part, heads));
   const asked = params.contextProjection && silu(splitHeads(matmul(x, params.contextProjection), heads));
   const context = asked && normalizeKeys ? l2Normalize(asked) : asked;
-  return { query: rotaryEmbedding(query), key: rotaryEmbedding(key), value, ...(context ? { context } : {}), ...(store ? { store } : {}) };
+  return {
+    query: rotaryEmbedding(query, { offset }),
+    key: rotaryEmbedding(key, { offset }),
+    value,
+    ...(context ? { context } : {}),
+    ...(store ? { store } : {}),
+  };
 }
 
 /** What is the same for all segments: persistent keys and values, and learned queries of the memory [B, H, N, K]. */
-interface Fixed {
+export interface Fixed {
   readonly persistent?: KeysAndValues;
   readonly queries?: Tensor;
 }
 
-function fixedKeys({ heads, width: D, normalizeKeys }: LayerConfig, params: MacMixer<Tensor>, B: number): Fixed {
+/** Computes them for B texts. */
+export function fixedKeys({ heads, width: D, normalizeKeys }: LayerConfig, params: MacMixer<Tensor>, B: number): Fixed {
   const all = (x: Tensor): Tensor => broadcastTo(splitHeads(expandDims(x, 0), heads), [B, heads, x.shape[0], D / heads]);
   const queries = params.contextQueries && all(params.contextQueries);
   const [, key, value] = params.persistent ? split(matmul(params.persistent, params.attention), [D, D, D], 1) : [];
@@ -164,24 +182,34 @@ function fixedKeys({ heads, width: D, normalizeKeys }: LayerConfig, params: MacM
   };
 }
 
+/** What a segment gave, [B, C, D] before the last projection, and what the memory did at its tokens. */
+type MixedSegment = Omit<MixerResult<MacState>, "state">;
+
 /** One segment. Its length may be shorter than the configuration's; then the state that it returns is of no use. */
-function macSegment(config: LayerConfig, params: MacMixer<Tensor>, state: MacState, segment: Segment, { persistent, queries }: Fixed): [MacState, Tensor] {
+function macSegment(
+  config: LayerConfig,
+  params: MacMixer<Tensor>,
+  state: MacState,
+  segment: Segment,
+  { persistent, queries, trace }: Fixed & { readonly trace?: boolean },
+): [MacState, MixedSegment] {
   const causal = config.memoryQuery === "causal";
   const asked = queries ?? (causal ? segment.context! : state.queries!);
   const retrieved = readMemory(memoryOf(config, params.memory), state.memory.memory.weights, asked); // [B, H, N, K]
-  const context = contextKeys(config, params, retrieved, causal);
+  const context = contextKeys(config, params, retrieved, causal ? 0 : undefined);
   const y = mergeHeads(segmentAttention(segment.query, { own: segment, context, contextIsCausal: causal, persistent })); // [B, C, D]
-  const memory = memoryLayer(config, params.memory, y, { state: state.memory, store: segment.store });
+  const memory = memoryLayer(config, params.memory, y, { state: state.memory, store: segment.store, trace });
   const output = mul(rmsNorm(y, { gain: params.norm }), sigmoid(memory.output));
-  return [{ memory: memory.state, ...(state.queries ? { queries: fullLength(segment.context!, state.queries) } : {}) }, output];
+  const next = { memory: memory.state, ...(state.queries ? { queries: fullLength(segment.context!, state.queries) } : {}) };
+  return [next, { output, ...(memory.trace ? { trace: memory.trace } : {}) }];
 }
 
-/** Keys and values of attention from rows [B, H, N, K] that the memory gave. */
-function contextKeys({ heads, width: D }: LayerConfig, params: MacMixer<Tensor>, retrieved: Tensor, rotate: boolean): KeysAndValues {
+/** Keys and values of attention from rows [B, H, N, K] that the memory gave; those of tokens stand at places from `offset` on, others nowhere. */
+export function contextKeys({ heads, width: D }: LayerConfig, params: MacMixer<Tensor>, retrieved: Tensor, offset: Tensor | number | undefined): KeysAndValues {
   const rows = normalizeHeads(params.contextNorm, retrieved); // [B, N, D]
   const projection = sliceAxis(params.attention, 1, D, 2 * D);
   const [key, value] = split(matmul(rows, projection), [D, D], 2).map((part) => splitHeads(part, heads));
-  return { key: rotate ? rotaryEmbedding(key) : key, value };
+  return { key: offset === undefined ? key : rotaryEmbedding(key, { offset }), value };
 }
 
 /** Queries as the carry has them: those of a short last segment are not carried on, so the old ones may stand. */

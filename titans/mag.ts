@@ -63,13 +63,14 @@ export function initialMagState(config: LayerConfig, params: MagMixer<Tensor>, b
  * @param x Tokens [B, T, D], any T of at least 1.
  * @returns [B, T, D], and the state at the last boundary between mini-batches.
  */
-export function magMixer(config: LayerConfig, params: MagMixer<Tensor>, x: Tensor, { state, store }: MixerOptions<MagState>): MixerResult<MagState> {
+export function magMixer(config: LayerConfig, params: MagMixer<Tensor>, x: Tensor, { state, store, trace }: MixerOptions<MagState>): MixerResult<MagState> {
   const { heads, miniBatch } = config;
   const [B, T] = x.shape;
   const rows = attentionRows(heads, params.attention, x);
   const persistent = params.persistent && sharedKeys(heads, params.attention, expandDims(params.persistent, 0), B);
   const y = mergeHeads(windowAttention(rows, { state: state.window, persistent })); // [B, T, D]
-  const memory = memoryLayer(config, params.memory, x, { state: state.memory, store });
+  const memory = memoryLayer(config, params.memory, x, { state: state.memory, store, trace });
   const gated = silu(mul(rmsNorm(y, { gain: params.norm }), memory.output));
-  return { output: matmul(gated, params.out), state: { memory: memory.state, window: advanceWindow(state.window, rows, T - T % miniBatch) } };
+  const next = { memory: memory.state, window: advanceWindow(state.window, rows, T - T % miniBatch) };
+  return { output: matmul(gated, params.out), state: next, ...(memory.trace ? { trace: memory.trace } : {}) };
 }

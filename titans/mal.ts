@@ -62,11 +62,15 @@ export function initialMalState(config: LayerConfig, params: MalMixer<Tensor>, b
  * @param x Tokens [B, T, D], any T of at least 1.
  * @returns [B, T, D], and the state at the last boundary between mini-batches.
  */
-export function malMixer(config: LayerConfig, params: MalMixer<Tensor>, x: Tensor, { state, store }: MixerOptions<MalState>): MixerResult<MalState> {
+export function malMixer(config: LayerConfig, params: MalMixer<Tensor>, x: Tensor, { state, store, trace }: MixerOptions<MalState>): MixerResult<MalState> {
   const { heads, miniBatch } = config, T = x.shape[1];
-  const memory = memoryLayer(config, params.memory, x, { state: state.memory, store });
+  const memory = memoryLayer(config, params.memory, x, { state: state.memory, store, trace });
   const rows = attentionRows(heads, params.attention, memory.output);
   const y = mergeHeads(windowAttention(rows, { state: state.window, persistent: state.persistent })); // [B, T, D]
   const next = { memory: memory.state, window: advanceWindow(state.window, rows, T - T % miniBatch) };
-  return { output: matmul(y, params.out), state: state.persistent ? { ...next, persistent: state.persistent } : next };
+  return {
+    output: matmul(y, params.out),
+    state: state.persistent ? { ...next, persistent: state.persistent } : next,
+    ...(memory.trace ? { trace: memory.trace } : {}),
+  };
 }

@@ -31,12 +31,14 @@ import {
 } from "../ops/mod.ts";
 import { chunkedMemory, type ChunkedMemoryResult } from "./chunked_memory.ts";
 import type { LayerConfig } from "./config.ts";
-import type { LayerGates } from "./gates.ts";
+import { type LayeredSequence, type LayerGates, toLayered } from "./gates.ts";
 import { layeredMemory } from "./layered_memory.ts";
 import { mergeHeads, splitHeads } from "./layers.ts";
 import { type Memory, type MemoryNetwork, type MemorySequence, type MemoryState, mlpMemory, swigluMemory } from "./memory_network.ts";
+import { type MemoryReading, type Place, readToken } from "./memory_reading.ts";
 import { matrix, Parameter, table, vector } from "./parameters.ts";
 import { lastRows } from "./rows.ts";
+import { type MemoryTrace, traceMemory } from "./trace.ts";
 
 /** Parameters of {@link memoryLayer}. */
 export interface MemoryLayer<Leaf> {
@@ -94,7 +96,7 @@ export function memoryLayerParameters(config: LayerConfig): MemoryLayer<Paramete
     ...(W > 0 ? { convolution: table([3 * D, W], 1 / Math.sqrt(W)) } : {}),
     gates: matrix([D, biases.length]),
     gateBias: new Parameter([biases.length], { parts: biases }, false),
-    initial: network.layers.map((layer) => matrix([H, layer.in, layer.out])),
+    initial: network.layers.map((layer) => matrix([H, layer.in, layer.out], layer.scale)),
     gains: network.gains.map((shape) => vector([H, ...shape], 0)),
     norm: vector([H, D / H], 1),
   };
@@ -119,6 +121,8 @@ export interface MemoryLayerOptions {
   readonly state: MemoryLayerState;
   /** Which tokens the memory learns from, [B, T] of ones and zeros; all unless given. */
   readonly store?: Tensor;
+  /** Whether to say what the memory does at each token; costs another run of the memory. */
+  readonly trace?: boolean;
 }
 
 /** What a memory layer gave. */
@@ -129,11 +133,14 @@ export interface MemoryLayerResult {
   readonly state: MemoryLayerState;
   /** After the last token, for a text whose mini-batches start anew after these tokens. */
   readonly last: MemoryLayerState;
+  /** What the memory did at each token, if it was asked for. */
+  readonly trace?: MemoryTrace;
 }
 
 /** The memory of a layer's parameters. */
 export function memoryOf(config: LayerConfig, params: MemoryLayer<Tensor>): Memory {
-  return { network: memoryNetworkOf(config), gains: params.gains };
+  const memory = { network: memoryNetworkOf(config), gains: params.gains };
+  return config.forgetting && config.forgetTo === "start" ? { ...memory, start: params.initial } : memory;
 }
 
 /**
@@ -142,22 +149,68 @@ export function memoryOf(config: LayerConfig, params: MemoryLayer<Tensor>): Memo
  * @param params The layer's parameters.
  * @param x Tokens [B, T, D], any T of at least 1.
  */
-export function memoryLayer(config: LayerConfig, params: MemoryLayer<Tensor>, x: Tensor, { state, store }: MemoryLayerOptions): MemoryLayerResult {
+export function memoryLayer(config: LayerConfig, params: MemoryLayer<Tensor>, x: Tensor, { state, store, trace }: MemoryLayerOptions): MemoryLayerResult {
   const { miniBatch, tile, strictRetrieval, checkpoint } = config;
   const T = x.shape[1];
   const projected = matmul(x, params.projection);
   const rows = projectTokens(config, params, projected, state.convolution);
   const memory = memoryOf(config, params), options = { state: state.memory, miniBatch, tile, strict: strictRetrieval, checkpoint };
-  const result: ChunkedMemoryResult = config.gateGranularity === "head"
-    ? chunkedMemory(memory, { ...rows, ...headGates(config, params, x, store) }, options)
-    : layeredMemory(memory, { ...rows, gates: layerGates(config, params, x, store) }, options);
+  const sequence: MemorySequence | LayeredSequence = config.gateGranularity === "head"
+    ? { ...rows, ...headGates(config, params, x, store) }
+    : { ...rows, gates: layerGates(config, params, x, store) };
+  const result: ChunkedMemoryResult = "gates" in sequence ? layeredMemory(memory, sequence, options) : chunkedMemory(memory, sequence, options);
   const after = (memory: MemoryState, count: number): MemoryLayerState =>
     state.convolution ? { memory, convolution: lastRows(state.convolution, projected, count, 1) } : { memory };
   return {
     output: normalizeHeads(params.norm, result.output),
     state: after(result.boundary, T - T % miniBatch),
     last: after(result.state, T),
+    ...(trace ? { trace: traceMemory(memory, sequence, result.output, options) } : {}),
   };
+}
+
+/** What a memory layer carries from one token to the next: all of constant size. */
+export interface MemoryLayerReading {
+  /** Weights, surprise, and the weights at which gradients are taken. */
+  readonly memory: MemoryReading;
+  /** The last rows of the projection, [B, W - 1, 3 D]; absent without convolution. */
+  readonly convolution?: Tensor;
+}
+
+/**
+ * Runs a memory over one token: what {@link memoryLayer} gives for it, for about the cost of one token.
+ * @param config The model's options.
+ * @param params The layer's parameters.
+ * @param x One token of each text, [B, 1, D].
+ * @param options The state before the token, and where in its mini-batch it stands.
+ * @returns The output [B, 1, D], and the state after the token.
+ */
+export function memoryLayerToken(
+  config: LayerConfig,
+  params: MemoryLayer<Tensor>,
+  x: Tensor,
+  { state, place }: { readonly state: MemoryLayerReading; readonly place: Place },
+): { readonly output: Tensor; readonly state: MemoryLayerReading } {
+  const projected = matmul(x, params.projection);
+  const rows = projectTokens(config, params, projected, state.convolution), memory = memoryOf(config, params);
+  const sequence = config.gateGranularity === "head"
+    ? toLayered({ ...rows, ...headGates(config, params, x, undefined) }, memory.network.layers.length)
+    : { ...rows, gates: layerGates(config, params, x, undefined) };
+  const result = readToken(memory, sequence, { state: state.memory, endsMiniBatch: place.endsMiniBatch, strict: config.strictRetrieval });
+  return {
+    output: normalizeHeads(params.norm, result.output),
+    state: state.convolution ? { memory: result.state, convolution: lastRows(state.convolution, projected, 1, 1) } : { memory: result.state },
+  };
+}
+
+/** The state at a boundary between mini-batches as one that is carried from token to token. */
+export function readingAtBoundary({ memory: { weights, surprise }, ...rest }: MemoryLayerState): MemoryLayerReading {
+  return { memory: { weights, surprise, start: weights }, ...rest };
+}
+
+/** The state that is carried from token to token, at a boundary between mini-batches, as one from which {@link memoryLayer} goes on. */
+export function boundaryOfReading({ memory: { weights, surprise }, ...rest }: MemoryLayerReading): MemoryLayerState {
+  return { memory: { weights, surprise }, ...rest };
 }
 
 /**

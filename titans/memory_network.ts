@@ -9,7 +9,7 @@
  * - on queries with a state per token, where the product is written with the rows H_l and D_l and no per-token matrix exists.
  */
 import type { Tensor } from "../core/graph.ts";
-import { add, gelu, layerNorm, matmul, mul, reshape, silu, swiglu } from "../ops/mod.ts";
+import { add, gelu, layerNorm, matmul, mul, reshape, silu, sub, swiglu } from "../ops/mod.ts";
 
 /** The product of rows `[..., H, T, in]` with the fast matrix of a layer: `[..., H, T, out]`. */
 export type Linear = (layer: number, rows: Tensor) => Tensor;
@@ -20,6 +20,8 @@ export interface LayerShape {
   readonly in: number;
   /** Columns of the matrix. */
   readonly out: number;
+  /** Its first values are normal with deviation `scale / sqrt(in)`; 1 unless given. */
+  readonly scale?: number;
 }
 
 /** A network of linear layers and row-wise functions. */
@@ -61,7 +63,12 @@ export interface MlpMemoryOptions {
  */
 export function mlpMemory({ width, depth, expansion = 4, activation = "gelu", norm = true }: MlpMemoryOptions): MemoryNetwork {
   const hidden = Math.round(width * expansion);
-  const layers = Array.from({ length: depth }, (_, l) => ({ in: l === 0 ? width : hidden, out: l === depth - 1 ? width : hidden }));
+  const layers = Array.from({ length: depth }, (_, l) => ({
+    in: l === 0 ? width : hidden,
+    out: l === depth - 1 ? width : hidden,
+    // Both functions halve small rows, and a norm after small rows makes the inner step large: deep memories start with rows as large as those of two.
+    scale: l < 2 ? 1 : 2,
+  }));
   const phi = activation === "gelu" ? (z: Tensor): Tensor => gelu(z) : silu;
   return {
     layers,
@@ -106,6 +113,22 @@ export interface Memory {
   readonly network: MemoryNetwork;
   /** Its outer-loop parameters, each [H, ...]. */
   readonly gains: readonly Tensor[];
+  /** What forgetting leads back to, M_0: one matrix [H, in, out] a layer; zero unless given. See {@link relativeWeights}. */
+  readonly start?: readonly Tensor[];
+}
+
+/**
+ * The memory's weights as their difference from what forgetting leads back to, D = M - M_0; as they are if that is zero.
+ *
+ * Forgetting towards M_0, `M_t = (1 - alpha_t) M_{t-1} + alpha_t M_0 + S_t`, is forgetting towards zero of D: `D_t = (1 - alpha_t) D_{t-1} + S_t`.
+ */
+export function relativeWeights({ start }: Memory, weights: readonly Tensor[]): readonly Tensor[] {
+  return start ? weights.map((w, l) => sub(w, start[l])) : weights;
+}
+
+/** The memory's weights M from their difference D from what forgetting leads back to: what {@link relativeWeights} undoes. */
+export function absoluteWeights({ start }: Memory, weights: readonly Tensor[]): readonly Tensor[] {
+  return start ? weights.map((w, l) => add(w, start[l])) : weights;
 }
 
 /**

@@ -1,5 +1,6 @@
 /** What token mixers have in common. */
 import type { Tensor } from "../core/graph.ts";
+import type { MemoryTrace } from "./trace.ts";
 
 /** What a mixer takes beside its parameters and tokens. */
 export interface MixerOptions<State> {
@@ -7,6 +8,8 @@ export interface MixerOptions<State> {
   readonly state: State;
   /** Which tokens the memory learns from, [B, T] of ones and zeros; all unless given. */
   readonly store?: Tensor;
+  /** Whether to say what the memory does at each token; costs another run of the memory. */
+  readonly trace?: boolean;
 }
 
 /** What a mixer gave. */
@@ -15,4 +18,6 @@ export interface MixerResult<State> {
   readonly output: Tensor;
   /** The state at the last boundary: before the first token of the mini-batch or segment that is not complete. */
   readonly state: State;
+  /** What the memory did at each token, if it was asked for. */
+  readonly trace?: MemoryTrace;
 }

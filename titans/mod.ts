@@ -23,6 +23,7 @@ export {
 export { type MemoryResult, naiveMemory, type NaiveMemoryOptions } from "./naive.ts";
 export type { GateGranularity, LayeredSequence, LayerGates } from "./gates.ts";
 export { layeredMemory } from "./layered_memory.ts";
+export { type MatrixTrace, type MemoryTrace, traceMemory, type TraceOptions } from "./trace.ts";
 export { chunkedMemory, type ChunkedMemoryOptions, type ChunkedMemoryResult } from "./chunked_memory.ts";
 export {
   initialMemoryLayerState,
@@ -54,6 +55,7 @@ export {
 export {
   completeConfig,
   defineConfig,
+  type ForgetTo,
   type LayerConfig,
   type MemoryKind,
   type MemoryQuery,
@@ -66,23 +68,37 @@ export {
 export { type Initializer, type NamedArrays, type NamedParameter, Parameter, ParameterLayout } from "./parameters.ts";
 export { type AdamState, adamW, clipByGlobalNorm, defineOptimizer, learningRateAt, type OptimizerConfig, stepScalars } from "./optimizer.ts";
 export {
-  type StepArguments,
   type StepMetrics,
   type StepProgram,
-  type StepResult,
   Trainer,
   type TrainerOptions,
+  type TrainingBatch,
   type TrainingData,
   type TrainingShape,
   type TrainingState,
-  trainingStep,
   type ValidationMetrics,
 } from "./train.ts";
-export { evenWindows, RandomWindows, splitText, type TextSplit } from "./data.ts";
+export { type StepArguments, type StepExtras, type StepResult, trainingStep } from "./training_step.ts";
+export {
+  evenWindows,
+  MixedWindows,
+  RandomWindows,
+  splitText,
+  type TextSplit,
+  type TokenSource,
+  tokenSource,
+  type TokenText,
+  type WeightedText,
+} from "./data.ts";
+export { cutText, StreamWindows } from "./stream_windows.ts";
 export { BigramModel } from "./bigram.ts";
 export { HostRng } from "./host_rng.ts";
 export { Sampler, type SamplingOptions } from "./sampling.ts";
-export { generate, type GenerateOptions, Reader } from "./generate.ts";
+export { generate, type GenerateOptions } from "./generate.ts";
+export { Reader, type ReadResult } from "./reader.ts";
+export { type ExportedReading, ReadingState } from "./reading_state.ts";
+export { Inspector, type InspectorOptions, TRACE_QUANTITIES, TracedPiece, type TraceQuantity, type TraceSelection } from "./inspector.ts";
 export { decodeSafetensors, encodeSafetensors, type StoredTensor, type StoredTensors, type TensorData } from "./safetensors.ts";
+export { decodeMemory, encodeMemory, fingerprint, type MemoryFile, type MemoryOwner } from "./memory_file.ts";
 export { type Checkpoint, decodeCheckpoint, encodeCheckpoint, requireSameModel } from "./checkpoint.ts";
 export { CheckpointError, ConfigError, TrainingError } from "./errors.ts";

@@ -13,7 +13,9 @@ import { initialMacState, type MacMixer, macMixer, macMixerParameters, type MacS
 import { initialMagState, type MagMixer, magMixer, magMixerParameters, type MagState } from "./mag.ts";
 import { initialMalState, type MalMixer, malMixer, malMixerParameters, type MalState } from "./mal.ts";
 import type { MemoryLayer, MemoryLayerState } from "./memory_layer.ts";
+import type { MixerOptions, MixerResult } from "./mixer.ts";
 import { matrix, type NamedArrays, type Parameter, ParameterLayout, table, vector } from "./parameters.ts";
+import type { MemoryTrace } from "./trace.ts";
 
 /** Parameters of a block; one of the mixers is there. */
 export interface Block<Leaf> {
@@ -68,6 +70,10 @@ export interface ForwardOptions {
   readonly store?: Tensor;
   /** Compute logits for this position only: an i32 scalar. */
   readonly position?: Tensor;
+  /** Whether to say what the memories do at each token: logits and state stay what they are, and the memories run once more. */
+  readonly trace?: boolean;
+  /** Hears, while the function is traced, of the tensors between the model's parts, in the order of the flow: what each mixer takes and gives, [B, T, D]. */
+  readonly watch?: (name: string, x: Tensor) => void;
 }
 
 /** What a model gave. */
@@ -76,6 +82,8 @@ export interface ForwardResult {
   readonly logits: Tensor;
   /** The state at the last boundary: after `T - T mod interval` tokens. */
   readonly state: ModelState;
+  /** If it was asked for, what the memory of each block did at each of the T tokens (in `mag` and `mal` the persistent tokens read before them are left out). */
+  readonly trace?: readonly MemoryTrace[];
 }
 
 /** A model: its configuration, the layout of its parameters, and its function. */
@@ -124,35 +132,60 @@ export class Model {
    */
   forward(params: ModelParameters<Tensor>, tokens: Tensor, options: ForwardOptions = {}): ForwardResult {
     const before = options.state ?? this.initialState(params, tokens.shape[0]);
-    const state: BlockState[] = [];
-    let x = gather(params.embedding, tokens); // [B, T, D]
-    params.blocks.forEach((block, i) => {
-      const mixed = this.#mix(block, rmsNorm(x, { gain: block.mixerNorm }), before[i], options.store);
+    const state: BlockState[] = [], traces: MemoryTrace[] = [];
+    const mix = (block: Block<Tensor>, x: Tensor, i: number): Tensor => {
+      const mixed = this.#mix(block, x, before[i], options);
       state.push(mixed.state);
-      x = add(x, mixed.output);
-      x = add(x, gatedMlp(block.mlp, rmsNorm(x, { gain: block.mlpNorm })));
-    });
-    if (options.position) x = gather(x, options.position, { axis: 1 }); // [B, D]
-    return { logits: matmul(rmsNorm(x, { gain: params.norm }), params.head), state };
+      options.watch?.(`blocks.${i}.input`, x);
+      if (mixed.trace) traces.push(mixed.trace);
+      options.watch?.(`blocks.${i}.mixer`, mixed.output);
+      return mixed.output;
+    };
+    const logits = throughBlocks(params, tokens, mix, options.position);
+    return { logits, state, ...(options.trace ? { trace: traces } : {}) };
   }
 
-  #mix(block: Block<Tensor>, x: Tensor, before: BlockState, store: Tensor | undefined): { readonly output: Tensor; readonly state: BlockState } {
+  #mix({ lmm, mac, mag, mal }: Block<Tensor>, x: Tensor, before: BlockState, { store, trace }: ForwardOptions): MixerResult<BlockState> {
     const { config } = this;
-    if (block.lmm) {
-      const { output, state } = lmmMixer(config, block.lmm, x, { state: before.lmm!, store });
-      return { output, state: { lmm: state } };
+    const options = <State>(state: State): MixerOptions<State> => ({ state, store, trace });
+    if (lmm) {
+      const result = lmmMixer(config, lmm, x, options(before.lmm!));
+      return { ...result, state: { lmm: result.state } };
     }
-    if (block.mac) {
-      const { output, state } = macMixer(config, block.mac, x, { state: before.mac!, store });
-      return { output, state: { mac: state } };
+    if (mac) {
+      const result = macMixer(config, mac, x, options(before.mac!));
+      return { ...result, state: { mac: result.state } };
     }
-    if (block.mag) {
-      const { output, state } = magMixer(config, block.mag, x, { state: before.mag!, store });
-      return { output, state: { mag: state } };
+    if (mag) {
+      const result = magMixer(config, mag, x, options(before.mag!));
+      return { ...result, state: { mag: result.state } };
     }
-    const { output, state } = malMixer(config, block.mal!, x, { state: before.mal!, store });
-    return { output, state: { mal: state } };
+    const result = malMixer(config, mal!, x, options(before.mal!));
+    return { ...result, state: { mal: result.state } };
   }
+}
+
+/**
+ * The model around its mixers.
+ * @param params Of the model.
+ * @param tokens i32 [B, T].
+ * @param mix Mixes the tokens of block i, [B, T, D].
+ * @param position Logits of this position only: an i32 scalar.
+ * @returns Logits [B, T, V], or [B, V] of one position.
+ */
+export function throughBlocks(
+  params: ModelParameters<Tensor>,
+  tokens: Tensor,
+  mix: (block: Block<Tensor>, x: Tensor, i: number) => Tensor,
+  position?: Tensor,
+): Tensor {
+  let x = gather(params.embedding, tokens); // [B, T, D]
+  params.blocks.forEach((block, i) => {
+    x = add(x, mix(block, rmsNorm(x, { gain: block.mixerNorm }), i));
+    x = add(x, gatedMlp(block.mlp, rmsNorm(x, { gain: block.mlpNorm })));
+  });
+  if (position) x = gather(x, position, { axis: 1 }); // [B, D]
+  return matmul(rmsNorm(x, { gain: params.norm }), params.head);
 }
 
 /** Describes the parameters of a model. */

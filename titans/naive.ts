@@ -6,6 +6,8 @@
  *     M_t = (1 - alpha_t) M_{t-1} + S_t
  *     y_t = M_t(q_t)                                           strict: M_{t-1}(q_t)
  *
+ * A memory with a start M_0 forgets towards it: M_t = (1 - alpha_t) M_{t-1} + alpha_t M_0 + S_t.
+ *
  * (Titans, arXiv 2501.00663, equations 9-15.)
  */
 import { grad } from "../core/grad.ts";
@@ -74,10 +76,13 @@ function miniBatchLoop(memory: Memory, tokens: LayeredSequence, start: MemorySta
       const row = (x: Tensor): Tensor => expandDims(x, -2); // [B, H, K] -> [B, H, 1, K]
       const scalar = (x: Tensor): Tensor => expandDims(expandDims(x, -1), -1); // [B, H] -> [B, H, 1, 1]
       const { gates } = token;
-      const keep = gates.map(({ alpha }) => sub(1, alpha.rank === 2 ? scalar(alpha) : row(alpha))); // [B, H, 1, 1], or [B, H, 1, out] for columns
+      const forget = gates.map(({ alpha }) => alpha.rank === 2 ? scalar(alpha) : row(alpha)); // [B, H, 1, 1], or [B, H, 1, out] for columns
       const gradients = grad((weights: readonly Tensor[]) => associativeLoss(memory, weights, row(token.key), row(token.value)))(start.weights);
       const surprise = carry.surprise.map((s, l) => sub(mul(scalar(gates[l].eta), s), mul(scalar(gates[l].theta), gradients[l])));
-      const weights = carry.weights.map((w, l) => add(mul(keep[l], w), surprise[l]));
+      const weights = carry.weights.map((w, l) => {
+        const kept = mul(sub(1, forget[l]), w);
+        return add(memory.start ? add(kept, mul(forget[l], memory.start[l])) : kept, surprise[l]);
+      });
       const output = readMemory(memory, strict ? carry.weights : weights, row(token.query));
       return [{ weights, surprise }, squeeze(output, -2)];
     },

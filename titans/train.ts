@@ -1,43 +1,43 @@
 /**
  * Training: one compiled step, parameters and moments as flat vectors in device memory, losses read in batches.
  *
- * A step never waits for the device, and its results take the memory of the state that it is given: there is one copy of parameters and moments. When a loss or a gradient stops being a number, the step itself refuses its update and so does every later
- * one, so that whenever the host looks the state is the one after the last good step.
+ * A step never waits for the device, and its results take the memory of the state that it is given: there is one copy of parameters and moments, and of what
+ * texts carry from step to step. When a loss or a gradient stops being a number, the step itself refuses its update and so does every later one, so that
+ * whenever the host looks the state is the one after the last good step.
  */
-import { valueAndGrad } from "../core/grad.ts";
 import type { Tensor } from "../core/graph.ts";
-import { scan } from "../core/scan.ts";
-import { spec } from "../core/trace.ts";
+import { isSpec, type Spec, spec } from "../core/trace.ts";
+import { mapLeaves, type MapTree } from "../core/tree.ts";
 import { compile, type Device, type DeviceArray, type DeviceResult, type Program } from "../kernels/mod.ts";
-import {
-  abs,
-  add,
-  cast,
-  crossEntropy,
-  greater,
-  lessEqual,
-  logicalAnd,
-  mean,
-  mul,
-  sliceAxis,
-  sqrt,
-  square,
-  squeeze,
-  stack,
-  sub,
-  sum,
-  where,
-  zerosLike,
-} from "../ops/mod.ts";
+import { type CarriedStep, firstBadTensor } from "./diagnose.ts";
 import { ConfigError, TrainingError } from "./errors.ts";
-import { memoryLayers, memoryStates, type Model, type ModelParameters } from "./model.ts";
-import { type AdamState, adamW, clipByGlobalNorm, learningRateAt, type OptimizerConfig, STEP_SCALARS, stepScalars } from "./optimizer.ts";
+import type { Model, ModelState } from "./model.ts";
+import { boundarySpecs, mismatchOf, namedLeaves } from "./model_reading.ts";
+import { type AdamState, learningRateAt, type OptimizerConfig, STEP_SCALARS, stepScalars } from "./optimizer.ts";
 import type { NamedArrays } from "./parameters.ts";
+import type { StoredTensor } from "./safetensors.ts";
+import { LARGEST, resumedState, type StepArguments, type StepResult, trainingStep, validationStep } from "./training_step.ts";
+
+/** The windows of a step, row-major. */
+export interface TrainingBatch {
+  /** Token ids [accumulate, batch, length + 1]: the tokens of each window and the one after. */
+  readonly tokens: Int32Array;
+  /**
+   * Ones, and zeros for padding, [accumulate, batch, length]: tokens that a memory does not learn, and whose predictions of the next one do not count. For
+   * trainers with `masked` or `stream`; none is padding unless given.
+   */
+  readonly mask?: Float32Array;
+  /**
+   * Ones for windows that begin a text, zeros for those that go on where the same row of the step before ended, [accumulate, batch]. For trainers with
+   * `stream`; all go on unless given.
+   */
+  readonly fresh?: Float32Array;
+}
 
 /** Where training batches come from. A pure function of the step, so that a resumed run sees what an uninterrupted one would have seen. */
 export interface TrainingData {
-  /** Token ids [accumulate, batch, length + 1], row-major: the tokens of each window and the one after. */
-  batch(step: number): Int32Array;
+  /** Token ids [accumulate, batch, length + 1], row-major: the tokens of each window and the one after; with more to say, a batch. */
+  batch(step: number): Int32Array | TrainingBatch;
 }
 
 /** The extents of a training step. */
@@ -60,6 +60,8 @@ export interface TrainingState {
   readonly first: NamedArrays;
   /** Running means of squared gradients. */
   readonly second: NamedArrays;
+  /** What trainers with `stream` carry: the state of each row, [accumulate, batch, ...] by name; absent otherwise. */
+  readonly carried?: Readonly<Record<string, StoredTensor>>;
 }
 
 /** Options of {@link Trainer.create}. */
@@ -74,6 +76,14 @@ export interface TrainerOptions {
   readonly seed: number;
   /** Where to go on; the first parameters and step 0 unless given. */
   readonly state?: TrainingState;
+  /**
+   * Whether texts go on from step to step: each row of a step begins with the memory with which the same row of the step before ended, as a constant
+   * (truncated backpropagation through time), so that a text of any length trains with the device memory of one window. The length of a window must be a
+   * multiple of the model's interval.
+   */
+  readonly stream?: boolean;
+  /** Whether batches may say what is padding; with `stream` they always may. */
+  readonly masked?: boolean;
 }
 
 /** What a step reports. */
@@ -102,93 +112,34 @@ export interface ValidationMetrics {
   readonly surpriseNorm: number;
   /** The same of how far the memory has moved from its learned start. */
   readonly memoryChange: number;
+  /** Mean over tokens, heads and blocks of the inner loss: the retrieval error of a token's key at the start of its mini-batch. */
+  readonly innerLoss: number;
+  /** The same of the norm of what a token changes in its memory. */
+  readonly updateNorm: number;
 }
 
-/** Larger losses and norms count as not finite. */
-const LARGEST = 1e30;
-
-/** What {@link trainingStep} gives. */
-export interface StepResult {
-  /** Parameters and moments after the step. */
-  readonly state: AdamState;
-  /** 1 as long as all was finite. */
-  readonly healthy: Tensor;
-  /** Loss, norm of the gradient, healthy: [3]. */
-  readonly report: Tensor;
-}
-
-/** What {@link trainingStep} takes. */
-export type StepArguments = [state: AdamState, healthy: Tensor, tokens: Tensor, scalars: Tensor];
 /** A compiled {@link trainingStep}. */
 export type StepProgram = Program<StepArguments, StepResult>;
 type ValidationProgram = Program<[params: Tensor, tokens: Tensor], { losses: Tensor; memory: Tensor }>;
 
-/**
- * The training step as a function of tensors.
- * @param model The model.
- * @param optimizer The optimiser's options.
- * @returns From parameters and moments [P], `healthy` [], tokens i32 [A, B, T + 1] and {@link stepScalars} to all of them after the step.
- */
-export function trainingStep(model: Model, optimizer: OptimizerConfig): (...args: StepArguments) => StepResult {
-  return (state, healthy, tokens, scalars) => {
-    const { loss, gradient } = averageGradient(model, state.params, tokens);
-    const { norm, clipped } = clipByGlobalNorm(gradient, optimizer.clipNorm);
-    const next = adamW(state, clipped, { config: optimizer, scalars, decayEnd: model.layout.decayEnd });
-    const finite = logicalAnd(lessEqual(abs(loss), LARGEST), lessEqual(norm, LARGEST));
-    const ok = logicalAnd(greater(healthy, 0), finite);
-    const keep = (after: Tensor, before: Tensor): Tensor => where(ok, after, before);
-    const kept: AdamState = { params: keep(next.params, state.params), first: keep(next.first, state.first), second: keep(next.second, state.second) };
-    const flag = cast(ok, "f32");
-    return { state: kept, healthy: flag, report: stack([loss, norm, flag], 0) };
-  };
-}
-
-/** Mean loss and flat gradient of the batches tokens [A, B, T + 1]; one after the other if there are several. */
-function averageGradient(model: Model, flat: Tensor, tokens: Tensor): { loss: Tensor; gradient: Tensor } {
-  const params = model.unflatten(flat);
-  const one = (batch: Tensor): { loss: Tensor; gradient: Tensor } => {
-    const [loss, gradient] = valueAndGrad((p: ModelParameters<Tensor>) => mean(windowLosses(model, p, batch).losses))(params);
-    return { loss, gradient: model.layout.flatten(gradient) };
-  };
-  const A = tokens.shape[0];
-  if (A === 1) return one(squeeze(tokens, 0));
-  const zero = { loss: zerosLike(squeeze(sliceAxis(flat, 0, 0, 1), 0)), gradient: zerosLike(flat) };
-  const [total] = scan(
-    (carry: typeof zero, batch: Tensor) => {
-      const { loss, gradient } = one(batch);
-      return [{ loss: add(carry.loss, loss), gradient: add(carry.gradient, gradient) }, undefined];
-    },
-    zero,
-    tokens,
-  );
-  return { loss: mul(total.loss, 1 / A), gradient: mul(total.gradient, 1 / A) };
-}
-
-/** The mean loss of each window, [B], and the state that the model ends with. */
-function windowLosses(model: Model, params: ModelParameters<Tensor>, tokens: Tensor): { losses: Tensor; result: ReturnType<Model["forward"]> } {
-  const T = tokens.shape[1] - 1;
-  const result = model.forward(params, sliceAxis(tokens, 1, 0, T));
-  return { losses: mean(crossEntropy(result.logits, sliceAxis(tokens, 1, 1, T), { reduction: "none" }), { axes: 1 }), result };
-}
-
-/** The validation step: losses of each window [B], and norms of memory weights, surprise and change [3] (root mean square over windows). */
-function validationStep(model: Model): (params: Tensor, tokens: Tensor) => { losses: Tensor; memory: Tensor } {
-  return (flat, tokens) => {
-    const params = model.unflatten(flat);
-    const { losses, result } = windowLosses(model, params, tokens);
-    const initial = memoryLayers(params).map((layer) => layer.initial);
-    const states = memoryStates(result.state);
-    const norm = (tensors: readonly Tensor[]): Tensor =>
-      sqrt(mul(tensors.map((x) => sum(square(x))).reduce((total, part) => add(total, part)), 1 / tokens.shape[0]));
-    const weights = states.flatMap((state) => state.weights), surprise = states.flatMap((state) => state.surprise);
-    const change = states.flatMap((state, block) => state.weights.map((w, l) => sub(w, initial[block][l])));
-    return { losses, memory: stack([norm(weights), norm(surprise), norm(change)], 0) };
-  };
+/** What a step was given, kept until its report is read. */
+interface SteppedBatch {
+  readonly tokens: Int32Array;
+  readonly mask?: Float32Array;
+  readonly fresh?: Float32Array;
 }
 
 interface PendingReport {
   readonly step: number;
+  readonly batch: SteppedBatch;
   readonly report: DeviceArray;
+}
+
+interface Failure {
+  readonly step: number;
+  readonly batch: SteppedBatch;
+  readonly loss: number;
+  readonly gradientNorm: number;
 }
 
 /** A model in training on a device. The device stays the caller's. */
@@ -204,6 +155,11 @@ export class Trainer {
   #validation?: ValidationProgram;
   #state: AdamState<DeviceArray>;
   #healthy: DeviceArray;
+  /** What texts go on with; undefined for trainers that do not stream. */
+  #carried?: CarriedArrays;
+  /** The step at which nothing is carried yet and all rows begin a text; undefined where a state was given. */
+  readonly #firstStep: number | undefined;
+  #masked: boolean;
   #step: number;
   #pending: PendingReport[] = [];
   #reports: StepMetrics[] = [];
@@ -221,6 +177,9 @@ export class Trainer {
     const moments = (arrays?: NamedArrays): DeviceArray => upload(arrays ? model.layout.pack(arrays) : new Float32Array(model.layout.size));
     this.#state = { params: upload(model.layout.pack(state?.params ?? model.initialize(seed))), first: moments(state?.first), second: moments(state?.second) };
     this.#healthy = device.upload(Float32Array.of(1), { shape: [], dtype: "f32" });
+    this.#masked = options.masked === true || options.stream === true;
+    this.#firstStep = state?.carried === undefined ? this.#step : undefined;
+    if (options.stream) this.#carried = carriedArrays(device, carriedSpecs(model, shape), state?.carried);
   }
 
   /**
@@ -232,15 +191,12 @@ export class Trainer {
     for (const [field, value] of Object.entries({ batch, length, accumulate })) {
       if (!Number.isInteger(value) || value < 1) throw new ConfigError(`Cannot train with ${field} ${value}: it must be an integer of at least 1`, field);
     }
-    const { model, optimizer } = options;
-    const flat = spec([model.layout.size]);
-    const program: StepProgram = await compile(device, trainingStep(model, optimizer), [
-      { params: flat, first: flat, second: flat },
-      spec([]),
-      spec([accumulate, batch, length + 1], "i32"),
-      spec([STEP_SCALARS]),
-    ], { donate: [0, 1] });
-    return new Trainer(device, program, { ...options, shape: { batch, length, accumulate } });
+    const { model, stream = false, masked = false } = options, shape = { batch, length, accumulate };
+    if (stream && length % model.interval !== 0) {
+      throw new ConfigError(`Cannot stream with windows of ${length} tokens: the length must be a multiple of ${model.interval}, where states are`, "length");
+    }
+    const program = await compileStep(device, { ...options, stream, masked: masked || stream, shape });
+    return new Trainer(device, program, { ...options, shape });
   }
 
   /** Steps done, those included whose losses have not been read. */
@@ -269,13 +225,33 @@ export class Trainer {
     return await this.flush();
   }
 
-  /** Starts one step without waiting for it. @param tokens Token ids [accumulate, batch, length + 1]. */
-  launch(tokens: Int32Array): void {
+  /**
+   * Starts one step without waiting for it.
+   * @param given Token ids [accumulate, batch, length + 1], or a batch.
+   * @throws {ConfigError} if the batch says more than the trainer was made for.
+   */
+  launch(given: Int32Array | TrainingBatch): void {
     if (this.#failure) throw this.#failure;
-    const result: DeviceResult<StepResult> = this.#program.launch(this.#state, this.#healthy, tokens, stepScalars(this.optimizer, this.#step));
+    const batch = given instanceof Int32Array ? { tokens: given } : given, { tokens } = batch, extras = this.#extras(batch);
+    const scalars = stepScalars(this.optimizer, this.#step);
+    const result: DeviceResult<StepResult> = extras
+      ? this.#program.launch(this.#state, this.#healthy, tokens, scalars, extras)
+      : this.#program.launch(this.#state, this.#healthy, tokens, scalars);
+    this.#carried = result.carried;
     this.#state = result.state;
     this.#healthy = result.healthy;
-    this.#pending.push({ step: this.#step++, report: result.report });
+    this.#pending.push({ step: this.#step++, batch: { tokens, mask: extras?.mask, fresh: extras?.fresh }, report: result.report });
+  }
+
+  /** What the step takes beside tokens; undefined if that is nothing. */
+  #extras({ mask, fresh }: TrainingBatch): { mask: Float32Array; carried?: CarriedArrays; fresh?: Float32Array } | undefined {
+    if (mask && !this.#masked) throw new ConfigError("Cannot train on a batch with a mask: make the trainer with masked: true", "masked");
+    if (fresh && !this.#carried) throw new ConfigError("Cannot begin texts in a batch: make the trainer with stream: true", "stream");
+    if (!this.#masked) return undefined;
+    const { batch, length, accumulate } = this.shape, rows = accumulate * batch;
+    const used = mask ?? new Float32Array(rows * length).fill(1);
+    if (!this.#carried) return { mask: used };
+    return { mask: used, carried: this.#carried, fresh: this.#step === this.#firstStep ? new Float32Array(rows).fill(1) : fresh ?? new Float32Array(rows) };
   }
 
   /** Waits for the steps started so far and reports those not reported yet. @throws {TrainingError} as {@link run}. */
@@ -289,21 +265,27 @@ export class Trainer {
     const pending = this.#pending.splice(0);
     const reports = await Promise.all(pending.map(({ report }) => report.read()));
     for (const { report } of pending) report.dispose();
-    pending.forEach(({ step }, i) => {
+    for (const [i, { step, batch }] of pending.entries()) {
       const [loss, gradientNorm, healthy] = reports[i];
-      if (!healthy || !Number.isFinite(loss) || !Number.isFinite(gradientNorm)) throw this.#fail(step, loss, gradientNorm);
+      if (!healthy || !Number.isFinite(loss) || !Number.isFinite(gradientNorm)) throw await this.#fail({ step, batch, loss, gradientNorm });
       this.#reports.push({ step, loss, bitsPerByte: loss / Math.LN2, gradientNorm, learningRate: learningRateAt(this.optimizer, step) });
-    });
+    }
   }
 
-  #fail(step: number, loss: number, gradientNorm: number): TrainingError {
+  async #fail({ step, batch: { tokens, mask, fresh }, loss, gradientNorm }: Failure): Promise<TrainingError> {
     const what = Number.isFinite(loss) && Math.abs(loss) <= LARGEST ? `gradient norm became ${gradientNorm}` : `loss became ${loss}`;
     this.#step = step;
-    this.#failure = new TrainingError(
-      `Training stopped at step ${step}: the ${what}; the state of step ${step} before the update is kept, ` +
-        `resume from it with a lower learning rate, a smaller thetaMax, or a lower alphaBias`,
-      step,
-    );
+    const message = (tensor: string): string =>
+      `Training stopped at step ${step}: the ${what}${tensor}; the state of step ${step} before the update is kept, ` +
+      `resume from it with a lower learning rate, a smaller thetaMax, or a lower alphaBias`;
+    // Known before the search for the cause, so that nobody trains on meanwhile.
+    this.#failure = new TrainingError(message(""), step);
+    const { batch, length } = this.shape;
+    const resume: CarriedStep["resume"] = (params, carried, fresh) => resumedState(this.model, params, carried, fresh);
+    const carried = this.#carried && fresh ? { arrays: this.#carried, fresh, resume } : undefined;
+    // The search is a help: where it cannot run, for want of memory for instance, the failure is told without it.
+    const tensor = await firstBadTensor(this.#device, this.model, { params: this.#state.params, tokens, batch, length, mask, carried }).catch(() => undefined);
+    if (tensor !== undefined) this.#failure = new TrainingError(message(` (first bad tensor: ${tensor})`), step, tensor);
     return this.#failure;
   }
 
@@ -330,7 +312,9 @@ export class Trainer {
     }
     const loss = losses.reduce((total, value) => total + value, 0) / count;
     const rms = (i: number): number => Math.sqrt(memory.reduce((total, norms) => total + norms[i] ** 2, 0) / memory.length);
-    return { loss, bitsPerByte: loss / Math.LN2, memoryNorm: rms(0), surpriseNorm: rms(1), memoryChange: rms(2) };
+    const average = (i: number): number => memory.reduce((total, means) => total + means[i], 0) / memory.length;
+    const norms = { memoryNorm: rms(0), surpriseNorm: rms(1), memoryChange: rms(2) };
+    return { loss, bitsPerByte: loss / Math.LN2, ...norms, innerLoss: average(3), updateNorm: average(4) };
   }
 
   /**
@@ -341,8 +325,10 @@ export class Trainer {
     await this.#settle();
     const { params, first, second } = this.#state;
     const [p, m, v] = await Promise.all([params, first, second].map((array) => array.read())) as Float32Array[];
-    const { layout } = this.model;
-    return { step: this.#step, params: layout.unpack(p), first: layout.unpack(m), second: layout.unpack(v) };
+    const { layout } = this.model, exported = { step: this.#step, params: layout.unpack(p), first: layout.unpack(m), second: layout.unpack(v) };
+    if (!this.#carried || this.#step === this.#firstStep) return exported;
+    const leaves = namedLeaves(this.#carried, isArray), data = await Promise.all(leaves.map(({ leaf }) => leaf.read())) as Float32Array[];
+    return { ...exported, carried: Object.fromEntries(leaves.map(({ name, leaf }, i) => [name, { shape: leaf.shape, data: data[i] }])) };
   }
 
   /** The parameters in device memory, f32 [P]. The next step uses them up: ask for them again. */
@@ -354,7 +340,46 @@ export class Trainer {
   dispose(): void {
     for (const { report } of this.#pending) report.dispose();
     for (const array of [this.#state.params, this.#state.first, this.#state.second, this.#healthy]) array.dispose();
+    if (this.#carried) { for (const { leaf } of namedLeaves(this.#carried, isArray)) leaf.dispose(); }
     this.#program.dispose();
     this.#validation?.dispose();
   }
+}
+
+/** The states of the rows of a step, in device memory. */
+type CarriedArrays = MapTree<ModelState, Tensor, DeviceArray>;
+type CarriedSpecs = MapTree<ModelState, Tensor, Spec>;
+
+function isArray(value: unknown): value is DeviceArray {
+  return typeof value === "object" && value !== null && "dispose" in value;
+}
+
+/** Compiles the step. What it gives takes the memory of what it is given. */
+async function compileStep(
+  device: Device,
+  { model, optimizer, stream, masked, shape: { batch, length, accumulate } }: TrainerOptions & { readonly shape: Required<TrainingShape> },
+): Promise<StepProgram> {
+  const flat = spec([model.layout.size]), step = trainingStep(model, optimizer);
+  const state = { params: flat, first: flat, second: flat }, tokens = spec([accumulate, batch, length + 1], "i32"), scalars = spec([STEP_SCALARS]);
+  if (!masked) return await compile(device, step, [state, spec([]), tokens, scalars], { donate: [0, 1] });
+  const mask = spec([accumulate, batch, length]);
+  const extras = stream ? { mask, carried: carriedSpecs(model, { batch, length, accumulate }), fresh: spec([accumulate, batch]) } : { mask };
+  return await compile(device, step, [state, spec([]), tokens, scalars, extras], { donate: stream ? [0, 1, 4] : [0, 1] });
+}
+
+/** The types of what is carried: [A, B, ...]. */
+function carriedSpecs(model: Model, { batch, accumulate }: Required<TrainingShape>): CarriedSpecs {
+  return mapLeaves(boundarySpecs(model, batch), isSpec, ({ shape, dtype }) => spec([accumulate, ...shape], dtype)) as CarriedSpecs;
+}
+
+/** Puts what is carried on the device: as a run left it, or zeros, which nobody reads. */
+function carriedArrays(device: Device, specs: CarriedSpecs, stored: TrainingState["carried"]): CarriedArrays {
+  const reason = stored && mismatchOf(specs, stored);
+  if (reason !== undefined) throw new ConfigError(`Cannot go on with the texts of this state: ${reason}; train with the same batch and model`, "state");
+  const names = namedLeaves(specs, isSpec).map(({ name }) => name);
+  let next = 0;
+  return mapLeaves(specs, isSpec, (type) => {
+    const name = names[next++];
+    return device.upload(stored ? stored[name].data : new Float32Array(type.shape.reduce((size, extent) => size * extent, 1)), type);
+  }) as CarriedArrays;
 }

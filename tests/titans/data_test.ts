@@ -1,6 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import { BigramModel } from "../../titans/bigram.ts";
-import { evenWindows, RandomWindows, splitText } from "../../titans/data.ts";
+import { evenWindows, MixedWindows, RandomWindows, splitText, type TokenSource } from "../../titans/data.ts";
 import { ConfigError } from "../../titans/errors.ts";
 import { HostRng, threefry } from "../../titans/host_rng.ts";
 
@@ -67,4 +67,55 @@ Deno.test("host random numbers are those of Threefry, uniform and normal, and in
   assert(Math.abs(uniform / count - 0.5) < 0.01);
   assertEquals(rng.uniform(2 ** 40), new HostRng(3, "test").uniform(2 ** 40));
   assert(rng.uniform(1) !== new HostRng(3, "other").uniform(1));
+});
+
+/** The numbers from `first` on, as a source. */
+function numbers(first: number, length: number): TokenSource {
+  return {
+    length,
+    read: (start, into) => {
+      assert(start >= 0 && start + into.length <= length, `${start} + ${into.length} of ${length}`);
+      for (let i = 0; i < into.length; i++) into[i] = first + start + i;
+    },
+  };
+}
+
+Deno.test("windows of a source are those of the same text in memory", () => {
+  const shape = { batch: 3, length: 4 };
+  assertEquals(new RandomWindows(numbers(0, 100), shape, 1).batch(5), new RandomWindows(text, shape, 1).batch(5));
+  assertEquals(evenWindows(numbers(0, 100), 9, 2), evenWindows(text, 9, 2));
+});
+
+Deno.test("mixed windows take each text by size and weight, reach all of it, and span no two", () => {
+  const texts = [{ text: numbers(0, 24) }, { text: numbers(1000, 44), weight: 0.5 }, { text: numbers(2000, 14), weight: 3 }];
+  const windows = new MixedWindows(texts, { batch: 10, length: 4 }, 1), seen = new Map<number, number>();
+  for (let step = 0; step < 600; step++) {
+    const batch = windows.batch(step);
+    for (let row = 0; row < 10; row++) {
+      for (let i = 1; i < 5; i++) assertEquals(batch[row * 5 + i], batch[row * 5 + i - 1] + 1);
+      seen.set(batch[row * 5], (seen.get(batch[row * 5]) ?? 0) + 1);
+    }
+  }
+  // 20, 40 and 10 places; each is taken in proportion to its weight, of which there are 20 + 20 + 30 = 70.
+  assertEquals(seen.size, 70);
+  for (const [start, count] of seen) {
+    const expected = 6000 * (start < 1000 ? 1 : start < 2000 ? 0.5 : 3) / 70;
+    assert(Math.abs(count - expected) < 5 * Math.sqrt(expected), `${start}: ${count} of ${expected}`);
+  }
+  assertThrows(() => new MixedWindows([], { batch: 1, length: 4 }, 1), ConfigError, "from no text");
+  assertThrows(() => new MixedWindows([{ text }, { text: numbers(0, 4) }], { batch: 1, length: 4 }, 1), ConfigError, "from a text of 4");
+  assertThrows(() => new MixedWindows([{ text, weight: 0 }], { batch: 1, length: 4 }, 1), ConfigError, "with a weight of 0: it must be above 0");
+});
+
+Deno.test("even windows of several sources are spread over all of them, none over two", () => {
+  const sources = [numbers(0, 11), numbers(100, 3), numbers(200, 6)];
+  assertEquals(Array.from(evenWindows(sources, 5, 9)), [0, 1, 2, 3, 4, 5, 5, 6, 7, 8, 9, 10, 200, 201, 202, 203, 204, 205]);
+  assertEquals(Array.from(evenWindows(sources, 5, 2)), [0, 1, 2, 3, 4, 5, 5, 6, 7, 8, 9, 10]);
+  assertThrows(() => evenWindows([numbers(0, 5)], 5, 1), ConfigError, "from a text of 5: it needs at least 6");
+});
+
+Deno.test("the bigram model counts a text in pieces that share a byte like the whole", () => {
+  const bytes = Uint8Array.from({ length: 500 }, (_, i) => (i * i) % 7), whole = new BigramModel(bytes), pieces = new BigramModel(new Uint8Array(0));
+  for (let at = 0; at < 500; at += 100) pieces.count(bytes.subarray(Math.max(0, at - 1), at + 100));
+  for (let a = 0; a < 8; a++) for (let b = 0; b < 8; b++) assertEquals(pieces.probability(a, b), whole.probability(a, b));
 });

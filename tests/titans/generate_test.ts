@@ -3,8 +3,9 @@ import type { Tensor } from "../../core/graph.ts";
 import { requestDevice } from "../../kernels/mod.ts";
 import { defineConfig } from "../../titans/config.ts";
 import { ConfigError } from "../../titans/errors.ts";
-import { generate, Reader } from "../../titans/generate.ts";
+import { generate } from "../../titans/generate.ts";
 import { Model, type ModelConfig, type ModelKind } from "../../titans/mod.ts";
+import { Reader } from "../../titans/reader.ts";
 import { Sampler } from "../../titans/sampling.ts";
 import { prepareReference, reference, relativeError } from "./runners.ts";
 

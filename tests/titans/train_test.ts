@@ -49,6 +49,7 @@ Deno.test("training learns a repeating text, and reports step, loss, bits and ra
     assert(Math.abs(after.bitsPerByte * Math.LN2 - after.loss) < 1e-12);
     assert(metrics.every(({ gradientNorm, learningRate }) => gradientNorm > 0 && learningRate > 0));
     assert(after.memoryNorm > 0 && after.surpriseNorm > 0 && after.memoryChange > 0);
+    assert(after.innerLoss > 0 && after.updateNorm > 0 && after.updateNorm < after.memoryNorm);
     assertEquals(trainer.step, 20);
     assertEquals(trainer.tokensPerStep, 32);
     trainer.dispose();
