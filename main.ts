@@ -1,18 +1,30 @@
-/** The command line: `train`, `generate`, `info`, `help`. Dispatch only; see cli/. */
+/** The command line: `train`, `generate`, `remember`, `fetch`, `inspect`, `info`, `help`. Dispatch only; see cli/. */
 import { exitCode, formatError } from "./cli/errors.ts";
 import { generateCommand } from "./cli/generate.ts";
+import { fetchCommand } from "./cli/fetch.ts";
 import { commandHelp, type Commands, findCommand, overview } from "./cli/help.ts";
 import { infoCommand } from "./cli/info.ts";
+import { inspectCommand } from "./cli/inspect.ts";
+import { rememberCommand } from "./cli/remember.ts";
+import { giveBackNetwork } from "./cli/program.ts";
 import { processTerminal, type Terminal } from "./cli/terminal.ts";
 import { trainCommand } from "./cli/train.ts";
 import { VERSION } from "./cli/version.ts";
 
-const COMMANDS: Commands = { train: trainCommand, generate: generateCommand, info: infoCommand };
+/** A line a command. */
+const COMMANDS: Commands = {
+  train: trainCommand,
+  generate: generateCommand,
+  remember: rememberCommand,
+  fetch: fetchCommand,
+  inspect: inspectCommand,
+  info: infoCommand,
+};
 
 /**
  * Runs a command line.
  * @param args Words after the program's name.
- * @returns The exit code: 0, 2 for misuse, 1 for failure, 130 when stopped by Ctrl-C.
+ * @returns The exit code: 0, 2 for misuse, 1 for failure, 130 when stopped by Ctrl-C, 143 by SIGTERM.
  */
 export async function main(args: readonly string[], terminal: Terminal): Promise<number> {
   const [name, ...rest] = args;
@@ -22,7 +34,11 @@ export async function main(args: readonly string[], terminal: Terminal): Promise
     else if (name === "help" && rest.length > 0) terminal.out(commandHelp(rest[0], findCommand(COMMANDS, rest[0])));
     else if (name === undefined || name === "help" || name === "--help" || name === "-h") terminal.out(overview(COMMANDS));
     else if (asksHelp) terminal.out(commandHelp(name, findCommand(COMMANDS, name)));
-    else return await findCommand(COMMANDS, name).run(rest, terminal);
+    else {
+      const command = findCommand(COMMANDS, name);
+      if (!command.network) giveBackNetwork();
+      return await command.run(rest, terminal);
+    }
     return 0;
   } catch (error) {
     terminal.err(`${formatError(error, args.includes("--verbose"))}\n`);

@@ -1,7 +1,7 @@
 /** Checkpoints as files: reading one, and saying in one line what is wrong with it. */
 import { type Checkpoint, CheckpointError, decodeCheckpoint } from "../titans/mod.ts";
 import { CommandError, UsageError } from "./errors.ts";
-import { CHECKPOINT_FILE } from "./run_folder.ts";
+import { BEST_FILE, CHECKPOINT_FILE } from "./run_folder.ts";
 
 /**
  * Reads a checkpoint file.
@@ -20,16 +20,27 @@ export async function readCheckpoint(path: string): Promise<Checkpoint | undefin
     return decodeCheckpoint(bytes);
   } catch (cause) {
     if (!(cause instanceof CheckpointError)) throw cause;
-    throw new CommandError(`${path}: ${cause.message}: restore the file from a copy, or delete it to start this run from its first step`, { cause });
+    const remedy = path.endsWith(BEST_FILE) ? "delete it to do without, or take --which last" : "delete it to start this run from its first step";
+    throw new CommandError(`${path}: ${cause.message}: restore the file from a copy, or ${remedy}`, { cause });
   }
 }
 
+/** Which checkpoint of a run folder. */
+export type WhichCheckpoint = "best" | "last";
+
 /**
- * Reads the checkpoint of a run folder or of a file.
+ * Reads a checkpoint of a run folder, or a file.
+ * @param which Of a folder's two. Default: the best one, or the last one of a run that was never validated.
  * @throws {UsageError} if there is none, {CommandError} if it cannot be read.
  */
-export async function findCheckpoint(path: string): Promise<{ checkpoint: Checkpoint; file: string }> {
+export async function findCheckpoint(path: string, which?: WhichCheckpoint): Promise<{ checkpoint: Checkpoint; file: string }> {
   const isFolder = (await Deno.stat(path).catch(() => undefined))?.isDirectory ?? false;
+  if (isFolder && which !== "last") {
+    const file = `${path}/${BEST_FILE}`;
+    const checkpoint = await readCheckpoint(file);
+    if (checkpoint) return { checkpoint, file };
+    if (which === "best") throw new UsageError(`no checkpoint ${file}: the run was never validated; leave --which out to take its last state`);
+  }
   const file = isFolder ? `${path}/${CHECKPOINT_FILE}` : path;
   const checkpoint = await readCheckpoint(file);
   if (checkpoint) return { checkpoint, file };

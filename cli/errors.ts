@@ -1,6 +1,7 @@
 /** What goes wrong in commands, and how it is said: one line on stderr and an exit code. */
 import { CompileError, DeviceError, DTypeError, ShapeError } from "../core/errors.ts";
 import { CheckpointError, ConfigError, TrainingError } from "../titans/mod.ts";
+import { asCalled, STANDALONE } from "./program.ts";
 
 /** Flags, arguments or files that cannot be used as given. The command exits with 2. */
 export class UsageError extends Error {
@@ -26,7 +27,7 @@ export function exitCode(error: unknown): 1 | 2 {
  * @param verbose Whether to add the stack and the causes.
  */
 export function formatError(error: unknown, verbose: boolean): string {
-  const line = `error: ${firstLine(error)}`;
+  const line = asCalled(`error: ${firstLine(error)}`);
   if (!verbose || !(error instanceof Error)) return line;
   const causes: string[] = [];
   for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) causes.push(cause.stack ?? String(cause));
@@ -42,6 +43,7 @@ function firstLine(error: unknown): string {
 }
 
 function permissionAdvice(message: string): string {
+  if (STANDALONE) return "this executable was made without that permission; choose another way, or run it from a checkout";
   const flag = /--allow-[a-z]+/.exec(message)?.[0] ?? "--allow-read";
   const path = /access to "([^"]+)"/.exec(message)?.[1];
   return `the tasks may write below runs/ only; choose a path there, or run \`deno run --allow-read ${flag}${path ? `=${path}` : ""} main.ts ...\` yourself`;

@@ -20,6 +20,10 @@ export interface StartEvent extends EventBase {
   readonly data: string;
   readonly trainBytes: number;
   readonly heldOutBytes: number;
+  /** The name of the vocabulary: `bytes`, or `bpe:` and an encoding. */
+  readonly vocabulary: string;
+  /** Bytes of text in a token, on average. */
+  readonly bytesPerToken: number;
   readonly steps: number;
   readonly tokensPerStep: number;
   readonly out: string;
@@ -28,7 +32,7 @@ export interface StartEvent extends EventBase {
 /** One optimiser step was made. */
 export interface StepEvent extends EventBase {
   readonly event: "step";
-  /** Mean cross-entropy of the step's batch before its update, in nats a byte. */
+  /** Mean cross-entropy of the step's batch before its update, in nats a token. */
   readonly loss: number;
   readonly bitsPerByte: number;
   readonly learningRate: number;
@@ -42,7 +46,7 @@ export interface ValidationEvent extends EventBase {
   readonly event: "validation";
   readonly loss: number;
   readonly bitsPerByte: number;
-  /** Bits a byte of the byte-bigram count model on the same bytes. */
+  /** Bits a byte of counts of pairs of tokens on the same text. */
   readonly bigramBitsPerByte: number;
   /** Bytes judged. */
   readonly bytes: number;
@@ -50,6 +54,9 @@ export interface ValidationEvent extends EventBase {
   readonly memoryNorm: number;
   readonly surpriseNorm: number;
   readonly memoryChange: number;
+  /** Means over tokens of the memory's inner loss and of the norm of what a token changes in it. */
+  readonly innerLoss: number;
+  readonly updateNorm: number;
 }
 
 /** The model wrote a text. */
@@ -68,7 +75,12 @@ export interface DoneEvent extends EventBase {
   readonly bigramBitsPerByte: number;
   readonly tokensPerSecond: number;
   readonly seconds: number;
+  /** The file of the last state. */
   readonly checkpoint: string;
+  /** The best validation and the file of its state; null if none was made. */
+  readonly best: { readonly step: number; readonly bitsPerByte: number; readonly checkpoint: string } | null;
+  /** The page with the curves. */
+  readonly report: string;
   /** Whether it was stopped before its last step. */
   readonly interrupted: boolean;
 }

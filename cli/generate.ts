@@ -1,18 +1,23 @@
 /** `generate`: writes text with a trained model. */
 import { requestDevice } from "../kernels/mod.ts";
-import { generate as generateTokens, Model, Reader } from "../titans/mod.ts";
+import { fingerprint, generate as generateTokens, Model, Reader } from "../titans/mod.ts";
 import { findCheckpoint } from "./checkpoint_file.ts";
+import { StopText } from "./data/stop_text.ts";
+import { notedVocabulary, TokenDecoder } from "./data/vocabulary.ts";
 import { UsageError } from "./errors.ts";
 import { choice, integer, number, parseFlags, text, texts, toggle } from "./flags.ts";
 import type { Command } from "./help.ts";
-import { INTERRUPTED, listenForInterrupt } from "./interrupt.ts";
+import { listenForInterrupt } from "./interrupt.ts";
+import { loadMemory } from "./memory_store.ts";
 import { latestRun, RUNS } from "./run_folder.ts";
 import type { Terminal } from "./terminal.ts";
 
 const FLAGS = {
   checkpoint: text("PATH", "run folder or .safetensors file (the newest run unless given)"),
+  which: choice(["best", "last"], "which state of a run folder (the best on held-out text, if it was validated)"),
+  memory: text("FILE", "begin with what deno task remember has read; without --prompt, go on where that text ends"),
   prompt: text("TEXT", "what to continue", "The "),
-  tokens: integer("bytes to write", 300, { min: 1 }),
+  tokens: integer("tokens to write, bytes unless the model reads others", 300, { min: 1 }),
   temperature: number("below 1 safer, above 1 wilder; 0 takes the likeliest byte", 0.8, { min: 0 }),
   topK: integer("choose among the K likeliest bytes; 0 for all", 0, { min: 0 }),
   topP: number("choose among the likeliest bytes that make up this probability", 1, { min: 0, aboveMin: true, max: 1 }),
@@ -33,6 +38,7 @@ export const generateCommand: Command = {
     ["deno task generate", "the newest run writes"],
     ['deno task generate --prompt "My fellow citizens" --tokens 500', "continue a text"],
     ['deno task generate --prompt "The people" --stop "."', "end with the sentence"],
+    ["deno task generate --memory runs/book.memory --prompt Chapter", "write with a book in memory"],
     ["deno task generate --checkpoint runs/lmm --temperature 0", "a run of your choice, always the likeliest byte"],
   ],
   flags: FLAGS,
@@ -40,22 +46,26 @@ export const generateCommand: Command = {
 };
 
 async function generate(args: readonly string[], terminal: Terminal): Promise<number> {
-  const { values: flags } = parseFlags(args, FLAGS, "generate");
-  const prompt = new TextEncoder().encode(flags.prompt);
-  if (prompt.length === 0) throw new UsageError("--prompt cannot be empty: give at least one letter to continue");
+  const { values: flags, given } = parseFlags(args, FLAGS, "generate");
+  const promptText = flags.memory !== undefined && !given.has("prompt") ? "" : flags.prompt;
+  if (promptText === "" && flags.memory === undefined) throw new UsageError("--prompt cannot be empty: give at least one letter to continue");
   if (flags.stop.includes("")) throw new UsageError("--stop cannot be empty: give the text to stop at");
-  const stop = flags.stop.map((text) => new TextEncoder().encode(text));
   using interrupt = listenForInterrupt();
-  const { checkpoint, file } = await findCheckpoint(flags.checkpoint ?? await latestRun(RUNS));
+  const { checkpoint, file } = await findCheckpoint(flags.checkpoint ?? await latestRun(RUNS), flags.which);
+  const vocabulary = await notedVocabulary(checkpoint.notes), prompt = vocabulary.encode(promptText);
+  // A stop string may be cut into tokens in many ways; its letters are watched for.
+  const stopped = new StopText(flags.stop), decoder = new TokenDecoder(vocabulary);
   const device = await requestDevice({ kind: flags.device, shaderCacheDirectory: flags.shaderCache });
   try {
     const model = new Model(checkpoint.config);
-    const reader = await Reader.create(device, model, model.layout.pack(checkpoint.state.params));
+    const params = model.layout.pack(checkpoint.state.params);
+    const memory = flags.memory === undefined ? undefined : await loadMemory(flags.memory, { model, weights: fingerprint(params) });
+    const reader = await Reader.create(device, model, params);
+    if (memory) reader.restore(memory.reading);
     const write = flags.json
       ? (piece: string) => terminal.out(`${JSON.stringify({ event: "text", text: piece, device: device.info.kind })}\n`)
       : (piece: string) => terminal.out(piece);
-    if (!flags.json) terminal.out(flags.prompt);
-    const decoder = new TextDecoder();
+    if (!flags.json) terminal.out(promptText);
     const { tokens: maxTokens, temperature, topK, topP, minP, seed } = flags;
     const began = performance.now();
     let count = 0, all = "";
@@ -64,17 +74,18 @@ async function generate(args: readonly string[], terminal: Terminal): Promise<nu
       all += piece;
       write(piece);
     };
-    for await (const byte of generateTokens(reader, prompt, { maxTokens, temperature, topK, topP, minP, seed, stop })) {
-      emit(decoder.decode(Uint8Array.of(byte), { stream: true }));
+    for await (const token of generateTokens(reader, prompt, { maxTokens, temperature, topK, topP, minP, seed })) {
+      emit(stopped.next(decoder.next(token)));
       count++;
-      if (interrupt.requested) break;
+      if (interrupt.requested || stopped.ended) break;
     }
-    emit(decoder.decode());
+    emit(stopped.next(decoder.end()));
+    emit(stopped.end());
     reader.dispose();
     const tokensPerSecond = count / ((performance.now() - began) / 1000);
-    const done = { event: "done", prompt: flags.prompt, text: all, tokens: count, tokensPerSecond, checkpoint: file, device: device.info.kind };
+    const done = { event: "done", prompt: promptText, text: all, tokens: count, tokensPerSecond, checkpoint: file, device: device.info.kind };
     terminal.out(flags.json ? `${JSON.stringify(done)}\n` : "\n");
-    return interrupt.requested ? INTERRUPTED : 0;
+    return interrupt.requested ? interrupt.exitCode : 0;
   } finally {
     device.dispose();
   }

@@ -1,6 +1,7 @@
 /** Help texts: each command's usage and examples, and its flags from their table. */
 import { describeFlags, type Flags, suggestion } from "./flags.ts";
 import { UsageError } from "./errors.ts";
+import { asCalled, STANDALONE } from "./program.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** A command of the program. */
@@ -12,6 +13,8 @@ export interface Command {
   /** Lines to copy, each with what it does. */
   readonly examples: readonly (readonly [command: string, effect: string])[];
   readonly flags: Flags;
+  /** Whether it uses the network. Default: false. */
+  readonly network?: boolean;
   /** Carries it out. @returns the exit code. */
   readonly run: (args: readonly string[], terminal: Terminal) => Promise<number>;
 }
@@ -19,44 +22,61 @@ export interface Command {
 /** The commands by name. */
 export type Commands = Readonly<Record<string, Command>>;
 
+/** What is not a command because it needs the sources: a task of a checkout. */
+const TASKS: Readonly<Record<string, string>> = {
+  bench: "time kernels, layers and training, also against other libraries",
+  compile: "make one executable of this program",
+  test: "run every test",
+};
+
 /** The overview of all commands. */
 export function overview(commands: Commands): string {
-  const width = Math.max(...Object.keys(commands).map((name) => name.length));
-  return [
+  const width = Math.max(...[...Object.keys(commands), ...Object.keys(TASKS), "help"].map((name) => name.length));
+  const rows = (table: Readonly<Record<string, string>>): string[] => Object.entries(table).map(([name, text]) => `  ${name.padEnd(width)}  ${text}`);
+  const summaries = Object.fromEntries(Object.entries(commands).map(([name, { summary }]) => [name, summary]));
+  const text = [
     "Mneme trains and runs Titans: sequence models whose memory keeps learning while it reads.",
     "",
-    "usage: deno task COMMAND [flags]     (or: deno run <permissions> main.ts COMMAND [flags])",
+    `usage: deno task COMMAND [flags]${STANDALONE ? "" : "     (or: deno run <permissions> main.ts COMMAND [flags])"}`,
     "",
-    ...Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(width)}  ${summary}`),
+    ...rows({ ...summaries, help: "show this, or with a command's name what that does" }),
+    "",
+    "tasks of a checkout, not commands of this program:",
+    ...rows(TASKS),
     "",
     "start here:",
     "  deno task train                 train a small model on real text; ends with a sample",
     '  deno task generate --prompt "The people"   let the newest run write',
     "",
     "flags of a command: deno task COMMAND --help",
+    "exit codes: 0 done, 2 misuse, 1 failure, 130 stopped by Ctrl-C, 143 by SIGTERM",
     "",
   ].join("\n");
+  return asCalled(text);
 }
 
 /** The help text of one command. */
 export function commandHelp(name: string, command: Command): string {
-  const width = Math.max(...command.examples.map(([line]) => line.length));
-  return [
+  const examples = command.examples.map(([line, effect]) => [asCalled(line), effect]);
+  const width = Math.max(...examples.map(([line]) => line.length));
+  const text = [
     command.description,
     "",
     `usage: deno task ${name} [flags]`,
     "",
     "examples:",
-    ...command.examples.map(([line, effect]) => `  ${line.padEnd(width)}   ${effect}`),
+    ...examples.map(([line, effect]) => `  ${line.padEnd(width)}   ${effect}`),
     "",
     "flags:",
     describeFlags(command.flags),
     "",
   ].join("\n");
+  return asCalled(text);
 }
 
 /** The command of a name. @throws {UsageError} with the nearest known name. */
 export function findCommand(commands: Commands, name: string): Command {
   if (Object.hasOwn(commands, name)) return commands[name];
+  if (Object.hasOwn(TASKS, name)) throw new UsageError(`${name} is a task of a checkout, not a command: deno task ${name} there`);
   throw new UsageError(`unknown command ${name}${suggestion(name, Object.keys(commands)) || `: there are ${Object.keys(commands).join(", ")}`}`);
 }

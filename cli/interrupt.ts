@@ -1,31 +1,45 @@
-/** Ctrl-C: the first one asks a command to stop in good order, the second one stops it at once. */
+/** Ctrl-C and SIGTERM: the first one asks a command to stop in good order, a second one stops it at once. */
 
-const SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM"];
+/** The signals, each with the exit code that shells expect of a command that it stopped. */
+const EXIT_CODES: ReadonlyMap<Deno.Signal, number> = new Map(
+  Deno.build.os === "windows" ? [["SIGINT", 130], ["SIGBREAK", 149]] : [["SIGINT", 130], ["SIGTERM", 143]],
+);
 
 /** The exit code of a command that was stopped by Ctrl-C. */
 export const INTERRUPTED = 130;
 
+// One Ctrl-C may come twice: from the terminal, and from the program that started this one and passes it on.
+const ECHO_MS = 500;
+
 /** Whether somebody asked to stop. */
 export interface Interrupt {
   readonly requested: boolean;
+  /** What to exit with when stopped: 130 by Ctrl-C, 143 by SIGTERM. */
+  readonly exitCode: number;
   /** Gives the signals their usual meaning back. */
   [Symbol.dispose](): void;
 }
 
 /** Listens for signals until disposed. */
 export function listenForInterrupt(): Interrupt {
-  let requested = false;
-  const handler = (): void => {
-    if (requested) Deno.exit(INTERRUPTED);
-    requested = true;
-  };
-  for (const signal of SIGNALS) Deno.addSignalListener(signal, handler);
+  let first: { code: number; time: number } | undefined;
+  const handlers = [...EXIT_CODES].map(([signal, code]) => ({
+    signal,
+    handler: (): void => {
+      if (first && performance.now() - first.time > ECHO_MS) Deno.exit(code);
+      first ??= { code, time: performance.now() };
+    },
+  }));
+  for (const { signal, handler } of handlers) Deno.addSignalListener(signal, handler);
   return {
     get requested() {
-      return requested;
+      return first !== undefined;
+    },
+    get exitCode() {
+      return first?.code ?? INTERRUPTED;
     },
     [Symbol.dispose]: () => {
-      for (const signal of SIGNALS) Deno.removeSignalListener(signal, handler);
+      for (const { signal, handler } of handlers) Deno.removeSignalListener(signal, handler);
     },
   };
 }

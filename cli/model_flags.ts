@@ -17,6 +17,7 @@ export const MODEL_FLAGS = {
   thetaBias: number("first bias of the gate of the inner step size", undefined),
   etaBias: number("first bias of the gate of momentum", undefined),
   alphaBias: number("first bias of the gate of forgetting", undefined),
+  forgetTo: choice(["start", "zero"], "what forgetting leads the memory back to: its learned start, or zero"),
   gates: choice(["head", "layer", "channel"], "what shares a gate: a head, a matrix of it, for forgetting a channel of that"),
   convolution: integer("width of the memory's causal convolution; 0 for none", undefined),
   segment: integer("tokens of a segment of mac's attention", undefined),

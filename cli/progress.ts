@@ -50,7 +50,7 @@ export function textReporter(terminal: Terminal, now: () => number = () => perfo
     report: (event) => {
       if (event.event === "start") start = event;
       if (event.event === "step") step(event);
-      else describe(event).forEach(line);
+      else describe(event, start).forEach(line);
     },
   };
 }
@@ -60,31 +60,39 @@ function progressLine(event: StepEvent, loss: number, start: StartEvent | undefi
   return [
     `step ${event.step}/${start?.steps ?? event.step}`,
     `loss ${loss.toFixed(3)}`,
-    `${(loss / Math.LN2).toFixed(2)} bits/byte`,
+    `${(loss / Math.LN2 / (start?.bytesPerToken ?? 1)).toFixed(2)} bits/byte`,
     `${formatCount(event.tokensPerSecond)} tokens/s`,
     `ETA ${formatDuration(remaining)}`,
   ].join("  ");
 }
 
 /** The lines for events other than steps. */
-function describe(event: Exclude<TrainEvent, StepEvent>): string[] {
+function describe(event: Exclude<TrainEvent, StepEvent>, start: StartEvent | undefined): string[] {
   switch (event.event) {
     case "start":
       return [
         `${event.model} ${event.preset}, ${formatCount(event.parameters)} parameters, on ${event.device}: ${event.adapter}`,
         `data ${event.data}: ${formatCount(event.trainBytes)} bytes to learn from, ${formatCount(event.heldOutBytes)} held out; ` +
-        `steps ${event.step} to ${event.steps} of ${formatCount(event.tokensPerStep)} bytes; run folder ${event.out}`,
+        `steps ${event.step} to ${event.steps} of ${formatCount(event.tokensPerStep)} ${
+          event.vocabulary === "bytes" ? "bytes" : `tokens (${event.vocabulary}, ${event.bytesPerToken.toFixed(2)} bytes each)`
+        }; run folder ${event.out}`,
         "compiling kernels, until after the first step (drivers keep them: the next run starts sooner) ...",
       ];
     case "validation":
       return [
         `step ${event.step}: held-out text ${event.bitsPerByte.toFixed(3)} bits/byte (loss ${event.loss.toFixed(3)}); ` +
-        `byte-bigram counts ${event.bigramBitsPerByte.toFixed(3)} on the same ${formatCount(event.bytes)} bytes`,
+        `${start?.vocabulary === "bytes" ? "byte-bigram" : "token-pair"} counts ${event.bigramBitsPerByte.toFixed(3)} on the same ${
+          formatCount(event.bytes)
+        } bytes`,
       ];
     case "sample":
       return ["sample:", ...`${event.prompt}${event.text}`.split("\n").map((row) => `  ${row}`)];
     case "done":
-      return [`${event.interrupted ? "stopped at" : "done:"} step ${event.step} after ${formatDuration(event.seconds)}; checkpoint ${event.checkpoint}`];
+      return [
+        `${event.interrupted ? "stopped at" : "done:"} step ${event.step} after ${formatDuration(event.seconds)}; checkpoint ${event.checkpoint}`,
+        `${event.best ? `best on held-out text: step ${event.best.step}, ${event.best.bitsPerByte.toFixed(3)} bits/byte, in ${event.best.checkpoint}; ` : ""}` +
+        `curves in ${event.report}`,
+      ];
   }
 }
 

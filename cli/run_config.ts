@@ -1,5 +1,7 @@
 /** What a training run is: the record in its config.json, made from flags, or read and checked when the run goes on. */
 import { completeConfig, defineConfig, defineOptimizer, type ModelConfig, type ModelKind, type OptimizerConfig, type PresetName } from "../titans/mod.ts";
+import type { DataIdentity } from "./data/identity.ts";
+import { type DataRecipe, DEFAULT_RECIPE, type Format, type Split } from "./data/recipe.ts";
 import { CommandError, UsageError } from "./errors.ts";
 import { flagName } from "./flags.ts";
 import { checkModelFlags, type ModelFlags, modelOptions } from "./model_flags.ts";
@@ -17,14 +19,9 @@ export interface RunConfig {
   readonly seed: number;
   /** Steps of the whole run. */
   readonly steps: number;
+  /** Tokens of text through which memory is carried from step to step; absent or 0 where every sequence begins anew. */
+  readonly stream?: number;
   readonly data: DataIdentity;
-}
-
-/** Which text a run learns from. */
-export interface DataIdentity {
-  readonly name: string;
-  readonly bytes: number;
-  readonly sha256: string;
 }
 
 /** The flags that say what a run is. */
@@ -38,20 +35,39 @@ export interface RunFlags extends ModelFlags {
   readonly seqLen: number;
   readonly accumulate: number;
   readonly seed: number;
-  readonly data: string;
+  readonly stream: number;
+  readonly data: readonly string[];
+  readonly format: Format;
+  readonly field: string;
+  readonly vocabulary: string;
+  readonly heldOut: number;
+  readonly split: Split;
 }
 
-/** The identity of a text. */
-export async function identify(name: string, bytes: Uint8Array): Promise<DataIdentity> {
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>));
-  return { name, bytes: bytes.length, sha256: [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("") };
+/** How the flags of a new run say that its text is made. */
+export function newRecipe({ data, format, field, vocabulary, heldOut, split }: RunFlags): DataRecipe {
+  return { sources: data.length > 0 ? data : DEFAULT_RECIPE.sources, format, field, vocabulary, heldOut, split };
+}
+
+/** How the text of a run is made; with other sources, if they are given. */
+export function recipeOf({ data: { name, recipe } }: RunConfig, sources: readonly string[] = []): DataRecipe {
+  const stored = recipe ?? { ...DEFAULT_RECIPE, sources: [name] };
+  return sources.length > 0 ? { ...stored, sources } : stored;
+}
+
+/** What a new run learns from. */
+export interface RunText {
+  readonly data: DataIdentity;
+  /** How many token ids there are. */
+  readonly vocabularySize: number;
 }
 
 /** The configuration of a new run. */
-export function newRunConfig(flags: RunFlags, data: DataIdentity, version: string): RunConfig {
-  const { model, preset, steps, warmup, lr, batch, seqLen, accumulate, seed } = flags;
+export function newRunConfig(flags: RunFlags, { data, vocabularySize }: RunText, version: string): RunConfig {
+  const { model, preset, steps, warmup, lr, batch, seqLen, accumulate, seed, stream } = flags;
   const optimizer = defineOptimizer({ learningRate: lr, warmupSteps: Math.min(warmup, steps), totalSteps: steps });
-  return { version, preset, model: defineConfig({ model, ...modelOptions(flags) }, preset), optimizer, batch, seqLen, accumulate, seed, steps, data };
+  const options = { model, ...modelOptions(flags), vocabulary: vocabularySize };
+  return { version, preset, model: defineConfig(options, preset), optimizer, batch, seqLen, accumulate, seed, steps, ...(stream > 0 ? { stream } : {}), data };
 }
 
 /** The flags that must stay as they were, with what the configuration says of each. */
@@ -62,6 +78,12 @@ const FIXED: Readonly<Partial<Record<keyof RunFlags, (config: RunConfig) => unkn
   seqLen: (config) => config.seqLen,
   accumulate: (config) => config.accumulate,
   seed: (config) => config.seed,
+  stream: (config) => config.stream ?? 0,
+  format: (config) => recipeOf(config).format,
+  field: (config) => recipeOf(config).field,
+  vocabulary: (config) => recipeOf(config).vocabulary,
+  heldOut: (config) => recipeOf(config).heldOut,
+  split: (config) => recipeOf(config).split,
 };
 
 /**

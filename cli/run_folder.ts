@@ -2,28 +2,39 @@
  * A training run on disk:
  *
  *     config.json              what the run is: all that must not change when it goes on
- *     checkpoint.safetensors   the state after its `step`, replaced at once
+ *     checkpoint.safetensors   the last state, from which the run goes on; replaced at once
+ *     best.safetensors         the state at the best validation
  *     metrics.jsonl            one line a step and a validation
  *     sample.txt               what the model wrote at the end
+ *     report.html              the curves, as a page that needs nothing else
  */
 import { CommandError, UsageError } from "./errors.ts";
 import type { StepEvent, ValidationEvent } from "./events.ts";
 import { readTextIfAny, writeAtomic } from "./files.ts";
+import { renderReport, type Report } from "./report.ts";
+import { RunHistory } from "./run_history.ts";
 
 /** Where runs go unless said otherwise. */
 export const RUNS = "runs";
-/** Name of a run's checkpoint file. */
+/** Name of a run's last checkpoint. */
 export const CHECKPOINT_FILE = "checkpoint.safetensors";
+/** Name of a run's checkpoint at its best validation. Runs that were never validated have none. */
+export const BEST_FILE = "best.safetensors";
 /** Name of a run's configuration file. */
 export const CONFIG_FILE = "config.json";
 const METRICS_FILE = "metrics.jsonl";
 const SAMPLE_FILE = "sample.txt";
+const REPORT_FILE = "report.html";
 
 /** The folder of one run. */
 export class RunFolder {
   readonly #metrics: Deno.FsFile;
 
-  private constructor(readonly path: string, metrics: Deno.FsFile) {
+  /**
+   * @param path The folder.
+   * @param history What was measured so far.
+   */
+  private constructor(readonly path: string, readonly history: RunHistory, metrics: Deno.FsFile) {
     this.#metrics = metrics;
   }
 
@@ -34,28 +45,50 @@ export class RunFolder {
    * @param step The step of the checkpoint from which the run goes on: later metrics are cut off.
    */
   static async open(path: string, config: unknown, step: number): Promise<RunFolder> {
-    await Deno.mkdir(path, { recursive: true });
-    await writeAtomic(`${path}/${CONFIG_FILE}`, `${JSON.stringify(config, null, 2)}\n`);
+    await writeConfig(path, config);
     const kept = keepUntil(await readTextIfAny(`${path}/${METRICS_FILE}`) ?? "", step);
-    await writeAtomic(`${path}/${METRICS_FILE}`, kept);
-    return new RunFolder(path, await Deno.open(`${path}/${METRICS_FILE}`, { append: true }));
+    await writeAtomic(`${path}/${METRICS_FILE}`, kept.map(({ line }) => `${line}\n`).join(""));
+    const history = new RunHistory();
+    for (const { event } of kept) history.add(event);
+    return new RunFolder(path, history, await Deno.open(`${path}/${METRICS_FILE}`, { append: true }));
   }
 
-  /** Where the checkpoint is. */
+  /** Where the last checkpoint is. */
   get checkpoint(): string {
     return `${this.path}/${CHECKPOINT_FILE}`;
   }
 
-  /** Adds a line to the metrics. */
+  /** Where the best checkpoint is, once there is one. */
+  get best(): string {
+    return `${this.path}/${BEST_FILE}`;
+  }
+
+  /** Where the report is. */
+  get report(): string {
+    return `${this.path}/${REPORT_FILE}`;
+  }
+
+  /** Adds a line to the metrics, and a point to the history. */
   log(event: StepEvent | ValidationEvent): void {
+    this.history.add(event);
     let bytes = new TextEncoder().encode(`${JSON.stringify(event)}\n`);
     while (bytes.length > 0) bytes = bytes.subarray(this.#metrics.writeSync(bytes));
   }
 
-  /** Replaces the checkpoint. The metrics up to it are on disk before it is. */
-  async save(checkpoint: Uint8Array): Promise<void> {
+  /**
+   * Replaces the last checkpoint. The metrics up to it are on disk before it is.
+   * @param best Whether it is the best one too.
+   */
+  async save(checkpoint: Uint8Array, best = false): Promise<void> {
     await this.#metrics.sync();
+    // In this order: a run that is killed between the two makes the steps since its last checkpoint again, and comes to the same best one.
+    if (best) await writeAtomic(this.best, checkpoint);
     await writeAtomic(this.checkpoint, checkpoint);
+  }
+
+  /** Replaces the report. */
+  async saveReport(report: Omit<Report, "history">): Promise<void> {
+    await writeAtomic(this.report, renderReport({ ...report, history: this.history }));
   }
 
   /** Replaces the sample. */
@@ -69,24 +102,36 @@ export class RunFolder {
   }
 }
 
-/** The whole lines of a metrics file up to a step. A line cut short by a crash is dropped. */
-function keepUntil(metrics: string, step: number): string {
-  const kept: string[] = [];
-  for (const line of metrics.split("\n").slice(0, -1)) {
-    const at = stepOf(line);
-    if (at === undefined || at > step) break;
-    kept.push(`${line}\n`);
-  }
-  return kept.join("");
+/** A line of a metrics file, and what it says. */
+interface Measured {
+  readonly line: string;
+  readonly event: StepEvent | ValidationEvent;
 }
 
-function stepOf(line: string): number | undefined {
+/** The whole lines of a metrics file up to a step. A line cut short by a crash is dropped. */
+function keepUntil(metrics: string, step: number): Measured[] {
+  const kept: Measured[] = [];
+  for (const line of metrics.split("\n").slice(0, -1)) {
+    const event = readEvent(line);
+    if (event === undefined || event.step > step) break;
+    kept.push({ line, event });
+  }
+  return kept;
+}
+
+function readEvent(line: string): StepEvent | ValidationEvent | undefined {
   try {
-    const { step } = JSON.parse(line) as { step?: unknown };
-    return typeof step === "number" ? step : undefined;
+    const event = JSON.parse(line) as StepEvent | ValidationEvent;
+    return typeof event.step === "number" ? event : undefined;
   } catch {
     return undefined;
   }
+}
+
+/** Makes a run's folder, with its configuration: from then on the run can be continued. */
+export async function writeConfig(path: string, config: unknown): Promise<void> {
+  await Deno.mkdir(path, { recursive: true });
+  await writeAtomic(`${path}/${CONFIG_FILE}`, `${JSON.stringify(config, null, 2)}\n`);
 }
 
 /**

@@ -1,15 +1,19 @@
 /** `train`: trains a model on text, in a run folder that can be continued. */
 import { requestDevice } from "../kernels/mod.ts";
 import { PRESETS } from "../titans/mod.ts";
-import { type Corpus, loadCorpus } from "./data.ts";
+import { CACHE } from "./data/cache.ts";
+import { type Corpus, type CorpusOptions, openCorpus } from "./data/corpus.ts";
+import { DEFAULT_RECIPE, FORMATS } from "./data/recipe.ts";
+import { VOCABULARIES } from "./data/vocabulary.ts";
 import { UsageError } from "./errors.ts";
-import { choice, integer, number, parseFlags, text, toggle, type Values } from "./flags.ts";
+import { choice, integer, number, parseFlags, text, texts, toggle, type Values } from "./flags.ts";
 import type { Command } from "./help.ts";
 import { MODEL_FLAGS } from "./model_flags.ts";
-import { INTERRUPTED, listenForInterrupt } from "./interrupt.ts";
+import { listenForInterrupt } from "./interrupt.ts";
+import { asCalled } from "./program.ts";
 import { jsonReporter, textReporter } from "./progress.ts";
-import { checkSameData, identify, newRunConfig, resumedRunConfig, type RunConfig } from "./run_config.ts";
-import { freshFolder, latestRun, readConfig, RUNS } from "./run_folder.ts";
+import { checkSameData, newRecipe, newRunConfig, recipeOf, resumedRunConfig, type RunConfig } from "./run_config.ts";
+import { freshFolder, latestRun, readConfig, RUNS, writeConfig } from "./run_folder.ts";
 import type { Terminal } from "./terminal.ts";
 import { TrainingRun } from "./training_run.ts";
 import { VERSION } from "./version.ts";
@@ -17,11 +21,21 @@ import { VERSION } from "./version.ts";
 const FLAGS = {
   model: choice(["mac", "lmm", "mag", "mal"], "memory as context of attention, alone, as a gate of attention, or as a layer before it", "mac"),
   preset: choice(Object.keys(PRESETS) as (keyof typeof PRESETS)[], "size of the model", "nano"),
-  data: text("FILE", "text to learn from, .gz too; sotu is the built-in English text", "sotu"),
+  data: texts(
+    "PLACE",
+    "a file, a folder, - or what was fetched; several to mix them, PLACE=2 is seen twice as often [sotu]",
+  ),
+  format: choice(FORMATS, "what files are; auto goes by their names", DEFAULT_RECIPE.format),
+  field: text("NAME", "field of .jsonl records, or column of .csv and .parquet tables, with the text", DEFAULT_RECIPE.field),
+  vocabulary: choice(VOCABULARIES, "what a token is: a byte, or a piece of a word", DEFAULT_RECIPE.vocabulary),
+  heldOut: number("share of each text that is kept to judge on", DEFAULT_RECIPE.heldOut, { min: 0, aboveMin: true, max: 0.5 }),
+  split: choice(["end", "scattered"], "what is held out: the end of a text, or pieces that the seed chooses", DEFAULT_RECIPE.split),
+  cache: text("DIR", "where prepared texts and downloads are", CACHE),
   steps: integer("optimiser steps of the whole run", 1000, { min: 1 }),
-  seqLen: integer("bytes of a training sequence", 128, { min: 1, max: 2 ** 20 }),
+  seqLen: integer("tokens of a training sequence", 128, { min: 1, max: 2 ** 20 }),
   batch: integer("sequences computed at once", 8, { min: 1, max: 2 ** 16 }),
   accumulate: integer("batches whose gradients make one step", 1, { min: 1, max: 2 ** 16 }),
+  stream: integer("read text in order, this many tokens with one memory that is carried from step to step; 0 begins every sequence anew", 0, { min: 0 }),
   lr: number("learning rate after warm-up; then it falls along a cosine", 3e-3, { min: 0, aboveMin: true }),
   warmup: integer("steps of warm-up", 50, { min: 0 }),
   seed: integer("for the first weights and the order of the text", 0, { min: 0, max: 2 ** 32 - 1 }),
@@ -32,7 +46,7 @@ const FLAGS = {
   evalEvery: integer("steps between validations; 0 for the end only", 100, { min: 0 }),
   evalBytes: integer("held-out bytes to validate on", 16384, { min: 1 }),
   checkpointEvery: integer("steps between checkpoints", 50, { min: 1 }),
-  sampleTokens: integer("bytes to write at the end; 0 for none", 300, { min: 0 }),
+  sampleTokens: integer("tokens to write at the end; 0 for none", 300, { min: 0 }),
   samplePrompt: text("TEXT", "what the sample begins with", "The "),
   ...MODEL_FLAGS,
   json: toggle("print one JSON object a line; text goes to stderr"),
@@ -45,14 +59,20 @@ type TrainFlags = Values<typeof FLAGS>;
 export const trainCommand: Command = {
   summary: "train a model on text; stop and continue it at any time",
   description: [
-    "Trains a byte-level Titans language model. Progress, loss and bits per byte are shown; at the end the model writes a sample.",
-    "A run lives in a folder: config.json, checkpoint.safetensors, metrics.jsonl, sample.txt. Ctrl-C saves it; --resume continues it.",
+    "Trains a Titans language model, on bytes unless --vocabulary says otherwise. Progress, loss and bits per byte are",
+    "shown; at the end the model writes a sample.",
+    "A run lives in a folder: config.json, the checkpoints (last and best), metrics.jsonl, sample.txt, and report.html with the curves.",
+    "Ctrl-C and SIGTERM save it; --resume continues it.",
   ].join("\n"),
   examples: [
     ["deno task train", "a small model on real English text: about two minutes on two cores"],
-    ["deno task train --data my.txt --steps 1000", "your own text"],
+    ["deno task train --data my.txt --steps 1000", "your own text; .md, .jsonl, .csv, .parquet, packed with gzip or not, and folders too"],
+    ["deno task train --data books/ --data chat.jsonl=2 --field message", "several texts, the second one seen twice as often"],
+    ["deno task train --data my.txt --vocabulary bpe:gpt2 --batch 2", "tokens of several letters instead of bytes"],
+    ["zcat corpus.gz | deno task train --data -", "from another program"],
     ["deno task train --model lmm --out runs/lmm", "the memory alone, in a folder of your choice"],
     ["deno task train --model mag --gates channel --no-momentum", "another model, finer gates, an ablation"],
+    ["deno task train --stream 65536", "sequences go on where the last ones ended, through 64 KiB of text"],
     ["deno task train --resume --steps 600", "continue the newest run up to step 600"],
     ["deno task train --json | tee log.jsonl", "for scripts: events start, step, validation, sample, done"],
   ],
@@ -65,13 +85,28 @@ async function train(args: readonly string[], terminal: Terminal): Promise<numbe
   const reporter = flags.json ? jsonReporter(terminal) : textReporter(terminal);
   // From the first moment on: Ctrl-C while the text loads or kernels compile ends the run in good order too.
   using interrupt = listenForInterrupt();
-  const { config, corpus, path } = flags.resume ? await resumedRun(flags, given) : await newRun(flags);
+  const watch = { note: reporter.note, stopped: () => interrupt.requested };
+  const opened = await (flags.resume ? resumedRun(flags, given, watch) : newRun(flags, watch)).catch((error: unknown) => {
+    // Who stops while a text is prepared hears that it was stopped, not that it failed.
+    if (!interrupt.requested) throw error;
+    reporter.note(error instanceof Error ? error.message : String(error));
+  });
+  if (!opened) return interrupt.exitCode;
+  const { config, corpus, path } = opened;
+  using _ = corpus;
+  const resume = asCalled(`deno task train --resume --out ${path}`);
   const device = await requestDevice({ kind: flags.device, shaderCacheDirectory: flags.shaderCache });
   try {
+    if (interrupt.requested) {
+      // Nothing is computed yet: what can be continued is the configuration.
+      if (!flags.resume) await writeConfig(path, config);
+      reporter.note(`stopped before the first step; continue with: ${resume}`);
+      return interrupt.exitCode;
+    }
     using run = await TrainingRun.open({ config, corpus, path, device, version: VERSION }, reporter);
     const finished = await run.train({ ...flags, interrupt, reporter });
-    if (!finished) reporter.note(`continue with: deno task train --resume --out ${path}`);
-    return finished ? 0 : INTERRUPTED;
+    if (!finished) reporter.note(`continue with: ${resume}`);
+    return finished ? 0 : interrupt.exitCode;
   } finally {
     device.dispose();
   }
@@ -83,23 +118,25 @@ interface Opened {
   readonly path: string;
 }
 
-async function newRun(flags: TrainFlags): Promise<Opened> {
+type Watch = Pick<CorpusOptions, "note" | "stopped">;
+
+async function newRun(flags: TrainFlags, watch: Watch): Promise<Opened> {
   const path = flags.out ?? await freshFolder(RUNS, `${flags.model}-${flags.preset}`);
   if (await readConfig(path) !== undefined) {
     throw new UsageError(`there is a run in ${path} already: continue it with --resume, or choose another --out`);
   }
-  const corpus = await loadCorpus(flags.data, flags.seqLen);
+  const corpus = await openCorpus(newRecipe(flags), { ...flags, ...watch });
   // Now, so that a place where nothing may be written shows before minutes of compiling.
   await Deno.mkdir(path, { recursive: true });
-  return { config: newRunConfig(flags, await identify(corpus.name, corpus.bytes), VERSION), corpus, path };
+  return { config: newRunConfig(flags, { data: corpus.identity, vocabularySize: corpus.vocabulary.size }, VERSION), corpus, path };
 }
 
-async function resumedRun(flags: TrainFlags, given: ReadonlySet<string>): Promise<Opened> {
+async function resumedRun(flags: TrainFlags, given: ReadonlySet<string>, watch: Watch): Promise<Opened> {
   const path = flags.out ?? await latestRun(RUNS);
   const stored = await readConfig(path);
   if (stored === undefined) throw new UsageError(`there is no run in ${path}: leave --resume out to start one there`);
   const config = resumedRunConfig(stored, flags, { given, path });
-  const corpus = await loadCorpus(given.has("data") ? flags.data : config.data.name, config.seqLen);
-  checkSameData(config, await identify(corpus.name, corpus.bytes), path);
+  const corpus = await openCorpus(recipeOf(config, flags.data), { ...config, cache: flags.cache, ...watch });
+  checkSameData(config, corpus.identity, path);
   return { config, corpus, path };
 }

@@ -1,24 +1,28 @@
 /** The loop of `train`: steps, validation, checkpoints and the sample at the end. */
 import type { Device } from "../kernels/mod.ts";
 import {
-  BigramModel,
+  cutText,
   encodeCheckpoint,
   evenWindows,
   generate,
+  MixedWindows,
   Model,
-  RandomWindows,
   Reader,
   requireSameModel,
+  StreamWindows,
   Trainer,
+  type TrainingData,
   TrainingError,
   type ValidationMetrics,
 } from "../titans/mod.ts";
 import { readCheckpoint } from "./checkpoint_file.ts";
-import type { Corpus } from "./data.ts";
+import { judgePairs } from "./data/baseline.ts";
+import type { Corpus } from "./data/corpus.ts";
+import { TokenDecoder, vocabularyNote } from "./data/vocabulary.ts";
 import { CommandError, UsageError } from "./errors.ts";
 import type { StartEvent } from "./events.ts";
 import type { Interrupt } from "./interrupt.ts";
-import type { Reporter } from "./progress.ts";
+import { formatCount, type Reporter } from "./progress.ts";
 import type { RunConfig } from "./run_config.ts";
 import { CHECKPOINT_FILE, RunFolder } from "./run_folder.ts";
 import { Speed } from "./speed.ts";
@@ -39,7 +43,7 @@ export interface RunOptions {
   /** Held-out bytes to predict in a validation, at most. */
   readonly evalBytes: number;
   readonly checkpointEvery: number;
-  /** Bytes to write at the end; 0 for none. */
+  /** Tokens to write at the end; 0 for none. */
   readonly sampleTokens: number;
   readonly samplePrompt: string;
   readonly interrupt: Interrupt;
@@ -90,6 +94,7 @@ export class TrainingRun {
       shape: { batch, length, accumulate },
       seed,
       state: checkpoint?.state,
+      stream: (config.stream ?? 0) > 0,
     });
     return new TrainingRun(parts, trainer, await RunFolder.open(path, config, trainer.step));
   }
@@ -113,23 +118,26 @@ export class TrainingRun {
   async train(options: RunOptions): Promise<boolean> {
     const { config, corpus } = this.#parts;
     const { evalEvery, checkpointEvery, interrupt, reporter } = options;
-    const { batch, seqLen: length, accumulate, seed, steps } = config;
+    const { steps } = config;
     const judge = this.#judge(options);
     const began = performance.now();
-    const data = new RandomWindows(corpus.train, { batch, length, accumulate }, seed);
+    const data = trainingData(config, corpus);
     const speed = new Speed(this.#trainer.tokensPerStep);
     const isDue = (every: number): boolean => this.#step === steps || (every > 0 && this.#step % every === 0);
     while (this.#step < steps && !interrupt.requested) {
       const untilDue = [evalEvery, checkpointEvery].map((every) => every > 0 ? every - this.#step % every : Infinity);
       await this.#round(data, Math.min(speed.stepsIn(ROUND_MS, MAX_ROUND_STEPS), steps - this.#step, ...untilDue), speed, reporter);
-      if (isDue(evalEvery)) await judge.validate();
-      if (isDue(checkpointEvery)) await this.#save();
+      const best = isDue(evalEvery) && await judge.validate();
+      if (best || isDue(checkpointEvery)) await this.#save(best);
+      if (isDue(evalEvery)) await this.#report();
       // Signals are delivered between turns of the event loop.
       await new Promise((resolve) => setTimeout(resolve, 0));
     }
     const finished = this.#step === steps;
-    if (this.#saved !== this.#step) await this.#save();
-    if (finished && options.sampleTokens > 0) await this.#sample(options);
+    if (this.#saved !== this.#step) await this.#save(false);
+    const sample = finished && options.sampleTokens > 0 ? await this.#sample(options) : undefined;
+    await this.#report(sample);
+    const { history: { best }, checkpoint, report } = this.#folder;
     reporter.report({
       event: "done",
       step: this.#step,
@@ -139,7 +147,9 @@ export class TrainingRun {
       bigramBitsPerByte: judge.bigramBitsPerByte,
       tokensPerSecond: speed.tokensPerSecond,
       seconds: (performance.now() - began) / 1000,
-      checkpoint: this.#folder.checkpoint,
+      checkpoint,
+      best: best ? { step: best.step, bitsPerByte: best.bitsPerByte, checkpoint: this.#folder.best } : null,
+      report,
       interrupted: !finished,
     });
     return finished;
@@ -150,7 +160,7 @@ export class TrainingRun {
   }
 
   /** Makes some steps and reports them. */
-  async #round(data: RandomWindows, count: number, speed: Speed, reporter: Reporter): Promise<void> {
+  async #round(data: TrainingData, count: number, speed: Speed, reporter: Reporter): Promise<void> {
     try {
       const metrics = await speed.measure(count, () => this.#trainer.run(data, count));
       for (const { step, loss, bitsPerByte, gradientNorm, learningRate } of metrics) {
@@ -159,7 +169,7 @@ export class TrainingRun {
           step: step + 1,
           device: this.#device,
           loss,
-          bitsPerByte,
+          bitsPerByte: bitsPerByte / this.#parts.corpus.bytesPerToken,
           learningRate,
           gradientNorm,
           tokensPerSecond: speed.tokensPerSecond,
@@ -169,6 +179,7 @@ export class TrainingRun {
       }
     } catch (cause) {
       if (!(cause instanceof TrainingError)) throw cause;
+      await this.#report();
       throw this.#diverged(cause);
     }
   }
@@ -182,55 +193,98 @@ export class TrainingRun {
     return new CommandError(`${what} at step ${cause.step + 1}: ${remedy}`, { cause });
   }
 
-  /** Judges the model and the bigram counts on the same held-out windows. */
-  #judge({ evalBytes, reporter }: RunOptions): { validate(): Promise<void>; last?: ValidationMetrics; bigramBitsPerByte: number } {
-    const { config: { seqLen }, corpus } = this.#parts;
-    const windows = evenWindows(corpus.heldOut, seqLen, Math.max(1, Math.floor(evalBytes / seqLen)));
+  /** Judges the model and the counts of pairs on the same held-out windows. `validate` says whether the model was never better. */
+  #judge({ evalBytes, reporter }: RunOptions): { validate(): Promise<boolean>; last?: ValidationMetrics; bigramBitsPerByte: number } {
+    const { config: { seqLen }, corpus: { train, heldOut, vocabulary, bytesPerToken } } = this.#parts;
+    const windows = evenWindows(heldOut, seqLen, Math.max(1, Math.floor(evalBytes / (seqLen * bytesPerToken))));
+    const counts = judgePairs(train.map(({ text }) => text), windows, { length: seqLen, vocabulary });
+    const tokensPerByte = windows.length / (seqLen + 1) * seqLen / counts.bytes;
     const judge = {
       last: undefined as ValidationMetrics | undefined,
-      bigramBitsPerByte: new BigramModel(corpus.train).bitsPerByte(windows, seqLen),
-      validate: async (): Promise<void> => {
-        const metrics = judge.last = await this.#trainer.validate(windows);
-        const bytes = windows.length / (seqLen + 1) * seqLen;
+      bigramBitsPerByte: counts.bitsPerByte,
+      validate: async (): Promise<boolean> => {
+        const judged = await this.#trainer.validate(windows);
+        const metrics = judge.last = { ...judged, bitsPerByte: judged.bitsPerByte * tokensPerByte };
         const event = {
           event: "validation",
           step: this.#step,
           device: this.#device,
           ...metrics,
           bigramBitsPerByte: judge.bigramBitsPerByte,
-          bytes,
+          bytes: counts.bytes,
         } as const;
+        const best = this.#folder.history.isBest(metrics.loss);
         this.#folder.log(event);
         reporter.report(event);
+        return best;
       },
     };
     return judge;
   }
 
-  async #save(): Promise<void> {
-    const { config } = this.#parts;
+  /** @param best Whether the model was never better. */
+  async #save(best: boolean): Promise<void> {
+    const { config, corpus } = this.#parts;
     const state = await this.#trainer.exportState();
-    await this.#folder.save(encodeCheckpoint({ config: config.model, seed: config.seed, state }));
+    await this.#folder.save(encodeCheckpoint({ config: config.model, seed: config.seed, state, notes: vocabularyNote(corpus.vocabulary) }), best);
     this.#saved = state.step;
   }
 
-  async #sample({ sampleTokens, samplePrompt, reporter }: RunOptions): Promise<void> {
-    const { device, config } = this.#parts;
+  /** Brings the report up to date. */
+  async #report(sample?: string): Promise<void> {
+    const { config, corpus, device, path, version } = this.#parts;
+    const { best } = this.#folder.history;
+    const tokens = config.batch * config.seqLen * config.accumulate;
+    await this.#folder.saveReport({
+      title: `Mneme: ${path}`,
+      status: `${this.#step === config.steps ? "Complete" : "Stopped or under way"}: ${this.#step} of ${config.steps} steps.`,
+      facts: [
+        ["model", `${config.model.model} ${config.preset}, ${formatCount(this.#trainer.model.layout.parameterCount)} parameters`],
+        ["data", `${config.data.name}: ${formatCount(corpus.trainBytes)} bytes to learn from, ${formatCount(corpus.heldOutBytes)} held out`],
+        [
+          "step",
+          `${formatCount(tokens)} ${corpus.vocabulary.unit}s: ${config.batch} x ${config.seqLen}${config.accumulate > 1 ? `, ${config.accumulate} times` : ""}`,
+        ],
+        ["best validation", best ? `${best.bitsPerByte.toFixed(3)} bits a byte at step ${best.step}` : "none yet"],
+        ["device", `${device.info.kind}: ${device.info.description}`],
+        ["version", version],
+      ],
+      sample,
+      config,
+    });
+  }
+
+  /** Lets the model write. @returns prompt and text. */
+  async #sample({ sampleTokens, samplePrompt, interrupt, reporter }: RunOptions): Promise<string> {
+    const { device, config, corpus: { vocabulary } } = this.#parts;
     const { model } = this.#trainer;
     const { params } = await this.#trainer.exportState();
     const reader = await Reader.create(device, model, model.layout.pack(params));
     try {
-      const prompt = new TextEncoder().encode(samplePrompt);
+      const prompt = vocabulary.encode(samplePrompt), decoder = new TokenDecoder(vocabulary);
       const options = { maxTokens: sampleTokens, temperature: SAMPLE_TEMPERATURE, seed: config.seed };
-      const bytes: number[] = [];
-      for await (const byte of generate(reader, prompt, options)) bytes.push(byte);
-      const text = new TextDecoder().decode(Uint8Array.from(bytes));
+      let text = "";
+      for await (const token of generate(reader, prompt, options)) {
+        text += decoder.next(token);
+        // The run is complete; who wants to go does not wait for the rest of the sample.
+        if (interrupt.requested) break;
+      }
+      text += decoder.end();
       await this.#folder.saveSample(`${samplePrompt}${text}\n`);
       reporter.report({ event: "sample", step: this.#step, device: this.#device, prompt: samplePrompt, text });
+      return `${samplePrompt}${text}`;
     } finally {
       reader.dispose();
     }
   }
+}
+
+/** What a run learns from: random places of its texts, or its texts in order. */
+function trainingData({ batch, seqLen: length, accumulate, seed, stream = 0 }: RunConfig, { train }: Corpus): TrainingData {
+  const shape = { batch, length, accumulate };
+  if (stream === 0) return new MixedWindows(train, shape, seed);
+  if (train.some(({ weight = 1 }) => weight !== 1)) throw new UsageError("with --stream every text is read once a round: leave the weights of --data out");
+  return new StreamWindows(train.flatMap(({ text }) => cutText(text, stream)), shape, seed);
 }
 
 function startEvent({ config, corpus, device, version, path }: RunParts, model: Model, step: number): StartEvent {
@@ -243,9 +297,11 @@ function startEvent({ config, corpus, device, version, path }: RunParts, model: 
     preset: config.preset,
     parameters: model.layout.parameterCount,
     adapter: device.info.description,
-    data: corpus.name,
-    trainBytes: corpus.train.length,
-    heldOutBytes: corpus.heldOut.length,
+    data: corpus.identity.name,
+    trainBytes: corpus.trainBytes,
+    heldOutBytes: corpus.heldOutBytes,
+    vocabulary: corpus.vocabulary.name,
+    bytesPerToken: corpus.bytesPerToken,
     steps: config.steps,
     tokensPerStep: config.batch * config.seqLen * config.accumulate,
     out: path,

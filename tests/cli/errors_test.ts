@@ -27,7 +27,8 @@ async function withRun(fn: (folder: string, flags: readonly string[]) => Promise
 
 Deno.test("errors: unknown commands and flags name the nearest known ones", async () => {
   await fails(2, /^error: unknown command trian: did you mean train\?$/m, "trian");
-  await fails(2, /^error: unknown command dance: there are train, generate, info$/m, "dance");
+  await fails(2, /^error: unknown command dance: there are train, generate, (\w+, )*info$/m, "dance");
+  await fails(2, /^error: bench is a task of a checkout, not a command: deno task bench there$/m, "bench");
   await fails(2, /^error: unknown flag --step: did you mean --steps\?$/m, "train", "--step", "3");
   await fails(2, /^error: --model cannot be "mca": it is one of mac, lmm, mag, mal: did you mean mac\?$/m, "train", "--model", "mca");
 });
@@ -58,7 +59,7 @@ Deno.test("errors: a checkpoint that is cut short, of another configuration, or 
   withRun(async (folder, flags) => {
     const run = `${folder}/run`, file = `${run}/checkpoint.safetensors`;
     const resume = ["train", ...flags, "--out", run, "--resume", "--steps", "2"];
-    const generate = ["generate", "--device", "reference", "--checkpoint", run];
+    const generate = ["generate", "--device", "reference", "--checkpoint", run, "--which", "last"];
     const config = await Deno.readTextFile(`${run}/config.json`);
     await Deno.writeTextFile(`${run}/config.json`, config.replace('"width": 64', '"width": 32'));
     await fails(1, /^error: .*its width is 64, the model asked for has 32/m, ...resume);
@@ -80,12 +81,18 @@ Deno.test("errors: a checkpoint that is cut short, of another configuration, or 
 Deno.test("errors: a loss that is no longer a number stops the run and says what to do", () =>
   withRun(async (folder, flags) => {
     const diverging = ["train", ...flags, "--model", "lmm", "--steps", "9", "--lr", "1e30", "--warmup", "0"];
-    await fails(1, /^error: the loss became \S+ at step \d: start again with a lower rate than --lr 1e\+30$/m, ...diverging, "--out", `${folder}/diverged`);
+    await fails(
+      1,
+      /^error: the loss became \S+ \(first bad tensor: .+\) at step \d: start again with a lower rate than --lr 1e\+30$/m,
+      ...diverging,
+      "--out",
+      `${folder}/diverged`,
+    );
     // After a checkpoint, the way back is shown.
     const resumed = ["train", ...flags, "--out", `${folder}/run`, "--resume", "--steps", "9", "--lr", "1e30"];
     await fails(
       1,
-      /^error: the loss became \S+ at step \d: continue from step 1 with a lower rate: deno task train --resume --out \S+ --lr 1e\+29$/m,
+      /^error: the loss became \S+ \(first bad tensor: .+\) at step \d: continue from step 1 with a lower rate: deno task train --resume --out \S+ --lr 1e\+29$/m,
       ...resumed,
     );
   }));

@@ -7,17 +7,17 @@ Deno.test("main: without a command, or with help, it shows the commands and how 
   for (const args of [[], ["help"], ["--help"], ["-h"]]) {
     const { code, stdout, stderr } = await runMain(...args);
     assertEquals([code, stderr], [0, ""]);
-    for (const command of ["train", "generate", "info"]) assertMatch(stdout, new RegExp(`^ {2}${command} +\\S`, "m"));
+    for (const command of ["train", "generate", "remember", "inspect", "fetch", "info"]) assertMatch(stdout, new RegExp(`^ {2}${command} +\\S`, "m"));
     assertStringIncludes(stdout, "deno task train");
   }
 });
 
 Deno.test("main: each command's help has examples and every flag", async () => {
-  for (const command of ["train", "generate", "info"]) {
+  for (const command of ["train", "generate", "remember", "inspect", "fetch", "info"]) {
     const { code, stdout } = await runMain(command, "--help");
     assertEquals(code, 0);
     assertStringIncludes(stdout, `\nexamples:\n  deno task ${command}`);
-    assertMatch(stdout, /^ {2}--device auto\|webgpu\|cpu\|reference /m);
+    if (command !== "fetch") assertMatch(stdout, /^ {2}--device auto\|webgpu\|cpu\|reference /m);
     assertEquals((await runMain("help", command)).stdout, stdout);
     assert(stdout.split("\n").every((line) => line.length <= 160), "lines of the help fit a wide terminal");
   }

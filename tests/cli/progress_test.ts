@@ -15,6 +15,8 @@ const START: StartEvent = {
   data: "sotu",
   trainBytes: 9_500_000,
   heldOutBytes: 500_000,
+  vocabulary: "bytes",
+  bytesPerToken: 1,
   steps: 300,
   tokensPerStep: 1024,
   out: "runs/mac-nano",

@@ -1,8 +1,13 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { CommandError, UsageError } from "../../cli/errors.ts";
-import type { StepEvent } from "../../cli/events.ts";
+import type { StepEvent, ValidationEvent } from "../../cli/events.ts";
 import { freshFolder, latestRun, readConfig, RunFolder } from "../../cli/run_folder.ts";
 import { withFolder } from "./scratch.ts";
+
+function validation(step: number, loss: number): ValidationEvent {
+  const norms = { memoryNorm: 1, surpriseNorm: 1, memoryChange: 1, innerLoss: 1, updateNorm: 1 };
+  return { event: "validation", step, device: "reference", loss, bitsPerByte: loss, bigramBitsPerByte: 1, bytes: 1, ...norms };
+}
 
 function event(step: number): StepEvent {
   return { event: "step", step, device: "reference", loss: 1, bitsPerByte: 1, learningRate: 1, gradientNorm: 1, tokensPerSecond: 1 };
@@ -37,6 +42,23 @@ Deno.test("run folder: a checkpoint is replaced at once, and leaves no part behi
     const names = [];
     for await (const { name } of Deno.readDir(root)) names.push(name);
     assertEquals(names.sort(), ["checkpoint.safetensors", "config.json", "metrics.jsonl"]);
+  }));
+
+Deno.test("run folder: the best checkpoint stays where the last one moves on, and going on knows it", () =>
+  withFolder(async (root) => {
+    const run = await RunFolder.open(root, {}, 0);
+    run.log(validation(1, 2));
+    await run.save(Uint8Array.of(1), true);
+    run.log(validation(2, 3));
+    await run.save(Uint8Array.of(2));
+    run.close();
+    assertEquals(await Deno.readFile(run.best), Uint8Array.of(1));
+    assertEquals(await Deno.readFile(run.checkpoint), Uint8Array.of(2));
+    const again = await RunFolder.open(root, {}, 2);
+    again.close();
+    assertEquals(again.history.best, { step: 1, loss: 2, bitsPerByte: 2 });
+    await again.saveReport({ title: "t", status: "s", facts: [], config: {} });
+    assertStringIncludes(await Deno.readTextFile(`${root}/report.html`), "Held-out text is best at step 1, with 2.");
   }));
 
 Deno.test("run folder: new runs take a free name, and the newest is found", () =>

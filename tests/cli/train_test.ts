@@ -1,4 +1,5 @@
 import { assert, assertAlmostEquals, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { findCheckpoint } from "../../cli/checkpoint_file.ts";
 import { metricsOf, runMain, someText, spawnMain, waitFor } from "./run_main.ts";
 import { withFolder } from "./scratch.ts";
 
@@ -48,6 +49,33 @@ Deno.test("train: --json tells start, steps, validation, sample and done; the ru
     assertEquals(stepsOf(await metricsOf(`${folder}/run`)), [1, 2, 3, 4]);
     assertEquals(JSON.parse(await Deno.readTextFile(`${folder}/run/config.json`)).steps, 4);
     assertStringIncludes(await Deno.readTextFile(`${folder}/run/sample.txt`), "The ");
+    const report = await Deno.readTextFile(done.report as string);
+    assertStringIncludes(report, "<p>Complete: 4 of 4 steps.</p>");
+    assertStringIncludes(report, "<h2>What the model wrote</h2>");
+  }));
+
+Deno.test("train: the state at the best validation is kept, and generate takes it unless told otherwise", () =>
+  withText(async (folder) => {
+    await runMain(...tiny(folder, "--steps", "4", "--eval-every", "1"));
+    // A rate that spoils the model.
+    const { events } = await runMain(...tiny(folder, "--resume", "--steps", "6", "--eval-every", "1", "--lr", "100", "--json"));
+    const validations = (await metricsOf(`${folder}/run`)).filter((line) => (line as { event: string }).event === "validation") as {
+      step: number;
+      bitsPerByte: number;
+    }[];
+    const lowest = validations.reduce((a, b) => b.bitsPerByte < a.bitsPerByte ? b : a);
+    assert(lowest.step < 6, "the last step is not the best");
+    assertEquals(events.at(-1)!.best, { step: lowest.step, bitsPerByte: lowest.bitsPerByte, checkpoint: `${folder}/run/best.safetensors` });
+    const stepOf = async (which?: "best" | "last") => (await findCheckpoint(`${folder}/run`, which)).checkpoint.state.step;
+    assertEquals([await stepOf(), await stepOf("best"), await stepOf("last")], [lowest.step, lowest.step, 6]);
+    // Folders of runs that were never validated, or older ones, have the last state only.
+    await Deno.remove(`${folder}/run/best.safetensors`);
+    assertEquals(await stepOf(), 6);
+    const generate = ["generate", "--device", "reference", "--checkpoint", `${folder}/run`, "--tokens", "2"];
+    assertEquals((await runMain(...generate)).code, 0);
+    const { code, stderr } = await runMain(...generate, "--which", "best");
+    assertEquals(code, 2);
+    assertMatch(stderr, /^error: no checkpoint .*best\.safetensors: the run was never validated; leave --which out to take its last state\n$/);
   }));
 
 Deno.test("train: for people, the report has progress, the bigram figure, a sample and the checkpoint's place", () =>
@@ -58,7 +86,8 @@ Deno.test("train: for people, the report has progress, the bigram figure, a samp
     assertMatch(stdout, /\nstep 2\/2 {2}loss \d\.\d{3} {2}\d\.\d\d bits\/byte {2}[\d,]+ tokens\/s {2}ETA 0s\n/);
     assertMatch(stdout, /\nstep 2: held-out text \d\.\d{3} bits\/byte .*; byte-bigram counts \d\.\d{3} on the same 32 bytes\n/);
     assertMatch(stdout, /\nsample:\n {2}The /);
-    assertMatch(stdout, /\ndone: step 2 after \d+s; checkpoint .*checkpoint\.safetensors\n$/);
+    assertMatch(stdout, /\ndone: step 2 after \d+s; checkpoint .*checkpoint\.safetensors\n/);
+    assertMatch(stdout, /\nbest on held-out text: step 2, \d\.\d{3} bits\/byte, in .*best\.safetensors; curves in .*report\.html\n$/);
   }));
 
 Deno.test("train: a run continued with more steps goes on where it stopped", () =>
@@ -97,15 +126,18 @@ Deno.test("train: a run killed at any moment resumes to the numbers of an uninte
     }
   }));
 
-Deno.test("train: Ctrl-C saves the run and says how to continue it", () =>
-  withText(async (folder) => {
-    const child = spawnMain(tiny(folder, "--steps", "500", "--json"));
-    await waitFor(child, '"event":"step","step":2,');
-    child.kill("SIGINT");
-    const [{ code }, stderr] = await Promise.all([child.status, new Response(child.stderr).text()]);
-    assertEquals([code, stderr], [130, `continue with: deno task train --resume --out ${folder}/run\n`]);
-    const steps = stepsOf(await metricsOf(`${folder}/run`));
-    assertEquals(steps, Array.from({ length: steps.length }, (_, i) => i + 1));
-    const { code: resumed, events } = await runMain(...tiny(folder, "--resume", "--steps", String(steps.length + 1), "--json"));
-    assertEquals([resumed, events[0].step], [0, steps.length]);
-  }));
+for (const [signal, exitCode] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
+  Deno.test(`train: ${signal} saves the run with its report, and says how to continue it`, () =>
+    withText(async (folder) => {
+      const child = spawnMain(tiny(folder, "--steps", "500", "--json"));
+      await waitFor(child, '"event":"step","step":2,');
+      child.kill(signal);
+      const [{ code }, stderr] = await Promise.all([child.status, new Response(child.stderr).text()]);
+      assertEquals([code, stderr], [exitCode, `continue with: deno task train --resume --out ${folder}/run\n`]);
+      const steps = stepsOf(await metricsOf(`${folder}/run`));
+      assertEquals(steps, Array.from({ length: steps.length }, (_, i) => i + 1));
+      assertStringIncludes(await Deno.readTextFile(`${folder}/run/report.html`), `<p>Stopped or under way: ${steps.length} of 500 steps.</p>`);
+      const { code: resumed, events } = await runMain(...tiny(folder, "--resume", "--steps", String(steps.length + 1), "--json"));
+      assertEquals([resumed, events[0].step], [0, steps.length]);
+    }));
+}

@@ -1,0 +1,17 @@
+/** The cache folder: prepared texts and downloads. Whatever is in it can be made again, so it may be deleted when no run needs it. */
+import { CommandError } from "../errors.ts";
+
+/** Where the cache is unless said otherwise: below the one folder that the tasks may write to. */
+export const CACHE = "runs/.cache";
+
+/** Does something that writes to the cache, and says what to do if it fails. */
+export async function writing<T>(folder: string, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (cause) {
+    if (!(cause instanceof Error) || cause instanceof Deno.errors.NotCapable) throw cause;
+    const full = (cause as { code?: string }).code === "ENOSPC" || /no space left|disk full|quota/i.test(cause.message);
+    const why = full ? "the disk is full; free some space" : cause.message.split("\n")[0];
+    throw new CommandError(`cannot write to the data cache ${folder}: ${why}, or choose another folder with --cache DIR`, { cause });
+  }
+}

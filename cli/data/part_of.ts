@@ -1,0 +1,51 @@
+/** Parts of texts: what is learned from and what is held out. */
+import type { TokenSource } from "../../titans/mod.ts";
+import { HostRng } from "../../titans/host_rng.ts";
+import type { Split } from "./recipe.ts";
+
+// Scattered pieces are as many as give a fair share by chance, and as long as they can be then.
+const PIECES = 1000;
+const SMALLEST_PIECE = 4096;
+
+/** A range of places in a text. */
+export type Range = readonly [start: number, end: number];
+
+/** A text in two parts. */
+export interface SplitRanges {
+  readonly train: readonly Range[];
+  readonly heldOut: readonly Range[];
+}
+
+/**
+ * Which places of a text are held out. The same for the same arguments.
+ * @param length Tokens of the text.
+ * @param share How much to hold out.
+ * @param split Where.
+ * @param seed Chooses scattered pieces.
+ */
+export function splitRanges(length: number, share: number, { split, seed }: { split: Split; seed: number }): SplitRanges {
+  if (split === "end") {
+    const end = length - Math.floor(length * share);
+    return { train: [[0, end]], heldOut: [[end, length]] };
+  }
+  const size = Math.max(SMALLEST_PIECE, Math.ceil(length / PIECES)), count = Math.max(1, Math.floor(length / size));
+  const order = Array.from({ length: count }, (_, i) => i), rng = new HostRng(seed, "held-out");
+  for (let i = 0; i < count - 1; i++) {
+    const other = i + rng.integer(i, count - i);
+    [order[i], order[other]] = [order[other], order[i]];
+  }
+  const chosen = new Set(order.slice(0, Math.max(1, Math.round(count * share))));
+  const ranges = { train: [] as Range[], heldOut: [] as Range[] };
+  for (let i = 0; i < count; i++) {
+    const list = chosen.has(i) ? ranges.heldOut : ranges.train, last = list.at(-1);
+    const start = i * size, end = i === count - 1 ? length : start + size;
+    if (last?.[1] === start) list[list.length - 1] = [last[0], end];
+    else list.push([start, end]);
+  }
+  return ranges;
+}
+
+/** A range of a text as a text. */
+export function partOf(source: TokenSource, [start, end]: Range): TokenSource {
+  return { length: end - start, read: (at, into) => source.read(start + at, into) };
+}

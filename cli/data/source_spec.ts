@@ -1,0 +1,34 @@
+/** What `--data` says: a place, and a weight behind the last `=`. */
+import { UsageError } from "../errors.ts";
+
+/** A text to learn from, as the command line names it. */
+export interface SourceSpec {
+  /** `sotu`, `-` for standard input, a file or folder, a URL, or `hf:owner/name/path`. */
+  readonly place: string;
+  /** How often a byte of it is seen, relative to the other texts. */
+  readonly weight: number;
+}
+
+const WEIGHT = /^(.+)=([^=/\\]*)$/;
+const NUMBER = /^(\d+\.?\d*|\.\d+)$/;
+
+/**
+ * Reads one `--data`: `PLACE` or `PLACE=WEIGHT`. Only a number behind the last `=` is a weight, so paths may hold colons, commas and `=`; a place that
+ * itself ends in `=` and a number is written with `=1` behind it.
+ * @throws {UsageError} if the place is empty or the weight is not above 0.
+ */
+export function parseSource(text: string): SourceSpec {
+  const [, place, digits] = WEIGHT.exec(text) ?? [];
+  const weighted = digits !== undefined && NUMBER.test(digits);
+  const spec = weighted ? { place, weight: Number(digits) } : { place: text, weight: 1 };
+  if (spec.place === "" || spec.place.startsWith("=")) {
+    throw new UsageError(`--data cannot be ${JSON.stringify(text)}: give a file, a folder, a URL, - or sotu`);
+  }
+  if (!(spec.weight > 0)) throw new UsageError(`the weight of --data ${text} must be above 0: leave the text out to learn nothing from it`);
+  return spec;
+}
+
+/** Whether a place is on the network: a URL or a path on Hugging Face. */
+export function isRemote(place: string): boolean {
+  return /^(https?:\/\/|hf:)/.test(place);
+}

@@ -1,0 +1,101 @@
+/** Vocabularies: how a text becomes token ids and token ids become bytes again. */
+import { UsageError } from "../errors.ts";
+import { suggestion } from "../flags.ts";
+import { type EncodingName, ENCODINGS, loadTokenizer } from "./packages.ts";
+
+/** A vocabulary. */
+export interface Vocabulary {
+  /** `bytes`, or `bpe:` and the name of an encoding. */
+  readonly name: string;
+  /** How many token ids there are. */
+  readonly size: number;
+  /** Bytes of a token id on disk: enough for every id. */
+  readonly idBytes: 1 | 2 | 4;
+  /** What a token is called. */
+  readonly unit: "byte" | "token";
+  /** The token ids of a whole text. */
+  encode(text: string): ArrayLike<number>;
+  /** The bytes of one token; none for an id that stands for nothing. */
+  bytesOf(token: number): Uint8Array;
+}
+
+/** Names of all vocabularies. */
+export const VOCABULARIES: readonly string[] = ["bytes", ...Object.keys(ENCODINGS).map((name) => `bpe:${name}`)];
+
+/** The vocabulary of the 256 bytes. */
+export const BYTES: Vocabulary = {
+  name: "bytes",
+  size: 256,
+  idBytes: 1,
+  unit: "byte",
+  encode: (text) => new TextEncoder().encode(text),
+  bytesOf: (token) => Uint8Array.of(token),
+};
+
+/**
+ * The vocabulary of a name; a tokenizer is loaded only if the name asks for one.
+ * @throws {UsageError} if there is no such vocabulary, {CommandError} if its package cannot be had.
+ */
+export async function openVocabulary(name: string): Promise<Vocabulary> {
+  if (name === BYTES.name) return BYTES;
+  const encoding = name.startsWith("bpe:") ? name.slice(4) : "";
+  if (!Object.hasOwn(ENCODINGS, encoding)) {
+    throw new UsageError(`there is no vocabulary ${JSON.stringify(name)}: choose one of ${VOCABULARIES.join(", ")}${suggestion(name, VOCABULARIES)}`);
+  }
+  const { encode, pieces } = await loadTokenizer(encoding as EncodingName);
+  const encoder = new TextEncoder(), none: ReadonlySet<string> = new Set();
+  return {
+    name,
+    size: pieces.length,
+    idBytes: pieces.length <= 2 ** 16 ? 2 : 4,
+    unit: "token",
+    encode: (text) => encode(text, { disallowedSpecial: none }),
+    bytesOf: (token) => {
+      const piece = pieces[token] ?? "";
+      return typeof piece === "string" ? encoder.encode(piece) : Uint8Array.from(piece);
+    },
+  };
+}
+
+/** What a checkpoint keeps of its vocabulary among its notes: nothing of bytes. */
+export function vocabularyNote({ name }: Vocabulary): Record<string, string> {
+  return name === BYTES.name ? {} : { vocabulary: name };
+}
+
+/** The vocabulary of a checkpoint's notes. @throws as {@link openVocabulary}. */
+export async function notedVocabulary(notes: Readonly<Record<string, string>> = {}): Promise<Vocabulary> {
+  return await openVocabulary(notes.vocabulary ?? BYTES.name);
+}
+
+/** The bytes of many tokens, one after the other. */
+export function bytesOfTokens(vocabulary: Vocabulary, tokens: ArrayLike<number>): Uint8Array {
+  if (vocabulary.idBytes === 1) return Uint8Array.from(tokens);
+  const parts = Array.from(tokens, (token) => vocabulary.bytesOf(token));
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}
+
+/** Turns tokens into text as they come: a letter that is split over tokens appears with its last one. */
+export class TokenDecoder {
+  readonly #vocabulary: Vocabulary;
+  readonly #decoder = new TextDecoder();
+
+  constructor(vocabulary: Vocabulary) {
+    this.#vocabulary = vocabulary;
+  }
+
+  /** The text that is complete with one more token; may be empty. */
+  next(token: number): string {
+    return this.#decoder.decode(this.#vocabulary.bytesOf(token), { stream: true });
+  }
+
+  /** What is left at the end: replacement letters for bytes that never became letters. */
+  end(): string {
+    return this.#decoder.decode();
+  }
+}

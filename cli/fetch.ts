@@ -1,0 +1,59 @@
+/** `fetch`: copies a text from the network into the cache, after which training needs no network. */
+import { CACHE } from "./data/cache.ts";
+import { download } from "./data/download.ts";
+import { HUGGING_FACE } from "./data/remote.ts";
+import { UsageError } from "./errors.ts";
+import { parseFlags, text, toggle } from "./flags.ts";
+import type { Command } from "./help.ts";
+import { listenForInterrupt } from "./interrupt.ts";
+import { formatCount } from "./progress.ts";
+import type { Terminal } from "./terminal.ts";
+
+const FLAGS = {
+  place: text("PLACE", "a URL, or hf:OWNER/NAME/PATH in a dataset on Hugging Face; may stand first, without --place"),
+  sha256: text("HEX", "refuse the file if it has another SHA-256"),
+  cache: text("DIR", "where copies are kept", CACHE),
+  endpoint: text("URL", "where Hugging Face, or a mirror of it, is", HUGGING_FACE),
+  again: toggle("fetch it even if it is there"),
+  json: toggle("print one JSON object a line; text goes to stderr"),
+  verbose: toggle("print stacks with errors"),
+} as const;
+
+/** The command `fetch`. */
+export const fetchCommand: Command = {
+  summary: "copy a text from the network, to train on it without",
+  description: [
+    "Copies a file from a URL or from a dataset on Hugging Face into the data cache. deno task train then finds it there by the same name and uses no network.",
+    "Sizes are checked, and hashes where the server says them or --sha256 is given. A copy that was interrupted goes on where it stopped.",
+  ].join("\n"),
+  examples: [
+    ["deno task fetch https://example.org/corpus.jsonl.gz", "then: deno task train --data https://example.org/corpus.jsonl.gz"],
+    ["deno task fetch hf:OWNER/NAME/data/train.parquet", "a file of a dataset on Hugging Face"],
+    ["deno task fetch hf:OWNER/NAME@REVISION/train.jsonl", "of a fixed version of it"],
+  ],
+  flags: FLAGS,
+  network: true,
+  run: fetchText,
+};
+
+async function fetchText(args: readonly string[], terminal: Terminal): Promise<number> {
+  // The place may come first, without a flag.
+  const words = args[0] !== undefined && !args[0].startsWith("-") ? ["--place", ...args] : args;
+  const { values: flags } = parseFlags(words, FLAGS, "fetch");
+  if (flags.place === undefined) throw new UsageError("fetch needs a place: give a URL, or hf:OWNER/NAME/PATH");
+  using interrupt = listenForInterrupt();
+  const note = (line: string): void => flags.json ? terminal.err(`${line}\n`) : terminal.out(`${line}\n`);
+  try {
+    const { path, sizeBytes, sha256, wasThere } = await download(flags.place, { ...flags, note, stopped: () => interrupt.requested });
+    if (flags.json) terminal.out(`${JSON.stringify({ event: "fetched", place: flags.place, path, sizeBytes, sha256, wasThere })}\n`);
+    else {
+      terminal.out(`${path}: ${formatCount(sizeBytes)} bytes, SHA-256 ${sha256}${wasThere ? ", was there" : ""}\n`);
+      terminal.out(`train on it with: deno task train --data ${flags.place}${flags.cache === CACHE ? "" : ` --cache ${flags.cache}`}\n`);
+    }
+    return 0;
+  } catch (error) {
+    if (!interrupt.requested) throw error;
+    terminal.err(`${error instanceof Error ? error.message : String(error)}\n`);
+    return interrupt.exitCode;
+  }
+}

@@ -1,0 +1,212 @@
+/** `inspect`: shows what a model's memories do while it reads a text. */
+import { requestDevice } from "../kernels/mod.ts";
+import { Inspector, Model, TRACE_QUANTITIES, type TracedPiece, type TraceQuantity } from "../titans/mod.ts";
+import { findCheckpoint } from "./checkpoint_file.ts";
+import { gunzip, readPieces } from "./data/read_file.ts";
+import { CommandError, UsageError } from "./errors.ts";
+import { choice, integer, parseFlags, text, toggle, type Values } from "./flags.ts";
+import type { Command } from "./help.ts";
+import { listenForInterrupt } from "./interrupt.ts";
+import { formatCount } from "./progress.ts";
+import { latestRun, RUNS } from "./run_folder.ts";
+import { formatNumber, legend, type Letter, Letters, scaleOf, Strip, visible } from "./strip.ts";
+import type { Terminal } from "./terminal.ts";
+import { Passages, RunningFigures } from "./trace_summary.ts";
+
+/** What can be shown: quantities of the trace by the flag's words, and what the model's prediction missed. */
+const SHOWN = {
+  surprise: { quantity: "surprise", meaning: "norm of the token's gradient of the inner loss" },
+  loss: { quantity: "loss", meaning: "retrieval error of the token's key at the start of its mini-batch" },
+  error: { quantity: "error", meaning: "retrieval error of the token's key after its update" },
+  read: { quantity: "readError", meaning: "how far what the token reads is from what it stores" },
+  theta: { quantity: "theta", meaning: "step size" },
+  eta: { quantity: "eta", meaning: "share of the momentum that stays" },
+  alpha: { quantity: "alpha", meaning: "share of the memory that is forgotten" },
+  update: { quantity: "updateNorm", meaning: "norm of what the token changes in the memory" },
+  momentum: { quantity: "momentumNorm", meaning: "norm of the momentum" },
+  memory: { quantity: "memoryNorm", meaning: "norm of the memory's weights" },
+  bits: { quantity: undefined, meaning: "bits that the token cost the model's prediction" },
+} as const satisfies Readonly<Record<string, { readonly quantity: TraceQuantity | undefined; readonly meaning: string }>>;
+
+type Word = keyof typeof SHOWN;
+const WORDS = Object.keys(SHOWN) as Word[];
+
+const FLAGS = {
+  checkpoint: text("PATH", "run folder or .safetensors file (the newest run unless given)"),
+  which: choice(["best", "last"], "which state of a run folder (the best on held-out text, if it was validated)"),
+  text: text("FILE", "what to read: a text file, .gz too, or - for standard input"),
+  by: choice(WORDS, "what the strip shows", "surprise"),
+  block: integer("look at this block's memory only, counted from 0 (the mean of all unless given)", undefined, { min: 0 }),
+  head: integer("look at this head's memory only, counted from 0 (the mean of all unless given)", undefined, { min: 0 }),
+  color: choice(["auto", "always", "never"], "auto colours on a terminal unless NO_COLOR is set, and draws bars elsewhere", "auto"),
+  device: choice(["auto", "webgpu", "cpu", "reference"], "auto takes a GPU, else the CPU", "auto"),
+  shaderCache: text("DIR", "where WebGPU drivers keep compiled shaders, for a faster next start"),
+  json: toggle("print one JSON object a token, then one with the summary"),
+  verbose: toggle("print stacks with errors"),
+} as const;
+
+type InspectFlags = Values<typeof FLAGS>;
+
+/** The command `inspect`. */
+export const inspectCommand: Command = {
+  summary: "show what the memory does while it reads a text",
+  description: [
+    "Reads a text with a trained model and shows it with what its memory did at each byte: by default how surprised it was.",
+    "Then a summary of all quantities:",
+    ...WORDS.map((word) => `  ${word.padEnd(8)}  ${SHOWN[word].meaning}`),
+    "Texts of any length take the same memory: the scale of the strip comes from the first piece of 256 bytes or so.",
+  ].join("\n"),
+  examples: [
+    ["deno task inspect --text speech.txt", "the newest run reads a speech, coloured by surprise"],
+    ["deno task inspect --text speech.txt --by theta --block 1 --head 0", "one memory's step sizes"],
+    ['echo "My fellow citizens" | deno task inspect --text - --color never', "from standard input, with bars"],
+    ["deno task inspect --text speech.txt --json > trace.jsonl", "all numbers, one object a byte"],
+  ],
+  flags: FLAGS,
+  run: inspect,
+};
+
+async function inspect(args: readonly string[], terminal: Terminal): Promise<number> {
+  const { values: flags } = parseFlags(args, FLAGS, "inspect");
+  const source = flags.text;
+  if (source === undefined) throw new UsageError("inspect needs a text: give a file with --text FILE, or --text - for standard input");
+  // Now, so that a missing file shows before kernels are compiled.
+  await requireText(source);
+  using interrupt = listenForInterrupt();
+  const { checkpoint, file } = await findCheckpoint(flags.checkpoint ?? await latestRun(RUNS), flags.which);
+  const { blocks, heads, vocabulary } = checkpoint.config;
+  for (const [name, index, count] of [["block", flags.block, blocks], ["head", flags.head, heads]] as const) {
+    if (index !== undefined && index >= count) throw new UsageError(`--${name} cannot be ${index}: the model has ${count}, counted from 0`);
+  }
+  if (vocabulary !== 256) throw new CommandError(`${file} has a vocabulary of ${vocabulary} tokens: inspect reads bytes, so train with a byte vocabulary`);
+  const raw = readPieces(source), bytes = source.endsWith(".gz") ? gunzip(raw, source) : raw;
+  const device = await requestDevice({ kind: flags.device, shaderCacheDirectory: flags.shaderCache });
+  try {
+    const model = new Model(checkpoint.config);
+    const inspector = await Inspector.create(device, model, model.layout.pack(checkpoint.state.params));
+    const show = new Show(terminal, flags, { checkpoint: file, device: device.info.kind });
+    for await (const piece of inspector.read(bytes)) {
+      show.piece(piece);
+      // Signals are delivered between turns of the event loop.
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      if (interrupt.requested) break;
+    }
+    inspector.dispose();
+    show.end(interrupt.requested);
+    if (show.tokens === 0 && !interrupt.requested) throw new UsageError(`the text ${source} is empty: give a text with --text FILE`);
+    return interrupt.requested ? interrupt.exitCode : 0;
+  } finally {
+    device.dispose();
+  }
+}
+
+async function requireText(source: string): Promise<void> {
+  if (source === "-") return;
+  const info = await Deno.stat(source).catch((error) => {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw new UsageError(`no text ${source}: give a file with --text FILE, or --text - for standard input`);
+  });
+  if (info.isDirectory) throw new UsageError(`${source} is a directory: give a text file with --text FILE`);
+}
+
+interface Origin {
+  readonly checkpoint: string;
+  readonly device: string;
+}
+
+/** Writes what is seen, as it comes. Keeps nothing that grows with the text. */
+class Show {
+  readonly #terminal: Terminal;
+  readonly #flags: InspectFlags;
+  readonly #origin: Origin;
+  readonly #color: boolean;
+  readonly #letters = new Letters();
+  readonly #passages = new Passages();
+  readonly #figures: Readonly<Record<Word, RunningFigures>>;
+  #strip?: Strip;
+  /** Tokens shown. */
+  tokens = 0;
+
+  constructor(terminal: Terminal, flags: InspectFlags, origin: Origin) {
+    this.#terminal = terminal;
+    this.#flags = flags;
+    this.#origin = origin;
+    this.#color = flags.color === "auto" ? terminal.interactive && !Deno.noColor : flags.color === "always";
+    this.#figures = Object.fromEntries(WORDS.map((word) => [word, new RunningFigures()])) as Record<Word, RunningFigures>;
+  }
+
+  piece(piece: TracedPiece): void {
+    const { by, json } = this.#flags;
+    const selection = { block: this.#flags.block, head: this.#flags.head };
+    const values = Object.fromEntries(TRACE_QUANTITIES.map((quantity) => [quantity, piece.values(quantity, selection)])) as Record<TraceQuantity, Float64Array>;
+    const of = (word: Word): ArrayLike<number> => {
+      const { quantity } = SHOWN[word];
+      return quantity === undefined ? piece.bits : values[quantity];
+    };
+    const shown = of(by);
+    if (!json && !this.#strip) this.#begin(new Strip(scaleOf(shown), this.#color));
+    for (const word of WORDS) Array.prototype.forEach.call(of(word), (value: number) => this.#figures[word].add(value));
+    let strip = "";
+    piece.tokens.forEach((token, i) => {
+      const position = piece.start + i, letters = this.#letters.next(token, shown[i], position);
+      strip += this.#take(letters);
+      if (!json) return;
+      const numbers = Object.fromEntries(TRACE_QUANTITIES.map((quantity) => [quantity, values[quantity][i]]));
+      const text = letters.map(({ text }) => text).join(""), bits = Number.isNaN(piece.bits[i]) ? null : piece.bits[i];
+      strip += `${JSON.stringify({ event: "token", position, token, text, bits, ...numbers })}\n`;
+    });
+    this.tokens += piece.tokens.length;
+    this.#terminal.out(strip);
+  }
+
+  end(interrupted: boolean): void {
+    const last = this.#take(this.#letters.end());
+    const figures = Object.fromEntries(WORDS.map((word) => [SHOWN[word].quantity ?? word, this.#figures[word].figures]));
+    const { by, block = null, head = null, json } = this.#flags, passages = this.#passages.best;
+    if (json) {
+      const summary = { event: "summary", tokens: this.tokens, by, block, head, ...this.#origin, figures, passages, interrupted };
+      if (this.tokens > 0) this.#terminal.out(`${JSON.stringify(summary)}\n`);
+    } else if (this.#strip) {
+      this.#terminal.out(`${last}${this.#strip.end()}\n${this.#summary(interrupted).join("\n")}\n`);
+    }
+  }
+
+  #take(letters: readonly Letter[]): string {
+    for (const letter of letters) this.#passages.add(letter);
+    return this.#strip?.add(letters) ?? "";
+  }
+
+  #begin(strip: Strip): void {
+    const { by } = this.#flags;
+    this.#strip = strip;
+    this.#terminal.out(`${by}: ${SHOWN[by].meaning}; ${this.#where()}\n${legend(strip.scale, this.#color)}\n\n`);
+  }
+
+  #where(): string {
+    const { by, block, head } = this.#flags;
+    if (by === "bits") return "of the whole model";
+    if (block === undefined && head === undefined) return "mean over all blocks and heads";
+    return `${block === undefined ? "mean over all blocks" : `block ${block}`}, ${head === undefined ? "mean over all heads" : `head ${head}`}`;
+  }
+
+  #summary(interrupted: boolean): string[] {
+    const { by } = this.#flags;
+    const rows = WORDS.flatMap((word) => {
+      const figures = this.#figures[word].figures;
+      return figures ? [[word, formatNumber(figures.mean), formatNumber(figures.min), formatNumber(figures.max), SHOWN[word].meaning]] : [];
+    });
+    const table = [["", "mean", "min", "max", ""], ...rows];
+    const widths = [0, 1, 2, 3].map((column) => Math.max(...table.map((row) => row[column].length)));
+    const line = (row: readonly string[]): string =>
+      row.map((cell, i) => i === 0 ? cell.padEnd(widths[0]) : i < 4 ? cell.padStart(widths[i]) : cell).join("  ").trimEnd();
+    return [
+      `${interrupted ? "stopped after" : "read"} ${formatCount(this.tokens)} bytes with ${this.#origin.checkpoint} on ${this.#origin.device}`,
+      ...table.map(line),
+      "",
+      `highest ${by}:`,
+      ...this.#passages.best.map(({ start, mean, text }) =>
+        `  byte ${formatCount(start)}  mean ${formatNumber(mean)}  "${Array.from(text, visible).join("")}"`
+      ),
+    ];
+  }
+}

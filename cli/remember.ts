@@ -1,0 +1,248 @@
+/** `remember`: reads a text into a model's memory and saves that. */
+import { type Device, requestDevice } from "../kernels/mod.ts";
+import { fingerprint, type MemoryOwner, Model, Reader, type ReadingState } from "../titans/mod.ts";
+import { findCheckpoint } from "./checkpoint_file.ts";
+import { gunzip, readPieces } from "./data/read_file.ts";
+import { TokenEncoder } from "./data/token_encoder.ts";
+import { bytesOfTokens, notedVocabulary, type Vocabulary } from "./data/vocabulary.ts";
+import { UsageError } from "./errors.ts";
+import { choice, integer, parseFlags, text, toggle, type Values } from "./flags.ts";
+import type { Command } from "./help.ts";
+import { type Interrupt, listenForInterrupt } from "./interrupt.ts";
+import { exists, loadMemory, makeFolderOf, saveMemory } from "./memory_store.ts";
+import { asCalled } from "./program.ts";
+import { formatCount, formatDuration } from "./progress.ts";
+import { latestRun, RUNS } from "./run_folder.ts";
+import { Speed } from "./speed.ts";
+import type { Terminal } from "./terminal.ts";
+
+const FLAGS = {
+  text: text("FILE", "what to read: a text file, .gz too, or - for standard input"),
+  memory: text("FILE", "where to keep what was read"),
+  continue: toggle("read on from what --memory holds already"),
+  skip: integer("bytes at the beginning of the text to leave out", 0, { min: 0 }),
+  checkpoint: text("PATH", "run folder or .safetensors file (the newest run unless given)"),
+  which: choice(["best", "last"], "which state of a run folder (the best on held-out text, if it was validated)"),
+  device: choice(["auto", "webgpu", "cpu", "reference"], "auto takes a GPU, else the CPU", "auto"),
+  shaderCache: text("DIR", "where WebGPU drivers keep compiled shaders, for a faster next start"),
+  json: toggle("print one JSON object a line: events start, progress, done"),
+  verbose: toggle("print stacks with errors"),
+} as const;
+
+/** The command `remember`. */
+export const rememberCommand: Command = {
+  summary: "read a text into a model's memory, and keep it in a file",
+  description: [
+    "Reads a text with a trained model and saves its memory: a file of one size, however long the text. generate --memory writes from it,",
+    "as if the text stood before the prompt. The file belongs to the checkpoint that read it. Ctrl-C saves what was read so far.",
+  ].join("\n"),
+  examples: [
+    ["deno task remember --text book.txt --memory runs/book.memory", "the newest run reads a book"],
+    ["deno task generate --memory runs/book.memory --prompt Chapter", "write from it"],
+    ["deno task remember --text more.txt --memory runs/book.memory --continue", "read on"],
+    ["cat *.txt | deno task remember --text - --memory runs/all.memory", "from standard input"],
+  ],
+  flags: FLAGS,
+  run: remember,
+};
+
+type RememberFlags = Values<typeof FLAGS>;
+
+// Progress shows, and Ctrl-C is heard, about this often.
+const ROUND_MS = 250;
+const MOST_PIECES = 256;
+
+async function remember(args: readonly string[], terminal: Terminal): Promise<number> {
+  const { values: flags } = parseFlags(args, FLAGS, "remember");
+  const source = flags.text, path = flags.memory;
+  if (source === undefined) throw new UsageError("remember needs a text: give a file with --text FILE, or --text - for standard input");
+  if (path === undefined) throw new UsageError("remember needs a place for the memory: give it with --memory FILE");
+  if (!flags.continue && await exists(path)) {
+    throw new UsageError(`there is a file ${path} already: read on from it with --continue, or choose another --memory`);
+  }
+  const totalBytes = await sizeOf(source);
+  using interrupt = listenForInterrupt();
+  const { checkpoint, file } = await findCheckpoint(flags.checkpoint ?? await latestRun(RUNS), flags.which);
+  const vocabulary = await notedVocabulary(checkpoint.notes);
+  const model = new Model(checkpoint.config), params = model.layout.pack(checkpoint.state.params);
+  const owner: MemoryOwner = { model, weights: fingerprint(params) };
+  const before = flags.continue ? await loadMemory(path, owner) : undefined;
+  // Now, so that a place where nothing may be written shows before minutes of reading.
+  await makeFolderOf(path);
+  const device = await requestDevice({ kind: flags.device, shaderCacheDirectory: flags.shaderCache });
+  try {
+    const reader = await Reader.create(device, model, params);
+    const start = before ? reader.importState(before.reading) : reader.start;
+    const show = new Show(terminal, { flags, device, vocabulary, checkpoint: file, totalBytes, tokensRead: start.tokensRead });
+    const tokens = tokensOf(bytesOf(source, flags.skip), vocabulary);
+    const { state, bytes } = await readAll(reader, start, { tokens, vocabulary, show, interrupt });
+    if (bytes > 0) {
+      const texts: unknown[] = JSON.parse(before?.notes.texts ?? "[]");
+      const notes = { ...before?.notes, texts: JSON.stringify([...texts, { name: source, from: flags.skip, bytes }]) };
+      await saveMemory(path, owner, { reading: await state.export(), notes });
+    } else if (!interrupt.requested) {
+      throw new UsageError(`the text ${source} is empty${flags.skip > 0 ? ` after ${flags.skip} bytes` : ""}: give a text with --text FILE`);
+    }
+    show.done(state, { bytes, interrupted: interrupt.requested });
+    if (state !== reader.start) state.dispose();
+    reader.dispose();
+    return interrupt.requested ? interrupt.exitCode : 0;
+  } finally {
+    device.dispose();
+  }
+}
+
+/** Bytes of a text, or undefined where that shows at its end only. */
+async function sizeOf(source: string): Promise<number | undefined> {
+  if (source === "-") return undefined;
+  try {
+    const { size, isDirectory } = await Deno.stat(source);
+    if (isDirectory) throw new UsageError(`${source} is a directory: give a text file with --text FILE`);
+    return source.endsWith(".gz") ? undefined : size;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) throw new UsageError(`no text ${source}: give a file with --text FILE, or --text - for standard input`);
+    throw error;
+  }
+}
+
+/** The bytes of a text from a place on. */
+async function* bytesOf(source: string, skip: number): AsyncGenerator<Uint8Array> {
+  const raw = readPieces(source);
+  let left = skip;
+  for await (const piece of source.endsWith(".gz") ? gunzip(raw, source) : raw) {
+    const cut = Math.min(left, piece.length);
+    left -= cut;
+    if (cut < piece.length) yield piece.subarray(cut);
+  }
+}
+
+/** A text as token ids. */
+async function* tokensOf(bytes: AsyncIterable<Uint8Array>, vocabulary: Vocabulary): AsyncGenerator<Int32Array> {
+  const encoder = new TokenEncoder(vocabulary), { idBytes } = vocabulary;
+  const ids = (stored: Uint8Array): Int32Array => {
+    const view = new DataView(stored.buffer, stored.byteOffset, stored.byteLength);
+    const at = (i: number): number => idBytes === 1 ? view.getUint8(i) : idBytes === 2 ? view.getUint16(2 * i, true) : view.getUint32(4 * i, true);
+    return Int32Array.from({ length: stored.length / idBytes }, (_, i) => at(i));
+  };
+  for await (const piece of bytes) yield ids(encoder.next(piece));
+  yield ids(encoder.end());
+}
+
+interface Reading {
+  readonly tokens: AsyncIterable<Int32Array>;
+  readonly vocabulary: Vocabulary;
+  readonly show: Show;
+  readonly interrupt: Interrupt;
+}
+
+/** Reads a text to its end, or up to where somebody asked to stop. */
+async function readAll(
+  reader: Reader,
+  start: ReadingState,
+  { tokens, vocabulary, show, interrupt }: Reading,
+): Promise<{ readonly state: ReadingState; readonly bytes: number }> {
+  const speed = new Speed(1), unit = reader.tokensAtOnce;
+  let state = start, bytes = 0, held = new Int32Array(0);
+  const read = async (count: number): Promise<void> => {
+    const piece = held.subarray(0, count);
+    held = held.subarray(count);
+    const result = await speed.measure(count, () => reader.prefill(piece, state));
+    if (state !== reader.start) state.dispose();
+    state = result.state;
+    bytes += vocabulary.idBytes === 1 ? count : bytesOfTokens(vocabulary, piece).length;
+    show.progress({ bytes, tokens: state.tokensRead - start.tokensRead, tokensPerSecond: speed.tokensPerSecond });
+    // Signals are delivered between turns of the event loop.
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  };
+  for await (const piece of tokens) {
+    held = joined(held, piece);
+    for (;;) {
+      // What is read at once ends where the fast way of reading can go on.
+      const toBoundary = (unit - state.tokensRead % unit) % unit || unit;
+      if (interrupt.requested || held.length < toBoundary) break;
+      const wanted = Math.min(speed.stepsIn(ROUND_MS, MOST_PIECES * unit), held.length);
+      await read(toBoundary + Math.max(0, Math.floor((wanted - toBoundary) / unit)) * unit);
+    }
+    if (interrupt.requested) return { state, bytes };
+  }
+  if (held.length > 0) await read(held.length);
+  return { state, bytes };
+}
+
+function joined(head: Int32Array, tail: Int32Array): Int32Array<ArrayBuffer> {
+  const tokens = new Int32Array(head.length + tail.length);
+  tokens.set(head);
+  tokens.set(tail, head.length);
+  return tokens;
+}
+
+interface Shown {
+  readonly flags: RememberFlags;
+  readonly device: Device;
+  readonly vocabulary: Vocabulary;
+  readonly checkpoint: string;
+  readonly totalBytes: number | undefined;
+  /** Before this text. */
+  readonly tokensRead: number;
+}
+
+// Without a terminal to rewrite, a line this often keeps logs short.
+const QUIET_MS = 10_000;
+
+/** What the command says while it reads. */
+class Show {
+  readonly #terminal: Terminal;
+  readonly #shown: Shown;
+  readonly #began = performance.now();
+  #lastShown = performance.now();
+
+  constructor(terminal: Terminal, shown: Shown) {
+    this.#terminal = terminal;
+    this.#shown = shown;
+    const { flags: { text, memory }, device: { info: { kind, description } }, vocabulary: { unit }, checkpoint, totalBytes, tokensRead } = shown;
+    if (this.#event({ event: "start", text, memory, checkpoint, adapter: description, totalBytes: totalBytes ?? null, tokensRead })) return;
+    const size = totalBytes === undefined ? "" : ` (${formatCount(totalBytes)} bytes)`,
+      after = tokensRead > 0 ? `, after ${formatCount(tokensRead)} ${unit}s` : "";
+    terminal.out(`reading ${text}${size} with ${checkpoint} on ${kind}: ${description}${after}\n`);
+  }
+
+  progress({ bytes, tokens, tokensPerSecond }: { readonly bytes: number; readonly tokens: number; readonly tokensPerSecond: number }): void {
+    const { flags: { skip }, totalBytes, vocabulary: { unit } } = this.#shown;
+    if (this.#event({ event: "progress", bytes, tokens, tokensPerSecond })) return;
+    const { interactive } = this.#terminal;
+    if (!interactive && performance.now() - this.#lastShown < QUIET_MS) return;
+    this.#lastShown = performance.now();
+    const left = totalBytes === undefined ? undefined : totalBytes - skip - bytes;
+    const line = [
+      left === undefined ? `${formatCount(bytes)} bytes` : `${formatCount(bytes)}/${formatCount(bytes + left)} bytes`,
+      `${formatCount(tokensPerSecond)} ${unit}s/s`,
+      ...(left === undefined ? [] : [`ETA ${formatDuration(left / bytes * tokens / tokensPerSecond)}`]),
+    ].join("  ");
+    this.#terminal.out(interactive ? `\r\x1b[K${line}` : `${line}\n`);
+  }
+
+  done(state: ReadingState, { bytes, interrupted }: { readonly bytes: number; readonly interrupted: boolean }): void {
+    const { flags: { text, memory, skip }, vocabulary: { unit }, tokensRead: before } = this.#shown;
+    const seconds = (performance.now() - this.#began) / 1000;
+    const { tokensRead, sizeBytes: stateBytes } = state, tokensPerSecond = (tokensRead - before) / seconds;
+    if (this.#event({ event: "done", memory, bytes, tokensRead, stateBytes, tokensPerSecond, seconds, interrupted })) return;
+    const clear = this.#terminal.interactive ? "\r\x1b[K" : "";
+    if (interrupted && bytes === 0) {
+      this.#terminal.out(`${clear}stopped before anything was read\n`);
+      return;
+    }
+    const holds = `${memory} now holds ${formatCount(tokensRead)} ${unit}s of text in ${formatCount(stateBytes)} bytes`;
+    this.#terminal.out(`${clear}${interrupted ? "stopped after" : "read"} ${formatCount(bytes)} bytes in ${formatDuration(seconds)}; ${holds}\n`);
+    const next = interrupted
+      ? `deno task remember --text ${text} --memory ${memory} --continue --skip ${skip + bytes}`
+      : `deno task generate --memory ${memory} --prompt TEXT`;
+    this.#terminal.out(`${interrupted ? "continue" : "write from it"} with: ${asCalled(next)}\n`);
+  }
+
+  /** Says an event to scripts; false where people read. */
+  #event(event: Record<string, unknown>): boolean {
+    const { flags: { json }, device } = this.#shown;
+    if (json) this.#terminal.out(`${JSON.stringify({ ...event, device: device.info.kind })}\n`);
+    return json;
+  }
+}

@@ -1,0 +1,44 @@
+/** What a run measured so far, kept small: for its report, and to know its best validation. */
+import { Curve } from "./curve.ts";
+import type { StepEvent, ValidationEvent } from "./events.ts";
+
+/** The best validation of a run. */
+export interface BestValidation {
+  readonly step: number;
+  /** Mean cross-entropy in nats a byte. */
+  readonly loss: number;
+  readonly bitsPerByte: number;
+}
+
+/** Curves of a run and its best validation, from the lines of its metrics. */
+export class RunHistory {
+  /** Bits a byte of each step's batch. */
+  readonly training: Curve = new Curve();
+  /** Bits a byte of held-out text. */
+  readonly validation: Curve = new Curve();
+  /** Norm of the gradient before clipping. */
+  readonly gradientNorm: Curve = new Curve();
+  readonly learningRate: Curve = new Curve();
+  /** The validation of lowest loss; undefined before the first. */
+  best: BestValidation | undefined;
+  /** Bits a byte of counts of pairs of tokens on the validated text; undefined before the first validation. */
+  bigramBitsPerByte: number | undefined;
+
+  /** Adds an event. Others than steps and validations are left out. */
+  add(event: StepEvent | ValidationEvent): void {
+    if (event.event === "step") {
+      this.training.add(event.step, event.bitsPerByte);
+      this.gradientNorm.add(event.step, event.gradientNorm);
+      this.learningRate.add(event.step, event.learningRate);
+    } else if (event.event === "validation") {
+      this.validation.add(event.step, event.bitsPerByte);
+      this.bigramBitsPerByte = event.bigramBitsPerByte;
+      if (this.isBest(event.loss)) this.best = { step: event.step, loss: event.loss, bitsPerByte: event.bitsPerByte };
+    }
+  }
+
+  /** Whether a validation of this loss is the best so far. */
+  isBest(loss: number): boolean {
+    return Number.isFinite(loss) && (this.best === undefined || loss < this.best.loss);
+  }
+}

@@ -1,0 +1,56 @@
+/** The executable that `deno task compile` makes, as its user meets it. */
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import type { ExecutableReport } from "./executable_child.ts";
+import { withFolder } from "./scratch.ts";
+
+async function runExecutable(folder: string, lines: readonly (readonly string[])[]): Promise<ExecutableReport> {
+  const args = ["run", "--quiet", "--no-prompt", "--allow-read", "--allow-write=.scratch", "--allow-run", "--allow-env", "tests/cli/executable_child.ts"];
+  const { success, stdout, stderr } = await new Deno.Command("deno", { args: [...args, folder, JSON.stringify(lines)] }).output();
+  assert(success, new TextDecoder().decode(stderr));
+  return JSON.parse(new TextDecoder().decode(stdout));
+}
+
+/** Packages that only tests, the browser page and other tools use. */
+const TOOLS = ["@std/assert", "esbuild", "fast-check", "hyparquet-writer", "playwright-core"];
+
+Deno.test("executable: every package that commands load is inside", async () => {
+  const { imports, tasks } = JSON.parse(await Deno.readTextFile("deno.json")) as { imports: Record<string, string>; tasks: { compile: { command: string } } };
+  const words = tasks.compile.command.split(" ");
+  const included = words.filter((_, i) => words[i - 1] === "--include");
+  // `npm:/name@1.0.0/` maps all of a package.
+  const needed = Object.entries(imports).filter(([name]) => !TOOLS.includes(name)).map(([, target]) => target.replace("npm:/", "npm:").replace(/\/$/, ""));
+  assertEquals(included.sort(), needed.sort());
+});
+
+Deno.test("executable: in an empty folder, without Deno, it says its version, uses all processors, trains on the built-in text, and writes", () =>
+  withFolder(async (folder) => {
+    const small = ["--batch", "2", "--eval-bytes", "512", "--sample-tokens", "8"];
+    const { runs, files } = await runExecutable(folder, [
+      ["--version"],
+      ["help", "train"],
+      ["info", "--device", "cpu", "--json"],
+      ["train", "--device", "cpu", "--steps", "20", ...small, "--json"],
+      ["generate", "--device", "cpu", "--tokens", "12", "--json"],
+      ["train", "--resume", "--device", "cpu", "--steps", "20"],
+      ["generate", "--checkpoint", "none"],
+    ]);
+    const { version } = JSON.parse(await Deno.readTextFile("deno.json"));
+    const [shown, help, info, train, generate, complete, none] = runs;
+    assertEquals(shown, { ...shown, code: 0, stdout: `mneme ${version}\n`, stderr: "" });
+    assertMatch(help.stdout, /\nusage: mneme train \[flags\]\n/);
+    assert(!help.stdout.includes("deno task"), help.stdout);
+    const { hardwareConcurrency } = navigator;
+    assertStringIncludes(JSON.parse(info.stdout).device.description, `, ${hardwareConcurrency} thread${hardwareConcurrency === 1 ? "" : "s"}`);
+    assertEquals([train.code, train.stderr], [0, ""]);
+    const events = train.stdout.trim().split("\n").map((line) => JSON.parse(line));
+    assertEquals(events.filter(({ event }) => event === "step").length, 20);
+    assert(events.at(-3).bitsPerByte < events[1].bitsPerByte, "twenty steps teach it something");
+    assertEquals(events.at(-1).step, 20);
+    assertEquals([generate.code, JSON.parse(generate.stdout.trim().split("\n").at(-1)!).tokens], [0, 12]);
+    assertEquals(complete.code, 2);
+    assertMatch(complete.stderr, /^error: the run in runs\/mac-nano is complete at step 20: give more steps with --steps N\n$/);
+    assertEquals(none.code, 2);
+    assertMatch(none.stderr, /^error: no checkpoint none: .* or train a model with mneme train\n$/);
+    const run = ["best.safetensors", "checkpoint.safetensors", "config.json", "metrics.jsonl", "report.html", "sample.txt"];
+    assertEquals(files, run.map((name) => `runs/mac-nano/${name}`));
+  }));

@@ -1,0 +1,131 @@
+/** `remember`, and `generate` from what it kept. */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { decodeSafetensors, encodeSafetensors } from "../../titans/safetensors.ts";
+import { runMain, someText, spawnMain, waitFor } from "./run_main.ts";
+import { withFolder } from "./scratch.ts";
+
+/** A folder with a text, and a run of one step in `run`. */
+async function withRun(fn: (folder: string) => Promise<void>, device = "reference"): Promise<void> {
+  await withFolder(async (folder) => {
+    await Deno.writeTextFile(`${folder}/text.txt`, someText(4000));
+    const size = ["--batch", "1", "--seq-len", "16", "--eval-bytes", "16", "--sample-tokens", "0", "--width", "16", "--blocks", "1"];
+    const flags = ["--device", device, "--data", `${folder}/text.txt`, ...size, "--mini-batch", "4", "--segment", "8"];
+    const { code, stderr } = await runMain("train", ...flags, "--model", "mac", "--steps", "1", "--out", `${folder}/run`);
+    assertEquals([code, stderr], [0, ""]);
+    await fn(folder);
+  });
+}
+
+function remember(folder: string, text: string, memory: string, ...more: string[]): string[] {
+  return ["remember", "--device", "reference", "--checkpoint", `${folder}/run`, "--text", text, "--memory", `${folder}/${memory}`, ...more];
+}
+
+async function write(folder: string, ...more: string[]): Promise<string> {
+  const { code, stdout, stderr } = await runMain("generate", "--device", "reference", "--checkpoint", `${folder}/run`, "--tokens", "12", ...more);
+  assertEquals([code, stderr], [0, ""]);
+  return stdout;
+}
+
+Deno.test("remember, then generate, writes what one reading of text and prompt writes", () =>
+  withRun(async (folder) => {
+    const text = `${someText(1203)}\n`, prompt = "it keeps ";
+    await Deno.writeTextFile(`${folder}/book.txt`, text);
+    const { code, events } = await runMain(...remember(folder, `${folder}/book.txt`, "deep/er/book.memory", "--json"));
+    assertEquals(code, 0);
+    assertEquals([events[0].event, events[1].event], ["start", "progress"]);
+    const done = events.at(-1)!;
+    assertEquals([done.event, done.bytes, done.tokensRead, done.interrupted], ["done", 1204, 1204, false]);
+    const file = `${folder}/deep/er/book.memory`;
+    assertEquals((await Deno.readFile(file)).length < (done.stateBytes as number) + 8192, true, "a memory has the size of the state");
+    for (const seed of ["0", "1", "2"]) {
+      const expected = await write(folder, "--prompt", text + prompt, "--seed", seed);
+      assertEquals(text + await write(folder, "--memory", file, "--prompt", prompt, "--seed", seed), expected);
+    }
+    // Without a prompt it goes on where the text ended.
+    assertEquals(text + await write(folder, "--memory", file), await write(folder, "--prompt", text));
+    assert(await write(folder, "--memory", file, "--prompt", prompt) !== await write(folder, "--prompt", prompt), "what was read changes what is written");
+  }));
+
+Deno.test("remember: a text in parts, packed, or from standard input leaves the memory of the whole", () =>
+  withRun(async (folder) => {
+    const text = someText(1203);
+    await Deno.writeTextFile(`${folder}/whole.txt`, text);
+    await Deno.writeTextFile(`${folder}/first.txt`, text.slice(0, 517));
+    const packed = new Blob([text]).stream().pipeThrough(new CompressionStream("gzip"));
+    await Deno.writeFile(`${folder}/whole.txt.gz`, packed);
+    assertEquals((await runMain(...remember(folder, `${folder}/whole.txt`, "whole.memory"))).code, 0);
+    assertEquals((await runMain(...remember(folder, `${folder}/first.txt`, "parts.memory"))).code, 0);
+    assertEquals((await runMain(...remember(folder, `${folder}/whole.txt`, "parts.memory", "--continue", "--skip", "517"))).code, 0);
+    assertEquals((await runMain(...remember(folder, `${folder}/whole.txt.gz`, "packed.memory"))).code, 0);
+    const permissions = ["--no-prompt", "--allow-read", "--allow-write=.scratch", "--allow-env=NODEVICE_SELECT"];
+    const args = ["run", ...permissions, "main.ts", ...remember(folder, "-", "piped.memory", "--json")];
+    const child = new Deno.Command("deno", { args, stdin: "piped", stdout: "null", stderr: "piped" }).spawn();
+    const input = child.stdin.getWriter();
+    await input.write(new TextEncoder().encode(text.slice(0, 700)));
+    await input.write(new TextEncoder().encode(text.slice(700)));
+    await input.close();
+    assertEquals(await new Response(child.stderr).text(), "");
+    assertEquals((await child.status).code, 0);
+    const read = async (name: string) => decodeSafetensors(await Deno.readFile(`${folder}/${name}.memory`));
+    const whole = await read("whole");
+    for (const name of ["parts", "packed", "piped"]) {
+      const { tensors, metadata } = await read(name);
+      assertEquals([metadata.tokensRead, metadata.weights], ["1203", whole.metadata.weights]);
+      for (const [key, { data }] of Object.entries(whole.tensors)) {
+        data.forEach((value, i) => assert(Math.abs(tensors[key].data[i] - value) < 1e-5, `${name} ${key} ${i}: ${tensors[key].data[i]} is not ${value}`));
+      }
+    }
+    assertEquals(JSON.parse((await read("parts")).metadata.texts).map(({ from, bytes }: Record<string, number>) => [from, bytes]), [[0, 517], [517, 686]]);
+  }));
+
+Deno.test("remember: Ctrl-C saves what was read and says how to go on", () =>
+  withRun(async (folder) => {
+    await Deno.writeTextFile(`${folder}/long.txt`, someText(2_000_000));
+    const child = spawnMain(remember(folder, `${folder}/long.txt`, "long.memory", "--json"));
+    await waitFor(child, '"event":"progress"');
+    child.kill("SIGINT");
+    const [{ code }, stderr] = await Promise.all([child.status, new Response(child.stderr).text()]);
+    assertEquals([code, stderr], [130, ""]);
+    const { metadata } = decodeSafetensors(await Deno.readFile(`${folder}/long.memory`));
+    const read = Number(metadata.tokensRead);
+    assert(read > 0 && read < 2_000_000, `${read} bytes were read`);
+    assertEquals(JSON.parse(metadata.texts), [{ name: `${folder}/long.txt`, from: 0, bytes: read }]);
+  }));
+
+Deno.test("remember: for people, it says what it reads, how large the memory is, and how to write from it", () =>
+  withRun(async (folder) => {
+    const { stdout } = await runMain(...remember(folder, `${folder}/text.txt`, "a.memory"));
+    assertMatch(stdout, /^reading \S+text\.txt \(4,000 bytes\) with \S+ on reference: /);
+    assertMatch(stdout, /\nread 4,000 bytes in \d+s; \S+a\.memory now holds 4,000 bytes of text in [\d,]+ bytes\n/);
+    assertMatch(stdout, /\nwrite from it with: deno task generate --memory \S+a\.memory --prompt TEXT\n$/);
+  }));
+
+Deno.test("remember and generate: what is missing, damaged, or another model's is told in one line, and files stay as they were", () =>
+  withRun(async (folder) => {
+    const fails = async (code: number, message: RegExp, ...args: string[]): Promise<void> => {
+      const ended = await runMain(...args);
+      assertMatch(ended.stderr, message);
+      assertEquals([ended.code, ended.stderr.trim().split("\n").length], [code, 1], ended.stderr);
+    };
+    const text = `${folder}/text.txt`, checkpoint = ["--device", "reference", "--checkpoint", `${folder}/run`];
+    await fails(2, /remember needs a text: give a file with --text FILE/, "remember", "--memory", "x");
+    await fails(2, /remember needs a place for the memory: give it with --memory FILE/, "remember", "--text", text);
+    await fails(2, /no text \S+none\.txt: give a file with --text FILE/, ...remember(folder, `${folder}/none.txt`, "a.memory"));
+    await fails(2, /is a directory: give a text file with --text FILE/, ...remember(folder, folder, "a.memory"));
+    await fails(2, /the text \S+ is empty after 4000 bytes/, ...remember(folder, text, "a.memory", "--skip", "4000"));
+    await fails(2, /no memory file \S+a\.memory: make one with deno task remember/, ...remember(folder, text, "a.memory", "--continue"));
+    await fails(2, /no memory file \S+a\.memory: make one with/, "generate", ...checkpoint, "--memory", `${folder}/a.memory`);
+    assertEquals((await runMain(...remember(folder, text, "a.memory"))).code, 0);
+    const file = `${folder}/a.memory`, bytes = await Deno.readFile(file);
+    await fails(2, /there is a file \S+a\.memory already: read on from it with --continue/, ...remember(folder, text, "a.memory"));
+    await Deno.writeFile(`${folder}/bad.txt.gz`, Uint8Array.of(1, 2, 3));
+    await fails(2, /bad\.txt\.gz cannot be unpacked/, ...remember(folder, `${folder}/bad.txt.gz`, "a.memory", "--continue"));
+    assertEquals(await Deno.readFile(file), bytes);
+    await Deno.writeFile(`${folder}/short.memory`, bytes.subarray(0, bytes.length - 4));
+    await fails(1, /short\.memory: Cannot read .* cut short/, "generate", ...checkpoint, "--memory", `${folder}/short.memory`);
+    await fails(1, /is "mneme-checkpoint-1", expected "mneme-memory-1"/, "generate", ...checkpoint, "--memory", `${folder}/run/checkpoint.safetensors`);
+    const { tensors, metadata } = decodeSafetensors(bytes);
+    await Deno.writeFile(file, encodeSafetensors({ tensors, metadata: { ...metadata, weights: "0123456789abcdef" } }));
+    await fails(1, /was read by a model with other weights \(0123456789abcdef, not [0-9a-f]{16}\)/, ...remember(folder, text, "a.memory", "--continue"));
+    await fails(2, /--prompt cannot be empty/, "generate", ...checkpoint, "--prompt", "");
+  }));
