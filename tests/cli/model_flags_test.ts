@@ -27,7 +27,14 @@ Deno.test("model flags: what is given becomes an option, the rest stays with the
 });
 
 Deno.test("model flags: each is an option of a model", () => {
-  const values: Record<string, string> = { memory: "swiglu", memoryActivation: "silu", gates: "layer", memoryQuery: "learned", memoryDepth: "2" };
+  const values: Record<string, string> = {
+    memory: "swiglu",
+    memoryActivation: "silu",
+    gates: "layer",
+    forgetTo: "start",
+    memoryQuery: "learned",
+    memoryDepth: "2",
+  };
   for (const [key, flag] of Object.entries(MODEL_FLAGS)) {
     const name = `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
     const options = optionsOf(name, ...(flag.placeholder === undefined ? [] : [values[key] ?? "16"]));

@@ -21,7 +21,8 @@ export async function findCompiler(): Promise<Compiler> {
   const deno = await Deno.realPath(".") + `/${FOLDER}/deno`, runtime = `${deno}rt`;
   // The runtime is written last, so that it stands for both.
   if (!await exists(runtime)) await download(deno, runtime);
-  return { deno, env: { DENORT_BIN: runtime } };
+  // This older Deno trusts the machine's own authorities only if told so.
+  return { deno, env: { DENORT_BIN: runtime, DENO_TLS_CA_STORE: Deno.env.get("DENO_TLS_CA_STORE") ?? "mozilla,system" } };
 }
 
 async function download(deno: string, runtime: string): Promise<void> {
