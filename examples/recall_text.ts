@@ -12,10 +12,10 @@ const WORDS = "the a of and to in it was on his her with that for they we all fr
 const NAMES = ["code", "name", "town", "door"];
 const LETTERS = "abcdefghijklmnopqrstuvwxyz";
 
-/** Mostly at most two words between sentences; sometimes many, so that facts must last. */
-const FEW = 3, MANY = 80, SHARE_OF_MANY = 0.03;
+/** Words between sentences: at most two. Where facts are rarer, remembering takes longer to learn. */
+const WORDS_BETWEEN = 3;
 
-const [documents = 1500, bytes = 2048, seed = 1] = Deno.args.map(Number);
+const [documents = 7500, bytes = 400, seed = 1] = Deno.args.map(Number);
 const rng = new HostRng(seed, "recall");
 let drawn = 0;
 const integer = (bound: number): number => rng.integer(drawn++, bound);
@@ -25,8 +25,7 @@ function document(): string {
   const values = NAMES.map(() => LETTERS[integer(LETTERS.length)]);
   let text = "";
   while (text.length < bytes) {
-    const words = integer(1 / SHARE_OF_MANY) === 0 ? integer(MANY) : integer(FEW);
-    for (let i = 0; i < words; i++) text += `${WORDS[integer(WORDS.length)]} `;
+    for (let i = integer(WORDS_BETWEEN); i > 0; i--) text += `${WORDS[integer(WORDS.length)]} `;
     const fact = integer(NAMES.length);
     text += `${NAMES[fact]} is ${values[fact]}. `;
   }
