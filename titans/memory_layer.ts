@@ -5,6 +5,8 @@
  *     theta = theta_max sigmoid(x W_theta + bias),  eta = sigmoid(x W_eta + bias),  alpha = sigmoid(x W_alpha + bias)    per token and head
  *     output = RMS norm per head of M_t(q_t)
  *
+ * Forgetting leads the memory back to its learned start M_0 or to zero (`forgetTo`).
+ *
  * With finer gates (gates.ts) there is a column of W_theta, W_eta and W_alpha for each head and matrix of the memory network, and of W_alpha for each of
  * the matrix's output channels.
  *

@@ -92,7 +92,8 @@ export type SwigluMemoryOptions = Pick<MlpMemoryOptions, "width" | "expansion" |
 export function swigluMemory({ width, expansion = 4, norm = true }: SwigluMemoryOptions): MemoryNetwork {
   const hidden = Math.round(width * expansion);
   return {
-    layers: [{ in: width, out: hidden }, { in: width, out: hidden }, { in: hidden, out: width }],
+    // The product of two small rows is smaller still: the last matrix starts so that what the norm divides is as large as that of an mlp.
+    layers: [{ in: width, out: hidden }, { in: width, out: hidden }, { in: hidden, out: width, scale: 6 }],
     gains: norm ? [[width]] : [],
     forward(linear, x, [gain]) {
       const z = linear(2, swiglu(linear(0, x), linear(1, x)));

@@ -9,15 +9,11 @@ import type { Timing } from "./statistics.ts";
 import { type Panel, plot, type Point, powerLabel } from "./svg.ts";
 import { digits, formatTable, megabytes } from "./table.ts";
 
-const MODEL_KINDS = ["lmm", "mac"] as const;
+const TRAINED = ["lmm", "mac"] as const;
+const DECODED = ["lmm", "mac", "mag", "mal"] as const;
 
 /** Loops recompute at every length: what they would keep instead is much at the longest, and all lengths must compute alike. */
 const CHECKPOINT = "recompute";
-/**
- * Gates that forget: with those of the presets, the gradient of an untrained MAC overflows within a window of 32K tokens (its norm is 0.6 at 2K and 2e12 at
- * 8K). What a token costs does not depend on them.
- */
-const GATES = { thetaMax: 0.01, alphaBias: -4 } as const;
 const LENGTHS = [512, 2048, 8192, 32768], CONTEXTS = [1024, 8192, 32768];
 const QUICK_LENGTHS = [64, 128, 256], QUICK_CONTEXTS = [32, 64];
 
@@ -67,18 +63,21 @@ export interface ScalingReport {
 /** Times the models on the devices asked for, up to what fails. */
 export async function runScaling(options: Options, effort: Effort, write: (line: string) => void): Promise<ScalingReport> {
   const kinds = await timedDevices(options.devices), devices: DeviceScaling[] = [];
-  const models = MODEL_KINDS.filter((model) => !options.filter || model.includes(options.filter));
-  const used = models.length > 0 ? models : MODEL_KINDS;
-  const progress = new Progress(kinds.length * used.length * 2, write);
+  const known = DECODED.some((model) => model.includes(options.filter ?? ""));
+  const used = <M extends string>(models: readonly M[]): readonly M[] => models.filter((model) => !known || model.includes(options.filter ?? ""));
+  const trained = used(TRAINED), decoded = used(DECODED);
+  const progress = new Progress(kinds.length * (trained.length + decoded.length), write);
   for (const kind of kinds) {
     const device = await requestDevice({ kind });
     const training: TrainingPoint[] = [], decoding: DecodingPoint[] = [];
     const scaling = (): DeviceScaling => ({ device: device.info, checkpoint: CHECKPOINT, training, decoding, growth: growthOf(training, decoding) });
     try {
-      for (const model of used) {
-        const lengths = options.quick ? QUICK_LENGTHS : LENGTHS, contexts = options.quick ? QUICK_CONTEXTS : CONTEXTS;
+      const lengths = options.quick ? QUICK_LENGTHS : LENGTHS, contexts = options.quick ? QUICK_CONTEXTS : CONTEXTS;
+      for (const model of trained) {
         progress.next(`${kind}: training, ${model}, lengths ${lengths.map(powerLabel).join(" ")}`);
         training.push(...await trainAt(device, { model, lengths, effort }));
+      }
+      for (const model of decoded) {
         progress.next(`${kind}: decoding, ${model}, contexts ${contexts.map(powerLabel).join(" ")}`);
         decoding.push(...await decodeAt(device, { model, contexts, effort }));
       }
@@ -94,7 +93,7 @@ export async function runScaling(options: Options, effort: Effort, write: (line:
 }
 
 interface TrainingSweep {
-  readonly model: (typeof MODEL_KINDS)[number];
+  readonly model: (typeof TRAINED)[number];
   readonly lengths: readonly number[];
   readonly effort: Effort;
 }
@@ -102,7 +101,7 @@ interface TrainingSweep {
 async function trainAt(device: Device, { model, lengths, effort }: TrainingSweep): Promise<TrainingPoint[]> {
   const loaded: Loaded[] = [];
   try {
-    for (const length of lengths) loaded.push(await loadTrainer(device, { model, checkpoint: CHECKPOINT, ...GATES }, { batch: 1, length }));
+    for (const length of lengths) loaded.push(await loadTrainer(device, { model, checkpoint: CHECKPOINT }, { batch: 1, length }));
     const timings = await inTurns(loaded, { ...effort, leastRounds: Math.min(effort.leastRounds, 3) });
     return loaded.map(({ plannedBytes = 0, shaders = 0, compileMs }, i) => ({
       model,
@@ -121,7 +120,7 @@ async function trainAt(device: Device, { model, lengths, effort }: TrainingSweep
 }
 
 interface DecodingSweep {
-  readonly model: (typeof MODEL_KINDS)[number];
+  readonly model: (typeof DECODED)[number];
   readonly contexts: readonly number[];
   readonly effort: Effort;
 }
@@ -130,7 +129,7 @@ async function decodeAt(device: Device, { model, contexts, effort }: DecodingSwe
   const loaded: Awaited<ReturnType<typeof loadReader>>[] = [];
   try {
     for (const context of contexts) {
-      const reader = await loadReader(device, { model, ...GATES });
+      const reader = await loadReader(device, { model });
       loaded.push(reader);
       await reader.reader.read(someText(context));
     }
@@ -143,15 +142,21 @@ async function decodeAt(device: Device, { model, contexts, effort }: DecodingSwe
 
 /** The longest against the second shortest training length, and against the shortest context. */
 function growthOf(training: readonly TrainingPoint[], decoding: readonly DecodingPoint[]): Growth[] {
-  return [...new Set(decoding.map(({ model }) => model))].flatMap((model) => {
+  return DECODED.flatMap((model) => {
     const points = training.filter((point) => point.model === model), contexts = decoding.filter((point) => point.model === model);
-    const [base, last] = [points[1], points[points.length - 1]], [first, longest] = [contexts[0], contexts[contexts.length - 1]];
-    const from = base.tokens, to = last.tokens, name = model.toUpperCase();
-    return [
-      { what: `${name} training, time per token`, from, to, ratio: last.msPerToken / base.msPerToken },
-      { what: `${name} training, planned memory per token`, from, to, ratio: last.plannedBytesPerToken / base.plannedBytesPerToken },
-      { what: `${name} decoding, time per token`, from: first.context, to: longest.context, ratio: longest.minMs / first.minMs },
-    ];
+    const name = model.toUpperCase(), growth: Growth[] = [];
+    if (points.length > 1) {
+      const base = points[1], last = points[points.length - 1], from = base.tokens, to = last.tokens;
+      growth.push(
+        { what: `${name} training, time per token`, from, to, ratio: last.msPerToken / base.msPerToken },
+        { what: `${name} training, planned memory per token`, from, to, ratio: last.plannedBytesPerToken / base.plannedBytesPerToken },
+      );
+    }
+    if (contexts.length > 0) {
+      const first = contexts[0], longest = contexts[contexts.length - 1];
+      growth.push({ what: `${name} decoding, time per token`, from: first.context, to: longest.context, ratio: longest.minMs / first.minMs });
+    }
+    return growth;
   });
 }
 
@@ -200,7 +205,7 @@ export function scalingPlot({ devices }: ScalingReport): string {
   ): Panel => ({
     ...axes,
     series: devices.flatMap((of) =>
-      MODEL_KINDS.map((model) => ({
+      DECODED.map((model) => ({
         name: model.toUpperCase() + (devices.length > 1 ? ` on ${of.device.kind}` : ""),
         points: pointsOf(of).filter((point) => point.model === model).map(at),
       }))
