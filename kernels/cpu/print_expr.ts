@@ -5,28 +5,17 @@
  * not depend on the lane stays a scalar. Loads of four neighbours are one instruction wherever they lie, alignment is free here.
  */
 import type { Expr } from "../../core/expr.ts";
-import { operandsOf } from "../../core/expr.ts";
-import type { Index, Term, Var } from "../../core/index_expr.ts";
+import type { Index, Term } from "../../core/index_expr.ts";
 import { addIndex, constantIndex, substituteIndex } from "../../core/index_expr.ts";
 import { invariant } from "../../core/errors.ts";
 import type { Kernel, Store } from "../kernel.ts";
-import { laneForm } from "../lane_index.ts";
-import type { LaneForm } from "../lane_index.ts";
+import { type Env as LaneEnv, LaneScope } from "../lane_scope.ts";
 import { bits, choose, compare, convert, i, joinLanes, laneOf, splat } from "./lanes.ts";
 import { binary, unary } from "./scalar_ops.ts";
 import type { Value, Writer } from "./writer.ts";
 
 /** What the kernel's variables are at the place where an expression is evaluated. */
-export interface Env {
-  /** Distinguishes environments in caches. */
-  readonly id: number;
-  /** Values of kernel variables, by id, in terms of declared variables and the lane. */
-  readonly replace: ReadonlyMap<number, Index>;
-  /** The variable that is the lane, with extent 4; scalars only if absent. */
-  readonly lane?: Var;
-  /** What `accumulator` means here, by its state. */
-  readonly accumulators: readonly (Value | undefined)[];
-}
+export type Env = LaneEnv<Value>;
 
 /** A summand of an address: `value * coefficient`. */
 interface Part {
@@ -35,87 +24,27 @@ interface Part {
 }
 
 /** Prints the expressions of one kernel into its writer. */
-export class Evaluator {
+export class Evaluator extends LaneScope<Value> {
   /** Values of finished reductions, by expression id. A printer that computes several rows at a time has one map for each. */
-  reductions: Map<number, Value> = new Map();
+  override reductions: Map<number, Value> = new Map();
   /** How to read values that were kept in scratch memory, by expression id. */
   readonly kept = new Map<number, (env: Env) => Value>();
   /** Bytes of scratch memory that the code asks for. */
   scratchBytes = 0;
-  #indices = new Map<string, Index>();
-  #varies = new Map<string, boolean>();
-  #envs = 0;
 
-  constructor(readonly writer: Writer, readonly kernel: Kernel) {}
-
-  /** Makes an environment. */
-  env(replace: ReadonlyMap<number, Index>, lane?: Var, ...accumulators: readonly (Value | undefined)[]): Env {
-    return { id: this.#envs++, replace, lane, accumulators };
+  constructor(readonly writer: Writer, readonly kernel: Kernel) {
+    super();
   }
 
-  /** An index of the kernel in terms of what is declared. */
-  index(index: Index, env: Env): Index {
-    const key = `${env.id}:${index.key}`;
-    let found = this.#indices.get(key);
-    if (!found) this.#indices.set(key, found = substituteIndex(index, env.replace));
-    return found;
+  /** Instructions: neighbours or one element are one, else there are four to join. */
+  protected override loadCost(_operand: number, index: Index, env: Env): number {
+    const form = this.form(this.index(index, env), env);
+    return form && Math.abs(form.step) <= 1 ? 1 : 5;
   }
 
-  /** How a rewritten index depends on the lane. */
-  form(index: Index, env: Env): LaneForm | undefined {
-    return env.lane ? laneForm(index, env.lane, (value) => this.varies(value, env)) : { base: index, step: 0 };
-  }
-
-  /** Whether an expression differs between lanes. */
-  varies(expr: Expr, env: Env): boolean {
-    if (!env.lane) return false;
-    const key = `${env.id}:${expr.id}`;
-    let found = this.#varies.get(key);
-    if (found === undefined) this.#varies.set(key, found = this.#variesNow(expr, env));
-    return found;
-  }
-
-  #variesNow(expr: Expr, env: Env): boolean {
-    switch (expr.kind) {
-      case "const":
-        return false;
-      case "accumulator":
-        return env.accumulators[expr.state]?.width === 4;
-      case "reduce": {
-        const known = this.reductions.get(expr.id);
-        return known ? known.width === 4 : this.varies(expr.body, env);
-      }
-      case "inRange":
-      case "index":
-      case "load":
-        return this.form(this.index(expr.index, env), env)?.step !== 0;
-      default:
-        return operandsOf(expr).some((operand) => this.varies(operand, env));
-    }
-  }
-
-  /** Memory instructions that expressions and stores take at one environment, four lanes together: neighbours or one element are one, else five. */
-  cost(exprs: readonly Expr[], stores: readonly Store[], env: Env): number {
-    const seen = new Set<number>();
-    const visitIndex = (index: Index): number =>
-      index.terms.reduce((sum, { atom }) => sum + (atom.kind === "value" ? visit(atom.value) : atom.kind === "var" ? 0 : visitIndex(atom.of)), 0);
-    const access = (index: Index): number => {
-      const form = this.form(this.index(index, env), env);
-      return form && Math.abs(form.step) <= 1 ? 1 : 5;
-    };
-    const visit = (expr: Expr): number => {
-      if (seen.has(expr.id)) return 0;
-      seen.add(expr.id);
-      if (expr.kind === "load") return access(expr.index) + visitIndex(expr.index);
-      if (expr.kind === "index" || expr.kind === "inRange") return visitIndex(expr.index);
-      return operandsOf(expr).reduce((sum, operand) => sum + visit(operand), 0);
-    };
-    const loads = [...exprs, ...stores.map(({ value }) => value)].reduce((sum, expr) => sum + visit(expr), 0);
-    return stores.reduce((sum, { index }) => {
-      // All lanes storing to one place would be no vector at all.
-      const form = this.form(this.index(index, env), env);
-      return sum + (form?.step === 1 || !env.lane ? 1 : 6) + visitIndex(index);
-    }, loads);
+  protected override storeCost({ index }: Store, env: Env): number {
+    // All lanes storing to one place would be no vector at all.
+    return !env.lane || this.form(this.index(index, env), env)?.step === 1 ? 1 : 6;
   }
 
   /** The value of an expression, known in the innermost open block. */

@@ -13,7 +13,7 @@ import type { RowKernel } from "../kernel.ts";
 import { levelsOf, type Reduce } from "../row_levels.ts";
 import { timeOf } from "./expr_time.ts";
 import { KeptRows } from "./kept_rows.ts";
-import { bits, choose, compare, laneOf, splat } from "./lanes.ts";
+import { bits, choose, compare, f, fromBits, laneOf, splat, toBits } from "./lanes.ts";
 import type { Env, Evaluator } from "./print_expr.ts";
 import { binary } from "./scalar_ops.ts";
 import { chooseWalk, overWalk, scalarWalk } from "./walk.ts";
@@ -21,7 +21,10 @@ import type { Walk } from "./walk.ts";
 import type { Value, Width, Writer } from "./writer.ts";
 import { wasmType } from "./writer.ts";
 
-/** A reduction in progress. Argmax keeps the index of its best value beside it. */
+/**
+ * A reduction in progress. Argmax keeps the index of its best value beside it. Extremes of four floats keep in which lanes a NaN was among them: so they can
+ * take the pseudo-extremes, one instruction each where those of WebAssembly, which care for NaN, take eight.
+ */
 interface Accumulator {
   readonly expr: Reduce;
   readonly combine: Combine;
@@ -29,6 +32,7 @@ interface Accumulator {
   readonly width: Width;
   readonly local: number;
   readonly place?: number;
+  readonly isNaN?: number;
 }
 
 /** The walk over rows, and the lane along the row if there is one. */
@@ -160,9 +164,9 @@ class RowPrinter {
     );
     kept.finish(pass);
     narrow.forEach((accumulators, at) => {
-      for (const { expr, combine, local, place, dtype } of accumulators) {
-        const result = combine === "argmax" ? this.#w.read(place!, { dtype: "i32", width }) : this.#w.read(local, { dtype, width });
-        this.#reductions[at].set(expr.id, result);
+      for (const accumulator of accumulators) {
+        const result = accumulator.place === undefined ? this.#result(accumulator) : this.#w.read(accumulator.place, { dtype: "i32", width });
+        this.#reductions[at].set(accumulator.expr.id, result);
       }
     });
   }
@@ -177,8 +181,8 @@ class RowPrinter {
 
   /** Joins the accumulators of the groups of a turn in the first. */
   #joinGroups(groups: readonly Accumulator[]): Accumulator {
-    const w = this.#w, [first] = groups, { dtype } = first;
-    let values = groups.map(({ local }) => w.read(local, { dtype, width: 4 }));
+    const w = this.#w, [first] = groups;
+    let values = groups.map((group) => this.#result(group));
     while (values.length > 1) {
       const half = values.length / 2;
       values = values.slice(0, half).map((value, at) => binary(w, joinOf(first.combine), value, values[half + at]));
@@ -187,12 +191,24 @@ class RowPrinter {
     return first;
   }
 
+  /** What a finished accumulator holds. */
+  #result({ dtype, width, local, isNaN }: Accumulator): Value {
+    const w = this.#w, value = w.read(local, { dtype, width });
+    // A mask of ones is a NaN.
+    return isNaN === undefined ? value : fromBits(w, bits(w, "or", toBits(w, value), { ...w.read(isNaN, { dtype: "bool", width }), dtype: "i32" }));
+  }
+
   #declare(expr: Reduce, width: Width): Accumulator {
     const { combine, body: { dtype } } = expr, w = this.#w;
     // Or and and are the sums, maxima and minima of truth values.
     const identity = dtype === "bool" ? Number(combine === "min") : identityOf(combine, dtype);
     const local = w.newLocal(wasmType({ dtype, width }));
     w.assign(local, splat(w, w.literal(identity, dtype), width));
+    if (isExtreme(combine) && dtype === "f32" && width === 4) {
+      const isNaN = w.newLocal(wasmType({ dtype: "bool", width }));
+      w.assign(isNaN, splat(w, w.literal(0, "bool"), width));
+      return { expr, combine, dtype, width, local, isNaN };
+    }
     if (combine !== "argmax") return { expr, combine, dtype, width, local };
     const place = w.newLocal(wasmType({ dtype: "i32", width }));
     w.assign(place, splat(w, w.literal(0, "i32"), width));
@@ -200,7 +216,7 @@ class RowPrinter {
   }
 
   #accumulate(accumulator: Accumulator, env: Env): void {
-    const { expr, combine, dtype, width, local, place } = accumulator, w = this.#w;
+    const { expr, combine, dtype, width, local, place, isNaN } = accumulator, w = this.#w;
     const before = w.read(local, { dtype, width });
     const { body } = expr;
     if (combine === "sum" && width === 4 && w.target.relaxed && body.kind === "binary" && body.op === "mul" && dtype === "f32" && !this.place.kept.has(body)) {
@@ -208,6 +224,10 @@ class RowPrinter {
       return w.assign(local, w.op("f32x4.relaxed_madd", [...factors, before], { dtype, width }));
     }
     const value = splat(w, this.evaluator.value(body, env), width);
+    if (isNaN !== undefined) {
+      w.assign(isNaN, bits(w, "or", w.read(isNaN, { dtype: "bool", width }), compare(w, "ne", value, value)));
+      return w.assign(local, f(w, `p${joinOf(combine)}`, before, value));
+    }
     if (combine !== "argmax") return w.assign(local, binary(w, joinOf(combine), before, value));
     const position = splat(w, this.evaluator.indexValue(varIndex(this.kernel.row), env), width);
     const better = compare(w, greater(dtype), value, before);
@@ -216,9 +236,9 @@ class RowPrinter {
   }
 
   /** Joins the four lanes of a finished accumulator into a scalar one; of equal maxima the first index wins. */
-  #joinLanes({ combine, dtype, local, place }: Accumulator, into: Accumulator): void {
-    const w = this.#w;
-    const all = w.read(local, { dtype, width: 4 }), places = place === undefined ? undefined : w.read(place, { dtype: "i32", width: 4 });
+  #joinLanes(accumulator: Accumulator, into: Accumulator): void {
+    const { combine, dtype, place } = accumulator, w = this.#w;
+    const all = this.#result(accumulator), places = place === undefined ? undefined : w.read(place, { dtype: "i32", width: 4 });
     const lanes = [0, 1, 2, 3].map((lane) => ({ value: laneOf(w, all, lane), place: places && laneOf(w, places, lane) }));
     const join = (x: typeof lanes[0], y: typeof lanes[0]): typeof lanes[0] => {
       if (combine !== "argmax") return { value: binary(w, joinOf(combine), x.value, y.value), place: undefined };
@@ -240,6 +260,10 @@ class RowPrinter {
     };
     this.#walk(store, () => {}, store);
   }
+}
+
+function isExtreme(combine: Combine): boolean {
+  return combine === "max" || combine === "min";
 }
 
 function joinOf(combine: Combine): "add" | "min" | "max" {

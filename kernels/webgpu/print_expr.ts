@@ -12,8 +12,9 @@ import type { Index, Term, Var } from "../../core/index_expr.ts";
 import { addIndex, constantIndex, divIndex, scaleIndex, substituteIndex } from "../../core/index_expr.ts";
 import { invariant } from "../../core/errors.ts";
 import type { Store } from "../kernel.ts";
-import { dependsOn, isAligned, laneForm } from "../lane_index.ts";
+import { dependsOn, isAligned } from "../lane_index.ts";
 import type { LaneForm } from "../lane_index.ts";
+import { type Env as LaneEnv, LaneScope } from "../lane_scope.ts";
 import { binaryText, literal, typeName, unaryText } from "./print_math.ts";
 import { TEXEL_ROW_BYTES } from "./print_texels.ts";
 import type { Value, Writer } from "./print_writer.ts";
@@ -22,27 +23,15 @@ import type { Value, Writer } from "./print_writer.ts";
 export const LANES = "xyzw";
 
 /** What the kernel's variables are at the place where an expression is evaluated. */
-export interface Env {
-  /** Distinguishes environments in caches. */
-  readonly id: number;
-  /** Values of kernel variables, by id, in terms of declared variables and the lane. */
-  readonly replace: ReadonlyMap<number, Index>;
-  /** The variable that is the lane, with extent 4; scalars only if absent. */
-  readonly lane?: Var;
-  /** What `accumulator` means here, by its state. */
-  readonly accumulators: readonly (Value | undefined)[];
-}
+export type Env = LaneEnv<Value>;
 
 /** Prints the expressions of one kernel into its writer. */
-export class Evaluator {
-  /** Values of finished reductions, by expression id. */
-  readonly reductions = new Map<number, Value>();
+export class Evaluator extends LaneScope<Value> {
+  override readonly reductions = new Map<number, Value>();
   #uses = new Map<number, number>();
-  #indices = new Map<string, Index>();
-  #varies = new Map<string, boolean>();
-  #envs = 0;
 
   constructor(readonly writer: Writer, stores: readonly Store[], roots: readonly Expr[] = []) {
+    super();
     const seen = new Set<number>();
     for (const root of [...stores.map(({ value }) => value), ...roots]) this.#count(root, seen);
     for (const { index } of stores) this.#countIndex(index, seen);
@@ -63,56 +52,12 @@ export class Evaluator {
     }
   }
 
-  /** Makes an environment. */
-  env(replace: ReadonlyMap<number, Index>, lane?: Var, ...accumulators: readonly (Value | undefined)[]): Env {
-    return { id: this.#envs++, replace, lane, accumulators };
+  protected override reductionVaries(expr: Expr & { kind: "reduce" }, env: Env): boolean {
+    return super.reductionVaries(expr, env) && !this.#binds(expr.variable, env);
   }
 
-  /** An index of the kernel in terms of what is declared. */
-  index(index: Index, env: Env): Index {
-    const key = `${env.id}:${index.key}`;
-    let found = this.#indices.get(key);
-    if (!found) this.#indices.set(key, found = substituteIndex(index, env.replace));
-    return found;
-  }
-
-  /** How a rewritten index depends on the lane. */
-  form(index: Index, env: Env): LaneForm | undefined {
-    return env.lane ? laneForm(index, env.lane, (value) => this.varies(value, env)) : { base: index, step: 0 };
-  }
-
-  /** Whether an expression differs between lanes. */
-  varies(expr: Expr, env: Env): boolean {
-    if (!env.lane) return false;
-    const key = `${env.id}:${expr.id}`;
-    let found = this.#varies.get(key);
-    if (found === undefined) this.#varies.set(key, found = this.#variesNow(expr, env));
-    return found;
-  }
-
-  #variesNow(expr: Expr, env: Env): boolean {
-    switch (expr.kind) {
-      case "const":
-        return false;
-      case "accumulator":
-        return env.accumulators[expr.state]?.width === 4;
-      case "reduce": {
-        const known = this.reductions.get(expr.id);
-        return known ? known.width === 4 : this.varies(expr.body, env) && !this.#binds(expr.variable, env);
-      }
-      case "inRange":
-        if (this.#uniformRange(expr, env)) return false;
-        return this.#indexVaries(expr.index, env);
-      case "index":
-      case "load":
-        return this.#indexVaries(expr.index, env);
-      default:
-        return operandsOf(expr).some((operand) => this.varies(operand, env));
-    }
-  }
-
-  #indexVaries(index: Index, env: Env): boolean {
-    return this.form(this.index(index, env), env)?.step !== 0;
+  protected override rangeVaries(expr: Expr & { kind: "inRange" }, env: Env): boolean {
+    return !this.#uniformRange(expr, env) && super.rangeVaries(expr, env);
   }
 
   /** Whether the lanes of an environment run along a variable. */
@@ -128,24 +73,13 @@ export class Evaluator {
     return form.base;
   }
 
-  /**
-   * Memory instructions that expressions and stores take at one environment, four lanes together: an aligned vec4 or a scalar is one, else four.
-   * Loads that only vary with other variables count as well.
-   */
-  cost(exprs: readonly Expr[], stores: readonly Store[], env: Env): number {
-    const seen = new Set<number>();
-    const visitIndex = (index: Index): number =>
-      index.terms.reduce((sum, { atom }) => sum + (atom.kind === "value" ? visit(atom.value) : atom.kind === "var" ? 0 : visitIndex(atom.of)), 0);
-    const access = (operand: number, index: Index): number => (this.#isWide(operand, this.index(index, env), env) ? 1 : 4);
-    const visit = (expr: Expr): number => {
-      if (seen.has(expr.id)) return 0;
-      seen.add(expr.id);
-      if (expr.kind === "load") return access(expr.operand, expr.index) + visitIndex(expr.index);
-      if (expr.kind === "index" || expr.kind === "inRange") return visitIndex(expr.index);
-      return operandsOf(expr).reduce((sum, operand) => sum + visit(operand), 0);
-    };
-    const loads = [...exprs, ...stores.map(({ value }) => value)].reduce((sum, expr) => sum + visit(expr), 0);
-    return stores.reduce((sum, { operand, index }) => sum + access(operand, index) + visitIndex(index), loads);
+  /** Instructions: an aligned vec4 or a scalar is one, else four. */
+  protected override loadCost(operand: number, index: Index, env: Env): number {
+    return this.#isWide(operand, this.index(index, env), env) ? 1 : 4;
+  }
+
+  protected override storeCost({ operand, index }: Store, env: Env): number {
+    return this.loadCost(operand, index, env);
   }
 
   /** Whether an access is one instruction for all lanes. */

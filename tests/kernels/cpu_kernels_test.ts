@@ -114,6 +114,21 @@ Deno.test("cpu: reductions along rows and across them", () => {
   }
 });
 
+Deno.test("cpu: a NaN anywhere in a row makes its extremes NaN, infinities are extremes", () => {
+  for (const combine of ["max", "min"] as const) {
+    for (const axis of [0, 1] as const) {
+      for (const [rows, columns] of [[3, 5], [20, 64], [21, 77]]) {
+        const kernel = reduceKernel(combine, rows, columns, axis);
+        const data = kernel.operands.map(({ dtype, size }, at) => randomElements(dtype, size, at + 1));
+        // Every fourth element or so of the first rows: first, middle and last lanes and groups, and the rest beyond the last group.
+        for (let at = 0; at < data[0].length; at += 4 * columns + 3) data[0][at] = NaN;
+        data[0].set([-Infinity, Infinity], columns);
+        compare(`${combine} ${rows}x${columns} along ${axis}`, kernel, 0, data);
+      }
+    }
+  }
+});
+
 Deno.test("cpu: matrix products of all layouts and sizes", () => {
   for (const [m, n, k] of [[1, 1, 1], [1, 64, 33], [64, 1, 33], [2, 3, 5], [4, 8, 4], [5, 9, 7], [17, 33, 300], [130, 140, 20], [64, 64, 64]]) {
     for (let layout = 0; layout < 8; layout++) {
@@ -195,7 +210,8 @@ function points(low: number, high: number): Float32Array {
 Deno.test("cpu: elementary functions are as accurate as documented", () => {
   const ULP = 2 ** -23;
   const cases: [Parameters<typeof unaryKernel>[0], number, number, (x: number) => number, number, number][] = [
-    ["exp", -87, 88, Math.exp, 2 * ULP, 0],
+    ["exp", -87, 88, Math.exp, ULP, 0],
+    ["exp", -1, 1, Math.exp, ULP, 0],
     ["log", 1e-3, 20, Math.log, 2 * ULP, 0],
     ["log", 0.95, 1.05, Math.log, 2 * ULP, 0],
     ["tanh", -20, 20, Math.tanh, 3 * ULP, 0],
@@ -218,6 +234,7 @@ Deno.test("cpu: elementary functions are safe beyond their range", () => {
   const wanted: [Parameters<typeof unaryKernel>[0], number, number][] = [
     ["exp", 1000, Infinity],
     ["exp", -1000, 0],
+    ["exp", -100, Math.fround(Math.exp(-100))],
     ["exp", -Infinity, 0],
     ["exp", NaN, NaN],
     ["log", 0, -Infinity],

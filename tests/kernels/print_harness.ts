@@ -71,6 +71,7 @@ class Reference {
       const value = this.value(body, new Map(at).set(variable.id, step));
       sum += value;
       if (combine === "min" ? value < best : value > best) [best, place] = [value, step];
+      if (combine !== "argmax" && Number.isNaN(value)) best = NaN;
     }
     const result = combine === "sum" ? sum : combine === "argmax" ? place : best;
     this.#reductions.set(expr.id, result);
