@@ -72,4 +72,6 @@ export interface Device {
   synchronize(): Promise<void>;
   /** Frees everything. Later calls throw a {@link DeviceError} with reason `disposed`. */
   dispose(): void;
+  /** {@link Device.dispose}, for `using device = await requestDevice()`. */
+  [Symbol.dispose](): void;
 }

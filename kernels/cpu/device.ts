@@ -137,4 +137,9 @@ export class CpuDevice implements Device {
     this.#disposed = true;
     this.#threads.stop();
   }
+
+  /** Frees everything, at the end of the block that declared the device with `using`. */
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
 }

@@ -97,6 +97,11 @@ export class ReferenceDevice implements Device {
   dispose(): void {
     this.#disposed = true;
   }
+
+  /** Frees everything, at the end of the block that declared the device with `using`. */
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
 }
 
 class ReferenceExecutable implements Executable {

@@ -183,4 +183,9 @@ export class WebGpuDevice implements Device {
   dispose(): void {
     this.#context.dispose();
   }
+
+  /** Frees everything, at the end of the block that declared the device with `using`. */
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
 }

@@ -18,6 +18,7 @@ export function printRecurrence(kernel: RecurrenceKernel, writer: Writer): WgslK
   const live = liveLanes(evaluator, walk, group);
   const width = walk.lane ? 4 : 1;
   const names = states.map((_, number) => (number === 0 ? "state" : `state${number}`));
+  writer.reserve(names);
   states.forEach(({ b }, number) => writer.line(`var ${names[number]} = ${typeName(b.dtype, width)}(0);`));
   const step = makeVar("t", time.extent);
   writer.openLoop("t", time.extent);

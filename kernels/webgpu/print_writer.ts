@@ -90,6 +90,7 @@ export class Writer {
   #blocks: Block[] = [newBlock("", 1)];
   #helpers = new Map<string, string>();
   #names = new Map<number, { name: string; depth: number }>();
+  #reserved = new Set<string>();
   #count = 0;
   #module: string[] = [];
 
@@ -126,9 +127,15 @@ export class Writer {
     if (!this.#module.includes(text)) this.#module.push(text);
   }
 
+  /** Keeps names that a printer chose itself from being given out as fresh ones. */
+  reserve(names: readonly string[]): void {
+    for (const name of names) this.#reserved.add(name);
+  }
+
   /** A fresh name. */
   fresh(prefix: string): string {
-    return `${prefix}${this.#count++}`;
+    const name = `${prefix}${this.#count++}`;
+    return this.#reserved.has(name) ? this.fresh(prefix) : name;
   }
 
   /** Opens a block, such as `for (...)`. */

@@ -4,7 +4,7 @@ import type { Type } from "../../core/dtype.ts";
 import { CompileError, DeviceError, ShapeError } from "../../core/errors.ts";
 import { Graph } from "../../core/graph.ts";
 import { makeVar, type Var } from "../../core/index_expr.ts";
-import type { DeviceArray } from "../../kernels/device.ts";
+import type { Device, DeviceArray } from "../../kernels/device.ts";
 import type { MapKernel } from "../../kernels/kernel.ts";
 import { planMemory } from "../../kernels/plan_memory.ts";
 import type { KernelStep, Plan, Schedule, Step, Value } from "../../kernels/plan.ts";
@@ -283,6 +283,19 @@ withDevice("a dispatch that WebGPU refuses fails the read of its result, once", 
   assertEquals(error.reason, "validation");
   await device.synchronize();
 });
+
+for (const kind of ["webgpu", "cpu", "reference"] as const) {
+  Deno.test(`${kind}: a device that was declared with using is freed at the end of its block`, async () => {
+    let left: Device;
+    {
+      using device = await requestDevice({ kind });
+      device.upload(ramp(), F64).dispose();
+      left = device;
+    }
+    assertThrows(() => left.upload(ramp(), F64), DeviceError, "it was disposed");
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  });
+}
 
 withDevice("a disposed device refuses everything", async (device) => {
   const program = await device.load({ graph: EMPTY, plan: affine() });

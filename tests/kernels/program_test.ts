@@ -1,7 +1,7 @@
 /** Programs from functions to results, on every device. */
 import { assert, assertAlmostEquals, assertEquals, assertMatch, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { compile, type Device, DeviceError, DTypeError, grad, requestDevice, scan, ShapeError, spec, type Tensor } from "../../mod.ts";
-import { add, argmax, cast, exp, matmul, mul, sum, tanh } from "../../ops/mod.ts";
+import { add, argmax, cast, exp, linearScan, matmul, mul, sum, tanh } from "../../ops/mod.ts";
 import { ReferenceArray } from "../../kernels/reference/device.ts";
 import { requestWebGpuDevice, type WebGpuDevice } from "../../kernels/webgpu/device.ts";
 
@@ -235,3 +235,17 @@ Deno.test("a training loop makes no buffer and no bind group once it runs", () =
     const { submits: __, ...after } = device.stats;
     assertEquals(after, before);
   }));
+
+onEachDevice("a dozen recurrences in one walk through time, each over the one before", async (device) => {
+  const sums = (x: Tensor): Tensor[] => {
+    const all = [x];
+    for (let i = 0; i < 12; i++) all.push(linearScan(0.5, all[i], { axis: 0 }));
+    return all.slice(1);
+  };
+  const program = await compile(device, sums, [spec([3, 5])]);
+  let expected = Float64Array.from(wave(15));
+  for (const { data } of await program.run(wave(15))) {
+    expected = expected.map((_, i, before) => before[i] + 0.5 * (before[i - 5] ?? 0) + 0.25 * (before[i - 10] ?? 0));
+    assertClose(data, expected);
+  }
+});
