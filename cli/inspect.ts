@@ -3,6 +3,8 @@ import { requestDevice } from "../kernels/mod.ts";
 import { Inspector, Model, TRACE_QUANTITIES, type TracedPiece, type TraceQuantity } from "../titans/mod.ts";
 import { findCheckpoint } from "./checkpoint_file.ts";
 import { gunzip, readPieces } from "./data/read_file.ts";
+import { tokensOf } from "./data/token_encoder.ts";
+import { notedVocabulary, type Vocabulary } from "./data/vocabulary.ts";
 import { CommandError, UsageError } from "./errors.ts";
 import { choice, integer, parseFlags, text, toggle, type Values } from "./flags.ts";
 import type { Command } from "./help.ts";
@@ -51,16 +53,16 @@ type InspectFlags = Values<typeof FLAGS>;
 export const inspectCommand: Command = {
   summary: "show what the memory does while it reads a text",
   description: [
-    "Reads a text with a trained model and shows it with what its memory did at each byte: by default how surprised it was.",
+    "Reads a text with a trained model and shows it with what its memory did at each token: by default how surprised it was.",
     "Then a summary of all quantities:",
     ...WORDS.map((word) => `  ${word.padEnd(8)}  ${SHOWN[word].meaning}`),
-    "Texts of any length take the same memory: the scale of the strip comes from the first piece of 256 bytes or so.",
+    "Texts of any length take the same memory: the scale of the strip comes from the first piece of 256 tokens or so.",
   ].join("\n"),
   examples: [
     ["deno task inspect --text speech.txt", "the newest run reads a speech, coloured by surprise"],
     ["deno task inspect --text speech.txt --by theta --block 1 --head 0", "one memory's step sizes"],
     ['echo "My fellow citizens" | deno task inspect --text - --color never', "from standard input, with bars"],
-    ["deno task inspect --text speech.txt --json > trace.jsonl", "all numbers, one object a byte"],
+    ["deno task inspect --text speech.txt --json > trace.jsonl", "all numbers, one object a token, with its bytes"],
   ],
   flags: FLAGS,
   run: inspect,
@@ -74,18 +76,20 @@ async function inspect(args: readonly string[], terminal: Terminal): Promise<num
   await requireText(source);
   using interrupt = listenForInterrupt();
   const { checkpoint, file } = await findCheckpoint(flags.checkpoint ?? await latestRun(RUNS), flags.which);
-  const { blocks, heads, vocabulary } = checkpoint.config;
+  const { blocks, heads, vocabulary: size } = checkpoint.config, vocabulary = await notedVocabulary(checkpoint.notes);
   for (const [name, index, count] of [["block", flags.block, blocks], ["head", flags.head, heads]] as const) {
     if (index !== undefined && index >= count) throw new UsageError(`--${name} cannot be ${index}: the model has ${count}, counted from 0`);
   }
-  if (vocabulary !== 256) throw new CommandError(`${file} has a vocabulary of ${vocabulary} tokens: inspect reads bytes, so train with a byte vocabulary`);
-  const raw = readPieces(source), bytes = source.endsWith(".gz") ? gunzip(raw, source) : raw;
+  if (size !== vocabulary.size) {
+    throw new CommandError(`${file} has a vocabulary of ${size} tokens and not the ${vocabulary.size} of ${vocabulary.name}: inspect a model that train made`);
+  }
+  const raw = readPieces(source, "--text"), bytes = source.endsWith(".gz") ? gunzip(raw, source, "--text") : raw;
   const device = await requestDevice({ kind: flags.device, shaderCacheDirectory: flags.shaderCache });
   try {
     const model = new Model(checkpoint.config);
     const inspector = await Inspector.create(device, model, model.layout.pack(checkpoint.state.params));
-    const show = new Show(terminal, flags, { checkpoint: file, device: device.info.kind });
-    for await (const piece of inspector.read(bytes)) {
+    const show = new Show(terminal, flags, { checkpoint: file, device: device.info.kind, vocabulary });
+    for await (const piece of inspector.read(tokensOf(bytes, vocabulary))) {
       show.piece(piece);
       // Signals are delivered between turns of the event loop.
       await new Promise((resolve) => setTimeout(resolve, 0));
@@ -112,6 +116,7 @@ async function requireText(source: string): Promise<void> {
 interface Origin {
   readonly checkpoint: string;
   readonly device: string;
+  readonly vocabulary: Vocabulary;
 }
 
 /** Writes what is seen, as it comes. Keeps nothing that grows with the text. */
@@ -126,6 +131,8 @@ class Show {
   #strip?: Strip;
   /** Tokens shown. */
   tokens = 0;
+  /** Bytes of text that they stand for. */
+  #bytes = 0;
 
   constructor(terminal: Terminal, flags: InspectFlags, origin: Origin) {
     this.#terminal = terminal;
@@ -148,12 +155,14 @@ class Show {
     for (const word of WORDS) Array.prototype.forEach.call(of(word), (value: number) => this.#figures[word].add(value));
     let strip = "";
     piece.tokens.forEach((token, i) => {
-      const position = piece.start + i, letters = this.#letters.next(token, shown[i], position);
+      const bytes = this.#origin.vocabulary.bytesOf(token), letters: Letter[] = [];
+      // A letter may be split over tokens, and a token may hold several: its value is that of each of its bytes.
+      for (const byte of bytes) letters.push(...this.#letters.next(byte, shown[i], this.#bytes++));
       strip += this.#take(letters);
       if (!json) return;
       const numbers = Object.fromEntries(TRACE_QUANTITIES.map((quantity) => [quantity, values[quantity][i]]));
       const text = letters.map(({ text }) => text).join(""), bits = Number.isNaN(piece.bits[i]) ? null : piece.bits[i];
-      strip += `${JSON.stringify({ event: "token", position, token, text, bits, ...numbers })}\n`;
+      strip += `${JSON.stringify({ event: "token", position: piece.start + i, token, bytes: Array.from(bytes), text, bits, ...numbers })}\n`;
     });
     this.tokens += piece.tokens.length;
     this.#terminal.out(strip);
@@ -164,7 +173,8 @@ class Show {
     const figures = Object.fromEntries(WORDS.map((word) => [SHOWN[word].quantity ?? word, this.#figures[word].figures]));
     const { by, block = null, head = null, json } = this.#flags, passages = this.#passages.best;
     if (json) {
-      const summary = { event: "summary", tokens: this.tokens, by, block, head, ...this.#origin, figures, passages, interrupted };
+      const { checkpoint, device, vocabulary: { name: vocabulary } } = this.#origin, read = { tokens: this.tokens, bytes: this.#bytes };
+      const summary = { event: "summary", ...read, by, block, head, checkpoint, device, vocabulary, figures, passages, interrupted };
       if (this.tokens > 0) this.#terminal.out(`${JSON.stringify(summary)}\n`);
     } else if (this.#strip) {
       this.#terminal.out(`${last}${this.#strip.end()}\n${this.#summary(interrupted).join("\n")}\n`);
@@ -199,8 +209,9 @@ class Show {
     const widths = [0, 1, 2, 3].map((column) => Math.max(...table.map((row) => row[column].length)));
     const line = (row: readonly string[]): string =>
       row.map((cell, i) => i === 0 ? cell.padEnd(widths[0]) : i < 4 ? cell.padStart(widths[i]) : cell).join("  ").trimEnd();
+    const { vocabulary: { unit } } = this.#origin, bytes = unit === "byte" ? "" : ` (${formatCount(this.#bytes)} bytes)`;
     return [
-      `${interrupted ? "stopped after" : "read"} ${formatCount(this.tokens)} bytes with ${this.#origin.checkpoint} on ${this.#origin.device}`,
+      `${interrupted ? "stopped after" : "read"} ${formatCount(this.tokens)} ${unit}s${bytes} with ${this.#origin.checkpoint} on ${this.#origin.device}`,
       ...table.map(line),
       "",
       `highest ${by}:`,

@@ -3,7 +3,7 @@ import { type Device, requestDevice } from "../kernels/mod.ts";
 import { fingerprint, type MemoryOwner, Model, Reader, type ReadingState } from "../titans/mod.ts";
 import { findCheckpoint } from "./checkpoint_file.ts";
 import { gunzip, readPieces } from "./data/read_file.ts";
-import { TokenEncoder } from "./data/token_encoder.ts";
+import { tokensOf } from "./data/token_encoder.ts";
 import { bytesOfTokens, notedVocabulary, type Vocabulary } from "./data/vocabulary.ts";
 import { UsageError } from "./errors.ts";
 import { choice, integer, parseFlags, text, toggle, type Values } from "./flags.ts";
@@ -107,25 +107,13 @@ async function sizeOf(source: string): Promise<number | undefined> {
 
 /** The bytes of a text from a place on. */
 async function* bytesOf(source: string, skip: number): AsyncGenerator<Uint8Array> {
-  const raw = readPieces(source);
+  const raw = readPieces(source, "--text");
   let left = skip;
-  for await (const piece of source.endsWith(".gz") ? gunzip(raw, source) : raw) {
+  for await (const piece of source.endsWith(".gz") ? gunzip(raw, source, "--text") : raw) {
     const cut = Math.min(left, piece.length);
     left -= cut;
     if (cut < piece.length) yield piece.subarray(cut);
   }
-}
-
-/** A text as token ids. */
-async function* tokensOf(bytes: AsyncIterable<Uint8Array>, vocabulary: Vocabulary): AsyncGenerator<Int32Array> {
-  const encoder = new TokenEncoder(vocabulary), { idBytes } = vocabulary;
-  const ids = (stored: Uint8Array): Int32Array => {
-    const view = new DataView(stored.buffer, stored.byteOffset, stored.byteLength);
-    const at = (i: number): number => idBytes === 1 ? view.getUint8(i) : idBytes === 2 ? view.getUint16(2 * i, true) : view.getUint32(4 * i, true);
-    return Int32Array.from({ length: stored.length / idBytes }, (_, i) => at(i));
-  };
-  for await (const piece of bytes) yield ids(encoder.next(piece));
-  yield ids(encoder.end());
 }
 
 interface Reading {

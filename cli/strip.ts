@@ -3,7 +3,7 @@
  * of different height below each. It is written as the text comes.
  */
 
-/** A letter, and the number that its bytes have on average. */
+/** A letter, and the number that its bytes have on average; a byte has that of the token it comes from. */
 export interface Letter {
   readonly text: string;
   readonly value: number;

@@ -35,7 +35,9 @@ const FLAGS = {
   seqLen: integer("tokens of a training sequence", 128, { min: 1, max: 2 ** 20 }),
   batch: integer("sequences computed at once", 8, { min: 1, max: 2 ** 16 }),
   accumulate: integer("batches whose gradients make one step", 1, { min: 1, max: 2 ** 16 }),
-  stream: integer("read text in order, this many tokens with one memory that is carried from step to step; 0 begins every sequence anew", 0, { min: 0 }),
+  stream: integer("read documents in order, memory carried from step to step through this many tokens at most; 0: every sequence anew", 0, {
+    min: 0,
+  }),
   lr: number("learning rate after warm-up; then it falls along a cosine", 3e-3, { min: 0, aboveMin: true }),
   warmup: integer("steps of warm-up", 50, { min: 0 }),
   seed: integer("for the first weights and the order of the text", 0, { min: 0, max: 2 ** 32 - 1 }),
@@ -44,7 +46,7 @@ const FLAGS = {
   out: text("DIR", `run folder (a new one in ${RUNS}/ unless given)`),
   resume: toggle("continue the run in --out, or the newest one"),
   evalEvery: integer("steps between validations; 0 for the end only", 100, { min: 0 }),
-  evalBytes: integer("held-out bytes to validate on", 16384, { min: 1 }),
+  evalBytes: integer("held-out bytes to validate on; with --stream the rows of a batch share them", 16384, { min: 1 }),
   checkpointEvery: integer("steps between checkpoints", 50, { min: 1 }),
   sampleTokens: integer("tokens to write at the end; 0 for none", 300, { min: 0 }),
   samplePrompt: text("TEXT", "what the sample begins with", "The "),
@@ -72,7 +74,7 @@ export const trainCommand: Command = {
     ["zcat corpus.gz | deno task train --data -", "from another program"],
     ["deno task train --model lmm --out runs/lmm", "the memory alone, in a folder of your choice"],
     ["deno task train --model mag --gates channel --no-momentum", "another model, finer gates, an ablation"],
-    ["deno task train --stream 65536", "sequences go on where the last ones ended, through 64 KiB of text"],
+    ["deno task train --stream 65536", "sequences go on where the last ones ended, through documents of up to 64 KiB"],
     ["deno task train --resume --steps 600", "continue the newest run up to step 600"],
     ["deno task train --json | tee log.jsonl", "for scripts: events start, step, validation, sample, done"],
   ],
@@ -125,7 +127,7 @@ async function newRun(flags: TrainFlags, watch: Watch): Promise<Opened> {
   if (await readConfig(path) !== undefined) {
     throw new UsageError(`there is a run in ${path} already: continue it with --resume, or choose another --out`);
   }
-  const corpus = await openCorpus(newRecipe(flags), { ...flags, ...watch });
+  const corpus = await openCorpus(newRecipe(flags), { ...flags, documents: flags.stream > 0, ...watch });
   // Now, so that a place where nothing may be written shows before minutes of compiling.
   await Deno.mkdir(path, { recursive: true });
   return { config: newRunConfig(flags, { data: corpus.identity, vocabularySize: corpus.vocabulary.size }, VERSION), corpus, path };
@@ -136,7 +138,7 @@ async function resumedRun(flags: TrainFlags, given: ReadonlySet<string>, watch: 
   const stored = await readConfig(path);
   if (stored === undefined) throw new UsageError(`there is no run in ${path}: leave --resume out to start one there`);
   const config = resumedRunConfig(stored, flags, { given, path });
-  const corpus = await openCorpus(recipeOf(config, flags.data), { ...config, cache: flags.cache, ...watch });
+  const corpus = await openCorpus(recipeOf(config, flags.data), { ...config, documents: (config.stream ?? 0) > 0, cache: flags.cache, ...watch });
   checkSameData(config, corpus.identity, path);
   return { config, corpus, path };
 }

@@ -1,8 +1,8 @@
 /** The loop of `train`: steps, validation, checkpoints and the sample at the end. */
 import type { Device } from "../kernels/mod.ts";
 import {
-  cutText,
   encodeCheckpoint,
+  evenStreams,
   evenWindows,
   generate,
   MixedWindows,
@@ -11,12 +11,13 @@ import {
   requireSameModel,
   StreamWindows,
   Trainer,
+  type TrainingBatch,
   type TrainingData,
   TrainingError,
   type ValidationMetrics,
 } from "../titans/mod.ts";
 import { readCheckpoint } from "./checkpoint_file.ts";
-import { judgePairs } from "./data/baseline.ts";
+import { judgePairs, predictedOf, type PredictedWindows } from "./data/baseline.ts";
 import type { Corpus } from "./data/corpus.ts";
 import { TokenDecoder, vocabularyNote } from "./data/vocabulary.ts";
 import { CommandError, UsageError } from "./errors.ts";
@@ -195,15 +196,15 @@ export class TrainingRun {
 
   /** Judges the model and the counts of pairs on the same held-out windows. `validate` says whether the model was never better. */
   #judge({ evalBytes, reporter }: RunOptions): { validate(): Promise<boolean>; last?: ValidationMetrics; bigramBitsPerByte: number } {
-    const { config: { seqLen }, corpus: { train, heldOut, vocabulary, bytesPerToken } } = this.#parts;
-    const windows = evenWindows(heldOut, seqLen, Math.max(1, Math.floor(evalBytes / (seqLen * bytesPerToken))));
-    const counts = judgePairs(train.map(({ text }) => text), windows, { length: seqLen, vocabulary });
-    const tokensPerByte = windows.length / (seqLen + 1) * seqLen / counts.bytes;
+    const { config, corpus } = this.#parts;
+    const { batches, windows } = judgedWindows(config, corpus, evalBytes);
+    const counts = judgePairs(corpus.train.map(({ text }) => text), windows, corpus.vocabulary);
+    const tokensPerByte = counts.tokens / counts.bytes;
     const judge = {
       last: undefined as ValidationMetrics | undefined,
       bigramBitsPerByte: counts.bitsPerByte,
       validate: async (): Promise<boolean> => {
-        const judged = await this.#trainer.validate(windows);
+        const judged = await this.#trainer.validate(batches);
         const metrics = judge.last = { ...judged, bitsPerByte: judged.bitsPerByte * tokensPerByte };
         const event = {
           event: "validation",
@@ -283,8 +284,22 @@ export class TrainingRun {
 function trainingData({ batch, seqLen: length, accumulate, seed, stream = 0 }: RunConfig, { train }: Corpus): TrainingData {
   const shape = { batch, length, accumulate };
   if (stream === 0) return new MixedWindows(train, shape, seed);
-  if (train.some(({ weight = 1 }) => weight !== 1)) throw new UsageError("with --stream every text is read once a round: leave the weights of --data out");
-  return new StreamWindows(train.flatMap(({ text }) => cutText(text, stream)), shape, seed);
+  return new StreamWindows(train, shape, seed, { longest: stream });
+}
+
+/** What a run is judged on: windows with a memory of their own, or, where it streams, held-out documents in order. */
+function judgedWindows(
+  { batch, seqLen: length, stream = 0 }: RunConfig,
+  { heldOut, bytesPerToken }: Corpus,
+  evalBytes: number,
+): { readonly batches: Int32Array | TrainingBatch[]; readonly windows: PredictedWindows } {
+  const count = Math.max(1, Math.floor(evalBytes / (length * bytesPerToken)));
+  if (stream === 0) {
+    const tokens = evenWindows(heldOut, length, count);
+    return { batches: tokens, windows: { tokens, length } };
+  }
+  const batches = evenStreams(heldOut, { batch, length }, count, { longest: stream });
+  return { batches, windows: predictedOf(batches, length) };
 }
 
 function startEvent({ config, corpus, device, version, path }: RunParts, model: Model, step: number): StartEvent {

@@ -19,7 +19,14 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Inside titans, the files that may see kernels: the rest is mathematics. */
-const TITANS_WITH_DEVICE: readonly string[] = ["titans/diagnose.ts", "titans/inspector.ts", "titans/reader.ts", "titans/reading_state.ts", "titans/train.ts"];
+const TITANS_WITH_DEVICE: readonly string[] = [
+  "titans/diagnose.ts",
+  "titans/inspector.ts",
+  "titans/reader.ts",
+  "titans/reading_state.ts",
+  "titans/train.ts",
+  "titans/validation.ts",
+];
 
 /** Where `Deno` may appear outside cli/, main.ts and tests/. */
 const EDGE_FILES: readonly string[] = ["kernels/webgpu/host.ts", "web/build.ts", "web/serve.ts"];

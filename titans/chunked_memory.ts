@@ -48,7 +48,16 @@ import {
 } from "../ops/mod.ts";
 import { ConfigError } from "./errors.ts";
 import { innerGradient } from "./inner_gradient.ts";
-import { absoluteWeights, type LayerShape, type Linear, type Memory, type MemorySequence, type MemoryState, relativeWeights } from "./memory_network.ts";
+import {
+  absoluteWeights,
+  type LayerShape,
+  type Linear,
+  type Memory,
+  type MemorySequence,
+  type MemoryState,
+  relativeWeights,
+  type Vector,
+} from "./memory_network.ts";
 import type { MemoryResult } from "./naive.ts";
 import { partsOf, type TileFactors, tileFactors } from "./tile_factors.ts";
 
@@ -223,7 +232,13 @@ function tileStep({ network, gains, start }: Memory, state: Stacked, { query, al
     const past = start ? add(learned, matmul(x, start[l])) : learned;
     return sub(past, matmul(similarity, deltas[l]));
   };
-  const output = network.forward(linear, query, gains);
+  // The same of a row that is one: [B, H, C, out].
+  const vector: Vector = (l) => {
+    const [B, H, , , out] = state[l].shape;
+    const learned = matmul(read.state, reshape(state[l], [B, H, 2, out]));
+    return sub(start ? add(learned, start[l]) : learned, matmul(read.rows, deltas[l]));
+  };
+  const output = network.forward(linear, query, gains, vector);
   const after = network.layers.map((layer, l) => {
     const m = state[l], [B, H] = m.shape;
     const learned = matmul(swapAxes(twice(rows[l], next.rows), -1, -2), deltas[l]); // [B, H, 2 in, out]

@@ -1,7 +1,7 @@
 /** What a model is: one flat record of options, which checkpoints store and compare field by field. */
 import { ConfigError } from "./errors.ts";
 import type { GateGranularity } from "./gates.ts";
-import type { Activation, MemoryNetwork } from "./memory_network.ts";
+import type { Activation, MemoryGain, MemoryNetwork } from "./memory_network.ts";
 
 /**
  * The models. `lmm`: the memory alone mixes tokens. `mac`: memory as context of a segment-wise attention. `mag`: memory as a gate of sliding-window
@@ -23,6 +23,12 @@ export type MemoryQuery = "causal" | "previous-segment" | "learned";
  * paper has it (equation 13).
  */
 export type ForgetTo = "start" | "zero";
+
+/**
+ * How the memory's output m gates attention's output y in MAC and MAG, both normalised: `silu`: `silu(y * m)`. `sigmoid`: `y * sigmoid(m)`. The paper leaves
+ * the function open.
+ */
+export type OutputGate = "silu" | "sigmoid";
 
 /** A model's options. See {@link defineConfig} for a record with defaults filled in. */
 export interface ModelConfig {
@@ -46,8 +52,13 @@ export interface ModelConfig {
   readonly memoryExpansion: number;
   /** The function between the matrices of an `mlp` memory. */
   readonly memoryActivation: Activation;
-  /** Whether M(x) = x + LN(f(x)), the norm's gain belonging to the outer loop. */
+  /** Whether M(x) = x + gain LN(f(x)) rather than f(x). */
   readonly memoryNorm: boolean;
+  /**
+   * Whose parameter the norm's gain is: the outer loop's, or the memory's own, which learns it while it reads, as it does its matrices (with finer gates the
+   * gain has its own). `outer` by default: a fast gain bears small inner steps only (docs/stability.md).
+   */
+  readonly memoryGain: MemoryGain;
   /** Tokens whose inner gradients are taken at the same memory, b. Part of the model: training and decoding use the same. */
   readonly miniBatch: number;
   /** Tokens handled by one set of products; divides the mini-batch. Cost only. */
@@ -88,6 +99,8 @@ export interface ModelConfig {
   readonly persistentTokens: number;
   /** What MAC asks the memory. */
   readonly memoryQuery: MemoryQuery;
+  /** How the memory's output gates attention's in MAC and MAG. `silu` by default: text is learned better with it (docs/stability.md). */
+  readonly outputGate: OutputGate;
   /** Number of learned queries when `memoryQuery` is `learned`. */
   readonly memoryTokens: number;
   /** What loops keep for the gradient: `save` all matrix products, which is fastest, `recompute` none, which takes least memory, `auto` the dearest. Cost only. */
@@ -106,6 +119,7 @@ const NANO: ModelConfig = {
   memoryExpansion: 4,
   memoryActivation: "gelu",
   memoryNorm: true,
+  memoryGain: "outer",
   miniBatch: 16,
   tile: 16,
   thetaMax: 0.1,
@@ -123,6 +137,7 @@ const NANO: ModelConfig = {
   window: 64,
   persistentTokens: 4,
   memoryQuery: "causal",
+  outputGate: "silu",
   memoryTokens: 16,
   checkpoint: "save",
 };
@@ -152,9 +167,11 @@ const CHOICES: Readonly<Record<string, readonly string[]>> = {
   model: ["lmm", "mac", "mag", "mal"],
   memory: ["mlp", "swiglu"],
   memoryActivation: ["gelu", "silu"],
+  memoryGain: ["outer", "fast"],
   gateGranularity: ["head", "layer", "channel"],
   forgetTo: ["start", "zero"],
   memoryQuery: ["causal", "previous-segment", "learned"],
+  outputGate: ["silu", "sigmoid"],
   checkpoint: ["auto", "recompute", "save"],
 };
 const COUNTS: Readonly<Record<string, readonly [number, number]>> = {
@@ -217,6 +234,7 @@ export function validateConfig(config: ModelConfig): void {
   if (miniBatch % tile !== 0) fail("tile", `it must divide the mini-batch, ${miniBatch}`);
   if (config.model === "mac" && segment % miniBatch !== 0) fail("segment", `it must be a multiple of the mini-batch, ${miniBatch}`);
   if (config.memory === "swiglu" && config.memoryDepth !== 2) fail("memoryDepth", "a swiglu memory has one depth: leave it at 2, or use memory mlp");
+  if (config.memoryGain === "fast" && !config.memoryNorm) fail("memoryGain", "a memory without memoryNorm has no gain: leave it at outer");
   if (!(memoryExpansion > 0) || memoryExpansion > 64) fail("memoryExpansion", "it must be above 0 and at most 64");
   if (!(thetaMax > 0) || thetaMax > 64) fail("thetaMax", "it must be above 0 and at most 64");
 }
@@ -245,15 +263,15 @@ export interface LayerConfig extends ModelConfig {
   readonly network?: MemoryNetwork;
 }
 
-/** What options mean in records from before they existed. */
-const BEFORE: Partial<ModelConfig> = { memory: "mlp", gateGranularity: "head", normalizeKeys: true, window: 64, forgetTo: "zero" };
+/** What options mean in records from before they existed; `outputGate`, which only MAC did otherwise, is left to {@link completeConfig}. */
+const BEFORE: Partial<ModelConfig> = { memory: "mlp", gateGranularity: "head", normalizeKeys: true, window: 64, forgetTo: "zero", memoryGain: "outer" };
 
 /**
  * A stored configuration with the options that did not exist when it was written: such as models were then.
  * @param stored As read from a file; not checked.
  */
 export function completeConfig(stored: Partial<ModelConfig>): ModelConfig {
-  return { ...BEFORE, ...stored } as ModelConfig;
+  return { ...BEFORE, outputGate: stored.model === "mac" ? "sigmoid" : "silu", ...stored } as ModelConfig;
 }
 
 /**

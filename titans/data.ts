@@ -21,10 +21,20 @@ export function splitText(text: Uint8Array, share = 0.05): TextSplit {
   return { train: text.subarray(0, end), heldOut: text.subarray(end) };
 }
 
+/** Where the documents of a text begin, in ascending order; each ends where the next one begins. As many as there are, they need not be in memory. */
+export interface DocumentStarts {
+  /** Documents. */
+  readonly count: number;
+  /** Copies the places of `into.length` documents from number `first` on. */
+  read(first: number, into: Float64Array): void;
+}
+
 /** A text of tokens that is read in pieces: an array in memory, or a file that is larger than memory. */
 export interface TokenSource {
   /** Tokens. */
   readonly length: number;
+  /** Its documents, through which memory is carried where texts are streamed; it is one document unless given. */
+  readonly documents?: DocumentStarts;
   /**
    * Copies `into.length` tokens from place `start` on.
    * @throws if the text cannot be read there.

@@ -4,6 +4,8 @@
  * - `head`: one theta, eta and alpha for each token and head; all matrices of the memory network share them ({@link MemorySequence}).
  * - `layer`: one of each for each token, head and matrix.
  * - `channel`: theta and eta for each token, head and matrix; alpha for each of its columns (output channels) too.
+ *
+ * A fast vector of the network is a matrix of one row.
  */
 import type { Tensor } from "../core/graph.ts";
 import type { MemorySequence } from "./memory_network.ts";

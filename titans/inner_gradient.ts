@@ -1,11 +1,12 @@
 /**
  * The inner gradient in rank-one parts: for each layer the rows H that it reads, and D, the gradient of the inner loss with respect to its product.
  * D comes from `grad` on zero taps that are added to the products, so any network of linear layers and row-wise functions works.
+ * A fast vector gets taps too; it reads rows of ones.
  */
 import { valueAndGrad } from "../core/grad.ts";
 import type { Tensor } from "../core/graph.ts";
-import { add, matmul, mean, square, sub, sum, zeros } from "../ops/mod.ts";
-import type { Linear, Memory } from "./memory_network.ts";
+import { add, matmul, mean, ones, square, sub, sum, zeros } from "../ops/mod.ts";
+import type { Linear, Memory, Vector } from "./memory_network.ts";
 
 /** The gradient of a matrix at token s is `rows(s)^T deltas(s)`. */
 export interface InnerGradient {
@@ -30,7 +31,11 @@ export function innerGradient({ network, gains }: Memory, weights: readonly Tens
       rows[l] = x;
       return add(matmul(x, weights[l]), taps[l]);
     };
-    return [sum(mean(square(sub(network.forward(linear, key, gains), value)), { axes: [-1] })), rows];
+    const vector: Vector = (l) => {
+      rows[l] = ones([B, H, b, 1], key.dtype);
+      return add(weights[l], taps[l]);
+    };
+    return [sum(mean(square(sub(network.forward(linear, key, gains, vector), value)), { axes: [-1] })), rows];
   };
   const [[, rows], deltas] = valueAndGrad(loss)(network.layers.map((layer) => zeros([B, H, b, layer.out], key.dtype)));
   return { rows, deltas };

@@ -40,7 +40,7 @@ import type { ChunkedMemoryOptions, ChunkedMemoryResult } from "./chunked_memory
 import { ConfigError } from "./errors.ts";
 import type { LayeredSequence, LayerGates } from "./gates.ts";
 import { innerGradient } from "./inner_gradient.ts";
-import { absoluteWeights, type Linear, type Memory, type MemoryState, relativeWeights } from "./memory_network.ts";
+import { absoluteWeights, type Linear, type Memory, type MemoryState, relativeWeights, type Vector } from "./memory_network.ts";
 
 /**
  * Runs a memory whose matrices have gates of their own over a sequence, in the matmul-only form.
@@ -212,7 +212,14 @@ export function tileStep({ network, gains, start }: Memory, state: MemoryState, 
       : sum(mul(mul(read.rows, expandDims(similarity, -1)), expandDims(deltas[l], 2)), { axes: [3] });
     return sub(past, recent);
   };
-  const output = network.forward(linear, query, gains);
+  // The same of a row that is one: [B, H, C, out].
+  const vector: Vector = (l) => {
+    const { read } = factors[l];
+    const learned = add(mul(read.memory, state.weights[l]), mul(read.surprise, state.surprise[l]));
+    const recent = read.rows.rank === 4 ? matmul(read.rows, deltas[l]) : sum(mul(read.rows, expandDims(deltas[l], 2)), { axes: [3] });
+    return sub(start ? add(learned, start[l]) : learned, recent);
+  };
+  const output = network.forward(linear, query, gains, vector);
   const outer = (l: number, weight: Tensor): Tensor => matmul(swapAxes(rows[l], -1, -2), mul(weight, deltas[l]));
   const next: MemoryState = {
     weights: state.weights.map((w, l) => {

@@ -5,7 +5,7 @@
  *     h = M_{t-1}(S W_Q)                    read with the memory before the segment
  *     y = Attn([P | h | S])                 rows of S
  *     M_t <- update with y
- *     o = norm(y) * sigmoid(norm(M(y)))     then a projection
+ *     o = silu(norm(y) * norm(M(y)))        then a projection; the nonlinearity is an option, `outputGate`
  *
  * (Titans, arXiv 2501.00663, equations 21-25.) Two leaks of the future in the literal text are closed. Row j of the attention sees h_i only for
  * i <= j (`memoryQuery: "causal"`), or h comes from elsewhere than the segment's own tokens. And the gate of token i reads the memory M_{t,i} that has
@@ -17,23 +17,7 @@
 import { isTensor, type Tensor } from "../core/graph.ts";
 import { scan } from "../core/scan.ts";
 import { mapLeaves } from "../core/tree.ts";
-import {
-  broadcastTo,
-  concat,
-  expandDims,
-  l2Normalize,
-  matmul,
-  mul,
-  reshape,
-  rmsNorm,
-  rotaryEmbedding,
-  sigmoid,
-  silu,
-  sliceAxis,
-  split,
-  transpose,
-  zeros,
-} from "../ops/mod.ts";
+import { broadcastTo, concat, expandDims, l2Normalize, matmul, reshape, rotaryEmbedding, silu, sliceAxis, split, transpose, zeros } from "../ops/mod.ts";
 import type { LayerConfig } from "./config.ts";
 import { type KeysAndValues, mergeHeads, segmentAttention, splitHeads } from "./layers.ts";
 import { readMemory } from "./memory_network.ts";
@@ -46,7 +30,7 @@ import {
   memoryOf,
   normalizeHeads,
 } from "./memory_layer.ts";
-import type { MixerOptions, MixerResult } from "./mixer.ts";
+import { gateOutput, type MixerOptions, type MixerResult } from "./mixer.ts";
 import { matrix, type Parameter, table, vector } from "./parameters.ts";
 import { joinTokens, type MemoryTrace, uncut } from "./trace.ts";
 
@@ -199,7 +183,7 @@ function macSegment(
   const context = contextKeys(config, params, retrieved, causal ? 0 : undefined);
   const y = mergeHeads(segmentAttention(segment.query, { own: segment, context, contextIsCausal: causal, persistent })); // [B, C, D]
   const memory = memoryLayer(config, params.memory, y, { state: state.memory, store: segment.store, trace });
-  const output = mul(rmsNorm(y, { gain: params.norm }), sigmoid(memory.output));
+  const output = gateOutput(config, { y, gain: params.norm, memory: memory.output });
   const next = { memory: memory.state, ...(state.queries ? { queries: fullLength(segment.context!, state.queries) } : {}) };
   return [next, { output, ...(memory.trace ? { trace: memory.trace } : {}) }];
 }

@@ -3,13 +3,14 @@
  * Contexts that come from elsewhere do not change within a segment, and are read anew for each token.
  */
 import type { Tensor } from "../core/graph.ts";
-import { concat, equal, iota, lessEqual, matmul, mul, reshape, rmsNorm, sigmoid, softmax, swapAxes, where, zeros } from "../ops/mod.ts";
+import { concat, equal, iota, lessEqual, matmul, mul, reshape, softmax, swapAxes, where, zeros } from "../ops/mod.ts";
 import type { LayerConfig } from "./config.ts";
 import { type KeysAndValues, mergeHeads } from "./layers.ts";
 import { contextKeys, fixedKeys, type MacMixer, type MacState, projectSegments } from "./mac.ts";
 import { boundaryOfReading, type MemoryLayerReading, memoryLayerToken, memoryOf, readingAtBoundary } from "./memory_layer.ts";
 import { readMemory } from "./memory_network.ts";
 import type { Place } from "./memory_reading.ts";
+import { gateOutput } from "./mixer.ts";
 
 /** What MAC carries from token to token: of constant size. */
 export interface MacReading {
@@ -65,7 +66,7 @@ export function macToken(
   if (fixed.persistent) groups.unshift({ ...fixed.persistent, upToToken: false });
   const y = mergeHeads(tokenAttention(token.query, groups, position)); // [B, 1, D]
   const memory = memoryLayerToken(config, params.memory, y, { state: state.memory, place });
-  const mixed = mul(rmsNorm(y, { gain: params.norm }), sigmoid(memory.output));
+  const mixed = gateOutput(config, { y, gain: params.norm, memory: memory.output });
   const queries = state.queries && insert(state.queries.own, token.context!, position);
   return {
     output: matmul(mixed, params.out),

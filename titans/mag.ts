@@ -3,17 +3,17 @@
  *
  *     y = SWA([P | x])                      persistent tokens P are visible from everywhere
  *     m = M([P | x])                        the memory has read P before the first token
- *     o = silu(norm(y) * norm(m))           norms with learned vectors, then a projection
+ *     o = silu(norm(y) * norm(m))           norms with learned vectors, then a projection; the nonlinearity is an option, `outputGate`
  *
  * (Titans, arXiv 2501.00663, equations 26-28.) The memory learns P as mini-batches of their own, so that mini-batches of tokens start with the first
  * token whatever the number of persistent tokens; the state before the first token is the one after P.
  */
 import type { Tensor } from "../core/graph.ts";
-import { expandDims, matmul, mul, rmsNorm, silu } from "../ops/mod.ts";
+import { expandDims, matmul } from "../ops/mod.ts";
 import type { LayerConfig } from "./config.ts";
 import { mergeHeads } from "./layers.ts";
 import { initialMemoryLayerState, type MemoryLayer, memoryLayer, memoryLayerParameters, type MemoryLayerState, readPersistent } from "./memory_layer.ts";
-import type { MixerOptions, MixerResult } from "./mixer.ts";
+import { gateOutput, type MixerOptions, type MixerResult } from "./mixer.ts";
 import { matrix, type Parameter, table, vector } from "./parameters.ts";
 import { advanceWindow, attentionRows, initialWindowState, sharedKeys, windowAttention, type WindowState } from "./window_attention.ts";
 
@@ -70,7 +70,7 @@ export function magMixer(config: LayerConfig, params: MagMixer<Tensor>, x: Tenso
   const persistent = params.persistent && sharedKeys(heads, params.attention, expandDims(params.persistent, 0), B);
   const y = mergeHeads(windowAttention(rows, { state: state.window, persistent })); // [B, T, D]
   const memory = memoryLayer(config, params.memory, x, { state: state.memory, store, trace });
-  const gated = silu(mul(rmsNorm(y, { gain: params.norm }), memory.output));
+  const gated = gateOutput(config, { y, gain: params.norm, memory: memory.output });
   const next = { memory: memory.state, window: advanceWindow(state.window, rows, T - T % miniBatch) };
   return { output: matmul(gated, params.out), state: next, ...(memory.trace ? { trace: memory.trace } : {}) };
 }

@@ -8,7 +8,8 @@
  *     blocks.N.KIND...memory.start.L          [1, H, in, out] M before the mini-batch that the next token belongs to
  *     blocks.N.KIND...convolution             [1, W - 1, 3 D] the last rows of the memory's projection; absent without convolution
  *
- * where `KIND...` is `lmm.`, or `mac.memory.`, `mag.memory.`, `mal.memory.`. What attention keeps beside:
+ * where `KIND...` is `lmm.`, or `mac.memory.`, `mag.memory.`, `mal.memory.`. A norm's gain that is part of the memory is its last matrix, [1, H, 1, K]. What
+ * attention keeps beside:
  *
  *     blocks.N.mac.segmentWeights.L           [1, H, in, out] M before the segment that the next token belongs to
  *     blocks.N.mac.own.key, .value            [1, H, C, K]    of the segment's tokens read so far

@@ -55,7 +55,7 @@ export interface MemoryLayer<Leaf> {
   readonly gates: Leaf;
   /** Biases of the gates, [G]. */
   readonly gateBias: Leaf;
-  /** The memory before the first token, M_0: one matrix [H, in, out] a layer. */
+  /** The memory before the first token, M_0: one matrix [H, in, out] a layer; a fast vector is one of one row. */
   readonly initial: readonly Leaf[];
   /** Outer-loop parameters of the memory network, [H, ...]. */
   readonly gains: readonly Leaf[];
@@ -73,9 +73,9 @@ export interface MemoryLayerState {
 
 /** The memory network of a configuration: the one given, or the one that its options describe. */
 export function memoryNetworkOf(config: LayerConfig): MemoryNetwork {
-  const { width, heads, memory, memoryDepth, memoryExpansion, memoryActivation, memoryNorm } = config;
+  const { width, heads, memory, memoryDepth, memoryExpansion, memoryActivation, memoryNorm, memoryGain } = config;
   if (config.network) return config.network;
-  const common = { width: width / heads, expansion: memoryExpansion, norm: memoryNorm };
+  const common = { width: width / heads, expansion: memoryExpansion, norm: memoryNorm, gain: memoryGain };
   return memory === "swiglu" ? swigluMemory(common) : mlpMemory({ ...common, depth: memoryDepth, activation: memoryActivation });
 }
 
@@ -98,7 +98,7 @@ export function memoryLayerParameters(config: LayerConfig): MemoryLayer<Paramete
     ...(W > 0 ? { convolution: table([3 * D, W], 1 / Math.sqrt(W)) } : {}),
     gates: matrix([D, biases.length]),
     gateBias: new Parameter([biases.length], { parts: biases }, false),
-    initial: network.layers.map((layer) => matrix([H, layer.in, layer.out], layer.scale)),
+    initial: network.layers.map((layer) => layer.vector ? vector([H, layer.in, layer.out], 0) : matrix([H, layer.in, layer.out], layer.scale)),
     gains: network.gains.map((shape) => vector([H, ...shape], 0)),
     norm: vector([H, D / H], 1),
   };

@@ -7,6 +7,11 @@
  * - on weights as they are, `rows W_l` (the token loop, and queries to a fixed memory);
  * - on keys with a zero tap added to every product, so that `grad` with respect to the taps gives the rows D_l = dloss/dZ_l;
  * - on queries with a state per token, where the product is written with the rows H_l and D_l and no per-token matrix exists.
+ *
+ * A layer may also be one row: a fast vector m, such as a gain (`x * m`) or a bias (`x + m`). It is a matrix of one row that is read by rows of ones, so all
+ * that is done to matrices is done to it: the gradient at token s is `1^T D_l(s)`, with D_l the gradient with respect to the vector as token s finds it (of a
+ * gain `x(s) * dloss/d(x m)`), and the vector as the tokens of a tile find it is one product, `a m + b S - C D_l`. The network gets it by its `vector`
+ * argument, which spares the products with ones.
  */
 import type { Tensor } from "../core/graph.ts";
 import { add, gelu, layerNorm, matmul, mul, reshape, silu, sub, swiglu } from "../ops/mod.ts";
@@ -14,7 +19,10 @@ import { add, gelu, layerNorm, matmul, mul, reshape, silu, sub, swiglu } from ".
 /** The product of rows `[..., H, T, in]` with the fast matrix of a layer: `[..., H, T, out]`. */
 export type Linear = (layer: number, rows: Tensor) => Tensor;
 
-/** The extents of one fast matrix. */
+/** The fast vector of a layer as each row finds it, [..., H, T, out], or [..., H, 1, out] if all find the same. */
+export type Vector = (layer: number) => Tensor;
+
+/** The extents of one fast matrix, or of a fast vector: see {@link fastVector}. */
 export interface LayerShape {
   /** Rows of the matrix. */
   readonly in: number;
@@ -22,11 +30,18 @@ export interface LayerShape {
   readonly out: number;
   /** Its first values are normal with deviation `scale / sqrt(in)`; 1 unless given. */
   readonly scale?: number;
+  /** Whether it is a vector, one row that `vector` gives: its learned start is zero at first, and has no weight decay. */
+  readonly vector?: boolean;
 }
 
-/** A network of linear layers and row-wise functions. */
+/** A layer that is a fast vector, [1, width] a head: a gain, stored as its difference from one, or a bias. */
+export function fastVector(width: number): LayerShape {
+  return { in: 1, out: width, vector: true };
+}
+
+/** A network of linear layers, fast vectors and row-wise functions. */
 export interface MemoryNetwork {
-  /** The fast matrices, each [in, out] a head. `linear` is called once for each, in any order. */
+  /** The fast matrices, each [in, out] a head, and fast vectors. `linear` is called once for each matrix, `vector` for each vector, in any order. */
   readonly layers: readonly LayerShape[];
   /** Shapes, a head, of parameters that belong to the outer loop only (the gain of the norm); they start at zero. */
   readonly gains: readonly (readonly number[])[];
@@ -35,12 +50,16 @@ export interface MemoryNetwork {
    * @param linear Multiplies rows with a fast matrix.
    * @param x Rows [..., H, T, K].
    * @param gains One tensor [H, ...shape] for each of `gains`.
+   * @param vector Gives a fast vector.
    */
-  readonly forward: (linear: Linear, x: Tensor, gains: readonly Tensor[]) => Tensor;
+  readonly forward: (linear: Linear, x: Tensor, gains: readonly Tensor[], vector: Vector) => Tensor;
 }
 
 /** The row-wise function between layers. */
 export type Activation = "gelu" | "silu";
+
+/** Whose parameter the gain of the memory's norm is. `outer`: the outer loop's. `fast`: the memory's own, which it learns while it reads. */
+export type MemoryGain = "outer" | "fast";
 
 /** Options of {@link mlpMemory}. */
 export interface MlpMemoryOptions {
@@ -52,16 +71,20 @@ export interface MlpMemoryOptions {
   readonly expansion?: number;
   /** GELU is the tanh approximation. */
   readonly activation?: Activation;
-  /** Whether M(x) = x + (1 + gain) LN(f(x)), with a gain learned by the outer loop, rather than f(x). */
+  /** Whether M(x) = x + (1 + gain) LN(f(x)) rather than f(x). */
   readonly norm?: boolean;
+  /** Whose parameter the gain of the norm is; `outer` unless said. */
+  readonly gain?: MemoryGain;
 }
 
 /**
  * The memory of the paper: `f(x) = phi(... phi(x W_1) ...) W_L`, optionally `x + (1 + gain) LN(f(x))`.
  *
- * The gain of the norm is a parameter of the outer loop: as a fast weight it runs away. It is stored as its difference from one.
+ * The gain of the norm is a parameter of the outer loop unless said otherwise: as a fast weight it overshoots and grows without bound where inner steps are
+ * large (docs/stability.md). It is stored as its difference from one, which is what a fast gain forgets: towards zero that leaves the plain norm. Were the gain
+ * itself forgotten towards zero, f would fade from the output, and with it, as its gradient passes through the gain, all learning of the matrices.
  */
-export function mlpMemory({ width, depth, expansion = 4, activation = "gelu", norm = true }: MlpMemoryOptions): MemoryNetwork {
+export function mlpMemory({ width, depth, expansion = 4, activation = "gelu", norm = true, gain = "outer" }: MlpMemoryOptions): MemoryNetwork {
   const hidden = Math.round(width * expansion);
   const layers = Array.from({ length: depth }, (_, l) => ({
     in: l === 0 ? width : hidden,
@@ -70,42 +93,51 @@ export function mlpMemory({ width, depth, expansion = 4, activation = "gelu", no
     scale: l < 2 ? 1 : 2,
   }));
   const phi = activation === "gelu" ? (z: Tensor): Tensor => gelu(z) : silu;
-  return {
+  return withNorm({ norm, gain }, width, {
     layers,
-    gains: norm ? [[width]] : [],
-    forward(linear, x, [gain]) {
+    forward(linear, x) {
       let z = linear(0, x);
       for (let l = 1; l < depth; l++) z = linear(l, phi(z));
-      return norm ? residualNorm(x, z, gain) : z;
+      return z;
     },
-  };
+  });
 }
 
 /** Options of {@link swigluMemory}: as of {@link mlpMemory}. */
-export type SwigluMemoryOptions = Pick<MlpMemoryOptions, "width" | "expansion" | "norm">;
+export type SwigluMemoryOptions = Pick<MlpMemoryOptions, "width" | "expansion" | "norm" | "gain">;
 
 /**
  * A gated memory: `f(x) = (silu(x W_1) * (x W_2)) W_3` (Shazeer, arXiv 2002.05202), optionally `x + (1 + gain) LN(f(x))`.
  *
- * It is also the pattern of a network of your own: list the matrices, and write the function with `linear(l, rows)` where matrix l would stand.
+ * It is also the pattern of a network of your own: list the matrices, and write the function with `linear(l, rows)` where matrix l would stand, and with
+ * `vector(l)` for a layer that is a {@link fastVector}.
  */
-export function swigluMemory({ width, expansion = 4, norm = true }: SwigluMemoryOptions): MemoryNetwork {
+export function swigluMemory({ width, expansion = 4, norm = true, gain = "outer" }: SwigluMemoryOptions): MemoryNetwork {
   const hidden = Math.round(width * expansion);
-  return {
+  return withNorm({ norm, gain }, width, {
     // The product of two small rows is smaller still: the last matrix starts so that what the norm divides is as large as that of an mlp.
     layers: [{ in: width, out: hidden }, { in: width, out: hidden }, { in: hidden, out: width, scale: 6 }],
-    gains: norm ? [[width]] : [],
-    forward(linear, x, [gain]) {
-      const z = linear(2, swiglu(linear(0, x), linear(1, x)));
-      return norm ? residualNorm(x, z, gain) : z;
-    },
-  };
+    forward: (linear, x) => linear(2, swiglu(linear(0, x), linear(1, x))),
+  });
 }
 
-/** `x + (1 + gain) LN(z)`, the gain [H, K] stored as its difference from one. */
-function residualNorm(x: Tensor, z: Tensor, gain: Tensor): Tensor {
-  const scale = reshape(add(gain, 1), [gain.shape[0], 1, gain.shape[1]]); // [H, 1, K]
-  return add(x, mul(layerNorm(z), scale));
+/** f, or `x + (1 + gain) LN(f(x))` with a gain that is a parameter of the outer loop [H, K] or a fast vector, the layer after those of f. */
+function withNorm(
+  { norm, gain }: Required<Pick<MlpMemoryOptions, "norm" | "gain">>,
+  width: number,
+  { layers, forward: f }: Pick<MemoryNetwork, "layers" | "forward">,
+): MemoryNetwork {
+  if (!norm) return { layers, gains: [], forward: f };
+  const fast = gain === "fast";
+  return {
+    layers: fast ? [...layers, fastVector(width)] : layers,
+    gains: fast ? [] : [[width]],
+    forward(linear, x, [outer], vector) {
+      const z = f(linear, x, [], vector);
+      const scale = fast ? add(vector(layers.length), 1) : reshape(add(outer, 1), [outer.shape[0], 1, width]); // [..., H, T or 1, K]
+      return add(x, mul(layerNorm(z), scale));
+    },
+  };
 }
 
 /** A network together with its outer-loop parameters. */
@@ -139,7 +171,7 @@ export function absoluteWeights({ start }: Memory, weights: readonly Tensor[]): 
  * @param x Rows [..., H, T, K].
  */
 export function readMemory({ network, gains }: Memory, weights: readonly Tensor[], x: Tensor): Tensor {
-  return network.forward((layer, rows) => matmul(rows, weights[layer]), x, gains);
+  return network.forward((layer, rows) => matmul(rows, weights[layer]), x, gains, (layer) => weights[layer]);
 }
 
 /** The state of a memory after some token: weights M and surprise S, each a list of matrices [B, H, in, out]. */

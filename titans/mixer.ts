@@ -1,5 +1,7 @@
 /** What token mixers have in common. */
 import type { Tensor } from "../core/graph.ts";
+import { mul, rmsNorm, sigmoid, silu } from "../ops/mod.ts";
+import type { LayerConfig } from "./config.ts";
 import type { MemoryTrace } from "./trace.ts";
 
 /** What a mixer takes beside its parameters and tokens. */
@@ -20,4 +22,20 @@ export interface MixerResult<State> {
   readonly state: State;
   /** What the memory did at each token, if it was asked for. */
   readonly trace?: MemoryTrace;
+}
+
+/** What the gate at a mixer's end takes. */
+interface Gated {
+  /** What attention gave, [B, T, D]. */
+  readonly y: Tensor;
+  /** Gain of the norm of y, [D]. */
+  readonly gain: Tensor;
+  /** What the memory gave, normalised, [B, T, D]. */
+  readonly memory: Tensor;
+}
+
+/** What attention gave, gated by what the memory gave (`outputGate`): [B, T, D]. */
+export function gateOutput({ outputGate }: LayerConfig, { y, gain, memory }: Gated): Tensor {
+  const normed = rmsNorm(y, { gain });
+  return outputGate === "silu" ? silu(mul(normed, memory)) : mul(normed, sigmoid(memory));
 }

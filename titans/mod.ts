@@ -8,9 +8,11 @@
  */
 export {
   type Activation,
+  fastVector,
   type LayerShape,
   type Linear,
   type Memory,
+  type MemoryGain,
   type MemoryNetwork,
   type MemorySequence,
   type MemoryState,
@@ -19,6 +21,7 @@ export {
   readMemory,
   swigluMemory,
   type SwigluMemoryOptions,
+  type Vector,
 } from "./memory_network.ts";
 export { type MemoryResult, naiveMemory, type NaiveMemoryOptions } from "./naive.ts";
 export type { GateGranularity, LayeredSequence, LayerGates } from "./gates.ts";
@@ -61,6 +64,7 @@ export {
   type MemoryQuery,
   type ModelConfig,
   type ModelKind,
+  type OutputGate,
   type PresetName,
   PRESETS,
   validateConfig,
@@ -80,6 +84,7 @@ export {
 } from "./train.ts";
 export { type StepArguments, type StepExtras, type StepResult, trainingStep } from "./training_step.ts";
 export {
+  type DocumentStarts,
   evenWindows,
   MixedWindows,
   RandomWindows,
@@ -90,7 +95,7 @@ export {
   type TokenText,
   type WeightedText,
 } from "./data.ts";
-export { cutText, StreamWindows } from "./stream_windows.ts";
+export { evenStreams, type StreamOptions, StreamWindows } from "./stream_windows.ts";
 export { BigramModel } from "./bigram.ts";
 export { HostRng } from "./host_rng.ts";
 export { Sampler, type SamplingOptions } from "./sampling.ts";

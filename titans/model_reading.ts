@@ -6,7 +6,7 @@
 import { isTensor, type Tensor } from "../core/graph.ts";
 import { isSpec, type Spec, spec, trace } from "../core/trace.ts";
 import { flatten, mapLeaves, type MapTree } from "../core/tree.ts";
-import { equal, expandDims, matmul, mul, rmsNorm, silu, sliceAxis, squeeze } from "../ops/mod.ts";
+import { equal, expandDims, matmul, mul, silu, sliceAxis, squeeze } from "../ops/mod.ts";
 import type { LayerConfig } from "./config.ts";
 import { type KeysAndValues, mergeHeads } from "./layers.ts";
 import type { LmmMixer } from "./lmm.ts";
@@ -15,6 +15,7 @@ import type { MagMixer } from "./mag.ts";
 import type { MalMixer } from "./mal.ts";
 import { boundaryOfReading, type MemoryLayerReading, memoryLayerToken, readingAtBoundary } from "./memory_layer.ts";
 import type { Place } from "./memory_reading.ts";
+import { gateOutput } from "./mixer.ts";
 import { type BlockState, type Model, type ModelParameters, type ModelState, throughBlocks } from "./model.ts";
 import type { StoredTensor } from "./safetensors.ts";
 import { advanceWindow, attentionRows, sharedKeys, windowAttention, type WindowState } from "./window_attention.ts";
@@ -133,7 +134,7 @@ function magToken(config: LayerConfig, params: MagMixer<Tensor>, x: Tensor, { st
   const persistent = params.persistent && sharedKeys(config.heads, params.attention, expandDims(params.persistent, 0), x.shape[0]);
   const y = mergeHeads(windowAttention(rows, { state: state.window, persistent })); // [B, 1, D]
   const memory = memoryLayerToken(config, params.memory, x, { state: state.memory, place });
-  const gated = silu(mul(rmsNorm(y, { gain: params.norm }), memory.output));
+  const gated = gateOutput(config, { y, gain: params.norm, memory: memory.output });
   return { output: matmul(gated, params.out), state: { memory: memory.state, window: advanceWindow(state.window, rows, 1) } };
 }
 

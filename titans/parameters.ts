@@ -130,8 +130,9 @@ export class ParameterLayout<Tree = unknown> {
   }
 
   /** Takes a flat vector apart into arrays by name. */
-  unpack(flat: Float32Array): NamedArrays {
-    return Object.fromEntries(this.entries.map(({ name, offset, size }) => [name, flat.slice(offset, offset + size)]));
+  unpack(flat: ArrayLike<number>): NamedArrays {
+    const all = Float32Array.from(flat);
+    return Object.fromEntries(this.entries.map(({ name, offset, size }) => [name, all.slice(offset, offset + size)]));
   }
 
   /** First values, reproducible: each parameter draws from its own stream, so adding one leaves the others as they were. */

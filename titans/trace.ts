@@ -50,7 +50,7 @@ import { innerGradient } from "./inner_gradient.ts";
 import { type Factors, factorsOf, hasColumns, tileStep } from "./layered_memory.ts";
 import { absoluteWeights, type Memory, type MemorySequence, type MemoryState, readMemory, relativeWeights } from "./memory_network.ts";
 
-/** What happens to one matrix of a memory's network at each token; every tensor is [B, H, T]. Norms are Frobenius norms. */
+/** What happens to one matrix of a memory's network, or fast vector, at each token; every tensor is [B, H, T]. Norms are Frobenius norms. */
 export interface MatrixTrace<Leaf = Tensor> {
   /** `|grad loss_t(M_{t'})|`, the norm of the inner loss's gradient with respect to the matrix at the start t' of the mini-batch: `|h_t| |d_t|`. */
   readonly surprise: Leaf;
@@ -84,7 +84,7 @@ export interface MemoryTrace<Leaf = Tensor> extends MatrixTrace<Leaf> {
    * need not be its key: it says whether a token reads itself (small) or something else.
    */
   readonly readError: Leaf;
-  /** Each matrix of the network alone. */
+  /** Each matrix and fast vector of the network alone. */
   readonly matrices: readonly MatrixTrace<Leaf>[];
 }
 

@@ -16,15 +16,17 @@ import { boundarySpecs, mismatchOf, namedLeaves } from "./model_reading.ts";
 import { type AdamState, learningRateAt, type OptimizerConfig, STEP_SCALARS, stepScalars } from "./optimizer.ts";
 import type { NamedArrays } from "./parameters.ts";
 import type { StoredTensor } from "./safetensors.ts";
-import { LARGEST, resumedState, type StepArguments, type StepResult, trainingStep, validationStep } from "./training_step.ts";
+import { LARGEST, resumedState, type StepArguments, type StepResult, trainingStep } from "./training_step.ts";
+import { Validation } from "./validation.ts";
 
 /** The windows of a step, row-major. */
 export interface TrainingBatch {
   /** Token ids [accumulate, batch, length + 1]: the tokens of each window and the one after. */
   readonly tokens: Int32Array;
   /**
-   * Ones, and zeros for padding, [accumulate, batch, length]: tokens that a memory does not learn, and whose predictions of the next one do not count. For
-   * trainers with `masked` or `stream`; none is padding unless given.
+   * Ones, and zeros for padding, [accumulate, batch, length]: tokens that a memory does not learn, and whose predictions of the next one do not count. Windows
+   * of unequal length go together where the shorter ones are filled up at their end: no token sees a later one. What a memory holds is forgotten, and its
+   * momentum goes on, through padding too. For trainers with `masked` or `stream`; none is padding unless given.
    */
   readonly mask?: Float32Array;
   /**
@@ -82,7 +84,7 @@ export interface TrainerOptions {
    * multiple of the model's interval.
    */
   readonly stream?: boolean;
-  /** Whether batches may say what is padding; with `stream` they always may. */
+  /** Whether batches may say what is padding, as those of windows of unequal length must; with `stream` they always may. */
   readonly masked?: boolean;
 }
 
@@ -100,7 +102,7 @@ export interface StepMetrics {
   readonly learningRate: number;
 }
 
-/** What a validation reports. */
+/** What a validation reports. Where windows go on, padding counts in none of it. */
 export interface ValidationMetrics {
   /** Mean over tokens of the cross-entropy, in nats. */
   readonly loss: number;
@@ -120,7 +122,6 @@ export interface ValidationMetrics {
 
 /** A compiled {@link trainingStep}. */
 export type StepProgram = Program<StepArguments, StepResult>;
-type ValidationProgram = Program<[params: Tensor, tokens: Tensor], { losses: Tensor; memory: Tensor }>;
 
 /** What a step was given, kept until its report is read. */
 interface SteppedBatch {
@@ -152,7 +153,7 @@ export class Trainer {
   readonly shape: Required<TrainingShape>;
   #device: Device;
   #program: StepProgram;
-  #validation?: ValidationProgram;
+  readonly #validation: Validation;
   #state: AdamState<DeviceArray>;
   #healthy: DeviceArray;
   /** What texts go on with; undefined for trainers that do not stream. */
@@ -172,6 +173,7 @@ export class Trainer {
     this.shape = shape;
     this.#device = device;
     this.#program = program;
+    this.#validation = new Validation(device, model, shape);
     this.#step = state?.step ?? 0;
     const upload = (data: Float32Array): DeviceArray => device.upload(data, { shape: [model.layout.size], dtype: "f32" });
     const moments = (arrays?: NamedArrays): DeviceArray => upload(arrays ? model.layout.pack(arrays) : new Float32Array(model.layout.size));
@@ -290,31 +292,16 @@ export class Trainer {
   }
 
   /**
-   * Measures the model on windows without learning from them.
-   * @param windows Token ids [n, length + 1], row-major, n of at least 1.
+   * Measures the model without learning.
+   * @param windows Windows with a memory of their own each: token ids [n, length + 1], row-major, n of at least 1. Or batches whose rows go on from one to the
+   * next as those of training do, with a mask and `fresh`, of as many rows as they like; `evenStreams` makes them. Then the length must be a multiple of the
+   * model's interval.
+   * @throws {ConfigError} if there are no whole windows, or nothing to predict.
    */
-  async validate(windows: Int32Array): Promise<ValidationMetrics> {
-    const { batch, length } = this.shape;
-    const width = length + 1, count = windows.length / width;
-    if (!Number.isInteger(count) || count < 1) {
-      throw new ConfigError(`Cannot validate on ${windows.length} tokens: windows of ${width} tokens are expected, at least one`, "windows");
-    }
-    this.#validation ??= await compile(this.#device, validationStep(this.model), [spec([this.model.layout.size]), spec([batch, width], "i32")]);
-    const losses: number[] = [], memory: ArrayLike<number>[] = [];
-    for (let start = 0; start < count; start += batch) {
-      const used = Math.min(batch, count - start);
-      const tokens = new Int32Array(batch * width);
-      // The last batch is filled up with its own windows; their losses do not count.
-      for (let row = 0; row < batch; row++) tokens.set(windows.subarray((start + row % used) * width, (start + row % used + 1) * width), row * width);
-      const result = await this.#validation.run(this.#state.params, tokens);
-      losses.push(...result.losses.data.subarray(0, used));
-      memory.push(result.memory.data);
-    }
-    const loss = losses.reduce((total, value) => total + value, 0) / count;
-    const rms = (i: number): number => Math.sqrt(memory.reduce((total, norms) => total + norms[i] ** 2, 0) / memory.length);
-    const average = (i: number): number => memory.reduce((total, means) => total + means[i], 0) / memory.length;
-    const norms = { memoryNorm: rms(0), surpriseNorm: rms(1), memoryChange: rms(2) };
-    return { loss, bitsPerByte: loss / Math.LN2, ...norms, innerLoss: average(3), updateNorm: average(4) };
+  async validate(windows: Int32Array | readonly TrainingBatch[]): Promise<ValidationMetrics> {
+    return await (windows instanceof Int32Array
+      ? this.#validation.windows(this.#state.params, windows)
+      : this.#validation.streams(this.#state.params, windows));
   }
 
   /**
@@ -342,7 +329,7 @@ export class Trainer {
     for (const array of [this.#state.params, this.#state.first, this.#state.second, this.#healthy]) array.dispose();
     if (this.#carried) { for (const { leaf } of namedLeaves(this.#carried, isArray)) leaf.dispose(); }
     this.#program.dispose();
-    this.#validation?.dispose();
+    this.#validation.dispose();
   }
 }
 

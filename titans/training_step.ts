@@ -13,6 +13,7 @@ import {
   greater,
   lessEqual,
   logicalAnd,
+  max,
   maximum,
   mean,
   mul,
@@ -147,34 +148,40 @@ function tokenLosses(
   return { losses: crossEntropy(result.logits, sliceAxis(tokens, 1, 1, T), { reduction: "none" }), result };
 }
 
-/** The mean loss of each window, [B], and the state that the model ends with. */
-function windowLosses(
-  model: Model,
-  params: ModelParameters<Tensor>,
-  tokens: Tensor,
-  options: ForwardOptions = {},
-): { losses: Tensor; result: ReturnType<Model["forward"]> } {
-  const { losses, result } = tokenLosses(model, params, tokens, options);
-  return { losses: mean(losses, { axes: 1 }), result };
+/** What {@link validationStep} gives. */
+export interface ValidationResult {
+  /** Of each window: the mean over its predictions, or, where a mask was given, the sum over those that count; [B]. */
+  readonly losses: Tensor;
+  /** Norms of memory weights, surprise and change (root mean square over windows), inner loss and norm of the update (means): [5]. */
+  readonly memory: Tensor;
+  /** The state of each row after the windows, [B, ...], where one was given. */
+  readonly carried?: ModelState;
 }
 
-/**
- * The validation step: losses of each window [B]; norms of memory weights, surprise and change (root mean square over windows), inner loss and norm of the
- * update (means), together [5].
- */
-export function validationStep(model: Model): (params: Tensor, tokens: Tensor) => { losses: Tensor; memory: Tensor } {
-  return (flat, tokens) => {
-    const params = model.unflatten(flat);
-    const { losses, result } = windowLosses(model, params, tokens, { trace: true });
+/** What {@link validationStep} takes beside parameters and tokens where windows go on: all without the axis A. */
+export type ValidationExtras = Required<StepExtras>;
+
+/** The validation step as a function of parameters, flat, tokens i32 [B, T + 1] and extras. What is padding counts nowhere, nor does a row of padding alone. */
+export function validationStep(model: Model): (params: Tensor, tokens: Tensor, extras?: ValidationExtras) => ValidationResult {
+  return (flat, tokens, extras) => {
+    const params = model.unflatten(flat), mask = extras?.mask;
+    const state = extras && resumedState(model, params, extras.carried, extras.fresh);
+    const { losses, result } = tokenLosses(model, params, tokens, { state, store: mask, trace: true });
     const trace = result.trace!;
-    const average = (of: (block: MemoryTrace) => Tensor): Tensor => mul(trace.map((block) => mean(of(block))).reduce((a, b) => add(a, b)), 1 / trace.length);
+    const over = (x: Tensor): Tensor => mask ? div(sum(mul(x, expandDims(mask, 1))), mul(x.shape[1], maximum(sum(mask), 1))) : mean(x); // x is [B, H, T]
+    const average = (of: (block: MemoryTrace) => Tensor): Tensor => mul(trace.map((block) => over(of(block))).reduce((a, b) => add(a, b)), 1 / trace.length);
     const initial = memoryLayers(params).map((layer) => layer.initial);
     const states = memoryStates(result.state);
-    const norm = (tensors: readonly Tensor[]): Tensor =>
-      sqrt(mul(tensors.map((x) => sum(square(x))).reduce((total, part) => add(total, part)), 1 / tokens.shape[0]));
+    const used = mask && max(mask, { axes: 1 }); // [B]
+    const squares = (x: Tensor): Tensor => used ? mul(square(x), reshape(used, [used.shape[0], ...x.shape.slice(1).map(() => 1)])) : square(x);
+    const norm = (tensors: readonly Tensor[]): Tensor => {
+      const total = tensors.map((x) => sum(squares(x))).reduce((total, part) => add(total, part));
+      return sqrt(used ? div(total, maximum(sum(used), 1)) : mul(total, 1 / tokens.shape[0]));
+    };
     const weights = states.flatMap((state) => state.weights), surprise = states.flatMap((state) => state.surprise);
     const change = states.flatMap((state, block) => state.weights.map((w, l) => sub(w, initial[block][l])));
     const told = [norm(weights), norm(surprise), norm(change), average(({ loss }) => loss), average(({ updateNorm }) => updateNorm)];
-    return { losses, memory: stack(told, 0) };
+    const memory = stack(told, 0);
+    return extras ? { losses: sum(mul(losses, extras.mask), { axes: 1 }), memory, carried: result.state } : { losses: mean(losses, { axes: 1 }), memory };
   };
 }

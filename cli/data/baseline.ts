@@ -4,7 +4,7 @@
  * Of bytes, all pairs are counted, with one added to each. Of larger vocabularies only the pairs that the windows hold are counted; the share of a pair is
  * mixed with the share of its second token alone (Dirichlet smoothing), since most pairs were never seen.
  */
-import { BigramModel, type TokenSource } from "../../titans/mod.ts";
+import { BigramModel, type TokenSource, type TrainingBatch } from "../../titans/mod.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
 // More text hardly changes the counts: a longer text is counted in pieces that are spread evenly over it.
@@ -15,8 +15,33 @@ const PIECE = 2 ** 16;
 // Of 20, 50, 200 and 1,000, the best on the built-in text with bpe:gpt2 (1.914, 1.883, 1.861 and 1.873 bits a byte).
 const PRIOR = 200;
 
+/** Windows that are predicted. */
+export interface PredictedWindows {
+  /** Token ids [n, length + 1], row-major: each window's first token is given, the others are predicted. */
+  readonly tokens: Int32Array;
+  readonly length: number;
+  /** How many tokens are predicted in each window, [n]; all of them unless given. */
+  readonly counts?: ArrayLike<number>;
+}
+
+/** The windows of batches in which padding, if there is some, ends a row. */
+export function predictedOf(batches: readonly TrainingBatch[], length: number): PredictedWindows {
+  const width = length + 1, rows = batches.reduce((sum, { tokens }) => sum + tokens.length, 0) / width;
+  const tokens = new Int32Array(rows * width), counts = new Int32Array(rows);
+  let row = 0;
+  for (const batch of batches) {
+    tokens.set(batch.tokens, row * width);
+    for (let i = 0; i < batch.tokens.length / width; i++, row++) {
+      counts[row] = batch.mask ? batch.mask.subarray(i * length, (i + 1) * length).reduce((sum, value) => sum + value, 0) : length;
+    }
+  }
+  return { tokens, length, counts };
+}
+
 /** What is predicted in windows of tokens. */
 export interface PredictedText {
+  /** Tokens that are predicted. */
+  readonly tokens: number;
   /** Bytes that the predicted tokens stand for. */
   readonly bytes: number;
   /** Bits that counts of pairs need for one of them. */
@@ -26,19 +51,18 @@ export interface PredictedText {
 /**
  * Judges counts of pairs.
  * @param texts What is learned from; weights do not count.
- * @param windows Token ids [n, length + 1], row-major: each window's first token is given, the others are predicted.
+ * @param judged The windows that the model is judged on.
+ * @param vocabulary Of all of them.
  */
-export function judgePairs(
-  texts: readonly TokenSource[],
-  windows: Int32Array,
-  { length, vocabulary }: { readonly length: number; readonly vocabulary: Vocabulary },
-): PredictedText {
+export function judgePairs(texts: readonly TokenSource[], judged: PredictedWindows, vocabulary: Vocabulary): PredictedText {
+  const { tokens: windows, length, counts: most } = judged, width = length + 1;
+  const predicted = [...windows.keys()].filter((i) => i % width > 0 && (!most || i % width <= most[Math.floor(i / width)]));
   if (vocabulary.idBytes === 1) {
     const model = new BigramModel(new Uint8Array(0));
     for (const piece of pieces(texts, MOST_BYTES)) model.count(Uint8Array.from(piece));
-    return { bytes: windows.length / (length + 1) * length, bitsPerByte: model.bitsPerByte(windows, length) };
+    const bits = predicted.reduce((total, i) => total - Math.log2(model.probability(windows[i - 1], windows[i])), 0);
+    return { tokens: predicted.length, bytes: predicted.length, bitsPerByte: bits / predicted.length };
   }
-  const width = length + 1, predicted = [...windows.keys()].filter((i) => i % width > 0);
   const key = (previous: number, next: number): number => previous * vocabulary.size + next;
   const pairs = new Map(predicted.map((i) => [key(windows[i - 1], windows[i]), 0]));
   const counts = new Float64Array(vocabulary.size), firsts = new Set(predicted.map((i) => windows[i - 1]));
@@ -58,7 +82,7 @@ export function judgePairs(
     bits -= Math.log2((pairs.get(key(windows[i - 1], windows[i]))! + PRIOR * alone) / (counts[windows[i - 1]] + PRIOR));
     bytes += vocabulary.bytesOf(windows[i]).length;
   }
-  return { bytes, bitsPerByte: bits / bytes };
+  return { tokens: predicted.length, bytes, bitsPerByte: bits / bytes };
 }
 
 /** Texts in pieces, of which neighbours share a token, so that no pair is lost: all of them, or as much as is asked for in pieces spread evenly. */

@@ -1,8 +1,8 @@
 /** The text of a run: where it comes from, what is learned from and what is held out, never more of it in memory than a piece. */
-import { type TokenSource, tokenSource, type WeightedText } from "../../titans/mod.ts";
+import { type DocumentStarts, type TokenSource, tokenSource, type WeightedText } from "../../titans/mod.ts";
 import { UsageError } from "../errors.ts";
-import { stateOfTheUnion } from "../sotu.ts";
-import { BETWEEN_DOCUMENTS, readDocuments } from "./documents.ts";
+import { speeches } from "../sotu.ts";
+import { BETWEEN_DOCUMENTS, type DocumentPiece, readDocuments } from "./documents.ts";
 import { type DataIdentity, fingerprint, joinFingerprints } from "./identity.ts";
 import { type InputFile, inputFiles } from "./input_files.ts";
 import { partOf, splitRanges } from "./part_of.ts";
@@ -10,7 +10,7 @@ import { readingProgress } from "./reading_progress.ts";
 import type { DataRecipe } from "./recipe.ts";
 import { downloadedFile } from "./remote.ts";
 import { isRemote, parseSource } from "./source_spec.ts";
-import { buildTokens, type CachedTokens, cacheKey, findTokens } from "./token_cache.ts";
+import { buildTokens, cachedStarts, type CachedTokens, cacheKey, findTokens } from "./token_cache.ts";
 import { JoinedFiles, TokenFile } from "./token_file.ts";
 import { openVocabulary, type Vocabulary } from "./vocabulary.ts";
 
@@ -37,6 +37,8 @@ export interface CorpusOptions {
   readonly seed: number;
   /** Where prepared texts and downloads are. */
   readonly cache: string;
+  /** Whether it must be known where documents begin; false unless given. */
+  readonly documents?: boolean;
   /** Hears lines for people while a text is prepared. */
   readonly note?: (line: string) => void;
   /** Whether somebody asked to stop. */
@@ -77,9 +79,10 @@ export async function openCorpus(recipe: DataRecipe, options: CorpusOptions): Pr
   const train = texts.flatMap(({ text }, i) => split[i].train.filter(fits).map((range) => ({ text: partOf(text, range), weight: specs[i].weight })));
   const heldOut = texts.flatMap(({ text }, i) => split[i].heldOut.filter(fits).map((range) => partOf(text, range)));
   const bytesOf = (parts: readonly TokenSource[]): number => Math.round(bytesPerToken * parts.reduce((sum, part) => sum + part.length, 0));
+  const documents = options.documents ? { documents: texts.reduce((sum, { text }) => sum + (text.documents?.count ?? 1), 0) } : {};
   const kept = opened.move();
   return {
-    identity: { name: sources.join(" "), bytes: textBytes, sha256: await joinFingerprints(prints), recipe: { ...recipe, sources } },
+    identity: { name: sources.join(" "), bytes: textBytes, sha256: await joinFingerprints(prints), ...documents, recipe: { ...recipe, sources } },
     vocabulary,
     bytesPerToken,
     train,
@@ -97,7 +100,7 @@ async function openText(place: string, recipe: DataRecipe, vocabulary: Vocabular
   if (vocabulary.idBytes === 1 && files.every(({ format, packed }) => format === "text" && !packed)) return openPlain(place, files);
   const facts = await Promise.all(files.map(async ({ path, ...rest }) => ({ path: await Deno.realPath(path), ...rest })));
   const key = await cacheKey({ facts, field: recipe.field, vocabulary: vocabulary.name });
-  const tokens = await findTokens(key, options.cache) ?? await prepare(place, files, { key, recipe, vocabulary, options });
+  const tokens = await findTokens(key, options.cache, options.documents === true) ?? await prepare(place, files, { key, recipe, vocabulary, options });
   return openTokens(place, tokens, vocabulary);
 }
 
@@ -108,7 +111,7 @@ function openPlain(place: string, files: readonly InputFile[]): OpenedText {
 }
 
 function openTokens(place: string, tokens: CachedTokens, vocabulary: Vocabulary): OpenedText {
-  return { text: new TokenFile(tokens, vocabulary.idBytes), textBytes: tokens.textBytes, place };
+  return { text: new TokenFile(tokens, vocabulary.idBytes, cachedStarts(tokens)), textBytes: tokens.textBytes, place };
 }
 
 async function prepare(
@@ -124,13 +127,22 @@ async function prepare(
 
 /** The text that comes with the program: in memory as bytes, in the cache as other tokens. */
 async function openBuiltIn(vocabulary: Vocabulary, options: CorpusOptions): Promise<OpenedText> {
-  const place = "sotu", bytes = await stateOfTheUnion();
-  if (vocabulary.idBytes === 1) return { text: tokenSource(bytes), textBytes: bytes.length, place };
+  const place = "sotu", texts = (await speeches()).map((text, i, { length }) => new TextEncoder().encode(i + 1 < length ? `${text}\n\n` : text));
+  const starts = new Float64Array(texts.length), bytes = new Uint8Array(texts.reduce((sum, text) => sum + text.length, 0));
+  for (let i = 0, at = 0; i < texts.length; at += texts[i++].length) {
+    starts[i] = at;
+    bytes.set(texts[i], at);
+  }
+  if (vocabulary.idBytes === 1) {
+    const documents: DocumentStarts = { count: starts.length, read: (first, into) => into.set(starts.subarray(first, first + into.length)) };
+    return { text: { ...tokenSource(bytes), documents }, textBytes: bytes.length, place };
+  }
   const key = await cacheKey({ text: await fingerprint(tokenSource(bytes), true), vocabulary: vocabulary.name });
-  const once = (async function* (): AsyncGenerator<Uint8Array> {
-    yield await Promise.resolve(bytes);
+  const pieces = (async function* (): AsyncGenerator<DocumentPiece> {
+    for (const text of texts) yield await Promise.resolve({ bytes: text, starts: true });
   })();
-  const tokens = await findTokens(key, options.cache) ?? await buildTokens(key, once, { folder: options.cache, name: place, vocabulary });
+  const tokens = await findTokens(key, options.cache, options.documents === true) ??
+    await buildTokens(key, pieces, { folder: options.cache, name: place, vocabulary });
   return openTokens(place, tokens, vocabulary);
 }
 
@@ -140,8 +152,11 @@ const FROM_INPUT = "stdin:";
 /** Standard input: kept in the cache, so that the run can go on. */
 async function openInput(place: string, recipe: DataRecipe, vocabulary: Vocabulary, options: CorpusOptions): Promise<OpenedText> {
   if (place !== "-") {
-    const kept = await findTokens(place.slice(FROM_INPUT.length), options.cache);
+    const key = place.slice(FROM_INPUT.length), kept = await findTokens(key, options.cache, options.documents === true);
     if (kept) return openTokens(place, kept, vocabulary);
+    if (await findTokens(key, options.cache, false)) {
+      throw new UsageError(`nobody noted where the documents of ${place} begin, which --stream needs: give the text again with --data -`);
+    }
     throw new UsageError(`the text that came from standard input is no longer in ${options.cache}: give it again with --data -, or start a new run`);
   }
   const format = recipe.format === "auto" ? "text" : recipe.format;

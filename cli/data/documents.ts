@@ -20,10 +20,11 @@ export interface ReadingOptions {
 }
 
 /**
- * The text of files, in pieces of UTF-8.
+ * The text of files, in pieces of UTF-8 that say where documents begin: each file of text is one, and each record and row. What stands between two of them
+ * belongs to the first.
  * @throws {UsageError} if a file cannot be read or understood, naming it and the line; {CommandError} if somebody asked to stop.
  */
-export async function* readDocuments(files: readonly InputFile[], options: ReadingOptions): AsyncGenerator<Uint8Array> {
+export async function* readDocuments(files: readonly InputFile[], options: ReadingOptions): AsyncGenerator<DocumentPiece> {
   const { field, stopped = () => false, progress = () => {} } = options;
   let read = 0, first = true;
   const count = (bytes: number): void => progress(read += bytes);
@@ -32,9 +33,10 @@ export async function* readDocuments(files: readonly InputFile[], options: Readi
     for await (const { bytes, starts } of documentsOf(file, field, count)) {
       if (stopped()) throw new CommandError("stopped while the data was prepared: nothing was kept; run the command again");
       if (bytes.length === 0) continue;
-      if ((starts || fresh) && !first) yield BETWEEN_DOCUMENTS;
+      const begins = starts || fresh;
+      if (begins && !first) yield { bytes: BETWEEN_DOCUMENTS, starts: false };
       fresh = first = false;
-      yield bytes;
+      yield { bytes, starts: begins };
     }
   }
 }
@@ -52,8 +54,8 @@ async function* documentsOf({ path, format, packed }: InputFile, field: string, 
     for await (const text of readParquet(path, field, count)) yield { bytes: encode(text), starts: true };
     return;
   }
-  const raw = counted(readPieces(path), count);
-  const bytes = path === "-" ? unpackIfPacked(raw) : packed ? gunzip(raw, path) : raw;
+  const raw = counted(readPieces(path, "--data"), count);
+  const bytes = path === "-" ? unpackIfPacked(raw) : packed ? gunzip(raw, path, "--data") : raw;
   if (format === "text") {
     for await (const piece of bytes) yield { bytes: piece, starts: false };
     return;
@@ -80,7 +82,7 @@ async function* unpackIfPacked(raw: AsyncGenerator<Uint8Array>): AsyncGenerator<
     yield head;
     yield* raw;
   })();
-  yield* head[0] === 0x1f && head[1] === 0x8b ? gunzip(whole, "-") : whole;
+  yield* head[0] === 0x1f && head[1] === 0x8b ? gunzip(whole, "-", "--data") : whole;
 }
 
 function encode(text: string): Uint8Array {

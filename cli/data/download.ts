@@ -102,7 +102,7 @@ async function receive(part: string, remote: RemoteFile, { place, cache, note, s
   let received = remote.start;
   const progress = readingProgress({ what: `fetching ${place}`, total: remote.sizeBytes ?? 0, note });
   try {
-    if (remote.start > 0) { for await (const piece of readPieces(part)) hash(piece); }
+    if (remote.start > 0) { for await (const piece of readPieces(part, "--data")) hash(piece); }
     for await (const piece of remote.pieces()) {
       if (stopped?.()) throw new CommandError(`stopped after ${received} bytes of ${place}: run the same command to go on from there`);
       hash(piece);

@@ -11,6 +11,8 @@ export interface DataIdentity {
   readonly bytes: number;
   /** SHA-256 of {@link fingerprint}s. */
   readonly sha256: string;
+  /** How many documents it has, where it matters. */
+  readonly documents?: number;
   /** How it is made; absent where only the source was ever said. */
   readonly recipe?: DataRecipe;
 }

@@ -39,7 +39,7 @@ export async function inputFiles(path: string, format: Format, readDir: ReadDir 
   try {
     info = await Deno.stat(path);
   } catch (error) {
-    throw readError(error, path);
+    throw readError(error, path, "--data");
   }
   if (!info.isDirectory) return [describe(path, info, format)];
   const paths = await walk(path, readDir);
@@ -65,7 +65,7 @@ async function walk(folder: string, readDir: ReadDir): Promise<string[]> {
       else found.push(path);
     }
   } catch (error) {
-    throw readError(error, folder);
+    throw readError(error, folder, "--data");
   }
   return found;
 }

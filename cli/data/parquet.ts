@@ -58,7 +58,7 @@ async function openFile(path: string): Promise<Deno.FsFile> {
   try {
     return await Deno.open(path);
   } catch (error) {
-    throw readError(error, path);
+    throw readError(error, path, "--data");
   }
 }
 

@@ -1,5 +1,5 @@
 /** Parts of texts: what is learned from and what is held out. */
-import type { TokenSource } from "../../titans/mod.ts";
+import type { DocumentStarts, TokenSource } from "../../titans/mod.ts";
 import { HostRng } from "../../titans/host_rng.ts";
 import type { Split } from "./recipe.ts";
 
@@ -45,7 +45,44 @@ export function splitRanges(length: number, share: number, { split, seed }: { sp
   return ranges;
 }
 
-/** A range of a text as a text. */
-export function partOf(source: TokenSource, [start, end]: Range): TokenSource {
-  return { length: end - start, read: (at, into) => source.read(start + at, into) };
+/** A range of a text as a text: its first document is what the range holds of the one in which it begins. */
+export function partOf(source: TokenSource, range: Range): TokenSource {
+  const [start, end] = range;
+  let documents: DocumentStarts | undefined;
+  return {
+    length: end - start,
+    read: (at, into) => source.read(start + at, into),
+    // They may have to be looked for in a file, and only some who read ask.
+    get documents(): DocumentStarts | undefined {
+      return source.documents && (documents ??= documentsIn(source.documents, range));
+    },
+  };
+}
+
+/** The documents of a range of a text. */
+function documentsIn(documents: DocumentStarts, [start, end]: Range): DocumentStarts {
+  const first = firstFrom(documents, start + 1), count = firstFrom(documents, end) - first;
+  return {
+    count: 1 + count,
+    read: (from, into) => {
+      if (into.length === 0) return;
+      const others = from === 0 ? into.subarray(1) : into;
+      if (from === 0) into[0] = 0;
+      documents.read(first + Math.max(0, from - 1), others);
+      for (let i = 0; i < others.length; i++) others[i] -= start;
+    },
+  };
+}
+
+/** How many documents begin before a place. */
+function firstFrom(documents: DocumentStarts, place: number): number {
+  const at = new Float64Array(1);
+  let low = 0, high = documents.count;
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    documents.read(middle, at);
+    if (at[0] < place) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

@@ -8,19 +8,43 @@ const STRETCH = 1 << 16;
 // Tokenizers take time with the square of a word's length, and hours for a genome; a longer word or gap is encoded in parts.
 const LONG = /\S{2048}|\s{2048}/gu;
 
-/** Encodes a text that comes in pieces. */
+/**
+ * Encodes a text that comes in pieces, and tells where documents begin in tokens. Documents do not change the tokens: one begins with the first token that has
+ * none of the text before it.
+ */
 export class TokenEncoder {
   readonly #vocabulary: Vocabulary;
   readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   #open = "";
+  /** Tokens given so far. */
+  #count = 0;
+  /** Where documents begin in the open text. */
+  #marks: number[] = [];
+  #starts: number[] = [];
+  /** Bytes of tokens that were asked for, 0 for the others. */
+  #lengths?: Uint16Array;
 
   constructor(vocabulary: Vocabulary) {
     this.#vocabulary = vocabulary;
   }
 
+  /** Says that a document begins with the next piece. */
+  begin(): void {
+    if (this.#vocabulary.idBytes === 1) this.#starts.push(this.#count);
+    else this.#marks.push(this.#open.length);
+  }
+
+  /** Where documents begin, in tokens: those known since the last asking. */
+  takeStarts(): number[] {
+    return this.#starts.splice(0);
+  }
+
   /** The ids that are sure with a further piece of UTF-8, little-endian. */
   next(piece: Uint8Array): Uint8Array {
-    if (this.#vocabulary.idBytes === 1) return piece;
+    if (this.#vocabulary.idBytes === 1) {
+      this.#count += piece.length;
+      return piece;
+    }
     this.#open += this.#decoder.decode(piece, { stream: true });
     return this.#take(false);
   }
@@ -38,19 +62,32 @@ export class TokenEncoder {
     for (;;) {
       const end = borderAfter(this.#open, from + STRETCH);
       if (end === undefined) break;
-      parts.push(this.#encode(this.#open.slice(from, end)));
+      parts.push(this.#encode(from, end));
       from = end;
     }
     if (all && from < this.#open.length) {
-      parts.push(this.#encode(this.#open.slice(from)));
+      parts.push(this.#encode(from, this.#open.length));
       from = this.#open.length;
     }
-    this.#open = this.#open.slice(from);
+    if (from > 0) {
+      this.#open = this.#open.slice(from);
+      this.#marks = this.#marks.map((mark) => mark - from);
+    }
     return joined(parts);
   }
 
-  #encode(text: string): Uint8Array {
-    const ids = words(text).flatMap((part) => Array.from(this.#vocabulary.encode(part))), width = this.#vocabulary.idBytes;
+  /** Encodes a stretch of the open text. */
+  #encode(from: number, to: number): Uint8Array {
+    const ids: number[] = [], width = this.#vocabulary.idBytes;
+    let at = from;
+    for (const part of words(this.#open.slice(from, to))) {
+      const own = Array.from(this.#vocabulary.encode(part)), end = at + part.length;
+      const marked = this.#marks.findIndex((mark) => mark >= end), inside = this.#marks.splice(0, marked < 0 ? this.#marks.length : marked);
+      this.#starts.push(...this.#places(part, own, inside.map((mark) => mark - at)).map((place) => this.#count + place));
+      this.#count += own.length;
+      for (const id of own) ids.push(id);
+      at = end;
+    }
     const bytes = new Uint8Array(ids.length * width), view = new DataView(bytes.buffer);
     for (let i = 0; i < ids.length; i++) {
       if (width === 2) view.setUint16(2 * i, ids[i], true);
@@ -58,6 +95,39 @@ export class TokenEncoder {
     }
     return bytes;
   }
+
+  /** Of places in a text, ascending, the numbers of the first tokens that begin there or later. */
+  #places(text: string, ids: readonly number[], marks: readonly number[]): number[] {
+    let token = 0, bytes = 0, letters = 0, wanted = 0;
+    return marks.map((mark) => {
+      wanted += sizeOf(text.slice(letters, mark));
+      letters = mark;
+      while (bytes < wanted && token < ids.length) bytes += this.#lengthOf(ids[token++]);
+      return token;
+    });
+  }
+
+  #lengthOf(token: number): number {
+    const lengths = this.#lengths ??= new Uint16Array(this.#vocabulary.size);
+    return lengths[token] ||= this.#vocabulary.bytesOf(token).length;
+  }
+}
+
+/** A text in pieces of UTF-8 as token ids. */
+export async function* tokensOf(bytes: AsyncIterable<Uint8Array>, vocabulary: Vocabulary): AsyncGenerator<Int32Array> {
+  const encoder = new TokenEncoder(vocabulary), { idBytes } = vocabulary;
+  const ids = (stored: Uint8Array): Int32Array => {
+    const view = new DataView(stored.buffer, stored.byteOffset, stored.byteLength);
+    const at = (i: number): number => idBytes === 1 ? view.getUint8(i) : idBytes === 2 ? view.getUint16(2 * i, true) : view.getUint32(4 * i, true);
+    return Int32Array.from({ length: stored.length / idBytes }, (_, i) => at(i));
+  };
+  for await (const piece of bytes) yield ids(encoder.next(piece));
+  yield ids(encoder.end());
+}
+
+/** The bytes of a text as UTF-8. */
+function sizeOf(text: string): number {
+  return new TextEncoder().encode(text).length;
 }
 
 /** A text in parts, so that no part has a longer word or gap than is good. */

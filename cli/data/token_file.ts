@@ -1,5 +1,5 @@
 /** Texts of tokens on disk, read in pieces: what lies in memory does not depend on how long they are. */
-import type { TokenSource } from "../../titans/mod.ts";
+import type { DocumentStarts, TokenSource } from "../../titans/mod.ts";
 import { CommandError } from "../errors.ts";
 import { readError } from "./read_file.ts";
 
@@ -20,10 +20,13 @@ const OPEN_FILES = 32;
  */
 export class TokenFile implements ClosableSource {
   readonly length: number;
+  readonly documents?: DocumentStarts & Disposable;
   readonly #bytes: JoinedFiles;
   readonly #idBytes: number;
 
-  constructor(part: TokenFilePart, idBytes: 1 | 2 | 4) {
+  /** @param documents Where they begin; closed with the file. */
+  constructor(part: TokenFilePart, idBytes: 1 | 2 | 4, documents?: DocumentStarts & Disposable) {
+    this.documents = documents;
     this.#bytes = new JoinedFiles([part], new Uint8Array(0));
     this.#idBytes = idBytes;
     this.length = part.sizeBytes / idBytes;
@@ -40,11 +43,12 @@ export class TokenFile implements ClosableSource {
   }
 
   [Symbol.dispose](): void {
+    this.documents?.[Symbol.dispose]();
     this.#bytes[Symbol.dispose]();
   }
 }
 
-/** The bytes of several files as one text, with a separator between two of them. */
+/** The bytes of several files as one text, with a separator between two of them; each file, with the separator behind it, is a document. */
 export class JoinedFiles implements ClosableSource {
   readonly length: number;
   readonly #parts: readonly TokenFilePart[];
@@ -64,6 +68,11 @@ export class JoinedFiles implements ClosableSource {
       at += sizeBytes + separator.length;
     }
     this.length = Math.max(0, at - separator.length);
+  }
+
+  get documents(): DocumentStarts {
+    const begins = this.#begins;
+    return { count: begins.length, read: (first, into) => into.set(begins.slice(first, first + into.length)) };
   }
 
   read(start: number, into: Int32Array): void {
@@ -123,7 +132,7 @@ export class JoinedFiles implements ClosableSource {
       try {
         file = Deno.openSync(path);
       } catch (error) {
-        throw readError(error, path);
+        throw readError(error, path, "--data");
       }
       if (this.#open.size >= OPEN_FILES) {
         const [oldest, unused] = this.#open.entries().next().value!;

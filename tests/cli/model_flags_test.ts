@@ -30,9 +30,11 @@ Deno.test("model flags: each is an option of a model", () => {
   const values: Record<string, string> = {
     memory: "swiglu",
     memoryActivation: "silu",
+    memoryGain: "fast",
     gates: "layer",
     forgetTo: "start",
     memoryQuery: "learned",
+    outputGate: "sigmoid",
     memoryDepth: "2",
   };
   for (const [key, flag] of Object.entries(MODEL_FLAGS)) {

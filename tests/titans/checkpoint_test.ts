@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { decodeCheckpoint, encodeCheckpoint, requireSameModel } from "../../titans/checkpoint.ts";
-import { defineConfig } from "../../titans/config.ts";
+import { completeConfig, defineConfig } from "../../titans/config.ts";
 import { CheckpointError } from "../../titans/errors.ts";
 import { Model } from "../../titans/model.ts";
 import { decodeSafetensors, encodeSafetensors, type StoredTensors } from "../../titans/safetensors.ts";
@@ -132,4 +132,12 @@ Deno.test("a checkpoint from before an option existed is read as the model that 
   const read = decodeCheckpoint(encodeSafetensors({ ...file, metadata: { ...file.metadata, config: JSON.stringify(old) } }));
   assertEquals(read.config, config);
   assertEquals(read.state.params, params);
+});
+
+Deno.test("models from before there was a choice of output gates keep theirs: mac a sigmoid, the others what is the default now", () => {
+  for (const model of ["lmm", "mac", "mag", "mal"] as const) {
+    const { outputGate: _outputGate, ...old } = defineConfig({ model });
+    assertEquals(completeConfig(old).outputGate, model === "mac" ? "sigmoid" : "silu", model);
+    assertEquals(completeConfig({ ...old, outputGate: "silu" }).outputGate, "silu", model);
+  }
 });

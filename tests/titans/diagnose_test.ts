@@ -6,19 +6,8 @@ import { TrainingError } from "../../titans/errors.ts";
 import { Model } from "../../titans/model.ts";
 import { defineOptimizer } from "../../titans/optimizer.ts";
 import { Trainer } from "../../titans/train.ts";
+import { TINY } from "./builders.ts";
 
-const TINY: Partial<ModelConfig> = {
-  vocabulary: 11,
-  width: 8,
-  blocks: 2,
-  heads: 2,
-  mlpHidden: 12,
-  memoryExpansion: 2,
-  miniBatch: 4,
-  segment: 8,
-  window: 6,
-  persistentTokens: 2,
-};
 const shape = { batch: 2, length: 11, accumulate: 2 };
 const TOKENS = Int32Array.from({ length: 2 * 2 * 12 }, (_, i) => (i * i) % 11);
 

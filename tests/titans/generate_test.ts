@@ -7,22 +7,11 @@ import { generate } from "../../titans/generate.ts";
 import { Model, type ModelConfig, type ModelKind } from "../../titans/mod.ts";
 import { Reader } from "../../titans/reader.ts";
 import { Sampler } from "../../titans/sampling.ts";
+import { TINY } from "./builders.ts";
 import { prepareReference, reference, relativeError } from "./runners.ts";
 
-const TINY: Partial<ModelConfig> = {
-  vocabulary: 13,
-  width: 8,
-  blocks: 2,
-  mlpHidden: 12,
-  memoryExpansion: 2,
-  miniBatch: 4,
-  segment: 8,
-  window: 6,
-  persistentTokens: 2,
-};
-
 function tiny(kind: ModelKind, options: Partial<ModelConfig> = {}): Model {
-  return new Model(defineConfig({ ...TINY, ...options, model: kind }));
+  return new Model(defineConfig({ ...TINY, vocabulary: 13, ...options, model: kind }));
 }
 
 const TOKENS = Array.from({ length: 40 }, (_, i) => (i * i + 3 * i) % 13);

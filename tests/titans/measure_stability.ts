@@ -4,7 +4,8 @@
  *     NODEVICE_SELECT=1 deno run --allow-read --allow-env=NODEVICE_SELECT tests/titans/measure_stability.ts --lengths 2048,8192 '{}' '{"forgetTo":"zero"}'
  *
  * Each argument is a record of options of the nano model, MAC unless it says otherwise. `--steps N` trains that long before (8 windows of 128 bytes a step),
- * `--seeds 0,1` repeats all of it.
+ * `--seeds 0,1` repeats all of it. Of a memory whose norm has a fast gain it also prints how far the gain goes from one along the window: the norm of the
+ * difference, [K], the largest of all blocks and heads.
  */
 import { stateOfTheUnion } from "../../cli/sotu.ts";
 import { valueAndGrad } from "../../core/grad.ts";
@@ -42,6 +43,21 @@ async function longWindow(device: Device, model: Model, params: Float32Array, te
   }
 }
 
+/** Norms of a fast gain's difference from one after each quarter of a window: the largest of all blocks and heads. */
+async function gainNorms(device: Device, model: Model, params: Float32Array, text: Uint8Array): Promise<number[]> {
+  const T = text.length;
+  const gains = (flat: Tensor, tokens: Tensor): Tensor[] =>
+    model.forward(model.unflatten(flat), tokens, { trace: true }).trace!.map(({ matrices }) => matrices[matrices.length - 1].memoryNorm);
+  const program = await compile(device, gains, [spec([model.layout.size]), spec([1, T], "i32")]);
+  try {
+    const norms = await program.run(params, Int32Array.from(text)); // each [1, H, T]
+    const tokens = [1, 2, 3, 4].map((quarter) => quarter * T / 4 - 1);
+    return tokens.map((t) => Math.max(...norms.flatMap(({ data }) => Array.from({ length: data.length / T }, (_, head) => data[head * T + t]))));
+  } finally {
+    program.dispose();
+  }
+}
+
 async function measure(device: Device, text: Uint8Array, { options, lengths, steps, seed }: Run): Promise<string> {
   const { train, heldOut } = splitText(text), results: string[] = [];
   const model = new Model(defineConfig(options)), reading = new Model({ ...model.config, checkpoint: "recompute" });
@@ -58,6 +74,9 @@ async function measure(device: Device, text: Uint8Array, { options, lengths, ste
   for (const length of lengths) {
     const { bitsPerByte, gradientNorm } = await longWindow(device, reading, model.layout.pack(params), heldOut.subarray(0, length + 1));
     results.push(`T ${length}: ${bitsPerByte.toFixed(3)} bits, gradient ${gradientNorm.toPrecision(3)}`);
+    if (model.config.memoryGain === "outer") continue;
+    const gains = await gainNorms(device, reading, model.layout.pack(params), heldOut.subarray(0, length));
+    results.push(`gain from one ${gains.map((x) => x.toPrecision(3)).join(", ")}`);
   }
   return `${JSON.stringify(options)} seed ${seed}, ${steps} steps: ${results.join("; ")}`;
 }

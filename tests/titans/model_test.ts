@@ -1,9 +1,8 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { grad, valueAndGrad } from "../../core/grad.ts";
 import type { Tensor } from "../../core/graph.ts";
-import { spec } from "../../core/trace.ts";
 import { flatten, unflatten } from "../../core/tree.ts";
-import { compile, requestDevice } from "../../kernels/mod.ts";
+import { requestDevice } from "../../kernels/mod.ts";
 import { add, crossEntropy, silu, sliceAxis, sum } from "../../ops/mod.ts";
 import { defineConfig, type ModelConfig, PRESETS } from "../../titans/config.ts";
 import { ConfigError } from "../../titans/errors.ts";
@@ -12,76 +11,14 @@ import type { MemoryNetwork } from "../../titans/memory_network.ts";
 import { Model, type ModelState } from "../../titans/model.ts";
 import { ParameterLayout } from "../../titans/parameters.ts";
 import { decodeSafetensors, encodeSafetensors } from "../../titans/safetensors.ts";
-import {
-  assertClose,
-  isValue,
-  leavesOf,
-  noise,
-  norm,
-  onDevice,
-  prepareReference,
-  reference,
-  relativeError,
-  type Runner,
-  testOnDevices,
-  type Value,
-} from "./runners.ts";
+import { cut, MODELS, partsOf, readModel as read, rowsOf as rows, TINY, tinyModel, tokensOf } from "./builders.ts";
+import { assertClose, isValue, leavesOf, noise, norm, onDevice, prepareReference, reference, relativeError, testOnDevices, type Value } from "./runners.ts";
 
-const TINY: Partial<ModelConfig> = {
-  vocabulary: 11,
-  width: 8,
-  blocks: 2,
-  heads: 2,
-  mlpHidden: 12,
-  memoryExpansion: 2,
-  miniBatch: 4,
-  segment: 8,
-  window: 6,
-  persistentTokens: 2,
-  memoryTokens: 3,
-  thetaMax: 1,
-  alphaBias: -3,
-};
-
-const VARIANTS: readonly (readonly [string, Partial<ModelConfig>])[] = [
-  ["lmm", { model: "lmm" }],
-  ["mac, causal", { model: "mac", memoryQuery: "causal" }],
-  ["mac, previous segment", { model: "mac", memoryQuery: "previous-segment" }],
-  ["mac, learned", { model: "mac", memoryQuery: "learned" }],
-  ["mag", { model: "mag" }],
-  ["mal", { model: "mal" }],
-  ["lmm, gates a layer", { model: "lmm", gateGranularity: "layer" }],
+const VARIANTS: typeof MODELS = [
+  ...MODELS,
+  ["lmm, gates a layer", { model: "lmm", gateGranularity: "layer", forgetTo: "zero" }],
   ["mag, gates a channel, swiglu memory", { model: "mag", gateGranularity: "channel", memory: "swiglu" }],
 ];
-
-function tinyModel(options: Partial<ModelConfig>): { model: Model; params: Value } {
-  const model = new Model(defineConfig({ ...TINY, ...options }));
-  const { data } = noise([model.layout.size], 3, 0.1);
-  const start = model.layout.pack(model.initialize(1));
-  return { model, params: { shape: [model.layout.size], data: Float64Array.from(start, (x, i) => x + data[i]) } };
-}
-
-function tokensOf(B: number, T: number, vocabulary = 11, seed = 1): Value {
-  const { data } = noise([B * T], seed);
-  return { shape: [B, T], dtype: "i32", data: Int32Array.from(data, (x) => Math.floor(Math.abs(x) * 1000) % vocabulary) };
-}
-
-function cut({ shape: [B, T], data }: Value, start: number, end: number): Value {
-  const rows = Array.from({ length: B }, (_, row) => Array.from(data).slice(row * T + start, row * T + end));
-  return { shape: [B, end - start], dtype: "i32", data: Int32Array.from(rows.flat()) };
-}
-
-/** Logits and state of a model on tokens, after a state if one is given. */
-async function read(run: Runner, model: Model, params: Value, tokens: Value, state?: unknown): Promise<{ logits: Value; state: unknown }> {
-  const forward = (flat: Tensor, tokens: Tensor, before: { state?: ModelState }): { logits: Tensor; state: ModelState } =>
-    model.forward(model.unflatten(flat), tokens, before);
-  return await run(forward, [params, tokens, (state ? { state } : {}) as never]);
-}
-
-/** Rows `start` to `end` of logits [1, T, V]. */
-function rows({ shape: [, , V], data }: Value, start: number, end: number): Float64Array {
-  return Float64Array.from(data).slice(start * V, end * V);
-}
 
 for (const [name, options] of VARIANTS) {
   Deno.test(`${name}: changing a token leaves every output before it bit-identical`, async () => {
@@ -192,72 +129,23 @@ for (const [name, options] of VARIANTS) {
   });
 }
 
-/** Index sets of a model's parameters; projections and gates are taken apart. */
-function partsOf({ layout, config: { width: D, heads: H, gateGranularity } }: Model): { part: string; indices: number[] }[] {
-  return layout.entries.flatMap(({ name, offset, size }) => {
-    const all = Array.from({ length: size }, (_, i) => offset + i);
-    const columns = (total: number, width: number, names: string[]): { part: string; indices: number[] }[] =>
-      names.map((part, n) => ({ part: `${name} ${part}`, indices: all.filter((_, i) => Math.floor((i % total) / width) === n) }));
-    if (/memory\.projection$|attention$/.test(name)) return columns(3 * D, D, ["W_Q", "W_K", "W_V"]);
-    if (/memory\.gates$|memory\.gateBias$/.test(name) && gateGranularity === "head") return columns(3 * H, H, ["theta", "eta", "alpha"]);
-    return [{ part: name, indices: all }];
-  });
-}
+/** Two lengths of each model on the software adapter, which compiles slowly; together all. */
+const LENGTHS: Readonly<Record<string, readonly number[]>> = { "lmm": [2, 1023], "mac, causal": [1, 77], "mag": [17, 63], "mal": [63, 512] };
 
-testOnDevices("logits, state, loss and gradient are those of the reference", async ({ run, t }) => {
-  for (const name of ["lmm", "mac, causal", "mag", "mal"]) {
-    const [, options] = VARIANTS.find(([variant]) => variant === name)!;
-    await t.step(name, async () => {
-      // Norms of four features are too badly conditioned for f32.
-      const { model, params } = tinyModel({ ...options, width: 16, blocks: 1 });
-      const tokens = tokensOf(2, 20);
-      const all = (flat: Tensor, tokens: Tensor): { logits: Tensor; state: ModelState; loss: [Tensor, Tensor] } => {
-        const inputs = sliceAxis(tokens, 1, 0, 19);
-        const loss = (flat: Tensor): Tensor => crossEntropy(model.forward(model.unflatten(flat), inputs).logits, sliceAxis(tokens, 1, 1, 19));
-        return { ...model.forward(model.unflatten(flat), inputs), loss: valueAndGrad(loss)(flat) };
-      };
-      const actual = await run(all, [params, tokens]);
-      assertClose(actual, await reference(all, [params, tokens]), 2e-4);
-    });
-  }
-});
-
-testOnDevices("changing a token leaves every output before it bit-identical, and no other sequence of the batch sees it", async ({ device, t }) => {
-  for (const [name, options] of VARIANTS) {
-    await t.step(name, async () => {
-      const { model, params } = tinyModel({ ...options, width: 16, blocks: 1 });
-      const T = 19, tokens = tokensOf(2, T);
-      const forward = (flat: Tensor, tokens: Tensor): Tensor => model.forward(model.unflatten(flat), tokens).logits;
-      const program = await compile(device, forward, [spec([model.layout.size]), spec([2, T], "i32")]);
-      const logits = async (data: ArrayLike<number>): Promise<Value> => await program.run(Float32Array.from(params.data), Int32Array.from(data));
-      const before = await logits(tokens.data);
-      for (const at of [0, 3, 4, 7, 8, 11, 17]) {
-        const after = await logits(Int32Array.from(tokens.data, (x, i) => (i === at ? (x + 1) % 11 : x)));
-        assertEquals(rows(after, 0, at), rows(before, 0, at), `token ${at}`);
-        assertEquals(rows(after, T, 2 * T), rows(before, T, 2 * T), `token ${at}`);
-        assert(relativeError(rows(after, at, T), rows(before, at, T)) > 1e-6, `token ${at} changes nothing`);
-      }
-      program.dispose();
-    });
-  }
-});
-
-Deno.test("cpu: lengths 17, 77, 512 and 1023 give the logits of the reference", async (t) => {
-  const device = await requestDevice({ kind: "cpu" });
-  for (const name of ["lmm", "mac, causal", "mag", "mal"]) {
+testOnDevices("lengths from 1 to 1023 give the logits of the reference", async ({ run, device, t }) => {
+  for (const [name, few] of Object.entries(LENGTHS)) {
     const [, options] = VARIANTS.find(([variant]) => variant === name)!;
     await t.step(name, async () => {
       // The defaults of both: a memory that forgets its start within the text divides by ever smaller outputs, and rounding errors grow without bound.
       const { model, params } = tinyModel({ ...options, width: 16, blocks: 1, thetaMax: 0.1, alphaBias: -8 });
       const tokens = tokensOf(1, 1023);
       const { logits } = await read(reference, model, params, tokens);
-      for (const T of [17, 77, 512, 1023]) {
-        const actual = await read(onDevice(device), model, params, cut(tokens, 0, T));
+      for (const T of device.info.kind === "cpu" ? [1, 2, 17, 63, 77, 512, 1023] : few) {
+        const actual = await read(run, model, params, cut(tokens, 0, T));
         assert(relativeError(actual.logits.data, rows(logits, 0, T)) < 2e-5, `length ${T}`);
       }
     });
   }
-  device.dispose();
 });
 
 Deno.test("a state that was written to a file and read again goes on as if it had not been, bit for bit", async (t) => {

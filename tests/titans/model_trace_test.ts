@@ -3,26 +3,11 @@ import type { Tensor } from "../../core/graph.ts";
 import { printGraph } from "../../core/print.ts";
 import { simplify } from "../../core/simplify.ts";
 import { spec, trace } from "../../core/trace.ts";
-import { defineConfig, type ModelConfig } from "../../titans/config.ts";
-import { type ForwardOptions, type ForwardResult, memoryStates, Model, type ModelState } from "../../titans/model.ts";
+import type { ModelConfig } from "../../titans/config.ts";
+import { type ForwardOptions, type ForwardResult, memoryStates, type Model, type ModelState } from "../../titans/model.ts";
 import type { MemoryTrace } from "../../titans/trace.ts";
-import { assertClose, leavesOf, noise, norm, reference, relativeError, type Runner, testOnDevices, type Value } from "./runners.ts";
-
-const TINY: Partial<ModelConfig> = {
-  vocabulary: 11,
-  width: 8,
-  blocks: 2,
-  heads: 2,
-  mlpHidden: 12,
-  memoryExpansion: 2,
-  miniBatch: 4,
-  segment: 8,
-  window: 6,
-  persistentTokens: 2,
-  memoryTokens: 3,
-  thetaMax: 1,
-  alphaBias: -3,
-};
+import { cut, tinyModel, tokensOf } from "./builders.ts";
+import { assertClose, leavesOf, norm, reference, relativeError, type Runner, testOnDevices, type Value } from "./runners.ts";
 
 const VARIANTS: readonly (readonly [string, Partial<ModelConfig>])[] = [
   ["lmm", { model: "lmm" }],
@@ -33,17 +18,6 @@ const VARIANTS: readonly (readonly [string, Partial<ModelConfig>])[] = [
   ["mal", { model: "mal" }],
 ];
 
-function tinyModel(options: Partial<ModelConfig>): { model: Model; params: Value } {
-  const model = new Model(defineConfig({ ...TINY, ...options }));
-  const { data } = noise([model.layout.size], 3, 0.1);
-  const start = model.layout.pack(model.initialize(1));
-  return { model, params: { shape: [model.layout.size], data: Float64Array.from(start, (x, i) => x + data[i]) } };
-}
-
-function tokensOf(B: number, T: number): Value {
-  return { shape: [B, T], dtype: "i32", data: Int32Array.from(noise([B * T], 1).data, (x) => Math.floor(Math.abs(x) * 1000) % 11) };
-}
-
 function forward(model: Model, options: ForwardOptions): (flat: Tensor, tokens: Tensor, before: { state?: ModelState }) => ForwardResult {
   return (flat, tokens, before) => model.forward(model.unflatten(flat), tokens, { ...before, ...options });
 }
@@ -52,12 +26,6 @@ function forward(model: Model, options: ForwardOptions): (flat: Tensor, tokens: 
 async function traced(run: Runner, model: Model, params: Value, tokens: Value, state?: unknown): Promise<{ trace: MemoryTrace<Value>[]; state: unknown }> {
   const result = await run(forward(model, { trace: true }), [params, tokens, (state ? { state } : {}) as never]);
   return { trace: result.trace as unknown as MemoryTrace<Value>[], state: result.state };
-}
-
-/** Tokens `start` to `end` of all leaves, which are [B, H, T] or, of tokens, [B, T]. */
-function slice({ shape, dtype, data }: Value, start: number, end: number): Value {
-  const T = shape[shape.length - 1];
-  return { shape: [...shape.slice(0, -1), end - start], dtype, data: Array.from(data).filter((_, i) => i % T >= start && i % T < end) };
 }
 
 for (const [name, options] of VARIANTS) {
@@ -77,8 +45,8 @@ for (const [name, options] of VARIANTS) {
     const { model, params } = tinyModel(options);
     const T = 19, tokens = tokensOf(2, T), at = T - T % model.interval;
     const whole = await traced(reference, model, params, tokens);
-    const first = await traced(reference, model, params, slice(tokens, 0, at)),
-      second = await traced(reference, model, params, slice(tokens, at, T), first.state);
+    const first = await traced(reference, model, params, cut(tokens, 0, at)),
+      second = await traced(reference, model, params, cut(tokens, at, T), first.state);
     assertEquals(whole.trace.length, model.config.blocks);
     memoryStates(first.state as ModelState).forEach((state, block) => {
       const { shape } = first.trace[block].surprise;
@@ -95,8 +63,8 @@ for (const [name, options] of VARIANTS) {
     for (const [leaf, values] of Object.entries(leavesOf(first.trace))) {
       const all = { shape: [2, 2, T], data: wholeLeaves[leaf] };
       assert(norm(values) > 1e-9, `${leaf} is zero`);
-      assert(relativeError(values, slice(all, 0, at).data) < 1e-10, `${leaf} of the first piece`);
-      assert(relativeError(secondLeaves[leaf], slice(all, at, T).data) < 1e-10, `${leaf} of the second piece`);
+      assert(relativeError(values, cut(all, 0, at).data) < 1e-10, `${leaf} of the first piece`);
+      assert(relativeError(secondLeaves[leaf], cut(all, at, T).data) < 1e-10, `${leaf} of the second piece`);
     }
   });
 }

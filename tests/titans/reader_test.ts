@@ -27,6 +27,8 @@ const VARIANTS: readonly (Partial<ModelConfig> & { readonly model: ModelKind })[
   { model: "lmm", forgetTo: "start", alphaBias: -1, gateGranularity: "channel" },
   { model: "mac", memoryQuery: "previous-segment" },
   { model: "mac", memoryQuery: "learned", persistentTokens: 0, memoryTokens: 3 },
+  { model: "mac", outputGate: "sigmoid" },
+  { model: "mag", outputGate: "sigmoid" },
   { model: "mag", persistentTokens: 0, memoryDepth: 1, miniBatch: 1, tile: 1 },
   { model: "mal", window: 1, memoryDepth: 4 },
 ];

@@ -50,14 +50,27 @@ export function prepareReference<Args extends readonly unknown[], R>(
 /** A device: compiles the function and runs it once. */
 export function onDevice(device: Device): Runner {
   return async <Args extends readonly unknown[], R>(fn: (...args: Args) => R, args: ValuesOf<Args>) => {
-    const program = await compile(device, fn, specsOf<Args>(args));
+    const { run, dispose } = await prepareOnDevice(device, fn, args);
     try {
-      const host = mapLeaves(args, isValue, ({ dtype, data }) => dtype === "i32" ? Int32Array.from(data) : Float32Array.from(data));
-      return await program.run(...host as unknown as ProgramArguments<Args>) as MapTree<R, Tensor, Value>;
+      return await run(args);
     } finally {
-      program.dispose();
+      dispose();
     }
   };
+}
+
+/** As {@link onDevice}, but compiled once for arguments of the same types. */
+export async function prepareOnDevice<Args extends readonly unknown[], R>(
+  device: Device,
+  fn: (...args: Args) => R,
+  example: ValuesOf<Args>,
+): Promise<{ run: (args: ValuesOf<Args>) => Promise<MapTree<R, Tensor, Value>>; dispose: () => void }> {
+  const program = await compile(device, fn, specsOf<Args>(example));
+  const run = async (args: ValuesOf<Args>): Promise<MapTree<R, Tensor, Value>> => {
+    const host = mapLeaves(args, isValue, ({ dtype, data }) => dtype === "i32" ? Int32Array.from(data) : Float32Array.from(data));
+    return await program.run(...host as unknown as ProgramArguments<Args>) as MapTree<R, Tensor, Value>;
+  };
+  return { run, dispose: () => program.dispose() };
 }
 
 /** What a test on a device is given. */

@@ -6,14 +6,16 @@ import { type Device, requestDevice } from "../../kernels/mod.ts";
 import { crossEntropy, mean, sliceAxis, stopGradient } from "../../ops/mod.ts";
 import {
   ConfigError,
-  cutText,
   decodeCheckpoint,
   defineConfig,
   defineOptimizer,
   encodeCheckpoint,
+  evenStreams,
   Model,
   type ModelConfig,
   StreamWindows,
+  type TokenSource,
+  tokenSource,
   Trainer,
   type TrainerOptions,
   type TrainingBatch,
@@ -55,8 +57,8 @@ async function onReference(use: (device: Device) => Promise<void>): Promise<void
 
 /** Windows of one row, one after the other. */
 function windowsOf(text: Int32Array): TrainingBatch[] {
-  const data = new StreamWindows([text], SHAPE, 0);
-  return Array.from({ length: data.windowsPerRound }, (_, step) => data.batch(step));
+  const data = new StreamWindows([{ text }], SHAPE, 0);
+  return Array.from({ length: data.windowsInRound(0) }, (_, step) => data.batch(step));
 }
 
 /** The loss of each token of a text that is read at once. */
@@ -147,7 +149,7 @@ testOnDevices("a run that streams and is resumed through a checkpoint repeats th
   for (const kind of ["lmm", "mac"] as const) {
     const shape = { batch: 2, length: 16, accumulate: kind === "mac" ? 2 : 1 };
     const options = { ...tiny(kind, defineOptimizer({ learningRate: 1e-2, warmupSteps: 2, totalSteps: 20 })), shape };
-    const data = new StreamWindows(TEXTS, shape, 5);
+    const data = new StreamWindows(TEXTS.map((text, i) => ({ text, weight: 1 + i })), shape, 5);
     const whole = await Trainer.create(device, options), expected = await whole.run(data, 9);
     const first = await Trainer.create(device, options);
     await first.run(data, 4);
@@ -190,40 +192,200 @@ Deno.test("a trainer that cannot do what is asked says so", () =>
     for (const trainer of [plain, masked, streams]) trainer.dispose();
   }));
 
-Deno.test("each row reads every text once a round, in an order of its own, and the same at every asking", () => {
-  const texts = [20, 40, 5, 33, 1, 18, 2].map((length, i) => Int32Array.from({ length }, (_, at) => 100 * i + at)),
-    shape = { batch: 2, length: 8, accumulate: 2 };
-  const data = new StreamWindows(texts, shape, 1);
-  assertEquals(data.windowsPerRound, 3 + 5 + 1 + 4 + 3 + 1);
-  const orders: string[] = [];
-  for (let round = 0; round < 2; round++) {
-    for (let row = 0; row < 4; row++) {
-      const seen: number[] = [], begun: number[] = [];
-      for (let step = round * data.windowsPerRound; step < (round + 1) * data.windowsPerRound; step++) {
-        const { tokens, mask, fresh } = data.batch(step), own = tokens.subarray(row * 9, row * 9 + 9);
-        if (fresh![row]) begun.push(own[0]);
-        else assertEquals(own[0], seen.at(-1), "a window goes on with the last token of the one before");
-        for (let i = 0; i < 8; i++) if (mask![row * 8 + i]) seen.push(own[i + 1]);
-      }
-      orders.push(String(begun));
-      const expected = texts.flatMap((text) => Array.from(text.slice(1)));
-      assertEquals(seen.sort((a, b) => a - b), expected);
-    }
+/** A text of documents of some lengths, whose tokens are its places from a first number on. */
+function documentsOf(lengths: readonly number[], first = 0): TokenSource {
+  const starts: number[] = [];
+  let length = 0;
+  for (const own of lengths) {
+    starts.push(length);
+    length += own;
   }
-  assert(new Set(orders).size > 4, "rows and rounds have orders of their own");
-  assertEquals(new StreamWindows(texts, shape, 1).batch(30), data.batch(30));
-  assertThrows(() => new StreamWindows([Int32Array.of(3)], shape, 1), ConfigError, "fewer than two tokens");
+  return {
+    length,
+    read: (at, into) => into.forEach((_, i) => into[i] = first + at + i),
+    documents: { count: starts.length, read: (from, into) => into.set(starts.slice(from, from + into.length)) },
+  };
+}
+
+/** What a row of batches reads: the tokens that it predicts, one list for each time that memory starts afresh, the token before them first. */
+function readings(batches: readonly TrainingBatch[], row: number, length: number): number[][] {
+  const found: number[][] = [];
+  for (const { tokens, mask, fresh } of batches) {
+    const own = tokens.subarray(row * (length + 1), (row + 1) * (length + 1)), count = mask!.subarray(row * length, (row + 1) * length).indexOf(0);
+    const predicted = own.subarray(1, 1 + (count < 0 ? length : count));
+    if (predicted.length === 0) continue;
+    if (fresh![row]) found.push([own[0]]);
+    else assertEquals(own[0], found.at(-1)!.at(-1), "a window goes on with the last token of the one before");
+    found.at(-1)!.push(...predicted);
+  }
+  return found;
+}
+
+/** The documents that predict something, cut in parts. */
+function cut({ length, documents }: TokenSource, first: number, longest: number): number[][] {
+  const starts = new Float64Array(documents!.count);
+  documents!.read(0, starts);
+  return Array.from(starts, (start, i) => [start, (starts[i + 1] ?? length) - 1]).flatMap(([start, end]) =>
+    Array.from(
+      { length: Math.max(0, Math.ceil((end - start) / longest)) },
+      (_, i) => Array.from({ length: Math.min(longest, end - start - i * longest) + 1 }, (_, at) => first + start + i * longest + at),
+    )
+  );
+}
+
+const sorted = (lists: readonly (readonly number[])[]): string[] => lists.map(String).sort();
+const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i);
+
+Deno.test("each row reads every document once a round, long ones in parts, each with a memory of its own", () => {
+  const lengths = [20, 1, 40, 5, 0, 33, 1, 18, 2], text = documentsOf(lengths), shape = { batch: 2, length: 8, accumulate: 2 };
+  for (const longest of [Infinity, 16, 11, 3]) {
+    const data = new StreamWindows([{ text }], shape, 1, { longest }), round = data.windowsInRound(0), expected = cut(text, 0, Math.min(longest, 1000));
+    assertEquals(round, expected.reduce((sum, part) => sum + Math.ceil((part.length - 1) / 8), 0));
+    assertEquals(data.windowsInRound(5), round);
+    const batches = range(0, 3 * round).map((step) => data.batch(step)), begun = range(0, 4).map((row) => readings(batches, row, 8));
+    const whole = new Set(expected.map(String)), second = begun[0].slice(expected.length, 2 * expected.length);
+    for (const [row, all] of begun.entries()) {
+      // A row may begin within a document, if another one begins where that does; the last one is cut short by the end of this test.
+      for (const reading of all.slice(1, -1)) assert(whole.has(String(reading)), `row ${row} read ${reading} with one memory`);
+      assert(all.join(";").includes(second.join(";")), "all rows follow one order");
+    }
+    assertEquals(sorted(begun[0].slice(0, expected.length)), sorted(expected));
+    assertEquals(sorted(second), sorted(expected));
+    assertEquals(new Set(begun.map(([first]) => String(first))).size, 4, "rows begin at places of their own");
+    assert(String(begun[0].slice(0, expected.length)) !== String(second), "rounds have orders of their own");
+    // A pure function of seed and step, whatever was asked for before.
+    for (const step of [2 * round + 1, 0, round - 1]) assertEquals(new StreamWindows([{ text }], shape, 1, { longest }).batch(step), batches[step]);
+    assertEquals(data.batch(1), batches[1]);
+    assert(String(new StreamWindows([{ text }], shape, 2, { longest }).batch(1).tokens) !== String(batches[1].tokens), "the seed chooses the order");
+  }
 });
 
-Deno.test("a text is cut in parts that predict each of its tokens but the first once", () => {
-  for (const [length, part] of [[65, 16], [64, 16], [66, 16], [10, 100], [1, 4]]) {
-    const parts = cutText(TEXT.slice(0, Math.min(length, 65)), part).map((source) => {
-      const tokens = new Int32Array(source.length);
-      source.read(0, tokens);
-      return Array.from(tokens);
-    });
-    assertEquals(parts.flatMap((tokens) => tokens.slice(1)), Array.from(TEXT.slice(1, Math.min(length, 65))));
-    assert(parts.every((tokens) => tokens.length <= part + 1));
-  }
-  assertThrows(() => cutText(TEXT, 0), ConfigError, "parts of 0 tokens");
+Deno.test("rows begin within a document where there are fewer documents than rows", () => {
+  const shape = { batch: 4, length: 8 }, data = new StreamWindows([{ text: range(0, 321) }], shape, 1), { tokens, fresh } = data.batch(0);
+  assertEquals([data.windowsInRound(0), ...range(0, 4).map((row) => tokens[row * 9])], [40, 0, 80, 160, 240]);
+  assertEquals([...fresh!], [1, 1, 1, 1]);
+  assertEquals([...data.batch(10).fresh!], [0, 0, 0, 1]);
 });
+
+Deno.test("a text of twice the weight is read twice as often, documents mixed with those of the others", () => {
+  const lengths = range(0, 200).map((i) => 2 + i % 13), heavy = documentsOf(lengths), light = documentsOf(lengths, 10_000);
+  const shape = { batch: 1, length: 4 };
+  for (const [weight, other] of [[2, 1], [1, 0.5], [1, 1], [3, 2]]) {
+    const data = new StreamWindows([{ text: heavy, weight }, { text: light, weight: other }], shape, 3), rounds = 4;
+    const steps = range(0, rounds).reduce((sum, round) => sum + data.windowsInRound(round), 0);
+    const all = readings(range(0, steps).map((step) => data.batch(step)), 0, 4), own = all.filter(([first]) => first < 10_000);
+    const ratio = own.length / (all.length - own.length);
+    if (weight % other === 0) {
+      assertEquals(ratio, weight / other);
+      const expected = cut(heavy, 0, 1000).flatMap((document) => new Array<number[]>(rounds * weight / other).fill(document));
+      assertEquals(sorted(own), sorted(expected), "each document as often as the others of its text");
+    } else assertAlmostEquals(ratio, weight / other, 0.02 * weight / other);
+    // Either text is met soon, again and again.
+    for (let at = 0; at + 40 < all.length; at += 40) {
+      const found = all.slice(at, at + 40).filter(([first]) => first < 10_000).length;
+      assert(found > 0 && found < 40, `${found} of 40 documents are of the first text`);
+    }
+  }
+  assertThrows(() => new StreamWindows([{ text: heavy, weight: 0 }], shape, 1), ConfigError, "a weight of 0");
+});
+
+Deno.test("many documents are found where they are without a table of them", () => {
+  // More than a group of shelves, and than are looked up at once; of both texts one is a single long document.
+  const lengths = range(0, 9000).map((i) => 1 + (i * 7) % 5), text = documentsOf(lengths), long = documentsOf([30_001], 100_000);
+  const data = new StreamWindows([{ text }, { text: long }], { batch: 1, length: 4 }, 9, { longest: 3 }), steps = data.windowsInRound(0);
+  const read = readings(range(0, steps).map((step) => data.batch(step)), 0, 4);
+  assertEquals(sorted(read), sorted([...cut(text, 0, 3), ...cut(long, 100_000, 3)]));
+});
+
+Deno.test("held-out documents are read in order from their beginnings, by rows spread over the text", () => {
+  const lengths = [20, 1, 40, 5, 33, 18, 2], text = documentsOf(lengths), expected = cut(text, 0, 16), shape = { batch: 3, length: 8 };
+  const all = evenStreams([text], shape, 1000, { longest: 16 }), rows = [0, 1, 2].map((row) => readings(all, row, 8));
+  assertEquals(rows.flat(), expected, "all of it once");
+  assertEquals(rows.every((row) => row.length > 2), true);
+  const some = evenStreams([text], shape, 6, { longest: 16 });
+  assertEquals(some.length, 2);
+  for (const row of [0, 1, 2]) {
+    const [first] = readings(some, row, 8);
+    assertEquals(String(first), String(rows[row][0].slice(0, first.length)));
+  }
+  // Shares of different lengths.
+  const uneven = documentsOf([400, 3, 3, 3, 3, 3, 3, 90]), most = evenStreams([uneven], { batch: 4, length: 8 }, 1000);
+  assertEquals(sorted([0, 1, 2, 3].flatMap((row) => row < most[0].fresh!.length ? readings(most, row, 8) : [])), sorted(cut(uneven, 0, 1000)));
+  // One document is one row, as far as the windows go.
+  const [{ tokens }, ...others] = evenStreams([tokenSource(range(0, 100))], shape, 5);
+  assertEquals([tokens.length, others.length], [9, 4]);
+  assertThrows(() => evenStreams([tokenSource([1])], shape, 5), ConfigError, "fewer than two tokens");
+});
+
+Deno.test("what cannot be streamed is refused", () => {
+  assertThrows(() => new StreamWindows([{ text: [3] }], SHAPE, 1), ConfigError, "fewer than two tokens");
+  assertThrows(() => new StreamWindows([{ text: TEXT }], SHAPE, 1, { longest: 0 }), ConfigError, "through 0 tokens");
+});
+
+for (const kind of KINDS) {
+  Deno.test(`${kind}: a validation that carries memory has the losses of whole documents, and padding counts in none of its figures`, () =>
+    onReference(async (device) => {
+      const options = { ...tiny(kind), shape: { batch: 2, length: 16 } }, trainer = await Trainer.create(device, options);
+      const texts = [TEXT.slice(0, 60), TEXT.slice(5, 25), TEXT.slice(20, 55)],
+        each = await Promise.all(texts.map((text) => lossesAtOnce(options.model, text)));
+      const batches = evenStreams(texts.map(tokenSource), options.shape, 100), measured = await trainer.validate(batches);
+      assertAlmostEquals(measured.loss, meanOf(each.flat()), 1e-6);
+      const padded = batches.map(({ tokens, mask, fresh }) => ({
+        mask,
+        fresh,
+        tokens: tokens.map((token, i) => i % 17 > 0 && mask![Math.floor(i / 17) * 16 + i % 17 - 1] === 0 ? 5 : token),
+      }));
+      assertEquals(padded.some(({ tokens }, i) => String(tokens) !== String(batches[i].tokens)), true);
+      const other = await trainer.validate(padded);
+      for (const figure of ["loss", "innerLoss", "updateNorm"] as const) assertAlmostEquals(other[figure], measured[figure], 1e-9, figure);
+      // Windows that fill up whole rows are measured as they are without memory.
+      const alone = Int32Array.from([...TEXT.slice(0, 17), ...TEXT.slice(30, 47)]), apart = [{ tokens: alone }];
+      const one = await trainer.validate(alone), two = await trainer.validate(apart);
+      for (const [figure, value] of Object.entries(one)) assertAlmostEquals(two[figure as "loss"], value, 1e-6, figure);
+      // A row of padding alone changes nothing.
+      const idle = {
+        tokens: Int32Array.from([...alone, ...new Int32Array(17)]),
+        mask: Float32Array.from([...new Float32Array(32).fill(1), ...new Float32Array(16)]),
+      };
+      for (const [figure, value] of Object.entries(await trainer.validate([idle]))) assertAlmostEquals(two[figure as "loss"], value, 1e-6, figure);
+      await assertRejects(() => trainer.validate([]), ConfigError, "as many rows in each batch");
+      await assertRejects(() => trainer.validate([{ tokens: alone, mask: new Float32Array(32) }]), ConfigError, "padding alone");
+      // Training goes on where it was.
+      const [window] = windowsOf(TEXT);
+      const two16 = { tokens: Int32Array.from([...window.tokens, ...window.tokens]) };
+      assertAlmostEquals((await trainer.run({ batch: () => two16 }))[0].loss, meanOf((await lossesAtOnce(options.model, TEXT)).slice(0, 16)), 1e-6);
+      trainer.dispose();
+    }));
+
+  Deno.test(`${kind}: a memory learns nothing from padding, and no parameter does`, () =>
+    onReference(async (device) => {
+      // Without momentum and forgetting nothing but what is stored changes a memory, so that it stays where the text ends.
+      const config = defineConfig({ ...TINY, model: kind, momentum: false, forgetting: false, persistentTokens: 0 });
+      const optimizer = defineOptimizer({ learningRate: 1e-2, warmupSteps: 0, totalSteps: 2, weightDecay: 0 });
+      const options = { ...tiny(kind), config, model: new Model(config), optimizer, shape: { batch: 2, length: 16 } };
+      const texts = [TEXT.slice(0, 9).map((token) => token % 6), TEXT.slice(30, 43).map((token) => token % 6)];
+      const after = async (padding: number, masked = true) => {
+        const tokens = new Int32Array(2 * 17).fill(padding), mask = new Float32Array(2 * 16).fill(masked ? 0 : 1);
+        texts.forEach((text, row) => {
+          tokens.set(text, row * 17);
+          mask.fill(1, row * 16, row * 16 + text.length - 1);
+        });
+        const trainer = await Trainer.create(device, options);
+        await trainer.run({ batch: () => ({ tokens, mask }) });
+        const { carried, params } = await trainer.exportState();
+        trainer.dispose();
+        return { weights: Object.entries(carried!).filter(([name]) => name.includes("memory.weights")), params };
+      };
+      const one = await after(7), other = await after(11), learned = await after(7, false);
+      assert(one.weights.length > 0);
+      for (const [i, [name, { data }]] of one.weights.entries()) {
+        assert(relativeError(other.weights[i][1].data, data) < 1e-12, `${name} depends on what padding is`);
+        assert(relativeError(learned.weights[i][1].data, data) > 1e-6, `${name} would have learned from padding`);
+      }
+      // The rows of the embedding that only padding asks for stay as they were.
+      const first = options.model.initialize(3), width = config.width;
+      const moved = (params: typeof first, token: number): boolean =>
+        relativeError(params.embedding.subarray(token * width, (token + 1) * width), first.embedding.subarray(token * width, (token + 1) * width)) > 1e-6;
+      assertEquals([moved(one.params, 7), moved(other.params, 11), moved(learned.params, 7), moved(one.params, texts[0][1])], [false, false, true, true]);
+    }));
+}

@@ -3,51 +3,12 @@ import { grad } from "../../core/grad.ts";
 import { isTensor, type Tensor } from "../../core/graph.ts";
 import { mapLeaves } from "../../core/tree.ts";
 import { add, expandDims, mean, mul, sliceAxis, sqrt, square, stack, sub, sum } from "../../ops/mod.ts";
-import { chunkedMemory } from "../../titans/chunked_memory.ts";
 import { ConfigError } from "../../titans/errors.ts";
 import { type GateGranularity, type LayeredSequence, toLayered } from "../../titans/gates.ts";
-import { layeredMemory } from "../../titans/layered_memory.ts";
-import { type Memory, type MemoryNetwork, type MemorySequence, type MemoryState, mlpMemory, readMemory, swigluMemory } from "../../titans/memory_network.ts";
+import { type Memory, type MemoryNetwork, type MemoryState, mlpMemory, readMemory, swigluMemory } from "../../titans/memory_network.ts";
 import { type MatrixTrace, type MemoryTrace, traceMemory } from "../../titans/trace.ts";
-import { assertClose, leavesOf, noise, norm, reference, type Runner, testOnDevices, type Value } from "./runners.ts";
-
-const B = 2, H = 2, K = 4;
-
-type Gates<Leaf> = { readonly theta: Leaf; readonly eta: Leaf; readonly alpha: Leaf };
-
-/** All that a memory takes, as a tree. */
-interface Inputs<Leaf> {
-  readonly rows: { readonly query: Leaf; readonly key: Leaf; readonly value: Leaf };
-  /** One entry for gates a head, else one a matrix. */
-  readonly gates: readonly Gates<Leaf>[];
-  readonly state: { readonly weights: readonly Leaf[]; readonly surprise: readonly Leaf[] };
-  readonly gains: readonly Leaf[];
-}
-
-function gate(shape: readonly number[], seed: number, high: number): Value {
-  return { shape, data: Float64Array.from(noise(shape, seed).data, (x) => Math.fround(high / (1 + Math.exp(-2 * x)))) };
-}
-
-function inputsFor(network: MemoryNetwork, granularity: GateGranularity, T: number): Inputs<Value> {
-  const layers = granularity === "head" ? network.layers.slice(0, 1) : network.layers;
-  return {
-    rows: { query: noise([B, H, T, K], 1, 0.5), key: noise([B, H, T, K], 2, 0.5), value: noise([B, H, T, K], 3) },
-    gates: layers.map(({ out }, l) => ({
-      theta: gate([B, H, T], 4 + 3 * l, 1),
-      eta: gate([B, H, T], 5 + 3 * l, 1),
-      alpha: gate(granularity === "channel" ? [B, H, T, out] : [B, H, T], 6 + 3 * l, 0.3),
-    })),
-    state: {
-      weights: network.layers.map((layer, l) => noise([B, H, layer.in, layer.out], 30 + l, 1 / Math.sqrt(layer.in))),
-      surprise: network.layers.map((layer, l) => noise([B, H, layer.in, layer.out], 40 + l, 0.1)),
-    },
-    gains: network.gains.map((shape, i) => noise([H, ...shape], 50 + i, 0.1)),
-  };
-}
-
-function sequenceOf({ rows, gates }: Inputs<Tensor>, granularity: GateGranularity): MemorySequence | LayeredSequence {
-  return granularity === "head" ? { ...rows, ...gates[0] } : { ...rows, gates };
-}
+import { type MemoryInputs, memoryInputs, memoryOf, products } from "./builders.ts";
+import { assertClose, leavesOf, norm, reference, type Runner, testOnDevices, type Value } from "./runners.ts";
 
 interface Extents {
   readonly miniBatch: number;
@@ -56,19 +17,17 @@ interface Extents {
 }
 
 /** The trace of the run in matrix products. */
-function fast(network: MemoryNetwork, granularity: GateGranularity, options: Extents): (inputs: Inputs<Tensor>) => MemoryTrace {
+function fast(network: MemoryNetwork, options: Extents): (inputs: MemoryInputs<Tensor>) => MemoryTrace {
   return (inputs) => {
-    const memory = { network, gains: inputs.gains }, sequence = sequenceOf(inputs, granularity), all = { ...options, state: inputs.state };
-    const { output } = "gates" in sequence ? layeredMemory(memory, sequence, all) : chunkedMemory(memory, sequence, all);
-    return traceMemory(memory, sequence, output, all);
+    const [memory, sequence] = memoryOf(network, inputs), all = { ...options, state: inputs.state };
+    return traceMemory(memory, sequence, products(memory, sequence, all).output, all);
   };
 }
 
 /** The same by definition: a weight matrix for every token, and norms of matrices. */
-function naive(network: MemoryNetwork, granularity: GateGranularity, { miniBatch, strict = false }: Extents): (inputs: Inputs<Tensor>) => MemoryTrace {
+function naive(network: MemoryNetwork, { miniBatch, strict = false }: Extents): (inputs: MemoryInputs<Tensor>) => MemoryTrace {
   return (inputs) => {
-    const memory = { network, gains: inputs.gains };
-    const sequence = toLayered(sequenceOf(inputs, granularity), network.layers.length), T = sequence.key.shape[2];
+    const [memory, given] = memoryOf(network, inputs), sequence = toLayered(given, network.layers.length), T = sequence.key.shape[2];
     const tokens: MemoryTrace[] = [];
     let state: MemoryState = inputs.state, start = state.weights;
     for (let t = 0; t < T; t++) {
@@ -128,17 +87,17 @@ function naiveToken(
 }
 
 async function compare(run: Runner, network: MemoryNetwork, granularity: GateGranularity, [T, options, tolerance]: [number, Extents, number]): Promise<void> {
-  const inputs = inputsFor(network, granularity, T);
-  const expected = await reference(naive(network, granularity, options), [inputs]);
+  const inputs = memoryInputs(network, { T, granularity });
+  const expected = await reference(naive(network, options), [inputs]);
   for (const [leaf, values] of Object.entries(leavesOf(expected))) assert(norm(values) > 1e-9, `${leaf} is zero`);
-  assertClose(await run(fast(network, granularity, options), [inputs]), expected, tolerance);
+  assertClose(await run(fast(network, options), [inputs]), expected, tolerance);
 }
 
-const mlp = (depth: number): MemoryNetwork => mlpMemory({ width: K, depth, expansion: 2 });
+const mlp = (depth: number): MemoryNetwork => mlpMemory({ width: 4, depth, expansion: 2 });
 
 for (const granularity of ["head", "layer", "channel"] as const) {
   Deno.test(`reference: trace, gates a ${granularity}: every quantity is that of the token loop`, async () => {
-    for (const network of [mlp(1), mlp(2), mlp(4), swigluMemory({ width: K, expansion: 1.5 })]) {
+    for (const network of [mlp(1), mlp(2), mlp(4), swigluMemory({ width: 4, expansion: 1.5 })]) {
       await compare(reference, network, granularity, [11, { miniBatch: 4 }, 1e-10]);
     }
   });
@@ -159,19 +118,19 @@ for (const granularity of ["head", "layer", "channel"] as const) {
 Deno.test("trace: the worked example of one number", async () => {
   const network: MemoryNetwork = { layers: [{ in: 1, out: 1 }], gains: [], forward: (linear, x) => linear(0, x) };
   const one = (value: number, rank: number): Value => ({ shape: Array(rank).fill(1), data: [value] });
-  const inputs: Inputs<Value> = {
-    rows: { query: one(1, 4), key: one(1, 4), value: one(0, 4) },
-    gates: [{ theta: one(0.25, 3), eta: one(0, 3), alpha: one(0, 3) }],
+  const inputs: MemoryInputs<Value> = {
+    sequence: { query: one(1, 4), key: one(1, 4), value: one(0, 4), gates: [{ theta: one(0.25, 3), eta: one(0, 3), alpha: one(0, 3) }] },
     state: { weights: [one(2, 4)], surprise: [one(0, 4)] },
     gains: [],
+    start: [],
   };
-  const { matrices: _, ...trace } = await reference(fast(network, "head", { miniBatch: 1 }), [inputs]);
+  const { matrices: _, ...trace } = await reference(fast(network, { miniBatch: 1 }), [inputs]);
   const numbers = Object.fromEntries(Object.entries(trace).map(([name, value]) => [name, value.data[0]]));
   assertEquals(numbers, { surprise: 4, loss: 4, theta: 0.25, eta: 0, alpha: 0, momentumNorm: 1, updateNorm: 1, memoryNorm: 1, error: 1, readError: 1 });
 });
 
 Deno.test("trace: a tile that does not divide the mini-batch is refused", () => {
-  const attempt = (inputs: Inputs<Tensor>): MemoryTrace =>
-    traceMemory({ network: mlp(1), gains: inputs.gains }, sequenceOf(inputs, "head"), inputs.rows.value, { state: inputs.state, miniBatch: 4, tile: 3 });
-  assertThrows(() => reference(attempt, [inputsFor(mlp(1), "head", 3)]), ConfigError, "tiles of 3 tokens: the tile must divide the mini-batch of 4");
+  const attempt = (inputs: MemoryInputs<Tensor>): MemoryTrace =>
+    traceMemory(...memoryOf(mlp(1), inputs), inputs.sequence.value, { state: inputs.state, miniBatch: 4, tile: 3 });
+  assertThrows(() => reference(attempt, [memoryInputs(mlp(1), { T: 3 })]), ConfigError, "tiles of 3 tokens: the tile must divide the mini-batch of 4");
 });

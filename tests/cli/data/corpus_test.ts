@@ -10,7 +10,7 @@ import { HostRng } from "../../../titans/host_rng.ts";
 import { MixedWindows, type TokenSource } from "../../../titans/mod.ts";
 import { someText } from "../run_main.ts";
 import { withFolder } from "../scratch.ts";
-import { inPieces, pack, parquetBytes } from "./data_files.ts";
+import { asDocument, inPieces, pack, parquetBytes } from "./data_files.ts";
 
 const options = (folder: string) => ({ seqLen: 16, seed: 0, cache: `${folder}/cache` });
 const recipe = (change: Partial<DataRecipe>): DataRecipe => ({ ...DEFAULT_RECIPE, ...change });
@@ -154,21 +154,21 @@ Deno.test("corpus: a disk that fills up while a text is prepared leaves no file,
     };
     const build = { folder, name: "x", vocabulary: BYTES, create: full };
     const message = `cannot write to the data cache ${folder}: the disk is full; free some space, or choose another folder with --cache DIR`;
-    await assertRejects(() => buildTokens("key", inPieces("x".repeat(3000), 400), build), CommandError, message);
+    await assertRejects(() => buildTokens("key", asDocument(inPieces("x".repeat(3000), 400)), build), CommandError, message);
     assertEquals(await names(folder), []);
     // What fits is kept.
-    assertEquals((await buildTokens("key", inPieces("x".repeat(1000), 400), build)).textBytes, 1000);
+    assertEquals((await buildTokens("key", asDocument(inPieces("x".repeat(1000), 400)), build)).textBytes, 1000);
     assertEquals(await names(folder), ["tokens-key.bin", "tokens-key.json"]);
     // What a killed program left a day ago goes; what may still be written stays.
     for (const [name, age] of [["tokens-old.part", 25], ["tokens-new.part", 1]] as const) {
       await Deno.writeTextFile(`${folder}/${name}`, "x");
       await Deno.utime(`${folder}/${name}`, new Date(), new Date(Date.now() - age * 3600 * 1000));
     }
-    await buildTokens("key", inPieces("x", 1), build);
+    await buildTokens("key", asDocument(inPieces("x", 1)), build);
     assertEquals(await names(folder), ["tokens-key.bin", "tokens-key.json", "tokens-new.part"]);
     // A place that is no folder.
     const inFile = { ...build, folder: `${folder}/tokens-key.bin` };
-    await assertRejects(() => buildTokens("key", inPieces("x", 1), inFile), CommandError, "choose another folder with --cache DIR");
+    await assertRejects(() => buildTokens("key", asDocument(inPieces("x", 1)), inFile), CommandError, "choose another folder with --cache DIR");
   }));
 
 Deno.test("corpus: a long text is known by its length, its ends and pieces between them", async () => {

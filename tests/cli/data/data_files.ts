@@ -1,5 +1,6 @@
 /** Files for the tests of data: packed, as tables, and read in pieces of any size. */
 import { parquetWriteBuffer } from "hyparquet-writer";
+import type { DocumentPiece } from "../../../cli/data/documents.ts";
 
 /** Bytes packed with gzip. */
 export async function pack(contents: string | Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
@@ -21,6 +22,20 @@ export function parquetBytes(texts: readonly (string | null)[], options: { codec
 export async function* inPieces(text: string | Uint8Array, size: number): AsyncGenerator<Uint8Array> {
   const bytes = typeof text === "string" ? new TextEncoder().encode(text) : text;
   for (let at = 0; at < bytes.length; at += size) yield await Promise.resolve(bytes.slice(at, at + size));
+}
+
+/** Pieces of one document. */
+export async function* asDocument(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<DocumentPiece> {
+  let starts = true;
+  for await (const bytes of pieces) {
+    yield { bytes, starts };
+    starts = false;
+  }
+}
+
+/** The bytes of documents. */
+export async function* bytesOf(pieces: AsyncIterable<DocumentPiece>): AsyncGenerator<Uint8Array> {
+  for await (const { bytes } of pieces) yield bytes;
 }
 
 /** All of a stream as text. */

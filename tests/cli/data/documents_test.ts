@@ -7,11 +7,11 @@ import { readError } from "../../../cli/data/read_file.ts";
 import type { Format } from "../../../cli/data/recipe.ts";
 import { CommandError, UsageError } from "../../../cli/errors.ts";
 import { withFolder } from "../scratch.ts";
-import { inPieces, pack, parquetBytes, textOf } from "./data_files.ts";
+import { bytesOf, inPieces, pack, parquetBytes, textOf } from "./data_files.ts";
 
 /** The text of a place. */
 async function read(path: string, { field = "text", format = "auto" as Format, stopped = (): boolean => false } = {}): Promise<string> {
-  return await textOf(readDocuments(await inputFiles(path, format), { field, stopped }));
+  return await textOf(bytesOf(readDocuments(await inputFiles(path, format), { field, stopped })));
 }
 
 Deno.test("data: a folder is read with all below it, in the order of names, without hidden and unknown files", () =>
@@ -38,7 +38,7 @@ Deno.test("data: gzip is unpacked, also several packed files in one, and bytes t
     assertEquals(await read(`${folder}/two.gz`), "remember this");
     const bytes = Uint8Array.from({ length: 100_000 }, (_, i) => (i * 7) % 256);
     await Deno.writeFile(`${folder}/bytes.gz`, await pack(bytes));
-    const pieces = await Array.fromAsync(readDocuments(await inputFiles(`${folder}/bytes.gz`, "auto"), { field: "text" }));
+    const pieces = await Array.fromAsync(bytesOf(readDocuments(await inputFiles(`${folder}/bytes.gz`, "auto"), { field: "text" })));
     assertEquals(pieces.flatMap((piece) => [...piece]), [...bytes]);
   }));
 
@@ -130,7 +130,7 @@ Deno.test("data: what is missing, may not be read, or holds nothing is said in o
     };
     const message = `${folder} may not be read: give yourself the permission to read it, or other data with --data`;
     await assertRejects(() => inputFiles(folder, "auto", refuses), UsageError, message);
-    assertEquals(readError(new Deno.errors.NotCapable("x"), "a") instanceof Deno.errors.NotCapable, true);
+    assertEquals(readError(new Deno.errors.NotCapable("x"), "a", "--data") instanceof Deno.errors.NotCapable, true);
   }));
 
 Deno.test("data: who asks to stop is heard between two pieces", () =>

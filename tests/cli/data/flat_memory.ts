@@ -12,6 +12,7 @@ const FLAGS = {
   megabytes: integer("size of the text", 2000, { min: 1 }),
   end: text("END", "what the file's name ends in: txt, jsonl, jsonl.gz or csv", "txt"),
   steps: integer("steps of training", 200, { min: 1 }),
+  stream: integer("tokens through which memory is carried, as train takes it", 0, { min: 0 }),
   folder: text("DIR", "where the corpus, the cache and the run are; removed at the end", ".scratch/flat_memory"),
 };
 
@@ -62,7 +63,7 @@ try {
   const code = await main([
     ...["train", "--data", path, "--cache", `${flags.folder}/cache`, "--out", `${flags.folder}/run`, "--json", "--device", "cpu", "--model", "lmm"],
     ...["--steps", String(flags.steps), "--batch", "2", "--seq-len", "64", "--eval-every", "0", "--eval-bytes", "1024", "--sample-tokens", "0"],
-    ...["--checkpoint-every", "100000"],
+    ...["--checkpoint-every", "100000", "--stream", String(flags.stream)],
   ], {
     interactive: false,
     err: (line) => console.error(line.trim()),

@@ -2,18 +2,23 @@ import { assert, assertEquals } from "@std/assert";
 import { withFolder } from "../scratch.ts";
 
 /** The peaks of training on a corpus of some megabytes, in megabytes; each in a process of its own. */
-async function peaks(folder: string, end: string, megabytes: number): Promise<{ preparingPeak: number; trainingPeak: number }> {
-  const flags = ["--megabytes", String(megabytes), "--end", end, "--steps", "5", "--folder", `${folder}/corpus`];
+async function peaks(folder: string, { end, stream }: Case, megabytes: number): Promise<{ preparingPeak: number; trainingPeak: number }> {
+  const flags = ["--stream", String(stream), "--megabytes", String(megabytes), "--end", end, "--steps", "5", "--folder", `${folder}/corpus`];
   const permissions = ["--v8-flags=--expose-gc", "--no-prompt", "--no-check", "--allow-read", "--allow-write=.scratch", "--allow-env=NODEVICE_SELECT"];
   const { code, stdout, stderr } = await new Deno.Command("deno", { args: ["run", ...permissions, "tests/cli/data/flat_memory.ts", ...flags] }).output();
   assertEquals(code, 0, new TextDecoder().decode(stderr));
   return JSON.parse(new TextDecoder().decode(stdout).trim().split("\n").at(-1)!);
 }
 
-for (const end of ["txt", "jsonl.gz"]) {
-  Deno.test(`data: a six times larger corpus (.${end}) takes no more memory, while it is prepared and while it is learned from`, () =>
+interface Case {
+  readonly end: string;
+  readonly stream: number;
+}
+
+for (const one of [{ end: "txt", stream: 0 }, { end: "jsonl.gz", stream: 4096 }]) {
+  Deno.test(`data: a six times larger corpus (.${one.end}${one.stream > 0 ? ", its documents streamed" : ""}) takes no more memory, while it is prepared and while it is learned from`, () =>
     withFolder(async (folder) => {
-      const small = await peaks(folder, end, 16), large = await peaks(folder, end, 96);
+      const small = await peaks(folder, one, 16), large = await peaks(folder, one, 96);
       const message = JSON.stringify({ small, large });
       // Far less than the 80 MB between the two; what an allocator keeps is never to the megabyte alike.
       assert(large.preparingPeak - small.preparingPeak < 60, message);

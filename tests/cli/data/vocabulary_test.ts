@@ -1,5 +1,5 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
-import { judgePairs } from "../../../cli/data/baseline.ts";
+import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
+import { judgePairs, predictedOf } from "../../../cli/data/baseline.ts";
 import { StopText } from "../../../cli/data/stop_text.ts";
 import { TokenEncoder } from "../../../cli/data/token_encoder.ts";
 import { BYTES, bytesOfTokens, notedVocabulary, openVocabulary, TokenDecoder, VOCABULARIES, vocabularyNote } from "../../../cli/data/vocabulary.ts";
@@ -65,7 +65,24 @@ Deno.test("vocabulary: a text without line ends is encoded in stretches too", as
 Deno.test("baseline: of bytes it is the bigram model, over several texts in pieces", () => {
   const text = new TextEncoder().encode(someText(200_000)), windows = Int32Array.from(new TextEncoder().encode(someText(99).slice(0, 68)));
   const model = new BigramModel(text);
-  assertEquals(judgePairs([tokenSource(text)], windows, { length: 16, vocabulary: BYTES }), { bytes: 64, bitsPerByte: model.bitsPerByte(windows, 16) });
+  assertEquals(judgePairs([tokenSource(text)], { tokens: windows, length: 16 }, BYTES), { tokens: 64, bytes: 64, bitsPerByte: model.bitsPerByte(windows, 16) });
+});
+
+Deno.test("baseline: padding at the end of a window is not judged, in bytes as in tokens", async () => {
+  const tokens = Int32Array.of(1, 2, 3, 0, 0, 2, 1, 0, 0, 0), mask = Float32Array.of(1, 1, 0, 0, 1, 0, 0, 0);
+  const judged = predictedOf([{ tokens, mask }, { tokens: Int32Array.of(3, 1, 2, 3, 1) }], 4);
+  assertEquals([Array.from(judged.counts!), judged.tokens.length], [[2, 1, 4], 15]);
+  const text = [tokenSource(Int32Array.from({ length: 500 }, (_, i) => 1 + (i * i) % 3))];
+  for (const vocabulary of [BYTES, await openVocabulary("bpe:gpt2")]) {
+    const one = (...pair: number[]): number => {
+      const { bytes, bitsPerByte } = judgePairs(text, { tokens: Int32Array.from(pair), length: 1 }, vocabulary);
+      return bytes * bitsPerByte;
+    };
+    const { tokens: count, bytes, bitsPerByte } = judgePairs(text, judged, vocabulary);
+    assertEquals(count, 7);
+    const pairs = [[1, 2], [2, 3], [2, 1], [3, 1], [1, 2], [2, 3], [3, 1]];
+    assertAlmostEquals(bytes * bitsPerByte, pairs.reduce((sum, pair) => sum + one(...pair), 0), 1e-9);
+  }
 });
 
 Deno.test("baseline: of tokens it counts pairs, and a pair that was never seen costs what its second token does", async () => {
@@ -73,7 +90,7 @@ Deno.test("baseline: of tokens it counts pairs, and a pair that was never seen c
   // Token 1 follows 0 and 0 follows 1, a thousand times each; 2 is never seen.
   const text = tokenSource(Int32Array.from({ length: 2001 }, (_, i) => i % 2));
   const bits = (previous: number, next: number): number => {
-    const { bytes, bitsPerByte } = judgePairs([text], Int32Array.of(previous, next), { length: 1, vocabulary });
+    const { bytes, bitsPerByte } = judgePairs([text], { tokens: Int32Array.of(previous, next), length: 1 }, vocabulary);
     return bytes * bitsPerByte;
   };
   const alone = (count: number): number => (count + 1) / (2000 + 50256);

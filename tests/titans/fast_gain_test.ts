@@ -1,0 +1,379 @@
+/** Fast vectors: the gain of the memory's norm as part of the memory, and gains and biases in networks of the user's own. */
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { grad, valueAndGrad } from "../../core/grad.ts";
+import { isTensor, type Tensor } from "../../core/graph.ts";
+import { mapLeaves, type MapTree } from "../../core/tree.ts";
+import { requestDevice } from "../../kernels/mod.ts";
+import { add, concat, equal, expandDims, iota, layerNorm, matmul, mean, mul, ones, sigmoid, sliceAxis, sqrt, square, stack, sub, sum } from "../../ops/mod.ts";
+import { chunkedMemory, type ChunkedMemoryOptions } from "../../titans/chunked_memory.ts";
+import { completeConfig, differingField } from "../../titans/config.ts";
+import { ConfigError } from "../../titans/errors.ts";
+import { type LayeredSequence, toLayered } from "../../titans/gates.ts";
+import { layeredMemory } from "../../titans/layered_memory.ts";
+import {
+  fastVector,
+  type Memory,
+  type MemoryNetwork,
+  type MemorySequence,
+  type MemoryState,
+  mlpMemory,
+  readMemory,
+  swigluMemory,
+} from "../../titans/memory_network.ts";
+import { readToken } from "../../titans/memory_reading.ts";
+import {
+  decodeCheckpoint,
+  decodeMemory,
+  defineConfig,
+  defineOptimizer,
+  encodeCheckpoint,
+  encodeMemory,
+  fingerprint,
+  Model,
+  type ModelConfig,
+  RandomWindows,
+  Reader,
+  Trainer,
+} from "../../titans/mod.ts";
+import { naiveMemory } from "../../titans/naive.ts";
+import { decodeSafetensors, encodeSafetensors } from "../../titans/safetensors.ts";
+import { traceMemory } from "../../titans/trace.ts";
+import { assertClose, leavesOf, noise, norm, reference, relativeError, type Runner, testOnDevices, type Value } from "./runners.ts";
+
+const B = 2, H = 2, K = 4;
+
+const mlp = (depth: number): MemoryNetwork => mlpMemory({ width: K, depth, expansion: 2, gain: "fast" });
+
+/** A gain between two matrices, a bias after them. */
+const OWN: MemoryNetwork = {
+  layers: [{ in: K, out: 5 }, fastVector(5), { in: 5, out: K }, fastVector(K)],
+  gains: [],
+  forward: (linear, x, _, vector) => add(linear(2, sigmoid(mul(linear(0, x), add(vector(1), 1)))), vector(3)),
+};
+
+const NETWORKS: Readonly<Record<string, MemoryNetwork>> = {
+  "depth 1": mlp(1),
+  "depth 2": mlp(2),
+  swiglu: swigluMemory({ width: K, expansion: 1.5, gain: "fast" }),
+  "a network of the user's own": OWN,
+};
+
+type Granularity = "head" | "layer" | "channel";
+
+/** All that a memory takes, as a tree; with gates a head there is one entry of gates. */
+interface Inputs<Leaf> {
+  readonly sequence: {
+    readonly query: Leaf;
+    readonly key: Leaf;
+    readonly value: Leaf;
+    readonly gates: readonly { readonly theta: Leaf; readonly eta: Leaf; readonly alpha: Leaf }[];
+  };
+  readonly state: { readonly weights: readonly Leaf[]; readonly surprise: readonly Leaf[] };
+  readonly gains: readonly Leaf[];
+  /** What the memory forgets to; empty: zero. */
+  readonly start: readonly Leaf[];
+}
+
+function gate(shape: readonly number[], seed: number, high: number): Value {
+  return { shape, data: Float64Array.from(noise(shape, seed).data, (x) => Math.fround(high / (1 + Math.exp(-2 * x)))) };
+}
+
+function inputsFor(
+  network: MemoryNetwork,
+  granularity: Granularity,
+  { T = 11, start = false }: { readonly T?: number; readonly start?: boolean } = {},
+): Inputs<Value> {
+  const { layers, gains } = network;
+  const of = (seed: number, scale: number, leading: readonly number[]): Value[] =>
+    layers.map((layer, l) => noise([...leading, layer.in, layer.out], seed + l, layer.vector ? scale / 2 : scale * (layer.scale ?? 1) / Math.sqrt(layer.in)));
+  return {
+    sequence: {
+      query: noise([B, H, T, K], 1, 0.5),
+      key: noise([B, H, T, K], 2, 0.5),
+      value: noise([B, H, T, K], 3),
+      gates: (granularity === "head" ? layers.slice(0, 1) : layers).map(({ out }, l) => ({
+        theta: gate([B, H, T], 4 + 3 * l, 1),
+        eta: gate([B, H, T], 5 + 3 * l, 1),
+        alpha: gate(granularity === "channel" ? [B, H, T, out] : [B, H, T], 6 + 3 * l, 0.3),
+      })),
+    },
+    state: { weights: of(30, 1, [B, H]), surprise: of(40, 0.1, [B, H]) },
+    gains: gains.map((shape, i) => noise([H, ...shape], 50 + i, 0.1)),
+    start: start ? of(60, 1, [H]) : [],
+  };
+}
+
+interface Result {
+  readonly output: Tensor;
+  readonly state: MemoryState;
+}
+
+type Given = MemorySequence | LayeredSequence;
+type Extents = Omit<ChunkedMemoryOptions, "state">;
+type Run = (memory: Memory, given: Given, options: ChunkedMemoryOptions) => Result;
+
+/** The matrix products that a layer would take: for gates a head, or finer. */
+const fast: Run = (memory, given, options) => "gates" in given ? layeredMemory(memory, given, options) : chunkedMemory(memory, given, options);
+
+/** Token by token with its own weights, as a reader does it. */
+const reading: Run = (memory, given, { state, miniBatch, strict = false }) => {
+  const tokens = toLayered(given, memory.network.layers.length), T = tokens.query.shape[2];
+  const outputs: Tensor[] = [];
+  let current = { ...state, start: state.weights };
+  for (let t = 0; t < T; t++) {
+    const endsMiniBatch = equal(iota([1], 0), t % miniBatch === miniBatch - 1 ? 0 : 1);
+    const next = readToken(memory, mapLeaves(tokens, isTensor, (x) => sliceAxis(x, 2, t, 1)), { state: current, endsMiniBatch, strict });
+    outputs.push(next.output);
+    current = { ...next.state, start: [...next.state.start] };
+  }
+  return { output: concat(outputs, 2), state: { weights: current.weights, surprise: current.surprise } };
+};
+
+function memoryAndSequence(network: MemoryNetwork, { sequence: { gates, ...rows }, gains, start }: Inputs<Tensor>): [Memory, Given] {
+  const memory = start.length > 0 ? { network, gains, start } : { network, gains };
+  return [memory, gates.length === network.layers.length ? { ...rows, gates } : { ...rows, ...gates[0] }];
+}
+
+/** Outputs, final state, and the gradient of a random functional of both with respect to every input. */
+function evaluate(
+  run: Runner,
+  [of, options]: readonly [Run, Extents],
+  network: MemoryNetwork,
+  inputs: Inputs<Value>,
+): Promise<{ output: Value; state: MapTree<MemoryState, Tensor, Value>; gradient: Inputs<Value> }> {
+  const fn = (arg: Inputs<Tensor>, weights: readonly Tensor[]): Result & { gradient: Inputs<Tensor> } => {
+    const functional = (arg: Inputs<Tensor>): [Tensor, Result] => {
+      const { output, state } = of(...memoryAndSequence(network, arg), { state: arg.state, ...options });
+      const all = [output, ...state.weights, ...state.surprise];
+      return [all.map((x, i) => sum(mul(x, weights[i]))).reduce((a, b) => add(a, b)), { output, state }];
+    };
+    const [[, result], gradient] = valueAndGrad(functional)(arg);
+    return { ...result, gradient };
+  };
+  const weights = [inputs.sequence.query, ...inputs.state.weights, ...inputs.state.surprise].map(({ shape }, i) => noise(shape, 80 + i));
+  return run(fn, [inputs, weights]);
+}
+
+for (const granularity of ["head", "layer", "channel"] as const) {
+  Deno.test(`reference: fast vectors, gates a ${granularity}: in matrix products and token by token, numbers and gradients are those of the token loop`, async () => {
+    for (const [name, network] of Object.entries(NETWORKS)) {
+      const inputs = inputsFor(network, granularity, { T: 7, start: network !== OWN });
+      const expected = await evaluate(reference, [naiveMemory, { miniBatch: 4 }], network, inputs);
+      for (const [leaf, values] of Object.entries(leavesOf(expected))) assert(norm(values) > 1e-9, `${name}: ${leaf} is zero`);
+      assertClose(await evaluate(reference, [fast, { miniBatch: 4 }], network, inputs), expected, 1e-10);
+      if (network !== OWN) continue;
+      assertClose(await evaluate(reference, [fast, { miniBatch: 4, tile: 2 }], network, inputs), expected, 1e-10);
+      assertClose(await evaluate(reference, [reading, { miniBatch: 4 }], network, inputs), expected, 1e-10);
+    }
+    for (const T of [1, 5]) {
+      const inputs = inputsFor(mlp(2), granularity, { T, start: true }), options = { miniBatch: 4, strict: true };
+      const expected = await evaluate(reference, [naiveMemory, options], mlp(2), inputs);
+      for (const form of [fast, reading]) assertClose(await evaluate(reference, [form, options], mlp(2), inputs), expected, 1e-10);
+    }
+  });
+}
+
+testOnDevices("fast vectors: numbers and gradients are those of the reference", async ({ run, device }) => {
+  // Each is another program, and the software adapter compiles slowly.
+  const cases = device.info.kind === "webgpu" ? ["head"] as const : ["head", "layer", "channel"] as const;
+  for (const granularity of cases) {
+    const inputs = inputsFor(mlp(2), granularity, { T: 8, start: true });
+    const expected = await evaluate(reference, [naiveMemory, { miniBatch: 4 }], mlp(2), inputs);
+    assertClose(await evaluate(run, [fast, { miniBatch: 4 }], mlp(2), inputs), expected, 1e-4);
+  }
+});
+
+Deno.test("the gain of a token is the one that the gradient of the definition gives, written out", async () => {
+  const network = mlp(1), T = 4, inputs = inputsFor(network, "head", { T });
+  const written = ({ sequence: { key, value, gates: [{ theta, eta, alpha }] }, state: { weights: [w, g0], surprise: [, s0] } }: Inputs<Tensor>): Tensor[] => {
+    const at = (x: Tensor, t: number): Tensor => sliceAxis(x, 2, t, 1); // [B, H, 1, ...]
+    const scalar = (x: Tensor, t: number): Tensor => expandDims(at(x, t), -1);
+    const normed = layerNorm(matmul(key, w)), error = sub(add(key, mul(normed, add(g0, 1))), value);
+    const gradient = mul(normed, mul(error, 2 / K)); // xhat o d, [B, H, T, K]
+    let gain = g0, surprise = s0;
+    for (let t = 0; t < T; t++) {
+      surprise = sub(mul(scalar(eta, t), surprise), mul(scalar(theta, t), at(gradient, t)));
+      gain = add(mul(sub(1, scalar(alpha, t)), gain), surprise);
+    }
+    return [gain, surprise];
+  };
+  const learned = (arg: Inputs<Tensor>): Tensor[] => {
+    const { weights, surprise } = fast(...memoryAndSequence(network, arg), { state: arg.state, miniBatch: T }).state;
+    return [weights[1], surprise[1]];
+  };
+  assertClose(await reference(learned, [inputs]), await reference(written, [inputs]), 1e-12);
+});
+
+Deno.test("a fast vector is a matrix of one row that is read by rows of ones", async () => {
+  const plain: MemoryNetwork = {
+    ...OWN,
+    forward(linear, x) {
+      const vector = (l: number): Tensor => linear(l, ones([...x.shape.slice(0, -1), 1]));
+      return OWN.forward(linear, x, [], vector);
+    },
+  };
+  for (const granularity of ["head", "channel"] as const) {
+    const inputs = inputsFor(OWN, granularity), options = { miniBatch: 4, tile: 2 };
+    assertClose(await evaluate(reference, [fast, options], plain, inputs), await evaluate(reference, [fast, options], OWN, inputs), 1e-12);
+  }
+});
+
+Deno.test("the gradient through a memory with fast vectors is that of finite differences, in every input", async () => {
+  for (const [network, granularity] of [[mlp(2), "head"], [OWN, "layer"]] as const) {
+    const inputs = inputsFor(network, granularity, { T: 6, start: true }), weights = noise([B, H, 6, K], 90);
+    const loss = (arg: Inputs<Tensor>, w: Tensor): Tensor =>
+      sum(mul(sigmoid(fast(...memoryAndSequence(network, arg), { state: arg.state, miniBatch: 3 }).output), w));
+    const gradient = leavesOf(await reference(grad(loss), [inputs, weights]));
+    for (const [name, values] of Object.entries(leavesOf(inputs))) {
+      assert(norm(gradient[name]) > 1e-9, `the gradient of ${name} is zero`);
+      const direction = noise([values.length], 91).data, step = 1e-6;
+      const moved = async (sign: number): Promise<number> => {
+        const array = values as Float64Array, before = Float64Array.from(array);
+        array.forEach((_, i) => array[i] = before[i] + sign * step * direction[i]);
+        const { data } = await reference(loss, [inputs, weights]);
+        array.set(before);
+        return data[0];
+      };
+      const expected = (await moved(1) - await moved(-1)) / (2 * step);
+      const actual = Array.from(gradient[name]).reduce((total, g, i) => total + g * direction[i], 0);
+      assert(Math.abs(actual - expected) <= 1e-6 * Math.max(1e-2, Math.abs(expected)), `${name}: gradient ${actual}, finite difference ${expected}`);
+    }
+  }
+});
+
+Deno.test("the trace has a fast vector as one more matrix: norms are those of the definition", async () => {
+  const network = mlp(2), T = 6, miniBatch = 4;
+  const perMatrix = (norms: (l: number) => Tensor): Tensor[] => network.layers.map((_, l) => norms(l));
+  const traced = (arg: Inputs<Tensor>): Record<string, Tensor[]> => {
+    const [memory, given] = memoryAndSequence(network, arg), { state } = arg;
+    const { matrices } = traceMemory(memory, given, fast(memory, given, { state, miniBatch }).output, { state, miniBatch, tile: 2 });
+    return {
+      memory: perMatrix((l) => matrices[l].memoryNorm),
+      momentum: perMatrix((l) => matrices[l].momentumNorm),
+      update: perMatrix((l) => matrices[l].updateNorm),
+      surprise: perMatrix((l) => matrices[l].surprise),
+    };
+  };
+  const defined = (arg: Inputs<Tensor>): Record<string, Tensor[]> => {
+    const [memory, given] = memoryAndSequence(network, arg), { state } = arg;
+    const states = Array.from({ length: T + 1 }, (_, t) => {
+      return t === 0 ? state : naiveMemory(memory, mapLeaves(given, isTensor, (x) => sliceAxis(x, 2, 0, t)), { state, miniBatch }).state;
+    });
+    const each = (of: (t: number) => Tensor): Tensor => stack(Array.from({ length: T }, (_, t) => sqrt(sum(square(of(t + 1)), { axes: [-1, -2] }))), 2);
+    const row = (x: Tensor, t: number): Tensor => sliceAxis(x, 2, t - 1, 1);
+    const gradientAt = (t: number): readonly Tensor[] => {
+      const loss = (weights: readonly Tensor[]): Tensor =>
+        sum(mean(square(sub(readMemory(memory, weights, row(given.key, t)), row(given.value, t))), { axes: [-1] }));
+      return grad(loss)(states[t - 1 - (t - 1) % miniBatch].weights);
+    };
+    return {
+      memory: perMatrix((l) => each((t) => states[t].weights[l])),
+      momentum: perMatrix((l) => each((t) => states[t].surprise[l])),
+      update: perMatrix((l) => each((t) => sub(states[t].weights[l], states[t - 1].weights[l]))),
+      surprise: perMatrix((l) => each((t) => gradientAt(t)[l])),
+    };
+  };
+  for (const [granularity, start] of [["head", true], ["channel", false]] as const) {
+    const inputs = inputsFor(network, granularity, { T, start });
+    assertClose(await reference(traced, [inputs]), await reference(defined, [inputs]), 1e-9);
+  }
+});
+
+const TINY: Partial<ModelConfig> = {
+  model: "lmm",
+  vocabulary: 13,
+  width: 16,
+  blocks: 1,
+  mlpHidden: 12,
+  memoryExpansion: 2,
+  memoryGain: "fast",
+  miniBatch: 4,
+  segment: 8,
+  window: 6,
+  persistentTokens: 2,
+  alphaBias: -2,
+};
+const TOKENS = Array.from({ length: 30 }, (_, i) => (i * i + 3 * i) % 13);
+
+/** A model whose learned start is nowhere zero. */
+function tiny(options: Partial<ModelConfig>): { model: Model; params: Float32Array } {
+  const model = new Model(defineConfig({ ...TINY, ...options })), params = model.initialize(2);
+  for (const [name, array] of Object.entries(params)) {
+    if (array.every((x) => x === 0)) array.set(Float32Array.from(noise([array.length], name.length, 0.3).data));
+  }
+  return { model, params: model.layout.pack(params) };
+}
+
+const READ: readonly Partial<ModelConfig>[] = [
+  {},
+  { gateGranularity: "channel", strictRetrieval: true },
+  { memory: "swiglu", gateGranularity: "layer", forgetTo: "zero" },
+  { model: "mac" },
+  { model: "mac", memoryQuery: "learned", memoryTokens: 3 },
+  { model: "mag" },
+  { model: "mal" },
+];
+
+for (const options of READ) {
+  Deno.test(`a fast gain is read as it is trained, token by token or cut anywhere, and kept in memory files: ${JSON.stringify(options)}`, async () => {
+    const device = await requestDevice({ kind: "reference" });
+    const { model, params } = tiny(options), owner = { model, weights: fingerprint(params) };
+    const reader = await Reader.create(device, model, params);
+    const { data } = await reference((flat: Tensor, tokens: Tensor) => model.forward(model.unflatten(flat), tokens).logits, [
+      { shape: [params.length], data: params },
+      { shape: [1, TOKENS.length], dtype: "i32", data: TOKENS },
+    ]);
+    const logits = Array.from(data).slice(-13);
+    for (const cuts of [TOKENS.map((_, i) => i + 1), [7, 8, 21, 30], [3, 30]]) {
+      reader.reset();
+      let at = 0;
+      for (const to of cuts) {
+        await reader.read(TOKENS.slice(at, to));
+        at = to;
+        assertEquals(reader.state.sizeBytes, reader.start.sizeBytes);
+      }
+      assert(relativeError(reader.logits!, logits) < 1e-6, `cut at ${cuts}`);
+    }
+    reader.reset();
+    await reader.read(TOKENS.slice(0, 13));
+    const stored = decodeMemory(encodeMemory(owner, { reading: await reader.state.export(), notes: {} }), owner).reading;
+    const gain = Object.entries(stored.arrays).filter(([, { shape }]) => String(shape) === "1,2,1,8").map(([name]) => name);
+    assertEquals(gain.some((name) => /memory\.weights\.\d$/.test(name)) && gain.some((name) => /memory\.surprise\.\d$/.test(name)), true, String(gain));
+    const other = await Reader.create(device, model, params);
+    other.restore(stored);
+    // A file holds f32, this device computes with doubles.
+    assert(relativeError(await other.read(TOKENS.slice(13)), await reader.read(TOKENS.slice(13))) < 1e-5);
+    for (const each of [reader, other]) each.dispose();
+    device.dispose();
+  });
+}
+
+Deno.test("a fast gain is trained and checkpointed: its start is learned, without weight decay", async () => {
+  const device = await requestDevice({ kind: "reference" }), shape = { batch: 1, length: 12 };
+  const model = new Model(defineConfig(TINY));
+  const [entry] = model.layout.entries.filter(({ name }) => name.endsWith("initial.2"));
+  assertEquals([entry.parameter.shape, entry.parameter.decay], [[2, 1, 8], false]);
+  assertEquals(model.layout.entries.some(({ name }) => name.includes("gains")), false);
+  const optimizer = defineOptimizer({ learningRate: 1e-2, totalSteps: 2, warmupSteps: 1 });
+  const trainer = await Trainer.create(device, { model, optimizer, shape, seed: 1 });
+  const before = (await trainer.exportState()).params[entry.name];
+  await trainer.run(new RandomWindows(Uint8Array.from(TOKENS), shape, 1), 2);
+  const state = await trainer.exportState();
+  assertEquals(before.every((x) => x === 0), true);
+  assert(state.params[entry.name].every((x) => x !== 0));
+  assertEquals(decodeCheckpoint(encodeCheckpoint({ config: model.config, seed: 1, state })).state, state);
+  trainer.dispose();
+  device.dispose();
+});
+
+Deno.test("a record from before there was a choice has an outer gain; one without a norm has none", () => {
+  const config = defineConfig({ ...TINY, memoryGain: "outer" }), { memoryGain: _, ...before } = config;
+  assertEquals(completeConfig(before), config);
+  assertEquals(differingField(completeConfig(before), defineConfig(TINY)), "memoryGain");
+  const model = new Model(config), arrays = model.initialize(1), state = { step: 0, params: arrays, first: arrays, second: arrays };
+  const { tensors, metadata } = decodeSafetensors(encodeCheckpoint({ config, seed: 1, state }));
+  assertEquals(decodeCheckpoint(encodeSafetensors({ tensors, metadata: { ...metadata, config: JSON.stringify(before) } })).config, config);
+  assertThrows(() => defineConfig({ memoryGain: "fast", memoryNorm: false }), ConfigError, "a memory without memoryNorm has no gain");
+  assertThrows(() => defineConfig({ memoryGain: "slow" as "fast" }), ConfigError, "one of outer, fast");
+  assertEquals(mlpMemory({ width: K, depth: 2, norm: false, gain: "fast" }).layers.length, 2);
+});
