@@ -1,9 +1,13 @@
-/** Runs the examples of the README and of the entry points' documentation, as they are written. */
+/** Runs the examples of the README, the tutorial and the entry points' documentation, as they are written, and the README's command lines, made small. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { someText } from "./cli/run_main.ts";
+import { withFolder } from "./cli/scratch.ts";
+import { codeBlocks, type ShellCommand, shellCommands, taskCommand } from "./markdown.ts";
+import { assertPrintedAsSaid } from "./printed_as_said.ts";
 
-const FILES = ["README.md", "mod.ts", "ops/mod.ts", "kernels/mod.ts", "titans/mod.ts"];
+const FILES = ["README.md", "docs/tutorial.md", "mod.ts", "ops/mod.ts", "kernels/mod.ts", "titans/mod.ts"];
 
-Deno.test("readme: every example of the README and the entry points type-checks and runs", async () => {
+Deno.test("readme: every example of the README, the tutorial and the entry points type-checks and runs", async () => {
   const args = ["test", "--doc", "--no-prompt", "--allow-env=NODEVICE_SELECT", ...FILES];
   const { code, stdout, stderr } = await new Deno.Command("deno", { args, env: { NO_COLOR: "1" } }).output();
   const output = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
@@ -13,4 +17,80 @@ Deno.test("readme: every example of the README and the entry points type-checks 
   const inReadme = (await Deno.readTextFile("README.md")).match(/^```ts$/gm)?.length ?? 0;
   assertEquals([...output.matchAll(/^running 1 test from .*README\.md/gm)].length, inReadme, output);
   assertMatch(output, /^ok \| [1-9]\d* passed \| 0 failed/m);
+  assertPrintedAsSaid(await Deno.readTextFile("docs/tutorial.md"), "docs/tutorial.md", output);
 });
+
+/** The texts that a reader of the README has. */
+const TEXTS: Readonly<Record<string, string>> = {
+  "my.txt": someText(2000),
+  "books/first.txt": someText(1500),
+  "books/second.md": someText(900),
+  "chat.jsonl": `${JSON.stringify({ text: someText(800) })}\n`.repeat(2),
+  "book.txt": someText(300),
+  "speech.txt": someText(100),
+};
+
+const MODEL = ["--width", "16", "--blocks", "1", "--memory-expansion", "1", "--mini-batch", "4", "--segment", "8"];
+const RUN = ["--steps", "2", "--batch", "1", "--seq-len", "16", "--eval-bytes", "16", "--sample-tokens", "2", ...MODEL];
+
+/** Flags with which a task's line takes a moment; they take the place of those on the line. A run that goes on has more steps. */
+const SMALL: Readonly<Record<string, (words: readonly string[]) => readonly string[]>> = {
+  train: (words) => ["--device", "reference", ...RUN.with(1, words.includes("--resume") ? "3" : "2")],
+  generate: () => ["--device", "reference", "--tokens", "4"],
+  remember: () => ["--device", "reference"],
+  inspect: () => ["--device", "reference"],
+  info: () => [],
+};
+
+/** Tasks that are looked up, but not run here. */
+const NOT_RUN: Readonly<Record<string, string>> = {
+  web: "serves until it is stopped; tests/web drives what it serves",
+  bundle: "writes web/dist; tests/web builds the same",
+};
+
+Deno.test("readme: every command line of the README runs, in order, with small numbers and the permissions of its task", () =>
+  withFolder(async (folder) => {
+    for (const [path, text] of Object.entries(TEXTS)) {
+      await Deno.mkdir(`${folder}/${path.split("/").slice(0, -1).join("/")}`, { recursive: true });
+      await Deno.writeTextFile(`${folder}/${path}`, text);
+    }
+    const config = await Deno.readTextFile("deno.json"), readme = await Deno.readTextFile("README.md");
+    const commands = codeBlocks(readme).filter(({ language }) => language === "sh").flatMap(({ text }) => shellCommands(text));
+    const ran: string[] = [];
+    for (const command of commands) {
+      const { line, words: [name, ...rest] } = taskOf(command), task = taskCommand(name, config);
+      assert(task !== undefined, `deno.json has no task ${name}: ${line}`);
+      if (Object.hasOwn(NOT_RUN, name)) continue;
+      assert(Object.hasOwn(SMALL, name), `say how the task ${name} is run here, or why it is not: ${line}`);
+      await runTask(folder, task, withFlags(rest, SMALL[name](rest)));
+      ran.push(name);
+    }
+    assertEquals([...new Set(ran)].sort(), Object.keys(SMALL).sort());
+  }));
+
+/** A line as the task that it runs: `deno task NAME ...`, also by way of npx. */
+function taskOf({ line, env, words }: ShellCommand): ShellCommand {
+  const [program, , version] = words, deno = program === "npx" && /^deno@\d+\.\d+\.\d+$/.test(version) ? words.slice(3) : words.slice(1);
+  assert((program === "npx" || program === "deno") && deno[0] === "task", `only tasks are known here: ${line}`);
+  return { line, env, words: deno.slice(1) };
+}
+
+/** Words with some flags, each with a value, set. */
+function withFlags(words: readonly string[], flags: readonly string[]): string[] {
+  const all = [...words];
+  for (let i = 0; i < flags.length; i += 2) {
+    const at = all.indexOf(flags[i]);
+    if (at < 0) all.push(flags[i], flags[i + 1]);
+    else all[at + 1] = flags[i + 1];
+  }
+  return all;
+}
+
+/** Runs a task in a folder that is empty of sources. */
+async function runTask(folder: string, { env, words: [, ...task] }: ShellCommand, words: readonly string[]): Promise<void> {
+  const main = task.indexOf("main.ts"), root = Deno.cwd();
+  const args = ["run", "--no-prompt", ...task.slice(1, main), `${root}/main.ts`, ...task.slice(main + 1), ...words];
+  const { code, stdout, stderr } = await new Deno.Command("deno", { args, env, cwd: folder, stdin: "null" }).output();
+  const texts = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+  assertEquals([code, texts[1]], [0, ""], `deno ${args.join(" ")}\n${texts.join("")}`);
+}
