@@ -35,7 +35,7 @@ for (const granularity of GRANULARITIES) {
 
     for (const depth of DEPTHS) {
       Deno.test(`reference: ${name}, depth ${depth}: matrix products and reading equal the token loop, gradients too`, async () => {
-        for (const activation of ["gelu", "silu"] as const) {
+        for (const activation of forgetTo === "zero" ? ["gelu", "silu"] as const : ["gelu"] as const) {
           const network = mlp(depth, activation), inputs = memoryInputs(network, { T: 11, granularity, forgetTo });
           const expected = await evaluateMemory(reference, runMemory(naiveMemory, network, MINI_BATCH), inputs);
           for (const [leaf, values] of Object.entries(leavesOf(expected))) assert(norm(values) > 1e-9, `${leaf} is zero`);
@@ -46,7 +46,7 @@ for (const granularity of GRANULARITIES) {
     }
 
     Deno.test(`reference: ${name}: any length, tile, checkpoint policy, and reading before writing give the numbers of the token loop`, async () => {
-      for (const T of [1, 3, 4, 5, 8, 15]) {
+      for (const T of [1, 3, 4, 8, 9]) {
         for (const strict of [false, true]) {
           const inputs = memoryInputs(mlp(2), { T, granularity, forgetTo });
           const expected = await evaluateMemory(reference, runMemory(naiveMemory, mlp(2), { ...MINI_BATCH, strict }), inputs);
