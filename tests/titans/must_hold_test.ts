@@ -1,0 +1,252 @@
+/**
+ * What must hold of every model, at every depth of its memory and fineness of its gates, and whatever it forgets to. The reference device takes all of them;
+ * cpu each model with each depth and each fineness; webgpu, which compiles slowly on a software adapter, each depth with each fineness.
+ */
+import { assert, assertEquals } from "@std/assert";
+import { grad, valueAndGrad } from "../../core/grad.ts";
+import type { Tensor } from "../../core/graph.ts";
+import { scan } from "../../core/scan.ts";
+import { flatten, unflatten } from "../../core/tree.ts";
+import { type Device, requestDevice } from "../../kernels/mod.ts";
+import { add, crossEntropy, mul, sliceAxis, sum, transpose } from "../../ops/mod.ts";
+import type { ModelConfig } from "../../titans/config.ts";
+import { decodeMemory, encodeMemory, fingerprint, Reader } from "../../titans/mod.ts";
+import { memoryStates, Model, type ModelState } from "../../titans/model.ts";
+import { boundaryOfModelReading, type ModelReading, modelReadingAtBoundary, placedToken, readModelToken } from "../../titans/model_reading.ts";
+import { decodeSafetensors, encodeSafetensors } from "../../titans/safetensors.ts";
+import { cut, MODELS, partsOf, readModel, rowsOf, tinyModel, tokensOf } from "./builders.ts";
+import { assertClose, isValue, leavesOf, noise, norm, prepareOnDevice, prepareReference, reference, relativeError, type Value } from "./runners.ts";
+
+const DEPTHS = [1, 2, 3, 4] as const;
+const GRANULARITIES = ["head", "layer", "channel"] as const;
+
+interface Case {
+  readonly name: string;
+  readonly options: Partial<ModelConfig>;
+}
+
+/** Model m with memory depth d and gates g, each counted from 0; what the memory forgets to alternates. */
+function caseOf(m: number, d: number, g: number): Case {
+  const [name, model] = MODELS[m], forgetTo = (m + d + g) % 2 ? "zero" : "start";
+  const options = { ...model, memoryDepth: DEPTHS[d], gateGranularity: GRANULARITIES[g], forgetTo, blocks: 1 } as const;
+  return { name: `${name}, depth ${DEPTHS[d]}, gates a ${GRANULARITIES[g]}, forgetting to ${forgetTo}`, options };
+}
+
+/** Checks all depths and gates of a model; an error says which. */
+async function forAllMemories(m: number, check: (options: Partial<ModelConfig>) => Promise<void> | void): Promise<void> {
+  for (let d = 0; d < DEPTHS.length; d++) {
+    for (let g = 0; g < GRANULARITIES.length; g++) {
+      const { name, options } = caseOf(m, d, g);
+      try {
+        await check(options);
+      } catch (error) {
+        throw new Error(`${name}: ${(error as Error).message}`, { cause: error });
+      }
+    }
+  }
+}
+
+interface Run {
+  readonly logits: Tensor;
+  readonly state: ModelState;
+}
+
+/** Tokens [1, T] one at a time: every weight written at every token, as a reader does it. T ends at a boundary. */
+function tokenLoop(model: Model, flat: Tensor, placed: Tensor): Run {
+  const params = model.unflatten(flat);
+  const step = (state: ModelReading, token: Tensor): [ModelReading, Tensor] => {
+    const next = readModelToken(model, params, state, token);
+    return [next.state, next.logits];
+  };
+  const [last, logits] = scan(step, modelReadingAtBoundary(model.config, model.initialState(params, 1)), placed);
+  return { logits: transpose(logits, [1, 0, 2]), state: boundaryOfModelReading(last) };
+}
+
+/** Logits, state, and the gradient of a random functional of logits and memory in all parameters. */
+function withGradient(run: (flat: Tensor, tokens: Tensor) => Run) {
+  return (flat: Tensor, tokens: Tensor, weights: readonly Tensor[]): Run & { readonly gradient: Tensor } => {
+    const [[, result], gradient] = valueAndGrad((flat: Tensor): [Tensor, Run] => {
+      const { logits, state } = run(flat, tokens);
+      const all = [logits, ...memoryStates(state).flatMap(({ weights, surprise }) => [...weights, ...surprise])];
+      return [all.map((x, i) => sum(mul(x, weights[i]))).reduce((total, x) => add(total, x)), { logits, state }];
+    })(flat);
+    return { ...result, gradient };
+  };
+}
+
+for (const [m, [name]] of MODELS.entries()) {
+  Deno.test(`reference: ${name}, all depths and gates: the parallel form equals the token loop: logits, state, gradients in every parameter, none of them zero`, () =>
+    forAllMemories(m, async (options) => {
+      const { model, params } = tinyModel({ ...options, miniBatch: 2, segment: 4 }), T = 8, tokens = tokensOf(1, T);
+      const placed = {
+        shape: [T, 4],
+        dtype: "i32" as const,
+        data: Array.from(tokens.data, (token, t) => Array.from(placedToken(model.config, model.interval, token, t))).flat(),
+      };
+      const parallel = (flat: Tensor, tokens: Tensor): Run => {
+        const { logits, state } = model.forward(model.unflatten(flat), tokens);
+        return { logits, state };
+      };
+      const { logits, state } = await reference(parallel, [params, tokens]);
+      const memories = memoryStates(state as unknown as ModelState) as unknown as { weights: Value[]; surprise: Value[] }[];
+      const weights = [logits, ...memories.flatMap(({ weights, surprise }) => [...weights, ...surprise])].map(({ shape }, i) => noise(shape, 20 + i));
+      const expected = await reference(withGradient((flat, tokens) => tokenLoop(model, flat, tokens)), [params, placed, weights]);
+      assertClose(await reference(withGradient(parallel), [params, tokens, weights]), expected, 1e-9);
+      for (const { part, indices } of partsOf(model)) assert(norm(indices.map((i) => expected.gradient.data[i])) > 1e-9, `the gradient of ${part} is zero`);
+    }));
+
+  Deno.test(`reference: ${name}, all depths and gates: a changed token changes nothing before it, and no other sequence of the batch`, () =>
+    forAllMemories(m, (options) => {
+      const { model, params } = tinyModel(options), T = 11, tokens = tokensOf(2, T);
+      const read = prepareReference((flat: Tensor, tokens: Tensor) => model.forward(model.unflatten(flat), tokens), [params, tokens]);
+      const before = read([params, tokens]);
+      for (const at of [2, 8]) assertApart(before, read([params, changed(tokens, at)]), at, T);
+    }));
+
+  Deno.test(`reference: ${name}, all depths and gates: a sequence equals its pieces with carried state, whatever the tile`, () =>
+    forAllMemories(m, async (options) => {
+      const { model, params } = tinyModel(options), T = 19, tokens = tokensOf(1, T);
+      const whole = (await readModel(reference, model, params, tokens)).logits;
+      const other = tinyModel({ ...options, tile: 2 }).model;
+      const at = 9, boundary = at - at % model.interval;
+      const first = await readModel(reference, other, params, cut(tokens, 0, at));
+      const second = await readModel(reference, other, params, cut(tokens, boundary, T), first.state);
+      assert(relativeError(first.logits.data, rowsOf(whole, 0, at)) < 1e-10, `the piece up to ${at}`);
+      assert(relativeError(second.logits.data, rowsOf(whole, boundary, T)) < 1e-10, `the piece from ${at}`);
+    }));
+
+  Deno.test(`reference: ${name}, all depths and gates: the memory learns only from tokens that the mask stores`, () =>
+    forAllMemories(m, (options) => {
+      const { model, params } = tinyModel({ ...options, persistentTokens: 0, momentum: false }), T = 8, tokens = tokensOf(1, T);
+      const surprises = (flat: Tensor, tokens: Tensor, store: Tensor): Tensor[] =>
+        memoryStates(model.forward(model.unflatten(flat), tokens, { store }).state).flatMap(({ surprise }) => [...surprise]);
+      const read = prepareReference(surprises, [params, tokens, { shape: [1, T], data: [] }]);
+      // Without momentum the surprise is that of the last token.
+      const stored = read([params, tokens, { shape: [1, T], data: [0, 0, 0, 0, 0, 0, 0, 1] }]);
+      const not = read([params, tokens, { shape: [1, T], data: [1, 1, 1, 1, 1, 1, 1, 0] }]);
+      for (const { data } of stored) assert(norm(data) > 1e-6);
+      for (const { data } of not) assertEquals(norm(data), 0);
+    }));
+
+  Deno.test(`reference: ${name}, depths 1, 3 and 4: the gradient of the loss is that of finite differences, in what makes keys, values, queries, gates, the start and the tokens`, async () => {
+    // Depth 2 is in model_test.ts, in every parameter.
+    for (const d of [0, 2, 3]) {
+      const { name, options } = caseOf(m, d, (m + d) % 3);
+      await assertDifferences(name, options);
+    }
+  });
+}
+
+async function assertDifferences(name: string, options: Partial<ModelConfig>): Promise<void> {
+  const { model, params } = tinyModel(options), T = 10, tokens = tokensOf(1, T + 1);
+  const loss = (flat: Tensor, tokens: Tensor): Tensor =>
+    crossEntropy(model.forward(model.unflatten(flat), sliceAxis(tokens, 1, 0, T)).logits, sliceAxis(tokens, 1, 1, T));
+  const gradient = (await reference(grad(loss), [params, tokens])).data;
+  const lossOf = prepareReference(loss, [params, tokens]);
+  for (const { part, indices } of partsOf(model).filter(({ part }) => /memory\.(projection|gates|initial)|embedding/.test(part))) {
+    assert(norm(indices.map((i) => gradient[i])) > 1e-9, `${name}: the gradient of ${part} is zero`);
+    const direction = noise([indices.length], 7).data, step = 1e-6;
+    const moved = (sign: number): number => {
+      const data = Float64Array.from(params.data);
+      indices.forEach((i, n) => data[i] += sign * step * direction[n]);
+      return lossOf([{ ...params, data }, tokens]).data[0];
+    };
+    const expected = (8 * (moved(1) - moved(-1)) - (moved(2) - moved(-2))) / (12 * step);
+    const actual = indices.reduce((total, i, n) => total + gradient[i] * direction[n], 0);
+    assert(Math.abs(actual - expected) <= 1e-6 * Math.max(1e-3, Math.abs(expected)), `${name}: ${part}: gradient ${actual}, finite difference ${expected}`);
+  }
+}
+
+/** Tokens [B, T] with one of the first sequence changed. */
+function changed(tokens: Value, at: number): Value {
+  return { ...tokens, data: Int32Array.from(tokens.data, (x, i) => (i === at ? (x + 1) % 11 : x)) };
+}
+
+/** That two runs of two sequences of T tokens differ from token `at` of the first sequence on, and are the same bits in all else. */
+function assertApart(before: { logits: Value; state: unknown }, after: { logits: Value; state: unknown }, at: number, T: number): void {
+  assertEquals(rowsOf(after.logits, 0, at), rowsOf(before.logits, 0, at), `rows before token ${at}`);
+  assertEquals(rowsOf(after.logits, T, 2 * T), rowsOf(before.logits, T, 2 * T), "the other sequence");
+  assert(relativeError(rowsOf(after.logits, at, T), rowsOf(before.logits, at, T)) > 1e-6, `token ${at} changes nothing`);
+  const states = leavesOf(before.state);
+  for (const [leaf, values] of Object.entries(leavesOf(after.state))) {
+    assertEquals(Array.from(values).slice(values.length / 2), Array.from(states[leaf]).slice(values.length / 2), leaf);
+  }
+}
+
+const T = 11, TEXT = tokensOf(2, 20);
+/** The first sequence's memory leaves some tokens out, the second one's learns all. */
+const STORE: Value = { shape: [2, 19], data: Float64Array.from({ length: 38 }, (_, i) => (i < 19 && i % 5 === 3 ? 0 : 1)) };
+
+/** What a model does on 11 tokens of two texts after a state; with the gradient of its loss if that is asked for. */
+function modelRun(model: Model, isDifferentiated: boolean) {
+  return (flat: Tensor, tokens: Tensor, store: Tensor, state: ModelState): Run & { readonly gradient?: Tensor } => {
+    const forward = (flat: Tensor): Run => {
+      const { logits, state: after } = model.forward(model.unflatten(flat), sliceAxis(tokens, 1, 0, T), { state, store });
+      return { logits, state: after };
+    };
+    if (!isDifferentiated) return forward(flat);
+    const [[, run], gradient] = valueAndGrad((flat: Tensor): [Tensor, Run] => {
+      const run = forward(flat);
+      return [crossEntropy(run.logits, sliceAxis(tokens, 1, 1, T)), run];
+    })(flat);
+    return { ...run, gradient };
+  };
+}
+
+/** A state as it comes back from a file. */
+function throughFile(state: unknown): unknown {
+  const { leaves, paths, spec } = flatten(state, isValue);
+  const tensors = Object.fromEntries(leaves.map(({ shape, data }, i) => [paths[i], { shape, data: Float32Array.from(data) }]));
+  const stored = decodeSafetensors(encodeSafetensors({ tensors, metadata: {} })).tensors;
+  return unflatten(spec, paths.map((path) => stored[path]));
+}
+
+async function checkOnDevice(device: Device, options: Partial<ModelConfig>, isDifferentiated: boolean, tile: number): Promise<void> {
+  // Norms of four features, and large steps in a memory that forgets its start at once, are too badly conditioned for f32.
+  const { model, params } = tinyModel({ ...options, width: 16, thetaMax: 0.25, alphaBias: -5 });
+  const initial = await reference((flat: Tensor) => model.initialState(model.unflatten(flat), 2), [params]);
+  const first = [params, cut(TEXT, 0, 12), cut(STORE, 0, T), initial] as never,
+    second = (state: unknown) => [params, cut(TEXT, 8, 20), cut(STORE, 8, 19), state] as never;
+  const expected = prepareReference(modelRun(model, isDifferentiated), first);
+  const { run, dispose } = await prepareOnDevice(device, modelRun(new Model({ ...model.config, tile }), isDifferentiated), first);
+  const begun = await run(first), exact = expected(first);
+  assertClose(begun, exact, 1e-4);
+  const carried = await run(second(begun.state));
+  assertClose(carried, expected(second(exact.state)), 1e-4);
+  assertEquals(leavesOf(await run(second(throughFile(begun.state)))), leavesOf(carried), "a state through a file");
+  assertApart(begun, await run([params, changed(cut(TEXT, 0, 12), 5), cut(STORE, 0, T), initial] as never), 5, T);
+  dispose();
+  await checkReading(device, model, Float32Array.from(params.data), begun.logits);
+}
+
+/** Reads the second text token by token, with a memory file in the middle: the logits are those of the parallel form. */
+async function checkReading(device: Device, model: Model, params: Float32Array, logits: Value): Promise<void> {
+  const reader = await Reader.create(device, model, params), owner = { model, weights: fingerprint(params) };
+  for (let t = 0; t < T; t++) {
+    const token = TEXT.data[20 + t];
+    if (t === 6) {
+      const bytes = encodeMemory(owner, { reading: await reader.state.export(), notes: {} }), without = await reader.step(token, reader.state);
+      reader.restore(decodeMemory(bytes, owner).reading);
+      assertEquals((await reader.step(token, reader.state)).logits, without.logits, "a memory through a file");
+    }
+    assert(relativeError(await reader.read([token]), rowsOf(logits, T + t, T + t + 1)) < 1e-4, `token ${t} read alone`);
+  }
+  reader.dispose();
+}
+
+/** Model, depth and gates of the cases for webgpu, each counted from 0. One case of each model is with gradients, here and on cpu. */
+const ON_WEBGPU = [[0, 0, 0], [0, 2, 2], [1, 1, 2], [1, 3, 1], [2, 2, 1], [2, 0, 2], [3, 3, 0], [3, 1, 1], [4, 0, 1], [4, 3, 2], [5, 1, 0], [5, 2, 0]] as const;
+const ON_CPU = [...MODELS.keys()].flatMap((m) => [...DEPTHS.keys()].map((d) => [m, d, (m + d) % 3] as const));
+
+for (const [kind, cases] of [["webgpu", ON_WEBGPU], ["cpu", ON_CPU]] as const) {
+  Deno.test(`${kind}: models of every depth and gates: numbers of the reference, pieces, masks, causality, batches, files, single tokens`, async (t) => {
+    const device = await requestDevice({ kind });
+    for (const [m, d, g] of cases) {
+      const given = caseOf(m, d, g);
+      await t.step(given.name, () => checkOnDevice(device, given.options, d === m % DEPTHS.length, d % 2 ? 2 : 4));
+    }
+    const swiglu = { model: "mag", gateGranularity: "channel", memory: "swiglu", blocks: 1 } as const;
+    await t.step("mag, swiglu memory, gates a channel", () => checkOnDevice(device, swiglu, false, 4));
+    device.dispose();
+  });
+}
