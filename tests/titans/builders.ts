@@ -50,7 +50,7 @@ export function memoryInputs(
   { T, B = 2, H = 2, K = 4, granularity = "head", forgetTo = "zero" }: MemoryExtents,
 ): MemoryInputs<Value> {
   const matrices = (leading: readonly number[], seed: number): Value[] =>
-    layers.map((layer, l) => noise([...leading, layer.in, layer.out], seed + l, (layer.scale ?? 1) / Math.sqrt(layer.in)));
+    layers.map((layer, l) => noise([...leading, layer.in, layer.out], seed + l, layer.vector ? 0.5 : (layer.scale ?? 1) / Math.sqrt(layer.in)));
   return {
     sequence: {
       query: noise([B, H, T, K], 1, 0.5),

@@ -1,26 +1,14 @@
 /** Fast vectors: the gain of the memory's norm as part of the memory, and gains and biases in networks of the user's own. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { grad, valueAndGrad } from "../../core/grad.ts";
+import { grad } from "../../core/grad.ts";
 import { isTensor, type Tensor } from "../../core/graph.ts";
-import { mapLeaves, type MapTree } from "../../core/tree.ts";
+import { mapLeaves } from "../../core/tree.ts";
 import { requestDevice } from "../../kernels/mod.ts";
-import { add, concat, equal, expandDims, iota, layerNorm, matmul, mean, mul, ones, sigmoid, sliceAxis, sqrt, square, stack, sub, sum } from "../../ops/mod.ts";
-import { chunkedMemory, type ChunkedMemoryOptions } from "../../titans/chunked_memory.ts";
+import { add, expandDims, layerNorm, matmul, mean, mul, ones, sigmoid, sliceAxis, sqrt, square, stack, sub, sum } from "../../ops/mod.ts";
 import { completeConfig, differingField } from "../../titans/config.ts";
 import { ConfigError } from "../../titans/errors.ts";
-import { type LayeredSequence, toLayered } from "../../titans/gates.ts";
-import { layeredMemory } from "../../titans/layered_memory.ts";
-import {
-  fastVector,
-  type Memory,
-  type MemoryNetwork,
-  type MemorySequence,
-  type MemoryState,
-  mlpMemory,
-  readMemory,
-  swigluMemory,
-} from "../../titans/memory_network.ts";
-import { readToken } from "../../titans/memory_reading.ts";
+import type { GateGranularity } from "../../titans/gates.ts";
+import { fastVector, type MemoryNetwork, mlpMemory, readMemory, swigluMemory } from "../../titans/memory_network.ts";
 import {
   decodeCheckpoint,
   decodeMemory,
@@ -38,6 +26,18 @@ import {
 import { naiveMemory } from "../../titans/naive.ts";
 import { decodeSafetensors, encodeSafetensors } from "../../titans/safetensors.ts";
 import { traceMemory } from "../../titans/trace.ts";
+import {
+  evaluateMemory,
+  type MemoryEvaluation,
+  type MemoryForm,
+  type MemoryInputs,
+  memoryInputs,
+  memoryOf,
+  products,
+  reading,
+  runMemory,
+  type RunOptions,
+} from "./builders.ts";
 import { assertClose, leavesOf, noise, norm, reference, relativeError, type Runner, testOnDevices, type Value } from "./runners.ts";
 
 const B = 2, H = 2, K = 4;
@@ -58,100 +58,23 @@ const NETWORKS: Readonly<Record<string, MemoryNetwork>> = {
   "a network of the user's own": OWN,
 };
 
-type Granularity = "head" | "layer" | "channel";
-
-/** All that a memory takes, as a tree; with gates a head there is one entry of gates. */
-interface Inputs<Leaf> {
-  readonly sequence: {
-    readonly query: Leaf;
-    readonly key: Leaf;
-    readonly value: Leaf;
-    readonly gates: readonly { readonly theta: Leaf; readonly eta: Leaf; readonly alpha: Leaf }[];
-  };
-  readonly state: { readonly weights: readonly Leaf[]; readonly surprise: readonly Leaf[] };
-  readonly gains: readonly Leaf[];
-  /** What the memory forgets to; empty: zero. */
-  readonly start: readonly Leaf[];
-}
-
-function gate(shape: readonly number[], seed: number, high: number): Value {
-  return { shape, data: Float64Array.from(noise(shape, seed).data, (x) => Math.fround(high / (1 + Math.exp(-2 * x)))) };
-}
+type Inputs<Leaf> = MemoryInputs<Leaf>;
 
 function inputsFor(
   network: MemoryNetwork,
-  granularity: Granularity,
+  granularity: GateGranularity,
   { T = 11, start = false }: { readonly T?: number; readonly start?: boolean } = {},
 ): Inputs<Value> {
-  const { layers, gains } = network;
-  const of = (seed: number, scale: number, leading: readonly number[]): Value[] =>
-    layers.map((layer, l) => noise([...leading, layer.in, layer.out], seed + l, layer.vector ? scale / 2 : scale * (layer.scale ?? 1) / Math.sqrt(layer.in)));
-  return {
-    sequence: {
-      query: noise([B, H, T, K], 1, 0.5),
-      key: noise([B, H, T, K], 2, 0.5),
-      value: noise([B, H, T, K], 3),
-      gates: (granularity === "head" ? layers.slice(0, 1) : layers).map(({ out }, l) => ({
-        theta: gate([B, H, T], 4 + 3 * l, 1),
-        eta: gate([B, H, T], 5 + 3 * l, 1),
-        alpha: gate(granularity === "channel" ? [B, H, T, out] : [B, H, T], 6 + 3 * l, 0.3),
-      })),
-    },
-    state: { weights: of(30, 1, [B, H]), surprise: of(40, 0.1, [B, H]) },
-    gains: gains.map((shape, i) => noise([H, ...shape], 50 + i, 0.1)),
-    start: start ? of(60, 1, [H]) : [],
-  };
+  return memoryInputs(network, { T, granularity, forgetTo: start ? "start" : "zero" });
 }
 
-interface Result {
-  readonly output: Tensor;
-  readonly state: MemoryState;
-}
-
-type Given = MemorySequence | LayeredSequence;
-type Extents = Omit<ChunkedMemoryOptions, "state">;
-type Run = (memory: Memory, given: Given, options: ChunkedMemoryOptions) => Result;
-
-/** The matrix products that a layer would take: for gates a head, or finer. */
-const fast: Run = (memory, given, options) => "gates" in given ? layeredMemory(memory, given, options) : chunkedMemory(memory, given, options);
-
-/** Token by token with its own weights, as a reader does it. */
-const reading: Run = (memory, given, { state, miniBatch, strict = false }) => {
-  const tokens = toLayered(given, memory.network.layers.length), T = tokens.query.shape[2];
-  const outputs: Tensor[] = [];
-  let current = { ...state, start: state.weights };
-  for (let t = 0; t < T; t++) {
-    const endsMiniBatch = equal(iota([1], 0), t % miniBatch === miniBatch - 1 ? 0 : 1);
-    const next = readToken(memory, mapLeaves(tokens, isTensor, (x) => sliceAxis(x, 2, t, 1)), { state: current, endsMiniBatch, strict });
-    outputs.push(next.output);
-    current = { ...next.state, start: [...next.state.start] };
-  }
-  return { output: concat(outputs, 2), state: { weights: current.weights, surprise: current.surprise } };
-};
-
-function memoryAndSequence(network: MemoryNetwork, { sequence: { gates, ...rows }, gains, start }: Inputs<Tensor>): [Memory, Given] {
-  const memory = start.length > 0 ? { network, gains, start } : { network, gains };
-  return [memory, gates.length === network.layers.length ? { ...rows, gates } : { ...rows, ...gates[0] }];
-}
-
-/** Outputs, final state, and the gradient of a random functional of both with respect to every input. */
 function evaluate(
   run: Runner,
-  [of, options]: readonly [Run, Extents],
+  [form, options]: readonly [MemoryForm, RunOptions],
   network: MemoryNetwork,
   inputs: Inputs<Value>,
-): Promise<{ output: Value; state: MapTree<MemoryState, Tensor, Value>; gradient: Inputs<Value> }> {
-  const fn = (arg: Inputs<Tensor>, weights: readonly Tensor[]): Result & { gradient: Inputs<Tensor> } => {
-    const functional = (arg: Inputs<Tensor>): [Tensor, Result] => {
-      const { output, state } = of(...memoryAndSequence(network, arg), { state: arg.state, ...options });
-      const all = [output, ...state.weights, ...state.surprise];
-      return [all.map((x, i) => sum(mul(x, weights[i]))).reduce((a, b) => add(a, b)), { output, state }];
-    };
-    const [[, result], gradient] = valueAndGrad(functional)(arg);
-    return { ...result, gradient };
-  };
-  const weights = [inputs.sequence.query, ...inputs.state.weights, ...inputs.state.surprise].map(({ shape }, i) => noise(shape, 80 + i));
-  return run(fn, [inputs, weights]);
+): Promise<MemoryEvaluation> {
+  return evaluateMemory(run, runMemory(form, network, options), inputs);
 }
 
 for (const granularity of ["head", "layer", "channel"] as const) {
@@ -160,15 +83,15 @@ for (const granularity of ["head", "layer", "channel"] as const) {
       const inputs = inputsFor(network, granularity, { T: 7, start: network !== OWN });
       const expected = await evaluate(reference, [naiveMemory, { miniBatch: 4 }], network, inputs);
       for (const [leaf, values] of Object.entries(leavesOf(expected))) assert(norm(values) > 1e-9, `${name}: ${leaf} is zero`);
-      assertClose(await evaluate(reference, [fast, { miniBatch: 4 }], network, inputs), expected, 1e-10);
+      assertClose(await evaluate(reference, [products, { miniBatch: 4 }], network, inputs), expected, 1e-10);
       if (network !== OWN) continue;
-      assertClose(await evaluate(reference, [fast, { miniBatch: 4, tile: 2 }], network, inputs), expected, 1e-10);
+      assertClose(await evaluate(reference, [products, { miniBatch: 4, tile: 2 }], network, inputs), expected, 1e-10);
       assertClose(await evaluate(reference, [reading, { miniBatch: 4 }], network, inputs), expected, 1e-10);
     }
     for (const T of [1, 5]) {
       const inputs = inputsFor(mlp(2), granularity, { T, start: true }), options = { miniBatch: 4, strict: true };
       const expected = await evaluate(reference, [naiveMemory, options], mlp(2), inputs);
-      for (const form of [fast, reading]) assertClose(await evaluate(reference, [form, options], mlp(2), inputs), expected, 1e-10);
+      for (const form of [products, reading]) assertClose(await evaluate(reference, [form, options], mlp(2), inputs), expected, 1e-10);
     }
   });
 }
@@ -179,7 +102,7 @@ testOnDevices("fast vectors: numbers and gradients are those of the reference", 
   for (const granularity of cases) {
     const inputs = inputsFor(mlp(2), granularity, { T: 8, start: true });
     const expected = await evaluate(reference, [naiveMemory, { miniBatch: 4 }], mlp(2), inputs);
-    assertClose(await evaluate(run, [fast, { miniBatch: 4 }], mlp(2), inputs), expected, 1e-4);
+    assertClose(await evaluate(run, [products, { miniBatch: 4 }], mlp(2), inputs), expected, 1e-4);
   }
 });
 
@@ -198,7 +121,7 @@ Deno.test("the gain of a token is the one that the gradient of the definition gi
     return [gain, surprise];
   };
   const learned = (arg: Inputs<Tensor>): Tensor[] => {
-    const { weights, surprise } = fast(...memoryAndSequence(network, arg), { state: arg.state, miniBatch: T }).state;
+    const { weights, surprise } = products(...memoryOf(network, arg), { state: arg.state, miniBatch: T }).state;
     return [weights[1], surprise[1]];
   };
   assertClose(await reference(learned, [inputs]), await reference(written, [inputs]), 1e-12);
@@ -214,7 +137,7 @@ Deno.test("a fast vector is a matrix of one row that is read by rows of ones", a
   };
   for (const granularity of ["head", "channel"] as const) {
     const inputs = inputsFor(OWN, granularity), options = { miniBatch: 4, tile: 2 };
-    assertClose(await evaluate(reference, [fast, options], plain, inputs), await evaluate(reference, [fast, options], OWN, inputs), 1e-12);
+    assertClose(await evaluate(reference, [products, options], plain, inputs), await evaluate(reference, [products, options], OWN, inputs), 1e-12);
   }
 });
 
@@ -222,7 +145,7 @@ Deno.test("the gradient through a memory with fast vectors is that of finite dif
   for (const [network, granularity] of [[mlp(2), "head"], [OWN, "layer"]] as const) {
     const inputs = inputsFor(network, granularity, { T: 6, start: true }), weights = noise([B, H, 6, K], 90);
     const loss = (arg: Inputs<Tensor>, w: Tensor): Tensor =>
-      sum(mul(sigmoid(fast(...memoryAndSequence(network, arg), { state: arg.state, miniBatch: 3 }).output), w));
+      sum(mul(sigmoid(products(...memoryOf(network, arg), { state: arg.state, miniBatch: 3 }).output), w));
     const gradient = leavesOf(await reference(grad(loss), [inputs, weights]));
     for (const [name, values] of Object.entries(leavesOf(inputs))) {
       assert(norm(gradient[name]) > 1e-9, `the gradient of ${name} is zero`);
@@ -245,8 +168,8 @@ Deno.test("the trace has a fast vector as one more matrix: norms are those of th
   const network = mlp(2), T = 6, miniBatch = 4;
   const perMatrix = (norms: (l: number) => Tensor): Tensor[] => network.layers.map((_, l) => norms(l));
   const traced = (arg: Inputs<Tensor>): Record<string, Tensor[]> => {
-    const [memory, given] = memoryAndSequence(network, arg), { state } = arg;
-    const { matrices } = traceMemory(memory, given, fast(memory, given, { state, miniBatch }).output, { state, miniBatch, tile: 2 });
+    const [memory, given] = memoryOf(network, arg), { state } = arg;
+    const { matrices } = traceMemory(memory, given, products(memory, given, { state, miniBatch }).output, { state, miniBatch, tile: 2 });
     return {
       memory: perMatrix((l) => matrices[l].memoryNorm),
       momentum: perMatrix((l) => matrices[l].momentumNorm),
@@ -255,7 +178,7 @@ Deno.test("the trace has a fast vector as one more matrix: norms are those of th
     };
   };
   const defined = (arg: Inputs<Tensor>): Record<string, Tensor[]> => {
-    const [memory, given] = memoryAndSequence(network, arg), { state } = arg;
+    const [memory, given] = memoryOf(network, arg), { state } = arg;
     const states = Array.from({ length: T + 1 }, (_, t) => {
       return t === 0 ? state : naiveMemory(memory, mapLeaves(given, isTensor, (x) => sliceAxis(x, 2, 0, t)), { state, miniBatch }).state;
     });
