@@ -37,6 +37,7 @@ import {
   reading,
   runMemory,
   type RunOptions,
+  TINY,
 } from "./builders.ts";
 import { assertClose, leavesOf, noise, norm, reference, relativeError, type Runner, testOnDevices, type Value } from "./runners.ts";
 
@@ -202,25 +203,12 @@ Deno.test("the trace has a fast vector as one more matrix: norms are those of th
   }
 });
 
-const TINY: Partial<ModelConfig> = {
-  model: "lmm",
-  vocabulary: 13,
-  width: 16,
-  blocks: 1,
-  mlpHidden: 12,
-  memoryExpansion: 2,
-  memoryGain: "fast",
-  miniBatch: 4,
-  segment: 8,
-  window: 6,
-  persistentTokens: 2,
-  alphaBias: -2,
-};
+const FAST: Partial<ModelConfig> = { ...TINY, model: "lmm", vocabulary: 13, width: 16, blocks: 1, memoryGain: "fast", alphaBias: -2 };
 const TOKENS = Array.from({ length: 30 }, (_, i) => (i * i + 3 * i) % 13);
 
 /** A model whose learned start is nowhere zero. */
 function tiny(options: Partial<ModelConfig>): { model: Model; params: Float32Array } {
-  const model = new Model(defineConfig({ ...TINY, ...options })), params = model.initialize(2);
+  const model = new Model(defineConfig({ ...FAST, ...options })), params = model.initialize(2);
   for (const [name, array] of Object.entries(params)) {
     if (array.every((x) => x === 0)) array.set(Float32Array.from(noise([array.length], name.length, 0.3).data));
   }
@@ -273,7 +261,7 @@ for (const options of READ) {
 
 Deno.test("a fast gain is trained and checkpointed: its start is learned, without weight decay", async () => {
   const device = await requestDevice({ kind: "reference" }), shape = { batch: 1, length: 12 };
-  const model = new Model(defineConfig(TINY));
+  const model = new Model(defineConfig(FAST));
   const [entry] = model.layout.entries.filter(({ name }) => name.endsWith("initial.2"));
   assertEquals([entry.parameter.shape, entry.parameter.decay], [[2, 1, 8], false]);
   assertEquals(model.layout.entries.some(({ name }) => name.includes("gains")), false);
@@ -290,9 +278,9 @@ Deno.test("a fast gain is trained and checkpointed: its start is learned, withou
 });
 
 Deno.test("a record from before there was a choice has an outer gain; one without a norm has none", () => {
-  const config = defineConfig({ ...TINY, memoryGain: "outer" }), { memoryGain: _, ...before } = config;
+  const config = defineConfig({ ...FAST, memoryGain: "outer" }), { memoryGain: _, ...before } = config;
   assertEquals(completeConfig(before), config);
-  assertEquals(differingField(completeConfig(before), defineConfig(TINY)), "memoryGain");
+  assertEquals(differingField(completeConfig(before), defineConfig(FAST)), "memoryGain");
   const model = new Model(config), arrays = model.initialize(1), state = { step: 0, params: arrays, first: arrays, second: arrays };
   const { tensors, metadata } = decodeSafetensors(encodeCheckpoint({ config, seed: 1, state }));
   assertEquals(decodeCheckpoint(encodeSafetensors({ tensors, metadata: { ...metadata, config: JSON.stringify(before) } })).config, config);

@@ -4,19 +4,9 @@ import { type Device, requestDevice } from "../../kernels/mod.ts";
 import { decodeMemory, defineConfig, encodeMemory, fingerprint, Model, type ModelConfig, type ModelKind, Reader } from "../../titans/mod.ts";
 import { decodeSafetensors, encodeSafetensors, type StoredTensors } from "../../titans/safetensors.ts";
 import { CheckpointError } from "../../titans/errors.ts";
+import { TINY } from "./builders.ts";
 import { relativeError } from "./runners.ts";
 
-const TINY: Partial<ModelConfig> = {
-  vocabulary: 13,
-  width: 16,
-  blocks: 2,
-  mlpHidden: 12,
-  memoryExpansion: 2,
-  miniBatch: 4,
-  segment: 8,
-  window: 6,
-  persistentTokens: 2,
-};
 const KINDS = ["lmm", "mac", "mag", "mal"] as const;
 /** Options that take other ways through a reader. */
 const VARIANTS: readonly (Partial<ModelConfig> & { readonly model: ModelKind })[] = [
@@ -35,7 +25,7 @@ const VARIANTS: readonly (Partial<ModelConfig> & { readonly model: ModelKind })[
 const TOKENS = Array.from({ length: 600 }, (_, i) => (i * i + 3 * i) % 13);
 
 function tiny(options: Partial<ModelConfig>): { model: Model; params: Float32Array } {
-  const model = new Model(defineConfig({ ...TINY, ...options }));
+  const model = new Model(defineConfig({ ...TINY, vocabulary: 13, width: 16, ...options }));
   return { model, params: model.layout.pack(model.initialize(2)) };
 }
 

@@ -22,19 +22,9 @@ import {
 } from "../../titans/mod.ts";
 import { isTensor } from "../../core/graph.ts";
 import { mapLeaves } from "../../core/tree.ts";
+import { TINY } from "./builders.ts";
 import { norm, reference, relativeError, testOnDevices } from "./runners.ts";
 
-const TINY: Partial<ModelConfig> = {
-  vocabulary: 13,
-  width: 8,
-  blocks: 1,
-  mlpHidden: 12,
-  memoryExpansion: 2,
-  miniBatch: 4,
-  segment: 8,
-  window: 6,
-  persistentTokens: 2,
-};
 const KINDS = ["lmm", "mac", "mag", "mal"] as const;
 /** Updates too small to change anything, so that losses of several steps are those of one model. */
 const STILL = defineOptimizer({ learningRate: 1e-30, warmupSteps: 0, totalSteps: 10 });
@@ -42,7 +32,7 @@ const TEXT = Int32Array.from({ length: 65 }, (_, i) => (i * i + 3 * i) % 13);
 const SHAPE = { batch: 1, length: 16 };
 
 function tiny(model: ModelConfig["model"], optimizer = STILL): TrainerOptions & { config: ModelConfig } {
-  const config = defineConfig({ ...TINY, model });
+  const config = defineConfig({ ...TINY, vocabulary: 13, blocks: 1, model });
   return { config, model: new Model(config), optimizer, shape: SHAPE, seed: 3, stream: true };
 }
 
@@ -360,7 +350,7 @@ for (const kind of KINDS) {
   Deno.test(`${kind}: a memory learns nothing from padding, and no parameter does`, () =>
     onReference(async (device) => {
       // Without momentum and forgetting nothing but what is stored changes a memory, so that it stays where the text ends.
-      const config = defineConfig({ ...TINY, model: kind, momentum: false, forgetting: false, persistentTokens: 0 });
+      const config = defineConfig({ ...TINY, vocabulary: 13, blocks: 1, model: kind, momentum: false, forgetting: false, persistentTokens: 0 });
       const optimizer = defineOptimizer({ learningRate: 1e-2, warmupSteps: 0, totalSteps: 2, weightDecay: 0 });
       const options = { ...tiny(kind), config, model: new Model(config), optimizer, shape: { batch: 2, length: 16 } };
       const texts = [TEXT.slice(0, 9).map((token) => token % 6), TEXT.slice(30, 43).map((token) => token % 6)];

@@ -7,19 +7,10 @@ import { ConfigError, TrainingError } from "../../titans/errors.ts";
 import { Model } from "../../titans/model.ts";
 import { defineOptimizer } from "../../titans/optimizer.ts";
 import { Trainer, type TrainerOptions, type TrainingState } from "../../titans/train.ts";
+import { TINY } from "./builders.ts";
 import { relativeError, testOnDevices } from "./runners.ts";
 
-const config = defineConfig({
-  model: "mac",
-  vocabulary: 16,
-  width: 8,
-  blocks: 1,
-  mlpHidden: 12,
-  memoryExpansion: 2,
-  miniBatch: 4,
-  segment: 8,
-  persistentTokens: 2,
-});
+const config = defineConfig({ ...TINY, model: "mac", vocabulary: 16, blocks: 1 });
 const model = new Model(config);
 const shape = { batch: 2, length: 16 };
 const options: TrainerOptions = { model, optimizer: defineOptimizer({ learningRate: 1e-2, warmupSteps: 2, totalSteps: 20 }), shape, seed: 1 };
