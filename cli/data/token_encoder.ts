@@ -1,5 +1,5 @@
 /** From text in pieces to token ids in pieces, as they lie on disk. */
-import type { Vocabulary } from "./vocabulary.ts";
+import { joinBytes, type Vocabulary } from "./vocabulary.ts";
 
 // Text is encoded in stretches of about this many letters: a stretch ends where a line ends and the next one begins with a letter, so that tokens over the
 // border are rare, and never depend on how the text came in pieces.
@@ -73,7 +73,7 @@ export class TokenEncoder {
       this.#open = this.#open.slice(from);
       this.#marks = this.#marks.map((mark) => mark - from);
     }
-    return joined(parts);
+    return joinBytes(parts);
   }
 
   /** Encodes a stretch of the open text. */
@@ -150,15 +150,4 @@ function borderAfter(text: string, from: number): number | undefined {
   if (text.length <= forced + 1) return undefined;
   // A pair of surrogates is one letter.
   return text.charCodeAt(forced) >>> 10 === 0b110111 ? forced + 1 : forced;
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  if (parts.length === 1) return parts[0];
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
 }

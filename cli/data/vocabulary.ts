@@ -70,7 +70,11 @@ export async function notedVocabulary(notes: Readonly<Record<string, string>> = 
 /** The bytes of many tokens, one after the other. */
 export function bytesOfTokens(vocabulary: Vocabulary, tokens: ArrayLike<number>): Uint8Array {
   if (vocabulary.idBytes === 1) return Uint8Array.from(tokens);
-  const parts = Array.from(tokens, (token) => vocabulary.bytesOf(token));
+  return joinBytes(Array.from(tokens, (token) => vocabulary.bytesOf(token)));
+}
+
+/** Pieces of bytes, one after the other. */
+export function joinBytes(parts: readonly Uint8Array[]): Uint8Array {
   const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;
   for (const part of parts) {
