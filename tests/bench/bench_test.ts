@@ -3,6 +3,7 @@ import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/ass
 import { UsageError } from "../../cli/errors.ts";
 import { FakeTerminal } from "../cli/fake_terminal.ts";
 import { withFolder } from "../cli/scratch.ts";
+import type { AgainstRow } from "./against.ts";
 import { type Options, readOptions } from "./flags.ts";
 import { main } from "./main.ts";
 import { inTurns } from "./measure.ts";
@@ -126,6 +127,21 @@ Deno.test("bench: one case on cpu, from the command line to JSON", () =>
     assert(row.error <= row.tolerance && row.minMs <= row.medianMs && row.medianMs <= row.p90Ms);
     assert(row.compileMs > 0 && row.firstMs > 0 && row.gflops! > 0 && row.share! > 0);
     assertEquals(row.yardsticks.map(({ name }) => name), ["JavaScript loops"]);
+  }));
+
+Deno.test("bench: one case against another checkout, here the same one, in two processes", () =>
+  withFolder(async (folder) => {
+    const terminal = new FakeTerminal(), json = `${folder}/figures.json`;
+    const line = ["--quick", "--device", "cpu", "--filter", "64x256x1024", "--against", ".", "--json", json];
+    assertEquals(await main(line, terminal), 0);
+    const { mode, rows } = JSON.parse(await Deno.readTextFile(json)) as { mode: string; rows: AgainstRow[] };
+    assertEquals([mode, rows.length, rows[0].name, rows[0].error], ["against", 1, "matmul 64x256x1024", undefined]);
+    const [{ own, other, minRatio, medianRatio, compileRatio }] = rows;
+    assertEquals([minRatio, medianRatio], [own!.minMs / other!.minMs, own!.medianMs / other!.medianMs]);
+    assert(compileRatio! > 0 && terminal.stdout.includes("ratios above 1 are slower here"));
+    const nowhere = new FakeTerminal();
+    assertEquals(await main(["--against", folder], nowhere), 1);
+    assert(nowhere.stderr.includes("is no checkout of this project"), nowhere.stderr);
   }));
 
 Deno.test("bench: a name that nothing has fails with exit code 1", async () => {

@@ -8,10 +8,12 @@ export type TimedDevice = "cpu" | "webgpu";
 
 /** What is asked for. */
 export interface Options {
-  readonly mode: "own" | "peers" | "explain" | "scaling";
+  readonly mode: "own" | "peers" | "explain" | "scaling" | "against";
   readonly devices: readonly (TimedDevice | "auto")[];
   /** Only what has this in its name. */
   readonly filter?: string;
+  /** Another checkout to compare with. */
+  readonly against?: string;
   /** What to explain; the default jobs unless given. */
   readonly job?: string;
   /** Where figures go as JSON. */
@@ -45,6 +47,7 @@ const FLAGS = {
   filter: text("TEXT", "only what has this in its name"),
   peers: toggle("the same jobs on other libraries, in turns, each in a process of its own"),
   explain: text("[JOB]", "the ten dearest kernels of a job; of the chunk layer and the MAC training step unless named"),
+  against: text("FOLDER", "the same cases in another checkout of this project, in turns, each in a process of its own"),
   scaling: toggle("time and memory of training and decoding as sequences grow, with a plot"),
   json: text("FILE", "where figures go; bench/results.json, or the mode's name in place of results"),
   rounds: integer("turns that everything gets", undefined, { min: 1, max: 10000 }),
@@ -52,7 +55,7 @@ const FLAGS = {
   verbose: toggle("print stacks with errors"),
 } as const;
 
-const MODES = ["peers", "explain", "scaling"] as const;
+const MODES = ["peers", "explain", "scaling", "against"] as const;
 
 /** Reads a command line. @throws {UsageError} for what cannot be. */
 export function readOptions(args: readonly string[]): Options {
@@ -66,6 +69,7 @@ export function readOptions(args: readonly string[]): Options {
     mode,
     devices: mode === "peers" && !given.has("device") ? ["cpu", "webgpu"] : values.device,
     filter: values.filter?.toLowerCase(),
+    against: values.against,
     job: values.explain?.toLowerCase() || undefined,
     json: values.json ?? `bench/${mode === "own" ? "results" : mode}.json`,
     rounds: values.rounds,
@@ -106,6 +110,7 @@ const EXAMPLES: readonly (readonly [command: string, effect: string])[] = [
   ["deno task bench", "kernels, layers, training and decoding, on the device that training would take"],
   ["deno task bench --device all --filter matmul", "the products, on the processor and on WebGPU"],
   ["deno task bench --peers --filter 'chunk layer'", "one job here, on jax-js and TensorFlow.js, and on PyTorch where it is"],
+  ["deno task bench --against ../before", "this checkout's speed against that of another, such as a worktree of an earlier commit"],
   ["deno task bench --explain", "where the time of a layer and of a training step goes"],
   ["deno task bench --explain 'matmul 512' --device webgpu", "one job's kernels"],
   ["deno task bench --scaling", "does a token cost the same in a long text? bench/scaling.svg shows it"],

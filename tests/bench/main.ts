@@ -2,7 +2,8 @@
  * The benchmark: `deno task bench --help`.
  *
  * The default mode times the library's own kernels, layers, training steps and decoding (own.ts); `--peers` the same jobs on other libraries (peers.ts);
- * `--explain` shows a job's dearest kernels (explain.ts); `--scaling` what a token costs as sequences grow (scaling.ts).
+ * `--against FOLDER` the same cases in another checkout (against.ts); `--explain` shows a job's dearest kernels (explain.ts); `--scaling` what a token costs as
+ * sequences grow (scaling.ts).
  */
 import { CommandError, exitCode, formatError } from "../../cli/errors.ts";
 import { processTerminal, type Terminal } from "../../cli/terminal.ts";
@@ -13,6 +14,7 @@ import { type Effort, EFFORTS } from "./measure.ts";
 import { ownTables, runOwn } from "./own.ts";
 import { runPeers } from "./peers.ts";
 import { peersTables } from "./peers_table.ts";
+import { againstTables, runAgainst } from "./against.ts";
 import { runScaling, scalingPlot, scalingTables } from "./scaling.ts";
 
 /** What a mode gives: tables for people, figures for machines, and perhaps a plot. */
@@ -62,6 +64,10 @@ async function run(options: Options, terminal: Terminal): Promise<Outcome> {
     case "peers": {
       const figures = await runPeers(options, effort, write);
       return { tables: peersTables(figures), figures };
+    }
+    case "against": {
+      const figures = await runAgainst(options, effort, write);
+      return { tables: againstTables(figures), figures };
     }
     case "explain": {
       const figures = await runExplain(options, write);
