@@ -46,6 +46,7 @@ import {
   transpose,
   where,
 } from "../ops/mod.ts";
+import { checkMemory } from "./check_memory.ts";
 import { ConfigError } from "./errors.ts";
 import { innerGradient } from "./inner_gradient.ts";
 import {
@@ -103,7 +104,7 @@ export function defaultTile(miniBatch: number): number {
  * @param memory The network and its outer-loop parameters.
  * @param sequence Any length T of at least 1; mini-batches start with the first token, the last may be short.
  * @param options The state before the first token and the extents.
- * @throws {ConfigError} if the tile does not divide the mini-batch.
+ * @throws {ConfigError} if the tile does not divide the mini-batch, or the network is none: see {@link MemoryNetwork}.
  */
 export function chunkedMemory(
   memory: Memory,
@@ -113,6 +114,7 @@ export function chunkedMemory(
   if (!(tile >= 1) || miniBatch % tile !== 0) {
     throw new ConfigError(`Cannot run a memory in tiles of ${tile} tokens: the tile must divide the mini-batch of ${miniBatch}`, "tile");
   }
+  checkMemory(memory, sequence.query, state);
   const T = sequence.query.shape[2];
   const count = Math.floor(T / miniBatch), rest = T % miniBatch;
   const outputs: Tensor[] = [];

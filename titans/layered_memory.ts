@@ -37,6 +37,7 @@ import {
   transpose,
 } from "../ops/mod.ts";
 import type { ChunkedMemoryOptions, ChunkedMemoryResult } from "./chunked_memory.ts";
+import { checkMemory } from "./check_memory.ts";
 import { ConfigError } from "./errors.ts";
 import type { LayeredSequence, LayerGates } from "./gates.ts";
 import { innerGradient } from "./inner_gradient.ts";
@@ -47,7 +48,7 @@ import { absoluteWeights, type Linear, type Memory, type MemoryState, relativeWe
  * @param memory The network and its outer-loop parameters.
  * @param sequence Any length T of at least 1; mini-batches start with the first token, the last may be short.
  * @param options The state before the first token and the extents, as for the memory with one gate a head.
- * @throws {ConfigError} if the tile does not divide the mini-batch, or the gates are not those of the network.
+ * @throws {ConfigError} if the tile does not divide the mini-batch, the gates are not those of the network, or the network is none.
  */
 export function layeredMemory(
   memory: Memory,
@@ -57,6 +58,7 @@ export function layeredMemory(
   if (!(tile >= 1) || miniBatch % tile !== 0) {
     throw new ConfigError(`Cannot run a memory in tiles of ${tile} tokens: the tile must divide the mini-batch of ${miniBatch}`, "tile");
   }
+  checkMemory(memory, sequence.query, state);
   checkGates(memory, sequence);
   const whole = (state: MemoryState): MemoryState => ({ ...state, weights: absoluteWeights(memory, state.weights) });
   const [B, H, T, K] = sequence.query.shape;

@@ -14,6 +14,7 @@
  * argument, which spares the products with ones.
  */
 import type { Tensor } from "../core/graph.ts";
+import { checkMemory, trusted } from "./check_memory.ts";
 import { add, gelu, layerNorm, matmul, mul, reshape, silu, sub, swiglu } from "../ops/mod.ts";
 
 /** The product of rows `[..., H, T, in]` with the fast matrix of a layer: `[..., H, T, out]`. */
@@ -41,12 +42,15 @@ export function fastVector(width: number): LayerShape {
 
 /** A network of linear layers, fast vectors and row-wise functions. */
 export interface MemoryNetwork {
-  /** The fast matrices, each [in, out] a head, and fast vectors. `linear` is called once for each matrix, `vector` for each vector, in any order. */
+  /**
+   * The fast matrices, each [in, out] a head, and fast vectors. `linear` is called exactly once for each matrix, `vector` for each vector, in any order; the layers
+   * of this library check that while tracing, and say which is not.
+   */
   readonly layers: readonly LayerShape[];
   /** Shapes, a head, of parameters that belong to the outer loop only (the gain of the norm); they start at zero. */
   readonly gains: readonly (readonly number[])[];
   /**
-   * Maps rows to rows.
+   * Maps rows to rows: each by itself, all alike, whatever their number T. Nothing may run over axis -2 or vary along it, which is checked too.
    * @param linear Multiplies rows with a fast matrix.
    * @param x Rows [..., H, T, K].
    * @param gains One tensor [H, ...shape] for each of `gains`.
@@ -127,9 +131,9 @@ function withNorm(
   width: number,
   { layers, forward: f }: Pick<MemoryNetwork, "layers" | "forward">,
 ): MemoryNetwork {
-  if (!norm) return { layers, gains: [], forward: f };
+  if (!norm) return trusted({ layers, gains: [], forward: f });
   const fast = gain === "fast";
-  return {
+  return trusted({
     layers: fast ? [...layers, fastVector(width)] : layers,
     gains: fast ? [] : [[width]],
     forward(linear, x, [outer], vector) {
@@ -137,7 +141,7 @@ function withNorm(
       const scale = fast ? add(vector(layers.length), 1) : reshape(add(outer, 1), [outer.shape[0], 1, width]); // [..., H, T or 1, K]
       return add(x, mul(layerNorm(z), scale));
     },
-  };
+  });
 }
 
 /** A network together with its outer-loop parameters. */
@@ -169,8 +173,10 @@ export function absoluteWeights({ start }: Memory, weights: readonly Tensor[]): 
  * @param memory The network and its gains.
  * @param weights One matrix [..., H, in, out] for each layer.
  * @param x Rows [..., H, T, K].
+ * @throws {ConfigError} if the network is none: see {@link MemoryNetwork}.
  */
 export function readMemory({ network, gains }: Memory, weights: readonly Tensor[], x: Tensor): Tensor {
+  checkMemory({ network, gains }, x);
   return network.forward((layer, rows) => matmul(rows, weights[layer]), x, gains, (layer) => weights[layer]);
 }
 

@@ -10,6 +10,7 @@
  */
 import type { Tensor } from "../core/graph.ts";
 import { add, expandDims, mul, sub, swapAxes, where } from "../ops/mod.ts";
+import { checkMemory } from "./check_memory.ts";
 import type { LayeredSequence } from "./gates.ts";
 import { innerGradient } from "./inner_gradient.ts";
 import { type Memory, type MemoryState, readMemory } from "./memory_network.ts";
@@ -51,6 +52,7 @@ export function readToken(
   { query, key, value, gates }: LayeredSequence,
   { state, endsMiniBatch, strict }: ReadTokenOptions,
 ): { readonly output: Tensor; readonly state: MemoryReading } {
+  checkMemory(memory, key, state);
   const { rows, deltas } = innerGradient(memory, state.start, key, value);
   const scalar = (gate: Tensor): Tensor => expandDims(gate, -1); // [B, H, 1] -> [B, H, 1, 1]
   const surprise = state.surprise.map((s, l) => {

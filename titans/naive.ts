@@ -15,6 +15,7 @@ import { isTensor, type Tensor } from "../core/graph.ts";
 import { scan } from "../core/scan.ts";
 import { mapLeaves } from "../core/tree.ts";
 import { add, concat, expandDims, mean, mul, reshape, sliceAxis, square, squeeze, sub, sum, transpose } from "../ops/mod.ts";
+import { checkMemory } from "./check_memory.ts";
 import { type LayeredSequence, toLayered } from "./gates.ts";
 import { type Memory, type MemorySequence, type MemoryState, readMemory } from "./memory_network.ts";
 
@@ -41,8 +42,10 @@ export interface MemoryResult {
  * @param memory The network and its outer-loop parameters.
  * @param given Any length T of at least 1; gates of each head, or of each matrix of the network.
  * @param options The state before the first token, and the mini-batch, which starts with the first token.
+ * @throws {ConfigError} if the network is none: see {@link MemoryNetwork}.
  */
 export function naiveMemory(memory: Memory, given: MemorySequence | LayeredSequence, { state, miniBatch, strict = false }: NaiveMemoryOptions): MemoryResult {
+  checkMemory(memory, given.query, state);
   const sequence = toLayered(given, memory.network.layers.length);
   const [B, H, T] = sequence.query.shape;
   const count = Math.floor(T / miniBatch);

@@ -44,6 +44,7 @@ import {
   transpose,
 } from "../ops/mod.ts";
 import { defaultTile } from "./chunked_memory.ts";
+import { checkMemory } from "./check_memory.ts";
 import { ConfigError } from "./errors.ts";
 import { type LayeredSequence, type LayerGates, toLayered } from "./gates.ts";
 import { innerGradient } from "./inner_gradient.ts";
@@ -106,7 +107,7 @@ export interface TraceOptions {
  * @param memory The network and its outer-loop parameters.
  * @param given What the memory learned from: any length T of at least 1; gates of each head, or of each matrix of the network.
  * @param output What the run gave, [B, H, T, K].
- * @throws {ConfigError} if the tile does not divide the mini-batch.
+ * @throws {ConfigError} if the tile does not divide the mini-batch, or the network is none: see {@link MemoryNetwork}.
  */
 export function traceMemory(
   memory: Memory,
@@ -117,6 +118,7 @@ export function traceMemory(
   if (!(tile >= 1) || miniBatch % tile !== 0) {
     throw new ConfigError(`Cannot trace a memory in tiles of ${tile} tokens: the tile must divide the mini-batch of ${miniBatch}`, "tile");
   }
+  checkMemory(memory, given.key, state);
   const { key, value, gates } = toLayered(given, memory.network.layers.length);
   const T = key.shape[2], count = Math.floor(T / miniBatch), rest = T % miniBatch;
   const parts: Observed[] = [];
