@@ -51,6 +51,11 @@ interface OpBase<A> {
 export interface MapOp<A> extends OpBase<A> {
   readonly kind: "map";
   readonly lower: (e: ExprBuilder, args: readonly Expr[], attrs: A) => Expr;
+  /**
+   * Whether operands are compared to the last bit, with each other or with what was computed from them. One rounding of each must then serve all who read
+   * it: the scheduler keeps such operands in memory, since an element that two kernels compute may differ in its last bit.
+   */
+  readonly isExact?: (attrs: A) => boolean;
 }
 
 /** No tensor input. `lower` gives the element at an index; where it is undefined the data come from `reference` at compile time. */

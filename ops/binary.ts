@@ -4,7 +4,7 @@ import type { BinaryOp } from "../core/expr.ts";
 import { apply, isTensor, type Tensor } from "../core/graph.ts";
 import { addOp, splatValue } from "../core/linear.ts";
 import type { Attrs, MapOp, Vjp, VjpCall } from "../core/op.ts";
-import { equal, greater, less, logicalAnd } from "./compare.ts";
+import { type CompareAttrs, compareExactly, equal, equalOp, greaterOp, lessOp, logicalAnd } from "./compare.ts";
 import { checkDomain, checkSameDType, checkSameShape, type Domain, pullback } from "./define.ts";
 import { pair, type TensorLike } from "./operands.ts";
 import { where } from "./select.ts";
@@ -72,16 +72,23 @@ export const divOp: MapOp<Attrs> = define("div", {
   rewrite: (x, y) => (splatValue(y) === 1 ? x : undefined),
 });
 
-/** The share of `g` that goes to `x`: all where it wins, half where it ties. */
-function share(g: Tensor, wins: Tensor, ties: Tensor): Tensor {
-  return where(wins, g, where(ties, mul(g, 0.5), 0));
+/**
+ * The vjp of the better of two, with `wins` the comparison that says that the left one is better: all to the better, half to each where they tie. Comparisons
+ * that both sides need are exact: two kernels that disagree on the better would give the gradient twice or not at all.
+ */
+function partialsOfBetter(wins: MapOp<CompareAttrs>): Vjp<Attrs> {
+  return pullback((g, { inputs: [x, y], needs }) => {
+    const compare = (op: MapOp<CompareAttrs>, lhs: Tensor, rhs: Tensor): Tensor => needs[0] && needs[1] ? compareExactly(op, lhs, rhs) : apply(op, [lhs, rhs]);
+    const share = (lhs: Tensor, rhs: Tensor): Tensor => where(compare(wins, lhs, rhs), g, where(compare(equalOp, x, y), mul(g, 0.5), 0));
+    return [needs[0] ? share(x, y) : undefined, needs[1] ? share(y, x) : undefined];
+  });
 }
 
 export const maximumOp: MapOp<Attrs> = define("maximum", {
   domain: "number",
   scalar: (x, y) => Math.max(x, y),
   lower: "max",
-  vjp: partials((g, x, y) => share(g, greater(x, y), equal(x, y)), (g, x, y) => share(g, less(x, y), equal(x, y))),
+  vjp: partialsOfBetter(greaterOp),
   rewrite: (x, y) => (x === y ? x : undefined),
 });
 
@@ -89,7 +96,7 @@ export const minimumOp: MapOp<Attrs> = define("minimum", {
   domain: "number",
   scalar: (x, y) => Math.min(x, y),
   lower: "min",
-  vjp: partials((g, x, y) => share(g, less(x, y), equal(x, y)), (g, x, y) => share(g, greater(x, y), equal(x, y))),
+  vjp: partialsOfBetter(lessOp),
   rewrite: (x, y) => (x === y ? x : undefined),
 });
 

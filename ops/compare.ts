@@ -5,7 +5,13 @@ import type { Attrs, MapOp } from "../core/op.ts";
 import { checkDomain, checkSameDType, checkSameShape, type Domain, noGradient } from "./define.ts";
 import { pair, type TensorLike } from "./operands.ts";
 
-function define(name: string, lower: BinaryOp, domain: Domain, holds: (x: number, y: number) => boolean): MapOp<Attrs> {
+/** The attributes of comparisons. */
+export interface CompareAttrs extends Attrs {
+  /** See `isExact` of MapOp. */
+  readonly exact?: boolean;
+}
+
+function define(name: string, lower: BinaryOp, domain: Domain, holds: (x: number, y: number) => boolean): MapOp<CompareAttrs> {
   return {
     name,
     kind: "map",
@@ -17,18 +23,27 @@ function define(name: string, lower: BinaryOp, domain: Domain, holds: (x: number
     },
     reference: ([x, y]) => [x.data.map((value, i) => (holds(value, y.data[i]) ? 1 : 0))],
     lower: (e, [x, y]) => e.binary(lower, x, y),
+    isExact: ({ exact }) => exact === true,
     vjp: noGradient("a bool has no gradient"),
   };
 }
 
-export const equalOp: MapOp<Attrs> = define("equal", "eq", "any", (x, y) => x === y);
-export const notEqualOp: MapOp<Attrs> = define("notEqual", "ne", "any", (x, y) => x !== y);
-export const lessOp: MapOp<Attrs> = define("less", "lt", "number", (x, y) => x < y);
-export const lessEqualOp: MapOp<Attrs> = define("lessEqual", "le", "number", (x, y) => x <= y);
-export const greaterOp: MapOp<Attrs> = define("greater", "gt", "number", (x, y) => x > y);
-export const greaterEqualOp: MapOp<Attrs> = define("greaterEqual", "ge", "number", (x, y) => x >= y);
-export const logicalAndOp: MapOp<Attrs> = define("logicalAnd", "and", "bool", (x, y) => x !== 0 && y !== 0);
-export const logicalOrOp: MapOp<Attrs> = define("logicalOr", "or", "bool", (x, y) => x !== 0 || y !== 0);
+/**
+ * A comparison on which a gradient depends: whether an element is the extreme of its row, which of two wins. All such comparisons of one tensor see one rounding
+ * of it, that from which the extreme was computed. Takes tensors of one type.
+ */
+export function compareExactly(op: MapOp<CompareAttrs>, lhs: Tensor, rhs: Tensor): Tensor {
+  return apply(op, [lhs, rhs], { exact: true });
+}
+
+export const equalOp: MapOp<CompareAttrs> = define("equal", "eq", "any", (x, y) => x === y);
+export const notEqualOp: MapOp<CompareAttrs> = define("notEqual", "ne", "any", (x, y) => x !== y);
+export const lessOp: MapOp<CompareAttrs> = define("less", "lt", "number", (x, y) => x < y);
+export const lessEqualOp: MapOp<CompareAttrs> = define("lessEqual", "le", "number", (x, y) => x <= y);
+export const greaterOp: MapOp<CompareAttrs> = define("greater", "gt", "number", (x, y) => x > y);
+export const greaterEqualOp: MapOp<CompareAttrs> = define("greaterEqual", "ge", "number", (x, y) => x >= y);
+export const logicalAndOp: MapOp<CompareAttrs> = define("logicalAnd", "and", "bool", (x, y) => x !== 0 && y !== 0);
+export const logicalOrOp: MapOp<CompareAttrs> = define("logicalOr", "or", "bool", (x, y) => x !== 0 || y !== 0);
 
 export const logicalNotOp: MapOp<Attrs> = {
   name: "logicalNot",

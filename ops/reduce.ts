@@ -7,7 +7,7 @@ import type { Attrs, ReduceOp } from "../core/op.ts";
 import { formatType, normalizeAxes, normalizeAxis, sizeOfShape } from "../core/shape.ts";
 import { div } from "./binary.ts";
 import { type AxesAttrs, broadcastTo, type ReduceOptions, sum } from "./broadcast.ts";
-import { equal } from "./compare.ts";
+import { compareExactly, equalOp } from "./compare.ts";
 import { checkDomain, dropAxes, keepAxes, noGradient, pullback } from "./define.ts";
 import { cast, where } from "./select.ts";
 import { rowsOf } from "./strided.ts";
@@ -34,9 +34,10 @@ function defineExtreme(name: "max" | "min", better: (x: number, y: number) => nu
       return [new Float64Array(rowCount).map((_, row) => rows.subarray(row * rowSize, (row + 1) * rowSize).reduce((best, value) => better(best, value)))];
     },
     lower: ({ axes }) => ({ combine: name as Combine, axes }),
-    vjp: pullback((g, { inputs: [x], outputs: [y], attrs: { axes } }) => {
-      const kept = keepAxes(x.shape, axes);
-      const isBest = equal(x, broadcastTo(reshape(y, kept), x.shape));
+    vjp: pullback((g, { inputs: [x], attrs }) => {
+      const { axes } = attrs, kept = keepAxes(x.shape, axes);
+      // Not the output that the caller knows: a loop's gradient may have kept that from another kernel, which rounded x otherwise.
+      const isBest = compareExactly(equalOp, x, broadcastTo(reshape(apply(op, [x], attrs), kept), x.shape));
       const ties = sum(cast(isBest, x.dtype), { axes });
       return [where(isBest, broadcastTo(reshape(div(g, ties), kept), x.shape), 0)];
     }),

@@ -4,7 +4,8 @@
  * Nodes are visited in topological order, and each joins a group among those that it reads, if every element it reads of the group's members is
  * the one that the same invocation computes, if no other group would have to run both before and after, and if the kernel keeps within its operands.
  * Products, recurrences and reductions found groups that their elementwise consumers join; reductions over the same rows share one; elementwise
- * roots of one shape that read the same tensors share one. A member that only its own group reads is never stored.
+ * roots of one shape that read the same tensors share one. A member that only its own group reads is never stored; one that is compared to the last bit is
+ * read by other groups only (exact.ts).
  */
 import type { Node, Tensor } from "../../core/graph.ts";
 import { divIndex, type Index, makeVar, modIndex, substituteIndex, type Var, varIndex } from "../../core/index_expr.ts";
@@ -23,6 +24,8 @@ export interface Member {
   readonly index: readonly Index[];
   /** Computed once for each point of the space, rather than for each element of its row. */
   readonly isPerRow: boolean;
+  /** Whether nobody may read it but from memory, so that nobody in this kernel may; see exact.ts. */
+  readonly isExact?: boolean;
 }
 
 /** Roots that one kernel computes; `none` takes no kernel, its parts are stored in place. */
@@ -118,7 +121,7 @@ export class Grouper {
   }
 
   #add(group: Group, reads: Reads, member: Member): void {
-    for (const tensor of reads.node.outputs) group.members.set(tensor, member);
+    for (const tensor of reads.node.outputs) group.members.set(tensor, this.scope.exact.has(tensor) ? { ...member, isExact: true } : member);
     group.nodes.add(reads.node);
     group.depth = Math.max(group.depth, this.#depthAfter(reads, group));
     this.#groupOf.set(reads.node, group);
@@ -185,7 +188,7 @@ export class Grouper {
     if (group.vars !== reads.vars) return;
     for (const [tensor, indices] of reads.roots) {
       const other = this.#groupOf.get(tensor.node);
-      if (!other || other.kind !== "map" || other.members.size > 1 || indices.length !== 1) continue;
+      if (!other || other.kind !== "map" || other.members.size > 1 || indices.length !== 1 || this.scope.exact.has(tensor)) continue;
       const isPerRow = isOncePerPoint(group, tensor, indices[0]);
       if (isPerRow === undefined || this.profiles.costToCompute(tensor) > CHEAP_PROLOGUE) continue;
       const others = [...this.dependencies(group)].filter((dependency) => dependency !== other);
@@ -367,7 +370,7 @@ type InsideReads = readonly (readonly [Tensor, readonly (readonly Index[])[]])[]
 /** Whether members are read exactly where they are computed, given a reader's variables in terms of its group's. */
 function readsOwn(inside: InsideReads, members: ReadonlyMap<Tensor, Member>, assign: Substitution): boolean {
   return inside.every(([tensor, indices]) => {
-    if (indices.length !== 1) return false;
+    if (indices.length !== 1 || members.get(tensor)!.isExact) return false;
     const found = offsetOf(indices[0].map((axis) => substituteIndex(axis, assign)), tensor.shape);
     return found.key === offsetOf(members.get(tensor)!.index, tensor.shape).key;
   });

@@ -12,6 +12,7 @@
 import type { Tensor } from "../../core/graph.ts";
 import type { ScanAttrs } from "../../core/scan.ts";
 import { sizeOfShape } from "../../core/shape.ts";
+import { exactTensors } from "./exact.ts";
 import type { PlanNode } from "./normalize.ts";
 import { costOf, isHeavy, type Profile, Profiles, sharing, summaryOf } from "./profile.ts";
 import { isAnchor, isConstant, isTrivial, type Scope } from "./scope.ts";
@@ -35,6 +36,11 @@ export function chooseRoots(scope: Scope, forced: ReadonlySet<Tensor>, parent: P
   scope.roots.clear();
   for (const tensor of scope.graph.outputs) scope.roots.add(tensor);
   for (const tensor of forced) scope.roots.add(tensor);
+  for (const tensor of exactTensors(scope.graph)) {
+    if (scope.bindings.has(tensor) || isConstant(tensor)) continue;
+    scope.roots.add(tensor);
+    scope.exact.add(tensor);
+  }
   for (const node of scope.graph.nodes) {
     if (isAnchor(node)) node.outputs.forEach((tensor) => scope.roots.add(tensor));
     if (scope.assembled.has(node)) [...node.outputs, ...node.inputs].forEach((tensor) => scope.roots.add(tensor));

@@ -47,6 +47,8 @@ export class Scope {
   readonly assembled = new Set<Node>();
   /** Reshapes whose operand is stored where the reshape is wanted: they take no kernel. */
   readonly passing = new Set<Node>();
+  /** Roots that are loaded by all who read them, in their own kernel too; see exact.ts. */
+  readonly exact = new Set<Tensor>();
   readonly consumers = new Map<Tensor, PlanNode[]>();
   readonly outputs: ReadonlySet<Tensor>;
   readonly loops: readonly Var[];
