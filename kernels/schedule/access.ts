@@ -4,7 +4,7 @@ import type { Node, Tensor } from "../../core/graph.ts";
 import { type Index, linearIndex, makeVar, splitIndex, substituteIndex, type Var, varIndex } from "../../core/index_expr.ts";
 import type { ScanAttrs } from "../../core/scan.ts";
 import { type Shape, sizeOfShape } from "../../core/shape.ts";
-import { splitVariables } from "./index_tools.ts";
+import { splitVariables, substituteStages } from "./index_tools.ts";
 import { reductionOf } from "./normalize.ts";
 import { Puller } from "./pull.ts";
 import { isAnchor, type Scope } from "./scope.ts";
@@ -108,8 +108,8 @@ function split(
   roots: Reads["roots"],
 ): Pick<Reads, "vars" | "index" | "roots"> {
   const all = [...roots.values()].flat(2);
-  const { vars: parts, replace } = splitVariables(vars, all);
-  const apply = (indices: readonly Index[]): Index[] => replace.size === 0 ? [...indices] : indices.map((axis) => substituteIndex(axis, replace));
+  const { vars: parts, stages } = splitVariables(vars, all);
+  const apply = (indices: readonly Index[]): Index[] => indices.map((axis) => substituteStages(axis, stages));
   return {
     vars: parts.filter(({ extent }) => extent !== 1),
     index: apply(index),

@@ -6,7 +6,16 @@ import { addIndex, type Index, substituteIndex, type Var, visitVars } from "../.
 import { sizeOfShape } from "../../core/shape.ts";
 import type { Band, Operand, Store } from "../kernel.ts";
 import type { ValueId } from "../plan.ts";
-import { chain, IndexCollector, type Load, mergeVariables, renameVariables, splitVariables, type Substitution, type Variables } from "./index_tools.ts";
+import {
+  IndexCollector,
+  type Load,
+  mergeVariables,
+  renameVariables,
+  splitVariables,
+  substituteStages,
+  type Substitution,
+  type Variables,
+} from "./index_tools.ts";
 import { mapRegion } from "./region.ts";
 import type { Storage, ValueTable } from "./storage.ts";
 
@@ -60,33 +69,36 @@ export function finish(draft: Draft, table: ValueTable, names: readonly string[]
   }
   draft.exprs.forEach((expr) => collector.expr(expr));
   const indices = [...collector.indices.values()].map((index) => (draft.guards.size === 0 ? index : substituteIndex(index, draft.guards)));
-  const { space, fixed, replace } = chooseVariables(draft, indices, names);
-  const rewriter = new Rewriter(draft, collector.loads, table, replace);
+  const { space, fixed, stages } = chooseVariables(draft, indices, names);
+  const rewriter = new Rewriter(draft, collector.loads, table, { space, fixed, stages: draft.guards.size === 0 ? stages : [draft.guards, ...stages] });
   const exprs = draft.exprs.map((expr) => rewriter.expr(expr));
   const stores = draft.stores.map((store) => rewriter.store(store));
   const used = new Set<number>();
-  const live = mapRegion(draft.live ?? [], (index) => substituteIndex(index, replace));
+  const live = mapRegion(draft.live ?? [], (index) => substituteStages(index, stages));
   for (const index of [...indices, ...live.flat()]) visitVars(index, ({ id }) => used.add(id));
   return { space, fixed, stores, exprs, ...rewriter.operands(), live, loops: draft.loops.filter(({ id }) => used.has(id)) };
 }
 
-function chooseVariables(
-  draft: Draft,
-  indices: readonly Index[],
-  names: readonly string[],
-): { space: readonly Var[]; fixed: readonly Var[]; replace: Substitution } {
-  const start: Variables = {
-    vars: draft.space.filter(({ extent }, at) => extent !== 1 || (draft.keepsLast && at === draft.space.length - 1)),
-    replace: new Map(),
-  };
-  const apply = (replace: Substitution): Index[] => replace.size === 0 ? [...indices] : indices.map((index) => substituteIndex(index, replace));
-  const split: Variables = draft.keepsLast ? start : splitVariables(start.vars, indices);
-  const merged = chain(split, (vars) => mergeVariables(vars, apply(split.replace)));
-  const all: Variables = { vars: [...merged.vars, ...draft.fixed], replace: merged.replace };
+/** The variables of a kernel in final form, and how a draft's become them. */
+interface Choice {
+  readonly space: readonly Var[];
+  /** Of reductions, the row comes first. */
+  readonly fixed: readonly Var[];
+  readonly stages: readonly Substitution[];
+}
+
+function chooseVariables(draft: Draft, indices: readonly Index[], names: readonly string[]): Choice {
+  const vars = draft.space.filter(({ extent }, at) => extent !== 1 || (draft.keepsLast && at === draft.space.length - 1));
+  const split: Variables = draft.keepsLast ? { vars, stages: [] } : splitVariables(vars, indices);
+  const merged = mergeVariables(split.vars, indices.map((index) => substituteStages(index, split.stages)));
   const spaceNames = merged.vars.map((_, at) => `i${at}`);
-  const renamed = chain(all, (vars) => renameVariables(vars, [...spaceNames, ...names]));
-  const { replace } = chain({ vars: all.vars, replace: draft.guards }, () => renamed);
-  return { space: renamed.vars.slice(0, merged.vars.length), fixed: renamed.vars.slice(merged.vars.length), replace };
+  const renamed = renameVariables([...merged.vars, ...draft.fixed], [...spaceNames, ...names]);
+  const count = merged.vars.length;
+  return {
+    space: renamed.vars.slice(0, count),
+    fixed: renamed.vars.slice(count),
+    stages: [...split.stages, ...merged.stages, ...renamed.stages],
+  };
 }
 
 interface Extent {
@@ -97,15 +109,15 @@ interface Extent {
 /** Copies expressions under a substitution, numbering operands as it meets them. */
 class Rewriter {
   readonly #copier = new ExprCopier({
-    index: (index, copy) => substituteIndex(index, this.replace, copy),
+    index: (index, copy) => substituteStages(index, this.chosen.stages, copy),
     load: (operand, index) => this.#load(operand, index),
-    variable: () => this.#variable(),
+    variable: () => this.chosen.fixed[0],
   });
   readonly #bases = new Map<Storage, { readonly base: number; readonly size: number }>();
   readonly #numbers = new Map<Storage, number>();
   readonly #accesses: { read: boolean; written: boolean }[] = [];
 
-  constructor(readonly draft: Draft, readonly loads: readonly Load[], readonly table: ValueTable, readonly replace: Substitution) {
+  constructor(readonly draft: Draft, readonly loads: readonly Load[], readonly table: ValueTable, readonly chosen: Choice) {
     this.#findBases();
   }
 
@@ -134,13 +146,6 @@ class Rewriter {
   #load(operand: number, index: Index): { operand: number; index: Index } {
     const storage = this.draft.storages[operand];
     return { operand: this.#operand(storage, "read"), index: addIndex(index, -this.#bases.get(storage)!.base) };
-  }
-
-  /** The row as the kernel has it. */
-  #variable(): Var {
-    const [row] = this.draft.fixed;
-    const { atom } = this.replace.get(row.id)!.terms[0];
-    return atom.kind === "var" ? atom.variable : row;
   }
 
   #operand(storage: Storage, mode: "read" | "written"): number {

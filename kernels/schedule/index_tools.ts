@@ -2,10 +2,11 @@
 import { type Expr, operandsOf } from "../../core/expr.ts";
 import {
   addIndex,
-  constantIndex,
+  divIndex,
   type Index,
   linearIndex,
   makeVar,
+  modIndex,
   recombine,
   scaleIndex,
   substituteIndex,
@@ -86,10 +87,21 @@ export class IndexCollector {
   }
 }
 
-/** Variables in a new form, and what to put in the place of the old ones. */
+/** Variables in a new form, and how to get there: substitutions for the old ones, one after another. */
 export interface Variables {
   readonly vars: readonly Var[];
-  readonly replace: Substitution;
+  readonly stages: readonly Substitution[];
+}
+
+/**
+ * An index under substitutions, one after another. They are not composed into one: what a stage recombines is what it was chosen for, and of a composition
+ * the parts would have to find each other through all stages at once.
+ * @param mapValue Maps the run-time values inside the index.
+ */
+export function substituteStages(index: Index, stages: readonly Substitution[], mapValue?: (value: Expr) => Expr): Index {
+  const last = stages.length - 1;
+  if (last < 0) return mapValue ? substituteIndex(index, new Map(), mapValue) : index;
+  return stages.reduce((current, stage, at) => substituteIndex(current, stage, at === last ? mapValue : undefined), index);
 }
 
 /** The smallest divisor by which some index divides exactly this variable; undefined if none does. */
@@ -110,18 +122,13 @@ function splitPoint(variable: Var, indices: readonly Index[]): number | undefine
   return best;
 }
 
-function compose(first: Substitution, second: Substitution): Substitution {
-  const out = new Map(second);
-  for (const [id, index] of first) out.set(id, substituteIndex(index, second));
-  return out;
-}
-
 /** Splits variables that indices divide: with `i = 16 a + b`, `i div 16` is `a` and `i mod 16` is `b`. */
 export function splitVariables(vars: readonly Var[], indices: readonly Index[]): Variables {
-  let current: Variables = { vars, replace: new Map() };
+  const current = [...vars];
+  const replace = new Map<number, Index>();
   let rewritten = indices;
-  for (let at = 0; at < current.vars.length;) {
-    const variable = current.vars[at];
+  for (let at = 0; at < current.length;) {
+    const variable = current[at];
     const by = splitPoint(variable, rewritten);
     if (by === undefined) {
       at++;
@@ -130,9 +137,11 @@ export function splitVariables(vars: readonly Var[], indices: readonly Index[]):
     const high = makeVar(variable.name, variable.extent / by), low = makeVar(variable.name, by);
     const step = new Map([[variable.id, addIndex(scaleIndex(varIndex(high), by), varIndex(low))]]);
     rewritten = rewritten.map((index) => substituteIndex(index, step));
-    current = { vars: current.vars.toSpliced(at, 1, high, low), replace: compose(current.replace, step) };
+    for (const [id, index] of replace) replace.set(id, substituteIndex(index, step));
+    step.forEach((index, id) => replace.set(id, index));
+    current.splice(at, 1, high, low);
   }
-  return current;
+  return { vars: current, stages: replace.size === 0 ? [] : [replace] };
 }
 
 function coefficientOf(index: Index, variable: Var): number {
@@ -140,12 +149,17 @@ function coefficientOf(index: Index, variable: Var): number {
   return 0;
 }
 
-/** Merges neighbouring variables wherever every index steps over them as over one: contiguous elementwise work becomes one long variable. */
+/**
+ * Merges neighbouring variables wherever every index steps over them as over one: contiguous elementwise work becomes one long variable.
+ *
+ * They become `merged div extent` and `merged mod extent`, which is right in any index; in those that were looked at it recombines to `merged`.
+ */
 export function mergeVariables(vars: readonly Var[], indices: readonly Index[]): Variables {
-  let current: Variables = { vars, replace: new Map() };
+  const current = [...vars];
+  const stages: Substitution[] = [];
   let rewritten = indices;
-  for (let at = current.vars.length - 2; at >= 0; at--) {
-    const outer = current.vars[at], inner = current.vars[at + 1];
+  for (let at = current.length - 2; at >= 0; at--) {
+    const outer = current[at], inner = current[at + 1];
     let mergeable = true;
     for (const index of rewritten) {
       visitIndex(index, (part) => {
@@ -154,21 +168,16 @@ export function mergeVariables(vars: readonly Var[], indices: readonly Index[]):
     }
     if (!mergeable) continue;
     const merged = makeVar(inner.name, outer.extent * inner.extent);
-    const step = new Map([[outer.id, constantIndex(0)], [inner.id, varIndex(merged)]]);
+    const step = new Map([[outer.id, divIndex(varIndex(merged), inner.extent)], [inner.id, modIndex(varIndex(merged), inner.extent)]]);
     rewritten = rewritten.map((index) => substituteIndex(index, step));
-    current = { vars: current.vars.toSpliced(at, 2, merged), replace: compose(current.replace, step) };
+    current.splice(at, 2, merged);
+    stages.push(step);
   }
-  return current;
+  return { vars: current, stages };
 }
 
 /** Renames variables in order, so that equal kernels get equal texts and ids ascend from the outermost. */
 export function renameVariables(vars: readonly Var[], names: readonly string[]): Variables {
   const fresh = vars.map((variable, at) => makeVar(names[at], variable.extent));
-  return { vars: fresh, replace: new Map(vars.map((variable, at) => [variable.id, varIndex(fresh[at])])) };
-}
-
-/** One substitution after another. */
-export function chain(first: Variables, second: (vars: readonly Var[]) => Variables): Variables {
-  const next = second(first.vars);
-  return { vars: next.vars, replace: compose(first.replace, next.replace) };
+  return { vars: fresh, stages: [new Map(vars.map((variable, at) => [variable.id, varIndex(fresh[at])]))] };
 }

@@ -1,9 +1,9 @@
 /** What kind of view a node is, found by looking at its index map. */
 import type { Node, Tensor } from "../../core/graph.ts";
-import { type Index, makeVar, substituteIndex, type Var, varIndex } from "../../core/index_expr.ts";
+import { type Index, makeVar, type Var, varIndex } from "../../core/index_expr.ts";
 import type { ViewOp, ViewPiece } from "../../core/op.ts";
 import { sizeOfShape } from "../../core/shape.ts";
-import { digitsOf, offsetOf, splitVariables } from "./index_tools.ts";
+import { digitsOf, offsetOf, splitVariables, substituteStages } from "./index_tools.ts";
 
 /** A piece of a concatenation: an input that fills `offset ..` along the axis. */
 export interface ConcatPiece {
@@ -68,7 +68,7 @@ function permutation(node: Node, vars: readonly Var[], pieces: readonly ViewPiec
 
 function isPermutation(at: Index, vars: readonly Var[], size: number): boolean {
   // A reshape of a transpose divides variables; after splitting them the offset is a mixed-radix number.
-  const digits = digitsOf(substituteIndex(at, splitVariables(vars, [at]).replace));
+  const digits = digitsOf(substituteStages(at, splitVariables(vars, [at]).stages));
   return digits !== undefined && digits.reduce((product, { variable }) => product * variable.extent, 1) === size;
 }
 

@@ -6,50 +6,18 @@ import type { Expr } from "../../core/expr.ts";
 import { grad, valueAndGrad } from "../../core/grad.ts";
 import type { Tensor } from "../../core/graph.ts";
 import type { Index } from "../../core/index_expr.ts";
-import { interpret } from "../../core/interpret.ts";
 import type { NdArray } from "../../core/op.ts";
 import { scan } from "../../core/scan.ts";
-import { simplify } from "../../core/simplify.ts";
 import { spec, trace } from "../../core/trace.ts";
 import { accessesOf } from "../../kernels/cost.ts";
 import type { Kernel } from "../../kernels/kernel.ts";
-import type { KernelStep, Schedule, Step } from "../../kernels/plan.ts";
+import type { Schedule } from "../../kernels/plan.ts";
 import { schedule } from "../../kernels/schedule.ts";
 import * as ops from "../../ops/mod.ts";
-import { wave } from "../evaluate.ts";
 import { TOKEN_CASE_NAMES, tokenLayer } from "../golden_layers.ts";
 import { OP_CASES } from "../op_cases.ts";
 import { lossOf } from "../op_suites/evaluate.ts";
-import { evaluateSchedule } from "./evaluate_schedule.ts";
-
-// deno-lint-ignore no-explicit-any -- any function of tensors
-type Program = (...args: any[]) => unknown;
-
-const MAX_OPERANDS = 8;
-
-/** Schedules a function and checks that the schedule gives what the interpreter gives. */
-function check(fn: Program, inputs: readonly NdArray[], maxOperands = MAX_OPERANDS): Schedule {
-  const graph = simplify(trace(fn, inputs.map(({ shape, dtype }) => spec(shape, dtype))).graph);
-  const expected = interpret(graph, inputs);
-  const scheduled = schedule(graph, { maxOperands });
-  for (const { kernel } of kernelSteps(scheduled.steps)) {
-    assert(kernel.operands.length <= maxOperands, `${kernel.origins.join(" ")} has ${kernel.operands.length} operands`);
-  }
-  const results = evaluateSchedule(scheduled, inputs.map(({ data }) => data));
-  expected.forEach(({ data }, output) => {
-    const scale = data.reduce((most, value) => (Number.isFinite(value) ? Math.max(most, Math.abs(value)) : most), 1);
-    data.forEach((value, i) => {
-      const actual = results[output][i];
-      const isSame = Object.is(value, actual) || value === actual || Math.abs(value - actual) <= 1e-9 * scale;
-      assert(isSame, `output ${output}, element ${i}: ${value} was expected, not ${actual}`);
-    });
-  });
-  return scheduled;
-}
-
-function kernelSteps(steps: readonly Step[]): KernelStep[] {
-  return steps.flatMap((step) => (step.kind === "kernel" ? [step] : kernelSteps(step.steps)));
-}
+import { check, integers, kernelSteps, MAX_OPERANDS, numbers, type Program } from "./check_schedule.ts";
 
 /** The kinds of a schedule's kernels. */
 function kindsOf({ steps }: Schedule): string[] {
@@ -61,15 +29,6 @@ function assertKernels(fn: Program, inputs: readonly NdArray[], kinds: readonly 
   const scheduled = check(fn, inputs, maxOperands);
   assertEquals(kindsOf(scheduled), kinds);
   return scheduled;
-}
-
-function numbers(shape: readonly number[], phase = shape.length): NdArray {
-  return wave(shape, phase);
-}
-
-function integers(shape: readonly number[], below: number): NdArray {
-  const size = shape.reduce((product, extent) => product * extent, 1);
-  return { shape, dtype: "i32", data: Float64Array.from({ length: size }, (_, i) => (7 * i + 3) % below) };
 }
 
 Deno.test("schedules of the op table and its gradients give the values of the references", () => {
