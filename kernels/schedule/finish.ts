@@ -69,6 +69,8 @@ export function finish(draft: Draft, table: ValueTable, names: readonly string[]
   }
   draft.exprs.forEach((expr) => collector.expr(expr));
   const indices = [...collector.indices.values()].map((index) => (draft.guards.size === 0 ? index : substituteIndex(index, draft.guards)));
+  // A mask's indices take part: variables that it tells apart stay apart.
+  indices.push(...(draft.live ?? []).flat());
   const { space, fixed, stages } = chooseVariables(draft, indices, names);
   const rewriter = new Rewriter(draft, collector.loads, table, { space, fixed, stages: draft.guards.size === 0 ? stages : [draft.guards, ...stages] });
   const exprs = draft.exprs.map((expr) => rewriter.expr(expr));

@@ -1,7 +1,6 @@
 /** What masks hide is found, left out by every printer, and changes nothing. */
 import { assert, assertAlmostEquals, assertEquals, assertNotEquals } from "@std/assert";
 import fc from "fast-check";
-import { ExprBuilder } from "../../core/expr.ts";
 import { grad } from "../../core/grad.ts";
 import type { Tensor } from "../../core/graph.ts";
 import { addIndex, divIndex, type Index, makeVar, scaleIndex, type Var, varIndex } from "../../core/index_expr.ts";
@@ -21,6 +20,7 @@ import * as ops from "../../ops/mod.ts";
 import { segmentAttention } from "../../titans/layers.ts";
 import { wave } from "../evaluate.ts";
 import { evaluateSchedule } from "./evaluate_schedule.ts";
+import { type Condition, conditionOf, conditions, honour } from "./masks.ts";
 import { Build } from "./print_cases.ts";
 import { type Elements, Gpu, randomElements, runReference } from "./print_harness.ts";
 
@@ -120,55 +120,6 @@ Deno.test("masks inside loops are found, and counted work is what is left", () =
   assertEquals(liveShare(kernel), 0.75);
   assertEquals(costOf(kernel).flops, 0.75 * 2 * 16 * 32 * 8);
 });
-
-/** A product whose dropped terms are dropped by its factor. */
-function honour(step: Step): Step {
-  if (step.kind === "loop") return { ...step, steps: step.steps.map(honour) };
-  const { kernel } = step;
-  if (kernel.kind !== "contract" || kernel.live.length === 0) return step;
-  const e = new ExprBuilder();
-  const bands = kernel.live.map((band) =>
-    band.map((index) => e.inRange(index, 0, 2 ** 31)).reduce((all, test) => e.binary("and", all, test), e.const(1, "bool"))
-  );
-  const isLive = bands.reduce((any, band) => e.binary("or", any, band));
-  return { ...step, kernel: { ...kernel, lhs: e.select(isLive, kernel.lhs, e.const(0, kernel.lhs.dtype)) } };
-}
-
-/** A random condition on the place in a matrix, perhaps on data. */
-interface Condition {
-  readonly kind: "row" | "column" | "both" | "segment" | "data" | "and" | "or" | "not";
-  readonly at: number;
-  readonly parts: readonly Condition[];
-}
-
-const conditions: fc.Arbitrary<Condition> = fc.letrec<{ condition: Condition }>((tie) => ({
-  condition: fc.oneof(
-    { maxDepth: 3, withCrossShrink: true },
-    fc.record({ kind: fc.constantFrom("row", "column", "both", "segment", "data"), at: fc.integer({ min: -4, max: 12 }), parts: fc.constant([]) }),
-    fc.record({ kind: fc.constantFrom("and", "or"), at: fc.constant(0), parts: fc.array(tie("condition"), { minLength: 2, maxLength: 3 }) }),
-    fc.record({ kind: fc.constant("not"), at: fc.constant(0), parts: fc.array(tie("condition"), { minLength: 1, maxLength: 1 }) }),
-  ) as fc.Arbitrary<Condition>,
-})).condition;
-
-function conditionOf({ kind, at, parts }: Condition, x: Tensor): Tensor {
-  const [rows, columns] = x.shape, row = ops.iota([rows, columns], 0), column = ops.iota([rows, columns], 1);
-  switch (kind) {
-    case "row":
-      return ops.less(row, at);
-    case "column":
-      return ops.greaterEqual(ops.mul(column, 2), at);
-    case "both":
-      return ops.lessEqual(ops.cast(column, "f32"), ops.add(ops.cast(row, "f32"), at));
-    case "segment":
-      return ops.equal(ops.div(row, 3), ops.div(ops.add(column, Math.max(0, at)), 3));
-    case "data":
-      return ops.greater(x, 0);
-    case "not":
-      return ops.logicalNot(conditionOf(parts[0], x));
-    default:
-      return parts.map((part) => conditionOf(part, x)).reduce(kind === "and" ? ops.logicalAnd : ops.logicalOr);
-  }
-}
 
 Deno.test("dropped terms are zero or never read, whatever the mask", () => {
   let dropped = 0, kept = 0;
