@@ -107,9 +107,10 @@ const BODIES: Record<HelperName, readonly string[]> = {
     "return select(select(log(x), -1.0 / abs(x), x == T(0.0)), near, abs(x - 1.0) < T(0.25));",
   ],
   mod_f32: ["let r = x % y;", "return select(r, r + y, (r != T(0.0)) & ((r < T(0.0)) != (y < T(0.0))));"],
+  // Not by the remainder operator: with Mesa's llvmpipe (LLVM 15) -1 % -7 is 6.
   mod_i32: [
     "let d = select(y, T(1), (y == T(0)) | (y == T(-1)));",
-    "let r = x % d;",
+    "let r = x - x / d * d;",
     "return select(r, r + d, (r != T(0)) & ((r < T(0)) != (d < T(0))));",
   ],
   pow_f32: [
