@@ -1,0 +1,102 @@
+/**
+ * Plants faults and sees which test catches each: `deno task mutate [--only TEXT]`.
+ *
+ * The tree is copied below `.scratch`, and the faults of mutations.ts are planted in the copy one at a time. Each has to type-check, since a fault that any
+ * compiler finds proves nothing, and then runs against its suites, a file a process, until one fails. A fault that all of them let pass is a test that is
+ * missing: the command exits with 1.
+ */
+import { type Mutation, MUTATIONS } from "./mutations.ts";
+import { SUITES } from "./suites.ts";
+
+/** A file that runs longer than this hangs; loops without an end are caught like anything else. */
+const MAX_SECONDS = 600;
+const LEFT_OUT = new Set([".git", ".scratch", "node_modules", "runs", "bench", "dist"]);
+
+/** How a run of a test file went: the first test that failed, undefined if none did. */
+async function failureOf(file: string, folder: string): Promise<string | undefined> {
+  const permissions = ["--allow-read", "--allow-write=.scratch", "--allow-run=deno", "--allow-net=127.0.0.1", "--allow-env=NODEVICE_SELECT,MNEME_DATA"];
+  const { code, text } = await runDeno(["test", "--quiet", "--no-check", "--fail-fast", ...permissions, file], folder);
+  if (code === 0) return undefined;
+  const name = text.split("\n").find((line) => / \.\.\. FAILED/.test(line))?.replace(/ \.\.\. FAILED.*/, "");
+  return name ??
+    (code === undefined ? `no end within ${MAX_SECONDS} seconds` : text.trim().split("\n").find((line) => /error/i.test(line)) ?? `exit code ${code}`);
+}
+
+/** Runs Deno in a folder. The code is undefined where it was stopped for taking too long. */
+async function runDeno(args: readonly string[], folder: string): Promise<{ code: number | undefined; text: string }> {
+  const signal = AbortSignal.timeout(MAX_SECONDS * 1000);
+  const command = new Deno.Command("deno", { args: [...args], cwd: folder, signal, stdout: "piped", stderr: "piped", env: { NO_COLOR: "1" } });
+  const { code, stdout, stderr } = await command.output();
+  const text = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+  return { code: signal.aborted ? undefined : code, text };
+}
+
+async function copyTree(from: string, to: string): Promise<void> {
+  await Deno.mkdir(to, { recursive: true });
+  for await (const { name, isDirectory, isFile } of Deno.readDir(from)) {
+    if (LEFT_OUT.has(name) && (from === "." || name === "node_modules")) continue;
+    if (isDirectory) await copyTree(`${from}/${name}`, `${to}/${name}`);
+    else if (isFile) await Deno.copyFile(`${from}/${name}`, `${to}/${name}`);
+  }
+}
+
+function suitesOf({ suites }: Mutation): string[] {
+  return [...new Set(suites.flatMap((group) => SUITES[group]))];
+}
+
+/** Plants a fault, and takes it out again. Returns what caught it. */
+async function hunt(mutation: Mutation, folder: string): Promise<string | undefined> {
+  const { file, search, replace } = mutation, path = `${folder}/${file}`;
+  const source = await Deno.readTextFile(path);
+  if (source.split(search).length !== 2) throw new Error(`Cannot plant "${mutation.name}": ${file} must have its text once; update mutations.ts`);
+  await Deno.writeTextFile(path, source.replace(search, () => replace));
+  try {
+    const { code, text } = await runDeno(["check", "--quiet", file], folder);
+    if (code !== 0) throw new Error(`Cannot plant "${mutation.name}": it does not type-check:\n${text}`);
+    for (const suite of suitesOf(mutation)) {
+      const failure = await failureOf(suite, folder);
+      if (failure !== undefined) return `${suite}: ${failure}`;
+    }
+    return undefined;
+  } finally {
+    await Deno.writeTextFile(path, source);
+  }
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const only = args[0] === "--only" ? args[1] : undefined;
+  const chosen = MUTATIONS.filter(({ name }) => only === undefined || name.includes(only));
+  if ((args.length > 0 && only === undefined) || chosen.length === 0) {
+    console.error(chosen.length === 0 ? `No planted fault has "${only}" in its name` : "Usage: deno task mutate [--only TEXT]");
+    return 2;
+  }
+  const folder = await Deno.makeTempDir({ dir: ".scratch", prefix: "mutate-" });
+  try {
+    await copyTree(".", folder);
+    await Deno.mkdir(`${folder}/.scratch`, { recursive: true });
+    for (const suite of new Set(chosen.flatMap(suitesOf))) {
+      const failure = await failureOf(suite, folder);
+      if (failure !== undefined) throw new Error(`Cannot hunt with ${suite}: without any planted fault it fails at ${failure}`);
+    }
+    let survivors = 0;
+    for (const mutation of chosen) {
+      const start = performance.now(), catcher = await hunt(mutation, folder);
+      if (catcher === undefined) survivors++;
+      console.log(`${mutation.name} -> ${catcher ?? "SURVIVED"} (${((performance.now() - start) / 1000).toFixed(0)} s)`);
+    }
+    console.log(`${chosen.length} faults planted, ${chosen.length - survivors} caught, ${survivors} survived`);
+    return survivors === 0 ? 0 : 1;
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+if (import.meta.main) {
+  await Deno.mkdir(".scratch", { recursive: true });
+  try {
+    Deno.exitCode = await main(Deno.args);
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : `${error}`);
+    Deno.exitCode = 1;
+  }
+}

@@ -1,0 +1,298 @@
+/**
+ * Faults to plant, one at a time: each a small change of one file that compiles, computes something wrong (or something right only by luck) and has to be
+ * caught by a test. The list has one of each kind of mistake that a compiler's author makes, in every pass and every printer.
+ */
+import type { SuiteGroup } from "./suites.ts";
+
+/** One planted fault. */
+export interface Mutation {
+  /** What is wrong, as a name. */
+  readonly name: string;
+  readonly file: string;
+  /** Occurs exactly once in the file. */
+  readonly search: string;
+  readonly replace: string;
+  /** The groups of suites whose business it is, in the order in which they run. */
+  readonly suites: readonly SuiteGroup[];
+}
+
+const OPS: readonly Mutation[] = [
+  {
+    name: "view: a slice starts one element late",
+    file: "ops/slice.ts",
+    search: "index: index.map((at, axis) => addIndex(at, starts[axis])), where: [] }",
+    replace: "index: index.map((at, axis) => addIndex(at, starts[axis] === 0 ? 0 : starts[axis] - 1)), where: [] }",
+    suites: ["lower"],
+  },
+  {
+    name: "view: a transpose by the permutation rather than its inverse",
+    file: "ops/views.ts",
+    search: "index: inversePermutation(axes).map((from) => index[from])",
+    replace: "index: axes.map((from) => index[from])",
+    suites: ["lower"],
+  },
+  {
+    name: "vjp: the gradient of a transpose by the same permutation",
+    file: "ops/views.ts",
+    search: "[transpose(g, inversePermutation(axes))]",
+    replace: "[transpose(g, g.shape.every((extent) => extent === g.shape[0]) ? axes : inversePermutation(axes))]",
+    suites: ["gradients"],
+  },
+  {
+    name: "vjp: a factor of two in the gradient of sqrt",
+    file: "ops/unary.ts",
+    search: "div(mul(g, 0.5), y)",
+    replace: "div(g, y)",
+    suites: ["gradients"],
+  },
+  {
+    name: "vjp: the gradient of tanh forgets a square",
+    file: "ops/unary.ts",
+    search: "mul(g, sub(1, mul(y, y)))",
+    replace: "mul(g, sub(1, y))",
+    suites: ["gradients"],
+  },
+  {
+    name: "vjp: the gradient of a recurrence does not shift its factors",
+    file: "ops/linear_scan.ts",
+    search: "splatValue(a) === undefined ? shiftAgainst(a, axis, reverse) : a",
+    replace: "a",
+    suites: ["gradients"],
+  },
+  {
+    name: "vjp: scattered updates that were dropped get NaN",
+    file: "ops/gather.ts",
+    search: "needs[2] ? gatherOrZero(g, indices, operand.shape[axis], updates, axis) : undefined,",
+    replace: "needs[2] ? gather(g, indices, { axis }) : undefined,",
+    suites: ["gradients", "ops"],
+  },
+  {
+    name: "simplify: padding of padding adds the wrong sides",
+    file: "ops/slice.ts",
+    search: "[amount + inner.low[axis], high[axis] + inner.high[axis]]",
+    replace: "[amount + inner.low[axis], high[axis] + inner.low[axis]]",
+    suites: ["ops", "lower", "fuzz"],
+  },
+  {
+    name: "simplify: a loop drops a history that is used",
+    file: "core/simplify.ts",
+    search: "body.outputs[c] === body.inputs[c] && !historyUsed.includes(c)",
+    replace: "body.outputs[c] === body.inputs[c]",
+    suites: ["core", "schedule", "fuzz"],
+  },
+  {
+    name: "scan: the gradient runs the loop forwards",
+    file: "core/scan.ts",
+    search: "reverse: !reverse,",
+    replace: "reverse,",
+    suites: ["core"],
+  },
+  {
+    name: "scan: saved values are handed to the gradient in another order",
+    file: "core/scan.ts",
+    search: "body.outputs.slice(carryCount + yCount).map((tensor, i) => [tensor, kept[i]])",
+    replace: "body.outputs.slice(carryCount + yCount).map((tensor, i) => [tensor, kept.findLast((x) => x.shape.join() === tensor.shape.join()) ?? kept[i]])",
+    suites: ["core", "schedule", "fuzz"],
+  },
+];
+
+const SCHEDULE: readonly Mutation[] = [
+  {
+    name: "index: a quotient ignores the constant that was split off",
+    file: "core/index_expr.ts",
+    search: "quotient: make((index.constant - restConstant) / by, divisible",
+    replace: "quotient: make(0, divisible",
+    suites: ["core", "schedule"],
+  },
+  {
+    name: "index: a remainder of a remainder by a number that does not divide it",
+    file: "core/index_expr.ts",
+    search: 'if (atom.kind === "mod" && atom.by % by === 0) return modIndex(atom.of, by);',
+    replace: 'if (atom.kind === "mod") return modIndex(atom.of, by);',
+    suites: ["core", "schedule", "fuzz"],
+  },
+  {
+    name: "schedule: the identity of max is 0",
+    file: "core/expr.ts",
+    search: "const lowest = isFloat(dtype) ? -Infinity",
+    replace: "const lowest = isFloat(dtype) ? 0",
+    suites: ["schedule", "cpu"],
+  },
+  {
+    name: "schedule: run-time indices are clamped one too far",
+    file: "kernels/schedule/pull.ts",
+    search: 'last = e.const(extent - 1, "i32");',
+    replace: 'last = e.const(extent, "i32");',
+    suites: ["schedule"],
+  },
+  {
+    name: "schedule: recurrences forget that they run backwards",
+    file: "kernels/schedule/emit.ts",
+    search: "      time: done.fixed[0],\n      reverse,",
+    replace: "      time: done.fixed[0],\n      reverse: false,",
+    suites: ["schedule"],
+  },
+  {
+    name: "schedule: a live band that begins one step late",
+    file: "kernels/schedule/find_region.ts",
+    search: 'case "le":\n      return below(x, y);',
+    replace: 'case "le":\n      return below(addIndex(x, 1), y);',
+    suites: ["schedule"],
+  },
+  {
+    name: "schedule: a loop's carries alternate between one slot",
+    file: "kernels/schedule/assembly.ts",
+    search: "modIndex(number, 2)",
+    replace: "modIndex(number, 1)",
+    suites: ["schedule"],
+  },
+  {
+    name: "donation: an output takes an input that is read at the same step, whatever the element",
+    file: "kernels/in_place.ts",
+    search: "return keys.size === 1;",
+    replace: "return keys.size >= 1;",
+    suites: ["schedule"],
+  },
+  {
+    name: "donation: an output takes an input that is read later",
+    file: "kernels/in_place.ts",
+    search: 'if (access !== "write") of.lastRead = top;',
+    replace: 'if (access !== "write" && of.lastRead < 0) of.lastRead = top;',
+    suites: ["schedule"],
+  },
+  {
+    name: "plan: live ranges that meet share memory",
+    file: "kernels/plan_memory.ts",
+    search: "other.first <= range.last && range.first <= other.last",
+    replace: "other.first < range.last && range.first < other.last",
+    suites: ["plan"],
+  },
+  {
+    name: "plan: what a turn of a loop leaves for the next does not keep its memory",
+    file: "kernels/plan_memory.ts",
+    search: "for (const { slotted, loops } of accesses) if (slotted && loops.indexOf(slotted) < depth) cover(slotted);",
+    replace: "",
+    suites: ["plan"],
+  },
+];
+
+const CPU: readonly Mutation[] = [
+  {
+    name: "cpu: no barrier between kernels of several threads",
+    file: "kernels/cpu/module.ts",
+    search: 'const needed = dirty !== "nothing" && !(dirty === "single" && single);',
+    replace: "const needed = false;",
+    suites: ["cpu"],
+  },
+  {
+    name: "cpu: the points after the last whole group of four are left out",
+    file: "kernels/cpu/walk.ts",
+    search: "rest: points % 4 === 0 ? undefined : scalarWalk(space, 4 * groups),",
+    replace: "rest: undefined,",
+    suites: ["cpu"],
+  },
+  {
+    name: "cpu: every thread takes the points that are left over",
+    file: "kernels/cpu/walk.ts",
+    search: 'w.when(w.op("i32.eq", [next, threads], { dtype: "bool", width: 1 }), () => {',
+    replace: 'w.when(w.op("i32.le_s", [next, threads], { dtype: "bool", width: 1 }), () => {',
+    suites: ["cpu"],
+  },
+  {
+    name: "cpu: the sides of a choice are swapped where the condition is a vector",
+    file: "kernels/cpu/lanes.ts",
+    search: "[splat(w, then), splat(w, otherwise), cond]",
+    replace: "[splat(w, otherwise), splat(w, then), cond]",
+    suites: ["cpu"],
+  },
+  {
+    name: "cpu: casts to integers round to the nearest",
+    file: "kernels/cpu/lanes.ts",
+    search: '  const sign = dtype === "u32" ? "u" : "s";\n  return w.op(width === 4 ? `i32x4',
+    replace: '  const sign = dtype === "u32" ? "u" : "s";\n  x = f(w, "nearest", x);\n  return w.op(width === 4 ? `i32x4',
+    suites: ["cpu"],
+  },
+  {
+    name: "cpu: shifts to the right keep the sign",
+    file: "kernels/cpu/scalar_ops.ts",
+    search: 'const name = op === "shiftLeft" ? "shl" : "shr_u";',
+    replace: 'const name = op === "shiftLeft" ? "shl" : "shr_s";',
+    suites: ["cpu"],
+  },
+  {
+    name: "cpu: a backward load of four elements does not turn them round",
+    file: "kernels/cpu/print_expr.ts",
+    search: "[12, 13, 14, 15, 8, 9, 10, 11, 4, 5, 6, 7, 0, 1, 2, 3]",
+    replace: "[8, 9, 10, 11, 12, 13, 14, 15, 4, 5, 6, 7, 0, 1, 2, 3]",
+    suites: ["cpu"],
+  },
+  {
+    name: "cpu: a packed panel of a product has the wrong stride",
+    file: "kernels/cpu/contract_pack.ts",
+    search: 'w.effect("v128.store", [cell, value], [16 * quad + 4 * width * at])',
+    replace: 'w.effect("v128.store", [cell, value], [16 * quad + 4 * 8 * at])',
+    suites: ["cpu"],
+  },
+  {
+    name: "cpu: the last rows of a product's tiles are left out",
+    file: "kernels/cpu/print_contract_tiles.ts",
+    search: "if (rest === 0) return;",
+    replace: "if (rest <= 1) return;",
+    suites: ["cpu"],
+  },
+  {
+    name: "cpu: a scatter adds where the number lies outside",
+    file: "kernels/cpu/print_scatter.ts",
+    search: "w.when(condition, add);",
+    replace: "add();",
+    suites: ["cpu"],
+  },
+];
+
+const WEBGPU: readonly Mutation[] = [
+  {
+    name: "webgpu: no barrier before a team's partial results are read",
+    file: "kernels/webgpu/print_reduce.ts",
+    search: '  writer.line("workgroupBarrier();");\n  writer.open(`if (${team.member} < reach)`);',
+    replace: "  writer.open(`if (${team.member} < reach)`);",
+    suites: ["webgpu"],
+  },
+  {
+    name: "webgpu: a team's tree leaves its last step out",
+    file: "kernels/webgpu/print_reduce.ts",
+    search: "reach > 0; reach = reach / 2",
+    replace: "reach > 1; reach = reach / 2",
+    suites: ["webgpu"],
+  },
+  {
+    name: "webgpu: of equal maxima the last lane wins",
+    file: "kernels/webgpu/print_reduce.ts",
+    search: "((${b} == ${a}) & (${j} < ${i}))",
+    replace: "((${b} == ${a}) & (${j} > ${i}))",
+    suites: ["webgpu"],
+  },
+  {
+    name: "webgpu: the lanes of an incomplete last group all store",
+    file: "kernels/webgpu/print_space.ts",
+    search: "return (at) => (at === 0 ? undefined : `${text} < ${tail - at}`);",
+    replace: "return (at) => (at <= 1 ? undefined : `${text} < ${tail - at}`);",
+    suites: ["webgpu"],
+  },
+  {
+    name: "webgpu: a product's tile is stored with rows and columns swapped",
+    file: "kernels/webgpu/print_contract_registers.ts",
+    search: "`${cell(4 * quad + row, line >> 2)}.${LANES[line & 3]}`",
+    replace: "`${cell(4 * quad + (line & 3), line >> 2)}.${LANES[row]}`",
+    suites: ["webgpu"],
+  },
+  {
+    name: "webgpu: a tile in workgroup memory is not cut at the end of k",
+    file: "kernels/webgpu/print_contract_workgroup.ts",
+    search: "if (kernel.k.extent % depth !== 0) {",
+    replace: "if (kernel.k.extent % depth === 1) {",
+    suites: ["webgpu"],
+  },
+];
+
+/** All of them. */
+export const MUTATIONS: readonly Mutation[] = [...OPS, ...SCHEDULE, ...CPU, ...WEBGPU];
