@@ -96,6 +96,17 @@ export async function firstBadTensor(device: Device, model: Model, step: FailedS
   return `none, all are finite, the greatest element is one of ${largest.name}, ${largest.magnitude.toExponential(2)}`;
 }
 
+/**
+ * What may be the cause of a failure before the first update, when no learning rate can be, and what to do.
+ * @param tensor As {@link firstBadTensor} names it, where it was found.
+ */
+export function causeBeforeUpdates({ thetaMax, miniBatch, memoryGain }: ModelConfig, tensor = ""): string {
+  if (tensor.startsWith("parameter")) return "and nothing was learned yet: look at the parameters that training began with";
+  if (tensor.startsWith("blocks.0.input")) return "and nothing was learned yet: look at the token ids of the batch, and at the first parameters";
+  return `and nothing was learned yet, so the learning rate is not the cause: keep the memory in bounds with a smaller thetaMax than ${thetaMax}, ` +
+    `mini-batches of fewer tokens than ${miniBatch}${memoryGain === "fast" ? ', memoryGain "outer"' : ""}, or shorter windows`;
+}
+
 /** The batches of a step on the host, one after the other, and their types. */
 async function batchesOf(model: Model, { tokens, batch: B, length: T, mask, carried }: FailedStep): Promise<{
   readonly specs: MapTree<Windows, Tensor, Spec>;

@@ -34,3 +34,9 @@ export class TrainingError extends Error {
     super(message);
   }
 }
+
+/** Logits by which no token can be chosen, such as NaN: broken weights, or a memory that diverged. */
+export class SamplingError extends Error {
+  /** The name of the class. */
+  override readonly name = "SamplingError";
+}

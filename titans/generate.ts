@@ -19,7 +19,7 @@ export interface GenerateOptions extends SamplingOptions {
  * @param prompt Token ids; may be empty.
  * @param options How many and how to choose.
  * @throws {RangeError} if a token lies outside the vocabulary.
- * @throws {ConfigError} if an option cannot be.
+ * @throws {ConfigError} if an option cannot be; {SamplingError} if logits are not finite.
  */
 export async function* generate(reader: Reader, prompt: ArrayLike<number>, options: GenerateOptions): AsyncGenerator<number, void, void> {
   const sampler = new Sampler(options);

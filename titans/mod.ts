@@ -106,4 +106,4 @@ export { Inspector, type InspectorOptions, TRACE_QUANTITIES, TracedPiece, type T
 export { decodeSafetensors, encodeSafetensors, type StoredTensor, type StoredTensors, type TensorData } from "./safetensors.ts";
 export { decodeMemory, encodeMemory, fingerprint, type MemoryFile, type MemoryOwner } from "./memory_file.ts";
 export { type Checkpoint, decodeCheckpoint, encodeCheckpoint, requireSameModel } from "./checkpoint.ts";
-export { CheckpointError, ConfigError, TrainingError } from "./errors.ts";
+export { CheckpointError, ConfigError, SamplingError, TrainingError } from "./errors.ts";

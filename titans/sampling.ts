@@ -1,5 +1,5 @@
 /** Choosing the next token from logits, on the host and reproducibly. */
-import { ConfigError } from "./errors.ts";
+import { ConfigError, SamplingError } from "./errors.ts";
 import { HostRng } from "./host_rng.ts";
 
 /** How to choose. Filters apply in the order temperature, top-k, top-p, min-p. */
@@ -43,8 +43,10 @@ export class Sampler {
    * Chooses a token.
    * @param logits One a token.
    * @param n Number of the choice, which tells draws of one seed apart.
+   * @throws {SamplingError} if a logit is NaN, or none is finite.
    */
   choose(logits: ArrayLike<number>, n: number): number {
+    requireLogits(logits);
     const { temperature } = this.#options;
     if (temperature === 0) return largest(logits);
     const candidates = this.candidates(logits);
@@ -77,6 +79,17 @@ function nucleus(sorted: { token: number; probability: number }[], topP: number)
   let reached = 0;
   const end = sorted.findIndex(({ probability }) => (reached += probability) >= topP * total);
   return end < 0 ? sorted : sorted.slice(0, end + 1);
+}
+
+/** Nothing can be chosen by logits of which one is NaN or infinite; minus infinity stands for a token that must not come. */
+function requireLogits(logits: ArrayLike<number>): void {
+  let finite = 0;
+  for (let i = 0; i < logits.length; i++) {
+    const logit = logits[i];
+    if (logit < Infinity) finite += Number(logit > -Infinity);
+    else throw new SamplingError(`Cannot choose a token: the logit of token ${i} is ${logit}; the weights are broken, or the memory is after what was read`);
+  }
+  if (finite === 0) throw new SamplingError(`Cannot choose a token: none of ${logits.length} logits is finite`);
 }
 
 function largest(values: ArrayLike<number>): number {

@@ -9,7 +9,7 @@ import type { Tensor } from "../core/graph.ts";
 import { isSpec, type Spec, spec } from "../core/trace.ts";
 import { mapLeaves, type MapTree } from "../core/tree.ts";
 import { compile, type Device, type DeviceArray, type DeviceResult, type Program } from "../kernels/mod.ts";
-import { type CarriedStep, firstBadTensor } from "./diagnose.ts";
+import { type CarriedStep, causeBeforeUpdates, firstBadTensor } from "./diagnose.ts";
 import { ConfigError, TrainingError } from "./errors.ts";
 import type { Model, ModelState } from "./model.ts";
 import { boundarySpecs, mismatchOf, namedLeaves } from "./model_reading.ts";
@@ -234,15 +234,21 @@ export class Trainer {
    */
   launch(given: Int32Array | TrainingBatch): void {
     if (this.#failure) throw this.#failure;
+    const { batch, report, healthy } = this.#start(given, this.#healthy);
+    this.#healthy = healthy;
+    this.#pending.push({ step: this.#step++, batch, report });
+  }
+
+  /** Runs the program on a batch; state and what is carried are those after it. */
+  #start(given: Int32Array | TrainingBatch, healthy: DeviceArray): { batch: SteppedBatch; report: DeviceArray; healthy: DeviceArray } {
     const batch = given instanceof Int32Array ? { tokens: given } : given, { tokens } = batch, extras = this.#extras(batch);
     const scalars = stepScalars(this.optimizer, this.#step);
     const result: DeviceResult<StepResult> = extras
-      ? this.#program.launch(this.#state, this.#healthy, tokens, scalars, extras)
-      : this.#program.launch(this.#state, this.#healthy, tokens, scalars);
+      ? this.#program.launch(this.#state, healthy, tokens, scalars, extras)
+      : this.#program.launch(this.#state, healthy, tokens, scalars);
     this.#carried = result.carried;
     this.#state = result.state;
-    this.#healthy = result.healthy;
-    this.#pending.push({ step: this.#step++, batch: { tokens, mask: extras?.mask, fresh: extras?.fresh }, report: result.report });
+    return { batch: { tokens, mask: extras?.mask, fresh: extras?.fresh }, report: result.report, healthy: result.healthy };
   }
 
   /** What the step takes beside tokens; undefined if that is nothing. */
@@ -269,26 +275,46 @@ export class Trainer {
     for (const { report } of pending) report.dispose();
     for (const [i, { step, batch }] of pending.entries()) {
       const [loss, gradientNorm, healthy] = reports[i];
-      if (!healthy || !Number.isFinite(loss) || !Number.isFinite(gradientNorm)) throw await this.#fail({ step, batch, loss, gradientNorm });
+      if (!healthy || faultOf(loss, gradientNorm) !== undefined) throw await this.#fail({ step, batch, loss, gradientNorm });
       this.#reports.push({ step, loss, bitsPerByte: loss / Math.LN2, gradientNorm, learningRate: learningRateAt(this.optimizer, step) });
     }
   }
 
   async #fail({ step, batch: { tokens, mask, fresh }, loss, gradientNorm }: Failure): Promise<TrainingError> {
-    const what = Number.isFinite(loss) && Math.abs(loss) <= LARGEST ? `gradient norm became ${gradientNorm}` : `loss became ${loss}`;
+    const what = faultOf(loss, gradientNorm) ?? `gradient norm became ${gradientNorm}`;
     this.#step = step;
-    const message = (tensor: string): string =>
-      `Training stopped at step ${step}: the ${what}${tensor}; the state of step ${step} before the update is kept, ` +
-      `resume from it with a lower learning rate, a smaller thetaMax, or a lower alphaBias`;
+    const message = (tensor?: string): string =>
+      `Training stopped at step ${step}: the ${what}${
+        tensor === undefined ? "" : ` (first bad tensor: ${tensor})`
+      }; the state of step ${step} before the update ` +
+      `is kept, ${
+        step === 0 ? causeBeforeUpdates(this.model.config, tensor) : "resume from it with a lower learning rate, a smaller thetaMax, or a lower alphaBias"
+      }`;
     // Known before the search for the cause, so that nobody trains on meanwhile.
-    this.#failure = new TrainingError(message(""), step);
+    this.#failure = new TrainingError(message(), step);
     const { batch, length } = this.shape;
     const resume: CarriedStep["resume"] = (params, carried, fresh) => resumedState(this.model, params, carried, fresh);
     const carried = this.#carried && fresh ? { arrays: this.#carried, fresh, resume } : undefined;
     // The search is a help: where it cannot run, for want of memory for instance, the failure is told without it.
     const tensor = await firstBadTensor(this.#device, this.model, { params: this.#state.params, tokens, batch, length, mask, carried }).catch(() => undefined);
-    if (tensor !== undefined) this.#failure = new TrainingError(message(` (first bad tensor: ${tensor})`), step, tensor);
+    if (tensor !== undefined) this.#failure = new TrainingError(message(tensor), step, tensor);
     return this.#failure;
+  }
+
+  /**
+   * Tries whether training can go on from the state as it is: loss and gradient of a batch, without an update. An update that breaks the model shows in the
+   * next step only, so that a state is known to be good once this has been asked. Takes the time of a step.
+   * @param given The batch of the step that is next, as for {@link launch}.
+   * @returns What is wrong, such as `loss became NaN`; undefined if nothing is.
+   */
+  async probe(given: Int32Array | TrainingBatch): Promise<string | undefined> {
+    await this.#settle();
+    // A step that is not healthy keeps everything as it is.
+    const { report, healthy } = this.#start(given, this.#device.upload(Float32Array.of(0), { shape: [], dtype: "f32" }));
+    const [loss, gradientNorm] = await report.read();
+    report.dispose();
+    healthy.dispose();
+    return faultOf(loss, gradientNorm);
   }
 
   /**
@@ -331,6 +357,12 @@ export class Trainer {
     this.#program.dispose();
     this.#validation.dispose();
   }
+}
+
+/** What is wrong with the figures of a step; undefined if nothing is. */
+function faultOf(loss: number, gradientNorm: number): string | undefined {
+  const fits = (value: number): boolean => Math.abs(value) <= LARGEST; // NaN fits nowhere
+  return fits(loss) ? fits(gradientNorm) ? undefined : `gradient norm became ${gradientNorm}` : `loss became ${loss}`;
 }
 
 /** The states of the rows of a step, in device memory. */
