@@ -24,7 +24,7 @@ const COMMANDS: Commands = {
 /**
  * Runs a command line.
  * @param args Words after the program's name.
- * @returns The exit code: 0, 2 for misuse, 1 for failure, 130 when stopped by Ctrl-C, 143 by SIGTERM.
+ * @returns The exit code: 0, 2 for misuse, 1 for failure, 130 when stopped by Ctrl-C, 143 by SIGTERM, 141 where the reader of its output left.
  */
 export async function main(args: readonly string[], terminal: Terminal): Promise<number> {
   const [name, ...rest] = args;

@@ -1,5 +1,5 @@
 /** Checkpoints as files: reading one, and saying in one line what is wrong with it. */
-import { type Checkpoint, CheckpointError, decodeCheckpoint } from "../titans/mod.ts";
+import { type Checkpoint, CheckpointError, decodeCheckpoint, decodeSafetensors } from "../titans/mod.ts";
 import { CommandError, UsageError } from "./errors.ts";
 import { BEST_FILE, CHECKPOINT_FILE } from "./run_folder.ts";
 
@@ -20,9 +20,36 @@ export async function readCheckpoint(path: string): Promise<Checkpoint | undefin
     return decodeCheckpoint(bytes);
   } catch (cause) {
     if (!(cause instanceof CheckpointError)) throw cause;
-    const remedy = path.endsWith(BEST_FILE) ? "delete it to do without, or take --which last" : "delete it to start this run from its first step";
-    throw new CommandError(`${path}: ${cause.message}: restore the file from a copy, or ${remedy}`, { cause });
+    throw new CommandError(`${path}: ${cause.message}: ${remedyFor(path, bytes)}`, { cause });
   }
+}
+
+/** What to do with a file that is no checkpoint. It may be somebody's: never to delete it. */
+function remedyFor(path: string, bytes: Uint8Array): string {
+  const format = formatOf(bytes);
+  if (format === "mneme-memory-1") return "this is a memory; give it with --memory, and with --checkpoint the checkpoint that read it";
+  if (format !== "mneme-checkpoint-1" && format !== "damaged") return "another program wrote it; give a run folder, or a checkpoint that deno task train wrote";
+  const other = path.endsWith(`/${BEST_FILE}`) ? "last" : path.endsWith(`/${CHECKPOINT_FILE}`) ? "best" : undefined;
+  return `restore the file from a copy${other ? `, or take the run's other state with --which ${other}` : ", or give another one with --checkpoint"}`;
+}
+
+/** What the metadata of a safetensors file says that it is; undefined where it says nothing, `damaged` where it cannot be read. */
+function formatOf(bytes: Uint8Array): string | undefined {
+  try {
+    return decodeSafetensors(bytes).metadata.format;
+  } catch {
+    return "damaged";
+  }
+}
+
+/**
+ * The state of a run folder to train on from.
+ * @returns Undefined for a run that was stopped before its first checkpoint.
+ */
+export async function readRunState(path: string, which: WhichCheckpoint): Promise<Checkpoint | undefined> {
+  const checkpoint = await readCheckpoint(`${path}/${which === "best" ? BEST_FILE : CHECKPOINT_FILE}`);
+  if (checkpoint || which === "last") return checkpoint;
+  throw new UsageError(`there is no ${BEST_FILE} in ${path}: the run was never validated; leave --which out to go on from its last state`);
 }
 
 /** Which checkpoint of a run folder. */

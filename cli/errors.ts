@@ -1,6 +1,6 @@
 /** What goes wrong in commands, and how it is said: one line on stderr and an exit code. */
 import { CompileError, DeviceError, DTypeError, ShapeError } from "../core/errors.ts";
-import { CheckpointError, ConfigError, TrainingError } from "../titans/mod.ts";
+import { CheckpointError, ConfigError, SamplingError, TrainingError } from "../titans/mod.ts";
 import { asCalled, STANDALONE } from "./program.ts";
 
 /** Flags, arguments or files that cannot be used as given. The command exits with 2. */
@@ -13,8 +13,22 @@ export class CommandError extends Error {
   override readonly name = "CommandError";
 }
 
+/** A file that could not be written. Its text names the file, why, and what to do about that. */
+export class WriteError extends CommandError {}
+
 // Errors whose text says what to do.
-const SELF_EXPLAINING = [UsageError, CommandError, ShapeError, DTypeError, CompileError, DeviceError, ConfigError, CheckpointError, TrainingError];
+const SELF_EXPLAINING = [
+  UsageError,
+  CommandError,
+  ShapeError,
+  DTypeError,
+  CompileError,
+  DeviceError,
+  ConfigError,
+  CheckpointError,
+  SamplingError,
+  TrainingError,
+];
 
 /** The exit code that an error stands for: 2 for misuse, 1 for failure. */
 export function exitCode(error: unknown): 1 | 2 {

@@ -41,7 +41,7 @@ async function fetchText(args: readonly string[], terminal: Terminal): Promise<n
   const words = args[0] !== undefined && !args[0].startsWith("-") ? ["--place", ...args] : args;
   const { values: flags } = parseFlags(words, FLAGS, "fetch");
   if (flags.place === undefined) throw new UsageError("fetch needs a place: give a URL, or hf:OWNER/NAME/PATH");
-  using interrupt = listenForInterrupt();
+  using interrupt = listenForInterrupt(terminal);
   const note = (line: string): void => flags.json ? terminal.err(`${line}\n`) : terminal.out(`${line}\n`);
   try {
     const { path, sizeBytes, sha256, wasThere } = await download(flags.place, { ...flags, note, stopped: () => interrupt.requested });

@@ -1,16 +1,16 @@
 /** `generate`: writes text with a trained model. */
 import { requestDevice } from "../kernels/mod.ts";
-import { fingerprint, generate as generateTokens, Model, Reader } from "../titans/mod.ts";
+import { fingerprint, generate as generateTokens, Model, Reader, SamplingError } from "../titans/mod.ts";
 import { findCheckpoint } from "./checkpoint_file.ts";
 import { StopText } from "./data/stop_text.ts";
 import { notedVocabulary, TokenDecoder } from "./data/vocabulary.ts";
-import { UsageError } from "./errors.ts";
+import { CommandError, UsageError } from "./errors.ts";
 import { choice, integer, number, parseFlags, text, texts, toggle } from "./flags.ts";
 import type { Command } from "./help.ts";
 import { listenForInterrupt } from "./interrupt.ts";
 import { loadMemory } from "./memory_store.ts";
-import { latestRun, RUNS } from "./run_folder.ts";
-import type { Terminal } from "./terminal.ts";
+import { BEST_FILE, latestRun, RUNS } from "./run_folder.ts";
+import { printable, type Terminal } from "./terminal.ts";
 
 const FLAGS = {
   checkpoint: text("PATH", "run folder or .safetensors file (the newest run unless given)"),
@@ -50,7 +50,7 @@ async function generate(args: readonly string[], terminal: Terminal): Promise<nu
   const promptText = flags.memory !== undefined && !given.has("prompt") ? "" : flags.prompt;
   if (promptText === "" && flags.memory === undefined) throw new UsageError("--prompt cannot be empty: give at least one letter to continue");
   if (flags.stop.includes("")) throw new UsageError("--stop cannot be empty: give the text to stop at");
-  using interrupt = listenForInterrupt();
+  using interrupt = listenForInterrupt(terminal);
   const { checkpoint, file } = await findCheckpoint(flags.checkpoint ?? await latestRun(RUNS), flags.which);
   const vocabulary = await notedVocabulary(checkpoint.notes), prompt = vocabulary.encode(promptText);
   // A stop string may be cut into tokens in many ways; its letters are watched for.
@@ -64,8 +64,8 @@ async function generate(args: readonly string[], terminal: Terminal): Promise<nu
     if (memory) reader.restore(memory.reading);
     const write = flags.json
       ? (piece: string) => terminal.out(`${JSON.stringify({ event: "text", text: piece, device: device.info.kind })}\n`)
-      : (piece: string) => terminal.out(piece);
-    if (!flags.json) terminal.out(promptText);
+      : (piece: string) => terminal.out(terminal.interactive ? printable(piece) : piece);
+    if (!flags.json) write(promptText);
     const { tokens: maxTokens, temperature, topK, topP, minP, seed } = flags;
     const began = performance.now();
     let count = 0, all = "";
@@ -74,7 +74,7 @@ async function generate(args: readonly string[], terminal: Terminal): Promise<nu
       all += piece;
       write(piece);
     };
-    for await (const token of generateTokens(reader, prompt, { maxTokens, temperature, topK, topP, minP, seed })) {
+    for await (const token of chosen(generateTokens(reader, prompt, { maxTokens, temperature, topK, topP, minP, seed }), file)) {
       emit(stopped.next(decoder.next(token)));
       count++;
       if (interrupt.requested || stopped.ended) break;
@@ -88,5 +88,16 @@ async function generate(args: readonly string[], terminal: Terminal): Promise<nu
     return interrupt.requested ? interrupt.exitCode : 0;
   } finally {
     device.dispose();
+  }
+}
+
+/** Tokens as they are chosen; where none can be, it is said of which checkpoint. */
+async function* chosen(tokens: AsyncIterable<number>, file: string): AsyncGenerator<number> {
+  try {
+    yield* tokens;
+  } catch (cause) {
+    if (!(cause instanceof SamplingError)) throw cause;
+    const other = file.endsWith(`/${BEST_FILE}`) ? "--which last" : "--which best";
+    throw new CommandError(`${file}: ${cause.message}; try ${other}, or train with a lower --lr or a smaller --theta-max`, { cause });
   }
 }

@@ -49,7 +49,7 @@ export function overview(commands: Commands): string {
     '  deno task generate --prompt "The people"   let the newest run write',
     "",
     "flags of a command: deno task COMMAND --help",
-    "exit codes: 0 done, 2 misuse, 1 failure, 130 stopped by Ctrl-C, 143 by SIGTERM",
+    "exit codes: 0 done, 2 misuse, 1 failure, 130 stopped by Ctrl-C, 143 by SIGTERM, 141 by a closed pipe",
     "",
   ].join("\n");
   return asCalled(text);

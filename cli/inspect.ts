@@ -74,7 +74,7 @@ async function inspect(args: readonly string[], terminal: Terminal): Promise<num
   if (source === undefined) throw new UsageError("inspect needs a text: give a file with --text FILE, or --text - for standard input");
   // Now, so that a missing file shows before kernels are compiled.
   await requireText(source);
-  using interrupt = listenForInterrupt();
+  using interrupt = listenForInterrupt(terminal);
   const { checkpoint, file } = await findCheckpoint(flags.checkpoint ?? await latestRun(RUNS), flags.which);
   const { blocks, heads, vocabulary: size } = checkpoint.config, vocabulary = await notedVocabulary(checkpoint.notes);
   for (const [name, index, count] of [["block", flags.block, blocks], ["head", flags.head, heads]] as const) {

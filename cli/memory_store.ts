@@ -1,7 +1,8 @@
 /** Memory files on disk: reading one, and saying in one line what is wrong with it. */
 import { CheckpointError, decodeMemory, encodeMemory, type MemoryFile, type MemoryOwner } from "../titans/mod.ts";
 import { CommandError, UsageError } from "./errors.ts";
-import { writeAtomic } from "./files.ts";
+import { folderOf, makeFolder, writeAtomic } from "./files.ts";
+import { allFinite } from "./not_finite.ts";
 
 /**
  * Reads a memory file.
@@ -28,25 +29,21 @@ export async function loadMemory(path: string, owner: MemoryOwner): Promise<Memo
   }
 }
 
-/** Replaces a memory file at once; its folder is made if needed. */
+/**
+ * Replaces a memory file at once; its folder is made if needed.
+ * @throws {CommandError} if it holds what is no number, or cannot be written: then the file stays as it was.
+ */
 export async function saveMemory(path: string, owner: MemoryOwner, memory: MemoryFile): Promise<void> {
-  await makeFolderOf(path);
+  const bad = Object.entries(memory.reading.arrays).find(([, { data }]) => !allFinite(data as Float32Array));
+  if (bad) {
+    throw new CommandError(`the memory is not finite (${bad[0]}): ${path} was not written; read with another state of the run, or train one with a lower --lr`);
+  }
+  await makeFolderOf(path, "--memory");
   await writeAtomic(path, encodeMemory(owner, memory));
 }
 
-/** Makes the folder that a file shall lie in. */
-export async function makeFolderOf(path: string): Promise<void> {
-  const folder = path.replace(/[/\\]?[^/\\]*$/, "");
-  if (folder !== "") await Deno.mkdir(folder, { recursive: true });
-}
-
-/** Whether there is anything at a path. */
-export async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.stat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
+/** Makes the folder that a file shall lie in. @param flag The flag that named the file. */
+export async function makeFolderOf(path: string, flag: string): Promise<void> {
+  const folder = folderOf(path);
+  if (folder !== "") await makeFolder(folder, flag);
 }

@@ -13,6 +13,11 @@ export function asCalled(text: string, standalone: boolean = STANDALONE): string
   return standalone ? text.replaceAll(/deno task (?!(?:bench|compile|test)\b)/g, "mneme ") : text;
 }
 
+/** A word as a shell takes it: what stands in a command to copy. */
+export function shellWord(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}
+
 /** Gives the executable's permission to use the network back, for commands that do without. In a checkout the tasks say what is permitted. */
 export function giveBackNetwork(): void {
   if (STANDALONE) Deno.permissions.revokeSync({ name: "net" });

@@ -1,6 +1,6 @@
 /** How a training run is shown: one JSON object a line, or lines for people. */
 import type { StartEvent, StepEvent, TrainEvent } from "./events.ts";
-import type { Terminal } from "./terminal.ts";
+import { fitLine, printable, type Terminal } from "./terminal.ts";
 
 /** Where a command sends what happens. */
 export interface Reporter {
@@ -36,7 +36,7 @@ export function textReporter(terminal: Terminal, now: () => number = () => perfo
   };
   const step = (event: StepEvent): void => {
     losses = [...losses, event.loss].slice(-LOSS_WINDOW);
-    const text = progressLine(event, losses.reduce((sum, loss) => sum + loss, 0) / losses.length, start);
+    const text = fitLine(progressOf(event, losses.reduce((sum, loss) => sum + loss, 0) / losses.length, start), terminal);
     if (terminal.interactive) {
       terminal.out(`\r\x1b[K${text}`);
       open = true;
@@ -50,12 +50,13 @@ export function textReporter(terminal: Terminal, now: () => number = () => perfo
     report: (event) => {
       if (event.event === "start") start = event;
       if (event.event === "step") step(event);
-      else describe(event, start).forEach(line);
+      else describe(event, start).forEach((text) => line(terminal.interactive ? printable(text) : text));
     },
   };
 }
 
-function progressLine(event: StepEvent, loss: number, start: StartEvent | undefined): string {
+/** What a progress line says, the most important first. */
+function progressOf(event: StepEvent, loss: number, start: StartEvent | undefined): string[] {
   const remaining = start ? (start.steps - event.step) * start.tokensPerStep / event.tokensPerSecond : 0;
   return [
     `step ${event.step}/${start?.steps ?? event.step}`,
@@ -63,7 +64,7 @@ function progressLine(event: StepEvent, loss: number, start: StartEvent | undefi
     `${(loss / Math.LN2 / (start?.bytesPerToken ?? 1)).toFixed(2)} bits/byte`,
     `${formatCount(event.tokensPerSecond)} tokens/s`,
     `ETA ${formatDuration(remaining)}`,
-  ].join("  ");
+  ];
 }
 
 /** The lines for events other than steps. */

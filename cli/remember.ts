@@ -5,16 +5,18 @@ import { findCheckpoint } from "./checkpoint_file.ts";
 import { gunzip, readPieces } from "./data/read_file.ts";
 import { tokensOf } from "./data/token_encoder.ts";
 import { bytesOfTokens, notedVocabulary, type Vocabulary } from "./data/vocabulary.ts";
-import { UsageError } from "./errors.ts";
+import { CommandError, UsageError } from "./errors.ts";
+import { exists } from "./files.ts";
 import { choice, integer, parseFlags, text, toggle, type Values } from "./flags.ts";
 import type { Command } from "./help.ts";
 import { type Interrupt, listenForInterrupt } from "./interrupt.ts";
-import { exists, loadMemory, makeFolderOf, saveMemory } from "./memory_store.ts";
-import { asCalled } from "./program.ts";
+import { loadMemory, makeFolderOf, saveMemory } from "./memory_store.ts";
+import { allFinite } from "./not_finite.ts";
+import { asCalled, shellWord } from "./program.ts";
 import { formatCount, formatDuration } from "./progress.ts";
 import { latestRun, RUNS } from "./run_folder.ts";
 import { Speed } from "./speed.ts";
-import type { Terminal } from "./terminal.ts";
+import { fitLine, type Terminal } from "./terminal.ts";
 
 const FLAGS = {
   text: text("FILE", "what to read: a text file, .gz too, or - for standard input"),
@@ -57,18 +59,19 @@ async function remember(args: readonly string[], terminal: Terminal): Promise<nu
   const source = flags.text, path = flags.memory;
   if (source === undefined) throw new UsageError("remember needs a text: give a file with --text FILE, or --text - for standard input");
   if (path === undefined) throw new UsageError("remember needs a place for the memory: give it with --memory FILE");
+  if (path === "") throw new UsageError("--memory cannot be empty: give a file");
   if (!flags.continue && await exists(path)) {
     throw new UsageError(`there is a file ${path} already: read on from it with --continue, or choose another --memory`);
   }
   const totalBytes = await sizeOf(source);
-  using interrupt = listenForInterrupt();
+  using interrupt = listenForInterrupt(terminal);
   const { checkpoint, file } = await findCheckpoint(flags.checkpoint ?? await latestRun(RUNS), flags.which);
   const vocabulary = await notedVocabulary(checkpoint.notes);
   const model = new Model(checkpoint.config), params = model.layout.pack(checkpoint.state.params);
   const owner: MemoryOwner = { model, weights: fingerprint(params) };
   const before = flags.continue ? await loadMemory(path, owner) : undefined;
   // Now, so that a place where nothing may be written shows before minutes of reading.
-  await makeFolderOf(path);
+  await makeFolderOf(path, "--memory");
   const device = await requestDevice({ kind: flags.device, shaderCacheDirectory: flags.shaderCache });
   try {
     const reader = await Reader.create(device, model, params);
@@ -135,6 +138,8 @@ async function readAll(
     const piece = held.subarray(0, count);
     held = held.subarray(count);
     const result = await speed.measure(count, () => reader.prefill(piece, state));
+    // Comparisons on the host find NaN; once in the memory it stays.
+    if (!allFinite(result.logits)) throw notFinite(bytes);
     if (state !== reader.start) state.dispose();
     state = result.state;
     bytes += vocabulary.idBytes === 1 ? count : bytesOfTokens(vocabulary, piece).length;
@@ -155,6 +160,13 @@ async function readAll(
   }
   if (held.length > 0) await read(held.length);
   return { state, bytes };
+}
+
+function notFinite(bytes: number): CommandError {
+  return new CommandError(
+    `what the model predicts is not finite within the text behind byte ${bytes}: no memory was written; read with another state of the run ` +
+      `(--which best or last), or train one with a lower --lr or a smaller --theta-max`,
+  );
 }
 
 function joined(head: Int32Array, tail: Int32Array): Int32Array<ArrayBuffer> {
@@ -201,11 +213,11 @@ class Show {
     if (!interactive && performance.now() - this.#lastShown < QUIET_MS) return;
     this.#lastShown = performance.now();
     const left = totalBytes === undefined ? undefined : totalBytes - skip - bytes;
-    const line = [
+    const line = fitLine([
       left === undefined ? `${formatCount(bytes)} bytes` : `${formatCount(bytes)}/${formatCount(bytes + left)} bytes`,
       `${formatCount(tokensPerSecond)} ${unit}s/s`,
       ...(left === undefined ? [] : [`ETA ${formatDuration(left / bytes * tokens / tokensPerSecond)}`]),
-    ].join("  ");
+    ], this.#terminal);
     this.#terminal.out(interactive ? `\r\x1b[K${line}` : `${line}\n`);
   }
 
@@ -222,8 +234,8 @@ class Show {
     const holds = `${memory} now holds ${formatCount(tokensRead)} ${unit}s of text in ${formatCount(stateBytes)} bytes`;
     this.#terminal.out(`${clear}${interrupted ? "stopped after" : "read"} ${formatCount(bytes)} bytes in ${formatDuration(seconds)}; ${holds}\n`);
     const next = interrupted
-      ? `deno task remember --text ${text} --memory ${memory} --continue --skip ${skip + bytes}`
-      : `deno task generate --memory ${memory} --prompt TEXT`;
+      ? `deno task remember --text ${shellWord(text!)} --memory ${shellWord(memory!)} --continue --skip ${skip + bytes}`
+      : `deno task generate --memory ${shellWord(memory!)} --prompt TEXT`;
     this.#terminal.out(`${interrupted ? "continue" : "write from it"} with: ${asCalled(next)}\n`);
   }
 

@@ -7,10 +7,11 @@
  *     metrics.jsonl            one line a step and a validation
  *     sample.txt               what the model wrote at the end
  *     report.html              the curves, as a page that needs nothing else
+ *     run.lock                 while a process has the run open: see run_lock.ts
  */
 import { CommandError, UsageError } from "./errors.ts";
 import type { StepEvent, ValidationEvent } from "./events.ts";
-import { readTextIfAny, writeAtomic } from "./files.ts";
+import { readTextIfAny, writeAtomic, writeError, writing } from "./files.ts";
 import { renderReport, type Report } from "./report.ts";
 import { RunHistory } from "./run_history.ts";
 
@@ -22,7 +23,8 @@ export const CHECKPOINT_FILE = "checkpoint.safetensors";
 export const BEST_FILE = "best.safetensors";
 /** Name of a run's configuration file. */
 export const CONFIG_FILE = "config.json";
-const METRICS_FILE = "metrics.jsonl";
+/** Name of the file with what a run measured. */
+export const METRICS_FILE = "metrics.jsonl";
 const SAMPLE_FILE = "sample.txt";
 const REPORT_FILE = "report.html";
 
@@ -39,18 +41,18 @@ export class RunFolder {
   }
 
   /**
-   * Starts or continues the run in a folder.
-   * @param path The folder; made if needed.
-   * @param config What the run is; written if the folder has none.
+   * Starts or continues the run in a folder, which is the caller's: see run_lock.ts.
+   * @param path The folder.
+   * @param config What the run is.
    * @param step The step of the checkpoint from which the run goes on: later metrics are cut off.
    */
   static async open(path: string, config: unknown, step: number): Promise<RunFolder> {
     await writeConfig(path, config);
-    const kept = keepUntil(await readTextIfAny(`${path}/${METRICS_FILE}`) ?? "", step);
-    await writeAtomic(`${path}/${METRICS_FILE}`, kept.map(({ line }) => `${line}\n`).join(""));
+    const metrics = `${path}/${METRICS_FILE}`, kept = keepUntil(await readTextIfAny(metrics) ?? "", step);
+    await writeAtomic(metrics, kept.map(({ line }) => `${line}\n`).join(""));
     const history = new RunHistory();
     for (const { event } of kept) history.add(event);
-    return new RunFolder(path, history, await Deno.open(`${path}/${METRICS_FILE}`, { append: true }));
+    return new RunFolder(path, history, await writing(metrics, () => Deno.open(metrics, { append: true })));
   }
 
   /** Where the last checkpoint is. */
@@ -72,7 +74,11 @@ export class RunFolder {
   log(event: StepEvent | ValidationEvent): void {
     this.history.add(event);
     let bytes = new TextEncoder().encode(`${JSON.stringify(event)}\n`);
-    while (bytes.length > 0) bytes = bytes.subarray(this.#metrics.writeSync(bytes));
+    try {
+      while (bytes.length > 0) bytes = bytes.subarray(this.#metrics.writeSync(bytes));
+    } catch (error) {
+      throw writeError(`${this.path}/${METRICS_FILE}`, error);
+    }
   }
 
   /**
@@ -80,7 +86,7 @@ export class RunFolder {
    * @param best Whether it is the best one too.
    */
   async save(checkpoint: Uint8Array, best = false): Promise<void> {
-    await this.#metrics.sync();
+    await writing(`${this.path}/${METRICS_FILE}`, () => this.#metrics.sync());
     // In this order: a run that is killed between the two makes the steps since its last checkpoint again, and comes to the same best one.
     if (best) await writeAtomic(this.best, checkpoint);
     await writeAtomic(this.checkpoint, checkpoint);
@@ -108,13 +114,12 @@ interface Measured {
   readonly event: StepEvent | ValidationEvent;
 }
 
-/** The whole lines of a metrics file up to a step. A line cut short by a crash is dropped. */
+/** The whole lines of a metrics file up to a step. A line that a crash cut short or spoilt is left out; those after it are kept. */
 function keepUntil(metrics: string, step: number): Measured[] {
   const kept: Measured[] = [];
   for (const line of metrics.split("\n").slice(0, -1)) {
     const event = readEvent(line);
-    if (event === undefined || event.step > step) break;
-    kept.push({ line, event });
+    if (event !== undefined && event.step <= step) kept.push({ line, event });
   }
   return kept;
 }
@@ -122,15 +127,14 @@ function keepUntil(metrics: string, step: number): Measured[] {
 function readEvent(line: string): StepEvent | ValidationEvent | undefined {
   try {
     const event = JSON.parse(line) as StepEvent | ValidationEvent;
-    return typeof event.step === "number" ? event : undefined;
+    return typeof event?.step === "number" ? event : undefined;
   } catch {
     return undefined;
   }
 }
 
-/** Makes a run's folder, with its configuration: from then on the run can be continued. */
+/** Writes a run's configuration into its folder: from then on the run can be continued. */
 export async function writeConfig(path: string, config: unknown): Promise<void> {
-  await Deno.mkdir(path, { recursive: true });
   await writeAtomic(`${path}/${CONFIG_FILE}`, `${JSON.stringify(config, null, 2)}\n`);
 }
 
@@ -145,14 +149,6 @@ export async function readConfig(path: string): Promise<unknown | undefined> {
     return JSON.parse(text);
   } catch (cause) {
     throw new CommandError(`${path}/${CONFIG_FILE} is not valid JSON: restore it, or start a new run with another --out`, { cause });
-  }
-}
-
-/** The first of `name`, `name-2`, `name-3` ... below `root` that holds no run. */
-export async function freshFolder(root: string, name: string): Promise<string> {
-  for (let n = 1;; n++) {
-    const path = `${root}/${n === 1 ? name : `${name}-${n}`}`;
-    if (await readConfig(path).catch(() => "unreadable") === undefined) return path;
   }
 }
 

@@ -3,6 +3,8 @@
  * of different height below each. It is written as the text comes.
  */
 
+import { printable } from "./terminal.ts";
+
 /** A letter, and the number that its bytes have on average; a byte has that of the token it comes from. */
 export interface Letter {
   readonly text: string;
@@ -72,8 +74,7 @@ const PLAIN_WIDTH = 80;
 export function visible(text: string): string {
   if (text === "\t") return "→";
   if (text === "\n") return "↵";
-  // Control codes, and those that turn the direction of writing.
-  return /[\p{Cc}\u202a-\u202e\u2066-\u2069]/u.test(text) ? "·" : text;
+  return printable(text);
 }
 
 function ground(level: number): string {

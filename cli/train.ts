@@ -1,19 +1,20 @@
 /** `train`: trains a model on text, in a run folder that can be continued. */
-import { requestDevice } from "../kernels/mod.ts";
+import { type Device, requestDevice } from "../kernels/mod.ts";
 import { PRESETS } from "../titans/mod.ts";
+import type { WhichCheckpoint } from "./checkpoint_file.ts";
 import { CACHE } from "./data/cache.ts";
 import { type Corpus, type CorpusOptions, openCorpus } from "./data/corpus.ts";
 import { DEFAULT_RECIPE, FORMATS } from "./data/recipe.ts";
 import { VOCABULARIES } from "./data/vocabulary.ts";
-import { UsageError } from "./errors.ts";
 import { choice, integer, number, parseFlags, text, texts, toggle, type Values } from "./flags.ts";
 import type { Command } from "./help.ts";
 import { MODEL_FLAGS } from "./model_flags.ts";
 import { listenForInterrupt } from "./interrupt.ts";
-import { asCalled } from "./program.ts";
+import { asCalled, shellWord } from "./program.ts";
 import { jsonReporter, textReporter } from "./progress.ts";
 import { checkSameData, newRecipe, newRunConfig, recipeOf, resumedRunConfig, type RunConfig } from "./run_config.ts";
-import { freshFolder, latestRun, readConfig, RUNS, writeConfig } from "./run_folder.ts";
+import { latestRun, readConfig, RUNS, writeConfig } from "./run_folder.ts";
+import { abandon, type RunLock, takeFreshFolder, takeNewFolder, takeRun } from "./run_lock.ts";
 import type { Terminal } from "./terminal.ts";
 import { TrainingRun } from "./training_run.ts";
 import { VERSION } from "./version.ts";
@@ -45,6 +46,7 @@ const FLAGS = {
   shaderCache: text("DIR", "where WebGPU drivers keep compiled shaders, for a faster next start"),
   out: text("DIR", `run folder (a new one in ${RUNS}/ unless given)`),
   resume: toggle("continue the run in --out, or the newest one"),
+  which: choice(["best", "last"], "which of its states --resume continues", "last"),
   evalEvery: integer("steps between validations; 0 for the end only", 100, { min: 0 }),
   evalBytes: integer("held-out bytes to validate on; with --stream the rows of a batch share them", 16384, { min: 1 }),
   checkpointEvery: integer("steps between checkpoints", 50, { min: 1 }),
@@ -86,7 +88,7 @@ async function train(args: readonly string[], terminal: Terminal): Promise<numbe
   const { values: flags, given } = parseFlags(args, FLAGS, "train");
   const reporter = flags.json ? jsonReporter(terminal) : textReporter(terminal);
   // From the first moment on: Ctrl-C while the text loads or kernels compile ends the run in good order too.
-  using interrupt = listenForInterrupt();
+  using interrupt = listenForInterrupt(terminal);
   const watch = { note: reporter.note, stopped: () => interrupt.requested };
   const opened = await (flags.resume ? resumedRun(flags, given, watch) : newRun(flags, watch)).catch((error: unknown) => {
     // Who stops while a text is prepared hears that it was stopped, not that it failed.
@@ -94,23 +96,26 @@ async function train(args: readonly string[], terminal: Terminal): Promise<numbe
     reporter.note(error instanceof Error ? error.message : String(error));
   });
   if (!opened) return interrupt.exitCode;
-  const { config, corpus, path } = opened;
-  using _ = corpus;
-  const resume = asCalled(`deno task train --resume --out ${path}`);
-  const device = await requestDevice({ kind: flags.device, shaderCacheDirectory: flags.shaderCache });
+  const { config, corpus, path, lock, from } = opened;
+  using _corpus = corpus;
+  using _lock = lock;
+  const resume = `deno task train --resume --out ${shellWord(path)}`;
+  let device: Device | undefined;
   try {
+    device = await requestDevice({ kind: flags.device, shaderCacheDirectory: flags.shaderCache });
     if (interrupt.requested) {
-      // Nothing is computed yet: what can be continued is the configuration.
-      if (!flags.resume) await writeConfig(path, config);
-      reporter.note(`stopped before the first step; continue with: ${resume}`);
+      reporter.note(asCalled(`stopped before the first step; continue with: ${resume}`));
       return interrupt.exitCode;
     }
-    using run = await TrainingRun.open({ config, corpus, path, device, version: VERSION }, reporter);
+    using run = await TrainingRun.open({ config, corpus, path, device, version: VERSION, from }, reporter);
     const finished = await run.train({ ...flags, interrupt, reporter });
-    if (!finished) reporter.note(`continue with: ${resume}`);
+    if (!finished) reporter.note(asCalled(`continue with: ${resume}`));
     return finished ? 0 : interrupt.exitCode;
+  } catch (error) {
+    if (!flags.resume) await abandon(lock);
+    throw error;
   } finally {
-    device.dispose();
+    device?.dispose();
   }
 }
 
@@ -118,27 +123,48 @@ interface Opened {
   readonly config: RunConfig;
   readonly corpus: Corpus;
   readonly path: string;
+  /** The folder is this process's until it is disposed. */
+  readonly lock: RunLock;
+  /** Which state the run goes on from; undefined for a new run. */
+  readonly from?: WhichCheckpoint;
 }
 
 type Watch = Pick<CorpusOptions, "note" | "stopped">;
 
+/** Takes a folder, and writes into it what the run will be before anything is compiled: from then on it can be continued. */
 async function newRun(flags: TrainFlags, watch: Watch): Promise<Opened> {
-  const path = flags.out ?? await freshFolder(RUNS, `${flags.model}-${flags.preset}`);
-  if (await readConfig(path) !== undefined) {
-    throw new UsageError(`there is a run in ${path} already: continue it with --resume, or choose another --out`);
+  const lock = await (flags.out === undefined ? takeFreshFolder(RUNS, `${flags.model}-${flags.preset}`) : takeNewFolder(flags.out)), { path } = lock;
+  try {
+    const corpus = await openCorpus(newRecipe(flags), { ...flags, documents: flags.stream > 0, ...watch });
+    return await keeping(corpus, async () => {
+      const config = newRunConfig(flags, { data: corpus.identity, vocabularySize: corpus.vocabulary.size }, VERSION);
+      await writeConfig(path, config);
+      return { config, corpus, path, lock };
+    });
+  } catch (error) {
+    await abandon(lock);
+    throw error;
   }
-  const corpus = await openCorpus(newRecipe(flags), { ...flags, documents: flags.stream > 0, ...watch });
-  // Now, so that a place where nothing may be written shows before minutes of compiling.
-  await Deno.mkdir(path, { recursive: true });
-  return { config: newRunConfig(flags, { data: corpus.identity, vocabularySize: corpus.vocabulary.size }, VERSION), corpus, path };
 }
 
 async function resumedRun(flags: TrainFlags, given: ReadonlySet<string>, watch: Watch): Promise<Opened> {
-  const path = flags.out ?? await latestRun(RUNS);
-  const stored = await readConfig(path);
-  if (stored === undefined) throw new UsageError(`there is no run in ${path}: leave --resume out to start one there`);
-  const config = resumedRunConfig(stored, flags, { given, path });
-  const corpus = await openCorpus(recipeOf(config, flags.data), { ...config, documents: (config.stream ?? 0) > 0, cache: flags.cache, ...watch });
-  checkSameData(config, corpus.identity, path);
-  return { config, corpus, path };
+  const lock = await takeRun(flags.out ?? await latestRun(RUNS)), { path } = lock;
+  return await keeping(lock, async () => {
+    const stored = await readConfig(path), config = resumedRunConfig(stored, flags, { given, path });
+    const corpus = await openCorpus(recipeOf(config, flags.data), { ...config, documents: (config.stream ?? 0) > 0, cache: flags.cache, ...watch });
+    return await keeping(corpus, () => {
+      checkSameData(config, corpus.identity, path);
+      return { config, corpus, path, lock, from: flags.which };
+    });
+  });
+}
+
+/** Does something with what is to be kept, and frees that if it fails. */
+async function keeping<T>(resource: Disposable, action: () => T | Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (error) {
+    resource[Symbol.dispose]();
+    throw error;
+  }
 }

@@ -9,6 +9,7 @@ import {
   Model,
   Reader,
   requireSameModel,
+  SamplingError,
   StreamWindows,
   Trainer,
   type TrainingBatch,
@@ -16,16 +17,19 @@ import {
   TrainingError,
   type ValidationMetrics,
 } from "../titans/mod.ts";
-import { readCheckpoint } from "./checkpoint_file.ts";
+import { readRunState, type WhichCheckpoint } from "./checkpoint_file.ts";
 import { judgePairs, predictedOf, type PredictedWindows } from "./data/baseline.ts";
 import type { Corpus } from "./data/corpus.ts";
 import { TokenDecoder, vocabularyNote } from "./data/vocabulary.ts";
-import { CommandError, UsageError } from "./errors.ts";
+import { brokenState, divergedStep, type Standing } from "./divergence.ts";
+import { CommandError, UsageError, WriteError } from "./errors.ts";
 import type { StartEvent } from "./events.ts";
 import type { Interrupt } from "./interrupt.ts";
+import { firstNotFinite } from "./not_finite.ts";
+import { shellWord } from "./program.ts";
 import { formatCount, type Reporter } from "./progress.ts";
 import type { RunConfig } from "./run_config.ts";
-import { CHECKPOINT_FILE, RunFolder } from "./run_folder.ts";
+import { RunFolder } from "./run_folder.ts";
 import { Speed } from "./speed.ts";
 
 /** What a run is made from. */
@@ -35,6 +39,8 @@ export interface RunParts {
   readonly path: string;
   readonly device: Device;
   readonly version: string;
+  /** Which of the states in its folder a run goes on from; a new run takes none up, whatever lies there. */
+  readonly from?: WhichCheckpoint;
 }
 
 /** How a run is watched. */
@@ -56,33 +62,48 @@ const ROUND_MS = 250;
 const MAX_ROUND_STEPS = 50;
 const SAMPLE_TEMPERATURE = 0.8;
 
+/** A state that may be kept. */
+interface Candidate {
+  readonly step: number;
+  /** Whether the model was never better. */
+  readonly best: boolean;
+  /** The checkpoint. */
+  readonly bytes: Uint8Array;
+}
+
 /** A run that is being trained. */
 export class TrainingRun {
   readonly #parts: RunParts;
   readonly #trainer: Trainer;
   readonly #folder: RunFolder;
+  readonly #data: TrainingData;
   /** The step of the last checkpoint. */
   #saved: number;
+  /** A state that is to be kept once it is known that training can go on from it. */
+  #candidate?: Candidate;
+  readonly #began: number;
 
   private constructor(parts: RunParts, trainer: Trainer, folder: RunFolder) {
     this.#parts = parts;
     this.#trainer = trainer;
     this.#folder = folder;
-    this.#saved = trainer.step;
+    this.#data = trainingData(parts.config, parts.corpus);
+    this.#saved = this.#began = trainer.step;
   }
 
   /**
-   * Compiles the training step and opens the run's folder, at its checkpoint if it has one.
+   * Compiles the training step and opens the run's folder, at its checkpoint if it goes on.
    * @param reporter Hears of the start before the kernels are compiled.
    * @throws {CommandError} if the checkpoint cannot be read or is of another run, {UsageError} if the run is complete.
    */
   static async open(parts: RunParts, reporter: Reporter): Promise<TrainingRun> {
-    const { config, path, device } = parts;
-    const file = `${path}/${CHECKPOINT_FILE}`;
-    const checkpoint = await readCheckpoint(file);
+    const { config, path, device, from } = parts;
+    const checkpoint = from && await readRunState(path, from);
     if (checkpoint) requireSameModel(config.model, checkpoint.config);
     if (checkpoint && checkpoint.seed !== config.seed) {
-      throw new CommandError(`${file} is of another run: its seed is ${checkpoint.seed}, the run's is ${config.seed}; restore the right file`);
+      throw new CommandError(
+        `the checkpoint in ${path} is of another run: its seed is ${checkpoint.seed}, the run's is ${config.seed}; restore the right file`,
+      );
     }
     const { batch, seqLen: length, accumulate, seed, optimizer } = config;
     const step = checkpoint?.state.step ?? 0;
@@ -114,28 +135,42 @@ export class TrainingRun {
   /**
    * Trains up to the configuration's number of steps.
    * @returns Whether the run is complete; false if it was interrupted. Either way its state is saved.
-   * @throws {CommandError} if the loss stops being a number.
+   * @throws {CommandError} if numbers stop being numbers, or a file cannot be written: the states on disk stay as they were.
    */
   async train(options: RunOptions): Promise<boolean> {
-    const { config, corpus } = this.#parts;
+    try {
+      return await this.#train(options);
+    } catch (error) {
+      throw error instanceof WriteError ? this.#unwritten(error) : error;
+    }
+  }
+
+  #unwritten(cause: WriteError): CommandError {
+    const { path } = this.#parts, resume = `deno task train --resume --out ${shellWord(path)}`;
+    const state = this.#saved > 0 ? `the state of step ${this.#saved} is safe, continue from it with` : "no state was kept yet, start again with";
+    return new CommandError(`${cause.message}; ${state}: ${resume}`, { cause });
+  }
+
+  async #train(options: RunOptions): Promise<boolean> {
     const { evalEvery, checkpointEvery, interrupt, reporter } = options;
-    const { steps } = config;
+    const { config: { steps } } = this.#parts;
     const judge = this.#judge(options);
     const began = performance.now();
-    const data = trainingData(config, corpus);
     const speed = new Speed(this.#trainer.tokensPerStep);
     const isDue = (every: number): boolean => this.#step === steps || (every > 0 && this.#step % every === 0);
     while (this.#step < steps && !interrupt.requested) {
       const untilDue = [evalEvery, checkpointEvery].map((every) => every > 0 ? every - this.#step % every : Infinity);
-      await this.#round(data, Math.min(speed.stepsIn(ROUND_MS, MAX_ROUND_STEPS), steps - this.#step, ...untilDue), speed, reporter);
+      await this.#round(Math.min(speed.stepsIn(ROUND_MS, MAX_ROUND_STEPS), steps - this.#step, ...untilDue), speed, reporter);
+      // These steps have shown that the state before them is good.
+      await this.#keep();
       const best = isDue(evalEvery) && await judge.validate();
-      if (best || isDue(checkpointEvery)) await this.#save(best);
+      if (best || isDue(checkpointEvery)) this.#candidate = await this.#takeState(best);
       if (isDue(evalEvery)) await this.#report();
       // Signals are delivered between turns of the event loop.
       await new Promise((resolve) => setTimeout(resolve, 0));
     }
     const finished = this.#step === steps;
-    if (this.#saved !== this.#step) await this.#save(false);
+    if (this.#saved !== this.#step) await this.#saveLast();
     const sample = finished && options.sampleTokens > 0 ? await this.#sample(options) : undefined;
     await this.#report(sample);
     const { history: { best }, checkpoint, report } = this.#folder;
@@ -161,9 +196,9 @@ export class TrainingRun {
   }
 
   /** Makes some steps and reports them. */
-  async #round(data: TrainingData, count: number, speed: Speed, reporter: Reporter): Promise<void> {
+  async #round(count: number, speed: Speed, reporter: Reporter): Promise<void> {
     try {
-      const metrics = await speed.measure(count, () => this.#trainer.run(data, count));
+      const metrics = await speed.measure(count, () => this.#trainer.run(this.#data, count));
       for (const { step, loss, bitsPerByte, gradientNorm, learningRate } of metrics) {
         const event = {
           event: "step",
@@ -180,18 +215,15 @@ export class TrainingRun {
       }
     } catch (cause) {
       if (!(cause instanceof TrainingError)) throw cause;
-      await this.#report();
-      throw this.#diverged(cause);
+      // Of a run without a step there is nothing to show.
+      if (this.#step > 0) await this.#report();
+      throw divergedStep(cause, this.#standing);
     }
   }
 
-  #diverged(cause: TrainingError): CommandError {
-    const { config: { optimizer: { learningRate } }, path } = this.#parts;
-    const what = /the (loss|gradient norm) became [^;]+/.exec(cause.message)?.[0] ?? "the loss is no longer a number";
-    const remedy = this.#saved > 0
-      ? `continue from step ${this.#saved} with a lower rate: deno task train --resume --out ${path} --lr ${Number((learningRate / 10).toPrecision(3))}`
-      : `start again with a lower rate than --lr ${learningRate}`;
-    return new CommandError(`${what} at step ${cause.step + 1}: ${remedy}`, { cause });
+  get #standing(): Standing {
+    const { config, path } = this.#parts;
+    return { config, path, saved: this.#saved, began: this.#began, best: this.#folder.history.best };
   }
 
   /** Judges the model and the counts of pairs on the same held-out windows. `validate` says whether the model was never better. */
@@ -205,6 +237,7 @@ export class TrainingRun {
       bigramBitsPerByte: counts.bitsPerByte,
       validate: async (): Promise<boolean> => {
         const judged = await this.#trainer.validate(batches);
+        if (!Number.isFinite(judged.loss)) throw brokenState(`the loss of the held-out text became ${judged.loss}`, this.#step, this.#standing);
         const metrics = judge.last = { ...judged, bitsPerByte: judged.bitsPerByte * tokensPerByte };
         const event = {
           event: "validation",
@@ -223,12 +256,36 @@ export class TrainingRun {
     return judge;
   }
 
-  /** @param best Whether the model was never better. */
-  async #save(best: boolean): Promise<void> {
+  /**
+   * Takes the state as it is now, as a checkpoint. An update may break a model whose loss was still a number, and only the next step shows it: what is kept
+   * waits for that.
+   * @param best Whether the model was never better.
+   */
+  async #takeState(best: boolean): Promise<Candidate> {
     const { config, corpus } = this.#parts;
     const state = await this.#trainer.exportState();
-    await this.#folder.save(encodeCheckpoint({ config: config.model, seed: config.seed, state, notes: vocabularyNote(corpus.vocabulary) }), best);
-    this.#saved = state.step;
+    const bad = firstNotFinite(state);
+    if (bad !== undefined) throw brokenState(`${bad} became NaN or infinite`, state.step, this.#standing);
+    const notes = vocabularyNote(corpus.vocabulary);
+    return { step: state.step, best, bytes: encodeCheckpoint({ config: config.model, seed: config.seed, state, notes }) };
+  }
+
+  /** Keeps the state that waits, if one does. */
+  async #keep(): Promise<void> {
+    if (!this.#candidate) return;
+    const { step, best, bytes } = this.#candidate;
+    this.#candidate = undefined;
+    await this.#folder.save(bytes, best);
+    this.#saved = step;
+  }
+
+  /** Keeps the state after the last step; no step comes that would show whether it is good, so that it is tried. */
+  async #saveLast(): Promise<void> {
+    const step = this.#step;
+    this.#candidate ??= await this.#takeState(false);
+    const fault = await this.#trainer.probe(this.#data.batch(step));
+    if (fault !== undefined) throw brokenState(`the ${fault}`, step, this.#standing);
+    await this.#keep();
   }
 
   /** Brings the report up to date. */
@@ -255,8 +312,8 @@ export class TrainingRun {
     });
   }
 
-  /** Lets the model write. @returns prompt and text. */
-  async #sample({ sampleTokens, samplePrompt, interrupt, reporter }: RunOptions): Promise<string> {
+  /** Lets the model write. @returns prompt and text; undefined where it cannot, which is said. */
+  async #sample({ sampleTokens, samplePrompt, interrupt, reporter }: RunOptions): Promise<string | undefined> {
     const { device, config, corpus: { vocabulary } } = this.#parts;
     const { model } = this.#trainer;
     const { params } = await this.#trainer.exportState();
@@ -274,6 +331,10 @@ export class TrainingRun {
       await this.#folder.saveSample(`${samplePrompt}${text}\n`);
       reporter.report({ event: "sample", step: this.#step, device: this.#device, prompt: samplePrompt, text });
       return `${samplePrompt}${text}`;
+    } catch (error) {
+      // The run itself is complete.
+      if (!(error instanceof SamplingError)) throw error;
+      reporter.note(`no sample: ${error.message}`);
     } finally {
       reader.dispose();
     }

@@ -1,5 +1,5 @@
 /** The cache folder: prepared texts and downloads. Whatever is in it can be made again, so it may be deleted when no run needs it. */
-import { CommandError } from "../errors.ts";
+import { CommandError, WriteError } from "../errors.ts";
 
 /** Where the cache is unless said otherwise: below the one folder that the tasks may write to. */
 export const CACHE = "runs/.cache";
@@ -8,7 +8,9 @@ export const CACHE = "runs/.cache";
 export async function writing<T>(folder: string, action: () => Promise<T>): Promise<T> {
   try {
     return await action();
-  } catch (cause) {
+  } catch (error) {
+    // What is said here names the folder and the flag: the file in it is of no interest.
+    const cause = error instanceof WriteError ? error.cause ?? error : error;
     if (!(cause instanceof Error) || cause instanceof Deno.errors.NotCapable) throw cause;
     const full = (cause as { code?: string }).code === "ENOSPC" || /no space left|disk full|quota/i.test(cause.message);
     const why = full ? "the disk is full; free some space" : cause.message.split("\n")[0];

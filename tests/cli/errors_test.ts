@@ -2,6 +2,8 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { compile, requestDevice, spec } from "@mneme/titans";
 import { matmul } from "@mneme/titans/ops";
 import { CommandError, exitCode, formatError, UsageError } from "../../cli/errors.ts";
+import { shellWord } from "../../cli/program.ts";
+import { encodeSafetensors } from "../../titans/mod.ts";
 import { runMain, someText, spawnMain } from "./run_main.ts";
 import { withFolder } from "./scratch.ts";
 
@@ -69,7 +71,11 @@ Deno.test("errors: a checkpoint that is cut short, of another configuration, or 
     const whole = await Deno.readFile(file);
     for (const size of [whole.length - 1, 100, 4, 0]) {
       await Deno.writeFile(file, whole.subarray(0, size));
-      await fails(1, /^error: .*checkpoint\.safetensors: Cannot read .*: restore the file from a copy, or delete it/m, ...resume);
+      await fails(
+        1,
+        /^error: .*checkpoint\.safetensors: Cannot read .*: restore the file from a copy, or take the run's other state with --which best$/m,
+        ...resume,
+      );
       await fails(1, /^error: .*checkpoint\.safetensors: Cannot read /m, ...generate);
     }
     await Deno.remove(file);
@@ -77,6 +83,61 @@ Deno.test("errors: a checkpoint that is cut short, of another configuration, or 
     await fails(2, /^error: no checkpoint .*none: /m, "generate", "--checkpoint", `${folder}/none`);
     await fails(2, /^error: --prompt cannot be empty/m, ...generate, "--prompt", "");
   }));
+
+Deno.test("errors: a file of another tool, or a memory, given as a checkpoint: it is said what it is, and nobody is told to delete it", () =>
+  withRun(async (folder) => {
+    const tensors = { "model.embed": { shape: [2], data: Float32Array.of(1, 2) } }, foreign = `${folder}/model.safetensors`, memory = `${folder}/a.memory`;
+    const own = encodeSafetensors({ tensors, metadata: {} });
+    await Deno.writeFile(foreign, own);
+    const remember = ["remember", "--device", "reference", "--text", `${folder}/text.txt`, "--skip", "3990", "--memory"];
+    assertEquals((await runMain(...remember, memory, "--checkpoint", `${folder}/run`)).code, 0);
+    for (const command of [["generate"], ["inspect", "--text", `${folder}/text.txt`], [...remember, `${folder}/b.memory`]]) {
+      const read = (file: string) => [...command, "--checkpoint", file];
+      await fails(
+        1,
+        /model\.safetensors: .*format is missing.*: another program wrote it; give a run folder, or a checkpoint that deno task train/,
+        ...read(foreign),
+      );
+      await fails(1, /a\.memory: .*: this is a memory; give it with --memory, and with --checkpoint the checkpoint that read it$/m, ...read(memory));
+      await fails(1, /text\.txt: Cannot read .*: restore the file from a copy, or give another one with --checkpoint$/m, ...read(`${folder}/text.txt`));
+    }
+    assertEquals(await Deno.readFile(foreign), own);
+  }));
+
+Deno.test("errors: what cannot be written is named, with why, what is safe, and how to go on", () =>
+  withRun(async (folder, flags) => {
+    const train = (out: string, ...more: string[]) => ["train", ...flags, "--model", "lmm", "--steps", "3", "--out", out, ...more];
+    const text = `${folder}/text.txt`;
+    await fails(2, /^error: --out cannot be empty: give a folder$/m, ...train(""));
+    await fails(2, /^error: --out cannot be \S+text\.txt: that is a file, not a folder; choose another --out$/m, ...train(text));
+    await fails(2, /^error: --out cannot be \S+text\.txt\/run: a part of it is a file, not a folder; choose another --out$/m, ...train(`${text}/run`));
+    await fails(2, /^error: --out cannot be \S+: the name is too long; choose a shorter one$/m, ...train(`${folder}/${"x".repeat(300)}`));
+    const remember = ["remember", "--device", "reference", "--checkpoint", `${folder}/run`, "--text", text, "--skip", "3990", "--memory"];
+    await fails(2, /^error: --memory cannot be empty: give a file$/m, ...remember, "");
+    await fails(2, /^error: --memory cannot be \S+text\.txt: that is a file, not a folder/m, ...remember, `${text}/a.memory`);
+    await fails(1, /^error: cannot write \S+: the name is too long; choose a shorter one$/m, ...remember, `${folder}/${"x".repeat(253)}`);
+    // Each file of a run, with a folder in its place.
+    const go = ["--resume", "--checkpoint-every", "1", "--eval-every", "0"], step = ["--resume", "--out", `${folder}/run`];
+    for (const name of ["checkpoint.safetensors.part", "metrics.jsonl.part", "report.html"]) {
+      const file = `${folder}/run/${name}`, named = `${folder}/run/${name.replace(".part", "")}`;
+      await Deno.remove(file).catch(() => {});
+      await Deno.mkdir(`${file}/in`, { recursive: true });
+      const { code, stderr } = await runMain(...train(`${folder}/run`, ...go));
+      assertEquals([code, stderr.trim().split("\n").length], [1, 1], stderr);
+      assert(stderr.startsWith(`error: cannot write ${named}: it is a folder; choose another name`), stderr);
+      if (name !== "metrics.jsonl.part") {
+        assertMatch(stderr, /; the state of step \d is safe, continue from it with: deno task train --resume --out \S+\/run\n$/);
+      }
+      await Deno.remove(file, { recursive: true });
+    }
+    assertEquals((await runMain("train", ...flags, ...step, "--steps", "4")).code, 0);
+  }));
+
+Deno.test("errors: commands to copy are quoted for the shell", () => {
+  const words = ["runs/a", "", "my run", "it's", "$HOME", "a;b", "`x`", "ä", "*", "~", "#a", "a\nb"];
+  assertEquals(words.slice(0, 4).map(shellWord), ["runs/a", "''", "'my run'", `'it'\\''s'`]);
+  for (const word of words.slice(4)) assertEquals(shellWord(word), `'${word}'`);
+});
 
 Deno.test("errors: a loss that is no longer a number stops the run and says what to do", () =>
   withRun(async (folder, flags) => {

@@ -6,8 +6,14 @@ export class FakeTerminal implements Terminal {
   #out = "";
   #err = "";
 
-  /** @param interactive Whether to claim that a person watches. */
-  constructor(readonly interactive = false) {}
+  /** Whether the reader has left; for the test to say. */
+  closed = false;
+
+  /**
+   * @param interactive Whether to claim that a person watches.
+   * @param columns Of the screen.
+   */
+  constructor(readonly interactive = false, readonly columns = Infinity) {}
 
   /** Standard output so far. */
   get stdout(): string {

@@ -51,6 +51,27 @@ Deno.test("progress: on a terminal one line is rewritten, with loss, bits a byte
   );
 });
 
+Deno.test("progress: the line that is rewritten is never longer than the screen is wide", () => {
+  for (let columns = 1; columns <= 80; columns++) {
+    const terminal = new FakeTerminal(true, columns), { report } = textReporter(terminal);
+    report(START);
+    const before = terminal.stdout.length;
+    report(step(123));
+    const shown = terminal.stdout.slice(before + "\r\x1b[K".length);
+    assertEquals(shown.length < columns, true, `${columns}: ${shown}`);
+    assertEquals("step 123/300  loss 1.386  2.00 bits/byte  2,048 tokens/s  ETA 1m 29s".startsWith(shown), true, shown);
+  }
+});
+
+Deno.test("progress: what a terminal would obey is shown as dots there, and goes as it is into pipes", () => {
+  const text = "a\x1b[31mb\x07\x0e\x9b\r\u202e\tc";
+  for (const interactive of [true, false]) {
+    const terminal = new FakeTerminal(interactive);
+    textReporter(terminal).report({ event: "sample", step: 1, device: "cpu", prompt: "p", text });
+    assertEquals(terminal.stdout, `sample:\n  p${interactive ? "a·[31mb·····\tc" : text}\n`);
+  }
+});
+
 Deno.test("progress: in a log a line is written now and then, and for the last step", () => {
   const terminal = new FakeTerminal();
   let now = 0;

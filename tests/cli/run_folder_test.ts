@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { CommandError, UsageError } from "../../cli/errors.ts";
 import type { StepEvent, ValidationEvent } from "../../cli/events.ts";
-import { freshFolder, latestRun, readConfig, RunFolder } from "../../cli/run_folder.ts";
+import { latestRun, readConfig, RunFolder } from "../../cli/run_folder.ts";
 import { withFolder } from "./scratch.ts";
 
 function validation(step: number, loss: number): ValidationEvent {
@@ -18,7 +18,7 @@ const stepsIn = async (path: string): Promise<number[]> =>
 
 Deno.test("run folder: going on cuts the metrics back to the checkpoint, also a line that a crash cut short", () =>
   withFolder(async (root) => {
-    const path = `${root}/run`;
+    const path = root;
     const first = await RunFolder.open(path, { seed: 1 }, 0);
     for (let step = 1; step <= 5; step++) first.log(event(step));
     await first.save(Uint8Array.of(1, 2, 3));
@@ -61,13 +61,22 @@ Deno.test("run folder: the best checkpoint stays where the last one moves on, an
     assertStringIncludes(await Deno.readTextFile(`${root}/report.html`), "Held-out text is best at step 1, with 2.");
   }));
 
-Deno.test("run folder: new runs take a free name, and the newest is found", () =>
+Deno.test("run folder: what a crash spoilt among the metrics is left out, and what follows it is kept", () =>
+  withFolder(async (path) => {
+    const spoilt = ["", "null", "\0\0\0\0", '{"step":3,"lo', "[]", '{"event":"step"}'];
+    const lines = [event(1), event(2), ...spoilt, event(3), event(4), event(5)].map((line) => typeof line === "string" ? line : JSON.stringify(line));
+    await Deno.writeTextFile(`${path}/metrics.jsonl`, `${lines.join("\n")}\n${JSON.stringify(event(4)).slice(0, -2)}`);
+    (await RunFolder.open(path, {}, 4)).close();
+    assertEquals(await stepsIn(path), [1, 2, 3, 4]);
+  }));
+
+Deno.test("run folder: the newest run is found", () =>
   withFolder(async (root) => {
     await assertRejects(() => latestRun(`${root}/none`), UsageError, "there is no run");
-    assertEquals(await freshFolder(root, "mac-nano"), `${root}/mac-nano`);
-    (await RunFolder.open(`${root}/mac-nano`, {}, 0)).close();
-    assertEquals(await freshFolder(root, "mac-nano"), `${root}/mac-nano-2`);
-    (await RunFolder.open(`${root}/mac-nano-2`, {}, 0)).close();
+    for (const name of ["mac-nano", "mac-nano-2"]) {
+      await Deno.mkdir(`${root}/${name}`);
+      (await RunFolder.open(`${root}/${name}`, {}, 0)).close();
+    }
     await Deno.utime(`${root}/mac-nano/metrics.jsonl`, 1, 1);
     assertEquals(await latestRun(root), `${root}/mac-nano-2`);
   }));

@@ -66,6 +66,8 @@ try {
     ...["--checkpoint-every", "100000", "--stream", String(flags.stream)],
   ], {
     interactive: false,
+    columns: Infinity,
+    closed: false,
     err: (line) => console.error(line.trim()),
     out: (line) => {
       const event = JSON.parse(line) as { event: string; step: number; trainBytes?: number; loss?: number };

@@ -1,0 +1,19 @@
+/** Numbers that are none, found before they are kept. */
+import type { TrainingState } from "../titans/mod.ts";
+
+/** Whether all of some numbers are finite. */
+export function allFinite(data: ArrayLike<number>): boolean {
+  // Zero times a number is zero, times anything else NaN; sums need no branch an element.
+  let sum = 0;
+  for (let i = 0; i < data.length; i++) sum += data[i] * 0;
+  return sum === 0;
+}
+
+/** The first array of a state that holds NaN or infinity, as its checkpoint names it; undefined if there is none. */
+export function firstNotFinite({ params, first, second, carried = {} }: TrainingState): string | undefined {
+  const groups = [["", params], ["optimizer.first.", first], ["optimizer.second.", second]] as const;
+  for (const [prefix, arrays] of groups) {
+    for (const [name, data] of Object.entries(arrays)) if (!allFinite(data)) return prefix + name;
+  }
+  return Object.entries(carried).filter(([, { data }]) => !allFinite(data as Float32Array)).map(([name]) => `stream.${name}`)[0];
+}

@@ -1,0 +1,46 @@
+import { assert, assertEquals } from "@std/assert";
+import { fitLine, printable } from "../../cli/terminal.ts";
+import { FakeTerminal } from "./fake_terminal.ts";
+import { someText } from "./run_main.ts";
+import { withFolder } from "./scratch.ts";
+
+Deno.test("terminal: of all control codes only tabs and ends of lines are printed", () => {
+  for (let code = 0; code < 0x2100; code++) {
+    const letter = String.fromCharCode(code), control = /[\p{Cc}\u202a-\u202e\u2066-\u2069]/u.test(letter) && !/[\n\t]/.test(letter);
+    assertEquals(printable(letter), control ? "·" : letter);
+  }
+  assertEquals(printable("größe 日本 🙂\n"), "größe 日本 🙂\n");
+});
+
+Deno.test("terminal: parts of a line are left out from its end, and a single one is cut", () => {
+  const fit = (columns: number) => fitLine(["one", "two", "three"], new FakeTerminal(true, columns));
+  assertEquals([16, 15, 9, 8, 4, 3, 1, Infinity].map(fit), ["one  two  three", "one  two", "one  two", "one", "one", "on", "", "one  two  three"]);
+});
+
+/** Runs a command line whose output is read up to its first line. */
+async function firstLineOf(args: readonly string[]): Promise<{ code: number; line: string; stderr: string }> {
+  const permissions = ["--no-prompt", "--no-check", "--allow-read", "--allow-write=.scratch", "--allow-env=NODEVICE_SELECT"];
+  const child = new Deno.Command("deno", { args: ["run", ...permissions, "main.ts", ...args], stdin: "null", stdout: "piped", stderr: "piped" }).spawn();
+  const stderr = new Response(child.stderr).text();
+  let text = "";
+  for await (const piece of child.stdout.pipeThrough(new TextDecoderStream())) {
+    text += piece;
+    // Leaving the loop closes the pipe.
+    if (text.includes("\n")) break;
+  }
+  return { code: (await child.status).code, line: text.split("\n")[0], stderr: await stderr };
+}
+
+Deno.test("terminal: who closes the pipe ends the computation, in good order", () =>
+  withFolder(async (folder) => {
+    await Deno.writeTextFile(`${folder}/text.txt`, someText(200_000));
+    const model = ["--model", "lmm", "--width", "16", "--blocks", "1", "--heads", "1", "--batch", "1", "--seq-len", "16", "--eval-bytes", "16"];
+    const run = ["--device", "cpu", "--data", `${folder}/text.txt`, "--out", `${folder}/run`];
+    const trained = await firstLineOf(["train", ...run, ...model, "--steps", "1000000", "--eval-every", "0", "--json"]);
+    assertEquals(trained.code, 141, trained.stderr);
+    assertEquals(trained.stderr, `continue with: deno task train --resume --out ${folder}/run\n`);
+    assert((await Deno.stat(`${folder}/run/checkpoint.safetensors`)).isFile, "the run was saved");
+    const read = ["--device", "cpu", "--checkpoint", `${folder}/run`, "--json"];
+    assertEquals((await firstLineOf(["generate", ...read, "--tokens", "10000000"])).code, 141);
+    assertEquals((await firstLineOf(["inspect", ...read, "--text", `${folder}/text.txt`])).code, 141);
+  }));
