@@ -13,6 +13,7 @@ import { simplify } from "../../core/simplify.ts";
 import { verify } from "../../core/verify.ts";
 import { takeDonated } from "../../kernels/in_place.ts";
 import { type PlanLimits, planMemory } from "../../kernels/plan_memory.ts";
+import type { Step } from "../../kernels/plan.ts";
 import { schedule } from "../../kernels/schedule.ts";
 import { evaluatePlan } from "./evaluate_plan.ts";
 import { evaluateSchedule } from "./evaluate_schedule.ts";
@@ -84,14 +85,18 @@ export function findStage(traced: Graph, inputs: readonly NdArray[], options: St
       return interpret(graph, inputs).map((output) => output.data);
     });
     const scheduled = enter("schedule", () => passes.schedule(simplified, { maxOperands }), (made) => evaluateSchedule(made, data));
-    enter("live bands", () => scheduled, (made) => evaluateSchedule(made, data, { deadTerms: "skip" }));
-    const given = enter("donation", () => passes.takeDonated(scheduled, donated), (made) => evaluateSchedule(made, data));
+    if (hasBands(scheduled.steps)) enter("live bands", () => scheduled, (made) => evaluateSchedule(made, data, { deadTerms: "skip" }));
+    const given = donated.length === 0 ? scheduled : enter("donation", () => passes.takeDonated(scheduled, donated), (made) => evaluateSchedule(made, data));
     enter("plan", () => passes.planMemory(given, limits), (plan) => evaluatePlan(plan, data));
     return { expected };
   } catch (error) {
     if (error instanceof KernelFault) return { expected, fault: { stage, kernel: error.kernel, message: error.message } };
     return { expected, fault: { stage, message: error instanceof Error ? `${error.name === "Error" ? "" : `${error.name}: `}${error.message}` : `${error}` } };
   }
+}
+
+function hasBands(steps: readonly Step[]): boolean {
+  return steps.some((step) => (step.kind === "loop" ? hasBands(step.steps) : step.kernel.kind === "contract" && step.kernel.live.length > 0));
 }
 
 /** The first element that is too far off, as text. */

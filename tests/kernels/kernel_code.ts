@@ -30,8 +30,17 @@ export type DeadTerms = "count" | "skip";
 /** Expressions nested deeper than this are cut into functions: parsers and stacks have limits. */
 const MAX_DEPTH = 40;
 
-/** Turns a kernel into a function. */
+const compiled: Readonly<Record<DeadTerms, WeakMap<Kernel, KernelFunction>>> = { count: new WeakMap(), skip: new WeakMap() };
+
+/** A kernel as a function, compiled once. */
 export function compileKernel(kernel: Kernel, deadTerms: DeadTerms): KernelFunction {
+  const known = compiled[kernel.kind === "contract" && kernel.live.length > 0 ? deadTerms : "count"];
+  let made = known.get(kernel);
+  if (!made) known.set(kernel, made = compileNow(kernel, deadTerms));
+  return made;
+}
+
+function compileNow(kernel: Kernel, deadTerms: DeadTerms): KernelFunction {
   const code = new Code(rootsOf(kernel));
   const body = kernelBody(kernel, code, deadTerms);
   const bound = kernel.loops.map(({ id }) => `v${id} = loops.get(${id});`).join(" ");

@@ -178,7 +178,7 @@ for (const [name, stage, message, passes] of FAULTS) {
 Deno.test("a wrong pass is found: an output takes an input that is read afterwards", () => {
   const fn: Program = (x, y) => [ops.add(x, 1), ops.matmul(ops.transpose(x), y), ops.sum(x)];
   const greedy: Passes["takeDonated"] = (made) => withValue(made, made.outputs[0], { storage: { kind: "output", position: 0, takes: 0 } });
-  const fault = find(fn, [wave([4, 4], 1), wave([4, 4], 2)], { takeDonated: greedy });
+  const fault = find(fn, [wave([4, 4], 1), wave([4, 4], 2)], { takeDonated: greedy }, { donated: [0] });
   assert(fault?.stage === "donation", `${fault?.stage}: ${fault?.message}`);
 });
 

@@ -13,7 +13,7 @@ import { sizeOf } from "../../core/dtype.ts";
 import { sizeOfShape } from "../../core/shape.ts";
 import type { Kernel } from "../../kernels/kernel.ts";
 import type { KernelStep, Schedule, Step, Value, ValueId } from "../../kernels/plan.ts";
-import { compileKernel, type DeadTerms, type KernelFunction, type KernelMemory } from "./kernel_code.ts";
+import { compileKernel, type DeadTerms, type KernelMemory } from "./kernel_code.ts";
 
 /** What a schedule or a plan does wrong. */
 export class KernelFault extends Error {
@@ -60,7 +60,6 @@ export class PlanMachine implements KernelMemory {
   readonly #writers: Int32Array;
   readonly #readers: Int32Array;
   readonly #cellBytes: number;
-  readonly #compiled = new Map<Kernel, KernelFunction>();
   readonly #loops = new Map<number, number>();
   /** Invocations of all kernels are numbered; the kernel that runs began with `first`. */
   #invocation = 0;
@@ -143,8 +142,7 @@ export class PlanMachine implements KernelMemory {
       const turns = kernel.loops.map(({ id, name }) => `${name} = ${this.#loops.get(id)}`);
       return `kernel ${number}, ${kernel.kind} (${kernel.origins.join(", ")})${turns.length > 0 ? ` at ${turns.join(", ")}` : ""}`;
     };
-    let run = this.#compiled.get(kernel);
-    if (!run) this.#compiled.set(kernel, run = compileKernel(kernel, this.deadTerms));
+    const run = compileKernel(kernel, this.deadTerms);
     this.#operands = step.operands.map((id, at) => this.#bind(kernel, id, at));
     this.#checkOverlap();
     this.#readsBack = kernel.kind === "scatter";
