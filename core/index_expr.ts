@@ -39,6 +39,8 @@ export interface Index {
   readonly min: number;
   readonly max: number;
   readonly key: string;
+  /** Atoms, counting those inside divisions and remainders as often as they stand there: how long the index is when written out. */
+  readonly size: number;
 }
 
 let nextVarId = 0;
@@ -75,7 +77,7 @@ function atomRange(atom: Atom): [number, number] {
 }
 
 function make(constant: number, terms: readonly Term[]): Index {
-  let min = constant, max = constant, key = "", kept = terms;
+  let min = constant, max = constant, key = "", kept = terms, size = 0;
   for (const { coefficient } of terms) {
     if (coefficient === 0) {
       kept = terms.filter((term) => term.coefficient !== 0);
@@ -88,11 +90,12 @@ function make(constant: number, terms: readonly Term[]): Index {
     else [lo, hi] = atomRange(atom);
     min += coefficient * (coefficient > 0 ? lo : hi);
     max += coefficient * (coefficient > 0 ? hi : lo);
+    size += atom.kind === "div" || atom.kind === "mod" ? 1 + atom.of.size : 1;
     key += key === "" ? `${coefficient}*${name}` : `+${coefficient}*${name}`;
   }
   if (key === "") key = `${constant}`;
   else if (constant !== 0) key += `+${constant}`;
-  return { constant, terms: kept, min, max, key };
+  return { constant, terms: kept, min, max, key, size };
 }
 
 function fromAtom(atom: Atom): Index {

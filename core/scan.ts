@@ -188,15 +188,23 @@ function capturedBy(outputs: readonly Tensor[], params: ReadonlySet<Tensor>, sco
 /** A memoised test whether a node is cheap and made of constants only. */
 export function closedTest(): (node: Node) => boolean {
   const known = new Map<Node, boolean>();
-  const test = (node: Node): boolean => {
-    const present = known.get(node);
-    if (present !== undefined) return present;
-    const cheap = node.op.kind === "map" || node.op.kind === "view" || (node.op.kind === "source" && node.op.lower !== undefined);
-    const closed = cheap && node.inputs.every((input) => test(input.node));
-    known.set(node, closed);
-    return closed;
+  return (asked) => {
+    const stack = [asked];
+    while (stack.length > 0) {
+      const node = stack[stack.length - 1], unknown = known.has(node) ? undefined : isCheap(node) && node.inputs.find((input) => !known.has(input.node));
+      if (unknown) {
+        stack.push(unknown.node);
+        continue;
+      }
+      if (!known.has(node)) known.set(node, isCheap(node) && node.inputs.every((input) => known.get(input.node)));
+      stack.pop();
+    }
+    return known.get(asked)!;
   };
-  return test;
+}
+
+function isCheap({ op }: Node): boolean {
+  return op.kind === "map" || op.kind === "view" || (op.kind === "source" && op.lower !== undefined);
 }
 
 /** What of a body is saved for the gradient, in the order of its nodes. Only what belongs to the loop's own scope is computed in each step. */

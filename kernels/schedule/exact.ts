@@ -12,12 +12,16 @@ import type { ScanAttrs } from "../../core/scan.ts";
 /** The tensors behind views that some node of a graph, or of the loops in it, compares exactly. Sources are none of them: they round nothing. */
 export function exactTensors({ nodes }: { readonly nodes: readonly Node[] }): Set<Tensor> {
   const found = new Set<Tensor>(), seen = new Set<Tensor>();
-  const visit = (tensor: Tensor): void => {
-    if (seen.has(tensor) || !isFloat(tensor.dtype)) return;
-    seen.add(tensor);
-    const { op, inputs } = tensor.node;
-    if (op.kind === "view") inputs.forEach(visit);
-    else if (op.kind !== "source" || op.lower === undefined) found.add(tensor);
+  const visit = (start: Tensor): void => {
+    const stack = [start];
+    while (stack.length > 0) {
+      const tensor = stack.pop()!;
+      if (seen.has(tensor) || !isFloat(tensor.dtype)) continue;
+      seen.add(tensor);
+      const { op, inputs } = tensor.node;
+      if (op.kind === "view") stack.push(...inputs.toReversed());
+      else if (op.kind !== "source" || op.lower === undefined) found.add(tensor);
+    }
   };
   for (const { op, attrs, inputs } of nodes) {
     if (op.kind === "map" && op.isExact?.(attrs)) inputs.forEach(visit);

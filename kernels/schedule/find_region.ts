@@ -14,6 +14,7 @@ export class RegionFinder {
   readonly #reads = new Map<Expr, Region>();
   readonly #holds = new Map<Expr, Region>();
   readonly #fails = new Map<Expr, Region>();
+  readonly #indices = new Map<Expr, Index | null>();
 
   /** Where a number might be other than zero. */
   nonzero(expr: Expr): Region {
@@ -86,12 +87,73 @@ export class RegionFinder {
           const both = (expr.op === "and") === wanted;
           return (both ? intersection : union)(this.condition(expr.lhs, wanted), this.condition(expr.rhs, wanted));
         }
-        return comparison(expr, wanted);
+        return this.#comparison(expr, wanted);
       default:
         return EVERYWHERE;
     }
   }
+
+  #comparison({ op, lhs, rhs }: Extract<Expr, { kind: "binary" }>, wanted: boolean): Region {
+    const x = this.#asIndex(lhs), y = this.#asIndex(rhs);
+    if (!x || !y) return EVERYWHERE;
+    switch (wanted ? op : OPPOSITES[op]) {
+      case "le":
+        return below(x, y);
+      case "ge":
+        return below(y, x);
+      case "lt":
+        return below(addIndex(x, 1), y);
+      case "gt":
+        return below(addIndex(y, 1), x);
+      case "eq":
+        return intersection(below(x, y), below(y, x));
+      case "ne":
+        return union(below(addIndex(x, 1), y), below(addIndex(y, 1), x));
+      default:
+        return EVERYWHERE;
+    }
+  }
+
+  /** A number as an index; undefined if it is none, might be rounded or wrap around, or is too intricate to tell anything. */
+  #asIndex(expr: Expr): Index | undefined {
+    return remember(this.#indices, expr, () => {
+      const index = this.#asIndexNow(expr), most = expr.dtype === "f16" ? 2 ** 11 : 2 ** 24;
+      if (!index || index.size > MAX_SIZE || Math.max(Math.abs(index.min), Math.abs(index.max)) > most) return null;
+      return expr.dtype === "u32" && index.min < 0 ? null : index;
+    }) ?? undefined;
+  }
+
+  #asIndexNow(expr: Expr): Index | undefined {
+    switch (expr.kind) {
+      case "const":
+        return Number.isInteger(expr.value) ? constantIndex(expr.value) : undefined;
+      case "index":
+        return expr.index;
+      case "cast":
+        return expr.x.dtype === "bool" || expr.dtype === "bool" ? undefined : this.#asIndex(expr.x);
+      case "unary": {
+        const x = expr.op === "neg" ? this.#asIndex(expr.x) : undefined;
+        return x && scaleIndex(x, -1);
+      }
+      case "binary": {
+        const x = this.#asIndex(expr.lhs), y = this.#asIndex(expr.rhs);
+        if (!x || !y) return undefined;
+        if (expr.op === "add") return addIndex(x, y);
+        if (expr.op === "sub") return addIndex(x, scaleIndex(y, -1));
+        if (expr.op === "mul" && y.terms.length === 0) return scaleIndex(x, y.constant);
+        if (expr.op === "mul" && x.terms.length === 0) return scaleIndex(y, x.constant);
+        // Division of integers truncates: it is a floor where nothing is negative. That of floats is no index.
+        const isWhole = expr.op === "div" && (expr.dtype === "i32" || expr.dtype === "u32");
+        return isWhole && x.min >= 0 && y.terms.length === 0 && y.constant > 0 ? divIndex(x, y.constant) : undefined;
+      }
+      default:
+        return undefined;
+    }
+  }
 }
+
+/** Indices of more atoms than this tell nothing: an index may hold another one several times, and that one another. */
+const MAX_SIZE = 32;
 
 /** Functions that are zero at zero. */
 const ZERO_TO_ZERO: ReadonlySet<string> = new Set(["neg", "abs", "sign", "sqrt", "sin", "tanh", "erf", "floor"]);
@@ -110,60 +172,4 @@ function remember<K, V>(known: Map<K, V>, key: K, make: () => V): V {
 /** The points at which `low <= high`. */
 function below(low: Index, high: Index): Region {
   return atLeastZero(addIndex(high, scaleIndex(low, -1)));
-}
-
-function comparison({ op, lhs, rhs }: Extract<Expr, { kind: "binary" }>, wanted: boolean): Region {
-  const x = asIndex(lhs), y = asIndex(rhs);
-  if (!x || !y) return EVERYWHERE;
-  switch (wanted ? op : OPPOSITES[op]) {
-    case "le":
-      return below(x, y);
-    case "ge":
-      return below(y, x);
-    case "lt":
-      return below(addIndex(x, 1), y);
-    case "gt":
-      return below(addIndex(y, 1), x);
-    case "eq":
-      return intersection(below(x, y), below(y, x));
-    case "ne":
-      return union(below(addIndex(x, 1), y), below(addIndex(y, 1), x));
-    default:
-      return EVERYWHERE;
-  }
-}
-
-/** A number as an index; undefined if it is none, or might be rounded or wrap around. */
-function asIndex(expr: Expr): Index | undefined {
-  const index = asIndexNow(expr), most = expr.dtype === "f16" ? 2 ** 11 : 2 ** 24;
-  if (!index || Math.max(Math.abs(index.min), Math.abs(index.max)) > most) return undefined;
-  return expr.dtype === "u32" && index.min < 0 ? undefined : index;
-}
-
-function asIndexNow(expr: Expr): Index | undefined {
-  switch (expr.kind) {
-    case "const":
-      return Number.isInteger(expr.value) ? constantIndex(expr.value) : undefined;
-    case "index":
-      return expr.index;
-    case "cast":
-      return expr.x.dtype === "bool" || expr.dtype === "bool" ? undefined : asIndex(expr.x);
-    case "unary": {
-      const x = expr.op === "neg" ? asIndex(expr.x) : undefined;
-      return x && scaleIndex(x, -1);
-    }
-    case "binary": {
-      const x = asIndex(expr.lhs), y = asIndex(expr.rhs);
-      if (!x || !y) return undefined;
-      if (expr.op === "add") return addIndex(x, y);
-      if (expr.op === "sub") return addIndex(x, scaleIndex(y, -1));
-      if (expr.op === "mul" && y.terms.length === 0) return scaleIndex(x, y.constant);
-      if (expr.op === "mul" && x.terms.length === 0) return scaleIndex(y, x.constant);
-      // Division of integers truncates: it is a floor where nothing is negative. That of floats is no index.
-      const isWhole = expr.op === "div" && (expr.dtype === "i32" || expr.dtype === "u32");
-      return isWhole && x.min >= 0 && y.terms.length === 0 && y.constant > 0 ? divIndex(x, y.constant) : undefined;
-    }
-    default:
-      return undefined;
-  }
 }

@@ -18,6 +18,9 @@ export const NOWHERE: Region = [];
 /** Regions of more bands than this grow to something simpler. */
 const MAX_BANDS = 8;
 
+/** Of bands with more indices than this some are left out: the band grows. */
+const MAX_INDICES = 16;
+
 /** The points at which `index` is at least 0. */
 export function atLeastZero(index: Index): Region {
   return unite([intersectBands([], [index])]);
@@ -55,7 +58,7 @@ function intersectBands(a: Band, b: Band): Band | undefined {
     const others = band.filter((other) => !implies(index, other));
     band.splice(0, band.length, ...others, index);
   }
-  return band;
+  return band.slice(0, MAX_INDICES);
 }
 
 /** Whether each point of `inner` is seen to be one of `outer`. */
