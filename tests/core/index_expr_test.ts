@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { divIndex, linearIndex, makeVar, modIndex, splitIndex, substituteIndex, varIndex } from "../../core/index_expr.ts";
+import { addIndex, divIndex, linearIndex, makeVar, modIndex, splitIndex, substituteIndex, varIndex } from "../../core/index_expr.ts";
 import { sizeOfShape } from "../../core/shape.ts";
 import { evaluateIndex, indexTrees } from "./index_trees.ts";
 
@@ -19,6 +19,27 @@ Deno.test("index simplification keeps values and ranges", () => {
     }),
     { numRuns: 500, seed: 1 },
   );
+});
+
+Deno.test("quotients and remainders of quotients and remainders keep their values, whatever divides what", () => {
+  const kinds = [["div", divIndex], ["mod", modIndex]] as const;
+  const variable = makeVar("v", 61), at = [...Array(61).keys()].map((value) => new Map([[variable.id, value]]));
+  for (const [inner, first] of kinds) {
+    for (const [outer, second] of kinds) {
+      for (let a = 1; a <= 13; a++) {
+        for (let b = 1; b <= 13; b++) {
+          for (const shift of [0, 5, -7]) {
+            const index = second(addIndex(first(varIndex(variable), a), shift), b);
+            at.forEach((values, x) => {
+              const middle = (inner === "div" ? Math.floor(x / a) : x % a) + shift;
+              const expected = outer === "div" ? Math.floor(middle / b) : ((middle % b) + b) % b;
+              assertEquals(evaluateIndex(index, values), expected, `(${x} ${inner} ${a} + ${shift}) ${outer} ${b}`);
+            });
+          }
+        }
+      }
+    }
+  }
 });
 
 Deno.test("splitting a linear index gives the multi-index back, for any regrouping of axes", () => {

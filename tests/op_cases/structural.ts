@@ -134,6 +134,12 @@ const viewCases: OpCase[] = [
     expected: (x) => build([7, 3, 2], ([i, j, k]) => at(x, [k, j, i])),
     ...exact,
   }),
+  // Where all extents are equal a shape does not tell a permutation from its inverse.
+  opCase("transpose", [random([3, 3, 3])], (x) => ops.transpose(x, [1, 2, 0]), {
+    name: "of a cube",
+    expected: (x) => build([3, 3, 3], ([i, j, k]) => at(x, [k, i, j])),
+    ...exact,
+  }),
   opCase("transpose", [array([0, 3], [])], (x) => ops.transpose(x), { name: "of nothing", expected: () => [], ...exact }),
   opCase("swapAxes", [x237], (x) => ops.swapAxes(x, 0, -1), { expected: (x) => build([7, 3, 2], ([i, j, k]) => at(x, [k, j, i])), ...exact }),
   opCase("expandDims", [x35], (x) => ops.expandDims(x, 1), { expected: (x) => x.data, ...exact }),

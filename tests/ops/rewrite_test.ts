@@ -1,5 +1,6 @@
 /** What simplification makes of ops: how many nodes of which kind are left. */
 import { assertEquals } from "@std/assert";
+import fc from "fast-check";
 import type { Tensor } from "../../core/graph.ts";
 import { simplify } from "../../core/simplify.ts";
 import { spec, trace } from "../../core/trace.ts";
@@ -11,6 +12,7 @@ import { broadcastOp } from "../../ops/broadcast.ts";
 import { castOp } from "../../ops/select.ts";
 import { padOp, sliceOp } from "../../ops/slice.ts";
 import { reshapeOp, transposeOp } from "../../ops/views.ts";
+import { evaluate, wave } from "../evaluate.ts";
 
 /** The names of the ops that are left, in order. */
 function left(fn: (x: Tensor, y: Tensor) => Tensor): string[] {
@@ -62,6 +64,36 @@ Deno.test("rewrite: chains of views become one", () => {
   assertEquals(left((x) => ops.slice(ops.slice(x, [1, 1], [2, 4]), [1, 1], [1, 2])), ["slice"]);
   assertEquals(left((x) => ops.pad(ops.pad(x, [[1, 0], [0, 0]]), [[0, 1], [2, 0]])), ["pad"]);
   assertEquals(left((x) => ops.broadcastTo(ops.broadcastTo(ops.reshape(x, [3, 5]), [2, 3, 5]), [4, 2, 3, 5])), ["broadcastTo"]);
+});
+
+/** What may follow each other in a chain, given three numbers to choose by. All sides and axes differ, so that mistaking one for another shows. */
+const VIEWS: readonly ((x: Tensor, n: readonly number[]) => Tensor)[] = [
+  (x, [a, b]) =>
+    ops.slice(
+      x,
+      x.shape.map((extent, axis) => Math.min(axis === 0 ? a : b, extent - 1)),
+      x.shape.map((extent, axis) => Math.max(1, extent - 1 - (axis === 0 ? a : b))),
+    ),
+  (x, [a, b, c]) => ops.pad(x, x.shape.map((_, axis) => (axis === 0 ? [a, b] : [c, a])), b === 0 ? 0 : 7),
+  (x, [a, b]) => ops.pad(x, x.shape.map((_, axis) => (axis === 0 ? [b, 0] : [0, a]))),
+  (x, [a]) => ops.flip(x, a % x.rank),
+  (x, [a]) => ops.transpose(x, x.shape.map((_, axis) => (axis + a) % x.rank)),
+  (x) => ops.reshape(x, [x.shape[1], x.shape[0], ...x.shape.slice(2)]),
+  (x, [a]) => ops.concat([x, ops.neg(x), x], a % x.rank),
+  (x, [a]) => ops.sliceAxis(ops.concat([x, ops.neg(x)], a % x.rank), a % x.rank, x.shape[a % x.rank], 1),
+  (x, [a]) => ops.sum(ops.broadcastTo(x, [a + 1, ...x.shape]), { axes: 0 }),
+  (x, [a]) => ops.max(x, { axes: a % x.rank, keepDims: true }),
+  (x, [a, b]) => ops.where(ops.less(ops.iota(x.shape, a % x.rank), b + 1), x, 0),
+];
+
+Deno.test("rewrite: chains of views keep their values", () => {
+  const link = fc.tuple(fc.nat(VIEWS.length - 1), fc.tuple(fc.nat(2), fc.nat(2), fc.nat(2)));
+  fc.assert(
+    fc.property(fc.array(link, { minLength: 2, maxLength: 5 }), fc.constantFrom([3, 4], [2, 3, 3]), (links, shape) => {
+      evaluate((x: Tensor) => links.reduce((y, [view, numbers]) => VIEWS[view](y, numbers), x), [wave(shape)]);
+    }),
+    { numRuns: 1000, seed: 11 },
+  );
 });
 
 Deno.test("rewrite: views and elementwise functions of repeated values are repeated values", () => {
