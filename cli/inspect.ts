@@ -2,7 +2,8 @@
 import { requestDevice } from "../kernels/mod.ts";
 import { Inspector, Model, TRACE_QUANTITIES, type TracedPiece, type TraceQuantity } from "../titans/mod.ts";
 import { findCheckpoint } from "./checkpoint_file.ts";
-import { gunzip, readPieces } from "./data/read_file.ts";
+import { describeRead } from "./data/rows.ts";
+import { openText } from "./data/text.ts";
 import { tokensOf } from "./data/token_encoder.ts";
 import { notedVocabulary, type Vocabulary } from "./data/vocabulary.ts";
 import { CommandError, UsageError } from "./errors.ts";
@@ -13,6 +14,7 @@ import { formatCount } from "./progress.ts";
 import { latestRun, RUNS } from "./run_folder.ts";
 import { formatNumber, legend, type Letter, Letters, scaleOf, Strip, visible } from "./strip.ts";
 import type { Terminal } from "./terminal.ts";
+import { rowOptionsOf, TEXT_FLAGS } from "./text_flags.ts";
 import { Passages, RunningFigures } from "./trace_summary.ts";
 
 /** What can be shown: quantities of the trace by the flag's words, and what the model's prediction missed. */
@@ -36,7 +38,8 @@ const WORDS = Object.keys(SHOWN) as Word[];
 const FLAGS = {
   checkpoint: text("PATH", "run folder or .safetensors file (the newest run unless given)"),
   which: choice(["best", "last"], "which state of a run folder (the best on held-out text, if it was validated)"),
-  text: text("FILE", "what to read: a text file, .gz too, or - for standard input"),
+  text: text("FILE", "what to read: a file of any kind that train learns from, or - for standard input"),
+  ...TEXT_FLAGS,
   by: choice(WORDS, "what the strip shows", "surprise"),
   block: integer("look at this block's memory only, counted from 0 (the mean of all unless given)", undefined, { min: 0 }),
   head: integer("look at this head's memory only, counted from 0 (the mean of all unless given)", undefined, { min: 0 }),
@@ -73,7 +76,7 @@ async function inspect(args: readonly string[], terminal: Terminal): Promise<num
   const source = flags.text;
   if (source === undefined) throw new UsageError("inspect needs a text: give a file with --text FILE, or --text - for standard input");
   // Now, so that a missing file shows before kernels are compiled.
-  await requireText(source);
+  const opened = await openText(source, { format: flags.format, ...rowOptionsOf(flags), remark: (line) => terminal.err(`${line}\n`) });
   using interrupt = listenForInterrupt(terminal);
   const { checkpoint, file } = await findCheckpoint(flags.checkpoint ?? await latestRun(RUNS), flags.which);
   const { blocks, heads, vocabulary: size } = checkpoint.config, vocabulary = await notedVocabulary(checkpoint.notes);
@@ -83,13 +86,12 @@ async function inspect(args: readonly string[], terminal: Terminal): Promise<num
   if (size !== vocabulary.size) {
     throw new CommandError(`${file} has a vocabulary of ${size} tokens and not the ${vocabulary.size} of ${vocabulary.name}: inspect a model that train made`);
   }
-  const raw = readPieces(source, "--text"), bytes = source.endsWith(".gz") ? gunzip(raw, source, "--text") : raw;
   const device = await requestDevice({ kind: flags.device, shaderCacheDirectory: flags.shaderCache });
   try {
     const model = new Model(checkpoint.config);
     const inspector = await Inspector.create(device, model, model.layout.pack(checkpoint.state.params));
     const show = new Show(terminal, flags, { checkpoint: file, device: device.info.kind, vocabulary });
-    for await (const piece of inspector.read(tokensOf(bytes, vocabulary))) {
+    for await (const piece of inspector.read(tokensOf(opened.bytes, vocabulary))) {
       show.piece(piece);
       // Signals are delivered between turns of the event loop.
       await new Promise((resolve) => setTimeout(resolve, 0));
@@ -97,20 +99,13 @@ async function inspect(args: readonly string[], terminal: Terminal): Promise<num
     }
     inspector.dispose();
     show.end(interrupt.requested);
+    opened.tally.remarks.forEach((line) => terminal.err(`${line}\n`));
+    if (opened.tally.rows > 0) terminal.err(`${describeRead(source, opened.tally.facts, { bytes: show.bytes })}\n`);
     if (show.tokens === 0 && !interrupt.requested) throw new UsageError(`the text ${source} is empty: give a text with --text FILE`);
     return interrupt.requested ? interrupt.exitCode : 0;
   } finally {
     device.dispose();
   }
-}
-
-async function requireText(source: string): Promise<void> {
-  if (source === "-") return;
-  const info = await Deno.stat(source).catch((error) => {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw new UsageError(`no text ${source}: give a file with --text FILE, or --text - for standard input`);
-  });
-  if (info.isDirectory) throw new UsageError(`${source} is a directory: give a text file with --text FILE`);
 }
 
 interface Origin {
@@ -166,6 +161,11 @@ class Show {
     });
     this.tokens += piece.tokens.length;
     this.#terminal.out(strip);
+  }
+
+  /** Bytes shown. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   end(interrupted: boolean): void {

@@ -2,7 +2,8 @@
 import { type Device, requestDevice } from "../kernels/mod.ts";
 import { fingerprint, type MemoryOwner, Model, Reader, type ReadingState } from "../titans/mod.ts";
 import { findCheckpoint } from "./checkpoint_file.ts";
-import { gunzip, readPieces } from "./data/read_file.ts";
+import { describeRead } from "./data/rows.ts";
+import { type OpenedText, openText } from "./data/text.ts";
 import { tokensOf } from "./data/token_encoder.ts";
 import { bytesOfTokens, notedVocabulary, type Vocabulary } from "./data/vocabulary.ts";
 import { CommandError, UsageError } from "./errors.ts";
@@ -17,9 +18,11 @@ import { formatCount, formatDuration } from "./progress.ts";
 import { latestRun, RUNS } from "./run_folder.ts";
 import { Speed } from "./speed.ts";
 import { fitLine, type Terminal } from "./terminal.ts";
+import { rowOptionsOf, TEXT_FLAGS } from "./text_flags.ts";
 
 const FLAGS = {
-  text: text("FILE", "what to read: a text file, .gz too, or - for standard input"),
+  text: text("FILE", "what to read: a file of any kind that train learns from, or - for standard input"),
+  ...TEXT_FLAGS,
   memory: text("FILE", "where to keep what was read"),
   continue: toggle("read on from what --memory holds already"),
   skip: integer("bytes at the beginning of the text to leave out", 0, { min: 0 }),
@@ -63,7 +66,8 @@ async function remember(args: readonly string[], terminal: Terminal): Promise<nu
   if (!flags.continue && await exists(path)) {
     throw new UsageError(`there is a file ${path} already: read on from it with --continue, or choose another --memory`);
   }
-  const totalBytes = await sizeOf(source);
+  const remarks: string[] = [];
+  const opened = await openText(source, { format: flags.format, ...rowOptionsOf(flags), remark: (line) => remarks.push(line) });
   using interrupt = listenForInterrupt(terminal);
   const { checkpoint, file } = await findCheckpoint(flags.checkpoint ?? await latestRun(RUNS), flags.which);
   const vocabulary = await notedVocabulary(checkpoint.notes);
@@ -76,8 +80,9 @@ async function remember(args: readonly string[], terminal: Terminal): Promise<nu
   try {
     const reader = await Reader.create(device, model, params);
     const start = before ? reader.importState(before.reading) : reader.start;
-    const show = new Show(terminal, { flags, device, vocabulary, checkpoint: file, totalBytes, tokensRead: start.tokensRead });
-    const tokens = tokensOf(bytesOf(source, flags.skip), vocabulary);
+    const show = new Show(terminal, { flags, device, vocabulary, checkpoint: file, opened, tokensRead: start.tokensRead });
+    remarks.forEach((line) => show.note(line));
+    const tokens = tokensOf(from(opened.bytes, flags.skip), vocabulary);
     const { state, bytes } = await readAll(reader, start, { tokens, vocabulary, show, interrupt });
     if (bytes > 0) {
       const texts: unknown[] = JSON.parse(before?.notes.texts ?? "[]");
@@ -95,24 +100,10 @@ async function remember(args: readonly string[], terminal: Terminal): Promise<nu
   }
 }
 
-/** Bytes of a text, or undefined where that shows at its end only. */
-async function sizeOf(source: string): Promise<number | undefined> {
-  if (source === "-") return undefined;
-  try {
-    const { size, isDirectory } = await Deno.stat(source);
-    if (isDirectory) throw new UsageError(`${source} is a directory: give a text file with --text FILE`);
-    return source.endsWith(".gz") ? undefined : size;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) throw new UsageError(`no text ${source}: give a file with --text FILE, or --text - for standard input`);
-    throw error;
-  }
-}
-
 /** The bytes of a text from a place on. */
-async function* bytesOf(source: string, skip: number): AsyncGenerator<Uint8Array> {
-  const raw = readPieces(source, "--text");
+async function* from(bytes: AsyncIterable<Uint8Array>, skip: number): AsyncGenerator<Uint8Array> {
   let left = skip;
-  for await (const piece of source.endsWith(".gz") ? gunzip(raw, source, "--text") : raw) {
+  for await (const piece of bytes) {
     const cut = Math.min(left, piece.length);
     left -= cut;
     if (cut < piece.length) yield piece.subarray(cut);
@@ -181,7 +172,7 @@ interface Shown {
   readonly device: Device;
   readonly vocabulary: Vocabulary;
   readonly checkpoint: string;
-  readonly totalBytes: number | undefined;
+  readonly opened: OpenedText;
   /** Before this text. */
   readonly tokensRead: number;
 }
@@ -199,7 +190,8 @@ class Show {
   constructor(terminal: Terminal, shown: Shown) {
     this.#terminal = terminal;
     this.#shown = shown;
-    const { flags: { text, memory }, device: { info: { kind, description } }, vocabulary: { unit }, checkpoint, totalBytes, tokensRead } = shown;
+    const { flags: { text, memory }, device: { info: { kind, description } }, vocabulary: { unit }, checkpoint, tokensRead } = shown;
+    const { sizeBytes: totalBytes } = shown.opened;
     if (this.#event({ event: "start", text, memory, checkpoint, adapter: description, totalBytes: totalBytes ?? null, tokensRead })) return;
     const size = totalBytes === undefined ? "" : ` (${formatCount(totalBytes)} bytes)`,
       after = tokensRead > 0 ? `, after ${formatCount(tokensRead)} ${unit}s` : "";
@@ -207,7 +199,7 @@ class Show {
   }
 
   progress({ bytes, tokens, tokensPerSecond }: { readonly bytes: number; readonly tokens: number; readonly tokensPerSecond: number }): void {
-    const { flags: { skip }, totalBytes, vocabulary: { unit } } = this.#shown;
+    const { flags: { skip }, opened: { sizeBytes: totalBytes }, vocabulary: { unit } } = this.#shown;
     if (this.#event({ event: "progress", bytes, tokens, tokensPerSecond })) return;
     const { interactive } = this.#terminal;
     if (!interactive && performance.now() - this.#lastShown < QUIET_MS) return;
@@ -222,7 +214,9 @@ class Show {
   }
 
   done(state: ReadingState, { bytes, interrupted }: { readonly bytes: number; readonly interrupted: boolean }): void {
-    const { flags: { text, memory, skip }, vocabulary: { unit }, tokensRead: before } = this.#shown;
+    const { flags: { text, memory, skip }, opened: { tally }, vocabulary: { unit }, tokensRead: before } = this.#shown;
+    tally.remarks.forEach((line) => this.note(line));
+    if (tally.rows > 0) this.note(describeRead(text ?? "", tally.facts, { bytes }));
     const seconds = (performance.now() - this.#began) / 1000;
     const { tokensRead, sizeBytes: stateBytes } = state, tokensPerSecond = (tokensRead - before) / seconds;
     if (this.#event({ event: "done", memory, bytes, tokensRead, stateBytes, tokensPerSecond, seconds, interrupted })) return;
@@ -237,6 +231,12 @@ class Show {
       ? `deno task remember --text ${shellWord(text!)} --memory ${shellWord(memory!)} --continue --skip ${skip + bytes}`
       : `deno task generate --memory ${shellWord(memory!)} --prompt TEXT`;
     this.#terminal.out(`${interrupted ? "continue" : "write from it"} with: ${asCalled(next)}\n`);
+  }
+
+  /** A line for people. */
+  note(line: string): void {
+    if (this.#shown.flags.json) this.#terminal.err(`${line}\n`);
+    else this.#terminal.out(`${this.#terminal.interactive ? "\r\x1b[K" : ""}${line}\n`);
   }
 
   /** Says an event to scripts; false where people read. */

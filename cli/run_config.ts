@@ -5,6 +5,7 @@ import { type DataRecipe, DEFAULT_RECIPE, type Format, type Split } from "./data
 import { parseSource } from "./data/source_spec.ts";
 import { CommandError, UsageError } from "./errors.ts";
 import { flagName } from "./flags.ts";
+import { rowOptionsOf } from "./text_flags.ts";
 import { checkModelFlags, type ModelFlags, modelOptions } from "./model_flags.ts";
 
 /** A run's configuration. All but `steps` and the optimiser's rates stays as it is for the run's life. */
@@ -45,14 +46,18 @@ export interface RunFlags extends ModelFlags {
   readonly data: readonly string[];
   readonly format: Format;
   readonly field: string;
+  readonly separator: string | undefined;
+  readonly noHeader: boolean;
+  readonly skipBadRows: boolean;
   readonly vocabulary: string;
   readonly heldOut: number;
   readonly split: Split;
 }
 
 /** How the flags of a new run say that its text is made. */
-export function newRecipe({ data, format, field, vocabulary, heldOut, split }: RunFlags): DataRecipe {
-  return { sources: data.length > 0 ? data : DEFAULT_RECIPE.sources, format, field, vocabulary, heldOut, split };
+export function newRecipe(flags: RunFlags): DataRecipe {
+  const { data, format, vocabulary, heldOut, split } = flags;
+  return { sources: data.length > 0 ? data : DEFAULT_RECIPE.sources, format, ...rowOptionsOf(flags), vocabulary, heldOut, split };
 }
 
 /** How the text of a run is made; with other sources, if they are given. */
@@ -99,6 +104,9 @@ const FIXED: Readonly<Partial<Record<keyof RunFlags, (config: RunConfig) => unkn
   stream: (config) => config.stream ?? 0,
   format: (config) => recipeOf(config).format,
   field: (config) => recipeOf(config).field,
+  separator: (config) => recipeOf(config).separator,
+  noHeader: (config) => recipeOf(config).header === false,
+  skipBadRows: (config) => recipeOf(config).skipBadRows === true,
   vocabulary: (config) => recipeOf(config).vocabulary,
   heldOut: (config) => recipeOf(config).heldOut,
   split: (config) => recipeOf(config).split,

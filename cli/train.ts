@@ -4,7 +4,7 @@ import { PRESETS } from "../titans/mod.ts";
 import type { WhichCheckpoint } from "./checkpoint_file.ts";
 import { CACHE } from "./data/cache.ts";
 import { type Corpus, type CorpusOptions, openCorpus } from "./data/corpus.ts";
-import { DEFAULT_RECIPE, FORMATS } from "./data/recipe.ts";
+import { DEFAULT_RECIPE } from "./data/recipe.ts";
 import { VOCABULARIES } from "./data/vocabulary.ts";
 import { choice, integer, number, parseFlags, text, texts, toggle, type Values } from "./flags.ts";
 import type { Command } from "./help.ts";
@@ -16,6 +16,7 @@ import { checkSameData, newRecipe, newRunConfig, recipeOf, resumedRunConfig, typ
 import { latestRun, readConfig, RUNS, writeConfig } from "./run_folder.ts";
 import { abandon, type RunLock, takeFreshFolder, takeNewFolder, takeRun } from "./run_lock.ts";
 import type { Terminal } from "./terminal.ts";
+import { TEXT_FLAGS } from "./text_flags.ts";
 import { TrainingRun } from "./training_run.ts";
 import { VERSION } from "./version.ts";
 
@@ -26,8 +27,7 @@ const FLAGS = {
     "PLACE",
     "a file, a folder, - or what was fetched; several to mix them, PLACE=2 is seen twice as often [sotu]",
   ),
-  format: choice(FORMATS, "what files are; auto goes by their names", DEFAULT_RECIPE.format),
-  field: text("NAME", "field of .jsonl records, or column of .csv and .parquet tables, with the text", DEFAULT_RECIPE.field),
+  ...TEXT_FLAGS,
   vocabulary: choice(VOCABULARIES, "what a token is: a byte, or a piece of a word", DEFAULT_RECIPE.vocabulary),
   heldOut: number("share of each text that is kept to judge on", DEFAULT_RECIPE.heldOut, { min: 0, aboveMin: true, max: 0.5 }),
   split: choice(["end", "scattered"], "what is held out: the end of a text, or pieces that the seed chooses", DEFAULT_RECIPE.split),
@@ -136,6 +136,7 @@ async function newRun(flags: TrainFlags, watch: Watch): Promise<Opened> {
   const lock = await (flags.out === undefined ? takeFreshFolder(RUNS, `${flags.model}-${flags.preset}`) : takeNewFolder(flags.out)), { path } = lock;
   try {
     const corpus = await openCorpus(newRecipe(flags), { ...flags, documents: flags.stream > 0, ...watch });
+    corpus.notes.forEach((line) => watch.note?.(line));
     return await keeping(corpus, async () => {
       const config = newRunConfig(flags, { data: corpus.identity, vocabularySize: corpus.vocabulary.size }, VERSION);
       await writeConfig(path, config);
@@ -154,6 +155,7 @@ async function resumedRun(flags: TrainFlags, given: ReadonlySet<string>, watch: 
     const corpus = await openCorpus(recipeOf(config, flags.data), { ...config, documents: (config.stream ?? 0) > 0, cache: flags.cache, ...watch });
     return await keeping(corpus, () => {
       checkSameData(config, corpus.identity, path);
+      corpus.notes.forEach((line) => watch.note?.(line));
       return { config, corpus, path, lock, from: flags.which };
     });
   });

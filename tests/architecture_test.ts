@@ -32,7 +32,14 @@ const TITANS_WITH_DEVICE: readonly string[] = [
 const EDGE_FILES: readonly string[] = ["kernels/webgpu/host.ts", "web/build.ts", "web/serve.ts"];
 
 /** The files that may import packages. */
-const WITH_PACKAGES: readonly string[] = ["cli/data/download.ts", "cli/data/packages.ts", "cli/data/read_file.ts", "cli/sotu.ts", "web/build.ts"];
+const WITH_PACKAGES: readonly string[] = [
+  "cli/data/content.ts",
+  "cli/data/download.ts",
+  "cli/data/packages.ts",
+  "cli/data/read_file.ts",
+  "cli/sotu.ts",
+  "web/build.ts",
+];
 
 interface SourceFile {
   readonly path: string;

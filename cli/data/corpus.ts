@@ -4,11 +4,12 @@ import { UsageError } from "../errors.ts";
 import { speeches } from "../sotu.ts";
 import { BETWEEN_DOCUMENTS, type DocumentPiece, readDocuments } from "./documents.ts";
 import { type DataIdentity, fingerprint, joinFingerprints } from "./identity.ts";
-import { type InputFile, inputFiles } from "./input_files.ts";
+import { type InputFile, inputFiles, isStream } from "./input_files.ts";
 import { partOf, splitRanges } from "./part_of.ts";
 import { readingProgress } from "./reading_progress.ts";
-import type { DataRecipe } from "./recipe.ts";
+import { type DataRecipe, rowOptions } from "./recipe.ts";
 import { downloadedFile } from "./remote.ts";
+import { describeRead, plainFacts, type ReadFacts, RowTally } from "./rows.ts";
 import { isRemote, parseSource } from "./source_spec.ts";
 import { buildTokens, cachedStarts, type CachedTokens, cacheKey, findTokens } from "./token_cache.ts";
 import { JoinedFiles, TokenFile } from "./token_file.ts";
@@ -27,6 +28,8 @@ export interface Corpus extends Disposable {
   readonly trainBytes: number;
   /** The same of what is held out. */
   readonly heldOutBytes: number;
+  /** What was read and what was left out, a line or more a text. */
+  readonly notes: readonly string[];
 }
 
 /** What a corpus is made with. */
@@ -50,6 +53,10 @@ interface OpenedText {
   readonly text: TokenSource & Partial<Disposable>;
   readonly textBytes: number;
   readonly place: string;
+  /** What was read of what files. */
+  readonly read?: ReadFacts;
+  /** Lines for people: what was left out, and what should be known. */
+  readonly remarks?: readonly string[];
 }
 
 /**
@@ -80,6 +87,12 @@ export async function openCorpus(recipe: DataRecipe, options: CorpusOptions): Pr
   const heldOut = texts.flatMap(({ text }, i) => split[i].heldOut.filter(fits).map((range) => partOf(text, range)));
   const bytesOf = (parts: readonly TokenSource[]): number => Math.round(bytesPerToken * parts.reduce((sum, part) => sum + part.length, 0));
   const documents = options.documents ? { documents: texts.reduce((sum, { text }) => sum + (text.documents?.count ?? 1), 0) } : {};
+  const notes = texts.flatMap(({ text, place, textBytes, read, remarks = [] }) => {
+    const name = place.startsWith(FROM_INPUT) ? "standard input" : place;
+    // Of a single file of text the run's first line says as much.
+    const isPlain = read === undefined || (read.files === 1 && read.rows === 0);
+    return [...remarks, ...isPlain ? [] : [describeRead(name, read, { documents: text.documents?.count, bytes: textBytes })]];
+  });
   const kept = opened.move();
   return {
     identity: { name: sources.join(" "), bytes: textBytes, sha256: await joinFingerprints(prints), ...documents, recipe: { ...recipe, sources } },
@@ -89,40 +102,56 @@ export async function openCorpus(recipe: DataRecipe, options: CorpusOptions): Pr
     heldOut,
     trainBytes: bytesOf(train.map(({ text }) => text)),
     heldOutBytes: bytesOf(heldOut),
+    notes,
     [Symbol.dispose]: () => kept.dispose(),
   };
 }
 
 async function openText(place: string, recipe: DataRecipe, vocabulary: Vocabulary, options: CorpusOptions): Promise<OpenedText> {
   if (place === "sotu") return await openBuiltIn(vocabulary, options);
-  if (place === "-" || place.startsWith(FROM_INPUT)) return await openInput(place, recipe, vocabulary, options);
-  const files = isRemote(place) ? [await downloadedFile(place, options.cache, recipe.format)] : await inputFiles(place, recipe.format);
-  if (vocabulary.idBytes === 1 && files.every(({ format, packed }) => format === "text" && !packed)) return openPlain(place, files);
-  const facts = await Promise.all(files.map(async ({ path, ...rest }) => ({ path: await Deno.realPath(path), ...rest })));
-  const key = await cacheKey({ facts, field: recipe.field, vocabulary: vocabulary.name });
-  const tokens = await findTokens(key, options.cache, options.documents === true) ?? await prepare(place, files, { key, recipe, vocabulary, options });
-  return openTokens(place, tokens, vocabulary);
+  if (place.startsWith(FROM_INPUT)) return await openKept(place, vocabulary, options);
+  const remarks: string[] = [], remark = (line: string): void => void remarks.push(line);
+  const files = isRemote(place) ? [await downloadedFile(place, options.cache, recipe.format, remark)] : await inputFiles(place, recipe.format, { remark });
+  if (files.some(isStream)) return { ...await openInput(place, files, { recipe, vocabulary, options, remark }), remarks };
+  const isPlain = files.every(({ content }) => content?.format === "text" && !content.packed && content.encoding === "utf-8");
+  if (vocabulary.idBytes === 1 && isPlain) return { ...openPlain(place, files), remarks };
+  const facts = await Promise.all(files.map(async ({ path, content, sizeBytes, modifiedMs }) => {
+    const { format, packed, encoding } = content!;
+    return { path: await Deno.realPath(path), format, packed, ...encoding === "utf-8" ? {} : { encoding }, sizeBytes, modifiedMs };
+  }));
+  const key = await cacheKey({ facts, ...rowOptions(recipe), vocabulary: vocabulary.name });
+  const found = await findTokens(key, options.cache, options.documents === true);
+  return { ...openTokens(place, found ?? await prepare(place, files, { key, recipe, vocabulary, options, remark }), vocabulary), remarks };
 }
 
 function openPlain(place: string, files: readonly InputFile[]): OpenedText {
   const text = new JoinedFiles(files, BETWEEN_DOCUMENTS);
   if (text.length === 0) throw new UsageError(`the data file ${place} is empty: give a text file with --data FILE, or --data sotu`);
-  return { text, textBytes: text.length, place };
+  return { text, textBytes: text.length, place, read: plainFacts(files.length) };
 }
 
 function openTokens(place: string, tokens: CachedTokens, vocabulary: Vocabulary): OpenedText {
-  return { text: new TokenFile(tokens, vocabulary.idBytes, cachedStarts(tokens)), textBytes: tokens.textBytes, place };
+  return { text: new TokenFile(tokens, vocabulary.idBytes, cachedStarts(tokens)), textBytes: tokens.textBytes, place, read: tokens.read };
+}
+
+interface Preparing {
+  readonly recipe: DataRecipe;
+  readonly vocabulary: Vocabulary;
+  readonly options: CorpusOptions;
+  readonly remark: (line: string) => void;
 }
 
 async function prepare(
   place: string,
   files: readonly InputFile[],
-  { key, recipe, vocabulary, options }: { key: string | (() => string); recipe: DataRecipe; vocabulary: Vocabulary; options: CorpusOptions },
+  { key, recipe, vocabulary, options, remark }: Preparing & { readonly key: string | (() => string) },
 ): Promise<CachedTokens> {
-  const total = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  const total = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0), tally = new RowTally(recipe.skipBadRows);
   const progress = readingProgress({ what: `preparing ${place}`, total, note: options.note });
-  const text = readDocuments(files, { field: recipe.field, stopped: options.stopped, progress });
-  return await buildTokens(key, text, { folder: options.cache, name: place, vocabulary });
+  const text = readDocuments(files, { ...rowOptions(recipe), tally, stopped: options.stopped, progress });
+  const tokens = await buildTokens(key, text, { folder: options.cache, name: place, vocabulary, read: () => tally.facts });
+  tally.remarks.forEach(remark);
+  return tokens;
 }
 
 /** The text that comes with the program: in memory as bytes, in the cache as other tokens. */
@@ -149,22 +178,21 @@ async function openBuiltIn(vocabulary: Vocabulary, options: CorpusOptions): Prom
 /** What stands for a text from standard input that was kept in the cache. */
 const FROM_INPUT = "stdin:";
 
-/** Standard input: kept in the cache, so that the run can go on. */
-async function openInput(place: string, recipe: DataRecipe, vocabulary: Vocabulary, options: CorpusOptions): Promise<OpenedText> {
-  if (place !== "-") {
-    const key = place.slice(FROM_INPUT.length), kept = await findTokens(key, options.cache, options.documents === true);
-    if (kept) return openTokens(place, kept, vocabulary);
-    if (await findTokens(key, options.cache, false)) {
-      throw new UsageError(`nobody noted where the documents of ${place} begin, which --stream needs: give the text again with --data -`);
-    }
-    throw new UsageError(`the text that came from standard input is no longer in ${options.cache}: give it again with --data -, or start a new run`);
+/** A text from standard input that was kept in the cache. */
+async function openKept(place: string, vocabulary: Vocabulary, options: CorpusOptions): Promise<OpenedText> {
+  const key = place.slice(FROM_INPUT.length), kept = await findTokens(key, options.cache, options.documents === true);
+  if (kept) return openTokens(place, kept, vocabulary);
+  if (await findTokens(key, options.cache, false)) {
+    throw new UsageError(`nobody noted where the documents of ${place} begin, which --stream needs: give the text again with --data -`);
   }
-  const format = recipe.format === "auto" ? "text" : recipe.format;
-  if (format === "parquet") throw new UsageError("Parquet cannot come from standard input: give a file with --data FILE");
+  throw new UsageError(`the text that came from standard input is no longer in ${options.cache}: give it again with --data -, or start a new run`);
+}
+
+/** Standard input or a pipe: kept in the cache, so that the run can go on. */
+async function openInput(place: string, files: readonly InputFile[], preparing: Preparing): Promise<OpenedText> {
   const key = `stdin-${crypto.randomUUID().slice(0, 13)}`;
-  const file: InputFile = { path: "-", format, packed: false, sizeBytes: 0, modifiedMs: 0 };
-  const tokens = await prepare("-", [file], { key, recipe, vocabulary, options });
-  return openTokens(`${FROM_INPUT}${key}`, tokens, vocabulary);
+  const tokens = await prepare(place, files, { ...preparing, key });
+  return openTokens(`${FROM_INPUT}${key}`, tokens, preparing.vocabulary);
 }
 
 function tooShort(place: string, length: number, { recipe, seqLen, vocabulary }: { recipe: DataRecipe; seqLen: number; vocabulary: Vocabulary }): UsageError {

@@ -1,44 +1,27 @@
 /** The text of a file in pieces, whatever its format: documents joined by empty lines. */
-import { CommandError, UsageError } from "../errors.ts";
+import { CommandError } from "../errors.ts";
+import { contentOf, nameOf } from "./content.ts";
 import { readCsv } from "./csv.ts";
 import type { InputFile } from "./input_files.ts";
 import { readJsonl } from "./jsonl.ts";
 import { readParquet } from "./parquet.ts";
-import { gunzip, readPieces } from "./read_file.ts";
+import { fromUtf16, gunzip, readPieces, type TextFlag, withHead } from "./read_file.ts";
+import type { RowOptions } from "./recipe.ts";
+import { RowTally } from "./rows.ts";
 
 /** What stands between two documents. */
 export const BETWEEN_DOCUMENTS: Uint8Array = new TextEncoder().encode("\n\n");
 
 /** How files become text. */
-export interface ReadingOptions {
-  /** The field of records and the column of tables that hold the text. */
-  readonly field: string;
+export interface ReadingOptions extends RowOptions {
+  /** Counts what is read, and hears remarks. */
+  readonly tally?: RowTally;
+  /** What named the files; `--data` unless given. */
+  readonly flag?: TextFlag;
   /** Whether somebody asked to stop. */
   readonly stopped?: () => boolean;
   /** Hears how many bytes of the files have been read. */
   readonly progress?: (bytes: number) => void;
-}
-
-/**
- * The text of files, in pieces of UTF-8 that say where documents begin: each file of text is one, and each record and row. What stands between two of them
- * belongs to the first.
- * @throws {UsageError} if a file cannot be read or understood, naming it and the line; {CommandError} if somebody asked to stop.
- */
-export async function* readDocuments(files: readonly InputFile[], options: ReadingOptions): AsyncGenerator<DocumentPiece> {
-  const { field, stopped = () => false, progress = () => {} } = options;
-  let read = 0, first = true;
-  const count = (bytes: number): void => progress(read += bytes);
-  for (const file of files) {
-    let fresh = true;
-    for await (const { bytes, starts } of documentsOf(file, field, count)) {
-      if (stopped()) throw new CommandError("stopped while the data was prepared: nothing was kept; run the command again");
-      if (bytes.length === 0) continue;
-      const begins = starts || fresh;
-      if (begins && !first) yield { bytes: BETWEEN_DOCUMENTS, starts: false };
-      fresh = first = false;
-      yield { bytes, starts: begins };
-    }
-  }
 }
 
 /** A piece of a document. */
@@ -48,19 +31,62 @@ export interface DocumentPiece {
   readonly starts: boolean;
 }
 
-async function* documentsOf({ path, format, packed }: InputFile, field: string, count: (bytes: number) => void): AsyncGenerator<DocumentPiece> {
-  if (format === "parquet") {
-    if (packed) throw new UsageError(`${path} is a packed Parquet file, which cannot be read in pieces: unpack it first with gunzip`);
-    for await (const text of readParquet(path, field, count)) yield { bytes: encode(text), starts: true };
+/**
+ * The text of files, in pieces of UTF-8 that say where documents begin: each file of text is one, and each record and row. What stands between two of them
+ * belongs to the first.
+ * @throws {UsageError} if a file cannot be read or understood, naming it and the line; {CommandError} if somebody asked to stop.
+ */
+export async function* readDocuments(files: readonly InputFile[], options: ReadingOptions): AsyncGenerator<DocumentPiece> {
+  const { stopped = () => false, progress = () => {}, tally = new RowTally(options.skipBadRows) } = options;
+  let read = 0, first = true;
+  const count = (bytes: number): void => progress(read += bytes);
+  for (const file of files) {
+    let fresh = true;
+    tally.files++;
+    for await (const { bytes, starts } of documentsOf(file, { ...options, tally, count })) {
+      if (stopped()) throw new CommandError("stopped while the data was prepared: nothing was kept; run the command again");
+      if (bytes.length === 0) {
+        if (starts) tally.withoutText++;
+        continue;
+      }
+      const begins = starts || fresh;
+      if (begins && !first) yield { bytes: BETWEEN_DOCUMENTS, starts: false };
+      fresh = first = false;
+      yield { bytes, starts: begins };
+    }
+  }
+}
+
+interface FileReading extends ReadingOptions {
+  readonly tally: RowTally;
+  readonly count: (bytes: number) => void;
+}
+
+async function* documentsOf(file: InputFile, reading: FileReading): AsyncGenerator<DocumentPiece> {
+  const { path } = file, { field, separator, header, flag = "--data", tally, count } = reading;
+  if (file.content?.format === "parquet") {
+    for await (const text of readParquet(path, { field, count, tally, flag })) yield { bytes: encode(text), starts: true };
     return;
   }
-  const raw = counted(readPieces(path, "--data"), count);
-  const bytes = path === "-" ? unpackIfPacked(raw) : packed ? gunzip(raw, path, "--data") : raw;
-  if (format === "text") {
+  let bytes = counted(readPieces(path, flag), count), { content } = file;
+  if (!content) {
+    // What can be read but once is looked at while it is read.
+    const { head, whole } = await withHead(bytes);
+    content = contentOf(head, { path, asked: file.asked, named: file.named, isStream: true });
+    if (content.remark) tally.remark(`${nameOf(path)} ${content.remark}`);
+    bytes = whole;
+  }
+  if (content.packed) bytes = gunzip(bytes, path, flag);
+  if (content.encoding !== "utf-8") bytes = fromUtf16(bytes, content.encoding, path);
+  if (content.format === "text") {
     for await (const piece of bytes) yield { bytes: piece, starts: false };
     return;
   }
-  for await (const text of format === "csv" ? readCsv(bytes, path, field) : readJsonl(bytes, path, field)) yield { bytes: encode(text), starts: true };
+  const name = nameOf(path);
+  const texts = content.format === "jsonl"
+    ? readJsonl(bytes, name, field, tally)
+    : readCsv(bytes, name, field, { separator: separator ?? (content.format === "tsv" ? "\t" : ","), header, tally });
+  for await (const text of texts) yield { bytes: encode(text), starts: true };
 }
 
 async function* counted(pieces: AsyncIterable<Uint8Array>, count: (bytes: number) => void): AsyncGenerator<Uint8Array> {
@@ -68,21 +94,6 @@ async function* counted(pieces: AsyncIterable<Uint8Array>, count: (bytes: number
     count(piece.length);
     yield piece;
   }
-}
-
-/** Standard input has no name that says whether it is packed; its first two bytes do. */
-async function* unpackIfPacked(raw: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
-  let head: Uint8Array = new Uint8Array(0);
-  while (head.length < 2) {
-    const { value, done } = await raw.next();
-    if (done) break;
-    head = Uint8Array.from([...head, ...value]);
-  }
-  const whole = (async function* (): AsyncGenerator<Uint8Array> {
-    yield head;
-    yield* raw;
-  })();
-  yield* head[0] === 0x1f && head[1] === 0x8b ? gunzip(whole, "-", "--data") : whole;
 }
 
 function encode(text: string): Uint8Array {

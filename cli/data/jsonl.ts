@@ -1,64 +1,70 @@
 /** JSON Lines: one record a line. */
-import { UsageError } from "../errors.ts";
-
-// A longer line is no record of a text but a file of another format, and would fill the memory.
-const LONGEST_LINE = 2 ** 28;
-
-/** The lines of a text that comes in pieces, without their ends. */
-async function* lines(text: AsyncIterable<string>, path: string): AsyncGenerator<string> {
-  let open: string[] = [], length = 0;
-  for await (const piece of text) {
-    const parts = piece.split("\n");
-    for (const part of parts.slice(0, -1)) {
-      yield [...open, part].join("");
-      open = [];
-      length = 0;
-    }
-    const rest = parts[parts.length - 1];
-    open.push(rest);
-    length += rest.length;
-    if (length > LONGEST_LINE) {
-      throw new UsageError(`${path} has a line of more than ${LONGEST_LINE} letters: it is no JSONL file; say what it is with --format`);
-    }
-  }
-  yield open.join("");
-}
+import { type FieldTemplate, parseField, valueText } from "./field.ts";
+import { decodeUtf8, LineSplitter } from "./lines.ts";
+import { RowTally } from "./rows.ts";
 
 /**
- * The texts of the records of a JSONL file. Empty lines are skipped.
+ * The texts of the records of a JSONL file. Empty lines are skipped, and records whose field is null, which says that there is no text.
  * @param bytes The file.
  * @param path For error texts.
- * @param field The records' field that holds the text.
+ * @param field The fields that make the text: see {@link parseField}.
+ * @param tally Counts the records, and says whether bad ones are left out.
  * @throws {UsageError} naming the line, if it is no JSON object or its field is no text.
  */
-export async function* readJsonl(bytes: AsyncIterable<Uint8Array>, path: string, field: string): AsyncGenerator<string> {
+export async function* readJsonl(bytes: AsyncIterable<Uint8Array>, path: string, field: string, tally: RowTally = new RowTally()): AsyncGenerator<string> {
+  const lines = new LineSplitter(path), template = parseField(field);
   let number = 0;
-  for await (const line of lines(decode(bytes), path)) {
-    number++;
-    if (line.trim() === "") continue;
-    yield textOf(line, field, `${path} line ${number}`);
-  }
+  const textsOf = function* (found: readonly Uint8Array[]): Generator<string> {
+    for (const line of found) {
+      const text = textOf(line, { template, where: `${path} line ${++number}`, tally });
+      if (text !== undefined) yield text;
+    }
+  };
+  for await (const piece of bytes) yield* textsOf(lines.next(piece));
+  yield* textsOf(lines.end());
 }
 
-function textOf(line: string, field: string, where: string): string {
+interface LineReading {
+  readonly template: FieldTemplate;
+  readonly where: string;
+  readonly tally: RowTally;
+}
+
+function textOf(bytes: Uint8Array, { template, where, tally }: LineReading): string | undefined {
+  const line = decodeUtf8(bytes), example = `each line must be one record such as {"${template.names[0]}": "..."}`;
+  if (line?.trim() === "") return undefined;
+  tally.rows++;
+  if (line === undefined) return bad(tally, `${where} is not valid UTF-8: convert the file, from Latin-1 with iconv -f LATIN1 -t UTF-8`);
   let record: unknown;
   try {
     record = JSON.parse(line);
-  } catch (cause) {
-    throw new UsageError(`${where} is not valid JSON: each line must be one record such as {"${field}": "..."}`, { cause });
+  } catch {
+    return bad(tally, `${where} is not valid JSON: ${example}`);
   }
-  if (typeof record !== "object" || record === null || Array.isArray(record)) {
-    throw new UsageError(`${where} is no JSON object: each line must be one record such as {"${field}": "..."}`);
+  if (Array.isArray(record)) return bad(tally, `${where} is no JSON object: ${example}; jq -c '.[]' writes an array so`);
+  if (typeof record !== "object" || record === null) return bad(tally, `${where} is no JSON object: ${example}`);
+  const values: (string | undefined)[] = [];
+  for (const name of template.names) {
+    const text = Object.hasOwn(record, name) ? valueText((record as Record<string, unknown>)[name], template) : null;
+    if (text === null) {
+      const fields = Object.keys(record).slice(0, 10).map(shortName).join(", ");
+      return bad(tally, `${where} has no text in its field ${name}: say which field holds the text with --field NAME (there are ${fields || "none"})`);
+    }
+    values.push(text);
   }
-  const text = Object.hasOwn(record, field) ? (record as Record<string, unknown>)[field] : undefined;
-  if (typeof text === "string") return text;
-  const fields = Object.keys(record).slice(0, 10).join(", ");
-  throw new UsageError(`${where} has no text in its field ${field}: say which field holds the text with --field NAME (there are ${fields || "none"})`);
+  const text = template.fill(values);
+  if (text === undefined) tally.withoutText++;
+  return text;
 }
 
-/** UTF-8 in pieces as text in pieces. */
-export async function* decode(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
-  const decoder = new TextDecoder();
-  for await (const piece of bytes) yield decoder.decode(piece, { stream: true });
-  yield decoder.decode();
+function bad(tally: RowTally, message: string): undefined {
+  tally.bad(message);
+  return undefined;
+}
+
+/** The name of a field or column in an error text, which is one short line whatever the name is. */
+export function shortName(name: string): string {
+  // deno-lint-ignore no-control-regex -- control characters are what must not get to the terminal
+  const plain = /[\x00-\x1f\x7f-\x9f\u2028\u2029]/.test(name) ? JSON.stringify(name).slice(1, -1).replace(/[\x7f-\x9f\u2028\u2029]/g, "?") : name;
+  return plain.length > 40 ? `${plain.slice(0, 40)}...` : plain;
 }

@@ -15,20 +15,25 @@ export interface TokenizerPackage {
   readonly pieces: readonly (string | readonly number[] | undefined)[];
 }
 
-/** What is used of the Parquet reader. */
+/** What is used of the Parquet reader, module by module: pages are read one at a time, after they were checked. */
 export interface ParquetPackage {
-  readonly parquetMetadataAsync: (file: AsyncBuffer) => Promise<ParquetMetadata>;
-  readonly parquetSchema: (metadata: ParquetMetadata) => { readonly children: readonly { readonly element: { readonly name: string } }[] };
-  readonly parquetRead: (options: {
-    readonly file: AsyncBuffer;
-    readonly metadata: ParquetMetadata;
-    readonly compressors: unknown;
-    readonly columns: readonly string[];
-    readonly rowStart: number;
-    readonly rowEnd: number;
-    readonly useOffsetIndex: boolean;
-    readonly onComplete: (rows: unknown[][]) => void;
-  }) => Promise<void>;
+  readonly parquetMetadataAsync: (file: AsyncBuffer, options: { readonly geoparquet: boolean }) => Promise<ParquetMetadata>;
+  readonly parquetSchema: (metadata: ParquetMetadata) => SchemaTree;
+  readonly getTreePath: (tree: SchemaTree, path: readonly string[]) => SchemaTree[];
+  readonly isFlatColumn: (path: readonly SchemaTree[]) => boolean;
+  readonly parquetHeader: (reader: DataReader) => PageHeader;
+  readonly readPage: (
+    reader: DataReader,
+    header: PageHeader,
+    decoder: ColumnDecoder,
+    dictionary: ArrayLike<unknown> | undefined,
+    previous: undefined,
+    start: number,
+  ) => { readonly data?: ArrayLike<unknown> };
+  readonly convert: (data: ArrayLike<unknown>, decoder: ColumnDecoder) => ArrayLike<unknown>;
+  readonly decompressPage: (bytes: Uint8Array, size: number, codec: string, compressors: unknown) => Uint8Array;
+  readonly deltaBinaryUnpack: (reader: DataReader, count: number, output: Int32Array) => void;
+  readonly DEFAULT_PARSERS: Readonly<Record<string, (value: never) => unknown>>;
   readonly compressors: unknown;
 }
 
@@ -38,16 +43,63 @@ export interface AsyncBuffer {
   slice(start: number, end?: number): Promise<ArrayBuffer>;
 }
 
-/** What is used of a Parquet file's metadata. */
-export interface ParquetMetadata {
-  readonly row_groups: readonly {
-    readonly num_rows: bigint;
-    readonly columns: readonly { readonly meta_data?: { readonly path_in_schema: readonly string[]; readonly total_uncompressed_size: bigint } }[];
-  }[];
+/** Bytes and how far they have been read. */
+export interface DataReader {
+  readonly view: DataView;
+  offset: number;
 }
 
-/** A transformer from text to rows of fields, which throws a SyntaxError with the line's number. */
-export type CsvParseStream = new () => TransformStream<string, string[]>;
+/** A node of the schema. */
+export interface SchemaTree {
+  readonly element: { readonly name: string; readonly type?: string; readonly repetition_type?: string };
+  readonly children: readonly SchemaTree[];
+}
+
+/** What is used of a page's header. Nothing in it can be trusted. */
+export interface PageHeader {
+  readonly type?: string;
+  readonly uncompressed_page_size: number;
+  readonly compressed_page_size: number;
+  readonly data_page_header?: { readonly num_values: number; readonly encoding?: string };
+  readonly dictionary_page_header?: { readonly num_values: number };
+  readonly data_page_header_v2?: {
+    readonly num_values: number;
+    readonly num_nulls: number;
+    readonly encoding?: string;
+    readonly definition_levels_byte_length: number;
+    readonly repetition_levels_byte_length: number;
+    readonly is_compressed: boolean;
+  };
+}
+
+/** How the pages of a column are read. */
+export interface ColumnDecoder {
+  readonly type: string | undefined;
+  readonly element: SchemaTree["element"];
+  readonly schemaPath: readonly SchemaTree[];
+  readonly pathInSchema: readonly string[];
+  readonly codec: string;
+  readonly parsers: Readonly<Record<string, unknown>>;
+}
+
+/** What is used of the metadata of a column in a group of rows. */
+export interface ColumnMetadata {
+  readonly type?: string;
+  readonly path_in_schema: readonly string[];
+  readonly codec?: string;
+  readonly data_page_offset: bigint;
+  readonly dictionary_page_offset?: bigint;
+  readonly total_compressed_size: bigint;
+}
+
+/** What is used of a Parquet file's metadata. */
+export interface ParquetMetadata {
+  readonly schema: readonly { readonly num_children?: number }[];
+  readonly row_groups: readonly {
+    readonly num_rows: bigint;
+    readonly columns: readonly { readonly meta_data?: ColumnMetadata; readonly file_path?: string }[];
+  }[];
+}
 
 /** Loads a tokenizer. @throws {CommandError} if its package cannot be had. */
 export async function loadTokenizer(name: EncodingName): Promise<TokenizerPackage> {
@@ -59,14 +111,10 @@ export async function loadTokenizer(name: EncodingName): Promise<TokenizerPackag
 
 /** Loads the Parquet reader with its decompressors. @throws {CommandError} if a package cannot be had. */
 export async function loadParquet(): Promise<ParquetPackage> {
-  const reader = await load<Omit<ParquetPackage, "compressors">>("hyparquet/src/index.js");
-  const { compressors } = await load<Pick<ParquetPackage, "compressors">>("hyparquet-compressors");
-  return { ...reader, compressors };
-}
-
-/** Loads the CSV reader. @throws {CommandError} if its package cannot be had. */
-export async function loadCsv(): Promise<CsvParseStream> {
-  return (await load<{ CsvParseStream: CsvParseStream }>("@std/csv")).CsvParseStream;
+  const parts: Partial<ParquetPackage>[] = [];
+  for (const name of ["metadata", "schema", "column", "convert", "datapage", "delta"]) parts.push(await load(`hyparquet/src/${name}.js`));
+  parts.push(await load("hyparquet-compressors"));
+  return Object.assign({}, ...parts);
 }
 
 // Not a literal in import(): only who needs a package downloads it.

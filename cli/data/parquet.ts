@@ -1,65 +1,157 @@
-/** Parquet files, one group of rows after the other: only one group's column is in memory. */
+/** Parquet files, one page after the other. */
 import { UsageError } from "../errors.ts";
-import { type AsyncBuffer, loadParquet, type ParquetMetadata } from "./packages.ts";
-import { readError } from "./read_file.ts";
+import { type FieldTemplate, parseField, valueText } from "./field.ts";
+import { shortName } from "./jsonl.ts";
+import { type AsyncBuffer, loadParquet, type ParquetMetadata, type ParquetPackage } from "./packages.ts";
+import { checkStruct } from "./parquet_check.ts";
+import { columnValues, NOT_UTF8 } from "./parquet_column.ts";
+import { readError, type TextFlag } from "./read_file.ts";
+import { RowTally } from "./rows.ts";
 
-// Bytes of text to decode at once, about: a group of rows may be larger than memory.
-const DECODED_BYTES = 2 ** 26;
+/** How a file is read. */
+export interface ParquetReading {
+  /** The columns that make the text: see {@link parseField}. */
+  readonly field: string;
+  /** Hears of bytes that were read. */
+  readonly count?: (bytes: number) => void;
+  /** Counts the rows, and says whether bad ones are left out. */
+  readonly tally?: RowTally;
+  /** What named the file. */
+  readonly flag?: TextFlag;
+}
 
 /**
- * The texts of one column.
- * @param path The file.
- * @param column The column's name.
- * @param count Hears of bytes that were read.
+ * The texts of a file's columns. Rows without a text are left out.
  * @throws {UsageError} if the file is damaged, has no such column, or the column holds something other than text.
  */
-export async function* readParquet(path: string, column: string, count: (bytes: number) => void): AsyncGenerator<string> {
-  const { parquetMetadataAsync, parquetSchema, parquetRead, compressors } = await loadParquet();
-  using file = await openFile(path);
-  const buffer = asyncBuffer(file, count);
-  const metadata = await understood(path, () => parquetMetadataAsync(buffer));
-  const columns = parquetSchema(metadata).children.map(({ element }) => element.name);
-  if (!columns.includes(column)) {
-    throw new UsageError(`${path} has no column ${column}: say which column holds the text with --field NAME (there are ${columns.slice(0, 20).join(", ")})`);
+export async function* readParquet(path: string, { count = () => {}, flag = "--data", ...reading }: ParquetReading): AsyncGenerator<string> {
+  using file = await Deno.open(path).catch((error) => {
+    throw readError(error, path, flag);
+  });
+  yield* readParquetBuffer(asyncBuffer(file, count), path, reading);
+}
+
+/** The same of a file that is open. @param path For error texts. */
+export async function* readParquetBuffer(
+  file: AsyncBuffer,
+  path: string,
+  { field, tally = new RowTally() }: Pick<ParquetReading, "field" | "tally">,
+): AsyncGenerator<string> {
+  const library = await loadParquet(), template = parseField(field);
+  const metadata = await understood(path, () => readMetadata(library, file));
+  const columns = await understood(path, () => library.parquetSchema(metadata).children.map(({ element }) => element.name));
+  const missing = template.names.find((name) => !columns.includes(name));
+  if (missing !== undefined) {
+    const there = columns.slice(0, 20).map(shortName).join(", ");
+    throw new UsageError(`${path} has no column ${missing}: say which column holds the text with --field NAME (there are ${there})`);
   }
-  const read = async (rowStart: number, rowEnd: number): Promise<unknown[][]> => {
-    let rows: unknown[][] = [];
-    const onComplete = (found: unknown[][]): void => void (rows = found);
-    await understood(path, () => parquetRead({ file: buffer, metadata, compressors, columns: [column], rowStart, rowEnd, useOffsetIndex: true, onComplete }));
-    return rows;
-  };
-  for (const [rowStart, rowEnd] of rowRanges(metadata, column)) {
-    const rows = await read(rowStart, rowEnd);
-    if (rows.length !== rowEnd - rowStart) throw damaged(path, `rows ${rowStart} to ${rowEnd} are missing`);
-    for (const [i, [text]] of rows.entries()) {
-      // A row without a text is no document.
-      if (text === null || text === undefined) continue;
-      if (typeof text !== "string") {
-        throw new UsageError(`${path} row ${rowStart + i + 1} has no text in its column ${column}: give the name of a text column with --field`);
+  let number = 0;
+  for (const group of metadata.row_groups) {
+    const rows = groupRows(library, file, { metadata, group, template });
+    for (;;) {
+      const { value, done } = await understood(path, () => rows.next());
+      if (done) break;
+      for (const row of value) {
+        tally.rows++;
+        const text = textOf(row, { template, tally, where: `${path} row ${++number}` });
+        if (text !== undefined) yield text;
       }
-      yield text;
     }
   }
 }
 
-/** Ranges of rows, none of which spans two groups or decodes to much more than {@link DECODED_BYTES}. */
-function* rowRanges(metadata: ParquetMetadata, column: string): Generator<[start: number, end: number]> {
-  let start = 0;
-  for (const { num_rows, columns } of metadata.row_groups) {
-    const end = start + Number(num_rows);
-    const sizes = columns.map(({ meta_data: meta }) => meta?.path_in_schema[0] === column ? Number(meta.total_uncompressed_size) : 0);
-    const parts = Math.max(1, Math.ceil(sizes.reduce((sum, size) => sum + size, 0) / DECODED_BYTES));
-    const rows = Math.max(1, Math.ceil((end - start) / parts));
-    for (; start < end; start = Math.min(end, start + rows)) yield [start, Math.min(end, start + rows)];
+function textOf(
+  values: readonly unknown[],
+  { template, tally, where }: { readonly template: FieldTemplate; readonly tally: RowTally; readonly where: string },
+): string | undefined {
+  const texts: (string | undefined)[] = [];
+  for (const [i, value] of values.entries()) {
+    const name = template.names[i], text = valueText(value, template);
+    if (text === null) {
+      const why = value === NOT_UTF8 ? "a text that is not valid UTF-8" : "no text";
+      tally.bad(`${where} has ${why} in its column ${name}: give the name of a text column with --field`);
+      return undefined;
+    }
+    texts.push(text);
+  }
+  const text = template.fill(texts);
+  if (text === undefined) tally.withoutText++;
+  return text;
+}
+
+interface Group {
+  readonly metadata: ParquetMetadata;
+  readonly group: ParquetMetadata["row_groups"][number];
+  readonly template: FieldTemplate;
+}
+
+const ROWS_AT_ONCE = 1024;
+
+/** The wanted values of a group, some rows at once. */
+async function* groupRows(library: ParquetPackage, file: AsyncBuffer, { metadata, group, template }: Group): AsyncGenerator<unknown[][]> {
+  const rows = Number(group.num_rows), tree = library.parquetSchema(metadata);
+  if (!(rows >= 0 && Number.isSafeInteger(rows))) throw new Error(`a group has ${rows} rows`);
+  const columns = template.names.map((name) => {
+    const schemaPath = library.getTreePath(tree, [name]);
+    if (!library.isFlatColumn(schemaPath)) {
+      throw new UsageError(`its column ${name} holds lists or records, not texts; give the name of a text column with --field`);
+    }
+    const meta = group.columns.find(({ meta_data: meta }) => meta?.path_in_schema.length === 1 && meta.path_in_schema[0] === name)?.meta_data;
+    if (!meta) throw new Error(`a group has no column ${name}`);
+    return new Values(columnValues(library, { file, meta, schemaPath, rows }));
+  });
+  for (let row = 0; row < rows;) {
+    const some: unknown[][] = [];
+    for (; row < rows && some.length < ROWS_AT_ONCE; row++) {
+      const values: unknown[] = [];
+      for (const column of columns) values.push(column.hasNext ? column.next() : await column.more());
+      some.push(values);
+    }
+    yield some;
   }
 }
 
-async function openFile(path: string): Promise<Deno.FsFile> {
-  try {
-    return await Deno.open(path);
-  } catch (error) {
-    throw readError(error, path, "--data");
+/** Values that come in pieces, one by one. */
+class Values {
+  readonly #pieces: AsyncGenerator<ArrayLike<unknown>>;
+  #piece: ArrayLike<unknown> = [];
+  #at = 0;
+
+  constructor(pieces: AsyncGenerator<ArrayLike<unknown>>) {
+    this.#pieces = pieces;
   }
+
+  get hasNext(): boolean {
+    return this.#at < this.#piece.length;
+  }
+
+  next(): unknown {
+    const value = this.#piece[this.#at++];
+    // Null is a value; nothing at all is an index behind the end of the dictionary.
+    if (value === undefined) throw new Error("a value is missing");
+    return value;
+  }
+
+  async more(): Promise<unknown> {
+    while (!this.hasNext) {
+      const { value, done } = await this.#pieces.next();
+      if (done) throw new Error("a column ends before the rows of its group");
+      [this.#piece, this.#at] = [value, 0];
+    }
+    return this.next();
+  }
+}
+
+const FOOTER_BYTES = 8;
+
+async function readMetadata(library: ParquetPackage, file: AsyncBuffer): Promise<ParquetMetadata> {
+  const size = file.byteLength;
+  if (size < FOOTER_BYTES + 4) throw new Error("the file is too short");
+  const end = new Uint8Array(await file.slice(size - FOOTER_BYTES, size)), length = new DataView(end.buffer).getUint32(0, true);
+  if (String.fromCharCode(...end.subarray(4)) !== "PAR1") throw new Error("it does not end as a Parquet file does");
+  if (length > size - FOOTER_BYTES - 4) throw new Error(`its metadata have ${length} bytes, and the file ${size}`);
+  checkStruct(new Uint8Array(await file.slice(size - FOOTER_BYTES - length, size - FOOTER_BYTES)), 0);
+  return await library.parquetMetadataAsync(file, { geoparquet: false });
 }
 
 function asyncBuffer(file: Deno.FsFile, count: (bytes: number) => void): AsyncBuffer {
@@ -82,14 +174,12 @@ function asyncBuffer(file: Deno.FsFile, count: (bytes: number) => void): AsyncBu
   };
 }
 
-async function understood<T>(path: string, read: () => Promise<T>): Promise<T> {
+async function understood<T>(path: string, read: () => T | Promise<T>): Promise<T> {
   try {
     return await read();
   } catch (cause) {
-    throw damaged(path, cause instanceof Error ? cause.message.split("\n")[0] : String(cause), cause);
+    const why = cause instanceof Error ? cause.message.split("\n")[0] : String(cause);
+    if (cause instanceof UsageError) throw new UsageError(`${path} cannot be read: ${why}`, { cause });
+    throw new UsageError(`${path} cannot be read as Parquet: ${why}; fetch or write the file again`, { cause });
   }
-}
-
-function damaged(path: string, why: string, cause?: unknown): UsageError {
-  return new UsageError(`${path} cannot be read as Parquet: ${why}; fetch or write the file again`, { cause });
 }

@@ -1,7 +1,7 @@
 /** Texts on the network: what they are called, where they are, and where their copies lie in the cache. */
 import { UsageError } from "../errors.ts";
 import { readTextIfAny } from "../files.ts";
-import { formatOf, type InputFile } from "./input_files.ts";
+import { type InputFile, lookAt } from "./input_files.ts";
 import type { Format } from "./recipe.ts";
 import { sha256Hex } from "./sha256.ts";
 import { isRemote } from "./source_spec.ts";
@@ -59,9 +59,8 @@ export async function downloadFacts(path: string): Promise<DownloadFacts | undef
  * The copy of a place in the cache. The network is not used.
  * @throws {UsageError} if it was not fetched.
  */
-export async function downloadedFile(place: string, cache: string, asked: Format): Promise<InputFile> {
+export async function downloadedFile(place: string, cache: string, asked: Format, remark?: (line: string) => void): Promise<InputFile> {
   const path = await downloadPath(place, cache), facts = await downloadFacts(path);
   if (!facts) throw new UsageError(`${place} is not in the data cache ${cache}: fetch it first with deno task fetch ${place}`);
-  const { format, packed } = formatOf(path), { mtime } = await Deno.stat(path);
-  return { path, format: asked === "auto" ? format ?? "text" : asked, packed, sizeBytes: facts.sizeBytes, modifiedMs: mtime?.getTime() ?? 0 };
+  return await lookAt(path, await Deno.stat(path), { asked, remark });
 }

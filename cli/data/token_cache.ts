@@ -10,6 +10,7 @@ import { UsageError } from "../errors.ts";
 import { readTextIfAny, writeAtomic } from "../files.ts";
 import { writing } from "./cache.ts";
 import type { DocumentPiece } from "./documents.ts";
+import { type ReadFacts, readFactsOf } from "./rows.ts";
 import { sha256Hex } from "./sha256.ts";
 import { TokenEncoder } from "./token_encoder.ts";
 import { JoinedFiles } from "./token_file.ts";
@@ -24,6 +25,8 @@ export interface CachedTokens {
   readonly textBytes: number;
   /** How many documents there are; absent in files that were written when nobody asked. */
   readonly documents?: number;
+  /** What was read of what files; absent in files of older versions. */
+  readonly read?: ReadFacts;
 }
 
 /** What is written to. */
@@ -46,6 +49,8 @@ export interface BuildOptions {
   /** What the text is called in error texts. */
   readonly name: string;
   readonly vocabulary: Vocabulary;
+  /** What was read, asked at the end. */
+  readonly read?: () => ReadFacts;
   /** Opens a new file. */
   readonly create?: (path: string) => Promise<Sink>;
 }
@@ -64,9 +69,10 @@ export async function findTokens(key: string, folder: string, documents: boolean
   const info = await Deno.stat(path).catch(() => undefined);
   if (facts === undefined || !info) return undefined;
   try {
-    const { sizeBytes, textBytes, documents: count } = JSON.parse(facts) as Partial<CachedTokens>;
-    if (typeof textBytes !== "number" || info.size !== sizeBytes) return undefined;
-    const found = { path, sizeBytes, textBytes, documents: count };
+    const { sizeBytes, textBytes, documents: count, read } = JSON.parse(facts) as Partial<CachedTokens>;
+    const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
+    if (!isCount(textBytes) || info.size !== sizeBytes || (count !== undefined && !isCount(count))) return undefined;
+    const known = readFactsOf(read), found = { path, sizeBytes, textBytes: textBytes!, documents: count, ...known ? { read: known } : {} };
     return !documents || await knowsDocuments(found) ? found : undefined;
   } catch {
     return undefined;
@@ -108,7 +114,7 @@ function storedStarts(starts: readonly number[]): Uint8Array {
 export async function buildTokens(
   key: string | (() => string),
   text: AsyncIterable<DocumentPiece>,
-  { vocabulary, folder, name, create = createFile }: BuildOptions,
+  { vocabulary, folder, name, read, create = createFile }: BuildOptions,
 ): Promise<CachedTokens> {
   const part = `${folder}/tokens-${crypto.randomUUID()}.part`, startsPart = part.replace(/\.part$/, ".documents.part");
   let path: string | undefined;
@@ -117,7 +123,8 @@ export async function buildTokens(
     await removeAbandoned(folder);
     using sinks = new DisposableStack();
     const open = async (place: string): Promise<BufferedSink> => sinks.use(new BufferedSink(folder, await writing(folder, () => create(place))));
-    const facts = await writeTokens(text, vocabulary, { tokens: await open(part), starts: () => open(startsPart) });
+    const written = await writeTokens(text, vocabulary, { tokens: await open(part), starts: () => open(startsPart) });
+    const facts = { ...written, ...read ? { read: read() } : {} };
     sinks.dispose();
     if (facts.textBytes === 0) throw new UsageError(`the data ${name} is empty: give a text file with --data FILE, or --data sotu`);
     path = `${folder}/tokens-${typeof key === "string" ? key : key()}.bin`;

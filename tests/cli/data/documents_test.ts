@@ -86,7 +86,7 @@ Deno.test("data: CSV without the column or malformed is refused", async () => {
     await assertRejects(() => Array.fromAsync(readCsv(inPieces(table, 5), "x.csv", "text")), UsageError, message);
   };
   await fails("id,body\n1,a\n", "x.csv has no column text: say which column holds the text with --field NAME (there are id, body)");
-  await fails("id,text\n1,a\n2\n", "x.csv row 3 has 1 fields and its first row has 2");
+  await fails("id,text\n1,a\n2\n", "x.csv line 3 has 1 fields and its first row has 2");
   await fails('id,text\n1,"a\n', "x.csv is no valid CSV: ");
   await fails('id,text\n1,a"b\n', "line 2");
 });
@@ -129,7 +129,7 @@ Deno.test("data: what is missing, may not be read, or holds nothing is said in o
       throw await Promise.resolve(new Deno.errors.PermissionDenied("Permission denied (os error 13)"));
     };
     const message = `${folder} may not be read: give yourself the permission to read it, or other data with --data`;
-    await assertRejects(() => inputFiles(folder, "auto", refuses), UsageError, message);
+    await assertRejects(() => inputFiles(folder, "auto", { readDir: refuses }), UsageError, message);
     assertEquals(readError(new Deno.errors.NotCapable("x"), "a", "--data") instanceof Deno.errors.NotCapable, true);
   }));
 

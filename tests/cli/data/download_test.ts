@@ -67,7 +67,7 @@ Deno.test("fetch: a file is copied once, with its size and hash, and then found 
       assertEquals((await download(place, { ...options, again: true })).wasThere, false);
       assertEquals(asked.length, 2);
       const file = await downloadedFile(place, folder, "auto");
-      assertEquals([file.path, file.format, file.packed, file.sizeBytes], [first.path, "text", false, BYTES.length]);
+      assertEquals([file.path, file.content?.format, file.content?.packed, file.sizeBytes], [first.path, "text", false, BYTES.length]);
       await assertRejects(
         () => downloadedFile(`${origin}/other`, folder, "auto"),
         UsageError,

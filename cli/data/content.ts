@@ -1,0 +1,186 @@
+/** What a file is by its first bytes: so that no archive, picture or table is learned as if it were text. */
+import { constants, gunzipSync } from "node:zlib";
+import { UsageError } from "../errors.ts";
+import type { Format } from "./recipe.ts";
+
+/** A format that a file is read in. */
+export type FileFormat = Exclude<Format, "auto">;
+
+/** How the letters of a text are stored. */
+export type Encoding = "utf-8" | "utf-16le" | "utf-16be";
+
+/** What is in a file. */
+export interface Content {
+  readonly format: FileFormat;
+  /** Whether it is packed with gzip. */
+  readonly packed: boolean;
+  readonly encoding: Encoding;
+  /** What its reader should hear of it. */
+  readonly remark?: string;
+}
+
+/** What is known of a file before it is opened. */
+export interface Expected {
+  /** The file, or `-` for standard input. */
+  readonly path: string;
+  /** What the user says that it is. */
+  readonly asked: Format;
+  /** What the end of its name says. */
+  readonly named?: FileFormat;
+  /** Whether it can be read but once, from its beginning to its end. */
+  readonly isStream?: boolean;
+}
+
+/** The first bytes that {@link contentOf} wants, as far as there are so many. */
+export const HEAD_BYTES = 4096;
+
+/** What cannot be read as it is: its first bytes, what it is called, and how it becomes text. `FILE` stands for its name. */
+const FOREIGN: readonly (readonly [bytes: string, name: string, remedy: string, at?: number])[] = [
+  ["BZh", "packed with bzip2", "unpack it with bunzip2 FILE"],
+  ["\xfd7zXZ\0", "packed with xz", "unpack it with unxz FILE"],
+  ["\x28\xb5\x2f\xfd", "packed with Zstandard", "unpack it with unzstd FILE"],
+  ["\x04\x22\x4d\x18", "packed with LZ4", "unpack it with unlz4 FILE"],
+  ["\x1f\x9d", "packed with compress", "unpack it with uncompress FILE"],
+  ["LZIP", "packed with lzip", "unpack it with lzip -d FILE"],
+  ["PK\x03\x04", "a zip archive", "unpack it with unzip FILE, and give what was in it; of a document, export the text"],
+  ["PK\x05\x06", "an empty zip archive", "give a file with text"],
+  ["7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "unpack it with 7z x FILE, and give what was in it"],
+  ["Rar!\x1a\x07", "a RAR archive", "unpack it with unrar x FILE, and give what was in it"],
+  ["ustar", "a tar archive", "unpack it with tar -xf FILE, and give the folder", 257],
+  ["%PDF-", "a PDF document", "take its text out with pdftotext FILE"],
+  ["{\\rtf", "a document in Rich Text Format", "export it as plain text"],
+  ["\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Office document", "export it as plain text"],
+  ["\x89PNG\r\n\x1a\n", "a picture (PNG)", "give a file with text"],
+  ["\xff\xd8\xff", "a picture (JPEG)", "give a file with text"],
+  ["GIF8", "a picture (GIF)", "give a file with text"],
+  ["\x7fELF", "a program", "give a file with text"],
+  ["SQLite format 3\0", "an SQLite database", "export a table as CSV"],
+  ["ARROW1\0\0", "an Arrow file", "write it as Parquet"],
+  ["Obj\x01", "an Avro file", "write it as Parquet or JSON Lines"],
+  ["ORC", "an ORC file", "write it as Parquet"],
+  ["\xff\xfe\0\0", "text in UTF-32", "convert it with iconv -f UTF-32 -t UTF-8 FILE"],
+  ["\0\0\xfe\xff", "text in UTF-32", "convert it with iconv -f UTF-32 -t UTF-8 FILE"],
+];
+
+/**
+ * What a file is.
+ * @param head Its first {@link HEAD_BYTES} bytes, or all of it.
+ * @throws {UsageError} if it is nothing that can be read, with what to do about it.
+ */
+export function contentOf(head: Uint8Array, expected: Expected): Content {
+  const { asked, named } = expected, packed = isGzip(head), inner = packed ? unpackedHead(head) : head;
+  if (packed && isGzip(inner)) throw refusal(expected, "packed with gzip twice", "unpack it once with gunzip FILE");
+  const isParquet = startsWith(inner, "PAR1"), said = asked === "auto" ? named : asked;
+  // Who says what it is gets that, but for what cannot be.
+  if (asked === "parquet" || (isParquet && asked === "auto") || (named === "parquet" && asked === "auto")) {
+    if (packed) throw new UsageError(`${nameOf(expected.path)} is a packed Parquet file, which cannot be read in pieces: unpack it first with gunzip`);
+    if (expected.isStream) throw new UsageError(`${nameOf(expected.path)} is a Parquet file, which is read from its end: put it into a file and give that`);
+    return { format: "parquet", packed, encoding: "utf-8" };
+  }
+  const encoding = startsWith(inner, "\xff\xfe\0\0")
+    ? "utf-8"
+    : startsWith(inner, "\xff\xfe")
+    ? "utf-16le"
+    : startsWith(inner, "\xfe\xff")
+    ? "utf-16be"
+    : "utf-8";
+  if (asked === "text") return { format: "text", packed, encoding };
+  if (encoding !== "utf-8") return { format: said ?? "text", packed, encoding, remark: "is text in UTF-16, read as UTF-8" };
+  refuseForeign(inner, expected);
+  if (isParquet) throw refusal(expected, "a Parquet file", "leave --format out");
+  if (said !== undefined) return { format: said, packed, encoding, ...said === "text" ? remarkOn(inner) : {} };
+  const guess = guessRecords(inner, expected);
+  return {
+    format: guess,
+    packed,
+    encoding,
+    ...guess === "text" ? remarkOn(inner) : { remark: "begins with a JSON record and is read as JSON Lines; --format text says otherwise" },
+  };
+}
+
+function refuseForeign(head: Uint8Array, expected: Expected): void {
+  const found = FOREIGN.find(([bytes, , , at = 0]) => startsWith(head.subarray(at), bytes));
+  // "BZh", "ORC" and "GIF8" may begin a text: what follows in them does not.
+  const isText = found && ["BZh", "ORC", "GIF8", "LZIP", "Obj\x01"].includes(found[0]) && !head.some((byte) => byte < 9 || byte === 0x7f || byte > 0xf4);
+  if (found && !isText) throw refusal(expected, found[1], found[2]);
+  if (isSafetensors(head)) {
+    throw refusal(expected, "a safetensors file", "give a file with text; checkpoints go to --checkpoint and memory files to --memory");
+  }
+  const endian = unmarkedUtf16(head);
+  if (endian) throw refusal(expected, "text in UTF-16", `convert it with iconv -f UTF-16${endian} -t UTF-8 FILE`);
+}
+
+/** Of a text of unknown kind whether it is records or plain. @throws {UsageError} if it is one array of records. */
+function guessRecords(head: Uint8Array, expected: Expected): "text" | "jsonl" {
+  const text = new TextDecoder().decode(head).trimStart(), isJson = /\.json(\.gz)?$/i.test(expected.path);
+  if (isJson ? text.startsWith("[") : /^\[\s*\{\s*"/.test(text)) {
+    throw refusal(expected, "one JSON array", "write a record a line with jq -c '.[]' FILE > records.jsonl");
+  }
+  if (!/^\{\s*("|\})/.test(text)) return "text";
+  const [line, ...more] = text.split(/\r\n?|\n/);
+  // A record that is longer than what was looked at is one too if its line does not end in between.
+  const isRecord = more.length === 0 && head.length >= HEAD_BYTES ? /^\{"[^"]*":/.test(line) : isObject(line);
+  if (isRecord) return "jsonl";
+  if (isJson) throw refusal(expected, "JSON, but not a record a line", "write a record a line with jq -c . FILE > records.jsonl");
+  return "text";
+}
+
+function isObject(line: string): boolean {
+  try {
+    const value: unknown = JSON.parse(line);
+    return typeof value === "object" && value !== null && !Array.isArray(value);
+  } catch {
+    return false;
+  }
+}
+
+/** A text with NUL bytes is learned, because it may be meant so, but not without a word. */
+function remarkOn(head: Uint8Array): { readonly remark?: string } {
+  return head.includes(0) ? { remark: "has NUL bytes and is learned byte for byte; if it is no text, leave it out" } : {};
+}
+
+function refusal({ path }: Expected, what: string, remedy: string): UsageError {
+  const name = path === "-" ? "it" : path, isText = /^(packed|a zip|a tar|a 7|a RAR|text in|one JSON|JSON|a Parquet|an empty)/.test(what);
+  const anyway = isText ? "" : ", or say --format text to learn its bytes as they are";
+  return new UsageError(`${nameOf(path)} is ${what}, not text: ${remedy.replace("FILE", name)}${anyway}`);
+}
+
+/** What a file is called in error texts. */
+export function nameOf(path: string): string {
+  return path === "-" ? "standard input" : path;
+}
+
+function isGzip(head: Uint8Array): boolean {
+  return head[0] === 0x1f && head[1] === 0x8b;
+}
+
+/** The first bytes of what is packed; none if it is damaged, which shows when it is read. */
+function unpackedHead(head: Uint8Array): Uint8Array {
+  try {
+    return gunzipSync(head, { finishFlush: constants.Z_SYNC_FLUSH, maxOutputLength: 2 ** 24 }).subarray(0, HEAD_BYTES);
+  } catch {
+    return new Uint8Array(0);
+  }
+}
+
+function isSafetensors(head: Uint8Array): boolean {
+  if (head.length < 10) return false;
+  const view = new DataView(head.buffer, head.byteOffset, head.length);
+  return view.getUint32(4, true) === 0 && view.getUint32(0, true) < 1e8 && head[8] === 0x7b && (head[9] === 0x22 || head[9] === 0x7d || head[9] === 0x20);
+}
+
+/** Text of ASCII letters in UTF-16 without a mark at its beginning: every second byte is NUL and no other. */
+function unmarkedUtf16(head: Uint8Array): "LE" | "BE" | undefined {
+  const zeros = [0, 0], pairs = head.length >> 1;
+  if (pairs < 4) return undefined;
+  for (let i = 0; i < 2 * pairs; i++) if (head[i] === 0) zeros[i & 1]++;
+  const [even, odd] = zeros;
+  if (even === 0 && odd > 0.6 * pairs) return "LE";
+  return odd === 0 && even > 0.6 * pairs ? "BE" : undefined;
+}
+
+function startsWith(bytes: Uint8Array, text: string): boolean {
+  if (bytes.length < text.length) return false;
+  for (let i = 0; i < text.length; i++) if (bytes[i] !== text.charCodeAt(i)) return false;
+  return true;
+}

@@ -1,0 +1,188 @@
+/** From bytes to the rows of a table, in pieces of any size (RFC 4180; lines may end with LF, CR LF or CR). */
+import { UsageError } from "../errors.ts";
+import { GrowingBytes, LONGEST_RECORD } from "./lines.ts";
+
+/** A row of a table. */
+export interface CsvRow {
+  /** The line in which it begins, from 1. */
+  readonly line: number;
+  /** Its fields without quotes; good until the next piece. */
+  readonly fields: readonly Uint8Array[];
+  /** What is wrong with it: then its fields mean nothing. */
+  readonly fault?: string;
+}
+
+const LF = 10, CR = 13, QUOTE = 0x22;
+
+// What says that UTF-8 follows: no part of the first name.
+const MARK = [0xef, 0xbb, 0xbf];
+
+// More fields in a row are no table of texts, and their places would fill the memory.
+const MOST_FIELDS = 2 ** 16;
+const QUOTES = "; quote fields that hold quotes, and double the quotes in them";
+
+interface Field {
+  readonly start: number;
+  readonly end: number;
+  readonly quoted: boolean;
+}
+
+/** Where the parser is: at the beginning of a field, within a plain or a quoted one, behind a quote in a quoted one, in a faulty row. */
+type State = "begin" | "plain" | "quoted" | "quote" | "faulty";
+
+/** Cuts bytes into rows; a row is given once its end is seen, and none is looked at twice. */
+export class CsvParser {
+  readonly #separator: number;
+  readonly #path: string;
+  readonly #longest: number;
+  readonly #open = new GrowingBytes();
+  #state: State = "begin";
+  /** Where the parser, and the open field, are in the open bytes. */
+  #at = 0;
+  #fieldStart = 0;
+  /** Where the fields that have ended are; places, because bytes move when more come. */
+  #ends: Field[] = [];
+  #fault: string | undefined;
+  #line = 1;
+  #hasBegun = false;
+
+  /**
+   * @param separator The character between two fields.
+   * @param path For error texts.
+   * @param longest The most bytes of a row.
+   */
+  constructor(separator: number, path: string, longest: number = LONGEST_RECORD) {
+    this.#longest = longest;
+    this.#separator = separator;
+    this.#path = path;
+  }
+
+  /** The rows that end within a further piece. */
+  next(piece: Uint8Array): CsvRow[] {
+    this.#open.add(piece);
+    return this.#take(false);
+  }
+
+  /** The last row, if it does not end with a line. */
+  end(): CsvRow[] {
+    return this.#take(true);
+  }
+
+  #take(last: boolean): CsvRow[] {
+    const rows: CsvRow[] = [];
+    let { bytes } = this.#open, start = 0;
+    if (!this.#hasBegun) {
+      if (!last && bytes.length < MARK.length) return [];
+      this.#hasBegun = true;
+      if (MARK.every((byte, i) => bytes[i] === byte)) {
+        this.#open.drop(MARK.length);
+        ({ bytes } = this.#open);
+      }
+    }
+    for (;;) {
+      const end = this.#rowEnd(bytes, last);
+      if (end === undefined) break;
+      const row = this.#row(bytes, start);
+      if (row) rows.push(row);
+      start = this.#at = end;
+      this.#restart(start);
+      if (end >= bytes.length) break;
+    }
+    this.#open.drop(start);
+    this.#move(start);
+    if (bytes.length - start > this.#longest) {
+      throw new UsageError(
+        `${this.#path} has a row of more than ${this.#longest} bytes in line ${this.#line}: it is no CSV, or a quote in it is never closed`,
+      );
+    }
+    return rows;
+  }
+
+  /** Goes on to the end of the open row. @returns The place behind it, or undefined if it has not come yet. */
+  #rowEnd(bytes: Uint8Array, last: boolean): number | undefined {
+    const separator = this.#separator;
+    let at = this.#at, state = this.#state;
+    for (; at < bytes.length; at++) {
+      if (state === "quoted") {
+        const quote = bytes.indexOf(QUOTE, at);
+        at = quote < 0 ? bytes.length : quote;
+        if (quote < 0) break;
+        state = "quote";
+        continue;
+      }
+      const byte = bytes[at];
+      if (byte === LF || byte === CR) {
+        // A CR at the end of what came may be the first half of a line's end.
+        if (byte === CR && at + 1 === bytes.length && !last) break;
+        this.#close(at, state);
+        return byte === CR && bytes[at + 1] === LF ? at + 2 : at + 1;
+      }
+      if (state === "faulty") continue;
+      if (byte === separator) {
+        this.#close(at, state);
+        state = "begin";
+        this.#fieldStart = at + 1;
+      } else if (byte === QUOTE) {
+        if (state === "begin" || state === "quote") state = "quoted";
+        else [state, this.#fault] = ["faulty", `has a quote within a field that is not quoted${QUOTES}`];
+      } else if (state === "quote") {
+        [state, this.#fault] = ["faulty", `has letters behind a closing quote${QUOTES}`];
+      } else state = "plain";
+    }
+    this.#at = at;
+    this.#state = state;
+    if (!last || bytes.length === 0 || (state === "begin" && this.#ends.length === 0 && this.#fieldStart === bytes.length)) return undefined;
+    if (state === "quoted") this.#fault = `has a quote that is never closed${QUOTES}`;
+    this.#close(at, state);
+    return bytes.length;
+  }
+
+  #close(end: number, state: State): void {
+    if (this.#ends.length === MOST_FIELDS) {
+      throw new UsageError(`${this.#path} has a row of more than ${MOST_FIELDS} fields in line ${this.#line}: it is no CSV; say what it is with --format`);
+    }
+    this.#ends.push({ start: this.#fieldStart, end, quoted: state === "quote" });
+  }
+
+  /** The row whose end was found; undefined for an empty line. */
+  #row(bytes: Uint8Array, start: number): CsvRow | undefined {
+    const fault = this.#fault, line = this.#line, ends = this.#ends, end = ends[ends.length - 1].end;
+    this.#line += 1 + (ends.some(({ quoted }) => quoted) || fault !== undefined ? linesIn(bytes.subarray(start, end)) : 0);
+    if (fault !== undefined) return { line, fields: [], fault };
+    if (ends.length === 1 && end === start) return undefined;
+    return { line, fields: ends.map(({ start, end, quoted }) => quoted ? unquoted(bytes.subarray(start + 1, end - 1)) : bytes.subarray(start, end)) };
+  }
+
+  #restart(start: number): void {
+    this.#state = "begin";
+    this.#fieldStart = start;
+    this.#ends = [];
+    this.#fault = undefined;
+  }
+
+  /** The open bytes begin later now. */
+  #move(by: number): void {
+    if (by === 0) return;
+    this.#at -= by;
+    this.#fieldStart -= by;
+    this.#ends = this.#ends.map(({ start, end, quoted }) => ({ start: start - by, end: end - by, quoted }));
+  }
+}
+
+function unquoted(bytes: Uint8Array): Uint8Array {
+  if (!bytes.includes(QUOTE)) return bytes;
+  const kept = new Uint8Array(bytes.length);
+  let length = 0;
+  for (let i = 0; i < bytes.length; i++) {
+    kept[length++] = bytes[i];
+    if (bytes[i] === QUOTE) i++;
+  }
+  return kept.subarray(0, length);
+}
+
+/** How many lines end within bytes. */
+function linesIn(bytes: Uint8Array): number {
+  let count = 0;
+  for (let i = 0; i < bytes.length; i++) if (bytes[i] === LF || (bytes[i] === CR && bytes[i + 1] !== LF)) count++;
+  return count;
+}
