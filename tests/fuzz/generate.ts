@@ -1,0 +1,89 @@
+/** From a seed to a program. */
+import type { DType } from "../../core/dtype.ts";
+import { CONTROL } from "./ops/control.ts";
+import type { FuzzOp } from "./ops/fuzz_op.ts";
+import { PLAIN_OPS } from "./ops/table.ts";
+import { type FuzzProgram, type Id, type Step, type Value, withoutDead } from "./program.ts";
+import { Random } from "./random.ts";
+import { type Growth, Scope } from "./scope.ts";
+
+const ONE: readonly number[] = [1];
+const SMALL: readonly number[] = [2, 3, 4, 5, 6, 7, 8, 9];
+const MIDDLE: readonly number[] = [11, 12, 13, 15, 16, 17, 31, 32, 33];
+const LARGE: readonly number[] = [63, 64, 65, 127, 128, 129];
+const HUGE: readonly number[] = [257, 512, 1023, 1025, 2049];
+
+const PLAIN = PLAIN_OPS.map((op) => [op.weight, op] as const);
+const WITH_CONTROL = [...PLAIN, ...CONTROL.map((op) => [op.weight * 2.2, op] as const)];
+const MAX_DEPTH = 3;
+
+/** Extents that a program works with: few, so that shapes meet. */
+function palette(random: Random, isLarge: boolean): number[] {
+  const extents = [
+    random.of(SMALL),
+    random.of(SMALL),
+    random.of(SMALL),
+    random.weighted([[3, random.of(SMALL)], [3, random.of(MIDDLE)], [1, random.of(LARGE)]]),
+  ];
+  if (random.chance(0.4)) extents.push(...ONE);
+  if (random.chance(0.06)) extents.push(0);
+  if (isLarge) extents.push(random.of(LARGE), random.of(HUGE));
+  return extents;
+}
+
+/** Adds steps to a body until there are enough or nothing fits. */
+function grow(scope: Scope, steps: number): void {
+  const { random, growth } = scope;
+  const until = scope.steps.length + steps;
+  for (let tries = 0; scope.steps.length < until && tries < 3 * steps && growth.budget > 0; tries++) {
+    const op: FuzzOp = random.weighted(scope.depth < MAX_DEPTH ? WITH_CONTROL : PLAIN);
+    op.make(scope);
+  }
+}
+
+/** The program of a seed: always the same. */
+export function generate(seed: number): FuzzProgram {
+  const random = new Random(seed);
+  const isLarge = random.chance(0.12);
+  const float: DType = random.chance(0.04) ? "f16" : "f32";
+  const growth: Growth = {
+    random,
+    palette: palette(random, isLarge),
+    maxElements: isLarge ? 20000 : random.of([64, 400, 2000, 4096]),
+    float,
+    edges: random.chance(0.12),
+    inputs: [],
+    ranges: new Map(),
+    nextId: 0,
+    budget: random.weighted([[3, 8], [4, 16], [2, 30], [1, 45]]),
+    grow,
+  };
+  const scope = new Scope(growth);
+  for (let count = random.integer(1, 3); count > 0; count--) {
+    scope.anyInput({ shape: scope.shape(), dtype: random.chance(0.8) ? float : random.of(["i32", "u32", "bool", "f32"]) });
+  }
+  grow(scope, Math.min(growth.budget, random.integer(1, 14)));
+  if (scope.steps.length === 0) {
+    const x = scope.float();
+    scope.define("neg", [x], {}, x);
+  }
+  const program = { seed, inputs: growth.inputs, steps: scope.steps, outputs: chooseOutputs(scope), donate: [] };
+  const live = withoutDead(program);
+  return { ...live, donate: random.chance(0.3) ? random.subset(live.inputs.length) : [] };
+}
+
+/** What nothing else uses is returned, and now and then something twice, something inner, and an argument as it came. */
+function chooseOutputs(scope: Scope): Id[] {
+  const { random } = scope;
+  const used = new Set(usedBy(scope.steps));
+  const sinks = scope.own.filter(({ id }) => !used.has(id)).slice(-4);
+  const outputs: Value[] = sinks.length > 0 ? [...sinks] : [random.of(scope.own)];
+  if (random.chance(0.2)) outputs.push(random.of(scope.own));
+  if (random.chance(0.1)) outputs.push(random.of(outputs));
+  if (random.chance(0.1)) outputs.push(random.of(scope.growth.inputs));
+  return outputs.map(({ id }) => id);
+}
+
+function usedBy(steps: readonly Step[]): Id[] {
+  return steps.flatMap(({ args, block }) => [...args, ...(block ? [...block.results, ...usedBy(block.steps)] : [])]);
+}

@@ -1,0 +1,234 @@
+/** Ops that go along axes: reductions, products, recurrences, gathers and scatters, norms and softmax. */
+import { sizeOfShape } from "../../../core/shape.ts";
+import type { FuzzAttrs, Value } from "../program.ts";
+import { broadcasts, type Range, type Scope } from "../scope.ts";
+import { literal, nameOf } from "../text.ts";
+import { type FuzzOp, fuzzOp } from "./fuzz_op.ts";
+
+const sizeOf = ({ low, high }: Range): number => Math.max(Math.abs(low), Math.abs(high));
+const symmetric = (size: number): Range => ({ low: -size, high: size });
+
+/** A float with a last axis that is not empty. */
+function rows(scope: Scope, limit = 1e3): Value {
+  const fits = ({ shape }: Value) => shape.length > 0 && shape[shape.length - 1] > 0;
+  const x = scope.float(fits);
+  return scope.bounded(fits(x) ? x : scope.anyInput({ shape: [scope.extent() || 3], dtype: scope.growth.float }), limit);
+}
+
+/** Axes to reduce as options, and the shape that is left. */
+function reduction(scope: Scope, { shape }: Value): { attrs: FuzzAttrs; shape: number[]; count: number } {
+  const all = scope.random.chance(0.2) || shape.length === 0;
+  const axes = all ? [...shape.keys()] : scope.random.subset(shape.length), keepDims = scope.random.chance(0.3);
+  const given = axes.length === 1 && scope.random.chance(0.5) ? axes[0] - (scope.random.chance(0.3) ? shape.length : 0) : axes;
+  return {
+    attrs: { ...(!all && { axes: given }), ...(keepDims && { keepDims }) },
+    shape: shape.flatMap((extent, axis) => (axes.includes(axis) ? (keepDims ? [1] : []) : [extent])),
+    count: sizeOfShape(axes.map((axis) => shape[axis])),
+  };
+}
+
+const REDUCTIONS: readonly FuzzOp[] = [
+  fuzzOp("sum", 4, (scope) => {
+    const x = scope.bounded(scope.number(), 1e3), { attrs, shape, count } = reduction(scope, x);
+    return scope.define("sum", [x], attrs, { shape, dtype: x.dtype }, symmetric(sizeOf(scope.range(x)) * Math.max(1, count)));
+  }),
+  fuzzOp("mean", 1.5, (scope) => {
+    const x = scope.bounded(scope.float(({ shape }) => sizeOfShape(shape) > 0), 1e3), { attrs, shape, count } = reduction(scope, x);
+    return count > 0 ? scope.define("mean", [x], attrs, { shape, dtype: x.dtype }, scope.range(x)) : undefined;
+  }),
+  ...["max", "min"].map((name) =>
+    fuzzOp(name, 1.5, (scope) => {
+      const x = scope.number(({ shape }) => sizeOfShape(shape) > 0), { attrs, shape, count } = reduction(scope, x);
+      return count > 0 ? scope.define(name, [x], attrs, { shape, dtype: x.dtype }, scope.range(x)) : undefined;
+    })
+  ),
+  fuzzOp("argmax", 0.7, (scope) => {
+    const x = scope.number(({ shape }) => sizeOfShape(shape) > 0);
+    if (sizeOfShape(x.shape) === 0) return undefined;
+    const keepDims = scope.random.chance(0.3), options: FuzzAttrs = keepDims ? { keepDims } : {};
+    if (x.shape.length === 0 || scope.random.chance(0.2)) {
+      const shape = keepDims ? x.shape.map(() => 1) : [];
+      return scope.define("argmax", [x], options, { shape, dtype: "i32" }, { low: 0, high: sizeOfShape(x.shape) - 1 });
+    }
+    const axis = scope.random.integer(0, x.shape.length - 1), shape = keepDims ? x.shape.with(axis, 1) : x.shape.toSpliced(axis, 1);
+    return scope.define("argmax", [x], { axis, ...options }, { shape, dtype: "i32" }, { low: 0, high: x.shape[axis] - 1 });
+  }),
+];
+
+/** `[..., M, K]` by `[..., K, N]`, vectors and broadcast batches among them; now and then a factor is masked first. */
+const matmul = fuzzOp("matmul", 3, (scope) => {
+  const any = scope.bounded(scope.float(({ shape }) => shape.length > 0), 30);
+  const mask = scope.random.chance(0.2) && any.shape.length > 1 ? scope.bool(any) : undefined;
+  const isMask = mask && broadcasts(mask.shape, any.shape)?.length === any.shape.length && mask.shape.every((extent) => extent !== 0) &&
+    sizeOfShape(broadcasts(mask.shape, any.shape)!) === sizeOfShape(any.shape);
+  const x = isMask ? scope.define("where", [mask, any], { number: 0 }, any, scope.range(any)) : any;
+  const rank = x.shape.length;
+  if (rank === 0) return undefined;
+  const K = x.shape[rank - 1];
+  const isRight = ({ shape }: Value) => shape.length > 0 && shape[Math.max(0, shape.length - 2)] === K && batchOf(x, shape) !== undefined;
+  const present = scope.random.chance(0.5) ? scope.choose((value) => value.dtype === x.dtype && isRight(value)) : undefined;
+  const batch = rank > 2 ? scope.random.of([[], x.shape.slice(0, -2), x.shape.slice(0, -2).map((extent) => (scope.random.chance(0.5) ? 1 : extent))]) : [];
+  const y = scope.bounded(present ?? scope.anyInput({ shape: scope.random.chance(0.15) ? [K] : [...batch, K, scope.extent(64)], dtype: x.dtype }), 30);
+  const shape = productShape(x.shape, y.shape);
+  if (!shape || !scope.fits(shape)) return undefined;
+  const range = symmetric(sizeOf(scope.range(x)) * sizeOf(scope.range(y)) * Math.max(1, K));
+  return scope.define("matmul", [x, y], {}, { shape, dtype: x.dtype }, range);
+});
+
+function batchOf({ shape }: Value, right: readonly number[]): readonly number[] | undefined {
+  return broadcasts(shape.slice(0, -2), right.slice(0, -2));
+}
+
+function productShape(lhs: readonly number[], rhs: readonly number[]): number[] | undefined {
+  const batch = broadcasts(lhs.slice(0, -2), rhs.slice(0, -2));
+  return batch && [...batch, ...(lhs.length > 1 ? [lhs[lhs.length - 2]] : []), ...(rhs.length > 1 ? [rhs[rhs.length - 1]] : [])];
+}
+
+const einsum = fuzzOp("einsum", 1, (scope) => {
+  const x = scope.bounded(scope.float(), 30), letters = [..."abcde"].slice(0, x.shape.length);
+  const extents = new Map(letters.map((letter, axis) => [letter, x.shape[axis]]));
+  const subset = (list: readonly string[]) => scope.random.permutation(list.length).slice(0, scope.random.integer(0, list.length)).map((i) => list[i]);
+  if (scope.random.chance(0.2)) {
+    const out = subset(letters), shape = out.map((letter) => extents.get(letter)!);
+    return scope.define(
+      "einsum",
+      [x],
+      { subscripts: `${letters.join("")}->${out.join("")}` },
+      { shape, dtype: x.dtype },
+      symmetric(1e3 * sizeOf(scope.range(x))),
+    );
+  }
+  const more = scope.random.chance(0.6) ? ["x"] : [];
+  for (const letter of more) extents.set(letter, scope.extent(16));
+  const shared = subset(letters), second = scope.random.permutation(shared.length + more.length).map((i) => [...shared, ...more][i]);
+  const y = scope.anyInput({ shape: second.map((letter) => extents.get(letter)!), dtype: x.dtype });
+  const out = subset([...new Set([...letters, ...more])]), shape = out.map((letter) => extents.get(letter)!);
+  // Without a sum across both, the product of all axes is made in between.
+  const whole = [...extents.values()];
+  if (!scope.fits(shape) || whole.length > 6 || sizeOfShape(whole) > 8 * scope.growth.maxElements) return undefined;
+  const subscripts = `${letters.join("")},${second.join("")}->${out.join("")}`;
+  return scope.define("einsum", [x, y], { subscripts }, { shape, dtype: x.dtype }, symmetric(1e3 * sizeOf(scope.range(x))));
+}, ({ args, attrs }) => `einsum(${[literal(attrs.subscripts), ...args.map(nameOf)].join(", ")})`);
+
+/** Factors that keep a recurrence from growing. */
+function decaying(scope: Scope, like: Value): Value {
+  if (scope.random.chance(0.5)) return scope.input(like, { kind: "uniform", low: -0.5, high: 1, seed: scope.random.seed() });
+  const x = scope.partner(like);
+  return scope.define("sigmoid", [scope.bounded(x, 50)], {}, x, { low: 0, high: 1 });
+}
+
+function along(scope: Scope, { shape }: Value): FuzzAttrs {
+  const axis = scope.random.integer(0, shape.length - 1);
+  return { axis: scope.random.chance(0.2) ? axis - shape.length : axis, ...(scope.random.chance(0.4) && { reverse: true }) };
+}
+
+const hasAxis = ({ shape }: Value) => shape.length > 0;
+const RECURRENCES: readonly FuzzOp[] = [
+  fuzzOp("linearScan", 2, (scope) => {
+    const b = scope.bounded(scope.float(hasAxis), 30);
+    if (!hasAxis(b)) return undefined;
+    const a = decaying(scope, b), shape = broadcasts(a.shape, b.shape)!;
+    if (!scope.fits(shape)) return undefined;
+    return scope.define("linearScan", [a, b], along(scope, { ...b, shape }), { shape, dtype: b.dtype }, symmetric(sizeOf(scope.range(b)) * Math.max(...shape)));
+  }),
+  fuzzOp("cumsum", 1, (scope) => {
+    const x = scope.bounded(scope.number(hasAxis), 100);
+    if (!hasAxis(x)) return undefined;
+    return scope.define("cumsum", [x], along(scope, x), x, symmetric(sizeOf(scope.range(x)) * Math.max(1, ...x.shape)));
+  }),
+  fuzzOp("cumprod", 0.7, (scope) => {
+    const x = scope.bounded(scope.float(hasAxis), 1.2);
+    return hasAxis(x) ? scope.define("cumprod", [x], along(scope, x), x, symmetric(50)) : undefined;
+  }),
+];
+
+/** An axis and indices for it. */
+function picked(scope: Scope, { shape }: Value): { axis: number; indices: Value; gathered: number[] } {
+  const axis = scope.random.integer(0, shape.length - 1), extent = shape[axis];
+  const isIndex = (value: Value) => {
+    const { low, high } = scope.range(value);
+    return (value.dtype === "i32" || value.dtype === "u32") && low >= -2 && high <= extent + 1 && sizeOfShape(value.shape) <= 64;
+  };
+  const present = scope.random.chance(0.4) ? scope.choose(isIndex) : undefined;
+  const indices = present ?? scope.indices(extent, scope.shape(scope.random.integer(0, 2)).map((n) => Math.min(n, 8)));
+  return { axis, indices, gathered: [...shape.slice(0, axis), ...indices.shape, ...shape.slice(axis + 1)] };
+}
+
+const GATHERS: readonly FuzzOp[] = [
+  fuzzOp("gather", 1.5, (scope) => {
+    const x = scope.choose(hasAxis) ?? scope.float(hasAxis);
+    if (!hasAxis(x)) return undefined;
+    const { axis, indices, gathered } = picked(scope, x);
+    return scope.fits(gathered) ? scope.define("gather", [x, indices], { axis }, { shape: gathered, dtype: x.dtype }, scope.range(x)) : undefined;
+  }),
+  fuzzOp("scatterAdd", 1, (scope) => {
+    const x = scope.bounded(scope.number(hasAxis), 1e3);
+    if (!hasAxis(x)) return undefined;
+    const { axis, indices, gathered } = picked(scope, x);
+    if (!scope.fits(gathered)) return undefined;
+    const fits = ({ shape, dtype }: Value) => dtype === x.dtype && shape.length === gathered.length && shape.every((extent, i) => extent === gathered[i]);
+    const updates = scope.choose(fits) ?? scope.anyInput({ shape: gathered, dtype: x.dtype });
+    return scope.define("scatterAdd", [x, indices, updates], { axis }, x, symmetric(sizeOf(scope.range(x)) + 64 * sizeOf(scope.range(updates))));
+  }),
+  fuzzOp("oneHot", 0.5, (scope) => {
+    const x = scope.choose(({ dtype, shape }) => (dtype === "i32" || dtype === "u32") && shape.length < 5) ?? scope.indices(5, scope.shape(1));
+    const classes = scope.extent(9), dtype = scope.random.of([scope.growth.float, "i32", "bool"] as const), shape = [...x.shape, classes];
+    return scope.fits(shape) ? scope.define("oneHot", [x], { classes, dtype }, { shape, dtype }, { low: 0, high: 1 }) : undefined;
+  }, ({ args, attrs }) => `oneHot(${nameOf(args[0])}, ${attrs.classes}, ${literal({ dtype: attrs.dtype })})`),
+];
+
+function overAxis(name: string, weight: number, range: (x: Range, extent: number) => Range, drops: boolean): FuzzOp {
+  return fuzzOp(name, weight, (scope) => {
+    const x = rows(scope, 30), axis = scope.random.chance(0.6) ? x.shape.length - 1 : scope.random.integer(0, x.shape.length - 1);
+    if (x.shape[axis] === 0) return undefined;
+    const isLast = axis === x.shape.length - 1 && scope.random.chance(0.7);
+    return scope.define(
+      name,
+      [x],
+      isLast ? {} : { axis },
+      { shape: drops ? x.shape.toSpliced(axis, 1) : x.shape, dtype: x.dtype },
+      range(scope.range(x), x.shape[axis]),
+    );
+  });
+}
+
+/** A gain or a bias for the last axis. */
+function perColumn(scope: Scope, x: Value): Value {
+  const shape = scope.random.chance(0.8) ? x.shape.slice(-1) : x.shape;
+  return scope.choose((value) => value.dtype === x.dtype && value.shape.length === 1 && value.shape[0] === shape[0] && shape.length === 1) ??
+    scope.anyInput({ shape, dtype: x.dtype });
+}
+
+/** A norm with optional operands: attributes name those that are given, in order. */
+function norm(name: string, operands: readonly string[]): FuzzOp {
+  return fuzzOp(name, 1, (scope) => {
+    const x = rows(scope, 100), given = operands.filter(() => scope.random.chance(0.6));
+    const extra = given.map(() => perColumn(scope, x));
+    const epsilon = scope.random.of([1e-5, 1e-3, 0.1]);
+    return scope.define(name, [x, ...extra], { operands: given, epsilon }, x, symmetric(Math.sqrt(x.shape[x.shape.length - 1]) * 20));
+  }, ({ op, args, attrs }) => {
+    const names = attrs.operands as readonly string[];
+    const options = [...names.map((option, i) => `${option}: ${nameOf(args[i + 1])}`), `epsilon: ${literal(attrs.epsilon)}`];
+    return `${op}(${nameOf(args[0])}, { ${options.join(", ")} })`;
+  });
+}
+
+const ROWS: readonly FuzzOp[] = [
+  overAxis("softmax", 2, () => ({ low: 0, high: 1 }), false),
+  overAxis("logSoftmax", 1, (x, extent) => ({ low: -2 * sizeOf(x) - Math.log(extent + 1), high: 0 }), false),
+  overAxis("logSumExp", 1, (x, extent) => symmetric(sizeOf(x) + Math.log(extent + 1)), true),
+  norm("layerNorm", ["gain", "bias"]),
+  norm("rmsNorm", ["gain"]),
+  norm("l2Normalize", []),
+  fuzzOp("crossEntropy", 0.7, (scope) => {
+    const x = rows(scope, 30), classes = x.shape[x.shape.length - 1], shape = x.shape.slice(0, -1);
+    const targets = scope.indices(classes, shape), reduction = scope.random.of(["mean", "sum", "none"] as const);
+    return scope.define("crossEntropy", [x, targets], { reduction, ...(scope.random.chance(0.4) && { ignoreIndex: scope.random.integer(0, classes) }) }, {
+      shape: reduction === "none" ? shape : [],
+      dtype: x.dtype,
+    }, symmetric(1e3));
+  }),
+];
+
+/** The table's rows that go along axes. */
+export const SUMS: readonly FuzzOp[] = [...REDUCTIONS, matmul, einsum, ...RECURRENCES, ...GATHERS, ...ROWS];
