@@ -116,7 +116,7 @@ export class Evaluator extends LaneScope<Value> {
       case "load":
         return this.#load(expr.operand, expr.index, env);
       case "unary": {
-        const x = this.value(expr.x, env);
+        const x = this.#running(this.value(expr.x, env), this.#isLiteral(expr.x, env));
         return { ...x, text: unaryText(expr.op, x, (name, width) => this.writer.helper(name, width)), atomic: false };
       }
       case "binary":
@@ -138,6 +138,28 @@ export class Evaluator extends LaneScope<Value> {
     }
   }
 
+  /** Whether the text of an expression is made of literals alone. Arithmetic on literals is not: see {@link #running}. */
+  #isLiteral(expr: Expr, env: Env): boolean {
+    switch (expr.kind) {
+      case "const":
+        return true;
+      case "index":
+      case "inRange":
+        return readsOnly(this.index(expr.index, env), env.lane);
+      case "cast":
+        return this.#isLiteral(expr.x, env);
+      case "binary":
+        return expr.dtype === "bool" && this.#isLiteral(expr.lhs, env) && this.#isLiteral(expr.rhs, env);
+      default:
+        return false;
+    }
+  }
+
+  /** Names a value that is made of literals, since WGSL computes with literals while it compiles, and refuses what overflows or has no value. */
+  #running(value: Value, isLiteral: boolean): Value {
+    return isLiteral && !/^[a-z]\w*$/.test(value.text) ? { ...value, text: this.writer.bind(value.text, value.depth), atomic: true } : value;
+  }
+
   /** A literal; NaN and infinities come from the loop uniform, since WGSL refuses them as constants. */
   constant(value: number, dtype: DType): Value {
     let text = literal(value, dtype);
@@ -154,6 +176,8 @@ export class Evaluator extends LaneScope<Value> {
   #binary(expr: Expr & { kind: "binary" }, env: Env): Value {
     const { op } = expr;
     let lhs = this.value(expr.lhs, env), rhs = this.value(expr.rhs, env);
+    if (expr.dtype !== "bool") lhs = this.#running(lhs, this.#isLiteral(expr.lhs, env) && this.#isLiteral(expr.rhs, env));
+    if (op === "div" || op === "mod") rhs = this.#running(rhs, expr.rhs.kind === "const" && expr.rhs.value === 0);
     const power = op === "pow" ? this.#constantPower(lhs, expr.rhs) : undefined;
     if (power) return power;
     const helper = (...[name, width]: Parameters<Writer["helper"]>) => this.writer.helper(name, width);
@@ -225,9 +249,18 @@ export class Evaluator extends LaneScope<Value> {
     const form = this.form(index, env);
     const vector = this.#vectorLoad(operand, form, env);
     if (vector) return vector;
-    if (form?.step === 0) return this.#scalarLoad(operand, this.scalar(form.base, env));
-    const lanes = [0, 1, 2, 3].map((lane) => this.#scalarLoad(operand, this.scalar(index, env, lane)));
+    if (form?.step === 0) return this.#scalarLoad(operand, this.scalar(this.#inside(operand, form.base), env));
+    const lanes = [0, 1, 2, 3].map((lane) => this.#scalarLoad(operand, this.scalar(this.#inside(operand, atLane(index, env, lane)), env, lane)));
     return this.writer.bound(joinLanes(lanes), "x");
+  }
+
+  /**
+   * An index to load from. That of a masked load may point anywhere, which is no harm while the program runs; but WGSL refuses constants that do, so they are
+   * led to the first element.
+   */
+  #inside(operand: number, index: Index): Index {
+    const count = this.writer.texels[operand]?.elements ?? this.writer.kernel.operands[operand].size;
+    return index.terms.length === 0 && (index.constant < 0 || index.constant >= count) ? constantIndex(0) : index;
   }
 
   /** One vec4 load, where four lanes are four neighbours in memory, upwards or downwards. */
@@ -239,8 +272,8 @@ export class Evaluator extends LaneScope<Value> {
     this.writer.accesses[operand].vectorAccesses++;
     this.writer.accesses[operand].vectorLoads++;
     if (texels ? texels.lanes === 1 : this.writer.layouts[operand] !== "vector") return undefined;
-    const offset = this.scalar(divIndex(base, 4), env);
-    const text = texels ? this.#texel(operand, offset) : `b${operand}[${offsetText(offset)}]`;
+    const offset = this.scalar(divIndex(this.#inside(operand, base), 4), env);
+    const text = texels ? this.#texel(operand, offset) : `b${operand}[${offset.text}]`;
     const loaded = this.#stored(text, operand, 4, offset.depth);
     return form.step === 1 ? loaded : { ...loaded, text: `${loaded.text}.wzyx` };
   }
@@ -260,7 +293,7 @@ export class Evaluator extends LaneScope<Value> {
       const texel = this.#texel(operand, { ...offset, text: `(${text} >> 2u)`, atomic: false });
       return this.#stored(`${texel}[${text} & 3]`, operand, 1, offset.depth);
     }
-    if (this.writer.layouts[operand] === "scalar") return this.#stored(`b${operand}[${offsetText(offset)}]`, operand, 1, offset.depth);
+    if (this.writer.layouts[operand] === "scalar") return this.#stored(`b${operand}[${offset.text}]`, operand, 1, offset.depth);
     this.writer.accesses[operand].scalarLoads++;
     const { text } = this.writer.bound(offset, "n");
     return this.#stored(`b${operand}[${text} >> 2u][${text} & 3]`, operand, 1, offset.depth);
@@ -276,7 +309,7 @@ export class Evaluator extends LaneScope<Value> {
 
   /** The i32 value of a rewritten index; `lane` picks a lane where the index varies. */
   scalar(source: Index, env: Env, lane?: number): Value {
-    const index = lane === undefined ? source : substituteIndex(source, new Map([[env.lane!.id, constantIndex(lane)]]));
+    const index = lane === undefined ? source : atLane(source, env, lane);
     // Terms come in the order of variable ids, which equal kernels do not share: order them by name before anything is bound.
     const ordered = index.terms.map((term) => ({ term, key: this.#orderKey(term) })).sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
     const parts = ordered.map(({ term }) => this.#term(term, env, lane)).sort((a, b) => a.depth - b.depth);
@@ -335,7 +368,7 @@ export class Evaluator extends LaneScope<Value> {
     if (isWide) access.vectorAccesses++;
     if (isWide && this.writer.layouts[operand] === "vector") {
       const offset = this.scalar(divIndex(form.base, 4), env);
-      return this.writer.line(`b${operand}[${offsetText(offset)}] ${operator} ${storable(splat(value)).text};`);
+      return this.writer.line(`b${operand}[${offset.text}] ${operator} ${storable(splat(value)).text};`);
     }
     if (!isWide) access.scalarStores++;
     if (!env.lane) return this.#storeScalar(operand, this.scalar(index, env), value, operator);
@@ -351,7 +384,7 @@ export class Evaluator extends LaneScope<Value> {
   }
 
   #storeScalar(operand: number, offset: Value, value: Value, operator: string): void {
-    let place = `b${operand}[${offsetText(offset)}]`;
+    let place = `b${operand}[${offset.text}]`;
     if (this.writer.layouts[operand] === "vector") {
       const { text } = this.writer.bound(offset, "n");
       place = `b${operand}[${text} >> 2u][${text} & 3]`;
@@ -372,9 +405,14 @@ function quotientText(kind: "div" | "mod", of: string, by: number, min: number):
   return kind === "div" ? `((${of} + ${shift * by}) / ${by} - ${shift})` : `((${of} + ${shift * by}) % ${by})`;
 }
 
-/** An offset as WGSL accepts it: a constant must not be negative, even where the load is masked. */
-function offsetText({ text }: Value): string {
-  return text.startsWith("-") && !Number.isNaN(Number(text)) ? "0" : text;
+/** Whether an index depends on nothing but a variable. */
+function readsOnly({ terms }: Index, variable: Var | undefined): boolean {
+  return terms.every(({ atom }) => atom.kind === "var" ? atom.variable === variable : atom.kind !== "value" && readsOnly(atom.of, variable));
+}
+
+/** An index for one lane of an environment. */
+function atLane(index: Index, env: Env, lane: number): Index {
+  return substituteIndex(index, new Map([[env.lane!.id, constantIndex(lane)]]));
 }
 
 /** A value with four lanes, equal if it was a scalar. */
