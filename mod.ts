@@ -23,7 +23,7 @@
 export type { Tensor } from "./core/graph.ts";
 export type { DType, HostData, Type } from "./core/dtype.ts";
 export type { Shape } from "./core/shape.ts";
-export { CompileError, DeviceError, type DeviceErrorReason, DTypeError, ShapeError } from "./core/errors.ts";
+export { CompileError, DeviceError, type DeviceErrorReason, DTypeError, OptionError, ShapeError } from "./core/errors.ts";
 export { grad, type GradOf, type GradOptions, type TreeFunction, type ValueAndGrad, valueAndGrad, vjp } from "./core/grad.ts";
 export { type Checkpoint, scan, type ScanOptions } from "./core/scan.ts";
 export { Spec, spec, type SpecsOf, trace, type Traced } from "./core/trace.ts";

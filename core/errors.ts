@@ -36,6 +36,24 @@ export class DTypeError extends TypeError {
   }
 }
 
+/** An option whose name is not known, or options that are no record. Thrown at once, at the user's line. */
+export class OptionError extends TypeError {
+  /** The name of the class. */
+  override readonly name = "OptionError";
+  /**
+   * Makes the error.
+   * @param message What was attempted, what is wrong, and what there is.
+   * @param option The name concerned; empty if the options are no record.
+   */
+  constructor(
+    message: string,
+    /** As the constructor was given it. */
+    readonly option: string,
+  ) {
+    super(message);
+  }
+}
+
 /** A program that cannot be built: misuse of tracing, no gradient, source text that a device's compiler refuses. */
 export class CompileError extends Error {
   /** The name of the class. */

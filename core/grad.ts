@@ -11,6 +11,7 @@ import { CompileError, DTypeError, invariant, ShapeError } from "./errors.ts";
 import { apply, currentContext, isTensor, type Node, type Tensor } from "./graph.ts";
 import { accumulate, fill } from "./linear.ts";
 import type { Attrs, MapOp } from "./op.ts";
+import { checkOptions, optionNames } from "./options.ts";
 import { formatType, sameShape } from "./shape.ts";
 import { flatten, sameTree, type TreeSpec, unflatten } from "./tree.ts";
 
@@ -100,6 +101,8 @@ export interface GradOptions {
   readonly argnums?: number | readonly number[];
 }
 
+const GRAD_OPTIONS = optionNames<GradOptions>({ argnums: true });
+
 /** A function of trees of tensors; its own types are kept by inference. */
 // deno-lint-ignore no-explicit-any -- no narrower type accepts every such function
 export type TreeFunction = (...args: any[]) => unknown;
@@ -123,6 +126,7 @@ export function valueAndGrad<F extends TreeFunction, const O extends GradOptions
   fn: F,
   options?: O,
 ): (...args: Parameters<F>) => ValueAndGrad<F, O> {
+  checkOptions("grad", options, GRAD_OPTIONS);
   const argnums = options?.argnums ?? 0;
   const positions = typeof argnums === "number" ? [argnums] : argnums;
   return (...args) => {

@@ -20,6 +20,7 @@ import { backpropagate, mark } from "./grad.ts";
 import { accumulate, fill } from "./linear.ts";
 import type { Attrs, LoopOp, MapOp, NdArray, VjpCall } from "./op.ts";
 import { interpret } from "./interpret.ts";
+import { checkOptions, optionNames } from "./options.ts";
 import { formatType, sameShape, sizeOfShape } from "./shape.ts";
 import { parameter } from "./trace.ts";
 import { flatten, sameTree, type TreeSpec, unflatten } from "./tree.ts";
@@ -58,6 +59,8 @@ export interface ScanOptions {
   readonly checkpoint?: Checkpoint;
 }
 
+const SCAN_OPTIONS = optionNames<ScanOptions>({ length: true, reverse: true, checkpoint: true });
+
 function stacked(type: Type, length: number): Type {
   return { shape: [length, ...type.shape], dtype: type.dtype };
 }
@@ -95,6 +98,7 @@ const savedOp: MapOp<Attrs> = {
  * @throws {ShapeError} if leading extents differ or the body changes the carry's type.
  */
 export function scan<C, X, Y>(body: (carry: C, x: X) => [C, Y], init: C, xs: X, options: ScanOptions = {}): [C, Y] {
+  checkOptions("scan", options, SCAN_OPTIONS);
   const carry = flatten(init, isTensor, "a scan's initial carry");
   const input = xs === undefined ? { leaves: [], spec: undefined } : flatten(xs, isTensor, "a scan's xs");
   const length = scanLength(input.leaves, options.length);

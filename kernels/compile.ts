@@ -1,5 +1,6 @@
 /** The whole way from a function to a program, one line a pass. */
 import { CompileError } from "../core/errors.ts";
+import { checkOptions, optionNames } from "../core/options.ts";
 import { simplify } from "../core/simplify.ts";
 import { type SpecsOf, trace } from "../core/trace.ts";
 import { leafCount, type TreeSpec } from "../core/tree.ts";
@@ -17,6 +18,8 @@ export interface CompileOptions {
    */
   readonly donate?: readonly number[];
 }
+
+const COMPILE_OPTIONS = optionNames<CompileOptions>({ donate: true });
 
 /**
  * Compiles a function for a device.
@@ -44,6 +47,7 @@ export async function compile<Args extends readonly unknown[], R>(
   specs: SpecsOf<Args>,
   options: CompileOptions = {},
 ): Promise<Program<Args, R>> {
+  checkOptions("compile", options, COMPILE_OPTIONS);
   const { graph: traced, inputTree, outputTree } = trace(fn, specs);
   const donated = donatedLeaves(inputTree, options.donate ?? []);
   const graph = simplify(traced);

@@ -2,6 +2,7 @@
 import type { Type } from "../core/dtype.ts";
 import { DeviceError } from "../core/errors.ts";
 import type { Graph, Tensor } from "../core/graph.ts";
+import { checkOptions, optionNames } from "../core/options.ts";
 import { type MapTree, type TreeSpec, unflatten } from "../core/tree.ts";
 import { type ArrayLeaf, resolveArguments, type ResolvedLeaf } from "./arguments.ts";
 import type { Device, DeviceArray, Executable } from "./device.ts";
@@ -17,6 +18,8 @@ export type HostResult<R> = MapTree<R, Tensor, HostTensor>;
 
 /** The result of a launch: that of the function, with device arrays in place of tensors. */
 export type DeviceResult<R> = MapTree<R, Tensor, DeviceArray>;
+
+const EXPLAIN_OPTIONS = optionNames<{ readonly profile: unknown }>({ profile: true });
 
 /** What {@link Program} is made from. */
 export interface ProgramParts {
@@ -159,6 +162,7 @@ export class Program<Args extends readonly unknown[], R> {
   /** The same with measured times: runs twice on the arguments `profile`. */
   explain(options: { readonly profile: ProgramArguments<Args> }): Promise<Explanation>;
   explain(options?: { readonly profile: ProgramArguments<Args> }): Explanation | Promise<Explanation> {
+    checkOptions("explain", options, EXPLAIN_OPTIONS);
     const { shaders } = this.#executable;
     if (!options) return explainPlan(this.plan, shaders);
     return this.#profile(options.profile).then((times) => explainPlan(this.plan, shaders, times));

@@ -1,5 +1,6 @@
 /** Opens a device. */
 import { DeviceError } from "../core/errors.ts";
+import { checkOptions, optionNames } from "../core/options.ts";
 import type { Device, DeviceKind } from "./device.ts";
 import { requestCpuDevice } from "./cpu/device.ts";
 import { ReferenceDevice } from "./reference/device.ts";
@@ -10,6 +11,8 @@ export interface DeviceOptions extends Pick<WebGpuOptions, "shaderCacheDirectory
   /** Which device. Default: `auto`. */
   readonly kind?: DeviceKind;
 }
+
+const DEVICE_OPTIONS = optionNames<DeviceOptions>({ kind: true, shaderCacheDirectory: true });
 
 /**
  * Opens a device, which the caller owns and disposes of.
@@ -29,7 +32,9 @@ export interface DeviceOptions extends Pick<WebGpuOptions, "shaderCacheDirectory
  * device.dispose();
  * ```
  */
-export async function requestDevice({ kind = "auto", shaderCacheDirectory }: DeviceOptions = {}): Promise<Device> {
+export async function requestDevice(options: DeviceOptions = {}): Promise<Device> {
+  checkOptions("requestDevice", options, DEVICE_OPTIONS);
+  const { kind = "auto", shaderCacheDirectory } = options;
   switch (kind) {
     case "auto":
       return await realGpu({ shaderCacheDirectory }) ?? await requestCpuDevice();

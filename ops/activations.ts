@@ -1,5 +1,6 @@
 /** Activation functions. Shapes: the result is like `x`. Gradients are those of their parts, right to any order. */
 import type { Tensor } from "../core/graph.ts";
+import { checkOptions, optionNames } from "../core/options.ts";
 import { add, mul } from "./binary.ts";
 import { greater, lessEqual } from "./compare.ts";
 import { where } from "./select.ts";
@@ -32,11 +33,15 @@ export interface GeluOptions {
   readonly approximate?: "tanh" | "none";
 }
 
+const GELU_OPTIONS = optionNames<GeluOptions>({ approximate: true });
+
 /**
  * The Gaussian error linear unit, `x` times the probability that a standard normal number is below `x` (Hendrycks and Gimpel, arXiv 1606.08415).
  * @throws {DTypeError} if `x` is not a float.
  */
-export function gelu(x: Tensor, { approximate = "tanh" }: GeluOptions = {}): Tensor {
+export function gelu(x: Tensor, options: GeluOptions = {}): Tensor {
+  checkOptions("gelu", options, GELU_OPTIONS);
+  const { approximate = "tanh" } = options;
   if (approximate === "none") return mul(mul(x, 0.5), add(erf(mul(x, Math.SQRT1_2)), 1));
   const inner = mul(mul(x, add(mul(mul(x, x), 0.044715), 1)), Math.sqrt(2 / Math.PI));
   return mul(mul(x, 0.5), add(tanh(inner), 1));

@@ -1,6 +1,7 @@
 /** Scaled dot-product attention with the masks that Titans needs. */
 import { ShapeError } from "../core/errors.ts";
 import type { Tensor } from "../core/graph.ts";
+import { checkOptions, optionNames } from "../core/options.ts";
 import { formatType, sameShape } from "../core/shape.ts";
 import { add, div, mul, sub } from "./binary.ts";
 import { equal, less, lessEqual, logicalAnd, logicalOr } from "./compare.ts";
@@ -24,6 +25,8 @@ export interface AttentionOptions {
   readonly scale?: number;
 }
 
+const ATTENTION_OPTIONS = optionNames<AttentionOptions>({ causal: true, window: true, segment: true, prefix: true, scale: true });
+
 /**
  * `softmax(scale q k^T) v`, each query over the keys that it sees.
  * Shapes: q `[B, H, T, K]`, k `[B, H, S, K]`, v `[B, H, S, V]`, result `[B, H, T, V]`; any leading axes, the same in all three. Restrictions combine: a key
@@ -32,9 +35,10 @@ export interface AttentionOptions {
  * @throws {DTypeError} if the dtypes differ or are not floats.
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions = {}): Tensor {
+  checkOptions("attention", options, ATTENTION_OPTIONS);
   checkOperands(q, k, v);
   const T = q.shape[q.rank - 2], S = k.shape[k.rank - 2];
-  checkOptions(options, S);
+  checkExtents(options, S);
   const scale = options.scale ?? 1 / Math.sqrt(q.shape[q.rank - 1]);
   const scores = mul(matmul(q, swapAxes(k, -1, -2)), scale); // [B, H, T, S]
   const visible = visibility(T, S, options);
@@ -78,7 +82,7 @@ function checkOperands(q: Tensor, k: Tensor, v: Tensor): void {
   }
 }
 
-function checkOptions({ window, segment, prefix = 0 }: AttentionOptions, S: number): void {
+function checkExtents({ window, segment, prefix = 0 }: AttentionOptions, S: number): void {
   for (const [name, length] of Object.entries({ window, segment })) {
     if (length !== undefined && !(Number.isInteger(length) && length > 0)) {
       throw new ShapeError(`Cannot attend with ${name} ${length}: it must be a positive integer`);

@@ -5,7 +5,9 @@ import { apply, type Tensor } from "../core/graph.ts";
 import { constantIndex } from "../core/index_expr.ts";
 import { fill, splatValue } from "../core/linear.ts";
 import type { Attrs, ReduceOp, ViewOp } from "../core/op.ts";
+import { checkOptions, optionNames } from "../core/options.ts";
 import { checkShape, formatShape, formatType, normalizeAxes, sameShape, type Shape, sizeOfShape, stridesOf } from "../core/shape.ts";
+import { axesOf } from "./axes.ts";
 import { mul } from "./binary.ts";
 import { checkDomain, dropAxes, keepAxes, pullback } from "./define.ts";
 import { readStrided, rowsOf } from "./strided.ts";
@@ -20,8 +22,18 @@ export interface AxesAttrs extends Attrs {
 export interface ReduceOptions {
   /** Which axes to reduce; all unless said. */
   readonly axes?: number | readonly number[];
+  /** Another name of `axes`. */
+  readonly axis?: number | readonly number[];
   /** Whether reduced axes stay, with extent 1. */
   readonly keepDims?: boolean;
+}
+
+const REDUCE_OPTIONS = optionNames<ReduceOptions>({ axes: true, axis: true, keepDims: true });
+
+/** The axes to reduce, sorted, and whether they stay. @throws {OptionError} for a name that is no option. */
+export function reduction(of: string, x: Tensor, options: ReduceOptions, action = of): { readonly axes: number[]; readonly keepDims: boolean } {
+  checkOptions(of, options, REDUCE_OPTIONS);
+  return { axes: normalizeAxes(axesOf(options, of), x.rank, action), keepDims: options.keepDims ?? false };
 }
 
 /** The sum over axes. */
@@ -123,11 +135,11 @@ function sumTo(x: Tensor, shape: Shape): Tensor {
  * @throws {ShapeError} if an axis is out of range or named twice.
  * @throws {DTypeError} for bool.
  */
-export function sum(x: Tensor, { axes, keepDims = false }: ReduceOptions = {}): Tensor {
-  const sorted = normalizeAxes(axes, x.rank, "sum");
+export function sum(x: Tensor, options: ReduceOptions = {}): Tensor {
+  const { axes, keepDims } = reduction("sum", x, options);
   checkDomain("sum", x, "number");
-  const reduced = sorted.length === 0 ? x : apply(sumOp, [x], { axes: sorted });
-  return keepDims ? reshape(reduced, keepAxes(x.shape, sorted)) : reduced;
+  const reduced = axes.length === 0 ? x : apply(sumOp, [x], { axes });
+  return keepDims ? reshape(reduced, keepAxes(x.shape, axes)) : reduced;
 }
 
 /**

@@ -1,6 +1,7 @@
 /** Causal convolution over time. */
 import { ShapeError } from "../core/errors.ts";
 import type { Tensor } from "../core/graph.ts";
+import { checkOptions, optionNames } from "../core/options.ts";
 import { formatType, sameShape } from "../core/shape.ts";
 import { add, mul } from "./binary.ts";
 import { concat } from "./concat.ts";
@@ -13,13 +14,17 @@ export interface CausalConvOptions {
   readonly state?: Tensor;
 }
 
+const CAUSAL_CONV_OPTIONS = optionNames<CausalConvOptions>({ state: true });
+
 /**
  * Depthwise causal convolution: `y[b, t, d] = sum over j of w[d, j] x[b, t - (W - 1) + j, d]`, so the last tap is the present.
  * Shapes: x `[B, T, D]`, w `[D, W]`, result `[B, T, D]`. To go on later, pass the last W - 1 rows of state and input as the next state.
  * @throws {ShapeError} if the shapes do not fit each other.
  * @throws {DTypeError} if the dtypes differ or are bool.
  */
-export function causalConv1d(x: Tensor, w: Tensor, { state }: CausalConvOptions = {}): Tensor {
+export function causalConv1d(x: Tensor, w: Tensor, options: CausalConvOptions = {}): Tensor {
+  checkOptions("causalConv1d", options, CAUSAL_CONV_OPTIONS);
+  const { state } = options;
   if (x.rank !== 3 || w.rank !== 2 || w.shape[0] !== x.shape[2] || w.shape[1] < 1) {
     throw new ShapeError(`Cannot convolve x ${formatType(x)} with w ${formatType(w)}: x must be [B, T, D] and w [D, W] with the same D and W at least 1`, [
       x.shape,

@@ -3,7 +3,9 @@ import { type DType, isFloat, roundTo, type Type } from "../core/dtype.ts";
 import { ShapeError } from "../core/errors.ts";
 import { apply, type Tensor } from "../core/graph.ts";
 import type { Attrs, GatherOp, NdArray, ScatterOp } from "../core/op.ts";
+import { checkOptions, optionNames } from "../core/options.ts";
 import { formatShape, formatType, normalizeAxis, sameShape, type Shape, sizeOfShape } from "../core/shape.ts";
+import { axisOf } from "./axes.ts";
 import { equal, greaterEqual, less, logicalAnd } from "./compare.ts";
 import { checkDomain, checkSameDType, pullback } from "./define.ts";
 import { cast, where } from "./select.ts";
@@ -18,6 +20,15 @@ interface AxisAttrs extends Attrs {
 export interface GatherOptions {
   /** The axis of the operand that indices number; the first unless said. */
   readonly axis?: number;
+  /** Another name of `axis`. */
+  readonly axes?: number | readonly [number];
+}
+
+const GATHER_OPTIONS = optionNames<GatherOptions>({ axis: true, axes: true });
+
+function sliceAxisOf(of: string, options: GatherOptions, rank: number): number {
+  checkOptions(of, options, GATHER_OPTIONS);
+  return normalizeAxis(axisOf(options, of) ?? 0, rank, of === "gather" ? "gather along" : "scatter along");
 }
 
 function gatheredShape(operand: Shape, indices: Shape, axis: number): number[] {
@@ -104,8 +115,8 @@ function gatherOrZero(g: Tensor, indices: Tensor, extent: number, updates: Tenso
  * @throws {ShapeError} if the axis is out of range.
  * @throws {DTypeError} if the indices are not integers.
  */
-export function gather(operand: Tensor, indices: Tensor, { axis = 0 }: GatherOptions = {}): Tensor {
-  return apply(gatherOp, [operand, indices], { axis: normalizeAxis(axis, operand.rank, "gather along") });
+export function gather(operand: Tensor, indices: Tensor, options: GatherOptions = {}): Tensor {
+  return apply(gatherOp, [operand, indices], { axis: sliceAxisOf("gather", options, operand.rank) });
 }
 
 /**
@@ -115,16 +126,25 @@ export function gather(operand: Tensor, indices: Tensor, { axis = 0 }: GatherOpt
  * @throws {ShapeError} if the axis is out of range or the updates have another shape.
  * @throws {DTypeError} if the indices are not integers, dtypes differ, or they are bool.
  */
-export function scatterAdd(operand: Tensor, indices: Tensor, updates: Tensor, { axis = 0 }: GatherOptions = {}): Tensor {
-  return apply(scatterAddOp, [operand, indices, updates], { axis: normalizeAxis(axis, operand.rank, "scatter along") });
+export function scatterAdd(operand: Tensor, indices: Tensor, updates: Tensor, options: GatherOptions = {}): Tensor {
+  return apply(scatterAddOp, [operand, indices, updates], { axis: sliceAxisOf("scatterAdd", options, operand.rank) });
 }
+
+/** What {@link oneHot} takes beside the numbers. */
+export interface OneHotOptions {
+  /** Element type of the result; f32 unless said. */
+  readonly dtype?: DType;
+}
+
+const ONE_HOT_OPTIONS = optionNames<OneHotOptions>({ dtype: true });
 
 /**
  * 1 at each number and 0 elsewhere along a new last axis; all 0 for a number outside `0 .. classes - 1`.
  * Shapes: `indices` to `indices + [classes]`. Gradient: none.
  * @throws {DTypeError} if the indices are not integers.
  */
-export function oneHot(indices: Tensor, classes: number, { dtype = "f32" }: { readonly dtype?: DType } = {}): Tensor {
+export function oneHot(indices: Tensor, classes: number, options: OneHotOptions = {}): Tensor {
+  checkOptions("oneHot", options, ONE_HOT_OPTIONS);
   checkDomain("make one-hot", indices, "integer");
-  return cast(equal(expandDims(indices, -1), iota([classes], 0, indices.dtype)), dtype);
+  return cast(equal(expandDims(indices, -1), iota([classes], 0, indices.dtype)), options.dtype ?? "f32");
 }

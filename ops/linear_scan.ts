@@ -3,7 +3,9 @@ import { isFloat, roundTo } from "../core/dtype.ts";
 import { apply, type Tensor } from "../core/graph.ts";
 import { splatValue } from "../core/linear.ts";
 import type { Attrs, RecurrenceOp } from "../core/op.ts";
+import { checkOptions, optionNames } from "../core/options.ts";
 import { normalizeAxis, sizeOfShape } from "../core/shape.ts";
+import { type OneAxis, requiredAxis } from "./axes.ts";
 import { mul } from "./binary.ts";
 import { checkDomain, checkSameDType, checkSameShape, pullback } from "./define.ts";
 import { pair, type TensorLike } from "./operands.ts";
@@ -15,12 +17,18 @@ interface LinearScanAttrs extends Attrs {
   readonly reverse: boolean;
 }
 
-/** Along which axis to go, and from which end. */
-export interface LinearScanOptions {
-  /** The axis along which to go. */
-  readonly axis: number;
-  /** Whether to go from the end; from the start unless said. */
+/** Which axis {@link linearScan} and the cumulative sums go along, and in which direction. */
+export type LinearScanOptions = OneAxis & {
+  /** Whether to run from the last element to the first. */
   readonly reverse?: boolean;
+};
+
+const LINEAR_SCAN_OPTIONS = optionNames<LinearScanOptions>({ axis: true, axes: true, reverse: true });
+
+/** Along which of `rank` axes to go, and whether from the end. */
+function course(of: string, options: LinearScanOptions, rank: number): { readonly axis: number; readonly reverse: boolean } {
+  checkOptions(of, options, LINEAR_SCAN_OPTIONS);
+  return { axis: normalizeAxis(requiredAxis(options ?? {}, of), rank, "scan along"), reverse: options.reverse ?? false };
 }
 
 /**
@@ -77,9 +85,9 @@ function shiftAgainst(x: Tensor, axis: number, reverse: boolean): Tensor {
  * @throws {ShapeError} if the shapes do not broadcast or the axis is out of range.
  * @throws {DTypeError} if the dtypes differ or are bool.
  */
-export function linearScan(a: TensorLike, b: TensorLike, { axis, reverse = false }: LinearScanOptions): Tensor {
+export function linearScan(a: TensorLike, b: TensorLike, options: LinearScanOptions): Tensor {
   const [factors, terms] = pair("linearScan", a, b);
-  return apply(linearScanOp, [factors, terms], { axis: normalizeAxis(axis, terms.rank, "scan along"), reverse });
+  return apply(linearScanOp, [factors, terms], course("linearScan", options, terms.rank));
 }
 
 /**
@@ -89,7 +97,7 @@ export function linearScan(a: TensorLike, b: TensorLike, { axis, reverse = false
  * @throws {DTypeError} for bool.
  */
 export function cumsum(x: Tensor, options: LinearScanOptions): Tensor {
-  return linearScan(onesLike(x), x, options);
+  return linearScan(onesLike(x), x, course("cumsum", options, x.rank));
 }
 
 /**
@@ -98,8 +106,8 @@ export function cumsum(x: Tensor, options: LinearScanOptions): Tensor {
  * @throws {ShapeError} if the axis is out of range.
  * @throws {DTypeError} for bool.
  */
-export function cumprod(x: Tensor, { axis, reverse = false }: LinearScanOptions): Tensor {
-  const at = normalizeAxis(axis, x.rank, "scan along"), extent = x.shape[at];
+export function cumprod(x: Tensor, options: LinearScanOptions): Tensor {
+  const { axis: at, reverse } = course("cumprod", options, x.rank), extent = x.shape[at];
   if (extent === 0) return x;
   // The first element starts the recurrence as its term; as a factor it meets the state 0.
   const first = sliceAxis(x, at, reverse ? extent - 1 : 0, 1);

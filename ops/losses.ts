@@ -1,6 +1,7 @@
 /** Losses. */
 import { ShapeError } from "../core/errors.ts";
 import type { Tensor } from "../core/graph.ts";
+import { checkOptions, optionNames } from "../core/options.ts";
 import { formatShape, formatType, sameShape } from "../core/shape.ts";
 import { div, maximum, sub } from "./binary.ts";
 import { sum } from "./broadcast.ts";
@@ -19,6 +20,8 @@ export interface CrossEntropyOptions {
   readonly reduction?: "mean" | "sum" | "none";
 }
 
+const CROSS_ENTROPY_OPTIONS = optionNames<CrossEntropyOptions>({ ignoreIndex: true, reduction: true });
+
 /**
  * `-log softmax(logits)[target]`, in nats.
  * Shapes: logits `[..., V]`, targets `[...]` (i32 or u32); a scalar, or `[...]` for reduction `"none"`. A target outside `0 .. V - 1` that is not ignored
@@ -27,7 +30,9 @@ export interface CrossEntropyOptions {
  * @throws {ShapeError} if the targets' shape is not that of the logits without the last axis.
  * @throws {DTypeError} if the logits are not floats or the targets not integers.
  */
-export function crossEntropy(logits: Tensor, targets: Tensor, { ignoreIndex, reduction = "mean" }: CrossEntropyOptions = {}): Tensor {
+export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntropyOptions = {}): Tensor {
+  checkOptions("crossEntropy", options, CROSS_ENTROPY_OPTIONS);
+  const { ignoreIndex, reduction = "mean" } = options;
   checkDomain("take the cross-entropy of", logits, "float");
   checkDomain("take the cross-entropy with targets", targets, "integer");
   if (logits.rank === 0 || !sameShape(logits.shape.slice(0, -1), targets.shape)) {

@@ -14,6 +14,7 @@
  *
  * @module
  */
+export type { OneAxis } from "./axes.ts";
 export type { TensorLike } from "./operands.ts";
 export { arange, constant, full, iota, ones, onesLike, zeros, zerosLike } from "./sources.ts";
 export { abs, cos, erf, exp, floor, log, neg, reciprocal, rsqrt, sigmoid, sign, sin, sqrt, square, tanh } from "./unary.ts";
@@ -21,17 +22,17 @@ export { add, div, maximum, minimum, mul, pow, sub } from "./binary.ts";
 export { equal, greater, greaterEqual, less, lessEqual, logicalAnd, logicalNot, logicalOr, notEqual } from "./compare.ts";
 export { cast, stopGradient, where } from "./select.ts";
 export { broadcastTo, type ReduceOptions, sum } from "./broadcast.ts";
-export { argmax, max, mean, min } from "./reduce.ts";
+export { argmax, type ArgmaxOptions, max, mean, min } from "./reduce.ts";
 export { expandDims, flip, reshape, squeeze, swapAxes, transpose } from "./views.ts";
 export { pad, slice, sliceAxis, split } from "./slice.ts";
 export { concat, stack } from "./concat.ts";
 export { matmul } from "./matmul.ts";
 export { einsum } from "./einsum.ts";
-export { gather, type GatherOptions, oneHot, scatterAdd } from "./gather.ts";
+export { gather, type GatherOptions, oneHot, type OneHotOptions, scatterAdd } from "./gather.ts";
 export { cumprod, cumsum, linearScan, type LinearScanOptions } from "./linear_scan.ts";
-export { foldIn, normal, randomBits, uniform } from "./random.ts";
+export { foldIn, normal, randomBits, uniform, type UniformOptions } from "./random.ts";
 export { gelu, type GeluOptions, relu, silu, softplus, swiglu } from "./activations.ts";
-export { l2Normalize, layerNorm, type LayerNormOptions, rmsNorm, type RmsNormOptions } from "./norms.ts";
+export { l2Normalize, type L2NormalizeOptions, layerNorm, type LayerNormOptions, rmsNorm, type RmsNormOptions } from "./norms.ts";
 export { logSoftmax, logSumExp, softmax, type SoftmaxOptions } from "./softmax.ts";
 export { crossEntropy, type CrossEntropyOptions } from "./losses.ts";
 export { attention, type AttentionOptions } from "./attention.ts";

@@ -1,6 +1,7 @@
 /** Normalisations over the last axis. Shapes: the result is like `x`. Gradients are those of their parts, right to any order. */
 import { ShapeError } from "../core/errors.ts";
 import type { Tensor } from "../core/graph.ts";
+import { checkOptions, optionNames } from "../core/options.ts";
 import { formatType } from "../core/shape.ts";
 import { add, mul, sub } from "./binary.ts";
 import { sum } from "./broadcast.ts";
@@ -21,12 +22,16 @@ export interface LayerNormOptions {
   readonly epsilon?: number;
 }
 
+const LAYER_NORM_OPTIONS = optionNames<LayerNormOptions>({ gain: true, bias: true, epsilon: true });
+
 /**
  * `(x - mean) / sqrt(variance + epsilon) * gain + bias` over the last axis, with the biased variance (Ba, Kiros, Hinton, arXiv 1607.06450).
  * @throws {ShapeError} if `x` is a scalar, or gain or bias do not broadcast.
  * @throws {DTypeError} if `x` is not a float.
  */
-export function layerNorm(x: Tensor, { gain, bias, epsilon = 1e-5 }: LayerNormOptions = {}): Tensor {
+export function layerNorm(x: Tensor, options: LayerNormOptions = {}): Tensor {
+  checkOptions("layerNorm", options, LAYER_NORM_OPTIONS);
+  const { gain, bias, epsilon = 1e-5 } = options;
   checkLastAxis("layer-normalise", x);
   const centered = sub(x, mean(x, { axes: -1, keepDims: true }));
   const variance = mean(square(centered), { axes: -1, keepDims: true });
@@ -43,23 +48,37 @@ export interface RmsNormOptions {
   readonly epsilon?: number;
 }
 
+const RMS_NORM_OPTIONS = optionNames<RmsNormOptions>({ gain: true, epsilon: true });
+
 /**
  * `x / sqrt(mean of x^2 + epsilon) * gain` over the last axis (Zhang and Sennrich, arXiv 1910.07467).
  * @throws {ShapeError} if `x` is a scalar, or the gain does not broadcast.
  * @throws {DTypeError} if `x` is not a float.
  */
-export function rmsNorm(x: Tensor, { gain, epsilon = 1e-6 }: RmsNormOptions = {}): Tensor {
+export function rmsNorm(x: Tensor, options: RmsNormOptions = {}): Tensor {
+  checkOptions("rmsNorm", options, RMS_NORM_OPTIONS);
+  const { gain, epsilon = 1e-6 } = options;
   checkLastAxis("RMS-normalise", x);
   const normal = mul(x, rsqrt(add(mean(square(x), { axes: -1, keepDims: true }), epsilon)));
   return gain ? mul(normal, gain) : normal;
 }
+
+/** What {@link l2Normalize} takes beside the tensor. */
+export interface L2NormalizeOptions {
+  /** Is added to the sum of squares. */
+  readonly epsilon?: number;
+}
+
+const L2_NORMALIZE_OPTIONS = optionNames<L2NormalizeOptions>({ epsilon: true });
 
 /**
  * `x / sqrt(sum of x^2 + epsilon)` over the last axis.
  * @throws {ShapeError} if `x` is a scalar.
  * @throws {DTypeError} if `x` is not a float.
  */
-export function l2Normalize(x: Tensor, { epsilon = 1e-6 }: { readonly epsilon?: number } = {}): Tensor {
+export function l2Normalize(x: Tensor, options: L2NormalizeOptions = {}): Tensor {
+  checkOptions("l2Normalize", options, L2_NORMALIZE_OPTIONS);
+  const { epsilon = 1e-6 } = options;
   checkLastAxis("l2-normalise", x);
   return mul(x, rsqrt(add(sum(square(x), { axes: -1, keepDims: true }), epsilon)));
 }

@@ -8,6 +8,7 @@ import type { Expr, ExprBuilder } from "../core/expr.ts";
 import { apply, isTensor, type Tensor } from "../core/graph.ts";
 import { fill } from "../core/linear.ts";
 import type { Attrs, MapOp } from "../core/op.ts";
+import { checkOptions, optionNames } from "../core/options.ts";
 import { checkShape, formatType, sizeOfShape } from "../core/shape.ts";
 import { add, div, mul, sub } from "./binary.ts";
 import { broadcastTo } from "./broadcast.ts";
@@ -112,13 +113,25 @@ function toUnit(bits: Tensor): Tensor {
   return mul(cast(div(bits, 256), "f32"), 2 ** -24);
 }
 
+/** What {@link uniform} takes beside key and shape. */
+export interface UniformOptions {
+  /** The least number; 0 unless said. */
+  readonly low?: TensorLike;
+  /** What all numbers are below; 1 unless said. */
+  readonly high?: TensorLike;
+}
+
+const UNIFORM_OPTIONS = optionNames<UniformOptions>({ low: true, high: true });
+
 /**
  * Uniform f32 numbers in `[low, high)`, in steps of `(high - low) / 2^24`.
  * Gradient: through `low` and `high` where they are tensors.
  * @param key u32[2].
  * @throws {ShapeError} if the key is not u32[2] or the shape is not valid.
  */
-export function uniform(key: Tensor, shape: readonly number[], { low = 0, high = 1 }: { readonly low?: TensorLike; readonly high?: TensorLike } = {}): Tensor {
+export function uniform(key: Tensor, shape: readonly number[], options: UniformOptions = {}): Tensor {
+  checkOptions("uniform", options, UNIFORM_OPTIONS);
+  const { low = 0, high = 1 } = options;
   const unit = toUnit(randomBits(key, shape));
   return low === 0 && high === 1 ? unit : add(low, mul(sub(high, low), unit));
 }

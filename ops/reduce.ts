@@ -4,9 +4,11 @@ import type { Combine } from "../core/expr.ts";
 import { apply, type Tensor } from "../core/graph.ts";
 import type { Type } from "../core/dtype.ts";
 import type { Attrs, ReduceOp } from "../core/op.ts";
-import { formatType, normalizeAxes, normalizeAxis, sizeOfShape } from "../core/shape.ts";
+import { checkOptions, optionNames } from "../core/options.ts";
+import { formatType, normalizeAxis, sizeOfShape } from "../core/shape.ts";
+import { axisOf } from "./axes.ts";
 import { div } from "./binary.ts";
-import { type AxesAttrs, broadcastTo, type ReduceOptions, sum } from "./broadcast.ts";
+import { type AxesAttrs, broadcastTo, type ReduceOptions, reduction, sum } from "./broadcast.ts";
 import { compareExactly, equalOp } from "./compare.ts";
 import { checkDomain, dropAxes, keepAxes, noGradient, pullback } from "./define.ts";
 import { cast, where } from "./select.ts";
@@ -74,11 +76,11 @@ export const argmaxOp: ReduceOp<ArgmaxAttrs> = {
   vjp: noGradient("an index is piecewise constant"),
 };
 
-function reduceExtreme(op: ReduceOp<AxesAttrs>, x: Tensor, { axes, keepDims = false }: ReduceOptions): Tensor {
-  const sorted = normalizeAxes(axes, x.rank, `take the ${op.name} over`);
+function reduceExtreme(op: ReduceOp<AxesAttrs>, x: Tensor, options: ReduceOptions): Tensor {
+  const { axes, keepDims } = reduction(op.name, x, options, `take the ${op.name} over`);
   checkDomain(op.name, x, "number");
-  const reduced = sorted.length === 0 ? x : apply(op, [x], { axes: sorted });
-  return keepDims ? reshape(reduced, keepAxes(x.shape, sorted)) : reduced;
+  const reduced = axes.length === 0 ? x : apply(op, [x], { axes });
+  return keepDims ? reshape(reduced, keepAxes(x.shape, axes)) : reduced;
 }
 
 /**
@@ -107,11 +109,23 @@ export function min(x: Tensor, options: ReduceOptions = {}): Tensor {
  * @throws {ShapeError} if an axis is out of range or named twice.
  * @throws {DTypeError} if `x` is not a float.
  */
-export function mean(x: Tensor, { axes, keepDims }: ReduceOptions = {}): Tensor {
+export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
   checkDomain("take the mean of", x, "float");
-  const count = sizeOfShape(normalizeAxes(axes, x.rank, "take the mean over").map((axis) => x.shape[axis]));
-  return div(sum(x, { axes, keepDims }), count);
+  const { axes, keepDims } = reduction("mean", x, options, "take the mean over");
+  return div(sum(x, { axes, keepDims }), sizeOfShape(axes.map((axis) => x.shape[axis])));
 }
+
+/** Which axis {@link argmax} goes along. */
+export interface ArgmaxOptions {
+  /** Along which axis; all elements in row-major order unless said. */
+  readonly axis?: number;
+  /** Another name of `axis`. */
+  readonly axes?: number | readonly [number];
+  /** Whether the axis stays, with extent 1. */
+  readonly keepDims?: boolean;
+}
+
+const ARGMAX_OPTIONS = optionNames<ArgmaxOptions>({ axis: true, axes: true, keepDims: true });
 
 /**
  * The number (i32) of the first greatest element along `axis`, or among all elements in row-major order. Shapes: the axis goes, or stays with extent 1
@@ -119,7 +133,9 @@ export function mean(x: Tensor, { axes, keepDims }: ReduceOptions = {}): Tensor 
  * @throws {ShapeError} if the axis is out of range or empty.
  * @throws {DTypeError} for bool.
  */
-export function argmax(x: Tensor, { axis, keepDims = false }: { readonly axis?: number; readonly keepDims?: boolean } = {}): Tensor {
+export function argmax(x: Tensor, options: ArgmaxOptions = {}): Tensor {
+  checkOptions("argmax", options, ARGMAX_OPTIONS);
+  const axis = axisOf(options, "argmax"), { keepDims = false } = options;
   if (axis === undefined) {
     const flat = apply(argmaxOp, [reshape(x, [-1])], { axis: 0 });
     return keepDims ? reshape(flat, x.shape.map(() => 1)) : flat;

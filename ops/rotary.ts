@@ -1,6 +1,7 @@
 /** Rotary position embedding. */
 import { DTypeError, ShapeError } from "../core/errors.ts";
 import { isTensor, type Tensor } from "../core/graph.ts";
+import { checkOptions, optionNames } from "../core/options.ts";
 import { formatType } from "../core/shape.ts";
 import { add, mul, sub } from "./binary.ts";
 import { concat } from "./concat.ts";
@@ -19,6 +20,8 @@ export interface RotaryOptions {
   readonly offset?: TensorLike;
 }
 
+const ROTARY_OPTIONS = optionNames<RotaryOptions>({ base: true, offset: true });
+
 /**
  * Rotates pairs of features by angles that grow with position (Su et al., arXiv 2104.09864): feature `i` of the first half and feature `i` of the second
  * form a pair, turned by `(offset + t) base^(-2i/K)` radians at row t.
@@ -26,7 +29,9 @@ export interface RotaryOptions {
  * @throws {ShapeError} if `x` has no rows, K is odd, or the offset is not a scalar.
  * @throws {DTypeError} if `x` is not a float.
  */
-export function rotaryEmbedding(x: Tensor, { base = 10000, offset = 0 }: RotaryOptions = {}): Tensor {
+export function rotaryEmbedding(x: Tensor, options: RotaryOptions = {}): Tensor {
+  checkOptions("rotaryEmbedding", options, ROTARY_OPTIONS);
+  const { base = 10000, offset = 0 } = options;
   checkDomain("rotate", x, "float");
   if (x.rank < 2 || x.shape[x.rank - 1] % 2 !== 0) {
     throw new ShapeError(`Cannot rotate ${formatType(x)}: it must be [..., T, K] with K even`, [x.shape]);

@@ -5,6 +5,8 @@
  * every order: it is stopped, which spares every gradient a sum of terms that cancel.
  */
 import type { Tensor } from "../core/graph.ts";
+import { checkOptions, optionNames } from "../core/options.ts";
+import { axisOf } from "./axes.ts";
 import { add, div, maximum, minimum, sub } from "./binary.ts";
 import { sum } from "./broadcast.ts";
 import { max } from "./reduce.ts";
@@ -16,6 +18,15 @@ import { squeeze } from "./views.ts";
 export interface SoftmaxOptions {
   /** Along which axis; the last unless said. */
   readonly axis?: number;
+  /** Another name of `axis`. */
+  readonly axes?: number | readonly [number];
+}
+
+const SOFTMAX_OPTIONS = optionNames<SoftmaxOptions>({ axis: true, axes: true });
+
+function chosenAxis(of: string, options: SoftmaxOptions): number {
+  checkOptions(of, options, SOFTMAX_OPTIONS);
+  return axisOf(options, of) ?? -1;
 }
 
 function shifted(x: Tensor, axis: number): Tensor {
@@ -27,7 +38,8 @@ function shifted(x: Tensor, axis: number): Tensor {
  * @throws {ShapeError} if the axis is out of range or empty.
  * @throws {DTypeError} if `x` is not a float.
  */
-export function softmax(x: Tensor, { axis = -1 }: SoftmaxOptions = {}): Tensor {
+export function softmax(x: Tensor, options: SoftmaxOptions = {}): Tensor {
+  const axis = chosenAxis("softmax", options);
   const weights = exp(shifted(x, axis));
   return div(weights, sum(weights, { axes: axis, keepDims: true }));
 }
@@ -37,7 +49,8 @@ export function softmax(x: Tensor, { axis = -1 }: SoftmaxOptions = {}): Tensor {
  * @throws {ShapeError} if the axis is out of range or empty.
  * @throws {DTypeError} if `x` is not a float.
  */
-export function logSoftmax(x: Tensor, { axis = -1 }: SoftmaxOptions = {}): Tensor {
+export function logSoftmax(x: Tensor, options: SoftmaxOptions = {}): Tensor {
+  const axis = chosenAxis("logSoftmax", options);
   const centered = shifted(x, axis);
   return sub(centered, log(sum(exp(centered), { axes: axis, keepDims: true })));
 }
@@ -47,7 +60,8 @@ export function logSoftmax(x: Tensor, { axis = -1 }: SoftmaxOptions = {}): Tenso
  * @throws {ShapeError} if the axis is out of range or empty.
  * @throws {DTypeError} if `x` is not a float.
  */
-export function logSumExp(x: Tensor, { axis = -1 }: SoftmaxOptions = {}): Tensor {
+export function logSumExp(x: Tensor, options: SoftmaxOptions = {}): Tensor {
+  const axis = chosenAxis("logSumExp", options);
   // Infinity minus infinity is NaN, so what is subtracted stays finite.
   const limit = x.dtype === "f16" ? 60000 : 3e38;
   const top = stopGradient(minimum(maximum(max(x, { axes: axis, keepDims: true }), -limit), limit));

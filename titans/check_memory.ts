@@ -8,15 +8,20 @@
  */
 import type { Type } from "../core/dtype.ts";
 import { currentContext, isTensor, type Node, reachable, type Tensor, type TraceContext } from "../core/graph.ts";
+import { optionNames } from "../core/options.ts";
 import { opaque, type Provenance, traceProvenance } from "../core/provenance.ts";
 import { closedTest } from "../core/scan.ts";
 import { formatShape, formatType, sameShape, sizeOfShape } from "../core/shape.ts";
 import { parameter } from "../core/trace.ts";
-import { ConfigError } from "./errors.ts";
+import { checkNames, ConfigError } from "./errors.ts";
 import type { LayerShape, Memory, MemoryNetwork, MemoryState } from "./memory_network.ts";
 
 /** Rows of the trial: enough for any two neighbours and any two that are not. */
 const ROWS = 5;
+
+const MEMORY = optionNames<Memory>({ network: true, gains: true, start: true });
+const NETWORK = optionNames<MemoryNetwork>({ layers: true, gains: true, forward: true });
+const LAYER = optionNames<LayerShape>({ in: true, out: true, scale: true, vector: true });
 
 /** Networks that passed, and for what rows: checked once, not at every mention. */
 const passed = new WeakMap<MemoryNetwork, Set<string>>();
@@ -35,12 +40,15 @@ const ANY_ROWS = "any";
  * @param rows The type of its keys or queries, [B, H, T, K].
  * @throws {ConfigError} that says which matrix is used otherwise than once, or where rows are mixed.
  */
-export function checkMemory({ network, gains }: Memory, { shape, dtype }: Type, state?: MemoryState): void {
+export function checkMemory(memory: Memory, { shape, dtype }: Type, state?: MemoryState): void {
+  checkNames("a memory", memory, MEMORY);
+  const { network, gains } = memory;
   const H = shape[shape.length - 3], K = shape[shape.length - 1], key = `${dtype} ${H} ${K}`;
   const before = passed.get(network);
   checkGains(network, gains, H);
   if (state) checkState(network, state);
   if (before?.has(ANY_ROWS) || before?.has(key)) return;
+  checkNames("a memory network", network, NETWORK);
   network.layers.forEach(checkLayer);
   new Trial({ network, gains }, { shape: [1, H, ROWS, K], dtype }).run();
   passed.set(network, (before ?? new Set()).add(key));
@@ -51,6 +59,7 @@ function refuse(rule: string): never {
 }
 
 function checkLayer(layer: LayerShape, l: number): void {
+  checkNames(`layer ${l} of a memory network`, layer, LAYER);
   for (const side of ["in", "out"] as const) {
     if (!Number.isInteger(layer[side]) || layer[side] < 1) refuse(`\`${side}\` of layer ${l} must be an integer of at least 1, it is ${layer[side]}`);
   }

@@ -3,8 +3,9 @@
  * streams the state of each row as `stream.NAME` (accumulate and batch are its first axes; memory_file.ts names the rest), and in the
  * metadata `format`, `config` (JSON), `step`, `seed`, and whatever the caller adds.
  */
-import { completeConfig, differingField, type ModelConfig, validateConfig } from "./config.ts";
-import { CheckpointError, ConfigError } from "./errors.ts";
+import { optionNames } from "../core/options.ts";
+import { checkLayerConfig, completeConfig, differingField, type ModelConfig, validateConfig } from "./config.ts";
+import { checkNames, CheckpointError, ConfigError } from "./errors.ts";
 import { Model } from "./model.ts";
 import type { NamedArrays } from "./parameters.ts";
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "./safetensors.ts";
@@ -27,11 +28,15 @@ export interface Checkpoint {
   readonly notes?: Readonly<Record<string, string>>;
 }
 
+const CHECKPOINT = optionNames<Checkpoint>({ config: true, seed: true, state: true, notes: true });
+
 /**
  * The bytes of a checkpoint file.
  * @throws {CheckpointError} if a note has a reserved key; RangeError if the arrays are not those of the configuration.
  */
-export function encodeCheckpoint({ config, seed, state, notes = {} }: Checkpoint): Uint8Array<ArrayBuffer> {
+export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array<ArrayBuffer> {
+  checkNames("a checkpoint", checkpoint, CHECKPOINT);
+  const { config, seed, state, notes = {} } = checkpoint;
   const reserved = Object.keys(notes).find((key) => RESERVED.includes(key));
   if (reserved) throw new CheckpointError(`Cannot store a note called ${reserved}: the name is reserved`);
   const { layout } = new Model(config);
@@ -98,6 +103,7 @@ function readConfig(text: string | undefined): ModelConfig {
     const stored: unknown = JSON.parse(text);
     if (typeof stored !== "object" || stored === null) throw new TypeError("not a record");
     const config = completeConfig(stored);
+    checkLayerConfig(config);
     validateConfig(config);
     return config;
   } catch (error) {

@@ -27,6 +27,7 @@
  * through the decayed memory and once more through the momentum.
  */
 import { isTensor, type Tensor } from "../core/graph.ts";
+import { type OptionNames, optionNames } from "../core/options.ts";
 import { type Checkpoint, scan } from "../core/scan.ts";
 import { mapLeaves } from "../core/tree.ts";
 import {
@@ -47,7 +48,7 @@ import {
   where,
 } from "../ops/mod.ts";
 import { checkMemory } from "./check_memory.ts";
-import { ConfigError } from "./errors.ts";
+import { checkNames, ConfigError } from "./errors.ts";
 import { innerGradient } from "./inner_gradient.ts";
 import {
   absoluteWeights,
@@ -75,6 +76,9 @@ export interface ChunkedMemoryOptions {
   /** What the loop over mini-batches keeps for its gradient. */
   readonly checkpoint?: Checkpoint;
 }
+
+/** The names of the options of a run. */
+export const RUN_OPTIONS: OptionNames = optionNames<ChunkedMemoryOptions>({ state: true, miniBatch: true, tile: true, strict: true, checkpoint: true });
 
 /** What a memory gave, with the state from which it can go on. */
 export interface ChunkedMemoryResult extends MemoryResult {
@@ -109,8 +113,10 @@ export function defaultTile(miniBatch: number): number {
 export function chunkedMemory(
   memory: Memory,
   sequence: MemorySequence,
-  { state, miniBatch, tile = defaultTile(miniBatch), strict = false, checkpoint }: ChunkedMemoryOptions,
+  options: ChunkedMemoryOptions,
 ): ChunkedMemoryResult {
+  checkNames("chunkedMemory", options, RUN_OPTIONS);
+  const { state, miniBatch, tile = defaultTile(miniBatch), strict = false, checkpoint } = options;
   if (!(tile >= 1) || miniBatch % tile !== 0) {
     throw new ConfigError(`Cannot run a memory in tiles of ${tile} tokens: the tile must divide the mini-batch of ${miniBatch}`, "tile");
   }

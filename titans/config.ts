@@ -1,5 +1,6 @@
 /** What a model is: one flat record of options, which checkpoints store and compare field by field. */
-import { ConfigError } from "./errors.ts";
+import type { OptionNames } from "../core/options.ts";
+import { checkNames, ConfigError } from "./errors.ts";
 import type { GateGranularity } from "./gates.ts";
 import type { Activation, MemoryGain, MemoryNetwork } from "./memory_network.ts";
 
@@ -199,9 +200,7 @@ const NUMBERS = ["memoryExpansion", "thetaMax", "thetaBias", "etaBias", "alphaBi
  */
 export function defineConfig(options: Partial<ModelConfig> = {}, preset: PresetName = "nano"): ModelConfig {
   if (!Object.hasOwn(PRESETS, preset)) throw new ConfigError(`Cannot use preset ${preset}: there are ${Object.keys(PRESETS).join(" and ")}`, "preset");
-  for (const field of Object.keys(options)) {
-    if (!Object.hasOwn(NANO, field)) throw new ConfigError(`Cannot use option ${field}: a model has no such option`, field);
-  }
+  checkNames("a model", options, Object.keys(NANO));
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
   const base = PRESETS[preset];
   const miniBatch = Number(given.miniBatch ?? base.miniBatch);
@@ -262,6 +261,16 @@ export interface LayerConfig extends ModelConfig {
   /** The memory network; its rows are as wide as a head, `width / heads`. */
   readonly network?: MemoryNetwork;
 }
+
+/**
+ * Checks the names of a layer's options; their values are checked where a model is made of them.
+ * @throws {ConfigError} naming the first that is no option.
+ */
+export function checkLayerConfig(config: LayerConfig): void {
+  checkNames("a model", config, LAYER_OPTIONS);
+}
+
+const LAYER_OPTIONS: OptionNames = [...Object.keys(NANO), "network"];
 
 /** What options mean in records from before they existed; `outputGate`, which only MAC did otherwise, is left to {@link completeConfig}. */
 const BEFORE: Partial<ModelConfig> = { memory: "mlp", gateGranularity: "head", normalizeKeys: true, window: 64, forgetTo: "zero", memoryGain: "outer" };

@@ -1,5 +1,6 @@
 /** Windows of tokens from a text: random for training, in order for validation. */
-import { ConfigError } from "./errors.ts";
+import { optionNames } from "../core/options.ts";
+import { checkNames, ConfigError } from "./errors.ts";
 import { HostRng } from "./host_rng.ts";
 import type { TrainingData, TrainingShape } from "./train.ts";
 
@@ -64,6 +65,21 @@ export interface WeightedText {
   readonly weight?: number;
 }
 
+const WEIGHTED_TEXT = optionNames<WeightedText>({ text: true, weight: true });
+
+const TRAINING_SHAPE = optionNames<TrainingShape>({ batch: true, length: true, accumulate: true });
+
+/** Checks the names of a shape. @throws {ConfigError} for one that is none of its extents. */
+export function checkTrainingShape(shape: TrainingShape): void {
+  checkNames("a training shape", shape, TRAINING_SHAPE);
+}
+
+/** Checks the names of what a source of training windows is given. @throws {ConfigError} for one that nobody knows. */
+export function checkTexts(texts: readonly WeightedText[], shape: TrainingShape): void {
+  for (const text of texts) checkNames("a text with its weight", text, WEIGHTED_TEXT);
+  checkTrainingShape(shape);
+}
+
 /** Windows at random places of several texts, each within one of them. A pure function of seed and step. */
 export class MixedWindows implements TrainingData {
   #texts: TokenSource[];
@@ -81,6 +97,7 @@ export class MixedWindows implements TrainingData {
    * @throws {ConfigError} if there is no text, one is shorter than a window, or a weight is not a positive number.
    */
   constructor(texts: readonly WeightedText[], shape: TrainingShape, seed: number) {
+    checkTexts(texts, shape);
     if (texts.length === 0) throw new ConfigError("Cannot cut windows from no text: give at least one", "texts");
     this.#texts = texts.map(({ text }) => tokenSource(text));
     this.#weights = texts.map(({ weight = 1 }) => weight);

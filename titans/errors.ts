@@ -1,4 +1,5 @@
 /** The errors of models and training. Each text is one line that says what to do. */
+import { optionFault, type OptionNames } from "../core/options.ts";
 
 /** An option that cannot be: out of range, or at odds with another one. */
 export class ConfigError extends Error {
@@ -12,6 +13,16 @@ export class ConfigError extends Error {
   constructor(message: string, readonly field: string) {
     super(message);
   }
+}
+
+/**
+ * Checks the names of options.
+ * @param of What takes them, such as `Trainer.create`.
+ * @throws {ConfigError} in one line that names the option, what was probably meant, and what there is.
+ */
+export function checkNames(of: string, options: unknown, names: OptionNames): void {
+  const fault = optionFault(of, options, names);
+  if (fault) throw new ConfigError(fault.message, fault.option);
 }
 
 /** A checkpoint or safetensors file that cannot be read, or that belongs to another model. */

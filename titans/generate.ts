@@ -1,7 +1,8 @@
 /** Writing: tokens chosen one after the other, each read before the next is chosen. */
-import { ConfigError } from "./errors.ts";
+import { optionNames } from "../core/options.ts";
+import { checkNames, ConfigError } from "./errors.ts";
 import type { Reader } from "./reader.ts";
-import { Sampler, type SamplingOptions } from "./sampling.ts";
+import { Sampler, SAMPLING, type SamplingOptions } from "./sampling.ts";
 
 /** Options of {@link generate}. */
 export interface GenerateOptions extends SamplingOptions {
@@ -13,6 +14,8 @@ export interface GenerateOptions extends SamplingOptions {
   readonly stop?: readonly ArrayLike<number>[];
 }
 
+const GENERATE_OPTIONS = optionNames<GenerateOptions>({ ...SAMPLING, maxTokens: true, start: true, stop: true });
+
 /**
  * Writes tokens after a prompt, giving each as soon as it is chosen; with stop sequences, as soon as it is sure to be part of none.
  * @param reader Where the text stands; writing goes on from there. The last token written is not read yet: begin the next prompt with it to go on.
@@ -22,12 +25,14 @@ export interface GenerateOptions extends SamplingOptions {
  * @throws {ConfigError} if an option cannot be; {SamplingError} if logits are not finite.
  */
 export async function* generate(reader: Reader, prompt: ArrayLike<number>, options: GenerateOptions): AsyncGenerator<number, void, void> {
-  const sampler = new Sampler(options);
+  checkNames("generate", options, GENERATE_OPTIONS);
+  const { maxTokens, temperature, topK, topP, minP, seed } = options;
+  const sampler = new Sampler({ temperature, topK, topP, minP, seed });
   const stop = (options.stop ?? []).map((sequence) => Array.from(sequence));
   if (stop.some((sequence) => sequence.length === 0)) throw new ConfigError("Cannot stop at an empty stop sequence: give at least one token", "stop");
   const held: number[] = [];
   let logits = prompt.length > 0 ? await reader.read(prompt) : reader.logits ?? await reader.read([options.start ?? 10]);
-  for (let n = 0; n < options.maxTokens; n++) {
+  for (let n = 0; n < maxTokens; n++) {
     const token = sampler.choose(logits, n);
     held.push(token);
     const found = stop.find((sequence) => sequence.length <= held.length && matches(sequence, held, held.length - sequence.length));
@@ -36,7 +41,7 @@ export async function* generate(reader: Reader, prompt: ArrayLike<number>, optio
       return;
     }
     yield* held.splice(0, held.length - undecided(stop, held));
-    if (n + 1 < options.maxTokens) logits = await reader.read([token]);
+    if (n + 1 < maxTokens) logits = await reader.read([token]);
   }
   yield* held;
 }

@@ -5,11 +5,12 @@
  * grow with the text. A text's last piece is filled up on the right, which is harmless, since no position sees a later one.
  */
 import type { Tensor } from "../core/graph.ts";
+import { optionNames } from "../core/options.ts";
 import { spec } from "../core/trace.ts";
 import { flatten, type MapTree } from "../core/tree.ts";
 import { compile, type Device, type DeviceArray, type Program } from "../kernels/mod.ts";
 import { crossEntropy, sliceAxis, squeeze, stack } from "../ops/mod.ts";
-import { ConfigError } from "./errors.ts";
+import { checkNames, ConfigError } from "./errors.ts";
 import type { Model, ModelState } from "./model.ts";
 import { boundarySpecs } from "./model_reading.ts";
 import type { MemoryTrace } from "./trace.ts";
@@ -39,6 +40,8 @@ export interface TraceSelection {
   readonly head?: number;
 }
 
+const TRACE_SELECTION = optionNames<TraceSelection>({ block: true, head: true });
+
 /** Consecutive tokens of a text and what the memories did at them. */
 export class TracedPiece {
   readonly #values: Float32Array;
@@ -67,7 +70,9 @@ export class TracedPiece {
    * A quantity at each token: of one memory, or the mean over those selected.
    * @throws {ConfigError} if there is no such block or head.
    */
-  values(quantity: TraceQuantity, { block, head }: TraceSelection = {}): Float64Array {
+  values(quantity: TraceQuantity, selection: TraceSelection = {}): Float64Array {
+    checkNames("values", selection, TRACE_SELECTION);
+    const { block, head } = selection;
     const { blocks, heads, length } = this.#extents;
     const chosen = (name: "block" | "head", index: number | undefined, count: number): number[] => {
       if (index === undefined) return Array.from({ length: count }, (_, i) => i);
@@ -98,6 +103,8 @@ export interface InspectorOptions {
   readonly length?: number;
 }
 
+const INSPECTOR_OPTIONS = optionNames<InspectorOptions>({ length: true });
+
 /** Shows what the memories of a model do while it reads. */
 export class Inspector {
   /** The model that reads. */
@@ -123,7 +130,9 @@ export class Inspector {
    * @param params Its parameters, one flat vector; uploaded once.
    * @throws {ConfigError} if the length is no positive integer.
    */
-  static async create(device: Device, model: Model, params: Float32Array, { length: asked = 256 }: InspectorOptions = {}): Promise<Inspector> {
+  static async create(device: Device, model: Model, params: Float32Array, options: InspectorOptions = {}): Promise<Inspector> {
+    checkNames("Inspector.create", options, INSPECTOR_OPTIONS);
+    const { length: asked = 256 } = options;
     if (!Number.isInteger(asked) || asked < 1) throw new ConfigError(`Cannot read pieces of ${asked} tokens: give an integer of at least 1`, "length");
     const length = Math.ceil(asked / model.interval) * model.interval;
     const flat = spec([model.layout.size]);

@@ -36,9 +36,9 @@ import {
   swapAxes,
   transpose,
 } from "../ops/mod.ts";
-import type { ChunkedMemoryOptions, ChunkedMemoryResult } from "./chunked_memory.ts";
+import { type ChunkedMemoryOptions, type ChunkedMemoryResult, RUN_OPTIONS } from "./chunked_memory.ts";
 import { checkMemory } from "./check_memory.ts";
-import { ConfigError } from "./errors.ts";
+import { checkNames, ConfigError } from "./errors.ts";
 import type { LayeredSequence, LayerGates } from "./gates.ts";
 import { innerGradient } from "./inner_gradient.ts";
 import { absoluteWeights, type Linear, type Memory, type MemoryState, relativeWeights, type Vector } from "./memory_network.ts";
@@ -53,8 +53,10 @@ import { absoluteWeights, type Linear, type Memory, type MemoryState, relativeWe
 export function layeredMemory(
   memory: Memory,
   sequence: LayeredSequence,
-  { state, miniBatch, tile = miniBatch, strict = false, checkpoint }: ChunkedMemoryOptions,
+  options: ChunkedMemoryOptions,
 ): ChunkedMemoryResult {
+  checkNames("layeredMemory", options, RUN_OPTIONS);
+  const { state, miniBatch, tile = miniBatch, strict = false, checkpoint } = options;
   if (!(tile >= 1) || miniBatch % tile !== 0) {
     throw new ConfigError(`Cannot run a memory in tiles of ${tile} tokens: the tile must divide the mini-batch of ${miniBatch}`, "tile");
   }

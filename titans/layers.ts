@@ -1,5 +1,6 @@
 /** The layers around the memory: heads, gated MLP, attention over a segment, and the trees of their parameters. */
 import type { Tensor } from "../core/graph.ts";
+import { optionNames } from "../core/options.ts";
 import {
   add,
   concat,
@@ -20,6 +21,7 @@ import {
   transpose,
   where,
 } from "../ops/mod.ts";
+import { checkNames } from "./errors.ts";
 import { matrix, type Parameter } from "./parameters.ts";
 
 /** `[B, T, H K] -> [B, H, T, K]`. */
@@ -74,13 +76,17 @@ export interface SegmentKeys {
   readonly persistent?: KeysAndValues;
 }
 
+const SEGMENT_KEYS = optionNames<SegmentKeys>({ own: true, context: true, contextIsCausal: true, persistent: true });
+
 /**
  * Attention of a segment over `[P | h | S]`.
  * @param query [B, H, C, K]
  * @param keys Persistent tokens, context and own tokens.
  * @returns [B, H, C, K]
  */
-export function segmentAttention(query: Tensor, { own, context, contextIsCausal, persistent }: SegmentKeys): Tensor {
+export function segmentAttention(query: Tensor, keys: SegmentKeys): Tensor {
+  checkNames("segmentAttention", keys, SEGMENT_KEYS);
+  const { own, context, contextIsCausal, persistent } = keys;
   const C = query.shape[2];
   const groups = [...(persistent ? [persistent] : []), context, own];
   const key = concat(groups.map((group) => group.key), 2), value = concat(groups.map((group) => group.value), 2);

@@ -3,7 +3,7 @@ import type { Tensor } from "../core/graph.ts";
 import { matmul, mul, silu } from "../ops/mod.ts";
 import type { LayerConfig } from "./config.ts";
 import { initialMemoryLayerState, type MemoryLayer, memoryLayer, memoryLayerParameters, type MemoryLayerState } from "./memory_layer.ts";
-import type { MixerOptions, MixerResult } from "./mixer.ts";
+import { checkMixer, type MixerOptions, type MixerResult } from "./mixer.ts";
 import { matrix, type Parameter } from "./parameters.ts";
 
 /** Parameters of {@link lmmMixer}. */
@@ -36,8 +36,10 @@ export function lmmMixer(
   config: LayerConfig,
   params: LmmMixer<Tensor>,
   x: Tensor,
-  { state, store, trace }: MixerOptions<MemoryLayerState>,
+  options: MixerOptions<MemoryLayerState>,
 ): MixerResult<MemoryLayerState> {
+  checkMixer("lmmMixer", config, options);
+  const { state, store, trace } = options;
   const memory = memoryLayer(config, params.memory, x, { state, store, trace });
   const output = matmul(mul(silu(matmul(x, params.gate)), memory.output), params.out);
   return { output, state: memory.state, ...(memory.trace ? { trace: memory.trace } : {}) };

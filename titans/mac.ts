@@ -18,7 +18,7 @@ import { isTensor, type Tensor } from "../core/graph.ts";
 import { scan } from "../core/scan.ts";
 import { mapLeaves } from "../core/tree.ts";
 import { broadcastTo, concat, expandDims, l2Normalize, matmul, reshape, rotaryEmbedding, silu, sliceAxis, split, transpose, zeros } from "../ops/mod.ts";
-import type { LayerConfig } from "./config.ts";
+import { checkLayerConfig, type LayerConfig } from "./config.ts";
 import { type KeysAndValues, mergeHeads, segmentAttention, splitHeads } from "./layers.ts";
 import { readMemory } from "./memory_network.ts";
 import {
@@ -30,7 +30,7 @@ import {
   memoryOf,
   normalizeHeads,
 } from "./memory_layer.ts";
-import { gateOutput, type MixerOptions, type MixerResult } from "./mixer.ts";
+import { checkMixer, gateOutput, type MixerOptions, type MixerResult } from "./mixer.ts";
 import { matrix, type Parameter, table, vector } from "./parameters.ts";
 import { joinTokens, type MemoryTrace, uncut } from "./trace.ts";
 
@@ -78,6 +78,7 @@ export function macMixerParameters(config: LayerConfig, scale: number): MacMixer
 
 /** The state before the first token. */
 export function initialMacState(config: LayerConfig, params: MacMixer<Tensor>, batch: number): MacState {
+  checkLayerConfig(config);
   const memory = initialMemoryLayerState(params.memory, batch);
   if (config.memoryQuery !== "previous-segment") return { memory };
   const { heads, width, segment } = config;
@@ -101,7 +102,9 @@ export interface Segment {
  * @param x Tokens [B, T, D], any T of at least 1; segments start with the first token, the last may be short.
  * @returns [B, T, D], and the state at the last boundary between segments.
  */
-export function macMixer(config: LayerConfig, params: MacMixer<Tensor>, x: Tensor, { state, store, trace }: MixerOptions<MacState>): MixerResult<MacState> {
+export function macMixer(config: LayerConfig, params: MacMixer<Tensor>, x: Tensor, options: MixerOptions<MacState>): MixerResult<MacState> {
+  checkMixer("macMixer", config, options);
+  const { state, store, trace } = options;
   const { segment, checkpoint } = config;
   const [B, T, D] = x.shape;
   const count = Math.floor(T / segment), rest = T % segment;

@@ -10,10 +10,10 @@
  */
 import type { Tensor } from "../core/graph.ts";
 import { expandDims, matmul } from "../ops/mod.ts";
-import type { LayerConfig } from "./config.ts";
+import { checkLayerConfig, type LayerConfig } from "./config.ts";
 import { mergeHeads } from "./layers.ts";
 import { initialMemoryLayerState, type MemoryLayer, memoryLayer, memoryLayerParameters, type MemoryLayerState, readPersistent } from "./memory_layer.ts";
-import { gateOutput, type MixerOptions, type MixerResult } from "./mixer.ts";
+import { checkMixer, gateOutput, type MixerOptions, type MixerResult } from "./mixer.ts";
 import { matrix, type Parameter, table, vector } from "./parameters.ts";
 import { advanceWindow, attentionRows, initialWindowState, sharedKeys, windowAttention, type WindowState } from "./window_attention.ts";
 
@@ -53,6 +53,7 @@ export function magMixerParameters(config: LayerConfig, scale: number): MagMixer
 
 /** The state before the first token: the memory has read the persistent tokens, the window is empty. */
 export function initialMagState(config: LayerConfig, params: MagMixer<Tensor>, batch: number): MagState {
+  checkLayerConfig(config);
   const window = initialWindowState(config, batch, params.out.dtype);
   if (!params.persistent) return { memory: initialMemoryLayerState(params.memory, batch), window };
   return { memory: readPersistent(config, params.memory, params.persistent, batch).state, window };
@@ -63,7 +64,9 @@ export function initialMagState(config: LayerConfig, params: MagMixer<Tensor>, b
  * @param x Tokens [B, T, D], any T of at least 1.
  * @returns [B, T, D], and the state at the last boundary between mini-batches.
  */
-export function magMixer(config: LayerConfig, params: MagMixer<Tensor>, x: Tensor, { state, store, trace }: MixerOptions<MagState>): MixerResult<MagState> {
+export function magMixer(config: LayerConfig, params: MagMixer<Tensor>, x: Tensor, options: MixerOptions<MagState>): MixerResult<MagState> {
+  checkMixer("magMixer", config, options);
+  const { state, store, trace } = options;
   const { heads, miniBatch } = config;
   const [B, T] = x.shape;
   const rows = attentionRows(heads, params.attention, x);

@@ -9,10 +9,10 @@
  */
 import type { Tensor } from "../core/graph.ts";
 import { matmul } from "../ops/mod.ts";
-import type { LayerConfig } from "./config.ts";
+import { checkLayerConfig, type LayerConfig } from "./config.ts";
 import { type KeysAndValues, mergeHeads } from "./layers.ts";
 import { initialMemoryLayerState, type MemoryLayer, memoryLayer, memoryLayerParameters, type MemoryLayerState, readPersistent } from "./memory_layer.ts";
-import type { MixerOptions, MixerResult } from "./mixer.ts";
+import { checkMixer, type MixerOptions, type MixerResult } from "./mixer.ts";
 import { matrix, type Parameter, table } from "./parameters.ts";
 import { advanceWindow, attentionRows, initialWindowState, sharedKeys, windowAttention, type WindowState } from "./window_attention.ts";
 
@@ -51,6 +51,7 @@ export function malMixerParameters(config: LayerConfig, scale: number): MalMixer
 
 /** The state before the first token: the memory has read the persistent tokens, the window is empty. */
 export function initialMalState(config: LayerConfig, params: MalMixer<Tensor>, batch: number): MalState {
+  checkLayerConfig(config);
   const window = initialWindowState(config, batch, params.out.dtype);
   if (!params.persistent) return { memory: initialMemoryLayerState(params.memory, batch), window };
   const { output, state } = readPersistent(config, params.memory, params.persistent, batch);
@@ -62,7 +63,9 @@ export function initialMalState(config: LayerConfig, params: MalMixer<Tensor>, b
  * @param x Tokens [B, T, D], any T of at least 1.
  * @returns [B, T, D], and the state at the last boundary between mini-batches.
  */
-export function malMixer(config: LayerConfig, params: MalMixer<Tensor>, x: Tensor, { state, store, trace }: MixerOptions<MalState>): MixerResult<MalState> {
+export function malMixer(config: LayerConfig, params: MalMixer<Tensor>, x: Tensor, options: MixerOptions<MalState>): MixerResult<MalState> {
+  checkMixer("malMixer", config, options);
+  const { state, store, trace } = options;
   const { heads, miniBatch } = config, T = x.shape[1];
   const memory = memoryLayer(config, params.memory, x, { state: state.memory, store, trace });
   const rows = attentionRows(heads, params.attention, memory.output);

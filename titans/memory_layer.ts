@@ -32,7 +32,9 @@ import {
   zerosLike,
 } from "../ops/mod.ts";
 import { chunkedMemory, type ChunkedMemoryResult } from "./chunked_memory.ts";
-import type { LayerConfig } from "./config.ts";
+import { optionNames } from "../core/options.ts";
+import { checkLayerConfig, type LayerConfig } from "./config.ts";
+import { checkNames } from "./errors.ts";
 import { type LayeredSequence, type LayerGates, toLayered } from "./gates.ts";
 import { layeredMemory } from "./layered_memory.ts";
 import { mergeHeads, splitHeads } from "./layers.ts";
@@ -73,6 +75,7 @@ export interface MemoryLayerState {
 
 /** The memory network of a configuration: the one given, or the one that its options describe. */
 export function memoryNetworkOf(config: LayerConfig): MemoryNetwork {
+  checkLayerConfig(config);
   const { width, heads, memory, memoryDepth, memoryExpansion, memoryActivation, memoryNorm, memoryGain } = config;
   if (config.network) return config.network;
   const common = { width: width / heads, expansion: memoryExpansion, norm: memoryNorm, gain: memoryGain };
@@ -127,6 +130,8 @@ export interface MemoryLayerOptions {
   readonly trace?: boolean;
 }
 
+const MEMORY_LAYER_OPTIONS = optionNames<MemoryLayerOptions>({ state: true, store: true, trace: true });
+
 /** What a memory layer gave. */
 export interface MemoryLayerResult {
   /** [B, T, D] */
@@ -151,23 +156,26 @@ export function memoryOf(config: LayerConfig, params: MemoryLayer<Tensor>): Memo
  * @param params The layer's parameters.
  * @param x Tokens [B, T, D], any T of at least 1.
  */
-export function memoryLayer(config: LayerConfig, params: MemoryLayer<Tensor>, x: Tensor, { state, store, trace }: MemoryLayerOptions): MemoryLayerResult {
+export function memoryLayer(config: LayerConfig, params: MemoryLayer<Tensor>, x: Tensor, options: MemoryLayerOptions): MemoryLayerResult {
+  checkLayerConfig(config);
+  checkNames("memoryLayer", options, MEMORY_LAYER_OPTIONS);
+  const { state, store, trace } = options;
   const { miniBatch, tile, strictRetrieval, checkpoint } = config;
   const T = x.shape[1];
   const projected = matmul(x, params.projection);
   const rows = projectTokens(config, params, projected, state.convolution);
-  const memory = memoryOf(config, params), options = { state: state.memory, miniBatch, tile, strict: strictRetrieval, checkpoint };
+  const memory = memoryOf(config, params), run = { state: state.memory, miniBatch, tile, strict: strictRetrieval, checkpoint };
   const sequence: MemorySequence | LayeredSequence = config.gateGranularity === "head"
     ? { ...rows, ...headGates(config, params, x, store) }
     : { ...rows, gates: layerGates(config, params, x, store) };
-  const result: ChunkedMemoryResult = "gates" in sequence ? layeredMemory(memory, sequence, options) : chunkedMemory(memory, sequence, options);
+  const result: ChunkedMemoryResult = "gates" in sequence ? layeredMemory(memory, sequence, run) : chunkedMemory(memory, sequence, run);
   const after = (memory: MemoryState, count: number): MemoryLayerState =>
     state.convolution ? { memory, convolution: lastRows(state.convolution, projected, count, 1) } : { memory };
   return {
     output: normalizeHeads(params.norm, result.output),
     state: after(result.boundary, T - T % miniBatch),
     last: after(result.state, T),
-    ...(trace ? { trace: traceMemory(memory, sequence, result.output, options) } : {}),
+    ...(trace ? { trace: traceMemory(memory, sequence, result.output, run) } : {}),
   };
 }
 
@@ -227,6 +235,7 @@ export function readPersistent(
   persistent: Tensor,
   batch: number,
 ): { readonly output: Tensor; readonly state: MemoryLayerState } {
+  checkLayerConfig(config);
   const { output, last } = memoryLayer(config, params, expandDims(persistent, 0), { state: initialMemoryLayerState(params, 1) });
   return { output, state: mapLeaves(last, isTensor, (x) => broadcastTo(x, [batch, ...x.shape.slice(1)])) };
 }

@@ -14,7 +14,9 @@
  * argument, which spares the products with ones.
  */
 import type { Tensor } from "../core/graph.ts";
+import { optionNames } from "../core/options.ts";
 import { checkMemory, trusted } from "./check_memory.ts";
+import { checkNames } from "./errors.ts";
 import { add, gelu, layerNorm, matmul, mul, reshape, silu, sub, swiglu } from "../ops/mod.ts";
 
 /** The product of rows `[..., H, T, in]` with the fast matrix of a layer: `[..., H, T, out]`. */
@@ -81,6 +83,8 @@ export interface MlpMemoryOptions {
   readonly gain?: MemoryGain;
 }
 
+const MLP_OPTIONS = optionNames<MlpMemoryOptions>({ width: true, depth: true, expansion: true, activation: true, norm: true, gain: true });
+
 /**
  * The memory of the paper: `f(x) = phi(... phi(x W_1) ...) W_L`, optionally `x + (1 + gain) LN(f(x))`.
  *
@@ -88,7 +92,9 @@ export interface MlpMemoryOptions {
  * large (docs/stability.md). It is stored as its difference from one, which is what a fast gain forgets: towards zero that leaves the plain norm. Were the gain
  * itself forgotten towards zero, f would fade from the output, and with it, as its gradient passes through the gain, all learning of the matrices.
  */
-export function mlpMemory({ width, depth, expansion = 4, activation = "gelu", norm = true, gain = "outer" }: MlpMemoryOptions): MemoryNetwork {
+export function mlpMemory(options: MlpMemoryOptions): MemoryNetwork {
+  checkNames("mlpMemory", options, MLP_OPTIONS);
+  const { width, depth, expansion = 4, activation = "gelu", norm = true, gain = "outer" } = options;
   const hidden = Math.round(width * expansion);
   const layers = Array.from({ length: depth }, (_, l) => ({
     in: l === 0 ? width : hidden,
@@ -110,13 +116,17 @@ export function mlpMemory({ width, depth, expansion = 4, activation = "gelu", no
 /** Options of {@link swigluMemory}: as of {@link mlpMemory}. */
 export type SwigluMemoryOptions = Pick<MlpMemoryOptions, "width" | "expansion" | "norm" | "gain">;
 
+const SWIGLU_OPTIONS = optionNames<SwigluMemoryOptions>({ width: true, expansion: true, norm: true, gain: true });
+
 /**
  * A gated memory: `f(x) = (silu(x W_1) * (x W_2)) W_3` (Shazeer, arXiv 2002.05202), optionally `x + (1 + gain) LN(f(x))`.
  *
  * It is also the pattern of a network of your own: list the matrices, and write the function with `linear(l, rows)` where matrix l would stand, and with
  * `vector(l)` for a layer that is a {@link fastVector}.
  */
-export function swigluMemory({ width, expansion = 4, norm = true, gain = "outer" }: SwigluMemoryOptions): MemoryNetwork {
+export function swigluMemory(options: SwigluMemoryOptions): MemoryNetwork {
+  checkNames("swigluMemory", options, SWIGLU_OPTIONS);
+  const { width, expansion = 4, norm = true, gain = "outer" } = options;
   const hidden = Math.round(width * expansion);
   return withNorm({ norm, gain }, width, {
     // The product of two small rows is smaller still: the last matrix starts so that what the norm divides is as large as that of an mlp.
@@ -175,8 +185,9 @@ export function absoluteWeights({ start }: Memory, weights: readonly Tensor[]): 
  * @param x Rows [..., H, T, K].
  * @throws {ConfigError} if the network is none: see {@link MemoryNetwork}.
  */
-export function readMemory({ network, gains }: Memory, weights: readonly Tensor[], x: Tensor): Tensor {
-  checkMemory({ network, gains }, x);
+export function readMemory(memory: Memory, weights: readonly Tensor[], x: Tensor): Tensor {
+  checkMemory(memory, x);
+  const { network, gains } = memory;
   return network.forward((layer, rows) => matmul(rows, weights[layer]), x, gains, (layer) => weights[layer]);
 }
 

@@ -1,7 +1,9 @@
 /** What token mixers have in common. */
 import type { Tensor } from "../core/graph.ts";
+import { optionNames } from "../core/options.ts";
 import { mul, rmsNorm, sigmoid, silu } from "../ops/mod.ts";
-import type { LayerConfig } from "./config.ts";
+import { checkLayerConfig, type LayerConfig } from "./config.ts";
+import { checkNames } from "./errors.ts";
 import type { MemoryTrace } from "./trace.ts";
 
 /** What a mixer takes beside its parameters and tokens. */
@@ -12,6 +14,14 @@ export interface MixerOptions<State> {
   readonly store?: Tensor;
   /** Whether to say what the memory does at each token; costs another run of the memory. */
   readonly trace?: boolean;
+}
+
+const MIXER_OPTIONS = optionNames<MixerOptions<unknown>>({ state: true, store: true, trace: true });
+
+/** Checks the names of what a mixer takes. @throws {ConfigError} for one that is no option. */
+export function checkMixer(of: string, config: LayerConfig, options: MixerOptions<unknown>): void {
+  checkLayerConfig(config);
+  checkNames(of, options, MIXER_OPTIONS);
 }
 
 /** What a mixer gave. */

@@ -4,9 +4,11 @@
  *     x <- x + mixer(norm(x));   x <- x + mlp(norm(x))          in each block, norms are RMS norms before, the MLP is SwiGLU
  */
 import type { Tensor } from "../core/graph.ts";
+import { optionNames } from "../core/options.ts";
 import type { MapTree } from "../core/tree.ts";
 import { add, gather, matmul, rmsNorm } from "../ops/mod.ts";
-import { type LayerConfig, stateInterval, validateConfig } from "./config.ts";
+import { checkLayerConfig, type LayerConfig, stateInterval, validateConfig } from "./config.ts";
+import { checkNames } from "./errors.ts";
 import { type GatedMlp, gatedMlp, gatedMlpParameters } from "./layers.ts";
 import { initialLmmState, type LmmMixer, lmmMixer, lmmMixerParameters } from "./lmm.ts";
 import { initialMacState, type MacMixer, macMixer, macMixerParameters, type MacState } from "./mac.ts";
@@ -76,6 +78,8 @@ export interface ForwardOptions {
   readonly watch?: (name: string, x: Tensor) => void;
 }
 
+const FORWARD_OPTIONS = optionNames<ForwardOptions>({ state: true, store: true, position: true, trace: true, watch: true });
+
 /** What a model gave. */
 export interface ForwardResult {
   /** [B, T, V], or [B, V] where one position was asked for. Row t predicts token t + 1. */
@@ -99,6 +103,7 @@ export class Model {
    * @throws {ConfigError} if the configuration is not valid.
    */
   constructor(readonly config: LayerConfig) {
+    checkLayerConfig(config);
     validateConfig(config);
     this.layout = new ParameterLayout<ModelParameters<Tensor>>(modelParameters(config) as MapTree<ModelParameters<Tensor>, Tensor, Parameter>);
     this.interval = stateInterval(config);
@@ -131,6 +136,7 @@ export class Model {
    * @param tokens i32 [B, T] with T of at least 1; ids outside the vocabulary give NaN.
    */
   forward(params: ModelParameters<Tensor>, tokens: Tensor, options: ForwardOptions = {}): ForwardResult {
+    checkNames("forward", options, FORWARD_OPTIONS);
     const before = options.state ?? this.initialState(params, tokens.shape[0]);
     const state: BlockState[] = [], traces: MemoryTrace[] = [];
     const mix = (block: Block<Tensor>, x: Tensor, i: number): Tensor => {
@@ -190,6 +196,7 @@ export function throughBlocks(
 
 /** Describes the parameters of a model. */
 export function modelParameters(config: LayerConfig): ModelParameters<Parameter> {
+  checkLayerConfig(config);
   const { vocabulary: V, width: D, blocks, mlpHidden } = config;
   // What blocks add to the residual stream starts small, so that its size does not grow with their number.
   const scale = 1 / Math.sqrt(2 * blocks);

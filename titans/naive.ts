@@ -16,10 +16,12 @@ import { scan } from "../core/scan.ts";
 import { mapLeaves } from "../core/tree.ts";
 import { add, concat, expandDims, mean, mul, reshape, sliceAxis, square, squeeze, sub, sum, transpose } from "../ops/mod.ts";
 import { checkMemory } from "./check_memory.ts";
+import { RUN_OPTIONS } from "./chunked_memory.ts";
+import { checkNames } from "./errors.ts";
 import { type LayeredSequence, toLayered } from "./gates.ts";
 import { type Memory, type MemorySequence, type MemoryState, readMemory } from "./memory_network.ts";
 
-/** Options of {@link naiveMemory}. */
+/** Options of {@link naiveMemory}: those of a run in matrix products, of which others may be given and have no effect. */
 export interface NaiveMemoryOptions {
   /** The state before the first token. */
   readonly state: MemoryState;
@@ -44,7 +46,9 @@ export interface MemoryResult {
  * @param options The state before the first token, and the mini-batch, which starts with the first token.
  * @throws {ConfigError} if the network is none: see {@link MemoryNetwork}.
  */
-export function naiveMemory(memory: Memory, given: MemorySequence | LayeredSequence, { state, miniBatch, strict = false }: NaiveMemoryOptions): MemoryResult {
+export function naiveMemory(memory: Memory, given: MemorySequence | LayeredSequence, options: NaiveMemoryOptions): MemoryResult {
+  checkNames("naiveMemory", options, RUN_OPTIONS);
+  const { state, miniBatch, strict = false } = options;
   checkMemory(memory, given.query, state);
   const sequence = toLayered(given, memory.network.layers.length);
   const [B, H, T] = sequence.query.shape;

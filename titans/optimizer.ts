@@ -1,7 +1,7 @@
 /** AdamW on one flat vector, with clipping by the global norm and a cosine schedule. */
 import type { Tensor } from "../core/graph.ts";
 import { add, div, iota, less, maximum, mul, sliceAxis, sqrt, square, squeeze, sub, sum, where } from "../ops/mod.ts";
-import { ConfigError } from "./errors.ts";
+import { checkNames, ConfigError } from "./errors.ts";
 
 /** Options of the optimiser. */
 export interface OptimizerConfig {
@@ -42,6 +42,7 @@ const DEFAULTS: OptimizerConfig = {
  * @throws {ConfigError} naming the first option that cannot be.
  */
 export function defineOptimizer(options: Partial<OptimizerConfig> = {}): OptimizerConfig {
+  checkNames("the optimizer", options, Object.keys(DEFAULTS));
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
   const config: OptimizerConfig = { ...DEFAULTS, ...given };
   const check = (field: keyof OptimizerConfig, holds: boolean, rule: string): void => {

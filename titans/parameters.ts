@@ -6,9 +6,11 @@
  * whatever the number of parameters, and a checkpoint is one read.
  */
 import { isTensor, type Tensor } from "../core/graph.ts";
-import { sizeOfShape } from "../core/shape.ts";
+import type { OptionNames } from "../core/options.ts";
+import { checkShape, sizeOfShape } from "../core/shape.ts";
 import { flatten, type MapTree, type TreeSpec, unflatten } from "../core/tree.ts";
 import { concat, pad, reshape, sliceAxis } from "../ops/mod.ts";
+import { checkNames, ConfigError } from "./errors.ts";
 import { HostRng } from "./host_rng.ts";
 
 /** Elements at whose multiples parameters start. */
@@ -24,8 +26,32 @@ export class Parameter {
    * @param shape Extents.
    * @param initializer Its first value.
    * @param decay Whether weight decay applies: to matrices, not to gains, biases and embeddings.
+   * @throws {ConfigError} if it does not say with what number or numbers to start; {ShapeError} if the extents are none.
    */
-  constructor(readonly shape: readonly number[], readonly initializer: Initializer, readonly decay: boolean) {}
+  constructor(readonly shape: readonly number[], readonly initializer: Initializer, readonly decay: boolean) {
+    checkShape(shape, "make a parameter");
+    checkInitializer(initializer, sizeOfShape(shape));
+    if (typeof decay !== "boolean") throw new ConfigError(`Cannot make a parameter with decay ${decay}: it must be true or false`, "decay");
+  }
+}
+
+const INITIALIZER: OptionNames = ["normal", "value", "parts"];
+
+function checkInitializer(initializer: Initializer, size: number): void {
+  checkNames("a parameter's initializer", initializer, INITIALIZER);
+  const refuse = (text: string): never => {
+    throw new ConfigError(`Cannot make a parameter that starts ${text}`, "initializer");
+  };
+  const given = Object.entries<number | readonly number[]>({ ...initializer });
+  if (given.length !== 1) refuse(`by ${given.map(([name]) => name).join(" and ") || "nothing"}: give one of ${INITIALIZER.join(", ")}`);
+  const [[name, start]] = given;
+  if (name !== "parts") {
+    if (!Number.isFinite(start)) refuse(`with ${name} ${start}: it must be a finite number`);
+    return;
+  }
+  const parts = start as readonly number[];
+  if (!parts?.every?.(Number.isFinite)) refuse(`in parts of ${parts}: they must be finite numbers`);
+  if (parts.length === 0 ? size !== 0 : size % parts.length !== 0) refuse(`in ${parts.length} equal parts: it has ${size} elements`);
 }
 
 /** A matrix of a linear map, [in, out] or with leading axes: normal with deviation `scale / sqrt(in)`. */

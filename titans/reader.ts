@@ -20,7 +20,7 @@ import {
   readingSpecs,
   readModelToken,
 } from "./model_reading.ts";
-import { disposeArrays, type ExportedReading, type ReadingArrays, ReadingState } from "./reading_state.ts";
+import { checkExported, disposeArrays, type ExportedReading, type ReadingArrays, ReadingState } from "./reading_state.ts";
 
 interface Read {
   readonly logits: Tensor;
@@ -185,7 +185,9 @@ export class Reader {
    * @param exported As {@link ReadingState.export} gave it, of a model with the same configuration and parameters.
    * @throws {RangeError} naming the first array that is missing or has another shape.
    */
-  importState({ tokensRead, logits, arrays }: ExportedReading): ReadingState {
+  importState(exported: ExportedReading): ReadingState {
+    checkExported(exported);
+    const { tokensRead, logits, arrays } = exported;
     const { vocabulary } = this.model.config;
     if (!Number.isSafeInteger(tokensRead) || tokensRead < 0) throw new RangeError(`Cannot use a state after ${tokensRead} tokens: it must be a whole number`);
     if (logits && logits.length !== vocabulary) throw new RangeError(`Cannot use a state with ${logits.length} logits: the model has ${vocabulary} tokens`);

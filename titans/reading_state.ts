@@ -1,7 +1,9 @@
 /** The state of reading as a value: what a model knows after some tokens, of the same size after any number of them. */
 import type { Tensor } from "../core/graph.ts";
+import { optionNames } from "../core/options.ts";
 import { mapLeaves, type MapTree } from "../core/tree.ts";
 import type { DeviceArray } from "../kernels/mod.ts";
+import { checkNames } from "./errors.ts";
 import { type ModelReading, namedLeaves } from "./model_reading.ts";
 import type { StoredTensor } from "./safetensors.ts";
 
@@ -16,6 +18,13 @@ export interface ExportedReading {
   readonly logits?: Float32Array;
   /** The arrays by name; memory_file.ts says what each is. */
   readonly arrays: Readonly<Record<string, StoredTensor>>;
+}
+
+const EXPORTED = optionNames<ExportedReading>({ tokensRead: true, logits: true, arrays: true });
+
+/** Checks the names of an exported state. @throws {ConfigError} for one that is no part of it. */
+export function checkExported(exported: ExportedReading): void {
+  checkNames("an exported state", exported, EXPORTED);
 }
 
 /**

@@ -1,5 +1,6 @@
 /** Choosing the next token from logits, on the host and reproducibly. */
-import { ConfigError, SamplingError } from "./errors.ts";
+import { optionNames } from "../core/options.ts";
+import { checkNames, ConfigError, SamplingError } from "./errors.ts";
 import { HostRng } from "./host_rng.ts";
 
 /** How to choose. Filters apply in the order temperature, top-k, top-p, min-p. */
@@ -16,6 +17,11 @@ export interface SamplingOptions {
   readonly seed?: number;
 }
 
+/** The names of the options of sampling, each with the compiler's word that it is one. */
+export const SAMPLING: { readonly [K in keyof Required<SamplingOptions>]: true } = { temperature: true, topK: true, topP: true, minP: true, seed: true };
+
+const SAMPLING_OPTIONS = optionNames<SamplingOptions>(SAMPLING);
+
 /** Draws tokens: the n-th choice is a pure function of logits, options and n. */
 export class Sampler {
   #options: Required<SamplingOptions>;
@@ -26,6 +32,7 @@ export class Sampler {
    * @throws {ConfigError} naming the first option that cannot be.
    */
   constructor(options: SamplingOptions = {}) {
+    checkNames("Sampler", options, SAMPLING_OPTIONS);
     const { temperature = 1, topK = 0, topP = 1, minP = 0, seed = 0 } = options;
     const check = (field: string, value: number, holds: boolean, rule: string): void => {
       if (!holds) throw new ConfigError(`Cannot sample with ${field} ${value}: it must be ${rule}`, field);

@@ -5,8 +5,9 @@
  * they read everything once while each of them reads its share. A round shuffles shelves of documents ({@link Pieces}), and within groups of 64 shelves the
  * documents themselves; only the groups at which rows are lie in memory.
  */
-import { type TokenSource, tokenSource, type WeightedText } from "./data.ts";
-import { ConfigError } from "./errors.ts";
+import { optionNames } from "../core/options.ts";
+import { checkTexts, checkTrainingShape, type TokenSource, tokenSource, type WeightedText } from "./data.ts";
+import { checkNames, ConfigError } from "./errors.ts";
 import { HostRng } from "./host_rng.ts";
 import { lastAtMost, type Piece, Pieces, type PlacedPiece, sumsBefore } from "./stream_pieces.ts";
 import type { TrainingBatch, TrainingData, TrainingShape } from "./train.ts";
@@ -16,6 +17,8 @@ export interface StreamOptions {
   /** Most tokens that are predicted with one memory: longer documents are cut. No limit unless given. */
   readonly longest?: number;
 }
+
+const STREAM_OPTIONS = optionNames<StreamOptions>({ longest: true });
 
 /** A round: shelves in the order in which they are read. */
 interface Round {
@@ -65,7 +68,10 @@ export class StreamWindows implements TrainingData {
    * @param seed Chooses the orders.
    * @throws {ConfigError} if there is nothing to predict, a weight is not a positive number, or `longest` is less than 1.
    */
-  constructor(texts: readonly WeightedText[], shape: TrainingShape, seed: number, { longest }: StreamOptions = {}) {
+  constructor(texts: readonly WeightedText[], shape: TrainingShape, seed: number, options: StreamOptions = {}) {
+    checkTexts(texts, shape);
+    checkNames("StreamWindows", options, STREAM_OPTIONS);
+    const { longest } = options;
     const weights = texts.map(({ weight = 1 }) => weight), wrong = weights.find((weight) => !(weight > 0 && weight < Infinity));
     if (wrong !== undefined) throw new ConfigError(`Cannot mix texts with a weight of ${wrong}: it must be above 0`, "weight");
     this.#pieces = new Pieces(texts.map(({ text }) => tokenSource(text)), shape.length, longest);
@@ -166,7 +172,10 @@ export class StreamWindows implements TrainingData {
  * @returns Batches for `Trainer.validate`, all with as many rows.
  * @throws {ConfigError} if there is nothing to predict.
  */
-export function evenStreams(texts: readonly TokenSource[], { batch, length }: TrainingShape, count: number, { longest }: StreamOptions = {}): TrainingBatch[] {
+export function evenStreams(texts: readonly TokenSource[], shape: TrainingShape, count: number, options: StreamOptions = {}): TrainingBatch[] {
+  checkTrainingShape(shape);
+  checkNames("evenStreams", options, STREAM_OPTIONS);
+  const { batch, length } = shape, { longest } = options;
   const pieces = new Pieces(texts, length, longest), total = pieces.windowCount;
   if (total === 0) throw new ConfigError("Cannot measure on texts of fewer than two tokens: give longer ones", "texts");
   const begins = new Set<number>();

@@ -43,9 +43,9 @@ import {
   swapAxes,
   transpose,
 } from "../ops/mod.ts";
-import { defaultTile } from "./chunked_memory.ts";
+import { defaultTile, RUN_OPTIONS } from "./chunked_memory.ts";
 import { checkMemory } from "./check_memory.ts";
-import { ConfigError } from "./errors.ts";
+import { checkNames, ConfigError } from "./errors.ts";
 import { type LayeredSequence, type LayerGates, toLayered } from "./gates.ts";
 import { innerGradient } from "./inner_gradient.ts";
 import { type Factors, factorsOf, hasColumns, tileStep } from "./layered_memory.ts";
@@ -89,7 +89,7 @@ export interface MemoryTrace<Leaf = Tensor> extends MatrixTrace<Leaf> {
   readonly matrices: readonly MatrixTrace<Leaf>[];
 }
 
-/** Options of {@link traceMemory}: those of the run that is traced. */
+/** Options of {@link traceMemory}: those of the run that is traced, of which others may be given and have no effect. */
 export interface TraceOptions {
   /** The state before the first token. */
   readonly state: MemoryState;
@@ -113,8 +113,10 @@ export function traceMemory(
   memory: Memory,
   given: MemorySequence | LayeredSequence,
   output: Tensor,
-  { state, miniBatch, tile = defaultTile(miniBatch) }: TraceOptions,
+  options: TraceOptions,
 ): MemoryTrace {
+  checkNames("traceMemory", options, RUN_OPTIONS);
+  const { state, miniBatch, tile = defaultTile(miniBatch) } = options;
   if (!(tile >= 1) || miniBatch % tile !== 0) {
     throw new ConfigError(`Cannot trace a memory in tiles of ${tile} tokens: the tile must divide the mini-batch of ${miniBatch}`, "tile");
   }

@@ -6,14 +6,16 @@
  * whenever the host looks the state is the one after the last good step.
  */
 import type { Tensor } from "../core/graph.ts";
+import { optionNames } from "../core/options.ts";
 import { isSpec, type Spec, spec } from "../core/trace.ts";
 import { mapLeaves, type MapTree } from "../core/tree.ts";
 import { compile, type Device, type DeviceArray, type DeviceResult, type Program } from "../kernels/mod.ts";
+import { checkTrainingShape } from "./data.ts";
 import { type CarriedStep, causeBeforeUpdates, firstBadTensor } from "./diagnose.ts";
-import { ConfigError, TrainingError } from "./errors.ts";
+import { checkNames, ConfigError, TrainingError } from "./errors.ts";
 import type { Model, ModelState } from "./model.ts";
 import { boundarySpecs, mismatchOf, namedLeaves } from "./model_reading.ts";
-import { type AdamState, learningRateAt, type OptimizerConfig, STEP_SCALARS, stepScalars } from "./optimizer.ts";
+import { type AdamState, defineOptimizer, learningRateAt, type OptimizerConfig, STEP_SCALARS, stepScalars } from "./optimizer.ts";
 import type { NamedArrays } from "./parameters.ts";
 import type { StoredTensor } from "./safetensors.ts";
 import { LARGEST, resumedState, type StepArguments, type StepResult, trainingStep } from "./training_step.ts";
@@ -35,6 +37,8 @@ export interface TrainingBatch {
    */
   readonly fresh?: Float32Array;
 }
+
+const TRAINING_BATCH = optionNames<TrainingBatch>({ tokens: true, mask: true, fresh: true });
 
 /** Where training batches come from. A pure function of the step, so that a resumed run sees what an uninterrupted one would have seen. */
 export interface TrainingData {
@@ -87,6 +91,8 @@ export interface TrainerOptions {
   /** Whether batches may say what is padding, as those of windows of unequal length must; with `stream` they always may. */
   readonly masked?: boolean;
 }
+
+const TRAINER_OPTIONS = optionNames<TrainerOptions>({ model: true, optimizer: true, shape: true, seed: true, state: true, stream: true, masked: true });
 
 /** What a step reports. */
 export interface StepMetrics {
@@ -189,7 +195,9 @@ export class Trainer {
    * @throws {ConfigError} if an extent is not a positive integer; CompileError or DeviceError if the device cannot do it.
    */
   static async create(device: Device, options: TrainerOptions): Promise<Trainer> {
-    const { batch, length, accumulate = 1 } = options.shape;
+    checkNames("Trainer.create", options, TRAINER_OPTIONS);
+    checkTrainingShape(options.shape);
+    const { batch, length, accumulate = 1 } = options.shape, optimizer = defineOptimizer(options.optimizer);
     for (const [field, value] of Object.entries({ batch, length, accumulate })) {
       if (!Number.isInteger(value) || value < 1) throw new ConfigError(`Cannot train with ${field} ${value}: it must be an integer of at least 1`, field);
     }
@@ -197,8 +205,8 @@ export class Trainer {
     if (stream && length % model.interval !== 0) {
       throw new ConfigError(`Cannot stream with windows of ${length} tokens: the length must be a multiple of ${model.interval}, where states are`, "length");
     }
-    const program = await compileStep(device, { ...options, stream, masked: masked || stream, shape });
-    return new Trainer(device, program, { ...options, shape });
+    const program = await compileStep(device, { ...options, optimizer, stream, masked: masked || stream, shape });
+    return new Trainer(device, program, { ...options, optimizer, shape });
   }
 
   /** Steps done, those included whose losses have not been read. */
@@ -252,7 +260,9 @@ export class Trainer {
   }
 
   /** What the step takes beside tokens; undefined if that is nothing. */
-  #extras({ mask, fresh }: TrainingBatch): { mask: Float32Array; carried?: CarriedArrays; fresh?: Float32Array } | undefined {
+  #extras(given: TrainingBatch): { mask: Float32Array; carried?: CarriedArrays; fresh?: Float32Array } | undefined {
+    checkNames("a training batch", given, TRAINING_BATCH);
+    const { mask, fresh } = given;
     if (mask && !this.#masked) throw new ConfigError("Cannot train on a batch with a mask: make the trainer with masked: true", "masked");
     if (fresh && !this.#carried) throw new ConfigError("Cannot begin texts in a batch: make the trainer with stream: true", "stream");
     if (!this.#masked) return undefined;

@@ -15,6 +15,7 @@
  */
 import type { DType } from "../core/dtype.ts";
 import type { Tensor } from "../core/graph.ts";
+import { optionNames } from "../core/options.ts";
 import {
   broadcastTo,
   concat,
@@ -39,6 +40,7 @@ import {
   zeros,
 } from "../ops/mod.ts";
 import type { ModelConfig } from "./config.ts";
+import { checkNames } from "./errors.ts";
 import { type KeysAndValues, splitHeads } from "./layers.ts";
 import { lastRows } from "./rows.ts";
 
@@ -61,6 +63,8 @@ export interface WindowAttentionOptions {
   /** Tokens that every query sees, [B, H, P, K]. */
   readonly persistent?: KeysAndValues;
 }
+
+const WINDOW_OPTIONS = optionNames<WindowAttentionOptions>({ state: true, persistent: true });
 
 /** The window at the beginning of `batch` texts: no token. */
 export function initialWindowState({ heads, width, window }: ModelConfig, batch: number, dtype: DType): WindowState {
@@ -104,7 +108,9 @@ export function sharedKeys(heads: number, projection: Tensor, rows: Tensor, batc
  * @param options What came before, and what is always visible.
  * @returns [B, H, T, K]
  */
-export function windowAttention(rows: AttentionRows, { state, persistent }: WindowAttentionOptions): Tensor {
+export function windowAttention(rows: AttentionRows, options: WindowAttentionOptions): Tensor {
+  checkNames("windowAttention", options, WINDOW_OPTIONS);
+  const { state, persistent } = options;
   const [B, H, T, K] = rows.query.shape, W = state.key.shape[2];
   const C = Math.min(T, W), N = Math.ceil(T / C);
   const fill = (x: Tensor): Tensor => pad(x, x.shape.map((_, axis): [number, number] => [0, axis === 2 ? N * C - T : 0]));

@@ -1,6 +1,7 @@
 /** The cpu device: kernels as WebAssembly on all processors. */
 import type { HostData, Type } from "../../core/dtype.ts";
 import { CompileError, DeviceError, invariant } from "../../core/errors.ts";
+import { checkOptions, optionNames } from "../../core/options.ts";
 import type { Device, DeviceInfo, LoadedProgram } from "../device.ts";
 import { checkLength, toDeviceBytes } from "../host_data.ts";
 import { CpuArray } from "./array.ts";
@@ -23,11 +24,14 @@ export interface CpuOptions {
   readonly poison?: boolean;
 }
 
+const CPU_OPTIONS = optionNames<CpuOptions>({ threads: true, relaxed: true, shared: true, poison: true });
+
 /**
  * Opens the machine's processors as a device.
  * @throws {DeviceError} with reason `unavailable` where WebAssembly has no SIMD.
  */
 export async function requestCpuDevice(options: CpuOptions = {}): Promise<CpuDevice> {
+  checkOptions("requestCpuDevice", options, CPU_OPTIONS);
   const found = findFeatures();
   if (!found.simd) {
     throw new DeviceError('Cannot open the device "cpu": this runtime has no WebAssembly SIMD; use a newer one, or "webgpu" or "reference"', "unavailable");

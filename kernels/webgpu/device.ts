@@ -2,6 +2,7 @@
 import type { HostData, Type } from "../../core/dtype.ts";
 import { DeviceError, invariant } from "../../core/errors.ts";
 import { formatType } from "../../core/shape.ts";
+import { checkOptions, optionNames } from "../../core/options.ts";
 import type { Device, DeviceInfo, LoadedProgram } from "../device.ts";
 import { checkLength, toDeviceBytes } from "../host_data.ts";
 import { mebibytes } from "../plan_memory.ts";
@@ -35,12 +36,15 @@ export interface WebGpuOptions {
   readonly printer?: Printer;
 }
 
+const WEBGPU_OPTIONS = optionNames<WebGpuOptions>({ powerPreference: true, shaderCacheDirectory: true, poison: true, printer: true });
+
 /**
  * Opens the machine's WebGPU adapter.
  * @throws {DeviceError} with reason `unavailable` where there is none; the text says what to install. With reason `validation` if a shader cache is asked
  * for and its place may not be set.
  */
 export async function requestWebGpuDevice(options: WebGpuOptions = {}): Promise<WebGpuDevice> {
+  checkOptions("requestWebGpuDevice", options, WEBGPU_OPTIONS);
   prepareEnvironment(options.shaderCacheDirectory);
   const adapter = await webgpu()?.requestAdapter({ powerPreference: options.powerPreference ?? "high-performance" });
   if (!adapter) {
@@ -87,7 +91,9 @@ export class WebGpuDevice implements Device {
   #printer: Printer;
 
   /** Use {@link requestWebGpuDevice}. */
-  constructor(readonly gpu: GPUDevice, info: GPUAdapterInfo, { poison = false, printer = printWgsl }: WebGpuOptions) {
+  constructor(readonly gpu: GPUDevice, info: GPUAdapterInfo, options: WebGpuOptions) {
+    checkOptions("WebGpuDevice", options, WEBGPU_OPTIONS);
+    const { poison = false, printer = printWgsl } = options;
     this.info = describe(info);
     this.maxOperands = gpu.limits.maxStorageBuffersPerShaderStage;
     this.maxBufferBytes = Math.floor(gpu.limits.maxBufferSize / 256) * 256;

@@ -277,7 +277,7 @@ Deno.test("options that cannot be are refused by name", () => {
     [{ gateGranularity: "token" as "head" }, 'gateGranularity "token": it must be one of head, layer, channel'],
     [{ width: Number.NaN }, "width null: it must be an integer"],
     [{ momentum: 1 }, "momentum 1: it must be true or false"],
-    [{ depth: 2 }, "option depth: a model has no such option"],
+    [{ depth: 2 }, "option depth of a model"],
   ];
   for (const [options, text] of cases) assertThrows(() => defineConfig(options as Partial<ModelConfig>), ConfigError, text);
 });

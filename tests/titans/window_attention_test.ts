@@ -59,7 +59,7 @@ function plainAttention({ query, key, value }: AttentionRows, { state, persisten
 function evaluated(attend: typeof windowAttention): (inputs: Inputs<Tensor>, weights: Tensor) => unknown {
   return (inputs, weights) => {
     const [[, output], gradient] = valueAndGrad((arg: Inputs<Tensor>): [Tensor, Tensor] => {
-      const y = attend(arg.rows, arg);
+      const { rows, state, persistent } = arg, y = attend(rows, { state, persistent });
       return [sum(mul(y, weights)), y];
     })(inputs);
     const { rows, state: { key, value }, persistent } = gradient;
@@ -86,7 +86,8 @@ testOnDevices("attention in blocks equals all scores under a mask, gradients too
 Deno.test("a token sees exactly the window, and persistent tokens from everywhere", async () => {
   const T = 13, W = 4, at = 6;
   const run = async (inputs: Inputs<Value>): Promise<Float64Array> =>
-    Float64Array.from((await reference((arg: Inputs<Tensor>) => windowAttention(arg.rows, arg), [inputs])).data).slice(0, T * K);
+    Float64Array.from((await reference((arg: Inputs<Tensor>) => windowAttention(arg.rows, { state: arg.state, persistent: arg.persistent }), [inputs])).data)
+      .slice(0, T * K);
   const inputs = inputsFor(T, W, { filled: 0 });
   const before = await run(inputs);
   const moved = (value: Value, row: number): Value => ({ ...value, data: Float64Array.from(value.data, (x, i) => (Math.floor(i / K) === row ? x + 1 : x)) });

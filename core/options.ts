@@ -1,0 +1,94 @@
+/**
+ * Options are records of names, and a name that nobody knows is a mistake: it is refused, with the name that was probably meant, rather than ignored.
+ * Every public function that takes options calls {@link checkOptions} first (or its like in titans/errors.ts).
+ */
+import { OptionError } from "./errors.ts";
+
+/** The names of an interface's options, in the order in which a text lists them. */
+export type OptionNames = readonly string[];
+
+/** The names of the options of `T`: the compiler sees to it that all are there and no other is. */
+export function optionNames<T extends object>(names: { readonly [K in keyof T]-?: true }): OptionNames {
+  return Object.keys(names);
+}
+
+/** What is wrong with options. */
+export interface OptionFault {
+  /** One line: what was attempted, what is wrong, and what to do. */
+  readonly message: string;
+  /** The name concerned; empty if the options are no record. */
+  readonly option: string;
+}
+
+/**
+ * What is wrong with the names of options, if anything.
+ * @param of What takes them, such as `sum`.
+ * @param options As the user gave them; undefined is none.
+ * @param names Those that there are.
+ */
+export function optionFault(of: string, options: unknown, names: OptionNames): OptionFault | undefined {
+  if (options === undefined) return undefined;
+  if (typeof options !== "object" || options === null || Array.isArray(options) || ArrayBuffer.isView(options)) {
+    return { message: `Cannot call ${of} with ${describe(options)} as its options: write a record, such as { ${names[0]}: ... }`, option: "" };
+  }
+  for (const name in options) {
+    if (names.includes(name) || !Object.hasOwn(options, name)) continue;
+    const meant = nearest(name, names);
+    const kind = options.constructor?.name ?? "Object";
+    const holder = kind === "Object" ? "" : ` (a ${kind} was given)`;
+    const answer = meant ? `did you mean ${meant}? It` : "there is no such option; it";
+    return { message: `Cannot use the option ${name} of ${of}${holder}: ${answer} takes ${listed(names)}`, option: name };
+  }
+  return undefined;
+}
+
+/**
+ * Checks the names of options.
+ * @throws {OptionError} in one line that names the option, what was probably meant, and what there is.
+ */
+export function checkOptions(of: string, options: unknown, names: OptionNames): void {
+  const fault = optionFault(of, options, names);
+  if (fault) throw new OptionError(fault.message, fault.option);
+}
+
+function describe(value: unknown): string {
+  if (Array.isArray(value)) return "a list";
+  if (ArrayBuffer.isView(value)) return `a ${value.constructor.name}`;
+  return typeof value === "function" ? "a function" : typeof value === "string" ? JSON.stringify(value) : String(value);
+}
+
+function listed(names: OptionNames): string {
+  return names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names[names.length - 1]}`;
+}
+
+/** What other libraries call things. */
+const ELSEWHERE: Readonly<Record<string, readonly string[]>> = { dim: ["axis", "axes"], dims: ["axes", "axis"], dimension: ["axis", "axes"] };
+
+/** The name that was probably meant. */
+export function nearest(name: string, names: OptionNames): string | undefined {
+  const plain = (text: string): string => text.toLowerCase().replaceAll(/[^a-z0-9]/g, "");
+  const initials = (text: string): string => text.replaceAll(/(?<!^)[a-z]/g, "").toLowerCase();
+  const given = plain(name);
+  const same = names.find((known) => plain(known) === given) ?? ELSEWHERE[given]?.find((known) => names.includes(known)) ??
+    names.find((known) => given.length > 1 && initials(known) === given) ?? names.find((known) => given.length > 2 && plain(known).startsWith(given));
+  if (same) return same;
+  const distances = names.map((known) => ({ known, distance: editDistance(given, plain(known)) })).sort((a, b) => a.distance - b.distance);
+  const [best] = distances;
+  return best && best.distance <= Math.max(1, Math.floor(given.length / 3)) ? best.known : undefined;
+}
+
+/** Letters to insert, drop, replace or swap with their neighbour to make one text of the other. */
+function editDistance(from: string, to: string): number {
+  let before: number[] = [], row = Array.from({ length: to.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= from.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= to.length; j++) {
+      const replaced = row[j - 1] + (from[i - 1] === to[j - 1] ? 0 : 1);
+      next[j] = Math.min(row[j] + 1, next[j - 1] + 1, replaced);
+      if (i > 1 && j > 1 && from[i - 1] === to[j - 2] && from[i - 2] === to[j - 1]) next[j] = Math.min(next[j], before[j - 2] + 1);
+    }
+    before = row;
+    row = next;
+  }
+  return row[to.length];
+}
