@@ -1,6 +1,9 @@
 /** Prints contract kernels: large ones by packed tiles, those with few rows or columns, and those of integers, element by element. */
 import { addIndex, constantIndex, makeVar, scaleIndex, varIndex } from "../../core/index_expr.ts";
+import type { Index } from "../../core/index_expr.ts";
 import type { ContractKernel } from "../kernel.ts";
+import { SHORT_SUM, SUM_BLOCK } from "../long_sums.ts";
+import { BlockSum } from "./block_sum.ts";
 import { convert, f, i, laneOf, multiplyAdd, splat } from "./lanes.ts";
 import { printTiles } from "./print_contract_tiles.ts";
 import type { Env, Evaluator } from "./print_expr.ts";
@@ -41,20 +44,23 @@ function printDirect(kernel: ContractKernel, evaluator: Evaluator): void {
       w.assign(local, splat(w, w.literal(0, dtype), wide));
       return local;
     };
+    /** Adds up turns of k in a local, in blocks where there are many. */
+    const addUp = (turns: number, local: number, wide: 1 | 4, envAt: (turn: Index) => Env) => {
+      const body = (turn: Index) => add(local, envAt(turn), wide);
+      if (dtype !== "f32" || turns <= SHORT_SUM) return w.repeat(turns, body, constantIndex(0));
+      const sum = new BlockSum(w, local, { dtype, width: wide }, turns);
+      w.repeatInBlocks(turns, SUM_BLOCK, { body, flush: (first) => sum.flush(first) });
+      sum.finish();
+    };
     const sum = fresh(width), quads = walksK ? k.extent >> 2 : 0;
     if (walksK) {
       const partial = fresh(4);
-      w.repeat(quads, (step) => {
-        const at = new Map(replace).set(k.id, addIndex(scaleIndex(step, 4), varIndex(kLane)));
-        add(partial, evaluator.env(at, kLane), 4);
-      }, constantIndex(0));
+      addUp(quads, partial, 4, (turn) => evaluator.env(new Map(replace).set(k.id, addIndex(scaleIndex(turn, 4), varIndex(kLane))), kLane));
       const all = w.read(partial, { dtype, width: 4 });
       const plus = dtype === "f32" ? f : i;
       w.assign(sum, plus(w, "add", plus(w, "add", laneOf(w, all, 0), laneOf(w, all, 1)), plus(w, "add", laneOf(w, all, 2), laneOf(w, all, 3))));
     }
-    w.repeat(k.extent - 4 * quads, (step) => {
-      add(sum, evaluator.env(new Map(replace).set(k.id, addIndex(step, 4 * quads)), lane), width);
-    }, constantIndex(0));
+    addUp(k.extent - 4 * quads, sum, width, (turn) => evaluator.env(new Map(replace).set(k.id, addIndex(turn, 4 * quads)), lane));
     const env = evaluator.env(replace, lane, w.read(sum, { dtype, width }));
     const values = stores.map(({ value }) => evaluator.value(value, env));
     stores.forEach((store, at) => evaluator.store(store, values[at], env));

@@ -3,7 +3,8 @@
  * multiplies panels of columns with rows, a tile of sums in registers at a time. Sums that are the result as they are go where they belong; others stay in
  * scratch memory until the epilogue, a map over the block.
  *
- * A sum goes through k in order whatever the blocks are, so results do not depend on them.
+ * A sum goes through each block of k in order, and through the blocks in order. Blocks of k depend on nothing but its extent, so results do not depend on how
+ * rows and columns are cut, nor on what a mask leaves out.
  */
 import type { Expr } from "../../core/expr.ts";
 import type { Index, Var } from "../../core/index_expr.ts";
@@ -12,7 +13,7 @@ import type { ContractKernel } from "../kernel.ts";
 import { assign, laneForm, pointsOf, unflatten } from "../lane_index.ts";
 import { type Blocks, chooseBlocks, columnsOf, NARROW, type Panels, panelsOf, roundUp, type Tile, WIDE } from "./contract_blocks.ts";
 import { type Block, Integers, Packer } from "./contract_pack.ts";
-import { printTile } from "./contract_tile.ts";
+import { TileSums } from "./contract_tile.ts";
 import { isWorthSkipping, type Tile as LiveTile } from "../live_range.ts";
 import type { Evaluator } from "./print_expr.ts";
 import { type Depth, liveStepsIn, overLiveSteps } from "./print_live.ts";
@@ -250,24 +251,24 @@ class TilePrinter {
         const columnStep = this.#columns?.otherBytes ?? 4 * width;
         const print = (height: number, row: Value) => {
           const rowAt = int.add(rowsAt, int.times(row, rowBytes)), cornerAt = int.add(int.add(corner, int.times(offset, 4)), int.times(row, cornerStep));
-          this.#overLive(
-            task,
-            part,
-            { row: int.add(from, row), height, column: int.add(task.n0, offset), width },
-            (steps, skipped) =>
-              printTile(w, { rows: height, columns: width }, {
-                rows: skipped ? int.add(rowAt, int.times(skipped, rowStep)) : rowAt,
+          const sums = new TileSums(w, { rows: height, columns: width });
+          const place = { row: int.add(from, row), height, column: int.add(task.n0, offset), width };
+          this.#whereLive(task, part, place, () => {
+            sums.clear();
+            this.#overLive(task, part, place, (steps) => {
+              const skipped = int.sub(steps.k0, k0);
+              sums.add({
+                rows: int.add(rowAt, int.times(skipped, rowStep)),
                 rowBytes,
                 rowStep,
-                columns: skipped ? int.add(columns, int.times(skipped, columnStep)) : columns,
+                columns: int.add(columns, int.times(skipped, columnStep)),
                 columnStep,
-                corner: cornerAt,
-                cornerStep,
-                depth: skipped ? int.sub(steps.kEnd, steps.k0) : depth,
+                depth: int.sub(steps.kEnd, steps.k0),
                 isQuads: k.extent % 4 === 0,
-                isFirst: steps.isFirst,
-              }),
-          );
+              });
+            });
+            sums.store(cornerAt, cornerStep, part.isFirst);
+          });
         };
         w.loop({ start: int.literal(0), end: whole, extent: Math.max(2, Math.ceil(this.#blocks.chunk / tile.rows)) }, (i) => {
           print(tile.rows, int.times(this.#index(i), tile.rows));
@@ -279,10 +280,18 @@ class TilePrinter {
     });
   }
 
-  /** Runs `body` for the steps of a part that a mask leaves in a tile, and how many of the part come before them; for all of them where that pays too little. */
-  #overLive(task: Task, part: Depth, place: Place, body: (steps: Depth, skipped?: Value) => void): void {
-    if (!this.#skips) return body(part);
-    overLiveSteps(this.kernel, this.evaluator, { tile: this.#sides(task, place), part }, (steps) => body(steps, this.#int.sub(steps.k0, part.k0)));
+  /** Runs `body` unless a mask leaves out all of a part; for the first part always, since it gives the sums that others are added to. */
+  #whereLive(task: Task, part: Depth, place: Place, body: () => void): void {
+    const int = this.#int;
+    if (!this.#skips || part.isFirst.local === undefined) return body();
+    const live = liveStepsIn(this.kernel, this.evaluator, this.#sides(task, place), part);
+    this.#w.when(int.op("i32.or", part.isFirst, int.op("i32.lt_s", live.k0, live.kEnd)), body);
+  }
+
+  /** Runs `body` for the steps of a part that a mask leaves in a tile, in order; for all of them where that pays too little. */
+  #overLive(task: Task, part: Depth, place: Place, body: (steps: Depth) => void): void {
+    if (this.#skips) overLiveSteps(this.kernel, this.evaluator, { tile: this.#sides(task, place), part }, body);
+    else body(part);
   }
 
   /** A part of a task as a box of the kernel's space. */

@@ -6,7 +6,7 @@ import { Integers } from "./contract_pack.ts";
 import type { Evaluator } from "./print_expr.ts";
 import type { Value } from "./writer.ts";
 
-/** A part of k: from k0 to below kEnd. Sums begin with 0 where it is the first, else with what they were. */
+/** A part of k: from k0 to below kEnd. Its sums are added to those of the parts before, unless it is the first. */
 export interface Depth {
   readonly k0: Value;
   readonly kEnd: Value;
@@ -16,18 +16,16 @@ export interface Depth {
 /** Several bands may leave gaps between their steps: those are found in pieces of this many. */
 const PIECE = 32;
 
-/** Runs `body` for the steps of a part that count in a tile of rows and columns. They start and end at multiples of four where the part does. */
+/** Runs `body` for the steps of a part that count in a tile of rows and columns, in order. They start and end at multiples of four where the part does. */
 export function overLiveSteps(kernel: ContractKernel, evaluator: Evaluator, { tile, part }: { tile: Tile; part: Depth }, body: (part: Depth) => void): void {
   const { writer: w } = evaluator, int = new Integers(w);
   if (kernel.live.length === 1) return body(liveStepsIn(kernel, evaluator, tile, part));
   const pieces = int.over(int.plus(int.sub(part.kEnd, part.k0), PIECE - 1), PIECE);
   w.loop({ start: int.literal(0), end: pieces, extent: Math.max(2, Math.ceil(kernel.k.extent / PIECE)) }, (piece) => {
-    const number = evaluator.scalar(piece, evaluator.env(new Map()));
-    const k0 = int.add(part.k0, int.times(number, PIECE)), end = int.plus(k0, PIECE);
+    const k0 = int.add(part.k0, int.times(evaluator.scalar(piece, evaluator.env(new Map())), PIECE)), end = int.plus(k0, PIECE);
     const kEnd = int.op("select", end, part.kEnd, int.op("i32.lt_s", end, part.kEnd));
-    const isFirst = int.op("i32.and", part.isFirst, int.op("i32.eqz", number));
-    const live = liveStepsIn(kernel, evaluator, tile, { k0, kEnd, isFirst });
-    w.when(int.op("i32.or", isFirst, int.op("i32.lt_s", live.k0, live.kEnd)), () => body(live));
+    const live = liveStepsIn(kernel, evaluator, tile, { ...part, k0, kEnd });
+    w.when(int.op("i32.lt_s", live.k0, live.kEnd), () => body(live));
   });
 }
 

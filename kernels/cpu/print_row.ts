@@ -10,9 +10,11 @@ import { identityOf } from "../../core/expr.ts";
 import type { Index, Var } from "../../core/index_expr.ts";
 import { addIndex, constantIndex, makeVar, scaleIndex, varIndex } from "../../core/index_expr.ts";
 import type { RowKernel } from "../kernel.ts";
+import { SHORT_SUM, SUM_BLOCK } from "../long_sums.ts";
 import { levelsOf, type Reduce } from "../row_levels.ts";
 import { timeOf } from "./expr_time.ts";
 import { KeptRows } from "./kept_rows.ts";
+import { BlockSum } from "./block_sum.ts";
 import { bits, choose, compare, f, fromBits, laneOf, splat, toBits } from "./lanes.ts";
 import type { Env, Evaluator } from "./print_expr.ts";
 import { binary } from "./scalar_ops.ts";
@@ -106,6 +108,25 @@ interface RowPlace {
   readonly kept: KeptRows;
 }
 
+/** A walk along a row. */
+interface RowWalk {
+  /** For groups of four of a row with lanes along it, `together` of them in a turn. */
+  readonly vector: (env: Env, group: number) => void;
+  /** After these. */
+  readonly between: () => void;
+  /** For every other element. */
+  readonly scalar: (env: Env, at: number) => void;
+  readonly together?: number;
+  /** After each block of turns, where there are several. */
+  readonly flush?: (first: Value) => void;
+}
+
+/** The sums of a pass over a row of many turns; none where one block does. */
+function longSums(w: Writer, accumulators: readonly Accumulator[], turns: number): BlockSum[] {
+  const isLong = ({ combine, dtype }: Accumulator) => combine === "sum" && dtype === "f32" && turns > SHORT_SUM;
+  return accumulators.filter(isLong).map(({ local, width }) => new BlockSum(w, local, { dtype: "f32", width }, turns));
+}
+
 /** Prints the passes over one row, or over groups of four neighbouring ones. */
 class RowPrinter {
   readonly #w: Writer;
@@ -121,26 +142,30 @@ class RowPrinter {
     this.evaluator.reductions = this.#reductions[at];
   }
 
-  /** Runs `vector` for the groups of four of a row with lanes along it, `together` in a turn, and `scalar` for every other element. */
-  #walk(vector: (env: Env, group: number) => void, between: () => void, scalar: (env: Env, at: number) => void, together = 1): void {
+  /** Walks the row, in blocks if something is to be flushed after each. */
+  #walk({ vector, between, scalar, together = 1, flush }: RowWalk): void {
     const { row } = this.kernel, { rowLane, spaceLane, replaces } = this.place, w = this.#w;
     const env = (at: Index, lane: Var | undefined, replace = replaces[0]) => this.evaluator.env(new Map(replace).set(row.id, at), lane);
     const groups = rowLane ? row.extent >> 2 : 0;
     this.enter(0);
+    const repeat = (turns: number, body: (item: Index) => void): void => {
+      if (flush && turns > SHORT_SUM) w.repeatInBlocks(turns, SUM_BLOCK, { body, flush });
+      else w.repeat(turns, body, constantIndex(0));
+    };
     if (rowLane) {
-      w.repeat(groups / together, (item) => {
+      repeat(groups / together, (item) => {
         const first = addIndex(scaleIndex(item, 4 * together), varIndex(rowLane));
         for (let group = 0; group < together; group++) vector(env(addIndex(first, 4 * group), rowLane), group);
-      }, constantIndex(0));
+      });
       between();
     }
     const rest = row.extent - 4 * groups;
-    w.repeat(rest, (item) => {
+    repeat(rest, (item) => {
       replaces.forEach((replace, at) => {
         this.enter(at);
         scalar(env(addIndex(item, 4 * groups), spaceLane, replace), at);
       });
-    }, constantIndex(0));
+    });
   }
 
   /** Computes the reductions of one level in one pass. */
@@ -150,18 +175,25 @@ class RowPrinter {
     const narrow = replaces.map(() => level.map((expr) => this.#declare(expr, width)));
     const together = this.#together(level);
     const wide = rowLane ? Array.from({ length: together }, () => level.map((expr) => this.#declare(expr, 4))) : [];
-    this.#walk(
-      (env, group) => {
+    const turns = rowLane ? (this.kernel.row.extent >> 2) / together : this.kernel.row.extent;
+    const sums = longSums(this.#w, (rowLane ? wide : narrow).flat(), turns), finish = () => sums.forEach((sum) => sum.finish());
+    this.#walk({
+      vector: (env, group) => {
         wide[group].forEach((accumulator) => this.#accumulate(accumulator, env));
         kept.write(pass, env);
       },
-      () => level.forEach((_, at) => this.#joinLanes(this.#joinGroups(wide.map((group) => group[at])), narrow[0][at])),
-      (env, at) => {
+      between: () => {
+        finish();
+        level.forEach((_, at) => this.#joinLanes(this.#joinGroups(wide.map((group) => group[at])), narrow[0][at]));
+      },
+      scalar: (env, at) => {
         narrow[at].forEach((accumulator) => this.#accumulate(accumulator, env));
         kept.write(pass, env);
       },
       together,
-    );
+      flush: sums.length === 0 ? undefined : (first) => sums.forEach((sum) => sum.flush(first)),
+    });
+    if (!rowLane) finish();
     kept.finish(pass);
     narrow.forEach((accumulators, at) => {
       for (const accumulator of accumulators) {
@@ -258,7 +290,7 @@ class RowPrinter {
       const values = elementStores.map(({ value }) => this.evaluator.value(value, env));
       elementStores.forEach((element, at) => this.evaluator.store(element, values[at], env));
     };
-    this.#walk(store, () => {}, store);
+    this.#walk({ vector: store, between: () => {}, scalar: store });
   }
 }
 

@@ -184,6 +184,28 @@ export class Writer {
     this.loop({ start: this.literal(0, "i32"), end: this.literal(turns, "i32"), extent: turns }, body);
   }
 
+  /**
+   * Runs `body` for 0 .. turns - 1 in order, in blocks, and `flush` after each block, given the number of its first turn.
+   * @param block Turns of a block, fewer than all.
+   */
+  repeatInBlocks(turns: number, block: number, { body, flush }: { body: (counter: Index) => void; flush: (first: Value) => void }): void {
+    const whole = this.literal(turns, "i32");
+    this.loop({ start: this.literal(0, "i32"), end: whole, extent: turns, step: block }, (first) => {
+      const start = this.#counter(first), stop = this.op("i32.add", [start, this.literal(block, "i32")], { dtype: "i32", width: 1 });
+      const isInside = this.op("i32.lt_s", [stop, whole], { dtype: "bool", width: 1 });
+      const end = turns % block === 0 ? stop : this.op("select", [stop, whole, isInside], { dtype: "i32", width: 1 });
+      this.loop({ start, end, extent: turns }, body);
+      flush(start);
+    });
+  }
+
+  /** The value of a loop's counter. */
+  #counter(index: Index): Value {
+    const [{ atom }] = index.terms;
+    invariant(atom.kind === "var", "a counter is a variable");
+    return this.variable(atom.variable);
+  }
+
   /** Runs `body` where a condition holds. */
   when(condition: Value, body: () => void): void {
     this.#blocks.push({

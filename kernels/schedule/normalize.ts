@@ -1,22 +1,14 @@
 /**
  * Prepares a graph for scheduling: a clone whose nodes this scheduler may rewire, with copies where a tensor must also live somewhere else, and long
- * reductions to few elements cut in two stages.
+ * reductions and products cut in two stages (stages.ts).
  */
-import { type DType, isFloat } from "../../core/dtype.ts";
-import { identityOf } from "../../core/expr.ts";
-import type { Combine } from "../../core/expr.ts";
+import type { DType } from "../../core/dtype.ts";
 import { type Graph, type Node, Tensor } from "../../core/graph.ts";
-import { addIndex, scaleIndex, splitIndex } from "../../core/index_expr.ts";
 import { invariant } from "../../core/errors.ts";
-import type { Attrs, MapOp, OpDef, ReduceOp, ViewOp } from "../../core/op.ts";
+import type { Attrs, MapOp, OpDef } from "../../core/op.ts";
 import type { ScanAttrs } from "../../core/scan.ts";
-import { type Shape, sizeOfShape } from "../../core/shape.ts";
-
-/** Reductions to fewer elements than this, over longer rows than {@link LONG_ROW}, leave a processor idle: they run in two stages. */
-const FEW_ROWS = 64;
-const LONG_ROW = 4096;
-/** Elements that one invocation sums in the first stage. */
-const PART = 512;
+import type { Shape } from "../../core/shape.ts";
+import { type Emit, emitProduct, emitReduction, type Reduction } from "./stages.ts";
 
 /** A node that the scheduler may rewire. */
 export interface PlanNode extends Node {
@@ -28,10 +20,6 @@ export interface PlanGraph {
   readonly nodes: PlanNode[];
   readonly inputs: readonly Tensor[];
   readonly outputs: readonly Tensor[];
-}
-
-function neverEvaluated(): never {
-  invariant(false, "a node of the scheduler was evaluated: it only exists in schedules");
 }
 
 const NO_GRADIENT = { zero: false, reason: "it only exists in schedules" } as const;
@@ -46,55 +34,8 @@ export const copyOp: MapOp<Attrs> = {
   vjp: NO_GRADIENT,
 };
 
-interface PartsAttrs extends Attrs {
-  readonly axes: readonly number[];
-  readonly parts: number;
-  readonly part: number;
-  readonly fill: number;
-}
-
-/** Rows along `axes` cut in `parts` of `part` elements: `[...kept, parts, part]`; what lies past the row's end is `fill`. */
-const partsOp: ViewOp<PartsAttrs> = {
-  name: "parts",
-  kind: "view",
-  infer: ([x], { axes, parts, part }) => [{ shape: [...keptOf(x.shape, axes), parts, part], dtype: x.dtype }],
-  reference: neverEvaluated,
-  lower: (index, { axes, part, fill }, [shape]) => {
-    const rowShape = axes.map((axis) => shape[axis]);
-    const rowSize = sizeOfShape(rowShape);
-    const at = addIndex(scaleIndex(index[index.length - 2], part), index[index.length - 1]);
-    const row = splitIndex(at, rowShape);
-    let kept = 0;
-    const into = shape.map((_, axis) => (axes.includes(axis) ? row[axes.indexOf(axis)] : index[kept++]));
-    return { pieces: [{ input: 0, index: into, where: at.max < rowSize ? [] : [{ index: at, lo: 0, hi: rowSize }] }], fill };
-  },
-  vjp: NO_GRADIENT,
-};
-
-interface StageAttrs extends Attrs {
-  readonly combine: Combine;
-  readonly axes: readonly number[];
-}
-
-/** One stage of a reduction. */
-function stageOp(name: string): ReduceOp<StageAttrs> {
-  return {
-    name,
-    kind: "reduce",
-    infer: ([x], { axes }) => [{ shape: keptOf(x.shape, axes), dtype: x.dtype }],
-    reference: neverEvaluated,
-    lower: (attrs) => attrs,
-    vjp: NO_GRADIENT,
-  };
-}
-
-/** The extents along the axes that a reduction keeps. */
-export function keptOf(shape: Shape, axes: readonly number[]): number[] {
-  return shape.filter((_, axis) => !axes.includes(axis));
-}
-
 /** How a reduce node reduces. */
-export function reductionOf(node: Node): { readonly combine: Combine; readonly axes: readonly number[]; readonly rowShape: readonly number[] } {
+export function reductionOf(node: Node): Reduction {
   const { op } = node;
   invariant(op.kind === "reduce", `${op.name} is no reduction`);
   const [x] = node.inputs;
@@ -135,9 +76,7 @@ export function normalize(graph: Graph, maker: NodeMaker): PlanGraph {
       const { carryCount } = node.attrs as ScanAttrs;
       inputs = inputs.map((input, i) => (i < carryCount ? copied(input) : input));
     } else if (node.op.kind === "scatter") inputs[0] = copied(inputs[0]);
-    const made = node.op.kind === "reduce" && isLong(node)
-      ? emitStages(node, inputs[0], maker, emit)
-      : emit(maker.make(node, node.op, inputs, node.attrs, node.outputs));
+    const made = emitLong(node, inputs, maker, emit) ?? emit(maker.make(node, node.op, inputs, node.attrs, node.outputs));
     node.outputs.forEach((tensor, i) => map.has(tensor) || map.set(tensor, made.outputs[i]));
   }
   const taken = new Set<Tensor>();
@@ -160,26 +99,8 @@ export function isPlaceable(tensor: Tensor, inputs: readonly Tensor[]): boolean 
   return tensor.output >= carryCount && tensor.output < outputs.length - history.length;
 }
 
-function isLong(node: Node): boolean {
-  const { combine, rowShape } = reductionOf(node);
-  const space = sizeOfShape(node.outputs[0].shape);
-  return combine !== "argmax" && space > 0 && space < FEW_ROWS && sizeOfShape(rowShape) > LONG_ROW;
-}
-
-function emitStages(node: Node, x: Tensor, maker: NodeMaker, emit: (node: PlanNode) => PlanNode): PlanNode {
-  const { combine, axes, rowShape } = reductionOf(node);
-  const { shape, dtype } = node.outputs[0];
-  const rowSize = sizeOfShape(rowShape);
-  // At most a long row of parts, so that the second stage is short; parts that divide the row need no mask.
-  const wanted = Math.min(LONG_ROW / 4, Math.ceil(rowSize / PART));
-  let parts = wanted;
-  while (parts > wanted / 2 && rowSize % parts !== 0) parts--;
-  if (rowSize % parts !== 0) parts = wanted;
-  const part = Math.ceil(rowSize / parts);
-  const fill = identityOf(combine, isFloat(dtype) ? "f32" : dtype);
-  const cut = emit(maker.make(node, partsOp, [x], { axes, parts, part, fill }, [{ shape: [...shape, parts, part], dtype }]));
-  const partial = emit(
-    maker.make(node, stageOp(`${node.op.name} parts`), cut.outputs, { combine, axes: [shape.length + 1] }, [{ shape: [...shape, parts], dtype }]),
-  );
-  return emit(maker.make(node, stageOp(node.op.name), partial.outputs, { combine, axes: [shape.length] }, [{ shape, dtype }]));
+/** Emits a reduction or product in two stages if it is long. */
+function emitLong(node: Node, inputs: readonly Tensor[], maker: NodeMaker, emit: Emit): PlanNode | undefined {
+  if (node.op.kind === "reduce") return emitReduction(node, inputs[0], reductionOf(node), maker, emit);
+  return node.op.kind === "contract" ? emitProduct(node, inputs, maker, emit) : undefined;
 }

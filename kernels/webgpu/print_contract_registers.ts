@@ -3,12 +3,14 @@ import type { Expr } from "../../core/expr.ts";
 import type { Index, Var } from "../../core/index_expr.ts";
 import { addIndex, constantIndex, divIndex, makeVar, modIndex, scaleIndex, varIndex } from "../../core/index_expr.ts";
 import type { ContractKernel } from "../kernel.ts";
+import { SHORT_SUM } from "../long_sums.ts";
 import type { RegisterTile } from "./contract_tile.ts";
 import { convert, Evaluator, joinLanes, LANES, splat } from "./print_expr.ts";
 import type { Env } from "./print_expr.ts";
 import { assign, pointsOf, unflatten } from "../lane_index.ts";
 import type { Tile } from "../live_range.ts";
 import { openLiveLoop } from "./print_live.ts";
+import { BlockSums, closeCounted, type Counted, openCounted } from "./print_loops.ts";
 import { typeName } from "./print_math.ts";
 import { startFlat, workgroupSizeFor } from "./print_space.ts";
 import type { Value, WgslKernel, Writer } from "./print_writer.ts";
@@ -78,19 +80,23 @@ function accumulateTile(context: TileContext): void {
   const depth = stepsOf(context);
   if (extent === 0) return;
   let turn: Index = constantIndex(0);
-  const turns = extent / depth;
-  const live = openLiveLoop({ kernel, writer, evaluator: context.evaluator, tile: tileSides(context), size: { ...context.tile, depth }, name: "k", turns });
+  const turns = extent / depth, sums = longSums(context, turns, depth), loop: Counted = { name: "k", turns, block: sums?.block };
+  const live = openLiveLoop({ ...loop, kernel, writer, evaluator: context.evaluator, tile: tileSides(context), size: { ...context.tile, depth } });
   if (live) turn = varIndex(live);
-  else if (turns > 1) {
-    writer.openLoop("k", turns);
-    const variable = makeVar("k", turns);
-    writer.declare(variable, "k");
-    turn = varIndex(variable);
-  }
+  else if (turns > 1) turn = varIndex(openCounted(writer, loop));
   const base = scaleIndex(turn, depth);
   const lhs = lhsScalars(context, base, depth), rhs = rhsQuads(context, base, depth);
   for (let step = 0; step < depth; step++) multiplyAdd(context, (row) => lhs[row][step], (quad) => rhs[quad][step]);
-  if (live || turns > 1) writer.close();
+  if (live || turns > 1) closeCounted(writer, loop, () => sums?.flush());
+  sums?.finish();
+}
+
+/** Sums of blocks of k beside the accumulators, where k is long; `turns` of `depth` steps each. */
+export function longSums({ kernel, writer, tile }: TileContext, turns: number, depth: number): BlockSums | undefined {
+  const dtype = accumulatorType(kernel), type = typeName(dtype, 4);
+  if (dtype !== "f32" || turns * depth <= SHORT_SUM) return undefined;
+  const cells = Array.from({ length: tile.rows * tile.columns / 4 }, (_, at) => cell(Math.floor(4 * at / tile.columns), at % (tile.columns / 4)));
+  return new BlockSums(writer, cells.map((name) => ({ name, type })), turns, depth);
 }
 
 /** The sides of an invocation's tile. */

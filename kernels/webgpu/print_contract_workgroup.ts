@@ -10,11 +10,12 @@ import type { Index, Var } from "../../core/index_expr.ts";
 import { addIndex, divIndex, makeVar, modIndex, scaleIndex, varIndex } from "../../core/index_expr.ts";
 import type { ContractKernel } from "../kernel.ts";
 import type { WorkgroupTile } from "./contract_tile.ts";
-import { accumulatorType, declareTile, multiplyAdd, storeTile } from "./print_contract_registers.ts";
+import { accumulatorType, declareTile, longSums, multiplyAdd, storeTile } from "./print_contract_registers.ts";
 import type { TileContext } from "./print_contract_registers.ts";
 import { convert, Evaluator, LANES, splat } from "./print_expr.ts";
 import { assign, pointsOf, unflatten } from "../lane_index.ts";
 import { openLiveLoop } from "./print_live.ts";
+import { closeCounted, type Counted, openCounted } from "./print_loops.ts";
 import { typeName } from "./print_math.ts";
 import { foldWorkgroups } from "./print_space.ts";
 import type { WgslKernel, Writer } from "./print_writer.ts";
@@ -74,7 +75,8 @@ function accumulateThroughMemory(context: TileContext, tile: WorkgroupTile, corn
   const turns = Math.ceil(kernel.k.extent / tile.depth);
   const lhs = sharedTile(context, "lhs", { expr: kernel.lhs, axis: kernel.m, base: corner.row, extent: tile.rows }, tile.depth);
   const rhs = sharedTile(context, "rhs", { expr: kernel.rhs, axis: kernel.n, base: corner.column, extent: tile.columns }, tile.depth);
-  const turn = openLiveTurns(context, tile, corner, turns) ?? openTurns(writer, turns);
+  const sums = longSums(context, turns, tile.depth), loop: Counted = { name: "turn", turns, block: sums?.block };
+  const turn = openLiveTurns(context, tile, corner, loop) ?? openCounted(writer, { ...loop, start: "0" });
   const start = scaleIndex(varIndex(turn), tile.depth);
   for (const shared of [lhs, rhs]) fillTile(context, shared, { start, depth: tile.depth, ...team });
   writer.line("workgroupBarrier();");
@@ -82,14 +84,8 @@ function accumulateThroughMemory(context: TileContext, tile: WorkgroupTile, corn
   multiplyTiles(context, lhs, rhs, tile.columns / tile.each.columns);
   writer.close();
   writer.line("workgroupBarrier();");
-  writer.close();
-}
-
-function openTurns(writer: Writer, turns: number): Var {
-  writer.open(`for (var turn = 0; turn < ${turns}; turn++)`);
-  const turn = makeVar("turn", turns);
-  writer.declare(turn, "turn");
-  return turn;
+  closeCounted(writer, loop, () => sums?.flush());
+  sums?.finish();
 }
 
 /** The bounds are the same for the whole workgroup. */
@@ -97,11 +93,11 @@ function openLiveTurns(
   { kernel, writer, evaluator, batch }: TileContext,
   size: WorkgroupTile,
   corner: { row: Index; column: Index },
-  turns: number,
+  loop: Counted,
 ): Var | undefined {
   const sides = new Map([...batch].map(([id, start]) => [id, { start, size: 1 }]));
   sides.set(kernel.m.id, { start: corner.row, size: size.rows }).set(kernel.n.id, { start: corner.column, size: size.columns });
-  return openLiveLoop({ kernel, writer, evaluator, tile: sides, size, name: "turn", turns });
+  return openLiveLoop({ ...loop, kernel, writer, evaluator, tile: sides, size });
 }
 
 function sharedTile(context: TileContext, name: string, part: Pick<SharedTile, "expr" | "axis" | "base" | "extent">, depth: number): SharedTile {

@@ -1,10 +1,11 @@
 /** Loops over the steps of k that a mask leaves in a tile, as WGSL. */
 import type { Index, Var } from "../../core/index_expr.ts";
-import { addIndex, divIndex, makeVar, scaleIndex, varIndex } from "../../core/index_expr.ts";
+import { addIndex, divIndex, scaleIndex, varIndex } from "../../core/index_expr.ts";
 import type { ContractKernel } from "../kernel.ts";
 import { dependsOn } from "../lane_index.ts";
 import { isWorthSkipping, liveConditions, liveSteps, type Tile, type TileSize } from "../live_range.ts";
 import type { Evaluator } from "./print_expr.ts";
+import { openCounted } from "./print_loops.ts";
 import type { Writer } from "./print_writer.ts";
 
 /** A loop over k for one tile. */
@@ -19,6 +20,8 @@ export interface LiveLoop {
   /** The loop variable. */
   readonly name: string;
   readonly turns: number;
+  /** See {@link Counted}. */
+  readonly block?: number;
 }
 
 /**
@@ -26,7 +29,7 @@ export interface LiveLoop {
  * too few do not. What decides is computed from the tile's place alone: where that is the same for a workgroup, barriers may follow.
  */
 export function openLiveLoop(loop: LiveLoop): Var | undefined {
-  const { kernel, writer, tile, size, name, turns } = loop;
+  const { kernel, writer, tile, size, name, turns, block } = loop;
   if (turns < 2 || !isWorthSkipping(kernel, size)) return undefined;
   const bands = liveSteps(kernel, tile).map(({ when, first, end }) => {
     const counts = when.map((index) => `${textOf(loop, index)} >= 0`).join(" && ");
@@ -37,9 +40,7 @@ export function openLiveLoop(loop: LiveLoop): Var | undefined {
   const start = bands.length === 0 ? "0" : nested("min", bands.map((band) => band.start));
   const stop = bands.length === 0 ? "0" : nested("max", bands.map((band) => band.stop));
   const end = bands.length === 0 ? stop : writer.bind(stop, writer.depth, "end");
-  writer.open(`for (var ${name} = ${start}; ${name} < ${end}; ${name}++)`, turns);
-  const variable = makeVar(name, turns);
-  writer.declare(variable, name);
+  const variable = openCounted(writer, { name, turns, start, end, block });
   if (bands.length > 1) skipBetweenBands(loop, variable);
   return variable;
 }

@@ -1,7 +1,9 @@
 /** Prints recurrence kernels: one invocation walks time for one point of space, or for four neighbours. */
-import { addIndex, constantIndex, makeVar, scaleIndex, varIndex } from "../../core/index_expr.ts";
+import { addIndex, constantIndex, scaleIndex, varIndex } from "../../core/index_expr.ts";
 import type { RecurrenceKernel } from "../kernel.ts";
+import { isLongSum } from "../long_sums.ts";
 import { convert, Evaluator, splat } from "./print_expr.ts";
+import { BlockSums, overSteps, stepsPerTurn } from "./print_loops.ts";
 import { typeName } from "./print_math.ts";
 import { chooseWalk, liveLanes, startFlat, workgroupSizeFor } from "./print_space.ts";
 import type { Value, WgslKernel, Writer } from "./print_writer.ts";
@@ -20,22 +22,24 @@ export function printRecurrence(kernel: RecurrenceKernel, writer: Writer): WgslK
   const names = states.map((_, number) => (number === 0 ? "state" : `state${number}`));
   writer.reserve(names);
   states.forEach(({ b }, number) => writer.line(`var ${names[number]} = ${typeName(b.dtype, width)}(0);`));
-  const step = makeVar("t", time.extent);
-  writer.openLoop("t", time.extent);
-  writer.declare(step, "t");
-  const now = reverse ? addIndex(constantIndex(time.extent - 1), scaleIndex(varIndex(step), -1)) : varIndex(step);
-  const replace = walk.replace(group).set(time.id, now);
-  const present: Value[] = [];
-  states.forEach(({ a, b }, number) => {
-    const before = evaluator.env(replace, walk.lane, ...present), { dtype } = b, name = names[number];
-    const operand = (value: Value) => splat(convert(value, dtype), width).text;
-    const decay = operand(evaluator.value(a, before)), input = operand(evaluator.value(b, before));
-    writer.line(`${name} = ${decay} * ${name} + ${input};`);
-    present.push(writer.bound({ text: name, dtype, width, depth: writer.depth, atomic: false }, "state"));
+  const long = states.map((state) => isLongSum(kernel, state)), each = stepsPerTurn(time.extent, writer.target, long.includes(true));
+  const summed = states.flatMap(({ b: { dtype } }, number) => (long[number] ? { name: names[number], type: typeName(dtype, width) } : []));
+  const sums = summed.length === 0 ? undefined : new BlockSums(writer, summed, Math.floor(time.extent / each), each);
+  overSteps(writer, { name: "t", extent: time.extent, each, sums }, (step) => {
+    const now = reverse ? addIndex(constantIndex(time.extent - 1), scaleIndex(step, -1)) : step;
+    const replace = walk.replace(group).set(time.id, now);
+    const present: Value[] = [];
+    states.forEach(({ a, b }, number) => {
+      const before = evaluator.env(replace, walk.lane, ...present), { dtype } = b, name = names[number];
+      const operand = (value: Value) => splat(convert(value, dtype), width).text;
+      const kept = long[number] ? name : `${operand(evaluator.value(a, before))} * ${name}`;
+      writer.line(`${name} = ${kept} + ${operand(evaluator.value(b, before))};`);
+      const text = long[number] ? `${sums!.textOf(name)} + ${name}` : name;
+      present.push(writer.bound({ text, dtype, width, depth: writer.depth, atomic: false }, "state"));
+    });
+    const after = evaluator.env(replace, walk.lane, ...present);
+    const values = stores.map(({ value }) => writer.bound(evaluator.value(value, after)));
+    stores.forEach((store, at) => evaluator.store(store, values[at], after, live));
   });
-  const after = evaluator.env(replace, walk.lane, ...present);
-  const values = stores.map(({ value }) => writer.bound(evaluator.value(value, after)));
-  stores.forEach((store, at) => evaluator.store(store, values[at], after, live));
-  writer.close();
   return writer.finish(size, launch.workgroups);
 }

@@ -7,9 +7,13 @@
  */
 import type { Index, Var } from "../../core/index_expr.ts";
 import { addIndex, constantIndex, makeVar, scaleIndex, varIndex } from "../../core/index_expr.ts";
+import { isFloat } from "../../core/dtype.ts";
 import type { RowKernel, Store } from "../kernel.ts";
+import { SHORT_SUM } from "../long_sums.ts";
 import { Evaluator } from "./print_expr.ts";
 import type { Env } from "./print_expr.ts";
+import { BlockSums, closeCounted, type Counted, openCounted } from "./print_loops.ts";
+import { typeName } from "./print_math.ts";
 import { accumulate, declareAccumulator, joinAcrossLanes, joinAcrossTeam, partialOf } from "./print_reduce.ts";
 import type { Accumulator, Team } from "./print_reduce.ts";
 import { levelsOf, type Reduce } from "../row_levels.ts";
@@ -87,20 +91,20 @@ interface Step {
   readonly liveLane?: (lane: number) => string | undefined;
 }
 
+/** Turns of the loop along the row. */
+function turnsOf({ kernel: { row: { extent } }, shape: { team, unroll, lanes } }: Context): number {
+  const items = lanes === "row" ? Math.ceil(extent / 4) : extent;
+  return Math.ceil(items / (team * unroll));
+}
+
 /** Opens the loop along the row (none where one turn does), gives its steps to `body`, closes it. */
-function alongRow({ kernel, writer, evaluator, shape, group, member }: Context, body: (steps: Step[]) => void): void {
-  const { team, unroll, lanes, walk } = shape;
+function alongRow(context: Context, body: (steps: Step[]) => void, sums?: BlockSums): void {
+  const { kernel, writer, evaluator, shape, group, member } = context, { team, unroll, lanes, walk } = shape;
   const { extent } = kernel.row;
   if (extent === 0) return;
   const items = lanes === "row" ? Math.ceil(extent / 4) : extent;
-  const turns = Math.ceil(items / (team * unroll));
-  let turn = constantIndex(0);
-  if (turns > 1) {
-    const variable = makeVar("s", turns);
-    writer.openLoop("s", turns);
-    writer.declare(variable, "s");
-    turn = varIndex(variable);
-  }
+  const turns = turnsOf(context), loop: Counted = { name: "s", turns, block: sums?.block };
+  const turn = turns > 1 ? varIndex(openCounted(writer, loop)) : constantIndex(0);
   const steps = Array.from({ length: unroll }, (_, part): Step => {
     const item = addIndex(scaleIndex(addIndex(scaleIndex(turn, unroll), part), team), member ? varIndex(member) : 0);
     const lane = shape.rowLane;
@@ -109,7 +113,7 @@ function alongRow({ kernel, writer, evaluator, shape, group, member }: Context, 
     return { env, ...liveness(item) };
   });
   body(steps);
-  if (turns > 1) writer.close();
+  if (turns > 1) closeCounted(writer, loop, () => sums?.flush());
 
   function liveness(item: Index): Omit<Step, "env"> {
     const isPartial = lanes === "row" && extent % 4 !== 0;
@@ -134,6 +138,9 @@ function printPass(context: Context, level: readonly Reduce[]): void {
   const { writer, evaluator, shape, kernel, team } = context;
   const width = shape.lanes === "none" ? 1 : 4;
   const accumulators = level.map((expr): Accumulator => declareAccumulator(writer, evaluator, expr, width));
+  const long = turnsOf(context) > SHORT_SUM ? accumulators.filter(({ combine, dtype }) => combine === "sum" && isFloat(dtype)) : [];
+  const named = long.map(({ name, dtype }) => ({ name, type: typeName(dtype, width) }));
+  const sums = long.length === 0 ? undefined : new BlockSums(writer, named, turnsOf(context));
   alongRow(context, (steps) => {
     for (const accumulator of accumulators) {
       const parts = steps.map(({ env, live }) => ({
@@ -143,7 +150,8 @@ function printPass(context: Context, level: readonly Reduce[]): void {
       }));
       accumulate(writer, evaluator, accumulator, parts);
     }
-  });
+  }, sums);
+  sums?.finish();
   let partials = accumulators.map((accumulator) => {
     const partial = partialOf(writer, accumulator);
     return shape.lanes === "row" ? joinAcrossLanes(writer, accumulator, partial) : partial;

@@ -4,6 +4,7 @@ import type { Expr } from "../../core/expr.ts";
 import type { ScatterKernel, Store } from "../kernel.ts";
 import { Evaluator } from "./print_expr.ts";
 import type { Env } from "./print_expr.ts";
+import { overSteps, stepsPerTurn } from "./print_loops.ts";
 import { chooseWalk, liveLanes, scalarWalk, startFlat, workgroupSizeFor } from "./print_space.ts";
 import type { Walk } from "./print_space.ts";
 import type { WgslKernel, Writer } from "./print_writer.ts";
@@ -18,16 +19,14 @@ export function printScatter(kernel: ScatterKernel, writer: Writer): WgslKernel 
   const { id, launch } = startFlat(writer, walk.groups, size);
   const group = varIndex(id);
   const live = liveLanes(evaluator, walk, group);
-  writer.openLoop("p", position.extent);
-  const step = makeVar("p", position.extent);
-  writer.declare(step, "p");
-  const env = evaluator.env(walk.replace(group).set(position.id, varIndex(step)), walk.lane);
-  const condition = evaluator.value(valid, env);
-  const value = writer.bound(evaluator.value(update, env));
-  if (condition.text !== "true") writer.open(`if (${condition.text})`);
-  evaluator.store(store, value, env, live, "+=");
-  if (condition.text !== "true") writer.close();
-  writer.close();
+  overSteps(writer, { name: "p", extent: position.extent, each: stepsPerTurn(position.extent, writer.target) }, (step) => {
+    const env = evaluator.env(walk.replace(group).set(position.id, step), walk.lane);
+    const condition = evaluator.value(valid, env);
+    const value = writer.bound(evaluator.value(update, env));
+    if (condition.text !== "true") writer.open(`if (${condition.text})`);
+    evaluator.store(store, value, env, live, "+=");
+    if (condition.text !== "true") writer.close();
+  });
   return writer.finish(size, launch.workgroups);
 }
 

@@ -14,6 +14,12 @@ import type { HelperName } from "./print_math.ts";
 import { helperSource, typeName } from "./print_math.ts";
 import type { TexelRead } from "./print_texels.ts";
 
+/**
+ * Turns that software drivers (llvmpipe) give an invocation, all its loops together, nested ones too. After that they end every loop, without an error: printers
+ * take several steps in a turn where there would be more (print_loops.ts).
+ */
+export const MAX_TURNS = 65535;
+
 /** What the printer must know of the adapter. */
 export interface PrintTarget {
   /** `software` avoids barriers and workgroup memory; `gpu` uses them. */
@@ -87,6 +93,8 @@ export class Writer {
   usesLoops = false;
   /** Invocations of a launch, known once the kernel is printed. */
   invocations = 0;
+  /** Turns of all loops of an invocation, nested ones too. */
+  turns = 0;
   #blocks: Block[] = [newBlock("", 1)];
   #helpers = new Map<string, string>();
   #names = new Map<number, { name: string; depth: number }>();
@@ -141,6 +149,7 @@ export class Writer {
   /** Opens a block, such as `for (...)`. */
   open(header: string, trips = 1): void {
     this.#blocks.push(newBlock(header, trips));
+    if (header.startsWith("for")) this.turns += this.#blocks.reduce((product, block) => product * block.trips, 1);
   }
 
   /**
@@ -157,7 +166,7 @@ export class Writer {
   close(): void {
     const block = this.#blocks.pop();
     invariant(block && this.#blocks.length > 0, "a block was closed that was not open");
-    this.line([`${block.header} {`, ...block.lines.map(indent), "}"].join("\n"));
+    this.line([`${block.header} {`.trimStart(), ...block.lines.map(indent), "}"].join("\n"));
   }
 
   /** Declares what a loop variable is called; it is known from the innermost open block on. */
@@ -212,6 +221,14 @@ export class Writer {
   /** The whole module. */
   finish(workgroupSize: number, workgroups: readonly [number, number, number]): WgslKernel {
     invariant(this.depth === 0, "a block was left open");
+    if (this.target.style === "software" && this.turns > MAX_TURNS) {
+      throw new CompileError(
+        `Cannot print a ${this.kernel.kind} kernel (${
+          this.kernel.origins.join(", ")
+        }) for a software driver: its loops take ${this.turns} turns, and drivers end ` +
+          `them after ${MAX_TURNS}; split the tensor`,
+      );
+    }
     const { operands } = this.kernel;
     const head: string[] = [];
     if (operands.some(({ dtype }) => dtype === "f16")) {

@@ -5,6 +5,7 @@ import type { RowKernel } from "../kernel.ts";
 import { levelsOf } from "../row_levels.ts";
 import type { Evaluator } from "./print_expr.ts";
 import { pointsOf } from "../lane_index.ts";
+import { stepsPerTurn } from "./print_loops.ts";
 import { chooseWalk, scalarWalk, workgroupSizeFor } from "./print_space.ts";
 import type { Walk } from "./print_space.ts";
 import type { PrintTarget } from "./print_writer.ts";
@@ -66,7 +67,9 @@ function chooseUnroll({ kernel, target, perMember, accesses }: { kernel: RowKern
   const affordable = target.style === "gpu" || !isReread || elements < 1 << 14 ? 8 : elements < 1 << 18 ? 32 : elements < 1 << 21 ? 64 : 128;
   if (perMember <= 2 || instructions <= affordable) return Math.max(1, perMember);
   // Partial unrolling is no faster; it adds in pairs, which keeps the sums of very long rows accurate.
-  return perMember >= 4096 ? 4 : perMember >= 512 ? 2 : 1;
+  const paired = perMember >= 4096 ? 4 : perMember >= 512 ? 2 : 1;
+  const passes = levelsOf(kernel).length + Math.sign(kernel.elementStores.length);
+  return Math.max(paired, stepsPerTurn(passes * perMember, target, true));
 }
 
 /** How many invocations share a row. On software adapters barriers cost more than idle lanes, except for very few rows. */
