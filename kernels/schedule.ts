@@ -13,6 +13,7 @@ import type { Schedule, Step } from "./plan.ts";
 import { assignPlaces, type LoopMemory, planAssembly } from "./schedule/assembly.ts";
 import { emitGroup } from "./schedule/emit.ts";
 import { type Group, Grouper } from "./schedule/group.ts";
+import { Heap } from "./schedule/heap.ts";
 import { NodeMaker, normalize, type PlanNode } from "./schedule/normalize.ts";
 import { findSplit } from "./schedule/operands.ts";
 import type { Profiles } from "./schedule/profile.ts";
@@ -115,19 +116,18 @@ class Scheduler {
 
 /** Groups in an order that respects what they read, and keeps to the order of the program where there is a choice. */
 function inOrder(grouper: Grouper): Group[] {
-  const waiting = [...grouper.groups].map((group) => ({
-    group,
-    needs: grouper.dependencies(group),
-    position: Math.max(...[...group.nodes].map(({ id }) => id)),
-  })).sort((a, b) => a.position - b.position);
-  const done = new Set<Group>();
+  const position = (group: Group): number => Math.max(...[...group.nodes].map(({ id }) => id));
+  const sorted = [...grouper.groups].map((group) => ({ group, position: position(group) })).sort((a, b) => a.position - b.position);
+  const rank = new Map(sorted.map(({ group }, at) => [group, at])), needs = sorted.map(({ group }) => grouper.dependencies(group).size);
+  const readers: number[][] = sorted.map(() => []);
+  for (const { group } of sorted) for (const dependency of grouper.dependencies(group)) readers[rank.get(dependency)!].push(rank.get(group)!);
+  const ready = new Heap();
+  needs.forEach((count, at) => count === 0 && ready.push(at));
   const order: Group[] = [];
-  while (waiting.length > 0) {
-    const at = waiting.findIndex(({ needs }) => [...needs].every((group) => done.has(group)));
-    invariant(at >= 0, "kernels wait for each other");
-    const [{ group }] = waiting.splice(at, 1);
-    done.add(group);
-    order.push(group);
+  for (let at = ready.pop(); at !== undefined; at = ready.pop()) {
+    order.push(sorted[at].group);
+    for (const reader of readers[at]) if (--needs[reader] === 0) ready.push(reader);
   }
+  invariant(order.length === sorted.length, "kernels wait for each other");
   return order;
 }

@@ -12,6 +12,7 @@ import { divIndex, type Index, makeVar, modIndex, substituteIndex, type Var, var
 import { invariant } from "../../core/errors.ts";
 import { sameShape, sizeOfShape } from "../../core/shape.ts";
 import { bodyIndex, type Reads, readsOf } from "./access.ts";
+import { GroupOrder } from "./group_order.ts";
 import { digitsOf, offsetOf, type Substitution } from "./index_tools.ts";
 import { type PlanNode, reductionOf } from "./normalize.ts";
 import type { Profiles } from "./profile.ts";
@@ -53,6 +54,8 @@ export class Grouper {
   readonly groups = new Set<Group>();
   readonly reads = new Map<Node, Reads>();
   readonly #groupOf = new Map<Node, Group>();
+  readonly #order = new GroupOrder<Group>();
+  readonly #byDepth = new Map<number, Set<Group>>();
   readonly #readers = new Map<Tensor, Node[]>();
 
   constructor(readonly scope: Scope, readonly profiles: Profiles, readonly maxOperands: number) {}
@@ -91,15 +94,8 @@ export class Grouper {
   }
 
   /** Groups that must run before. */
-  dependencies(group: Group): Set<Group> {
-    const out = new Set<Group>();
-    for (const node of group.nodes) {
-      for (const tensor of this.reads.get(node)!.roots.keys()) {
-        const other = this.#groupOf.get(tensor.node);
-        if (other && other !== group) out.add(other);
-      }
-    }
-    return out;
+  dependencies(group: Group): ReadonlySet<Group> {
+    return this.#order.dependencies(group);
   }
 
   /** Whether anything outside its group reads a root. */
@@ -116,6 +112,7 @@ export class Grouper {
     const own = kind === "map" || kind === "row" ? vars : full.map((extent, axis) => makeVar(`v${axis}`, extent));
     const group: Group = { kind, members: new Map(), nodes: new Set(), vars: own, row, depth: this.#depthAfter(reads) };
     this.groups.add(group);
+    this.#order.add(group);
     this.#add(group, reads, { node, index: own === vars ? index : own.map(varIndex), isPerRow: kind === "row" });
     return group;
   }
@@ -123,8 +120,28 @@ export class Grouper {
   #add(group: Group, reads: Reads, member: Member): void {
     for (const tensor of reads.node.outputs) group.members.set(tensor, this.scope.exact.has(tensor) ? { ...member, isExact: true } : member);
     group.nodes.add(reads.node);
-    group.depth = Math.max(group.depth, this.#depthAfter(reads, group));
     this.#groupOf.set(reads.node, group);
+    for (const other of this.#readGroups(reads)) this.#order.require(group, other);
+    this.#setDepth(group, Math.max(group.depth, this.#depthAfter(reads, group)));
+  }
+
+  #setDepth(group: Group, depth: number): void {
+    this.#byDepth.get(group.depth)?.delete(group);
+    group.depth = depth;
+    const level = this.#byDepth.get(depth);
+    if (level) level.add(group);
+    else this.#byDepth.set(depth, new Set([group]));
+  }
+
+  #delete(group: Group): void {
+    this.groups.delete(group);
+    this.#byDepth.get(group.depth)!.delete(group);
+  }
+
+  /** Groups at most one level from `depth`, in the order in which they were founded. */
+  #near(depth: number): Group[] {
+    const near = [depth - 1, depth, depth + 1].flatMap((level) => [...this.#byDepth.get(level) ?? []]);
+    return near.sort((a, b) => this.#order.numberOf(a) - this.#order.numberOf(b));
   }
 
   #depthAfter({ roots }: Reads, own?: Group): number {
@@ -141,8 +158,8 @@ export class Grouper {
     const candidates = this.#readGroups(reads).filter(({ kind }) => RANK[kind] > 0);
     candidates.sort((a, b) => RANK[b.kind] - RANK[a.kind] || b.depth - a.depth);
     for (const group of candidates) if (this.#tryJoin(group, reads)) return;
-    for (const group of this.groups) {
-      if (group.kind !== "map" || Math.abs(group.depth - this.#depthAfter(reads)) > 1) continue;
+    for (const group of this.#near(this.#depthAfter(reads))) {
+      if (group.kind !== "map") continue;
       const [first] = group.members.keys();
       if (sameShape(first.shape, output.shape) && this.#sharesReads(group, reads) && this.#tryJoin(group, reads)) return;
     }
@@ -154,8 +171,8 @@ export class Grouper {
     candidates.sort((a, b) => b.depth - a.depth);
     let joined = candidates.find((group) => this.#tryJoin(group, reads));
     if (!joined) {
-      for (const group of this.groups) {
-        if (group.kind !== "row" || Math.abs(group.depth - this.#depthAfter(reads)) > 1) continue;
+      for (const group of this.#near(this.#depthAfter(reads))) {
+        if (group.kind !== "row") continue;
         const alike = [...group.nodes].some((node) => node.op.kind === "reduce" && isAlike(node, reads.node));
         if (alike && this.#sharesReads(group, reads) && this.#tryJoin(group, reads)) {
           joined = group;
@@ -170,11 +187,12 @@ export class Grouper {
   #placeRecurrence(reads: Reads): void {
     const { node, vars } = reads, { shape } = node.outputs[0];
     const digits = digitsOf(offsetOf(reads.index, shape));
-    const candidates = [...this.groups].filter((group) => group.kind === "recurrence" && digits && coversAll(digits, vars) && isWalkedAlike(group, node));
-    const [readGroups, depth] = [this.#readGroups(reads), this.#depthAfter(reads)];
-    for (const group of candidates.toReversed()) {
-      const isNear = readGroups.includes(group) || (Math.abs(group.depth - depth) <= 1 && (workOf(group) <= SMALL_WORK || this.#sharesReads(group, reads)));
-      if (!isNear || readGroups.some((dependency) => dependency !== group && this.#reaches(dependency, group))) continue;
+    const readGroups = this.#readGroups(reads), near = this.#near(this.#depthAfter(reads));
+    const candidates = [...readGroups.filter((group) => !near.includes(group)), ...near].sort((a, b) => this.#order.numberOf(b) - this.#order.numberOf(a));
+    for (const group of candidates) {
+      if (group.kind !== "recurrence" || !digits || !coversAll(digits, vars) || !isWalkedAlike(group, node)) continue;
+      if (!readGroups.includes(group) && workOf(group) > SMALL_WORK && !this.#sharesReads(group, reads)) continue;
+      if (readGroups.some((dependency) => dependency !== group && this.#order.reaches(dependency, group))) continue;
       const index = group.vars.map(varIndex), assign = new Map(inverted(digits!, offsetOf(index, shape)));
       const inside = [...reads.roots].filter(([tensor]) => group.members.has(tensor));
       if (!readsOwn(inside, group.members, assign) || this.#operandCount(group, reads) > this.maxOperands) continue;
@@ -191,28 +209,28 @@ export class Grouper {
       if (!other || other.kind !== "map" || other.members.size > 1 || indices.length !== 1 || this.scope.exact.has(tensor)) continue;
       const isPerRow = isOncePerPoint(group, tensor, indices[0]);
       if (isPerRow === undefined || this.profiles.costToCompute(tensor) > CHEAP_PROLOGUE) continue;
-      const others = [...this.dependencies(group)].filter((dependency) => dependency !== other);
       const inputReads = this.reads.get(tensor.node)!;
-      if (others.some((dependency) => this.#reaches(dependency, other)) || this.#operandCount(group, inputReads) > this.maxOperands) continue;
-      this.groups.delete(other);
+      if (this.#order.hasBetween(group, other) || this.#operandCount(group, inputReads) > this.maxOperands) continue;
+      this.#delete(other);
+      this.#order.merge(group, other);
       this.#add(group, inputReads, { node: tensor.node, index: indices[0], isPerRow });
     }
   }
 
   /** Puts kernels over equal spaces together where one reads the other's results, they read the same, or their launches take longer than their work. */
   #mergeGroups(): void {
-    const candidates = [...this.groups].filter(({ kind }) => kind === "map" || kind === "row");
-    candidates.forEach((group, i) => {
-      for (const other of candidates.slice(0, i)) if (this.groups.has(other) && this.#tryMerge(other, group)) return;
-    });
+    const founded = new Map<string, Group[]>();
+    for (const group of [...this.groups]) {
+      if (group.kind !== "map" && group.kind !== "row") continue;
+      const space = `${group.kind} ${group.row?.extent} ${extentsOf(group.vars)}`, alike = founded.get(space);
+      if (!alike) founded.set(space, [group]);
+      else if (!alike.some((other) => this.#tryMerge(other, group))) alike.push(group);
+    }
   }
 
   #tryMerge(into: Group, group: Group): boolean {
-    if (into.kind !== group.kind || into.row?.extent !== group.row?.extent || !sameShape(extentsOf(into.vars), extentsOf(group.vars))) return false;
-    if (!this.#isWorthMerging(into, group)) return false;
+    if (this.#order.hasBetween(into, group) || !this.#isWorthMerging(into, group)) return false;
     if (this.#operandCount(into, ...[...group.nodes].map((node) => this.reads.get(node)!)) > this.maxOperands) return false;
-    const others = [...this.dependencies(into), ...this.dependencies(group)].filter((other) => other !== into && other !== group);
-    if (others.some((other) => this.#reaches(other, into) || this.#reaches(other, group))) return false;
     const replace = new Map(group.vars.map(({ id }, at) => [id, varIndex(into.vars[at])]));
     if (group.row) replace.set(group.row.id, varIndex(into.row!));
     const members = new Map(into.members);
@@ -223,8 +241,9 @@ export class Grouper {
       into.nodes.add(node);
       this.#groupOf.set(node, into);
     }
-    into.depth = Math.max(into.depth, group.depth);
-    this.groups.delete(group);
+    this.#delete(group);
+    this.#order.merge(into, group);
+    this.#setDepth(into, Math.max(into.depth, group.depth));
     return true;
   }
 
@@ -262,27 +281,11 @@ export class Grouper {
   #tryJoin(group: Group, reads: Reads): boolean {
     const isPerRow = levelOf(group, reads);
     if (isPerRow === undefined) return false;
-    for (const dependency of this.#readGroups(reads)) if (dependency !== group && this.#reaches(dependency, group)) return false;
+    for (const dependency of this.#readGroups(reads)) if (dependency !== group && this.#order.reaches(dependency, group)) return false;
     const index = align(group, reads, isPerRow);
     if (!index || this.#operandCount(group, reads) > this.maxOperands) return false;
     this.#add(group, reads, { node: reads.node, index, isPerRow });
     return true;
-  }
-
-  /** Whether `from` must run after `to`. */
-  #reaches(from: Group, to: Group): boolean {
-    const seen = new Set<Group>([from]);
-    const stack = [from];
-    while (stack.length > 0) {
-      const group = stack.pop()!;
-      if (group === to) return true;
-      for (const dependency of this.dependencies(group)) {
-        if (seen.has(dependency)) continue;
-        seen.add(dependency);
-        stack.push(dependency);
-      }
-    }
-    return false;
   }
 
   /** Operands of the kernel of a group with more nodes. */

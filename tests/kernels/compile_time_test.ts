@@ -1,4 +1,6 @@
 /** Compiling takes time in proportion to a program: nothing is exponential in how often parts are used again, nothing recurses as deep as a chain is long. */
+import { assert } from "@std/assert";
+import { grad } from "../../core/grad.ts";
 import type { Tensor } from "../../core/graph.ts";
 import { simplify } from "../../core/simplify.ts";
 import { spec, trace } from "../../core/trace.ts";
@@ -78,4 +80,16 @@ Deno.test("reused places and conditions of a mask compile in time linear in thei
   const banded = (x: Tensor): Tensor =>
     Array.from({ length: 100 }, (_, i) => ops.less(ops.mul(ops.iota(x.shape, 1), i + 1), ops.add(ops.iota(x.shape, 0), i))).reduce(ops.logicalAnd);
   compileToText((x: Tensor) => ops.matmul(ops.where(banded(x), x, 0), x), [[16, 16]]);
+});
+
+Deno.test("a deep network and its gradient are scheduled in time linear in its layers", () => {
+  const depth = 400;
+  const loss = (weights: readonly Tensor[], x: Tensor): Tensor => {
+    const out = weights.reduce((x, w) => ops.add(x, ops.matmul(ops.gelu(ops.layerNorm(x)), w)), x);
+    return ops.sum(ops.square(out));
+  };
+  const args = [Array.from({ length: depth }, () => spec([16, 16])), spec([32, 16])] as const;
+  const { steps } = schedule(simplify(trace((weights: readonly Tensor[], x: Tensor) => grad(loss)(weights, x), [...args]).graph), { maxOperands: 8 });
+  // Of each layer: the norm, the product, and of the gradient two products and what lies between.
+  assert(steps.length <= 5 * depth, `${steps.length} kernels`);
 });
