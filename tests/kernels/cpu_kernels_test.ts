@@ -10,6 +10,7 @@ import {
   binaryKernel,
   chainKernel,
   contractKernel,
+  embeddedKernels,
   flatKernel,
   gatherKernel,
   loopKernel,
@@ -81,6 +82,10 @@ function erf(x: number): number {
   for (let n = 1; n < 120; n++) sum += (term *= -x * x / n) / (2 * n + 1);
   return (2 / Math.sqrt(Math.PI)) * sum;
 }
+
+Deno.test("cpu: no kernel touches what lies beside its results", () => {
+  for (const [name, kernel] of embeddedKernels()) compare(name, kernel);
+});
 
 Deno.test("cpu: map kernels compute every point once, whatever the shape", () => {
   for (const [rows, columns] of [[1, 1], [3, 5], [17, 4], [5, 64], [63, 77], [8, 257], [12, 20]]) compare(`map ${rows}x${columns}`, mapKernel(rows, columns));

@@ -212,3 +212,46 @@ export function scatterKernel(table: number, width: number, count: number): Kern
   const index = linearIndex([valueIndex(number, 0, table - 1), varIndex(d)], [table, width]);
   return { ...common, kind: "scatter", space: [d], position: p, target, index, valid, update, operands: e.operands };
 }
+
+/**
+ * The kernel with what it only writes in the middle of larger operands: `margin` elements before and behind must stay as they are. What it reads is followed by
+ * enough elements for whole vectors, so that printers use vectors although there is a rest.
+ */
+export function embedded(kernel: Kernel, margin: number): Kernel {
+  const isMoved = (operand: number): boolean => kernel.operands[operand].access === "write";
+  const move = (stores: readonly Store[]): Store[] =>
+    stores.map((store) => (isMoved(store.operand) ? { ...store, index: addIndex(store.index, margin) } : store));
+  const operands = kernel.operands.map((operand, at) => ({ ...operand, size: isMoved(at) ? operand.size + 2 * margin : 4 * Math.ceil(operand.size / 4) }));
+  switch (kernel.kind) {
+    case "row":
+      return { ...kernel, operands, rowStores: move(kernel.rowStores), elementStores: move(kernel.elementStores) };
+    case "scatter":
+      return {
+        ...kernel,
+        operands: operands.map((operand, at) => (at === kernel.target ? { ...operand, size: kernel.operands[at].size + 2 * margin } : operand)),
+        index: addIndex(kernel.index, margin),
+      };
+    default:
+      return { ...kernel, operands, stores: move(kernel.stores) };
+  }
+}
+
+/** One kernel of each kind in sizes that are no multiples of four, of tiles or of workgroups, each {@link embedded}. */
+export function embeddedKernels(): [string, Kernel][] {
+  const kernels: [string, Kernel][] = [
+    ["map of 3", flatKernel([3])],
+    ["map of 17", flatKernel([17])],
+    ["map of 3 x 5", mapKernel(3, 5)],
+    ["sums of rows", reduceKernel("sum", 5, 17, 1)],
+    ["sums of columns", reduceKernel("sum", 9, 7, 0)],
+    ["few long rows", reduceKernel("max", 3, 1030, 1)],
+    ["softmax", softmaxKernel(5, 19, false)],
+    ["product of 5 x 7 x 3", contractKernel({ m: 5, n: 7, k: 3 })],
+    ["product of 17 x 13 x 9, fused", contractKernel({ m: 17, n: 13, k: 9, fused: true })],
+    ["product of 17 x 13 x 9, transposed", contractKernel({ m: 17, n: 13, k: 9, transposeOut: true })],
+    ["product of 66 x 70 x 20", contractKernel({ m: 66, n: 70, k: 20 })],
+    ["recurrence", recurrenceKernel(3, 5, 7, true)],
+    ["scatter", scatterKernel(5, 3, 9)],
+  ];
+  return kernels.map(([name, kernel]) => [name, embedded(kernel, 4)]);
+}

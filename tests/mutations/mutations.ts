@@ -135,8 +135,8 @@ const SCHEDULE: readonly Mutation[] = [
   {
     name: "schedule: a live band that begins one step late",
     file: "kernels/schedule/find_region.ts",
-    search: 'case "le":\n      return below(x, y);',
-    replace: 'case "le":\n      return below(addIndex(x, 1), y);',
+    search: "return below(x, y);",
+    replace: "return below(addIndex(x, 1), y);",
     suites: ["schedule"],
   },
   {

@@ -13,5 +13,5 @@ export const SUITES: Readonly<Record<SuiteGroup, readonly string[]>> = {
   plan: ["tests/kernels/plan_memory_test.ts", "tests/kernels/evaluate_plan_test.ts"],
   cpu: ["tests/kernels/cpu_kernels_test.ts", "tests/op_suites/parity_cpu_test.ts", "tests/kernels/cpu_device_test.ts"],
   webgpu: ["tests/kernels/print_test.ts", "tests/op_suites/parity_webgpu_test.ts"],
-  fuzz: [],
+  fuzz: ["tests/fuzz/fuzz_test.ts"],
 };
