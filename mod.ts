@@ -29,7 +29,7 @@ export { type Checkpoint, scan, type ScanOptions } from "./core/scan.ts";
 export { Spec, spec, type SpecsOf, trace, type Traced } from "./core/trace.ts";
 export { compile, type CompileOptions } from "./kernels/compile.ts";
 export { type DeviceOptions, requestDevice } from "./kernels/request_device.ts";
-export { type DeviceResult, type HostResult, Program, type ProgramArguments } from "./kernels/program.ts";
+export { type DeviceResult, type HostResult, Program, type ProgramArguments, type ProgramRecord } from "./kernels/program.ts";
 export type { Device, DeviceArray, DeviceInfo, DeviceKind } from "./kernels/device.ts";
 export type { ArrayLeaf } from "./kernels/arguments.ts";
 export type { HostTensor } from "./kernels/host_data.ts";

@@ -7,9 +7,10 @@
  */
 import type { DType, Type } from "./dtype.ts";
 import { CompileError, invariant } from "./errors.ts";
+import { showAsText } from "./inspect.ts";
 import type { Attr, Attrs, OpDef } from "./op.ts";
 import type { Shape } from "./shape.ts";
-import { formatType } from "./shape.ts";
+import { formatType, listTypes } from "./shape.ts";
 
 /** A function body being traced: the whole program, or one loop body inside another scope. */
 export interface Scope {
@@ -45,6 +46,15 @@ export class Tensor implements Type {
     return `${formatType(this)} (${this.node.op.name} #${this.node.id})`;
   }
 
+  /** Shape and dtype: what JSON can hold of a tensor. */
+  toJSON(): { readonly shape: Shape; readonly dtype: DType } {
+    return { shape: this.shape, dtype: this.dtype };
+  }
+
+  static {
+    showAsText(this);
+  }
+
   /** Tensors have no number: reading one while tracing is an error. */
   valueOf(): never {
     throw new CompileError("Cannot read the value of a tensor while tracing: use ops instead of JavaScript arithmetic, and where() instead of if");
@@ -70,6 +80,21 @@ export class Graph {
 
   /** @param names How prints and errors call the inputs; optional. */
   constructor(readonly inputs: readonly Tensor[], readonly outputs: readonly Tensor[], readonly names: readonly string[] = []) {}
+
+  static {
+    showAsText(this);
+  }
+
+  /** Its types and size, such as `graph (f32[2], f32[2]) -> (f32[]) of 3 nodes`; `printGraph` gives all of it. */
+  toString(): string {
+    const list = (tensors: readonly Tensor[]): string => `(${listTypes(tensors)})`;
+    return `graph ${list(this.inputs)} -> ${list(this.outputs)} of ${this.nodes.length} node${this.nodes.length === 1 ? "" : "s"}`;
+  }
+
+  /** {@link toString}: nodes refer to each other, and JSON cannot hold that. */
+  toJSON(): string {
+    return this.toString();
+  }
 
   /** The nodes between inputs and outputs, in topological order. */
   get nodes(): readonly Node[] {

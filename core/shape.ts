@@ -38,6 +38,12 @@ export function formatType(type: Type): string {
   return `${type.dtype}${formatShape(type.shape)}`;
 }
 
+/** Types as text, the first few and how many follow: `f32[8], f32[8] and 30 more`. */
+export function listTypes(types: readonly Type[]): string {
+  const MOST = 4, more = types.length - MOST;
+  return types.slice(0, MOST).map(formatType).join(", ") + (more > 0 ? ` and ${more} more` : "");
+}
+
 /**
  * Resolves a possibly negative axis.
  * @throws {ShapeError} if the axis lies outside `-rank .. rank - 1`.

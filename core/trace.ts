@@ -2,14 +2,24 @@
 import type { DType, Type } from "./dtype.ts";
 import { CompileError } from "./errors.ts";
 import { Graph, isTensor, type Scope, type Tensor, TraceContext, withContext } from "./graph.ts";
+import { showAsText } from "./inspect.ts";
 import type { Attrs, SourceOp } from "./op.ts";
-import { checkShape, type Shape } from "./shape.ts";
+import { checkShape, formatType, type Shape } from "./shape.ts";
 import { flatten, type MapTree, type TreeSpec, unflatten } from "./tree.ts";
 
 /** The static description of an argument: shape and dtype. */
 export class Spec implements Type {
   /** Use {@link spec}. */
   constructor(readonly shape: Shape, readonly dtype: DType) {}
+
+  /** Such as `f32[2, 3]`. */
+  toString(): string {
+    return formatType(this);
+  }
+
+  static {
+    showAsText(this);
+  }
 }
 
 /**

@@ -1,6 +1,7 @@
 /** What a device is. Each device is a folder beside this file (webgpu/, cpu/, reference/). */
 import type { HostData, Type } from "../core/dtype.ts";
 import type { Graph } from "../core/graph.ts";
+import { formatType } from "../core/shape.ts";
 import type { Plan } from "./plan.ts";
 
 /** The kinds of devices that {@link requestDevice} knows. `auto` takes a real GPU if there is one. */
@@ -74,4 +75,25 @@ export interface Device {
   dispose(): void;
   /** {@link Device.dispose}, for `using device = await requestDevice()`. */
   [Symbol.dispose](): void;
+}
+
+/** A device as text: `cpu: WebAssembly SIMD, 2 threads`. */
+export function describeDevice({ info: { kind, description } }: Device): string {
+  return `${kind}: ${description}`;
+}
+
+/** What JSON can hold of an array in device memory. */
+export interface ArrayRecord extends Type {
+  /** The kind of its device. */
+  readonly device: DeviceInfo["kind"];
+}
+
+/** An array as text: `f32[2, 3] on cpu`. */
+export function describeArray(array: DeviceArray): string {
+  return `${formatType(array)} on ${array.device.info.kind}`;
+}
+
+/** What JSON can hold of an array. */
+export function recordOf({ shape, dtype, device }: DeviceArray): ArrayRecord {
+  return { shape, dtype, device: device.info.kind };
 }

@@ -1,4 +1,5 @@
 /** What a program is made of, in numbers: kernels, work, memory, and times where they were measured. */
+import { showAsText } from "../core/inspect.ts";
 import { formatType } from "../core/shape.ts";
 import { costOf } from "./cost.ts";
 import type { Plan, Step, Value } from "./plan.ts";
@@ -80,6 +81,10 @@ export class Explanation {
   /** A table of kernels, one a line, then the totals. */
   toString(): string {
     return formatExplanation(this);
+  }
+
+  static {
+    showAsText(this);
   }
 }
 

@@ -18,8 +18,8 @@
  */
 export { compile, type CompileOptions } from "./compile.ts";
 export { type DeviceOptions, requestDevice } from "./request_device.ts";
-export type { Device, DeviceArray, DeviceInfo, DeviceKind } from "./device.ts";
-export { type DeviceResult, type HostResult, Program, type ProgramArguments } from "./program.ts";
+export type { ArrayRecord, Device, DeviceArray, DeviceInfo, DeviceKind } from "./device.ts";
+export { type DeviceResult, type HostResult, Program, type ProgramArguments, type ProgramRecord } from "./program.ts";
 export type { ArrayLeaf } from "./arguments.ts";
 export type { HostTensor } from "./host_data.ts";
 export { Explanation, type KernelReport, type MemoryReport, type ValueReport, type WorkTotals } from "./explain.ts";

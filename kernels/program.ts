@@ -2,13 +2,16 @@
 import type { Type } from "../core/dtype.ts";
 import { DeviceError } from "../core/errors.ts";
 import type { Graph, Tensor } from "../core/graph.ts";
+import { showAsText } from "../core/inspect.ts";
 import { checkOptions, optionNames } from "../core/options.ts";
+import { formatType, listTypes } from "../core/shape.ts";
 import { type MapTree, type TreeSpec, unflatten } from "../core/tree.ts";
 import { type ArrayLeaf, resolveArguments, type ResolvedLeaf } from "./arguments.ts";
-import type { Device, DeviceArray, Executable } from "./device.ts";
+import type { Device, DeviceArray, DeviceInfo, Executable } from "./device.ts";
 import { explainPlan, type Explanation } from "./explain.ts";
 import type { HostTensor } from "./host_data.ts";
 import type { Plan } from "./plan.ts";
+import { mebibytes } from "./plan_memory.ts";
 
 /** The arguments of a program: those of its function, with arrays in place of tensors. */
 export type ProgramArguments<Args extends readonly unknown[]> = { [K in keyof Args]: MapTree<Args[K], Tensor, ArrayLeaf> };
@@ -18,6 +21,22 @@ export type HostResult<R> = MapTree<R, Tensor, HostTensor>;
 
 /** The result of a launch: that of the function, with device arrays in place of tensors. */
 export type DeviceResult<R> = MapTree<R, Tensor, DeviceArray>;
+
+/** What JSON can hold of a program. */
+export interface ProgramRecord {
+  /** The kind of its device. */
+  readonly device: DeviceInfo["kind"];
+  /** Types of the arguments' leaves, such as `f32[2, 3]`. */
+  readonly inputs: readonly string[];
+  /** Types of the results' leaves. */
+  readonly outputs: readonly string[];
+  /** Kernels that a run launches, each of a loop once. */
+  readonly kernels: number;
+  /** Distinct ones. */
+  readonly shaders: number;
+  /** Memory that a run needs. */
+  readonly peakBytes: number;
+}
 
 const EXPLAIN_OPTIONS = optionNames<{ readonly profile: unknown }>({ profile: true });
 
@@ -68,6 +87,30 @@ export class Program<Args extends readonly unknown[], R> {
     this.graph = graph;
     this.plan = plan;
     this.peakBytes = plan?.peakBytes ?? 0;
+  }
+
+  /** Device, types, kernels and memory in a line; {@link explain} says more. */
+  toString(): string {
+    const { device, kernels } = this.toJSON(), { inputs, outputs } = this.graph;
+    const work = device === "reference" ? "interpreted" : `${kernels} kernel${kernels === 1 ? "" : "s"}, ${mebibytes(this.peakBytes)}`;
+    return `program on ${device}: (${listTypes(inputs)}) -> (${listTypes(outputs)}), ${work}`;
+  }
+
+  /** The same for JSON. */
+  toJSON(): ProgramRecord {
+    const { inputs, outputs } = this.graph, { shaders, sources } = this.#executable;
+    return {
+      device: this.#device.info.kind,
+      inputs: inputs.map(formatType),
+      outputs: outputs.map(formatType),
+      kernels: shaders.length,
+      shaders: sources.length,
+      peakBytes: this.peakBytes,
+    };
+  }
+
+  static {
+    showAsText(this);
   }
 
   /** The generated source texts, one a distinct kernel. */

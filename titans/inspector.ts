@@ -5,11 +5,13 @@
  * grow with the text. A text's last piece is filled up on the right, which is harmless, since no position sees a later one.
  */
 import type { Tensor } from "../core/graph.ts";
+import { showAsText } from "../core/inspect.ts";
 import { optionNames } from "../core/options.ts";
 import { spec } from "../core/trace.ts";
 import { flatten, type MapTree } from "../core/tree.ts";
 import { compile, type Device, type DeviceArray, type Program } from "../kernels/mod.ts";
 import { crossEntropy, sliceAxis, squeeze, stack } from "../ops/mod.ts";
+import type { ModelConfig } from "./config.ts";
 import { checkNames, ConfigError } from "./errors.ts";
 import type { Model, ModelState } from "./model.ts";
 import { boundarySpecs } from "./model_reading.ts";
@@ -140,6 +142,20 @@ export class Inspector {
     const start: StartProgram = await compile(device, initial, [flat]);
     const watch: WatchProgram = await compile(device, watching(model, length), [flat, boundarySpecs(model, 1), spec([1, length + 1], "i32")]);
     return new Inspector(model, length, { start, watch, params: device.upload(params, flat) });
+  }
+
+  /** What it watches, in a line. */
+  toString(): string {
+    return `inspector of pieces of ${this.length} tokens: ${this.model}`;
+  }
+
+  /** The same for JSON. */
+  toJSON(): { readonly length: number; readonly model: ModelConfig } {
+    return { length: this.length, model: this.model.toJSON() };
+  }
+
+  static {
+    showAsText(this);
   }
 
   /**

@@ -4,10 +4,11 @@
  *     x <- x + mixer(norm(x));   x <- x + mlp(norm(x))          in each block, norms are RMS norms before, the MLP is SwiGLU
  */
 import type { Tensor } from "../core/graph.ts";
+import { showAsText } from "../core/inspect.ts";
 import { optionNames } from "../core/options.ts";
 import type { MapTree } from "../core/tree.ts";
 import { add, gather, matmul, rmsNorm } from "../ops/mod.ts";
-import { checkLayerConfig, type LayerConfig, stateInterval, validateConfig } from "./config.ts";
+import { checkLayerConfig, type LayerConfig, type ModelConfig, stateInterval, validateConfig } from "./config.ts";
 import { checkNames } from "./errors.ts";
 import { type GatedMlp, gatedMlp, gatedMlpParameters } from "./layers.ts";
 import { initialLmmState, type LmmMixer, lmmMixer, lmmMixerParameters } from "./lmm.ts";
@@ -107,6 +108,22 @@ export class Model {
     validateConfig(config);
     this.layout = new ParameterLayout<ModelParameters<Tensor>>(modelParameters(config) as MapTree<ModelParameters<Tensor>, Tensor, Parameter>);
     this.interval = stateInterval(config);
+  }
+
+  /** Kind and size, such as `lmm model: 2 blocks of width 64, 202,316 parameters`. */
+  toString(): string {
+    const { model, blocks, width } = this.config;
+    return `${model} model: ${blocks} block${blocks === 1 ? "" : "s"} of width ${width}, ${this.layout.parameterCount.toLocaleString("en")} parameters`;
+  }
+
+  /** Its options. */
+  toJSON(): ModelConfig {
+    const { network: _, ...config } = this.config;
+    return config;
+  }
+
+  static {
+    showAsText(this);
   }
 
   /** First parameters, reproducible by the seed. */

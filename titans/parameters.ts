@@ -6,6 +6,7 @@
  * whatever the number of parameters, and a checkpoint is one read.
  */
 import { isTensor, type Tensor } from "../core/graph.ts";
+import { showAsText } from "../core/inspect.ts";
 import type { OptionNames } from "../core/options.ts";
 import { checkShape, sizeOfShape } from "../core/shape.ts";
 import { flatten, type MapTree, type TreeSpec, unflatten } from "../core/tree.ts";
@@ -119,6 +120,15 @@ export class ParameterLayout<Tree = unknown> {
       offset: offsets[i],
       size: sizeOfShape(parameter.shape),
     }));
+  }
+
+  /** How many there are, such as `layout of 26 tensors, 202,316 parameters`. */
+  toString(): string {
+    return `layout of ${this.entries.length} tensors, ${this.parameterCount.toLocaleString("en")} parameters`;
+  }
+
+  static {
+    showAsText(this);
   }
 
   /** The number of parameters, padding not counted. */

@@ -4,11 +4,13 @@
  * A token is read by a program of one token, which costs the same however much was read before. Where the state stands at a boundary and many tokens are
  * there, a program of many tokens reads them at once, to the same numbers.
  */
+import { showAsText } from "../core/inspect.ts";
 import { isSpec, type Spec, spec } from "../core/trace.ts";
 import type { Tensor } from "../core/graph.ts";
 import { mapLeaves, type MapTree } from "../core/tree.ts";
 import { compile, type Device, type DeviceArray, type Program } from "../kernels/mod.ts";
 import { add, zeros } from "../ops/mod.ts";
+import type { ModelConfig } from "./config.ts";
 import type { Model } from "./model.ts";
 import {
   boundaryOfModelReading,
@@ -93,6 +95,20 @@ export class Reader {
     const one = (vector: Tensor, state: ModelReading, placed: Tensor): Read => readModelToken(model, model.unflatten(vector), state, placed);
     const token: ReadProgram = await compile(device, one, [flat, readingSpecs(model), spec([4], "i32")]);
     return new Reader(model, device, { start, token, params: device.upload(params, flat) });
+  }
+
+  /** What reads and how much it has read, in a line. */
+  toString(): string {
+    return `reader on ${this.#device.info.kind} after ${this.tokensRead} tokens: ${this.model}`;
+  }
+
+  /** The same for JSON; the export of its state gives what reading needs to go on. */
+  toJSON(): { readonly tokensRead: number; readonly device: string; readonly model: ModelConfig } {
+    return { tokensRead: this.tokensRead, device: this.#device.info.kind, model: this.model.toJSON() };
+  }
+
+  static {
+    showAsText(this);
   }
 
   /** Tokens that one launch reads at most; a piece of a text that ends at a multiple of it is read fast, and so is the next one. */

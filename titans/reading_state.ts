@@ -1,5 +1,6 @@
 /** The state of reading as a value: what a model knows after some tokens, of the same size after any number of them. */
 import type { Tensor } from "../core/graph.ts";
+import { showAsText } from "../core/inspect.ts";
 import { optionNames } from "../core/options.ts";
 import { mapLeaves, type MapTree } from "../core/tree.ts";
 import type { DeviceArray } from "../kernels/mod.ts";
@@ -61,6 +62,20 @@ export class ReadingState {
   /** Bytes of device memory that the state takes. */
   get sizeBytes(): number {
     return leavesOf(this.arrays).reduce((bytes, { leaf }) => bytes + 4 * sizeOf(leaf.shape), 0);
+  }
+
+  /** How much was read, such as `state after 12 tokens`. */
+  toString(): string {
+    return `state after ${this.tokensRead} tokens${this.#arrays ? "" : " (disposed)"}`;
+  }
+
+  /** The same for JSON; {@link export} gives the arrays. */
+  toJSON(): { readonly tokensRead: number } {
+    return { tokensRead: this.tokensRead };
+  }
+
+  static {
+    showAsText(this);
   }
 
   /** Copies the state to the host. */

@@ -6,6 +6,7 @@
  * whenever the host looks the state is the one after the last good step.
  */
 import type { Tensor } from "../core/graph.ts";
+import { showAsText } from "../core/inspect.ts";
 import { optionNames } from "../core/options.ts";
 import { isSpec, type Spec, spec } from "../core/trace.ts";
 import { mapLeaves, type MapTree } from "../core/tree.ts";
@@ -13,6 +14,7 @@ import { compile, type Device, type DeviceArray, type DeviceResult, type Program
 import { checkTrainingShape } from "./data.ts";
 import { type CarriedStep, causeBeforeUpdates, firstBadTensor } from "./diagnose.ts";
 import { checkNames, ConfigError, TrainingError } from "./errors.ts";
+import type { ModelConfig } from "./config.ts";
 import type { Model, ModelState } from "./model.ts";
 import { boundarySpecs, mismatchOf, namedLeaves } from "./model_reading.ts";
 import { type AdamState, defineOptimizer, learningRateAt, type OptimizerConfig, STEP_SCALARS, stepScalars } from "./optimizer.ts";
@@ -212,6 +214,20 @@ export class Trainer {
   /** Steps done, those included whose losses have not been read. */
   get step(): number {
     return this.#step;
+  }
+
+  /** What it trains and where it stands, in a line. */
+  toString(): string {
+    return `trainer at step ${this.#step} on ${this.#device.info.kind}, ${this.tokensPerStep} tokens a step: ${this.model}`;
+  }
+
+  /** The same for JSON; {@link exportState} gives what a run needs to go on. */
+  toJSON(): { readonly step: number; readonly device: string; readonly shape: Required<TrainingShape>; readonly model: ModelConfig } {
+    return { step: this.#step, device: this.#device.info.kind, shape: this.shape, model: this.model.toJSON() };
+  }
+
+  static {
+    showAsText(this);
   }
 
   /** Tokens that one step learns from. */

@@ -2,7 +2,8 @@
 import type { HostData, Type } from "../../core/dtype.ts";
 import { CompileError, DeviceError, invariant } from "../../core/errors.ts";
 import { checkOptions, optionNames } from "../../core/options.ts";
-import type { Device, DeviceInfo, LoadedProgram } from "../device.ts";
+import { showAsText } from "../../core/inspect.ts";
+import { describeDevice, type Device, type DeviceInfo, type LoadedProgram } from "../device.ts";
 import { checkLength, toDeviceBytes } from "../host_data.ts";
 import { CpuArray } from "./array.ts";
 import { CpuExecutable } from "./executor.ts";
@@ -128,6 +129,20 @@ export class CpuDevice implements Device {
       check: () => this.#check(),
     };
     return new CpuExecutable(context, { plan, donated, module: made, exports: exports as ProgramExports, id });
+  }
+
+  /** Kind and description. */
+  toString(): string {
+    return describeDevice(this);
+  }
+
+  /** What it tells of itself. */
+  toJSON(): DeviceInfo {
+    return this.info;
+  }
+
+  static {
+    showAsText(this);
   }
 
   /** Does nothing: launches return when they are done. */

@@ -4,7 +4,18 @@ import { DeviceError, ShapeError } from "../../core/errors.ts";
 import type { Graph } from "../../core/graph.ts";
 import { interpret } from "../../core/interpret.ts";
 import { formatType, sameShape, type Shape } from "../../core/shape.ts";
-import type { Device, DeviceArray, DeviceInfo, Executable, LoadedProgram } from "../device.ts";
+import { showAsText } from "../../core/inspect.ts";
+import {
+  type ArrayRecord,
+  describeArray,
+  describeDevice,
+  type Device,
+  type DeviceArray,
+  type DeviceInfo,
+  type Executable,
+  type LoadedProgram,
+  recordOf,
+} from "../device.ts";
 import { checkLength, type Gone, goneError, type HostTensor } from "../host_data.ts";
 
 /** An array of doubles, whatever its dtype. */
@@ -21,6 +32,20 @@ export class ReferenceArray implements DeviceArray {
   get f64(): Float64Array {
     if (!this.#data) throw goneError(this, this.#gone);
     return this.#data;
+  }
+
+  /** Type and device, such as `f32[2, 3] on cpu`. */
+  toString(): string {
+    return describeArray(this);
+  }
+
+  /** The same for JSON; {@link read} gives the elements. */
+  toJSON(): ArrayRecord {
+    return recordOf(this);
+  }
+
+  static {
+    showAsText(this);
   }
 
   /** Copies the elements to a host array of the dtype, which rounds f32. */
@@ -62,6 +87,20 @@ export class ReferenceDevice implements Device {
   /** No limit. */
   readonly maxBufferBytes: number = Infinity;
   #disposed = false;
+
+  /** Kind and description. */
+  toString(): string {
+    return describeDevice(this);
+  }
+
+  /** What it tells of itself. */
+  toJSON(): DeviceInfo {
+    return this.info;
+  }
+
+  static {
+    showAsText(this);
+  }
 
   /**
    * @throws {DeviceError} once the device was disposed.

@@ -1,7 +1,8 @@
 /** Arrays in a WebGPU device's memory. */
 import { type DType, sizeOf } from "../../core/dtype.ts";
 import { type Shape, sizeOfShape } from "../../core/shape.ts";
-import type { Device, DeviceArray } from "../device.ts";
+import { showAsText } from "../../core/inspect.ts";
+import { type ArrayRecord, describeArray, type Device, type DeviceArray, recordOf } from "../device.ts";
 import { fromDeviceBytes, type Gone, goneError, type HostTensor } from "../host_data.ts";
 import type { PoolBuffer } from "./buffers.ts";
 import type { GpuContext } from "./context.ts";
@@ -51,6 +52,20 @@ export class WebGpuArray implements DeviceArray {
   /** Bytes of the elements. */
   get sizeBytes(): number {
     return sizeOfShape(this.shape) * sizeOf(this.dtype);
+  }
+
+  /** Type and device, such as `f32[2, 3] on cpu`. */
+  toString(): string {
+    return describeArray(this);
+  }
+
+  /** The same for JSON; {@link read} gives the elements. */
+  toJSON(): ArrayRecord {
+    return recordOf(this);
+  }
+
+  static {
+    showAsText(this);
   }
 
   /** Copies the elements to the host. */

@@ -3,7 +3,8 @@ import type { HostData, Type } from "../../core/dtype.ts";
 import { DeviceError, invariant } from "../../core/errors.ts";
 import { formatType } from "../../core/shape.ts";
 import { checkOptions, optionNames } from "../../core/options.ts";
-import type { Device, DeviceInfo, LoadedProgram } from "../device.ts";
+import { showAsText } from "../../core/inspect.ts";
+import { describeDevice, type Device, type DeviceInfo, type LoadedProgram } from "../device.ts";
 import { checkLength, toDeviceBytes } from "../host_data.ts";
 import { mebibytes } from "../plan_memory.ts";
 import type { KernelStep, ValueId } from "../plan.ts";
@@ -12,7 +13,7 @@ import type { PoolBuffer } from "./buffers.ts";
 import { flattenSteps } from "./commands.ts";
 import { GpuContext, type WebGpuStats } from "./context.ts";
 import { type CompiledKernel, WebGpuExecutable } from "./executor.ts";
-import { fence, prepareEnvironment, webgpu } from "./host.ts";
+import { fence, placeOf, prepareEnvironment, unavailableText, webgpu } from "./host.ts";
 import { printWgsl, type WgslKernel } from "./print_wgsl.ts";
 
 /** Prints a kernel for a target; see {@link printWgsl}. */
@@ -48,11 +49,7 @@ export async function requestWebGpuDevice(options: WebGpuOptions = {}): Promise<
   prepareEnvironment(options.shaderCacheDirectory);
   const adapter = await webgpu()?.requestAdapter({ powerPreference: options.powerPreference ?? "high-performance" });
   if (!adapter) {
-    throw new DeviceError(
-      `Cannot open a WebGPU device: ${webgpu() ? "no adapter was found" : "this runtime has no WebGPU"}; install a Vulkan driver ` +
-        `(on Debian and Ubuntu: apt-get install mesa-vulkan-drivers libvulkan1), or use the device "reference", which is slow`,
-      "unavailable",
-    );
+    throw new DeviceError(unavailableText(placeOf()), "unavailable");
   }
   const { limits, features } = adapter;
   const requiredFeatures = (["timestamp-query", "shader-f16"] as const).filter((feature) => features.has(feature));
@@ -176,6 +173,20 @@ export class WebGpuDevice implements Device {
       layout: pipelines.layout(wgsl.bindings).operands,
     })));
     return { kernels, sources: [...numbers.keys()] };
+  }
+
+  /** Kind and description. */
+  toString(): string {
+    return describeDevice(this);
+  }
+
+  /** What it tells of itself. */
+  toJSON(): DeviceInfo {
+    return this.info;
+  }
+
+  static {
+    showAsText(this);
   }
 
   /** Waits until everything launched is done. */

@@ -1,5 +1,5 @@
 /**
- * The one place that knows what differs between Deno and browsers.
+ * The one place that knows what differs between Deno, Node, Bun and browsers.
  *
  * In Deno, awaiting `mapAsync` or `onSubmittedWorkDone` costs 11-12 ms whatever the work, because the promise waits for a timer; but the calls
  * themselves already block until the queue is done. So a fence there is the unawaited call, and a mapped range can be read at once. Browsers never
@@ -38,7 +38,11 @@ export function prepareEnvironment(shaderCacheDirectory?: string): void {
   if (maySet("NODEVICE_SELECT")) deno!.env.set("NODEVICE_SELECT", "1");
   if (shaderCacheDirectory === undefined) return;
   if (!CACHE_VARIABLES.every(maySet)) {
-    const remedy = deno ? `run with --allow-env=${CACHE_VARIABLES.join(",")}` : "browsers have a cache of their own: leave the directory out";
+    const remedy = deno
+      ? `run with --allow-env=${CACHE_VARIABLES.join(",")}`
+      : placeOf().runtime === "browser"
+      ? "browsers have a cache of their own: leave the directory out"
+      : `leave the directory out, and set ${CACHE_VARIABLES.join(" and ")} before the process starts`;
     throw new DeviceError(`Cannot keep compiled shaders in ${shaderCacheDirectory}: the environment may not be set; ${remedy}`, "validation");
   }
   for (const variable of CACHE_VARIABLES) deno!.env.set(variable, shaderCacheDirectory);
@@ -69,4 +73,52 @@ export async function readStaging(staging: GPUBuffer, ranges: readonly ByteRange
   const copies = ranges.map(({ offset, sizeBytes }) => whole.slice(offset, offset + sizeBytes));
   staging.unmap();
   return copies;
+}
+
+/** What runs the library. */
+export type Runtime = "deno" | "node" | "bun" | "browser";
+
+/** Where somebody looks for a WebGPU device. */
+export interface Place {
+  /** What runs the library. */
+  readonly runtime: Runtime;
+  /** `linux`, `darwin`, `windows` or another name; in browsers unknown. */
+  readonly os?: string;
+  /** Whether there is `navigator.gpu`, which finds no adapter; else there is no WebGPU at all. */
+  readonly hasApi: boolean;
+}
+
+interface Globals {
+  readonly Deno?: { readonly build?: { readonly os: string } };
+  readonly Bun?: unknown;
+  readonly process?: { readonly platform?: string; readonly versions?: { readonly node?: string } };
+  readonly navigator?: { readonly gpu?: unknown };
+}
+
+/** Where this runs. Deno and Bun have a `process` too, so they are asked for first. */
+export function placeOf(globals: Globals = globalThis as Globals): Place {
+  const { Deno: deno, Bun: bun, process, navigator } = globals, hasApi = navigator?.gpu !== undefined;
+  if (deno) return { runtime: "deno", os: deno.build?.os, hasApi };
+  const os = process?.platform === "win32" ? "windows" : process?.platform;
+  if (bun) return { runtime: "bun", os, hasApi };
+  return process?.versions?.node ? { runtime: "node", os, hasApi } : { runtime: "browser", hasApi };
+}
+
+/** What to do to get a WebGPU device at a place. */
+function remedy({ runtime, os, hasApi }: Place): string {
+  if (runtime === "browser") {
+    return hasApi ? "turn on hardware acceleration and update the graphics driver" : "take a browser that has it, on a page from https or localhost";
+  }
+  // Neither has WebGPU of its own.
+  if (!hasApi && runtime !== "deno") return "give it one, such as the package webgpu, as navigator.gpu";
+  if (!hasApi) return "take Deno 2.5 or later, or run with --unstable-webgpu";
+  if (os === "linux") return "install a Vulkan driver (on Debian and Ubuntu: apt-get install mesa-vulkan-drivers libvulkan1)";
+  return "update the graphics driver";
+}
+
+/** Why there is no WebGPU device, what to do, and what runs anyway. */
+export function unavailableText(place: Place): string {
+  const name = { deno: "Deno", node: "Node", bun: "Bun", browser: "browser" }[place.runtime];
+  const reason = place.hasApi ? "no adapter was found" : `this ${place.runtime === "browser" ? name : `version of ${name}`} has no WebGPU`;
+  return `Cannot open a WebGPU device: ${reason}; ${remedy(place)}, or use the device "cpu", which needs none`;
 }

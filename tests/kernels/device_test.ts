@@ -1,5 +1,5 @@
 /** The WebGPU device and its executor with hand-written kernels, and the reference device. */
-import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import type { Type } from "../../core/dtype.ts";
 import { CompileError, DeviceError, ShapeError } from "../../core/errors.ts";
 import { Graph } from "../../core/graph.ts";
@@ -13,6 +13,7 @@ import { requestDevice } from "../../kernels/request_device.ts";
 import { flattenSteps } from "../../kernels/webgpu/commands.ts";
 import { type Printer, requestWebGpuDevice, type WebGpuDevice, type WebGpuOptions } from "../../kernels/webgpu/device.ts";
 import { quoteSource } from "../../kernels/webgpu/pipelines.ts";
+import { placeOf, unavailableText } from "../../kernels/webgpu/host.ts";
 
 const EMPTY = new Graph([], []);
 const bodies = new WeakMap<object, string>();
@@ -353,6 +354,27 @@ withDevice("where calls on the queue do not block, as in browsers, fences and re
     await host.fence(gpu.queue);
     const parts = await host.readStaging(staging, [{ offset: 0, sizeBytes: 4 }, { offset: 8, sizeBytes: 8 }]);
     assertEquals(parts.map((part) => [...new Uint32Array(part)]), [[round], [3, 4]]);
+  }
+});
+
+Deno.test("what to do without WebGPU depends on what runs the library, and cpu is always named", () => {
+  const gpu = {}, node = { platform: "linux", versions: { node: "24" } };
+  const cases: readonly (readonly [Parameters<typeof placeOf>[0], RegExp])[] = [
+    [{ Deno: { build: { os: "linux" } }, process: node, navigator: { gpu } }, /no adapter was found; install a Vulkan driver \(.*apt-get install/],
+    [{ Deno: { build: { os: "darwin" } }, navigator: { gpu } }, /no adapter was found; update the graphics driver/],
+    [{ Deno: { build: { os: "linux" } }, navigator: {} }, /this version of Deno has no WebGPU; .*--unstable-webgpu/],
+    [{ process: node, navigator: {} }, /this version of Node has no WebGPU; .*package webgpu/],
+    [{ process: node, navigator: { gpu } }, /no adapter was found; install a Vulkan driver/],
+    [{ process: { ...node, platform: "win32" }, navigator: { gpu } }, /no adapter was found; update the graphics driver/],
+    [{ Bun: {}, process: node, navigator: {} }, /this version of Bun has no WebGPU; .*package webgpu/],
+    [{ navigator: {} }, /this browser has no WebGPU; take a browser that has it/],
+    [{ navigator: { gpu } }, /no adapter was found; turn on hardware acceleration/],
+  ];
+  for (const [globals, text] of cases) {
+    const place = placeOf(globals), said = unavailableText(place);
+    assertMatch(said, text);
+    assert(said.endsWith(`or use the device "cpu", which needs none`), said);
+    assert(place.os === "linux" || !/Vulkan|apt-get/.test(said), said);
   }
 });
 
