@@ -32,5 +32,5 @@ export { type DeviceOptions, requestDevice } from "./kernels/request_device.ts";
 export { type DeviceResult, type HostResult, Program, type ProgramArguments, type ProgramRecord } from "./kernels/program.ts";
 export type { Device, DeviceArray, DeviceInfo, DeviceKind } from "./kernels/device.ts";
 export type { ArrayLeaf } from "./kernels/arguments.ts";
-export type { HostTensor } from "./kernels/host_data.ts";
+export type { HostArray, HostArrays, HostTensor, NumberMethods } from "./kernels/host_data.ts";
 export type { Explanation } from "./kernels/explain.ts";

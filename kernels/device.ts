@@ -2,6 +2,7 @@
 import type { HostData, Type } from "../core/dtype.ts";
 import type { Graph } from "../core/graph.ts";
 import { formatType } from "../core/shape.ts";
+import type { HostArray } from "./host_data.ts";
 import type { Plan } from "./plan.ts";
 
 /** The kinds of devices that {@link requestDevice} knows. `auto` takes a real GPU if there is one. */
@@ -22,7 +23,7 @@ export interface DeviceArray extends Type {
   /** Where it lies. */
   readonly device: Device;
   /** Copies the elements to the host. @throws {DeviceError} if the array was disposed or the device is lost. */
-  read(): Promise<HostData>;
+  read(): Promise<HostArray>;
   /** Hands the memory back to the device, which may reuse it for later arrays. Safe while launched programs still use it. */
   dispose(): void;
 }

@@ -1,13 +1,68 @@
 /** Between host arrays and the bytes of device memory. */
 import { type DType, hostArray, type HostData, type Type } from "../core/dtype.ts";
 import { DeviceError, ShapeError } from "../core/errors.ts";
-import { formatType, sizeOfShape } from "../core/shape.ts";
+import { formatType, type Shape, sizeOfShape } from "../core/shape.ts";
 
-/** A result on the host: row-major elements with their type. Bool is 0 or 1 in a Uint32Array, f16 widened in a Float32Array. */
-export interface HostTensor extends Type {
-  /** The elements. */
-  readonly data: Float32Array | Int32Array | Uint32Array;
+/**
+ * What arrays of all dtypes can do in the same way. The engines' own types say it of each array with its own name in it, which TypeScript cannot call on an array
+ * whose dtype it does not know.
+ */
+export interface NumberMethods {
+  /** As of any array. */
+  reduce(fn: (previous: number, current: number, index: number) => number): number;
+  /** As of any array. */
+  reduce<U>(fn: (previous: U, current: number, index: number) => U, initial: U): U;
+  /** As of any array. */
+  reduceRight(fn: (previous: number, current: number, index: number) => number): number;
+  /** As of any array. */
+  reduceRight<U>(fn: (previous: U, current: number, index: number) => U, initial: U): U;
+  /** As of any array. */
+  forEach(fn: (value: number, index: number) => void): void;
+  /** As of any array. */
+  map(fn: (value: number, index: number) => number): Float32Array | Int32Array | Uint32Array;
+  /** As of any array. */
+  filter(keep: (value: number, index: number) => boolean): Float32Array | Int32Array | Uint32Array;
 }
+
+/** The arrays that hold elements of each dtype on the host. */
+export interface HostArrays {
+  /** As they are. */
+  readonly f32: Float32Array;
+  /** Widened. */
+  readonly f16: Float32Array;
+  /** As they are. */
+  readonly i32: Int32Array;
+  /** As they are. */
+  readonly u32: Uint32Array;
+  /** 0 or 1. */
+  readonly bool: Uint32Array;
+}
+
+/** Elements on the host, by dtype: a Float32Array for f32. Bool is 0 or 1 in a Uint32Array, f16 widened in a Float32Array. */
+export type HostArray<D extends DType = DType> = { readonly [K in D]: HostArrays[K] & NumberMethods }[D];
+
+/**
+ * A result on the host: row-major elements with their type. Where only the program knows the dtype, the array's type is known once `dtype` is compared.
+ * @example
+ * ```ts
+ * import type { HostTensor } from "@mneme/titans";
+ *
+ * const total = ({ data }: HostTensor): number => data.reduce((sum, x) => sum + x, 0);
+ * const floats = (result: HostTensor): Float32Array => result.dtype === "f32" ? result.data : Float32Array.from(result.data);
+ * const result: HostTensor = { data: Float32Array.of(1, 2), shape: [2], dtype: "f32" };
+ * if (total(result) !== 3 || floats(result).length !== 2) throw new Error("3 was expected");
+ * ```
+ */
+export type HostTensor<D extends DType = DType> = {
+  readonly [K in D]: {
+    /** The elements. */
+    readonly data: HostArray<K>;
+    /** Extents, outermost first. */
+    readonly shape: Shape;
+    /** Element type. */
+    readonly dtype: K;
+  };
+}[D];
 
 /** What became of an array that can no longer be used. */
 export type Gone = "disposed" | "donated";
@@ -42,7 +97,7 @@ export function toDeviceBytes(data: HostData, dtype: DType): Float32Array<ArrayB
 }
 
 /** The elements that a device stored, as a host array of the dtype. */
-export function fromDeviceBytes(bytes: ArrayBuffer, type: Type): HostTensor["data"] {
+export function fromDeviceBytes(bytes: ArrayBuffer, type: Type): HostArray {
   const size = sizeOfShape(type.shape);
   switch (type.dtype) {
     case "f16":

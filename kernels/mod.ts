@@ -21,7 +21,7 @@ export { type DeviceOptions, requestDevice } from "./request_device.ts";
 export type { ArrayRecord, Device, DeviceArray, DeviceInfo, DeviceKind } from "./device.ts";
 export { type DeviceResult, type HostResult, Program, type ProgramArguments, type ProgramRecord } from "./program.ts";
 export type { ArrayLeaf } from "./arguments.ts";
-export type { HostTensor } from "./host_data.ts";
+export type { HostArray, HostArrays, HostTensor, NumberMethods } from "./host_data.ts";
 export { Explanation, type KernelReport, type MemoryReport, type ValueReport, type WorkTotals } from "./explain.ts";
 export type { LiveRange } from "./plan_memory.ts";
 export { ReferenceArray, ReferenceDevice } from "./reference/device.ts";

@@ -134,8 +134,8 @@ export class Program<Args extends readonly unknown[], R> {
     const outputs = this.#launch(args);
     try {
       // All reads of one turn share one copy.
-      const data = await Promise.all(outputs.map((output) => output.read())) as HostTensor["data"][];
-      const leaves = outputs.map(({ shape, dtype }, i): HostTensor => ({ data: data[i], shape, dtype }));
+      const data = await Promise.all(outputs.map((output) => output.read()));
+      const leaves = outputs.map(({ shape, dtype }, i) => ({ data: data[i], shape, dtype }) as HostTensor);
       return unflatten(this.#outputTree, leaves) as HostResult<R>;
     } finally {
       for (const output of outputs) output.dispose();

@@ -3,7 +3,7 @@ import { type DType, sizeOf } from "../../core/dtype.ts";
 import { type Shape, sizeOfShape } from "../../core/shape.ts";
 import { showAsText } from "../../core/inspect.ts";
 import { type ArrayRecord, describeArray, type Device, type DeviceArray, recordOf } from "../device.ts";
-import { fromDeviceBytes, type Gone, goneError, type HostTensor } from "../host_data.ts";
+import { fromDeviceBytes, type Gone, goneError, type HostArray } from "../host_data.ts";
 import type { CpuMemory } from "./memory.ts";
 
 /** An array that owns a range of its device's memory until it is disposed. */
@@ -62,7 +62,7 @@ export class CpuArray implements DeviceArray {
   }
 
   /** Copies the elements to the host. */
-  read(): Promise<HostTensor["data"]> {
+  read(): Promise<HostArray> {
     try {
       const bytes = new Uint8Array(this.sizeBytes);
       bytes.set(this.#memory.bytes(this.address, this.sizeBytes));

@@ -16,7 +16,7 @@ import {
   type LoadedProgram,
   recordOf,
 } from "../device.ts";
-import { checkLength, type Gone, goneError, type HostTensor } from "../host_data.ts";
+import { checkLength, type Gone, goneError, type HostArray } from "../host_data.ts";
 
 /** An array of doubles, whatever its dtype. */
 export class ReferenceArray implements DeviceArray {
@@ -49,7 +49,7 @@ export class ReferenceArray implements DeviceArray {
   }
 
   /** Copies the elements to a host array of the dtype, which rounds f32. */
-  read(): Promise<HostTensor["data"]> {
+  read(): Promise<HostArray> {
     try {
       const data = hostArray(this.dtype, this.f64.length);
       data.set(this.f64);

@@ -3,7 +3,7 @@ import { type DType, sizeOf } from "../../core/dtype.ts";
 import { type Shape, sizeOfShape } from "../../core/shape.ts";
 import { showAsText } from "../../core/inspect.ts";
 import { type ArrayRecord, describeArray, type Device, type DeviceArray, recordOf } from "../device.ts";
-import { fromDeviceBytes, type Gone, goneError, type HostTensor } from "../host_data.ts";
+import { fromDeviceBytes, type Gone, goneError, type HostArray } from "../host_data.ts";
 import type { PoolBuffer } from "./buffers.ts";
 import type { GpuContext } from "./context.ts";
 
@@ -69,7 +69,7 @@ export class WebGpuArray implements DeviceArray {
   }
 
   /** Copies the elements to the host. */
-  async read(): Promise<HostTensor["data"]> {
+  async read(): Promise<HostArray> {
     return fromDeviceBytes(await this.#context.read(this.buffer.gpu, this.sizeBytes), this);
   }
 
