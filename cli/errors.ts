@@ -1,16 +1,25 @@
 /** What goes wrong in commands, and how it is said: one line on stderr and an exit code. */
 import { CompileError, DeviceError, DTypeError, ShapeError } from "../core/errors.ts";
+import { oneLine } from "../core/one_line.ts";
 import { CheckpointError, ConfigError, SamplingError, TrainingError } from "../titans/mod.ts";
 import { asCalled, STANDALONE } from "./program.ts";
 
 /** Flags, arguments or files that cannot be used as given. The command exits with 2. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(oneLine(message), options);
+  }
 }
 
 /** A command that was understood and could not be carried out. It exits with 1. */
 export class CommandError extends Error {
   override readonly name = "CommandError";
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(oneLine(message), options);
+  }
 }
 
 /** A file that could not be written. Its text names the file, why, and what to do about that. */
@@ -29,6 +38,11 @@ const SELF_EXPLAINING = [
   SamplingError,
   TrainingError,
 ];
+
+/** Whether an error's text is one line that says what to do: it is one of ours. */
+export function isSelfExplaining(error: unknown): error is Error {
+  return SELF_EXPLAINING.some((type) => error instanceof type);
+}
 
 /** The exit code that an error stands for: 2 for misuse, 1 for failure. */
 export function exitCode(error: unknown): 1 | 2 {
@@ -51,7 +65,7 @@ export function formatError(error: unknown, verbose: boolean): string {
 function firstLine(error: unknown): string {
   const message = (error instanceof Error ? error.message : String(error)).trim().split("\n")[0];
   if (error instanceof Deno.errors.NotCapable) return `${message.replace(/, run again with.*/, "")}: ${permissionAdvice(message)}`;
-  if (SELF_EXPLAINING.some((type) => error instanceof type) || message.startsWith("Internal:")) return message;
+  if (isSelfExplaining(error) || message.startsWith("Internal:")) return message;
   const name = error instanceof Error && error.name !== "Error" ? `${error.name}: ` : "";
   return `${name}${message || "unknown"} (add --verbose for where it happened)`;
 }

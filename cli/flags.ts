@@ -145,6 +145,8 @@ export function flagName(key: string): string {
 
 /** `: did you mean X?` for the known word nearest to an unknown one, or nothing where none is near. */
 export function suggestion(unknown: string, known: readonly string[]): string {
+  // Nothing that is known is as long, and comparing takes time with the length.
+  if (unknown.length > 64) return "";
   const ranked = known.map((word) => ({ word, distance: editDistance(unknown, word) })).sort((a, b) => a.distance - b.distance);
   const best = ranked[0];
   return best && best.distance <= Math.max(2, Math.floor(best.word.length / 3)) ? `: did you mean ${best.word}?` : "";

@@ -1,7 +1,17 @@
 /** What a training run is: the record in its config.json, made from flags, or read and checked when the run goes on. */
-import { completeConfig, defineConfig, defineOptimizer, type ModelConfig, type ModelKind, type OptimizerConfig, type PresetName } from "../titans/mod.ts";
+import {
+  completeConfig,
+  ConfigError,
+  defineConfig,
+  defineOptimizer,
+  type ModelConfig,
+  type ModelKind,
+  type OptimizerConfig,
+  type PresetName,
+  validateConfig,
+} from "../titans/mod.ts";
 import type { DataIdentity } from "./data/identity.ts";
-import { type DataRecipe, DEFAULT_RECIPE, type Format, type Split } from "./data/recipe.ts";
+import { type DataRecipe, DEFAULT_RECIPE, type Format, FORMATS, type Split } from "./data/recipe.ts";
 import { parseSource } from "./data/source_spec.ts";
 import { CommandError, UsageError } from "./errors.ts";
 import { flagName } from "./flags.ts";
@@ -143,14 +153,59 @@ export function resumedRunConfig(stored: unknown, flags: RunFlags, { given, path
   return { ...config, steps, optimizer };
 }
 
-/** Checks that something read from a file is a run's configuration. */
+/** What numbers of a configuration may be: what their flags may. */
+const RANGES: Readonly<Partial<Record<keyof RunConfig, readonly [least: number, most: number]>>> = {
+  batch: [1, 2 ** 16],
+  seqLen: [1, 2 ** 20],
+  accumulate: [1, 2 ** 16],
+  seed: [0, 2 ** 32 - 1],
+  steps: [1, Number.MAX_SAFE_INTEGER],
+};
+
+/** Checks that something read from a file is a run's configuration, field by field: nothing in it is trusted. */
 export function checkRunConfig(stored: unknown, path: string): RunConfig {
-  const config = stored as RunConfig;
-  const numbers = ["batch", "seqLen", "accumulate", "seed", "steps"] as const;
-  const whole = typeof stored === "object" && stored !== null && numbers.every((key) => Number.isInteger(config[key])) &&
-    typeof config.model === "object" && typeof config.optimizer === "object" && typeof config.data?.sha256 === "string";
-  if (!whole) throw new CommandError(`${path}/config.json is not a run's configuration: restore it, or start a new run with another --out`);
-  return { ...config, model: completeConfig(config.model) };
+  const refuse = (why: string): never => {
+    throw new CommandError(`${path}/config.json is not a run's configuration: restore it, or start a new run with another --out (${why})`);
+  };
+  if (!isRecord(stored)) return refuse("it is no record");
+  const config = stored as unknown as RunConfig;
+  for (const [key, [least, most]] of Object.entries(RANGES)) {
+    const value = stored[key];
+    if (!Number.isSafeInteger(value) || (value as number) < least || (value as number) > most) refuse(`its ${key} is no whole number from ${least} to ${most}`);
+  }
+  for (const key of ["stream", "streamOrder"]) {
+    if (stored[key] !== undefined && !(Number.isSafeInteger(stored[key]) && stored[key] as number >= 0)) refuse(`its ${key} is no whole number`);
+  }
+  for (const key of ["version", "preset"]) if (typeof stored[key] !== "string") refuse(`its ${key} is no text`);
+  for (const key of ["model", "optimizer", "data"]) if (!isRecord(stored[key])) refuse(`its ${key} is no record`);
+  checkData(config.data, refuse);
+  try {
+    const model = completeConfig(config.model);
+    validateConfig(model);
+    return { ...config, model, optimizer: defineOptimizer(config.optimizer) };
+  } catch (error) {
+    if (error instanceof ConfigError) return refuse(error.message);
+    throw error;
+  }
+}
+
+function checkData(data: DataIdentity, refuse: (why: string) => never): void {
+  if (typeof data.name !== "string" || typeof data.sha256 !== "string" || typeof data.bytes !== "number") refuse("its data has no name, bytes and sha256");
+  if (data.documents !== undefined && !Number.isSafeInteger(data.documents)) refuse("its data has no whole number of documents");
+  const { recipe } = data;
+  if (recipe === undefined) return;
+  if (!isRecord(recipe)) refuse("its recipe is no record");
+  const { sources, format, field, vocabulary, heldOut, split, separator, header = true, skipBadRows = false } = recipe;
+  if (!Array.isArray(sources) || sources.length === 0 || !sources.every((source) => typeof source === "string")) refuse("its sources are no list of texts");
+  if (!FORMATS.includes(format)) refuse(`its format is none of ${FORMATS.join(", ")}`);
+  if (typeof field !== "string" || typeof vocabulary !== "string") refuse("its field and vocabulary are no texts");
+  if (!(typeof heldOut === "number" && heldOut > 0 && heldOut <= 0.5) || !["end", "scattered"].includes(split)) refuse("it does not say what is held out");
+  if (separator !== undefined && (typeof separator !== "string" || separator.length !== 1)) refuse("its separator is no character");
+  if (typeof header !== "boolean" || typeof skipBadRows !== "boolean") refuse("its header and skipBadRows are not true or false");
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** Checks that a run goes on with the text that it began with. @throws {UsageError} if it does not. */

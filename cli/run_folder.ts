@@ -127,7 +127,7 @@ function keepUntil(metrics: string, step: number): Measured[] {
 function readEvent(line: string): StepEvent | ValidationEvent | undefined {
   try {
     const event = JSON.parse(line) as StepEvent | ValidationEvent;
-    return typeof event?.step === "number" ? event : undefined;
+    return Number.isSafeInteger(event?.step) && event.step >= 0 ? event : undefined;
   } catch {
     return undefined;
   }
@@ -144,7 +144,11 @@ export async function writeConfig(path: string, config: unknown): Promise<void> 
  */
 export async function readConfig(path: string): Promise<unknown | undefined> {
   const text = await readTextIfAny(`${path}/${CONFIG_FILE}`);
-  if (text === undefined) return undefined;
+  return text === undefined ? undefined : parseConfig(text, path);
+}
+
+/** What a configuration file of a run says; not checked. @param path The run's folder, for error texts. @throws {CommandError} if it is no JSON. */
+export function parseConfig(text: string, path: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {

@@ -24,16 +24,19 @@ export class RunHistory {
   /** Bits a byte of counts of pairs of tokens on the validated text; undefined before the first validation. */
   bigramBitsPerByte: number | undefined;
 
-  /** Adds an event. Others than steps and validations are left out. */
+  /** Adds an event, which a file may have spoilt: what is no number in it is left out, and so are others than steps and validations. */
   add(event: StepEvent | ValidationEvent): void {
+    const point = (curve: Curve, value: number): void => {
+      if (Number.isFinite(value)) curve.add(event.step, value);
+    };
     if (event.event === "step") {
-      this.training.add(event.step, event.bitsPerByte);
-      this.gradientNorm.add(event.step, event.gradientNorm);
-      this.learningRate.add(event.step, event.learningRate);
+      point(this.training, event.bitsPerByte);
+      point(this.gradientNorm, event.gradientNorm);
+      point(this.learningRate, event.learningRate);
     } else if (event.event === "validation") {
-      this.validation.add(event.step, event.bitsPerByte);
-      this.bigramBitsPerByte = event.bigramBitsPerByte;
-      if (this.isBest(event.loss)) this.best = { step: event.step, loss: event.loss, bitsPerByte: event.bitsPerByte };
+      point(this.validation, event.bitsPerByte);
+      if (Number.isFinite(event.bigramBitsPerByte)) this.bigramBitsPerByte = event.bigramBitsPerByte;
+      if (this.isBest(event.loss) && Number.isFinite(event.bitsPerByte)) this.best = { step: event.step, loss: event.loss, bitsPerByte: event.bitsPerByte };
     }
   }
 

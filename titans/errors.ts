@@ -1,6 +1,8 @@
 /** The errors of models and training. Each text is one line that says what to do. */
 import { optionFault, type OptionNames } from "../core/options.ts";
 
+import { oneLine } from "../core/one_line.ts";
+
 /** An option that cannot be: out of range, or at odds with another one. */
 export class ConfigError extends Error {
   /** The name of the class. */
@@ -11,7 +13,7 @@ export class ConfigError extends Error {
    * @param field The option concerned.
    */
   constructor(message: string, readonly field: string) {
-    super(message);
+    super(oneLine(message));
   }
 }
 
@@ -29,6 +31,14 @@ export function checkNames(of: string, options: unknown, names: OptionNames): vo
 export class CheckpointError extends Error {
   /** The name of the class. */
   override readonly name = "CheckpointError";
+  /**
+   * Makes the error.
+   * @param message What is wrong and what to do; made one line, whatever a file's names have in them.
+   * @param options A cause.
+   */
+  constructor(message: string, options?: ErrorOptions) {
+    super(oneLine(message), options);
+  }
 }
 
 /** A training run that went wrong: a loss or a gradient that is no longer a number. */

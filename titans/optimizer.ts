@@ -46,7 +46,13 @@ export function defineOptimizer(options: Partial<OptimizerConfig> = {}): Optimiz
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
   const config: OptimizerConfig = { ...DEFAULTS, ...given };
   const check = (field: keyof OptimizerConfig, holds: boolean, rule: string): void => {
-    if (!holds) throw new ConfigError(`Cannot use ${field} ${config[field]}: it must be ${rule}`, field);
+    // Records come from files too, where "0.1" is more than 0 and no number.
+    if (!holds || typeof config[field] !== "number") {
+      throw new ConfigError(
+        `Cannot use ${field} ${typeof config[field] === "number" ? config[field] : JSON.stringify(config[field])}: it must be ${rule}`,
+        field,
+      );
+    }
   };
   check("learningRate", config.learningRate > 0 && Number.isFinite(config.learningRate), "a positive number");
   check("finalRate", config.finalRate >= 0 && config.finalRate <= 1, "from 0 to 1");

@@ -1,0 +1,50 @@
+/** Paths as the user means them: `deno task` runs commands in the project's folder, wherever the user typed them. */
+import { parseSource } from "./data/source_spec.ts";
+import { isRemote } from "./data/source_spec.ts";
+import { STANDALONE } from "./program.ts";
+
+/**
+ * A path of something to read, as seen from the folder in which the user typed the command; what is not there is looked for in the project's folder.
+ * @param path As it was typed.
+ * @param typedIn The folder; unless given, where `deno task` was called, if it was.
+ */
+export function userPath(path: string, typedIn: string | undefined = callersFolder()): string {
+  if (typedIn === undefined || path === "" || path === "-" || isAbsolute(path) || !isAbsolute(typedIn)) return path;
+  const here = Deno.cwd();
+  if (normal(typedIn) === normal(here)) return path;
+  const meant = normal(`${typedIn}/${path}`);
+  try {
+    Deno.statSync(meant);
+  } catch {
+    return path;
+  }
+  // Shorter, and the same wherever the project's folder is moved to.
+  const root = `${normal(here)}/`;
+  return meant.startsWith(root) ? meant.slice(root.length) : meant;
+}
+
+/** What `--data` says, with its path as the user means it. */
+export function userSource(source: string, typedIn?: string): string {
+  const { place } = parseSource(source);
+  return place === "sotu" || isRemote(place) ? source : `${userPath(place, typedIn)}${source.slice(place.length)}`;
+}
+
+/** Where `deno task` was called; undefined if the command was started otherwise. */
+function callersFolder(): string | undefined {
+  if (STANDALONE || Deno.permissions.querySync({ name: "env", variable: "INIT_CWD" }).state !== "granted") return undefined;
+  return Deno.env.get("INIT_CWD");
+}
+
+function isAbsolute(path: string): boolean {
+  return /^([/\\]|[A-Za-z]:[/\\])/.test(path);
+}
+
+/** A path without `.` and `..`, with one slash between two names and none at its end. */
+function normal(path: string): string {
+  const parts: string[] = [];
+  for (const part of path.replaceAll("\\", Deno.build.os === "windows" ? "/" : "\\").split("/")) {
+    if (part === "..") parts.pop();
+    else if (part !== "" && part !== ".") parts.push(part);
+  }
+  return `${path.startsWith("/") ? "/" : ""}${parts.join("/")}`;
+}
