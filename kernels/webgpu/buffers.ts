@@ -36,6 +36,11 @@ export class BufferPool {
     return this.#nextId;
   }
 
+  /** Buffers that are not destroyed. */
+  get alive(): number {
+    return this.#all.size;
+  }
+
   /** Bytes of all buffers of the pool, and how many of them are free. */
   get bytes(): { readonly total: number; readonly free: number } {
     return { total: this.#totalBytes, free: this.#freeBytes };

@@ -11,8 +11,12 @@ export interface WebGpuStats {
   readonly buffersCreated: number;
   /** Bind groups made. */
   readonly bindGroupsCreated: number;
-  /** Compiled kernels. */
+  /** Compiled kernels: those of the programs that are loaded, and at most 64 that later programs may use. */
   readonly pipelines: number;
+  /** Buffers and textures that were made and not destroyed. */
+  readonly buffersAlive: number;
+  /** Bind groups that programs keep. */
+  readonly bindGroupsAlive: number;
   /** Command buffers given to the queue. */
   readonly submits: number;
   /** Bytes of arrays, those free for later arrays included. */
@@ -39,6 +43,8 @@ export class GpuContext {
   #bindGroups = 0;
   #submits = 0;
   #programBuffers = 0;
+  #programBuffersAlive = 0;
+  #bindGroupsAlive = 0;
   #textureBytes = 0;
   #uploadedBytes = 0;
 
@@ -57,6 +63,8 @@ export class GpuContext {
       buffersCreated: this.#pool.created + this.#reader.created + this.#programBuffers,
       bindGroupsCreated: this.#bindGroups,
       pipelines: this.pipelines.count,
+      buffersAlive: this.#pool.alive + this.#reader.alive + this.#programBuffersAlive,
+      bindGroupsAlive: this.#bindGroupsAlive,
       submits: this.#submits,
       arrayBytes: total,
       freeBytes: free,
@@ -86,7 +94,14 @@ export class GpuContext {
   /** A buffer outside the pool, for a program. */
   createBuffer(size: number, usage: number, what: string): GPUBuffer {
     this.#programBuffers++;
+    this.#programBuffersAlive++;
     return createBuffer(this.gpu, this.health, size, usage, what);
+  }
+
+  /** Frees a program's buffer. */
+  destroyBuffer(buffer: GPUBuffer): void {
+    this.#programBuffersAlive--;
+    buffer.destroy();
   }
 
   /** A texture that kernels read, for a program. */
@@ -95,6 +110,7 @@ export class GpuContext {
     const texture = this.gpu.createTexture({ format, size: [width, height], usage: GPUTextureUsage.TEXTURE_BINDING | GPUTextureUsage.COPY_DST });
     this.health.expect(this.gpu.popErrorScope(), "allocate device memory for the operands of kernels");
     this.#programBuffers++;
+    this.#programBuffersAlive++;
     this.#textureBytes += bytesOf(texture);
     return texture;
   }
@@ -102,13 +118,20 @@ export class GpuContext {
   /** Frees a program's texture. */
   destroyTexture(texture: GPUTexture): void {
     this.#textureBytes -= bytesOf(texture);
+    this.#programBuffersAlive--;
     texture.destroy();
   }
 
   /** Makes a bind group. */
   createBindGroup(layout: GPUBindGroupLayout, entries: GPUBindGroupEntry[]): GPUBindGroup {
     this.#bindGroups++;
+    this.#bindGroupsAlive++;
     return this.gpu.createBindGroup({ layout, entries });
+  }
+
+  /** Says that bind groups are kept no longer: WebGPU frees them by itself. */
+  dropBindGroups(count: number): void {
+    this.#bindGroupsAlive -= count;
   }
 
   /** Runs `fn` under an error scope, which costs less than a microsecond: what WebGPU refuses is thrown at the device's next use, reads included. */
@@ -167,6 +190,7 @@ export class GpuContext {
     this.health.fail("disposed", "Cannot use the WebGPU device: it was disposed");
     this.#reader.destroy();
     for (const program of this.programs) program.dispose();
+    this.pipelines.clear();
     this.#pool.destroy();
     this.gpu.destroy();
   }

@@ -134,6 +134,7 @@ export class WebGpuDevice implements Device {
     invariant(plan, "a program without a plan on a WebGPU device");
     const commands = flattenSteps(plan.steps);
     const { kernels, sources } = await this.#compile(commands.steps);
+    const releasePipelines = () => kernels.forEach(({ wgsl }) => this.#context.pipelines.release(wgsl.source, wgsl.bindings));
     this.#context.health.check();
     const constants = new Map<ValueId, PoolBuffer>();
     for (const { id, storage, type, sizeBytes } of plan.values) {
@@ -142,8 +143,13 @@ export class WebGpuDevice implements Device {
       this.#context.write(buffer.gpu, toDeviceBytes(storage.data, type.dtype));
       constants.set(id, buffer);
     }
-    const program = new WebGpuExecutable(this, this.#context, { plan, donated, commands, kernels, sources, constants });
-    await this.#context.health.settle();
+    const program = new WebGpuExecutable(this, this.#context, { plan, donated, commands, kernels, sources, constants, releasePipelines });
+    try {
+      await this.#context.health.settle();
+    } catch (error) {
+      program.dispose();
+      throw error;
+    }
     return program;
   }
 
@@ -166,12 +172,16 @@ export class WebGpuDevice implements Device {
       return { wgsl, shader };
     });
     const { pipelines } = this.#context;
-    const kernels = await Promise.all(printed.map(async ({ wgsl, shader }, i) => ({
-      wgsl,
-      shader,
-      pipeline: await pipelines.get(wgsl.source, wgsl.bindings, steps[i].kernel.origins),
-      layout: pipelines.layout(wgsl.bindings).operands,
-    })));
+    const made = await Promise.allSettled(printed.map(({ wgsl }, i) => pipelines.acquire(wgsl.source, wgsl.bindings, steps[i].kernel.origins)));
+    const failed = made.find((result) => result.status === "rejected");
+    if (failed) {
+      printed.forEach(({ wgsl }) => pipelines.release(wgsl.source, wgsl.bindings));
+      throw failed.reason;
+    }
+    const kernels = printed.map(({ wgsl, shader }, i): CompiledKernel => {
+      const pipeline = (made[i] as PromiseFulfilledResult<GPUComputePipeline>).value;
+      return { wgsl, shader, pipeline, layout: pipelines.layout(wgsl.bindings).operands };
+    });
     return { kernels, sources: [...numbers.keys()] };
   }
 

@@ -64,6 +64,7 @@ export class WebGpuExecutable implements Executable {
   #commands: CommandList;
   #arena: readonly GPUBuffer[];
   #constants = new Map<ValueId, PoolBuffer>();
+  #releasePipelines: () => void;
   #texels: TexelPlan;
   #textures: readonly GPUTexture[];
   #kernels: readonly BoundKernel[];
@@ -77,17 +78,19 @@ export class WebGpuExecutable implements Executable {
    * @param kernels One for each kernel step in schedule order.
    * @param sources The distinct source texts.
    * @param constants The uploaded constants, which the executable owns from now on.
+   * @param releasePipelines Says that the kernels are used no longer.
    */
   constructor(
     device: Device,
     context: GpuContext,
-    { plan, donated, commands, kernels, sources, constants }: {
+    { plan, donated, commands, kernels, sources, constants, releasePipelines }: {
       readonly plan: Plan;
       readonly donated: readonly number[];
       readonly commands: CommandList;
       readonly kernels: readonly CompiledKernel[];
       readonly sources: readonly string[];
       readonly constants: Map<ValueId, PoolBuffer>;
+      readonly releasePipelines: () => void;
     },
   ) {
     this.#device = device;
@@ -99,6 +102,7 @@ export class WebGpuExecutable implements Executable {
     this.sources = sources;
     this.shaders = kernels.map(({ shader }) => shader);
     this.#constants = constants;
+    this.#releasePipelines = releasePipelines;
     this.#arena = makeArena(context, plan);
     this.#texels = planTexels(plan, commands, kernels.map(({ wgsl }) => wgsl));
     this.#textures = this.#texels.textures.map(({ format, width, height }) => context.createTexture(format, width, height));
@@ -288,7 +292,10 @@ export class WebGpuExecutable implements Executable {
     });
     group = this.#context.createBindGroup(kernel.layout, entries);
     kernel.groups.set(key, group);
-    if (kernel.groups.size > GROUPS_KEPT) kernel.groups.delete(kernel.groups.keys().next().value!);
+    if (kernel.groups.size > GROUPS_KEPT) {
+      kernel.groups.delete(kernel.groups.keys().next().value!);
+      this.#context.dropBindGroups(1);
+    }
     return group;
   }
 
@@ -336,10 +343,14 @@ export class WebGpuExecutable implements Executable {
     if (this.#disposed) return;
     this.#disposed = true;
     this.#context.programs.delete(this);
-    for (const buffer of this.#arena) buffer.destroy();
+    for (const buffer of [...this.#arena, this.#loopBuffer]) this.#context.destroyBuffer(buffer);
     for (const texture of this.#textures) this.#context.destroyTexture(texture);
-    this.#loopBuffer.destroy();
     for (const buffer of this.#constants.values()) this.#context.release(buffer);
+    this.#context.dropBindGroups(this.#kernels.reduce((count, { groups }) => count + groups.size, 1));
+    this.#releasePipelines();
+    // Whoever keeps the program keeps none of these.
+    [this.#arena, this.#textures, this.#kernels] = [[], [], []];
+    this.#constants.clear();
   }
 }
 

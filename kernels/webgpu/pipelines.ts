@@ -1,4 +1,4 @@
-/** Compute pipelines by source text: equal texts are compiled once a device. */
+/** Compute pipelines by source text: programs that are loaded share those of equal texts, and some that nobody uses any more are kept for later ones. */
 import { CompileError } from "../../core/errors.ts";
 import type { Binding } from "./print_writer.ts";
 
@@ -8,11 +8,24 @@ export interface KernelLayout {
   readonly pipeline: GPUPipelineLayout;
 }
 
+/**
+ * Pipelines that are kept although no program uses them. A pipeline takes a third of a megabyte on software drivers, and WebGPU frees it only once it is
+ * unreachable; compiling it again takes long.
+ */
+const UNUSED_KEPT = 64;
+
+interface Entry {
+  readonly pipeline: Promise<GPUComputePipeline>;
+  users: number;
+}
+
 /** Makes layouts and pipelines, each once. */
 export class Pipelines {
   #gpu: GPUDevice;
   #layouts = new Map<string, KernelLayout>();
-  #pipelines = new Map<string, Promise<GPUComputePipeline>>();
+  #entries = new Map<string, Entry>();
+  /** Keys of pipelines without users, the one longest without first. */
+  #unused = new Set<string>();
   /** The layout of group 1: one uniform block found by dynamic offset. */
   readonly loopLayout: GPUBindGroupLayout;
 
@@ -23,9 +36,9 @@ export class Pipelines {
     });
   }
 
-  /** Pipelines made so far. */
+  /** Pipelines that are kept: those in use and some that were. */
   get count(): number {
-    return this.#pipelines.size;
+    return this.#entries.size;
   }
 
   /** The layout of kernels with these bindings. */
@@ -46,21 +59,43 @@ export class Pipelines {
   }
 
   /**
-   * The pipeline of a source text.
+   * The pipeline of a source text, for one more user, who is to {@link release} it, also where it cannot be compiled.
    * @param source WGSL with the entry point `main`.
    * @param bindings Those of group 0.
    * @param origins The ops of the kernel, for the error text.
    * @throws {CompileError} quoting line and caret if the device's compiler refuses the text.
    */
-  get(source: string, bindings: readonly Binding[], origins: readonly string[]): Promise<GPUComputePipeline> {
-    const key = `${kindsOf(bindings)}:${source}`;
-    let pipeline = this.#pipelines.get(key);
-    if (!pipeline) {
-      pipeline = this.#compile(source, this.layout(bindings).pipeline, origins);
-      this.#pipelines.set(key, pipeline);
-      pipeline.catch(() => this.#pipelines.delete(key));
+  acquire(source: string, bindings: readonly Binding[], origins: readonly string[]): Promise<GPUComputePipeline> {
+    const key = keyOf(source, bindings);
+    let entry = this.#entries.get(key);
+    if (!entry) {
+      entry = { pipeline: this.#compile(source, this.layout(bindings).pipeline, origins), users: 0 };
+      this.#entries.set(key, entry);
+      entry.pipeline.catch(() => this.#forget(key));
     }
-    return pipeline;
+    entry.users++;
+    this.#unused.delete(key);
+    return entry.pipeline;
+  }
+
+  /** Says that a user of a source text's pipeline is gone. */
+  release(source: string, bindings: readonly Binding[]): void {
+    const key = keyOf(source, bindings), entry = this.#entries.get(key);
+    if (!entry || --entry.users > 0) return;
+    this.#unused.add(key);
+    if (this.#unused.size > UNUSED_KEPT) this.#forget(this.#unused.values().next().value!);
+  }
+
+  /** Forgets all pipelines. */
+  clear(): void {
+    this.#entries.clear();
+    this.#unused.clear();
+    this.#layouts.clear();
+  }
+
+  #forget(key: string): void {
+    this.#entries.delete(key);
+    this.#unused.delete(key);
   }
 
   async #compile(source: string, layout: GPUPipelineLayout, origins: readonly string[]): Promise<GPUComputePipeline> {
@@ -83,6 +118,10 @@ export class Pipelines {
 }
 
 const SAMPLE_TYPES = { f32: "unfilterable-float", i32: "sint", u32: "uint" } as const;
+
+function keyOf(source: string, bindings: readonly Binding[]): string {
+  return `${kindsOf(bindings)}:${source}`;
+}
 
 function kindsOf(bindings: readonly Binding[]): string {
   return bindings.map(({ texels }) => texels?.type ?? "buffer").join();

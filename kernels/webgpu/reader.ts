@@ -26,8 +26,9 @@ export class Reader {
   #requests: Request[] = [];
   #idle: GPUBuffer[] = [];
   #copies = 0;
-  /** Staging buffers made so far. */
+  /** Staging buffers made so far, and those of them that are not destroyed. */
   created = 0;
+  alive = 0;
 
   constructor(gpu: GPUDevice, health: Health) {
     this.#gpu = gpu;
@@ -66,7 +67,7 @@ export class Reader {
     }
     this.#gpu.queue.submit([encoder.finish()]);
     const copies = await readStaging(staging, ranges);
-    if (staging.size > BATCH_BYTES) staging.destroy();
+    if (staging.size > BATCH_BYTES) this.#destroy(staging);
     else this.#idle.push(staging);
     if (++this.#copies % COPIES_BEFORE_TURN === 0) await new Promise((resolve) => setTimeout(resolve, 0));
     batch.forEach(({ resolve }, i) => resolve(copies[i]));
@@ -76,8 +77,10 @@ export class Reader {
     const at = this.#idle.findIndex(({ size }) => size >= bytes);
     if (at >= 0) return this.#idle.splice(at, 1)[0];
     // One that is too small would never be used again by a program of this size.
-    this.#idle.pop()?.destroy();
+    const small = this.#idle.pop();
+    if (small) this.#destroy(small);
     this.created++;
+    this.alive++;
     const size = bytes > BATCH_BYTES ? roundUp(bytes, 256) : 2 ** Math.ceil(Math.log2(Math.max(bytes, 4096)));
     return createBuffer(this.#gpu, this.#health, size, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST, "reading arrays", true);
   }
@@ -85,8 +88,13 @@ export class Reader {
   /** Destroys the staging buffers that are idle. */
   destroy(): void {
     this.flush();
-    for (const staging of this.#idle) staging.destroy();
+    for (const staging of this.#idle) this.#destroy(staging);
     this.#idle = [];
+  }
+
+  #destroy(staging: GPUBuffer): void {
+    this.alive--;
+    staging.destroy();
   }
 }
 
