@@ -1,5 +1,5 @@
 /** A program's arguments: host arrays and device arrays in the places where the traced function had tensors. */
-import type { DType, HostData, Type } from "../core/dtype.ts";
+import { type DType, type HostData, isInteger, type Type } from "../core/dtype.ts";
 import { DeviceError, DTypeError, ShapeError } from "../core/errors.ts";
 import { formatShape, formatType, sameShape, sizeOfShape } from "../core/shape.ts";
 import type { TreeSpec } from "../core/tree.ts";
@@ -8,7 +8,7 @@ import type { HostTensor } from "./host_data.ts";
 
 /**
  * What may stand for a tensor in a program's arguments: a typed array of the dtype (or of doubles), a list of numbers, one number for a scalar, a result of
- * another run, or an array in the device's memory.
+ * another run, or an array in the device's memory. For bool any number but 0 is true.
  */
 export type ArrayLeaf = HostData | readonly number[] | number | HostTensor | DeviceArray;
 
@@ -147,10 +147,10 @@ function checkType(given: Type, type: Type, path: Path): void {
   }
 }
 
-/** Doubles fit any dtype (integers are checked); otherwise the array's class must be the dtype's. */
+/** Doubles fit any dtype (integers are checked; any number is a truth value); otherwise the array's class must be the dtype's. */
 function checkElements(data: HostData, { dtype }: Type, path: Path): void {
   if (data instanceof Float64Array) {
-    if (dtype !== "f32" && dtype !== "f16") checkIntegers(data, dtype, path);
+    if (isInteger(dtype)) checkIntegers(data, dtype, path);
     return;
   }
   const expected = { f32: Float32Array, f16: Float32Array, i32: Int32Array, u32: Uint32Array, bool: Uint32Array }[dtype];
@@ -162,7 +162,7 @@ function checkElements(data: HostData, { dtype }: Type, path: Path): void {
 }
 
 function checkIntegers(data: ArrayLike<number>, dtype: DType, path: Path): void {
-  const [lowest, highest] = dtype === "i32" ? [-2147483648, 2147483647] : dtype === "u32" ? [0, 4294967295] : [0, 1];
+  const [lowest, highest] = dtype === "i32" ? [-2147483648, 2147483647] : [0, 4294967295];
   for (let i = 0; i < data.length; i++) {
     if (!Number.isInteger(data[i]) || data[i] < lowest || data[i] > highest) {
       throw new DTypeError(`Cannot run with ${data[i]} as ${textOf(path)}[${i}]: the program expects ${dtype}, integers from ${lowest} to ${highest}`, [dtype]);
@@ -176,7 +176,7 @@ function fromNumbers(values: readonly unknown[], dtype: DType, path: Path): Host
     throw new DTypeError(`Cannot run with ${describe(values[wrong])} as ${textOf(path)}[${wrong}]: the program expects ${dtype} numbers`, [dtype]);
   }
   const numbers = Float64Array.from(values as readonly number[]);
-  if (dtype !== "f32" && dtype !== "f16") checkIntegers(numbers, dtype, path);
+  if (isInteger(dtype)) checkIntegers(numbers, dtype, path);
   return numbers;
 }
 

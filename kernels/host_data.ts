@@ -81,6 +81,12 @@ export function checkLength(data: ArrayLike<number>, type: Type, action: string)
   }
 }
 
+/** Truth values as 0 and 1: whatever is not 0 is true, NaN too. Shares memory with `data` where it has nothing else. */
+export function toTruthValues(data: HostData): HostData {
+  for (let i = 0; i < data.length; i++) if (data[i] !== 0 && data[i] !== 1) return Uint32Array.from(data, (value) => (value === 0 ? 0 : 1));
+  return data;
+}
+
 /** The elements as a device stores them, padded to a multiple of 4 bytes. Shares memory with `data` where it can. */
 export function toDeviceBytes(data: HostData, dtype: DType): Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> {
   if (dtype === "f16") {
@@ -88,11 +94,11 @@ export function toDeviceBytes(data: HostData, dtype: DType): Float32Array<ArrayB
     padded.set(data);
     return new Uint32Array(padded.buffer);
   }
-  const target = hostArray(dtype, 0);
-  const same = target.constructor === data.constructor && data.buffer instanceof ArrayBuffer;
-  if (same) return data as Float32Array<ArrayBuffer>;
-  const converted = hostArray(dtype, data.length);
-  converted.set(data);
+  const target = hostArray(dtype, 0), elements = dtype === "bool" ? toTruthValues(data) : data;
+  const same = target.constructor === elements.constructor && elements.buffer instanceof ArrayBuffer;
+  if (same) return elements as Float32Array<ArrayBuffer>;
+  const converted = hostArray(dtype, elements.length);
+  converted.set(elements);
   return converted as Float32Array<ArrayBuffer>;
 }
 

@@ -16,7 +16,7 @@ import {
   type LoadedProgram,
   recordOf,
 } from "../device.ts";
-import { checkLength, type Gone, goneError, type HostArray } from "../host_data.ts";
+import { checkLength, type Gone, goneError, type HostArray, toTruthValues } from "../host_data.ts";
 
 /** An array of doubles, whatever its dtype. */
 export class ReferenceArray implements DeviceArray {
@@ -114,7 +114,7 @@ export class ReferenceDevice implements Device {
   upload(data: HostData, type: Type): ReferenceArray {
     this.check();
     checkLength(data, type, "upload");
-    return new ReferenceArray(this, Float64Array.from(data), [...type.shape], type.dtype);
+    return new ReferenceArray(this, Float64Array.from(type.dtype === "bool" ? toTruthValues(data) : data), [...type.shape], type.dtype);
   }
 
   /**
