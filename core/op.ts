@@ -88,7 +88,7 @@ export interface ContractOp<A> extends OpBase<A> {
   readonly kind: "contract";
 }
 
-/** `h_t = a_t h_{t-1} + b_t` along an axis with `h_{-1} = 0`; inputs a and b of one shape. `reverse` runs from the end. */
+/** `h_t = a_t h_{t-1} + b_t` along an axis from `h_0 = b_0` on, whatever `a_0` is; inputs a and b of one shape. `reverse` runs from the end. */
 export interface RecurrenceOp<A> extends OpBase<A> {
   readonly kind: "recurrence";
   readonly lower: (attrs: A) => { readonly axis: number; readonly reverse: boolean };

@@ -112,9 +112,15 @@ function powByExponent(g: Tensor, x: Tensor, _y: Tensor, out: Tensor): Tensor {
   return mul(g, where(atZero, 0, mul(out, log(where(atZero, 1, x)))));
 }
 
+/** IEEE's power. JavaScript's differs: it makes NaN of 1 to the power NaN or infinity, and of (-1)^infinity. */
+function power(x: number, y: number): number {
+  if (x === 1 || (x === -1 && Math.abs(y) === Infinity)) return 1;
+  return Math.pow(x, y);
+}
+
 export const powOp: MapOp<Attrs> = define("pow", {
   domain: "float",
-  scalar: (x, y) => Math.pow(x, y),
+  scalar: power,
   lower: "pow",
   vjp: partials(powByBase, powByExponent),
   rewrite: (x, y) => (splatValue(y) === 1 ? x : undefined),
@@ -158,7 +164,7 @@ export function div(lhs: TensorLike, rhs: TensorLike): Tensor {
 }
 
 /**
- * The greater of two. Gradient: to the greater; half to each where they tie.
+ * The greater of two; NaN if one is. Gradient: to the greater; half to each where they tie.
  * @throws {ShapeError} if the shapes do not broadcast.
  * @throws {DTypeError} if the dtypes differ or are bool.
  */
@@ -167,7 +173,7 @@ export function maximum(lhs: TensorLike, rhs: TensorLike): Tensor {
 }
 
 /**
- * The lesser of two. Gradient: to the lesser; half to each where they tie.
+ * The lesser of two; NaN if one is. Gradient: to the lesser; half to each where they tie.
  * @throws {ShapeError} if the shapes do not broadcast.
  * @throws {DTypeError} if the dtypes differ or are bool.
  */
@@ -179,8 +185,8 @@ export function minimum(lhs: TensorLike, rhs: TensorLike): Tensor {
 const MAX_UNROLLED_EXPONENT = 32;
 
 /**
- * `base ^ exponent`. A negative base has a power only for a whole exponent, else NaN; anything to the power 0 is 1. A small whole number as exponent is
- * multiplied out, 0.5 and -0.5 are roots.
+ * `base ^ exponent`, at the edges as IEEE and NumPy have it: a negative base has a power only for a whole exponent, else NaN; anything to the power 0 is 1, and
+ * so is 1 to any power, even NaN. A small whole number as exponent is multiplied out, the numbers 0.5 and -0.5 are `sqrt` and `rsqrt`, with their edges.
  * Gradient: `exponent base^(exponent-1)`, 0 at `0^0`; with respect to the exponent `log(base)` times the result, 0 at base 0, NaN below.
  * @throws {ShapeError} if the shapes do not broadcast.
  * @throws {DTypeError} if the dtypes differ or are not floats (integers take whole exponents given as non-negative numbers).

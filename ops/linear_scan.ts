@@ -32,10 +32,10 @@ function course(of: string, options: LinearScanOptions, rank: number): { readonl
 }
 
 /**
- * `h_t = a_t h_{t-1} + b_t` with `h_{-1} = 0`.
+ * `h_t = a_t h_{t-1} + b_t` from `h_0 = b_0` on: nothing comes before, so the first factor is not read, whether it is a number, infinite or NaN.
  *
  * Its gradient is another one, run the other way. With g_t what arrives at h_t from outside, the whole of what arrives is
- * `l_t = g_t + a_{t+1} l_{t+1}`; then `db_t = l_t` and `da_t = l_t h_{t-1}`. Nothing is divided, so zeros in a are no special case.
+ * `l_t = g_t + a_{t+1} l_{t+1}`; then `db_t = l_t` and `da_t = l_t h_{t-1}`, 0 at the first step. Nothing is divided, so zeros in a are no special case.
  */
 export const linearScanOp: RecurrenceOp<LinearScanAttrs> = {
   name: "linearScan",
@@ -55,7 +55,7 @@ export const linearScanOp: RecurrenceOp<LinearScanAttrs> = {
         let h = 0;
         for (let t = 0; t < extent; t++) {
           const at = (o * extent + (reverse ? extent - 1 - t : t)) * inner + i;
-          out[at] = h = roundTo(dtype, times(a.data[at], h) + b.data[at]);
+          out[at] = h = t === 0 ? b.data[at] : roundTo(dtype, times(a.data[at], h) + b.data[at]);
         }
       }
     }
@@ -63,23 +63,34 @@ export const linearScanOp: RecurrenceOp<LinearScanAttrs> = {
   },
   lower: ({ axis, reverse }) => ({ axis, reverse }),
   vjp: pullback((g, { inputs: [a], outputs: [h], attrs: { axis, reverse }, needs }) => {
-    // A repeated factor is its own shift: the factor of the first step meets the state 0.
+    // A repeated factor is its own shift: the factor of the first step is not read.
     const factors = splatValue(a) === undefined ? shiftAgainst(a, axis, reverse) : a;
     const arriving = linearScan(factors, g, { axis, reverse: !reverse });
-    return [needs[0] ? mul(arriving, shiftAgainst(h, axis, !reverse)) : undefined, needs[1] ? arriving : undefined];
+    return [needs[0] ? timesBefore(arriving, h, axis, reverse) : undefined, needs[1] ? arriving : undefined];
   }),
 };
 
-/** The element of the step after (in the direction of travel), 0 past the last. With the direction turned round: of the step before. */
+/** One zero more along an axis. */
+function padded(x: Tensor, axis: number, atStart: boolean): Tensor {
+  return pad(x, x.shape.map((_, at) => (at !== axis ? [0, 0] : atStart ? [1, 0] : [0, 1])));
+}
+
+/** The element of the step after (in the direction of travel), 0 past the last. */
 function shiftAgainst(x: Tensor, axis: number, reverse: boolean): Tensor {
   const extent = x.shape[axis];
-  if (extent === 0) return x;
-  const rest = sliceAxis(x, axis, reverse ? 0 : 1, extent - 1);
-  return pad(rest, x.shape.map((_, at) => (at !== axis ? [0, 0] : reverse ? [1, 0] : [0, 1])));
+  return extent === 0 ? x : padded(sliceAxis(x, axis, reverse ? 0 : 1, extent - 1), axis, reverse);
+}
+
+/** Each element of `l` times the one of `h` of the step before; 0 at the first step, whatever `l` is there. */
+function timesBefore(l: Tensor, h: Tensor, axis: number, reverse: boolean): Tensor {
+  const extent = h.shape[axis];
+  if (extent === 0) return h;
+  const later = sliceAxis(l, axis, reverse ? 0 : 1, extent - 1), earlier = sliceAxis(h, axis, reverse ? 1 : 0, extent - 1);
+  return padded(mul(later, earlier), axis, !reverse);
 }
 
 /**
- * `h_t = a_t h_{t-1} + b_t` along an axis, with `h_{-1} = 0`; from the end if `reverse`.
+ * `h_t = a_t h_{t-1} + b_t` along an axis, from `h_0 = b_0` on; from the end if `reverse`. The first factor is not read.
  * Shapes: `a` and `b` broadcast by NumPy's rule, the result alike. Cost: one pass, in order.
  * Gradient: a recurrence the other way; right also where `a` is zero.
  * @throws {ShapeError} if the shapes do not broadcast or the axis is out of range.
@@ -109,7 +120,7 @@ export function cumsum(x: Tensor, options: LinearScanOptions): Tensor {
 export function cumprod(x: Tensor, options: LinearScanOptions): Tensor {
   const { axis: at, reverse } = course("cumprod", options, x.rank), extent = x.shape[at];
   if (extent === 0) return x;
-  // The first element starts the recurrence as its term; as a factor it meets the state 0.
+  // The first element starts the recurrence as its term; as a factor it is not read.
   const first = sliceAxis(x, at, reverse ? extent - 1 : 0, 1);
   const start = pad(first, x.shape.map((_, i) => (i !== at ? [0, 0] : reverse ? [extent - 1, 0] : [0, extent - 1])));
   return linearScan(x, start, { axis: at, reverse });

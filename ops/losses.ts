@@ -7,7 +7,7 @@ import { div, maximum, sub } from "./binary.ts";
 import { sum } from "./broadcast.ts";
 import { equal, notEqual } from "./compare.ts";
 import { checkDomain } from "./define.ts";
-import { cast, where } from "./select.ts";
+import { cast, inF32, where } from "./select.ts";
 import { logSumExp } from "./softmax.ts";
 import { iota, onesLike } from "./sources.ts";
 import { expandDims } from "./views.ts";
@@ -45,11 +45,13 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntr
   }
   // Chosen by comparison rather than by gather: it fuses with the row's other reductions, and its gradient is no scatter.
   const classes = iota(logits.shape, logits.rank - 1, targets.dtype);
-  const chosen = sum(where(equal(classes, expandDims(targets, -1)), logits, 0), { axes: -1 });
-  const losses = sub(logSumExp(logits), chosen);
-  if (ignoreIndex === undefined) return reduce(losses, onesLike(losses), reduction);
-  const counts = notEqual(targets, ignoreIndex);
-  return reduce(where(counts, losses, 0), cast(counts, losses.dtype), reduction);
+  return inF32(logits, (wide) => {
+    const chosen = sum(where(equal(classes, expandDims(targets, -1)), wide, 0), { axes: -1 });
+    const losses = sub(logSumExp(wide), chosen);
+    if (ignoreIndex === undefined) return reduce(losses, onesLike(losses), reduction);
+    const counts = notEqual(targets, ignoreIndex);
+    return reduce(where(counts, losses, 0), cast(counts, losses.dtype), reduction);
+  });
 }
 
 function reduce(losses: Tensor, counts: Tensor, reduction: "mean" | "sum" | "none"): Tensor {

@@ -1,15 +1,23 @@
-/** Normalisations over the last axis. Shapes: the result is like `x`. Gradients are those of their parts, right to any order. */
+/** Normalisations over the last axis, of f16 computed in f32. Shapes: the result is like `x`. Gradients are those of their parts, right to any order. */
 import { ShapeError } from "../core/errors.ts";
 import type { Tensor } from "../core/graph.ts";
 import { checkOptions, optionNames } from "../core/options.ts";
 import { formatType } from "../core/shape.ts";
 import { add, mul, sub } from "./binary.ts";
 import { sum } from "./broadcast.ts";
+import { checkDomain, checkSameDType } from "./define.ts";
 import { mean } from "./reduce.ts";
+import { cast, inF32 } from "./select.ts";
 import { rsqrt, square } from "./unary.ts";
 
 function checkLastAxis(action: string, x: Tensor): void {
   if (x.rank === 0) throw new ShapeError(`Cannot ${action} ${formatType(x)}: it needs an axis to normalise over, its rank is 0`, [x.shape]);
+}
+
+/** Nothing is converted unasked, though the arithmetic of f16 is done in f32. */
+function checkParameters(action: string, x: Tensor, parameters: Readonly<Record<string, Tensor | undefined>>): void {
+  checkDomain(action, x, "float");
+  for (const [name, parameter] of Object.entries(parameters)) if (parameter) checkSameDType(`${action} with a ${name}`, x, parameter);
 }
 
 /** What {@link layerNorm} takes beside the tensor. */
@@ -33,11 +41,14 @@ export function layerNorm(x: Tensor, options: LayerNormOptions = {}): Tensor {
   checkOptions("layerNorm", options, LAYER_NORM_OPTIONS);
   const { gain, bias, epsilon = 1e-5 } = options;
   checkLastAxis("layer-normalise", x);
-  const centered = sub(x, mean(x, { axes: -1, keepDims: true }));
-  const variance = mean(square(centered), { axes: -1, keepDims: true });
-  const normal = mul(centered, rsqrt(add(variance, epsilon)));
-  const scaled = gain ? mul(normal, gain) : normal;
-  return bias ? add(scaled, bias) : scaled;
+  checkParameters("layer-normalise", x, { gain, bias });
+  return inF32(x, (wide) => {
+    const centered = sub(wide, mean(wide, { axes: -1, keepDims: true }));
+    const variance = mean(square(centered), { axes: -1, keepDims: true });
+    const normal = mul(centered, rsqrt(add(variance, epsilon)));
+    const scaled = gain ? mul(normal, cast(gain, wide.dtype)) : normal;
+    return bias ? add(scaled, cast(bias, wide.dtype)) : scaled;
+  });
 }
 
 /** What {@link rmsNorm} takes beside the tensor. */
@@ -59,8 +70,11 @@ export function rmsNorm(x: Tensor, options: RmsNormOptions = {}): Tensor {
   checkOptions("rmsNorm", options, RMS_NORM_OPTIONS);
   const { gain, epsilon = 1e-6 } = options;
   checkLastAxis("RMS-normalise", x);
-  const normal = mul(x, rsqrt(add(mean(square(x), { axes: -1, keepDims: true }), epsilon)));
-  return gain ? mul(normal, gain) : normal;
+  checkParameters("RMS-normalise", x, { gain });
+  return inF32(x, (wide) => {
+    const normal = mul(wide, rsqrt(add(mean(square(wide), { axes: -1, keepDims: true }), epsilon)));
+    return gain ? mul(normal, cast(gain, wide.dtype)) : normal;
+  });
 }
 
 /** What {@link l2Normalize} takes beside the tensor. */
@@ -80,5 +94,5 @@ export function l2Normalize(x: Tensor, options: L2NormalizeOptions = {}): Tensor
   checkOptions("l2Normalize", options, L2_NORMALIZE_OPTIONS);
   const { epsilon = 1e-6 } = options;
   checkLastAxis("l2-normalise", x);
-  return mul(x, rsqrt(add(sum(square(x), { axes: -1, keepDims: true }), epsilon)));
+  return inF32(x, (wide) => mul(wide, rsqrt(add(sum(square(wide), { axes: -1, keepDims: true }), epsilon))));
 }

@@ -11,7 +11,7 @@ import { div } from "./binary.ts";
 import { type AxesAttrs, broadcastTo, type ReduceOptions, reduction, sum } from "./broadcast.ts";
 import { compareExactly, equalOp } from "./compare.ts";
 import { checkDomain, dropAxes, keepAxes, noGradient, pullback } from "./define.ts";
-import { cast, where } from "./select.ts";
+import { cast, inF32, where } from "./select.ts";
 import { rowsOf } from "./strided.ts";
 import { reshape } from "./views.ts";
 
@@ -55,7 +55,7 @@ interface ArgmaxAttrs extends Attrs {
   readonly axis: number;
 }
 
-/** The number of the first greatest element along an axis. */
+/** The number of the first greatest element along an axis; of the first NaN if there is one. */
 export const argmaxOp: ReduceOp<ArgmaxAttrs> = {
   name: "argmax",
   kind: "reduce",
@@ -67,8 +67,10 @@ export const argmaxOp: ReduceOp<ArgmaxAttrs> = {
   reference: ([x], { axis }) => {
     const { rows, rowCount, rowSize } = rowsOf(x.data, x.shape, [axis]);
     return [new Float64Array(rowCount).map((_, row) => {
+      const from = row * rowSize;
       let best = 0;
-      for (let i = 1; i < rowSize; i++) if (rows[row * rowSize + i] > rows[row * rowSize + best]) best = i;
+      // Nothing beats NaN, not even another one.
+      for (let i = 1; i < rowSize && !Number.isNaN(rows[from + best]); i++) if (!(rows[from + i] <= rows[from + best])) best = i;
       return best;
     })];
   },
@@ -84,7 +86,7 @@ function reduceExtreme(op: ReduceOp<AxesAttrs>, x: Tensor, options: ReduceOption
 }
 
 /**
- * The greatest element over axes. Shapes: the axes go, or stay with extent 1 (`keepDims`).
+ * The greatest element over axes; NaN if one is. Shapes: the axes go, or stay with extent 1 (`keepDims`).
  * Gradient: to the greatest, in equal parts where several tie.
  * @throws {ShapeError} if an axis is out of range, named twice, or empty.
  * @throws {DTypeError} for bool.
@@ -94,7 +96,7 @@ export function max(x: Tensor, options: ReduceOptions = {}): Tensor {
 }
 
 /**
- * The least element over axes. Shapes: the axes go, or stay with extent 1 (`keepDims`).
+ * The least element over axes; NaN if one is. Shapes: the axes go, or stay with extent 1 (`keepDims`).
  * Gradient: to the least, in equal parts where several tie.
  * @throws {ShapeError} if an axis is out of range, named twice, or empty.
  * @throws {DTypeError} for bool.
@@ -104,7 +106,7 @@ export function min(x: Tensor, options: ReduceOptions = {}): Tensor {
 }
 
 /**
- * The arithmetic mean over axes; NaN over none. Shapes: the axes go, or stay with extent 1 (`keepDims`).
+ * The arithmetic mean over axes; NaN over none. Of f16 it is computed in f32 and rounded once. Shapes: the axes go, or stay with extent 1 (`keepDims`).
  * Gradient: broadcast over the number of elements.
  * @throws {ShapeError} if an axis is out of range or named twice.
  * @throws {DTypeError} if `x` is not a float.
@@ -112,7 +114,7 @@ export function min(x: Tensor, options: ReduceOptions = {}): Tensor {
 export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
   checkDomain("take the mean of", x, "float");
   const { axes, keepDims } = reduction("mean", x, options, "take the mean over");
-  return div(sum(x, { axes, keepDims }), sizeOfShape(axes.map((axis) => x.shape[axis])));
+  return inF32(x, (wide) => div(sum(wide, { axes, keepDims }), sizeOfShape(axes.map((axis) => x.shape[axis]))));
 }
 
 /** Which axis {@link argmax} goes along. */
@@ -128,8 +130,8 @@ export interface ArgmaxOptions {
 const ARGMAX_OPTIONS = optionNames<ArgmaxOptions>({ axis: true, axes: true, keepDims: true });
 
 /**
- * The number (i32) of the first greatest element along `axis`, or among all elements in row-major order. Shapes: the axis goes, or stays with extent 1
- * (`keepDims`). Gradient: none.
+ * The number (i32) of the first greatest element along `axis`, or among all elements in row-major order; of the first NaN if there is one. Shapes: the axis
+ * goes, or stays with extent 1 (`keepDims`). Gradient: none.
  * @throws {ShapeError} if the axis is out of range or empty.
  * @throws {DTypeError} for bool.
  */

@@ -34,13 +34,20 @@ interface CastAttrs extends Attrs {
   readonly dtype: DType;
 }
 
+function converted(value: number, from: DType, to: DType): number {
+  // NaN is not 0, so it becomes true, which rounding by truthiness would miss.
+  if (to === "bool") return Number(value !== 0);
+  if (!isFloat(from) || isFloat(to)) return roundTo(to, value);
+  const [lowest, highest] = to === "i32" ? [-2147483648, 2147483647] : [0, 4294967295];
+  return Number.isNaN(value) ? 0 : Math.min(Math.max(Math.trunc(value), lowest), highest) + 0;
+}
+
 /** Converts between dtypes. */
 export const castOp: MapOp<CastAttrs> = {
   name: "cast",
   kind: "map",
   infer: ([x], { dtype }) => [{ shape: x.shape, dtype }],
-  // NaN is not 0, so it becomes true, which rounding by truthiness would miss.
-  reference: ([x], { dtype }) => [x.data.map((value) => (dtype === "bool" ? Number(value !== 0) : roundTo(dtype, value)))],
+  reference: ([x], { dtype }) => [x.data.map((value) => converted(value, x.dtype, dtype))],
   lower: (e, [x], { dtype }) => e.cast(x, dtype),
   vjp: pullback((g, { inputs: [x] }) => [isFloat(g.dtype) ? cast(g, x.dtype) : undefined]),
   rewrite: ([x], { dtype }) => {
@@ -82,11 +89,20 @@ export function where(cond: Tensor, x: TensorLike, y: TensorLike): Tensor {
 }
 
 /**
- * Converts to a dtype: floats to integers truncate towards zero (unspecified outside the integers' range), anything to bool is `x != 0`.
+ * Converts to a dtype: floats to integers truncate towards zero, numbers beyond the integers' range give its end and NaN gives 0; integers to each other keep
+ * their bits; anything to bool is `x != 0`, so NaN is true.
  * Gradient: cast back between floats, zero through integers and bool.
  */
 export function cast(x: Tensor, dtype: DType): Tensor {
   return x.dtype === dtype ? x : apply(castOp, [x], { dtype });
+}
+
+/**
+ * What `fn` makes of a float tensor, computed in f32 and rounded to the dtype of `x` at the end. Squares and sums of f16 overflow from 256 and 2,048 on, where
+ * their roots and means are ordinary numbers; what fuses into one kernel costs nothing to widen.
+ */
+export function inF32(x: Tensor, fn: (wide: Tensor) => Tensor): Tensor {
+  return x.dtype === "f16" ? cast(fn(cast(x, "f32")), x.dtype) : fn(x);
 }
 
 /** `x` itself, as a constant for differentiation. Gradient: zero. */

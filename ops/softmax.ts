@@ -1,7 +1,7 @@
 /**
  * Softmax and its kin over one axis. Shapes: softmax and logSoftmax are like `x`; logSumExp lacks the axis.
  *
- * All subtract the greatest element first. The result does not depend on what is subtracted, so its derivative in that respect is zero, identically and to
+ * All compute f16 in f32. All subtract the greatest element first. The result does not depend on what is subtracted, so its derivative in that respect is zero, identically and to
  * every order: it is stopped, which spares every gradient a sum of terms that cancel.
  */
 import type { Tensor } from "../core/graph.ts";
@@ -10,7 +10,7 @@ import { axisOf } from "./axes.ts";
 import { add, div, maximum, minimum, sub } from "./binary.ts";
 import { sum } from "./broadcast.ts";
 import { max } from "./reduce.ts";
-import { stopGradient } from "./select.ts";
+import { inF32, stopGradient } from "./select.ts";
 import { exp, log } from "./unary.ts";
 import { squeeze } from "./views.ts";
 
@@ -29,6 +29,8 @@ function chosenAxis(of: string, options: SoftmaxOptions): number {
   return axisOf(options, of) ?? -1;
 }
 
+const GREATEST_F32 = (2 - 2 ** -23) * 2 ** 127;
+
 function shifted(x: Tensor, axis: number): Tensor {
   return sub(x, stopGradient(max(x, { axes: axis, keepDims: true })));
 }
@@ -40,8 +42,10 @@ function shifted(x: Tensor, axis: number): Tensor {
  */
 export function softmax(x: Tensor, options: SoftmaxOptions = {}): Tensor {
   const axis = chosenAxis("softmax", options);
-  const weights = exp(shifted(x, axis));
-  return div(weights, sum(weights, { axes: axis, keepDims: true }));
+  return inF32(x, (wide) => {
+    const weights = exp(shifted(wide, axis));
+    return div(weights, sum(weights, { axes: axis, keepDims: true }));
+  });
 }
 
 /**
@@ -51,8 +55,10 @@ export function softmax(x: Tensor, options: SoftmaxOptions = {}): Tensor {
  */
 export function logSoftmax(x: Tensor, options: SoftmaxOptions = {}): Tensor {
   const axis = chosenAxis("logSoftmax", options);
-  const centered = shifted(x, axis);
-  return sub(centered, log(sum(exp(centered), { axes: axis, keepDims: true })));
+  return inF32(x, (wide) => {
+    const centered = shifted(wide, axis);
+    return sub(centered, log(sum(exp(centered), { axes: axis, keepDims: true })));
+  });
 }
 
 /**
@@ -62,8 +68,9 @@ export function logSoftmax(x: Tensor, options: SoftmaxOptions = {}): Tensor {
  */
 export function logSumExp(x: Tensor, options: SoftmaxOptions = {}): Tensor {
   const axis = chosenAxis("logSumExp", options);
-  // Infinity minus infinity is NaN, so what is subtracted stays finite.
-  const limit = x.dtype === "f16" ? 60000 : 3e38;
-  const top = stopGradient(minimum(maximum(max(x, { axes: axis, keepDims: true }), -limit), limit));
-  return squeeze(add(log(sum(exp(sub(x, top)), { axes: axis, keepDims: true })), top), axis);
+  return inF32(x, (wide) => {
+    // Infinity minus infinity is NaN, so what is subtracted stays finite.
+    const top = stopGradient(minimum(maximum(max(wide, { axes: axis, keepDims: true }), -GREATEST_F32), GREATEST_F32));
+    return squeeze(add(log(sum(exp(sub(wide, top)), { axes: axis, keepDims: true })), top), axis);
+  });
 }

@@ -165,7 +165,12 @@ class Emitter {
     invariant(op.kind === "recurrence", "a recurrence group has another anchor");
     const { axis, reverse } = op.lower(attrs);
     const { vars } = this.group, index = vars.map(varIndex);
-    const exprs = nodes.flatMap(({ inputs }) => inputs.map((input) => this.#puller.pull(this.scope, input, index)));
+    const first = reverse ? vars[axis].extent - 1 : 0, isFirst = this.e.inRange(index[axis], first, first + 1);
+    const exprs = nodes.flatMap(({ inputs }) => {
+      const [a, b] = inputs.map((input) => this.#puller.pull(this.scope, input, index));
+      // Kernels start from the state 0, which only a finite factor leaves at 0.
+      return [a.kind === "const" && Number.isFinite(a.value) ? a : this.e.select(isFirst, this.e.const(0, a.dtype), a), b];
+    });
     const stores = this.#stores();
     if (stores.length === 0) return undefined;
     const done = this.#finish({ stores, exprs, space: vars.toSpliced(axis, 1), fixed: [vars[axis]] }, ["t"]);
