@@ -2,9 +2,10 @@
  * Elementary functions in single precision, inlined, for one point or four.
  *
  * Greatest errors, relative unless said otherwise: exp 1 ulp, log 2 ulp, tanh 3 ulp, sigmoid 3 ulp, erf 1.5e-7 absolute and 1e-6 relative near 0,
- * sin and cos 1.5e-7 absolute for |x| < 8192, pow 1e-6 where |y log x| < 8, growing in proportion beyond.
+ * sin and cos 2 ulp for every x, pow 1e-6 where |y log x| < 8, growing in proportion beyond.
  */
-import { bits, choose, compare, convert, f, fromBits, i, limit, multiplyAdd, polynomial, shift, toBits } from "./lanes.ts";
+import { HALF_PI_PARTS, MAX_SUBTRACTED, TWO_OVER_PI_WORDS } from "../half_pi.ts";
+import { bits, choose, compare, convert, f, fromBits, i, laneOf, limit, multiplyAdd, polynomial, shift, splat, toBits } from "./lanes.ts";
 import type { Value, Writer } from "./writer.ts";
 
 /** Adding it rounds a small float to a whole number, which the low bits of the sum then hold. */
@@ -81,11 +82,15 @@ export function tanh(w: Writer, x: Value): Value {
   return limit(w, quotient, -1, 1);
 }
 
+/** The bit of a float's sign. */
+function signOf(w: Writer, x: Value): Value {
+  return bits(w, "and", toBits(w, x), w.literal(-2147483648, "i32"), "i32");
+}
+
 /** A value of no sign with the sign of another. */
 function withSignOf(w: Writer, magnitude: Value, x: Value): Value {
   if (x.width === 1 && magnitude.width === 1) return f(w, "copysign", magnitude, x);
-  const sign = bits(w, "and", toBits(w, x), w.literal(-2147483648, "i32"), "i32");
-  return fromBits(w, bits(w, "or", toBits(w, magnitude), sign, "i32"));
+  return fromBits(w, bits(w, "or", toBits(w, magnitude), signOf(w, x), "i32"));
 }
 
 /** `1 / (1 + e^-x)`. */
@@ -119,34 +124,92 @@ export function erf(w: Writer, x: Value): Value {
   return choose(w, compare(w, "lt", magnitude, one), near, far);
 }
 
-/** Sine (`quarter` 0) or cosine (1): the rest of a division by pi / 2, which is subtracted in three parts, and one of two polynomials. */
-export function sine(w: Writer, x: Value, quarter: 0 | 1): Value {
+/** Adding it rounds a double below 2^51 to a whole number, which the low bits of the sum then hold. */
+const ROUNDER_64 = 6755399441055744;
+
+/** 2 / pi in seven parts of 29 bits: their products with the 24 bits of a float are exact in doubles. */
+const TWO_OVER_PI_PARTS = Array.from({ length: 7 }, (_, part) => {
+  const bits = TWO_OVER_PI_WORDS.map((word) => word.toString(2).padStart(32, "0")).join("").slice(29 * part, 29 * (part + 1));
+  return parseInt(bits, 2) * 2 ** (-29 * (part + 1));
+});
+
+/**
+ * The rest of a float of any size after whole quarter turns, and their number modulo 4, in two doubles (Payne and Hanek). Each part of 2 / pi times x is exact,
+ * and so is its own rest modulo 4, from -2 to 2. The rests are added with their rounding errors kept, since almost all of the sum may cancel.
+ */
+function largeRest(w: Writer, x: Value): { rest: Value; turns: Value } {
+  const d = (name: string, ...args: Value[]) => w.op(`f64x2.${name}`, args, { dtype: "f32", width: 4 });
+  const constant = (value: number) => w.fresh("v128.const_f64x2", [], { dtype: "f32", width: 4 }, [value]);
+  const nearest = (value: Value) => d("nearest", value);
+  const wide = d("promote_low_f32x4", x);
+  let sum = constant(0), error = constant(0);
+  for (const part of TWO_OVER_PI_PARTS) {
+    const product = d("mul", wide, constant(part));
+    const term = d("sub", product, d("mul", nearest(d("mul", product, constant(0.25))), constant(4)));
+    const next = d("add", sum, term), before = d("sub", next, term);
+    error = d("add", error, d("add", d("sub", sum, before), d("sub", term, d("sub", next, before))));
+    sum = next;
+  }
+  const whole = nearest(sum), rest = d("add", d("sub", sum, whole), error);
+  return { rest: d("mul", rest, constant(Math.PI / 2)), turns: toBits(w, d("add", whole, constant(ROUNDER_64))) };
+}
+
+/** Four floats of two doubles each in two vectors. */
+function narrow(w: Writer, low: Value, high: Value): Value {
+  const [a, b] = [low, high].map((value) => w.op("f32x4.demote_f64x2_zero", [value], { dtype: "f32", width: 4 }));
+  return shuffle(w, a, b, [0, 1, 4, 5]);
+}
+
+/** Four lanes of eight. */
+function shuffle(w: Writer, low: Value, high: Value, lanes: readonly number[]): Value {
+  return w.op("i8x16.shuffle", [low, high], { dtype: low.dtype, width: 4 }, lanes.flatMap((lane) => [0, 1, 2, 3].map((byte) => 4 * lane + byte)));
+}
+
+/** Quarter turns in an argument, modulo 4, and the rest. Arguments of up to 6,000 are left with what four exact subtractions leave; others are rare. */
+function quarterTurns(w: Writer, x: Value): { rest: Value; turns: Value } {
   const { whole, integer } = rounded(w, f(w, "mul", x, w.literal(2 / Math.PI, "f32")));
-  let r = multiplyAdd(w, whole, w.literal(-1.5703125, "f32"), x);
-  r = multiplyAdd(w, whole, w.literal(-4.837512969970703125e-4, "f32"), r);
-  r = multiplyAdd(w, whole, w.literal(-7.54978995489188216e-8, "f32"), r);
+  const rest = HALF_PI_PARTS.reduce((r, part) => multiplyAdd(w, whole, w.literal(-part, "f32"), r), x);
+  const isLarge = compare(w, "gt", f(w, "abs", x), w.literal(MAX_SUBTRACTED, "f32"));
+  const [exactRest, exactTurns] = w.unless(isLarge, [rest, integer], [x], ([x]) => {
+    const four = splat(w, x);
+    const parts = [four, shuffle(w, four, four, [2, 3, 2, 3])].map((pair) => largeRest(w, pair));
+    const large = narrow(w, parts[0].rest, parts[1].rest), turns = shuffle(w, parts[0].turns, parts[1].turns, [0, 2, 4, 6]);
+    if (x.width === 1) return [laneOf(w, large, 0), laneOf(w, turns, 0)];
+    return [choose(w, isLarge, large, rest), choose(w, isLarge, turns, integer)];
+  });
+  return { rest: exactRest, turns: exactTurns };
+}
+
+/** Sine (`quarter` 0) or cosine (1): the rest of a division by pi / 2, and one of two polynomials. */
+export function sine(w: Writer, x: Value, quarter: 0 | 1): Value {
+  const { rest: r, turns } = quarterTurns(w, x);
   const square = f(w, "mul", r, r), one = w.literal(1, "i32");
-  const sin = multiplyAdd(w, f(w, "mul", r, square), polynomial(w, square, [-1.6666654611e-1, 8.3321608736e-3, -1.9515295891e-4]), r);
+  // Not r plus something, which would be 0 for -0.
+  const sin = f(w, "mul", r, polynomial(w, square, [1, -1.6666654611e-1, 8.3321608736e-3, -1.9515295891e-4]));
   const tail = polynomial(w, square, [-0.5, 4.166664568298827e-2, -1.388731625493765e-3, 2.443315711809948e-5]);
   const cos = multiplyAdd(w, square, tail, w.literal(1, "f32"));
-  const quadrant = i(w, "add", integer, w.literal(quarter, "i32"));
+  const quadrant = i(w, "add", turns, w.literal(quarter, "i32"));
   const isCosine = compare(w, "ne", bits(w, "and", quadrant, one), w.literal(0, "i32"));
   const sign = shift(w, "shl", bits(w, "and", quadrant, w.literal(2, "i32")), w.literal(30, "i32"));
   return fromBits(w, bits(w, "xor", toBits(w, choose(w, isCosine, cos, sin)), sign, "i32"));
 }
 
-/** NumPy's power of floats: whole exponents of negative bases have values, x^0 is 1, 0 to a negative power is infinite. */
+/**
+ * IEEE's and NumPy's power of floats: a negative base has whole powers only, and they keep its sign if odd, at zero and infinity too; x^0 and 1^y are 1 even
+ * for NaN, (-1)^infinity is 1.
+ */
 export function pow(w: Writer, x: Value, y: Value): Value {
-  const zero = w.literal(0, "f32"), one = w.literal(1, "f32");
-  const power = exp(w, f(w, "mul", y, log(w, f(w, "abs", x))));
+  const zero = w.literal(0, "f32"), one = w.literal(1, "f32"), infinity = w.literal(Infinity, "f32");
+  const size = f(w, "abs", x);
+  const power = choose(w, compare(w, "eq", size, one), one, exp(w, f(w, "mul", y, log(w, size))));
   const isWhole = compare(w, "eq", f(w, "floor", y), y);
   const halves = f(w, "mul", y, w.literal(0.5, "f32"));
-  const isEven = compare(w, "eq", f(w, "floor", halves), halves);
-  const signed = choose(w, isWhole, choose(w, isEven, power, f(w, "neg", power)), w.literal(NaN, "f32"));
-  const negative = compare(w, "lt", x, zero);
-  const nonzero = choose(w, negative, signed, power);
-  const trivial = choose(w, compare(w, "eq", x, one), one, nonzero);
-  return choose(w, compare(w, "eq", y, zero), one, trivial);
+  const isOdd = bits(w, "and", isWhole, compare(w, "ne", f(w, "floor", halves), halves));
+  const signed = fromBits(w, bits(w, "or", toBits(w, power), choose(w, isOdd, signOf(w, x), w.literal(0, "i32")), "i32"));
+  const isFinite = bits(w, "and", compare(w, "lt", x, zero), compare(w, "lt", size, infinity));
+  const broken = bits(w, "and", isFinite, compare(w, "ne", f(w, "floor", y), y));
+  const defined = choose(w, bits(w, "or", broken, compare(w, "ne", y, y)), w.literal(NaN, "f32"), signed);
+  return choose(w, bits(w, "or", compare(w, "eq", y, zero), compare(w, "eq", x, one)), one, defined);
 }
 
 /** A power of integers by repeated squaring, wrapping; a negative exponent gives 0. */

@@ -262,20 +262,20 @@ class RowPrinter {
     }
     if (combine !== "argmax") return w.assign(local, binary(w, joinOf(combine), before, value));
     const position = splat(w, this.evaluator.indexValue(varIndex(this.kernel.row), env), width);
-    const better = compare(w, greater(dtype), value, before);
+    const better = beats(w, value, before);
     w.assign(local, choose(w, better, value, before));
     w.assign(place!, choose(w, better, position, w.read(place!, { dtype: "i32", width })));
   }
 
   /** Joins the four lanes of a finished accumulator into a scalar one; of equal maxima the first index wins. */
   #joinLanes(accumulator: Accumulator, into: Accumulator): void {
-    const { combine, dtype, place } = accumulator, w = this.#w;
+    const { combine, place } = accumulator, w = this.#w;
     const all = this.#result(accumulator), places = place === undefined ? undefined : w.read(place, { dtype: "i32", width: 4 });
     const lanes = [0, 1, 2, 3].map((lane) => ({ value: laneOf(w, all, lane), place: places && laneOf(w, places, lane) }));
     const join = (x: typeof lanes[0], y: typeof lanes[0]): typeof lanes[0] => {
       if (combine !== "argmax") return { value: binary(w, joinOf(combine), x.value, y.value), place: undefined };
-      const isFirst = bits(w, "and", compare(w, "eq", y.value, x.value), compare(w, "lt_s", y.place!, x.place!));
-      const better = bits(w, "or", compare(w, greater(dtype), y.value, x.value), isFirst);
+      const isFirst = bits(w, "and", ties(w, y.value, x.value), compare(w, "lt_s", y.place!, x.place!));
+      const better = bits(w, "or", beats(w, y.value, x.value), isFirst);
       return { value: choose(w, better, y.value, x.value), place: choose(w, better, y.place!, x.place!) };
     };
     const joined = join(join(lanes[0], lanes[1]), join(lanes[2], lanes[3]));
@@ -302,6 +302,15 @@ function joinOf(combine: Combine): "add" | "min" | "max" {
   return combine === "sum" ? "add" : combine === "min" ? "min" : "max";
 }
 
-function greater(dtype: DType): string {
-  return dtype === "f32" ? "gt" : dtype === "i32" ? "gt_s" : "gt_u";
+/** Whether a value comes before another one in an argmax by its value alone: it is greater, or the only NaN of the two. */
+function beats(w: Writer, value: Value, best: Value): Value {
+  if (value.dtype !== "f32") return compare(w, value.dtype === "i32" ? "gt_s" : "gt_u", value, best);
+  const isNumber = compare(w, "eq", best, best), isNaN = compare(w, "ne", value, value);
+  return bits(w, "and", bits(w, "or", compare(w, "gt", value, best), isNaN), isNumber);
+}
+
+/** Whether two values are equal, or both NaN. */
+function ties(w: Writer, x: Value, y: Value): Value {
+  const equal = compare(w, "eq", x, y);
+  return x.dtype === "f32" ? bits(w, "or", equal, bits(w, "and", compare(w, "ne", x, x), compare(w, "ne", y, y))) : equal;
 }

@@ -147,8 +147,12 @@ function floatRest(w: Writer, x: Value, y: Value): Value {
 /** Powers with common constant exponents, without logarithms. */
 function constantPower(w: Writer, x: Value, y: Value): Value | undefined {
   if (y.local !== undefined) return undefined;
-  if (y.literal === 0.5) return f(w, "sqrt", x);
-  if (y.literal === -0.5) return f(w, "div", w.literal(1, "f32"), f(w, "sqrt", x));
+  if (y.literal === 0.5) {
+    // Not quite the square root: that of -infinity is NaN, that of -0 is -0.
+    const root = f(w, "add", f(w, "sqrt", x), w.literal(0, "f32"));
+    return choose(w, compare(w, "eq", x, w.literal(-Infinity, "f32")), w.literal(Infinity, "f32"), root);
+  }
+  if (y.literal === -0.5) return f(w, "div", w.literal(1, "f32"), constantPower(w, x, w.literal(0.5, "f32"))!);
   if (y.literal === -1) return f(w, "div", w.literal(1, "f32"), x);
   if (!Number.isInteger(y.literal) || y.literal < 1 || y.literal > 4) return undefined;
   let result = x;

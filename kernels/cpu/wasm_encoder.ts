@@ -8,8 +8,8 @@ import { invariant } from "../../core/errors.ts";
 /** A WebAssembly type of a local. */
 export type WasmType = "i32" | "f32" | "v128";
 
-/** What follows an opcode: nothing, integers, a float, or a memory access (byte offset, then lane if any). */
-type Immediates = "none" | "index" | "float" | "memory" | "memoryLane" | "lane" | "shuffle" | "block";
+/** What follows an opcode: nothing, integers, a float, a double that two lanes get, or a memory access (byte offset, then lane if any). */
+type Immediates = "none" | "index" | "float" | "doubles" | "memory" | "memoryLane" | "lane" | "shuffle" | "block";
 
 /** Opcodes as `prefix * 0x10000 + code`. */
 const OPCODES: ReadonlyMap<string, readonly [code: number, immediates: Immediates]> = new Map(opcodes());
@@ -44,6 +44,8 @@ function* opcodes(): Generator<[string, readonly [number, Immediates]]> {
   yield* list(0xfd, "none", "i32x4.sub=b1 i32x4.mul=b5 i32x4.min_s=b6 i32x4.min_u=b7 i32x4.max_s=b8 i32x4.max_u=b9 f32x4.abs=e0 f32x4.neg=e1 f32x4.sqrt=e3");
   yield* list(0xfd, "none", "f32x4.add=e4 f32x4.sub=e5 f32x4.mul=e6 f32x4.div=e7 f32x4.min=e8 f32x4.max=e9 f32x4.pmin=ea f32x4.pmax=eb");
   yield* list(0xfd, "none", "i32x4.trunc_sat_f32x4_s=f8 i32x4.trunc_sat_f32x4_u=f9 f32x4.convert_i32x4_s=fa f32x4.convert_i32x4_u=fb f32x4.relaxed_madd=105");
+  yield* list(0xfd, "doubles", "v128.const_f64x2=c");
+  yield* list(0xfd, "none", "f32x4.demote_f64x2_zero=5e f64x2.promote_low_f32x4=5f f64x2.nearest=94 f64x2.add=f0 f64x2.sub=f1 f64x2.mul=f2");
   yield* list(0xfe, "memory", "memory.atomic.notify=0 memory.atomic.wait32=1 i32.atomic.load=10 i32.atomic.store=17 i32.atomic.rmw.add=1e");
   // An i64 constant stands only as the timeout of a wait.
   yield* list(0, "index", "i64.const=42");
@@ -106,6 +108,13 @@ export class Bytes {
     this.length += 4;
   }
 
+  /** A float of 64 bits. */
+  double(value: number): void {
+    this.#reserve(8);
+    this.#view.setFloat64(this.length, value, true);
+    this.length += 8;
+  }
+
   /** A name: its length, then its characters. */
   name(text: string): void {
     const encoded = new TextEncoder().encode(text);
@@ -166,6 +175,9 @@ function encodeInstruction(out: Bytes, [op, ...values]: Instruction): void {
       return op.endsWith(".const") ? out.signed(values[0]) : out.unsigned(values[0]);
     case "float":
       return out.float(values[0]);
+    case "doubles":
+      out.double(values[0]);
+      return out.double(values[0]);
     case "memory":
     case "memoryLane":
       // Atomics insist on natural alignment; for others 4 bytes are a hint that always holds.

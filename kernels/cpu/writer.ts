@@ -222,6 +222,25 @@ export class Writer {
     this.#close();
   }
 
+  /**
+   * `usual`, unless a condition holds (in one of four lanes at least): then what `exception` makes of `from`. Both are values without effects; the branch
+   * stands where they are known, like any operation.
+   */
+  unless(condition: Value, usual: readonly Value[], from: readonly Value[], exception: (from: readonly Value[]) => readonly Value[]): Value[] {
+    const depth = [condition, ...usual, ...from].reduce((max, value) => Math.max(max, value.depth), 0);
+    const any = condition.width === 4 ? this.op("v128.any_true", [condition], { dtype: "bool", width: 1 }) : condition;
+    const locals = usual.map((value) => this.newLocal(wasmType(value)));
+    const inner = this.#blocks.splice(depth + 1);
+    usual.forEach((value, at) => this.assign(locals[at], value));
+    this.when(any, () => {
+      // As if they were not known before, so that what is made of them is not computed before either.
+      const results = exception(from.map((value) => ({ ...value, depth: this.depth })));
+      results.forEach((value, at) => this.assign(locals[at], value));
+    });
+    this.#blocks.push(...inner);
+    return usual.map(({ dtype, width }, at) => ({ local: locals[at], literal: 0, dtype, width, depth }));
+  }
+
   #close(): void {
     const block = this.#blocks.pop();
     invariant(block && this.#blocks.length > 0, "a block was closed that was not open");
