@@ -11,7 +11,7 @@ import { assign, pointsOf, unflatten } from "../lane_index.ts";
 import type { Tile } from "../live_range.ts";
 import { openLiveLoop } from "./print_live.ts";
 import { BlockSums, closeCounted, type Counted, openCounted } from "./print_loops.ts";
-import { typeName } from "./print_math.ts";
+import { typeName } from "./print_literal.ts";
 import { startFlat, workgroupSizeFor } from "./print_space.ts";
 import type { Value, WgslKernel, Writer } from "./print_writer.ts";
 

@@ -16,7 +16,7 @@ import { convert, Evaluator, LANES, splat } from "./print_expr.ts";
 import { assign, pointsOf, unflatten } from "../lane_index.ts";
 import { openLiveLoop } from "./print_live.ts";
 import { closeCounted, type Counted, openCounted } from "./print_loops.ts";
-import { typeName } from "./print_math.ts";
+import { typeName } from "./print_literal.ts";
 import { foldWorkgroups } from "./print_space.ts";
 import type { WgslKernel, Writer } from "./print_writer.ts";
 

@@ -5,7 +5,7 @@
  * its width: what does not depend on the lane stays a scalar. Values land in the outermost block that knows their variables, so loop-invariant
  * parts leave loops by themselves; shared expressions and all loads are bound to names.
  */
-import type { DType } from "../../core/dtype.ts";
+import { type DType, isFloat } from "../../core/dtype.ts";
 import type { BinaryOp, Expr } from "../../core/expr.ts";
 import { operandsOf } from "../../core/expr.ts";
 import type { Index, Term, Var } from "../../core/index_expr.ts";
@@ -15,7 +15,9 @@ import type { Store } from "../kernel.ts";
 import { dependsOn, isAligned } from "../lane_index.ts";
 import type { LaneForm } from "../lane_index.ts";
 import { type Env as LaneEnv, LaneScope } from "../lane_scope.ts";
-import { binaryText, literal, typeName, unaryText } from "./print_math.ts";
+import { foldsOf } from "./folds.ts";
+import { literal, typeName } from "./print_literal.ts";
+import { binaryText, INFINITY_BITS, magnitudeText, unaryText } from "./print_math.ts";
 import { TEXEL_ROW_BYTES } from "./print_texels.ts";
 import type { Value, Writer } from "./print_writer.ts";
 
@@ -116,7 +118,8 @@ export class Evaluator extends LaneScope<Value> {
       case "load":
         return this.#load(expr.operand, expr.index, env);
       case "unary": {
-        const x = this.#running(this.value(expr.x, env), this.#isLiteral(expr.x, env));
+        const operand = this.#running(this.value(expr.x, env), this.#isLiteral(expr.x, env));
+        const x = foldsOf(expr).hidesLhs ? this.#hidden(operand) : operand;
         return { ...x, text: unaryText(expr.op, x, (name, width) => this.writer.helper(name, width)), atomic: false };
       }
       case "binary":
@@ -124,7 +127,7 @@ export class Evaluator extends LaneScope<Value> {
       case "select":
         return this.#select(expr, env);
       case "cast":
-        return convert(this.value(expr.x, env), expr.dtype);
+        return this.#cast(expr, env);
       case "reduce": {
         const known = this.reductions.get(expr.id);
         invariant(known, "a reduction is read before its pass");
@@ -180,10 +183,17 @@ export class Evaluator extends LaneScope<Value> {
     if (op === "div" || op === "mod") rhs = this.#running(rhs, expr.rhs.kind === "const" && expr.rhs.value === 0);
     const power = op === "pow" ? this.#constantPower(lhs, expr.rhs) : undefined;
     if (power) return power;
+    if (expr.lhs === expr.rhs && isFloat(lhs.dtype) && op in SELF_COMPARISONS) {
+      const text = `(${magnitudeText(lhs)} ${SELF_COMPARISONS[op]} ${typeName("u32", lhs.width)}(${INFINITY_BITS}))`;
+      return { ...lhs, text, dtype: "bool", atomic: false };
+    }
+    const { hidesLhs, hidesRhs } = foldsOf(expr);
+    if (hidesLhs) lhs = this.#hidden(lhs);
+    if (hidesRhs) rhs = this.#hidden(rhs);
     const helper = (...[name, width]: Parameters<Writer["helper"]>) => this.writer.helper(name, width);
     const depth = Math.max(lhs.depth, rhs.depth);
     const dtype = expr.dtype;
-    if (lhs.width !== rhs.width && (!MIXED.has(op) || lhs.dtype === "bool")) [lhs, rhs] = [splat(lhs), splat(rhs)];
+    if (lhs.width !== rhs.width && (!MIXED.has(op) || (op === "div" && !isFloat(lhs.dtype)) || lhs.dtype === "bool")) [lhs, rhs] = [splat(lhs), splat(rhs)];
     [lhs, rhs] = [this.#atDepth(lhs, depth), this.#atDepth(rhs, depth)];
     const width = lhs.width === 4 || rhs.width === 4 ? 4 : 1;
     const text = binaryText(op, { ...lhs, width }, { ...rhs, width }, helper);
@@ -197,11 +207,45 @@ export class Evaluator extends LaneScope<Value> {
     const isRoot = exponent.value === 0.5 && base.dtype === "f32";
     if (!isSmall && !isRoot) return undefined;
     const { text } = this.writer.bound(base);
-    return { ...base, text: isRoot ? `sqrt(${text})` : `(${Array(exponent.value).fill(text).join(" * ")})`, atomic: false };
+    if (isRoot) {
+      const u32 = typeName("u32", base.width), root = `bitcast<${u32}>(sqrt(${text})) & ${u32}(0x7fffffffu)`;
+      // Not quite the square root: that of -infinity is NaN, that of -0 is -0.
+      const bits = `select(${root}, ${u32}(${INFINITY_BITS}), bitcast<${u32}>(${text}) == ${u32}(0xff800000u))`;
+      return { ...base, text: `bitcast<${typeName("f32", base.width)}>(${bits})`, atomic: false };
+    }
+    return { ...base, text: `(${Array(exponent.value).fill(text).join(" * ")})`, atomic: false };
+  }
+
+  /** The same value, of which the driver does not see that it is the same. */
+  #hidden(value: Value): Value {
+    const { dtype, width } = value, u32 = typeName("u32", width);
+    // The number of a workgroup is never negative, which no driver knows.
+    const zero = this.writer.bind("bitcast<u32>(min(i32(group.x), 0))", 0, "zero");
+    const mask = width === 1 ? zero : `${u32}(${zero})`;
+    const float = (text: string) => `bitcast<${typeName("f32", width)}>(bitcast<${u32}>(${text}) ^ ${mask})`;
+    const texts: Readonly<Record<DType, () => string>> = {
+      f32: () => float(value.text),
+      f16: () => `${typeName("f16", width)}(${float(`${typeName("f32", width)}(${value.text})`)})`,
+      i32: () => `(${value.text} ^ bitcast<${typeName("i32", width)}>(${mask}))`,
+      u32: () => `(${value.text} ^ ${mask})`,
+      bool: () => `((${u32}(${value.text}) ^ ${mask}) != ${u32}(0u))`,
+    };
+    return { ...value, text: texts[dtype](), atomic: false };
+  }
+
+  #cast(expr: Expr & { kind: "cast" }, env: Env): Value {
+    const operand = this.value(expr.x, env), { dtype } = expr;
+    if (isFloat(operand.dtype) && (dtype === "i32" || dtype === "u32")) {
+      const x = convert(operand, "f32");
+      return { ...x, text: `${this.writer.helper(`${dtype}_of_f32`, x.width)}(${x.text})`, dtype, atomic: false };
+    }
+    return convert(foldsOf(expr).hidesLhs ? this.#hidden(operand) : operand, dtype);
   }
 
   #select(expr: Expr & { kind: "select" }, env: Env): Value {
+    const { hidesLhs, hidesRhs } = foldsOf(expr);
     let parts = [expr.otherwise, expr.then, expr.cond].map((part) => this.value(part, env));
+    parts = parts.map((part, at) => ([hidesRhs, hidesLhs][at] ? this.#hidden(part) : part));
     const depth = Math.max(...parts.map((part) => part.depth));
     const width = parts.some((part) => part.width === 4) ? 4 : 1;
     if (width === 4) parts = parts.map((part) => splat(part));
@@ -392,6 +436,9 @@ export class Evaluator extends LaneScope<Value> {
     this.writer.line(`${place} ${operator} ${storable(value).text};`);
   }
 }
+
+/** How a comparison of a float with itself comes to the magnitude's bits and those of infinity: without one `x != x` may count as false. */
+const SELF_COMPARISONS: Partial<Record<BinaryOp, string>> = { eq: "<=", le: "<=", ge: "<=", ne: ">" };
 
 /** Operators that WGSL defines between a vector and a scalar. */
 const MIXED = new Set<BinaryOp>(["add", "sub", "mul", "div"]);

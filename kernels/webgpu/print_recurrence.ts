@@ -4,7 +4,7 @@ import type { RecurrenceKernel } from "../kernel.ts";
 import { isLongSum } from "../long_sums.ts";
 import { convert, Evaluator, splat } from "./print_expr.ts";
 import { BlockSums, overSteps, stepsPerTurn } from "./print_loops.ts";
-import { typeName } from "./print_math.ts";
+import { typeName } from "./print_literal.ts";
 import { chooseWalk, liveLanes, startFlat, workgroupSizeFor } from "./print_space.ts";
 import type { Value, WgslKernel, Writer } from "./print_writer.ts";
 

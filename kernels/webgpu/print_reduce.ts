@@ -1,13 +1,17 @@
 /** Accumulators of reductions: partial results in variables, joined over lanes and then, through workgroup memory, over invocations. */
-import type { DType } from "../../core/dtype.ts";
+import { type DType, isFloat } from "../../core/dtype.ts";
 import type { Combine, Expr } from "../../core/expr.ts";
 import { identityOf } from "../../core/expr.ts";
 import { convert, LANES, splat } from "./print_expr.ts";
 import type { Evaluator } from "./print_expr.ts";
-import { binaryText, typeName } from "./print_math.ts";
+import { typeName } from "./print_literal.ts";
+import { binaryText, INFINITY_BITS, magnitudeText } from "./print_math.ts";
 import type { Value, Writer } from "./print_writer.ts";
 
-/** A reduction in progress. Argmax keeps the index of its best value beside it. */
+/**
+ * A reduction in progress. Argmax keeps the index of its best value beside it. Extremes of floats keep the greatest magnitude's bits: those of a NaN are above
+ * those of infinity, and integers are what no implementation of WGSL may take to be free of NaN.
+ */
 export interface Accumulator {
   readonly expr: Expr & { kind: "reduce" };
   readonly combine: Combine;
@@ -17,6 +21,8 @@ export interface Accumulator {
   readonly name: string;
   /** Name of the variable with the indices of an argmax. */
   readonly place?: string;
+  /** Name of the variable with the bits of the greatest magnitude, of a maximum or minimum of floats. */
+  readonly size?: string;
 }
 
 /** A partial result, with the index of an argmax. */
@@ -25,12 +31,21 @@ export interface Partial {
   readonly place?: Value;
 }
 
-/** Declares an accumulator with the identity of its reduction. */
-export function declareAccumulator(writer: Writer, evaluator: Evaluator, expr: Expr & { kind: "reduce" }, width: 1 | 4): Accumulator {
+/** Declares an accumulator with the identity of its reduction; an extreme only keeps NaN if it seeks them. */
+export function declareAccumulator(
+  writer: Writer,
+  evaluator: Evaluator,
+  { expr, width, seeksNaN }: Pick<Accumulator, "expr" | "width"> & { readonly seeksNaN: boolean },
+): Accumulator {
   const { combine, body: { dtype } } = expr;
   const name = writer.fresh(combine === "sum" ? "sum" : "best");
   writer.line(`var ${name} = ${splat(identity(evaluator, combine, dtype), width).text};`);
-  if (combine !== "argmax") return { expr, combine, dtype, width, name };
+  if (combine !== "argmax") {
+    if (combine === "sum" || !isFloat(dtype) || !seeksNaN) return { expr, combine, dtype, width, name };
+    const size = writer.fresh("size");
+    writer.line(`var ${size} = ${typeName("u32", width)}(0u);`);
+    return { expr, combine, dtype, width, name, size };
+  }
   const place = writer.fresh("place");
   writer.line(`var ${place} = ${typeName("i32", width)}(0);`);
   return { expr, combine, dtype, width, name, place };
@@ -50,27 +65,55 @@ export function accumulate(writer: Writer, evaluator: Evaluator, into: Accumulat
     const whole = splat(convert(value, dtype), width);
     return live ? `select(${splat(identity(evaluator, combine, dtype), width).text}, ${whole.text}, ${splat(live, width).text})` : whole.text;
   });
+  if (into.size !== undefined) {
+    parts = parts.map((part) => (/^\w+$/.test(part) ? part : writer.bind(part, writer.depth)));
+    for (const text of parts) writer.line(`${into.size} = max(${into.size}, ${magnitudeText({ text, dtype, width })});`);
+  }
   while (parts.length > 1) parts = Array.from({ length: Math.ceil(parts.length / 2) }, (_, at) => joined(into, parts.slice(2 * at, 2 * at + 2)));
   writer.line(`${name} = ${joined(into, [name, parts[0]])};`);
 }
 
+/** The text of two parts joined; extremes of floats without a thought of NaN. */
 function joined({ combine, dtype, width }: Accumulator, parts: readonly string[]): string {
   if (parts.length === 1) return parts[0];
+  if (combine !== "sum" && isFloat(dtype)) return `${combine}(${parts.join(", ")})`;
   const op = combine === "sum" ? "add" : combine === "min" ? "min" : "max";
   return binaryText(op, { text: parts[0], dtype, width }, { text: parts[1], dtype, width }, () => "");
 }
 
 function accumulatePlace(writer: Writer, { name, place, width }: Accumulator, step: Partial & { live?: Value }): void {
   const value = writer.bound(splat(step.value, width));
-  const better = `${value.text} > ${name}`;
+  const better = beats({ ...value, width }, { ...value, width, text: name });
   const condition = writer.fresh("better");
   writer.line(`let ${condition} = ${step.live ? `(${better}) & ${splat(step.live, width).text}` : better};`);
   writer.line(`${name} = select(${name}, ${value.text}, ${condition});`);
   writer.line(`${place} = select(${place}, ${splat(step.place!, width).text}, ${condition});`);
 }
 
+/** Text of whether a value comes before another one in an argmax by its value alone: it is greater, or the only NaN of the two. */
+function beats(value: Value, best: Value): string {
+  const greater = `(${value.text} > ${best.text})`;
+  if (!isFloat(value.dtype)) return greater;
+  const limit = `${typeName("u32", value.width)}(${INFINITY_BITS})`;
+  return `((${greater} | (${magnitudeText(value)} > ${limit})) & (${magnitudeText(best)} <= ${limit}))`;
+}
+
+/** Text of whether two values are equal, or both NaN. */
+function ties(lhs: Value, rhs: Value): string {
+  const equal = `(${lhs.text} == ${rhs.text})`;
+  if (!isFloat(lhs.dtype)) return equal;
+  const limit = `${typeName("u32", lhs.width)}(${INFINITY_BITS})`;
+  return `(${equal} | (min(${magnitudeText(lhs)}, ${magnitudeText(rhs)}) > ${limit}))`;
+}
+
 /** The partial result of an accumulator after its loop. */
-export function partialOf(writer: Writer, { name, place, dtype, width }: Accumulator): Partial {
+export function partialOf(writer: Writer, { name, place, size, dtype, width }: Accumulator): Partial {
+  if (size !== undefined) {
+    const found = writer.fresh("found"), bits = `bitcast<${typeName("f32", width)}>(${size})`;
+    const nan = dtype === "f32" ? bits : `${typeName(dtype, width)}(${bits})`;
+    writer.line(`let ${found} = select(${name}, ${nan}, ${size} > ${typeName("u32", width)}(${INFINITY_BITS}));`);
+    return { value: { text: found, dtype, width, depth: writer.depth, atomic: true } };
+  }
   const read = (text: string, type: DType): Value => ({ text, dtype: type, width, depth: writer.depth, atomic: true });
   return { value: read(name, dtype), place: place === undefined ? undefined : read(place, "i32") };
 }
@@ -91,9 +134,15 @@ export function joinPartials(writer: Writer, accumulator: Accumulator, lhs: Part
     writer.line(`let ${name} = ${text};`);
     return { ...value, text: name, depth: writer.depth, atomic: true };
   };
-  if (accumulator.combine !== "argmax") return { value: bind(joined(accumulator, [lhs.value.text, rhs.value.text]), lhs.value) };
+  const { combine } = accumulator;
+  if (combine !== "argmax") {
+    const text = combine === "sum"
+      ? joined(accumulator, [lhs.value.text, rhs.value.text])
+      : binaryText(combine, lhs.value, rhs.value, (helper, width) => writer.helper(helper, width));
+    return { value: bind(text, lhs.value) };
+  }
   const [a, b, i, j] = [lhs.value.text, rhs.value.text, lhs.place!.text, rhs.place!.text];
-  const better = bind(`(${b} > ${a}) | ((${b} == ${a}) & (${j} < ${i}))`, { ...lhs.value, dtype: "bool" });
+  const better = bind(`${beats(rhs.value, lhs.value)} | (${ties(rhs.value, lhs.value)} & (${j} < ${i}))`, { ...lhs.value, dtype: "bool" });
   return { value: bind(`select(${a}, ${b}, ${better.text})`, lhs.value), place: bind(`select(${i}, ${j}, ${better.text})`, lhs.place!) };
 }
 

@@ -13,9 +13,10 @@ import { SHORT_SUM } from "../long_sums.ts";
 import { Evaluator } from "./print_expr.ts";
 import type { Env } from "./print_expr.ts";
 import { BlockSums, closeCounted, type Counted, openCounted } from "./print_loops.ts";
-import { typeName } from "./print_math.ts";
+import { typeName } from "./print_literal.ts";
 import { accumulate, declareAccumulator, joinAcrossLanes, joinAcrossTeam, partialOf } from "./print_reduce.ts";
 import type { Accumulator, Team } from "./print_reduce.ts";
+import { nanWitnesses } from "../nan_witness.ts";
 import { levelsOf, type Reduce } from "../row_levels.ts";
 import { chooseRowShape } from "./row_shape.ts";
 import type { RowShape } from "./row_shape.ts";
@@ -32,6 +33,8 @@ interface Context {
   readonly group: Index;
   readonly member?: Var;
   readonly team?: Team;
+  /** Whether an extreme need not look for NaN. */
+  readonly isWitnessed: (extreme: Reduce) => boolean;
   /** Condition under which the invocation may store, if it may not always. */
   readonly stores?: string;
 }
@@ -42,7 +45,7 @@ export function printRow(kernel: RowKernel, writer: Writer): WgslKernel {
   const shape = chooseRowShape(kernel, evaluator, writer.target);
   const size = shape.team * shape.rowsPerGroup;
   const launch = foldWorkgroups(Math.ceil(shape.walk.groups / shape.rowsPerGroup), writer.target);
-  const context = { kernel, writer, evaluator, shape, ...placeInvocation(writer, shape, launch.group, launch.launched) };
+  const context = { kernel, writer, evaluator, shape, isWitnessed: nanWitnesses(kernel), ...placeInvocation(writer, shape, launch.group, launch.launched) };
   for (const level of levelsOf(kernel)) printPass(context, level);
   const rowEnv = evaluator.env(shape.walk.replace(context.group), shape.lanes === "space" ? shape.walk.lane : undefined);
   const rowValues = kernel.rowStores.map(({ value }) => writer.bound(evaluator.value(value, rowEnv)));
@@ -137,7 +140,7 @@ function alongRow(context: Context, body: (steps: Step[]) => void, sums?: BlockS
 function printPass(context: Context, level: readonly Reduce[]): void {
   const { writer, evaluator, shape, kernel, team } = context;
   const width = shape.lanes === "none" ? 1 : 4;
-  const accumulators = level.map((expr): Accumulator => declareAccumulator(writer, evaluator, expr, width));
+  const accumulators = level.map((expr): Accumulator => declareAccumulator(writer, evaluator, { expr, width, seeksNaN: !context.isWitnessed(expr) }));
   const long = turnsOf(context) > SHORT_SUM ? accumulators.filter(({ combine, dtype }) => combine === "sum" && isFloat(dtype)) : [];
   const named = long.map(({ name, dtype }) => ({ name, type: typeName(dtype, width) }));
   const sums = long.length === 0 ? undefined : new BlockSums(writer, named, turnsOf(context));

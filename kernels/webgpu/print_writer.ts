@@ -10,8 +10,9 @@ import { CompileError, invariant } from "../../core/errors.ts";
 import type { Var } from "../../core/index_expr.ts";
 import { storesOf } from "../cost.ts";
 import type { Kernel } from "../kernel.ts";
-import type { HelperName } from "./print_math.ts";
-import { helperSource, typeName } from "./print_math.ts";
+import type { HelperName } from "./helpers.ts";
+import { helperSource } from "./helpers.ts";
+import { typeName } from "./print_literal.ts";
 import type { TexelRead } from "./print_texels.ts";
 
 /**
