@@ -1,8 +1,20 @@
 /** Element types and tensor types. */
+import { DTypeError } from "./errors.ts";
 import type { Shape } from "./shape.ts";
 
 /** An element type. `f16` exists only on devices that have it. */
 export type DType = "f32" | "f16" | "i32" | "u32" | "bool";
+
+const DTYPES: readonly DType[] = ["f32", "f16", "i32", "u32", "bool"];
+
+/**
+ * Checks that a value is a dtype, where it comes from outside.
+ * @throws {DTypeError} if it is none.
+ */
+export function checkDType(dtype: DType, action: string): void {
+  if (DTYPES.includes(dtype)) return;
+  throw new DTypeError(`Cannot ${action}: ${JSON.stringify(dtype) ?? String(dtype)} is no dtype; use f32, f16, i32, u32 or bool`, [String(dtype)]);
+}
 
 /** The typed array that holds elements of a dtype on the host; `bool` is stored as 0 or 1 in u32. */
 export type HostData = Float32Array | Int32Array | Uint32Array | Float64Array;

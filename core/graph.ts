@@ -5,7 +5,7 @@
  * node, so common subexpressions are found by construction. Node ids increase in order of making: sorting by id is a topological order.
  * A {@link Graph} is a window on nodes: its outputs and the tensors at which it stops, its inputs.
  */
-import type { DType, Type } from "./dtype.ts";
+import { checkDType, type DType, type Type } from "./dtype.ts";
 import { CompileError, invariant } from "./errors.ts";
 import { showAsText } from "./inspect.ts";
 import type { Attr, Attrs, OpDef } from "./op.ts";
@@ -198,7 +198,10 @@ export class TraceContext {
     const types = op.infer(inputs, attrs);
     const outputs: Tensor[] = [];
     const node: Node = { id: this.#nextId++, op, attrs, inputs: [...inputs], outputs, scope: scope ?? ROOT_SCOPE, context: this };
-    types.forEach((type, i) => outputs.push(new Tensor(node, i, type.shape, type.dtype)));
+    types.forEach((type, i) => {
+      checkDType(type.dtype, `make a tensor by ${op.name}`);
+      outputs.push(new Tensor(node, i, type.shape, type.dtype));
+    });
     this.#table.set(key, node);
     return node;
   }

@@ -1,4 +1,5 @@
 /** Evaluates a graph in f64 with the references of its ops: slow, plain, and the oracle of everything faster. */
+import { allocating } from "./allocate.ts";
 import { invariant, ShapeError } from "./errors.ts";
 import type { Graph, Tensor } from "./graph.ts";
 import type { NdArray } from "./op.ts";
@@ -10,6 +11,7 @@ import { formatType, sameShape, sizeOfShape } from "./shape.ts";
  * @param inputs One value for each input of the graph, of its shape.
  * @returns The values of the outputs.
  * @throws {ShapeError} if an input does not have the graph's shape.
+ * @throws {DeviceError} with reason `out-of-memory` if a tensor is too large to be held.
  */
 export function interpret(graph: Graph, inputs: readonly NdArray[]): NdArray[] {
   invariant(inputs.length === graph.inputs.length, `a graph of ${graph.inputs.length} inputs is given ${inputs.length}`);
@@ -26,7 +28,8 @@ export function interpret(graph: Graph, inputs: readonly NdArray[]): NdArray[] {
   });
   const lastUse = lastUses(graph);
   graph.nodes.forEach((node, position) => {
-    const results = node.op.reference(node.inputs.map((input) => values.get(input)!), node.attrs, node.outputs);
+    const { op, attrs, outputs } = node, args = node.inputs.map((input) => values.get(input)!);
+    const results = allocating(`compute ${op.name}`, outputs, Float64Array.BYTES_PER_ELEMENT, () => op.reference(args, attrs, outputs));
     node.outputs.forEach((tensor, i) => {
       invariant(
         results[i].length === sizeOfShape(tensor.shape),

@@ -1,10 +1,10 @@
 /** From a user's function to a {@link Graph}. */
-import type { DType, Type } from "./dtype.ts";
+import { checkDType, type DType, type Type } from "./dtype.ts";
 import { CompileError } from "./errors.ts";
 import { Graph, isTensor, type Scope, type Tensor, TraceContext, withContext } from "./graph.ts";
 import { showAsText } from "./inspect.ts";
 import type { Attrs, SourceOp } from "./op.ts";
-import { checkShape, formatType, type Shape } from "./shape.ts";
+import { checkShape, formatShape, formatType, type Shape } from "./shape.ts";
 import { flatten, type MapTree, type TreeSpec, unflatten } from "./tree.ts";
 
 /** The static description of an argument: shape and dtype. */
@@ -27,9 +27,11 @@ export class Spec implements Type {
  * @param shape Extents, outermost first; `[]` for a scalar.
  * @param dtype Element type, f32 unless said.
  * @throws {ShapeError} if an extent is not a non-negative integer.
+ * @throws {DTypeError} if the dtype is none.
  */
 export function spec(shape: Shape, dtype: DType = "f32"): Spec {
   checkShape(shape, "make a spec");
+  checkDType(dtype, `make a spec of shape ${formatShape(shape)}`);
   return new Spec([...shape], dtype);
 }
 

@@ -1,7 +1,7 @@
 /** Between host arrays and the bytes of device memory. */
-import { type DType, hostArray, type HostData, type Type } from "../core/dtype.ts";
+import { checkDType, type DType, hostArray, type HostData, type Type } from "../core/dtype.ts";
 import { DeviceError, ShapeError } from "../core/errors.ts";
-import { formatType, type Shape, sizeOfShape } from "../core/shape.ts";
+import { formatShape, formatType, type Shape, sizeOfShape } from "../core/shape.ts";
 
 /**
  * What arrays of all dtypes can do in the same way. The engines' own types say it of each array with its own name in it, which TypeScript cannot call on an array
@@ -73,8 +73,9 @@ export function goneError(type: Type, gone: Gone): DeviceError {
   return new DeviceError(`Cannot use the array ${formatType(type)}: it was ${how}`, "disposed");
 }
 
-/** @throws {ShapeError} if `data` does not have the elements of the type. */
+/** @throws {ShapeError} if `data` does not have the elements of the type. @throws {DTypeError} if its dtype is none. */
 export function checkLength(data: ArrayLike<number>, type: Type, action: string): void {
+  checkDType(type.dtype, `${action} an array of shape ${formatShape(type.shape)}`);
   const size = sizeOfShape(type.shape);
   if (data.length !== size) {
     throw new ShapeError(`Cannot ${action} ${data.length} numbers as ${formatType(type)}: the shape has ${size} elements`, [type.shape]);

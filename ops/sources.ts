@@ -1,5 +1,5 @@
 /** Tensors from nothing: counters and constants. */
-import { type DType, isFloat, roundTo, type Type } from "../core/dtype.ts";
+import { checkDType, type DType, isFloat, roundTo, type Type } from "../core/dtype.ts";
 import { DTypeError, ShapeError } from "../core/errors.ts";
 import { apply, type Tensor } from "../core/graph.ts";
 import { fill } from "../core/linear.ts";
@@ -69,6 +69,7 @@ export function arange(n: number, dtype: DType = "i32"): Tensor {
  */
 export function full(shape: readonly number[], value: number, dtype: DType = "f32"): Tensor {
   checkShape(shape);
+  checkDType(dtype, `fill a tensor of shape ${formatShape(shape)}`);
   if (!isFloat(dtype) && roundTo(dtype, value) !== value) {
     throw new DTypeError(`Cannot fill ${dtype}${formatShape(shape)} with ${value}: ${dtype} cannot hold it`, [dtype]);
   }
@@ -103,6 +104,7 @@ export function onesLike(x: Type): Tensor {
  */
 export function constant(data: ArrayLike<number>, shape: readonly number[] = [data.length], dtype: DType = "f32"): Tensor {
   checkShape(shape);
+  checkDType(dtype, `make a constant of shape ${formatShape(shape)}`);
   if (data.length !== sizeOfShape(shape)) {
     throw new ShapeError(`Cannot make a constant ${dtype}${formatShape(shape)}: it holds ${sizeOfShape(shape)} elements, ${data.length} were given`, [shape]);
   }

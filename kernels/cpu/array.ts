@@ -1,4 +1,5 @@
 /** Arrays in a cpu device's memory. */
+import { allocating } from "../../core/allocate.ts";
 import { type DType, sizeOf } from "../../core/dtype.ts";
 import { type Shape, sizeOfShape } from "../../core/shape.ts";
 import { showAsText } from "../../core/inspect.ts";
@@ -64,7 +65,7 @@ export class CpuArray implements DeviceArray {
   /** Copies the elements to the host. */
   read(): Promise<HostArray> {
     try {
-      const bytes = new Uint8Array(this.sizeBytes);
+      const bytes = allocating("read", [this], sizeOf(this.dtype), () => new Uint8Array(this.sizeBytes));
       bytes.set(this.#memory.bytes(this.address, this.sizeBytes));
       return Promise.resolve(fromDeviceBytes(bytes.buffer, this));
     } catch (error) {

@@ -1,5 +1,6 @@
 /** The reference device: interprets graphs in f64 on the host. Slow, and the oracle of the others. */
-import { type DType, hostArray, type HostData, type Type } from "../../core/dtype.ts";
+import { allocating } from "../../core/allocate.ts";
+import { type DType, hostArray, type HostData, sizeOf, type Type } from "../../core/dtype.ts";
 import { DeviceError, ShapeError } from "../../core/errors.ts";
 import type { Graph } from "../../core/graph.ts";
 import { interpret } from "../../core/interpret.ts";
@@ -51,7 +52,7 @@ export class ReferenceArray implements DeviceArray {
   /** Copies the elements to a host array of the dtype, which rounds f32. */
   read(): Promise<HostArray> {
     try {
-      const data = hostArray(this.dtype, this.f64.length);
+      const data = allocating("read", [this], sizeOf(this.dtype), () => hostArray(this.dtype, this.f64.length));
       data.set(this.f64);
       return Promise.resolve(data);
     } catch (error) {
@@ -114,7 +115,9 @@ export class ReferenceDevice implements Device {
   upload(data: HostData, type: Type): ReferenceArray {
     this.check();
     checkLength(data, type, "upload");
-    return new ReferenceArray(this, Float64Array.from(type.dtype === "bool" ? toTruthValues(data) : data), [...type.shape], type.dtype);
+    const elements = type.dtype === "bool" ? toTruthValues(data) : data;
+    const doubles = allocating("upload", [type], Float64Array.BYTES_PER_ELEMENT, () => Float64Array.from(elements));
+    return new ReferenceArray(this, doubles, [...type.shape], type.dtype);
   }
 
   /**
