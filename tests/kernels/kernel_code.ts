@@ -208,7 +208,7 @@ class Code {
       case "select":
         return `(${this.expr(expr.cond)} ? ${this.expr(expr.then)} : ${this.expr(expr.otherwise)})`;
       case "cast":
-        return castCode(this.expr(expr.x), expr.dtype);
+        return castCode(this.expr(expr.x), expr.x.dtype, expr.dtype);
       case "accumulator":
         return `accumulators[${expr.state}]`;
       case "reduce":
@@ -224,7 +224,7 @@ class Code {
     const step = combine === "sum"
       ? `total = ${wrapCode(`(total + ${element})`, dtype)};`
       : combine === "argmax"
-      ? `const y = ${element}; if (${row} === 0 || y > total) { total = y; best = ${row}; }`
+      ? `const y = ${element}; if (${row} === 0 || y > total || (y !== y && total === total)) { total = y; best = ${row}; }`
       : `total = ${combine}(total, ${element});`;
     this.#lines.push(`let s${name} = -1, k${name} = 0;`);
     this.#lines.push(

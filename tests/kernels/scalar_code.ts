@@ -17,6 +17,11 @@ export const HELPERS = {
   divide: (x: number, y: number) => y === 0 ? x : Math.trunc(x / y),
   /** The sign of the divisor. */
   modulo: (x: number, y: number) => x - y * Math.floor(x / y),
+  /** IEEE's, where JavaScript's is NaN: 1 to any power, and (-1)^infinity, are 1. */
+  power: (x: number, y: number) => (x === 1 || (x === -1 && Math.abs(y) === Infinity) ? 1 : Math.pow(x, y)),
+  /** Towards zero; what does not fit gives the end of the integers, NaN gives 0. */
+  toI32: (x: number) => (x >= 2147483647 ? 2147483647 : x <= -2147483648 ? -2147483648 : x | 0),
+  toU32: (x: number) => (x >= 4294967295 ? 4294967295 : x <= 0 ? 0 : x >>> 0),
   max: Math.max,
   min: Math.min,
   imul: Math.imul,
@@ -51,7 +56,7 @@ const BINARY: Readonly<Record<BinaryOp, (x: string, y: string, dtype: DType) => 
   div: (x, y, dtype) => (isFloat(dtype) ? `(${x} / ${y})` : `divide(${x}, ${y})`),
   max: (x, y) => `max(${x}, ${y})`,
   min: (x, y) => `min(${x}, ${y})`,
-  pow: (x, y) => `Math.pow(${x}, ${y})`,
+  pow: (x, y) => `power(${x}, ${y})`,
   mod: (x, y) => `modulo(${x}, ${y})`,
   eq: (x, y) => `(${x} === ${y} ? 1 : 0)`,
   ne: (x, y) => `(${x} !== ${y} ? 1 : 0)`,
@@ -81,9 +86,11 @@ export function binaryCode(op: BinaryOp, x: string, y: string, { operands, dtype
   return wrapCode(BINARY[op](x, y, operands), dtype);
 }
 
-/** A conversion: anything to bool is `x != 0`, so NaN is true; floats to integers truncate. */
-export function castCode(x: string, dtype: DType): string {
-  return dtype === "bool" ? `(${x} !== 0 ? 1 : 0)` : wrapCode(x, dtype);
+/** A conversion: anything to bool is `x != 0`, so NaN is true; floats to integers truncate and stay within them, integers keep their bits. */
+export function castCode(x: string, from: DType, to: DType): string {
+  if (to === "bool") return `(${x} !== 0 ? 1 : 0)`;
+  if (isFloat(from) && !isFloat(to)) return `${to === "i32" ? "toI32" : "toU32"}(${x})`;
+  return wrapCode(x, to);
 }
 
 /** A literal. */

@@ -58,7 +58,7 @@ export function evaluateExpr(expr: Expr, environment: Environment, known: Map<Ex
       case "select":
         return of(expr.cond) !== 0 ? of(expr.then) : of(expr.otherwise);
       case "cast":
-        return scalarFunction(castCode("x", expr.dtype))(of(expr.x), 0);
+        return scalarFunction(castCode("x", expr.x.dtype, expr.dtype))(of(expr.x), 0);
       default:
         throw new Error(`an op's lower gives no ${expr.kind}`);
     }
