@@ -85,10 +85,14 @@ export async function writing<T>(path: string, action: () => Promise<T>): Promis
 
 /** A failure to write a file as an error that names it and says what to do. What speaks for itself stays as it is. */
 export function writeError(path: string, cause: unknown): unknown {
-  const code = codeOf(cause);
   if (!(cause instanceof Error) || cause instanceof CommandError || cause instanceof UsageError || cause instanceof Deno.errors.NotCapable) return cause;
-  const [why, remedy] = REASONS[code] ?? [cause.message.split("\n")[0].replace(/ \(os error \d+\).*/, ""), "choose another place"];
-  return new WriteError(`cannot write ${shortened(path)}: ${why}; ${remedy}`, { cause });
+  return new WriteError(`cannot write ${shortened(path)}: ${reasonOf(cause)}`, { cause });
+}
+
+/** Why something could not be written, and what to do. */
+export function reasonOf(cause: Error): string {
+  const [why, remedy] = REASONS[codeOf(cause)] ?? [cause.message.split("\n")[0].replace(/ \(os error \d+\).*/, ""), "choose another place"];
+  return `${why}; ${remedy}`;
 }
 
 const FREE = "free some space";

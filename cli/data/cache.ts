@@ -1,5 +1,6 @@
 /** The cache folder: prepared texts and downloads. Whatever is in it can be made again, so it may be deleted when no run needs it. */
 import { CommandError, WriteError } from "../errors.ts";
+import { reasonOf } from "../files.ts";
 
 /** Where the cache is unless said otherwise: below the one folder that the tasks may write to. */
 export const CACHE = "runs/.cache";
@@ -12,8 +13,6 @@ export async function writing<T>(folder: string, action: () => Promise<T>): Prom
     // What is said here names the folder and the flag: the file in it is of no interest.
     const cause = error instanceof WriteError ? error.cause ?? error : error;
     if (!(cause instanceof Error) || cause instanceof Deno.errors.NotCapable) throw cause;
-    const full = (cause as { code?: string }).code === "ENOSPC" || /no space left|disk full|quota/i.test(cause.message);
-    const why = full ? "the disk is full; free some space" : cause.message.split("\n")[0];
-    throw new CommandError(`cannot write to the data cache ${folder}: ${why}, or choose another folder with --cache DIR`, { cause });
+    throw new CommandError(`cannot write to the data cache ${folder}: ${reasonOf(cause)}, or choose another folder with --cache DIR`, { cause });
   }
 }

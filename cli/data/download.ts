@@ -5,13 +5,15 @@
  *     downloads/KEY-NAME             the file
  *     downloads/KEY-NAME.json        its size and hash; written last
  *     downloads/KEY-NAME.part        what has come so far
- *     downloads/KEY-NAME.part.json   of which version of the file
+ *     downloads/KEY-NAME.part.json   of which version of the file, and how much of it is on the disk for certain, with its hash
+ *
+ * What a loss of power may have spoilt is fetched again: only what the last of these records vouches for is gone on from.
  */
 import { createHash, type Hash } from "node:crypto";
 import { CommandError, UsageError } from "../errors.ts";
-import { readTextIfAny, writeAtomic } from "../files.ts";
+import { readTextIfAny, syncFolderOf, writeAtomic } from "../files.ts";
+import { openLocked } from "../lock.ts";
 import { writing } from "./cache.ts";
-import { readPieces } from "./read_file.ts";
 import { readingProgress } from "./reading_progress.ts";
 import { addressOf, type DownloadFacts, downloadFacts, downloadPath } from "./remote.ts";
 import { openResponse, type RemoteFile } from "./remote_file.ts";
@@ -54,17 +56,42 @@ export async function download(place: string, options: DownloadOptions): Promise
     throw new CommandError(`${path} has the SHA-256 ${there.sha256}, not ${wanted}: fetch it anew with --again, or correct --sha256`);
   }
   await writing(options.cache, () => Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true }));
-  const part = `${path}.part`, begun = await beginning(part, place);
+  const file = await writing(options.cache, () => openLocked(`${path}.part`));
+  if (!file) throw new CommandError(`${place} is being fetched by another process: wait for that one, or stop it and run the same command to go on`);
+  try {
+    return await fetchInto(file, { path, url, place, wanted, options });
+  } finally {
+    // An answer that never came leaves nothing.
+    if ((await file.stat()).size === 0) await Deno.remove(`${path}.part`).catch(() => {});
+    file.close();
+  }
+}
+
+interface Task {
+  /** Where the file comes to lie. */
+  readonly path: string;
+  readonly url: URL;
+  readonly place: string;
+  /** The hash that it must have, if that is known. */
+  readonly wanted?: string;
+  readonly options: DownloadOptions;
+}
+
+/** Fetches what is missing in a part, and puts that into its place once it is whole and right. */
+async function fetchInto(file: Deno.FsFile, task: Task): Promise<Download> {
+  const { path, url, place, wanted, options: { cache } } = task, part = `${path}.part`, begun = await beginning(file, part, place);
   const remote = await openResponse(url, { isHub: place.startsWith("hf:"), from: begun });
   const { etag } = remote;
   try {
-    if (remote.start === 0) await writing(options.cache, () => writeAtomic(`${part}.json`, JSON.stringify({ place, etag })));
-    const hashes = await receive(part, remote, { place, ...options });
-    const sizeBytes = (await Deno.stat(part)).size;
+    const hashes = await receive(file, remote, { ...task, begun });
+    // What was there is not what had been received.
+    if (hashes === undefined) return await fetchInto(file, task);
+    const sizeBytes = (await file.stat()).size;
     await check(part, { place, sizeBytes, hashes, remote, wanted });
     const facts: DownloadFacts = { place, sizeBytes, sha256: hashes.sha256, etag };
-    await writing(options.cache, async () => {
+    await writing(cache, async () => {
       await Deno.rename(part, path);
+      await syncFolderOf(path);
       await writeAtomic(`${path}.json`, `${JSON.stringify(facts)}\n`);
     });
     await Deno.remove(`${part}.json`).catch(() => {});
@@ -74,13 +101,23 @@ export async function download(place: string, options: DownloadOptions): Promise
   }
 }
 
-/** How much of a place has come, and of which version. */
-async function beginning(part: string, place: string): Promise<{ bytes: number; etag: string } | undefined> {
-  const text = await readTextIfAny(`${part}.json`), info = await Deno.stat(part).catch(() => undefined);
-  if (text === undefined || !info || info.size === 0) return undefined;
+/** How much of a file is on the disk for certain. */
+interface Begun {
+  readonly place: string;
+  readonly etag: string;
+  readonly bytes: number;
+  /** Of these bytes. */
+  readonly sha256: string;
+}
+
+/** What is recorded of a part, where that may be gone on from. */
+async function beginning(file: Deno.FsFile, part: string, place: string): Promise<Begun | undefined> {
+  const text = await readTextIfAny(`${part}.json`), { size } = await file.stat();
+  if (text === undefined) return undefined;
   try {
-    const stored = JSON.parse(text) as { place?: string; etag?: string };
-    return stored.place === place && stored.etag ? { bytes: info.size, etag: stored.etag } : undefined;
+    const { place: of, etag, bytes, sha256 } = JSON.parse(text) as Partial<Begun>;
+    if (of !== place || !etag || typeof sha256 !== "string" || typeof bytes !== "number" || !(bytes > 0 && bytes <= size)) return undefined;
+    return { place, etag, bytes, sha256 };
   } catch {
     return undefined;
   }
@@ -92,31 +129,58 @@ interface Hashes {
   readonly gitBlob?: string;
 }
 
-/** Writes what comes behind what has come, and hashes all of it. */
-async function receive(part: string, remote: RemoteFile, { place, cache, note, stopped }: DownloadOptions & { place: string }): Promise<Hashes> {
+// What comes in so long a time may have to be fetched again after a loss of power.
+const RECORD_MS = 1000;
+
+/** Writes what comes behind what has come, and hashes all of it; undefined if what has come is not what the record says, which is then removed. */
+async function receive(file: Deno.FsFile, remote: RemoteFile, { path, place, begun, options }: Task & { begun?: Begun }): Promise<Hashes | undefined> {
+  const { cache, note, stopped } = options, record = `${path}.part.json`;
   const sha256 = createHash("sha256"), hashes: Hash[] = [sha256];
   const gitBlob = remote.sizeBytes === undefined ? undefined : createHash("sha1").update(`blob ${remote.sizeBytes}\0`);
   if (gitBlob) hashes.push(gitBlob);
   const hash = (piece: Uint8Array): void => hashes.forEach((one) => one.update(piece));
-  const file = await writing(cache, () => Deno.open(part, { write: true, create: true, truncate: remote.start === 0, append: remote.start > 0 }));
-  let received = remote.start;
+  await writing(cache, () => file.truncate(remote.start));
+  await file.seek(0, Deno.SeekMode.Start);
+  if (remote.start > 0) {
+    for await (const piece of piecesOf(file)) hash(piece);
+    if (sha256.copy().digest("hex") !== begun!.sha256) {
+      await Deno.remove(record);
+      return undefined;
+    }
+  }
+  let received = remote.start, recordedMs = performance.now();
+  const keep = async (): Promise<void> => {
+    await writing(cache, () => file.sync());
+    recordedMs = performance.now();
+    const { etag } = remote;
+    if (etag) await writing(cache, () => writeAtomic(record, JSON.stringify({ place, etag, bytes: received, sha256: sha256.copy().digest("hex") })));
+  };
   const progress = readingProgress({ what: `fetching ${place}`, total: remote.sizeBytes ?? 0, note });
+  // Another version of the file may have been there.
+  if (remote.start === 0) await Deno.remove(record).catch(() => {});
   try {
-    if (remote.start > 0) { for await (const piece of readPieces(part, "--data")) hash(piece); }
     for await (const piece of remote.pieces()) {
       if (stopped?.()) throw new CommandError(`stopped after ${received} bytes of ${place}: run the same command to go on from there`);
-      hash(piece);
       for (let rest = piece; rest.length > 0;) {
         const written = await writing(cache, () => file.write(rest));
         rest = rest.subarray(written);
       }
+      hash(piece);
       progress(received += piece.length);
+      if (performance.now() - recordedMs >= RECORD_MS) await keep();
     }
-    await writing(cache, () => file.sync());
-  } finally {
-    file.close();
+  } catch (error) {
+    // Why it ended is what is said, not that it could not be recorded.
+    if (received > 0) await keep().catch(() => {});
+    throw error;
   }
+  await keep();
   return { sha256: sha256.digest("hex"), gitBlob: gitBlob?.digest("hex") };
+}
+
+async function* piecesOf(file: Deno.FsFile): AsyncGenerator<Uint8Array> {
+  const piece = new Uint8Array(1 << 18);
+  for (let count = await file.read(piece); count !== null; count = await file.read(piece)) yield piece.subarray(0, count);
 }
 
 /** Refuses a file of the wrong size or hash, and removes it where going on would not mend it. */

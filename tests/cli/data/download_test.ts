@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { createHash } from "node:crypto";
 import { download, type DownloadOptions } from "../../../cli/data/download.ts";
-import { addressOf, downloadedFile } from "../../../cli/data/remote.ts";
+import { addressOf, downloadedFile, downloadPath } from "../../../cli/data/remote.ts";
 import { CommandError, UsageError } from "../../../cli/errors.ts";
 import { runMain, someText } from "../run_main.ts";
 import { withFolder } from "../scratch.ts";
@@ -88,6 +88,45 @@ Deno.test("fetch: a connection that breaks is continued where it broke", () =>
       assertEquals(await filesIn(folder), ["a.txt", "a.txt.json"]);
     });
   }));
+
+Deno.test("fetch: what a loss of power spoilt of a part is fetched again, whatever it was", () =>
+  withFolder((folder) => {
+    let count = 0;
+    return withServer(() => count++ % 2 === 0 ? broken(100_000) : undefined, async (origin, asked) => {
+      const spoils: [(part: string, bytes: Uint8Array) => Promise<void>, string][] = [
+        [(part, bytes) => Deno.writeFile(part, new Uint8Array([...bytes, ...new Uint8Array(50_000)])), " bytes=100000-"],
+        [(part, bytes) => Deno.writeFile(part, bytes.subarray(0, 99_999)), ""],
+        [(part, bytes) => Deno.writeFile(part, bytes.fill(0, 60_000, 60_001)), " bytes=100000-"],
+        [(part) => Deno.writeFile(`${part}.json`, new Uint8Array(80)), ""],
+        [(part) => Deno.writeTextFile(`${part}.json`, '{"place":'), ""],
+        [(part) => Deno.remove(`${part}.json`), ""],
+      ];
+      for (const [i, [spoil, range]] of spoils.entries()) {
+        const place = `${origin}/${i}.txt`, part = `${await downloadPath(place, folder)}.part`;
+        // In a text that was spoilt where it had been recorded, the server is asked for all of it in the end.
+        count = 0;
+        await assertRejects(() => download(place, { cache: folder }), CommandError, "run the same command to go on");
+        await spoil(part, await Deno.readFile(part));
+        const { path } = await download(place, { cache: folder }).catch(() => download(place, { cache: folder }));
+        assertEquals(await Deno.readFile(path), BYTES, `${i}`);
+        assertEquals(asked.filter((what) => what.startsWith(`/${i}.txt`))[1], `/${i}.txt${range}`);
+      }
+      assertEquals((await filesIn(folder)).filter((name) => name.includes(".part")), []);
+    });
+  }));
+
+Deno.test("fetch: of two who fetch the same at the same time one does, and the other is told so", () =>
+  withFolder((folder) =>
+    withServer(() => undefined, async (origin, asked) => {
+      const place = `${origin}/a.txt`, outcomes = await Promise.allSettled([1, 2, 3].map(() => download(place, { cache: folder })));
+      const refused = outcomes.filter((outcome) => outcome.status === "rejected");
+      assertEquals([refused.length, asked.length], [2, 1]);
+      for (const { reason } of refused) {
+        assert(reason instanceof CommandError && reason.message.includes("is being fetched by another process: wait for that one"));
+      }
+      assertEquals(await Deno.readFile((await download(place, { cache: folder })).path), BYTES);
+    })
+  ));
 
 Deno.test("fetch: a file that has changed since, or a server without ranges, begins anew", () =>
   withFolder((folder) => {
