@@ -27,6 +27,7 @@ export const CONFIG_FILE = "config.json";
 export const METRICS_FILE = "metrics.jsonl";
 const SAMPLE_FILE = "sample.txt";
 const REPORT_FILE = "report.html";
+const FILES = [CONFIG_FILE, CHECKPOINT_FILE, BEST_FILE, METRICS_FILE, SAMPLE_FILE, REPORT_FILE];
 
 /** The folder of one run. */
 export class RunFolder {
@@ -47,6 +48,8 @@ export class RunFolder {
    * @param step The step of the checkpoint from which the run goes on: later metrics are cut off.
    */
   static async open(path: string, config: unknown, step: number): Promise<RunFolder> {
+    // What a process that was killed while it wrote has left; nobody else writes here.
+    for (const name of FILES) await Deno.remove(`${path}/${name}.part`).catch(() => {});
     await writeConfig(path, config);
     const metrics = `${path}/${METRICS_FILE}`, kept = keepUntil(await readTextIfAny(metrics) ?? "", step);
     await writeAtomic(metrics, kept.map(({ line }) => `${line}\n`).join(""));

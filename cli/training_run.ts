@@ -160,8 +160,9 @@ export class TrainingRun {
     const isDue = (every: number): boolean => this.#step === steps || (every > 0 && this.#step % every === 0);
     while (this.#step < steps && !interrupt.requested) {
       const untilDue = [evalEvery, checkpointEvery].map((every) => every > 0 ? every - this.#step % every : Infinity);
-      await this.#round(Math.min(speed.stepsIn(ROUND_MS, MAX_ROUND_STEPS), steps - this.#step, ...untilDue), speed, reporter);
-      // These steps have shown that the state before them is good.
+      // A state that waits is known to be good after one step.
+      const most = this.#candidate ? 1 : speed.stepsIn(ROUND_MS, MAX_ROUND_STEPS);
+      await this.#round(Math.min(most, steps - this.#step, ...untilDue), speed, reporter);
       await this.#keep();
       const best = isDue(evalEvery) && await judge.validate();
       if (best || isDue(checkpointEvery)) this.#candidate = await this.#takeState(best);

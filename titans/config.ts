@@ -280,7 +280,10 @@ const BEFORE: Partial<ModelConfig> = { memory: "mlp", gateGranularity: "head", n
  * @param stored As read from a file; not checked.
  */
 export function completeConfig(stored: Partial<ModelConfig>): ModelConfig {
-  return { ...BEFORE, outputGate: stored.model === "mac" ? "sigmoid" : "silu", ...stored } as ModelConfig;
+  const before: Partial<ModelConfig> = { ...BEFORE, outputGate: stored.model === "mac" ? "sigmoid" : "silu" };
+  const missing = Object.entries(before).filter(([field]) => !Object.hasOwn(stored, field));
+  // In the order in which they are stored, so that what is written again is the same file.
+  return { ...stored, ...Object.fromEntries(missing) } as ModelConfig;
 }
 
 /**

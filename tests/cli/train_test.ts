@@ -95,6 +95,10 @@ Deno.test("train: a run continued with more steps goes on where it stopped", () 
     await runMain(...tiny(folder, "--steps", "2"));
     const { code, events } = await runMain(...tiny(folder, "--steps", "3", "--resume", "--json"));
     assertEquals([code, events[0].step, events[1].step], [0, 2, 3]);
+    // What is written again is written as it was.
+    await runMain(...tiny(folder, "--steps", "3").map((word) => word === `${folder}/run` ? `${folder}/whole` : word));
+    const [resumed, whole] = await Promise.all(["run", "whole"].map((run) => Deno.readTextFile(`${folder}/${run}/config.json`)));
+    assertEquals(resumed, whole.replace('"warmupSteps": 3', '"warmupSteps": 2'));
     assertEquals(stepsOf(await metricsOf(`${folder}/run`)), [1, 2, 3]);
   }));
 
