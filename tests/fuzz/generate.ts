@@ -9,13 +9,41 @@ import { type Growth, Scope } from "./scope.ts";
 
 const ONE: readonly number[] = [1];
 const SMALL: readonly number[] = [2, 3, 4, 5, 6, 7, 8, 9];
+const COMPOSITE: readonly number[] = [4, 6, 8, 9, 10, 12];
 const MIDDLE: readonly number[] = [11, 12, 13, 15, 16, 17, 31, 32, 33];
 const LARGE: readonly number[] = [63, 64, 65, 127, 128, 129];
 const HUGE: readonly number[] = [257, 512, 1023, 1025, 2049];
 
-const PLAIN = PLAIN_OPS.map((op) => [op.weight, op] as const);
-const WITH_CONTROL = [...PLAIN, ...CONTROL.map((op) => [op.weight * 2.2, op] as const)];
 const MAX_DEPTH = 3;
+/** How often loops and gradients come, beside their weights. */
+const CONTROL_SHARE = 2.2;
+
+/** What a program leans to: names of ops that come more often in it. */
+const THEMES: readonly (readonly string[])[] = [
+  ["reshape", "transpose", "flip", "slice", "pad", "concat", "broadcastTo", "swapAxes", "squeeze", "expandDims"],
+  ["sum", "max", "min", "mean", "argmax", "softmax", "logSumExp", "layerNorm", "reshape", "where"],
+  ["matmul", "einsum", "attention", "where", "iota", "lessEqual", "transpose", "broadcastTo", "reshape"],
+  ["linearScan", "cumsum", "cumprod", "slice", "flip", "concat", "mul"],
+  ["gather", "scatterAdd", "oneHot", "argmax", "iota", "reshape", "transpose"],
+  ["scan", "grad", "vjp", "valueAndGrad", "mul", "sum"],
+  ["grad", "vjp", "max", "min", "maximum", "minimum", "mul", "add", "sub", "square"],
+];
+
+type Weighted = readonly (readonly [weight: number, op: FuzzOp])[];
+
+/**
+ * The ops of one program: some of them, since a program of few kinds goes deeper into how these meet than one of everything (Groce et al., "Swarm testing",
+ * ISSTA 2012), and those of a theme more often.
+ */
+function chooseOps(random: Random): { plain: Weighted; all: Weighted } {
+  const isSwarm = random.chance(0.7), theme = random.chance(0.6) ? random.of(THEMES) : [];
+  const weigh = (op: FuzzOp, weight: number): [number, FuzzOp] => {
+    const isTheme = theme.includes(op.name);
+    return [isTheme ? 6 * weight : isSwarm && random.chance(0.6) ? 0 : weight, op];
+  };
+  const plain = PLAIN_OPS.map((op) => weigh(op, op.weight));
+  return { plain, all: [...plain, ...CONTROL.map((op) => weigh(op, CONTROL_SHARE * op.weight))] };
+}
 
 /** Extents that a program works with: few, so that shapes meet. */
 function palette(random: Random, isLarge: boolean): number[] {
@@ -32,13 +60,14 @@ function palette(random: Random, isLarge: boolean): number[] {
 }
 
 /** Adds steps to a body until there are enough or nothing fits. */
-function grow(scope: Scope, steps: number): void {
-  const { random, growth } = scope;
-  const until = scope.steps.length + steps;
-  for (let tries = 0; scope.steps.length < until && tries < 3 * steps && growth.budget > 0; tries++) {
-    const op: FuzzOp = random.weighted(scope.depth < MAX_DEPTH ? WITH_CONTROL : PLAIN);
-    op.make(scope);
-  }
+function growWith({ plain, all }: ReturnType<typeof chooseOps>): Growth["grow"] {
+  return (scope, steps) => {
+    const { random, growth } = scope;
+    const until = scope.steps.length + steps;
+    for (let tries = 0; scope.steps.length < until && tries < 3 * steps && growth.budget > 0; tries++) {
+      random.weighted(scope.depth < MAX_DEPTH ? all : plain).make(scope);
+    }
+  };
 }
 
 /** The program of a seed: always the same. */
@@ -55,14 +84,14 @@ export function generate(seed: number): FuzzProgram {
     inputs: [],
     ranges: new Map(),
     nextId: 0,
-    budget: random.weighted([[3, 8], [4, 16], [2, 30], [1, 45]]),
-    grow,
+    budget: random.weighted([[2, 8], [4, 16], [3, 30], [1, 45]]),
+    grow: growWith(chooseOps(random)),
   };
   const scope = new Scope(growth);
   for (let count = random.integer(1, 3); count > 0; count--) {
     scope.anyInput({ shape: scope.shape(), dtype: random.chance(0.8) ? float : random.of(["i32", "u32", "bool", "f32"]) });
   }
-  grow(scope, Math.min(growth.budget, random.integer(1, 14)));
+  growth.grow(scope, Math.min(growth.budget, random.integer(2, 18)));
   if (scope.steps.length === 0) {
     const x = scope.float();
     scope.define("neg", [x], {}, x);

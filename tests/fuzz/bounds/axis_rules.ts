@@ -143,7 +143,7 @@ export function recurrenceRule(
   const unit = precision.unit(out.dtype), tiny = precision.tiny(out.dtype);
   for (let o = 0; o < outer; o++) {
     for (let i = 0; i < inner; i++) {
-      let h = 0, r = 0, size = 0, exact = true;
+      let h = 0, r = 0, size = 0, exact = true, certainNaN = false;
       for (let t = 0; t < extent; t++) {
         const at = (o * extent + (reverse ? extent - 1 - t : t)) * inner + i;
         const factor = a.data[at], term = b.data[at], value = out.data[at];
@@ -155,8 +155,10 @@ export function recurrenceRule(
         size = (Math.abs(factor) + ra[at]) * size + Math.abs(term) + rb[at];
         exact &&= ra[at] === 0 && rb[at] === 0 && Number.isInteger(factor) && Number.isInteger(term) && size < 2 ** 24;
         r = exact ? 0 : Math.abs(factor) * r + Math.abs(h) * ra[at] + ra[at] * r + rb[at] + 3 * unit * size + (size < tiny * 2 ** 24 ? tiny : 0);
-        // From the first infinity or NaN on, what a reordered recurrence gives is not promised.
-        if (!Number.isFinite(value) || Number.isNaN(r)) r = Infinity;
+        // NaN stays NaN. From the first infinity on, what a reordered recurrence gives is not promised.
+        certainNaN ||= (term !== term && rb[at] === 0) || (factor !== factor && ra[at] === 0 && t > 0);
+        if (certainNaN) r = 0;
+        else if (!Number.isFinite(value) || Number.isNaN(r)) r = Infinity;
         h = value;
         radius[at] = r;
       }

@@ -55,24 +55,46 @@ const REDUCTIONS: readonly FuzzOp[] = [
   }),
 ];
 
-/** `[..., M, K]` by `[..., K, N]`, vectors and broadcast batches among them; now and then a factor is masked first. */
+/** Zeros outside of a band of the last two axes, as masks of attention and of chunked memories make them; or by any mask. */
+function masked(scope: Scope, x: Value): Value {
+  const rank = x.shape.length, { random } = scope;
+  if (rank < 2) return x;
+  if (random.chance(0.25)) {
+    const mask = scope.bool(x), shape = broadcasts(mask.shape, x.shape);
+    if (!shape || shape.length !== rank || sizeOfShape(shape) !== sizeOfShape(x.shape)) return x;
+    return scope.define("where", [mask, x], { number: 0 }, x, scope.range(x));
+  }
+  const shape = x.shape.slice(-2), bool = { shape, dtype: "bool" } as const;
+  const [row, column] = [0, 1].map((axis) => scope.define("iota", [], { shape, axis, dtype: "i32" }, { shape, dtype: "i32" }, { low: 0, high: shape[axis] }));
+  const edge = (op: string): Value => {
+    const shift = random.integer(-3, 3);
+    const moved = shift === 0 ? column : scope.define("add", [column], { number: shift }, column);
+    return scope.define(op, [moved, row], {}, bool, { low: 0, high: 1 });
+  };
+  const one = edge(random.of(["lessEqual", "less", "greater", "greaterEqual"]));
+  const band = random.chance(0.4)
+    ? scope.define("logicalAnd", [one, edge(random.of(["greater", "greaterEqual", "lessEqual"]))], {}, bool, { low: 0, high: 1 })
+    : one;
+  return scope.define("where", [band, x], { number: 0 }, x, scope.range(x));
+}
+
+/** `[..., M, K]` by `[..., K, N]`, vectors and broadcast batches among them; now and then a factor, or the product, is masked. */
 const matmul = fuzzOp("matmul", 3, (scope) => {
   const any = scope.bounded(scope.float(({ shape }) => shape.length > 0), 30);
-  const mask = scope.random.chance(0.2) && any.shape.length > 1 ? scope.bool(any) : undefined;
-  const isMask = mask && broadcasts(mask.shape, any.shape)?.length === any.shape.length && mask.shape.every((extent) => extent !== 0) &&
-    sizeOfShape(broadcasts(mask.shape, any.shape)!) === sizeOfShape(any.shape);
-  const x = isMask ? scope.define("where", [mask, any], { number: 0 }, any, scope.range(any)) : any;
+  const x = scope.random.chance(0.3) ? masked(scope, any) : any;
   const rank = x.shape.length;
   if (rank === 0) return undefined;
   const K = x.shape[rank - 1];
   const isRight = ({ shape }: Value) => shape.length > 0 && shape[Math.max(0, shape.length - 2)] === K && batchOf(x, shape) !== undefined;
   const present = scope.random.chance(0.5) ? scope.choose((value) => value.dtype === x.dtype && isRight(value)) : undefined;
   const batch = rank > 2 ? scope.random.of([[], x.shape.slice(0, -2), x.shape.slice(0, -2).map((extent) => (scope.random.chance(0.5) ? 1 : extent))]) : [];
-  const y = scope.bounded(present ?? scope.anyInput({ shape: scope.random.chance(0.15) ? [K] : [...batch, K, scope.extent(64)], dtype: x.dtype }), 30);
+  const right = scope.bounded(present ?? scope.anyInput({ shape: scope.random.chance(0.15) ? [K] : [...batch, K, scope.extent(64)], dtype: x.dtype }), 30);
+  const y = scope.random.chance(0.15) ? masked(scope, right) : right;
   const shape = productShape(x.shape, y.shape);
   if (!shape || !scope.fits(shape)) return undefined;
   const range = symmetric(sizeOf(scope.range(x)) * sizeOf(scope.range(y)) * Math.max(1, K));
-  return scope.define("matmul", [x, y], {}, { shape, dtype: x.dtype }, range);
+  const product = scope.define("matmul", [x, y], {}, { shape, dtype: x.dtype }, range);
+  return scope.random.chance(0.15) ? masked(scope, product) : product;
 });
 
 function batchOf({ shape }: Value, right: readonly number[]): readonly number[] | undefined {
@@ -208,7 +230,10 @@ function norm(name: string, operands: readonly string[]): FuzzOp {
     return scope.define(name, [x, ...extra], { operands: given, epsilon }, x, symmetric(Math.sqrt(x.shape[x.shape.length - 1]) * 20));
   }, ({ op, args, attrs }) => {
     const names = attrs.operands as readonly string[];
-    const options = [...names.map((option, i) => `${option}: ${nameOf(args[i + 1])}`), `epsilon: ${literal(attrs.epsilon)}`];
+    const options = [
+      ...names.map((option, i) => `${option}: ${nameOf(args[i + 1])}`),
+      ...(attrs.epsilon === undefined ? [] : [`epsilon: ${literal(attrs.epsilon)}`]),
+    ];
     return `${op}(${nameOf(args[0])}, { ${options.join(", ")} })`;
   });
 }
