@@ -25,12 +25,15 @@ import { checkGradients } from "./gradient_check.ts";
 import { callOf } from "./ops/table.ts";
 import { allSteps, type FuzzProgram, type Id } from "./program.ts";
 import { brokenRule } from "./schedule_check.ts";
-import { runOn, type Target } from "./targets.ts";
+import { runOn, type Runs, sourcesOn, type Target } from "./targets.ts";
 import { buildFunction } from "./text.ts";
 import { inputArrays } from "./values.ts";
 
 /** What programs are written with. */
 export const LIBRARY: Readonly<Record<string, unknown>> = { ...ops, grad, valueAndGrad, vjp };
+
+/** One program in so many is compiled twice, to see that the texts are the same. */
+const COMPILED_TWICE = 4;
 
 /** What to check. */
 export interface CheckOptions {
@@ -192,31 +195,42 @@ interface Prepared {
 
 async function checkOn({ name, kind, device }: Target, prepared: Prepared): Promise<void> {
   const { program, graph, inputs, expected, plans } = prepared;
-  let plan = plans.get(kind);
-  if (!plan && device.needsPlan) plans.set(kind, plan = planned(device, kind, prepared));
-  let runs: ArrayLike<number>[][];
+  const isFirst = !plans.has(kind), plan = device.needsPlan ? plans.get(kind) ?? planned(device, kind, prepared) : undefined;
+  if (plan) plans.set(kind, plan);
+  const donated = donatedOf(program);
+  let runs: Runs;
   try {
-    runs = await runOn(device, { graph, plan, donated: program.donate.toSorted((a, b) => a - b) }, inputs.map(toHost), 2);
+    runs = await runOn(device, { graph, plan, donated }, inputs.map(toHost));
   } catch (error) {
     throw new Stop({ stage: "compile", device: name, message: textOf(error) });
   }
-  const wrong = compare(runs[0], expected);
+  const [first, second] = runs.results;
+  const wrong = compare(first, expected);
   if (wrong) throw new Stop({ stage: "device", device: name, message: describeWrong(wrong), wrong });
-  runs[1].forEach((again, output) => {
+  second.forEach((again, output) => {
     for (let i = 0; i < again.length; i++) {
-      if (Object.is(again[i], runs[0][output][i])) continue;
+      if (Object.is(again[i], first[output][i])) continue;
       throw new Stop({
         stage: "repeat",
         device: name,
-        message: `result ${output}, element ${i} is ${runs[0][output][i]} in a first run and ${again[i]} in a second`,
+        message: `result ${output}, element ${i} is ${first[output][i]} in a first run and ${again[i]} in a second`,
       });
     }
   });
+  if (!plan || !isFirst || program.seed % COMPILED_TWICE !== 0) return;
+  // From the program on, every pass again: the texts must be the same to the letter.
+  const graphAgain = simplify(traceProgram(program).graph);
+  const again = await sourcesOn(device, { graph: graphAgain, plan: planMemory(takeDonated(schedule(graphAgain, device), donated), device), donated });
+  if (again.join("\n") !== runs.sources.join("\n")) throw new Stop({ stage: "repeat", device: name, message: "compiling twice gives two texts" });
+}
+
+function donatedOf({ donate }: FuzzProgram): number[] {
+  return donate.toSorted((a, b) => a - b);
 }
 
 /** Schedules and plans for a device, checking each pass. */
 function planned(device: Device, kind: string, { program, graph, inputs, schedules }: Prepared): Plan {
-  const donated = program.donate.toSorted((a, b) => a - b);
+  const donated = donatedOf(program);
   const scheduled = attempt("schedule", () => takeDonated(schedule(graph, device), donated), kind);
   const broken = brokenRule(scheduled);
   if (broken) throw new Stop({ stage: "schedule", device: kind, message: broken });

@@ -47,6 +47,8 @@ function chooseOps(random: Random): { plain: Weighted; all: Weighted } {
 
 /** Extents that a program works with: few, so that shapes meet. */
 function palette(random: Random, isLarge: boolean): number[] {
+  // All axes alike: where axes are mixed up, no shape tells.
+  if (!isLarge && random.chance(0.15)) return [random.of(SMALL)];
   const extents = [
     random.of(SMALL),
     random.of(SMALL),
@@ -78,6 +80,7 @@ export function generate(seed: number): FuzzProgram {
   const growth: Growth = {
     random,
     palette: palette(random, isLarge),
+    chain: random.of([0, 0, 0.3, 0.6]),
     maxElements: isLarge ? 20000 : random.of([64, 400, 2000, 4096]),
     float,
     edges: random.chance(0.12),

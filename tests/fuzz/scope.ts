@@ -18,6 +18,8 @@ export interface Growth {
   readonly random: Random;
   /** Extents that the program likes, so that shapes fit each other. */
   readonly palette: readonly number[];
+  /** How often a step takes what the step before it gave, if it can: chains of views, of sums. */
+  readonly chain: number;
   /** Most elements of a value. */
   readonly maxElements: number;
   /** The dtype of most floats. */
@@ -118,6 +120,8 @@ export class Scope {
 
   /** A value that passes a test, newer and own ones more often; undefined if there is none. */
   choose(test: (value: Value) => boolean): Value | undefined {
+    const last = this.#own.at(-1);
+    if (last && test(last) && this.random.chance(this.growth.chain)) return last;
     const own = this.#own.filter(test);
     const recent = own.slice(-4);
     if (recent.length > 0 && this.random.chance(0.6)) return this.random.of(recent);

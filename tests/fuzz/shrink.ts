@@ -58,8 +58,10 @@ export async function shrink(start: Shrunk, targets: readonly Target[], maxTries
 function weight(program: FuzzProgram): number {
   const elements = program.inputs.reduce((sum, { shape }) => sum + Math.log2(1 + sizeOfShape(shape)) + shape.length, 0);
   const fills = program.inputs.reduce((sum, { fill }) => sum + { integers: 0, uniform: 3, list: 4, edges: 5 }[fill.kind], 0);
+  const dtypes = program.inputs.reduce((sum, { dtype }) => sum + { f32: 0, i32: 1, u32: 2, bool: 2, f16: 3 }[dtype], 0);
   const attrs = allSteps(program.steps).reduce((sum, step) => sum + JSON.stringify(step.attrs).length, 0);
-  return 100 * stepCount(program) + 30 * program.outputs.length + 10 * program.inputs.length + 8 * program.donate.length + 4 * elements + fills + 0.5 * attrs;
+  return 100 * stepCount(program) + 30 * program.outputs.length + 10 * program.inputs.length + 8 * program.donate.length + 4 * elements + fills + 5 * dtypes +
+    0.5 * attrs;
 }
 
 /** The program with the types that its steps have now; undefined if it is none any more. */
@@ -112,6 +114,20 @@ function* candidates(program: FuzzProgram): Generator<FuzzProgram> {
   for (let i = 0; i < program.donate.length; i++) yield { ...program, donate: program.donate.toSpliced(i, 1) };
   yield* smaller(program);
   yield* plainer(program);
+  yield* otherTypes(program);
+}
+
+/** Every value of one dtype with another, plainer one. */
+function* otherTypes(program: FuzzProgram): Generator<FuzzProgram> {
+  for (const [from, to] of [["f16", "f32"], ["u32", "i32"], ["bool", "i32"], ["i32", "f32"]] as const) {
+    const swap = (attr: FuzzAttr): FuzzAttr => (attr === from ? to : attr);
+    if (!program.inputs.some(({ dtype }) => dtype === from)) continue;
+    yield {
+      ...program,
+      inputs: program.inputs.map((input) => (input.dtype === from ? { ...input, dtype: to } : input)),
+      steps: mapSteps(program.steps, (step) => ({ ...step, attrs: Object.fromEntries(Object.entries(step.attrs).map(([name, attr]) => [name, swap(attr)])) })),
+    };
+  }
 }
 
 /** What a step gives becomes an argument with the values that it had, so that all before it can go. */

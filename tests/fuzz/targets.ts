@@ -37,22 +37,40 @@ export async function openTargets(kinds: readonly TargetKind[]): Promise<Target[
   return targets;
 }
 
-/** Runs a program on a device, as often as asked; the results of every run. */
-export async function runOn(device: Device, program: LoadedProgram, inputs: readonly HostData[], turns = 1): Promise<HostData[][]> {
+/** What running a program gave. */
+export interface Runs {
+  /** The results of every run. */
+  readonly results: readonly (readonly HostData[])[];
+  /** The kernels' texts. */
+  readonly sources: readonly string[];
+}
+
+/** Runs a program on a device twice. */
+export async function runOn(device: Device, program: LoadedProgram, inputs: readonly HostData[]): Promise<Runs> {
   const executable = await device.load(program);
   try {
-    const runs: HostData[][] = [];
-    for (let turn = 0; turn < turns; turn++) {
+    const results: HostData[][] = [];
+    for (let turn = 0; turn < 2; turn++) {
       const arrays = inputs.map((data, i) => device.upload(data, program.graph.inputs[i]));
       const outputs = executable.launch(arrays);
       try {
-        runs.push(await Promise.all(outputs.map((output) => output.read())));
+        results.push(await Promise.all(outputs.map((output) => output.read())));
       } finally {
         for (const output of outputs) output.dispose();
         arrays.forEach((array, i) => program.donated?.includes(i) || array.dispose());
       }
     }
-    return runs;
+    return { results, sources: executable.sources };
+  } finally {
+    executable.dispose();
+  }
+}
+
+/** The texts of a program's kernels, printed once more. */
+export async function sourcesOn(device: Device, program: LoadedProgram): Promise<readonly string[]> {
+  const executable = await device.load(program);
+  try {
+    return executable.sources;
   } finally {
     executable.dispose();
   }

@@ -67,7 +67,9 @@ function monotone(name: string, fn: (x: number) => number, domain: (low: number,
       const low = at - r, high = at + r;
       if (value !== value) return r === 0 || high < 0 ? 0 : Infinity;
       if (!domain(low, high)) return Infinity;
-      if (isInfinite(at) || isInfinite(value)) return isInfinite(value) || value === 0 ? 0 : precision.error(name, out.dtype, [20], value);
+      if (isInfinite(at) || isInfinite(value)) {
+        return isInfinite(value) ? 0 : value === 0 ? precision.tiny(out.dtype) : precision.error(name, out.dtype, [20], value);
+      }
       const moved = r === 0 ? 0 : Math.max(Math.abs(fn(high) - value), Math.abs(fn(low) - value));
       // What is exact in every implementation: log 1, and odd functions at 0.
       if (r === 0 && value === 0) return 0;
