@@ -33,14 +33,14 @@ export interface Failure {
 /** The same for failures that are probably one fault: stage, device kind, and the message without its numbers. */
 export function kindOf(failure: Failure): string {
   const device = failure.device?.split(" ")[0] ?? "";
-  // A wrong number is told from NaN and from zero: they have different causes.
+  // A wrong number is told from NaN and infinity: they have different causes.
   const value = failure.wrong ? ` ${describe(failure.wrong.actual)} for ${describe(failure.wrong.expected)}` : "";
   const text = failure.wrong ? "wrong" : failure.message.split("\n")[0].replaceAll(/#?-?\d[\d.e+-]*/g, "#").slice(0, 160);
   return `${failure.stage} ${device} ${text}${value}`;
 }
 
 function describe(value: number): string {
-  return Number.isNaN(value) ? "NaN" : Number.isFinite(value) ? value === 0 ? "0" : "number" : "infinity";
+  return Number.isNaN(value) ? "NaN" : Number.isFinite(value) ? "number" : "infinity";
 }
 
 /** A failure's kind and the ops of the (shrunk) program that shows it. */

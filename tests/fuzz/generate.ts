@@ -52,7 +52,7 @@ function palette(random: Random, isLarge: boolean): number[] {
   const extents = [
     random.of(SMALL),
     random.of(SMALL),
-    random.of(SMALL),
+    random.of(COMPOSITE),
     random.weighted([[3, random.of(SMALL)], [3, random.of(MIDDLE)], [1, random.of(LARGE)]]),
   ];
   if (random.chance(0.4)) extents.push(...ONE);

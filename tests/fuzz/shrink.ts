@@ -31,25 +31,30 @@ export interface Shrunk {
 }
 
 /** Shrinks until nothing more can be taken away, or so many programs were tried. */
-export async function shrink(start: Shrunk, targets: readonly Target[], maxTries = 400): Promise<Shrunk> {
+export async function shrink(start: Shrunk, targets: readonly Target[], maxTries = 600): Promise<Shrunk> {
   const kind = kindOf(start.failure);
   const { device } = start.failure;
   const concerned = device ? targets.filter((target) => target.name === device || target.name.split(" ")[0] === device).slice(0, 1) : [];
   let best = start, tries = 0;
-  for (let progress = true; progress && tries < maxTries;) {
-    progress = false;
-    for (const candidate of candidates(best.program)) {
-      if (tries >= maxTries) break;
+  /** Takes the first smaller program of a way that fails alike; whether there was one. */
+  const step = async (way: Way): Promise<boolean> => {
+    for (const candidate of way(best.program)) {
+      if (tries >= maxTries) return false;
       const program = retyped(candidate);
       if (!program || weight(program) >= weight(best.program)) continue;
       tries++;
       const { failures } = await check(program, { targets: concerned });
-      const same = failures.find((failure) => kindOf(failure) === kind);
-      if (!same) continue;
-      best = { program, failure: same };
-      progress = true;
-      break;
+      const failure = failures.find((each) => kindOf(each) === kind);
+      if (!failure) continue;
+      best = { program, failure };
+      return true;
     }
+    return false;
+  };
+  // Each way as long as it helps, then the next: what one has taken away makes room for those before it.
+  for (let before = -1; before !== weight(best.program);) {
+    before = weight(best.program);
+    for (const way of WAYS) while (await step(way));
   }
   return best;
 }
@@ -102,19 +107,22 @@ function replaced(program: FuzzProgram, from: Id, to: Id): FuzzProgram {
   return { ...program, steps, outputs: program.outputs.map(swap) };
 }
 
-function* candidates(program: FuzzProgram): Generator<FuzzProgram> {
-  if (program.outputs.length > 1) {
-    for (const output of new Set(program.outputs)) yield { ...program, outputs: [output] };
-    for (let i = 0; i < program.outputs.length; i++) yield { ...program, outputs: program.outputs.toSpliced(i, 1) };
+/** One way of making programs smaller, the boldest first. */
+type Way = (program: FuzzProgram) => Iterable<FuzzProgram>;
+
+function* fewerResults(program: FuzzProgram): Generator<FuzzProgram> {
+  // What an earlier step gives, so that all after it can go.
+  for (const { id } of program.steps.flatMap(({ out }) => out)) {
+    if (program.outputs[0] !== id || program.outputs.length > 1) yield { ...program, outputs: [id] };
   }
-  yield* cuts(program);
-  yield* opened(program);
-  yield* bypasses(program);
+  if (program.outputs.length === 1) return;
+  for (const output of new Set(program.outputs)) yield { ...program, outputs: [output] };
+  for (let i = 0; i < program.outputs.length; i++) yield { ...program, outputs: program.outputs.toSpliced(i, 1) };
+}
+
+function* fewerDonations(program: FuzzProgram): Generator<FuzzProgram> {
   if (program.donate.length > 0) yield { ...program, donate: [] };
   for (let i = 0; i < program.donate.length; i++) yield { ...program, donate: program.donate.toSpliced(i, 1) };
-  yield* smaller(program);
-  yield* plainer(program);
-  yield* otherTypes(program);
 }
 
 /** Every value of one dtype with another, plainer one. */
@@ -229,3 +237,5 @@ function* plainer(program: FuzzProgram): Generator<FuzzProgram> {
     }
   }
 }
+
+const WAYS: readonly Way[] = [fewerResults, cuts, opened, bypasses, fewerDonations, smaller, plainer, otherTypes];
