@@ -267,8 +267,8 @@ const WEBGPU: readonly Mutation[] = [
   {
     name: "webgpu: of equal maxima the last lane wins",
     file: "kernels/webgpu/print_reduce.ts",
-    search: "((${b} == ${a}) & (${j} < ${i}))",
-    replace: "((${b} == ${a}) & (${j} > ${i}))",
+    search: "(${ties(rhs.value, lhs.value)} & (${j} < ${i}))",
+    replace: "(${ties(rhs.value, lhs.value)} & (${j} > ${i}))",
     suites: ["webgpu"],
   },
   {
