@@ -4,14 +4,14 @@ import { checkOptions, optionNames } from "../core/options.ts";
 import { simplify } from "../core/simplify.ts";
 import { type SpecsOf, trace } from "../core/trace.ts";
 import { leafCount, type TreeSpec } from "../core/tree.ts";
-import type { Device } from "./device.ts";
+import type { CompileWatch, Device } from "./device.ts";
 import { takeDonated } from "./in_place.ts";
 import { planMemory } from "./plan_memory.ts";
 import { Program } from "./program.ts";
 import { schedule } from "./schedule.ts";
 
 /** Options of {@link compile}. */
-export interface CompileOptions {
+export interface CompileOptions extends CompileWatch {
   /**
    * Positions of the arguments, whole trees, whose device arrays the caller gives up at each launch. They are disposed, and results of the same type may lie in
    * their memory. Host arrays in their place are not touched. None unless said.
@@ -19,7 +19,7 @@ export interface CompileOptions {
   readonly donate?: readonly number[];
 }
 
-const COMPILE_OPTIONS = optionNames<CompileOptions>({ donate: true });
+const COMPILE_OPTIONS = optionNames<CompileOptions>({ donate: true, progress: true, signal: true });
 
 /**
  * Compiles a function for a device.
@@ -48,12 +48,14 @@ export async function compile<Args extends readonly unknown[], R>(
   options: CompileOptions = {},
 ): Promise<Program<Args, R>> {
   checkOptions("compile", options, COMPILE_OPTIONS);
+  const { progress, signal } = options;
+  signal?.throwIfAborted();
   const { graph: traced, inputTree, outputTree } = trace(fn, specs);
   const donated = donatedLeaves(inputTree, options.donate ?? []);
   const graph = simplify(traced);
   const scheduled = device.needsPlan ? takeDonated(schedule(graph, device), donated) : undefined;
   const plan = scheduled && planMemory(scheduled, device);
-  const executable = await device.load({ graph, plan, donated });
+  const executable = await device.load({ graph, plan, donated, progress, signal });
   return new Program({ device, graph, inputTree, outputTree, plan, executable, donated });
 }
 

@@ -41,8 +41,16 @@ export interface Executable {
   dispose(): void;
 }
 
+/** What is told of a compilation while it goes on, and what ends it: for programs that people wait for. */
+export interface CompileWatch {
+  /** Hears how many of the program's distinct kernels the device's compiler is done with. Devices that compile them as one say nothing. */
+  readonly progress?: (done: number, total: number) => void;
+  /** Ends the wait: compiling then fails with the signal's reason. What the device's compiler has begun it ends by itself. */
+  readonly signal?: AbortSignal;
+}
+
 /** What a device loads. */
-export interface LoadedProgram {
+export interface LoadedProgram extends CompileWatch {
   /** The function. */
   readonly graph: Graph;
   /** Its kernels; for devices that need a plan. */

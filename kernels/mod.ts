@@ -18,7 +18,7 @@
  */
 export { compile, type CompileOptions } from "./compile.ts";
 export { type DeviceOptions, requestDevice } from "./request_device.ts";
-export type { ArrayRecord, Device, DeviceArray, DeviceInfo, DeviceKind } from "./device.ts";
+export type { ArrayRecord, CompileWatch, Device, DeviceArray, DeviceInfo, DeviceKind } from "./device.ts";
 export { type DeviceResult, type HostResult, Program, type ProgramArguments, type ProgramRecord } from "./program.ts";
 export type { ArrayLeaf } from "./arguments.ts";
 export type { HostArray, HostArrays, HostTensor, NumberMethods } from "./host_data.ts";

@@ -9,7 +9,7 @@ import { showAsText } from "../core/inspect.ts";
 import { optionNames } from "../core/options.ts";
 import { spec } from "../core/trace.ts";
 import { flatten, type MapTree } from "../core/tree.ts";
-import { compile, type Device, type DeviceArray, type Program } from "../kernels/mod.ts";
+import { compile, type CompileWatch, type Device, type DeviceArray, type Program } from "../kernels/mod.ts";
 import { crossEntropy, sliceAxis, squeeze, stack } from "../ops/mod.ts";
 import type { ModelConfig } from "./config.ts";
 import { checkNames, ConfigError } from "./errors.ts";
@@ -100,12 +100,12 @@ type WatchProgram = Program<[flat: Tensor, state: ModelState, tokens: Tensor], W
 type StartProgram = Program<[flat: Tensor], ModelState>;
 
 /** Options of {@link Inspector.create}. */
-export interface InspectorOptions {
+export interface InspectorOptions extends CompileWatch {
   /** Tokens of a piece, rounded up to whole intervals of the model; 256 unless said. A longer one runs faster a token and takes more memory. */
   readonly length?: number;
 }
 
-const INSPECTOR_OPTIONS = optionNames<InspectorOptions>({ length: true });
+const INSPECTOR_OPTIONS = optionNames<InspectorOptions>({ length: true, progress: true, signal: true });
 
 /** Shows what the memories of a model do while it reads. */
 export class Inspector {
@@ -134,13 +134,16 @@ export class Inspector {
    */
   static async create(device: Device, model: Model, params: Float32Array, options: InspectorOptions = {}): Promise<Inspector> {
     checkNames("Inspector.create", options, INSPECTOR_OPTIONS);
-    const { length: asked = 256 } = options;
+    const { length: asked = 256, progress, signal } = options;
     if (!Number.isInteger(asked) || asked < 1) throw new ConfigError(`Cannot read pieces of ${asked} tokens: give an integer of at least 1`, "length");
     const length = Math.ceil(asked / model.interval) * model.interval;
     const flat = spec([model.layout.size]);
     const initial = (vector: Tensor): ModelState => model.initialState(model.unflatten(vector), 1);
     const start: StartProgram = await compile(device, initial, [flat]);
-    const watch: WatchProgram = await compile(device, watching(model, length), [flat, boundarySpecs(model, 1), spec([1, length + 1], "i32")]);
+    const watch: WatchProgram = await compile(device, watching(model, length), [flat, boundarySpecs(model, 1), spec([1, length + 1], "i32")], {
+      progress,
+      signal,
+    });
     return new Inspector(model, length, { start, watch, params: device.upload(params, flat) });
   }
 

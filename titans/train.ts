@@ -10,7 +10,7 @@ import { showAsText } from "../core/inspect.ts";
 import { optionNames } from "../core/options.ts";
 import { isSpec, type Spec, spec } from "../core/trace.ts";
 import { mapLeaves, type MapTree } from "../core/tree.ts";
-import { compile, type Device, type DeviceArray, type DeviceResult, type Program } from "../kernels/mod.ts";
+import { compile, type CompileWatch, type Device, type DeviceArray, type DeviceResult, type Program } from "../kernels/mod.ts";
 import { checkTrainingShape } from "./data.ts";
 import { type CarriedStep, causeBeforeUpdates, firstBadTensor } from "./diagnose.ts";
 import { checkNames, ConfigError, TrainingError } from "./errors.ts";
@@ -73,7 +73,7 @@ export interface TrainingState {
 }
 
 /** Options of {@link Trainer.create}. */
-export interface TrainerOptions {
+export interface TrainerOptions extends CompileWatch {
   /** What to train. */
   readonly model: Model;
   /** How to update. */
@@ -94,7 +94,17 @@ export interface TrainerOptions {
   readonly masked?: boolean;
 }
 
-const TRAINER_OPTIONS = optionNames<TrainerOptions>({ model: true, optimizer: true, shape: true, seed: true, state: true, stream: true, masked: true });
+const TRAINER_OPTIONS = optionNames<TrainerOptions>({
+  model: true,
+  optimizer: true,
+  shape: true,
+  seed: true,
+  state: true,
+  stream: true,
+  masked: true,
+  progress: true,
+  signal: true,
+});
 
 /** What a step reports. */
 export interface StepMetrics {
@@ -402,14 +412,14 @@ function isArray(value: unknown): value is DeviceArray {
 /** Compiles the step. What it gives takes the memory of what it is given. */
 async function compileStep(
   device: Device,
-  { model, optimizer, stream, masked, shape: { batch, length, accumulate } }: TrainerOptions & { readonly shape: Required<TrainingShape> },
+  { model, optimizer, stream, masked, shape: { batch, length, accumulate }, progress, signal }: TrainerOptions & { readonly shape: Required<TrainingShape> },
 ): Promise<StepProgram> {
   const flat = spec([model.layout.size]), step = trainingStep(model, optimizer);
   const state = { params: flat, first: flat, second: flat }, tokens = spec([accumulate, batch, length + 1], "i32"), scalars = spec([STEP_SCALARS]);
-  if (!masked) return await compile(device, step, [state, spec([]), tokens, scalars], { donate: [0, 1] });
+  if (!masked) return await compile(device, step, [state, spec([]), tokens, scalars], { donate: [0, 1], progress, signal });
   const mask = spec([accumulate, batch, length]);
   const extras = stream ? { mask, carried: carriedSpecs(model, { batch, length, accumulate }), fresh: spec([accumulate, batch]) } : { mask };
-  return await compile(device, step, [state, spec([]), tokens, scalars, extras], { donate: stream ? [0, 1, 4] : [0, 1] });
+  return await compile(device, step, [state, spec([]), tokens, scalars, extras], { donate: stream ? [0, 1, 4] : [0, 1], progress, signal });
 }
 
 /** The types of what is carried: [A, B, ...]. */

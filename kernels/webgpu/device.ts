@@ -4,7 +4,7 @@ import { DeviceError, invariant } from "../../core/errors.ts";
 import { formatType } from "../../core/shape.ts";
 import { checkOptions, optionNames } from "../../core/options.ts";
 import { showAsText } from "../../core/inspect.ts";
-import { describeDevice, type Device, type DeviceInfo, type LoadedProgram } from "../device.ts";
+import { type CompileWatch, describeDevice, type Device, type DeviceInfo, type LoadedProgram } from "../device.ts";
 import { checkLength, toDeviceBytes } from "../host_data.ts";
 import { mebibytes } from "../plan_memory.ts";
 import type { KernelStep, ValueId } from "../plan.ts";
@@ -63,6 +63,26 @@ export async function requestWebGpuDevice(options: WebGpuOptions = {}): Promise<
     },
   });
   return new WebGpuDevice(gpu, adapter.info, options);
+}
+
+/** What a promise gives, unless a signal ends the wait first: then `unwanted` hears what it gives in the end. */
+async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined, unwanted: (value: T) => void): Promise<T> {
+  if (!signal) return await promise;
+  let stop = (): void => {};
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => reject(signal.reason);
+    if (signal.aborted) stop();
+    else signal.addEventListener("abort", stop);
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } catch (error) {
+    promise.then(unwanted, () => {});
+    throw error;
+  } finally {
+    signal.removeEventListener("abort", stop);
+    aborted.catch(() => {});
+  }
 }
 
 function describe(info: GPUAdapterInfo): DeviceInfo {
@@ -129,12 +149,16 @@ export class WebGpuDevice implements Device {
    * @throws {CompileError} if the device's compiler refuses a kernel; {DeviceError} if there is not the memory for it.
    * @internal
    */
-  async load({ plan, donated = [] }: LoadedProgram): Promise<WebGpuExecutable> {
+  async load({ plan, donated = [], progress, signal }: LoadedProgram): Promise<WebGpuExecutable> {
     this.#context.health.check();
     invariant(plan, "a program without a plan on a WebGPU device");
     const commands = flattenSteps(plan.steps);
-    const { kernels, sources } = await this.#compile(commands.steps);
-    const releasePipelines = () => kernels.forEach(({ wgsl }) => this.#context.pipelines.release(wgsl.source, wgsl.bindings));
+    const compiled = this.#compile(commands.steps, { progress, signal });
+    const release = ({ kernels }: { readonly kernels: readonly CompiledKernel[] }): void =>
+      kernels.forEach(({ wgsl }) => this.#context.pipelines.release(wgsl.source, wgsl.bindings));
+    // Where the wait was ended, what is compiled all the same belongs to nobody.
+    const { kernels, sources } = await unlessAborted(compiled, signal, release);
+    const releasePipelines = (): void => release({ kernels });
     this.#context.health.check();
     const constants = new Map<ValueId, PoolBuffer>();
     for (const { id, storage, type, sizeBytes } of plan.values) {
@@ -154,7 +178,7 @@ export class WebGpuDevice implements Device {
   }
 
   /** Prints and compiles the kernels of steps; equal texts once, all at the same time. */
-  async #compile(steps: readonly KernelStep[]): Promise<{ kernels: CompiledKernel[]; sources: string[] }> {
+  async #compile(steps: readonly KernelStep[], { progress, signal }: CompileWatch): Promise<{ kernels: CompiledKernel[]; sources: string[] }> {
     const { limits, features } = this.gpu;
     const target: Parameters<Printer>[1] = {
       style: this.info.software ? "software" : "gpu",
@@ -171,8 +195,16 @@ export class WebGpuDevice implements Device {
       numbers.set(wgsl.source, shader);
       return { wgsl, shader };
     });
-    const { pipelines } = this.#context;
-    const made = await Promise.allSettled(printed.map(({ wgsl }, i) => pipelines.acquire(wgsl.source, wgsl.bindings, steps[i].kernel.origins)));
+    const { pipelines } = this.#context, done = new Set<number>();
+    const finish = (shader: number): void => {
+      if (done.has(shader)) return;
+      done.add(shader);
+      // Nobody waits any longer for what goes on after an abort.
+      if (!signal?.aborted) progress?.(done.size, numbers.size);
+    };
+    const made = await Promise.allSettled(
+      printed.map(({ wgsl, shader }, i) => pipelines.acquire(wgsl.source, wgsl.bindings, steps[i].kernel.origins).finally(() => finish(shader))),
+    );
     const failed = made.find((result) => result.status === "rejected");
     if (failed) {
       printed.forEach(({ wgsl }) => pipelines.release(wgsl.source, wgsl.bindings));

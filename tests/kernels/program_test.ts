@@ -249,3 +249,22 @@ onEachDevice("a dozen recurrences in one walk through time, each over the one be
     assertClose(data, expected);
   }
 });
+
+Deno.test("compiling for WebGPU tells of each distinct kernel, and can be ended", async () => {
+  using device = await requestDevice({ kind: "webgpu" });
+  const fn = (x: Tensor): Tensor => sum(exp(mul(x, sum(x))));
+  const told: [number, number][] = [];
+  using program = await compile(device, fn, [spec([5])], { progress: (done, total) => told.push([done, total]) });
+  assertEquals(told, Array.from({ length: program.shaderCount }, (_, i) => [i + 1, program.shaderCount]));
+  const reason = new Error("no longer wanted");
+  await assertRejects(() => compile(device, fn, [spec([5])], { signal: AbortSignal.abort(reason) }), Error, reason.message);
+  // In the middle: as soon as the first kernel is there.
+  const controller = new AbortController(), other = (x: Tensor): Tensor => sum(exp(mul(x, sum(exp(mul(x, sum(x)))))));
+  await assertRejects(
+    () => compile(device, other, [spec([6])], { signal: controller.signal, progress: () => controller.abort(reason) }),
+    Error,
+    reason.message,
+  );
+  const { data } = await program.run([0, 0, 0, 0, 0]);
+  assertEquals(data[0], 5);
+});
