@@ -53,14 +53,57 @@ Deno.test("playground: trains, shows its memory at work, saves and goes on from 
     assert(report.continued.losses[0] < report.losses[0] * 2 / 3, `${report.continued.losses}`);
   });
 
+  await t.step("training goes on with a text that was changed, and says so", () => {
+    const { note, losses } = report.changedText;
+    assertEquals([note, losses.length], ["The text was changed: Continue learns from the new one.", 10]);
+    assert(losses[9] > losses[4] + 0.5, `a text that is new costs more: ${losses}`);
+  });
+
   await t.step("what cannot be done is said in one line", () => {
-    assertEquals(report.refusals.map((text) => text.split("\n").length), [1, 1]);
+    assertEquals(report.refusals.map((text) => text.split("\n").length), [1, 1, 1]);
     assertStringIncludes(report.refusals[0], "Cannot read safetensors");
-    assertStringIncludes(report.refusals[1], "give at least 300");
+    assertStringIncludes(report.refusals[1], "a vocabulary of 300), and this page reads bytes");
+    assertStringIncludes(report.refusals[2], "give at least 300");
+  });
+
+  await t.step("a start that fails leaves the model that was there, and asks before it would replace it", () => {
+    const { asked, error, said, changes, written } = report.failed;
+    assertEquals(asked, ["Train anew replaces the model at step 50, which is not saved. Go on?"]);
+    assertMatch(error, /^Cannot open a WebGPU device: no adapter was found; .*hardware acceleration.* "cpu"/);
+    assertEquals(said, "That did not work; the model at step 50 is still there.");
+    assertEquals(changes, "Changed: size, device. That counts for Train anew; Continue goes on with mac, tiny.");
+    assertMatch(written, /^Written: \d+ characters\.$/);
+  });
+
+  await t.step("a reload loses nothing: the browser keeps the model, and the form says what it is", () => {
+    assertMatch(report.trained, /The browser keeps this model\.$/);
+    assertMatch(report.restored.offer, /^Ready\. The browser keeps the mac model of .*, at step 50: Restore last model brings it back\.$/);
+    assertStringIncludes(report.restored.said, "Loaded: the model stands at step 50.");
+    assertEquals(report.restored.chosen, ["mac", "tiny"]);
+  });
+
+  await t.step("parameters are counted without the padding between them", () => {
+    const [shown, count] = report.parameters;
+    assertEquals(shown, count.toLocaleString("en"));
+  });
+
+  await t.step("the text to read is the visitor's, and how much of it is read is said", () => {
+    const { followed, own, size, read } = report.samples;
+    assert(followed.endsWith("It ends so.") && followed.length > 300 && followed.length <= 384, followed);
+    assertEquals([own.length, size], [500, "500 bytes, of which the first 384 are read."]);
+    assertMatch(read, /^Read the first 384 of 500 bytes\./);
+  });
+
+  await t.step("the focus stays, nothing moves by itself, and forced colours leave the strip its colours", () => {
+    assertEquals(report.focus, "start");
+    assert(report.shift < 0.05, `${report.shift} of the screen moved`);
+    const [strongest, strip] = report.forced;
+    assert(strongest !== strip && !/rgba\(0, 0, 0, 0\)|transparent/.test(strongest), `${strongest} on ${strip}`);
   });
 
   await t.step("without shared memory it computes on one thread, and stops when asked", () => {
     assertMatch(report.plain.device, /^cpu: .*, 1 thread$/);
     assertMatch(report.plain.stopped, /^Stopped at step \d+\./);
+    assertMatch(report.plain.stoppedReading, /^Stopped; the model at step \d+ is still there\.$/);
   });
 });

@@ -24,10 +24,3 @@ export function textElement(name: "p" | "td" | "th" | "li" | "option", text: str
   element.textContent = text;
   return element;
 }
-
-/** What a byte looks like in a sentence. */
-export function nameOfByte(byte: number): string {
-  if (byte === 32) return "space";
-  if (byte === 10) return "line end";
-  return byte > 32 && byte < 127 ? `“${String.fromCharCode(byte)}”` : `byte ${byte}`;
-}

@@ -13,8 +13,9 @@ import {
   Trainer,
   type TrainingState,
 } from "../../titans/mod.ts";
-import type { DeviceChoice, Reply, Request, RunOptions } from "./protocol.ts";
+import type { DeviceChoice, Reply, Request, RunOptions, Size } from "./protocol.ts";
 import { readText } from "./reading.ts";
+import { loadModel, saveModel, storedModel } from "./store.ts";
 
 /** Texts are cut into windows of so many bytes, and a step learns from so many windows. */
 export const WINDOW = { batch: 4, length: 256 } as const;
@@ -22,51 +23,81 @@ export const WINDOW = { batch: 4, length: 256 } as const;
 /** A model that learns something within a minute on one thread. */
 const TINY: Partial<ModelConfig> = { width: 32, blocks: 1, heads: 2, mlpHidden: 88, segment: 32, window: 32, persistentTokens: 2 };
 
+/** The page reads and writes bytes. */
+const BYTES = 256;
+
 /** How long the worker computes before it looks for messages. */
 const SLICE_MS = 200;
+
+/** Larger models are not kept in the browser's storage by themselves. */
+const MOST_STORED_BYTES = 32e6;
 
 /** What there is once a run has been started. */
 interface Run {
   readonly device: Device;
+  readonly choice: DeviceChoice;
   readonly trainer: Trainer;
-  readonly data: RandomWindows;
   readonly seed: number;
+}
+
+/** What a run is made from. */
+interface Beginning {
+  readonly config: ModelConfig;
+  readonly choice: DeviceChoice;
+  readonly seed: number;
+  readonly steps: number;
+  readonly state?: TrainingState;
 }
 
 /** A model in training. Requests are served one after the other; {@link Lab.stop} cuts short what goes on. */
 export class Lab {
   #post: (reply: Reply) => void;
   #run?: Run;
-  #device?: { readonly choice: DeviceChoice; readonly device: Device };
   #reader?: { readonly step: number; readonly reader: Reader };
-  #stopped = false;
+  #stop = new AbortController();
 
   /** @param post Takes what is to be told. */
   constructor(post: (reply: Reply) => void) {
     this.#post = post;
   }
 
-  /** Ends training or writing at the next opportunity. */
+  /** Ends compiling, training, writing or reading at the next opportunity. */
   stop(): void {
-    this.#stopped = true;
+    this.#stop.abort(new Error("Stopped."));
   }
 
-  /** Serves a request. @throws Whatever went wrong, with a text for the user. */
+  /** Serves a request, and says what went wrong if something did: what there was before stays. */
   async serve(request: Request): Promise<void> {
-    this.#stopped = false;
+    this.#stop = new AbortController();
+    try {
+      await this.#serve(request);
+    } catch (error) {
+      const hasModel = this.#run !== undefined;
+      if (this.#stop.signal.aborted && error === this.#stop.signal.reason) return this.#post({ type: "stopped", hasModel });
+      this.#post({ type: "error", message: error instanceof Error ? error.message : String(error), hasModel });
+    }
+  }
+
+  async #serve(request: Request): Promise<void> {
     switch (request.type) {
       case "start": {
-        const { options } = request;
-        await this.#start(configOf(options), { ...request, seed: options.seed, steps: options.steps });
-        return await this.#train(options.steps);
+        const { options, device: choice, text } = request;
+        // A text that cannot be learned is found before anything is made.
+        new RandomWindows(text, WINDOW, options.seed);
+        await this.#start({ config: this.#configOf(options), choice, seed: options.seed, steps: options.steps });
+        return await this.#train(request);
       }
-      case "load": {
-        const { config, seed, state } = decodeCheckpoint(request.checkpoint);
-        await this.#start(config, { ...request, seed, steps: Math.max(request.steps, state.step), state });
-        return this.#post({ type: "loaded", step: state.step });
+      case "load":
+        return await this.#load(request.checkpoint, request);
+      case "restore": {
+        const stored = await loadModel();
+        if (!stored) throw new Error("Cannot restore a model: this browser keeps none");
+        return await this.#load(stored, request);
       }
+      case "look":
+        return this.#post({ type: "kept", model: await storedModel() });
       case "train":
-        return await this.#train(request.steps);
+        return await this.#train(request);
       case "write":
         return await this.#write(request);
       case "read":
@@ -83,47 +114,58 @@ export class Lab {
     return this.#run;
   }
 
+  async #load(checkpoint: Uint8Array, request: Request & { readonly type: "load" | "restore" }): Promise<void> {
+    const { steps, device: choice } = request;
+    const { config, seed, state } = decodeCheckpoint(checkpoint);
+    if (config.vocabulary !== BYTES) {
+      throw new Error(
+        `Cannot use this checkpoint here: its tokens are pieces of text (a vocabulary of ${config.vocabulary}), and this page reads bytes; ` +
+          "use the command deno task generate --checkpoint FILE",
+      );
+    }
+    await this.#start({ config, choice, seed, steps: Math.max(steps, state.step), state });
+    this.#post({ type: "loaded", step: state.step, kept: request.type === "restore" });
+  }
+
+  /** The device of a choice: the one that is open if it still works, or another one. */
   async #open(choice: DeviceChoice): Promise<Device> {
-    if (this.#device?.choice === choice) return this.#device.device;
-    const device = await requestDevice({ kind: choice });
-    this.#device?.device.dispose();
-    this.#device = { choice, device };
-    return device;
+    if (this.#run?.choice === choice) {
+      try {
+        await this.#run.device.synchronize();
+        return this.#run.device;
+      } catch {
+        // It was lost, and another may be had.
+      }
+    }
+    return await requestDevice({ kind: choice });
   }
 
-  async #start(
-    config: ModelConfig,
-    { device: choice, text, seed, steps, state }: {
-      readonly device: DeviceChoice;
-      readonly text: Uint8Array;
-      readonly seed: number;
-      readonly steps: number;
-      readonly state?: TrainingState;
-    },
-  ): Promise<void> {
-    const data = new RandomWindows(text, WINDOW, seed);
-    this.#forget();
-    const device = await this.#open(choice);
-    const model = new Model(config);
-    const optimizer = defineOptimizer({ totalSteps: steps, warmupSteps: Math.min(20, Math.floor(steps / 5)) });
-    const trainer = await Trainer.create(device, { model, optimizer, shape: WINDOW, seed, state });
-    this.#run = { device, trainer, data, seed };
-    const { kind, description } = device.info;
-    this.#post({ type: "ready", device: `${kind}: ${description}`, config, parameters: model.layout.size, step: trainer.step, seed });
-  }
-
-  /** Frees what belongs to the run so far. */
-  #forget(): void {
+  /** Makes a run. The one before is given up only when the new one stands. */
+  async #start({ config, choice, seed, steps, state }: Beginning): Promise<void> {
+    const { signal } = this.#stop, before = this.#run, device = await this.#open(choice);
+    let trainer: Trainer;
+    try {
+      const optimizer = defineOptimizer({ totalSteps: steps, warmupSteps: Math.min(20, Math.floor(steps / 5)) });
+      const progress = (done: number, total: number): void => this.#post({ type: "compiling", done, total });
+      trainer = await Trainer.create(device, { model: new Model(config), optimizer, shape: WINDOW, seed, state, progress, signal });
+    } catch (error) {
+      if (device !== before?.device) device.dispose();
+      throw error;
+    }
     this.#reader?.reader.dispose();
-    this.#run?.trainer.dispose();
-    this.#reader = this.#run = undefined;
+    this.#reader = undefined;
+    before?.trainer.dispose();
+    if (device !== before?.device) before?.device.dispose();
+    this.#run = { device, choice, trainer, seed };
+    const parameters = trainer.model.layout.parameterCount, { kind, description } = device.info;
+    this.#post({ type: "ready", device: `${kind}: ${description}`, config, size: sizeOf(config), parameters, step: trainer.step, seed });
   }
 
-  async #train(steps: number): Promise<void> {
-    const { trainer, data } = this.#current();
+  async #train({ steps, text }: { readonly steps: number; readonly text: Uint8Array }): Promise<void> {
+    const { trainer, seed } = this.#current(), data = new RandomWindows(text, WINDOW, seed), { signal } = this.#stop;
     const end = trainer.step + steps;
     let count = 1;
-    while (trainer.step < end && !this.#stopped) {
+    while (trainer.step < end && !signal.aborted) {
       const begin = performance.now();
       const reports = await trainer.run(data, Math.min(count, end - trainer.step));
       const elapsedMs = performance.now() - begin;
@@ -132,11 +174,19 @@ export class Lab {
       count = Math.max(1, Math.min(64, 2 * count, Math.round(reports.length * SLICE_MS / elapsedMs)));
       await nextTurn();
     }
-    this.#post({ type: "paused", step: trainer.step, stopped: trainer.step < end });
+    this.#post({ type: "paused", step: trainer.step, stopped: trainer.step < end, kept: await this.#keep() });
+  }
+
+  /** Keeps the model in the browser, so that a reload does not lose it; whether that worked. */
+  async #keep(): Promise<boolean> {
+    const { trainer } = this.#current();
+    if (12 * trainer.model.layout.size > MOST_STORED_BYTES) return false;
+    const { model } = trainer.model.config, bytes = await this.#checkpoint();
+    return await saveModel(bytes, { model, step: trainer.step, time: Date.now() });
   }
 
   async #write({ prompt, count, temperature, seed }: Request & { readonly type: "write" }): Promise<void> {
-    const { device, trainer } = this.#current();
+    const { device, trainer } = this.#current(), { signal } = this.#stop;
     if (this.#reader?.step !== trainer.step) {
       this.#reader?.reader.dispose();
       this.#reader = undefined;
@@ -152,31 +202,50 @@ export class Lab {
       bytes = [];
       await nextTurn();
       told = performance.now();
-      if (this.#stopped) break;
+      if (signal.aborted) break;
     }
     this.#post({ type: "written", bytes });
     this.#post({ type: "done" });
   }
 
   async #read(text: Uint8Array): Promise<void> {
-    const { device, trainer } = this.#current();
-    this.#post({ type: "reading", reading: await readText(device, { model: trainer.model, params: await this.#params(), text }) });
+    const { device, trainer } = this.#current(), { signal } = this.#stop;
+    const progress = (done: number, total: number): void => this.#post({ type: "reading-progress", done, total });
+    const reading = await readText(device, { model: trainer.model, params: await this.#params(), text }, { signal, progress });
+    this.#post({ type: "reading", reading });
   }
 
   async #save(): Promise<void> {
+    const { trainer } = this.#current();
+    this.#post({ type: "checkpoint", bytes: await this.#checkpoint(), name: `mneme-${trainer.model.config.model}-${trainer.step}.safetensors` });
+  }
+
+  async #checkpoint(): Promise<Uint8Array<ArrayBuffer>> {
     const { trainer, seed } = this.#current();
-    const { config } = trainer.model;
-    const bytes = encodeCheckpoint({ config, seed, state: await trainer.exportState() });
-    this.#post({ type: "checkpoint", bytes, name: `mneme-${config.model}-${trainer.step}.safetensors` });
+    return encodeCheckpoint({ config: trainer.model.config, seed, state: await trainer.exportState() });
   }
 
   async #params(): Promise<Float32Array> {
     return await this.#current().trainer.params.read() as Float32Array;
   }
+
+  /** The configuration of some options: of a size on offer, or as large as the model that is there. */
+  #configOf({ model, size }: RunOptions): ModelConfig {
+    return size === "loaded" ? defineConfig({ ...this.#current().trainer.model.config, model }) : presetOf(size, model);
+  }
 }
 
-function configOf({ model, size }: RunOptions): ModelConfig {
+function presetOf(size: Exclude<Size, "loaded">, model: ModelConfig["model"]): ModelConfig {
   return size === "tiny" ? defineConfig({ ...TINY, model }) : defineConfig({ model }, size);
+}
+
+/** Which size on offer a model has. */
+function sizeOf(config: ModelConfig): Size {
+  const same = (size: Exclude<Size, "loaded">): boolean => {
+    const offered: Readonly<Record<string, unknown>> = { ...presetOf(size, config.model) };
+    return Object.entries(config).every(([field, value]) => offered[field] === value);
+  };
+  return (["tiny", "nano", "small"] as const).find(same) ?? "loaded";
 }
 
 /** Lets messages in. */

@@ -1,4 +1,5 @@
 /** The page: forms, messages to the worker, and what it answers. */
+import { type ControlName, Controls } from "./controls.ts";
 import { byId, textElement } from "./dom.ts";
 import { LossView } from "./loss_view.ts";
 import type { DeviceChoice, Reply, Request, Size } from "./protocol.ts";
@@ -14,22 +15,31 @@ const send = (request: Request): void => worker.postMessage(request);
 
 const text = byId("text", HTMLTextAreaElement), sample = byId("sample", HTMLTextAreaElement), choice = byId("text-choice", HTMLSelectElement);
 const status = byId("status", HTMLParagraphElement), errorBox = byId("error", HTMLParagraphElement), written = byId("written", HTMLOutputElement);
-const buttons = Object.fromEntries((["start", "stop", "continue", "save", "write", "read"] as const).map((id) => [id, byId(id, HTMLButtonElement)]));
-const losses = new LossView(), readings = new ReadingView();
+const losses = new LossView(), readings = new ReadingView(), controls = new Controls(["start", "stop", "continue", "save", "load", "restore", "write", "read"]);
 
-/** What is shown depends on whether the worker works, and on whether there is a model. */
-let busy = false, trained = false, decoder = new TextDecoder();
+/** What the model that is there was made with. */
+interface Made {
+  readonly model: string;
+  readonly size: string;
+  readonly seed: number;
+  readonly device: string;
+  readonly step: number;
+}
+
+/** What is shown depends on whether the worker works, on the model that is there, and on what would be lost with it. */
+const state = { busy: false, hasModel: false, unsaved: false, kept: false, canRestore: false, sampleEdited: false };
+let made: Made | undefined, learned = "", decoder = new TextDecoder(), told = 0;
 
 function update(): void {
-  for (const id of ["continue", "save", "write", "read"]) buttons[id].disabled = busy || !trained;
-  buttons.start.disabled = busy;
-  buttons.stop.disabled = !busy;
-  byId("load", HTMLInputElement).disabled = busy;
+  const { busy, hasModel, canRestore } = state;
+  controls.enable({ start: !busy, load: !busy, stop: busy, restore: !busy && canRestore });
+  for (const id of ["continue", "save", "write", "read"] as const) controls.enable({ [id]: !busy && hasModel });
+  describeChanges();
 }
 
 /** Asks for something that takes time. */
 function ask(request: Request, saying: string): void {
-  busy = true;
+  state.busy = true;
   errorBox.hidden = true;
   status.textContent = saying;
   send(request);
@@ -38,15 +48,39 @@ function ask(request: Request, saying: string): void {
 
 /** Says what happened; the worker waits again. */
 function settle(saying: string): void {
-  busy = false;
+  state.busy = false;
   status.textContent = saying;
   update();
 }
 
 function fail(message: string): void {
-  settle("Stopped by an error.");
+  settle(state.hasModel ? `That did not work; the model at step ${made?.step} is still there.` : "That did not work.");
   errorBox.hidden = false;
   errorBox.textContent = message;
+}
+
+/** What goes on, no more often than a second: screen readers read it out. */
+function mention(saying: string, isLast: boolean): void {
+  if (!isLast && performance.now() - told < 1000) return;
+  told = performance.now();
+  status.textContent = saying;
+}
+
+/** Says which changes of the form have no effect on the model that is there, and which have. */
+function describeChanges(): void {
+  const lines: string[] = [];
+  if (made && state.hasModel) {
+    const now = { model: selected("model"), size: selected("size"), seed: number("seed"), device: selected("device") }, was = made;
+    const changed = (Object.keys(now) as (keyof typeof now)[]).filter((name) => now[name] !== was[name]);
+    if (changed.length > 0) lines.push(`Changed: ${changed.join(", ")}. That counts for Train anew; Continue goes on with ${was.model}, ${was.size}.`);
+    if (learned !== "" && text.value !== learned) lines.push("The text was changed: Continue learns from the new one.");
+  }
+  byId("options-note", HTMLParagraphElement).textContent = lines.join(" ");
+}
+
+/** Whether the model that is there may be replaced. */
+function mayReplace(how: string): boolean {
+  return !state.hasModel || !state.unsaved || confirm(`${how} replaces the model at step ${made?.step}, which is not saved. Go on?`);
 }
 
 function number(id: string): number {
@@ -55,6 +89,17 @@ function number(id: string): number {
 
 function selected<T extends string>(id: string): T {
   return byId(id, HTMLSelectElement).value as T;
+}
+
+/** Chooses an option, also one that is offered only where it is the case. */
+function select(id: string, value: string): void {
+  const element = byId(id, HTMLSelectElement);
+  for (const option of element.options) if (option.value === value) option.hidden = option.disabled = false;
+  element.value = value;
+}
+
+function byteCount(source: string): number {
+  return new TextEncoder().encode(source).length;
 }
 
 /** The first bytes of a text, whole characters only. */
@@ -73,25 +118,51 @@ function trainingText(): Uint8Array | undefined {
 }
 
 const HANDLERS: { readonly [Type in Reply["type"]]: (reply: Extract<Reply, { readonly type: Type }>) => void } = {
-  ready({ device, config, parameters, step }) {
-    trained = true;
+  ready({ device, config, size, parameters, step, seed }) {
+    state.hasModel = true;
+    state.unsaved = state.kept = false;
+    made = { model: config.model, size, seed, device: selected("device"), step };
+    select("model", config.model);
+    select("size", size);
+    byId("seed", HTMLInputElement).value = String(seed);
     byId("device-name", HTMLElement).textContent = device;
     byId("parameters", HTMLElement).textContent = parameters.toLocaleString("en");
     losses.reset(step);
     status.textContent = `A ${config.model} model of width ${config.width} at step ${step}, on ${device}.`;
   },
-  loaded: ({ step }) => settle(`Loaded: the model stands at step ${step}. ${status.textContent}`),
+  compiling: ({ done, total }) => mention(`Compiling: ${done} of ${total} kernels.`, done === total),
+  loaded({ step, kept }) {
+    // Nobody has a file of what the browser alone keeps.
+    state.unsaved = state.kept = kept;
+    settle(`Loaded: the model stands at step ${step}. ${status.textContent}`);
+  },
   progress({ step, bits, bytesPerSecond }) {
+    state.unsaved = true;
+    if (made) made = { ...made, step };
     losses.add(step, bits, bytesPerSecond);
     const news = losses.news();
     if (news) status.textContent = news;
   },
-  paused: ({ step, stopped }) => settle(`${stopped ? "Stopped" : "Done"} at step ${step}. ${losses.summary()}`),
+  paused({ step, stopped, kept }) {
+    state.kept = kept;
+    state.canRestore ||= kept;
+    settle(`${stopped ? "Stopped" : "Done"} at step ${step}. ${losses.summary()}${kept ? " The browser keeps this model." : ""}`);
+  },
+  kept({ model }) {
+    state.canRestore = model !== undefined;
+    if (model && !state.busy && !state.hasModel) {
+      const when = new Date(model.time).toLocaleString("en", { dateStyle: "medium", timeStyle: "short" });
+      status.textContent = `Ready. The browser keeps the ${model.model} model of ${when}, at step ${model.step}: Restore last model brings it back.`;
+    }
+    update();
+  },
   written: ({ bytes }) => written.append(decoder.decode(Uint8Array.from(bytes), { stream: true })),
   done: () => settle(`Written: ${written.textContent!.length} characters.`),
+  "reading-progress": ({ done, total }) => mention(`Reading, with and without the memory: ${done} of ${total} times.`, done === total),
   reading({ reading }) {
     readings.show(reading);
-    settle(`Read ${reading.text.length} bytes. Below, the text is coloured; choose a byte to see more.`);
+    const all = byteCount(sample.value), read = reading.text.length;
+    settle(`Read ${read < all ? `the first ${read} of ${all}` : read} bytes. Below, the text is coloured; choose a byte to see more.`);
   },
   checkpoint({ bytes, name }) {
     const link = document.createElement("a");
@@ -99,66 +170,113 @@ const HANDLERS: { readonly [Type in Reply["type"]]: (reply: Extract<Reply, { rea
     link.download = name;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+    state.unsaved = false;
     settle(`Saved ${name}, ${(bytes.length / 1e6).toFixed(1)} MB.`);
   },
-  error: ({ message }) => fail(message),
+  stopped({ hasModel }) {
+    state.hasModel = hasModel;
+    settle(hasModel ? `Stopped; the model at step ${made?.step} is still there.` : "Stopped.");
+  },
+  error({ message, hasModel }) {
+    state.hasModel = hasModel;
+    fail(message);
+  },
 };
 
 worker.addEventListener("message", ({ data }: MessageEvent<Reply>) => (HANDLERS[data.type] as (reply: Reply) => void)(data));
 worker.addEventListener("error", (event) => fail(`The page's worker failed: ${event.message || "it could not be loaded"}`));
 
-function listen(id: string, type: string, listener: () => unknown): void {
+/** Listens to an element; as long as the control that it belongs to is off, nothing is done. */
+function listen(id: string, type: string, listener: () => unknown, control?: ControlName): void {
   byId(id, HTMLElement).addEventListener(type, (event) => {
     if (type === "submit") event.preventDefault();
+    if (control && !controls.isEnabled(control)) return;
     Promise.resolve(listener()).catch((error: unknown) => fail(error instanceof Error ? error.message : String(error)));
   });
 }
 
+function common(): { readonly steps: number; readonly device: DeviceChoice } {
+  return { steps: number("steps"), device: selected("device") };
+}
+
 listen("options", "submit", () => {
   const bytes = trainingText();
+  if (!bytes || !mayReplace("Train anew")) return;
+  const { steps, device } = common(), options = { model: selected<ModelKind>("model"), size: selected<Size>("size"), steps, seed: number("seed") };
+  learned = text.value;
+  ask({ type: "start", options, steps, device, text: bytes }, "Compiling the training step.");
+}, "start");
+listen("stop", "click", () => {
+  status.textContent = "Stopping.";
+  send({ type: "stop" });
+}, "stop");
+listen("continue", "click", () => {
+  const bytes = trainingText();
   if (!bytes) return;
-  const options = { model: selected<ModelKind>("model"), size: selected<Size>("size"), steps: number("steps"), seed: number("seed") };
-  ask({ type: "start", options, device: selected<DeviceChoice>("device"), text: bytes }, "Compiling the training step.");
-});
-listen("stop", "click", () => send({ type: "stop" }));
-listen("continue", "click", () => ask({ type: "train", steps: number("steps") }, "Training."));
-listen("save", "click", () => ask({ type: "save" }, "Saving."));
+  const isNew = learned !== "" && learned !== text.value;
+  learned = text.value;
+  ask({ type: "train", steps: number("steps"), text: bytes }, isNew ? "Training on the changed text." : "Training.");
+}, "continue");
+listen("save", "click", () => ask({ type: "save" }, "Saving."), "save");
+listen("restore", "click", () => {
+  if (mayReplace("Restoring")) ask({ type: "restore", ...common() }, "Restoring the last model.");
+}, "restore");
 listen("load", "change", async () => {
-  const input = byId("load", HTMLInputElement), file = input.files?.[0], bytes = trainingText();
-  if (!file || !bytes) return;
+  const input = byId("load", HTMLInputElement), file = input.files?.[0];
+  if (!file) return;
   const checkpoint = new Uint8Array(await file.arrayBuffer());
   input.value = "";
-  ask({ type: "load", checkpoint, steps: number("steps"), device: selected<DeviceChoice>("device"), text: bytes }, `Loading ${file.name}.`);
-});
+  if (mayReplace("Loading a checkpoint")) ask({ type: "load", checkpoint, ...common() }, `Loading ${file.name}.`);
+}, "load");
 listen("write-options", "submit", () => {
   const prompt = byId("prompt", HTMLInputElement).value;
   decoder = new TextDecoder();
   written.textContent = prompt;
   const request = { prompt: new TextEncoder().encode(prompt), count: number("count"), temperature: number("temperature"), seed: number("seed") };
   ask({ type: "write", ...request }, "Writing.");
-});
+}, "write");
 listen("read-options", "submit", () => {
   const bytes = firstBytes(sample.value, MOST_READ);
   if (bytes.length < 2) return fail("The text to read has fewer than 2 bytes: give a longer one");
   ask({ type: "read", text: bytes }, "Reading, with and without the memory.");
+}, "read");
+listen("text", "input", followText);
+listen("sample", "input", () => {
+  state.sampleEdited = sample.value !== "";
+  describeTexts();
 });
-listen("text", "input", describeText);
 listen("text-choice", "change", chooseText);
+for (const id of ["model", "size", "device", "seed"]) listen(id, "change", describeChanges);
 
-function describeText(): void {
-  byId("text-size", HTMLParagraphElement).textContent = `${new TextEncoder().encode(text.value).length.toLocaleString("en")} bytes; at least ${LEAST_TEXT}.`;
+// The browser asks before the page goes, where that would lose something.
+addEventListener("beforeunload", (event) => {
+  if (state.busy && state.hasModel || state.unsaved && !state.kept) event.preventDefault();
+});
+
+function describeTexts(): void {
+  const all = byteCount(sample.value);
+  byId("text-size", HTMLParagraphElement).textContent = `${byteCount(text.value).toLocaleString("en")} bytes; training needs at least ${LEAST_TEXT}.`;
+  byId("sample-size", HTMLParagraphElement).textContent = `${all} bytes${all > MOST_READ ? `, of which the first ${MOST_READ} are read` : ""}.`;
+  describeChanges();
+}
+
+/** The text to read is the end of the text to learn until the visitor writes one. */
+function followText(): void {
+  if (!state.sampleEdited) {
+    const end = new TextDecoder().decode(new TextEncoder().encode(text.value).slice(-MOST_READ)), word = end.search(/\s/);
+    sample.value = (end.length < text.value.length && word >= 0 ? end.slice(word + 1) : end).replace(/^\uFFFD+/, "").trimEnd();
+  }
+  describeTexts();
 }
 
 async function chooseText(): Promise<void> {
   const offered = TEXTS[Number(choice.value)];
   byId("text-note", HTMLParagraphElement).textContent = offered.note;
   text.value = await offered.load();
-  // The end of a text is as good as any other part of it.
-  const end = text.value.slice(-MOST_READ);
-  sample.value = end.slice(end.search(/[\s]/) + 1, -1);
-  describeText();
+  followText();
 }
 
 choice.replaceChildren(...TEXTS.map(({ title }, i) => Object.assign(textElement("option", title), { value: String(i) })));
 update();
+send({ type: "look" });
 chooseText().catch((error: unknown) => fail(String(error)));

@@ -10,49 +10,92 @@ const NAMED = 3;
 
 /**
  * Reads a text.
- * @param params All parameters, one flat vector.
- * @param text At least two bytes.
+ * @throws What the signal says, if it ends the reading.
  */
-export async function readText(device: Device, { model, params, text }: { model: Model; params: Float32Array; text: Uint8Array }): Promise<Reading> {
-  return { text, config: model.config, quantities: await inspect(device, model, params, text), recall: await recall(device, model, params, text) };
+export async function readText(device: Device, read: TextToRead, watch: ReadingWatch): Promise<Reading> {
+  const { model, text } = read;
+  return { text, config: model.config, quantities: await inspect(device, read, watch), recall: await recall(device, read, watch) };
 }
 
-async function inspect(device: Device, model: Model, params: Float32Array, text: Uint8Array): Promise<Reading["quantities"]> {
+/** Who reads what. */
+export interface TextToRead {
+  readonly model: Model;
+  /** All parameters, one flat vector. */
+  readonly params: Float32Array;
+  /** At least two bytes. */
+  readonly text: Uint8Array;
+}
+
+/** What is told of a reading while it goes on, and what ends it. */
+export interface ReadingWatch {
+  /** Readings of the text that are done, and all of them. */
+  readonly progress: (done: number, total: number) => void;
+  readonly signal: AbortSignal;
+}
+
+/** Lets messages in, and ends where it was asked for. */
+async function pause({ signal }: ReadingWatch): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  signal.throwIfAborted();
+}
+
+async function inspect(device: Device, { model, params, text }: TextToRead, watch: ReadingWatch): Promise<Reading["quantities"]> {
   const { blocks, heads } = model.config;
-  const inspector = await Inspector.create(device, model, params, { length: text.length });
+  const inspector = await Inspector.create(device, model, params, { length: text.length, signal: watch.signal });
   const found: Partial<Record<TraceQuantity, Float64Array[]>> = {};
-  // A text no longer than a piece is one piece.
-  for await (const piece of inspector.read(text)) {
-    for (const quantity of TRACE_QUANTITIES) {
-      found[quantity] = [piece.values(quantity)];
-      for (let block = 0; block < blocks; block++) for (let head = 0; head < heads; head++) found[quantity].push(piece.values(quantity, { block, head }));
+  try {
+    await pause(watch);
+    // A text no longer than a piece is one piece.
+    for await (const piece of inspector.read(text)) {
+      for (const quantity of TRACE_QUANTITIES) {
+        found[quantity] = [piece.values(quantity)];
+        for (let block = 0; block < blocks; block++) for (let head = 0; head < heads; head++) found[quantity].push(piece.values(quantity, { block, head }));
+      }
     }
+    await pause(watch);
+  } finally {
+    inspector.dispose();
   }
-  inspector.dispose();
   return found as Reading["quantities"];
 }
 
-/** Reads the text many times at once: as it is, with a memory that learns nothing, and with one that does not learn from one passage. */
-async function recall(device: Device, model: Model, params: Float32Array, text: Uint8Array): Promise<Recall> {
+/** Readings of the text that one launch makes: between launches a reading can be stopped. */
+const ROWS = 8;
+
+/** Reads the text many times: as it is, with a memory that learns nothing, and with one that does not learn from one passage. */
+async function recall(device: Device, { model, params, text }: TextToRead, watch: ReadingWatch): Promise<Recall> {
   const { vocabulary, miniBatch } = model.config;
-  const T = text.length - 1, passage = miniBatch, passages = Math.ceil(T / passage), rows = passages + 2;
+  const T = text.length - 1, passage = miniBatch, passages = Math.ceil(T / passage), all = passages + 2, rows = Math.min(ROWS, all);
   const read = (flat: Tensor, tokens: Tensor, store: Tensor): { losses: Tensor; logits: Tensor } => {
     const batch = (start: number): Tensor => broadcastTo(sliceAxis(tokens, 1, start, T), [rows, T]);
     const { logits } = model.forward(model.unflatten(flat), batch(0), { store });
     return { losses: crossEntropy(logits, batch(1), { reduction: "none" }), logits: slice(logits, [0, 0, 0], [2, T, vocabulary]) };
   };
-  const program = await compile(device, read, [spec([model.layout.size]), spec([1, T + 1], "i32"), spec([rows, T])]);
-  const store = Float32Array.from({ length: rows * T }, (_, i) => {
-    const row = Math.floor(i / T), t = i % T;
-    return row === 1 || row - 2 === Math.floor(t / passage) ? 0 : 1;
-  });
-  const { losses, logits } = await program.run(params, Int32Array.from(text), store);
-  program.dispose();
-  const bits = (row: number): Float64Array => Float64Array.from(text, (_, t) => t === 0 ? NaN : losses.data[row * T + t - 1] / Math.LN2);
+  const program = await compile(device, read, [spec([model.layout.size]), spec([1, T + 1], "i32"), spec([rows, T])], { signal: watch.signal });
+  const flat = device.upload(params, spec([model.layout.size]));
+  const losses: number[] = [];
+  let first: ArrayLike<number> & { subarray(from: number, to: number): ArrayLike<number> } = new Float32Array(0);
+  try {
+    for (let start = 0; start < all; start += rows) {
+      await pause(watch);
+      const store = Float32Array.from({ length: rows * T }, (_, i) => {
+        const row = start + Math.floor(i / T), t = i % T;
+        return row === 1 || row - 2 === Math.floor(t / passage) ? 0 : 1;
+      });
+      const part = await program.run(flat, Int32Array.from(text), store);
+      losses.push(...part.losses.data);
+      if (start === 0) first = part.logits.data;
+      watch.progress(Math.min(all, start + rows), all);
+    }
+  } finally {
+    flat.dispose();
+    program.dispose();
+  }
+  const bits = (row: number): Float64Array => Float64Array.from(text, (_, t) => t === 0 ? NaN : losses[row * T + t - 1] / Math.LN2);
   const expected = (row: number): Expectation[] =>
     Array.from(
       text,
-      (_, t) => t === 0 ? { bytes: [], probabilities: [] } : likeliest(logits.data.subarray((row * T + t - 1) * vocabulary, (row * T + t) * vocabulary)),
+      (_, t) => t === 0 ? { bytes: [], probabilities: [] } : likeliest(first.subarray((row * T + t - 1) * vocabulary, (row * T + t) * vocabulary)),
     );
   return {
     passage,

@@ -1,7 +1,8 @@
 /** The part of the page that shows what the memories did. */
 import type { TraceQuantity } from "../../titans/mod.ts";
 import { Chart } from "./chart.ts";
-import { byId, nameOfByte, textElement } from "./dom.ts";
+import { byId, textElement } from "./dom.ts";
+import { nameOfByte, nameOfNext } from "./names.ts";
 import type { Expectation, Reading } from "./protocol.ts";
 import { type Colouring, Strip } from "./strip.ts";
 
@@ -118,7 +119,7 @@ export class ReadingView {
   #summarize(name: ColourName, values: ArrayLike<number>): void {
     const { text } = this.#reading!;
     const order = Array.from(text, (_, t) => t).filter((t) => Number.isFinite(values[t])).sort((a, b) => values[b] - values[a]).slice(0, LISTED);
-    const places = order.map((t) => `${nameOfByte(text[t])} at ${t} in “${this.#strip.around(t)}” (${values[t].toFixed(2)})`);
+    const places = order.map((t) => `${nameOfByte(text, t)} at ${t} in “${this.#strip.around(t)}” (${values[t].toFixed(2)})`);
     byId("strip-summary", HTMLParagraphElement).textContent = name === "recall" ? "" : `Largest: ${places.join("; ")}.`;
   }
 
@@ -140,7 +141,7 @@ export class ReadingView {
   #choose(): void {
     if (!this.#reading) return;
     const { text, recall } = this.#reading, position = Number(this.#position.value);
-    const name = `byte ${position}, ${nameOfByte(text[position])}`;
+    const name = `byte ${position}, ${nameOfByte(text, position)}`;
     this.#position.setAttribute("aria-valuetext", name);
     this.#strip.choose(position);
     if (this.#colour() === "recall") this.#strip.colour(this.#colouring());
@@ -151,12 +152,17 @@ export class ReadingView {
     const lines = [`Chosen: ${name} in “${this.#strip.around(position)}”. Memory: ${values.join(", ")}.`];
     if (position > 0) {
       lines.push(`It cost ${recall.bits[position].toFixed(2)} bits; with a memory that had learned nothing, ${recall.forgotten[position].toFixed(2)}.`);
-      lines.push(`Expected: ${describe(recall.expected[position])}. Without the memory: ${describe(recall.expectedForgotten[position])}.`);
+      lines.push(`Expected: ${this.#describe(recall.expected, position)}. Without the memory: ${this.#describe(recall.expectedForgotten, position)}.`);
       lines.push(this.#describeRecall(position));
     } else {
       lines.push("Nothing stands before the first byte, so there is no prediction of it.");
     }
     byId("detail", HTMLDivElement).replaceChildren(...lines.map((line) => textElement("p", line)));
+  }
+
+  #describe(expected: readonly Expectation[], position: number): string {
+    const { bytes, probabilities } = expected[position], { text } = this.#reading!;
+    return bytes.map((byte, i) => `${nameOfNext(text, position, byte)} ${(100 * probabilities[i]).toFixed(0)}%`).join(", ");
   }
 
   #describeRecall(position: number): string {
@@ -166,8 +172,4 @@ export class ReadingView {
     const passages = saved.map(({ bits, i }) => `“${this.#strip.between(i * passage, Math.min((i + 1) * passage, position))}” saved ${bits.toFixed(2)} bits`);
     return `Recalled from the memory: ${passages.join("; ")}.`;
   }
-}
-
-function describe({ bytes, probabilities }: Expectation): string {
-  return bytes.map((byte, i) => `${nameOfByte(byte)} ${(100 * probabilities[i]).toFixed(0)}%`).join(", ");
 }

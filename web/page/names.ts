@@ -1,0 +1,48 @@
+/** What bytes are called in sentences: by the characters that they are, or are parts of, in UTF-8. */
+
+/** A character in a sentence. */
+export function nameOfCharacter(text: string): string {
+  if (text === " ") return "space";
+  if (text === "\n") return "line end";
+  return /^\p{C}$/u.test(text) && text !== "\uFFFD" ? `character ${text.codePointAt(0)}` : `“${text}”`;
+}
+
+/** Bytes of the character that begins with a byte; 1 for one that begins none. */
+function lengthFrom(lead: number): number {
+  return lead >= 0xf0 && lead < 0xf8 ? 4 : lead >= 0xe0 && lead < 0xf0 ? 3 : lead >= 0xc2 && lead < 0xe0 ? 2 : 1;
+}
+
+function isContinuation(byte: number): boolean {
+  return (byte & 0xc0) === 0x80;
+}
+
+/** Bytes of the character that is under way at a place of a text: from its first byte up to the place. */
+function begun(text: ArrayLike<number>, end: number): number[] {
+  let start = end - 1;
+  while (start >= 0 && end - start < 4 && isContinuation(text[start])) start--;
+  const bytes = Array.from({ length: Math.max(0, end - start) }, (_, i) => text[start + i]);
+  return start >= 0 && lengthFrom(text[start]) > bytes.length ? bytes : [];
+}
+
+/** A byte of a text: the character that it is, or which byte of a character. */
+export function nameOfByte(text: ArrayLike<number>, at: number): string {
+  let start = at;
+  while (start > 0 && at - start < 3 && isContinuation(text[start])) start--;
+  const length = lengthFrom(text[start]), bytes = Uint8Array.from({ length: Math.min(length, text.length - start) }, (_, i) => text[start + i]);
+  const character = new TextDecoder().decode(bytes);
+  if (at - start >= length || character.includes("\uFFFD")) return `byte ${text[at]}, no character`;
+  return length === 1 ? nameOfCharacter(character) : `byte ${at - start + 1} of ${length} of “${character}”`;
+}
+
+/** A byte that may come at a place of a text: the character that it completes, or that it begins or goes on with. */
+export function nameOfNext(text: ArrayLike<number>, at: number, byte: number): string {
+  const before = begun(text, at), bytes = [...before, byte];
+  if (before.length === 0) {
+    const length = lengthFrom(byte);
+    if (length > 1) return `the first byte of a character of ${length}`;
+    return byte < 0x80 ? nameOfCharacter(String.fromCharCode(byte)) : `byte ${byte}, no character`;
+  }
+  if (!isContinuation(byte)) return byte < 0x80 ? nameOfCharacter(String.fromCharCode(byte)) : "the first byte of another character";
+  if (bytes.length < lengthFrom(bytes[0])) return `byte ${bytes.length} of a character`;
+  return nameOfCharacter(new TextDecoder().decode(Uint8Array.from(bytes)));
+}
