@@ -1,5 +1,6 @@
 /** The command line: `train`, `generate`, `remember`, `fetch`, `inspect`, `info`, `help`. Dispatch only; see cli/. */
 import { exitCode, formatError } from "./cli/errors.ts";
+import { asksHelp } from "./cli/flags.ts";
 import { generateCommand } from "./cli/generate.ts";
 import { fetchCommand } from "./cli/fetch.ts";
 import { commandHelp, type Commands, findCommand, overview } from "./cli/help.ts";
@@ -28,12 +29,11 @@ const COMMANDS: Commands = {
  */
 export async function main(args: readonly string[], terminal: Terminal): Promise<number> {
   const [name, ...rest] = args;
-  const asksHelp = rest.includes("--help") || rest.includes("-h");
   try {
     if (name === "--version" || name === "-V" || name === "version") terminal.out(`mneme ${VERSION}\n`);
     else if (name === "help" && rest.length > 0) terminal.out(commandHelp(rest[0], findCommand(COMMANDS, rest[0])));
     else if (name === undefined || name === "help" || name === "--help" || name === "-h") terminal.out(overview(COMMANDS));
-    else if (asksHelp) terminal.out(commandHelp(name, findCommand(COMMANDS, name)));
+    else if (asksHelp(rest, Object.hasOwn(COMMANDS, name) ? COMMANDS[name].flags : {})) terminal.out(commandHelp(name, findCommand(COMMANDS, name)));
     else {
       const command = findCommand(COMMANDS, name);
       if (!command.network) giveBackNetwork();

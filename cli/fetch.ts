@@ -38,7 +38,8 @@ export const fetchCommand: Command = {
 
 async function fetchText(args: readonly string[], terminal: Terminal): Promise<number> {
   // The place may come first, without a flag.
-  const words = args[0] !== undefined && !args[0].startsWith("-") ? ["--place", ...args] : args;
+  const given = args[0] === "--" ? args.slice(1) : args;
+  const words = given[0] !== undefined && !given[0].startsWith("-") ? ["--place", ...given] : given;
   const { values: flags } = parseFlags(words, FLAGS, "fetch");
   if (flags.place === undefined) throw new UsageError("fetch needs a place: give a URL, or hf:OWNER/NAME/PATH");
   using interrupt = listenForInterrupt(terminal);

@@ -11,6 +11,8 @@ export interface Flag<T> {
   readonly fallback: T;
   /** Whether it may be given several times; then its value is a list. */
   readonly repeats?: boolean;
+  /** Whether the next word is its value whatever that is, also if it looks like a flag: for texts that somebody wrote. */
+  readonly takesAnything?: boolean;
   /** Reads the value. @throws {UsageError} if it cannot be read. */
   readonly read: (text: string, flag: string) => T;
 }
@@ -39,6 +41,11 @@ export function text(placeholder: string, help: string): Flag<string | undefined
 export function text(placeholder: string, help: string, fallback: string): Flag<string>;
 export function text(placeholder: string, help: string, fallback?: string): Flag<string | undefined> {
   return { help, placeholder, fallback, read: (value) => value };
+}
+
+/** A flag with a text that somebody wrote, which may be anything. */
+export function phrase(help: string, fallback: string): Flag<string> {
+  return { help, placeholder: "TEXT", fallback, takesAnything: true, read: (value) => value };
 }
 
 /** A flag with a text that may be given several times. */
@@ -109,7 +116,10 @@ export function parseFlags<F extends Flags>(args: readonly string[], flags: F, c
   const given = new Set<string>();
   for (let i = 0; i < args.length; i++) {
     const word = args[i];
+    // In front it is npm's way of saying that what follows is the command's; elsewhere flags end.
+    if (word === "--" && (i === 0 || i + 1 === args.length)) continue;
     if (!word.startsWith("-")) throw new UsageError(`${command} takes no argument ${quote(word)}: flags start with --${suggestion(word, [...byName.keys()])}`);
+    if (word === "--") throw new UsageError(`${command} takes no argument ${quote(args[i + 1])} behind --: leave both out`);
     const [name, attached] = splitOnce(word, "=");
     const found = byName.get(name);
     if (!found) throw new UsageError(`unknown flag ${name}${suggestion(name, [...byName.keys()]) || `: see ${command} --help`}`);
@@ -119,13 +129,24 @@ export function parseFlags<F extends Flags>(args: readonly string[], flags: F, c
     const isToggle = found.flag.placeholder === undefined;
     if (isToggle && attached !== undefined) throw new UsageError(`${name} takes no value: write ${name} alone`);
     const value = isToggle ? "" : attached ?? args[++i];
-    if (value === undefined || (attached === undefined && value.startsWith("--"))) {
-      throw new UsageError(`${name} needs a value: ${name} ${found.flag.placeholder}`);
+    if (value === undefined) throw new UsageError(`${name} needs a value: ${name} ${found.flag.placeholder}`);
+    if (attached === undefined && !found.flag.takesAnything && value.startsWith("--")) {
+      throw new UsageError(`${name} needs a value: ${name} ${found.flag.placeholder}, or ${name}=${value} if that is the value`);
     }
     const read = found.flag.read(value, name);
     values[found.key] = before ? [...values[found.key] as unknown[], ...read as unknown[]] : read;
   }
   return { values: values as Values<F>, given: given as ReadonlySet<keyof F> };
+}
+
+/** Whether a command line asks for help, rather than for something that is called so. */
+export function asksHelp(args: readonly string[], flags: Flags = {}): boolean {
+  const taking = new Set(Object.entries(flags).filter(([, { takesAnything }]) => takesAnything).map(([key]) => flagName(key)));
+  for (let i = 0; i < args.length; i++) {
+    if (args[i] === "--help" || args[i] === "-h") return true;
+    if (taking.has(args[i])) i++;
+  }
+  return false;
 }
 
 /** The help lines of a table of flags. */

@@ -15,6 +15,7 @@ import { latestRun, RUNS } from "./run_folder.ts";
 import { formatNumber, legend, type Letter, Letters, scaleOf, Strip, visible } from "./strip.ts";
 import type { Terminal } from "./terminal.ts";
 import { rowOptionsOf, TEXT_FLAGS } from "./text_flags.ts";
+import { readPaths } from "./user_path.ts";
 import { Passages, RunningFigures } from "./trace_summary.ts";
 
 /** What can be shown: quantities of the trace by the flag's words, and what the model's prediction missed. */
@@ -72,7 +73,7 @@ export const inspectCommand: Command = {
 };
 
 async function inspect(args: readonly string[], terminal: Terminal): Promise<number> {
-  const { values: flags } = parseFlags(args, FLAGS, "inspect");
+  const { values } = parseFlags(args, FLAGS, "inspect"), flags = { ...values, ...readPaths(values) };
   const source = flags.text;
   if (source === undefined) throw new UsageError("inspect needs a text: give a file with --text FILE, or --text - for standard input");
   // Now, so that a missing file shows before kernels are compiled.

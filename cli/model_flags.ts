@@ -1,5 +1,5 @@
 /** Flags for the options of a model: whatever is given differs from the preset. */
-import type { ModelConfig } from "../titans/mod.ts";
+import type { ConfigError, ModelConfig } from "../titans/mod.ts";
 import { UsageError } from "./errors.ts";
 import { choice, flagName, integer, number, toggle, type Values } from "./flags.ts";
 
@@ -60,4 +60,50 @@ export function checkModelFlags(flags: ModelFlags, given: ReadonlySet<string>, m
     if (model[field] === value) continue;
     throw new UsageError(`the run in ${path} has ${field} ${model[field]}, not ${value}: leave ${flagName(key)} out, or start a new run with another --out`);
   }
+}
+
+/** Flags of options that are no flags of a model. */
+const OTHER_FLAGS: Readonly<Record<string, string>> = { learningRate: "--lr", warmupSteps: "--warmup", totalSteps: "--steps", vocabulary: "--vocabulary" };
+
+/** The flag that sets an option, if there is one. */
+function flagOf(field: string): string | undefined {
+  if (Object.hasOwn(OTHER_FLAGS, field)) return OTHER_FLAGS[field];
+  if (field === "model") return "--model";
+  if (field === "gateGranularity") return flagName("gates");
+  const key = `no${field[0].toUpperCase()}${field.slice(1)}`;
+  return Object.hasOwn(MODEL_FLAGS, field) ? flagName(field) : Object.hasOwn(MODEL_FLAGS, key) ? flagName(key) : undefined;
+}
+
+/** An option that cannot be, in the words of the command line: names of options become those of their flags. */
+export function inFlags(error: ConfigError, flags: ModelFlags): UsageError {
+  const [, value, rule] = /^Cannot use \S+ (.*?): (.*)$/s.exec(error.message) ?? [], flag = flagOf(error.field);
+  if (flag === undefined || rule === undefined) return new UsageError(error.message, { cause: error });
+  const isGiven = Object.hasOwn(OTHER_FLAGS, error.field) || flags[error.field as keyof ModelFlags] !== undefined || flag.startsWith("--no-") ||
+    flag === "--model";
+  const named = rule.replace(/\b[a-z]+[A-Z][A-Za-z]*\b/g, (option) => flagOf(option) ?? option).replace(/without (--no-\S+)/, "with $1");
+  return new UsageError(`${flag} cannot be ${value}${isGiven ? "" : " (which the preset says)"}: ${named}`, { cause: error });
+}
+
+/** Why a flag changes nothing in a model, or undefined if it does. */
+const IDLE: Readonly<Partial<Record<keyof ModelFlags, (model: ModelConfig) => string | undefined>>> = {
+  memoryActivation: ({ memory, memoryDepth }) => memory === "swiglu" ? "with --memory swiglu" : memoryDepth === 1 ? "with --memory-depth 1" : undefined,
+  memoryExpansion: ({ memory, memoryDepth }) => memory === "mlp" && memoryDepth === 1 ? "with --memory-depth 1" : undefined,
+  etaBias: ({ momentum }) => momentum ? undefined : "with --no-momentum",
+  alphaBias: ({ forgetting }) => forgetting ? undefined : "with --no-forgetting",
+  forgetTo: ({ forgetting }) => forgetting ? undefined : "with --no-forgetting",
+  segment: ({ model }) => model === "mac" ? undefined : `with --model ${model}`,
+  window: ({ model }) => model === "mag" || model === "mal" ? undefined : `with --model ${model}`,
+  persistentTokens: ({ model }) => model === "lmm" ? "with --model lmm" : undefined,
+  memoryQuery: ({ model }) => model === "mac" ? undefined : `with --model ${model}`,
+  memoryTokens: ({ model, memoryQuery }) =>
+    model !== "mac" ? `with --model ${model}` : memoryQuery !== "learned" ? `with --memory-query ${memoryQuery}` : undefined,
+  outputGate: ({ model }) => model === "mac" || model === "mag" ? undefined : `with --model ${model}`,
+};
+
+/** A line for each flag that was given and changes nothing. */
+export function idleFlags(flags: ModelFlags, model: ModelConfig): string[] {
+  return (Object.keys(IDLE) as (keyof ModelFlags)[]).flatMap((key) => {
+    const why = flags[key] === undefined ? undefined : IDLE[key]!(model);
+    return why === undefined ? [] : [`note: ${flagName(key)} changes nothing ${why}`];
+  });
 }

@@ -19,6 +19,7 @@ import { latestRun, RUNS } from "./run_folder.ts";
 import { Speed } from "./speed.ts";
 import { fitLine, type Terminal } from "./terminal.ts";
 import { rowOptionsOf, TEXT_FLAGS } from "./text_flags.ts";
+import { readPaths } from "./user_path.ts";
 
 const FLAGS = {
   text: text("FILE", "what to read: a file of any kind that train learns from, or - for standard input"),
@@ -58,7 +59,7 @@ const ROUND_MS = 250;
 const MOST_PIECES = 256;
 
 async function remember(args: readonly string[], terminal: Terminal): Promise<number> {
-  const { values: flags } = parseFlags(args, FLAGS, "remember");
+  const { values } = parseFlags(args, FLAGS, "remember"), flags = { ...values, ...readPaths(values) };
   const source = flags.text, path = flags.memory;
   if (source === undefined) throw new UsageError("remember needs a text: give a file with --text FILE, or --text - for standard input");
   if (path === undefined) throw new UsageError("remember needs a place for the memory: give it with --memory FILE");

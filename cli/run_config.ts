@@ -4,6 +4,7 @@ import {
   ConfigError,
   defineConfig,
   defineOptimizer,
+  Model,
   type ModelConfig,
   type ModelKind,
   type OptimizerConfig,
@@ -16,7 +17,7 @@ import { parseSource } from "./data/source_spec.ts";
 import { CommandError, UsageError } from "./errors.ts";
 import { flagName } from "./flags.ts";
 import { rowOptionsOf } from "./text_flags.ts";
-import { checkModelFlags, type ModelFlags, modelOptions } from "./model_flags.ts";
+import { checkModelFlags, inFlags, type ModelFlags, modelOptions } from "./model_flags.ts";
 
 /** A run's configuration. All but `steps` and the optimiser's rates stays as it is for the run's life. */
 export interface RunConfig {
@@ -86,12 +87,15 @@ export interface RunText {
 /** The configuration of a new run. */
 export function newRunConfig(flags: RunFlags, { data, vocabularySize }: RunText, version: string): RunConfig {
   const { model, preset, steps, warmup, lr, batch, seqLen, accumulate, seed, stream } = flags;
-  const optimizer = defineOptimizer({ learningRate: lr, warmupSteps: Math.min(warmup, steps), totalSteps: steps });
   const options = { model, ...modelOptions(flags), vocabulary: vocabularySize };
+  const { made, optimizer } = inWordsOf(flags, () => ({
+    made: new Model(defineConfig(options, preset)).toJSON(),
+    optimizer: defineOptimizer({ learningRate: lr, warmupSteps: Math.min(warmup, steps), totalSteps: steps }),
+  }));
   return {
     version,
     preset,
-    model: defineConfig(options, preset),
+    model: made,
     optimizer,
     batch,
     seqLen,
@@ -101,6 +105,15 @@ export function newRunConfig(flags: RunFlags, { data, vocabularySize }: RunText,
     ...(stream > 0 ? { stream, streamOrder: STREAM_ORDER } : {}),
     data,
   };
+}
+
+/** Makes something of flags; an option that cannot be is named by its flag. */
+function inWordsOf<T>(flags: ModelFlags, make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    throw error instanceof ConfigError ? inFlags(error, flags) : error;
+  }
 }
 
 /** The flags that must stay as they were, with what the configuration says of each. */
@@ -144,12 +157,13 @@ export function resumedRunConfig(stored: unknown, flags: RunFlags, { given, path
   }
   checkModelFlags(flags, given, config.model, path);
   const steps = given.has("steps") ? flags.steps : config.steps;
-  const optimizer = defineOptimizer({
-    ...config.optimizer,
-    learningRate: given.has("lr") ? flags.lr : config.optimizer.learningRate,
-    warmupSteps: given.has("warmup") ? flags.warmup : config.optimizer.warmupSteps,
-    totalSteps: steps,
-  });
+  const optimizer = inWordsOf(flags, () =>
+    defineOptimizer({
+      ...config.optimizer,
+      learningRate: given.has("lr") ? flags.lr : config.optimizer.learningRate,
+      warmupSteps: given.has("warmup") ? flags.warmup : config.optimizer.warmupSteps,
+      totalSteps: steps,
+    }));
   return { ...config, steps, optimizer };
 }
 

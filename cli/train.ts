@@ -6,9 +6,11 @@ import { CACHE } from "./data/cache.ts";
 import { type Corpus, type CorpusOptions, openCorpus } from "./data/corpus.ts";
 import { DEFAULT_RECIPE } from "./data/recipe.ts";
 import { VOCABULARIES } from "./data/vocabulary.ts";
-import { choice, integer, number, parseFlags, text, texts, toggle, type Values } from "./flags.ts";
+import { showData } from "./dry_run.ts";
+import { UsageError } from "./errors.ts";
+import { choice, integer, number, parseFlags, phrase, text, texts, toggle, type Values } from "./flags.ts";
 import type { Command } from "./help.ts";
-import { MODEL_FLAGS } from "./model_flags.ts";
+import { idleFlags, MODEL_FLAGS, modelOptions } from "./model_flags.ts";
 import { listenForInterrupt } from "./interrupt.ts";
 import { asCalled, shellWord } from "./program.ts";
 import { jsonReporter, textReporter } from "./progress.ts";
@@ -17,6 +19,7 @@ import { latestRun, readConfig, RUNS, writeConfig } from "./run_folder.ts";
 import { abandon, type RunLock, takeFreshFolder, takeNewFolder, takeRun } from "./run_lock.ts";
 import type { Terminal } from "./terminal.ts";
 import { TEXT_FLAGS } from "./text_flags.ts";
+import { userSource } from "./user_path.ts";
 import { TrainingRun } from "./training_run.ts";
 import { VERSION } from "./version.ts";
 
@@ -32,7 +35,7 @@ const FLAGS = {
   heldOut: number("share of each text that is kept to judge on", DEFAULT_RECIPE.heldOut, { min: 0, aboveMin: true, max: 0.5 }),
   split: choice(["end", "scattered"], "what is held out: the end of a text, or pieces that the seed chooses", DEFAULT_RECIPE.split),
   cache: text("DIR", "where prepared texts and downloads are", CACHE),
-  steps: integer("optimiser steps of the whole run", 1000, { min: 1 }),
+  steps: integer("optimiser steps of the whole run; 0 only shows what would be read", 1000, { min: 0 }),
   seqLen: integer("tokens of a training sequence", 128, { min: 1, max: 2 ** 20 }),
   batch: integer("sequences computed at once", 8, { min: 1, max: 2 ** 16 }),
   accumulate: integer("batches whose gradients make one step", 1, { min: 1, max: 2 ** 16 }),
@@ -51,7 +54,7 @@ const FLAGS = {
   evalBytes: integer("held-out bytes to validate on; with --stream the rows of a batch share them", 16384, { min: 1 }),
   checkpointEvery: integer("steps between checkpoints", 50, { min: 1 }),
   sampleTokens: integer("tokens to write at the end; 0 for none", 300, { min: 0 }),
-  samplePrompt: text("TEXT", "what the sample begins with", "The "),
+  samplePrompt: phrase("what the sample begins with", "The "),
   ...MODEL_FLAGS,
   json: toggle("print one JSON object a line; text goes to stderr"),
   verbose: toggle("print stacks with errors"),
@@ -77,6 +80,7 @@ export const trainCommand: Command = {
     ["deno task train --model lmm --out runs/lmm", "the memory alone, in a folder of your choice"],
     ["deno task train --model mag --gates channel --no-momentum", "another model, finer gates, an ablation"],
     ["deno task train --stream 65536", "sequences go on where the last ones ended, through documents of up to 64 KiB"],
+    ["deno task train --data books/ --steps 0", "show what would be read, and train nothing"],
     ["deno task train --resume --steps 600", "continue the newest run up to step 600"],
     ["deno task train --json | tee log.jsonl", "for scripts: events start, step, validation, sample, done"],
   ],
@@ -85,11 +89,18 @@ export const trainCommand: Command = {
 };
 
 async function train(args: readonly string[], terminal: Terminal): Promise<number> {
-  const { values: flags, given } = parseFlags(args, FLAGS, "train");
+  const { values, given } = parseFlags(args, FLAGS, "train");
+  const flags = { ...values, data: values.data.map((source) => userSource(source)) };
+  if (flags.steps === 0 && flags.resume) throw new UsageError("--steps 0 shows what a new run would read: leave --resume out");
   const reporter = flags.json ? jsonReporter(terminal) : textReporter(terminal);
   // From the first moment on: Ctrl-C while the text loads or kernels compile ends the run in good order too.
   using interrupt = listenForInterrupt(terminal);
   const watch = { note: reporter.note, stopped: () => interrupt.requested };
+  if (!flags.resume) idleNotes(flags, given).forEach(reporter.note);
+  if (flags.steps === 0) {
+    await showData(flags, { terminal, reporter, json: flags.json, watch });
+    return 0;
+  }
   const opened = await (flags.resume ? resumedRun(flags, given, watch) : newRun(flags, watch)).catch((error: unknown) => {
     // Who stops while a text is prepared hears that it was stopped, not that it failed.
     if (!interrupt.requested) throw error;
@@ -127,6 +138,13 @@ interface Opened {
   readonly lock: RunLock;
   /** Which state the run goes on from; undefined for a new run. */
   readonly from?: WhichCheckpoint;
+}
+
+/** Lines about flags that change nothing. */
+function idleNotes(flags: TrainFlags, given: ReadonlySet<string>): string[] {
+  const model = { ...PRESETS[flags.preset], ...modelOptions(flags), model: flags.model };
+  const sample = given.has("samplePrompt") && flags.sampleTokens === 0 ? ["note: --sample-prompt changes nothing with --sample-tokens 0"] : [];
+  return [...idleFlags(flags, model), ...sample];
 }
 
 type Watch = Pick<CorpusOptions, "note" | "stopped">;

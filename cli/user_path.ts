@@ -1,6 +1,5 @@
 /** Paths as the user means them: `deno task` runs commands in the project's folder, wherever the user typed them. */
-import { parseSource } from "./data/source_spec.ts";
-import { isRemote } from "./data/source_spec.ts";
+import { isRemote, parseSource } from "./data/source_spec.ts";
 import { STANDALONE } from "./program.ts";
 
 /**
@@ -27,6 +26,19 @@ export function userPath(path: string, typedIn: string | undefined = callersFold
 export function userSource(source: string, typedIn?: string): string {
   const { place } = parseSource(source);
   return place === "sotu" || isRemote(place) ? source : `${userPath(place, typedIn)}${source.slice(place.length)}`;
+}
+
+/** The flags of files that are read. */
+interface ReadFlags {
+  readonly text?: string;
+  readonly memory?: string;
+  readonly checkpoint?: string;
+}
+
+/** Flags of files to read, as {@link userPath}s. */
+export function readPaths(flags: ReadFlags): ReadFlags {
+  const keys = ["text", "memory", "checkpoint"] as const;
+  return Object.fromEntries(keys.flatMap((key) => flags[key] === undefined ? [] : [[key, userPath(flags[key])]]));
 }
 
 /** Where `deno task` was called; undefined if the command was started otherwise. */

@@ -62,14 +62,14 @@ function listed(names: OptionNames): string {
 }
 
 /** What other libraries call things. */
-const ELSEWHERE: Readonly<Record<string, readonly string[]>> = { dim: ["axis", "axes"], dims: ["axes", "axis"], dimension: ["axis", "axes"] };
+const ELSEWHERE: ReadonlyMap<string, readonly string[]> = new Map([["dim", ["axis", "axes"]], ["dims", ["axes", "axis"]], ["dimension", ["axis", "axes"]]]);
 
 /** The name that was probably meant. */
 export function nearest(name: string, names: OptionNames): string | undefined {
   const plain = (text: string): string => text.toLowerCase().replaceAll(/[^a-z0-9]/g, "");
   const initials = (text: string): string => text.replaceAll(/(?<!^)[a-z]/g, "").toLowerCase();
   const given = plain(name);
-  const same = names.find((known) => plain(known) === given) ?? ELSEWHERE[given]?.find((known) => names.includes(known)) ??
+  const same = names.find((known) => plain(known) === given) ?? ELSEWHERE.get(given)?.find((known) => names.includes(known)) ??
     names.find((known) => given.length > 1 && initials(known) === given) ?? names.find((known) => given.length > 2 && plain(known).startsWith(given));
   if (same) return same;
   const distances = names.map((known) => ({ known, distance: editDistance(given, plain(known)) })).sort((a, b) => a.distance - b.distance);

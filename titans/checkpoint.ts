@@ -60,10 +60,9 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
   if (format !== FORMAT) {
     throw new CheckpointError(`Cannot read checkpoint: its format is ${format === undefined ? "missing" : JSON.stringify(format)}, expected "${FORMAT}"`);
   }
-  const config = readConfig(configText);
+  const { config, layout } = readModel(configText);
   const step = readInteger("step", stepText), seed = readInteger("seed", seedText);
   if (step < 0) throw new CheckpointError(`Cannot read checkpoint: its step is ${step}`);
-  const { layout } = new Model(config);
   const unread = new Set(Object.keys(tensors));
   const take = (prefix: string): NamedArrays =>
     Object.fromEntries(layout.entries.map(({ name, parameter: { shape } }) => {
@@ -97,7 +96,7 @@ export function requireSameModel(expected: ModelConfig, found: ModelConfig): voi
   );
 }
 
-function readConfig(text: string | undefined): ModelConfig {
+function readModel(text: string | undefined): { config: ModelConfig; layout: Model["layout"] } {
   if (text === undefined) throw new CheckpointError("Cannot read checkpoint: it has no config");
   try {
     const stored: unknown = JSON.parse(text);
@@ -105,7 +104,7 @@ function readConfig(text: string | undefined): ModelConfig {
     const config = completeConfig(stored);
     checkLayerConfig(config);
     validateConfig(config);
-    return config;
+    return { config, layout: new Model(config).layout };
   } catch (error) {
     const reason = error instanceof ConfigError ? error.message : "it is no configuration in JSON";
     throw new CheckpointError(`Cannot read the config of the checkpoint: ${reason}`);

@@ -9,7 +9,7 @@ import { optionNames } from "../core/options.ts";
 import type { MapTree } from "../core/tree.ts";
 import { add, gather, matmul, rmsNorm } from "../ops/mod.ts";
 import { checkLayerConfig, type LayerConfig, type ModelConfig, stateInterval, validateConfig } from "./config.ts";
-import { checkNames } from "./errors.ts";
+import { checkNames, ConfigError } from "./errors.ts";
 import { type GatedMlp, gatedMlp, gatedMlpParameters } from "./layers.ts";
 import { initialLmmState, type LmmMixer, lmmMixer, lmmMixerParameters } from "./lmm.ts";
 import { initialMacState, type MacMixer, macMixer, macMixerParameters, type MacState } from "./mac.ts";
@@ -91,6 +91,9 @@ export interface ForwardResult {
   readonly trace?: readonly MemoryTrace[];
 }
 
+// What an index in a kernel can reach.
+const MOST_PARAMETERS = 2 ** 31 - 1;
+
 /** A model: its configuration, the layout of its parameters, and its function. */
 export class Model {
   /** Where each parameter lies in the flat vector. */
@@ -107,6 +110,13 @@ export class Model {
     checkLayerConfig(config);
     validateConfig(config);
     this.layout = new ParameterLayout<ModelParameters<Tensor>>(modelParameters(config) as MapTree<ModelParameters<Tensor>, Tensor, Parameter>);
+    if (this.layout.size > MOST_PARAMETERS) {
+      const count = this.layout.size.toLocaleString("en"), most = MOST_PARAMETERS.toLocaleString("en");
+      throw new ConfigError(
+        `Cannot use width ${config.width}: the model would have ${count} parameters, and ${most} fit in one vector; make it smaller`,
+        "width",
+      );
+    }
     this.interval = stateInterval(config);
   }
 

@@ -46,14 +46,12 @@ export function defineOptimizer(options: Partial<OptimizerConfig> = {}): Optimiz
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
   const config: OptimizerConfig = { ...DEFAULTS, ...given };
   const check = (field: keyof OptimizerConfig, holds: boolean, rule: string): void => {
-    // Records come from files too, where "0.1" is more than 0 and no number.
-    if (!holds || typeof config[field] !== "number") {
-      throw new ConfigError(
-        `Cannot use ${field} ${typeof config[field] === "number" ? config[field] : JSON.stringify(config[field])}: it must be ${rule}`,
-        field,
-      );
-    }
+    if (!holds) throw new ConfigError(`Cannot use ${field} ${config[field]}: it must be ${rule}`, field);
   };
+  for (const [field, value] of Object.entries(config)) {
+    // Records come from files too, where "0.1" is above 0 and no number.
+    if (typeof value !== "number") throw new ConfigError(`Cannot use ${field} ${JSON.stringify(value)}: it must be a number`, field);
+  }
   check("learningRate", config.learningRate > 0 && Number.isFinite(config.learningRate), "a positive number");
   check("finalRate", config.finalRate >= 0 && config.finalRate <= 1, "from 0 to 1");
   for (const field of ["warmupSteps", "totalSteps"] as const) check(field, Number.isInteger(config[field]) && config[field] >= 0, "an integer of at least 0");

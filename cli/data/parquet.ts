@@ -40,6 +40,9 @@ export async function* readParquetBuffer(
   const library = await loadParquet(), template = parseField(field);
   const metadata = await understood(path, () => readMetadata(library, file));
   const columns = await understood(path, () => library.parquetSchema(metadata).children.map(({ element }) => element.name));
+  if (columns.some((name) => typeof name !== "string")) {
+    throw new UsageError(`${path} cannot be read as Parquet: a column has no name; fetch or write the file again`);
+  }
   const missing = template.names.find((name) => !columns.includes(name));
   if (missing !== undefined) {
     const there = columns.slice(0, 20).map(shortName).join(", ");

@@ -91,3 +91,16 @@ export function checkRuns(bytes: Uint8Array, from: number, { count, width }: { c
     at += isPacked ? length * width : Math.ceil(width / 8);
   }
 }
+
+/**
+ * Checks the header of numbers in DELTA_BINARY_PACKED: a block of no or a negative number of parts is never left.
+ * @returns How many numbers it says that they are.
+ * @throws {Error} if its numbers make no sense.
+ */
+export function checkDelta(bytes: Uint8Array, from: number): number {
+  const [blockSize, second] = varint(bytes, from), [parts, third] = varint(bytes, second), [count] = varint(bytes, third);
+  if (!(blockSize > 0 && blockSize <= 2 ** 20 && parts > 0 && parts <= blockSize && blockSize % parts === 0 && count <= MOST_VALUES)) {
+    throw new Error(`a page has blocks of ${blockSize} numbers in ${parts} parts`);
+  }
+  return count;
+}

@@ -1,6 +1,6 @@
 /** One column of a group of rows of a Parquet file, page after page: only one page and its dictionary are in memory. */
 import type { AsyncBuffer, ColumnDecoder, ColumnMetadata, PageHeader, ParquetPackage, SchemaTree } from "./packages.ts";
-import { checkRuns, checkStruct, MOST_PAGE_BYTES, MOST_VALUES } from "./parquet_check.ts";
+import { checkDelta, checkRuns, checkStruct, MOST_PAGE_BYTES, MOST_VALUES } from "./parquet_check.ts";
 
 /** A column of a group. */
 export interface ParquetColumn {
@@ -132,16 +132,21 @@ function checkPage(library: ParquetPackage, header: PageHeader, { page, decoder 
     const isBoolean = decoder.type === "BOOLEAN", width = isBoolean ? 1 : page[at] ?? 0;
     if (width > 32) throw new Error(`a page has indices of ${width} bits`);
     checkRuns(page, at + (isBoolean ? (v2 ? 0 : 4) : 1), { count, width });
-  } else if (own.encoding === "DELTA_BYTE_ARRAY") checkPrefixes(library, page, { at, count: v2 ? count - v2.num_nulls : count });
+  } else if (own.encoding?.startsWith("DELTA_")) {
+    const values = v2 ? count - v2.num_nulls : count;
+    if (values > 0) checkDelta(page, at);
+    if (own.encoding === "DELTA_BYTE_ARRAY") checkPrefixes(library, page, { at, count: values });
+  }
 }
 
 /** Values that begin as the ones before them do could become very long. */
 function checkPrefixes(library: ParquetPackage, page: Uint8Array, { at, count }: { at: number; count: number }): void {
+  if (count === 0) return;
   const reader = { view: new DataView(page.buffer, page.byteOffset, page.length), offset: at };
-  const prefixes = new Int32Array(count), suffixes = new Int32Array(count);
-  // Of a page with nulls there are fewer values than it says: what is read too much is no length then, and is not checked.
-  const stored = Math.min(count, totalOf(page, at));
+  // Of a page with nulls there are fewer values than it says.
+  const stored = Math.min(count, checkDelta(page, at)), prefixes = new Int32Array(stored), suffixes = new Int32Array(stored);
   library.deltaBinaryUnpack(reader, stored, prefixes);
+  checkDelta(page, reader.offset);
   library.deltaBinaryUnpack(reader, stored, suffixes);
   for (let i = 0, before = 0, total = 0; i < stored; i++) {
     if (prefixes[i] < 0 || suffixes[i] < 0 || prefixes[i] > before) throw new Error("a page has a value that begins with more than the one before it has");
@@ -149,18 +154,4 @@ function checkPrefixes(library: ParquetPackage, page: Uint8Array, { at, count }:
     total += before;
     if (total > MOST_PAGE_BYTES) throw new Error(`the values of a page have more than ${MOST_PAGE_BYTES} bytes`);
   }
-}
-
-/** How many values numbers in DELTA_BINARY_PACKED say that they are: the third of the varints at their beginning. */
-function totalOf(page: Uint8Array, from: number): number {
-  let at = from, value = 0;
-  for (let i = 0; i < 3; i++) {
-    value = 0;
-    for (let scale = 1; at < page.length; scale *= 128) {
-      const byte = page[at++];
-      value += (byte & 0x7f) * scale;
-      if (byte < 0x80) break;
-    }
-  }
-  return value;
 }

@@ -1,6 +1,6 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { UsageError } from "../../cli/errors.ts";
-import { choice, describeFlags, integer, number, parseFlags, text, texts, toggle } from "../../cli/flags.ts";
+import { asksHelp, choice, describeFlags, integer, number, parseFlags, phrase, suggestion, text, texts, toggle } from "../../cli/flags.ts";
 
 const FLAGS = {
   seqLen: integer("bytes a sequence", 128, { min: 1 }),
@@ -61,4 +61,23 @@ Deno.test("flags: the help shows every flag with its default", () => {
       "  --json           for machines",
     ].join("\n"),
   );
+});
+
+Deno.test("flags: what somebody wrote may look like a flag; -- in front says nothing, and behind it there is nothing", () => {
+  const flags = { prompt: phrase("a text", "The "), out: text("DIR", "where"), json: toggle("for machines") };
+  const prompt = (...args: string[]): string => parseFlags(args, flags, "generate").values.prompt;
+  for (const value of ["--- x", "--help", "--", "--json", "-", ""]) {
+    assertEquals([prompt("--prompt", value), prompt(`--prompt=${value}`)], [value, value]);
+    assertEquals(asksHelp(["--prompt", value], flags), false);
+  }
+  assertEquals([prompt("--", "--prompt", "a"), prompt("--prompt", "a", "--")], ["a", "a"]);
+  assertThrows(() => prompt("--prompt", "a", "--", "b"), UsageError, 'generate takes no argument "b" behind --: leave both out');
+  assertThrows(() => prompt("--out", "--- x"), UsageError, "--out needs a value: --out DIR, or --out=--- x if that is the value");
+  assertEquals([asksHelp(["--help"], flags), asksHelp(["--json", "-h"], flags), asksHelp(["--prompt", "--help", "--help"], flags)], [true, true, true]);
+});
+
+Deno.test("flags: words that nobody would mistype are not compared with what is known", () => {
+  const began = performance.now();
+  assertEquals(suggestion("-".repeat(1e6), ["--prompt"]), "");
+  assert(performance.now() - began < 1000);
 });

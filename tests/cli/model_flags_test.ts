@@ -1,8 +1,8 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { UsageError } from "../../cli/errors.ts";
 import { parseFlags } from "../../cli/flags.ts";
-import { checkModelFlags, MODEL_FLAGS, modelOptions } from "../../cli/model_flags.ts";
-import { defineConfig, type ModelConfig } from "../../titans/mod.ts";
+import { checkModelFlags, idleFlags, inFlags, MODEL_FLAGS, modelOptions } from "../../cli/model_flags.ts";
+import { ConfigError, defineConfig, Model, type ModelConfig } from "../../titans/mod.ts";
 
 function optionsOf(...args: string[]): Partial<ModelConfig> {
   return modelOptions(parseFlags(args, MODEL_FLAGS, "train").values);
@@ -56,4 +56,43 @@ Deno.test("model flags: a run that goes on keeps its model", () => {
   check("--memory-depth", "3", "--no-momentum");
   assertThrows(() => check("--memory-depth", "2"), UsageError, "the run in runs/a has memoryDepth 3, not 2: leave --memory-depth out");
   assertThrows(() => check("--no-forgetting"), UsageError, "the run in runs/a has forgetting true, not false: leave --no-forgetting out");
+});
+
+Deno.test("model flags: an option that cannot be is named by the flag that was typed", () => {
+  const cases: [string[], string][] = [
+    [["--memory-depth", "9"], "--memory-depth cannot be 9: it must be an integer from 1 to 4"],
+    [["--width", "63"], "--heads cannot be 2 (which the preset says): it must divide the width, 63"],
+    [["--theta-max", "100"], "--theta-max cannot be 100: it must be above 0 and at most 64"],
+    [["--mini-batch", "5000"], "--mini-batch cannot be 5000: it must be an integer from 1 to 4096"],
+    [["--memory-gain", "fast", "--no-memory-norm"], '--memory-gain cannot be "fast": a memory with --no-memory-norm has no gain: leave it at outer'],
+    [["--width", "65536"], "--width cannot be 65536: the model would have "],
+  ];
+  for (const [args, message] of cases) {
+    const flags = parseFlags(args, MODEL_FLAGS, "train").values;
+    const error = assertThrows(() => new Model(defineConfig(modelOptions(flags))), ConfigError);
+    assertThrows(
+      () => {
+        throw inFlags(error, flags);
+      },
+      UsageError,
+      message,
+    );
+  }
+  // Whatever the option, its name as the library has it is not in the line.
+  for (const field of Object.keys(defineConfig())) {
+    const error = new ConfigError(`Cannot use ${field} 5: it must be 6`, field), line = inFlags(error, {} as Parameters<typeof inFlags>[1]).message;
+    if (!["mlpHidden", "tile", "checkpoint"].includes(field)) assertEquals(/[a-z][A-Z]/.test(line), false, line);
+  }
+});
+
+Deno.test("model flags: what changes nothing is said", () => {
+  const notes = (...args: string[]): string[] => {
+    const [kind, ...rest] = args, flags = parseFlags(rest, MODEL_FLAGS, "train").values;
+    return idleFlags(flags, defineConfig({ model: kind as ModelConfig["model"], ...modelOptions(flags) }));
+  };
+  assertEquals(notes("lmm", "--window", "5"), ["note: --window changes nothing with --model lmm"]);
+  assertEquals(notes("mag", "--window", "5", "--segment", "16"), ["note: --segment changes nothing with --model mag"]);
+  assertEquals(notes("mac", "--memory-tokens", "8"), ["note: --memory-tokens changes nothing with --memory-query causal"]);
+  assertEquals(notes("mac", "--memory-tokens", "8", "--memory-query", "learned", "--output-gate", "silu"), []);
+  assertEquals(notes("lmm", "--no-forgetting", "--alpha-bias", "-4"), ["note: --alpha-bias changes nothing with --no-forgetting"]);
 });

@@ -74,7 +74,7 @@ function otherConfig(random: Random): Uint8Array {
     const value = random.oneIn(3)
       ? json(random)
       : random.pick([0, 1, 2, 3, 4, 8, 64, 1024, 4096, 65536, 2 ** 20, 2 ** 24, "lmm", "mac", "mag", "mal", "swiglu", true, false, -8]);
-    Object.defineProperty(config, key, { value, enumerable: true });
+    Object.defineProperty(config, key, { value, enumerable: true, configurable: true });
   }
   return encodeSafetensors({ tensors, metadata: { ...metadata, config: JSON.stringify(config) } });
 }

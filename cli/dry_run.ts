@@ -1,0 +1,43 @@
+/** `train --steps 0`: what would be read and learned from, before hours are spent on it. Nothing is written but the data cache. */
+import { Model } from "../titans/mod.ts";
+import { type CorpusOptions, openCorpus } from "./data/corpus.ts";
+import { bytesOfTokens } from "./data/vocabulary.ts";
+import { formatCount, type Reporter } from "./progress.ts";
+import { newRecipe, newRunConfig, type RunFlags } from "./run_config.ts";
+import { visible } from "./strip.ts";
+import type { Terminal } from "./terminal.ts";
+import { VERSION } from "./version.ts";
+
+// Letters of a text that are shown.
+const SHOWN = 200;
+
+/**
+ * Shows what a run would read.
+ * @param json Whether for scripts: one object.
+ * @throws As the run would.
+ */
+export async function showData(
+  flags: RunFlags & Pick<CorpusOptions, "cache">,
+  { terminal, reporter, json, watch }: { terminal: Terminal; reporter: Reporter; json: boolean; watch: Pick<CorpusOptions, "note" | "stopped"> },
+): Promise<void> {
+  using corpus = await openCorpus(newRecipe(flags), { ...flags, documents: true, ...watch });
+  const { identity, vocabulary, bytesPerToken, trainBytes, heldOutBytes, train } = corpus;
+  const model = new Model(newRunConfig(flags, { data: identity, vocabularySize: vocabulary.size }, VERSION).model),
+    { parameterCount: parameters } = model.layout;
+  const [{ text }] = train, head = new Int32Array(Math.min(text.length, SHOWN));
+  text.read(0, head);
+  const begins = new TextDecoder().decode(bytesOfTokens(vocabulary, head)).slice(0, SHOWN);
+  if (json) {
+    const { name: data, bytes, documents } = identity, sizes = { bytes, documents, trainBytes, heldOutBytes, bytesPerToken };
+    terminal.out(`${JSON.stringify({ event: "data", data, ...sizes, vocabulary: vocabulary.name, parameters, begins })}\n`);
+    corpus.notes.forEach(reporter.note);
+    return;
+  }
+  const documents = identity.documents ?? 1;
+  corpus.notes.forEach(reporter.note);
+  reporter.note(`data ${identity.name}: ${formatCount(identity.bytes)} bytes in ${formatCount(documents)} document${documents === 1 ? "" : "s"}`);
+  reporter.note(`${formatCount(trainBytes)} bytes to learn from, ${formatCount(heldOutBytes)} held out`);
+  if (vocabulary.idBytes > 1) reporter.note(`a token of ${vocabulary.name} is ${bytesPerToken.toFixed(2)} bytes on average`);
+  reporter.note(`it begins: "${Array.from(begins, visible).join("")}"`);
+  reporter.note(`${model.config.model} ${flags.preset}: ${formatCount(parameters)} parameters; nothing was trained: leave --steps 0 out to begin`);
+}
