@@ -3,7 +3,7 @@ import type { Expr } from "../../core/expr.ts";
 import type { Index, Var } from "../../core/index_expr.ts";
 import { addIndex, constantIndex, divIndex, makeVar, modIndex, scaleIndex, varIndex } from "../../core/index_expr.ts";
 import type { ContractKernel } from "../kernel.ts";
-import { SHORT_SUM } from "../long_sums.ts";
+import { SHORT_PRODUCT } from "../long_sums.ts";
 import type { RegisterTile } from "./contract_tile.ts";
 import { convert, Evaluator, joinLanes, LANES, splat } from "./print_expr.ts";
 import type { Env } from "./print_expr.ts";
@@ -94,7 +94,7 @@ function accumulateTile(context: TileContext): void {
 /** Sums of blocks of k beside the accumulators, where k is long; `turns` of `depth` steps each. */
 export function longSums({ kernel, writer, tile }: TileContext, turns: number, depth: number): BlockSums | undefined {
   const dtype = accumulatorType(kernel), type = typeName(dtype, 4);
-  if (dtype !== "f32" || turns * depth <= SHORT_SUM) return undefined;
+  if (dtype !== "f32" || turns * depth <= SHORT_PRODUCT) return undefined;
   const cells = Array.from({ length: tile.rows * tile.columns / 4 }, (_, at) => cell(Math.floor(4 * at / tile.columns), at % (tile.columns / 4)));
   return new BlockSums(writer, cells.map((name) => ({ name, type })), turns, depth);
 }

@@ -214,5 +214,6 @@ Deno.test("sums of few terms are in one block: their texts know nothing of block
     )
       .map((kernel) => printWgsl(kernel, SOFTWARE).source);
   assertEquals(texts(256).filter((text) => text.includes("block")).length, 0);
+  assertEquals(texts(1024).filter((text) => text.includes("block")).length, 1, "products of up to 1024 terms are one block on WebGPU");
   assertEquals(texts(2052).filter((text) => text.includes("block")).length, 3);
 });
