@@ -7,10 +7,10 @@ import { add, mul, sub } from "./binary.ts";
 import { concat } from "./concat.ts";
 import { checkDomain } from "./define.ts";
 import type { TensorLike } from "./operands.ts";
-import { cast } from "./select.ts";
+import { cast, inF32 } from "./select.ts";
 import { sliceAxis } from "./slice.ts";
-import { iota } from "./sources.ts";
-import { cos, exp, sin } from "./unary.ts";
+import { constant, iota } from "./sources.ts";
+import { cos, exp, floor, sin } from "./unary.ts";
 
 /** What {@link rotaryEmbedding} takes beside the tensor. */
 export interface RotaryOptions {
@@ -24,7 +24,8 @@ const ROTARY_OPTIONS = optionNames<RotaryOptions>({ base: true, offset: true });
 
 /**
  * Rotates pairs of features by angles that grow with position (Su et al., arXiv 2104.09864): feature `i` of the first half and feature `i` of the second
- * form a pair, turned by `(offset + t) base^(-2i/K)` radians at row t.
+ * form a pair, turned by `(offset + t) base^(-2i/K)` radians at row t. Angles are right to 1e-6 for positions of up to 2^24 where the offset is a tensor or goes
+ * beyond 2,048, to 2e-4 before; f16 is turned in f32.
  * Shapes: x `[..., T, K]` with K even, such as `[B, H, T, K]`; the result is like `x`. Gradient: rotated back; none for the offset if it is an integer.
  * @throws {ShapeError} if `x` has no rows, K is odd, or the offset is not a scalar.
  * @throws {DTypeError} if `x` is not a float.
@@ -37,19 +38,46 @@ export function rotaryEmbedding(x: Tensor, options: RotaryOptions = {}): Tensor 
     throw new ShapeError(`Cannot rotate ${formatType(x)}: it must be [..., T, K] with K even`, [x.shape]);
   }
   const T = x.shape[x.rank - 2], half = x.shape[x.rank - 1] / 2;
-  const positions = add(iota([T, half], 0, x.dtype), positionOf(offset, x));
-  const frequencies = exp(mul(iota([T, half], 1, x.dtype), -Math.log(base) / half));
-  const angles = mul(positions, frequencies); // [T, K / 2]
+  const from = positionOf(offset), positions = add(iota([T, half], 0, "f32"), from); // [T, K / 2]
+  const isNear = !isTensor(from) && from >= 0 && from + T <= NEAR;
+  const angles = isNear ? mul(positions, exp(mul(iota([T, half], 1, "f32"), -Math.log(base) / half))) : farAngles(positions, base, half);
   const cosines = cos(angles), sines = sin(angles);
-  const first = sliceAxis(x, -1, 0, half), second = sliceAxis(x, -1, half, half);
-  return concat([sub(mul(first, cosines), mul(second, sines)), add(mul(second, cosines), mul(first, sines))], -1);
+  return inF32(x, (wide) => {
+    const first = sliceAxis(wide, -1, 0, half), second = sliceAxis(wide, -1, half, half);
+    return concat([sub(mul(first, cosines), mul(second, sines)), add(mul(second, cosines), mul(first, sines))], -1);
+  });
 }
 
-function positionOf(offset: TensorLike, x: Tensor): TensorLike {
+/** Positions below this are few enough for their angles to be rounded as they are: they are off by 2e-4 radians at most. */
+const NEAR = 2048;
+
+/** Positions are taken as so many whole spans and a rest. */
+const SPAN = 4096;
+
+/**
+ * The angles of positions of up to 2^24, modulo a whole turn. As a product in f32 an angle of a million would be off by a tenth. So frequencies are in turns a
+ * position and turns a span, each as a part of 12 bits and a rest: products of positions with the first are exact, whole turns fall away, and those with the
+ * rest are small. Off by 1e-6 radians at most.
+ */
+function farAngles(positions: Tensor, base: number, half: number): Tensor {
+  const frequencies = Array.from({ length: half }, (_, i) => base ** (-i / half) / (2 * Math.PI));
+  const [near, far] = [1, SPAN].map((step) => frequencies.map((turns) => turns * step % 1));
+  const leading = (turns: readonly number[]) => turns.map((value) => Math.round(value * SPAN) / SPAN);
+  const rest = (turns: readonly number[]) => leading(turns).map((value, i) => turns[i] - value);
+  const table = constant([leading(near), rest(near), leading(far), rest(far)].flat(), [4, half]);
+  const row = (at: number) => sliceAxis(table, 0, at, 1); // [1, K / 2]
+  const fraction = (turns: Tensor) => sub(turns, floor(turns));
+  const spans = floor(mul(positions, 1 / SPAN)), steps = sub(positions, mul(spans, SPAN));
+  const turnsOf = (count: Tensor, at: number) => add(fraction(mul(count, row(at))), mul(count, row(at + 1)));
+  const turns = add(turnsOf(steps, 0), turnsOf(spans, 2));
+  return mul(sub(turns, floor(add(turns, 0.5))), 2 * Math.PI);
+}
+
+function positionOf(offset: TensorLike): TensorLike {
   if (!isTensor(offset)) return offset;
   if (offset.rank !== 0) {
     throw new ShapeError(`Cannot rotate from offset ${formatType(offset)}: it must be a scalar, it has rank ${offset.rank}`, [offset.shape]);
   }
   if (offset.dtype === "bool") throw new DTypeError(`Cannot rotate from offset ${formatType(offset)}: it must be a number`, [offset.dtype]);
-  return cast(offset, x.dtype);
+  return cast(offset, "f32");
 }
