@@ -31,9 +31,9 @@ const STILL = defineOptimizer({ learningRate: 1e-30, warmupSteps: 0, totalSteps:
 const TEXT = Int32Array.from({ length: 65 }, (_, i) => (i * i + 3 * i) % 13);
 const SHAPE = { batch: 1, length: 16 };
 
-function tiny(model: ModelConfig["model"], optimizer = STILL): TrainerOptions & { config: ModelConfig } {
+function tiny(model: ModelConfig["model"], optimizer = STILL): TrainerOptions {
   const config = defineConfig({ ...TINY, vocabulary: 13, blocks: 1, model });
-  return { config, model: new Model(config), optimizer, shape: SHAPE, seed: 3, stream: true };
+  return { model: new Model(config), optimizer, shape: SHAPE, seed: 3, stream: true };
 }
 
 async function onReference(use: (device: Device) => Promise<void>): Promise<void> {
@@ -143,7 +143,7 @@ testOnDevices("a run that streams and is resumed through a checkpoint repeats th
     const whole = await Trainer.create(device, options), expected = await whole.run(data, 9);
     const first = await Trainer.create(device, options);
     await first.run(data, 4);
-    const { state } = decodeCheckpoint(encodeCheckpoint({ config: options.config, seed: 3, state: await first.exportState() }));
+    const { state } = decodeCheckpoint(encodeCheckpoint({ config: options.model.config, seed: 3, state: await first.exportState() }));
     assertEquals(Object.values(state.carried!).every(({ shape: [A, B] }) => A === (shape.accumulate) && B === 2), true);
     const second = await Trainer.create(device, { ...options, state });
     assertEquals(await second.run(data, 5), expected.slice(4), kind);
@@ -352,7 +352,7 @@ for (const kind of KINDS) {
       // Without momentum and forgetting nothing but what is stored changes a memory, so that it stays where the text ends.
       const config = defineConfig({ ...TINY, vocabulary: 13, blocks: 1, model: kind, momentum: false, forgetting: false, persistentTokens: 0 });
       const optimizer = defineOptimizer({ learningRate: 1e-2, warmupSteps: 0, totalSteps: 2, weightDecay: 0 });
-      const options = { ...tiny(kind), config, model: new Model(config), optimizer, shape: { batch: 2, length: 16 } };
+      const options = { ...tiny(kind), model: new Model(config), optimizer, shape: { batch: 2, length: 16 } };
       const texts = [TEXT.slice(0, 9).map((token) => token % 6), TEXT.slice(30, 43).map((token) => token % 6)];
       const after = async (padding: number, masked = true) => {
         const tokens = new Int32Array(2 * 17).fill(padding), mask = new Float32Array(2 * 16).fill(masked ? 0 : 1);

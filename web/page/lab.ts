@@ -140,13 +140,16 @@ export class Lab {
     return await requestDevice({ kind: choice });
   }
 
+  /** Tells how many kernels are compiled. */
+  #compiling = (done: number, total: number): void => this.#post({ type: "compiling", done, total });
+
   /** Makes a run. The one before is given up only when the new one stands. */
   async #start({ config, choice, seed, steps, state }: Beginning): Promise<void> {
     const { signal } = this.#stop, before = this.#run, device = await this.#open(choice);
     let trainer: Trainer;
     try {
       const optimizer = defineOptimizer({ totalSteps: steps, warmupSteps: Math.min(20, Math.floor(steps / 5)) });
-      const progress = (done: number, total: number): void => this.#post({ type: "compiling", done, total });
+      const progress = this.#compiling;
       trainer = await Trainer.create(device, { model: new Model(config), optimizer, shape: WINDOW, seed, state, progress, signal });
     } catch (error) {
       if (device !== before?.device) device.dispose();
@@ -190,7 +193,8 @@ export class Lab {
     if (this.#reader?.step !== trainer.step) {
       this.#reader?.reader.dispose();
       this.#reader = undefined;
-      this.#reader = { step: trainer.step, reader: await Reader.create(device, trainer.model, await this.#params()) };
+      const making = Reader.create(device, trainer.model, await this.#params());
+      this.#reader = { step: trainer.step, reader: await unlessStopped(making, signal, (reader) => reader.dispose()) };
     }
     const { reader } = this.#reader;
     reader.reset();
@@ -211,7 +215,7 @@ export class Lab {
   async #read(text: Uint8Array): Promise<void> {
     const { device, trainer } = this.#current(), { signal } = this.#stop;
     const progress = (done: number, total: number): void => this.#post({ type: "reading-progress", done, total });
-    const reading = await readText(device, { model: trainer.model, params: await this.#params(), text }, { signal, progress });
+    const reading = await readText(device, { model: trainer.model, params: await this.#params(), text }, { signal, progress, compiling: this.#compiling });
     this.#post({ type: "reading", reading });
   }
 
@@ -246,6 +250,20 @@ function sizeOf(config: ModelConfig): Size {
     return Object.entries(config).every(([field, value]) => offered[field] === value);
   };
   return (["tiny", "nano", "small"] as const).find(same) ?? "loaded";
+}
+
+/** What a promise gives, unless a signal comes first: then `unwanted` gets it in the end. */
+async function unlessStopped<T>(promise: Promise<T>, signal: AbortSignal, unwanted: (value: T) => void): Promise<T> {
+  let stop = (): void => {};
+  const stopped = new Promise<never>((_, reject) => signal.addEventListener("abort", stop = () => reject(signal.reason)));
+  try {
+    return await Promise.race([promise, stopped]);
+  } catch (error) {
+    promise.then(unwanted, () => {});
+    throw error;
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
 }
 
 /** Lets messages in. */

@@ -30,6 +30,8 @@ export interface TextToRead {
 export interface ReadingWatch {
   /** Readings of the text that are done, and all of them. */
   readonly progress: (done: number, total: number) => void;
+  /** Kernels that are compiled, and all of them. */
+  readonly compiling: (done: number, total: number) => void;
   readonly signal: AbortSignal;
 }
 
@@ -41,7 +43,7 @@ async function pause({ signal }: ReadingWatch): Promise<void> {
 
 async function inspect(device: Device, { model, params, text }: TextToRead, watch: ReadingWatch): Promise<Reading["quantities"]> {
   const { blocks, heads } = model.config;
-  const inspector = await Inspector.create(device, model, params, { length: text.length, signal: watch.signal });
+  const inspector = await Inspector.create(device, model, params, { length: text.length, signal: watch.signal, progress: watch.compiling });
   const found: Partial<Record<TraceQuantity, Float64Array[]>> = {};
   try {
     await pause(watch);
@@ -71,7 +73,10 @@ async function recall(device: Device, { model, params, text }: TextToRead, watch
     const { logits } = model.forward(model.unflatten(flat), batch(0), { store });
     return { losses: crossEntropy(logits, batch(1), { reduction: "none" }), logits: slice(logits, [0, 0, 0], [2, T, vocabulary]) };
   };
-  const program = await compile(device, read, [spec([model.layout.size]), spec([1, T + 1], "i32"), spec([rows, T])], { signal: watch.signal });
+  const program = await compile(device, read, [spec([model.layout.size]), spec([1, T + 1], "i32"), spec([rows, T])], {
+    signal: watch.signal,
+    progress: watch.compiling,
+  });
   const flat = device.upload(params, spec([model.layout.size]));
   const losses: number[] = [];
   let first: ArrayLike<number> & { subarray(from: number, to: number): ArrayLike<number> } = new Float32Array(0);
