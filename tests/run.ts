@@ -1,0 +1,88 @@
+/**
+ * Runs the test files, a process each and as many at a time as there are processors (at most four): `deno task test`. Most of a run on a software adapter is
+ * the driver compiling shaders, which one process does on one processor; and a driver that dies takes one file with it rather than the run.
+ *
+ * Arguments before `--` are permissions, spelled out in deno.json. Those after it go to one plain `deno test`, for a part of the suites or with its options.
+ * The last line is like Deno's own: `ok | 84 passed | 0 failed | 2 ignored (1m2s)`.
+ */
+
+/** The files that take longest. They start first, so that no processor waits for one of them at the end. */
+const LONGEST = [
+  "tests/kernels/print_test.ts",
+  "tests/titans/must_hold_test.ts",
+  "tests/titans/memory_test.ts",
+  "tests/fuzz/fuzz_test.ts",
+  "tests/titans/model_test.ts",
+  "tests/golden_layers_test.ts",
+  "tests/op_suites/parity_webgpu_test.ts",
+  "tests/titans/diagnose_test.ts",
+  "tests/readme_test.ts",
+];
+
+const MAX_PROCESSES = 4;
+
+/** What the summary of a run says. */
+export interface Counts {
+  readonly passed: number;
+  readonly failed: number;
+  readonly ignored: number;
+}
+
+/** Reads the counts in the last summary of an output. A process that fails without a failed test, or says nothing, counts as one failure. */
+export function countsOf(output: string, code: number): Counts {
+  // deno-lint-ignore no-control-regex -- colours
+  const summary = output.replaceAll(/\x1b\[[0-9;]*m/g, "").split("\n").findLast((line) => /^(ok|FAILED) \| /.test(line));
+  const count = (name: string): number => Number(summary?.match(new RegExp(`(\\d+) ${name}`))?.[1] ?? 0);
+  const failed = count("failed");
+  return { passed: count("passed"), failed: failed === 0 && (code !== 0 || summary === undefined) ? 1 : failed, ignored: count("ignored") };
+}
+
+/** The test files of a folder, those that take longest first. */
+export async function testFiles(folder: string): Promise<string[]> {
+  const files: string[] = [];
+  for await (const { name, isDirectory } of Deno.readDir(folder)) {
+    if (isDirectory) files.push(...await testFiles(`${folder}/${name}`));
+    else if (name.endsWith("_test.ts")) files.push(`${folder}/${name}`);
+  }
+  const rank = (file: string): number => (LONGEST.includes(file) ? LONGEST.indexOf(file) : LONGEST.length);
+  return files.sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
+}
+
+/** Runs Deno to its end and prints what it wrote in one piece. */
+async function runDeno(args: readonly string[]): Promise<{ code: number; output: string }> {
+  const { code, stdout, stderr } = await new Deno.Command("deno", { args: [...args], stdout: "piped", stderr: "piped" }).output();
+  const decoder = new TextDecoder(), output = decoder.decode(stdout) + decoder.decode(stderr);
+  console.log(output.trim());
+  return { code, output };
+}
+
+async function runAll(permissions: readonly string[]): Promise<number> {
+  const start = performance.now();
+  const check = await runDeno(["check", "--quiet"]);
+  if (check.code !== 0) return check.code;
+  const files = await testFiles("tests"), waiting = [...files];
+  const results: (Counts & { readonly file: string })[] = [];
+  const work = async (): Promise<void> => {
+    for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
+      const { code, output } = await runDeno(["test", "--quiet", "--no-check", ...permissions, file]);
+      results.push({ file, ...countsOf(output, code) });
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(MAX_PROCESSES, navigator.hardwareConcurrency) }, work));
+  const sum = (name: keyof Counts): number => results.reduce((total, counts) => total + counts[name], 0);
+  const failed = results.filter((counts) => counts.failed > 0).map(({ file }) => file);
+  if (failed.length > 0) console.log(`\nFailed in:\n${failed.join("\n")}`);
+  const seconds = Math.round((performance.now() - start) / 1000), time = `${Math.floor(seconds / 60)}m${seconds % 60}s`;
+  const ignored = sum("ignored") > 0 ? ` | ${sum("ignored")} ignored` : "";
+  console.log(`\n${failed.length === 0 ? "ok" : "FAILED"} | ${sum("passed")} passed | ${sum("failed")} failed${ignored} (${time})`);
+  return failed.length === 0 ? 0 : 1;
+}
+
+async function runSome(permissions: readonly string[], args: readonly string[]): Promise<number> {
+  return (await new Deno.Command("deno", { args: ["test", ...permissions, ...args] }).spawn().status).code;
+}
+
+if (import.meta.main) {
+  const end = Deno.args.indexOf("--"), permissions = Deno.args.slice(0, end), args = Deno.args.slice(end + 1);
+  Deno.exit(args.length === 0 ? await runAll(permissions) : await runSome(permissions, args));
+}

@@ -1,0 +1,21 @@
+import { assert, assertEquals } from "@std/assert";
+import { countsOf, testFiles } from "./run.ts";
+
+Deno.test("test run: counts are those of Deno's summary, without colours and steps", () => {
+  const output = "noise 7 failed\n\x1b[0m\x1b[32mok\x1b[0m | 84 passed (3 steps) | 0 failed | 2 ignored (1m2s)\n";
+  assertEquals(countsOf(output, 0), { passed: 84, failed: 0, ignored: 2 });
+  assertEquals(countsOf("FAILED | 3 passed | 2 failed (5s)\n\nerror: Test failed\n", 1), { passed: 3, failed: 2, ignored: 0 });
+});
+
+Deno.test("test run: a process that dies, or that says nothing, is a failure", () => {
+  assertEquals(countsOf("ok | 3 passed | 0 failed (5s)\n", 134), { passed: 3, failed: 1, ignored: 0 });
+  assertEquals(countsOf("error: module not found", 1), { passed: 0, failed: 1, ignored: 0 });
+  assertEquals(countsOf("", 0), { passed: 0, failed: 1, ignored: 0 });
+});
+
+Deno.test("test run: finds every test file once, and the longest are there", async () => {
+  const files = await testFiles("tests");
+  assertEquals(new Set(files).size, files.length);
+  assert(files.includes("tests/run_test.ts") && files.includes("tests/cli/data/corpus_test.ts"));
+  assertEquals(files[0], "tests/kernels/print_test.ts");
+});
