@@ -21,7 +21,7 @@ import { segmentAttention } from "../../titans/layers.ts";
 import { wave } from "../evaluate.ts";
 import { evaluateSchedule } from "./evaluate_schedule.ts";
 import { type Condition, conditionOf, conditions, honour } from "./masks.ts";
-import { Build } from "./print_cases.ts";
+import { Build, contractKernel } from "./print_cases.ts";
 import { type Elements, Gpu, randomElements, runReference } from "./print_harness.ts";
 
 // deno-lint-ignore no-explicit-any -- any function of tensors
@@ -242,6 +242,22 @@ Deno.test("webgpu: masked products are what they were, in both styles", async ()
   for (const { label, kernel, data } of maskedProducts()) {
     const wanted = runReference(kernel, data, []);
     for (const style of ["software", "gpu"] as const) assertClose(`${label} (${style})`, await gpu.run(kernel, data, gpu.target(style), []), wanted);
+  }
+});
+
+Deno.test("long products, summed in blocks, are what they were, with masks and without, in both styles", async () => {
+  const kernel = contractKernel({ m: 32, n: 32, k: 1100 }) as ContractKernel, { m, k } = kernel;
+  const upTo = [addIndex(addIndex(scaleIndex(varIndex(m), 20), 300), scaleIndex(varIndex(k), -1))];
+  const between = [addIndex(varIndex(k), -1000), addIndex(scaleIndex(varIndex(k), -1), 1050)];
+  const isAlive = (row: number, step: number, bands: number) => bands === 0 || step <= 300 + 20 * row || (bands === 2 && step >= 1000 && step <= 1050);
+  for (const live of [[], [upTo], [upTo, between]]) {
+    const data = kernel.operands.map(({ dtype, size }, at) => randomElements(dtype, size, at + 1));
+    data[0].forEach((_, at) => isAlive(Math.floor(at / k.extent), at % k.extent, live.length) || (data[0][at] = 0));
+    const masked = { ...kernel, live }, wanted = runReference(kernel, data, []), label = `${live.length} bands`;
+    assertClose(label, runCpu(masked, data, 2), wanted);
+    assertEquals(runCpu(masked, data, 2).at(-1), runCpu(kernel, data, 1).at(-1), label);
+    if (live.length === 1) continue;
+    for (const style of ["software", "gpu"] as const) assertClose(`${label} (${style})`, await gpu.run(masked, data, gpu.target(style), []), wanted);
   }
 });
 

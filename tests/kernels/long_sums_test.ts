@@ -3,6 +3,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { CompileError } from "../../core/errors.ts";
 import { grad } from "../../core/grad.ts";
 import type { Graph, Tensor } from "../../core/graph.ts";
+import { makeVar } from "../../core/index_expr.ts";
 import { interpret } from "../../core/interpret.ts";
 import type { NdArray } from "../../core/op.ts";
 import { simplify } from "../../core/simplify.ts";
@@ -15,6 +16,8 @@ import { type PrintTarget, printWgsl } from "../../kernels/webgpu/print_wgsl.ts"
 import * as ops from "../../ops/mod.ts";
 import { random } from "../numeric.ts";
 import { evaluateSchedule } from "./evaluate_schedule.ts";
+import { Build, reduceKernel } from "./print_cases.ts";
+import { Gpu, randomElements, runReference } from "./print_harness.ts";
 
 const { argmax, cumsum, linearScan, matmul, max, mul, scatterAdd, sliceAxis, softmax, sum, where, zeros } = ops;
 
@@ -204,6 +207,31 @@ Deno.test("long sums keep infinities and NaN, and a running sum does not depend 
   const all = await running(40000);
   for (const n of [300, 1000, 17000]) assertEquals(await running(n), all.slice(0, n), `the first ${n}`);
   devices.forEach((each) => each.dispose());
+});
+
+Deno.test("long rows, columns and running sums are what they were in both styles, with teams and without", async () => {
+  const gpu = await Gpu.open(), e = new Build(), [b, t] = [makeVar("b", 3), makeVar("t", 1500)];
+  const running: Kernel = {
+    kind: "recurrence",
+    space: [b],
+    time: t,
+    reverse: true,
+    states: [{ a: e.const(1), b: e.read([3, 1500], [b, t]) }, { a: e.const(0.5), b: e.accumulator() }],
+    stores: [e.write([3, 1500], [b, t], e.b("add", e.accumulator(), e.accumulator("f32", 1)))],
+    operands: e.operands,
+    loops: [],
+    origins: ["test"],
+  };
+  for (const kernel of [reduceKernel("sum", 6000, 20, 0), reduceKernel("sum", 9, 40000, 1), running]) {
+    const data = kernel.operands.map(({ dtype, size }, at) => randomElements(dtype, size, at + 1)), wanted = runReference(kernel, data);
+    for (const style of ["software", "gpu"] as const) {
+      const found = await gpu.run(kernel, data, gpu.target(style), []);
+      wanted.forEach((reference, operand) => {
+        const scale = Array.from(reference).reduce((most, value) => Math.max(most, Math.abs(value)), 1);
+        reference.forEach((value, at) => assert(Math.abs(found[operand][at] - value) <= 1e-6 * scale, `${kernel.kind} (${style}): ${operand}[${at}]`));
+      });
+    }
+  }
 });
 
 Deno.test("sums of few terms are in one block: their texts know nothing of blocks", () => {
