@@ -6,6 +6,7 @@ import { UsageError } from "./errors.ts";
 import { parseFlags, text, toggle } from "./flags.ts";
 import type { Command } from "./help.ts";
 import { listenForInterrupt } from "./interrupt.ts";
+import { asCalled, shellWord } from "./program.ts";
 import { formatCount } from "./progress.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -49,7 +50,8 @@ async function fetchText(args: readonly string[], terminal: Terminal): Promise<n
     if (flags.json) terminal.out(`${JSON.stringify({ event: "fetched", place: flags.place, path, sizeBytes, sha256, wasThere })}\n`);
     else {
       terminal.out(`${path}: ${formatCount(sizeBytes)} bytes, SHA-256 ${sha256}${wasThere ? ", was there" : ""}\n`);
-      terminal.out(`train on it with: deno task train --data ${flags.place}${flags.cache === CACHE ? "" : ` --cache ${flags.cache}`}\n`);
+      const cache = flags.cache === CACHE ? "" : ` --cache ${shellWord(flags.cache)}`;
+      terminal.out(asCalled(`train on it with: deno task train --data ${shellWord(flags.place)}${cache}\n`));
     }
     return 0;
   } catch (error) {

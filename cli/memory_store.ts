@@ -3,6 +3,7 @@ import { CheckpointError, decodeMemory, encodeMemory, type MemoryFile, type Memo
 import { CommandError, UsageError } from "./errors.ts";
 import { folderOf, makeFolder, writeAtomic } from "./files.ts";
 import { allFinite } from "./not_finite.ts";
+import { shellWord } from "./program.ts";
 
 /**
  * Reads a memory file.
@@ -16,7 +17,7 @@ export async function loadMemory(path: string, owner: MemoryOwner): Promise<Memo
     bytes = await Deno.readFile(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) {
-      throw new UsageError(`no memory file ${path}: make one with deno task remember --text FILE --memory ${path}`);
+      throw new UsageError(`no memory file ${path}: make one with deno task remember --text FILE --memory ${shellWord(path)}`);
     }
     if (error instanceof Deno.errors.IsADirectory) throw new UsageError(`${path} is a directory: give a memory file with --memory FILE`);
     throw error;

@@ -22,6 +22,11 @@ export class Speed {
     return result;
   }
 
+  /** Seconds a step, of late; 0 before the first. */
+  get secondsPerStep(): number {
+    return this.#secondsPerStep;
+  }
+
   /** Tokens a second, of late. */
   get tokensPerSecond(): number {
     return this.#secondsPerStep > 0 ? this.tokensPerStep / this.#secondsPerStep : 0;

@@ -60,6 +60,8 @@ export interface RunOptions {
 // Losses are read, and Ctrl-C is heard, about this often.
 const ROUND_MS = 250;
 const MAX_ROUND_STEPS = 50;
+// Who stops a run waits for its step: when that takes longer, somebody else answers meanwhile.
+const LONG_SECONDS = 1;
 const SAMPLE_TEMPERATURE = 0.8;
 
 /** A state that may be kept. */
@@ -163,7 +165,7 @@ export class TrainingRun {
       // A state that waits is known to be good after one step.
       const most = this.#candidate ? 1 : speed.stepsIn(ROUND_MS, MAX_ROUND_STEPS);
       await this.#round(Math.min(most, steps - this.#step, ...untilDue), speed, reporter);
-      await this.#keep();
+      if (speed.secondsPerStep > LONG_SECONDS) interrupt.hearWhileBusy();
       const best = isDue(evalEvery) && await judge.validate();
       if (best || isDue(checkpointEvery)) this.#candidate = await this.#takeState(best);
       if (isDue(evalEvery)) await this.#report();
@@ -200,6 +202,8 @@ export class TrainingRun {
   async #round(count: number, speed: Speed, reporter: Reporter): Promise<void> {
     try {
       const metrics = await speed.measure(count, () => this.#trainer.run(this.#data, count));
+      // Before anybody hears of these steps, the state that they started from is on the disk, if it was due.
+      await this.#keep();
       for (const { step, loss, bitsPerByte, gradientNorm, learningRate } of metrics) {
         const event = {
           event: "step",

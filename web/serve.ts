@@ -52,8 +52,27 @@ async function answer(folder: URL, request: Request, isolated: boolean): Promise
   }
 }
 
+/** Serves the playground at a port, as text from the command line. @returns where it answers, or one line that says why it does not. */
+export function servePlayground(port: string): { readonly url: string } | { readonly error: string } {
+  const number = /^\d{1,5}$/.test(port) ? Number(port) : NaN;
+  if (!(number <= 65535)) return { error: `the port cannot be ${JSON.stringify(port)}: give a whole number from 0 to 65535, 0 for any that is free` };
+  try {
+    return { url: serveFolder(new URL("dist/", import.meta.url), { isolated: true, port: number }).url };
+  } catch (error) {
+    const next = number < 65535 ? number + 1 : 0;
+    if (error instanceof Deno.errors.AddrInUse) return { error: `port ${number} is taken by another program: give another one, deno task web ${next}` };
+    if (error instanceof Deno.errors.PermissionDenied) {
+      return { error: `port ${number} is not for every user: give one above 1023, such as deno task web 8123` };
+    }
+    throw error;
+  }
+}
+
 if (import.meta.main) {
-  const [port = "8123"] = Deno.args;
-  const { url } = serveFolder(new URL("dist/", import.meta.url), { isolated: true, port: Number(port) });
-  console.log(`The playground is at ${url} (Ctrl-C ends it). What is served lies in web/dist; any static host can serve it.`);
+  const served = servePlayground(Deno.args[0] ?? "8123");
+  if ("error" in served) {
+    console.error(`error: ${served.error}`);
+    Deno.exit(1);
+  }
+  console.log(`The playground is at ${served.url} (Ctrl-C ends it). What is served lies in web/dist; any static host can serve it.`);
 }

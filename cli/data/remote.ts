@@ -1,6 +1,7 @@
 /** Texts on the network: what they are called, where they are, and where their copies lie in the cache. */
 import { UsageError } from "../errors.ts";
 import { readTextIfAny } from "../files.ts";
+import { shellWord } from "../program.ts";
 import { type InputFile, lookAt } from "./input_files.ts";
 import type { Format } from "./recipe.ts";
 import { sha256Hex } from "./sha256.ts";
@@ -61,6 +62,6 @@ export async function downloadFacts(path: string): Promise<DownloadFacts | undef
  */
 export async function downloadedFile(place: string, cache: string, asked: Format, remark?: (line: string) => void): Promise<InputFile> {
   const path = await downloadPath(place, cache), facts = await downloadFacts(path);
-  if (!facts) throw new UsageError(`${place} is not in the data cache ${cache}: fetch it first with deno task fetch ${place}`);
+  if (!facts) throw new UsageError(`${place} is not in the data cache ${cache}: fetch it first with deno task fetch ${shellWord(place)}`);
   return await lookAt(path, await Deno.stat(path), { asked, remark });
 }

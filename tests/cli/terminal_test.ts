@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { fitLine, printable } from "../../cli/terminal.ts";
 import { FakeTerminal } from "./fake_terminal.ts";
-import { someText } from "./run_main.ts";
+import { someText, spawnMain, waitFor } from "./run_main.ts";
 import { withFolder } from "./scratch.ts";
 
 Deno.test("terminal: of all control codes only tabs and ends of lines are printed", () => {
@@ -16,6 +16,25 @@ Deno.test("terminal: parts of a line are left out from its end, and a single one
   const fit = (columns: number) => fitLine(["one", "two", "three"], new FakeTerminal(true, columns));
   assertEquals([16, 15, 9, 8, 4, 3, 1, Infinity].map(fit), ["one  two  three", "one  two", "one  two", "one", "one", "on", "", "one  two  three"]);
 });
+
+Deno.test("terminal: Ctrl-C within a long step is answered, and a second one ends it at once", () =>
+  withFolder(async (folder) => {
+    await Deno.writeTextFile(`${folder}/text.txt`, someText(20_000));
+    // Steps of some seconds.
+    const slow = ["--device", "reference", "--model", "lmm", "--width", "32", "--blocks", "1", "--batch", "16", "--seq-len", "64", "--eval-bytes", "64"];
+    const child = spawnMain(["train", ...slow, "--data", `${folder}/text.txt`, "--out", `${folder}/run`, "--steps", "1000", "--json"]);
+    await waitFor(child, '"event":"step","step":2,');
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    child.kill("SIGINT");
+    let said = "";
+    for await (const piece of child.stderr.pipeThrough(new TextDecoderStream())) {
+      said += piece;
+      if (said.includes("again stops at once")) child.kill("SIGINT");
+    }
+    const { code } = await child.status;
+    // On a machine so fast that the step was over first, the run ends in good order.
+    if (code !== 130) assertEquals([code, said], [137, "\nstopping after this step; Ctrl-C again stops at once, without saving\n"]);
+  }));
 
 /** Runs a command line whose output is read up to its first line. */
 async function firstLineOf(args: readonly string[]): Promise<{ code: number; line: string; stderr: string }> {

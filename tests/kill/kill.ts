@@ -79,9 +79,11 @@ export async function runAndEnd(args: readonly string[], moment: Moment | undefi
     pace.startMs = 0.8 * pace.startMs + 0.2 * (performance.now() - began);
     wait();
   };
-  const [stderr, { code }] = await Promise.all([new Response(child.stderr).text(), child.status, lines(child.stdout, hear)]);
+  const [errors, { code }] = await Promise.all([new Response(child.stderr).text(), child.status, lines(child.stdout, hear)]);
   ended = true;
   clearTimeout(timer);
+  // What was read of a text is said, too.
+  const stderr = errors.replace(/^read .*\n/gm, "");
   return { kind: moment && isEndOf(kind, code) ? kind : undefined, code, events, stderr };
 }
 

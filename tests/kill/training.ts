@@ -95,8 +95,8 @@ export class Training implements Scenario {
     const { kind, events, stderr } = ended, names = await namesIn(this.#run);
     const step = await this.#stepOf("checkpoint"), best = await this.#stepOf("best");
     const made = events.filter(({ event }) => event === "step").map((event) => event.step as number).at(-1) ?? 0;
-    // A state is kept once a step from it went well: before the one after that is made.
-    const { every } = VARIANTS[this.#whole.variant], kept = Math.max(0, Math.floor((made - 2) / every) * every);
+    // A state is kept once a step from it went well, before that is told.
+    const { every } = VARIANTS[this.#whole.variant], kept = Math.max(0, Math.floor((made - 1) / every) * every);
     assert(step >= this.#step && step >= kept, `the state of step ${Math.max(this.#step, kept)} is lost: the checkpoint is of step ${step}`);
     if (kind === "SIGINT" || kind === "SIGTERM") {
       if (made > 0) {
