@@ -1,6 +1,5 @@
 /** Prints recurrence kernels: a thread walks time for each of its points, four at a time where they are neighbours. */
-import { addIndex, constantIndex, scaleIndex } from "../../core/index_expr.ts";
-import type { Index } from "../../core/index_expr.ts";
+import { addIndex, constantIndex, type Index, scaleIndex } from "../../core/index_expr.ts";
 import type { RecurrenceKernel } from "../kernel.ts";
 import { isLongSum, SUM_BLOCK } from "../long_sums.ts";
 import { BlockSum } from "./block_sum.ts";

@@ -12,9 +12,9 @@ import { addIndex, constantIndex, makeVar, scaleIndex, varIndex } from "../../co
 import type { RowKernel } from "../kernel.ts";
 import { SHORT_SUM, SUM_BLOCK } from "../long_sums.ts";
 import { levelsOf, type Reduce } from "../row_levels.ts";
+import { BlockSum } from "./block_sum.ts";
 import { timeOf } from "./expr_time.ts";
 import { KeptRows } from "./kept_rows.ts";
-import { BlockSum } from "./block_sum.ts";
 import { bits, choose, compare, f, fromBits, laneOf, splat, toBits } from "./lanes.ts";
 import type { Env, Evaluator } from "./print_expr.ts";
 import { binary } from "./scalar_ops.ts";
