@@ -32,7 +32,7 @@ const COMMANDS: Readonly<Record<string, Flags>> = {
 /** Interfaces of options beside the model's, which has themes for headings. */
 const INTERFACES: Readonly<Record<string, readonly string[]>> = {
   "titans/mod.ts": ["TrainerOptions", "TrainingShape", "TrainingBatch", "SamplingOptions", "GenerateOptions", "InspectorOptions"],
-  "kernels/mod.ts": ["WebGpuOptions", "CpuOptions"],
+  "kernels/mod.ts": ["WebGpuOptions", "CpuOptions", "CompileWatch"],
   "mod.ts": ["DeviceOptions", "CompileOptions"],
   "cli/run_config.ts": ["RunConfig"],
 };
