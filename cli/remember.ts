@@ -4,6 +4,7 @@ import { fingerprint, type MemoryOwner, Model, Reader, type ReadingState } from 
 import { findCheckpoint } from "./checkpoint_file.ts";
 import { describeRead } from "./data/rows.ts";
 import { type OpenedText, openText } from "./data/text.ts";
+import { SourceBytes } from "./data/source_bytes.ts";
 import { tokensOf } from "./data/token_encoder.ts";
 import { bytesOfTokens, notedVocabulary, type Vocabulary } from "./data/vocabulary.ts";
 import { CommandError, UsageError } from "./errors.ts";
@@ -83,14 +84,15 @@ async function remember(args: readonly string[], terminal: Terminal): Promise<nu
     const start = before ? reader.importState(before.reading) : reader.start;
     const show = new Show(terminal, { flags, device, vocabulary, checkpoint: file, opened, tokensRead: start.tokensRead });
     remarks.forEach((line) => show.note(line));
-    const tokens = tokensOf(from(opened.bytes, flags.skip), vocabulary);
-    const { state, bytes } = await readAll(reader, start, { tokens, vocabulary, show, interrupt });
+    const source = new SourceBytes(), text = from(opened.bytes, flags.skip);
+    const tokens = tokensOf(vocabulary.idBytes === 1 ? text : source.through(text), vocabulary);
+    const { state, bytes } = await readAll(reader, start, { tokens, vocabulary, source, show, interrupt });
     if (bytes > 0) {
       const texts: unknown[] = JSON.parse(before?.notes.texts ?? "[]");
-      const notes = { ...before?.notes, texts: JSON.stringify([...texts, { name: source, from: flags.skip, bytes }]) };
+      const notes = { ...before?.notes, texts: JSON.stringify([...texts, { name: flags.text, from: flags.skip, bytes }]) };
       await saveMemory(path, owner, { reading: await state.export(), notes });
     } else if (!interrupt.requested) {
-      throw new UsageError(`the text ${source} is empty${flags.skip > 0 ? ` after ${flags.skip} bytes` : ""}: give a text with --text FILE`);
+      throw new UsageError(`the text ${flags.text} is empty${flags.skip > 0 ? ` after ${flags.skip} bytes` : ""}: give a text with --text FILE`);
     }
     show.done(state, { bytes, interrupted: interrupt.requested });
     if (state !== reader.start) state.dispose();
@@ -114,6 +116,8 @@ async function* from(bytes: AsyncIterable<Uint8Array>, skip: number): AsyncGener
 interface Reading {
   readonly tokens: AsyncIterable<Int32Array>;
   readonly vocabulary: Vocabulary;
+  /** The bytes that the tokens come from. */
+  readonly source: SourceBytes;
   readonly show: Show;
   readonly interrupt: Interrupt;
 }
@@ -122,10 +126,10 @@ interface Reading {
 async function readAll(
   reader: Reader,
   start: ReadingState,
-  { tokens, vocabulary, show, interrupt }: Reading,
+  { tokens, vocabulary, source, show, interrupt }: Reading,
 ): Promise<{ readonly state: ReadingState; readonly bytes: number }> {
   const speed = new Speed(1), unit = reader.tokensAtOnce;
-  let state = start, bytes = 0, held = new Int32Array(0);
+  let state = start, bytes = 0, decoded = 0, held = new Int32Array(0);
   const read = async (count: number): Promise<void> => {
     const piece = held.subarray(0, count);
     held = held.subarray(count);
@@ -134,7 +138,8 @@ async function readAll(
     if (!allFinite(result.logits)) throw notFinite(bytes);
     if (state !== reader.start) state.dispose();
     state = result.state;
-    bytes += vocabulary.idBytes === 1 ? count : bytesOfTokens(vocabulary, piece).length;
+    decoded += vocabulary.idBytes === 1 ? count : bytesOfTokens(vocabulary, piece).length;
+    bytes = vocabulary.idBytes === 1 ? decoded : source.before(decoded);
     show.progress({ bytes, tokens: state.tokensRead - start.tokensRead, tokensPerSecond: speed.tokensPerSecond });
     // Signals are delivered between turns of the event loop.
     await new Promise((resolve) => setTimeout(resolve, 0));

@@ -92,6 +92,19 @@ Deno.test("remember: Ctrl-C saves what was read and says how to go on", () =>
     assertEquals(JSON.parse(metadata.texts), [{ name: `${folder}/long.txt`, from: 0, bytes: read }]);
   }));
 
+Deno.test("remember: of a text that is not UTF-8, tokens of several letters stand for its bytes, and not for those of replacement letters", () =>
+  withFolder(async (folder) => {
+    const latin1 = Uint8Array.from(someText(3000), (letter) => letter === "e" ? 0xe9 : letter.charCodeAt(0));
+    await Deno.writeFile(`${folder}/text.txt`, latin1);
+    const size = ["--batch", "1", "--seq-len", "16", "--eval-bytes", "16", "--sample-tokens", "0", "--width", "16", "--blocks", "1", "--heads", "1"];
+    const data = ["--device", "cpu", "--data", `${folder}/text.txt`, "--vocabulary", "bpe:gpt2", "--cache", `${folder}/cache`];
+    const trained = await runMain("train", ...data, ...size, "--model", "lmm", "--steps", "1", "--out", `${folder}/run`);
+    assertEquals(trained.code, 0, trained.stderr);
+    const read = ["remember", "--device", "cpu", "--checkpoint", `${folder}/run`, "--text", `${folder}/text.txt`, "--memory", `${folder}/a.memory`, "--json"];
+    const { code, events, stderr } = await runMain(...read, "--skip", "100");
+    assertEquals([code, events.at(-1)?.bytes], [0, 2900], stderr);
+  }));
+
 Deno.test("remember: for people, it says what it reads, how large the memory is, and how to write from it", () =>
   withRun(async (folder) => {
     const { stdout } = await runMain(...remember(folder, `${folder}/text.txt`, "a.memory"));
