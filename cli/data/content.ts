@@ -1,6 +1,7 @@
 /** What a file is by its first bytes: so that no archive, picture or table is learned as if it were text. */
 import { constants, gunzipSync } from "node:zlib";
 import { UsageError } from "../errors.ts";
+import { shellWord } from "../program.ts";
 import type { Format } from "./recipe.ts";
 
 /** A format that a file is read in. */
@@ -140,9 +141,9 @@ function remarkOn(head: Uint8Array): { readonly remark?: string } {
 }
 
 function refusal({ path }: Expected, what: string, remedy: string): UsageError {
-  const name = path === "-" ? "it" : path, isText = /^(packed|a zip|a tar|a 7|a RAR|text in|one JSON|JSON|a Parquet|an empty)/.test(what);
+  const name = path === "-" ? "it" : shellWord(path), isText = /^(packed|a zip|a tar|a 7|a RAR|text in|one JSON|JSON|a Parquet|an empty)/.test(what);
   const anyway = isText ? "" : ", or say --format text to learn its bytes as they are";
-  return new UsageError(`${nameOf(path)} is ${what}, not text: ${remedy.replace("FILE", name)}${anyway}`);
+  return new UsageError(`${nameOf(path)} is ${what}, not text: ${remedy.replace("FILE", () => name)}${anyway}`);
 }
 
 /** What a file is called in error texts. */

@@ -1,6 +1,8 @@
 /** The executable that `deno task compile` makes, as its user meets it. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { ExecutableReport } from "./executable_child.ts";
+import { pack, parquetBytes } from "./data/data_files.ts";
+import { someText } from "./run_main.ts";
 import { withFolder } from "./scratch.ts";
 
 async function runExecutable(folder: string, lines: readonly (readonly string[])[]): Promise<ExecutableReport> {
@@ -23,7 +25,12 @@ Deno.test("executable: every package that commands load is inside", async () => 
 });
 
 Deno.test("executable: in an empty folder, without Deno, it says its version, uses all processors, trains on the built-in text, and writes", () =>
-  withFolder(async (folder) => {
+  withFolder(async (parent) => {
+    const folder = `${parent}/executable`, data = `${Deno.cwd()}/${parent}/data`, text = someText(2000);
+    await Deno.mkdir(folder);
+    await Deno.mkdir(data);
+    await Deno.writeFile(`${data}/a.parquet`, parquetBytes([text, "two"], { codec: "SNAPPY" }));
+    await Deno.writeFile(`${data}/b.csv.gz`, await pack(`id;text\r\n1;"${text}"\r\n`));
     const small = ["--batch", "2", "--eval-bytes", "512", "--sample-tokens", "8"];
     const { runs, files } = await runExecutable(folder, [
       ["--version"],
@@ -33,9 +40,10 @@ Deno.test("executable: in an empty folder, without Deno, it says its version, us
       ["generate", "--device", "cpu", "--tokens", "12", "--json"],
       ["train", "--resume", "--device", "cpu", "--steps", "20"],
       ["generate", "--checkpoint", "none"],
+      ["train", "--steps", "0", "--data", `${data}/a.parquet`, "--data", `${data}/b.csv.gz`, "--separator", ";", "--cache", `${data}/cache`, "--seq-len", "16"],
     ]);
     const { version } = JSON.parse(await Deno.readTextFile("deno.json"));
-    const [shown, help, info, train, generate, complete, none] = runs;
+    const [shown, help, info, train, generate, complete, none, read] = runs;
     assertEquals(shown, { ...shown, code: 0, stdout: `mneme ${version}\n`, stderr: "" });
     assertMatch(help.stdout, /\nusage: mneme train \[flags\]\n/);
     assert(!help.stdout.includes("deno task"), help.stdout);
@@ -51,6 +59,11 @@ Deno.test("executable: in an empty folder, without Deno, it says its version, us
     assertMatch(complete.stderr, /^error: the run in runs\/mac-nano is complete at step 20: give more steps with --steps N\n$/);
     assertEquals(none.code, 2);
     assertMatch(none.stderr, /^error: no checkpoint none: .* or train a model with mneme train\n$/);
+    assertEquals([read.code, read.stderr], [0, ""]);
+    assertStringIncludes(
+      read.stdout,
+      `read ${data}/a.parquet: 1 file, 2 records, 2 documents, 2,005 bytes\nread ${data}/b.csv.gz: 1 file, 1 record, 2,000 bytes\n`,
+    );
     const run = ["best.safetensors", "checkpoint.safetensors", "config.json", "metrics.jsonl", "report.html", "sample.txt"];
     assertEquals(files, run.map((name) => `runs/mac-nano/${name}`));
   }));
