@@ -99,13 +99,16 @@ function checkHeader(header: PageHeader, left: number): void {
 /** A page as it is unpacked, and the header of such a page. */
 function unpackPage(library: ParquetPackage, header: PageHeader, { raw, codec }: { raw: Uint8Array; codec: string }): { header: PageHeader; page: Uint8Array } {
   const { data_page_header_v2: v2, uncompressed_page_size: size } = header;
+  // Of nothing, not every codec makes nothing again.
+  const unpack = (bytes: Uint8Array, length: number): Uint8Array =>
+    length === 0 ? new Uint8Array(0) : library.decompressPage(bytes, length, codec, library.compressors);
   if (header.type !== "DATA_PAGE_V2") {
-    const page = library.decompressPage(raw, size, codec, library.compressors);
+    const page = unpack(raw, size);
     return { header: { ...header, compressed_page_size: page.length, uncompressed_page_size: page.length }, page };
   }
   // Levels are never packed.
   const levels = v2!.definition_levels_byte_length + v2!.repetition_levels_byte_length, values = raw.subarray(levels);
-  const plain = v2!.is_compressed === false ? values : library.decompressPage(values, size - levels, codec, library.compressors);
+  const plain = v2!.is_compressed === false ? values : unpack(values, size - levels);
   const page = new Uint8Array(levels + plain.length);
   page.set(raw.subarray(0, levels));
   page.set(plain, levels);

@@ -100,6 +100,14 @@ Deno.test("data: Parquet gives one column, group by group, packed or not; rows w
     }
   }));
 
+Deno.test("data: Parquet as other programs write it: both kinds of pages, every codec, dictionaries, differences, nothing but nulls", async () => {
+  const texts = Array.from({ length: 30 }, (_, i) => i % 3 === 0 ? [] : [`text ${i % 4} naïve`]).flat().join("\n\n");
+  const folder = "tests/fixtures/parquet", names = (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name);
+  assertEquals(names.length, 9);
+  for (const name of names) assertEquals(await read(`${folder}/${name}`), name.startsWith("nulls") ? "" : texts, name);
+  assertEquals((await read(`${folder}/v1_snappy.parquet`, { field: "{id}" })).split("\n\n"), Array.from({ length: 30 }, (_, i) => String(i)));
+});
+
 Deno.test("data: Parquet that is damaged or has no such column is refused", () =>
   withFolder(async (folder) => {
     const path = `${folder}/a.parquet`, whole = parquetBytes(["one", "two"].map((word) => word.repeat(100)), { codec: "UNCOMPRESSED" });

@@ -60,6 +60,12 @@ const PARQUET = [
   parquet([text(WORDS, { encoding: "DELTA_BYTE_ARRAY" })], { codec: "UNCOMPRESSED" }),
 ];
 
+/** Files of another program, by the path of this module: other pages, and every codec. */
+const FIXTURES = new URL("../../fixtures/parquet/", import.meta.url);
+for (const { name } of Array.from(Deno.readDirSync(FIXTURES)).sort((a, b) => a.name < b.name ? -1 : 1)) {
+  PARQUET.push(Deno.readFileSync(new URL(name, FIXTURES)));
+}
+
 async function readParquet(bytes: Uint8Array): Promise<void> {
   const file = { byteLength: bytes.length, slice: (start: number, end?: number) => Promise.resolve(bytes.slice(start, end).buffer as ArrayBuffer) };
   await drain(readParquetBuffer(file, "x.parquet", { field: bytes.length % 3 === 0 ? "{id}: {text}" : "text", tally: skips(bytes) }));
