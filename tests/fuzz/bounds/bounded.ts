@@ -7,10 +7,13 @@
 import { isFloat } from "../../../core/dtype.ts";
 import type { NdArray } from "../../../core/op.ts";
 import type { Precision } from "./precision.ts";
+import type { Terms } from "./terms.ts";
 
 /** An array with the greatest error of each element. */
 export interface Bounded extends NdArray {
   readonly radius?: Float64Array;
+  /** What it is the sum of, where a machine may reorder sums. */
+  readonly terms?: Terms;
 }
 
 /** An array with radii, those of overflown elements made Infinity; without any if all are 0. */

@@ -13,6 +13,7 @@ import { argmaxRule, candidates, extremeRule, isClear, productRule, recurrenceRu
 import { type Bounded, radiusOf, withRadius } from "./bounded.ts";
 import { MAP_RULES } from "./map_rules.ts";
 import type { Precision } from "./precision.ts";
+import { comparisonSlack, reorderingError, sumTerms } from "./terms.ts";
 
 /** The outputs of a graph with bounds. @throws {Error} for a primitive that has no rule. */
 export function evaluateBounded(graph: Graph, inputs: readonly Bounded[], precision: Precision): Bounded[] {
@@ -30,8 +31,15 @@ function single(node: Node, args: readonly Bounded[], precision: Precision): Bou
   const [{ shape, dtype }] = node.outputs;
   const [data] = node.op.reference(args, node.attrs, node.outputs);
   const value: NdArray = { shape, dtype, data };
-  return withRadius(value, radiusFor(node, args, value, precision), precision);
+  const radius = radiusFor(node, args, value, precision);
+  const terms = precision.reassociates ? sumTerms(node, args, value) : undefined;
+  if (!terms) return withRadius(value, radius, precision);
+  const unit = precision.unit(dtype);
+  const reordered = data.map((_, i) => Math.max(radius ? radius[i] : 0, reorderingError(terms, i, unit)));
+  return { ...withRadius(value, reordered, precision), terms };
 }
+
+const COMPARISONS: ReadonlySet<string> = new Set(["equal", "notEqual", "less", "lessEqual", "greater", "greaterEqual"]);
 
 function radiusFor(node: Node, args: readonly Bounded[], out: NdArray, precision: Precision): Float64Array | undefined {
   const { op, attrs } = node;
@@ -42,7 +50,10 @@ function radiusFor(node: Node, args: readonly Bounded[], out: NdArray, precision
       if (node.inputs.length === 2 && node.inputs[0] === node.inputs[1] && out.dtype === "bool") return undefined;
       const rule = MAP_RULES[op.name];
       if (!rule) throw new Error(`no error bound is known for ${op.name}: add a rule to tests/fuzz/bounds/map_rules.ts`);
-      return (op.name === "equal" || op.name === "notEqual" ? extremeEquality(node, args) : undefined) ?? rule(args, out, precision);
+      const known = op.name === "equal" || op.name === "notEqual" ? extremeEquality(node, args) : undefined;
+      if (known) return known;
+      const slack = COMPARISONS.has(op.name) && isFloat(node.inputs[0].dtype) ? comparisonSlack(args, precision) : undefined;
+      return slack ? out.data.map((_, i) => (Math.abs(args[0].data[i] - args[1].data[i]) <= slack(i) ? Infinity : 0)) : rule(args, out, precision);
     }
     case "view":
       return moved(node, args, out, precision);

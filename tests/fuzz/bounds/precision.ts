@@ -14,6 +14,8 @@ export interface Precision {
   readonly largest: (dtype: DType) => number;
   /** Whether a double is a number of the dtype, so that an operation on exact operands that gives it is exact. */
   readonly holds: (dtype: DType, value: number) => boolean;
+  /** Whether sums of several operations may be taken in another order. */
+  readonly reassociates: boolean;
   /** How far a constant of a program is from what the machine holds of it. */
   readonly constant: (dtype: DType, value: number) => number;
   /** The error of a function's result beside that of its operands, given the true result. Infinity where nothing is promised. */
@@ -52,9 +54,13 @@ export const DEVICE: Precision = {
   tiny: (dtype) => (dtype === "f16" ? 2 ** -14 : 2 ** -126),
   largest: (dtype) => (dtype === "f16" ? 65504 : 3.4028234663852886e38),
   holds: (dtype, value) => nearest(dtype, value) === value,
+  reassociates: false,
   constant: storedError,
   error: (name, dtype, args, value) => DEVICE_ERRORS[name](dtype === "f16" ? 2 ** -10 : 2 ** -23, args, Math.abs(value)),
 };
+
+/** As WebGPU computes where the driver reorders sums. */
+export const REORDERED: Precision = { ...DEVICE, reassociates: true };
 
 /** Doubles of the host: elementary functions to a few units in the last place. */
 export const HOST: Precision = {
@@ -62,6 +68,7 @@ export const HOST: Precision = {
   tiny: () => 2 ** -1022,
   largest: () => Number.MAX_VALUE,
   holds: (_dtype, value) => Number.isInteger(value) && Math.abs(value) < 2 ** 53,
+  reassociates: false,
   constant: () => 0,
   // erfOf is right to about 1e-15; V8's functions to an ulp or two. sigmoid and pow are written in several ways.
   error: (name, _dtype, args, value) => (name === "pow" ? 4 + Math.abs(args[1] * Math.log(Math.abs(args[0]) || 1)) : 8) * 2 ** -52 * Math.abs(value),
