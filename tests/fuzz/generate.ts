@@ -18,6 +18,9 @@ const MAX_DEPTH = 3;
 /** How often loops and gradients come, beside their weights. */
 const CONTROL_SHARE = 2.2;
 
+/** How often a step repeats the op of the step before it. */
+const REPEATED = 0.12;
+
 /** What a program leans to: names of ops that come more often in it. */
 const THEMES: readonly (readonly string[])[] = [
   ["reshape", "transpose", "flip", "slice", "pad", "concat", "broadcastTo", "swapAxes", "squeeze", "expandDims"],
@@ -26,6 +29,8 @@ const THEMES: readonly (readonly string[])[] = [
   ["linearScan", "cumsum", "cumprod", "slice", "flip", "concat", "mul"],
   ["gather", "scatterAdd", "oneHot", "argmax", "iota", "reshape", "transpose"],
   ["scan", "grad", "vjp", "valueAndGrad", "mul", "sum"],
+  ["scan", "grad", "vjp", "matmul", "tanh", "mul"],
+  ["grad", "vjp", "gather", "scatterAdd", "mul", "slice", "pad", "concat"],
   ["grad", "vjp", "max", "min", "maximum", "minimum", "mul", "add", "sub", "square"],
 ];
 
@@ -66,8 +71,12 @@ function growWith({ plain, all }: ReturnType<typeof chooseOps>): Growth["grow"] 
   return (scope, steps) => {
     const { random, growth } = scope;
     const until = scope.steps.length + steps;
+    let last: FuzzOp | undefined;
     for (let tries = 0; scope.steps.length < until && tries < 3 * steps && growth.budget > 0; tries++) {
-      random.weighted(scope.depth < MAX_DEPTH ? all : plain).make(scope);
+      // An op of what the same op gave is what rewrites look for.
+      const again = random.chance(REPEATED) ? last : undefined;
+      last = again ?? random.weighted(scope.depth < MAX_DEPTH ? all : plain);
+      last.make(scope);
     }
   };
 }

@@ -43,7 +43,16 @@ const REDUCTIONS: readonly FuzzOp[] = [
     })
   ),
   fuzzOp("argmax", 0.7, (scope) => {
-    const x = scope.number(({ shape }) => sizeOfShape(shape) > 0);
+    // Whole numbers tie, and the first counts.
+    const isTied = scope.random.chance(0.3), dtype = scope.random.of([scope.growth.float, "i32"] as const);
+    const x = isTied
+      ? scope.input({ shape: [scope.extent(8) || 1, scope.random.of([3, 16, 65, 300])], dtype }, {
+        kind: "integers",
+        low: 0,
+        high: 4,
+        seed: scope.random.seed(),
+      })
+      : scope.number(({ shape }) => sizeOfShape(shape) > 0);
     if (sizeOfShape(x.shape) === 0) return undefined;
     const keepDims = scope.random.chance(0.3), options: FuzzAttrs = keepDims ? { keepDims } : {};
     if (x.shape.length === 0 || scope.random.chance(0.2)) {
@@ -176,6 +185,18 @@ function picked(scope: Scope, { shape }: Value): { axis: number; indices: Value;
   return { axis, indices, gathered: [...shape.slice(0, axis), ...indices.shape, ...shape.slice(axis + 1)] };
 }
 
+/** What the body has computed, scattered into another tensor: its gradient goes through the updates. */
+function scatterOf(scope: Scope): Value | undefined {
+  const fits = (value: Value) => hasAxis(value) && value.dtype !== "bool";
+  const updates = scope.choose((value) => scope.owns(value) && fits(value)) ?? scope.number(fits);
+  if (!fits(updates)) return undefined;
+  const small = scope.bounded(updates, 1e3), axis = scope.random.integer(0, small.shape.length - 1), extent = scope.random.integer(1, 6);
+  const shape = small.shape.with(axis, extent);
+  if (!scope.fits(shape)) return undefined;
+  const operand = scope.anyInput({ shape, dtype: small.dtype }), indices = scope.indices(extent, [small.shape[axis]]);
+  return scope.define("scatterAdd", [operand, indices, small], { axis }, { shape, dtype: small.dtype }, symmetric(64 * sizeOf(scope.range(small)) + 7));
+}
+
 const GATHERS: readonly FuzzOp[] = [
   fuzzOp("gather", 1.5, (scope) => {
     const x = scope.choose(hasAxis) ?? scope.float(hasAxis);
@@ -184,6 +205,7 @@ const GATHERS: readonly FuzzOp[] = [
     return scope.fits(gathered) ? scope.define("gather", [x, indices], { axis }, { shape: gathered, dtype: x.dtype }, scope.range(x)) : undefined;
   }),
   fuzzOp("scatterAdd", 1, (scope) => {
+    if (scope.random.chance(0.4)) return scatterOf(scope);
     const x = scope.bounded(scope.number(hasAxis), 1e3);
     if (!hasAxis(x)) return undefined;
     const { axis, indices, gathered } = picked(scope, x);
