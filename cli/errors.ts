@@ -72,7 +72,9 @@ function firstLine(error: unknown): string {
 
 function permissionAdvice(message: string): string {
   if (STANDALONE) return "this executable was made without that permission; choose another way, or run it from a checkout";
-  const flag = /--allow-[a-z]+/.exec(message)?.[0] ?? "--allow-read";
+  const asked = /--allow-[a-z]+/.exec(message)?.[0] ?? "--allow-read";
+  // Deno wants every permission for the system's own folders, such as /dev; a flag of this name takes no path.
+  if (asked === "--allow-all") return "the tasks may write below runs/ only; choose a path there";
   const path = /access to "([^"]+)"/.exec(message)?.[1];
-  return `the tasks may write below runs/ only; choose a path there, or run \`deno run --allow-read ${flag}${path ? `=${path}` : ""} main.ts ...\` yourself`;
+  return `the tasks may write below runs/ only; choose a path there, or run \`deno run --allow-read ${asked}${path ? `=${path}` : ""} main.ts ...\` yourself`;
 }

@@ -183,6 +183,11 @@ Deno.test("errors: a place that the permissions do not cover", async () => {
   assertMatch(text, /^error: .*write access to "elsewhere".* below runs\/ only; choose a path there, or run `deno run .*--allow-write=elsewhere/);
 });
 
+Deno.test("errors: where Deno wants every permission, no flag with a path is offered", () => {
+  const error = new Deno.errors.NotCapable('Requires all access to "/dev/run", run again with the --allow-all flag');
+  assertEquals(formatError(error, false), 'error: Requires all access to "/dev/run": the tasks may write below runs/ only; choose a path there');
+});
+
 Deno.test("errors: shapes that do not fit are told at the argument, in one line", async () => {
   const device = await requestDevice({ kind: "reference" });
   const program = await compile(device, matmul, [spec([2, 3]), spec([3, 2])]);

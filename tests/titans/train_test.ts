@@ -46,6 +46,31 @@ Deno.test("training learns a repeating text, and reports step, loss, bits and ra
     trainer.dispose();
   }));
 
+for (const kind of ["reference", "cpu"] as const) {
+  Deno.test(`${kind}: trying a state changes nothing of it, and finds one that an update broke`, async () => {
+    const device = await requestDevice({ kind });
+    for (const stream of [false, true]) {
+      const tried = await Trainer.create(device, { ...options, stream }), left = await Trainer.create(device, { ...options, stream });
+      for (let step = 0; step < 3; step++) {
+        assertEquals(await tried.probe(data.batch(step)), undefined);
+        assertEquals(await tried.run(data), await left.run(data));
+        assertEquals(await tried.probe(data.batch(step + 1)), undefined);
+        assertEquals(await tried.exportState(), await left.exportState());
+      }
+      tried.dispose();
+      left.dispose();
+    }
+    const broken = await Trainer.create(device, { ...options, optimizer: defineOptimizer({ learningRate: 1e20, warmupSteps: 0, totalSteps: 9 }) });
+    const [{ loss }] = await broken.run(data);
+    assert(Number.isFinite(loss), "the loss before the update is a number");
+    assert(/^(loss|gradient norm) became /.test(await broken.probe(data.batch(1)) ?? ""));
+    // It is asked, not told: training finds out by itself.
+    await assertRejects(() => broken.run(data), TrainingError);
+    broken.dispose();
+    device.dispose();
+  });
+}
+
 Deno.test("a resumed run, through a checkpoint, gives the numbers of an uninterrupted one", () =>
   onReference(async (device) => {
     const whole = await Trainer.create(device, options);
