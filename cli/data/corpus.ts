@@ -7,7 +7,7 @@ import { type DataIdentity, fingerprint, joinFingerprints } from "./identity.ts"
 import { type InputFile, inputFiles, isStream } from "./input_files.ts";
 import { partOf, splitRanges } from "./part_of.ts";
 import { readingProgress } from "./reading_progress.ts";
-import { type DataRecipe, rowOptions } from "./recipe.ts";
+import { type DataRecipe, DEFAULT_RECIPE, rowOptions } from "./recipe.ts";
 import { downloadedFile } from "./remote.ts";
 import { describeRead, plainFacts, type ReadFacts, RowTally } from "./rows.ts";
 import { isRemote, parseSource } from "./source_spec.ts";
@@ -93,6 +93,10 @@ export async function openCorpus(recipe: DataRecipe, options: CorpusOptions): Pr
     const isPlain = read === undefined || (read.files === 1 && read.rows === 0);
     return [...remarks, ...isPlain ? [] : [describeRead(name, read, { documents: text.documents?.count, bytes: textBytes })]];
   });
+  const idle = idleRowFlags(recipe);
+  if (idle.length > 0 && texts.every(({ place, read }) => place === "sotu" || read?.rows === 0)) {
+    notes.push(`note: ${idle.join(", ")} change${idle.length === 1 ? "s" : ""} nothing where no text has records or rows`);
+  }
   const kept = opened.move();
   return {
     identity: { name: sources.join(" "), bytes: textBytes, sha256: await joinFingerprints(prints), ...documents, recipe: { ...recipe, sources } },
@@ -105,6 +109,12 @@ export async function openCorpus(recipe: DataRecipe, options: CorpusOptions): Pr
     notes,
     [Symbol.dispose]: () => kept.dispose(),
   };
+}
+
+/** The flags of records and rows that a recipe was made with. */
+function idleRowFlags({ field, separator, header, skipBadRows }: DataRecipe): string[] {
+  const given = { "--field": field !== DEFAULT_RECIPE.field, "--separator": separator !== undefined, "--no-header": header === false };
+  return Object.entries({ ...given, "--skip-bad-rows": skipBadRows === true }).filter(([, isGiven]) => isGiven).map(([flag]) => flag);
 }
 
 async function openText(place: string, recipe: DataRecipe, vocabulary: Vocabulary, options: CorpusOptions): Promise<OpenedText> {

@@ -192,7 +192,7 @@ async function writeTokens(
   to: { readonly tokens: BufferedSink; readonly starts: () => Promise<BufferedSink> },
 ): Promise<{ sizeBytes: number; textBytes: number; documents: number }> {
   const encoder = new TokenEncoder(vocabulary);
-  let textBytes = 0, documents = 0, starts: BufferedSink | undefined;
+  let documents = 0, starts: BufferedSink | undefined;
   const write = async (tokens: Uint8Array): Promise<void> => {
     await to.tokens.write(tokens);
     const found = encoder.takeStarts();
@@ -206,14 +206,13 @@ async function writeTokens(
     } else documents = 1;
   };
   for await (const { bytes, starts } of text) {
-    textBytes += bytes.length;
     if (starts) encoder.begin();
     await write(encoder.next(bytes));
   }
   await write(encoder.end());
   await to.tokens.end();
   await starts?.end();
-  return { sizeBytes: to.tokens.sizeBytes, textBytes, documents };
+  return { sizeBytes: to.tokens.sizeBytes, textBytes: encoder.textBytes, documents };
 }
 
 /** Removes what programs that were killed while they wrote have left. */

@@ -18,6 +18,7 @@ export class TokenEncoder {
   #open = "";
   /** Tokens given so far. */
   #count = 0;
+  #textBytes = 0;
   /** Where documents begin in the open text. */
   #marks: number[] = [];
   #starts: number[] = [];
@@ -26,6 +27,11 @@ export class TokenEncoder {
 
   constructor(vocabulary: Vocabulary) {
     this.#vocabulary = vocabulary;
+  }
+
+  /** Bytes that the tokens given so far stand for: of text that is not UTF-8 others than came, in other vocabularies than bytes. */
+  get textBytes(): number {
+    return this.#textBytes;
   }
 
   /** Says that a document begins with the next piece. */
@@ -43,6 +49,7 @@ export class TokenEncoder {
   next(piece: Uint8Array): Uint8Array {
     if (this.#vocabulary.idBytes === 1) {
       this.#count += piece.length;
+      this.#textBytes += piece.length;
       return piece;
     }
     this.#open += this.#decoder.decode(piece, { stream: true });
@@ -78,9 +85,10 @@ export class TokenEncoder {
 
   /** Encodes a stretch of the open text. */
   #encode(from: number, to: number): Uint8Array {
-    const ids: number[] = [], width = this.#vocabulary.idBytes;
+    const ids: number[] = [], width = this.#vocabulary.idBytes, stretch = this.#open.slice(from, to);
     let at = from;
-    for (const part of words(this.#open.slice(from, to))) {
+    this.#textBytes += sizeOf(stretch);
+    for (const part of words(stretch)) {
       const own = Array.from(this.#vocabulary.encode(part)), end = at + part.length;
       const marked = this.#marks.findIndex((mark) => mark >= end), inside = this.#marks.splice(0, marked < 0 ? this.#marks.length : marked);
       this.#starts.push(...this.#places(part, own, inside.map((mark) => mark - at)).map((place) => this.#count + place));

@@ -15,6 +15,10 @@ import { asDocument, inPieces, pack, parquetBytes } from "./data_files.ts";
 const options = (folder: string) => ({ seqLen: 16, seed: 0, cache: `${folder}/cache` });
 const recipe = (change: Partial<DataRecipe>): DataRecipe => ({ ...DEFAULT_RECIPE, ...change });
 
+function encodeLatin1(text: string): Uint8Array {
+  return Uint8Array.from(text, (letter) => letter.charCodeAt(0));
+}
+
 /** All of a source as tokens. */
 function all(source: TokenSource): Int32Array {
   const tokens = new Int32Array(source.length);
@@ -114,6 +118,27 @@ Deno.test("corpus: in another vocabulary a text has the same words in fewer toke
     assertEquals(corpus.bytesPerToken, 20_000 / tokens.length);
     assert(corpus.bytesPerToken > 3, `${corpus.bytesPerToken} bytes a token`);
     assertEquals(corpus.trainBytes + corpus.heldOutBytes, 20_000);
+  }));
+
+Deno.test("corpus: of text that is not UTF-8, the bytes are counted that the tokens stand for", () =>
+  withFolder(async (folder) => {
+    const text = encodeLatin1("d\xe9j\xe0 vu, na\xefve. ".repeat(500));
+    await Deno.writeFile(`${folder}/a.txt`, text);
+    using bytes = await openCorpus(recipe({ sources: [`${folder}/a.txt`] }), options(folder));
+    using tokens = await openCorpus(recipe({ sources: [`${folder}/a.txt`], vocabulary: "bpe:gpt2" }), options(folder));
+    const ids = [...all(tokens.train[0].text), ...all(tokens.heldOut[0])];
+    assertEquals([bytes.identity.bytes, tokens.identity.bytes], [text.length, bytesOfTokens(tokens.vocabulary, ids).length]);
+    assertEquals(tokens.bytesPerToken, tokens.identity.bytes / ids.length);
+  }));
+
+Deno.test("corpus: flags of records and rows that change nothing are noted", () =>
+  withFolder(async (folder) => {
+    await Deno.writeTextFile(`${folder}/a.txt`, someText(4000));
+    await Deno.writeTextFile(`${folder}/b.jsonl`, JSON.stringify({ body: someText(4000) }));
+    using plain = await openCorpus(recipe({ sources: [`${folder}/a.txt`], field: "body", header: false }), options(folder));
+    assertEquals(plain.notes, ["note: --field, --no-header change nothing where no text has records or rows"]);
+    using mixed = await openCorpus(recipe({ sources: [`${folder}/a.txt`, `${folder}/b.jsonl`], field: "body" }), options(folder));
+    assertEquals(mixed.notes, [`read ${folder}/b.jsonl: 1 file, 1 record, 4,000 bytes`]);
   }));
 
 Deno.test("corpus: data that is empty, too short or broken is refused in one line, and nothing is left behind", () =>
