@@ -10,6 +10,7 @@ import type { Graph, Tensor } from "../core/graph.ts";
 import { makeVar, varIndex } from "../core/index_expr.ts";
 import type { ScanAttrs } from "../core/scan.ts";
 import type { Schedule, Step } from "./plan.ts";
+import { readsOf } from "./schedule/access.ts";
 import { assignPlaces, type LoopMemory, planAssembly } from "./schedule/assembly.ts";
 import { emitGroup } from "./schedule/emit.ts";
 import { type Group, Grouper } from "./schedule/group.ts";
@@ -89,6 +90,8 @@ class Scheduler {
       const grouper = new Grouper(scope, profiles, this.maxOperands);
       grouper.analyse();
       const before = forced.size;
+      for (const { cuts } of grouper.reads.values()) addCuts(scope, cuts, forced);
+      if (forced.size > before) continue;
       for (const reads of grouper.reads.values()) {
         const split = findSplit(scope, reads, this.maxOperands);
         if (split) forced.add(split);
@@ -111,6 +114,16 @@ class Scheduler {
     });
     const inner = new Scope(normalize(body, this.maker), bindings, scope, variable);
     return { kind: "loop", variable, reverse, steps: this.schedule(inner, [...memory.next, ...memory.ys], profiles) };
+  }
+}
+
+/** Forces roots, and whatever the kernels that compute them must have as roots in turn. */
+function addCuts(scope: Scope, cuts: readonly Tensor[], forced: Set<Tensor>): void {
+  const stack = [...cuts];
+  for (let tensor = stack.pop(); tensor; tensor = stack.pop()) {
+    if (forced.has(tensor)) continue;
+    forced.add(tensor);
+    stack.push(...readsOf(scope, tensor.node).cuts);
   }
 }
 

@@ -5,6 +5,7 @@ import { type Index, linearIndex, makeVar, splitIndex, substituteIndex, type Var
 import type { ScanAttrs } from "../../core/scan.ts";
 import { type Shape, sizeOfShape } from "../../core/shape.ts";
 import { splitVariables, substituteStages } from "./index_tools.ts";
+import { MAX_INDEX_SIZE } from "./limits.ts";
 import { reductionOf } from "./normalize.ts";
 import { Puller } from "./pull.ts";
 import { isAnchor, type Scope } from "./scope.ts";
@@ -22,6 +23,8 @@ export interface Reads {
   readonly roots: ReadonlyMap<Tensor, readonly (readonly Index[])[]>;
   /** Memory outside the scope's roots: inputs, constants, tensors of enclosing scopes. */
   readonly others: ReadonlySet<unknown>;
+  /** Tensors that must be roots, because they would be read at indices that are too intricate. */
+  readonly cuts: readonly Tensor[];
 }
 
 /** The index into a reduction's operand of an element of a row. */
@@ -36,6 +39,7 @@ export function bodyIndex(node: Node, kept: readonly Index[], row: Index): Index
 class Recorder {
   readonly #roots = new Map<Tensor, (readonly Index[])[]>();
   readonly others = new Set<unknown>();
+  readonly cuts: Tensor[] = [];
   readonly puller: Puller;
   #numbers = new Map<Tensor, number>();
 
@@ -46,8 +50,10 @@ class Recorder {
   #leaf(scope: Scope, tensor: Tensor, index: readonly Index[], own: ReadonlySet<Tensor>): Expr | undefined {
     const isLocal = scope === this.scope;
     if (isLocal && own.has(tensor)) return undefined;
-    if (!scope.isLoaded(tensor)) return undefined;
     const binding = scope.bindings.get(tensor);
+    const isIntricate = isLocal && !binding && tensor.node.op.kind !== "source" && index.some(({ size }) => size > MAX_INDEX_SIZE);
+    if (!scope.isLoaded(tensor) && !isIntricate) return undefined;
+    if (isIntricate && !scope.roots.has(tensor)) this.cuts.push(tensor);
     if (isLocal && !binding && scope.roots.has(tensor)) {
       const indices = this.#roots.get(tensor);
       if (indices) indices.push(index);
@@ -78,17 +84,17 @@ export function readsOf(scope: Scope, node: Node): Reads {
   const recorder = new Recorder(scope, new Set(isAnchor(node) ? [] : node.outputs));
   let row: Var | undefined;
   if (node.outputs.every(({ shape }) => sizeOfShape(shape) === 0)) {
-    return { node, vars, index, roots: new Map(), others: new Set() };
+    return { node, vars, index, roots: new Map(), others: new Set(), cuts: [] };
   }
   // Pieces are stored in place: all that counts is that they come first.
-  if (scope.assembled.has(node)) return { node, vars, index, roots: new Map(node.inputs.map((piece) => [piece, []])), others: new Set() };
+  if (scope.assembled.has(node)) return { node, vars, index, roots: new Map(node.inputs.map((piece) => [piece, []])), others: new Set(), cuts: [] };
   if (node.op.kind === "reduce" && isAnchor(node)) {
     row = makeVar("r", sizeOfShape(reductionOf(node).rowShape));
     recorder.puller.pull(scope, node.inputs[0], bodyIndex(node, index, varIndex(row)));
   } else if (node.op.kind === "recurrence") node.inputs.forEach((input) => recorder.puller.pull(scope, input, index));
   else if (isAnchor(node)) pullInputs(recorder, node);
   else recorder.puller.pull(scope, output, index);
-  return { node, row, others: recorder.others, ...split(vars, index, recorder.roots()) };
+  return { node, row, others: recorder.others, cuts: recorder.cuts, ...split(vars, index, recorder.roots()) };
 }
 
 /** Reads each input of a node at indices of its own: only what is read matters. */

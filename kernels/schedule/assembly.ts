@@ -63,11 +63,15 @@ function isAssembled(scope: Scope, node: PlanNode, maxOperands: number, attached
 
 /** Whether a tensor is an output, or is read by products and loops, perhaps through views. */
 function mustBeStored(scope: Scope, tensor: Tensor): boolean {
-  if (scope.outputs.has(tensor)) return true;
-  return (scope.consumers.get(tensor) ?? []).some((consumer) => {
-    if (consumer.op.kind === "contract" || consumer.op.kind === "loop") return true;
-    return viewShape(consumer)?.pieces.length === 1 && mustBeStored(scope, consumer.outputs[0]);
-  });
+  const stack = [tensor];
+  for (let current = stack.pop(); current; current = stack.pop()) {
+    if (scope.outputs.has(current)) return true;
+    for (const consumer of scope.consumers.get(current) ?? []) {
+      if (consumer.op.kind === "contract" || consumer.op.kind === "loop") return true;
+      if (viewShape(consumer)?.pieces.length === 1) stack.push(consumer.outputs[0]);
+    }
+  }
+  return false;
 }
 
 /** The memory of a loop. */

@@ -14,8 +14,9 @@ import { sameShape, sizeOfShape } from "../../core/shape.ts";
 import { bodyIndex, type Reads, readsOf } from "./access.ts";
 import { GroupOrder } from "./group_order.ts";
 import { digitsOf, offsetOf, type Substitution } from "./index_tools.ts";
+import { MAX_KERNEL_HEIGHT, MAX_KERNEL_TEXT } from "./limits.ts";
 import { type PlanNode, reductionOf } from "./normalize.ts";
-import type { Profiles } from "./profile.ts";
+import { type Profiles, textOf } from "./profile.ts";
 import { isAnchor, type Scope } from "./scope.ts";
 
 /** A root as part of a group's kernel. */
@@ -39,6 +40,29 @@ export interface Group {
   readonly row?: Var;
   /** Longest chain of groups before this one. */
   depth: number;
+  /** What is behind all members, how long a text it makes, and the nodes on the longest way through them; see limits.ts. */
+  readonly items: Map<string, number>;
+  text: number;
+  height: number;
+}
+
+/** What a part of a kernel takes of its limits. */
+interface Extent {
+  readonly items: ReadonlyMap<string, number>;
+  readonly height: number;
+}
+
+/** The text that something adds to a group's. */
+function textBeside(group: Group, { items }: Extent): number {
+  let text = 0;
+  for (const [key, cost] of items) if (!group.items.has(key)) text += textOf(key, cost);
+  return text;
+}
+
+function extend(group: Group, more: Extent): void {
+  group.text += textBeside(group, more);
+  group.height += more.height;
+  for (const [key, cost] of more.items) group.items.set(key, cost);
 }
 
 /** A row kernel with less parallelism than this is not given work on all elements of long rows. */
@@ -57,6 +81,7 @@ export class Grouper {
   readonly #order = new GroupOrder<Group>();
   readonly #byDepth = new Map<number, Set<Group>>();
   readonly #readers = new Map<Tensor, Node[]>();
+  readonly #extents = new Map<Node, Extent>();
 
   constructor(readonly scope: Scope, readonly profiles: Profiles, readonly maxOperands: number) {}
 
@@ -110,7 +135,7 @@ export class Grouper {
     const full = node.outputs[0].shape;
     // Products, recurrences and scatters keep their axes as they are: their kernels need them whole.
     const own = kind === "map" || kind === "row" ? vars : full.map((extent, axis) => makeVar(`v${axis}`, extent));
-    const group: Group = { kind, members: new Map(), nodes: new Set(), vars: own, row, depth: this.#depthAfter(reads) };
+    const group: Group = { kind, members: new Map(), nodes: new Set(), vars: own, row, depth: this.#depthAfter(reads), items: new Map(), text: 0, height: 0 };
     this.groups.add(group);
     this.#order.add(group);
     this.#add(group, reads, { node, index: own === vars ? index : own.map(varIndex), isPerRow: kind === "row" });
@@ -120,6 +145,7 @@ export class Grouper {
   #add(group: Group, reads: Reads, member: Member): void {
     for (const tensor of reads.node.outputs) group.members.set(tensor, this.scope.exact.has(tensor) ? { ...member, isExact: true } : member);
     group.nodes.add(reads.node);
+    extend(group, this.#extentOf(reads));
     this.#groupOf.set(reads.node, group);
     for (const other of this.#readGroups(reads)) this.#order.require(group, other);
     this.#setDepth(group, Math.max(group.depth, this.#depthAfter(reads, group)));
@@ -191,6 +217,7 @@ export class Grouper {
     const candidates = [...readGroups.filter((group) => !near.includes(group)), ...near].sort((a, b) => this.#order.numberOf(b) - this.#order.numberOf(a));
     for (const group of candidates) {
       if (group.kind !== "recurrence" || !digits || !coversAll(digits, vars) || !isWalkedAlike(group, node)) continue;
+      if (!this.#hasRoom(group, this.#extentOf(reads))) continue;
       if (!readGroups.includes(group) && workOf(group) > SMALL_WORK && !this.#sharesReads(group, reads)) continue;
       if (readGroups.some((dependency) => dependency !== group && this.#order.reaches(dependency, group))) continue;
       const index = group.vars.map(varIndex), assign = new Map(inverted(digits!, offsetOf(index, shape)));
@@ -210,7 +237,7 @@ export class Grouper {
       const isPerRow = isOncePerPoint(group, tensor, indices[0]);
       if (isPerRow === undefined || this.profiles.costToCompute(tensor) > CHEAP_PROLOGUE) continue;
       const inputReads = this.reads.get(tensor.node)!;
-      if (this.#order.hasBetween(group, other) || this.#operandCount(group, inputReads) > this.maxOperands) continue;
+      if (!this.#hasRoom(group, other) || this.#order.hasBetween(group, other) || this.#operandCount(group, inputReads) > this.maxOperands) continue;
       this.#delete(other);
       this.#order.merge(group, other);
       this.#add(group, inputReads, { node: tensor.node, index: indices[0], isPerRow });
@@ -229,7 +256,7 @@ export class Grouper {
   }
 
   #tryMerge(into: Group, group: Group): boolean {
-    if (this.#order.hasBetween(into, group) || !this.#isWorthMerging(into, group)) return false;
+    if (!this.#hasRoom(into, group) || this.#order.hasBetween(into, group) || !this.#isWorthMerging(into, group)) return false;
     if (this.#operandCount(into, ...[...group.nodes].map((node) => this.reads.get(node)!)) > this.maxOperands) return false;
     const replace = new Map(group.vars.map(({ id }, at) => [id, varIndex(into.vars[at])]));
     if (group.row) replace.set(group.row.id, varIndex(into.row!));
@@ -244,6 +271,7 @@ export class Grouper {
     this.#delete(group);
     this.#order.merge(into, group);
     this.#setDepth(into, Math.max(into.depth, group.depth));
+    extend(into, group);
     return true;
   }
 
@@ -280,12 +308,23 @@ export class Grouper {
 
   #tryJoin(group: Group, reads: Reads): boolean {
     const isPerRow = levelOf(group, reads);
-    if (isPerRow === undefined) return false;
+    if (isPerRow === undefined || !this.#hasRoom(group, this.#extentOf(reads))) return false;
     for (const dependency of this.#readGroups(reads)) if (dependency !== group && this.#order.reaches(dependency, group)) return false;
     const index = align(group, reads, isPerRow);
     if (!index || this.#operandCount(group, reads) > this.maxOperands) return false;
     this.#add(group, reads, { node: reads.node, index, isPerRow });
     return true;
+  }
+
+  #extentOf({ node }: Reads): Extent {
+    let extent = this.#extents.get(node);
+    if (!extent) this.#extents.set(node, extent = { items: this.profiles.below(node), height: this.profiles.heightBelow(node) });
+    return extent;
+  }
+
+  /** Whether a kernel may take something more; see limits.ts. */
+  #hasRoom(group: Group, more: Extent): boolean {
+    return group.text + textBeside(group, more) <= MAX_KERNEL_TEXT && group.height + more.height <= MAX_KERNEL_HEIGHT;
   }
 
   /** Operands of the kernel of a group with more nodes. */

@@ -2,6 +2,7 @@
 import { type Expr, ExprBuilder } from "../../core/expr.ts";
 import type { Tensor } from "../../core/graph.ts";
 import { constantIndex, type Index, substituteIndex } from "../../core/index_expr.ts";
+import { MAX_INDEX_SIZE, MAX_LOOK_HEIGHT } from "./limits.ts";
 import type { PlanNode } from "./normalize.ts";
 import { Puller } from "./pull.ts";
 import { RegionFinder } from "./find_region.ts";
@@ -50,14 +51,16 @@ class Look {
   #looks = 0;
 
   constructor(readonly scope: Scope, readonly parts: ProductParts) {
-    this.puller = new Puller(new ExprBuilder(), (scope, tensor) => this.#leaf(scope, tensor));
+    this.puller = new Puller(new ExprBuilder(), (scope, tensor, index) => this.#leaf(scope, tensor, index));
   }
 
   at({ tensor, index }: Element): Expr {
     return this.puller.pull(this.scope, tensor, index);
   }
 
-  #leaf(scope: Scope, tensor: Tensor): Expr | undefined {
+  #leaf(scope: Scope, tensor: Tensor, index: readonly Index[]): Expr | undefined {
+    // Too far away to be looked at: it might be anything, the product itself too.
+    if (this.puller.height > MAX_LOOK_HEIGHT || index.some(({ size }) => size > MAX_INDEX_SIZE)) return this.puller.e.accumulator(tensor.dtype);
     const { node } = tensor, binding = scope.bindings.get(tensor);
     if (scope === this.scope && node === this.parts.product) return this.puller.e.accumulator(tensor.dtype);
     if (scope === this.scope && this.parts.isOwn(tensor)) return undefined;

@@ -22,6 +22,8 @@ export class Puller {
    * extent 64, so that what is pulled there divides by 64 without a remainder. Substituted once all is pulled.
    */
   readonly guards = new Map<number, Index>();
+  /** Nodes between what was asked for and what is being pulled now. */
+  height = 0;
   #guardOf = new Map<string, Index>();
   #memo = new Map<Scope, Map<Tensor, Map<string, Expr>>>();
 
@@ -38,7 +40,9 @@ export class Puller {
     const memo = this.#memoOf(scope, tensor);
     let expr = memo.get(key);
     if (!expr) {
+      this.height++;
       expr = this.leaf(scope, tensor, at) ?? this.#expand(scope, tensor, at);
+      this.height--;
       memo.set(key, expr);
     }
     return expr;

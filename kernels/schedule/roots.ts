@@ -14,6 +14,7 @@ import type { ScanAttrs } from "../../core/scan.ts";
 import { sizeOfShape } from "../../core/shape.ts";
 import { exactTensors } from "./exact.ts";
 import type { PlanNode } from "./normalize.ts";
+import { MAX_INVARIANT_HEIGHT } from "./limits.ts";
 import { costOf, isHeavy, type Profile, Profiles, sharing, summaryOf } from "./profile.ts";
 import { isAnchor, isConstant, isTrivial, type Scope } from "./scope.ts";
 import { stripViews, viewShape } from "./views.ts";
@@ -89,13 +90,21 @@ function forceOperands(scope: Scope, node: PlanNode, profiles: Profiles): void {
   if (op.kind === "gather" || op.kind === "scatter") force(inputs[1], isCheapIndex);
   if (op.kind === "loop") {
     const { carryCount } = node.attrs as ScanAttrs;
-    inputs.slice(carryCount).forEach((input) => force(input, isCheapInvariant));
+    inputs.slice(carryCount).forEach((input) => {
+      force(input, isCheapInvariant);
+      if (profiles.heightOf(input) > MAX_INVARIANT_HEIGHT) addRoot(scope, profiles, input);
+    });
   }
   for (const output of node.outputs) {
     for (let fuel = inputs.length; fuel > 0 && isHeavy(profiles.of(output)); fuel--) {
       const [largest] = inputs.filter((input) => !isLoad(profiles.of(input))).sort((a, b) => profiles.of(b).size - profiles.of(a).size);
       if (!largest) break;
       addRootBehind(scope, profiles, largest);
+      profiles.forget(output);
+    }
+    for (let fuel = inputs.length; fuel > 0 && profiles.isHigh(output); fuel--) {
+      const [highest] = [...inputs].sort((a, b) => profiles.heightOf(b) - profiles.heightOf(a));
+      addRoot(scope, profiles, highest);
       profiles.forget(output);
     }
   }
