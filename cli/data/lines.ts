@@ -20,7 +20,7 @@ export class GrowingBytes {
   add(piece: Uint8Array): void {
     if (this.#end + piece.length > this.#bytes.length) {
       const left = this.bytes, needed = left.length + piece.length;
-      const room = needed > this.#bytes.length / 2 ? new Uint8Array(2 * needed) : this.#bytes;
+      const room = needed > this.#bytes.length ? new Uint8Array(2 * needed) : this.#bytes;
       room.set(left);
       [this.#bytes, this.#start, this.#end] = [room, 0, left.length];
     }
