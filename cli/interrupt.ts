@@ -30,7 +30,7 @@ export interface Interrupt {
 }
 
 // The main thread has this long to do something about a signal.
-const PATIENCE_MS = 500;
+const PATIENCE_MS = 1000;
 
 const WATCHER = `
 const handler = () => {

@@ -61,7 +61,7 @@ export interface RunOptions {
 const ROUND_MS = 250;
 const MAX_ROUND_STEPS = 50;
 // Who stops a run waits for its step: when that takes longer, somebody else answers meanwhile.
-const LONG_SECONDS = 1;
+const LONG_SECONDS = 2;
 const SAMPLE_TEMPERATURE = 0.8;
 
 /** A state that may be kept. */

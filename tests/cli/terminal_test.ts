@@ -21,7 +21,7 @@ Deno.test("terminal: Ctrl-C within a long step is answered, and a second one end
   withFolder(async (folder) => {
     await Deno.writeTextFile(`${folder}/text.txt`, someText(20_000));
     // Steps of some seconds.
-    const slow = ["--device", "reference", "--model", "lmm", "--width", "32", "--blocks", "1", "--batch", "16", "--seq-len", "64", "--eval-bytes", "64"];
+    const slow = ["--device", "reference", "--model", "lmm", "--width", "32", "--blocks", "1", "--batch", "32", "--seq-len", "64", "--eval-bytes", "64"];
     const child = spawnMain(["train", ...slow, "--data", `${folder}/text.txt`, "--out", `${folder}/run`, "--steps", "1000", "--json"]);
     await waitFor(child, '"event":"step","step":2,');
     await new Promise((resolve) => setTimeout(resolve, 300));

@@ -137,7 +137,9 @@ for (const [signal, exitCode] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
       await waitFor(child, '"event":"step","step":2,');
       child.kill(signal);
       const [{ code }, stderr] = await Promise.all([child.status, new Response(child.stderr).text()]);
-      assertEquals([code, stderr], [exitCode, `continue with: deno task train --resume --out ${folder}/run\n`]);
+      // On a busy machine it is said that the signal was heard within a step.
+      const said = stderr.replace(/^\nstopping after this step;.*\n/m, "");
+      assertEquals([code, said], [exitCode, `continue with: deno task train --resume --out ${folder}/run\n`]);
       const steps = stepsOf(await metricsOf(`${folder}/run`));
       assertEquals(steps, Array.from({ length: steps.length }, (_, i) => i + 1));
       assertStringIncludes(await Deno.readTextFile(`${folder}/run/report.html`), `<p>Stopped or under way: ${steps.length} of 500 steps.</p>`);

@@ -82,8 +82,8 @@ export async function runAndEnd(args: readonly string[], moment: Moment | undefi
   const [errors, { code }] = await Promise.all([new Response(child.stderr).text(), child.status, lines(child.stdout, hear)]);
   ended = true;
   clearTimeout(timer);
-  // What was read of a text is said, too.
-  const stderr = errors.replace(/^read .*\n/gm, "");
+  // What was read of a text is said too, and on a busy machine that a signal was heard within a step.
+  const stderr = errors.replace(/^read .*\n/gm, "").replace(/^\nstopping after this step;.*\n/m, "");
   return { kind: moment && isEndOf(kind, code) ? kind : undefined, code, events, stderr };
 }
 
