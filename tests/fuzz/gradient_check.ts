@@ -1,13 +1,13 @@
 /**
  * Whether a program's gradients are gradients: against difference quotients of the functions that it differentiates, in f64.
  *
- * A second trace of the program notes every outermost call of `grad`, `valueAndGrad` and `vjp` and adds to its results, for one direction d, the gradient's inner
- * product with d and the values of the function at 0, +-h and +-h/2 along d. What the quotient may be off by comes from the program: the difference of the two
+ * A second trace of the program notes every outermost call of `grad`, `valueAndGrad` and `vjp` and adds to its results, for a point near the argument and one
+ * direction d, the gradient's inner product with d and the values of the function at 0, +-h and +-h/2 along d. What the quotient may be off by comes from the program: the difference of the two
  * central quotients, of which the truncation error of the finer one is a third, and the bounds of the f64 arithmetic. Where the function has a kink at the point,
  * the one-sided quotients stay apart as h shrinks, and the check says nothing.
  */
 import { grad, valueAndGrad, vjp } from "../../core/grad.ts";
-import { currentContext, type Graph, isTensor, type Tensor } from "../../core/graph.ts";
+import { currentContext, type Graph, type Tensor } from "../../core/graph.ts";
 import type { NdArray } from "../../core/op.ts";
 import { sizeOfShape } from "../../core/shape.ts";
 import { spec, trace } from "../../core/trace.ts";
@@ -23,11 +23,11 @@ import { buildFunction } from "./text.ts";
 const H = 2 ** -12;
 const STEPS = [0, H, -H, H / 2, -H / 2];
 
-/** A differentiated function, its point, and what its gradient was said to be. */
+/** A differentiated function, its point, and its gradient at any point. */
 interface Differentiation {
   readonly loss: (point: readonly Tensor[]) => Tensor;
   readonly point: readonly Tensor[];
-  readonly gradient: readonly Tensor[];
+  readonly gradient: (point: readonly Tensor[]) => readonly Tensor[];
 }
 
 type Loss = (...args: Tensor[]) => Tensor;
@@ -47,23 +47,22 @@ class Recorder {
       },
       grad: (fn: Loss, options: { readonly argnums: number | readonly number[] }) => (...args: Tensor[]) => {
         const gradients = this.#inside(() => grad(fn, options)(...args));
-        this.#note(fn, args, options.argnums, gradients);
+        this.#note(fn, args, options.argnums);
         return gradients;
       },
       valueAndGrad: (fn: Loss, options: { readonly argnums: number | readonly number[] }) => (...args: Tensor[]) => {
         const [value, gradients] = this.#inside(() => valueAndGrad(fn, options)(...args));
-        this.#note(fn, args, options.argnums, gradients);
+        this.#note(fn, args, options.argnums);
         return [value, gradients];
       },
       vjp: (fn: (x: readonly Tensor[]) => Tensor[], primal: readonly Tensor[]) => {
         const [value, pull] = this.#inside(() => vjp(fn, primal));
         const stopped = this.#stopped;
         return [value, (cotangent: Tensor[]) => {
-          const gradient = pull(cotangent);
           this.#stopped = stopped;
           const loss = (point: readonly Tensor[]) => fn(point).map((result, i) => cast(sum(mul(result, cotangent[i])), "f32")).reduce(add);
-          this.#keep({ loss, point: primal, gradient });
-          return gradient;
+          this.#keep({ loss, point: primal, gradient: (point) => vjp(fn, point)[1](cotangent) });
+          return pull(cotangent);
         }];
       },
     };
@@ -79,14 +78,15 @@ class Recorder {
     }
   }
 
-  #note(fn: Loss, args: readonly Tensor[], argnums: number | readonly number[], gradients: unknown): void {
+  #note(fn: Loss, args: readonly Tensor[], argnums: number | readonly number[]): void {
     const positions = typeof argnums === "number" ? [argnums] : argnums;
-    const loss = (point: readonly Tensor[]) => {
+    const at = (point: readonly Tensor[]): Tensor[] => {
       const all = [...args];
       positions.forEach((position, i) => all[position] = point[i]);
-      return fn(...all);
+      return all;
     };
-    this.#keep({ loss, point: positions.map((position) => args[position]), gradient: isTensor(gradients) ? [gradients] : gradients as Tensor[] });
+    const gradient = (point: readonly Tensor[]) => grad(fn, { argnums: positions })(...at(point));
+    this.#keep({ loss: (point) => fn(...at(point)), point: positions.map((position) => args[position]), gradient });
   }
 
   /** Only outermost ones, outside of loops: the others are part of what these differentiate, or belong to a step. */
@@ -95,14 +95,21 @@ class Recorder {
   }
 }
 
-/** A random direction of a tensor's shape, as a constant. */
-function direction({ shape, dtype }: Tensor, random: Random): Tensor {
-  return constant(Array.from({ length: sizeOfShape(shape) }, () => random.integer(-4, 4) / 4), shape, dtype);
+/** A random tensor of a tensor's type, as a constant: multiples of a step. */
+function randomLike({ shape, dtype }: Tensor, random: Random, step: number): Tensor {
+  return constant(Array.from({ length: sizeOfShape(shape) }, () => random.integer(-4, 4) * step), shape, dtype);
 }
 
-function quotients({ loss, point, gradient }: Differentiation, random: Random): Tensor[] {
-  const directions = point.map((tensor) => direction(tensor, random));
-  const slope = gradient.map((g, i) => cast(sum(mul(g, directions[i])), "f32")).reduce(add);
+/** Small irregular numbers, none of them 0. */
+function offset({ shape, dtype }: Tensor, random: Random): Tensor {
+  return constant(Array.from({ length: sizeOfShape(shape) }, () => (random.unit() < 0.5 ? -1 : 1) * (0.002 + 0.006 * random.unit())), shape, dtype);
+}
+
+function quotients({ loss, point: given, gradient }: Differentiation, random: Random): Tensor[] {
+  // A little beside the point: whole numbers sit on steps and ties, where what a gradient is said to be is a convention.
+  const point = given.map((tensor) => add(tensor, offset(tensor, random)));
+  const directions = point.map((tensor) => randomLike(tensor, random, 0.25));
+  const slope = gradient(point).map((g, i) => cast(sum(mul(g, directions[i])), "f32")).reduce(add);
   const values = STEPS.map((h) => cast(loss(point.map((tensor, i) => (h === 0 ? tensor : add(tensor, mul(directions[i], h))))), "f32"));
   return [slope, ...values];
 }

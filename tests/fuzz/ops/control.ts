@@ -26,6 +26,18 @@ function follower(scope: Scope, param: Value): Value {
   return addend ? scope.bounded(scope.define("add", [step, addend], {}, param), LIMIT) : step;
 }
 
+/** One or two products of a carry with square matrices, as in a recurrent network: what a loop's gradient may keep instead of computing it again. */
+function recurrentCell(body: Scope, carries: readonly Value[]): void {
+  const carry = carries.find(({ dtype, shape }) => isFloat(dtype) && shape.length > 0 && shape[shape.length - 1] <= 33);
+  if (!carry) return;
+  const K = carry.shape[carry.shape.length - 1];
+  let state = carry;
+  for (let count = body.random.integer(1, 2); count > 0; count--) {
+    const weights = body.anyInput({ shape: [K, K], dtype: carry.dtype });
+    state = body.bounded(body.define("matmul", [state, weights], {}, carry, { low: -2 * LIMIT * K, high: 2 * LIMIT * K }), LIMIT);
+  }
+}
+
 const scan = fuzzOp("scan", 4, (scope) => {
   const { random } = scope;
   const isSmall = (value: Value) => value.shape.length < 5 && sizeOfShape(value.shape) <= MAX_CARRIED;
@@ -46,6 +58,7 @@ const scan = fuzzOp("scan", 4, (scope) => {
     body.parameter({ shape, dtype: value.dtype }, isFloat(value.dtype) ? { low: -LIMIT, high: LIMIT } : scope.range(value));
   const carries = init.map((value) => enter(value, value.shape)), slices = xs.map((value) => enter(value, value.shape.slice(1)));
   scope.growth.grow(body, random.integer(1, 5));
+  if (random.chance(0.3)) recurrentCell(body, carries);
   const next = carries.map((param) => follower(body, param));
   const ys: Value[] = [];
   for (let count = random.integer(0, 2); count > 0; count--) {
