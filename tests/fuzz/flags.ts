@@ -44,7 +44,7 @@ const FLAGS = {
   shrink: toggle("make every failing program as small as it can be"),
   maxFailures: integer("stop after so many different failures", 20, { min: 1 }),
   out: text("FOLDER", "where scripts of failing programs go", ".scratch/fuzz"),
-  json: text("FILE", "where all figures go as JSON, below the folder of the scripts"),
+  json: text("FILE", "where all figures go as JSON, below .scratch"),
   print: integer("print the program of a seed and run nothing", undefined, { min: 0 }),
   verbose: toggle("print stacks with errors"),
 } as const;

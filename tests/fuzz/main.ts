@@ -59,7 +59,7 @@ async function fuzz(options: Options, terminal: Terminal): Promise<void> {
       },
     });
     terminal.out(summary(report));
-    if (options.json) Deno.writeTextFileSync(options.json, `${JSON.stringify(figures(report, options), null, 1)}\n`);
+    if (options.json) save(options.json, `${JSON.stringify(figures(report, options), null, 1)}\n`);
     conclude(report);
   } finally {
     for (const { device } of targets) device.dispose();
@@ -74,11 +74,16 @@ function progressLine(seed: number, { coverage, seconds, faults }: CampaignRepor
   }, ${faults.length} failures`;
 }
 
+function save(path: string, text: string): void {
+  const folder = path.slice(0, Math.max(0, path.lastIndexOf("/")));
+  if (folder) Deno.mkdirSync(folder, { recursive: true });
+  Deno.writeTextFileSync(path, text);
+}
+
 /** Writes a fault's script and says so in one line. */
 function saveFault({ failure, program, seeds }: Fault, folder: string): string {
-  Deno.mkdirSync(folder, { recursive: true });
   const path = `${folder}/${failure.stage}_${failure.device ? `${failure.device.split(" ")[0]}_` : ""}${seeds[0]}.ts`;
-  Deno.writeTextFileSync(path, scriptOf(program, failure));
+  save(path, scriptOf(program, failure));
   return `FAILED seed ${seeds[0]}, ${failure.stage}${failure.device ? ` on ${failure.device}` : ""}: ${failure.message.split("\n")[0].slice(0, 200)} (${path})`;
 }
 
