@@ -468,11 +468,12 @@ export function splat(value: Value, width: 1 | 4 = 4): Value {
   return { ...value, text: `${typeName(value.dtype, 4)}(${value.text})`, width: 4, atomic: false };
 }
 
-/** A conversion; to bool it is a comparison with zero. */
+/** A conversion; to bool it is a comparison with zero, which holds of NaN too. */
 export function convert(value: Value, dtype: DType): Value {
   if (value.dtype === dtype) return value;
   const type = typeName(value.dtype, value.width);
-  const text = dtype === "bool" ? `(${value.text} != ${type}(0))` : `${typeName(dtype, value.width)}(${value.text})`;
+  const isTrue = isFloat(value.dtype) ? `(!(${value.text} == ${type}(0)))` : `(${value.text} != ${type}(0))`;
+  const text = dtype === "bool" ? isTrue : `${typeName(dtype, value.width)}(${value.text})`;
   return { ...value, text, dtype, atomic: false };
 }
 

@@ -23,13 +23,16 @@ export function literal(value: number, dtype: DType): string | undefined {
   }
 }
 
-/** A literal of a finite f32, as short as reads back the same; `suffix` is `f`, `h` or nothing for an abstract one. */
+/** The greatest f32. */
+const GREATEST_F32 = (2 - 2 ** -23) * 2 ** 127;
+
+/** A literal of a finite f32, as short as reads back the same, and not beyond the greatest f32, which WGSL refuses even where it would round to that; `suffix` is `f`, `h` or nothing for an abstract one. */
 export function floatLiteral(value: number, suffix: string): string {
   if (Object.is(value, -0)) return `-0.0${suffix}`;
   let text = `${value}`;
   for (let digits = 1; digits <= 9; digits++) {
     const shorter = Number(value.toPrecision(digits));
-    if (Math.fround(shorter) === value) {
+    if (Math.fround(shorter) === value && Math.abs(shorter) <= GREATEST_F32) {
       text = `${shorter}`;
       break;
     }

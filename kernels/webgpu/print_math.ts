@@ -78,19 +78,15 @@ export function binaryText(op: BinaryOp, lhs: Argument, rhs: Argument, helper: U
   invariant(lhs.width === rhs.width && lhs.dtype === rhs.dtype, `operands of ${op} differ in type`);
   if (lhs.dtype === "bool") return boolText(op, lhs, rhs);
   const { width, dtype } = lhs;
+  const infix = `(${lhs.text} ${INFIX[op]} ${rhs.text})`;
   switch (op) {
     case "max":
     case "min":
-      if (!isFloat(dtype)) return `${op}(${lhs.text}, ${rhs.text})`;
-    // falls through
+      return isFloat(dtype) ? helped(op, lhs, rhs, helper) : `${op}(${lhs.text}, ${rhs.text})`;
     case "pow":
-    case "mod": {
-      if (dtype === "u32" && op === "mod") return `(${lhs.text} % ${rhs.text})`;
-      const name = helper(`${op}_${isFloat(dtype) ? "f32" : dtype}` as HelperName, width);
-      if (dtype !== "f16") return `${name}(${lhs.text}, ${rhs.text})`;
-      const f32 = typeName("f32", width);
-      return `${typeName("f16", width)}(${name}(${f32}(${lhs.text}), ${f32}(${rhs.text})))`;
-    }
+      return helped(op, lhs, rhs, helper);
+    case "mod":
+      return dtype === "u32" ? `(${lhs.text} % ${rhs.text})` : helped(op, lhs, rhs, helper);
     case "shiftLeft":
     case "shiftRight": {
       const amount = `(${rhs.text} & ${typeName("u32", width)}(31u))`;
@@ -101,10 +97,21 @@ export function binaryText(op: BinaryOp, lhs: Argument, rhs: Argument, helper: U
       if ((dtype === "i32" || dtype === "u32") && !/^[1-9]\d*[iu]$|^vec4<[iu]32>\([1-9]\d*[iu]\)$/.test(rhs.text)) {
         return `${helper(`div_${dtype}`, width)}(${lhs.text}, ${rhs.text})`;
       }
-    // falls through
+      return infix;
+    case "ne":
+      // Some compilers of WGSL take `!=` for "both are numbers and differ".
+      return isFloat(dtype) ? `(!(${lhs.text} == ${rhs.text}))` : infix;
     default:
-      return `(${lhs.text} ${INFIX[op]} ${rhs.text})`;
+      return infix;
   }
+}
+
+/** A call of the helper of an op; f16 goes through f32. */
+function helped(op: "max" | "min" | "pow" | "mod", lhs: Argument, rhs: Argument, helper: UseHelper): string {
+  const { width, dtype } = lhs, name = helper(`${op}_${isFloat(dtype) ? "f32" : dtype}` as HelperName, width);
+  if (dtype !== "f16") return `${name}(${lhs.text}, ${rhs.text})`;
+  const f32 = typeName("f32", width);
+  return `${typeName("f16", width)}(${name}(${f32}(${lhs.text}), ${f32}(${rhs.text})))`;
 }
 
 /** Arithmetic on truth values: addition and maximum are or, multiplication and minimum are and; orders compare 0 and 1. */
