@@ -1,6 +1,7 @@
 /**
- * The set-up step of the tasks: is there a WebGPU adapter? Where there is none, and apt and root are at hand, it installs Debian's software
- * Vulkan driver; else it prints the one command to run.
+ * The set-up step of the tasks: is there a WebGPU adapter? On Linux it should be one of a Vulkan driver: through OpenGL, which serves where there is no other,
+ * kernels are translated once more, 16-bit floats are missing, and less is tested. Where there is none, and apt and root are at hand, it installs Debian's
+ * software Vulkan driver; else it prints the one command to run.
  *
  *     deno task setup    exits with 1 without an adapter
  */
@@ -9,8 +10,8 @@ const INSTALL = ["install", "--yes", "--no-install-recommends", ...PACKAGES];
 
 /** What the set-up step needs of the machine. */
 export interface Machine {
-  /** The adapter's description, or undefined where there is none. Looks again each time. */
-  findAdapter(): Promise<string | undefined>;
+  /** The description of the adapter of a backend, or undefined where there is none. Looks again each time. */
+  findAdapter(backend: "any" | "vulkan"): Promise<string | undefined>;
   readonly os: string;
   readonly isRoot: boolean;
   /** Whether apt-get exists. */
@@ -26,34 +27,31 @@ export interface Machine {
  * @returns The adapter's description, or undefined: then the user has been told what to do.
  */
 export async function setUp(machine: Machine): Promise<string | undefined> {
-  const present = await machine.findAdapter();
-  if (present !== undefined) return present;
-  const command = `apt-get ${INSTALL.join(" ")}`;
   if (machine.os !== "linux") {
-    machine.say("error: no WebGPU adapter was found: install or update this machine's graphics driver");
-    return undefined;
+    const adapter = await machine.findAdapter("any");
+    if (adapter === undefined) machine.say("error: no WebGPU adapter was found: install or update this machine's graphics driver");
+    return adapter;
   }
-  if (!await machine.hasApt()) {
-    machine.say("error: no WebGPU adapter was found: install a Vulkan driver (Mesa's software driver will do) with this system's package manager");
-    return undefined;
-  }
-  if (!machine.isRoot) {
-    machine.say(`error: no WebGPU adapter was found: run \`sudo ${command}\` (a software Vulkan driver), then try again`);
-    return undefined;
-  }
-  machine.say(`No WebGPU adapter was found. Installing a software Vulkan driver: ${command}`);
+  const present = await machine.findAdapter("vulkan");
+  if (present !== undefined) return present;
+  const fallback = await machine.findAdapter("any");
+  const found = fallback === undefined ? "no WebGPU adapter was found" : `the WebGPU adapter (${fallback}) is one of OpenGL`;
+  const leave = (remedy: string): string | undefined => {
+    machine.say(`${fallback === undefined ? "error" : "warning"}: ${found}: ${remedy}`);
+    return fallback;
+  };
+  const command = `apt-get ${INSTALL.join(" ")}`;
+  if (!await machine.hasApt()) return leave("install a Vulkan driver (Mesa's software driver will do) with this system's package manager");
+  if (!machine.isRoot) return leave(`run \`sudo ${command}\` (a software Vulkan driver), then try again`);
+  machine.say(`${found[0].toUpperCase()}${found.slice(1)}. Installing a software Vulkan driver: ${command}`);
   // Package lists may be missing (fresh containers) or stale: then fetch them and try once more.
   const installed = await machine.apt(INSTALL) || (await machine.apt(["update"]) && await machine.apt(INSTALL));
-  const adapter = installed ? await machine.findAdapter() : undefined;
+  if (!installed) return leave(`the installation failed; run \`${command}\` yourself, then try again`);
+  const adapter = await machine.findAdapter("vulkan");
   if (adapter === undefined) {
-    machine.say(
-      installed
-        ? `error: ${
-          PACKAGES.join(" and ")
-        } are installed, yet there is no WebGPU adapter: check that this machine's Vulkan loader finds them (vulkaninfo --summary)`
-        : `error: the installation failed: run \`${command}\` yourself, then try again`,
+    return leave(
+      `${PACKAGES.join(" and ")} are installed, yet there is no adapter of theirs; check that this machine's Vulkan loader finds them (vulkaninfo --summary)`,
     );
-    return undefined;
   }
   machine.say(`Installed. WebGPU adapter: ${adapter}`);
   return adapter;
@@ -66,14 +64,18 @@ async function probe(): Promise<string | undefined> {
 }
 
 function thisMachine(): Machine {
-  const run = async (command: string, args: readonly string[], stdout: "piped" | "null"): Promise<{ success: boolean; text: string }> => {
+  interface Ended {
+    readonly success: boolean;
+    readonly text: string;
+  }
+  const run = async (command: string, args: readonly string[], stdout: "piped" | "null", env: Record<string, string> = {}): Promise<Ended> => {
     try {
       const options: Deno.CommandOptions = {
         args: [...args],
         stdin: "null",
         stdout,
         stderr: stdout === "piped" ? "null" : "inherit",
-        env: { DEBIAN_FRONTEND: "noninteractive" },
+        env: { DEBIAN_FRONTEND: "noninteractive", ...env },
       };
       const output = await new Deno.Command(command, options).output();
       return { success: output.success, text: stdout === "piped" ? new TextDecoder().decode(output.stdout).trim() : "" };
@@ -83,7 +85,10 @@ function thisMachine(): Machine {
   };
   return {
     // Each look is a process of its own: a process keeps the drivers that it found first.
-    findAdapter: async () => (await run("deno", ["run", "--no-prompt", import.meta.url, "--probe"], "piped")).text || undefined,
+    findAdapter: async (backend) => {
+      const env: Record<string, string> = backend === "any" ? {} : { DENO_WEBGPU_BACKEND: backend };
+      return (await run("deno", ["run", "--no-prompt", import.meta.url, "--probe"], "piped", env)).text || undefined;
+    },
     os: Deno.build.os,
     isRoot: Deno.uid() === 0,
     hasApt: async () => (await run("apt-get", ["--version"], "piped")).success,

@@ -7,7 +7,7 @@ interface Case {
   readonly hasApt?: boolean;
   /** What apt-get answers, call by call. */
   readonly apt?: readonly boolean[];
-  /** What looking for an adapter finds, look by look. */
+  /** What looking for an adapter finds, look by look: of Vulkan, of any driver, of Vulkan once it is installed. */
   readonly adapters: readonly (string | undefined)[];
 }
 
@@ -17,7 +17,10 @@ async function runSetUp({ os = "linux", isRoot = true, hasApt = true, apt = [], 
   const machine: Machine = {
     os,
     isRoot,
-    findAdapter: () => Promise.resolve(adapters[looks++]),
+    findAdapter: (backend) => {
+      assertEquals(backend, os === "linux" && looks !== 1 ? "vulkan" : "any");
+      return Promise.resolve(adapters[looks++]);
+    },
     hasApt: () => Promise.resolve(hasApt),
     apt: (args) => {
       ran.push(args[0]);
@@ -33,7 +36,7 @@ Deno.test("setup: an adapter that is there is taken, and nothing is installed or
 });
 
 Deno.test("setup: without an adapter, root with apt gets the software driver and is told so", async () => {
-  const { adapter, said, ran } = await runSetUp({ adapters: [undefined, "llvmpipe"], apt: [true] });
+  const { adapter, said, ran } = await runSetUp({ adapters: [undefined, undefined, "llvmpipe"], apt: [true] });
   assertEquals([adapter, ran], ["llvmpipe", ["install"]]);
   assertEquals(said, [
     "No WebGPU adapter was found. Installing a software Vulkan driver: apt-get install --yes --no-install-recommends mesa-vulkan-drivers libvulkan1",
@@ -42,7 +45,7 @@ Deno.test("setup: without an adapter, root with apt gets the software driver and
 });
 
 Deno.test("setup: missing package lists are fetched once", async () => {
-  const { adapter, ran } = await runSetUp({ adapters: [undefined, "llvmpipe"], apt: [false, true, true] });
+  const { adapter, ran } = await runSetUp({ adapters: [undefined, undefined, "llvmpipe"], apt: [false, true, true] });
   assertEquals([adapter, ran], ["llvmpipe", ["install", "update", "install"]]);
 });
 
@@ -52,7 +55,7 @@ Deno.test("setup: where nothing can be installed, the last line is one error tha
     assertEquals(adapter, undefined);
     return said.at(-1);
   };
-  const none = [undefined, undefined];
+  const none = [undefined, undefined, undefined];
   assertEquals(
     await last({ adapters: none, isRoot: false }),
     "error: no WebGPU adapter was found: run `sudo apt-get install --yes --no-install-recommends mesa-vulkan-drivers libvulkan1` (a software Vulkan driver), then try again",
@@ -67,10 +70,22 @@ Deno.test("setup: where nothing can be installed, the last line is one error tha
   );
   assertEquals(
     await last({ adapters: none, apt: [false, false] }),
-    "error: the installation failed: run `apt-get install --yes --no-install-recommends mesa-vulkan-drivers libvulkan1` yourself, then try again",
+    "error: no WebGPU adapter was found: the installation failed; run `apt-get install --yes --no-install-recommends mesa-vulkan-drivers libvulkan1` yourself, then try again",
   );
   assertEquals(
     await last({ adapters: none, apt: [true] }),
-    "error: mesa-vulkan-drivers and libvulkan1 are installed, yet there is no WebGPU adapter: check that this machine's Vulkan loader finds them (vulkaninfo --summary)",
+    "error: no WebGPU adapter was found: mesa-vulkan-drivers and libvulkan1 are installed, yet there is no adapter of theirs; check that this machine's Vulkan loader finds them (vulkaninfo --summary)",
   );
+});
+
+Deno.test("setup: an adapter of OpenGL is replaced where that is possible, and taken where it is not", async () => {
+  const both = await runSetUp({ adapters: [undefined, "llvmpipe of OpenGL", "llvmpipe of Vulkan"], apt: [true] });
+  assertEquals([both.adapter, both.ran], ["llvmpipe of Vulkan", ["install"]]);
+  const alone = await runSetUp({ adapters: [undefined, "llvmpipe of OpenGL"], isRoot: false });
+  assertEquals(alone.adapter, "llvmpipe of OpenGL");
+  assertEquals(alone.said, [
+    "warning: the WebGPU adapter (llvmpipe of OpenGL) is one of OpenGL: run `sudo apt-get install --yes --no-install-recommends mesa-vulkan-drivers libvulkan1` (a software Vulkan driver), then try again",
+  ]);
+  const failed = await runSetUp({ adapters: [undefined, "llvmpipe of OpenGL"], apt: [false, false] });
+  assertEquals([failed.adapter, failed.said.length], ["llvmpipe of OpenGL", 2]);
 });
