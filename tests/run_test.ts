@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { countsOf, testFiles } from "./run.ts";
+import { countsOf, diedWhileUnloading, testFiles } from "./run.ts";
 
 Deno.test("test run: counts are those of Deno's summary, without colours and steps", () => {
   const output = "noise 7 failed\n\x1b[0m\x1b[32mok\x1b[0m | 84 passed (3 steps) | 0 failed | 2 ignored (1m2s)\n";
@@ -11,6 +11,16 @@ Deno.test("test run: a process that dies, or that says nothing, is a failure", (
   assertEquals(countsOf("ok | 3 passed | 0 failed (5s)\n", 134), { passed: 3, failed: 1, ignored: 0 });
   assertEquals(countsOf("error: module not found", 1), { passed: 0, failed: 1, ignored: 0 });
   assertEquals(countsOf("", 0), { passed: 0, failed: 1, ignored: 0 });
+});
+
+Deno.test("test run: only a signal after all tests have passed is a driver that dies while it is unloaded", () => {
+  const passed = "ok | 3 passed | 0 failed (5s)\n", failed = "FAILED | 3 passed | 1 failed (5s)\n", ignored = "ok | 3 passed | 0 failed | 1 ignored (5s)\n";
+  assertEquals(diedWhileUnloading({ code: 134, signal: "SIGABRT", output: passed }), true);
+  assertEquals(diedWhileUnloading({ code: 139, signal: "SIGSEGV", output: failed }), false);
+  assertEquals(diedWhileUnloading({ code: 139, signal: "SIGSEGV", output: ignored }), false);
+  assertEquals(diedWhileUnloading({ code: 139, signal: "SIGSEGV", output: "running 3 tests\n" }), false);
+  assertEquals(diedWhileUnloading({ code: 1, signal: null, output: passed }), false);
+  assertEquals(diedWhileUnloading({ code: 0, signal: null, output: passed }), false);
 });
 
 Deno.test("test run: finds every test file once, and the longest are there", async () => {
