@@ -119,6 +119,10 @@ Deno.test("fuzz: an error of a few millionths is found, shrunk to the op that ma
   }
 });
 
+Deno.test("fuzz: every seed is a program", () => {
+  for (const seed of range(0, 20000)) assert(generate(seed).steps.length > 0, `seed ${seed}`);
+});
+
 Deno.test("fuzz: the command line says what it takes, and refuses what it does not", () => {
   assertEquals(readOptions(["--seeds", "3..9", "--device", "all"])?.devices, ["reference", "cpu", "webgpu"]);
   assertEquals(readOptions(["--help"]), undefined);

@@ -9,7 +9,8 @@ import { type FuzzOp, fuzzOp, positional } from "./fuzz_op.ts";
 /** Any value, with an axis. */
 function withAxis(scope: Scope, test: (value: Value) => boolean = () => true): Value {
   const fits = (value: Value) => value.shape.length > 0 && test(value);
-  return scope.choose(fits) ?? scope.float(fits);
+  const x = scope.choose(fits) ?? scope.float(fits);
+  return fits(x) ? x : scope.anyInput({ shape: [scope.random.integer(2, 5)], dtype: x.dtype });
 }
 
 function axisOf(scope: Scope, { shape }: Value): number {
