@@ -55,17 +55,21 @@ export function overview(commands: Commands): string {
   return asCalled(text);
 }
 
+/** Examples as lines of a help text, what they do in a column of its own. */
+export function describeExamples(examples: Command["examples"]): string[] {
+  const width = Math.max(...examples.map(([line]) => line.length));
+  return examples.map(([line, effect]) => `  ${line.padEnd(width)}   ${effect}`);
+}
+
 /** The help text of one command. */
 export function commandHelp(name: string, command: Command): string {
-  const examples = command.examples.map(([line, effect]) => [asCalled(line), effect]);
-  const width = Math.max(...examples.map(([line]) => line.length));
   const text = [
     command.description,
     "",
     `usage: deno task ${name} [flags]`,
     "",
     "examples:",
-    ...examples.map(([line, effect]) => `  ${line.padEnd(width)}   ${effect}`),
+    ...describeExamples(command.examples.map(([line, effect]) => [asCalled(line), effect])),
     "",
     "flags:",
     describeFlags(command.flags),

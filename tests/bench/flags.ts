@@ -1,6 +1,7 @@
 /** The command line of the benchmark. */
 import { UsageError } from "../../cli/errors.ts";
 import { describeFlags, type Flag, integer, parseFlags, text, toggle } from "../../cli/flags.ts";
+import { describeExamples } from "../../cli/help.ts";
 import { requestDevice } from "../../kernels/mod.ts";
 
 /** A kind of device that is timed. */
@@ -119,14 +120,13 @@ const EXAMPLES: readonly (readonly [command: string, effect: string])[] = [
 
 /** The help text. */
 export function helpText(): string {
-  const width = Math.max(...EXAMPLES.map(([line]) => line.length));
   return [
     "Times the library. Everything is checked against the reference device before it is timed, and what is compared is timed in turns in one run.",
     "",
     "usage: deno task bench [flags]",
     "",
     "examples:",
-    ...EXAMPLES.map(([line, effect]) => `  ${line.padEnd(width)}   ${effect}`),
+    ...describeExamples(EXAMPLES),
     "",
     "flags:",
     describeFlags(FLAGS),

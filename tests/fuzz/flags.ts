@@ -1,6 +1,7 @@
 /** The command line of the fuzzer. */
 import { UsageError } from "../../cli/errors.ts";
 import { describeFlags, type Flag, integer, number, parseFlags, text, toggle } from "../../cli/flags.ts";
+import { describeExamples } from "../../cli/help.ts";
 import type { TargetKind } from "./targets.ts";
 
 /** What is asked for. */
@@ -82,14 +83,13 @@ const EXAMPLES: readonly (readonly [command: string, effect: string])[] = [
 
 /** The help text. */
 export function helpText(): string {
-  const width = Math.max(...EXAMPLES.map(([line]) => line.length));
   return [
     "Writes random programs, compiles them, and compares every device with the f64 reference.",
     "",
     "usage: deno task fuzz [flags]",
     "",
     "examples:",
-    ...EXAMPLES.map(([line, effect]) => `  ${line.padEnd(width)}   ${effect}`),
+    ...describeExamples(EXAMPLES),
     "",
     "flags:",
     describeFlags(FLAGS),
