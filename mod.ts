@@ -1,8 +1,10 @@
 /**
- * Mneme trains and runs Titans: sequence models whose long-term memory is a small network that keeps learning while it reads.
+ * Mneme trains and runs Titans: sequence models whose long-term memory is a small network that keeps learning while it
+ * reads.
  *
- * It is a compiler first: a function of symbolic tensors is traced into a graph, differentiated as often as asked, simplified, cut into fused kernels,
- * given memory, printed as WGSL and run on WebGPU. This entry point has what that takes; the operations are in `./ops`, the layers and models in `./titans`.
+ * It is a compiler first: a function of symbolic tensors is traced into a graph, differentiated as often as asked,
+ * simplified, cut into fused kernels, given memory, printed as WGSL and run on WebGPU. This entry point has what that
+ * takes; the operations are in `./ops`, the layers and models in `./titans`.
  *
  * @example
  * ```ts
@@ -23,13 +25,34 @@
 export type { Tensor } from "./core/graph.ts";
 export type { DType, HostData, Type } from "./core/dtype.ts";
 export type { Shape } from "./core/shape.ts";
-export { CompileError, DeviceError, type DeviceErrorReason, DTypeError, OptionError, ShapeError } from "./core/errors.ts";
-export { grad, type GradOf, type GradOptions, type TreeFunction, type ValueAndGrad, valueAndGrad, vjp } from "./core/grad.ts";
+export {
+  CompileError,
+  DeviceError,
+  type DeviceErrorReason,
+  DTypeError,
+  OptionError,
+  ShapeError,
+} from "./core/errors.ts";
+export {
+  grad,
+  type GradOf,
+  type GradOptions,
+  type TreeFunction,
+  type ValueAndGrad,
+  valueAndGrad,
+  vjp,
+} from "./core/grad.ts";
 export { type Checkpoint, scan, type ScanOptions } from "./core/scan.ts";
 export { Spec, spec, type SpecsOf, trace, type Traced } from "./core/trace.ts";
 export { compile, type CompileOptions } from "./kernels/compile.ts";
 export { type DeviceOptions, requestDevice } from "./kernels/request_device.ts";
-export { type DeviceResult, type HostResult, Program, type ProgramArguments, type ProgramRecord } from "./kernels/program.ts";
+export {
+  type DeviceResult,
+  type HostResult,
+  Program,
+  type ProgramArguments,
+  type ProgramRecord,
+} from "./kernels/program.ts";
 export type { Device, DeviceArray, DeviceInfo, DeviceKind } from "./kernels/device.ts";
 export type { ArrayLeaf } from "./kernels/arguments.ts";
 export type { HostArray, HostArrays, HostTensor, NumberMethods } from "./kernels/host_data.ts";

@@ -27,13 +27,22 @@ export async function readCheckpoint(path: string): Promise<Checkpoint | undefin
 /** What to do with a file that is no checkpoint. It may be somebody's: never to delete it. */
 function remedyFor(path: string, bytes: Uint8Array): string {
   const format = formatOf(bytes);
-  if (format === "mneme-memory-1") return "this is a memory; give it with --memory, and with --checkpoint the checkpoint that read it";
-  if (format !== "mneme-checkpoint-1" && format !== "damaged") return "another program wrote it; give a run folder, or a checkpoint that deno task train wrote";
+  if (format === "mneme-memory-1") {
+    return "this is a memory; give it with --memory, and with --checkpoint the checkpoint that read it";
+  }
+  if (format !== "mneme-checkpoint-1" && format !== "damaged") {
+    return "another program wrote it; give a run folder, or a checkpoint that deno task train wrote";
+  }
   const other = path.endsWith(`/${BEST_FILE}`) ? "last" : path.endsWith(`/${CHECKPOINT_FILE}`) ? "best" : undefined;
-  return `restore the file from a copy${other ? `, or take the run's other state with --which ${other}` : ", or give another one with --checkpoint"}`;
+  return `restore the file from a copy${
+    other ? `, or take the run's other state with --which ${other}` : ", or give another one with --checkpoint"
+  }`;
 }
 
-/** What the metadata of a safetensors file says that it is; undefined where it says nothing, `damaged` where it cannot be read. */
+/**
+ * What the metadata of a safetensors file says that it is; undefined where it says nothing, `damaged` where it cannot
+ * be read.
+ */
 function formatOf(bytes: Uint8Array): string | undefined {
   try {
     return decodeSafetensors(bytes).metadata.format;
@@ -49,7 +58,9 @@ function formatOf(bytes: Uint8Array): string | undefined {
 export async function readRunState(path: string, which: WhichCheckpoint): Promise<Checkpoint | undefined> {
   const checkpoint = await readCheckpoint(`${path}/${which === "best" ? BEST_FILE : CHECKPOINT_FILE}`);
   if (checkpoint || which === "last") return checkpoint;
-  throw new UsageError(`there is no ${BEST_FILE} in ${path}: the run was never validated; leave --which out to go on from its last state`);
+  throw new UsageError(
+    `there is no ${BEST_FILE} in ${path}: the run was never validated; leave --which out to go on from its last state`,
+  );
 }
 
 /** Which checkpoint of a run folder. */
@@ -60,16 +71,25 @@ export type WhichCheckpoint = "best" | "last";
  * @param which Of a folder's two. Default: the best one, or the last one of a run that was never validated.
  * @throws {UsageError} if there is none, {CommandError} if it cannot be read.
  */
-export async function findCheckpoint(path: string, which?: WhichCheckpoint): Promise<{ checkpoint: Checkpoint; file: string }> {
+export async function findCheckpoint(
+  path: string,
+  which?: WhichCheckpoint,
+): Promise<{ checkpoint: Checkpoint; file: string }> {
   const isFolder = (await Deno.stat(path).catch(() => undefined))?.isDirectory ?? false;
   if (isFolder && which !== "last") {
     const file = `${path}/${BEST_FILE}`;
     const checkpoint = await readCheckpoint(file);
     if (checkpoint) return { checkpoint, file };
-    if (which === "best") throw new UsageError(`no checkpoint ${file}: the run was never validated; leave --which out to take its last state`);
+    if (which === "best") {
+      throw new UsageError(
+        `no checkpoint ${file}: the run was never validated; leave --which out to take its last state`,
+      );
+    }
   }
   const file = isFolder ? `${path}/${CHECKPOINT_FILE}` : path;
   const checkpoint = await readCheckpoint(file);
   if (checkpoint) return { checkpoint, file };
-  throw new UsageError(`no checkpoint ${file}: give a run folder or a .safetensors file with --checkpoint, or train a model with deno task train`);
+  throw new UsageError(
+    `no checkpoint ${file}: give a run folder or a .safetensors file with --checkpoint, or train a model with deno task train`,
+  );
 }

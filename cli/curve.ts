@@ -14,7 +14,9 @@ interface Bucket {
   count: number;
 }
 
-/** A series that keeps at most some hundred points, whatever its length: neighbours are averaged when it grows too long. */
+/**
+ * A series that keeps at most some hundred points, whatever its length: neighbours are averaged when it grows too long.
+ */
 export class Curve {
   #buckets: Bucket[] = [];
   #perBucket = 1;

@@ -29,22 +29,42 @@ export function divergedStep(cause: TrainingError, standing: Standing): CommandE
  * @param step Its step.
  */
 export function brokenState(what: string, step: number, standing: Standing): CommandError {
-  return new CommandError(`${what} after the update of step ${step}, whose state was not kept: ${remedyOf(standing, step)}`);
+  return new CommandError(
+    `${what} after the update of step ${step}, whose state was not kept: ${remedyOf(standing, step)}`,
+  );
 }
 
 /** Before the first update no rate of updates can be the cause. */
 function beforeUpdates({ model: { thetaMax, miniBatch, memoryGain }, seqLen }: RunConfig, tensor = ""): string {
-  if (tensor.startsWith("blocks.0.input") || tensor.startsWith("parameter")) return "nothing was learned yet: start again with another --seed";
-  const ways = [`a smaller --theta-max than ${thetaMax}`, `a smaller --mini-batch than ${miniBatch}`, `a smaller --seq-len than ${seqLen}`];
+  if (tensor.startsWith("blocks.0.input") || tensor.startsWith("parameter")) {
+    return "nothing was learned yet: start again with another --seed";
+  }
+  const ways = [
+    `a smaller --theta-max than ${thetaMax}`,
+    `a smaller --mini-batch than ${miniBatch}`,
+    `a smaller --seq-len than ${seqLen}`,
+  ];
   if (memoryGain === "fast") ways.push("--memory-gain outer");
-  return `no update was made yet, so --lr is not the cause: start again with ${ways.slice(0, -1).join(", ")} or ${ways.at(-1)}`;
+  return `no update was made yet, so --lr is not the cause: start again with ${ways.slice(0, -1).join(", ")} or ${
+    ways.at(-1)
+  }`;
 }
 
-function remedyOf({ config: { optimizer: { learningRate } }, path, saved, began, best }: Standing, step: number): string {
-  const lower = `--lr ${Number((learningRate / 10).toPrecision(3))}`, resume = `deno task train --resume --out ${shellWord(path)}`;
+function remedyOf(
+  { config: { optimizer: { learningRate } }, path, saved, began, best }: Standing,
+  step: number,
+): string {
+  const lower = `--lr ${Number((learningRate / 10).toPrecision(3))}`,
+    resume = `deno task train --resume --out ${shellWord(path)}`;
   if (saved === 0) return `start again with a lower rate than --lr ${learningRate}`;
-  const fromBest = best && best.step < saved ? `from the best state, of step ${best.step}: ${resume} --which best ${lower}` : undefined;
+  const fromBest = best && best.step < saved
+    ? `from the best state, of step ${best.step}: ${resume} --which best ${lower}`
+    : undefined;
   // The state is the one that this process began with: what broke it was done before, and no rate mends it.
-  if (step === began) return `the state of step ${saved} is broken, ${fromBest ? `continue ${fromBest}` : "restore an earlier copy of it, or start a new run"}`;
+  if (step === began) {
+    return `the state of step ${saved} is broken, ${
+      fromBest ? `continue ${fromBest}` : "restore an earlier copy of it, or start a new run"
+    }`;
+  }
   return `continue from step ${saved} with a lower rate: ${resume} ${lower}${fromBest ? `; or ${fromBest}` : ""}`;
 }

@@ -1,4 +1,7 @@
-/** `train --steps 0`: what would be read and learned from, before hours are spent on it. Nothing is written but the data cache. */
+/**
+ * `train --steps 0`: what would be read and learned from, before hours are spent on it. Nothing is written but the data
+ * cache.
+ */
 import { Model } from "../titans/mod.ts";
 import { type CorpusOptions, openCorpus } from "./data/corpus.ts";
 import { bytesOfTokens } from "./data/vocabulary.ts";
@@ -18,7 +21,12 @@ const SHOWN = 200;
  */
 export async function showData(
   flags: RunFlags & Pick<CorpusOptions, "cache">,
-  { terminal, reporter, json, watch }: { terminal: Terminal; reporter: Reporter; json: boolean; watch: Pick<CorpusOptions, "note" | "stopped"> },
+  { terminal, reporter, json, watch }: {
+    terminal: Terminal;
+    reporter: Reporter;
+    json: boolean;
+    watch: Pick<CorpusOptions, "note" | "stopped">;
+  },
 ): Promise<void> {
   using corpus = await openCorpus(newRecipe(flags), { ...flags, documents: true, ...watch });
   const { identity, vocabulary, bytesPerToken, trainBytes, heldOutBytes, train } = corpus;
@@ -28,16 +36,29 @@ export async function showData(
   text.read(0, head);
   const begins = new TextDecoder().decode(bytesOfTokens(vocabulary, head)).slice(0, SHOWN);
   if (json) {
-    const { name: data, bytes, documents } = identity, sizes = { bytes, documents, trainBytes, heldOutBytes, bytesPerToken };
-    terminal.out(`${JSON.stringify({ event: "data", data, ...sizes, vocabulary: vocabulary.name, parameters, begins })}\n`);
+    const { name: data, bytes, documents } = identity,
+      sizes = { bytes, documents, trainBytes, heldOutBytes, bytesPerToken };
+    terminal.out(
+      `${JSON.stringify({ event: "data", data, ...sizes, vocabulary: vocabulary.name, parameters, begins })}\n`,
+    );
     corpus.notes.forEach(reporter.note);
     return;
   }
   const documents = identity.documents ?? 1;
   corpus.notes.forEach(reporter.note);
-  reporter.note(`data ${identity.name}: ${formatCount(identity.bytes)} bytes in ${formatCount(documents)} document${documents === 1 ? "" : "s"}`);
+  reporter.note(
+    `data ${identity.name}: ${formatCount(identity.bytes)} bytes in ${formatCount(documents)} document${
+      documents === 1 ? "" : "s"
+    }`,
+  );
   reporter.note(`${formatCount(trainBytes)} bytes to learn from, ${formatCount(heldOutBytes)} held out`);
-  if (vocabulary.idBytes > 1) reporter.note(`a token of ${vocabulary.name} is ${bytesPerToken.toFixed(2)} bytes on average`);
+  if (vocabulary.idBytes > 1) {
+    reporter.note(`a token of ${vocabulary.name} is ${bytesPerToken.toFixed(2)} bytes on average`);
+  }
   reporter.note(`it begins: "${Array.from(begins, visible).join("")}"`);
-  reporter.note(`${model.config.model} ${flags.preset}: ${formatCount(parameters)} parameters; nothing was trained: leave --steps 0 out to begin`);
+  reporter.note(
+    `${model.config.model} ${flags.preset}: ${
+      formatCount(parameters)
+    } parameters; nothing was trained: leave --steps 0 out to begin`,
+  );
 }

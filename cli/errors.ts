@@ -58,23 +58,31 @@ export function formatError(error: unknown, verbose: boolean): string {
   const line = asCalled(`error: ${firstLine(error)}`);
   if (!verbose || !(error instanceof Error)) return line;
   const causes: string[] = [];
-  for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) causes.push(cause.stack ?? String(cause));
+  for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
+    causes.push(cause.stack ?? String(cause));
+  }
   return [line, ...causes].join("\ncaused by ");
 }
 
 function firstLine(error: unknown): string {
   const message = (error instanceof Error ? error.message : String(error)).trim().split("\n")[0];
-  if (error instanceof Deno.errors.NotCapable) return `${message.replace(/, run again with.*/, "")}: ${permissionAdvice(message)}`;
+  if (error instanceof Deno.errors.NotCapable) {
+    return `${message.replace(/, run again with.*/, "")}: ${permissionAdvice(message)}`;
+  }
   if (isSelfExplaining(error) || message.startsWith("Internal:")) return message;
   const name = error instanceof Error && error.name !== "Error" ? `${error.name}: ` : "";
   return `${name}${message || "unknown"} (add --verbose for where it happened)`;
 }
 
 function permissionAdvice(message: string): string {
-  if (STANDALONE) return "this executable was made without that permission; choose another way, or run it from a checkout";
+  if (STANDALONE) {
+    return "this executable was made without that permission; choose another way, or run it from a checkout";
+  }
   const asked = /--allow-[a-z]+/.exec(message)?.[0] ?? "--allow-read";
   // Deno wants every permission for the system's own folders, such as /dev; a flag of this name takes no path.
   if (asked === "--allow-all") return "the tasks may write below runs/ only; choose a path there";
   const path = /access to "([^"]+)"/.exec(message)?.[1];
-  return `the tasks may write below runs/ only; choose a path there, or run \`deno run --allow-read ${asked}${path ? `=${path}` : ""} main.ts ...\` yourself`;
+  return `the tasks may write below runs/ only; choose a path there, or run \`deno run --allow-read ${asked}${
+    path ? `=${path}` : ""
+  } main.ts ...\` yourself`;
 }

@@ -28,7 +28,10 @@ export const fetchCommand: Command = {
     "Sizes are checked, and hashes where the server says them or --sha256 is given. A copy that was interrupted goes on where it stopped.",
   ].join("\n"),
   examples: [
-    ["deno task fetch https://example.org/corpus.jsonl.gz", "then: deno task train --data https://example.org/corpus.jsonl.gz"],
+    [
+      "deno task fetch https://example.org/corpus.jsonl.gz",
+      "then: deno task train --data https://example.org/corpus.jsonl.gz",
+    ],
     ["deno task fetch hf:OWNER/NAME/data/train.parquet", "a file of a dataset on Hugging Face"],
     ["deno task fetch hf:OWNER/NAME@REVISION/train.jsonl", "of a fixed version of it"],
   ],
@@ -46,9 +49,14 @@ async function fetchText(args: readonly string[], terminal: Terminal): Promise<n
   using interrupt = listenForInterrupt(terminal);
   const note = (line: string): void => flags.json ? terminal.err(`${line}\n`) : terminal.out(`${line}\n`);
   try {
-    const { path, sizeBytes, sha256, wasThere } = await download(flags.place, { ...flags, note, stopped: () => interrupt.requested });
-    if (flags.json) terminal.out(`${JSON.stringify({ event: "fetched", place: flags.place, path, sizeBytes, sha256, wasThere })}\n`);
-    else {
+    const { path, sizeBytes, sha256, wasThere } = await download(flags.place, {
+      ...flags,
+      note,
+      stopped: () => interrupt.requested,
+    });
+    if (flags.json) {
+      terminal.out(`${JSON.stringify({ event: "fetched", place: flags.place, path, sizeBytes, sha256, wasThere })}\n`);
+    } else {
       terminal.out(`${path}: ${formatCount(sizeBytes)} bytes, SHA-256 ${sha256}${wasThere ? ", was there" : ""}\n`);
       const cache = flags.cache === CACHE ? "" : ` --cache ${shellWord(flags.cache)}`;
       terminal.out(asCalled(`train on it with: deno task train --data ${shellWord(flags.place)}${cache}\n`));

@@ -3,16 +3,22 @@ import { CommandError, UsageError, WriteError } from "./errors.ts";
 import { openLocked } from "./lock.ts";
 
 /**
- * Replaces a file at once: readers, and a process started after a crash or a loss of power, see the old contents or the new, never a part.
+ * Replaces a file at once: readers, and a process started after a crash or a loss of power, see the old contents or the
+ * new, never a part.
  * @param path The file.
  * @param contents Bytes or text.
- * @throws {WriteError} naming the file if it cannot be written whole, as on a full disk: then the old contents stay, and nothing is left behind.
+ * @throws {WriteError} naming the file if it cannot be written whole, as on a full disk: then the old contents stay,
+ * and nothing is left behind.
  */
 export async function writeAtomic(path: string, contents: Uint8Array | string): Promise<void> {
   const part = `${path}.part`;
   await writing(path, async () => {
     const file = await openLocked(part);
-    if (!file) throw new WriteError(`cannot write ${path}: another process is writing it now; wait for that one, or choose another place`);
+    if (!file) {
+      throw new WriteError(
+        `cannot write ${path}: another process is writing it now; wait for that one, or choose another place`,
+      );
+    }
     try {
       // What a killed process left here is written over.
       await file.truncate();
@@ -30,7 +36,10 @@ export async function writeAtomic(path: string, contents: Uint8Array | string): 
   });
 }
 
-/** Makes sure that names in a file's folder are on the disk: a file that was synchronised may else be lost with its name when the power goes. */
+/**
+ * Makes sure that names in a file's folder are on the disk: a file that was synchronised may else be lost with its name
+ * when the power goes.
+ */
 export async function syncFolderOf(path: string): Promise<void> {
   try {
     using folder = await Deno.open(folderOf(path) || ".");
@@ -62,14 +71,25 @@ export async function makeFolder(path: string, flag: string): Promise<boolean> {
     });
     return true;
   } catch (cause) {
-    if (cause instanceof Deno.errors.AlreadyExists && (await Deno.stat(path).catch(() => undefined))?.isDirectory) return false;
+    if (cause instanceof Deno.errors.AlreadyExists && (await Deno.stat(path).catch(() => undefined))?.isDirectory) {
+      return false;
+    }
     const code = codeOf(cause);
     if (code === "EEXIST" || code === "ENOTDIR") {
-      throw new UsageError(`${flag} cannot be ${path}: ${code === "EEXIST" ? "that" : "a part of it"} is a file, not a folder; choose another ${flag}`, {
+      throw new UsageError(
+        `${flag} cannot be ${path}: ${
+          code === "EEXIST" ? "that" : "a part of it"
+        } is a file, not a folder; choose another ${flag}`,
+        {
+          cause,
+        },
+      );
+    }
+    if (code === "ENAMETOOLONG") {
+      throw new UsageError(`${flag} cannot be ${shortened(path)}: the name is too long; choose a shorter one`, {
         cause,
       });
     }
-    if (code === "ENAMETOOLONG") throw new UsageError(`${flag} cannot be ${shortened(path)}: the name is too long; choose a shorter one`, { cause });
     throw writeError(path, cause);
   }
 }
@@ -85,13 +105,17 @@ export async function writing<T>(path: string, action: () => Promise<T>): Promis
 
 /** A failure to write a file as an error that names it and says what to do. What speaks for itself stays as it is. */
 export function writeError(path: string, cause: unknown): unknown {
-  if (!(cause instanceof Error) || cause instanceof CommandError || cause instanceof UsageError || cause instanceof Deno.errors.NotCapable) return cause;
+  if (
+    !(cause instanceof Error) || cause instanceof CommandError || cause instanceof UsageError ||
+    cause instanceof Deno.errors.NotCapable
+  ) return cause;
   return new WriteError(`cannot write ${shortened(path)}: ${reasonOf(cause)}`, { cause });
 }
 
 /** Why something could not be written, and what to do. */
 export function reasonOf(cause: Error): string {
-  const [why, remedy] = REASONS[codeOf(cause)] ?? [cause.message.split("\n")[0].replace(/ \(os error \d+\).*/, ""), "choose another place"];
+  const [why, remedy] = REASONS[codeOf(cause)] ??
+    [cause.message.split("\n")[0].replace(/ \(os error \d+\).*/, ""), "choose another place"];
   return `${why}; ${remedy}`;
 }
 

@@ -11,7 +11,9 @@ export interface Flag<T> {
   readonly fallback: T;
   /** Whether it may be given several times; then its value is a list. */
   readonly repeats?: boolean;
-  /** Whether the next word is its value whatever that is, also if it looks like a flag: for texts that somebody wrote. */
+  /**
+   * Whether the next word is its value whatever that is, also if it looks like a flag: for texts that somebody wrote.
+   */
   readonly takesAnything?: boolean;
   /** Reads the value. @throws {UsageError} if it cannot be read. */
   readonly read: (text: string, flag: string) => T;
@@ -56,7 +58,11 @@ export function texts(placeholder: string, help: string): Flag<readonly string[]
 /** A flag with one of several words. */
 export function choice<const T extends string>(words: readonly T[], help: string, fallback: NoInfer<T>): Flag<T>;
 export function choice<const T extends string>(words: readonly T[], help: string): Flag<T | undefined>;
-export function choice<const T extends string>(words: readonly T[], help: string, fallback?: NoInfer<T>): Flag<T | undefined> {
+export function choice<const T extends string>(
+  words: readonly T[],
+  help: string,
+  fallback?: NoInfer<T>,
+): Flag<T | undefined> {
   return {
     help,
     placeholder: words.join("|"),
@@ -64,7 +70,9 @@ export function choice<const T extends string>(words: readonly T[], help: string
     read: (value, flag) => {
       const word = words.find((candidate) => candidate === value);
       if (word !== undefined) return word;
-      throw new UsageError(`${flag} cannot be ${quote(value)}: it is one of ${words.join(", ")}${suggestion(value, words)}`);
+      throw new UsageError(
+        `${flag} cannot be ${quote(value)}: it is one of ${words.join(", ")}${suggestion(value, words)}`,
+      );
     },
   };
 }
@@ -81,14 +89,24 @@ export interface Range {
 export function integer(help: string, fallback: number, range?: Range): Flag<number>;
 export function integer(help: string, fallback: undefined, range?: Range): Flag<number | undefined>;
 export function integer(help: string, fallback: number | undefined, range: Range = {}): Flag<number | undefined> {
-  return { help, placeholder: "N", fallback, read: (value, flag) => readNumber(value, flag, "a whole number", range, /^[+-]?\d+$/) };
+  return {
+    help,
+    placeholder: "N",
+    fallback,
+    read: (value, flag) => readNumber(value, flag, "a whole number", range, /^[+-]?\d+$/),
+  };
 }
 
 /** A flag with a number. */
 export function number(help: string, fallback: number, range?: Range): Flag<number>;
 export function number(help: string, fallback: undefined, range?: Range): Flag<number | undefined>;
 export function number(help: string, fallback: number | undefined, range: Range = {}): Flag<number | undefined> {
-  return { help, placeholder: "X", fallback, read: (value, flag) => readNumber(value, flag, "a number", range, /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i) };
+  return {
+    help,
+    placeholder: "X",
+    fallback,
+    read: (value, flag) => readNumber(value, flag, "a number", range, /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i),
+  };
 }
 
 function readNumber(value: string, flag: string, what: string, range: Range, form: RegExp): number {
@@ -98,8 +116,12 @@ function readNumber(value: string, flag: string, what: string, range: Range, for
     min > -Infinity ? `${aboveMin ? "above" : "at least"} ${min}` : "",
     max < Infinity ? `at most ${max}` : "",
   ].filter(Boolean).join(" and ");
-  if (!Number.isFinite(parsed)) throw new UsageError(`${flag} cannot be ${quote(value)}: it takes ${what}${bounds && ` ${bounds}`}`);
-  if (parsed < min || parsed > max || (aboveMin && parsed === min)) throw new UsageError(`${flag} cannot be ${value}: it must be ${bounds}`);
+  if (!Number.isFinite(parsed)) {
+    throw new UsageError(`${flag} cannot be ${quote(value)}: it takes ${what}${bounds && ` ${bounds}`}`);
+  }
+  if (parsed < min || parsed > max || (aboveMin && parsed === min)) {
+    throw new UsageError(`${flag} cannot be ${value}: it must be ${bounds}`);
+  }
   return parsed;
 }
 
@@ -112,17 +134,27 @@ function readNumber(value: string, flag: string, what: string, range: Range, for
  */
 export function parseFlags<F extends Flags>(args: readonly string[], flags: F, command: string): Parsed<F> {
   const byName = new Map(Object.entries(flags).map(([key, flag]) => [flagName(key), { key, flag }]));
-  const values: Record<string, unknown> = Object.fromEntries(Object.entries(flags).map(([key, flag]) => [key, flag.fallback]));
+  const values: Record<string, unknown> = Object.fromEntries(
+    Object.entries(flags).map(([key, flag]) => [key, flag.fallback]),
+  );
   const given = new Set<string>();
   for (let i = 0; i < args.length; i++) {
     const word = args[i];
     // In front it is npm's way of saying that what follows is the command's; elsewhere flags end.
     if (word === "--" && (i === 0 || i + 1 === args.length)) continue;
-    if (!word.startsWith("-")) throw new UsageError(`${command} takes no argument ${quote(word)}: flags start with --${suggestion(word, [...byName.keys()])}`);
-    if (word === "--") throw new UsageError(`${command} takes no argument ${quote(args[i + 1])} behind --: leave both out`);
+    if (!word.startsWith("-")) {
+      throw new UsageError(
+        `${command} takes no argument ${quote(word)}: flags start with --${suggestion(word, [...byName.keys()])}`,
+      );
+    }
+    if (word === "--") {
+      throw new UsageError(`${command} takes no argument ${quote(args[i + 1])} behind --: leave both out`);
+    }
     const [name, attached] = splitOnce(word, "=");
     const found = byName.get(name);
-    if (!found) throw new UsageError(`unknown flag ${name}${suggestion(name, [...byName.keys()]) || `: see ${command} --help`}`);
+    if (!found) {
+      throw new UsageError(`unknown flag ${name}${suggestion(name, [...byName.keys()]) || `: see ${command} --help`}`);
+    }
     const before = given.has(found.key);
     if (before && !found.flag.repeats) throw new UsageError(`${name} is given twice: give it once`);
     given.add(found.key);
@@ -131,7 +163,9 @@ export function parseFlags<F extends Flags>(args: readonly string[], flags: F, c
     const value = isToggle ? "" : attached ?? args[++i];
     if (value === undefined) throw new UsageError(`${name} needs a value: ${name} ${found.flag.placeholder}`);
     if (attached === undefined && !found.flag.takesAnything && value.startsWith("--")) {
-      throw new UsageError(`${name} needs a value: ${name} ${found.flag.placeholder}, or ${name}=${value} if that is the value`);
+      throw new UsageError(
+        `${name} needs a value: ${name} ${found.flag.placeholder}, or ${name}=${value} if that is the value`,
+      );
     }
     const read = found.flag.read(value, name);
     values[found.key] = before ? [...values[found.key] as unknown[], ...read as unknown[]] : read;
@@ -141,7 +175,9 @@ export function parseFlags<F extends Flags>(args: readonly string[], flags: F, c
 
 /** Whether a command line asks for help, rather than for something that is called so. */
 export function asksHelp(args: readonly string[], flags: Flags = {}): boolean {
-  const taking = new Set(Object.entries(flags).filter(([, { takesAnything }]) => takesAnything).map(([key]) => flagName(key)));
+  const taking = new Set(
+    Object.entries(flags).filter(([, { takesAnything }]) => takesAnything).map(([key]) => flagName(key)),
+  );
   for (let i = 0; i < args.length; i++) {
     if (args[i] === "--help" || args[i] === "-h") return true;
     if (taking.has(args[i])) i++;
@@ -152,7 +188,9 @@ export function asksHelp(args: readonly string[], flags: Flags = {}): boolean {
 /** The help lines of a table of flags. */
 export function describeFlags(flags: Flags): string {
   const rows = Object.entries(flags).map(([key, { placeholder, help, fallback, repeats }]) => {
-    const shown = fallback === undefined || typeof fallback === "boolean" || fallback === "" || repeats ? "" : ` [${fallback}]`;
+    const shown = fallback === undefined || typeof fallback === "boolean" || fallback === "" || repeats
+      ? ""
+      : ` [${fallback}]`;
     return { left: `  ${flagName(key)}${placeholder ? ` ${placeholder}` : ""}`, right: `${help}${shown}` };
   });
   const width = Math.min(34, Math.max(...rows.map(({ left }) => left.length)));
@@ -168,7 +206,9 @@ export function flagName(key: string): string {
 export function suggestion(unknown: string, known: readonly string[]): string {
   // Nothing that is known is as long, and comparing takes time with the length.
   if (unknown.length > 64) return "";
-  const ranked = known.map((word) => ({ word, distance: editDistance(unknown, word) })).sort((a, b) => a.distance - b.distance);
+  const ranked = known.map((word) => ({ word, distance: editDistance(unknown, word) })).sort((a, b) =>
+    a.distance - b.distance
+  );
   const best = ranked[0];
   return best && best.distance <= Math.max(2, Math.floor(best.word.length / 3)) ? `: did you mean ${best.word}?` : "";
 }
@@ -178,7 +218,9 @@ function editDistance(from: string, to: string): number {
   let row = Array.from({ length: to.length + 1 }, (_, i) => i);
   for (let i = 1; i <= from.length; i++) {
     const next = [i];
-    for (let j = 1; j <= to.length; j++) next[j] = Math.min(next[j - 1] + 1, row[j] + 1, row[j - 1] + (from[i - 1] === to[j - 1] ? 0 : 1));
+    for (let j = 1; j <= to.length; j++) {
+      next[j] = Math.min(next[j - 1] + 1, row[j] + 1, row[j - 1] + (from[i - 1] === to[j - 1] ? 0 : 1));
+    }
     row = next;
   }
   return row[to.length];

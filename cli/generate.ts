@@ -49,11 +49,15 @@ export const generateCommand: Command = {
 async function generate(args: readonly string[], terminal: Terminal): Promise<number> {
   const { values, given } = parseFlags(args, FLAGS, "generate"), flags = { ...values, ...readPaths(values) };
   const promptText = flags.memory !== undefined && !given.has("prompt") ? "" : flags.prompt;
-  if (promptText === "" && flags.memory === undefined) throw new UsageError("--prompt cannot be empty: give at least one letter to continue");
+  if (promptText === "" && flags.memory === undefined) {
+    throw new UsageError("--prompt cannot be empty: give at least one letter to continue");
+  }
   if (flags.stop.includes("")) throw new UsageError("--stop cannot be empty: give the text to stop at");
   if (flags.temperature === 0) {
     const idle = (["topK", "topP", "minP", "seed"] as const).filter((key) => given.has(key)).map(flagName);
-    if (idle.length > 0) terminal.err(`note: ${idle.join(", ")} change${idle.length === 1 ? "s" : ""} nothing with --temperature 0\n`);
+    if (idle.length > 0) {
+      terminal.err(`note: ${idle.join(", ")} change${idle.length === 1 ? "s" : ""} nothing with --temperature 0\n`);
+    }
   }
   using interrupt = listenForInterrupt(terminal);
   const { checkpoint, file } = await findCheckpoint(flags.checkpoint ?? await latestRun(RUNS), flags.which);
@@ -64,7 +68,9 @@ async function generate(args: readonly string[], terminal: Terminal): Promise<nu
   try {
     const model = new Model(checkpoint.config);
     const params = model.layout.pack(checkpoint.state.params);
-    const memory = flags.memory === undefined ? undefined : await loadMemory(flags.memory, { model, weights: fingerprint(params) });
+    const memory = flags.memory === undefined
+      ? undefined
+      : await loadMemory(flags.memory, { model, weights: fingerprint(params) });
     const reader = await Reader.create(device, model, params);
     if (memory) reader.restore(memory.reading);
     const write = flags.json
@@ -79,7 +85,9 @@ async function generate(args: readonly string[], terminal: Terminal): Promise<nu
       all += piece;
       write(piece);
     };
-    for await (const token of chosen(generateTokens(reader, prompt, { maxTokens, temperature, topK, topP, minP, seed }), file)) {
+    for await (
+      const token of chosen(generateTokens(reader, prompt, { maxTokens, temperature, topK, topP, minP, seed }), file)
+    ) {
       emit(stopped.next(decoder.next(token)));
       count++;
       if (interrupt.requested || stopped.ended) break;
@@ -88,7 +96,15 @@ async function generate(args: readonly string[], terminal: Terminal): Promise<nu
     emit(stopped.end());
     reader.dispose();
     const tokensPerSecond = count / ((performance.now() - began) / 1000);
-    const done = { event: "done", prompt: promptText, text: all, tokens: count, tokensPerSecond, checkpoint: file, device: device.info.kind };
+    const done = {
+      event: "done",
+      prompt: promptText,
+      text: all,
+      tokens: count,
+      tokensPerSecond,
+      checkpoint: file,
+      device: device.info.kind,
+    };
     terminal.out(flags.json ? `${JSON.stringify(done)}\n` : "\n");
     return interrupt.requested ? interrupt.exitCode : 0;
   } finally {
@@ -103,6 +119,9 @@ async function* chosen(tokens: AsyncIterable<number>, file: string): AsyncGenera
   } catch (cause) {
     if (!(cause instanceof SamplingError)) throw cause;
     const other = file.endsWith(`/${BEST_FILE}`) ? "--which last" : "--which best";
-    throw new CommandError(`${file}: ${cause.message}; try ${other}, or train with a lower --lr or a smaller --theta-max`, { cause });
+    throw new CommandError(
+      `${file}: ${cause.message}; try ${other}, or train with a lower --lr or a smaller --theta-max`,
+      { cause },
+    );
   }
 }

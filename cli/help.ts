@@ -32,7 +32,8 @@ const TASKS: Readonly<Record<string, string>> = {
 /** The overview of all commands. */
 export function overview(commands: Commands): string {
   const width = Math.max(...[...Object.keys(commands), ...Object.keys(TASKS), "help"].map((name) => name.length));
-  const rows = (table: Readonly<Record<string, string>>): string[] => Object.entries(table).map(([name, text]) => `  ${name.padEnd(width)}  ${text}`);
+  const rows = (table: Readonly<Record<string, string>>): string[] =>
+    Object.entries(table).map(([name, text]) => `  ${name.padEnd(width)}  ${text}`);
   const summaries = Object.fromEntries(Object.entries(commands).map(([name, { summary }]) => [name, summary]));
   const text = [
     "Mneme trains and runs Titans: sequence models whose memory keeps learning while it reads.",
@@ -81,6 +82,12 @@ export function commandHelp(name: string, command: Command): string {
 /** The command of a name. @throws {UsageError} with the nearest known name. */
 export function findCommand(commands: Commands, name: string): Command {
   if (Object.hasOwn(commands, name)) return commands[name];
-  if (Object.hasOwn(TASKS, name)) throw new UsageError(`${name} is a task of a checkout, not a command: deno task ${name} there`);
-  throw new UsageError(`unknown command ${name}${suggestion(name, Object.keys(commands)) || `: there are ${Object.keys(commands).join(", ")}`}`);
+  if (Object.hasOwn(TASKS, name)) {
+    throw new UsageError(`${name} is a task of a checkout, not a command: deno task ${name} there`);
+  }
+  throw new UsageError(
+    `unknown command ${name}${
+      suggestion(name, Object.keys(commands)) || `: there are ${Object.keys(commands).join(", ")}`
+    }`,
+  );
 }

@@ -27,11 +27,17 @@ export const infoCommand: Command = {
 
 async function info(args: readonly string[], terminal: Terminal): Promise<number> {
   const { values } = parseFlags(args, FLAGS, "info");
-  const device = await requestDevice({ kind: values.device, shaderCacheDirectory: values.shaderCache }).catch((error) => {
-    // The reason stands in one JSON object too: scripts ask this command whether there is a device.
-    if (values.json) terminal.out(`${JSON.stringify({ version: VERSION, runtime: Deno.version, device: null, reason: error.message })}\n`);
-    throw new CommandError(error.message, { cause: error });
-  });
+  const device = await requestDevice({ kind: values.device, shaderCacheDirectory: values.shaderCache }).catch(
+    (error) => {
+      // The reason stands in one JSON object too: scripts ask this command whether there is a device.
+      if (values.json) {
+        terminal.out(
+          `${JSON.stringify({ version: VERSION, runtime: Deno.version, device: null, reason: error.message })}\n`,
+        );
+      }
+      throw new CommandError(error.message, { cause: error });
+    },
+  );
   try {
     const report = {
       version: VERSION,
@@ -57,9 +63,22 @@ function reason(asked: string, device: Device): string {
 
 function limits(device: Device): Record<string, number> {
   const common = { maxOperands: device.maxOperands, maxTensorBytes: device.maxTensorBytes };
-  if (!(device instanceof WebGpuDevice)) return Object.fromEntries(Object.entries(common).filter(([, value]) => Number.isFinite(value)));
-  const { maxBufferSize, maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize, maxComputeWorkgroupsPerDimension } = device.gpu.limits;
-  return { ...common, maxBufferSize, maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize, maxComputeWorkgroupsPerDimension };
+  if (!(device instanceof WebGpuDevice)) {
+    return Object.fromEntries(Object.entries(common).filter(([, value]) => Number.isFinite(value)));
+  }
+  const {
+    maxBufferSize,
+    maxComputeInvocationsPerWorkgroup,
+    maxComputeWorkgroupStorageSize,
+    maxComputeWorkgroupsPerDimension,
+  } = device.gpu.limits;
+  return {
+    ...common,
+    maxBufferSize,
+    maxComputeInvocationsPerWorkgroup,
+    maxComputeWorkgroupStorageSize,
+    maxComputeWorkgroupsPerDimension,
+  };
 }
 
 function describe({ version, runtime, device, reason, limits }: {

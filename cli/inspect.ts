@@ -31,7 +31,9 @@ const SHOWN = {
   momentum: { quantity: "momentumNorm", meaning: "norm of the momentum" },
   memory: { quantity: "memoryNorm", meaning: "norm of the memory's weights" },
   bits: { quantity: undefined, meaning: "bits that the token cost the model's prediction" },
-} as const satisfies Readonly<Record<string, { readonly quantity: TraceQuantity | undefined; readonly meaning: string }>>;
+} as const satisfies Readonly<
+  Record<string, { readonly quantity: TraceQuantity | undefined; readonly meaning: string }>
+>;
 
 type Word = keyof typeof SHOWN;
 const WORDS = Object.keys(SHOWN) as Word[];
@@ -42,9 +44,17 @@ const FLAGS = {
   text: text("FILE", "what to read: a file of any kind that train learns from, or - for standard input"),
   ...TEXT_FLAGS,
   by: choice(WORDS, "what the strip shows", "surprise"),
-  block: integer("look at this block's memory only, counted from 0 (the mean of all unless given)", undefined, { min: 0 }),
-  head: integer("look at this head's memory only, counted from 0 (the mean of all unless given)", undefined, { min: 0 }),
-  color: choice(["auto", "always", "never"], "auto colours on a terminal unless NO_COLOR is set, and draws bars elsewhere", "auto"),
+  block: integer("look at this block's memory only, counted from 0 (the mean of all unless given)", undefined, {
+    min: 0,
+  }),
+  head: integer("look at this head's memory only, counted from 0 (the mean of all unless given)", undefined, {
+    min: 0,
+  }),
+  color: choice(
+    ["auto", "always", "never"],
+    "auto colours on a terminal unless NO_COLOR is set, and draws bars elsewhere",
+    "auto",
+  ),
   device: choice(["auto", "webgpu", "cpu", "reference"], "auto takes a GPU, else the CPU", "auto"),
   shaderCache: text("DIR", "where WebGPU drivers keep compiled shaders, for a faster next start"),
   json: toggle("print one JSON object a token, then one with the summary"),
@@ -75,17 +85,27 @@ export const inspectCommand: Command = {
 async function inspect(args: readonly string[], terminal: Terminal): Promise<number> {
   const { values } = parseFlags(args, FLAGS, "inspect"), flags = { ...values, ...readPaths(values) };
   const source = flags.text;
-  if (source === undefined) throw new UsageError("inspect needs a text: give a file with --text FILE, or --text - for standard input");
+  if (source === undefined) {
+    throw new UsageError("inspect needs a text: give a file with --text FILE, or --text - for standard input");
+  }
   // Now, so that a missing file shows before kernels are compiled.
-  const opened = await openText(source, { format: flags.format, ...rowOptionsOf(flags), remark: (line) => terminal.err(`${line}\n`) });
+  const opened = await openText(source, {
+    format: flags.format,
+    ...rowOptionsOf(flags),
+    remark: (line) => terminal.err(`${line}\n`),
+  });
   using interrupt = listenForInterrupt(terminal);
   const { checkpoint, file } = await findCheckpoint(flags.checkpoint ?? await latestRun(RUNS), flags.which);
   const { blocks, heads, vocabulary: size } = checkpoint.config, vocabulary = await notedVocabulary(checkpoint.notes);
   for (const [name, index, count] of [["block", flags.block, blocks], ["head", flags.head, heads]] as const) {
-    if (index !== undefined && index >= count) throw new UsageError(`--${name} cannot be ${index}: the model has ${count}, counted from 0`);
+    if (index !== undefined && index >= count) {
+      throw new UsageError(`--${name} cannot be ${index}: the model has ${count}, counted from 0`);
+    }
   }
   if (size !== vocabulary.size) {
-    throw new CommandError(`${file} has a vocabulary of ${size} tokens and not the ${vocabulary.size} of ${vocabulary.name}: inspect a model that train made`);
+    throw new CommandError(
+      `${file} has a vocabulary of ${size} tokens and not the ${vocabulary.size} of ${vocabulary.name}: inspect a model that train made`,
+    );
   }
   const device = await requestDevice({ kind: flags.device, shaderCacheDirectory: flags.shaderCache });
   try {
@@ -102,7 +122,9 @@ async function inspect(args: readonly string[], terminal: Terminal): Promise<num
     show.end(interrupt.requested);
     opened.tally.remarks.forEach((line) => terminal.err(`${line}\n`));
     if (opened.tally.rows > 0) terminal.err(`${describeRead(source, opened.tally.facts, { bytes: show.bytes })}\n`);
-    if (show.tokens === 0 && !interrupt.requested) throw new UsageError(`the text ${source} is empty: give a text with --text FILE`);
+    if (show.tokens === 0 && !interrupt.requested) {
+      throw new UsageError(`the text ${source} is empty: give a text with --text FILE`);
+    }
     return interrupt.requested ? interrupt.exitCode : 0;
   } finally {
     device.dispose();
@@ -135,13 +157,18 @@ class Show {
     this.#flags = flags;
     this.#origin = origin;
     this.#color = flags.color === "auto" ? terminal.interactive && !Deno.noColor : flags.color === "always";
-    this.#figures = Object.fromEntries(WORDS.map((word) => [word, new RunningFigures()])) as Record<Word, RunningFigures>;
+    this.#figures = Object.fromEntries(WORDS.map((word) => [word, new RunningFigures()])) as Record<
+      Word,
+      RunningFigures
+    >;
   }
 
   piece(piece: TracedPiece): void {
     const { by, json } = this.#flags;
     const selection = { block: this.#flags.block, head: this.#flags.head };
-    const values = Object.fromEntries(TRACE_QUANTITIES.map((quantity) => [quantity, piece.values(quantity, selection)])) as Record<TraceQuantity, Float64Array>;
+    const values = Object.fromEntries(
+      TRACE_QUANTITIES.map((quantity) => [quantity, piece.values(quantity, selection)]),
+    ) as Record<TraceQuantity, Float64Array>;
     const of = (word: Word): ArrayLike<number> => {
       const { quantity } = SHOWN[word];
       return quantity === undefined ? piece.bits : values[quantity];
@@ -158,7 +185,17 @@ class Show {
       if (!json) return;
       const numbers = Object.fromEntries(TRACE_QUANTITIES.map((quantity) => [quantity, values[quantity][i]]));
       const text = letters.map(({ text }) => text).join(""), bits = Number.isNaN(piece.bits[i]) ? null : piece.bits[i];
-      strip += `${JSON.stringify({ event: "token", position: piece.start + i, token, bytes: Array.from(bytes), text, bits, ...numbers })}\n`;
+      strip += `${
+        JSON.stringify({
+          event: "token",
+          position: piece.start + i,
+          token,
+          bytes: Array.from(bytes),
+          text,
+          bits,
+          ...numbers,
+        })
+      }\n`;
     });
     this.tokens += piece.tokens.length;
     this.#terminal.out(strip);
@@ -171,11 +208,26 @@ class Show {
 
   end(interrupted: boolean): void {
     const last = this.#take(this.#letters.end());
-    const figures = Object.fromEntries(WORDS.map((word) => [SHOWN[word].quantity ?? word, this.#figures[word].figures]));
+    const figures = Object.fromEntries(
+      WORDS.map((word) => [SHOWN[word].quantity ?? word, this.#figures[word].figures]),
+    );
     const { by, block = null, head = null, json } = this.#flags, passages = this.#passages.best;
     if (json) {
-      const { checkpoint, device, vocabulary: { name: vocabulary } } = this.#origin, read = { tokens: this.tokens, bytes: this.#bytes };
-      const summary = { event: "summary", ...read, by, block, head, checkpoint, device, vocabulary, figures, passages, interrupted };
+      const { checkpoint, device, vocabulary: { name: vocabulary } } = this.#origin,
+        read = { tokens: this.tokens, bytes: this.#bytes };
+      const summary = {
+        event: "summary",
+        ...read,
+        by,
+        block,
+        head,
+        checkpoint,
+        device,
+        vocabulary,
+        figures,
+        passages,
+        interrupted,
+      };
       if (this.tokens > 0) this.#terminal.out(`${JSON.stringify(summary)}\n`);
     } else if (this.#strip) {
       this.#terminal.out(`${last}${this.#strip.end()}\n${this.#summary(interrupted).join("\n")}\n`);
@@ -197,22 +249,36 @@ class Show {
     const { by, block, head } = this.#flags;
     if (by === "bits") return "of the whole model";
     if (block === undefined && head === undefined) return "mean over all blocks and heads";
-    return `${block === undefined ? "mean over all blocks" : `block ${block}`}, ${head === undefined ? "mean over all heads" : `head ${head}`}`;
+    return `${block === undefined ? "mean over all blocks" : `block ${block}`}, ${
+      head === undefined ? "mean over all heads" : `head ${head}`
+    }`;
   }
 
   #summary(interrupted: boolean): string[] {
     const { by } = this.#flags;
     const rows = WORDS.flatMap((word) => {
       const figures = this.#figures[word].figures;
-      return figures ? [[word, formatNumber(figures.mean), formatNumber(figures.min), formatNumber(figures.max), SHOWN[word].meaning]] : [];
+      return figures
+        ? [[
+          word,
+          formatNumber(figures.mean),
+          formatNumber(figures.min),
+          formatNumber(figures.max),
+          SHOWN[word].meaning,
+        ]]
+        : [];
     });
     const table = [["", "mean", "min", "max", ""], ...rows];
     const widths = [0, 1, 2, 3].map((column) => Math.max(...table.map((row) => row[column].length)));
     const line = (row: readonly string[]): string =>
-      row.map((cell, i) => i === 0 ? cell.padEnd(widths[0]) : i < 4 ? cell.padStart(widths[i]) : cell).join("  ").trimEnd();
-    const { vocabulary: { unit } } = this.#origin, bytes = unit === "byte" ? "" : ` (${formatCount(this.#bytes)} bytes)`;
+      row.map((cell, i) => i === 0 ? cell.padEnd(widths[0]) : i < 4 ? cell.padStart(widths[i]) : cell).join("  ")
+        .trimEnd();
+    const { vocabulary: { unit } } = this.#origin,
+      bytes = unit === "byte" ? "" : ` (${formatCount(this.#bytes)} bytes)`;
     return [
-      `${interrupted ? "stopped after" : "read"} ${formatCount(this.tokens)} ${unit}s${bytes} with ${this.#origin.checkpoint} on ${this.#origin.device}`,
+      `${interrupted ? "stopped after" : "read"} ${
+        formatCount(this.tokens)
+      } ${unit}s${bytes} with ${this.#origin.checkpoint} on ${this.#origin.device}`,
       ...table.map(line),
       "",
       `highest ${by}:`,

@@ -1,6 +1,6 @@
 /**
- * Ctrl-C and SIGTERM: the first one asks a command to stop in good order, a second one stops it at once. Who closes the pipe that a command writes to asks it to
- * stop too.
+ * Ctrl-C and SIGTERM: the first one asks a command to stop in good order, a second one stops it at once. Who closes the
+ * pipe that a command writes to asks it to stop too.
  */
 import type { Terminal } from "./terminal.ts";
 
@@ -52,8 +52,9 @@ onmessage = ({ data }) => {
 `;
 
 /**
- * Hears signals on a thread of its own. They reach the main thread between turns of the event loop only, and a step on the CPU may take minutes: so this one says
- * that somebody was heard, and ends the process at the second signal, if the main thread does not.
+ * Hears signals on a thread of its own. They reach the main thread between turns of the event loop only, and a step on
+ * the CPU may take minutes: so this one says that somebody was heard, and ends the process at the second signal, if the
+ * main thread does not.
  * @param heard Where the main thread says that it has heard of one.
  */
 function watch(heard: Int32Array): Disposable {

@@ -38,7 +38,9 @@ export function linePlot({ id, title, description, xLabel, yLabel, lines }: Plot
       `<line class="grid" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y.at(tick)}" y2="${y.at(tick)}"/>` +
       `<text class="tick" x="${LEFT - 8}" y="${y.at(tick)}" dy="0.32em" text-anchor="end">${label(tick)}</text>`
     ),
-    ...x.ticks.map((tick) => `<text class="tick" x="${x.at(tick)}" y="${HEIGHT - BOTTOM + 18}" text-anchor="middle">${label(tick)}</text>`),
+    ...x.ticks.map((tick) =>
+      `<text class="tick" x="${x.at(tick)}" y="${HEIGHT - BOTTOM + 18}" text-anchor="middle">${label(tick)}</text>`
+    ),
   ];
   const paths = drawn.map(({ points }, i) => {
     const path = points.map(({ step, value }) => `${x.at(step)},${y.at(value)}`).join(" ");
@@ -48,15 +50,21 @@ export function linePlot({ id, title, description, xLabel, yLabel, lines }: Plot
       : `<polyline class="line line${i}" points="${path}"/>`;
   });
   const legend = drawn.map(({ label }, i) =>
-    `<li><svg width="32" height="10" aria-hidden="true"><line class="line line${i}" x1="0" x2="32" y1="5" y2="5"/></svg> ${escapeHtml(label)}</li>`
+    `<li><svg width="32" height="10" aria-hidden="true"><line class="line line${i}" x1="0" x2="32" y1="5" y2="5"/></svg> ${
+      escapeHtml(label)
+    }</li>`
   );
   return [
     `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-labelledby="${id}-title ${id}-text">`,
     `<title id="${id}-title">${escapeHtml(title)}</title><desc id="${id}-text">${escapeHtml(description)}</desc>`,
     ...grid,
     `<line class="axis" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${HEIGHT - BOTTOM}" y2="${HEIGHT - BOTTOM}"/>`,
-    `<text class="label" x="${(LEFT + WIDTH - RIGHT) / 2}" y="${HEIGHT - 8}" text-anchor="middle">${escapeHtml(xLabel)}</text>`,
-    `<text class="label" transform="translate(14 ${(TOP + HEIGHT - BOTTOM) / 2}) rotate(-90)" text-anchor="middle">${escapeHtml(yLabel)}</text>`,
+    `<text class="label" x="${(LEFT + WIDTH - RIGHT) / 2}" y="${HEIGHT - 8}" text-anchor="middle">${
+      escapeHtml(xLabel)
+    }</text>`,
+    `<text class="label" transform="translate(14 ${(TOP + HEIGHT - BOTTOM) / 2}) rotate(-90)" text-anchor="middle">${
+      escapeHtml(yLabel)
+    }</text>`,
     ...paths,
     "</svg>",
     `<ul class="legend">${legend.join("")}</ul>`,
@@ -77,7 +85,9 @@ function scale(values: readonly number[], [from, to]: readonly [number, number],
   [low, high] = [low - margin * (high - low), high + margin * (high - low)];
   const step = roundStep((high - low) / 5);
   const ticks = [];
-  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) ticks.push(Number((i * step).toPrecision(12)));
+  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) {
+    ticks.push(Number((i * step).toPrecision(12)));
+  }
   return { ticks, at: (value) => Number((from + (value - low) / (high - low) * (to - from)).toFixed(1)) };
 }
 

@@ -1,8 +1,11 @@
-/** Locks on files. The system holds them for the process and releases them when it ends, however it ends, so none goes stale. */
+/**
+ * Locks on files. The system holds them for the process and releases them when it ends, however it ends, so none goes
+ * stale.
+ */
 
 /**
- * Opens a file for reading and writing that no other process, and nobody else in this one, has opened so. It is made if needed, and not cut. The lock goes
- * with {@link Deno.FsFile.close}.
+ * Opens a file for reading and writing that no other process, and nobody else in this one, has opened so. It is made if
+ * needed, and not cut. The lock goes with {@link Deno.FsFile.close}.
  * @returns The file, or undefined where another has it.
  */
 export async function openLocked(path: string): Promise<Deno.FsFile | undefined> {

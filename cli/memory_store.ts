@@ -17,9 +17,13 @@ export async function loadMemory(path: string, owner: MemoryOwner): Promise<Memo
     bytes = await Deno.readFile(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) {
-      throw new UsageError(`no memory file ${path}: make one with deno task remember --text FILE --memory ${shellWord(path)}`);
+      throw new UsageError(
+        `no memory file ${path}: make one with deno task remember --text FILE --memory ${shellWord(path)}`,
+      );
     }
-    if (error instanceof Deno.errors.IsADirectory) throw new UsageError(`${path} is a directory: give a memory file with --memory FILE`);
+    if (error instanceof Deno.errors.IsADirectory) {
+      throw new UsageError(`${path} is a directory: give a memory file with --memory FILE`);
+    }
     throw error;
   }
   try {
@@ -37,7 +41,11 @@ export async function loadMemory(path: string, owner: MemoryOwner): Promise<Memo
 export async function saveMemory(path: string, owner: MemoryOwner, memory: MemoryFile): Promise<void> {
   const bad = Object.entries(memory.reading.arrays).find(([, { data }]) => !allFinite(data as Float32Array));
   if (bad) {
-    throw new CommandError(`the memory is not finite (${bad[0]}): ${path} was not written; read with another state of the run, or train one with a lower --lr`);
+    throw new CommandError(
+      `the memory is not finite (${
+        bad[0]
+      }): ${path} was not written; read with another state of the run, or train one with a lower --lr`,
+    );
   }
   await makeFolderOf(path, "--memory");
   await writeAtomic(path, encodeMemory(owner, memory));

@@ -19,13 +19,19 @@ export const MODEL_FLAGS = {
   etaBias: number("first bias of the gate of momentum", undefined),
   alphaBias: number("first bias of the gate of forgetting", undefined),
   forgetTo: choice(["start", "zero"], "what forgetting leads the memory back to: its learned start, or zero"),
-  gates: choice(["head", "layer", "channel"], "what shares a gate: a head, a matrix of it, for forgetting a channel of that"),
+  gates: choice(
+    ["head", "layer", "channel"],
+    "what shares a gate: a head, a matrix of it, for forgetting a channel of that",
+  ),
   convolution: integer("width of the memory's causal convolution; 0 for none", undefined),
   segment: integer("tokens of a segment of mac's attention", undefined),
   window: integer("tokens that mag's and mal's attention sees", undefined),
   persistentTokens: integer("learned tokens that attention always sees; 0 for none", undefined),
   memoryQuery: choice(["causal", "previous-segment", "learned"], "what mac asks its memory"),
-  outputGate: choice(["silu", "sigmoid"], "how the memory gates attention in mac and mag: silu(y * m), or y * sigmoid(m)"),
+  outputGate: choice(
+    ["silu", "sigmoid"],
+    "how the memory gates attention in mac and mag: silu(y * m), or y * sigmoid(m)",
+  ),
   memoryTokens: integer("learned queries of mac", undefined),
   noMomentum: toggle("ablation: no momentum of surprise"),
   noForgetting: toggle("ablation: no forgetting"),
@@ -39,11 +45,16 @@ export type ModelFlags = Values<typeof MODEL_FLAGS>;
 
 /** The options that differ from the preset. */
 export function modelOptions(flags: ModelFlags): Partial<ModelConfig> {
-  return Object.fromEntries((Object.keys(MODEL_FLAGS) as (keyof ModelFlags)[]).flatMap((key) => optionOf(key, flags[key]) ?? []));
+  return Object.fromEntries(
+    (Object.keys(MODEL_FLAGS) as (keyof ModelFlags)[]).flatMap((key) => optionOf(key, flags[key]) ?? []),
+  );
 }
 
 /** The option of a flag and its value, or undefined if the flag was not given. */
-function optionOf(key: keyof ModelFlags, value: string | number | boolean | undefined): [[field: keyof ModelConfig, value: unknown]] | undefined {
+function optionOf(
+  key: keyof ModelFlags,
+  value: string | number | boolean | undefined,
+): [[field: keyof ModelConfig, value: unknown]] | undefined {
   if (value === undefined || value === false) return undefined;
   if (key === "gates") return [["gateGranularity", value]];
   if (key.startsWith("no")) return [[`${key[2].toLowerCase()}${key.slice(3)}` as keyof ModelConfig, false]];
@@ -58,12 +69,21 @@ export function checkModelFlags(flags: ModelFlags, given: ReadonlySet<string>, m
   for (const key of (Object.keys(MODEL_FLAGS) as (keyof ModelFlags)[]).filter((key) => given.has(key))) {
     const [[field, value]] = optionOf(key, flags[key])!;
     if (model[field] === value) continue;
-    throw new UsageError(`the run in ${path} has ${field} ${model[field]}, not ${value}: leave ${flagName(key)} out, or start a new run with another --out`);
+    throw new UsageError(
+      `the run in ${path} has ${field} ${model[field]}, not ${value}: leave ${
+        flagName(key)
+      } out, or start a new run with another --out`,
+    );
   }
 }
 
 /** Flags of options that are no flags of a model. */
-const OTHER_FLAGS: Readonly<Record<string, string>> = { learningRate: "--lr", warmupSteps: "--warmup", totalSteps: "--steps", vocabulary: "--vocabulary" };
+const OTHER_FLAGS: Readonly<Record<string, string>> = {
+  learningRate: "--lr",
+  warmupSteps: "--warmup",
+  totalSteps: "--steps",
+  vocabulary: "--vocabulary",
+};
 
 /** The flag that sets an option, if there is one. */
 function flagOf(field: string): string | undefined {
@@ -71,23 +91,35 @@ function flagOf(field: string): string | undefined {
   if (field === "model") return "--model";
   if (field === "gateGranularity") return flagName("gates");
   const key = `no${field[0].toUpperCase()}${field.slice(1)}`;
-  return Object.hasOwn(MODEL_FLAGS, field) ? flagName(field) : Object.hasOwn(MODEL_FLAGS, key) ? flagName(key) : undefined;
+  return Object.hasOwn(MODEL_FLAGS, field)
+    ? flagName(field)
+    : Object.hasOwn(MODEL_FLAGS, key)
+    ? flagName(key)
+    : undefined;
 }
 
 /** An option that cannot be, in the words of the command line: names of options become those of their flags. */
 export function inFlags(error: ConfigError, flags: ModelFlags): UsageError {
   const [, value, rule] = /^Cannot use \S+ (.*?): (.*)$/s.exec(error.message) ?? [], flag = flagOf(error.field);
   if (flag === undefined || rule === undefined) return new UsageError(error.message, { cause: error });
-  const isGiven = Object.hasOwn(OTHER_FLAGS, error.field) || flags[error.field as keyof ModelFlags] !== undefined || flag.startsWith("--no-") ||
+  const isGiven = Object.hasOwn(OTHER_FLAGS, error.field) || flags[error.field as keyof ModelFlags] !== undefined ||
+    flag.startsWith("--no-") ||
     flag === "--model";
-  const named = rule.replace(/\b[a-z]+[A-Z][A-Za-z]*\b/g, (option) => flagOf(option) ?? option).replace(/without (--no-\S+)/, "with $1");
-  return new UsageError(`${flag} cannot be ${value}${isGiven ? "" : " (which the preset says)"}: ${named}`, { cause: error });
+  const named = rule.replace(/\b[a-z]+[A-Z][A-Za-z]*\b/g, (option) => flagOf(option) ?? option).replace(
+    /without (--no-\S+)/,
+    "with $1",
+  );
+  return new UsageError(`${flag} cannot be ${value}${isGiven ? "" : " (which the preset says)"}: ${named}`, {
+    cause: error,
+  });
 }
 
 /** Why a flag changes nothing in a model, or undefined if it does. */
 const IDLE: Readonly<Partial<Record<keyof ModelFlags, (model: ModelConfig) => string | undefined>>> = {
-  memoryActivation: ({ memory, memoryDepth }) => memory === "swiglu" ? "with --memory swiglu" : memoryDepth === 1 ? "with --memory-depth 1" : undefined,
-  memoryExpansion: ({ memory, memoryDepth }) => memory === "mlp" && memoryDepth === 1 ? "with --memory-depth 1" : undefined,
+  memoryActivation: ({ memory, memoryDepth }) =>
+    memory === "swiglu" ? "with --memory swiglu" : memoryDepth === 1 ? "with --memory-depth 1" : undefined,
+  memoryExpansion: ({ memory, memoryDepth }) =>
+    memory === "mlp" && memoryDepth === 1 ? "with --memory-depth 1" : undefined,
   etaBias: ({ momentum }) => momentum ? undefined : "with --no-momentum",
   alphaBias: ({ forgetting }) => forgetting ? undefined : "with --no-forgetting",
   forgetTo: ({ forgetting }) => forgetting ? undefined : "with --no-forgetting",
@@ -96,7 +128,11 @@ const IDLE: Readonly<Partial<Record<keyof ModelFlags, (model: ModelConfig) => st
   persistentTokens: ({ model }) => model === "lmm" ? "with --model lmm" : undefined,
   memoryQuery: ({ model }) => model === "mac" ? undefined : `with --model ${model}`,
   memoryTokens: ({ model, memoryQuery }) =>
-    model !== "mac" ? `with --model ${model}` : memoryQuery !== "learned" ? `with --memory-query ${memoryQuery}` : undefined,
+    model !== "mac"
+      ? `with --model ${model}`
+      : memoryQuery !== "learned"
+      ? `with --memory-query ${memoryQuery}`
+      : undefined,
   outputGate: ({ model }) => model === "mac" || model === "mag" ? undefined : `with --model ${model}`,
 };
 

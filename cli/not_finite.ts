@@ -15,5 +15,7 @@ export function firstNotFinite({ params, first, second, carried = {} }: Training
   for (const [prefix, arrays] of groups) {
     for (const [name, data] of Object.entries(arrays)) if (!allFinite(data)) return prefix + name;
   }
-  return Object.entries(carried).filter(([, { data }]) => !allFinite(data as Float32Array)).map(([name]) => `stream.${name}`)[0];
+  return Object.entries(carried).filter(([, { data }]) => !allFinite(data as Float32Array)).map(([name]) =>
+    `stream.${name}`
+  )[0];
 }

@@ -18,7 +18,10 @@ export function shellWord(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
-/** Gives the executable's permission to use the network back, for commands that do without. In a checkout the tasks say what is permitted. */
+/**
+ * Gives the executable's permission to use the network back, for commands that do without. In a checkout the tasks say
+ * what is permitted.
+ */
 export function giveBackNetwork(): void {
   if (STANDALONE) Deno.permissions.revokeSync({ name: "net" });
 }

@@ -36,7 +36,10 @@ export function textReporter(terminal: Terminal, now: () => number = () => perfo
   };
   const step = (event: StepEvent): void => {
     losses = [...losses, event.loss].slice(-LOSS_WINDOW);
-    const text = fitLine(progressOf(event, losses.reduce((sum, loss) => sum + loss, 0) / losses.length, start), terminal);
+    const text = fitLine(
+      progressOf(event, losses.reduce((sum, loss) => sum + loss, 0) / losses.length, start),
+      terminal,
+    );
     if (terminal.interactive) {
       terminal.out(`\r\x1b[K${text}`);
       open = true;
@@ -72,26 +75,42 @@ function describe(event: Exclude<TrainEvent, StepEvent>, start: StartEvent | und
   switch (event.event) {
     case "start":
       return [
-        `${event.model} ${event.preset}, ${formatCount(event.parameters)} parameters, on ${event.device}: ${event.adapter}`,
-        `data ${event.data}: ${formatCount(event.trainBytes)} bytes to learn from, ${formatCount(event.heldOutBytes)} held out; ` +
+        `${event.model} ${event.preset}, ${
+          formatCount(event.parameters)
+        } parameters, on ${event.device}: ${event.adapter}`,
+        `data ${event.data}: ${formatCount(event.trainBytes)} bytes to learn from, ${
+          formatCount(event.heldOutBytes)
+        } held out; ` +
         `steps ${event.step} to ${event.steps} of ${formatCount(event.tokensPerStep)} ${
-          event.vocabulary === "bytes" ? "bytes" : `tokens (${event.vocabulary}, ${event.bytesPerToken.toFixed(2)} bytes each)`
+          event.vocabulary === "bytes"
+            ? "bytes"
+            : `tokens (${event.vocabulary}, ${event.bytesPerToken.toFixed(2)} bytes each)`
         }; run folder ${event.out}`,
         "compiling kernels, until after the first step (drivers keep them: the next run starts sooner) ...",
       ];
     case "validation":
       return [
-        `step ${event.step}: held-out text ${event.bitsPerByte.toFixed(3)} bits/byte (loss ${event.loss.toFixed(3)}); ` +
-        `${start?.vocabulary === "bytes" ? "byte-bigram" : "token-pair"} counts ${event.bigramBitsPerByte.toFixed(3)} on the same ${
-          formatCount(event.bytes)
-        } bytes`,
+        `step ${event.step}: held-out text ${event.bitsPerByte.toFixed(3)} bits/byte (loss ${
+          event.loss.toFixed(3)
+        }); ` +
+        `${start?.vocabulary === "bytes" ? "byte-bigram" : "token-pair"} counts ${
+          event.bigramBitsPerByte.toFixed(3)
+        } on the same ${formatCount(event.bytes)} bytes`,
       ];
     case "sample":
       return ["sample:", ...`${event.prompt}${event.text}`.split("\n").map((row) => `  ${row}`)];
     case "done":
       return [
-        `${event.interrupted ? "stopped at" : "done:"} step ${event.step} after ${formatDuration(event.seconds)}; checkpoint ${event.checkpoint}`,
-        `${event.best ? `best on held-out text: step ${event.best.step}, ${event.best.bitsPerByte.toFixed(3)} bits/byte, in ${event.best.checkpoint}; ` : ""}` +
+        `${event.interrupted ? "stopped at" : "done:"} step ${event.step} after ${
+          formatDuration(event.seconds)
+        }; checkpoint ${event.checkpoint}`,
+        `${
+          event.best
+            ? `best on held-out text: step ${event.best.step}, ${
+              event.best.bitsPerByte.toFixed(3)
+            } bits/byte, in ${event.best.checkpoint}; `
+            : ""
+        }` +
         `curves in ${event.report}`,
       ];
   }

@@ -62,14 +62,22 @@ const MOST_PIECES = 256;
 async function remember(args: readonly string[], terminal: Terminal): Promise<number> {
   const { values } = parseFlags(args, FLAGS, "remember"), flags = { ...values, ...readPaths(values) };
   const source = flags.text, path = flags.memory;
-  if (source === undefined) throw new UsageError("remember needs a text: give a file with --text FILE, or --text - for standard input");
+  if (source === undefined) {
+    throw new UsageError("remember needs a text: give a file with --text FILE, or --text - for standard input");
+  }
   if (path === undefined) throw new UsageError("remember needs a place for the memory: give it with --memory FILE");
   if (path === "") throw new UsageError("--memory cannot be empty: give a file");
   if (!flags.continue && await exists(path)) {
-    throw new UsageError(`there is a file ${path} already: read on from it with --continue, or choose another --memory`);
+    throw new UsageError(
+      `there is a file ${path} already: read on from it with --continue, or choose another --memory`,
+    );
   }
   const remarks: string[] = [];
-  const opened = await openText(source, { format: flags.format, ...rowOptionsOf(flags), remark: (line) => remarks.push(line) });
+  const opened = await openText(source, {
+    format: flags.format,
+    ...rowOptionsOf(flags),
+    remark: (line) => remarks.push(line),
+  });
   using interrupt = listenForInterrupt(terminal);
   const { checkpoint, file } = await findCheckpoint(flags.checkpoint ?? await latestRun(RUNS), flags.which);
   const vocabulary = await notedVocabulary(checkpoint.notes);
@@ -82,17 +90,31 @@ async function remember(args: readonly string[], terminal: Terminal): Promise<nu
   try {
     const reader = await Reader.create(device, model, params);
     const start = before ? reader.importState(before.reading) : reader.start;
-    const show = new Show(terminal, { flags, device, vocabulary, checkpoint: file, opened, tokensRead: start.tokensRead });
+    const show = new Show(terminal, {
+      flags,
+      device,
+      vocabulary,
+      checkpoint: file,
+      opened,
+      tokensRead: start.tokensRead,
+    });
     remarks.forEach((line) => show.note(line));
     const source = new SourceBytes(), text = from(opened.bytes, flags.skip);
     const tokens = tokensOf(vocabulary.idBytes === 1 ? text : source.through(text), vocabulary);
     const { state, bytes } = await readAll(reader, start, { tokens, vocabulary, source, show, interrupt });
     if (bytes > 0) {
       const texts: unknown[] = JSON.parse(before?.notes.texts ?? "[]");
-      const notes = { ...before?.notes, texts: JSON.stringify([...texts, { name: flags.text, from: flags.skip, bytes }]) };
+      const notes = {
+        ...before?.notes,
+        texts: JSON.stringify([...texts, { name: flags.text, from: flags.skip, bytes }]),
+      };
       await saveMemory(path, owner, { reading: await state.export(), notes });
     } else if (!interrupt.requested) {
-      throw new UsageError(`the text ${flags.text} is empty${flags.skip > 0 ? ` after ${flags.skip} bytes` : ""}: give a text with --text FILE`);
+      throw new UsageError(
+        `the text ${flags.text} is empty${
+          flags.skip > 0 ? ` after ${flags.skip} bytes` : ""
+        }: give a text with --text FILE`,
+      );
     }
     show.done(state, { bytes, interrupted: interrupt.requested });
     if (state !== reader.start) state.dispose();
@@ -196,15 +218,37 @@ class Show {
   constructor(terminal: Terminal, shown: Shown) {
     this.#terminal = terminal;
     this.#shown = shown;
-    const { flags: { text, memory }, device: { info: { kind, description } }, vocabulary: { unit }, checkpoint, tokensRead } = shown;
+    const {
+      flags: { text, memory },
+      device: { info: { kind, description } },
+      vocabulary: { unit },
+      checkpoint,
+      tokensRead,
+    } = shown;
     const { sizeBytes: totalBytes } = shown.opened;
-    if (this.#event({ event: "start", text, memory, checkpoint, adapter: description, totalBytes: totalBytes ?? null, tokensRead })) return;
+    if (
+      this.#event({
+        event: "start",
+        text,
+        memory,
+        checkpoint,
+        adapter: description,
+        totalBytes: totalBytes ?? null,
+        tokensRead,
+      })
+    ) return;
     const size = totalBytes === undefined ? "" : ` (${formatCount(totalBytes)} bytes)`,
       after = tokensRead > 0 ? `, after ${formatCount(tokensRead)} ${unit}s` : "";
     terminal.out(`reading ${text}${size} with ${checkpoint} on ${kind}: ${description}${after}\n`);
   }
 
-  progress({ bytes, tokens, tokensPerSecond }: { readonly bytes: number; readonly tokens: number; readonly tokensPerSecond: number }): void {
+  progress(
+    { bytes, tokens, tokensPerSecond }: {
+      readonly bytes: number;
+      readonly tokens: number;
+      readonly tokensPerSecond: number;
+    },
+  ): void {
     const { flags: { skip }, opened: { sizeBytes: totalBytes }, vocabulary: { unit } } = this.#shown;
     if (this.#event({ event: "progress", bytes, tokens, tokensPerSecond })) return;
     const { interactive } = this.#terminal;
@@ -225,14 +269,20 @@ class Show {
     if (tally.rows > 0) this.note(describeRead(text ?? "", tally.facts, { bytes }));
     const seconds = (performance.now() - this.#began) / 1000;
     const { tokensRead, sizeBytes: stateBytes } = state, tokensPerSecond = (tokensRead - before) / seconds;
-    if (this.#event({ event: "done", memory, bytes, tokensRead, stateBytes, tokensPerSecond, seconds, interrupted })) return;
+    if (this.#event({ event: "done", memory, bytes, tokensRead, stateBytes, tokensPerSecond, seconds, interrupted })) {
+      return;
+    }
     const clear = this.#terminal.interactive ? "\r\x1b[K" : "";
     if (interrupted && bytes === 0) {
       this.#terminal.out(`${clear}stopped before anything was read\n`);
       return;
     }
     const holds = `${memory} now holds ${formatCount(tokensRead)} ${unit}s of text in ${formatCount(stateBytes)} bytes`;
-    this.#terminal.out(`${clear}${interrupted ? "stopped after" : "read"} ${formatCount(bytes)} bytes in ${formatDuration(seconds)}; ${holds}\n`);
+    this.#terminal.out(
+      `${clear}${interrupted ? "stopped after" : "read"} ${formatCount(bytes)} bytes in ${
+        formatDuration(seconds)
+      }; ${holds}\n`,
+    );
     const next = interrupted
       ? `deno task remember --text ${shellWord(text!)} --memory ${shellWord(memory!)} --continue --skip ${skip + bytes}`
       : `deno task generate --memory ${shellWord(memory!)} --prompt TEXT`;

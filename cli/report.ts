@@ -70,7 +70,10 @@ export function renderReport({ title, status, facts, history, sample, config }: 
     figureOf("norm", "Norm of the gradient before clipping, by step", "gradient norm", gradientNorm.points),
     figureOf("rate", "Learning rate by step", "learning rate", learningRate.points),
     `<details><summary>The same as a table</summary>`,
-    table("Gradient norm and learning rate by step", [["gradient norm", gradientNorm.points], ["learning rate", learningRate.points]]),
+    table("Gradient norm and learning rate by step", [["gradient norm", gradientNorm.points], [
+      "learning rate",
+      learningRate.points,
+    ]]),
     "</details>",
     ...(sample === undefined ? [] : ["<h2>What the model wrote</h2>", `<pre>${escapeHtml(sample)}</pre>`]),
     "<h2>Configuration</h2>",
@@ -85,7 +88,9 @@ function figureOf(id: string, title: string, label: string, points: readonly Poi
   const description = first && last
     ? `From ${digits(first.value)} at step ${first.step} to ${digits(last.value)} at step ${last.step}.`
     : "No step was made yet.";
-  return `<figure>${linePlot({ id, title, description, xLabel: "step", yLabel: label, lines: [{ label, points }] })}</figure>`;
+  return `<figure>${
+    linePlot({ id, title, description, xLabel: "step", yLabel: label, lines: [{ label, points }] })
+  }</figure>`;
 }
 
 function lossLines({ training, validation, bigramBitsPerByte }: RunHistory): PlotLine[] {
@@ -102,7 +107,11 @@ function lossLines({ training, validation, bigramBitsPerByte }: RunHistory): Plo
 function describeLoss({ training, best, bigramBitsPerByte }: RunHistory): string {
   const first = training.points[0], last = training.points.at(-1);
   const sentences = [
-    first && last ? `The training loss goes from ${digits(first.value)} bits a byte at step ${first.step} to ${digits(last.value)} at step ${last.step}.` : "",
+    first && last
+      ? `The training loss goes from ${digits(first.value)} bits a byte at step ${first.step} to ${
+        digits(last.value)
+      } at step ${last.step}.`
+      : "",
     best ? `Held-out text is best at step ${best.step}, with ${digits(best.bitsPerByte)}.` : "",
     bigramBitsPerByte === undefined ? "" : `Counts of pairs reach ${digits(bigramBitsPerByte)} there.`,
   ];
@@ -112,17 +121,25 @@ function describeLoss({ training, best, bigramBitsPerByte }: RunHistory): string
 /** Columns over the steps at which any has a point, thinned out. */
 function table(caption: string, columns: readonly (readonly [name: string, points: readonly Point[]])[]): string {
   // The columns with the fewest points choose the rows, so that none of theirs is lost before it must.
-  const sparse = columns.map(([, points]) => points).filter((points) => points.length > 0).sort((a, b) => a.length - b.length)[0] ?? [];
+  const sparse =
+    columns.map(([, points]) => points).filter((points) => points.length > 0).sort((a, b) => a.length - b.length)[0] ??
+      [];
   const dense = columns.map(([, points]) => points).sort((a, b) => b.length - a.length)[0];
-  const steps = [...new Set([...thin(sparse, TABLE_ROWS), ...thin(dense, TABLE_ROWS - Math.min(TABLE_ROWS / 2, sparse.length))])].sort((a, b) => a - b);
+  const steps = [
+    ...new Set([...thin(sparse, TABLE_ROWS), ...thin(dense, TABLE_ROWS - Math.min(TABLE_ROWS / 2, sparse.length))]),
+  ].sort((a, b) => a - b);
   const maps = columns.map(([, points]) => new Map(points.map(({ step, value }) => [step, value])));
   const rows = steps.map((step) => {
-    const cells = maps.map((map) => map.get(step)).map((value) => `<td>${value === undefined ? "" : digits(value)}</td>`);
+    const cells = maps.map((map) => map.get(step)).map((value) =>
+      `<td>${value === undefined ? "" : digits(value)}</td>`
+    );
     return `<tr><th scope="row">${step}</th>${cells.join("")}</tr>`;
   });
   return [
     `<table><caption>${escapeHtml(caption)}</caption>`,
-    `<thead><tr><th scope="col">step</th>${columns.map(([name]) => `<th scope="col">${escapeHtml(name)}</th>`).join("")}</tr></thead>`,
+    `<thead><tr><th scope="col">step</th>${
+      columns.map(([name]) => `<th scope="col">${escapeHtml(name)}</th>`).join("")
+    }</tr></thead>`,
     `<tbody>${rows.join("\n")}</tbody></table>`,
   ].join("\n");
 }

@@ -39,7 +39,10 @@ export interface RunConfig {
   readonly data: DataIdentity;
 }
 
-/** The order in which streamed text is read now: documents by weight, all rows in the same order from different places on. The first one knew no documents. */
+/**
+ * The order in which streamed text is read now: documents by weight, all rows in the same order from different places
+ * on. The first one knew no documents.
+ */
 export const STREAM_ORDER = 2;
 
 /** The flags that say what a run is. */
@@ -68,7 +71,14 @@ export interface RunFlags extends ModelFlags {
 /** How the flags of a new run say that its text is made. */
 export function newRecipe(flags: RunFlags): DataRecipe {
   const { data, format, vocabulary, heldOut, split } = flags;
-  return { sources: data.length > 0 ? data : DEFAULT_RECIPE.sources, format, ...rowOptionsOf(flags), vocabulary, heldOut, split };
+  return {
+    sources: data.length > 0 ? data : DEFAULT_RECIPE.sources,
+    format,
+    ...rowOptionsOf(flags),
+    vocabulary,
+    heldOut,
+    split,
+  };
 }
 
 /** How the text of a run is made; with other sources, if they are given. */
@@ -142,18 +152,26 @@ const FIXED: Readonly<Partial<Record<keyof RunFlags, (config: RunConfig) => unkn
  * @param path The run's folder, for error texts.
  * @throws {UsageError} if a flag contradicts the run, {CommandError} if the file is not a run's configuration.
  */
-export function resumedRunConfig(stored: unknown, flags: RunFlags, { given, path }: { given: ReadonlySet<string>; path: string }): RunConfig {
+export function resumedRunConfig(
+  stored: unknown,
+  flags: RunFlags,
+  { given, path }: { given: ReadonlySet<string>; path: string },
+): RunConfig {
   const config = checkRunConfig(stored, path);
   for (const [key, value] of Object.entries(FIXED)) {
     const was = value(config), now = flags[key as keyof RunFlags];
     if (given.has(key) && was !== now) {
       throw new UsageError(
-        `the run in ${path} was made with ${flagName(key)} ${was}, not ${now}: leave ${flagName(key)} out, or start a new run with another --out`,
+        `the run in ${path} was made with ${flagName(key)} ${was}, not ${now}: leave ${
+          flagName(key)
+        } out, or start a new run with another --out`,
       );
     }
   }
   if ((config.stream ?? 0) > 0 && config.streamOrder !== STREAM_ORDER) {
-    throw new UsageError(`the run in ${path} streams its text in an order that this version no longer has: start a new run with another --out`);
+    throw new UsageError(
+      `the run in ${path} streams its text in an order that this version no longer has: start a new run with another --out`,
+    );
   }
   checkModelFlags(flags, given, config.model, path);
   const steps = given.has("steps") ? flags.steps : config.steps;
@@ -179,16 +197,22 @@ const RANGES: Readonly<Partial<Record<keyof RunConfig, readonly [least: number, 
 /** Checks that something read from a file is a run's configuration, field by field: nothing in it is trusted. */
 export function checkRunConfig(stored: unknown, path: string): RunConfig {
   const refuse = (why: string): never => {
-    throw new CommandError(`${path}/config.json is not a run's configuration: restore it, or start a new run with another --out (${why})`);
+    throw new CommandError(
+      `${path}/config.json is not a run's configuration: restore it, or start a new run with another --out (${why})`,
+    );
   };
   if (!isRecord(stored)) return refuse("it is no record");
   const config = stored as unknown as RunConfig;
   for (const [key, [least, most]] of Object.entries(RANGES)) {
     const value = stored[key];
-    if (!Number.isSafeInteger(value) || (value as number) < least || (value as number) > most) refuse(`its ${key} is no whole number from ${least} to ${most}`);
+    if (!Number.isSafeInteger(value) || (value as number) < least || (value as number) > most) {
+      refuse(`its ${key} is no whole number from ${least} to ${most}`);
+    }
   }
   for (const key of ["stream", "streamOrder"]) {
-    if (stored[key] !== undefined && !(Number.isSafeInteger(stored[key]) && stored[key] as number >= 0)) refuse(`its ${key} is no whole number`);
+    if (stored[key] !== undefined && !(Number.isSafeInteger(stored[key]) && stored[key] as number >= 0)) {
+      refuse(`its ${key} is no whole number`);
+    }
   }
   for (const key of ["version", "preset"]) if (typeof stored[key] !== "string") refuse(`its ${key} is no text`);
   for (const key of ["model", "optimizer", "data"]) if (!isRecord(stored[key])) refuse(`its ${key} is no record`);
@@ -204,18 +228,30 @@ export function checkRunConfig(stored: unknown, path: string): RunConfig {
 }
 
 function checkData(data: DataIdentity, refuse: (why: string) => never): void {
-  if (typeof data.name !== "string" || typeof data.sha256 !== "string" || typeof data.bytes !== "number") refuse("its data has no name, bytes and sha256");
-  if (data.documents !== undefined && !Number.isSafeInteger(data.documents)) refuse("its data has no whole number of documents");
+  if (typeof data.name !== "string" || typeof data.sha256 !== "string" || typeof data.bytes !== "number") {
+    refuse("its data has no name, bytes and sha256");
+  }
+  if (data.documents !== undefined && !Number.isSafeInteger(data.documents)) {
+    refuse("its data has no whole number of documents");
+  }
   const { recipe } = data;
   if (recipe === undefined) return;
   if (!isRecord(recipe)) refuse("its recipe is no record");
   const { sources, format, field, vocabulary, heldOut, split, separator, header = true, skipBadRows = false } = recipe;
-  if (!Array.isArray(sources) || sources.length === 0 || !sources.every((source) => typeof source === "string")) refuse("its sources are no list of texts");
+  if (!Array.isArray(sources) || sources.length === 0 || !sources.every((source) => typeof source === "string")) {
+    refuse("its sources are no list of texts");
+  }
   if (!FORMATS.includes(format)) refuse(`its format is none of ${FORMATS.join(", ")}`);
   if (typeof field !== "string" || typeof vocabulary !== "string") refuse("its field and vocabulary are no texts");
-  if (!(typeof heldOut === "number" && heldOut > 0 && heldOut <= 0.5) || !["end", "scattered"].includes(split)) refuse("it does not say what is held out");
-  if (separator !== undefined && (typeof separator !== "string" || separator.length !== 1)) refuse("its separator is no character");
-  if (typeof header !== "boolean" || typeof skipBadRows !== "boolean") refuse("its header and skipBadRows are not true or false");
+  if (!(typeof heldOut === "number" && heldOut > 0 && heldOut <= 0.5) || !["end", "scattered"].includes(split)) {
+    refuse("it does not say what is held out");
+  }
+  if (separator !== undefined && (typeof separator !== "string" || separator.length !== 1)) {
+    refuse("its separator is no character");
+  }
+  if (typeof header !== "boolean" || typeof skipBadRows !== "boolean") {
+    refuse("its header and skipBadRows are not true or false");
+  }
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
@@ -231,7 +267,12 @@ export function checkSameData(config: RunConfig, data: DataIdentity, path: strin
         `give the same text with --data, or start a new run with another --out`,
     );
   }
-  const weights = (sources: readonly string[] = []): string => sources.map((source) => parseSource(source).weight).join(" to ");
+  const weights = (sources: readonly string[] = []): string =>
+    sources.map((source) => parseSource(source).weight).join(" to ");
   const was = weights(recipeOf(config).sources), now = weights(data.recipe?.sources);
-  if (was !== now) throw new UsageError(`the run in ${path} weighs its texts ${was}, not ${now}: leave --data out, or start a new run with another --out`);
+  if (was !== now) {
+    throw new UsageError(
+      `the run in ${path} weighs its texts ${was}, not ${now}: leave --data out, or start a new run with another --out`,
+    );
+  }
 }

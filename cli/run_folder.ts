@@ -90,7 +90,8 @@ export class RunFolder {
    */
   async save(checkpoint: Uint8Array, best = false): Promise<void> {
     await writing(`${this.path}/${METRICS_FILE}`, () => this.#metrics.sync());
-    // In this order: a run that is killed between the two makes the steps since its last checkpoint again, and comes to the same best one.
+    // In this order: a run that is killed between the two makes the steps since its last checkpoint again, and comes to
+    // the same best one.
     if (best) await writeAtomic(this.best, checkpoint);
     await writeAtomic(this.checkpoint, checkpoint);
   }
@@ -117,7 +118,10 @@ interface Measured {
   readonly event: StepEvent | ValidationEvent;
 }
 
-/** The whole lines of a metrics file up to a step. A line that a crash cut short or spoilt is left out; those after it are kept. */
+/**
+ * The whole lines of a metrics file up to a step. A line that a crash cut short or spoilt is left out; those after it
+ * are kept.
+ */
 function keepUntil(metrics: string, step: number): Measured[] {
   const kept: Measured[] = [];
   for (const line of metrics.split("\n").slice(0, -1)) {
@@ -150,12 +154,18 @@ export async function readConfig(path: string): Promise<unknown | undefined> {
   return text === undefined ? undefined : parseConfig(text, path);
 }
 
-/** What a configuration file of a run says; not checked. @param path The run's folder, for error texts. @throws {CommandError} if it is no JSON. */
+/**
+ * What a configuration file of a run says; not checked. @param path The run's folder, for error texts. @throws
+ * {CommandError} if it is no JSON.
+ */
 export function parseConfig(text: string, path: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new CommandError(`${path}/${CONFIG_FILE} is not valid JSON: restore it, or start a new run with another --out`, { cause });
+    throw new CommandError(
+      `${path}/${CONFIG_FILE} is not valid JSON: restore it, or start a new run with another --out`,
+      { cause },
+    );
   }
 }
 

@@ -24,7 +24,10 @@ export class RunHistory {
   /** Bits a byte of counts of pairs of tokens on the validated text; undefined before the first validation. */
   bigramBitsPerByte: number | undefined;
 
-  /** Adds an event, which a file may have spoilt: what is no number in it is left out, and so are others than steps and validations. */
+  /**
+   * Adds an event, which a file may have spoilt: what is no number in it is left out, and so are others than steps and
+   * validations.
+   */
   add(event: StepEvent | ValidationEvent): void {
     const point = (curve: Curve, value: number): void => {
       if (Number.isFinite(value)) curve.add(event.step, value);
@@ -36,7 +39,9 @@ export class RunHistory {
     } else if (event.event === "validation") {
       point(this.validation, event.bitsPerByte);
       if (Number.isFinite(event.bigramBitsPerByte)) this.bigramBitsPerByte = event.bigramBitsPerByte;
-      if (this.isBest(event.loss) && Number.isFinite(event.bitsPerByte)) this.best = { step: event.step, loss: event.loss, bitsPerByte: event.bitsPerByte };
+      if (this.isBest(event.loss) && Number.isFinite(event.bitsPerByte)) {
+        this.best = { step: event.step, loss: event.loss, bitsPerByte: event.bitsPerByte };
+      }
     }
   }
 

@@ -5,7 +5,10 @@ import { openLocked } from "./lock.ts";
 import { checkRunConfig } from "./run_config.ts";
 import { BEST_FILE, CHECKPOINT_FILE, CONFIG_FILE, METRICS_FILE, readConfig } from "./run_folder.ts";
 
-/** The file that a run's process holds. What stands in it is for people; a file that a killed process left behind locks nothing. */
+/**
+ * The file that a run's process holds. What stands in it is for people; a file that a killed process left behind locks
+ * nothing.
+ */
 const LOCK_FILE = "run.lock";
 
 /** A run folder that is this process's own until disposed. */
@@ -31,7 +34,9 @@ export class RunLock {
       const file = await openLocked(place);
       if (!file) return undefined;
       await file.truncate();
-      await file.write(new TextEncoder().encode(`${JSON.stringify({ process: Deno.pid, since: new Date().toISOString() })}\n`));
+      await file.write(
+        new TextEncoder().encode(`${JSON.stringify({ process: Deno.pid, since: new Date().toISOString() })}\n`),
+      );
       return new RunLock(path, made, file);
     });
   }
@@ -51,7 +56,8 @@ export class RunLock {
 }
 
 /**
- * Takes a folder for a new run. One with a run that never came to a checkpoint is taken again: nothing of it is lost that its first steps do not give again.
+ * Takes a folder for a new run. One with a run that never came to a checkpoint is taken again: nothing of it is lost
+ * that its first steps do not give again.
  * @throws {UsageError} if another process has it, or something lies there that a new run would destroy.
  */
 export async function takeNewFolder(path: string): Promise<RunLock> {
@@ -129,12 +135,19 @@ async function requireFree(path: string): Promise<void> {
 
 /** What to say where another process has a run folder. */
 async function heldError(path: string): Promise<UsageError> {
-  return new UsageError(`the run in ${path} is open in another process${await holder(path)}: wait until that one ends, or stop it with Ctrl-C there`);
+  return new UsageError(
+    `the run in ${path} is open in another process${await holder(
+      path,
+    )}: wait until that one ends, or stop it with Ctrl-C there`,
+  );
 }
 
 async function holder(path: string): Promise<string> {
   try {
-    const { process, since } = JSON.parse(await readTextIfAny(`${path}/${LOCK_FILE}`) ?? "") as { process: number; since: string };
+    const { process, since } = JSON.parse(await readTextIfAny(`${path}/${LOCK_FILE}`) ?? "") as {
+      process: number;
+      since: string;
+    };
     return ` (process ${process}, since ${since.slice(0, 19).replace("T", " ")} UTC)`;
   } catch {
     // It was not written yet, or cannot be read while it is locked, as on Windows.

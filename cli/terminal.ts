@@ -60,8 +60,12 @@ export function fitLine(parts: readonly string[], { columns }: Pick<Terminal, "c
 }
 
 /**
- * A text as it may be shown: control codes, which a terminal would obey, and those that turn the direction of writing as dots; but for tabs and ends of lines.
+ * A text as it may be shown: control codes, which a terminal would obey, and those that turn the direction of writing
+ * as dots; but for tabs and ends of lines.
  */
 export function printable(text: string): string {
-  return text.replace(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu, (letter) => letter === "\n" || letter === "\t" ? letter : "·");
+  return text.replace(
+    /[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu,
+    (letter) => letter === "\n" || letter === "\t" ? letter : "·",
+  );
 }

@@ -13,15 +13,27 @@ function checked(flag: Flag<string>, check: (text: string) => unknown): Flag<str
 export const TEXT_FLAGS = {
   format: choice(FORMATS, "what files are; auto goes by their names and first bytes", DEFAULT_RECIPE.format),
   field: checked(
-    text("NAME", 'field of .jsonl records, or column of tables, with the text; several as a,b or "{title}: {text}"', DEFAULT_RECIPE.field),
+    text(
+      "NAME",
+      'field of .jsonl records, or column of tables, with the text; several as a,b or "{title}: {text}"',
+      DEFAULT_RECIPE.field,
+    ),
     parseField,
   ),
-  separator: { ...text("C", "character between the fields of a table: a comma in .csv, a tab in .tsv unless given; tab for a tab"), read: parseSeparator },
+  separator: {
+    ...text("C", "character between the fields of a table: a comma in .csv, a tab in .tsv unless given; tab for a tab"),
+    read: parseSeparator,
+  },
   noHeader: toggle("the first row of a table does not name its columns; --field 2 is the second one"),
   skipBadRows: toggle("leave records and rows out that cannot be understood, and say how many"),
 } as const;
 
 /** How records and rows become texts, as the flags say. */
 export function rowOptionsOf({ field, separator, noHeader, skipBadRows }: Values<typeof TEXT_FLAGS>): RowOptions {
-  return { field, ...separator === undefined ? {} : { separator }, ...noHeader ? { header: false } : {}, ...skipBadRows ? { skipBadRows } : {} };
+  return {
+    field,
+    ...separator === undefined ? {} : { separator },
+    ...noHeader ? { header: false } : {},
+    ...skipBadRows ? { skipBadRows } : {},
+  };
 }

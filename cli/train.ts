@@ -24,7 +24,11 @@ import { TrainingRun } from "./training_run.ts";
 import { VERSION } from "./version.ts";
 
 const FLAGS = {
-  model: choice(["mac", "lmm", "mag", "mal"], "memory as context of attention, alone, as a gate of attention, or as a layer before it", "mac"),
+  model: choice(
+    ["mac", "lmm", "mag", "mal"],
+    "memory as context of attention, alone, as a gate of attention, or as a layer before it",
+    "mac",
+  ),
   preset: choice(Object.keys(PRESETS) as (keyof typeof PRESETS)[], "size of the model", "nano"),
   data: texts(
     "PLACE",
@@ -32,20 +36,36 @@ const FLAGS = {
   ),
   ...TEXT_FLAGS,
   vocabulary: choice(VOCABULARIES, "what a token is: a byte, or a piece of a word", DEFAULT_RECIPE.vocabulary),
-  heldOut: number("share of each text that is kept to judge on", DEFAULT_RECIPE.heldOut, { min: 0, aboveMin: true, max: 0.5 }),
-  split: choice(["end", "scattered"], "what is held out: the end of a text, or pieces that the seed chooses", DEFAULT_RECIPE.split),
+  heldOut: number("share of each text that is kept to judge on", DEFAULT_RECIPE.heldOut, {
+    min: 0,
+    aboveMin: true,
+    max: 0.5,
+  }),
+  split: choice(
+    ["end", "scattered"],
+    "what is held out: the end of a text, or pieces that the seed chooses",
+    DEFAULT_RECIPE.split,
+  ),
   cache: text("DIR", "where prepared texts and downloads are", CACHE),
   steps: integer("optimiser steps of the whole run; 0 only shows what would be read", 1000, { min: 0 }),
   seqLen: integer("tokens of a training sequence", 128, { min: 1, max: 2 ** 20 }),
   batch: integer("sequences computed at once", 8, { min: 1, max: 2 ** 16 }),
   accumulate: integer("batches whose gradients make one step", 1, { min: 1, max: 2 ** 16 }),
-  stream: integer("read documents in order, memory carried from step to step through this many tokens at most; 0: every sequence anew", 0, {
-    min: 0,
-  }),
+  stream: integer(
+    "read documents in order, memory carried from step to step through this many tokens at most; 0: every sequence anew",
+    0,
+    {
+      min: 0,
+    },
+  ),
   lr: number("learning rate after warm-up; then it falls along a cosine", 3e-3, { min: 0, aboveMin: true }),
   warmup: integer("steps of warm-up", 50, { min: 0 }),
   seed: integer("for the first weights and the order of the text", 0, { min: 0, max: 2 ** 32 - 1 }),
-  device: choice(["auto", "webgpu", "cpu", "reference"], "auto takes a GPU, else the CPU; reference is exact and very slow", "auto"),
+  device: choice(
+    ["auto", "webgpu", "cpu", "reference"],
+    "auto takes a GPU, else the CPU; reference is exact and very slow",
+    "auto",
+  ),
   shaderCache: text("DIR", "where WebGPU drivers keep compiled shaders, for a faster next start"),
   out: text("DIR", `run folder (a new one in ${RUNS}/ unless given)`),
   resume: toggle("continue the run in --out, or the newest one"),
@@ -73,8 +93,14 @@ export const trainCommand: Command = {
   ].join("\n"),
   examples: [
     ["deno task train", "a small model on real English text: about two minutes on two cores"],
-    ["deno task train --data my.txt --steps 1000", "your own text; .md, .jsonl, .csv, .parquet, packed with gzip or not, and folders too"],
-    ["deno task train --data books/ --data chat.jsonl=2 --field message", "several texts, the second one seen twice as often"],
+    [
+      "deno task train --data my.txt --steps 1000",
+      "your own text; .md, .jsonl, .csv, .parquet, packed with gzip or not, and folders too",
+    ],
+    [
+      "deno task train --data books/ --data chat.jsonl=2 --field message",
+      "several texts, the second one seen twice as often",
+    ],
     ["deno task train --data my.txt --vocabulary bpe:gpt2 --batch 2", "tokens of several letters instead of bytes"],
     ["zcat corpus.gz | deno task train --data -", "from another program"],
     ["deno task train --model lmm --out runs/lmm", "the memory alone, in a folder of your choice"],
@@ -91,7 +117,9 @@ export const trainCommand: Command = {
 async function train(args: readonly string[], terminal: Terminal): Promise<number> {
   const { values, given } = parseFlags(args, FLAGS, "train");
   const flags = { ...values, data: values.data.map((source) => userSource(source)) };
-  if (flags.steps === 0 && flags.resume) throw new UsageError("--steps 0 shows what a new run would read: leave --resume out");
+  if (flags.steps === 0 && flags.resume) {
+    throw new UsageError("--steps 0 shows what a new run would read: leave --resume out");
+  }
   const reporter = flags.json ? jsonReporter(terminal) : textReporter(terminal);
   // From the first moment on: Ctrl-C while the text loads or kernels compile ends the run in good order too.
   using interrupt = listenForInterrupt(terminal);
@@ -101,11 +129,13 @@ async function train(args: readonly string[], terminal: Terminal): Promise<numbe
     await showData(flags, { terminal, reporter, json: flags.json, watch });
     return 0;
   }
-  const opened = await (flags.resume ? resumedRun(flags, given, watch) : newRun(flags, watch)).catch((error: unknown) => {
-    // Who stops while a text is prepared hears that it was stopped, not that it failed.
-    if (!interrupt.requested) throw error;
-    reporter.note(error instanceof Error ? error.message : String(error));
-  });
+  const opened = await (flags.resume ? resumedRun(flags, given, watch) : newRun(flags, watch)).catch(
+    (error: unknown) => {
+      // Who stops while a text is prepared hears that it was stopped, not that it failed.
+      if (!interrupt.requested) throw error;
+      reporter.note(error instanceof Error ? error.message : String(error));
+    },
+  );
   if (!opened) return interrupt.exitCode;
   const { config, corpus, path, lock, from } = opened;
   using _corpus = corpus;
@@ -143,15 +173,24 @@ interface Opened {
 /** Lines about flags that change nothing. */
 function idleNotes(flags: TrainFlags, given: ReadonlySet<string>): string[] {
   const model = { ...PRESETS[flags.preset], ...modelOptions(flags), model: flags.model };
-  const sample = given.has("samplePrompt") && flags.sampleTokens === 0 ? ["note: --sample-prompt changes nothing with --sample-tokens 0"] : [];
+  const sample = given.has("samplePrompt") && flags.sampleTokens === 0
+    ? ["note: --sample-prompt changes nothing with --sample-tokens 0"]
+    : [];
   return [...idleFlags(flags, model), ...sample];
 }
 
 type Watch = Pick<CorpusOptions, "note" | "stopped">;
 
-/** Takes a folder, and writes into it what the run will be before anything is compiled: from then on it can be continued. */
+/**
+ * Takes a folder, and writes into it what the run will be before anything is compiled: from then on it can be
+ * continued.
+ */
 async function newRun(flags: TrainFlags, watch: Watch): Promise<Opened> {
-  const lock = await (flags.out === undefined ? takeFreshFolder(RUNS, `${flags.model}-${flags.preset}`) : takeNewFolder(flags.out)), { path } = lock;
+  const lock =
+      await (flags.out === undefined
+        ? takeFreshFolder(RUNS, `${flags.model}-${flags.preset}`)
+        : takeNewFolder(flags.out)),
+    { path } = lock;
   try {
     const corpus = await openCorpus(newRecipe(flags), { ...flags, documents: flags.stream > 0, ...watch });
     corpus.notes.forEach((line) => watch.note?.(line));
@@ -170,7 +209,12 @@ async function resumedRun(flags: TrainFlags, given: ReadonlySet<string>, watch: 
   const lock = await takeRun(flags.out ?? await latestRun(RUNS)), { path } = lock;
   return await keeping(lock, async () => {
     const stored = await readConfig(path), config = resumedRunConfig(stored, flags, { given, path });
-    const corpus = await openCorpus(recipeOf(config, flags.data), { ...config, documents: (config.stream ?? 0) > 0, cache: flags.cache, ...watch });
+    const corpus = await openCorpus(recipeOf(config, flags.data), {
+      ...config,
+      documents: (config.stream ?? 0) > 0,
+      cache: flags.cache,
+      ...watch,
+    });
     return await keeping(corpus, () => {
       checkSameData(config, corpus.identity, path);
       corpus.notes.forEach((line) => watch.note?.(line));

@@ -109,7 +109,9 @@ export class TrainingRun {
     }
     const { batch, seqLen: length, accumulate, seed, optimizer } = config;
     const step = checkpoint?.state.step ?? 0;
-    if (step >= config.steps) throw new UsageError(`the run in ${path} is complete at step ${step}: give more steps with --steps N`);
+    if (step >= config.steps) {
+      throw new UsageError(`the run in ${path} is complete at step ${step}: give more steps with --steps N`);
+    }
     const model = new Model(config.model);
     reporter.report(startEvent(parts, model, step));
     const trainer = await Trainer.create(device, {
@@ -137,7 +139,8 @@ export class TrainingRun {
   /**
    * Trains up to the configuration's number of steps.
    * @returns Whether the run is complete; false if it was interrupted. Either way its state is saved.
-   * @throws {CommandError} if numbers stop being numbers, or a file cannot be written: the states on disk stay as they were.
+   * @throws {CommandError} if numbers stop being numbers, or a file cannot be written: the states on disk stay as they
+   * were.
    */
   async train(options: RunOptions): Promise<boolean> {
     try {
@@ -149,7 +152,9 @@ export class TrainingRun {
 
   #unwritten(cause: WriteError): CommandError {
     const { path } = this.#parts, resume = `deno task train --resume --out ${shellWord(path)}`;
-    const state = this.#saved > 0 ? `the state of step ${this.#saved} is safe, continue from it with` : "no state was kept yet, start again with";
+    const state = this.#saved > 0
+      ? `the state of step ${this.#saved} is safe, continue from it with`
+      : "no state was kept yet, start again with";
     return new CommandError(`${cause.message}; ${state}: ${resume}`, { cause });
   }
 
@@ -231,8 +236,13 @@ export class TrainingRun {
     return { config, path, saved: this.#saved, began: this.#began, best: this.#folder.history.best };
   }
 
-  /** Judges the model and the counts of pairs on the same held-out windows. `validate` says whether the model was never better. */
-  #judge({ evalBytes, reporter }: RunOptions): { validate(): Promise<boolean>; last?: ValidationMetrics; bigramBitsPerByte: number } {
+  /**
+   * Judges the model and the counts of pairs on the same held-out windows. `validate` says whether the model was never
+   * better.
+   */
+  #judge(
+    { evalBytes, reporter }: RunOptions,
+  ): { validate(): Promise<boolean>; last?: ValidationMetrics; bigramBitsPerByte: number } {
     const { config, corpus } = this.#parts;
     const { batches, windows } = judgedWindows(config, corpus, evalBytes);
     const counts = judgePairs(corpus.train.map(({ text }) => text), windows, corpus.vocabulary);
@@ -242,7 +252,9 @@ export class TrainingRun {
       bigramBitsPerByte: counts.bitsPerByte,
       validate: async (): Promise<boolean> => {
         const judged = await this.#trainer.validate(batches);
-        if (!Number.isFinite(judged.loss)) throw brokenState(`the loss of the held-out text became ${judged.loss}`, this.#step, this.#standing);
+        if (!Number.isFinite(judged.loss)) {
+          throw brokenState(`the loss of the held-out text became ${judged.loss}`, this.#step, this.#standing);
+        }
         const metrics = judge.last = { ...judged, bitsPerByte: judged.bitsPerByte * tokensPerByte };
         const event = {
           event: "validation",
@@ -262,8 +274,8 @@ export class TrainingRun {
   }
 
   /**
-   * Takes the state as it is now, as a checkpoint. An update may break a model whose loss was still a number, and only the next step shows it: what is kept
-   * waits for that.
+   * Takes the state as it is now, as a checkpoint. An update may break a model whose loss was still a number, and only
+   * the next step shows it: what is kept waits for that.
    * @param best Whether the model was never better.
    */
   async #takeState(best: boolean): Promise<Candidate> {
@@ -272,7 +284,11 @@ export class TrainingRun {
     const bad = firstNotFinite(state);
     if (bad !== undefined) throw brokenState(`${bad} became NaN or infinite`, state.step, this.#standing);
     const notes = vocabularyNote(corpus.vocabulary);
-    return { step: state.step, best, bytes: encodeCheckpoint({ config: config.model, seed: config.seed, state, notes }) };
+    return {
+      step: state.step,
+      best,
+      bytes: encodeCheckpoint({ config: config.model, seed: config.seed, state, notes }),
+    };
   }
 
   /** Keeps the state that waits, if one does. */
@@ -300,13 +316,27 @@ export class TrainingRun {
     const tokens = config.batch * config.seqLen * config.accumulate;
     await this.#folder.saveReport({
       title: `Mneme: ${path}`,
-      status: `${this.#step === config.steps ? "Complete" : "Stopped or under way"}: ${this.#step} of ${config.steps} steps.`,
+      status: `${
+        this.#step === config.steps ? "Complete" : "Stopped or under way"
+      }: ${this.#step} of ${config.steps} steps.`,
       facts: [
-        ["model", `${config.model.model} ${config.preset}, ${formatCount(this.#trainer.model.layout.parameterCount)} parameters`],
-        ["data", `${config.data.name}: ${formatCount(corpus.trainBytes)} bytes to learn from, ${formatCount(corpus.heldOutBytes)} held out`],
+        [
+          "model",
+          `${config.model.model} ${config.preset}, ${
+            formatCount(this.#trainer.model.layout.parameterCount)
+          } parameters`,
+        ],
+        [
+          "data",
+          `${config.data.name}: ${formatCount(corpus.trainBytes)} bytes to learn from, ${
+            formatCount(corpus.heldOutBytes)
+          } held out`,
+        ],
         [
           "step",
-          `${formatCount(tokens)} ${corpus.vocabulary.unit}s: ${config.batch} x ${config.seqLen}${config.accumulate > 1 ? `, ${config.accumulate} times` : ""}`,
+          `${formatCount(tokens)} ${corpus.vocabulary.unit}s: ${config.batch} x ${config.seqLen}${
+            config.accumulate > 1 ? `, ${config.accumulate} times` : ""
+          }`,
         ],
         ["best validation", best ? `${best.bitsPerByte.toFixed(3)} bits a byte at step ${best.step}` : "none yet"],
         ["device", `${device.info.kind}: ${device.info.description}`],
@@ -347,7 +377,10 @@ export class TrainingRun {
 }
 
 /** What a run learns from: random places of its texts, or its texts in order. */
-function trainingData({ batch, seqLen: length, accumulate, seed, stream = 0 }: RunConfig, { train }: Corpus): TrainingData {
+function trainingData(
+  { batch, seqLen: length, accumulate, seed, stream = 0 }: RunConfig,
+  { train }: Corpus,
+): TrainingData {
   const shape = { batch, length, accumulate };
   if (stream === 0) return new MixedWindows(train, shape, seed);
   return new StreamWindows(train, shape, seed, { longest: stream });

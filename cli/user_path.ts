@@ -3,7 +3,8 @@ import { isRemote, parseSource } from "./data/source_spec.ts";
 import { STANDALONE } from "./program.ts";
 
 /**
- * A path of something to read, as seen from the folder in which the user typed the command; what is not there is looked for in the project's folder.
+ * A path of something to read, as seen from the folder in which the user typed the command; what is not there is looked
+ * for in the project's folder.
  * @param path As it was typed.
  * @param typedIn The folder; unless given, where `deno task` was called, if it was.
  */
@@ -43,7 +44,9 @@ export function readPaths(flags: ReadFlags): ReadFlags {
 
 /** Where `deno task` was called; undefined if the command was started otherwise. */
 function callersFolder(): string | undefined {
-  if (STANDALONE || Deno.permissions.querySync({ name: "env", variable: "INIT_CWD" }).state !== "granted") return undefined;
+  if (STANDALONE || Deno.permissions.querySync({ name: "env", variable: "INIT_CWD" }).state !== "granted") {
+    return undefined;
+  }
   return Deno.env.get("INIT_CWD");
 }
 

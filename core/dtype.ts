@@ -13,7 +13,10 @@ const DTYPES: readonly DType[] = ["f32", "f16", "i32", "u32", "bool"];
  */
 export function checkDType(dtype: DType, action: string): void {
   if (DTYPES.includes(dtype)) return;
-  throw new DTypeError(`Cannot ${action}: ${JSON.stringify(dtype) ?? String(dtype)} is no dtype; use f32, f16, i32, u32 or bool`, [String(dtype)]);
+  throw new DTypeError(
+    `Cannot ${action}: ${JSON.stringify(dtype) ?? String(dtype)} is no dtype; use f32, f16, i32, u32 or bool`,
+    [String(dtype)],
+  );
 }
 
 /** The typed array that holds elements of a dtype on the host; `bool` is stored as 0 or 1 in u32. */

@@ -1,21 +1,39 @@
 /**
  * The scalar language: what one element of a kernel's output is, as an expression DAG over loop variables and loads.
  *
- * Ops lower to it (`OpDef.lower`), the scheduler fuses by substituting one op's expression into another's, and printers turn it into WGSL or
- * WASM. It has no op names, only arithmetic. Expressions are interned by their {@link ExprBuilder}, so equal expressions are one object and
- * printers may bind each shared one to a local variable.
+ * Ops lower to it (`OpDef.lower`), the scheduler fuses by substituting one op's expression into another's, and printers
+ * turn it into WGSL or WASM. It has no op names, only arithmetic. Expressions are interned by their
+ * {@link ExprBuilder}, so equal expressions are one object and printers may bind each shared one to a local variable.
  */
 import type { DType } from "./dtype.ts";
 import { isFloat } from "./dtype.ts";
 import type { Index, Var } from "./index_expr.ts";
 import { invariant } from "./errors.ts";
 
-/** One-operand arithmetic. `not` takes bool or integers (bitwise). `sigmoid` and `tanh` must not overflow to NaN in any printer. */
-export type UnaryOp = "neg" | "abs" | "sign" | "exp" | "log" | "sqrt" | "rsqrt" | "sin" | "cos" | "tanh" | "sigmoid" | "erf" | "floor" | "not";
+/**
+ * One-operand arithmetic. `not` takes bool or integers (bitwise). `sigmoid` and `tanh` must not overflow to NaN in any
+ * printer.
+ */
+export type UnaryOp =
+  | "neg"
+  | "abs"
+  | "sign"
+  | "exp"
+  | "log"
+  | "sqrt"
+  | "rsqrt"
+  | "sin"
+  | "cos"
+  | "tanh"
+  | "sigmoid"
+  | "erf"
+  | "floor"
+  | "not";
 
 /**
- * Two-operand arithmetic; both operands have one dtype. Comparisons give bool. `and or xor` take bool or integers; shifts take u32. `pow` is NumPy's:
- * a negative base with a whole exponent has a value, `x^0` is 1, and 0 to a negative power is infinite. `mod` has the sign of the divisor.
+ * Two-operand arithmetic; both operands have one dtype. Comparisons give bool. `and or xor` take bool or integers;
+ * shifts take u32. `pow` is NumPy's: a negative base with a whole exponent has a value, `x^0` is 1, and 0 to a negative
+ * power is infinite. `mod` has the sign of the divisor.
  */
 export type BinaryOp =
   | "add"
@@ -67,7 +85,10 @@ export type Expr =
     | { readonly kind: "cast"; readonly x: Expr }
     /** A reduction of `body` over `variable`; the empty reduction gives the identity. Accumulates in `dtype`. */
     | { readonly kind: "reduce"; readonly combine: Combine; readonly variable: Var; readonly body: Expr }
-    /** In a contract kernel's epilogue: the finished sum of products. In a recurrence kernel: the state numbered `state`, as it is after the present step. */
+    /**
+     * In a contract kernel's epilogue: the finished sum of products. In a recurrence kernel: the state numbered
+     * `state`, as it is after the present step.
+     */
     | { readonly kind: "accumulator"; readonly state: number }
   );
 
@@ -125,10 +146,19 @@ export class ExprBuilder {
 
   /** `cond ? then : otherwise`. */
   select(cond: Expr, then: Expr, otherwise: Expr): Expr {
-    invariant(cond.dtype === "bool" && then.dtype === otherwise.dtype, `scalar select of ${cond.dtype}, ${then.dtype}, ${otherwise.dtype}`);
+    invariant(
+      cond.dtype === "bool" && then.dtype === otherwise.dtype,
+      `scalar select of ${cond.dtype}, ${then.dtype}, ${otherwise.dtype}`,
+    );
     if (cond.kind === "const") return cond.value ? then : otherwise;
     if (then === otherwise) return then;
-    return this.#intern(`s${cond.id},${then.id},${otherwise.id}`, { kind: "select", cond, then, otherwise, dtype: then.dtype });
+    return this.#intern(`s${cond.id},${then.id},${otherwise.id}`, {
+      kind: "select",
+      cond,
+      then,
+      otherwise,
+      dtype: then.dtype,
+    });
   }
 
   /** Converts to a dtype. */

@@ -1,10 +1,11 @@
 /**
  * Reverse-mode differentiation as graph building.
  *
- * `grad(f)` calls `f` on marked copies of the arguments it differentiates, walks back from the result to the marks, and emits the cotangents as ordinary
- * nodes of the same trace. A mark is an identity with a number of its own: it tells the path through this argument from every other
- * path by which the same tensor may reach the result (a closure, another argument), and it lets an outer gradient pass. So gradients nest to
- * any order and nothing is ever stopped implicitly.
+ * `grad(f)` calls `f` on marked copies of the arguments it differentiates, walks back from the result to the marks, and
+ * emits the cotangents as ordinary nodes of the same trace. A mark is an identity with a number of its own: it tells
+ * the path through this argument from every other path by which the same tensor may reach the result (a closure,
+ * another argument), and it lets an outer gradient pass. So gradients nest to any order and nothing is ever stopped
+ * implicitly.
  */
 import { isFloat } from "./dtype.ts";
 import { CompileError, DTypeError, invariant, ShapeError } from "./errors.ts";
@@ -31,11 +32,13 @@ export function mark(x: Tensor): Tensor {
 }
 
 /**
- * The cotangents of `wrt`, given those of `outputs`; undefined where no path leads. Walks nodes from the outputs back, each once.
+ * The cotangents of `wrt`, given those of `outputs`; undefined where no path leads. Walks nodes from the outputs back,
+ * each once.
  * @param outputs Results to start from.
  * @param cotangents One for each output, of its type; undefined for none.
  * @param wrt Tensors at which to stop.
- * @param known Equal tensors that gradients should read in place of a node's own outputs, so that the node need not run again.
+ * @param known Equal tensors that gradients should read in place of a node's own outputs, so that the node need not run
+ * again.
  * @throws {CompileError} if a primitive on the way has no gradient.
  */
 export function backpropagate(
@@ -78,7 +81,10 @@ export function backpropagate(
 }
 
 /** The nodes on paths from `targets` to `outputs`, last first. */
-function dependents(outputs: readonly Tensor[], targets: ReadonlySet<Tensor>): { order: readonly Node[]; depends: ReadonlySet<Node> } {
+function dependents(
+  outputs: readonly Tensor[],
+  targets: ReadonlySet<Tensor>,
+): { order: readonly Node[]; depends: ReadonlySet<Node> } {
   const seen = new Set<Node>();
   const stack = outputs.filter((output) => !targets.has(output)).map((output) => output.node);
   while (stack.length > 0) {
@@ -90,7 +96,9 @@ function dependents(outputs: readonly Tensor[], targets: ReadonlySet<Tensor>): {
   const ascending = [...seen].sort((a, b) => a.id - b.id);
   const depends = new Set<Node>();
   for (const node of ascending) {
-    if (node.inputs.some((input) => isFloat(input.dtype) && (targets.has(input) || depends.has(input.node)))) depends.add(node);
+    if (node.inputs.some((input) => isFloat(input.dtype) && (targets.has(input) || depends.has(input.node)))) {
+      depends.add(node);
+    }
   }
   return { order: ascending.filter((node) => depends.has(node)).reverse(), depends };
 }
@@ -108,19 +116,24 @@ const GRAD_OPTIONS = optionNames<GradOptions>({ argnums: true });
 export type TreeFunction = (...args: any[]) => unknown;
 
 /** The gradient of a function: like the differentiated argument, or a list of them where several are named. */
-export type GradOf<F extends TreeFunction, O extends GradOptions> = O extends { readonly argnums: readonly number[] } ? Parameters<F>[number][]
+export type GradOf<F extends TreeFunction, O extends GradOptions> = O extends { readonly argnums: readonly number[] }
+  ? Parameters<F>[number][]
   : O extends { readonly argnums: infer N extends number } ? Parameters<F>[N]
   : Parameters<F>[0];
 
-/** What {@link valueAndGrad} returns: the value (and auxiliary results, as the function returns them) and the gradient. */
+/**
+ * What {@link valueAndGrad} returns: the value (and auxiliary results, as the function returns them) and the gradient.
+ */
 export type ValueAndGrad<F extends TreeFunction, O extends GradOptions> = [ReturnType<F>, GradOf<F, O>];
 
 /**
  * The value and the gradient of a scalar function.
- * @param fn Takes trees of tensors; returns a scalar float tensor, or an array `[scalar, ...auxiliary]` of which the first is differentiated.
+ * @param fn Takes trees of tensors; returns a scalar float tensor, or an array `[scalar, ...auxiliary]` of which the
+ * first is differentiated.
  * @param options Which arguments to differentiate; their leaves must be floats.
  * @returns A function of the same arguments that returns `[fn(...), gradient]`.
- * @throws {ShapeError | DTypeError | CompileError} when the returned function is traced: a result that is not a float scalar, arguments that are not floats.
+ * @throws {ShapeError | DTypeError | CompileError} when the returned function is traced: a result that is not a float
+ * scalar, arguments that are not floats.
  */
 export function valueAndGrad<F extends TreeFunction, const O extends GradOptions = Record<never, never>>(
   fn: F,
@@ -153,7 +166,10 @@ export function valueAndGrad<F extends TreeFunction, const O extends GradOptions
  * const twice = grad(square); // x -> 2 x, once traced by compile()
  * ```
  */
-export function grad<F extends TreeFunction, const O extends GradOptions = Record<never, never>>(fn: F, options?: O): (...args: Parameters<F>) => GradOf<F, O> {
+export function grad<F extends TreeFunction, const O extends GradOptions = Record<never, never>>(
+  fn: F,
+  options?: O,
+): (...args: Parameters<F>) => GradOf<F, O> {
   const both = valueAndGrad(fn, options);
   return (...args) => both(...args)[1] as GradOf<F, O>;
 }
@@ -170,7 +186,9 @@ export function vjp<A, R>(fn: (arg: A) => R, primal: A): [R, (cotangent: R) => A
   const out = flatten(result, isTensor, "a function's result");
   const pullback = (cotangent: R): A => {
     const given = flatten(cotangent, isTensor, "a cotangent");
-    if (!sameTree(given.spec, out.spec)) throw new CompileError("Cannot pull back a cotangent whose structure differs from the function's result");
+    if (!sameTree(given.spec, out.spec)) {
+      throw new CompileError("Cannot pull back a cotangent whose structure differs from the function's result");
+    }
     const cotangents = backpropagate(out.leaves, given.leaves, marked.leaves);
     return unflatten(marked.specs[0].spec, cotangents.map((tensor, i) => tensor ?? fill(marked.leaves[i], 0))) as A;
   };
@@ -185,12 +203,18 @@ function markArguments(args: readonly unknown[], positions: readonly number[]): 
   const out = [...args];
   const leaves: Tensor[] = [];
   const specs = positions.map((position) => {
-    if (!(position in args)) throw new CompileError(`Cannot differentiate argument ${position}: the function was called with ${args.length} arguments`);
+    if (!(position in args)) {
+      throw new CompileError(
+        `Cannot differentiate argument ${position}: the function was called with ${args.length} arguments`,
+      );
+    }
     const flat = flatten(args[position], isTensor, `argument ${position}`);
     const marks = flat.leaves.map((leaf, i) => {
       if (!isFloat(leaf.dtype)) {
         throw new DTypeError(
-          `Cannot differentiate argument ${position}${flat.paths[i] && ` at ${flat.paths[i]}`} ${formatType(leaf)}: only floats have gradients`,
+          `Cannot differentiate argument ${position}${flat.paths[i] && ` at ${flat.paths[i]}`} ${
+            formatType(leaf)
+          }: only floats have gradients`,
           [leaf.dtype],
         );
       }
@@ -204,12 +228,20 @@ function markArguments(args: readonly unknown[], positions: readonly number[]): 
 }
 
 function checkLoss(loss: unknown): asserts loss is Tensor {
-  if (!isTensor(loss)) throw new CompileError("Cannot differentiate a function that does not return a tensor, or an array that starts with one");
+  if (!isTensor(loss)) {
+    throw new CompileError(
+      "Cannot differentiate a function that does not return a tensor, or an array that starts with one",
+    );
+  }
   if (loss.rank !== 0) {
     throw new ShapeError(
-      `Cannot differentiate a result ${formatType(loss)}: it must be a scalar, has rank ${loss.rank}; reduce it with sum() or mean(), or use vjp()`,
+      `Cannot differentiate a result ${
+        formatType(loss)
+      }: it must be a scalar, has rank ${loss.rank}; reduce it with sum() or mean(), or use vjp()`,
       [loss.shape],
     );
   }
-  if (!isFloat(loss.dtype)) throw new DTypeError(`Cannot differentiate a result ${formatType(loss)}: only floats have gradients`, [loss.dtype]);
+  if (!isFloat(loss.dtype)) {
+    throw new DTypeError(`Cannot differentiate a result ${formatType(loss)}: only floats have gradients`, [loss.dtype]);
+  }
 }

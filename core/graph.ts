@@ -1,9 +1,10 @@
 /**
  * The graph: hash-consed nodes with static types.
  *
- * Nodes are made by {@link apply} while a {@link TraceContext} is current. The same op on the same inputs with the same attributes is the same
- * node, so common subexpressions are found by construction. Node ids increase in order of making: sorting by id is a topological order.
- * A {@link Graph} is a window on nodes: its outputs and the tensors at which it stops, its inputs.
+ * Nodes are made by {@link apply} while a {@link TraceContext} is current. The same op on the same inputs with the same
+ * attributes is the same node, so common subexpressions are found by construction. Node ids increase in order of
+ * making: sorting by id is a topological order. A {@link Graph} is a window on nodes: its outputs and the tensors at
+ * which it stops, its inputs.
  */
 import { checkDType, type DType, type Type } from "./dtype.ts";
 import { CompileError, invariant } from "./errors.ts";
@@ -57,7 +58,9 @@ export class Tensor implements Type {
 
   /** Tensors have no number: reading one while tracing is an error. */
   valueOf(): never {
-    throw new CompileError("Cannot read the value of a tensor while tracing: use ops instead of JavaScript arithmetic, and where() instead of if");
+    throw new CompileError(
+      "Cannot read the value of a tensor while tracing: use ops instead of JavaScript arithmetic, and where() instead of if",
+    );
   }
 }
 
@@ -79,7 +82,11 @@ export class Graph {
   #key?: string;
 
   /** @param names How prints and errors call the inputs; optional. */
-  constructor(readonly inputs: readonly Tensor[], readonly outputs: readonly Tensor[], readonly names: readonly string[] = []) {}
+  constructor(
+    readonly inputs: readonly Tensor[],
+    readonly outputs: readonly Tensor[],
+    readonly names: readonly string[] = [],
+  ) {}
 
   static {
     showAsText(this);
@@ -88,7 +95,9 @@ export class Graph {
   /** Its types and size, such as `graph (f32[2], f32[2]) -> (f32[]) of 3 nodes`; `printGraph` gives all of it. */
   toString(): string {
     const list = (tensors: readonly Tensor[]): string => `(${listTypes(tensors)})`;
-    return `graph ${list(this.inputs)} -> ${list(this.outputs)} of ${this.nodes.length} node${this.nodes.length === 1 ? "" : "s"}`;
+    return `graph ${list(this.inputs)} -> ${list(this.outputs)} of ${this.nodes.length} node${
+      this.nodes.length === 1 ? "" : "s"
+    }`;
   }
 
   /** {@link toString}: nodes refer to each other, and JSON cannot hold that. */
@@ -176,18 +185,25 @@ export class TraceContext {
     }
   }
 
-  /** Makes or finds the node of an op on inputs. `inScope` forces the scope of a source (a parameter belongs to the scope that made it). */
+  /**
+   * Makes or finds the node of an op on inputs. `inScope` forces the scope of a source (a parameter belongs to the
+   * scope that made it).
+   */
   make(op: OpDef, inputs: readonly Tensor[], attrs: Attrs, inScope?: Scope): Node {
     let scope = inScope;
     for (const input of inputs) {
       if (input.node.context !== this) {
         throw new CompileError(
-          `Cannot ${op.name} ${formatType(input)}: the tensor belongs to another trace; pass it as an argument instead of keeping it from an earlier call`,
+          `Cannot ${op.name} ${
+            formatType(input)
+          }: the tensor belongs to another trace; pass it as an argument instead of keeping it from an earlier call`,
         );
       }
       if (input.node.scope.closed) {
         throw new CompileError(
-          `Cannot ${op.name} ${formatType(input)}: the tensor was made inside a scan body that has ended; return it from the body instead`,
+          `Cannot ${op.name} ${
+            formatType(input)
+          }: the tensor was made inside a scan body that has ended; return it from the body instead`,
         );
       }
       if (!scope || input.node.scope.depth > scope.depth) scope = input.node.scope;
@@ -197,7 +213,15 @@ export class TraceContext {
     if (present) return present;
     const types = op.infer(inputs, attrs);
     const outputs: Tensor[] = [];
-    const node: Node = { id: this.#nextId++, op, attrs, inputs: [...inputs], outputs, scope: scope ?? ROOT_SCOPE, context: this };
+    const node: Node = {
+      id: this.#nextId++,
+      op,
+      attrs,
+      inputs: [...inputs],
+      outputs,
+      scope: scope ?? ROOT_SCOPE,
+      context: this,
+    };
     types.forEach((type, i) => {
       checkDType(type.dtype, `make a tensor by ${op.name}`);
       outputs.push(new Tensor(node, i, type.shape, type.dtype));
@@ -214,7 +238,9 @@ let current: TraceContext | undefined;
 /** The context in which ops make nodes. @throws {CompileError} outside `compile`, `trace` and the like. */
 export function currentContext(): TraceContext {
   if (!current) {
-    throw new CompileError("Cannot apply an op outside a trace: ops describe programs, so call them inside a function given to compile(), and run the program");
+    throw new CompileError(
+      "Cannot apply an op outside a trace: ops describe programs, so call them inside a function given to compile(), and run the program",
+    );
   }
   return current;
 }

@@ -1,9 +1,10 @@
 /**
  * Integer index expressions: how a tensor's element is found from loop variables.
  *
- * An {@link Index} is a sum `constant + sum(coefficient * atom)` in canonical form. Atoms are loop variables, floor divisions and
- * remainders of other indices by constants, and values computed at run time (a gathered row number). Every index knows its range, which
- * is what lets `(16 i + j) div 16` with `0 <= j < 16` become `i`: a reshape of a reshape then costs nothing.
+ * An {@link Index} is a sum `constant + sum(coefficient * atom)` in canonical form. Atoms are loop variables, floor
+ * divisions and remainders of other indices by constants, and values computed at run time (a gathered row number).
+ * Every index knows its range, which is what lets `(16 i + j) div 16` with `0 <= j < 16` become `i`: a reshape of a
+ * reshape then costs nothing.
  */
 import type { Expr } from "./expr.ts";
 import { invariant } from "./errors.ts";
@@ -39,7 +40,10 @@ export interface Index {
   readonly min: number;
   readonly max: number;
   readonly key: string;
-  /** Atoms, counting those inside divisions and remainders as often as they stand there: how long the index is when written out. */
+  /**
+   * Atoms, counting those inside divisions and remainders as often as they stand there: how long the index is when
+   * written out.
+   */
   readonly size: number;
 }
 
@@ -146,7 +150,10 @@ export function addIndex(lhs: Index, rhs: Index | number): Index {
 /** `index * factor`. */
 export function scaleIndex(index: Index, factor: number): Index {
   if (factor === 1) return index;
-  return make(index.constant * factor, index.terms.map((term) => ({ ...term, coefficient: term.coefficient * factor })));
+  return make(
+    index.constant * factor,
+    index.terms.map((term) => ({ ...term, coefficient: term.coefficient * factor })),
+  );
 }
 
 /** The terms of `index` that `by` divides, as a quotient, and what remains. */
@@ -155,12 +162,18 @@ function splitByDivisor(index: Index, by: number): { quotient: Index; rest: Inde
   const others = index.terms.filter((term) => term.coefficient % by !== 0);
   const restConstant = ((index.constant % by) + by) % by;
   return {
-    quotient: make((index.constant - restConstant) / by, divisible.map((term) => ({ ...term, coefficient: term.coefficient / by }))),
+    quotient: make(
+      (index.constant - restConstant) / by,
+      divisible.map((term) => ({ ...term, coefficient: term.coefficient / by })),
+    ),
     rest: make(restConstant, others),
   };
 }
 
-/** A coefficient `c > 1` that divides `by`, such that what `c` does not divide stays within one step of `c`; 1 if there is none. */
+/**
+ * A coefficient `c > 1` that divides `by`, such that what `c` does not divide stays within one step of `c`; 1 if there
+ * is none.
+ */
 function commonStep(index: Index, by: number): number {
   const candidates = [...new Set(index.terms.map((term) => Math.abs(term.coefficient)))].sort((a, b) => b - a);
   for (const step of candidates) {
@@ -223,8 +236,9 @@ export function splitIndex(offset: Index, shape: Shape): Index[] {
 }
 
 /**
- * Puts quotients and remainders of one index together: `b (x div b) + x mod b` is `x`, and `b (x div b mod a) + x mod b` is `x mod (a b)`.
- * Each candidate is an identity that holds for every x, so it is kept whenever it makes the sum shorter.
+ * Puts quotients and remainders of one index together: `b (x div b) + x mod b` is `x`, and
+ * `b (x div b mod a) + x mod b` is `x mod (a b)`. Each candidate is an identity that holds for every x, so it is kept
+ * whenever it makes the sum shorter.
  */
 export function recombine(index: Index): Index {
   for (const { atom, coefficient } of index.terms) {
@@ -235,7 +249,9 @@ export function recombine(index: Index): Index {
     const whole = addIndex(addIndex(without, scaleIndex(quotient, -coefficient * by)), scaleIndex(of, coefficient));
     if (whole.terms.length < index.terms.length) return recombine(whole);
     for (const other of index.terms) {
-      if (other.atom.kind !== "mod" || other.coefficient !== coefficient * by || other.atom.of.key !== quotient.key) continue;
+      if (other.atom.kind !== "mod" || other.coefficient !== coefficient * by || other.atom.of.key !== quotient.key) {
+        continue;
+      }
       const joined = scaleIndex(modIndex(of, by * other.atom.by), coefficient);
       const rest = addIndex(without, scaleIndex(modIndex(quotient, other.atom.by), -other.coefficient));
       const sum = addIndex(rest, joined);
@@ -249,7 +265,11 @@ export function recombine(index: Index): Index {
  * Replaces loop variables (by id) with other indices and recombines at every level.
  * @param mapValue Maps the run-time values inside the index.
  */
-export function substituteIndex(index: Index, replace: ReadonlyMap<number, Index>, mapValue: (value: Expr) => Expr = (value) => value): Index {
+export function substituteIndex(
+  index: Index,
+  replace: ReadonlyMap<number, Index>,
+  mapValue: (value: Expr) => Expr = (value) => value,
+): Index {
   let out = constantIndex(index.constant);
   for (const { atom, coefficient } of index.terms) {
     let value: Index;

@@ -14,14 +14,17 @@ import { formatType, sameShape, sizeOfShape } from "./shape.ts";
  * @throws {DeviceError} with reason `out-of-memory` if a tensor is too large to be held.
  */
 export function interpret(graph: Graph, inputs: readonly NdArray[]): NdArray[] {
-  invariant(inputs.length === graph.inputs.length, `a graph of ${graph.inputs.length} inputs is given ${inputs.length}`);
+  invariant(
+    inputs.length === graph.inputs.length,
+    `a graph of ${graph.inputs.length} inputs is given ${inputs.length}`,
+  );
   const values = new Map<Tensor, NdArray>();
   graph.inputs.forEach((tensor, i) => {
     if (!sameShape(tensor.shape, inputs[i].shape) || inputs[i].data.length !== sizeOfShape(tensor.shape)) {
       throw new ShapeError(
-        `Cannot run with ${formatType(inputs[i])} (${inputs[i].data.length} elements) as input ${graph.names[i] ?? i}: the program expects ${
-          formatType(tensor)
-        }`,
+        `Cannot run with ${formatType(inputs[i])} (${inputs[i].data.length} elements) as input ${
+          graph.names[i] ?? i
+        }: the program expects ${formatType(tensor)}`,
       );
     }
     values.set(tensor, inputs[i]);
@@ -29,7 +32,12 @@ export function interpret(graph: Graph, inputs: readonly NdArray[]): NdArray[] {
   const lastUse = lastUses(graph);
   graph.nodes.forEach((node, position) => {
     const { op, attrs, outputs } = node, args = node.inputs.map((input) => values.get(input)!);
-    const results = allocating(`compute ${op.name}`, outputs, Float64Array.BYTES_PER_ELEMENT, () => op.reference(args, attrs, outputs));
+    const results = allocating(
+      `compute ${op.name}`,
+      outputs,
+      Float64Array.BYTES_PER_ELEMENT,
+      () => op.reference(args, attrs, outputs),
+    );
     node.outputs.forEach((tensor, i) => {
       invariant(
         results[i].length === sizeOfShape(tensor.shape),

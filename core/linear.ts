@@ -1,6 +1,6 @@
 /**
- * The vector space of cotangents: a constant and a sum are all that reverse mode needs of arithmetic. They are the two primitives defined in core;
- * `ops` gives them their public functions.
+ * The vector space of cotangents: a constant and a sum are all that reverse mode needs of arithmetic. They are the two
+ * primitives defined in core; `ops` gives them their public functions.
  */
 import type { DType, Type } from "./dtype.ts";
 import { roundTo } from "./dtype.ts";
@@ -41,11 +41,22 @@ export const addOp: MapOp<Attrs> = {
   kind: "map",
   infer: ([lhs, rhs]) => {
     if (lhs.dtype !== rhs.dtype) {
-      throw new DTypeError(`Cannot add ${formatType(lhs)} and ${formatType(rhs)}: dtypes must be equal; use cast`, [lhs.dtype, rhs.dtype]);
+      throw new DTypeError(`Cannot add ${formatType(lhs)} and ${formatType(rhs)}: dtypes must be equal; use cast`, [
+        lhs.dtype,
+        rhs.dtype,
+      ]);
     }
-    if (lhs.dtype === "bool") throw new DTypeError(`Cannot add ${formatType(lhs)} and ${formatType(rhs)}: bool has no sum; use cast or logicalOr`, ["bool"]);
+    if (lhs.dtype === "bool") {
+      throw new DTypeError(
+        `Cannot add ${formatType(lhs)} and ${formatType(rhs)}: bool has no sum; use cast or logicalOr`,
+        ["bool"],
+      );
+    }
     if (!sameShape(lhs.shape, rhs.shape)) {
-      throw new ShapeError(`Cannot add ${formatType(lhs)} and ${formatType(rhs)}: primitives do not broadcast, shapes must be equal`, [lhs.shape, rhs.shape]);
+      throw new ShapeError(
+        `Cannot add ${formatType(lhs)} and ${formatType(rhs)}: primitives do not broadcast, shapes must be equal`,
+        [lhs.shape, rhs.shape],
+      );
     }
     return [lhs];
   },

@@ -6,7 +6,9 @@ import type { Index } from "./index_expr.ts";
 import type { Shape } from "./shape.ts";
 
 /** An attribute of a node: plain data, a typed array of constants, or the body of a loop. */
-export type Attr = number | string | boolean | undefined | readonly Attr[] | Float64Array | Graph | { readonly [key: string]: Attr };
+export type Attr = number | string | boolean | undefined | readonly Attr[] | Float64Array | Graph | {
+  readonly [key: string]: Attr;
+};
 
 /** The attributes of a node, by name. */
 export type Attrs = { readonly [key: string]: Attr };
@@ -47,24 +49,34 @@ interface OpBase<A> {
   readonly rewrite?: (inputs: readonly Tensor[], attrs: A) => Tensor | undefined;
 }
 
-/** Elementwise: all inputs have the shape of the output; one output element is a function of the input elements at the same index. */
+/**
+ * Elementwise: all inputs have the shape of the output; one output element is a function of the input elements at the
+ * same index.
+ */
 export interface MapOp<A> extends OpBase<A> {
   readonly kind: "map";
   readonly lower: (e: ExprBuilder, args: readonly Expr[], attrs: A) => Expr;
   /**
-   * Whether operands are compared to the last bit, with each other or with what was computed from them. One rounding of each must then serve all who read
-   * it: the scheduler keeps such operands in memory, since an element that two kernels compute may differ in its last bit.
+   * Whether operands are compared to the last bit, with each other or with what was computed from them. One rounding of
+   * each must then serve all who read it: the scheduler keeps such operands in memory, since an element that two
+   * kernels compute may differ in its last bit.
    */
   readonly isExact?: (attrs: A) => boolean;
 }
 
-/** No tensor input. `lower` gives the element at an index; where it is undefined the data come from `reference` at compile time. */
+/**
+ * No tensor input. `lower` gives the element at an index; where it is undefined the data come from `reference` at
+ * compile time.
+ */
 export interface SourceOp<A> extends OpBase<A> {
   readonly kind: "source";
   readonly lower?: (e: ExprBuilder, index: readonly Index[], attrs: A) => Expr;
 }
 
-/** One place that a view may read: input number and multi-index there, valid where all `where` ranges hold (`lo <= index < hi`). */
+/**
+ * One place that a view may read: input number and multi-index there, valid where all `where` ranges hold
+ * (`lo <= index < hi`).
+ */
 export interface ViewPiece {
   readonly input: number;
   readonly index: readonly Index[];
@@ -74,7 +86,11 @@ export interface ViewPiece {
 /** Moves elements without computing: the first piece whose ranges hold gives the element, `fill` where none does. */
 export interface ViewOp<A> extends OpBase<A> {
   readonly kind: "view";
-  readonly lower: (index: readonly Index[], attrs: A, inputs: readonly Shape[]) => { readonly pieces: readonly ViewPiece[]; readonly fill: number };
+  readonly lower: (
+    index: readonly Index[],
+    attrs: A,
+    inputs: readonly Shape[],
+  ) => { readonly pieces: readonly ViewPiece[]; readonly fill: number };
 }
 
 /** Combines elements along `axes` (sorted), which the output lacks. */
@@ -83,20 +99,25 @@ export interface ReduceOp<A> extends OpBase<A> {
   readonly lower: (attrs: A) => { readonly combine: Combine; readonly axes: readonly number[] };
 }
 
-/** Batched matrix product: lhs `[...batch, M, K]`, rhs `[...batch, K, N]`, output `[...batch, M, N]`, f32 accumulation. */
+/**
+ * Batched matrix product: lhs `[...batch, M, K]`, rhs `[...batch, K, N]`, output `[...batch, M, N]`, f32 accumulation.
+ */
 export interface ContractOp<A> extends OpBase<A> {
   readonly kind: "contract";
 }
 
-/** `h_t = a_t h_{t-1} + b_t` along an axis from `h_0 = b_0` on, whatever `a_0` is; inputs a and b of one shape. `reverse` runs from the end. */
+/**
+ * `h_t = a_t h_{t-1} + b_t` along an axis from `h_0 = b_0` on, whatever `a_0` is; inputs a and b of one shape.
+ * `reverse` runs from the end.
+ */
 export interface RecurrenceOp<A> extends OpBase<A> {
   readonly kind: "recurrence";
   readonly lower: (attrs: A) => { readonly axis: number; readonly reverse: boolean };
 }
 
 /**
- * Takes slices by run-time number: inputs operand and integer indices; output shape `operand[:axis] + indices + operand[axis+1:]`.
- * A number outside `0 .. extent - 1` gives NaN (0 for integers).
+ * Takes slices by run-time number: inputs operand and integer indices; output shape
+ * `operand[:axis] + indices + operand[axis+1:]`. A number outside `0 .. extent - 1` gives NaN (0 for integers).
  */
 export interface GatherOp<A> extends OpBase<A> {
   readonly kind: "gather";
@@ -104,8 +125,9 @@ export interface GatherOp<A> extends OpBase<A> {
 }
 
 /**
- * Adds slices at run-time numbers: inputs operand, integer indices, updates (of the shape a gather would give); output like operand.
- * Numbers outside the operand are dropped. Repeated numbers accumulate in ascending order of position, so results are reproducible.
+ * Adds slices at run-time numbers: inputs operand, integer indices, updates (of the shape a gather would give); output
+ * like operand. Numbers outside the operand are dropped. Repeated numbers accumulate in ascending order of position, so
+ * results are reproducible.
  */
 export interface ScatterOp<A> extends OpBase<A> {
   readonly kind: "scatter";

@@ -1,6 +1,7 @@
 /**
- * Options are records of names, and a name that nobody knows is a mistake: it is refused, with the name that was probably meant, rather than ignored.
- * Every public function that takes options calls {@link checkOptions} first (or its like in titans/errors.ts).
+ * Options are records of names, and a name that nobody knows is a mistake: it is refused, with the name that was
+ * probably meant, rather than ignored. Every public function that takes options calls {@link checkOptions} first (or
+ * its like in titans/errors.ts).
  */
 import { OptionError } from "./errors.ts";
 
@@ -29,7 +30,12 @@ export interface OptionFault {
 export function optionFault(of: string, options: unknown, names: OptionNames): OptionFault | undefined {
   if (options === undefined) return undefined;
   if (typeof options !== "object" || options === null || Array.isArray(options) || ArrayBuffer.isView(options)) {
-    return { message: `Cannot call ${of} with ${describe(options)} as its options: write a record, such as { ${names[0]}: ... }`, option: "" };
+    return {
+      message: `Cannot call ${of} with ${describe(options)} as its options: write a record, such as { ${
+        names[0]
+      }: ... }`,
+      option: "",
+    };
   }
   for (const name in options) {
     if (names.includes(name) || !Object.hasOwn(options, name)) continue;
@@ -37,7 +43,10 @@ export function optionFault(of: string, options: unknown, names: OptionNames): O
     const kind = options.constructor?.name ?? "Object";
     const holder = kind === "Object" ? "" : ` (a ${kind} was given)`;
     const answer = meant ? `did you mean ${meant}? It` : "there is no such option; it";
-    return { message: `Cannot use the option ${name} of ${of}${holder}: ${answer} takes ${listed(names)}`, option: name };
+    return {
+      message: `Cannot use the option ${name} of ${of}${holder}: ${answer} takes ${listed(names)}`,
+      option: name,
+    };
   }
   return undefined;
 }
@@ -62,17 +71,24 @@ function listed(names: OptionNames): string {
 }
 
 /** What other libraries call things. */
-const ELSEWHERE: ReadonlyMap<string, readonly string[]> = new Map([["dim", ["axis", "axes"]], ["dims", ["axes", "axis"]], ["dimension", ["axis", "axes"]]]);
+const ELSEWHERE: ReadonlyMap<string, readonly string[]> = new Map([["dim", ["axis", "axes"]], ["dims", [
+  "axes",
+  "axis",
+]], ["dimension", ["axis", "axes"]]]);
 
 /** The name that was probably meant. */
 export function nearest(name: string, names: OptionNames): string | undefined {
   const plain = (text: string): string => text.toLowerCase().replaceAll(/[^a-z0-9]/g, "");
   const initials = (text: string): string => text.replaceAll(/(?<!^)[a-z]/g, "").toLowerCase();
   const given = plain(name);
-  const same = names.find((known) => plain(known) === given) ?? ELSEWHERE.get(given)?.find((known) => names.includes(known)) ??
-    names.find((known) => given.length > 1 && initials(known) === given) ?? names.find((known) => given.length > 2 && plain(known).startsWith(given));
+  const same = names.find((known) => plain(known) === given) ??
+    ELSEWHERE.get(given)?.find((known) => names.includes(known)) ??
+    names.find((known) => given.length > 1 && initials(known) === given) ??
+    names.find((known) => given.length > 2 && plain(known).startsWith(given));
   if (same) return same;
-  const distances = names.map((known) => ({ known, distance: editDistance(given, plain(known)) })).sort((a, b) => a.distance - b.distance);
+  const distances = names.map((known) => ({ known, distance: editDistance(given, plain(known)) })).sort((a, b) =>
+    a.distance - b.distance
+  );
   const [best] = distances;
   return best && best.distance <= Math.max(1, Math.floor(given.length / 3)) ? best.known : undefined;
 }
@@ -85,7 +101,9 @@ function editDistance(from: string, to: string): number {
     for (let j = 1; j <= to.length; j++) {
       const replaced = row[j - 1] + (from[i - 1] === to[j - 1] ? 0 : 1);
       next[j] = Math.min(row[j] + 1, next[j - 1] + 1, replaced);
-      if (i > 1 && j > 1 && from[i - 1] === to[j - 2] && from[i - 2] === to[j - 1]) next[j] = Math.min(next[j], before[j - 2] + 1);
+      if (i > 1 && j > 1 && from[i - 1] === to[j - 2] && from[i - 2] === to[j - 1]) {
+        next[j] = Math.min(next[j], before[j - 2] + 1);
+      }
     }
     before = row;
     row = next;

@@ -27,17 +27,22 @@ export function printGraph(graph: Graph, indent = ""): string {
     lines.push(`${indent}  ${outputs.join(", ")} = ${call}${printAttrs(node.attrs, indent + "  ")}`);
   }
   const header = graph.inputs.map((tensor) => `${names.get(tensor)}: ${formatType(tensor)}`).join(", ");
-  return [`(${header}) {`, ...lines, `${indent}} -> (${graph.outputs.map((tensor) => names.get(tensor)).join(", ")})`].join("\n");
+  return [`(${header}) {`, ...lines, `${indent}} -> (${graph.outputs.map((tensor) => names.get(tensor)).join(", ")})`]
+    .join("\n");
 }
 
 function printAttrs(attrs: Attrs, indent: string): string {
-  const entries = Object.keys(attrs).sort().filter((name) => attrs[name] !== undefined).map((name) => `${name}: ${printAttr(attrs[name], indent)}`);
+  const entries = Object.keys(attrs).sort().filter((name) => attrs[name] !== undefined).map((name) =>
+    `${name}: ${printAttr(attrs[name], indent)}`
+  );
   return entries.length === 0 ? "" : ` {${entries.join(", ")}}`;
 }
 
 function printAttr(attr: Attr, indent: string): string {
   if (attr instanceof Graph) return printGraph(attr, indent);
-  if (attr instanceof Float64Array) return `f64[${attr.length}](${[...attr.slice(0, 4)].join(", ")}${attr.length > 4 ? ", ..." : ""})`;
+  if (attr instanceof Float64Array) {
+    return `f64[${attr.length}](${[...attr.slice(0, 4)].join(", ")}${attr.length > 4 ? ", ..." : ""})`;
+  }
   if (Array.isArray(attr)) return `[${attr.map((item) => printAttr(item, indent)).join(", ")}]`;
   if (typeof attr === "object" && attr !== null) return printAttrs(attr as Attrs, indent).trim();
   return JSON.stringify(attr) ?? String(attr);

@@ -1,9 +1,11 @@
 /**
- * Where every element of a tensor comes from: an abstract interpretation of a graph, element by element and by the kinds of its ops alone.
+ * Where every element of a tensor comes from: an abstract interpretation of a graph, element by element and by the
+ * kinds of its ops alone.
  *
- * An element's provenance is the set of sources that it depends on, and the fingerprint of the formula that computes it. Two elements whose formulas differ have
- * different fingerprints (but for one chance in 2^32), so "each row of the output is the same function of the same row of the input" can be read off: every
- * element depends on its own row's source only, and the fingerprints of a column are all equal.
+ * An element's provenance is the set of sources that it depends on, and the fingerprint of the formula that computes
+ * it. Two elements whose formulas differ have different fingerprints (but for one chance in 2^32), so "each row of the
+ * output is the same function of the same row of the input" can be read off: every element depends on its own row's
+ * source only, and the fingerprints of a column are all equal.
  *
  * The sets are upper bounds: what is multiplied by zero still counts, and a gather depends on all that it could take.
  */
@@ -22,7 +24,10 @@ export interface Provenance {
   readonly formula: Int32Array;
 }
 
-/** Elements that depend on no source, each of a formula of its own: what is known of an opaque tensor. `seed` tells such tensors apart. */
+/**
+ * Elements that depend on no source, each of a formula of its own: what is known of an opaque tensor. `seed` tells such
+ * tensors apart.
+ */
 export function opaque(type: Type, seed: number): Provenance {
   const result = empty(sizeOfShape(type.shape)), start = mix(0x2545f491, seed);
   for (let i = 0; i < result.formula.length; i++) result.formula[i] = mix(start, i);
@@ -123,7 +128,10 @@ function source({ op, attrs, outputs: [type] }: Node): Provenance {
   return result;
 }
 
-/** A view moves the places of elements as it moves elements. What is the same for two numberings of the places is a fill. */
+/**
+ * A view moves the places of elements as it moves elements. What is the same for two numberings of the places is a
+ * fill.
+ */
 function view({ op, attrs, inputs: types, outputs: [type] }: Node, inputs: readonly Provenance[]): Provenance {
   const SHIFT = 2 ** 40, offsets: number[] = [];
   let total = 0;
@@ -133,7 +141,11 @@ function view({ op, attrs, inputs: types, outputs: [type] }: Node, inputs: reado
   }
   const moved = [0, SHIFT].map((shift) =>
     op.reference(
-      types.map(({ shape, dtype }, n) => ({ shape, dtype, data: Float64Array.from(inputs[n].sources, (_, i) => shift + offsets[n] + i) })),
+      types.map(({ shape, dtype }, n) => ({
+        shape,
+        dtype,
+        data: Float64Array.from(inputs[n].sources, (_, i) => shift + offsets[n] + i),
+      })),
       attrs,
       [type],
     )[0]
@@ -155,7 +167,9 @@ function view({ op, attrs, inputs: types, outputs: [type] }: Node, inputs: reado
 
 /** Of each element of `shape` its place in the shape without `axes`. */
 function dropAxes(shape: Shape, axes: readonly number[]): Int32Array {
-  const inner = stridesOf(shape), kept = [...shape.keys()].filter((axis) => !axes.includes(axis)), outer = stridesOf(kept.map((axis) => shape[axis]));
+  const inner = stridesOf(shape),
+    kept = [...shape.keys()].filter((axis) => !axes.includes(axis)),
+    outer = stridesOf(kept.map((axis) => shape[axis]));
   return Int32Array.from(
     { length: sizeOfShape(shape) },
     (_, i) => kept.reduce((place, axis, n) => place + Math.floor(i / inner[axis]) % shape[axis] * outer[n], 0),
@@ -178,8 +192,17 @@ function contract(result: Provenance, [lhs, rhs]: readonly Provenance[], [left, 
 }
 
 /** Gathers depend on all that the index could choose; scatters on all that could be added. */
-function indexed({ kind }: OpDef, axis: number, types: readonly Type[], [operand, indices, updates]: readonly Provenance[], result: Provenance): void {
-  const { shape } = types[0], extent = shape[axis], count = indices.formula.length, inner = sizeOfShape(shape.slice(axis + 1));
+function indexed(
+  { kind }: OpDef,
+  axis: number,
+  types: readonly Type[],
+  [operand, indices, updates]: readonly Provenance[],
+  result: Provenance,
+): void {
+  const { shape } = types[0],
+    extent = shape[axis],
+    count = indices.formula.length,
+    inner = sizeOfShape(shape.slice(axis + 1));
   const slice = kind === "gather" ? count : extent;
   for (let i = 0; i < result.formula.length; i++) {
     const within = i % inner, at = Math.floor(i / inner) % slice, outer = Math.floor(i / inner / slice);
@@ -198,9 +221,13 @@ function indexed({ kind }: OpDef, axis: number, types: readonly Type[], [operand
 }
 
 /** A loop is walked step by step, as its reference does. */
-function loop({ body, length, carryCount, xsCount, reverse, history }: ScanAttrs, inputs: readonly Provenance[]): Provenance[] {
+function loop(
+  { body, length, carryCount, xsCount, reverse, history }: ScanAttrs,
+  inputs: readonly Provenance[],
+): Provenance[] {
   const sizes = body.outputs.slice(carryCount).map(({ shape }) => sizeOfShape(shape));
-  const ys = sizes.map((size) => empty(size * length)), histories = history.map((c) => empty(inputs[c].formula.length * length));
+  const ys = sizes.map((size) => empty(size * length)),
+    histories = history.map((c) => empty(inputs[c].formula.length * length));
   const consts = inputs.slice(carryCount + xsCount);
   let carry = inputs.slice(0, carryCount);
   for (let step = 0; step < length; step++) {

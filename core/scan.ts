@@ -1,16 +1,19 @@
 /**
  * The rolled loop.
  *
- * `scan(body, init, xs)` traces `body` once, in a scope of its own. What the body takes from outside becomes a loop-invariant input of the node; what
- * does not depend on the loop is computed outside it by construction. The node declares the history of every carry as an output: whoever needs
- * none of it pays nothing (`simplify` prunes it), and the gradient finds what it needs without running the loop twice.
+ * `scan(body, init, xs)` traces `body` once, in a scope of its own. What the body takes from outside becomes a
+ * loop-invariant input of the node; what does not depend on the loop is computed outside it by construction. The node
+ * declares the history of every carry as an output: whoever needs none of it pays nothing (`simplify` prunes it), and
+ * the gradient finds what it needs without running the loop twice.
  *
- * The gradient is another scan, in the other direction: its carries are the cotangents of the carries and the sums of the cotangents of the invariants,
- * and its body recomputes the forward body from the carry that entered the step. With `checkpoint: "save"` the results of the body's matrix
- * products and inner loops are kept as stacked outputs too and are not recomputed. With `"auto"` those matrix products are kept that are dearest to recompute, as long
- * as they take no more memory a step than what the loop keeps anyway: its carries, xs and ys. So a loop's memory at most doubles, whatever is in it, and that of nested
- * loops stays a sum: an inner loop's results, as many as it has steps, are recomputed. (Reductions along rows are recomputed too: their kernels need what they reduce
- * in any case, and keeping their results did not make training steps of LMM and MAC faster.)
+ * The gradient is another scan, in the other direction: its carries are the cotangents of the carries and the sums of
+ * the cotangents of the invariants, and its body recomputes the forward body from the carry that entered the step. With
+ * `checkpoint: "save"` the results of the body's matrix products and inner loops are kept as stacked outputs too and
+ * are not recomputed. With `"auto"` those matrix products are kept that are dearest to recompute, as long as they take
+ * no more memory a step than what the loop keeps anyway: its carries, xs and ys. So a loop's memory at most doubles,
+ * whatever is in it, and that of nested loops stays a sum: an inner loop's results, as many as it has steps, are
+ * recomputed. (Reductions along rows are recomputed too: their kernels need what they reduce in any case, and keeping
+ * their results did not make training steps of LMM and MAC faster.)
  */
 import type { Type } from "./dtype.ts";
 import { isFloat, sizeOf } from "./dtype.ts";
@@ -28,9 +31,10 @@ import { flatten, sameTree, type TreeSpec, unflatten } from "./tree.ts";
 /**
  * The attributes of a loop node.
  *
- * Inputs: initial carries, xs (stacked on a leading axis of extent `length`), invariants. Body inputs: carries, slices of xs, invariants. Body
- * outputs: next carries, slices of ys. Outputs: final carries, ys (stacked), and for each carry named in `history` its values as they enter
- * the steps (stacked). The step of index i reads `xs[i]` and writes `ys[i]`; i ascends, or descends if `reverse`.
+ * Inputs: initial carries, xs (stacked on a leading axis of extent `length`), invariants. Body inputs: carries, slices
+ * of xs, invariants. Body outputs: next carries, slices of ys. Outputs: final carries, ys (stacked), and for each carry
+ * named in `history` its values as they enter the steps (stacked). The step of index i reads `xs[i]` and writes
+ * `ys[i]`; i ascends, or descends if `reverse`.
  */
 export interface ScanAttrs extends Attrs {
   readonly body: Graph;
@@ -44,8 +48,9 @@ export interface ScanAttrs extends Attrs {
 }
 
 /**
- * What a loop keeps for its gradient beside carries and xs. `recompute`: nothing. `save`: the results of the body's matrix products and inner loops. `auto`: results
- * of matrix products, the longest sums first, up to as many bytes as the loop keeps anyway.
+ * What a loop keeps for its gradient beside carries and xs. `recompute`: nothing. `save`: the results of the body's
+ * matrix products and inner loops. `auto`: results of matrix products, the longest sums first, up to as many bytes as
+ * the loop keeps anyway.
  */
 export type Checkpoint = "auto" | "recompute" | "save";
 
@@ -55,7 +60,10 @@ export interface ScanOptions {
   readonly length?: number;
   /** Whether to run from the last index to the first. */
   readonly reverse?: boolean;
-  /** What to keep for the gradient: `"recompute"` takes the least memory, `"save"` the least time, `"auto"` (the default) is between. */
+  /**
+   * What to keep for the gradient: `"recompute"` takes the least memory, `"save"` the least time, `"auto"` (the
+   * default) is between.
+   */
   readonly checkpoint?: Checkpoint;
 }
 
@@ -78,7 +86,9 @@ const scanOp: LoopOp<ScanAttrs> = {
   vjp: scanVjp,
 };
 
-/** A value saved in the forward pass in place of one that would be recomputed: equal to it, and differentiated as it. */
+/**
+ * A value saved in the forward pass in place of one that would be recomputed: equal to it, and differentiated as it.
+ */
 const savedOp: MapOp<Attrs> = {
   name: "saved",
   kind: "map",
@@ -90,7 +100,8 @@ const savedOp: MapOp<Attrs> = {
 };
 
 /**
- * Runs `body` over the leading axis of `xs`, carrying a state: a loop that stays a loop. Compile time, kernels and memory do not grow with its length.
+ * Runs `body` over the leading axis of `xs`, carrying a state: a loop that stays a loop. Compile time, kernels and
+ * memory do not grow with its length.
  * @param body Maps `[carry, x]` to `[next carry, y]`; x has no leading axis. Traced once.
  * @param init The first carry: a tree of tensors.
  * @param xs A tree of tensors with one leading extent N, or undefined with `length` given.
@@ -111,9 +122,13 @@ export function scan<C, X, Y>(body: (carry: C, x: X) => [C, Y], init: C, xs: X, 
     checkpoint: options.checkpoint ?? "auto",
   }, (c, x) => {
     const result = body(unflatten(carry.spec, c) as C, (input.spec && unflatten(input.spec, x)) as X);
-    if (!Array.isArray(result) || result.length !== 2) throw new CompileError("Cannot scan: the body must return [carry, y]; use undefined for no y");
+    if (!Array.isArray(result) || result.length !== 2) {
+      throw new CompileError("Cannot scan: the body must return [carry, y]; use undefined for no y");
+    }
     const next = flatten(result[0], isTensor, "a scan body's carry");
-    if (!sameTree(next.spec, carry.spec)) throw new CompileError("Cannot scan: the body returns a carry whose structure differs from the initial one");
+    if (!sameTree(next.spec, carry.spec)) {
+      throw new CompileError("Cannot scan: the body returns a carry whose structure differs from the initial one");
+    }
     next.leaves.forEach((leaf, i) => checkCarry(leaf, carry.leaves[i], carry.paths[i]));
     if (result[1] === undefined) return { carry: next.leaves, ys: [] };
     const y = flatten(result[1], isTensor, "a scan body's y");
@@ -128,20 +143,29 @@ export function scan<C, X, Y>(body: (carry: C, x: X) => [C, Y], init: C, xs: X, 
 function scanLength(xs: readonly Tensor[], given: number | undefined): number {
   let length = given;
   for (const x of xs) {
-    if (x.rank === 0) throw new ShapeError(`Cannot scan over ${formatType(x)}: xs need a leading axis, this has rank 0`, [x.shape]);
+    if (x.rank === 0) {
+      throw new ShapeError(`Cannot scan over ${formatType(x)}: xs need a leading axis, this has rank 0`, [x.shape]);
+    }
     length ??= x.shape[0];
     if (x.shape[0] !== length) {
-      throw new ShapeError(`Cannot scan over ${formatType(x)}: all leading extents must be equal, found ${x.shape[0]} and ${length}`, [x.shape]);
+      throw new ShapeError(
+        `Cannot scan over ${formatType(x)}: all leading extents must be equal, found ${x.shape[0]} and ${length}`,
+        [x.shape],
+      );
     }
   }
-  if (length === undefined) throw new CompileError("Cannot scan without xs: give the number of steps as options.length");
+  if (length === undefined) {
+    throw new CompileError("Cannot scan without xs: give the number of steps as options.length");
+  }
   return length;
 }
 
 function checkCarry(next: Tensor, first: Tensor, path: string): void {
   if (next.dtype === first.dtype && sameShape(next.shape, first.shape)) return;
   throw new ShapeError(
-    `Cannot scan: the carry${path && ` at ${path}`} must keep its type, starts as ${formatType(first)} and the body returns ${formatType(next)}`,
+    `Cannot scan: the carry${path && ` at ${path}`} must keep its type, starts as ${
+      formatType(first)
+    } and the body returns ${formatType(next)}`,
     [first.shape, next.shape],
   );
 }
@@ -154,10 +178,16 @@ interface LoopShape {
   readonly checkpoint: Checkpoint;
 }
 
-type LeafBody = (carry: readonly Tensor[], x: readonly Tensor[]) => { readonly carry: readonly Tensor[]; readonly ys: readonly Tensor[] };
+type LeafBody = (
+  carry: readonly Tensor[],
+  x: readonly Tensor[],
+) => { readonly carry: readonly Tensor[]; readonly ys: readonly Tensor[] };
 
 /** {@link scan} on lists of tensors. */
-function scanLeaves({ init, xs, length, reverse, checkpoint }: LoopShape, fn: LeafBody): { outputs: readonly Tensor[]; yCount: number } {
+function scanLeaves(
+  { init, xs, length, reverse, checkpoint }: LoopShape,
+  fn: LeafBody,
+): { outputs: readonly Tensor[]; yCount: number } {
   const context = currentContext();
   const { body, captured, yCount, savedCount } = context.withScope((scope) => {
     const carries = init.map((type) => parameter(context, type));
@@ -166,14 +196,34 @@ function scanLeaves({ init, xs, length, reverse, checkpoint }: LoopShape, fn: Le
     const outputs = [...result.carry, ...result.ys];
     const inputs = [...carries, ...slices];
     const captured = capturedBy(outputs, new Set(inputs), scope);
-    const saved = chooseSaved(checkpoint, { body: new Graph([...inputs, ...captured], outputs), scope, kept: [...inputs, ...result.ys] });
-    return { body: new Graph([...inputs, ...captured], [...outputs, ...saved]), captured, yCount: result.ys.length, savedCount: saved.length };
+    const saved = chooseSaved(checkpoint, {
+      body: new Graph([...inputs, ...captured], outputs),
+      scope,
+      kept: [...inputs, ...result.ys],
+    });
+    return {
+      body: new Graph([...inputs, ...captured], [...outputs, ...saved]),
+      captured,
+      yCount: result.ys.length,
+      savedCount: saved.length,
+    };
   });
-  const attrs: ScanAttrs = { body, length, carryCount: init.length, xsCount: xs.length, reverse, history: init.map((_, i) => i), savedCount };
+  const attrs: ScanAttrs = {
+    body,
+    length,
+    carryCount: init.length,
+    xsCount: xs.length,
+    reverse,
+    history: init.map((_, i) => i),
+    savedCount,
+  };
   return { outputs: applyAll(scanOp, [...init, ...xs, ...captured], attrs), yCount };
 }
 
-/** Tensors from outside `scope` that `outputs` use. What depends on no argument at all (masks, constants) stays inside instead. */
+/**
+ * Tensors from outside `scope` that `outputs` use. What depends on no argument at all (masks, constants) stays inside
+ * instead.
+ */
 function capturedBy(outputs: readonly Tensor[], params: ReadonlySet<Tensor>, scope: Scope): Tensor[] {
   const captured = new Set<Tensor>();
   const isClosed = closedTest();
@@ -195,7 +245,8 @@ export function closedTest(): (node: Node) => boolean {
   return (asked) => {
     const stack = [asked];
     while (stack.length > 0) {
-      const node = stack[stack.length - 1], unknown = known.has(node) ? undefined : isCheap(node) && node.inputs.find((input) => !known.has(input.node));
+      const node = stack[stack.length - 1],
+        unknown = known.has(node) ? undefined : isCheap(node) && node.inputs.find((input) => !known.has(input.node));
       if (unknown) {
         stack.push(unknown.node);
         continue;
@@ -211,14 +262,19 @@ function isCheap({ op }: Node): boolean {
   return op.kind === "map" || op.kind === "view" || (op.kind === "source" && op.lower !== undefined);
 }
 
-/** What of a body is saved for the gradient, in the order of its nodes. Only what belongs to the loop's own scope is computed in each step. */
+/**
+ * What of a body is saved for the gradient, in the order of its nodes. Only what belongs to the loop's own scope is
+ * computed in each step.
+ */
 function chooseSaved(
   checkpoint: Checkpoint,
   { body, scope, kept }: { readonly body: Graph; readonly scope: Scope; readonly kept: readonly Tensor[] },
 ): Tensor[] {
   if (checkpoint === "recompute") return [];
   const own = body.nodes.filter((node) => node.scope === scope);
-  if (checkpoint === "save") return own.filter(({ op }) => op.kind === "contract" || op.kind === "loop").flatMap((node) => node.outputs);
+  if (checkpoint === "save") {
+    return own.filter(({ op }) => op.kind === "contract" || op.kind === "loop").flatMap((node) => node.outputs);
+  }
   const products = own.filter(({ op }) => op.kind === "contract");
   // Operations an element of the result: the extent that is summed.
   const dearest = products.toSorted((a, b) => b.inputs[0].shape.at(-1)! - a.inputs[0].shape.at(-1)!);
@@ -244,7 +300,11 @@ function bytesOf(tensors: readonly Tensor[]): number {
  * @param replace Called with each emitted tensor; may give another one to use in its place.
  * @returns The outputs.
  */
-export function inline(graph: Graph, inputs: readonly Tensor[], replace: (from: Tensor, to: Tensor) => Tensor = (_from, to) => to): Tensor[] {
+export function inline(
+  graph: Graph,
+  inputs: readonly Tensor[],
+  replace: (from: Tensor, to: Tensor) => Tensor = (_from, to) => to,
+): Tensor[] {
   const map = new Map<Tensor, Tensor>(graph.inputs.map((tensor, i) => [tensor, inputs[i]]));
   for (const node of graph.nodes) {
     const outputs = applyAll(node.op, node.inputs.map((input) => map.get(input)!), node.attrs);
@@ -281,7 +341,11 @@ function scanVjp({ inputs, outputs, attrs, cotangents, needs }: VjpCall<ScanAttr
     checkpoint: "recompute",
   }, (carry, slices) => {
     const take = taker(slices);
-    const states = take(carryCount), x = take(xsCount), kept = take(savedCount), dY = take(givenYs.length), dHistory = take(givenHistories.length);
+    const states = take(carryCount),
+      x = take(xsCount),
+      kept = take(savedCount),
+      dY = take(givenYs.length),
+      dHistory = take(givenHistories.length);
     const marked = consts.map((tensor, i) => (wantedConsts.includes(i) ? mark(tensor) : tensor));
     const savedAt = new Map(body.outputs.slice(carryCount + yCount).map((tensor, i) => [tensor, kept[i]]));
     const known = new Map<Tensor, Tensor>();
@@ -290,7 +354,11 @@ function scanVjp({ inputs, outputs, attrs, cotangents, needs }: VjpCall<ScanAttr
       known.set(to, apply(savedOp, [savedAt.get(from)!, to]));
       return known.get(to)!;
     });
-    const wrt = [...floatCarries.map((i) => states[i]), ...wantedXs.map((i) => x[i]), ...wantedConsts.map((i) => marked[i])];
+    const wrt = [
+      ...floatCarries.map((i) => states[i]),
+      ...wantedXs.map((i) => x[i]),
+      ...wantedConsts.map((i) => marked[i]),
+    ];
     const back = taker(backpropagate(
       [...floatCarries.map((i) => forward[i]), ...givenYs.map((i) => forward[carryCount + i])],
       [...carry.slice(0, floatCarries.length), ...dY],
@@ -301,7 +369,9 @@ function scanVjp({ inputs, outputs, attrs, cotangents, needs }: VjpCall<ScanAttr
     reached = indices(dXs.length, (i) => dXs[i] !== undefined);
     return {
       carry: [
-        ...floatCarries.map((c, i) => accumulate(dStates[i], dHistory[givenHistories.indexOf(c)]) ?? fill(states[c], 0)),
+        ...floatCarries.map((c, i) =>
+          accumulate(dStates[i], dHistory[givenHistories.indexOf(c)]) ?? fill(states[c], 0)
+        ),
         ...wantedConsts.map((_, i) => accumulate(carry[floatCarries.length + i], dConsts[i])!),
       ],
       ys: reached.map((i) => dXs[i]!),
@@ -311,7 +381,9 @@ function scanVjp({ inputs, outputs, attrs, cotangents, needs }: VjpCall<ScanAttr
   const gradients = new Array<Tensor | undefined>(inputs.length).fill(undefined);
   floatCarries.forEach((c, i) => gradients[c] = result[i]);
   wantedConsts.forEach((c, i) => gradients[carryCount + xsCount + c] = result[floatCarries.length + i]);
-  reached.forEach((x, i) => gradients[carryCount + wantedXs[x]] = result[floatCarries.length + wantedConsts.length + i]);
+  reached.forEach((x, i) =>
+    gradients[carryCount + wantedXs[x]] = result[floatCarries.length + wantedConsts.length + i]
+  );
   return gradients;
 }
 

@@ -50,7 +50,9 @@ export function listTypes(types: readonly Type[]): string {
  */
 export function normalizeAxis(axis: number, rank: number, action = "index"): number {
   if (!Number.isInteger(axis) || axis < -rank || axis >= rank) {
-    throw new ShapeError(`Cannot ${action} axis ${axis}: the tensor has rank ${rank}, so axes go from ${-rank} to ${rank - 1}`);
+    throw new ShapeError(
+      `Cannot ${action} axis ${axis}: the tensor has rank ${rank}, so axes go from ${-rank} to ${rank - 1}`,
+    );
   }
   return axis < 0 ? axis + rank : axis;
 }
@@ -64,7 +66,9 @@ export function normalizeAxes(axes: number | readonly number[] | undefined, rank
   const list = (typeof axes === "number" ? [axes] : [...axes]).map((axis) => normalizeAxis(axis, rank, action));
   list.sort((a, b) => a - b);
   for (let i = 1; i < list.length; i++) {
-    if (list[i] === list[i - 1]) throw new ShapeError(`Cannot ${action} axes [${[axes].flat().join(", ")}]: axis ${list[i]} is named twice`);
+    if (list[i] === list[i - 1]) {
+      throw new ShapeError(`Cannot ${action} axes [${[axes].flat().join(", ")}]: axis ${list[i]} is named twice`);
+    }
   }
   return list;
 }
@@ -81,7 +85,9 @@ export function broadcastShapes(lhs: Shape, rhs: Shape, action = "broadcast"): S
     const b = i <= rhs.length ? rhs[rhs.length - i] : 1;
     if (a !== b && a !== 1 && b !== 1) {
       throw new ShapeError(
-        `Cannot ${action} shapes ${formatShape(lhs)} and ${formatShape(rhs)}: axis ${rank - i} has extents ${a} and ${b}, which must be equal or 1`,
+        `Cannot ${action} shapes ${formatShape(lhs)} and ${formatShape(rhs)}: axis ${
+          rank - i
+        } has extents ${a} and ${b}, which must be equal or 1`,
         [lhs, rhs],
       );
     }
@@ -97,7 +103,10 @@ export function broadcastShapes(lhs: Shape, rhs: Shape, action = "broadcast"): S
 export function checkShape(shape: Shape, action = "make a tensor"): void {
   for (const extent of shape) {
     if (!Number.isInteger(extent) || extent < 0) {
-      throw new ShapeError(`Cannot ${action} of shape ${formatShape(shape)}: extents must be non-negative integers, found ${extent}`, [shape]);
+      throw new ShapeError(
+        `Cannot ${action} of shape ${formatShape(shape)}: extents must be non-negative integers, found ${extent}`,
+        [shape],
+      );
     }
   }
 }

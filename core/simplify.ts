@@ -1,6 +1,6 @@
 /**
- * Rebuilds a graph in a fresh context, smaller: dead code falls away, marks vanish, arithmetic on constants folds, ops rewrite themselves, and
- * loops lose the outputs, carries and inputs that nobody needs. Runs until nothing changes.
+ * Rebuilds a graph in a fresh context, smaller: dead code falls away, marks vanish, arithmetic on constants folds, ops
+ * rewrite themselves, and loops lose the outputs, carries and inputs that nobody needs. Runs until nothing changes.
  */
 import { invariant } from "./errors.ts";
 import { apply, currentContext, Graph, type Node, type Tensor, TraceContext, withContext } from "./graph.ts";
@@ -33,7 +33,11 @@ function simplifyOnce(graph: Graph): Graph {
 }
 
 /** Emits `graph` on new inputs in the current context, simplified; only the outputs that `keep` names. */
-function rebuild(graph: Graph, inputs: readonly Tensor[], keep: readonly boolean[] = graph.outputs.map(() => true)): Tensor[] {
+function rebuild(
+  graph: Graph,
+  inputs: readonly Tensor[],
+  keep: readonly boolean[] = graph.outputs.map(() => true),
+): Tensor[] {
   const outputs = graph.outputs.filter((_, i) => keep[i]);
   const live = new Graph(graph.inputs, outputs);
   const used = new Set<Tensor>(outputs);
@@ -53,7 +57,8 @@ function rebuild(graph: Graph, inputs: readonly Tensor[], keep: readonly boolean
 /** Emits one node, folded or rewritten where possible. */
 function build(node: Node, inputs: readonly Tensor[]): Tensor {
   let tensor = folded(node, inputs) ?? node.op.rewrite?.(inputs, node.attrs) ?? apply(node.op, inputs, node.attrs);
-  // A rewrite's result may allow another one. Rewrites shrink, so this ends; the bound guards against a pair that undoes each other.
+  // A rewrite's result may allow another one. Rewrites shrink, so this ends; the bound guards against a pair that
+  // undoes each other.
   for (let fuel = 16; fuel > 0; fuel--) {
     const { op, attrs, inputs } = tensor.node;
     const next = op.rewrite?.(inputs, attrs);
@@ -80,11 +85,15 @@ function rebuildScan(node: Node, inputs: readonly Tensor[], used: ReadonlySet<Te
   const { body, length, carryCount, xsCount, reverse } = attrs;
   const yCount = body.outputs.length - carryCount;
   const needed = neededOf(node, attrs, used);
-  const inits = inputs.slice(0, carryCount), xs = inputs.slice(carryCount, carryCount + xsCount), consts = inputs.slice(carryCount + xsCount);
+  const inits = inputs.slice(0, carryCount),
+    xs = inputs.slice(carryCount, carryCount + xsCount),
+    consts = inputs.slice(carryCount + xsCount);
 
   // A carry that the body returns as it came is its initial value throughout.
   const historyUsed = attrs.history.filter((_, h) => used.has(node.outputs[carryCount + yCount + h]));
-  const invariantCarry = inits.map((_, c) => needed.carries[c] && body.outputs[c] === body.inputs[c] && !historyUsed.includes(c));
+  const invariantCarry = inits.map((_, c) =>
+    needed.carries[c] && body.outputs[c] === body.inputs[c] && !historyUsed.includes(c)
+  );
   const carries = range(carryCount).filter((c) => needed.carries[c] && !invariantCarry[c]);
   const ys = range(yCount).filter((y) => needed.ys[y]);
   const history = historyUsed.filter((c) => carries.includes(c));
@@ -113,13 +122,20 @@ function rebuildScan(node: Node, inputs: readonly Tensor[], used: ReadonlySet<Te
       return present;
     };
     const params = [
-      ...inits.map((init, c) => (carries.includes(c) ? carryParams[carries.indexOf(c)] : needed.carries[c] ? outer(init) : fill(init, 0))),
+      ...inits.map((
+        init,
+        c,
+      ) => (carries.includes(c) ? carryParams[carries.indexOf(c)] : needed.carries[c] ? outer(init) : fill(init, 0))),
       ...xs.map((x, i) => (needed.xs[i] ? slice(x) : fill({ shape: x.shape.slice(1), dtype: x.dtype }, 0))),
       ...consts.map((tensor, i) => (needed.consts[i] ? outer(tensor) : fill(tensor, 0))),
     ];
     const keep = [...range(carryCount).map((c) => carries.includes(c)), ...range(yCount).map((y) => ys.includes(y))];
     const outputs = rebuild(body, params, keep);
-    return new Graph([...carryParams, ...slicedXs.map((x) => sliceOf.get(x)!), ...invariants.map((tensor) => constOf.get(tensor)!)], outputs);
+    return new Graph([
+      ...carryParams,
+      ...slicedXs.map((x) => sliceOf.get(x)!),
+      ...invariants.map((tensor) => constOf.get(tensor)!),
+    ], outputs);
   });
   const saved = ys.filter((y) => y >= yCount - attrs.savedCount).length;
   const made = carries.length + ys.length === 0 ? [] : applyScan(
@@ -138,7 +154,9 @@ function rebuildScan(node: Node, inputs: readonly Tensor[], used: ReadonlySet<Te
   const results = new Array<Tensor | undefined>(node.outputs.length).fill(undefined);
   range(carryCount).forEach((c) => results[c] = invariantCarry[c] ? inits[c] : made[carries.indexOf(c)]);
   ys.forEach((y, i) => results[carryCount + y] = made[carries.length + i]);
-  history.forEach((c, i) => results[carryCount + yCount + attrs.history.indexOf(c)] = made[carries.length + ys.length + i]);
+  history.forEach((c, i) =>
+    results[carryCount + yCount + attrs.history.indexOf(c)] = made[carries.length + ys.length + i]
+  );
   return results;
 }
 
@@ -151,7 +169,9 @@ function neededOf(node: Node, { body, carryCount, xsCount, history }: ScanAttrs,
 } {
   const yCount = body.outputs.length - carryCount;
   const ys = range(yCount).map((y) => used.has(node.outputs[carryCount + y]));
-  const carries = range(carryCount).map((c) => used.has(node.outputs[c]) || history.some((h, i) => h === c && used.has(node.outputs[carryCount + yCount + i])));
+  const carries = range(carryCount).map((c) =>
+    used.has(node.outputs[c]) || history.some((h, i) => h === c && used.has(node.outputs[carryCount + yCount + i]))
+  );
   for (;;) {
     const outputs = body.outputs.filter((_, i) => (i < carryCount ? carries[i] : ys[i - carryCount]));
     const read = new Set<Tensor>(outputs);
@@ -159,7 +179,12 @@ function neededOf(node: Node, { body, carryCount, xsCount, history }: ScanAttrs,
     const more = range(carryCount).filter((c) => !carries[c] && read.has(body.inputs[c]));
     if (more.length === 0) {
       const isRead = (tensor: Tensor): boolean => read.has(tensor);
-      return { carries, ys, xs: body.inputs.slice(carryCount, carryCount + xsCount).map(isRead), consts: body.inputs.slice(carryCount + xsCount).map(isRead) };
+      return {
+        carries,
+        ys,
+        xs: body.inputs.slice(carryCount, carryCount + xsCount).map(isRead),
+        consts: body.inputs.slice(carryCount + xsCount).map(isRead),
+      };
     }
     more.forEach((c) => carries[c] = true);
   }

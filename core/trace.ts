@@ -58,7 +58,8 @@ const parameterOp: SourceOp<ParameterAttrs> = {
 
 /** A fresh placeholder in a scope; no two are the same node. */
 export function parameter(context: TraceContext, type: Type, scope: Scope = context.scope): Tensor {
-  return context.make(parameterOp, [], { shape: [...type.shape], dtype: type.dtype, id: context.unique() }, scope).outputs[0];
+  return context.make(parameterOp, [], { shape: [...type.shape], dtype: type.dtype, id: context.unique() }, scope)
+    .outputs[0];
 }
 
 /** Whether a tensor is a placeholder. */
@@ -93,10 +94,14 @@ export function trace<Args extends readonly unknown[]>(fn: (...args: Args) => un
     const { leaves, paths, spec: inputTree } = flatten(specs, isSpec, "an argument's spec");
     const inputs = leaves.map((type) => parameter(context, type));
     const result = fn(...unflatten(inputTree, inputs) as unknown as Args);
-    if (result instanceof Promise) throw new CompileError("Cannot trace an async function: a program's function must return its tensors at once");
+    if (result instanceof Promise) {
+      throw new CompileError("Cannot trace an async function: a program's function must return its tensors at once");
+    }
     const { leaves: outputs, paths: outputPaths, spec: outputTree } = flatten(result, isTensor, "a program's result");
     for (const output of outputs) {
-      if (output.node.context !== context) throw new CompileError(`Cannot return ${output}: it belongs to another trace`);
+      if (output.node.context !== context) {
+        throw new CompileError(`Cannot return ${output}: it belongs to another trace`);
+      }
     }
     return { graph: new Graph(inputs, outputs, paths), inputTree, outputTree, outputPaths };
   });

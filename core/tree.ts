@@ -1,4 +1,7 @@
-/** Trees: values nested in records and arrays, as function arguments and results are. Leaves are visited in a deterministic order. */
+/**
+ * Trees: values nested in records and arrays, as function arguments and results are. Leaves are visited in a
+ * deterministic order.
+ */
 import { CompileError } from "./errors.ts";
 
 /** A leaf, or records and arrays of trees. */
@@ -27,7 +30,11 @@ const LEAF: TreeSpec = { kind: "leaf" };
  * @returns The leaves, their paths (`params.w1`, `[0]`), and the structure.
  * @throws {CompileError} if something is neither a leaf nor a container.
  */
-export function flatten<L>(tree: unknown, isLeaf: (value: unknown) => value is L, what = "value"): { leaves: L[]; paths: string[]; spec: TreeSpec } {
+export function flatten<L>(
+  tree: unknown,
+  isLeaf: (value: unknown) => value is L,
+  what = "value",
+): { leaves: L[]; paths: string[]; spec: TreeSpec } {
   const leaves: L[] = [], paths: string[] = [];
   const visit = (node: unknown, path: string): TreeSpec => {
     if (isLeaf(node)) {
@@ -36,12 +43,21 @@ export function flatten<L>(tree: unknown, isLeaf: (value: unknown) => value is L
       return LEAF;
     }
     if (Array.isArray(node)) return { kind: "list", items: node.map((item, i) => visit(item, `${path}[${i}]`)) };
-    if (node !== null && typeof node === "object" && (Object.getPrototypeOf(node) === Object.prototype || Object.getPrototypeOf(node) === null)) {
+    if (
+      node !== null && typeof node === "object" &&
+      (Object.getPrototypeOf(node) === Object.prototype || Object.getPrototypeOf(node) === null)
+    ) {
       const keys = Object.keys(node).sort();
-      return { kind: "record", keys, items: keys.map((key) => visit((node as Record<string, unknown>)[key], path ? `${path}.${key}` : key)) };
+      return {
+        kind: "record",
+        keys,
+        items: keys.map((key) => visit((node as Record<string, unknown>)[key], path ? `${path}.${key}` : key)),
+      };
     }
     const got = node === null ? "null" : typeof node === "object" ? node.constructor?.name ?? "object" : typeof node;
-    throw new CompileError(`Cannot use ${got} as ${what}${path ? ` at ${path}` : ""}: records, arrays and their leaves are allowed`);
+    throw new CompileError(
+      `Cannot use ${got} as ${what}${path ? ` at ${path}` : ""}: records, arrays and their leaves are allowed`,
+    );
   };
   const spec = visit(tree, "");
   return { leaves, paths, spec };
@@ -77,7 +93,11 @@ export function sameTree(lhs: TreeSpec, rhs: TreeSpec): boolean {
 }
 
 /** Applies a function to every leaf of a tree. */
-export function mapLeaves<L, U, T>(tree: T, isLeaf: (value: unknown) => value is L, fn: (leaf: L, path: string) => U): MapTree<T, L, U> {
+export function mapLeaves<L, U, T>(
+  tree: T,
+  isLeaf: (value: unknown) => value is L,
+  fn: (leaf: L, path: string) => U,
+): MapTree<T, L, U> {
   const { leaves, paths, spec } = flatten(tree, isLeaf);
   return unflatten(spec, leaves.map((leaf, i) => fn(leaf, paths[i]))) as MapTree<T, L, U>;
 }

@@ -7,17 +7,25 @@ import { isParameter } from "./trace.ts";
 
 /**
  * Verifies a graph and the bodies of its loops.
- * @throws {Error} prefixed `Internal:` at the first thing that is wrong: an operand used before it is made, a type that the op would not infer, a
- * parameter that is no input, a loop whose body does not fit.
+ * @throws {Error} prefixed `Internal:` at the first thing that is wrong: an operand used before it is made, a type that
+ * the op would not infer, a parameter that is no input, a loop whose body does not fit.
  */
 export function verify(graph: Graph): void {
   const known = new Set<Tensor>(graph.inputs);
   invariant(known.size === graph.inputs.length, "a graph names an input twice");
   for (const node of graph.nodes) {
-    invariant(!node.outputs.some((output) => isParameter(output)), `parameter #${node.id} is used but is no input of the graph`);
-    for (const input of node.inputs) invariant(known.has(input), `${node.op.name} #${node.id} uses ${input} before it is made`);
+    invariant(
+      !node.outputs.some((output) => isParameter(output)),
+      `parameter #${node.id} is used but is no input of the graph`,
+    );
+    for (const input of node.inputs) {
+      invariant(known.has(input), `${node.op.name} #${node.id} uses ${input} before it is made`);
+    }
     const types = node.op.infer(node.inputs, node.attrs);
-    invariant(types.length === node.outputs.length, `${node.op.name} #${node.id} has ${node.outputs.length} outputs and infers ${types.length}`);
+    invariant(
+      types.length === node.outputs.length,
+      `${node.op.name} #${node.id} has ${node.outputs.length} outputs and infers ${types.length}`,
+    );
     types.forEach((type, i) => {
       const output = node.outputs[i];
       const same = type.dtype === output.dtype && sameShape(type.shape, output.shape);
@@ -30,7 +38,10 @@ export function verify(graph: Graph): void {
 }
 
 function verifyScan(inputs: readonly Tensor[], { body, length, carryCount, xsCount, history }: ScanAttrs): void {
-  invariant(inputs.length === body.inputs.length, `a scan has ${inputs.length} inputs and its body ${body.inputs.length}`);
+  invariant(
+    inputs.length === body.inputs.length,
+    `a scan has ${inputs.length} inputs and its body ${body.inputs.length}`,
+  );
   inputs.forEach((input, i) => {
     const expected = body.inputs[i];
     const shape = i >= carryCount && i < carryCount + xsCount ? [length, ...expected.shape] : expected.shape;
@@ -46,6 +57,9 @@ function verifyScan(inputs: readonly Tensor[], { body, length, carryCount, xsCou
       `carry ${c} of a scan enters as ${formatType(carry)} and leaves as ${formatType(next)}`,
     );
   }
-  invariant(history.every((c) => c >= 0 && c < carryCount), "a scan keeps the history of a carry that it does not have");
+  invariant(
+    history.every((c) => c >= 0 && c < carryCount),
+    "a scan keeps the history of a carry that it does not have",
+  );
   verify(body);
 }

@@ -1,10 +1,11 @@
 /**
- * How often a fact comes back: for each letter of the alphabet it is told in a text that nobody trained on, and asked for later.
+ * How often a fact comes back: for each letter of the alphabet it is told in a text that nobody trained on, and asked
+ * for later.
  *
  *     deno run --allow-read examples/recall_check.ts runs/recall [tellings] [bytes before the fact,...] [bytes after it,...] [texts]
  *
- * A table of how many of 26 letters are the likeliest one when asked for, mean over some texts; and the same for a memory of the text without the fact, and for
- * no memory at all.
+ * A table of how many of 26 letters are the likeliest one when asked for, mean over some texts; and the same for a
+ * memory of the text without the fact, and for no memory at all.
  */
 import { findCheckpoint } from "../cli/checkpoint_file.ts";
 import { requestDevice } from "../kernels/mod.ts";
@@ -14,7 +15,9 @@ import { addresses, LETTERS, NAMES, passage } from "./recall_text.ts";
 const [path, tellings = "2", beforeList = "0,1000,4000,10000", afterList = "0,300,1000,2000", texts = "2"] = Deno.args;
 const numbers = (list: string): number[] => list.split(",").map(Number);
 const BEFORE = numbers(beforeList), AFTER = numbers(afterList), TEXTS = Number(texts), TELLINGS = Number(tellings);
-if (path === undefined || ![...BEFORE, ...AFTER, TEXTS, TELLINGS].every((count) => Number.isInteger(count) && count >= 0)) {
+if (
+  path === undefined || ![...BEFORE, ...AFTER, TEXTS, TELLINGS].every((count) => Number.isInteger(count) && count >= 0)
+) {
   console.error("error: give a run folder and whole numbers: recall_check.ts runs/recall 2 0,4000 0,300,1000 1");
   Deno.exit(2);
 }
@@ -40,7 +43,11 @@ async function answer(name: string, state: ReadingState): Promise<string> {
 }
 
 /** Reads pieces one after the other, and shows the state after each. */
-async function along(state: ReadingState, pieces: readonly string[], show: (state: ReadingState, index: number) => Promise<void>): Promise<void> {
+async function along(
+  state: ReadingState,
+  pieces: readonly string[],
+  show: (state: ReadingState, index: number) => Promise<void>,
+): Promise<void> {
   let at = state;
   for (const [i, piece] of pieces.entries()) {
     const next = piece === "" ? at : await read(piece, at);

@@ -1,11 +1,13 @@
 /**
- * Text for a task of memory: facts between other words, told again and again. Whoever remembers a fact knows how its line ends.
+ * Text for a task of memory: facts between other words, told again and again. Whoever remembers a fact knows how its
+ * line ends.
  *
  *     fellow citizens of town: Q. the Senate and town: Q. of the House ...
  *
- * What makes it learnable is its range. Half of the documents have one fact, which is learned first, as knowing the last one is enough; the others have up to
- * four, where one must know which. In half of them facts stand close to each other, between words that mean nothing; in the other half they stand far apart in
- * real English, the addresses on the State of the Union.
+ * What makes it learnable is its range. Half of the documents have one fact, which is learned first, as knowing the
+ * last one is enough; the others have up to four, where one must know which. In half of them facts stand close to each
+ * other, between words that mean nothing; in the other half they stand far apart in real English, the addresses on the
+ * State of the Union.
  *
  *     deno run --allow-read examples/recall_text.ts > runs/recall.txt                          to train on
  *     deno run --allow-read examples/recall_text.ts "town: Q." 4000 300 > runs/planted.txt     to read: 4,000 bytes, the fact, 300 bytes
@@ -13,7 +15,7 @@
  * Texts to read are from the last 5% of the addresses, texts to train on from the rest.
  */
 import { stateOfTheUnion } from "../cli/sotu.ts";
-import { HostRng } from "../titans/host_rng.ts";
+import { HostRng } from "../titans/nn/host_rng.ts";
 
 /** What facts are about. */
 export const NAMES: readonly string[] = ["town", "bell", "road", "gate"];
@@ -22,8 +24,9 @@ export const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
 const DOCUMENTS = 2000, DOCUMENT_BYTES = 4096;
 /** What stands between facts where it is not English, in any order: nothing to learn here but facts. */
-const WORDS = "the a of and to in it was on his her with that for they we all from one by old new sea sky hill tree road rain wind stone river light house"
-  .split(" ");
+const WORDS =
+  "the a of and to in it was on his her with that for they we all from one by old new sea sky hill tree road rain wind stone river light house"
+    .split(" ");
 /** How many facts a document has; each of these is as likely. */
 const FACTS = [1, 1, 2, 4];
 /** Words between two tellings, the mean of a document: log-uniform between these. */
@@ -33,7 +36,8 @@ const HELD_OUT = 0.05;
 /** Words of the addresses: to train on, and to test with. */
 export async function addresses(): Promise<{ readonly train: readonly string[]; readonly heldOut: readonly string[] }> {
   const text = new TextDecoder().decode(await stateOfTheUnion());
-  const words = text.split(/[^\x21-\x7e]+/).filter((word) => word !== ""), end = Math.floor(words.length * (1 - HELD_OUT));
+  const words = text.split(/[^\x21-\x7e]+/).filter((word) => word !== ""),
+    end = Math.floor(words.length * (1 - HELD_OUT));
   return { train: words.slice(0, end), heldOut: words.slice(end) };
 }
 
@@ -66,7 +70,9 @@ class Documents {
   next(): string {
     const facts = NAMES.map((name) => `${name}: ${LETTERS[this.#integer(LETTERS.length)]}. `);
     const count = FACTS[this.#integer(FACTS.length)], first = this.#integer(NAMES.length);
-    const english = this.#integer(2) === 1, [fewest, most] = english ? BETWEEN.english : BETWEEN.plain, between = fewest * (most / fewest) ** this.#uniform();
+    const english = this.#integer(2) === 1,
+      [fewest, most] = english ? BETWEEN.english : BETWEEN.plain,
+      between = fewest * (most / fewest) ** this.#uniform();
     let at = this.#integer(this.#words.length), text = "";
     const word = (): string => english ? this.#words[at++ % this.#words.length] : WORDS[this.#integer(WORDS.length)];
     while (text.length < DOCUMENT_BYTES) {

@@ -7,25 +7,37 @@ import type { Device, DeviceArray } from "./device.ts";
 import type { HostTensor } from "./host_data.ts";
 
 /**
- * What may stand for a tensor in a program's arguments: a typed array of the dtype (or of doubles), a list of numbers, one number for a scalar, a result of
- * another run, or an array in the device's memory. For bool any number but 0 is true.
+ * What may stand for a tensor in a program's arguments: a typed array of the dtype (or of doubles), a list of numbers,
+ * one number for a scalar, a result of another run, or an array in the device's memory. For bool any number but 0 is
+ * true.
  */
 export type ArrayLeaf = HostData | readonly number[] | number | HostTensor | DeviceArray;
 
 /** An argument's leaf: in device memory, or still to be uploaded. */
-export type ResolvedLeaf = { readonly kind: "device"; readonly array: DeviceArray } | { readonly kind: "host"; readonly data: HostData };
+export type ResolvedLeaf = { readonly kind: "device"; readonly array: DeviceArray } | {
+  readonly kind: "host";
+  readonly data: HostData;
+};
 
 /**
  * Matches arguments with a program's input tree and checks every leaf.
  * @param args The arguments, as the user gave them.
  * @param tree The structure of the arguments of the traced function.
  * @param types The types of the leaves.
- * @throws {ShapeError} if the structure, a shape or a length does not fit; {DTypeError} if elements are of another type. Texts name the argument's path.
+ * @throws {ShapeError} if the structure, a shape or a length does not fit; {DTypeError} if elements are of another
+ * type. Texts name the argument's path.
  */
-export function resolveArguments(args: readonly unknown[], tree: TreeSpec, types: readonly Type[], device: Device): ResolvedLeaf[] {
+export function resolveArguments(
+  args: readonly unknown[],
+  tree: TreeSpec,
+  types: readonly Type[],
+  device: Device,
+): ResolvedLeaf[] {
   const expected = tree.kind === "list" ? tree.items.length : 1;
   if (args.length !== expected) {
-    throw new ShapeError(`Cannot run with ${args.length} argument${args.length === 1 ? "" : "s"}: the program expects ${expected}`);
+    throw new ShapeError(
+      `Cannot run with ${args.length} argument${args.length === 1 ? "" : "s"}: the program expects ${expected}`,
+    );
   }
   const leaves: ResolvedLeaf[] = [], path: Path = [];
   if (tree.kind === "list") visitList(tree, args);
@@ -47,7 +59,9 @@ export function resolveArguments(args: readonly unknown[], tree: TreeSpec, types
       case "list":
         if (!Array.isArray(value) || value.length !== node.items.length) {
           const got = Array.isArray(value) ? `${value.length}` : describe(value);
-          throw new ShapeError(`Cannot run with ${got} as ${textOf(path)}: the program expects a list of ${node.items.length}`);
+          throw new ShapeError(
+            `Cannot run with ${got} as ${textOf(path)}: the program expects a list of ${node.items.length}`,
+          );
         }
         visitList(node, value);
         return;
@@ -62,7 +76,10 @@ export function resolveArguments(args: readonly unknown[], tree: TreeSpec, types
   }
 }
 
-/** Where a leaf is: the argument's number, then keys and numbers. Made a text only for errors, since launches in a steady loop should leave little behind. */
+/**
+ * Where a leaf is: the argument's number, then keys and numbers. Made a text only for errors, since launches in a
+ * steady loop should leave little behind.
+ */
 type Path = (string | number)[];
 
 function textOf([argument, ...rest]: Path): string {
@@ -71,14 +88,22 @@ function textOf([argument, ...rest]: Path): string {
 
 function checkKeys(keys: readonly string[], value: unknown, path: Path): asserts value is Record<string, unknown> {
   if (value === null || typeof value !== "object" || Array.isArray(value) || ArrayBuffer.isView(value)) {
-    throw new ShapeError(`Cannot run with ${describe(value)} as ${textOf(path)}: the program expects a record with ${keys.join(", ")}`);
+    throw new ShapeError(
+      `Cannot run with ${describe(value)} as ${textOf(path)}: the program expects a record with ${keys.join(", ")}`,
+    );
   }
   for (const key of keys) {
-    if (!(key in value)) throw new ShapeError(`Cannot run with ${textOf(path)}: it lacks ${key}; the program expects a record with ${keys.join(", ")}`);
+    if (!(key in value)) {
+      throw new ShapeError(
+        `Cannot run with ${textOf(path)}: it lacks ${key}; the program expects a record with ${keys.join(", ")}`,
+      );
+    }
   }
   for (const key in value) {
     if (keys.includes(key) || !Object.hasOwn(value, key)) continue;
-    throw new ShapeError(`Cannot run with ${textOf(path)}: it has ${key}, which the program does not know; it expects ${keys.join(", ")}`);
+    throw new ShapeError(
+      `Cannot run with ${textOf(path)}: it has ${key}, which the program does not know; it expects ${keys.join(", ")}`,
+    );
   }
 }
 
@@ -89,7 +114,9 @@ function isDeviceArray(value: object): value is DeviceArray {
 function resolveLeaf(value: unknown, type: Type, path: Path, device: Device): ResolvedLeaf {
   if (typeof value === "number") {
     if (sizeOfShape(type.shape) !== 1) {
-      throw new ShapeError(`Cannot run with a number as ${textOf(path)}: the program expects ${formatType(type)}`, [type.shape]);
+      throw new ShapeError(`Cannot run with a number as ${textOf(path)}: the program expects ${formatType(type)}`, [
+        type.shape,
+      ]);
     }
     return { kind: "host", data: fromNumbers([value], type.dtype, path) };
   }
@@ -97,7 +124,10 @@ function resolveLeaf(value: unknown, type: Type, path: Path, device: Device): Re
     checkSize(value.length, type, path);
     return { kind: "host", data: fromNumbers(value, type.dtype, path) };
   }
-  if (value instanceof Float32Array || value instanceof Float64Array || value instanceof Int32Array || value instanceof Uint32Array) {
+  if (
+    value instanceof Float32Array || value instanceof Float64Array || value instanceof Int32Array ||
+    value instanceof Uint32Array
+  ) {
     checkSize(value.length, type, path);
     checkElements(value, type, path);
     return { kind: "host", data: value };
@@ -106,7 +136,12 @@ function resolveLeaf(value: unknown, type: Type, path: Path, device: Device): Re
     if (isDeviceArray(value)) {
       checkType(value, type, path);
       if (value.device !== device) {
-        throw new DeviceError(`Cannot run with ${formatType(value)} as ${textOf(path)}: it lies on another device; read it and pass its data`, "validation");
+        throw new DeviceError(
+          `Cannot run with ${formatType(value)} as ${
+            textOf(path)
+          }: it lies on another device; read it and pass its data`,
+          "validation",
+        );
       }
       return { kind: "device", array: value };
     }
@@ -117,47 +152,68 @@ function resolveLeaf(value: unknown, type: Type, path: Path, device: Device): Re
     }
   }
   throw new DTypeError(
-    `Cannot run with ${describe(value)} as ${textOf(path)}: the program expects ${formatType(type)} as a typed array, a list of numbers or a device array`,
+    `Cannot run with ${describe(value)} as ${textOf(path)}: the program expects ${
+      formatType(type)
+    } as a typed array, a list of numbers or a device array`,
   );
 }
 
 function checkSize(length: number, type: Type, path: Path): void {
   const size = sizeOfShape(type.shape);
   if (length !== size) {
-    throw new ShapeError(`Cannot run with ${length} numbers as ${textOf(path)}: the program expects ${formatType(type)}, which has ${size} elements`, [
-      type.shape,
-    ]);
+    throw new ShapeError(
+      `Cannot run with ${length} numbers as ${textOf(path)}: the program expects ${
+        formatType(type)
+      }, which has ${size} elements`,
+      [
+        type.shape,
+      ],
+    );
   }
 }
 
 function checkType(given: Type, type: Type, path: Path): void {
   if (!sameShape(given.shape, type.shape)) {
     throw new ShapeError(
-      `Cannot run with ${formatType(given)} as ${textOf(path)}: the program expects ${formatType(type)}, and shapes ${formatShape(given.shape)} and ${
-        formatShape(type.shape)
-      } differ`,
+      `Cannot run with ${formatType(given)} as ${textOf(path)}: the program expects ${formatType(type)}, and shapes ${
+        formatShape(given.shape)
+      } and ${formatShape(type.shape)} differ`,
       [given.shape, type.shape],
     );
   }
   if (given.dtype !== type.dtype) {
-    throw new DTypeError(`Cannot run with ${formatType(given)} as ${textOf(path)}: the program expects ${formatType(type)}; nothing is converted implicitly`, [
-      given.dtype,
-      type.dtype,
-    ]);
+    throw new DTypeError(
+      `Cannot run with ${formatType(given)} as ${textOf(path)}: the program expects ${
+        formatType(type)
+      }; nothing is converted implicitly`,
+      [
+        given.dtype,
+        type.dtype,
+      ],
+    );
   }
 }
 
-/** Doubles fit any dtype (integers are checked; any number is a truth value); otherwise the array's class must be the dtype's. */
+/**
+ * Doubles fit any dtype (integers are checked; any number is a truth value); otherwise the array's class must be the
+ * dtype's.
+ */
 function checkElements(data: HostData, { dtype }: Type, path: Path): void {
   if (data instanceof Float64Array) {
     if (isInteger(dtype)) checkIntegers(data, dtype, path);
     return;
   }
-  const expected = { f32: Float32Array, f16: Float32Array, i32: Int32Array, u32: Uint32Array, bool: Uint32Array }[dtype];
+  const expected =
+    { f32: Float32Array, f16: Float32Array, i32: Int32Array, u32: Uint32Array, bool: Uint32Array }[dtype];
   if (!(data instanceof expected)) {
-    throw new DTypeError(`Cannot run with a ${data.constructor.name} as ${textOf(path)}: the program expects ${dtype}, which is passed as a ${expected.name}`, [
-      dtype,
-    ]);
+    throw new DTypeError(
+      `Cannot run with a ${data.constructor.name} as ${
+        textOf(path)
+      }: the program expects ${dtype}, which is passed as a ${expected.name}`,
+      [
+        dtype,
+      ],
+    );
   }
 }
 
@@ -165,7 +221,12 @@ function checkIntegers(data: ArrayLike<number>, dtype: DType, path: Path): void 
   const [lowest, highest] = dtype === "i32" ? [-2147483648, 2147483647] : [0, 4294967295];
   for (let i = 0; i < data.length; i++) {
     if (!Number.isInteger(data[i]) || data[i] < lowest || data[i] > highest) {
-      throw new DTypeError(`Cannot run with ${data[i]} as ${textOf(path)}[${i}]: the program expects ${dtype}, integers from ${lowest} to ${highest}`, [dtype]);
+      throw new DTypeError(
+        `Cannot run with ${data[i]} as ${
+          textOf(path)
+        }[${i}]: the program expects ${dtype}, integers from ${lowest} to ${highest}`,
+        [dtype],
+      );
     }
   }
 }
@@ -173,7 +234,10 @@ function checkIntegers(data: ArrayLike<number>, dtype: DType, path: Path): void 
 function fromNumbers(values: readonly unknown[], dtype: DType, path: Path): HostData {
   const wrong = values.findIndex((value) => typeof value !== "number" && typeof value !== "boolean");
   if (wrong >= 0) {
-    throw new DTypeError(`Cannot run with ${describe(values[wrong])} as ${textOf(path)}[${wrong}]: the program expects ${dtype} numbers`, [dtype]);
+    throw new DTypeError(
+      `Cannot run with ${describe(values[wrong])} as ${textOf(path)}[${wrong}]: the program expects ${dtype} numbers`,
+      [dtype],
+    );
   }
   const numbers = Float64Array.from(values as readonly number[]);
   if (isInteger(dtype)) checkIntegers(numbers, dtype, path);

@@ -13,8 +13,8 @@ import { schedule } from "./schedule.ts";
 /** Options of {@link compile}. */
 export interface CompileOptions extends CompileWatch {
   /**
-   * Positions of the arguments, whole trees, whose device arrays the caller gives up at each launch. They are disposed, and results of the same type may lie in
-   * their memory. Host arrays in their place are not touched. None unless said.
+   * Positions of the arguments, whole trees, whose device arrays the caller gives up at each launch. They are disposed,
+   * and results of the same type may lie in their memory. Host arrays in their place are not touched. None unless said.
    */
   readonly donate?: readonly number[];
 }
@@ -27,8 +27,8 @@ const COMPILE_OPTIONS = optionNames<CompileOptions>({ donate: true, progress: tr
  * @param fn A function of trees of tensors that returns a tree of tensors. Called once, with symbolic tensors.
  * @param specs Shape and dtype of every tensor in the arguments, one tree an argument.
  * @param options Which arguments are given up.
- * @throws {ShapeError} or {DTypeError} at the line of `fn` that makes them; {CompileError} if the function cannot be compiled; {DeviceError} if the
- * program needs more than the device has.
+ * @throws {ShapeError} or {DTypeError} at the line of `fn` that makes them; {CompileError} if the function cannot be
+ * compiled; {DeviceError} if the program needs more than the device has.
  * @example
  * ```ts
  * import { compile, requestDevice, spec, type Tensor } from "@mneme/titans";
@@ -67,5 +67,8 @@ function donatedLeaves(tree: TreeSpec, donate: readonly number[]): number[] {
     throw new CompileError(`Cannot donate argument ${position}: the function has ${args.length}, counted from 0`);
   }
   const starts = args.map((_, at) => args.slice(0, at).reduce((sum, arg) => sum + leafCount(arg), 0));
-  return args.flatMap((arg, at) => (donate.includes(at) ? Array.from({ length: leafCount(arg) }, (_, i) => starts[at] + i) : []));
+  return args.flatMap((
+    arg,
+    at,
+  ) => (donate.includes(at) ? Array.from({ length: leafCount(arg) }, (_, i) => starts[at] + i) : []));
 }

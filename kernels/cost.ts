@@ -7,9 +7,14 @@ import { liveShare } from "./live_range.ts";
 
 /** The work of one launch of a kernel. */
 export interface Cost {
-  /** Arithmetic operations on elements (a multiply-add counts two; index arithmetic and conversions none). Of a product's terms, those that a mask leaves. */
+  /**
+   * Arithmetic operations on elements (a multiply-add counts two; index arithmetic and conversions none). Of a
+   * product's terms, those that a mask leaves.
+   */
   readonly flops: number;
-  /** Bytes that must move at least once between memory and the processor: distinct elements read, and elements written. */
+  /**
+   * Bytes that must move at least once between memory and the processor: distinct elements read, and elements written.
+   */
   readonly bytes: number;
 }
 
@@ -113,13 +118,22 @@ function extentOf(variables: readonly Var[]): number {
   return variables.reduce((size, { extent }) => size * extent, 1);
 }
 
-/** An expression runs once for every value of the variables below it: what does not depend on the row is not counted for each element. */
+/**
+ * An expression runs once for every value of the variables below it: what does not depend on the row is not counted for
+ * each element.
+ */
 function flopsOf(kernel: Kernel): number {
   const depends = new Map<Expr, ReadonlySet<Var>>();
   const loops = new Set(kernel.loops);
   const space = spaceOf(kernel);
   const epilogue = kernel.kind === "contract" ? new Set([...kernel.batch, kernel.m, kernel.n]) : undefined;
-  const perPoint = { map: 0, row: 0, contract: 2, recurrence: kernel.kind === "recurrence" ? 2 * kernel.states.length : 0, scatter: 1 }[kernel.kind];
+  const perPoint = {
+    map: 0,
+    row: 0,
+    contract: 2,
+    recurrence: kernel.kind === "recurrence" ? 2 * kernel.states.length : 0,
+    scatter: 1,
+  }[kernel.kind];
   let flops = Math.round(perPoint * extentOf(space) * (kernel.kind === "contract" ? liveShare(kernel) : 1));
   visitExprs(rootsOf(kernel), (expr) => {
     const below = new Set<Var>(expr.kind === "accumulator" ? epilogue ?? space : []);
@@ -129,7 +143,8 @@ function flopsOf(kernel: Kernel): number {
       visitIndexExprs(expr.index, (inner) => depends.get(inner)!.forEach((variable) => below.add(variable)));
     }
     for (const loop of loops) below.delete(loop);
-    const arithmetic = expr.kind === "unary" || expr.kind === "binary" || expr.kind === "select" || expr.kind === "reduce";
+    const arithmetic = expr.kind === "unary" || expr.kind === "binary" || expr.kind === "select" ||
+      expr.kind === "reduce";
     if (expr.kind === "reduce") below.add(expr.variable);
     if (arithmetic) flops += extentOf([...below]);
     if (expr.kind === "reduce") below.delete(expr.variable);
@@ -157,6 +172,8 @@ function elementsOf(index: Index, kernel: Kernel, loops: ReadonlySet<Var>): numb
   visitIndexExprs(index, () => {
     computed = true;
   });
-  const reach = computed ? extentOf(spaceOf(kernel)) : extentOf([...variables].filter((variable) => !loops.has(variable)));
+  const reach = computed
+    ? extentOf(spaceOf(kernel))
+    : extentOf([...variables].filter((variable) => !loops.has(variable)));
   return Math.min(reach, index.max - index.min + 1);
 }

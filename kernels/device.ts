@@ -24,7 +24,10 @@ export interface DeviceArray extends Type {
   readonly device: Device;
   /** Copies the elements to the host. @throws {DeviceError} if the array was disposed or the device is lost. */
   read(): Promise<HostArray>;
-  /** Hands the memory back to the device, which may reuse it for later arrays. Safe while launched programs still use it. */
+  /**
+   * Hands the memory back to the device, which may reuse it for later arrays. Safe while launched programs still use
+   * it.
+   */
   dispose(): void;
 }
 
@@ -36,16 +39,25 @@ export interface Executable {
   readonly sources: readonly string[];
   /** For each kernel step in schedule order, the number of its source text. */
   readonly shaders: readonly number[];
-  /** Measured nanoseconds of each kernel step of one run, in schedule order, summed over loop iterations. Arrays at donated positions are overwritten. */
+  /**
+   * Measured nanoseconds of each kernel step of one run, in schedule order, summed over loop iterations. Arrays at
+   * donated positions are overwritten.
+   */
   profile(inputs: readonly DeviceArray[]): Promise<readonly number[]>;
   dispose(): void;
 }
 
 /** What is told of a compilation while it goes on, and what ends it: for programs that people wait for. */
 export interface CompileWatch {
-  /** Hears how many of the program's distinct kernels the device's compiler is done with. Devices that compile them as one say nothing. */
+  /**
+   * Hears how many of the program's distinct kernels the device's compiler is done with. Devices that compile them as
+   * one say nothing.
+   */
   readonly progress?: (done: number, total: number) => void;
-  /** Ends the wait: compiling then fails with the signal's reason. What the device's compiler has begun it ends by itself. */
+  /**
+   * Ends the wait: compiling then fails with the signal's reason. What the device's compiler has begun it ends by
+   * itself.
+   */
   readonly signal?: AbortSignal;
 }
 
@@ -66,7 +78,8 @@ export interface Device {
   /** Puts a host array in device memory. `data.length` must be the shape's size. */
   upload(data: HostData, type: Type): DeviceArray;
   /**
-   * Loads a plan (compiled devices) or interprets the graph (the reference device). Launches use up the inputs at the positions `donated`.
+   * Loads a plan (compiled devices) or interprets the graph (the reference device). Launches use up the inputs at the
+   * positions `donated`.
    * @internal
    */
   load(program: LoadedProgram): Promise<Executable>;
@@ -78,7 +91,9 @@ export interface Device {
   readonly maxTensorBytes: number;
   /** Most bytes of one allocation; larger arenas are cut. */
   readonly maxBufferBytes: number;
-  /** Waits until all launched work is done. @throws {DeviceError} if the device was lost or ran out of memory meanwhile. */
+  /**
+   * Waits until all launched work is done. @throws {DeviceError} if the device was lost or ran out of memory meanwhile.
+   */
   synchronize(): Promise<void>;
   /** Frees everything. Later calls throw a {@link DeviceError} with reason `disposed`. */
   dispose(): void;

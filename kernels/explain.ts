@@ -94,7 +94,11 @@ export class Explanation {
  * @param shaders For each kernel step, the number of its source text.
  * @param times For each kernel step, measured nanoseconds; undefined if not profiled.
  */
-export function explainPlan(plan: Plan | undefined, shaders: readonly number[], times?: readonly number[]): Explanation {
+export function explainPlan(
+  plan: Plan | undefined,
+  shaders: readonly number[],
+  times?: readonly number[],
+): Explanation {
   const kernels: KernelReport[] = [];
   const visit = (steps: readonly Step[], depth: number, launches: number): void => {
     for (const step of steps) {
@@ -105,11 +109,21 @@ export function explainPlan(plan: Plan | undefined, shaders: readonly number[], 
       const { flops, bytes } = costOf(step.kernel);
       const number = kernels.length;
       const { kind, origins } = step.kernel;
-      kernels.push({ kind, origins, depth, launches, flops: flops * launches, bytes: bytes * launches, shader: shaders[number], timeNs: times?.[number] });
+      kernels.push({
+        kind,
+        origins,
+        depth,
+        launches,
+        flops: flops * launches,
+        bytes: bytes * launches,
+        shader: shaders[number],
+        timeNs: times?.[number],
+      });
     }
   };
   visit(plan?.steps ?? [], 0, 1);
-  const sum = (of: (kernel: KernelReport) => number): number => kernels.reduce((total, kernel) => total + of(kernel), 0);
+  const sum = (of: (kernel: KernelReport) => number): number =>
+    kernels.reduce((total, kernel) => total + of(kernel), 0);
   const totals: WorkTotals = {
     kernels: kernels.length,
     shaders: new Set(shaders).size,
@@ -132,7 +146,10 @@ function explainMemory(plan: Plan | undefined): MemoryReport {
     live: ranges.get(id),
   }));
   const bytesOf = (kind: Value["storage"]["kind"]): number =>
-    (plan?.values ?? []).reduce((sum, { storage, sizeBytes }) => sum + (storage.kind === kind && !("takes" in storage) ? sizeBytes : 0), 0);
+    (plan?.values ?? []).reduce(
+      (sum, { storage, sizeBytes }) => sum + (storage.kind === kind && !("takes" in storage) ? sizeBytes : 0),
+      0,
+    );
   return {
     values,
     arenaBytes: plan?.arenaBytes ?? 0,
@@ -167,7 +184,10 @@ function formatExplanation({ kernels, totals, memory }: Explanation): string {
     ...timeCells(totals),
   ]);
   const { peakBytes, arenaBytes, inputBytes, outputBytes, constantBytes } = memory;
-  const footer = `memory: peak ${mebibytes(peakBytes)} = arena ${mebibytes(arenaBytes)} + inputs ${mebibytes(inputBytes)} + outputs ${mebibytes(outputBytes)}` +
+  const footer =
+    `memory: peak ${mebibytes(peakBytes)} = arena ${mebibytes(arenaBytes)} + inputs ${
+      mebibytes(inputBytes)
+    } + outputs ${mebibytes(outputBytes)}` +
     ` + constants ${mebibytes(constantBytes)}`;
   return `${formatTable([header, ...rows])}\n${footer}`;
 }
@@ -196,5 +216,7 @@ function shorten(text: string): string {
 /** Left-aligns names and right-aligns numbers. */
 function formatTable(rows: readonly (readonly string[])[]): string {
   const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
-  return rows.map((row) => row.map((cell, i) => (i === 1 || i === 2 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join("  ").trimEnd()).join("\n");
+  return rows.map((row) =>
+    row.map((cell, i) => (i === 1 || i === 2 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join("  ").trimEnd()
+  ).join("\n");
 }

@@ -4,8 +4,8 @@ import { DeviceError, ShapeError } from "../core/errors.ts";
 import { formatShape, formatType, type Shape, sizeOfShape } from "../core/shape.ts";
 
 /**
- * What arrays of all dtypes can do in the same way. The engines' own types say it of each array with its own name in it, which TypeScript cannot call on an array
- * whose dtype it does not know.
+ * What arrays of all dtypes can do in the same way. The engines' own types say it of each array with its own name in
+ * it, which TypeScript cannot call on an array whose dtype it does not know.
  */
 export interface NumberMethods {
   /** As of any array. */
@@ -38,11 +38,15 @@ export interface HostArrays {
   readonly bool: Uint32Array;
 }
 
-/** Elements on the host, by dtype: a Float32Array for f32. Bool is 0 or 1 in a Uint32Array, f16 widened in a Float32Array. */
+/**
+ * Elements on the host, by dtype: a Float32Array for f32. Bool is 0 or 1 in a Uint32Array, f16 widened in a
+ * Float32Array.
+ */
 export type HostArray<D extends DType = DType> = { readonly [K in D]: HostArrays[K] & NumberMethods }[D];
 
 /**
- * A result on the host: row-major elements with their type. Where only the program knows the dtype, the array's type is known once `dtype` is compared.
+ * A result on the host: row-major elements with their type. Where only the program knows the dtype, the array's type is
+ * known once `dtype` is compared.
  * @example
  * ```ts
  * import type { HostTensor } from "@mneme/titans";
@@ -69,7 +73,9 @@ export type Gone = "disposed" | "donated";
 
 /** The error of using an array that is gone. */
 export function goneError(type: Type, gone: Gone): DeviceError {
-  const how = gone === "disposed" ? "disposed" : "donated to a launch, which may have overwritten it; use what the launch returned, or pass a copy";
+  const how = gone === "disposed"
+    ? "disposed"
+    : "donated to a launch, which may have overwritten it; use what the launch returned, or pass a copy";
   return new DeviceError(`Cannot use the array ${formatType(type)}: it was ${how}`, "disposed");
 }
 
@@ -78,18 +84,26 @@ export function checkLength(data: ArrayLike<number>, type: Type, action: string)
   checkDType(type.dtype, `${action} an array of shape ${formatShape(type.shape)}`);
   const size = sizeOfShape(type.shape);
   if (data.length !== size) {
-    throw new ShapeError(`Cannot ${action} ${data.length} numbers as ${formatType(type)}: the shape has ${size} elements`, [type.shape]);
+    throw new ShapeError(
+      `Cannot ${action} ${data.length} numbers as ${formatType(type)}: the shape has ${size} elements`,
+      [type.shape],
+    );
   }
 }
 
 /** Truth values as 0 and 1: whatever is not 0 is true, NaN too. Shares memory with `data` where it has nothing else. */
 export function toTruthValues(data: HostData): HostData {
-  for (let i = 0; i < data.length; i++) if (data[i] !== 0 && data[i] !== 1) return Uint32Array.from(data, (value) => (value === 0 ? 0 : 1));
+  for (let i = 0; i < data.length; i++) {
+    if (data[i] !== 0 && data[i] !== 1) return Uint32Array.from(data, (value) => (value === 0 ? 0 : 1));
+  }
   return data;
 }
 
 /** The elements as a device stores them, padded to a multiple of 4 bytes. Shares memory with `data` where it can. */
-export function toDeviceBytes(data: HostData, dtype: DType): Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> {
+export function toDeviceBytes(
+  data: HostData,
+  dtype: DType,
+): Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> {
   if (dtype === "f16") {
     const padded = new Float16Array(data.length + (data.length & 1));
     padded.set(data);

@@ -1,14 +1,17 @@
 /**
  * Outputs that take over the memory of inputs which the caller gives up.
  *
- * An output may take an input of the same type if nobody reads the input once the output's first element is written. The kernel that writes first may read
- * it too, if it is a map, or a contraction that reads it after its sum only, and each of its points reads the input at the very element that it then writes:
- * printers compute all values of a point before they store any. (So an optimiser's update is in place, on its own or behind the product that makes the
- * gradient.) The two operands become one, `readwrite`, because WebGPU refuses two bindings of one range of which one is writable:
+ * An output may take an input of the same type if nobody reads the input once the output's first element is written.
+ * The kernel that writes first may read it too, if it is a map, or a contraction that reads it after its sum only, and
+ * each of its points reads the input at the very element that it then writes: printers compute all values of a point
+ * before they store any. (So an optimiser's update is in place, on its own or behind the product that makes the
+ * gradient.) The two operands become one, `readwrite`, because WebGPU refuses two bindings of one range of which one is
+ * writable:
  *
  *     b1[i] = b0[i] + b2[i]          ->          b0[i] = b0[i] + b1[i]
  *
- * Pairs do not disturb each other: the memory of a pair is touched only by what reads its input and what reads or writes its output.
+ * Pairs do not disturb each other: the memory of a pair is touched only by what reads its input and what reads or
+ * writes its output.
  */
 import { ExprCopier } from "../core/copy_expr.ts";
 import type { Expr } from "../core/expr.ts";
@@ -25,7 +28,8 @@ interface Uses {
 }
 
 /**
- * Has outputs take over donated inputs: `takes` of an output's storage says which input it replaces. The schedule computes the same values.
+ * Has outputs take over donated inputs: `takes` of an output's storage says which input it replaces. The schedule
+ * computes the same values.
  * @param schedule Steps over values.
  * @param donated Positions of the inputs whose memory is given up.
  */
@@ -112,11 +116,13 @@ function mayTake(schedule: Schedule, uses: ReadonlyMap<ValueId, Uses>, input: Va
 
 /** The operands by which a kernel reads `input` and writes `output`, if it does both. */
 function pairOf(schedule: Schedule, { kernel, operands }: KernelStep, input: ValueId, output: ValueId) {
-  const placesOf = (id: ValueId): number[] => operands.flatMap((operand, at) => (baseOf(schedule, operand) === id ? [at] : []));
+  const placesOf = (id: ValueId): number[] =>
+    operands.flatMap((operand, at) => (baseOf(schedule, operand) === id ? [at] : []));
   const [reads, writes] = [placesOf(input), placesOf(output)];
   if (reads.length === 0 || writes.length === 0) return undefined;
   const [read] = reads, [written] = writes;
-  const isOne = reads.length === 1 && writes.length === 1 && startOf(schedule.values[operands[read]]) === startOf(schedule.values[operands[written]]);
+  const isOne = reads.length === 1 && writes.length === 1 &&
+    startOf(schedule.values[operands[read]]) === startOf(schedule.values[operands[written]]);
   return { read, written, sameElement: isOne && isPointwise(kernel) && readsWhatItWrites(kernel, read, written) };
 }
 
@@ -134,7 +140,9 @@ function isPointwise(kernel: Kernel): kernel is PointwiseKernel {
 /** Whether each point reads operand `read` at most where it writes operand `written`. */
 function readsWhatItWrites(kernel: PointwiseKernel, read: number, written: number): boolean {
   // An index that is computed from loads is evaluated between stores.
-  if (kernel.operands[written].access !== "write" || kernel.stores.some(({ index }) => readsValues(index))) return false;
+  if (kernel.operands[written].access !== "write" || kernel.stores.some(({ index }) => readsValues(index))) {
+    return false;
+  }
   let isFactor = false;
   visitExprs(factorsOf(kernel), (expr) => isFactor ||= expr.kind === "load" && expr.operand === read);
   if (isFactor) return false;
@@ -161,14 +169,23 @@ function mergeOperands(step: KernelStep, read: ValueId, written: ValueId): Kerne
     return kept > from ? kept - 1 : kept;
   };
   const size = Math.max(kernel.operands[from].size, kernel.operands[to].size);
-  const operands = kernel.operands.map((operand, at) => (at === to ? { ...operand, size, access: "readwrite" as const } : operand));
+  const operands = kernel.operands.map((
+    operand,
+    at,
+  ) => (at === to ? { ...operand, size, access: "readwrite" as const } : operand));
   const copy = new ExprCopier({
     index: (index, copyValue) => (readsValues(index) ? substituteIndex(index, new Map(), copyValue) : index),
     load: (operand, index) => ({ operand: renumber(operand), index }),
     variable: (variable) => variable,
   });
-  const stores = kernel.stores.map(({ operand, index, value }) => ({ operand: renumber(operand), index, value: copy.expr(value) }));
+  const stores = kernel.stores.map(({ operand, index, value }) => ({
+    operand: renumber(operand),
+    index,
+    value: copy.expr(value),
+  }));
   const parts = { operands: operands.filter((_, at) => at !== from), stores };
-  const merged: Kernel = kernel.kind === "map" ? { ...kernel, ...parts } : { ...kernel, ...parts, lhs: copy.expr(kernel.lhs), rhs: copy.expr(kernel.rhs) };
+  const merged: Kernel = kernel.kind === "map"
+    ? { ...kernel, ...parts }
+    : { ...kernel, ...parts, lhs: copy.expr(kernel.lhs), rhs: copy.expr(kernel.rhs) };
   return { ...step, kernel: merged, operands: step.operands.filter((_, at) => at !== from) };
 }

@@ -1,9 +1,9 @@
 /**
  * Kernels as plain data, neutral to devices: an index space, expressions over it, and stores.
  *
- * A kernel names its tensors by operand number; a schedule step says which value each operand is. Kernels are pure of addresses, so that equal
- * kernels at different places are one shader. Index expressions may read loop variables of enclosing rolled loops (`loops`), which are
- * run-time values.
+ * A kernel names its tensors by operand number; a schedule step says which value each operand is. Kernels are pure of
+ * addresses, so that equal kernels at different places are one shader. Index expressions may read loop variables of
+ * enclosing rolled loops (`loops`), which are run-time values.
  */
 import type { DType } from "../core/dtype.ts";
 import type { Expr } from "../core/expr.ts";
@@ -33,7 +33,10 @@ interface KernelBase {
   readonly origins: readonly string[];
 }
 
-/** Elementwise over `space`: each point evaluates all its values, then stores them. No `reduce` inside. Fused views and gathers are index expressions. */
+/**
+ * Elementwise over `space`: each point evaluates all its values, then stores them. No `reduce` inside. Fused views and
+ * gathers are index expressions.
+ */
 export interface MapKernel extends KernelBase {
   readonly kind: "map";
   readonly space: readonly Var[];
@@ -41,9 +44,9 @@ export interface MapKernel extends KernelBase {
 }
 
 /**
- * For each point of `space`: reductions over `row`, perhaps several that depend on each other, then stores. Each `reduce` expression in the
- * stores binds `row`; a reduction inside another one's body is an earlier pass. Stores in `elementStores` run for every value of `row`,
- * those in `rowStores` once.
+ * For each point of `space`: reductions over `row`, perhaps several that depend on each other, then stores. Each
+ * `reduce` expression in the stores binds `row`; a reduction inside another one's body is an earlier pass. Stores in
+ * `elementStores` run for every value of `row`, those in `rowStores` once.
  */
 export interface RowKernel extends KernelBase {
   readonly kind: "row";
@@ -54,12 +57,15 @@ export interface RowKernel extends KernelBase {
 }
 
 /**
- * A part of a kernel's space: the points at which all of these indices are at least 0. Each index is a sum of variables (the kernel's and those of its
- * loops) and of whole quotients of such sums by constants, so its extremes over a box are found at the box's corners.
+ * A part of a kernel's space: the points at which all of these indices are at least 0. Each index is a sum of variables
+ * (the kernel's and those of its loops) and of whole quotients of such sums by constants, so its extremes over a box
+ * are found at the box's corners.
  */
 export type Band = readonly Index[];
 
-/** `accumulator = sum over k of lhs(batch, m, k) * rhs(batch, k, n)`, then stores over (batch, m, n). f32 accumulation. */
+/**
+ * `accumulator = sum over k of lhs(batch, m, k) * rhs(batch, k, n)`, then stores over (batch, m, n). f32 accumulation.
+ */
 export interface ContractKernel extends KernelBase {
   readonly kind: "contract";
   readonly batch: readonly Var[];
@@ -70,9 +76,10 @@ export interface ContractKernel extends KernelBase {
   readonly rhs: Expr;
   readonly stores: readonly Store[];
   /**
-   * Where terms (batch, m, n, k) count: in at least one of these bands. Elsewhere a factor of the term is zero, or nothing reads the sum that it belongs to.
-   * A printer may leave such terms out, tile by tile; it need not. So zero times infinity or NaN may count as zero here: what a mask hides is not looked at.
-   * Empty without a mask: all terms count.
+   * Where terms (batch, m, n, k) count: in at least one of these bands. Elsewhere a factor of the term is zero, or
+   * nothing reads the sum that it belongs to. A printer may leave such terms out, tile by tile; it need not. So zero
+   * times infinity or NaN may count as zero here: what a mask hides is not looked at. Empty without a mask: all terms
+   * count.
    */
   readonly live: readonly Band[];
 }
@@ -84,8 +91,9 @@ export interface RecurrenceState {
 }
 
 /**
- * States that walk along `time` (from the end if `reverse`) for each point of `space`, each zero before its first step. In a step they are computed in order,
- * and what a state's `a` and `b` read of the states before it (`accumulator` expressions) is theirs after the same step. Then the stores, at every step.
+ * States that walk along `time` (from the end if `reverse`) for each point of `space`, each zero before its first step.
+ * In a step they are computed in order, and what a state's `a` and `b` read of the states before it (`accumulator`
+ * expressions) is theirs after the same step. Then the stores, at every step.
  */
 export interface RecurrenceKernel extends KernelBase {
   readonly kind: "recurrence";
@@ -97,8 +105,9 @@ export interface RecurrenceKernel extends KernelBase {
 }
 
 /**
- * For each point of `space`, for `position` ascending: where `valid` holds, `operand[index] += update`. `index` reads `position` only through run-time
- * values. Points of `space` never touch the same element, so no atomics are needed. The operand was initialised by an earlier step.
+ * For each point of `space`, for `position` ascending: where `valid` holds, `operand[index] += update`. `index` reads
+ * `position` only through run-time values. Points of `space` never touch the same element, so no atomics are needed.
+ * The operand was initialised by an earlier step.
  */
 export interface ScatterKernel extends KernelBase {
   readonly kind: "scatter";

@@ -1,8 +1,10 @@
 /**
- * Indices under substitution, for every printer: how a kernel's indices look once its variables are parts of an invocation's number and of loop counters.
+ * Indices under substitution, for every printer: how a kernel's indices look once its variables are parts of an
+ * invocation's number and of loop counters.
  *
- * Vectorising over a variable v is the substitution `v = 4 u + lane` with `0 <= lane < 4`: the index algebra itself then finds whether a load
- * is one aligned vec4 (`lane` occurs with coefficient 1 and the rest divides by 4), one scalar (it does not occur) or four scalars.
+ * Vectorising over a variable v is the substitution `v = 4 u + lane` with `0 <= lane < 4`: the index algebra itself
+ * then finds whether a load is one aligned vec4 (`lane` occurs with coefficient 1 and the rest divides by 4), one
+ * scalar (it does not occur) or four scalars.
  */
 import type { Expr } from "../core/expr.ts";
 import type { Index, Term, Var } from "../core/index_expr.ts";
@@ -45,7 +47,10 @@ export function assign(replace: Map<number, Index>, variables: readonly Var[], v
   variables.forEach((variable, at) => replace.set(variable.id, values[at]));
 }
 
-/** Spreads a flat number over variables, the last one fastest. Numbers beyond the space overflow into the first variable. */
+/**
+ * Spreads a flat number over variables, the last one fastest. Numbers beyond the space overflow into the first
+ * variable.
+ */
 export function unflatten(flat: Index, variables: readonly Var[]): Index[] {
   let stride = 1;
   const values = variables.map(() => constantIndex(0));

@@ -1,6 +1,7 @@
 /**
- * What a printer knows about a kernel's expressions before it prints them, whatever the language: how indices look in terms of what the device counts, which
- * values differ between the four lanes of a vector, and what reading and writing them costs.
+ * What a printer knows about a kernel's expressions before it prints them, whatever the language: how indices look in
+ * terms of what the device counts, which values differ between the four lanes of a vector, and what reading and writing
+ * them costs.
  */
 import type { Expr } from "../core/expr.ts";
 import { operandsOf } from "../core/expr.ts";
@@ -95,11 +96,18 @@ export abstract class LaneScope<Value extends { readonly width: 1 | 4 }> {
     return this.#indexVaries(index, env);
   }
 
-  /** What the memory instructions of expressions and stores cost at one environment, four lanes together. Each expression is read once. */
+  /**
+   * What the memory instructions of expressions and stores cost at one environment, four lanes together. Each
+   * expression is read once.
+   */
   cost(exprs: readonly Expr[], stores: readonly Store[], env: Env<Value>): number {
     const seen = new Set<number>();
     const visitIndex = (index: Index): number =>
-      index.terms.reduce((sum, { atom }) => sum + (atom.kind === "value" ? visit(atom.value) : atom.kind === "var" ? 0 : visitIndex(atom.of)), 0);
+      index.terms.reduce(
+        (sum, { atom }) =>
+          sum + (atom.kind === "value" ? visit(atom.value) : atom.kind === "var" ? 0 : visitIndex(atom.of)),
+        0,
+      );
     const visit = (expr: Expr): number => {
       if (seen.has(expr.id)) return 0;
       seen.add(expr.id);

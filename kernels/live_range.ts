@@ -1,10 +1,19 @@
 /**
  * Which parts of a product's tiles count (see `live` of ContractKernel), for every printer.
  *
- * A band's indices have their extremes at the corners of a box, so that one comparison an index says whether a whole tile can be left out, and the same
- * index solved for k gives the steps that cannot.
+ * A band's indices have their extremes at the corners of a box, so that one comparison an index says whether a whole
+ * tile can be left out, and the same index solved for k gives the steps that cannot.
  */
-import { addIndex, constantIndex, divIndex, type Index, scaleIndex, type Var, varIndex, visitVars } from "../core/index_expr.ts";
+import {
+  addIndex,
+  constantIndex,
+  divIndex,
+  type Index,
+  scaleIndex,
+  type Var,
+  varIndex,
+  visitVars,
+} from "../core/index_expr.ts";
 import type { Band, ContractKernel } from "./kernel.ts";
 
 /** The values of a variable in a tile: `start .. start + size - 1`. */
@@ -16,7 +25,10 @@ export interface Side {
 /** A box of a kernel's space: sides by variable id. A variable without a side stands for itself. */
 export type Tile = ReadonlyMap<number, Side>;
 
-/** The steps of k that one band leaves in a tile: none unless all of `when` are at least 0, else from the greatest of `first` to below the least of `end`. */
+/**
+ * The steps of k that one band leaves in a tile: none unless all of `when` are at least 0, else from the greatest of
+ * `first` to below the least of `end`.
+ */
 export interface Steps {
   readonly when: readonly Index[];
   readonly first: readonly Index[];
@@ -37,7 +49,9 @@ export function greatest(index: Index, tile: Tile): Index {
       const side = tile.get(atom.variable.id);
       const value = side ? addIndex(side.start, coefficient > 0 ? side.size - 1 : 0) : varIndex(atom.variable);
       sum = addIndex(sum, scaleIndex(value, coefficient));
-    } else if (atom.kind === "div") sum = addIndex(sum, scaleIndex(divIndex(extreme(atom.of, tile), atom.by), coefficient));
+    } else if (atom.kind === "div") {
+      sum = addIndex(sum, scaleIndex(divIndex(extreme(atom.of, tile), atom.by), coefficient));
+    }
   }
   return sum;
 }
@@ -46,9 +60,14 @@ function least(index: Index, tile: Tile): Index {
   return scaleIndex(greatest(scaleIndex(index, -1), tile), -1);
 }
 
-/** For each band that may have a term in a tile: indices that are all at least 0 where it has. An empty list is a band that always has. */
+/**
+ * For each band that may have a term in a tile: indices that are all at least 0 where it has. An empty list is a band
+ * that always has.
+ */
 export function liveConditions(live: readonly Band[], tile: Tile): readonly Band[] {
-  return live.map((band) => band.map((index) => greatest(index, tile)).filter(({ min }) => min < 0)).filter((band) => band.every(({ max }) => max >= 0));
+  return live.map((band) => band.map((index) => greatest(index, tile)).filter(({ min }) => min < 0)).filter((band) =>
+    band.every(({ max }) => max >= 0)
+  );
 }
 
 /** The steps of k that count in a tile of rows and columns, band by band. */
@@ -62,11 +81,18 @@ export function liveSteps({ live, k }: ContractKernel, tile: Tile): Steps[] {
       else if (bound?.end) end.push(bound.end);
       else when.push(greatest(index, all));
     }
-    return { when: when.filter(({ min }) => min < 0), first: first.filter(({ max }) => max > 0), end: end.filter(({ min }) => min < k.extent) };
+    return {
+      when: when.filter(({ min }) => min < 0),
+      first: first.filter(({ max }) => max > 0),
+      end: end.filter(({ min }) => min < k.extent),
+    };
   }).filter(({ when }) => when.every(({ max }) => max >= 0));
 }
 
-/** The first k, or the one after the last, for which an index reaches 0 somewhere in a tile; undefined if k stands in it otherwise than once and plainly. */
+/**
+ * The first k, or the one after the last, for which an index reaches 0 somewhere in a tile; undefined if k stands in it
+ * otherwise than once and plainly.
+ */
 function solve(index: Index, k: Var, tile: Tile): { readonly first?: Index; readonly end?: Index } | undefined {
   const readers = index.terms.filter(({ atom }) => {
     let reads = false;
@@ -76,7 +102,10 @@ function solve(index: Index, k: Var, tile: Tile): { readonly first?: Index; read
   });
   if (readers.length !== 1 || Math.abs(readers[0].coefficient) !== 1) return undefined;
   const [{ atom, coefficient, key }] = readers;
-  const rest = greatest(index.terms.filter((term) => term.key !== key).reduce(plusTerm, constantIndex(index.constant)), tile);
+  const rest = greatest(
+    index.terms.filter((term) => term.key !== key).reduce(plusTerm, constantIndex(index.constant)),
+    tile,
+  );
   const by = atom.kind === "div" ? atom.by : 1, offset = atom.kind === "div" ? without(atom.of, k) : constantIndex(0);
   if (!offset) return undefined;
   // k + offset >= -rest by, or (k + offset) div by <= rest.
@@ -85,7 +114,11 @@ function solve(index: Index, k: Var, tile: Tile): { readonly first?: Index; read
 }
 
 function plusTerm(sum: Index, { atom, coefficient }: Index["terms"][number]): Index {
-  const value = atom.kind === "var" ? varIndex(atom.variable) : atom.kind === "div" ? divIndex(atom.of, atom.by) : constantIndex(0);
+  const value = atom.kind === "var"
+    ? varIndex(atom.variable)
+    : atom.kind === "div"
+    ? divIndex(atom.of, atom.by)
+    : constantIndex(0);
   return addIndex(sum, scaleIndex(value, coefficient));
 }
 
@@ -105,7 +138,10 @@ export interface TileSize {
 }
 
 /** The share of tiles in which some term may count: of terms, for tiles of one. */
-export function liveShare(kernel: ContractKernel, { rows, columns, depth }: TileSize = { rows: 1, columns: 1, depth: 1 }): number {
+export function liveShare(
+  kernel: ContractKernel,
+  { rows, columns, depth }: TileSize = { rows: 1, columns: 1, depth: 1 },
+): number {
   const { live, m, n, k } = kernel;
   if (live.length === 0) return 1;
   const variables = new Map<number, Var>();

@@ -1,5 +1,6 @@
 /**
- * Devices and programs: `compile` takes a function of tensors to kernels on a {@link Device}, and gives a {@link Program} to run.
+ * Devices and programs: `compile` takes a function of tensors to kernels on a {@link Device}, and gives a
+ * {@link Program} to run.
  *
  * @example
  * ```ts

@@ -1,6 +1,6 @@
 /**
- * Which extremes of a row need not look for NaN, because a sum over the same row does. A softmax is the case: where an element is NaN its exponential is, so is
- * the sum of all of them, and so is every result, whatever the maximum was.
+ * Which extremes of a row need not look for NaN, because a sum over the same row does. A softmax is the case: where an
+ * element is NaN its exponential is, so is the sum of all of them, and so is every result, whatever the maximum was.
  */
 import { isFloat } from "../core/dtype.ts";
 import { type Expr, operandsOf } from "../core/expr.ts";
@@ -15,7 +15,9 @@ function isStrictIn(expr: Expr, part: Expr, seen: Set<Expr> = new Set()): boolea
   if (expr === part) return true;
   if (seen.has(expr)) return false;
   seen.add(expr);
-  const passes = expr.kind === "cast" ? isFloat(expr.dtype) : (expr.kind === "unary" || expr.kind === "binary") && isFloat(expr.dtype) && STRICT.has(expr.op);
+  const passes = expr.kind === "cast"
+    ? isFloat(expr.dtype)
+    : (expr.kind === "unary" || expr.kind === "binary") && isFloat(expr.dtype) && STRICT.has(expr.op);
   return passes && operandsOf(expr).some((operand) => isFloat(operand.dtype) && isStrictIn(operand, part, seen));
 }
 

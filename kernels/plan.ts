@@ -13,9 +13,10 @@ export interface Value {
   /** Bytes, a multiple of 4 and at least 4. Stacked values of a loop hold all their slots. */
   readonly sizeBytes: number;
   /**
-   * Who owns the memory: the caller (`input`, `output`, by position), the program (`constant`, uploaded once; `temporary`, placed in the arena by the
-   * planner), or another value of which this is a contiguous part (`alias`; byteOffset a multiple of 256, `of` is never an alias itself). An output that
-   * `takes` the input of that position lies in its memory, which the caller gives up.
+   * Who owns the memory: the caller (`input`, `output`, by position), the program (`constant`, uploaded once;
+   * `temporary`, placed in the arena by the planner), or another value of which this is a contiguous part (`alias`;
+   * byteOffset a multiple of 256, `of` is never an alias itself). An output that `takes` the input of that position
+   * lies in its memory, which the caller gives up.
    */
   readonly storage:
     | { readonly kind: "input"; readonly position: number }
@@ -61,7 +62,9 @@ export interface Plan extends Schedule {
   readonly offsets: ReadonlyMap<ValueId, number>;
   /** Size of the arena in bytes. */
   readonly arenaBytes: number;
-  /** The arena may be cut in buffers of this many bytes: no value straddles a cut. Infinity where it is not to be cut. */
+  /**
+   * The arena may be cut in buffers of this many bytes: no value straddles a cut. Infinity where it is not to be cut.
+   */
   readonly bufferBytes: number;
   /** Arena, inputs, outputs and constants together, in bytes. */
   readonly peakBytes: number;

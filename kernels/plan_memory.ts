@@ -1,14 +1,16 @@
 /**
  * From a {@link Schedule} to a {@link Plan}: when each value lives, and where.
  *
- * Kernel steps are numbered in order; a loop spans the numbers of its body. A value lives from its first access to its last, both taken at the level of
- * the innermost loop body that contains all of its accesses, where an access inside a deeper loop counts as that whole loop. So a value that crosses a
- * loop lives over all of it, and a body's temporary lives within one iteration and shares memory with the body's other temporaries.
+ * Kernel steps are numbered in order; a loop spans the numbers of its body. A value lives from its first access to its
+ * last, both taken at the level of the innermost loop body that contains all of its accesses, where an access inside a
+ * deeper loop counts as that whole loop. So a value that crosses a loop lives over all of it, and a body's temporary
+ * lives within one iteration and shares memory with the body's other temporaries.
  *
- * A kernel never writes a temporary where it reads another one, even if that dies there: it would take a rewritten kernel (see in_place.ts), another shader, and
- * brings nothing. After fusion hardly any elementwise kernel is left whose input dies in it, and none where the arena is fullest: 4 of the 118 map kernels of a
- * training step of MAC (nano, T 1024), 6 of 41 of LMM's, at most 4 in the golden layers, none in an MLP with Adam; in all of them the arena would be as
- * large, to the byte.
+ * A kernel never writes a temporary where it reads another one, even if that dies there: it would take a rewritten
+ * kernel (see in_place.ts), another shader, and brings nothing. After fusion hardly any elementwise kernel is left
+ * whose input dies in it, and none where the arena is fullest: 4 of the 118 map kernels of a training step of MAC
+ * (nano, T 1024), 6 of 41 of LMM's, at most 4 in the golden layers, none in an MLP with Adam; in all of them the arena
+ * would be as large, to the byte.
  */
 import { DeviceError, invariant } from "../core/errors.ts";
 import { visitVars } from "../core/index_expr.ts";
@@ -44,7 +46,10 @@ interface Access {
   /** Enclosing loops, outermost first. */
   readonly loops: readonly LoopSpan[];
   readonly readsBefore: boolean;
-  /** The outermost enclosing loop whose variable the access's index reads: slots written in one iteration are read in others. */
+  /**
+   * The outermost enclosing loop whose variable the access's index reads: slots written in one iteration are read in
+   * others.
+   */
   readonly slotted: LoopSpan | undefined;
 }
 
@@ -68,15 +73,21 @@ export function planMemory(schedule: Schedule, limits: PlanLimits = {}): Plan {
 
 /** Whether a value takes memory beside the arena. */
 function hasOwnMemory({ storage }: Value): boolean {
-  return storage.kind === "output" ? storage.takes === undefined : storage.kind === "input" || storage.kind === "constant";
+  return storage.kind === "output"
+    ? storage.takes === undefined
+    : storage.kind === "input" || storage.kind === "constant";
 }
 
 function checkSizes(values: readonly Value[], limit: number): void {
   for (const value of values) {
     if (value.storage.kind === "alias" || value.sizeBytes <= limit) continue;
     throw new DeviceError(
-      `Cannot place ${value.label} ${formatType(value.type)} in device memory: it takes ${mebibytes(value.sizeBytes)} and one tensor may take at most ` +
-        `${mebibytes(limit)} on this device; use a smaller batch or sequence, split the tensor, or use a device with a higher limit`,
+      `Cannot place ${value.label} ${formatType(value.type)} in device memory: it takes ${
+        mebibytes(value.sizeBytes)
+      } and one tensor may take at most ` +
+        `${
+          mebibytes(limit)
+        } on this device; use a smaller batch or sequence, split the tensor, or use a device with a higher limit`,
       "limit",
     );
   }
@@ -124,7 +135,10 @@ function kernelCount(step: LoopStep): number {
   return step.steps.reduce((count, inner) => count + (inner.kind === "loop" ? kernelCount(inner) : 1), 0);
 }
 
-function stepAccesses(step: KernelStep, loops: readonly LoopSpan[]): { value: ValueId; readsBefore: boolean; slotted: LoopSpan | undefined }[] {
+function stepAccesses(
+  step: KernelStep,
+  loops: readonly LoopSpan[],
+): { value: ValueId; readsBefore: boolean; slotted: LoopSpan | undefined }[] {
   const slots: (LoopSpan | undefined)[] = step.operands.map(() => undefined);
   if (loops.length > 0) {
     for (const { operand, index } of accessesOf(step.kernel)) {
@@ -153,16 +167,20 @@ function rangeOf(accesses: readonly Access[]): LiveRange {
     first = Math.min(first, range.first);
     last = Math.max(last, range.last);
   };
-  for (const { position, loops } of accesses) cover(loops.length > depth ? loops[depth] : { first: position, last: position });
-  // Contents that outlive an iteration keep the whole loop: slots chosen by its variable, and what an iteration reads before writing it.
+  for (const { position, loops } of accesses) {
+    cover(loops.length > depth ? loops[depth] : { first: position, last: position });
+  }
+  // Contents that outlive an iteration keep the whole loop: slots chosen by its variable, and what an iteration reads
+  // before writing it.
   for (const { slotted, loops } of accesses) if (slotted && loops.indexOf(slotted) < depth) cover(slotted);
   if (accesses[0].readsBefore && depth > 0) cover(accesses[0].loops[0]);
   return { first, last };
 }
 
 /**
- * Greedy by size: the largest value first, each at the smallest gap that fits between those placed before it that live at the same time. On
- * training steps this ends within a few per cent of the lower bound (the most bytes alive at once).
+ * Greedy by size: the largest value first, each at the smallest gap that fits between those placed before it that live
+ * at the same time. On training steps this ends within a few per cent of the lower bound (the most bytes alive at
+ * once).
  */
 function place(
   values: readonly Value[],
@@ -172,7 +190,9 @@ function place(
   const offsets = new Map<ValueId, number>();
   const placed: { first: number; last: number; offset: number; end: number }[] = [];
   let arenaBytes = 0;
-  const order = values.filter(({ storage }) => storage.kind === "temporary").sort((a, b) => b.sizeBytes - a.sizeBytes || a.id - b.id);
+  const order = values.filter(({ storage }) => storage.kind === "temporary").sort((a, b) =>
+    b.sizeBytes - a.sizeBytes || a.id - b.id
+  );
   for (const value of order) {
     const range = ranges.get(value.id);
     if (!range) {
@@ -181,7 +201,9 @@ function place(
       continue;
     }
     const size = align(value.sizeBytes);
-    const neighbours = placed.filter((other) => other.first <= range.last && range.first <= other.last).sort((a, b) => a.offset - b.offset);
+    const neighbours = placed.filter((other) => other.first <= range.last && range.first <= other.last).sort((a, b) =>
+      a.offset - b.offset
+    );
     const offset = bestGap(neighbours, size, bufferBytes);
     offsets.set(value.id, offset);
     placed.push({ ...range, offset, end: offset + size });
@@ -207,7 +229,10 @@ function bestGap(neighbours: readonly { offset: number; end: number }[], size: n
 /** The lowest place from `start` on where `size` bytes do not straddle two buffers of the arena. */
 function withinBuffer(start: number, size: number, bufferBytes: number): number {
   if (bufferBytes === Infinity) return start;
-  invariant(bufferBytes % ALIGNMENT === 0 && size <= bufferBytes, `a value of ${size} bytes in arena buffers of ${bufferBytes}`);
+  invariant(
+    bufferBytes % ALIGNMENT === 0 && size <= bufferBytes,
+    `a value of ${size} bytes in arena buffers of ${bufferBytes}`,
+  );
   const cut = (Math.floor(start / bufferBytes) + 1) * bufferBytes;
   return start + size <= cut ? start : cut;
 }

@@ -14,7 +14,9 @@ import type { Plan } from "./plan.ts";
 import { mebibytes } from "./plan_memory.ts";
 
 /** The arguments of a program: those of its function, with arrays in place of tensors. */
-export type ProgramArguments<Args extends readonly unknown[]> = { [K in keyof Args]: MapTree<Args[K], Tensor, ArrayLeaf> };
+export type ProgramArguments<Args extends readonly unknown[]> = {
+  [K in keyof Args]: MapTree<Args[K], Tensor, ArrayLeaf>;
+};
 
 /** The result of a run: that of the function, with host arrays in place of tensors. */
 export type HostResult<R> = MapTree<R, Tensor, HostTensor>;
@@ -54,7 +56,10 @@ export interface ProgramParts {
 
 /** A function compiled for a device, to be run as often as wanted. Made by `compile`. */
 export class Program<Args extends readonly unknown[], R> {
-  /** Memory that a run needs: intermediate values, inputs, outputs and constants, in bytes. 0 on the reference device, which plans none. */
+  /**
+   * Memory that a run needs: intermediate values, inputs, outputs and constants, in bytes. 0 on the reference device,
+   * which plans none.
+   */
   readonly peakBytes: number;
   /**
    * The simplified graph that was compiled.
@@ -92,7 +97,9 @@ export class Program<Args extends readonly unknown[], R> {
   /** Device, types, kernels and memory in a line; {@link explain} says more. */
   toString(): string {
     const { device, kernels } = this.toJSON(), { inputs, outputs } = this.graph;
-    const work = device === "reference" ? "interpreted" : `${kernels} kernel${kernels === 1 ? "" : "s"}, ${mebibytes(this.peakBytes)}`;
+    const work = device === "reference"
+      ? "interpreted"
+      : `${kernels} kernel${kernels === 1 ? "" : "s"}, ${mebibytes(this.peakBytes)}`;
     return `program on ${device}: (${listTypes(inputs)}) -> (${listTypes(outputs)}), ${work}`;
   }
 
@@ -125,10 +132,12 @@ export class Program<Args extends readonly unknown[], R> {
 
   /**
    * Runs the function and waits for its results on the host.
-   * @param args The function's arguments, with typed arrays, lists of numbers, earlier results or device arrays in place of tensors.
+   * @param args The function's arguments, with typed arrays, lists of numbers, earlier results or device arrays in
+   * place of tensors.
    * @returns The function's result, with `{ data, shape, dtype }` in place of tensors.
    * Device arrays in donated arguments are disposed.
-   * @throws {ShapeError} or {DTypeError} naming the argument that does not fit; {DeviceError} if the device fails, or an array was donated before.
+   * @throws {ShapeError} or {DTypeError} naming the argument that does not fit; {DeviceError} if the device fails, or
+   * an array was donated before.
    */
   async run(...args: ProgramArguments<Args>): Promise<HostResult<R>> {
     const outputs = this.#launch(args);
@@ -144,7 +153,8 @@ export class Program<Args extends readonly unknown[], R> {
 
   /**
    * Starts the function and returns its results in device memory, without waiting. The caller disposes of them.
-   * @param args As for {@link Program.run}; host arrays are uploaded for this launch, device arrays in donated arguments are disposed.
+   * @param args As for {@link Program.run}; host arrays are uploaded for this launch, device arrays in donated
+   * arguments are disposed.
    */
   launch(...args: ProgramArguments<Args>): DeviceResult<R> {
     return unflatten(this.#outputTree, this.#launch(args)) as DeviceResult<R>;
@@ -197,7 +207,10 @@ export class Program<Args extends readonly unknown[], R> {
     }
     if (other < 0) return;
     const [given, again] = [position, other].map((i) => this.graph.names[i].replace(/^\[(\d+)\]/, "argument $1"));
-    throw new DeviceError(`Cannot run with one array as ${given} and as ${again}: ${given} is donated; pass a copy as one of them`, "validation");
+    throw new DeviceError(
+      `Cannot run with one array as ${given} and as ${again}: ${given} is donated; pass a copy as one of them`,
+      "validation",
+    );
   }
 
   /** The program's kernels, work and memory; print it for a table. */

@@ -17,13 +17,14 @@ const DEVICE_OPTIONS = optionNames<DeviceOptions>({ kind: true, shaderCacheDirec
 /**
  * Opens a device, which the caller owns and disposes of.
  *
- * `auto` takes a real GPU if there is one, else the processors: `cpu` is many times as fast as WebGPU in software. `reference` interprets in f64: slow, exact,
- * needs nothing.
+ * `auto` takes a real GPU if there is one, else the processors: `cpu` is many times as fast as WebGPU in software.
+ * `reference` interprets in f64: slow, exact, needs nothing.
  *
- * `shaderCacheDirectory` is where a WebGPU driver is to keep compiled shaders, so that the next process starts faster (see {@link WebGpuOptions}); other
- * devices have no use for it. In Deno it takes `--allow-env=MESA_SHADER_CACHE_DIR,__GL_SHADER_DISK_CACHE_PATH`.
- * @throws {DeviceError} with reason `unavailable` if there is no such device; the text says what to do. With reason `validation` if the place of the shader
- * cache may not be set.
+ * `shaderCacheDirectory` is where a WebGPU driver is to keep compiled shaders, so that the next process starts faster
+ * (see {@link WebGpuOptions}); other devices have no use for it. In Deno it takes
+ * `--allow-env=MESA_SHADER_CACHE_DIR,__GL_SHADER_DISK_CACHE_PATH`.
+ * @throws {DeviceError} with reason `unavailable` if there is no such device; the text says what to do. With reason
+ * `validation` if the place of the shader cache may not be set.
  * @example
  * ```ts
  * import { requestDevice } from "@mneme/titans";
@@ -45,7 +46,10 @@ export async function requestDevice(options: DeviceOptions = {}): Promise<Device
     case "cpu":
       return await requestCpuDevice();
     default:
-      throw new DeviceError(`Cannot open the device "${kind}": known kinds are "auto", "webgpu", "cpu" and "reference"`, "unavailable");
+      throw new DeviceError(
+        `Cannot open the device "${kind}": known kinds are "auto", "webgpu", "cpu" and "reference"`,
+        "unavailable",
+      );
   }
 }
 

@@ -10,7 +10,12 @@ export type Reduce = Expr & { kind: "reduce" };
 export function levelsOf(kernel: RowKernel): Reduce[][] {
   const levels: Reduce[][] = [], known = new Map<number, number>();
   const visitIndex = (index: Index): number =>
-    Math.max(0, ...index.terms.map(({ atom }) => (atom.kind === "value" ? visit(atom.value) : atom.kind === "var" ? 0 : visitIndex(atom.of))));
+    Math.max(
+      0,
+      ...index.terms.map((
+        { atom },
+      ) => (atom.kind === "value" ? visit(atom.value) : atom.kind === "var" ? 0 : visitIndex(atom.of))),
+    );
   const visit = (expr: Expr): number => {
     const seen = known.get(expr.id);
     if (seen !== undefined) return seen;

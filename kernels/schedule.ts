@@ -1,9 +1,10 @@
 /**
  * From a graph to kernels.
  *
- * Decides which tensors live in memory (schedule/roots.ts), groups them into kernels (schedule/group.ts) and builds each kernel by pulling: the expression
- * of a stored element is its op's expression applied to the pulled expressions of its inputs, down to loads (schedule/pull.ts). Views, elementwise
- * ops, gathers and masks so become part of the kernels that use them. Loops are steps whose bodies are scheduled in the same way.
+ * Decides which tensors live in memory (schedule/materialize.ts), groups them into kernels (schedule/fuse.ts) and
+ * builds each kernel by pulling: the expression of a stored element is its op's expression applied to the pulled
+ * expressions of its inputs, down to loads (schedule/pull.ts). Views, elementwise ops, gathers and masks so become part
+ * of the kernels that use them. Loops are steps whose bodies are scheduled in the same way.
  */
 import { CompileError, invariant } from "../core/errors.ts";
 import type { Graph, Tensor } from "../core/graph.ts";
@@ -12,13 +13,13 @@ import type { ScanAttrs } from "../core/scan.ts";
 import type { Schedule, Step } from "./plan.ts";
 import { readsOf } from "./schedule/access.ts";
 import { assignPlaces, type LoopMemory, planAssembly } from "./schedule/assembly.ts";
-import { emitGroup } from "./schedule/emit.ts";
-import { type Group, Grouper } from "./schedule/group.ts";
+import { emitGroup } from "./schedule/build_kernel.ts";
+import { type Group, Grouper } from "./schedule/fuse.ts";
 import { Heap } from "./schedule/heap.ts";
 import { NodeMaker, normalize, type PlanNode } from "./schedule/normalize.ts";
 import { findSplit } from "./schedule/operands.ts";
-import type { Profiles } from "./schedule/profile.ts";
-import { chooseRoots } from "./schedule/roots.ts";
+import type { Profiles } from "./schedule/static_cost.ts";
+import { chooseRoots } from "./schedule/materialize.ts";
 import { type Binding, Scope } from "./schedule/scope.ts";
 import { type Place, type Storage, ValueTable, wholePlace } from "./schedule/storage.ts";
 
@@ -28,7 +29,10 @@ export interface ScheduleOptions {
   readonly maxOperands: number;
 }
 
-/** The fewest operands with which every primitive is a kernel: an elementwise op of four inputs and its result, and one to spare. */
+/**
+ * The fewest operands with which every primitive is a kernel: an elementwise op of four inputs and its result, and one
+ * to spare.
+ */
 const FEWEST_OPERANDS = 6;
 
 /**
@@ -40,18 +44,32 @@ const FEWEST_OPERANDS = 6;
  */
 export function schedule(graph: Graph, options: ScheduleOptions): Schedule {
   const { maxOperands } = options;
-  if (maxOperands < FEWEST_OPERANDS) throw new CompileError(`Cannot schedule kernels of ${maxOperands} operands: at least ${FEWEST_OPERANDS} are needed`);
+  if (maxOperands < FEWEST_OPERANDS) {
+    throw new CompileError(
+      `Cannot schedule kernels of ${maxOperands} operands: at least ${FEWEST_OPERANDS} are needed`,
+    );
+  }
   const table = new ValueTable();
   const maker = new NodeMaker();
   const bindings = new Map<Tensor, Binding>();
   const inputs = graph.inputs.map((tensor, position) => {
     const label = graph.names[position] || `input ${position}`;
-    const storage: Storage = { type: { shape: [...tensor.shape], dtype: tensor.dtype }, kind: "input", position, label };
+    const storage: Storage = {
+      type: { shape: [...tensor.shape], dtype: tensor.dtype },
+      kind: "input",
+      position,
+      label,
+    };
     if (!bindings.has(tensor)) bindings.set(tensor, { kind: "place", place: wholePlace(storage) });
     return table.valueOf(storage);
   });
   const places = graph.outputs.map((tensor, position): Place =>
-    wholePlace({ type: { shape: [...tensor.shape], dtype: tensor.dtype }, kind: "output", position, label: `output ${position}` })
+    wholePlace({
+      type: { shape: [...tensor.shape], dtype: tensor.dtype },
+      kind: "output",
+      position,
+      label: `output ${position}`,
+    })
   );
   const outputs = places.map(({ storage }) => table.valueOf(storage));
   const scope = new Scope(normalize(graph, maker), bindings);
@@ -66,7 +84,11 @@ class Scheduler {
   schedule(scope: Scope, places: readonly Place[], parent: Profiles | undefined): Step[] {
     planAssembly(scope, this.maker, this.maxOperands);
     const { grouper, profiles } = this.#chooseKernels(scope, parent);
-    const loops = assignPlaces(scope, places, (node) => makeVar(`step${scope.loops.length}`, (node.attrs as ScanAttrs).length));
+    const loops = assignPlaces(
+      scope,
+      places,
+      (node) => makeVar(`step${scope.loops.length}`, (node.attrs as ScanAttrs).length),
+    );
     const steps: Step[] = [];
     for (const group of inOrder(grouper)) {
       if (group.kind === "loop") {
@@ -110,7 +132,11 @@ class Scheduler {
     const bindings = new Map<Tensor, Binding>();
     body.inputs.forEach((tensor, i) => {
       if (i < carryCount) bindings.set(tensor, { kind: "place", place: memory.current[i] });
-      else bindings.set(tensor, { kind: "outer", tensor: node.inputs[i], prefix: i < carryCount + xsCount ? [varIndex(variable)] : [] });
+      else {bindings.set(tensor, {
+          kind: "outer",
+          tensor: node.inputs[i],
+          prefix: i < carryCount + xsCount ? [varIndex(variable)] : [],
+        });}
     });
     const inner = new Scope(normalize(body, this.maker), bindings, scope, variable);
     return { kind: "loop", variable, reverse, steps: this.schedule(inner, [...memory.next, ...memory.ys], profiles) };
@@ -130,10 +156,15 @@ function addCuts(scope: Scope, cuts: readonly Tensor[], forced: Set<Tensor>): vo
 /** Groups in an order that respects what they read, and keeps to the order of the program where there is a choice. */
 function inOrder(grouper: Grouper): Group[] {
   const position = (group: Group): number => Math.max(...[...group.nodes].map(({ id }) => id));
-  const sorted = [...grouper.groups].map((group) => ({ group, position: position(group) })).sort((a, b) => a.position - b.position);
-  const rank = new Map(sorted.map(({ group }, at) => [group, at])), needs = sorted.map(({ group }) => grouper.dependencies(group).size);
+  const sorted = [...grouper.groups].map((group) => ({ group, position: position(group) })).sort((a, b) =>
+    a.position - b.position
+  );
+  const rank = new Map(sorted.map(({ group }, at) => [group, at])),
+    needs = sorted.map(({ group }) => grouper.dependencies(group).size);
   const readers: number[][] = sorted.map(() => []);
-  for (const { group } of sorted) for (const dependency of grouper.dependencies(group)) readers[rank.get(dependency)!].push(rank.get(group)!);
+  for (const { group } of sorted) {
+    for (const dependency of grouper.dependencies(group)) readers[rank.get(dependency)!].push(rank.get(group)!);
+  }
   const ready = new Heap();
   needs.forEach((count, at) => count === 0 && ready.push(at));
   const order: Group[] = [];

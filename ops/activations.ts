@@ -22,7 +22,8 @@ export function silu(x: Tensor): Tensor {
  * @throws {DTypeError} if `x` is not a float.
  */
 export function softplus(x: Tensor): Tensor {
-  // max(x, 0) + log(1 + e^-|x|), with |x| as a select: abs has derivative 0 at 0, which would spoil the second derivative there.
+  // max(x, 0) + log(1 + e^-|x|), with |x| as a select: abs has derivative 0 at 0, which would spoil the second
+  // derivative there.
   const size = where(greater(x, 0), x, neg(x));
   return add(relu(x), log(add(exp(neg(size)), 1)));
 }
@@ -36,7 +37,8 @@ export interface GeluOptions {
 const GELU_OPTIONS = optionNames<GeluOptions>({ approximate: true });
 
 /**
- * The Gaussian error linear unit, `x` times the probability that a standard normal number is below `x` (Hendrycks and Gimpel, arXiv 1606.08415).
+ * The Gaussian error linear unit, `x` times the probability that a standard normal number is below `x` (Hendrycks and
+ * Gimpel, arXiv 1606.08415).
  * @throws {DTypeError} if `x` is not a float.
  */
 export function gelu(x: Tensor, options: GeluOptions = {}): Tensor {

@@ -19,18 +19,27 @@ export interface AttentionOptions {
   readonly window?: number;
   /** Positions fall into blocks of this length; a query sees its own block. */
   readonly segment?: number;
-  /** The first `prefix` keys have no position and are always visible; query i stands at the position of key `prefix + i`. */
+  /**
+   * The first `prefix` keys have no position and are always visible; query i stands at the position of key
+   * `prefix + i`.
+   */
   readonly prefix?: number;
   /** Multiplies the scores; `1 / sqrt(K)` unless said. */
   readonly scale?: number;
 }
 
-const ATTENTION_OPTIONS = optionNames<AttentionOptions>({ causal: true, window: true, segment: true, prefix: true, scale: true });
+const ATTENTION_OPTIONS = optionNames<AttentionOptions>({
+  causal: true,
+  window: true,
+  segment: true,
+  prefix: true,
+  scale: true,
+});
 
 /**
- * `softmax(scale q k^T) v`, each query over the keys that it sees.
- * Shapes: q `[B, H, T, K]`, k `[B, H, S, K]`, v `[B, H, S, V]`, result `[B, H, T, V]`; any leading axes, the same in all three. Restrictions combine: a key
- * must pass each that is given. A query that sees no key at all averages all of them.
+ * `softmax(scale q k^T) v`, each query over the keys that it sees. Shapes: q `[B, H, T, K]`, k `[B, H, S, K]`, v
+ * `[B, H, S, V]`, result `[B, H, T, V]`; any leading axes, the same in all three. Restrictions combine: a key must pass
+ * each that is given. A query that sees no key at all averages all of them.
  * @throws {ShapeError} if the shapes do not fit each other, or a length is not a positive integer.
  * @throws {DTypeError} if the dtypes differ or are not floats.
  */
@@ -45,19 +54,31 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
   // Large and finite: -infinity would make NaN of a row that sees nothing.
   const hidden = q.dtype === "f16" ? -60000 : -1e30;
   const weights = softmax(visible ? where(visible, scores, hidden) : scores);
-  // Hidden weights are zero already, but for queries that see nothing. Said once more they are known to be, and no product, here or in the gradients, needs them.
+  // Hidden weights are zero already, but for queries that see nothing. Said once more they are known to be, and no
+  // product, here or in the gradients, needs them.
   return matmul(visible && everyQuerySees(T, S, options) ? where(visible, weights, 0) : weights, v);
 }
 
-/** Whether every query sees at least one key. The last one sees the fewest: those before the last key's position see the key that stands where they do. */
-function everyQuerySees(T: number, S: number, { window = Infinity, segment = Infinity, prefix = 0 }: AttentionOptions): boolean {
+/**
+ * Whether every query sees at least one key. The last one sees the fewest: those before the last key's position see the
+ * key that stands where they do.
+ */
+function everyQuerySees(
+  T: number,
+  S: number,
+  { window = Infinity, segment = Infinity, prefix = 0 }: AttentionOptions,
+): boolean {
   const query = T - 1, lastKey = S - prefix - 1;
   const ownSegment = segment === Infinity ? 0 : query - query % segment;
   return prefix > 0 || query <= lastKey || (lastKey >= 0 && lastKey > query - window && lastKey >= ownSegment);
 }
 
 /** Whether the query of each row sees the key of each column, bool[T, S]; undefined if every one does. */
-function visibility(T: number, S: number, { causal = false, window, segment, prefix = 0 }: AttentionOptions): Tensor | undefined {
+function visibility(
+  T: number,
+  S: number,
+  { causal = false, window, segment, prefix = 0 }: AttentionOptions,
+): Tensor | undefined {
   const query = iota([T, S], 0), key = sub(iota([T, S], 1), prefix);
   const rules: Tensor[] = [];
   if (causal) rules.push(lessEqual(key, query));
@@ -72,11 +93,14 @@ function visibility(T: number, S: number, { causal = false, window, segment, pre
 }
 
 function checkOperands(q: Tensor, k: Tensor, v: Tensor): void {
-  const fits = q.rank >= 2 && k.rank === q.rank && v.rank === q.rank && sameShape(q.shape.slice(0, -2), k.shape.slice(0, -2)) &&
+  const fits = q.rank >= 2 && k.rank === q.rank && v.rank === q.rank &&
+    sameShape(q.shape.slice(0, -2), k.shape.slice(0, -2)) &&
     sameShape(k.shape.slice(0, -1), v.shape.slice(0, -1)) && q.shape[q.rank - 1] === k.shape[k.rank - 1];
   if (!fits) {
     throw new ShapeError(
-      `Cannot attend with q ${formatType(q)}, k ${formatType(k)}, v ${formatType(v)}: they must be [B, H, T, K], [B, H, S, K] and [B, H, S, V]`,
+      `Cannot attend with q ${formatType(q)}, k ${formatType(k)}, v ${
+        formatType(v)
+      }: they must be [B, H, T, K], [B, H, S, K] and [B, H, S, V]`,
       [q.shape, k.shape, v.shape],
     );
   }

@@ -1,8 +1,14 @@
-/** Axes among options: `axes` where there may be several, `axis` where there is one, and each may be called by the other name. */
+/**
+ * Axes among options: `axes` where there may be several, `axis` where there is one, and each may be called by the other
+ * name.
+ */
 import { OptionError } from "../core/errors.ts";
 
 /** One axis, by either name. */
-export type OneAxis = { readonly axis: number; readonly axes?: undefined } | { readonly axes: number | readonly [number]; readonly axis?: undefined };
+export type OneAxis = { readonly axis: number; readonly axes?: undefined } | {
+  readonly axes: number | readonly [number];
+  readonly axis?: undefined;
+};
 
 /** The two names of the same option. */
 interface Named {
@@ -10,9 +16,13 @@ interface Named {
   readonly axis?: number | readonly number[];
 }
 
-/** The axes that options name by either name; undefined if they name none. @throws {OptionError} if both names are used. */
+/**
+ * The axes that options name by either name; undefined if they name none. @throws {OptionError} if both names are used.
+ */
 export function axesOf({ axes, axis }: Named, of: string): number | readonly number[] | undefined {
-  if (axes !== undefined && axis !== undefined) throw new OptionError(`Cannot use both axes and axis of ${of}: they are one option; leave one out`, "axis");
+  if (axes !== undefined && axis !== undefined) {
+    throw new OptionError(`Cannot use both axes and axis of ${of}: they are one option; leave one out`, "axis");
+  }
   return axes ?? axis;
 }
 
@@ -20,13 +30,17 @@ export function axesOf({ axes, axis }: Named, of: string): number | readonly num
 export function axisOf(options: Named, of: string): number | undefined {
   const axes = axesOf(options, of);
   if (axes === undefined || typeof axes === "number") return axes;
-  if (axes.length !== 1) throw new OptionError(`Cannot use axes [${axes.join(", ")}] of ${of}: it goes along one axis`, "axes");
+  if (axes.length !== 1) {
+    throw new OptionError(`Cannot use axes [${axes.join(", ")}] of ${of}: it goes along one axis`, "axes");
+  }
   return axes[0];
 }
 
 /** {@link axisOf} where there is no default. @throws {OptionError} if no axis is named. */
 export function requiredAxis(options: Named, of: string): number {
   const axis = axisOf(options, of);
-  if (axis === undefined) throw new OptionError(`Cannot call ${of} without an axis: write { axis: 0 } or another one`, "axis");
+  if (axis === undefined) {
+    throw new OptionError(`Cannot call ${of} without an axis: write { axis: 0 } or another one`, "axis");
+  }
   return axis;
 }

@@ -39,7 +39,11 @@ function define(name: string, { domain, scalar, vjp, lower, rewrite }: Definitio
       checkSameShape(name, x, y);
       return [{ shape: x.shape, dtype: x.dtype }];
     },
-    reference: ([x, y], _attrs, [{ dtype }]) => [x.data.map((value, i) => roundTo(dtype, scalar(value, y.data[i], dtype)))],
+    reference: (
+      [x, y],
+      _attrs,
+      [{ dtype }],
+    ) => [x.data.map((value, i) => roundTo(dtype, scalar(value, y.data[i], dtype)))],
     lower: (e, [x, y]) => e.binary(lower, x, y),
     vjp,
     ...(rewrite && { rewrite: ([x, y]: readonly Tensor[]) => rewrite(x, y) }),
@@ -73,13 +77,16 @@ export const divOp: MapOp<Attrs> = define("div", {
 });
 
 /**
- * The vjp of the better of two, with `wins` the comparison that says that the left one is better: all to the better, half to each where they tie. Comparisons
- * that both sides need are exact: two kernels that disagree on the better would give the gradient twice or not at all.
+ * The vjp of the better of two, with `wins` the comparison that says that the left one is better: all to the better,
+ * half to each where they tie. Comparisons that both sides need are exact: two kernels that disagree on the better
+ * would give the gradient twice or not at all.
  */
 function partialsOfBetter(wins: MapOp<CompareAttrs>): Vjp<Attrs> {
   return pullback((g, { inputs: [x, y], needs }) => {
-    const compare = (op: MapOp<CompareAttrs>, lhs: Tensor, rhs: Tensor): Tensor => needs[0] && needs[1] ? compareExactly(op, lhs, rhs) : apply(op, [lhs, rhs]);
-    const share = (lhs: Tensor, rhs: Tensor): Tensor => where(compare(wins, lhs, rhs), g, where(compare(equalOp, x, y), mul(g, 0.5), 0));
+    const compare = (op: MapOp<CompareAttrs>, lhs: Tensor, rhs: Tensor): Tensor =>
+      needs[0] && needs[1] ? compareExactly(op, lhs, rhs) : apply(op, [lhs, rhs]);
+    const share = (lhs: Tensor, rhs: Tensor): Tensor =>
+      where(compare(wins, lhs, rhs), g, where(compare(equalOp, x, y), mul(g, 0.5), 0));
     return [needs[0] ? share(x, y) : undefined, needs[1] ? share(y, x) : undefined];
   });
 }
@@ -100,7 +107,10 @@ export const minimumOp: MapOp<Attrs> = define("minimum", {
   rewrite: (x, y) => (x === y ? x : undefined),
 });
 
-/** `y x^(y-1)`, and 0 for `0^0`, where the formula is 0 times infinity. The base is made 1 there first, so that no NaN arises to be selected away. */
+/**
+ * `y x^(y-1)`, and 0 for `0^0`, where the formula is 0 times infinity. The base is made 1 there first, so that no NaN
+ * arises to be selected away.
+ */
 function powByBase(g: Tensor, x: Tensor, y: Tensor): Tensor {
   const constant = logicalAnd(equal(x, 0), equal(y, 0));
   return mul(g, where(constant, 0, mul(y, pow(where(constant, 1, x), sub(y, 1)))));
@@ -185,11 +195,14 @@ export function minimum(lhs: TensorLike, rhs: TensorLike): Tensor {
 const MAX_UNROLLED_EXPONENT = 32;
 
 /**
- * `base ^ exponent`, at the edges as IEEE and NumPy have it: a negative base has a power only for a whole exponent, else NaN; anything to the power 0 is 1, and
- * so is 1 to any power, even NaN. A small whole number as exponent is multiplied out, the numbers 0.5 and -0.5 are `sqrt` and `rsqrt`, with their edges.
- * Gradient: `exponent base^(exponent-1)`, 0 at `0^0`; with respect to the exponent `log(base)` times the result, 0 at base 0, NaN below.
+ * `base ^ exponent`, at the edges as IEEE and NumPy have it: a negative base has a power only for a whole exponent,
+ * else NaN; anything to the power 0 is 1, and so is 1 to any power, even NaN. A small whole number as exponent is
+ * multiplied out, the numbers 0.5 and -0.5 are `sqrt` and `rsqrt`, with their edges. Gradient:
+ * `exponent base^(exponent-1)`, 0 at `0^0`; with respect to the exponent `log(base)` times the result, 0 at base 0, NaN
+ * below.
  * @throws {ShapeError} if the shapes do not broadcast.
- * @throws {DTypeError} if the dtypes differ or are not floats (integers take whole exponents given as non-negative numbers).
+ * @throws {DTypeError} if the dtypes differ or are not floats (integers take whole exponents given as non-negative
+ * numbers).
  */
 export function pow(base: TensorLike, exponent: TensorLike): Tensor {
   if (isTensor(base) && typeof exponent === "number") {

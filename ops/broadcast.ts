@@ -6,7 +6,16 @@ import { constantIndex } from "../core/index_expr.ts";
 import { fill, splatValue } from "../core/linear.ts";
 import type { Attrs, ReduceOp, ViewOp } from "../core/op.ts";
 import { checkOptions, optionNames } from "../core/options.ts";
-import { checkShape, formatShape, formatType, normalizeAxes, sameShape, type Shape, sizeOfShape, stridesOf } from "../core/shape.ts";
+import {
+  checkShape,
+  formatShape,
+  formatType,
+  normalizeAxes,
+  sameShape,
+  type Shape,
+  sizeOfShape,
+  stridesOf,
+} from "../core/shape.ts";
 import { axesOf } from "./axes.ts";
 import { mul } from "./binary.ts";
 import { checkDomain, dropAxes, keepAxes, pullback } from "./define.ts";
@@ -31,7 +40,12 @@ export interface ReduceOptions {
 const REDUCE_OPTIONS = optionNames<ReduceOptions>({ axes: true, axis: true, keepDims: true });
 
 /** The axes to reduce, sorted, and whether they stay. @throws {OptionError} for a name that is no option. */
-export function reduction(of: string, x: Tensor, options: ReduceOptions, action = of): { readonly axes: number[]; readonly keepDims: boolean } {
+export function reduction(
+  of: string,
+  x: Tensor,
+  options: ReduceOptions,
+  action = of,
+): { readonly axes: number[]; readonly keepDims: boolean } {
   checkOptions(of, options, REDUCE_OPTIONS);
   return { axes: normalizeAxes(axesOf(options, of), x.rank, action), keepDims: options.keepDims ?? false };
 }
@@ -65,7 +79,9 @@ function rewriteSum(x: Tensor, axes: readonly number[]): Tensor | undefined {
   const count = sizeOfShape(axes.map((axis) => x.shape[axis]));
   if (count === 0) return fill({ shape, dtype: x.dtype }, 0);
   const value = splatValue(x);
-  if (value !== undefined && roundTo(x.dtype, value * count) === value * count) return fill({ shape, dtype: x.dtype }, value * count);
+  if (value !== undefined && roundTo(x.dtype, value * count) === value * count) {
+    return fill({ shape, dtype: x.dtype }, value * count);
+  }
   if (x.node.op === sumOp) {
     const kept = [...x.node.inputs[0].shape.keys()].filter((axis) => !(x.node.attrs as AxesAttrs).axes.includes(axis));
     return sum(x.node.inputs[0], { axes: [...(x.node.attrs as AxesAttrs).axes, ...axes.map((axis) => kept[axis])] });
@@ -100,17 +116,29 @@ export const broadcastOp: ViewOp<BroadcastAttrs> = {
     if (lead < 0 || wrong >= 0) {
       const rule = lead < 0
         ? `the target has rank ${shape.length}, below ${x.shape.length}`
-        : `extents must be equal or 1, axis ${wrong} is ${x.shape[wrong]} and the target's axis ${lead + wrong} is ${shape[lead + wrong]}`;
+        : `extents must be equal or 1, axis ${wrong} is ${x.shape[wrong]} and the target's axis ${lead + wrong} is ${
+          shape[lead + wrong]
+        }`;
       throw new ShapeError(`Cannot broadcast ${formatType(x)} to ${formatShape(shape)}: ${rule}`, [x.shape, shape]);
     }
     return [{ shape, dtype: x.dtype }];
   },
   reference: ([x], { shape }) => {
     const lead = shape.length - x.shape.length, strides = stridesOf(x.shape);
-    return [readStrided(x.data, shape, shape.map((_, axis) => (axis < lead || x.shape[axis - lead] === 1 ? 0 : strides[axis - lead])))];
+    return [
+      readStrided(
+        x.data,
+        shape,
+        shape.map((_, axis) => (axis < lead || x.shape[axis - lead] === 1 ? 0 : strides[axis - lead])),
+      ),
+    ];
   },
   lower: (index, { shape }, [from]) => ({
-    pieces: [{ input: 0, index: from.map((extent, axis) => (extent === 1 ? constantIndex(0) : index[shape.length - from.length + axis])), where: [] }],
+    pieces: [{
+      input: 0,
+      index: from.map((extent, axis) => (extent === 1 ? constantIndex(0) : index[shape.length - from.length + axis])),
+      where: [],
+    }],
     fill: 0,
   }),
   vjp: pullback((g, { inputs: [x] }) => [sumTo(g, x.shape)]),
@@ -130,8 +158,8 @@ function sumTo(x: Tensor, shape: Shape): Tensor {
 }
 
 /**
- * The sum over axes. Shapes: the axes go, or stay with extent 1 (`keepDims`); an empty sum is 0. Accumulates in the dtype of `x`.
- * Gradient: broadcast.
+ * The sum over axes. Shapes: the axes go, or stay with extent 1 (`keepDims`); an empty sum is 0. Accumulates in the
+ * dtype of `x`. Gradient: broadcast.
  * @throws {ShapeError} if an axis is out of range or named twice.
  * @throws {DTypeError} for bool.
  */

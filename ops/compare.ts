@@ -1,4 +1,7 @@
-/** Comparisons and logic. Shapes: operands broadcast by NumPy's rule; results are bool. None has a gradient: they are piecewise constant. */
+/**
+ * Comparisons and logic. Shapes: operands broadcast by NumPy's rule; results are bool. None has a gradient: they are
+ * piecewise constant.
+ */
 import type { BinaryOp } from "../core/expr.ts";
 import { apply, type Tensor } from "../core/graph.ts";
 import type { Attrs, MapOp } from "../core/op.ts";
@@ -11,7 +14,12 @@ export interface CompareAttrs extends Attrs {
   readonly exact?: boolean;
 }
 
-function define(name: string, lower: BinaryOp, domain: Domain, holds: (x: number, y: number) => boolean): MapOp<CompareAttrs> {
+function define(
+  name: string,
+  lower: BinaryOp,
+  domain: Domain,
+  holds: (x: number, y: number) => boolean,
+): MapOp<CompareAttrs> {
   return {
     name,
     kind: "map",
@@ -29,8 +37,9 @@ function define(name: string, lower: BinaryOp, domain: Domain, holds: (x: number
 }
 
 /**
- * A comparison on which a gradient depends: whether an element is the extreme of its row, which of two wins. All such comparisons of one tensor see one rounding
- * of it, that from which the extreme was computed. Takes tensors of one type.
+ * A comparison on which a gradient depends: whether an element is the extreme of its row, which of two wins. All such
+ * comparisons of one tensor see one rounding of it, that from which the extreme was computed. Takes tensors of one
+ * type.
  */
 export function compareExactly(op: MapOp<CompareAttrs>, lhs: Tensor, rhs: Tensor): Tensor {
   return apply(op, [lhs, rhs], { exact: true });
@@ -58,42 +67,64 @@ export const logicalNotOp: MapOp<Attrs> = {
   rewrite: ([x]) => (x.node.op === logicalNotOp ? x.node.inputs[0] : undefined),
 };
 
-/** Whether `lhs == rhs`. Gradient: zero. @throws {ShapeError | DTypeError} if shapes do not broadcast or dtypes differ. */
+/**
+ * Whether `lhs == rhs`. Gradient: zero. @throws {ShapeError | DTypeError} if shapes do not broadcast or dtypes differ.
+ */
 export function equal(lhs: TensorLike, rhs: TensorLike): Tensor {
   return apply(equalOp, pair("equal", lhs, rhs));
 }
 
-/** Whether `lhs != rhs`. Gradient: zero. @throws {ShapeError | DTypeError} if shapes do not broadcast or dtypes differ. */
+/**
+ * Whether `lhs != rhs`. Gradient: zero. @throws {ShapeError | DTypeError} if shapes do not broadcast or dtypes differ.
+ */
 export function notEqual(lhs: TensorLike, rhs: TensorLike): Tensor {
   return apply(notEqualOp, pair("notEqual", lhs, rhs));
 }
 
-/** Whether `lhs < rhs`. Gradient: zero. @throws {ShapeError | DTypeError} if shapes do not broadcast, dtypes differ or are bool. */
+/**
+ * Whether `lhs < rhs`. Gradient: zero. @throws {ShapeError | DTypeError} if shapes do not broadcast, dtypes differ or
+ * are bool.
+ */
 export function less(lhs: TensorLike, rhs: TensorLike): Tensor {
   return apply(lessOp, pair("less", lhs, rhs));
 }
 
-/** Whether `lhs <= rhs`. Gradient: zero. @throws {ShapeError | DTypeError} if shapes do not broadcast, dtypes differ or are bool. */
+/**
+ * Whether `lhs <= rhs`. Gradient: zero. @throws {ShapeError | DTypeError} if shapes do not broadcast, dtypes differ or
+ * are bool.
+ */
 export function lessEqual(lhs: TensorLike, rhs: TensorLike): Tensor {
   return apply(lessEqualOp, pair("lessEqual", lhs, rhs));
 }
 
-/** Whether `lhs > rhs`. Gradient: zero. @throws {ShapeError | DTypeError} if shapes do not broadcast, dtypes differ or are bool. */
+/**
+ * Whether `lhs > rhs`. Gradient: zero. @throws {ShapeError | DTypeError} if shapes do not broadcast, dtypes differ or
+ * are bool.
+ */
 export function greater(lhs: TensorLike, rhs: TensorLike): Tensor {
   return apply(greaterOp, pair("greater", lhs, rhs));
 }
 
-/** Whether `lhs >= rhs`. Gradient: zero. @throws {ShapeError | DTypeError} if shapes do not broadcast, dtypes differ or are bool. */
+/**
+ * Whether `lhs >= rhs`. Gradient: zero. @throws {ShapeError | DTypeError} if shapes do not broadcast, dtypes differ or
+ * are bool.
+ */
 export function greaterEqual(lhs: TensorLike, rhs: TensorLike): Tensor {
   return apply(greaterEqualOp, pair("greaterEqual", lhs, rhs));
 }
 
-/** Whether both hold. Gradient: zero. @throws {ShapeError | DTypeError} if shapes do not broadcast or an operand is not bool. */
+/**
+ * Whether both hold. Gradient: zero. @throws {ShapeError | DTypeError} if shapes do not broadcast or an operand is not
+ * bool.
+ */
 export function logicalAnd(lhs: Tensor, rhs: Tensor): Tensor {
   return apply(logicalAndOp, pair("logicalAnd", lhs, rhs));
 }
 
-/** Whether at least one holds. Gradient: zero. @throws {ShapeError | DTypeError} if shapes do not broadcast or an operand is not bool. */
+/**
+ * Whether at least one holds. Gradient: zero. @throws {ShapeError | DTypeError} if shapes do not broadcast or an
+ * operand is not bool.
+ */
 export function logicalOr(lhs: Tensor, rhs: Tensor): Tensor {
   return apply(logicalOrOp, pair("logicalOr", lhs, rhs));
 }

@@ -31,9 +31,14 @@ export const concatOp: ViewOp<ConcatAttrs> = {
       const wrong = part.shape.findIndex((extent, at) => at !== axis && extent !== first.shape[at]);
       if (part.shape.length !== first.shape.length || wrong >= 0) {
         const rule = wrong >= 0 && part.shape.length === first.shape.length
-          ? `extents besides axis ${axis} must be equal, axis ${wrong} is ${first.shape[wrong]} and ${part.shape[wrong]}`
+          ? `extents besides axis ${axis} must be equal, axis ${wrong} is ${first.shape[wrong]} and ${
+            part.shape[wrong]
+          }`
           : `ranks must be equal, they are ${first.shape.length} and ${part.shape.length}`;
-        throw new ShapeError(`Cannot concat ${formatType(first)} and ${formatType(part)} along axis ${axis}: ${rule}`, [first.shape, part.shape]);
+        throw new ShapeError(`Cannot concat ${formatType(first)} and ${formatType(part)} along axis ${axis}: ${rule}`, [
+          first.shape,
+          part.shape,
+        ]);
       }
     }
     return [{ shape: joinedShape(parts, axis), dtype: first.dtype }];
@@ -52,7 +57,11 @@ export const concatOp: ViewOp<ConcatAttrs> = {
     const pieces = shapes.map((shape, input) => {
       const at = addIndex(index[axis], -offset);
       offset += shape[axis];
-      return { input, index: index.map((other, i) => (i === axis ? at : other)), where: [{ index: at, lo: 0, hi: shape[axis] }] };
+      return {
+        input,
+        index: index.map((other, i) => (i === axis ? at : other)),
+        where: [{ index: at, lo: 0, hi: shape[axis] }],
+      };
     });
     return { pieces, fill: 0 };
   },

@@ -26,7 +26,10 @@ export function checkDomain(action: string, type: Type, domain: Domain): void {
 /** Checks that two operands have one dtype. @throws {DTypeError} if not. */
 export function checkSameDType(action: string, lhs: Type, rhs: Type): void {
   if (lhs.dtype !== rhs.dtype) {
-    throw new DTypeError(`Cannot ${action} ${formatType(lhs)} and ${formatType(rhs)}: dtypes must be equal; use cast`, [lhs.dtype, rhs.dtype]);
+    throw new DTypeError(`Cannot ${action} ${formatType(lhs)} and ${formatType(rhs)}: dtypes must be equal; use cast`, [
+      lhs.dtype,
+      rhs.dtype,
+    ]);
   }
 }
 
@@ -43,7 +46,10 @@ export function checkSameShape(action: string, lhs: Type, rhs: Type): void {
 /** Checks that `values` has one entry an axis. @throws {ShapeError} if not. */
 export function checkPerAxis(action: string, type: Type, what: string, values: readonly unknown[]): void {
   if (values.length !== type.shape.length) {
-    throw new ShapeError(`Cannot ${action} ${formatType(type)}: it has ${type.shape.length} axes and ${what} has ${values.length} entries`, [type.shape]);
+    throw new ShapeError(
+      `Cannot ${action} ${formatType(type)}: it has ${type.shape.length} axes and ${what} has ${values.length} entries`,
+      [type.shape],
+    );
   }
 }
 

@@ -14,10 +14,11 @@ interface Labelled {
 }
 
 /**
- * Einstein summation over one or two tensors: `einsum("bik,bkj->bij", lhs, rhs)`. Letters that the result lacks are summed. Without `->` the result has the
- * letters that occur once, in alphabetical order.
- * Lowers to one {@link matmul} where letters are summed across both tensors. Gradient: that of its parts.
- * @throws {ShapeError} if the subscripts are malformed, do not fit the ranks, give a letter two extents, or repeat one within a tensor.
+ * Einstein summation over one or two tensors: `einsum("bik,bkj->bij", lhs, rhs)`. Letters that the result lacks are
+ * summed. Without `->` the result has the letters that occur once, in alphabetical order. Lowers to one {@link matmul}
+ * where letters are summed across both tensors. Gradient: that of its parts.
+ * @throws {ShapeError} if the subscripts are malformed, do not fit the ranks, give a letter two extents, or repeat one
+ * within a tensor.
  * @throws {DTypeError} if dtypes differ or do not allow the product.
  */
 export function einsum(subscripts: string, ...tensors: readonly Tensor[]): Tensor {
@@ -29,16 +30,25 @@ export function einsum(subscripts: string, ...tensors: readonly Tensor[]): Tenso
 
 function parse(subscripts: string, tensors: readonly Tensor[]): { operands: Labelled[]; out: string } {
   const fail = (rule: string): never => {
-    throw new ShapeError(`Cannot einsum "${subscripts}" of ${tensors.map(formatType).join(" and ")}: ${rule}`, tensors.map((x) => x.shape));
+    throw new ShapeError(
+      `Cannot einsum "${subscripts}" of ${tensors.map(formatType).join(" and ")}: ${rule}`,
+      tensors.map((x) => x.shape),
+    );
   };
   const match = /^([a-zA-Z]*)(?:,([a-zA-Z]*))?(?:->([a-zA-Z]*))?$/.exec(subscripts.replaceAll(" ", ""));
   if (!match) return fail('subscripts must read like "ik,kj->ij", letters only, one or two tensors');
   const inputs = match[2] === undefined ? [match[1]] : [match[1], match[2]];
-  if (inputs.length !== tensors.length) return fail(`the subscripts name ${inputs.length} tensors, ${tensors.length} were given`);
+  if (inputs.length !== tensors.length) {
+    return fail(`the subscripts name ${inputs.length} tensors, ${tensors.length} were given`);
+  }
   const extents = new Map<string, number>();
   inputs.forEach((labels, i) => {
-    if (labels.length !== tensors[i].rank) fail(`"${labels}" names ${labels.length} axes of a tensor of rank ${tensors[i].rank}`);
-    if (new Set(labels).size !== labels.length) fail(`"${labels}" repeats a letter within one tensor, which is not supported`);
+    if (labels.length !== tensors[i].rank) {
+      fail(`"${labels}" names ${labels.length} axes of a tensor of rank ${tensors[i].rank}`);
+    }
+    if (new Set(labels).size !== labels.length) {
+      fail(`"${labels}" repeats a letter within one tensor, which is not supported`);
+    }
     [...labels].forEach((label, axis) => {
       const extent = tensors[i].shape[axis], known = extents.get(label) ?? extent;
       if (known !== extent) fail(`axis ${label} has extents ${known} and ${extent}, which must be equal`);
@@ -70,9 +80,11 @@ function multiply(lhs: Labelled, rhs: Labelled, out: string): Labelled {
   const rows = [...lhs.labels].filter((label) => !rhs.labels.includes(label)).join("");
   const columns = [...rhs.labels].filter((label) => !lhs.labels.includes(label)).join("");
   const left = arrange(lhs, batch + rows + inner), right = arrange(rhs, batch + inner + columns);
-  const extents = (x: Tensor, order: string, labels: string) => [...labels].map((label) => x.shape[order.indexOf(label)]);
+  const extents = (x: Tensor, order: string, labels: string) =>
+    [...labels].map((label) => x.shape[order.indexOf(label)]);
   const batchShape = extents(left, batch + rows + inner, batch);
-  const rowShape = extents(left, batch + rows + inner, rows), columnShape = extents(right, batch + inner + columns, columns);
+  const rowShape = extents(left, batch + rows + inner, rows),
+    columnShape = extents(right, batch + inner + columns, columns);
   const labels = batch + rows + columns, shape = [...batchShape, ...rowShape, ...columnShape];
   if (inner === "") {
     // Nothing is summed across the two: a broadcast product fuses with what is around it.
@@ -86,5 +98,8 @@ function multiply(lhs: Labelled, rhs: Labelled, out: string): Labelled {
     return { x: sum(mul(left, right), { axes }), labels };
   }
   const M = sizeOfShape(rowShape), N = sizeOfShape(columnShape);
-  return { x: reshape(matmul(reshape(left, [...batchShape, M, K]), reshape(right, [...batchShape, K, N])), shape), labels };
+  return {
+    x: reshape(matmul(reshape(left, [...batchShape, M, K]), reshape(right, [...batchShape, K, N])), shape),
+    labels,
+  };
 }

@@ -3,8 +3,9 @@
 /**
  * `erf(x) = 2/sqrt(pi) * integral of exp(-t^2) from 0 to x`.
  *
- * Below 3 the series `2/sqrt(pi) exp(-x^2) sum of 2^n x^(2n+1) / (1 3 5 ... (2n+1))`, whose terms are all positive, so nothing cancels. From 3 on
- * 1 minus the continued fraction `exp(-x^2)/sqrt(pi) / (x + (1/2)/(x + (2/2)/(x + (3/2)/(x + ...))))`.
+ * Below 3 the series `2/sqrt(pi) exp(-x^2) sum of 2^n x^(2n+1) / (1 3 5 ... (2n+1))`, whose terms are all positive, so
+ * nothing cancels. From 3 on 1 minus the continued fraction
+ * `exp(-x^2)/sqrt(pi) / (x + (1/2)/(x + (2/2)/(x + (3/2)/(x + ...))))`.
  */
 export function erfOf(x: number): number {
   const size = Math.abs(x);

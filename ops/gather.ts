@@ -35,9 +35,19 @@ function gatheredShape(operand: Shape, indices: Shape, axis: number): number[] {
   return [...operand.slice(0, axis), ...indices, ...operand.slice(axis + 1)];
 }
 
-/** Visits runs of `inner` consecutive elements: where each starts in the gathered tensor, and in the operand (-1 when outside). */
-function forEachSlice(operand: Type, indices: NdArray, axis: number, visit: (gathered: number, at: number) => void): void {
-  const outer = sizeOfShape(operand.shape.slice(0, axis)), extent = operand.shape[axis], inner = sizeOfShape(operand.shape.slice(axis + 1));
+/**
+ * Visits runs of `inner` consecutive elements: where each starts in the gathered tensor, and in the operand (-1 when
+ * outside).
+ */
+function forEachSlice(
+  operand: Type,
+  indices: NdArray,
+  axis: number,
+  visit: (gathered: number, at: number) => void,
+): void {
+  const outer = sizeOfShape(operand.shape.slice(0, axis)),
+    extent = operand.shape[axis],
+    inner = sizeOfShape(operand.shape.slice(axis + 1));
   const count = indices.data.length;
   for (let o = 0; o < outer; o++) {
     for (let i = 0; i < count; i++) {
@@ -64,7 +74,10 @@ export const gatherOp: GatherOp<AxisAttrs> = {
     return [out];
   },
   lower: ({ axis }) => ({ axis }),
-  vjp: pullback((g, { inputs: [operand, indices], attrs: { axis } }) => [scatterAdd(zerosLike(operand), indices, g, { axis }), undefined]),
+  vjp: pullback((
+    g,
+    { inputs: [operand, indices], attrs: { axis } },
+  ) => [scatterAdd(zerosLike(operand), indices, g, { axis }), undefined]),
 };
 
 /** Adds slices at run-time numbers. */
@@ -78,9 +91,9 @@ export const scatterAddOp: ScatterOp<AxisAttrs> = {
     const expected = gatheredShape(operand.shape, indices.shape, axis);
     if (!sameShape(updates.shape, expected)) {
       throw new ShapeError(
-        `Cannot scatter ${formatType(updates)} into ${formatType(operand)} by ${formatType(indices)} along axis ${axis}: updates must have shape ${
-          formatShape(expected)
-        }`,
+        `Cannot scatter ${formatType(updates)} into ${formatType(operand)} by ${
+          formatType(indices)
+        } along axis ${axis}: updates must have shape ${formatShape(expected)}`,
         [updates.shape, expected],
       );
     }
@@ -89,7 +102,9 @@ export const scatterAddOp: ScatterOp<AxisAttrs> = {
   reference: ([operand, indices, updates], { axis }, [{ dtype }]) => {
     const out = operand.data.slice(), inner = sizeOfShape(operand.shape.slice(axis + 1));
     forEachSlice(operand, indices, axis, (from, to) => {
-      if (to >= 0) { for (let i = 0; i < inner; i++) out[to + i] = roundTo(dtype, out[to + i] + updates.data[from + i]); }
+      if (to >= 0) {
+        for (let i = 0; i < inner; i++) out[to + i] = roundTo(dtype, out[to + i] + updates.data[from + i]);
+      }
     });
     return [out];
   },
@@ -101,17 +116,26 @@ export const scatterAddOp: ScatterOp<AxisAttrs> = {
   ]),
 };
 
-/** What updates get back: a number outside the operand was dropped, so its gradient is zero, where a plain gather would give NaN. */
+/**
+ * What updates get back: a number outside the operand was dropped, so its gradient is zero, where a plain gather would
+ * give NaN.
+ */
 function gatherOrZero(g: Tensor, indices: Tensor, extent: number, updates: Tensor, axis: number): Tensor {
-  const inside = indices.dtype === "u32" ? less(indices, extent) : logicalAnd(greaterEqual(indices, 0), less(indices, extent));
+  const inside = indices.dtype === "u32"
+    ? less(indices, extent)
+    : logicalAnd(greaterEqual(indices, 0), less(indices, extent));
   const trailing = updates.rank - axis - indices.rank;
-  return where(reshape(inside, [...indices.shape, ...new Array<number>(trailing).fill(1)]), gather(g, indices, { axis }), 0);
+  return where(
+    reshape(inside, [...indices.shape, ...new Array<number>(trailing).fill(1)]),
+    gather(g, indices, { axis }),
+    0,
+  );
 }
 
 /**
- * The slices of `operand` along `axis` that `indices` (i32 or u32, any shape) number, as `jnp.take`.
- * Shapes: `operand[:axis] + indices + operand[axis+1:]`. A number outside `0 .. extent - 1` gives NaN (0 for integers, false for bool).
- * Gradient: {@link scatterAdd}ed into zeros.
+ * The slices of `operand` along `axis` that `indices` (i32 or u32, any shape) number, as `jnp.take`. Shapes:
+ * `operand[:axis] + indices + operand[axis+1:]`. A number outside `0 .. extent - 1` gives NaN (0 for integers, false
+ * for bool). Gradient: {@link scatterAdd}ed into zeros.
  * @throws {ShapeError} if the axis is out of range.
  * @throws {DTypeError} if the indices are not integers.
  */
@@ -120,9 +144,9 @@ export function gather(operand: Tensor, indices: Tensor, options: GatherOptions 
 }
 
 /**
- * `operand` with `updates` added to the slices along `axis` that `indices` number; numbers outside are dropped, repeated ones add up in ascending order of
- * position. Shapes: updates `operand[:axis] + indices + operand[axis+1:]`, the result like `operand`.
- * Gradient: passes to the operand; {@link gather}ed for the updates, zero for dropped ones.
+ * `operand` with `updates` added to the slices along `axis` that `indices` number; numbers outside are dropped,
+ * repeated ones add up in ascending order of position. Shapes: updates `operand[:axis] + indices + operand[axis+1:]`,
+ * the result like `operand`. Gradient: passes to the operand; {@link gather}ed for the updates, zero for dropped ones.
  * @throws {ShapeError} if the axis is out of range or the updates have another shape.
  * @throws {DTypeError} if the indices are not integers, dtypes differ, or they are bool.
  */

@@ -26,16 +26,25 @@ export type LinearScanOptions = OneAxis & {
 const LINEAR_SCAN_OPTIONS = optionNames<LinearScanOptions>({ axis: true, axes: true, reverse: true });
 
 /** Along which of `rank` axes to go, and whether from the end. */
-function course(of: string, options: LinearScanOptions, rank: number): { readonly axis: number; readonly reverse: boolean } {
+function course(
+  of: string,
+  options: LinearScanOptions,
+  rank: number,
+): { readonly axis: number; readonly reverse: boolean } {
   checkOptions(of, options, LINEAR_SCAN_OPTIONS);
-  return { axis: normalizeAxis(requiredAxis(options ?? {}, of), rank, "scan along"), reverse: options.reverse ?? false };
+  return {
+    axis: normalizeAxis(requiredAxis(options ?? {}, of), rank, "scan along"),
+    reverse: options.reverse ?? false,
+  };
 }
 
 /**
- * `h_t = a_t h_{t-1} + b_t` from `h_0 = b_0` on: nothing comes before, so the first factor is not read, whether it is a number, infinite or NaN.
+ * `h_t = a_t h_{t-1} + b_t` from `h_0 = b_0` on: nothing comes before, so the first factor is not read, whether it is a
+ * number, infinite or NaN.
  *
- * Its gradient is another one, run the other way. With g_t what arrives at h_t from outside, the whole of what arrives is
- * `l_t = g_t + a_{t+1} l_{t+1}`; then `db_t = l_t` and `da_t = l_t h_{t-1}`, 0 at the first step. Nothing is divided, so zeros in a are no special case.
+ * Its gradient is another one, run the other way. With g_t what arrives at h_t from outside, the whole of what arrives
+ * is `l_t = g_t + a_{t+1} l_{t+1}`; then `db_t = l_t` and `da_t = l_t h_{t-1}`, 0 at the first step. Nothing is
+ * divided, so zeros in a are no special case.
  */
 export const linearScanOp: RecurrenceOp<LinearScanAttrs> = {
   name: "linearScan",
@@ -85,14 +94,15 @@ function shiftAgainst(x: Tensor, axis: number, reverse: boolean): Tensor {
 function timesBefore(l: Tensor, h: Tensor, axis: number, reverse: boolean): Tensor {
   const extent = h.shape[axis];
   if (extent === 0) return h;
-  const later = sliceAxis(l, axis, reverse ? 0 : 1, extent - 1), earlier = sliceAxis(h, axis, reverse ? 1 : 0, extent - 1);
+  const later = sliceAxis(l, axis, reverse ? 0 : 1, extent - 1),
+    earlier = sliceAxis(h, axis, reverse ? 1 : 0, extent - 1);
   return padded(mul(later, earlier), axis, !reverse);
 }
 
 /**
- * `h_t = a_t h_{t-1} + b_t` along an axis, from `h_0 = b_0` on; from the end if `reverse`. The first factor is not read.
- * Shapes: `a` and `b` broadcast by NumPy's rule, the result alike. Cost: one pass, in order.
- * Gradient: a recurrence the other way; right also where `a` is zero.
+ * `h_t = a_t h_{t-1} + b_t` along an axis, from `h_0 = b_0` on; from the end if `reverse`. The first factor is not
+ * read. Shapes: `a` and `b` broadcast by NumPy's rule, the result alike. Cost: one pass, in order. Gradient: a
+ * recurrence the other way; right also where `a` is zero.
  * @throws {ShapeError} if the shapes do not broadcast or the axis is out of range.
  * @throws {DTypeError} if the dtypes differ or are bool.
  */

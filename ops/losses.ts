@@ -23,10 +23,9 @@ export interface CrossEntropyOptions {
 const CROSS_ENTROPY_OPTIONS = optionNames<CrossEntropyOptions>({ ignoreIndex: true, reduction: true });
 
 /**
- * `-log softmax(logits)[target]`, in nats.
- * Shapes: logits `[..., V]`, targets `[...]` (i32 or u32); a scalar, or `[...]` for reduction `"none"`. A target outside `0 .. V - 1` that is not ignored
- * is treated as a class with logit 0 that takes no part in the softmax: check targets beforehand.
- * Gradient: `softmax - oneHot`, zero at ignored positions.
+ * `-log softmax(logits)[target]`, in nats. Shapes: logits `[..., V]`, targets `[...]` (i32 or u32); a scalar, or
+ * `[...]` for reduction `"none"`. A target outside `0 .. V - 1` that is not ignored is treated as a class with logit 0
+ * that takes no part in the softmax: check targets beforehand. Gradient: `softmax - oneHot`, zero at ignored positions.
  * @throws {ShapeError} if the targets' shape is not that of the logits without the last axis.
  * @throws {DTypeError} if the logits are not floats or the targets not integers.
  */
@@ -43,7 +42,8 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntr
       [logits.shape, targets.shape],
     );
   }
-  // Chosen by comparison rather than by gather: it fuses with the row's other reductions, and its gradient is no scatter.
+  // Chosen by comparison rather than by gather: it fuses with the row's other reductions, and its gradient is no
+  // scatter.
   const classes = iota(logits.shape, logits.rank - 1, targets.dtype);
   return inF32(logits, (wide) => {
     const chosen = sum(where(equal(classes, expandDims(targets, -1)), wide, 0), { axes: -1 });

@@ -31,10 +31,15 @@ export const matmulOp: ContractOp<Attrs> = {
     checkDomain("multiply", lhs, "float");
     const batch = lhs.shape.slice(0, -2);
     if (lhs.shape.length < 2 || !sameShape(batch, rhs.shape.slice(0, -2))) {
-      throw new ShapeError(`Cannot multiply lhs ${formatType(lhs)} by rhs ${formatType(rhs)}: the primitive needs equal leading axes before two inner ones`, [
-        lhs.shape,
-        rhs.shape,
-      ]);
+      throw new ShapeError(
+        `Cannot multiply lhs ${formatType(lhs)} by rhs ${
+          formatType(rhs)
+        }: the primitive needs equal leading axes before two inner ones`,
+        [
+          lhs.shape,
+          rhs.shape,
+        ],
+      );
     }
     checkInner(lhs, rhs);
     return [{ shape: [...lhs.shape.slice(0, -1), rhs.shape[rhs.shape.length - 1]], dtype: lhs.dtype }];
@@ -57,14 +62,17 @@ export const matmulOp: ContractOp<Attrs> = {
   ]),
   rewrite: ([lhs, rhs]) => {
     const isEmptySum = lhs.shape[lhs.rank - 1] === 0;
-    return isEmptySum ? fill({ shape: [...lhs.shape.slice(0, -1), rhs.shape[rhs.rank - 1]], dtype: lhs.dtype }, 0) : undefined;
+    return isEmptySum
+      ? fill({ shape: [...lhs.shape.slice(0, -1), rhs.shape[rhs.rank - 1]], dtype: lhs.dtype }, 0)
+      : undefined;
   },
 };
 
 /**
- * The matrix product, by NumPy's rule: the last axis of `lhs` against the second to last of `rhs`, leading axes broadcast; a vector is a row on the left, a
- * column on the right, and its axis goes. A matrix `[K, N]` on the right of `[..., M, K]` multiplies the leading axes as rows, so it is not repeated.
- * Accumulates in f32. Gradient: `g rhs^T` and `lhs^T g`.
+ * The matrix product, by NumPy's rule: the last axis of `lhs` against the second to last of `rhs`, leading axes
+ * broadcast; a vector is a row on the left, a column on the right, and its axis goes. A matrix `[K, N]` on the right of
+ * `[..., M, K]` multiplies the leading axes as rows, so it is not repeated. Accumulates in f32. Gradient: `g rhs^T` and
+ * `lhs^T g`.
  * @throws {ShapeError} if the inner extents differ, the leading axes do not broadcast, or an operand is a scalar.
  * @throws {DTypeError} if the dtypes differ or are not floats.
  */
@@ -72,7 +80,10 @@ export function matmul(lhs: Tensor, rhs: Tensor): Tensor {
   checkSameDType("multiply", lhs, rhs);
   checkDomain("multiply", lhs, "float");
   if (lhs.rank === 0 || rhs.rank === 0) {
-    throw new ShapeError(`Cannot multiply lhs ${formatType(lhs)} by rhs ${formatType(rhs)}: both need an axis; use mul for scalars`, [lhs.shape, rhs.shape]);
+    throw new ShapeError(
+      `Cannot multiply lhs ${formatType(lhs)} by rhs ${formatType(rhs)}: both need an axis; use mul for scalars`,
+      [lhs.shape, rhs.shape],
+    );
   }
   checkInner(lhs, rhs);
   const left = lhs.rank === 1 ? reshape(lhs, [1, -1]) : lhs;

@@ -1,6 +1,7 @@
 /**
- * The ops: functions of symbolic tensors, for use inside functions that are traced. Names and semantics follow NumPy and JAX; shapes are checked while
- * tracing, at the user's line; dtypes are never promoted; every gradient can be differentiated again.
+ * The ops: functions of symbolic tensors, for use inside functions that are traced. Names and semantics follow NumPy
+ * and JAX; shapes are checked while tracing, at the user's line; dtypes are never promoted; every gradient can be
+ * differentiated again.
  *
  * @example
  * ```ts
@@ -17,9 +18,35 @@
 export type { OneAxis } from "./axes.ts";
 export type { TensorLike } from "./operands.ts";
 export { arange, constant, full, iota, ones, onesLike, zeros, zerosLike } from "./sources.ts";
-export { abs, cos, erf, exp, floor, log, neg, reciprocal, rsqrt, sigmoid, sign, sin, sqrt, square, tanh } from "./unary.ts";
+export {
+  abs,
+  cos,
+  erf,
+  exp,
+  floor,
+  log,
+  neg,
+  reciprocal,
+  rsqrt,
+  sigmoid,
+  sign,
+  sin,
+  sqrt,
+  square,
+  tanh,
+} from "./unary.ts";
 export { add, div, maximum, minimum, mul, pow, sub } from "./binary.ts";
-export { equal, greater, greaterEqual, less, lessEqual, logicalAnd, logicalNot, logicalOr, notEqual } from "./compare.ts";
+export {
+  equal,
+  greater,
+  greaterEqual,
+  less,
+  lessEqual,
+  logicalAnd,
+  logicalNot,
+  logicalOr,
+  notEqual,
+} from "./compare.ts";
 export { cast, stopGradient, where } from "./select.ts";
 export { broadcastTo, type ReduceOptions, sum } from "./broadcast.ts";
 export { argmax, type ArgmaxOptions, max, mean, min } from "./reduce.ts";
@@ -32,7 +59,14 @@ export { gather, type GatherOptions, oneHot, type OneHotOptions, scatterAdd } fr
 export { cumprod, cumsum, linearScan, type LinearScanOptions } from "./linear_scan.ts";
 export { foldIn, normal, randomBits, uniform, type UniformOptions } from "./random.ts";
 export { gelu, type GeluOptions, relu, silu, softplus, swiglu } from "./activations.ts";
-export { l2Normalize, type L2NormalizeOptions, layerNorm, type LayerNormOptions, rmsNorm, type RmsNormOptions } from "./norms.ts";
+export {
+  l2Normalize,
+  type L2NormalizeOptions,
+  layerNorm,
+  type LayerNormOptions,
+  rmsNorm,
+  type RmsNormOptions,
+} from "./norms.ts";
 export { logSoftmax, logSumExp, softmax, type SoftmaxOptions } from "./softmax.ts";
 export { crossEntropy, type CrossEntropyOptions } from "./losses.ts";
 export { attention, type AttentionOptions } from "./attention.ts";

@@ -1,4 +1,7 @@
-/** Normalisations over the last axis, of f16 computed in f32. Shapes: the result is like `x`. Gradients are those of their parts, right to any order. */
+/**
+ * Normalisations over the last axis, of f16 computed in f32. Shapes: the result is like `x`. Gradients are those of
+ * their parts, right to any order.
+ */
 import { ShapeError } from "../core/errors.ts";
 import type { Tensor } from "../core/graph.ts";
 import { checkOptions, optionNames } from "../core/options.ts";
@@ -11,13 +14,19 @@ import { cast, inF32 } from "./select.ts";
 import { rsqrt, square } from "./unary.ts";
 
 function checkLastAxis(action: string, x: Tensor): void {
-  if (x.rank === 0) throw new ShapeError(`Cannot ${action} ${formatType(x)}: it needs an axis to normalise over, its rank is 0`, [x.shape]);
+  if (x.rank === 0) {
+    throw new ShapeError(`Cannot ${action} ${formatType(x)}: it needs an axis to normalise over, its rank is 0`, [
+      x.shape,
+    ]);
+  }
 }
 
 /** Nothing is converted unasked, though the arithmetic of f16 is done in f32. */
 function checkParameters(action: string, x: Tensor, parameters: Readonly<Record<string, Tensor | undefined>>): void {
   checkDomain(action, x, "float");
-  for (const [name, parameter] of Object.entries(parameters)) if (parameter) checkSameDType(`${action} with a ${name}`, x, parameter);
+  for (const [name, parameter] of Object.entries(parameters)) {
+    if (parameter) checkSameDType(`${action} with a ${name}`, x, parameter);
+  }
 }
 
 /** What {@link layerNorm} takes beside the tensor. */
@@ -33,7 +42,8 @@ export interface LayerNormOptions {
 const LAYER_NORM_OPTIONS = optionNames<LayerNormOptions>({ gain: true, bias: true, epsilon: true });
 
 /**
- * `(x - mean) / sqrt(variance + epsilon) * gain + bias` over the last axis, with the biased variance (Ba, Kiros, Hinton, arXiv 1607.06450).
+ * `(x - mean) / sqrt(variance + epsilon) * gain + bias` over the last axis, with the biased variance (Ba, Kiros,
+ * Hinton, arXiv 1607.06450).
  * @throws {ShapeError} if `x` is a scalar, or gain or bias do not broadcast.
  * @throws {DTypeError} if `x` is not a float.
  */

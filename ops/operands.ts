@@ -13,7 +13,10 @@ export type TensorLike = Tensor | number;
 /** A number as a tensor of a type. @throws {DTypeError} if an integer dtype cannot hold it. */
 export function fillLike(action: string, value: number, type: Type): Tensor {
   if (!isFloat(type.dtype) && roundTo(type.dtype, value) !== value) {
-    throw new DTypeError(`Cannot ${action} ${formatType(type)} and ${value}: ${type.dtype} cannot hold ${value}; use cast`, [type.dtype]);
+    throw new DTypeError(
+      `Cannot ${action} ${formatType(type)} and ${value}: ${type.dtype} cannot hold ${value}; use cast`,
+      [type.dtype],
+    );
   }
   return fill(type, value);
 }

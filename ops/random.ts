@@ -1,7 +1,9 @@
 /**
- * Counter-based random numbers: a function of a key and a position, with no state. The same key gives the same numbers on every device.
+ * Counter-based random numbers: a function of a key and a position, with no state. The same key gives the same numbers
+ * on every device.
  *
- * The generator is Threefry-2x32 with 20 rounds (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
+ * The generator is Threefry-2x32 with 20 rounds (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2,
+ * 3", SC 2011).
  */
 import { DTypeError, ShapeError } from "../core/errors.ts";
 import type { Expr, ExprBuilder } from "../core/expr.ts";
@@ -33,7 +35,10 @@ interface Words<T> {
 }
 
 /** 20 rounds of mixing; every fourth adds a key word and the count of injections. */
-function threefry<T>({ literal, add, xor, rotateLeft }: Words<T>, [key0, key1, counter0, counter1]: readonly T[]): [T, T] {
+function threefry<T>(
+  { literal, add, xor, rotateLeft }: Words<T>,
+  [key0, key1, counter0, counter1]: readonly T[],
+): [T, T] {
   const keys = [key0, key1, xor(xor(key0, key1), literal(PARITY))];
   let x0 = add(counter0, key0), x1 = add(counter1, key1);
   for (let group = 0; group < 5; group++) {
@@ -60,7 +65,8 @@ function exprWords(e: ExprBuilder): Words<Expr> {
     literal,
     add: (x, y) => e.binary("add", x, y),
     xor: (x, y) => e.binary("xor", x, y),
-    rotateLeft: (x, bits) => e.binary("or", e.binary("shiftLeft", x, literal(bits)), e.binary("shiftRight", x, literal(32 - bits))),
+    rotateLeft: (x, bits) =>
+      e.binary("or", e.binary("shiftLeft", x, literal(bits)), e.binary("shiftRight", x, literal(32 - bits))),
   };
 }
 
@@ -75,12 +81,19 @@ export const threefryOp: MapOp<ThreefryAttrs> = {
   kind: "map",
   infer: (inputs) => {
     for (const input of inputs) {
-      if (input.dtype !== "u32") throw new DTypeError(`Cannot draw random bits by ${formatType(input)}: keys and counters must be u32`, [input.dtype]);
+      if (input.dtype !== "u32") {
+        throw new DTypeError(`Cannot draw random bits by ${formatType(input)}: keys and counters must be u32`, [
+          input.dtype,
+        ]);
+      }
       checkSameShape("draw random bits by", inputs[0], input);
     }
     return [{ shape: inputs[0].shape, dtype: "u32" }];
   },
-  reference: (inputs, { word }) => [inputs[0].data.map((_, i) => threefry(NUMBER_WORDS, inputs.map((input) => input.data[i]))[word])],
+  reference: (
+    inputs,
+    { word },
+  ) => [inputs[0].data.map((_, i) => threefry(NUMBER_WORDS, inputs.map((input) => input.data[i]))[word])],
   lower: (e, args, { word }) => threefry(exprWords(e), args)[word],
   vjp: noGradient("random bits are integers"),
 };
@@ -137,7 +150,8 @@ export function uniform(key: Tensor, shape: readonly number[], options: UniformO
 }
 
 /**
- * Standard normal f32 numbers, by Box and Muller: `sqrt(-2 log u) cos(2 pi v)`, with `u` and `v` from the two words of one block. At most 5.8 in size.
+ * Standard normal f32 numbers, by Box and Muller: `sqrt(-2 log u) cos(2 pi v)`, with `u` and `v` from the two words of
+ * one block. At most 5.8 in size.
  * @param key u32[2].
  * @throws {ShapeError} if the key is not u32[2] or the shape is not valid.
  */
@@ -155,7 +169,11 @@ export function normal(key: Tensor, shape: readonly number[]): Tensor {
 export function foldIn(key: Tensor, data: TensorLike): Tensor {
   if (isTensor(data)) {
     checkDomain("fold in", data, "integer");
-    if (data.rank !== 0) throw new ShapeError(`Cannot fold in ${formatType(data)}: it must be a scalar, it has rank ${data.rank}`, [data.shape]);
+    if (data.rank !== 0) {
+      throw new ShapeError(`Cannot fold in ${formatType(data)}: it must be a scalar, it has rank ${data.rank}`, [
+        data.shape,
+      ]);
+    }
   }
   const low = isTensor(data) ? cast(data, "u32") : fill({ shape: [], dtype: "u32" }, data);
   return stack([block(key, low, 0), block(key, low, 1)], 0);

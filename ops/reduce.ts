@@ -18,7 +18,10 @@ import { reshape } from "./views.ts";
 function checkNotEmpty(action: string, x: Type, axes: readonly number[]): void {
   const empty = axes.find((axis) => x.shape[axis] === 0);
   if (empty !== undefined) {
-    throw new ShapeError(`Cannot take the ${action} of ${formatType(x)} over axis ${empty}: its extent must be at least 1, it is 0`, [x.shape]);
+    throw new ShapeError(
+      `Cannot take the ${action} of ${formatType(x)} over axis ${empty}: its extent must be at least 1, it is 0`,
+      [x.shape],
+    );
   }
 }
 
@@ -33,17 +36,25 @@ function defineExtreme(name: "max" | "min", better: (x: number, y: number) => nu
     },
     reference: ([x], { axes }) => {
       const { rows, rowCount, rowSize } = rowsOf(x.data, x.shape, axes);
-      return [new Float64Array(rowCount).map((_, row) => rows.subarray(row * rowSize, (row + 1) * rowSize).reduce((best, value) => better(best, value)))];
+      return [
+        new Float64Array(rowCount).map((_, row) =>
+          rows.subarray(row * rowSize, (row + 1) * rowSize).reduce((best, value) => better(best, value))
+        ),
+      ];
     },
     lower: ({ axes }) => ({ combine: name as Combine, axes }),
     vjp: pullback((g, { inputs: [x], attrs }) => {
       const { axes } = attrs, kept = keepAxes(x.shape, axes);
-      // Not the output that the caller knows: a loop's gradient may have kept that from another kernel, which rounded x otherwise.
+      // Not the output that the caller knows: a loop's gradient may have kept that from another kernel, which rounded x
+      // otherwise.
       const isBest = compareExactly(equalOp, x, broadcastTo(reshape(apply(op, [x], attrs), kept), x.shape));
       const ties = sum(cast(isBest, x.dtype), { axes });
       return [where(isBest, broadcastTo(reshape(div(g, ties), kept), x.shape), 0)];
     }),
-    rewrite: ([x], { axes }) => (axes.every((axis) => x.shape[axis] === 1) ? reshape(x, dropAxes(x.shape, axes)) : undefined),
+    rewrite: (
+      [x],
+      { axes },
+    ) => (axes.every((axis) => x.shape[axis] === 1) ? reshape(x, dropAxes(x.shape, axes)) : undefined),
   };
   return op;
 }
@@ -70,7 +81,9 @@ export const argmaxOp: ReduceOp<ArgmaxAttrs> = {
       const from = row * rowSize;
       let best = 0;
       // Nothing beats NaN, not even another one.
-      for (let i = 1; i < rowSize && !Number.isNaN(rows[from + best]); i++) if (!(rows[from + i] <= rows[from + best])) best = i;
+      for (let i = 1; i < rowSize && !Number.isNaN(rows[from + best]); i++) {
+        if (!(rows[from + i] <= rows[from + best])) best = i;
+      }
       return best;
     })];
   },
@@ -106,8 +119,8 @@ export function min(x: Tensor, options: ReduceOptions = {}): Tensor {
 }
 
 /**
- * The arithmetic mean over axes; NaN over none. Of f16 it is computed in f32 and rounded once. Shapes: the axes go, or stay with extent 1 (`keepDims`).
- * Gradient: broadcast over the number of elements.
+ * The arithmetic mean over axes; NaN over none. Of f16 it is computed in f32 and rounded once. Shapes: the axes go, or
+ * stay with extent 1 (`keepDims`). Gradient: broadcast over the number of elements.
  * @throws {ShapeError} if an axis is out of range or named twice.
  * @throws {DTypeError} if `x` is not a float.
  */
@@ -130,8 +143,8 @@ export interface ArgmaxOptions {
 const ARGMAX_OPTIONS = optionNames<ArgmaxOptions>({ axis: true, axes: true, keepDims: true });
 
 /**
- * The number (i32) of the first greatest element along `axis`, or among all elements in row-major order; of the first NaN if there is one. Shapes: the axis
- * goes, or stays with extent 1 (`keepDims`). Gradient: none.
+ * The number (i32) of the first greatest element along `axis`, or among all elements in row-major order; of the first
+ * NaN if there is one. Shapes: the axis goes, or stays with extent 1 (`keepDims`). Gradient: none.
  * @throws {ShapeError} if the axis is out of range or empty.
  * @throws {DTypeError} for bool.
  */

@@ -3,7 +3,17 @@ import { addOp, fullOp } from "../core/linear.ts";
 import type { OpDef } from "../core/op.ts";
 import { divOp, maximumOp, minimumOp, mulOp, powOp, subOp } from "./binary.ts";
 import { broadcastOp, sumOp } from "./broadcast.ts";
-import { equalOp, greaterEqualOp, greaterOp, lessEqualOp, lessOp, logicalAndOp, logicalNotOp, logicalOrOp, notEqualOp } from "./compare.ts";
+import {
+  equalOp,
+  greaterEqualOp,
+  greaterOp,
+  lessEqualOp,
+  lessOp,
+  logicalAndOp,
+  logicalNotOp,
+  logicalOrOp,
+  notEqualOp,
+} from "./compare.ts";
 import { concatOp } from "./concat.ts";
 import { gatherOp, scatterAddOp } from "./gather.ts";
 import { linearScanOp } from "./linear_scan.ts";
@@ -13,11 +23,39 @@ import { argmaxOp, maxOp, minOp } from "./reduce.ts";
 import { castOp, stopGradientOp, whereOp } from "./select.ts";
 import { padOp, sliceOp } from "./slice.ts";
 import { constantOp, iotaOp } from "./sources.ts";
-import { absOp, cosOp, erfOp, expOp, floorOp, logOp, negOp, rsqrtOp, sigmoidOp, signOp, sinOp, sqrtOp, tanhOp } from "./unary.ts";
+import {
+  absOp,
+  cosOp,
+  erfOp,
+  expOp,
+  floorOp,
+  logOp,
+  negOp,
+  rsqrtOp,
+  sigmoidOp,
+  signOp,
+  sinOp,
+  sqrtOp,
+  tanhOp,
+} from "./unary.ts";
 import { flipOp, reshapeOp, transposeOp } from "./views.ts";
 
 const SOURCES: readonly OpDef[] = [fullOp, iotaOp, constantOp];
-const UNARY: readonly OpDef[] = [negOp, absOp, signOp, expOp, logOp, sqrtOp, rsqrtOp, sinOp, cosOp, tanhOp, sigmoidOp, erfOp, floorOp];
+const UNARY: readonly OpDef[] = [
+  negOp,
+  absOp,
+  signOp,
+  expOp,
+  logOp,
+  sqrtOp,
+  rsqrtOp,
+  sinOp,
+  cosOp,
+  tanhOp,
+  sigmoidOp,
+  erfOp,
+  floorOp,
+];
 const BINARY: readonly OpDef[] = [addOp, subOp, mulOp, divOp, maximumOp, minimumOp, powOp];
 const LOGIC: readonly OpDef[] = [
   equalOp,
@@ -36,4 +74,13 @@ const VIEWS: readonly OpDef[] = [reshapeOp, transposeOp, flipOp, broadcastOp, sl
 const OTHERS: readonly OpDef[] = [matmulOp, linearScanOp, gatherOp, scatterAddOp];
 
 /** All primitives of `ops`, the two that core defines included. The rolled loop (`scan`) is core's own. */
-export const PRIMITIVES: readonly OpDef[] = [...SOURCES, ...UNARY, ...BINARY, ...LOGIC, ...CHOICE, ...REDUCTIONS, ...VIEWS, ...OTHERS];
+export const PRIMITIVES: readonly OpDef[] = [
+  ...SOURCES,
+  ...UNARY,
+  ...BINARY,
+  ...LOGIC,
+  ...CHOICE,
+  ...REDUCTIONS,
+  ...VIEWS,
+  ...OTHERS,
+];

@@ -23,10 +23,11 @@ export interface RotaryOptions {
 const ROTARY_OPTIONS = optionNames<RotaryOptions>({ base: true, offset: true });
 
 /**
- * Rotates pairs of features by angles that grow with position (Su et al., arXiv 2104.09864): feature `i` of the first half and feature `i` of the second
- * form a pair, turned by `(offset + t) base^(-2i/K)` radians at row t. Angles are right to 1e-6 for positions of up to 2^24 where the offset is a tensor or goes
- * beyond 2,048, to 2e-4 before; f16 is turned in f32.
- * Shapes: x `[..., T, K]` with K even, such as `[B, H, T, K]`; the result is like `x`. Gradient: rotated back; none for the offset if it is an integer.
+ * Rotates pairs of features by angles that grow with position (Su et al., arXiv 2104.09864): feature `i` of the first
+ * half and feature `i` of the second form a pair, turned by `(offset + t) base^(-2i/K)` radians at row t. Angles are
+ * right to 1e-6 for positions of up to 2^24 where the offset is a tensor or goes beyond 2,048, to 2e-4 before; f16 is
+ * turned in f32. Shapes: x `[..., T, K]` with K even, such as `[B, H, T, K]`; the result is like `x`. Gradient: rotated
+ * back; none for the offset if it is an integer.
  * @throws {ShapeError} if `x` has no rows, K is odd, or the offset is not a scalar.
  * @throws {DTypeError} if `x` is not a float.
  */
@@ -40,7 +41,9 @@ export function rotaryEmbedding(x: Tensor, options: RotaryOptions = {}): Tensor 
   const T = x.shape[x.rank - 2], half = x.shape[x.rank - 1] / 2;
   const from = positionOf(offset), positions = add(iota([T, half], 0, "f32"), from); // [T, K / 2]
   const isNear = !isTensor(from) && from >= 0 && from + T <= NEAR;
-  const angles = isNear ? mul(positions, exp(mul(iota([T, half], 1, "f32"), -Math.log(base) / half))) : farAngles(positions, base, half);
+  const angles = isNear
+    ? mul(positions, exp(mul(iota([T, half], 1, "f32"), -Math.log(base) / half)))
+    : farAngles(positions, base, half);
   const cosines = cos(angles), sines = sin(angles);
   return inF32(x, (wide) => {
     const first = sliceAxis(wide, -1, 0, half), second = sliceAxis(wide, -1, half, half);
@@ -48,16 +51,19 @@ export function rotaryEmbedding(x: Tensor, options: RotaryOptions = {}): Tensor 
   });
 }
 
-/** Positions below this are few enough for their angles to be rounded as they are: they are off by 2e-4 radians at most. */
+/**
+ * Positions below this are few enough for their angles to be rounded as they are: they are off by 2e-4 radians at most.
+ */
 const NEAR = 2048;
 
 /** Positions are taken as so many whole spans and a rest. */
 const SPAN = 4096;
 
 /**
- * The angles of positions of up to 2^24, modulo a whole turn. As a product in f32 an angle of a million would be off by a tenth. So frequencies are in turns a
- * position and turns a span, each as a part of 12 bits and a rest: products of positions with the first are exact, whole turns fall away, and those with the
- * rest are small. Off by 1e-6 radians at most.
+ * The angles of positions of up to 2^24, modulo a whole turn. As a product in f32 an angle of a million would be off by
+ * a tenth. So frequencies are in turns a position and turns a span, each as a part of 12 bits and a rest: products of
+ * positions with the first are exact, whole turns fall away, and those with the rest are small. Off by 1e-6 radians at
+ * most.
  */
 function farAngles(positions: Tensor, base: number, half: number): Tensor {
   const frequencies = Array.from({ length: half }, (_, i) => base ** (-i / half) / (2 * Math.PI));
@@ -76,8 +82,13 @@ function farAngles(positions: Tensor, base: number, half: number): Tensor {
 function positionOf(offset: TensorLike): TensorLike {
   if (!isTensor(offset)) return offset;
   if (offset.rank !== 0) {
-    throw new ShapeError(`Cannot rotate from offset ${formatType(offset)}: it must be a scalar, it has rank ${offset.rank}`, [offset.shape]);
+    throw new ShapeError(
+      `Cannot rotate from offset ${formatType(offset)}: it must be a scalar, it has rank ${offset.rank}`,
+      [offset.shape],
+    );
   }
-  if (offset.dtype === "bool") throw new DTypeError(`Cannot rotate from offset ${formatType(offset)}: it must be a number`, [offset.dtype]);
+  if (offset.dtype === "bool") {
+    throw new DTypeError(`Cannot rotate from offset ${formatType(offset)}: it must be a number`, [offset.dtype]);
+  }
   return cast(offset, "f32");
 }

@@ -22,7 +22,10 @@ export const whereOp: MapOp<Attrs> = {
   },
   reference: ([cond, x, y]) => [cond.data.map((chosen, i) => (chosen !== 0 ? x.data[i] : y.data[i]))],
   lower: (e, [cond, x, y]) => e.select(cond, x, y),
-  vjp: pullback((g, { inputs: [cond], needs }) => [undefined, needs[1] ? where(cond, g, 0) : undefined, needs[2] ? where(cond, 0, g) : undefined]),
+  vjp: pullback((
+    g,
+    { inputs: [cond], needs },
+  ) => [undefined, needs[1] ? where(cond, g, 0) : undefined, needs[2] ? where(cond, 0, g) : undefined]),
   rewrite: ([cond, x, y]) => {
     if (x === y) return x;
     const chosen = splatValue(cond);
@@ -70,14 +73,19 @@ export const stopGradientOp: MapOp<Attrs> = {
 };
 
 function checkCondition(cond: Type): void {
-  if (cond.dtype !== "bool") throw new DTypeError(`Cannot choose by ${formatType(cond)}: the condition must be bool; compare it with 0`, [cond.dtype]);
+  if (cond.dtype !== "bool") {
+    throw new DTypeError(`Cannot choose by ${formatType(cond)}: the condition must be bool; compare it with 0`, [
+      cond.dtype,
+    ]);
+  }
 }
 
 /**
- * `cond ? x : y` for each element. Shapes: all three broadcast by NumPy's rule. Both sides are computed.
- * Gradient: passes to the side chosen, zero to the other. That zero still goes back through the other side's own computation, where it turns into NaN if
- * a derivative there is infinite (0 times infinity). So make the argument safe first, then choose: to have 0 for `sqrt(x)` below 0 write
- * `where(ok, sqrt(where(ok, x, 1)), 0)` rather than `where(ok, sqrt(x), 0)`.
+ * `cond ? x : y` for each element. Shapes: all three broadcast by NumPy's rule. Both sides are computed. Gradient:
+ * passes to the side chosen, zero to the other. That zero still goes back through the other side's own computation,
+ * where it turns into NaN if a derivative there is infinite (0 times infinity). So make the argument safe first, then
+ * choose: to have 0 for `sqrt(x)` below 0 write `where(ok, sqrt(where(ok, x, 1)), 0)` rather than
+ * `where(ok, sqrt(x), 0)`.
  * @throws {ShapeError} if the shapes do not broadcast.
  * @throws {DTypeError} if `cond` is not bool, or `x` and `y` differ in dtype.
  */
@@ -89,17 +97,18 @@ export function where(cond: Tensor, x: TensorLike, y: TensorLike): Tensor {
 }
 
 /**
- * Converts to a dtype: floats to integers truncate towards zero, numbers beyond the integers' range give its end and NaN gives 0; integers to each other keep
- * their bits; anything to bool is `x != 0`, so NaN is true.
- * Gradient: cast back between floats, zero through integers and bool.
+ * Converts to a dtype: floats to integers truncate towards zero, numbers beyond the integers' range give its end and
+ * NaN gives 0; integers to each other keep their bits; anything to bool is `x != 0`, so NaN is true. Gradient: cast
+ * back between floats, zero through integers and bool.
  */
 export function cast(x: Tensor, dtype: DType): Tensor {
   return x.dtype === dtype ? x : apply(castOp, [x], { dtype });
 }
 
 /**
- * What `fn` makes of a float tensor, computed in f32 and rounded to the dtype of `x` at the end. Squares and sums of f16 overflow from 256 and 2,048 on, where
- * their roots and means are ordinary numbers; what fuses into one kernel costs nothing to widen.
+ * What `fn` makes of a float tensor, computed in f32 and rounded to the dtype of `x` at the end. Squares and sums of
+ * f16 overflow from 256 and 2,048 on, where their roots and means are ordinary numbers; what fuses into one kernel
+ * costs nothing to widen.
  */
 export function inF32(x: Tensor, fn: (wide: Tensor) => Tensor): Tensor {
   return x.dtype === "f16" ? cast(fn(cast(x, "f32")), x.dtype) : fn(x);

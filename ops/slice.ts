@@ -24,9 +24,13 @@ export const sliceOp: ViewOp<SliceAttrs> = {
     checkPerAxis("slice", x, "sizes", sizes);
     starts.forEach((start, axis) => {
       const size = sizes[axis];
-      if (!Number.isInteger(start) || !Number.isInteger(size) || start < 0 || size < 0 || start + size > x.shape[axis]) {
+      if (
+        !Number.isInteger(start) || !Number.isInteger(size) || start < 0 || size < 0 || start + size > x.shape[axis]
+      ) {
         throw new ShapeError(
-          `Cannot slice ${formatType(x)} along axis ${axis} from ${start}, size ${size}: the range must lie within 0 .. ${x.shape[axis]}`,
+          `Cannot slice ${
+            formatType(x)
+          } along axis ${axis} from ${start}, size ${size}: the range must lie within 0 .. ${x.shape[axis]}`,
           [x.shape, sizes],
         );
       }
@@ -35,26 +39,49 @@ export const sliceOp: ViewOp<SliceAttrs> = {
   },
   reference: ([x], { starts, sizes }) => {
     const strides = stridesOf(x.shape);
-    return [readStrided(x.data, sizes, strides, starts.reduce((offset, start, axis) => offset + start * strides[axis], 0))];
+    return [
+      readStrided(x.data, sizes, strides, starts.reduce((offset, start, axis) => offset + start * strides[axis], 0)),
+    ];
   },
-  lower: (index, { starts }) => ({ pieces: [{ input: 0, index: index.map((at, axis) => addIndex(at, starts[axis])), where: [] }], fill: 0 }),
-  vjp: pullback((g, { inputs: [x], attrs: { starts, sizes } }) => [pad(g, starts.map((start, axis) => [start, x.shape[axis] - start - sizes[axis]]))]),
+  lower: (index, { starts }) => ({
+    pieces: [{ input: 0, index: index.map((at, axis) => addIndex(at, starts[axis])), where: [] }],
+    fill: 0,
+  }),
+  vjp: pullback((
+    g,
+    { inputs: [x], attrs: { starts, sizes } },
+  ) => [pad(g, starts.map((start, axis) => [start, x.shape[axis] - start - sizes[axis]]))]),
   rewrite: ([x], { starts, sizes }) => {
     if (sameShape(x.shape, sizes)) return x;
     const value = splatValue(x);
     if (value !== undefined) return fill({ shape: sizes, dtype: x.dtype }, value);
     const [inner] = x.node.inputs;
-    if (x.node.op === sliceOp) return slice(inner, starts.map((start, axis) => start + (x.node.attrs as SliceAttrs).starts[axis]), sizes);
+    if (x.node.op === sliceOp) {
+      return slice(
+        inner,
+        starts.map((start, axis) => start + (x.node.attrs as SliceAttrs).starts[axis]),
+        sizes,
+      );
+    }
     if (x.node.op === padOp) return sliceOfPad(inner, x.node.attrs as PadAttrs, starts, sizes);
     return x.node.op === concatOp ? sliceOfConcat(x, starts, sizes) : undefined;
   },
 };
 
 /** A slice of a padded tensor that lies wholly in the tensor, or wholly in the padding. */
-function sliceOfPad(inner: Tensor, { low, value }: PadAttrs, starts: readonly number[], sizes: readonly number[]): Tensor | undefined {
+function sliceOfPad(
+  inner: Tensor,
+  { low, value }: PadAttrs,
+  starts: readonly number[],
+  sizes: readonly number[],
+): Tensor | undefined {
   const moved = starts.map((start, axis) => start - low[axis]);
-  if (moved.every((start, axis) => start >= 0 && start + sizes[axis] <= inner.shape[axis])) return slice(inner, moved, sizes);
-  if (moved.some((start, axis) => start + sizes[axis] <= 0 || start >= inner.shape[axis])) return fill({ shape: sizes, dtype: inner.dtype }, value);
+  if (moved.every((start, axis) => start >= 0 && start + sizes[axis] <= inner.shape[axis])) {
+    return slice(inner, moved, sizes);
+  }
+  if (moved.some((start, axis) => start + sizes[axis] <= 0 || start >= inner.shape[axis])) {
+    return fill({ shape: sizes, dtype: inner.dtype }, value);
+  }
   return undefined;
 }
 
@@ -64,7 +91,9 @@ function sliceOfConcat(x: Tensor, starts: readonly number[], sizes: readonly num
   let offset = 0;
   for (const part of x.node.inputs) {
     const start = starts[axis] - offset;
-    if (start >= 0 && start + sizes[axis] <= part.shape[axis]) return slice(part, starts.map((from, at) => (at === axis ? start : from)), sizes);
+    if (start >= 0 && start + sizes[axis] <= part.shape[axis]) {
+      return slice(part, starts.map((from, at) => (at === axis ? start : from)), sizes);
+    }
     offset += part.shape[axis];
   }
   return undefined;
@@ -84,19 +113,30 @@ export const padOp: ViewOp<PadAttrs> = {
     checkPerAxis("pad", x, "the padding", low);
     [...low, ...high].forEach((amount) => {
       if (!Number.isInteger(amount) || amount < 0) {
-        throw new ShapeError(`Cannot pad ${formatType(x)} by ${amount}: amounts must be non-negative integers; use slice to cut`, [x.shape]);
+        throw new ShapeError(
+          `Cannot pad ${formatType(x)} by ${amount}: amounts must be non-negative integers; use slice to cut`,
+          [x.shape],
+        );
       }
     });
     return [{ shape: x.shape.map((extent, axis) => low[axis] + extent + high[axis]), dtype: x.dtype }];
   },
   reference: ([x], { low, value }, [{ shape }]) => {
     const out = new Float64Array(sizeOfShape(shape)).fill(value), strides = stridesOf(shape);
-    writeStrided(out, x.data, x.shape, strides, low.reduce((offset, amount, axis) => offset + amount * strides[axis], 0));
+    writeStrided(
+      out,
+      x.data,
+      x.shape,
+      strides,
+      low.reduce((offset, amount, axis) => offset + amount * strides[axis], 0),
+    );
     return [out];
   },
   lower: (index, { low, high, value }, [shape]) => {
     const moved = index.map((at, axis) => addIndex(at, -low[axis]));
-    const where = moved.map((at, axis) => ({ index: at, lo: 0, hi: shape[axis] })).filter((_, axis) => low[axis] + high[axis] > 0);
+    const where = moved.map((at, axis) => ({ index: at, lo: 0, hi: shape[axis] })).filter((_, axis) =>
+      low[axis] + high[axis] > 0
+    );
     return { pieces: [{ input: 0, index: moved, where }], fill: value };
   },
   vjp: pullback((g, { inputs: [x], attrs: { low } }) => [slice(g, low, x.shape)]),
@@ -106,7 +146,11 @@ export const padOp: ViewOp<PadAttrs> = {
     if (splatValue(x) === value || sizeOfShape(x.shape) === 0) return fill({ shape, dtype: x.dtype }, value);
     const inner = x.node.attrs as PadAttrs;
     if (x.node.op !== padOp || inner.value !== value) return undefined;
-    return pad(x.node.inputs[0], low.map((amount, axis) => [amount + inner.low[axis], high[axis] + inner.high[axis]]), value);
+    return pad(
+      x.node.inputs[0],
+      low.map((amount, axis) => [amount + inner.low[axis], high[axis] + inner.high[axis]]),
+      value,
+    );
   },
 };
 
@@ -120,10 +164,17 @@ export function slice(x: Tensor, starts: readonly number[], sizes: readonly numb
   return whole ? x : apply(sliceOp, [x], { starts: [...starts], sizes: [...sizes] });
 }
 
-/** `size` elements from `start` along one axis. Gradient: padded with zeros. @throws {ShapeError} if they do not lie within `x`. */
+/**
+ * `size` elements from `start` along one axis. Gradient: padded with zeros. @throws {ShapeError} if they do not lie
+ * within `x`.
+ */
 export function sliceAxis(x: Tensor, axis: number, start: number, size: number): Tensor {
   const at = normalizeAxis(axis, x.rank, "slice along");
-  return slice(x, x.shape.map((_, i) => (i === at ? start : 0)), x.shape.map((extent, i) => (i === at ? size : extent)));
+  return slice(
+    x,
+    x.shape.map((_, i) => (i === at ? start : 0)),
+    x.shape.map((extent, i) => (i === at ? size : extent)),
+  );
 }
 
 /**
@@ -135,9 +186,14 @@ export function split(x: Tensor, sizes: readonly number[], axis: number): Tensor
   const at = normalizeAxis(axis, x.rank, "split along");
   const total = sizes.reduce((sum, size) => sum + size, 0);
   if (total !== x.shape[at]) {
-    throw new ShapeError(`Cannot split ${formatType(x)} along axis ${at} into [${sizes.join(", ")}]: they must add up to ${x.shape[at]}, not ${total}`, [
-      x.shape,
-    ]);
+    throw new ShapeError(
+      `Cannot split ${formatType(x)} along axis ${at} into [${sizes.join(", ")}]: they must add up to ${
+        x.shape[at]
+      }, not ${total}`,
+      [
+        x.shape,
+      ],
+    );
   }
   let next = 0;
   return sizes.map((size) => sliceAxis(x, at, (next += size) - size, size));
@@ -150,5 +206,9 @@ export function split(x: Tensor, sizes: readonly number[], axis: number): Tensor
  */
 export function pad(x: Tensor, padding: readonly (readonly number[])[], value = 0): Tensor {
   if (padding.length === x.rank && padding.every(([low, high]) => low === 0 && high === 0)) return x;
-  return apply(padOp, [x], { low: padding.map(([low]) => low), high: padding.map(([, high]) => high), value: roundTo(x.dtype, value) });
+  return apply(padOp, [x], {
+    low: padding.map(([low]) => low),
+    high: padding.map(([, high]) => high),
+    value: roundTo(x.dtype, value),
+  });
 }

@@ -1,8 +1,9 @@
 /**
  * Softmax and its kin over one axis. Shapes: softmax and logSoftmax are like `x`; logSumExp lacks the axis.
  *
- * All compute f16 in f32. All subtract the greatest element first. The result does not depend on what is subtracted, so its derivative in that respect is zero, identically and to
- * every order: it is stopped, which spares every gradient a sum of terms that cancel.
+ * All compute f16 in f32. All subtract the greatest element first. The result does not depend on what is subtracted, so
+ * its derivative in that respect is zero, identically and to every order: it is stopped, which spares every gradient a
+ * sum of terms that cancel.
  */
 import type { Tensor } from "../core/graph.ts";
 import { checkOptions, optionNames } from "../core/options.ts";

@@ -18,7 +18,9 @@ export const iotaOp: SourceOp<IotaAttrs> = {
   name: "iota",
   kind: "source",
   infer: (_inputs, { shape, dtype }) => {
-    if (dtype === "bool") throw new DTypeError(`Cannot make an iota of bool${formatShape(shape)}: bool cannot count`, [dtype]);
+    if (dtype === "bool") {
+      throw new DTypeError(`Cannot make an iota of bool${formatShape(shape)}: bool cannot count`, [dtype]);
+    }
     return [{ shape, dtype }];
   },
   reference: (_inputs, { shape, axis }) => {
@@ -102,14 +104,27 @@ export function onesLike(x: Type): Tensor {
  * @throws {ShapeError} if the number of elements is not the shape's size.
  * @throws {DTypeError} if an integer dtype cannot hold a value.
  */
-export function constant(data: ArrayLike<number>, shape: readonly number[] = [data.length], dtype: DType = "f32"): Tensor {
+export function constant(
+  data: ArrayLike<number>,
+  shape: readonly number[] = [data.length],
+  dtype: DType = "f32",
+): Tensor {
   checkShape(shape);
   checkDType(dtype, `make a constant of shape ${formatShape(shape)}`);
   if (data.length !== sizeOfShape(shape)) {
-    throw new ShapeError(`Cannot make a constant ${dtype}${formatShape(shape)}: it holds ${sizeOfShape(shape)} elements, ${data.length} were given`, [shape]);
+    throw new ShapeError(
+      `Cannot make a constant ${dtype}${formatShape(shape)}: it holds ${
+        sizeOfShape(shape)
+      } elements, ${data.length} were given`,
+      [shape],
+    );
   }
   const values = Float64Array.from(data);
   const wrong = isFloat(dtype) ? undefined : values.find((value) => roundTo(dtype, value) !== value);
-  if (wrong !== undefined) throw new DTypeError(`Cannot make a constant ${dtype}${formatShape(shape)}: ${dtype} cannot hold ${wrong}`, [dtype]);
+  if (wrong !== undefined) {
+    throw new DTypeError(`Cannot make a constant ${dtype}${formatShape(shape)}: ${dtype} cannot hold ${wrong}`, [
+      dtype,
+    ]);
+  }
   return apply(constantOp, [], { data: values, shape: [...shape], dtype });
 }

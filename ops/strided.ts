@@ -32,7 +32,13 @@ export function readStrided(data: Float64Array, shape: Shape, strides: readonly 
 }
 
 /** Writes the row-major `data` of `shape` to strided places of `out`; the inverse of {@link readStrided}. */
-export function writeStrided(out: Float64Array, data: Float64Array, shape: Shape, strides: readonly number[], offset = 0): void {
+export function writeStrided(
+  out: Float64Array,
+  data: Float64Array,
+  shape: Shape,
+  strides: readonly number[],
+  offset = 0,
+): void {
   const inner = shape.length > 0 ? shape[shape.length - 1] : 1;
   const step = shape.length > 0 ? strides[strides.length - 1] : 0;
   let from = 0;
@@ -41,8 +47,15 @@ export function writeStrided(out: Float64Array, data: Float64Array, shape: Shape
   });
 }
 
-/** The elements with `axes` moved to the end: row `r` of the result holds what a reduction over `axes` combines into element `r`. */
-export function rowsOf(data: Float64Array, shape: Shape, axes: readonly number[]): { rows: Float64Array; rowCount: number; rowSize: number } {
+/**
+ * The elements with `axes` moved to the end: row `r` of the result holds what a reduction over `axes` combines into
+ * element `r`.
+ */
+export function rowsOf(
+  data: Float64Array,
+  shape: Shape,
+  axes: readonly number[],
+): { rows: Float64Array; rowCount: number; rowSize: number } {
   const strides = stridesOf(shape);
   const order = [...shape.keys()].filter((axis) => !axes.includes(axis)).concat(axes);
   const rows = readStrided(data, order.map((axis) => shape[axis]), order.map((axis) => strides[axis]));

@@ -25,25 +25,49 @@ function define(
     },
     reference: ([x], _attrs, [{ dtype }]) => [x.data.map((value) => roundTo(dtype, scalar(value)))],
     lower: (e, [x]) => e.unary(name, x),
-    vjp: typeof derivative === "function" ? pullback((g: Tensor, { inputs: [x], outputs: [y] }: VjpCall<Attrs>) => [derivative(g, x, y)]) : derivative,
+    vjp: typeof derivative === "function"
+      ? pullback((g: Tensor, { inputs: [x], outputs: [y] }: VjpCall<Attrs>) => [derivative(g, x, y)])
+      : derivative,
     ...(rewrite && { rewrite: ([x]: readonly Tensor[]) => rewrite(x) }),
   };
 }
 
 const sigmoidOf = (x: number) => x >= 0 ? 1 / (1 + Math.exp(-x)) : Math.exp(x) / (1 + Math.exp(x));
 
-export const negOp: MapOp<Attrs> = define("neg", "signed", (x) => -x, (g) => neg(g), (x) => (x.node.op === negOp ? x.node.inputs[0] : undefined));
-export const absOp: MapOp<Attrs> = define("abs", "signed", Math.abs, (g, x) => mul(g, sign(x)), (x) => (x.node.op === absOp ? x : undefined));
+export const negOp: MapOp<Attrs> = define(
+  "neg",
+  "signed",
+  (x) => -x,
+  (g) => neg(g),
+  (x) => (x.node.op === negOp ? x.node.inputs[0] : undefined),
+);
+export const absOp: MapOp<Attrs> = define(
+  "abs",
+  "signed",
+  Math.abs,
+  (g, x) => mul(g, sign(x)),
+  (x) => (x.node.op === absOp ? x : undefined),
+);
 export const signOp: MapOp<Attrs> = define("sign", "signed", Math.sign, noGradient("sign is piecewise constant"));
 export const expOp: MapOp<Attrs> = define("exp", "float", Math.exp, (g, _x, y) => mul(g, y));
 export const logOp: MapOp<Attrs> = define("log", "float", Math.log, (g, x) => div(g, x));
 export const sqrtOp: MapOp<Attrs> = define("sqrt", "float", Math.sqrt, (g, _x, y) => div(mul(g, 0.5), y));
-export const rsqrtOp: MapOp<Attrs> = define("rsqrt", "float", (x) => 1 / Math.sqrt(x), (g, _x, y) => mul(mul(g, -0.5), mul(y, mul(y, y))));
+export const rsqrtOp: MapOp<Attrs> = define(
+  "rsqrt",
+  "float",
+  (x) => 1 / Math.sqrt(x),
+  (g, _x, y) => mul(mul(g, -0.5), mul(y, mul(y, y))),
+);
 export const sinOp: MapOp<Attrs> = define("sin", "float", Math.sin, (g, x) => mul(g, cos(x)));
 export const cosOp: MapOp<Attrs> = define("cos", "float", Math.cos, (g, x) => neg(mul(g, sin(x))));
 export const tanhOp: MapOp<Attrs> = define("tanh", "float", Math.tanh, (g, _x, y) => mul(g, sub(1, mul(y, y))));
 export const sigmoidOp: MapOp<Attrs> = define("sigmoid", "float", sigmoidOf, (g, _x, y) => mul(g, mul(y, sub(1, y))));
-export const erfOp: MapOp<Attrs> = define("erf", "float", erfOf, (g, x) => mul(g, mul(2 / Math.sqrt(Math.PI), exp(neg(mul(x, x))))));
+export const erfOp: MapOp<Attrs> = define(
+  "erf",
+  "float",
+  erfOf,
+  (g, x) => mul(g, mul(2 / Math.sqrt(Math.PI), exp(neg(mul(x, x))))),
+);
 export const floorOp: MapOp<Attrs> = define("floor", "float", Math.floor, noGradient("floor is piecewise constant"));
 
 /** `-x`. Gradient: negated. @throws {DTypeError} for u32 and bool. */
@@ -71,7 +95,9 @@ export function log(x: Tensor): Tensor {
   return apply(logOp, [x]);
 }
 
-/** The square root; NaN below 0. Gradient: `1 / (2 sqrt x)`, infinite at 0. @throws {DTypeError} if `x` is not a float. */
+/**
+ * The square root; NaN below 0. Gradient: `1 / (2 sqrt x)`, infinite at 0. @throws {DTypeError} if `x` is not a float.
+ */
 export function sqrt(x: Tensor): Tensor {
   return apply(sqrtOp, [x]);
 }

@@ -4,7 +4,16 @@ import { apply, type Tensor } from "../core/graph.ts";
 import { addIndex, constantIndex, linearIndex, scaleIndex, splitIndex } from "../core/index_expr.ts";
 import { fill, splatValue } from "../core/linear.ts";
 import type { Attrs, ViewOp } from "../core/op.ts";
-import { checkShape, formatShape, formatType, normalizeAxes, normalizeAxis, sameShape, sizeOfShape, stridesOf } from "../core/shape.ts";
+import {
+  checkShape,
+  formatShape,
+  formatType,
+  normalizeAxes,
+  normalizeAxis,
+  sameShape,
+  sizeOfShape,
+  stridesOf,
+} from "../core/shape.ts";
 import { pullback } from "./define.ts";
 import { readStrided } from "./strided.ts";
 
@@ -19,7 +28,9 @@ export const reshapeOp: ViewOp<ReshapeAttrs> = {
   infer: ([x], { shape }) => {
     if (sizeOfShape(shape) !== sizeOfShape(x.shape)) {
       throw new ShapeError(
-        `Cannot reshape ${formatType(x)} to ${formatShape(shape)}: the sizes must be equal, they are ${sizeOfShape(x.shape)} and ${sizeOfShape(shape)}`,
+        `Cannot reshape ${formatType(x)} to ${formatShape(shape)}: the sizes must be equal, they are ${
+          sizeOfShape(x.shape)
+        } and ${sizeOfShape(shape)}`,
         [x.shape, shape],
       );
     }
@@ -51,7 +62,12 @@ export const transposeOp: ViewOp<TransposeAttrs> = {
   infer: ([x], { axes }) => {
     const seen = [...axes].sort((a, b) => a - b);
     if (axes.length !== x.shape.length || seen.some((axis, i) => axis !== i)) {
-      throw new ShapeError(`Cannot transpose ${formatType(x)} by axes [${axes.join(", ")}]: they must name each of its ${x.shape.length} axes once`, [x.shape]);
+      throw new ShapeError(
+        `Cannot transpose ${formatType(x)} by axes [${
+          axes.join(", ")
+        }]: they must name each of its ${x.shape.length} axes once`,
+        [x.shape],
+      );
     }
     return [{ shape: axes.map((axis) => x.shape[axis]), dtype: x.dtype }];
   },
@@ -59,7 +75,10 @@ export const transposeOp: ViewOp<TransposeAttrs> = {
     const strides = stridesOf(x.shape);
     return [readStrided(x.data, shape, axes.map((axis) => strides[axis]))];
   },
-  lower: (index, { axes }) => ({ pieces: [{ input: 0, index: inversePermutation(axes).map((from) => index[from]), where: [] }], fill: 0 }),
+  lower: (index, { axes }) => ({
+    pieces: [{ input: 0, index: inversePermutation(axes).map((from) => index[from]), where: [] }],
+    fill: 0,
+  }),
   vjp: pullback((g, { attrs: { axes } }) => [transpose(g, inversePermutation(axes))]),
   rewrite: ([x], { axes }) => {
     if (axes.every((axis, i) => axis === i)) return x;
@@ -89,10 +108,16 @@ export const flipOp: ViewOp<FlipAttrs> = {
   reference: ([x], { axes }) => {
     const strides = stridesOf(x.shape);
     const offset = axes.reduce((sum, axis) => sum + Math.max(0, x.shape[axis] - 1) * strides[axis], 0);
-    return [readStrided(x.data, x.shape, strides.map((stride, axis) => (axes.includes(axis) ? -stride : stride)), offset)];
+    return [
+      readStrided(x.data, x.shape, strides.map((stride, axis) => (axes.includes(axis) ? -stride : stride)), offset),
+    ];
   },
   lower: (index, { axes }, [shape]) => ({
-    pieces: [{ input: 0, index: index.map((at, axis) => (axes.includes(axis) ? addIndex(scaleIndex(at, -1), shape[axis] - 1) : at)), where: [] }],
+    pieces: [{
+      input: 0,
+      index: index.map((at, axis) => (axes.includes(axis) ? addIndex(scaleIndex(at, -1), shape[axis] - 1) : at)),
+      where: [],
+    }],
     fill: 0,
   }),
   vjp: pullback((g, { attrs: { axes } }) => [flip(g, axes)]),
@@ -111,12 +136,19 @@ export const flipOp: ViewOp<FlipAttrs> = {
 export function reshape(x: Tensor, shape: readonly number[]): Tensor {
   const holes = shape.filter((extent) => extent === -1).length;
   let target = [...shape];
-  if (holes > 1) throw new ShapeError(`Cannot reshape ${formatType(x)} to ${formatShape(shape)}: at most one extent may be -1, there are ${holes}`, [x.shape]);
+  if (holes > 1) {
+    throw new ShapeError(
+      `Cannot reshape ${formatType(x)} to ${formatShape(shape)}: at most one extent may be -1, there are ${holes}`,
+      [x.shape],
+    );
+  }
   if (holes === 1) {
     const known = shape.reduce((size, extent) => (extent === -1 ? size : size * extent), 1);
     if (known === 0 || sizeOfShape(x.shape) % known !== 0) {
       throw new ShapeError(
-        `Cannot reshape ${formatType(x)} to ${formatShape(shape)}: ${sizeOfShape(x.shape)} elements are not a multiple of the other extents' ${known}`,
+        `Cannot reshape ${formatType(x)} to ${formatShape(shape)}: ${
+          sizeOfShape(x.shape)
+        } elements are not a multiple of the other extents' ${known}`,
         [x.shape, shape],
       );
     }
@@ -142,23 +174,37 @@ export function swapAxes(x: Tensor, a: number, b: number): Tensor {
   return transpose(x, [...x.shape.keys()].map((axis) => (axis === from ? to : axis === to ? from : axis)));
 }
 
-/** The elements in opposite order along `axes` (all of them unless said). Gradient: flipped back. @throws {ShapeError} if an axis is out of range. */
+/**
+ * The elements in opposite order along `axes` (all of them unless said). Gradient: flipped back. @throws {ShapeError}
+ * if an axis is out of range.
+ */
 export function flip(x: Tensor, axes?: number | readonly number[]): Tensor {
   const sorted = normalizeAxes(axes, x.rank, "flip");
   return sorted.length === 0 ? x : apply(flipOp, [x], { axes: sorted });
 }
 
-/** `x` with a new axis of extent 1 at `axis` of the result. Gradient: squeezed. @throws {ShapeError} if the axis is out of range. */
+/**
+ * `x` with a new axis of extent 1 at `axis` of the result. Gradient: squeezed. @throws {ShapeError} if the axis is out
+ * of range.
+ */
 export function expandDims(x: Tensor, axis: number): Tensor {
   const at = normalizeAxis(axis, x.rank + 1, "insert");
   return reshape(x, [...x.shape.slice(0, at), 1, ...x.shape.slice(at)]);
 }
 
-/** `x` without axes of extent 1. Gradient: reshaped back. @throws {ShapeError} if an axis is out of range or its extent is not 1. */
+/**
+ * `x` without axes of extent 1. Gradient: reshaped back. @throws {ShapeError} if an axis is out of range or its extent
+ * is not 1.
+ */
 export function squeeze(x: Tensor, axis: number | readonly number[]): Tensor {
   const axes = normalizeAxes(axis, x.rank, "squeeze");
   for (const at of axes) {
-    if (x.shape[at] !== 1) throw new ShapeError(`Cannot squeeze axis ${at} of ${formatType(x)}: its extent must be 1, it is ${x.shape[at]}`, [x.shape]);
+    if (x.shape[at] !== 1) {
+      throw new ShapeError(
+        `Cannot squeeze axis ${at} of ${formatType(x)}: its extent must be 1, it is ${x.shape[at]}`,
+        [x.shape],
+      );
+    }
   }
   return reshape(x, x.shape.filter((_, at) => !axes.includes(at)));
 }

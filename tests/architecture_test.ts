@@ -20,12 +20,12 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
 /** Inside titans, the files that may see kernels: the rest is mathematics. */
 const TITANS_WITH_DEVICE: readonly string[] = [
-  "titans/diagnose.ts",
-  "titans/inspector.ts",
-  "titans/reader.ts",
-  "titans/reading_state.ts",
-  "titans/train.ts",
-  "titans/validation.ts",
+  "titans/train/diagnose.ts",
+  "titans/models/inspector.ts",
+  "titans/models/decoder.ts",
+  "titans/models/decode_state.ts",
+  "titans/train/trainer.ts",
+  "titans/train/validation.ts",
 ];
 
 /** Where `Deno` may appear outside cli/, main.ts and tests/. */
@@ -85,7 +85,9 @@ Deno.test("architecture: imports follow core <- ops <- titans <- cli <- main.ts 
       const path = target(file.path, specifier);
       if (path === undefined) continue;
       const layer = path.split("/")[0];
-      if (!MAY_IMPORT[file.layer].includes(layer)) wrong.push(`${file.path} imports ${path}: ${file.layer} may import ${MAY_IMPORT[file.layer].join(", ")}`);
+      if (!MAY_IMPORT[file.layer].includes(layer)) {
+        wrong.push(`${file.path} imports ${path}: ${file.layer} may import ${MAY_IMPORT[file.layer].join(", ")}`);
+      }
     }
   }
   assertEquals(wrong, []);
@@ -101,7 +103,8 @@ Deno.test("architecture: kernels and ops never import each other", () => {
 
 Deno.test("architecture: the mathematics of titans does not see devices", () => {
   const wrong = files.filter(({ layer, path, imports }) =>
-    layer === "titans" && !TITANS_WITH_DEVICE.includes(path) && imports.some((specifier) => target(path, specifier)?.startsWith("kernels/"))
+    layer === "titans" && !TITANS_WITH_DEVICE.includes(path) &&
+    imports.some((specifier) => target(path, specifier)?.startsWith("kernels/"))
   );
   assertEquals(wrong.map(({ path }) => path), []);
 });
@@ -117,7 +120,9 @@ Deno.test("architecture: only the listed files import packages, and the library 
 });
 
 Deno.test("architecture: Deno is named in cli, main.ts and the listed edge files only", () => {
-  const wrong = files.filter(({ layer, path, text }) => layer !== "cli" && path !== "main.ts" && !EDGE_FILES.includes(path) && /\bDeno\b/.test(text));
+  const wrong = files.filter(({ layer, path, text }) =>
+    layer !== "cli" && path !== "main.ts" && !EDGE_FILES.includes(path) && /\bDeno\b/.test(text)
+  );
   assertEquals(wrong.map(({ path }) => path), []);
 });
 
@@ -137,7 +142,9 @@ Deno.test("architecture: no default exports in the library and the commands", ()
 });
 
 Deno.test("architecture: the entry points of deno.json exist", async () => {
-  const { exports } = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT))) as { exports: Record<string, string> };
+  const { exports } = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT))) as {
+    exports: Record<string, string>;
+  };
   assertEquals(Object.keys(exports).sort(), [".", "./kernels", "./ops", "./titans"]);
   for (const path of Object.values(exports)) await Deno.stat(new URL(path, ROOT));
 });

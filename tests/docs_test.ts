@@ -1,4 +1,7 @@
-/** The documents against the code: every option and flag is in docs/options.md with its default, links lead somewhere, and command lines can be typed. */
+/**
+ * The documents against the code: every option and flag is in docs/options.md with its default, links lead somewhere,
+ * and command lines can be typed.
+ */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { DEFAULT_RECIPE } from "../cli/data/recipe.ts";
 import { fetchCommand } from "../cli/fetch.ts";
@@ -10,11 +13,31 @@ import { MODEL_FLAGS, type ModelFlags, modelOptions } from "../cli/model_flags.t
 import { rememberCommand } from "../cli/remember.ts";
 import { trainCommand } from "../cli/train.ts";
 import { ReferenceDevice } from "../kernels/mod.ts";
-import { defineConfig, defineOptimizer, generate, Model, PRESETS, type Reader, Sampler, Trainer } from "../titans/mod.ts";
+import {
+  defineConfig,
+  defineOptimizer,
+  generate,
+  Model,
+  PRESETS,
+  type Reader,
+  Sampler,
+  Trainer,
+} from "../titans/mod.ts";
 import { helpText, readOptions } from "./bench/flags.ts";
 import { runMain } from "./cli/run_main.ts";
 import { withFolder } from "./cli/scratch.ts";
-import { anchors, codeBlocks, codeIn, links, prose, type ShellCommand, shellCommands, type TableRow, tableRows, taskCommand } from "./markdown.ts";
+import {
+  anchors,
+  codeBlocks,
+  codeIn,
+  links,
+  prose,
+  type ShellCommand,
+  shellCommands,
+  type TableRow,
+  tableRows,
+  taskCommand,
+} from "./markdown.ts";
 
 const OPTIONS = await Deno.readTextFile("docs/options.md");
 const ROWS = tableRows(OPTIONS);
@@ -31,7 +54,14 @@ const COMMANDS: Readonly<Record<string, Flags>> = {
 
 /** Interfaces of options beside the model's, which has themes for headings. */
 const INTERFACES: Readonly<Record<string, readonly string[]>> = {
-  "titans/mod.ts": ["TrainerOptions", "TrainingShape", "TrainingBatch", "SamplingOptions", "GenerateOptions", "InspectorOptions"],
+  "titans/mod.ts": [
+    "TrainerOptions",
+    "TrainingShape",
+    "TrainingBatch",
+    "SamplingOptions",
+    "GenerateOptions",
+    "InspectorOptions",
+  ],
   "kernels/mod.ts": ["WebGpuOptions", "CpuOptions", "CompileWatch"],
   "mod.ts": ["DeviceOptions", "CompileOptions"],
   "cli/run_config.ts": ["RunConfig"],
@@ -81,11 +111,15 @@ Deno.test("docs: every option of a model is in docs/options.md, with its default
 Deno.test("docs: every flag of a model stands beside its option", () => {
   const expected = new Map([["model", "--model"], ["vocabulary", "--vocabulary"]]);
   for (const [key, { placeholder }] of Object.entries(MODEL_FLAGS)) {
-    const [field] = Object.keys(modelOptions({ [key]: placeholder === undefined ? true : "x" } as unknown as ModelFlags));
+    const [field] = Object.keys(
+      modelOptions({ [key]: placeholder === undefined ? true : "x" } as unknown as ModelFlags),
+    );
     expected.set(field, flagName(key));
     assertNamesWords(MODEL_ROWS.get(field)!, MODEL_FLAGS[key as keyof typeof MODEL_FLAGS]);
   }
-  for (const [name, { cells }] of MODEL_ROWS) assertEquals(codeIn(cells.Flag)[0], expected.get(name), `the flag of ${name}`);
+  for (const [name, { cells }] of MODEL_ROWS) {
+    assertEquals(codeIn(cells.Flag)[0], expected.get(name), `the flag of ${name}`);
+  }
 });
 
 /** Fails unless a row names every word that a flag takes. */
@@ -107,7 +141,9 @@ Deno.test("docs: every field of the other options is in docs/options.md", async 
     const { code, stdout } = await new Deno.Command("deno", { args: ["doc", "--json", file] }).output();
     assertEquals(code, 0);
     const fields = fieldsByInterface(JSON.parse(new TextDecoder().decode(stdout)));
-    for (const name of names) assertEquals([...optionRows(`\`${name}\``).keys()].sort(), [...fields(name)].sort(), `the fields of ${name}`);
+    for (const name of names) {
+      assertEquals([...optionRows(`\`${name}\``).keys()].sort(), [...fields(name)].sort(), `the fields of ${name}`);
+    }
   }
 });
 
@@ -117,27 +153,43 @@ interface Declaration {
       readonly repr: string;
       readonly value: { readonly typeParams?: readonly { readonly value: { readonly string?: string } }[] };
     }[];
-    readonly properties?: readonly { readonly name: string; readonly jsDoc?: { readonly tags?: readonly { readonly kind: string }[] } }[];
+    readonly properties?: readonly {
+      readonly name: string;
+      readonly jsDoc?: { readonly tags?: readonly { readonly kind: string }[] };
+    }[];
   };
 }
 
-/** The fields of interfaces in what `deno doc --json` says; what it picks from others among them, what is internal not. */
+/**
+ * The fields of interfaces in what `deno doc --json` says; what it picks from others among them, what is internal not.
+ */
 function fieldsByInterface(
-  { nodes }: { readonly nodes: Record<string, { readonly symbols: readonly { readonly name: string; readonly declarations: readonly Declaration[] }[] }> },
+  { nodes }: {
+    readonly nodes: Record<
+      string,
+      { readonly symbols: readonly { readonly name: string; readonly declarations: readonly Declaration[] }[] }
+    >;
+  },
 ): (name: string) => string[] {
   const symbols = Object.values(nodes).flatMap(({ symbols }) => symbols);
   return (name) => {
     const found = symbols.find((symbol) => symbol.name === name);
     assert(found, `no interface ${name}`);
     const { properties = [], extends: bases = [] } = found.declarations[0].def;
-    const own = properties.filter(({ jsDoc }) => !jsDoc?.tags?.some(({ kind }) => kind === "internal")).map(({ name }) => name);
-    const picked = bases.filter(({ repr }) => repr === "Pick").flatMap(({ value }) => value.typeParams?.flatMap(({ value }) => value.string ?? []) ?? []);
+    const own = properties.filter(({ jsDoc }) => !jsDoc?.tags?.some(({ kind }) => kind === "internal")).map((
+      { name },
+    ) => name);
+    const picked = bases.filter(({ repr }) => repr === "Pick").flatMap(({ value }) =>
+      value.typeParams?.flatMap(({ value }) => value.string ?? []) ?? []
+    );
     return [...own, ...picked];
   };
 }
 
 Deno.test("docs: the defaults of sampling, writing and training are those in docs/options.md", async () => {
-  const sampling = Object.fromEntries([...optionRows("`SamplingOptions`")].map(([name, { cells }]) => [name, Number(valueOf(cells.Default))]));
+  const sampling = Object.fromEntries(
+    [...optionRows("`SamplingOptions`")].map(([name, { cells }]) => [name, Number(valueOf(cells.Default))]),
+  );
   const logits = Float32Array.from({ length: 40 }, (_, i) => Math.sin(7 * i));
   const draws = (options: object): unknown[] => {
     const sampler = new Sampler(options);
@@ -145,14 +197,29 @@ Deno.test("docs: the defaults of sampling, writing and training are those in doc
   };
   assertEquals(draws({}), draws(sampling));
   for (const [name, other] of Object.entries({ temperature: 0.5, topK: 3, topP: 0.5, minP: 0.5, seed: 1 })) {
-    assertThrows(() => assertEquals(draws({}), draws({ ...sampling, [name]: other })), Error, undefined, `${name} makes a difference here`);
+    assertThrows(
+      () => assertEquals(draws({}), draws({ ...sampling, [name]: other })),
+      Error,
+      undefined,
+      `${name} makes a difference here`,
+    );
   }
   const read: number[][] = [];
-  const reader = { logits: undefined, read: (tokens: number[]) => (read.push(tokens), Promise.resolve(logits)) } as unknown as Reader;
+  const reader = {
+    logits: undefined,
+    read: (tokens: number[]) => (read.push(tokens), Promise.resolve(logits)),
+  } as unknown as Reader;
   for await (const _ of generate(reader, [], { maxTokens: 1 }));
   assertStates(optionRows("`GenerateOptions`").get("start")!.cells.Default, read[0][0], "start");
-  const model = new Model(defineConfig({ model: "lmm", width: 4, heads: 1, blocks: 1, mlpHidden: 4, vocabulary: 4, miniBatch: 2 }));
-  const trainer = await Trainer.create(new ReferenceDevice(), { model, optimizer: defineOptimizer(), shape: { batch: 1, length: 2 }, seed: 0 });
+  const model = new Model(
+    defineConfig({ model: "lmm", width: 4, heads: 1, blocks: 1, mlpHidden: 4, vocabulary: 4, miniBatch: 2 }),
+  );
+  const trainer = await Trainer.create(new ReferenceDevice(), {
+    model,
+    optimizer: defineOptimizer(),
+    shape: { batch: 1, length: 2 },
+    seed: 0,
+  });
   assertStates(optionRows("`TrainingShape`").get("accumulate")!.cells.Default, trainer.shape.accumulate, "accumulate");
   trainer.dispose();
 });
@@ -160,7 +227,8 @@ Deno.test("docs: the defaults of sampling, writing and training are those in doc
 /** The rows of flags that a command has: of its own section, and of those that several have. */
 function flagRows(command: string): Map<string, TableRow> {
   const rows = ROWS.filter(({ heading, cells }) =>
-    "Flag" in cells && !("Option" in cells) && (heading === `\`${command}\`` || codeIn(cells.Commands ?? "").includes(command))
+    "Flag" in cells && !("Option" in cells) &&
+    (heading === `\`${command}\`` || codeIn(cells.Commands ?? "").includes(command))
   );
   const byFlag = new Map(rows.map((row) => [codeOf(row.cells.Flag), row]));
   assertEquals(byFlag.size, rows.length, `a flag of ${command} stands twice in docs/options.md`);
@@ -168,10 +236,15 @@ function flagRows(command: string): Map<string, TableRow> {
 }
 
 Deno.test("docs: every flag of every command is in docs/options.md, with its words and its default", async () => {
-  const overview = (await runMain("help")).stdout, listed = overview.slice(overview.indexOf("[flags]"), overview.indexOf("tasks of a checkout"));
-  assertEquals([...listed.matchAll(/^ {2}(\w+) {2}/gm)].map(([, name]) => name).filter((name) => name !== "help").sort(), Object.keys(COMMANDS).sort());
+  const overview = (await runMain("help")).stdout,
+    listed = overview.slice(overview.indexOf("[flags]"), overview.indexOf("tasks of a checkout"));
+  assertEquals(
+    [...listed.matchAll(/^ {2}(\w+) {2}/gm)].map(([, name]) => name).filter((name) => name !== "help").sort(),
+    Object.keys(COMMANDS).sort(),
+  );
   for (const [command, flags] of Object.entries(COMMANDS)) {
-    const rows = flagRows(command), own = Object.keys(flags).filter((key) => command !== "train" || !Object.hasOwn(MODEL_FLAGS, key));
+    const rows = flagRows(command),
+      own = Object.keys(flags).filter((key) => command !== "train" || !Object.hasOwn(MODEL_FLAGS, key));
     assertEquals([...rows.keys()].sort(), own.map(flagName).sort(), `the flags of ${command}`);
     for (const key of own) {
       const row = rows.get(flagName(key))!, flag = flags[key], what = `${command} ${flagName(key)}`;
@@ -202,7 +275,9 @@ Deno.test("docs: every flag of the benchmark is in docs/options.md, with its def
 async function documents(): Promise<Map<string, string>> {
   const paths = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"];
   for await (const { name } of Deno.readDir("docs")) if (name.endsWith(".md")) paths.push(`docs/${name}`);
-  return new Map(await Promise.all(paths.map(async (path): Promise<[string, string]> => [path, await Deno.readTextFile(path)])));
+  return new Map(
+    await Promise.all(paths.map(async (path): Promise<[string, string]> => [path, await Deno.readTextFile(path)])),
+  );
 }
 
 Deno.test("docs: every link inside the documents leads somewhere, and README.md leads to every page", async () => {
@@ -210,20 +285,30 @@ Deno.test("docs: every link inside the documents leads somewhere, and README.md 
   const pages = new Set<string>();
   for (const [path, text] of texts) {
     for (const link of links(text).filter((link) => !/^[a-z]+:/.test(link))) {
-      const [target, anchor] = link.split("#"), file = target === "" ? path : new URL(target, `file:///${path}`).pathname.slice(1);
+      const [target, anchor] = link.split("#"),
+        file = target === "" ? path : new URL(target, `file:///${path}`).pathname.slice(1);
       assert(await Deno.stat(file).then(() => true, () => false), `${path} links to ${link}: there is no ${file}`);
-      if (anchor !== undefined) assert(anchors(texts.get(file) ?? await Deno.readTextFile(file)).has(anchor), `${path} links to ${link}: no such heading`);
+      if (anchor !== undefined) {
+        assert(
+          anchors(texts.get(file) ?? await Deno.readTextFile(file)).has(anchor),
+          `${path} links to ${link}: no such heading`,
+        );
+      }
       if (path === "README.md") pages.add(file);
     }
   }
-  for (const path of texts.keys()) assert(path === "README.md" || pages.has(path), `README.md does not lead to ${path}: add a link`);
+  for (const path of texts.keys()) {
+    assert(path === "README.md" || pages.has(path), `README.md does not lead to ${path}: add a link`);
+  }
 });
 
 Deno.test("docs: every command line in the documents names a task or file that is there, with flags that it has", async () => {
   const config = await Deno.readTextFile("deno.json");
   let count = 0;
   for (const [path, text] of await documents()) {
-    const blocks = codeBlocks(text).filter(({ language }) => language === "sh").flatMap((block) => shellCommands(block.text));
+    const blocks = codeBlocks(text).filter(({ language }) => language === "sh").flatMap((block) =>
+      shellCommands(block.text)
+    );
     for (const command of blocks) count += await checkLine(command, config, path) ? 1 : 0;
     // Lines within a sentence may have words in place of values.
     const inline = codeIn(prose(text)).filter((code) => code.startsWith("deno task ")).flatMap(shellCommands);
@@ -248,11 +333,18 @@ async function checkLine({ line, words }: ShellCommand, config: string, path: st
     assert(taskCommand(name, config), `${path}: deno.json has no task ${name}: ${line}`);
     if (name === "bench") readOptions(args);
     else if (Object.hasOwn(COMMANDS, name)) {
-      parseFlags(name === "fetch" && !args[0].startsWith("-") ? ["--place", ...args] : args, COMMANDS[name], `${path}: ${line}`);
+      parseFlags(
+        name === "fetch" && !args[0].startsWith("-") ? ["--place", ...args] : args,
+        COMMANDS[name],
+        `${path}: ${line}`,
+      );
     }
   } else {
     const file = rest.slice(1).find((word) => !word.startsWith("-"));
-    assert(file !== undefined && await Deno.stat(file).then(({ isFile }) => isFile, () => false), `${path}: no file ${file}: ${line}`);
+    assert(
+      file !== undefined && await Deno.stat(file).then(({ isFile }) => isFile, () => false),
+      `${path}: no file ${file}: ${line}`,
+    );
   }
   return true;
 }
@@ -265,7 +357,9 @@ Deno.test("docs: deno task doc:html writes pages of all four entry points", () =
     assertEquals(code, 0, new TextDecoder().decode(stderr));
     const exports = Object.keys(JSON.parse(await Deno.readTextFile("deno.json")).exports).length;
     const search = await Deno.readTextFile(`${folder}/html/all_symbols.html`);
-    for (const symbol of ["compile", "matmul", "requestCpuDevice", "Trainer"]) assert(search.includes(`>${symbol}<`), `all_symbols.html has no ${symbol}`);
+    for (const symbol of ["compile", "matmul", "requestCpuDevice", "Trainer"]) {
+      assert(search.includes(`>${symbol}<`), `all_symbols.html has no ${symbol}`);
+    }
     const modules = (await Array.fromAsync(Deno.readDir(`${folder}/html`))).filter(({ isDirectory }) => isDirectory);
     assertEquals(modules.length, exports);
   }));

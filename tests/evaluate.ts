@@ -1,4 +1,7 @@
-/** Evaluates functions of tensors with the f64 interpreter, before and after simplification, checking the graph between passes. */
+/**
+ * Evaluates functions of tensors with the f64 interpreter, before and after simplification, checking the graph between
+ * passes.
+ */
 import { interpret } from "../core/interpret.ts";
 import type { NdArray } from "../core/op.ts";
 import { simplify } from "../core/simplify.ts";

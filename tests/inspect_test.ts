@@ -1,4 +1,7 @@
-/** What a console, a template and JSON show of the library's objects: a line each, where there were pages of insides, [object Object] and errors. */
+/**
+ * What a console, a template and JSON show of the library's objects: a line each, where there were pages of insides,
+ * [object Object] and errors.
+ */
 import { assert, assertEquals } from "@std/assert";
 import type { Tensor } from "../core/graph.ts";
 import { spec, trace } from "../core/trace.ts";
@@ -63,20 +66,37 @@ async function withModel(use: (device: Device, model: Model, params: Float32Arra
 
 Deno.test("models, trainers, readers, states and inspectors are shown in a line", () =>
   withModel(async (device, model, params) => {
-    const count = model.layout.parameterCount.toLocaleString("en"), line = `lmm model: 1 block of width 8, ${count} parameters`;
+    const count = model.layout.parameterCount.toLocaleString("en"),
+      line = `lmm model: 1 block of width 8, ${count} parameters`;
     assertEquals(shown(model), { text: line, json: { ...CONFIG } });
     assertEquals(shown(model.layout).text, `layout of ${model.layout.entries.length} tensors, ${count} parameters`);
-    const trainer = await Trainer.create(device, { model, optimizer: defineOptimizer(), shape: { batch: 1, length: 2 }, seed: 1 });
+    const trainer = await Trainer.create(device, {
+      model,
+      optimizer: defineOptimizer(),
+      shape: { batch: 1, length: 2 },
+      seed: 1,
+    });
     const { text, json } = shown(trainer);
     assertEquals(text, `trainer at step 0 on reference, 2 tokens a step: ${line}`);
-    assertEquals(json, { step: 0, device: "reference", shape: { batch: 1, length: 2, accumulate: 1 }, model: { ...CONFIG } });
+    assertEquals(json, {
+      step: 0,
+      device: "reference",
+      shape: { batch: 1, length: 2, accumulate: 1 },
+      model: { ...CONFIG },
+    });
     trainer.dispose();
     const reader = await Reader.create(device, model, params);
     await reader.read([1, 2, 3]);
-    assertEquals(shown(reader), { text: `reader on reference after 3 tokens: ${line}`, json: { tokensRead: 3, device: "reference", model: { ...CONFIG } } });
+    assertEquals(shown(reader), {
+      text: `reader on reference after 3 tokens: ${line}`,
+      json: { tokensRead: 3, device: "reference", model: { ...CONFIG } },
+    });
     assertEquals(shown(reader.state), { text: "state after 3 tokens", json: { tokensRead: 3 } });
     reader.dispose();
     const inspector = await Inspector.create(device, model, params, { length: 4 });
-    assertEquals(shown(inspector), { text: `inspector of pieces of 4 tokens: ${line}`, json: { length: 4, model: { ...CONFIG } } });
+    assertEquals(shown(inspector), {
+      text: `inspector of pieces of 4 tokens: ${line}`,
+      json: { length: 4, model: { ...CONFIG } },
+    });
     inspector.dispose();
   }));

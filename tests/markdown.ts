@@ -43,7 +43,9 @@ export function tableRows(markdown: string): TableRow[] {
     else {
       const cells = line.replace(/^\||\|$/g, "").split("|").map((cell) => cell.trim());
       if (titles === undefined) titles = cells;
-      else if (!cells.every((cell) => /^:?-+:?$/.test(cell))) rows.push({ heading, cells: Object.fromEntries(titles.map((title, i) => [title, cells[i]])) });
+      else if (!cells.every((cell) => /^:?-+:?$/.test(cell))) {
+        rows.push({ heading, cells: Object.fromEntries(titles.map((title, i) => [title, cells[i]])) });
+      }
     }
   }
   return rows;
@@ -65,7 +67,10 @@ export function links(markdown: string): string[] {
   return [...prose(markdown).replace(/`[^`]*`/g, "").matchAll(/\]\(([^)\s]+)\)/g)].map(([, target]) => target);
 }
 
-/** The commands in a block of shell: what stands between pipes and `&&`, without comments and without the files that output goes to. */
+/**
+ * The commands in a block of shell: what stands between pipes and `&&`, without comments and without the files that
+ * output goes to.
+ */
 export function shellCommands(block: string): ShellCommand[] {
   return block.replaceAll("\\\n", " ").split("\n").flatMap((line): ShellCommand[] => {
     const found = shellWords(line), commands: string[][] = [[]];
@@ -75,7 +80,9 @@ export function shellCommands(block: string): ShellCommand[] {
     }
     return commands.filter((command) => command.length > 0).map((command) => {
       const first = command.findIndex((word) => !/^[A-Z_]+=/.test(word));
-      const env = Object.fromEntries(command.slice(0, first).map((word) => [word.slice(0, word.indexOf("=")), word.slice(word.indexOf("=") + 1)]));
+      const env = Object.fromEntries(
+        command.slice(0, first).map((word) => [word.slice(0, word.indexOf("=")), word.slice(word.indexOf("=") + 1)]),
+      );
       return { line: line.replace(/\s+#.*/, "").trim(), env, words: command.slice(first) };
     });
   });
@@ -84,11 +91,15 @@ export function shellCommands(block: string): ShellCommand[] {
 /** The words of a line, up to its comment; quotes hold words together. */
 function shellWords(line: string): string[] {
   const words = line.match(/(?:[^\s"'#]|"[^"]*"|'[^']*'|(?<=\S)#)+|#.*/g) ?? [];
-  return words.filter((word) => !word.startsWith("#")).map((word) => word.replace(/"([^"]*)"|'([^']*)'/g, (_, double, single) => double ?? single));
+  return words.filter((word) => !word.startsWith("#")).map((word) =>
+    word.replace(/"([^"]*)"|'([^']*)'/g, (_, double, single) => double ?? single)
+  );
 }
 
 /** The first command of a task of `deno.json` that runs Deno. */
 export function taskCommand(name: string, config: string): ShellCommand | undefined {
   const { tasks } = JSON.parse(config) as { readonly tasks: Readonly<Record<string, { readonly command: string }>> };
-  return Object.hasOwn(tasks, name) ? shellCommands(tasks[name].command).find(({ words }) => words[0] === "deno") : undefined;
+  return Object.hasOwn(tasks, name)
+    ? shellCommands(tasks[name].command).find(({ words }) => words[0] === "deno")
+    : undefined;
 }

@@ -13,8 +13,9 @@ export interface Tolerance {
 }
 
 /**
- * The tolerances of results on devices, by class and dtype. `exact`: moved or selected elements and integers. `arithmetic`: a few roundings.
- * `function`: elementary functions, which devices approximate. `accumulation`: sums of many terms, in any order.
+ * The tolerances of results on devices, by class and dtype. `exact`: moved or selected elements and integers.
+ * `arithmetic`: a few roundings. `function`: elementary functions, which devices approximate. `accumulation`: sums of
+ * many terms, in any order.
  */
 export const TOLERANCES: Readonly<Record<ToleranceClass, Readonly<Record<DType, Tolerance>>>> = {
   exact: tolerances({ relative: 0, absolute: 0 }, { relative: 0, absolute: 0 }),
@@ -63,7 +64,10 @@ export function random(shape: Shape, low = -2, high = 2, seed = 1): NdArray {
   return array(shape, Float32Array.from({ length: sizeOfShape(shape) }, () => low + (high - low) * next()));
 }
 
-/** An f32 array of numbers between `low` and `high` in random order, evenly spaced: no two are near each other. 0 is not among them for symmetric bounds. */
+/**
+ * An f32 array of numbers between `low` and `high` in random order, evenly spaced: no two are near each other. 0 is not
+ * among them for symmetric bounds.
+ */
 export function distinct(shape: Shape, low = -2, high = 2, seed = 1): NdArray {
   const size = sizeOfShape(shape), next = uniformGenerator(seed * 104729 + size);
   const values = Array.from({ length: size }, (_, i) => Math.fround(low + (high - low) * ((i + 0.37) / size)));
@@ -109,11 +113,21 @@ export interface Closeness {
  * Asserts that two arrays agree within a tolerance. NaN agrees with NaN, an infinity with itself.
  * @throws {Error} that names the case, the shape, the worst element, both values and the allowance.
  */
-export function assertClose(actual: ArrayLike<number>, expected: ArrayLike<number>, tolerance: Tolerance, label: string, shape?: Shape): Closeness {
+export function assertClose(
+  actual: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  tolerance: Tolerance,
+  label: string,
+  shape?: Shape,
+): Closeness {
   const where = `${label}${shape ? ` ${formatShape(shape)}` : ""}`;
-  if (actual.length !== expected.length) throw new Error(`${where}: ${actual.length} elements, expected ${expected.length}`);
+  if (actual.length !== expected.length) {
+    throw new Error(`${where}: ${actual.length} elements, expected ${expected.length}`);
+  }
   let scale = 1;
-  for (let i = 0; i < expected.length; i++) if (Number.isFinite(expected[i])) scale = Math.max(scale, Math.abs(expected[i]));
+  for (let i = 0; i < expected.length; i++) {
+    if (Number.isFinite(expected[i])) scale = Math.max(scale, Math.abs(expected[i]));
+  }
   let worst = 0, worstAt = -1;
   for (let i = 0; i < expected.length; i++) {
     if (Object.is(actual[i], expected[i]) || actual[i] === expected[i]) continue;
@@ -124,12 +138,18 @@ export function assertClose(actual: ArrayLike<number>, expected: ArrayLike<numbe
   }
   if (worst > 1) {
     const allowance = tolerance.absolute * scale + tolerance.relative * Math.abs(expected[worstAt]);
-    throw new Error(`${where}: element ${worstAt} is ${actual[worstAt]}, expected ${expected[worstAt]} (allowed ${allowance})`);
+    throw new Error(
+      `${where}: element ${worstAt} is ${actual[worstAt]}, expected ${expected[worstAt]} (allowed ${allowance})`,
+    );
   }
   return { worst };
 }
 
 /** A value of the interpreter as the host array that a device takes. */
 export function toHost({ data, dtype }: NdArray): HostData {
-  return dtype === "f32" || dtype === "f16" ? Float32Array.from(data) : dtype === "i32" ? Int32Array.from(data) : Uint32Array.from(data);
+  return dtype === "f32" || dtype === "f16"
+    ? Float32Array.from(data)
+    : dtype === "i32"
+    ? Int32Array.from(data)
+    : Uint32Array.from(data);
 }

@@ -1,8 +1,9 @@
 /**
- * The op table: every primitive and every public op with shapes of all sorts. It feeds the suites in `op_suites/`: reference values, gradients of first and
- * second order, parity of devices, golden source texts.
+ * The op table: every primitive and every public op with shapes of all sorts. It feeds the suites in `op_suites/`:
+ * reference values, gradients of first and second order, parity of devices, golden source texts.
  */
 import { COMPOSITE_CASES } from "./op_cases/composite.ts";
+import { CONTRACTING_CASES } from "./op_cases/contracting.ts";
 import { ELEMENTWISE_CASES } from "./op_cases/elementwise.ts";
 import type { OpCase } from "./op_cases/op_case.ts";
 import { STRUCTURAL_CASES } from "./op_cases/structural.ts";
@@ -10,4 +11,9 @@ import { STRUCTURAL_CASES } from "./op_cases/structural.ts";
 export type { OpCase } from "./op_cases/op_case.ts";
 
 /** All cases. */
-export const OP_CASES: readonly OpCase[] = [...ELEMENTWISE_CASES, ...STRUCTURAL_CASES, ...COMPOSITE_CASES];
+export const OP_CASES: readonly OpCase[] = [
+  ...ELEMENTWISE_CASES,
+  ...STRUCTURAL_CASES,
+  ...CONTRACTING_CASES,
+  ...COMPOSITE_CASES,
+];

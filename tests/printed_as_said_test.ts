@@ -5,10 +5,16 @@ const PAGE =
   'Text.\n\n```ts\nconst x = 1;\nconsole.log(x); // 1\nconsole.log(2.5, x); // about 2.4 1\n```\n\n```sh\nls\n```\n\n```ts\nconsole.log("a"); // a\n```\n';
 
 const run = (lines: string[], from: string): string =>
-  `running 1 test from ./docs/page.md$${from}.ts\n./docs/page.md$${from}.ts ...\n------- post-test output -------\n${lines.join("\n")}\n` +
+  `running 1 test from ./docs/page.md$${from}.ts\n./docs/page.md$${from}.ts ...\n------- post-test output -------\n${
+    lines.join("\n")
+  }\n` +
   `----- post-test output end -----\n./docs/page.md$${from}.ts ... ok (1ms)\n`;
 const check = (first: string[], second: string[]): void =>
-  assertPrintedAsSaid(PAGE, "docs/page.md", `${run(["other"], "1-2").replaceAll("page", "other")}${run(first, "3-8")}${run(second, "14-17")}\nok | 3 passed\n`);
+  assertPrintedAsSaid(
+    PAGE,
+    "docs/page.md",
+    `${run(["other"], "1-2").replaceAll("page", "other")}${run(first, "3-8")}${run(second, "14-17")}\nok | 3 passed\n`,
+  );
 
 Deno.test("printed as said: lines that agree with their comments pass, to the letter or about", () => {
   check(["1", "2.5 1"], ["a"]);
@@ -21,5 +27,9 @@ Deno.test("printed as said: another line, another number, a missing one, and an 
   assertThrows(() => check(["1", "NaN 1"], ["a"]), Error, 'prints "NaN 1"');
   assertThrows(() => check(["1", "2.5"], ["a"]), Error, 'prints "2.5"');
   assertThrows(() => check(["1"], ["a"]), Error, "says 2 lines and prints 1");
-  assertThrows(() => assertPrintedAsSaid(PAGE, "docs/page.md", run(["1", "2.5 1"], "3-8")), Error, "has 2 examples, 1 were run");
+  assertThrows(
+    () => assertPrintedAsSaid(PAGE, "docs/page.md", run(["1", "2.5 1"], "3-8")),
+    Error,
+    "has 2 examples, 1 were run",
+  );
 });

@@ -1,4 +1,7 @@
-/** Which parameters of the public functions are records with optional fields: those where a misspelt name would pass unnoticed. Read from `deno doc --json`. */
+/**
+ * Which parameters of the public functions are records with optional fields: those where a misspelt name would pass
+ * unnoticed. Read from `deno doc --json`.
+ */
 
 /** A parameter that takes options. */
 export interface OptionParameter {
@@ -21,7 +24,11 @@ interface Property {
 }
 interface Definition {
   readonly properties?: readonly Property[];
-  readonly methods?: readonly { readonly name: string; readonly accessibility?: string; readonly functionDef: Definition }[];
+  readonly methods?: readonly {
+    readonly name: string;
+    readonly accessibility?: string;
+    readonly functionDef: Definition;
+  }[];
   readonly constructors?: readonly { readonly params: readonly Parameter[]; readonly accessibility?: string }[];
   readonly extends?: readonly TsType[];
   readonly tsType?: TsType;
@@ -42,7 +49,8 @@ type Symbols = ReadonlyMap<string, readonly Declaration[]>;
 
 /** The option parameters of everything that entry points export. */
 export async function optionParameters(entryPoints: readonly string[]): Promise<OptionParameter[]> {
-  const { stdout } = await new Deno.Command("deno", { args: ["doc", "--json", ...entryPoints], stderr: "null" }).output();
+  const { stdout } = await new Deno.Command("deno", { args: ["doc", "--json", ...entryPoints], stderr: "null" })
+    .output();
   const { nodes } = JSON.parse(new TextDecoder().decode(stdout)) as {
     nodes: Record<string, { symbols: { name: string; declarations: Declaration[] }[] }>;
   };
@@ -50,7 +58,9 @@ export async function optionParameters(entryPoints: readonly string[]): Promise<
   for (const { symbols: list } of Object.values(nodes)) {
     const symbols = new Map(list.map(({ name, declarations }) => [name, declarations]));
     for (const [name, declarations] of symbols) {
-      for (const declaration of declarations) for (const each of ofDeclaration(name, declaration, symbols)) found.set(`${each.owner} ${each.at}`, each);
+      for (const declaration of declarations) {
+        for (const each of ofDeclaration(name, declaration, symbols)) found.set(`${each.owner} ${each.at}`, each);
+      }
     }
   }
   return [...found.values()];
@@ -59,14 +69,21 @@ export async function optionParameters(entryPoints: readonly string[]): Promise<
 function ofDeclaration(name: string, { kind, def }: Declaration, symbols: Symbols): OptionParameter[] {
   if (kind === "function") return ofParameters(name, def, symbols);
   if (kind !== "class") return [];
-  const isPublic = ({ accessibility }: { readonly accessibility?: string }): boolean => accessibility === undefined || accessibility === "public";
+  const isPublic = ({ accessibility }: { readonly accessibility?: string }): boolean =>
+    accessibility === undefined || accessibility === "public";
   return [
     ...(def.constructors ?? []).filter(isPublic).flatMap((each) => ofParameters(`new ${name}`, each, symbols)),
-    ...(def.methods ?? []).filter(isPublic).flatMap((each) => ofParameters(`${name}.${each.name}`, each.functionDef, symbols)),
+    ...(def.methods ?? []).filter(isPublic).flatMap((each) =>
+      ofParameters(`${name}.${each.name}`, each.functionDef, symbols)
+    ),
   ];
 }
 
-function ofParameters(owner: string, { params = [], typeParams = [] }: Definition, symbols: Symbols): OptionParameter[] {
+function ofParameters(
+  owner: string,
+  { params = [], typeParams = [] }: Definition,
+  symbols: Symbols,
+): OptionParameter[] {
   return params.flatMap((given, at) => {
     const { tsType } = given.left ?? given;
     // `O extends GradOptions` takes what GradOptions takes.
@@ -85,7 +102,9 @@ function propertiesOf(type: TsType | undefined, symbols: Symbols): readonly Prop
   }
   if (type?.kind !== "typeRef") return undefined;
   const { typeName, typeParams } = type.value as { readonly typeName: string; readonly typeParams?: readonly TsType[] };
-  if (typeName === "Partial") return propertiesOf(typeParams?.[0], symbols)?.map((property) => ({ ...property, optional: true }));
+  if (typeName === "Partial") {
+    return propertiesOf(typeParams?.[0], symbols)?.map((property) => ({ ...property, optional: true }));
+  }
   if (["Readonly", "Required", "Pick", "Omit"].includes(typeName)) return propertiesOf(typeParams?.[0], symbols);
   for (const { kind, def } of symbols.get(typeName) ?? []) {
     if (kind === "typeAlias") return propertiesOf(def.tsType, symbols);

@@ -13,14 +13,25 @@ import { type OptionParameter, optionParameters } from "./public_options.ts";
 
 const UNKNOWN = { bogus: 1 };
 
-/** Trees of parameters and states: made by the library, and what they hold differs by the model. And records of any age, which are read before they are checked. */
+/**
+ * Trees of parameters and states: made by the library, and what they hold differs by the model. And records of any age,
+ * which are read before they are checked.
+ */
 const NO_OPTIONS = ["MacMixer", "MagMixer", "MalMixer", "MemoryLayer"], RECORDS = ["completeConfig"];
 
 const exported: Readonly<Record<string, unknown>> = { ...library, ...ops, ...kernels, ...titans };
 // deno-lint-ignore no-explicit-any -- functions of all kinds, called wrongly on purpose
 type Any = any;
 
-const config = titans.defineConfig({ model: "lmm", width: 8, heads: 1, blocks: 1, mlpHidden: 8, vocabulary: 8, miniBatch: 2 });
+const config = titans.defineConfig({
+  model: "lmm",
+  width: 8,
+  heads: 1,
+  blocks: 1,
+  mlpHidden: 8,
+  vocabulary: 8,
+  miniBatch: 2,
+});
 const network = titans.mlpMemory({ width: 4, depth: 1, norm: false });
 
 /** Real ones, for methods. */
@@ -32,7 +43,9 @@ interface Holders {
 
 /** Arguments that would do, but for the one that is {@link UNKNOWN}: some owners' own, else tensors. */
 function argumentsOf({ owner, at }: OptionParameter, x: Tensor, { device }: Holders): unknown[] {
-  const memory = { network, gains: [] }, sequence = { query: x, key: x }, run = { state: { weights: [], surprise: [] }, miniBatch: 2 };
+  const memory = { network, gains: [] },
+    sequence = { query: x, key: x },
+    run = { state: { weights: [], surprise: [] }, miniBatch: 2 };
   if (/^(chunked|layered|naive)Memory$/.test(owner)) return [memory, sequence, run];
   if (owner === "traceMemory") return [memory, sequence, x, run];
   if (owner === "readMemory") return [memory, [], x];
@@ -52,8 +65,17 @@ function misuse(parameter: OptionParameter, x: Tensor, holders: Holders): unknow
   if (owner.startsWith("new ")) return new (exported[owner.slice(4)] as Any)(...given);
   const [name, method] = owner.split("."), of = exported[name] as Any;
   if (!method) return name === "generate" ? of(...given).next() : of(...given);
-  const piece = new titans.TracedPiece(0, new Int32Array(1), new Float64Array(1), new Float32Array(1), { blocks: 1, heads: 1, length: 1 });
-  const instances: Readonly<Record<string, Any>> = { Trainer: holders.trainer, Reader: holders.reader, Model: holders.trainer.model, TracedPiece: piece };
+  const piece = new titans.TracedPiece(0, new Int32Array(1), new Float64Array(1), new Float32Array(1), {
+    blocks: 1,
+    heads: 1,
+    length: 1,
+  });
+  const instances: Readonly<Record<string, Any>> = {
+    Trainer: holders.trainer,
+    Reader: holders.reader,
+    Model: holders.trainer.model,
+    TracedPiece: piece,
+  };
   return (method in of ? of : instances[name])[method](...given);
 }
 
@@ -69,18 +91,23 @@ async function errorOf(call: () => unknown): Promise<unknown> {
 
 Deno.test("every public function that takes options refuses a name that it does not know, by one line", async () => {
   const root = new URL("../", import.meta.url).pathname;
-  const parameters = (await optionParameters(["mod.ts", "ops/mod.ts", "kernels/mod.ts", "titans/mod.ts"].map((path) => root + path)))
-    .filter(({ owner, type }) => !NO_OPTIONS.includes(type) && !RECORDS.includes(owner));
+  const parameters =
+    (await optionParameters(["mod.ts", "ops/mod.ts", "kernels/mod.ts", "titans/mod.ts"].map((path) => root + path)))
+      .filter(({ owner, type }) => !NO_OPTIONS.includes(type) && !RECORDS.includes(owner));
   assert(parameters.length >= 70, `${parameters.length} parameters were found`);
   const device = await library.requestDevice({ kind: "reference" });
-  const model = new titans.Model(config), options = { model, optimizer: titans.defineOptimizer(), shape: { batch: 1, length: 2 }, seed: 1 };
-  const trainer = await titans.Trainer.create(device, options), reader = await titans.Reader.create(device, model, model.layout.pack(model.initialize(1)));
+  const model = new titans.Model(config),
+    options = { model, optimizer: titans.defineOptimizer(), shape: { batch: 1, length: 2 }, seed: 1 };
+  const trainer = await titans.Trainer.create(device, options),
+    reader = await titans.Reader.create(device, model, model.layout.pack(model.initialize(1)));
   const wrong: string[] = [], pending: Promise<void>[] = [];
   trace((x: Tensor) => {
     for (const parameter of parameters) {
       pending.push(
         errorOf(() => misuse(parameter, x, { device, trainer, reader })).then((error) => {
-          const { message } = error instanceof OptionError || error instanceof titans.ConfigError ? error : { message: `${error}` };
+          const { message } = error instanceof OptionError || error instanceof titans.ConfigError
+            ? error
+            : { message: `${error}` };
           if (!/^Cannot use the option bogus of .*: there is no such option; it takes .*$/.test(message)) {
             wrong.push(`${parameter.owner}, argument ${parameter.at}: ${message}`);
           }
@@ -124,7 +151,13 @@ Deno.test("axis and axes are one option of every op that goes along an axis", ()
     ["gather", (x, options) => ops.gather(x, ops.constant([1, 0], [2], "i32"), options)],
     [
       "scatterAdd",
-      (x, options) => ops.scatterAdd(x, ops.constant([1, 0], [2], "i32"), ops.ones(options.axis === 0 || options.axes === 0 ? [2, 3] : [2, 2]), options),
+      (x, options) =>
+        ops.scatterAdd(
+          x,
+          ops.constant([1, 0], [2], "i32"),
+          ops.ones(options.axis === 0 || options.axes === 0 ? [2, 3] : [2, 2]),
+          options,
+        ),
     ],
   ];
   for (const [name, op] of both) {
@@ -136,17 +169,30 @@ Deno.test("axis and axes are one option of every op that goes along an axis", ()
     assertThrows(() => values((x) => op(x, { axis: 0, axes: 1 })), OptionError, "they are one option", name);
   }
   for (const op of [ops.argmax, ops.softmax, ops.cumsum, ops.gather] as Any[]) {
-    assertThrows(() => values((x) => op(x, ...(op === ops.gather ? [x] : []), { axes: [0, 1] })), OptionError, "one axis");
+    assertThrows(
+      () => values((x) => op(x, ...(op === ops.gather ? [x] : []), { axes: [0, 1] })),
+      OptionError,
+      "one axis",
+    );
   }
   assertThrows(() => values((x) => ops.cumsum(x, {} as Any)), OptionError, "without an axis");
 });
 
 Deno.test("options that are no record are refused, with what to write", () => {
   const refused: [() => unknown, string][] = [
-    [() => values((x) => ops.argmax(x, 1 as Any)), "Cannot call argmax with 1 as its options: write a record, such as { axis: ... }"],
-    [() => values((x) => ops.sum(x, [0] as Any)), "Cannot call sum with a list as its options: write a record, such as { axes: ... }"],
+    [
+      () => values((x) => ops.argmax(x, 1 as Any)),
+      "Cannot call argmax with 1 as its options: write a record, such as { axis: ... }",
+    ],
+    [
+      () => values((x) => ops.sum(x, [0] as Any)),
+      "Cannot call sum with a list as its options: write a record, such as { axes: ... }",
+    ],
     [() => values((x) => ops.sum(x, null as Any)), "Cannot call sum with null as its options"],
-    [() => library.grad((x: Tensor) => x, 1 as Any), "Cannot call grad with 1 as its options: write a record, such as { argnums: ... }"],
+    [
+      () => library.grad((x: Tensor) => x, 1 as Any),
+      "Cannot call grad with 1 as its options: write a record, such as { argnums: ... }",
+    ],
     [() => values((x) => ops.layerNorm(x, x as Any)), "Cannot use the option node of layerNorm (a Tensor was given)"],
   ];
   for (const [call, text] of refused) assertStringIncludes(assertThrows(call, OptionError).message, text);
@@ -169,12 +215,17 @@ Deno.test("the name that was probably meant is offered", () => {
     ["x", optimizer, undefined],
   ];
   for (const [name, names, meant] of cases) assertEquals(nearest(name, names), meant, name);
-  assertThrows(() => titans.defineOptimizer({ lr: 1 } as Any), titans.ConfigError, "Cannot use the option lr of the optimizer: did you mean learningRate?");
+  assertThrows(
+    () => titans.defineOptimizer({ lr: 1 } as Any),
+    titans.ConfigError,
+    "Cannot use the option lr of the optimizer: did you mean learningRate?",
+  );
   assertThrows(() => titans.defineConfig({ widht: 8 } as Any), titans.ConfigError, "did you mean width?");
 });
 
 Deno.test("a parameter says with what it starts, or is refused", () => {
-  const make = (initializer: unknown, decay: unknown = true) => new titans.Parameter([2, 3], initializer as Any, decay as Any);
+  const make = (initializer: unknown, decay: unknown = true) =>
+    new titans.Parameter([2, 3], initializer as Any, decay as Any);
   for (const good of [{ value: 0 }, { normal: 0.1 }, { parts: [1, 2, 3] }]) make(good);
   const bad: [unknown, string][] = [
     [{ zeros: true }, "the option zeros of a parameter's initializer"],
@@ -193,7 +244,11 @@ Deno.test("a parameter says with what it starts, or is refused", () => {
 Deno.test("a trainer completes its optimiser's options, and refuses one that there is not", async () => {
   using device = await library.requestDevice({ kind: "reference" });
   const options = { model: new titans.Model(config), shape: { batch: 1, length: 2 }, seed: 1 };
-  await assertRejects(() => titans.Trainer.create(device, { ...options, optimizer: { lr: 1 } as Any }), titans.ConfigError, "did you mean learningRate?");
+  await assertRejects(
+    () => titans.Trainer.create(device, { ...options, optimizer: { lr: 1 } as Any }),
+    titans.ConfigError,
+    "did you mean learningRate?",
+  );
   const trainer = await titans.Trainer.create(device, { ...options, optimizer: { learningRate: 1e-2 } as Any });
   const [{ loss }] = await trainer.run({ batch: () => Int32Array.of(1, 2, 3) });
   assert(Number.isFinite(loss));

@@ -1,4 +1,7 @@
-/** Runs the examples of the README, the tutorial and the entry points' documentation, as they are written, and the README's command lines, made small. */
+/**
+ * Runs the examples of the README, the tutorial and the entry points' documentation, as they are written, and the
+ * README's command lines, made small.
+ */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { someText } from "./cli/run_main.ts";
 import { withFolder } from "./cli/scratch.ts";
@@ -11,7 +14,8 @@ Deno.test("readme: every example of the README, the tutorial and the entry point
   const args = ["test", "--doc", "--no-prompt", "--allow-env=NODEVICE_SELECT", ...FILES];
   const { code, stdout, stderr } = await new Deno.Command("deno", { args, env: { NO_COLOR: "1" } }).output();
   const output = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
-  // Deno rarely dies by a signal while it unloads a software WebGPU driver, when every example has passed and been reported.
+  // Deno rarely dies by a signal while it unloads a software WebGPU driver, when every example has passed and been
+  // reported.
   const diedUnloading = code >= 128 && /^ok \| /m.test(output);
   assert(code === 0 || diedUnloading, output);
   const inReadme = (await Deno.readTextFile("README.md")).match(/^```ts$/gm)?.length ?? 0;
@@ -33,7 +37,10 @@ const TEXTS: Readonly<Record<string, string>> = {
 const MODEL = ["--width", "16", "--blocks", "1", "--memory-expansion", "1", "--mini-batch", "4", "--segment", "8"];
 const RUN = ["--steps", "2", "--batch", "1", "--seq-len", "16", "--eval-bytes", "16", "--sample-tokens", "2", ...MODEL];
 
-/** Flags with which a task's line takes a moment; they take the place of those on the line. A run that goes on has more steps. */
+/**
+ * Flags with which a task's line takes a moment; they take the place of those on the line. A run that goes on has more
+ * steps.
+ */
 const SMALL: Readonly<Record<string, (words: readonly string[]) => readonly string[]>> = {
   train: (words) => ["--device", "reference", ...RUN.with(1, words.includes("--resume") ? "3" : "2")],
   generate: () => ["--device", "reference", "--tokens", "4"],
@@ -55,7 +62,9 @@ Deno.test("readme: every command line of the README runs, in order, with small n
       await Deno.writeTextFile(`${folder}/${path}`, text);
     }
     const config = await Deno.readTextFile("deno.json"), readme = await Deno.readTextFile("README.md");
-    const commands = codeBlocks(readme).filter(({ language }) => language === "sh").flatMap(({ text }) => shellCommands(text));
+    const commands = codeBlocks(readme).filter(({ language }) => language === "sh").flatMap(({ text }) =>
+      shellCommands(text)
+    );
     const ran: string[] = [];
     for (const command of commands) {
       const { line, words: [name, ...rest] } = taskOf(command), task = taskCommand(name, config);
@@ -70,7 +79,8 @@ Deno.test("readme: every command line of the README runs, in order, with small n
 
 /** A line as the task that it runs: `deno task NAME ...`, also by way of npx. */
 function taskOf({ line, env, words }: ShellCommand): ShellCommand {
-  const [program, , version] = words, deno = program === "npx" && /^deno@\d+\.\d+\.\d+$/.test(version) ? words.slice(3) : words.slice(1);
+  const [program, , version] = words,
+    deno = program === "npx" && /^deno@\d+\.\d+\.\d+$/.test(version) ? words.slice(3) : words.slice(1);
   assert((program === "npx" || program === "deno") && deno[0] === "task", `only tasks are known here: ${line}`);
   return { line, env, words: deno.slice(1) };
 }
@@ -87,7 +97,11 @@ function withFlags(words: readonly string[], flags: readonly string[]): string[]
 }
 
 /** Runs a task in a folder that is empty of sources. */
-async function runTask(folder: string, { env, words: [, ...task] }: ShellCommand, words: readonly string[]): Promise<void> {
+async function runTask(
+  folder: string,
+  { env, words: [, ...task] }: ShellCommand,
+  words: readonly string[],
+): Promise<void> {
   const main = task.indexOf("main.ts"), root = Deno.cwd();
   const args = ["run", "--no-prompt", ...task.slice(1, main), `${root}/main.ts`, ...task.slice(main + 1), ...words];
   const { code, stdout, stderr } = await new Deno.Command("deno", { args, env, cwd: folder, stdin: "null" }).output();

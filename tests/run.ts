@@ -1,9 +1,11 @@
 /**
- * Runs the test files, a process each and as many at a time as there are processors (at most four): `deno task test`. Most of a run on a software adapter is
- * the driver compiling shaders, which one process does on one processor; and a driver that dies takes one file with it rather than the run.
+ * Runs the test files, a process each and as many at a time as there are processors (at most four): `deno task test`.
+ * Most of a run on a software adapter is the driver compiling shaders, which one process does on one processor; and a
+ * driver that dies takes one file with it rather than the run.
  *
- * Arguments before `--` are permissions, spelled out in deno.json. Those after it go to one plain `deno test`, for a part of the suites or with its options.
- * The last line is like Deno's own: `ok | 84 passed | 0 failed | 2 ignored (1m2s)`.
+ * Arguments before `--` are permissions, spelled out in deno.json. Those after it go to one plain `deno test`, for a
+ * part of the suites or with its options. The last line is like Deno's own:
+ * `ok | 84 passed | 0 failed | 2 ignored (1m2s)`.
  */
 
 /** The files that take longest. They start first, so that no processor waits for one of them at the end. */
@@ -28,13 +30,22 @@ export interface Counts {
   readonly ignored: number;
 }
 
-/** Reads the counts in the last summary of an output. A process that fails without a failed test, or says nothing, counts as one failure. */
+/**
+ * Reads the counts in the last summary of an output. A process that fails without a failed test, or says nothing,
+ * counts as one failure.
+ */
 export function countsOf(output: string, code: number): Counts {
   // deno-lint-ignore no-control-regex -- colours
-  const summary = output.replaceAll(/\x1b\[[0-9;]*m/g, "").split("\n").findLast((line) => /^(ok|FAILED) \| /.test(line));
+  const summary = output.replaceAll(/\x1b\[[0-9;]*m/g, "").split("\n").findLast((line) =>
+    /^(ok|FAILED) \| /.test(line)
+  );
   const count = (name: string): number => Number(summary?.match(new RegExp(`(\\d+) ${name}`))?.[1] ?? 0);
   const failed = count("failed");
-  return { passed: count("passed"), failed: failed === 0 && (code !== 0 || summary === undefined) ? 1 : failed, ignored: count("ignored") };
+  return {
+    passed: count("passed"),
+    failed: failed === 0 && (code !== 0 || summary === undefined) ? 1 : failed,
+    ignored: count("ignored"),
+  };
 }
 
 /** The test files of a folder, those that take longest first. */
@@ -56,9 +67,10 @@ export interface Ended {
 }
 
 /**
- * Whether a process was ended by a signal when all its tests had passed. Mesa's software drivers corrupt the heap now and then while the process exits, in one of
- * some 100 processes that compiled shaders for the first time (glibc then aborts in a thread that ends beside the exit handlers; seen through OpenGL and through
- * Vulkan, Mesa 22.3). Such a file runs once more, and only how that ends counts.
+ * Whether a process was ended by a signal when all its tests had passed. Mesa's software drivers corrupt the heap now
+ * and then while the process exits, in one of some 100 processes that compiled shaders for the first time (glibc then
+ * aborts in a thread that ends beside the exit handlers; seen through OpenGL and through Vulkan, Mesa 22.3). Such a
+ * file runs once more, and only how that ends counts.
  */
 export function diedWhileUnloading({ code, signal, output }: Ended): boolean {
   const { passed, failed, ignored } = countsOf(output, 0);
@@ -67,7 +79,11 @@ export function diedWhileUnloading({ code, signal, output }: Ended): boolean {
 
 /** Runs Deno to its end and prints what it wrote in one piece. */
 async function runDeno(args: readonly string[]): Promise<Ended> {
-  const { code, signal, stdout, stderr } = await new Deno.Command("deno", { args: [...args], stdout: "piped", stderr: "piped" }).output();
+  const { code, signal, stdout, stderr } = await new Deno.Command("deno", {
+    args: [...args],
+    stdout: "piped",
+    stderr: "piped",
+  }).output();
   const decoder = new TextDecoder(), output = decoder.decode(stdout) + decoder.decode(stderr);
   console.log(output.trim());
   return { code, signal, output };
@@ -96,7 +112,11 @@ async function runAll(permissions: readonly string[]): Promise<number> {
   if (failed.length > 0) console.log(`\nFailed in:\n${failed.join("\n")}`);
   const seconds = Math.round((performance.now() - start) / 1000), time = `${Math.floor(seconds / 60)}m${seconds % 60}s`;
   const ignored = sum("ignored") > 0 ? ` | ${sum("ignored")} ignored` : "";
-  console.log(`\n${failed.length === 0 ? "ok" : "FAILED"} | ${sum("passed")} passed | ${sum("failed")} failed${ignored} (${time})`);
+  console.log(
+    `\n${failed.length === 0 ? "ok" : "FAILED"} | ${sum("passed")} passed | ${
+      sum("failed")
+    } failed${ignored} (${time})`,
+  );
   return failed.length === 0 ? 0 : 1;
 }
 

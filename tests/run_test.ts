@@ -4,7 +4,11 @@ import { countsOf, diedWhileUnloading, testFiles } from "./run.ts";
 Deno.test("test run: counts are those of Deno's summary, without colours and steps", () => {
   const output = "noise 7 failed\n\x1b[0m\x1b[32mok\x1b[0m | 84 passed (3 steps) | 0 failed | 2 ignored (1m2s)\n";
   assertEquals(countsOf(output, 0), { passed: 84, failed: 0, ignored: 2 });
-  assertEquals(countsOf("FAILED | 3 passed | 2 failed (5s)\n\nerror: Test failed\n", 1), { passed: 3, failed: 2, ignored: 0 });
+  assertEquals(countsOf("FAILED | 3 passed | 2 failed (5s)\n\nerror: Test failed\n", 1), {
+    passed: 3,
+    failed: 2,
+    ignored: 0,
+  });
 });
 
 Deno.test("test run: a process that dies, or that says nothing, is a failure", () => {
@@ -14,7 +18,9 @@ Deno.test("test run: a process that dies, or that says nothing, is a failure", (
 });
 
 Deno.test("test run: only a signal after all tests have passed is a driver that dies while it is unloaded", () => {
-  const passed = "ok | 3 passed | 0 failed (5s)\n", failed = "FAILED | 3 passed | 1 failed (5s)\n", ignored = "ok | 3 passed | 0 failed | 1 ignored (5s)\n";
+  const passed = "ok | 3 passed | 0 failed (5s)\n",
+    failed = "FAILED | 3 passed | 1 failed (5s)\n",
+    ignored = "ok | 3 passed | 0 failed | 1 ignored (5s)\n";
   assertEquals(diedWhileUnloading({ code: 134, signal: "SIGABRT", output: passed }), true);
   assertEquals(diedWhileUnloading({ code: 139, signal: "SIGSEGV", output: failed }), false);
   assertEquals(diedWhileUnloading({ code: 139, signal: "SIGSEGV", output: ignored }), false);

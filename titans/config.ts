@@ -1,12 +1,12 @@
 /** What a model is: one flat record of options, which checkpoints store and compare field by field. */
 import type { OptionNames } from "../core/options.ts";
 import { checkNames, ConfigError } from "./errors.ts";
-import type { GateGranularity } from "./gates.ts";
-import type { Activation, MemoryGain, MemoryNetwork } from "./memory_network.ts";
+import type { GateGranularity } from "./mixers/titans/gates.ts";
+import type { Activation, MemoryGain, MemoryNetwork } from "./mixers/titans/memory_network.ts";
 
 /**
- * The models. `lmm`: the memory alone mixes tokens. `mac`: memory as context of a segment-wise attention. `mag`: memory as a gate of sliding-window
- * attention beside it. `mal`: memory as a layer before sliding-window attention.
+ * The models. `lmm`: the memory alone mixes tokens. `mac`: memory as context of a segment-wise attention. `mag`: memory
+ * as a gate of sliding-window attention beside it. `mal`: memory as a layer before sliding-window attention.
  */
 export type ModelKind = "lmm" | "mac" | "mag" | "mal";
 
@@ -14,20 +14,21 @@ export type ModelKind = "lmm" | "mac" | "mag" | "mal";
 export type MemoryKind = "mlp" | "swiglu";
 
 /**
- * Where the context that MAC's attention gets from the memory comes from. `causal`: from the segment's own tokens, each row seeing what was retrieved
- * for tokens up to itself. `previous-segment`: from the tokens of the segment before, all visible. `learned`: from learned queries, all visible.
+ * Where the context that MAC's attention gets from the memory comes from. `causal`: from the segment's own tokens, each
+ * row seeing what was retrieved for tokens up to itself. `previous-segment`: from the tokens of the segment before, all
+ * visible. `learned`: from learned queries, all visible.
  */
 export type MemoryQuery = "causal" | "previous-segment" | "learned";
 
 /**
- * What forgetting leads a memory back to. `start`: to its learned start M_0, `M_t = (1 - alpha_t) M_{t-1} + alpha_t M_0 + S_t`. `zero`: to zero, as the
- * paper has it (equation 13).
+ * What forgetting leads a memory back to. `start`: to its learned start M_0,
+ * `M_t = (1 - alpha_t) M_{t-1} + alpha_t M_0 + S_t`. `zero`: to zero, as the paper has it (equation 13).
  */
 export type ForgetTo = "start" | "zero";
 
 /**
- * How the memory's output m gates attention's output y in MAC and MAG, both normalised: `silu`: `silu(y * m)`. `sigmoid`: `y * sigmoid(m)`. The paper leaves
- * the function open.
+ * How the memory's output m gates attention's output y in MAC and MAG, both normalised: `silu`: `silu(y * m)`.
+ * `sigmoid`: `y * sigmoid(m)`. The paper leaves the function open.
  */
 export type OutputGate = "silu" | "sigmoid";
 
@@ -56,11 +57,15 @@ export interface ModelConfig {
   /** Whether M(x) = x + gain LN(f(x)) rather than f(x). */
   readonly memoryNorm: boolean;
   /**
-   * Whose parameter the norm's gain is: the outer loop's, or the memory's own, which learns it while it reads, as it does its matrices (with finer gates the
-   * gain has its own). `outer` by default: a fast gain bears small inner steps only (docs/stability.md).
+   * Whose parameter the norm's gain is: the outer loop's, or the memory's own, which learns it while it reads, as it
+   * does its matrices (with finer gates the gain has its own). `outer` by default: a fast gain bears small inner steps
+   * only (docs/stability.md).
    */
   readonly memoryGain: MemoryGain;
-  /** Tokens whose inner gradients are taken at the same memory, b. Part of the model: training and decoding use the same. */
+  /**
+   * Tokens whose inner gradients are taken at the same memory, b. Part of the model: training and decoding use the
+   * same.
+   */
   readonly miniBatch: number;
   /** Tokens handled by one set of products; divides the mini-batch. Cost only. */
   readonly tile: number;
@@ -71,8 +76,9 @@ export interface ModelConfig {
   /** First bias of the gate of eta, the momentum. */
   readonly etaBias: number;
   /**
-   * First bias of the gate of alpha, the forgetting. -8, the default, is a half-life of about 2,000 tokens, -6 one of 280, -4 one of 38. On text the first
-   * 300 steps tell them hardly apart (docs/stability.md); a memory that is to keep things wants the long one.
+   * First bias of the gate of alpha, the forgetting. -8, the default, is a half-life of about 2,000 tokens, -6 one of
+   * 280, -4 one of 38. On text the first 300 steps tell them hardly apart (docs/stability.md); a memory that is to keep
+   * things wants the long one.
    */
   readonly alphaBias: number;
   /** What shares a gate: a head, a head's matrix, or (for forgetting) a channel of it. */
@@ -82,8 +88,9 @@ export interface ModelConfig {
   /** Ablation: without forgetting alpha is 0. */
   readonly forgetting: boolean;
   /**
-   * What forgetting leads the memory back to. `start` by default: with a norm in the memory, forgetting towards zero makes inner steps ever larger, until the
-   * gradient of a window of thousands of tokens overflows, and reading far beyond the trained length gets worse (docs/stability.md).
+   * What forgetting leads the memory back to. `start` by default: with a norm in the memory, forgetting towards zero
+   * makes inner steps ever larger, until the gradient of a window of thousands of tokens overflows, and reading far
+   * beyond the trained length gets worse (docs/stability.md).
    */
   readonly forgetTo: ForgetTo;
   /** Whether a token reads the memory before its own update. */
@@ -96,15 +103,24 @@ export interface ModelConfig {
   readonly segment: number;
   /** Tokens that a query of MAG's and MAL's attention sees, itself among them. */
   readonly window: number;
-  /** Learned tokens that every query of attention sees, and that the memory of MAG and MAL reads first; 0 for none. LMM has none. */
+  /**
+   * Learned tokens that every query of attention sees, and that the memory of MAG and MAL reads first; 0 for none. LMM
+   * has none.
+   */
   readonly persistentTokens: number;
   /** What MAC asks the memory. */
   readonly memoryQuery: MemoryQuery;
-  /** How the memory's output gates attention's in MAC and MAG. `silu` by default: text is learned better with it (docs/stability.md). */
+  /**
+   * How the memory's output gates attention's in MAC and MAG. `silu` by default: text is learned better with it
+   * (docs/stability.md).
+   */
   readonly outputGate: OutputGate;
   /** Number of learned queries when `memoryQuery` is `learned`. */
   readonly memoryTokens: number;
-  /** What loops keep for the gradient: `save` all matrix products, which is fastest, `recompute` none, which takes least memory, `auto` the dearest. Cost only. */
+  /**
+   * What loops keep for the gradient: `save` all matrix products, which is fastest, `recompute` none, which takes least
+   * memory, `auto` the dearest. Cost only.
+   */
   readonly checkpoint: "auto" | "recompute" | "save";
 }
 
@@ -199,7 +215,9 @@ const NUMBERS = ["memoryExpansion", "thetaMax", "thetaBias", "etaBias", "alphaBi
  * @throws {ConfigError} naming the first option that cannot be.
  */
 export function defineConfig(options: Partial<ModelConfig> = {}, preset: PresetName = "nano"): ModelConfig {
-  if (!Object.hasOwn(PRESETS, preset)) throw new ConfigError(`Cannot use preset ${preset}: there are ${Object.keys(PRESETS).join(" and ")}`, "preset");
+  if (!Object.hasOwn(PRESETS, preset)) {
+    throw new ConfigError(`Cannot use preset ${preset}: there are ${Object.keys(PRESETS).join(" and ")}`, "preset");
+  }
   checkNames("a model", options, Object.keys(NANO));
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
   const base = PRESETS[preset];
@@ -224,24 +242,36 @@ export function validateConfig(config: ModelConfig): void {
   for (const field of FLAGS) if (typeof record[field] !== "boolean") fail(field, "it must be true or false");
   for (const [field, [low, high]] of Object.entries(COUNTS)) {
     const value = record[field] as number;
-    if (!Number.isInteger(value) || value < low || value > high) fail(field, `it must be an integer from ${low} to ${high}`);
+    if (!Number.isInteger(value) || value < low || value > high) {
+      fail(field, `it must be an integer from ${low} to ${high}`);
+    }
   }
   for (const field of NUMBERS) if (!Number.isFinite(record[field])) fail(field, "it must be a finite number");
   const { width, heads, miniBatch, tile, segment, memoryExpansion, thetaMax } = config;
   if (width % heads !== 0) fail("heads", `it must divide the width, ${width}`);
-  if (config.model !== "lmm" && (width / heads) % 2 !== 0) fail("heads", `rotary positions need an even head width, ${width} / ${heads} is ${width / heads}`);
+  if (config.model !== "lmm" && (width / heads) % 2 !== 0) {
+    fail("heads", `rotary positions need an even head width, ${width} / ${heads} is ${width / heads}`);
+  }
   if (miniBatch % tile !== 0) fail("tile", `it must divide the mini-batch, ${miniBatch}`);
-  if (config.model === "mac" && segment % miniBatch !== 0) fail("segment", `it must be a multiple of the mini-batch, ${miniBatch}`);
-  if (config.memory === "swiglu" && config.memoryDepth !== 2) fail("memoryDepth", "a swiglu memory has one depth: leave it at 2, or use memory mlp");
-  if (config.memoryGain === "fast" && !config.memoryNorm) fail("memoryGain", "a memory without memoryNorm has no gain: leave it at outer");
+  if (config.model === "mac" && segment % miniBatch !== 0) {
+    fail("segment", `it must be a multiple of the mini-batch, ${miniBatch}`);
+  }
+  if (config.memory === "swiglu" && config.memoryDepth !== 2) {
+    fail("memoryDepth", "a swiglu memory has one depth: leave it at 2, or use memory mlp");
+  }
+  if (config.memoryGain === "fast" && !config.memoryNorm) {
+    fail("memoryGain", "a memory without memoryNorm has no gain: leave it at outer");
+  }
   if (!(memoryExpansion > 0) || memoryExpansion > 64) fail("memoryExpansion", "it must be above 0 and at most 64");
   if (!(thetaMax > 0) || thetaMax > 64) fail("thetaMax", "it must be above 0 and at most 64");
 }
 
 /**
- * What the layers take: a model's options, and if wanted a memory network of your own in place of the one that `memory` and its options describe.
+ * What the layers take: a model's options, and if wanted a memory network of your own in place of the one that `memory`
+ * and its options describe.
  *
- * Give the same network to the function that describes a layer's parameters, to the one that makes its first state, and to the layer.
+ * Give the same network to the function that describes a layer's parameters, to the one that makes its first state, and
+ * to the layer.
  * @example A memory with a residual around its first matrix.
  * ```ts
  * import { add, silu } from "@mneme/titans/ops";
@@ -272,8 +302,18 @@ export function checkLayerConfig(config: LayerConfig): void {
 
 const LAYER_OPTIONS: OptionNames = [...Object.keys(NANO), "network"];
 
-/** What options mean in records from before they existed; `outputGate`, which only MAC did otherwise, is left to {@link completeConfig}. */
-const BEFORE: Partial<ModelConfig> = { memory: "mlp", gateGranularity: "head", normalizeKeys: true, window: 64, forgetTo: "zero", memoryGain: "outer" };
+/**
+ * What options mean in records from before they existed; `outputGate`, which only MAC did otherwise, is left to
+ * {@link completeConfig}.
+ */
+const BEFORE: Partial<ModelConfig> = {
+  memory: "mlp",
+  gateGranularity: "head",
+  normalizeKeys: true,
+  window: 64,
+  forgetTo: "zero",
+  memoryGain: "outer",
+};
 
 /**
  * A stored configuration with the options that did not exist when it was written: such as models were then.
@@ -292,8 +332,14 @@ export function completeConfig(stored: Partial<ModelConfig>): ModelConfig {
  * @param rhs Another one.
  * @param ignore Options that do not matter for the question.
  */
-export function differingField(lhs: ModelConfig, rhs: ModelConfig, ignore: readonly (keyof ModelConfig)[] = []): keyof ModelConfig | undefined {
-  return (Object.keys(NANO) as (keyof ModelConfig)[]).find((field) => !ignore.includes(field) && lhs[field] !== rhs[field]);
+export function differingField(
+  lhs: ModelConfig,
+  rhs: ModelConfig,
+  ignore: readonly (keyof ModelConfig)[] = [],
+): keyof ModelConfig | undefined {
+  return (Object.keys(NANO) as (keyof ModelConfig)[]).find((field) =>
+    !ignore.includes(field) && lhs[field] !== rhs[field]
+  );
 }
 
 /** Tokens after which a model's state can be carried on: the segment, or else the mini-batch. */

@@ -1,8 +1,10 @@
 /**
- * Titans: sequence models whose long-term memory is a small network that keeps learning while it reads (Behrouz, Zhong, Mirrokni, arXiv 2501.00663).
+ * Titans: sequence models whose long-term memory is a small network that keeps learning while it reads (Behrouz, Zhong,
+ * Mirrokni, arXiv 2501.00663).
  *
- * From the inside out: a memory network ({@link mlpMemory}), its learning rule token by token ({@link naiveMemory}) and in matrix products
- * ({@link chunkedMemory}), a layer, a language model ({@link Model}), and what trains ({@link Trainer}), stores and runs it ({@link Reader}, {@link generate}).
+ * From the inside out: a memory network ({@link mlpMemory}), its learning rule token by token ({@link naiveMemory}) and
+ * in matrix products ({@link chunkedMemory}), a layer, a language model ({@link Model}), and what trains
+ * ({@link Trainer}), stores and runs it ({@link Reader}, {@link generate}).
  *
  * @module
  */
@@ -22,12 +24,12 @@ export {
   swigluMemory,
   type SwigluMemoryOptions,
   type Vector,
-} from "./memory_network.ts";
-export { type MemoryResult, naiveMemory, type NaiveMemoryOptions } from "./naive.ts";
-export type { GateGranularity, LayeredSequence, LayerGates } from "./gates.ts";
-export { layeredMemory } from "./layered_memory.ts";
-export { type MatrixTrace, type MemoryTrace, traceMemory, type TraceOptions } from "./trace.ts";
-export { chunkedMemory, type ChunkedMemoryOptions, type ChunkedMemoryResult } from "./chunked_memory.ts";
+} from "./mixers/titans/memory_network.ts";
+export { type MemoryResult, naiveMemory, type NaiveMemoryOptions } from "./mixers/titans/naive.ts";
+export type { GateGranularity, LayeredSequence, LayerGates } from "./mixers/titans/gates.ts";
+export { layeredMemory } from "./mixers/titans/layered_memory.ts";
+export { type MatrixTrace, type MemoryTrace, traceMemory, type TraceOptions } from "./mixers/titans/trace.ts";
+export { chunkedMemory, type ChunkedMemoryOptions, type ChunkedMemoryResult } from "./mixers/titans/chunked_memory.ts";
 export {
   initialMemoryLayerState,
   type MemoryLayer,
@@ -37,14 +39,28 @@ export {
   type MemoryLayerResult,
   type MemoryLayerState,
   readPersistent,
-} from "./memory_layer.ts";
-export { type GatedMlp, gatedMlp, gatedMlpParameters, type KeysAndValues, segmentAttention, type SegmentKeys } from "./layers.ts";
-export type { MixerOptions, MixerResult } from "./mixer.ts";
-export { initialLmmState, type LmmMixer, lmmMixer, lmmMixerParameters } from "./lmm.ts";
-export { initialMacState, type MacMixer, macMixer, macMixerParameters, type MacState } from "./mac.ts";
-export { initialMagState, type MagMixer, magMixer, magMixerParameters, type MagState } from "./mag.ts";
-export { initialMalState, type MalMixer, malMixer, malMixerParameters, type MalState } from "./mal.ts";
-export { advanceWindow, type AttentionRows, initialWindowState, windowAttention, type WindowAttentionOptions, type WindowState } from "./window_attention.ts";
+} from "./mixers/titans/memory_layer.ts";
+export {
+  type GatedMlp,
+  gatedMlp,
+  gatedMlpParameters,
+  type KeysAndValues,
+  segmentAttention,
+  type SegmentKeys,
+} from "./nn/layers.ts";
+export type { MixerOptions, MixerResult } from "./mixers/mixer.ts";
+export { initialLmmState, type LmmMixer, lmmMixer, lmmMixerParameters } from "./mixers/titans/lmm.ts";
+export { initialMacState, type MacMixer, macMixer, macMixerParameters, type MacState } from "./mixers/titans/mac.ts";
+export { initialMagState, type MagMixer, magMixer, magMixerParameters, type MagState } from "./mixers/titans/mag.ts";
+export { initialMalState, type MalMixer, malMixer, malMixerParameters, type MalState } from "./mixers/titans/mal.ts";
+export {
+  advanceWindow,
+  type AttentionRows,
+  initialWindowState,
+  windowAttention,
+  type WindowAttentionOptions,
+  type WindowState,
+} from "./nn/window_attention.ts";
 export {
   type Block,
   type BlockState,
@@ -54,7 +70,7 @@ export {
   type ModelParameters,
   modelParameters,
   type ModelState,
-} from "./model.ts";
+} from "./models/model.ts";
 export {
   completeConfig,
   defineConfig,
@@ -69,8 +85,22 @@ export {
   PRESETS,
   validateConfig,
 } from "./config.ts";
-export { type Initializer, type NamedArrays, type NamedParameter, Parameter, ParameterLayout } from "./parameters.ts";
-export { type AdamState, adamW, clipByGlobalNorm, defineOptimizer, learningRateAt, type OptimizerConfig, stepScalars } from "./optimizer.ts";
+export {
+  type Initializer,
+  type NamedArrays,
+  type NamedParameter,
+  Parameter,
+  ParameterLayout,
+} from "./nn/parameters.ts";
+export {
+  type AdamState,
+  adamW,
+  clipByGlobalNorm,
+  defineOptimizer,
+  learningRateAt,
+  type OptimizerConfig,
+  stepScalars,
+} from "./train/optimizer.ts";
 export {
   type StepMetrics,
   type StepProgram,
@@ -81,8 +111,8 @@ export {
   type TrainingShape,
   type TrainingState,
   type ValidationMetrics,
-} from "./train.ts";
-export { type StepArguments, type StepExtras, type StepResult, trainingStep } from "./training_step.ts";
+} from "./train/trainer.ts";
+export { type StepArguments, type StepExtras, type StepResult, trainingStep } from "./train/training_step.ts";
 export {
   type DocumentStarts,
   evenWindows,
@@ -94,16 +124,29 @@ export {
   tokenSource,
   type TokenText,
   type WeightedText,
-} from "./data.ts";
-export { evenStreams, type StreamOptions, StreamWindows } from "./stream_windows.ts";
-export { BigramModel } from "./bigram.ts";
-export { HostRng } from "./host_rng.ts";
-export { Sampler, type SamplingOptions } from "./sampling.ts";
-export { generate, type GenerateOptions } from "./generate.ts";
-export { Reader, type ReadResult } from "./reader.ts";
-export { type ExportedReading, ReadingState } from "./reading_state.ts";
-export { Inspector, type InspectorOptions, TRACE_QUANTITIES, TracedPiece, type TraceQuantity, type TraceSelection } from "./inspector.ts";
-export { decodeSafetensors, encodeSafetensors, type StoredTensor, type StoredTensors, type TensorData } from "./safetensors.ts";
-export { decodeMemory, encodeMemory, fingerprint, type MemoryFile, type MemoryOwner } from "./memory_file.ts";
-export { type Checkpoint, decodeCheckpoint, encodeCheckpoint, requireSameModel } from "./checkpoint.ts";
+} from "./text/windows.ts";
+export { evenStreams, type StreamOptions, StreamWindows } from "./text/stream_windows.ts";
+export { BigramModel } from "./text/bigram.ts";
+export { HostRng } from "./nn/host_rng.ts";
+export { Sampler, type SamplingOptions } from "./models/sampling.ts";
+export { generate, type GenerateOptions } from "./models/generate.ts";
+export { Reader, type ReadResult } from "./models/decoder.ts";
+export { type ExportedReading, ReadingState } from "./models/decode_state.ts";
+export {
+  Inspector,
+  type InspectorOptions,
+  TRACE_QUANTITIES,
+  TracedPiece,
+  type TraceQuantity,
+  type TraceSelection,
+} from "./models/inspector.ts";
+export {
+  decodeSafetensors,
+  encodeSafetensors,
+  type StoredTensor,
+  type StoredTensors,
+  type TensorData,
+} from "./models/safetensors.ts";
+export { decodeMemory, encodeMemory, fingerprint, type MemoryFile, type MemoryOwner } from "./models/memory_file.ts";
+export { type Checkpoint, decodeCheckpoint, encodeCheckpoint, requireSameModel } from "./train/checkpoint.ts";
 export { CheckpointError, ConfigError, SamplingError, TrainingError } from "./errors.ts";

@@ -10,7 +10,15 @@ const HERE = new URL("./", import.meta.url);
 /** Where bundles go: a folder that any static host can serve. */
 export const DIST: URL = new URL("dist/", HERE);
 
-const OPTIONS: BuildOptions = { bundle: true, format: "esm", platform: "browser", target: "es2022", minify: true, legalComments: "none", logLevel: "error" };
+const OPTIONS: BuildOptions = {
+  bundle: true,
+  format: "esm",
+  platform: "browser",
+  target: "es2022",
+  minify: true,
+  legalComments: "none",
+  logLevel: "error",
+};
 
 /** A file that was written. */
 export interface Bundle {
@@ -31,7 +39,11 @@ export async function bundle(entry: URL, path: URL): Promise<Bundle> {
   await build({ ...OPTIONS, entryPoints: [entry.pathname], outfile: path.pathname });
   const bytes = await Deno.readFile(path);
   const packed = new Blob([bytes]).stream().pipeThrough(new CompressionStream("gzip"));
-  return { path: path.pathname, sizeBytes: bytes.length, gzipBytes: (await new Response(packed).arrayBuffer()).byteLength };
+  return {
+    path: path.pathname,
+    sizeBytes: bytes.length,
+    gzipBytes: (await new Response(packed).arrayBuffer()).byteLength,
+  };
 }
 
 /** Bundles the library as `mneme.js` in a folder. */
@@ -45,7 +57,10 @@ export async function buildPage(folder: URL = DIST): Promise<Bundle[]> {
   await Deno.mkdir(to, { recursive: true });
   for (const name of ["index.html", "style.css"]) await Deno.copyFile(new URL(name, page), new URL(name, folder));
   for await (const { name } of Deno.readDir(from)) await Deno.copyFile(new URL(name, from), new URL(name, to));
-  return [await bundle(new URL("main.ts", page), new URL("main.js", folder)), await bundle(new URL("worker.ts", page), new URL("worker.js", folder))];
+  return [
+    await bundle(new URL("main.ts", page), new URL("main.js", folder)),
+    await bundle(new URL("worker.ts", page), new URL("worker.js", folder)),
+  ];
 }
 
 /** Ends esbuild's process, which would keep this one from ending. */

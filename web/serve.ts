@@ -33,7 +33,10 @@ export interface FolderServer {
 
 /** Serves the files of a folder, `index.html` for a path that ends in a slash. */
 export function serveFolder(folder: URL, { isolated, port }: ServeOptions): FolderServer {
-  const server = Deno.serve({ hostname: "127.0.0.1", port, onListen() {} }, (request) => answer(folder, request, isolated));
+  const server = Deno.serve(
+    { hostname: "127.0.0.1", port, onListen() {} },
+    (request) => answer(folder, request, isolated),
+  );
   return { url: `http://127.0.0.1:${server.addr.port}/`, close: () => server.shutdown() };
 }
 
@@ -43,7 +46,11 @@ async function answer(folder: URL, request: Request, isolated: boolean): Promise
   // Names here need no escapes; where there are some, they may hide a way out of the folder.
   if (/%|\\/.test(path)) return new Response("Not found", { status: 404 });
   const name = path.endsWith("/") ? `${path}index.html` : path;
-  const headers = { "content-type": TYPES[name.split(".").at(-1)!] ?? "application/octet-stream", "cache-control": "no-cache", ...(isolated ? ISOLATION : {}) };
+  const headers = {
+    "content-type": TYPES[name.split(".").at(-1)!] ?? "application/octet-stream",
+    "cache-control": "no-cache",
+    ...(isolated ? ISOLATION : {}),
+  };
   try {
     const bytes = await Deno.readFile(new URL(`.${name}`, folder));
     return new Response(request.method === "HEAD" ? null : bytes, { headers });
@@ -52,15 +59,24 @@ async function answer(folder: URL, request: Request, isolated: boolean): Promise
   }
 }
 
-/** Serves the playground at a port, as text from the command line. @returns where it answers, or one line that says why it does not. */
+/**
+ * Serves the playground at a port, as text from the command line. @returns where it answers, or one line that says why
+ * it does not.
+ */
 export function servePlayground(port: string): { readonly url: string } | { readonly error: string } {
   const number = /^\d{1,5}$/.test(port) ? Number(port) : NaN;
-  if (!(number <= 65535)) return { error: `the port cannot be ${JSON.stringify(port)}: give a whole number from 0 to 65535, 0 for any that is free` };
+  if (!(number <= 65535)) {
+    return {
+      error: `the port cannot be ${JSON.stringify(port)}: give a whole number from 0 to 65535, 0 for any that is free`,
+    };
+  }
   try {
     return { url: serveFolder(new URL("dist/", import.meta.url), { isolated: true, port: number }).url };
   } catch (error) {
     const next = number < 65535 ? number + 1 : 0;
-    if (error instanceof Deno.errors.AddrInUse) return { error: `port ${number} is taken by another program: give another one, deno task web ${next}` };
+    if (error instanceof Deno.errors.AddrInUse) {
+      return { error: `port ${number} is taken by another program: give another one, deno task web ${next}` };
+    }
     if (error instanceof Deno.errors.PermissionDenied) {
       return { error: `port ${number} is not for every user: give one above 1023, such as deno task web 8123` };
     }
@@ -74,5 +90,7 @@ if (import.meta.main) {
     console.error(`error: ${served.error}`);
     Deno.exit(1);
   }
-  console.log(`The playground is at ${served.url} (Ctrl-C ends it). What is served lies in web/dist; any static host can serve it.`);
+  console.log(
+    `The playground is at ${served.url} (Ctrl-C ends it). What is served lies in web/dist; any static host can serve it.`,
+  );
 }

@@ -1,8 +1,9 @@
 /**
  * What a model must beat: counts of pairs of tokens, judged on the windows that the model is judged on.
  *
- * Of bytes, all pairs are counted, with one added to each. Of larger vocabularies only the pairs that the windows hold are counted; the share of a pair is
- * mixed with the share of its second token alone (Dirichlet smoothing), since most pairs were never seen.
+ * Of bytes, all pairs are counted, with one added to each. Of larger vocabularies only the pairs that the windows hold
+ * are counted; the share of a pair is mixed with the share of its second token alone (Dirichlet smoothing), since most
+ * pairs were never seen.
  */
 import { BigramModel, type TokenSource, type TrainingBatch } from "../../titans/mod.ts";
 import type { Vocabulary } from "./vocabulary.ts";
@@ -32,7 +33,9 @@ export function predictedOf(batches: readonly TrainingBatch[], length: number): 
   for (const batch of batches) {
     tokens.set(batch.tokens, row * width);
     for (let i = 0; i < batch.tokens.length / width; i++, row++) {
-      counts[row] = batch.mask ? batch.mask.subarray(i * length, (i + 1) * length).reduce((sum, value) => sum + value, 0) : length;
+      counts[row] = batch.mask
+        ? batch.mask.subarray(i * length, (i + 1) * length).reduce((sum, value) => sum + value, 0)
+        : length;
     }
   }
   return { tokens, length, counts };
@@ -54,9 +57,15 @@ export interface PredictedText {
  * @param judged The windows that the model is judged on.
  * @param vocabulary Of all of them.
  */
-export function judgePairs(texts: readonly TokenSource[], judged: PredictedWindows, vocabulary: Vocabulary): PredictedText {
+export function judgePairs(
+  texts: readonly TokenSource[],
+  judged: PredictedWindows,
+  vocabulary: Vocabulary,
+): PredictedText {
   const { tokens: windows, length, counts: most } = judged, width = length + 1;
-  const predicted = [...windows.keys()].filter((i) => i % width > 0 && (!most || i % width <= most[Math.floor(i / width)]));
+  const predicted = [...windows.keys()].filter((i) =>
+    i % width > 0 && (!most || i % width <= most[Math.floor(i / width)])
+  );
   if (vocabulary.idBytes === 1) {
     const model = new BigramModel(new Uint8Array(0));
     for (const piece of pieces(texts, MOST_BYTES)) model.count(Uint8Array.from(piece));
@@ -85,11 +94,15 @@ export function judgePairs(texts: readonly TokenSource[], judged: PredictedWindo
   return { tokens: predicted.length, bytes, bitsPerByte: bits / bytes };
 }
 
-/** Texts in pieces, of which neighbours share a token, so that no pair is lost: all of them, or as much as is asked for in pieces spread evenly. */
+/**
+ * Texts in pieces, of which neighbours share a token, so that no pair is lost: all of them, or as much as is asked for
+ * in pieces spread evenly.
+ */
 function* pieces(texts: readonly TokenSource[], most: number): Generator<Int32Array> {
   const share = Math.min(1, most / texts.reduce((sum, text) => sum + text.length, 0));
   for (const text of texts) {
-    const count = Math.max(1, Math.ceil(text.length * share / PIECE)), stride = share === 1 ? PIECE : text.length / count;
+    const count = Math.max(1, Math.ceil(text.length * share / PIECE)),
+      stride = share === 1 ? PIECE : text.length / count;
     for (let i = 0; i < count; i++) {
       const start = Math.max(0, Math.floor(i * stride) - 1);
       const piece = new Int32Array(Math.min(text.length, Math.floor(i * stride) + PIECE) - start);

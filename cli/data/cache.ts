@@ -1,4 +1,7 @@
-/** The cache folder: prepared texts and downloads. Whatever is in it can be made again, so it may be deleted when no run needs it. */
+/**
+ * The cache folder: prepared texts and downloads. Whatever is in it can be made again, so it may be deleted when no run
+ * needs it.
+ */
 import { CommandError, WriteError } from "../errors.ts";
 import { reasonOf } from "../files.ts";
 
@@ -13,6 +16,9 @@ export async function writing<T>(folder: string, action: () => Promise<T>): Prom
     // What is said here names the folder and the flag: the file in it is of no interest.
     const cause = error instanceof WriteError ? error.cause ?? error : error;
     if (!(cause instanceof Error) || cause instanceof Deno.errors.NotCapable) throw cause;
-    throw new CommandError(`cannot write to the data cache ${folder}: ${reasonOf(cause)}, or choose another folder with --cache DIR`, { cause });
+    throw new CommandError(
+      `cannot write to the data cache ${folder}: ${reasonOf(cause)}, or choose another folder with --cache DIR`,
+      { cause },
+    );
   }
 }

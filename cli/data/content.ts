@@ -35,7 +35,10 @@ export interface Expected {
 /** The first bytes that {@link contentOf} wants, as far as there are so many. */
 export const HEAD_BYTES = 4096;
 
-/** What cannot be read as it is: its first bytes, what it is called, and how it becomes text. `FILE` stands for its name. */
+/**
+ * What cannot be read as it is: its first bytes, what it is called, and how it becomes text. `FILE` stands for its
+ * name.
+ */
 const FOREIGN: readonly (readonly [bytes: string, name: string, remedy: string, at?: number])[] = [
   ["BZh", "packed with bzip2", "unpack it with bunzip2 FILE"],
   ["\xfd7zXZ\0", "packed with xz", "unpack it with unxz FILE"],
@@ -74,8 +77,18 @@ export function contentOf(head: Uint8Array, expected: Expected): Content {
   const isParquet = startsWith(inner, "PAR1"), said = asked === "auto" ? named : asked;
   // Who says what it is gets that, but for what cannot be.
   if (asked === "parquet" || (isParquet && asked === "auto") || (named === "parquet" && asked === "auto")) {
-    if (packed) throw new UsageError(`${nameOf(expected.path)} is a packed Parquet file, which cannot be read in pieces: unpack it first with gunzip`);
-    if (expected.isStream) throw new UsageError(`${nameOf(expected.path)} is a Parquet file, which is read from its end: put it into a file and give that`);
+    if (packed) {
+      throw new UsageError(
+        `${
+          nameOf(expected.path)
+        } is a packed Parquet file, which cannot be read in pieces: unpack it first with gunzip`,
+      );
+    }
+    if (expected.isStream) {
+      throw new UsageError(
+        `${nameOf(expected.path)} is a Parquet file, which is read from its end: put it into a file and give that`,
+      );
+    }
     return { format: "parquet", packed, encoding: "utf-8" };
   }
   const encoding = startsWith(inner, "\xff\xfe\0\0")
@@ -86,7 +99,9 @@ export function contentOf(head: Uint8Array, expected: Expected): Content {
     ? "utf-16be"
     : "utf-8";
   if (asked === "text") return { format: "text", packed, encoding };
-  if (encoding !== "utf-8") return { format: said ?? "text", packed, encoding, remark: "is text in UTF-16, read as UTF-8" };
+  if (encoding !== "utf-8") {
+    return { format: said ?? "text", packed, encoding, remark: "is text in UTF-16, read as UTF-8" };
+  }
   refuseForeign(inner, expected);
   if (isParquet) throw refusal(expected, "a Parquet file", "leave --format out");
   if (said !== undefined) return { format: said, packed, encoding, ...said === "text" ? remarkOn(inner) : {} };
@@ -95,17 +110,24 @@ export function contentOf(head: Uint8Array, expected: Expected): Content {
     format: guess,
     packed,
     encoding,
-    ...guess === "text" ? remarkOn(inner) : { remark: "begins with a JSON record and is read as JSON Lines; --format text says otherwise" },
+    ...guess === "text"
+      ? remarkOn(inner)
+      : { remark: "begins with a JSON record and is read as JSON Lines; --format text says otherwise" },
   };
 }
 
 function refuseForeign(head: Uint8Array, expected: Expected): void {
   const found = FOREIGN.find(([bytes, , , at = 0]) => startsWith(head.subarray(at), bytes));
   // "BZh", "ORC" and "GIF8" may begin a text: what follows in them does not.
-  const isText = found && ["BZh", "ORC", "GIF8", "LZIP", "Obj\x01"].includes(found[0]) && !head.some((byte) => byte < 9 || byte === 0x7f || byte > 0xf4);
+  const isText = found && ["BZh", "ORC", "GIF8", "LZIP", "Obj\x01"].includes(found[0]) &&
+    !head.some((byte) => byte < 9 || byte === 0x7f || byte > 0xf4);
   if (found && !isText) throw refusal(expected, found[1], found[2]);
   if (isSafetensors(head)) {
-    throw refusal(expected, "a safetensors file", "give a file with text; checkpoints go to --checkpoint and memory files to --memory");
+    throw refusal(
+      expected,
+      "a safetensors file",
+      "give a file with text; checkpoints go to --checkpoint and memory files to --memory",
+    );
   }
   const endian = unmarkedUtf16(head);
   if (endian) throw refusal(expected, "text in UTF-16", `convert it with iconv -f UTF-16${endian} -t UTF-8 FILE`);
@@ -122,7 +144,9 @@ function guessRecords(head: Uint8Array, expected: Expected): "text" | "jsonl" {
   // A record that is longer than what was looked at is one too if its line does not end in between.
   const isRecord = more.length === 0 && head.length >= HEAD_BYTES ? /^\{"[^"]*":/.test(line) : isObject(line);
   if (isRecord) return "jsonl";
-  if (isJson) throw refusal(expected, "JSON, but not a record a line", "write a record a line with jq -c . FILE > records.jsonl");
+  if (isJson) {
+    throw refusal(expected, "JSON, but not a record a line", "write a record a line with jq -c . FILE > records.jsonl");
+  }
   return "text";
 }
 
@@ -137,11 +161,14 @@ function isObject(line: string): boolean {
 
 /** A text with NUL bytes is learned, because it may be meant so, but not without a word. */
 function remarkOn(head: Uint8Array): { readonly remark?: string } {
-  return head.includes(0) ? { remark: "has NUL bytes and is learned byte for byte; if it is no text, leave it out" } : {};
+  return head.includes(0)
+    ? { remark: "has NUL bytes and is learned byte for byte; if it is no text, leave it out" }
+    : {};
 }
 
 function refusal({ path }: Expected, what: string, remedy: string): UsageError {
-  const name = path === "-" ? "it" : shellWord(path), isText = /^(packed|a zip|a tar|a 7|a RAR|text in|one JSON|JSON|a Parquet|an empty)/.test(what);
+  const name = path === "-" ? "it" : shellWord(path),
+    isText = /^(packed|a zip|a tar|a 7|a RAR|text in|one JSON|JSON|a Parquet|an empty)/.test(what);
   const anyway = isText ? "" : ", or say --format text to learn its bytes as they are";
   return new UsageError(`${nameOf(path)} is ${what}, not text: ${remedy.replace("FILE", () => name)}${anyway}`);
 }
@@ -167,7 +194,8 @@ function unpackedHead(head: Uint8Array): Uint8Array {
 function isSafetensors(head: Uint8Array): boolean {
   if (head.length < 10) return false;
   const view = new DataView(head.buffer, head.byteOffset, head.length);
-  return view.getUint32(4, true) === 0 && view.getUint32(0, true) < 1e8 && head[8] === 0x7b && (head[9] === 0x22 || head[9] === 0x7d || head[9] === 0x20);
+  return view.getUint32(4, true) === 0 && view.getUint32(0, true) < 1e8 && head[8] === 0x7b &&
+    (head[9] === 0x22 || head[9] === 0x7d || head[9] === 0x20);
 }
 
 /** Text of ASCII letters in UTF-16 without a mark at its beginning: every second byte is NUL and no other. */

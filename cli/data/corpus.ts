@@ -1,4 +1,7 @@
-/** The text of a run: where it comes from, what is learned from and what is held out, never more of it in memory than a piece. */
+/**
+ * The text of a run: where it comes from, what is learned from and what is held out, never more of it in memory than a
+ * piece.
+ */
 import { type DocumentStarts, type TokenSource, tokenSource, type WeightedText } from "../../titans/mod.ts";
 import { UsageError } from "../errors.ts";
 import { speeches } from "../sotu.ts";
@@ -76,30 +79,51 @@ export async function openCorpus(recipe: DataRecipe, options: CorpusOptions): Pr
   const split = texts.map(({ text }) => splitRanges(text.length, recipe.heldOut, { split: recipe.split, seed }));
   const fits = ([start, end]: readonly [number, number]): boolean => end - start > seqLen;
   for (const [i, { text, place }] of texts.entries()) {
-    if (!split[i].train.some(fits) || !split[i].heldOut.some(fits)) throw tooShort(place, text.length, { recipe, seqLen, vocabulary });
+    if (!split[i].train.some(fits) || !split[i].heldOut.some(fits)) {
+      throw tooShort(place, text.length, { recipe, seqLen, vocabulary });
+    }
   }
-  const textBytes = texts.reduce((sum, text) => sum + text.textBytes, 0), tokens = texts.reduce((sum, { text }) => sum + text.length, 0);
+  const textBytes = texts.reduce((sum, text) => sum + text.textBytes, 0),
+    tokens = texts.reduce((sum, { text }) => sum + text.length, 0);
   const prints: string[] = [];
   for (const { text } of texts) prints.push(await fingerprint(text, vocabulary.idBytes === 1));
-  const sources = texts.map(({ place }, i) => specs[i].weight === 1 && !/=[\d.]+$/.test(place) ? place : `${place}=${specs[i].weight}`);
+  const sources = texts.map(({ place }, i) =>
+    specs[i].weight === 1 && !/=[\d.]+$/.test(place) ? place : `${place}=${specs[i].weight}`
+  );
   const bytesPerToken = vocabulary.idBytes === 1 ? 1 : textBytes / tokens;
-  const train = texts.flatMap(({ text }, i) => split[i].train.filter(fits).map((range) => ({ text: partOf(text, range), weight: specs[i].weight })));
+  const train = texts.flatMap(({ text }, i) =>
+    split[i].train.filter(fits).map((range) => ({ text: partOf(text, range), weight: specs[i].weight }))
+  );
   const heldOut = texts.flatMap(({ text }, i) => split[i].heldOut.filter(fits).map((range) => partOf(text, range)));
-  const bytesOf = (parts: readonly TokenSource[]): number => Math.round(bytesPerToken * parts.reduce((sum, part) => sum + part.length, 0));
-  const documents = options.documents ? { documents: texts.reduce((sum, { text }) => sum + (text.documents?.count ?? 1), 0) } : {};
+  const bytesOf = (parts: readonly TokenSource[]): number =>
+    Math.round(bytesPerToken * parts.reduce((sum, part) => sum + part.length, 0));
+  const documents = options.documents
+    ? { documents: texts.reduce((sum, { text }) => sum + (text.documents?.count ?? 1), 0) }
+    : {};
   const notes = texts.flatMap(({ text, place, textBytes, read, remarks = [] }) => {
     const name = place.startsWith(FROM_INPUT) ? "standard input" : place;
     // Of a single file of text the run's first line says as much.
     const isPlain = read === undefined || (read.files === 1 && read.rows === 0);
-    return [...remarks, ...isPlain ? [] : [describeRead(name, read, { documents: text.documents?.count, bytes: textBytes })]];
+    return [
+      ...remarks,
+      ...isPlain ? [] : [describeRead(name, read, { documents: text.documents?.count, bytes: textBytes })],
+    ];
   });
   const idle = idleRowFlags(recipe);
   if (idle.length > 0 && texts.every(({ place, read }) => place === "sotu" || read?.rows === 0)) {
-    notes.push(`note: ${idle.join(", ")} change${idle.length === 1 ? "s" : ""} nothing where no text has records or rows`);
+    notes.push(
+      `note: ${idle.join(", ")} change${idle.length === 1 ? "s" : ""} nothing where no text has records or rows`,
+    );
   }
   const kept = opened.move();
   return {
-    identity: { name: sources.join(" "), bytes: textBytes, sha256: await joinFingerprints(prints), ...documents, recipe: { ...recipe, sources } },
+    identity: {
+      name: sources.join(" "),
+      bytes: textBytes,
+      sha256: await joinFingerprints(prints),
+      ...documents,
+      recipe: { ...recipe, sources },
+    },
     vocabulary,
     bytesPerToken,
     train,
@@ -113,35 +137,73 @@ export async function openCorpus(recipe: DataRecipe, options: CorpusOptions): Pr
 
 /** The flags of records and rows that a recipe was made with. */
 function idleRowFlags({ field, separator, header, skipBadRows }: DataRecipe): string[] {
-  const given = { "--field": field !== DEFAULT_RECIPE.field, "--separator": separator !== undefined, "--no-header": header === false };
-  return Object.entries({ ...given, "--skip-bad-rows": skipBadRows === true }).filter(([, isGiven]) => isGiven).map(([flag]) => flag);
+  const given = {
+    "--field": field !== DEFAULT_RECIPE.field,
+    "--separator": separator !== undefined,
+    "--no-header": header === false,
+  };
+  return Object.entries({ ...given, "--skip-bad-rows": skipBadRows === true }).filter(([, isGiven]) => isGiven).map((
+    [flag],
+  ) => flag);
 }
 
-async function openText(place: string, recipe: DataRecipe, vocabulary: Vocabulary, options: CorpusOptions): Promise<OpenedText> {
+async function openText(
+  place: string,
+  recipe: DataRecipe,
+  vocabulary: Vocabulary,
+  options: CorpusOptions,
+): Promise<OpenedText> {
   if (place === "sotu") return await openBuiltIn(vocabulary, options);
   if (place.startsWith(FROM_INPUT)) return await openKept(place, vocabulary, options);
   const remarks: string[] = [], remark = (line: string): void => void remarks.push(line);
-  const files = isRemote(place) ? [await downloadedFile(place, options.cache, recipe.format, remark)] : await inputFiles(place, recipe.format, { remark });
-  if (files.some(isStream)) return { ...await openInput(place, files, { recipe, vocabulary, options, remark }), remarks };
-  const isPlain = files.every(({ content }) => content?.format === "text" && !content.packed && content.encoding === "utf-8");
+  const files = isRemote(place)
+    ? [await downloadedFile(place, options.cache, recipe.format, remark)]
+    : await inputFiles(place, recipe.format, { remark });
+  if (files.some(isStream)) {
+    return { ...await openInput(place, files, { recipe, vocabulary, options, remark }), remarks };
+  }
+  const isPlain = files.every(({ content }) =>
+    content?.format === "text" && !content.packed && content.encoding === "utf-8"
+  );
   if (vocabulary.idBytes === 1 && isPlain) return { ...openPlain(place, files), remarks };
   const facts = await Promise.all(files.map(async ({ path, content, sizeBytes, modifiedMs }) => {
     const { format, packed, encoding } = content!;
-    return { path: await Deno.realPath(path), format, packed, ...encoding === "utf-8" ? {} : { encoding }, sizeBytes, modifiedMs };
+    return {
+      path: await Deno.realPath(path),
+      format,
+      packed,
+      ...encoding === "utf-8" ? {} : { encoding },
+      sizeBytes,
+      modifiedMs,
+    };
   }));
   const key = await cacheKey({ facts, ...rowOptions(recipe), vocabulary: vocabulary.name });
   const found = await findTokens(key, options.cache, options.documents === true);
-  return { ...openTokens(place, found ?? await prepare(place, files, { key, recipe, vocabulary, options, remark }), vocabulary), remarks };
+  return {
+    ...openTokens(
+      place,
+      found ?? await prepare(place, files, { key, recipe, vocabulary, options, remark }),
+      vocabulary,
+    ),
+    remarks,
+  };
 }
 
 function openPlain(place: string, files: readonly InputFile[]): OpenedText {
   const text = new JoinedFiles(files, BETWEEN_DOCUMENTS);
-  if (text.length === 0) throw new UsageError(`the data file ${place} is empty: give a text file with --data FILE, or --data sotu`);
+  if (text.length === 0) {
+    throw new UsageError(`the data file ${place} is empty: give a text file with --data FILE, or --data sotu`);
+  }
   return { text, textBytes: text.length, place, read: plainFacts(files.length) };
 }
 
 function openTokens(place: string, tokens: CachedTokens, vocabulary: Vocabulary): OpenedText {
-  return { text: new TokenFile(tokens, vocabulary.idBytes, cachedStarts(tokens)), textBytes: tokens.textBytes, place, read: tokens.read };
+  return {
+    text: new TokenFile(tokens, vocabulary.idBytes, cachedStarts(tokens)),
+    textBytes: tokens.textBytes,
+    place,
+    read: tokens.read,
+  };
 }
 
 interface Preparing {
@@ -159,21 +221,33 @@ async function prepare(
   const total = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0), tally = new RowTally(recipe.skipBadRows);
   const progress = readingProgress({ what: `preparing ${place}`, total, note: options.note });
   const text = readDocuments(files, { ...rowOptions(recipe), tally, stopped: options.stopped, progress });
-  const tokens = await buildTokens(key, text, { folder: options.cache, name: place, vocabulary, read: () => tally.facts });
+  const tokens = await buildTokens(key, text, {
+    folder: options.cache,
+    name: place,
+    vocabulary,
+    read: () => tally.facts,
+  });
   tally.remarks.forEach(remark);
   return tokens;
 }
 
 /** The text that comes with the program: in memory as bytes, in the cache as other tokens. */
 async function openBuiltIn(vocabulary: Vocabulary, options: CorpusOptions): Promise<OpenedText> {
-  const place = "sotu", texts = (await speeches()).map((text, i, { length }) => new TextEncoder().encode(i + 1 < length ? `${text}\n\n` : text));
-  const starts = new Float64Array(texts.length), bytes = new Uint8Array(texts.reduce((sum, text) => sum + text.length, 0));
+  const place = "sotu",
+    texts = (await speeches()).map((text, i, { length }) =>
+      new TextEncoder().encode(i + 1 < length ? `${text}\n\n` : text)
+    );
+  const starts = new Float64Array(texts.length),
+    bytes = new Uint8Array(texts.reduce((sum, text) => sum + text.length, 0));
   for (let i = 0, at = 0; i < texts.length; at += texts[i++].length) {
     starts[i] = at;
     bytes.set(texts[i], at);
   }
   if (vocabulary.idBytes === 1) {
-    const documents: DocumentStarts = { count: starts.length, read: (first, into) => into.set(starts.subarray(first, first + into.length)) };
+    const documents: DocumentStarts = {
+      count: starts.length,
+      read: (first, into) => into.set(starts.subarray(first, first + into.length)),
+    };
     return { text: { ...tokenSource(bytes), documents }, textBytes: bytes.length, place };
   }
   const key = await cacheKey({ text: await fingerprint(tokenSource(bytes), true), vocabulary: vocabulary.name });
@@ -193,9 +267,13 @@ async function openKept(place: string, vocabulary: Vocabulary, options: CorpusOp
   const key = place.slice(FROM_INPUT.length), kept = await findTokens(key, options.cache, options.documents === true);
   if (kept) return openTokens(place, kept, vocabulary);
   if (await findTokens(key, options.cache, false)) {
-    throw new UsageError(`nobody noted where the documents of ${place} begin, which --stream needs: give the text again with --data -`);
+    throw new UsageError(
+      `nobody noted where the documents of ${place} begin, which --stream needs: give the text again with --data -`,
+    );
   }
-  throw new UsageError(`the text that came from standard input is no longer in ${options.cache}: give it again with --data -, or start a new run`);
+  throw new UsageError(
+    `the text that came from standard input is no longer in ${options.cache}: give it again with --data -, or start a new run`,
+  );
 }
 
 /** Standard input or a pipe: kept in the cache, so that the run can go on. */
@@ -205,7 +283,11 @@ async function openInput(place: string, files: readonly InputFile[], preparing: 
   return openTokens(`${FROM_INPUT}${key}`, tokens, preparing.vocabulary);
 }
 
-function tooShort(place: string, length: number, { recipe, seqLen, vocabulary }: { recipe: DataRecipe; seqLen: number; vocabulary: Vocabulary }): UsageError {
+function tooShort(
+  place: string,
+  length: number,
+  { recipe, seqLen, vocabulary }: { recipe: DataRecipe; seqLen: number; vocabulary: Vocabulary },
+): UsageError {
   const needed = Math.ceil((seqLen + 1) / recipe.heldOut), share = Number((100 * recipe.heldOut).toPrecision(3));
   const scattered = recipe.split === "scattered" ? ", or hold out its end with --split end" : "";
   return new UsageError(

@@ -16,7 +16,10 @@ export interface TableOptions {
   readonly tally?: RowTally;
 }
 
-/** What `--separator` may be: one ASCII character that ends no line and quotes nothing; `tab` and `\t` are a tab. @throws {UsageError} otherwise. */
+/**
+ * What `--separator` may be: one ASCII character that ends no line and quotes nothing; `tab` and `\t` are a tab.
+ * @throws {UsageError} otherwise.
+ */
 export function parseSeparator(text: string): string {
   const separator = text === "tab" || text === "\\t" ? "\t" : text;
   if (/^[\t -~]$/.test(separator) && separator !== '"') return separator;
@@ -30,7 +33,12 @@ export function parseSeparator(text: string): string {
  * @param field The columns that make the text: see {@link parseField}.
  * @throws {UsageError} if there is no such column or the file is malformed, naming the line.
  */
-export async function* readCsv(bytes: AsyncIterable<Uint8Array>, path: string, field: string, options: TableOptions = {}): AsyncGenerator<string> {
+export async function* readCsv(
+  bytes: AsyncIterable<Uint8Array>,
+  path: string,
+  field: string,
+  options: TableOptions = {},
+): AsyncGenerator<string> {
   const { separator = ",", header = true, tally = new RowTally() } = options;
   const parser = new CsvParser(separator.charCodeAt(0), path), template = parseField(field);
   let columns: Columns | undefined;
@@ -66,7 +74,9 @@ function columnsOf(row: CsvRow, { path, template, header, separator }: Table): C
   if (row.fault !== undefined) throw new UsageError(`${path} is no valid CSV: line ${row.line} ${row.fault}`);
   const names = row.fields.map((field, i) => header ? decodeUtf8(field) : String(i + 1));
   if (names.includes(undefined)) {
-    throw new UsageError(`${path} line ${row.line} is not valid UTF-8: convert the file, from Latin-1 with iconv -f LATIN1 -t UTF-8`);
+    throw new UsageError(
+      `${path} line ${row.line} is not valid UTF-8: convert the file, from Latin-1 with iconv -f LATIN1 -t UTF-8`,
+    );
   }
   // Of a table with one column there is no question which one.
   if (!header && names.length === 1 && String(template.names) === "text") return { count: 1, wanted: [0] };
@@ -74,10 +84,19 @@ function columnsOf(row: CsvRow, { path, template, header, separator }: Table): C
     const index = names.indexOf(name);
     if (index >= 0) return index;
     const there = names.slice(0, 20).map((name) => shortName(name!)).join(", ");
-    if (!header) throw new UsageError(`${path} has no column ${name}: columns without a header are numbers, say which one with --field (there are ${there})`);
-    const other = names.length === 1 && [";", "\t", "|", ","].find((letter) => letter !== separator && names[0]!.includes(letter));
-    const hint = other ? `; if another character separates its fields, say so with --separator ${other === "\t" ? "tab" : `"${other}"`}` : "";
-    throw new UsageError(`${path} has no column ${name}: say which column holds the text with --field NAME (there are ${there})${hint}`);
+    if (!header) {
+      throw new UsageError(
+        `${path} has no column ${name}: columns without a header are numbers, say which one with --field (there are ${there})`,
+      );
+    }
+    const other = names.length === 1 &&
+      [";", "\t", "|", ","].find((letter) => letter !== separator && names[0]!.includes(letter));
+    const hint = other
+      ? `; if another character separates its fields, say so with --separator ${other === "\t" ? "tab" : `"${other}"`}`
+      : "";
+    throw new UsageError(
+      `${path} has no column ${name}: say which column holds the text with --field NAME (there are ${there})${hint}`,
+    );
   });
   return { count: names.length, wanted };
 }
@@ -96,7 +115,9 @@ function textOf(
   } else {
     const values = wanted.map((index) => decodeUtf8(row.fields[index]));
     if (!values.includes(undefined)) return template.fill(values);
-    tally.bad(`${path} line ${row.line} is not valid UTF-8: convert the file, from Latin-1 with iconv -f LATIN1 -t UTF-8`);
+    tally.bad(
+      `${path} line ${row.line} is not valid UTF-8: convert the file, from Latin-1 with iconv -f LATIN1 -t UTF-8`,
+    );
   }
   return undefined;
 }

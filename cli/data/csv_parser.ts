@@ -27,7 +27,10 @@ interface Field {
   readonly quoted: boolean;
 }
 
-/** Where the parser is: at the beginning of a field, within a plain or a quoted one, behind a quote in a quoted one, in a faulty row. */
+/**
+ * Where the parser is: at the beginning of a field, within a plain or a quoted one, behind a quote in a quoted one, in
+ * a faulty row.
+ */
 type State = "begin" | "plain" | "quoted" | "quote" | "faulty";
 
 /** Cuts bytes into rows; a row is given once its end is seen, and none is looked at twice. */
@@ -131,7 +134,9 @@ export class CsvParser {
     }
     this.#at = at;
     this.#state = state;
-    if (!last || bytes.length === 0 || (state === "begin" && this.#ends.length === 0 && this.#fieldStart === bytes.length)) return undefined;
+    if (
+      !last || bytes.length === 0 || (state === "begin" && this.#ends.length === 0 && this.#fieldStart === bytes.length)
+    ) return undefined;
     if (state === "quoted") this.#fault = `has a quote that is never closed${QUOTES}`;
     this.#close(at, state);
     return bytes.length;
@@ -139,7 +144,9 @@ export class CsvParser {
 
   #close(end: number, state: State): void {
     if (this.#ends.length === MOST_FIELDS) {
-      throw new UsageError(`${this.#path} has a row of more than ${MOST_FIELDS} fields in line ${this.#line}: it is no CSV; say what it is with --format`);
+      throw new UsageError(
+        `${this.#path} has a row of more than ${MOST_FIELDS} fields in line ${this.#line}: it is no CSV; say what it is with --format`,
+      );
     }
     this.#ends.push({ start: this.#fieldStart, end, quoted: state === "quote" });
   }
@@ -147,10 +154,16 @@ export class CsvParser {
   /** The row whose end was found; undefined for an empty line. */
   #row(bytes: Uint8Array, start: number): CsvRow | undefined {
     const fault = this.#fault, line = this.#line, ends = this.#ends, end = ends[ends.length - 1].end;
-    this.#line += 1 + (ends.some(({ quoted }) => quoted) || fault !== undefined ? linesIn(bytes.subarray(start, end)) : 0);
+    this.#line += 1 +
+      (ends.some(({ quoted }) => quoted) || fault !== undefined ? linesIn(bytes.subarray(start, end)) : 0);
     if (fault !== undefined) return { line, fields: [], fault };
     if (ends.length === 1 && end === start) return undefined;
-    return { line, fields: ends.map(({ start, end, quoted }) => quoted ? unquoted(bytes.subarray(start + 1, end - 1)) : bytes.subarray(start, end)) };
+    return {
+      line,
+      fields: ends.map(({ start, end, quoted }) =>
+        quoted ? unquoted(bytes.subarray(start + 1, end - 1)) : bytes.subarray(start, end)
+      ),
+    };
   }
 
   #restart(start: number): void {

@@ -32,11 +32,15 @@ export interface DocumentPiece {
 }
 
 /**
- * The text of files, in pieces of UTF-8 that say where documents begin: each file of text is one, and each record and row. What stands between two of them
- * belongs to the first.
- * @throws {UsageError} if a file cannot be read or understood, naming it and the line; {CommandError} if somebody asked to stop.
+ * The text of files, in pieces of UTF-8 that say where documents begin: each file of text is one, and each record and
+ * row. What stands between two of them belongs to the first.
+ * @throws {UsageError} if a file cannot be read or understood, naming it and the line; {CommandError} if somebody asked
+ * to stop.
  */
-export async function* readDocuments(files: readonly InputFile[], options: ReadingOptions): AsyncGenerator<DocumentPiece> {
+export async function* readDocuments(
+  files: readonly InputFile[],
+  options: ReadingOptions,
+): AsyncGenerator<DocumentPiece> {
   const { stopped = () => false, progress = () => {}, tally = new RowTally(options.skipBadRows) } = options;
   let read = 0, first = true;
   const count = (bytes: number): void => progress(read += bytes);
@@ -44,7 +48,9 @@ export async function* readDocuments(files: readonly InputFile[], options: Readi
     let fresh = true;
     tally.files++;
     for await (const { bytes, starts } of documentsOf(file, { ...options, tally, count })) {
-      if (stopped()) throw new CommandError("stopped while the data was prepared: nothing was kept; run the command again");
+      if (stopped()) {
+        throw new CommandError("stopped while the data was prepared: nothing was kept; run the command again");
+      }
       if (bytes.length === 0) {
         if (starts) tally.withoutText++;
         continue;
@@ -65,7 +71,9 @@ interface FileReading extends ReadingOptions {
 async function* documentsOf(file: InputFile, reading: FileReading): AsyncGenerator<DocumentPiece> {
   const { path } = file, { field, separator, header, flag = "--data", tally, count } = reading;
   if (file.content?.format === "parquet") {
-    for await (const text of readParquet(path, { field, count, tally, flag })) yield { bytes: encode(text), starts: true };
+    for await (const text of readParquet(path, { field, count, tally, flag })) {
+      yield { bytes: encode(text), starts: true };
+    }
     return;
   }
   let bytes = counted(readPieces(path, flag), count), { content } = file;

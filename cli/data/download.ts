@@ -1,13 +1,14 @@
 /**
- * Downloads into the cache. A file appears there only when it is whole and its hash is right; what came before a connection broke is kept beside it, and
- * the next attempt goes on from there if the server still has the same file.
+ * Downloads into the cache. A file appears there only when it is whole and its hash is right; what came before a
+ * connection broke is kept beside it, and the next attempt goes on from there if the server still has the same file.
  *
  *     downloads/KEY-NAME             the file
  *     downloads/KEY-NAME.json        its size and hash; written last
  *     downloads/KEY-NAME.part        what has come so far
  *     downloads/KEY-NAME.part.json   of which version of the file, and how much of it is on the disk for certain, with its hash
  *
- * What a loss of power may have spoilt is fetched again: only what the last of these records vouches for is gone on from.
+ * What a loss of power may have spoilt is fetched again: only what the last of these records vouches for is gone on
+ * from.
  */
 import { createHash, type Hash } from "node:crypto";
 import { CommandError, UsageError } from "../errors.ts";
@@ -44,20 +45,29 @@ export interface Download extends DownloadFacts {
 /**
  * Fetches a file into the cache, unless it is there.
  * @param place A URL, or a path on Hugging Face; see {@link addressOf}.
- * @throws {UsageError} if the place is no address, {CommandError} if it cannot be had, the connection breaks, its size or hash is wrong, or it cannot be written.
+ * @throws {UsageError} if the place is no address, {CommandError} if it cannot be had, the connection breaks, its size
+ * or hash is wrong, or it cannot be written.
  */
 export async function download(place: string, options: DownloadOptions): Promise<Download> {
   const path = await downloadPath(place, options.cache), url = addressOf(place, options.endpoint);
   const wanted = options.sha256?.toLowerCase();
-  if (wanted !== undefined && !/^[0-9a-f]{64}$/.test(wanted)) throw new UsageError(`--sha256 cannot be ${options.sha256}: it is 64 hexadecimal digits`);
+  if (wanted !== undefined && !/^[0-9a-f]{64}$/.test(wanted)) {
+    throw new UsageError(`--sha256 cannot be ${options.sha256}: it is 64 hexadecimal digits`);
+  }
   const there = options.again ? undefined : await downloadFacts(path);
   if (there) {
     if (wanted === undefined || there.sha256 === wanted) return { ...there, path, wasThere: true };
-    throw new CommandError(`${path} has the SHA-256 ${there.sha256}, not ${wanted}: fetch it anew with --again, or correct --sha256`);
+    throw new CommandError(
+      `${path} has the SHA-256 ${there.sha256}, not ${wanted}: fetch it anew with --again, or correct --sha256`,
+    );
   }
   await writing(options.cache, () => Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true }));
   const file = await writing(options.cache, () => openLocked(`${path}.part`));
-  if (!file) throw new CommandError(`${place} is being fetched by another process: wait for that one, or stop it and run the same command to go on`);
+  if (!file) {
+    throw new CommandError(
+      `${place} is being fetched by another process: wait for that one, or stop it and run the same command to go on`,
+    );
+  }
   try {
     return await fetchInto(file, { path, url, place, wanted, options });
   } finally {
@@ -79,7 +89,9 @@ interface Task {
 
 /** Fetches what is missing in a part, and puts that into its place once it is whole and right. */
 async function fetchInto(file: Deno.FsFile, task: Task): Promise<Download> {
-  const { path, url, place, wanted, options: { cache } } = task, part = `${path}.part`, begun = await beginning(file, part, place);
+  const { path, url, place, wanted, options: { cache } } = task,
+    part = `${path}.part`,
+    begun = await beginning(file, part, place);
   const remote = await openResponse(url, { isHub: place.startsWith("hf:"), from: begun });
   const { etag } = remote;
   try {
@@ -116,7 +128,9 @@ async function beginning(file: Deno.FsFile, part: string, place: string): Promis
   if (text === undefined) return undefined;
   try {
     const { place: of, etag, bytes, sha256 } = JSON.parse(text) as Partial<Begun>;
-    if (of !== place || !etag || typeof sha256 !== "string" || typeof bytes !== "number" || !(bytes > 0 && bytes <= size)) return undefined;
+    if (
+      of !== place || !etag || typeof sha256 !== "string" || typeof bytes !== "number" || !(bytes > 0 && bytes <= size)
+    ) return undefined;
     return { place, etag, bytes, sha256 };
   } catch {
     return undefined;
@@ -132,8 +146,15 @@ interface Hashes {
 // What comes in so long a time may have to be fetched again after a loss of power.
 const RECORD_MS = 1000;
 
-/** Writes what comes behind what has come, and hashes all of it; undefined if what has come is not what the record says, which is then removed. */
-async function receive(file: Deno.FsFile, remote: RemoteFile, { path, place, begun, options }: Task & { begun?: Begun }): Promise<Hashes | undefined> {
+/**
+ * Writes what comes behind what has come, and hashes all of it; undefined if what has come is not what the record says,
+ * which is then removed.
+ */
+async function receive(
+  file: Deno.FsFile,
+  remote: RemoteFile,
+  { path, place, begun, options }: Task & { begun?: Begun },
+): Promise<Hashes | undefined> {
   const { cache, note, stopped } = options, record = `${path}.part.json`;
   const sha256 = createHash("sha256"), hashes: Hash[] = [sha256];
   const gitBlob = remote.sizeBytes === undefined ? undefined : createHash("sha1").update(`blob ${remote.sizeBytes}\0`);
@@ -153,14 +174,22 @@ async function receive(file: Deno.FsFile, remote: RemoteFile, { path, place, beg
     await writing(cache, () => file.sync());
     recordedMs = performance.now();
     const { etag } = remote;
-    if (etag) await writing(cache, () => writeAtomic(record, JSON.stringify({ place, etag, bytes: received, sha256: sha256.copy().digest("hex") })));
+    if (etag) {
+      await writing(
+        cache,
+        () =>
+          writeAtomic(record, JSON.stringify({ place, etag, bytes: received, sha256: sha256.copy().digest("hex") })),
+      );
+    }
   };
   const progress = readingProgress({ what: `fetching ${place}`, total: remote.sizeBytes ?? 0, note });
   // Another version of the file may have been there.
   if (remote.start === 0) await Deno.remove(record).catch(() => {});
   try {
     for await (const piece of remote.pieces()) {
-      if (stopped?.()) throw new CommandError(`stopped after ${received} bytes of ${place}: run the same command to go on from there`);
+      if (stopped?.()) {
+        throw new CommandError(`stopped after ${received} bytes of ${place}: run the same command to go on from there`);
+      }
       for (let rest = piece; rest.length > 0;) {
         const written = await writing(cache, () => file.write(rest));
         rest = rest.subarray(written);
@@ -180,24 +209,37 @@ async function receive(file: Deno.FsFile, remote: RemoteFile, { path, place, beg
 
 async function* piecesOf(file: Deno.FsFile): AsyncGenerator<Uint8Array> {
   const piece = new Uint8Array(1 << 18);
-  for (let count = await file.read(piece); count !== null; count = await file.read(piece)) yield piece.subarray(0, count);
+  for (let count = await file.read(piece); count !== null; count = await file.read(piece)) {
+    yield piece.subarray(0, count);
+  }
 }
 
 /** Refuses a file of the wrong size or hash, and removes it where going on would not mend it. */
 async function check(
   part: string,
-  { place, sizeBytes, hashes, remote, wanted }: { place: string; sizeBytes: number; hashes: Hashes; remote: RemoteFile; wanted?: string },
+  { place, sizeBytes, hashes, remote, wanted }: {
+    place: string;
+    sizeBytes: number;
+    hashes: Hashes;
+    remote: RemoteFile;
+    wanted?: string;
+  },
 ): Promise<void> {
   const { sizeBytes: expected, sha256, gitBlob } = remote;
   if (expected !== undefined && sizeBytes < expected) {
-    throw new CommandError(`the connection ended after ${sizeBytes} of ${expected} bytes of ${place}: run the same command to go on from there`);
+    throw new CommandError(
+      `the connection ended after ${sizeBytes} of ${expected} bytes of ${place}: run the same command to go on from there`,
+    );
   }
   const found = (kind: string, is: string, should: string, source: string): string | undefined =>
     is === should ? undefined : `${place} has the ${kind} ${is}, and ${source} ${should}`;
-  const wrong = (expected === undefined ? undefined : found("size", String(sizeBytes), String(expected), "the server said")) ??
-    (wanted === undefined ? undefined : found("SHA-256", hashes.sha256, wanted, "--sha256 says")) ??
-    (sha256 === undefined ? undefined : found("SHA-256", hashes.sha256, sha256, "the hub says")) ??
-    (gitBlob === undefined || hashes.gitBlob === undefined ? undefined : found("git hash", hashes.gitBlob, gitBlob, "the hub says"));
+  const wrong =
+    (expected === undefined ? undefined : found("size", String(sizeBytes), String(expected), "the server said")) ??
+      (wanted === undefined ? undefined : found("SHA-256", hashes.sha256, wanted, "--sha256 says")) ??
+      (sha256 === undefined ? undefined : found("SHA-256", hashes.sha256, sha256, "the hub says")) ??
+      (gitBlob === undefined || hashes.gitBlob === undefined
+        ? undefined
+        : found("git hash", hashes.gitBlob, gitBlob, "the hub says"));
   if (wrong === undefined) return;
   for (const leftover of [part, `${part}.json`]) await Deno.remove(leftover).catch(() => {});
   throw new CommandError(`${wrong}: nothing was kept; fetch it again, and if it happens again do not trust the server`);

@@ -12,14 +12,19 @@ export interface FieldTemplate {
 }
 
 /**
- * Reads `--field`: a name; several with commas between, joined by line ends; or a template, in which `{name}` stands for a field, `{{` for a brace, `\n` for a
- * line end and `\t` for a tab. A field without a text is left out of a list, and is nothing in a template.
+ * Reads `--field`: a name; several with commas between, joined by line ends; or a template, in which `{name}` stands
+ * for a field, `{{` for a brace, `\n` for a line end and `\t` for a tab. A field without a text is left out of a list,
+ * and is nothing in a template.
  * @throws {UsageError} if a name is empty or a brace is never closed.
  */
 export function parseField(field: string): FieldTemplate {
   if (/\{/.test(field)) return template(field);
   const names = field.split(",").map((name) => name.trim());
-  if (names.includes("")) throw new UsageError(`--field cannot be ${JSON.stringify(field)}: give the name of a field, or several with commas between`);
+  if (names.includes("")) {
+    throw new UsageError(
+      `--field cannot be ${JSON.stringify(field)}: give the name of a field, or several with commas between`,
+    );
+  }
   return {
     names,
     writesNumbers: false,
@@ -37,16 +42,23 @@ function template(field: string): FieldTemplate {
       if (name === "") throw new UsageError(`--field cannot be ${JSON.stringify(field)}: {} names no field`);
       if (!names.includes(name)) names.push(name);
       parts.push(names.indexOf(name));
-    } else if (part === "{") throw new UsageError(`--field cannot be ${JSON.stringify(field)}: a brace is never closed; {{ stands for a brace`);
-    else parts.push(part === "{{" ? "{" : part === "\\n" ? "\n" : part === "\\t" ? "\t" : part);
+    } else if (part === "{") {
+      throw new UsageError(
+        `--field cannot be ${JSON.stringify(field)}: a brace is never closed; {{ stands for a brace`,
+      );
+    } else parts.push(part === "{{" ? "{" : part === "\\n" ? "\n" : part === "\\t" ? "\t" : part);
     return "";
   });
-  if (rest !== "" || names.length === 0) throw new UsageError(`--field cannot be ${JSON.stringify(field)}: it names no field; write {name} for one`);
+  if (rest !== "" || names.length === 0) {
+    throw new UsageError(`--field cannot be ${JSON.stringify(field)}: it names no field; write {name} for one`);
+  }
   return {
     names,
     writesNumbers: true,
     fill: (values) =>
-      values.every((value) => value === undefined) ? undefined : parts.map((part) => typeof part === "string" ? part : values[part] ?? "").join(""),
+      values.every((value) => value === undefined)
+        ? undefined
+        : parts.map((part) => typeof part === "string" ? part : values[part] ?? "").join(""),
   };
 }
 

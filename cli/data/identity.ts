@@ -23,13 +23,15 @@ const SAMPLES = 256;
 const SAMPLE = 2 ** 16; // bytes
 
 /**
- * A hash of a text: of all its tokens, up to 16 MiB of them; of its length and of 256 pieces spread evenly from its beginning to its end above that.
- * Tokens are hashed as bytes if they are bytes, else as 32-bit integers.
+ * A hash of a text: of all its tokens, up to 16 MiB of them; of its length and of 256 pieces spread evenly from its
+ * beginning to its end above that. Tokens are hashed as bytes if they are bytes, else as 32-bit integers.
  */
 export async function fingerprint(source: TokenSource, isBytes: boolean): Promise<string> {
   const { length } = source;
   const width = isBytes ? 1 : 4, isWhole = length * width <= WHOLE_BYTES;
-  const starts = isWhole ? [0] : Array.from({ length: SAMPLES }, (_, i) => Math.floor(i * (length - SAMPLE / width) / (SAMPLES - 1)));
+  const starts = isWhole
+    ? [0]
+    : Array.from({ length: SAMPLES }, (_, i) => Math.floor(i * (length - SAMPLE / width) / (SAMPLES - 1)));
   const size = isWhole ? length : SAMPLE / width;
   const head = isWhole ? new Uint8Array(0) : new TextEncoder().encode(`${length} `);
   const bytes = new Uint8Array(head.length + starts.length * size * width);

@@ -53,11 +53,14 @@ export function isStream({ content }: InputFile): boolean {
 }
 
 /**
- * The files of a place. A folder is read with all below it, in the order of names; hidden files and folders are left out, and so are, unless a format is
- * given, files of unknown kinds, links that lead nowhere or back, and files whose names are no text.
+ * The files of a place. A folder is read with all below it, in the order of names; hidden files and folders are left
+ * out, and so are, unless a format is given, files of unknown kinds, links that lead nowhere or back, and files whose
+ * names are no text.
  * @param path A file, a folder, a pipe, or `-` for standard input.
- * @param format What the files are; `auto` goes by their names and first bytes, and takes a single file of an unknown kind for text.
- * @throws {UsageError} if there is no such place, it may not be read, a file is nothing that can be read, or a folder holds nothing to read.
+ * @param format What the files are; `auto` goes by their names and first bytes, and takes a single file of an unknown
+ * kind for text.
+ * @throws {UsageError} if there is no such place, it may not be read, a file is nothing that can be read, or a folder
+ * holds nothing to read.
  */
 export async function inputFiles(path: string, format: Format, options: FindingOptions = {}): Promise<InputFile[]> {
   const { flag = "--data", remark = () => {} } = options;
@@ -122,15 +125,19 @@ async function walk(folder: string, options: Walk): Promise<Found[]> {
   return found;
 }
 
-async function statFound(path: string, { isSymlink, left, flag }: { isSymlink: boolean; left: LeftOut; flag: TextFlag }): Promise<Deno.FileInfo | undefined> {
+async function statFound(
+  path: string,
+  { isSymlink, left, flag }: { isSymlink: boolean; left: LeftOut; flag: TextFlag },
+): Promise<Deno.FileInfo | undefined> {
   try {
     return await Deno.stat(path);
   } catch (error) {
     if (isSymlink && error instanceof Deno.errors.NotFound) left.add(path, "a link that leads nowhere");
     else if (error instanceof Deno.errors.FilesystemLoop) left.add(path, "a link that leads back to itself");
     // The system's name for it cannot be written as text, and so cannot be opened.
-    else if (error instanceof Deno.errors.NotFound && path.includes("\ufffd")) left.add(path, "a name that is not UTF-8: rename it to read it");
-    // Gone since the folder was listed.
+    else if (error instanceof Deno.errors.NotFound && path.includes("\ufffd")) {
+      left.add(path, "a name that is not UTF-8: rename it to read it");
+    } // Gone since the folder was listed.
     else if (error instanceof Deno.errors.NotFound) left.add(path, "removed meanwhile");
     else throw readError(error, path, flag);
     return undefined;
@@ -163,11 +170,17 @@ interface Looking {
 }
 
 /** A file with what it is by its first bytes. @throws {UsageError} if it is nothing that can be read. */
-export async function lookAt(path: string, info: Deno.FileInfo, { asked, flag = "--data", remark = () => {} }: Looking): Promise<InputFile> {
+export async function lookAt(
+  path: string,
+  info: Deno.FileInfo,
+  { asked, flag = "--data", remark = () => {} }: Looking,
+): Promise<InputFile> {
   const { named, packed } = formatOf(path);
   const file = { path, asked, ...named ? { named } : {}, sizeBytes: info.size, modifiedMs: info.mtime?.getTime() ?? 0 };
   if (info.isFifo) return file;
-  if (!info.isFile) throw new UsageError(`${path} is no file but a device or a socket: give a file, or - for standard input`);
+  if (!info.isFile) {
+    throw new UsageError(`${path} is no file but a device or a socket: give a file, or - for standard input`);
+  }
   const head = await headOf(path, flag);
   // What its name says that it is packed must be, or it is cut short.
   const content = packed && !(head[0] === 0x1f && head[1] === 0x8b)

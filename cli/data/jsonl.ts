@@ -4,14 +4,20 @@ import { decodeUtf8, LineSplitter } from "./lines.ts";
 import { RowTally } from "./rows.ts";
 
 /**
- * The texts of the records of a JSONL file. Empty lines are skipped, and records whose field is null, which says that there is no text.
+ * The texts of the records of a JSONL file. Empty lines are skipped, and records whose field is null, which says that
+ * there is no text.
  * @param bytes The file.
  * @param path For error texts.
  * @param field The fields that make the text: see {@link parseField}.
  * @param tally Counts the records, and says whether bad ones are left out.
  * @throws {UsageError} naming the line, if it is no JSON object or its field is no text.
  */
-export async function* readJsonl(bytes: AsyncIterable<Uint8Array>, path: string, field: string, tally: RowTally = new RowTally()): AsyncGenerator<string> {
+export async function* readJsonl(
+  bytes: AsyncIterable<Uint8Array>,
+  path: string,
+  field: string,
+  tally: RowTally = new RowTally(),
+): AsyncGenerator<string> {
   const lines = new LineSplitter(path), template = parseField(field);
   let number = 0;
   const textsOf = function* (found: readonly Uint8Array[]): Generator<string> {
@@ -34,21 +40,30 @@ function textOf(bytes: Uint8Array, { template, where, tally }: LineReading): str
   const line = decodeUtf8(bytes), example = `each line must be one record such as {"${template.names[0]}": "..."}`;
   if (line?.trim() === "") return undefined;
   tally.rows++;
-  if (line === undefined) return bad(tally, `${where} is not valid UTF-8: convert the file, from Latin-1 with iconv -f LATIN1 -t UTF-8`);
+  if (line === undefined) {
+    return bad(tally, `${where} is not valid UTF-8: convert the file, from Latin-1 with iconv -f LATIN1 -t UTF-8`);
+  }
   let record: unknown;
   try {
     record = JSON.parse(line);
   } catch {
     return bad(tally, `${where} is not valid JSON: ${example}`);
   }
-  if (Array.isArray(record)) return bad(tally, `${where} is no JSON object: ${example}; jq -c '.[]' writes an array so`);
+  if (Array.isArray(record)) {
+    return bad(tally, `${where} is no JSON object: ${example}; jq -c '.[]' writes an array so`);
+  }
   if (typeof record !== "object" || record === null) return bad(tally, `${where} is no JSON object: ${example}`);
   const values: (string | undefined)[] = [];
   for (const name of template.names) {
     const text = Object.hasOwn(record, name) ? valueText((record as Record<string, unknown>)[name], template) : null;
     if (text === null) {
       const fields = Object.keys(record).slice(0, 10).map(shortName).join(", ");
-      return bad(tally, `${where} has no text in its field ${name}: say which field holds the text with --field NAME (there are ${fields || "none"})`);
+      return bad(
+        tally,
+        `${where} has no text in its field ${name}: say which field holds the text with --field NAME (there are ${
+          fields || "none"
+        })`,
+      );
     }
     values.push(text);
   }
@@ -65,6 +80,8 @@ function bad(tally: RowTally, message: string): undefined {
 /** The name of a field or column in an error text, which is one short line whatever the name is. */
 export function shortName(name: string): string {
   // deno-lint-ignore no-control-regex -- control characters are what must not get to the terminal
-  const plain = /[\x00-\x1f\x7f-\x9f\u2028\u2029]/.test(name) ? JSON.stringify(name).slice(1, -1).replace(/[\x7f-\x9f\u2028\u2029]/g, "?") : name;
+  const plain = /[\x00-\x1f\x7f-\x9f\u2028\u2029]/.test(name)
+    ? JSON.stringify(name).slice(1, -1).replace(/[\x7f-\x9f\u2028\u2029]/g, "?")
+    : name;
   return plain.length > 40 ? `${plain.slice(0, 40)}...` : plain;
 }

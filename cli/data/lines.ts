@@ -79,7 +79,9 @@ export class LineSplitter {
     this.#open.drop(start);
     this.#searched = Math.max(0, at);
     if (bytes.length - start > this.#longest) {
-      throw new UsageError(`${this.#path} has a line of more than ${this.#longest} bytes: it is no file of records; say what it is with --format`);
+      throw new UsageError(
+        `${this.#path} has a line of more than ${this.#longest} bytes: it is no file of records; say what it is with --format`,
+      );
     }
     return lines;
   }

@@ -1,4 +1,7 @@
-/** The packages that reading data takes, loaded when a text asks for them, so that nobody downloads what they do not use. */
+/**
+ * The packages that reading data takes, loaded when a text asks for them, so that nobody downloads what they do not
+ * use.
+ */
 import { CommandError } from "../errors.ts";
 
 /** The tokenizers' encodings by the name that a vocabulary gives them. */
@@ -17,7 +20,10 @@ export interface TokenizerPackage {
 
 /** What is used of the Parquet reader, module by module: pages are read one at a time, after they were checked. */
 export interface ParquetPackage {
-  readonly parquetMetadataAsync: (file: AsyncBuffer, options: { readonly geoparquet: boolean }) => Promise<ParquetMetadata>;
+  readonly parquetMetadataAsync: (
+    file: AsyncBuffer,
+    options: { readonly geoparquet: boolean },
+  ) => Promise<ParquetMetadata>;
   readonly parquetSchema: (metadata: ParquetMetadata) => SchemaTree;
   readonly getTreePath: (tree: SchemaTree, path: readonly string[]) => SchemaTree[];
   readonly isFlatColumn: (path: readonly SchemaTree[]) => boolean;
@@ -112,7 +118,9 @@ export async function loadTokenizer(name: EncodingName): Promise<TokenizerPackag
 /** Loads the Parquet reader with its decompressors. @throws {CommandError} if a package cannot be had. */
 export async function loadParquet(): Promise<ParquetPackage> {
   const parts: Partial<ParquetPackage>[] = [];
-  for (const name of ["metadata", "schema", "column", "convert", "datapage", "delta"]) parts.push(await load(`hyparquet/src/${name}.js`));
+  for (const name of ["metadata", "schema", "column", "convert", "datapage", "delta"]) {
+    parts.push(await load(`hyparquet/src/${name}.js`));
+  }
   parts.push(await load("hyparquet-compressors"));
   return Object.assign({}, ...parts);
 }
@@ -122,6 +130,9 @@ async function load<T>(specifier: string): Promise<T> {
   try {
     return await import(specifier) as T;
   } catch (cause) {
-    throw new CommandError(`cannot load the package ${specifier}: connect to the network once, so that it can be downloaded`, { cause });
+    throw new CommandError(
+      `cannot load the package ${specifier}: connect to the network once, so that it can be downloaded`,
+      { cause },
+    );
   }
 }

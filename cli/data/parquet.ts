@@ -24,7 +24,10 @@ export interface ParquetReading {
  * The texts of a file's columns. Rows without a text are left out.
  * @throws {UsageError} if the file is damaged, has no such column, or the column holds something other than text.
  */
-export async function* readParquet(path: string, { count = () => {}, flag = "--data", ...reading }: ParquetReading): AsyncGenerator<string> {
+export async function* readParquet(
+  path: string,
+  { count = () => {}, flag = "--data", ...reading }: ParquetReading,
+): AsyncGenerator<string> {
   using file = await Deno.open(path).catch((error) => {
     throw readError(error, path, flag);
   });
@@ -39,14 +42,19 @@ export async function* readParquetBuffer(
 ): AsyncGenerator<string> {
   const library = await loadParquet(), template = parseField(field);
   const metadata = await understood(path, () => readMetadata(library, file));
-  const columns = await understood(path, () => library.parquetSchema(metadata).children.map(({ element }) => element.name));
+  const columns = await understood(
+    path,
+    () => library.parquetSchema(metadata).children.map(({ element }) => element.name),
+  );
   if (columns.some((name) => typeof name !== "string")) {
     throw new UsageError(`${path} cannot be read as Parquet: a column has no name; fetch or write the file again`);
   }
   const missing = template.names.find((name) => !columns.includes(name));
   if (missing !== undefined) {
     const there = columns.slice(0, 20).map(shortName).join(", ");
-    throw new UsageError(`${path} has no column ${missing}: say which column holds the text with --field NAME (there are ${there})`);
+    throw new UsageError(
+      `${path} has no column ${missing}: say which column holds the text with --field NAME (there are ${there})`,
+    );
   }
   let number = 0;
   for (const group of metadata.row_groups) {
@@ -91,15 +99,23 @@ interface Group {
 const ROWS_AT_ONCE = 1024;
 
 /** The wanted values of a group, some rows at once. */
-async function* groupRows(library: ParquetPackage, file: AsyncBuffer, { metadata, group, template }: Group): AsyncGenerator<unknown[][]> {
+async function* groupRows(
+  library: ParquetPackage,
+  file: AsyncBuffer,
+  { metadata, group, template }: Group,
+): AsyncGenerator<unknown[][]> {
   const rows = Number(group.num_rows), tree = library.parquetSchema(metadata);
   if (!(rows >= 0 && Number.isSafeInteger(rows))) throw new Error(`a group has ${rows} rows`);
   const columns = template.names.map((name) => {
     const schemaPath = library.getTreePath(tree, [name]);
     if (!library.isFlatColumn(schemaPath)) {
-      throw new UsageError(`its column ${name} holds lists or records, not texts; give the name of a text column with --field`);
+      throw new UsageError(
+        `its column ${name} holds lists or records, not texts; give the name of a text column with --field`,
+      );
     }
-    const meta = group.columns.find(({ meta_data: meta }) => meta?.path_in_schema.length === 1 && meta.path_in_schema[0] === name)?.meta_data;
+    const meta = group.columns.find(({ meta_data: meta }) =>
+      meta?.path_in_schema.length === 1 && meta.path_in_schema[0] === name
+    )?.meta_data;
     if (!meta) throw new Error(`a group has no column ${name}`);
     return new Values(columnValues(library, { file, meta, schemaPath, rows }));
   });
@@ -150,7 +166,8 @@ const FOOTER_BYTES = 8;
 async function readMetadata(library: ParquetPackage, file: AsyncBuffer): Promise<ParquetMetadata> {
   const size = file.byteLength;
   if (size < FOOTER_BYTES + 4) throw new Error("the file is too short");
-  const end = new Uint8Array(await file.slice(size - FOOTER_BYTES, size)), length = new DataView(end.buffer).getUint32(0, true);
+  const end = new Uint8Array(await file.slice(size - FOOTER_BYTES, size)),
+    length = new DataView(end.buffer).getUint32(0, true);
   if (String.fromCharCode(...end.subarray(4)) !== "PAR1") throw new Error("it does not end as a Parquet file does");
   if (length > size - FOOTER_BYTES - 4) throw new Error(`its metadata have ${length} bytes, and the file ${size}`);
   checkStruct(new Uint8Array(await file.slice(size - FOOTER_BYTES - length, size - FOOTER_BYTES)), 0);

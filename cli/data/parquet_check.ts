@@ -1,6 +1,7 @@
 /**
- * What is checked of a Parquet file before its reader gets to see it: that no number in it makes the reader take more memory or time than the file's size
- * explains. Metadata and headers of pages are in Thrift's compact protocol, levels and dictionary indices in runs (RLE and bit-packed).
+ * What is checked of a Parquet file before its reader gets to see it: that no number in it makes the reader take more
+ * memory or time than the file's size explains. Metadata and headers of pages are in Thrift's compact protocol, levels
+ * and dictionary indices in runs (RLE and bit-packed).
  */
 
 /** More values in one page would take too much memory; writers put thousands, or a few megabytes, in one. */
@@ -32,7 +33,11 @@ function walkStruct(bytes: Uint8Array, from: number, depth: number): number {
   }
 }
 
-function walkValue(bytes: Uint8Array, at: number, { type, depth, inList }: { type: number; depth: number; inList: boolean }): number {
+function walkValue(
+  bytes: Uint8Array,
+  at: number,
+  { type, depth, inList }: { type: number; depth: number; inList: boolean },
+): number {
   if (type === STRUCT) return walkStruct(bytes, at, depth + 1);
   if (type === LIST || type === SET) return walkList(bytes, at, depth + 1);
   if (type === BINARY) {
@@ -50,7 +55,9 @@ function walkList(bytes: Uint8Array, from: number, depth: number): number {
   if (depth > MOST_DEPTH) throw new Error(`its metadata is nested more than ${MOST_DEPTH} times`);
   let at = within(bytes, from + 1), size = bytes[from] >> 4;
   if (size === 15) [size, at] = varint(bytes, at);
-  if (size > bytes.length - at) throw new Error(`its metadata has a list of ${size} entries in ${bytes.length - at} bytes`);
+  if (size > bytes.length - at) {
+    throw new Error(`its metadata has a list of ${size} entries in ${bytes.length - at} bytes`);
+  }
   for (let i = 0; i < size; i++) at = walkValue(bytes, at, { type: bytes[from] & 15, depth, inList: true });
   return at;
 }
@@ -98,8 +105,13 @@ export function checkRuns(bytes: Uint8Array, from: number, { count, width }: { c
  * @throws {Error} if its numbers make no sense.
  */
 export function checkDelta(bytes: Uint8Array, from: number): number {
-  const [blockSize, second] = varint(bytes, from), [parts, third] = varint(bytes, second), [count] = varint(bytes, third);
-  if (!(blockSize > 0 && blockSize <= 2 ** 20 && parts > 0 && parts <= blockSize && blockSize % parts === 0 && count <= MOST_VALUES)) {
+  const [blockSize, second] = varint(bytes, from),
+    [parts, third] = varint(bytes, second),
+    [count] = varint(bytes, third);
+  if (
+    !(blockSize > 0 && blockSize <= 2 ** 20 && parts > 0 && parts <= blockSize && blockSize % parts === 0 &&
+      count <= MOST_VALUES)
+  ) {
     throw new Error(`a page has blocks of ${blockSize} numbers in ${parts} parts`);
   }
   return count;

@@ -22,7 +22,10 @@ const HEADER_BYTES = [2 ** 10, 2 ** 16, 2 ** 24];
  * The values of a column, null where there is none, in pieces.
  * @throws {Error} if the column is damaged.
  */
-export async function* columnValues(library: ParquetPackage, { file, meta, schemaPath, rows }: ParquetColumn): AsyncGenerator<ArrayLike<unknown>> {
+export async function* columnValues(
+  library: ParquetPackage,
+  { file, meta, schemaPath, rows }: ParquetColumn,
+): AsyncGenerator<ArrayLike<unknown>> {
   const { element } = schemaPath[schemaPath.length - 1], codec = meta.codec ?? "unknown";
   const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   const stringFromBytes = (bytes: unknown): unknown => {
@@ -35,7 +38,14 @@ export async function* columnValues(library: ParquetPackage, { file, meta, schem
     }
   };
   const parsers = { ...library.DEFAULT_PARSERS, stringFromBytes };
-  const decoder: ColumnDecoder = { type: meta.type, element, schemaPath, pathInSchema: meta.path_in_schema, codec: "UNCOMPRESSED", parsers };
+  const decoder: ColumnDecoder = {
+    type: meta.type,
+    element,
+    schemaPath,
+    pathInSchema: meta.path_in_schema,
+    codec: "UNCOMPRESSED",
+    parsers,
+  };
   const [start, end] = rangeOf(meta, file.byteLength);
   let dictionary: ArrayLike<unknown> | undefined, given = 0;
   for (let at = start; given < rows;) {
@@ -58,14 +68,20 @@ export async function* columnValues(library: ParquetPackage, { file, meta, schem
 }
 
 function rangeOf(meta: ColumnMetadata, size: number): [start: number, end: number] {
-  const start = Number(meta.dictionary_page_offset || meta.data_page_offset), end = start + Number(meta.total_compressed_size);
+  const start = Number(meta.dictionary_page_offset || meta.data_page_offset),
+    end = start + Number(meta.total_compressed_size);
   if (!(Number.isSafeInteger(start) && Number.isSafeInteger(end) && start >= 0 && start <= end && end <= size)) {
     throw new Error(`a column lies at bytes ${start} to ${end} of ${size}`);
   }
   return [start, end];
 }
 
-async function readHeader(library: ParquetPackage, file: AsyncBuffer, at: number, end: number): Promise<{ header: PageHeader; behind: number }> {
+async function readHeader(
+  library: ParquetPackage,
+  file: AsyncBuffer,
+  at: number,
+  end: number,
+): Promise<{ header: PageHeader; behind: number }> {
   if (at >= end) throw new Error("a column ends before the rows of its group");
   for (const size of HEADER_BYTES) {
     const bytes = new Uint8Array(await file.slice(at, Math.min(end, at + size)));
@@ -82,22 +98,40 @@ async function readHeader(library: ParquetPackage, file: AsyncBuffer, at: number
 /** Checks the numbers of a header. @param left Bytes of the column behind it. */
 function checkHeader(header: PageHeader, left: number): void {
   const { type, compressed_page_size: packed, uncompressed_page_size: plain, data_page_header_v2: v2 } = header;
-  const isCount = (value: unknown): value is number => typeof value === "number" && Number.isInteger(value) && value >= 0;
-  const own = { DATA_PAGE: header.data_page_header, DATA_PAGE_V2: v2, DICTIONARY_PAGE: header.dictionary_page_header }[type ?? ""];
+  const isCount = (value: unknown): value is number =>
+    typeof value === "number" && Number.isInteger(value) && value >= 0;
+  const own = {
+    DATA_PAGE: header.data_page_header,
+    DATA_PAGE_V2: v2,
+    DICTIONARY_PAGE: header.dictionary_page_header,
+  }[type ?? ""];
   if (!own) throw new Error(`a page is of the unknown type ${type}`);
-  if (!isCount(packed) || packed > left) throw new Error(`a page says that it has ${packed} bytes where ${left} are left`);
-  if (!isCount(plain) || plain > MOST_PAGE_BYTES) throw new Error(`a page says that it has ${plain} bytes unpacked, more than ${MOST_PAGE_BYTES} are not read`);
+  if (!isCount(packed) || packed > left) {
+    throw new Error(`a page says that it has ${packed} bytes where ${left} are left`);
+  }
+  if (!isCount(plain) || plain > MOST_PAGE_BYTES) {
+    throw new Error(`a page says that it has ${plain} bytes unpacked, more than ${MOST_PAGE_BYTES} are not read`);
+  }
   if (!isCount(own.num_values) || own.num_values > MOST_VALUES) {
     throw new Error(`a page says that it has ${own.num_values} values, more than ${MOST_VALUES} are not read`);
   }
   if (type !== "DATA_PAGE_V2") return;
-  const { definition_levels_byte_length: definition, repetition_levels_byte_length: repetition, num_nulls: nulls } = v2!;
-  if (!isCount(definition) || !isCount(repetition) || definition + repetition > Math.min(packed, plain)) throw new Error("a page is shorter than its levels");
-  if (!isCount(nulls) || nulls > own.num_values) throw new Error(`a page has ${own.num_values} values and ${nulls} of them are null`);
+  const { definition_levels_byte_length: definition, repetition_levels_byte_length: repetition, num_nulls: nulls } =
+    v2!;
+  if (!isCount(definition) || !isCount(repetition) || definition + repetition > Math.min(packed, plain)) {
+    throw new Error("a page is shorter than its levels");
+  }
+  if (!isCount(nulls) || nulls > own.num_values) {
+    throw new Error(`a page has ${own.num_values} values and ${nulls} of them are null`);
+  }
 }
 
 /** A page as it is unpacked, and the header of such a page. */
-function unpackPage(library: ParquetPackage, header: PageHeader, { raw, codec }: { raw: Uint8Array; codec: string }): { header: PageHeader; page: Uint8Array } {
+function unpackPage(
+  library: ParquetPackage,
+  header: PageHeader,
+  { raw, codec }: { raw: Uint8Array; codec: string },
+): { header: PageHeader; page: Uint8Array } {
   const { data_page_header_v2: v2, uncompressed_page_size: size } = header;
   // Of nothing, not every codec makes nothing again.
   const unpack = (bytes: Uint8Array, length: number): Uint8Array =>
@@ -112,13 +146,22 @@ function unpackPage(library: ParquetPackage, header: PageHeader, { raw, codec }:
   const page = new Uint8Array(levels + plain.length);
   page.set(raw.subarray(0, levels));
   page.set(plain, levels);
-  const unpacked = { compressed_page_size: page.length, uncompressed_page_size: page.length, data_page_header_v2: { ...v2!, is_compressed: false } };
+  const unpacked = {
+    compressed_page_size: page.length,
+    uncompressed_page_size: page.length,
+    data_page_header_v2: { ...v2!, is_compressed: false },
+  };
   return { header: { ...header, ...unpacked }, page };
 }
 
 /** Checks the runs and lengths in a page. */
-function checkPage(library: ParquetPackage, header: PageHeader, { page, decoder }: { page: Uint8Array; decoder: ColumnDecoder }): void {
-  const v2 = header.type === "DATA_PAGE_V2" ? header.data_page_header_v2 : undefined, own = header.type === "DATA_PAGE" ? header.data_page_header : v2;
+function checkPage(
+  library: ParquetPackage,
+  header: PageHeader,
+  { page, decoder }: { page: Uint8Array; decoder: ColumnDecoder },
+): void {
+  const v2 = header.type === "DATA_PAGE_V2" ? header.data_page_header_v2 : undefined,
+    own = header.type === "DATA_PAGE" ? header.data_page_header : v2;
   if (!own) return;
   const count = own.num_values, isNullable = decoder.element.repetition_type !== "REQUIRED";
   let at = v2 ? v2.repetition_levels_byte_length + v2.definition_levels_byte_length : 0;
@@ -147,12 +190,16 @@ function checkPrefixes(library: ParquetPackage, page: Uint8Array, { at, count }:
   if (count === 0) return;
   const reader = { view: new DataView(page.buffer, page.byteOffset, page.length), offset: at };
   // Of a page with nulls there are fewer values than it says.
-  const stored = Math.min(count, checkDelta(page, at)), prefixes = new Int32Array(stored), suffixes = new Int32Array(stored);
+  const stored = Math.min(count, checkDelta(page, at)),
+    prefixes = new Int32Array(stored),
+    suffixes = new Int32Array(stored);
   library.deltaBinaryUnpack(reader, stored, prefixes);
   checkDelta(page, reader.offset);
   library.deltaBinaryUnpack(reader, stored, suffixes);
   for (let i = 0, before = 0, total = 0; i < stored; i++) {
-    if (prefixes[i] < 0 || suffixes[i] < 0 || prefixes[i] > before) throw new Error("a page has a value that begins with more than the one before it has");
+    if (prefixes[i] < 0 || suffixes[i] < 0 || prefixes[i] > before) {
+      throw new Error("a page has a value that begins with more than the one before it has");
+    }
     before = prefixes[i] + suffixes[i];
     total += before;
     if (total > MOST_PAGE_BYTES) throw new Error(`the values of a page have more than ${MOST_PAGE_BYTES} bytes`);

@@ -1,6 +1,6 @@
 /** Parts of texts: what is learned from and what is held out. */
 import type { DocumentStarts, TokenSource } from "../../titans/mod.ts";
-import { HostRng } from "../../titans/host_rng.ts";
+import { HostRng } from "../../titans/nn/host_rng.ts";
 import type { Split } from "./recipe.ts";
 
 // Scattered pieces are as many as give a fair share by chance, and as long as they can be then.
@@ -23,7 +23,11 @@ export interface SplitRanges {
  * @param split Where.
  * @param seed Chooses scattered pieces.
  */
-export function splitRanges(length: number, share: number, { split, seed }: { split: Split; seed: number }): SplitRanges {
+export function splitRanges(
+  length: number,
+  share: number,
+  { split, seed }: { split: Split; seed: number },
+): SplitRanges {
   if (split === "end") {
     const end = length - Math.floor(length * share);
     return { train: [[0, end]], heldOut: [[end, length]] };

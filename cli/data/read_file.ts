@@ -45,7 +45,11 @@ export async function* readPieces(path: string, flag: TextFlag): AsyncGenerator<
  * @param path For error texts, with the flag that named it.
  * @throws {UsageError} if it is no whole gzip file.
  */
-export async function* gunzip(packed: AsyncIterable<Uint8Array>, path: string, flag: TextFlag): AsyncGenerator<Uint8Array> {
+export async function* gunzip(
+  packed: AsyncIterable<Uint8Array>,
+  path: string,
+  flag: TextFlag,
+): AsyncGenerator<Uint8Array> {
   const source = Readable.from(packed), unpacked = source.pipe(createGunzip());
   let reading: unknown;
   source.on("error", (error: unknown) => {
@@ -56,7 +60,10 @@ export async function* gunzip(packed: AsyncIterable<Uint8Array>, path: string, f
     for await (const piece of unpacked) yield piece as Uint8Array;
   } catch (cause) {
     if (reading !== undefined) throw reading;
-    throw new UsageError(`the ${WORDS[flag].file} ${nameOf(path)} cannot be unpacked: it is no whole gzip file; fetch or pack it again`, { cause });
+    throw new UsageError(
+      `the ${WORDS[flag].file} ${nameOf(path)} cannot be unpacked: it is no whole gzip file; fetch or pack it again`,
+      { cause },
+    );
   } finally {
     source.destroy();
     unpacked.destroy();
@@ -64,7 +71,9 @@ export async function* gunzip(packed: AsyncIterable<Uint8Array>, path: string, f
 }
 
 /** The beginning of bytes that come in pieces, and all of them. */
-export async function withHead(pieces: AsyncGenerator<Uint8Array>): Promise<{ readonly head: Uint8Array; readonly whole: AsyncGenerator<Uint8Array> }> {
+export async function withHead(
+  pieces: AsyncGenerator<Uint8Array>,
+): Promise<{ readonly head: Uint8Array; readonly whole: AsyncGenerator<Uint8Array> }> {
   const read: Uint8Array[] = [];
   let length = 0;
   while (length < HEAD_BYTES) {
@@ -88,7 +97,9 @@ export async function headOf(path: string, flag: TextFlag): Promise<Uint8Array> 
   let filled = 0;
   try {
     using file = await Deno.open(path);
-    for (let count: number | null = 0; count !== null && filled < head.length; filled += count ?? 0) count = await file.read(head.subarray(filled));
+    for (let count: number | null = 0; count !== null && filled < head.length; filled += count ?? 0) {
+      count = await file.read(head.subarray(filled));
+    }
   } catch (error) {
     throw readError(error, path, flag);
   }
@@ -100,36 +111,60 @@ export async function headOf(path: string, flag: TextFlag): Promise<Uint8Array> 
  * @param path For error texts.
  * @throws {UsageError} if it is not valid.
  */
-export async function* fromUtf16(bytes: AsyncIterable<Uint8Array>, encoding: Encoding, path: string): AsyncGenerator<Uint8Array> {
+export async function* fromUtf16(
+  bytes: AsyncIterable<Uint8Array>,
+  encoding: Encoding,
+  path: string,
+): AsyncGenerator<Uint8Array> {
   const decoder = new TextDecoder(encoding, { fatal: true }), encoder = new TextEncoder();
   try {
     for await (const piece of bytes) yield encoder.encode(decoder.decode(piece, { stream: true }));
     yield encoder.encode(decoder.decode());
   } catch (cause) {
     if (!(cause instanceof TypeError)) throw cause;
-    throw new UsageError(`${nameOf(path)} begins as text in UTF-16 does and is not valid UTF-16: write it as UTF-8`, { cause });
+    throw new UsageError(`${nameOf(path)} begins as text in UTF-16 does and is not valid UTF-16: write it as UTF-8`, {
+      cause,
+    });
   }
 }
 
 const WORDS: Readonly<Record<TextFlag, { readonly file: string; readonly give: string; readonly other: string }>> = {
-  "--data": { file: "data file", give: "give a text file with --data FILE, or --data sotu", other: "other data with --data" },
-  "--text": { file: "text", give: "give a file with --text FILE, or --text - for standard input", other: "another text with --text" },
+  "--data": {
+    file: "data file",
+    give: "give a text file with --data FILE, or --data sotu",
+    other: "other data with --data",
+  },
+  "--text": {
+    file: "text",
+    give: "give a file with --text FILE, or --text - for standard input",
+    other: "another text with --text",
+  },
 };
 
 /** A failure to read a file or folder that a flag named, as one line that says what to do. */
 export function readError(error: unknown, path: string, flag: TextFlag): unknown {
   const { file, give, other } = WORDS[flag];
   if (error instanceof Deno.errors.NotFound) return new UsageError(`no ${file} ${path}: ${give}`);
-  if (error instanceof Deno.errors.FilesystemLoop) return new UsageError(`${path} is a link that leads back to itself: mend it, or ${other}`, { cause: error });
-  if (error instanceof Deno.errors.NotADirectory) return new UsageError(`no ${file} ${path}: a part of it is a file and no folder; ${give}`, { cause: error });
-  if (error instanceof Deno.errors.IsADirectory) return new UsageError(`${path} is a directory: ${give}`, { cause: error });
+  if (error instanceof Deno.errors.FilesystemLoop) {
+    return new UsageError(`${path} is a link that leads back to itself: mend it, or ${other}`, { cause: error });
+  }
+  if (error instanceof Deno.errors.NotADirectory) {
+    return new UsageError(`no ${file} ${path}: a part of it is a file and no folder; ${give}`, { cause: error });
+  }
+  if (error instanceof Deno.errors.IsADirectory) {
+    return new UsageError(`${path} is a directory: ${give}`, { cause: error });
+  }
   const { code, message } = error as { code?: string; message?: string };
   if (code === "ENAMETOOLONG" || /name too long/i.test(message ?? "")) {
     return new UsageError(`no ${file} ${path.slice(0, 80)}...: the name is too long; ${give}`, { cause: error });
   }
-  if (code === "EINVAL" || error instanceof TypeError) return new UsageError(`${JSON.stringify(path)} cannot be the name of a file: ${give}`, { cause: error });
+  if (code === "EINVAL" || error instanceof TypeError) {
+    return new UsageError(`${JSON.stringify(path)} cannot be the name of a file: ${give}`, { cause: error });
+  }
   if (error instanceof Deno.errors.PermissionDenied) {
-    return new UsageError(`${path} may not be read: give yourself the permission to read it, or ${other}`, { cause: error });
+    return new UsageError(`${path} may not be read: give yourself the permission to read it, or ${other}`, {
+      cause: error,
+    });
   }
   return error;
 }

@@ -16,14 +16,18 @@ export interface ReadingProgress {
 }
 
 /** A listener that is told how many bytes have been read, and writes a line now and then. */
-export function readingProgress({ what, total, note = () => {}, now = () => performance.now() }: ReadingProgress): (bytes: number) => void {
+export function readingProgress(
+  { what, total, note = () => {}, now = () => performance.now() }: ReadingProgress,
+): (bytes: number) => void {
   const began = now();
   let shown = began;
   return (bytes) => {
     if (now() - shown < EVERY_MS) return;
     shown = now();
     const speed = bytes / 1e6 / ((shown - began) / 1000);
-    const of = total > 0 ? ` of ${formatCount(total / 1e6)} MB (${Math.min(100, Math.floor(100 * bytes / total))}%)` : " MB";
+    const of = total > 0
+      ? ` of ${formatCount(total / 1e6)} MB (${Math.min(100, Math.floor(100 * bytes / total))}%)`
+      : " MB";
     note(`${what}: ${formatCount(bytes / 1e6)}${of}, ${speed.toFixed(1)} MB/s`);
   };
 }

@@ -1,4 +1,6 @@
-/** How a run's text is made: what its config.json keeps, so that the run goes on with the same tokens in the same order. */
+/**
+ * How a run's text is made: what its config.json keeps, so that the run goes on with the same tokens in the same order.
+ */
 
 /** Formats of files. */
 export const FORMATS = ["auto", "text", "jsonl", "csv", "tsv", "parquet"] as const;
@@ -10,7 +12,10 @@ export type Split = "end" | "scattered";
 
 /** How records and rows become texts. */
 export interface RowOptions {
-  /** The field of JSONL records and the column of tables that hold the text: a name, several with commas between, or a template such as `{title}: {text}`. */
+  /**
+   * The field of JSONL records and the column of tables that hold the text: a name, several with commas between, or a
+   * template such as `{title}: {text}`.
+   */
   readonly field: string;
   /** What stands between the fields of a table: a comma in CSV and a tab in TSV unless given. */
   readonly separator?: string;
@@ -33,7 +38,14 @@ export interface DataRecipe extends RowOptions {
 }
 
 /** The recipe of a text of which nothing but the source is said. */
-export const DEFAULT_RECIPE: DataRecipe = { sources: ["sotu"], format: "auto", field: "text", vocabulary: "bytes", heldOut: 0.05, split: "end" };
+export const DEFAULT_RECIPE: DataRecipe = {
+  sources: ["sotu"],
+  format: "auto",
+  field: "text",
+  vocabulary: "bytes",
+  heldOut: 0.05,
+  split: "end",
+};
 
 /** The row options of a recipe or of flags, without those that are as they are unless given. */
 export function rowOptions({ field, separator, header, skipBadRows }: RowOptions): RowOptions {

@@ -20,14 +20,21 @@ export interface DownloadFacts {
 }
 
 /**
- * The address of a place: a URL as it is; `hf:OWNER/NAME/PATH` or `hf:OWNER/NAME@REVISION/PATH` in a dataset on Hugging Face.
+ * The address of a place: a URL as it is; `hf:OWNER/NAME/PATH` or `hf:OWNER/NAME@REVISION/PATH` in a dataset on Hugging
+ * Face.
  * @param endpoint Where Hugging Face, or a mirror of it, is.
  * @throws {UsageError} if it is none of these.
  */
 export function addressOf(place: string, endpoint: string = HUGGING_FACE): URL {
-  if (!isRemote(place)) throw new UsageError(`cannot fetch ${place}: give a URL that begins with https:// or http://, or hf:OWNER/NAME/PATH`);
+  if (!isRemote(place)) {
+    throw new UsageError(
+      `cannot fetch ${place}: give a URL that begins with https:// or http://, or hf:OWNER/NAME/PATH`,
+    );
+  }
   const hub = /^hf:([^/@]+)\/([^/@]+)(?:@([^/]+))?\/(.+)$/.exec(place);
-  if (place.startsWith("hf:") && !hub) throw new UsageError(`cannot fetch ${place}: write hf:OWNER/NAME/PATH, or hf:OWNER/NAME@REVISION/PATH`);
+  if (place.startsWith("hf:") && !hub) {
+    throw new UsageError(`cannot fetch ${place}: write hf:OWNER/NAME/PATH, or hf:OWNER/NAME@REVISION/PATH`);
+  }
   try {
     if (!hub) return new URL(place);
     const [, owner, name, revision = "main", path] = hub;
@@ -60,8 +67,17 @@ export async function downloadFacts(path: string): Promise<DownloadFacts | undef
  * The copy of a place in the cache. The network is not used.
  * @throws {UsageError} if it was not fetched.
  */
-export async function downloadedFile(place: string, cache: string, asked: Format, remark?: (line: string) => void): Promise<InputFile> {
+export async function downloadedFile(
+  place: string,
+  cache: string,
+  asked: Format,
+  remark?: (line: string) => void,
+): Promise<InputFile> {
   const path = await downloadPath(place, cache), facts = await downloadFacts(path);
-  if (!facts) throw new UsageError(`${place} is not in the data cache ${cache}: fetch it first with deno task fetch ${shellWord(place)}`);
+  if (!facts) {
+    throw new UsageError(
+      `${place} is not in the data cache ${cache}: fetch it first with deno task fetch ${shellWord(place)}`,
+    );
+  }
   return await lookAt(path, await Deno.stat(path), { asked, remark });
 }

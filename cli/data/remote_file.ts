@@ -1,4 +1,7 @@
-/** A file as a server offers it: asked for from a place on, through redirections, with what the server says of its size and hash. */
+/**
+ * A file as a server offers it: asked for from a place on, through redirections, with what the server says of its size
+ * and hash.
+ */
 import { CommandError } from "../errors.ts";
 
 /** A file on a server. */
@@ -35,7 +38,11 @@ export async function openResponse(url: URL, { isHub, from }: RemoteOptions): Pr
   let address = url, linkedSize: string | null = null, linkedTag: string | null = null;
   const abort = new AbortController();
   for (let n = 0; n <= MOST_REDIRECTIONS; n++) {
-    const response = await silenceEnds(abort, url, fetch(address, { headers, redirect: "manual", signal: abort.signal }));
+    const response = await silenceEnds(
+      abort,
+      url,
+      fetch(address, { headers, redirect: "manual", signal: abort.signal }),
+    );
     linkedSize ??= response.headers.get("x-linked-size");
     linkedTag ??= response.headers.get("x-linked-etag");
     const location = response.headers.get("location");
@@ -55,7 +62,9 @@ export async function openResponse(url: URL, { isHub, from }: RemoteOptions): Pr
     }
     return remoteFile(response, { url, abort, isHub, from, linkedSize, linkedTag });
   }
-  throw new CommandError(`cannot fetch ${url}: it leads from one address to the next more than ${MOST_REDIRECTIONS} times; check the address`);
+  throw new CommandError(
+    `cannot fetch ${url}: it leads from one address to the next more than ${MOST_REDIRECTIONS} times; check the address`,
+  );
 }
 
 function remoteFile(
@@ -65,7 +74,9 @@ function remoteFile(
   const { url, abort, isHub, from, linkedSize, linkedTag } = facts, { headers } = response, body = response.body!;
   const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers.get("content-range") ?? "");
   const partial = response.status === 206 && range !== null && Number(range[1]) === from?.bytes;
-  if (response.status === 206 && !partial) throw new CommandError(`cannot fetch ${url}: the server sends another part of the file than was asked for`);
+  if (response.status === 206 && !partial) {
+    throw new CommandError(`cannot fetch ${url}: the server sends another part of the file than was asked for`);
+  }
   const plain = headers.get("content-encoding") === null;
   const size = partial ? range[2] : plain ? headers.get("content-length") : null;
   const tag = unquoted(linkedTag ?? headers.get("etag"));
@@ -98,17 +109,25 @@ async function silenceEnds<T>(abort: AbortController, url: URL, answer: Promise<
     return await answer;
   } catch (cause) {
     if (cause instanceof Deno.errors.NotCapable) {
-      throw new CommandError(`fetching ${url} needs the permission to use the network: deno task fetch has it, or add --allow-net=${url.host}`, { cause });
+      throw new CommandError(
+        `fetching ${url} needs the permission to use the network: deno task fetch has it, or add --allow-net=${url.host}`,
+        { cause },
+      );
     }
     const why = (cause instanceof Error ? cause.message : String(cause)).split("\n")[0];
-    throw new CommandError(`cannot fetch ${url}: ${why}; check the address and the network, and run the same command to go on`, { cause });
+    throw new CommandError(
+      `cannot fetch ${url}: ${why}; check the address and the network, and run the same command to go on`,
+      { cause },
+    );
   } finally {
     clearTimeout(timer);
   }
 }
 
 function refused(url: URL, status: number): CommandError {
-  if (status === 404 || status === 410) return new CommandError(`cannot fetch ${url}: there is no such file (status ${status}); check the address`);
+  if (status === 404 || status === 410) {
+    return new CommandError(`cannot fetch ${url}: there is no such file (status ${status}); check the address`);
+  }
   if (status === 401 || status === 403) {
     return new CommandError(
       `cannot fetch ${url}: the server lets only some people have it (status ${status}); fetch it with a browser and give the file with --data`,

@@ -1,4 +1,7 @@
-/** Records and rows while files are read: what becomes of those that have no text or cannot be understood, and how many there were. */
+/**
+ * Records and rows while files are read: what becomes of those that have no text or cannot be understood, and how many
+ * there were.
+ */
 import { UsageError } from "../errors.ts";
 import { formatCount } from "../progress.ts";
 
@@ -68,7 +71,11 @@ export function plainFacts(files: number): ReadFacts {
 }
 
 /** What was read as a line for people. @param documents How many documents there are, if that is known. */
-export function describeRead(place: string, read: ReadFacts | undefined, { documents, bytes }: { documents?: number; bytes: number }): string {
+export function describeRead(
+  place: string,
+  read: ReadFacts | undefined,
+  { documents, bytes }: { documents?: number; bytes: number },
+): string {
   const count = (n: number, one: string): string => `${formatCount(n)} ${one}${n === 1 ? "" : "s"}`;
   const left: string[] = [];
   if (read && read.withoutText > 0) left.push(`${count(read.withoutText, "record")} without a text left out`);

@@ -1,11 +1,17 @@
-/** Where a place in decoded text is in the bytes that it came from: what is no UTF-8 is decoded as replacement letters, which are three bytes long. */
+/**
+ * Where a place in decoded text is in the bytes that it came from: what is no UTF-8 is decoded as replacement letters,
+ * which are three bytes long.
+ */
 
 /** U+FFFD as UTF-8. */
 const REPLACEMENT_BYTES = 3;
 
 /** A text as it passes by. Keeps something only of bytes that are no UTF-8. */
 export class SourceBytes {
-  /** Behind each replacement: the place in the decoded text, and how many more bytes the source has up to there; mostly fewer, below zero. */
+  /**
+   * Behind each replacement: the place in the decoded text, and how many more bytes the source has up to there; mostly
+   * fewer, below zero.
+   */
   readonly #replaced: { readonly decoded: number; readonly more: number }[] = [];
   #more = 0;
   /** Bytes of whole letters so far, as decoded. */

@@ -13,8 +13,8 @@ const WEIGHT = /^(.+)=([^=/\\]*)$/;
 const NUMBER = /^(\d+\.?\d*|\.\d+)$/;
 
 /**
- * Reads one `--data`: `PLACE` or `PLACE=WEIGHT`. Only a number behind the last `=` is a weight, so paths may hold colons, commas and `=`; a place that
- * itself ends in `=` and a number is written with `=1` behind it.
+ * Reads one `--data`: `PLACE` or `PLACE=WEIGHT`. Only a number behind the last `=` is a weight, so paths may hold
+ * colons, commas and `=`; a place that itself ends in `=` and a number is written with `=1` behind it.
  * @throws {UsageError} if the place is empty or the weight is not above 0.
  */
 export function parseSource(text: string): SourceSpec {
@@ -24,7 +24,9 @@ export function parseSource(text: string): SourceSpec {
   if (spec.place === "" || spec.place.startsWith("=")) {
     throw new UsageError(`--data cannot be ${JSON.stringify(text)}: give a file, a folder, a URL, - or sotu`);
   }
-  if (!(spec.weight > 0)) throw new UsageError(`the weight of --data ${text} must be above 0: leave the text out to learn nothing from it`);
+  if (!(spec.weight > 0)) {
+    throw new UsageError(`the weight of --data ${text} must be above 0: leave the text out to learn nothing from it`);
+  }
   return spec;
 }
 

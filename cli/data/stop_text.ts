@@ -38,7 +38,9 @@ export class StopText {
   /** The most letters at the end with which a stop string may begin. */
   #undecided(): number {
     const longest = (stop: string): number => {
-      for (let length = Math.min(stop.length - 1, this.#held.length); length > 0; length--) if (this.#held.endsWith(stop.slice(0, length))) return length;
+      for (let length = Math.min(stop.length - 1, this.#held.length); length > 0; length--) {
+        if (this.#held.endsWith(stop.slice(0, length))) return length;
+      }
       return 0;
     };
     return Math.max(0, ...this.#stops.map(longest));

@@ -24,13 +24,17 @@ export interface OpenedText {
 
 /**
  * Opens what `--text` says: a file, a pipe, or `-` for standard input.
- * @throws {UsageError} if it is missing, a folder, or nothing that can be read; later, while it is read, if it is damaged.
+ * @throws {UsageError} if it is missing, a folder, or nothing that can be read; later, while it is read, if it is
+ * damaged.
  */
 export async function openText(place: string, { format, remark, ...rows }: TextOptions): Promise<OpenedText> {
   const info = place === "-" ? undefined : await Deno.stat(place).catch(() => undefined);
   if (info?.isDirectory) throw new UsageError(`${place} is a directory: give a text file with --text FILE`);
-  const flag = "--text", files = await inputFiles(place, format, { flag, remark }), tally = new RowTally(rows.skipBadRows);
-  const [{ content, sizeBytes }] = files, isPlain = content?.format === "text" && !content.packed && content.encoding === "utf-8";
+  const flag = "--text",
+    files = await inputFiles(place, format, { flag, remark }),
+    tally = new RowTally(rows.skipBadRows);
+  const [{ content, sizeBytes }] = files,
+    isPlain = content?.format === "text" && !content.packed && content.encoding === "utf-8";
   return { ...isPlain ? { sizeBytes } : {}, bytes: bytesOf(readDocuments(files, { ...rows, flag, tally })), tally };
 }
 

@@ -1,5 +1,6 @@
 /**
- * Files of tokens in the cache folder, made from texts that cannot be read at any place: packed, as records, as tables, or in another vocabulary.
+ * Files of tokens in the cache folder, made from texts that cannot be read at any place: packed, as records, as tables,
+ * or in another vocabulary.
  *
  *     tokens-KEY.bin        the token ids, little-endian, 1, 2 or 4 bytes each
  *     tokens-KEY.documents  the number of the first token of each document, 64-bit floats, little-endian; absent if there is but one document
@@ -63,7 +64,10 @@ export async function cacheKey(facts: unknown): Promise<string> {
   return (await sha256Hex(new TextEncoder().encode(JSON.stringify(facts)))).slice(0, 24);
 }
 
-/** The tokens of a name, or undefined if they are not in the cache. @param documents Whether it must be known where documents begin. */
+/**
+ * The tokens of a name, or undefined if they are not in the cache. @param documents Whether it must be known where
+ * documents begin.
+ */
 export async function findTokens(key: string, folder: string, documents: boolean): Promise<CachedTokens | undefined> {
   const path = `${folder}/tokens-${key}.bin`, facts = await readTextIfAny(factsPath(path));
   const info = await Deno.stat(path).catch(() => undefined);
@@ -72,7 +76,8 @@ export async function findTokens(key: string, folder: string, documents: boolean
     const { sizeBytes, textBytes, documents: count, read } = JSON.parse(facts) as Partial<CachedTokens>;
     const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
     if (!isCount(textBytes) || info.size !== sizeBytes || (count !== undefined && !isCount(count))) return undefined;
-    const known = readFactsOf(read), found = { path, sizeBytes, textBytes: textBytes!, documents: count, ...known ? { read: known } : {} };
+    const known = readFactsOf(read),
+      found = { path, sizeBytes, textBytes: textBytes!, documents: count, ...known ? { read: known } : {} };
     return !documents || await knowsDocuments(found) ? found : undefined;
   } catch {
     return undefined;
@@ -92,7 +97,8 @@ export function cachedStarts({ path, documents = 1 }: CachedTokens): (DocumentSt
   return {
     count: documents,
     read: (first, into) => {
-      const bytes = file.readBytes(first * START_BYTES, into.length * START_BYTES), view = new DataView(bytes.buffer, bytes.byteOffset);
+      const bytes = file.readBytes(first * START_BYTES, into.length * START_BYTES),
+        view = new DataView(bytes.buffer, bytes.byteOffset);
       for (let i = 0; i < into.length; i++) into[i] = view.getFloat64(i * START_BYTES, true);
     },
     [Symbol.dispose]: () => file[Symbol.dispose](),
@@ -122,11 +128,14 @@ export async function buildTokens(
     await writing(folder, () => Deno.mkdir(folder, { recursive: true }));
     await removeAbandoned(folder);
     using sinks = new DisposableStack();
-    const open = async (place: string): Promise<BufferedSink> => sinks.use(new BufferedSink(folder, await writing(folder, () => create(place))));
+    const open = async (place: string): Promise<BufferedSink> =>
+      sinks.use(new BufferedSink(folder, await writing(folder, () => create(place))));
     const written = await writeTokens(text, vocabulary, { tokens: await open(part), starts: () => open(startsPart) });
     const facts = { ...written, ...read ? { read: read() } : {} };
     sinks.dispose();
-    if (facts.textBytes === 0) throw new UsageError(`the data ${name} is empty: give a text file with --data FILE, or --data sotu`);
+    if (facts.textBytes === 0) {
+      throw new UsageError(`the data ${name} is empty: give a text file with --data FILE, or --data sotu`);
+    }
     path = `${folder}/tokens-${typeof key === "string" ? key : key()}.bin`;
     await writing(folder, async () => {
       if (facts.documents > 1) await Deno.rename(startsPart, startsPath(path!));

@@ -1,16 +1,17 @@
 /** From text in pieces to token ids in pieces, as they lie on disk. */
 import { joinBytes, type Vocabulary } from "./vocabulary.ts";
 
-// Text is encoded in stretches of about this many letters: a stretch ends where a line ends and the next one begins with a letter, so that tokens over the
-// border are rare, and never depend on how the text came in pieces.
+// Text is encoded in stretches of about this many letters: a stretch ends where a line ends and the next one begins
+// with a letter, so that tokens over the border are rare, and never depend on how the text came in pieces.
 const STRETCH = 1 << 16;
 
-// Tokenizers take time with the square of a word's length, and hours for a genome; a longer word or gap is encoded in parts.
+// Tokenizers take time with the square of a word's length, and hours for a genome; a longer word or gap is encoded in
+// parts.
 const LONG = /\S{2048}|\s{2048}/gu;
 
 /**
- * Encodes a text that comes in pieces, and tells where documents begin in tokens. Documents do not change the tokens: one begins with the first token that has
- * none of the text before it.
+ * Encodes a text that comes in pieces, and tells where documents begin in tokens. Documents do not change the tokens:
+ * one begins with the first token that has none of the text before it.
  */
 export class TokenEncoder {
   readonly #vocabulary: Vocabulary;
@@ -29,7 +30,10 @@ export class TokenEncoder {
     this.#vocabulary = vocabulary;
   }
 
-  /** Bytes that the tokens given so far stand for: of text that is not UTF-8 others than came, in other vocabularies than bytes. */
+  /**
+   * Bytes that the tokens given so far stand for: of text that is not UTF-8 others than came, in other vocabularies
+   * than bytes.
+   */
   get textBytes(): number {
     return this.#textBytes;
   }
@@ -90,8 +94,11 @@ export class TokenEncoder {
     this.#textBytes += sizeOf(stretch);
     for (const part of words(stretch)) {
       const own = Array.from(this.#vocabulary.encode(part)), end = at + part.length;
-      const marked = this.#marks.findIndex((mark) => mark >= end), inside = this.#marks.splice(0, marked < 0 ? this.#marks.length : marked);
-      this.#starts.push(...this.#places(part, own, inside.map((mark) => mark - at)).map((place) => this.#count + place));
+      const marked = this.#marks.findIndex((mark) => mark >= end),
+        inside = this.#marks.splice(0, marked < 0 ? this.#marks.length : marked);
+      this.#starts.push(
+        ...this.#places(part, own, inside.map((mark) => mark - at)).map((place) => this.#count + place),
+      );
       this.#count += own.length;
       for (const id of own) ids.push(id);
       at = end;
@@ -126,7 +133,8 @@ export async function* tokensOf(bytes: AsyncIterable<Uint8Array>, vocabulary: Vo
   const encoder = new TokenEncoder(vocabulary), { idBytes } = vocabulary;
   const ids = (stored: Uint8Array): Int32Array => {
     const view = new DataView(stored.buffer, stored.byteOffset, stored.byteLength);
-    const at = (i: number): number => idBytes === 1 ? view.getUint8(i) : idBytes === 2 ? view.getUint16(2 * i, true) : view.getUint32(4 * i, true);
+    const at = (i: number): number =>
+      idBytes === 1 ? view.getUint8(i) : idBytes === 2 ? view.getUint16(2 * i, true) : view.getUint32(4 * i, true);
     return Int32Array.from({ length: stored.length / idBytes }, (_, i) => at(i));
   };
   for await (const piece of bytes) yield ids(encoder.next(piece));
@@ -149,10 +157,17 @@ function words(text: string): string[] {
   return [...parts, text.slice(from)];
 }
 
-/** The first border at or after a place: behind a line's end; or after 16 stretches without one, anywhere. Undefined if it is not known yet. */
+/**
+ * The first border at or after a place: behind a line's end; or after 16 stretches without one, anywhere. Undefined if
+ * it is not known yet.
+ */
 function borderAfter(text: string, from: number): number | undefined {
   const forced = from + 16 * STRETCH;
-  for (let at = text.indexOf("\n", from); at >= 0 && at < forced && at + 1 < text.length; at = text.indexOf("\n", at + 1)) {
+  for (
+    let at = text.indexOf("\n", from);
+    at >= 0 && at < forced && at + 1 < text.length;
+    at = text.indexOf("\n", at + 1)
+  ) {
     if (/\S/.test(text[at + 1])) return at + 1;
   }
   if (text.length <= forced + 1) return undefined;

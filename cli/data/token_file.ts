@@ -39,7 +39,9 @@ export class TokenFile implements ClosableSource {
       return;
     }
     const view = new DataView(raw.buffer, raw.byteOffset);
-    for (let i = 0; i < into.length; i++) into[i] = width === 2 ? view.getUint16(2 * i, true) : view.getInt32(4 * i, true);
+    for (let i = 0; i < into.length; i++) {
+      into[i] = width === 2 ? view.getUint16(2 * i, true) : view.getInt32(4 * i, true);
+    }
   }
 
   [Symbol.dispose](): void {
@@ -48,7 +50,10 @@ export class TokenFile implements ClosableSource {
   }
 }
 
-/** The bytes of several files as one text, with a separator between two of them; each file, with the separator behind it, is a document. */
+/**
+ * The bytes of several files as one text, with a separator between two of them; each file, with the separator behind
+ * it, is a document.
+ */
 export class JoinedFiles implements ClosableSource {
   readonly length: number;
   readonly #parts: readonly TokenFilePart[];
@@ -120,7 +125,11 @@ export class JoinedFiles implements ClosableSource {
     file.seekSync(offset, Deno.SeekMode.Start);
     for (let filled = 0; filled < into.length;) {
       const count = file.readSync(into.subarray(filled));
-      if (count === null) throw new CommandError(`${path} has become shorter while it was learned from: restore it and continue with --resume`);
+      if (count === null) {
+        throw new CommandError(
+          `${path} has become shorter while it was learned from: restore it and continue with --resume`,
+        );
+      }
       filled += count;
     }
   }

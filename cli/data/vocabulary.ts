@@ -40,7 +40,11 @@ export async function openVocabulary(name: string): Promise<Vocabulary> {
   if (name === BYTES.name) return BYTES;
   const encoding = name.startsWith("bpe:") ? name.slice(4) : "";
   if (!Object.hasOwn(ENCODINGS, encoding)) {
-    throw new UsageError(`there is no vocabulary ${JSON.stringify(name)}: choose one of ${VOCABULARIES.join(", ")}${suggestion(name, VOCABULARIES)}`);
+    throw new UsageError(
+      `there is no vocabulary ${JSON.stringify(name)}: choose one of ${VOCABULARIES.join(", ")}${
+        suggestion(name, VOCABULARIES)
+      }`,
+    );
   }
   const { encode, pieces } = await loadTokenizer(encoding as EncodingName);
   const encoder = new TextEncoder(), none: ReadonlySet<string> = new Set();

@@ -17,7 +17,13 @@ export class CpuArray implements DeviceArray {
    * Use `device.upload` or a program's `launch`.
    * @internal
    */
-  constructor(readonly device: Device, memory: CpuMemory, address: number, readonly shape: Shape, readonly dtype: DType) {
+  constructor(
+    readonly device: Device,
+    memory: CpuMemory,
+    address: number,
+    readonly shape: Shape,
+    readonly dtype: DType,
+  ) {
     this.#memory = memory;
     this.#address = address;
   }

@@ -10,8 +10,8 @@ export interface Tile {
 }
 
 /**
- * The two tiles. Nine accumulators hide the latency of the multiply-add, more of them spill; the narrow tile covers what is no multiple of 12 without
- * computing columns that nobody wants.
+ * The two tiles. Nine accumulators hide the latency of the multiply-add, more of them spill; the narrow tile covers
+ * what is no multiple of 12 without computing columns that nobody wants.
  */
 export const WIDE: Tile = { rows: 3, columns: 12 }, NARROW: Tile = { rows: 4, columns: 8 };
 
@@ -19,8 +19,9 @@ export const WIDE: Tile = { rows: 3, columns: 12 }, NARROW: Tile = { rows: 4, co
 const ROW_STEP = 12;
 
 /**
- * Rows that are packed and multiplied together, columns of a block, steps of k that are packed together: all stays in the second-level cache. Steps that are
- * packed together are also a block of the sum (long_sums.ts): half as many would make sums twice as accurate and products 4% slower.
+ * Rows that are packed and multiplied together, columns of a block, steps of k that are packed together: all stays in
+ * the second-level cache. Steps that are packed together are also a block of the sum (long_sums.ts): half as many would
+ * make sums twice as accurate and products 4% slower.
  */
 const CHUNK_ROWS = 96, MAX_COLUMNS = 128, MAX_DEPTH = 256;
 
@@ -75,10 +76,13 @@ export interface BlockOptions {
 }
 
 /**
- * Chooses blocks: few large ones repeat less packing, and their number should be a multiple of the threads. What is summed in which order does not depend on
- * the choice.
+ * Chooses blocks: few large ones repeat less packing, and their number should be a multiple of the threads. What is
+ * summed in which order does not depend on the choice.
  */
-export function chooseBlocks({ batch, m, n, k, lhs, rhs, stores }: ContractKernel, { readsRows, readsColumns, threads }: BlockOptions): Blocks {
+export function chooseBlocks(
+  { batch, m, n, k, lhs, rhs, stores }: ContractKernel,
+  { readsRows, readsColumns, threads }: BlockOptions,
+): Blocks {
   const depth = roundUp(Math.ceil(k.extent / Math.ceil(k.extent / MAX_DEPTH)), 4);
   const rowTime = readsRows ? 0 : timeOf(lhs), columnTime = readsColumns ? 0 : timeOf(rhs);
   const storeTime = stores.reduce((sum, { value }) => sum + timeOf(value) + TIMES.load, 0);
@@ -89,7 +93,8 @@ export function chooseBlocks({ batch, m, n, k, lhs, rhs, stores }: ContractKerne
       const packing = k.extent * (Math.min(rows, m.extent) * rowTime + columns * columnTime);
       const { wide, narrow } = panelsOf(columns);
       const padded = columnsOf({ wide, narrow }) + 0.1 * NARROW.columns * narrow;
-      const task = TASK_TIME + packing + Math.min(rows, m.extent) * (padded * k.extent * MADD_TIME + columns * storeTime);
+      const task = TASK_TIME + packing +
+        Math.min(rows, m.extent) * (padded * k.extent * MADD_TIME + columns * storeTime);
       const time = Math.ceil(tasks / threads) * task;
       if (time < bestTime) [best, bestTime] = [{ rows, columns, depth, chunk: Math.min(rows, CHUNK_ROWS) }, time];
     }
@@ -100,6 +105,8 @@ export function chooseBlocks({ batch, m, n, k, lhs, rhs, stores }: ContractKerne
 /** Sizes of equal parts of an extent, in multiples of a step, from `least` parts on. */
 function cuts(extent: number, step: number, least: number): number[] {
   const sizes = new Set<number>();
-  for (let parts = least; parts <= 64 * least; parts = parts < 8 ? parts + 1 : parts * 2) sizes.add(roundUp(Math.ceil(extent / parts), step));
+  for (let parts = least; parts <= 64 * least; parts = parts < 8 ? parts + 1 : parts * 2) {
+    sizes.add(roundUp(Math.ceil(extent / parts), step));
+  }
   return [...sizes].filter((size) => size >= Math.min(extent, 16) || sizes.size === 1);
 }

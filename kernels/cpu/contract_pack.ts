@@ -1,7 +1,8 @@
 /**
- * Packing of the operands of the tiled contract kernel: their fused expressions are evaluated once for a block and written to scratch memory, rows as they
- * lie in a matrix [rows][k], columns in panels [k][12] and [k][8]. Lanes run along the axis or along k, whichever reads memory better; blocks of 4 x 4 are
- * transposed where that is not the way they are written.
+ * Packing of the operands of the tiled contract kernel: their fused expressions are evaluated once for a block and
+ * written to scratch memory, rows as they lie in a matrix [rows][k], columns in panels [k][12] and [k][8]. Lanes run
+ * along the axis or along k, whichever reads memory better; blocks of 4 x 4 are transposed where that is not the way
+ * they are written.
  */
 import type { Expr } from "../../core/expr.ts";
 import type { Index, Var } from "../../core/index_expr.ts";
@@ -40,7 +41,9 @@ export class Integers {
   }
 
   add(x: Value, y: Value): Value {
-    return x.local === undefined && y.local === undefined ? this.literal(x.literal + y.literal) : this.op("i32.add", x, y);
+    return x.local === undefined && y.local === undefined
+      ? this.literal(x.literal + y.literal)
+      : this.op("i32.add", x, y);
   }
 
   plus(value: Value, amount: number): Value {
@@ -58,7 +61,9 @@ export class Integers {
 
   over(value: Value, divisor: number): Value {
     if (value.local === undefined) return this.literal(Math.floor(value.literal / divisor));
-    return divisor === 4 ? this.op("i32.shr_u", value, this.literal(2)) : this.op("i32.div_u", value, this.literal(divisor));
+    return divisor === 4
+      ? this.op("i32.shr_u", value, this.literal(2))
+      : this.op("i32.div_u", value, this.literal(divisor));
   }
 
   min(x: Value, most: number): Value {
@@ -99,7 +104,10 @@ export class Packer {
     return lane ? splat(this.#w, value) : value;
   }
 
-  /** Whether reading four steps of k at a time takes fewer memory instructions than reading four neighbours along the axis. */
+  /**
+   * Whether reading four steps of k at a time takes fewer memory instructions than reading four neighbours along the
+   * axis.
+   */
   #prefersK(block: Block): boolean {
     const { axis, k } = block, lane = makeVar("lane", 4);
     const probe = (extent: number) => varIndex(makeVar("q", Math.max(2, extent)));
@@ -112,17 +120,23 @@ export class Packer {
   rows(block: Block, base: Value, pitch: number): void {
     const { axis, start, end } = block, w = this.#w, int = this.#int, lane = makeVar("lane", 4);
     const isAlongK = this.#prefersK(block), whole = isAlongK ? 0 : 4 * (axis.extent >> 2);
-    const lineOf = (row: Value) => int.sub(int.add(base, int.times(int.sub(row, start), pitch)), int.times(block.k0, 4));
+    const lineOf = (row: Value) =>
+      int.sub(int.add(base, int.times(int.sub(row, start), pitch)), int.times(block.k0, 4));
     if (!isAlongK) {
       w.loop({ start: int.over(start, 4), end: int.over(end, 4), extent: axis.extent >> 2 }, (quad) => {
         const row = scaleIndex(quad, 4), line = lineOf(this.#index(row));
         this.#overQuads(block, (step) => {
           const cell = int.add(line, int.times(this.#index(step), 4));
-          const columns = [0, 1, 2, 3].map((at) => this.#value(block, addIndex(row, varIndex(lane)), addIndex(step, at), lane));
-          this.#transposed(columns).forEach((value, at) => w.effect("v128.store", [int.plus(cell, at * pitch), value], [0]));
+          const columns = [0, 1, 2, 3].map((at) =>
+            this.#value(block, addIndex(row, varIndex(lane)), addIndex(step, at), lane)
+          );
+          this.#transposed(columns).forEach((value, at) =>
+            w.effect("v128.store", [int.plus(cell, at * pitch), value], [0])
+          );
         });
         this.#overRest(block, (step) => {
-          const cell = int.add(line, int.times(this.#index(step), 4)), value = this.#value(block, addIndex(row, varIndex(lane)), step, lane);
+          const cell = int.add(line, int.times(this.#index(step), 4)),
+            value = this.#value(block, addIndex(row, varIndex(lane)), step, lane);
           for (let at = 0; at < 4; at++) w.effect("v128.store32_lane", [int.plus(cell, at * pitch), value], [0, at]);
         });
       });
@@ -132,26 +146,48 @@ export class Packer {
       const line = lineOf(this.#index(row));
       const cellOf = (step: Index) => int.add(line, int.times(this.#index(step), 4));
       this.#overQuads(block, (step) => {
-        if (isAlongK) return w.effect("v128.store", [cellOf(step), this.#value(block, row, addIndex(step, varIndex(lane)), lane)], [0]);
-        for (let at = 0; at < 4; at++) w.effect("f32.store", [cellOf(step), this.#value(block, row, addIndex(step, at))], [4 * at]);
+        if (isAlongK) {
+          return w.effect("v128.store", [cellOf(step), this.#value(block, row, addIndex(step, varIndex(lane)), lane)], [
+            0,
+          ]);
+        }
+        for (let at = 0; at < 4; at++) {
+          w.effect("f32.store", [cellOf(step), this.#value(block, row, addIndex(step, at))], [4 * at]);
+        }
       });
       this.#overRest(block, (step) => w.effect("f32.store", [cellOf(step), this.#value(block, row, step)], [0]));
     });
   }
 
-  /** Writes the panels of `width` columns from column `first` to `last`; beyond `block.end` there is nothing to write. */
-  columns(block: Block, base: Value, { width, first, last, isExact }: { width: number; first: Value; last: Value; isExact: boolean }): void {
+  /**
+   * Writes the panels of `width` columns from column `first` to `last`; beyond `block.end` there is nothing to write.
+   */
+  columns(
+    block: Block,
+    base: Value,
+    { width, first, last, isExact }: { width: number; first: Value; last: Value; isExact: boolean },
+  ): void {
     const { axis, end } = block, w = this.#w, int = this.#int, quads = width / 4;
     const isAlongK = this.#prefersK(block);
     const fitting = int.add(first, int.times(int.over(int.max(int.sub(end, first), 0), width), width));
     const whole = isExact ? last : int.op("select", last, fitting, int.op("i32.lt_s", last, fitting));
     // The greatest number that the counter takes leaves room for the other groups of four of its panel.
-    w.loop({ start: int.over(first, 4), end: int.over(whole, 4), extent: (axis.extent >> 2) - quads + 1, step: quads }, (quad) => {
-      const column = scaleIndex(quad, 4);
-      this.#panel(block, { column, line: int.add(base, this.#bytes(block, int.sub(this.#index(column), block.start))), width, quads, isAlongK });
-    });
+    w.loop(
+      { start: int.over(first, 4), end: int.over(whole, 4), extent: (axis.extent >> 2) - quads + 1, step: quads },
+      (quad) => {
+        const column = scaleIndex(quad, 4);
+        this.#panel(block, {
+          column,
+          line: int.add(base, this.#bytes(block, int.sub(this.#index(column), block.start))),
+          width,
+          quads,
+          isAlongK,
+        });
+      },
+    );
     if (isExact) return;
-    const line = int.add(base, this.#bytes(block, int.sub(whole, block.start))), inside = int.op("select", last, end, int.op("i32.lt_s", last, end));
+    const line = int.add(base, this.#bytes(block, int.sub(whole, block.start))),
+      inside = int.op("select", last, end, int.op("i32.lt_s", last, end));
     w.loop({ start: int.over(whole, 4), end: int.over(inside, 4), extent: axis.extent >> 2 }, (quad) => {
       const column = scaleIndex(quad, 4);
       const own = int.add(line, int.times(int.sub(this.#index(column), whole), 4));
@@ -170,13 +206,22 @@ export class Packer {
   /** Bytes that columns take in panels. */
   #bytes({ k0, kEnd }: Block, columns: Value): Value {
     const depth = this.#int.sub(kEnd, k0);
-    return this.#int.times(depth.local === undefined ? this.#int.times(columns, depth.literal) : this.#int.op("i32.mul", columns, depth), 4);
+    return this.#int.times(
+      depth.local === undefined ? this.#int.times(columns, depth.literal) : this.#int.op("i32.mul", columns, depth),
+      4,
+    );
   }
 
   /** Some groups of four columns of a panel, for all k. */
   #panel(
     block: Block,
-    { column, line, width, quads, isAlongK }: { column: Index; line: Value; width: number; quads: number; isAlongK: boolean },
+    { column, line, width, quads, isAlongK }: {
+      column: Index;
+      line: Value;
+      width: number;
+      quads: number;
+      isAlongK: boolean;
+    },
   ): void {
     const w = this.#w, int = this.#int, lane = makeVar("lane", 4);
     const cellOf = (step: Index) => int.add(line, int.times(int.sub(this.#index(step), block.k0), 4 * width));
@@ -191,8 +236,12 @@ export class Packer {
     this.#overQuads(block, (step) => {
       const cell = cellOf(step);
       for (let quad = 0; quad < quads; quad++) {
-        const rows = [0, 1, 2, 3].map((at) => this.#value(block, addIndex(column, 4 * quad + at), addIndex(step, varIndex(lane)), lane));
-        this.#transposed(rows).forEach((value, at) => w.effect("v128.store", [cell, value], [16 * quad + 4 * width * at]));
+        const rows = [0, 1, 2, 3].map((at) =>
+          this.#value(block, addIndex(column, 4 * quad + at), addIndex(step, varIndex(lane)), lane)
+        );
+        this.#transposed(rows).forEach((value, at) =>
+          w.effect("v128.store", [cell, value], [16 * quad + 4 * width * at])
+        );
       }
     });
     this.#overRest(block, across);
@@ -200,7 +249,10 @@ export class Packer {
 
   /** Runs `body` for every fourth step of k that begins a whole group of four. */
   #overQuads({ k, k0, kEnd }: Block, body: (step: Index) => void): void {
-    this.#w.loop({ start: this.#int.over(k0, 4), end: this.#int.over(kEnd, 4), extent: k.extent >> 2 }, (quad) => body(scaleIndex(quad, 4)));
+    this.#w.loop(
+      { start: this.#int.over(k0, 4), end: this.#int.over(kEnd, 4), extent: k.extent >> 2 },
+      (quad) => body(scaleIndex(quad, 4)),
+    );
   }
 
   /** Runs `body` for the steps of k after the last whole group of four. */

@@ -3,7 +3,9 @@ import type { Tile } from "./contract_blocks.ts";
 import type { Instruction } from "./wasm_encoder.ts";
 import type { Value, Writer } from "./writer.ts";
 
-/** Steps of k in a turn of the loop. Addresses are immediates then, and the loop's own arithmetic is spread over them. */
+/**
+ * Steps of k in a turn of the loop. Addresses are immediates then, and the loop's own arithmetic is spread over them.
+ */
 const UNROLL = 4;
 
 /** Where a tile's operands lie. Distances are in bytes. */
@@ -46,9 +48,14 @@ export class TileSums {
       ...Array.from({ length: steps }, (_, at) => this.#step(place, at, atRow, atColumn)).flat(),
       ...advance(atColumn, place.columnStep * steps),
       ...advance(atRow, place.rowStep * steps),
-      ...[["local.get", left], ["i32.const", 1], ["i32.sub"], ["local.tee", left], ["br_if", 0], ["end"]] as Instruction[],
+      ...[["local.get", left], ["i32.const", 1], ["i32.sub"], ["local.tee", left], ["br_if", 0], [
+        "end",
+      ]] as Instruction[],
     ];
-    const turns = (steps: number, count: Instruction[]): Instruction[] => [...count, ["local.tee", left], ["if"], ...loop(steps), ["end"]];
+    const turns = (
+      steps: number,
+      count: Instruction[],
+    ): Instruction[] => [...count, ["local.tee", left], ["if"], ...loop(steps), ["end"]];
     w.emit([
       w.push(place.rows),
       ["local.set", atRow],
@@ -67,10 +74,18 @@ export class TileSums {
   store(corner: Value, pitch: number, isFirst: Value): void {
     const { w } = this;
     const offset = (at: number) => pitch * Math.floor(at / this.#quads) + 16 * (at % this.#quads);
-    const plus = (sum: number, at: number): Instruction[] => [w.push(corner), ["v128.load", offset(at)], ["local.get", sum], ["f32x4.add"], ["local.set", sum]];
+    const plus = (
+      sum: number,
+      at: number,
+    ): Instruction[] => [w.push(corner), ["v128.load", offset(at)], ["local.get", sum], ["f32x4.add"], [
+      "local.set",
+      sum,
+    ]];
     const isAlone = isFirst.local === undefined && isFirst.literal !== 0;
     if (!isAlone) w.emit([w.push(isFirst), ["i32.eqz"], ["if"], ...this.#sums.flatMap(plus), ["end"]]);
-    w.emit(this.#sums.flatMap((sum, at): Instruction[] => [w.push(corner), ["local.get", sum], ["v128.store", offset(at)]]));
+    w.emit(
+      this.#sums.flatMap((sum, at): Instruction[] => [w.push(corner), ["local.get", sum], ["v128.store", offset(at)]]),
+    );
   }
 
   #step({ columnStep, rowBytes, rowStep }: TileSteps, at: number, atRow: number, atColumn: number): Instruction[] {
@@ -85,7 +100,9 @@ export class TileSums {
         ["local.get", atRow],
         ["v128.load32_splat", rowBytes * row + rowStep * at],
         ["local.set", factors[quads]],
-        ...this.#sums.slice(row * quads, (row + 1) * quads).flatMap((sum, i) => multiplyAdd(w, factors[quads], factors[i], sum)),
+        ...this.#sums.slice(row * quads, (row + 1) * quads).flatMap((sum, i) =>
+          multiplyAdd(w, factors[quads], factors[i], sum)
+        ),
       ]).flat(),
     ];
   }

@@ -21,7 +21,10 @@ export interface CpuOptions {
   readonly relaxed?: boolean;
   /** Whether to share memory with workers. Default: if the engine can. */
   readonly shared?: boolean;
-  /** Fills memory with NaN before it is used again, so that reading what nobody wrote shows. Slow; for tests. Default: false. */
+  /**
+   * Fills memory with NaN before it is used again, so that reading what nobody wrote shows. Slow; for tests. Default:
+   * false.
+   */
   readonly poison?: boolean;
 }
 
@@ -35,9 +38,16 @@ export async function requestCpuDevice(options: CpuOptions = {}): Promise<CpuDev
   checkOptions("requestCpuDevice", options, CPU_OPTIONS);
   const found = findFeatures();
   if (!found.simd) {
-    throw new DeviceError('Cannot open the device "cpu": this runtime has no WebAssembly SIMD; use a newer one, or "webgpu" or "reference"', "unavailable");
+    throw new DeviceError(
+      'Cannot open the device "cpu": this runtime has no WebAssembly SIMD; use a newer one, or "webgpu" or "reference"',
+      "unavailable",
+    );
   }
-  const features = { ...found, relaxed: found.relaxed && options.relaxed !== false, shared: found.shared && options.shared !== false };
+  const features = {
+    ...found,
+    relaxed: found.relaxed && options.relaxed !== false,
+    shared: found.shared && options.shared !== false,
+  };
   const memory = new CpuMemory(features.shared, options.poison ?? false);
   const threads = await Threads.start(memory, options.threads ?? features.processors, features.blocking);
   return new CpuDevice(features, memory, threads);
@@ -71,7 +81,11 @@ export class CpuDevice implements Device {
     this.#scratch = new SharedRange(memory);
     this.#threads = threads;
     const count = `${threads.count} thread${threads.count === 1 ? "" : "s"}`;
-    this.info = { kind: "cpu", description: `WebAssembly SIMD${features.relaxed ? " with fused multiply-add" : ""}, ${count}`, software: true };
+    this.info = {
+      kind: "cpu",
+      description: `WebAssembly SIMD${features.relaxed ? " with fused multiply-add" : ""}, ${count}`,
+      software: true,
+    };
   }
 
   /** Threads that compute. */
@@ -96,8 +110,16 @@ export class CpuDevice implements Device {
     this.#check();
     checkLength(data, type, "upload");
     const bytes = toDeviceBytes(data, type.dtype);
-    const array = new CpuArray(this, this.#memory, this.#memory.allocate(bytes.byteLength), [...type.shape], type.dtype);
-    this.#memory.bytes(array.address, bytes.byteLength).set(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+    const array = new CpuArray(
+      this,
+      this.#memory,
+      this.#memory.allocate(bytes.byteLength),
+      [...type.shape],
+      type.dtype,
+    );
+    this.#memory.bytes(array.address, bytes.byteLength).set(
+      new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength),
+    );
     return array;
   }
 
@@ -109,12 +131,20 @@ export class CpuDevice implements Device {
   async load({ plan, donated = [] }: LoadedProgram): Promise<CpuExecutable> {
     this.#check();
     invariant(plan, "a program without a plan on a cpu device");
-    const made = makeModule(plan, { relaxed: this.#features.relaxed, shared: this.#memory.shared, threads: this.#threads.count });
+    const made = makeModule(plan, {
+      relaxed: this.#features.relaxed,
+      shared: this.#memory.shared,
+      threads: this.#threads.count,
+    });
     let module: WebAssembly.Module;
     try {
       module = await WebAssembly.compile(made.bytes);
     } catch (error) {
-      throw new CompileError(`The engine refuses a WebAssembly module of ${made.bytes.length} bytes: ${error instanceof Error ? error.message : error}`);
+      throw new CompileError(
+        `The engine refuses a WebAssembly module of ${made.bytes.length} bytes: ${
+          error instanceof Error ? error.message : error
+        }`,
+      );
     }
     const { exports } = await WebAssembly.instantiate(module, { m: { m: this.#memory.wasm } });
     const id = this.#programs++;

@@ -1,4 +1,7 @@
-/** Runs a plan's module: fills the address table and calls it on all threads. A launch returns when its results are there. */
+/**
+ * Runs a plan's module: fills the address table and calls it on all threads. A launch returns when its results are
+ * there.
+ */
 import { DeviceError, ShapeError } from "../../core/errors.ts";
 import { formatType, sameShape } from "../../core/shape.ts";
 import type { Device, DeviceArray, Executable } from "../device.ts";
@@ -74,7 +77,9 @@ export class CpuExecutable implements Executable {
       const address = this.#allocate(sizeBytes);
       if (storage.kind === "constant") {
         const data = toDeviceBytes(storage.data, type.dtype);
-        context.memory.bytes(address, data.byteLength).set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+        context.memory.bytes(address, data.byteLength).set(
+          new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+        );
       }
       return [word, address];
     });
@@ -117,10 +122,20 @@ export class CpuExecutable implements Executable {
   }
 
   #run(step?: number, loops?: readonly number[]): void {
-    this.#context.threads.run({ id: this.#id, exports: this.#exports, table: this.#table, parallel: this.#module.parallel, step, loops });
+    this.#context.threads.run({
+      id: this.#id,
+      exports: this.#exports,
+      table: this.#table,
+      parallel: this.#module.parallel,
+      step,
+      loops,
+    });
   }
 
-  /** Checks the inputs, finds memory for the outputs, and writes the addresses of both to the table. Gives those of the outputs. */
+  /**
+   * Checks the inputs, finds memory for the outputs, and writes the addresses of both to the table. Gives those of the
+   * outputs.
+   */
   #prepare(inputs: readonly DeviceArray[]): number[] {
     const { device, memory, arena, scratch } = this.#context;
     this.#context.check();
@@ -132,10 +147,18 @@ export class CpuExecutable implements Executable {
     const addresses = inputs.map((array, i) => {
       const { type, label } = values[inputIds[i]];
       if (array.dtype !== type.dtype || !sameShape(array.shape, type.shape)) {
-        throw new ShapeError(`Cannot launch with ${formatType(array)} as ${label}: the program expects ${formatType(type)}`, [array.shape, type.shape]);
+        throw new ShapeError(
+          `Cannot launch with ${formatType(array)} as ${label}: the program expects ${formatType(type)}`,
+          [array.shape, type.shape],
+        );
       }
       if (array instanceof CpuArray && array.device === device) return array.address;
-      throw new DeviceError(`Cannot launch with ${formatType(array)}: the array belongs to another device; read it and upload it to this one`, "validation");
+      throw new DeviceError(
+        `Cannot launch with ${
+          formatType(array)
+        }: the array belongs to another device; read it and upload it to this one`,
+        "validation",
+      );
     });
     const outputs = outputIds.map((id, i) => {
       const taken = this.#handover.takes[i];
@@ -158,7 +181,8 @@ export class CpuExecutable implements Executable {
     // The first runs let the engine optimise.
     const outputs = this.#prepare(inputs);
     for (let turn = 0; turn < 3; turn++) this.#run();
-    const times = this.shaders.map(() => 0), numbers = new Map(this.#module.steps.map(({ step }, i) => [step as Step, i]));
+    const times = this.shaders.map(() => 0),
+      numbers = new Map(this.#module.steps.map(({ step }, i) => [step as Step, i]));
     const at = new Map<number, number>();
     const visit = (steps: readonly Step[]): void => {
       for (const step of steps) {
@@ -178,7 +202,9 @@ export class CpuExecutable implements Executable {
     };
     visit(this.#plan.steps);
     const { values, outputs: ids } = this.#plan;
-    outputs.forEach((address, i) => this.#handover.takes[i] === undefined && this.#context.memory.free(address, values[ids[i]].sizeBytes));
+    outputs.forEach((address, i) =>
+      this.#handover.takes[i] === undefined && this.#context.memory.free(address, values[ids[i]].sizeBytes)
+    );
     return Promise.resolve(times);
   }
 

@@ -7,7 +7,10 @@ export const TIMES = { load: 0.3, arithmetic: 0.1, division: 0.6, elementary: 2.
 const ELEMENTARY: ReadonlySet<string> = new Set(["exp", "log", "tanh", "sigmoid", "erf", "sin", "cos", "pow"]);
 const DIVISIONS: ReadonlySet<string> = new Set(["div", "mod", "sqrt", "rsqrt"]);
 
-/** Nanoseconds that one element of an expression takes. `counts` says which parts are computed for each element; what is below the others is not. */
+/**
+ * Nanoseconds that one element of an expression takes. `counts` says which parts are computed for each element; what is
+ * below the others is not.
+ */
 export function timeOf(expr: Expr, counts: (part: Expr) => boolean = () => true): number {
   const seen = new Set<Expr>();
   const visit = (part: Expr): number => {

@@ -28,12 +28,16 @@ export function findFeatures(): CpuFeatures {
 }
 
 function validates(code: readonly Instruction[]): boolean {
-  return WebAssembly.validate(encodeModule({ shared: false, functions: [{ parameters: [], locals: [], code }], exports: new Map() }));
+  return WebAssembly.validate(
+    encodeModule({ shared: false, functions: [{ parameters: [], locals: [], code }], exports: new Map() }),
+  );
 }
 
 function canShare(): boolean {
   // Browsers hide or refuse shared memory unless the page is isolated from other origins.
-  if ((globalThis as { crossOriginIsolated?: boolean }).crossOriginIsolated === false && "document" in globalThis) return false;
+  if ((globalThis as { crossOriginIsolated?: boolean }).crossOriginIsolated === false && "document" in globalThis) {
+    return false;
+  }
   try {
     return new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true }).buffer instanceof SharedArrayBuffer;
   } catch {

@@ -1,6 +1,7 @@
 /**
- * Values of a row kernel that several passes over the row need. The first pass writes them to a row of scratch memory, later ones read them there: an
- * exponential is computed once for a softmax, not once for its sum and once for the result.
+ * Values of a row kernel that several passes over the row need. The first pass writes them to a row of scratch memory,
+ * later ones read them there: an exponential is computed once for a softmax, not once for its sum and once for the
+ * result.
  */
 import { type Expr, operandsOf } from "../../core/expr.ts";
 import { type Index, scaleIndex, type Var, visitVars } from "../../core/index_expr.ts";
@@ -28,7 +29,12 @@ export class KeptRows {
    * @param levels The reductions of each pass; the element stores are the last pass.
    * @param isAcross Whether lanes run across rows: then four rows are kept together.
    */
-  constructor(readonly kernel: RowKernel, readonly evaluator: Evaluator, levels: readonly (readonly Reduce[])[], isAcross: boolean) {
+  constructor(
+    readonly kernel: RowKernel,
+    readonly evaluator: Evaluator,
+    levels: readonly (readonly Reduce[])[],
+    isAcross: boolean,
+  ) {
     const { elementStores, row } = kernel;
     this.#elementBytes = isAcross ? 16 : 4;
     const passes = [...levels.map((level) => level.map(({ body }) => body)), elementStores.map(({ value }) => value)];
@@ -41,7 +47,10 @@ export class KeptRows {
         if (seen.has(expr) || !varies(expr)) return;
         seen.add(expr);
         const earlier = computed.get(expr);
-        if (earlier !== undefined && earlier < pass && this.#isWorth(expr, varies) && (this.#rows.size + 1) * rowBytes <= MAX_BYTES) {
+        if (
+          earlier !== undefined && earlier < pass && this.#isWorth(expr, varies) &&
+          (this.#rows.size + 1) * rowBytes <= MAX_BYTES
+        ) {
           this.#rows.set(expr, { pass: earlier, offset: this.#rows.size * rowBytes });
         }
         if (this.#rows.has(expr)) return;
@@ -106,14 +115,18 @@ function varying(row: Var): (expr: Expr) => boolean {
     visitVars(index, (variable) => {
       if (variable.id === row.id) found = true;
     });
-    return found || index.terms.some(({ atom }) => (atom.kind === "value" ? varies(atom.value) : atom.kind !== "var" && indexVaries(atom.of)));
+    return found ||
+      index.terms.some((
+        { atom },
+      ) => (atom.kind === "value" ? varies(atom.value) : atom.kind !== "var" && indexVaries(atom.of)));
   };
   const varies = (expr: Expr): boolean => {
     let found = known.get(expr);
     if (found === undefined) {
       if (expr.kind === "reduce") found = false;
-      else if (expr.kind === "load" || expr.kind === "index" || expr.kind === "inRange") found = indexVaries(expr.index);
-      else found = operandsOf(expr).some(varies);
+      else if (expr.kind === "load" || expr.kind === "index" || expr.kind === "inRange") {
+        found = indexVaries(expr.index);
+      } else found = operandsOf(expr).some(varies);
       known.set(expr, found);
     }
     return found;

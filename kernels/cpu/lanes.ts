@@ -16,7 +16,9 @@ export function splat(w: Writer, value: Value, width: Width = 4): Value {
 export function laneOf(w: Writer, value: Value, lane: number): Value {
   if (value.width === 1) return value;
   if (value.dtype === "f32") return w.op("f32x4.extract_lane", [value], { dtype: "f32", width: 1 }, [lane]);
-  const raw = w.op("i32x4.extract_lane", [value], { dtype: value.dtype === "bool" ? "i32" : value.dtype, width: 1 }, [lane]);
+  const raw = w.op("i32x4.extract_lane", [value], { dtype: value.dtype === "bool" ? "i32" : value.dtype, width: 1 }, [
+    lane,
+  ]);
   return value.dtype === "bool" ? w.op("i32.and", [raw, w.literal(1, "i32")], { dtype: "bool", width: 1 }) : raw;
 }
 
@@ -27,7 +29,9 @@ export function joinLanes(w: Writer, lanes: readonly Value[]): Value {
   const [prefix, type] = dtype === "f32" ? ["f32x4", "f32" as const] : ["i32x4", "i32" as const];
   const parts = lanes.map((lane): Value => (dtype === "bool" ? { ...lane, dtype: "i32" } : lane));
   let joined = w.op(`${prefix}.splat`, [parts[0]], { dtype: type, width: 4 });
-  for (let at = 1; at < 4; at++) joined = w.op(`${prefix}.replace_lane`, [joined, parts[at]], { dtype: type, width: 4 }, [at]);
+  for (let at = 1; at < 4; at++) {
+    joined = w.op(`${prefix}.replace_lane`, [joined, parts[at]], { dtype: type, width: 4 }, [at]);
+  }
   if (dtype === "bool") joined = w.op("i32x4.neg", [joined], { dtype: "bool", width: 4 });
   return { ...joined, dtype };
 }
@@ -101,7 +105,8 @@ export function polynomial(w: Writer, x: Value, coefficients: readonly number[])
 /** A float limited to `low .. high`; NaN stays. */
 export function limit(w: Writer, x: Value, low: number, high: number): Value {
   const [least, most] = [w.literal(low, "f32"), w.literal(high, "f32")];
-  // The pseudo-minimum is one instruction where the minimum of WebAssembly takes six; it gives its first operand where that is NaN.
+  // The pseudo-minimum is one instruction where the minimum of WebAssembly takes six; it gives its first operand where
+  // that is NaN.
   if (x.width === 4) return f(w, "pmax", f(w, "pmin", x, most), least);
   return f(w, "max", f(w, "min", x, most), least);
 }

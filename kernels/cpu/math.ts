@@ -1,11 +1,26 @@
 /**
  * Elementary functions in single precision, inlined, for one point or four.
  *
- * Greatest errors, relative unless said otherwise: exp 1 ulp, log 2 ulp, tanh 3 ulp, sigmoid 3 ulp, erf 1.5e-7 absolute and 1e-6 relative near 0,
- * sin and cos 2 ulp for every x, pow 1e-6 where |y log x| < 8, growing in proportion beyond.
+ * Greatest errors, relative unless said otherwise: exp 1 ulp, log 2 ulp, tanh 3 ulp, sigmoid 3 ulp, erf 1.5e-7 absolute
+ * and 1e-6 relative near 0, sin and cos 2 ulp for every x, pow 1e-6 where |y log x| < 8, growing in proportion beyond.
  */
 import { HALF_PI_PARTS, MAX_SUBTRACTED, TWO_OVER_PI_WORDS } from "../half_pi.ts";
-import { bits, choose, compare, convert, f, fromBits, i, laneOf, limit, multiplyAdd, polynomial, shift, splat, toBits } from "./lanes.ts";
+import {
+  bits,
+  choose,
+  compare,
+  convert,
+  f,
+  fromBits,
+  i,
+  laneOf,
+  limit,
+  multiplyAdd,
+  polynomial,
+  shift,
+  splat,
+  toBits,
+} from "./lanes.ts";
 import type { Value, Writer } from "./writer.ts";
 
 /** Adding it rounds a small float to a whole number, which the low bits of the sum then hold. */
@@ -15,7 +30,10 @@ const ROUNDER_BITS = 0x4b400000;
 /** Nearest whole number as a float and as an integer. */
 function rounded(w: Writer, x: Value): { whole: Value; integer: Value } {
   const shifted = f(w, "add", x, w.literal(ROUNDER, "f32"));
-  return { whole: f(w, "sub", shifted, w.literal(ROUNDER, "f32")), integer: i(w, "sub", toBits(w, shifted), w.literal(ROUNDER_BITS, "i32")) };
+  return {
+    whole: f(w, "sub", shifted, w.literal(ROUNDER, "f32")),
+    integer: i(w, "sub", toBits(w, shifted), w.literal(ROUNDER_BITS, "i32")),
+  };
 }
 
 /** 2^n for an integer of -126 .. 127; only the low nine bits of n count. */
@@ -26,14 +44,18 @@ function powerOfTwo(w: Writer, n: Value): Value {
 /** e^r from the constant up: a minimax fit of relative error 3e-9 on |r| <= ln 2 / 2. */
 const EXP = [1, 1, 0.499999934, 0.166665204, 0.0416683908, 0.00836874531, 0.00138145382];
 
-/** `e^x`: x = n ln 2 + r, a polynomial for e^r, and 2^n in two factors, so that neither infinities nor subnormal results need care. */
+/**
+ * `e^x`: x = n ln 2 + r, a polynomial for e^r, and 2^n in two factors, so that neither infinities nor subnormal results
+ * need care.
+ */
 export function exp(w: Writer, x: Value): Value {
   const bounded = limit(w, x, -104, 89);
   const shifted = multiplyAdd(w, bounded, w.literal(1.4426950408889634, "f32"), w.literal(ROUNDER, "f32"));
   const whole = f(w, "sub", shifted, w.literal(ROUNDER, "f32"));
   const high = multiplyAdd(w, whole, w.literal(-0.693359375, "f32"), bounded);
   const r = multiplyAdd(w, whole, w.literal(2.12194440e-4, "f32"), high);
-  // The low bits of the shifted sum are n. What stands above them, and half of it, is nothing but zeros in the nine bits that a power of two looks at.
+  // The low bits of the shifted sum are n. What stands above them, and half of it, is nothing but zeros in the nine
+  // bits that a power of two looks at.
   const n = toBits(w, shifted), half = shift(w, "shr_s", n, w.literal(1, "i32"));
   return f(w, "mul", f(w, "mul", polynomial(w, r, EXP), powerOfTwo(w, half)), powerOfTwo(w, i(w, "sub", n, half)));
 }
@@ -60,7 +82,12 @@ export function log(w: Writer, x: Value): Value {
   const m = f(w, "sub", fromBits(w, i(w, "sub", pattern, shift(w, "shl", e, w.literal(23, "i32")))), one);
   const exponent = f(w, "sub", convert(w, e, "f32"), choose(w, isTiny, w.literal(23, "f32"), zero));
   const square = f(w, "mul", m, m);
-  const tail = multiplyAdd(w, exponent, w.literal(-2.12194440e-4, "f32"), f(w, "mul", f(w, "mul", m, square), polynomial(w, m, LOG_TAIL)));
+  const tail = multiplyAdd(
+    w,
+    exponent,
+    w.literal(-2.12194440e-4, "f32"),
+    f(w, "mul", f(w, "mul", m, square), polynomial(w, m, LOG_TAIL)),
+  );
   const near = f(w, "add", m, multiplyAdd(w, square, w.literal(-0.5, "f32"), tail));
   const finite = multiplyAdd(w, exponent, w.literal(0.693359375, "f32"), near);
   const positive = choose(w, compare(w, "lt", x, w.literal(Infinity, "f32")), finite, x);
@@ -78,7 +105,12 @@ const TANH_LIMIT = 8.895;
 /** The hyperbolic tangent: a quotient of polynomials, never beyond -1 and 1. */
 export function tanh(w: Writer, x: Value): Value {
   const bounded = limit(w, x, -TANH_LIMIT, TANH_LIMIT), square = f(w, "mul", bounded, bounded);
-  const quotient = f(w, "div", f(w, "mul", bounded, polynomial(w, square, TANH_NUMERATOR)), polynomial(w, square, TANH_DENOMINATOR));
+  const quotient = f(
+    w,
+    "div",
+    f(w, "mul", bounded, polynomial(w, square, TANH_NUMERATOR)),
+    polynomial(w, square, TANH_DENOMINATOR),
+  );
   return limit(w, quotient, -1, 1);
 }
 
@@ -100,7 +132,14 @@ export function sigmoid(w: Writer, x: Value): Value {
 }
 
 /** Least-squares fit of erfc(a) exp(a^2) by powers of u = 1 / (1 + a / 2) on 1 <= a <= 6; error below 5e-9 in erfc. */
-const ERFC_SCALED = [0.0012421909486874938, 0.26505759358406067, 0.37723788619041443, -0.029078807681798935, 0.6049584150314331, -0.21951240301132202];
+const ERFC_SCALED = [
+  0.0012421909486874938,
+  0.26505759358406067,
+  0.37723788619041443,
+  -0.029078807681798935,
+  0.6049584150314331,
+  -0.21951240301132202,
+];
 
 /** erf(x) / x by powers of x^2: its Maclaurin series. */
 const ERF_SERIES = maclaurin(11);
@@ -129,13 +168,17 @@ const ROUNDER_64 = 6755399441055744;
 
 /** 2 / pi in seven parts of 29 bits: their products with the 24 bits of a float are exact in doubles. */
 const TWO_OVER_PI_PARTS = Array.from({ length: 7 }, (_, part) => {
-  const bits = TWO_OVER_PI_WORDS.map((word) => word.toString(2).padStart(32, "0")).join("").slice(29 * part, 29 * (part + 1));
+  const bits = TWO_OVER_PI_WORDS.map((word) => word.toString(2).padStart(32, "0")).join("").slice(
+    29 * part,
+    29 * (part + 1),
+  );
   return parseInt(bits, 2) * 2 ** (-29 * (part + 1));
 });
 
 /**
- * The rest of a float of any size after whole quarter turns, and their number modulo 4, in two doubles (Payne and Hanek). Each part of 2 / pi times x is exact,
- * and so is its own rest modulo 4, from -2 to 2. The rests are added with their rounding errors kept, since almost all of the sum may cancel.
+ * The rest of a float of any size after whole quarter turns, and their number modulo 4, in two doubles (Payne and
+ * Hanek). Each part of 2 / pi times x is exact, and so is its own rest modulo 4, from -2 to 2. The rests are added with
+ * their rounding errors kept, since almost all of the sum may cancel.
  */
 function largeRest(w: Writer, x: Value): { rest: Value; turns: Value } {
   const d = (name: string, ...args: Value[]) => w.op(`f64x2.${name}`, args, { dtype: "f32", width: 4 });
@@ -162,10 +205,18 @@ function narrow(w: Writer, low: Value, high: Value): Value {
 
 /** Four lanes of eight. */
 function shuffle(w: Writer, low: Value, high: Value, lanes: readonly number[]): Value {
-  return w.op("i8x16.shuffle", [low, high], { dtype: low.dtype, width: 4 }, lanes.flatMap((lane) => [0, 1, 2, 3].map((byte) => 4 * lane + byte)));
+  return w.op(
+    "i8x16.shuffle",
+    [low, high],
+    { dtype: low.dtype, width: 4 },
+    lanes.flatMap((lane) => [0, 1, 2, 3].map((byte) => 4 * lane + byte)),
+  );
 }
 
-/** Quarter turns in an argument, modulo 4, and the rest. Arguments of up to 6,000 are left with what four exact subtractions leave; others are rare. */
+/**
+ * Quarter turns in an argument, modulo 4, and the rest. Arguments of up to 6,000 are left with what four exact
+ * subtractions leave; others are rare.
+ */
 function quarterTurns(w: Writer, x: Value): { rest: Value; turns: Value } {
   const { whole, integer } = rounded(w, f(w, "mul", x, w.literal(2 / Math.PI, "f32")));
   const rest = HALF_PI_PARTS.reduce((r, part) => multiplyAdd(w, whole, w.literal(-part, "f32"), r), x);
@@ -173,7 +224,8 @@ function quarterTurns(w: Writer, x: Value): { rest: Value; turns: Value } {
   const [exactRest, exactTurns] = w.unless(isLarge, [rest, integer], [x], ([x]) => {
     const four = splat(w, x);
     const parts = [four, shuffle(w, four, four, [2, 3, 2, 3])].map((pair) => largeRest(w, pair));
-    const large = narrow(w, parts[0].rest, parts[1].rest), turns = shuffle(w, parts[0].turns, parts[1].turns, [0, 2, 4, 6]);
+    const large = narrow(w, parts[0].rest, parts[1].rest),
+      turns = shuffle(w, parts[0].turns, parts[1].turns, [0, 2, 4, 6]);
     if (x.width === 1) return [laneOf(w, large, 0), laneOf(w, turns, 0)];
     return [choose(w, isLarge, large, rest), choose(w, isLarge, turns, integer)];
   });
@@ -195,8 +247,8 @@ export function sine(w: Writer, x: Value, quarter: 0 | 1): Value {
 }
 
 /**
- * IEEE's and NumPy's power of floats: a negative base has whole powers only, and they keep its sign if odd, at zero and infinity too; x^0 and 1^y are 1 even
- * for NaN, (-1)^infinity is 1.
+ * IEEE's and NumPy's power of floats: a negative base has whole powers only, and they keep its sign if odd, at zero and
+ * infinity too; x^0 and 1^y are 1 even for NaN, (-1)^infinity is 1.
  */
 export function pow(w: Writer, x: Value, y: Value): Value {
   const zero = w.literal(0, "f32"), one = w.literal(1, "f32"), infinity = w.literal(Infinity, "f32");
@@ -205,7 +257,10 @@ export function pow(w: Writer, x: Value, y: Value): Value {
   const isWhole = compare(w, "eq", f(w, "floor", y), y);
   const halves = f(w, "mul", y, w.literal(0.5, "f32"));
   const isOdd = bits(w, "and", isWhole, compare(w, "ne", f(w, "floor", halves), halves));
-  const signed = fromBits(w, bits(w, "or", toBits(w, power), choose(w, isOdd, signOf(w, x), w.literal(0, "i32")), "i32"));
+  const signed = fromBits(
+    w,
+    bits(w, "or", toBits(w, power), choose(w, isOdd, signOf(w, x), w.literal(0, "i32")), "i32"),
+  );
   const isFinite = bits(w, "and", compare(w, "lt", x, zero), compare(w, "lt", size, infinity));
   const broken = bits(w, "and", isFinite, compare(w, "ne", f(w, "floor", y), y));
   const defined = choose(w, bits(w, "or", broken, compare(w, "ne", y, y)), w.literal(NaN, "f32"), signed);

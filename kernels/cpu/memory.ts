@@ -14,7 +14,10 @@ interface Range {
   size: number;
 }
 
-/** Allocates from a WebAssembly memory. The first page is the device's own; ranges that touch are joined when they are free. */
+/**
+ * Allocates from a WebAssembly memory. The first page is the device's own; ranges that touch are joined when they are
+ * free.
+ */
 export class CpuMemory {
   readonly wasm: WebAssembly.Memory;
   /** Free ranges by rising address. */
@@ -74,7 +77,9 @@ export class CpuMemory {
       this.wasm.grow(Math.max(needed, generous));
     } catch {
       throw new DeviceError(
-        `Cannot allocate ${mebibytes(size)} on the device "cpu": ${mebibytes(present * PAGE)} are in use, and WebAssembly has at most 4096 MiB; ` +
+        `Cannot allocate ${mebibytes(size)} on the device "cpu": ${
+          mebibytes(present * PAGE)
+        } are in use, and WebAssembly has at most 4096 MiB; ` +
           `dispose of arrays and programs that are no longer needed, or use a smaller batch or sequence`,
         "out-of-memory",
       );

@@ -1,9 +1,10 @@
 /**
  * From a plan to one WebAssembly module.
  *
- * Every kernel is a function; equal ones are one. `run(thread, threads, blocking, table)` walks the plan's steps, each thread in the same order, with a barrier where
- * one thread may need what another has written. Loops of the plan are loops. The table holds the addresses of the arena, the constants, the inputs and the
- * outputs, so that equal plans give equal bytes. For profiles each kernel step is exported as well.
+ * Every kernel is a function; equal ones are one. `run(thread, threads, blocking, table)` walks the plan's steps, each
+ * thread in the same order, with a barrier where one thread may need what another has written. Loops of the plan are
+ * loops. The table holds the addresses of the arena, the constants, the inputs and the outputs, so that equal plans
+ * give equal bytes. For profiles each kernel step is exported as well.
  */
 import { invariant } from "../../core/errors.ts";
 import { costOf } from "../cost.ts";
@@ -101,7 +102,15 @@ export function makeModule(plan: Plan, target: CpuTarget & { readonly shared: bo
     functions.push(runner.single(place));
   });
   const parallel = [...printed.values()].some(({ single }) => !single);
-  return { bytes: encodeModule({ shared: target.shared, functions, exports, bodies }), kernels, shaders, steps: places, table, scratchBytes, parallel };
+  return {
+    bytes: encodeModule({ shared: target.shared, functions, exports, bodies }),
+    kernels,
+    shaders,
+    steps: places,
+    table,
+    scratchBytes,
+    parallel,
+  };
 }
 
 function latin1(bytes: Uint8Array): string {
@@ -114,7 +123,14 @@ function layTable({ values, inputs, outputs }: Plan): AddressTable {
   const constants = new Map<ValueId, number>();
   let words = 2;
   for (const { id, storage } of values) if (storage.kind === "constant") constants.set(id, words++);
-  return { arena: 0, scratch: 1, constants, inputs: words, outputs: words + inputs.length, words: words + inputs.length + outputs.length };
+  return {
+    arena: 0,
+    scratch: 1,
+    constants,
+    inputs: words,
+    outputs: words + inputs.length,
+    words: words + inputs.length + outputs.length,
+  };
 }
 
 /** Waits until all threads are here. Sleepers are counted, because waking nobody costs more than the whole barrier. */
@@ -123,13 +139,19 @@ function barrierFunction(): WasmFunction {
   const code: Instruction[] = [
     ...lines("local.get 0; i32.const 1; i32.le_s; if; return; end"),
     ...lines(`i32.const 0; i32.atomic.load ${BARRIER.generation}; local.set 2`),
-    ...lines(`i32.const 0; i32.const 1; i32.atomic.rmw.add ${BARRIER.count}; local.get 0; i32.const 1; i32.sub; i32.eq; if`),
+    ...lines(
+      `i32.const 0; i32.const 1; i32.atomic.rmw.add ${BARRIER.count}; local.get 0; i32.const 1; i32.sub; i32.eq; if`,
+    ),
     ...lines(`i32.const 0; i32.const 0; i32.atomic.store ${BARRIER.count}`),
     ...lines(`i32.const 0; i32.const 1; i32.atomic.rmw.add ${BARRIER.generation}; drop`),
-    ...lines(`i32.const 0; i32.atomic.load ${BARRIER.sleepers}; if; i32.const 0; i32.const -1; memory.atomic.notify ${BARRIER.generation}; drop; end`),
+    ...lines(
+      `i32.const 0; i32.atomic.load ${BARRIER.sleepers}; if; i32.const 0; i32.const -1; memory.atomic.notify ${BARRIER.generation}; drop; end`,
+    ),
     ...lines("return; end"),
     ...lines(`loop; i32.const 0; i32.atomic.load ${BARRIER.generation}; local.get 2; i32.ne; if; return; end`),
-    ...lines(`local.get 3; i32.const 1; i32.add; local.tee 3; i32.const ${SPINS}; i32.lt_s; br_if 0; local.get 1; i32.eqz; br_if 0`),
+    ...lines(
+      `local.get 3; i32.const 1; i32.add; local.tee 3; i32.const ${SPINS}; i32.lt_s; br_if 0; local.get 1; i32.eqz; br_if 0`,
+    ),
     ...lines(`i32.const 0; i32.const 1; i32.atomic.rmw.add ${BARRIER.sleepers}; drop`),
     ...lines(`i32.const 0; local.get 2; i64.const -1; memory.atomic.wait32 ${BARRIER.generation}; drop`),
     ...lines(`i32.const 0; i32.const -1; i32.atomic.rmw.add ${BARRIER.sleepers}; drop; br 0; end`),
@@ -211,7 +233,10 @@ class RunPrinter {
     return "nothing";
   }
 
-  /** One kernel step: thread, threads, blocking, table, and the index of each loop that the kernel reads; then a barrier. */
+  /**
+   * One kernel step: thread, threads, blocking, table, and the index of each loop that the kernel reads; then a
+   * barrier.
+   */
   single({ step }: StepPlace): WasmFunction {
     const { loops } = step.kernel;
     const places = new Map(loops.map(({ id }, i) => [id, RUN_PARAMETERS.length + i]));

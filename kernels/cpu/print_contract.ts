@@ -1,4 +1,7 @@
-/** Prints contract kernels: large ones by packed tiles, those with few rows or columns, and those of integers, element by element. */
+/**
+ * Prints contract kernels: large ones by packed tiles, those with few rows or columns, and those of integers, element
+ * by element.
+ */
 import { addIndex, constantIndex, makeVar, scaleIndex, varIndex } from "../../core/index_expr.ts";
 import type { Index } from "../../core/index_expr.ts";
 import type { ContractKernel } from "../kernel.ts";
@@ -19,17 +22,25 @@ export function printContract(kernel: ContractKernel, evaluator: Evaluator): voi
   else printDirect(kernel, evaluator);
 }
 
-/** One output, or four neighbouring ones, at a time; or, where both operands are contiguous along k, four steps of k at a time. */
+/**
+ * One output, or four neighbouring ones, at a time; or, where both operands are contiguous along k, four steps of k at
+ * a time.
+ */
 function printDirect(kernel: ContractKernel, evaluator: Evaluator): void {
   const { batch, m, n, k, lhs, rhs, stores } = kernel;
   const w = evaluator.writer, space = [...batch, m, n];
   const dtype = lhs.dtype === "f32" ? "f32" : lhs.dtype === "u32" ? "u32" : "i32";
   const plain = scalarWalk(space), across = chooseWalk(evaluator, space, [lhs, rhs], stores);
   const kLane = makeVar("lane", 4), item = varIndex(makeVar("item", Math.max(2, k.extent >> 2)));
-  const alongK = plain.replace(varIndex(makeVar("group", Math.max(2, plain.groups)))).set(k.id, addIndex(scaleIndex(item, 4), varIndex(kLane)));
+  const alongK = plain.replace(varIndex(makeVar("group", Math.max(2, plain.groups)))).set(
+    k.id,
+    addIndex(scaleIndex(item, 4), varIndex(kLane)),
+  );
   const group = varIndex(makeVar("group", Math.max(2, across.groups)));
   const costK = evaluator.cost([lhs, rhs], [], evaluator.env(alongK, kLane));
-  const costAcross = across.lane ? evaluator.cost([lhs, rhs], [], evaluator.env(across.replace(group), across.lane)) : Infinity;
+  const costAcross = across.lane
+    ? evaluator.cost([lhs, rhs], [], evaluator.env(across.replace(group), across.lane))
+    : Infinity;
   const walksK = k.extent >= 8 && costK < costAcross;
   overWalk(w, walksK ? plain : across, (replace, { lane }) => {
     const width = lane ? 4 : 1;
@@ -55,12 +66,30 @@ function printDirect(kernel: ContractKernel, evaluator: Evaluator): void {
     const sum = fresh(width), quads = walksK ? k.extent >> 2 : 0;
     if (walksK) {
       const partial = fresh(4);
-      addUp(quads, partial, 4, (turn) => evaluator.env(new Map(replace).set(k.id, addIndex(scaleIndex(turn, 4), varIndex(kLane))), kLane));
+      addUp(
+        quads,
+        partial,
+        4,
+        (turn) => evaluator.env(new Map(replace).set(k.id, addIndex(scaleIndex(turn, 4), varIndex(kLane))), kLane),
+      );
       const all = w.read(partial, { dtype, width: 4 });
       const plus = dtype === "f32" ? f : i;
-      w.assign(sum, plus(w, "add", plus(w, "add", laneOf(w, all, 0), laneOf(w, all, 1)), plus(w, "add", laneOf(w, all, 2), laneOf(w, all, 3))));
+      w.assign(
+        sum,
+        plus(
+          w,
+          "add",
+          plus(w, "add", laneOf(w, all, 0), laneOf(w, all, 1)),
+          plus(w, "add", laneOf(w, all, 2), laneOf(w, all, 3)),
+        ),
+      );
     }
-    addUp(k.extent - 4 * quads, sum, width, (turn) => evaluator.env(new Map(replace).set(k.id, addIndex(turn, 4 * quads)), lane));
+    addUp(
+      k.extent - 4 * quads,
+      sum,
+      width,
+      (turn) => evaluator.env(new Map(replace).set(k.id, addIndex(turn, 4 * quads)), lane),
+    );
     const env = evaluator.env(replace, lane, w.read(sum, { dtype, width }));
     const values = stores.map(({ value }) => evaluator.value(value, env));
     stores.forEach((store, at) => evaluator.store(store, values[at], env));

@@ -1,22 +1,33 @@
 /**
- * The tiled contract kernel. A task is a block of the result. For each block of k it packs both operands, unless they can be read where they lie, and
- * multiplies panels of columns with rows, a tile of sums in registers at a time. Sums that are the result as they are go where they belong; others stay in
- * scratch memory until the epilogue, a map over the block.
+ * The tiled contract kernel. A task is a block of the result. For each block of k it packs both operands, unless they
+ * can be read where they lie, and multiplies panels of columns with rows, a tile of sums in registers at a time. Sums
+ * that are the result as they are go where they belong; others stay in scratch memory until the epilogue, a map over
+ * the block.
  *
- * A sum goes through each block of k in order, and through the blocks in order. Blocks of k depend on nothing but its extent, so results do not depend on how
- * rows and columns are cut, nor on what a mask leaves out.
+ * A sum goes through each block of k in order, and through the blocks in order. Blocks of k depend on nothing but its
+ * extent, so results do not depend on how rows and columns are cut, nor on what a mask leaves out.
  */
 import type { Expr } from "../../core/expr.ts";
 import type { Index, Var } from "../../core/index_expr.ts";
 import { addIndex, constantIndex, makeVar, scaleIndex, substituteIndex, varIndex } from "../../core/index_expr.ts";
 import type { ContractKernel } from "../kernel.ts";
 import { assign, laneForm, pointsOf, unflatten } from "../lane_index.ts";
-import { type Blocks, chooseBlocks, columnsOf, NARROW, type Panels, panelsOf, roundUp, type Tile, WIDE } from "./contract_blocks.ts";
+import {
+  type Blocks,
+  chooseBlocks,
+  columnsOf,
+  NARROW,
+  type Panels,
+  panelsOf,
+  roundUp,
+  type Tile,
+  WIDE,
+} from "./contract_blocks.ts";
 import { type Block, Integers, Packer } from "./contract_pack.ts";
 import { TileSums } from "./contract_tile.ts";
 import { isWorthSkipping, type Tile as LiveTile } from "../live_range.ts";
 import type { Evaluator } from "./print_expr.ts";
-import { type Depth, liveStepsIn, overLiveSteps } from "./print_live.ts";
+import { type Depth, liveStepsIn, overLiveSteps } from "./print_mask.ts";
 import { shareOf } from "./walk.ts";
 import type { Value, Writer } from "./writer.ts";
 
@@ -25,7 +36,10 @@ const F32X4 = { dtype: "f32", width: 4 } as const;
 /** Steps of k further apart than this fall on few sets of the cache: such operands are packed. */
 const MAX_STRIDE_BYTES = 1024;
 
-/** A tensor that is addressed where it lies: the address of its first element in the task's batch, and distances in bytes. */
+/**
+ * A tensor that is addressed where it lies: the address of its first element in the task's batch, and distances in
+ * bytes.
+ */
 interface Direct {
   readonly operand: number;
   readonly at: Index;
@@ -64,7 +78,11 @@ function orient(kernel: ContractKernel, evaluator: Evaluator): ContractKernel {
   const sums: Value = { local: 0, literal: 0, ...F32X4, depth: 0 };
   const costAlong = (axis: Var) => {
     const quad = varIndex(makeVar("q", Math.max(2, axis.extent >> 2)));
-    return evaluator.cost([], stores, evaluator.env(new Map([[axis.id, addIndex(scaleIndex(quad, 4), varIndex(lane))]]), lane, sums));
+    return evaluator.cost(
+      [],
+      stores,
+      evaluator.env(new Map([[axis.id, addIndex(scaleIndex(quad, 4), varIndex(lane))]]), lane, sums),
+    );
   };
   return costAlong(m) < costAlong(n) ? { ...kernel, m: n, n: m, lhs: rhs, rhs: lhs } : kernel;
 }
@@ -111,24 +129,35 @@ class TilePrinter {
   }
 
   print(): void {
-    const w = this.#w, int = this.#int, { batch, m, n, k } = this.kernel, { rows, chunk, columns, depth } = this.#blocks;
+    const w = this.#w,
+      int = this.#int,
+      { batch, m, n, k } = this.kernel,
+      { rows, chunk, columns, depth } = this.#blocks;
     const kBlocks = Math.ceil(k.extent / depth), isWhole = kBlocks === 1;
-    const sizeRows = this.#rows ? 0 : roundUp(chunk * this.#rowPitch, 64), sizeColumns = this.#columns ? 0 : depth * this.#sumPitch;
+    const sizeRows = this.#rows ? 0 : roundUp(chunk * this.#rowPitch, 64),
+      sizeColumns = this.#columns ? 0 : depth * this.#sumPitch;
     const sizeSums = this.#result ? 0 : (isWhole ? chunk : Math.min(rows, roundUp(m.extent, 12))) * this.#sumPitch;
     this.evaluator.scratchBytes = roundUp(sizeRows + sizeColumns + sizeSums, 256) + 64;
     this.#packedRows = w.parameter("scratch");
     this.#packedColumns = int.plus(this.#packedRows, sizeRows);
     this.#sums = int.plus(this.#packedColumns, sizeColumns);
-    const rowBlock = makeVar("mb", Math.ceil(m.extent / rows)), columnBlock = makeVar("nb", Math.ceil(n.extent / columns));
+    const rowBlock = makeVar("mb", Math.ceil(m.extent / rows)),
+      columnBlock = makeVar("nb", Math.ceil(n.extent / columns));
     // Row blocks come fastest, so that tasks in a row share the packed columns.
     const space = [...batch, columnBlock, rowBlock];
     const tasks = pointsOf(space), { start, end } = shareOf(w, tasks);
     const first = int.plus(start, 0);
     w.loop({ start, end, extent: Math.max(1, tasks) }, (number) => {
-      const task = this.#task(unflatten(tasks === 1 ? constantIndex(0) : number, space), rowBlock.extent, columnBlock.extent);
+      const task = this.#task(
+        unflatten(tasks === 1 ? constantIndex(0) : number, space),
+        rowBlock.extent,
+        columnBlock.extent,
+      );
       if (isWhole) {
         const part: Depth = { k0: int.literal(0), kEnd: int.literal(k.extent), isFirst: int.literal(1) };
-        const isNew = rowBlock.extent === 1 ? undefined : int.op("i32.or", int.op("i32.eq", this.#index(number), first), int.op("i32.eqz", task.m0));
+        const isNew = rowBlock.extent === 1
+          ? undefined
+          : int.op("i32.or", int.op("i32.eq", this.#index(number), first), int.op("i32.eqz", task.m0));
         if (isNew) w.when(isNew, () => this.#packColumns(task, part));
         else this.#packColumns(task, part);
         this.#overChunks(task, (from, to) => {
@@ -151,12 +180,21 @@ class TilePrinter {
     const int = this.#int, { batch: variables, m, n } = this.kernel, { rows, columns } = this.#blocks;
     const batch = new Map<number, Index>();
     assign(batch, variables, place.slice(0, -2));
-    const startOf = (at: Index, size: number, blocks: number) => (blocks === 1 ? int.literal(0) : this.#index(scaleIndex(at, size)));
-    const n0 = startOf(place[place.length - 2], columns, columnBlocks), m0 = startOf(place[place.length - 1], rows, rowBlocks);
+    const startOf = (
+      at: Index,
+      size: number,
+      blocks: number,
+    ) => (blocks === 1 ? int.literal(0) : this.#index(scaleIndex(at, size)));
+    const n0 = startOf(place[place.length - 2], columns, columnBlocks),
+      m0 = startOf(place[place.length - 1], rows, rowBlocks);
     const nEnd = this.#endOf(n0, columns, n.extent);
     const isLast = int.op("i32.eq", nEnd, int.literal(n.extent));
     const count = (whole: number, last: number) =>
-      whole === last ? int.literal(whole) : columnBlocks === 1 ? int.literal(last) : int.op("select", int.literal(last), int.literal(whole), isLast);
+      whole === last
+        ? int.literal(whole)
+        : columnBlocks === 1
+        ? int.literal(last)
+        : int.op("select", int.literal(last), int.literal(whole), isLast);
     return {
       batch,
       m0,
@@ -183,7 +221,10 @@ class TilePrinter {
     if (chunk >= Math.min(rows, m.extent)) return body(m0, mEnd);
     w.loop({ start: m0, end: mEnd, extent: m.extent, step: chunk }, (at) => {
       const from = this.#index(at), to = int.plus(from, chunk);
-      body(from, rows % chunk === 0 && m.extent % chunk === 0 ? to : int.op("select", to, mEnd, int.op("i32.lt_s", to, mEnd)));
+      body(
+        from,
+        rows % chunk === 0 && m.extent % chunk === 0 ? to : int.op("select", to, mEnd, int.op("i32.lt_s", to, mEnd)),
+      );
     });
   }
 
@@ -206,7 +247,9 @@ class TilePrinter {
     const { kernel, evaluator } = this, { m } = kernel, { chunk, columns } = this.#blocks;
     const tile = this.#sides(task, { row: from, height: chunk, column: task.n0, width: columns });
     const live = this.#skips ? liveStepsIn(kernel, evaluator, tile, part) : part;
-    const base = this.#skips ? this.#int.add(this.#packedRows, this.#int.times(this.#int.sub(live.k0, part.k0), 4)) : this.#packedRows;
+    const base = this.#skips
+      ? this.#int.add(this.#packedRows, this.#int.times(this.#int.sub(live.k0, part.k0), 4))
+      : this.#packedRows;
     this.#packer.rows(this.#block(task, live, m, from, to), base, this.#rowPitch);
   }
 
@@ -228,11 +271,18 @@ class TilePrinter {
     if (!this.#rows) this.#packRows(task, part, from, to);
     const depth = int.sub(kEnd, k0), rows = int.sub(to, from);
     const addressOf = ({ operand, at }: Direct) => {
-      const { address, offset } = this.evaluator.address(operand, substituteIndex(at, task.batch), this.evaluator.env(new Map()));
+      const { address, offset } = this.evaluator.address(
+        operand,
+        substituteIndex(at, task.batch),
+        this.evaluator.env(new Map()),
+      );
       return int.plus(address, offset);
     };
     const rowsAt = this.#rows
-      ? int.add(addressOf(this.#rows), int.add(int.times(k0, this.#rows.otherBytes), int.times(from, this.#rows.axisBytes)))
+      ? int.add(
+        addressOf(this.#rows),
+        int.add(int.times(k0, this.#rows.otherBytes), int.times(from, this.#rows.axisBytes)),
+      )
       : this.#packedRows;
     const [rowBytes, rowStep] = this.#rows ? [this.#rows.axisBytes, this.#rows.otherBytes] : [this.#rowPitch, 4];
     const columnsAt = this.#columns && int.add(addressOf(this.#columns), int.times(k0, this.#columns.otherBytes));
@@ -243,44 +293,54 @@ class TilePrinter {
     this.#overTiles((tile) => {
       const { first, count } = this.#span(task, tile), width = tile.columns;
       const whole = int.over(rows, tile.rows), rest = m.extent % tile.rows;
-      w.loop({ start: int.literal(0), end: count, extent: Math.max(2, Math.ceil(this.#blocks.columns / width)) }, (panel) => {
-        const offset = int.add(int.sub(first, task.n0), int.times(this.#index(panel), width));
-        const columns = columnsAt
-          ? int.add(columnsAt, int.times(int.add(task.n0, offset), 4))
-          : int.add(this.#packedColumns, int.op("i32.mul", int.times(offset, 4), depth));
-        const columnStep = this.#columns?.otherBytes ?? 4 * width;
-        const print = (height: number, row: Value) => {
-          const rowAt = int.add(rowsAt, int.times(row, rowBytes)), cornerAt = int.add(int.add(corner, int.times(offset, 4)), int.times(row, cornerStep));
-          const sums = new TileSums(w, { rows: height, columns: width });
-          const place = { row: int.add(from, row), height, column: int.add(task.n0, offset), width };
-          this.#whereLive(task, part, place, () => {
-            sums.clear();
-            this.#overLive(task, part, place, (steps) => {
-              const skipped = int.sub(steps.k0, k0);
-              sums.add({
-                rows: int.add(rowAt, int.times(skipped, rowStep)),
-                rowBytes,
-                rowStep,
-                columns: int.add(columns, int.times(skipped, columnStep)),
-                columnStep,
-                depth: int.sub(steps.kEnd, steps.k0),
-                isQuads: k.extent % 4 === 0,
+      w.loop(
+        { start: int.literal(0), end: count, extent: Math.max(2, Math.ceil(this.#blocks.columns / width)) },
+        (panel) => {
+          const offset = int.add(int.sub(first, task.n0), int.times(this.#index(panel), width));
+          const columns = columnsAt
+            ? int.add(columnsAt, int.times(int.add(task.n0, offset), 4))
+            : int.add(this.#packedColumns, int.op("i32.mul", int.times(offset, 4), depth));
+          const columnStep = this.#columns?.otherBytes ?? 4 * width;
+          const print = (height: number, row: Value) => {
+            const rowAt = int.add(rowsAt, int.times(row, rowBytes)),
+              cornerAt = int.add(int.add(corner, int.times(offset, 4)), int.times(row, cornerStep));
+            const sums = new TileSums(w, { rows: height, columns: width });
+            const place = { row: int.add(from, row), height, column: int.add(task.n0, offset), width };
+            this.#whereLive(task, part, place, () => {
+              sums.clear();
+              this.#overLive(task, part, place, (steps) => {
+                const skipped = int.sub(steps.k0, k0);
+                sums.add({
+                  rows: int.add(rowAt, int.times(skipped, rowStep)),
+                  rowBytes,
+                  rowStep,
+                  columns: int.add(columns, int.times(skipped, columnStep)),
+                  columnStep,
+                  depth: int.sub(steps.kEnd, steps.k0),
+                  isQuads: k.extent % 4 === 0,
+                });
               });
+              sums.store(cornerAt, cornerStep, part.isFirst);
             });
-            sums.store(cornerAt, cornerStep, part.isFirst);
-          });
-        };
-        w.loop({ start: int.literal(0), end: whole, extent: Math.max(2, Math.ceil(this.#blocks.chunk / tile.rows)) }, (i) => {
-          print(tile.rows, int.times(this.#index(i), tile.rows));
-        });
-        if (rest === 0) return;
-        const at = int.times(whole, tile.rows);
-        w.when(int.op("i32.lt_s", at, rows), () => print(rest, at));
-      });
+          };
+          w.loop(
+            { start: int.literal(0), end: whole, extent: Math.max(2, Math.ceil(this.#blocks.chunk / tile.rows)) },
+            (i) => {
+              print(tile.rows, int.times(this.#index(i), tile.rows));
+            },
+          );
+          if (rest === 0) return;
+          const at = int.times(whole, tile.rows);
+          w.when(int.op("i32.lt_s", at, rows), () => print(rest, at));
+        },
+      );
     });
   }
 
-  /** Runs `body` unless a mask leaves out all of a part; for the first part always, since it gives the sums that others are added to. */
+  /**
+   * Runs `body` unless a mask leaves out all of a part; for the first part always, since it gives the sums that others
+   * are added to.
+   */
   #whereLive(task: Task, part: Depth, place: Place, body: () => void): void {
     const int = this.#int;
     if (!this.#skips || part.isFirst.local === undefined) return body();
@@ -288,7 +348,10 @@ class TilePrinter {
     this.#w.when(int.op("i32.or", part.isFirst, int.op("i32.lt_s", live.k0, live.kEnd)), body);
   }
 
-  /** Runs `body` for the steps of a part that a mask leaves in a tile, in order; for all of them where that pays too little. */
+  /**
+   * Runs `body` for the steps of a part that a mask leaves in a tile, in order; for all of them where that pays too
+   * little.
+   */
   #overLive(task: Task, part: Depth, place: Place, body: (steps: Depth) => void): void {
     if (this.#skips) overLiveSteps(this.kernel, this.evaluator, { tile: this.#sides(task, place), part }, body);
     else body(part);
@@ -297,7 +360,10 @@ class TilePrinter {
   /** A part of a task as a box of the kernel's space. */
   #sides({ batch }: Task, { row, height, column, width }: Place): LiveTile {
     const { m, n } = this.kernel, sides = new Map([...batch].map(([id, start]) => [id, { start, size: 1 }]));
-    return sides.set(m.id, { start: this.#w.indexOf(row, m.extent), size: height }).set(n.id, { start: this.#w.indexOf(column, n.extent), size: width });
+    return sides.set(m.id, { start: this.#w.indexOf(row, m.extent), size: height }).set(n.id, {
+      start: this.#w.indexOf(column, n.extent),
+      size: width,
+    });
   }
 
   /** A plain load or store as address and distances, where it is linear in two variables and stays inside. */
@@ -333,7 +399,10 @@ class TilePrinter {
   /** Sums are stored where they belong if they are the result as they are and columns are neighbours. */
   #directResult(): Direct | undefined {
     const { stores, m, n, operands } = this.kernel, [store] = stores;
-    if (stores.length !== 1 || store.value.kind !== "accumulator" || operands[store.operand].access !== "write" || !this.#isExact) return undefined;
+    if (
+      stores.length !== 1 || store.value.kind !== "accumulator" || operands[store.operand].access !== "write" ||
+      !this.#isExact
+    ) return undefined;
     const direct = this.#direct(store.operand, store.index, m, n);
     return direct && direct.otherBytes === 4 ? direct : undefined;
   }
@@ -346,7 +415,10 @@ class TilePrinter {
       const base = int.add(this.#sums, int.times(int.sub(this.#index(row), from), this.#sumPitch));
       const addressOf = (column: Index) => int.add(base, int.times(int.sub(this.#index(column), task.n0), 4));
       const storeAt = (column: Index, sum: Value, withLane: boolean) => {
-        const replace = new Map(task.batch).set(m.id, row).set(n.id, withLane ? addIndex(column, varIndex(lane)) : column);
+        const replace = new Map(task.batch).set(m.id, row).set(
+          n.id,
+          withLane ? addIndex(column, varIndex(lane)) : column,
+        );
         const env = this.evaluator.env(replace, withLane ? lane : undefined, sum);
         const values = this.kernel.stores.map(({ value }) => this.evaluator.value(value, env));
         this.kernel.stores.forEach((store, i) => this.evaluator.store(store, values[i], env));

@@ -1,8 +1,9 @@
 /**
  * Evaluates scalar expressions as WebAssembly, one point at a time or four.
  *
- * An {@link Env} says what the kernel's variables are and which variable, if any, is the lane of a vector. Every value knows its width: what does
- * not depend on the lane stays a scalar. Loads of four neighbours are one instruction wherever they lie, alignment is free here.
+ * An {@link Env} says what the kernel's variables are and which variable, if any, is the lane of a vector. Every value
+ * knows its width: what does not depend on the lane stays a scalar. Loads of four neighbours are one instruction
+ * wherever they lie, alignment is free here.
  */
 import type { Expr } from "../../core/expr.ts";
 import type { Index, Term } from "../../core/index_expr.ts";
@@ -13,6 +14,9 @@ import { type Env as LaneEnv, LaneScope } from "../lane_scope.ts";
 import { bits, choose, compare, convert, i, joinLanes, laneOf, splat } from "./lanes.ts";
 import { binary, unary } from "./scalar_ops.ts";
 import type { Value, Writer } from "./writer.ts";
+
+/** Four lanes of four bytes in reverse order. */
+const REVERSED_BYTES = [12, 13, 14, 15, 8, 9, 10, 11, 4, 5, 6, 7, 0, 1, 2, 3];
 
 /** What the kernel's variables are at the place where an expression is evaluated. */
 export type Env = LaneEnv<Value>;
@@ -25,7 +29,10 @@ interface Part {
 
 /** Prints the expressions of one kernel into its writer. */
 export class Evaluator extends LaneScope<Value> {
-  /** Values of finished reductions, by expression id. A printer that computes several rows at a time has one map for each. */
+  /**
+   * Values of finished reductions, by expression id. A printer that computes several rows at a time has one map for
+   * each.
+   */
   override reductions: Map<number, Value> = new Map();
   /** How to read values that were kept in scratch memory, by expression id. */
   readonly kept = new Map<number, (env: Env) => Value>();
@@ -116,7 +123,9 @@ export class Evaluator extends LaneScope<Value> {
 
   /** The i32 value of a rewritten index; `lane` picks a lane where the index varies. */
   scalar(source: Index, env: Env, lane?: number): Value {
-    const index = lane === undefined || !env.lane ? source : substituteIndex(source, new Map([[env.lane.id, constantIndex(lane)]]));
+    const index = lane === undefined || !env.lane
+      ? source
+      : substituteIndex(source, new Map([[env.lane.id, constantIndex(lane)]]));
     return this.#sum(this.#parts(index, env, lane), index.constant);
   }
 
@@ -180,18 +189,32 @@ export class Evaluator extends LaneScope<Value> {
   /** The byte address of an element offset, and what the instruction itself adds to it. */
   address(operand: number, index: Index, env: Env, lane?: number): { address: Value; offset: number } {
     const base: Part = { value: this.writer.parameter(`b${operand}`), coefficient: 1 };
-    const exact = lane === undefined || !env.lane ? index : substituteIndex(index, new Map([[env.lane.id, constantIndex(lane)]]));
-    const parts = this.#parts(exact, env, lane).map(({ value, coefficient }) => ({ value, coefficient: 4 * coefficient }));
+    const exact = lane === undefined || !env.lane
+      ? index
+      : substituteIndex(index, new Map([[env.lane.id, constantIndex(lane)]]));
+    const parts = this.#parts(exact, env, lane).map(({ value, coefficient }) => ({
+      value,
+      coefficient: 4 * coefficient,
+    }));
     // Addresses are unsigned: only what cannot take the sum below the operand's start may be left to the instruction.
     const isSafe = exact.constant >= 0 && exact.min >= exact.constant;
-    return { address: this.#sum([base, ...parts], isSafe ? 0 : 4 * exact.constant), offset: isSafe ? 4 * exact.constant : 0 };
+    return {
+      address: this.#sum([base, ...parts], isSafe ? 0 : 4 * exact.constant),
+      offset: isSafe ? 4 * exact.constant : 0,
+    };
   }
 
   /**
-   * The address to load `count` elements from. A masked load may point anywhere; where nothing of it lies in the operand it is led to the start. (Memory has
-   * room before the first and after the last operand for elements that a load takes beside those that count.)
+   * The address to load `count` elements from. A masked load may point anywhere; where nothing of it lies in the
+   * operand it is led to the start. (Memory has room before the first and after the last operand for elements that a
+   * load takes beside those that count.)
    */
-  #loadAddress(operand: number, index: Index, env: Env, { count, lane }: { count: number; lane?: number }): { address: Value; offset: number } {
+  #loadAddress(
+    operand: number,
+    index: Index,
+    env: Env,
+    { count, lane }: { count: number; lane?: number },
+  ): { address: Value; offset: number } {
     const { size } = this.kernel.operands[operand];
     if (index.min >= 0 && index.max < size) return this.address(operand, index, env, lane);
     const w = this.writer, result = { dtype: "i32", width: 1 } as const;
@@ -199,7 +222,10 @@ export class Evaluator extends LaneScope<Value> {
     const shifted = w.op("i32.add", [at, w.literal(count, "i32")], result);
     const isNear = w.op("i32.lt_u", [shifted, w.literal(size + count, "i32")], { dtype: "bool", width: 1 });
     const led = w.op("select", [at, w.literal(0, "i32"), isNear], result);
-    const value = this.#sum([{ value: this.writer.parameter(`b${operand}`), coefficient: 1 }, { value: led, coefficient: 4 }], 0);
+    const value = this.#sum([{ value: this.writer.parameter(`b${operand}`), coefficient: 1 }, {
+      value: led,
+      coefficient: 4,
+    }], 0);
     return { address: value, offset: 0 };
   }
 
@@ -216,7 +242,9 @@ export class Evaluator extends LaneScope<Value> {
     const { address, offset } = this.#loadAddress(operand, base, env, { count: 4 });
     const raw = dtype === "bool" ? "i32" : dtype;
     let loaded = w.op("v128.load", [address], { dtype: raw, width: 4 }, [offset]);
-    if (form.step === -1) loaded = w.op("i8x16.shuffle", [loaded, loaded], { dtype: raw, width: 4 }, [12, 13, 14, 15, 8, 9, 10, 11, 4, 5, 6, 7, 0, 1, 2, 3]);
+    if (form.step === -1) {
+      loaded = w.op("i8x16.shuffle", [loaded, loaded], { dtype: raw, width: 4 }, REVERSED_BYTES);
+    }
     return convert(w, loaded, dtype);
   }
 
@@ -224,7 +252,9 @@ export class Evaluator extends LaneScope<Value> {
     const { dtype } = this.kernel.operands[operand];
     const raw = dtype === "bool" ? "i32" : dtype;
     const { address, offset } = this.#loadAddress(operand, index, env, { count: 1, lane });
-    const loaded = this.writer.op(dtype === "f32" ? "f32.load" : "i32.load", [address], { dtype: raw, width: 1 }, [offset]);
+    const loaded = this.writer.op(dtype === "f32" ? "f32.load" : "i32.load", [address], { dtype: raw, width: 1 }, [
+      offset,
+    ]);
     return convert(this.writer, loaded, dtype);
   }
 
@@ -238,14 +268,22 @@ export class Evaluator extends LaneScope<Value> {
     if (!env.lane || (form?.step === 0 && stored.width === 1)) {
       const { address, offset } = this.address(operand, index, env);
       const [load, put] = dtype === "f32" ? ["f32.load", "f32.store"] : ["i32.load", "i32.store"];
-      const sum = adds ? w.fresh(dtype === "f32" ? "f32.add" : "i32.add", [w.fresh(load, [address], type, [offset]), stored], type) : stored;
+      const sum = adds
+        ? w.fresh(dtype === "f32" ? "f32.add" : "i32.add", [w.fresh(load, [address], type, [offset]), stored], type)
+        : stored;
       return w.effect(put, [address, sum], [offset]);
     }
     const whole = splat(w, stored);
     if (form?.step === 1) {
       const { address, offset } = this.address(operand, form.base, env);
       const wide = { dtype: stored.dtype, width: 4 } as const;
-      const sum = adds ? w.fresh(dtype === "f32" ? "f32x4.add" : "i32x4.add", [w.fresh("v128.load", [address], wide, [offset]), whole], wide) : whole;
+      const sum = adds
+        ? w.fresh(
+          dtype === "f32" ? "f32x4.add" : "i32x4.add",
+          [w.fresh("v128.load", [address], wide, [offset]), whole],
+          wide,
+        )
+        : whole;
       return w.effect("v128.store", [address, sum], [offset]);
     }
     for (let lane = 0; lane < 4; lane++) {

@@ -27,7 +27,13 @@ export function printCpuKernel(kernel: Kernel, target: CpuTarget): CpuKernel {
   if (kernel.operands.some(({ dtype }) => dtype === "f16")) {
     throw new CompileError('A kernel uses f16, which the device "cpu" does not have: use f32');
   }
-  const parameters = ["thread", "threads", "scratch", ...kernel.operands.map((_, i) => `b${i}`), ...kernel.loops.map((_, i) => `l${i}`)];
+  const parameters = [
+    "thread",
+    "threads",
+    "scratch",
+    ...kernel.operands.map((_, i) => `b${i}`),
+    ...kernel.loops.map((_, i) => `l${i}`),
+  ];
   const writer = new Writer(parameters, target);
   kernel.loops.forEach((loop, i) => writer.declare(loop, writer.parameter(`l${i}`)));
   const evaluator = new Evaluator(writer, kernel);

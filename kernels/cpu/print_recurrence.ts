@@ -31,7 +31,8 @@ export function printRecurrence(kernel: RecurrenceKernel, evaluator: Evaluator):
           present.push(f(w, "add", earlier.value, sum));
           return;
         }
-        const decay = convert(w, evaluator.value(a, before), b.dtype), input = convert(w, evaluator.value(b, before), b.dtype);
+        const decay = convert(w, evaluator.value(a, before), b.dtype),
+          input = convert(w, evaluator.value(b, before), b.dtype);
         const arithmetic = b.dtype === "f32" ? f : i;
         const next = arithmetic(w, "add", arithmetic(w, "mul", decay, w.read(local, type)), input);
         w.assign(local, next);

@@ -1,8 +1,8 @@
 /**
  * Prints row kernels. Reductions of one dependency level share a pass over the row; element stores are a last pass.
  *
- * Lanes run along the row where rows are contiguous in memory, else across neighbouring rows. A row always belongs to one thread, so results do not
- * depend on the number of threads.
+ * Lanes run along the row where rows are contiguous in memory, else across neighbouring rows. A row always belongs to
+ * one thread, so results do not depend on the number of threads.
  */
 import type { DType } from "../../core/dtype.ts";
 import type { Combine } from "../../core/expr.ts";
@@ -24,8 +24,9 @@ import type { Value, Width, Writer } from "./writer.ts";
 import { wasmType } from "./writer.ts";
 
 /**
- * A reduction in progress. Argmax keeps the index of its best value beside it. Extremes of four floats keep in which lanes a NaN was among them: so they can
- * take the pseudo-extremes, one instruction each where those of WebAssembly, which care for NaN, take eight.
+ * A reduction in progress. Argmax keeps the index of its best value beside it. Extremes of four floats keep in which
+ * lanes a NaN was among them: so they can take the pseudo-extremes, one instruction each where those of WebAssembly,
+ * which care for NaN, take eight.
  */
 interface Accumulator {
   readonly expr: Reduce;
@@ -43,10 +44,15 @@ interface RowShape {
   readonly rowLane?: Var;
 }
 
-/** Groups of four that a pass with lanes along the row takes together: their accumulators do not wait for each other. */
+/**
+ * Groups of four that a pass with lanes along the row takes together: their accumulators do not wait for each other.
+ */
 const GROUPS = 4;
 
-/** Nanoseconds that the bodies of a pass may take an element for groups to be taken together; longer ones hide the latency themselves. */
+/**
+ * Nanoseconds that the bodies of a pass may take an element for groups to be taken together; longer ones hide the
+ * latency themselves.
+ */
 const MAX_GROUPED_TIME = 1.5;
 
 /** Prints a row kernel. */
@@ -58,7 +64,9 @@ export function printRow(kernel: RowKernel, evaluator: Evaluator): void {
   overWalk(evaluator.writer, side === 1 ? walk : { ...walk, groups: walk.groups / side }, (first, { lane }, group) => {
     evaluator.kept.clear();
     const isMain = lane !== undefined && lane === walk.lane;
-    const replaces = isMain && side > 1 ? Array.from({ length: side }, (_, at) => walk.replace(addIndex(scaleIndex(group, side), at))) : [first];
+    const replaces = isMain && side > 1
+      ? Array.from({ length: side }, (_, at) => walk.replace(addIndex(scaleIndex(group, side), at)))
+      : [first];
     const row = new RowPrinter(kernel, evaluator, { replaces, rowLane, spaceLane: lane, kept });
     levels.forEach((level, pass) => row.reduce(level, pass));
     const envs = replaces.map((replace) => evaluator.env(replace, lane));
@@ -74,7 +82,9 @@ export function printRow(kernel: RowKernel, evaluator: Evaluator): void {
   });
 }
 
-/** How many groups of neighbouring rows are computed side by side, so that each step along the row reads a cache line. */
+/**
+ * How many groups of neighbouring rows are computed side by side, so that each step along the row reads a cache line.
+ */
 function neighboursOf({ lane, groups }: Walk, { writer }: Evaluator): number {
   const { threads = 1 } = writer.target;
   return lane && groups % GROUPS === 0 && groups / GROUPS >= 2 * threads ? GROUPS : 1;
@@ -145,7 +155,8 @@ class RowPrinter {
   /** Walks the row, in blocks if something is to be flushed after each. */
   #walk({ vector, between, scalar, together = 1, flush }: RowWalk): void {
     const { row } = this.kernel, { rowLane, spaceLane, replaces } = this.place, w = this.#w;
-    const env = (at: Index, lane: Var | undefined, replace = replaces[0]) => this.evaluator.env(new Map(replace).set(row.id, at), lane);
+    const env = (at: Index, lane: Var | undefined, replace = replaces[0]) =>
+      this.evaluator.env(new Map(replace).set(row.id, at), lane);
     const groups = rowLane ? row.extent >> 2 : 0;
     this.enter(0);
     const repeat = (turns: number, body: (item: Index) => void): void => {
@@ -176,7 +187,8 @@ class RowPrinter {
     const together = this.#together(level);
     const wide = rowLane ? Array.from({ length: together }, () => level.map((expr) => this.#declare(expr, 4))) : [];
     const turns = rowLane ? (this.kernel.row.extent >> 2) / together : this.kernel.row.extent;
-    const sums = longSums(this.#w, (rowLane ? wide : narrow).flat(), turns), finish = () => sums.forEach((sum) => sum.finish());
+    const sums = longSums(this.#w, (rowLane ? wide : narrow).flat(), turns),
+      finish = () => sums.forEach((sum) => sum.finish());
     this.#walk({
       vector: (env, group) => {
         wide[group].forEach((accumulator) => this.#accumulate(accumulator, env));
@@ -197,7 +209,9 @@ class RowPrinter {
     kept.finish(pass);
     narrow.forEach((accumulators, at) => {
       for (const accumulator of accumulators) {
-        const result = accumulator.place === undefined ? this.#result(accumulator) : this.#w.read(accumulator.place, { dtype: "i32", width });
+        const result = accumulator.place === undefined
+          ? this.#result(accumulator)
+          : this.#w.read(accumulator.place, { dtype: "i32", width });
         this.#reductions[at].set(accumulator.expr.id, result);
       }
     });
@@ -227,7 +241,9 @@ class RowPrinter {
   #result({ dtype, width, local, isNaN }: Accumulator): Value {
     const w = this.#w, value = w.read(local, { dtype, width });
     // A mask of ones is a NaN.
-    return isNaN === undefined ? value : fromBits(w, bits(w, "or", toBits(w, value), { ...w.read(isNaN, { dtype: "bool", width }), dtype: "i32" }));
+    return isNaN === undefined
+      ? value
+      : fromBits(w, bits(w, "or", toBits(w, value), { ...w.read(isNaN, { dtype: "bool", width }), dtype: "i32" }));
   }
 
   #declare(expr: Reduce, width: Width): Accumulator {
@@ -251,7 +267,10 @@ class RowPrinter {
     const { expr, combine, dtype, width, local, place, isNaN } = accumulator, w = this.#w;
     const before = w.read(local, { dtype, width });
     const { body } = expr;
-    if (combine === "sum" && width === 4 && w.target.relaxed && body.kind === "binary" && body.op === "mul" && dtype === "f32" && !this.place.kept.has(body)) {
+    if (
+      combine === "sum" && width === 4 && w.target.relaxed && body.kind === "binary" && body.op === "mul" &&
+      dtype === "f32" && !this.place.kept.has(body)
+    ) {
       const factors = [body.lhs, body.rhs].map((factor) => splat(w, this.evaluator.value(factor, env)));
       return w.assign(local, w.op("f32x4.relaxed_madd", [...factors, before], { dtype, width }));
     }
@@ -270,8 +289,12 @@ class RowPrinter {
   /** Joins the four lanes of a finished accumulator into a scalar one; of equal maxima the first index wins. */
   #joinLanes(accumulator: Accumulator, into: Accumulator): void {
     const { combine, place } = accumulator, w = this.#w;
-    const all = this.#result(accumulator), places = place === undefined ? undefined : w.read(place, { dtype: "i32", width: 4 });
-    const lanes = [0, 1, 2, 3].map((lane) => ({ value: laneOf(w, all, lane), place: places && laneOf(w, places, lane) }));
+    const all = this.#result(accumulator),
+      places = place === undefined ? undefined : w.read(place, { dtype: "i32", width: 4 });
+    const lanes = [0, 1, 2, 3].map((lane) => ({
+      value: laneOf(w, all, lane),
+      place: places && laneOf(w, places, lane),
+    }));
     const join = (x: typeof lanes[0], y: typeof lanes[0]): typeof lanes[0] => {
       if (combine !== "argmax") return { value: binary(w, joinOf(combine), x.value, y.value), place: undefined };
       const isFirst = bits(w, "and", ties(w, y.value, x.value), compare(w, "lt_s", y.place!, x.place!));
@@ -283,7 +306,10 @@ class RowPrinter {
     if (into.place !== undefined) w.assign(into.place, joined.place!);
   }
 
-  /** Writes the element stores. All values of a step are computed before any is stored: an operand may be updated in place. */
+  /**
+   * Writes the element stores. All values of a step are computed before any is stored: an operand may be updated in
+   * place.
+   */
   storeElements(): void {
     const { elementStores } = this.kernel;
     const store = (env: Env) => {
@@ -302,7 +328,9 @@ function joinOf(combine: Combine): "add" | "min" | "max" {
   return combine === "sum" ? "add" : combine === "min" ? "min" : "max";
 }
 
-/** Whether a value comes before another one in an argmax by its value alone: it is greater, or the only NaN of the two. */
+/**
+ * Whether a value comes before another one in an argmax by its value alone: it is greater, or the only NaN of the two.
+ */
 function beats(w: Writer, value: Value, best: Value): Value {
   if (value.dtype !== "f32") return compare(w, value.dtype === "i32" ? "gt_s" : "gt_u", value, best);
   const isNumber = compare(w, "eq", best, best), isNaN = compare(w, "ne", value, value);
@@ -312,5 +340,7 @@ function beats(w: Writer, value: Value, best: Value): Value {
 /** Whether two values are equal, or both NaN. */
 function ties(w: Writer, x: Value, y: Value): Value {
   const equal = compare(w, "eq", x, y);
-  return x.dtype === "f32" ? bits(w, "or", equal, bits(w, "and", compare(w, "ne", x, x), compare(w, "ne", y, y))) : equal;
+  return x.dtype === "f32"
+    ? bits(w, "or", equal, bits(w, "and", compare(w, "ne", x, x), compare(w, "ne", y, y)))
+    : equal;
 }

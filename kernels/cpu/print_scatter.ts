@@ -11,7 +11,10 @@ export function printScatter(kernel: ScatterKernel, evaluator: Evaluator): void 
   const store: Store = { operand: target, index, value: update };
   const chosen = chooseWalk(evaluator, space, [valid], [store]);
   // Lanes must be valid together, or not at all.
-  const probe = evaluator.env(chosen.replace(varIndex(makeVar("group", 2))).set(position.id, varIndex(position)), chosen.lane);
+  const probe = evaluator.env(
+    chosen.replace(varIndex(makeVar("group", 2))).set(position.id, varIndex(position)),
+    chosen.lane,
+  );
   const walk = evaluator.varies(valid, probe) ? scalarWalk(space) : chosen;
   overWalk(w, walk, (replace, { lane }) => {
     w.repeat(position.extent, (step) => {

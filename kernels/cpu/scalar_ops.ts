@@ -59,7 +59,14 @@ export function binary(w: Writer, op: BinaryOp, lhs: Value, rhs: Value): Value {
   invariant(lhs.dtype === rhs.dtype, `operands of ${op} differ in type`);
   const { dtype } = lhs;
   if (dtype === "bool") return boolean(w, op, lhs, rhs);
-  if (COMPARISONS.has(op)) return compare(w, dtype === "f32" || op === "eq" || op === "ne" ? op : `${op}_${dtype === "i32" ? "s" : "u"}`, lhs, rhs);
+  if (COMPARISONS.has(op)) {
+    return compare(
+      w,
+      dtype === "f32" || op === "eq" || op === "ne" ? op : `${op}_${dtype === "i32" ? "s" : "u"}`,
+      lhs,
+      rhs,
+    );
+  }
   switch (op) {
     case "and":
     case "or":
@@ -84,7 +91,9 @@ export function binary(w: Writer, op: BinaryOp, lhs: Value, rhs: Value): Value {
   }
 }
 
-/** Arithmetic on truth values: addition and maximum are or, multiplication and minimum are and; orders compare 0 and 1. */
+/**
+ * Arithmetic on truth values: addition and maximum are or, multiplication and minimum are and; orders compare 0 and 1.
+ */
 function boolean(w: Writer, op: BinaryOp, lhs: Value, rhs: Value): Value {
   switch (op) {
     case "and":

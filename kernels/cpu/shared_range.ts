@@ -2,8 +2,8 @@
 import type { CpuMemory } from "./memory.ts";
 
 /**
- * A range as large as its largest user needs. Launches of one device run one after the other, and nothing in an arena or in scratch memory outlives a launch, so that a
- * device needs one of each, however many programs it has.
+ * A range as large as its largest user needs. Launches of one device run one after the other, and nothing in an arena
+ * or in scratch memory outlives a launch, so that a device needs one of each, however many programs it has.
  */
 export class SharedRange {
   #memory: CpuMemory;
@@ -36,7 +36,9 @@ export class SharedRange {
     if (most < this.#sizeBytes) this.#move(most);
   }
 
-  /** Nothing in it has to be kept, so it is given back first: the new place may be the old one, made longer or shorter. */
+  /**
+   * Nothing in it has to be kept, so it is given back first: the new place may be the old one, made longer or shorter.
+   */
   #move(sizeBytes: number): void {
     const before = this.#sizeBytes;
     if (before > 0) this.#memory.free(this.#address, before);

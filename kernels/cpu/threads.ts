@@ -1,8 +1,10 @@
 /**
- * The workers of a device: they sleep until a command comes and then run the same function of a program's module as the caller.
+ * The workers of a device: they sleep until a command comes and then run the same function of a program's module as the
+ * caller.
  *
- * Commands are words in the first page of the shared memory. A worker that waits for them cannot receive messages, so before a module is sent, it is told to
- * go back to its event loop. A launch meanwhile runs on the caller's thread alone, with the same results.
+ * Commands are words in the first page of the shared memory. A worker that waits for them cannot receive messages, so
+ * before a module is sent, it is told to go back to its event loop. A launch meanwhile runs on the caller's thread
+ * alone, with the same results.
  */
 import type { CpuMemory } from "./memory.ts";
 
@@ -71,7 +73,9 @@ export class Threads {
     try {
       const url = workerUrl();
       for (let i = 1; i < count; i++) workers.push(new Worker(url, { type: "module" }));
-      await Promise.all(workers.map((worker, i) => ask(worker, { memory: memory.wasm, thread: i + 1, threads: count })));
+      await Promise.all(
+        workers.map((worker, i) => ask(worker, { memory: memory.wasm, thread: i + 1, threads: count })),
+      );
       URL.revokeObjectURL(url);
       return new Threads(memory, workers, blocking);
     } catch {
@@ -100,7 +104,9 @@ export class Threads {
     this.#dropped.push(id);
   }
 
-  /** Runs a program's `run`, or one of its steps, on all threads (`parallel`) or the caller's; returns when all is done. */
+  /**
+   * Runs a program's `run`, or one of its steps, on all threads (`parallel`) or the caller's; returns when all is done.
+   */
   run(
     { id, exports, table, parallel, step = -1, loops = [] }: {
       readonly id: number;
@@ -140,8 +146,9 @@ export class Threads {
 }
 
 /**
- * Where workers find their program. Code of a page must come from the page's origin to share memory with it: a blob. Runtimes without origins would take one too,
- * but executables made by `deno compile` load no blobs: there it is a data URL.
+ * Where workers find their program. Code of a page must come from the page's origin to share memory with it: a blob.
+ * Runtimes without origins would take one too, but executables made by `deno compile` load no blobs: there it is a data
+ * URL.
  */
 function workerUrl(): string {
   const blob = URL.createObjectURL(new Blob([WORKER_SOURCE], { type: "text/javascript" }));
@@ -171,8 +178,9 @@ async function ask(worker: Worker, message: unknown): Promise<void> {
 }
 
 /**
- * Says whether a worker keeps the process from ending. A device that nobody disposed of should not; browsers need nothing, and the other runtimes have no common way:
- * what Deno does for Node's `unref` hides behind a symbol without a name.
+ * Says whether a worker keeps the process from ending. A device that nobody disposed of should not; browsers need
+ * nothing, and the other runtimes have no common way: what Deno does for Node's `unref` hides behind a symbol without a
+ * name.
  */
 function keepProcess(worker: Worker, keeps: boolean): void {
   // Calls are counted: only what was released may be taken up again.

@@ -8,14 +8,21 @@ import { invariant } from "../../core/errors.ts";
 /** A WebAssembly type of a local. */
 export type WasmType = "i32" | "f32" | "v128";
 
-/** What follows an opcode: nothing, integers, a float, a double that two lanes get, or a memory access (byte offset, then lane if any). */
+/**
+ * What follows an opcode: nothing, integers, a float, a double that two lanes get, or a memory access (byte offset,
+ * then lane if any).
+ */
 type Immediates = "none" | "index" | "float" | "doubles" | "memory" | "memoryLane" | "lane" | "shuffle" | "block";
 
 /** Opcodes as `prefix * 0x10000 + code`. */
 const OPCODES: ReadonlyMap<string, readonly [code: number, immediates: Immediates]> = new Map(opcodes());
 
 function* opcodes(): Generator<[string, readonly [number, Immediates]]> {
-  const list = function* (prefix: number, immediates: Immediates, text: string): Generator<[string, readonly [number, Immediates]]> {
+  const list = function* (
+    prefix: number,
+    immediates: Immediates,
+    text: string,
+  ): Generator<[string, readonly [number, Immediates]]> {
     for (const item of text.trim().split(/\s+/)) {
       const [name, code] = item.split("=");
       yield [name, [prefix * 0x10000 + Number(`0x${code}`), immediates]];
@@ -26,10 +33,22 @@ function* opcodes(): Generator<[string, readonly [number, Immediates]]> {
   yield* list(0, "index", "br=0c br_if=0d call=10 local.get=20 local.set=21 local.tee=22 i32.const=41");
   yield* list(0, "float", "f32.const=43");
   yield* list(0, "memory", "i32.load=28 f32.load=2a i32.store=36 f32.store=38");
-  yield* list(0, "none", "i32.eqz=45 i32.eq=46 i32.ne=47 i32.lt_s=48 i32.lt_u=49 i32.gt_s=4a i32.gt_u=4b i32.le_s=4c i32.le_u=4d i32.ge_s=4e i32.ge_u=4f");
+  yield* list(
+    0,
+    "none",
+    "i32.eqz=45 i32.eq=46 i32.ne=47 i32.lt_s=48 i32.lt_u=49 i32.gt_s=4a i32.gt_u=4b i32.le_s=4c i32.le_u=4d i32.ge_s=4e i32.ge_u=4f",
+  );
   yield* list(0, "none", "f32.eq=5b f32.ne=5c f32.lt=5d f32.gt=5e f32.le=5f f32.ge=60");
-  yield* list(0, "none", "i32.add=6a i32.sub=6b i32.mul=6c i32.div_s=6d i32.div_u=6e i32.rem_s=6f i32.rem_u=70 i32.and=71 i32.or=72 i32.xor=73");
-  yield* list(0, "none", "i32.shl=74 i32.shr_s=75 i32.shr_u=76 f32.abs=8b f32.neg=8c f32.floor=8e f32.trunc=8f f32.nearest=90 f32.sqrt=91");
+  yield* list(
+    0,
+    "none",
+    "i32.add=6a i32.sub=6b i32.mul=6c i32.div_s=6d i32.div_u=6e i32.rem_s=6f i32.rem_u=70 i32.and=71 i32.or=72 i32.xor=73",
+  );
+  yield* list(
+    0,
+    "none",
+    "i32.shl=74 i32.shr_s=75 i32.shr_u=76 f32.abs=8b f32.neg=8c f32.floor=8e f32.trunc=8f f32.nearest=90 f32.sqrt=91",
+  );
   yield* list(0, "none", "f32.add=92 f32.sub=93 f32.mul=94 f32.div=95 f32.min=96 f32.max=97 f32.copysign=98");
   yield* list(0, "none", "f32.convert_i32_s=b2 f32.convert_i32_u=b3 i32.reinterpret_f32=bc f32.reinterpret_i32=be");
   yield* list(0xfc, "none", "i32.trunc_sat_f32_s=0 i32.trunc_sat_f32_u=1");
@@ -37,16 +56,52 @@ function* opcodes(): Generator<[string, readonly [number, Immediates]]> {
   yield* list(0xfd, "memoryLane", "v128.load32_lane=56 v128.store32_lane=5a");
   yield* list(0xfd, "shuffle", "i8x16.shuffle=d");
   yield* list(0xfd, "lane", "i32x4.extract_lane=1b i32x4.replace_lane=1c f32x4.extract_lane=1f f32x4.replace_lane=20");
-  yield* list(0xfd, "none", "i32x4.splat=11 f32x4.splat=13 i32x4.eq=37 i32x4.ne=38 i32x4.lt_s=39 i32x4.lt_u=3a i32x4.gt_s=3b i32x4.gt_u=3c i32x4.le_s=3d");
-  yield* list(0xfd, "none", "i32x4.le_u=3e i32x4.ge_s=3f i32x4.ge_u=40 f32x4.eq=41 f32x4.ne=42 f32x4.lt=43 f32x4.gt=44 f32x4.le=45 f32x4.ge=46");
-  yield* list(0xfd, "none", "v128.not=4d v128.and=4e v128.andnot=4f v128.or=50 v128.xor=51 v128.bitselect=52 v128.any_true=53 f32x4.floor=68 f32x4.trunc=69");
-  yield* list(0xfd, "none", "f32x4.nearest=6a i32x4.abs=a0 i32x4.neg=a1 i32x4.all_true=a3 i32x4.shl=ab i32x4.shr_s=ac i32x4.shr_u=ad i32x4.add=ae");
-  yield* list(0xfd, "none", "i32x4.sub=b1 i32x4.mul=b5 i32x4.min_s=b6 i32x4.min_u=b7 i32x4.max_s=b8 i32x4.max_u=b9 f32x4.abs=e0 f32x4.neg=e1 f32x4.sqrt=e3");
-  yield* list(0xfd, "none", "f32x4.add=e4 f32x4.sub=e5 f32x4.mul=e6 f32x4.div=e7 f32x4.min=e8 f32x4.max=e9 f32x4.pmin=ea f32x4.pmax=eb");
-  yield* list(0xfd, "none", "i32x4.trunc_sat_f32x4_s=f8 i32x4.trunc_sat_f32x4_u=f9 f32x4.convert_i32x4_s=fa f32x4.convert_i32x4_u=fb f32x4.relaxed_madd=105");
+  yield* list(
+    0xfd,
+    "none",
+    "i32x4.splat=11 f32x4.splat=13 i32x4.eq=37 i32x4.ne=38 i32x4.lt_s=39 i32x4.lt_u=3a i32x4.gt_s=3b i32x4.gt_u=3c i32x4.le_s=3d",
+  );
+  yield* list(
+    0xfd,
+    "none",
+    "i32x4.le_u=3e i32x4.ge_s=3f i32x4.ge_u=40 f32x4.eq=41 f32x4.ne=42 f32x4.lt=43 f32x4.gt=44 f32x4.le=45 f32x4.ge=46",
+  );
+  yield* list(
+    0xfd,
+    "none",
+    "v128.not=4d v128.and=4e v128.andnot=4f v128.or=50 v128.xor=51 v128.bitselect=52 v128.any_true=53 f32x4.floor=68 f32x4.trunc=69",
+  );
+  yield* list(
+    0xfd,
+    "none",
+    "f32x4.nearest=6a i32x4.abs=a0 i32x4.neg=a1 i32x4.all_true=a3 i32x4.shl=ab i32x4.shr_s=ac i32x4.shr_u=ad i32x4.add=ae",
+  );
+  yield* list(
+    0xfd,
+    "none",
+    "i32x4.sub=b1 i32x4.mul=b5 i32x4.min_s=b6 i32x4.min_u=b7 i32x4.max_s=b8 i32x4.max_u=b9 f32x4.abs=e0 f32x4.neg=e1 f32x4.sqrt=e3",
+  );
+  yield* list(
+    0xfd,
+    "none",
+    "f32x4.add=e4 f32x4.sub=e5 f32x4.mul=e6 f32x4.div=e7 f32x4.min=e8 f32x4.max=e9 f32x4.pmin=ea f32x4.pmax=eb",
+  );
+  yield* list(
+    0xfd,
+    "none",
+    "i32x4.trunc_sat_f32x4_s=f8 i32x4.trunc_sat_f32x4_u=f9 f32x4.convert_i32x4_s=fa f32x4.convert_i32x4_u=fb f32x4.relaxed_madd=105",
+  );
   yield* list(0xfd, "doubles", "v128.const_f64x2=c");
-  yield* list(0xfd, "none", "f32x4.demote_f64x2_zero=5e f64x2.promote_low_f32x4=5f f64x2.nearest=94 f64x2.add=f0 f64x2.sub=f1 f64x2.mul=f2");
-  yield* list(0xfe, "memory", "memory.atomic.notify=0 memory.atomic.wait32=1 i32.atomic.load=10 i32.atomic.store=17 i32.atomic.rmw.add=1e");
+  yield* list(
+    0xfd,
+    "none",
+    "f32x4.demote_f64x2_zero=5e f64x2.promote_low_f32x4=5f f64x2.nearest=94 f64x2.add=f0 f64x2.sub=f1 f64x2.mul=f2",
+  );
+  yield* list(
+    0xfe,
+    "memory",
+    "memory.atomic.notify=0 memory.atomic.wait32=1 i32.atomic.load=10 i32.atomic.store=17 i32.atomic.rmw.add=1e",
+  );
   // An i64 constant stands only as the timeout of a wait.
   yield* list(0, "index", "i64.const=42");
 }

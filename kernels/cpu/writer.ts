@@ -1,8 +1,10 @@
 /**
- * The code of one function while it is written: nested blocks, values in locals, each placed in the outermost block where its parts are known.
+ * The code of one function while it is written: nested blocks, values in locals, each placed in the outermost block
+ * where its parts are known.
  *
- * Blocks are kept as lists until they close, so a value may still be put in front of an enclosing loop: loop-invariant subexpressions hoist
- * themselves. Equal operations on equal values are one local. The engine's register allocator makes the locals free.
+ * Blocks are kept as lists until they close, so a value may still be put in front of an enclosing loop: loop-invariant
+ * subexpressions hoist themselves. Equal operations on equal values are one local. The engine's register allocator
+ * makes the locals free.
  */
 import type { DType } from "../../core/dtype.ts";
 import { invariant } from "../../core/errors.ts";
@@ -125,7 +127,13 @@ export class Writer {
     return this.#run(name, args, result, immediates, this.depth);
   }
 
-  #run(name: string, args: readonly Value[], { dtype, width }: ResultType, immediates: readonly number[], depth: number): Value {
+  #run(
+    name: string,
+    args: readonly Value[],
+    { dtype, width }: ResultType,
+    immediates: readonly number[],
+    depth: number,
+  ): Value {
     const local = this.newLocal(wasmType({ dtype, width }));
     this.emit([...args.map((arg) => this.push(arg)), [name, ...immediates], ["local.set", local]], depth);
     return { local, literal: 0, dtype, width, depth };
@@ -157,7 +165,10 @@ export class Writer {
    * Runs `body` for a counter from `start` up to, but not including, `end`, in steps.
    * @param extent The counter is known to be below it; lets index arithmetic simplify.
    */
-  loop({ start, end, extent, step = 1 }: { start: Value; end: Value; extent: number; step?: number }, body: (counter: Index) => void): void {
+  loop(
+    { start, end, extent, step = 1 }: { start: Value; end: Value; extent: number; step?: number },
+    body: (counter: Index) => void,
+  ): void {
     if (extent <= 0) return;
     const counter = this.newLocal("i32");
     this.#blocks.push({
@@ -167,7 +178,9 @@ export class Writer {
       close: (parent, code) => {
         parent.push(this.push(start), ["local.tee", counter], this.push(end), ["i32.lt_s"], ["if"], ["loop"]);
         for (const instruction of code) parent.push(instruction);
-        parent.push(["local.get", counter], ["i32.const", step], ["i32.add"], ["local.tee", counter], this.push(end), ["i32.lt_s"], ["br_if", 0]);
+        parent.push(["local.get", counter], ["i32.const", step], ["i32.add"], ["local.tee", counter], this.push(end), [
+          "i32.lt_s",
+        ], ["br_if", 0]);
         parent.push(["end"], ["end"]);
       },
     });
@@ -185,13 +198,19 @@ export class Writer {
   }
 
   /**
-   * Runs `body` for 0 .. turns - 1 in order, in blocks, and `flush` after each block, given the number of its first turn.
+   * Runs `body` for 0 .. turns - 1 in order, in blocks, and `flush` after each block, given the number of its first
+   * turn.
    * @param block Turns of a block, fewer than all.
    */
-  repeatInBlocks(turns: number, block: number, { body, flush }: { body: (counter: Index) => void; flush: (first: Value) => void }): void {
+  repeatInBlocks(
+    turns: number,
+    block: number,
+    { body, flush }: { body: (counter: Index) => void; flush: (first: Value) => void },
+  ): void {
     const whole = this.literal(turns, "i32");
     this.loop({ start: this.literal(0, "i32"), end: whole, extent: turns, step: block }, (first) => {
-      const start = this.#counter(first), stop = this.op("i32.add", [start, this.literal(block, "i32")], { dtype: "i32", width: 1 });
+      const start = this.#counter(first),
+        stop = this.op("i32.add", [start, this.literal(block, "i32")], { dtype: "i32", width: 1 });
       const isInside = this.op("i32.lt_s", [stop, whole], { dtype: "bool", width: 1 });
       const end = turns % block === 0 ? stop : this.op("select", [stop, whole, isInside], { dtype: "i32", width: 1 });
       this.loop({ start, end, extent: turns }, body);
@@ -223,10 +242,15 @@ export class Writer {
   }
 
   /**
-   * `usual`, unless a condition holds (in one of four lanes at least): then what `exception` makes of `from`. Both are values without effects; the branch
-   * stands where they are known, like any operation.
+   * `usual`, unless a condition holds (in one of four lanes at least): then what `exception` makes of `from`. Both are
+   * values without effects; the branch stands where they are known, like any operation.
    */
-  unless(condition: Value, usual: readonly Value[], from: readonly Value[], exception: (from: readonly Value[]) => readonly Value[]): Value[] {
+  unless(
+    condition: Value,
+    usual: readonly Value[],
+    from: readonly Value[],
+    exception: (from: readonly Value[]) => readonly Value[],
+  ): Value[] {
     const depth = [condition, ...usual, ...from].reduce((max, value) => Math.max(max, value.depth), 0);
     const any = condition.width === 4 ? this.op("v128.any_true", [condition], { dtype: "bool", width: 1 }) : condition;
     const locals = usual.map((value) => this.newLocal(wasmType(value)));

@@ -75,7 +75,10 @@ export class ReferenceArray implements DeviceArray {
   }
 }
 
-/** Keeps arrays as doubles and interprets graphs with the references of their ops; results stay exact from launch to launch. */
+/**
+ * Keeps arrays as doubles and interprets graphs with the references of their ops; results stay exact from launch to
+ * launch.
+ */
 export class ReferenceDevice implements Device {
   /** What it is. */
   readonly info: DeviceInfo = { kind: "reference", description: "f64 interpreter", software: true };
@@ -164,15 +167,25 @@ class ReferenceExecutable implements Executable {
     if (!this.#graph) throw new DeviceError("Cannot launch the program: it was disposed", "disposed");
     const values = inputs.map((array, i) => {
       if (!(array instanceof ReferenceArray) || array.device !== this.#device) {
-        throw new DeviceError(`Cannot launch with ${formatType(array)}: the array belongs to another device; read it and upload it to this one`, "validation");
+        throw new DeviceError(
+          `Cannot launch with ${
+            formatType(array)
+          }: the array belongs to another device; read it and upload it to this one`,
+          "validation",
+        );
       }
       const expected = this.#graph!.inputs[i];
       if (array.dtype !== expected.dtype || !sameShape(array.shape, expected.shape)) {
-        throw new ShapeError(`Cannot launch with ${formatType(array)} as input ${i}: the program expects ${formatType(expected)}`, [array.shape]);
+        throw new ShapeError(
+          `Cannot launch with ${formatType(array)} as input ${i}: the program expects ${formatType(expected)}`,
+          [array.shape],
+        );
       }
       return { shape: array.shape, dtype: array.dtype, data: array.f64 };
     });
-    const outputs = interpret(this.#graph, values).map(({ data, shape, dtype }) => new ReferenceArray(this.#device, data, shape, dtype));
+    const outputs = interpret(this.#graph, values).map(({ data, shape, dtype }) =>
+      new ReferenceArray(this.#device, data, shape, dtype)
+    );
     for (const position of this.#donated) (inputs[position] as ReferenceArray).take();
     return outputs;
   }

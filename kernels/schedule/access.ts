@@ -1,7 +1,18 @@
-/** What each kernel-to-be reads: the roots that one root's expression reaches, and at which indices, in terms of the root's own index. */
+/**
+ * What each kernel-to-be reads: the roots that one root's expression reaches, and at which indices, in terms of the
+ * root's own index.
+ */
 import { type Expr, ExprBuilder } from "../../core/expr.ts";
 import type { Node, Tensor } from "../../core/graph.ts";
-import { type Index, linearIndex, makeVar, splitIndex, substituteIndex, type Var, varIndex } from "../../core/index_expr.ts";
+import {
+  type Index,
+  linearIndex,
+  makeVar,
+  splitIndex,
+  substituteIndex,
+  type Var,
+  varIndex,
+} from "../../core/index_expr.ts";
 import type { ScanAttrs } from "../../core/scan.ts";
 import { type Shape, sizeOfShape } from "../../core/shape.ts";
 import { splitVariables, substituteStages } from "./index_tools.ts";
@@ -51,7 +62,8 @@ class Recorder {
     const isLocal = scope === this.scope;
     if (isLocal && own.has(tensor)) return undefined;
     const binding = scope.bindings.get(tensor);
-    const isIntricate = isLocal && !binding && tensor.node.op.kind !== "source" && index.some(({ size }) => size > MAX_INDEX_SIZE);
+    const isIntricate = isLocal && !binding && tensor.node.op.kind !== "source" &&
+      index.some(({ size }) => size > MAX_INDEX_SIZE);
     if (!scope.isLoaded(tensor) && !isIntricate) return undefined;
     if (isIntricate && !scope.roots.has(tensor)) this.cuts.push(tensor);
     if (isLocal && !binding && scope.roots.has(tensor)) {
@@ -67,9 +79,15 @@ class Recorder {
   /** The roots that were read, each with its distinct indices. */
   roots(): Map<Tensor, readonly (readonly Index[])[]> {
     const { guards } = this.puller;
-    const resolve = (index: readonly Index[]): readonly Index[] => (guards.size === 0 ? index : index.map((axis) => substituteIndex(axis, guards)));
+    const resolve = (
+      index: readonly Index[],
+    ): readonly Index[] => (guards.size === 0 ? index : index.map((axis) => substituteIndex(axis, guards)));
     const keyOf = (index: readonly Index[]): string => index.map((axis) => axis.key).join(",");
-    return new Map([...this.#roots].map(([tensor, indices]) => [tensor, [...new Map(indices.map(resolve).map((index) => [keyOf(index), index])).values()]]));
+    return new Map(
+      [...this.#roots].map((
+        [tensor, indices],
+      ) => [tensor, [...new Map(indices.map(resolve).map((index) => [keyOf(index), index])).values()]]),
+    );
   }
 }
 
@@ -87,7 +105,9 @@ export function readsOf(scope: Scope, node: Node): Reads {
     return { node, vars, index, roots: new Map(), others: new Set(), cuts: [] };
   }
   // Pieces are stored in place: all that counts is that they come first.
-  if (scope.assembled.has(node)) return { node, vars, index, roots: new Map(node.inputs.map((piece) => [piece, []])), others: new Set(), cuts: [] };
+  if (scope.assembled.has(node)) {
+    return { node, vars, index, roots: new Map(node.inputs.map((piece) => [piece, []])), others: new Set(), cuts: [] };
+  }
   if (node.op.kind === "reduce" && isAnchor(node)) {
     row = makeVar("r", sizeOfShape(reductionOf(node).rowShape));
     recorder.puller.pull(scope, node.inputs[0], bodyIndex(node, index, varIndex(row)));

@@ -1,18 +1,29 @@
 /**
- * Tensors stored in place: a concatenation's pieces go straight to their ranges of it, a scatter updates the copy that it starts from, a loop's results
- * are slots of its storage, and a reshape of any of these is the same memory.
+ * Tensors stored in place: a concatenation's pieces go straight to their ranges of it, a scatter updates the copy that
+ * it starts from, a loop's results are slots of its storage, and a reshape of any of these is the same memory.
  */
 import type { Tensor } from "../../core/graph.ts";
-import { addIndex, constantIndex, linearIndex, modIndex, splitIndex, type Var, varIndex } from "../../core/index_expr.ts";
+import {
+  addIndex,
+  constantIndex,
+  linearIndex,
+  modIndex,
+  splitIndex,
+  type Var,
+  varIndex,
+} from "../../core/index_expr.ts";
 import type { ScanAttrs } from "../../core/scan.ts";
 import { sizeOfShape } from "../../core/shape.ts";
 import { isPlaceable, type NodeMaker, type PlanNode } from "./normalize.ts";
-import { attachedTensors } from "./roots.ts";
+import { attachedTensors } from "./materialize.ts";
 import { labelOf, type Scope } from "./scope.ts";
 import { type Place, slotPlace, stackedPlace, type Storage, temporary } from "./storage.ts";
 import { viewShape } from "./views.ts";
 
-/** A concatenation of this many elements or more is stored piece by piece rather than computed with a choice at every element. */
+/**
+ * A concatenation of this many elements or more is stored piece by piece rather than computed with a choice at every
+ * element.
+ */
 const LARGE = 16384;
 const MANY_PIECES = 4;
 
@@ -52,10 +63,17 @@ function ownsMemory(scope: Scope, tensor: Tensor, maxOperands: number, attached:
   return viewShape(node)?.concat !== undefined && isAssembled(scope, node, maxOperands, attached, true);
 }
 
-function isAssembled(scope: Scope, node: PlanNode, maxOperands: number, attached: ReadonlySet<Tensor>, isWanted = false): boolean {
+function isAssembled(
+  scope: Scope,
+  node: PlanNode,
+  maxOperands: number,
+  attached: ReadonlySet<Tensor>,
+  isWanted = false,
+): boolean {
   const { inputs, outputs: [output] } = node;
   if (inputs.length >= maxOperands - 1) return true;
-  const isMade = (piece: Tensor): boolean => attached.has(piece) || piece.node.op.kind === "loop" || piece.node.op.kind === "scatter";
+  const isMade = (piece: Tensor): boolean =>
+    attached.has(piece) || piece.node.op.kind === "loop" || piece.node.op.kind === "scatter";
   if (inputs.every(isMade)) return true;
   if (inputs.some(isMade) && (isWanted || mustBeStored(scope, output))) return true;
   return inputs.length >= MANY_PIECES && sizeOfShape(output.shape) >= LARGE;
@@ -85,7 +103,11 @@ export interface LoopMemory {
 }
 
 /** Says where outputs and all that is stored in place lives. Returns the memory of each loop. */
-export function assignPlaces(scope: Scope, outputs: readonly Place[], makeVariable: (node: PlanNode) => Var): Map<PlanNode, LoopMemory> {
+export function assignPlaces(
+  scope: Scope,
+  outputs: readonly Place[],
+  makeVariable: (node: PlanNode) => Var,
+): Map<PlanNode, LoopMemory> {
   const loops = new Map<PlanNode, LoopMemory>();
   scope.graph.outputs.forEach((tensor, i) => scope.setPlace(tensor, outputs[i]));
   for (const node of scope.graph.nodes.toReversed()) {
@@ -96,7 +118,10 @@ export function assignPlaces(scope: Scope, outputs: readonly Place[], makeVariab
     } else if (scope.assembled.has(node)) {
       const { axis, pieces } = viewShape(node)!.concat!, { storage, at } = scope.placeOf(output);
       for (const { input, offset } of pieces) {
-        scope.setPlace(node.inputs[input], { storage, at: (index) => at(index.map((where, other) => (other === axis ? addIndex(where, offset) : where))) });
+        scope.setPlace(node.inputs[input], {
+          storage,
+          at: (index) => at(index.map((where, other) => (other === axis ? addIndex(where, offset) : where))),
+        });
       }
     } else if (node.op.kind === "scatter") scope.setPlace(input, scope.placeOf(output));
     else if (node.op.kind === "loop") loops.set(node, placeLoop(scope, node, makeVariable(node)));
@@ -105,8 +130,9 @@ export function assignPlaces(scope: Scope, outputs: readonly Place[], makeVariab
 }
 
 /**
- * Slots of carries. Without a history two slots alternate; with one there are N + 1: ascending, step i reads slot i and writes slot i + 1; descending, it
- * reads slot i + 1 and writes slot i. So the values that entered the steps lie stacked in order, and keeping them costs no copy.
+ * Slots of carries. Without a history two slots alternate; with one there are N + 1: ascending, step i reads slot i and
+ * writes slot i + 1; descending, it reads slot i + 1 and writes slot i. So the values that entered the steps lie
+ * stacked in order, and keeping them costs no copy.
  */
 function placeLoop(scope: Scope, node: PlanNode, variable: Var): LoopMemory {
   const { length, carryCount, reverse, history } = node.attrs as ScanAttrs;

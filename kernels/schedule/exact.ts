@@ -1,15 +1,19 @@
 /**
  * Tensors of which all kernels must see one rounding, because an op compares them to the last bit (`isExact` of MapOp).
  *
- * Two kernels that compute the same element may round it otherwise: one contracts a product and a sum, the other does not; one computes it in a vector, the
- * other in the rest of a row. So such a tensor is stored, and whoever needs it, its own kernel included, loads it. Views only move elements: what they look at
- * is stored in their place. Tensors that are in memory in any case cost nothing.
+ * Two kernels that compute the same element may round it otherwise: one contracts a product and a sum, the other does
+ * not; one computes it in a vector, the other in the rest of a row. So such a tensor is stored, and whoever needs it,
+ * its own kernel included, loads it. Views only move elements: what they look at is stored in their place. Tensors that
+ * are in memory in any case cost nothing.
  */
 import { isFloat } from "../../core/dtype.ts";
 import type { Graph, Node, Tensor } from "../../core/graph.ts";
 import type { ScanAttrs } from "../../core/scan.ts";
 
-/** The tensors behind views that some node of a graph, or of the loops in it, compares exactly. Sources are none of them: they round nothing. */
+/**
+ * The tensors behind views that some node of a graph, or of the loops in it, compares exactly. Sources are none of
+ * them: they round nothing.
+ */
 export function exactTensors({ nodes }: { readonly nodes: readonly Node[] }): Set<Tensor> {
   const found = new Set<Tensor>(), seen = new Set<Tensor>();
   const visit = (start: Tensor): void => {

@@ -1,8 +1,9 @@
 /**
  * Where expressions are zero for certain, and where they do not depend on the accumulator, as unions of bands.
  *
- * A mask makes zeros: `where(key <= query, p, 0)` is zero for every later key, whatever p is; and of scores that go into `where(key <= query, scores, low)`
- * those of later keys are never read. Both are found from conditions on indices; a condition that is anything else might hold everywhere, and might fail.
+ * A mask makes zeros: `where(key <= query, p, 0)` is zero for every later key, whatever p is; and of scores that go
+ * into `where(key <= query, scores, low)` those of later keys are never read. Both are found from conditions on
+ * indices; a condition that is anything else might hold everywhere, and might fail.
  */
 import { type Expr, operandsOf } from "../../core/expr.ts";
 import { addIndex, constantIndex, divIndex, type Index, scaleIndex } from "../../core/index_expr.ts";
@@ -63,7 +64,10 @@ export class RegionFinder {
 
   /** What holds of the sides of a choice, each where it might be taken. */
   #chosen({ cond, then, otherwise }: Extract<Expr, { kind: "select" }>, of: (side: Expr) => Region): Region {
-    return union(intersection(this.condition(cond, true), of(then)), intersection(this.condition(cond, false), of(otherwise)));
+    return union(
+      intersection(this.condition(cond, true), of(then)),
+      intersection(this.condition(cond, false), of(otherwise)),
+    );
   }
 
   #conditionNow(expr: Expr, wanted: boolean): Region {
@@ -79,7 +83,8 @@ export class RegionFinder {
       case "unary":
         return expr.op === "not" ? this.condition(expr.x, !wanted) : EVERYWHERE;
       case "select": {
-        const branch = (side: Expr, holds: boolean) => intersection(this.condition(expr.cond, holds), this.condition(side, wanted));
+        const branch = (side: Expr, holds: boolean) =>
+          intersection(this.condition(expr.cond, holds), this.condition(side, wanted));
         return union(branch(expr.then, true), branch(expr.otherwise, false));
       }
       case "binary":
@@ -114,7 +119,10 @@ export class RegionFinder {
     }
   }
 
-  /** A number as an index; undefined if it is none, might be rounded or wrap around, or is too intricate to tell anything. */
+  /**
+   * A number as an index; undefined if it is none, might be rounded or wrap around, or is too intricate to tell
+   * anything.
+   */
   #asIndex(expr: Expr): Index | undefined {
     return remember(this.#indices, expr, () => {
       const index = this.#asIndexNow(expr), most = expr.dtype === "f16" ? 2 ** 11 : 2 ** 24;

@@ -30,8 +30,9 @@ export interface Digit {
 }
 
 /**
- * Reads an index as a mixed-radix number of loop variables, such as `12 i + 4 j + k` with extents 2, 3, 4: every offset below the product of the
- * extents is met exactly once, so the index can be inverted. Undefined for any other index. Digits come least significant first.
+ * Reads an index as a mixed-radix number of loop variables, such as `12 i + 4 j + k` with extents 2, 3, 4: every offset
+ * below the product of the extents is met exactly once, so the index can be inverted. Undefined for any other index.
+ * Digits come least significant first.
  */
 export function digitsOf(index: Index): Digit[] | undefined {
   if (index.constant !== 0) return undefined;
@@ -58,7 +59,10 @@ export function visitIndex(index: Index, visit: (index: Index) => void): void {
 /** A load expression. */
 export type Load = Extract<Expr, { kind: "load" }>;
 
-/** Collects the indices of expressions: of loads, ranges and index values, also those inside run-time values of other indices. */
+/**
+ * Collects the indices of expressions: of loads, ranges and index values, also those inside run-time values of other
+ * indices.
+ */
 export class IndexCollector {
   readonly indices = new Map<string, Index>();
   readonly loads: Load[] = [];
@@ -94,14 +98,21 @@ export interface Variables {
 }
 
 /**
- * An index under substitutions, one after another. They are not composed into one: what a stage recombines is what it was chosen for, and of a composition
- * the parts would have to find each other through all stages at once.
+ * An index under substitutions, one after another. They are not composed into one: what a stage recombines is what it
+ * was chosen for, and of a composition the parts would have to find each other through all stages at once.
  * @param mapValue Maps the run-time values inside the index.
  */
-export function substituteStages(index: Index, stages: readonly Substitution[], mapValue?: (value: Expr) => Expr): Index {
+export function substituteStages(
+  index: Index,
+  stages: readonly Substitution[],
+  mapValue?: (value: Expr) => Expr,
+): Index {
   const last = stages.length - 1;
   if (last < 0) return mapValue ? substituteIndex(index, new Map(), mapValue) : index;
-  return stages.reduce((current, stage, at) => substituteIndex(current, stage, at === last ? mapValue : undefined), index);
+  return stages.reduce(
+    (current, stage, at) => substituteIndex(current, stage, at === last ? mapValue : undefined),
+    index,
+  );
 }
 
 /** The smallest divisor by which some index divides exactly this variable; undefined if none does. */
@@ -115,7 +126,9 @@ function splitPoint(variable: Var, indices: readonly Index[]): number | undefine
         const isPlain = of.constant === 0 && of.terms.length === 1 && of.terms[0].coefficient === 1;
         const inner = isPlain ? of.terms[0].atom : undefined;
         if (inner?.kind !== "var" || inner.variable.id !== variable.id) continue;
-        if (by > 1 && by < variable.extent && variable.extent % by === 0 && (best === undefined || by < best)) best = by;
+        if (by > 1 && by < variable.extent && variable.extent % by === 0 && (best === undefined || by < best)) {
+          best = by;
+        }
       }
     });
   }
@@ -145,14 +158,18 @@ export function splitVariables(vars: readonly Var[], indices: readonly Index[]):
 }
 
 function coefficientOf(index: Index, variable: Var): number {
-  for (const { atom, coefficient } of index.terms) if (atom.kind === "var" && atom.variable.id === variable.id) return coefficient;
+  for (const { atom, coefficient } of index.terms) {
+    if (atom.kind === "var" && atom.variable.id === variable.id) return coefficient;
+  }
   return 0;
 }
 
 /**
- * Merges neighbouring variables wherever every index steps over them as over one: contiguous elementwise work becomes one long variable.
+ * Merges neighbouring variables wherever every index steps over them as over one: contiguous elementwise work becomes
+ * one long variable.
  *
- * They become `merged div extent` and `merged mod extent`, which is right in any index; in those that were looked at it recombines to `merged`.
+ * They become `merged div extent` and `merged mod extent`, which is right in any index; in those that were looked at it
+ * recombines to `merged`.
  */
 export function mergeVariables(vars: readonly Var[], indices: readonly Index[]): Variables {
   const current = [...vars];
@@ -168,7 +185,10 @@ export function mergeVariables(vars: readonly Var[], indices: readonly Index[]):
     }
     if (!mergeable) continue;
     const merged = makeVar(inner.name, outer.extent * inner.extent);
-    const step = new Map([[outer.id, divIndex(varIndex(merged), inner.extent)], [inner.id, modIndex(varIndex(merged), inner.extent)]]);
+    const step = new Map([[outer.id, divIndex(varIndex(merged), inner.extent)], [
+      inner.id,
+      modIndex(varIndex(merged), inner.extent),
+    ]]);
     rewritten = rewritten.map((index) => substituteIndex(index, step));
     current.splice(at, 2, merged);
     stages.push(step);

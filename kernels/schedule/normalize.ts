@@ -1,6 +1,6 @@
 /**
- * Prepares a graph for scheduling: a clone whose nodes this scheduler may rewire, with copies where a tensor must also live somewhere else, and long
- * reductions and products cut in two stages (stages.ts).
+ * Prepares a graph for scheduling: a clone whose nodes this scheduler may rewire, with copies where a tensor must also
+ * live somewhere else, and long reductions and products cut in two stages (stages.ts).
  */
 import type { DType } from "../../core/dtype.ts";
 import { type Graph, type Node, Tensor } from "../../core/graph.ts";
@@ -48,9 +48,23 @@ export class NodeMaker {
   #nextId = 0;
 
   /** A node with the given outputs' types. */
-  make(like: Node, op: OpDef, inputs: readonly Tensor[], attrs: Attrs, types: readonly { readonly shape: Shape; readonly dtype: DType }[]): PlanNode {
+  make(
+    like: Node,
+    op: OpDef,
+    inputs: readonly Tensor[],
+    attrs: Attrs,
+    types: readonly { readonly shape: Shape; readonly dtype: DType }[],
+  ): PlanNode {
     const outputs: Tensor[] = [];
-    const node: PlanNode = { id: this.#nextId++, op, attrs, inputs: [...inputs], outputs, scope: like.scope, context: like.context };
+    const node: PlanNode = {
+      id: this.#nextId++,
+      op,
+      attrs,
+      inputs: [...inputs],
+      outputs,
+      scope: like.scope,
+      context: like.context,
+    };
     types.forEach((type, i) => outputs.push(new Tensor(node, i, type.shape, type.dtype)));
     return node;
   }
@@ -76,7 +90,8 @@ export function normalize(graph: Graph, maker: NodeMaker): PlanGraph {
       const { carryCount } = node.attrs as ScanAttrs;
       inputs = inputs.map((input, i) => (i < carryCount ? copied(input) : input));
     } else if (node.op.kind === "scatter") inputs[0] = copied(inputs[0]);
-    const made = emitLong(node, inputs, maker, emit) ?? emit(maker.make(node, node.op, inputs, node.attrs, node.outputs));
+    const made = emitLong(node, inputs, maker, emit) ??
+      emit(maker.make(node, node.op, inputs, node.attrs, node.outputs));
     node.outputs.forEach((tensor, i) => map.has(tensor) || map.set(tensor, made.outputs[i]));
   }
   const taken = new Set<Tensor>();

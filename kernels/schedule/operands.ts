@@ -4,7 +4,10 @@ import type { Tensor } from "../../core/graph.ts";
 import type { Reads } from "./access.ts";
 import { isConstant, type Scope } from "./scope.ts";
 
-/** A tensor to store, so that the kernel of `reads.node` gets by with fewer operands; undefined if it is within the limit. */
+/**
+ * A tensor to store, so that the kernel of `reads.node` gets by with fewer operands; undefined if it is within the
+ * limit.
+ */
 export function findSplit(scope: Scope, reads: Reads, maxOperands: number): Tensor | undefined {
   const { node } = reads;
   if (node.op.kind === "loop" || scope.assembled.has(node) || scope.passing.has(node)) return undefined;
@@ -16,7 +19,8 @@ export function findSplit(scope: Scope, reads: Reads, maxOperands: number): Tens
     if (present) return present;
     const found = new Set<Tensor>();
     leaves.set(tensor, found);
-    const isLeaf = scope.bindings.has(tensor) || isConstant(tensor) || (scope.roots.has(tensor) && tensor.node !== node);
+    const isLeaf = scope.bindings.has(tensor) || isConstant(tensor) ||
+      (scope.roots.has(tensor) && tensor.node !== node);
     if (isLeaf) found.add(tensor);
     else for (const input of tensor.node.inputs) for (const leaf of visit(input)) found.add(leaf);
     return found;
@@ -30,6 +34,8 @@ export function findSplit(scope: Scope, reads: Reads, maxOperands: number): Tens
   }
   if (best) return best;
   throw new CompileError(
-    `Cannot compute ${node.outputs[0]} in one kernel: it reads ${reads.roots.size + reads.others.size} tensors and may read ${maxOperands - 1}`,
+    `Cannot compute ${node.outputs[0]} in one kernel: it reads ${
+      reads.roots.size + reads.others.size
+    } tensors and may read ${maxOperands - 1}`,
   );
 }

@@ -3,14 +3,27 @@ import { isFloat } from "../../core/dtype.ts";
 import { type Expr, type ExprBuilder, identityOf } from "../../core/expr.ts";
 import { invariant } from "../../core/errors.ts";
 import type { Node, Tensor } from "../../core/graph.ts";
-import { addIndex, constantIndex, type Index, makeVar, recombine, splitIndex, substituteIndex, valueIndex, varIndex } from "../../core/index_expr.ts";
+import {
+  addIndex,
+  constantIndex,
+  type Index,
+  makeVar,
+  recombine,
+  splitIndex,
+  substituteIndex,
+  valueIndex,
+  varIndex,
+} from "../../core/index_expr.ts";
 import type { GatherOp, ViewOp } from "../../core/op.ts";
 import { sizeOfShape } from "../../core/shape.ts";
 
 import { reductionOf } from "./normalize.ts";
 import { isTrivial, type Scope } from "./scope.ts";
 
-/** Gives the expression of a tensor that is not to be expanded: a load, an accumulator, a reduction. Undefined to expand it. */
+/**
+ * Gives the expression of a tensor that is not to be expanded: a load, an accumulator, a reduction. Undefined to expand
+ * it.
+ */
 export type Leaf = (scope: Scope, tensor: Tensor, index: readonly Index[]) => Expr | undefined;
 
 /** Pulls expressions for one kernel. */
@@ -18,8 +31,9 @@ export class Puller {
   /** Nodes that were expanded. */
   readonly visited = new Set<Node>();
   /**
-   * Stand-ins for indices that a condition keeps in a range, by id, and what they stand for. Behind `0 <= i - 3 < 64` the index `i - 3` is a variable of
-   * extent 64, so that what is pulled there divides by 64 without a remainder. Substituted once all is pulled.
+   * Stand-ins for indices that a condition keeps in a range, by id, and what they stand for. Behind `0 <= i - 3 < 64`
+   * the index `i - 3` is a variable of extent 64, so that what is pulled there divides by 64 without a remainder.
+   * Substituted once all is pulled.
    */
   readonly guards = new Map<number, Index>();
   /** Nodes between what was asked for and what is being pulled now. */
@@ -94,8 +108,16 @@ export class Puller {
       let guarded = at.map(recombine);
       for (const { index: tested, lo, hi } of where) {
         const range = recombine(tested), test = e.inRange(range, lo, hi);
-        inside = isConst(inside, 0) ? inside : isConst(inside, 1) || isConst(test, 0) ? test : isConst(test, 1) ? inside : e.binary("and", inside, test);
-        if (test.kind !== "const") guarded = guarded.map((axis) => (axis.key === range.key ? this.#guard(range, lo, hi) : axis));
+        inside = isConst(inside, 0)
+          ? inside
+          : isConst(inside, 1) || isConst(test, 0)
+          ? test
+          : isConst(test, 1)
+          ? inside
+          : e.binary("and", inside, test);
+        if (test.kind !== "const") {
+          guarded = guarded.map((axis) => (axis.key === range.key ? this.#guard(range, lo, hi) : axis));
+        }
       }
       if (!isConst(inside, 0)) out = e.select(inside, this.pull(scope, from, guarded), out);
     }
@@ -123,8 +145,11 @@ export class Puller {
     const outside = e.const(isFloat(dtype) ? NaN : 0, dtype);
     if (extent === 0) return outside;
     const number = this.pull(scope, indices, index.slice(axis, axis + indices.rank));
-    const at = (number: Index): Expr => this.pull(scope, operand, [...index.slice(0, axis), number, ...index.slice(axis + indices.rank)]);
-    if (number.kind === "const") return number.value >= 0 && number.value < extent ? at(constantIndex(number.value)) : outside;
+    const at = (number: Index): Expr =>
+      this.pull(scope, operand, [...index.slice(0, axis), number, ...index.slice(axis + indices.rank)]);
+    if (number.kind === "const") {
+      return number.value >= 0 && number.value < extent ? at(constantIndex(number.value)) : outside;
+    }
     if (number.kind === "index" && number.index.min >= 0 && number.index.max < extent) return at(number.index);
     const { clamped, valid } = runTimeIndex(e, number, extent);
     return e.select(valid, at(valueIndex(clamped, 0, extent - 1)), outside);
@@ -140,7 +165,11 @@ export class Puller {
     const terms = Array.from({ length: sizeOfShape(rowShape) }, (_, at) => {
       const row = splitIndex(constantIndex(at), rowShape);
       let kept = 0;
-      return this.pull(scope, x, x.shape.map((_, axis) => (axes.includes(axis) ? row[axes.indexOf(axis)] : index[kept++])));
+      return this.pull(
+        scope,
+        x,
+        x.shape.map((_, axis) => (axes.includes(axis) ? row[axes.indexOf(axis)] : index[kept++])),
+      );
     });
     return terms.reduce((sum, term) => e.binary("add", sum, term));
   }
@@ -154,8 +183,15 @@ function isConst(expr: Expr, value: number): boolean {
   return expr.kind === "const" && expr.value === value;
 }
 
-/** A number computed at run time as an index: clamped to `0 .. extent - 1`, so that it can always be loaded, and whether it needed no clamping. */
-export function runTimeIndex(e: ExprBuilder, number: Expr, extent: number): { readonly clamped: Expr; readonly valid: Expr } {
+/**
+ * A number computed at run time as an index: clamped to `0 .. extent - 1`, so that it can always be loaded, and whether
+ * it needed no clamping.
+ */
+export function runTimeIndex(
+  e: ExprBuilder,
+  number: Expr,
+  extent: number,
+): { readonly clamped: Expr; readonly valid: Expr } {
   // As i32 a u32 beyond its range is negative, hence outside, as it should be.
   const signed = e.cast(number, "i32");
   const zero = e.const(0, "i32"), last = e.const(extent - 1, "i32");

@@ -1,8 +1,8 @@
 /**
  * Sets of points, as unions of bands: a band is where all of its indices are at least 0 (see `Band` in kernel.ts).
  *
- * What is computed here may be larger than what is meant, never smaller: a set says where something might matter, and what is too intricate might matter
- * everywhere.
+ * What is computed here may be larger than what is meant, never smaller: a set says where something might matter, and
+ * what is too intricate might matter everywhere.
  */
 import { addIndex, type Index, scaleIndex } from "../../core/index_expr.ts";
 import type { Band } from "../kernel.ts";

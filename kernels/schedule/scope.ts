@@ -105,7 +105,10 @@ export class Scope {
     if (binding?.kind === "place") return binding.place;
     let place = this.#places.get(tensor);
     if (!place) {
-      place = wholePlace(isConstant(tensor) ? constantStorage(tensor) : temporary(tensor, labelOf(tensor)), tensor.shape);
+      place = wholePlace(
+        isConstant(tensor) ? constantStorage(tensor) : temporary(tensor, labelOf(tensor)),
+        tensor.shape,
+      );
       this.#places.set(tensor, place);
     }
     return place;

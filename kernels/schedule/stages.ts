@@ -1,9 +1,11 @@
 /**
- * Long reductions to few elements, and long products, in two stages: parts first, then the sum (or the extreme) of the parts.
+ * Long reductions to few elements, and long products, in two stages: parts first, then the sum (or the extreme) of the
+ * parts.
  *
- * Reductions because a processor would idle. Products because of the accuracy of sums (kernels/long_sums.ts), and because software drivers end long loops: the
- * parts are a batch axis, so that both factors, masks and all, are read where they lie. The parts' results take less memory than the factors unless both
- * sides of the result are longer than {@link MAX_TERMS}.
+ * Reductions because a processor would idle. Products because of the accuracy of sums (kernels/long_sums.ts), and
+ * because software drivers end long loops: the parts are a batch axis, so that both factors, masks and all, are read
+ * where they lie. The parts' results take less memory than the factors unless both sides of the result are longer than
+ * {@link MAX_TERMS}.
  */
 import { type DType, isFloat } from "../../core/dtype.ts";
 import { invariant } from "../../core/errors.ts";
@@ -42,7 +44,10 @@ interface PartsAttrs extends Attrs {
   readonly fill: number;
 }
 
-/** Rows along `axes` cut in `parts` of `part` elements: `[...kept, parts, part]`; what lies past the row's end is `fill`. */
+/**
+ * Rows along `axes` cut in `parts` of `part` elements: `[...kept, parts, part]`; what lies past the row's end is
+ * `fill`.
+ */
 const partsOp: ViewOp<PartsAttrs> = {
   name: "parts",
   kind: "view",
@@ -55,7 +60,10 @@ const partsOp: ViewOp<PartsAttrs> = {
     const row = splitIndex(at, rowShape);
     let kept = 0;
     const into = shape.map((_, axis) => (axes.includes(axis) ? row[axes.indexOf(axis)] : index[kept++]));
-    return { pieces: [{ input: 0, index: into, where: at.max < rowSize ? [] : [{ index: at, lo: 0, hi: rowSize }] }], fill };
+    return {
+      pieces: [{ input: 0, index: into, where: at.max < rowSize ? [] : [{ index: at, lo: 0, hi: rowSize }] }],
+      fill,
+    };
   },
   vjp: NO_GRADIENT,
 };
@@ -67,16 +75,29 @@ interface CutAttrs extends Attrs {
   readonly part: number;
 }
 
-/** Of a product's factor `[...batch, r, c]`: `parts` of `part` elements along an axis, from element `first` on, as a batch axis: `[...batch, parts, r, c]`. */
+/**
+ * Of a product's factor `[...batch, r, c]`: `parts` of `part` elements along an axis, from element `first` on, as a
+ * batch axis: `[...batch, parts, r, c]`.
+ */
 const cutOp: ViewOp<CutAttrs> = {
   name: "cut",
   kind: "view",
-  infer: ([{ shape, dtype }], { axis, parts, part }) => [{ shape: [...shape.slice(0, -2), parts, ...shape.slice(-2)].with(axis + 1, part), dtype }],
+  infer: (
+    [{ shape, dtype }],
+    { axis, parts, part },
+  ) => [{ shape: [...shape.slice(0, -2), parts, ...shape.slice(-2)].with(axis + 1, part), dtype }],
   reference: neverEvaluated,
   lower: (index, { axis, first, part }) => {
     const number = index.length - 3;
     const at = (own: Index): Index => addIndex(addIndex(scaleIndex(index[number], part), own), first);
-    return { pieces: [{ input: 0, index: index.toSpliced(number, 1).map((own, i) => (i === axis ? at(own) : own)), where: [] }], fill: 0 };
+    return {
+      pieces: [{
+        input: 0,
+        index: index.toSpliced(number, 1).map((own, i) => (i === axis ? at(own) : own)),
+        where: [],
+      }],
+      fill: 0,
+    };
   },
   vjp: NO_GRADIENT,
 };
@@ -120,7 +141,13 @@ function keptOf(shape: Shape, axes: readonly number[]): number[] {
 export type Emit = (node: PlanNode) => PlanNode;
 
 /** Emits a reduction in two stages; undefined if it is not long. */
-export function emitReduction(node: Node, x: Tensor, { combine, axes, rowShape }: Reduction, maker: NodeMaker, emit: Emit): PlanNode | undefined {
+export function emitReduction(
+  node: Node,
+  x: Tensor,
+  { combine, axes, rowShape }: Reduction,
+  maker: NodeMaker,
+  emit: Emit,
+): PlanNode | undefined {
   const { shape, dtype } = node.outputs[0];
   const space = sizeOfShape(shape), rowSize = sizeOfShape(rowShape);
   if (combine === "argmax" || space === 0 || space >= FEW_ROWS || rowSize <= LONG_ROW) return undefined;
@@ -131,15 +158,27 @@ export function emitReduction(node: Node, x: Tensor, { combine, axes, rowShape }
   if (rowSize % parts !== 0) parts = wanted;
   const part = Math.ceil(rowSize / parts);
   const fill = identityOf(combine, isFloat(dtype) ? "f32" : dtype);
-  const cut = emit(maker.make(node, partsOp, [x], { axes, parts, part, fill }, [{ shape: [...shape, parts, part], dtype }]));
-  const partial = emit(
-    maker.make(node, stageOp(`${node.op.name} parts`), cut.outputs, { combine, axes: [shape.length + 1] }, [{ shape: [...shape, parts], dtype }]),
+  const cut = emit(
+    maker.make(node, partsOp, [x], { axes, parts, part, fill }, [{ shape: [...shape, parts, part], dtype }]),
   );
-  return emit(maker.make(node, stageOp(node.op.name), partial.outputs, { combine, axes: [shape.length] }, [{ shape, dtype }]));
+  const partial = emit(
+    maker.make(node, stageOp(`${node.op.name} parts`), cut.outputs, { combine, axes: [shape.length + 1] }, [{
+      shape: [...shape, parts],
+      dtype,
+    }]),
+  );
+  return emit(
+    maker.make(node, stageOp(node.op.name), partial.outputs, { combine, axes: [shape.length] }, [{ shape, dtype }]),
+  );
 }
 
 /** Emits a product in two stages; undefined if it is not long. */
-export function emitProduct(node: Node, [lhs, rhs]: readonly Tensor[], maker: NodeMaker, emit: Emit): PlanNode | undefined {
+export function emitProduct(
+  node: Node,
+  [lhs, rhs]: readonly Tensor[],
+  maker: NodeMaker,
+  emit: Emit,
+): PlanNode | undefined {
   const extent = lhs.shape.at(-1)!, { shape, dtype } = node.outputs[0];
   if (extent <= MAX_TERMS || sizeOfShape(shape) === 0) return undefined;
   const sumType = isFloat(dtype) ? "f32" : dtype, axis = shape.length - 2;
@@ -151,13 +190,26 @@ export function emitProduct(node: Node, [lhs, rhs]: readonly Tensor[], maker: No
     });
     const type = { shape: [...shape.slice(0, -2), parts, ...shape.slice(-2)], dtype: sumType };
     const products = emit(maker.make(node, node.op, [left, right], node.attrs, [type]));
-    return emit(maker.make(node, stageOp("sum parts"), products.outputs, { combine: "sum", axes: [axis] }, [{ shape, dtype: sumType }]));
+    return emit(
+      maker.make(node, stageOp("sum parts"), products.outputs, { combine: "sum", axes: [axis] }, [{
+        shape,
+        dtype: sumType,
+      }]),
+    );
   };
   const fewest = Math.ceil(extent / MAX_TERMS);
   // Parts that divide the sum if there are such; else a short rest is a product of its own.
-  const parts = Array.from({ length: fewest + 1 }, (_, more) => fewest + more).find((parts) => extent % parts === 0) ?? fewest;
+  const parts = Array.from({ length: fewest + 1 }, (_, more) => fewest + more).find((parts) => extent % parts === 0) ??
+    fewest;
   const part = Math.floor(extent / parts), rest = extent - parts * part;
   let sum = emitParts(0, parts, part);
-  if (rest > 0) sum = emit(maker.make(node, addOp, [sum.outputs[0], emitParts(parts * part, 1, rest).outputs[0]], {}, [{ shape, dtype: sumType }]));
+  if (rest > 0) {
+    sum = emit(
+      maker.make(node, addOp, [sum.outputs[0], emitParts(parts * part, 1, rest).outputs[0]], {}, [{
+        shape,
+        dtype: sumType,
+      }]),
+    );
+  }
   return dtype === sumType ? sum : emit(maker.make(node, roundOp, sum.outputs, { dtype }, [{ shape, dtype }]));
 }

@@ -35,7 +35,11 @@ export function slotPlace(storage: Storage, shape: Shape, number: Index): Place 
 /** Slots `first ..` of a storage as one tensor with a leading axis. */
 export function stackedPlace(storage: Storage, slot: Shape, first: number): Place {
   const size = sizeOfShape(slot);
-  return { storage, at: ([step, ...index]) => addIndex(scaleIndex(addIndex(step, constantIndex(first)), size), linearIndex(index, slot)) };
+  return {
+    storage,
+    at: ([step, ...index]) =>
+      addIndex(scaleIndex(addIndex(step, constantIndex(first)), size), linearIndex(index, slot)),
+  };
 }
 
 /** A temporary of a type. */
@@ -55,7 +59,11 @@ export class ValueTable {
     if (present !== undefined) return present;
     const { kind, position, data, type, label } = storage;
     const id = this.values.length;
-    const memory: Value["storage"] = kind === "constant" ? { kind, data: data! } : kind === "temporary" ? { kind } : { kind, position: position! };
+    const memory: Value["storage"] = kind === "constant"
+      ? { kind, data: data! }
+      : kind === "temporary"
+      ? { kind }
+      : { kind, position: position! };
     this.values.push({ id, type, sizeBytes: bytesOf(sizeOfShape(type.shape), type), storage: memory, label });
     this.#ids.set(storage, id);
     return id;

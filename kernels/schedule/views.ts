@@ -56,7 +56,11 @@ export function viewShape(node: Node): ViewShape | undefined {
   return info;
 }
 
-function permutation(node: Node, vars: readonly Var[], pieces: readonly ViewPiece[]): { isBijective: boolean; isReshape: boolean } {
+function permutation(
+  node: Node,
+  vars: readonly Var[],
+  pieces: readonly ViewPiece[],
+): { isBijective: boolean; isReshape: boolean } {
   const size = sizeOfShape(node.outputs[0].shape);
   const single = pieces.length === 1 && pieces[0].where.length === 0 ? node.inputs[pieces[0].input] : undefined;
   if (!single || size === 0 || sizeOfShape(single.shape) !== size) return { isBijective: false, isReshape: false };
@@ -85,15 +89,22 @@ function concatenation(node: Node, vars: readonly Var[], pieces: readonly ViewPi
       index.every((at, other) => other === axis || at.key === varIndex(vars[other]).key || from[other] <= 1);
     const at = index[axis], expected = varIndex(vars[axis]);
     const offset = -at.constant;
-    const isShifted = at.terms.length === expected.terms.length && at.terms.every((term, i) => term.key === expected.terms[i].key && term.coefficient === 1);
-    if (!isAligned || !isShifted || offset !== next || from.some((extent, other) => other !== axis && extent !== shape[other])) return undefined;
+    const isShifted = at.terms.length === expected.terms.length &&
+      at.terms.every((term, i) => term.key === expected.terms[i].key && term.coefficient === 1);
+    if (
+      !isAligned || !isShifted || offset !== next ||
+      from.some((extent, other) => other !== axis && extent !== shape[other])
+    ) return undefined;
     found.push({ input, offset });
     next += from[axis];
   }
   return next === shape[axis] ? { axis, pieces: found } : undefined;
 }
 
-/** Goes back through views of one piece that do not cut away elements: reading the result is reading what is found, at another index. */
+/**
+ * Goes back through views of one piece that do not cut away elements: reading the result is reading what is found, at
+ * another index.
+ */
 export function stripViews(tensor: Tensor, stop: (tensor: Tensor) => boolean): Tensor {
   let current = tensor;
   while (!stop(current)) {

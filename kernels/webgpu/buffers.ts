@@ -1,4 +1,7 @@
-/** Device memory for arrays that come and go: buffers are reused, never returned to the driver while the program keeps its pace. */
+/**
+ * Device memory for arrays that come and go: buffers are reused, never returned to the driver while the program keeps
+ * its pace.
+ */
 import type { Health } from "./health.ts";
 import { mebibytes } from "../plan_memory.ts";
 
@@ -14,8 +17,8 @@ export interface PoolBuffer {
 const SLACK_BYTES = 64 * 2 ** 20;
 
 /**
- * Buffers by size class. A request takes the free buffer with the lowest id, so that a loop of launches and disposals settles into a short cycle of
- * buffers, and bind groups cached by buffer are found again.
+ * Buffers by size class. A request takes the free buffer with the lowest id, so that a loop of launches and disposals
+ * settles into a short cycle of buffers, and bind groups cached by buffer are found again.
  */
 export class BufferPool {
   #gpu: GPUDevice;
@@ -56,7 +59,13 @@ export class BufferPool {
       return buffer;
     }
     this.#trim(this.#totalBytes - this.#freeBytes + SLACK_BYTES);
-    const gpu = createBuffer(this.#gpu, this.#health, size, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST, "an array");
+    const gpu = createBuffer(
+      this.#gpu,
+      this.#health,
+      size,
+      GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+      "an array",
+    );
     const buffer = { id: this.#nextId++, gpu, sizeBytes: size };
     this.#all.add(buffer);
     this.#totalBytes += size;
@@ -105,7 +114,14 @@ function sizeClass(sizeBytes: number): number {
 }
 
 /** Makes a buffer under an error scope: running out of memory is thrown at the device's next use, with the size. */
-export function createBuffer(gpu: GPUDevice, health: Health, size: number, usage: number, what: string, mapped = false): GPUBuffer {
+export function createBuffer(
+  gpu: GPUDevice,
+  health: Health,
+  size: number,
+  usage: number,
+  what: string,
+  mapped = false,
+): GPUBuffer {
   gpu.pushErrorScope("out-of-memory");
   const buffer = gpu.createBuffer({ size, usage, mappedAtCreation: mapped });
   health.expect(gpu.popErrorScope(), `allocate ${mebibytes(size)} of device memory for ${what}`);

@@ -13,7 +13,9 @@ export interface CommandList {
   readonly sequence: Uint32Array;
   /** For each dispatch, the number of its tuple of loop indices. */
   readonly tuple: Uint32Array;
-  /** The distinct tuples of loop indices, {@link MAX_LOOP_DEPTH} numbers each, outermost first. The first is all zeros. */
+  /**
+   * The distinct tuples of loop indices, {@link MAX_LOOP_DEPTH} numbers each, outermost first. The first is all zeros.
+   */
   readonly tuples: Uint32Array;
 }
 
@@ -43,10 +45,15 @@ export function flattenSteps(steps: readonly Step[]): CommandList {
     if (loops.length === 0) return 0;
     if (loops.length > MAX_LOOP_DEPTH) {
       throw new CompileError(
-        `Cannot run the kernel of ${origins.join(", ")}: it lies in ${loops.length} nested scans, and at most ${MAX_LOOP_DEPTH} are supported`,
+        `Cannot run the kernel of ${
+          origins.join(", ")
+        }: it lies in ${loops.length} nested scans, and at most ${MAX_LOOP_DEPTH} are supported`,
       );
     }
-    const indices = Array.from({ length: MAX_LOOP_DEPTH }, (_, i) => (i < loops.length ? current.get(loops[i].id) ?? 0 : 0));
+    const indices = Array.from(
+      { length: MAX_LOOP_DEPTH },
+      (_, i) => (i < loops.length ? current.get(loops[i].id) ?? 0 : 0),
+    );
     const key = indices.join();
     let found = known.get(key);
     if (found === undefined) {
@@ -73,5 +80,10 @@ export function flattenSteps(steps: readonly Step[]): CommandList {
   };
   number(steps);
   visit(steps);
-  return { steps: kernels, sequence: Uint32Array.from(sequence), tuple: Uint32Array.from(tuple), tuples: Uint32Array.from(tuples) };
+  return {
+    steps: kernels,
+    sequence: Uint32Array.from(sequence),
+    tuple: Uint32Array.from(tuple),
+    tuples: Uint32Array.from(tuples),
+  };
 }

@@ -107,7 +107,11 @@ export class GpuContext {
   /** A texture that kernels read, for a program. */
   createTexture(format: GPUTextureFormat, width: number, height: number): GPUTexture {
     this.gpu.pushErrorScope("out-of-memory");
-    const texture = this.gpu.createTexture({ format, size: [width, height], usage: GPUTextureUsage.TEXTURE_BINDING | GPUTextureUsage.COPY_DST });
+    const texture = this.gpu.createTexture({
+      format,
+      size: [width, height],
+      usage: GPUTextureUsage.TEXTURE_BINDING | GPUTextureUsage.COPY_DST,
+    });
     this.health.expect(this.gpu.popErrorScope(), "allocate device memory for the operands of kernels");
     this.#programBuffers++;
     this.#programBuffersAlive++;
@@ -134,7 +138,10 @@ export class GpuContext {
     this.#bindGroupsAlive -= count;
   }
 
-  /** Runs `fn` under an error scope, which costs less than a microsecond: what WebGPU refuses is thrown at the device's next use, reads included. */
+  /**
+   * Runs `fn` under an error scope, which costs less than a microsecond: what WebGPU refuses is thrown at the device's
+   * next use, reads included.
+   */
   guard<T>(action: string, fn: () => T): T {
     this.gpu.pushErrorScope("validation");
     try {
@@ -181,7 +188,10 @@ export class GpuContext {
       // The loss of the device, or the error that this one follows from, may be under way.
       await new Promise((resolve) => setTimeout(resolve, 0));
       await this.health.settle();
-      throw new DeviceError(`Cannot read from the WebGPU device: ${error instanceof Error ? error.message : error}`, "validation");
+      throw new DeviceError(
+        `Cannot read from the WebGPU device: ${error instanceof Error ? error.message : error}`,
+        "validation",
+      );
     }
   }
 

@@ -12,21 +12,27 @@ export interface RegisterTile {
 }
 
 /** Tiles by falling size. */
-const TILES: readonly RegisterTile[] = [[16, 16], [16, 8], [8, 16], [8, 8], [4, 8], [8, 4], [4, 4], [2, 4], [1, 4]].map(([rows, columns]) => ({
-  rows,
-  columns,
-}));
+const TILES: readonly RegisterTile[] = [[16, 16], [16, 8], [8, 16], [8, 8], [4, 8], [8, 4], [4, 4], [2, 4], [1, 4]].map(
+  ([rows, columns]) => ({
+    rows,
+    columns,
+  }),
+);
 
 /** Runs of a kernel over which its compilation must pay, for each iteration of its enclosing loops. */
 const EXPECTED_RUNS = 100;
 
 /**
- * What a software adapter takes for one step of k on eight invocations, which run as one: nanoseconds of a core for a multiply-add, and for an element of a
- * row or column. Elements come from buffers at a tenth of the speed at which texels come from textures.
+ * What a software adapter takes for one step of k on eight invocations, which run as one: nanoseconds of a core for a
+ * multiply-add, and for an element of a row or column. Elements come from buffers at a tenth of the speed at which
+ * texels come from textures.
  */
 const STEP_NS = { buffers: { product: 0, element: 56 }, texels: { product: 1.2, element: 7.7 } };
 
-/** The register tile of a kernel on a software adapter: the least time to compile it once and run it {@link EXPECTED_RUNS} times on two cores. */
+/**
+ * The register tile of a kernel on a software adapter: the least time to compile it once and run it
+ * {@link EXPECTED_RUNS} times on two cores.
+ */
 export function chooseSoftwareTile(kernel: ContractKernel, target: PrintTarget): RegisterTile {
   const { m, n, k, batch, loops, lhs, rhs, stores } = kernel;
   const runs = EXPECTED_RUNS * pointsOf(loops);
@@ -36,7 +42,8 @@ export function chooseSoftwareTile(kernel: ContractKernel, target: PrintTarget):
   const epilogue = compileMs(stores.map(({ value }) => value), 3.5) + 2 * stores.length;
   const costOf = ({ rows, columns }: RegisterTile): number => {
     const invocations = pointsOf(batch) * Math.ceil(m.extent / rows) * Math.ceil(n.extent / columns);
-    const runMs = Math.ceil(invocations / 16) * k.extent * ((rows + columns) * step.element + productNs(rows * columns, step.product)) * 1e-6;
+    const runMs = Math.ceil(invocations / 16) * k.extent *
+      ((rows + columns) * step.element + productNs(rows * columns, step.product)) * 1e-6;
     return runs * runMs + 38 + 0.75 * rows * columns + row * rows + column * columns + epilogue;
   };
   return TILES.reduce((best, tile) => (costOf(tile) < costOf(best) ? tile : best));
@@ -47,7 +54,10 @@ function productNs(products: number, each: number): number {
   return products * each * (products > 64 ? 4 / 3 : 1);
 }
 
-/** Milliseconds that a software driver takes to compile expressions once, four lanes wide, with `load` for a load from memory. */
+/**
+ * Milliseconds that a software driver takes to compile expressions once, four lanes wide, with `load` for a load from
+ * memory.
+ */
 function compileMs(roots: readonly Expr[], load: number): number {
   let sum = 0;
   visitExprs(roots, (expr) => {
@@ -58,7 +68,10 @@ function compileMs(roots: readonly Expr[], load: number): number {
   return sum;
 }
 
-/** The register tile where compilation is cheap: enough of them to fill a GPU, and otherwise as large as registers allow. */
+/**
+ * The register tile where compilation is cheap: enough of them to fill a GPU, and otherwise as large as registers
+ * allow.
+ */
 export function chooseGpuTile({ m, n, batch }: ContractKernel): RegisterTile {
   const rows = m.extent >= 4 ? 4 : m.extent >= 2 ? 2 : 1;
   const invocations = pointsOf(batch) * Math.ceil(m.extent / rows) * Math.ceil(n.extent / 4);
@@ -75,7 +88,10 @@ export interface WorkgroupTile {
 }
 
 /** The workgroup tile of a kernel on a GPU; undefined where it is too small to share anything. */
-export function chooseWorkgroupTile({ m, n, k, batch }: ContractKernel, target: PrintTarget): WorkgroupTile | undefined {
+export function chooseWorkgroupTile(
+  { m, n, k, batch }: ContractKernel,
+  target: PrintTarget,
+): WorkgroupTile | undefined {
   if (m.extent < 32 || n.extent < 32 || k.extent < 16) return undefined;
   const tiles = (size: number) => pointsOf(batch) * Math.ceil(m.extent / size) * Math.ceil(n.extent / size);
   // Below some two tiles a multiprocessor, smaller tiles keep more of them busy.

@@ -24,11 +24,15 @@ export interface WebGpuOptions {
   /** Which adapter to prefer where there are several. Default: the fast one. */
   readonly powerPreference?: "high-performance" | "low-power";
   /**
-   * Where the driver is to keep compiled shaders, so that later processes find them: a directory that exists, or whose parent does. Mesa and NVIDIA on Linux;
-   * others go by their own rules. Counts for the first adapter of a process. Default: where the driver keeps them anyway.
+   * Where the driver is to keep compiled shaders, so that later processes find them: a directory that exists, or whose
+   * parent does. Mesa and NVIDIA on Linux; others go by their own rules. Counts for the first adapter of a process.
+   * Default: where the driver keeps them anyway.
    */
   readonly shaderCacheDirectory?: string;
-  /** Fills memory with NaN before it is used again, so that reading what nobody wrote shows. Slow; for tests. Default: false. */
+  /**
+   * Fills memory with NaN before it is used again, so that reading what nobody wrote shows. Slow; for tests. Default:
+   * false.
+   */
   readonly poison?: boolean;
   /**
    * Another printer of kernels, for tests of the device alone.
@@ -37,12 +41,17 @@ export interface WebGpuOptions {
   readonly printer?: Printer;
 }
 
-const WEBGPU_OPTIONS = optionNames<WebGpuOptions>({ powerPreference: true, shaderCacheDirectory: true, poison: true, printer: true });
+const WEBGPU_OPTIONS = optionNames<WebGpuOptions>({
+  powerPreference: true,
+  shaderCacheDirectory: true,
+  poison: true,
+  printer: true,
+});
 
 /**
  * Opens the machine's WebGPU adapter.
- * @throws {DeviceError} with reason `unavailable` where there is none; the text says what to install. With reason `validation` if a shader cache is asked
- * for and its place may not be set.
+ * @throws {DeviceError} with reason `unavailable` where there is none; the text says what to install. With reason
+ * `validation` if a shader cache is asked for and its place may not be set.
  */
 export async function requestWebGpuDevice(options: WebGpuOptions = {}): Promise<WebGpuDevice> {
   checkOptions("requestWebGpuDevice", options, WEBGPU_OPTIONS);
@@ -66,7 +75,11 @@ export async function requestWebGpuDevice(options: WebGpuOptions = {}): Promise<
 }
 
 /** What a promise gives, unless a signal ends the wait first: then `unwanted` hears what it gives in the end. */
-async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined, unwanted: (value: T) => void): Promise<T> {
+async function unlessAborted<T>(
+  promise: Promise<T>,
+  signal: AbortSignal | undefined,
+  unwanted: (value: T) => void,
+): Promise<T> {
   if (!signal) return await promise;
   let stop = (): void => {};
   const aborted = new Promise<never>((_, reject) => {
@@ -86,9 +99,11 @@ async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undef
 }
 
 function describe(info: GPUAdapterInfo): DeviceInfo {
-  const description = info.description || [info.vendor, info.architecture, info.device].filter(Boolean).join(" ") || "WebGPU adapter";
+  const description = info.description || [info.vendor, info.architecture, info.device].filter(Boolean).join(" ") ||
+    "WebGPU adapter";
   const names = [info.description, info.vendor, info.architecture, info.device].join(" ");
-  const software = info.isFallbackAdapter === true || /llvmpipe|lavapipe|swiftshader|basic render|software|\bcpu\b/i.test(names);
+  const software = info.isFallbackAdapter === true ||
+    /llvmpipe|lavapipe|swiftshader|basic render|software|\bcpu\b/i.test(names);
   return { kind: "webgpu", description, software };
 }
 
@@ -134,7 +149,9 @@ export class WebGpuDevice implements Device {
     const bytes = toDeviceBytes(data, type.dtype);
     if (bytes.byteLength > this.maxTensorBytes) {
       throw new DeviceError(
-        `Cannot upload ${formatType(type)}: it takes ${mebibytes(bytes.byteLength)} and one array may take at most ${mebibytes(this.maxTensorBytes)} ` +
+        `Cannot upload ${formatType(type)}: it takes ${mebibytes(bytes.byteLength)} and one array may take at most ${
+          mebibytes(this.maxTensorBytes)
+        } ` +
           `on this device; use a smaller batch or split the array`,
         "limit",
       );
@@ -167,7 +184,15 @@ export class WebGpuDevice implements Device {
       this.#context.write(buffer.gpu, toDeviceBytes(storage.data, type.dtype));
       constants.set(id, buffer);
     }
-    const program = new WebGpuExecutable(this, this.#context, { plan, donated, commands, kernels, sources, constants, releasePipelines });
+    const program = new WebGpuExecutable(this, this.#context, {
+      plan,
+      donated,
+      commands,
+      kernels,
+      sources,
+      constants,
+      releasePipelines,
+    });
     try {
       await this.#context.health.settle();
     } catch (error) {
@@ -178,7 +203,10 @@ export class WebGpuDevice implements Device {
   }
 
   /** Prints and compiles the kernels of steps; equal texts once, all at the same time. */
-  async #compile(steps: readonly KernelStep[], { progress, signal }: CompileWatch): Promise<{ kernels: CompiledKernel[]; sources: string[] }> {
+  async #compile(
+    steps: readonly KernelStep[],
+    { progress, signal }: CompileWatch,
+  ): Promise<{ kernels: CompiledKernel[]; sources: string[] }> {
     const { limits, features } = this.gpu;
     const target: Parameters<Printer>[1] = {
       style: this.info.software ? "software" : "gpu",
@@ -203,7 +231,9 @@ export class WebGpuDevice implements Device {
       if (!signal?.aborted) progress?.(done.size, numbers.size);
     };
     const made = await Promise.allSettled(
-      printed.map(({ wgsl, shader }, i) => pipelines.acquire(wgsl.source, wgsl.bindings, steps[i].kernel.origins).finally(() => finish(shader))),
+      printed.map(({ wgsl, shader }, i) =>
+        pipelines.acquire(wgsl.source, wgsl.bindings, steps[i].kernel.origins).finally(() => finish(shader))
+      ),
     );
     const failed = made.find((result) => result.status === "rejected");
     if (failed) {

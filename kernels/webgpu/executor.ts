@@ -1,9 +1,10 @@
 /**
- * Runs a plan: one command encoder and one submit a launch, and one compute pass but where kernels read copies in textures (texels.ts).
+ * Runs a plan: one command encoder and one submit a launch, and one compute pass but where kernels read copies in
+ * textures (texels.ts).
  *
- * Everything that does not depend on the caller's arrays is made when the program is loaded: pipelines, the arena, the constants, the bind groups of kernels
- * that touch nothing else, and the loop indices of every iteration. The bind groups of the other kernels are cached by the buffers they touch, so
- * that a steady loop of launches makes none.
+ * Everything that does not depend on the caller's arrays is made when the program is loaded: pipelines, the arena, the
+ * constants, the bind groups of kernels that touch nothing else, and the loop indices of every iteration. The bind
+ * groups of the other kernels are cached by the buffers they touch, so that a steady loop of launches makes none.
  */
 import { DeviceError, invariant, ShapeError } from "../../core/errors.ts";
 import { formatType, sameShape } from "../../core/shape.ts";
@@ -28,7 +29,10 @@ export interface CompiledKernel {
   readonly layout: GPUBindGroupLayout;
 }
 
-/** Where an operand is bound: in a buffer of the program, or in the buffer of an input or output (by slot: inputs, then outputs). */
+/**
+ * Where an operand is bound: in a buffer of the program, or in the buffer of an input or output (by slot: inputs, then
+ * outputs).
+ */
 interface Place {
   readonly buffer: GPUBuffer | number;
   readonly offset: number;
@@ -105,9 +109,13 @@ export class WebGpuExecutable implements Executable {
     this.#releasePipelines = releasePipelines;
     this.#arena = makeArena(context, plan);
     this.#texels = planTexels(plan, commands, kernels.map(({ wgsl }) => wgsl));
-    this.#textures = this.#texels.textures.map(({ format, width, height }) => context.createTexture(format, width, height));
+    this.#textures = this.#texels.textures.map(({ format, width, height }) =>
+      context.createTexture(format, width, height)
+    );
     const views = this.#textures.map((texture) => texture.createView());
-    this.#kernels = commands.steps.map((step, i) => this.#bind(step, kernels[i], (binding) => views[this.#texels.bound[i].get(binding)!]));
+    this.#kernels = commands.steps.map((step, i) =>
+      this.#bind(step, kernels[i], (binding) => views[this.#texels.bound[i].get(binding)!])
+    );
     this.#loopStride = Math.max(32, context.gpu.limits.minUniformBufferOffsetAlignment);
     this.#loopBuffer = makeLoopBuffer(context, commands.tuples, this.#loopStride);
     this.#loopGroup = context.createBindGroup(context.pipelines.loopLayout, [
@@ -119,13 +127,31 @@ export class WebGpuExecutable implements Executable {
     context.programs.add(this);
   }
 
-  #bind(step: KernelStep, { wgsl, pipeline, layout }: CompiledKernel, viewOf: (binding: number) => GPUTextureView): BoundKernel {
+  #bind(
+    step: KernelStep,
+    { wgsl, pipeline, layout }: CompiledKernel,
+    viewOf: (binding: number) => GPUTextureView,
+  ): BoundKernel {
     const bindings = wgsl.bindings.map(({ binding, operand, texels }) => ({
       binding,
       resource: texels ? viewOf(binding) : this.#place(step.operands[operand]),
     }));
-    const slots = [...new Set(bindings.flatMap(({ resource }) => ("buffer" in resource && typeof resource.buffer === "number" ? [resource.buffer] : [])))];
-    return { pipeline, layout, workgroups: wgsl.workgroups, empty: wgsl.workgroups.includes(0), bindings, slots, groups: new Map() };
+    const slots = [
+      ...new Set(
+        bindings.flatMap((
+          { resource },
+        ) => ("buffer" in resource && typeof resource.buffer === "number" ? [resource.buffer] : [])),
+      ),
+    ];
+    return {
+      pipeline,
+      layout,
+      workgroups: wgsl.workgroups,
+      empty: wgsl.workgroups.includes(0),
+      bindings,
+      slots,
+      groups: new Map(),
+    };
   }
 
   #place(id: ValueId): Place {
@@ -194,7 +220,10 @@ export class WebGpuExecutable implements Executable {
     const slots = inputs.map((array, i) => {
       const { type, label } = values[inputIds[i]];
       if (array.dtype !== type.dtype || !sameShape(array.shape, type.shape)) {
-        throw new ShapeError(`Cannot launch with ${formatType(array)} as ${label}: the program expects ${formatType(type)}`, [array.shape, type.shape]);
+        throw new ShapeError(
+          `Cannot launch with ${formatType(array)} as ${label}: the program expects ${formatType(type)}`,
+          [array.shape, type.shape],
+        );
       }
       return this.#own(array).buffer;
     });
@@ -210,10 +239,16 @@ export class WebGpuExecutable implements Executable {
 
   #own(array: DeviceArray): WebGpuArray {
     if (array instanceof WebGpuArray && array.device === this.#device) return array;
-    throw new DeviceError(`Cannot launch with ${formatType(array)}: the array belongs to another device; read it and upload it to this one`, "validation");
+    throw new DeviceError(
+      `Cannot launch with ${formatType(array)}: the array belongs to another device; read it and upload it to this one`,
+      "validation",
+    );
   }
 
-  /** Copies inputs given twice: browsers refuse one buffer at two writable bindings, and every binding is declared writable. */
+  /**
+   * Copies inputs given twice: browsers refuse one buffer at two writable bindings, and every binding is declared
+   * writable.
+   */
   #separate(encoder: GPUCommandEncoder, slots: PoolBuffer[]): PoolBuffer[] {
     const copies: PoolBuffer[] = [];
     const seen = new Set<PoolBuffer>();
@@ -235,7 +270,11 @@ export class WebGpuExecutable implements Executable {
   #encode(
     encoder: GPUCommandEncoder,
     slots: readonly PoolBuffer[],
-    { from, to, timestampWrites }: { readonly from: number; readonly to: number; readonly timestampWrites?: GPUComputePassTimestampWrites },
+    { from, to, timestampWrites }: {
+      readonly from: number;
+      readonly to: number;
+      readonly timestampWrites?: GPUComputePassTimestampWrites;
+    },
   ): void {
     const { sequence, tuple } = this.#commands;
     let pass: GPUComputePassEncoder | undefined;
@@ -270,7 +309,10 @@ export class WebGpuExecutable implements Executable {
     const { buffer, offset, size } = this.#place(copy.value);
     const source = typeof buffer === "number" ? slots[buffer].gpu : buffer;
     for (const { byte, origin, size: [columns, rows] } of rectanglesOf(copy, size, TEXEL_ROW_BYTES / width)) {
-      encoder.copyBufferToTexture({ buffer: source, offset: offset + byte, bytesPerRow: TEXEL_ROW_BYTES }, { texture, origin }, [columns, rows]);
+      encoder.copyBufferToTexture({ buffer: source, offset: offset + byte, bytesPerRow: TEXEL_ROW_BYTES }, {
+        texture,
+        origin,
+      }, [columns, rows]);
     }
   }
 
@@ -305,7 +347,9 @@ export class WebGpuExecutable implements Executable {
     const { slots, outputs } = this.#prepare(inputs);
     // The first run lets the driver finish its compilation.
     this.#submit([...slots]);
-    await (this.#context.gpu.features.has("timestamp-query") ? this.#profileTimed(slots, times) : this.#profileFenced(slots, times));
+    await (this.#context.gpu.features.has("timestamp-query")
+      ? this.#profileTimed(slots, times)
+      : this.#profileFenced(slots, times));
     await this.#context.health.settle();
     outputs.forEach((buffer, i) => this.#handover.takes[i] === undefined && this.#context.release(buffer));
     return times;
@@ -318,7 +362,8 @@ export class WebGpuExecutable implements Executable {
       const measured = await nanosecondsOf(
         this.#context,
         count,
-        (encoder, timestampWrites, i) => this.#encode(encoder, slots, { from: from + i, to: from + i + 1, timestampWrites }),
+        (encoder, timestampWrites, i) =>
+          this.#encode(encoder, slots, { from: from + i, to: from + i + 1, timestampWrites }),
       );
       measured.forEach((time, i) => times[sequence[from + i]] += time);
     }
@@ -373,7 +418,11 @@ function makeLoopBuffer(context: GpuContext, tuples: Uint32Array, strideBytes: n
     words.set(tuples.subarray(i * MAX_LOOP_DEPTH, (i + 1) * MAX_LOOP_DEPTH), i * stride);
     words.set([0x7fc00000, 0x7f800000, 0, 0], i * stride + MAX_LOOP_DEPTH);
   }
-  const buffer = context.createBuffer(words.byteLength, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST, "loop indices");
+  const buffer = context.createBuffer(
+    words.byteLength,
+    GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+    "loop indices",
+  );
   context.write(buffer, words);
   return buffer;
 }

@@ -1,7 +1,8 @@
 /**
- * Where drivers rewrite float arithmetic as if there were no NaN, no infinity and no rounding: `x * 0` to 0, `x - x` to 0, `(x + y) - x` to y, a choice of the
- * greater to `max`, which loses NaN, and a conversion to an integer and back to a truncation. WGSL allows all that and has no word against it. But a driver
- * rewrites only what it recognises, so an operand that appears twice is hidden once: an exclusive or with a zero of which the driver does not know that it is
+ * Where drivers rewrite float arithmetic as if there were no NaN, no infinity and no rounding: `x * 0` to 0, `x - x` to
+ * 0, `(x + y) - x` to y, a choice of the greater to `max`, which loses NaN, and a conversion to an integer and back to
+ * a truncation. WGSL allows all that and has no word against it. But a driver rewrites only what it recognises, so an
+ * operand that appears twice is hidden once: an exclusive or with a zero of which the driver does not know that it is
  * one. That is one instruction on a value in a register, and only where one of these patterns stands.
  */
 import { isFloat } from "../../core/dtype.ts";
@@ -22,7 +23,10 @@ export function foldsOf(expr: Expr): Folds {
       if (expr.op === "not") return { hidesLhs: isFloatComparison(expr.x), hidesRhs: false };
       return { hidesLhs: expr.x.kind === "unary" && INVERSES[expr.op] === expr.x.op, hidesRhs: false };
     case "cast":
-      return { hidesLhs: expr.x.kind === "cast" && isFloat(expr.dtype) && !isFloat(expr.x.dtype) && isFloat(expr.x.x.dtype), hidesRhs: false };
+      return {
+        hidesLhs: expr.x.kind === "cast" && isFloat(expr.dtype) && !isFloat(expr.x.dtype) && isFloat(expr.x.x.dtype),
+        hidesRhs: false,
+      };
     case "select":
       return foldsOfSelect(expr);
     case "binary":
@@ -46,7 +50,8 @@ function isFloatComparison(expr: Expr): boolean {
 /** `x < y ? x : y` and the like become minima and maxima. */
 function foldsOfSelect({ cond, then, otherwise }: Expr & { kind: "select" }): Folds {
   if (cond.kind !== "binary" || !isFloatComparison(cond)) return NONE;
-  const isCompared = (side: Expr) => side.kind !== "const" && [cond.lhs, cond.rhs].some((operand) => unsigned(operand) === unsigned(side));
+  const isCompared = (side: Expr) =>
+    side.kind !== "const" && [cond.lhs, cond.rhs].some((operand) => unsigned(operand) === unsigned(side));
   // One side is enough; of both, the driver would take the zero out of the choice.
   return isCompared(then) ? { hidesLhs: true, hidesRhs: false } : { hidesLhs: false, hidesRhs: isCompared(otherwise) };
 }
@@ -67,7 +72,8 @@ function mayBeZeroForCertain(expr: Expr): boolean {
 }
 
 function isTermOf(term: Expr, sum: Expr): boolean {
-  return sum.kind === "binary" && (sum.op === "add" || sum.op === "sub") && (unsigned(sum.lhs) === term || unsigned(sum.rhs) === term);
+  return sum.kind === "binary" && (sum.op === "add" || sum.op === "sub") &&
+    (unsigned(sum.lhs) === term || unsigned(sum.rhs) === term);
 }
 
 /** The expression without a minus in front of it. */

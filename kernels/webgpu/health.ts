@@ -2,13 +2,14 @@
 import { DeviceError, type DeviceErrorReason } from "../../core/errors.ts";
 
 const REMEDIES: Partial<Record<DeviceErrorReason, string>> = {
-  lost: "request a new device and load programs and weights again; if it happens repeatedly, lower the batch or sequence length",
+  lost:
+    "request a new device and load programs and weights again; if it happens repeatedly, lower the batch or sequence length",
   "out-of-memory": "dispose of arrays and programs that are no longer needed, or use a smaller batch or sequence",
 };
 
 /**
- * Collects the errors that WebGPU reports asynchronously. A lost or disposed device fails at every later use; other errors are thrown once, at the
- * next use.
+ * Collects the errors that WebGPU reports asynchronously. A lost or disposed device fails at every later use; other
+ * errors are thrown once, at the next use.
  */
 export class Health {
   #fatal: DeviceError | undefined;
@@ -35,7 +36,10 @@ export class Health {
   /** Keeps an error for the next use. The first one stays, since others follow from it. */
   report(error: GPUError, action: string): void {
     const outOfMemory = "GPUOutOfMemoryError" in globalThis && error instanceof GPUOutOfMemoryError;
-    this.#reported ??= makeError(outOfMemory ? "out-of-memory" : "validation", `Cannot ${action}: ${error.message.trim()}`);
+    this.#reported ??= makeError(
+      outOfMemory ? "out-of-memory" : "validation",
+      `Cannot ${action}: ${error.message.trim()}`,
+    );
   }
 
   /** Expects that an error scope catches nothing. What it catches is thrown at the next use after it is known. */

@@ -3,7 +3,10 @@ import type { DType } from "../../core/dtype.ts";
 import { HALF_PI_PARTS, MAX_SUBTRACTED, TWO_OVER_PI_WORDS } from "../half_pi.ts";
 import { floatLiteral, typeName } from "./print_literal.ts";
 
-/** Functions that WGSL lacks, or whose built-in form is inaccurate or unsafe somewhere; the last part of a name is the operands' type. */
+/**
+ * Functions that WGSL lacks, or whose built-in form is inaccurate or unsafe somewhere; the last part of a name is the
+ * operands' type.
+ */
 export type HelperName =
   | "cos_f32"
   | "div_i32"
@@ -25,26 +28,34 @@ export type HelperName =
   | "u32_of_f32";
 
 /**
- * Source of a helper. `T` is the value type, `B`, `I` and `U` are the bool, i32 and u32 types of the same width; every helper is componentwise, so one text
- * serves both widths.
+ * Source of a helper. `T` is the value type, `B`, `I` and `U` are the bool, i32 and u32 types of the same width; every
+ * helper is componentwise, so one text serves both widths.
  *
- * An implementation of WGSL may assume that there are no NaN, and min, max, clamp and the other built-ins lose them in fact. What a conforming one must do is
- * arithmetic on integers, so a helper that would lose a NaN finds it by its bits.
+ * An implementation of WGSL may assume that there are no NaN, and min, max, clamp and the other built-ins lose them in
+ * fact. What a conforming one must do is arithmetic on integers, so a helper that would lose a NaN finds it by its
+ * bits.
  *
  * - tanh: the built-in gives NaN for large x on some implementations and loses all relative accuracy near 0.
- * - log: the built-in promises only an absolute error near 1; there 2 artanh((x - 1) / (x + 1)) is used. At 0 some implementations give a finite number, and
- *   below the normal numbers a wrong one.
- * - sin, cos: the built-ins promise an absolute error of 2^-11 on [-pi, pi], which SwiftShader makes use of; see {@link sine}.
- * - erf: Maclaurin series up to |x| = 1, then 1 - exp(-x^2) p(1 / (1 + x / 2)) with a least-squares p; absolute error below 1.5e-7.
- * - pow: by the logarithm here, which is accurate near 1; IEEE's and NumPy's results at the edges: negative bases have whole powers only, else NaN; x^0 and 1^y are 1 even for NaN.
+ * - log: the built-in promises only an absolute error near 1; there 2 artanh((x - 1) / (x + 1)) is used. At 0 some
+ *   implementations give a finite number, and below the normal numbers a wrong one.
+ * - sin, cos: the built-ins promise an absolute error of 2^-11 on [-pi, pi], which SwiftShader makes use of; see
+ *   {@link sine}.
+ * - erf: Maclaurin series up to |x| = 1, then 1 - exp(-x^2) p(1 / (1 + x / 2)) with a least-squares p; absolute error
+ *   below 1.5e-7.
+ * - pow: by the logarithm here, which is accurate near 1; IEEE's and NumPy's results at the edges: negative bases have
+ *   whole powers only, else NaN; x^0 and 1^y are 1 even for NaN.
  * - division of integers: by 0 it gives the dividend, as WGSL has it and not every implementation.
  * - conversions to integers: the built-ins give anything for NaN, and some implementations for what does not fit.
  */
 export function helperSource(helper: HelperName, name: string, width: 1 | 4): string {
   const dtype = helper.slice(helper.lastIndexOf("_") + 1) as DType;
   const lines = BODIES[helper];
-  const result = helper.endsWith("_of_f32") ? { i32_of_f32: "I", u32_of_f32: "U" }[helper as "i32_of_f32" | "u32_of_f32"] : "T";
-  const head = BINARY.has(helper.split("_")[0]) ? `fn ${name}(x: T, y: T) -> ${result} {` : `fn ${name}(x: T) -> ${result} {`;
+  const result = helper.endsWith("_of_f32")
+    ? { i32_of_f32: "I", u32_of_f32: "U" }[helper as "i32_of_f32" | "u32_of_f32"]
+    : "T";
+  const head = BINARY.has(helper.split("_")[0])
+    ? `fn ${name}(x: T, y: T) -> ${result} {`
+    : `fn ${name}(x: T) -> ${result} {`;
   const text = [head, ...lines.map((line) => `  ${line}`), "}"].join("\n");
   const types = { T: dtype, B: "bool", I: "i32", U: "u32" } as const;
   return text.replace(/\b[TBIU]\b/g, (letter) => typeName(types[letter as keyof typeof types], width));
@@ -70,7 +81,14 @@ const INTEGER_POWER = [
 ];
 
 /** Least-squares fit of erfc(a) exp(a^2) by powers of u = 1 / (1 + a / 2) on 1 <= a <= 6; error below 5e-9 in erfc. */
-const ERFC_SCALED = [0.0012421909486874938, 0.26505759358406067, 0.37723788619041443, -0.029078807681798935, 0.6049584150314331, -0.21951240301132202];
+const ERFC_SCALED = [
+  0.0012421909486874938,
+  0.26505759358406067,
+  0.37723788619041443,
+  -0.029078807681798935,
+  0.6049584150314331,
+  -0.21951240301132202,
+];
 
 /** Least-squares fit of tanh(x) / x by powers of s = x^2 on 0 <= s <= 1 / 4; error below 3e-8. */
 const TANH_RATIO = [1, -0.3333307206630707, 0.13324828445911407, -0.05298924073576927, 0.017141319811344147];
@@ -117,7 +135,10 @@ const BODIES: Record<HelperName, readonly string[]> = {
   ],
   pow_i32: INTEGER_POWER,
   pow_u32: INTEGER_POWER,
-  sigmoid_f32: ["let e = exp(-abs(x));", `return select(select(e, T(1.0), x >= T(0.0)) / (1.0 + e), x, ${isNaNText("x")});`],
+  sigmoid_f32: [
+    "let e = exp(-abs(x));",
+    `return select(select(e, T(1.0), x >= T(0.0)) / (1.0 + e), x, ${isNaNText("x")});`,
+  ],
   sign_f32: [`return select(sign(x), x, ${isNaNText("x")});`],
   sin_f32: sine(0),
   tanh_f32: [
@@ -145,10 +166,12 @@ function logarithm(x: string): string[] {
 }
 
 /**
- * Body of the sine of x plus a number of quarter turns: the rest of a division by pi / 2, and one of two polynomials (Cephes).
+ * Body of the sine of x plus a number of quarter turns: the rest of a division by pi / 2, and one of two polynomials
+ * (Cephes).
  *
- * Up to 6,000 the quotient has 12 bits, and pi / 2 is subtracted in four parts, the first three without rounding. Beyond that the bits of 2 / pi that matter
- * for the exponent of x are multiplied by its 24 bits, modulo 4 (Payne and Hanek): 64 bits of the product are enough for every f32.
+ * Up to 6,000 the quotient has 12 bits, and pi / 2 is subtracted in four parts, the first three without rounding.
+ * Beyond that the bits of 2 / pi that matter for the exponent of x are multiplied by its 24 bits, modulo 4 (Payne and
+ * Hanek): 64 bits of the product are enough for every f32.
  */
 function sine(quarters: 0 | 1): string[] {
   const words = [0, ...TWO_OVER_PI_WORDS], large = `abs(x) > T(${floatLiteral(MAX_SUBTRACTED, "")})`;
@@ -158,7 +181,9 @@ function sine(quarters: 0 | 1): string[] {
   };
   return [
     "let turns = round(x * 0.63661975);",
-    `var r = ${HALF_PI_PARTS.reduce((text, part) => `(${text} - turns * ${floatLiteral(Math.fround(part), "")})`, "x")};`,
+    `var r = ${
+      HALF_PI_PARTS.reduce((text, part) => `(${text} - turns * ${floatLiteral(Math.fround(part), "")})`, "x")
+    };`,
     `var quarter = turns${quarters ? " + 1.0" : ""};`,
     `if (any(${large})) {`,
     "  let pattern = bitcast<U>(x);",
@@ -168,7 +193,9 @@ function sine(quarters: 0 | 1): string[] {
     "  let at = start >> U(5u);",
     "  let bits = start & U(31u);",
     ...[0, 1, 2, 3].map((offset) => `  let w${offset} = ${word(offset)};`),
-    ...[0, 1, 2].map((offset) => `  let v${offset} = (w${offset} << bits) | ((w${offset + 1} >> U(1u)) >> (U(31u) - bits));`),
+    ...[0, 1, 2].map((offset) =>
+      `  let v${offset} = (w${offset} << bits) | ((w${offset + 1} >> U(1u)) >> (U(31u) - bits));`
+    ),
     // The upper halves of m v1 and m v2, by halves of 16 bits; m has 24.
     ...[1, 2].flatMap((n) => [
       `  let low${n} = (m & U(0xffffu)) * (v${n} & U(0xffffu));`,
@@ -184,7 +211,9 @@ function sine(quarters: 0 | 1): string[] {
     "  let minus = rest >= U(0x80000000u);",
     "  let size_low = select(low, ~low + U(1u), minus);",
     "  let size_high = select(rest, ~rest + select(U(0u), U(1u), low == U(0u)), minus);",
-    `  let size = (T(size_high) * ${floatLiteral(2 ** -30, "")} + T(size_low) * ${floatLiteral(Math.fround(2 ** -62), "")}) * 1.5707964;`,
+    `  let size = (T(size_high) * ${floatLiteral(2 ** -30, "")} + T(size_low) * ${
+      floatLiteral(Math.fround(2 ** -62), "")
+    }) * 1.5707964;`,
     "  let flip = (pattern >> U(31u)) != U(0u);",
     `  r = select(r, select(size, -size, minus != flip), ${large});`,
     `  quarter = select(quarter, T(select(whole, U(4u) - whole, flip))${quarters ? " + 1.0" : ""}, ${large});`,
@@ -211,5 +240,7 @@ function maclaurin(terms: number): string {
 }
 
 function horner(coefficients: readonly number[], variable: string): string {
-  return coefficients.map((value) => floatLiteral(Math.fround(value), "")).reduceRight((sum, value) => `${value} + ${variable} * (${sum})`);
+  return coefficients.map((value) => floatLiteral(Math.fround(value), "")).reduceRight((sum, value) =>
+    `${value} + ${variable} * (${sum})`
+  );
 }

@@ -1,9 +1,9 @@
 /**
  * The one place that knows what differs between Deno, Node, Bun and browsers.
  *
- * In Deno, awaiting `mapAsync` or `onSubmittedWorkDone` costs 11-12 ms whatever the work, because the promise waits for a timer; but the calls
- * themselves already block until the queue is done. So a fence there is the unawaited call, and a mapped range can be read at once. Browsers never
- * block, and must await.
+ * In Deno, awaiting `mapAsync` or `onSubmittedWorkDone` costs 11-12 ms whatever the work, because the promise waits for
+ * a timer; but the calls themselves already block until the queue is done. So a fence there is the unawaited call, and
+ * a mapped range can be read at once. Browsers never block, and must await.
  */
 import { DeviceError } from "../../core/errors.ts";
 
@@ -28,8 +28,8 @@ const CACHE_VARIABLES = ["MESA_SHADER_CACHE_DIR", "__GL_SHADER_DISK_CACHE_PATH"]
 /**
  * Prepares what drivers read from the environment, before the first adapter of the process is requested.
  *
- * Silences Mesa's device-select layer, which writes to stderr when there is no display: needs the permission to set NODEVICE_SELECT and does without,
- * since asking would stop programs with a prompt.
+ * Silences Mesa's device-select layer, which writes to stderr when there is no display: needs the permission to set
+ * NODEVICE_SELECT and does without, since asking would stop programs with a prompt.
  * @param shaderCacheDirectory Where drivers are to keep compiled shaders.
  * @throws {DeviceError} if a directory is given and the environment may not be set.
  */
@@ -43,7 +43,10 @@ export function prepareEnvironment(shaderCacheDirectory?: string): void {
       : placeOf().runtime === "browser"
       ? "browsers have a cache of their own: leave the directory out"
       : `leave the directory out, and set ${CACHE_VARIABLES.join(" and ")} before the process starts`;
-    throw new DeviceError(`Cannot keep compiled shaders in ${shaderCacheDirectory}: the environment may not be set; ${remedy}`, "validation");
+    throw new DeviceError(
+      `Cannot keep compiled shaders in ${shaderCacheDirectory}: the environment may not be set; ${remedy}`,
+      "validation",
+    );
   }
   for (const variable of CACHE_VARIABLES) deno!.env.set(variable, shaderCacheDirectory);
 }
@@ -63,7 +66,8 @@ export interface ByteRange {
 
 /**
  * Copies parts of a staging buffer to the host, once everything submitted is done.
- * @param staging A buffer with usage MAP_READ that has been mapped before (created with `mappedAtCreation`): Deno's process dies otherwise.
+ * @param staging A buffer with usage MAP_READ that has been mapped before (created with `mappedAtCreation`): Deno's
+ * process dies otherwise.
  */
 export async function readStaging(staging: GPUBuffer, ranges: readonly ByteRange[]): Promise<ArrayBuffer[]> {
   const mapped = staging.mapAsync(GPUMapMode.READ);
@@ -107,18 +111,24 @@ export function placeOf(globals: Globals = globalThis as Globals): Place {
 /** What to do to get a WebGPU device at a place. */
 function remedy({ runtime, os, hasApi }: Place): string {
   if (runtime === "browser") {
-    return hasApi ? "turn on hardware acceleration and update the graphics driver" : "take a browser that has it, on a page from https or localhost";
+    return hasApi
+      ? "turn on hardware acceleration and update the graphics driver"
+      : "take a browser that has it, on a page from https or localhost";
   }
   // Neither has WebGPU of its own.
   if (!hasApi && runtime !== "deno") return "give it one, such as the package webgpu, as navigator.gpu";
   if (!hasApi) return "take Deno 2.5 or later, or run with --unstable-webgpu";
-  if (os === "linux") return "install a Vulkan driver (on Debian and Ubuntu: apt-get install mesa-vulkan-drivers libvulkan1)";
+  if (os === "linux") {
+    return "install a Vulkan driver (on Debian and Ubuntu: apt-get install mesa-vulkan-drivers libvulkan1)";
+  }
   return "update the graphics driver";
 }
 
 /** Why there is no WebGPU device, what to do, and what runs anyway. */
 export function unavailableText(place: Place): string {
   const name = { deno: "Deno", node: "Node", bun: "Bun", browser: "browser" }[place.runtime];
-  const reason = place.hasApi ? "no adapter was found" : `this ${place.runtime === "browser" ? name : `version of ${name}`} has no WebGPU`;
+  const reason = place.hasApi
+    ? "no adapter was found"
+    : `this ${place.runtime === "browser" ? name : `version of ${name}`} has no WebGPU`;
   return `Cannot open a WebGPU device: ${reason}; ${remedy(place)}, or use the device "cpu", which needs none`;
 }

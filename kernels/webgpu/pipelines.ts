@@ -1,4 +1,7 @@
-/** Compute pipelines by source text: programs that are loaded share those of equal texts, and some that nobody uses any more are kept for later ones. */
+/**
+ * Compute pipelines by source text: programs that are loaded share those of equal texts, and some that nobody uses any
+ * more are kept for later ones.
+ */
 import { CompileError } from "../../core/errors.ts";
 import type { Binding } from "./print_writer.ts";
 
@@ -9,8 +12,8 @@ export interface KernelLayout {
 }
 
 /**
- * Pipelines that are kept although no program uses them. A pipeline takes a third of a megabyte on software drivers, and WebGPU frees it only once it is
- * unreachable; compiling it again takes long.
+ * Pipelines that are kept although no program uses them. A pipeline takes a third of a megabyte on software drivers,
+ * and WebGPU frees it only once it is unreachable; compiling it again takes long.
  */
 const UNUSED_KEPT = 64;
 
@@ -32,7 +35,11 @@ export class Pipelines {
   constructor(gpu: GPUDevice) {
     this.#gpu = gpu;
     this.loopLayout = gpu.createBindGroupLayout({
-      entries: [{ binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: "uniform", hasDynamicOffset: true, minBindingSize: 32 } }],
+      entries: [{
+        binding: 0,
+        visibility: GPUShaderStage.COMPUTE,
+        buffer: { type: "uniform", hasDynamicOffset: true, minBindingSize: 32 },
+      }],
     });
   }
 
@@ -52,7 +59,10 @@ export class Pipelines {
         ...(texels ? { texture: { sampleType: SAMPLE_TYPES[texels.type] } } : { buffer: { type: "storage" } }),
       }));
       const operands = this.#gpu.createBindGroupLayout({ entries });
-      layout = { operands, pipeline: this.#gpu.createPipelineLayout({ bindGroupLayouts: [operands, this.loopLayout] }) };
+      layout = {
+        operands,
+        pipeline: this.#gpu.createPipelineLayout({ bindGroupLayouts: [operands, this.loopLayout] }),
+      };
       this.#layouts.set(key, layout);
     }
     return layout;
@@ -109,10 +119,18 @@ export class Pipelines {
     if (error) {
       const { messages } = await module.getCompilationInfo();
       const first = messages.find(({ type }) => type === "error");
-      throw compileError(source, origins, firstSentence(first?.message ?? error.message), first?.lineNum ?? 0, first?.linePos ?? 0);
+      throw compileError(
+        source,
+        origins,
+        firstSentence(first?.message ?? error.message),
+        first?.lineNum ?? 0,
+        first?.linePos ?? 0,
+      );
     }
     const reason = await refused;
-    if (reason !== undefined) throw compileError(source, origins, reason instanceof Error ? reason.message : String(reason), 0, 0);
+    if (reason !== undefined) {
+      throw compileError(source, origins, reason instanceof Error ? reason.message : String(reason), 0, 0);
+    }
     return await pipeline;
   }
 }
@@ -133,7 +151,13 @@ function firstSentence(message: string): string {
   return line.replace(/^Shader '.*' parsing error: /, "");
 }
 
-function compileError(source: string, origins: readonly string[], message: string, line: number, column: number): CompileError {
+function compileError(
+  source: string,
+  origins: readonly string[],
+  message: string,
+  line: number,
+  column: number,
+): CompileError {
   const quote = line > 0 ? `\n${quoteSource(source, line, column)}` : "";
   return new CompileError(`Cannot compile the kernel of ${origins.join(", ")}: ${message}${quote}`, source);
 }

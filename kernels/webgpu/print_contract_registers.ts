@@ -9,7 +9,7 @@ import { convert, Evaluator, joinLanes, LANES, splat } from "./print_expr.ts";
 import type { Env } from "./print_expr.ts";
 import { assign, pointsOf, unflatten } from "../lane_index.ts";
 import type { Tile } from "../live_range.ts";
-import { openLiveLoop } from "./print_live.ts";
+import { openLiveLoop } from "./print_mask.ts";
 import { BlockSums, closeCounted, type Counted, openCounted } from "./print_loops.ts";
 import { typeName } from "./print_literal.ts";
 import { startFlat, workgroupSizeFor } from "./print_space.ts";
@@ -31,7 +31,8 @@ export interface TileContext {
 /** Prints a contract kernel whose invocations keep `tile.rows` x `tile.columns` outputs each. */
 export function printRegisters(kernel: ContractKernel, writer: Writer, tile: RegisterTile): WgslKernel {
   const evaluator = new Evaluator(writer, kernel.stores, [kernel.lhs, kernel.rhs]);
-  const rowTile = makeVar("rows", Math.ceil(kernel.m.extent / tile.rows)), columnTile = makeVar("columns", Math.ceil(kernel.n.extent / tile.columns));
+  const rowTile = makeVar("rows", Math.ceil(kernel.m.extent / tile.rows)),
+    columnTile = makeVar("columns", Math.ceil(kernel.n.extent / tile.columns));
   const space = [...kernel.batch, rowTile, columnTile];
   const invocations = pointsOf(space);
   const size = workgroupSizeFor(invocations, writer.target.style === "gpu" ? 64 : 8);
@@ -39,7 +40,8 @@ export function printRegisters(kernel: ContractKernel, writer: Writer, tile: Reg
   const place = unflatten(varIndex(id), space);
   const batch = new Map<number, Index>();
   assign(batch, kernel.batch, place.slice(0, -2));
-  const rowBase = scaleIndex(place[space.length - 2], tile.rows), columnBase = scaleIndex(place[space.length - 1], tile.columns);
+  const rowBase = scaleIndex(place[space.length - 2], tile.rows),
+    columnBase = scaleIndex(place[space.length - 1], tile.columns);
   const context: TileContext = { kernel, writer, evaluator, tile, batch, rowBase, columnBase };
   declareTile(context);
   accumulateTile(context);
@@ -66,7 +68,10 @@ export function declareTile({ writer, tile, kernel }: TileContext): void {
   }
 }
 
-/** Steps of k that one turn of the loop takes. On software adapters one, where no operand is loaded by vec4s along k: as fast, and quicker to compile. */
+/**
+ * Steps of k that one turn of the loop takes. On software adapters one, where no operand is loaded by vec4s along k: as
+ * fast, and quicker to compile.
+ */
 function stepsOf({ kernel, evaluator, tile, writer }: TileContext): number {
   if (kernel.k.extent % 4 !== 0) return 1;
   const { lhsAlongK, rhsAlongK } = lanesOf(kernel, evaluator);
@@ -80,8 +85,17 @@ function accumulateTile(context: TileContext): void {
   const depth = stepsOf(context);
   if (extent === 0) return;
   let turn: Index = constantIndex(0);
-  const turns = extent / depth, sums = longSums(context, turns, depth), loop: Counted = { name: "k", turns, block: sums?.block };
-  const live = openLiveLoop({ ...loop, kernel, writer, evaluator: context.evaluator, tile: tileSides(context), size: { ...context.tile, depth } });
+  const turns = extent / depth,
+    sums = longSums(context, turns, depth),
+    loop: Counted = { name: "k", turns, block: sums?.block };
+  const live = openLiveLoop({
+    ...loop,
+    kernel,
+    writer,
+    evaluator: context.evaluator,
+    tile: tileSides(context),
+    size: { ...context.tile, depth },
+  });
   if (live) turn = varIndex(live);
   else if (turns > 1) turn = varIndex(openCounted(writer, loop));
   const base = scaleIndex(turn, depth);
@@ -95,18 +109,27 @@ function accumulateTile(context: TileContext): void {
 export function longSums({ kernel, writer, tile }: TileContext, turns: number, depth: number): BlockSums | undefined {
   const dtype = accumulatorType(kernel), type = typeName(dtype, 4);
   if (dtype !== "f32" || turns * depth <= SHORT_PRODUCT) return undefined;
-  const cells = Array.from({ length: tile.rows * tile.columns / 4 }, (_, at) => cell(Math.floor(4 * at / tile.columns), at % (tile.columns / 4)));
+  const cells = Array.from(
+    { length: tile.rows * tile.columns / 4 },
+    (_, at) => cell(Math.floor(4 * at / tile.columns), at % (tile.columns / 4)),
+  );
   return new BlockSums(writer, cells.map((name) => ({ name, type })), turns, depth);
 }
 
 /** The sides of an invocation's tile. */
 function tileSides({ kernel, tile, batch, rowBase, columnBase }: TileContext): Tile {
   const sides = new Map([...batch].map(([id, start]) => [id, { start, size: 1 }]));
-  return sides.set(kernel.m.id, { start: rowBase, size: tile.rows }).set(kernel.n.id, { start: columnBase, size: tile.columns });
+  return sides.set(kernel.m.id, { start: rowBase, size: tile.rows }).set(kernel.n.id, {
+    start: columnBase,
+    size: tile.columns,
+  });
 }
 
 /** Whether the operands are loaded by vec4s along k rather than along m and n: whichever takes fewer loads. */
-function lanesOf({ batch, m, n, k, lhs, rhs }: ContractKernel, evaluator: Evaluator): { lhsAlongK: boolean; rhsAlongK: boolean } {
+function lanesOf(
+  { batch, m, n, k, lhs, rhs }: ContractKernel,
+  evaluator: Evaluator,
+): { lhsAlongK: boolean; rhsAlongK: boolean } {
   const cost = (expr: Expr, along: Var, across: Var): number => {
     const lane = makeVar("lane", 4), quad = makeVar("quad", Math.max(1, Math.ceil(along.extent / 4)));
     const plain = [...batch, across].map((variable) => [variable.id, varIndex(variable)] as const);
@@ -117,9 +140,15 @@ function lanesOf({ batch, m, n, k, lhs, rhs }: ContractKernel, evaluator: Evalua
 }
 
 /** Adds the outer product of a column of lhs scalars and a row of rhs quads. */
-export function multiplyAdd({ writer, tile }: TileContext, lhs: (row: number) => string, rhs: (quad: number) => string): void {
+export function multiplyAdd(
+  { writer, tile }: TileContext,
+  lhs: (row: number) => string,
+  rhs: (quad: number) => string,
+): void {
   for (let row = 0; row < tile.rows; row++) {
-    for (let quad = 0; quad < tile.columns / 4; quad++) writer.line(`${cell(row, quad)} += ${lhs(row)} * ${rhs(quad)};`);
+    for (let quad = 0; quad < tile.columns / 4; quad++) {
+      writer.line(`${cell(row, quad)} += ${lhs(row)} * ${rhs(quad)};`);
+    }
   }
 }
 
@@ -128,8 +157,10 @@ function lhsScalars(context: TileContext, base: Index, depth: number): string[][
   const { kernel, evaluator, tile, rowBase } = context;
   const rows = Array.from({ length: tile.rows }, (_, row) => row);
   const lane = makeVar("lane", 4);
-  const at = (row: Index, k: Index, withLane: boolean) => operandEnv(context, [kernel.m.id, row], [kernel.k.id, k], withLane ? lane : undefined);
-  const alongK = at(rowBase, addIndex(base, varIndex(lane)), true), alongM = at(addIndex(rowBase, varIndex(lane)), base, true);
+  const at = (row: Index, k: Index, withLane: boolean) =>
+    operandEnv(context, [kernel.m.id, row], [kernel.k.id, k], withLane ? lane : undefined);
+  const alongK = at(rowBase, addIndex(base, varIndex(lane)), true),
+    alongM = at(addIndex(rowBase, varIndex(lane)), base, true);
   const costK = depth === 4 ? evaluator.cost([kernel.lhs], [], alongK) : 4;
   const costM = tile.rows % 4 === 0 ? evaluator.cost([kernel.lhs], [], alongM) : Infinity;
   if (costM < costK) {
@@ -138,25 +169,36 @@ function lhsScalars(context: TileContext, base: Index, depth: number): string[][
       (_, quad) =>
         Array.from(
           { length: depth },
-          (_, step) => operand(context, kernel.lhs, at(addIndex(addIndex(rowBase, 4 * quad), varIndex(lane)), addIndex(base, step), true)),
+          (_, step) =>
+            operand(
+              context,
+              kernel.lhs,
+              at(addIndex(addIndex(rowBase, 4 * quad), varIndex(lane)), addIndex(base, step), true),
+            ),
         ),
     );
     return rows.map((row) => Array.from({ length: depth }, (_, step) => component(quads[row >> 2][step], row & 3)));
   }
   if (depth === 4) {
-    const values = rows.map((row) => operand(context, kernel.lhs, at(addIndex(rowBase, row), addIndex(base, varIndex(lane)), true)));
+    const values = rows.map((row) =>
+      operand(context, kernel.lhs, at(addIndex(rowBase, row), addIndex(base, varIndex(lane)), true))
+    );
     return values.map((value) => [0, 1, 2, 3].map((step) => component(value, step)));
   }
   return rows.map((row) => [operand(context, kernel.lhs, at(addIndex(rowBase, row), base, false)).text]);
 }
 
-/** Values of rhs as vec4 texts along n, by quad and step of k. Lanes run along n, or along k and are transposed in registers. */
+/**
+ * Values of rhs as vec4 texts along n, by quad and step of k. Lanes run along n, or along k and are transposed in
+ * registers.
+ */
 function rhsQuads(context: TileContext, base: Index, depth: number): string[][] {
   const { kernel, evaluator, tile, columnBase } = context;
   const quads = Array.from({ length: tile.columns / 4 }, (_, quad) => quad);
   const lane = makeVar("lane", 4);
   const at = (column: Index, k: Index) => operandEnv(context, [kernel.n.id, column], [kernel.k.id, k], lane);
-  const alongN = at(addIndex(columnBase, varIndex(lane)), base), alongK = at(columnBase, addIndex(base, varIndex(lane)));
+  const alongN = at(addIndex(columnBase, varIndex(lane)), base),
+    alongK = at(columnBase, addIndex(base, varIndex(lane)));
   if (depth === 4 && evaluator.cost([kernel.rhs], [], alongK) < evaluator.cost([kernel.rhs], [], alongN)) {
     const columns = Array.from(
       { length: tile.columns },
@@ -164,7 +206,11 @@ function rhsQuads(context: TileContext, base: Index, depth: number): string[][] 
     );
     return quads.map((quad) =>
       [0, 1, 2, 3].map((step) => {
-        const parts = [0, 1, 2, 3].map((at) => columns[4 * quad + at]).map((value) => ({ ...value, text: component(value, step), width: 1 as const }));
+        const parts = [0, 1, 2, 3].map((at) => columns[4 * quad + at]).map((value) => ({
+          ...value,
+          text: component(value, step),
+          width: 1 as const,
+        }));
         return context.writer.bound(joinLanes(parts)).text;
       })
     );
@@ -173,12 +219,25 @@ function rhsQuads(context: TileContext, base: Index, depth: number): string[][] 
     Array.from(
       { length: depth },
       (_, step) =>
-        context.writer.bound(splat(operand(context, kernel.rhs, at(addIndex(addIndex(columnBase, 4 * quad), varIndex(lane)), addIndex(base, step))))).text,
+        context.writer.bound(
+          splat(
+            operand(
+              context,
+              kernel.rhs,
+              at(addIndex(addIndex(columnBase, 4 * quad), varIndex(lane)), addIndex(base, step)),
+            ),
+          ),
+        ).text,
     )
   );
 }
 
-function operandEnv({ evaluator, batch }: TileContext, outer: [number, Index], inner: [number, Index], lane: ReturnType<typeof makeVar> | undefined): Env {
+function operandEnv(
+  { evaluator, batch }: TileContext,
+  outer: [number, Index],
+  inner: [number, Index],
+  lane: ReturnType<typeof makeVar> | undefined,
+): Env {
   return evaluator.env(new Map([...batch, outer, inner]), lane);
 }
 
@@ -191,7 +250,9 @@ function component(value: Value, lane: number): string {
   return value.width === 1 ? value.text : `${value.text}.${LANES[lane]}`;
 }
 
-/** Evaluates and writes the stores of a tile, with lanes along n or, for stores that are contiguous along m, along m. */
+/**
+ * Evaluates and writes the stores of a tile, with lanes along n or, for stores that are contiguous along m, along m.
+ */
 export function storeTile(context: TileContext): void {
   const { kernel, evaluator, tile, rowBase, columnBase } = context;
   const lane = makeVar("lane", 4);
@@ -199,7 +260,9 @@ export function storeTile(context: TileContext): void {
     evaluator.env(new Map([...context.batch, [kernel.m.id, row], [kernel.n.id, column]]), lane, accumulator);
   const sums: Value = { text: "", dtype: accumulatorType(kernel), width: 4, depth: 0, atomic: true };
   const alongN = evaluator.cost([], kernel.stores, at(rowBase, addIndex(columnBase, varIndex(lane)), sums));
-  const alongM = tile.rows % 4 === 0 ? evaluator.cost([], kernel.stores, at(addIndex(rowBase, varIndex(lane)), columnBase, sums)) : Infinity;
+  const alongM = tile.rows % 4 === 0
+    ? evaluator.cost([], kernel.stores, at(addIndex(rowBase, varIndex(lane)), columnBase, sums))
+    : Infinity;
   const isTransposed = alongM < alongN;
   const [lines, quads] = isTransposed ? [tile.columns, tile.rows / 4] : [tile.rows, tile.columns / 4];
   const eachQuad = context.writer.target.style === "software" && lines * quads > 2 ? loopOverQuads : forEachQuad;
@@ -231,13 +294,17 @@ function forEachQuad(context: TileContext, grid: QuadGrid, visit: VisitQuad): vo
   const { writer } = context, dtype = accumulatorType(context.kernel);
   for (let line = 0; line < grid.lines; line++) {
     for (let quad = 0; quad < grid.quads; quad++) {
-      const cells = quadText(context, grid, line, quad), text = grid.isTransposed ? writer.bind(cells, 0, "sum") : cells;
+      const cells = quadText(context, grid, line, quad),
+        text = grid.isTransposed ? writer.bind(cells, 0, "sum") : cells;
       visit(constantIndex(line), constantIndex(quad), { text, dtype, width: 4, depth: 0, atomic: true });
     }
   }
 }
 
-/** The same as a loop. A software driver takes 2 ms and more to compile each memory access of an epilogue; selecting an accumulator costs next to nothing. */
+/**
+ * The same as a loop. A software driver takes 2 ms and more to compile each memory access of an epilogue; selecting an
+ * accumulator costs next to nothing.
+ */
 function loopOverQuads(context: TileContext, grid: QuadGrid, visit: VisitQuad): void {
   const { writer, kernel } = context, count = grid.lines * grid.quads;
   const number = makeVar("quad", count);
@@ -246,7 +313,11 @@ function loopOverQuads(context: TileContext, grid: QuadGrid, visit: VisitQuad): 
   const text = writer.fresh("sum");
   writer.line(`var ${text} = ${quadText(context, grid, 0, 0)};`);
   for (let at = 1; at < count; at++) {
-    writer.line(`${text} = select(${text}, ${quadText(context, grid, Math.floor(at / grid.quads), at % grid.quads)}, quad == ${at});`);
+    writer.line(
+      `${text} = select(${text}, ${
+        quadText(context, grid, Math.floor(at / grid.quads), at % grid.quads)
+      }, quad == ${at});`,
+    );
   }
   const sum: Value = { text, dtype: accumulatorType(kernel), width: 4, depth: writer.depth, atomic: true };
   visit(divIndex(varIndex(number), grid.quads), modIndex(varIndex(number), grid.quads), sum);

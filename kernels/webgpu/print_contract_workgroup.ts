@@ -1,9 +1,10 @@
 /**
- * The contract kernel for GPUs: a workgroup loads tiles of both operands into workgroup memory, each invocation multiplies its part from there.
+ * The contract kernel for GPUs: a workgroup loads tiles of both operands into workgroup memory, each invocation
+ * multiplies its part from there.
  *
- * A tile is kept as vec4s along the axis along which the operand is contiguous, so that it is loaded and stored by whole vec4s: `[row][k / 4]` or
- * `[k][row / 4]` for lhs, `[k][column / 4]` or `[column][k / 4]` for rhs. Tiles along k have one vec4 of padding a line against bank conflicts.
- * Steps of k beyond the end are zero in both operands.
+ * A tile is kept as vec4s along the axis along which the operand is contiguous, so that it is loaded and stored by
+ * whole vec4s: `[row][k / 4]` or `[k][row / 4]` for lhs, `[k][column / 4]` or `[column][k / 4]` for rhs. Tiles along k
+ * have one vec4 of padding a line against bank conflicts. Steps of k beyond the end are zero in both operands.
  */
 import type { Expr } from "../../core/expr.ts";
 import type { Index, Var } from "../../core/index_expr.ts";
@@ -14,7 +15,7 @@ import { accumulatorType, declareTile, longSums, multiplyAdd, storeTile } from "
 import type { TileContext } from "./print_contract_registers.ts";
 import { convert, Evaluator, LANES, splat } from "./print_expr.ts";
 import { assign, pointsOf, unflatten } from "../lane_index.ts";
-import { openLiveLoop } from "./print_live.ts";
+import { openLiveLoop } from "./print_mask.ts";
 import { closeCounted, type Counted, openCounted } from "./print_loops.ts";
 import { typeName } from "./print_literal.ts";
 import { foldWorkgroups } from "./print_space.ts";
@@ -25,7 +26,8 @@ export function printWorkgroupTiles(kernel: ContractKernel, writer: Writer, tile
   const evaluator = new Evaluator(writer, kernel.stores, [kernel.lhs, kernel.rhs]);
   const { each } = tile;
   const across = tile.columns / each.columns, size = across * (tile.rows / each.rows);
-  const rowTile = makeVar("rows", Math.ceil(kernel.m.extent / tile.rows)), columnTile = makeVar("columns", Math.ceil(kernel.n.extent / tile.columns));
+  const rowTile = makeVar("rows", Math.ceil(kernel.m.extent / tile.rows)),
+    columnTile = makeVar("columns", Math.ceil(kernel.n.extent / tile.columns));
   const space = [...kernel.batch, rowTile, columnTile];
   const tiles = pointsOf(space);
   const launch = foldWorkgroups(tiles, writer.target);
@@ -39,7 +41,10 @@ export function printWorkgroupTiles(kernel: ContractKernel, writer: Writer, tile
   const place = unflatten(varIndex(id), space);
   const batch = new Map<number, Index>();
   assign(batch, kernel.batch, place.slice(0, -2));
-  const corner = { row: scaleIndex(place[space.length - 2], tile.rows), column: scaleIndex(place[space.length - 1], tile.columns) };
+  const corner = {
+    row: scaleIndex(place[space.length - 2], tile.rows),
+    column: scaleIndex(place[space.length - 1], tile.columns),
+  };
   const context: TileContext = {
     kernel,
     writer,
@@ -70,11 +75,26 @@ interface SharedTile {
 }
 
 /** The loop over k: load tiles, wait, multiply, wait. */
-function accumulateThroughMemory(context: TileContext, tile: WorkgroupTile, corner: { row: Index; column: Index }, team: { member: Var; size: number }): void {
+function accumulateThroughMemory(
+  context: TileContext,
+  tile: WorkgroupTile,
+  corner: { row: Index; column: Index },
+  team: { member: Var; size: number },
+): void {
   const { kernel, writer } = context;
   const turns = Math.ceil(kernel.k.extent / tile.depth);
-  const lhs = sharedTile(context, "lhs", { expr: kernel.lhs, axis: kernel.m, base: corner.row, extent: tile.rows }, tile.depth);
-  const rhs = sharedTile(context, "rhs", { expr: kernel.rhs, axis: kernel.n, base: corner.column, extent: tile.columns }, tile.depth);
+  const lhs = sharedTile(
+    context,
+    "lhs",
+    { expr: kernel.lhs, axis: kernel.m, base: corner.row, extent: tile.rows },
+    tile.depth,
+  );
+  const rhs = sharedTile(context, "rhs", {
+    expr: kernel.rhs,
+    axis: kernel.n,
+    base: corner.column,
+    extent: tile.columns,
+  }, tile.depth);
   const sums = longSums(context, turns, tile.depth), loop: Counted = { name: "turn", turns, block: sums?.block };
   const turn = openLiveTurns(context, tile, corner, loop) ?? openCounted(writer, { ...loop, start: "0" });
   const start = scaleIndex(varIndex(turn), tile.depth);
@@ -96,15 +116,24 @@ function openLiveTurns(
   loop: Counted,
 ): Var | undefined {
   const sides = new Map([...batch].map(([id, start]) => [id, { start, size: 1 }]));
-  sides.set(kernel.m.id, { start: corner.row, size: size.rows }).set(kernel.n.id, { start: corner.column, size: size.columns });
+  sides.set(kernel.m.id, { start: corner.row, size: size.rows }).set(kernel.n.id, {
+    start: corner.column,
+    size: size.columns,
+  });
   return openLiveLoop({ ...loop, kernel, writer, evaluator, tile: sides, size });
 }
 
-function sharedTile(context: TileContext, name: string, part: Pick<SharedTile, "expr" | "axis" | "base" | "extent">, depth: number): SharedTile {
+function sharedTile(
+  context: TileContext,
+  name: string,
+  part: Pick<SharedTile, "expr" | "axis" | "base" | "extent">,
+  depth: number,
+): SharedTile {
   const { evaluator, kernel, batch, writer } = context;
   const lane = makeVar("lane", 4), quad = makeVar("quad", Math.max(1, Math.ceil(kernel.k.extent / 4)));
   const moving = addIndex(scaleIndex(varIndex(quad), 4), varIndex(lane));
-  const cost = (axis: Index, k: Index) => evaluator.cost([part.expr], [], evaluator.env(new Map([...batch, [part.axis.id, axis], [kernel.k.id, k]]), lane));
+  const cost = (axis: Index, k: Index) =>
+    evaluator.cost([part.expr], [], evaluator.env(new Map([...batch, [part.axis.id, axis], [kernel.k.id, k]]), lane));
   const alongK = cost(part.base, moving) <= cost(addIndex(part.base, varIndex(lane)), varIndex(kernel.k));
   const stride = alongK ? depth / 4 + 1 : part.extent / 4;
   const type = typeName(accumulatorType(kernel), 4);
@@ -127,7 +156,10 @@ function fillTile(
     const line = divIndex(item, perLine), quad = scaleIndex(modIndex(item, perLine), 4);
     const along = addIndex(quad, varIndex(lane));
     const k = addIndex(start, shared.alongK ? along : line);
-    const env = evaluator.env(new Map([...batch, [shared.axis.id, addIndex(shared.base, shared.alongK ? line : along)], [kernel.k.id, k]]), lane);
+    const env = evaluator.env(
+      new Map([...batch, [shared.axis.id, addIndex(shared.base, shared.alongK ? line : along)], [kernel.k.id, k]]),
+      lane,
+    );
     let text = splat(convert(evaluator.value(shared.expr, env), dtype)).text;
     if (kernel.k.extent % depth !== 0) {
       const step = evaluator.indexValue(varIndex(kernel.k), "i32", env);
@@ -141,19 +173,27 @@ function fillTile(
 /** Multiplies four steps of k from workgroup memory. */
 function multiplyTiles(context: TileContext, lhs: SharedTile, rhs: SharedTile, across: number): void {
   const { writer, tile } = context;
-  const row = writer.bind(`member / ${across} * ${tile.rows}`, 0, "n"), column = writer.bind(`member % ${across} * ${tile.columns}`, 0, "n");
+  const row = writer.bind(`member / ${across} * ${tile.rows}`, 0, "n"),
+    column = writer.bind(`member % ${across} * ${tile.columns}`, 0, "n");
   const read = (shared: SharedTile, first: string, count: number): string[] =>
     Array.from({ length: shared.alongK ? count : 4 }, (_, at) => {
-      const index = shared.alongK ? `(${first} + ${at}) * ${shared.stride} + quad` : `(quad * 4 + ${at}) * ${shared.stride} + ${first} / 4`;
+      const index = shared.alongK
+        ? `(${first} + ${at}) * ${shared.stride} + quad`
+        : `(quad * 4 + ${at}) * ${shared.stride} + ${first} / 4`;
       const name = writer.fresh("v");
       writer.line(`let ${name} = ${shared.name}[${index}];`);
       return name;
     });
   const a = read(lhs, row, tile.rows), b = read(rhs, column, tile.columns);
-  const lhsAt = (line: number, step: number) => (lhs.alongK ? `${a[line]}.${LANES[step]}` : `${a[step]}.${LANES[line]}`);
+  const lhsAt = (
+    line: number,
+    step: number,
+  ) => (lhs.alongK ? `${a[line]}.${LANES[step]}` : `${a[step]}.${LANES[line]}`);
   for (let step = 0; step < 4; step++) {
     const type = typeName(accumulatorType(context.kernel), 4);
-    const quad = rhs.alongK ? writer.bind(`${type}(${b.map((name) => `${name}.${LANES[step]}`).join(", ")})`, writer.depth, "v") : b[step];
+    const quad = rhs.alongK
+      ? writer.bind(`${type}(${b.map((name) => `${name}.${LANES[step]}`).join(", ")})`, writer.depth, "v")
+      : b[step];
     multiplyAdd(context, (line) => lhsAt(line, step), () => quad);
   }
 }

@@ -1,9 +1,10 @@
 /**
  * Evaluates scalar expressions as WGSL text, one point at a time or four.
  *
- * An {@link Env} says what the kernel's variables are (see print_index.ts) and which variable, if any, is the lane of a vec4. Every value knows
- * its width: what does not depend on the lane stays a scalar. Values land in the outermost block that knows their variables, so loop-invariant
- * parts leave loops by themselves; shared expressions and all loads are bound to names.
+ * An {@link Env} says what the kernel's variables are (see print_index.ts) and which variable, if any, is the lane of a
+ * vec4. Every value knows its width: what does not depend on the lane stays a scalar. Values land in the outermost
+ * block that knows their variables, so loop-invariant parts leave loops by themselves; shared expressions and all loads
+ * are bound to names.
  */
 import { type DType, isFloat } from "../../core/dtype.ts";
 import type { BinaryOp, Expr } from "../../core/expr.ts";
@@ -87,7 +88,8 @@ export class Evaluator extends LaneScope<Value> {
   /** Whether an access is one instruction for all lanes. */
   #isWide(operand: number, index: Index, env: Env): boolean {
     const form = this.form(index, env);
-    return form !== undefined && (form.step === 0 || (form.step === 1 && this.#canBeVector(operand) && isAligned(form.base)));
+    return form !== undefined &&
+      (form.step === 0 || (form.step === 1 && this.#canBeVector(operand) && isAligned(form.base)));
   }
 
   #canBeVector(operand: number): boolean {
@@ -141,7 +143,9 @@ export class Evaluator extends LaneScope<Value> {
     }
   }
 
-  /** Whether the text of an expression is made of literals alone. Arithmetic on literals is not: see {@link #running}. */
+  /**
+   * Whether the text of an expression is made of literals alone. Arithmetic on literals is not: see {@link #running}.
+   */
   #isLiteral(expr: Expr, env: Env): boolean {
     switch (expr.kind) {
       case "const":
@@ -158,9 +162,14 @@ export class Evaluator extends LaneScope<Value> {
     }
   }
 
-  /** Names a value that is made of literals, since WGSL computes with literals while it compiles, and refuses what overflows or has no value. */
+  /**
+   * Names a value that is made of literals, since WGSL computes with literals while it compiles, and refuses what
+   * overflows or has no value.
+   */
   #running(value: Value, isLiteral: boolean): Value {
-    return isLiteral && !/^[a-z]\w*$/.test(value.text) ? { ...value, text: this.writer.bind(value.text, value.depth), atomic: true } : value;
+    return isLiteral && !/^[a-z]\w*$/.test(value.text)
+      ? { ...value, text: this.writer.bind(value.text, value.depth), atomic: true }
+      : value;
   }
 
   /** A literal; NaN and infinities come from the loop uniform, since WGSL refuses them as constants. */
@@ -179,7 +188,9 @@ export class Evaluator extends LaneScope<Value> {
   #binary(expr: Expr & { kind: "binary" }, env: Env): Value {
     const { op } = expr;
     let lhs = this.value(expr.lhs, env), rhs = this.value(expr.rhs, env);
-    if (expr.dtype !== "bool") lhs = this.#running(lhs, this.#isLiteral(expr.lhs, env) && this.#isLiteral(expr.rhs, env));
+    if (expr.dtype !== "bool") {
+      lhs = this.#running(lhs, this.#isLiteral(expr.lhs, env) && this.#isLiteral(expr.rhs, env));
+    }
     if (op === "div" || op === "mod") rhs = this.#running(rhs, expr.rhs.kind === "const" && expr.rhs.value === 0);
     const power = op === "pow" ? this.#constantPower(lhs, expr.rhs) : undefined;
     if (power) return power;
@@ -193,7 +204,9 @@ export class Evaluator extends LaneScope<Value> {
     const helper = (...[name, width]: Parameters<Writer["helper"]>) => this.writer.helper(name, width);
     const depth = Math.max(lhs.depth, rhs.depth);
     const dtype = expr.dtype;
-    if (lhs.width !== rhs.width && (!MIXED.has(op) || (op === "div" && !isFloat(lhs.dtype)) || lhs.dtype === "bool")) [lhs, rhs] = [splat(lhs), splat(rhs)];
+    if (lhs.width !== rhs.width && (!MIXED.has(op) || (op === "div" && !isFloat(lhs.dtype)) || lhs.dtype === "bool")) {
+      [lhs, rhs] = [splat(lhs), splat(rhs)];
+    }
     [lhs, rhs] = [this.#atDepth(lhs, depth), this.#atDepth(rhs, depth)];
     const width = lhs.width === 4 || rhs.width === 4 ? 4 : 1;
     const text = binaryText(op, { ...lhs, width }, { ...rhs, width }, helper);
@@ -279,12 +292,19 @@ export class Evaluator extends LaneScope<Value> {
     const index = uniform ?? this.index(expr.index, env);
     const value = uniform ? this.scalar(uniform, env) : this.indexValue(expr.index, "i32", env);
     const { text, width, depth } = this.writer.bound(value, "n");
-    const bound = (limit: number) => splat({ text: `${limit}i`, dtype: "i32", width: 1, depth: 0, atomic: true }, width).text;
+    const bound = (limit: number) =>
+      splat({ text: `${limit}i`, dtype: "i32", width: 1, depth: 0, atomic: true }, width).text;
     const checks: string[] = [];
     if (index.min < expr.lo) checks.push(`${text} >= ${bound(expr.lo)}`);
     if (index.max >= expr.hi) checks.push(`${text} < ${bound(expr.hi)}`);
     if (checks.length === 0) return { text: "true", dtype: "bool", width: 1, depth: 0, atomic: true };
-    return { text: `(${checks.length === 1 ? checks[0] : checks.map((check) => `(${check})`).join(" & ")})`, dtype: "bool", width, depth, atomic: false };
+    return {
+      text: `(${checks.length === 1 ? checks[0] : checks.map((check) => `(${check})`).join(" & ")})`,
+      dtype: "bool",
+      width,
+      depth,
+      atomic: false,
+    };
   }
 
   #load(operand: number, source: Index, env: Env): Value {
@@ -294,13 +314,15 @@ export class Evaluator extends LaneScope<Value> {
     const vector = this.#vectorLoad(operand, form, env);
     if (vector) return vector;
     if (form?.step === 0) return this.#scalarLoad(operand, this.scalar(this.#inside(operand, form.base), env));
-    const lanes = [0, 1, 2, 3].map((lane) => this.#scalarLoad(operand, this.scalar(this.#inside(operand, atLane(index, env, lane)), env, lane)));
+    const lanes = [0, 1, 2, 3].map((lane) =>
+      this.#scalarLoad(operand, this.scalar(this.#inside(operand, atLane(index, env, lane)), env, lane))
+    );
     return this.writer.bound(joinLanes(lanes), "x");
   }
 
   /**
-   * An index to load from. That of a masked load may point anywhere, which is no harm while the program runs; but WGSL refuses constants that do, so they are
-   * led to the first element.
+   * An index to load from. That of a masked load may point anywhere, which is no harm while the program runs; but WGSL
+   * refuses constants that do, so they are led to the first element.
    */
   #inside(operand: number, index: Index): Index {
     const count = this.writer.texels[operand]?.elements ?? this.writer.kernel.operands[operand].size;
@@ -337,7 +359,9 @@ export class Evaluator extends LaneScope<Value> {
       const texel = this.#texel(operand, { ...offset, text: `(${text} >> 2u)`, atomic: false });
       return this.#stored(`${texel}[${text} & 3]`, operand, 1, offset.depth);
     }
-    if (this.writer.layouts[operand] === "scalar") return this.#stored(`b${operand}[${offset.text}]`, operand, 1, offset.depth);
+    if (this.writer.layouts[operand] === "scalar") {
+      return this.#stored(`b${operand}[${offset.text}]`, operand, 1, offset.depth);
+    }
     this.writer.accesses[operand].scalarLoads++;
     const { text } = this.writer.bound(offset, "n");
     return this.#stored(`b${operand}[${text} >> 2u][${text} & 3]`, operand, 1, offset.depth);
@@ -354,8 +378,12 @@ export class Evaluator extends LaneScope<Value> {
   /** The i32 value of a rewritten index; `lane` picks a lane where the index varies. */
   scalar(source: Index, env: Env, lane?: number): Value {
     const index = lane === undefined ? source : atLane(source, env, lane);
-    // Terms come in the order of variable ids, which equal kernels do not share: order them by name before anything is bound.
-    const ordered = index.terms.map((term) => ({ term, key: this.#orderKey(term) })).sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
+    // Terms come in the order of variable ids, which equal kernels do not share: order them by name before anything is
+    // bound.
+    const ordered = index.terms.map((term) => ({ term, key: this.#orderKey(term) })).sort((
+      a,
+      b,
+    ) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
     const parts = ordered.map(({ term }) => this.#term(term, env, lane)).sort((a, b) => a.depth - b.depth);
     if (parts.length === 0) return { text: `${index.constant}`, dtype: "i32", width: 1, depth: 0, atomic: true };
     let sum = "", depth = 0, count = 0;
@@ -363,11 +391,15 @@ export class Evaluator extends LaneScope<Value> {
       if (count > 1 && part.depth > depth) [sum, count] = [this.writer.bind(sum, depth, "n"), 1];
       const magnitude = Math.abs(part.coefficient);
       const text = magnitude === 1 ? part.text : `${part.text} * ${magnitude}`;
-      sum = sum === "" ? (part.coefficient < 0 ? `-${text}` : text) : `${sum} ${part.coefficient < 0 ? "-" : "+"} ${text}`;
+      sum = sum === ""
+        ? (part.coefficient < 0 ? `-${text}` : text)
+        : `${sum} ${part.coefficient < 0 ? "-" : "+"} ${text}`;
       depth = part.depth;
       count += magnitude === 1 && part.coefficient > 0 ? 1 : 2;
     }
-    if (index.constant === 0) return { text: count > 1 ? this.writer.bind(sum, depth, "n") : sum, dtype: "i32", width: 1, depth, atomic: true };
+    if (index.constant === 0) {
+      return { text: count > 1 ? this.writer.bind(sum, depth, "n") : sum, dtype: "i32", width: 1, depth, atomic: true };
+    }
     if (count > 1) sum = this.writer.bind(sum, depth, "n");
     const text = `${sum} ${index.constant < 0 ? "-" : "+"} ${Math.abs(index.constant)}`;
     return { text: `(${text})`, dtype: "i32", width: 1, depth, atomic: false };
@@ -376,7 +408,9 @@ export class Evaluator extends LaneScope<Value> {
   #orderKey({ atom, coefficient }: Term): string {
     if (atom.kind === "var") return `${this.writer.variable(atom.variable).name} ${coefficient}`;
     if (atom.kind === "value") return `~value ${`${atom.value.id}`.padStart(6, "0")} ${coefficient}`;
-    return `~${atom.kind} ${atom.by} ${atom.of.terms.map((term) => this.#orderKey(term)).sort().join("+")} ${coefficient}`;
+    return `~${atom.kind} ${atom.by} ${
+      atom.of.terms.map((term) => this.#orderKey(term)).sort().join("+")
+    } ${coefficient}`;
   }
 
   #term({ atom, coefficient }: Term, env: Env, lane?: number): { text: string; depth: number; coefficient: number } {
@@ -402,7 +436,10 @@ export class Evaluator extends LaneScope<Value> {
     }
   }
 
-  /** Writes a store whose value was evaluated before; `live` gives the condition under which a lane exists, if it may not; `+=` adds. */
+  /**
+   * Writes a store whose value was evaluated before; `live` gives the condition under which a lane exists, if it may
+   * not; `+=` adds.
+   */
   store(store: Store, value: Value, env: Env, live?: (lane: number) => string | undefined, operator = "="): void {
     const { operand } = store;
     const index = this.index(store.index, env);
@@ -437,7 +474,10 @@ export class Evaluator extends LaneScope<Value> {
   }
 }
 
-/** How a comparison of a float with itself comes to the magnitude's bits and those of infinity: without one `x != x` may count as false. */
+/**
+ * How a comparison of a float with itself comes to the magnitude's bits and those of infinity: without one `x != x` may
+ * count as false.
+ */
 const SELF_COMPARISONS: Partial<Record<BinaryOp, string>> = { eq: "<=", le: "<=", ge: "<=", ne: ">" };
 
 /** Operators that WGSL defines between a vector and a scalar. */
@@ -454,7 +494,9 @@ function quotientText(kind: "div" | "mod", of: string, by: number, min: number):
 
 /** Whether an index depends on nothing but a variable. */
 function readsOnly({ terms }: Index, variable: Var | undefined): boolean {
-  return terms.every(({ atom }) => atom.kind === "var" ? atom.variable === variable : atom.kind !== "value" && readsOnly(atom.of, variable));
+  return terms.every(({ atom }) =>
+    atom.kind === "var" ? atom.variable === variable : atom.kind !== "value" && readsOnly(atom.of, variable)
+  );
 }
 
 /** An index for one lane of an environment. */

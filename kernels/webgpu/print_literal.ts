@@ -26,7 +26,10 @@ export function literal(value: number, dtype: DType): string | undefined {
 /** The greatest f32. */
 const GREATEST_F32 = (2 - 2 ** -23) * 2 ** 127;
 
-/** A literal of a finite f32, as short as reads back the same, and not beyond the greatest f32, which WGSL refuses even where it would round to that; `suffix` is `f`, `h` or nothing for an abstract one. */
+/**
+ * A literal of a finite f32, as short as reads back the same, and not beyond the greatest f32, which WGSL refuses even
+ * where it would round to that; `suffix` is `f`, `h` or nothing for an abstract one.
+ */
 export function floatLiteral(value: number, suffix: string): string {
   if (Object.is(value, -0)) return `-0.0${suffix}`;
   let text = `${value}`;

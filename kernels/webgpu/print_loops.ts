@@ -1,5 +1,6 @@
 /**
- * Loops of many turns, as WGSL: sums in blocks (long_sums.ts), and steps unrolled where a driver would end the loop early.
+ * Loops of many turns, as WGSL: sums in blocks (long_sums.ts), and steps unrolled where a driver would end the loop
+ * early.
  */
 import { addIndex, type Index, makeVar, scaleIndex, type Var, varIndex } from "../../core/index_expr.ts";
 import { MAX_TERMS, SUM_BLOCK } from "../long_sums.ts";
@@ -48,7 +49,12 @@ export class BlockSums {
    * @param turns Turns of the loop, each of which adds one term or a few.
    * @param turnTerms Terms that a turn adds to a variable, one after another.
    */
-  constructor(readonly writer: Writer, readonly names: readonly { readonly name: string; readonly type: string }[], turns: number, readonly turnTerms = 1) {
+  constructor(
+    readonly writer: Writer,
+    readonly names: readonly { readonly name: string; readonly type: string }[],
+    turns: number,
+    readonly turnTerms = 1,
+  ) {
     this.#isDeep = turns * turnTerms > MAX_TERMS;
     for (const { name, type } of names) {
       writer.line(`var ${name}_total = ${type}(0);`);
@@ -99,10 +105,16 @@ export function stepsPerTurn(steps: number, { style }: PrintTarget, isInBlocks =
  */
 export function overSteps(
   writer: Writer,
-  { name, extent, each, sums }: { readonly name: string; readonly extent: number; readonly each: number; readonly sums?: BlockSums },
+  { name, extent, each, sums }: {
+    readonly name: string;
+    readonly extent: number;
+    readonly each: number;
+    readonly sums?: BlockSums;
+  },
   body: (step: Index) => void,
 ): void {
-  const loop: Counted = { name, turns: Math.floor(extent / each), block: sums?.block }, turn = varIndex(openCounted(writer, loop));
+  const loop: Counted = { name, turns: Math.floor(extent / each), block: sums?.block },
+    turn = varIndex(openCounted(writer, loop));
   if (each === 1) body(turn);
   for (let part = 0; each > 1 && part < each; part++) {
     // A block of its own: names of one step would hide what the next one reads anew.

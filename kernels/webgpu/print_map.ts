@@ -1,4 +1,7 @@
-/** Prints map kernels: one group of four points an invocation. More groups an invocation were measured to be no faster, and take longer to compile. */
+/**
+ * Prints map kernels: one group of four points an invocation. More groups an invocation were measured to be no faster,
+ * and take longer to compile.
+ */
 import { varIndex } from "../../core/index_expr.ts";
 import type { MapKernel } from "../kernel.ts";
 import { Evaluator } from "./print_expr.ts";
@@ -9,7 +12,10 @@ import type { WgslKernel, Writer } from "./print_writer.ts";
 export function printMap(kernel: MapKernel, writer: Writer): WgslKernel {
   const evaluator = new Evaluator(writer, kernel.stores);
   const walk = chooseWalk(evaluator, kernel.space, [], kernel.stores);
-  const size = workgroupSizeFor(walk.groups, writer.target.style === "gpu" ? Math.min(256, writer.target.maxInvocations) : 64);
+  const size = workgroupSizeFor(
+    walk.groups,
+    writer.target.style === "gpu" ? Math.min(256, writer.target.maxInvocations) : 64,
+  );
   const { id, launch } = startFlat(writer, walk.groups, size);
   const group = varIndex(id);
   const env = evaluator.env(walk.replace(group), walk.lane);

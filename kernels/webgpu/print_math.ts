@@ -54,7 +54,9 @@ export function unaryText(op: UnaryOp, x: Argument, helper: UseHelper): string {
 }
 
 function viaF32(x: Argument, call: (text: string) => string): string {
-  return x.dtype === "f32" ? call(x.text) : `${typeName(x.dtype, x.width)}(${call(`${typeName("f32", x.width)}(${x.text})`)})`;
+  return x.dtype === "f32"
+    ? call(x.text)
+    : `${typeName(x.dtype, x.width)}(${call(`${typeName("f32", x.width)}(${x.text})`)})`;
 }
 
 const INFIX: Partial<Record<BinaryOp, string>> = {
@@ -114,9 +116,21 @@ function helped(op: "max" | "min" | "pow" | "mod", lhs: Argument, rhs: Argument,
   return `${typeName("f16", width)}(${name}(${f32}(${lhs.text}), ${f32}(${rhs.text})))`;
 }
 
-/** Arithmetic on truth values: addition and maximum are or, multiplication and minimum are and; orders compare 0 and 1. */
+/**
+ * Arithmetic on truth values: addition and maximum are or, multiplication and minimum are and; orders compare 0 and 1.
+ */
 function boolText(op: BinaryOp, lhs: Argument, rhs: Argument): string {
-  const words: Partial<Record<BinaryOp, string>> = { and: "&", mul: "&", min: "&", or: "|", add: "|", max: "|", xor: "!=", ne: "!=", eq: "==" };
+  const words: Partial<Record<BinaryOp, string>> = {
+    and: "&",
+    mul: "&",
+    min: "&",
+    or: "|",
+    add: "|",
+    max: "|",
+    xor: "!=",
+    ne: "!=",
+    eq: "==",
+  };
   const word = words[op];
   if (word) return `(${lhs.text} ${word} ${rhs.text})`;
   const type = typeName("u32", lhs.width);

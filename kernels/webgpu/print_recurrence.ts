@@ -22,8 +22,12 @@ export function printRecurrence(kernel: RecurrenceKernel, writer: Writer): WgslK
   const names = states.map((_, number) => (number === 0 ? "state" : `state${number}`));
   writer.reserve(names);
   states.forEach(({ b }, number) => writer.line(`var ${names[number]} = ${typeName(b.dtype, width)}(0);`));
-  const long = states.map((state) => isLongSum(kernel, state)), each = stepsPerTurn(time.extent, writer.target, long.includes(true));
-  const summed = states.flatMap(({ b: { dtype } }, number) => (long[number] ? { name: names[number], type: typeName(dtype, width) } : []));
+  const long = states.map((state) => isLongSum(kernel, state)),
+    each = stepsPerTurn(time.extent, writer.target, long.includes(true));
+  const summed = states.flatMap((
+    { b: { dtype } },
+    number,
+  ) => (long[number] ? { name: names[number], type: typeName(dtype, width) } : []));
   const sums = summed.length === 0 ? undefined : new BlockSums(writer, summed, Math.floor(time.extent / each), each);
   overSteps(writer, { name: "t", extent: time.extent, each, sums }, (step) => {
     const now = reverse ? addIndex(constantIndex(time.extent - 1), scaleIndex(step, -1)) : step;

@@ -1,4 +1,7 @@
-/** Accumulators of reductions: partial results in variables, joined over lanes and then, through workgroup memory, over invocations. */
+/**
+ * Accumulators of reductions: partial results in variables, joined over lanes and then, through workgroup memory, over
+ * invocations.
+ */
 import { type DType, isFloat } from "../../core/dtype.ts";
 import type { Combine, Expr } from "../../core/expr.ts";
 import { identityOf } from "../../core/expr.ts";
@@ -9,8 +12,9 @@ import { binaryText, INFINITY_BITS, magnitudeText } from "./print_math.ts";
 import type { Value, Writer } from "./print_writer.ts";
 
 /**
- * A reduction in progress. Argmax keeps the index of its best value beside it. Extremes of floats keep the greatest magnitude's bits: those of a NaN are above
- * those of infinity, and integers are what no implementation of WGSL may take to be free of NaN.
+ * A reduction in progress. Argmax keeps the index of its best value beside it. Extremes of floats keep the greatest
+ * magnitude's bits: those of a NaN are above those of infinity, and integers are what no implementation of WGSL may
+ * take to be free of NaN.
  */
 export interface Accumulator {
   readonly expr: Expr & { kind: "reduce" };
@@ -57,19 +61,36 @@ function identity(evaluator: Evaluator, combine: Combine, dtype: DType): Value {
   return evaluator.constant(identityOf(combine, dtype), dtype);
 }
 
-/** Folds values, one an unrolled step, into an accumulator. Where `live` is false a value does not count. Sums are added in pairs first. */
-export function accumulate(writer: Writer, evaluator: Evaluator, into: Accumulator, steps: readonly (Partial & { live?: Value })[]): void {
+/**
+ * Folds values, one an unrolled step, into an accumulator. Where `live` is false a value does not count. Sums are added
+ * in pairs first.
+ */
+export function accumulate(
+  writer: Writer,
+  evaluator: Evaluator,
+  into: Accumulator,
+  steps: readonly (Partial & { live?: Value })[],
+): void {
   const { name, width, dtype, combine } = into;
   if (combine === "argmax") return steps.forEach((step) => accumulatePlace(writer, into, step));
   let parts = steps.map(({ value, live }) => {
     const whole = splat(convert(value, dtype), width);
-    return live ? `select(${splat(identity(evaluator, combine, dtype), width).text}, ${whole.text}, ${splat(live, width).text})` : whole.text;
+    return live
+      ? `select(${splat(identity(evaluator, combine, dtype), width).text}, ${whole.text}, ${splat(live, width).text})`
+      : whole.text;
   });
   if (into.size !== undefined) {
     parts = parts.map((part) => (/^\w+$/.test(part) ? part : writer.bind(part, writer.depth)));
-    for (const text of parts) writer.line(`${into.size} = max(${into.size}, ${magnitudeText({ text, dtype, width })});`);
+    for (const text of parts) {
+      writer.line(`${into.size} = max(${into.size}, ${magnitudeText({ text, dtype, width })});`);
+    }
   }
-  while (parts.length > 1) parts = Array.from({ length: Math.ceil(parts.length / 2) }, (_, at) => joined(into, parts.slice(2 * at, 2 * at + 2)));
+  while (parts.length > 1) {
+    parts = Array.from(
+      { length: Math.ceil(parts.length / 2) },
+      (_, at) => joined(into, parts.slice(2 * at, 2 * at + 2)),
+    );
+  }
   writer.line(`${name} = ${joined(into, [name, parts[0]])};`);
 }
 
@@ -90,7 +111,10 @@ function accumulatePlace(writer: Writer, { name, place, width }: Accumulator, st
   writer.line(`${place} = select(${place}, ${splat(step.place!, width).text}, ${condition});`);
 }
 
-/** Text of whether a value comes before another one in an argmax by its value alone: it is greater, or the only NaN of the two. */
+/**
+ * Text of whether a value comes before another one in an argmax by its value alone: it is greater, or the only NaN of
+ * the two.
+ */
 function beats(value: Value, best: Value): string {
   const greater = `(${value.text} > ${best.text})`;
   if (!isFloat(value.dtype)) return greater;
@@ -121,7 +145,10 @@ export function partialOf(writer: Writer, { name, place, size, dtype, width }: A
 /** Joins the four lanes of a partial result. */
 export function joinAcrossLanes(writer: Writer, accumulator: Accumulator, partial: Partial): Partial {
   const lane = (value: Value, at: number): Value => ({ ...value, text: `${value.text}.${LANES[at]}`, width: 1 });
-  const lanes = [0, 1, 2, 3].map((at): Partial => ({ value: lane(partial.value, at), place: partial.place && lane(partial.place, at) }));
+  const lanes = [0, 1, 2, 3].map((at): Partial => ({
+    value: lane(partial.value, at),
+    place: partial.place && lane(partial.place, at),
+  }));
   const scalar = { ...accumulator, width: 1 as const };
   const pairs = [joinPartials(writer, scalar, lanes[0], lanes[1]), joinPartials(writer, scalar, lanes[2], lanes[3])];
   return joinPartials(writer, scalar, pairs[0], pairs[1]);
@@ -142,8 +169,14 @@ export function joinPartials(writer: Writer, accumulator: Accumulator, lhs: Part
     return { value: bind(text, lhs.value) };
   }
   const [a, b, i, j] = [lhs.value.text, rhs.value.text, lhs.place!.text, rhs.place!.text];
-  const better = bind(`${beats(rhs.value, lhs.value)} | (${ties(rhs.value, lhs.value)} & (${j} < ${i}))`, { ...lhs.value, dtype: "bool" });
-  return { value: bind(`select(${a}, ${b}, ${better.text})`, lhs.value), place: bind(`select(${i}, ${j}, ${better.text})`, lhs.place!) };
+  const better = bind(`${beats(rhs.value, lhs.value)} | (${ties(rhs.value, lhs.value)} & (${j} < ${i}))`, {
+    ...lhs.value,
+    dtype: "bool",
+  });
+  return {
+    value: bind(`select(${a}, ${b}, ${better.text})`, lhs.value),
+    place: bind(`select(${i}, ${j}, ${better.text})`, lhs.place!),
+  };
 }
 
 /** Where an invocation stands among those that share a row, in workgroup memory. */
@@ -152,7 +185,9 @@ export interface Team {
   readonly size: number;
   /** Distance between neighbours of a team in workgroup memory. */
   readonly stride: number;
-  /** i32 text: the invocation's place in workgroup memory, that of its team's first member, and its number in the team. */
+  /**
+   * i32 text: the invocation's place in workgroup memory, that of its team's first member, and its number in the team.
+   */
   readonly self: string;
   readonly first: string;
   readonly member: string;
@@ -160,15 +195,26 @@ export interface Team {
 }
 
 /** Joins partial results over the invocations of each team by a tree. Control flow must be uniform. */
-export function joinAcrossTeam(writer: Writer, accumulators: readonly Accumulator[], partials: readonly Partial[], team: Team): Partial[] {
+export function joinAcrossTeam(
+  writer: Writer,
+  accumulators: readonly Accumulator[],
+  partials: readonly Partial[],
+  team: Team,
+): Partial[] {
   const slots = accumulators.map((accumulator, at) => {
     const width = partials[at].value.width;
-    const array = (prefix: string, dtype: DType) => workgroupArray(writer, `${prefix}${at}_${dtype}_${width}`, typeName(dtype, width), team.workgroupSize);
+    const array = (prefix: string, dtype: DType) =>
+      workgroupArray(writer, `${prefix}${at}_${dtype}_${width}`, typeName(dtype, width), team.workgroupSize);
     return { value: array("shared", accumulator.dtype), place: accumulator.place && array("places", "i32") };
   });
   const read = (at: number, index: string): Partial => {
     const { value, place } = partials[at];
-    const part = (name: string, like: Value): Value => ({ ...like, text: `${name}[${index}]`, depth: writer.depth, atomic: true });
+    const part = (name: string, like: Value): Value => ({
+      ...like,
+      text: `${name}[${index}]`,
+      depth: writer.depth,
+      atomic: true,
+    });
     return { value: part(slots[at].value, value), place: place && part(slots[at].place!, place) };
   };
   const write = (at: number, { value, place }: Partial) => {

@@ -1,9 +1,10 @@
 /**
  * Prints row kernels. Reductions of one dependency level share a pass over the row; element stores are a last pass.
  *
- * A {@link RowShape} says who does what: lanes of a vec4 run along the row (rows contiguous in memory), or across the space (columns), or there
- * are none; a row belongs to one invocation or to a team of a workgroup that joins its partial results by a tree. Rows short enough to be
- * unrolled stay in registers from pass to pass, because the loads of all passes are then one and the same binding.
+ * A {@link RowShape} says who does what: lanes of a vec4 run along the row (rows contiguous in memory), or across the
+ * space (columns), or there are none; a row belongs to one invocation or to a team of a workgroup that joins its
+ * partial results by a tree. Rows short enough to be unrolled stay in registers from pass to pass, because the loads of
+ * all passes are then one and the same binding.
  */
 import type { Index, Var } from "../../core/index_expr.ts";
 import { addIndex, constantIndex, makeVar, scaleIndex, varIndex } from "../../core/index_expr.ts";
@@ -45,9 +46,19 @@ export function printRow(kernel: RowKernel, writer: Writer): WgslKernel {
   const shape = chooseRowShape(kernel, evaluator, writer.target);
   const size = shape.team * shape.rowsPerGroup;
   const launch = foldWorkgroups(Math.ceil(shape.walk.groups / shape.rowsPerGroup), writer.target);
-  const context = { kernel, writer, evaluator, shape, isWitnessed: nanWitnesses(kernel), ...placeInvocation(writer, shape, launch.group, launch.launched) };
+  const context = {
+    kernel,
+    writer,
+    evaluator,
+    shape,
+    isWitnessed: nanWitnesses(kernel),
+    ...placeInvocation(writer, shape, launch.group, launch.launched),
+  };
   for (const level of levelsOf(kernel)) printPass(context, level);
-  const rowEnv = evaluator.env(shape.walk.replace(context.group), shape.lanes === "space" ? shape.walk.lane : undefined);
+  const rowEnv = evaluator.env(
+    shape.walk.replace(context.group),
+    shape.lanes === "space" ? shape.walk.lane : undefined,
+  );
   const rowValues = kernel.rowStores.map(({ value }) => writer.bound(evaluator.value(value, rowEnv)));
   if (kernel.elementStores.length > 0) printElements(context);
   printRowStores(context, rowValues, rowEnv);
@@ -55,7 +66,12 @@ export function printRow(kernel: RowKernel, writer: Writer): WgslKernel {
 }
 
 /** Declares which points the invocation has and, in a team, which member it is. */
-function placeInvocation(writer: Writer, shape: RowShape, group: string, launched: number): Pick<Context, "group" | "member" | "team" | "stores"> {
+function placeInvocation(
+  writer: Writer,
+  shape: RowShape,
+  group: string,
+  launched: number,
+): Pick<Context, "group" | "member" | "team" | "stores"> {
   const { team, rowsPerGroup, walk, columns } = shape;
   const isExact = launched * rowsPerGroup === walk.groups;
   const row = makeVar("id", walk.groups);
@@ -66,7 +82,9 @@ function placeInvocation(writer: Writer, shape: RowShape, group: string, launche
     return { group: varIndex(row) };
   }
   // Members that share a row are neighbours, or, where neighbours should read neighbouring columns, a stride apart.
-  const [memberText, rowText] = columns ? [`local / ${rowsPerGroup}u`, `local % ${rowsPerGroup}u`] : [`local % ${team}u`, `local / ${team}u`];
+  const [memberText, rowText] = columns
+    ? [`local / ${rowsPerGroup}u`, `local % ${rowsPerGroup}u`]
+    : [`local % ${team}u`, `local / ${team}u`];
   writer.line(`let member = i32(${memberText});`);
   writer.line(`let slot = i32(${rowText});`);
   writer.line(`let place = i32(${group}) * ${rowsPerGroup} + slot;`);
@@ -80,7 +98,14 @@ function placeInvocation(writer: Writer, shape: RowShape, group: string, launche
     group: varIndex(row),
     member,
     stores: isExact ? undefined : `place < ${walk.groups}`,
-    team: { size: team, stride, self: "i32(local)", first: columns ? "slot" : `slot * ${team}`, member: "member", workgroupSize: team * rowsPerGroup },
+    team: {
+      size: team,
+      stride,
+      self: "i32(local)",
+      first: columns ? "slot" : `slot * ${team}`,
+      member: "member",
+      workgroupSize: team * rowsPerGroup,
+    },
   };
 }
 
@@ -140,8 +165,12 @@ function alongRow(context: Context, body: (steps: Step[]) => void, sums?: BlockS
 function printPass(context: Context, level: readonly Reduce[]): void {
   const { writer, evaluator, shape, kernel, team } = context;
   const width = shape.lanes === "none" ? 1 : 4;
-  const accumulators = level.map((expr): Accumulator => declareAccumulator(writer, evaluator, { expr, width, seeksNaN: !context.isWitnessed(expr) }));
-  const long = turnsOf(context) > SHORT_SUM ? accumulators.filter(({ combine, dtype }) => combine === "sum" && isFloat(dtype)) : [];
+  const accumulators = level.map((expr): Accumulator =>
+    declareAccumulator(writer, evaluator, { expr, width, seeksNaN: !context.isWitnessed(expr) })
+  );
+  const long = turnsOf(context) > SHORT_SUM
+    ? accumulators.filter(({ combine, dtype }) => combine === "sum" && isFloat(dtype))
+    : [];
   const named = long.map(({ name, dtype }) => ({ name, type: typeName(dtype, width) }));
   const sums = long.length === 0 ? undefined : new BlockSums(writer, named, turnsOf(context));
   alongRow(context, (steps) => {
@@ -166,7 +195,10 @@ function printPass(context: Context, level: readonly Reduce[]): void {
   });
 }
 
-/** Writes the element stores. All values of a step are computed before any is stored: an operand may be updated in place. */
+/**
+ * Writes the element stores. All values of a step are computed before any is stored: an operand may be updated in
+ * place.
+ */
 function printElements(context: Context): void {
   const { writer, evaluator, kernel, stores } = context;
   if (stores) writer.open(`if (${stores})`);
@@ -174,7 +206,9 @@ function printElements(context: Context): void {
     for (const { env, guard, liveLane } of steps) {
       const values = kernel.elementStores.map(({ value }) => writer.bound(evaluator.value(value, env)));
       if (guard) writer.open(`if (${guard})`);
-      kernel.elementStores.forEach((store, at) => evaluator.store(store, values[at], env, liveLane ?? spaceTail(context)));
+      kernel.elementStores.forEach((store, at) =>
+        evaluator.store(store, values[at], env, liveLane ?? spaceTail(context))
+      );
       if (guard) writer.close();
     }
   });

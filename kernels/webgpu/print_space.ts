@@ -1,4 +1,6 @@
-/** How invocations are spread over a kernel's space: flat numbers, dispatch sizes and the guard for what is left over. */
+/**
+ * How invocations are spread over a kernel's space: flat numbers, dispatch sizes and the guard for what is left over.
+ */
 import { DeviceError } from "../../core/errors.ts";
 import type { Index, Var } from "../../core/index_expr.ts";
 import { addIndex, makeVar, scaleIndex, varIndex } from "../../core/index_expr.ts";
@@ -24,7 +26,12 @@ export interface Launch {
 export function foldWorkgroups(count: number, target: PrintTarget): Launch {
   const limit = target.maxWorkgroupsPerDimension;
   const y = Math.max(1, Math.ceil(count / limit));
-  if (y > limit) throw new DeviceError(`A kernel needs ${count} workgroups, more than ${limit} x ${limit}: split the tensor`, "limit");
+  if (y > limit) {
+    throw new DeviceError(
+      `A kernel needs ${count} workgroups, more than ${limit} x ${limit}: split the tensor`,
+      "limit",
+    );
+  }
   const x = Math.ceil(count / y);
   return { workgroups: [x, y, 1], group: y === 1 ? "group.x" : `(group.y * ${x}u + group.x)`, launched: x * y };
 }
@@ -71,12 +78,18 @@ export function scalarWalk(space: readonly Var[]): Walk {
 }
 
 /** The walk of a space that takes the fewest memory instructions for some expressions and stores. */
-export function chooseWalk(evaluator: Evaluator, space: readonly Var[], exprs: readonly Expr[], stores: readonly Store[]): Walk {
+export function chooseWalk(
+  evaluator: Evaluator,
+  space: readonly Var[],
+  exprs: readonly Expr[],
+  stores: readonly Store[],
+): Walk {
   const scalar = scalarWalk(space);
   if (scalar.groups < 4) return scalar;
   const last = space.findLast(({ extent }) => extent > 1);
   const others = space.filter((variable) => variable !== last && variable.extent % 4 === 0 && variable.extent > 0);
-  const costOf = (walk: Walk) => evaluator.cost(exprs, stores, evaluator.env(walk.replace(varIndex(makeVar("group", walk.groups))), walk.lane));
+  const costOf = (walk: Walk) =>
+    evaluator.cost(exprs, stores, evaluator.env(walk.replace(varIndex(makeVar("group", walk.groups))), walk.lane));
   let best = flatWalk(space), bestCost = costOf(best);
   for (const variable of others) {
     const walk = walkAlong(space, variable), cost = costOf(walk);
@@ -87,7 +100,11 @@ export function chooseWalk(evaluator: Evaluator, space: readonly Var[], exprs: r
 }
 
 /** For a walk with an incomplete last group: the condition under which a lane is a point. */
-export function liveLanes(evaluator: Evaluator, walk: Walk, group: Index): ((lane: number) => string | undefined) | undefined {
+export function liveLanes(
+  evaluator: Evaluator,
+  walk: Walk,
+  group: Index,
+): ((lane: number) => string | undefined) | undefined {
   const { tail, lane } = walk;
   if (tail === undefined) return undefined;
   const { text } = evaluator.writer.bound(evaluator.scalar(scaleIndex(group, 4), evaluator.env(new Map(), lane)), "n");

@@ -1,10 +1,12 @@
 /**
- * From a kernel to WGSL. A pure function: equal kernels, whatever their variables' identities, give equal text, so that shaders can be shared.
+ * From a kernel to WGSL. A pure function: equal kernels, whatever their variables' identities, give equal text, so that
+ * shaders can be shared.
  *
- * Group 0 holds the operands, binding i being operand i; all are `read_write`, because one buffer bound both read-only and writable in a dispatch
- * is refused even for disjoint ranges. On targets with `texels`, operands that are read often are textures, behind the buffers. Group 1 binding 0, bound only where `usesLoops`, is a uniform
- * `struct Loops { index: vec4<u32>, nan_bits: u32, infinity_bits: u32 }`: indices of the enclosing loops, outermost first, and the bits of
- * NaN and infinity, which WGSL has no constants for.
+ * Group 0 holds the operands, binding i being operand i; all are `read_write`, because one buffer bound both read-only
+ * and writable in a dispatch is refused even for disjoint ranges. On targets with `texels`, operands that are read
+ * often are textures, behind the buffers. Group 1 binding 0, bound only where `usesLoops`, is a uniform
+ * `struct Loops { index: vec4<u32>, nan_bits: u32, infinity_bits: u32 }`: indices of the enclosing loops, outermost
+ * first, and the bits of NaN and infinity, which WGSL has no constants for.
  */
 import type { Kernel } from "../kernel.ts";
 import { printContract } from "./print_contract.ts";
@@ -24,7 +26,8 @@ export type { Binding, PrintTarget, WgslKernel } from "./print_writer.ts";
  * @throws {DeviceError} if it needs more workgroups than the target can launch.
  */
 export function printWgsl(kernel: Kernel, target: PrintTarget): WgslKernel {
-  // How an operand is best declared depends on all accesses, which are known once the kernel was printed: print it twice.
+  // How an operand is best declared depends on all accesses, which are known once the kernel was printed: print it
+  // twice.
   const wishes = kernel.operands.map(({ size }): Layout => (size % 4 === 0 ? "vector" : "scalar"));
   const draft = new Writer(kernel, target, wishes);
   const printed = printKind(kernel, draft);
@@ -32,7 +35,10 @@ export function printWgsl(kernel: Kernel, target: PrintTarget): WgslKernel {
     // Storing one component of a vec4 may touch its neighbours, which other invocations may be writing.
     wishes[operand] === "vector" && vectorAccesses > 0 && scalarStores === 0 ? "vector" : "scalar"
   ));
-  const loads = draft.accesses.map(({ vectorLoads, elements }) => ({ vectorLoads, elements: elements * draft.invocations }));
+  const loads = draft.accesses.map(({ vectorLoads, elements }) => ({
+    vectorLoads,
+    elements: elements * draft.invocations,
+  }));
   const texels = target.texels ? chooseTexelReads(kernel, loads, target.texels === "always") : [];
   if (!texels.some((read) => read) && layouts.every((layout, operand) => layout === wishes[operand])) return printed;
   return printKind(kernel, new Writer(kernel, target, layouts, texels));

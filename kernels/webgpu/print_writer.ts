@@ -1,9 +1,10 @@
 /**
- * The text of one WGSL entry point while it is written: nested blocks, bindings placed in the outermost block where their parts are known, and
- * what the module around the entry point needs (operand declarations, helper functions, the loop uniform).
+ * The text of one WGSL entry point while it is written: nested blocks, bindings placed in the outermost block where
+ * their parts are known, and what the module around the entry point needs (operand declarations, helper functions, the
+ * loop uniform).
  *
- * Blocks are kept as lists of lines until they close, so a binding may still be put in front of an enclosing loop: loop-invariant
- * subexpressions hoist themselves. Bindings of equal text are one name.
+ * Blocks are kept as lists of lines until they close, so a binding may still be put in front of an enclosing loop:
+ * loop-invariant subexpressions hoist themselves. Bindings of equal text are one name.
  */
 import type { DType } from "../../core/dtype.ts";
 import { CompileError, invariant } from "../../core/errors.ts";
@@ -16,8 +17,8 @@ import { typeName } from "./print_literal.ts";
 import type { TexelRead } from "./print_texels.ts";
 
 /**
- * Turns that software drivers (llvmpipe) give an invocation, all its loops together, nested ones too. After that they end every loop, without an error: printers
- * take several steps in a turn where there would be more (print_loops.ts).
+ * Turns that software drivers (llvmpipe) give an invocation, all its loops together, nested ones too. After that they
+ * end every loop, without an error: printers take several steps in a turn where there would be more (print_loops.ts).
  */
 export const MAX_TURNS = 65535;
 
@@ -31,11 +32,16 @@ export interface PrintTarget {
   readonly maxWorkgroupBytes: number;
   /** Whether `f16` may be used in shaders. */
   readonly f16: boolean;
-  /** Which operands are read through textures: those where it pays, or, for tests, all that can be; see print_texels.ts. Default: none. */
+  /**
+   * Which operands are read through textures: those where it pays, or, for tests, all that can be; see print_texels.ts.
+   * Default: none.
+   */
   readonly texels?: "worthwhile" | "always";
 }
 
-/** What a shader finds at one binding of group 0: an operand's buffer, or a texture with the part of it that it reads. */
+/**
+ * What a shader finds at one binding of group 0: an operand's buffer, or a texture with the part of it that it reads.
+ */
 export interface Binding {
   readonly binding: number;
   readonly operand: number;
@@ -113,7 +119,13 @@ export class Writer {
     readonly layouts: readonly Layout[],
     readonly texels: readonly (TexelRead | undefined)[] = [],
   ) {
-    this.accesses = kernel.operands.map(() => ({ vectorAccesses: 0, vectorLoads: 0, scalarLoads: 0, scalarStores: 0, elements: 0 }));
+    this.accesses = kernel.operands.map(() => ({
+      vectorAccesses: 0,
+      vectorLoads: 0,
+      scalarLoads: 0,
+      scalarStores: 0,
+      elements: 0,
+    }));
   }
 
   /** Number of the innermost open block. */
@@ -203,7 +215,12 @@ export class Writer {
   /** Binds a load of so many elements of an operand, and counts it. */
   bindLoad(text: string, depth: number, operand: number, width: number): string {
     const before = this.#count, name = this.bind(text, depth, "x");
-    if (this.#count > before) this.accesses[operand].elements += this.#blocks.slice(0, depth + 1).reduce((product, { trips }) => product * trips, width);
+    if (this.#count > before) {
+      this.accesses[operand].elements += this.#blocks.slice(0, depth + 1).reduce(
+        (product, { trips }) => product * trips,
+        width,
+      );
+    }
     return name;
   }
 
@@ -245,7 +262,11 @@ export class Writer {
       else head.push(`@group(0) @binding(${binding}) var<storage, read_write> b${operand}: array<${element}>;`);
     }
     if (this.usesLoops) {
-      head.push("", "struct Loops { index: vec4<u32>, nan_bits: u32, infinity_bits: u32 }", "@group(1) @binding(0) var<uniform> loops: Loops;");
+      head.push(
+        "",
+        "struct Loops { index: vec4<u32>, nan_bits: u32, infinity_bits: u32 }",
+        "@group(1) @binding(0) var<uniform> loops: Loops;",
+      );
     }
     if (this.#module.length > 0) head.push("", ...this.#module);
     for (const name of [...this.#helpers.keys()].sort()) head.push("", this.#helpers.get(name)!);

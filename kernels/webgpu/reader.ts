@@ -1,4 +1,7 @@
-/** Copies from device buffers to the host. Reads asked for in one turn of the event loop share one staging buffer and one submit. */
+/**
+ * Copies from device buffers to the host. Reads asked for in one turn of the event loop share one staging buffer and
+ * one submit.
+ */
 import { createBuffer } from "./buffers.ts";
 import type { Health } from "./health.ts";
 import { type ByteRange, readStaging } from "./host.ts";
@@ -14,8 +17,9 @@ interface Request {
 const BATCH_BYTES = 64 * 2 ** 20;
 
 /**
- * Copies after which a read takes a turn of the event loop. What was asked of Deno and not awaited (see host.ts) ends in such turns only, and a loop that reads and
- * launches would otherwise take none: each read would leave a kilobyte in the heap.
+ * Copies after which a read takes a turn of the event loop. What was asked of Deno and not awaited (see host.ts) ends
+ * in such turns only, and a loop that reads and launches would otherwise take none: each read would leave a kilobyte in
+ * the heap.
  */
 const COPIES_BEFORE_TURN = 32;
 
@@ -82,7 +86,14 @@ export class Reader {
     this.created++;
     this.alive++;
     const size = bytes > BATCH_BYTES ? roundUp(bytes, 256) : 2 ** Math.ceil(Math.log2(Math.max(bytes, 4096)));
-    return createBuffer(this.#gpu, this.#health, size, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST, "reading arrays", true);
+    return createBuffer(
+      this.#gpu,
+      this.#health,
+      size,
+      GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+      "reading arrays",
+      true,
+    );
   }
 
   /** Destroys the staging buffers that are idle. */

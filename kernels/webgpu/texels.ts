@@ -1,4 +1,7 @@
-/** Copies operands to textures before the kernels that read them so (print_texels.ts): which textures, which copies, planned when a program is loaded. */
+/**
+ * Copies operands to textures before the kernels that read them so (print_texels.ts): which textures, which copies,
+ * planned when a program is loaded.
+ */
 import { invariant } from "../../core/errors.ts";
 import type { Index } from "../../core/index_expr.ts";
 import { storesOf } from "../cost.ts";
@@ -51,9 +54,13 @@ export function planTexels(plan: Plan, commands: CommandList, kernels: readonly 
   const uses = commands.steps.map((step, i) => usesOf(plan, step, kernels[i]));
   const demands = collectDemands(commands, uses);
   const textures = placeDemands([...demands.values()]);
-  const bound = uses.map((list) => new Map(list.map(({ binding, demand }) => [binding, demands.get(demand)?.texture ?? 0])));
+  const bound = uses.map((list) =>
+    new Map(list.map(({ binding, demand }) => [binding, demands.get(demand)?.texture ?? 0]))
+  );
   const versions = new Map<ValueId, number>(), contents: string[] = textures.map(() => "");
-  const written = commands.steps.map(({ kernel, operands }) => new Set(storesOf(kernel).map(({ operand }) => baseOf(plan, operands[operand]))));
+  const written = commands.steps.map(({ kernel, operands }) =>
+    new Set(storesOf(kernel).map(({ operand }) => baseOf(plan, operands[operand])))
+  );
   const copies = new Map<number, TexelCopy[]>();
   commands.sequence.forEach((number, dispatch) => {
     const needed: TexelCopy[] = [];
@@ -90,7 +97,11 @@ function rowsOf({ elements }: TexelRead): number {
   return 2 ** Math.ceil(Math.log2(Math.max(1, Math.ceil(4 * elements / TEXEL_ROW_BYTES))));
 }
 
-const FORMATS = { f32: ["r32float", "rgba32float"], i32: ["r32sint", "rgba32sint"], u32: ["r32uint", "rgba32uint"] } as const;
+const FORMATS = {
+  f32: ["r32float", "rgba32float"],
+  i32: ["r32sint", "rgba32sint"],
+  u32: ["r32uint", "rgba32uint"],
+} as const;
 
 function collectDemands({ sequence }: CommandList, uses: readonly (readonly Use[])[]): Map<string, Demand> {
   const demands = new Map<string, Demand>();
@@ -100,7 +111,14 @@ function collectDemands({ sequence }: CommandList, uses: readonly (readonly Use[
       if (known) known.last = dispatch;
       else {
         const format = FORMATS[read.type][read.lanes === 4 ? 1 : 0];
-        demands.set(demand, { format, width: TEXEL_ROW_BYTES / 4 / read.lanes, height: rowsOf(read), first: dispatch, last: dispatch, texture: -1 });
+        demands.set(demand, {
+          format,
+          width: TEXEL_ROW_BYTES / 4 / read.lanes,
+          height: rowsOf(read),
+          first: dispatch,
+          last: dispatch,
+          texture: -1,
+        });
       }
     }
   });
@@ -112,7 +130,9 @@ function placeDemands(demands: readonly Demand[]): TexelTexture[] {
   const textures: (TexelTexture & { last: number })[] = [];
   for (const demand of demands) {
     const { format, width, height, first, last } = demand;
-    demand.texture = textures.findIndex((texture) => texture.format === format && texture.height === height && texture.last < first);
+    demand.texture = textures.findIndex((texture) =>
+      texture.format === format && texture.height === height && texture.last < first
+    );
     if (demand.texture < 0) demand.texture = textures.push({ format, width, height, last }) - 1;
     else textures[demand.texture].last = last;
   }
@@ -141,8 +161,15 @@ export interface TexelRectangle {
   readonly size: [number, number];
 }
 
-/** Cuts a copy into rectangles: the rest of a row, whole rows, the start of a row. What lies outside the value's `sizeBytes` is left out. */
-export function rectanglesOf({ startByte, endByte }: Pick<TexelCopy, "startByte" | "endByte">, sizeBytes: number, texelBytes: number): TexelRectangle[] {
+/**
+ * Cuts a copy into rectangles: the rest of a row, whole rows, the start of a row. What lies outside the value's
+ * `sizeBytes` is left out.
+ */
+export function rectanglesOf(
+  { startByte, endByte }: Pick<TexelCopy, "startByte" | "endByte">,
+  sizeBytes: number,
+  texelBytes: number,
+): TexelRectangle[] {
   const width = TEXEL_ROW_BYTES / texelBytes;
   const rectangles: TexelRectangle[] = [];
   let texel = (Math.max(0, startByte) - startByte) / texelBytes;

@@ -5,7 +5,11 @@ import type { GpuContext } from "./context.ts";
 export const TIMED_DISPATCHES = 2048;
 
 /** Records one pass. */
-export type TimedEncode = (encoder: GPUCommandEncoder, timestampWrites: GPUComputePassTimestampWrites, i: number) => void;
+export type TimedEncode = (
+  encoder: GPUCommandEncoder,
+  timestampWrites: GPUComputePassTimestampWrites,
+  i: number,
+) => void;
 
 /**
  * The nanoseconds that each of `count` passes takes.

@@ -1,6 +1,6 @@
 /**
- * The library of this checkout against that of another, such as a worktree of an earlier commit: the same cases, each in two processes that run in turns, so that
- * whatever else the machine does hits both alike.
+ * The library of this checkout against that of another, such as a worktree of an earlier commit: the same cases, each
+ * in two processes that run in turns, so that whatever else the machine does hits both alike.
  */
 import { CommandError } from "../../cli/errors.ts";
 import { type Options, type TimedDevice, timedDevices } from "./flags.ts";
@@ -36,10 +36,20 @@ const HERE = decodeURIComponent(new URL("../..", import.meta.url).pathname).repl
 const PAUSE_MS = 20;
 
 /** Times the cases in both checkouts. @throws {CommandError} if the folder is no checkout. */
-export async function runAgainst(options: Options, effort: Effort, write: (line: string) => void): Promise<AgainstReport> {
+export async function runAgainst(
+  options: Options,
+  effort: Effort,
+  write: (line: string) => void,
+): Promise<AgainstReport> {
   const folder = checkoutAt(options.against!);
-  const chosen = CASES.filter(({ name, group }) => !options.filter || `${group}: ${name}`.toLowerCase().includes(options.filter));
-  if (chosen.length === 0) throw new CommandError(`no benchmark has ${JSON.stringify(options.filter)} in its name: run without --filter to see them`);
+  const chosen = CASES.filter(({ name, group }) =>
+    !options.filter || `${group}: ${name}`.toLowerCase().includes(options.filter)
+  );
+  if (chosen.length === 0) {
+    throw new CommandError(
+      `no benchmark has ${JSON.stringify(options.filter)} in its name: run without --filter to see them`,
+    );
+  }
   const kinds = await timedDevices(options.devices), progress = new Progress(kinds.length * chosen.length, write);
   const rows: AgainstRow[] = [];
   for (const device of kinds) {
@@ -57,17 +67,30 @@ function checkoutAt(path: string): string {
     Deno.statSync(`${folder}/tests/bench/own.ts`);
     return folder;
   } catch {
-    throw new CommandError(`--against ${path} is no checkout of this project: it has no tests/bench/own.ts; git worktree add FOLDER COMMIT makes one`);
+    throw new CommandError(
+      `--against ${path} is no checkout of this project: it has no tests/bench/own.ts; git worktree add FOLDER COMMIT makes one`,
+    );
   }
 }
 
-async function compare(folder: string, { name, device, effort }: { name: string; device: TimedDevice; effort: Effort }): Promise<AgainstRow> {
+async function compare(
+  folder: string,
+  { name, device, effort }: { name: string; device: TimedDevice; effort: Effort },
+): Promise<AgainstRow> {
   const processes: Checkout[] = [];
   try {
     for (const place of [HERE, folder]) processes.push(await Checkout.start(place, device, name));
     const [own, other] = await inTurns(processes, effort);
     const compileRatio = processes[0].compileMs / processes[1].compileMs;
-    return { name, device, own, other, compileRatio, minRatio: own.minMs / other.minMs, medianRatio: own.medianMs / other.medianMs };
+    return {
+      name,
+      device,
+      own,
+      other,
+      compileRatio,
+      minRatio: own.minMs / other.minMs,
+      medianRatio: own.medianMs / other.medianMs,
+    };
   } catch (error) {
     return { name, device, error: error instanceof Error ? error.message : String(error) };
   } finally {
@@ -87,8 +110,26 @@ class Checkout implements Timed {
 
   static async start(folder: string, device: TimedDevice, name: string): Promise<Checkout> {
     const child = decodeURIComponent(new URL("against_child.ts", import.meta.url).pathname);
-    const args = ["run", "--quiet", "--no-prompt", "--no-check", "--config", `${folder}/deno.json`, "--allow-all", child, folder, device, name];
-    const process = new Deno.Command("deno", { args, env: { NO_COLOR: "1" }, stdin: "piped", stdout: "piped", stderr: "null" }).spawn();
+    const args = [
+      "run",
+      "--quiet",
+      "--no-prompt",
+      "--no-check",
+      "--config",
+      `${folder}/deno.json`,
+      "--allow-all",
+      child,
+      folder,
+      device,
+      name,
+    ];
+    const process = new Deno.Command("deno", {
+      args,
+      env: { NO_COLOR: "1" },
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "null",
+    }).spawn();
     const stdout = linesOf(process.stdout);
     const { compileMs } = await answerOf<{ compileMs: number }>(stdout, folder);
     return new Checkout(folder, process, process.stdin.getWriter(), stdout, compileMs);
@@ -114,7 +155,9 @@ async function answerOf<A>(lines: AsyncGenerator<string, void>, folder: string):
     if (done) throw new Error(`the process of ${folder} ended without an answer`);
     if (!value.startsWith("{")) continue;
     const answer = JSON.parse(value) as A | { readonly error: string };
-    if (typeof answer === "object" && answer !== null && "error" in answer) throw new Error(`${folder}: ${answer.error}`);
+    if (typeof answer === "object" && answer !== null && "error" in answer) {
+      throw new Error(`${folder}: ${answer.error}`);
+    }
     return answer as A;
   }
 }
@@ -123,7 +166,9 @@ async function answerOf<A>(lines: AsyncGenerator<string, void>, folder: string):
 export function againstTables({ folder, rows }: AgainstReport): string {
   const ratio = (value: number | undefined): string => value?.toFixed(3) ?? "";
   return [...new Set(rows.map(({ device }) => device))].map((device) => {
-    const own = rows.filter((row) => row.device === device).toSorted((a, b) => (b.medianRatio ?? Infinity) - (a.medianRatio ?? Infinity));
+    const own = rows.filter((row) => row.device === device).toSorted((a, b) =>
+      (b.medianRatio ?? Infinity) - (a.medianRatio ?? Infinity)
+    );
     const cells = own.map(({ name, own, other, minRatio, medianRatio, compileRatio, error }) => [
       name,
       ...[own?.minMs, other?.minMs, own?.medianMs, other?.medianMs].map(digits),
@@ -131,6 +176,8 @@ export function againstTables({ folder, rows }: AgainstReport): string {
       error ?? "",
     ]);
     const header = ["", "min ms", "there", "median ms", "there", "min ratio", "median ratio", "compile ratio", ""];
-    return `this checkout against ${folder} on ${device}: ratios above 1 are slower here\n${formatTable(header, cells, [header.length - 1])}`;
+    return `this checkout against ${folder} on ${device}: ratios above 1 are slower here\n${
+      formatTable(header, cells, [header.length - 1])
+    }`;
   }).join("\n");
 }

@@ -1,6 +1,7 @@
 /**
- * A case of a checkout, timed in a process of its own: `against_child.ts FOLDER cpu|webgpu CASE`. Says its compile time as a line of JSON, then answers each line of
- * standard input, a number of runs, by the milliseconds that they took. The library and its cases are those of the folder.
+ * A case of a checkout, timed in a process of its own: `against_child.ts FOLDER cpu|webgpu CASE`. Says its compile time
+ * as a line of JSON, then answers each line of standard input, a number of runs, by the milliseconds that they took.
+ * The library and its cases are those of the folder.
  */
 import type { requestDevice as RequestDevice } from "../../kernels/mod.ts";
 import type { CASES as Cases } from "./own.ts";

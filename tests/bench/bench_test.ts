@@ -35,18 +35,36 @@ Deno.test("bench: what is compared is timed in turns, each round from another on
       return Promise.resolve(ms * count);
     },
   });
-  const timings = await inTurns([subject("a", 4), subject("b", 20)], { rounds: 3, leastRounds: 3, turnMs: 8, budgetMs: 0 });
+  const timings = await inTurns([subject("a", 4), subject("b", 20)], {
+    rounds: 3,
+    leastRounds: 3,
+    turnMs: 8,
+    budgetMs: 0,
+  });
   assertEquals(log, ["a1", "a1", "b1", "b1", "a2", "b1", "b1", "a2", "a2", "b1"]);
-  assertEquals(timings, [{ runs: 3, minMs: 4, medianMs: 4, p90Ms: 4 }, { runs: 3, minMs: 20, medianMs: 20, p90Ms: 20 }]);
+  assertEquals(timings, [{ runs: 3, minMs: 4, medianMs: 4, p90Ms: 4 }, {
+    runs: 3,
+    minMs: 20,
+    medianMs: 20,
+    p90Ms: 20,
+  }]);
 });
 
 Deno.test("bench: the budget ends the rounds, but not before the least number", async () => {
-  const [timing] = await inTurns([{ time: (count) => Promise.resolve(count) }], { rounds: 9, leastRounds: 4, turnMs: 1, budgetMs: -1 });
+  const [timing] = await inTurns([{ time: (count) => Promise.resolve(count) }], {
+    rounds: 9,
+    leastRounds: 4,
+    turnMs: 1,
+    budgetMs: -1,
+  });
   assertEquals(timing.runs, 4);
 });
 
 Deno.test("bench: tables align, numbers have three digits", () => {
-  assertEquals(formatTable(["name", "ms"], [["a", "1.50"], ["long name", "12"]]), "name         ms\n---------  ----\na          1.50\nlong name    12\n");
+  assertEquals(
+    formatTable(["name", "ms"], [["a", "1.50"], ["long name", "12"]]),
+    "name         ms\n---------  ----\na          1.50\nlong name    12\n",
+  );
   assertEquals([0.1234, 1.234, 12.34, 1234.5, undefined].map(digits), ["0.123", "1.23", "12.3", "1235", ""]);
   assertEquals(megabytes(25e6), "25.0");
 });
@@ -60,7 +78,11 @@ Deno.test("bench: progress counts, and guesses from the second thing on", () => 
 });
 
 Deno.test("bench: a plot has its lines, ticks and names", () => {
-  const svg = plot("a < b", [{ title: "time", xLabel: "tokens", series: [{ name: "LMM", points: [[1024, 0], [2048, 3], [4096, 4]] }] }]);
+  const svg = plot("a < b", [{
+    title: "time",
+    xLabel: "tokens",
+    series: [{ name: "LMM", points: [[1024, 0], [2048, 3], [4096, 4]] }],
+  }]);
   assert(svg.startsWith("<svg ") && svg.endsWith("</svg>\n"));
   assert(svg.includes("<title>a &#60; b</title>"));
   for (const label of ["1K", "2K", "4K", "time", "tokens", "LMM"]) assert(svg.includes(`>${label}</text>`), label);
@@ -77,7 +99,9 @@ Deno.test("bench: flags", () => {
   assertEquals([of("--explain").job, of("--explain chunk --device=cpu").job], [undefined, "chunk"]);
   assertEquals([of("--peers").json, of("--peers").devices], ["bench/peers.json", ["cpu", "webgpu"]]);
   assertEquals(of("--scaling --json a.json --rounds 3 --filter LMM").filter, "lmm");
-  for (const line of ["--device gpu", "--peers --scaling", "--rounds 0", "--json", "--filtr x", "matmul"]) assertThrows(() => of(line), UsageError);
+  for (const line of ["--device gpu", "--peers --scaling", "--rounds 0", "--json", "--filtr x", "matmul"]) {
+    assertThrows(() => of(line), UsageError);
+  }
 });
 
 Deno.test("bench: misuse is one line and exit code 2, and help teaches", async () => {
@@ -91,7 +115,11 @@ Deno.test("bench: misuse is one line and exit code 2, and help teaches", async (
 Deno.test("bench: ratios and failures of peers stand in the table", () => {
   const timing = { runs: 5, minMs: 2, medianMs: 3, p90Ms: 4 };
   const table = peersTables({
-    contestants: [{ library: "mneme", device: "cpu", description: "mneme 1" }, { library: "other", device: "cpu", description: "other 2" }],
+    contestants: [{ library: "mneme", device: "cpu", description: "mneme 1" }, {
+      library: "other",
+      device: "cpu",
+      description: "other 2",
+    }],
     missing: ["no torch"],
     jobs: [{
       job: "matmul 512",
@@ -109,7 +137,9 @@ Deno.test("bench: ratios and failures of peers stand in the table", () => {
       scriptFirstRatio: 3,
     }],
   });
-  for (const part of ["  mneme         10.0    2.00", "2.50", "failed: too large", "no torch", "the best in JavaScript"]) {
+  for (
+    const part of ["  mneme         10.0    2.00", "2.50", "failed: too large", "no torch", "the best in JavaScript"]
+  ) {
     assert(table.includes(part), table);
   }
 });
@@ -120,10 +150,19 @@ Deno.test("bench: one case on cpu, from the command line to JSON", () =>
     const code = await main(["--quick", "--device", "cpu", "--filter", "64x256x1024", "--json", json], terminal);
     assertEquals([code, terminal.stderr.split("\n").length], [0, 3]);
     assert(terminal.stdout.includes("kernels on cpu"), terminal.stdout);
-    const { mode, machine, rows } = JSON.parse(await Deno.readTextFile(json)) as { mode: string; machine: Record<string, unknown>; rows: Row[] };
+    const { mode, machine, rows } = JSON.parse(await Deno.readTextFile(json)) as {
+      mode: string;
+      machine: Record<string, unknown>;
+      rows: Row[];
+    };
     assertEquals([mode, machine.deno, rows.length], ["own", Deno.version.deno, 1]);
     const [row] = rows;
-    assertEquals([row.name, row.device, row.group, row.flops], ["matmul 64x256x1024", "cpu", "kernels", 2 * 64 * 256 * 1024]);
+    assertEquals([row.name, row.device, row.group, row.flops], [
+      "matmul 64x256x1024",
+      "cpu",
+      "kernels",
+      2 * 64 * 256 * 1024,
+    ]);
     assert(row.error <= row.tolerance && row.minMs <= row.medianMs && row.medianMs <= row.p90Ms);
     assert(row.compileMs > 0 && row.firstMs > 0 && row.gflops! > 0 && row.share! > 0);
     assertEquals(row.yardsticks.map(({ name }) => name), ["JavaScript loops"]);

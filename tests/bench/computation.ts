@@ -1,9 +1,12 @@
-/** What is timed: functions of arrays, and training steps with Adam, compiled for a device and kept in its memory from run to run. */
+/**
+ * What is timed: functions of arrays, and training steps with Adam, compiled for a device and kept in its memory from
+ * run to run.
+ */
 import { valueAndGrad } from "../../core/grad.ts";
 import { sizeOfShape } from "../../core/shape.ts";
 import { compile, type Device, type DeviceArray, type Explanation, spec, type Tensor } from "@mneme/titans";
 import { adamW, defineOptimizer, Parameter, ParameterLayout, stepScalars } from "../../titans/mod.ts";
-import { STEP_SCALARS } from "../../titans/optimizer.ts";
+import { STEP_SCALARS } from "../../titans/train/optimizer.ts";
 import { randn } from "../golden_layers.ts";
 
 /** Elements of a tensor. */
@@ -93,7 +96,16 @@ async function loadPlain(device: Device, { inputs, fn }: PlainComputation): Prom
 }
 
 /** Adam as the peers have it: no schedule, no decay, no clipping. */
-const ADAM = defineOptimizer({ learningRate: 1e-3, finalRate: 1, warmupSteps: 0, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, clipNorm: 0 });
+const ADAM = defineOptimizer({
+  learningRate: 1e-3,
+  finalRate: 1,
+  warmupSteps: 0,
+  beta1: 0.9,
+  beta2: 0.999,
+  epsilon: 1e-8,
+  weightDecay: 0,
+  clipNorm: 0,
+});
 
 async function loadTraining(device: Device, { parameters, inputs, loss }: TrainingComputation): Promise<Loaded> {
   const started = performance.now();
@@ -103,15 +115,26 @@ async function loadTraining(device: Device, { parameters, inputs, loss }: Traini
   );
   type State = { readonly params: Tensor; readonly first: Tensor; readonly second: Tensor };
   const step = (state: State, scalars: Tensor, data: readonly Tensor[]): { loss: Tensor; state: State } => {
-    const [value, gradient] = valueAndGrad((p: Record<string, Tensor>) => loss(p, ...data))(layout.unflatten(state.params));
+    const [value, gradient] = valueAndGrad((p: Record<string, Tensor>) => loss(p, ...data))(
+      layout.unflatten(state.params),
+    );
     return { loss: value, state: adamW(state, layout.flatten(gradient), { config: ADAM, scalars, decayEnd: 0 }) };
   };
   const flat = spec([layout.size]), specs = inputs.map(typeOf);
-  const program = await compile(device, step, [{ params: flat, first: flat, second: flat }, spec([STEP_SCALARS]), specs]);
+  const program = await compile(device, step, [
+    { params: flat, first: flat, second: flat },
+    spec([STEP_SCALARS]),
+    specs,
+  ]);
   const compileMs = performance.now() - started;
   const packed = layout.pack(Object.fromEntries(entries.map(([name, { data }]) => [name, data as Float32Array])));
   const zeros = new Float32Array(layout.size);
-  let state = { params: device.upload(packed, flat), first: device.upload(zeros, flat), second: device.upload(zeros, flat) }, stepsDone = 0;
+  let state = {
+      params: device.upload(packed, flat),
+      first: device.upload(zeros, flat),
+      second: device.upload(zeros, flat),
+    },
+    stepsDone = 0;
   const data = inputs.map(({ data }, i) => device.upload(data, specs[i]));
   await device.synchronize();
   const uploadMs = performance.now() - started - compileMs;
@@ -127,7 +150,8 @@ async function loadTraining(device: Device, { parameters, inputs, loss }: Traini
     uploadMs,
     plannedBytes: program.peakBytes,
     shaders: program.shaderCount,
-    explain: async (profile) => profile ? await program.explain({ profile: [state, stepScalars(ADAM, stepsDone), data] }) : program.explain(),
+    explain: async (profile) =>
+      profile ? await program.explain({ profile: [state, stepScalars(ADAM, stepsDone), data] }) : program.explain(),
     read: async () => {
       const result = advance();
       const value = await result.read();

@@ -1,8 +1,9 @@
 /**
  * What a benchmark compares: contestants, each of which can do some of the same jobs.
  *
- * A contestant prepares a job once (compile, upload, check) and then runs it as often as asked, one awaited run at a time, so that the runs of all
- * contestants can be interleaved: whatever else the machine does then hits all of them alike.
+ * A contestant prepares a job once (compile, upload, check) and then runs it as often as asked, one awaited run at a
+ * time, so that the runs of all contestants can be interleaved: whatever else the machine does then hits all of them
+ * alike.
  */
 
 /** The jobs that all contestants know by name. Sizes and data are those of each job's description in `jobs.ts`. */
@@ -26,8 +27,9 @@ export interface Prepared {
   /** Milliseconds of the first run: tracing, compiling and running, with the library loaded and its device open. */
   readonly firstMs: number;
   /**
-   * A number that all contestants must agree on to 1e-3, from the first run: the loss of a training job, the sum of the absolute values of the result for any other.
-   * Undefined where a contestant computes something else by design; `note` then says what.
+   * A number that all contestants must agree on to 1e-3, from the first run: the loss of a training job, the sum of the
+   * absolute values of the result for any other. Undefined where a contestant computes something else by design; `note`
+   * then says what.
    */
   readonly check?: number;
   /** What a reader should know of this contestant's way to do the job. */
@@ -38,7 +40,9 @@ export interface Prepared {
 export interface Contestant {
   /** Such as `mneme`, `jax-js`, `tfjs`, `torch`, `titans-pytorch`. */
   readonly library: string;
-  /** Where it runs: `cpu` (WebAssembly or native code) or `webgpu`. Only contestants of one kind of device are compared. */
+  /**
+   * Where it runs: `cpu` (WebAssembly or native code) or `webgpu`. Only contestants of one kind of device are compared.
+   */
   readonly device: "cpu" | "webgpu";
   /** Version of the library and what it runs on. */
   readonly description: string;
@@ -46,9 +50,13 @@ export interface Contestant {
   knows(job: JobName): boolean;
   /** Gets a job ready and runs it once. @throws {Error} with one line if the library fails at it. */
   prepare(job: JobName): Promise<Prepared>;
-  /** Milliseconds of one run of the prepared job, to its very end (results ready in device memory, nothing in flight). */
+  /**
+   * Milliseconds of one run of the prepared job, to its very end (results ready in device memory, nothing in flight).
+   */
   run(): Promise<number>;
-  /** Memory so far, in bytes: the process's largest resident set, and the device memory that the job needs, where known. */
+  /**
+   * Memory so far, in bytes: the process's largest resident set, and the device memory that the job needs, where known.
+   */
   memory(): Promise<{ readonly rssBytes?: number; readonly deviceBytes?: number }>;
   /** Frees everything and ends its process, if it has one. */
   close(): Promise<void>;

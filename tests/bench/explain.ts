@@ -42,8 +42,14 @@ export interface ExplainReport {
 export async function runExplain({ job, devices }: Options, write: (line: string) => void): Promise<ExplainReport> {
   // Decoding is several programs.
   const known = CASES.filter(({ group }) => group !== "decoding");
-  const chosen = known.filter(({ name }) => job ? name.toLowerCase().includes(job) : DEFAULTS.some((pattern) => pattern.test(name)));
-  if (chosen.length === 0) throw new UsageError(`no job has ${JSON.stringify(job)} in its name: there are ${known.map(({ name }) => name).join("; ")}`);
+  const chosen = known.filter(({ name }) =>
+    job ? name.toLowerCase().includes(job) : DEFAULTS.some((pattern) => pattern.test(name))
+  );
+  if (chosen.length === 0) {
+    throw new UsageError(
+      `no job has ${JSON.stringify(job)} in its name: there are ${known.map(({ name }) => name).join("; ")}`,
+    );
+  }
   const kinds = await timedDevices(devices), progress = new Progress(kinds.length * chosen.length, write);
   const jobs: JobFigures[] = [];
   for (const kind of kinds) {
@@ -87,9 +93,9 @@ export function explainTables({ jobs }: ExplainReport): string {
       digits(gbPerSecond),
     ]);
     const { kernels, launches, timeNs = 0, flops, bytes } = totals;
-    const sum = `all ${kernels} kernels, ${launches} launches: ${digits(timeNs / 1e6)} ms one by one, ${digits(flops / timeNs)} GFLOP/s, ${
-      digits(bytes / timeNs)
-    } GB/s`;
+    const sum = `all ${kernels} kernels, ${launches} launches: ${digits(timeNs / 1e6)} ms one by one, ${
+      digits(flops / timeNs)
+    } GFLOP/s, ${digits(bytes / timeNs)} GB/s`;
     return `${job} on ${device.kind} (${device.description})\n${formatTable(HEADER, rows, [2])}${sum}\n`;
   }).join("\n");
 }

@@ -60,10 +60,14 @@ const MODES = ["peers", "explain", "scaling", "against"] as const;
 
 /** Reads a command line. @throws {UsageError} for what cannot be. */
 export function readOptions(args: readonly string[]): Options {
-  if (args.includes("--help") || args.includes("-h")) return { mode: "own", devices: [], json: "", quick: false, help: true };
+  if (args.includes("--help") || args.includes("-h")) {
+    return { mode: "own", devices: [], json: "", quick: false, help: true };
+  }
   const { values, given } = parseFlags(normalize(args), FLAGS, "bench");
   const modes = MODES.filter((mode) => given.has(mode));
-  if (modes.length > 1) throw new UsageError(`${modes.map((mode) => `--${mode}`).join(" and ")} exclude each other: give one of them`);
+  if (modes.length > 1) {
+    throw new UsageError(`${modes.map((mode) => `--${mode}`).join(" and ")} exclude each other: give one of them`);
+  }
   const mode = modes.length === 1 ? modes[0] : "own";
   if (values.json === "") throw new UsageError("--json needs a value: --json FILE");
   return {
@@ -110,8 +114,14 @@ export async function timedDevices(devices: Options["devices"]): Promise<TimedDe
 const EXAMPLES: readonly (readonly [command: string, effect: string])[] = [
   ["deno task bench", "kernels, layers, training and decoding, on the device that training would take"],
   ["deno task bench --device all --filter matmul", "the products, on the processor and on WebGPU"],
-  ["deno task bench --peers --filter 'chunk layer'", "one job here, on jax-js and TensorFlow.js, and on PyTorch where it is"],
-  ["deno task bench --against ../before", "this checkout's speed against that of another, such as a worktree of an earlier commit"],
+  [
+    "deno task bench --peers --filter 'chunk layer'",
+    "one job here, on jax-js and TensorFlow.js, and on PyTorch where it is",
+  ],
+  [
+    "deno task bench --against ../before",
+    "this checkout's speed against that of another, such as a worktree of an earlier commit",
+  ],
   ["deno task bench --explain", "where the time of a layer and of a training step goes"],
   ["deno task bench --explain 'matmul 512' --device webgpu", "one job's kernels"],
   ["deno task bench --scaling", "does a token cost the same in a long text? bench/scaling.svg shows it"],

@@ -1,21 +1,28 @@
 /**
- * The jobs of the comparison: sizes, work, and where the data come from. `randn(n, scale, seed)` is the generator of the golden numbers; tests/golden_layers.ts
- * has it. Parameters that train are updated by Adam (rate 1e-3, betas 0.9 and 0.999, epsilon 1e-8) in the same program or step.
+ * The jobs of the comparison: sizes, work, and where the data come from. `randn(n, scale, seed)` is the generator of
+ * the golden numbers; tests/golden_layers.ts has it. Parameters that train are updated by Adam (rate 1e-3, betas 0.9
+ * and 0.999, epsilon 1e-8) in the same program or step.
  *
  * - matmul N: `a b`, randn scale 1, seeds 1 and 2. Batched likewise, [256, 64, 64].
  * - gelu(xw + b) + x: x, w, b [4194304], scale 1, seeds 1, 2, 3; gelu by tanh.
  * - softmax: x [4096, 256], scale 1, seed 1, over the last axis.
- * - layer norm: gradients w.r.t. x [4096, 256] (seed 1), gain and bias [256] (seeds 2, 3) of `sum(layerNorm(x) dy)`, dy seed 4; epsilon 1e-5.
- * - MLP: x [512, 256] seed 3, y seed 4; w1 [256, 1024] scale 1/16 seed 1, b1 0, w2 [1024, 256] scale 1/32 seed 2, b2 0; loss = mean((gelu(x w1 + b1) w2 + b2 - y)^2).
- * - attention: wq, wk, wv, wo [256, 256] scale 1/16 seeds 1-4; x [4, 256, 256] seed 5, dy seed 6; gradients w.r.t. weights and x of `sum(out dy)`.
- * - layers: those of tests/golden_layers.ts (chunk 16 divides theta by 16), loss and gradients w.r.t. all parameters, then Adam.
+ * - layer norm: gradients w.r.t. x [4096, 256] (seed 1), gain and bias [256] (seeds 2, 3) of `sum(layerNorm(x) dy)`, dy
+ *   seed 4; epsilon 1e-5.
+ * - MLP: x [512, 256] seed 3, y seed 4; w1 [256, 1024] scale 1/16 seed 1, b1 0, w2 [1024, 256] scale 1/32 seed 2, b2 0;
+ *   loss = mean((gelu(x w1 + b1) w2 + b2 - y)^2).
+ * - attention: wq, wk, wv, wo [256, 256] scale 1/16 seeds 1-4; x [4, 256, 256] seed 5, dy seed 6; gradients w.r.t.
+ *   weights and x of `sum(out dy)`.
+ * - layers: those of tests/golden_layers.ts (chunk 16 divides theta by 16), loss and gradients w.r.t. all parameters,
+ *   then Adam.
  */
 import type { JobName } from "./contestant.ts";
 
 /** A job in numbers. */
 export interface Job {
   readonly name: JobName;
-  /** Floating-point operations that a run needs at least, a multiply-add as two; undefined where counting says little. */
+  /**
+   * Floating-point operations that a run needs at least, a multiply-add as two; undefined where counting says little.
+   */
   readonly flops?: number;
   /** Bytes that a run must move at least. */
   readonly bytes?: number;

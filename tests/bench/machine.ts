@@ -22,7 +22,8 @@ const ROOT = new URL("../../", import.meta.url);
 
 /** Asks the system; what is not permitted is left out. */
 export function describeMachine(): Machine {
-  const permitted = (kind: "cpus" | "loadavg"): boolean => Deno.permissions.querySync({ name: "sys", kind }).state === "granted";
+  const permitted = (kind: "cpus" | "loadavg"): boolean =>
+    Deno.permissions.querySync({ name: "sys", kind }).state === "granted";
   return {
     date: new Date().toISOString(),
     version: VERSION,
@@ -47,7 +48,8 @@ function commit(): string | undefined {
   };
   const head = read("HEAD"), reference = head?.startsWith("ref: ") ? head.slice(5) : undefined;
   if (!reference) return head;
-  return read(reference) ?? read("packed-refs")?.split("\n").find((line) => line.endsWith(` ${reference}`))?.split(" ")[0];
+  return read(reference) ??
+    read("packed-refs")?.split("\n").find((line) => line.endsWith(` ${reference}`))?.split(" ")[0];
 }
 
 /** The circumstances in a line. */

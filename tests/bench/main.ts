@@ -1,9 +1,9 @@
 /**
  * The benchmark: `deno task bench --help`.
  *
- * The default mode times the library's own kernels, layers, training steps and decoding (own.ts); `--peers` the same jobs on other libraries (peers.ts);
- * `--against FOLDER` the same cases in another checkout (against.ts); `--explain` shows a job's dearest kernels (explain.ts); `--scaling` what a token costs as
- * sequences grow (scaling.ts).
+ * The default mode times the library's own kernels, layers, training steps and decoding (own.ts); `--peers` the same
+ * jobs on other libraries (peers.ts); `--against FOLDER` the same cases in another checkout (against.ts); `--explain`
+ * shows a job's dearest kernels (explain.ts); `--scaling` what a token costs as sequences grow (scaling.ts).
  */
 import { CommandError, exitCode, formatError } from "../../cli/errors.ts";
 import { processTerminal, type Terminal } from "../../cli/terminal.ts";
@@ -38,7 +38,10 @@ export async function main(args: readonly string[], terminal: Terminal): Promise
     terminal.out(`${machineLine(machine)}\n\n`);
     const { tables, figures, plot, failure } = await run(options, terminal);
     terminal.out(tables);
-    save(options.json, `${JSON.stringify({ mode: options.mode, quick: options.quick, machine, ...figures }, null, 1)}\n`);
+    save(
+      options.json,
+      `${JSON.stringify({ mode: options.mode, quick: options.quick, machine, ...figures }, null, 1)}\n`,
+    );
     terminal.err(`figures: ${options.json}\n`);
     if (plot) {
       const path = options.json.replace(/(\.json)?$/, ".svg");
@@ -55,7 +58,10 @@ export async function main(args: readonly string[], terminal: Terminal): Promise
 
 async function run(options: Options, terminal: Terminal): Promise<Outcome> {
   const write = (line: string): void => terminal.err(line);
-  const effort: Effort = { ...EFFORTS[options.quick ? "quick" : "full"], ...(options.rounds ? { rounds: options.rounds, leastRounds: options.rounds } : {}) };
+  const effort: Effort = {
+    ...EFFORTS[options.quick ? "quick" : "full"],
+    ...(options.rounds ? { rounds: options.rounds, leastRounds: options.rounds } : {}),
+  };
   switch (options.mode) {
     case "own": {
       const figures = await runOwn(options, effort, write);

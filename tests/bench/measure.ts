@@ -30,7 +30,10 @@ const MOST_REPEATS = 200;
 const LONG_MS = 5000;
 
 /** Times all in turns; each round begins with another one. @returns one a subject, of single runs. */
-export async function inTurns(subjects: readonly Timed[], { rounds, leastRounds, turnMs, budgetMs }: Effort): Promise<Timing[]> {
+export async function inTurns(
+  subjects: readonly Timed[],
+  { rounds, leastRounds, turnMs, budgetMs }: Effort,
+): Promise<Timing[]> {
   const repeats: number[] = [];
   for (const subject of subjects) {
     const firstMs = await subject.time(1); // compiles what is compiled at first use

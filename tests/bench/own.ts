@@ -36,7 +36,8 @@ export interface Row extends Timing {
   readonly shaders?: number;
   /** Speed in units of the best yardstick's. */
   readonly share?: number;
-  readonly yardsticks: readonly (Timing & { readonly name: string; readonly gflops?: number; readonly gbPerSecond?: number })[];
+  readonly yardsticks:
+    readonly (Timing & { readonly name: string; readonly gflops?: number; readonly gbPerSecond?: number })[];
 }
 
 /** What the default mode gives. */
@@ -49,8 +50,14 @@ export interface OwnReport {
 
 /** Runs the cases up to the first one that fails. */
 export async function runOwn(options: Options, effort: Effort, write: (line: string) => void): Promise<OwnReport> {
-  const chosen = CASES.filter(({ name, group }) => !options.filter || `${group}: ${name}`.toLowerCase().includes(options.filter));
-  if (chosen.length === 0) throw new CommandError(`no benchmark has ${JSON.stringify(options.filter)} in its name: run without --filter to see them`);
+  const chosen = CASES.filter(({ name, group }) =>
+    !options.filter || `${group}: ${name}`.toLowerCase().includes(options.filter)
+  );
+  if (chosen.length === 0) {
+    throw new CommandError(
+      `no benchmark has ${JSON.stringify(options.filter)} in its name: run without --filter to see them`,
+    );
+  }
   const kinds = await timedDevices(options.devices), progress = new Progress(kinds.length * chosen.length, write);
   const expected = new Map<Case, number[][]>(), devices: DeviceInfo[] = [], rows: Row[] = [];
   for (const kind of kinds) {
@@ -83,18 +90,34 @@ async function referenceResults(entry: Case): Promise<number[][]> {
   return results;
 }
 
-async function timeCase(entry: Case, device: Device, { expected, effort }: { expected: number[][]; effort: Effort }): Promise<Row> {
+async function timeCase(
+  entry: Case,
+  device: Device,
+  { expected, effort }: { expected: number[][]; effort: Effort },
+): Promise<Row> {
   const loaded = await entry.load(device);
   const yardsticks = await entry.yardsticks(device);
   try {
     const { error, firstMs } = await check(entry, loaded, expected);
     for (const yardstick of yardsticks) {
       if (yardstick.read) {
-        requireClose(`${yardstick.name}, the yardstick of ${entry.name}`, relativeError(await yardstick.read(), expected[0]), entry.tolerance);
+        requireClose(
+          `${yardstick.name}, the yardstick of ${entry.name}`,
+          relativeError(await yardstick.read(), expected[0]),
+          entry.tolerance,
+        );
       }
     }
     const [own, ...others] = await inTurns([loaded, ...yardsticks], effort);
-    return await report(entry, { loaded, kind: device.info.kind as TimedDevice, error, firstMs, own, others, yardsticks });
+    return await report(entry, {
+      loaded,
+      kind: device.info.kind as TimedDevice,
+      error,
+      firstMs,
+      own,
+      others,
+      yardsticks,
+    });
   } finally {
     loaded.dispose();
     for (const yardstick of yardsticks) yardstick.dispose();
@@ -102,7 +125,11 @@ async function timeCase(entry: Case, device: Device, { expected, effort }: { exp
 }
 
 /** The gate: nothing is timed that computes something else. */
-async function check({ name, reads, tolerance }: Case, loaded: Loaded, expected: number[][]): Promise<{ error: number; firstMs: number }> {
+async function check(
+  { name, reads, tolerance }: Case,
+  loaded: Loaded,
+  expected: number[][],
+): Promise<{ error: number; firstMs: number }> {
   const results: ArrayLike<number>[] = [];
   let firstMs = 0;
   for (let i = 0; i < reads; i++) {
@@ -117,7 +144,11 @@ async function check({ name, reads, tolerance }: Case, loaded: Loaded, expected:
 
 function requireClose(name: string, error: number, tolerance: number): void {
   if (error <= tolerance) return;
-  throw new CommandError(`${name} is wrong: it differs from the reference by ${error.toExponential(1)} of the largest magnitude, allowed are ${tolerance}`);
+  throw new CommandError(
+    `${name} is wrong: it differs from the reference by ${
+      error.toExponential(1)
+    } of the largest magnitude, allowed are ${tolerance}`,
+  );
 }
 
 interface Measured {
@@ -166,7 +197,21 @@ async function report(entry: Case, { loaded, kind, error, firstMs, own, others, 
   };
 }
 
-const HEADER = ["", "compile ms", "upload", "first", "min ms", "median", "p90", "GFLOP/s", "GB/s", "tokens/s", "planned MB", "share", "of"];
+const HEADER = [
+  "",
+  "compile ms",
+  "upload",
+  "first",
+  "min ms",
+  "median",
+  "p90",
+  "GFLOP/s",
+  "GB/s",
+  "tokens/s",
+  "planned MB",
+  "share",
+  "of",
+];
 
 /** The figures as tables, one a device and group. */
 export function ownTables({ devices, rows }: OwnReport): string {
@@ -175,7 +220,17 @@ export function ownTables({ devices, rows }: OwnReport): string {
     for (const group of new Set(rows.filter(({ device }) => device === kind).map(({ group }) => group))) {
       const cells = rows.filter((row) => row.device === kind && row.group === group).map((row) => [
         row.name,
-        ...[row.compileMs, row.uploadMs, row.firstMs, row.minMs, row.medianMs, row.p90Ms, row.gflops, row.gbPerSecond, row.tokensPerSecond].map(digits),
+        ...[
+          row.compileMs,
+          row.uploadMs,
+          row.firstMs,
+          row.minMs,
+          row.medianMs,
+          row.p90Ms,
+          row.gflops,
+          row.gbPerSecond,
+          row.tokensPerSecond,
+        ].map(digits),
         megabytes(row.plannedBytes),
         row.share === undefined ? "" : row.share.toFixed(2),
         bestYardstick(row),

@@ -6,7 +6,10 @@ import { openChild } from "./peers/child_process.ts";
 /** The name of this library's contestants. */
 export const OWN = "mneme";
 
-/** Starts this library's process; only with every permission Deno lets it read its largest resident set, in /proc. @throws {Error} with one line if there is no such device. */
+/**
+ * Starts this library's process; only with every permission Deno lets it read its largest resident set, in /proc.
+ * @throws {Error} with one line if there is no such device.
+ */
 export function openOwn(device: TimedDevice): Promise<Contestant> {
   const program = new URL("own_child.ts", import.meta.url).href;
   const config = decodeURIComponent(new URL("../../deno.json", import.meta.url).pathname);

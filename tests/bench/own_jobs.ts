@@ -2,7 +2,7 @@
 import { grad } from "../../core/grad.ts";
 import type { Tensor } from "../../core/graph.ts";
 import { add, attention, gelu, layerNorm, matmul, mean, mul, softmax, square, sub, sum } from "../../ops/mod.ts";
-import { mergeHeads, splitHeads } from "../../titans/layers.ts";
+import { mergeHeads, splitHeads } from "../../titans/nn/layers.ts";
 import { chunkLayer, type GoldenLayer, tokenLayer } from "../golden_layers.ts";
 import { type Computation, type Elements, random } from "./computation.ts";
 import type { JobName } from "./contestant.ts";
@@ -23,14 +23,18 @@ const COMPUTATIONS: Readonly<Record<JobName, () => Computation>> = {
     kind: "plain",
     inputs: [random([4096, 256], 1, 1), random([256], 1, 2), random([256], 1, 3), random([4096, 256], 1, 4)],
     fn: ([x, gain, bias, dy]) =>
-      grad((x: Tensor, gain: Tensor, bias: Tensor) => sum(mul(layerNorm(x, { gain, bias, epsilon: 1e-5 }), dy)), { argnums: [0, 1, 2] })(x, gain, bias),
+      grad((x: Tensor, gain: Tensor, bias: Tensor) => sum(mul(layerNorm(x, { gain, bias, epsilon: 1e-5 }), dy)), {
+        argnums: [0, 1, 2],
+      })(x, gain, bias),
   }),
   "MLP 256-1024-256, batch 512, Adam": perceptron,
   "causal attention B4 T256 D256 H4, forward + backward": attentionBlock,
   "chunk layer, chunk 64, Adam": () => training(chunkLayer()),
   "chunk layer, chunk 16, Adam": () => training(chunkLayer({ C: 16 })),
-  "per-token layer, b 64, Adam": () => training(tokenLayer("layer, b 64, norm", { form: "matmul", checkpoint: "save" })),
-  "per-token layer, b 16, Adam": () => training(tokenLayer("layer, b 64, norm", { form: "matmul", checkpoint: "save", miniBatch: 16 })),
+  "per-token layer, b 64, Adam": () =>
+    training(tokenLayer("layer, b 64, norm", { form: "matmul", checkpoint: "save" })),
+  "per-token layer, b 16, Adam": () =>
+    training(tokenLayer("layer, b 64, norm", { form: "matmul", checkpoint: "save", miniBatch: 16 })),
 };
 
 /** The computation of a job. */
@@ -64,7 +68,11 @@ function attentionBlock(): Computation {
   };
   return {
     kind: "plain",
-    inputs: [...[1, 2, 3, 4].map((seed) => random([D, D], 1 / 16, seed)), random([B, T, D], 1, 5), random([B, T, D], 1, 6)],
+    inputs: [
+      ...[1, 2, 3, 4].map((seed) => random([D, D], 1 / 16, seed)),
+      random([B, T, D], 1, 5),
+      random([B, T, D], 1, 6),
+    ],
     fn: ([wq, wk, wv, wo, x, dy]) => {
       const gradient = grad(loss)({ weights: [wq, wk, wv, wo], x }, dy);
       return [...gradient.weights, gradient.x];

@@ -47,7 +47,11 @@ export interface JobComparison {
 
 /** What the mode gives. */
 export interface PeersReport {
-  readonly contestants: readonly { readonly library: string; readonly device: TimedDevice; readonly description: string }[];
+  readonly contestants: readonly {
+    readonly library: string;
+    readonly device: TimedDevice;
+    readonly description: string;
+  }[];
   /** Contestants that could not take part, and why. */
   readonly missing: readonly string[];
   readonly jobs: readonly JobComparison[];
@@ -61,9 +65,13 @@ const PAUSE_MS = 50;
 
 /** Runs the comparison. @throws {CommandError} if this library's own result is wrong. */
 export async function runPeers(options: Options, effort: Effort, write: (line: string) => void): Promise<PeersReport> {
-  const chosen = JOBS.map(({ name }) => name).filter((name) => !options.filter || name.toLowerCase().includes(options.filter));
+  const chosen = JOBS.map(({ name }) => name).filter((name) =>
+    !options.filter || name.toLowerCase().includes(options.filter)
+  );
   if (chosen.length === 0) {
-    throw new CommandError(`no job has ${JSON.stringify(options.filter)} in its name: there are ${JOBS.map(({ name }) => name).join("; ")}`);
+    throw new CommandError(
+      `no job has ${JSON.stringify(options.filter)} in its name: there are ${JOBS.map(({ name }) => name).join("; ")}`,
+    );
   }
   const kinds = await timedDevices(options.devices), missing: string[] = [];
   const contestants: Contestant[] = [];
@@ -80,7 +88,11 @@ export async function runPeers(options: Options, effort: Effort, write: (line: s
         jobs.push(await compare(able, { job, device, expected, effort }));
       }
     }
-    return { contestants: contestants.map(({ library, device, description }) => ({ library, device, description })), missing, jobs };
+    return {
+      contestants: contestants.map(({ library, device, description }) => ({ library, device, description })),
+      missing,
+      jobs,
+    };
   } finally {
     for (const contestant of contestants) await contestant.close();
   }
@@ -125,11 +137,18 @@ interface Turn {
   error?: string;
 }
 
-async function compare(contestants: readonly Contestant[], { job, device, expected, effort }: Comparison): Promise<JobComparison> {
+async function compare(
+  contestants: readonly Contestant[],
+  { job, device, expected, effort }: Comparison,
+): Promise<JobComparison> {
   const turns = contestants.map((contestant): Turn => ({ contestant, times: [] }));
   for (const turn of turns) await attempt(turn, () => prepare(turn, job, expected));
   const started = performance.now();
-  for (let round = 0; round < effort.rounds && (round < effort.leastRounds || performance.now() - started < effort.budgetMs); round++) {
+  for (
+    let round = 0;
+    round < effort.rounds && (round < effort.leastRounds || performance.now() - started < effort.budgetMs);
+    round++
+  ) {
     for (let i = 0; i < turns.length; i++) {
       const turn = turns[(round + i) % turns.length];
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
@@ -166,13 +185,25 @@ async function prepare(turn: Turn, job: JobName, expected: number): Promise<void
   throw new Error(wrong);
 }
 
-function summarizeTurns(turns: readonly Turn[]): Pick<JobComparison, "entries" | "ratio" | "bestPeer" | "ratios" | "scriptRatio" | "scriptFirstRatio"> {
+function summarizeTurns(
+  turns: readonly Turn[],
+): Pick<JobComparison, "entries" | "ratio" | "bestPeer" | "ratios" | "scriptRatio" | "scriptFirstRatio"> {
   const entries = turns.map(({ contestant: { library, description }, times, prepared, memory, error }): Entry => {
     const { firstMs, check, note } = prepared ?? {};
-    return { library, description, firstMs, check, note, ...memory, ...(error === undefined ? summarize(times) : { error }) };
+    return {
+      library,
+      description,
+      firstMs,
+      check,
+      note,
+      ...memory,
+      ...(error === undefined ? summarize(times) : { error }),
+    };
   });
   const own = entries.find(({ library }) => library === OWN);
-  const peers = entries.filter(({ library, error }) => library !== OWN && error === undefined).toSorted((a, b) => a.minMs! - b.minMs!);
+  const peers = entries.filter(({ library, error }) => library !== OWN && error === undefined).toSorted((a, b) =>
+    a.minMs! - b.minMs!
+  );
   if (own?.minMs === undefined || peers.length === 0) return { entries, ratios: {} };
   const scripts = peers.filter(({ library }) => !NATIVE.has(library));
   return {
@@ -181,7 +212,10 @@ function summarizeTurns(turns: readonly Turn[]): Pick<JobComparison, "entries" |
     bestPeer: peers[0].library,
     ratios: Object.fromEntries(peers.map(({ library, minMs }) => [library, minMs! / own.minMs!])),
     ...(scripts.length > 0
-      ? { scriptRatio: scripts[0].minMs! / own.minMs, scriptFirstRatio: Math.min(...scripts.map(({ firstMs }) => firstMs!)) / own.firstMs! }
+      ? {
+        scriptRatio: scripts[0].minMs! / own.minMs,
+        scriptFirstRatio: Math.min(...scripts.map(({ firstMs }) => firstMs!)) / own.firstMs!,
+      }
       : {}),
   };
 }

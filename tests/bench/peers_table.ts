@@ -10,7 +10,9 @@ export function peersTables({ contestants, missing, jobs }: PeersReport): string
   const devices = [...new Set(jobs.map(({ device }) => device))];
   return devices.map((device) => {
     const own = jobs.filter((job) => job.device === device);
-    const names = contestants.filter((contestant) => contestant.device === device).map(({ description }) => `  ${description}\n`).join("");
+    const names = contestants.filter((contestant) => contestant.device === device).map(({ description }) =>
+      `  ${description}\n`
+    ).join("");
     return `jobs on ${device}\n${names}\n${own.map(jobTable).join("\n")}\n${summaryTable(own)}`;
   }).join("\n") + missing.map((line) => `${line}\n`).join("");
 }
@@ -32,9 +34,14 @@ function remark({ error, note }: Entry): string {
   return error === undefined ? note ?? "" : `failed: ${error}`;
 }
 
-/** How many times as fast this library is as each peer, as the best one, as the best one in JavaScript, and as such a one at the first run. */
+/**
+ * How many times as fast this library is as each peer, as the best one, as the best one in JavaScript, and as such a
+ * one at the first run.
+ */
 function summaryTable(jobs: readonly JobComparison[]): string {
-  const peers = [...new Set(jobs.flatMap(({ entries }) => entries.map(({ library }) => library)))].filter((library) => library !== OWN);
+  const peers = [...new Set(jobs.flatMap(({ entries }) => entries.map(({ library }) => library)))].filter((library) =>
+    library !== OWN
+  );
   const rows = jobs.map(({ job, ratio, ratios, scriptRatio, scriptFirstRatio }) => [
     job,
     ...peers.map((library) => digits(ratios[library])),

@@ -12,7 +12,10 @@ import { digits, formatTable, megabytes } from "./table.ts";
 const TRAINED = ["lmm", "mac"] as const;
 const DECODED = ["lmm", "mac", "mag", "mal"] as const;
 
-/** Loops recompute at every length: what they would keep instead is much at the longest, and all lengths must compute alike. */
+/**
+ * Loops recompute at every length: what they would keep instead is much at the longest, and all lengths must compute
+ * alike.
+ */
 const CHECKPOINT = "recompute";
 const LENGTHS = [512, 2048, 8192, 32768], CONTEXTS = [1024, 8192, 32768];
 const QUICK_LENGTHS = [64, 128, 256], QUICK_CONTEXTS = [32, 64];
@@ -61,16 +64,27 @@ export interface ScalingReport {
 }
 
 /** Times the models on the devices asked for, up to what fails. */
-export async function runScaling(options: Options, effort: Effort, write: (line: string) => void): Promise<ScalingReport> {
+export async function runScaling(
+  options: Options,
+  effort: Effort,
+  write: (line: string) => void,
+): Promise<ScalingReport> {
   const kinds = await timedDevices(options.devices), devices: DeviceScaling[] = [];
   const known = DECODED.some((model) => model.includes(options.filter ?? ""));
-  const used = <M extends string>(models: readonly M[]): readonly M[] => models.filter((model) => !known || model.includes(options.filter ?? ""));
+  const used = <M extends string>(models: readonly M[]): readonly M[] =>
+    models.filter((model) => !known || model.includes(options.filter ?? ""));
   const trained = used(TRAINED), decoded = used(DECODED);
   const progress = new Progress(kinds.length * (trained.length + decoded.length), write);
   for (const kind of kinds) {
     const device = await requestDevice({ kind });
     const training: TrainingPoint[] = [], decoding: DecodingPoint[] = [];
-    const scaling = (): DeviceScaling => ({ device: device.info, checkpoint: CHECKPOINT, training, decoding, growth: growthOf(training, decoding) });
+    const scaling = (): DeviceScaling => ({
+      device: device.info,
+      checkpoint: CHECKPOINT,
+      training,
+      decoding,
+      growth: growthOf(training, decoding),
+    });
     try {
       const lengths = options.quick ? QUICK_LENGTHS : LENGTHS, contexts = options.quick ? QUICK_CONTEXTS : CONTEXTS;
       for (const model of trained) {
@@ -101,7 +115,9 @@ interface TrainingSweep {
 async function trainAt(device: Device, { model, lengths, effort }: TrainingSweep): Promise<TrainingPoint[]> {
   const loaded: Loaded[] = [];
   try {
-    for (const length of lengths) loaded.push(await loadTrainer(device, { model, checkpoint: CHECKPOINT }, { batch: 1, length }));
+    for (const length of lengths) {
+      loaded.push(await loadTrainer(device, { model, checkpoint: CHECKPOINT }, { batch: 1, length }));
+    }
     const timings = await inTurns(loaded, { ...effort, leastRounds: Math.min(effort.leastRounds, 3) });
     return loaded.map(({ plannedBytes = 0, shaders = 0, compileMs }, i) => ({
       model,
@@ -110,7 +126,9 @@ async function trainAt(device: Device, { model, lengths, effort }: TrainingSweep
       msPerToken: timings[i].minMs / lengths[i],
       plannedBytes,
       plannedBytesPerToken: plannedBytes / lengths[i],
-      addedBytesPerToken: i > 0 ? (plannedBytes - loaded[i - 1].plannedBytes!) / (lengths[i] - lengths[i - 1]) : undefined,
+      addedBytesPerToken: i > 0
+        ? (plannedBytes - loaded[i - 1].plannedBytes!) / (lengths[i] - lengths[i - 1])
+        : undefined,
       shaders,
       compileMs,
     }));
@@ -143,18 +161,29 @@ async function decodeAt(device: Device, { model, contexts, effort }: DecodingSwe
 /** The longest against the second shortest training length, and against the shortest context. */
 function growthOf(training: readonly TrainingPoint[], decoding: readonly DecodingPoint[]): Growth[] {
   return DECODED.flatMap((model) => {
-    const points = training.filter((point) => point.model === model), contexts = decoding.filter((point) => point.model === model);
+    const points = training.filter((point) => point.model === model),
+      contexts = decoding.filter((point) => point.model === model);
     const name = model.toUpperCase(), growth: Growth[] = [];
     if (points.length > 1) {
       const base = points[1], last = points[points.length - 1], from = base.tokens, to = last.tokens;
       growth.push(
         { what: `${name} training, time per token`, from, to, ratio: last.msPerToken / base.msPerToken },
-        { what: `${name} training, planned memory per token`, from, to, ratio: last.plannedBytesPerToken / base.plannedBytesPerToken },
+        {
+          what: `${name} training, planned memory per token`,
+          from,
+          to,
+          ratio: last.plannedBytesPerToken / base.plannedBytesPerToken,
+        },
       );
     }
     if (contexts.length > 0) {
       const first = contexts[0], longest = contexts[contexts.length - 1];
-      growth.push({ what: `${name} decoding, time per token`, from: first.context, to: longest.context, ratio: longest.minMs / first.minMs });
+      growth.push({
+        what: `${name} decoding, time per token`,
+        from: first.context,
+        to: longest.context,
+        ratio: longest.minMs / first.minMs,
+      });
     }
     return growth;
   });
@@ -190,7 +219,9 @@ export function scalingTables({ devices }: ScalingReport): string {
       `${point.model.toUpperCase()}, context ${powerLabel(point.context)}`,
       ...[point.minMs, point.medianMs, point.p90Ms].map(digits),
     ]);
-    const ratios = growth.map(({ what, from, to, ratio }) => `${what}: ${powerLabel(to)} costs ${ratio.toFixed(2)} of ${powerLabel(from)}\n`).join("");
+    const ratios = growth.map(({ what, from, to, ratio }) =>
+      `${what}: ${powerLabel(to)} costs ${ratio.toFixed(2)} of ${powerLabel(from)}\n`
+    ).join("");
     return `scaling on ${device.kind} (${device.description}), nano models, loops ${checkpoint}\n` +
       `${formatTable(TRAINING_HEADER, trained)}\n${formatTable(DECODING_HEADER, decoded)}\n${ratios}`;
   }).join("\n");
@@ -213,12 +244,20 @@ export function scalingPlot({ devices }: ScalingReport): string {
   });
   const window = "tokens of a window";
   return plot(`Time and memory per token on ${devices.map(({ device }) => device.description).join(" and ")}`, [
-    panel({ title: "training: microseconds per token", xLabel: window }, ({ training }) => training, ({ tokens, msPerToken }) => [tokens, 1e3 * msPerToken]),
+    panel(
+      { title: "training: microseconds per token", xLabel: window },
+      ({ training }) => training,
+      ({ tokens, msPerToken }) => [tokens, 1e3 * msPerToken],
+    ),
     panel(
       { title: "training: planned kilobytes per token", xLabel: window },
       ({ training }) => training,
       ({ tokens, plannedBytesPerToken }) => [tokens, plannedBytesPerToken / 1e3],
     ),
-    panel({ title: "decoding: milliseconds per token", xLabel: "tokens read before" }, ({ decoding }) => decoding, ({ context, minMs }) => [context, minMs]),
+    panel(
+      { title: "decoding: milliseconds per token", xLabel: "tokens read before" },
+      ({ decoding }) => decoding,
+      ({ context, minMs }) => [context, minMs],
+    ),
   ]);
 }

@@ -23,7 +23,10 @@ export function summarize(times: readonly number[]): Timing {
   return { runs: times.length, minMs: quantile(times, 0), medianMs: quantile(times, 0.5), p90Ms: quantile(times, 0.9) };
 }
 
-/** The largest difference of two arrays, relative to the largest magnitude of the second; infinite where one has NaN or another length. */
+/**
+ * The largest difference of two arrays, relative to the largest magnitude of the second; infinite where one has NaN or
+ * another length.
+ */
 export function relativeError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
   if (actual.length !== expected.length) return Infinity;
   let difference = 0, magnitude = 1e-30;

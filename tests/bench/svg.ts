@@ -26,7 +26,8 @@ export function plot(title: string, panels: readonly Panel[]): string {
   const names = [...new Set(panels.flatMap(({ series }) => series.map(({ name }) => name)))];
   const legend = Math.max(...panels.map(({ series }) => series.length)) * LEGEND;
   const width = WIDTH * panels.length, height = HEIGHT + legend;
-  const body = panels.map((panel, i) => `<g transform="translate(${i * WIDTH} 0)">\n${drawPanel(panel, names)}\n</g>`).join("\n");
+  const body = panels.map((panel, i) => `<g transform="translate(${i * WIDTH} 0)">\n${drawPanel(panel, names)}\n</g>`)
+    .join("\n");
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" font-family="sans-serif" font-size="12">`,
     `<title>${escape(title)}</title>`,
@@ -39,7 +40,8 @@ export function plot(title: string, panels: readonly Panel[]): string {
 function drawPanel({ title, xLabel, series }: Panel, names: readonly string[]): string {
   const points = series.flatMap(({ points }) => points);
   if (points.length === 0) return "";
-  const xs = [...new Set(points.map(([x]) => x))].sort((a, b) => a - b), step = niceStep(Math.max(...points.map(([, y]) => y)) / 4);
+  const xs = [...new Set(points.map(([x]) => x))].sort((a, b) => a - b),
+    step = niceStep(Math.max(...points.map(([, y]) => y)) / 4);
   const top = step * Math.max(1, Math.ceil(Math.max(...points.map(([, y]) => y)) / step));
   const span = Math.log2(xs[xs.length - 1] / xs[0]) || 1;
   const right = WIDTH - RIGHT, bottom = HEIGHT - BOTTOM;
@@ -49,9 +51,15 @@ function drawPanel({ title, xLabel, series }: Panel, names: readonly string[]): 
   return [
     `<text x="${LEFT}" y="22" font-size="14" font-weight="bold">${escape(title)}</text>`,
     ...yTicks.map((y) =>
-      `<path d="M${LEFT} ${atY(y)}H${right}" stroke="#ddd"/><text x="${LEFT - 6}" y="${atY(y)}" dy="4" text-anchor="end">${Number(y.toPrecision(6))}</text>`
+      `<path d="M${LEFT} ${atY(y)}H${right}" stroke="#ddd"/><text x="${LEFT - 6}" y="${
+        atY(y)
+      }" dy="4" text-anchor="end">${Number(y.toPrecision(6))}</text>`
     ),
-    ...xs.map((x) => `<path d="M${atX(x)} ${bottom}v4" stroke="#888"/><text x="${atX(x)}" y="${bottom + 18}" text-anchor="middle">${powerLabel(x)}</text>`),
+    ...xs.map((x) =>
+      `<path d="M${atX(x)} ${bottom}v4" stroke="#888"/><text x="${atX(x)}" y="${bottom + 18}" text-anchor="middle">${
+        powerLabel(x)
+      }</text>`
+    ),
     `<path d="M${LEFT} ${bottom}H${right}" stroke="#888"/>`,
     `<text x="${(LEFT + right) / 2}" y="${bottom + 36}" text-anchor="middle">${escape(xLabel)}</text>`,
     ...series.map(({ name, points }, i) => {
@@ -59,7 +67,9 @@ function drawPanel({ title, xLabel, series }: Panel, names: readonly string[]): 
       const line = points.map(([x, y], at) => `${at === 0 ? "M" : "L"}${atX(x)} ${atY(y)}`).join("");
       const marks = points.map(([x, y]) => `<circle cx="${atX(x)}" cy="${atY(y)}" r="3" fill="${colour}"/>`).join("");
       const y = HEIGHT + i * LEGEND + 8;
-      const key = `<path d="M${LEFT} ${y}h24" stroke="${colour}" stroke-width="2"/><text x="${LEFT + 32}" y="${y + 4}">${escape(name)}</text>`;
+      const key = `<path d="M${LEFT} ${y}h24" stroke="${colour}" stroke-width="2"/><text x="${LEFT + 32}" y="${
+        y + 4
+      }">${escape(name)}</text>`;
       return `<path d="${line}" fill="none" stroke="${colour}" stroke-width="2"/>${marks}${key}`;
     }),
   ].join("\n");

@@ -1,11 +1,19 @@
 /** Tables as text. */
 
-/** Rows of cells under a header, in columns as wide as needed: the first, and those in `left`, to the left, the others to the right. */
-export function formatTable(header: readonly string[], rows: readonly (readonly string[])[], left: readonly number[] = []): string {
+/**
+ * Rows of cells under a header, in columns as wide as needed: the first, and those in `left`, to the left, the others
+ * to the right.
+ */
+export function formatTable(
+  header: readonly string[],
+  rows: readonly (readonly string[])[],
+  left: readonly number[] = [],
+): string {
   const all = [header, ...rows];
   const widths = header.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
   const line = (row: readonly string[]): string =>
-    row.map((cell, i) => (i === 0 || left.includes(i) ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join("  ").trimEnd();
+    row.map((cell, i) => (i === 0 || left.includes(i) ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join("  ")
+      .trimEnd();
   return [line(header), widths.map((width) => "-".repeat(width)).join("  "), ...rows.map(line)].join("\n") + "\n";
 }
 

@@ -1,6 +1,7 @@
 /**
- * What may be on the disk after a loss of power, worked out: the calls by which files are replaced are recorded, and after each of them every state is built that
- * a file system may leave - contents that were not synchronised lost from any byte on, moves that were not synchronised done or not.
+ * What may be on the disk after a loss of power, worked out: the calls by which files are replaced are recorded, and
+ * after each of them every state is built that a file system may leave - contents that were not synchronised lost from
+ * any byte on, moves that were not synchronised done or not.
  */
 import { assert, assertEquals } from "@std/assert";
 import { writeAtomic } from "../../cli/files.ts";
@@ -16,7 +17,9 @@ type Call =
 
 /** Does something, and tells what it called. Paths are told without the folder. */
 async function recorded(folder: string, action: () => Promise<void>): Promise<Call[]> {
-  const calls: Call[] = [], { open, rename } = Deno, name = (path: string | URL): string => String(path).slice(folder.length);
+  const calls: Call[] = [],
+    { open, rename } = Deno,
+    name = (path: string | URL): string => String(path).slice(folder.length);
   Deno.open = async (path, options) => {
     const file = await open(path, options), place = name(path), { write, writeSync, sync, truncate, stat } = file;
     let at = options?.append ? (await stat.call(file)).size : 0;
@@ -59,7 +62,10 @@ interface File {
 /** The files by name after a loss of power. */
 type Disk = ReadonlyMap<string, Uint8Array>;
 
-/** Every state that a loss of power after some calls may leave: of contents that are not sure a few lengths, with what is missing cut off or zero. */
+/**
+ * Every state that a loss of power after some calls may leave: of contents that are not sure a few lengths, with what
+ * is missing cut off or zero.
+ */
 function* crashes(before: Disk, calls: readonly Call[]): Generator<Disk> {
   const names = new Map([...before].map(([name, bytes]): [string, File] => [name, { bytes, sure: bytes }]));
   // Moves since the folder was synchronised, with the names before each: a file system does them in order, or not yet.
@@ -104,18 +110,27 @@ const text = (bytes: Uint8Array | undefined): string | undefined => bytes && new
 
 Deno.test("crash: the states that are built hold a file that was not synchronised, and a move that was not", () => {
   const bytes = Uint8Array.of(1, 2, 3, 4, 5);
-  const write: Call[] = [{ kind: "write", path: "/a.part", bytes, from: 0 }], move: Call[] = [{ kind: "rename", from: "/a.part", to: "/a" }];
-  const found = (calls: Call[]): Set<string> => new Set([...crashes(new Map(), calls)].map((disk) => [...disk].map(([name, held]) => name + held).join()));
-  assertEquals([...found([...write, ...move])].some((state) => state === "/a" || state === "/a1,2"), true, "a move before its contents");
+  const write: Call[] = [{ kind: "write", path: "/a.part", bytes, from: 0 }],
+    move: Call[] = [{ kind: "rename", from: "/a.part", to: "/a" }];
+  const found = (calls: Call[]): Set<string> =>
+    new Set([...crashes(new Map(), calls)].map((disk) => [...disk].map(([name, held]) => name + held).join()));
+  assertEquals(
+    [...found([...write, ...move])].some((state) => state === "/a" || state === "/a1,2"),
+    true,
+    "a move before its contents",
+  );
   const whole = found([...write, { kind: "sync", path: "/a.part" }, ...move]);
   assertEquals([...whole], ["/a1,2,3,4,5", "/a.part1,2,3,4,5"]);
-  assertEquals([...found([...write, { kind: "sync", path: "/a.part" }, ...move, { kind: "sync", path: "" }])], ["/a1,2,3,4,5"]);
+  assertEquals([...found([...write, { kind: "sync", path: "/a.part" }, ...move, { kind: "sync", path: "" }])], [
+    "/a1,2,3,4,5",
+  ]);
 });
 
 Deno.test("crash: a file that is replaced is the old one or the new one after a loss of power at any moment, and the new one once that was told", () =>
   withFolder(async (folder) => {
     await Deno.writeTextFile(`${folder}/file`, "old");
-    const before = await diskOf(folder), calls = await recorded(folder, () => writeAtomic(`${folder}/file`, "the new one"));
+    const before = await diskOf(folder),
+      calls = await recorded(folder, () => writeAtomic(`${folder}/file`, "the new one"));
     for (let count = 0; count <= calls.length; count++) {
       for (const disk of crashes(before, calls.slice(0, count))) {
         const held = text(disk.get("/file"));
@@ -127,7 +142,16 @@ Deno.test("crash: a file that is replaced is the old one or the new one after a 
 Deno.test("crash: after a loss of power at any moment a run has a whole state, the metrics up to it, and the best one that these name", () =>
   withFolder(async (folder) => {
     const step = (step: number) =>
-      ({ event: "step", step, device: "cpu", loss: 1, bitsPerByte: 1, learningRate: 1, gradientNorm: 1, tokensPerSecond: 1 }) as const;
+      ({
+        event: "step",
+        step,
+        device: "cpu",
+        loss: 1,
+        bitsPerByte: 1,
+        learningRate: 1,
+        gradientNorm: 1,
+        tokensPerSecond: 1,
+      }) as const;
     const state = (step: number): Uint8Array => new TextEncoder().encode(`state ${step}`);
     const saves: number[] = [];
     const calls = await recorded(folder, async () => {
@@ -139,7 +163,9 @@ Deno.test("crash: after a loss of power at any moment a run has a whole state, t
       }
       run.close();
     });
-    for (const [i, call] of calls.entries()) if (call.kind === "sync" && call.path === "" && calls[i - 1].kind === "rename") saves.push(i + 1);
+    for (const [i, call] of calls.entries()) {
+      if (call.kind === "sync" && call.path === "" && calls[i - 1].kind === "rename") saves.push(i + 1);
+    }
     let seen = 0;
     for (let count = 0; count <= calls.length; count++) {
       for (const disk of crashes(new Map(), calls.slice(0, count))) {

@@ -19,7 +19,10 @@ Deno.test("info: names device, adapter, reason and limits, for people and for sc
 });
 
 Deno.test("info: without a GPU the processors are taken, and it says why", async () => {
-  const [report] = (await runMain("info", "--json")).events as { device: { kind: string; software: boolean }; reason: string }[];
+  const [report] = (await runMain("info", "--json")).events as {
+    device: { kind: string; software: boolean };
+    reason: string;
+  }[];
   assertEquals(report.device.kind, report.reason === "a GPU was found" ? "webgpu" : "cpu");
   assertMatch(report.reason, /^a GPU was found$|^no GPU was found; the processors are faster/);
 });
@@ -35,9 +38,34 @@ for (const kind of ["webgpu", "cpu"]) {
     withFolder(async (folder) => {
       await Deno.writeTextFile(`${folder}/text.txt`, someText(4000));
       const args = (run: string, ...more: string[]) => {
-        const size = ["--model", "lmm", "--batch", "2", "--seq-len", "32", "--eval-bytes", "64", "--sample-tokens", "8", "--warmup", "0"];
+        const size = [
+          "--model",
+          "lmm",
+          "--batch",
+          "2",
+          "--seq-len",
+          "32",
+          "--eval-bytes",
+          "64",
+          "--sample-tokens",
+          "8",
+          "--warmup",
+          "0",
+        ];
         const schedule = ["--steps", "4", "--checkpoint-every", "2"];
-        return ["train", "--device", kind, "--data", `${folder}/text.txt`, "--out", `${folder}/${run}`, ...size, ...schedule, "--json", ...more];
+        return [
+          "train",
+          "--device",
+          kind,
+          "--data",
+          `${folder}/text.txt`,
+          "--out",
+          `${folder}/${run}`,
+          ...size,
+          ...schedule,
+          "--json",
+          ...more,
+        ];
       };
       const whole = await runMain(...args("whole"));
       assertEquals([whole.code, whole.stderr], [0, ""]);

@@ -6,8 +6,18 @@ import { someText } from "./run_main.ts";
 import { withFolder } from "./scratch.ts";
 
 async function runExecutable(folder: string, lines: readonly (readonly string[])[]): Promise<ExecutableReport> {
-  const args = ["run", "--quiet", "--no-prompt", "--allow-read", "--allow-write=.scratch", "--allow-run", "--allow-env", "tests/cli/executable_child.ts"];
-  const { success, stdout, stderr } = await new Deno.Command("deno", { args: [...args, folder, JSON.stringify(lines)] }).output();
+  const args = [
+    "run",
+    "--quiet",
+    "--no-prompt",
+    "--allow-read",
+    "--allow-write=.scratch",
+    "--allow-run",
+    "--allow-env",
+    "tests/cli/executable_child.ts",
+  ];
+  const { success, stdout, stderr } = await new Deno.Command("deno", { args: [...args, folder, JSON.stringify(lines)] })
+    .output();
   assert(success, new TextDecoder().decode(stderr));
   return JSON.parse(new TextDecoder().decode(stdout));
 }
@@ -16,11 +26,16 @@ async function runExecutable(folder: string, lines: readonly (readonly string[])
 const TOOLS = ["@std/assert", "esbuild", "fast-check", "hyparquet-writer", "playwright-core"];
 
 Deno.test("executable: every package that commands load is inside", async () => {
-  const { imports, tasks } = JSON.parse(await Deno.readTextFile("deno.json")) as { imports: Record<string, string>; tasks: { compile: { command: string } } };
+  const { imports, tasks } = JSON.parse(await Deno.readTextFile("deno.json")) as {
+    imports: Record<string, string>;
+    tasks: { compile: { command: string } };
+  };
   const words = tasks.compile.command.split(" ");
   const included = words.filter((_, i) => words[i - 1] === "--include");
   // `npm:/name@1.0.0/` maps all of a package.
-  const needed = Object.entries(imports).filter(([name]) => !TOOLS.includes(name)).map(([, target]) => target.replace("npm:/", "npm:").replace(/\/$/, ""));
+  const needed = Object.entries(imports).filter(([name]) => !TOOLS.includes(name)).map(([, target]) =>
+    target.replace("npm:/", "npm:").replace(/\/$/, "")
+  );
   assertEquals(included.sort(), needed.sort());
 });
 
@@ -40,7 +55,21 @@ Deno.test("executable: in an empty folder, without Deno, it says its version, us
       ["generate", "--device", "cpu", "--tokens", "12", "--json"],
       ["train", "--resume", "--device", "cpu", "--steps", "20"],
       ["generate", "--checkpoint", "none"],
-      ["train", "--steps", "0", "--data", `${data}/a.parquet`, "--data", `${data}/b.csv.gz`, "--separator", ";", "--cache", `${data}/cache`, "--seq-len", "16"],
+      [
+        "train",
+        "--steps",
+        "0",
+        "--data",
+        `${data}/a.parquet`,
+        "--data",
+        `${data}/b.csv.gz`,
+        "--separator",
+        ";",
+        "--cache",
+        `${data}/cache`,
+        "--seq-len",
+        "16",
+      ],
     ]);
     const { version } = JSON.parse(await Deno.readTextFile("deno.json"));
     const [shown, help, info, train, generate, complete, none, read] = runs;
@@ -48,7 +77,10 @@ Deno.test("executable: in an empty folder, without Deno, it says its version, us
     assertMatch(help.stdout, /\nusage: mneme train \[flags\]\n/);
     assert(!help.stdout.includes("deno task"), help.stdout);
     const { hardwareConcurrency } = navigator;
-    assertStringIncludes(JSON.parse(info.stdout).device.description, `, ${hardwareConcurrency} thread${hardwareConcurrency === 1 ? "" : "s"}`);
+    assertStringIncludes(
+      JSON.parse(info.stdout).device.description,
+      `, ${hardwareConcurrency} thread${hardwareConcurrency === 1 ? "" : "s"}`,
+    );
     assertEquals([train.code, train.stderr], [0, ""]);
     const events = train.stdout.trim().split("\n").map((line) => JSON.parse(line));
     assertEquals(events.filter(({ event }) => event === "step").length, 20);
@@ -56,7 +88,10 @@ Deno.test("executable: in an empty folder, without Deno, it says its version, us
     assertEquals(events.at(-1).step, 20);
     assertEquals([generate.code, JSON.parse(generate.stdout.trim().split("\n").at(-1)!).tokens], [0, 12]);
     assertEquals(complete.code, 2);
-    assertMatch(complete.stderr, /^error: the run in runs\/mac-nano is complete at step 20: give more steps with --steps N\n$/);
+    assertMatch(
+      complete.stderr,
+      /^error: the run in runs\/mac-nano is complete at step 20: give more steps with --steps N\n$/,
+    );
     assertEquals(none.code, 2);
     assertMatch(none.stderr, /^error: no checkpoint none: .* or train a model with mneme train\n$/);
     assertEquals([read.code, read.stderr], [0, ""]);
@@ -64,6 +99,13 @@ Deno.test("executable: in an empty folder, without Deno, it says its version, us
       read.stdout,
       `read ${data}/a.parquet: 1 file, 2 records, 2 documents, 2,005 bytes\nread ${data}/b.csv.gz: 1 file, 1 record, 2,000 bytes\n`,
     );
-    const run = ["best.safetensors", "checkpoint.safetensors", "config.json", "metrics.jsonl", "report.html", "sample.txt"];
+    const run = [
+      "best.safetensors",
+      "checkpoint.safetensors",
+      "config.json",
+      "metrics.jsonl",
+      "report.html",
+      "sample.txt",
+    ];
     assertEquals(files, run.map((name) => `runs/mac-nano/${name}`));
   }));

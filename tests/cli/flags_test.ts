@@ -1,6 +1,18 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { UsageError } from "../../cli/errors.ts";
-import { asksHelp, choice, describeFlags, integer, number, parseFlags, phrase, suggestion, text, texts, toggle } from "../../cli/flags.ts";
+import {
+  asksHelp,
+  choice,
+  describeFlags,
+  integer,
+  number,
+  parseFlags,
+  phrase,
+  suggestion,
+  text,
+  texts,
+  toggle,
+} from "../../cli/flags.ts";
 
 const FLAGS = {
   seqLen: integer("bytes a sequence", 128, { min: 1 }),
@@ -21,10 +33,21 @@ Deno.test("flags: values are read, in both spellings, and the rest keeps its def
 });
 
 Deno.test("flags: some may be given several times", () => {
-  const flags = { stop: texts("TEXT", "end before it"), rate: number("may be absent", undefined), kind: choice(["a", "b"], "may be absent") };
+  const flags = {
+    stop: texts("TEXT", "end before it"),
+    rate: number("may be absent", undefined),
+    kind: choice(["a", "b"], "may be absent"),
+  };
   assertEquals(parseFlags([], flags, "generate").values, { stop: [], rate: undefined, kind: undefined });
-  assertEquals(parseFlags(["--stop", "a b", "--kind=b", "--stop=."], flags, "generate").values, { stop: ["a b", "."], rate: undefined, kind: "b" });
-  assertEquals(describeFlags(flags), "  --stop TEXT  end before it\n  --rate X     may be absent\n  --kind a|b   may be absent");
+  assertEquals(parseFlags(["--stop", "a b", "--kind=b", "--stop=."], flags, "generate").values, {
+    stop: ["a b", "."],
+    rate: undefined,
+    kind: "b",
+  });
+  assertEquals(
+    describeFlags(flags),
+    "  --stop TEXT  end before it\n  --rate X     may be absent\n  --kind a|b   may be absent",
+  );
 });
 
 Deno.test("flags: an unknown flag names the nearest known one", () => {
@@ -71,9 +94,21 @@ Deno.test("flags: what somebody wrote may look like a flag; -- in front says not
     assertEquals(asksHelp(["--prompt", value], flags), false);
   }
   assertEquals([prompt("--", "--prompt", "a"), prompt("--prompt", "a", "--")], ["a", "a"]);
-  assertThrows(() => prompt("--prompt", "a", "--", "b"), UsageError, 'generate takes no argument "b" behind --: leave both out');
-  assertThrows(() => prompt("--out", "--- x"), UsageError, "--out needs a value: --out DIR, or --out=--- x if that is the value");
-  assertEquals([asksHelp(["--help"], flags), asksHelp(["--json", "-h"], flags), asksHelp(["--prompt", "--help", "--help"], flags)], [true, true, true]);
+  assertThrows(
+    () => prompt("--prompt", "a", "--", "b"),
+    UsageError,
+    'generate takes no argument "b" behind --: leave both out',
+  );
+  assertThrows(
+    () => prompt("--out", "--- x"),
+    UsageError,
+    "--out needs a value: --out DIR, or --out=--- x if that is the value",
+  );
+  assertEquals([
+    asksHelp(["--help"], flags),
+    asksHelp(["--json", "-h"], flags),
+    asksHelp(["--prompt", "--help", "--help"], flags),
+  ], [true, true, true]);
 });
 
 Deno.test("flags: words that nobody would mistype are not compared with what is known", () => {

@@ -3,7 +3,17 @@ import { compile, grad, requestDevice, scan, spec } from "@mneme/titans";
 import type { Tensor } from "@mneme/titans";
 import { add, matmul, mul, sum, tanh } from "@mneme/titans/ops";
 import { requestCpuDevice } from "@mneme/titans/kernels";
-import { decodeCheckpoint, defineConfig, defineOptimizer, encodeCheckpoint, generate, Model, RandomWindows, Reader, Trainer } from "@mneme/titans/titans";
+import {
+  decodeCheckpoint,
+  defineConfig,
+  defineOptimizer,
+  encodeCheckpoint,
+  generate,
+  Model,
+  RandomWindows,
+  Reader,
+  Trainer,
+} from "@mneme/titans/titans";
 
 const loss = (w: Tensor, x: Tensor): Tensor => {
   const [carry] = scan((state: Tensor) => [add(tanh(matmul(x, w)), state), undefined], x, undefined, { length: 3 });
@@ -20,7 +30,12 @@ for (const kind of ["reference", "cpu"] as const) {
   console.log(kind, data.length, program.explain() !== undefined);
 
   const model = new Model(defineConfig({ model: "lmm", width: 16, heads: 2, blocks: 1, mlpHidden: 32 }));
-  const trainer = await Trainer.create(device, { model, optimizer: defineOptimizer({ learningRate: 1e-2, totalSteps: 2 }), shape, seed: 1 });
+  const trainer = await Trainer.create(device, {
+    model,
+    optimizer: defineOptimizer({ learningRate: 1e-2, totalSteps: 2 }),
+    shape,
+    seed: 1,
+  });
   await trainer.run(new RandomWindows(text, shape, 1), 2);
   const bytes = encodeCheckpoint({ config: model.config, seed: 1, state: await trainer.exportState() });
   const reader = await Reader.create(device, model, model.layout.pack(decodeCheckpoint(bytes).state.params));

@@ -7,7 +7,9 @@ Deno.test("main: without a command, or with help, it shows the commands and how 
   for (const args of [[], ["help"], ["--help"], ["-h"]]) {
     const { code, stdout, stderr } = await runMain(...args);
     assertEquals([code, stderr], [0, ""]);
-    for (const command of ["train", "generate", "remember", "inspect", "fetch", "info"]) assertMatch(stdout, new RegExp(`^ {2}${command} +\\S`, "m"));
+    for (const command of ["train", "generate", "remember", "inspect", "fetch", "info"]) {
+      assertMatch(stdout, new RegExp(`^ {2}${command} +\\S`, "m"));
+    }
     assertStringIncludes(stdout, "deno task train");
   }
 });
@@ -31,10 +33,34 @@ Deno.test("main: --version is the version of deno.json", async () => {
 Deno.test("generate: the text goes on from the prompt, and the same seed gives the same text", () =>
   withFolder(async (folder) => {
     await Deno.writeTextFile(`${folder}/text.txt`, someText(4000));
-    const size = ["--model", "lmm", "--batch", "1", "--seq-len", "16", "--eval-bytes", "16", "--sample-tokens", "0", "--steps", "1"];
+    const size = [
+      "--model",
+      "lmm",
+      "--batch",
+      "1",
+      "--seq-len",
+      "16",
+      "--eval-bytes",
+      "16",
+      "--sample-tokens",
+      "0",
+      "--steps",
+      "1",
+    ];
     await runMain("train", "--device", "reference", "--data", `${folder}/text.txt`, "--out", folder, ...size);
     const write = async (...more: string[]) => {
-      const { code, stdout } = await runMain("generate", "--device", "reference", "--checkpoint", folder, "--prompt", "keeps ", "--tokens", "6", ...more);
+      const { code, stdout } = await runMain(
+        "generate",
+        "--device",
+        "reference",
+        "--checkpoint",
+        folder,
+        "--prompt",
+        "keeps ",
+        "--tokens",
+        "6",
+        ...more,
+      );
       assertEquals(code, 0);
       return stdout;
     };

@@ -16,13 +16,16 @@ Deno.test("model flags: what is given becomes an option, the rest stays with the
     thetaMax: 0.5,
     memoryQuery: "learned",
   });
-  assertEquals(optionsOf("--no-momentum", "--no-forgetting", "--no-memory-norm", "--no-normalize-keys", "--strict-retrieval"), {
-    momentum: false,
-    forgetting: false,
-    memoryNorm: false,
-    normalizeKeys: false,
-    strictRetrieval: true,
-  });
+  assertEquals(
+    optionsOf("--no-momentum", "--no-forgetting", "--no-memory-norm", "--no-normalize-keys", "--strict-retrieval"),
+    {
+      momentum: false,
+      forgetting: false,
+      memoryNorm: false,
+      normalizeKeys: false,
+      strictRetrieval: true,
+    },
+  );
   assertEquals(optionsOf("--convolution", "0", "--persistent-tokens", "0"), { convolution: 0, persistentTokens: 0 });
 });
 
@@ -42,7 +45,11 @@ Deno.test("model flags: each is an option of a model", () => {
     const options = optionsOf(name, ...(flag.placeholder === undefined ? [] : [values[key] ?? "16"]));
     assertEquals(Object.keys(options).length, 1, name);
     const [[field, value]] = Object.entries(options);
-    assertEquals((defineConfig({ ...options, width: Number(options.width ?? 64) }) as unknown as Record<string, unknown>)[field], value, name);
+    assertEquals(
+      (defineConfig({ ...options, width: Number(options.width ?? 64) }) as unknown as Record<string, unknown>)[field],
+      value,
+      name,
+    );
   }
 });
 
@@ -54,8 +61,16 @@ Deno.test("model flags: a run that goes on keeps its model", () => {
   };
   check();
   check("--memory-depth", "3", "--no-momentum");
-  assertThrows(() => check("--memory-depth", "2"), UsageError, "the run in runs/a has memoryDepth 3, not 2: leave --memory-depth out");
-  assertThrows(() => check("--no-forgetting"), UsageError, "the run in runs/a has forgetting true, not false: leave --no-forgetting out");
+  assertThrows(
+    () => check("--memory-depth", "2"),
+    UsageError,
+    "the run in runs/a has memoryDepth 3, not 2: leave --memory-depth out",
+  );
+  assertThrows(
+    () => check("--no-forgetting"),
+    UsageError,
+    "the run in runs/a has forgetting true, not false: leave --no-forgetting out",
+  );
 });
 
 Deno.test("model flags: an option that cannot be is named by the flag that was typed", () => {
@@ -64,7 +79,10 @@ Deno.test("model flags: an option that cannot be is named by the flag that was t
     [["--width", "63"], "--heads cannot be 2 (which the preset says): it must divide the width, 63"],
     [["--theta-max", "100"], "--theta-max cannot be 100: it must be above 0 and at most 64"],
     [["--mini-batch", "5000"], "--mini-batch cannot be 5000: it must be an integer from 1 to 4096"],
-    [["--memory-gain", "fast", "--no-memory-norm"], '--memory-gain cannot be "fast": a memory with --no-memory-norm has no gain: leave it at outer'],
+    [
+      ["--memory-gain", "fast", "--no-memory-norm"],
+      '--memory-gain cannot be "fast": a memory with --no-memory-norm has no gain: leave it at outer',
+    ],
     [["--width", "65536"], "--width cannot be 65536: the model would have "],
   ];
   for (const [args, message] of cases) {
@@ -80,7 +98,8 @@ Deno.test("model flags: an option that cannot be is named by the flag that was t
   }
   // Whatever the option, its name as the library has it is not in the line.
   for (const field of Object.keys(defineConfig())) {
-    const error = new ConfigError(`Cannot use ${field} 5: it must be 6`, field), line = inFlags(error, {} as Parameters<typeof inFlags>[1]).message;
+    const error = new ConfigError(`Cannot use ${field} 5: it must be 6`, field),
+      line = inFlags(error, {} as Parameters<typeof inFlags>[1]).message;
     if (!["mlpHidden", "tile", "checkpoint"].includes(field)) assertEquals(/[a-z][A-Z]/.test(line), false, line);
   }
 });
@@ -92,7 +111,11 @@ Deno.test("model flags: what changes nothing is said", () => {
   };
   assertEquals(notes("lmm", "--window", "5"), ["note: --window changes nothing with --model lmm"]);
   assertEquals(notes("mag", "--window", "5", "--segment", "16"), ["note: --segment changes nothing with --model mag"]);
-  assertEquals(notes("mac", "--memory-tokens", "8"), ["note: --memory-tokens changes nothing with --memory-query causal"]);
+  assertEquals(notes("mac", "--memory-tokens", "8"), [
+    "note: --memory-tokens changes nothing with --memory-query causal",
+  ]);
   assertEquals(notes("mac", "--memory-tokens", "8", "--memory-query", "learned", "--output-gate", "silu"), []);
-  assertEquals(notes("lmm", "--no-forgetting", "--alpha-bias", "-4"), ["note: --alpha-bias changes nothing with --no-forgetting"]);
+  assertEquals(notes("lmm", "--no-forgetting", "--alpha-bias", "-4"), [
+    "note: --alpha-bias changes nothing with --no-forgetting",
+  ]);
 });

@@ -4,14 +4,34 @@ import { decodeCheckpoint, encodeCheckpoint, type TrainingState } from "../../ti
 import { type Ended, runMain, someText } from "./run_main.ts";
 import { withFolder } from "./scratch.ts";
 
-const SMALL = ["--device", "cpu", "--model", "lmm", "--width", "16", "--blocks", "1", "--heads", "1", "--batch", "1", "--seq-len", "16", "--eval-bytes", "16"];
+const SMALL = [
+  "--device",
+  "cpu",
+  "--model",
+  "lmm",
+  "--width",
+  "16",
+  "--blocks",
+  "1",
+  "--heads",
+  "1",
+  "--batch",
+  "1",
+  "--seq-len",
+  "16",
+  "--eval-bytes",
+  "16",
+];
 
 /** A run of a few steps in a folder with a text, and what trains it. */
-async function withRun(fn: (train: (...more: string[]) => Promise<Ended>, run: string, folder: string) => Promise<void>): Promise<void> {
+async function withRun(
+  fn: (train: (...more: string[]) => Promise<Ended>, run: string, folder: string) => Promise<void>,
+): Promise<void> {
   await withFolder(async (folder) => {
     await Deno.writeTextFile(`${folder}/text.txt`, someText(4000));
     const run = `${folder}/run`;
-    const train = (...more: string[]) => runMain("train", "--data", `${folder}/text.txt`, "--out", run, "--warmup", "0", "--sample-tokens", "4", ...more);
+    const train = (...more: string[]) =>
+      runMain("train", "--data", `${folder}/text.txt`, "--out", run, "--warmup", "0", "--sample-tokens", "4", ...more);
     const { code, stderr } = await train(...SMALL, "--steps", "3", "--checkpoint-every", "1", "--eval-every", "2");
     assertEquals([code, stderr], [0, ""]);
     await fn(train, run, folder);
@@ -35,23 +55,51 @@ Deno.test("not finite: NaN and infinity are found wherever they stand, and large
   for (const bad of [NaN, Infinity, -Infinity]) {
     for (let i = 0; i < 5; i++) assert(!allFinite(Float32Array.from({ length: 5 }, (_, j) => i === j ? bad : 1)));
   }
-  const fine = { a: Float32Array.of(1), b: Float32Array.of(2) }, bad = { a: Float32Array.of(1), b: Float32Array.of(NaN) };
+  const fine = { a: Float32Array.of(1), b: Float32Array.of(2) },
+    bad = { a: Float32Array.of(1), b: Float32Array.of(NaN) };
   const state = { step: 1, params: fine, first: fine, second: fine };
   assertEquals(firstNotFinite(state), undefined);
   assertEquals(firstNotFinite({ ...state, params: bad }), "b");
   assertEquals(firstNotFinite({ ...state, second: bad }), "optimizer.second.b");
-  assertEquals(firstNotFinite({ ...state, carried: { "blocks.0": { shape: [1], data: Float32Array.of(Infinity) } } }), "stream.blocks.0");
+  assertEquals(
+    firstNotFinite({ ...state, carried: { "blocks.0": { shape: [1], data: Float32Array.of(Infinity) } } }),
+    "stream.blocks.0",
+  );
 });
 
 Deno.test("not finite: a state that an update broke is not kept, whatever was due: the last good one stays, and goes on", () =>
   withRun(async (train, run) => {
-    const good = await Deno.readFile(`${run}/checkpoint.safetensors`), best = await Deno.readFile(`${run}/best.safetensors`);
+    const good = await Deno.readFile(`${run}/checkpoint.safetensors`),
+      best = await Deno.readFile(`${run}/best.safetensors`);
     for (const lr of ["1e9", "1e20"]) {
-      for (const due of [["--checkpoint-every", "1", "--eval-every", "0"], ["--checkpoint-every", "1", "--eval-every", "1"]]) {
-        const ended = await train("--device", "cpu", "--eval-bytes", "16", "--resume", "--steps", "9", "--lr", lr, ...due);
+      for (
+        const due of [["--checkpoint-every", "1", "--eval-every", "0"], [
+          "--checkpoint-every",
+          "1",
+          "--eval-every",
+          "1",
+        ]]
+      ) {
+        const ended = await train(
+          "--device",
+          "cpu",
+          "--eval-bytes",
+          "16",
+          "--resume",
+          "--steps",
+          "9",
+          "--lr",
+          lr,
+          ...due,
+        );
         assertLine(ended, /^error: the (loss|gradient norm) .*became (NaN|-?Infinity|\S+e\+\d+) .*step [4-9]/);
         const lower = Number((Number(lr) / 10).toPrecision(3));
-        assert(ended.stderr.endsWith(`: continue from step 3 with a lower rate: deno task train --resume --out ${run} --lr ${lower}\n`), ended.stderr);
+        assert(
+          ended.stderr.endsWith(
+            `: continue from step 3 with a lower rate: deno task train --resume --out ${run} --lr ${lower}\n`,
+          ),
+          ended.stderr,
+        );
         assertEquals(await Deno.readFile(`${run}/checkpoint.safetensors`), good);
         assertEquals(await Deno.readFile(`${run}/best.safetensors`), best);
       }
@@ -72,7 +120,18 @@ Deno.test("not finite: a run whose last state is broken says so, and goes on fro
       broken,
       /at step 5: the state of step 4 is broken, continue from the best state, of step \d: deno task train --resume --out \S+ --which best --lr 3\n$/,
     );
-    const ended = await train("--device", "cpu", "--resume", "--which", "best", "--steps", "6", "--lr", "1e-3", "--json");
+    const ended = await train(
+      "--device",
+      "cpu",
+      "--resume",
+      "--which",
+      "best",
+      "--steps",
+      "6",
+      "--lr",
+      "1e-3",
+      "--json",
+    );
     assertEquals([ended.code, ended.events[0].step], [0, best.state.step], ended.stderr);
     await Deno.remove(`${run}/best.safetensors`);
     const none = await train("--device", "cpu", "--resume", "--which", "best", "--steps", "7");
@@ -82,7 +141,8 @@ Deno.test("not finite: a run whose last state is broken says so, and goes on fro
 Deno.test("not finite: before the first update --lr is not blamed, and the folder is as it was found", () =>
   withFolder(async (folder) => {
     await Deno.writeTextFile(`${folder}/text.txt`, someText(24_000));
-    const place = ["--data", `${folder}/text.txt`, "--out", `${folder}/run`], long = SMALL.map((word, i) => SMALL[i - 1] === "--seq-len" ? "1024" : word);
+    const place = ["--data", `${folder}/text.txt`, "--out", `${folder}/run`],
+      long = SMALL.map((word, i) => SMALL[i - 1] === "--seq-len" ? "1024" : word);
     const wild = ["--theta-max", "64", "--theta-bias", "9", "--memory-gain", "fast", "--mini-batch", "64"];
     const ended = await runMain("train", ...place, ...long, "--steps", "2", ...wild);
     assertLine(
@@ -102,17 +162,30 @@ Deno.test("not finite: generate, remember and the sample of train say in one lin
     await spoil(broken, ({ params }) => params.head.fill(NaN));
     for (const temperature of ["0", "0.8"]) {
       const ended = await runMain("generate", ...device, "--temperature", temperature, "--tokens", "4");
-      assertLine(ended, /^error: \S+best\.safetensors: Cannot choose a token: the logit of token 0 is NaN; .*; try --which last, or train with a lower --lr/);
+      assertLine(
+        ended,
+        /^error: \S+best\.safetensors: Cannot choose a token: the logit of token 0 is NaN; .*; try --which last, or train with a lower --lr/,
+      );
     }
     assertEquals((await runMain("generate", ...device, "--which", "last", "--tokens", "4")).code, 0);
     const text = ["--text", `${folder}/text.txt`];
     const remembered = await runMain("remember", ...device, ...text, "--memory", `${folder}/a.memory`);
-    assertLine(remembered, /^error: what the model predicts is not finite within the text behind byte 0: no memory was written; read with another state/);
+    assertLine(
+      remembered,
+      /^error: what the model predicts is not finite within the text behind byte 0: no memory was written; read with another state/,
+    );
     assertEquals(await Deno.stat(`${folder}/a.memory`).catch(() => "none"), "none");
     // A memory that is there stays as it was.
-    assertEquals((await runMain("remember", ...device, "--which", "last", ...text, "--memory", `${folder}/b.memory`)).code, 0);
+    assertEquals(
+      (await runMain("remember", ...device, "--which", "last", ...text, "--memory", `${folder}/b.memory`)).code,
+      0,
+    );
     const before = await Deno.readFile(`${folder}/b.memory`);
     await spoil(`${run}/checkpoint.safetensors`, ({ params }) => params.head[0] = NaN);
-    assertEquals((await runMain("remember", ...device, "--which", "last", ...text, "--memory", `${folder}/b.memory`, "--continue")).code, 1);
+    assertEquals(
+      (await runMain("remember", ...device, "--which", "last", ...text, "--memory", `${folder}/b.memory`, "--continue"))
+        .code,
+      1,
+    );
     assertEquals(await Deno.readFile(`${folder}/b.memory`), before);
   }));

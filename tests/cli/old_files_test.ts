@@ -25,9 +25,18 @@ const LOGIT_TOLERANCE = 2e-6;
 /** Relative. Sums of gradients may be taken in another order. */
 const LOSS_TOLERANCE = 1e-5;
 
-function assertClose(actual: ArrayLike<number>, expected: readonly number[], { tolerance, what }: { tolerance: number; what: string }): void {
+function assertClose(
+  actual: ArrayLike<number>,
+  expected: readonly number[],
+  { tolerance, what }: { tolerance: number; what: string },
+): void {
   assertEquals(actual.length, expected.length, what);
-  expected.forEach((value, i) => assert(Math.abs(actual[i] - value) <= tolerance * Math.max(1, Math.abs(value)), `${what}, ${i}: ${actual[i]}, was ${value}`));
+  expected.forEach((value, i) =>
+    assert(
+      Math.abs(actual[i] - value) <= tolerance * Math.max(1, Math.abs(value)),
+      `${what}, ${i}: ${actual[i]}, was ${value}`,
+    )
+  );
 }
 
 for (const [name, { logits, logitsAfterMemory, losses, steps }] of Object.entries(EXPECTED)) {
@@ -38,7 +47,10 @@ for (const [name, { logits, logitsAfterMemory, losses, steps }] of Object.entrie
     const reader = await Reader.create(device, model, params);
     const read = await reader.prefill(new TextEncoder().encode("First Citizen: we are accounted poor"));
     assertClose(read.logits, logits, { tolerance: LOGIT_TOLERANCE, what: "logits" });
-    const memory = decodeMemory(await Deno.readFile(`${FIXTURES}/${name}.memory`), { model, weights: fingerprint(params) });
+    const memory = decodeMemory(await Deno.readFile(`${FIXTURES}/${name}.memory`), {
+      model,
+      weights: fingerprint(params),
+    });
     const after = await reader.prefill(new TextEncoder().encode("Speak"), reader.importState(memory.reading));
     assertClose(after.logits, logitsAfterMemory, { tolerance: LOGIT_TOLERANCE, what: "logits after memory" });
     device.dispose();
@@ -46,8 +58,20 @@ for (const [name, { logits, logitsAfterMemory, losses, steps }] of Object.entrie
 
   Deno.test(`files of 0.1.0: ${name}: a run resumes to the same losses`, () =>
     withFolder(async (folder) => {
-      for (const file of ["config.json", "checkpoint.safetensors", "metrics.jsonl"]) await Deno.copyFile(`${FIXTURES}/${name}/${file}`, `${folder}/${file}`);
-      const { code, stderr, events } = await runMain("train", "--resume", "--out", folder, "--steps", "8", "--device", "cpu", "--json");
+      for (const file of ["config.json", "checkpoint.safetensors", "metrics.jsonl"]) {
+        await Deno.copyFile(`${FIXTURES}/${name}/${file}`, `${folder}/${file}`);
+      }
+      const { code, stderr, events } = await runMain(
+        "train",
+        "--resume",
+        "--out",
+        folder,
+        "--steps",
+        "8",
+        "--device",
+        "cpu",
+        "--json",
+      );
       assertEquals(code, 0, stderr);
       const made = events.filter(({ event }) => event === "step") as unknown as { step: number; loss: number }[];
       assertEquals(made.map(({ step }) => step), steps);

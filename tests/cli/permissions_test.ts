@@ -6,8 +6,9 @@ import { withFolder } from "./scratch.ts";
 const DENY = ["--deny-read", "--deny-write", "--deny-net", "--deny-env", "--deny-run", "--deny-sys", "--deny-ffi"];
 
 /**
- * Permissions without bounds: of `fetch`, which goes where it is told; of the executable, whose user can add none (it gives the network back but for `fetch`); of
- * the bundle, because esbuild is a program somewhere in the package cache and reads whatever variables it likes.
+ * Permissions without bounds: of `fetch`, which goes where it is told; of the executable, whose user can add none (it
+ * gives the network back but for `fetch`); of the bundle, because esbuild is a program somewhere in the package cache
+ * and reads whatever variables it likes.
  */
 const BROAD: Readonly<Record<string, readonly string[]>> = {
   fetch: ["--allow-net"],
@@ -21,10 +22,18 @@ async function tasks(): Promise<Map<string, string>> {
 }
 
 /** Runs Deno and reads what it was asked to permit, one line an access. */
-async function audited(folder: string, args: readonly string[]): Promise<{ code: number; stdout: string; stderr: string; accesses: string[] }> {
+async function audited(
+  folder: string,
+  args: readonly string[],
+): Promise<{ code: number; stdout: string; stderr: string; accesses: string[] }> {
   const log = `${await Deno.realPath(folder)}/accesses.jsonl`;
-  const { code, stdout, stderr } = await new Deno.Command("deno", { args: [...args], env: { DENO_AUDIT_PERMISSIONS: log, NO_COLOR: "1" } }).output();
-  const lines = (await Deno.readTextFile(log).catch(() => "")).split("\n").filter(Boolean).map((line) => JSON.parse(line));
+  const { code, stdout, stderr } = await new Deno.Command("deno", {
+    args: [...args],
+    env: { DENO_AUDIT_PERMISSIONS: log, NO_COLOR: "1" },
+  }).output();
+  const lines = (await Deno.readTextFile(log).catch(() => "")).split("\n").filter(Boolean).map((line) =>
+    JSON.parse(line)
+  );
   const accesses = lines.map(({ permission, value }) => `${permission} ${value}`);
   return { code, stdout: new TextDecoder().decode(stdout), stderr: new TextDecoder().decode(stderr), accesses };
 }
@@ -37,7 +46,12 @@ Deno.test("permissions: the audit log of the next tests shows what a program rea
 
 Deno.test("permissions: the library touches no file, no environment variable and no network, and needs no permission", () =>
   withFolder(async (folder) => {
-    const { code, stdout, stderr, accesses } = await audited(folder, ["run", "--no-prompt", ...DENY, "tests/cli/library_child.ts"]);
+    const { code, stdout, stderr, accesses } = await audited(folder, [
+      "run",
+      "--no-prompt",
+      ...DENY,
+      "tests/cli/library_child.ts",
+    ]);
     assertEquals([code, stderr], [0, ""]);
     assertEquals(stdout, "reference 16 true\nreference wrote 4\ncpu 16 true\ncpu wrote 4\n");
     assertEquals(accesses, []);
@@ -49,9 +63,35 @@ Deno.test("permissions: without --allow-net, and with it denied, the task trains
     const command = (await tasks()).get("train")!;
     const words = command.slice(command.indexOf("deno run") + "deno ".length).split(" ");
     const main = words.indexOf("main.ts");
-    const permissions = words.slice(1, main).map((word) => word.replace(/^--allow-write=.*/, `--allow-write=${folder}`));
-    const size = ["--model", "lmm", "--steps", "2", "--batch", "1", "--seq-len", "16", "--eval-bytes", "16", "--sample-tokens", "2"];
-    const args = ["run", "--no-prompt", "--deny-net", ...permissions, ...words.slice(main), "--data", `${folder}/text.txt`, "--out", `${folder}/run`, ...size];
+    const permissions = words.slice(1, main).map((word) =>
+      word.replace(/^--allow-write=.*/, `--allow-write=${folder}`)
+    );
+    const size = [
+      "--model",
+      "lmm",
+      "--steps",
+      "2",
+      "--batch",
+      "1",
+      "--seq-len",
+      "16",
+      "--eval-bytes",
+      "16",
+      "--sample-tokens",
+      "2",
+    ];
+    const args = [
+      "run",
+      "--no-prompt",
+      "--deny-net",
+      ...permissions,
+      ...words.slice(main),
+      "--data",
+      `${folder}/text.txt`,
+      "--out",
+      `${folder}/run`,
+      ...size,
+    ];
     const { code, stdout, stderr, accesses } = await audited(folder, args);
     assertEquals([code, stderr], [0, ""]);
     assertMatch(stdout, /\ndone: step 2 /);
@@ -63,7 +103,9 @@ Deno.test("permissions: without --allow-net, and with it denied, the task trains
 
 Deno.test("permissions: every task spells out what it may do", async () => {
   for (const [name, command] of await tasks()) {
-    const broad = command.split(" ").filter((word) => /^(-A|-P|--allow-all|--allow-(write|net|run|env|sys|ffi|import))$/.test(word));
+    const broad = command.split(" ").filter((word) =>
+      /^(-A|-P|--allow-all|--allow-(write|net|run|env|sys|ffi|import))$/.test(word)
+    );
     assertEquals(broad, BROAD[name] ?? [], `the task ${name}`);
   }
 });

@@ -78,7 +78,9 @@ Deno.test("progress: in a log a line is written now and then, and for the last s
   const { report } = textReporter(terminal, () => now);
   report(START);
   for (let i = 1; i <= 300; i++, now += 100) report(step(i));
-  const steps = terminal.stdout.split("\n").filter((line) => line.startsWith("step ")).map((line) => line.split(" ")[1]);
+  const steps = terminal.stdout.split("\n").filter((line) => line.startsWith("step ")).map((line) =>
+    line.split(" ")[1]
+  );
   assertEquals(steps, ["1/300", "101/300", "201/300", "300/300"]);
 });
 

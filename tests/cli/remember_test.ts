@@ -1,6 +1,6 @@
 /** `remember`, and `generate` from what it kept. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { decodeSafetensors, encodeSafetensors } from "../../titans/safetensors.ts";
+import { decodeSafetensors, encodeSafetensors } from "../../titans/models/safetensors.ts";
 import { runMain, someText, spawnMain, waitFor } from "./run_main.ts";
 import { withFolder } from "./scratch.ts";
 
@@ -8,20 +8,62 @@ import { withFolder } from "./scratch.ts";
 async function withRun(fn: (folder: string) => Promise<void>, device = "reference"): Promise<void> {
   await withFolder(async (folder) => {
     await Deno.writeTextFile(`${folder}/text.txt`, someText(4000));
-    const size = ["--batch", "1", "--seq-len", "16", "--eval-bytes", "16", "--sample-tokens", "0", "--width", "16", "--blocks", "1"];
+    const size = [
+      "--batch",
+      "1",
+      "--seq-len",
+      "16",
+      "--eval-bytes",
+      "16",
+      "--sample-tokens",
+      "0",
+      "--width",
+      "16",
+      "--blocks",
+      "1",
+    ];
     const flags = ["--device", device, "--data", `${folder}/text.txt`, ...size, "--mini-batch", "4", "--segment", "8"];
-    const { code, stderr } = await runMain("train", ...flags, "--model", "mac", "--steps", "1", "--out", `${folder}/run`);
+    const { code, stderr } = await runMain(
+      "train",
+      ...flags,
+      "--model",
+      "mac",
+      "--steps",
+      "1",
+      "--out",
+      `${folder}/run`,
+    );
     assertEquals([code, stderr], [0, ""]);
     await fn(folder);
   });
 }
 
 function remember(folder: string, text: string, memory: string, ...more: string[]): string[] {
-  return ["remember", "--device", "reference", "--checkpoint", `${folder}/run`, "--text", text, "--memory", `${folder}/${memory}`, ...more];
+  return [
+    "remember",
+    "--device",
+    "reference",
+    "--checkpoint",
+    `${folder}/run`,
+    "--text",
+    text,
+    "--memory",
+    `${folder}/${memory}`,
+    ...more,
+  ];
 }
 
 async function write(folder: string, ...more: string[]): Promise<string> {
-  const { code, stdout, stderr } = await runMain("generate", "--device", "reference", "--checkpoint", `${folder}/run`, "--tokens", "12", ...more);
+  const { code, stdout, stderr } = await runMain(
+    "generate",
+    "--device",
+    "reference",
+    "--checkpoint",
+    `${folder}/run`,
+    "--tokens",
+    "12",
+    ...more,
+  );
   assertEquals([code, stderr], [0, ""]);
   return stdout;
 }
@@ -36,14 +78,21 @@ Deno.test("remember, then generate, writes what one reading of text and prompt w
     const done = events.at(-1)!;
     assertEquals([done.event, done.bytes, done.tokensRead, done.interrupted], ["done", 1204, 1204, false]);
     const file = `${folder}/deep/er/book.memory`;
-    assertEquals((await Deno.readFile(file)).length < (done.stateBytes as number) + 8192, true, "a memory has the size of the state");
+    assertEquals(
+      (await Deno.readFile(file)).length < (done.stateBytes as number) + 8192,
+      true,
+      "a memory has the size of the state",
+    );
     for (const seed of ["0", "1", "2"]) {
       const expected = await write(folder, "--prompt", text + prompt, "--seed", seed);
       assertEquals(text + await write(folder, "--memory", file, "--prompt", prompt, "--seed", seed), expected);
     }
     // Without a prompt it goes on where the text ended.
     assertEquals(text + await write(folder, "--memory", file), await write(folder, "--prompt", text));
-    assert(await write(folder, "--memory", file, "--prompt", prompt) !== await write(folder, "--prompt", prompt), "what was read changes what is written");
+    assert(
+      await write(folder, "--memory", file, "--prompt", prompt) !== await write(folder, "--prompt", prompt),
+      "what was read changes what is written",
+    );
   }));
 
 Deno.test("remember: a text in parts, packed, or from standard input leaves the memory of the whole", () =>
@@ -55,7 +104,10 @@ Deno.test("remember: a text in parts, packed, or from standard input leaves the 
     await Deno.writeFile(`${folder}/whole.txt.gz`, packed);
     assertEquals((await runMain(...remember(folder, `${folder}/whole.txt`, "whole.memory"))).code, 0);
     assertEquals((await runMain(...remember(folder, `${folder}/first.txt`, "parts.memory"))).code, 0);
-    assertEquals((await runMain(...remember(folder, `${folder}/whole.txt`, "parts.memory", "--continue", "--skip", "517"))).code, 0);
+    assertEquals(
+      (await runMain(...remember(folder, `${folder}/whole.txt`, "parts.memory", "--continue", "--skip", "517"))).code,
+      0,
+    );
     assertEquals((await runMain(...remember(folder, `${folder}/whole.txt.gz`, "packed.memory"))).code, 0);
     const permissions = ["--no-prompt", "--allow-read", "--allow-write=.scratch", "--allow-env=NODEVICE_SELECT"];
     const args = ["run", ...permissions, "main.ts", ...remember(folder, "-", "piped.memory", "--json")];
@@ -72,10 +124,18 @@ Deno.test("remember: a text in parts, packed, or from standard input leaves the 
       const { tensors, metadata } = await read(name);
       assertEquals([metadata.tokensRead, metadata.weights], ["1203", whole.metadata.weights]);
       for (const [key, { data }] of Object.entries(whole.tensors)) {
-        data.forEach((value, i) => assert(Math.abs(tensors[key].data[i] - value) < 1e-5, `${name} ${key} ${i}: ${tensors[key].data[i]} is not ${value}`));
+        data.forEach((value, i) =>
+          assert(
+            Math.abs(tensors[key].data[i] - value) < 1e-5,
+            `${name} ${key} ${i}: ${tensors[key].data[i]} is not ${value}`,
+          )
+        );
       }
     }
-    assertEquals(JSON.parse((await read("parts")).metadata.texts).map(({ from, bytes }: Record<string, number>) => [from, bytes]), [[0, 517], [517, 686]]);
+    assertEquals(
+      JSON.parse((await read("parts")).metadata.texts).map(({ from, bytes }: Record<string, number>) => [from, bytes]),
+      [[0, 517], [517, 686]],
+    );
   }));
 
 Deno.test("remember: Ctrl-C saves what was read and says how to go on", () =>
@@ -96,11 +156,56 @@ Deno.test("remember: of a text that is not UTF-8, tokens of several letters stan
   withFolder(async (folder) => {
     const latin1 = Uint8Array.from(someText(3000), (letter) => letter === "e" ? 0xe9 : letter.charCodeAt(0));
     await Deno.writeFile(`${folder}/text.txt`, latin1);
-    const size = ["--batch", "1", "--seq-len", "16", "--eval-bytes", "16", "--sample-tokens", "0", "--width", "16", "--blocks", "1", "--heads", "1"];
-    const data = ["--device", "cpu", "--data", `${folder}/text.txt`, "--vocabulary", "bpe:gpt2", "--cache", `${folder}/cache`];
-    const trained = await runMain("train", ...data, ...size, "--model", "lmm", "--steps", "1", "--out", `${folder}/run`);
+    const size = [
+      "--batch",
+      "1",
+      "--seq-len",
+      "16",
+      "--eval-bytes",
+      "16",
+      "--sample-tokens",
+      "0",
+      "--width",
+      "16",
+      "--blocks",
+      "1",
+      "--heads",
+      "1",
+    ];
+    const data = [
+      "--device",
+      "cpu",
+      "--data",
+      `${folder}/text.txt`,
+      "--vocabulary",
+      "bpe:gpt2",
+      "--cache",
+      `${folder}/cache`,
+    ];
+    const trained = await runMain(
+      "train",
+      ...data,
+      ...size,
+      "--model",
+      "lmm",
+      "--steps",
+      "1",
+      "--out",
+      `${folder}/run`,
+    );
     assertEquals(trained.code, 0, trained.stderr);
-    const read = ["remember", "--device", "cpu", "--checkpoint", `${folder}/run`, "--text", `${folder}/text.txt`, "--memory", `${folder}/a.memory`, "--json"];
+    const read = [
+      "remember",
+      "--device",
+      "cpu",
+      "--checkpoint",
+      `${folder}/run`,
+      "--text",
+      `${folder}/text.txt`,
+      "--memory",
+      `${folder}/a.memory`,
+      "--json",
+    ];
     const { code, events, stderr } = await runMain(...read, "--skip", "100");
     assertEquals([code, events.at(-1)?.bytes], [0, 2900], stderr);
   }));
@@ -123,22 +228,63 @@ Deno.test("remember and generate: what is missing, damaged, or another model's i
     const text = `${folder}/text.txt`, checkpoint = ["--device", "reference", "--checkpoint", `${folder}/run`];
     await fails(2, /remember needs a text: give a file with --text FILE/, "remember", "--memory", "x");
     await fails(2, /remember needs a place for the memory: give it with --memory FILE/, "remember", "--text", text);
-    await fails(2, /no text \S+none\.txt: give a file with --text FILE/, ...remember(folder, `${folder}/none.txt`, "a.memory"));
+    await fails(
+      2,
+      /no text \S+none\.txt: give a file with --text FILE/,
+      ...remember(folder, `${folder}/none.txt`, "a.memory"),
+    );
     await fails(2, /is a directory: give a text file with --text FILE/, ...remember(folder, folder, "a.memory"));
     await fails(2, /the text \S+ is empty after 4000 bytes/, ...remember(folder, text, "a.memory", "--skip", "4000"));
-    await fails(2, /no memory file \S+a\.memory: make one with deno task remember/, ...remember(folder, text, "a.memory", "--continue"));
-    await fails(2, /no memory file \S+a\.memory: make one with/, "generate", ...checkpoint, "--memory", `${folder}/a.memory`);
+    await fails(
+      2,
+      /no memory file \S+a\.memory: make one with deno task remember/,
+      ...remember(folder, text, "a.memory", "--continue"),
+    );
+    await fails(
+      2,
+      /no memory file \S+a\.memory: make one with/,
+      "generate",
+      ...checkpoint,
+      "--memory",
+      `${folder}/a.memory`,
+    );
     assertEquals((await runMain(...remember(folder, text, "a.memory"))).code, 0);
     const file = `${folder}/a.memory`, bytes = await Deno.readFile(file);
-    await fails(2, /there is a file \S+a\.memory already: read on from it with --continue/, ...remember(folder, text, "a.memory"));
+    await fails(
+      2,
+      /there is a file \S+a\.memory already: read on from it with --continue/,
+      ...remember(folder, text, "a.memory"),
+    );
     await Deno.writeFile(`${folder}/bad.txt.gz`, Uint8Array.of(1, 2, 3));
-    await fails(2, /bad\.txt\.gz cannot be unpacked/, ...remember(folder, `${folder}/bad.txt.gz`, "a.memory", "--continue"));
+    await fails(
+      2,
+      /bad\.txt\.gz cannot be unpacked/,
+      ...remember(folder, `${folder}/bad.txt.gz`, "a.memory", "--continue"),
+    );
     assertEquals(await Deno.readFile(file), bytes);
     await Deno.writeFile(`${folder}/short.memory`, bytes.subarray(0, bytes.length - 4));
-    await fails(1, /short\.memory: Cannot read .* cut short/, "generate", ...checkpoint, "--memory", `${folder}/short.memory`);
-    await fails(1, /is "mneme-checkpoint-1", expected "mneme-memory-1"/, "generate", ...checkpoint, "--memory", `${folder}/run/checkpoint.safetensors`);
+    await fails(
+      1,
+      /short\.memory: Cannot read .* cut short/,
+      "generate",
+      ...checkpoint,
+      "--memory",
+      `${folder}/short.memory`,
+    );
+    await fails(
+      1,
+      /is "mneme-checkpoint-1", expected "mneme-memory-1"/,
+      "generate",
+      ...checkpoint,
+      "--memory",
+      `${folder}/run/checkpoint.safetensors`,
+    );
     const { tensors, metadata } = decodeSafetensors(bytes);
     await Deno.writeFile(file, encodeSafetensors({ tensors, metadata: { ...metadata, weights: "0123456789abcdef" } }));
-    await fails(1, /was read by a model with other weights \(0123456789abcdef, not [0-9a-f]{16}\)/, ...remember(folder, text, "a.memory", "--continue"));
+    await fails(
+      1,
+      /was read by a model with other weights \(0123456789abcdef, not [0-9a-f]{16}\)/,
+      ...remember(folder, text, "a.memory", "--continue"),
+    );
     await fails(2, /--prompt cannot be empty/, "generate", ...checkpoint, "--prompt", "");
   }));

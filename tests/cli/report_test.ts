@@ -6,12 +6,30 @@ import { renderReport } from "../../cli/report.ts";
 import { RunHistory } from "../../cli/run_history.ts";
 
 function step(step: number, bitsPerByte: number): StepEvent {
-  return { event: "step", step, device: "cpu", loss: bitsPerByte * Math.LN2, bitsPerByte, learningRate: 1e-3, gradientNorm: 2, tokensPerSecond: 1 };
+  return {
+    event: "step",
+    step,
+    device: "cpu",
+    loss: bitsPerByte * Math.LN2,
+    bitsPerByte,
+    learningRate: 1e-3,
+    gradientNorm: 2,
+    tokensPerSecond: 1,
+  };
 }
 
 function validation(step: number, bitsPerByte: number): ValidationEvent {
   const norms = { memoryNorm: 1, surpriseNorm: 1, memoryChange: 1, innerLoss: 1, updateNorm: 1 };
-  return { event: "validation", step, device: "cpu", loss: bitsPerByte * Math.LN2, bitsPerByte, bigramBitsPerByte: 3.5, bytes: 64, ...norms };
+  return {
+    event: "validation",
+    step,
+    device: "cpu",
+    loss: bitsPerByte * Math.LN2,
+    bitsPerByte,
+    bigramBitsPerByte: 3.5,
+    bytes: 64,
+    ...norms,
+  };
 }
 
 Deno.test("curve: a long series keeps few points, each the mean of its neighbours, up to the last step", () => {
@@ -36,7 +54,14 @@ Deno.test("history: the best validation is the lowest, and one that is no number
 
 Deno.test("plot: axes have round ticks, values lie between them, and words are escaped", () => {
   const points = [{ step: 1, value: 8 }, { step: 100, value: 2.5 }];
-  const svg = linePlot({ id: "p", title: "a < b", description: "d", xLabel: "step", yLabel: "bits", lines: [{ label: "x & y", points }] });
+  const svg = linePlot({
+    id: "p",
+    title: "a < b",
+    description: "d",
+    xLabel: "step",
+    yLabel: "bits",
+    lines: [{ label: "x & y", points }],
+  });
   assertStringIncludes(svg, '<title id="p-title">a &lt; b</title>');
   assertStringIncludes(svg, "x &amp; y");
   const ticks = [...svg.matchAll(/<text class="tick"[^>]*>([^<]*)</g)].map((match) => match[1]);
@@ -65,7 +90,12 @@ Deno.test("report: one page with curves, the same as tables, the sample and the 
   assertStringIncludes(page, "Held-out text is best at step 60, with 5.125. Counts of pairs reach 3.5 there.");
   assertStringIncludes(page, "@media (prefers-color-scheme: dark)");
   assertStringIncludes(page, "default-src 'none'");
-  assertEquals([...page.matchAll(/<(script|link|img|iframe|object|embed)\b|\b(src|href)=|url\(|@import|https?:/g)].map(([what]) => what), []);
+  assertEquals(
+    [...page.matchAll(/<(script|link|img|iframe|object|embed)\b|\b(src|href)=|url\(|@import|https?:/g)].map(([what]) =>
+      what
+    ),
+    [],
+  );
   assertEquals([...page.matchAll(/<svg [^>]*role="img"/g)].length, 3);
   // Both validations stand in the table, with the training loss of their steps.
   assertStringIncludes(page, '<tr><th scope="row">30</th><td>6.5</td><td>6.75</td></tr>');

@@ -6,11 +6,29 @@ import { withFolder } from "./scratch.ts";
 
 function validation(step: number, loss: number): ValidationEvent {
   const norms = { memoryNorm: 1, surpriseNorm: 1, memoryChange: 1, innerLoss: 1, updateNorm: 1 };
-  return { event: "validation", step, device: "reference", loss, bitsPerByte: loss, bigramBitsPerByte: 1, bytes: 1, ...norms };
+  return {
+    event: "validation",
+    step,
+    device: "reference",
+    loss,
+    bitsPerByte: loss,
+    bigramBitsPerByte: 1,
+    bytes: 1,
+    ...norms,
+  };
 }
 
 function event(step: number): StepEvent {
-  return { event: "step", step, device: "reference", loss: 1, bitsPerByte: 1, learningRate: 1, gradientNorm: 1, tokensPerSecond: 1 };
+  return {
+    event: "step",
+    step,
+    device: "reference",
+    loss: 1,
+    bitsPerByte: 1,
+    learningRate: 1,
+    gradientNorm: 1,
+    tokensPerSecond: 1,
+  };
 }
 
 const stepsIn = async (path: string): Promise<number[]> =>
@@ -64,7 +82,9 @@ Deno.test("run folder: the best checkpoint stays where the last one moves on, an
 Deno.test("run folder: what a crash spoilt among the metrics is left out, and what follows it is kept", () =>
   withFolder(async (path) => {
     const spoilt = ["", "null", "\0\0\0\0", '{"step":3,"lo', "[]", '{"event":"step"}'];
-    const lines = [event(1), event(2), ...spoilt, event(3), event(4), event(5)].map((line) => typeof line === "string" ? line : JSON.stringify(line));
+    const lines = [event(1), event(2), ...spoilt, event(3), event(4), event(5)].map((line) =>
+      typeof line === "string" ? line : JSON.stringify(line)
+    );
     await Deno.writeTextFile(`${path}/metrics.jsonl`, `${lines.join("\n")}\n${JSON.stringify(event(4)).slice(0, -2)}`);
     (await RunFolder.open(path, {}, 4)).close();
     assertEquals(await stepsIn(path), [1, 2, 3, 4]);

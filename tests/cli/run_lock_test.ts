@@ -25,7 +25,17 @@ const SMALL = [
 ];
 
 function train(folder: string, run: string, ...more: string[]): string[] {
-  return ["train", ...SMALL, "--sample-tokens", "0", "--data", `${folder}/text.txt`, "--out", `${folder}/${run}`, ...more];
+  return [
+    "train",
+    ...SMALL,
+    "--sample-tokens",
+    "0",
+    "--data",
+    `${folder}/text.txt`,
+    "--out",
+    `${folder}/${run}`,
+    ...more,
+  ];
 }
 
 async function withText(fn: (folder: string) => Promise<void>): Promise<void> {
@@ -60,11 +70,15 @@ Deno.test("run lock: of many that start at once each has a folder of its own, an
     assertEquals(new Set(locks.map(({ path }) => path)).size, 12);
     for (const lock of locks) lock[Symbol.dispose]();
     const outcomes = await Promise.allSettled(Array.from({ length: 12 }, () => takeNewFolder(`${root}/deep/er/run`)));
-    const taken = outcomes.filter((outcome) => outcome.status === "fulfilled"), refused = outcomes.filter((outcome) => outcome.status === "rejected");
+    const taken = outcomes.filter((outcome) => outcome.status === "fulfilled"),
+      refused = outcomes.filter((outcome) => outcome.status === "rejected");
     assertEquals([taken.length, refused.length], [1, 11]);
     for (const { reason } of refused) {
       assert(reason instanceof UsageError);
-      assertMatch(reason.message, /^the run in \S+\/run is open in another process( \(process \d+, since .* UTC\))?: wait until that one ends, or stop it/);
+      assertMatch(
+        reason.message,
+        /^the run in \S+\/run is open in another process( \(process \d+, since .* UTC\))?: wait until that one ends, or stop it/,
+      );
     }
     taken[0].value[Symbol.dispose]();
     assertEquals(await filesIn(`${root}/deep/er/run`), []);
@@ -104,18 +118,26 @@ Deno.test("run lock: who starts, resumes or trains anew in a folder that a run h
       assertEquals([code, stdout], [2, ""]);
       assertMatch(
         stderr,
-        new RegExp(`^error: the run in \\S+ is open in another process \\(process ${child.pid}, since [\\d: -]+ UTC\\): wait until that .*\\n$`),
+        new RegExp(
+          `^error: the run in \\S+ is open in another process \\(process ${child.pid}, since [\\d: -]+ UTC\\): wait until that .*\\n$`,
+        ),
       );
     }
     child.kill("SIGKILL");
     await Promise.all([child.status, child.stderr.cancel()]);
     const again = await runMain(...train(folder, "run"));
-    assertEquals([again.code, again.stderr], [2, `error: there is a run in ${folder}/run already: continue it with --resume, or choose another --out\n`]);
+    assertEquals([again.code, again.stderr], [
+      2,
+      `error: there is a run in ${folder}/run already: continue it with --resume, or choose another --out\n`,
+    ]);
     const at = (await runMain(...train(folder, "run", "--resume", "--steps", "1", "--json"))).stderr;
     const step = Number(/complete at step (\d+)/.exec(at)?.[1]);
     assert(step >= 2, at);
     assertEquals((await runMain(...train(folder, "run", "--resume", "--steps", String(step + 1)))).code, 0);
-    assertEquals((await filesIn(`${folder}/run`)).filter((name) => name.endsWith(".lock") || name.endsWith(".part")), []);
+    assertEquals(
+      (await filesIn(`${folder}/run`)).filter((name) => name.endsWith(".lock") || name.endsWith(".part")),
+      [],
+    );
   }));
 
 Deno.test("run lock: two runs that start at the same moment in one folder: one trains, the other is told so", () =>

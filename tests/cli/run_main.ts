@@ -22,7 +22,13 @@ export async function runMain(...args: string[]): Promise<Ended> {
 /** Starts a command line in a process of its own, with the permissions of the tasks. */
 export function spawnMain(args: readonly string[], env: Record<string, string> = {}): Deno.ChildProcess {
   const permissions = ["--no-prompt", "--allow-read", "--allow-write=.scratch", "--allow-env=NODEVICE_SELECT"];
-  const options: Deno.CommandOptions = { args: ["run", ...permissions, "main.ts", ...args], stdin: "null", stdout: "piped", stderr: "piped", env };
+  const options: Deno.CommandOptions = {
+    args: ["run", ...permissions, "main.ts", ...args],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+    env,
+  };
   return new Deno.Command("deno", options).spawn();
 }
 

@@ -1,6 +1,7 @@
 /**
- * A Deno and the runtime that its `deno compile` puts into executables, both from npm. Deno itself downloads that runtime from its own site; here it is cut out of a
- * published executable that was made with the same version: all that precedes the program in it.
+ * A Deno and the runtime that its `deno compile` puts into executables, both from npm. Deno itself downloads that
+ * runtime from its own site; here it is cut out of a published executable that was made with the same version: all that
+ * precedes the program in it.
  */
 
 /** Where the two are kept for the next time. */
@@ -22,7 +23,10 @@ export async function findCompiler(): Promise<Compiler> {
   // The runtime is written last, so that it stands for both.
   if (!await exists(runtime)) await download(deno, runtime);
   // This older Deno trusts the machine's own authorities only if told so.
-  return { deno, env: { DENORT_BIN: runtime, DENO_TLS_CA_STORE: Deno.env.get("DENO_TLS_CA_STORE") ?? "mozilla,system" } };
+  return {
+    deno,
+    env: { DENORT_BIN: runtime, DENO_TLS_CA_STORE: Deno.env.get("DENO_TLS_CA_STORE") ?? "mozilla,system" },
+  };
 }
 
 async function download(deno: string, runtime: string): Promise<void> {
@@ -30,7 +34,10 @@ async function download(deno: string, runtime: string): Promise<void> {
   // A cache of its own, removed afterwards: nobody else needs packages of this size.
   const cache = await Deno.makeTempDir({ dir: FOLDER });
   try {
-    const options: Deno.CommandOptions = { args: ["cache", "--quiet", "--no-lock", "--no-config", ...PACKAGES], env: { DENO_DIR: cache } };
+    const options: Deno.CommandOptions = {
+      args: ["cache", "--quiet", "--no-lock", "--no-config", ...PACKAGES],
+      env: { DENO_DIR: cache },
+    };
     const { success, stderr } = await new Deno.Command(Deno.execPath(), options).output();
     if (!success) throw new Error(`cannot download ${PACKAGES.join(" and ")}: ${new TextDecoder().decode(stderr)}`);
     await Deno.copyFile(await find(`${cache}/npm`, `/${DENO}/2.4.2/deno`), deno);
@@ -47,13 +54,17 @@ async function download(deno: string, runtime: string): Promise<void> {
 /** The size of a 64-bit ELF file, whose section headers stand at its end; what follows them is not its own. */
 function elfSize(file: Uint8Array): number {
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
-  const headersAt = Number(view.getBigUint64(0x28, true)), headerSize = view.getUint16(0x3a, true), headerCount = view.getUint16(0x3c, true);
+  const headersAt = Number(view.getBigUint64(0x28, true)),
+    headerSize = view.getUint16(0x3a, true),
+    headerCount = view.getUint16(0x3c, true);
   return headersAt + headerSize * headerCount;
 }
 
 /** A file of a package cache, below the folder named after the registry. */
 async function find(cache: string, path: string): Promise<string> {
-  for await (const { name } of Deno.readDir(cache)) if (await exists(`${cache}/${name}${path}`)) return `${cache}/${name}${path}`;
+  for await (const { name } of Deno.readDir(cache)) {
+    if (await exists(`${cache}/${name}${path}`)) return `${cache}/${name}${path}`;
+  }
   throw new Error(`${cache} has no ${path}`);
 }
 

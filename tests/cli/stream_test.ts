@@ -5,21 +5,50 @@ import { CHECKPOINT_FILE, readConfig } from "../../cli/run_folder.ts";
 import { checkRunConfig, recipeOf } from "../../cli/run_config.ts";
 import { requestDevice } from "../../kernels/mod.ts";
 import { decodeCheckpoint, evenStreams, Model, Trainer } from "../../titans/mod.ts";
-import { decodeSafetensors } from "../../titans/safetensors.ts";
+import { decodeSafetensors } from "../../titans/models/safetensors.ts";
 import { metricsOf, runMain, someText, spawnMain, waitFor } from "./run_main.ts";
 import { withFolder } from "./scratch.ts";
 
-const SIZE = ["--model", "mac", "--width", "16", "--blocks", "1", "--mini-batch", "4", "--segment", "8", "--batch", "2", "--seq-len", "16"];
+const SIZE = [
+  "--model",
+  "mac",
+  "--width",
+  "16",
+  "--blocks",
+  "1",
+  "--mini-batch",
+  "4",
+  "--segment",
+  "8",
+  "--batch",
+  "2",
+  "--seq-len",
+  "16",
+];
 const FEW = ["--sample-tokens", "0", "--warmup", "0", "--device", "cpu", "--json"];
 
 /** A folder of three documents and a file of records, the latter twice as heavy, and the flags of runs over them. */
-async function withTexts(fn: (folder: string, args: (run: string, ...more: string[]) => string[]) => Promise<void>): Promise<void> {
+async function withTexts(
+  fn: (folder: string, args: (run: string, ...more: string[]) => string[]) => Promise<void>,
+): Promise<void> {
   await withFolder(async (folder) => {
     await Deno.mkdir(`${folder}/books`);
-    for (const [i, bytes] of [300, 40, 700].entries()) await Deno.writeTextFile(`${folder}/books/${i}.txt`, someText(bytes));
-    const records = Array.from({ length: 30 }, (_, i) => `${JSON.stringify({ text: someText(10 + 7 * i % 90) })}\n`).join("");
+    for (const [i, bytes] of [300, 40, 700].entries()) {
+      await Deno.writeTextFile(`${folder}/books/${i}.txt`, someText(bytes));
+    }
+    const records = Array.from({ length: 30 }, (_, i) => `${JSON.stringify({ text: someText(10 + 7 * i % 90) })}\n`)
+      .join("");
     await Deno.writeTextFile(`${folder}/chat.jsonl`, records);
-    const data = ["--data", `${folder}/books`, "--data", `${folder}/chat.jsonl=2`, "--held-out", "0.3", "--cache", `${folder}/cache`];
+    const data = [
+      "--data",
+      `${folder}/books`,
+      "--data",
+      `${folder}/chat.jsonl=2`,
+      "--held-out",
+      "0.3",
+      "--cache",
+      `${folder}/cache`,
+    ];
     await fn(folder, (run, ...more) => ["train", ...data, "--out", `${folder}/${run}`, ...SIZE, ...FEW, ...more]);
   });
 }
@@ -43,7 +72,10 @@ Deno.test("train --stream: a run over weighted texts that was killed resumes to 
     const config = JSON.parse(await Deno.readTextFile(`${folder}/whole/config.json`));
     assertEquals([config.stream, config.data.documents], [100, 33]);
     const anew = await runMain(...args("anew"));
-    assert(JSON.stringify(anew.events.slice(1, 7).map(({ loss }) => loss)) !== JSON.stringify(whole.events.slice(1, 7).map(({ loss }) => loss)));
+    assert(
+      JSON.stringify(anew.events.slice(1, 7).map(({ loss }) => loss)) !==
+        JSON.stringify(whole.events.slice(1, 7).map(({ loss }) => loss)),
+    );
     assertEquals(JSON.parse(await Deno.readTextFile(`${folder}/anew/config.json`)).data.documents, undefined);
 
     const refused = async (message: RegExp, ...more: string[]): Promise<void> => {
@@ -56,10 +88,15 @@ Deno.test("train --stream: a run over weighted texts that was killed resumes to 
       /^error: Cannot stream with windows of 12 tokens: the length must be a multiple of 8/m,
       ...args("odd", "--stream", "100").map((word) => word === "16" ? "12" : word),
     );
-    const others = common("whole", "--resume", "--steps", "9").map((word) => word.endsWith("=2") ? word.replace("=2", "=3") : word);
+    const others = common("whole", "--resume", "--steps", "9").map((word) =>
+      word.endsWith("=2") ? word.replace("=2", "=3") : word
+    );
     await refused(/weighs its texts 1 to 2, not 1 to 3: leave --data out, or start a new run/, ...others);
     // The same bytes in other documents are another text, and so is an order that is gone.
-    await Deno.writeTextFile(`${folder}/books/1.txt`, `${someText(300).slice(0, 40)}\n\n${await Deno.readTextFile(`${folder}/books/2.txt`)}`);
+    await Deno.writeTextFile(
+      `${folder}/books/1.txt`,
+      `${someText(300).slice(0, 40)}\n\n${await Deno.readTextFile(`${folder}/books/2.txt`)}`,
+    );
     await Deno.remove(`${folder}/books/2.txt`);
     await refused(/is another text: give the same text with --data/, ...common("whole", "--resume", "--steps", "9"));
     const { streamOrder: _, ...old } = config;
@@ -72,7 +109,9 @@ Deno.test("train --stream: a run over weighted texts that was killed resumes to 
 
 Deno.test("train --stream: a validation reads held-out documents with one memory each, and counts of pairs are judged on the same bytes", () =>
   withTexts(async (folder, args) => {
-    const { code, events, stderr } = await runMain(...args("run", "--stream", "100", "--eval-bytes", "100000", "--steps", "2"));
+    const { code, events, stderr } = await runMain(
+      ...args("run", "--stream", "100", "--eval-bytes", "100000", "--steps", "2"),
+    );
     assertEquals(code, 0, stderr);
     const told = events.find(({ event }) => event === "validation") as Record<string, number>;
     const config = checkRunConfig(await readConfig(`${folder}/run`), folder);
@@ -93,7 +132,10 @@ Deno.test("train --stream: a validation reads held-out documents with one memory
       const { loss, innerLoss } = await trainer.validate(batches);
       assertAlmostEquals(told.loss, loss, 1e-5);
       assertAlmostEquals(told.innerLoss, innerLoss, 1e-5);
-      assertEquals(told.bytes, batches.reduce((sum, { mask }) => sum + mask!.reduce((total, value) => total + value, 0), 0));
+      assertEquals(
+        told.bytes,
+        batches.reduce((sum, { mask }) => sum + mask!.reduce((total, value) => total + value, 0), 0),
+      );
       assertAlmostEquals(told.bitsPerByte, told.loss / Math.LN2, 1e-9);
       assert(told.bigramBitsPerByte > 1 && told.bigramBitsPerByte < 8);
       trainer.dispose();

@@ -1,5 +1,15 @@
 import { assert, assertEquals } from "@std/assert";
-import { formatNumber, legend, type Letter, Letters, levelOf, LEVELS, scaleOf, Strip, visible } from "../../cli/strip.ts";
+import {
+  formatNumber,
+  legend,
+  type Letter,
+  Letters,
+  levelOf,
+  LEVELS,
+  scaleOf,
+  Strip,
+  visible,
+} from "../../cli/strip.ts";
 import { Passages, RunningFigures } from "../../cli/trace_summary.ts";
 
 const SCALE = { low: 0, high: 8 };
@@ -20,7 +30,17 @@ Deno.test("strip: bytes become letters, each with the mean of its bytes and its 
 });
 
 Deno.test("strip: levels go from nothing to the highest, and what lies beyond the scale is clipped", () => {
-  assertEquals([-1, 0, 0.1, 1, 1.1, 7.5, 8, 100, NaN].map((value) => levelOf(SCALE, value)), [0, 0, 1, 1, 2, 8, LEVELS, LEVELS, 0]);
+  assertEquals([-1, 0, 0.1, 1, 1.1, 7.5, 8, 100, NaN].map((value) => levelOf(SCALE, value)), [
+    0,
+    0,
+    1,
+    1,
+    2,
+    8,
+    LEVELS,
+    LEVELS,
+    0,
+  ]);
   assertEquals(levelOf({ low: 3, high: 3 }, 5), 0);
 });
 
@@ -70,7 +90,11 @@ Deno.test("summary: the highest passages are found, in order, and none overlaps 
   values.fill(3, 40, 64).fill(5, 100, 124).fill(4, 130, 154);
   const passages = new Passages();
   letters("x".repeat(200), values).forEach((letter) => passages.add(letter));
-  assertEquals(passages.best.map(({ start, end, mean }) => [start, end, mean]), [[100, 123, 5], [130, 153, 4], [40, 63, 3]]);
+  assertEquals(passages.best.map(({ start, end, mean }) => [start, end, mean]), [[100, 123, 5], [130, 153, 4], [
+    40,
+    63,
+    3,
+  ]]);
   const short = new Passages();
   letters("abc", [1, 2, 3]).forEach((letter) => short.add(letter));
   assertEquals(short.best, [{ start: 0, end: 2, mean: 2, text: "abc" }]);

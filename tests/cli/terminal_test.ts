@@ -6,7 +6,8 @@ import { withFolder } from "./scratch.ts";
 
 Deno.test("terminal: of all control codes only tabs and ends of lines are printed", () => {
   for (let code = 0; code < 0x2100; code++) {
-    const letter = String.fromCharCode(code), control = /[\p{Cc}\u202a-\u202e\u2066-\u2069]/u.test(letter) && !/[\n\t]/.test(letter);
+    const letter = String.fromCharCode(code),
+      control = /[\p{Cc}\u202a-\u202e\u2066-\u2069]/u.test(letter) && !/[\n\t]/.test(letter);
     assertEquals(printable(letter), control ? "·" : letter);
   }
   assertEquals(printable("größe 日本 🙂\n"), "größe 日本 🙂\n");
@@ -14,15 +15,49 @@ Deno.test("terminal: of all control codes only tabs and ends of lines are printe
 
 Deno.test("terminal: parts of a line are left out from its end, and a single one is cut", () => {
   const fit = (columns: number) => fitLine(["one", "two", "three"], new FakeTerminal(true, columns));
-  assertEquals([16, 15, 9, 8, 4, 3, 1, Infinity].map(fit), ["one  two  three", "one  two", "one  two", "one", "one", "on", "", "one  two  three"]);
+  assertEquals([16, 15, 9, 8, 4, 3, 1, Infinity].map(fit), [
+    "one  two  three",
+    "one  two",
+    "one  two",
+    "one",
+    "one",
+    "on",
+    "",
+    "one  two  three",
+  ]);
 });
 
 Deno.test("terminal: Ctrl-C within a long step is answered, and a second one ends it at once", () =>
   withFolder(async (folder) => {
     await Deno.writeTextFile(`${folder}/text.txt`, someText(20_000));
     // Steps of some seconds.
-    const slow = ["--device", "reference", "--model", "lmm", "--width", "32", "--blocks", "1", "--batch", "32", "--seq-len", "64", "--eval-bytes", "64"];
-    const child = spawnMain(["train", ...slow, "--data", `${folder}/text.txt`, "--out", `${folder}/run`, "--steps", "1000", "--json"]);
+    const slow = [
+      "--device",
+      "reference",
+      "--model",
+      "lmm",
+      "--width",
+      "32",
+      "--blocks",
+      "1",
+      "--batch",
+      "32",
+      "--seq-len",
+      "64",
+      "--eval-bytes",
+      "64",
+    ];
+    const child = spawnMain([
+      "train",
+      ...slow,
+      "--data",
+      `${folder}/text.txt`,
+      "--out",
+      `${folder}/run`,
+      "--steps",
+      "1000",
+      "--json",
+    ]);
     await waitFor(child, '"event":"step","step":2,');
     await new Promise((resolve) => setTimeout(resolve, 300));
     child.kill("SIGINT");
@@ -33,13 +68,26 @@ Deno.test("terminal: Ctrl-C within a long step is answered, and a second one end
     }
     const { code } = await child.status;
     // On a machine so fast that the step was over first, the run ends in good order.
-    if (code !== 130) assertEquals([code, said], [137, "\nstopping after this step; Ctrl-C again stops at once, without saving\n"]);
+    if (code !== 130) {
+      assertEquals([code, said], [137, "\nstopping after this step; Ctrl-C again stops at once, without saving\n"]);
+    }
   }));
 
 /** Runs a command line whose output is read up to its first line. */
 async function firstLineOf(args: readonly string[]): Promise<{ code: number; line: string; stderr: string }> {
-  const permissions = ["--no-prompt", "--no-check", "--allow-read", "--allow-write=.scratch", "--allow-env=NODEVICE_SELECT"];
-  const child = new Deno.Command("deno", { args: ["run", ...permissions, "main.ts", ...args], stdin: "null", stdout: "piped", stderr: "piped" }).spawn();
+  const permissions = [
+    "--no-prompt",
+    "--no-check",
+    "--allow-read",
+    "--allow-write=.scratch",
+    "--allow-env=NODEVICE_SELECT",
+  ];
+  const child = new Deno.Command("deno", {
+    args: ["run", ...permissions, "main.ts", ...args],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
   const stderr = new Response(child.stderr).text();
   let text = "";
   for await (const piece of child.stdout.pipeThrough(new TextDecoderStream())) {
@@ -53,7 +101,22 @@ async function firstLineOf(args: readonly string[]): Promise<{ code: number; lin
 Deno.test("terminal: who closes the pipe ends the computation, in good order", () =>
   withFolder(async (folder) => {
     await Deno.writeTextFile(`${folder}/text.txt`, someText(200_000));
-    const model = ["--model", "lmm", "--width", "16", "--blocks", "1", "--heads", "1", "--batch", "1", "--seq-len", "16", "--eval-bytes", "16"];
+    const model = [
+      "--model",
+      "lmm",
+      "--width",
+      "16",
+      "--blocks",
+      "1",
+      "--heads",
+      "1",
+      "--batch",
+      "1",
+      "--seq-len",
+      "16",
+      "--eval-bytes",
+      "16",
+    ];
     const run = ["--device", "cpu", "--data", `${folder}/text.txt`, "--out", `${folder}/run`];
     const trained = await firstLineOf(["train", ...run, ...model, "--steps", "1000000", "--eval-every", "0", "--json"]);
     assertEquals(trained.code, 141, trained.stderr);

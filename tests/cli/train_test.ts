@@ -44,7 +44,11 @@ Deno.test("train: --json tells start, steps, validation, sample and done; the ru
       assert(tokensPerSecond as number > 0);
     }
     const done = events.at(-1)!, validation = events.at(-3)!;
-    assertEquals([done.bitsPerByte, done.bigramBitsPerByte, done.interrupted], [validation.bitsPerByte, validation.bigramBitsPerByte, false]);
+    assertEquals([done.bitsPerByte, done.bigramBitsPerByte, done.interrupted], [
+      validation.bitsPerByte,
+      validation.bigramBitsPerByte,
+      false,
+    ]);
     assertEquals(done.checkpoint, `${folder}/run/checkpoint.safetensors`);
     assertEquals(stepsOf(await metricsOf(`${folder}/run`)), [1, 2, 3, 4]);
     assertEquals(JSON.parse(await Deno.readTextFile(`${folder}/run/config.json`)).steps, 4);
@@ -58,15 +62,24 @@ Deno.test("train: the state at the best validation is kept, and generate takes i
   withText(async (folder) => {
     await runMain(...tiny(folder, "--steps", "4", "--eval-every", "1"));
     // A rate that spoils the model.
-    const { events } = await runMain(...tiny(folder, "--resume", "--steps", "6", "--eval-every", "1", "--lr", "100", "--json"));
-    const validations = (await metricsOf(`${folder}/run`)).filter((line) => (line as { event: string }).event === "validation") as {
+    const { events } = await runMain(
+      ...tiny(folder, "--resume", "--steps", "6", "--eval-every", "1", "--lr", "100", "--json"),
+    );
+    const validations = (await metricsOf(`${folder}/run`)).filter((line) =>
+      (line as { event: string }).event === "validation"
+    ) as {
       step: number;
       bitsPerByte: number;
     }[];
     const lowest = validations.reduce((a, b) => b.bitsPerByte < a.bitsPerByte ? b : a);
     assert(lowest.step < 6, "the last step is not the best");
-    assertEquals(events.at(-1)!.best, { step: lowest.step, bitsPerByte: lowest.bitsPerByte, checkpoint: `${folder}/run/best.safetensors` });
-    const stepOf = async (which?: "best" | "last") => (await findCheckpoint(`${folder}/run`, which)).checkpoint.state.step;
+    assertEquals(events.at(-1)!.best, {
+      step: lowest.step,
+      bitsPerByte: lowest.bitsPerByte,
+      checkpoint: `${folder}/run/best.safetensors`,
+    });
+    const stepOf = async (which?: "best" | "last") =>
+      (await findCheckpoint(`${folder}/run`, which)).checkpoint.state.step;
     assertEquals([await stepOf(), await stepOf("best"), await stepOf("last")], [lowest.step, lowest.step, 6]);
     // Folders of runs that were never validated, or older ones, have the last state only.
     await Deno.remove(`${folder}/run/best.safetensors`);
@@ -75,7 +88,10 @@ Deno.test("train: the state at the best validation is kept, and generate takes i
     assertEquals((await runMain(...generate)).code, 0);
     const { code, stderr } = await runMain(...generate, "--which", "best");
     assertEquals(code, 2);
-    assertMatch(stderr, /^error: no checkpoint .*best\.safetensors: the run was never validated; leave --which out to take its last state\n$/);
+    assertMatch(
+      stderr,
+      /^error: no checkpoint .*best\.safetensors: the run was never validated; leave --which out to take its last state\n$/,
+    );
   }));
 
 Deno.test("train: for people, the report has progress, the bigram figure, a sample and the checkpoint's place", () =>
@@ -84,10 +100,16 @@ Deno.test("train: for people, the report has progress, the bigram figure, a samp
     assertEquals(code, 0);
     assertMatch(stdout, /^lmm nano, [\d,]+ parameters, on reference: /);
     assertMatch(stdout, /\nstep 2\/2 {2}loss \d\.\d{3} {2}\d\.\d\d bits\/byte {2}[\d,]+ tokens\/s {2}ETA 0s\n/);
-    assertMatch(stdout, /\nstep 2: held-out text \d\.\d{3} bits\/byte .*; byte-bigram counts \d\.\d{3} on the same 32 bytes\n/);
+    assertMatch(
+      stdout,
+      /\nstep 2: held-out text \d\.\d{3} bits\/byte .*; byte-bigram counts \d\.\d{3} on the same 32 bytes\n/,
+    );
     assertMatch(stdout, /\nsample:\n {2}The /);
     assertMatch(stdout, /\ndone: step 2 after \d+s; checkpoint .*checkpoint\.safetensors\n/);
-    assertMatch(stdout, /\nbest on held-out text: step 2, \d\.\d{3} bits\/byte, in .*best\.safetensors; curves in .*report\.html\n$/);
+    assertMatch(
+      stdout,
+      /\nbest on held-out text: step 2, \d\.\d{3} bits\/byte, in .*best\.safetensors; curves in .*report\.html\n$/,
+    );
   }));
 
 Deno.test("train: a run continued with more steps goes on where it stopped", () =>
@@ -97,14 +119,20 @@ Deno.test("train: a run continued with more steps goes on where it stopped", () 
     assertEquals([code, events[0].step, events[1].step], [0, 2, 3]);
     // What is written again is written as it was.
     await runMain(...tiny(folder, "--steps", "3").map((word) => word === `${folder}/run` ? `${folder}/whole` : word));
-    const [resumed, whole] = await Promise.all(["run", "whole"].map((run) => Deno.readTextFile(`${folder}/${run}/config.json`)));
+    const [resumed, whole] = await Promise.all(
+      ["run", "whole"].map((run) => Deno.readTextFile(`${folder}/${run}/config.json`)),
+    );
     assertEquals(resumed, whole.replace('"warmupSteps": 3', '"warmupSteps": 2'));
     assertEquals(stepsOf(await metricsOf(`${folder}/run`)), [1, 2, 3]);
   }));
 
-/** Equal but for the last digits: the reference device computes on in f64 where a checkpoint holds f32. On webgpu they are equal (see device_test.ts). */
+/**
+ * Equal but for the last digits: the reference device computes on in f64 where a checkpoint holds f32. On webgpu they
+ * are equal (see device_test.ts).
+ */
 function assertSameMetrics(actual: unknown[], expected: unknown[]): void {
-  const round = (line: unknown) => JSON.stringify(line, (_key, value) => typeof value === "number" ? Number(value.toPrecision(5)) : value);
+  const round = (line: unknown) =>
+    JSON.stringify(line, (_key, value) => typeof value === "number" ? Number(value.toPrecision(5)) : value);
   assertEquals(actual.map(round), expected.map(round));
 }
 
@@ -113,7 +141,18 @@ Deno.test("train: a run killed at any moment resumes to the numbers of an uninte
     const args = (
       run: string,
       ...more: string[]
-    ) => ["train", "--out", `${folder}/${run}`, ...tinyFlags(folder), "--steps", "6", "--checkpoint-every", "2", "--json", ...more];
+    ) => [
+      "train",
+      "--out",
+      `${folder}/${run}`,
+      ...tinyFlags(folder),
+      "--steps",
+      "6",
+      "--checkpoint-every",
+      "2",
+      "--json",
+      ...more,
+    ];
     assertEquals((await runMain(...args("whole"))).code, 0);
     const expected = await metricsOf(`${folder}/whole`);
     // Before the first checkpoint, between two, and right after one.
@@ -142,8 +181,13 @@ for (const [signal, exitCode] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
       assertEquals([code, said], [exitCode, `continue with: deno task train --resume --out ${folder}/run\n`]);
       const steps = stepsOf(await metricsOf(`${folder}/run`));
       assertEquals(steps, Array.from({ length: steps.length }, (_, i) => i + 1));
-      assertStringIncludes(await Deno.readTextFile(`${folder}/run/report.html`), `<p>Stopped or under way: ${steps.length} of 500 steps.</p>`);
-      const { code: resumed, events } = await runMain(...tiny(folder, "--resume", "--steps", String(steps.length + 1), "--json"));
+      assertStringIncludes(
+        await Deno.readTextFile(`${folder}/run/report.html`),
+        `<p>Stopped or under way: ${steps.length} of 500 steps.</p>`,
+      );
+      const { code: resumed, events } = await runMain(
+        ...tiny(folder, "--resume", "--steps", String(steps.length + 1), "--json"),
+      );
       assertEquals([resumed, events[0].step], [0, steps.length]);
     }));
 }

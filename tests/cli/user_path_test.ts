@@ -8,10 +8,17 @@ Deno.test("paths: what is read is looked for where the command was typed, then i
   withFolder(async (folder) => {
     const here = Deno.cwd(), sub = `${here}/${folder}`;
     await Deno.writeTextFile(`${folder}/mine.txt`, "text");
-    for (const typed of ["mine.txt", "./mine.txt", `../${folder.split("/")[1]}/mine.txt`]) assertEquals(userPath(typed, sub), `${folder}/mine.txt`);
+    for (const typed of ["mine.txt", "./mine.txt", `../${folder.split("/")[1]}/mine.txt`]) {
+      assertEquals(userPath(typed, sub), `${folder}/mine.txt`);
+    }
     assertEquals(userPath("main.ts", sub), "main.ts");
     assertEquals(userPath("nowhere.txt", sub), "nowhere.txt");
-    assertEquals([userPath(`${sub}/mine.txt`, sub), userPath("-", sub), userPath("main.ts", here), userPath("main.ts", undefined)], [
+    assertEquals([
+      userPath(`${sub}/mine.txt`, sub),
+      userPath("-", sub),
+      userPath("main.ts", here),
+      userPath("main.ts", undefined),
+    ], [
       `${sub}/mine.txt`,
       "-",
       "main.ts",
@@ -33,7 +40,10 @@ Deno.test("paths: deno task train, typed in a subfolder, reads the file that is 
     const command = JSON.parse(await Deno.readTextFile("deno.json")).tasks.train.command as string;
     const words = command.slice(command.indexOf("deno run") + "deno ".length).split(" ");
     const args = [...words, "--data", "mine.txt", "--steps", "0", "--seq-len", "16"];
-    const { code, stdout, stderr } = await new Deno.Command("deno", { args, env: { INIT_CWD: `${Deno.cwd()}/${folder}` } }).output();
+    const { code, stdout, stderr } = await new Deno.Command("deno", {
+      args,
+      env: { INIT_CWD: `${Deno.cwd()}/${folder}` },
+    }).output();
     assertEquals([code, new TextDecoder().decode(stderr)], [0, ""]);
     assertMatch(new TextDecoder().decode(stdout), new RegExp(`data ${folder}/mine\\.txt: 4,000 bytes in 1 document`));
   }));

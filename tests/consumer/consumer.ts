@@ -1,8 +1,29 @@
-/** A project that has this package as a dependency: it names it as users do, and type-checks under stricter settings than the package's own. */
-import { compile, type Device, type DeviceKind, grad, requestDevice, ShapeError, spec, type Tensor, trace } from "@mneme/titans";
+/**
+ * A project that has this package as a dependency: it names it as users do, and type-checks under stricter settings
+ * than the package's own.
+ */
+import {
+  compile,
+  type Device,
+  type DeviceKind,
+  grad,
+  requestDevice,
+  ShapeError,
+  spec,
+  type Tensor,
+  trace,
+} from "@mneme/titans";
 import { matmul, mean, mul, sub } from "@mneme/titans/ops";
 import { requestCpuDevice } from "@mneme/titans/kernels";
-import { defineConfig, defineOptimizer, Model, type ModelConfig, RandomWindows, type StepMetrics, Trainer } from "@mneme/titans/titans";
+import {
+  defineConfig,
+  defineOptimizer,
+  Model,
+  type ModelConfig,
+  RandomWindows,
+  type StepMetrics,
+  Trainer,
+} from "@mneme/titans/titans";
 
 /** Mean squared error of a linear map. */
 function loss(params: { readonly w: Tensor }, x: Tensor, y: Tensor): Tensor {

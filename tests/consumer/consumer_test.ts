@@ -36,7 +36,8 @@ Deno.test("consumer: a project that names the package through a link type-checks
 });
 
 Deno.test("consumer: the package's types are usable with exact optional properties and checked indices", async () => {
-  // Linked sources are checked as the consumer's own; from a registry they would not be, so only what the consumer wrote counts.
+  // Linked sources are checked as the consumer's own; from a registry they would not be, so only what the consumer
+  // wrote counts.
   const { code, stderr } = await deno(
     "check",
     "--config",

@@ -17,7 +17,9 @@ Deno.test("an inner gradient's other argument carries the outer gradient", () =>
   const dw = (w: Tensor, k: Tensor): Tensor => grad(f)(w, k);
   const asArgument = grad((w: Tensor, k: Tensor) => dw(w, k), { argnums: 1 });
   const asClosure = (w: Tensor, k: Tensor): Tensor => grad((k: Tensor) => grad((w: Tensor) => f(w, k))(w))(k);
-  assertEquals(evaluate((w: Tensor, k: Tensor) => [asArgument(w, k), asClosure(w, k)], [scalar(3), scalar(2)]), [[24], [24]]);
+  assertEquals(evaluate((w: Tensor, k: Tensor) => [asArgument(w, k), asClosure(w, k)], [scalar(3), scalar(2)]), [[24], [
+    24,
+  ]]);
 });
 
 Deno.test("only the path through the argument counts, not the same tensor in a closure", () => {
@@ -32,7 +34,10 @@ Deno.test("several arguments, trees and auxiliary results", () => {
   };
   const both = valueAndGrad(f, { argnums: [0, 1] });
   const results = evaluate((a: Tensor, b: Tensor, c: Tensor, x: Tensor) => {
-    const [[loss, aux], [dp, dx]] = both({ a, b: [b, c] }, x) as [[Tensor, Tensor], [{ a: Tensor; b: [Tensor, Tensor] }, Tensor]];
+    const [[loss, aux], [dp, dx]] = both({ a, b: [b, c] }, x) as [
+      [Tensor, Tensor],
+      [{ a: Tensor; b: [Tensor, Tensor] }, Tensor],
+    ];
     return [loss, aux, dp.a, dp.b[0], dp.b[1], dx];
   }, [vector(1, 2), vector(3, 4), vector(5, 6), vector(7, 8)]);
   assertEquals(results, [[85], [42, 128], [21, 32], [7, 16], [0, 0], [3, 8]]);
@@ -48,7 +53,15 @@ Deno.test("vjp pulls a cotangent back", () => {
 });
 
 Deno.test("misuse of grad is told at the user's line", () => {
-  assertThrows(() => evaluate((x: Tensor) => grad((x: Tensor) => mul(x, x))(x), [vector(1, 2)]), TypeError, "must be a scalar, has rank 1");
-  assertThrows(() => evaluate((x: Tensor) => grad((x: Tensor) => sum(x))(cast(x, "i32")), [vector(1, 2)]), TypeError, "only floats have gradients");
+  assertThrows(
+    () => evaluate((x: Tensor) => grad((x: Tensor) => mul(x, x))(x), [vector(1, 2)]),
+    TypeError,
+    "must be a scalar, has rank 1",
+  );
+  assertThrows(
+    () => evaluate((x: Tensor) => grad((x: Tensor) => sum(x))(cast(x, "i32")), [vector(1, 2)]),
+    TypeError,
+    "only floats have gradients",
+  );
   assertThrows(() => mul(1 as unknown as Tensor, 2), Error, "outside a trace");
 });

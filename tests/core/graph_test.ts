@@ -50,5 +50,9 @@ Deno.test("tensors of another trace and results that are no tensors are refused"
   assertThrows(() => trace((x: Tensor) => add(x, kept!), [spec([2])]), Error, "belongs to another trace");
   assertThrows(() => trace((_x: Tensor) => kept, [spec([2])]), Error, "belongs to another trace");
   assertThrows(() => trace((_x: Tensor) => 3, [spec([2])]), Error, "Cannot use number as a program's result");
-  assertThrows(() => trace((x: Tensor) => (x as unknown as number) + 1, [spec([2])]), Error, "Cannot read the value of a tensor");
+  assertThrows(
+    () => trace((x: Tensor) => (x as unknown as number) + 1, [spec([2])]),
+    Error,
+    "Cannot read the value of a tensor",
+  );
 });

@@ -1,22 +1,35 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { addIndex, divIndex, linearIndex, makeVar, modIndex, splitIndex, substituteIndex, varIndex } from "../../core/index_expr.ts";
+import {
+  addIndex,
+  divIndex,
+  linearIndex,
+  makeVar,
+  modIndex,
+  splitIndex,
+  substituteIndex,
+  varIndex,
+} from "../../core/index_expr.ts";
 import { sizeOfShape } from "../../core/shape.ts";
 import { evaluateIndex, indexTrees } from "./index_trees.ts";
 
 Deno.test("index simplification keeps values and ranges", () => {
   fc.assert(
-    fc.property(indexTrees, fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 3, maxLength: 3 }), (tree, extents) => {
-      const vars = extents.map((extent, i) => makeVar(`v${i}`, extent));
-      const index = tree.build(vars);
-      for (let step = 0; step < 12; step++) {
-        const at = extents.map((extent, i) => (step * (i + 3) + i) % extent);
-        const expected = tree.value(at);
-        const got = evaluateIndex(index, new Map(vars.map((v, i) => [v.id, at[i]])));
-        assertEquals(got, expected);
-        assert(index.min <= got && got <= index.max, `${got} outside ${index.min}..${index.max}`);
-      }
-    }),
+    fc.property(
+      indexTrees,
+      fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 3, maxLength: 3 }),
+      (tree, extents) => {
+        const vars = extents.map((extent, i) => makeVar(`v${i}`, extent));
+        const index = tree.build(vars);
+        for (let step = 0; step < 12; step++) {
+          const at = extents.map((extent, i) => (step * (i + 3) + i) % extent);
+          const expected = tree.value(at);
+          const got = evaluateIndex(index, new Map(vars.map((v, i) => [v.id, at[i]])));
+          assertEquals(got, expected);
+          assert(index.min <= got && got <= index.max, `${got} outside ${index.min}..${index.max}`);
+        }
+      },
+    ),
     { numRuns: 500, seed: 1 },
   );
 });

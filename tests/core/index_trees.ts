@@ -1,6 +1,15 @@
 /** Random indices, and what they mean. */
 import fc from "fast-check";
-import { addIndex, constantIndex, divIndex, type Index, modIndex, scaleIndex, type Var, varIndex } from "../../core/index_expr.ts";
+import {
+  addIndex,
+  constantIndex,
+  divIndex,
+  type Index,
+  modIndex,
+  scaleIndex,
+  type Var,
+  varIndex,
+} from "../../core/index_expr.ts";
 
 /** An index over variables, and the same as a plain function of their values. */
 export interface IndexTree {
@@ -28,7 +37,10 @@ export function evaluateIndex(index: Index, at: ReadonlyMap<number, number>): nu
 export const indexTrees: fc.Arbitrary<IndexTree> = fc.letrec<{ tree: IndexTree }>((tie) => ({
   tree: fc.oneof(
     { maxDepth: 4, withCrossShrink: true },
-    fc.nat(2).map((v) => ({ build: (vars: readonly Var[]) => varIndex(vars[v]), value: (at: readonly number[]) => at[v] })),
+    fc.nat(2).map((v) => ({
+      build: (vars: readonly Var[]) => varIndex(vars[v]),
+      value: (at: readonly number[]) => at[v],
+    })),
     fc.integer({ min: -5, max: 40 }).map((c) => ({ build: () => constantIndex(c), value: () => c })),
     fc.tuple(tie("tree"), tie("tree")).map(([a, b]) => ({
       build: (vars: readonly Var[]) => addIndex(a.build(vars), b.build(vars)),

@@ -16,7 +16,8 @@ Deno.test("scan carries a state and stacks ys, in both directions", () => {
 });
 
 Deno.test("scan without xs or ys repeats a step", () => {
-  const power = (x: Tensor): Tensor => scan((c: Tensor): [Tensor, undefined] => [mul(c, x), undefined], x, undefined, { length: 4 })[0];
+  const power = (x: Tensor): Tensor =>
+    scan((c: Tensor): [Tensor, undefined] => [mul(c, x), undefined], x, undefined, { length: 4 })[0];
   assertEquals(evaluate(power, [scalar(2)]), [[32]]);
   assertEquals(evaluate(grad(power), [scalar(2)]), [[80]]);
   assertEquals(evaluate(grad(grad(power)), [scalar(2)]), [[160]]);
@@ -67,20 +68,30 @@ for (const reverse of [false, true]) {
       closeTo(first, evaluate(grad(plain, { argnums }), networkInputs()));
       const energy = (f: typeof rolled) => (...args: [Tensor, Tensor, Tensor, Tensor]): Tensor =>
         (grad(f, { argnums })(...args) as Tensor[]).map((g) => sum(mul(g, mul(g, g)))).reduce((a, b) => add(a, b));
-      closeTo(evaluate(grad(energy(rolled), { argnums }), networkInputs()), evaluate(grad(energy(plain), { argnums }), networkInputs()));
+      closeTo(
+        evaluate(grad(energy(rolled), { argnums }), networkInputs()),
+        evaluate(grad(energy(plain), { argnums }), networkInputs()),
+      );
     });
   }
 }
 
 function closeTo(actual: number[][], expected: number[][]): void {
   assertEquals(actual.length, expected.length);
-  actual.forEach((values, n) => values.forEach((value, i) => assertAlmostEquals(value, expected[n][i], 1e-9 * Math.max(1, Math.abs(expected[n][i])))));
+  actual.forEach((values, n) =>
+    values.forEach((value, i) =>
+      assertAlmostEquals(value, expected[n][i], 1e-9 * Math.max(1, Math.abs(expected[n][i])))
+    )
+  );
 }
 
 Deno.test("simplify prunes a loop's unused histories, ys, carries and inputs", () => {
   const fn = (a: Tensor, b: Tensor, xs: Tensor): Tensor => {
     const [{ p }] = scan(
-      ({ p, q }: { p: Tensor; q: Tensor }, x: Tensor): [{ p: Tensor; q: Tensor }, Tensor] => [{ p: mul(p, add(a, 1)), q: add(q, x) }, mul(q, b)],
+      (
+        { p, q }: { p: Tensor; q: Tensor },
+        x: Tensor,
+      ): [{ p: Tensor; q: Tensor }, Tensor] => [{ p: mul(p, add(a, 1)), q: add(q, x) }, mul(q, b)],
       { p: a, q: b },
       xs,
     );
@@ -90,7 +101,13 @@ Deno.test("simplify prunes a loop's unused histories, ys, carries and inputs", (
   const simplified = simplify(graph);
   const loop = simplified.nodes.find(isScan)!;
   const attrs = loop.attrs as ScanAttrs;
-  assertEquals([attrs.carryCount, attrs.xsCount, attrs.history.length, loop.inputs.length, loop.outputs.length], [1, 0, 0, 2, 1]);
+  assertEquals([attrs.carryCount, attrs.xsCount, attrs.history.length, loop.inputs.length, loop.outputs.length], [
+    1,
+    0,
+    0,
+    2,
+    1,
+  ]);
 });
 
 Deno.test("a gradient through scan keeps one forward loop", () => {
@@ -102,14 +119,23 @@ for (const checkpoint of ["auto", "recompute", "save"] as const) {
   Deno.test(`nested scans differentiate twice: checkpoint ${checkpoint}`, () => {
     const f = (x: Tensor, ys: Tensor): Tensor => {
       const inner = (c: Tensor, y: Tensor): Tensor =>
-        scan((d: Tensor, z: Tensor): [Tensor, undefined] => [mul(add(d, z), matmul(x, x)), undefined], c, y, { checkpoint })[0];
-      return sum(scan((c: Tensor, y: Tensor): [Tensor, Tensor] => [inner(tanh(matmul(c, x)), y), c], x, ys, { checkpoint })[0]);
+        scan((d: Tensor, z: Tensor): [Tensor, undefined] => [mul(add(d, z), matmul(x, x)), undefined], c, y, {
+          checkpoint,
+        })[0];
+      return sum(
+        scan((c: Tensor, y: Tensor): [Tensor, Tensor] => [inner(tanh(matmul(c, x)), y), c], x, ys, { checkpoint })[0],
+      );
     };
     // With 1x1 matrices this is a function of one number.
-    const value = (x: number, ys: number[][]): number => ys.reduce((c, y) => y.reduce((d, z) => (d + z) * x * x, Math.tanh(c * x)), x);
+    const value = (x: number, ys: number[][]): number =>
+      ys.reduce((c, y) => y.reduce((d, z) => (d + z) * x * x, Math.tanh(c * x)), x);
     const ys = [[0.3, -0.2], [0.5, 0.1]], h = 1e-4;
     const at = (k: number): number => value(1.1 + k * h, ys);
-    const inputs = [wave([1, 1], 0, 0), { shape: [2, 2, 1, 1], dtype: "f32" as const, data: Float64Array.from(ys.flat()) }];
+    const inputs = [wave([1, 1], 0, 0), {
+      shape: [2, 2, 1, 1],
+      dtype: "f32" as const,
+      data: Float64Array.from(ys.flat()),
+    }];
     inputs[0].data[0] = 1.1;
     const first = (x: Tensor, y: Tensor): Tensor => sum(grad(f)(x, y));
     const [[slope], [curvature]] = evaluate((x: Tensor, y: Tensor) => [first(x, y), grad(first)(x, y)], inputs);
@@ -125,7 +151,10 @@ Deno.test("a loop that saves runs each matrix product and inner loop once", () =
         (
           c: Tensor,
           y: Tensor,
-        ): [Tensor, undefined] => [scan((d: Tensor, z: Tensor): [Tensor, undefined] => [mul(tanh(matmul(d, x)), z), undefined], c, y)[0], undefined],
+        ): [Tensor, undefined] => [
+          scan((d: Tensor, z: Tensor): [Tensor, undefined] => [mul(tanh(matmul(d, x)), z), undefined], c, y)[0],
+          undefined,
+        ],
         x,
         ys,
         {
@@ -134,12 +163,18 @@ Deno.test("a loop that saves runs each matrix product and inner loop once", () =
       )[0],
     );
   const { graph } = trace(grad(f), [spec([3, 3]), spec([4, 5])]);
-  const loops = simplify(graph).nodes.filter(isScan).map((node) => (node.attrs as ScanAttrs).body.nodes.filter(isScan).length);
+  const loops = simplify(graph).nodes.filter(isScan).map((node) =>
+    (node.attrs as ScanAttrs).body.nodes.filter(isScan).length
+  );
   assertEquals(loops, [1, 1]);
 });
 
 /** What a loop saves for its gradient: the shapes, in the body's order. */
-function savedShapes(body: (c: Tensor, x: Tensor) => [Tensor, Tensor], carry: readonly number[], options: ScanOptions): (readonly number[])[] {
+function savedShapes(
+  body: (c: Tensor, x: Tensor) => [Tensor, Tensor],
+  carry: readonly number[],
+  options: ScanOptions,
+): (readonly number[])[] {
   const { graph } = trace((c: Tensor, xs: Tensor) => scan(body, c, xs, options), [spec(carry), spec([5, 4, 4])]);
   const { body: { outputs }, savedCount } = graph.nodes.find(isScan)!.attrs as ScanAttrs;
   return outputs.slice(outputs.length - savedCount).map(({ shape }) => shape);
@@ -163,18 +198,30 @@ Deno.test("an automatic checkpoint saves the longest products first, as much as 
   assertEquals(savedShapes(body, [4, 4], { checkpoint: "recompute" }), []);
   assertEquals(savedShapes(body, [4, 4], { checkpoint: "save" }), [[4, 10], [4, 4], [4, 16]]);
   // An inner loop's results are recomputed, however small.
-  const nested = (c: Tensor, x: Tensor): [Tensor, Tensor] => [scan((d: Tensor, row: Tensor): [Tensor, undefined] => [add(d, row), undefined], c, x)[0], x];
+  const nested = (
+    c: Tensor,
+    x: Tensor,
+  ): [Tensor, Tensor] => [scan((d: Tensor, row: Tensor): [Tensor, undefined] => [add(d, row), undefined], c, x)[0], x];
   assertEquals([savedShapes(nested, [4], {}), savedShapes(nested, [4], { checkpoint: "save" }).length > 0], [[], true]);
 });
 
 Deno.test("misuse of scan is told", () => {
   assertThrows(
-    () => evaluate((x: Tensor) => scan((c: Tensor): [Tensor, undefined] => [stack([c, c], 0), undefined], x, undefined, { length: 2 }), [scalar(1)]),
+    () =>
+      evaluate(
+        (x: Tensor) =>
+          scan((c: Tensor): [Tensor, undefined] => [stack([c, c], 0), undefined], x, undefined, { length: 2 }),
+        [scalar(1)],
+      ),
     TypeError,
     "must keep its type",
   );
   assertThrows(
-    () => evaluate((x: Tensor, y: Tensor) => scan((c: Tensor): [Tensor, undefined] => [c, undefined], x, [x, y]), [vector(1, 2), vector(1)]),
+    () =>
+      evaluate((x: Tensor, y: Tensor) => scan((c: Tensor): [Tensor, undefined] => [c, undefined], x, [x, y]), [
+        vector(1, 2),
+        vector(1),
+      ]),
     TypeError,
     "leading extents",
   );

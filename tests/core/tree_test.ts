@@ -18,11 +18,18 @@ Deno.test("the order in which keys are written does not matter", () => {
 });
 
 Deno.test("mapLeaves keeps the structure", () => {
-  assertEquals(mapLeaves({ a: [1, 2], b: 3 }, isNumber, (x, path) => `${path}=${x}`), { a: ["a[0]=1", "a[1]=2"], b: "b=3" });
+  assertEquals(mapLeaves({ a: [1, 2], b: 3 }, isNumber, (x, path) => `${path}=${x}`), {
+    a: ["a[0]=1", "a[1]=2"],
+    b: "b=3",
+  });
 });
 
 Deno.test("what is neither leaf nor container is named with its place", () => {
-  assertThrows(() => flatten({ a: [1, "x"] }, isNumber, "an argument"), Error, "Cannot use string as an argument at a[1]");
+  assertThrows(
+    () => flatten({ a: [1, "x"] }, isNumber, "an argument"),
+    Error,
+    "Cannot use string as an argument at a[1]",
+  );
   assertThrows(() => flatten({ a: new Date() }, isNumber), Error, "Cannot use Date as value at a");
   assertThrows(() => flatten(null, isNumber), Error, "Cannot use null");
 });

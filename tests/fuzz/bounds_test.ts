@@ -9,7 +9,11 @@ import type { Bounded } from "./bounds/bounded.ts";
 import { evaluateBounded } from "./bounds/evaluate.ts";
 import { DEVICE, HOST, type Precision, REORDERED } from "./bounds/precision.ts";
 
-function bound(fn: (...args: Tensor[]) => Tensor, inputs: readonly Bounded[], precision: Precision): { value: number[]; radius: number[] } {
+function bound(
+  fn: (...args: Tensor[]) => Tensor,
+  inputs: readonly Bounded[],
+  precision: Precision,
+): { value: number[]; radius: number[] } {
   const { graph } = trace((...args: Tensor[]) => [fn(...args)], inputs.map(({ shape, dtype }) => spec(shape, dtype)));
   const [{ data, radius }] = evaluateBounded(graph, inputs, precision);
   return { value: [...data], radius: [...radius ?? new Float64Array(data.length)] };

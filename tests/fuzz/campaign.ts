@@ -46,13 +46,20 @@ export interface CampaignReport {
 const SHRUNK_PER_KIND = 3;
 
 /** Runs the programs of some seeds. */
-export async function runCampaign({ seeds, targets, shrink: shrinks, maxFailures, onProgram, onFault }: CampaignOptions): Promise<CampaignReport> {
+export async function runCampaign(
+  { seeds, targets, shrink: shrinks, maxFailures, onProgram, onFault }: CampaignOptions,
+): Promise<CampaignReport> {
   const started = performance.now();
   const coverage = new Coverage(), comparison = noComparison();
   const faults = new Map<string, Fault>(), shrunkOfKind = new Map<string, { count: number; fault: Fault }>();
   const slow: { seed: number; seconds: number }[] = [];
   const report = { coverage, comparison, gradients: 0, skipped: 0 };
-  const snapshot = (): CampaignReport => ({ ...report, slow, faults: [...faults.values()], seconds: (performance.now() - started) / 1000 });
+  const snapshot = (): CampaignReport => ({
+    ...report,
+    slow,
+    faults: [...faults.values()],
+    seconds: (performance.now() - started) / 1000,
+  });
   for (const seed of seeds) {
     const begun = performance.now();
     const program = generate(seed), outcome = await check(program, { targets });

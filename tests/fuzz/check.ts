@@ -100,18 +100,31 @@ export async function check(program: FuzzProgram, { targets, schedules = true }:
     const usesF16 = hasF16(traced);
     const plans = new Map<string, Plan>();
     // Drivers reorder sums, WebAssembly does not.
-    const reordered = targets.some(({ kind }) => kind === "webgpu") ? attempt("trace", () => evaluateBounded(graph, inputs, REORDERED)) : expected;
+    const reordered = targets.some(({ kind }) => kind === "webgpu")
+      ? attempt("trace", () => evaluateBounded(graph, inputs, REORDERED))
+      : expected;
     for (const target of targets) {
       if (usesF16 && !target.hasF16) {
         skipped++;
         continue;
       }
       try {
-        await checkOn(target, { program, graph, inputs, expected: target.kind === "webgpu" ? reordered : expected, plans, schedules });
+        await checkOn(target, {
+          program,
+          graph,
+          inputs,
+          expected: target.kind === "webgpu" ? reordered : expected,
+          plans,
+          schedules,
+        });
       } catch (error) {
         if (!(error instanceof Stop)) throw error;
         // One device of a kind is enough to tell of what all of them have in common.
-        if (!failures.some(({ stage, device }) => stage === error.failure.stage && device?.split(" ")[0] === error.failure.device?.split(" ")[0])) {
+        if (
+          !failures.some(({ stage, device }) =>
+            stage === error.failure.stage && device?.split(" ")[0] === error.failure.device?.split(" ")[0]
+          )
+        ) {
           fail(error.failure);
         }
       }
@@ -129,11 +142,15 @@ function tracedAndTyped(program: FuzzProgram): { graph: Graph } {
   for (const { op, out } of allSteps(program.steps)) {
     for (const { id, shape, dtype } of out) {
       const is = types.get(id);
-      if (is && (is.dtype !== dtype || !sameShape(is.shape, shape))) throw new Error(`${op} gives ${is} where ${dtype}[${shape.join(", ")}] is right`);
+      if (is && (is.dtype !== dtype || !sameShape(is.shape, shape))) {
+        throw new Error(`${op} gives ${is} where ${dtype}[${shape.join(", ")}] is right`);
+      }
     }
   }
   verify(graph);
-  if (traceProgram(program).graph.key !== graph.key) throw new Stop({ stage: "repeat", message: "tracing twice gives two graphs" });
+  if (traceProgram(program).graph.key !== graph.key) {
+    throw new Stop({ stage: "repeat", message: "tracing twice gives two graphs" });
+  }
   return { graph };
 }
 
@@ -157,7 +174,9 @@ function hasF16(graph: Graph): boolean {
 function simplified(traced: Graph, inputs: readonly NdArray[]): Graph {
   const graph = simplify(traced);
   verify(graph);
-  if (simplify(traced).key !== graph.key) throw new Stop({ stage: "repeat", message: "simplifying twice gives two graphs" });
+  if (simplify(traced).key !== graph.key) {
+    throw new Stop({ stage: "repeat", message: "simplifying twice gives two graphs" });
+  }
   const before = interpret(traced, inputs), after = interpret(graph, inputs);
   if (compare(after.map(({ data }) => data), before)) {
     const bounds = [evaluateBounded(traced, inputs, HOST), evaluateBounded(graph, inputs, HOST)];
@@ -179,7 +198,9 @@ function gradientsOf(program: FuzzProgram, inputs: readonly NdArray[]): number {
     const { slope, quotient, allowed } = wrong;
     throw new Stop({
       stage: "gradient",
-      message: `a gradient's slope along a direction is ${slope}, the difference quotient ${quotient} (off by at most ${allowed.toPrecision(3)})`,
+      message: `a gradient's slope along a direction is ${slope}, the difference quotient ${quotient} (off by at most ${
+        allowed.toPrecision(3)
+      })`,
     });
   }
   return checks.filter(({ kind }) => kind === "right").length;
@@ -197,7 +218,8 @@ interface Prepared {
 
 async function checkOn({ name, kind, device }: Target, prepared: Prepared): Promise<void> {
   const { program, graph, inputs, expected, plans } = prepared;
-  const isFirst = !plans.has(kind), plan = device.needsPlan ? plans.get(kind) ?? planned(device, kind, prepared) : undefined;
+  const isFirst = !plans.has(kind),
+    plan = device.needsPlan ? plans.get(kind) ?? planned(device, kind, prepared) : undefined;
   if (plan) plans.set(kind, plan);
   const donated = donatedOf(program);
   let runs: Runs;
@@ -222,8 +244,14 @@ async function checkOn({ name, kind, device }: Target, prepared: Prepared): Prom
   if (!plan || !isFirst || program.seed % COMPILED_TWICE !== 0) return;
   // From the program on, every pass again: the texts must be the same to the letter.
   const graphAgain = simplify(traceProgram(program).graph);
-  const again = await sourcesOn(device, { graph: graphAgain, plan: planMemory(takeDonated(schedule(graphAgain, device), donated), device), donated });
-  if (again.join("\n") !== runs.sources.join("\n")) throw new Stop({ stage: "repeat", device: name, message: "compiling twice gives two texts" });
+  const again = await sourcesOn(device, {
+    graph: graphAgain,
+    plan: planMemory(takeDonated(schedule(graphAgain, device), donated), device),
+    donated,
+  });
+  if (again.join("\n") !== runs.sources.join("\n")) {
+    throw new Stop({ stage: "repeat", device: name, message: "compiling twice gives two texts" });
+  }
 }
 
 function donatedOf({ donate }: FuzzProgram): number[] {
@@ -242,7 +270,10 @@ function planned(device: Device, kind: string, { program, graph, inputs, schedul
 }
 
 /** Runs a plan on the host: a wrong value is the plan's fault if the schedule alone gives the right one. */
-function checkValues(plan: Plan, { device, graph, inputs }: { readonly device: string; readonly graph: Graph; readonly inputs: readonly NdArray[] }): void {
+function checkValues(
+  plan: Plan,
+  { device, graph, inputs }: { readonly device: string; readonly graph: Graph; readonly inputs: readonly NdArray[] },
+): void {
   const data = inputs.map((input) => input.data), expected = evaluateBounded(graph, inputs, HOST_STORED);
   const faultOf = (stage: Stage, run: () => Float64Array[]): Omit<Failure, "seed"> | undefined => {
     try {

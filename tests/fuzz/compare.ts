@@ -28,10 +28,25 @@ export function addComparison(total: Comparison, { compared, undecided, loose }:
 export type Allowance = (output: number, element: number) => number;
 
 /** The first output that has wrong elements, with its worst one; undefined if all lie within their bounds. */
-export function compare(actual: readonly ArrayLike<number>[], expected: readonly Bounded[], allowance?: Allowance, count?: Comparison): Wrong | undefined {
+export function compare(
+  actual: readonly ArrayLike<number>[],
+  expected: readonly Bounded[],
+  allowance?: Allowance,
+  count?: Comparison,
+): Wrong | undefined {
   for (let output = 0; output < expected.length; output++) {
     const { data, radius } = expected[output], got = actual[output];
-    if (got.length !== data.length) return { output, element: 0, actual: got.length, expected: data.length, allowed: 0, count: data.length, size: data.length };
+    if (got.length !== data.length) {
+      return {
+        output,
+        element: 0,
+        actual: got.length,
+        expected: data.length,
+        allowed: 0,
+        count: data.length,
+        size: data.length,
+      };
+    }
     let wrong = 0, worst = 0, worstAt = -1;
     for (let i = 0; i < data.length; i++) {
       const allowed = allowance ? allowance(output, i) : radius ? radius[i] : 0, want = data[i], is = got[i];
@@ -51,7 +66,15 @@ export function compare(actual: readonly ArrayLike<number>[], expected: readonly
     }
     if (wrong > 0) {
       const allowed = allowance ? allowance(output, worstAt) : radius ? radius[worstAt] : 0;
-      return { output, element: worstAt, actual: got[worstAt], expected: data[worstAt], allowed, count: wrong, size: data.length };
+      return {
+        output,
+        element: worstAt,
+        actual: got[worstAt],
+        expected: data[worstAt],
+        allowed,
+        count: wrong,
+        size: data.length,
+      };
     }
   }
   return undefined;

@@ -29,16 +29,23 @@ export class Coverage {
     this.programs++;
     const steps = allSteps(program.steps);
     if (steps.some(isDifferentiation)) this.firstOrder++;
-    if (steps.some((step) => isDifferentiation(step) && allSteps(step.block!.steps).some(isDifferentiation))) this.secondOrder++;
+    if (steps.some((step) => isDifferentiation(step) && allSteps(step.block!.steps).some(isDifferentiation))) {
+      this.secondOrder++;
+    }
     if (steps.some(({ op }) => op === "scan")) this.loops++;
     if (program.donate.length > 0) this.donated++;
     for (const name of primitives) this.primitives.set(name, (this.primitives.get(name) ?? 0) + 1);
-    for (const name of new Set(steps.map(({ op }) => op))) this.functions.set(name, (this.functions.get(name) ?? 0) + 1);
+    for (const name of new Set(steps.map(({ op }) => op))) {
+      this.functions.set(name, (this.functions.get(name) ?? 0) + 1);
+    }
   }
 
   /** Primitives and functions that no program had. */
   get missing(): string[] {
-    return [...WANTED_PRIMITIVES.filter((name) => this.primitives.get(name) === 0), ...WANTED_FUNCTIONS.filter((name) => this.functions.get(name) === 0)];
+    return [
+      ...WANTED_PRIMITIVES.filter((name) => this.primitives.get(name) === 0),
+      ...WANTED_FUNCTIONS.filter((name) => this.functions.get(name) === 0),
+    ];
   }
 
   /** A table of how many programs reached each primitive. */
@@ -46,7 +53,9 @@ export class Coverage {
     const cells = WANTED_PRIMITIVES.map((name) => `${name} ${this.primitives.get(name)}`);
     const width = Math.max(...cells.map((cell) => cell.length)) + 2;
     const lines: string[] = [];
-    for (let i = 0; i < cells.length; i += columns) lines.push(cells.slice(i, i + columns).map((cell) => cell.padEnd(width)).join("").trimEnd());
+    for (let i = 0; i < cells.length; i += columns) {
+      lines.push(cells.slice(i, i + columns).map((cell) => cell.padEnd(width)).join("").trimEnd());
+    }
     return lines.join("\n");
   }
 }

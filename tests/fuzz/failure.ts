@@ -2,9 +2,10 @@
 import { allSteps, type FuzzProgram } from "./program.ts";
 
 /**
- * The stage to blame, in the order of compilation. `trace`: an op refused its operands or gave another type than it should. `gradient`: the graph's own f64 value
- * differs from difference quotients. `simplify`, `schedule`, `plan`: the pass changed a value, or broke a rule. `compile`: a device refused the program.
- * `device`: printer or executor, since everything before agrees. `repeat`: the same program came out differently.
+ * The stage to blame, in the order of compilation. `trace`: an op refused its operands or gave another type than it
+ * should. `gradient`: the graph's own f64 value differs from difference quotients. `simplify`, `schedule`, `plan`: the
+ * pass changed a value, or broke a rule. `compile`: a device refused the program. `device`: printer or executor, since
+ * everything before agrees. `repeat`: the same program came out differently.
  */
 export type Stage = "trace" | "gradient" | "simplify" | "schedule" | "plan" | "compile" | "device" | "repeat";
 
@@ -35,7 +36,9 @@ export function kindOf(failure: Failure): string {
   const device = failure.device?.split(" ")[0] ?? "";
   // A wrong number is told from NaN and infinity: they have different causes.
   const value = failure.wrong ? ` ${describe(failure.wrong.actual)} for ${describe(failure.wrong.expected)}` : "";
-  const text = failure.wrong ? "wrong" : failure.message.split("\n")[0].replaceAll(/#?-?\d[\d.e+-]*/g, "#").slice(0, 160);
+  const text = failure.wrong
+    ? "wrong"
+    : failure.message.split("\n")[0].replaceAll(/#?-?\d[\d.e+-]*/g, "#").slice(0, 160);
   return `${failure.stage} ${device} ${text}${value}`;
 }
 

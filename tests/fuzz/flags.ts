@@ -55,9 +55,15 @@ export function readOptions(args: readonly string[]): Options | undefined {
   if (args.includes("--help") || args.includes("-h")) return undefined;
   const { values } = parseFlags(args, FLAGS, "fuzz");
   const range = values.seeds === undefined ? undefined : /^(\d+)(?:\.\.(\d+))?$/.exec(values.seeds);
-  if (range === null) throw new UsageError(`--seeds cannot be ${JSON.stringify(values.seeds)}: it is a range such as 0..1000, or one seed`);
+  if (range === null) {
+    throw new UsageError(
+      `--seeds cannot be ${JSON.stringify(values.seeds)}: it is a range such as 0..1000, or one seed`,
+    );
+  }
   const from = range ? Number(range[1]) : values.minutes === undefined ? 0 : Math.floor(Date.now() / 1000);
-  const end = range ? (range[2] === undefined ? (values.minutes === undefined ? from + 1 : Infinity) : Number(range[2])) : undefined;
+  const end = range
+    ? (range[2] === undefined ? (values.minutes === undefined ? from + 1 : Infinity) : Number(range[2]))
+    : undefined;
   const to = end ?? (values.minutes === undefined ? 1000 : Infinity);
   if (to <= from) throw new UsageError(`--seeds ${values.seeds} is empty: the first seed is below the second`);
   return {

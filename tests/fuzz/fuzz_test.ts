@@ -1,4 +1,7 @@
-/** Random programs of fixed seeds on every device, and the fuzzer itself: it reaches every op, sees planted faults, and makes them small. */
+/**
+ * Random programs of fixed seeds on every device, and the fuzzer itself: it reaches every op, sees planted faults, and
+ * makes them small.
+ */
 import { assert, assertEquals } from "@std/assert";
 import type { HostData } from "../../core/dtype.ts";
 import type { Device, DeviceArray, Executable, LoadedProgram } from "../../kernels/device.ts";

@@ -37,8 +37,8 @@ const THEMES: readonly (readonly string[])[] = [
 type Weighted = readonly (readonly [weight: number, op: FuzzOp])[];
 
 /**
- * The ops of one program: some of them, since a program of few kinds goes deeper into how these meet than one of everything (Groce et al., "Swarm testing",
- * ISSTA 2012), and those of a theme more often.
+ * The ops of one program: some of them, since a program of few kinds goes deeper into how these meet than one of
+ * everything (Groce et al., "Swarm testing", ISSTA 2012), and those of a theme more often.
  */
 function chooseOps(random: Random): { plain: Weighted; all: Weighted } {
   const isSwarm = random.chance(0.7), theme = random.chance(0.6) ? random.of(THEMES) : [];
@@ -101,7 +101,10 @@ export function generate(seed: number): FuzzProgram {
   };
   const scope = new Scope(growth);
   for (let count = random.integer(1, 3); count > 0; count--) {
-    scope.anyInput({ shape: scope.shape(), dtype: random.chance(0.8) ? float : random.of(["i32", "u32", "bool", "f32"]) });
+    scope.anyInput({
+      shape: scope.shape(),
+      dtype: random.chance(0.8) ? float : random.of(["i32", "u32", "bool", "f32"]),
+    });
   }
   growth.grow(scope, Math.min(growth.budget, random.integer(2, 18)));
   if (scope.steps.length === 0) {
@@ -113,7 +116,9 @@ export function generate(seed: number): FuzzProgram {
   return { ...live, donate: random.chance(0.3) ? random.subset(live.inputs.length) : [] };
 }
 
-/** What nothing else uses is returned, and now and then something twice, something inner, and an argument as it came. */
+/**
+ * What nothing else uses is returned, and now and then something twice, something inner, and an argument as it came.
+ */
 function chooseOutputs(scope: Scope): Id[] {
   const { random } = scope;
   const used = new Set(usedBy(scope.steps));

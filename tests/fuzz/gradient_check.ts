@@ -1,10 +1,13 @@
 /**
- * Whether a program's gradients are gradients: against difference quotients of the functions that it differentiates, in f64.
+ * Whether a program's gradients are gradients: against difference quotients of the functions that it differentiates, in
+ * f64.
  *
- * A second trace of the program notes every outermost call of `grad`, `valueAndGrad` and `vjp` and adds to its results, for a point near the argument and one
- * direction d, the gradient's inner product with d and the values of the function at 0, +-h and +-h/2 along d. What the quotient may be off by comes from the program: the difference of the two
- * central quotients, of which the truncation error of the finer one is a third, and the bounds of the f64 arithmetic. Where the function has a kink at the point,
- * the one-sided quotients stay apart as h shrinks, and the check says nothing.
+ * A second trace of the program notes every outermost call of `grad`, `valueAndGrad` and `vjp` and adds to its results,
+ * for a point near the argument and one direction d, the gradient's inner product with d and the values of the function
+ * at 0, +-h and +-h/2 along d. What the quotient may be off by comes from the program: the difference of the two
+ * central quotients, of which the truncation error of the finer one is a third, and the bounds of the f64 arithmetic.
+ * Where the function has a kink at the point, the one-sided quotients stay apart as h shrinks, and the check says
+ * nothing.
  */
 import { grad, valueAndGrad, vjp } from "../../core/grad.ts";
 import { currentContext, type Graph, type Tensor } from "../../core/graph.ts";
@@ -60,7 +63,8 @@ class Recorder {
         const stopped = this.#stopped;
         return [value, (cotangent: Tensor[]) => {
           this.#stopped = stopped;
-          const loss = (point: readonly Tensor[]) => fn(point).map((result, i) => cast(sum(mul(result, cotangent[i])), "f32")).reduce(add);
+          const loss = (point: readonly Tensor[]) =>
+            fn(point).map((result, i) => cast(sum(mul(result, cotangent[i])), "f32")).reduce(add);
           this.#keep({ loss, point: primal, gradient: (point) => vjp(fn, point)[1](cotangent) });
           return pull(cotangent);
         }];
@@ -102,15 +106,22 @@ function randomLike({ shape, dtype }: Tensor, random: Random, step: number): Ten
 
 /** Small irregular numbers, none of them 0. */
 function offset({ shape, dtype }: Tensor, random: Random): Tensor {
-  return constant(Array.from({ length: sizeOfShape(shape) }, () => (random.unit() < 0.5 ? -1 : 1) * (0.002 + 0.006 * random.unit())), shape, dtype);
+  return constant(
+    Array.from({ length: sizeOfShape(shape) }, () => (random.unit() < 0.5 ? -1 : 1) * (0.002 + 0.006 * random.unit())),
+    shape,
+    dtype,
+  );
 }
 
 function quotients({ loss, point: given, gradient }: Differentiation, random: Random): Tensor[] {
-  // A little beside the point: whole numbers sit on steps and ties, where what a gradient is said to be is a convention.
+  // A little beside the point: whole numbers sit on steps and ties, where what a gradient is said to be is a
+  // convention.
   const point = given.map((tensor) => add(tensor, offset(tensor, random)));
   const directions = point.map((tensor) => randomLike(tensor, random, 0.25));
   const slope = gradient(point).map((g, i) => cast(sum(mul(g, directions[i])), "f32")).reduce(add);
-  const values = STEPS.map((h) => cast(loss(point.map((tensor, i) => (h === 0 ? tensor : add(tensor, mul(directions[i], h))))), "f32"));
+  const values = STEPS.map((h) =>
+    cast(loss(point.map((tensor, i) => (h === 0 ? tensor : add(tensor, mul(directions[i], h))))), "f32")
+  );
   return [slope, ...values];
 }
 
@@ -136,14 +147,18 @@ export function checkGradients(program: FuzzProgram, inputs: readonly NdArray[])
 }
 
 function judge(graph: Graph, inputs: readonly NdArray[]): GradientCheck[] {
-  const results = evaluateBounded(graph, inputs, HOST).map(({ data, radius }) => ({ value: data[0], radius: radius ? radius[0] : 0 }));
+  const results = evaluateBounded(graph, inputs, HOST).map(({ data, radius }) => ({
+    value: data[0],
+    radius: radius ? radius[0] : 0,
+  }));
   const checks: GradientCheck[] = [];
   const per = STEPS.length + 1;
   for (let at = 0; at < results.length; at += per) {
     const [slope, middle, right, left, nearRight, nearLeft] = results.slice(at, at + per);
     const coarse = (right.value - left.value) / (2 * H), fine = (nearRight.value - nearLeft.value) / H;
     const noise = (right.radius + left.radius + 2 * nearRight.radius + 2 * nearLeft.radius + 4 * middle.radius) / H;
-    const gap = Math.abs(right.value - 2 * middle.value + left.value) / H, nearGap = Math.abs(nearRight.value - 2 * middle.value + nearLeft.value) / (H / 2);
+    const gap = Math.abs(right.value - 2 * middle.value + left.value) / H,
+      nearGap = Math.abs(nearRight.value - 2 * middle.value + nearLeft.value) / (H / 2);
     const allowed = 2 * Math.abs(coarse - fine) + noise + slope.radius;
     const isKink = nearGap > 0.7 * gap + 2 * noise;
     const decided = Number.isFinite(allowed) && Number.isFinite(slope.value) && !isKink &&

@@ -31,7 +31,9 @@ export async function main(args: readonly string[], terminal: Terminal): Promise
 function programText(seed: number): string {
   const program = generate(seed);
   const inputs = program.inputs.map(({ id, dtype, shape, fill }, i) =>
-    `${nameOf(id)}: ${dtype}${formatShape(shape)}${program.donate.includes(i) ? ", donated" : ""}  ${JSON.stringify(fill)}`
+    `${nameOf(id)}: ${dtype}${formatShape(shape)}${program.donate.includes(i) ? ", donated" : ""}  ${
+      JSON.stringify(fill)
+    }`
   );
   return `${[...inputs, ...new Printer(callOf, { typed: true }).body(program)].join("\n")}\n`;
 }
@@ -66,12 +68,16 @@ async function fuzz(options: Options, terminal: Terminal): Promise<void> {
   }
 }
 
-function progressLine(seed: number, { coverage, seconds, faults }: CampaignReport, { from, to, minutes }: Options): string {
+function progressLine(
+  seed: number,
+  { coverage, seconds, faults }: CampaignReport,
+  { from, to, minutes }: Options,
+): string {
   const rate = coverage.programs / seconds;
   const rest = Math.min(to === Infinity ? Infinity : (to - from - coverage.programs) / rate, minutes * 60 - seconds);
-  return `seed ${seed}: ${coverage.programs} programs in ${formatDuration(seconds)}, ${rate.toFixed(1)} programs/s, ETA ${
-    formatDuration(rest)
-  }, ${faults.length} failures`;
+  return `seed ${seed}: ${coverage.programs} programs in ${formatDuration(seconds)}, ${
+    rate.toFixed(1)
+  } programs/s, ETA ${formatDuration(rest)}, ${faults.length} failures`;
 }
 
 function save(path: string, text: string): void {
@@ -84,7 +90,9 @@ function save(path: string, text: string): void {
 function saveFault({ failure, program, seeds }: Fault, folder: string): string {
   const path = `${folder}/${failure.stage}_${failure.device ? `${failure.device.split(" ")[0]}_` : ""}${seeds[0]}.ts`;
   save(path, scriptOf(program, failure));
-  return `FAILED seed ${seeds[0]}, ${failure.stage}${failure.device ? ` on ${failure.device}` : ""}: ${failure.message.split("\n")[0].slice(0, 200)} (${path})`;
+  return `FAILED seed ${seeds[0]}, ${failure.stage}${failure.device ? ` on ${failure.device}` : ""}: ${
+    failure.message.split("\n")[0].slice(0, 200)
+  } (${path})`;
 }
 
 function share(part: number, whole: number): string {
@@ -102,19 +110,26 @@ function summary({ coverage, comparison, faults, slow, gradients, skipped, secon
       share(loose, compared)
     } with a bound above a thousandth of their size`,
     ...(skipped > 0 ? [`${skipped} runs left out: f16, which the device lacks`] : []),
-    ...(slow.length > 0 ? [`slow: ${slow.slice(0, 12).map(({ seed, seconds }) => `seed ${seed} ${seconds} s`).join(", ")}`] : []),
+    ...(slow.length > 0
+      ? [`slow: ${slow.slice(0, 12).map(({ seed, seconds }) => `seed ${seed} ${seconds} s`).join(", ")}`]
+      : []),
     "",
     "programs that reached each primitive:",
     coverage.table(),
     "",
     ...faults.map(({ signature, seeds, failure }) =>
-      `FAILED ${seeds.length} times, first seed ${seeds[0]}: ${signature}: ${failure.message.split("\n")[0].slice(0, 200)}`
+      `FAILED ${seeds.length} times, first seed ${seeds[0]}: ${signature}: ${
+        failure.message.split("\n")[0].slice(0, 200)
+      }`
     ),
     "",
   ].join("\n");
 }
 
-function figures({ coverage, comparison, faults, slow, gradients, skipped, seconds }: CampaignReport, options: Options): object {
+function figures(
+  { coverage, comparison, faults, slow, gradients, skipped, seconds }: CampaignReport,
+  options: Options,
+): object {
   const { programs, firstOrder, secondOrder, loops, donated, missing } = coverage;
   return {
     from: options.from,
@@ -143,7 +158,9 @@ function conclude({ coverage, faults }: CampaignReport): void {
   const { missing, programs } = coverage;
   if (programs >= ENOUGH_FOR_COVERAGE && missing.length > 0) {
     throw new CommandError(
-      `${programs} programs never reached ${missing.join(", ")}: the generator's table (tests/fuzz/ops) lacks them or makes them too rarely`,
+      `${programs} programs never reached ${
+        missing.join(", ")
+      }: the generator's table (tests/fuzz/ops) lacks them or makes them too rarely`,
     );
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Programs as plain data. A {@link FuzzProgram} is what a seed stands for: it can be written as JSON, made smaller step by step, and printed as
- * TypeScript ({@link file://./text.ts}), which is also how it is run.
+ * Programs as plain data. A {@link FuzzProgram} is what a seed stands for: it can be written as JSON, made smaller step
+ * by step, and printed as TypeScript ({@link file://./text.ts}), which is also how it is run.
  */
 import type { DType } from "../../core/dtype.ts";
 

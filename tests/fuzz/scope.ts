@@ -1,6 +1,6 @@
 /**
- * Where a program grows: the values that can be seen, the steps so far, and what is roughly known of each value's range, so that numbers neither explode nor
- * vanish and functions meet arguments that they are defined for.
+ * Where a program grows: the values that can be seen, the steps so far, and what is roughly known of each value's
+ * range, so that numbers neither explode nor vanish and functions meet arguments that they are defined for.
  */
 import { type DType, isFloat } from "../../core/dtype.ts";
 import { sizeOfShape } from "../../core/shape.ts";
@@ -89,7 +89,14 @@ export class Scope {
   /** A new argument of a type with ordinary values. */
   anyInput(type: FuzzType): Input {
     const { random, growth } = this, seed = random.seed();
-    if (!isFloat(type.dtype)) return this.input(type, { kind: "integers", low: type.dtype === "i32" ? -3 : 0, high: type.dtype === "bool" ? 1 : 7, seed });
+    if (!isFloat(type.dtype)) {
+      return this.input(type, {
+        kind: "integers",
+        low: type.dtype === "i32" ? -3 : 0,
+        high: type.dtype === "bool" ? 1 : 7,
+        seed,
+      });
+    }
     if (growth.edges && random.chance(0.4)) return this.input(type, { kind: "edges", low: -2, high: 2, seed });
     if (random.chance(0.15)) return this.input(type, { kind: "integers", low: -2, high: 3, seed });
     return this.input(type, { kind: "uniform", low: random.of([-2, -2, -1, 0.25]), high: 2, seed });
@@ -105,7 +112,11 @@ export class Scope {
     op: string,
     args: readonly Value[],
     attrs: FuzzAttrs,
-    { types, ranges = [], block }: { readonly types: readonly FuzzType[]; readonly ranges?: readonly Range[]; readonly block?: Block },
+    { types, ranges = [], block }: {
+      readonly types: readonly FuzzType[];
+      readonly ranges?: readonly Range[];
+      readonly block?: Block;
+    },
   ): Value[] {
     const out = types.map((type, i) => this.parameter(type, ranges[i] ?? UNKNOWN));
     this.growth.budget--;
@@ -131,7 +142,8 @@ export class Scope {
 
   /** A float; an argument is added if there is none. */
   float(test: (value: Value) => boolean = () => true): Value {
-    return this.choose((value) => isFloat(value.dtype) && test(value)) ?? this.anyInput({ shape: this.shape(), dtype: this.growth.float });
+    return this.choose((value) => isFloat(value.dtype) && test(value)) ??
+      this.anyInput({ shape: this.shape(), dtype: this.growth.float });
   }
 
   /** A number of any dtype but bool. */
@@ -141,16 +153,21 @@ export class Scope {
 
   /** A bool; made by a comparison if there is none. */
   bool(like?: FuzzType): Value {
-    const fits = (value: Value) => value.dtype === "bool" && (!like || broadcasts(value.shape, like.shape) !== undefined);
+    const fits = (value: Value) =>
+      value.dtype === "bool" && (!like || broadcasts(value.shape, like.shape) !== undefined);
     const present = this.random.chance(0.6) ? this.choose(fits) : undefined;
     if (present) return present;
     const shape = like ? like.shape : this.shape();
     if (shape.length > 0 && this.random.chance(0.3)) return this.#mask(shape);
     if (this.random.chance(0.5)) return this.anyInput({ shape, dtype: "bool" });
-    const x = this.choose((value) => value.dtype !== "bool" && (!like || broadcasts(value.shape, shape) !== undefined)) ??
-      this.anyInput({ shape, dtype: this.growth.float });
+    const x =
+      this.choose((value) => value.dtype !== "bool" && (!like || broadcasts(value.shape, shape) !== undefined)) ??
+        this.anyInput({ shape, dtype: this.growth.float });
     const number = isFloat(x.dtype) ? this.random.number(-1, 1) : this.random.integer(0, 3);
-    return this.define(this.random.of(["less", "greater", "lessEqual", "greaterEqual"]), [x], { number }, { shape: x.shape, dtype: "bool" }, {
+    return this.define(this.random.of(["less", "greater", "lessEqual", "greaterEqual"]), [x], { number }, {
+      shape: x.shape,
+      dtype: "bool",
+    }, {
       low: 0,
       high: 1,
     });
@@ -160,13 +177,20 @@ export class Scope {
   #mask(shape: readonly number[]): Value {
     const axes = [this.random.integer(0, shape.length - 1), this.random.integer(0, shape.length - 1)];
     const [left, right] = axes.map((axis) =>
-      this.define("iota", [], { shape, axis, dtype: "i32" }, { shape, dtype: "i32" }, { low: 0, high: Math.max(0, shape[axis] - 1) })
+      this.define("iota", [], { shape, axis, dtype: "i32" }, { shape, dtype: "i32" }, {
+        low: 0,
+        high: Math.max(0, shape[axis] - 1),
+      })
     );
     const shift = this.random.integer(-2, 2);
-    const moved = shift === 0
-      ? right
-      : this.define("add", [right], { number: shift }, { shape, dtype: "i32" }, { low: Math.min(0, shift), high: this.range(right).high + 2 });
-    return this.define(this.random.of(["lessEqual", "less", "greaterEqual", "greater", "equal"]), [left, moved], {}, { shape, dtype: "bool" }, {
+    const moved = shift === 0 ? right : this.define("add", [right], { number: shift }, { shape, dtype: "i32" }, {
+      low: Math.min(0, shift),
+      high: this.range(right).high + 2,
+    });
+    return this.define(this.random.of(["lessEqual", "less", "greaterEqual", "greater", "equal"]), [left, moved], {}, {
+      shape,
+      dtype: "bool",
+    }, {
       low: 0,
       high: 1,
     });
@@ -175,7 +199,9 @@ export class Scope {
   /** A random shape of at most `maxElements` elements. */
   shape(rank = this.random.weighted([[1, 0], [3, 1], [5, 2], [4, 3], [2, 4], [1, 5]])): number[] {
     const shape: number[] = [];
-    for (let axis = 0; axis < rank; axis++) shape.push(this.extent(Math.max(1, Math.floor(this.growth.maxElements / Math.max(1, sizeOfShape(shape))))));
+    for (let axis = 0; axis < rank; axis++) {
+      shape.push(this.extent(Math.max(1, Math.floor(this.growth.maxElements / Math.max(1, sizeOfShape(shape))))));
+    }
     return shape;
   }
 
@@ -190,7 +216,9 @@ export class Scope {
     return shape.length <= 5 && sizeOfShape(shape) <= this.growth.maxElements;
   }
 
-  /** Another operand for an elementwise op: of the same dtype, and broadcasting with `value` to something not too large. */
+  /**
+   * Another operand for an elementwise op: of the same dtype, and broadcasting with `value` to something not too large.
+   */
   partner(value: Value, test: (other: Value) => boolean = () => true): Value {
     const fits = (other: Value) => {
       const shape = broadcasts(value.shape, other.shape);
@@ -201,7 +229,9 @@ export class Scope {
     // A new one, of the same shape or one that broadcasts.
     const shape = this.random.chance(0.6)
       ? value.shape
-      : value.shape.slice(this.random.integer(0, value.shape.length)).map((extent) => (this.random.chance(0.3) ? 1 : extent));
+      : value.shape.slice(this.random.integer(0, value.shape.length)).map((
+        extent,
+      ) => (this.random.chance(0.3) ? 1 : extent));
     return this.anyInput({ shape, dtype: value.dtype });
   }
 
@@ -215,7 +245,9 @@ export class Scope {
       const number = Number((limit / size).toPrecision(2));
       return this.define("mul", [value], { number }, value, { low: low * number, high: high * number });
     }
-    const [op, range] = this.random.of([["tanh", { low: -1, high: 1 }], ["sin", { low: -1, high: 1 }], ["sigmoid", { low: 0, high: 1 }]] as const);
+    const [op, range] = this.random.of(
+      [["tanh", { low: -1, high: 1 }], ["sin", { low: -1, high: 1 }], ["sigmoid", { low: 0, high: 1 }]] as const,
+    );
     const arg = op === "sin" && size > 1e3 ? this.define("tanh", [value], {}, value, { low: -1, high: 1 }) : value;
     return this.define(op, [arg], {}, value, range);
   }
@@ -236,14 +268,21 @@ export class Scope {
   /** Whole numbers to number the slices of an axis by, of a shape: now and then outside of it. */
   indices(extent: number, shape: readonly number[]): Value {
     const dtype = this.random.of(["i32", "i32", "u32"] as const);
-    const low = dtype === "i32" && this.random.chance(0.4) ? -1 : 0, high = Math.max(0, extent - 1) + (this.random.chance(0.4) ? 1 : 0);
+    const low = dtype === "i32" && this.random.chance(0.4) ? -1 : 0,
+      high = Math.max(0, extent - 1) + (this.random.chance(0.4) ? 1 : 0);
     return this.input({ shape, dtype }, { kind: "integers", low, high, seed: this.random.seed() });
   }
 
   /** A key for random numbers. */
   key(): Value {
     const present = this.choose(({ dtype, shape }) => dtype === "u32" && shape.length === 1 && shape[0] === 2);
-    return present ?? this.input({ shape: [2], dtype: "u32" }, { kind: "integers", low: 0, high: 4294967295, seed: this.random.seed() });
+    return present ??
+      this.input({ shape: [2], dtype: "u32" }, {
+        kind: "integers",
+        low: 0,
+        high: 4294967295,
+        seed: this.random.seed(),
+      });
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * From a program that fails to the smallest one that fails alike: results, steps, functions, extents, options and values are taken away one by one as long as
- * the same stage goes on failing in the same way.
+ * From a program that fails to the smallest one that fails alike: results, steps, functions, extents, options and
+ * values are taken away one by one as long as the same stage goes on failing in the same way.
  */
 import { interpret } from "../../core/interpret.ts";
 import { Graph } from "../../core/graph.ts";
@@ -34,7 +34,9 @@ export interface Shrunk {
 export async function shrink(start: Shrunk, targets: readonly Target[], maxTries = 600): Promise<Shrunk> {
   const kind = kindOf(start.failure);
   const { device } = start.failure;
-  const concerned = device ? targets.filter((target) => target.name === device || target.name.split(" ")[0] === device).slice(0, 1) : [];
+  const concerned = device
+    ? targets.filter((target) => target.name === device || target.name.split(" ")[0] === device).slice(0, 1)
+    : [];
   let best = start, tries = 0;
   /** Takes the first smaller program of a way that fails alike; whether there was one. */
   const step = async (way: Way): Promise<boolean> => {
@@ -62,10 +64,14 @@ export async function shrink(start: Shrunk, targets: readonly Target[], maxTries
 /** How much there is to read. */
 function weight(program: FuzzProgram): number {
   const elements = program.inputs.reduce((sum, { shape }) => sum + Math.log2(1 + sizeOfShape(shape)) + shape.length, 0);
-  const fills = program.inputs.reduce((sum, { fill }) => sum + { integers: 0, uniform: 3, list: 4, edges: 5 }[fill.kind], 0);
+  const fills = program.inputs.reduce(
+    (sum, { fill }) => sum + { integers: 0, uniform: 3, list: 4, edges: 5 }[fill.kind],
+    0,
+  );
   const dtypes = program.inputs.reduce((sum, { dtype }) => sum + { f32: 0, i32: 1, u32: 2, bool: 2, f16: 3 }[dtype], 0);
   const attrs = allSteps(program.steps).reduce((sum, step) => sum + JSON.stringify(step.attrs).length, 0);
-  return 100 * stepCount(program) + 30 * program.outputs.length + 10 * program.inputs.length + 8 * program.donate.length + 4 * elements + fills + 5 * dtypes +
+  return 100 * stepCount(program) + 30 * program.outputs.length + 10 * program.inputs.length +
+    8 * program.donate.length + 4 * elements + fills + 5 * dtypes +
     0.5 * attrs;
 }
 
@@ -83,7 +89,11 @@ function retyped(candidate: FuzzProgram): FuzzProgram | undefined {
       ...program,
       steps: mapSteps(
         program.steps,
-        (step) => ({ ...step, out: step.out.map(typed), ...(step.block && { block: { ...step.block, params: step.block.params.map(typed) } }) }),
+        (step) => ({
+          ...step,
+          out: step.out.map(typed),
+          ...(step.block && { block: { ...step.block, params: step.block.params.map(typed) } }),
+        }),
       ),
     };
   } catch {
@@ -93,7 +103,9 @@ function retyped(candidate: FuzzProgram): FuzzProgram | undefined {
 
 /** Applies a function to every step, inner ones first. */
 function mapSteps(steps: readonly Step[], map: (step: Step) => Step): Step[] {
-  return steps.map((step) => map(step.block ? { ...step, block: { ...step.block, steps: mapSteps(step.block.steps, map) } } : step));
+  return steps.map((step) =>
+    map(step.block ? { ...step, block: { ...step.block, steps: mapSteps(step.block.steps, map) } } : step)
+  );
 }
 
 /** Puts one value in the place of another everywhere. */
@@ -133,7 +145,13 @@ function* otherTypes(program: FuzzProgram): Generator<FuzzProgram> {
     yield {
       ...program,
       inputs: program.inputs.map((input) => (input.dtype === from ? { ...input, dtype: to } : input)),
-      steps: mapSteps(program.steps, (step) => ({ ...step, attrs: Object.fromEntries(Object.entries(step.attrs).map(([name, attr]) => [name, swap(attr)])) })),
+      steps: mapSteps(
+        program.steps,
+        (step) => ({
+          ...step,
+          attrs: Object.fromEntries(Object.entries(step.attrs).map(([name, attr]) => [name, swap(attr)])),
+        }),
+      ),
     };
   }
 }
@@ -144,7 +162,10 @@ function* cuts(program: FuzzProgram): Generator<FuzzProgram> {
   try {
     const { graph, types } = traceProgram(program);
     const wanted = program.steps.flatMap(({ out }) => out).filter(({ id }) => types.has(id));
-    const results = interpret(new Graph(graph.inputs, wanted.map(({ id }) => types.get(id)!), graph.names), inputArrays(program.inputs));
+    const results = interpret(
+      new Graph(graph.inputs, wanted.map(({ id }) => types.get(id)!), graph.names),
+      inputArrays(program.inputs),
+    );
     values = new Map(wanted.map(({ id }, i) => [id, results[i].data]));
   } catch {
     return;
@@ -157,7 +178,11 @@ function* cuts(program: FuzzProgram): Generator<FuzzProgram> {
         : { kind: "uniform", low: Math.max(-4, Math.min(...data)), high: Math.min(4, Math.max(...data)), seed: 1 };
       return { id, shape, dtype, fill };
     });
-    yield { ...program, inputs: [...program.inputs, ...inputs], steps: program.steps.filter((other) => other !== step) };
+    yield {
+      ...program,
+      inputs: [...program.inputs, ...inputs],
+      steps: program.steps.filter((other) => other !== step),
+    };
   }
 }
 
@@ -170,7 +195,10 @@ function* opened(program: FuzzProgram): Generator<FuzzProgram> {
     const head = program.steps.slice(0, at);
     let inner: FuzzProgram = { ...program, steps: [...head, ...block.steps], outputs: block.results };
     block.params.slice(0, count).forEach(({ id }, i) => inner = replaced(inner, id, step.args[i]));
-    const slices = block.params.slice(count).map((param): Input => ({ ...param, fill: { kind: "uniform", low: -2, high: 2, seed: param.id } }));
+    const slices = block.params.slice(count).map((param): Input => ({
+      ...param,
+      fill: { kind: "uniform", low: -2, high: 2, seed: param.id },
+    }));
     yield { ...inner, inputs: [...inner.inputs, ...slices], donate: [] };
   }
 }
@@ -178,12 +206,16 @@ function* opened(program: FuzzProgram): Generator<FuzzProgram> {
 /** A value of the same type in the place of what a step gives. */
 function* bypasses(program: FuzzProgram): Generator<FuzzProgram> {
   const types = new Map<Id, Value>(program.inputs.map((input) => [input.id, input]));
-  for (const { out, block } of allSteps(program.steps)) for (const value of [...out, ...(block?.params ?? [])]) types.set(value.id, value);
+  for (const { out, block } of allSteps(program.steps)) {
+    for (const value of [...out, ...(block?.params ?? [])]) types.set(value.id, value);
+  }
   for (const step of allSteps(program.steps).toReversed()) {
     for (const out of step.out) {
       for (const id of new Set([...step.args, ...(step.block?.results ?? [])])) {
         const arg = types.get(id);
-        if (arg && arg.dtype === out.dtype && String(arg.shape) === String(out.shape)) yield replaced(program, out.id, id);
+        if (arg && arg.dtype === out.dtype && String(arg.shape) === String(out.shape)) {
+          yield replaced(program, out.id, id);
+        }
       }
     }
   }
@@ -194,7 +226,11 @@ const SHAPE_ATTRS = ["shape", "sizes", "n", "length", "classes", "a", "b"];
 /** Smaller extents, each in all its places. */
 function* smaller(program: FuzzProgram): Generator<FuzzProgram> {
   const extents = [
-    ...new Set(program.inputs.flatMap(({ shape }) => shape).concat(allSteps(program.steps).flatMap(({ out }) => out.flatMap(({ shape }) => shape)))),
+    ...new Set(
+      program.inputs.flatMap(({ shape }) => shape).concat(
+        allSteps(program.steps).flatMap(({ out }) => out.flatMap(({ shape }) => shape)),
+      ),
+    ),
   ].filter((n) => n > 1);
   for (const extent of extents.toSorted((a, b) => b - a)) {
     for (const to of new Set([1, 2, 3, 4, extent >> 1, extent - 1])) {
@@ -207,7 +243,9 @@ function* smaller(program: FuzzProgram): Generator<FuzzProgram> {
           program.steps,
           (step) => ({
             ...step,
-            attrs: Object.fromEntries(Object.entries(step.attrs).map(([name, attr]) => [name, SHAPE_ATTRS.includes(name) ? swap(attr) : attr])),
+            attrs: Object.fromEntries(
+              Object.entries(step.attrs).map(([name, attr]) => [name, SHAPE_ATTRS.includes(name) ? swap(attr) : attr]),
+            ),
           }),
         ),
       };
@@ -217,7 +255,11 @@ function* smaller(program: FuzzProgram): Generator<FuzzProgram> {
 
 function resized(input: Input, shape: readonly number[]): Input {
   const { fill } = input;
-  return { ...input, shape, fill: fill.kind === "list" ? { kind: "list", values: fill.values.slice(0, sizeOfShape(shape)) } : fill };
+  return {
+    ...input,
+    shape,
+    fill: fill.kind === "list" ? { kind: "list", values: fill.values.slice(0, sizeOfShape(shape)) } : fill,
+  };
 }
 
 /** Options left out, and plainer values. */
@@ -225,15 +267,33 @@ function* plainer(program: FuzzProgram): Generator<FuzzProgram> {
   for (const target of allSteps(program.steps)) {
     for (const name of Object.keys(target.attrs)) {
       const without: FuzzAttrs = Object.fromEntries(Object.entries(target.attrs).filter(([other]) => other !== name));
-      yield { ...program, steps: mapSteps(program.steps, (step) => (step.out[0].id === target.out[0].id ? { ...step, attrs: without } : step)) };
+      yield {
+        ...program,
+        steps: mapSteps(
+          program.steps,
+          (step) => (step.out[0].id === target.out[0].id ? { ...step, attrs: without } : step),
+        ),
+      };
     }
   }
   for (const [at, input] of program.inputs.entries()) {
     const size = sizeOfShape(input.shape);
-    const fills: Fill[] = [{ kind: "integers", low: 1, high: 1, seed: 1 }, { kind: "integers", low: 0, high: 3, seed: 1 }];
-    if (size <= 64) fills.push({ kind: "list", values: Array.from({ length: size }, (_, i) => (input.dtype === "bool" ? i % 2 : i + 1)) });
+    const fills: Fill[] = [{ kind: "integers", low: 1, high: 1, seed: 1 }, {
+      kind: "integers",
+      low: 0,
+      high: 3,
+      seed: 1,
+    }];
+    if (size <= 64) {
+      fills.push({
+        kind: "list",
+        values: Array.from({ length: size }, (_, i) => (input.dtype === "bool" ? i % 2 : i + 1)),
+      });
+    }
     for (const fill of fills) {
-      if (JSON.stringify(fill) !== JSON.stringify(input.fill)) yield { ...program, inputs: program.inputs.with(at, { ...input, fill }) };
+      if (JSON.stringify(fill) !== JSON.stringify(input.fill)) {
+        yield { ...program, inputs: program.inputs.with(at, { ...input, fill }) };
+      }
     }
   }
 }

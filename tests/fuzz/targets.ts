@@ -17,11 +17,16 @@ export interface Target {
   readonly hasF16: boolean;
 }
 
-/** Opens devices of the given kinds: cpu with and without the relaxed multiply-add, each on one thread and on two. Memory is filled with NaN before use. */
+/**
+ * Opens devices of the given kinds: cpu with and without the relaxed multiply-add, each on one thread and on two.
+ * Memory is filled with NaN before use.
+ */
 export async function openTargets(kinds: readonly TargetKind[]): Promise<Target[]> {
   const targets: Target[] = [];
   for (const kind of kinds) {
-    if (kind === "reference") targets.push({ name: "reference", kind, device: await requestDevice({ kind }), hasF16: true });
+    if (kind === "reference") {
+      targets.push({ name: "reference", kind, device: await requestDevice({ kind }), hasF16: true });
+    }
     if (kind === "webgpu") {
       const hasF16 = (await navigator.gpu.requestAdapter())?.features.has("shader-f16") ?? false;
       targets.push({ name: "webgpu", kind, device: await requestWebGpuDevice({ poison: true }), hasF16 });
@@ -30,7 +35,12 @@ export async function openTargets(kinds: readonly TargetKind[]): Promise<Target[
     for (const relaxed of [true, false]) {
       for (const threads of [1, 2]) {
         const device = await requestCpuDevice({ relaxed, threads, poison: true });
-        targets.push({ name: `cpu ${relaxed ? "relaxed" : "strict"}, ${threads} thread${threads === 1 ? "" : "s"}`, kind, device, hasF16: false });
+        targets.push({
+          name: `cpu ${relaxed ? "relaxed" : "strict"}, ${threads} thread${threads === 1 ? "" : "s"}`,
+          kind,
+          device,
+          hasF16: false,
+        });
       }
     }
   }

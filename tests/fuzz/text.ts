@@ -1,4 +1,6 @@
-/** Programs as TypeScript. The text that a script shows is the text that is run, so that what is printed is what failed. */
+/**
+ * Programs as TypeScript. The text that a script shows is the text that is run, so that what is printed is what failed.
+ */
 import type { Tensor } from "../../core/graph.ts";
 import type { Block, FuzzAttr, FuzzProgram, Id, Step, Value } from "./program.ts";
 
@@ -14,7 +16,9 @@ export function numberAttr(value: number): FuzzAttr {
 
 /** An attribute as TypeScript: texts that are numbers print as numbers. */
 export function literal(attr: FuzzAttr): string {
-  if (typeof attr === "string") return ["NaN", "Infinity", "-Infinity", "-0"].includes(attr) ? attr : JSON.stringify(attr);
+  if (typeof attr === "string") {
+    return ["NaN", "Infinity", "-Infinity", "-0"].includes(attr) ? attr : JSON.stringify(attr);
+  }
   if (Array.isArray(attr)) return `[${attr.map(literal).join(", ")}]`;
   if (typeof attr === "object") {
     const entries = Object.entries(attr).map(([name, value]) => `${name}: ${literal(value)}`);
@@ -58,9 +62,16 @@ export class Printer {
     return `[${values.map(({ id }) => nameOf(id)).join(", ")}]`;
   }
 
-  /** A block as an arrow function: `head` are its parameters, `result` makes the returned expression of the results' names. */
+  /**
+   * A block as an arrow function: `head` are its parameters, `result` makes the returned expression of the results'
+   * names.
+   */
   block(head: string, block: Block, result: (names: readonly string[]) => string): string {
-    const lines = [...this.records(block.params), ...this.#steps(block.steps), `return ${result(block.results.map(nameOf))};`];
+    const lines = [
+      ...this.records(block.params),
+      ...this.#steps(block.steps),
+      `return ${result(block.results.map(nameOf))};`,
+    ];
     return `(${head}) => {\n${lines.map((line) => indent(line)).join("\n")}\n}`;
   }
 
@@ -73,7 +84,9 @@ export class Printer {
     return steps.flatMap((step) => {
       const call = this.calls(step.op)(step, this);
       // A call that defines all by itself starts with "const".
-      const line = call.startsWith("const ") ? `${call};` : `const ${step.out.length === 1 ? nameOf(step.out[0].id) : this.pattern(step.out)} = ${call};`;
+      const line = call.startsWith("const ")
+        ? `${call};`
+        : `const ${step.out.length === 1 ? nameOf(step.out[0].id) : this.pattern(step.out)} = ${call};`;
       return [line, ...this.records(step.out)];
     });
   }
@@ -95,6 +108,8 @@ export function buildFunction(
 ): (...args: Tensor[]) => Tensor[] {
   const printer = new Printer(calls, { typed: false, recorded: record !== undefined });
   const names = Object.keys(library);
-  const source = `"use strict";\nreturn (${printer.parameter(program.inputs)}) => {\n${printer.body(program).join("\n")}\n};`;
+  const source = `"use strict";\nreturn (${printer.parameter(program.inputs)}) => {\n${
+    printer.body(program).join("\n")
+  }\n};`;
   return new Function("record", ...names, source)(record, ...Object.values(library)) as (...args: Tensor[]) => Tensor[];
 }

@@ -3,7 +3,8 @@
  *
  *     deno run ... child.ts READER SEED FROM TO EVERY
  *
- * writes a JSON object a line: `{ at, rss }` before every so many inputs, `{ index, verdict }` for each that ended badly, `{ done }` at the end.
+ * writes a JSON object a line: `{ at, rss }` before every so many inputs, `{ index, verdict }` for each that ended
+ * badly, `{ done }` at the end.
  */
 import { inputOf, verdictOn } from "./reader.ts";
 import { READERS } from "./readers.ts";
@@ -14,7 +15,9 @@ const encoder = new TextEncoder();
 
 function say(event: Record<string, unknown>): void {
   // At once: what waits in a buffer is lost with the process.
-  for (let bytes = encoder.encode(`${JSON.stringify(event)}\n`); bytes.length > 0;) bytes = bytes.subarray(Deno.stdout.writeSync(bytes));
+  for (let bytes = encoder.encode(`${JSON.stringify(event)}\n`); bytes.length > 0;) {
+    bytes = bytes.subarray(Deno.stdout.writeSync(bytes));
+  }
 }
 
 for (let index = from; index < to; index++) {

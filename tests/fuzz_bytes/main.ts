@@ -27,19 +27,29 @@ interface Totals {
 async function main(args: readonly string[]): Promise<number> {
   if (args.includes("--help")) {
     console.log(
-      `Reads damaged and made-up inputs with everything that reads bytes; each must end in a result or in an error of one line.\n\n${describeFlags(FLAGS)}`,
+      `Reads damaged and made-up inputs with everything that reads bytes; each must end in a result or in an error of one line.\n\n${
+        describeFlags(FLAGS)
+      }`,
     );
     return 0;
   }
   const { values: { inputs, minutes, reader, seed } } = parseFlags(args, FLAGS, "fuzz:bytes");
-  const chosen = READERS.filter(({ name }) => reader === undefined || name === reader), weight = chosen.reduce((sum, { weight }) => sum + weight, 0);
+  const chosen = READERS.filter(({ name }) => reader === undefined || name === reader),
+    weight = chosen.reduce((sum, { weight }) => sum + weight, 0);
   const began = performance.now(), totals: Totals = { failures: [], inputs: 0, peakRss: 0 };
   const until = minutes === undefined ? 0 : began + 60_000 * minutes;
   for (let round = 0; round === 0 || performance.now() < until; round++) {
-    const queue = chosen.map(({ name, weight: own }) => ({ reader: name, seed: seed + round, from: 0, to: Math.max(1, Math.ceil(inputs * own / weight)) }));
+    const queue = chosen.map(({ name, weight: own }) => ({
+      reader: name,
+      seed: seed + round,
+      from: 0,
+      to: Math.max(1, Math.ceil(inputs * own / weight)),
+    }));
     const work = async (): Promise<void> => {
       for (let share = queue.shift(); share; share = queue.shift()) {
-        const start = performance.now(), { failures, peakRss } = await watch(share), seconds = (performance.now() - start) / 1000;
+        const start = performance.now(),
+          { failures, peakRss } = await watch(share),
+          seconds = (performance.now() - start) / 1000;
         totals.failures.push(...failures);
         totals.inputs += share.to;
         totals.peakRss = Math.max(totals.peakRss, peakRss);
@@ -54,8 +64,14 @@ async function main(args: readonly string[]): Promise<number> {
   }
   await report(totals.failures);
   const seconds = (performance.now() - began) / 1000;
-  const speed = `${formatCount(totals.inputs)} inputs in ${formatCount(seconds)} s, ${formatCount(totals.inputs / seconds)} a second`;
-  console.log(`${speed}; peak RSS ${formatCount(totals.peakRss / 2 ** 20)} MiB; ${totals.failures.length} crashes, hangs or bad messages`);
+  const speed = `${formatCount(totals.inputs)} inputs in ${formatCount(seconds)} s, ${
+    formatCount(totals.inputs / seconds)
+  } a second`;
+  console.log(
+    `${speed}; peak RSS ${
+      formatCount(totals.peakRss / 2 ** 20)
+    } MiB; ${totals.failures.length} crashes, hangs or bad messages`,
+  );
   return totals.failures.length > 0 ? 1 : 0;
 }
 
@@ -64,11 +80,16 @@ async function report(failures: readonly Failure[]): Promise<void> {
   const kinds = Map.groupBy(failures, ({ reader, verdict }) => `${reader}: ${kindOf(verdict)}`);
   for (const [kind, [first, ...more]] of kinds) {
     const reader = READERS.find(({ name }) => name === first.reader)!, bytes = inputOf(reader, first.seed, first.index);
-    const isFatal = /^(hangs|ends the process)/.test(first.verdict), small = isFatal ? bytes : await minimise(reader, bytes, first.verdict);
+    const isFatal = /^(hangs|ends the process)/.test(first.verdict),
+      small = isFatal ? bytes : await minimise(reader, bytes, first.verdict);
     await Deno.mkdir(OUT, { recursive: true });
     const path = `${OUT}/${first.reader}-${first.seed}-${first.index}.bin`;
     await Deno.writeFile(path, small);
-    console.log(`\n${kind}\n  ${path} (${small.length} bytes), ${more.length} more\n  ${first.verdict.split("\n").slice(0, 8).join("\n  ")}`);
+    console.log(
+      `\n${kind}\n  ${path} (${small.length} bytes), ${more.length} more\n  ${
+        first.verdict.split("\n").slice(0, 8).join("\n  ")
+      }`,
+    );
   }
 }
 

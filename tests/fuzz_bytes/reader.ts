@@ -1,4 +1,6 @@
-/** What reads bytes, and how it is judged: an input ends in a result or in an error of one line that says what to do. */
+/**
+ * What reads bytes, and how it is judged: an input ends in a result or in an error of one line that says what to do.
+ */
 import { isSelfExplaining } from "../../cli/errors.ts";
 import { mutate } from "./mutate.ts";
 import { Random } from "./random.ts";
@@ -36,7 +38,11 @@ export const SLOW_MS = 2000;
  * @param slowMs What takes longer, twice in a row, is too slow: once it may be the machine.
  * @returns What is wrong with how it ended, or undefined.
  */
-export async function verdictOn(reader: Pick<ByteReader, "read">, bytes: Uint8Array, slowMs: number = SLOW_MS): Promise<string | undefined> {
+export async function verdictOn(
+  reader: Pick<ByteReader, "read">,
+  bytes: Uint8Array,
+  slowMs: number = SLOW_MS,
+): Promise<string | undefined> {
   let took = 0;
   for (let again = 0; again < 2; again++) {
     const began = performance.now();
@@ -54,12 +60,18 @@ export async function verdictOn(reader: Pick<ByteReader, "read">, bytes: Uint8Ar
 
 /** What is wrong with an error, or undefined if it is what a user should see. */
 export function faultOf(error: unknown): string | undefined {
-  if (!isSelfExplaining(error)) return `not one of ours: ${error instanceof Error ? `${error.name}: ${error.message}\n${error.stack ?? ""}` : String(error)}`;
+  if (!isSelfExplaining(error)) {
+    return `not one of ours: ${
+      error instanceof Error ? `${error.name}: ${error.message}\n${error.stack ?? ""}` : String(error)
+    }`;
+  }
   const { message } = error;
   if (message.trim() === "") return "an empty message";
   // deno-lint-ignore no-control-regex -- what must not get into a line
   const control = /[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]/.exec(message);
-  if (control) return `a message with the control character ${control[0].charCodeAt(0)}: ${JSON.stringify(message.slice(0, 300))}`;
+  if (control) {
+    return `a message with the control character ${control[0].charCodeAt(0)}: ${JSON.stringify(message.slice(0, 300))}`;
+  }
   if (message.length > LONGEST_MESSAGE) return `a message of ${message.length} letters: ${message.slice(0, 300)}`;
   return undefined;
 }

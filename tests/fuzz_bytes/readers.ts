@@ -7,4 +7,10 @@ import { TENSOR_READERS } from "./readers/tensors.ts";
 import { TOKEN_READERS } from "./readers/tokens.ts";
 
 /** The readers by family. */
-export const READERS: readonly ByteReader[] = [...TENSOR_READERS, ...RECORD_READERS, ...RUN_READERS, ...TOKEN_READERS, ...COMMAND_READERS];
+export const READERS: readonly ByteReader[] = [
+  ...TENSOR_READERS,
+  ...RECORD_READERS,
+  ...RUN_READERS,
+  ...TOKEN_READERS,
+  ...COMMAND_READERS,
+];

@@ -28,7 +28,15 @@ const EVERY = 200;
 const HANG_MS = 30_000;
 
 /** How a child is started: with what it may do, and no more. */
-const CHILD = ["run", "--quiet", "--no-check", "--allow-read", "--allow-write=.scratch", "--allow-env=NODEVICE_SELECT", "tests/fuzz_bytes/child.ts"];
+const CHILD = [
+  "run",
+  "--quiet",
+  "--no-check",
+  "--allow-read",
+  "--allow-write=.scratch",
+  "--allow-env=NODEVICE_SELECT",
+  "tests/fuzz_bytes/child.ts",
+];
 
 /** Reads inputs in a process of their own; after a hang or a crash, goes on behind the input that caused it. */
 export async function watch(share: Share, hangMs: number = HANG_MS): Promise<Watched> {
@@ -43,7 +51,11 @@ export async function watch(share: Share, hangMs: number = HANG_MS): Promise<Wat
     const again = await runChild({ ...share, from: first.lost, to: Math.min(share.to, first.lost + EVERY) }, 1, hangMs);
     peakRss = Math.max(peakRss, again.peakRss);
     const index = again.lost ?? first.lost;
-    failures.push({ ...share, index, verdict: again.lost === undefined ? `${first.why}, not again by itself` : again.why! });
+    failures.push({
+      ...share,
+      index,
+      verdict: again.lost === undefined ? `${first.why}, not again by itself` : again.why!,
+    });
     from = again.lost === undefined ? first.lost + EVERY : index + 1;
   }
   return { failures, peakRss };
@@ -56,7 +68,12 @@ interface ChildEnd extends Watched {
 }
 
 async function runChild({ reader, seed, from, to }: Share, every: number, hangMs: number): Promise<ChildEnd> {
-  const child = new Deno.Command("deno", { args: [...CHILD, reader, ...[seed, from, to, every].map(String)], stdin: "null", stdout: "piped", stderr: "piped" })
+  const child = new Deno.Command("deno", {
+    args: [...CHILD, reader, ...[seed, from, to, every].map(String)],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  })
     .spawn();
   const failures: Failure[] = [], stderr = new Response(child.stderr).text();
   let at = from, peakRss = 0, finished = false, hung = false, timer: ReturnType<typeof setTimeout> | undefined;
@@ -79,7 +96,12 @@ async function runChild({ reader, seed, from, to }: Share, every: number, hangMs
   clearTimeout(timer);
   const { code, signal } = await child.status, said = (await stderr).trim().split("\n").slice(-1)[0];
   if (finished) return { failures, peakRss };
-  return { failures, peakRss, lost: at, why: hung ? `hangs for more than ${hangMs} ms` : `ends the process (${signal ?? code}): ${said}` };
+  return {
+    failures,
+    peakRss,
+    lost: at,
+    why: hung ? `hangs for more than ${hangMs} ms` : `ends the process (${signal ?? code}): ${said}`,
+  };
 }
 
 async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {

@@ -15,7 +15,11 @@ const UNUSED_KEPT = 64;
 async function loadOne(device: WebGpuDevice, factor: number, isRun: boolean): Promise<void> {
   const program = await compile(device, (x: Tensor): Tensor[] => {
     const weights = constant(Float32Array.from({ length: 1024 }, (_, i) => Math.sin(i)), [32, 32]);
-    const [last, ys] = scan((carry: Tensor, row: Tensor): [Tensor, Tensor] => [tanh(add(mul(carry, factor), row)), sum(carry)], sum(x, { axes: 1 }), x);
+    const [last, ys] = scan(
+      (carry: Tensor, row: Tensor): [Tensor, Tensor] => [tanh(add(mul(carry, factor), row)), sum(carry)],
+      sum(x, { axes: 1 }),
+      x,
+    );
     return [matmul(tanh(matmul(x, weights)), weights), last, ys];
   }, [spec([32, 32])]);
   if (isRun) {
@@ -50,7 +54,9 @@ Deno.test("webgpu: pipelines are kept while a program uses them, and for the nex
   assertEquals(device.stats.pipelines, 1);
   first.dispose();
   // More pipelines than are kept unused: that of the second program is not one of them.
-  for (let i = 0; i < UNUSED_KEPT + 4; i++) (await compile(device, (x: Tensor) => mul(x, 3 + i), [spec([8])])).dispose();
+  for (let i = 0; i < UNUSED_KEPT + 4; i++) {
+    (await compile(device, (x: Tensor) => mul(x, 3 + i), [spec([8])])).dispose();
+  }
   assertEquals(device.stats.pipelines, UNUSED_KEPT + 1);
   assertEquals([...(await second.run(new Float32Array(8))).data], new Array(8).fill(0));
   second.dispose();
@@ -67,9 +73,15 @@ Deno.test("webgpu: a program that is refused leaves nothing behind", async () =>
   });
   const before = device.stats;
   for (let i = 0; i < 3; i++) {
-    await assertRejects(() => compile(device, (x: Tensor) => [tanh(x), sum(matmul(x, x), { axes: 1 })], [spec([40, 40])]), CompileError);
+    await assertRejects(
+      () => compile(device, (x: Tensor) => [tanh(x), sum(matmul(x, x), { axes: 1 })], [spec([40, 40])]),
+      CompileError,
+    );
   }
   const { buffersAlive, bindGroupsAlive } = device.stats;
-  assertEquals({ buffersAlive, bindGroupsAlive }, { buffersAlive: before.buffersAlive, bindGroupsAlive: before.bindGroupsAlive });
+  assertEquals({ buffersAlive, bindGroupsAlive }, {
+    buffersAlive: before.buffersAlive,
+    bindGroupsAlive: before.bindGroupsAlive,
+  });
   device.dispose();
 });

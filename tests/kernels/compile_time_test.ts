@@ -1,4 +1,7 @@
-/** Compiling takes time in proportion to a program: nothing is exponential in how often parts are used again, nothing recurses as deep as a chain is long. */
+/**
+ * Compiling takes time in proportion to a program: nothing is exponential in how often parts are used again, nothing
+ * recurses as deep as a chain is long.
+ */
 import { assert } from "@std/assert";
 import { grad } from "../../core/grad.ts";
 import type { Tensor } from "../../core/graph.ts";
@@ -13,7 +16,13 @@ import type { PrintTarget } from "../../kernels/webgpu/print_wgsl.ts";
 import * as ops from "../../ops/mod.ts";
 import { kernelSteps, type Program } from "./check_schedule.ts";
 
-const TARGET: PrintTarget = { style: "software", maxWorkgroupsPerDimension: 65535, maxInvocations: 256, maxWorkgroupBytes: 16384, f16: false };
+const TARGET: PrintTarget = {
+  style: "software",
+  maxWorkgroupsPerDimension: 65535,
+  maxInvocations: 256,
+  maxWorkgroupBytes: 16384,
+  f16: false,
+};
 
 /** Takes a function the whole way to the texts of both printers. Returns the number of its kernels. */
 function compileToText(fn: Program, shapes: readonly (readonly number[])[]): number {
@@ -70,7 +79,11 @@ Deno.test("a reused expression in the condition of a product's operand compiles 
 
 Deno.test("reused places and conditions of a mask compile in time linear in their steps", () => {
   for (const step of Object.values(PLACES)) {
-    compileToText((x: Tensor) => ops.matmul(ops.where(ops.lessEqual(reused(ops.iota(x.shape, 1), step), ops.iota(x.shape, 0)), x, 0), x), [[16, 16]]);
+    compileToText(
+      (x: Tensor) =>
+        ops.matmul(ops.where(ops.lessEqual(reused(ops.iota(x.shape, 1), step), ops.iota(x.shape, 0)), x, 0), x),
+      [[16, 16]],
+    );
   }
   for (const step of Object.values(CONDITIONS)) {
     const start = (x: Tensor): Tensor => ops.lessEqual(ops.iota(x.shape, 1), ops.iota(x.shape, 0));
@@ -78,7 +91,10 @@ Deno.test("reused places and conditions of a mask compile in time linear in thei
   }
   // As many conditions as there are steps, each on another place.
   const banded = (x: Tensor): Tensor =>
-    Array.from({ length: 100 }, (_, i) => ops.less(ops.mul(ops.iota(x.shape, 1), i + 1), ops.add(ops.iota(x.shape, 0), i))).reduce(ops.logicalAnd);
+    Array.from(
+      { length: 100 },
+      (_, i) => ops.less(ops.mul(ops.iota(x.shape, 1), i + 1), ops.add(ops.iota(x.shape, 0), i)),
+    ).reduce(ops.logicalAnd);
   compileToText((x: Tensor) => ops.matmul(ops.where(banded(x), x, 0), x), [[16, 16]]);
 });
 
@@ -89,7 +105,10 @@ Deno.test("a deep network and its gradient are scheduled in time linear in its l
     return ops.sum(ops.square(out));
   };
   const args = [Array.from({ length: depth }, () => spec([16, 16])), spec([32, 16])] as const;
-  const { steps } = schedule(simplify(trace((weights: readonly Tensor[], x: Tensor) => grad(loss)(weights, x), [...args]).graph), { maxOperands: 8 });
+  const { steps } = schedule(
+    simplify(trace((weights: readonly Tensor[], x: Tensor) => grad(loss)(weights, x), [...args]).graph),
+    { maxOperands: 8 },
+  );
   // Of each layer: the norm, the product, and of the gradient two products and what lies between.
   assert(steps.length <= 5 * depth, `${steps.length} kernels`);
 });

@@ -25,7 +25,9 @@ const SIZE = 96;
 
 /** Products, a softmax and a rolled loop, large enough for several threads. */
 function network(w: Tensor, x: Tensor): Tensor {
-  const [state] = scan((carry: Tensor, _: undefined) => [tanh(matmul(carry, w)), undefined], x, undefined, { length: 3 });
+  const [state] = scan((carry: Tensor, _: undefined) => [tanh(matmul(carry, w)), undefined], x, undefined, {
+    length: 3,
+  });
   return sum(mul(softmax(state), x));
 }
 
@@ -34,7 +36,9 @@ async function gradientsOn(options: CpuOptions): Promise<{ gradient: Float32Arra
   try {
     const program = await compile(device, grad(network), [spec([SIZE, SIZE]), spec([SIZE, SIZE])]);
     let gradient: Float32Array = new Float32Array(0);
-    for (let turn = 0; turn < 3; turn++) gradient = (await program.run(wave(SIZE * SIZE), wave(SIZE * SIZE, 1))).data as Float32Array;
+    for (let turn = 0; turn < 3; turn++) {
+      gradient = (await program.run(wave(SIZE * SIZE), wave(SIZE * SIZE, 1))).data as Float32Array;
+    }
     return { gradient, threads: device.threadCount };
   } finally {
     device.dispose();
@@ -42,7 +46,9 @@ async function gradientsOn(options: CpuOptions): Promise<{ gradient: Float32Arra
 }
 
 Deno.test("cpu: results do not depend on the number of threads", async () => {
-  const one = await gradientsOn({ threads: 1 }), two = await gradientsOn({ threads: 2 }), five = await gradientsOn({ threads: 5 });
+  const one = await gradientsOn({ threads: 1 }),
+    two = await gradientsOn({ threads: 2 }),
+    five = await gradientsOn({ threads: 5 });
   if (findFeatures().shared) assertEquals([one.threads, two.threads, five.threads], [1, 2, 5]);
   assertEquals(two.gradient, one.gradient);
   assertEquals(five.gradient, one.gradient);
@@ -55,7 +61,9 @@ Deno.test("cpu: without shared memory, and without the relaxed multiply-add, it 
   assertEquals(alone.gradient, gradient);
   const plain = await gradientsOn({ relaxed: false });
   const scale = gradient.reduce((max, value) => Math.max(max, Math.abs(value)), 0);
-  plain.gradient.forEach((value, i) => assert(Math.abs(value - gradient[i]) <= 1e-4 * scale, `element ${i} is ${value}, should be ${gradient[i]}`));
+  plain.gradient.forEach((value, i) =>
+    assert(Math.abs(value - gradient[i]) <= 1e-4 * scale, `element ${i} is ${value}, should be ${gradient[i]}`)
+  );
 });
 
 withDevice("cpu: the gradient of a rolled loop is that of the reference device", {}, async (device) => {
@@ -65,36 +73,48 @@ withDevice("cpu: the gradient of a rolled loop is that of the reference device",
     return (await program.run(wave(SIZE * SIZE), wave(SIZE * SIZE, 1))).data;
   }));
   const scale = (results[1] as Float32Array).reduce((max, value) => Math.max(max, Math.abs(value)), 0);
-  results[0].forEach((value, i) => assert(Math.abs(value - results[1][i]) <= 2e-5 * scale, `element ${i} is ${value}, should be ${results[1][i]}`));
+  results[0].forEach((value, i) =>
+    assert(Math.abs(value - results[1][i]) <= 2e-5 * scale, `element ${i} is ${value}, should be ${results[1][i]}`)
+  );
   reference.dispose();
 });
 
-withDevice("cpu: a softmax down columns, whole groups of four and single ones, is that of the reference device", {}, async (device) => {
-  const reference = await requestDevice({ kind: "reference" });
-  for (const [rows, columns] of [[37, 70], [9, 256], [300, 5]]) {
-    const [found, wanted] = await Promise.all([device, reference].map(async (each) => {
-      const program = await compile(each, (x: Tensor) => softmax(x, { axis: 0 }), [spec([rows, columns])]);
-      return (await program.run(wave(rows * columns))).data;
-    }));
-    found.forEach((value, i) => assert(Math.abs(value - wanted[i]) <= 1e-6 * wanted[i], `element ${i} is ${value}, should be ${wanted[i]}`));
-  }
-  reference.dispose();
-});
+withDevice(
+  "cpu: a softmax down columns, whole groups of four and single ones, is that of the reference device",
+  {},
+  async (device) => {
+    const reference = await requestDevice({ kind: "reference" });
+    for (const [rows, columns] of [[37, 70], [9, 256], [300, 5]]) {
+      const [found, wanted] = await Promise.all([device, reference].map(async (each) => {
+        const program = await compile(each, (x: Tensor) => softmax(x, { axis: 0 }), [spec([rows, columns])]);
+        return (await program.run(wave(rows * columns))).data;
+      }));
+      found.forEach((value, i) =>
+        assert(Math.abs(value - wanted[i]) <= 1e-6 * wanted[i], `element ${i} is ${value}, should be ${wanted[i]}`)
+      );
+    }
+    reference.dispose();
+  },
+);
 
-withDevice("cpu: programs are loaded at the same time, and launched while others load", { threads: 2 }, async (device) => {
-  const make = (factor: number) => compile(device, (x: Tensor) => mul(matmul(x, x), factor), [spec([64, 64])]);
-  const first = await make(1);
-  const x = device.upload(wave(64 * 64), { shape: [64, 64], dtype: "f32" });
-  const loading = [2, 3, 4].map(make);
-  const during = first.launch(x);
-  const others = await Promise.all(loading);
-  const expected = await during.read();
-  for (const [i, program] of others.entries()) {
-    const { data } = await program.run(x);
-    data.forEach((value, at) => assertEquals(value, Math.fround((i + 2) * expected[at])));
-  }
-  assertEquals(await first.launch(x).read(), expected);
-});
+withDevice(
+  "cpu: programs are loaded at the same time, and launched while others load",
+  { threads: 2 },
+  async (device) => {
+    const make = (factor: number) => compile(device, (x: Tensor) => mul(matmul(x, x), factor), [spec([64, 64])]);
+    const first = await make(1);
+    const x = device.upload(wave(64 * 64), { shape: [64, 64], dtype: "f32" });
+    const loading = [2, 3, 4].map(make);
+    const during = first.launch(x);
+    const others = await Promise.all(loading);
+    const expected = await during.read();
+    for (const [i, program] of others.entries()) {
+      const { data } = await program.run(x);
+      data.forEach((value, at) => assertEquals(value, Math.fround((i + 2) * expected[at])));
+    }
+    assertEquals(await first.launch(x).read(), expected);
+  },
+);
 
 withDevice("cpu: a steady loop of launches takes no more memory", { poison: false }, async (device) => {
   const program = await compile(device, (x: Tensor) => tanh(add(matmul(x, x), 1)), [spec([32, 32])]);
@@ -111,29 +131,37 @@ withDevice("cpu: a steady loop of launches takes no more memory", { poison: fals
   }
 });
 
-withDevice("cpu: programs share one arena, as large as the largest needs, and keep their values", {}, async (device) => {
-  // Three products in a row: their values in between are temporaries of n x n.
-  const make = (n: number) =>
-    compile(device, (x: Tensor) => matmul(matmul(matmul(x, x), softmax(x)), x), [spec([n, n])]).then((program) => ({ n, program, x: wave(n * n) }));
-  const bytes = (): number => device.highWaterBytes;
-  const small = await make(32), expected = (await small.program.run(small.x)).data, first = bytes();
-  const large = await make(128);
-  await large.program.run(large.x);
-  const grown = bytes();
-  assert(grown - first > 3 * 4 * 128 ** 2);
-  const others = await Promise.all([make(96), make(128), make(64)]);
-  const results = [];
-  for (const { program, x } of others) results.push(await program.run(x));
-  // Only tables and constants are a program's own.
-  assert(bytes() - grown < 4 * 64 ** 2, `${bytes() - grown} bytes more`);
-  assertEquals(results[1].data, (await large.program.run(large.x)).data);
-  assertEquals((await small.program.run(small.x)).data, expected);
-  for (const { program } of [large, ...others]) program.dispose();
-  assertEquals((await small.program.run(small.x)).data, expected);
-  const again = await make(128);
-  assertEquals((await again.program.run(again.x)).data, results[1].data);
-  assertEquals((await small.program.run(small.x)).data, expected);
-});
+withDevice(
+  "cpu: programs share one arena, as large as the largest needs, and keep their values",
+  {},
+  async (device) => {
+    // Three products in a row: their values in between are temporaries of n x n.
+    const make = (n: number) =>
+      compile(device, (x: Tensor) => matmul(matmul(matmul(x, x), softmax(x)), x), [spec([n, n])]).then((program) => ({
+        n,
+        program,
+        x: wave(n * n),
+      }));
+    const bytes = (): number => device.highWaterBytes;
+    const small = await make(32), expected = (await small.program.run(small.x)).data, first = bytes();
+    const large = await make(128);
+    await large.program.run(large.x);
+    const grown = bytes();
+    assert(grown - first > 3 * 4 * 128 ** 2);
+    const others = await Promise.all([make(96), make(128), make(64)]);
+    const results = [];
+    for (const { program, x } of others) results.push(await program.run(x));
+    // Only tables and constants are a program's own.
+    assert(bytes() - grown < 4 * 64 ** 2, `${bytes() - grown} bytes more`);
+    assertEquals(results[1].data, (await large.program.run(large.x)).data);
+    assertEquals((await small.program.run(small.x)).data, expected);
+    for (const { program } of [large, ...others]) program.dispose();
+    assertEquals((await small.program.run(small.x)).data, expected);
+    const again = await make(128);
+    assertEquals((await again.program.run(again.x)).data, results[1].data);
+    assertEquals((await small.program.run(small.x)).data, expected);
+  },
+);
 
 withDevice("cpu: arrays of every dtype come back as they went", {}, async (device) => {
   const cases = [
@@ -150,7 +178,11 @@ withDevice("cpu: arrays of every dtype come back as they went", {}, async (devic
 withDevice("cpu: misuse is refused with a reason", {}, async (device) => {
   const program = await compile(device, (x: Tensor) => mul(x, 2), [spec([4])]);
   const x = device.upload(wave(4), { shape: [4], dtype: "f32" });
-  assertThrows(() => device.upload(wave(5), { shape: [4], dtype: "f32" }), ShapeError, "Cannot upload 5 numbers as f32[4]");
+  assertThrows(
+    () => device.upload(wave(5), { shape: [4], dtype: "f32" }),
+    ShapeError,
+    "Cannot upload 5 numbers as f32[4]",
+  );
   const other = await requestCpuDevice({ threads: 1 });
   const foreign = other.upload(wave(4), { shape: [4], dtype: "f32" });
   await assertRejects(() => program.run(foreign), DeviceError);
@@ -166,6 +198,8 @@ withDevice("cpu: misuse is refused with a reason", {}, async (device) => {
 withDevice("cpu: profiles have a time for each kernel, loops summed", {}, async (device) => {
   const program = await compile(device, network, [spec([SIZE, SIZE]), spec([SIZE, SIZE])]);
   const explanation = await program.explain({ profile: [wave(SIZE * SIZE), wave(SIZE * SIZE, 1)] });
-  assert(explanation.kernels.length > 0 && explanation.kernels.every(({ timeNs }) => timeNs !== undefined && timeNs >= 0));
+  assert(
+    explanation.kernels.length > 0 && explanation.kernels.every(({ timeNs }) => timeNs !== undefined && timeNs >= 0),
+  );
   assertEquals(program.sources.length, program.shaderCount);
 });

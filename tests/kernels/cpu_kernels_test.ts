@@ -1,4 +1,7 @@
-/** Kernels printed as WebAssembly against their meaning: every kernel kind, odd sizes, on one thread and shared among three. */
+/**
+ * Kernels printed as WebAssembly against their meaning: every kernel kind, odd sizes, on one thread and shared among
+ * three.
+ */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { CompileError } from "../../core/errors.ts";
 import { columnsOf, panelsOf } from "../../kernels/cpu/contract_blocks.ts";
@@ -40,9 +43,13 @@ interface RunOptions {
 /** Runs a printed kernel, each thread's share after the other. */
 function run(kernel: Kernel, data: readonly Elements[], { relaxed, threads, printedFor, loops = [] }: RunOptions) {
   const { fn, scratchBytes } = printCpuKernel(kernel, { relaxed, threads: printedFor });
-  const module = new WebAssembly.Module(encodeModule({ shared: false, functions: [fn], exports: new Map([["kernel", 0]]) }));
+  const module = new WebAssembly.Module(
+    encodeModule({ shared: false, functions: [fn], exports: new Map([["kernel", 0]]) }),
+  );
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536 });
-  const exports = new WebAssembly.Instance(module, { m: { m: memory } }).exports as { kernel: (...args: number[]) => void };
+  const exports = new WebAssembly.Instance(module, { m: { m: memory } }).exports as {
+    kernel: (...args: number[]) => void;
+  };
   let end = 65536;
   const addresses = data.map(({ byteLength }) => {
     const address = end;
@@ -50,28 +57,48 @@ function run(kernel: Kernel, data: readonly Elements[], { relaxed, threads, prin
     return address;
   });
   memory.grow(Math.ceil((end + scratchBytes) / 65536));
-  const views = data.map((elements, i) => new (elements.constructor as Float32ArrayConstructor)(memory.buffer, addresses[i], elements.length));
+  const views = data.map((elements, i) =>
+    new (elements.constructor as Float32ArrayConstructor)(memory.buffer, addresses[i], elements.length)
+  );
   views.forEach((view, i) => view.set(data[i] as Float32Array));
   for (let thread = 0; thread < threads; thread++) exports.kernel(thread, threads, end, ...addresses, ...loops);
   return views;
 }
 
-/** Compares every operand with its reference. `allowance` is relative to the largest reference value of an operand, at least 1. */
-function compare(label: string, kernel: Kernel, allowance = 1e-5, data?: Elements[], loops: readonly number[] = []): void {
+/**
+ * Compares every operand with its reference. `allowance` is relative to the largest reference value of an operand, at
+ * least 1.
+ */
+function compare(
+  label: string,
+  kernel: Kernel,
+  allowance = 1e-5,
+  data?: Elements[],
+  loops: readonly number[] = [],
+): void {
   const inputs = data ?? kernel.operands.map(({ dtype, size }, at) => randomElements(dtype, size, at + 1));
   const wanted = runReference(kernel, inputs, loops);
   for (const relaxed of RELAXED) {
     const found = run(kernel, inputs, { relaxed, threads: 1, loops });
     wanted.forEach((reference, operand) => {
-      const scale = Array.from(reference).reduce((max, value) => (Number.isFinite(value) ? Math.max(max, Math.abs(value)) : max), 1);
+      const scale = Array.from(reference).reduce(
+        (max, value) => (Number.isFinite(value) ? Math.max(max, Math.abs(value)) : max),
+        1,
+      );
       for (let at = 0; at < reference.length; at++) {
         const a = reference[at], b = found[operand][at];
         if (Object.is(a, b) || Math.abs(a - b) <= allowance * scale) continue;
-        throw new Error(`${label} (relaxed ${relaxed}): operand ${operand}[${at}] is ${b}, should be ${a} (allowance ${allowance * scale})`);
+        throw new Error(
+          `${label} (relaxed ${relaxed}): operand ${operand}[${at}] is ${b}, should be ${a} (allowance ${
+            allowance * scale
+          })`,
+        );
       }
     });
     const shared = run(kernel, inputs, { relaxed, threads: 3, loops });
-    shared.forEach((elements, operand) => assertEquals(elements, found[operand], `${label}: three threads give what one gives`));
+    shared.forEach((elements, operand) =>
+      assertEquals(elements, found[operand], `${label}: three threads give what one gives`)
+    );
   }
 }
 
@@ -88,15 +115,25 @@ Deno.test("cpu: no kernel touches what lies beside its results", () => {
 });
 
 Deno.test("cpu: map kernels compute every point once, whatever the shape", () => {
-  for (const [rows, columns] of [[1, 1], [3, 5], [17, 4], [5, 64], [63, 77], [8, 257], [12, 20]]) compare(`map ${rows}x${columns}`, mapKernel(rows, columns));
+  for (const [rows, columns] of [[1, 1], [3, 5], [17, 4], [5, 64], [63, 77], [8, 257], [12, 20]]) {
+    compare(`map ${rows}x${columns}`, mapKernel(rows, columns));
+  }
   for (const shape of [[1], [4], [5], [3, 5, 7], [2, 3, 4], [77, 5]]) compare(`flat ${shape}`, flatKernel(shape));
 });
 
 Deno.test("cpu: shifted, padded, flipped and reshaped reads find their elements, and masked ones never leave memory", () => {
-  for (const [rows, columns, shift] of [[3, 16, 4], [3, 16, 1], [5, 17, 3], [2, 8, -4], [2, 8, -3], [1, 8, 40000], [1, 8, -40000]]) {
+  for (
+    const [rows, columns, shift] of [[3, 16, 4], [3, 16, 1], [5, 17, 3], [2, 8, -4], [2, 8, -3], [1, 8, 40000], [
+      1,
+      8,
+      -40000,
+    ]]
+  ) {
     compare(`shift ${rows}x${columns} by ${shift}`, shiftKernel(rows, columns, shift));
   }
-  for (const [a, b, c] of [[3, 5, 7], [4, 8, 16], [1, 6, 4], [2, 3, 8]]) compare(`reshape ${a},${b},${c}`, reshapeKernel(a, b, c));
+  for (const [a, b, c] of [[3, 5, 7], [4, 8, 16], [1, 6, 4], [2, 3, 8]]) {
+    compare(`reshape ${a},${b},${c}`, reshapeKernel(a, b, c));
+  }
 });
 
 Deno.test("cpu: gathers read rows by number, NaN outside", () => {
@@ -123,7 +160,9 @@ Deno.test("cpu: reductions along rows and across them", () => {
   }
   for (const [rows, columns] of [[1, 1], [3, 5], [5, 64], [33, 77]]) {
     for (const masked of [false, true]) compare(`softmax ${rows}x${columns}`, softmaxKernel(rows, columns, masked));
-    for (const axis of [0, 1] as const) compare(`norm ${rows}x${columns} along ${axis}`, normKernel(rows, columns, axis), 1e-4);
+    for (const axis of [0, 1] as const) {
+      compare(`norm ${rows}x${columns} along ${axis}`, normKernel(rows, columns, axis), 1e-4);
+    }
   }
 });
 
@@ -133,7 +172,8 @@ Deno.test("cpu: a NaN anywhere in a row makes its extremes NaN, infinities are e
       for (const [rows, columns] of [[3, 5], [20, 64], [21, 77]]) {
         const kernel = reduceKernel(combine, rows, columns, axis);
         const data = kernel.operands.map(({ dtype, size }, at) => randomElements(dtype, size, at + 1));
-        // Every fourth element or so of the first rows: first, middle and last lanes and groups, and the rest beyond the last group.
+        // Every fourth element or so of the first rows: first, middle and last lanes and groups, and the rest beyond
+        // the last group.
         for (let at = 0; at < data[0].length; at += 4 * columns + 3) data[0][at] = NaN;
         data[0].set([-Infinity, Infinity], columns);
         compare(`${combine} ${rows}x${columns} along ${axis}`, kernel, 0, data);
@@ -143,7 +183,13 @@ Deno.test("cpu: a NaN anywhere in a row makes its extremes NaN, infinities are e
 });
 
 Deno.test("cpu: matrix products of all layouts and sizes", () => {
-  for (const [m, n, k] of [[1, 1, 1], [1, 64, 33], [64, 1, 33], [2, 3, 5], [4, 8, 4], [5, 9, 7], [17, 33, 300], [130, 140, 20], [64, 64, 64]]) {
+  for (
+    const [m, n, k] of [[1, 1, 1], [1, 64, 33], [64, 1, 33], [2, 3, 5], [4, 8, 4], [5, 9, 7], [17, 33, 300], [
+      130,
+      140,
+      20,
+    ], [64, 64, 64]]
+  ) {
     for (let layout = 0; layout < 8; layout++) {
       const [transposeLhs, transposeRhs, transposeOut] = [1, 2, 4].map((bit) => (layout & bit) > 0);
       compare(
@@ -164,7 +210,9 @@ Deno.test("cpu: sums of products do not depend on the blocks, which the number o
       const one = run(kernel, data, { relaxed: RELAXED[0], threads: 1, printedFor: 1 });
       for (const printedFor of [2, 16]) {
         const many = run(kernel, data, { relaxed: RELAXED[0], threads: 3, printedFor });
-        many.forEach((elements, operand) => assertEquals(elements, one[operand], `${batch} x ${m} x ${n} x ${k} printed for ${printedFor} threads`));
+        many.forEach((elements, operand) =>
+          assertEquals(elements, one[operand], `${batch} x ${m} x ${n} x ${k} printed for ${printedFor} threads`)
+        );
       }
     }
   }
@@ -180,7 +228,8 @@ Deno.test("cpu: panels cover the columns of a block, without superfluous ones wh
 
 Deno.test("cpu: what several passes over a row need and takes long is computed once", () => {
   // Only an exponential shifts integers to the right, once for each evaluation.
-  const countOf = (kernel: Kernel) => printCpuKernel(kernel, { relaxed: true }).fn.code.filter(([op]) => op === "i32x4.shr_s").length;
+  const countOf = (kernel: Kernel) =>
+    printCpuKernel(kernel, { relaxed: true }).fn.code.filter(([op]) => op === "i32x4.shr_s").length;
   assertEquals(countOf(softmaxKernel(33, 64, true)), 1);
   // A row that does not fit in the cache is not kept.
   assertEquals(countOf(softmaxKernel(33, 2 ** 16, true)), 2);
@@ -202,7 +251,12 @@ Deno.test("cpu: recurrences and scatters go through time and positions in order"
 });
 
 /** Greatest error of a function over points, relative to the value or, below `floor`, to the floor. */
-function errorOf(op: Parameters<typeof unaryKernel>[0], x: Float32Array, f: (x: number) => number, floor: number): number {
+function errorOf(
+  op: Parameters<typeof unaryKernel>[0],
+  x: Float32Array,
+  f: (x: number) => number,
+  floor: number,
+): number {
   let worst = 0;
   for (const relaxed of RELAXED) {
     const [, y] = run(unaryKernel(op, x.length), [x, new Float32Array(x.length)], { relaxed, threads: 1 });
@@ -264,7 +318,10 @@ Deno.test("cpu: elementary functions are safe beyond their range", () => {
   ];
   for (const [op, x, y] of wanted) {
     for (const size of [1, 4]) {
-      const [, found] = run(unaryKernel(op, size), [new Float32Array(size).fill(x), new Float32Array(size)], { relaxed: RELAXED[0], threads: 1 });
+      const [, found] = run(unaryKernel(op, size), [new Float32Array(size).fill(x), new Float32Array(size)], {
+        relaxed: RELAXED[0],
+        threads: 1,
+      });
       for (const value of found) assertEquals(value, y, `${op}(${x})`);
     }
   }
@@ -278,14 +335,21 @@ Deno.test("cpu: integers divide without traps, and powers follow NumPy", () => {
   assertEquals(resultOf("div", x, y, "i32"), [3, -3, -3, 3, 5, -2147483648, 2]);
   assertEquals(resultOf("mod", x, y, "i32"), [1, 1, -1, -1, 0, 0, 1]);
   assertEquals(resultOf("pow", integers(2, -3, 5, 0, 2), integers(10, 3, 0, 0, -1), "i32"), [1024, -27, 1, 1, 0]);
-  const bases = Float32Array.of(-2, -2, -2, 0, 0, 2, 0, 3, -1.5), exponents = Float32Array.of(3, 2, 0.5, 0, 2, -1, -1, 0, 3);
+  const bases = Float32Array.of(-2, -2, -2, 0, 0, 2, 0, 3, -1.5),
+    exponents = Float32Array.of(3, 2, 0.5, 0, 2, -1, -1, 0, 3);
   const powers = resultOf("pow", bases, exponents, "f32");
   const wanted = [-8, 4, NaN, 1, 0, 0.5, Infinity, 1, -3.375];
-  powers.forEach((value, i) => assert(Object.is(value, wanted[i]) || Math.abs(value - wanted[i]) < 1e-6, `${bases[i]}^${exponents[i]} is ${value}`));
+  powers.forEach((value, i) =>
+    assert(Object.is(value, wanted[i]) || Math.abs(value - wanted[i]) < 1e-6, `${bases[i]}^${exponents[i]} is ${value}`)
+  );
 });
 
 Deno.test("cpu: a kernel that uses f16 is refused", () => {
-  assertThrows(() => printCpuKernel(flatKernelOf("f16"), { relaxed: false }), CompileError, 'A kernel uses f16, which the device "cpu" does not have: use f32');
+  assertThrows(
+    () => printCpuKernel(flatKernelOf("f16"), { relaxed: false }),
+    CompileError,
+    'A kernel uses f16, which the device "cpu" does not have: use f32',
+  );
 });
 
 function flatKernelOf(dtype: "f16"): Kernel {

@@ -11,17 +11,27 @@ import type { KernelStep, Plan, Schedule, Step, Value } from "../../kernels/plan
 import { ReferenceDevice } from "../../kernels/reference/device.ts";
 import { requestDevice } from "../../kernels/request_device.ts";
 import { flattenSteps } from "../../kernels/webgpu/commands.ts";
-import { type Printer, requestWebGpuDevice, type WebGpuDevice, type WebGpuOptions } from "../../kernels/webgpu/device.ts";
+import {
+  type Printer,
+  requestWebGpuDevice,
+  type WebGpuDevice,
+  type WebGpuOptions,
+} from "../../kernels/webgpu/device.ts";
 import { quoteSource } from "../../kernels/webgpu/pipelines.ts";
 import { placeOf, unavailableText } from "../../kernels/webgpu/host.ts";
 
 const EMPTY = new Graph([], []);
 const bodies = new WeakMap<object, string>();
 
-/** Prints the WGSL that {@link kernel} was given: `a`, `b`, ... are the operands, `i` the invocation, `loops.index` the loop indices. */
+/**
+ * Prints the WGSL that {@link kernel} was given: `a`, `b`, ... are the operands, `i` the invocation, `loops.index` the
+ * loop indices.
+ */
 const printer: Printer = (kernel) => {
   const size = Math.max(...kernel.operands.map((operand) => operand.size));
-  const bindings = kernel.operands.map((_, i) => `@group(0) @binding(${i}) var<storage, read_write> ${"abcdefgh"[i]}: array<f32>;`);
+  const bindings = kernel.operands.map((_, i) =>
+    `@group(0) @binding(${i}) var<storage, read_write> ${"abcdefgh"[i]}: array<f32>;`
+  );
   const source = [
     ...bindings,
     "struct Loops { index: vec4<u32>, bits: vec4<u32> }",
@@ -41,7 +51,13 @@ const printer: Printer = (kernel) => {
 };
 
 /** A step whose kernel is one WGSL statement; operands that it writes are given in `writes`. */
-function kernel(body: string, operands: readonly number[], writes: readonly number[], loops: readonly Var[] = [], size = 64): KernelStep {
+function kernel(
+  body: string,
+  operands: readonly number[],
+  writes: readonly number[],
+  loops: readonly Var[] = [],
+  size = 64,
+): KernelStep {
   const data: MapKernel = {
     kind: "map",
     operands: operands.map((id) => ({ dtype: "f32", size, access: writes.includes(id) ? "readwrite" : "read" })),
@@ -59,7 +75,8 @@ function value(id: number, storage: Value["storage"], size = 64): Value {
 }
 
 function plan(values: readonly Value[], steps: readonly Step[], maxBufferBytes?: number): Plan {
-  const numbered = (kind: "input" | "output"): number[] => values.filter(({ storage }) => storage.kind === kind).map(({ id }) => id);
+  const numbered = (kind: "input" | "output"): number[] =>
+    values.filter(({ storage }) => storage.kind === kind).map(({ id }) => id);
   const schedule: Schedule = { values, steps, inputs: numbered("input"), outputs: numbered("output") };
   return planMemory(schedule, { maxBufferBytes });
 }
@@ -82,7 +99,11 @@ const ramp = (from = 0): Float32Array => Float32Array.from({ length: 64 }, (_, i
 
 /** y = 2 x + 1 through a temporary. */
 function affine(): Plan {
-  const values = [value(0, { kind: "input", position: 0 }), value(1, { kind: "temporary" }), value(2, { kind: "output", position: 0 })];
+  const values = [
+    value(0, { kind: "input", position: 0 }),
+    value(1, { kind: "temporary" }),
+    value(2, { kind: "output", position: 0 }),
+  ];
   return plan(values, [kernel("b[i] = 2.0 * a[i];", [0, 1], [1]), kernel("b[i] = a[i] + 1.0;", [1, 2], [2])]);
 }
 
@@ -113,7 +134,11 @@ withDevice("a program runs through its arena", async (device) => {
 });
 
 withDevice("equal kernels at different places share one source text", async (device) => {
-  const values = [value(0, { kind: "input", position: 0 }), value(1, { kind: "temporary" }), value(2, { kind: "output", position: 0 })];
+  const values = [
+    value(0, { kind: "input", position: 0 }),
+    value(1, { kind: "temporary" }),
+    value(2, { kind: "output", position: 0 }),
+  ];
   const steps = [kernel("b[i] = 2.0 * a[i];", [0, 1], [1]), kernel("b[i] = 2.0 * a[i];", [1, 2], [2])];
   const program = await device.load({ graph: EMPTY, plan: plan(values, steps) });
   assertEquals(program.shaders, [0, 0]);
@@ -156,7 +181,12 @@ withDevice("nested loops give kernels the indices of their iteration, backwards 
   const values = [value(0, { kind: "output", position: 0 })];
   const init = kernel("a[i] = 0.0;", [0], [0]);
   // A number in base 10 whose digits are the order of visits.
-  const visit = kernel("if (i == loops.index.x * 4u + loops.index.y) { a[i] = a[63] + 1.0; } workgroupBarrier();", [0], [0], [outer, inner]);
+  const visit = kernel(
+    "if (i == loops.index.x * 4u + loops.index.y) { a[i] = a[63] + 1.0; } workgroupBarrier();",
+    [0],
+    [0],
+    [outer, inner],
+  );
   const count = kernel("if (i == 63u) { a[i] = a[i] + 1.0; }", [0], [0], [outer, inner]);
   const steps: Step[] = [init, {
     kind: "loop",
@@ -209,8 +239,15 @@ withDevice("a steady loop of launches makes no buffer and no bind group", async 
 });
 
 withDevice("an input given twice is two operands", async (device) => {
-  const values = [value(0, { kind: "input", position: 0 }), value(1, { kind: "input", position: 1 }), value(2, { kind: "output", position: 0 })];
-  const program = await device.load({ graph: EMPTY, plan: plan(values, [kernel("c[i] = a[i] * b[i];", [0, 1, 2], [2])]) });
+  const values = [
+    value(0, { kind: "input", position: 0 }),
+    value(1, { kind: "input", position: 1 }),
+    value(2, { kind: "output", position: 0 }),
+  ];
+  const program = await device.load({
+    graph: EMPTY,
+    plan: plan(values, [kernel("c[i] = a[i] * b[i];", [0, 1, 2], [2])]),
+  });
   const x = device.upload(ramp(), F64);
   for (let i = 0; i < 3; i++) assertEquals(await program.launch([x, x])[0].read(), ramp().map((v) => v * v));
 });
@@ -239,7 +276,12 @@ withDevice("memory is filled with NaN before it is used again when the device is
 withDevice("a profile gives a time for each kernel step", async (device) => {
   const variable = makeVar("t", 5);
   const values = [value(0, { kind: "output", position: 0 })];
-  const steps: Step[] = [kernel("a[i] = 0.0;", [0], [0]), { kind: "loop", variable, reverse: false, steps: [kernel("a[i] += 1.0;", [0], [0])] }];
+  const steps: Step[] = [kernel("a[i] = 0.0;", [0], [0]), {
+    kind: "loop",
+    variable,
+    reverse: false,
+    steps: [kernel("a[i] += 1.0;", [0], [0])],
+  }];
   const program = await device.load({ graph: EMPTY, plan: plan(values, steps) });
   const times = await program.profile([]);
   assertEquals(times.length, 2);
@@ -248,7 +290,10 @@ withDevice("a profile gives a time for each kernel step", async (device) => {
 
 withDevice("WGSL that the compiler refuses is quoted with line, caret and ops", async (device) => {
   const values = [value(0, { kind: "output", position: 0 })];
-  const error = await assertRejects(() => device.load({ graph: EMPTY, plan: plan(values, [kernel("let z: f32 = 1u;", [0], [0])]) }), CompileError);
+  const error = await assertRejects(
+    () => device.load({ graph: EMPTY, plan: plan(values, [kernel("let z: f32 = 1u;", [0], [0])]) }),
+    CompileError,
+  );
   assertStringIncludes(error.message, "Cannot compile the kernel of test, kernel: ");
   assertStringIncludes(error.message, "  6 |   let z: f32 = 1u;\n    |       ^");
   assertStringIncludes(error.source!, "let z: f32 = 1u;");
@@ -266,19 +311,38 @@ withDevice("what does not fit a program is refused", async (device) => {
   const program = await device.load({ graph: EMPTY, plan: affine() });
   assertThrows(() => program.launch([]), ShapeError, "with 0 arrays: it has 1 inputs");
   const wrong = device.upload(new Float32Array(3), { shape: [3], dtype: "f32" });
-  assertThrows(() => program.launch([wrong]), ShapeError, "Cannot launch with f32[3] as v0: the program expects f32[64]");
+  assertThrows(
+    () => program.launch([wrong]),
+    ShapeError,
+    "Cannot launch with f32[3] as v0: the program expects f32[64]",
+  );
   assertThrows(() => program.launch([new ReferenceDevice().upload(ramp(), F64)]), DeviceError, "another device");
-  assertThrows(() => device.upload(ramp(), { shape: [3], dtype: "f32" }), ShapeError, "Cannot upload 64 numbers as f32[3]");
+  assertThrows(
+    () => device.upload(ramp(), { shape: [3], dtype: "f32" }),
+    ShapeError,
+    "Cannot upload 64 numbers as f32[3]",
+  );
   const huge = device.maxTensorBytes / 4 + 1;
-  const error = assertThrows(() => device.upload(new Float32Array(huge), { shape: [huge], dtype: "f32" }), DeviceError, "at most 128 MiB");
+  const error = assertThrows(
+    () => device.upload(new Float32Array(huge), { shape: [huge], dtype: "f32" }),
+    DeviceError,
+    "at most 128 MiB",
+  );
   assertEquals(error.reason, "limit");
   program.dispose();
-  assertThrows(() => program.launch([device.upload(ramp(), F64)]), DeviceError, "Cannot launch the program: it was disposed");
+  assertThrows(
+    () => program.launch([device.upload(ramp(), F64)]),
+    DeviceError,
+    "Cannot launch the program: it was disposed",
+  );
 });
 
 withDevice("a dispatch that WebGPU refuses fails the read of its result, once", async (device) => {
   const values = [value(0, { kind: "output", position: 0 })];
-  const program = await device.load({ graph: EMPTY, plan: plan(values, [kernel("a[i] = 1.0;", [0], [0], [], 64 * 65536)]) });
+  const program = await device.load({
+    graph: EMPTY,
+    plan: plan(values, [kernel("a[i] = 1.0;", [0], [0], [], 64 * 65536)]),
+  });
   const [y] = program.launch([]);
   const error = await assertRejects(() => y.read(), DeviceError, "Cannot launch a program: ");
   assertEquals(error.reason, "validation");
@@ -328,7 +392,11 @@ withDevice("running out of memory is thrown at the next use, with the size, once
   device.gpu.popErrorScope = async () => await pop() ?? new GPUOutOfMemoryError("not enough memory left");
   const x = device.upload(new Float32Array(2 ** 20), { shape: [2 ** 20], dtype: "f32" });
   delete (device.gpu as { popErrorScope?: unknown }).popErrorScope;
-  const error = await assertRejects(() => x.read(), DeviceError, "Cannot allocate 4.00 MiB of device memory for an array: not enough memory left");
+  const error = await assertRejects(
+    () => x.read(),
+    DeviceError,
+    "Cannot allocate 4.00 MiB of device memory for an array: not enough memory left",
+  );
   assertEquals(error.reason, "out-of-memory");
   assertStringIncludes(error.message, "dispose of arrays");
   await device.synchronize();
@@ -346,7 +414,11 @@ withDevice("where calls on the queue do not block, as in browsers, fences and re
     global.Deno = runtime;
   }
   assertEquals(host.BLOCKING, false);
-  const staging = gpu.createBuffer({ size: 16, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST, mappedAtCreation: true });
+  const staging = gpu.createBuffer({
+    size: 16,
+    usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+    mappedAtCreation: true,
+  });
   staging.unmap();
   for (let round = 1; round < 3; round++) {
     gpu.queue.writeBuffer(staging, 0, Uint32Array.of(round, 2, 3, 4));
@@ -360,12 +432,18 @@ withDevice("where calls on the queue do not block, as in browsers, fences and re
 Deno.test("what to do without WebGPU depends on what runs the library, and cpu is always named", () => {
   const gpu = {}, node = { platform: "linux", versions: { node: "24" } };
   const cases: readonly (readonly [Parameters<typeof placeOf>[0], RegExp])[] = [
-    [{ Deno: { build: { os: "linux" } }, process: node, navigator: { gpu } }, /no adapter was found; install a Vulkan driver \(.*apt-get install/],
+    [
+      { Deno: { build: { os: "linux" } }, process: node, navigator: { gpu } },
+      /no adapter was found; install a Vulkan driver \(.*apt-get install/,
+    ],
     [{ Deno: { build: { os: "darwin" } }, navigator: { gpu } }, /no adapter was found; update the graphics driver/],
     [{ Deno: { build: { os: "linux" } }, navigator: {} }, /this version of Deno has no WebGPU; .*--unstable-webgpu/],
     [{ process: node, navigator: {} }, /this version of Node has no WebGPU; .*package webgpu/],
     [{ process: node, navigator: { gpu } }, /no adapter was found; install a Vulkan driver/],
-    [{ process: { ...node, platform: "win32" }, navigator: { gpu } }, /no adapter was found; update the graphics driver/],
+    [
+      { process: { ...node, platform: "win32" }, navigator: { gpu } },
+      /no adapter was found; update the graphics driver/,
+    ],
     [{ Bun: {}, process: node, navigator: {} }, /this version of Bun has no WebGPU; .*package webgpu/],
     [{ navigator: {} }, /this browser has no WebGPU; take a browser that has it/],
     [{ navigator: { gpu } }, /no adapter was found; turn on hardware acceleration/],
@@ -380,7 +458,10 @@ Deno.test("what to do without WebGPU depends on what runs the library, and cpu i
 
 Deno.test("without an adapter the error says what to install", async () => {
   const { gpu } = navigator;
-  Object.defineProperty(navigator, "gpu", { value: { requestAdapter: () => Promise.resolve(null) }, configurable: true });
+  Object.defineProperty(navigator, "gpu", {
+    value: { requestAdapter: () => Promise.resolve(null) },
+    configurable: true,
+  });
   try {
     const error = await assertRejects(() => requestDevice({ kind: "webgpu" }), DeviceError, "mesa-vulkan-drivers");
     assertEquals(error.reason, "unavailable");

@@ -1,9 +1,10 @@
 /**
  * Runs plans in plain f64 JavaScript: the kernels of the schedule at the very addresses of the plan, in one memory.
  *
- * It checks all that {@link PlanMachine} checks, so that a value which another one overwrites while it is needed shows where it is read. Temporaries are
- * poisoned when their live range begins, so a range that begins too late, or memory that is read before it is written, shows as well. What a plan says of
- * itself (alignment, sizes, bounds, cuts between buffers) is checked first.
+ * It checks all that {@link PlanMachine} checks, so that a value which another one overwrites while it is needed shows
+ * where it is read. Temporaries are poisoned when their live range begins, so a range that begins too late, or memory
+ * that is read before it is written, shows as well. What a plan says of itself (alignment, sizes, bounds, cuts between
+ * buffers) is checked first.
  */
 import { sizeOf } from "../../core/dtype.ts";
 import { sizeOfShape } from "../../core/shape.ts";
@@ -31,9 +32,15 @@ export function checkPlan({ values, offsets, arenaBytes, bufferBytes, inputs, ou
     if (sizeBytes !== needed) fail(`takes ${sizeBytes} bytes, ${type.dtype}[${type.shape}] needs ${needed}`);
     if (storage.kind === "temporary") checkPlace(value, { offset: offsets.get(id), arenaBytes, bufferBytes, fail });
     if (storage.kind === "alias") checkPart(value, values[storage.of], storage.byteOffset, fail);
-    if (storage.kind === "constant" && storage.data.length < sizeOfShape(type.shape)) fail(`has ${storage.data.length} elements for ${type.shape}`);
-    if (storage.kind === "input" && inputs[storage.position] !== id) fail(`is not the value of input ${storage.position}`);
-    if (storage.kind === "output" && outputs[storage.position] !== id) fail(`is not the value of output ${storage.position}`);
+    if (storage.kind === "constant" && storage.data.length < sizeOfShape(type.shape)) {
+      fail(`has ${storage.data.length} elements for ${type.shape}`);
+    }
+    if (storage.kind === "input" && inputs[storage.position] !== id) {
+      fail(`is not the value of input ${storage.position}`);
+    }
+    if (storage.kind === "output" && outputs[storage.position] !== id) {
+      fail(`is not the value of output ${storage.position}`);
+    }
   }
 }
 
@@ -51,16 +58,24 @@ function checkPlace(
   if (offset === undefined) return fail("has no place in the arena");
   if (offset % ALIGNMENT !== 0 || offset < 0) fail(`lies at byte ${offset}, not at a multiple of ${ALIGNMENT}`);
   // A value that nothing touches is placed anywhere, and the arena may be empty.
-  if (offset > 0 && offset + sizeBytes > arenaBytes) fail(`lies at byte ${offset} with ${sizeBytes} bytes in an arena of ${arenaBytes}`);
-  if (bufferBytes !== Infinity && Math.floor(offset / bufferBytes) !== Math.floor((offset + sizeBytes - 1) / bufferBytes)) {
+  if (offset > 0 && offset + sizeBytes > arenaBytes) {
+    fail(`lies at byte ${offset} with ${sizeBytes} bytes in an arena of ${arenaBytes}`);
+  }
+  if (
+    bufferBytes !== Infinity && Math.floor(offset / bufferBytes) !== Math.floor((offset + sizeBytes - 1) / bufferBytes)
+  ) {
     fail(`lies at byte ${offset} with ${sizeBytes} bytes, across a cut at a multiple of ${bufferBytes}`);
   }
 }
 
 function checkPart({ sizeBytes, type }: Value, whole: Value, byteOffset: number, fail: Fail): void {
   if (whole.storage.kind === "alias") fail(`is a part of value ${whole.id}, which is a part itself`);
-  if (byteOffset % ALIGNMENT !== 0 || byteOffset < 0) fail(`is a part at byte ${byteOffset}, not at a multiple of ${ALIGNMENT}`);
-  if (byteOffset + sizeBytes > whole.sizeBytes) fail(`is a part at byte ${byteOffset} with ${sizeBytes} bytes of ${whole.sizeBytes}`);
+  if (byteOffset % ALIGNMENT !== 0 || byteOffset < 0) {
+    fail(`is a part at byte ${byteOffset}, not at a multiple of ${ALIGNMENT}`);
+  }
+  if (byteOffset + sizeBytes > whole.sizeBytes) {
+    fail(`is a part at byte ${byteOffset} with ${sizeBytes} bytes of ${whole.sizeBytes}`);
+  }
   if (type.dtype !== whole.type.dtype) fail(`is ${type.dtype}, a part of ${whole.type.dtype}`);
 }
 
@@ -68,14 +83,21 @@ function checkPart({ sizeBytes, type }: Value, whole: Value, byteOffset: number,
 function planLayout(plan: Plan): Layout {
   const { values, inputs, offsets } = plan;
   const addresses = new Map(offsets);
-  let sizeBytes = align(Math.max(plan.arenaBytes, ...values.map(({ id, sizeBytes }) => (offsets.get(id) ?? 0) + sizeBytes)));
+  let sizeBytes = align(
+    Math.max(plan.arenaBytes, ...values.map(({ id, sizeBytes }) => (offsets.get(id) ?? 0) + sizeBytes)),
+  );
   for (const { id, storage, sizeBytes: size } of values) {
-    const hasOwn = storage.kind === "input" || storage.kind === "constant" || (storage.kind === "output" && storage.takes === undefined);
+    const hasOwn = storage.kind === "input" || storage.kind === "constant" ||
+      (storage.kind === "output" && storage.takes === undefined);
     if (!hasOwn) continue;
     addresses.set(id, sizeBytes);
     sizeBytes += align(size);
   }
-  for (const { id, storage } of values) if (storage.kind === "output" && storage.takes !== undefined) addresses.set(id, addresses.get(inputs[storage.takes])!);
+  for (const { id, storage } of values) {
+    if (storage.kind === "output" && storage.takes !== undefined) {
+      addresses.set(id, addresses.get(inputs[storage.takes])!);
+    }
+  }
   return { addressOf: (value) => addresses.get(value)!, sizeBytes, begins: beginsOf(plan) };
 }
 
@@ -83,7 +105,10 @@ function align(bytes: number): number {
   return Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
 }
 
-/** Where live ranges begin: at a kernel, or at the outermost loop that lies in the range as a whole, so that turns find what earlier ones left. */
+/**
+ * Where live ranges begin: at a kernel, or at the outermost loop that lies in the range as a whole, so that turns find
+ * what earlier ones left.
+ */
 function beginsOf(plan: Plan): Map<Step, ValueId[]> {
   const begins = new Map<Step, ValueId[]>();
   const waiting = new Map<number, { readonly id: ValueId; readonly last: number }[]>();
@@ -92,7 +117,9 @@ function beginsOf(plan: Plan): Map<Step, ValueId[]> {
     waiting.get(first)!.push({ id, last });
   }
   let position = 0;
-  const kernelCount = (step: Step): number => (step.kind === "kernel" ? 1 : step.steps.reduce((sum, inner) => sum + kernelCount(inner), 0));
+  const kernelCount = (
+    step: Step,
+  ): number => (step.kind === "kernel" ? 1 : step.steps.reduce((sum, inner) => sum + kernelCount(inner), 0));
   const visit = (step: Step): void => {
     const end = position + kernelCount(step) - 1;
     const here = waiting.get(position) ?? [];

@@ -1,4 +1,7 @@
-/** The interpreter of plans on all that the compiler makes of the op table, of the models and of every dtype: each pass gives what the traced graph gives. */
+/**
+ * The interpreter of plans on all that the compiler makes of the op table, of the models and of every dtype: each pass
+ * gives what the traced graph gives.
+ */
 import { assertEquals } from "@std/assert";
 import { grad } from "../../core/grad.ts";
 import type { Tensor } from "../../core/graph.ts";
@@ -6,8 +9,8 @@ import type { NdArray } from "../../core/op.ts";
 import { scan } from "../../core/scan.ts";
 import { spec, trace } from "../../core/trace.ts";
 import * as ops from "../../ops/mod.ts";
-import { defineOptimizer, stepScalars } from "../../titans/optimizer.ts";
-import { trainingStep } from "../../titans/training_step.ts";
+import { defineOptimizer, stepScalars } from "../../titans/train/optimizer.ts";
+import { trainingStep } from "../../titans/train/training_step.ts";
 import { array, scalar, wave } from "../evaluate.ts";
 import { random } from "../numeric.ts";
 import { OP_CASES } from "../op_cases.ts";
@@ -17,7 +20,11 @@ import type { Value } from "../titans/runners.ts";
 import { findStage, type StageOptions } from "./find_stage.ts";
 
 /** Fails with the stage, the kernel and the message where a pass is wrong. */
-function check(fn: (...args: Tensor[]) => unknown, inputs: readonly NdArray[], options: StageOptions = {}): readonly NdArray[] {
+function check(
+  fn: (...args: Tensor[]) => unknown,
+  inputs: readonly NdArray[],
+  options: StageOptions = {},
+): readonly NdArray[] {
   const { graph } = trace(fn, inputs.map(({ shape, dtype }) => spec(shape, dtype)));
   const { expected, fault } = findStage(graph, inputs, options);
   if (fault) throw new Error(`${fault.stage}: ${fault.message}`);
@@ -66,7 +73,9 @@ for (const [number, [name, options]] of MODELS.entries()) {
       array([3], stepScalars(config, 3)),
     ];
     // As the two devices ask for it.
-    const device: StageOptions = number % 2 === 0 ? { maxOperands: 8, limits: { maxBufferBytes: 2 ** 16 } } : { maxOperands: 64 };
+    const device: StageOptions = number % 2 === 0
+      ? { maxOperands: 8, limits: { maxBufferBytes: 2 ** 16 } }
+      : { maxOperands: 64 };
     check(fn, inputs, { ...device, donated: [0, 1, 2, 3] });
   });
 }
@@ -77,7 +86,10 @@ const INTEGERS = WORDS.map((word) => word | 0);
 Deno.test("plans compute integers exactly: they wrap, divide towards zero and by zero, shift and mix", () => {
   const pairs = (values: readonly number[], dtype: "i32" | "u32"): [NdArray, NdArray] => {
     const n = values.length;
-    return [array([n, n], values.flatMap((x) => values.map(() => x)), dtype), array([n, n], values.flatMap(() => values), dtype)];
+    return [
+      array([n, n], values.flatMap((x) => values.map(() => x)), dtype),
+      array([n, n], values.flatMap(() => values), dtype),
+    ];
   };
   const arithmetic = (x: Tensor, y: Tensor) => [
     ops.add(x, y),
@@ -97,22 +109,42 @@ Deno.test("plans compute integers exactly: they wrap, divide towards zero and by
     ops.cast(x, "bool"),
   ];
   const [i, j] = pairs(INTEGERS, "i32"), [u, w] = pairs(WORDS, "u32");
-  const signed = check((x, y) => [...arithmetic(x, y), ops.neg(x), ops.abs(x), ops.sign(y), ops.cast(x, "u32")], [i, j], { donated: [0, 1] });
+  const signed = check(
+    (x, y) => [...arithmetic(x, y), ops.neg(x), ops.abs(x), ops.sign(y), ops.cast(x, "u32")],
+    [i, j],
+    { donated: [0, 1] },
+  );
   check((x, y) => [...arithmetic(x, y), ops.cast(x, "i32")], [u, w], { donated: [0, 1] });
   // What the reference says is held to BigInt, so that both cannot be wrong together.
-  assertEquals([...signed[2].data], [...i.data].map((x, at) => Number(BigInt.asIntN(32, BigInt(x) * BigInt(j.data[at])))));
-  check((key) => [ops.randomBits(key, [3, 5]), ops.uniform(ops.foldIn(key, 3), [2, 7]), ops.normal(key, [11])], [array([2], [0xffffffff, 7], "u32")]);
+  assertEquals(
+    [...signed[2].data],
+    [...i.data].map((x, at) => Number(BigInt.asIntN(32, BigInt(x) * BigInt(j.data[at])))),
+  );
+  check((key) => [ops.randomBits(key, [3, 5]), ops.uniform(ops.foldIn(key, 3), [2, 7]), ops.normal(key, [11])], [
+    array([2], [0xffffffff, 7], "u32"),
+  ]);
 });
 
 Deno.test("plans of f16 lie in halves of words: odd sizes, parts, casts and sums", () => {
   const x = random([3, 7], -2, 2, 1), h: NdArray = { ...random([3, 7], -2, 2, 2), dtype: "f16" };
   const fn = (x: Tensor, h: Tensor) => {
     const half = ops.cast(x, "f16"), both = ops.concat([half, h], 1);
-    return [both, ops.mul(ops.cast(both, "f32"), 2), ops.sum(h, { axes: 1 }), ops.flip(h, [0, 1]), ops.softmax(h), ops.add(h, half), ops.transpose(half)];
+    return [
+      both,
+      ops.mul(ops.cast(both, "f32"), 2),
+      ops.sum(h, { axes: 1 }),
+      ops.flip(h, [0, 1]),
+      ops.softmax(h),
+      ops.add(h, half),
+      ops.transpose(half),
+    ];
   };
   check(fn, [x, h], { donated: [0, 1] });
   const long: NdArray = { ...random([3 * 128, 5], -1, 1, 3), dtype: "f16" };
-  check((y) => [ops.matmul(ops.transpose(y), y), ops.concat([ops.neg(y), y, ops.exp(y), ops.square(y), y, y, y, y, y], 0)], [long]);
+  check(
+    (y) => [ops.matmul(ops.transpose(y), y), ops.concat([ops.neg(y), y, ops.exp(y), ops.square(y), y, y, y, y, y], 0)],
+    [long],
+  );
 });
 
 Deno.test("plans keep NaN, infinities and signed zeros, choose by bool, and gather outside as said", () => {
@@ -142,10 +174,15 @@ Deno.test("plans keep NaN, infinities and signed zeros, choose by bool, and gath
 
 Deno.test("plans run loops of every shape: nested, reversed, empty, with unused parts, and their gradients of both orders", () => {
   const inner = (h: Tensor, row: Tensor, reverse: boolean, W: Tensor): [Tensor, Tensor] =>
-    scan((c: Tensor, x: Tensor): [Tensor, Tensor] => [ops.tanh(ops.add(ops.mul(c, W), x)), ops.mul(c, x)], h, row, { reverse });
+    scan((c: Tensor, x: Tensor): [Tensor, Tensor] => [ops.tanh(ops.add(ops.mul(c, W), x)), ops.mul(c, x)], h, row, {
+      reverse,
+    });
   const outer = (x: Tensor, W: Tensor, reverse: boolean): Tensor[] => {
     const [last, [ys, , untouched]] = scan(
-      ({ h, idle }: { h: Tensor; idle: Tensor }, { rows, unused }: { rows: Tensor; unused: Tensor }): [{ h: Tensor; idle: Tensor }, Tensor[]] => {
+      (
+        { h, idle }: { h: Tensor; idle: Tensor },
+        { rows, unused }: { rows: Tensor; unused: Tensor },
+      ): [{ h: Tensor; idle: Tensor }, Tensor[]] => {
         const [next, made] = inner(h, rows, !reverse, W);
         return [{ h: next, idle }, [made, ops.sum(unused), idle]];
       },
@@ -157,9 +194,12 @@ Deno.test("plans run loops of every shape: nested, reversed, empty, with unused 
   };
   for (const length of [0, 1, 2, 5]) {
     for (const reverse of [false, true]) {
-      const loss = (x: Tensor, W: Tensor): Tensor => outer(x, W, reverse).map((y) => ops.sum(ops.square(y))).reduce((a, b) => ops.add(a, b));
+      const loss = (x: Tensor, W: Tensor): Tensor =>
+        outer(x, W, reverse).map((y) => ops.sum(ops.square(y))).reduce((a, b) => ops.add(a, b));
       const slope = (x: Tensor, W: Tensor): Tensor =>
-        (grad(loss, { argnums: [0, 1] })(x, W) as Tensor[]).map((g) => ops.sum(ops.sin(g))).reduce((a, b) => ops.add(a, b));
+        (grad(loss, { argnums: [0, 1] })(x, W) as Tensor[]).map((g) => ops.sum(ops.sin(g))).reduce((a, b) =>
+          ops.add(a, b)
+        );
       const fn = (x: Tensor, W: Tensor) => [
         ...outer(x, W, reverse),
         ...grad(loss, { argnums: [0, 1] })(x, W) as Tensor[],

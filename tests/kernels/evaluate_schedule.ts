@@ -1,4 +1,7 @@
-/** Runs schedules in plain f64 JavaScript with the checks of {@link PlanMachine}, every value in memory of its own: what a planner and printers must not change. */
+/**
+ * Runs schedules in plain f64 JavaScript with the checks of {@link PlanMachine}, every value in memory of its own: what
+ * a planner and printers must not change.
+ */
 import { ALIGNMENT } from "../../kernels/plan_memory.ts";
 import type { Schedule, ValueId } from "../../kernels/plan.ts";
 import type { DeadTerms } from "./kernel_code.ts";
@@ -11,7 +14,11 @@ export interface ScheduleEvaluation {
 }
 
 /** The outputs of a schedule. @throws {KernelFault} if a kernel breaks a rule of memory. */
-export function evaluateSchedule(schedule: Schedule, inputs: readonly ArrayLike<number>[], { deadTerms = "count" }: ScheduleEvaluation = {}): Float64Array[] {
+export function evaluateSchedule(
+  schedule: Schedule,
+  inputs: readonly ArrayLike<number>[],
+  { deadTerms = "count" }: ScheduleEvaluation = {},
+): Float64Array[] {
   return new PlanMachine(schedule, separateLayout(schedule), deadTerms).run(inputs);
 }
 
@@ -24,6 +31,10 @@ function separateLayout({ values, inputs }: Schedule): Layout {
     addresses.set(id, sizeBytes);
     sizeBytes += Math.ceil(size / ALIGNMENT) * ALIGNMENT;
   }
-  for (const { id, storage } of values) if (storage.kind === "output" && storage.takes !== undefined) addresses.set(id, addresses.get(inputs[storage.takes])!);
+  for (const { id, storage } of values) {
+    if (storage.kind === "output" && storage.takes !== undefined) {
+      addresses.set(id, addresses.get(inputs[storage.takes])!);
+    }
+  }
   return { addressOf: (value) => addresses.get(value)!, sizeBytes, begins: new Map() };
 }

@@ -1,6 +1,7 @@
 /**
- * Gradients of extremes depend on comparing elements with what was computed from them, so on every kernel seeing one rounding of the elements: held for generated
- * operands, axes and nestings, on schedules whose kernels round otherwise than each other and on devices.
+ * Gradients of extremes depend on comparing elements with what was computed from them, so on every kernel seeing one
+ * rounding of the elements: held for generated operands, axes and nestings, on schedules whose kernels round otherwise
+ * than each other and on devices.
  */
 import { assert, assertEquals } from "@std/assert";
 import { grad } from "../../core/grad.ts";
@@ -17,7 +18,24 @@ import { integers, random } from "../numeric.ts";
 import { evaluateSchedule } from "./evaluate_schedule.ts";
 import { roundOtherwise } from "./round_otherwise.ts";
 
-const { add, broadcastTo, exp, matmul, max, maximum, min, minimum, mul, reshape, sliceAxis, square, sub, sum, tanh, transpose } = ops;
+const {
+  add,
+  broadcastTo,
+  exp,
+  matmul,
+  max,
+  maximum,
+  min,
+  minimum,
+  mul,
+  reshape,
+  sliceAxis,
+  square,
+  sub,
+  sum,
+  tanh,
+  transpose,
+} = ops;
 
 type Operand = (x: Tensor, y: Tensor) => Tensor;
 type Extreme = typeof max;
@@ -33,7 +51,8 @@ const OPERANDS: Readonly<Record<string, Operand>> = {
   reshaped: (x, y) => reshape(transpose(mul(x, y)), x.shape),
   "behind a product": (x, y) => mul(matmul(matmul(x, transpose(y)), x), y),
   "behind a sum": (x, y) => mul(x, broadcastTo(sum(mul(x, y), { axes: 1, keepDims: true }), x.shape)),
-  "concatenated": (x, y) => ops.concat([sliceAxis(mul(x, y), 1, 1, x.shape[1] - 1), mul(sliceAxis(x, 1, 0, 1), 0.7)], 1),
+  "concatenated": (x, y) =>
+    ops.concat([sliceAxis(mul(x, y), 1, 1, x.shape[1] - 1), mul(sliceAxis(x, 1, 0, 1), 0.7)], 1),
 };
 
 /** Scalars made of extremes of an operand. */
@@ -44,7 +63,14 @@ const REDUCTIONS: Readonly<Record<string, (x: Tensor, extreme: Extreme) => Tenso
   nested: (x, extreme) => sum(extreme(exp(sub(x, extreme(x, { axes: 1, keepDims: true }))), { axes: 0 })),
   "extreme of extremes": (x, extreme) => square(extreme(mul(extreme(x, { axes: 0 }), 1.1))),
   "beside the row's extreme": (x, extreme) =>
-    sum(square((extreme === max ? minimum : maximum)(x, mul(0.9, broadcastTo(extreme(x, { axes: 1, keepDims: true }), x.shape))))),
+    sum(
+      square(
+        (extreme === max ? minimum : maximum)(
+          x,
+          mul(0.9, broadcastTo(extreme(x, { axes: 1, keepDims: true }), x.shape)),
+        ),
+      ),
+    ),
 };
 
 const EXTREMES: Readonly<Record<string, Extreme>> = { max, min };
@@ -63,7 +89,8 @@ const CASES: readonly Case[] = Object.entries(OPERANDS).flatMap(([of, operand], 
   Object.entries(REDUCTIONS).map(([what, reduce], j): Case => {
     const [which, extreme] = Object.entries(EXTREMES)[(i + j) % 2];
     const gradients = grad((x: Tensor, y: Tensor) => reduce(operand(x, y), extreme), { argnums: [0, 1] });
-    const slope = (x: Tensor, y: Tensor): Tensor => gradients(x, y).map((slope, i) => sum(mul(slope, [y, x][i]))).reduce(add);
+    const slope = (x: Tensor, y: Tensor): Tensor =>
+      gradients(x, y).map((slope, i) => sum(mul(slope, [y, x][i]))).reduce(add);
     return { name: `${which}, ${what}, ${of}`, gradients, second: grad(slope, { argnums: [0, 1] }) };
   })
 );
@@ -80,7 +107,10 @@ function assertNear(actual: ArrayLike<number>, expected: ArrayLike<number>, labe
   const scale = Array.from(expected).reduce((most, value) => Math.max(most, Math.abs(value)), 1);
   assertEquals(actual.length, expected.length, label);
   for (let i = 0; i < expected.length; i++) {
-    assert(Math.abs(actual[i] - expected[i]) <= 1e-4 * scale, `${label}: element ${i} is ${actual[i]}, should be ${expected[i]}`);
+    assert(
+      Math.abs(actual[i] - expected[i]) <= 1e-4 * scale,
+      `${label}: element ${i} is ${actual[i]}, should be ${expected[i]}`,
+    );
   }
 }
 
@@ -90,14 +120,18 @@ function checkSchedule(fn: Gradients, inputs: readonly NdArray[], label: string)
   const scheduled = schedule(graph, { maxOperands: 8 });
   for (const seed of [1, 2]) {
     const results = evaluateSchedule(roundOtherwise(scheduled, seed), inputs.map(({ data }) => data));
-    expected.forEach(({ data }, i) => assertNear(results[i], data, `${label}, rounded otherwise (${seed}), result ${i}`));
+    expected.forEach(({ data }, i) =>
+      assertNear(results[i], data, `${label}, rounded otherwise (${seed}), result ${i}`)
+    );
   }
 }
 
 async function checkDevice(device: Device, fn: Gradients, inputs: readonly NdArray[], label: string): Promise<void> {
   const expected = interpret(graphOf(fn, inputs), inputs);
   const program = await compile(device, fn, [spec(inputs[0].shape), spec(inputs[1].shape)]);
-  const results = await program.run(...(inputs.map(({ data }) => Float32Array.from(data)) as [Float32Array, Float32Array]));
+  const results = await program.run(
+    ...(inputs.map(({ data }) => Float32Array.from(data)) as [Float32Array, Float32Array]),
+  );
   expected.forEach(({ data }, i) => assertNear(results[i].data, data, `${label}, result ${i}`));
   program.dispose();
 }
@@ -128,16 +162,25 @@ Deno.test("gradients of extremes: kernels that round an element otherwise than e
     checkSchedule(gradients, pairOf(at % 2 ? [5, 7] : [4, 8], at), name);
     checkSchedule(second, pairOf([4, 5], at), `${name}, second order`);
   });
-  for (const checkpoint of CHECKPOINTS) checkSchedule(grad(loopOf(checkpoint), { argnums: [0, 1] }), pairOf([4, 5], 7), `a loop that keeps ${checkpoint}`);
+  for (const checkpoint of CHECKPOINTS) {
+    checkSchedule(grad(loopOf(checkpoint), { argnums: [0, 1] }), pairOf([4, 5], 7), `a loop that keeps ${checkpoint}`);
+  }
   console.log(`gradients of extremes: ${CASES.length} functions, first and second order`);
 });
 
 Deno.test("gradients of extremes: cpu gives the interpreter's, relaxed or not, on one thread and on two, with whole vectors and with rests", async () => {
   for (const options of [{ threads: 1 }, { threads: 2, relaxed: false }]) {
     const device = await requestCpuDevice(options);
-    for (const [at, { name, gradients }] of CASES.entries()) await checkDevice(device, gradients, pairOf(at % 2 ? [7, 5] : [9, 16], at), name);
+    for (const [at, { name, gradients }] of CASES.entries()) {
+      await checkDevice(device, gradients, pairOf(at % 2 ? [7, 5] : [9, 16], at), name);
+    }
     for (const checkpoint of CHECKPOINTS) {
-      await checkDevice(device, grad(loopOf(checkpoint), { argnums: [0, 1] }), pairOf([7, 6], 13), `a loop that keeps ${checkpoint}`);
+      await checkDevice(
+        device,
+        grad(loopOf(checkpoint), { argnums: [0, 1] }),
+        pairOf([7, 6], 13),
+        `a loop that keeps ${checkpoint}`,
+      );
     }
     device.dispose();
   }
@@ -145,7 +188,8 @@ Deno.test("gradients of extremes: cpu gives the interpreter's, relaxed or not, o
 
 Deno.test("gradients of extremes: webgpu gives the interpreter's", async () => {
   const device = await requestDevice({ kind: "webgpu" });
-  const together = (x: Tensor, y: Tensor): Tensor[] => CASES.filter(({ name }) => name.endsWith(", sum of products")).flatMap((each) => each.gradients(x, y));
+  const together = (x: Tensor, y: Tensor): Tensor[] =>
+    CASES.filter(({ name }) => name.endsWith(", sum of products")).flatMap((each) => each.gradients(x, y));
   await checkDevice(device, together, pairOf([7, 5], 17), "sums of products");
   await checkDevice(device, grad(loopOf("auto"), { argnums: [0, 1] }), pairOf([4, 5], 19), "a loop");
   device.dispose();
@@ -155,7 +199,9 @@ Deno.test("gradients of extremes: equal elements share alike on every device, wh
   // Products of small whole numbers: many ties, and no rounding.
   const inputs = [integers([6, 5], 0, 3, "f32", 23), integers([6, 5], 0, 3, "f32", 24)];
   const fn: Gradients = (x, y) =>
-    [0, 1, [0, 1]].flatMap((axes) => grad((x: Tensor, y: Tensor) => sum(max(add(mul(x, y), x), { axes })), { argnums: [0, 1] })(x, y));
+    [0, 1, [0, 1]].flatMap((axes) =>
+      grad((x: Tensor, y: Tensor) => sum(max(add(mul(x, y), x), { axes })), { argnums: [0, 1] })(x, y)
+    );
   for (const device of [await requestCpuDevice({ threads: 2 }), await requestDevice({ kind: "webgpu" })]) {
     await checkDevice(device, fn, inputs, device.info.kind);
     device.dispose();

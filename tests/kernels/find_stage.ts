@@ -1,10 +1,11 @@
 /**
- * Which pass is to blame for a wrong number. Every pass between a traced graph and the printers gives something that can be run in f64 on the host:
+ * Which pass is to blame for a wrong number. Every pass between a traced graph and the printers gives something that
+ * can be run in f64 on the host:
  *
  *     traced graph -> simplified graph -> schedule -> schedule without dead terms -> schedule with donated memory -> plan
  *
- * The first of these whose values leave those of the traced graph, or that breaks a rule of memory, was made by the pass that is wrong. If all agree and a
- * device does not, its printer or its executor is.
+ * The first of these whose values leave those of the traced graph, or that breaks a rule of memory, was made by the
+ * pass that is wrong. If all agree and a device does not, its printer or its executor is.
  */
 import type { Graph } from "../../core/graph.ts";
 import { interpret } from "../../core/interpret.ts";
@@ -47,8 +48,8 @@ export interface StageOptions {
   /** Positions of the inputs that are given up. Default: none. */
   readonly donated?: readonly number[];
   /**
-   * How far an element may be from the traced graph's. Passes reorder sums and merge steps, all in f64. Default: 1e-9 of the greatest finite magnitude in
-   * the output, or of 1.
+   * How far an element may be from the traced graph's. Passes reorder sums and merge steps, all in f64. Default: 1e-9
+   * of the greatest finite magnitude in the output, or of 1.
    */
   readonly allowance?: (output: number, element: number) => number;
   /** Others than the compiler's. */
@@ -84,26 +85,52 @@ export function findStage(traced: Graph, inputs: readonly NdArray[], options: St
       verify(graph);
       return interpret(graph, inputs).map((output) => output.data);
     });
-    const scheduled = enter("schedule", () => passes.schedule(simplified, { maxOperands }), (made) => evaluateSchedule(made, data));
-    if (hasBands(scheduled.steps)) enter("live bands", () => scheduled, (made) => evaluateSchedule(made, data, { deadTerms: "skip" }));
-    const given = donated.length === 0 ? scheduled : enter("donation", () => passes.takeDonated(scheduled, donated), (made) => evaluateSchedule(made, data));
+    const scheduled = enter(
+      "schedule",
+      () => passes.schedule(simplified, { maxOperands }),
+      (made) => evaluateSchedule(made, data),
+    );
+    if (hasBands(scheduled.steps)) {
+      enter("live bands", () => scheduled, (made) => evaluateSchedule(made, data, { deadTerms: "skip" }));
+    }
+    const given = donated.length === 0
+      ? scheduled
+      : enter("donation", () => passes.takeDonated(scheduled, donated), (made) => evaluateSchedule(made, data));
     enter("plan", () => passes.planMemory(given, limits), (plan) => evaluatePlan(plan, data));
     return { expected };
   } catch (error) {
-    if (error instanceof KernelFault) return { expected, fault: { stage, kernel: error.kernel, message: error.message } };
-    return { expected, fault: { stage, message: error instanceof Error ? `${error.name === "Error" ? "" : `${error.name}: `}${error.message}` : `${error}` } };
+    if (error instanceof KernelFault) {
+      return { expected, fault: { stage, kernel: error.kernel, message: error.message } };
+    }
+    return {
+      expected,
+      fault: {
+        stage,
+        message: error instanceof Error
+          ? `${error.name === "Error" ? "" : `${error.name}: `}${error.message}`
+          : `${error}`,
+      },
+    };
   }
 }
 
 function hasBands(steps: readonly Step[]): boolean {
-  return steps.some((step) => (step.kind === "loop" ? hasBands(step.steps) : step.kernel.kind === "contract" && step.kernel.live.length > 0));
+  return steps.some((
+    step,
+  ) => (step.kind === "loop" ? hasBands(step.steps) : step.kernel.kind === "contract" && step.kernel.live.length > 0));
 }
 
 /** The first element that is too far off, as text. */
-function firstDifference(actual: readonly ArrayLike<number>[], expected: readonly NdArray[], allowance: StageOptions["allowance"]): string | undefined {
+function firstDifference(
+  actual: readonly ArrayLike<number>[],
+  expected: readonly NdArray[],
+  allowance: StageOptions["allowance"],
+): string | undefined {
   for (const [output, { data }] of expected.entries()) {
     const scale = data.reduce((most, value) => (Number.isFinite(value) ? Math.max(most, Math.abs(value)) : most), 1);
-    if (actual[output].length !== data.length) return `output ${output} has ${actual[output].length} elements, not ${data.length}`;
+    if (actual[output].length !== data.length) {
+      return `output ${output} has ${actual[output].length} elements, not ${data.length}`;
+    }
     for (let i = 0; i < data.length; i++) {
       const got = actual[output][i], allowed = allowance?.(output, i) ?? 1e-9 * scale;
       if (Object.is(got, data[i]) || got === data[i] || Math.abs(got - data[i]) <= allowed) continue;

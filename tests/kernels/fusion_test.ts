@@ -5,9 +5,16 @@ import type { Tensor } from "../../core/graph.ts";
 import { type Spec, spec, trace } from "../../core/trace.ts";
 import { compile, type Device, requestDevice } from "../../kernels/mod.ts";
 import { add, crossEntropy, gelu, layerNorm, matmul, mul, softmax, sum } from "../../ops/mod.ts";
-import { adamW, clipByGlobalNorm, defineConfig, defineOptimizer, Model, type ModelParameters } from "../../titans/mod.ts";
-import { STEP_SCALARS } from "../../titans/optimizer.ts";
-import { trainingStep } from "../../titans/training_step.ts";
+import {
+  adamW,
+  clipByGlobalNorm,
+  defineConfig,
+  defineOptimizer,
+  Model,
+  type ModelParameters,
+} from "../../titans/mod.ts";
+import { STEP_SCALARS } from "../../titans/train/optimizer.ts";
+import { trainingStep } from "../../titans/train/training_step.ts";
 import { chunkLayer } from "../golden_layers.ts";
 
 // deno-lint-ignore no-explicit-any -- any function of tensors
@@ -28,17 +35,48 @@ async function withDevice(run: (device: Device) => Promise<void>): Promise<void>
 }
 
 const X = spec([64, 96]), ROW = spec([96]);
-const weighted = (f: (...args: Tensor[]) => Tensor) => (dy: Tensor, ...args: Tensor[]): Tensor => sum(mul(f(...args), dy));
+const weighted = (f: (...args: Tensor[]) => Tensor) => (dy: Tensor, ...args: Tensor[]): Tensor =>
+  sum(mul(f(...args), dy));
 const norm = (x: Tensor, gain: Tensor, bias: Tensor): Tensor => layerNorm(x, { gain, bias });
 
-const FUSED: readonly { readonly name: string; readonly fn: Fn; readonly specs: readonly Spec[]; readonly atMost: number }[] = [
-  { name: "gelu(x w + b) + x", fn: (x: Tensor, w: Tensor, b: Tensor) => add(gelu(add(mul(x, w), b)), x), specs: [X, X, X], atMost: 1 },
+const FUSED: readonly {
+  readonly name: string;
+  readonly fn: Fn;
+  readonly specs: readonly Spec[];
+  readonly atMost: number;
+}[] = [
+  {
+    name: "gelu(x w + b) + x",
+    fn: (x: Tensor, w: Tensor, b: Tensor) => add(gelu(add(mul(x, w), b)), x),
+    specs: [X, X, X],
+    atMost: 1,
+  },
   { name: "softmax", fn: (x: Tensor) => softmax(x), specs: [X], atMost: 1 },
   { name: "layer norm", fn: norm, specs: [X, ROW, ROW], atMost: 1 },
-  { name: "layer norm, gradients", fn: grad(weighted(norm), { argnums: [1, 2, 3] }), specs: [X, X, ROW, ROW], atMost: 3 },
-  { name: "matmul + bias + gelu", fn: (x: Tensor, w: Tensor, b: Tensor) => gelu(add(matmul(x, w), b)), specs: [X, spec([96, 128]), spec([128])], atMost: 1 },
-  { name: "cross-entropy", fn: (x: Tensor, t: Tensor) => crossEntropy(x, t, { reduction: "none" }), specs: [X, spec([64], "i32")], atMost: 1 },
-  { name: "mean cross-entropy", fn: (x: Tensor, t: Tensor) => crossEntropy(x, t), specs: [X, spec([64], "i32")], atMost: 2 },
+  {
+    name: "layer norm, gradients",
+    fn: grad(weighted(norm), { argnums: [1, 2, 3] }),
+    specs: [X, X, ROW, ROW],
+    atMost: 3,
+  },
+  {
+    name: "matmul + bias + gelu",
+    fn: (x: Tensor, w: Tensor, b: Tensor) => gelu(add(matmul(x, w), b)),
+    specs: [X, spec([96, 128]), spec([128])],
+    atMost: 1,
+  },
+  {
+    name: "cross-entropy",
+    fn: (x: Tensor, t: Tensor) => crossEntropy(x, t, { reduction: "none" }),
+    specs: [X, spec([64], "i32")],
+    atMost: 1,
+  },
+  {
+    name: "mean cross-entropy",
+    fn: (x: Tensor, t: Tensor) => crossEntropy(x, t),
+    specs: [X, spec([64], "i32")],
+    atMost: 2,
+  },
 ];
 
 Deno.test("fusion: what should be one kernel is one", (t) =>
@@ -54,7 +92,8 @@ Deno.test("fusion: what should be one kernel is one", (t) =>
 /** A model's loss and flat gradient, without an optimiser. */
 function gradientOnly(model: Model): Fn {
   return (flat: Tensor, tokens: Tensor, targets: Tensor) => {
-    const loss = (params: ModelParameters<Tensor>): Tensor => crossEntropy(model.forward(params, tokens).logits, targets);
+    const loss = (params: ModelParameters<Tensor>): Tensor =>
+      crossEntropy(model.forward(params, tokens).logits, targets);
     const [value, gradient] = valueAndGrad(loss)(model.unflatten(flat));
     return [value, model.layout.flatten(gradient)];
   };
@@ -63,7 +102,12 @@ function gradientOnly(model: Model): Fn {
 /** The same with clipping and AdamW. */
 function gradientAndUpdate(model: Model): Fn {
   const config = defineOptimizer(), gradient = gradientOnly(model);
-  return (state: { params: Tensor; first: Tensor; second: Tensor }, tokens: Tensor, targets: Tensor, scalars: Tensor) => {
+  return (
+    state: { params: Tensor; first: Tensor; second: Tensor },
+    tokens: Tensor,
+    targets: Tensor,
+    scalars: Tensor,
+  ) => {
     const [loss, flat] = gradient(state.params, tokens, targets) as [Tensor, Tensor];
     const { norm, clipped } = clipByGlobalNorm(flat, config.clipNorm);
     return [loss, norm, adamW(state, clipped, { config, scalars, decayEnd: model.layout.decayEnd })];
@@ -88,10 +132,17 @@ Deno.test("shaders of a training step do not grow with the sequence, and its mem
     const reports = [];
     for (const T of [512, 2048]) {
       const layer = chunkLayer({ T });
-      const params = Object.fromEntries(Object.entries(layer.parameters).map(([name, { shape }]) => [name, spec(shape)]));
-      const step = (p: Record<string, Tensor>, x: Tensor, y: Tensor): unknown => valueAndGrad((q: Record<string, Tensor>) => layer.loss(q, x, y))(p);
+      const params = Object.fromEntries(
+        Object.entries(layer.parameters).map(([name, { shape }]) => [name, spec(shape)]),
+      );
+      const step = (p: Record<string, Tensor>, x: Tensor, y: Tensor): unknown =>
+        valueAndGrad((q: Record<string, Tensor>) => layer.loss(q, x, y))(p);
       using program = await compile(device, step, [params, spec(layer.x.shape), spec(layer.y.shape)] as never);
-      reports.push({ shaders: program.shaderCount, kernels: program.explain().totals.kernels, peakBytes: program.peakBytes });
+      reports.push({
+        shaders: program.shaderCount,
+        kernels: program.explain().totals.kernels,
+        peakBytes: program.peakBytes,
+      });
     }
     const [short, long] = reports;
     assertEquals(long.shaders, short.shaders);
@@ -107,7 +158,12 @@ Deno.test("the nano MAC step traces to a graph whose loops hold the sequence", (
   const model = new Model(defineConfig({ model: "mac" }));
   const nodesAt = (T: number): number => {
     const flat = spec([model.layout.size]);
-    const specs = [{ params: flat, first: flat, second: flat }, spec([]), spec([1, 2, T + 1], "i32"), spec([STEP_SCALARS])];
+    const specs = [
+      { params: flat, first: flat, second: flat },
+      spec([]),
+      spec([1, 2, T + 1], "i32"),
+      spec([STEP_SCALARS]),
+    ];
     return trace(trainingStep(model, defineOptimizer()) as Fn, specs as never).graph.nodes.length;
   };
   assertEquals(nodesAt(512), nodesAt(128));

@@ -1,7 +1,7 @@
 /** Which group must run before which, without searching. */
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { GroupOrder } from "../../kernels/schedule/group_order.ts";
+import { GroupOrder } from "../../kernels/schedule/fusion_order.ts";
 
 /** The same by walking edges. */
 class Plain {
@@ -28,7 +28,9 @@ class Plain {
 
   hasBetween(a: string, b: string): boolean {
     return [a, b].some((group) =>
-      [...this.before.get(group)!].some((other) => other !== a && other !== b && (this.reaches(other, a) || this.reaches(other, b)))
+      [...this.before.get(group)!].some((other) =>
+        other !== a && other !== b && (this.reaches(other, a) || this.reaches(other, b))
+      )
     );
   }
 }

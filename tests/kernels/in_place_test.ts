@@ -1,4 +1,7 @@
-/** Outputs in the memory of donated inputs: when that is legal, that it never changes a value, and what callers see of it. */
+/**
+ * Outputs in the memory of donated inputs: when that is legal, that it never changes a value, and what callers see of
+ * it.
+ */
 import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { CompileError, DeviceError } from "../../core/errors.ts";
@@ -9,7 +12,14 @@ import { scan } from "../../core/scan.ts";
 import { simplify } from "../../core/simplify.ts";
 import { spec, trace } from "../../core/trace.ts";
 import { takeDonated } from "../../kernels/in_place.ts";
-import { compile, type Device, type DeviceArray, requestCpuDevice, requestDevice, requestWebGpuDevice } from "../../kernels/mod.ts";
+import {
+  compile,
+  type Device,
+  type DeviceArray,
+  requestCpuDevice,
+  requestDevice,
+  requestWebGpuDevice,
+} from "../../kernels/mod.ts";
 import type { KernelStep, Schedule, Step } from "../../kernels/plan.ts";
 import { planMemory } from "../../kernels/plan_memory.ts";
 import { schedule } from "../../kernels/schedule.ts";
@@ -32,7 +42,10 @@ function takesOf({ values, outputs }: Schedule): (number | undefined)[] {
   });
 }
 
-/** Donates all inputs (or those at `donated`) and checks that outputs and their bounds are those of the schedule without. */
+/**
+ * Donates all inputs (or those at `donated`) and checks that outputs and their bounds are those of the schedule
+ * without.
+ */
 function donate(fn: Fn, inputs: readonly NdArray[], donated = inputs.map((_, i) => i)): Schedule {
   const graph = simplify(trace(fn, inputs.map(({ shape, dtype }) => spec(shape, dtype))).graph);
   const before = schedule(graph, { maxOperands: 8 }), after = takeDonated(before, donated);
@@ -40,7 +53,12 @@ function donate(fn: Fn, inputs: readonly NdArray[], donated = inputs.map((_, i) 
   const expected = evaluateSchedule(before, data);
   assertEquals(evaluateSchedule(after, data), expected);
   interpret(graph, inputs).forEach(({ data }, output) =>
-    data.forEach((value, i) => assert(Math.abs(value - expected[output][i]) <= 1e-9 * Math.max(1, Math.abs(value)), `output ${output}, element ${i}`))
+    data.forEach((value, i) =>
+      assert(
+        Math.abs(value - expected[output][i]) <= 1e-9 * Math.max(1, Math.abs(value)),
+        `output ${output}, element ${i}`,
+      )
+    )
   );
   return after;
 }
@@ -50,7 +68,8 @@ const X = () => wave([4, 6], 1), Y = () => wave([4, 6], 2), LONG = () => wave([2
 /** Adam without its constants: the state and a gradient that is computed from it. */
 function adam(p: Tensor, m: Tensor, v: Tensor): Tensor[] {
   const g = ops.tanh(ops.add(p, m));
-  const first = ops.add(ops.mul(m, 0.9), ops.mul(g, 0.1)), second = ops.add(ops.mul(v, 0.99), ops.mul(ops.square(g), 0.01));
+  const first = ops.add(ops.mul(m, 0.9), ops.mul(g, 0.1)),
+    second = ops.add(ops.mul(v, 0.99), ops.mul(ops.square(g), 0.01));
   return [ops.sub(p, ops.div(first, ops.add(ops.sqrt(ops.abs(second)), 1))), first, second];
 }
 
@@ -71,7 +90,11 @@ Deno.test("an output takes an input that nobody reads any more, and the only one
   // Read at other elements, but by an earlier kernel.
   assertEquals(takesOf(donate((x, y) => ops.matmul(ops.matmul(x, x), y), [wave([5, 5]), wave([5, 5], 3)])), [0]);
   // Read behind the sum of a product, as an optimiser does.
-  const descent = donate((w, x, g) => ops.sub(w, ops.mul(ops.matmul(ops.transpose(x), g), 0.1)), [wave([8, 12]), wave([5, 8]), wave([5, 12], 2)]);
+  const descent = donate((w, x, g) => ops.sub(w, ops.mul(ops.matmul(ops.transpose(x), g), 0.1)), [
+    wave([8, 12]),
+    wave([5, 8]),
+    wave([5, 12], 2),
+  ]);
   assertEquals([kernelSteps(descent.steps).map(({ kernel }) => kernel.kind), takesOf(descent)], [["contract"], [0]]);
   // Read by nobody.
   assertEquals(takesOf(donate((x, _y) => ops.flip(x, [0]), [X(), Y()])), [1]);
@@ -92,13 +115,26 @@ Deno.test("an output does not take an input that is read elsewhere or later, or 
     ["empty", (x) => ops.neg(x), [wave([0, 4])]],
     [
       "read by the loop that writes",
-      (x, y) => scan((c: Tensor, row: Tensor): [Tensor, Tensor] => [ops.tanh(c), ops.mul(ops.sum(ops.matmul(c, x)), row)], ops.matmul(x, x), y)[1],
+      (x, y) =>
+        scan(
+          (c: Tensor, row: Tensor): [Tensor, Tensor] => [ops.tanh(c), ops.mul(ops.sum(ops.matmul(c, x)), row)],
+          ops.matmul(x, x),
+          y,
+        )[1],
       [wave([4, 4]), wave([4, 4], 1)],
     ],
   ];
-  for (const [name, fn, inputs] of refused) assertEquals(takesOf(donate(fn, inputs, [0])).filter((taken) => taken !== undefined), [], name);
-  assertEquals(takesOf(donate((x) => [ops.neg(x), ops.exp(x)], [X()])).filter((taken) => taken !== undefined).length, 1);
-  assertEquals(takesOf(donate((x, y) => [ops.neg(x), ops.neg(y)], [X(), Y()], [1])).filter((taken) => taken !== undefined), [1]);
+  for (const [name, fn, inputs] of refused) {
+    assertEquals(takesOf(donate(fn, inputs, [0])).filter((taken) => taken !== undefined), [], name);
+  }
+  assertEquals(
+    takesOf(donate((x) => [ops.neg(x), ops.exp(x)], [X()])).filter((taken) => taken !== undefined).length,
+    1,
+  );
+  assertEquals(
+    takesOf(donate((x, y) => [ops.neg(x), ops.neg(y)], [X(), Y()], [1])).filter((taken) => taken !== undefined),
+    [1],
+  );
 });
 
 /** Programs of ops that keep the shape [4, 6]: neighbours, rows, columns, products and loops. */
@@ -114,10 +150,17 @@ function randomProgram(choices: readonly (readonly [number, number, number])[], 
     (a, b) => ops.matmul(ops.matmul(a, ops.transpose(b)), ops.mul(a, 0.1)),
     (a, b) => ops.concat([ops.sliceAxis(a, 0, 2, 2), ops.sliceAxis(b, 0, 0, 2)], 0),
     (a, b) => ops.add(a, ops.mul(ops.sum(b), 0.1)),
-    (a, b) => scan((c: Tensor, row: Tensor): [Tensor, Tensor] => [ops.tanh(ops.add(c, row)), ops.mul(c, row)], ops.mean(b, { axes: 0 }), a)[1],
+    (a, b) =>
+      scan(
+        (c: Tensor, row: Tensor): [Tensor, Tensor] => [ops.tanh(ops.add(c, row)), ops.mul(c, row)],
+        ops.mean(b, { axes: 0 }),
+        a,
+      )[1],
     (a) => ops.where(ops.greater(a, 0), a, ops.mul(a, 0.5)),
   ];
-  for (const [op, first, second] of choices) pool.push(makers[op % makers.length](pool[first % pool.length], pool[second % pool.length]));
+  for (const [op, first, second] of choices) {
+    pool.push(makers[op % makers.length](pool[first % pool.length], pool[second % pool.length]));
+  }
   return pool.slice(-3);
 }
 
@@ -125,10 +168,18 @@ Deno.test("donation never changes a value of random programs, and mostly finds s
   let outputs = 0, taken = 0, merged = 0;
   fc.assert(
     fc.property(fc.array(fc.tuple(fc.nat(10), fc.nat(20), fc.nat(20)), { minLength: 1, maxLength: 9 }), (choices) => {
-      const after = donate((...args: Tensor[]) => randomProgram(choices, args), [wave([4, 6], 1), wave([4, 6], 2), wave([4, 6], 3)]);
+      const after = donate((...args: Tensor[]) => randomProgram(choices, args), [
+        wave([4, 6], 1),
+        wave([4, 6], 2),
+        wave([4, 6], 3),
+      ]);
       outputs += after.outputs.length;
       taken += takesOf(after).filter((position) => position !== undefined).length;
-      merged += kernelSteps(after.steps).filter(({ kernel }) => kernel.kind === "map" && kernel.operands.some(({ access }) => access === "readwrite")).length;
+      merged += kernelSteps(after.steps).filter(({ kernel }) =>
+        kernel.kind === "map" && kernel.operands.some(({ access }) =>
+          access === "readwrite"
+        )
+      ).length;
     }),
     { numRuns: 200, seed: 20252 },
   );
@@ -175,13 +226,19 @@ function uploadState(device: Device): { p: DeviceArray; m: DeviceArray; v: Devic
 }
 
 onEachDevice("a donated state goes from launch to launch with the values of one that is copied", async (device) => {
-  const [copying, donating] = [await compile(device, update, [STATE, spec([1000])]), await compile(device, update, [STATE, spec([1000])], { donate: [0] })];
-  let expected = copying.launch(uploadState(device), numbers(5)), actual = donating.launch(uploadState(device), numbers(5));
+  const [copying, donating] = [
+    await compile(device, update, [STATE, spec([1000])]),
+    await compile(device, update, [STATE, spec([1000])], { donate: [0] }),
+  ];
+  let expected = copying.launch(uploadState(device), numbers(5)),
+    actual = donating.launch(uploadState(device), numbers(5));
   for (let turn = 0; turn < 4; turn++) {
     expected = copying.launch(expected.state, numbers(turn));
     actual = donating.launch(actual.state, numbers(turn));
   }
-  for (const name of ["p", "m", "v"] as const) assertEquals(await actual.state[name].read(), await expected.state[name].read());
+  for (const name of ["p", "m", "v"] as const) {
+    assertEquals(await actual.state[name].read(), await expected.state[name].read());
+  }
   // A read that was asked for before a launch gives what was there before it.
   const early = actual.state.p.read(), late = donating.launch(actual.state, numbers(0)).state.p.read();
   assertEquals(await early, await expected.state.p.read());
@@ -192,26 +249,36 @@ onEachDevice("a donated state goes from launch to launch with the values of one 
   }
 });
 
-onEachDevice("a donated array is refused afterwards, at two places, and stays where a launch is refused", async (device) => {
-  const program = await compile(device, update, [STATE, spec([1000])], { donate: [0] });
-  const state = uploadState(device);
-  const twice = assertThrows(() => program.launch({ ...state, m: state.p }, numbers(0)), DeviceError);
-  assertStringIncludes(twice.message, "Cannot run with one array as argument 0.m and as argument 0.p: argument 0.m is donated");
-  assertThrows(() => program.launch(state, state.p), DeviceError, "argument 0.p and as argument 1");
-  assertThrows(() => program.launch(state, new Float32Array(3)));
-  const x = device.upload(numbers(0), { shape: [1000], dtype: "f32" });
-  const result = program.launch(state, x);
-  for (const array of Object.values(state)) {
-    const error = await assertRejects(() => array.read(), DeviceError, "Cannot use the array f32[1000]: it was donated to a launch");
-    assertEquals([error.reason, error.message.includes("\n")], ["disposed", false]);
-    array.dispose();
-  }
-  assertThrows(() => program.launch(state, x), DeviceError, "it was donated");
-  assertEquals(await x.read(), numbers(0));
-  // What was donated is the results' now, also when the old arrays are disposed of again.
-  assertEquals((await program.run(result.state, x)).state.p.data.length, 1000);
-  await assertRejects(() => result.state.p.read(), DeviceError, "it was donated");
-});
+onEachDevice(
+  "a donated array is refused afterwards, at two places, and stays where a launch is refused",
+  async (device) => {
+    const program = await compile(device, update, [STATE, spec([1000])], { donate: [0] });
+    const state = uploadState(device);
+    const twice = assertThrows(() => program.launch({ ...state, m: state.p }, numbers(0)), DeviceError);
+    assertStringIncludes(
+      twice.message,
+      "Cannot run with one array as argument 0.m and as argument 0.p: argument 0.m is donated",
+    );
+    assertThrows(() => program.launch(state, state.p), DeviceError, "argument 0.p and as argument 1");
+    assertThrows(() => program.launch(state, new Float32Array(3)));
+    const x = device.upload(numbers(0), { shape: [1000], dtype: "f32" });
+    const result = program.launch(state, x);
+    for (const array of Object.values(state)) {
+      const error = await assertRejects(
+        () => array.read(),
+        DeviceError,
+        "Cannot use the array f32[1000]: it was donated to a launch",
+      );
+      assertEquals([error.reason, error.message.includes("\n")], ["disposed", false]);
+      array.dispose();
+    }
+    assertThrows(() => program.launch(state, x), DeviceError, "it was donated");
+    assertEquals(await x.read(), numbers(0));
+    // What was donated is the results' now, also when the old arrays are disposed of again.
+    assertEquals((await program.run(result.state, x)).state.p.data.length, 1000);
+    await assertRejects(() => result.state.p.read(), DeviceError, "it was donated");
+  },
+);
 
 onEachDevice("host arrays may stand in donated arguments, and profiles give nothing up", async (device) => {
   const program = await compile(device, update, [STATE, spec([1000])], { donate: [0, 1] });
@@ -224,7 +291,11 @@ onEachDevice("host arrays may stand in donated arguments, and profiles give noth
 
 Deno.test("only arguments that there are can be donated", async () => {
   const device = await requestDevice({ kind: "reference" });
-  await assertRejects(() => compile(device, update, [STATE, spec([1000])], { donate: [2] }), CompileError, "Cannot donate argument 2: the function has 2");
+  await assertRejects(
+    () => compile(device, update, [STATE, spec([1000])], { donate: [2] }),
+    CompileError,
+    "Cannot donate argument 2: the function has 2",
+  );
   device.dispose();
 });
 
@@ -235,7 +306,9 @@ for (const kind of ["webgpu", "cpu"] as const) {
     const bytes = (): number => ("stats" in device ? device.stats.arrayBytes : device.highWaterBytes);
     const data = new Float32Array(2 ** 16).fill(1);
     const turn = async (): Promise<void> =>
-      assertEquals(Array.from(await program.launch(device.upload(data, { shape: [2 ** 16], dtype: "f32" })).read()), [2 ** 16]);
+      assertEquals(Array.from(await program.launch(device.upload(data, { shape: [2 ** 16], dtype: "f32" })).read()), [
+        2 ** 16,
+      ]);
     await turn();
     const before = bytes();
     for (let i = 0; i < 20; i++) await turn();

@@ -1,8 +1,23 @@
 /** Splitting and merging variables changes no value of any index, whether or not it took part in choosing them. */
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { addIndex, divIndex, type Index, linearIndex, makeVar, modIndex, splitIndex, type Var, varIndex } from "../../core/index_expr.ts";
-import { mergeVariables, splitVariables, substituteStages, type Variables } from "../../kernels/schedule/index_tools.ts";
+import {
+  addIndex,
+  divIndex,
+  type Index,
+  linearIndex,
+  makeVar,
+  modIndex,
+  splitIndex,
+  type Var,
+  varIndex,
+} from "../../core/index_expr.ts";
+import {
+  mergeVariables,
+  splitVariables,
+  substituteStages,
+  type Variables,
+} from "../../kernels/schedule/index_tools.ts";
 import { evaluateIndex, indexTrees } from "../core/index_trees.ts";
 
 /** The values of variables at every point of their space. */
@@ -20,7 +35,10 @@ function* pointsOf(vars: readonly Var[]): Generator<ReadonlyMap<number, number>>
   }
 }
 
-/** Checks that variables in a new form meet each point of the old space once, and that every index keeps its value there. */
+/**
+ * Checks that variables in a new form meet each point of the old space once, and that every index keeps its value
+ * there.
+ */
 function checkSame(before: readonly Var[], { vars, stages }: Variables, indices: readonly Index[]): void {
   const old = before.map((variable) => substituteStages(varIndex(variable), stages));
   const moved = indices.map((index) => substituteStages(index, stages));
@@ -31,7 +49,9 @@ function checkSame(before: readonly Var[], { vars, stages }: Variables, indices:
     const there = new Map(before.map(({ id }, i) => [id, at[i]]));
     indices.forEach((index, i) => {
       const expected = evaluateIndex(index, there), got = evaluateIndex(moved[i], point);
-      if (got !== expected) throw new Error(`index ${i} is ${got} instead of ${expected} at ${at}: ${index.key} became ${moved[i].key}`);
+      if (got !== expected) {
+        throw new Error(`index ${i} is ${got} instead of ${expected} at ${at}: ${index.key} became ${moved[i].key}`);
+      }
     });
   }
   assertEquals(met.size, before.reduce((size, { extent }) => size * extent, 1));
@@ -79,21 +99,31 @@ Deno.test("variables split and merged for layouts of reshaped, transposed and fl
     if (kind === 2) return addIndex(linearIndex(index, shape), divIndex(offset, shape[0]));
     return modIndex(linearIndex(index.toReversed(), shape.toReversed()), shape[0] * 2);
   };
-  const step = fc.tuple(fc.constantFrom([4, 6, 4], [12, 8], [3, 2, 16], [2, 2, 2, 12], [96], [6, 16], [32, 3]), fc.nat(3));
+  const step = fc.tuple(
+    fc.constantFrom([4, 6, 4], [12, 8], [3, 2, 16], [2, 2, 2, 12], [96], [6, 16], [32, 3]),
+    fc.nat(3),
+  );
   fc.assert(
-    fc.property(fc.array(step, { minLength: 1, maxLength: 3 }), fc.array(step, { minLength: 1, maxLength: 3 }), turns, (looked, others, turns) => {
-      const vars = [4, 4, 6].map((extent, i) => makeVar(`v${i}`, extent));
-      const start = linearIndex(vars.map(varIndex), [4, 4, 6]);
-      const build = (steps: typeof looked): Index => steps.reduce((offset, [shape, kind]) => regroup(offset, shape, kind), start);
-      const taking = [build(looked)];
-      checkSame(vars, rearrange(vars, taking, turns), [...taking, build(others)]);
-    }),
+    fc.property(
+      fc.array(step, { minLength: 1, maxLength: 3 }),
+      fc.array(step, { minLength: 1, maxLength: 3 }),
+      turns,
+      (looked, others, turns) => {
+        const vars = [4, 4, 6].map((extent, i) => makeVar(`v${i}`, extent));
+        const start = linearIndex(vars.map(varIndex), [4, 4, 6]);
+        const build = (steps: typeof looked): Index =>
+          steps.reduce((offset, [shape, kind]) => regroup(offset, shape, kind), start);
+        const taking = [build(looked)];
+        checkSame(vars, rearrange(vars, taking, turns), [...taking, build(others)]);
+      },
+    ),
     { numRuns: 300, seed: 12 },
   );
 });
 
 Deno.test("indices that took part in merging are sums of the merged variable", () => {
-  const vars = [2, 3, 4].map((extent, i) => makeVar(`v${i}`, extent)), offset = linearIndex(vars.map(varIndex), [2, 3, 4]);
+  const vars = [2, 3, 4].map((extent, i) => makeVar(`v${i}`, extent)),
+    offset = linearIndex(vars.map(varIndex), [2, 3, 4]);
   const { vars: [merged, ...rest], stages } = mergeVariables(vars, [offset]);
   assertEquals([merged.extent, rest.length], [24, 0]);
   assertEquals(substituteStages(offset, stages).key, varIndex(merged).key);

@@ -1,9 +1,10 @@
 /**
- * Kernels as JavaScript, for the evaluators of schedules and plans: what a printer makes of a kernel, in the plainest form there is. Where its elements live
- * is the affair of the {@link KernelMemory} that it runs on.
+ * Kernels as JavaScript, for the evaluators of schedules and plans: what a printer makes of a kernel, in the plainest
+ * form there is. Where its elements live is the affair of the {@link KernelMemory} that it runs on.
  *
- * An expression that is used once is written where it is used. One that is used more often becomes a function that keeps its value until a variable changes.
- * So the side of a `select` that is not chosen is never computed, and what it would load is never loaded.
+ * An expression that is used once is written where it is used. One that is used more often becomes a function that
+ * keeps its value until a variable changes. So the side of a `select` that is not chosen is never computed, and what it
+ * would load is never loaded.
  */
 import { isFloat } from "../../core/dtype.ts";
 import { type Expr, identityOf, operandsOf } from "../../core/expr.ts";
@@ -24,13 +25,19 @@ export interface KernelMemory {
 /** A kernel that can run: on a memory, with the values of the enclosing loops' variables by id. */
 export type KernelFunction = (memory: KernelMemory, loops: ReadonlyMap<number, number>) => void;
 
-/** How the terms of a product that no band of its `live` holds are treated: counted like all others, or left out. Printers may do either. */
+/**
+ * How the terms of a product that no band of its `live` holds are treated: counted like all others, or left out.
+ * Printers may do either.
+ */
 export type DeadTerms = "count" | "skip";
 
 /** Expressions nested deeper than this are cut into functions: parsers and stacks have limits. */
 const MAX_DEPTH = 40;
 
-const compiled: Readonly<Record<DeadTerms, WeakMap<Kernel, KernelFunction>>> = { count: new WeakMap(), skip: new WeakMap() };
+const compiled: Readonly<Record<DeadTerms, WeakMap<Kernel, KernelFunction>>> = {
+  count: new WeakMap(),
+  skip: new WeakMap(),
+};
 
 /** A kernel as a function, compiled once. */
 export function compileKernel(kernel: Kernel, deadTerms: DeadTerms): KernelFunction {
@@ -45,14 +52,16 @@ function compileNow(kernel: Kernel, deadTerms: DeadTerms): KernelFunction {
   const body = kernelBody(kernel, code, deadTerms);
   const bound = kernel.loops.map(({ id }) => `v${id} = loops.get(${id});`).join(" ");
   kernel.loops.forEach((variable) => code.declare(variable));
-  const source = `"use strict";\nconst ${HELPER_PATTERN} = helpers;\nreturn (memory, loops) => {\nlet stamp = 0, point = 0;\nconst accumulators = [];\n` +
+  const source =
+    `"use strict";\nconst ${HELPER_PATTERN} = helpers;\nreturn (memory, loops) => {\nlet stamp = 0, point = 0;\nconst accumulators = [];\n` +
     `${code.declarations()}\n${bound}\n${body}\n};`;
   return new Function("helpers", source)(HELPERS) as KernelFunction;
 }
 
 /** The expressions that a kernel evaluates from, those inside the indices of its stores among them. */
 function rootsOf(kernel: Kernel): readonly Expr[] {
-  const ofStores = (stores: readonly Store[]): Expr[] => stores.flatMap(({ index, value }) => [value, ...valuesOf(index)]);
+  const ofStores = (stores: readonly Store[]): Expr[] =>
+    stores.flatMap(({ index, value }) => [value, ...valuesOf(index)]);
   switch (kernel.kind) {
     case "map":
       return ofStores(kernel.stores);
@@ -69,14 +78,18 @@ function rootsOf(kernel: Kernel): readonly Expr[] {
 
 /** The run-time values that an index reads. */
 function valuesOf({ terms }: Index): Expr[] {
-  return terms.flatMap(({ atom }) => (atom.kind === "value" ? [atom.value] : atom.kind === "var" ? [] : valuesOf(atom.of)));
+  return terms.flatMap((
+    { atom },
+  ) => (atom.kind === "value" ? [atom.value] : atom.kind === "var" ? [] : valuesOf(atom.of)));
 }
 
 /** Stores of one point. All values are computed before any is stored: an operand may be updated in place. */
 function storesCode(kernel: Kernel, stores: readonly Store[], code: Code): string {
   const values = stores.map(({ operand, value }, at) => {
     const { dtype } = kernel.operands[operand];
-    if (dtype !== value.dtype) throw new Error(`${kernel.kind} kernel (${kernel.origins.join(", ")}): stores ${value.dtype} in ${dtype}`);
+    if (dtype !== value.dtype) {
+      throw new Error(`${kernel.kind} kernel (${kernel.origins.join(", ")}): stores ${value.dtype} in ${dtype}`);
+    }
     return `const value${at} = ${code.expr(value)};`;
   });
   const puts = stores.map(({ operand, index }, at) => `memory.store(${operand}, ${code.index(index)}, value${at});`);
@@ -92,7 +105,9 @@ function kernelBody(kernel: Kernel, code: Code, deadTerms: DeadTerms): string {
     case "row": {
       const { space, row, rowStores, elementStores } = kernel;
       code.declare(row);
-      const elements = elementStores.length === 0 ? "" : nest(code, [row], `stamp++;\n${storesCode(kernel, elementStores, code)}`);
+      const elements = elementStores.length === 0
+        ? ""
+        : nest(code, [row], `stamp++;\n${storesCode(kernel, elementStores, code)}`);
       return nest(code, space, `${NEXT_POINT}\n${storesCode(kernel, rowStores, code)}\n${elements}`);
     }
     case "contract":
@@ -101,18 +116,26 @@ function kernelBody(kernel: Kernel, code: Code, deadTerms: DeadTerms): string {
       const { space, time, reverse, states, stores } = kernel;
       code.declare(time);
       const steps = states.map(({ a, b }, number) => {
-        const product = isFloat(b.dtype) ? `${code.expr(a)} * states[${number}]` : `imul(${code.expr(a)}, states[${number}])`;
+        const product = isFloat(b.dtype)
+          ? `${code.expr(a)} * states[${number}]`
+          : `imul(${code.expr(a)}, states[${number}])`;
         return `accumulators[${number}] = ${wrapCode(`(${product} + ${code.expr(b)})`, b.dtype)}; stamp++;`;
       });
-      const turn = `v${time.id} = ${reverse ? `${time.extent - 1} - step` : "step"}; stamp++; accumulators.length = 0;\n${steps.join("\n")}\n` +
+      const turn =
+        `v${time.id} = ${reverse ? `${time.extent - 1} - step` : "step"}; stamp++; accumulators.length = 0;\n${
+          steps.join("\n")
+        }\n` +
         `for (let i = 0; i < ${states.length}; i++) states[i] = accumulators[i];\n${storesCode(kernel, stores, code)}`;
-      const walk = `const states = new Array(${states.length}).fill(0);\nfor (let step = 0; step < ${time.extent}; step++) {\n${turn}\n}`;
+      const walk =
+        `const states = new Array(${states.length}).fill(0);\nfor (let step = 0; step < ${time.extent}; step++) {\n${turn}\n}`;
       return nest(code, space, `${NEXT_POINT}\n${walk}`);
     }
     case "scatter": {
       const { space, position, target, index, valid, update } = kernel;
       const sum = wrapCode(`(memory.load(${target}, at) + ${code.expr(update)})`, update.dtype);
-      const add = `stamp++;\nif (${code.expr(valid)}) { const at = ${code.index(index)}; memory.store(${target}, at, ${sum}); }`;
+      const add = `stamp++;\nif (${code.expr(valid)}) { const at = ${
+        code.index(index)
+      }; memory.store(${target}, at, ${sum}); }`;
       return nest(code, space, `${NEXT_POINT}\n${nest(code, [position], add)}`);
     }
   }
@@ -121,10 +144,18 @@ function kernelBody(kernel: Kernel, code: Code, deadTerms: DeadTerms): string {
 function contractBody(kernel: ContractKernel, code: Code, deadTerms: DeadTerms): string {
   const { batch, m, n, k, lhs, rhs, stores, live } = kernel;
   code.declare(k);
-  const bands = live.map((band) => band.length === 0 ? "true" : band.map((index) => `${code.index(index)} >= 0`).join(" && "));
-  const counts = deadTerms === "count" || live.length === 0 ? "" : `if (${bands.map((band) => `(${band})`).join(" || ")}) `;
+  const bands = live.map((band) =>
+    band.length === 0 ? "true" : band.map((index) => `${code.index(index)} >= 0`).join(" && ")
+  );
+  const counts = deadTerms === "count" || live.length === 0
+    ? ""
+    : `if (${bands.map((band) => `(${band})`).join(" || ")}) `;
   const sum = nest(code, [k], `stamp++;\n${counts}total += ${code.expr(lhs)} * ${code.expr(rhs)};`);
-  return nest(code, [...batch, m, n], `${NEXT_POINT}\nlet total = 0;\n${sum}\naccumulators[0] = total; stamp++;\n${storesCode(kernel, stores, code)}`);
+  return nest(
+    code,
+    [...batch, m, n],
+    `${NEXT_POINT}\nlet total = 0;\n${sum}\naccumulators[0] = total; stamp++;\n${storesCode(kernel, stores, code)}`,
+  );
 }
 
 function nest(code: Code, variables: readonly Var[], body: string): string {
@@ -174,7 +205,9 @@ class Code {
         : `${atom.kind === "div" ? "floorDivide" : "floorModulo"}(${this.index(atom.of)}, ${atom.by})`;
       return coefficient === 1 ? text : `${constantCode(coefficient)} * ${text}`;
     });
-    return parts.length === 0 ? constantCode(constant) : `(${[...parts, ...(constant === 0 ? [] : [constantCode(constant)])].join(" + ")})`;
+    return parts.length === 0
+      ? constantCode(constant)
+      : `(${[...parts, ...(constant === 0 ? [] : [constantCode(constant)])].join(" + ")})`;
   }
 
   #bind(expr: Expr, uses: number): Text {
@@ -187,7 +220,9 @@ class Code {
     const depth = 1 + childrenOf(expr).reduce((most, child) => Math.max(most, this.#texts.get(child)!.depth), 0);
     if (expr.kind === "const" || (uses === 1 && depth < MAX_DEPTH)) return { text, depth };
     this.#lines.push(`let s${name} = -1, k${name} = 0;`);
-    this.#lines.push(`const ${name} = () => { if (s${name} !== stamp) { k${name} = ${text}; s${name} = stamp; } return k${name}; };`);
+    this.#lines.push(
+      `const ${name} = () => { if (s${name} !== stamp) { k${name} = ${text}; s${name} = stamp; } return k${name}; };`,
+    );
     return { text: `${name}()`, depth: 1 };
   }
 
@@ -204,7 +239,10 @@ class Code {
       case "unary":
         return unaryCode(expr.op, this.expr(expr.x), expr.dtype);
       case "binary":
-        return binaryCode(expr.op, this.expr(expr.lhs), this.expr(expr.rhs), { operands: expr.lhs.dtype, dtype: expr.dtype });
+        return binaryCode(expr.op, this.expr(expr.lhs), this.expr(expr.rhs), {
+          operands: expr.lhs.dtype,
+          dtype: expr.dtype,
+        });
       case "select":
         return `(${this.expr(expr.cond)} ? ${this.expr(expr.then)} : ${this.expr(expr.otherwise)})`;
       case "cast":
@@ -237,10 +275,15 @@ class Code {
 
 /** What an expression is computed from: its operands, and the run-time values inside its index. */
 function childrenOf(expr: Expr): readonly Expr[] {
-  return expr.kind === "load" || expr.kind === "index" || expr.kind === "inRange" ? valuesOf(expr.index) : operandsOf(expr);
+  return expr.kind === "load" || expr.kind === "index" || expr.kind === "inRange"
+    ? valuesOf(expr.index)
+    : operandsOf(expr);
 }
 
-/** All expressions under some roots, each after what it is computed from, and how many others use it. Without recursion: chains may be long. */
+/**
+ * All expressions under some roots, each after what it is computed from, and how many others use it. Without recursion:
+ * chains may be long.
+ */
 function ordered(roots: readonly Expr[]): { order: Expr[]; uses: Map<Expr, number> } {
   const uses = new Map<Expr, number>(), order: Expr[] = [], done = new Set<Expr>();
   const stack: { expr: Expr; children: readonly Expr[]; next: number }[] = [];

@@ -5,7 +5,22 @@ import { DeviceError, DTypeError } from "../../core/errors.ts";
 import type { Tensor } from "../../core/graph.ts";
 import { Spec, spec, trace } from "../../core/trace.ts";
 import { compile, requestDevice } from "../../kernels/mod.ts";
-import { arange, broadcastTo, cast, constant, cumsum, full, iota, matmul, oneHot, ones, reshape, sum, zeros, zerosLike } from "../../ops/mod.ts";
+import {
+  arange,
+  broadcastTo,
+  cast,
+  constant,
+  cumsum,
+  full,
+  iota,
+  matmul,
+  oneHot,
+  ones,
+  reshape,
+  sum,
+  zeros,
+  zerosLike,
+} from "../../ops/mod.ts";
 
 const KINDS = ["reference", "cpu", "webgpu"] as const;
 
@@ -23,7 +38,13 @@ Deno.test("a tensor that is larger than a device can hold is refused in one line
       const error = await assertRejects(run, DeviceError, undefined, `${name} on ${kind}`);
       assert(error.reason === "out-of-memory" || error.reason === "limit", error.reason);
       assert(!error.message.includes("\n"));
-      for (const part of [`f32[${n}, ${n}]`, kind === "reference" ? "32768 MiB" : "16384 MiB", "; use a smaller batch or sequence"]) {
+      for (
+        const part of [
+          `f32[${n}, ${n}]`,
+          kind === "reference" ? "32768 MiB" : "16384 MiB",
+          "; use a smaller batch or sequence",
+        ]
+      ) {
         assertStringIncludes(error.message, part, `${name} on ${kind}`);
       }
     }
@@ -32,7 +53,8 @@ Deno.test("a tensor that is larger than a device can hold is refused in one line
 });
 
 Deno.test("a dtype that there is not is refused wherever one comes in", async () => {
-  const inside = (fn: (x: Tensor, wrong: DType) => unknown, wrong: DType) => () => trace((x: Tensor) => fn(x, wrong), [spec([2])]);
+  const inside = (fn: (x: Tensor, wrong: DType) => unknown, wrong: DType) => () =>
+    trace((x: Tensor) => fn(x, wrong), [spec([2])]);
   const device = await requestDevice({ kind: "reference" });
   for (const wrong of ["f64", "float32", "", "toString", 7, null] as unknown as DType[]) {
     const uses: Record<string, () => unknown> = {
@@ -51,10 +73,19 @@ Deno.test("a dtype that there is not is refused wherever one comes in", async ()
     };
     for (const [name, use] of Object.entries(uses)) {
       if (wrong === null && name === "oneHot") continue; // Null is an option that is not given.
-      assertThrows(use, DTypeError, "is no dtype; use f32, f16, i32, u32 or bool", `${name} of ${JSON.stringify(wrong)}`);
+      assertThrows(
+        use,
+        DTypeError,
+        "is no dtype; use f32, f16, i32, u32 or bool",
+        `${name} of ${JSON.stringify(wrong)}`,
+      );
     }
   }
-  assertThrows(() => spec([2, 3], "f64" as DType), DTypeError, 'Cannot make a spec of shape [2, 3]: "f64" is no dtype; use f32, f16, i32, u32 or bool');
+  assertThrows(
+    () => spec([2, 3], "f64" as DType),
+    DTypeError,
+    'Cannot make a spec of shape [2, 3]: "f64" is no dtype; use f32, f16, i32, u32 or bool',
+  );
   assertEquals(spec([1]).dtype, "f32");
   device.dispose();
 });

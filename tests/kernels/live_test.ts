@@ -17,7 +17,7 @@ import { schedule } from "../../kernels/schedule.ts";
 import { printWgsl } from "../../kernels/webgpu/print_wgsl.ts";
 import type { AttentionOptions } from "../../ops/attention.ts";
 import * as ops from "../../ops/mod.ts";
-import { segmentAttention } from "../../titans/layers.ts";
+import { segmentAttention } from "../../titans/nn/layers.ts";
 import { wave } from "../evaluate.ts";
 import { evaluateSchedule } from "./evaluate_schedule.ts";
 import { type Condition, conditionOf, conditions, honour } from "./masks.ts";
@@ -32,13 +32,20 @@ function scheduleOf(fn: Program, shapes: readonly (readonly number[])[]): Schedu
 }
 
 function contractsOf(steps: readonly Step[]): ContractKernel[] {
-  return steps.flatMap((step) => (step.kind === "loop" ? contractsOf(step.steps) : step.kernel.kind === "contract" ? [step.kernel] : []));
+  return steps.flatMap((
+    step,
+  ) => (step.kind === "loop" ? contractsOf(step.steps) : step.kernel.kind === "contract" ? [step.kernel] : []));
 }
 
 /** The products of attention and of its gradients in q, k and v. */
 function attentionProducts(T: number, S: number, options: AttentionOptions): ContractKernel[] {
   const loss = (q: Tensor, k: Tensor, v: Tensor, g: Tensor) => ops.sum(ops.mul(ops.attention(q, k, v, options), g));
-  const both: Program = (q, k, v, g) => [ops.attention(q, k, v, options), grad(loss, { argnums: [0, 1, 2] })(q, k, v, g)];
+  const both: Program = (
+    q,
+    k,
+    v,
+    g,
+  ) => [ops.attention(q, k, v, options), grad(loss, { argnums: [0, 1, 2] })(q, k, v, g)];
   return contractsOf(scheduleOf(both, [[2, 3, T, 8], [2, 3, S, 8], [2, 3, S, 8], [2, 3, T, 8]]).steps);
 }
 
@@ -68,7 +75,9 @@ Deno.test("a mask is found in all six products of attention and its gradient, ex
     for (let q = 0; q < T; q++) for (let s = 0; s < S; s++) visible += Number(isVisible(q, s, options));
     const products = attentionProducts(T, S, options);
     assertEquals(products.length, 6, label);
-    for (const product of products) assertAlmostEquals(liveShare(product), visible / (T * S), 1e-12, `${label}: ${product.origins}`);
+    for (const product of products) {
+      assertAlmostEquals(liveShare(product), visible / (T * S), 1e-12, `${label}: ${product.origins}`);
+    }
   }
 });
 
@@ -76,10 +85,12 @@ Deno.test("products without a mask, or with one that depends on data, have no de
   assertEquals(attentionProducts(37, 37, {}).map(({ live }) => live), [[], [], [], [], [], []]);
   const byData: Program = (x, y) => ops.matmul(ops.where(ops.greater(x, 0), x, 0), y);
   assertEquals(contractsOf(scheduleOf(byData, [[20, 30], [30, 10]]).steps).map(({ live }) => live), [[]]);
-  const either: Program = (x, y) => ops.matmul(ops.where(ops.logicalOr(ops.greater(x, 0), ops.less(ops.iota([20, 30], 1), 5)), x, 0), y);
+  const either: Program = (x, y) =>
+    ops.matmul(ops.where(ops.logicalOr(ops.greater(x, 0), ops.less(ops.iota([20, 30], 1), 5)), x, 0), y);
   assertEquals(contractsOf(scheduleOf(either, [[20, 30], [30, 10]]).steps).map(({ live }) => live), [[]]);
   // Of a condition of which only a part is known, that part counts.
-  const known: Program = (x, y) => ops.matmul(ops.where(ops.logicalAnd(ops.greater(x, 0), ops.less(ops.iota([20, 30], 1), 15)), x, 0), y);
+  const known: Program = (x, y) =>
+    ops.matmul(ops.where(ops.logicalAnd(ops.greater(x, 0), ops.less(ops.iota([20, 30], 1), 15)), x, 0), y);
   assertEquals(contractsOf(scheduleOf(known, [[20, 30], [30, 10]]).steps).map((kernel) => liveShare(kernel)), [0.5]);
 });
 
@@ -90,7 +101,8 @@ Deno.test("a result that is read without its mask, or stored beside it, is compu
     return [ops.where(mask(), scores, -1), scores];
   };
   assertEquals(contractsOf(scheduleOf(both, [[24, 8], [8, 24]]).steps).map(({ live }) => live), [[]]);
-  const shares = (fn: Program) => contractsOf(scheduleOf(fn, [[24, 8], [8, 24]]).steps).map((kernel) => liveShare(kernel));
+  const shares = (fn: Program) =>
+    contractsOf(scheduleOf(fn, [[24, 8], [8, 24]]).steps).map((kernel) => liveShare(kernel));
   assertEquals(shares((x, y) => ops.where(mask(), ops.matmul(x, y), -1)), [25 / 48]);
   // A factor of zeros hides a result, and a chosen side of a choice does as well.
   assertEquals(shares((x, y) => ops.mul(ops.matmul(x, y), ops.cast(mask(), "f32"))), [25 / 48]);
@@ -102,7 +114,8 @@ Deno.test("attention of a segment skips what no query sees, of its context too",
   const shapes = [[1, 2, C, 8], [1, 2, C, 8], [1, 2, C, 8], [1, 2, C, 8], [1, 2, C, 8], [1, 2, P, 8], [1, 2, P, 8]];
   const run = (contextIsCausal: boolean): Program => (query, k, v, hk, hv, pk, pv) =>
     segmentAttention(query, { own: keys(k, v), context: keys(hk, hv), contextIsCausal, persistent: keys(pk, pv) });
-  const shares = (contextIsCausal: boolean) => contractsOf(scheduleOf(run(contextIsCausal), shapes).steps).map((kernel) => liveShare(kernel));
+  const shares = (contextIsCausal: boolean) =>
+    contractsOf(scheduleOf(run(contextIsCausal), shapes).steps).map((kernel) => liveShare(kernel));
   const half = C * (C + 1) / 2, S = P + 2 * C;
   assertEquals(shares(true), [(P * C + 2 * half) / (C * S), (P * C + 2 * half) / (C * S)]);
   assertEquals(shares(false), [(P * C + C * C + half) / (C * S), (P * C + C * C + half) / (C * S)]);
@@ -112,7 +125,10 @@ Deno.test("masks inside loops are found, and counted work is what is left", () =
   const steps: Program = (xs, y) => {
     const body = (at: Tensor, x: Tensor): [Tensor, Tensor] => {
       const first = ops.broadcastTo(ops.reshape(at, [1, 1]), [16, 32]);
-      return [ops.add(at, 1), ops.matmul(ops.where(ops.logicalAnd(ops.greaterEqual(ops.iota([16, 32], 1), 8), ops.less(first, 3)), x, 0), y)];
+      return [
+        ops.add(at, 1),
+        ops.matmul(ops.where(ops.logicalAnd(ops.greaterEqual(ops.iota([16, 32], 1), 8), ops.less(first, 3)), x, 0), y),
+      ];
     };
     return scan(body, ops.zeros([]), xs)[1];
   };
@@ -137,12 +153,17 @@ Deno.test("dropped terms are zero or never read, whatever the mask", () => {
           // A softmax between stores what is masked; the product after it sees zeros in memory.
           if (where === 3) return ops.matmul(ops.where(conditionOf(first, x), ops.softmax(x), 0), y);
           const product = ops.matmul(lhs, rhs);
-          return where === 2 ? ops.tanh(hidden(first, product, 0.5)) : [product, ops.matmul(ops.swapAxes(lhs, 0, 1), product)];
+          return where === 2
+            ? ops.tanh(hidden(first, product, 0.5))
+            : [product, ops.matmul(ops.swapAxes(lhs, 0, 1), product)];
         };
         const scheduled = scheduleOf(fn, [[m, k], [k, n]]), inputs = [wave([m, k], 1).data, wave([k, n], 2).data];
         const products = contractsOf(scheduled.steps);
         products.forEach((kernel) => kernel.live.length > 0 ? dropped += 1 - liveShare(kernel) : kept++);
-        assertEquals(evaluateSchedule({ ...scheduled, steps: scheduled.steps.map(honour) }, inputs), evaluateSchedule(scheduled, inputs));
+        assertEquals(
+          evaluateSchedule({ ...scheduled, steps: scheduled.steps.map(honour) }, inputs),
+          evaluateSchedule(scheduled, inputs),
+        );
       },
     ),
     { numRuns: 300, seed: 5 },
@@ -157,7 +178,9 @@ function bandsOf(q: Index, s: Index, { causal, window, segment, prefix = 0 }: At
   if (causal) band.push(minus(q, key));
   if (window !== undefined) band.push(addIndex(minus(key, q), window - 1), addIndex(minus(q, key), window - 1));
   if (segment !== undefined) {
-    const shift = segment * Math.ceil(prefix / segment), own = divIndex(addIndex(q, shift), segment), other = divIndex(addIndex(key, shift), segment);
+    const shift = segment * Math.ceil(prefix / segment),
+      own = divIndex(addIndex(q, shift), segment),
+      other = divIndex(addIndex(key, shift), segment);
     band.push(minus(own, other), minus(other, own));
   }
   return prefix > 0 ? [[addIndex(scaleIndex(s, -1), prefix - 1)], band] : [band];
@@ -175,11 +198,29 @@ function maskedProduct(role: Role, T: number, options: AttentionOptions): { kern
   const rhs = role === "scores" ? e.read([2, n, k], [b, N, K]) : e.read([2, k, n], [b, K, N]);
   const [q, s]: [Var, Var] = { scores: [M, N], values: [M, K], keys: [K, N], transposed: [K, M] }[role] as [Var, Var];
   const live = bandsOf(varIndex(q), varIndex(s), options);
-  const isLive = live.map((band) => band.map((index) => e.inRange(index, 0, 1 << 20)).reduce((all, test) => e.binary("and", all, test), e.const(1, "bool")))
+  const isLive = live.map((band) =>
+    band.map((index) => e.inRange(index, 0, 1 << 20)).reduce(
+      (all, test) => e.binary("and", all, test),
+      e.const(1, "bool"),
+    )
+  )
     .reduce((any, band) => e.binary("or", any, band));
   const value = role === "scores" ? e.select(isLive, e.b("mul", e.accumulator(), 0.5), e.const(-7)) : e.accumulator();
   const stores = [e.write([2, m, n], [b, M, N], value)];
-  const kernel: ContractKernel = { kind: "contract", loops: [], origins: [], batch: [b], m: M, n: N, k: K, lhs, rhs, stores, live, operands: e.operands };
+  const kernel: ContractKernel = {
+    kind: "contract",
+    loops: [],
+    origins: [],
+    batch: [b],
+    m: M,
+    n: N,
+    k: K,
+    lhs,
+    rhs,
+    stores,
+    live,
+    operands: e.operands,
+  };
   const data = kernel.operands.map(({ dtype, size }, at) => randomElements(dtype, size, at + 1));
   for (let batch = 0; batch < 2; batch++) {
     for (let query = 0; query < T; query++) {
@@ -200,7 +241,9 @@ const gpu = await Gpu.open();
 /** Every role with causal masks at all sizes, and with all masks at one. */
 function* maskedProducts(): Generator<{ label: string; kernel: ContractKernel; data: Elements[] }> {
   for (const role of ROLES) {
-    for (const T of [1, 7, 64, 65, 200]) yield { label: `causal ${role} of ${T}`, ...maskedProduct(role, T, { causal: true }) };
+    for (const T of [1, 7, 64, 65, 200]) {
+      yield { label: `causal ${role} of ${T}`, ...maskedProduct(role, T, { causal: true }) };
+    }
     for (const options of [...MASKS.slice(1), { causal: true, window: 40, prefix: 30 }]) {
       yield { label: `${JSON.stringify(options)} ${role}`, ...maskedProduct(role, 65, options) };
     }
@@ -209,17 +252,29 @@ function* maskedProducts(): Generator<{ label: string; kernel: ContractKernel; d
 
 function assertClose(label: string, found: readonly Elements[], wanted: readonly Elements[]): void {
   const at = found.length - 1, scale = Math.max(1, ...Array.from(wanted[at], Math.abs));
-  wanted[at].forEach((value, i) => assert(Math.abs(value - found[at][i]) <= 1e-5 * scale, `${label}: element ${i} is ${found[at][i]}, should be ${value}`));
+  wanted[at].forEach((value, i) =>
+    assert(
+      Math.abs(value - found[at][i]) <= 1e-5 * scale,
+      `${label}: element ${i} is ${found[at][i]}, should be ${value}`,
+    )
+  );
 }
 
 /** Runs a kernel's printed module, thread after thread. */
 function runCpu(kernel: ContractKernel, data: readonly Elements[], threads: number): Float32Array[] {
   const { fn, scratchBytes } = printCpuKernel(kernel, { relaxed: false });
-  const module = new WebAssembly.Module(encodeModule({ shared: false, functions: [fn], exports: new Map([["kernel", 0]]) }));
+  const module = new WebAssembly.Module(
+    encodeModule({ shared: false, functions: [fn], exports: new Map([["kernel", 0]]) }),
+  );
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536 });
-  const exports = new WebAssembly.Instance(module, { m: { m: memory } }).exports as { kernel: (...args: number[]) => void };
+  const exports = new WebAssembly.Instance(module, { m: { m: memory } }).exports as {
+    kernel: (...args: number[]) => void;
+  };
   const addresses: number[] = [];
-  const end = data.reduce((at, { byteLength }) => (addresses.push(at), at + Math.ceil(byteLength / 256) * 256 + 256), 65536);
+  const end = data.reduce(
+    (at, { byteLength }) => (addresses.push(at), at + Math.ceil(byteLength / 256) * 256 + 256),
+    65536,
+  );
   memory.grow(Math.ceil((end + scratchBytes) / 65536));
   // Scratch memory holds whatever was there.
   new Float32Array(memory.buffer).fill(NaN);
@@ -241,7 +296,9 @@ Deno.test("cpu: masked products are what they were", () => {
 Deno.test("webgpu: masked products are what they were, in both styles", async () => {
   for (const { label, kernel, data } of maskedProducts()) {
     const wanted = runReference(kernel, data, []);
-    for (const style of ["software", "gpu"] as const) assertClose(`${label} (${style})`, await gpu.run(kernel, data, gpu.target(style), []), wanted);
+    for (const style of ["software", "gpu"] as const) {
+      assertClose(`${label} (${style})`, await gpu.run(kernel, data, gpu.target(style), []), wanted);
+    }
   }
 });
 
@@ -249,7 +306,8 @@ Deno.test("long products, summed in blocks, are what they were, with masks and w
   const kernel = contractKernel({ m: 32, n: 32, k: 1100 }) as ContractKernel, { m, k } = kernel;
   const upTo = [addIndex(addIndex(scaleIndex(varIndex(m), 20), 300), scaleIndex(varIndex(k), -1))];
   const between = [addIndex(varIndex(k), -1000), addIndex(scaleIndex(varIndex(k), -1), 1050)];
-  const isAlive = (row: number, step: number, bands: number) => bands === 0 || step <= 300 + 20 * row || (bands === 2 && step >= 1000 && step <= 1050);
+  const isAlive = (row: number, step: number, bands: number) =>
+    bands === 0 || step <= 300 + 20 * row || (bands === 2 && step >= 1000 && step <= 1050);
   for (const live of [[], [upTo], [upTo, between]]) {
     const data = kernel.operands.map(({ dtype, size }, at) => randomElements(dtype, size, at + 1));
     data[0].forEach((_, at) => isAlive(Math.floor(at / k.extent), at % k.extent, live.length) || (data[0][at] = 0));
@@ -257,7 +315,9 @@ Deno.test("long products, summed in blocks, are what they were, with masks and w
     assertClose(label, runCpu(masked, data, 2), wanted);
     assertEquals(runCpu(masked, data, 2).at(-1), runCpu(kernel, data, 1).at(-1), label);
     if (live.length === 1) continue;
-    for (const style of ["software", "gpu"] as const) assertClose(`${label} (${style})`, await gpu.run(masked, data, gpu.target(style), []), wanted);
+    for (const style of ["software", "gpu"] as const) {
+      assertClose(`${label} (${style})`, await gpu.run(masked, data, gpu.target(style), []), wanted);
+    }
   }
 });
 
@@ -282,14 +342,23 @@ Deno.test("what a mask hides is not looked at, and texts without a mask stay as 
     const { kernel, data } = poisoned(live, base);
     assert(runCpu(kernel, data, 1).at(-1)!.every(Number.isFinite));
     for (const style of ["software", "gpu"] as const) {
-      assert((await gpu.run(kernel, data, gpu.target(style), [])).at(-1)!.every((value) => Number.isFinite(value)), style);
+      assert(
+        (await gpu.run(kernel, data, gpu.target(style), [])).at(-1)!.every((value) => Number.isFinite(value)),
+        style,
+      );
       assertNotEquals(printWgsl(kernel, gpu.target(style)).source, printWgsl(base, gpu.target(style)).source);
     }
   }
   // Hardly anything is hidden: not worth the text.
   const little = { ...base, live: [[addIndex(scaleIndex(varIndex(base.k), -1), 190)]] };
   for (const style of ["software", "gpu"] as const) {
-    assertEquals(printWgsl(little, gpu.target(style)).source, printWgsl({ ...base, live: [] }, gpu.target(style)).source);
+    assertEquals(
+      printWgsl(little, gpu.target(style)).source,
+      printWgsl({ ...base, live: [] }, gpu.target(style)).source,
+    );
   }
-  assertEquals(printCpuKernel(little, { relaxed: false }).fn.code, printCpuKernel({ ...base, live: [] }, { relaxed: false }).fn.code);
+  assertEquals(
+    printCpuKernel(little, { relaxed: false }).fn.code,
+    printCpuKernel({ ...base, live: [] }, { relaxed: false }).fn.code,
+  );
 });

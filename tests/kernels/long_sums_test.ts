@@ -1,4 +1,7 @@
-/** Sums of many terms: how accurate they are, that no driver ends them early, and that cutting them changes nothing else. */
+/**
+ * Sums of many terms: how accurate they are, that no driver ends them early, and that cutting them changes nothing
+ * else.
+ */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { CompileError } from "../../core/errors.ts";
 import { grad } from "../../core/grad.ts";
@@ -24,12 +27,21 @@ const { argmax, cumsum, linearScan, matmul, max, mul, scatterAdd, sliceAxis, sof
 /** Turns that llvmpipe gives an invocation. */
 const MAX_TURNS = 65535;
 
-const SOFTWARE: PrintTarget = { style: "software", maxWorkgroupsPerDimension: 65535, maxInvocations: 256, maxWorkgroupBytes: 16384, f16: false };
+const SOFTWARE: PrintTarget = {
+  style: "software",
+  maxWorkgroupsPerDimension: 65535,
+  maxInvocations: 256,
+  maxWorkgroupBytes: 16384,
+  f16: false,
+};
 
 // deno-lint-ignore no-explicit-any -- any function of tensors
 type Fn = (...args: any[]) => Tensor | Tensor[];
 
-function graphOf(fn: Fn, inputs: readonly { readonly shape: readonly number[]; readonly dtype?: NdArray["dtype"] }[]): Graph {
+function graphOf(
+  fn: Fn,
+  inputs: readonly { readonly shape: readonly number[]; readonly dtype?: NdArray["dtype"] }[],
+): Graph {
   return simplify(trace(fn, inputs.map(({ shape, dtype }) => spec(shape, dtype))).graph);
 }
 
@@ -37,9 +49,14 @@ function kernelsOf(steps: readonly Step[]): Kernel[] {
   return steps.flatMap((step) => step.kind === "loop" ? kernelsOf(step.steps) : [step.kernel]);
 }
 
-/** Long sums of a vector of n, each one number: along rows of its own, down columns, in products with few and with more rows, and the end of running sums. */
+/**
+ * Long sums of a vector of n, each one number: along rows of its own, down columns, in products with few and with more
+ * rows, and the end of running sums.
+ */
 function sumsOf(n: number, x: Tensor): Tensor[] {
-  const row = ops.reshape(x, [1, n]), column = ops.reshape(x, [n, 1]), one = (value: Tensor): Tensor => sliceAxis(ops.reshape(value, [-1]), 0, 0, 1);
+  const row = ops.reshape(x, [1, n]),
+    column = ops.reshape(x, [n, 1]),
+    one = (value: Tensor): Tensor => sliceAxis(ops.reshape(value, [-1]), 0, 0, 1);
   return [
     one(sum(ops.broadcastTo(mul(row, row), [2, n]), { axes: 1 })),
     one(sum(mul(ops.broadcastTo(column, [n, 8]), ops.add(ops.iota([n, 8], 1, "f32"), 1)), { axes: 0 })),
@@ -89,7 +106,12 @@ Deno.test("cpu: sums of many terms are accurate, whatever their number, relaxed 
 Deno.test("webgpu: sums of many terms are accurate", async () => {
   const device = await requestDevice({ kind: "webgpu" });
   const n = 70001;
-  for (const [x, bound] of [[new Float32Array(n).fill(0.1), ALIKE], [Float32Array.from(random([n], 0, 1, n).data), RANDOM]] as const) {
+  for (
+    const [x, bound] of [[new Float32Array(n).fill(0.1), ALIKE], [
+      Float32Array.from(random([n], 0, 1, n).data),
+      RANDOM,
+    ]] as const
+  ) {
     const error = await worstError(device, n, x);
     assert(error <= bound, `${n} terms: relative error ${error}`);
   }
@@ -115,7 +137,9 @@ Deno.test("webgpu: loops of more turns than a software driver gives go to their 
 
 /** Turns that the loops of a text take in one invocation, nested ones multiplied. */
 function turnsOf(text: string): number {
-  const bounds = new Map([...text.matchAll(/let (turns\d+) = (\d+) \+ min\(id, 0\);/g)].map(([, name, count]) => [name, Number(count)]));
+  const bounds = new Map(
+    [...text.matchAll(/let (turns\d+) = (\d+) \+ min\(id, 0\);/g)].map(([, name, count]) => [name, Number(count)]),
+  );
   const numberOf = (bound: string): number => bounds.get(bound) ?? Number(bound);
   const trips: number[] = [];
   let total = 0;
@@ -148,20 +172,32 @@ Deno.test("webgpu: no printed kernel takes more turns than a software driver giv
     check(`cumsum of ${n}`, (x) => cumsum(x, { axis: 0 }), { shape: [n] });
     check(`reverse cumsum of ${n}`, (x) => cumsum(x, { axis: 0, reverse: true }), { shape: [n, 3] });
     check(`recurrence of ${n}`, (a, b) => linearScan(a, b, { axis: 0 }), { shape: [n, 4] }, { shape: [n, 4] });
-    check(`scatter of ${n}`, (x, i, u) => scatterAdd(x, i, u), { shape: [5, 4] }, { shape: [n], dtype: "i32" }, { shape: [n, 4] });
+    check(`scatter of ${n}`, (x, i, u) => scatterAdd(x, i, u), { shape: [5, 4] }, { shape: [n], dtype: "i32" }, {
+      shape: [n, 4],
+    });
     check(`product of ${n}`, (x, y) => matmul(x, y), { shape: [3, n] }, { shape: [n, 5] });
     check(`large product of ${n}`, (x, y) => matmul(x, y), { shape: [64, n] }, { shape: [n, 64] });
-    check(`rows of ${n}`, (x) => [sum(x, { axes: 1 }), max(x, { axes: 1 }), argmax(x, { axis: 1 })], { shape: [64, n] });
-    check(`columns of ${n}`, (x) => [sum(x, { axes: 0 }), max(x, { axes: 0 }), argmax(x, { axis: 0 })], { shape: [n, 64] });
+    check(`rows of ${n}`, (x) => [sum(x, { axes: 1 }), max(x, { axes: 1 }), argmax(x, { axis: 1 })], {
+      shape: [64, n],
+    });
+    check(`columns of ${n}`, (x) => [sum(x, { axes: 0 }), max(x, { axes: 0 }), argmax(x, { axis: 0 })], {
+      shape: [n, 64],
+    });
     check(`softmax of ${n}`, (x) => softmax(x, { axis: 1 }), { shape: [64, n] });
     check(`softmax down ${n}`, (x) => softmax(x, { axis: 0 }), { shape: [n, 64] });
-    check(`gradient through softmax of ${n}`, (x: Tensor) => grad((x: Tensor) => sum(mul(softmax(x, { axis: 0 }), x)))(x), { shape: [n, 64] });
+    check(
+      `gradient through softmax of ${n}`,
+      (x: Tensor) => grad((x: Tensor) => sum(mul(softmax(x, { axis: 0 }), x)))(x),
+      { shape: [n, 64] },
+    );
   }
   console.log(`long loops: ${count} kernels, at most ${most} turns`);
 });
 
 Deno.test("webgpu: a kernel whose loops a software driver would end is refused, not run", () => {
-  const [kernel] = kernelsOf(schedule(graphOf((x, y) => matmul(x, y), [{ shape: [3, 8192] }, { shape: [8192, 5] }]), { maxOperands: 8 }).steps);
+  const [kernel] = kernelsOf(
+    schedule(graphOf((x, y) => matmul(x, y), [{ shape: [3, 8192] }, { shape: [8192, 5] }]), { maxOperands: 8 }).steps,
+  );
   assert(kernel.kind === "contract");
   const long = { ...kernel, k: { ...kernel.k, extent: 70001 } };
   assertThrows(() => printWgsl(long, SOFTWARE), CompileError, "split the tensor");
@@ -173,21 +209,32 @@ Deno.test("schedules: products cut in parts are what they were, with batch, mask
     const graph = graphOf(fn, inputs), expected = interpret(graph, inputs);
     const results = evaluateSchedule(schedule(graph, { maxOperands: 8 }), inputs.map(({ data }) => data));
     expected.forEach(({ data }, i) =>
-      data.forEach((value, at) => assert(Math.abs(results[i][at] - value) <= 1e-9 * Math.max(1, Math.abs(value)), `element ${at}`))
+      data.forEach((value, at) =>
+        assert(Math.abs(results[i][at] - value) <= 1e-9 * Math.max(1, Math.abs(value)), `element ${at}`)
+      )
     );
   };
   for (const k of [16384, 16385, 20000, 32771, 50000]) {
     check((x: Tensor, y: Tensor) => mul(matmul(x, y), 2), [random([2, 3, k], -1, 1, 3), random([2, k, 2], -1, 1, 4)]);
     const masked = (x: Tensor, y: Tensor): Tensor => {
-      const visible = ops.less(ops.iota([4, k], 1, "i32"), mul(ops.add(ops.iota([4, k], 0, "i32"), 1), Math.floor(k / 5)));
+      const visible = ops.less(
+        ops.iota([4, k], 1, "i32"),
+        mul(ops.add(ops.iota([4, k], 0, "i32"), 1), Math.floor(k / 5)),
+      );
       return matmul(where(visible, x, 0), y);
     };
     check(masked, [random([4, k], -1, 1, 7), random([k, 2], -1, 1, 8)]);
   }
   const half = kernelsOf(
-    schedule(graphOf((x, y) => matmul(x, y), [{ shape: [2, 20000], dtype: "f16" }, { shape: [20000, 2], dtype: "f16" }]), { maxOperands: 8 }).steps,
+    schedule(
+      graphOf((x, y) => matmul(x, y), [{ shape: [2, 20000], dtype: "f16" }, { shape: [20000, 2], dtype: "f16" }]),
+      { maxOperands: 8 },
+    ).steps,
   );
-  assertEquals(half.map(({ kind, operands }) => `${kind} ${operands.map(({ dtype }) => dtype)}`), ["contract f16,f16,f32", "map f32,f16"]);
+  assertEquals(half.map(({ kind, operands }) => `${kind} ${operands.map(({ dtype }) => dtype)}`), [
+    "contract f16,f16,f32",
+    "map f32,f16",
+  ]);
 });
 
 Deno.test("long sums keep infinities and NaN, and a running sum does not depend on how much follows", async () => {
@@ -203,7 +250,8 @@ Deno.test("long sums keep infinities and NaN, and a running sum does not depend 
     program.dispose();
   }
   const [device] = devices, whole = Float32Array.from(random([40000], -1, 1, 10).data);
-  const running = async (n: number) => (await (await compile(device, (x: Tensor) => cumsum(x, { axis: 0 }), [spec([n])])).run(whole.slice(0, n))).data;
+  const running = async (n: number) =>
+    (await (await compile(device, (x: Tensor) => cumsum(x, { axis: 0 }), [spec([n])])).run(whole.slice(0, n))).data;
   const all = await running(40000);
   for (const n of [300, 1000, 17000]) assertEquals(await running(n), all.slice(0, n), `the first ${n}`);
   devices.forEach((each) => each.dispose());
@@ -223,12 +271,15 @@ Deno.test("long rows, columns and running sums are what they were in both styles
     origins: ["test"],
   };
   for (const kernel of [reduceKernel("sum", 6000, 20, 0), reduceKernel("sum", 9, 40000, 1), running]) {
-    const data = kernel.operands.map(({ dtype, size }, at) => randomElements(dtype, size, at + 1)), wanted = runReference(kernel, data);
+    const data = kernel.operands.map(({ dtype, size }, at) => randomElements(dtype, size, at + 1)),
+      wanted = runReference(kernel, data);
     for (const style of ["software", "gpu"] as const) {
       const found = await gpu.run(kernel, data, gpu.target(style), []);
       wanted.forEach((reference, operand) => {
         const scale = Array.from(reference).reduce((most, value) => Math.max(most, Math.abs(value)), 1);
-        reference.forEach((value, at) => assert(Math.abs(found[operand][at] - value) <= 1e-6 * scale, `${kernel.kind} (${style}): ${operand}[${at}]`));
+        reference.forEach((value, at) =>
+          assert(Math.abs(found[operand][at] - value) <= 1e-6 * scale, `${kernel.kind} (${style}): ${operand}[${at}]`)
+        );
       });
     }
   }
@@ -237,11 +288,20 @@ Deno.test("long rows, columns and running sums are what they were in both styles
 Deno.test("sums of few terms are in one block: their texts know nothing of blocks", () => {
   const texts = (n: number) =>
     kernelsOf(
-      schedule(graphOf((x, y) => [matmul(x, y), sum(x, { axes: 1 }), cumsum(x, { axis: 1 })], [{ shape: [64, n] }, { shape: [n, 8] }]), { maxOperands: 8 })
+      schedule(
+        graphOf((x, y) => [matmul(x, y), sum(x, { axes: 1 }), cumsum(x, { axis: 1 })], [{ shape: [64, n] }, {
+          shape: [n, 8],
+        }]),
+        { maxOperands: 8 },
+      )
         .steps,
     )
       .map((kernel) => printWgsl(kernel, SOFTWARE).source);
   assertEquals(texts(256).filter((text) => text.includes("block")).length, 0);
-  assertEquals(texts(1024).filter((text) => text.includes("block")).length, 1, "products of up to 1024 terms are one block on WebGPU");
+  assertEquals(
+    texts(1024).filter((text) => text.includes("block")).length,
+    1,
+    "products of up to 1024 terms are one block on WebGPU",
+  );
   assertEquals(texts(2052).filter((text) => text.includes("block")).length, 3);
 });

@@ -12,7 +12,10 @@ export function honour(step: Step): Step {
   if (kernel.kind !== "contract" || kernel.live.length === 0) return step;
   const e = new ExprBuilder();
   const bands = kernel.live.map((band) =>
-    band.map((index) => e.inRange(index, 0, 2 ** 31)).reduce((all, test) => e.binary("and", all, test), e.const(1, "bool"))
+    band.map((index) => e.inRange(index, 0, 2 ** 31)).reduce(
+      (all, test) => e.binary("and", all, test),
+      e.const(1, "bool"),
+    )
   );
   const isLive = bands.reduce((any, band) => e.binary("or", any, band));
   return { ...step, kernel: { ...kernel, lhs: e.select(isLive, kernel.lhs, e.const(0, kernel.lhs.dtype)) } };
@@ -29,9 +32,21 @@ export interface Condition {
 export const conditions: fc.Arbitrary<Condition> = fc.letrec<{ condition: Condition }>((tie) => ({
   condition: fc.oneof(
     { maxDepth: 3, withCrossShrink: true },
-    fc.record({ kind: fc.constantFrom("batch", "row", "column", "both", "segment", "data"), at: fc.integer({ min: -4, max: 12 }), parts: fc.constant([]) }),
-    fc.record({ kind: fc.constantFrom("and", "or"), at: fc.constant(0), parts: fc.array(tie("condition"), { minLength: 2, maxLength: 3 }) }),
-    fc.record({ kind: fc.constant("not"), at: fc.constant(0), parts: fc.array(tie("condition"), { minLength: 1, maxLength: 1 }) }),
+    fc.record({
+      kind: fc.constantFrom("batch", "row", "column", "both", "segment", "data"),
+      at: fc.integer({ min: -4, max: 12 }),
+      parts: fc.constant([]),
+    }),
+    fc.record({
+      kind: fc.constantFrom("and", "or"),
+      at: fc.constant(0),
+      parts: fc.array(tie("condition"), { minLength: 2, maxLength: 3 }),
+    }),
+    fc.record({
+      kind: fc.constant("not"),
+      at: fc.constant(0),
+      parts: fc.array(tie("condition"), { minLength: 1, maxLength: 1 }),
+    }),
   ) as fc.Arbitrary<Condition>,
 })).condition;
 

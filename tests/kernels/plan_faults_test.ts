@@ -1,4 +1,7 @@
-/** The interpreter of plans on passes that are wrong on purpose: it names the pass, and where a rule of memory is broken the kernel and the element. */
+/**
+ * The interpreter of plans on passes that are wrong on purpose: it names the pass, and where a rule of memory is broken
+ * the kernel and the element.
+ */
 import { assert, assertStringIncludes } from "@std/assert";
 import { Graph, type Tensor } from "../../core/graph.ts";
 import { addIndex, constantIndex, scaleIndex } from "../../core/index_expr.ts";
@@ -17,7 +20,12 @@ import { findStage, type Passes, type Stage, type StageFault, type StageOptions 
 
 type Program = (...args: Tensor[]) => unknown;
 
-function find(fn: Program, inputs: readonly NdArray[], passes: Partial<Passes>, options: StageOptions = {}): StageFault | undefined {
+function find(
+  fn: Program,
+  inputs: readonly NdArray[],
+  passes: Partial<Passes>,
+  options: StageOptions = {},
+): StageFault | undefined {
   const { graph } = trace(fn, inputs.map(({ shape, dtype }) => spec(shape, dtype)));
   return findStage(graph, inputs, { ...options, passes }).fault;
 }
@@ -72,9 +80,13 @@ function isAddition(kernel: Kernel): kernel is MapKernel {
 }
 
 /** The addition with its store elsewhere. */
-function moveStore(move: (index: MapKernel["stores"][number]["index"]) => MapKernel["stores"][number]["index"]): Passes["schedule"] {
+function moveStore(
+  move: (index: MapKernel["stores"][number]["index"]) => MapKernel["stores"][number]["index"],
+): Passes["schedule"] {
   return changeFirst((kernel) =>
-    isAddition(kernel) ? { ...kernel, stores: kernel.stores.map((store) => ({ ...store, index: move(store.index) })) } : undefined
+    isAddition(kernel)
+      ? { ...kernel, stores: kernel.stores.map((store) => ({ ...store, index: move(store.index) })) }
+      : undefined
   );
 }
 
@@ -88,38 +100,56 @@ function withValue(made: Schedule, id: ValueId, value: Partial<Value>): Schedule
 
 /** Whether some kernel has both values as operands. */
 function meet(steps: readonly Step[], a: ValueId, b: ValueId): boolean {
-  return steps.some((step) => (step.kind === "loop" ? meet(step.steps, a, b) : step.operands.includes(a) && step.operands.includes(b)));
+  return steps.some((
+    step,
+  ) => (step.kind === "loop" ? meet(step.steps, a, b) : step.operands.includes(a) && step.operands.includes(b)));
 }
 
 /** Two temporaries of which one lives while the other is needed later on: of one kernel, or of none together. */
 function neighbours(plan: Plan, { together = false } = {}): [ValueId, ValueId] {
   const ranges = [...liveRanges(plan)].filter(([, { first, last }]) => last > first);
   for (const [a, x] of ranges) {
-    for (const [b, y] of ranges) if (x.first < y.first && y.first < x.last && meet(plan.steps, a, b) === together) return [a, b];
+    for (const [b, y] of ranges) {
+      if (x.first < y.first && y.first < x.last && meet(plan.steps, a, b) === together) return [a, b];
+    }
   }
   throw new Error("no two temporaries live at one time");
 }
 
-const withOffset = (plan: Plan, id: ValueId, offset: number): Plan => ({ ...plan, offsets: new Map([...plan.offsets, [id, offset]]) });
+const withOffset = (plan: Plan, id: ValueId, offset: number): Plan => ({
+  ...plan,
+  offsets: new Map([...plan.offsets, [id, offset]]),
+});
 
 /** Wrong passes: what is wrong, the pass that is to be blamed, and what is to be said of it. */
 const FAULTS: readonly (readonly [string, Stage, string, Partial<Passes>])[] = [
   ["a wrong rewrite", "simplify", "output 3, element 0", {
-    simplify: (graph) => simplify(new Graph(graph.inputs, graph.outputs.map((y, i) => (i === 3 ? graph.inputs[0] : y)), graph.names)),
+    simplify: (graph) =>
+      simplify(new Graph(graph.inputs, graph.outputs.map((y, i) => (i === 3 ? graph.inputs[0] : y)), graph.names)),
   }],
   ["a pass that throws", "simplify", "Internal: no", {
     simplify: () => {
       throw new Error("Internal: no");
     },
   }],
-  ["a kernel left out", "schedule", "which nobody has written", { schedule: mapKernels((kernel, number) => (number === 0 ? undefined : kernel)) }],
+  ["a kernel left out", "schedule", "which nobody has written", {
+    schedule: mapKernels((kernel, number) => (number === 0 ? undefined : kernel)),
+  }],
   ["the last kernel left out", "schedule", "which nobody has written", {
     schedule: mapKernels((kernel) => (isAddition(kernel) ? undefined : kernel)),
   }],
-  ["stores out of bounds", "schedule", "stores element 30 of operand", { schedule: moveStore((index) => addIndex(index, 1)) }],
-  ["stores before the start", "schedule", "stores element -1 of operand", { schedule: moveStore((index) => addIndex(index, -1)) }],
-  ["all invocations store one element", "schedule", "which another invocation reads or stores", { schedule: moveStore(() => constantIndex(0)) }],
-  ["elements in another order", "schedule", "element 0 is", { schedule: moveStore((index) => addIndex(scaleIndex(index, -1), 29)) }],
+  ["stores out of bounds", "schedule", "stores element 30 of operand", {
+    schedule: moveStore((index) => addIndex(index, 1)),
+  }],
+  ["stores before the start", "schedule", "stores element -1 of operand", {
+    schedule: moveStore((index) => addIndex(index, -1)),
+  }],
+  ["all invocations store one element", "schedule", "which another invocation reads or stores", {
+    schedule: moveStore(() => constantIndex(0)),
+  }],
+  ["elements in another order", "schedule", "element 0 is", {
+    schedule: moveStore((index) => addIndex(scaleIndex(index, -1), 29)),
+  }],
   ["an operand larger than its value", "schedule", "has 1000 elements, its value", {
     schedule: changeFirst((kernel) => withOperand(kernel, 0, { size: 1000 })),
   }],
@@ -127,7 +157,9 @@ const FAULTS: readonly (readonly [string, Stage, string, Partial<Passes>])[] = [
     schedule: changeFirst((kernel) => withOperand(kernel, 0, { dtype: "i32" })),
   }],
   ["an input that is written", "schedule", "writes the input", {
-    schedule: changeFirst((kernel) => kernel.kind === "contract" ? withOperand(kernel, 0, { access: "readwrite" }) : undefined),
+    schedule: changeFirst((kernel) =>
+      kernel.kind === "contract" ? withOperand(kernel, 0, { access: "readwrite" }) : undefined
+    ),
   }],
   ["a load of what is only written", "schedule", "which is only written", {
     schedule: changeFirst((kernel) => kernel.kind === "row" ? withOperand(kernel, 0, { access: "write" }) : undefined),
@@ -135,7 +167,10 @@ const FAULTS: readonly (readonly [string, Stage, string, Partial<Passes>])[] = [
   ["a loop that runs backwards", "schedule", "output 0, element 0 is", {
     schedule: (graph, options) => {
       const made = schedule(graph, options);
-      return { ...made, steps: made.steps.map((step) => (step.kind === "loop" ? { ...step, reverse: !step.reverse } : step)) };
+      return {
+        ...made,
+        steps: made.steps.map((step) => (step.kind === "loop" ? { ...step, reverse: !step.reverse } : step)),
+      };
     },
   }],
   ["values that share memory", "plan", "which value", {
@@ -159,11 +194,16 @@ const FAULTS: readonly (readonly [string, Stage, string, Partial<Passes>])[] = [
       return withOffset(plan, neighbours(plan)[0], 4);
     },
   }],
-  ["a value without a place", "plan", "has no place in the arena", { planMemory: (made, limits) => ({ ...planMemory(made, limits), offsets: new Map() }) }],
-  ["a value of too few bytes", "plan", "takes 4 bytes", {
-    planMemory: (made, limits) => planMemory(withValue(made, neighbours(planMemory(made, limits))[0], { sizeBytes: 4 }), limits),
+  ["a value without a place", "plan", "has no place in the arena", {
+    planMemory: (made, limits) => ({ ...planMemory(made, limits), offsets: new Map() }),
   }],
-  ["a value across a cut", "plan", "across a cut", { planMemory: (made, limits) => ({ ...planMemory(made, limits), bufferBytes: 64 }) }],
+  ["a value of too few bytes", "plan", "takes 4 bytes", {
+    planMemory: (made, limits) =>
+      planMemory(withValue(made, neighbours(planMemory(made, limits))[0], { sizeBytes: 4 }), limits),
+  }],
+  ["a value across a cut", "plan", "across a cut", {
+    planMemory: (made, limits) => ({ ...planMemory(made, limits), bufferBytes: 64 }),
+  }],
 ];
 
 for (const [name, stage, message, passes] of FAULTS) {
@@ -177,7 +217,8 @@ for (const [name, stage, message, passes] of FAULTS) {
 
 Deno.test("a wrong pass is found: an output takes an input that is read afterwards", () => {
   const fn: Program = (x, y) => [ops.add(x, 1), ops.matmul(ops.transpose(x), y), ops.sum(x)];
-  const greedy: Passes["takeDonated"] = (made) => withValue(made, made.outputs[0], { storage: { kind: "output", position: 0, takes: 0 } });
+  const greedy: Passes["takeDonated"] = (made) =>
+    withValue(made, made.outputs[0], { storage: { kind: "output", position: 0, takes: 0 } });
   const fault = find(fn, [wave([4, 4], 1), wave([4, 4], 2)], { takeDonated: greedy }, { donated: [0] });
   assert(fault?.stage === "donation", `${fault?.stage}: ${fault?.message}`);
 });
@@ -187,7 +228,10 @@ Deno.test("a wrong pass is found: an in-place output that is read at another ele
   const inputs = [wave([8], 1)];
   // What takeDonated does where it may, done where it may not.
   const merge: Passes["takeDonated"] = (made) => {
-    const pointwise = takeDonated(schedule(simplify(trace((x: Tensor) => [ops.tanh(x)], [spec([8])]).graph), { maxOperands: 8 }), [0]);
+    const pointwise = takeDonated(
+      schedule(simplify(trace((x: Tensor) => [ops.tanh(x)], [spec([8])]).graph), { maxOperands: 8 }),
+      [0],
+    );
     const [step] = pointwise.steps;
     assert(step.kind === "kernel" && step.kernel.kind === "map" && step.operands.length === 1);
     const { kernel } = step, [store] = kernel.stores;
@@ -205,9 +249,10 @@ Deno.test("a wrong pass is found: a live band that leaves out terms that count",
     return ops.matmul(ops.where(causal, x, 0), y);
   };
   const narrow = changeFirst((kernel) =>
-    kernel.kind !== "contract" || kernel.live.length === 0
-      ? undefined
-      : { ...kernel, live: kernel.live.map((band) => band.map((index) => addIndex(index, -1))) } satisfies ContractKernel
+    kernel.kind !== "contract" || kernel.live.length === 0 ? undefined : {
+      ...kernel,
+      live: kernel.live.map((band) => band.map((index) => addIndex(index, -1))),
+    } satisfies ContractKernel
   );
   assert(find(fn, [wave([6, 6], 1), wave([6, 6], 2)], {}) === undefined);
   const fault = find(fn, [wave([6, 6], 1), wave([6, 6], 2)], { schedule: narrow });

@@ -2,12 +2,15 @@
  * A machine that runs the steps of a schedule on one flat memory of doubles, and checks what a device cannot:
  *
  * - every access lies inside its operand, and every operand inside its value;
- * - what is read was written by the value that is read: not by nobody, and not by another value that lies in the same memory;
- * - no invocation reads or writes what another one of the same kernel writes, and none reads back what it stored itself;
+ * - what is read was written by the value that is read: not by nobody, and not by another value that lies in the same
+ *   memory;
+ * - no invocation reads or writes what another one of the same kernel writes, and none reads back what it stored
+ *   itself;
  * - no kernel writes inputs or constants, or touches one element through two operands of which it writes one;
  * - at the end every element of every output has been written.
  *
- * Memory is counted in cells: of 4 bytes, or of 2 where a value is f16. A cell holds any element exactly, and remembers who wrote it.
+ * Memory is counted in cells: of 4 bytes, or of 2 where a value is f16. A cell holds any element exactly, and remembers
+ * who wrote it.
  */
 import { sizeOf } from "../../core/dtype.ts";
 import { sizeOfShape } from "../../core/shape.ts";
@@ -21,7 +24,8 @@ export class KernelFault extends Error {
 
   /**
    * @param message What is wrong, with the numbers.
-   * @param kernel The kernel that does it, its number among the steps, its kind and its ops; undefined where no kernel is to blame.
+   * @param kernel The kernel that does it, its number among the steps, its kind and its ops; undefined where no kernel
+   * is to blame.
    */
   constructor(message: string, readonly kernel?: string) {
     super(kernel === undefined ? message : `${kernel}: ${message}`);
@@ -32,11 +36,17 @@ export class KernelFault extends Error {
 export interface Layout {
   readonly addressOf: (value: ValueId) => number;
   readonly sizeBytes: number;
-  /** Temporaries whose contents are gone when a step begins: what was in their memory is no longer theirs, nor that of who had it before. */
+  /**
+   * Temporaries whose contents are gone when a step begins: what was in their memory is no longer theirs, nor that of
+   * who had it before.
+   */
   readonly begins: ReadonlyMap<Step, readonly ValueId[]>;
 }
 
-/** Nobody wrote the cell. Other owners are `value + 1`, or `-value - 1` where the value's memory begins and it has not written yet. */
+/**
+ * Nobody wrote the cell. Other owners are `value + 1`, or `-value - 1` where the value's memory begins and it has not
+ * written yet.
+ */
 const NOBODY = 0;
 
 interface Operand {
@@ -56,7 +66,10 @@ export class PlanMachine implements KernelMemory {
   readonly #cells: Float64Array;
   /** Who wrote each cell. */
   readonly #owners: Int32Array;
-  /** The last invocation that wrote, and that read, each cell; `-first` for a reader: more than one invocation of the kernel that began with `first`. */
+  /**
+   * The last invocation that wrote, and that read, each cell; `-first` for a reader: more than one invocation of the
+   * kernel that began with `first`.
+   */
   readonly #writers: Int32Array;
   readonly #readers: Int32Array;
   readonly #cellBytes: number;
@@ -84,7 +97,8 @@ export class PlanMachine implements KernelMemory {
     inputIds.forEach((id, at) => this.#put(values[id], inputs[at]));
     let number = 0;
     const numbers = new Map<Step, number>();
-    const count = (step: Step): void => step.kind === "loop" ? step.steps.forEach(count) : void numbers.set(step, number++);
+    const count = (step: Step): void =>
+      step.kind === "loop" ? step.steps.forEach(count) : void numbers.set(step, number++);
     steps.forEach(count);
     this.#steps(steps, numbers);
     return outputs.map((id, at) => this.#take(values[id], at));
@@ -102,14 +116,18 @@ export class PlanMachine implements KernelMemory {
     const { start, stride } = this.#rangeOf(value);
     return new Float64Array(sizeOfShape(value.type.shape)).map((_, i) => {
       const cell = start + i * stride, owner = this.#owners[cell];
-      if (owner !== value.id + 1) throw new KernelFault(`output ${position} ends with element ${i} ${this.#history(owner)}`);
+      if (owner !== value.id + 1) {
+        throw new KernelFault(`output ${position} ends with element ${i} ${this.#history(owner)}`);
+      }
       return this.#cells[cell];
     });
   }
 
   /** The cell where a value begins, and cells an element. */
   #rangeOf({ id, storage, type }: Value): { start: number; stride: number } {
-    const address = storage.kind === "alias" ? this.layout.addressOf(storage.of) + storage.byteOffset : this.layout.addressOf(id);
+    const address = storage.kind === "alias"
+      ? this.layout.addressOf(storage.of) + storage.byteOffset
+      : this.layout.addressOf(id);
     return { start: address / this.#cellBytes, stride: sizeOf(type.dtype) / this.#cellBytes };
   }
 
@@ -140,7 +158,9 @@ export class PlanMachine implements KernelMemory {
     const { kernel } = step;
     this.#where = () => {
       const turns = kernel.loops.map(({ id, name }) => `${name} = ${this.#loops.get(id)}`);
-      return `kernel ${number}, ${kernel.kind} (${kernel.origins.join(", ")})${turns.length > 0 ? ` at ${turns.join(", ")}` : ""}`;
+      return `kernel ${number}, ${kernel.kind} (${kernel.origins.join(", ")})${
+        turns.length > 0 ? ` at ${turns.join(", ")}` : ""
+      }`;
     };
     const run = compileKernel(kernel, this.deadTerms);
     this.#operands = step.operands.map((id, at) => this.#bind(kernel, id, at));
@@ -155,16 +175,28 @@ export class PlanMachine implements KernelMemory {
     const value = this.schedule.values[id], { dtype, size, access } = kernel.operands[at];
     const base = value.storage.kind === "alias" ? this.schedule.values[value.storage.of] : value;
     if (dtype !== value.type.dtype) this.#fail(`operand ${at} is ${dtype}, its value ${value.type.dtype}`);
-    if (size * sizeOf(dtype) > value.sizeBytes) this.#fail(`operand ${at} has ${size} elements, its value ${value.label} ${value.sizeBytes} bytes`);
+    if (size * sizeOf(dtype) > value.sizeBytes) {
+      this.#fail(`operand ${at} has ${size} elements, its value ${value.label} ${value.sizeBytes} bytes`);
+    }
     if (access !== "read" && (base.storage.kind === "input" || base.storage.kind === "constant")) {
       this.#fail(`operand ${at} writes the ${base.storage.kind} ${value.label}`);
     }
     const taken = base.storage.kind === "output" && access === "readwrite" ? base.storage.takes : undefined;
     const owner = base.id + 1;
-    return { id, ...this.#rangeOf(value), size, access, owner, alsoOwner: taken === undefined ? owner : this.schedule.inputs[taken] + 1 };
+    return {
+      id,
+      ...this.#rangeOf(value),
+      size,
+      access,
+      owner,
+      alsoOwner: taken === undefined ? owner : this.schedule.inputs[taken] + 1,
+    };
   }
 
-  /** A range that is written may be bound once only: WebGPU refuses more, and vector code would read what it has written. */
+  /**
+   * A range that is written may be bound once only: WebGPU refuses more, and vector code would read what it has
+   * written.
+   */
   #checkOverlap(): void {
     const ranges = this.#operands.map(({ start, size, stride }) => ({ start, end: start + size * stride }));
     this.#operands.forEach(({ access }, at) => {
@@ -186,7 +218,9 @@ export class PlanMachine implements KernelMemory {
   #history(owner: number): string {
     if (owner === NOBODY) return "which nobody has written";
     const id = Math.abs(owner) - 1, name = `value ${id} (${this.schedule.values[id].label})`;
-    return owner > 0 ? `which ${name} has written there` : `whose memory was given to ${name}, which has not written it`;
+    return owner > 0
+      ? `which ${name} has written there`
+      : `whose memory was given to ${name}, which has not written it`;
   }
 
   #fail(message: string): never {
@@ -204,7 +238,9 @@ export class PlanMachine implements KernelMemory {
     const cell = start + index * stride;
     for (let at = cell; at < cell + stride; at++) {
       const by = this.#owners[at];
-      if (by !== owner && by !== alsoOwner) this.#fail(`loads element ${index} of operand ${operand}, ${this.#label(operand)}, ${this.#history(by)}`);
+      if (by !== owner && by !== alsoOwner) {
+        this.#fail(`loads element ${index} of operand ${operand}, ${this.#label(operand)}, ${this.#history(by)}`);
+      }
     }
     const now = this.#invocation, writer = this.#writers[cell], reader = this.#readers[cell];
     if (writer >= this.#first) {

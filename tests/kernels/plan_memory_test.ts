@@ -1,4 +1,7 @@
-/** The memory planner against a machine that runs schedules on cells: with an arena everything must read as if each value had its own memory. */
+/**
+ * The memory planner against a machine that runs schedules on cells: with an arena everything must read as if each
+ * value had its own memory.
+ */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { DeviceError } from "../../core/errors.ts";
 import { ExprBuilder } from "../../core/expr.ts";
@@ -46,7 +49,10 @@ function kernelStep(list: readonly Touch[], loops: readonly Var[], values: reado
     loops,
     origins: ["test"],
     space: [point],
-    stores: list.flatMap((touch, operand) => (touch.access === "read" ? [] : [{ operand, index: offset(touch), value: sum }])),
+    stores: list.flatMap((
+      touch,
+      operand,
+    ) => (touch.access === "read" ? [] : [{ operand, index: offset(touch), value: sum }])),
   };
   const step: KernelStep = { kind: "kernel", kernel, operands: list.map(({ value }) => value) };
   touches.set(step, list);
@@ -67,7 +73,13 @@ class ScheduleMaker {
 
   #value(cells: number, storage: Value["storage"] = { kind: "temporary" }): ValueId {
     const id = this.values.length;
-    this.values.push({ id, type: { shape: [cells * CELL], dtype: "f32" }, sizeBytes: cells * ALIGNMENT, storage, label: `v${id}` });
+    this.values.push({
+      id,
+      type: { shape: [cells * CELL], dtype: "f32" },
+      sizeBytes: cells * ALIGNMENT,
+      storage,
+      label: `v${id}`,
+    });
     return id;
   }
 
@@ -84,7 +96,9 @@ class ScheduleMaker {
     const { steps, known } = this.#body([input], [], 0);
     const output = this.#value(1, { kind: "output", position: 0 });
     // The output depends on whatever is still known, so that everything is checked to the end.
-    for (const id of known.slice(-6)) steps.push(kernelStep([this.#whole(id, "read"), this.#whole(output, "write")], [], this.values));
+    for (const id of known.slice(-6)) {
+      steps.push(kernelStep([this.#whole(id, "read"), this.#whole(output, "write")], [], this.values));
+    }
     return { values: this.values, steps, inputs: [input], outputs: [output] };
   }
 
@@ -99,15 +113,23 @@ class ScheduleMaker {
     return { steps, known };
   }
 
-  /** A kernel that writes a new value from known ones; now and then the value's halves are written apart, through aliases. */
+  /**
+   * A kernel that writes a new value from known ones; now and then the value's halves are written apart, through
+   * aliases.
+   */
   #map(steps: Step[], known: readonly ValueId[], loops: readonly Var[]): ValueId {
     const out = this.#value(1 + this.#below(4));
-    const reads = Array.from({ length: 1 + this.#below(3) }, () => this.#whole(known[this.#below(known.length)], "read"));
+    const reads = Array.from(
+      { length: 1 + this.#below(3) },
+      () => this.#whole(known[this.#below(known.length)], "read"),
+    );
     const cells = this.#cells(out);
     if (cells > 1 && this.#random() < 0.3) {
       const half = this.#value(1, { kind: "alias", of: out, byteOffset: 0 });
       const rest = this.#value(cells - 1, { kind: "alias", of: out, byteOffset: ALIGNMENT });
-      for (const part of [half, rest]) steps.push(kernelStep([...reads, this.#whole(part, "write")], loops, this.values));
+      for (const part of [half, rest]) {
+        steps.push(kernelStep([...reads, this.#whole(part, "write")], loops, this.values));
+      }
     } else steps.push(kernelStep([...reads, this.#whole(out, "write")], loops, this.values));
     if (this.#random() < 0.2) steps.push(kernelStep([...reads, this.#whole(out, "readwrite")], loops, this.values));
     return out;
@@ -120,16 +142,34 @@ class ScheduleMaker {
     const reverse = this.#random() < 0.5;
     const carry = this.#value(extent + 1);
     const stacked = this.#value(extent);
-    const at = (value: ValueId, access: Operand["access"], shift: number): Touch => ({ value, access, cell: addIndex(varIndex(variable), shift), cells: 1 });
-    const initial: Touch = { value: carry, access: "write", cell: addIndex(varIndex(makeVar("zero", 1)), reverse ? extent : 0), cells: 1 };
+    const at = (value: ValueId, access: Operand["access"], shift: number): Touch => ({
+      value,
+      access,
+      cell: addIndex(varIndex(variable), shift),
+      cells: 1,
+    });
+    const initial: Touch = {
+      value: carry,
+      access: "write",
+      cell: addIndex(varIndex(makeVar("zero", 1)), reverse ? extent : 0),
+      cells: 1,
+    };
     steps.push(kernelStep([this.#whole(known[this.#below(known.length)], "read"), initial], loops, this.values));
     const inner = [...loops, variable];
     const first = this.#value(1);
-    const body: Step[] = [kernelStep([at(carry, "read", reverse ? 1 : 0), this.#whole(first, "write")], inner, this.values)];
+    const body: Step[] = [
+      kernelStep([at(carry, "read", reverse ? 1 : 0), this.#whole(first, "write")], inner, this.values),
+    ];
     const rest = this.#body([...known, first], inner, depth + 1);
     body.push(...rest.steps);
     const last = rest.known[rest.known.length - 1];
-    body.push(kernelStep([this.#whole(last, "read"), at(carry, "write", reverse ? 0 : 1), at(stacked, "write", 0)], inner, this.values));
+    body.push(
+      kernelStep(
+        [this.#whole(last, "read"), at(carry, "write", reverse ? 0 : 1), at(stacked, "write", 0)],
+        inner,
+        this.values,
+      ),
+    );
     steps.push({ kind: "loop", variable, reverse, steps: body });
     known.push(stacked, carry);
   }
@@ -144,7 +184,10 @@ function evaluate(index: Index, loops: ReadonlyMap<number, number>): number {
   return value;
 }
 
-/** Runs a schedule; `addressOf` says at which cell of which memory a value starts. Gives what every kernel read, in order. */
+/**
+ * Runs a schedule; `addressOf` says at which cell of which memory a value starts. Gives what every kernel read, in
+ * order.
+ */
 function simulate(schedule: Schedule, addressOf: (id: ValueId) => { memory: number[]; start: number }): number[] {
   const trail: number[] = [];
   const loops = new Map<number, number>();
@@ -186,7 +229,9 @@ function separate(schedule: Schedule): (id: ValueId) => { memory: number[]; star
   const memories = new Map<ValueId, number[]>();
   const addressOf = (id: ValueId): { memory: number[]; start: number } => {
     const { storage } = schedule.values[id];
-    if (storage.kind === "alias") return { memory: addressOf(storage.of).memory, start: storage.byteOffset / ALIGNMENT };
+    if (storage.kind === "alias") {
+      return { memory: addressOf(storage.of).memory, start: storage.byteOffset / ALIGNMENT };
+    }
     if (!memories.has(id)) memories.set(id, []);
     return { memory: memories.get(id)!, start: 0 };
   };
@@ -212,7 +257,13 @@ function lowerBound(schedule: Schedule): number {
   const end = Math.max(0, ...ranges.map(([, { last }]) => last)) + 1;
   let most = 0;
   for (let at = 0; at < end; at++) {
-    most = Math.max(most, ranges.reduce((sum, [id, { first, last }]) => sum + (first <= at && at <= last ? schedule.values[id].sizeBytes : 0), 0));
+    most = Math.max(
+      most,
+      ranges.reduce(
+        (sum, [id, { first, last }]) => sum + (first <= at && at <= last ? schedule.values[id].sizeBytes : 0),
+        0,
+      ),
+    );
   }
   return most;
 }
@@ -240,7 +291,11 @@ Deno.test("values alive at the same time never overlap", () => {
   for (let seed = 1000; seed < 1100; seed++) {
     const schedule = new ScheduleMaker(seed).make();
     const { offsets, values } = planMemory(schedule);
-    const placed = [...liveRanges(schedule)].map(([id, range]) => ({ ...range, start: offsets.get(id)!, end: offsets.get(id)! + values[id].sizeBytes }));
+    const placed = [...liveRanges(schedule)].map(([id, range]) => ({
+      ...range,
+      start: offsets.get(id)!,
+      end: offsets.get(id)! + values[id].sizeBytes,
+    }));
     for (const a of placed) {
       for (const b of placed) {
         if (a === b || a.last < b.first || b.last < a.first) continue;
@@ -270,8 +325,16 @@ Deno.test("what an iteration leaves for another one lives over the whole loop", 
     step({ value: 2, access: "readwrite", cell: zero, cells: 1 }), // read before the iteration writes it
     step({ value: 1, access: "write", cell: zero, cells: 1 }),
   ];
-  const ranges = liveRanges({ values, steps: [{ kind: "loop", variable, reverse: false, steps }], inputs: [], outputs: [] });
-  assertEquals([...ranges].sort(([a], [b]) => a - b), [[0, { first: 0, last: 4 }], [1, { first: 0, last: 4 }], [2, { first: 0, last: 4 }]]);
+  const ranges = liveRanges({
+    values,
+    steps: [{ kind: "loop", variable, reverse: false, steps }],
+    inputs: [],
+    outputs: [],
+  });
+  assertEquals([...ranges].sort(([a], [b]) => a - b), [[0, { first: 0, last: 4 }], [1, { first: 0, last: 4 }], [2, {
+    first: 0,
+    last: 4,
+  }]]);
 });
 
 Deno.test("a plan is the same every time", () => {
@@ -285,7 +348,11 @@ Deno.test("an arena cut in buffers has no value across a cut", () => {
     const bufferBytes = 4 * ALIGNMENT;
     const plan = planMemory(schedule, { maxBufferBytes: bufferBytes });
     for (const [id, offset] of plan.offsets) {
-      assertEquals(Math.floor(offset / bufferBytes), Math.floor((offset + schedule.values[id].sizeBytes - 1) / bufferBytes), `seed ${seed}`);
+      assertEquals(
+        Math.floor(offset / bufferBytes),
+        Math.floor((offset + schedule.values[id].sizeBytes - 1) / bufferBytes),
+        `seed ${seed}`,
+      );
     }
     assertEquals(simulate(schedule, inArena(plan)), simulate(schedule, separate(schedule)), `seed ${seed}`);
   }
@@ -299,7 +366,10 @@ Deno.test("a value larger than one binding is refused by name, size and limit", 
     storage: { kind: "temporary" },
     label: "scores",
   }];
-  const error = assertThrows(() => planMemory({ values, steps: [], inputs: [], outputs: [] }, { maxTensorBytes: 2 ** 27 }), DeviceError);
+  const error = assertThrows(
+    () => planMemory({ values, steps: [], inputs: [], outputs: [] }, { maxTensorBytes: 2 ** 27 }),
+    DeviceError,
+  );
   assertEquals(error.reason, "limit");
   assert(/scores f32\[1024, 1024, 64\].*256 MiB.*128 MiB.*smaller batch/.test(error.message), error.message);
 });

@@ -65,7 +65,13 @@ export function flatKernel(shape: readonly number[]): Kernel {
 /** A one-operand function over points. */
 export function unaryKernel(op: UnaryOp, size: number, dtype: DType = "f32"): Kernel {
   const e = new Build(), i = makeVar("i", size);
-  return { ...common, kind: "map", space: [i], stores: [e.write([size], [i], e.u(op, e.read([size], [i], dtype)))], operands: e.operands };
+  return {
+    ...common,
+    kind: "map",
+    space: [i],
+    stores: [e.write([size], [i], e.u(op, e.read([size], [i], dtype)))],
+    operands: e.operands,
+  };
 }
 
 /** A two-operand function over points. */
@@ -75,7 +81,10 @@ export function binaryKernel(op: BinaryOp, size: number, dtype: DType = "f32"): 
   return { ...common, kind: "map", space: [i], stores: [e.write([size], [i], value)], operands: e.operands };
 }
 
-/** A padded, shifted and flipped read: `select(inRange(j - shift), x[i, j - shift], 0) + x[i, columns - 1 - j]`, and the index as a value. */
+/**
+ * A padded, shifted and flipped read: `select(inRange(j - shift), x[i, j - shift], 0) + x[i, columns - 1 - j]`, and the
+ * index as a value.
+ */
 export function shiftKernel(rows: number, columns: number, shift: number): Kernel {
   const e = new Build(), i = makeVar("i", rows), j = makeVar("j", columns);
   const from = addIndex(varIndex(j), -shift);
@@ -84,7 +93,13 @@ export function shiftKernel(rows: number, columns: number, shift: number): Kerne
   const flipped = load(addIndex(scaleIndex(varIndex(j), -1), columns - 1));
   const padded = e.select(e.inRange(from, 0, columns), load(from), e.const(0));
   const value = e.b("add", e.b("add", padded, flipped), e.index(from, "f32"));
-  return { ...common, kind: "map", space: [i, j], stores: [e.write([rows, columns], [i, j], value)], operands: e.operands };
+  return {
+    ...common,
+    kind: "map",
+    space: [i, j],
+    stores: [e.write([rows, columns], [i, j], value)],
+    operands: e.operands,
+  };
 }
 
 /** A reshape of a transpose: indices with divisions and remainders that do not cancel. */
@@ -104,7 +119,13 @@ export function gatherKernel(table: number, width: number, count: number): Kerne
   const row = valueIndex(e.b("max", e.b("min", number, table - 1), 0), 0, table - 1);
   const isInside = e.binary("and", e.b("ge", number, 0), e.b("lt", number, table));
   const value = e.select(isInside, e.read([table, width], [row, d]), e.const(NaN));
-  return { ...common, kind: "map", space: [t, d], stores: [e.write([count, width], [t, d], value)], operands: e.operands };
+  return {
+    ...common,
+    kind: "map",
+    space: [t, d],
+    stores: [e.write([count, width], [t, d], value)],
+    operands: e.operands,
+  };
 }
 
 /** Reads the slice of a stacked operand that an enclosing loop's index picks, and stores into one of two slots. */
@@ -112,15 +133,36 @@ export function loopKernel(steps: number, size: number): Kernel {
   const e = new Build(), outer = makeVar("outer", 3), n = makeVar("n", steps), i = makeVar("i", size);
   const value = e.b("add", e.read([steps, size], [n, i]), e.index(varIndex(outer), "f32"));
   const store = e.write([3, size], [outer, i], e.b("add", value, e.const(-Infinity)));
-  return { kind: "map", loops: [outer, n], origins: [], space: [i], stores: [{ ...store, value }], operands: e.operands };
+  return {
+    kind: "map",
+    loops: [outer, n],
+    origins: [],
+    space: [i],
+    stores: [{ ...store, value }],
+    operands: e.operands,
+  };
 }
 
 /** A reduction of `x * x` (or x) along a row that is contiguous (`axis` 1) or strided (`axis` 0). */
-export function reduceKernel(combine: Combine, rows: number, columns: number, axis: 0 | 1, dtype: DType = "f32"): Kernel {
+export function reduceKernel(
+  combine: Combine,
+  rows: number,
+  columns: number,
+  axis: 0 | 1,
+  dtype: DType = "f32",
+): Kernel {
   const e = new Build(), i = makeVar("i", axis === 1 ? rows : columns), r = makeVar("r", axis === 1 ? columns : rows);
   const x = e.read([rows, columns], axis === 1 ? [i, r] : [r, i], dtype);
   const value = e.reduce(combine, r, combine === "sum" && dtype === "f32" ? e.b("mul", x, x) : x);
-  return { ...common, kind: "row", space: [i], row: r, rowStores: [e.write([i.extent], [i], value)], elementStores: [], operands: e.operands };
+  return {
+    ...common,
+    kind: "row",
+    space: [i],
+    row: r,
+    rowStores: [e.write([i.extent], [i], value)],
+    elementStores: [],
+    operands: e.operands,
+  };
 }
 
 /** Softmax over rows with a causal mask, storing the row's log-sum-exp as well. */
@@ -134,7 +176,15 @@ export function softmaxKernel(rows: number, columns: number, masked: boolean): K
   const total = e.reduce("sum", r, weight);
   const element = e.write([rows, columns], [i, r], e.b("div", weight, total));
   const log = e.write([rows], [i], e.b("add", e.u("log", total), max));
-  return { ...common, kind: "row", space: [i], row: r, rowStores: [log], elementStores: [element], operands: e.operands };
+  return {
+    ...common,
+    kind: "row",
+    space: [i],
+    row: r,
+    rowStores: [log],
+    elementStores: [element],
+    operands: e.operands,
+  };
 }
 
 /** Layer normalisation in place: mean and variance in two dependent passes, a gain along the row. */
@@ -161,12 +211,17 @@ export interface ContractOptions {
   readonly transposeLhs?: boolean;
   readonly transposeRhs?: boolean;
   readonly transposeOut?: boolean;
-  /** Fuses a product and a causal mask into the operands, and bias + gelu-like + residual (and a second store) into the result. */
+  /**
+   * Fuses a product and a causal mask into the operands, and bias + gelu-like + residual (and a second store) into the
+   * result.
+   */
   readonly fused?: boolean;
 }
 
 /** Matrix multiplication. */
-export function contractKernel({ batch = 1, m, n, k, transposeLhs, transposeRhs, transposeOut, fused }: ContractOptions): Kernel {
+export function contractKernel(
+  { batch = 1, m, n, k, transposeLhs, transposeRhs, transposeOut, fused }: ContractOptions,
+): Kernel {
   const e = new Build(), b = makeVar("b", batch), M = makeVar("m", m), N = makeVar("n", n), K = makeVar("k", k);
   let lhs = transposeLhs ? e.read([batch, k, m], [b, K, M]) : e.read([batch, m, k], [b, M, K]);
   let rhs = transposeRhs ? e.read([batch, n, k], [b, N, K]) : e.read([batch, k, n], [b, K, N]);
@@ -182,21 +237,56 @@ export function contractKernel({ batch = 1, m, n, k, transposeLhs, transposeRhs,
     value = e.b("add", e.b("mul", value, e.u("sigmoid", value)), e.read(outShape, at));
   }
   stores.push(e.write(outShape, at, value));
-  return { ...common, kind: "contract", batch: [b], m: M, n: N, k: K, lhs, rhs, stores, live: [], operands: e.operands };
+  return {
+    ...common,
+    kind: "contract",
+    batch: [b],
+    m: M,
+    n: N,
+    k: K,
+    lhs,
+    rhs,
+    stores,
+    live: [],
+    operands: e.operands,
+  };
 }
 
 /** `h = sigmoid(a) h + b` over time, for [batch, time, width], stored scaled. */
 export function recurrenceKernel(batch: number, time: number, width: number, reverse: boolean): Kernel {
-  const e = new Build(), b = makeVar("b", batch), t = makeVar("t", time), d = makeVar("d", width), shape = [batch, time, width];
+  const e = new Build(),
+    b = makeVar("b", batch),
+    t = makeVar("t", time),
+    d = makeVar("d", width),
+    shape = [batch, time, width];
   const a = e.u("sigmoid", e.read(shape, [b, t, d])), input = e.read(shape, [b, t, d]);
   const store = e.write(shape, [b, t, d], e.b("mul", e.accumulator(), e.read([width], [d])));
-  return { ...common, kind: "recurrence", space: [b, d], time: t, reverse, states: [{ a, b: input }], stores: [store], operands: e.operands };
+  return {
+    ...common,
+    kind: "recurrence",
+    space: [b, d],
+    time: t,
+    reverse,
+    states: [{ a, b: input }],
+    stores: [store],
+    operands: e.operands,
+  };
 }
 
-/** Three states of one walk: `p = a p + b`, `g = b g + (p + 1)`, `h = g h + p`, for [batch, time, width]; the last two are stored. */
+/**
+ * Three states of one walk: `p = a p + b`, `g = b g + (p + 1)`, `h = g h + p`, for [batch, time, width]; the last two
+ * are stored.
+ */
 export function chainKernel(batch: number, time: number, width: number, reverse: boolean): Kernel {
-  const e = new Build(), b = makeVar("b", batch), t = makeVar("t", time), d = makeVar("d", width), shape = [batch, time, width], at = [b, t, d];
-  const a = e.u("sigmoid", e.read(shape, at)), input = e.u("tanh", e.read(shape, at)), [p, g, h] = [0, 1, 2].map((state) => e.accumulator("f32", state));
+  const e = new Build(),
+    b = makeVar("b", batch),
+    t = makeVar("t", time),
+    d = makeVar("d", width),
+    shape = [batch, time, width],
+    at = [b, t, d];
+  const a = e.u("sigmoid", e.read(shape, at)),
+    input = e.u("tanh", e.read(shape, at)),
+    [p, g, h] = [0, 1, 2].map((state) => e.accumulator("f32", state));
   const states = [{ a, b: input }, { a: input, b: e.b("add", p, 1) }, { a: e.u("sigmoid", g), b: p }];
   const stores = [e.write(shape, at, e.b("mul", g, 0.5)), e.write(shape, at, e.b("add", h, p))];
   return { ...common, kind: "recurrence", space: [b, d], time: t, reverse, states, stores, operands: e.operands };
@@ -214,21 +304,28 @@ export function scatterKernel(table: number, width: number, count: number): Kern
 }
 
 /**
- * The kernel with what it only writes in the middle of larger operands: `margin` elements before and behind must stay as they are. What it reads is followed by
- * enough elements for whole vectors, so that printers use vectors although there is a rest.
+ * The kernel with what it only writes in the middle of larger operands: `margin` elements before and behind must stay
+ * as they are. What it reads is followed by enough elements for whole vectors, so that printers use vectors although
+ * there is a rest.
  */
 export function embedded(kernel: Kernel, margin: number): Kernel {
   const isMoved = (operand: number): boolean => kernel.operands[operand].access === "write";
   const move = (stores: readonly Store[]): Store[] =>
     stores.map((store) => (isMoved(store.operand) ? { ...store, index: addIndex(store.index, margin) } : store));
-  const operands = kernel.operands.map((operand, at) => ({ ...operand, size: isMoved(at) ? operand.size + 2 * margin : 4 * Math.ceil(operand.size / 4) }));
+  const operands = kernel.operands.map((operand, at) => ({
+    ...operand,
+    size: isMoved(at) ? operand.size + 2 * margin : 4 * Math.ceil(operand.size / 4),
+  }));
   switch (kernel.kind) {
     case "row":
       return { ...kernel, operands, rowStores: move(kernel.rowStores), elementStores: move(kernel.elementStores) };
     case "scatter":
       return {
         ...kernel,
-        operands: operands.map((operand, at) => (at === kernel.target ? { ...operand, size: kernel.operands[at].size + 2 * margin } : operand)),
+        operands: operands.map((
+          operand,
+          at,
+        ) => (at === kernel.target ? { ...operand, size: kernel.operands[at].size + 2 * margin } : operand)),
         index: addIndex(kernel.index, margin),
       };
     default:

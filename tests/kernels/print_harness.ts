@@ -1,4 +1,7 @@
-/** Runs hand-built kernels twice: straight from their meaning in f64, and printed, on a WebGPU adapter. For the printer's tests and micro-benchmarks. */
+/**
+ * Runs hand-built kernels twice: straight from their meaning in f64, and printed, on a WebGPU adapter. For the
+ * printer's tests and micro-benchmarks.
+ */
 import type { DType } from "../../core/dtype.ts";
 import { hostArray } from "../../core/dtype.ts";
 import type { Var } from "../../core/index_expr.ts";
@@ -31,7 +34,11 @@ export function randomElements(dtype: DType, size: number, seed: number): Elemen
   for (let at = 0; at < size; at++) {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
     const unit = state / 4294967296;
-    out[at] = dtype === "f32" ? 2 * unit - 1 : dtype === "bool" ? Number(unit > 0.5) : Math.floor(unit * 16) - (dtype === "i32" ? 8 : 0);
+    out[at] = dtype === "f32"
+      ? 2 * unit - 1
+      : dtype === "bool"
+      ? Number(unit > 0.5)
+      : Math.floor(unit * 16) - (dtype === "i32" ? 8 : 0);
   }
   return out;
 }
@@ -78,7 +85,9 @@ export class Gpu {
       ...(texels ? { texture: { sampleType: SAMPLE_TYPES[texels.type] } } : { buffer: { type: "storage" } }),
     }));
     const uniform = { binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: "uniform" as const } };
-    const groups: GPUBindGroupLayout[] = [storage, ...(printed.usesLoops ? [[uniform]] : [])].map((entries) => this.device.createBindGroupLayout({ entries }));
+    const groups: GPUBindGroupLayout[] = [storage, ...(printed.usesLoops ? [[uniform]] : [])].map((entries) =>
+      this.device.createBindGroupLayout({ entries })
+    );
     const layout = this.device.createPipelineLayout({ bindGroupLayouts: groups });
     const pipeline = this.device.createComputePipeline({ layout, compute: { module, entryPoint: printed.entryPoint } });
     const error = await this.device.popErrorScope();
@@ -97,17 +106,33 @@ export class Gpu {
   }
 
   /** A texture filled with the part of a buffer that a printed kernel reads through it. */
-  texture({ type, lanes, start, elements }: TexelRead, buffer: GPUBuffer, loops: ReadonlyMap<number, number>): GPUTexture {
+  texture(
+    { type, lanes, start, elements }: TexelRead,
+    buffer: GPUBuffer,
+    loops: ReadonlyMap<number, number>,
+  ): GPUTexture {
     const width = TEXEL_ROW_BYTES / 4 / lanes;
-    const format = `${lanes === 4 ? "rgba" : "r"}32${{ f32: "float", i32: "sint", u32: "uint" }[type]}` as GPUTextureFormat;
+    const format = `${lanes === 4 ? "rgba" : "r"}32${
+      { f32: "float", i32: "sint", u32: "uint" }[type]
+    }` as GPUTextureFormat;
     const size = [width, Math.ceil(elements / lanes / width)];
-    const texture = this.device.createTexture({ format, size, usage: GPUTextureUsage.TEXTURE_BINDING | GPUTextureUsage.COPY_DST });
+    const texture = this.device.createTexture({
+      format,
+      size,
+      usage: GPUTextureUsage.TEXTURE_BINDING | GPUTextureUsage.COPY_DST,
+    });
     const startByte = 4 * start.terms.reduce((sum, { atom, coefficient }) => {
       if (atom.kind !== "var") throw new Error("a part moves with loop indices only");
       return sum + coefficient * loops.get(atom.variable.id)!;
     }, start.constant);
     const encoder = this.device.createCommandEncoder();
-    for (const { byte, origin, size } of rectanglesOf({ startByte, endByte: startByte + 4 * elements }, buffer.size, 4 * lanes)) {
+    for (
+      const { byte, origin, size } of rectanglesOf(
+        { startByte, endByte: startByte + 4 * elements },
+        buffer.size,
+        4 * lanes,
+      )
+    ) {
       encoder.copyBufferToTexture({ buffer, offset: byte, bytesPerRow: TEXEL_ROW_BYTES }, { texture, origin }, size);
     }
     this.device.queue.submit([encoder.finish()]);
@@ -133,12 +158,19 @@ export class Gpu {
     const words = [0, 1, 2, 3].map((at) => loops[at] ?? 0);
     this.device.queue.writeBuffer(uniform, 0, new Uint32Array([...words, 0x7fc00000, 0x7f800000, 0, 0]));
     const layout = pipeline.getBindGroupLayout(1);
-    return [...groups, this.device.createBindGroup({ layout, entries: [{ binding: 0, resource: { buffer: uniform } }] })];
+    return [
+      ...groups,
+      this.device.createBindGroup({ layout, entries: [{ binding: 0, resource: { buffer: uniform } }] }),
+    ];
   }
 
   /** Reads a buffer back. The fence is not awaited: in Deno its synchronous part waits, and awaiting costs 12 ms. */
   read(buffer: GPUBuffer, like: Elements): Elements {
-    const staging = this.device.createBuffer({ size: buffer.size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST, mappedAtCreation: true });
+    const staging = this.device.createBuffer({
+      size: buffer.size,
+      usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+      mappedAtCreation: true,
+    });
     staging.unmap();
     const encoder = this.device.createCommandEncoder();
     encoder.copyBufferToBuffer(buffer, 0, staging, 0, buffer.size);
@@ -146,12 +178,21 @@ export class Gpu {
     staging.mapAsync(GPUMapMode.READ).catch(() => {});
     const bytes = staging.getMappedRange().slice(0);
     staging.destroy();
-    const elements = like instanceof Float32Array ? new Float32Array(bytes) : like instanceof Int32Array ? new Int32Array(bytes) : new Uint32Array(bytes);
+    const elements = like instanceof Float32Array
+      ? new Float32Array(bytes)
+      : like instanceof Int32Array
+      ? new Int32Array(bytes)
+      : new Uint32Array(bytes);
     return elements.subarray(0, like.length);
   }
 
   /** Runs a kernel once on copies of the operands and reads them back. */
-  async run(kernel: Kernel, data: readonly Elements[], target: PrintTarget, loops: readonly number[] = []): Promise<Elements[]> {
+  async run(
+    kernel: Kernel,
+    data: readonly Elements[],
+    target: PrintTarget,
+    loops: readonly number[] = [],
+  ): Promise<Elements[]> {
     const { printed, pipeline } = await this.compile(kernel, target);
     const buffers = this.buffers(data);
     const groups = this.bind(pipeline, printed, buffers, loops, kernel.loops);

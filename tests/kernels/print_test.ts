@@ -32,8 +32,17 @@ const STYLES: readonly PrintTarget["style"][] = ["software", "gpu"];
 /** Both styles, and the software style with every operand that can be read through a texture read so. */
 const TARGETS: readonly PrintTarget[] = [...STYLES.map((style) => gpu.target(style)), gpu.target("software", "always")];
 
-/** Runs a kernel both ways and compares every operand. `allowance` is relative to the largest reference value of an operand, at least 1. */
-async function compare(label: string, kernel: Kernel, allowance = 1e-5, data?: Elements[], loops: readonly number[] = []): Promise<void> {
+/**
+ * Runs a kernel both ways and compares every operand. `allowance` is relative to the largest reference value of an
+ * operand, at least 1.
+ */
+async function compare(
+  label: string,
+  kernel: Kernel,
+  allowance = 1e-5,
+  data?: Elements[],
+  loops: readonly number[] = [],
+): Promise<void> {
   const inputs = data ?? kernel.operands.map(({ dtype, size }, at) => randomElements(dtype, size, at + 1));
   const wanted = runReference(kernel, inputs, loops), texts = new Set<string>();
   for (const target of TARGETS) {
@@ -43,12 +52,17 @@ async function compare(label: string, kernel: Kernel, allowance = 1e-5, data?: E
     texts.add(source);
     const found = await gpu.run(kernel, inputs, target, loops);
     wanted.forEach((reference, operand) => {
-      const scale = Array.from(reference).reduce((max, value) => (Number.isFinite(value) ? Math.max(max, Math.abs(value)) : max), 1);
+      const scale = Array.from(reference).reduce(
+        (max, value) => (Number.isFinite(value) ? Math.max(max, Math.abs(value)) : max),
+        1,
+      );
       for (let at = 0; at < reference.length; at++) {
         const a = reference[at], b = found[operand][at];
         if (Object.is(a, b) || Math.abs(a - b) <= allowance * scale) continue;
         throw new Error(
-          `${label} (${target.style}${target.texels ? ", texels" : ""}): operand ${operand}[${at}] is ${b}, should be ${a} (allowance ${allowance * scale})`,
+          `${label} (${target.style}${
+            target.texels ? ", texels" : ""
+          }): operand ${operand}[${at}] is ${b}, should be ${a} (allowance ${allowance * scale})`,
         );
       }
     });
@@ -61,14 +75,18 @@ Deno.test("map kernels compute every point once, whatever the shape", async () =
   for (const [rows, columns] of [[1, 1], [3, 5], [17, 4], [5, 64], [63, 77], [8, 257], [12, 20]]) {
     await compare(`map ${rows}x${columns}`, mapKernel(rows, columns));
   }
-  for (const shape of [[1], [4], [5], [3, 5, 7], [2, 3, 4], [77, 5], [16384, 4]]) await compare(`flat ${shape}`, flatKernel(shape));
+  for (const shape of [[1], [4], [5], [3, 5, 7], [2, 3, 4], [77, 5], [16384, 4]]) {
+    await compare(`flat ${shape}`, flatKernel(shape));
+  }
 });
 
 Deno.test("shifted, padded, flipped and reshaped reads find their elements", async () => {
   for (const [rows, columns, shift] of [[3, 16, 4], [3, 16, 1], [5, 17, 3], [2, 8, -4], [2, 8, -3]]) {
     await compare(`shift ${rows}x${columns} by ${shift}`, shiftKernel(rows, columns, shift));
   }
-  for (const [a, b, c] of [[3, 5, 7], [4, 8, 16], [1, 6, 4], [2, 3, 8]]) await compare(`reshape ${a},${b},${c}`, reshapeKernel(a, b, c));
+  for (const [a, b, c] of [[3, 5, 7], [4, 8, 16], [1, 6, 4], [2, 3, 8]]) {
+    await compare(`reshape ${a},${b},${c}`, reshapeKernel(a, b, c));
+  }
 });
 
 Deno.test("gathers read rows by number, NaN outside", async () => {
@@ -114,7 +132,11 @@ Deno.test("log, tanh and erf keep relative accuracy where the result is small", 
     const [op, x, f] of [
       ["log", near.map((value) => 1 + value), Math.log],
       ["tanh", near, Math.tanh],
-      ["erf", near, (value: number) => 2 / Math.sqrt(Math.PI) * (value - value ** 3 / 3 + value ** 5 / 10 - value ** 7 / 42)],
+      [
+        "erf",
+        near,
+        (value: number) => 2 / Math.sqrt(Math.PI) * (value - value ** 3 / 3 + value ** 5 / 10 - value ** 7 / 42),
+      ],
     ] as const
   ) {
     const [, y] = await gpu.run(unaryKernel(op, size), [x, new Float32Array(size)], gpu.target("software"));
@@ -130,7 +152,11 @@ Deno.test("powers follow JAX: whole exponents of negative bases, NaN otherwise, 
   const exponents = [3, 2, 0.5, 0, 2, 0.5, -1, 3, 4, 0, 0.5, 100, -1, -2, 2, 0.5];
   const data = [Float32Array.from(bases), Float32Array.from(exponents), new Float32Array(16)];
   await compare("pow", binaryKernel("pow", 16), 1e-6, data);
-  const whole = [new Int32Array([2, -3, 0, 5, 1, 7, -2, 10]), new Int32Array([10, 3, 0, 0, 31, 2, 5, 4]), new Int32Array(8)];
+  const whole = [
+    new Int32Array([2, -3, 0, 5, 1, 7, -2, 10]),
+    new Int32Array([10, 3, 0, 0, 31, 2, 5, 4]),
+    new Int32Array(8),
+  ];
   await compare("integer pow", binaryKernel("pow", 8, "i32"), 0, whole);
 });
 
@@ -143,18 +169,28 @@ Deno.test("two-operand functions agree on every dtype", async () => {
       await compare(`${op} ${dtype}`, kernel, 1e-6, data);
     }
   }
-  for (const op of ["add", "mul", "and", "or", "xor", "shiftLeft", "shiftRight"] as const) await compare(op, binaryKernel(op, 64, "u32"), 0);
-  for (const op of ["eq", "ne", "lt", "le", "gt", "ge"] as const) {
-    for (const dtype of ["f32", "i32", "u32", "bool"] as const) await compare(`${op} ${dtype}`, binaryKernel(op, 64, dtype), 0);
+  for (const op of ["add", "mul", "and", "or", "xor", "shiftLeft", "shiftRight"] as const) {
+    await compare(op, binaryKernel(op, 64, "u32"), 0);
   }
-  for (const op of ["and", "or", "xor", "max", "min"] as const) await compare(`${op} bool`, binaryKernel(op, 20, "bool"), 0);
+  for (const op of ["eq", "ne", "lt", "le", "gt", "ge"] as const) {
+    for (const dtype of ["f32", "i32", "u32", "bool"] as const) {
+      await compare(`${op} ${dtype}`, binaryKernel(op, 64, dtype), 0);
+    }
+  }
+  for (const op of ["and", "or", "xor", "max", "min"] as const) {
+    await compare(`${op} bool`, binaryKernel(op, 20, "bool"), 0);
+  }
 });
 
 Deno.test("reductions along rows and columns of odd sizes", async () => {
   for (const size of SIZES) {
     for (const axis of [0, 1] as const) {
       await compare(`sum axis ${axis} of ${size}`, reduceKernel("sum", axis ? 13 : size, axis ? size : 12, axis));
-      await compare(`argmax axis ${axis} of ${size}`, reduceKernel("argmax", axis ? 13 : size, axis ? size : 9, axis), 0);
+      await compare(
+        `argmax axis ${axis} of ${size}`,
+        reduceKernel("argmax", axis ? 13 : size, axis ? size : 9, axis),
+        0,
+      );
     }
   }
   for (const combine of ["max", "min"] as const) {
@@ -192,26 +228,49 @@ Deno.test("argmax takes the first of equal maxima, also where all are -Infinity"
 
 Deno.test("softmax, masked or not, is one pass chain", async () => {
   for (const [rows, columns] of [[5, 3], [17, 17], [33, 64], [9, 77], [16, 257], [64, 512]]) {
-    for (const masked of [false, true]) await compare(`softmax ${rows}x${columns} ${masked}`, softmaxKernel(rows, columns, masked));
+    for (const masked of [false, true]) {
+      await compare(`softmax ${rows}x${columns} ${masked}`, softmaxKernel(rows, columns, masked));
+    }
   }
 });
 
 Deno.test("dependent reductions in place, along either axis", async () => {
   for (const [rows, columns] of [[5, 3], [16, 32], [12, 64], [7, 77], [20, 256], [4, 1000]]) {
-    for (const axis of [0, 1] as const) await compare(`norm ${rows}x${columns} axis ${axis}`, normKernel(rows, columns, axis));
+    for (const axis of [0, 1] as const) {
+      await compare(`norm ${rows}x${columns} axis ${axis}`, normKernel(rows, columns, axis));
+    }
   }
 });
 
 Deno.test("contractions of odd shapes, transposed operands and results", async () => {
   for (
-    const [m, n, k] of [[1, 1, 1], [3, 5, 17], [17, 63, 5], [63, 17, 64], [64, 64, 64], [77, 12, 33], [1, 257, 20], [257, 3, 16], [45, 68, 18], [40, 70, 36], [
-      5,
-      5,
-      0,
-    ]]
+    const [m, n, k] of [
+      [1, 1, 1],
+      [3, 5, 17],
+      [17, 63, 5],
+      [63, 17, 64],
+      [64, 64, 64],
+      [77, 12, 33],
+      [1, 257, 20],
+      [257, 3, 16],
+      [45, 68, 18],
+      [40, 70, 36],
+      [
+        5,
+        5,
+        0,
+      ],
+    ]
   ) {
     for (const flags of [0, 1, 2, 3, 4, 7]) {
-      const kernel = contractKernel({ m, n, k, transposeLhs: (flags & 1) > 0, transposeRhs: (flags & 2) > 0, transposeOut: (flags & 4) > 0 });
+      const kernel = contractKernel({
+        m,
+        n,
+        k,
+        transposeLhs: (flags & 1) > 0,
+        transposeRhs: (flags & 2) > 0,
+        transposeOut: (flags & 4) > 0,
+      });
       const data = kernel.operands.map(({ dtype, size }, at) => randomElements(dtype, Math.max(1, size), at + 1));
       await compare(`contract ${m}x${n}x${k} flags ${flags}`, kernel, 1e-5, data);
     }
@@ -221,7 +280,16 @@ Deno.test("contractions of odd shapes, transposed operands and results", async (
 Deno.test("batched contractions with fused operands and epilogues", async () => {
   for (const [batch, m, n, k] of [[3, 16, 16, 16], [2, 17, 20, 12], [5, 9, 7, 11], [2, 64, 32, 48]]) {
     for (const flags of [0, 1, 2, 4]) {
-      const options = { batch, m, n, k, transposeLhs: (flags & 1) > 0, transposeRhs: (flags & 2) > 0, transposeOut: (flags & 4) > 0, fused: true };
+      const options = {
+        batch,
+        m,
+        n,
+        k,
+        transposeLhs: (flags & 1) > 0,
+        transposeRhs: (flags & 2) > 0,
+        transposeOut: (flags & 4) > 0,
+        fused: true,
+      };
       await compare(`fused contract ${batch}x${m}x${n}x${k} flags ${flags}`, contractKernel(options));
     }
   }
@@ -237,7 +305,9 @@ Deno.test("recurrences in both directions", async () => {
 });
 
 Deno.test("scatters add every valid position in order", async () => {
-  for (const [table, width, count] of [[5, 8, 17], [3, 3, 9], [16, 64, 40]]) await compare(`scatter ${table}`, scatterKernel(table, width, count));
+  for (const [table, width, count] of [[5, 8, 17], [3, 3, 9], [16, 64, 40]]) {
+    await compare(`scatter ${table}`, scatterKernel(table, width, count));
+  }
 });
 
 Deno.test("no kernel touches what lies beside its results", async () => {
@@ -251,7 +321,9 @@ Deno.test("dispatches beyond a dimension's limit are folded", async () => {
     const wanted = runReference(kernel, data);
     for (const style of STYLES) {
       const found = await gpu.run(kernel, data, { ...target, style, maxWorkgroupsPerDimension: 7 });
-      wanted.forEach((reference, operand) => reference.forEach((value, at) => assert(Math.abs(value - found[operand][at]) < 1e-4)));
+      wanted.forEach((reference, operand) =>
+        reference.forEach((value, at) => assert(Math.abs(value - found[operand][at]) < 1e-4))
+      );
     }
   }
 });
@@ -268,9 +340,14 @@ Deno.test("large contractions through workgroup memory", async () => {
         const row = Math.floor(at / n), column = at % n;
         let sum = 0;
         for (let step = 0; step < k; step++) {
-          sum += lhs[transposeLhs ? step * m + row : row * k + step] * rhs[transposeRhs ? column * k + step : step * n + column];
+          sum += lhs[transposeLhs ? step * m + row : row * k + step] *
+            rhs[transposeRhs ? column * k + step : step * n + column];
         }
-        if (Math.abs(sum - out[at]) > 1e-4) throw new Error(`contract flags ${flags} (${target.style}): [${row}, ${column}] is ${out[at]}, should be ${sum}`);
+        if (Math.abs(sum - out[at]) > 1e-4) {
+          throw new Error(
+            `contract flags ${flags} (${target.style}): [${row}, ${column}] is ${out[at]}, should be ${sum}`,
+          );
+        }
       }
     }
   }
@@ -309,7 +386,10 @@ Deno.test("NaN and infinities come from the uniform, constants read back exactly
   };
   const [found] = await gpu.run(kernel, [new Float32Array(values.length)], gpu.target("software"));
   // Subnormal numbers may be flushed.
-  assertEquals([...found].map((value) => (Math.abs(value) < 1e-38 ? 0 * value : value)).slice(0, 9), values.slice(0, 9).map(Math.fround));
+  assertEquals(
+    [...found].map((value) => (Math.abs(value) < 1e-38 ? 0 * value : value)).slice(0, 9),
+    values.slice(0, 9).map(Math.fround),
+  );
   const whole = new Build();
   const integer: Kernel = {
     ...kernel,
@@ -326,5 +406,9 @@ Deno.test("f16 is refused where the device lacks it, and deep loop nests are ref
   assert(source.startsWith("enable f16;"));
   const nested = loopKernel(5, 8);
   const outer = Array.from({ length: 4 }, (_, at) => makeVar(`l${at}`, 2));
-  assertThrows(() => printWgsl({ ...nested, loops: [...outer, ...nested.loops] }, gpu.target("software")), CompileError, "nested loops");
+  assertThrows(
+    () => printWgsl({ ...nested, loops: [...outer, ...nested.loops] }, gpu.target("software")),
+    CompileError,
+    "nested loops",
+  );
 });

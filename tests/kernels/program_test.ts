@@ -1,6 +1,25 @@
 /** Programs from functions to results, on every device. */
-import { assert, assertAlmostEquals, assertEquals, assertMatch, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
-import { compile, type Device, DeviceError, DTypeError, grad, requestDevice, scan, ShapeError, spec, type Tensor } from "../../mod.ts";
+import {
+  assert,
+  assertAlmostEquals,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
+import {
+  compile,
+  type Device,
+  DeviceError,
+  DTypeError,
+  grad,
+  requestDevice,
+  scan,
+  ShapeError,
+  spec,
+  type Tensor,
+} from "../../mod.ts";
 import { add, argmax, cast, exp, linearScan, matmul, mul, sum, tanh } from "../../ops/mod.ts";
 import { ReferenceArray } from "../../kernels/reference/device.ts";
 import { requestWebGpuDevice, type WebGpuDevice } from "../../kernels/webgpu/device.ts";
@@ -24,7 +43,9 @@ function onEachDevice(name: string, fn: (device: Device) => Promise<void>): void
 
 function assertClose(actual: ArrayLike<number>, expected: ArrayLike<number>, tolerance = 1e-5): void {
   assertEquals(actual.length, expected.length);
-  for (let i = 0; i < expected.length; i++) assertAlmostEquals(actual[i], expected[i], tolerance * Math.max(1, Math.abs(expected[i])), `element ${i}`);
+  for (let i = 0; i < expected.length; i++) {
+    assertAlmostEquals(actual[i], expected[i], tolerance * Math.max(1, Math.abs(expected[i])), `element ${i}`);
+  }
 }
 
 /** Numbers between -1 and 1. */
@@ -72,10 +93,14 @@ onEachDevice("trees go in and come out by their places, with inferred types", as
 });
 
 onEachDevice("launch keeps arrays on the device and does not wait", async (device) => {
-  const program = await compile(device, (state: { x: Tensor; n: Tensor }) => ({ x: mul(state.x, 2), n: add(state.n, 1) }), [{
-    x: spec([5]),
-    n: spec([], "i32"),
-  }]);
+  const program = await compile(
+    device,
+    (state: { x: Tensor; n: Tensor }) => ({ x: mul(state.x, 2), n: add(state.n, 1) }),
+    [{
+      x: spec([5]),
+      n: spec([], "i32"),
+    }],
+  );
   let state = program.launch({ x: [1, 2, 3, 4, 5], n: 0 });
   for (let i = 0; i < 9; i++) {
     const next = program.launch(state);
@@ -83,28 +108,40 @@ onEachDevice("launch keeps arrays on the device and does not wait", async (devic
     state.n.dispose();
     state = next;
   }
-  assertEquals([Array.from(await state.x.read()), Array.from(await state.n.read())], [[1024, 2048, 3072, 4096, 5120], [10]]);
+  assertEquals([Array.from(await state.x.read()), Array.from(await state.n.read())], [[1024, 2048, 3072, 4096, 5120], [
+    10,
+  ]]);
 });
 
 onEachDevice("a rolled loop gives its final carry and its stacked results", async (device) => {
-  const cumulative = (x: Tensor) => scan((carry: Tensor, item: Tensor) => [add(carry, item), mul(carry, item)], sum(mul(x, 0)), x);
+  const cumulative = (x: Tensor) =>
+    scan((carry: Tensor, item: Tensor) => [add(carry, item), mul(carry, item)], sum(mul(x, 0)), x);
   const program = await compile(device, cumulative, [spec([6])]);
   const [total, products] = await program.run([1, 2, 3, 4, 5, 6]);
   assertEquals([Array.from(total.data), Array.from(products.data)], [[21], [0, 2, 9, 24, 50, 90]]);
 });
 
 onEachDevice("arguments that do not fit are refused by their path", async (device) => {
-  const fn = (params: { w: Tensor; list: Tensor[] }, n: Tensor) => mul(sum(params.w), add(cast(n, "f32"), sum(params.list[0])));
+  const fn = (params: { w: Tensor; list: Tensor[] }, n: Tensor) =>
+    mul(sum(params.w), add(cast(n, "f32"), sum(params.list[0])));
   const program = await compile(device, fn, [{ w: spec([2, 3]), list: [spec([2])] }, spec([], "i32")]);
   // deno-lint-ignore no-explicit-any -- wrong on purpose
   const run = (...args: any[]) => () => (program.run as any)(...args);
   const w = new Float32Array(6), list = [[1, 2]];
   const cases: [unknown[], new (message: string) => Error, string][] = [
     [[{ w, list }], ShapeError, "Cannot run with 1 argument: the program expects 2"],
-    [[{ w: new Float32Array(5), list }, 1], ShapeError, "Cannot run with 5 numbers as argument 0.w: the program expects f32[2, 3], which has 6 elements"],
+    [
+      [{ w: new Float32Array(5), list }, 1],
+      ShapeError,
+      "Cannot run with 5 numbers as argument 0.w: the program expects f32[2, 3], which has 6 elements",
+    ],
     [[{ w, list: [] }, 1], ShapeError, "Cannot run with 0 as argument 0.list: the program expects a list of 1"],
     [[{ w }, 1], ShapeError, "Cannot run with argument 0: it lacks list"],
-    [[{ w, list, b: 1 }, 1], ShapeError, "Cannot run with argument 0: it has b, which the program does not know; it expects list, w"],
+    [
+      [{ w, list, b: 1 }, 1],
+      ShapeError,
+      "Cannot run with argument 0: it has b, which the program does not know; it expects list, w",
+    ],
     [[w, 1], ShapeError, "Cannot run with a Float32Array as argument 0: the program expects a record with list, w"],
     [
       [{ w: new Int32Array(6), list }, 1],
@@ -112,8 +149,16 @@ onEachDevice("arguments that do not fit are refused by their path", async (devic
       "Cannot run with a Int32Array as argument 0.w: the program expects f32, which is passed as a Float32Array",
     ],
     [[{ w, list }, 1.5], DTypeError, "Cannot run with 1.5 as argument 1[0]: the program expects i32, integers"],
-    [[{ w, list: [["1", 2]] }, 1], DTypeError, "Cannot run with a string as argument 0.list[0][0]: the program expects f32 numbers"],
-    [[{ w: undefined, list }, 1], DTypeError, "Cannot run with undefined as argument 0.w: the program expects f32[2, 3] as a typed array"],
+    [
+      [{ w, list: [["1", 2]] }, 1],
+      DTypeError,
+      "Cannot run with a string as argument 0.list[0][0]: the program expects f32 numbers",
+    ],
+    [
+      [{ w: undefined, list }, 1],
+      DTypeError,
+      "Cannot run with undefined as argument 0.w: the program expects f32[2, 3] as a typed array",
+    ],
     [[{ w: 1, list }, 1], ShapeError, "Cannot run with a number as argument 0.w"],
     [[{ w: { data: w, shape: [3, 2], dtype: "f32" }, list }, 1], ShapeError, "shapes [3, 2] and [2, 3] differ"],
   ];
@@ -123,7 +168,11 @@ onEachDevice("arguments that do not fit are refused by their path", async (devic
     assertEquals(error.message.split("\n").length, 1);
   }
   const other = await requestDevice({ kind: "reference" });
-  await assertRejects(run({ w: other.upload(w, { shape: [2, 3], dtype: "f32" }), list }, 1), DeviceError, "argument 0.w: it lies on another device");
+  await assertRejects(
+    run({ w: other.upload(w, { shape: [2, 3], dtype: "f32" }), list }, 1),
+    DeviceError,
+    "argument 0.w: it lies on another device",
+  );
 });
 
 onEachDevice("a disposed program refuses to run", async (device) => {
@@ -164,7 +213,10 @@ async function withWebGpu(fn: (device: WebGpuDevice) => Promise<void>): Promise<
 
 Deno.test("explain gives kernels, work, memory and measured times", () =>
   withWebGpu(async (device) => {
-    const program = await compile(device, (x: Tensor, w: Tensor) => sum(tanh(matmul(x, w))), [spec([64, 32]), spec([32, 48])]);
+    const program = await compile(device, (x: Tensor, w: Tensor) => sum(tanh(matmul(x, w))), [
+      spec([64, 32]),
+      spec([32, 48]),
+    ]);
     const plain = program.explain();
     assertEquals(plain.totals.timeNs, undefined);
     const explanation = await program.explain({ profile: [wave(64 * 32), wave(32 * 48)] });
@@ -186,7 +238,8 @@ Deno.test("explain gives kernels, work, memory and measured times", () =>
 Deno.test("work is counted from what a kernel computes, reads and writes", () =>
   withWebGpu(async (device) => {
     const n = 4096;
-    const explain = async (fn: (x: Tensor, y: Tensor) => Tensor) => (await compile(device, fn, [spec([n]), spec([n])])).explain();
+    const explain = async (fn: (x: Tensor, y: Tensor) => Tensor) =>
+      (await compile(device, fn, [spec([n]), spec([n])])).explain();
     const map = await explain((x, y) => add(mul(x, y), x));
     assertEquals([map.totals.kernels, map.totals.flops, map.totals.bytes], [1, 2 * n, 4 * 3 * n]);
     const row = await explain((x, y) => sum(mul(x, y)));
@@ -206,7 +259,10 @@ Deno.test("a map over 20 million elements needs more than 65535 workgroups a dim
 Deno.test("a tensor beyond the device's binding limit is refused before anything is allocated", () =>
   withWebGpu(async (device) => {
     const rows = device.maxTensorBytes / 4096 + 1;
-    const error = await assertRejects(() => compile(device, (x: Tensor) => add(x, 1), [spec([rows, 1024])]), DeviceError);
+    const error = await assertRejects(
+      () => compile(device, (x: Tensor) => add(x, 1), [spec([rows, 1024])]),
+      DeviceError,
+    );
     assertEquals(error.reason, "limit");
     assertMatch(error.message, /f32\[32769, 1024\].*128 MiB/);
   }));
@@ -216,7 +272,10 @@ Deno.test("a training loop makes no buffer and no bind group once it runs", () =
     const loss = (params: { w: Tensor; b: Tensor }, x: Tensor) => sum(tanh(add(matmul(x, params.w), params.b)));
     const step = (params: { w: Tensor; b: Tensor }, x: Tensor) => {
       const g = grad(loss)(params, x);
-      return { params: { w: add(params.w, mul(g.w, -0.01)), b: add(params.b, mul(g.b, -0.01)) }, loss: loss(params, x) };
+      return {
+        params: { w: add(params.w, mul(g.w, -0.01)), b: add(params.b, mul(g.b, -0.01)) },
+        loss: loss(params, x),
+      };
     };
     const program = await compile(device, step, [{ w: spec([8, 8]), b: spec([8]) }, spec([4, 8])]);
     let params: Parameters<typeof program.launch>[0] = { w: wave(64), b: wave(8) };
@@ -257,14 +316,24 @@ Deno.test("compiling for WebGPU tells of each distinct kernel, and can be ended"
   using program = await compile(device, fn, [spec([5])], { progress: (done, total) => told.push([done, total]) });
   assertEquals(told, Array.from({ length: program.shaderCount }, (_, i) => [i + 1, program.shaderCount]));
   const reason = new Error("no longer wanted");
-  await assertRejects(() => compile(device, fn, [spec([5])], { signal: AbortSignal.abort(reason) }), Error, reason.message);
+  await assertRejects(
+    () => compile(device, fn, [spec([5])], { signal: AbortSignal.abort(reason) }),
+    Error,
+    reason.message,
+  );
   // In the middle: as soon as the first kernel is there, and nothing is heard of the others.
-  const heard: number[] = [], controller = new AbortController(), other = (x: Tensor): Tensor => sum(exp(mul(x, sum(exp(mul(x, sum(x)))))));
+  const heard: number[] = [],
+    controller = new AbortController(),
+    other = (x: Tensor): Tensor => sum(exp(mul(x, sum(exp(mul(x, sum(x)))))));
   const progress = (done: number): void => {
     heard.push(done);
     controller.abort(reason);
   };
-  await assertRejects(() => compile(device, other, [spec([6])], { signal: controller.signal, progress }), Error, reason.message);
+  await assertRejects(
+    () => compile(device, other, [spec([6])], { signal: controller.signal, progress }),
+    Error,
+    reason.message,
+  );
   const { data } = await program.run([0, 0, 0, 0, 0]);
   assertEquals([data[0], heard], [5, [1]]);
 });

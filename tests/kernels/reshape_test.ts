@@ -1,6 +1,7 @@
 /**
- * Reshapes keep row-major order wherever they stand: every factorisation of every shape of up to 64 elements and rank 5, alone, and behind and before ops of
- * every kind. Axes of a result that cut across those of the operand make the scheduler split and merge variables in every way that it can.
+ * Reshapes keep row-major order wherever they stand: every factorisation of every shape of up to 64 elements and rank
+ * 5, alone, and behind and before ops of every kind. Axes of a result that cut across those of the operand make the
+ * scheduler split and merge variables in every way that it can.
  */
 import { assert, assertEquals } from "@std/assert";
 import type { Tensor } from "../../core/graph.ts";
@@ -15,7 +16,10 @@ import { check, graphOf, numbers } from "./check_schedule.ts";
 type Shape = readonly number[];
 
 const MOST_ELEMENTS = 64, MOST_AXES = 5;
-/** Between other ops only shapes of up to this many elements are tried, which cut across each other in all the same ways. */
+/**
+ * Between other ops only shapes of up to this many elements are tried, which cut across each other in all the same
+ * ways.
+ */
 const MOST_BETWEEN = 36;
 
 /** The shapes of `size` elements without axes of one element, of at most `axes` axes. */
@@ -54,8 +58,17 @@ const CONTEXTS: readonly { readonly kind: OpKind; readonly apply: (x: Tensor) =>
   { kind: "map", apply: (x) => ops.tanh(x) },
   { kind: "view", apply: (x) => ops.add(ops.flip(x, x.rank - 1), x) },
   { kind: "view", apply: (x) => ops.transpose(ops.reshape(x, x.shape.toReversed())) },
-  { kind: "view", apply: (x) => ops.pad(ops.sliceAxis(x, 0, 1, x.shape[0] - 1), x.shape.map((_, axis) => [axis === 0 ? 1 : 0, 0])) },
-  { kind: "reduce", apply: (x) => ops.max(ops.mul(ops.broadcastTo(ops.expandDims(x, x.rank), [...x.shape, 3]), ops.iota([3], 0, "f32")), { axes: x.rank }) },
+  {
+    kind: "view",
+    apply: (x) => ops.pad(ops.sliceAxis(x, 0, 1, x.shape[0] - 1), x.shape.map((_, axis) => [axis === 0 ? 1 : 0, 0])),
+  },
+  {
+    kind: "reduce",
+    apply: (x) =>
+      ops.max(ops.mul(ops.broadcastTo(ops.expandDims(x, x.rank), [...x.shape, 3]), ops.iota([3], 0, "f32")), {
+        axes: x.rank,
+      }),
+  },
   { kind: "reduce", apply: (x) => ops.softmax(x, { axis: x.rank - 1 }) },
   { kind: "reduce", apply: (x) => ops.sub(x, ops.sum(x, { axes: 0, keepDims: true })) },
   { kind: "contract", apply: (x) => product(x) },
@@ -65,7 +78,12 @@ const CONTEXTS: readonly { readonly kind: OpKind; readonly apply: (x: Tensor) =>
   { kind: "scatter", apply: (x) => ops.scatterAdd(x, lastFirst(x), ops.tanh(x)) },
   {
     kind: "loop",
-    apply: (x) => scan((sum: Tensor, row: Tensor): [Tensor, Tensor] => [ops.add(sum, row), ops.add(sum, row)], ops.zeros(x.shape.slice(1)), x)[1],
+    apply: (x) =>
+      scan(
+        (sum: Tensor, row: Tensor): [Tensor, Tensor] => [ops.add(sum, row), ops.add(sum, row)],
+        ops.zeros(x.shape.slice(1)),
+        x,
+      )[1],
   },
   { kind: "source", apply: (x) => ops.add(x, ops.iota(x.shape, x.rank - 1, "f32")) },
 ];
@@ -103,7 +121,17 @@ Deno.test("every kind of op stands before and behind reshapes", () => {
     assertEquals(graph.outputs[0].shape, [3, 4]);
     kinds.add(kind);
   }
-  assertEquals([...kinds].sort(), ["contract", "gather", "loop", "map", "recurrence", "reduce", "scatter", "source", "view"]);
+  assertEquals([...kinds].sort(), [
+    "contract",
+    "gather",
+    "loop",
+    "map",
+    "recurrence",
+    "reduce",
+    "scatter",
+    "source",
+    "view",
+  ]);
 });
 
 Deno.test("every reshape of up to 64 elements keeps row-major order", () => {
@@ -119,7 +147,8 @@ Deno.test("reshapes between ops of any kind keep row-major order", () => {
   const between = [undefined, ...CONTEXTS];
   let count = 0;
   for (const [from, to] of pairs(range(2, MOST_BETWEEN))) {
-    const before = between[count % between.length], behind = between[Math.floor(count / between.length) % between.length];
+    const before = between[count % between.length],
+      behind = between[Math.floor(count / between.length) % between.length];
     const fn = (x: Tensor): Tensor => {
       const moved = ops.reshape(before ? before.apply(x) : x, to);
       return behind ? behind.apply(moved) : moved;
@@ -130,9 +159,14 @@ Deno.test("reshapes between ops of any kind keep row-major order", () => {
   assert(count > between.length ** 2);
 });
 
-/** Shapes and what they are reshaped to, in one program each: several results may share a kernel, which then is another one than that of each. */
+/**
+ * Shapes and what they are reshaped to, in one program each: several results may share a kernel, which then is another
+ * one than that of each.
+ */
 const PROGRAMS: Readonly<Record<"cpu" | "webgpu", readonly (readonly [from: Shape, to: readonly Shape[]])[]>> = {
-  cpu: [[2, 3, 2], [6, 3, 2], [4, 3, 5], [2, 2, 3, 3]].map((from) => [from, factorisations(from.reduce((size, extent) => size * extent, 1))] as const),
+  cpu: [[2, 3, 2], [6, 3, 2], [4, 3, 5], [2, 2, 3, 3]].map((from) =>
+    [from, factorisations(from.reduce((size, extent) => size * extent, 1))] as const
+  ),
   webgpu: [[[2, 3, 2], [[4, 3]]], [[2, 2, 3], [[6, 2]]], [[8, 17, 5], [[40, 17, 1]]], [[2, 3, 2], factorisations(12)]],
 };
 
@@ -141,12 +175,17 @@ for (const kind of ["cpu", "webgpu"] as const) {
     using device = await requestDevice({ kind });
     for (const [from, shapes] of PROGRAMS[kind]) {
       const input = numbers(from), x = Float32Array.from(input.data);
-      const [transposed] = interpret(graphOf((x) => ops.neg(ops.transpose(x)), [input]), [{ ...input, data: Float64Array.from(x) }]);
+      const [transposed] = interpret(graphOf((x) => ops.neg(ops.transpose(x)), [input]), [{
+        ...input,
+        data: Float64Array.from(x),
+      }]);
       const plain = (x: Tensor): Tensor[] => shapes.map((to) => ops.reshape(x, to));
       const moved = (x: Tensor): Tensor[] => shapes.map((to) => ops.neg(ops.reshape(ops.transpose(x), to)));
       for (const [fn, wanted] of [[plain, x], [moved, transposed.data]] as const) {
         using program = await compile(device, fn, [spec(from)]);
-        (await program.run(x)).forEach(({ data }, i) => assertEquals([...data], [...wanted], `${kind} ${describe(from, shapes[i])}`));
+        (await program.run(x)).forEach(({ data }, i) =>
+          assertEquals([...data], [...wanted], `${kind} ${describe(from, shapes[i])}`)
+        );
       }
     }
   });

@@ -1,7 +1,8 @@
 /**
- * A schedule whose kernels round otherwise: each result of arithmetic on floats is off by up to about a unit in the last place of f32, otherwise in each kernel
- * and, in one kernel, otherwise in each pass over a row. Devices do such things with fused multiply-adds and vectors. What a schedule computes may be off by as
- * much, but may not depend on one element being computed twice alike.
+ * A schedule whose kernels round otherwise: each result of arithmetic on floats is off by up to about a unit in the
+ * last place of f32, otherwise in each kernel and, in one kernel, otherwise in each pass over a row. Devices do such
+ * things with fused multiply-adds and vectors. What a schedule computes may be off by as much, but may not depend on
+ * one element being computed twice alike.
  */
 import { isFloat } from "../../core/dtype.ts";
 import { type Expr, ExprBuilder } from "../../core/expr.ts";
@@ -16,7 +17,9 @@ const EXACT = new Set(["neg", "abs", "sign", "floor", "not", "max", "min"]);
 export function roundOtherwise(schedule: Schedule, seed: number): Schedule {
   const next = uniformGenerator(seed);
   const steps = (list: readonly Step[]): Step[] =>
-    list.map((step) => step.kind === "loop" ? { ...step, steps: steps(step.steps) } : { ...step, kernel: perturbed(step.kernel, next) });
+    list.map((step) =>
+      step.kind === "loop" ? { ...step, steps: steps(step.steps) } : { ...step, kernel: perturbed(step.kernel, next) }
+    );
   return { ...schedule, steps: steps(schedule.steps) };
 }
 
@@ -66,7 +69,8 @@ function perturbed(kernel: Kernel, next: () => number): Kernel {
     if (!out) reductions.set(expr, out = e.reduce(expr.combine, expr.variable, pass()(expr.body)));
     return out;
   };
-  const stores = (list: readonly Store[], copy = pass()): Store[] => list.map((store) => ({ ...store, value: copy(store.value) }));
+  const stores = (list: readonly Store[], copy = pass()): Store[] =>
+    list.map((store) => ({ ...store, value: copy(store.value) }));
   switch (kernel.kind) {
     case "map":
       return { ...kernel, stores: stores(kernel.stores) };
@@ -76,7 +80,11 @@ function perturbed(kernel: Kernel, next: () => number): Kernel {
       return { ...kernel, lhs: pass()(kernel.lhs), rhs: pass()(kernel.rhs), stores: stores(kernel.stores) };
     case "recurrence": {
       const copy = pass();
-      return { ...kernel, states: kernel.states.map(({ a, b }) => ({ a: copy(a), b: copy(b) })), stores: stores(kernel.stores, copy) };
+      return {
+        ...kernel,
+        states: kernel.states.map(({ a, b }) => ({ a: copy(a), b: copy(b) })),
+        stores: stores(kernel.stores, copy),
+      };
     }
     case "scatter":
       return { ...kernel, update: pass()(kernel.update) };

@@ -1,8 +1,10 @@
 /**
- * The scalar language as JavaScript text, on doubles: bool is 0 or 1, integers are exact and wrap at 32 bits, floats are not rounded.
+ * The scalar language as JavaScript text, on doubles: bool is 0 or 1, integers are exact and wrap at 32 bits, floats
+ * are not rounded.
  *
- * What is said here is what {@link UnaryOp} and {@link BinaryOp} promise and what the ops' references compute, not what a printer happens to emit: the
- * evaluators of expressions, schedules and plans use it, so that they can hold printers and devices to it.
+ * What is said here is what {@link UnaryOp} and {@link BinaryOp} promise and what the ops' references compute, not what
+ * a printer happens to emit: the evaluators of expressions, schedules and plans use it, so that they can hold printers
+ * and devices to it.
  */
 import { type DType, isFloat } from "../../core/dtype.ts";
 import type { BinaryOp, UnaryOp } from "../../core/expr.ts";
@@ -82,11 +84,19 @@ export function unaryCode(op: UnaryOp, x: string, dtype: DType): string {
 }
 
 /** Two-operand arithmetic on texts; `operands` is the dtype of both, `dtype` that of the result. */
-export function binaryCode(op: BinaryOp, x: string, y: string, { operands, dtype }: { readonly operands: DType; readonly dtype: DType }): string {
+export function binaryCode(
+  op: BinaryOp,
+  x: string,
+  y: string,
+  { operands, dtype }: { readonly operands: DType; readonly dtype: DType },
+): string {
   return wrapCode(BINARY[op](x, y, operands), dtype);
 }
 
-/** A conversion: anything to bool is `x != 0`, so NaN is true; floats to integers truncate and stay within them, integers keep their bits. */
+/**
+ * A conversion: anything to bool is `x != 0`, so NaN is true; floats to integers truncate and stay within them,
+ * integers keep their bits.
+ */
 export function castCode(x: string, from: DType, to: DType): string {
   if (to === "bool") return `(${x} !== 0 ? 1 : 0)`;
   if (isFloat(from) && !isFloat(to)) return `${to === "i32" ? "toI32" : "toU32"}(${x})`;
@@ -104,7 +114,9 @@ const functions = new Map<string, (x: number, y: number) => number>();
 export function scalarFunction(text: string): (x: number, y: number) => number {
   const known = functions.get(text);
   if (known) return known;
-  const made = new Function("helpers", `"use strict";\nconst ${HELPER_PATTERN} = helpers;\nreturn (x, y) => ${text};`)(HELPERS);
+  const made = new Function("helpers", `"use strict";\nconst ${HELPER_PATTERN} = helpers;\nreturn (x, y) => ${text};`)(
+    HELPERS,
+  );
   functions.set(text, made);
   return made;
 }

@@ -25,7 +25,12 @@ function kindsOf({ steps }: Schedule): string[] {
 }
 
 /** Checks values and the kinds of kernels. */
-function assertKernels(fn: Program, inputs: readonly NdArray[], kinds: readonly string[], maxOperands = MAX_OPERANDS): Schedule {
+function assertKernels(
+  fn: Program,
+  inputs: readonly NdArray[],
+  kinds: readonly string[],
+  maxOperands = MAX_OPERANDS,
+): Schedule {
   const scheduled = check(fn, inputs, maxOperands);
   assertEquals(kindsOf(scheduled), kinds);
   return scheduled;
@@ -36,7 +41,9 @@ Deno.test("schedules of the op table and its gradients give the values of the re
   for (const opCase of OP_CASES) {
     const fn = (...args: Tensor[]) => {
       const { differentiable } = opCase;
-      const gradients = differentiable.length === 0 ? [] : grad(lossOf(opCase), { argnums: differentiable })(...args) as Tensor[];
+      const gradients = differentiable.length === 0
+        ? []
+        : grad(lossOf(opCase), { argnums: differentiable })(...args) as Tensor[];
       return [opCase.fn(...args), ...gradients];
     };
     try {
@@ -73,7 +80,9 @@ Deno.test("each norm, softmax and cross-entropy is one kernel", () => {
   assertKernels((x, gain, bias) => ops.layerNorm(x, { gain, bias }), [x, gain, bias], ["row"]);
   assertKernels((x, gain) => ops.rmsNorm(x, { gain }), [x, gain], ["row"]);
   assertKernels((x) => ops.l2Normalize(x), [x], ["row"]);
-  assertKernels((x, t) => ops.crossEntropy(x, t, { reduction: "none" }), [numbers([60, 33]), integers([60], 33)], ["row"]);
+  assertKernels((x, t) => ops.crossEntropy(x, t, { reduction: "none" }), [numbers([60, 33]), integers([60], 33)], [
+    "row",
+  ]);
 });
 
 Deno.test("gradients of norms and softmax take one kernel, and one more for the parameters' sums", () => {
@@ -102,14 +111,22 @@ Deno.test("products take their elementwise consumers along", () => {
     [x, w, b],
     ["contract"],
   );
-  assertKernels((x, w) => ops.transpose(ops.reshape(ops.matmul(x, w), [4, 64, 3, 32]), [0, 2, 1, 3]), [x, w], ["contract"]);
-  assertKernels((x, w) => ops.matmul(ops.transpose(x, [0, 2, 1]), ops.broadcastTo(ops.reshape(w, [1, 64, 48]), [4, 64, 48])), [x, w], ["contract"]);
+  assertKernels((x, w) => ops.transpose(ops.reshape(ops.matmul(x, w), [4, 64, 3, 32]), [0, 2, 1, 3]), [x, w], [
+    "contract",
+  ]);
+  assertKernels(
+    (x, w) => ops.matmul(ops.transpose(x, [0, 2, 1]), ops.broadcastTo(ops.reshape(w, [1, 64, 48]), [4, 64, 48])),
+    [x, w],
+    ["contract"],
+  );
 });
 
 Deno.test("the gradient of a layer with gelu stores the pre-activation once and fuses gelu's gradient", () => {
-  const loss = (x: Tensor, a: Tensor, b: Tensor, c: Tensor) => ops.sum(ops.mul(ops.matmul(ops.gelu(ops.add(ops.matmul(x, a), b)), c), x));
+  const loss = (x: Tensor, a: Tensor, b: Tensor, c: Tensor) =>
+    ops.sum(ops.mul(ops.matmul(ops.gelu(ops.add(ops.matmul(x, a), b)), c), x));
   const inputs = [numbers([64, 32]), numbers([32, 96]), numbers([96]), numbers([96, 32], 1)];
-  // Forward product with gelu, the output's weight gradient, the product with gelu's gradient, the bias's sum, the weight gradient.
+  // Forward product with gelu, the output's weight gradient, the product with gelu's gradient, the bias's sum, the
+  // weight gradient.
   assertKernels(grad(loss, { argnums: [1, 2, 3] }), inputs, ["contract", "contract", "contract", "row", "contract"]);
 });
 
@@ -124,7 +141,8 @@ Deno.test("causal attention is four kernels: projection, scores, softmax, mix", 
 
 /** An AdamW step on flat tensors. */
 function adamW(p: Tensor, m: Tensor, v: Tensor, g: Tensor, t: Tensor): Tensor[] {
-  const first = ops.add(ops.mul(m, 0.9), ops.mul(g, 0.1)), second = ops.add(ops.mul(v, 0.95), ops.mul(ops.square(g), 0.05));
+  const first = ops.add(ops.mul(m, 0.9), ops.mul(g, 0.1)),
+    second = ops.add(ops.mul(v, 0.95), ops.mul(ops.square(g), 0.05));
   const unbiased = (x: Tensor, beta: number) => ops.div(x, ops.sub(1, ops.pow(beta, t)));
   const step = ops.add(ops.div(unbiased(first, 0.9), ops.add(ops.sqrt(unbiased(second, 0.95)), 1e-8)), ops.mul(p, 0.1));
   return [ops.sub(p, ops.mul(step, 1e-3)), first, second];
@@ -185,18 +203,33 @@ Deno.test("recurrences that walk alike are one kernel, and so are their gradient
   };
   assertKernels(chain, [x, y], ["recurrence"]);
   assertKernels((x, y) => [ops.cumsum(x, { axis: 1 }), ops.linearScan(x, y, { axis: 1 })], [x, y], ["recurrence"]);
-  assertKernels(grad((x: Tensor, y: Tensor) => ops.sum(ops.square(chain(x, y))), { argnums: [0, 1] }), [x, y], ["recurrence", "recurrence"]);
+  assertKernels(grad((x: Tensor, y: Tensor) => ops.sum(ops.square(chain(x, y))), { argnums: [0, 1] }), [x, y], [
+    "recurrence",
+    "recurrence",
+  ]);
   // Another direction, another axis, another shape, what an earlier step left: walks of their own.
-  assertKernels((x, y) => ops.cumsum(ops.cumsum(ops.mul(x, y), { axis: 1 }), { axis: 1, reverse: true }), [x, y], ["recurrence", "recurrence"]);
-  assertKernels((x, y) => ops.cumsum(ops.cumsum(ops.mul(x, y), { axis: 1 }), { axis: 2 }), [x, y], ["recurrence", "recurrence"]);
-  assertKernels((x) => ops.cumsum(ops.sliceAxis(ops.cumsum(x, { axis: 1 }), 1, 0, 11), { axis: 1 }), [x], ["recurrence", "recurrence"]);
+  assertKernels((x, y) => ops.cumsum(ops.cumsum(ops.mul(x, y), { axis: 1 }), { axis: 1, reverse: true }), [x, y], [
+    "recurrence",
+    "recurrence",
+  ]);
+  assertKernels((x, y) => ops.cumsum(ops.cumsum(ops.mul(x, y), { axis: 1 }), { axis: 2 }), [x, y], [
+    "recurrence",
+    "recurrence",
+  ]);
+  assertKernels((x) => ops.cumsum(ops.sliceAxis(ops.cumsum(x, { axis: 1 }), 1, 0, 11), { axis: 1 }), [x], [
+    "recurrence",
+    "recurrence",
+  ]);
   const shifted = (x: Tensor) => ops.pad(ops.sliceAxis(x, 1, 0, 11), [[0, 0], [1, 0], [0, 0]]);
   assertKernels((x) => ops.cumsum(shifted(ops.cumsum(x, { axis: 1 })), { axis: 1 }), [x], ["recurrence", "recurrence"]);
 });
 
 Deno.test("sums of two are written out", () => {
   assertKernels((x) => ops.sum(ops.square(x), { axes: 1 }), [numbers([5, 2, 6])], ["map"]);
-  assertKernels((x, w) => ops.sum(ops.reshape(ops.matmul(x, w), [7, 2, 4]), { axes: 1 }), [numbers([7, 5]), numbers([5, 8])], ["contract", "map"]);
+  assertKernels((x, w) => ops.sum(ops.reshape(ops.matmul(x, w), [7, 2, 4]), { axes: 1 }), [
+    numbers([7, 5]),
+    numbers([5, 8]),
+  ], ["contract", "map"]);
   assertKernels((x) => ops.sum(x, { axes: 1 }), [numbers([5, 3, 6])], ["row"]);
 });
 
@@ -211,7 +244,10 @@ Deno.test("a product reads broadcast factors rather than their stored product", 
 Deno.test("a scatter starts from a copy and adds to it in place", () => {
   const embed = (table: Tensor, t: Tensor) => grad((table: Tensor) => ops.sum(ops.square(ops.gather(table, t))))(table);
   assertKernels(embed, [numbers([33, 16]), integers([2, 10], 33)], ["map", "scatter"]);
-  assertKernels((x, t, u) => ops.scatterAdd(x, t, u), [numbers([9, 4]), integers([5], 9), numbers([5, 4])], ["map", "scatter"]);
+  assertKernels((x, t, u) => ops.scatterAdd(x, t, u), [numbers([9, 4]), integers([5], 9), numbers([5, 4])], [
+    "map",
+    "scatter",
+  ]);
 });
 
 /** A recurrent cell with a matrix state, run over xs. */
@@ -238,7 +274,8 @@ Deno.test("loops run their bodies' kernels, whatever their length and direction"
         return ops.add(ops.sum(ops.square(h)), ops.sum(ops.square(ys)));
       };
       check(grad(loss, { argnums: [0, 1, 2] }), inputs);
-      const hvp = (w: Tensor, h: Tensor, xs: Tensor) => grad((w: Tensor) => ops.sum(ops.square(grad(loss)(w, h, xs) as Tensor)))(w);
+      const hvp = (w: Tensor, h: Tensor, xs: Tensor) =>
+        grad((w: Tensor) => ops.sum(ops.square(grad(loss)(w, h, xs) as Tensor)))(w);
       check(hvp, inputs);
     }
     check(cell(reverse, 0), [numbers([4, 4]), numbers([3, 4]), numbers([0, 3, 4])]);
@@ -248,7 +285,9 @@ Deno.test("loops run their bodies' kernels, whatever their length and direction"
 Deno.test("kernels do not multiply with a loop's length", () => {
   const count = (length: number): string[] => {
     const inputs = [numbers([4, 4]), numbers([3, 4], 1), numbers([length, 3, 4], 2)];
-    const fn = grad((...args: Tensor[]) => ops.sum((cell(false, length)(...args) as [Tensor, Tensor])[1]), { argnums: [0, 1] });
+    const fn = grad((...args: Tensor[]) => ops.sum((cell(false, length)(...args) as [Tensor, Tensor])[1]), {
+      argnums: [0, 1],
+    });
     return kernelSteps(check(fn, inputs).steps).map(({ kernel }) => kernel.origins.join(" "));
   };
   assertEquals(count(5), count(9));
@@ -256,14 +295,24 @@ Deno.test("kernels do not multiply with a loop's length", () => {
 
 Deno.test("loops nest, exchange carries and pass invariants through", () => {
   const fibonacci = (x: Tensor) =>
-    scan((c: { a: Tensor; b: Tensor }): [{ a: Tensor; b: Tensor }, Tensor] => [{ a: c.b, b: ops.add(c.a, c.b) }, c.a], { a: x, b: x }, undefined, {
-      length: 7,
-    });
+    scan(
+      (c: { a: Tensor; b: Tensor }): [{ a: Tensor; b: Tensor }, Tensor] => [{ a: c.b, b: ops.add(c.a, c.b) }, c.a],
+      { a: x, b: x },
+      undefined,
+      {
+        length: 7,
+      },
+    );
   check(fibonacci, [numbers([5])]);
   const nested = (w: Tensor, x: Tensor) =>
     scan(
       (c: Tensor, row: Tensor): [Tensor, Tensor] => {
-        const [inner, ys] = scan((d: Tensor, y: Tensor): [Tensor, Tensor] => [ops.sin(ops.add(ops.mul(d, w), y)), ops.mul(d, y)], c, row, { reverse: true });
+        const [inner, ys] = scan(
+          (d: Tensor, y: Tensor): [Tensor, Tensor] => [ops.sin(ops.add(ops.mul(d, w), y)), ops.mul(d, y)],
+          c,
+          row,
+          { reverse: true },
+        );
         return [ops.add(inner, c), ys];
       },
       ops.zerosLike(w),
@@ -286,7 +335,11 @@ Deno.test("the golden memory layers keep their values through schedules", () => 
   const names = Object.keys(layer.parameters).sort();
   const arrays = [...names.map((name) => layer.parameters[name]), layer.x, layer.y];
   const fn = (...args: Tensor[]) => {
-    const results = layer.evaluate(Object.fromEntries(names.map((name, i) => [name, args[i]])), args[names.length], args[names.length + 1]);
+    const results = layer.evaluate(
+      Object.fromEntries(names.map((name, i) => [name, args[i]])),
+      args[names.length],
+      args[names.length + 1],
+    );
     return Object.values(results);
   };
   check(fn, arrays.map(({ shape, data }) => ({ shape, dtype: "f32", data: Float64Array.from(data) })), 16);
@@ -294,21 +347,29 @@ Deno.test("the golden memory layers keep their values through schedules", () => 
 
 Deno.test("outputs that are inputs, repeated or constant are copied, empty ones take no kernel", () => {
   check((x) => [x, x, ops.transpose(x), ops.full([3], 2, "f32"), ops.constant([1, 2], [2], "f32")], [numbers([3, 4])]);
-  check((x) => [ops.matmul(x, ops.transpose(x)), ops.sum(x), ops.concat([x, x], 0), ops.pad(x, [[1, 0], [0, 2]])], [numbers([0, 4])]);
+  check((x) => [ops.matmul(x, ops.transpose(x)), ops.sum(x), ops.concat([x, x], 0), ops.pad(x, [[1, 0], [0, 2]])], [
+    numbers([0, 4]),
+  ]);
   assertKernels((x) => ops.mul(x, 2), [numbers([0, 4])], []);
   check((x) => [ops.sum(x, { axes: 0 }), ops.matmul(ops.transpose(x), x)], [numbers([0, 4])]);
 });
 
 Deno.test("equal graphs have equal schedules", () => {
-  const fn = (x: Tensor, w: Tensor) => valueAndGrad((w: Tensor) => ops.sum(ops.softmax(ops.matmul(ops.layerNorm(x), w))))(w);
+  const fn = (x: Tensor, w: Tensor) =>
+    valueAndGrad((w: Tensor) => ops.sum(ops.softmax(ops.matmul(ops.layerNorm(x), w))))(w);
   const inputs = [numbers([12, 8]), numbers([8, 10])];
-  const text = ({ steps }: Schedule) => kernelSteps(steps).map(({ kernel, operands }) => `${textOf(kernel)} ${operands}`);
+  const text = ({ steps }: Schedule) =>
+    kernelSteps(steps).map(({ kernel, operands }) => `${textOf(kernel)} ${operands}`);
   assertEquals(text(check(fn, inputs)), text(check(fn, inputs)));
 });
 
 Deno.test("too few operands are refused", () => {
   const { graph } = trace((x: Tensor) => ops.neg(x), [spec([2])]);
-  assertThrows(() => schedule(graph, { maxOperands: 3 }), CompileError, "Cannot schedule kernels of 3 operands: at least 6 are needed");
+  assertThrows(
+    () => schedule(graph, { maxOperands: 3 }),
+    CompileError,
+    "Cannot schedule kernels of 3 operands: at least 6 are needed",
+  );
 });
 
 /** A kernel as text, without the identities of its variables. */
@@ -316,14 +377,29 @@ function textOf(kernel: Kernel): string {
   const index = ({ constant, terms }: Index): string =>
     [
       ...terms.map(({ atom, coefficient }) =>
-        `${coefficient} ${atom.kind === "var" ? atom.variable.name : atom.kind === "value" ? expr(atom.value) : `(${index(atom.of)} ${atom.kind} ${atom.by})`}`
+        `${coefficient} ${
+          atom.kind === "var"
+            ? atom.variable.name
+            : atom.kind === "value"
+            ? expr(atom.value)
+            : `(${index(atom.of)} ${atom.kind} ${atom.by})`
+        }`
       ).sort(),
       constant,
     ].join(" + ");
-  const expr = (root: Expr): string => JSON.stringify(root, (key, value) => (key === "index" ? index(value) : key === "variable" ? value.name : value));
-  const shape = Object.values(kernel).flat().filter((part) => part?.extent !== undefined).map(({ name, extent }) => `${name} ${extent}`);
+  const expr = (root: Expr): string =>
+    JSON.stringify(root, (key, value) => (key === "index" ? index(value) : key === "variable" ? value.name : value));
+  const shape = Object.values(kernel).flat().filter((part) => part?.extent !== undefined).map(({ name, extent }) =>
+    `${name} ${extent}`
+  );
   const accesses = accessesOf(kernel).map((access) => `${access.mode} ${access.operand} ${index(access.index)}`);
-  return [kernel.kind, ...kernel.origins, ...shape, ...kernel.operands.map((operand) => JSON.stringify(operand)), ...accesses].join("\n");
+  return [
+    kernel.kind,
+    ...kernel.origins,
+    ...shape,
+    ...kernel.operands.map((operand) => JSON.stringify(operand)),
+    ...accesses,
+  ].join("\n");
 }
 
 /** Builds a program from numbers: each triple picks an op and its arguments among what there is. */
@@ -331,7 +407,8 @@ function randomProgram(choices: readonly (readonly [number, number, number])[], 
   const pool = [x, y];
   const pick = (n: number) => pool[n % pool.length];
   const like = (a: Tensor, b: Tensor) => (a.shape.join() === b.shape.join() ? b : ops.mul(ops.tanh(a), ops.mean(b)));
-  const flat = (a: Tensor) => ops.reshape(a, [a.shape.slice(0, -1).reduce((n, extent) => n * extent, 1), a.shape[a.rank - 1]]);
+  const flat = (a: Tensor) =>
+    ops.reshape(a, [a.shape.slice(0, -1).reduce((n, extent) => n * extent, 1), a.shape[a.rank - 1]]);
   const indices = (n: number, below: number) => ops.constant([n % below, (n + 2) % below, n % below], [3], "i32");
   const makers: ((a: Tensor, b: Tensor, n: number) => Tensor)[] = [
     (a) => ops.tanh(a),
@@ -380,7 +457,8 @@ Deno.test("schedules of random programs and their gradients keep values, bounds 
   const step = fc.tuple(fc.nat(21), fc.nat(20), fc.nat(20));
   fc.assert(
     fc.property(fc.array(step, { minLength: 2, maxLength: 10 }), fc.constantFrom(6, 8, 16), (choices, maxOperands) => {
-      const loss = (x: Tensor, y: Tensor) => randomProgram(choices, x, y).map((z) => ops.sum(ops.square(z))).reduce((a, b) => ops.add(a, b));
+      const loss = (x: Tensor, y: Tensor) =>
+        randomProgram(choices, x, y).map((z) => ops.sum(ops.square(z))).reduce((a, b) => ops.add(a, b));
       const fn = (x: Tensor, y: Tensor) => [...randomProgram(choices, x, y), ...grad(loss, { argnums: [0, 1] })(x, y)];
       check(fn, [numbers([4, 6]), numbers([3, 4, 2], 1)], maxOperands);
     }),

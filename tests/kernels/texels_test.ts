@@ -28,19 +28,33 @@ Deno.test("rectangles of a copy hold every texel inside the value once, where it
   for (const texelBytes of [4, 16]) {
     const width = TEXEL_ROW_BYTES / texelBytes;
     for (
-      const [start, count, size] of [[0, 1, 1], [0, width, width], [5, 3 * width + 7, 4 * width], [-3, 2 * width, 5 * width], [-width - 1, 2 * width, width], [
-        4,
-        width,
-        width,
-      ]]
+      const [start, count, size] of [
+        [0, 1, 1],
+        [0, width, width],
+        [5, 3 * width + 7, 4 * width],
+        [-3, 2 * width, 5 * width],
+        [-width - 1, 2 * width, width],
+        [
+          4,
+          width,
+          width,
+        ],
+      ]
     ) {
       const seen = new Map<number, number>();
       const range = { startByte: start * texelBytes, endByte: (start + count) * texelBytes };
-      for (const { byte, origin: [x, y], size: [columns, rows] } of rectanglesOf(range, size * texelBytes, texelBytes)) {
-        assert(x + columns <= width && (rows === 1 || columns === width), "a rectangle of several rows is of whole rows");
+      for (
+        const { byte, origin: [x, y], size: [columns, rows] } of rectanglesOf(range, size * texelBytes, texelBytes)
+      ) {
+        assert(
+          x + columns <= width && (rows === 1 || columns === width),
+          "a rectangle of several rows is of whole rows",
+        );
         for (let at = 0; at < columns * rows; at++) seen.set(y * width + x + at, byte / texelBytes + at);
       }
-      const inside = Array.from({ length: count }, (_, texel) => texel).filter((texel) => start + texel >= 0 && start + texel < size);
+      const inside = Array.from({ length: count }, (_, texel) => texel).filter((texel) =>
+        start + texel >= 0 && start + texel < size
+      );
       assertEquals([...seen].sort(([a], [b]) => a - b), inside.map((texel) => [texel, start + texel]));
     }
   }
@@ -53,7 +67,10 @@ Deno.test("before every dispatch, each texture holds what the kernel reads, and 
     return [next, mul(next, next)];
   };
   const loss = (state: Tensor, xs: Tensor): Tensor => sum(scan(step, state, xs)[1]);
-  const { graph } = trace((state: Tensor, xs: Tensor) => grad((x: Tensor) => loss(state, x))(xs), [spec([8, 8]), spec([5, 8, 8])]);
+  const { graph } = trace((state: Tensor, xs: Tensor) => grad((x: Tensor) => loss(state, x))(xs), [
+    spec([8, 8]),
+    spec([5, 8, 8]),
+  ]);
   const plan = planMemory(schedule(simplify(graph), LIMITS), LIMITS);
   const commands = flattenSteps(plan.steps);
   const kernels = commands.steps.map(({ kernel }) => printWgsl(kernel, TARGET));
@@ -72,11 +89,16 @@ Deno.test("before every dispatch, each texture holds what the kernel reads, and 
       const first = commands.tuple[dispatch] * MAX_LOOP_DEPTH;
       const start = texels.start.terms.reduce((offset, { atom, coefficient }) => {
         assert(atom.kind === "var");
-        return offset + coefficient * commands.tuples[first + kernel.loops.findIndex(({ id }) => id === atom.variable.id)];
+        return offset +
+          coefficient * commands.tuples[first + kernel.loops.findIndex(({ id }) => id === atom.variable.id)];
       }, texels.start.constant);
       const texture = bound[number].get(binding)!, copy = contents[texture];
       assert(copy, `dispatch ${dispatch} reads a texture that was never filled, or is out of date`);
-      assertEquals([copy.value, copy.startByte, copy.endByte], [operands[operand], 4 * start, 4 * (start + texels.elements)]);
+      assertEquals([copy.value, copy.startByte, copy.endByte], [
+        operands[operand],
+        4 * start,
+        4 * (start + texels.elements),
+      ]);
       assert(textures[texture].width * textures[texture].height * texels.lanes >= texels.elements);
       reads++;
       if (texels.start.terms.length > 0) moving++;

@@ -43,7 +43,9 @@ const KINDS: Readonly<Record<Kind, number>> = { SIGKILL: 8, "power loss": 5, SIG
 const MOST_FAILURES = 10;
 
 /** Runs a campaign. */
-export async function campaign({ root, kills, seed, jobs, progress = () => {} }: CampaignOptions): Promise<CampaignReport> {
+export async function campaign(
+  { root, kills, seed, jobs, progress = () => {} }: CampaignOptions,
+): Promise<CampaignReport> {
   const began = performance.now(), random = new Random(seed);
   await writeTexts(root);
   await using server = slowServer();
@@ -51,9 +53,13 @@ export async function campaign({ root, kills, seed, jobs, progress = () => {} }:
   const wholeRuns = await Promise.all(variants.map((variant) => trainWhole(root, variant)));
   const wholeMemory = await rememberWhole(root, wholeRuns[0].folder);
   const kinds = await canFillDisks() ? KINDS : { ...KINDS, "full disk": 0 };
-  const byKind: Partial<Record<Kind, number>> = {}, byPhase: Partial<Record<Phase, number>> = {}, failures: string[] = [];
+  const byKind: Partial<Record<Kind, number>> = {},
+    byPhase: Partial<Record<Phase, number>> = {},
+    failures: string[] = [];
   let count = 0, equal = 0, processes = 0, scenarios = 0;
-  const left = Object.fromEntries(Object.entries(SHARES).map(([task, share]) => [task, Math.ceil(kills * share)])) as Record<Task, number>;
+  const left = Object.fromEntries(
+    Object.entries(SHARES).map(([task, share]) => [task, Math.ceil(kills * share)]),
+  ) as Record<Task, number>;
 
   const make = (task: Task): Scenario => {
     const n = scenarios++;
@@ -72,7 +78,9 @@ export async function campaign({ root, kills, seed, jobs, progress = () => {} }:
     try {
       for (let args = await scenario.next(); args !== undefined; args = await scenario.next()) {
         const moment = left[task] > 0 ? momentFor(scenario, pace) : undefined;
-        done.push(moment ? `${moment.kind} ${Math.round(moment.after)} ms after ${moment.work ?? "the start"}` : "left alone");
+        done.push(
+          moment ? `${moment.kind} ${Math.round(moment.after)} ms after ${moment.work ?? "the start"}` : "left alone",
+        );
         const ended = await runAndEnd(args, moment, pace);
         processes++;
         const phase = await scenario.check(ended);
@@ -86,12 +94,16 @@ export async function campaign({ root, kills, seed, jobs, progress = () => {} }:
       await scenario.compare();
       equal++;
     } catch (error) {
-      failures.push(`${scenario.name}: ${error instanceof Error ? error.message.trim() : error} (after ${done.join(", ")})`);
+      failures.push(
+        `${scenario.name}: ${error instanceof Error ? error.message.trim() : error} (after ${done.join(", ")})`,
+      );
     }
   };
   const worker = async (): Promise<void> => {
     while (failures.length < MOST_FAILURES) {
-      const open = Object.fromEntries(Object.entries(left).filter(([, count]) => count > 0)) as Partial<Record<Task, number>>;
+      const open = Object.fromEntries(Object.entries(left).filter(([, count]) => count > 0)) as Partial<
+        Record<Task, number>
+      >;
       if (Object.keys(open).length === 0) return;
       await job(random.choose(open));
     }

@@ -61,7 +61,8 @@ export class Downloading implements Scenario {
   }
 
   async losePower(random: Random): Promise<void> {
-    const part = `${await this.#path()}.part`, record = await Deno.readTextFile(`${part}.json`).catch(() => '{"bytes":0}');
+    const part = `${await this.#path()}.part`,
+      record = await Deno.readTextFile(`${part}.json`).catch(() => '{"bytes":0}');
     await loseEnd(part, JSON.parse(record).bytes, random);
     if (random.chance(0.2)) await loseEnd(`${part}.json.part`, 0, random);
   }
@@ -71,7 +72,10 @@ export class Downloading implements Scenario {
     assert(same(await Deno.readFile(path)), "the files differ");
     assertEquals(facts?.sizeBytes, BYTES.length);
     const name = path.split("/").at(-1);
-    assertEquals((await namesIn(this.#cache)).filter((found) => !found.endsWith(".part.json")), [`downloads/${name}`, `downloads/${name}.json`]);
+    assertEquals((await namesIn(this.#cache)).filter((found) => !found.endsWith(".part.json")), [
+      `downloads/${name}`,
+      `downloads/${name}.json`,
+    ]);
   }
 
   #path(): Promise<string> {

@@ -1,7 +1,10 @@
 /** A command line in a process of its own, and how it is brought to an end. */
 import type { Random } from "./random.ts";
 
-/** How a process is brought to an end. A loss of power is a SIGKILL after which the folder also loses what was not on the disk for certain. */
+/**
+ * How a process is brought to an end. A loss of power is a SIGKILL after which the folder also loses what was not on
+ * the disk for certain.
+ */
 export type Kind = "SIGKILL" | "SIGTERM" | "SIGINT" | "power loss" | "full disk";
 
 /** An object of `--json`. */
@@ -32,21 +35,41 @@ export interface Pace {
   startMs: number;
 }
 
-const PERMISSIONS = ["--no-prompt", "--no-check", "--allow-read", "--allow-write=.scratch", "--allow-net=127.0.0.1", "--allow-env=NODEVICE_SELECT"];
+const PERMISSIONS = [
+  "--no-prompt",
+  "--no-check",
+  "--allow-read",
+  "--allow-write=.scratch",
+  "--allow-net=127.0.0.1",
+  "--allow-env=NODEVICE_SELECT",
+];
 
-/** Whether disks can be filled here: as a limit to the size of files, which is set while the process runs and fails its writes as a full disk does. */
+/**
+ * Whether disks can be filled here: as a limit to the size of files, which is set while the process runs and fails its
+ * writes as a full disk does.
+ */
 export async function canFillDisks(): Promise<boolean> {
   for (const command of ["sh", "prlimit"] as const) {
     if ((await Deno.permissions.query({ name: "run", command })).state !== "granted") return false;
   }
-  return await new Deno.Command("prlimit", { args: ["--version"], stdout: "null", stderr: "null" }).output().then(({ success }) => success, () => false);
+  return await new Deno.Command("prlimit", { args: ["--version"], stdout: "null", stderr: "null" }).output().then(
+    ({ success }) => success,
+    () => false,
+  );
 }
 
 function spawn(args: readonly string[], kind?: Kind): Deno.ChildProcess {
   const words = ["run", ...PERMISSIONS, "main.ts", ...args];
-  const options: Deno.CommandOptions = { stdin: "null", stdout: "piped", stderr: "piped", env: { NODEVICE_SELECT: "1" } };
+  const options: Deno.CommandOptions = {
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+    env: { NODEVICE_SELECT: "1" },
+  };
   // Who exceeds the limit gets a signal, unless it is ignored: then the write fails.
-  if (kind === "full disk") return new Deno.Command("sh", { ...options, args: ["-c", 'trap "" XFSZ; exec deno "$@"', "sh", ...words] }).spawn();
+  if (kind === "full disk") {
+    return new Deno.Command("sh", { ...options, args: ["-c", 'trap "" XFSZ; exec deno "$@"', "sh", ...words] }).spawn();
+  }
   return new Deno.Command("deno", { ...options, args: words }).spawn();
 }
 
@@ -61,8 +84,11 @@ export async function runAndEnd(args: readonly string[], moment: Moment | undefi
     if (ended) return;
     kind = moment!.kind;
     try {
-      if (kind === "full disk") await new Deno.Command("prlimit", { args: ["--pid", String(child.pid), `--fsize=${moment!.room}:${moment!.room}`] }).output();
-      else child.kill(kind === "power loss" ? "SIGKILL" : kind);
+      if (kind === "full disk") {
+        await new Deno.Command("prlimit", {
+          args: ["--pid", String(child.pid), `--fsize=${moment!.room}:${moment!.room}`],
+        }).output();
+      } else child.kill(kind === "power loss" ? "SIGKILL" : kind);
     } catch {
       // It was over a moment ago.
       kind = undefined;
@@ -79,7 +105,11 @@ export async function runAndEnd(args: readonly string[], moment: Moment | undefi
     pace.startMs = 0.8 * pace.startMs + 0.2 * (performance.now() - began);
     wait();
   };
-  const [errors, { code }] = await Promise.all([new Response(child.stderr).text(), child.status, lines(child.stdout, hear)]);
+  const [errors, { code }] = await Promise.all([
+    new Response(child.stderr).text(),
+    child.status,
+    lines(child.stdout, hear),
+  ]);
   ended = true;
   clearTimeout(timer);
   // What was read of a text is said too, and on a busy machine that a signal was heard within a step.

@@ -1,11 +1,12 @@
 /**
- * Kills training, remembering and downloading at random moments, and checks that nothing is lost or half-written and that all come to the numbers of an
- * uninterrupted job.
+ * Kills training, remembering and downloading at random moments, and checks that nothing is lost or half-written and
+ * that all come to the numbers of an uninterrupted job.
  *
  *     deno task kill [--kills 1000] [--seed 1] [--jobs 2] [--root DIR] [--json]
  *
- * A loss of power is a SIGKILL, after which files also lose what was not on the disk for certain: ends of files, and the last moves. A full disk is a limit to
- * the size of files that is set while a process runs (prlimit, on Linux): its writes fail in the middle, as they do without room.
+ * A loss of power is a SIGKILL, after which files also lose what was not on the disk for certain: ends of files, and
+ * the last moves. A full disk is a limit to the size of files that is set while a process runs (prlimit, on Linux): its
+ * writes fail in the middle, as they do without room.
  */
 import { UsageError } from "../../cli/errors.ts";
 import { integer, parseFlags, text, toggle } from "../../cli/flags.ts";
@@ -25,7 +26,9 @@ const SHOW_MS = 5000;
 
 function describe({ kills, byKind, byPhase, equal, processes, failures, seconds }: CampaignReport): string {
   const table = (counts: Readonly<Record<string, number>>): string =>
-    Object.entries(counts).sort(([, a], [, b]) => b - a).map(([name, count]) => `${name} ${formatCount(count)}`).join(", ");
+    Object.entries(counts).sort(([, a], [, b]) => b - a).map(([name, count]) => `${name} ${formatCount(count)}`).join(
+      ", ",
+    );
   return [
     `${formatCount(kills)} kills in ${formatDuration(seconds)}, ${formatCount(processes)} processes`,
     `by kind: ${table(byKind)}`,
@@ -41,7 +44,9 @@ if (import.meta.main) {
     const { values: { kills, seed, jobs, root: dir, json } } = parseFlags(Deno.args, FLAGS, "kill");
     await Deno.mkdir(dir, { recursive: true });
     const root = await Deno.makeTempDir({ dir, prefix: "kill-" });
-    if (!await canFillDisks()) console.error("without a full disk: prlimit, which limits the size of files, is not here");
+    if (!await canFillDisks()) {
+      console.error("without a full disk: prlimit, which limits the size of files, is not here");
+    }
     const began = performance.now();
     let shown = began;
     const progress = (done: number): void => {

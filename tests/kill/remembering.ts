@@ -1,4 +1,7 @@
-/** Reading texts into a memory, killed: the file is always one of the memories between texts or pieces, and comes to that of reading without interruption. */
+/**
+ * Reading texts into a memory, killed: the file is always one of the memories between texts or pieces, and comes to
+ * that of reading without interruption.
+ */
 import { assert, assertEquals } from "@std/assert";
 import { decodeSafetensors } from "../../titans/mod.ts";
 import { someText } from "../cli/run_main.ts";
@@ -22,7 +25,16 @@ class Memory {
   constructor(readonly root: string, readonly checkpoint: string, readonly path: string) {}
 
   args(text: number, skip: number, begun: boolean): string[] {
-    const read = ["--device", "cpu", "--checkpoint", this.checkpoint, "--text", `${this.root}/book-${text}.txt`, "--skip", String(skip)];
+    const read = [
+      "--device",
+      "cpu",
+      "--checkpoint",
+      this.checkpoint,
+      "--text",
+      `${this.root}/book-${text}.txt`,
+      "--skip",
+      String(skip),
+    ];
     return ["remember", ...read, "--memory", this.path, "--json", ...begun ? ["--continue"] : []];
   }
 
@@ -31,14 +43,18 @@ class Memory {
     const bytes = await Deno.readFile(this.path).catch(() => undefined);
     if (!bytes) return undefined;
     const { tensors, metadata } = decodeSafetensors(bytes);
-    const parts = Object.entries(tensors).map(([name, { data }]) => `${name} ${Array.from(data as Float32Array).join()}`);
+    const parts = Object.entries(tensors).map(([name, { data }]) =>
+      `${name} ${Array.from(data as Float32Array).join()}`
+    );
     return { tokensRead: Number(metadata.tokensRead), tensors: parts.join("\n"), sizeBytes: bytes.length };
   }
 }
 
 /** Writes the texts and reads them without interruption. */
 export async function rememberWhole(root: string, checkpoint: string): Promise<WholeMemory> {
-  const text = someText(TEXTS * TEXT_BYTES), memory = new Memory(root, checkpoint, `${root}/whole.memory`), after: string[] = [];
+  const text = someText(TEXTS * TEXT_BYTES),
+    memory = new Memory(root, checkpoint, `${root}/whole.memory`),
+    after: string[] = [];
   let sizeBytes = 0;
   for (let i = 0; i < TEXTS; i++) {
     await Deno.writeTextFile(`${root}/book-${i}.txt`, text.slice(i * TEXT_BYTES, (i + 1) * TEXT_BYTES));
@@ -76,16 +92,25 @@ export class Remembering implements Scenario {
 
   async check(ended: Ended): Promise<Phase> {
     checkEnd(ended);
-    const { kind, events, stderr } = ended, held = await this.#memory.read(), tokensRead = held?.tokensRead ?? 0, before = this.#tokensRead;
-    const inOrder = kind === undefined || kind === "SIGINT" || kind === "SIGTERM", done = events.find(({ event }) => event === "done");
+    const { kind, events, stderr } = ended,
+      held = await this.#memory.read(),
+      tokensRead = held?.tokensRead ?? 0,
+      before = this.#tokensRead;
+    const inOrder = kind === undefined || kind === "SIGINT" || kind === "SIGTERM",
+      done = events.find(({ event }) => event === "done");
     assert(tokensRead >= before, `the memory lost text: it holds ${tokensRead} of ${before} bytes`);
     if (inOrder && done) assertEquals(tokensRead, before + (done.bytes as number));
     // In between, a memory appears only where somebody stopped in good order.
     const texts = tokensRead / TEXT_BYTES;
-    if (!inOrder) assert(tokensRead === before || Number.isInteger(texts), `half a text is in the memory: ${tokensRead} bytes`);
-    if (tokensRead > 0 && Number.isInteger(texts)) assert(held!.tensors === this.#whole.after[texts - 1], `the memory after ${texts} texts differs`);
+    if (!inOrder) {
+      assert(tokensRead === before || Number.isInteger(texts), `half a text is in the memory: ${tokensRead} bytes`);
+    }
+    if (tokensRead > 0 && Number.isInteger(texts)) {
+      assert(held!.tensors === this.#whole.after[texts - 1], `the memory after ${texts} texts differs`);
+    }
     this.#tokensRead = tokensRead;
-    const writing = (await namesIn(this.#folder)).some((name) => name.endsWith(".part")) || /cannot write \S+memory/.test(stderr);
+    const writing = (await namesIn(this.#folder)).some((name) => name.endsWith(".part")) ||
+      /cannot write \S+memory/.test(stderr);
     return writing ? "writing a memory" : events.length > 0 ? "remembering" : "starting";
   }
 

@@ -8,7 +8,22 @@ import { checkEnd, type Phase, type Scenario } from "./scenario.ts";
 
 const STEPS = 40;
 // Most of a process's time goes into compiling: a memory of one matrix takes the least.
-const TINY = ["--device", "cpu", "--width", "16", "--blocks", "1", "--heads", "1", "--memory-depth", "1", "--mini-batch", "8", "--warmup", "0"];
+const TINY = [
+  "--device",
+  "cpu",
+  "--width",
+  "16",
+  "--blocks",
+  "1",
+  "--heads",
+  "1",
+  "--memory-depth",
+  "1",
+  "--mini-batch",
+  "8",
+  "--warmup",
+  "0",
+];
 
 /** Kinds of runs: what they train, on what, and how often they save. */
 const VARIANTS = [
@@ -51,7 +66,10 @@ function flagsOf(root: string, variant: number, run: string): string[] {
 export async function writeTexts(root: string): Promise<void> {
   const text = someText(6000);
   await Deno.writeTextFile(`${root}/text.txt`, text);
-  await Deno.writeTextFile(`${root}/text.jsonl`, text.split("\n").map((line) => JSON.stringify({ text: line })).join("\n"));
+  await Deno.writeTextFile(
+    `${root}/text.jsonl`,
+    text.split("\n").map((line) => JSON.stringify({ text: line })).join("\n"),
+  );
 }
 
 /** Trains without interruption. */
@@ -85,7 +103,9 @@ export class Training implements Scenario {
 
   async next(): Promise<readonly string[] | undefined> {
     if (this.#step === STEPS) return undefined;
-    for (const name of ["checkpoint", "best"]) this.#before = { ...this.#before, [name]: await this.#read(`${name}.safetensors`) };
+    for (const name of ["checkpoint", "best"]) {
+      this.#before = { ...this.#before, [name]: await this.#read(`${name}.safetensors`) };
+    }
     const begun = await Deno.stat(`${this.#run}/config.json`).then(() => true, () => false);
     return [...flagsOf(this.#root, this.#whole.variant, this.#run), ...begun ? ["--resume"] : []];
   }
@@ -97,7 +117,10 @@ export class Training implements Scenario {
     const made = events.filter(({ event }) => event === "step").map((event) => event.step as number).at(-1) ?? 0;
     // A state is kept once a step from it went well, before that is told.
     const { every } = VARIANTS[this.#whole.variant], kept = Math.max(0, Math.floor((made - 1) / every) * every);
-    assert(step >= this.#step && step >= kept, `the state of step ${Math.max(this.#step, kept)} is lost: the checkpoint is of step ${step}`);
+    assert(
+      step >= this.#step && step >= kept,
+      `the state of step ${Math.max(this.#step, kept)} is lost: the checkpoint is of step ${step}`,
+    );
     if (kind === "SIGINT" || kind === "SIGTERM") {
       if (made > 0) {
         assertEquals([step, stderr], [made, `continue with: deno task train --resume --out ${this.#run}\n`]);
@@ -107,14 +130,19 @@ export class Training implements Scenario {
     await this.#checkMetrics(step);
     assert(best <= Math.max(step, made), `the best state is of step ${best}, which was never made`);
     this.#step = step;
-    if (kind !== "SIGINT" && kind !== "SIGTERM" && (names.some((name) => name.endsWith("tensors.part")) || /cannot write \S+tensors:/.test(stderr))) {
+    if (
+      kind !== "SIGINT" && kind !== "SIGTERM" &&
+      (names.some((name) => name.endsWith("tensors.part")) || /cannot write \S+tensors:/.test(stderr))
+    ) {
       return "writing a checkpoint";
     }
     return events.length > 0 ? "training" : "starting";
   }
 
   async losePower(random: Random): Promise<void> {
-    for (const name of await namesIn(this.#run)) if (name.endsWith(".part")) await loseEnd(`${this.#run}/${name}`, 0, random);
+    for (const name of await namesIn(this.#run)) {
+      if (name.endsWith(".part")) await loseEnd(`${this.#run}/${name}`, 0, random);
+    }
     // A move that was not on the disk yet: the states are those from before.
     if (random.chance(0.3)) {
       for (const [name, bytes] of Object.entries(this.#before)) {
@@ -136,14 +164,26 @@ export class Training implements Scenario {
   async compare(): Promise<void> {
     const { folder, checkpoint } = this.#whole;
     assertEquals(await metricsOf(this.#run), await metricsOf(folder), "the curves differ");
-    assert(equalBytes(await Deno.readFile(`${this.#run}/checkpoint.safetensors`), checkpoint), "the last states differ");
-    assert(equalBytes(await Deno.readFile(`${this.#run}/best.safetensors`), await Deno.readFile(`${folder}/best.safetensors`)), "the best states differ");
+    assert(
+      equalBytes(await Deno.readFile(`${this.#run}/checkpoint.safetensors`), checkpoint),
+      "the last states differ",
+    );
+    assert(
+      equalBytes(
+        await Deno.readFile(`${this.#run}/best.safetensors`),
+        await Deno.readFile(`${folder}/best.safetensors`),
+      ),
+      "the best states differ",
+    );
     assertEquals(await Deno.readTextFile(`${this.#run}/config.json`), await Deno.readTextFile(`${folder}/config.json`));
     // A run that was killed between its last state and its page has the page of before.
-    const names = (await namesIn(this.#run)).filter((name) => !["report.html", "sample.txt", "report.html.part", "sample.txt.part", "run.lock"].includes(name));
+    const names = (await namesIn(this.#run)).filter((name) =>
+      !["report.html", "sample.txt", "report.html.part", "sample.txt.part", "run.lock"].includes(name)
+    );
     assertEquals(names, ["best.safetensors", "checkpoint.safetensors", "config.json", "metrics.jsonl"]);
     // What a killed process left of a text that it prepared goes after a day.
-    const cached = async (run: string): Promise<number> => (await namesIn(`${run}-cache`)).filter((name) => !name.endsWith(".part")).length;
+    const cached = async (run: string): Promise<number> =>
+      (await namesIn(`${run}-cache`)).filter((name) => !name.endsWith(".part")).length;
     assertEquals(await cached(this.#run), await cached(folder));
   }
 
@@ -165,7 +205,9 @@ export class Training implements Scenario {
   /** Checks that every step up to the state is there, once. */
   async #checkMetrics(step: number): Promise<void> {
     const text = await Deno.readTextFile(`${this.#run}/metrics.jsonl`).catch(() => "");
-    const steps = text.split("\n").slice(0, -1).filter((line) => line.includes('"event":"step"')).map((line) => JSON.parse(line).step as number);
+    const steps = text.split("\n").slice(0, -1).filter((line) => line.includes('"event":"step"')).map((line) =>
+      JSON.parse(line).step as number
+    );
     assertEquals(steps.slice(0, step), Array.from({ length: step }, (_, i) => i + 1), "the metrics lack steps");
   }
 }

@@ -1,9 +1,10 @@
 /**
  * Plants faults and sees which test catches each: `deno task mutate [--only TEXT]`.
  *
- * The tree is copied below `.scratch`, and the faults of mutations.ts are planted in the copy one at a time. Each has to type-check, since a fault that any
- * compiler finds proves nothing, and then runs against its suites, a file a process, until one fails (and that one has to pass without the fault). A fault
- * that all of them let pass is a test that is missing: the command exits with 1.
+ * The tree is copied below `.scratch`, and the faults of mutations.ts are planted in the copy one at a time. Each has
+ * to type-check, since a fault that any compiler finds proves nothing, and then runs against its suites, a file a
+ * process, until one fails (and that one has to pass without the fault). A fault that all of them let pass is a test
+ * that is missing: the command exits with 1.
  */
 import { type Mutation, MUTATIONS } from "./mutations.ts";
 import { SUITES } from "./suites.ts";
@@ -14,18 +15,33 @@ const LEFT_OUT = new Set([".git", ".scratch", "node_modules", "runs", "bench", "
 
 /** How a run of a test file went: the first test that failed, undefined if none did. */
 async function failureOf(file: string, folder: string): Promise<string | undefined> {
-  const permissions = ["--allow-read", "--allow-write=.scratch", "--allow-run=deno", "--allow-net=127.0.0.1", "--allow-env=NODEVICE_SELECT,MNEME_DATA"];
+  const permissions = [
+    "--allow-read",
+    "--allow-write=.scratch",
+    "--allow-run=deno",
+    "--allow-net=127.0.0.1",
+    "--allow-env=NODEVICE_SELECT,MNEME_DATA",
+  ];
   const { code, text } = await runDeno(["test", "--quiet", "--no-check", "--fail-fast", ...permissions, file], folder);
   if (code === 0) return undefined;
   const name = text.split("\n").find((line) => / \.\.\. FAILED/.test(line))?.replace(/ \.\.\. FAILED.*/, "");
   return name ??
-    (code === undefined ? `no end within ${MAX_SECONDS} seconds` : text.trim().split("\n").find((line) => /error/i.test(line)) ?? `exit code ${code}`);
+    (code === undefined
+      ? `no end within ${MAX_SECONDS} seconds`
+      : text.trim().split("\n").find((line) => /error/i.test(line)) ?? `exit code ${code}`);
 }
 
 /** Runs Deno in a folder. The code is undefined where it was stopped for taking too long. */
 async function runDeno(args: readonly string[], folder: string): Promise<{ code: number | undefined; text: string }> {
   const signal = AbortSignal.timeout(MAX_SECONDS * 1000);
-  const command = new Deno.Command("deno", { args: [...args], cwd: folder, signal, stdout: "piped", stderr: "piped", env: { NO_COLOR: "1" } });
+  const command = new Deno.Command("deno", {
+    args: [...args],
+    cwd: folder,
+    signal,
+    stdout: "piped",
+    stderr: "piped",
+    env: { NO_COLOR: "1" },
+  });
   const { code, stdout, stderr } = await command.output();
   const text = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
   return { code: signal.aborted ? undefined : code, text };
@@ -45,10 +61,15 @@ function suitesOf({ suites }: Mutation): string[] {
 }
 
 /** Plants a fault, and takes it out again. Returns the suite that caught it and what failed there. */
-async function hunt(mutation: Mutation, folder: string): Promise<{ readonly suite: string; readonly failure: string } | undefined> {
+async function hunt(
+  mutation: Mutation,
+  folder: string,
+): Promise<{ readonly suite: string; readonly failure: string } | undefined> {
   const { file, search, replace } = mutation, path = `${folder}/${file}`;
   const source = await Deno.readTextFile(path);
-  if (source.split(search).length !== 2) throw new Error(`Cannot plant "${mutation.name}": ${file} must have its text once; update mutations.ts`);
+  if (source.split(search).length !== 2) {
+    throw new Error(`Cannot plant "${mutation.name}": ${file} must have its text once; update mutations.ts`);
+  }
   await Deno.writeTextFile(path, source.replace(search, () => replace));
   try {
     const { code, text } = await runDeno(["check", "--quiet", file], folder);
@@ -67,7 +88,9 @@ async function main(args: readonly string[]): Promise<number> {
   const only = args[0] === "--only" ? args[1] : undefined;
   const chosen = MUTATIONS.filter(({ name }) => only === undefined || name.includes(only));
   if ((args.length > 0 && only === undefined) || chosen.length === 0) {
-    console.error(chosen.length === 0 ? `No planted fault has "${only}" in its name` : "Usage: deno task mutate [--only TEXT]");
+    console.error(
+      chosen.length === 0 ? `No planted fault has "${only}" in its name` : "Usage: deno task mutate [--only TEXT]",
+    );
     return 2;
   }
   const folder = await Deno.makeTempDir({ dir: ".scratch", prefix: "mutate-" });
@@ -77,10 +100,14 @@ async function main(args: readonly string[]): Promise<number> {
     let survivors = 0;
     const trusted = new Set<string>();
     for (const mutation of chosen) {
-      const start = performance.now(), caught = await hunt(mutation, folder), seconds = ((performance.now() - start) / 1000).toFixed(0);
+      const start = performance.now(),
+        caught = await hunt(mutation, folder),
+        seconds = ((performance.now() - start) / 1000).toFixed(0);
       if (caught && !trusted.has(caught.suite)) {
         const failure = await failureOf(caught.suite, folder);
-        if (failure !== undefined) throw new Error(`Cannot hunt with ${caught.suite}: without any planted fault it fails at ${failure}`);
+        if (failure !== undefined) {
+          throw new Error(`Cannot hunt with ${caught.suite}: without any planted fault it fails at ${failure}`);
+        }
         trusted.add(caught.suite);
       }
       if (!caught) survivors++;

@@ -4,11 +4,47 @@ import * as ops from "../../ops/mod.ts";
 import { report, runOnce } from "./edges.ts";
 import { EDGES } from "./f32.ts";
 
-const SIGNED = Int32Array.of(0, 1, -1, 2, -2, 3, -7, 31, 32, 46341, -46341, 65536, 16777217, 2147483647, -2147483647, -2147483648);
-const UNSIGNED = Uint32Array.of(0, 1, 2, 3, 7, 31, 32, 65536, 65537, 16777217, 2147483647, 2147483648, 4294967294, 4294967295);
+const SIGNED = Int32Array.of(
+  0,
+  1,
+  -1,
+  2,
+  -2,
+  3,
+  -7,
+  31,
+  32,
+  46341,
+  -46341,
+  65536,
+  16777217,
+  2147483647,
+  -2147483647,
+  -2147483648,
+);
+const UNSIGNED = Uint32Array.of(
+  0,
+  1,
+  2,
+  3,
+  7,
+  31,
+  32,
+  65536,
+  65537,
+  16777217,
+  2147483647,
+  2147483648,
+  4294967294,
+  4294967295,
+);
 
 type Wrap = (x: number) => number;
-type Row = readonly [name: string, fn: (x: Tensor, y: Tensor) => Tensor, exact: (x: number, y: number, wrap: Wrap) => number];
+type Row = readonly [
+  name: string,
+  fn: (x: Tensor, y: Tensor) => Tensor,
+  exact: (x: number, y: number, wrap: Wrap) => number,
+];
 
 /** Integer arithmetic keeps the low 32 bits; a division by 0 gives the dividend, and no shift or division traps. */
 const ROWS: readonly Row[] = [
@@ -45,15 +81,22 @@ for (const kind of ["reference", "cpu", "webgpu"] as const) {
     const failures: string[] = [];
     let count = 0;
     for (const values of [SIGNED, UNSIGNED]) {
-      const rows = values === SIGNED ? [...ROWS, ...SIGNED_ROWS] : ROWS, wrap: Wrap = values === SIGNED ? (x) => x | 0 : (x) => x >>> 0;
-      const pairs = Array.from({ length: values.length ** 2 }, (_, i) => [values[Math.floor(i / values.length)], values[i % values.length]]);
-      const column = (at: number) => values === SIGNED ? Int32Array.from(pairs, (pair) => pair[at]) : Uint32Array.from(pairs, (pair) => pair[at]);
+      const rows = values === SIGNED ? [...ROWS, ...SIGNED_ROWS] : ROWS,
+        wrap: Wrap = values === SIGNED ? (x) => x | 0 : (x) => x >>> 0;
+      const pairs = Array.from(
+        { length: values.length ** 2 },
+        (_, i) => [values[Math.floor(i / values.length)], values[i % values.length]],
+      );
+      const column = (at: number) =>
+        values === SIGNED ? Int32Array.from(pairs, (pair) => pair[at]) : Uint32Array.from(pairs, (pair) => pair[at]);
       const results = await runOnce(device, (x, y) => rows.map(([, fn]) => fn(x, y)), [column(0), column(1)]);
       rows.forEach(([name, , exact], at) =>
         pairs.forEach(([x, y], i) => {
           count++;
           const expected = exact(x, y, wrap) + 0;
-          if (results[at].data[i] !== expected) failures.push(`${name} of ${x}, ${y} is ${results[at].data[i]}, expected ${expected}`);
+          if (results[at].data[i] !== expected) {
+            failures.push(`${name} of ${x}, ${y} is ${results[at].data[i]}, expected ${expected}`);
+          }
         })
       );
     }
@@ -73,7 +116,9 @@ for (const kind of ["reference", "cpu", "webgpu"] as const) {
           count++;
           const expected = converted(value, dtype, values instanceof Float32Array), found = results[at].data[i];
           const isFlushed = kind === "webgpu" && dtype === "bool" && Math.abs(value) < 1.1754944e-38 && found === 0;
-          if (!Object.is(found, expected) && found !== expected && !isFlushed) failures.push(`cast to ${dtype} of ${value} is ${found}, expected ${expected}`);
+          if (!Object.is(found, expected) && found !== expected && !isFlushed) {
+            failures.push(`cast to ${dtype} of ${value} is ${found}, expected ${expected}`);
+          }
         })
       );
     }
@@ -89,8 +134,16 @@ function converted(value: number, to: DType, isFloat: boolean): number {
     case "f32":
       return Math.fround(value);
     case "i32":
-      return !isFloat ? value | 0 : Number.isNaN(value) ? 0 : Math.min(Math.max(Math.trunc(value), -(2 ** 31)), 2 ** 31 - 1) + 0;
+      return !isFloat
+        ? value | 0
+        : Number.isNaN(value)
+        ? 0
+        : Math.min(Math.max(Math.trunc(value), -(2 ** 31)), 2 ** 31 - 1) + 0;
     default:
-      return !isFloat ? value >>> 0 : Number.isNaN(value) ? 0 : Math.min(Math.max(Math.trunc(value), 0), 2 ** 32 - 1) + 0;
+      return !isFloat
+        ? value >>> 0
+        : Number.isNaN(value)
+        ? 0
+        : Math.min(Math.max(Math.trunc(value), 0), 2 ** 32 - 1) + 0;
   }
 }

@@ -35,7 +35,8 @@ const layerNorm = (row: readonly number[]) => {
   const centered = row.map((x) => x - total(row) / row.length);
   return scaled(centered, Math.sqrt(meanSquare(centered) + 1e-5));
 };
-const cumulative = (row: readonly number[], join: (x: number, y: number) => number) => row.map((_, i) => row.slice(0, i + 1).reduce(join));
+const cumulative = (row: readonly number[], join: (x: number, y: number) => number) =>
+  row.map((_, i) => row.slice(0, i + 1).reduce(join));
 
 /** Reductions and what is built on them. */
 const ROWS: readonly RowRow[] = [
@@ -52,10 +53,26 @@ const ROWS: readonly RowRow[] = [
     exact: (row) => row.map((x) => x - most(row) - logSumExp(row.map((y) => y - most(row)))),
     ulp: 64,
   },
-  { name: "cumsum", fn: (x, axis) => ops.cumsum(x, { axis }), exact: (row) => cumulative(row, (x, y) => x + y), ulp: 64 },
-  { name: "cumprod", fn: (x, axis) => ops.cumprod(x, { axis }), exact: (row) => cumulative(row, (x, y) => x * y), ulp: 64 },
+  {
+    name: "cumsum",
+    fn: (x, axis) => ops.cumsum(x, { axis }),
+    exact: (row) => cumulative(row, (x, y) => x + y),
+    ulp: 64,
+  },
+  {
+    name: "cumprod",
+    fn: (x, axis) => ops.cumprod(x, { axis }),
+    exact: (row) => cumulative(row, (x, y) => x * y),
+    ulp: 64,
+  },
   { name: "layerNorm", fn: (x) => ops.layerNorm(x), exact: layerNorm, ulp: 400, lastAxisOnly: true },
-  { name: "rmsNorm", fn: (x) => ops.rmsNorm(x), exact: (row) => scaled(row, Math.sqrt(meanSquare(row) + 1e-6)), ulp: 64, lastAxisOnly: true },
+  {
+    name: "rmsNorm",
+    fn: (x) => ops.rmsNorm(x),
+    exact: (row) => scaled(row, Math.sqrt(meanSquare(row) + 1e-6)),
+    ulp: 64,
+    lastAxisOnly: true,
+  },
   {
     name: "l2Normalize",
     fn: (x) => ops.l2Normalize(x),
@@ -70,16 +87,31 @@ function rowsOf(extent: number): number[][] {
   const plain = Array.from({ length: extent }, (_, i) => ((i * 7) % 5) - 1.5);
   const places = extent <= 9 ? [...plain.keys()] : [0, 1, 4, extent - 6, extent - 2, extent - 1];
   const odd = places.flatMap((place) => [NaN, Infinity, -Infinity].map((value) => plain.with(place, value)));
-  const pairs = [[NaN, Infinity], [Infinity, NaN], [NaN, NaN], [Infinity, -Infinity], [Infinity, Infinity]].flatMap(([x, y]) =>
-    places.flatMap((place) => (place + 1 < extent ? [plain.with(place, x).with(extent - 1, y)] : []))
-  );
-  return [...odd, ...pairs, plain, plain.map(() => -Infinity), plain.map(() => NaN), plain.map(() => 0), plain.map(() => Infinity)];
+  const pairs = [[NaN, Infinity], [Infinity, NaN], [NaN, NaN], [Infinity, -Infinity], [Infinity, Infinity]].flatMap((
+    [x, y],
+  ) => places.flatMap((place) => (place + 1 < extent ? [plain.with(place, x).with(extent - 1, y)] : [])));
+  return [
+    ...odd,
+    ...pairs,
+    plain,
+    plain.map(() => -Infinity),
+    plain.map(() => NaN),
+    plain.map(() => 0),
+    plain.map(() => Infinity),
+  ];
 }
 
-async function checkRows(device: Device, extent: number, axis: 0 | 1, all = ROWS): Promise<{ count: number; failures: string[] }> {
+async function checkRows(
+  device: Device,
+  extent: number,
+  axis: 0 | 1,
+  all = ROWS,
+): Promise<{ count: number; failures: string[] }> {
   const rows = rowsOf(extent), table = all.filter(({ lastAxisOnly }) => axis === 1 || !lastAxisOnly);
   const flat = axis === 1 ? rows.flat() : Array.from({ length: extent }, (_, i) => rows.map((row) => row[i])).flat();
-  const program = await compile(device, (x: Tensor) => table.map(({ fn }) => fn(x, axis)), [spec(axis === 1 ? [rows.length, extent] : [extent, rows.length])]);
+  const program = await compile(device, (x: Tensor) => table.map(({ fn }) => fn(x, axis)), [
+    spec(axis === 1 ? [rows.length, extent] : [extent, rows.length]),
+  ]);
   const results = await program.run(Float32Array.from(flat));
   program.dispose();
   const failures: string[] = [];
@@ -87,11 +119,21 @@ async function checkRows(device: Device, extent: number, axis: 0 | 1, all = ROWS
     rows.forEach((row, r) => {
       const expected = [exact(row)].flat();
       const { data } = results[at];
-      const found = expected.map((_, i) => data[expected.length === 1 && data.length === rows.length ? r : axis === 1 ? r * extent + i : i * rows.length + r]);
-      const isRight = found.every((value, i) =>
-        Number.isNaN(expected[i]) ? Number.isNaN(value) : Math.abs(value - expected[i]) <= 1e-6 || ulpDistance(value, expected[i]) <= Math.max(ulp, 0.5)
+      const found = expected.map((_, i) =>
+        data[
+          expected.length === 1 && data.length === rows.length ? r : axis === 1 ? r * extent + i : i * rows.length + r
+        ]
       );
-      if (!isRight) failures.push(`${name} along axis ${axis} of ${row.slice(0, 20)} (${extent}) is ${found}, expected ${expected}`);
+      const isRight = found.every((value, i) =>
+        Number.isNaN(expected[i])
+          ? Number.isNaN(value)
+          : Math.abs(value - expected[i]) <= 1e-6 || ulpDistance(value, expected[i]) <= Math.max(ulp, 0.5)
+      );
+      if (!isRight) {
+        failures.push(
+          `${name} along axis ${axis} of ${row.slice(0, 20)} (${extent}) is ${found}, expected ${expected}`,
+        );
+      }
     })
   );
   return { count: table.length * rows.length, failures };
@@ -125,22 +167,38 @@ Deno.test("edge values: rows with NaN and infinities at every place, on cpu with
 Deno.test("edge values: rows with NaN and infinities at every place, on webgpu", async () =>
   await checkDevice(await requestDevice({ kind: "webgpu" }), EXTENTS));
 Deno.test("edge values: rows with NaN and infinities at every place, on webgpu with rows shared by invocations", async () => {
-  using device = await requestWebGpuDevice({ printer: (kernel, target) => printWgsl(kernel, { ...target, style: "gpu" }) });
-  const { count, failures } = await checkRows(device, 69, 1, ROWS.filter(({ name }) => ["sum", "max", "min", "argmax"].includes(name)));
+  using device = await requestWebGpuDevice({
+    printer: (kernel, target) => printWgsl(kernel, { ...target, style: "gpu" }),
+  });
+  const { count, failures } = await checkRows(
+    device,
+    69,
+    1,
+    ROWS.filter(({ name }) => ["sum", "max", "min", "argmax"].includes(name)),
+  );
   report("webgpu, style gpu", count, failures);
 });
 
 for (const kind of ["reference", "cpu", "webgpu"] as const) {
   Deno.test(`linearScan: the first factor is not read, whatever it is, on ${kind}`, async () => {
     const device = await requestDevice({ kind });
-    const odd = [NaN, Infinity, -Infinity, 3], a = odd.flatMap((first) => [first, 2, -0.5]), b = odd.flatMap(() => [Infinity, 1, 4]);
+    const odd = [NaN, Infinity, -Infinity, 3],
+      a = odd.flatMap((first) => [first, 2, -0.5]),
+      b = odd.flatMap(() => [Infinity, 1, 4]);
     const failures: string[] = [];
     for (const reverse of [false, true]) {
       const scan = (x: Tensor, y: Tensor) => ops.linearScan(x, y, { axis: 1, reverse });
-      const turned = (rows: readonly number[]) => reverse ? odd.flatMap((_, i) => rows.slice(3 * i, 3 * i + 3).reverse()) : rows;
+      const turned = (rows: readonly number[]) =>
+        reverse ? odd.flatMap((_, i) => rows.slice(3 * i, 3 * i + 3).reverse()) : rows;
       const program = await compile(device, (x: Tensor, y: Tensor, w: Tensor) => {
-        const gradients = grad((x: Tensor, y: Tensor) => ops.sum(ops.mul(ops.cast(w, "f32"), scan(x, y))), { argnums: [0, 1] });
-        return [scan(x, y), ...gradients(x, y) as Tensor[], ops.linearScan(ops.cast(w, "i32"), ops.full([4, 3], 5, "i32"), { axis: 1, reverse })];
+        const gradients = grad((x: Tensor, y: Tensor) => ops.sum(ops.mul(ops.cast(w, "f32"), scan(x, y))), {
+          argnums: [0, 1],
+        });
+        return [
+          scan(x, y),
+          ...gradients(x, y) as Tensor[],
+          ops.linearScan(ops.cast(w, "i32"), ops.full([4, 3], 5, "i32"), { axis: 1, reverse }),
+        ];
       }, [spec([4, 3]), spec([4, 3]), spec([4, 3])]);
       const [h, da, db, whole] = await program.run(turned(a), turned(b), turned(odd.flatMap(() => [Infinity, 1, 1])));
       const expect = (name: string, found: ArrayLike<number>, expected: readonly number[]) => {
@@ -150,7 +208,8 @@ for (const kind of ["reference", "cpu", "webgpu"] as const) {
         }
       };
       expect("h", h.data, [Infinity, Infinity, -Infinity]);
-      // Nothing comes before the first element, so its factor has no part in the result, even where what arrives is infinite.
+      // Nothing comes before the first element, so its factor has no part in the result, even where what arrives is
+      // infinite.
       expect("da", da.data, [0, Infinity, Infinity]);
       expect("db", db.data, [Infinity, 0.5, 1]);
       expect("integers", whole.data, [5, 10, 15]);

@@ -54,6 +54,8 @@ Deno.test("edge values: every op of one float", () =>
     report(label, UNARY.length * EDGES.length, failures);
   }));
 
-Deno.test("edge values: every op of two floats, every pair", () => forEachDevice((device, label) => checkPairs(device, label, [...BINARY, ...COMPARISONS])));
+Deno.test("edge values: every op of two floats, every pair", () =>
+  forEachDevice((device, label) => checkPairs(device, label, [...BINARY, ...COMPARISONS])));
 
-Deno.test("edge values: what compilers simplify as if there were no NaN", () => forEachDevice((device, label) => checkPairs(device, label, PATTERNS)));
+Deno.test("edge values: what compilers simplify as if there were no NaN", () =>
+  forEachDevice((device, label) => checkPairs(device, label, PATTERNS)));

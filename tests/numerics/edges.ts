@@ -27,7 +27,9 @@ export async function runOnce(
   fn: (...args: Tensor[]) => Tensor[],
   args: readonly (Float32Array | Int32Array | Uint32Array)[],
 ): Promise<HostTensor[]> {
-  const dtypeOf = (data: object): DType => (data instanceof Float32Array ? "f32" : data instanceof Int32Array ? "i32" : "u32");
+  const dtypeOf = (
+    data: object,
+  ): DType => (data instanceof Float32Array ? "f32" : data instanceof Int32Array ? "i32" : "u32");
   const program = await compile(device, fn, args.map((data) => spec([data.length], dtypeOf(data))));
   try {
     return await program.run(...args);
@@ -63,7 +65,10 @@ function isRight(result: number, exact: number, { ulp, absolute = 0 }: Allowance
 /** The operands, and what is left of them where some of the subnormal ones are 0. */
 function flushed(operands: readonly number[]): number[][] {
   return operands.reduce<number[][]>(
-    (all, operand) => all.flatMap((rest) => (isSubnormal(operand) ? [[...rest, operand], [...rest, operand < 0 ? -0 : 0]] : [[...rest, operand]])),
+    (all, operand) =>
+      all.flatMap((
+        rest,
+      ) => (isSubnormal(operand) ? [[...rest, operand], [...rest, operand < 0 ? -0 : 0]] : [[...rest, operand]])),
     [[]],
   );
 }
@@ -74,5 +79,7 @@ function text(value: number): string {
 
 /** Throws with the first failures, if there are any. */
 export function report(label: string, count: number, failures: readonly string[]): void {
-  if (failures.length > 0) throw new Error(`${label}: ${failures.length} of ${count} results are wrong:\n${failures.slice(0, 60).join("\n")}`);
+  if (failures.length > 0) {
+    throw new Error(`${label}: ${failures.length} of ${count} results are wrong:\n${failures.slice(0, 60).join("\n")}`);
+  }
 }

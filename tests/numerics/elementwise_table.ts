@@ -1,6 +1,7 @@
 /**
- * What each elementwise op gives at the edges of f32, said a second time: by IEEE 754, and by NumPy and JAX where that is silent. Functions are given the
- * rounding of the device: to f32 after each operation, or none on the reference, which keeps doubles.
+ * What each elementwise op gives at the edges of f32, said a second time: by IEEE 754, and by NumPy and JAX where that
+ * is silent. Functions are given the rounding of the device: to f32 after each operation, or none on the reference,
+ * which keeps doubles.
  */
 import type { Tensor } from "../../core/graph.ts";
 import * as ops from "../../ops/mod.ts";
@@ -30,9 +31,16 @@ export interface BinaryRow extends Allowance {
 }
 
 const sigmoid = (x: number) => x >= 0 ? 1 / (1 + Math.exp(-x)) : Math.exp(x) / (1 + Math.exp(x));
-const geluTanh = (x: number, round: Round) => round(0.5 * x) * (1 + Math.tanh(round(round(x * (1 + 0.044715 * round(x * x))) * Math.sqrt(2 / Math.PI))));
+const geluTanh = (x: number, round: Round) =>
+  round(0.5 * x) * (1 + Math.tanh(round(round(x * (1 + 0.044715 * round(x * x))) * Math.sqrt(2 / Math.PI))));
 
-const unary = (name: string, fn: UnaryRow["fn"], exact: UnaryRow["exact"], ulp: number, absolute?: number): UnaryRow => ({ name, fn, exact, ulp, absolute });
+const unary = (
+  name: string,
+  fn: UnaryRow["fn"],
+  exact: UnaryRow["exact"],
+  ulp: number,
+  absolute?: number,
+): UnaryRow => ({ name, fn, exact, ulp, absolute });
 
 /** Every op of one float, and what is made of one by composites. */
 export const UNARY: readonly UnaryRow[] = [
@@ -55,7 +63,13 @@ export const UNARY: readonly UnaryRow[] = [
   unary("silu", ops.silu, (x) => x * sigmoid(x), 140, 5e-37),
   unary("softplus", ops.softplus, (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x))), 4, 3e-7),
   unary("gelu", ops.gelu, geluTanh, 8, 1e-6),
-  unary("gelu exact", (x) => ops.gelu(x, { approximate: "none" }), (x) => 0.5 * x * (1 + erfOf(x * Math.SQRT1_2)), 8, 1e-6),
+  unary(
+    "gelu exact",
+    (x) => ops.gelu(x, { approximate: "none" }),
+    (x) => 0.5 * x * (1 + erfOf(x * Math.SQRT1_2)),
+    8,
+    1e-6,
+  ),
   unary("pow(x, 3)", (x) => ops.pow(x, 3), (x, round) => round(round(x * x) * x), 2),
   unary("pow(x, -2)", (x) => ops.pow(x, -2), (x, round) => 1 / round(x * x), 3),
   unary("pow(x, 0)", (x) => ops.pow(x, 0), () => 1, 0),
@@ -63,7 +77,13 @@ export const UNARY: readonly UnaryRow[] = [
   unary("stopGradient", ops.stopGradient, (x) => x, 0),
 ];
 
-const binary = (name: string, fn: BinaryRow["fn"], exact: BinaryRow["exact"], ulp: number, absolute?: number): BinaryRow => ({
+const binary = (
+  name: string,
+  fn: BinaryRow["fn"],
+  exact: BinaryRow["exact"],
+  ulp: number,
+  absolute?: number,
+): BinaryRow => ({
   name,
   fn,
   exact,
@@ -89,7 +109,8 @@ export const BINARY: readonly BinaryRow[] = [
   binary("pow", ops.pow, power, 1200),
 ];
 
-const compared = (name: string, fn: BinaryRow["fn"], holds: (x: number, y: number) => boolean) => binary(name, fn, (x, y) => Number(holds(x, y)), 0);
+const compared = (name: string, fn: BinaryRow["fn"], holds: (x: number, y: number) => boolean) =>
+  binary(name, fn, (x, y) => Number(holds(x, y)), 0);
 
 /** Comparisons: bool, 1 where they hold. */
 export const COMPARISONS: readonly BinaryRow[] = [
@@ -101,7 +122,27 @@ export const COMPARISONS: readonly BinaryRow[] = [
   compared("greaterEqual", ops.greaterEqual, (x, y) => x >= y),
 ];
 
-const { abs, add, cast, div, equal, exp, greater, greaterEqual, less, lessEqual, log, logicalAnd, logicalNot, logicalOr, mul, neg, notEqual, sub, where } = ops;
+const {
+  abs,
+  add,
+  cast,
+  div,
+  equal,
+  exp,
+  greater,
+  greaterEqual,
+  less,
+  lessEqual,
+  log,
+  logicalAnd,
+  logicalNot,
+  logicalOr,
+  mul,
+  neg,
+  notEqual,
+  sub,
+  where,
+} = ops;
 
 /** Expressions that compilers like to simplify as if there were no NaN, infinity or rounding. */
 export const PATTERNS: readonly BinaryRow[] = [
@@ -136,7 +177,12 @@ export const PATTERNS: readonly BinaryRow[] = [
   compared("x <= y && x >= y", (x, y) => logicalAnd(lessEqual(x, y), greaterEqual(x, y)), (x, y) => x <= y && x >= y),
   binary("exp(log x)", (x) => exp(log(x)), (x, _y, r) => Math.exp(r(Math.log(x))), 400),
   binary("log(exp x)", (x) => log(exp(x)), (x, _y, r) => Math.log(r(Math.exp(x))), 140, 1e-5),
-  binary("f32(i32(x))", (x) => cast(cast(x, "i32"), "f32"), (x) => Number.isNaN(x) ? 0 : Math.min(Math.max(Math.trunc(x), -2147483648), 2147483647) + 0, 1),
+  binary(
+    "f32(i32(x))",
+    (x) => cast(cast(x, "i32"), "f32"),
+    (x) => Number.isNaN(x) ? 0 : Math.min(Math.max(Math.trunc(x), -2147483648), 2147483647) + 0,
+    1,
+  ),
   binary("max(x, -x)", (x) => ops.maximum(x, neg(x)), (x) => Math.abs(x), 0),
   binary("|x| * -0", (x) => mul(abs(x), -0), (x) => Math.abs(x) * -0, 0),
   binary("max(min(x, 1), -1)", (x) => ops.maximum(ops.minimum(x, 1), -1), (x) => Math.max(Math.min(x, 1), -1), 0),

@@ -1,4 +1,7 @@
-/** How far functions of one or two floats are from the exact value at most, on a device: what the table of docs/numerics.md says. */
+/**
+ * How far functions of one or two floats are from the exact value at most, on a device: what the table of
+ * docs/numerics.md says.
+ */
 import { erfOf } from "../../ops/erf.ts";
 import * as ops from "../../ops/mod.ts";
 import type { Tensor } from "../../core/graph.ts";
@@ -32,13 +35,20 @@ export const MEASURED: readonly Measured[] = [
   { name: "tanh", range: "all", fn: (x) => ops.tanh(x), exact: Math.tanh, covers: everywhere },
   { name: "sigmoid", range: "from -87 on", fn: (x) => ops.sigmoid(x), exact: sigmoid, covers: (x) => x > -87 },
   { name: "erf", range: "all", fn: (x) => ops.erf(x), exact: erfOf, covers: everywhere },
-  { name: "pow", range: "-8 < y log x < 8", fn: ops.pow, exact: Math.pow, covers: (x, y) => x > 0 && Math.abs(y * Math.log(x)) < 8 },
+  {
+    name: "pow",
+    range: "-8 < y log x < 8",
+    fn: ops.pow,
+    exact: Math.pow,
+    covers: (x, y) => x > 0 && Math.abs(y * Math.log(x)) < 8,
+  },
   { name: "pow", range: "all x > 0", fn: ops.pow, exact: Math.pow, covers: (x) => x > 0 },
 ];
 
 /** Arguments of every size, more of them where functions bend, and those next to multiples of pi / 2. */
 function samples(count: number): { x: Float32Array; y: Float32Array } {
-  const next = uniformGenerator(11), anySize = () => fromBits(Math.floor(next() * 0x7f800000)) * (next() < 0.5 ? -1 : 1);
+  const next = uniformGenerator(11),
+    anySize = () => fromBits(Math.floor(next() * 0x7f800000)) * (next() < 0.5 ? -1 : 1);
   const kinds: readonly (() => number)[] = [
     anySize,
     () => (next() - 0.5) * 4,
@@ -51,14 +61,21 @@ function samples(count: number): { x: Float32Array; y: Float32Array } {
   return { x, y };
 }
 
-/** The greatest error of each function, in units of the last place of the exact value; results below the normal numbers do not count. */
+/**
+ * The greatest error of each function, in units of the last place of the exact value; results below the normal numbers
+ * do not count.
+ */
 export async function measureErrors(device: Device, count: number): Promise<number[]> {
   const { x, y } = samples(count);
   const results = await runOnce(device, (x, y) => MEASURED.map(({ fn }) => fn(x, y)), [x, y]);
   return MEASURED.map(({ exact, covers }, at) =>
     x.reduce((worst, value, i) => {
-      const expected = exact(value, y[i]), counts = covers(value, y[i]) && !isSubnormal(value) && !isSubnormal(y[i]) && !isSubnormal(Math.fround(expected));
-      return counts && Number.isFinite(Math.fround(expected)) && expected !== 0 ? Math.max(worst, ulpDistance(results[at].data[i], expected)) : worst;
+      const expected = exact(value, y[i]),
+        counts = covers(value, y[i]) && !isSubnormal(value) && !isSubnormal(y[i]) &&
+          !isSubnormal(Math.fround(expected));
+      return counts && Number.isFinite(Math.fround(expected)) && expected !== 0
+        ? Math.max(worst, ulpDistance(results[at].data[i], expected))
+        : worst;
     }, 0)
   );
 }

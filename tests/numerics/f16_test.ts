@@ -15,7 +15,11 @@ function evaluate(fn: (x: Tensor) => Tensor, x: NdArray, round: (value: number, 
     const results = op.reference(inputs.map((input) => values.get(input)!), attrs, outputs);
     outputs.forEach((tensor, i) => {
       const { shape, dtype } = tensor;
-      values.set(tensor, { shape, dtype, data: isFloat(dtype) ? results[i].map((value) => round(value, dtype)) : results[i] });
+      values.set(tensor, {
+        shape,
+        dtype,
+        data: isFloat(dtype) ? results[i].map((value) => round(value, dtype)) : results[i],
+      });
     });
   }
   return values.get(graph.outputs[0])!;
@@ -27,7 +31,11 @@ const large = [300, -300, 290, -310, 8000, -60000, 12, 0.5];
 /** What squares, sums or counts of f16 would make infinite, zero or wrong. */
 const CASES: readonly (readonly [name: string, fn: (x: Tensor) => Tensor, x: NdArray])[] = [
   ["layerNorm", (x) => ops.layerNorm(x), half([2, 4], large)],
-  ["layerNorm with gain and bias", (x) => ops.layerNorm(x, { gain: ops.full([4], 2, "f16"), bias: ops.full([4], 0.5, "f16") }), half([2, 4], large)],
+  [
+    "layerNorm with gain and bias",
+    (x) => ops.layerNorm(x, { gain: ops.full([4], 2, "f16"), bias: ops.full([4], 0.5, "f16") }),
+    half([2, 4], large),
+  ],
   ["rmsNorm", (x) => ops.rmsNorm(x), half([2, 4], large)],
   ["rmsNorm with gain", (x) => ops.rmsNorm(x, { gain: ops.full([4], 3, "f16") }), half([2, 4], large)],
   ["l2Normalize", (x) => ops.l2Normalize(x), half([2, 4], large)],
@@ -37,13 +45,23 @@ const CASES: readonly (readonly [name: string, fn: (x: Tensor) => Tensor, x: NdA
   ["logSoftmax of many", (x) => ops.logSoftmax(x), half([70000], new Float32Array(70000))],
   ["logSumExp of many", (x) => ops.logSumExp(x), half([70000], new Float32Array(70000))],
   ["logSumExp at the end of the range", (x) => ops.logSumExp(x), half([2], [65504, 0])],
-  ["crossEntropy", (x) => ops.crossEntropy(x, ops.arange(3), { reduction: "mean" }), half([3, 4], [...large, 1, 2, 3, 4])],
+  [
+    "crossEntropy",
+    (x) => ops.crossEntropy(x, ops.arange(3), { reduction: "mean" }),
+    half([3, 4], [...large, 1, 2, 3, 4]),
+  ],
 ];
 
 for (const [name, fn, x] of CASES) {
   Deno.test(`f16: ${name} is computed in f32 and rounded once`, () => {
     const rounded = evaluate(fn, x, (value, dtype) => (dtype === "f16" ? Math.f16round(value) : Math.fround(value)));
     assertEquals(rounded.dtype, "f16");
-    assertClose(rounded.data, evaluate(fn, x, (value) => value).data, { relative: 1e-3, absolute: 1e-7 }, name, rounded.shape);
+    assertClose(
+      rounded.data,
+      evaluate(fn, x, (value) => value).data,
+      { relative: 1e-3, absolute: 1e-7 },
+      name,
+      rounded.shape,
+    );
   });
 }

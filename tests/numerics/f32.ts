@@ -27,7 +27,10 @@ function placeOf(value: number): number {
   return bits >= 0x80000000 ? 0x80000000 - bits : bits;
 }
 
-/** How many f32 lie between a result and a value that need not be one: the error in units of the last place (ulp) of the value. */
+/**
+ * How many f32 lie between a result and a value that need not be one: the error in units of the last place (ulp) of the
+ * value.
+ */
 export function ulpDistance(result: number, exact: number): number {
   const rounded = Math.fround(exact);
   if (!Number.isFinite(rounded) || !Number.isFinite(result)) return Math.abs(placeOf(result) - placeOf(rounded));
@@ -42,14 +45,44 @@ export function isSubnormal(value: number): boolean {
 
 const both = (...values: number[]) => values.flatMap((value) => [Math.fround(value), -Math.fround(value)]);
 
-/** Where functions of one number have their corners. NaN comes in three kinds: quiet, negative, and one that would signal. */
+/**
+ * Where functions of one number have their corners. NaN comes in three kinds: quiet, negative, and one that would
+ * signal.
+ */
 export const EDGE_BITS: Uint32Array = Uint32Array.from([
   0x7fc00000,
   0xffc00000,
   0x7f800001,
-  ...both(0, Infinity, 1, LEAST, 1e-40, LEAST_NORMAL, GREATEST, 1e38, 1e30, 1e20, 1e19, 1e10, 1e-3, 1e-10, 1e-20, 1e-30, 0.5, 1.5, 2.5, 2, 3, 9, 17, 88.8, 104)
+  ...both(
+    0,
+    Infinity,
+    1,
+    LEAST,
+    1e-40,
+    LEAST_NORMAL,
+    GREATEST,
+    1e38,
+    1e30,
+    1e20,
+    1e19,
+    1e10,
+    1e-3,
+    1e-10,
+    1e-20,
+    1e-30,
+    0.5,
+    1.5,
+    2.5,
+    2,
+    3,
+    9,
+    17,
+    88.8,
+    104,
+  )
     .map(toBits),
-  ...both(8388607.5, 16777216, 2147483648, 4294967296, 4294967040, 2147483520, 6001, 123456.7, 0.9999999, 1.0000001).map(toBits),
+  ...both(8388607.5, 16777216, 2147483648, 4294967296, 4294967040, 2147483520, 6001, 123456.7, 0.9999999, 1.0000001)
+    .map(toBits),
 ]);
 
 /** The edge values as a device takes them. */

@@ -10,7 +10,9 @@ import { MEASURED, measureErrors } from "./errors.ts";
 const ROWS = tableRows(await Deno.readTextFile("docs/numerics.md"));
 
 Deno.test("docs/numerics.md: every op has one row that says what it does with NaN, and no other names are there", () => {
-  const named = ROWS.filter(({ heading }) => ["Elementwise", "Reductions and what is made of them", "Moved, made and gathered"].includes(heading))
+  const named = ROWS.filter(({ heading }) =>
+    ["Elementwise", "Reductions and what is made of them", "Moved, made and gathered"].includes(heading)
+  )
     .flatMap(({ cells }) => codeIn(cells.op));
   const wanted = new Set([...PRIMITIVES.map(({ name }) => name), ...Object.keys(ops)]);
   assertEquals(named.toSorted(), [...wanted].sort());
@@ -18,7 +20,10 @@ Deno.test("docs/numerics.md: every op has one row that says what it does with Na
 
 Deno.test("docs/numerics.md: functions are as exact as the table says", async () => {
   const table = ROWS.filter(({ heading }) => heading === "Greatest errors");
-  assertEquals(table.map(({ cells }) => [codeIn(cells.op)[0], cells.arguments]), MEASURED.map(({ name, range }) => [name, range]));
+  assertEquals(
+    table.map(({ cells }) => [codeIn(cells.op)[0], cells.arguments]),
+    MEASURED.map(({ name, range }) => [name, range]),
+  );
   const devices = {
     "cpu": await requestDevice({ kind: "cpu" }),
     "cpu, no fused multiply-add": await requestCpuDevice({ relaxed: false }),
@@ -29,7 +34,10 @@ Deno.test("docs/numerics.md: functions are as exact as the table says", async ()
     if (column !== "webgpu" || /llvmpipe/i.test(device.info.description)) {
       const errors = await measureErrors(device, 40_000);
       table.forEach(({ cells }, at) =>
-        assert(errors[at] <= Number(cells[column]) + 0.05, `${cells.op} on ${column} is off by ${errors[at]} ulp, the page says ${cells[column]}`)
+        assert(
+          errors[at] <= Number(cells[column]) + 0.05,
+          `${cells.op} on ${column} is off by ${errors[at]} ulp, the page says ${cells[column]}`,
+        )
       );
     }
     device.dispose();

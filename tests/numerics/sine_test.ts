@@ -4,10 +4,15 @@ import { cos, sin } from "../../ops/mod.ts";
 import { uniformGenerator } from "../numeric.ts";
 import { fromBits, ulpDistance } from "./f32.ts";
 
-/** Numbers of every size, evenly over their exponents, and those nearest to multiples of a quarter turn, where almost everything cancels. */
+/**
+ * Numbers of every size, evenly over their exponents, and those nearest to multiples of a quarter turn, where almost
+ * everything cancels.
+ */
 function samples(): Float32Array {
   const next = uniformGenerator(5), values: number[] = [];
-  for (let i = 0; i < 8000; i++) values.push(fromBits(Math.floor(next() * 0x7f800000)), -fromBits(Math.floor(next() * 0x7f800000)));
+  for (let i = 0; i < 8000; i++) {
+    values.push(fromBits(Math.floor(next() * 0x7f800000)), -fromBits(Math.floor(next() * 0x7f800000)));
+  }
   for (let i = 0; i < 8000; i++) values.push((next() - 0.5) * 16, (next() - 0.5) * 20000, (next() - 0.5) * 1e10);
   for (let n = 1; n < 8000; n++) values.push(n * Math.PI / 2, -n * 977 * Math.PI / 2, n * 1e7 * Math.PI / 2);
   return Float32Array.from(values);

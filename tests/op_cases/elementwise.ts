@@ -58,11 +58,24 @@ const extremeCases: OpCase[] = [
     expected: () => [0, Math.exp(-100), Math.exp(-30) / (1 + Math.exp(-30)), 1 / (1 + Math.exp(-30)), 1, 1],
     tolerance: "function",
   }),
-  opCase("tanh", [array([4], [-1000, -50, 50, 1000])], ops.tanh, { name: "far out", expected: () => [-1, -1, 1, 1], tolerance: "function" }),
+  opCase("tanh", [array([4], [-1000, -50, 50, 1000])], ops.tanh, {
+    name: "far out",
+    expected: () => [-1, -1, 1, 1],
+    tolerance: "function",
+  }),
   opCase("erf", [array([7], [-30, -5, -3.5, 3, 4, 6, 30])], ops.erf, {
     name: "far out",
-    // From tables of erfc: 1 - erf(3) = 2.209049699858544e-5, 3.5: 7.430983723414128e-7, 4: 1.541725790028002e-8, 5: 1.5374597944280349e-12.
-    expected: () => [-1, 1.5374597944280349e-12 - 1, 7.430983723414128e-7 - 1, 1 - 2.209049699858544e-5, 1 - 1.541725790028002e-8, 1, 1],
+    // From tables of erfc: 1 - erf(3) = 2.209049699858544e-5, 3.5: 7.430983723414128e-7, 4: 1.541725790028002e-8, 5:
+    // 1.5374597944280349e-12.
+    expected: () => [
+      -1,
+      1.5374597944280349e-12 - 1,
+      7.430983723414128e-7 - 1,
+      1 - 2.209049699858544e-5,
+      1 - 1.541725790028002e-8,
+      1,
+      1,
+    ],
     tolerance: "function",
   }),
   ...(["neg", "abs", "sign"] as const).map((op) =>
@@ -104,8 +117,15 @@ const PAIRS: readonly (readonly [Shape, Shape])[] = [
 const broadcasted = (scalar: (x: number, y: number) => number) => (x: NdArray, y: NdArray) =>
   build(broadcastShapes(x.shape, y.shape), (index) => scalar(at(x, index), at(y, index)));
 
-const binaryCases = Object.entries(BINARY).flatMap(([op, { fn, scalar, left = [-2, 2], right = [-1.9, 2.1], tolerance }]) =>
-  PAIRS.map(([lhs, rhs], i) => opCase(op, [distinct(lhs, ...left, i + 1), distinct(rhs, ...right, i + 50)], fn, { expected: broadcasted(scalar), tolerance }))
+const binaryCases = Object.entries(BINARY).flatMap((
+  [op, { fn, scalar, left = [-2, 2], right = [-1.9, 2.1], tolerance }],
+) =>
+  PAIRS.map(([lhs, rhs], i) =>
+    opCase(op, [distinct(lhs, ...left, i + 1), distinct(rhs, ...right, i + 50)], fn, {
+      expected: broadcasted(scalar),
+      tolerance,
+    })
+  )
 );
 
 const INTEGER_OPS: Readonly<Record<string, (x: bigint, y: bigint) => bigint>> = {
@@ -118,14 +138,24 @@ const INTEGER_OPS: Readonly<Record<string, (x: bigint, y: bigint) => bigint>> = 
 };
 
 const integerCases = Object.entries(INTEGER_OPS).flatMap(([op, exact]) => [
-  opCase(op, [array([6], [-7, 7, 2147483647, -2147483648, 123456789, 5], "i32"), array([6], [2, -2, 3, 7, 987654321, 1], "i32")], BINARY[op].fn, {
-    expected: broadcasted((x, y) => Number(BigInt.asIntN(32, exact(BigInt(x), BigInt(y))))),
-    tolerance: "exact",
-  }),
-  opCase(op, [array([5], [7, 4294967295, 4000000000, 123456789, 0], "u32"), array([5], [2, 2, 4000000001, 987654321, 3], "u32")], BINARY[op].fn, {
-    expected: broadcasted((x, y) => Number(BigInt.asUintN(32, exact(BigInt(x), BigInt(y))))),
-    tolerance: "exact",
-  }),
+  opCase(
+    op,
+    [array([6], [-7, 7, 2147483647, -2147483648, 123456789, 5], "i32"), array([6], [2, -2, 3, 7, 987654321, 1], "i32")],
+    BINARY[op].fn,
+    {
+      expected: broadcasted((x, y) => Number(BigInt.asIntN(32, exact(BigInt(x), BigInt(y))))),
+      tolerance: "exact",
+    },
+  ),
+  opCase(
+    op,
+    [array([5], [7, 4294967295, 4000000000, 123456789, 0], "u32"), array([5], [2, 2, 4000000001, 987654321, 3], "u32")],
+    BINARY[op].fn,
+    {
+      expected: broadcasted((x, y) => Number(BigInt.asUintN(32, exact(BigInt(x), BigInt(y))))),
+      tolerance: "exact",
+    },
+  ),
 ]);
 
 const x35 = random([3, 5], 0.3, 2, 3);
@@ -149,16 +179,31 @@ const powers: OpCase[] = [
       tolerance: "function",
     })
   ),
-  opCase("pow", [array([3], [-3, 0, 5], "i32")], (x) => ops.pow(x, 3), { expected: mapped((x) => x ** 3), tolerance: "exact" }),
-  opCase("pow", [x35], (x) => ops.pow(2, x), { name: "of a number", expected: mapped((x) => 2 ** x), tolerance: "function" }),
+  opCase("pow", [array([3], [-3, 0, 5], "i32")], (x) => ops.pow(x, 3), {
+    expected: mapped((x) => x ** 3),
+    tolerance: "exact",
+  }),
+  opCase("pow", [x35], (x) => ops.pow(2, x), {
+    name: "of a number",
+    expected: mapped((x) => 2 ** x),
+    tolerance: "function",
+  }),
 ];
 
 const numberOperands: OpCase[] = [
   opCase("add", [x35], (x) => ops.add(x, 1.5), { name: "a number", expected: mapped((x) => x + 1.5) }),
   opCase("sub", [x35], (x) => ops.sub(1.5, x), { name: "from a number", expected: mapped((x) => 1.5 - x) }),
-  opCase("mul", [array([3], [1, 2, 3], "i32")], (x) => ops.mul(x, -2), { name: "a number", expected: mapped((x) => x * -2), tolerance: "exact" }),
+  opCase("mul", [array([3], [1, 2, 3], "i32")], (x) => ops.mul(x, -2), {
+    name: "a number",
+    expected: mapped((x) => x * -2),
+    tolerance: "exact",
+  }),
   opCase("div", [x35], (x) => ops.div(2, x), { name: "a number", expected: mapped((x) => 2 / x) }),
-  opCase("maximum", [x35], (x) => ops.maximum(x, 1), { name: "a number", expected: mapped((x) => Math.max(x, 1)), tolerance: "exact" }),
+  opCase("maximum", [x35], (x) => ops.maximum(x, 1), {
+    name: "a number",
+    expected: mapped((x) => Math.max(x, 1)),
+    tolerance: "exact",
+  }),
 ];
 
 type Comparison = (x: Tensor, y: Tensor) => Tensor;
@@ -190,7 +235,12 @@ const logicCases: OpCase[] = [
   opCase("equal", bools, ops.equal, exactly((x, y) => x === y)),
   opCase("notEqual", bools, ops.notEqual, exactly((x, y) => x !== y)),
   opCase("logicalAnd", bools, ops.logicalAnd, exactly((x, y) => x !== 0 && y !== 0)),
-  opCase("logicalAnd", [array([2, 1], [0, 1], "bool"), array([3], [1, 0, 1], "bool")], ops.logicalAnd, exactly((x, y) => x !== 0 && y !== 0)),
+  opCase(
+    "logicalAnd",
+    [array([2, 1], [0, 1], "bool"), array([3], [1, 0, 1], "bool")],
+    ops.logicalAnd,
+    exactly((x, y) => x !== 0 && y !== 0),
+  ),
   opCase("logicalOr", bools, ops.logicalOr, exactly((x, y) => x !== 0 || y !== 0)),
   opCase("logicalNot", [bools[1]], ops.logicalNot, { expected: mapped((x) => 1 - x), tolerance: "exact" }),
   opCase("logicalNot", [array([], [1], "bool")], ops.logicalNot, { expected: () => [0], tolerance: "exact" }),
@@ -198,23 +248,42 @@ const logicCases: OpCase[] = [
 
 const mask = array([3, 5], build([3, 5], ([i, j]) => (i * 5 + j) % 3 === 0 ? 1 : 0), "bool");
 const choose = (cond: NdArray, x: NdArray, y: NdArray) =>
-  build(broadcastShapes(broadcastShapes(cond.shape, x.shape), y.shape), (index) => at(cond, index) ? at(x, index) : at(y, index));
+  build(
+    broadcastShapes(broadcastShapes(cond.shape, x.shape), y.shape),
+    (index) => at(cond, index) ? at(x, index) : at(y, index),
+  );
 const choiceCases: OpCase[] = [
-  opCase("where", [mask, random([3, 5], -2, 2, 5), random([3, 5], -2, 2, 6)], ops.where, { expected: choose, tolerance: "exact" }),
-  opCase("where", [array([3, 1], [1, 0, 1], "bool"), random([5], -2, 2, 5), random([], -2, 2, 6)], ops.where, { expected: choose, tolerance: "exact" }),
+  opCase("where", [mask, random([3, 5], -2, 2, 5), random([3, 5], -2, 2, 6)], ops.where, {
+    expected: choose,
+    tolerance: "exact",
+  }),
+  opCase("where", [array([3, 1], [1, 0, 1], "bool"), random([5], -2, 2, 5), random([], -2, 2, 6)], ops.where, {
+    expected: choose,
+    tolerance: "exact",
+  }),
   opCase("where", [mask, random([3, 5], -2, 2, 5)], (cond, x) => ops.where(cond, x, -1), {
     name: "a number",
     expected: (cond, x) => choose(cond, x, array([], [-1])),
     tolerance: "exact",
   }),
-  opCase("where", [array([], [0], "bool"), array([], [4], "i32"), array([], [5], "i32")], ops.where, { expected: () => [5], tolerance: "exact" }),
+  opCase("where", [array([], [0], "bool"), array([], [4], "i32"), array([], [5], "i32")], ops.where, {
+    expected: () => [5],
+    tolerance: "exact",
+  }),
   opCase("where", [array([2], [0, 1], "bool"), array([2], [0, 1], "bool"), array([2], [1, 0], "bool")], ops.where, {
     expected: () => [1, 1],
     tolerance: "exact",
   }),
-  opCase("where", [array([0], [], "bool"), random([0])], (cond, x) => ops.where(cond, x, 0), { expected: () => [], tolerance: "exact" }),
+  opCase("where", [array([0], [], "bool"), random([0])], (cond, x) => ops.where(cond, x, 0), {
+    expected: () => [],
+    tolerance: "exact",
+  }),
   ...castCases(),
-  opCase("stopGradient", [x35], (x) => ops.stopGradient(x), { expected: (x) => x.data, tolerance: "exact", differentiable: [] }),
+  opCase("stopGradient", [x35], (x) => ops.stopGradient(x), {
+    expected: (x) => x.data,
+    tolerance: "exact",
+    differentiable: [],
+  }),
   opCase("stopGradient", [x35], (x) => ops.mul(x, ops.stopGradient(ops.exp(ops.zerosLike(x)))), {
     name: "of what does not depend on it",
     expected: (x) => x.data,
@@ -225,7 +294,12 @@ const choiceCases: OpCase[] = [
 function castCases(): OpCase[] {
   const floats = array([7], [-2.7, -1, -0.3, 0, 0.9, 1.5, 100.25]), positive = array([4], [0, 0.9, 7.5, 100]);
   const cast = (x: NdArray, to: "f32" | "i32" | "u32" | "bool", scalar: (x: number) => number) =>
-    opCase("cast", [x], (t) => ops.cast(t, to), { name: `to ${to}`, expected: mapped((value) => scalar(value) + 0), tolerance: "exact", differentiable: [] });
+    opCase("cast", [x], (t) => ops.cast(t, to), {
+      name: `to ${to}`,
+      expected: mapped((value) => scalar(value) + 0),
+      tolerance: "exact",
+      differentiable: [],
+    });
   return [
     cast(floats, "i32", Math.trunc),
     cast(floats, "bool", (x) => Number(x !== 0)),

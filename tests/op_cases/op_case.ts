@@ -32,7 +32,12 @@ export interface CaseOptions {
 }
 
 /** Makes a case. Its name tells op, variant, shapes and dtypes. */
-export function opCase(op: string, inputs: readonly NdArray[], fn: (...args: Tensor[]) => Tensor, options: CaseOptions = {}): OpCase {
+export function opCase(
+  op: string,
+  inputs: readonly NdArray[],
+  fn: (...args: Tensor[]) => Tensor,
+  options: CaseOptions = {},
+): OpCase {
   const types = inputs.map(({ dtype, shape }) => `${dtype}${formatShape(shape)}`).join(" ");
   return {
     op,

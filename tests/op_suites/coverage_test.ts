@@ -27,11 +27,16 @@ Deno.test("op table: every public op has a case", () => {
 Deno.test("op table: every primitive with a gradient is differentiated by a case of its own", () => {
   const differentiated = new Set<string>();
   for (const opCase of OP_CASES) {
-    if (opCase.differentiable.length > 0 && graphsOf(grad(lossOf(opCase), { argnums: opCase.differentiable }), opCase.inputs).plain.nodes.length > 0) {
+    if (
+      opCase.differentiable.length > 0 &&
+      graphsOf(grad(lossOf(opCase), { argnums: opCase.differentiable }), opCase.inputs).plain.nodes.length > 0
+    ) {
       differentiated.add(opCase.op);
     }
   }
-  const missing = PRIMITIVES.filter(({ name, vjp }) => typeof vjp === "function" && !differentiated.has(name)).map(({ name }) => name);
+  const missing = PRIMITIVES.filter(({ name, vjp }) => typeof vjp === "function" && !differentiated.has(name)).map((
+    { name },
+  ) => name);
   assertEquals(missing, [], "primitives without a gradient case");
 });
 

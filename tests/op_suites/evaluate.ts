@@ -14,7 +14,10 @@ import type { OpCase } from "../op_cases.ts";
 export type TensorFunction = (...args: Tensor[]) => Tensor;
 
 /** The traced graph, as written and simplified; both verified. */
-export function graphsOf(fn: (...args: Tensor[]) => unknown, inputs: readonly NdArray[]): { plain: Graph; simplified: Graph } {
+export function graphsOf(
+  fn: (...args: Tensor[]) => unknown,
+  inputs: readonly NdArray[],
+): { plain: Graph; simplified: Graph } {
   const { graph } = trace(fn, inputs.map(({ shape, dtype }) => spec(shape, dtype)));
   verify(graph);
   const simplified = simplify(graph);
@@ -27,14 +30,20 @@ export function evaluate(fn: (...args: Tensor[]) => unknown, inputs: readonly Nd
   const { plain, simplified } = graphsOf(fn, inputs);
   const results = interpret(plain, inputs);
   interpret(simplified, inputs).forEach((result, i) =>
-    assertClose(result.data, results[i].data, { relative: 1e-11, absolute: 1e-12 }, `${label}: simplified`, result.shape)
+    assertClose(
+      result.data,
+      results[i].data,
+      { relative: 1e-11, absolute: 1e-12 },
+      `${label}: simplified`,
+      result.shape,
+    )
   );
   return results;
 }
 
 /**
- * A scalar that makes every element of a case's result count differently, and not linearly: so the cotangent that arrives at the op depends on the
- * arguments, and second derivatives test what the op's gradient does with it.
+ * A scalar that makes every element of a case's result count differently, and not linearly: so the cotangent that
+ * arrives at the op depends on the arguments, and second derivatives test what the op's gradient does with it.
  */
 export function lossOf({ fn, inputs }: OpCase): TensorFunction {
   const [output] = trace(fn, inputs.map(({ shape, dtype }) => spec(shape, dtype))).graph.outputs;
@@ -57,10 +66,18 @@ export function directionOf(x: NdArray, seed: number): NdArray {
 }
 
 /** `d/dh fn(..., x + h direction, ...)` at 0 by a central difference of fourth order. */
-export function directionalDifference(fn: TensorFunction, inputs: readonly NdArray[], argument: number, direction: NdArray): number {
+export function directionalDifference(
+  fn: TensorFunction,
+  inputs: readonly NdArray[],
+  argument: number,
+  direction: NdArray,
+): number {
   const { graph } = trace(fn, inputs.map(({ shape, dtype }) => spec(shape, dtype)));
   const value = (h: number): number => {
-    const moved = inputs.map((x, i) => (i === argument ? { ...x, data: x.data.map((element, j) => element + h * direction.data[j]) } : x));
+    const moved = inputs.map((
+      x,
+      i,
+    ) => (i === argument ? { ...x, data: x.data.map((element, j) => element + h * direction.data[j]) } : x));
     return interpret(graph, moved)[0].data[0];
   };
   const h = 2e-3;
@@ -82,7 +99,9 @@ export function forEachCase(cases: readonly OpCase[], check: (opCase: OpCase) =>
       failures.push(error instanceof Error && error.name === "Error" ? error.message : `${opCase.name}: ${error}`);
     }
   }
-  if (failures.length > 0) throw new Error(`${failures.length} of ${cases.length} cases failed:\n${failures.slice(0, 20).join("\n")}`);
+  if (failures.length > 0) {
+    throw new Error(`${failures.length} of ${cases.length} cases failed:\n${failures.slice(0, 20).join("\n")}`);
+  }
 }
 
 /** The cases that have an argument to differentiate. */

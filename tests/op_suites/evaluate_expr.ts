@@ -1,4 +1,7 @@
-/** Evaluates scalar and index expressions in f64: to hold an op's `lower` against its `reference`, without a printer or a device between. */
+/**
+ * Evaluates scalar and index expressions in f64: to hold an op's `lower` against its `reference`, without a printer or
+ * a device between.
+ */
 import { roundTo } from "../../core/dtype.ts";
 import type { Expr } from "../../core/expr.ts";
 import type { Index, Var } from "../../core/index_expr.ts";
@@ -54,7 +57,10 @@ export function evaluateExpr(expr: Expr, environment: Environment, known: Map<Ex
       case "unary":
         return scalarFunction(unaryCode(expr.op, "x", expr.dtype))(of(expr.x), 0);
       case "binary":
-        return scalarFunction(binaryCode(expr.op, "x", "y", { operands: expr.lhs.dtype, dtype: expr.dtype }))(of(expr.lhs), of(expr.rhs));
+        return scalarFunction(binaryCode(expr.op, "x", "y", { operands: expr.lhs.dtype, dtype: expr.dtype }))(
+          of(expr.lhs),
+          of(expr.rhs),
+        );
       case "select":
         return of(expr.cond) !== 0 ? of(expr.then) : of(expr.otherwise);
       case "cast":

@@ -7,7 +7,9 @@ import { OP_CASES, type OpCase } from "../op_cases.ts";
 import { graphsOf } from "./evaluate.ts";
 
 /** Targets as plain data, so that the texts are the same on every machine. */
-const TARGETS: readonly PrintTarget[] = ([["software"], ["software", "always"], ["gpu"]] as const).map(([style, texels]) => ({
+const TARGETS: readonly PrintTarget[] = ([["software"], ["software", "always"], ["gpu"]] as const).map((
+  [style, texels],
+) => ({
   style,
   texels,
   maxWorkgroupsPerDimension: 65535,
@@ -36,7 +38,10 @@ Deno.test("op table: source texts are the golden ones", async (t) => {
       if (seen.has(text)) continue;
       seen.add(text);
       texts += sources.length;
-      await t.step(`${opCase.name}, ${target.style}${target.texels ? " with texels" : ""}`, async (t) => await t.assertSnapshot(text));
+      await t.step(
+        `${opCase.name}, ${target.style}${target.texels ? " with texels" : ""}`,
+        async (t) => await t.assertSnapshot(text),
+      );
     }
   }
   assertGreater(texts, 0);

@@ -13,7 +13,12 @@ Deno.test("op table: first-order gradients agree with central differences", () =
     differentiable.forEach((argument, i) => {
       const direction = directionOf(inputs[argument], i);
       const difference = directionalDifference(loss, inputs, argument, direction);
-      assertClose([dot(gradients[i], direction)], [difference], GRADIENT_TOLERANCE, `${name}: gradient in argument ${argument}`);
+      assertClose(
+        [dot(gradients[i], direction)],
+        [difference],
+        GRADIENT_TOLERANCE,
+        `${name}: gradient in argument ${argument}`,
+      );
       checked++;
     });
   });

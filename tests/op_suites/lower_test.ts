@@ -43,7 +43,9 @@ function lowered(node: Node, inputs: readonly NdArray[]): number[] | undefined {
     const from = inputs[piece.input];
     const at = piece.index.map((index) => evaluateIndex(index, environment));
     at.forEach((i, axis) => {
-      if (i < 0 || i >= from.shape[axis]) throw new Error(`reads index ${i} of axis ${axis}, extent ${from.shape[axis]}`);
+      if (i < 0 || i >= from.shape[axis]) {
+        throw new Error(`reads index ${i} of axis ${axis}, extent ${from.shape[axis]}`);
+      }
     });
     return from.data[at.reduce((offset, i, axis) => offset * from.shape[axis] + i, 0)];
   });
@@ -59,7 +61,13 @@ function checkGraph(graph: Graph, inputs: readonly NdArray[], label: string): nu
     if (graph.inputs.includes(node.outputs[0])) continue;
     const result = lowered(node, node.inputs.map((input) => values.get(input)!));
     if (!result) continue;
-    assertClose(result, values.get(node.outputs[0])!.data, { relative: 1e-11, absolute: 1e-12 }, `${label}: lower of ${node.op.name}`, node.outputs[0].shape);
+    assertClose(
+      result,
+      values.get(node.outputs[0])!.data,
+      { relative: 1e-11, absolute: 1e-12 },
+      `${label}: lower of ${node.op.name}`,
+      node.outputs[0].shape,
+    );
     checked++;
   }
   return checked;
@@ -70,7 +78,13 @@ Deno.test("op table: expressions that ops lower to agree with their references",
   forEachCase(OP_CASES, (opCase) => {
     const { name, fn, inputs, differentiable } = opCase;
     checked += checkGraph(graphsOf(fn, inputs).simplified, inputs, name);
-    if (differentiable.length > 0) checked += checkGraph(graphsOf(grad(lossOf(opCase), { argnums: differentiable }), inputs).simplified, inputs, name);
+    if (differentiable.length > 0) {
+      checked += checkGraph(
+        graphsOf(grad(lossOf(opCase), { argnums: differentiable }), inputs).simplified,
+        inputs,
+        name,
+      );
+    }
   });
   console.log(`op table, lowered expressions: ${OP_CASES.length} cases, ${checked} nodes`);
 });

@@ -39,7 +39,11 @@ export async function checkParity(device: Device, cases: readonly OpCase[]): Pro
     }
   }
   if (failures.length > 0) {
-    throw new Error(`${failures.length} of ${cases.length} cases failed on ${device.info.description}:\n${failures.slice(0, 40).join("\n")}`);
+    throw new Error(
+      `${failures.length} of ${cases.length} cases failed on ${device.info.description}:\n${
+        failures.slice(0, 40).join("\n")
+      }`,
+    );
   }
   return { cases: cases.length, results };
 }

@@ -6,7 +6,9 @@ Deno.test("op table: cpu computes what the interpreter computes", async () => {
   const device = await requestCpuDevice({ poison: true });
   try {
     const { cases, results } = await checkParity(device, OP_CASES);
-    console.log(`op table, parity of ${device.info.kind} (${device.info.description}): ${cases} cases, ${results} results`);
+    console.log(
+      `op table, parity of ${device.info.kind} (${device.info.description}): ${cases} cases, ${results} results`,
+    );
   } finally {
     device.dispose();
   }

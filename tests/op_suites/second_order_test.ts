@@ -1,7 +1,16 @@
 import { grad } from "../../core/grad.ts";
 import { assertClose, GRADIENT_TOLERANCE } from "../numeric.ts";
 import { OP_CASES } from "../op_cases.ts";
-import { differentiable, directionalDifference, directionOf, dot, evaluate, forEachCase, lossOf, slopeOf } from "./evaluate.ts";
+import {
+  differentiable,
+  directionalDifference,
+  directionOf,
+  dot,
+  evaluate,
+  forEachCase,
+  lossOf,
+  slopeOf,
+} from "./evaluate.ts";
 
 Deno.test("op table: second-order gradients agree with central differences of the gradients", () => {
   const cases = differentiable(OP_CASES);
@@ -14,7 +23,12 @@ Deno.test("op table: second-order gradients agree with central differences of th
       differentiable.forEach((argument, i) => {
         const direction = directionOf(inputs[argument], i + 20);
         const difference = directionalDifference(slope, inputs, argument, direction);
-        assertClose([dot(gradients[i], direction)], [difference], GRADIENT_TOLERANCE, `${name}: second gradient in arguments ${first}, ${argument}`);
+        assertClose(
+          [dot(gradients[i], direction)],
+          [difference],
+          GRADIENT_TOLERANCE,
+          `${name}: second gradient in arguments ${first}, ${argument}`,
+        );
         checked++;
       });
     }

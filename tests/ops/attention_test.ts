@@ -12,7 +12,14 @@ import { assertClose, TOLERANCES } from "../numeric.ts";
 Deno.test("attention: each query averages the keys that it sees by their weights, and all keys if it sees none", () => {
   let blind = 0, seeing = 0;
   const length = fc.integer({ min: 1, max: 9 }), part = fc.option(fc.integer({ min: 1, max: 5 }), { nil: undefined });
-  const cases = fc.record({ T: length, S: length, causal: fc.boolean(), window: part, segment: part, prefix: fc.integer({ min: 0, max: 3 }) });
+  const cases = fc.record({
+    T: length,
+    S: length,
+    causal: fc.boolean(),
+    window: part,
+    segment: part,
+    prefix: fc.integer({ min: 0, max: 3 }),
+  });
   fc.assert(
     fc.property(cases, ({ T, S, prefix: asked, ...rules }) => {
       const prefix = Math.min(asked, S), { causal, window = Infinity, segment = Infinity } = rules;
@@ -24,14 +31,24 @@ Deno.test("attention: each query averages the keys that it sees by their weights
         const all = Array.from({ length: S }, (_, s) => s);
         const seen = all.filter((s) => {
           const p = s - prefix;
-          return p < 0 || !((causal && p > t) || Math.abs(p - t) >= window || Math.floor(p / segment) !== Math.floor(t / segment));
+          return p < 0 ||
+            !((causal && p > t) || Math.abs(p - t) >= window || Math.floor(p / segment) !== Math.floor(t / segment));
         });
         seen.length === 0 ? blind++ : seeing++;
-        const score = (s: number) => (seen.length === 0 ? 0 : q.data[2 * t] * k.data[2 * s] + q.data[2 * t + 1] * k.data[2 * s + 1]);
+        const score = (
+          s: number,
+        ) => (seen.length === 0 ? 0 : q.data[2 * t] * k.data[2 * s] + q.data[2 * t + 1] * k.data[2 * s + 1]);
         const keys = seen.length === 0 ? all : seen, weights = keys.map((s) => Math.exp(score(s)));
-        return keys.reduce((sum, s, i) => sum + weights[i] * v.data[s], 0) / weights.reduce((sum, weight) => sum + weight, 0);
+        return keys.reduce((sum, s, i) => sum + weights[i] * v.data[s], 0) /
+          weights.reduce((sum, weight) => sum + weight, 0);
       });
-      assertClose(data, Float64Array.from(expected), TOLERANCES.accumulation.f32, JSON.stringify({ T, S, prefix, ...rules }), [T, 1]);
+      assertClose(
+        data,
+        Float64Array.from(expected),
+        TOLERANCES.accumulation.f32,
+        JSON.stringify({ T, S, prefix, ...rules }),
+        [T, 1],
+      );
     }),
     { numRuns: 500, seed: 3 },
   );

@@ -23,8 +23,14 @@ const TYPES = {
 
 type Operands = { readonly [K in keyof typeof TYPES]: Tensor };
 
-function fails(fn: (x: Operands) => unknown, ErrorClass: typeof ShapeError | typeof DTypeError | typeof CompileError, ...texts: string[]): void {
-  const specs = Object.fromEntries(Object.entries(TYPES).map(([name, [shape, dtype]]) => [name, spec(shape, dtype as DType | undefined)]));
+function fails(
+  fn: (x: Operands) => unknown,
+  ErrorClass: typeof ShapeError | typeof DTypeError | typeof CompileError,
+  ...texts: string[]
+): void {
+  const specs = Object.fromEntries(
+    Object.entries(TYPES).map(([name, [shape, dtype]]) => [name, spec(shape, dtype as DType | undefined)]),
+  );
   const run = () => trace((x: Operands) => fn(x) as Tensor, [specs as never]);
   const { message } = assertThrows(run, ErrorClass as typeof ShapeError);
   for (const text of ["Cannot", ...texts]) assertStringIncludes(message, text);

@@ -55,9 +55,20 @@ Deno.test("gradient: softplus is smooth at 0", () => {
 
 Deno.test("gradient: activations are finite far out", () => {
   const far = vector(-1e4, -200, 200, 1e4);
-  for (const [name, fn] of Object.entries({ sigmoid: ops.sigmoid, tanh: ops.tanh, softplus: ops.softplus, silu: ops.silu, gelu: ops.gelu, erf: ops.erf })) {
+  for (
+    const [name, fn] of Object.entries({
+      sigmoid: ops.sigmoid,
+      tanh: ops.tanh,
+      softplus: ops.softplus,
+      silu: ops.silu,
+      gelu: ops.gelu,
+      erf: ops.erf,
+    })
+  ) {
     assertEquals(
-      [...gradientOf(fn as (x: Tensor) => Tensor, [far]), ...secondOf(fn as (x: Tensor) => Tensor, far)].filter((v) => !Number.isFinite(v)),
+      [...gradientOf(fn as (x: Tensor) => Tensor, [far]), ...secondOf(fn as (x: Tensor) => Tensor, far)].filter((v) =>
+        !Number.isFinite(v)
+      ),
       [],
       name,
     );
@@ -80,7 +91,11 @@ Deno.test("gradient: where passes nothing to the side not chosen, and the safe f
   const x = vector(-4, 0, 4);
   const isPositive = (x: Tensor) => ops.greater(x, 0);
   assertEquals(gradientOf((x) => ops.where(isPositive(x), ops.mul(x, 3), ops.mul(x, 5)), [x]), [5, 5, 3]);
-  assertEquals(gradientOf((x, y) => ops.where(isPositive(x), ops.stopGradient(x), y), [x, vector(NaN, 1, NaN)], 1), [1, 1, 0]);
+  assertEquals(gradientOf((x, y) => ops.where(isPositive(x), ops.stopGradient(x), y), [x, vector(NaN, 1, NaN)], 1), [
+    1,
+    1,
+    0,
+  ]);
   const safe = (x: Tensor) => ops.where(isPositive(x), ops.sqrt(ops.where(isPositive(x), x, 1)), 0);
   assertEquals(gradientOf(safe, [x]), [0, 0, 0.25]);
 });
@@ -95,7 +110,12 @@ Deno.test("gradient: cumprod with zeros", () => {
   // y = x0, x0 x1, x0 x1 x2, ...; the derivative of their sum is a sum of products that leave one factor out.
   assertEquals(gradientOf((x) => ops.cumprod(x, { axis: 0 }), [vector(2, 0, 3, 5)]), [1, 2 + 6 + 30, 0, 0]);
   assertEquals(gradientOf((x) => ops.cumprod(x, { axis: 0 }), [vector(2, 0, 0, 5)]), [1, 2, 0, 0]);
-  assertEquals(gradientOf((x) => ops.cumprod(x, { axis: 0, reverse: true }), [vector(5, 3, 0, 2)]), [0, 0, 2 + 6 + 30, 1]);
+  assertEquals(gradientOf((x) => ops.cumprod(x, { axis: 0, reverse: true }), [vector(5, 3, 0, 2)]), [
+    0,
+    0,
+    2 + 6 + 30,
+    1,
+  ]);
   assertEquals(gradientOf((x) => ops.cumprod(x, { axis: 0 }), [vector(0, 0, 0)]), [1, 0, 0]);
 });
 

@@ -1,4 +1,7 @@
-/** Gradients of gradients where other frameworks go wrong: what an inner gradient does not differentiate still carries the outer one. */
+/**
+ * Gradients of gradients where other frameworks go wrong: what an inner gradient does not differentiate still carries
+ * the outer one.
+ */
 import { grad, valueAndGrad } from "../../core/grad.ts";
 import type { Tensor } from "../../core/graph.ts";
 import * as ops from "../../ops/mod.ts";
@@ -55,14 +58,23 @@ for (const [name, fn] of Object.entries(FUNCTIONS)) {
   Deno.test(`nested grad: second derivatives of ${name} when the input also enters another way`, () => {
     const x = random([3, 5], -2, 2, 4), v = directionOf(x, 3), u = directionOf(x, 5);
     const weights = ops.constant.bind(undefined, random([3, 5], 0.5, 1.5, 9).data, [3, 5]);
-    const weighted = (y: Tensor, by: Tensor) => ops.sum(ops.mul(ops.mul(ops.broadcastTo(y.rank === 1 ? ops.expandDims(y, 1) : y, [3, 5]), weights()), by));
+    const weighted = (y: Tensor, by: Tensor) =>
+      ops.sum(ops.mul(ops.mul(ops.broadcastTo(y.rank === 1 ? ops.expandDims(y, 1) : y, [3, 5]), weights()), by));
     const slopes: Record<string, (x: Tensor) => Tensor> = {
       // The inner function sees x as its argument and by closure.
-      closure: (x) => ops.sum(ops.mul(grad((y: Tensor) => weighted(fn(y), ops.sin(x)))(x), ops.constant(v.data, v.shape))),
+      closure: (x) =>
+        ops.sum(ops.mul(grad((y: Tensor) => weighted(fn(y), ops.sin(x)))(x), ops.constant(v.data, v.shape))),
       // As two arguments, of which the inner gradient takes one.
-      argument: (x) => ops.sum(ops.mul(grad((y: Tensor, z: Tensor) => weighted(fn(ops.mul(y, z)), z))(x, ops.cos(x)), ops.constant(v.data, v.shape))),
+      argument: (x) =>
+        ops.sum(
+          ops.mul(
+            grad((y: Tensor, z: Tensor) => weighted(fn(ops.mul(y, z)), z))(x, ops.cos(x)),
+            ops.constant(v.data, v.shape),
+          ),
+        ),
       // Beside itself in a product.
-      product: (x) => ops.sum(ops.mul(grad((y: Tensor) => weighted(fn(y), ops.mul(y, x)))(x), ops.constant(v.data, v.shape))),
+      product: (x) =>
+        ops.sum(ops.mul(grad((y: Tensor) => weighted(fn(y), ops.mul(y, x)))(x), ops.constant(v.data, v.shape))),
     };
     for (const [form, slope] of Object.entries(slopes)) {
       const [result] = evaluate(grad(slope), [x], `${name}, ${form}`);
@@ -73,17 +85,34 @@ for (const [name, fn] of Object.entries(FUNCTIONS)) {
 }
 
 /** Derivatives of orders 1, 2, 3 and 4 in closed form. */
-const CLOSED_FORMS: Readonly<Record<string, readonly [(x: Tensor) => Tensor, number, readonly ((x: number) => number)[]]>> = {
+const CLOSED_FORMS: Readonly<
+  Record<string, readonly [(x: Tensor) => Tensor, number, readonly ((x: number) => number)[]]>
+> = {
   exp: [ops.exp, 0.7, [Math.exp, Math.exp, Math.exp, Math.exp]],
   sin: [ops.sin, 0.7, [Math.cos, (x) => -Math.sin(x), (x) => -Math.cos(x), Math.sin]],
   log: [ops.log, 1.3, [(x) => 1 / x, (x) => -1 / x ** 2, (x) => 2 / x ** 3, (x) => -6 / x ** 4]],
-  sqrt: [ops.sqrt, 1.3, [(x) => 0.5 * x ** -0.5, (x) => -0.25 * x ** -1.5, (x) => 0.375 * x ** -2.5, (x) => -0.9375 * x ** -3.5]],
-  rsqrt: [ops.rsqrt, 1.3, [(x) => -0.5 * x ** -1.5, (x) => 0.75 * x ** -2.5, (x) => -1.875 * x ** -3.5, (x) => 6.5625 * x ** -4.5]],
+  sqrt: [ops.sqrt, 1.3, [
+    (x) => 0.5 * x ** -0.5,
+    (x) => -0.25 * x ** -1.5,
+    (x) => 0.375 * x ** -2.5,
+    (x) => -0.9375 * x ** -3.5,
+  ]],
+  rsqrt: [ops.rsqrt, 1.3, [
+    (x) => -0.5 * x ** -1.5,
+    (x) => 0.75 * x ** -2.5,
+    (x) => -1.875 * x ** -3.5,
+    (x) => 6.5625 * x ** -4.5,
+  ]],
   reciprocal: [ops.reciprocal, 1.3, [(x) => -1 / x ** 2, (x) => 2 / x ** 3, (x) => -6 / x ** 4, (x) => 24 / x ** 5]],
   tanh: [ops.tanh, 0.4, tanhDerivatives()],
   sigmoid: [ops.sigmoid, 0.8, sigmoidDerivatives()],
   softplus: [ops.softplus, 0, [() => 0.5, () => 0.25, () => 0, () => -0.125]],
-  pow: [(x) => ops.pow(x, ops.full([], 2.5)), 1.3, [(x) => 2.5 * x ** 1.5, (x) => 3.75 * x ** 0.5, (x) => 1.875 * x ** -0.5, (x) => -0.9375 * x ** -1.5]],
+  pow: [(x) => ops.pow(x, ops.full([], 2.5)), 1.3, [
+    (x) => 2.5 * x ** 1.5,
+    (x) => 3.75 * x ** 0.5,
+    (x) => 1.875 * x ** -0.5,
+    (x) => -0.9375 * x ** -1.5,
+  ]],
   cube: [(x) => ops.pow(x, 3), 0, [(x) => 3 * x * x, (x) => 6 * x, () => 6, () => 0]],
 };
 
@@ -94,7 +123,12 @@ function tanhDerivatives(): ((x: number) => number)[] {
 
 function sigmoidDerivatives(): ((x: number) => number)[] {
   const s = (x: number) => 1 / (1 + Math.exp(-x)), d = (x: number) => s(x) * (1 - s(x));
-  return [d, (x) => d(x) * (1 - 2 * s(x)), (x) => d(x) * (1 - 6 * d(x)), (x) => d(x) * (1 - 2 * s(x)) * (1 - 12 * d(x))];
+  return [
+    d,
+    (x) => d(x) * (1 - 2 * s(x)),
+    (x) => d(x) * (1 - 6 * d(x)),
+    (x) => d(x) * (1 - 2 * s(x)) * (1 - 12 * d(x)),
+  ];
 }
 
 Deno.test("nested grad: derivatives up to the fourth order have their closed forms", () => {
@@ -110,7 +144,9 @@ Deno.test("nested grad: derivatives up to the fourth order have their closed for
 
 Deno.test("nested grad: the Hessian of logSumExp is diag(p) - p p^T", () => {
   const x = random([5]);
-  const weights = [...x.data].map(Math.exp), total = weights.reduce((sum, w) => sum + w, 0), p = weights.map((w) => w / total);
+  const weights = [...x.data].map(Math.exp),
+    total = weights.reduce((sum, w) => sum + w, 0),
+    p = weights.map((w) => w / total);
   const rows = Array.from({ length: 5 }, (_, i) => {
     const pick = (x: Tensor) => ops.sum(ops.sliceAxis(grad((y: Tensor) => ops.logSumExp(y))(x), 0, i, 1));
     return [...evaluate(grad(pick), [x], "row of the Hessian")[0].data];

@@ -10,7 +10,8 @@ const draw = (fn: (key: Tensor) => Tensor, from = key(0, 42)): number[] => [...e
 
 /** The first moments of a sample. */
 function moments(values: readonly number[]): { mean: number; variance: number; skewness: number; kurtosis: number } {
-  const central = (power: number, around: number) => values.reduce((sum, value) => sum + (value - around) ** power, 0) / values.length;
+  const central = (power: number, around: number) =>
+    values.reduce((sum, value) => sum + (value - around) ** power, 0) / values.length;
   const mean = central(1, 0), variance = central(2, mean);
   return { mean, variance, skewness: central(3, mean) / variance ** 1.5, kurtosis: central(4, mean) / variance ** 2 };
 }

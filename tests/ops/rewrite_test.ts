@@ -59,14 +59,22 @@ Deno.test("rewrite: a slice of a concatenation reads the part", () => {
 });
 
 Deno.test("rewrite: chains of views become one", () => {
-  assertEquals(left((x) => ops.transpose(ops.transpose(ops.reshape(x, [3, 5, 1]), [1, 2, 0]), [1, 0, 2])), ["reshape", "transpose"]);
+  assertEquals(left((x) => ops.transpose(ops.transpose(ops.reshape(x, [3, 5, 1]), [1, 2, 0]), [1, 0, 2])), [
+    "reshape",
+    "transpose",
+  ]);
   assertEquals(left((x) => ops.reshape(ops.reshape(x, [5, 3]), [15])), ["reshape"]);
   assertEquals(left((x) => ops.slice(ops.slice(x, [1, 1], [2, 4]), [1, 1], [1, 2])), ["slice"]);
   assertEquals(left((x) => ops.pad(ops.pad(x, [[1, 0], [0, 0]]), [[0, 1], [2, 0]])), ["pad"]);
-  assertEquals(left((x) => ops.broadcastTo(ops.broadcastTo(ops.reshape(x, [3, 5]), [2, 3, 5]), [4, 2, 3, 5])), ["broadcastTo"]);
+  assertEquals(left((x) => ops.broadcastTo(ops.broadcastTo(ops.reshape(x, [3, 5]), [2, 3, 5]), [4, 2, 3, 5])), [
+    "broadcastTo",
+  ]);
 });
 
-/** What may follow each other in a chain, given three numbers to choose by. All sides and axes differ, so that mistaking one for another shows. */
+/**
+ * What may follow each other in a chain, given three numbers to choose by. All sides and axes differ, so that mistaking
+ * one for another shows.
+ */
 const VIEWS: readonly ((x: Tensor, n: readonly number[]) => Tensor)[] = [
   (x, [a, b]) =>
     ops.slice(
@@ -97,7 +105,10 @@ Deno.test("rewrite: chains of views keep their values", () => {
 });
 
 Deno.test("rewrite: views and elementwise functions of repeated values are repeated values", () => {
-  const chain = () => ops.exp(ops.slice(ops.transpose(ops.reshape(ops.broadcastTo(ops.full([1, 5], 2), [3, 5]), [5, 3])), [0, 1], [2, 3]));
+  const chain = () =>
+    ops.exp(
+      ops.slice(ops.transpose(ops.reshape(ops.broadcastTo(ops.full([1, 5], 2), [3, 5]), [5, 3])), [0, 1], [2, 3]),
+    );
   assertEquals(left(chain), ["full"]);
   assertEquals(left(() => ops.pad(ops.zeros([2, 3]), [[1, 1], [0, 2]])), ["full"]);
   assertEquals(left(() => ops.concat([ops.ones([2, 3]), ops.ones([1, 3])], 0)), ["full"]);
@@ -107,12 +118,22 @@ Deno.test("rewrite: views and elementwise functions of repeated values are repea
 
 Deno.test("rewrite: a sum of repeated elements is a product", () => {
   assertEquals(left((x) => ops.sum(ops.broadcastTo(x, [7, 3, 5]), { axes: 0 })), ["full", "mul"]);
-  assertEquals(left((x) => ops.sum(ops.broadcastTo(ops.sum(x, { axes: 1, keepDims: true }), [3, 5]))).filter((name) => name === "broadcastTo"), []);
+  assertEquals(
+    left((x) => ops.sum(ops.broadcastTo(ops.sum(x, { axes: 1, keepDims: true }), [3, 5]))).filter((name) =>
+      name === "broadcastTo"
+    ),
+    [],
+  );
 });
 
 Deno.test("rewrite: sums of sums are one", () => {
   assertEquals(left((x) => ops.sum(ops.sum(x, { axes: 0 }))), ["sum"]);
-  assertEquals(left((x) => ops.sum(ops.sum(ops.reshape(x, [3, 5, 1, 1]), { axes: 1 }), { axes: 0 })).filter((name) => name === "sum"), ["sum"]);
+  assertEquals(
+    left((x) => ops.sum(ops.sum(ops.reshape(x, [3, 5, 1, 1]), { axes: 1 }), { axes: 0 })).filter((name) =>
+      name === "sum"
+    ),
+    ["sum"],
+  );
 });
 
 Deno.test("rewrite: multiplying by 0 keeps NaN", () => {
@@ -120,5 +141,8 @@ Deno.test("rewrite: multiplying by 0 keeps NaN", () => {
 });
 
 Deno.test("rewrite: constants of a gradient fold", () => {
-  assertEquals(left((x) => apply(addOp, [apply(mulOp, [x, ops.mul(ops.full([3, 5], 2), 0.5)]), ops.sub(ops.zerosLike(x), 0)])), []);
+  assertEquals(
+    left((x) => apply(addOp, [apply(mulOp, [x, ops.mul(ops.full([3, 5], 2), 0.5)]), ops.sub(ops.zerosLike(x), 0)])),
+    [],
+  );
 });

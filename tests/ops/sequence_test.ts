@@ -31,7 +31,10 @@ Deno.test("attention: a later token changes nothing before it, to the bit", () =
 Deno.test("attention: a segment is attention by itself", () => {
   const x = random([1, 2, 6, 4]), part = (x: Tensor, i: number) => ops.sliceAxis(x, 2, 3 * i, 3);
   const whole = run((x) => ops.attention(x, x, x, { segment: 3, causal: true }), x);
-  const parts = run((x) => ops.concat([0, 1].map((i) => ops.attention(part(x, i), part(x, i), part(x, i), { causal: true })), 2), x);
+  const parts = run(
+    (x) => ops.concat([0, 1].map((i) => ops.attention(part(x, i), part(x, i), part(x, i), { causal: true })), 2),
+    x,
+  );
   assertClose(whole.data, parts.data, TIGHT, "segments");
 });
 
@@ -50,7 +53,10 @@ Deno.test("causalConv1d: pieces with the state carried equal the whole", () => {
     const pieces = (x: Tensor, w: Tensor) => {
       const [before, after] = ops.split(x, [cut, 9 - cut], 1);
       const seen = ops.concat([ops.zeros([2, 3, 3]), before], 1);
-      return ops.concat([ops.causalConv1d(before, w), ops.causalConv1d(after, w, { state: ops.sliceAxis(seen, 1, cut, 3) })], 1);
+      return ops.concat([
+        ops.causalConv1d(before, w),
+        ops.causalConv1d(after, w, { state: ops.sliceAxis(seen, 1, cut, 3) }),
+      ], 1);
     };
     assertClose(run(pieces, x, w).data, whole.data, TIGHT, `cut at ${cut}`);
   }
@@ -59,7 +65,11 @@ Deno.test("causalConv1d: pieces with the state carried equal the whole", () => {
 Deno.test("rotaryEmbedding: keeps lengths, and products depend on distance only", () => {
   const q = random([1, 8]), k = random([1, 8], -1, 1, 2);
   const score = (from: number, to: number) =>
-    run((q, k) => ops.sum(ops.mul(ops.rotaryEmbedding(q, { offset: from }), ops.rotaryEmbedding(k, { offset: to }))), q, k).data;
+    run(
+      (q, k) => ops.sum(ops.mul(ops.rotaryEmbedding(q, { offset: from }), ops.rotaryEmbedding(k, { offset: to }))),
+      q,
+      k,
+    ).data;
   assertClose(score(7, 3), score(104, 100), { relative: 1e-9, absolute: 1e-9 }, "distance 4");
   const length = (x: Tensor) => ops.sum(ops.square(x));
   assertClose(run((q) => length(ops.rotaryEmbedding(q, { offset: 9 })), q).data, run(length, q).data, TIGHT, "length");
@@ -80,5 +90,8 @@ Deno.test("linearScan: pieces with the state carried equal the whole", () => {
 Deno.test("softmax: rows sum to 1, and adding a constant changes nothing", () => {
   const x = random([5, 67], -5, 5);
   assertClose(run((x) => ops.sum(ops.softmax(x), { axes: 1 }), x).data, [1, 1, 1, 1, 1], TIGHT, "sums");
-  assertClose(run((x) => ops.softmax(ops.add(x, 500)), x).data, run((x) => ops.softmax(x), x).data, { relative: 1e-10, absolute: 1e-12 }, "shifted");
+  assertClose(run((x) => ops.softmax(ops.add(x, 500)), x).data, run((x) => ops.softmax(x), x).data, {
+    relative: 1e-10,
+    absolute: 1e-12,
+  }, "shifted");
 });

@@ -36,7 +36,11 @@ export function assertInstanceOf<T>(
   message?: string,
 ): asserts actual is T;
 /** Throws unless the value is an error of the class whose message includes the text. */
-export function assertIsError<E extends Error = Error>(error: unknown, ErrorClass?: Class<E>, includes?: string): asserts error is E;
+export function assertIsError<E extends Error = Error>(
+  error: unknown,
+  ErrorClass?: Class<E>,
+  includes?: string,
+): asserts error is E;
 /** Throws unless the function throws; returns what it threw. */
 export function assertThrows<E extends Error = Error>(
   fn: () => unknown,

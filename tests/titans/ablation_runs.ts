@@ -1,12 +1,15 @@
-/** What the ablations of docs/ablations.md train: a small model on associative recall, with one part of it changed at a time. */
+/**
+ * What the ablations of docs/ablations.md train: a small model on associative recall, with one part of it changed at a
+ * time.
+ */
 import { valueAndGrad } from "../../core/grad.ts";
 import type { Tensor } from "../../core/graph.ts";
 import { spec } from "../../core/trace.ts";
 import { compile, type Device, type DeviceArray } from "../../kernels/mod.ts";
 import { crossEntropy, zeros } from "../../ops/mod.ts";
-import { HostRng } from "../../titans/host_rng.ts";
+import { HostRng } from "../../titans/nn/host_rng.ts";
 import { defineConfig, defineOptimizer, Model, type ModelConfig, type OptimizerConfig } from "../../titans/mod.ts";
-import { type AdamState, adamW, clipByGlobalNorm, STEP_SCALARS, stepScalars } from "../../titans/optimizer.ts";
+import { type AdamState, adamW, clipByGlobalNorm, STEP_SCALARS, stepScalars } from "../../titans/train/optimizer.ts";
 import { NOT_ASKED, recallBatch, recallLength, type RecallTask } from "./ablation_task.ts";
 
 /** Every setting of a table. */
@@ -38,8 +41,9 @@ export interface Variant {
   /** What differs from the base. */
   readonly options: Partial<ModelConfig>;
   /**
-   * Whether the memory learns nothing while reading: theta is 0 at every token. Its start, as learned, stays, a network like any other. What it learns from the
-   * persistent tokens of MAG stays too, the same for all sequences as long as momentum and forgetting are off.
+   * Whether the memory learns nothing while reading: theta is 0 at every token. Its start, as learned, stays, a network
+   * like any other. What it learns from the persistent tokens of MAG stays too, the same for all sequences as long as
+   * momentum and forgetting are off.
    */
   readonly frozen?: boolean;
   /** Only of these bases; of all unless said. */
@@ -91,7 +95,15 @@ export const BASES: Readonly<Record<Base, Partial<ModelConfig>>> = {
   mag: { model: "mag", window: 4 },
 };
 /** What all models share. */
-const COMMON: Partial<ModelConfig> = { width: 32, blocks: 1, heads: 1, mlpHidden: 64, memoryExpansion: 2, miniBatch: 16, thetaMax: 1 };
+const COMMON: Partial<ModelConfig> = {
+  width: 32,
+  blocks: 1,
+  heads: 1,
+  mlpHidden: 64,
+  memoryExpansion: 2,
+  miniBatch: 16,
+  thetaMax: 1,
+};
 
 /** The rows of the table, by name. */
 export const VARIANTS: Readonly<Record<string, Variant>> = {
@@ -109,7 +121,13 @@ export const VARIANTS: Readonly<Record<string, Variant>> = {
 };
 
 /** Loss of the questions and all logits [B, T, V]. */
-export function answer(model: Model, flat: Tensor, tokens: Tensor, targets: Tensor, frozen: boolean): [loss: Tensor, logits: Tensor] {
+export function answer(
+  model: Model,
+  flat: Tensor,
+  tokens: Tensor,
+  targets: Tensor,
+  frozen: boolean,
+): [loss: Tensor, logits: Tensor] {
   const store = frozen ? zeros(tokens.shape) : undefined;
   const { logits } = model.forward(model.unflatten(flat), tokens, { store });
   return [crossEntropy(logits, targets, { ignoreIndex: NOT_ASKED }), logits];
@@ -117,10 +135,21 @@ export function answer(model: Model, flat: Tensor, tokens: Tensor, targets: Tens
 
 /** One step of training: the state after it, and loss and norm of the gradient. */
 function trainingStep(model: Model, optimizer: OptimizerConfig, frozen: boolean) {
-  return (state: AdamState, tokens: Tensor, targets: Tensor, scalars: Tensor): { state: AdamState; loss: Tensor; norm: Tensor } => {
-    const [loss, gradient] = valueAndGrad((flat: Tensor) => answer(model, flat, tokens, targets, frozen)[0])(state.params);
+  return (
+    state: AdamState,
+    tokens: Tensor,
+    targets: Tensor,
+    scalars: Tensor,
+  ): { state: AdamState; loss: Tensor; norm: Tensor } => {
+    const [loss, gradient] = valueAndGrad((flat: Tensor) => answer(model, flat, tokens, targets, frozen)[0])(
+      state.params,
+    );
     const { norm, clipped } = clipByGlobalNorm(gradient, optimizer.clipNorm);
-    return { state: adamW(state, clipped, { config: optimizer, scalars, decayEnd: model.layout.decayEnd }), loss, norm };
+    return {
+      state: adamW(state, clipped, { config: optimizer, scalars, decayEnd: model.layout.decayEnd }),
+      loss,
+      norm,
+    };
   };
 }
 
@@ -128,12 +157,21 @@ function trainingStep(model: Model, optimizer: OptimizerConfig, frozen: boolean)
  * Trains and measures one model.
  * @param progress Hears of the training loss now and then.
  */
-export async function runAblation(device: Device, run: AblationRun, progress?: (step: number, loss: number) => void): Promise<AblationResult> {
+export async function runAblation(
+  device: Device,
+  run: AblationRun,
+  progress?: (step: number, loss: number) => void,
+): Promise<AblationResult> {
   const { config, frozen, task, batch, steps, seed, held } = run, begin = Date.now();
   const model = new Model(config), T = recallLength(task), P = model.layout.size;
   const optimizer = defineOptimizer({ totalSteps: steps, warmupSteps: Math.min(50, steps) });
   const windows = spec([batch, T], "i32"), flat = spec([P]), adam = { params: flat, first: flat, second: flat };
-  const training = await compile(device, trainingStep(model, optimizer, frozen), [adam, windows, windows, spec([STEP_SCALARS])], { donate: [0] });
+  const training = await compile(device, trainingStep(model, optimizer, frozen), [
+    adam,
+    windows,
+    windows,
+    spec([STEP_SCALARS]),
+  ], { donate: [0] });
   const upload = (data: Float32Array): DeviceArray => device.upload(data, { shape: [P], dtype: "f32" });
   let state: AdamState<DeviceArray> = {
     params: upload(model.layout.pack(model.initialize(seed))),
@@ -154,7 +192,10 @@ export async function runAblation(device: Device, run: AblationRun, progress?: (
     if ((i + 1) % 50 === 0) progress?.(i + 1, average(losses.slice(-50)));
   }
   training.dispose();
-  const curve = Array.from({ length: 10 }, (_, i) => average(losses.slice(Math.floor(steps * i / 10), Math.floor(steps * (i + 1) / 10))));
+  const curve = Array.from(
+    { length: 10 },
+    (_, i) => average(losses.slice(Math.floor(steps * i / 10), Math.floor(steps * (i + 1) / 10))),
+  );
   const measured = await measure(device, model, state.params, { frozen, task, batch, held });
   for (const array of [state.params, state.first, state.second]) array.dispose();
   return { ...measured, curve, largestGradient, parameters: P, seconds: (Date.now() - begin) / 1000 };
@@ -168,9 +209,12 @@ async function measure(
   { frozen, task, batch, held }: Pick<AblationRun, "frozen" | "task" | "batch" | "held">,
 ): Promise<Pick<AblationResult, "accuracy" | "byRound" | "loss">> {
   const T = recallLength(task), V = model.config.vocabulary, windows = spec([batch, T], "i32");
-  const answers = (flat: Tensor, tokens: Tensor, targets: Tensor): [Tensor, Tensor] => answer(model, flat, tokens, targets, frozen);
+  const answers = (flat: Tensor, tokens: Tensor, targets: Tensor): [Tensor, Tensor] =>
+    answer(model, flat, tokens, targets, frozen);
   const program = await compile(device, answers, [spec([model.layout.size]), windows, windows]);
-  const rng = new HostRng(0, "held-out ablation"), right = new Array<number>(task.rounds).fill(0), losses: number[] = [];
+  const rng = new HostRng(0, "held-out ablation"),
+    right = new Array<number>(task.rounds).fill(0),
+    losses: number[] = [];
   const batches = Math.ceil(held / batch);
   for (let i = 0; i < batches; i++) {
     const { tokens, targets } = recallBatch(task, { rng, first: i * batch, count: batch });
@@ -193,7 +237,18 @@ export function average(values: readonly number[]): number {
 }
 
 /** What a cell of the table trains. */
-export function runOf({ base, variant, seed }: Cell, { task, batch, steps, held, config }: AblationOptions): AblationRun {
+export function runOf(
+  { base, variant, seed }: Cell,
+  { task, batch, steps, held, config }: AblationOptions,
+): AblationRun {
   const { options, frozen = false } = VARIANTS[variant], vocabulary = task.keys + task.values;
-  return { config: defineConfig({ ...COMMON, ...BASES[base], vocabulary, ...config, ...options }), frozen, task, batch, steps, seed, held };
+  return {
+    config: defineConfig({ ...COMMON, ...BASES[base], vocabulary, ...config, ...options }),
+    frozen,
+    task,
+    batch,
+    steps,
+    seed,
+    held,
+  };
 }

@@ -1,12 +1,13 @@
 /**
  * Associative recall: what the table of docs/ablations.md is measured on.
  *
- * A sequence is one or more rounds. A round tells pairs, each a key and its value, and then asks for every key of the round once, in another order; after each
- * question comes the answer. Keys of a round differ; the next round tells some of them again, with other values.
+ * A sequence is one or more rounds. A round tells pairs, each a key and its value, and then asks for every key of the
+ * round once, in another order; after each question comes the answer. Keys of a round differ; the next round tells some
+ * of them again, with other values.
  *
  *     k3 v7  k1 v2  k3 v7  k1 v2          2 pairs told, 2 asked: predictions count where a key is asked
  */
-import type { HostRng } from "../../titans/host_rng.ts";
+import type { HostRng } from "../../titans/nn/host_rng.ts";
 
 /** How large the task is. */
 export interface RecallTask {
@@ -41,7 +42,10 @@ export function recallLength({ pairs, rounds }: RecallTask): number {
  * @param task Its size, with at least as many keys as pairs.
  * @param options `first` is the number of the first sequence in the stream of the seed, `count` how many there are.
  */
-export function recallBatch(task: RecallTask, { rng, first, count }: { readonly rng: HostRng; readonly first: number; readonly count: number }): RecallBatch {
+export function recallBatch(
+  task: RecallTask,
+  { rng, first, count }: { readonly rng: HostRng; readonly first: number; readonly count: number },
+): RecallBatch {
   const T = recallLength(task), tokens = new Int32Array(count * T), targets = new Int32Array(count * T).fill(NOT_ASKED);
   const draws = task.rounds * (task.keys + 2 * task.pairs);
   for (let row = 0; row < count; row++) {

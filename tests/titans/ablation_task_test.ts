@@ -1,7 +1,7 @@
 /** The task, the models and the script of docs/ablations.md. */
 import { assert, assertEquals, assertNotEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import type { Tensor } from "../../core/graph.ts";
-import { HostRng } from "../../titans/host_rng.ts";
+import { HostRng } from "../../titans/nn/host_rng.ts";
 import { Model } from "../../titans/mod.ts";
 import { withFolder } from "../cli/scratch.ts";
 import { type AblationOptions, type AblationResult, answer, type Cell, runOf, VARIANTS } from "./ablation_runs.ts";
@@ -27,7 +27,9 @@ Deno.test("each round of the recall task tells different keys and asks each of t
     const told = new Map<number, number>(), asked: number[] = [];
     for (let i = 0; i < 2 * TASK.pairs; i += 2) told.set(tokens[start + i], tokens[start + i + 1]);
     assertEquals(told.size, TASK.pairs);
-    for (const [key, value] of told) assert(key >= 0 && key < TASK.keys && value >= TASK.keys && value < TASK.keys + TASK.values);
+    for (const [key, value] of told) {
+      assert(key >= 0 && key < TASK.keys && value >= TASK.keys && value < TASK.keys + TASK.values);
+    }
     for (let i = 2 * TASK.pairs; i < 4 * TASK.pairs; i += 2) {
       asked.push(tokens[start + i]);
       assertEquals(tokens[start + i + 1], told.get(tokens[start + i]));
@@ -47,7 +49,12 @@ Deno.test("sequences of the recall task are a function of the seed and of their 
   let changed = 0;
   for (let start = 0; start < all.tokens.length; start += T) {
     const told = (round: number): Map<number, number> =>
-      new Map(Array.from({ length: TASK.pairs }, (_, i) => [all.tokens[start + round * T / 2 + 2 * i], all.tokens[start + round * T / 2 + 2 * i + 1]]));
+      new Map(
+        Array.from(
+          { length: TASK.pairs },
+          (_, i) => [all.tokens[start + round * T / 2 + 2 * i], all.tokens[start + round * T / 2 + 2 * i + 1]],
+        ),
+      );
     const [before, after] = [told(0), told(1)];
     for (const [key, value] of after) if (before.has(key) && before.get(key) !== value) changed++;
   }
@@ -63,13 +70,15 @@ Deno.test("a memory that learns nothing answers from what is near; the full mode
     for (const variant of ["full", "memory learns nothing"]) {
       const { config, frozen } = runOf({ base, variant, seed: 0 }, { ...TINY, task }), model = new Model(config);
       const flat = model.layout.pack(model.initialize(0));
-      const answers = (flat: Tensor, tokens: Tensor, targets: Tensor): Tensor => answer(model, flat, tokens, targets, frozen)[1];
+      const answers = (flat: Tensor, tokens: Tensor, targets: Tensor): Tensor =>
+        answer(model, flat, tokens, targets, frozen)[1];
       const logits = async (read: Int32Array): Promise<ArrayLike<number>> => {
         const rows = [read, targets].map((data): Value => ({ shape: [1, T], dtype: "i32", data }));
         return (await reference(answers, [{ shape: [model.layout.size], data: flat }, rows[0], rows[1]])).data;
       };
       // The convolution and the window reach three tokens back.
-      const far = async (read: Int32Array): Promise<number[]> => Array.from(await logits(read)).slice(5 * config.vocabulary);
+      const far = async (read: Int32Array): Promise<number[]> =>
+        Array.from(await logits(read)).slice(5 * config.vocabulary);
       const same = JSON.stringify(await far(tokens)) === JSON.stringify(await far(other));
       assertEquals(same, frozen, `${base}, ${variant}`);
     }
@@ -109,5 +118,8 @@ Deno.test("the table has a row for each variant with mean and spread over seeds"
     ...{ base: "lmm", variant: "full", seed, accuracy, byRound: [accuracy, accuracy], loss: seed },
     ...{ curve: [1, 3], largestGradient: 1, parameters: 1, seconds: 1 },
   });
-  assertStringIncludes(table([result(0, 0.5), result(1, 1)]), "| LMM | full | 75.0 | 50.0 to 100.0 | 75.0, 75.0 | 0.500 | 2.000 | 2 |");
+  assertStringIncludes(
+    table([result(0, 0.5), result(1, 1)]),
+    "| LMM | full | 75.0 | 50.0 to 100.0 | 75.0, 75.0 | 0.500 | 2.000 | 2 |",
+  );
 });

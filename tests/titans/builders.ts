@@ -3,13 +3,13 @@ import { valueAndGrad } from "../../core/grad.ts";
 import { isTensor, type Tensor } from "../../core/graph.ts";
 import { mapLeaves, type MapTree } from "../../core/tree.ts";
 import { add, concat, equal, iota, mul, sliceAxis, sum } from "../../ops/mod.ts";
-import { chunkedMemory, type ChunkedMemoryOptions } from "../../titans/chunked_memory.ts";
+import { chunkedMemory, type ChunkedMemoryOptions } from "../../titans/mixers/titans/chunked_memory.ts";
 import { defineConfig, type ModelConfig } from "../../titans/config.ts";
-import { type GateGranularity, type LayeredSequence, toLayered } from "../../titans/gates.ts";
-import { layeredMemory } from "../../titans/layered_memory.ts";
-import type { Memory, MemoryNetwork, MemorySequence, MemoryState } from "../../titans/memory_network.ts";
-import { readToken } from "../../titans/memory_reading.ts";
-import { Model, type ModelState } from "../../titans/model.ts";
+import { type GateGranularity, type LayeredSequence, toLayered } from "../../titans/mixers/titans/gates.ts";
+import { layeredMemory } from "../../titans/mixers/titans/layered_memory.ts";
+import type { Memory, MemoryNetwork, MemorySequence, MemoryState } from "../../titans/mixers/titans/memory_network.ts";
+import { readToken } from "../../titans/mixers/titans/memory_decode.ts";
+import { Model, type ModelState } from "../../titans/models/model.ts";
 import { noise, type Runner, type Value } from "./runners.ts";
 
 /** All that a memory takes, as a tree. */
@@ -29,7 +29,10 @@ export interface MemoryInputs<Leaf> {
 
 /** Numbers between two bounds that look like those of a gate. */
 export function gate(shape: readonly number[], seed: number, [low, high]: readonly [number, number]): Value {
-  return { shape, data: Float64Array.from(noise(shape, seed).data, (x) => Math.fround(low + (high - low) / (1 + Math.exp(-2 * x)))) };
+  return {
+    shape,
+    data: Float64Array.from(noise(shape, seed).data, (x) => Math.fround(low + (high - low) / (1 + Math.exp(-2 * x)))),
+  };
 }
 
 /** Extents of {@link memoryInputs}. */
@@ -50,7 +53,9 @@ export function memoryInputs(
   { T, B = 2, H = 2, K = 4, granularity = "head", forgetTo = "zero" }: MemoryExtents,
 ): MemoryInputs<Value> {
   const matrices = (leading: readonly number[], seed: number): Value[] =>
-    layers.map((layer, l) => noise([...leading, layer.in, layer.out], seed + l, layer.vector ? 0.5 : (layer.scale ?? 1) / Math.sqrt(layer.in)));
+    layers.map((layer, l) =>
+      noise([...leading, layer.in, layer.out], seed + l, layer.vector ? 0.5 : (layer.scale ?? 1) / Math.sqrt(layer.in))
+    );
   return {
     sequence: {
       query: noise([B, H, T, K], 1, 0.5),
@@ -62,7 +67,10 @@ export function memoryInputs(
         alpha: gate(granularity === "channel" ? [B, H, T, out] : [B, H, T], 6 + 3 * l, [0, 0.3]),
       })),
     },
-    state: { weights: matrices([B, H], 30), surprise: layers.map((layer, l) => noise([B, H, layer.in, layer.out], 40 + l, 0.1)) },
+    state: {
+      weights: matrices([B, H], 30),
+      surprise: layers.map((layer, l) => noise([B, H, layer.in, layer.out], 40 + l, 0.1)),
+    },
     gains: gains.map((shape, i) => noise([H, ...shape], 50 + i, 0.1)),
     start: forgetTo === "start" ? matrices([H], 60) : [],
   };
@@ -75,7 +83,11 @@ export interface MemoryRun {
 }
 
 /** A way to run a memory. */
-export type MemoryForm = (memory: Memory, sequence: MemorySequence | LayeredSequence, options: ChunkedMemoryOptions) => MemoryRun;
+export type MemoryForm = (
+  memory: Memory,
+  sequence: MemorySequence | LayeredSequence,
+  options: ChunkedMemoryOptions,
+) => MemoryRun;
 
 /** Options of a run but for the state. */
 export type RunOptions = Omit<ChunkedMemoryOptions, "state">;
@@ -105,11 +117,18 @@ export function memoryOf(
   { gains, start, sequence: { gates, ...rows } }: MemoryInputs<Tensor>,
 ): [Memory, MemorySequence | LayeredSequence] {
   const isFine = gates.length !== 1 || gates[0].alpha.rank === 4;
-  return [start.length > 0 ? { network, gains, start } : { network, gains }, isFine ? { ...rows, gates } : { ...rows, ...gates[0] }];
+  return [
+    start.length > 0 ? { network, gains, start } : { network, gains },
+    isFine ? { ...rows, gates } : { ...rows, ...gates[0] },
+  ];
 }
 
 /** Runs a memory on inputs. */
-export function runMemory(form: MemoryForm, network: MemoryNetwork, options: RunOptions): (inputs: MemoryInputs<Tensor>) => MemoryRun {
+export function runMemory(
+  form: MemoryForm,
+  network: MemoryNetwork,
+  options: RunOptions,
+): (inputs: MemoryInputs<Tensor>) => MemoryRun {
   return (inputs) => {
     const { output, state } = form(...memoryOf(network, inputs), { state: inputs.state, ...options });
     return { output, state };
@@ -124,8 +143,15 @@ export interface MemoryEvaluation {
 }
 
 /** Outputs, final state, and the gradient of a random functional of both with respect to every input. */
-export function evaluateMemory(run: Runner, memory: (inputs: MemoryInputs<Tensor>) => MemoryRun, inputs: MemoryInputs<Value>): Promise<MemoryEvaluation> {
-  const fn = (arg: MemoryInputs<Tensor>, weights: readonly Tensor[]): MemoryRun & { gradient: MemoryInputs<Tensor> } => {
+export function evaluateMemory(
+  run: Runner,
+  memory: (inputs: MemoryInputs<Tensor>) => MemoryRun,
+  inputs: MemoryInputs<Value>,
+): Promise<MemoryEvaluation> {
+  const fn = (
+    arg: MemoryInputs<Tensor>,
+    weights: readonly Tensor[],
+  ): MemoryRun & { gradient: MemoryInputs<Tensor> } => {
     const functional = (arg: MemoryInputs<Tensor>): [Tensor, MemoryRun] => {
       const result = memory(arg), all = [result.output, ...result.state.weights, ...result.state.surprise];
       return [all.map((x, i) => sum(mul(x, weights[i]))).reduce((a, b) => add(a, b)), result];
@@ -133,7 +159,9 @@ export function evaluateMemory(run: Runner, memory: (inputs: MemoryInputs<Tensor
     const [[, result], gradient] = valueAndGrad(functional)(arg);
     return { ...result, gradient };
   };
-  const weights = [inputs.sequence.query, ...inputs.state.weights, ...inputs.state.surprise].map(({ shape }, i) => noise(shape, 70 + i));
+  const weights = [inputs.sequence.query, ...inputs.state.weights, ...inputs.state.surprise].map(({ shape }, i) =>
+    noise(shape, 70 + i)
+  );
   return run(fn, [inputs, weights]);
 }
 
@@ -173,19 +201,36 @@ export function tinyModel(options: Partial<ModelConfig>): { model: Model; params
 /** Token ids [B, T] below `vocabulary`. */
 export function tokensOf(B: number, T: number, vocabulary = 11, seed = 1): Value {
   const { data } = noise([B * T], seed);
-  return { shape: [B, T], dtype: "i32", data: Int32Array.from(data, (x) => Math.floor(Math.abs(x) * 1000) % vocabulary) };
+  return {
+    shape: [B, T],
+    dtype: "i32",
+    data: Int32Array.from(data, (x) => Math.floor(Math.abs(x) * 1000) % vocabulary),
+  };
 }
 
 /** Columns `start` to `end` of the last axis, such as tokens [B, T]. */
 export function cut({ shape, dtype, data }: Value, start: number, end: number): Value {
   const T = shape[shape.length - 1];
-  return { shape: [...shape.slice(0, -1), end - start], dtype, data: Float64Array.from(data).filter((_, i) => i % T >= start && i % T < end) };
+  return {
+    shape: [...shape.slice(0, -1), end - start],
+    dtype,
+    data: Float64Array.from(data).filter((_, i) => i % T >= start && i % T < end),
+  };
 }
 
 /** Logits and state of a model on tokens, after a state if one is given. */
-export async function readModel(run: Runner, model: Model, params: Value, tokens: Value, state?: unknown): Promise<{ logits: Value; state: unknown }> {
-  const forward = (flat: Tensor, tokens: Tensor, before: { state?: ModelState }): { logits: Tensor; state: ModelState } =>
-    model.forward(model.unflatten(flat), tokens, before);
+export async function readModel(
+  run: Runner,
+  model: Model,
+  params: Value,
+  tokens: Value,
+  state?: unknown,
+): Promise<{ logits: Value; state: unknown }> {
+  const forward = (
+    flat: Tensor,
+    tokens: Tensor,
+    before: { state?: ModelState },
+  ): { logits: Tensor; state: ModelState } => model.forward(model.unflatten(flat), tokens, before);
   return await run(forward, [params, tokens, (state ? { state } : {}) as never]);
 }
 
@@ -195,13 +240,20 @@ export function rowsOf({ shape: [, , V], data }: Value, start: number, end: numb
 }
 
 /** Index sets of a model's parameters; projections and gates a head are taken apart. */
-export function partsOf({ layout, config: { width: D, heads: H, gateGranularity } }: Model): { part: string; indices: number[] }[] {
+export function partsOf(
+  { layout, config: { width: D, heads: H, gateGranularity } }: Model,
+): { part: string; indices: number[] }[] {
   return layout.entries.flatMap(({ name, offset, size }) => {
     const all = Array.from({ length: size }, (_, i) => offset + i);
     const columns = (total: number, width: number, names: string[]): { part: string; indices: number[] }[] =>
-      names.map((part, n) => ({ part: `${name} ${part}`, indices: all.filter((_, i) => Math.floor((i % total) / width) === n) }));
+      names.map((part, n) => ({
+        part: `${name} ${part}`,
+        indices: all.filter((_, i) => Math.floor((i % total) / width) === n),
+      }));
     if (/memory\.projection$|attention$/.test(name)) return columns(3 * D, D, ["W_Q", "W_K", "W_V"]);
-    if (/memory\.gates$|memory\.gateBias$/.test(name) && gateGranularity === "head") return columns(3 * H, H, ["theta", "eta", "alpha"]);
+    if (/memory\.gates$|memory\.gateBias$/.test(name) && gateGranularity === "head") {
+      return columns(3 * H, H, ["theta", "eta", "alpha"]);
+    }
     return [{ part: name, indices: all }];
   });
 }

@@ -1,6 +1,6 @@
 /**
- * Memory networks of all kinds, generated: those that are accepted give the same numbers token by token and in matrix products, and the others are refused by
- * one line that names what is wrong.
+ * Memory networks of all kinds, generated: those that are accepted give the same numbers token by token and in matrix
+ * products, and the others are refused by one line that names what is wrong.
  */
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import type { Tensor } from "../../core/graph.ts";
@@ -8,9 +8,18 @@ import { scan } from "../../core/scan.ts";
 import { spec, trace } from "../../core/trace.ts";
 import * as ops from "../../ops/mod.ts";
 import { ConfigError } from "../../titans/errors.ts";
-import { HostRng } from "../../titans/host_rng.ts";
-import { fastVector, type LayerShape, type Linear, type MemoryNetwork, mlpMemory, readMemory, swigluMemory, type Vector } from "../../titans/memory_network.ts";
-import { naiveMemory } from "../../titans/naive.ts";
+import { HostRng } from "../../titans/nn/host_rng.ts";
+import {
+  fastVector,
+  type LayerShape,
+  type Linear,
+  type MemoryNetwork,
+  mlpMemory,
+  readMemory,
+  swigluMemory,
+  type Vector,
+} from "../../titans/mixers/titans/memory_network.ts";
+import { naiveMemory } from "../../titans/mixers/titans/naive.ts";
 import { evaluateMemory, memoryInputs, products, reading, runMemory } from "./builders.ts";
 import { assertClose, reference } from "./runners.ts";
 
@@ -29,16 +38,27 @@ const ALIKE: Readonly<Record<string, Piece>> = {
   layerNorm: (x) => ops.layerNorm(x),
   "cumsum along the width": (x) => ops.cumsum(x, { axis: -1 }),
   "flip of the width": (x) => ops.flip(x, [-1]),
-  "constants along the width": (x) => ops.mul(x, ops.constant(range(Array.from({ length: x.shape[x.rank - 1] })).map((i) => 1 + i / 3))),
+  "constants along the width": (x) =>
+    ops.mul(x, ops.constant(range(Array.from({ length: x.shape[x.rank - 1] })).map((i) => 1 + i / 3))),
   "position in the width": (x) => ops.add(x, ops.iota(x.shape, x.rank - 1, x.dtype)),
   "rows as a list": (x) => ops.reshape(ops.tanh(ops.reshape(x, [-1, x.shape[x.rank - 1]])), x.shape),
   "rows turned and back": (x) => ops.swapAxes(ops.softmax(ops.swapAxes(x, -1, -2), { axis: -2 }), -1, -2),
-  "pad and slice": (x) => ops.sliceAxis(ops.pad(x, x.shape.map((_, axis) => axis === x.rank - 2 ? [1, 1] : [0, 0])), x.rank - 2, 1, x.shape[x.rank - 2]),
+  "pad and slice": (x) =>
+    ops.sliceAxis(
+      ops.pad(x, x.shape.map((_, axis) => axis === x.rank - 2 ? [1, 1] : [0, 0])),
+      x.rank - 2,
+      1,
+      x.shape[x.rank - 2],
+    ),
   "a product with constants": (x) => {
     const width = x.shape[x.rank - 1];
     return ops.matmul(
       x,
-      ops.broadcastTo(ops.constant(Array.from({ length: width * width }, (_, i) => Math.sin(i)), [width, width]), [...x.shape.slice(0, -2), width, width]),
+      ops.broadcastTo(ops.constant(Array.from({ length: width * width }, (_, i) => Math.sin(i)), [width, width]), [
+        ...x.shape.slice(0, -2),
+        width,
+        width,
+      ]),
     );
   },
   "a loop over the rows that carries nothing": (x) => {
@@ -56,9 +76,20 @@ const NOT_ALIKE: Readonly<Record<string, Piece>> = {
   "softmax over rows": (x) => ops.softmax(x, { axis: -2 }),
   "cumsum over rows": (x) => ops.cumsum(x, { axis: -2 }),
   "rows in reverse": (x) => ops.flip(x, [-2]),
-  "rows one later": (x) => ops.sliceAxis(ops.pad(x, x.shape.map((_, axis) => axis === x.rank - 2 ? [1, 0] : [0, 0])), x.rank - 2, 0, x.shape[x.rank - 2]),
+  "rows one later": (x) =>
+    ops.sliceAxis(
+      ops.pad(x, x.shape.map((_, axis) => axis === x.rank - 2 ? [1, 0] : [0, 0])),
+      x.rank - 2,
+      0,
+      x.shape[x.rank - 2],
+    ),
   "attention among rows": (x) => ops.matmul(ops.softmax(ops.matmul(x, ops.swapAxes(x, -1, -2))), x),
-  "reshape across rows": (x) => ops.swapAxes(ops.reshape(ops.square(x), [...x.shape.slice(0, -2), x.shape[x.rank - 1], x.shape[x.rank - 2]]), -1, -2),
+  "reshape across rows": (x) =>
+    ops.swapAxes(
+      ops.reshape(ops.square(x), [...x.shape.slice(0, -2), x.shape[x.rank - 1], x.shape[x.rank - 2]]),
+      -1,
+      -2,
+    ),
   "position of the row": (x) => ops.add(x, ops.iota(x.shape, x.rank - 2, x.dtype)),
   "the first row apart": (x) => ops.where(ops.less(ops.iota(x.shape, x.rank - 2), 1), x, ops.tanh(x)),
   "the largest row chosen": (x) => ops.where(ops.greater(ops.max(x, { axes: [-2], keepDims: true }), 0), x, ops.neg(x)),
@@ -80,14 +111,20 @@ interface Generated {
   readonly description: string;
 }
 
-/** A network of one to three matrices and perhaps a fast vector and a gain, with pieces between them; `wrong` puts one fault in. */
+/**
+ * A network of one to three matrices and perhaps a fast vector and a gain, with pieces between them; `wrong` puts one
+ * fault in.
+ */
 function generate(seed: number, wrong: boolean): Generated {
   const rng = new HostRng(seed, "networks");
   let draws = 0;
   const below = (count: number): number => Math.floor(rng.uniform(draws++) * count);
   const pick = <T>(list: readonly T[]): T => list[below(list.length)];
   const depth = 1 + below(3), hasVector = below(2) === 1, hasGain = below(2) === 1;
-  const layers: LayerShape[] = Array.from({ length: depth }, (_, l) => ({ in: l === 0 ? K : WIDE, out: l === depth - 1 ? K : WIDE }));
+  const layers: LayerShape[] = Array.from(
+    { length: depth },
+    (_, l) => ({ in: l === 0 ? K : WIDE, out: l === depth - 1 ? K : WIDE }),
+  );
   if (hasVector) layers.push(fastVector(K));
   const pieces = Array.from({ length: depth + 1 }, () => pick(Object.keys(ALIKE)));
   const fault = wrong ? pick(["piece", "twice", "unused", "unknown"] as const) : undefined;
@@ -99,7 +136,12 @@ function generate(seed: number, wrong: boolean): Generated {
       if (fault === "piece" && l === place) z = NOT_ALIKE[bad](z, l);
       if (l < depth && !(fault === "unused" && l === chosen)) z = linear(l, z);
       else if (l < depth) z = ops.broadcastTo(ops.sum(z, { axes: [-1], keepDims: true }), withTime(z, layers[l].out));
-      if (fault === "twice" && l === chosen) z = ops.add(z, linear(l, ops.broadcastTo(ops.mean(z, { axes: [-1], keepDims: true }), withTime(z, layers[l].in))));
+      if (fault === "twice" && l === chosen) {
+        z = ops.add(
+          z,
+          linear(l, ops.broadcastTo(ops.mean(z, { axes: [-1], keepDims: true }), withTime(z, layers[l].in))),
+        );
+      }
       if (fault === "unknown" && l === chosen) z = ops.add(z, linear(layers.length, z));
     }
     if (hasVector) z = ops.mul(z, ops.add(vector(depth), 1));
@@ -111,8 +153,14 @@ function generate(seed: number, wrong: boolean): Generated {
     unused: new RegExp(`^Cannot use the memory network: matrix ${chosen} is never used`),
     unknown: new RegExp(`^Cannot use the memory network: it has no layer ${layers.length}`),
   };
-  const description = `network ${seed}: ${pieces.join(", ")}${fault === "piece" ? `; ${bad} at ${place}` : fault ? `; ${fault} ${chosen}` : ""}`;
-  return { network: { layers, gains: hasGain ? [[K]] : [], forward }, description, ...(fault ? { fault: { name: fault, said: said[fault] } } : {}) };
+  const description = `network ${seed}: ${pieces.join(", ")}${
+    fault === "piece" ? `; ${bad} at ${place}` : fault ? `; ${fault} ${chosen}` : ""
+  }`;
+  return {
+    network: { layers, gains: hasGain ? [[K]] : [], forward },
+    description,
+    ...(fault ? { fault: { name: fault, said: said[fault] } } : {}),
+  };
 }
 
 Deno.test("networks that are accepted give the same numbers token by token, in matrix products and read one by one, gradients too", async () => {
@@ -121,8 +169,16 @@ Deno.test("networks that are accepted give the same numbers token by token, in m
     const inputs = memoryInputs(network, { T: 7, B: 1, H: 2, K });
     try {
       const expected = await evaluateMemory(reference, runMemory(naiveMemory, network, { miniBatch: 3 }), inputs);
-      assertClose(await evaluateMemory(reference, runMemory(products, network, { miniBatch: 3 }), inputs), expected, 1e-8);
-      assertClose(await evaluateMemory(reference, runMemory(reading, network, { miniBatch: 3 }), inputs), expected, 1e-8);
+      assertClose(
+        await evaluateMemory(reference, runMemory(products, network, { miniBatch: 3 }), inputs),
+        expected,
+        1e-8,
+      );
+      assertClose(
+        await evaluateMemory(reference, runMemory(reading, network, { miniBatch: 3 }), inputs),
+        expected,
+        1e-8,
+      );
     } catch (error) {
       throw new Error(description, { cause: error });
     }
@@ -134,7 +190,8 @@ Deno.test("networks that are none are refused in every form, by a line that says
     const { network, fault, description } = generate(seed, true);
     const inputs = memoryInputs(network, { T: 7, B: 1, H: 2, K });
     for (const form of [naiveMemory, products, reading]) {
-      const build = (): unknown => trace(runMemory(form, network, { miniBatch: 3 }) as never, [specsOf(inputs)] as never);
+      const build = (): unknown =>
+        trace(runMemory(form, network, { miniBatch: 3 }) as never, [specsOf(inputs)] as never);
       const { message, field } = assertThrows(build, ConfigError, "Cannot use the memory network", description);
       assertMatch(message, fault!.said, description);
       assertEquals([message.includes("\n"), field], [false, "network"], description);
@@ -144,7 +201,11 @@ Deno.test("networks that are none are refused in every form, by a line that says
 
 Deno.test("every way to mix rows is found, wherever it stands", () => {
   for (const [name, piece] of Object.entries(NOT_ALIKE)) {
-    const network: MemoryNetwork = { layers: [{ in: K, out: K }], gains: [], forward: (linear, x) => linear(0, piece(x, 0)) };
+    const network: MemoryNetwork = {
+      layers: [{ in: K, out: K }],
+      gains: [],
+      forward: (linear, x) => linear(0, piece(x, 0)),
+    };
     assertMatch(refusal(network), /row \d of the rows for linear\(0, rows\)/, name);
     const after: MemoryNetwork = { ...network, forward: (linear, x) => piece(linear(0, x), 0) };
     assertMatch(refusal(after), /row \d of its output/, name);
@@ -152,7 +213,11 @@ Deno.test("every way to mix rows is found, wherever it stands", () => {
 });
 
 Deno.test("an op that mixes rows is named, and what to do", () => {
-  const network: MemoryNetwork = { layers: [{ in: K, out: K }], gains: [], forward: (linear, x) => NOT_ALIKE["mean over rows"](linear(0, x), 0) };
+  const network: MemoryNetwork = {
+    layers: [{ in: K, out: K }],
+    gains: [],
+    forward: (linear, x) => NOT_ALIKE["mean over rows"](linear(0, x), 0),
+  };
   assertEquals(
     refusal(network),
     "Cannot use the memory network: row 0 of its output depends on row 4 too (by sum); each must be a function of itself alone, since a memory may read its tokens " +
@@ -163,17 +228,31 @@ Deno.test("an op that mixes rows is named, and what to do", () => {
 Deno.test("hooks that are asked for the wrong kind, in a loop or with rows that do not fit say so", () => {
   const layers = [{ in: K, out: K }, fastVector(K)];
   const of = (forward: MemoryNetwork["forward"]): string => refusal({ layers, gains: [], forward });
-  assertMatch(of((linear, x) => ops.add(linear(0, x), linear(1, x))), /takes rows f32\[1, 2, 5, 1\] here.*ask for it by vector\(1\)/);
-  assertMatch(of((_linear, x, _gains, vector) => ops.add(x, vector(0))), /ask for it by linear\(0, rows\)/);
-  assertMatch(of((linear, x) => linear(0, ops.concat([x, x], -1))), /takes rows f32\[1, 2, 5, 3\] here, and linear\(0, rows\) is given f32\[1, 2, 5, 6\]/);
-  assertMatch(of((linear, x, _gains, vector) => ops.concat([linear(0, x), ops.mul(x, vector(1))], -1)), /it must give rows as it takes them/);
   assertMatch(
-    of((linear, x, _gains, vector) => ops.mul(scan((z: Tensor) => [linear(0, z), undefined], x, undefined, { length: 2 })[0], vector(1))),
+    of((linear, x) => ops.add(linear(0, x), linear(1, x))),
+    /takes rows f32\[1, 2, 5, 1\] here.*ask for it by vector\(1\)/,
+  );
+  assertMatch(of((_linear, x, _gains, vector) => ops.add(x, vector(0))), /ask for it by linear\(0, rows\)/);
+  assertMatch(
+    of((linear, x) => linear(0, ops.concat([x, x], -1))),
+    /takes rows f32\[1, 2, 5, 3\] here, and linear\(0, rows\) is given f32\[1, 2, 5, 6\]/,
+  );
+  assertMatch(
+    of((linear, x, _gains, vector) => ops.concat([linear(0, x), ops.mul(x, vector(1))], -1)),
+    /it must give rows as it takes them/,
+  );
+  assertMatch(
+    of((linear, x, _gains, vector) =>
+      ops.mul(scan((z: Tensor) => [linear(0, z), undefined], x, undefined, { length: 2 })[0], vector(1))
+    ),
     /inside a loop/,
   );
   assertMatch(of((linear, x) => linear(0, x)), /fast vector 1 is never used/);
   assertMatch(of((linear, x) => linear(0.5, x)), /no layer 0.5/);
-  assertMatch(refusal({ layers: [{ in: K, out: 0 }], gains: [], forward: (linear, x) => linear(0, x) }), /`out` of layer 0 must be an integer of at least 1/);
+  assertMatch(
+    refusal({ layers: [{ in: K, out: 0 }], gains: [], forward: (linear, x) => linear(0, x) }),
+    /`out` of layer 0 must be an integer of at least 1/,
+  );
 });
 
 Deno.test("the networks of the library would pass if they were not known to", () => {
@@ -207,7 +286,10 @@ Deno.test("a network may use tensors from outside, broadcast to rows too, and is
 /** What a network is refused with; nothing if it is not. */
 function refusal(network: MemoryNetwork): string {
   try {
-    trace(runMemory(products, network, { miniBatch: 3 }) as never, [specsOf(memoryInputs(network, { T: 6, B: 1, H: 2, K }))] as never);
+    trace(
+      runMemory(products, network, { miniBatch: 3 }) as never,
+      [specsOf(memoryInputs(network, { T: 6, B: 1, H: 2, K }))] as never,
+    );
     return "";
   } catch (error) {
     if (error instanceof ConfigError) return error.message;

@@ -1,9 +1,9 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { decodeCheckpoint, encodeCheckpoint, requireSameModel } from "../../titans/checkpoint.ts";
+import { decodeCheckpoint, encodeCheckpoint, requireSameModel } from "../../titans/train/checkpoint.ts";
 import { completeConfig, defineConfig } from "../../titans/config.ts";
 import { CheckpointError } from "../../titans/errors.ts";
-import { Model } from "../../titans/model.ts";
-import { decodeSafetensors, encodeSafetensors, type StoredTensors } from "../../titans/safetensors.ts";
+import { Model } from "../../titans/models/model.ts";
+import { decodeSafetensors, encodeSafetensors, type StoredTensors } from "../../titans/models/safetensors.ts";
 
 const STORED: StoredTensors = {
   tensors: {
@@ -38,7 +38,10 @@ Deno.test("a file of the format's own definition is read", () => {
   const header = { x: { dtype: "F32", shape: [2], data_offsets: [0, 8] } };
   const bytes = fileOf(header, 8);
   new DataView(bytes.buffer).setFloat32(bytes.length - 8, 1.5, true);
-  assertEquals(decodeSafetensors(bytes), { tensors: { x: { shape: [2], data: Float32Array.of(1.5, 0) } }, metadata: {} });
+  assertEquals(decodeSafetensors(bytes), {
+    tensors: { x: { shape: [2], data: Float32Array.of(1.5, 0) } },
+    metadata: {},
+  });
 });
 
 Deno.test("a file cut short anywhere is refused in one line", () => {
@@ -50,7 +53,12 @@ Deno.test("a file cut short anywhere is refused in one line", () => {
 });
 
 Deno.test("damaged headers are refused with the reason", () => {
-  const entry = (changes: Record<string, unknown>): Record<string, unknown> => ({ dtype: "F32", shape: [2], data_offsets: [0, 8], ...changes });
+  const entry = (changes: Record<string, unknown>): Record<string, unknown> => ({
+    dtype: "F32",
+    shape: [2],
+    data_offsets: [0, 8],
+    ...changes,
+  });
   const cases: [unknown, number, string][] = [
     ["{nonsense", 0, "not JSON"],
     ["[1]", 0, "not a JSON object"],
@@ -69,7 +77,9 @@ Deno.test("damaged headers are refused with the reason", () => {
     [{ __metadata__: { step: 3 } }, 0, "not a map from text to text"],
     [{ __metadata__: null }, 0, "not a map from text to text"],
   ];
-  for (const [header, size, text] of cases) assertThrows(() => decodeSafetensors(fileOf(header, size)), CheckpointError, text);
+  for (const [header, size, text] of cases) {
+    assertThrows(() => decodeSafetensors(fileOf(header, size)), CheckpointError, text);
+  }
   const huge = new Uint8Array(16).fill(255);
   assertThrows(() => decodeSafetensors(huge), CheckpointError, "no safetensors file");
 });
@@ -80,11 +90,28 @@ Deno.test("a tensor called __proto__ is a tensor like any other", () => {
 });
 
 Deno.test("what cannot be stored is refused", () => {
-  assertThrows(() => encodeSafetensors({ tensors: { x: { shape: [3], data: new Float32Array(2) } }, metadata: {} }), CheckpointError, "2 elements");
-  assertThrows(() => encodeSafetensors({ tensors: { __metadata__: { shape: [], data: new Float32Array(1) } }, metadata: {} }), CheckpointError, "reserved");
+  assertThrows(
+    () => encodeSafetensors({ tensors: { x: { shape: [3], data: new Float32Array(2) } }, metadata: {} }),
+    CheckpointError,
+    "2 elements",
+  );
+  assertThrows(
+    () => encodeSafetensors({ tensors: { __metadata__: { shape: [], data: new Float32Array(1) } }, metadata: {} }),
+    CheckpointError,
+    "reserved",
+  );
 });
 
-const config = defineConfig({ vocabulary: 5, width: 4, heads: 1, blocks: 1, mlpHidden: 3, memoryExpansion: 1, miniBatch: 2, segment: 2 });
+const config = defineConfig({
+  vocabulary: 5,
+  width: 4,
+  heads: 1,
+  blocks: 1,
+  mlpHidden: 3,
+  memoryExpansion: 1,
+  miniBatch: 2,
+  segment: 2,
+});
 const model = new Model(config);
 const state = { step: 17, params: model.initialize(1), first: model.initialize(2), second: model.initialize(3) };
 
@@ -99,37 +126,62 @@ Deno.test("a checkpoint gives back configuration, seed, step, weights, moments a
 
 Deno.test("a checkpoint of another model is refused by the first option that differs; cost options may differ", () => {
   requireSameModel(config, { ...config, tile: 1, checkpoint: "save" });
-  assertThrows(() => requireSameModel(config, { ...config, width: 8 }), CheckpointError, "its width is 8, the model asked for has 4");
-  assertThrows(() => requireSameModel(config, { ...config, model: "lmm", width: 8 }), CheckpointError, 'its model is "lmm", the model asked for has "mac"');
+  assertThrows(
+    () => requireSameModel(config, { ...config, width: 8 }),
+    CheckpointError,
+    "its width is 8, the model asked for has 4",
+  );
+  assertThrows(
+    () => requireSameModel(config, { ...config, model: "lmm", width: 8 }),
+    CheckpointError,
+    'its model is "lmm", the model asked for has "mac"',
+  );
 });
 
 Deno.test("safetensors that are no whole checkpoint are refused with the reason", () => {
   const { tensors, metadata } = decodeSafetensors(encodeCheckpoint({ config, seed: 1, state }));
-  const refuse = (change: { tensors?: StoredTensors["tensors"]; metadata?: Record<string, string> }, text: string): void => {
+  const refuse = (
+    change: { tensors?: StoredTensors["tensors"]; metadata?: Record<string, string> },
+    text: string,
+  ): void => {
     const bytes = encodeSafetensors({ tensors, metadata, ...change });
     const error = assertThrows(() => decodeCheckpoint(bytes), CheckpointError, text);
     assertEquals(error.message.includes("\n"), false);
   };
-  const without = (name: string): StoredTensors["tensors"] => Object.fromEntries(Object.entries(tensors).filter(([key]) => key !== name));
+  const without = (name: string): StoredTensors["tensors"] =>
+    Object.fromEntries(Object.entries(tensors).filter(([key]) => key !== name));
   refuse({ metadata: {} }, "its format is missing");
   refuse({ metadata: { ...metadata, format: "other" } }, 'its format is "other"');
   refuse({ metadata: { ...metadata, config: "{" } }, "it is no configuration in JSON");
-  refuse({ metadata: { ...metadata, config: JSON.stringify({ ...config, heads: 3 }) } }, "heads 3: it must divide the width");
+  refuse(
+    { metadata: { ...metadata, config: JSON.stringify({ ...config, heads: 3 }) } },
+    "heads 3: it must divide the width",
+  );
   refuse({ metadata: { ...metadata, config: "null" } }, "it is no configuration in JSON");
   refuse({ metadata: { ...metadata, step: "many" } }, 'its step is "many"');
   refuse({ metadata: { ...metadata, step: "-1" } }, "its step is -1");
   refuse({ tensors: without("head") }, "tensor head is missing");
   refuse({ tensors: without("optimizer.first.head") }, "tensor optimizer.first.head is missing");
-  refuse({ tensors: { ...tensors, extra: { shape: [1], data: new Float32Array(1) } } }, "tensor extra is not part of the model");
-  refuse({ tensors: { ...tensors, head: { shape: [5, 4], data: new Float32Array(20) } } }, "tensor head has shape [5, 4], the model needs f32 [4, 5]");
+  refuse(
+    { tensors: { ...tensors, extra: { shape: [1], data: new Float32Array(1) } } },
+    "tensor extra is not part of the model",
+  );
+  refuse(
+    { tensors: { ...tensors, head: { shape: [5, 4], data: new Float32Array(20) } } },
+    "tensor head has shape [5, 4], the model needs f32 [4, 5]",
+  );
 });
 
 Deno.test("a checkpoint from before an option existed is read as the model that it was", () => {
   const config = defineConfig({ model: "mac", width: 8, mlpHidden: 4, blocks: 1 });
   const params = new Model(config).initialize(1);
-  const file = decodeSafetensors(encodeCheckpoint({ config, seed: 1, state: { step: 2, params, first: params, second: params } }));
+  const file = decodeSafetensors(
+    encodeCheckpoint({ config, seed: 1, state: { step: 2, params, first: params, second: params } }),
+  );
   const { memory: _memory, gateGranularity: _gates, normalizeKeys: _normalize, window: _window, ...old } = config;
-  const read = decodeCheckpoint(encodeSafetensors({ ...file, metadata: { ...file.metadata, config: JSON.stringify(old) } }));
+  const read = decodeCheckpoint(
+    encodeSafetensors({ ...file, metadata: { ...file.metadata, config: JSON.stringify(old) } }),
+  );
   assertEquals(read.config, config);
   assertEquals(read.state.params, params);
 });

@@ -4,8 +4,8 @@ import { valueAndGrad } from "../../core/grad.ts";
 import type { Tensor } from "../../core/graph.ts";
 import { spec } from "../../core/trace.ts";
 import { compile, requestDevice } from "../../kernels/mod.ts";
-import { chunkedMemory, defaultTile } from "../../titans/chunked_memory.ts";
-import { type MemorySequence, type MemoryState, mlpMemory } from "../../titans/memory_network.ts";
+import { chunkedMemory, defaultTile } from "../../titans/mixers/titans/chunked_memory.ts";
+import { type MemorySequence, type MemoryState, mlpMemory } from "../../titans/mixers/titans/memory_network.ts";
 import { tokenLayer } from "../golden_layers.ts";
 import { assertClose, noise, reference } from "./runners.ts";
 
@@ -14,8 +14,11 @@ Deno.test("a mini-batch of a memory of two layers is at most 12 kernels forward 
   try {
     for (const miniBatch of [16, 64]) {
       const layer = tokenLayer("layer, b 64, norm", { form: "matmul", checkpoint: "save", miniBatch });
-      const params = Object.fromEntries(Object.entries(layer.parameters).map(([name, { shape }]) => [name, spec(shape)]));
-      const step = (p: Record<string, Tensor>, x: Tensor, y: Tensor): unknown => valueAndGrad((q: Record<string, Tensor>) => layer.loss(q, x, y))(p);
+      const params = Object.fromEntries(
+        Object.entries(layer.parameters).map(([name, { shape }]) => [name, spec(shape)]),
+      );
+      const step = (p: Record<string, Tensor>, x: Tensor, y: Tensor): unknown =>
+        valueAndGrad((q: Record<string, Tensor>) => layer.loss(q, x, y))(p);
       using program = await compile(device, step, [params, spec(layer.x.shape), spec(layer.y.shape)] as never);
       const { kernels } = program.explain();
       const loops: number[] = [];
@@ -24,7 +27,10 @@ Deno.test("a mini-batch of a memory of two layers is at most 12 kernels forward 
         if (depth === 1) loops[loops.length - 1]++;
       });
       assertEquals(loops.length, 2);
-      assert(loops[0] <= 12 && loops[1] <= 30, `mini-batches of ${miniBatch} are ${loops[0]} kernels forward and ${loops[1]} backward`);
+      assert(
+        loops[0] <= 12 && loops[1] <= 30,
+        `mini-batches of ${miniBatch} are ${loops[0]} kernels forward and ${loops[1]} backward`,
+      );
       assertEquals(kernels.filter(({ kind }) => kind === "recurrence").length, 2);
     }
   } finally {
@@ -33,7 +39,18 @@ Deno.test("a mini-batch of a memory of two layers is at most 12 kernels forward 
 });
 
 Deno.test("the tile is the mini-batch up to 64 tokens, then a whole part of it that is not tiny", () => {
-  const tiles: readonly (readonly [number, number])[] = [[1, 1], [16, 16], [63, 63], [64, 64], [65, 65], [96, 48], [127, 127], [128, 64], [130, 26], [256, 64]];
+  const tiles: readonly (readonly [number, number])[] = [
+    [1, 1],
+    [16, 16],
+    [63, 63],
+    [64, 64],
+    [65, 65],
+    [96, 48],
+    [127, 127],
+    [128, 64],
+    [130, 26],
+    [256, 64],
+  ];
   assertEquals(tiles.map(([miniBatch]) => [miniBatch, defaultTile(miniBatch)]), tiles.map((pair) => [...pair]));
 });
 
@@ -57,9 +74,12 @@ Deno.test("a mini-batch of several tiles by default gives what one tile gives", 
     gains: network.gains.map((shape, i) => noise([H, ...shape], 30 + i, 0.1)),
   };
   const run = (tile?: number) =>
-    reference(({ sequence, state, gains }: { sequence: MemorySequence; state: MemoryState; gains: readonly Tensor[] }) => {
-      const { output, state: last } = chunkedMemory({ network, gains }, sequence, { state, miniBatch: 128, tile });
-      return { output, last };
-    }, [inputs]);
+    reference(
+      ({ sequence, state, gains }: { sequence: MemorySequence; state: MemoryState; gains: readonly Tensor[] }) => {
+        const { output, state: last } = chunkedMemory({ network, gains }, sequence, { state, miniBatch: 128, tile });
+        return { output, last };
+      },
+      [inputs],
+    );
   assertClose(await run(), await run(128), 1e-12);
 });

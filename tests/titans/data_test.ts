@@ -1,8 +1,8 @@
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
-import { BigramModel } from "../../titans/bigram.ts";
-import { evenWindows, MixedWindows, RandomWindows, splitText, type TokenSource } from "../../titans/data.ts";
+import { BigramModel } from "../../titans/text/bigram.ts";
+import { evenWindows, MixedWindows, RandomWindows, splitText, type TokenSource } from "../../titans/text/windows.ts";
 import { ConfigError } from "../../titans/errors.ts";
-import { HostRng, threefry } from "../../titans/host_rng.ts";
+import { HostRng, threefry } from "../../titans/nn/host_rng.ts";
 
 const text = Uint8Array.from({ length: 100 }, (_, i) => i);
 
@@ -27,12 +27,37 @@ Deno.test("random windows depend on seed and step only, and reach the whole text
     }
   }
   assertEquals(seen.size, 100);
-  assertThrows(() => new RandomWindows(text.subarray(0, 4), shape, 1), ConfigError, "windows of 4 tokens from a text of 4: it needs at least 5");
+  assertThrows(
+    () => new RandomWindows(text.subarray(0, 4), shape, 1),
+    ConfigError,
+    "windows of 4 tokens from a text of 4: it needs at least 5",
+  );
 });
 
 Deno.test("even windows cover a text in order, or a part of it evenly", () => {
   assertEquals(Array.from(evenWindows(text.subarray(0, 11), 5, 9)), [0, 1, 2, 3, 4, 5, 5, 6, 7, 8, 9, 10]);
-  assertEquals(Array.from(evenWindows(text, 9, 2)), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54]);
+  assertEquals(Array.from(evenWindows(text, 9, 2)), [
+    0,
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+    8,
+    9,
+    45,
+    46,
+    47,
+    48,
+    49,
+    50,
+    51,
+    52,
+    53,
+    54,
+  ]);
 });
 
 Deno.test("the bigram model counts pairs, adds one, and predicts each window's bytes after its first", () => {
@@ -87,7 +112,10 @@ Deno.test("windows of a source are those of the same text in memory", () => {
 });
 
 Deno.test("mixed windows take each text by size and weight, reach all of it, and span no two", () => {
-  const texts = [{ text: numbers(0, 24) }, { text: numbers(1000, 44), weight: 0.5 }, { text: numbers(2000, 14), weight: 3 }];
+  const texts = [{ text: numbers(0, 24) }, { text: numbers(1000, 44), weight: 0.5 }, {
+    text: numbers(2000, 14),
+    weight: 3,
+  }];
   const windows = new MixedWindows(texts, { batch: 10, length: 4 }, 1), seen = new Map<number, number>();
   for (let step = 0; step < 600; step++) {
     const batch = windows.batch(step);
@@ -103,19 +131,50 @@ Deno.test("mixed windows take each text by size and weight, reach all of it, and
     assert(Math.abs(count - expected) < 5 * Math.sqrt(expected), `${start}: ${count} of ${expected}`);
   }
   assertThrows(() => new MixedWindows([], { batch: 1, length: 4 }, 1), ConfigError, "from no text");
-  assertThrows(() => new MixedWindows([{ text }, { text: numbers(0, 4) }], { batch: 1, length: 4 }, 1), ConfigError, "from a text of 4");
-  assertThrows(() => new MixedWindows([{ text, weight: 0 }], { batch: 1, length: 4 }, 1), ConfigError, "with a weight of 0: it must be above 0");
+  assertThrows(
+    () => new MixedWindows([{ text }, { text: numbers(0, 4) }], { batch: 1, length: 4 }, 1),
+    ConfigError,
+    "from a text of 4",
+  );
+  assertThrows(
+    () => new MixedWindows([{ text, weight: 0 }], { batch: 1, length: 4 }, 1),
+    ConfigError,
+    "with a weight of 0: it must be above 0",
+  );
 });
 
 Deno.test("even windows of several sources are spread over all of them, none over two", () => {
   const sources = [numbers(0, 11), numbers(100, 3), numbers(200, 6)];
-  assertEquals(Array.from(evenWindows(sources, 5, 9)), [0, 1, 2, 3, 4, 5, 5, 6, 7, 8, 9, 10, 200, 201, 202, 203, 204, 205]);
+  assertEquals(Array.from(evenWindows(sources, 5, 9)), [
+    0,
+    1,
+    2,
+    3,
+    4,
+    5,
+    5,
+    6,
+    7,
+    8,
+    9,
+    10,
+    200,
+    201,
+    202,
+    203,
+    204,
+    205,
+  ]);
   assertEquals(Array.from(evenWindows(sources, 5, 2)), [0, 1, 2, 3, 4, 5, 5, 6, 7, 8, 9, 10]);
   assertThrows(() => evenWindows([numbers(0, 5)], 5, 1), ConfigError, "from a text of 5: it needs at least 6");
 });
 
 Deno.test("the bigram model counts a text in pieces that share a byte like the whole", () => {
-  const bytes = Uint8Array.from({ length: 500 }, (_, i) => (i * i) % 7), whole = new BigramModel(bytes), pieces = new BigramModel(new Uint8Array(0));
+  const bytes = Uint8Array.from({ length: 500 }, (_, i) => (i * i) % 7),
+    whole = new BigramModel(bytes),
+    pieces = new BigramModel(new Uint8Array(0));
   for (let at = 0; at < 500; at += 100) pieces.count(bytes.subarray(Math.max(0, at - 1), at + 100));
-  for (let a = 0; a < 8; a++) for (let b = 0; b < 8; b++) assertEquals(pieces.probability(a, b), whole.probability(a, b));
+  for (let a = 0; a < 8; a++) {
+    for (let b = 0; b < 8; b++) assertEquals(pieces.probability(a, b), whole.probability(a, b));
+  }
 });

@@ -1,11 +1,11 @@
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { type Device, requestDevice } from "../../kernels/mod.ts";
 import { defineConfig, type ModelConfig } from "../../titans/config.ts";
-import { firstBadTensor } from "../../titans/diagnose.ts";
+import { firstBadTensor } from "../../titans/train/diagnose.ts";
 import { TrainingError } from "../../titans/errors.ts";
-import { Model } from "../../titans/model.ts";
-import { defineOptimizer } from "../../titans/optimizer.ts";
-import { Trainer } from "../../titans/train.ts";
+import { Model } from "../../titans/models/model.ts";
+import { defineOptimizer } from "../../titans/train/optimizer.ts";
+import { Trainer } from "../../titans/train/trainer.ts";
 import { TINY } from "./builders.ts";
 
 const shape = { batch: 2, length: 11, accumulate: 2 };
@@ -27,7 +27,11 @@ function faulty(model: Model, params: Fault["params"]): Record<string, Float32Ar
 }
 
 /** Trains one step that goes wrong, and gives the error. */
-async function failure(device: Device, options: Partial<ModelConfig>, { params = {}, tokens = {} }: Fault): Promise<TrainingError> {
+async function failure(
+  device: Device,
+  options: Partial<ModelConfig>,
+  { params = {}, tokens = {} }: Fault,
+): Promise<TrainingError> {
   const model = new Model(defineConfig({ ...TINY, ...options }));
   const start = faulty(model, params);
   const zeros = Object.fromEntries(Object.entries(start).map(([name, { length }]) => [name, new Float32Array(length)]));
@@ -37,7 +41,11 @@ async function failure(device: Device, options: Partial<ModelConfig>, { params =
     const batch = TOKENS.map((token, i) => tokens[i] ?? token);
     const error = await assertRejects(() => trainer.run({ batch: () => batch }), TrainingError);
     assertEquals((await trainer.exportState()).params, start, "the last good state is kept");
-    assertEquals([error.step, error.message.includes("\n"), error.message.includes(`(first bad tensor: ${error.tensor})`)], [0, false, true]);
+    assertEquals([
+      error.step,
+      error.message.includes("\n"),
+      error.message.includes(`(first bad tensor: ${error.tensor})`),
+    ], [0, false, true]);
     return error;
   } finally {
     trainer.dispose();
@@ -48,7 +56,11 @@ for (const kind of ["reference", "cpu", "webgpu"] as const) {
   Deno.test(`${kind}: a token without an embedding is found where it enters`, async () => {
     const device = await requestDevice({ kind });
     // Each model is another program; compiling takes devices a while.
-    const models = kind === "reference" ? ["lmm", "mac", "mag", "mal"] as const : kind === "cpu" ? ["mal"] as const : ["mac"] as const;
+    const models = kind === "reference"
+      ? ["lmm", "mac", "mag", "mal"] as const
+      : kind === "cpu"
+      ? ["mal"] as const
+      : ["mac"] as const;
     for (const model of models) {
       // Position 3 of window 1 of the second batch.
       const { tensor, message } = await failure(device, { model }, { tokens: { [24 + 12 + 3]: 99 } });
@@ -71,11 +83,22 @@ Deno.test("cpu: what overflows first is named, from parameters to gradients", as
     [{ "blocks.1.lmm.memory.initial.0": 1e30 }, /^blocks\.1\.memory surprise at token 0 of window \d, head 0$/],
     [{ "blocks.1.lmm.out": 3e38 }, /^blocks\.1\.mixer at token \d of window \d$/],
     [{ head: 3e38 }, /^logits at token \d of window \d$/],
-    [{ norm: 0, head: (i) => (i % 2 ? 1e25 : -1e25) }, /^none, all are finite, the greatest element is one of parameter head, 1\.00e\+25$/],
+    [
+      { norm: 0, head: (i) => (i % 2 ? 1e25 : -1e25) },
+      /^none, all are finite, the greatest element is one of parameter head, 1\.00e\+25$/,
+    ],
   ];
   for (const [params, expected] of cases) {
-    const uploaded = device.upload(model.layout.pack(faulty(model, params)), { shape: [model.layout.size], dtype: "f32" });
-    const found = await firstBadTensor(device, model, { params: uploaded, tokens: TOKENS.slice(0, 24), batch: 2, length: 11 });
+    const uploaded = device.upload(model.layout.pack(faulty(model, params)), {
+      shape: [model.layout.size],
+      dtype: "f32",
+    });
+    const found = await firstBadTensor(device, model, {
+      params: uploaded,
+      tokens: TOKENS.slice(0, 24),
+      batch: 2,
+      length: 11,
+    });
     assertMatch(found, expected);
     uploaded.dispose();
   }
@@ -90,7 +113,10 @@ Deno.test("reference: a text that goes on from step to step is looked at with th
   const tokens = Int32Array.from({ length: 2 * 17 }, (_, i) => (i * i) % 11), mask = new Float32Array(2 * 16).fill(1);
   await trainer.run({ batch: () => ({ tokens, mask }) }, 2);
   mask[16 + 9] = NaN;
-  const error = await assertRejects(() => trainer.run({ batch: () => ({ tokens, mask, fresh: Float32Array.of(0, 1) }) }), TrainingError);
+  const error = await assertRejects(
+    () => trainer.run({ batch: () => ({ tokens, mask, fresh: Float32Array.of(0, 1) }) }),
+    TrainingError,
+  );
   assertEquals([error.step, error.tensor], [2, "blocks.0.memory theta at token 9 of window 1, head 0"]);
   trainer.dispose();
   device.dispose();

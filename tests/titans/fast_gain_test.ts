@@ -1,14 +1,38 @@
-/** Fast vectors: the gain of the memory's norm as part of the memory, and gains and biases in networks of the user's own. */
+/**
+ * Fast vectors: the gain of the memory's norm as part of the memory, and gains and biases in networks of the user's
+ * own.
+ */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { grad } from "../../core/grad.ts";
 import { isTensor, type Tensor } from "../../core/graph.ts";
 import { mapLeaves } from "../../core/tree.ts";
 import { requestDevice } from "../../kernels/mod.ts";
-import { add, expandDims, layerNorm, matmul, mean, mul, ones, sigmoid, sliceAxis, sqrt, square, stack, sub, sum } from "../../ops/mod.ts";
+import {
+  add,
+  expandDims,
+  layerNorm,
+  matmul,
+  mean,
+  mul,
+  ones,
+  sigmoid,
+  sliceAxis,
+  sqrt,
+  square,
+  stack,
+  sub,
+  sum,
+} from "../../ops/mod.ts";
 import { completeConfig, differingField } from "../../titans/config.ts";
 import { ConfigError } from "../../titans/errors.ts";
-import type { GateGranularity } from "../../titans/gates.ts";
-import { fastVector, type MemoryNetwork, mlpMemory, readMemory, swigluMemory } from "../../titans/memory_network.ts";
+import type { GateGranularity } from "../../titans/mixers/titans/gates.ts";
+import {
+  fastVector,
+  type MemoryNetwork,
+  mlpMemory,
+  readMemory,
+  swigluMemory,
+} from "../../titans/mixers/titans/memory_network.ts";
 import {
   decodeCheckpoint,
   decodeMemory,
@@ -23,9 +47,9 @@ import {
   Reader,
   Trainer,
 } from "../../titans/mod.ts";
-import { naiveMemory } from "../../titans/naive.ts";
-import { decodeSafetensors, encodeSafetensors } from "../../titans/safetensors.ts";
-import { traceMemory } from "../../titans/trace.ts";
+import { naiveMemory } from "../../titans/mixers/titans/naive.ts";
+import { decodeSafetensors, encodeSafetensors } from "../../titans/models/safetensors.ts";
+import { traceMemory } from "../../titans/mixers/titans/trace.ts";
 import {
   evaluateMemory,
   type MemoryEvaluation,
@@ -39,7 +63,17 @@ import {
   type RunOptions,
   TINY,
 } from "./builders.ts";
-import { assertClose, leavesOf, noise, norm, reference, relativeError, type Runner, testOnDevices, type Value } from "./runners.ts";
+import {
+  assertClose,
+  leavesOf,
+  noise,
+  norm,
+  reference,
+  relativeError,
+  type Runner,
+  testOnDevices,
+  type Value,
+} from "./runners.ts";
 
 const B = 2, H = 2, K = 4;
 
@@ -83,7 +117,9 @@ for (const granularity of ["head", "layer", "channel"] as const) {
     for (const [name, network] of Object.entries(NETWORKS)) {
       const inputs = inputsFor(network, granularity, { T: 7, start: network !== OWN });
       const expected = await evaluate(reference, [naiveMemory, { miniBatch: 4 }], network, inputs);
-      for (const [leaf, values] of Object.entries(leavesOf(expected))) assert(norm(values) > 1e-9, `${name}: ${leaf} is zero`);
+      for (const [leaf, values] of Object.entries(leavesOf(expected))) {
+        assert(norm(values) > 1e-9, `${name}: ${leaf} is zero`);
+      }
       assertClose(await evaluate(reference, [products, { miniBatch: 4 }], network, inputs), expected, 1e-10);
       if (network !== OWN) continue;
       assertClose(await evaluate(reference, [products, { miniBatch: 4, tile: 2 }], network, inputs), expected, 1e-10);
@@ -92,7 +128,9 @@ for (const granularity of ["head", "layer", "channel"] as const) {
     for (const T of [1, 5]) {
       const inputs = inputsFor(mlp(2), granularity, { T, start: true }), options = { miniBatch: 4, strict: true };
       const expected = await evaluate(reference, [naiveMemory, options], mlp(2), inputs);
-      for (const form of [products, reading]) assertClose(await evaluate(reference, [form, options], mlp(2), inputs), expected, 1e-10);
+      for (const form of [products, reading]) {
+        assertClose(await evaluate(reference, [form, options], mlp(2), inputs), expected, 1e-10);
+      }
     }
   });
 }
@@ -109,7 +147,11 @@ testOnDevices("fast vectors: numbers and gradients are those of the reference", 
 
 Deno.test("the gain of a token is the one that the gradient of the definition gives, written out", async () => {
   const network = mlp(1), T = 4, inputs = inputsFor(network, "head", { T });
-  const written = ({ sequence: { key, value, gates: [{ theta, eta, alpha }] }, state: { weights: [w, g0], surprise: [, s0] } }: Inputs<Tensor>): Tensor[] => {
+  const written = (
+    { sequence: { key, value, gates: [{ theta, eta, alpha }] }, state: { weights: [w, g0], surprise: [, s0] } }: Inputs<
+      Tensor
+    >,
+  ): Tensor[] => {
     const at = (x: Tensor, t: number): Tensor => sliceAxis(x, 2, t, 1); // [B, H, 1, ...]
     const scalar = (x: Tensor, t: number): Tensor => expandDims(at(x, t), -1);
     const normed = layerNorm(matmul(key, w)), error = sub(add(key, mul(normed, add(g0, 1))), value);
@@ -138,7 +180,11 @@ Deno.test("a fast vector is a matrix of one row that is read by rows of ones", a
   };
   for (const granularity of ["head", "channel"] as const) {
     const inputs = inputsFor(OWN, granularity), options = { miniBatch: 4, tile: 2 };
-    assertClose(await evaluate(reference, [products, options], plain, inputs), await evaluate(reference, [products, options], OWN, inputs), 1e-12);
+    assertClose(
+      await evaluate(reference, [products, options], plain, inputs),
+      await evaluate(reference, [products, options], OWN, inputs),
+      1e-12,
+    );
   }
 });
 
@@ -160,7 +206,10 @@ Deno.test("the gradient through a memory with fast vectors is that of finite dif
       };
       const expected = (await moved(1) - await moved(-1)) / (2 * step);
       const actual = Array.from(gradient[name]).reduce((total, g, i) => total + g * direction[i], 0);
-      assert(Math.abs(actual - expected) <= 1e-6 * Math.max(1e-2, Math.abs(expected)), `${name}: gradient ${actual}, finite difference ${expected}`);
+      assert(
+        Math.abs(actual - expected) <= 1e-6 * Math.max(1e-2, Math.abs(expected)),
+        `${name}: gradient ${actual}, finite difference ${expected}`,
+      );
     }
   }
 });
@@ -170,7 +219,11 @@ Deno.test("the trace has a fast vector as one more matrix: norms are those of th
   const perMatrix = (norms: (l: number) => Tensor): Tensor[] => network.layers.map((_, l) => norms(l));
   const traced = (arg: Inputs<Tensor>): Record<string, Tensor[]> => {
     const [memory, given] = memoryOf(network, arg), { state } = arg;
-    const { matrices } = traceMemory(memory, given, products(memory, given, { state, miniBatch }).output, { state, miniBatch, tile: 2 });
+    const { matrices } = traceMemory(memory, given, products(memory, given, { state, miniBatch }).output, {
+      state,
+      miniBatch,
+      tile: 2,
+    });
     return {
       memory: perMatrix((l) => matrices[l].memoryNorm),
       momentum: perMatrix((l) => matrices[l].momentumNorm),
@@ -181,9 +234,12 @@ Deno.test("the trace has a fast vector as one more matrix: norms are those of th
   const defined = (arg: Inputs<Tensor>): Record<string, Tensor[]> => {
     const [memory, given] = memoryOf(network, arg), { state } = arg;
     const states = Array.from({ length: T + 1 }, (_, t) => {
-      return t === 0 ? state : naiveMemory(memory, mapLeaves(given, isTensor, (x) => sliceAxis(x, 2, 0, t)), { state, miniBatch }).state;
+      return t === 0
+        ? state
+        : naiveMemory(memory, mapLeaves(given, isTensor, (x) => sliceAxis(x, 2, 0, t)), { state, miniBatch }).state;
     });
-    const each = (of: (t: number) => Tensor): Tensor => stack(Array.from({ length: T }, (_, t) => sqrt(sum(square(of(t + 1)), { axes: [-1, -2] }))), 2);
+    const each = (of: (t: number) => Tensor): Tensor =>
+      stack(Array.from({ length: T }, (_, t) => sqrt(sum(square(of(t + 1)), { axes: [-1, -2] }))), 2);
     const row = (x: Tensor, t: number): Tensor => sliceAxis(x, 2, t - 1, 1);
     const gradientAt = (t: number): readonly Tensor[] => {
       const loss = (weights: readonly Tensor[]): Tensor =>
@@ -203,7 +259,15 @@ Deno.test("the trace has a fast vector as one more matrix: norms are those of th
   }
 });
 
-const FAST: Partial<ModelConfig> = { ...TINY, model: "lmm", vocabulary: 13, width: 16, blocks: 1, memoryGain: "fast", alphaBias: -2 };
+const FAST: Partial<ModelConfig> = {
+  ...TINY,
+  model: "lmm",
+  vocabulary: 13,
+  width: 16,
+  blocks: 1,
+  memoryGain: "fast",
+  alphaBias: -2,
+};
 const TOKENS = Array.from({ length: 30 }, (_, i) => (i * i + 3 * i) % 13);
 
 /** A model whose learned start is nowhere zero. */
@@ -230,10 +294,13 @@ for (const options of READ) {
     const device = await requestDevice({ kind: "reference" });
     const { model, params } = tiny(options), owner = { model, weights: fingerprint(params) };
     const reader = await Reader.create(device, model, params);
-    const { data } = await reference((flat: Tensor, tokens: Tensor) => model.forward(model.unflatten(flat), tokens).logits, [
-      { shape: [params.length], data: params },
-      { shape: [1, TOKENS.length], dtype: "i32", data: TOKENS },
-    ]);
+    const { data } = await reference(
+      (flat: Tensor, tokens: Tensor) => model.forward(model.unflatten(flat), tokens).logits,
+      [
+        { shape: [params.length], data: params },
+        { shape: [1, TOKENS.length], dtype: "i32", data: TOKENS },
+      ],
+    );
     const logits = Array.from(data).slice(-13);
     for (const cuts of [TOKENS.map((_, i) => i + 1), [7, 8, 21, 30], [3, 30]]) {
       reader.reset();
@@ -247,9 +314,16 @@ for (const options of READ) {
     }
     reader.reset();
     await reader.read(TOKENS.slice(0, 13));
-    const stored = decodeMemory(encodeMemory(owner, { reading: await reader.state.export(), notes: {} }), owner).reading;
-    const gain = Object.entries(stored.arrays).filter(([, { shape }]) => String(shape) === "1,2,1,8").map(([name]) => name);
-    assertEquals(gain.some((name) => /memory\.weights\.\d$/.test(name)) && gain.some((name) => /memory\.surprise\.\d$/.test(name)), true, String(gain));
+    const stored =
+      decodeMemory(encodeMemory(owner, { reading: await reader.state.export(), notes: {} }), owner).reading;
+    const gain = Object.entries(stored.arrays).filter(([, { shape }]) => String(shape) === "1,2,1,8").map(([name]) =>
+      name
+    );
+    assertEquals(
+      gain.some((name) => /memory\.weights\.\d$/.test(name)) && gain.some((name) => /memory\.surprise\.\d$/.test(name)),
+      true,
+      String(gain),
+    );
     const other = await Reader.create(device, model, params);
     other.restore(stored);
     // A file holds f32, this device computes with doubles.
@@ -281,10 +355,19 @@ Deno.test("a record from before there was a choice has an outer gain; one withou
   const config = defineConfig({ ...FAST, memoryGain: "outer" }), { memoryGain: _, ...before } = config;
   assertEquals(completeConfig(before), config);
   assertEquals(differingField(completeConfig(before), defineConfig(FAST)), "memoryGain");
-  const model = new Model(config), arrays = model.initialize(1), state = { step: 0, params: arrays, first: arrays, second: arrays };
+  const model = new Model(config),
+    arrays = model.initialize(1),
+    state = { step: 0, params: arrays, first: arrays, second: arrays };
   const { tensors, metadata } = decodeSafetensors(encodeCheckpoint({ config, seed: 1, state }));
-  assertEquals(decodeCheckpoint(encodeSafetensors({ tensors, metadata: { ...metadata, config: JSON.stringify(before) } })).config, config);
-  assertThrows(() => defineConfig({ memoryGain: "fast", memoryNorm: false }), ConfigError, "a memory without memoryNorm has no gain");
+  assertEquals(
+    decodeCheckpoint(encodeSafetensors({ tensors, metadata: { ...metadata, config: JSON.stringify(before) } })).config,
+    config,
+  );
+  assertThrows(
+    () => defineConfig({ memoryGain: "fast", memoryNorm: false }),
+    ConfigError,
+    "a memory without memoryNorm has no gain",
+  );
   assertThrows(() => defineConfig({ memoryGain: "slow" as "fast" }), ConfigError, "one of outer, fast");
   assertEquals(mlpMemory({ width: K, depth: 2, norm: false, gain: "fast" }).layers.length, 2);
 });

@@ -3,10 +3,10 @@ import type { Tensor } from "../../core/graph.ts";
 import { requestDevice } from "../../kernels/mod.ts";
 import { defineConfig } from "../../titans/config.ts";
 import { ConfigError } from "../../titans/errors.ts";
-import { generate } from "../../titans/generate.ts";
+import { generate } from "../../titans/models/generate.ts";
 import { Model, type ModelConfig, type ModelKind } from "../../titans/mod.ts";
-import { Reader } from "../../titans/reader.ts";
-import { Sampler } from "../../titans/sampling.ts";
+import { Reader } from "../../titans/models/decoder.ts";
+import { Sampler } from "../../titans/models/sampling.ts";
 import { TINY } from "./builders.ts";
 import { prepareReference, reference, relativeError } from "./runners.ts";
 
@@ -22,7 +22,11 @@ for (const kind of ["lmm", "mac", "mag", "mal"] as const) {
     const model = tiny(kind), params = model.layout.pack(model.initialize(2));
     const forward = (flat: Tensor, tokens: Tensor): Tensor => model.forward(model.unflatten(flat), tokens).logits;
     const shape = [1, TOKENS.length];
-    const all = prepareReference(forward, [{ shape: [params.length], data: params }, { shape, dtype: "i32", data: TOKENS }])([
+    const all = prepareReference(forward, [{ shape: [params.length], data: params }, {
+      shape,
+      dtype: "i32",
+      data: TOKENS,
+    }])([
       { shape: [params.length], data: params },
       { shape, dtype: "i32", data: TOKENS },
     ]);
@@ -62,8 +66,15 @@ for (const kind of ["lmm", "mac", "mag", "mal"] as const) {
       const prompt = Array.from({ length }, (_, i) => TOKENS[i % 40]);
       const written = await writeGreedily(reader, prompt, 6);
       const text = [...(length === 0 ? [10] : prompt), ...written];
-      const arrays = [{ shape: [params.length], data: params }, { shape: [1, text.length], dtype: "i32", data: text }] as const;
-      const { data } = await reference((flat: Tensor, tokens: Tensor) => model.forward(model.unflatten(flat), tokens).logits, [...arrays]);
+      const arrays = [{ shape: [params.length], data: params }, {
+        shape: [1, text.length],
+        dtype: "i32",
+        data: text,
+      }] as const;
+      const { data } = await reference(
+        (flat: Tensor, tokens: Tensor) => model.forward(model.unflatten(flat), tokens).logits,
+        [...arrays],
+      );
       written.forEach((token, n) => {
         const at = text.length - written.length + n - 1, logits = Array.from(data).slice(at * 13, (at + 1) * 13);
         assertEquals(token, logits.indexOf(Math.max(...logits)), `token ${n} after a prompt of ${length}`);
@@ -121,13 +132,17 @@ Deno.test("writing ends before a stop sequence, which is never given, and gives 
   const expected = (stop: readonly (readonly number[])[]): number[] => {
     for (let end = 1; end <= all.length; end++) {
       for (const sequence of stop) {
-        if (end >= sequence.length && String(all.slice(end - sequence.length, end)) === String(sequence)) return all.slice(0, end - sequence.length);
+        if (end >= sequence.length && String(all.slice(end - sequence.length, end)) === String(sequence)) {
+          return all.slice(0, end - sequence.length);
+        }
       }
     }
     return all;
   };
   const absent = [all[19], (all[19] + 1) % 13];
-  const stops = [[all.slice(5, 8)], [all.slice(5, 8), all.slice(4, 6)], [all.slice(0, 1)], [all.slice(17, 20)], [absent], [
+  const stops = [[all.slice(5, 8)], [all.slice(5, 8), all.slice(4, 6)], [all.slice(0, 1)], [all.slice(17, 20)], [
+    absent,
+  ], [
     [...all.slice(3, 6), 13],
     all.slice(9, 11),
   ]];
@@ -140,7 +155,8 @@ Deno.test("writing ends before a stop sequence, which is never given, and gives 
 
 Deno.test("sampling filters by top-k, top-p and min-p and follows the probabilities", () => {
   const logits = [0.5, 0.25, 0.125, 0.125].map(Math.log);
-  const kept = (options: ConstructorParameters<typeof Sampler>[0]): number[] => new Sampler(options).candidates(logits).map(({ token }) => token);
+  const kept = (options: ConstructorParameters<typeof Sampler>[0]): number[] =>
+    new Sampler(options).candidates(logits).map(({ token }) => token);
   assertEquals(kept({}), [0, 1, 2, 3]);
   assertEquals(kept({ topK: 2 }), [0, 1]);
   assertEquals(kept({ topP: 0.5 }), [0]);
@@ -149,9 +165,13 @@ Deno.test("sampling filters by top-k, top-p and min-p and follows the probabilit
   assertEquals(kept({ topK: 3, minP: 0.5 }), [0, 1]);
   const counts = [0, 0, 0, 0], sampler = new Sampler({ seed: 3 });
   for (let n = 0; n < 4000; n++) counts[sampler.choose(logits, n)]++;
-  [0.5, 0.25, 0.125, 0.125].forEach((p, i) => assert(Math.abs(counts[i] / 4000 - p) < 0.03, `token ${i} was drawn ${counts[i]} times`));
+  [0.5, 0.25, 0.125, 0.125].forEach((p, i) =>
+    assert(Math.abs(counts[i] / 4000 - p) < 0.03, `token ${i} was drawn ${counts[i]} times`)
+  );
   const cold = new Sampler({ temperature: 0.25 }).candidates(logits);
   assert(Math.abs(cold[0].probability / cold[1].probability - 16) < 1e-9);
   assertEquals(new Sampler({ temperature: 0 }).choose([1, 3, 3, 2], 0), 1);
-  for (const options of [{ temperature: -1 }, { topK: 1.5 }, { topP: 0 }, { minP: 2 }, { seed: 0.5 }]) assertThrows(() => new Sampler(options), ConfigError);
+  for (const options of [{ temperature: -1 }, { topK: 1.5 }, { topP: 0 }, { minP: 2 }, { seed: 0.5 }]) {
+    assertThrows(() => new Sampler(options), ConfigError);
+  }
 });

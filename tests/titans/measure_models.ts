@@ -3,10 +3,19 @@
  *
  *     NODEVICE_SELECT=1 deno run --allow-read --allow-env=NODEVICE_SELECT tests/titans/measure_models.ts
  *
- * Steps of training (8 windows of 128 bytes) and tokens of reading are timed in turns, all models in one process, and the fastest of each counts.
+ * Steps of training (8 windows of 128 bytes) and tokens of reading are timed in turns, all models in one process, and
+ * the fastest of each counts.
  */
 import { type Device, requestDevice } from "../../kernels/mod.ts";
-import { defineConfig, defineOptimizer, Model, type ModelKind, RandomWindows, Reader, Trainer } from "../../titans/mod.ts";
+import {
+  defineConfig,
+  defineOptimizer,
+  Model,
+  type ModelKind,
+  RandomWindows,
+  Reader,
+  Trainer,
+} from "../../titans/mod.ts";
 
 const SHAPE = { batch: 8, length: 128 };
 const KINDS: readonly ModelKind[] = ["lmm", "mac", "mag", "mal"];
@@ -30,20 +39,27 @@ async function load(device: Device, kind: ModelKind): Promise<Measured> {
   return { model, trainer, reader, data: new RandomWindows(TEXT, SHAPE, 0), stepMs: Infinity, tokenMs: Infinity };
 }
 
-async function measure({ trainer, reader, data, stepMs, tokenMs }: Measured): Promise<Pick<Measured, "stepMs" | "tokenMs">> {
+async function measure(
+  { trainer, reader, data, stepMs, tokenMs }: Measured,
+): Promise<Pick<Measured, "stepMs" | "tokenMs">> {
   const start = performance.now();
   await trainer.run(data, 2);
   const between = performance.now();
   for (let i = 0; i < TOKENS_A_ROUND; i++) await reader.read([TEXT[i]]);
   const end = performance.now();
-  return { stepMs: Math.min(stepMs, (between - start) / 2), tokenMs: Math.min(tokenMs, (end - between) / TOKENS_A_ROUND) };
+  return {
+    stepMs: Math.min(stepMs, (between - start) / 2),
+    tokenMs: Math.min(tokenMs, (end - between) / TOKENS_A_ROUND),
+  };
 }
 
 function line({ model, trainer, reader, stepMs, tokenMs }: Measured): string {
   const perSecond = trainer.tokensPerStep / stepMs * 1000;
   return [
     `${model.config.model}: ${model.layout.parameterCount} parameters`,
-    `a step plans ${(trainer.program.peakBytes / 1e6).toFixed(1)} MB and takes ${stepMs.toFixed(1)} ms, ${perSecond.toFixed(0)} tokens/s`,
+    `a step plans ${(trainer.program.peakBytes / 1e6).toFixed(1)} MB and takes ${stepMs.toFixed(1)} ms, ${
+      perSecond.toFixed(0)
+    } tokens/s`,
     `a state of reading has ${(reader.state.sizeBytes / 1e3).toFixed(0)} kB, a token takes ${tokenMs.toFixed(2)} ms`,
   ].join("; ");
 }

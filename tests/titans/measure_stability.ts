@@ -3,9 +3,10 @@
  *
  *     NODEVICE_SELECT=1 deno run --allow-read --allow-env=NODEVICE_SELECT tests/titans/measure_stability.ts --lengths 2048,8192 '{}' '{"forgetTo":"zero"}'
  *
- * Each argument is a record of options of the nano model, MAC unless it says otherwise. `--steps N` trains that long before (8 windows of 128 bytes a step),
- * `--seeds 0,1` repeats all of it. Of a memory whose norm has a fast gain it also prints how far the gain goes from one along the window: the norm of the
- * difference, [K], the largest of all blocks and heads.
+ * Each argument is a record of options of the nano model, MAC unless it says otherwise. `--steps N` trains that long
+ * before (8 windows of 128 bytes a step), `--seeds 0,1` repeats all of it. Of a memory whose norm has a fast gain it
+ * also prints how far the gain goes from one along the window: the norm of the difference, [K], the largest of all
+ * blocks and heads.
  */
 import { stateOfTheUnion } from "../../cli/sotu.ts";
 import { valueAndGrad } from "../../core/grad.ts";
@@ -13,7 +14,16 @@ import type { Tensor } from "../../core/graph.ts";
 import { spec } from "../../core/trace.ts";
 import { compile, type Device, requestDevice } from "../../kernels/mod.ts";
 import { crossEntropy, mean, sliceAxis } from "../../ops/mod.ts";
-import { defineConfig, defineOptimizer, evenWindows, Model, type ModelConfig, RandomWindows, splitText, Trainer } from "../../titans/mod.ts";
+import {
+  defineConfig,
+  defineOptimizer,
+  evenWindows,
+  Model,
+  type ModelConfig,
+  RandomWindows,
+  splitText,
+  Trainer,
+} from "../../titans/mod.ts";
 import { norm } from "./runners.ts";
 
 const SHAPE = { batch: 8, length: 128 };
@@ -27,10 +37,17 @@ interface Run {
 }
 
 /** Loss and norm of the gradient over the first `length` bytes of the held-out text. */
-async function longWindow(device: Device, model: Model, params: Float32Array, text: Uint8Array): Promise<{ bitsPerByte: number; gradientNorm: number }> {
+async function longWindow(
+  device: Device,
+  model: Model,
+  params: Float32Array,
+  text: Uint8Array,
+): Promise<{ bitsPerByte: number; gradientNorm: number }> {
   const T = text.length - 1;
   const loss = (flat: Tensor, tokens: Tensor): Tensor =>
-    mean(crossEntropy(model.forward(model.unflatten(flat), sliceAxis(tokens, 1, 0, T)).logits, sliceAxis(tokens, 1, 1, T)));
+    mean(
+      crossEntropy(model.forward(model.unflatten(flat), sliceAxis(tokens, 1, 0, T)).logits, sliceAxis(tokens, 1, 1, T)),
+    );
   const program = await compile(device, (flat: Tensor, tokens: Tensor) => valueAndGrad(loss)(flat, tokens), [
     spec([model.layout.size]),
     spec([1, T + 1], "i32"),
@@ -47,12 +64,16 @@ async function longWindow(device: Device, model: Model, params: Float32Array, te
 async function gainNorms(device: Device, model: Model, params: Float32Array, text: Uint8Array): Promise<number[]> {
   const T = text.length;
   const gains = (flat: Tensor, tokens: Tensor): Tensor[] =>
-    model.forward(model.unflatten(flat), tokens, { trace: true }).trace!.map(({ matrices }) => matrices[matrices.length - 1].memoryNorm);
+    model.forward(model.unflatten(flat), tokens, { trace: true }).trace!.map(({ matrices }) =>
+      matrices[matrices.length - 1].memoryNorm
+    );
   const program = await compile(device, gains, [spec([model.layout.size]), spec([1, T], "i32")]);
   try {
     const norms = await program.run(params, Int32Array.from(text)); // each [1, H, T]
     const tokens = [1, 2, 3, 4].map((quarter) => quarter * T / 4 - 1);
-    return tokens.map((t) => Math.max(...norms.flatMap(({ data }) => Array.from({ length: data.length / T }, (_, head) => data[head * T + t]))));
+    return tokens.map((t) =>
+      Math.max(...norms.flatMap(({ data }) => Array.from({ length: data.length / T }, (_, head) => data[head * T + t])))
+    );
   } finally {
     program.dispose();
   }
@@ -63,7 +84,12 @@ async function measure(device: Device, text: Uint8Array, { options, lengths, ste
   const model = new Model(defineConfig(options)), reading = new Model({ ...model.config, checkpoint: "recompute" });
   let params = model.initialize(seed);
   if (steps > 0) {
-    const trainer = await Trainer.create(device, { model, optimizer: defineOptimizer({ totalSteps: steps }), shape: SHAPE, seed });
+    const trainer = await Trainer.create(device, {
+      model,
+      optimizer: defineOptimizer({ totalSteps: steps }),
+      shape: SHAPE,
+      seed,
+    });
     const data = new RandomWindows(train, SHAPE, seed);
     while (trainer.step < steps) await trainer.run(data, Math.min(10, steps - trainer.step));
     const { bitsPerByte } = await trainer.validate(evenWindows(heldOut, SHAPE.length, VALIDATION_WINDOWS));
@@ -72,7 +98,12 @@ async function measure(device: Device, text: Uint8Array, { options, lengths, ste
     trainer.dispose();
   }
   for (const length of lengths) {
-    const { bitsPerByte, gradientNorm } = await longWindow(device, reading, model.layout.pack(params), heldOut.subarray(0, length + 1));
+    const { bitsPerByte, gradientNorm } = await longWindow(
+      device,
+      reading,
+      model.layout.pack(params),
+      heldOut.subarray(0, length + 1),
+    );
     results.push(`T ${length}: ${bitsPerByte.toFixed(3)} bits, gradient ${gradientNorm.toPrecision(3)}`);
     if (model.config.memoryGain === "outer") continue;
     const gains = await gainNorms(device, reading, model.layout.pack(params), heldOut.subarray(0, length));
@@ -82,7 +113,8 @@ async function measure(device: Device, text: Uint8Array, { options, lengths, ste
 }
 
 async function main(args: readonly string[]): Promise<void> {
-  const flag = (name: string, otherwise: string): string => args.includes(name) ? args[args.indexOf(name) + 1] : otherwise;
+  const flag = (name: string, otherwise: string): string =>
+    args.includes(name) ? args[args.indexOf(name) + 1] : otherwise;
   const numbers = (list: string): number[] => list.split(",").map(Number);
   const records = args.filter((arg) => arg.startsWith("{"));
   const device = await requestDevice({ kind: "cpu" }), text = await stateOfTheUnion();
@@ -90,7 +122,14 @@ async function main(args: readonly string[]): Promise<void> {
     for (const seed of numbers(flag("--seeds", "0"))) {
       for (const record of records) {
         const options = { model: "mac", ...JSON.parse(record) };
-        console.log(await measure(device, text, { options, lengths: numbers(flag("--lengths", "2048,8192")), steps: Number(flag("--steps", "0")), seed }));
+        console.log(
+          await measure(device, text, {
+            options,
+            lengths: numbers(flag("--lengths", "2048,8192")),
+            steps: Number(flag("--steps", "0")),
+            seed,
+          }),
+        );
       }
     }
   } finally {

@@ -1,13 +1,35 @@
-/** The memory in matrix products against its definition: every depth, every fineness of gates, and both things to forget to. */
+/**
+ * The memory in matrix products against its definition: every depth, every fineness of gates, and both things to forget
+ * to.
+ */
 import { assert, assertEquals } from "@std/assert";
 import { grad } from "../../core/grad.ts";
 import type { Tensor } from "../../core/graph.ts";
 import { add, mul, sigmoid, sum, swiglu } from "../../ops/mod.ts";
-import type { GateGranularity } from "../../titans/gates.ts";
-import { type Activation, type MemoryNetwork, mlpMemory } from "../../titans/memory_network.ts";
-import { naiveMemory } from "../../titans/naive.ts";
-import { evaluateMemory, type MemoryInputs, memoryInputs, products, reading, runMemory, type RunOptions } from "./builders.ts";
-import { assertClose, leavesOf, noise, norm, prepareReference, reference, relativeError, type Runner, testOnDevices, type Value } from "./runners.ts";
+import type { GateGranularity } from "../../titans/mixers/titans/gates.ts";
+import { type Activation, type MemoryNetwork, mlpMemory } from "../../titans/mixers/titans/memory_network.ts";
+import { naiveMemory } from "../../titans/mixers/titans/naive.ts";
+import {
+  evaluateMemory,
+  type MemoryInputs,
+  memoryInputs,
+  products,
+  reading,
+  runMemory,
+  type RunOptions,
+} from "./builders.ts";
+import {
+  assertClose,
+  leavesOf,
+  noise,
+  norm,
+  prepareReference,
+  reference,
+  relativeError,
+  type Runner,
+  testOnDevices,
+  type Value,
+} from "./runners.ts";
 
 const DEPTHS = [1, 2, 3, 4] as const;
 const GRANULARITIES: readonly GateGranularity[] = ["head", "layer", "channel"];
@@ -20,13 +42,22 @@ const inTurns = (i: number): typeof FORGET_TO[number] => FORGET_TO[i % 2];
 const mlp = (depth: number, activation: Activation = "gelu", width = 4): MemoryNetwork =>
   mlpMemory({ width, depth, expansion: 2, activation, norm: activation === "gelu" });
 
-async function assertEqualForms(run: Runner, network: MemoryNetwork, inputs: MemoryInputs<Value>, { tolerance, tile, strict }: {
-  readonly tolerance: number;
-  readonly tile?: number;
-  readonly strict?: boolean;
-}): Promise<void> {
+async function assertEqualForms(
+  run: Runner,
+  network: MemoryNetwork,
+  inputs: MemoryInputs<Value>,
+  { tolerance, tile, strict }: {
+    readonly tolerance: number;
+    readonly tile?: number;
+    readonly strict?: boolean;
+  },
+): Promise<void> {
   const expected = await evaluateMemory(reference, runMemory(naiveMemory, network, { ...MINI_BATCH, strict }), inputs);
-  assertClose(await evaluateMemory(run, runMemory(products, network, { ...MINI_BATCH, strict, tile }), inputs), expected, tolerance);
+  assertClose(
+    await evaluateMemory(run, runMemory(products, network, { ...MINI_BATCH, strict, tile }), inputs),
+    expected,
+    tolerance,
+  );
 }
 
 for (const granularity of GRANULARITIES) {
@@ -38,9 +69,21 @@ for (const granularity of GRANULARITIES) {
         for (const activation of forgetTo === "zero" ? ["gelu", "silu"] as const : ["gelu"] as const) {
           const network = mlp(depth, activation), inputs = memoryInputs(network, { T: 11, granularity, forgetTo });
           const expected = await evaluateMemory(reference, runMemory(naiveMemory, network, MINI_BATCH), inputs);
-          for (const [leaf, values] of Object.entries(leavesOf(expected))) assert(norm(values) > 1e-9, `${leaf} is zero`);
-          assertClose(await evaluateMemory(reference, runMemory(products, network, MINI_BATCH), inputs), expected, 1e-10);
-          if (activation === "gelu") assertClose(await evaluateMemory(reference, runMemory(reading, network, MINI_BATCH), inputs), expected, 1e-9);
+          for (const [leaf, values] of Object.entries(leavesOf(expected))) {
+            assert(norm(values) > 1e-9, `${leaf} is zero`);
+          }
+          assertClose(
+            await evaluateMemory(reference, runMemory(products, network, MINI_BATCH), inputs),
+            expected,
+            1e-10,
+          );
+          if (activation === "gelu") {
+            assertClose(
+              await evaluateMemory(reference, runMemory(reading, network, MINI_BATCH), inputs),
+              expected,
+              1e-9,
+            );
+          }
         }
       });
     }
@@ -49,9 +92,20 @@ for (const granularity of GRANULARITIES) {
       for (const T of [1, 3, 4, 8, 9]) {
         for (const strict of [false, true]) {
           const inputs = memoryInputs(mlp(2), { T, granularity, forgetTo });
-          const expected = await evaluateMemory(reference, runMemory(naiveMemory, mlp(2), { ...MINI_BATCH, strict }), inputs);
-          const variants: RunOptions[] = [{ ...MINI_BATCH, strict }, { ...MINI_BATCH, tile: T % 2 ? 2 : 1, strict, checkpoint: "save" }];
-          for (const options of variants) assertClose(await evaluateMemory(reference, runMemory(products, mlp(2), options), inputs), expected, 1e-10);
+          const expected = await evaluateMemory(
+            reference,
+            runMemory(naiveMemory, mlp(2), { ...MINI_BATCH, strict }),
+            inputs,
+          );
+          const variants: RunOptions[] = [{ ...MINI_BATCH, strict }, {
+            ...MINI_BATCH,
+            tile: T % 2 ? 2 : 1,
+            strict,
+            checkpoint: "save",
+          }];
+          for (const options of variants) {
+            assertClose(await evaluateMemory(reference, runMemory(products, mlp(2), options), inputs), expected, 1e-10);
+          }
         }
       }
     });
@@ -63,23 +117,33 @@ for (const granularity of GRANULARITIES) {
 
   Deno.test(`reference: gates a ${granularity}: where theta is zero a token is not stored: its value does not matter`, async () => {
     for (const depth of DEPTHS) {
-      const inputs = memoryInputs(mlp(depth), { T: 11, granularity, forgetTo: inTurns(depth) }), { sequence } = inputs, { value } = sequence;
+      const inputs = memoryInputs(mlp(depth), { T: 11, granularity, forgetTo: inTurns(depth) }),
+        { sequence } = inputs,
+        { value } = sequence;
       const gates = sequence.gates.map((gate) => ({
         ...gate,
         theta: { ...gate.theta, data: Float64Array.from(gate.theta.data, (x, i) => (i % 11 === 6 ? 0 : x)) },
       }));
-      const other = { ...value, data: Float64Array.from(value.data, (x, i) => (Math.floor(i / 4) % 11 === 6 ? x + 5 : x)) };
+      const other = {
+        ...value,
+        data: Float64Array.from(value.data, (x, i) => (Math.floor(i / 4) % 11 === 6 ? x + 5 : x)),
+      };
       const run = (changed: object): Promise<unknown> =>
         reference(runMemory(products, mlp(depth), MINI_BATCH), [{ ...inputs, sequence: { ...sequence, ...changed } }]);
       assertEquals(leavesOf(await run({ gates, value: other })), leavesOf(await run({ gates })));
-      assert(relativeError((leavesOf(await run({ value: other }))).output, (leavesOf(await run({}))).output) > 1e-3, "a token that is stored matters");
+      assert(
+        relativeError((leavesOf(await run({ value: other }))).output, (leavesOf(await run({}))).output) > 1e-3,
+        "a token that is stored matters",
+      );
     }
   });
 
   for (const depth of DEPTHS) {
     Deno.test(`gates a ${granularity}, depth ${depth}: the gradient through the memory is that of finite differences, in every input`, () => {
-      const network = mlp(depth), inputs = memoryInputs(network, { B: 1, H: 1, T: 6, granularity, forgetTo: inTurns(depth) });
-      const loss = (arg: MemoryInputs<Tensor>, w: Tensor): Tensor => sum(mul(sigmoid(runMemory(products, network, { miniBatch: 3 })(arg).output), w));
+      const network = mlp(depth),
+        inputs = memoryInputs(network, { B: 1, H: 1, T: 6, granularity, forgetTo: inTurns(depth) });
+      const loss = (arg: MemoryInputs<Tensor>, w: Tensor): Tensor =>
+        sum(mul(sigmoid(runMemory(products, network, { miniBatch: 3 })(arg).output), w));
       const weights = noise([1, 1, 6, 4], 90), valueOf = prepareReference(loss, [inputs, weights]);
       const gradient = leavesOf(prepareReference(grad(loss), [inputs, weights])([inputs, weights]));
       for (const [name, values] of Object.entries(leavesOf(inputs))) {
@@ -95,7 +159,10 @@ for (const granularity of GRANULARITIES) {
         };
         const expected = (8 * (moved(1) - moved(-1)) - (moved(2) - moved(-2))) / (12 * step);
         const actual = Array.from(gradient[name]).reduce((total, g, i) => total + g * direction[i], 0);
-        assert(Math.abs(actual - expected) <= 1e-6 * Math.max(1e-2, Math.abs(expected)), `${name}: gradient ${actual}, finite difference ${expected}`);
+        assert(
+          Math.abs(actual - expected) <= 1e-6 * Math.max(1e-2, Math.abs(expected)),
+          `${name}: gradient ${actual}, finite difference ${expected}`,
+        );
       }
     });
   }
@@ -105,7 +172,10 @@ for (const granularity of GRANULARITIES) {
 async function assertApart(run: Runner, granularity: GateGranularity): Promise<void> {
   const inputs = memoryInputs(mlp(2), { T: 11, granularity, forgetTo: "start" }), { key } = inputs.sequence;
   const read = async (key: Value): Promise<Float64Array> => {
-    const { output } = await run(runMemory(products, mlp(2), MINI_BATCH), [{ ...inputs, sequence: { ...inputs.sequence, key } }]);
+    const { output } = await run(runMemory(products, mlp(2), MINI_BATCH), [{
+      ...inputs,
+      sequence: { ...inputs.sequence, key },
+    }]);
     return Float64Array.from(output.data);
   };
   const before = await read(key), size = before.length / 4;
@@ -114,7 +184,8 @@ async function assertApart(run: Runner, granularity: GateGranularity): Promise<v
   assertEquals(after.subarray(size), before.subarray(size));
 }
 
-// On devices every second case runs in tiles of two tokens. The software adapter compiles slowly: there each case has one thing to forget to.
+// On devices every second case runs in tiles of two tokens. The software adapter compiles slowly: there each case has
+// one thing to forget to.
 testOnDevices("matrix products equal the token loop, gradients too", async ({ run, device, t }) => {
   for (const [g, granularity] of GRANULARITIES.entries()) {
     for (const depth of DEPTHS) {
@@ -124,7 +195,10 @@ testOnDevices("matrix products equal the token loop, gradients too", async ({ ru
         await t.step(`gates a ${granularity}, depth ${depth}, forgetting to ${forgetTo}, tile ${tile}`, () => {
           // Norms of four features are too badly conditioned for f32.
           const network = mlp(depth, "gelu", 8);
-          return assertEqualForms(run, network, memoryInputs(network, { T: 11, K: 8, granularity, forgetTo }), { tolerance: 1e-4, tile });
+          return assertEqualForms(run, network, memoryInputs(network, { T: 11, K: 8, granularity, forgetTo }), {
+            tolerance: 1e-4,
+            tile,
+          });
         });
       }
     }
@@ -150,7 +224,10 @@ Deno.test("reference: a network that the user wrote: matrix products equal the t
   for (const network of [gated, residual]) {
     for (const granularity of GRANULARITIES) {
       for (const strict of [false, true]) {
-        await assertEqualForms(reference, network, memoryInputs(network, { T: 11, granularity }), { tolerance: 1e-10, strict });
+        await assertEqualForms(reference, network, memoryInputs(network, { T: 11, granularity }), {
+          tolerance: 1e-10,
+          strict,
+        });
       }
     }
   }
@@ -159,8 +236,17 @@ Deno.test("reference: a network that the user wrote: matrix products equal the t
 Deno.test("reference: gates at 0 and 1 are harmless: no division, no logarithm", async () => {
   for (const granularity of GRANULARITIES) {
     const inputs = memoryInputs(mlp(2), { T: 11, granularity });
-    const extreme = (value: Value, period: number): Value => ({ ...value, data: Float64Array.from(value.data, (_, i) => (i % period === 0 ? 1 : 0)) });
-    const gates = inputs.sequence.gates.map(({ theta, eta, alpha }) => ({ theta, eta: extreme(eta, 3), alpha: extreme(alpha, 5) }));
-    await assertEqualForms(reference, mlp(2), { ...inputs, sequence: { ...inputs.sequence, gates } }, { tolerance: 1e-10 });
+    const extreme = (value: Value, period: number): Value => ({
+      ...value,
+      data: Float64Array.from(value.data, (_, i) => (i % period === 0 ? 1 : 0)),
+    });
+    const gates = inputs.sequence.gates.map(({ theta, eta, alpha }) => ({
+      theta,
+      eta: extreme(eta, 3),
+      alpha: extreme(alpha, 5),
+    }));
+    await assertEqualForms(reference, mlp(2), { ...inputs, sequence: { ...inputs.sequence, gates } }, {
+      tolerance: 1e-10,
+    });
   }
 });

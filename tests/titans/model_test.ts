@@ -6,13 +6,25 @@ import { requestDevice } from "../../kernels/mod.ts";
 import { add, crossEntropy, silu, sliceAxis, sum } from "../../ops/mod.ts";
 import { defineConfig, type ModelConfig, PRESETS } from "../../titans/config.ts";
 import { ConfigError } from "../../titans/errors.ts";
-import { initialLmmState, lmmMixer, lmmMixerParameters } from "../../titans/lmm.ts";
-import type { MemoryNetwork } from "../../titans/memory_network.ts";
-import { Model, type ModelState } from "../../titans/model.ts";
-import { ParameterLayout } from "../../titans/parameters.ts";
-import { decodeSafetensors, encodeSafetensors } from "../../titans/safetensors.ts";
+import { initialLmmState, lmmMixer, lmmMixerParameters } from "../../titans/mixers/titans/lmm.ts";
+import type { MemoryNetwork } from "../../titans/mixers/titans/memory_network.ts";
+import { Model, type ModelState } from "../../titans/models/model.ts";
+import { ParameterLayout } from "../../titans/nn/parameters.ts";
+import { decodeSafetensors, encodeSafetensors } from "../../titans/models/safetensors.ts";
 import { cut, MODELS, partsOf, readModel as read, rowsOf as rows, TINY, tinyModel, tokensOf } from "./builders.ts";
-import { assertClose, isValue, leavesOf, noise, norm, onDevice, prepareReference, reference, relativeError, testOnDevices, type Value } from "./runners.ts";
+import {
+  assertClose,
+  isValue,
+  leavesOf,
+  noise,
+  norm,
+  onDevice,
+  prepareReference,
+  reference,
+  relativeError,
+  testOnDevices,
+  type Value,
+} from "./runners.ts";
 
 const VARIANTS: typeof MODELS = [
   ...MODELS,
@@ -42,12 +54,24 @@ for (const [name, options] of VARIANTS) {
       const first = await read(reference, model, params, cut(tokens, 0, at));
       assert(relativeError(rows(first.logits, 0, at), rows(whole, 0, at)) < 1e-10, `the piece up to ${at}`);
       const second = await read(reference, model, params, cut(tokens, boundary, T), first.state);
-      assert(relativeError(rows(second.logits, 0, T - boundary), rows(whole, boundary, T)) < 1e-10, `the piece from ${at}`);
+      assert(
+        relativeError(rows(second.logits, 0, T - boundary), rows(whole, boundary, T)) < 1e-10,
+        `the piece from ${at}`,
+      );
     }
     let state: unknown;
     for (let start = 0; start < T; start += model.interval) {
-      const piece = await read(reference, model, params, cut(tokens, start, Math.min(T, start + model.interval)), state);
-      assert(relativeError(Float64Array.from(piece.logits.data), rows(whole, start, start + model.interval)) < 1e-10, `the piece at ${start}`);
+      const piece = await read(
+        reference,
+        model,
+        params,
+        cut(tokens, start, Math.min(T, start + model.interval)),
+        state,
+      );
+      assert(
+        relativeError(Float64Array.from(piece.logits.data), rows(whole, start, start + model.interval)) < 1e-10,
+        `the piece at ${start}`,
+      );
       state = piece.state;
     }
   });
@@ -73,7 +97,11 @@ for (const [name, options] of VARIANTS) {
     assertEquals(Float64Array.from(changed.logits.data).slice(size), Float64Array.from(logits.data).slice(size));
     const before = leavesOf(state);
     for (const [leaf, values] of Object.entries(leavesOf(changed.state))) {
-      assertEquals(Array.from(values).slice(values.length / 2), Array.from(before[leaf]).slice(values.length / 2), leaf);
+      assertEquals(
+        Array.from(values).slice(values.length / 2),
+        Array.from(before[leaf]).slice(values.length / 2),
+        leaf,
+      );
     }
   });
 
@@ -84,8 +112,11 @@ for (const [name, options] of VARIANTS) {
     const T = 19, tokens = tokensOf(1, T);
     const forward = (flat: Tensor, tokens: Tensor, store: Tensor): { logits: Tensor; state: ModelState } =>
       model.forward(model.unflatten(flat), tokens, { store });
-    const masked = (data: number[]): Promise<{ logits: Value; state: unknown }> => reference(forward, [params, tokens, { shape: [1, T], data }]);
-    const all = await masked(new Array(T).fill(1)), none = await masked(new Array(T).fill(0)), plain = await read(reference, model, params, tokens);
+    const masked = (data: number[]): Promise<{ logits: Value; state: unknown }> =>
+      reference(forward, [params, tokens, { shape: [1, T], data }]);
+    const all = await masked(new Array(T).fill(1)),
+      none = await masked(new Array(T).fill(0)),
+      plain = await read(reference, model, params, tokens);
     assertEquals(leavesOf(all), leavesOf(plain));
     const initial = leavesOf(await reference((flat: Tensor) => model.initialState(model.unflatten(flat), 1), [params]));
     const isMemory = (leaf: string): boolean => leaf.includes("weights") || leaf.includes("surprise");
@@ -100,7 +131,10 @@ for (const [name, options] of VARIANTS) {
     const { model, params } = tinyModel({ ...options, blocks: 1 });
     const tokens = tokensOf(1, 20);
     const loss = (flat: Tensor, tokens: Tensor): Tensor =>
-      crossEntropy(model.forward(model.unflatten(flat), sliceAxis(tokens, 1, 0, 19)).logits, sliceAxis(tokens, 1, 1, 19));
+      crossEntropy(
+        model.forward(model.unflatten(flat), sliceAxis(tokens, 1, 0, 19)).logits,
+        sliceAxis(tokens, 1, 1, 19),
+      );
     const gradient = (await reference(grad(loss), [params, tokens])).data;
     const lossOf = prepareReference(loss, [params, tokens]);
     for (const { part, indices } of partsOf(model)) {
@@ -114,29 +148,43 @@ for (const [name, options] of VARIANTS) {
       };
       const expected = (8 * (moved(1) - moved(-1)) - (moved(2) - moved(-2))) / (12 * step);
       const actual = indices.reduce((total, i, n) => total + gradient[i] * direction[n], 0);
-      assert(Math.abs(actual - expected) <= 1e-6 * Math.max(1e-3, Math.abs(expected)), `${part}: gradient ${actual}, finite difference ${expected}`);
+      assert(
+        Math.abs(actual - expected) <= 1e-6 * Math.max(1e-3, Math.abs(expected)),
+        `${part}: gradient ${actual}, finite difference ${expected}`,
+      );
     }
   });
 
   Deno.test(`${name}: tile and checkpoint policy change neither loss nor gradient`, async () => {
-    const results = await Promise.all([{}, { checkpoint: "save" as const }, { tile: 2 }, { tile: 2, checkpoint: "save" as const }].map((cost) => {
-      const { model, params } = tinyModel({ ...options, checkpoint: "recompute", ...cost });
-      const loss = (flat: Tensor, tokens: Tensor): Tensor =>
-        crossEntropy(model.forward(model.unflatten(flat), sliceAxis(tokens, 1, 0, 19)).logits, sliceAxis(tokens, 1, 1, 19));
-      return reference(valueAndGrad(loss), [params, tokensOf(2, 20)]);
-    }));
+    const results = await Promise.all(
+      [{}, { checkpoint: "save" as const }, { tile: 2 }, { tile: 2, checkpoint: "save" as const }].map((cost) => {
+        const { model, params } = tinyModel({ ...options, checkpoint: "recompute", ...cost });
+        const loss = (flat: Tensor, tokens: Tensor): Tensor =>
+          crossEntropy(
+            model.forward(model.unflatten(flat), sliceAxis(tokens, 1, 0, 19)).logits,
+            sliceAxis(tokens, 1, 1, 19),
+          );
+        return reference(valueAndGrad(loss), [params, tokensOf(2, 20)]);
+      }),
+    );
     for (const result of results) assertClose(result, results[0], 1e-9);
   });
 }
 
 /** Two lengths of each model on the software adapter, which compiles slowly; together all. */
-const LENGTHS: Readonly<Record<string, readonly number[]>> = { "lmm": [2, 1023], "mac, causal": [1, 77], "mag": [17, 63], "mal": [63, 512] };
+const LENGTHS: Readonly<Record<string, readonly number[]>> = {
+  "lmm": [2, 1023],
+  "mac, causal": [1, 77],
+  "mag": [17, 63],
+  "mal": [63, 512],
+};
 
 testOnDevices("lengths from 1 to 1023 give the logits of the reference", async ({ run, device, t }) => {
   for (const [name, few] of Object.entries(LENGTHS)) {
     const [, options] = VARIANTS.find(([variant]) => variant === name)!;
     await t.step(name, async () => {
-      // The defaults of both: a memory that forgets its start within the text divides by ever smaller outputs, and rounding errors grow without bound.
+      // The defaults of both: a memory that forgets its start within the text divides by ever smaller outputs, and
+      // rounding errors grow without bound.
       const { model, params } = tinyModel({ ...options, width: 16, blocks: 1, thetaMax: 0.1, alphaBias: -8 });
       const tokens = tokensOf(1, 1023);
       const { logits } = await read(reference, model, params, tokens);
@@ -158,7 +206,9 @@ Deno.test("a state that was written to a file and read again goes on as if it ha
       const { state } = await read(run, model, params, cut(tokens, 0, 8));
       const { leaves, paths, spec: tree } = flatten(state, isValue);
       const file = encodeSafetensors({
-        tensors: Object.fromEntries(leaves.map(({ shape, data }, i) => [paths[i], { shape, data: Float32Array.from(data) }])),
+        tensors: Object.fromEntries(
+          leaves.map(({ shape, data }, i) => [paths[i], { shape, data: Float32Array.from(data) }]),
+        ),
         metadata: {},
       });
       const { tensors } = decodeSafetensors(file);
@@ -190,7 +240,12 @@ Deno.test("every option and ablation changes what a model says", async () => {
     { gateGranularity: "layer" },
     { gateGranularity: "channel" },
   ];
-  for (const [model, more] of Object.entries({ mac: [{ segment: 4 }], mag: [{ window: 3 }], mal: [{ window: 3 }] }) as ["mac" | "mag" | "mal", object[]][]) {
+  for (
+    const [model, more] of Object.entries({ mac: [{ segment: 4 }], mag: [{ window: 3 }], mal: [{ window: 3 }] }) as [
+      "mac" | "mag" | "mal",
+      object[],
+    ][]
+  ) {
     const full = await logitsOf({ model });
     for (const options of [...switches, ...more]) {
       const logits = await logitsOf({ model, ...options });
@@ -222,11 +277,20 @@ Deno.test("a layer with a memory network of the user's own: the gradient is that
       ...value,
       data: Float64Array.from(value.data, (v, i) => v + scale * direction.data[i]),
     });
-    const dot = (a: ArrayLike<number>, b: ArrayLike<number>): number => Array.from(a).reduce((total, v, i) => total + v * b[i], 0);
-    const ofParams = (lossOf([along(params, p, step), x]).data[0] - lossOf([along(params, p, -step), x]).data[0]) / (2 * step);
-    const ofTokens = (lossOf([params, along(x, d, step)]).data[0] - lossOf([params, along(x, d, -step)]).data[0]) / (2 * step);
-    assert(Math.abs(dot(forParams, p.data) - ofParams) < 1e-6 * Math.abs(ofParams), `${dot(forParams, p.data)}, finite difference ${ofParams}`);
-    assert(Math.abs(dot(forTokens, d.data) - ofTokens) < 1e-6 * Math.abs(ofTokens), `${dot(forTokens, d.data)}, finite difference ${ofTokens}`);
+    const dot = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
+      Array.from(a).reduce((total, v, i) => total + v * b[i], 0);
+    const ofParams = (lossOf([along(params, p, step), x]).data[0] - lossOf([along(params, p, -step), x]).data[0]) /
+      (2 * step);
+    const ofTokens = (lossOf([params, along(x, d, step)]).data[0] - lossOf([params, along(x, d, -step)]).data[0]) /
+      (2 * step);
+    assert(
+      Math.abs(dot(forParams, p.data) - ofParams) < 1e-6 * Math.abs(ofParams),
+      `${dot(forParams, p.data)}, finite difference ${ofParams}`,
+    );
+    assert(
+      Math.abs(dot(forTokens, d.data) - ofTokens) < 1e-6 * Math.abs(ofTokens),
+      `${dot(forTokens, d.data)}, finite difference ${ofTokens}`,
+    );
   }
 });
 
@@ -234,7 +298,8 @@ Deno.test("the logits of one position are those of the whole", async () => {
   const { model, params } = tinyModel({});
   const tokens = tokensOf(1, 11);
   const { logits } = await read(reference, model, params, tokens);
-  const forward = (flat: Tensor, tokens: Tensor, position: Tensor): Tensor => model.forward(model.unflatten(flat), tokens, { position }).logits;
+  const forward = (flat: Tensor, tokens: Tensor, position: Tensor): Tensor =>
+    model.forward(model.unflatten(flat), tokens, { position }).logits;
   const one = await reference(forward, [params, tokens, { shape: [], dtype: "i32", data: [6] }]);
   assertEquals(one.shape, [1, 11]);
   assert(relativeError(one.data, rows(logits, 6, 7)) < 1e-12);
@@ -246,20 +311,30 @@ Deno.test("the layout aligns parameters, puts those that decay first, and packs 
   for (const { name, offset, parameter } of layout.entries) {
     assertEquals(offset % 64, 0, name);
     assertEquals(offset < layout.decayEnd, parameter.decay, name);
-    assertEquals(parameter.decay, /projection|gates|initial|gate$|out$|expand|contract|attention|contextProjection|head/.test(name), name);
+    assertEquals(
+      parameter.decay,
+      /projection|gates|initial|gate$|out$|expand|contract|attention|contextProjection|head/.test(name),
+      name,
+    );
   }
   const first = model.initialize(5);
   assertEquals(layout.unpack(layout.pack(first)), first);
   assertEquals(model.initialize(5), first);
   assert(model.initialize(6).embedding[0] !== first.embedding[0]);
   assertEquals(Array.from(first["blocks.0.mac.memory.gateBias"]), [0, 0, 0, 0, -8, -8]);
-  assertThrows(() => layout.pack({ ...first, head: new Float32Array(3) }), RangeError, "parameter head: it has 3 elements");
+  assertThrows(
+    () => layout.pack({ ...first, head: new Float32Array(3) }),
+    RangeError,
+    "parameter head: it has 3 elements",
+  );
 });
 
 Deno.test("the flat vector of gradients has zeros between the parameters", async () => {
   const { model, params } = tinyModel({});
   const round = await reference((flat: Tensor) => model.layout.flatten(model.unflatten(flat)), [params]);
-  const inside = new Set(model.layout.entries.flatMap(({ offset, size }) => Array.from({ length: size }, (_, i) => offset + i)));
+  const inside = new Set(
+    model.layout.entries.flatMap(({ offset, size }) => Array.from({ length: size }, (_, i) => offset + i)),
+  );
   assertEquals(Array.from(round.data), Array.from(params.data, (x, i) => (inside.has(i) ? x : 0)));
 });
 
@@ -271,7 +346,10 @@ Deno.test("options that cannot be are refused by name", () => {
     [{ memoryDepth: 5 }, "memoryDepth 5: it must be an integer from 1 to 4"],
     [{ thetaMax: 0 }, "thetaMax 0"],
     [{ model: "gpt" as "mag" }, 'model "gpt": it must be one of lmm, mac, mag, mal'],
-    [{ memory: "swiglu", memoryDepth: 3 }, "memoryDepth 3: a swiglu memory has one depth: leave it at 2, or use memory mlp"],
+    [
+      { memory: "swiglu", memoryDepth: 3 },
+      "memoryDepth 3: a swiglu memory has one depth: leave it at 2, or use memory mlp",
+    ],
     [{ model: "mal", width: 6, heads: 2 }, "heads 2: rotary positions need an even head width"],
     [{ window: 0 }, "window 0: it must be an integer from 1"],
     [{ gateGranularity: "token" as "head" }, 'gateGranularity "token": it must be one of head, layer, channel'],
@@ -279,5 +357,7 @@ Deno.test("options that cannot be are refused by name", () => {
     [{ momentum: 1 }, "momentum 1: it must be true or false"],
     [{ depth: 2 }, "option depth of a model"],
   ];
-  for (const [options, text] of cases) assertThrows(() => defineConfig(options as Partial<ModelConfig>), ConfigError, text);
+  for (const [options, text] of cases) {
+    assertThrows(() => defineConfig(options as Partial<ModelConfig>), ConfigError, text);
+  }
 });

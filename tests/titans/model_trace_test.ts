@@ -4,10 +4,25 @@ import { printGraph } from "../../core/print.ts";
 import { simplify } from "../../core/simplify.ts";
 import { spec, trace } from "../../core/trace.ts";
 import type { ModelConfig } from "../../titans/config.ts";
-import { type ForwardOptions, type ForwardResult, memoryStates, type Model, type ModelState } from "../../titans/model.ts";
-import type { MemoryTrace } from "../../titans/trace.ts";
+import {
+  type ForwardOptions,
+  type ForwardResult,
+  memoryStates,
+  type Model,
+  type ModelState,
+} from "../../titans/models/model.ts";
+import type { MemoryTrace } from "../../titans/mixers/titans/trace.ts";
 import { cut, tinyModel, tokensOf } from "./builders.ts";
-import { assertClose, leavesOf, norm, reference, relativeError, type Runner, testOnDevices, type Value } from "./runners.ts";
+import {
+  assertClose,
+  leavesOf,
+  norm,
+  reference,
+  relativeError,
+  type Runner,
+  testOnDevices,
+  type Value,
+} from "./runners.ts";
 
 const VARIANTS: readonly (readonly [string, Partial<ModelConfig>])[] = [
   ["lmm", { model: "lmm" }],
@@ -18,12 +33,21 @@ const VARIANTS: readonly (readonly [string, Partial<ModelConfig>])[] = [
   ["mal", { model: "mal" }],
 ];
 
-function forward(model: Model, options: ForwardOptions): (flat: Tensor, tokens: Tensor, before: { state?: ModelState }) => ForwardResult {
+function forward(
+  model: Model,
+  options: ForwardOptions,
+): (flat: Tensor, tokens: Tensor, before: { state?: ModelState }) => ForwardResult {
   return (flat, tokens, before) => model.forward(model.unflatten(flat), tokens, { ...before, ...options });
 }
 
 /** What a model does on tokens, after a state if one is given. */
-async function traced(run: Runner, model: Model, params: Value, tokens: Value, state?: unknown): Promise<{ trace: MemoryTrace<Value>[]; state: unknown }> {
+async function traced(
+  run: Runner,
+  model: Model,
+  params: Value,
+  tokens: Value,
+  state?: unknown,
+): Promise<{ trace: MemoryTrace<Value>[]; state: unknown }> {
   const result = await run(forward(model, { trace: true }), [params, tokens, (state ? { state } : {}) as never]);
   return { trace: result.trace as unknown as MemoryTrace<Value>[], state: result.state };
 }
@@ -54,7 +78,9 @@ for (const [name, options] of VARIANTS) {
       const rows = [first.trace[block].memoryNorm, first.trace[block].momentumNorm];
       [state.weights, state.surprise].forEach((matrices, which) => {
         for (let bh = 0; bh < 4; bh++) {
-          const parts = (matrices as unknown as Value[]).map(({ data }) => norm(Array.from(data).slice(bh * data.length / 4, (bh + 1) * data.length / 4)));
+          const parts = (matrices as unknown as Value[]).map(({ data }) =>
+            norm(Array.from(data).slice(bh * data.length / 4, (bh + 1) * data.length / 4))
+          );
           assert(relativeError([rows[which].data[bh * at + at - 1]], [norm(parts)]) < 1e-9);
         }
       });
@@ -76,11 +102,28 @@ Deno.test("without being asked a model gives no trace", async () => {
 
 Deno.test("a token that is not stored has theta 0, and surprises all the same", async () => {
   const { model, params } = tinyModel({ model: "lmm", momentum: false, forgetting: false });
-  const fn = (flat: Tensor, tokens: Tensor, store: Tensor): ForwardResult => model.forward(model.unflatten(flat), tokens, { trace: true, store });
+  const fn = (flat: Tensor, tokens: Tensor, store: Tensor): ForwardResult =>
+    model.forward(model.unflatten(flat), tokens, { trace: true, store });
   const store = { shape: [1, 6], data: [1, 1, 0, 1, 1, 1] };
-  for (const { theta, updateNorm, surprise } of (await reference(fn, [params, tokensOf(1, 6), store])).trace as unknown as MemoryTrace<Value>[]) {
+  for (
+    const { theta, updateNorm, surprise } of (await reference(fn, [params, tokensOf(1, 6), store]))
+      .trace as unknown as MemoryTrace<Value>[]
+  ) {
     for (const { data } of [theta, updateNorm]) {
-      assertEquals(Array.from(data, (x) => x > 0), [true, true, false, true, true, true, true, true, false, true, true, true]);
+      assertEquals(Array.from(data, (x) => x > 0), [
+        true,
+        true,
+        false,
+        true,
+        true,
+        true,
+        true,
+        true,
+        false,
+        true,
+        true,
+        true,
+      ]);
     }
     assert(Array.from(surprise.data).every((x) => x > 0));
   }
@@ -91,6 +134,10 @@ testOnDevices("models trace as on the reference", async ({ run, device }) => {
   for (const [, options] of device.info.kind === "cpu" ? VARIANTS : VARIANTS.slice(2, 3)) {
     const { model, params } = tinyModel(options);
     const tokens = tokensOf(2, 11);
-    assertClose((await traced(run, model, params, tokens)).trace, (await traced(reference, model, params, tokens)).trace, 2e-4);
+    assertClose(
+      (await traced(run, model, params, tokens)).trace,
+      (await traced(reference, model, params, tokens)).trace,
+      2e-4,
+    );
   }
 });

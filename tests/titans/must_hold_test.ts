@@ -1,6 +1,7 @@
 /**
- * What must hold of every model, at every depth of its memory and fineness of its gates, and whatever it forgets to. The reference device takes all of them;
- * cpu each model with each depth and each fineness; webgpu, which compiles slowly on a software adapter, each depth with each fineness.
+ * What must hold of every model, at every depth of its memory and fineness of its gates, and whatever it forgets to.
+ * The reference device takes all of them; cpu each model with each depth and each fineness; webgpu, which compiles
+ * slowly on a software adapter, each depth with each fineness.
  */
 import { assert, assertEquals } from "@std/assert";
 import { grad, valueAndGrad } from "../../core/grad.ts";
@@ -11,11 +12,28 @@ import { type Device, requestDevice } from "../../kernels/mod.ts";
 import { add, crossEntropy, mul, sliceAxis, sum, transpose } from "../../ops/mod.ts";
 import type { ModelConfig } from "../../titans/config.ts";
 import { decodeMemory, encodeMemory, fingerprint, Reader } from "../../titans/mod.ts";
-import { memoryStates, Model, type ModelState } from "../../titans/model.ts";
-import { boundaryOfModelReading, type ModelReading, modelReadingAtBoundary, placedToken, readModelToken } from "../../titans/model_reading.ts";
-import { decodeSafetensors, encodeSafetensors } from "../../titans/safetensors.ts";
+import { memoryStates, Model, type ModelState } from "../../titans/models/model.ts";
+import {
+  boundaryOfModelReading,
+  type ModelReading,
+  modelReadingAtBoundary,
+  placedToken,
+  readModelToken,
+} from "../../titans/models/decode.ts";
+import { decodeSafetensors, encodeSafetensors } from "../../titans/models/safetensors.ts";
 import { cut, MODELS, partsOf, readModel, rowsOf, tinyModel, tokensOf } from "./builders.ts";
-import { assertClose, isValue, leavesOf, noise, norm, prepareOnDevice, prepareReference, reference, relativeError, type Value } from "./runners.ts";
+import {
+  assertClose,
+  isValue,
+  leavesOf,
+  noise,
+  norm,
+  prepareOnDevice,
+  prepareReference,
+  reference,
+  relativeError,
+  type Value,
+} from "./runners.ts";
 
 const DEPTHS = [1, 2, 3, 4] as const;
 const GRANULARITIES = ["head", "layer", "channel"] as const;
@@ -33,7 +51,10 @@ function caseOf(m: number, d: number, g: number): Case {
 }
 
 /** Checks all depths and gates of a model; an error says which. */
-async function forAllMemories(m: number, check: (options: Partial<ModelConfig>) => Promise<void> | void): Promise<void> {
+async function forAllMemories(
+  m: number,
+  check: (options: Partial<ModelConfig>) => Promise<void> | void,
+): Promise<void> {
   for (let d = 0; d < DEPTHS.length; d++) {
     for (let g = 0; g < GRANULARITIES.length; g++) {
       const { name, options } = caseOf(m, d, g);
@@ -81,24 +102,40 @@ for (const [m, [name]] of MODELS.entries()) {
       const placed = {
         shape: [T, 4],
         dtype: "i32" as const,
-        data: Array.from(tokens.data, (token, t) => Array.from(placedToken(model.config, model.interval, token, t))).flat(),
+        data: Array.from(tokens.data, (token, t) => Array.from(placedToken(model.config, model.interval, token, t)))
+          .flat(),
       };
       const parallel = (flat: Tensor, tokens: Tensor): Run => {
         const { logits, state } = model.forward(model.unflatten(flat), tokens);
         return { logits, state };
       };
       const { logits, state } = await reference(parallel, [params, tokens]);
-      const memories = memoryStates(state as unknown as ModelState) as unknown as { weights: Value[]; surprise: Value[] }[];
-      const weights = [logits, ...memories.flatMap(({ weights, surprise }) => [...weights, ...surprise])].map(({ shape }, i) => noise(shape, 20 + i));
-      const expected = await reference(withGradient((flat, tokens) => tokenLoop(model, flat, tokens)), [params, placed, weights]);
+      const memories = memoryStates(state as unknown as ModelState) as unknown as {
+        weights: Value[];
+        surprise: Value[];
+      }[];
+      const weights = [logits, ...memories.flatMap(({ weights, surprise }) => [...weights, ...surprise])].map((
+        { shape },
+        i,
+      ) => noise(shape, 20 + i));
+      const expected = await reference(withGradient((flat, tokens) => tokenLoop(model, flat, tokens)), [
+        params,
+        placed,
+        weights,
+      ]);
       assertClose(await reference(withGradient(parallel), [params, tokens, weights]), expected, 1e-9);
-      for (const { part, indices } of partsOf(model)) assert(norm(indices.map((i) => expected.gradient.data[i])) > 1e-9, `the gradient of ${part} is zero`);
+      for (const { part, indices } of partsOf(model)) {
+        assert(norm(indices.map((i) => expected.gradient.data[i])) > 1e-9, `the gradient of ${part} is zero`);
+      }
     }));
 
   Deno.test(`reference: ${name}, all depths and gates: a changed token changes nothing before it, and no other sequence of the batch`, () =>
     forAllMemories(m, (options) => {
       const { model, params } = tinyModel(options), T = 11, tokens = tokensOf(2, T);
-      const read = prepareReference((flat: Tensor, tokens: Tensor) => model.forward(model.unflatten(flat), tokens), [params, tokens]);
+      const read = prepareReference((flat: Tensor, tokens: Tensor) => model.forward(model.unflatten(flat), tokens), [
+        params,
+        tokens,
+      ]);
       const before = read([params, tokens]);
       for (const at of [2, 8]) assertApart(before, read([params, changed(tokens, at)]), at, T);
     }));
@@ -117,9 +154,13 @@ for (const [m, [name]] of MODELS.entries()) {
 
   Deno.test(`reference: ${name}, all depths and gates: the memory learns only from tokens that the mask stores`, () =>
     forAllMemories(m, (options) => {
-      const { model, params } = tinyModel({ ...options, persistentTokens: 0, momentum: false }), T = 8, tokens = tokensOf(1, T);
+      const { model, params } = tinyModel({ ...options, persistentTokens: 0, momentum: false }),
+        T = 8,
+        tokens = tokensOf(1, T);
       const surprises = (flat: Tensor, tokens: Tensor, store: Tensor): Tensor[] =>
-        memoryStates(model.forward(model.unflatten(flat), tokens, { store }).state).flatMap(({ surprise }) => [...surprise]);
+        memoryStates(model.forward(model.unflatten(flat), tokens, { store }).state).flatMap((
+          { surprise },
+        ) => [...surprise]);
       const read = prepareReference(surprises, [params, tokens, { shape: [1, T], data: [] }]);
       // Without momentum the surprise is that of the last token.
       const stored = read([params, tokens, { shape: [1, T], data: [0, 0, 0, 0, 0, 0, 0, 1] }]);
@@ -143,7 +184,11 @@ async function assertDifferences(name: string, options: Partial<ModelConfig>): P
     crossEntropy(model.forward(model.unflatten(flat), sliceAxis(tokens, 1, 0, T)).logits, sliceAxis(tokens, 1, 1, T));
   const gradient = (await reference(grad(loss), [params, tokens])).data;
   const lossOf = prepareReference(loss, [params, tokens]);
-  for (const { part, indices } of partsOf(model).filter(({ part }) => /memory\.(projection|gates|initial)|embedding/.test(part))) {
+  for (
+    const { part, indices } of partsOf(model).filter(({ part }) =>
+      /memory\.(projection|gates|initial)|embedding/.test(part)
+    )
+  ) {
     assert(norm(indices.map((i) => gradient[i])) > 1e-9, `${name}: the gradient of ${part} is zero`);
     const direction = noise([indices.length], 7).data, step = 1e-6;
     const moved = (sign: number): number => {
@@ -153,7 +198,10 @@ async function assertDifferences(name: string, options: Partial<ModelConfig>): P
     };
     const expected = (8 * (moved(1) - moved(-1)) - (moved(2) - moved(-2))) / (12 * step);
     const actual = indices.reduce((total, i, n) => total + gradient[i] * direction[n], 0);
-    assert(Math.abs(actual - expected) <= 1e-6 * Math.max(1e-3, Math.abs(expected)), `${name}: ${part}: gradient ${actual}, finite difference ${expected}`);
+    assert(
+      Math.abs(actual - expected) <= 1e-6 * Math.max(1e-3, Math.abs(expected)),
+      `${name}: ${part}: gradient ${actual}, finite difference ${expected}`,
+    );
   }
 }
 
@@ -162,11 +210,22 @@ function changed(tokens: Value, at: number): Value {
   return { ...tokens, data: Int32Array.from(tokens.data, (x, i) => (i === at ? (x + 1) % 11 : x)) };
 }
 
-/** That two runs of two sequences of T tokens differ from token `at` of the first sequence on, and are the same bits in all else. */
-function assertApart(before: { logits: Value; state: unknown }, after: { logits: Value; state: unknown }, at: number, T: number): void {
+/**
+ * That two runs of two sequences of T tokens differ from token `at` of the first sequence on, and are the same bits in
+ * all else.
+ */
+function assertApart(
+  before: { logits: Value; state: unknown },
+  after: { logits: Value; state: unknown },
+  at: number,
+  T: number,
+): void {
   assertEquals(rowsOf(after.logits, 0, at), rowsOf(before.logits, 0, at), `rows before token ${at}`);
   assertEquals(rowsOf(after.logits, T, 2 * T), rowsOf(before.logits, T, 2 * T), "the other sequence");
-  assert(relativeError(rowsOf(after.logits, at, T), rowsOf(before.logits, at, T)) > 1e-6, `token ${at} changes nothing`);
+  assert(
+    relativeError(rowsOf(after.logits, at, T), rowsOf(before.logits, at, T)) > 1e-6,
+    `token ${at} changes nothing`,
+  );
   const states = leavesOf(before.state);
   for (const [leaf, values] of Object.entries(leavesOf(after.state))) {
     assertEquals(Array.from(values).slice(values.length / 2), Array.from(states[leaf]).slice(values.length / 2), leaf);
@@ -175,13 +234,19 @@ function assertApart(before: { logits: Value; state: unknown }, after: { logits:
 
 const T = 11, TEXT = tokensOf(2, 20);
 /** The first sequence's memory leaves some tokens out, the second one's learns all. */
-const STORE: Value = { shape: [2, 19], data: Float64Array.from({ length: 38 }, (_, i) => (i < 19 && i % 5 === 3 ? 0 : 1)) };
+const STORE: Value = {
+  shape: [2, 19],
+  data: Float64Array.from({ length: 38 }, (_, i) => (i < 19 && i % 5 === 3 ? 0 : 1)),
+};
 
 /** What a model does on 11 tokens of two texts after a state; with the gradient of its loss if that is asked for. */
 function modelRun(model: Model, isDifferentiated: boolean) {
   return (flat: Tensor, tokens: Tensor, store: Tensor, state: ModelState): Run & { readonly gradient?: Tensor } => {
     const forward = (flat: Tensor): Run => {
-      const { logits, state: after } = model.forward(model.unflatten(flat), sliceAxis(tokens, 1, 0, T), { state, store });
+      const { logits, state: after } = model.forward(model.unflatten(flat), sliceAxis(tokens, 1, 0, T), {
+        state,
+        store,
+      });
       return { logits, state: after };
     };
     if (!isDifferentiated) return forward(flat);
@@ -196,19 +261,31 @@ function modelRun(model: Model, isDifferentiated: boolean) {
 /** A state as it comes back from a file. */
 function throughFile(state: unknown): unknown {
   const { leaves, paths, spec } = flatten(state, isValue);
-  const tensors = Object.fromEntries(leaves.map(({ shape, data }, i) => [paths[i], { shape, data: Float32Array.from(data) }]));
+  const tensors = Object.fromEntries(
+    leaves.map(({ shape, data }, i) => [paths[i], { shape, data: Float32Array.from(data) }]),
+  );
   const stored = decodeSafetensors(encodeSafetensors({ tensors, metadata: {} })).tensors;
   return unflatten(spec, paths.map((path) => stored[path]));
 }
 
-async function checkOnDevice(device: Device, options: Partial<ModelConfig>, isDifferentiated: boolean, tile: number): Promise<void> {
-  // Norms of four features, and large steps in a memory that forgets its start at once, are too badly conditioned for f32.
+async function checkOnDevice(
+  device: Device,
+  options: Partial<ModelConfig>,
+  isDifferentiated: boolean,
+  tile: number,
+): Promise<void> {
+  // Norms of four features, and large steps in a memory that forgets its start at once, are too badly conditioned for
+  // f32.
   const { model, params } = tinyModel({ ...options, width: 16, thetaMax: 0.25, alphaBias: -5 });
   const initial = await reference((flat: Tensor) => model.initialState(model.unflatten(flat), 2), [params]);
   const first = [params, cut(TEXT, 0, 12), cut(STORE, 0, T), initial] as never,
     second = (state: unknown) => [params, cut(TEXT, 8, 20), cut(STORE, 8, 19), state] as never;
   const expected = prepareReference(modelRun(model, isDifferentiated), first);
-  const { run, dispose } = await prepareOnDevice(device, modelRun(new Model({ ...model.config, tile }), isDifferentiated), first);
+  const { run, dispose } = await prepareOnDevice(
+    device,
+    modelRun(new Model({ ...model.config, tile }), isDifferentiated),
+    first,
+  );
   const begun = await run(first), exact = expected(first);
   assertClose(begun, exact, 1e-4);
   const carried = await run(second(begun.state));
@@ -219,13 +296,16 @@ async function checkOnDevice(device: Device, options: Partial<ModelConfig>, isDi
   await checkReading(device, model, Float32Array.from(params.data), begun.logits);
 }
 
-/** Reads the second text token by token, with a memory file in the middle: the logits are those of the parallel form. */
+/**
+ * Reads the second text token by token, with a memory file in the middle: the logits are those of the parallel form.
+ */
 async function checkReading(device: Device, model: Model, params: Float32Array, logits: Value): Promise<void> {
   const reader = await Reader.create(device, model, params), owner = { model, weights: fingerprint(params) };
   for (let t = 0; t < T; t++) {
     const token = TEXT.data[20 + t];
     if (t === 6) {
-      const bytes = encodeMemory(owner, { reading: await reader.state.export(), notes: {} }), without = await reader.step(token, reader.state);
+      const bytes = encodeMemory(owner, { reading: await reader.state.export(), notes: {} }),
+        without = await reader.step(token, reader.state);
       reader.restore(decodeMemory(bytes, owner).reading);
       assertEquals((await reader.step(token, reader.state)).logits, without.logits, "a memory through a file");
     }
@@ -234,8 +314,24 @@ async function checkReading(device: Device, model: Model, params: Float32Array, 
   reader.dispose();
 }
 
-/** Model, depth and gates of the cases for webgpu, each counted from 0. One case of each model is with gradients, here and on cpu. */
-const ON_WEBGPU = [[0, 0, 0], [0, 2, 2], [1, 1, 2], [1, 3, 1], [2, 2, 1], [2, 0, 2], [3, 3, 0], [3, 1, 1], [4, 0, 1], [4, 3, 2], [5, 1, 0], [5, 2, 0]] as const;
+/**
+ * Model, depth and gates of the cases for webgpu, each counted from 0. One case of each model is with gradients, here
+ * and on cpu.
+ */
+const ON_WEBGPU = [
+  [0, 0, 0],
+  [0, 2, 2],
+  [1, 1, 2],
+  [1, 3, 1],
+  [2, 2, 1],
+  [2, 0, 2],
+  [3, 3, 0],
+  [3, 1, 1],
+  [4, 0, 1],
+  [4, 3, 2],
+  [5, 1, 0],
+  [5, 2, 0],
+] as const;
 const ON_CPU = [...MODELS.keys()].flatMap((m) => [...DEPTHS.keys()].map((d) => [m, d, (m + d) % 3] as const));
 
 for (const [kind, cases] of [["webgpu", ON_WEBGPU], ["cpu", ON_CPU]] as const) {

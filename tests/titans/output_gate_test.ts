@@ -1,8 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Tensor } from "../../core/graph.ts";
 import { defineConfig, type ModelConfig } from "../../titans/config.ts";
-import { gateOutput } from "../../titans/mixer.ts";
-import { Model } from "../../titans/model.ts";
+import { gateOutput } from "../../titans/mixers/mixer.ts";
+import { Model } from "../../titans/models/model.ts";
 import { assertClose, noise, reference, relativeError, type Value } from "./runners.ts";
 
 const GATES = ["silu", "sigmoid"] as const;
@@ -31,13 +31,29 @@ for (const outputGate of GATES) {
 }
 
 Deno.test("mac and mag gate their output as the option says; lmm and mal have no such gate", async () => {
-  const TINY: Partial<ModelConfig> = { vocabulary: 11, width: 8, blocks: 1, mlpHidden: 12, memoryExpansion: 2, miniBatch: 4, segment: 8, window: 6 };
-  const tokens: Value = { shape: [1, 13], dtype: "i32", data: Int32Array.from({ length: 13 }, (_, i) => (i * i + 3) % 11) };
+  const TINY: Partial<ModelConfig> = {
+    vocabulary: 11,
+    width: 8,
+    blocks: 1,
+    mlpHidden: 12,
+    memoryExpansion: 2,
+    miniBatch: 4,
+    segment: 8,
+    window: 6,
+  };
+  const tokens: Value = {
+    shape: [1, 13],
+    dtype: "i32",
+    data: Int32Array.from({ length: 13 }, (_, i) => (i * i + 3) % 11),
+  };
   for (const name of ["lmm", "mac", "mag", "mal"] as const) {
     const [silu, sigmoid] = await Promise.all(GATES.map((outputGate) => {
       const model = new Model(defineConfig({ ...TINY, model: name, outputGate }));
       const params: Value = { shape: [model.layout.size], data: model.layout.pack(model.initialize(1)) };
-      return reference((flat: Tensor, ids: Tensor) => model.forward(model.unflatten(flat), ids).logits, [params, tokens]);
+      return reference((flat: Tensor, ids: Tensor) => model.forward(model.unflatten(flat), ids).logits, [
+        params,
+        tokens,
+      ]);
     }));
     if (name === "lmm" || name === "mal") assertEquals(sigmoid.data, silu.data, name);
     else assert(relativeError(Float64Array.from(sigmoid.data), Float64Array.from(silu.data)) > 1e-3, name);

@@ -1,8 +1,20 @@
-/** The state of reading as a value: forked, exported, of one size; and the programs that read one token, an interval, or many intervals. */
+/**
+ * The state of reading as a value: forked, exported, of one size; and the programs that read one token, an interval, or
+ * many intervals.
+ */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { type Device, requestDevice } from "../../kernels/mod.ts";
-import { decodeMemory, defineConfig, encodeMemory, fingerprint, Model, type ModelConfig, type ModelKind, Reader } from "../../titans/mod.ts";
-import { decodeSafetensors, encodeSafetensors, type StoredTensors } from "../../titans/safetensors.ts";
+import {
+  decodeMemory,
+  defineConfig,
+  encodeMemory,
+  fingerprint,
+  Model,
+  type ModelConfig,
+  type ModelKind,
+  Reader,
+} from "../../titans/mod.ts";
+import { decodeSafetensors, encodeSafetensors, type StoredTensors } from "../../titans/models/safetensors.ts";
 import { CheckpointError } from "../../titans/errors.ts";
 import { TINY } from "./builders.ts";
 import { relativeError } from "./runners.ts";
@@ -60,7 +72,10 @@ for (const options of VARIANTS) {
     }));
 }
 
-const ON_DEVICES: readonly (readonly [device: "cpu" | "webgpu", kinds: readonly ModelKind[]])[] = [["cpu", KINDS], ["webgpu", ["mac"]]];
+const ON_DEVICES: readonly (readonly [device: "cpu" | "webgpu", kinds: readonly ModelKind[]])[] = [["cpu", KINDS], [
+  "webgpu",
+  ["mac"],
+]];
 
 for (const [kind, models] of ON_DEVICES) {
   Deno.test(`${kind}: many intervals at once give the numbers of one after the other, and of single tokens`, () =>
@@ -91,7 +106,9 @@ for (const kind of KINDS) {
       const reader = await Reader.create(device, model, params);
       const { state } = await reader.prefill(TOKENS.slice(0, 13));
       const before = await state.export();
-      const left = await reader.step(4, state), right = await reader.step(5, state), again = await reader.step(4, state);
+      const left = await reader.step(4, state),
+        right = await reader.step(5, state),
+        again = await reader.step(4, state);
       assertEquals(again.logits, left.logits);
       assert(relativeError(right.logits, left.logits) > 1e-3, "another token gives other logits");
       assertEquals(await state.export(), before);
@@ -102,7 +119,9 @@ for (const kind of KINDS) {
       await assertRejects(() => reader.step(1, state), RangeError, "disposed (after 13 tokens)");
       const whole = await reader.prefill([...TOKENS.slice(0, 13), 4, ...TOKENS.slice(14, 20)]);
       assert(relativeError(further.logits, whole.logits) < 1e-6);
-      for (const { state: other } of [left, right, further, whole]) assertEquals(other.sizeBytes, reader.start.sizeBytes);
+      for (const { state: other } of [left, right, further, whole]) {
+        assertEquals(other.sizeBytes, reader.start.sizeBytes);
+      }
       for (const { state: other } of [left, right, again, further, whole]) other.dispose();
       reader.dispose();
     }));
@@ -121,7 +140,8 @@ for (const kind of KINDS) {
         const other = await Reader.create(device, model, params);
         other.restore(stored.reading);
         assertEquals([other.tokensRead, other.logits], [length, reader.logits]);
-        const expected = await reader.read(TOKENS.slice(length, 30)), actual = await other.read(TOKENS.slice(length, 30));
+        const expected = await reader.read(TOKENS.slice(length, 30)),
+          actual = await other.read(TOKENS.slice(length, 30));
         // A file holds f32, this device computes with doubles.
         assert(relativeError(actual, expected) < 1e-5);
         other.dispose();
@@ -157,7 +177,8 @@ Deno.test("a memory that is damaged, or of another model, is refused in one line
     for (let length = 0; length < bytes.length; length += 97) refuse(bytes.subarray(0, length), "Cannot read");
     const stored = decodeSafetensors(bytes);
     const changed = (change: Partial<StoredTensors>): Uint8Array => encodeSafetensors({ ...stored, ...change });
-    const metadata = (change: Record<string, string>): Uint8Array => changed({ metadata: { ...stored.metadata, ...change } });
+    const metadata = (change: Record<string, string>): Uint8Array =>
+      changed({ metadata: { ...stored.metadata, ...change } });
     const { ["blocks.0.mac.own.key"]: key, ...others } = stored.tensors;
     refuse(changed({ metadata: {} }), "its format is missing");
     refuse(metadata({ format: "mneme-checkpoint-1" }), 'its format is "mneme-checkpoint-1"');
@@ -170,15 +191,28 @@ Deno.test("a memory that is damaged, or of another model, is refused in one line
       changed({ tensors: { ...others, "blocks.0.mac.own.key": { shape: [2], data: new Float32Array(2) } } }),
       "has shape [2], the model needs f32 [1, 2, 8, 4]",
     );
-    refuse(changed({ tensors: { ...stored.tensors, logits: { shape: [2], data: new Float32Array(2) } } }), "tensor logits has shape [2]");
-    refuse(bytes, "of another model, its width is 8, this model has 16", { ...owner, model: tiny({ model: "mac", blocks: 1 }).model });
+    refuse(
+      changed({ tensors: { ...stored.tensors, logits: { shape: [2], data: new Float32Array(2) } } }),
+      "tensor logits has shape [2]",
+    );
+    refuse(bytes, "of another model, its width is 8, this model has 16", {
+      ...owner,
+      model: tiny({ model: "mac", blocks: 1 }).model,
+    });
     const changedParams = params.slice();
     changedParams[7] += 1e-6;
     refuse(bytes, "by a model with other weights", { model, weights: fingerprint(changedParams) });
     // Options that change only the cost may differ.
-    assertEquals(decodeMemory(bytes, { ...owner, model: new Model({ ...model.config, checkpoint: "recompute" }) }).reading, reading);
+    assertEquals(
+      decodeMemory(bytes, { ...owner, model: new Model({ ...model.config, checkpoint: "recompute" }) }).reading,
+      reading,
+    );
     assertThrows(() => encodeMemory(owner, { reading, notes: { weights: "1" } }), CheckpointError, "reserved");
-    assertThrows(() => encodeMemory(owner, { reading: { ...reading, arrays: others }, notes: {} }), CheckpointError, "own.key is missing");
+    assertThrows(
+      () => encodeMemory(owner, { reading: { ...reading, arrays: others }, notes: {} }),
+      CheckpointError,
+      "own.key is missing",
+    );
     assertThrows(() => reader.importState({ ...reading, arrays: others }), RangeError, "own.key is missing");
     assertThrows(() => reader.importState({ ...reading, tokensRead: 0.5 }), RangeError, "0.5 tokens");
     reader.dispose();

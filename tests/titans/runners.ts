@@ -22,7 +22,10 @@ export function isValue(value: unknown): value is Value {
 }
 
 /** Runs a function: arguments and result are trees of values in place of tensors. */
-export type Runner = <Args extends readonly unknown[], R>(fn: (...args: Args) => R, args: ValuesOf<Args>) => Promise<MapTree<R, Tensor, Value>>;
+export type Runner = <Args extends readonly unknown[], R>(
+  fn: (...args: Args) => R,
+  args: ValuesOf<Args>,
+) => Promise<MapTree<R, Tensor, Value>>;
 
 /** Arguments with values in place of tensors. */
 export type ValuesOf<Args extends readonly unknown[]> = { [K in keyof Args]: MapTree<Args[K], Tensor, Value> };
@@ -42,7 +45,11 @@ export function prepareReference<Args extends readonly unknown[], R>(
   const { graph, outputTree } = trace(fn, specsOf<Args>(example));
   const simplified = simplify(graph);
   return (args) => {
-    const inputs = flatten(args, isValue).leaves.map(({ shape, dtype, data }): NdArray => ({ shape, dtype: dtype ?? "f32", data: Float64Array.from(data) }));
+    const inputs = flatten(args, isValue).leaves.map(({ shape, dtype, data }): NdArray => ({
+      shape,
+      dtype: dtype ?? "f32",
+      data: Float64Array.from(data),
+    }));
     return unflatten(outputTree, interpret(simplified, inputs)) as MapTree<R, Tensor, Value>;
   };
 }
@@ -67,7 +74,11 @@ export async function prepareOnDevice<Args extends readonly unknown[], R>(
 ): Promise<{ run: (args: ValuesOf<Args>) => Promise<MapTree<R, Tensor, Value>>; dispose: () => void }> {
   const program = await compile(device, fn, specsOf<Args>(example));
   const run = async (args: ValuesOf<Args>): Promise<MapTree<R, Tensor, Value>> => {
-    const host = mapLeaves(args, isValue, ({ dtype, data }) => dtype === "i32" ? Int32Array.from(data) : Float32Array.from(data));
+    const host = mapLeaves(
+      args,
+      isValue,
+      ({ dtype, data }) => dtype === "i32" ? Int32Array.from(data) : Float32Array.from(data),
+    );
     return await program.run(...host as unknown as ProgramArguments<Args>) as MapTree<R, Tensor, Value>;
   };
   return { run, dispose: () => program.dispose() };
@@ -105,7 +116,10 @@ export function assertClose(actual: unknown, expected: unknown, tolerance: numbe
   const actualLeaves = leavesOf(actual);
   for (const [name, values] of Object.entries(leavesOf(expected))) {
     const error = relativeError(actualLeaves[name], values);
-    assert(error <= tolerance, `${name || "the result"} differs by ${error} of its largest magnitude, allowed ${tolerance}`);
+    assert(
+      error <= tolerance,
+      `${name || "the result"} differs by ${error} of its largest magnitude, allowed ${tolerance}`,
+    );
   }
 }
 
@@ -119,7 +133,13 @@ export function noise(shape: readonly number[], seed: number, scale = 1): Value 
     t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
     return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
   };
-  return { shape, data: Float64Array.from({ length: size }, () => Math.fround((uniform() + uniform() + uniform() + uniform() - 2) * Math.sqrt(3) * scale)) };
+  return {
+    shape,
+    data: Float64Array.from(
+      { length: size },
+      () => Math.fround((uniform() + uniform() + uniform() + uniform() - 2) * Math.sqrt(3) * scale),
+    ),
+  };
 }
 
 /** The largest difference of two arrays, relative to the largest magnitude (at least `floor`) of the second. */

@@ -9,13 +9,23 @@ import { defineConfig, Model, type ModelConfig } from "../../titans/mod.ts";
 const SEGMENT = 8, SEGMENTS = 64, T = SEGMENT * SEGMENTS;
 
 /** Forgets so fast that 64 segments show what the default rate shows after thousands. */
-const TINY: Partial<ModelConfig> = { width: 16, heads: 1, blocks: 1, mlpHidden: 16, miniBatch: 8, segment: SEGMENT, alphaBias: -4 };
+const TINY: Partial<ModelConfig> = {
+  width: 16,
+  heads: 1,
+  blocks: 1,
+  mlpHidden: 16,
+  miniBatch: 8,
+  segment: SEGMENT,
+  alphaBias: -4,
+};
 
 /** The norm of the gradient of an untrained model's mean loss over one window of many segments. */
 async function gradientNorm(device: Device, options: Partial<ModelConfig>): Promise<number> {
   const model = new Model(defineConfig({ ...TINY, ...options }));
   const loss = (flat: Tensor, tokens: Tensor): Tensor =>
-    mean(crossEntropy(model.forward(model.unflatten(flat), sliceAxis(tokens, 1, 0, T)).logits, sliceAxis(tokens, 1, 1, T)));
+    mean(
+      crossEntropy(model.forward(model.unflatten(flat), sliceAxis(tokens, 1, 0, T)).logits, sliceAxis(tokens, 1, 1, T)),
+    );
   const norm = (flat: Tensor, tokens: Tensor): Tensor => sqrt(sum(square(grad(loss)(flat, tokens))));
   const program = await compile(device, norm, [spec([model.layout.size]), spec([1, T + 1], "i32")]);
   try {
@@ -37,7 +47,10 @@ Deno.test("the gradient of an untrained model does not grow with the number of s
     }
     // What it is measured against: a memory that forgets towards zero.
     const paper = await gradientNorm(device, { forgetTo: "zero" });
-    assert(!(paper < 1e6), `forgetting towards zero has become harmless, with a norm of ${paper}: then the default may be it`);
+    assert(
+      !(paper < 1e6),
+      `forgetting towards zero has become harmless, with a norm of ${paper}: then the default may be it`,
+    );
   } finally {
     device.dispose();
   }

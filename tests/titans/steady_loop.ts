@@ -1,15 +1,27 @@
 /**
  * A program for steady_state_test.ts: a loop of training steps or launches that must take no more and more memory.
  *
- * Prints as JSON what lives in the heap after a collection, how much memory the process has, and what the device has made, each early and late in the loop.
- * The heap is compared after forced collections, the process by medians of many samples, because the engine returns memory when it likes.
+ * Prints as JSON what lives in the heap after a collection, how much memory the process has, and what the device has
+ * made, each early and late in the loop. The heap is compared after forced collections, the process by medians of many
+ * samples, because the engine returns memory when it likes.
  */
 import { spec } from "../../core/trace.ts";
-import { compile, CpuDevice, type Device, type DeviceArray, requestDevice, type Tensor, WebGpuDevice } from "../../kernels/mod.ts";
+import {
+  compile,
+  CpuDevice,
+  type Device,
+  type DeviceArray,
+  requestDevice,
+  type Tensor,
+  WebGpuDevice,
+} from "../../kernels/mod.ts";
 import { add, matmul, mul, tanh } from "../../ops/mod.ts";
 import { defineConfig, defineOptimizer, Model, RandomWindows, Trainer } from "../../titans/mod.ts";
 
-/** What a loop took, in bytes: the heap in use in the middle and at the end, resident memory early and late, what the device had made after warm-up and at the end. */
+/**
+ * What a loop took, in bytes: the heap in use in the middle and at the end, resident memory early and late, what the
+ * device had made after warm-up and at the end.
+ */
 export interface LoopReport {
   readonly heap: readonly [number, number];
   readonly resident: readonly [number, number];
@@ -63,7 +75,16 @@ async function measure(device: Device, steps: number, run: (count: number) => Pr
 async function train(device: Device, steps: number): Promise<LoopReport> {
   const shape = { batch: 2, length: 16 };
   const model = new Model(
-    defineConfig({ model: "lmm", vocabulary: 16, width: 8, blocks: 1, mlpHidden: 12, memoryExpansion: 2, miniBatch: 4, convolution: 2 }),
+    defineConfig({
+      model: "lmm",
+      vocabulary: 16,
+      width: 8,
+      blocks: 1,
+      mlpHidden: 12,
+      memoryExpansion: 2,
+      miniBatch: 4,
+      convolution: 2,
+    }),
   );
   const trainer = await Trainer.create(device, { model, optimizer: defineOptimizer(), shape, seed: 1 });
   const data = new RandomWindows(Uint8Array.from({ length: 400 }, (_, i) => [3, 1, 4, 15, 9][i % 5]), shape, 7);
@@ -73,8 +94,13 @@ async function train(device: Device, steps: number): Promise<LoopReport> {
 /** Launches of a small program whose state goes from one to the next, donated, beside an argument from the host. */
 async function launch(device: Device, steps: number): Promise<LoopReport> {
   const type = { shape: [16, 16], dtype: "f32" } as const;
-  const fn = (state: { x: Tensor; m: Tensor }, y: Tensor) => ({ x: tanh(matmul(add(state.x, state.m), y)), m: add(mul(state.m, 0.9), state.x) });
-  const program = await compile(device, fn, [{ x: spec(type.shape), m: spec(type.shape) }, spec(type.shape)], { donate: [0] });
+  const fn = (state: { x: Tensor; m: Tensor }, y: Tensor) => ({
+    x: tanh(matmul(add(state.x, state.m), y)),
+    m: add(mul(state.m, 0.9), state.x),
+  });
+  const program = await compile(device, fn, [{ x: spec(type.shape), m: spec(type.shape) }, spec(type.shape)], {
+    donate: [0],
+  });
   const host = new Float32Array(256).fill(0.01);
   let state: { x: DeviceArray; m: DeviceArray } = { x: device.upload(host, type), m: device.upload(host, type) };
   return await measure(device, steps, async (count) => {

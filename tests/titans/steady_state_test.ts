@@ -1,4 +1,6 @@
-/** Long loops of launches and training steps take no more and more memory: not of the device, the process, or the heap. */
+/**
+ * Long loops of launches and training steps take no more and more memory: not of the device, the process, or the heap.
+ */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DeviceError } from "../../core/errors.ts";
 import { requestDevice } from "../../kernels/mod.ts";
@@ -14,7 +16,16 @@ const LOOPS = [
 
 async function runLoop(args: readonly string[]): Promise<LoopReport> {
   const script = new URL("steady_loop.ts", import.meta.url).pathname;
-  const flags = ["run", "--quiet", "--no-prompt", "--v8-flags=--expose-gc", "--allow-read", "--allow-env=NODEVICE_SELECT", script, ...args];
+  const flags = [
+    "run",
+    "--quiet",
+    "--no-prompt",
+    "--v8-flags=--expose-gc",
+    "--allow-read",
+    "--allow-env=NODEVICE_SELECT",
+    script,
+    ...args,
+  ];
   const { code, stdout, stderr } = await new Deno.Command("deno", { args: flags }).output();
   assertEquals(code, 0, new TextDecoder().decode(stderr));
   return JSON.parse(new TextDecoder().decode(stdout));
@@ -35,12 +46,23 @@ for (const { kind, what, steps } of LOOPS) {
 Deno.test("a trainer has one copy of parameters and moments: each step takes the memory of the last one's", async () => {
   for (const kind of ["lmm", "mac"] as const) {
     const device = await requestDevice({ kind: "cpu" });
-    const options = { vocabulary: 16, width: 8, blocks: 1, mlpHidden: 12, memoryExpansion: 2, miniBatch: 4, segment: 8, convolution: 2 };
+    const options = {
+      vocabulary: 16,
+      width: 8,
+      blocks: 1,
+      mlpHidden: 12,
+      memoryExpansion: 2,
+      miniBatch: 4,
+      segment: 8,
+      convolution: 2,
+    };
     const model = new Model(defineConfig({ model: kind, ...options }));
     const shape = { batch: 1, length: 16 };
     const trainer = await Trainer.create(device, { model, optimizer: defineOptimizer(), shape, seed: 1 });
     const { values, outputs } = trainer.program.plan!;
-    const taken = outputs.map((id) => values[id]).filter(({ storage }) => storage.kind === "output" && storage.takes !== undefined);
+    const taken = outputs.map((id) => values[id]).filter(({ storage }) =>
+      storage.kind === "output" && storage.takes !== undefined
+    );
     assertEquals(taken.filter(({ type }) => type.shape[0] === model.layout.size).length, 3, kind);
     const before = trainer.params;
     trainer.launch(new Int32Array(17));

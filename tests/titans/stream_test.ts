@@ -55,8 +55,14 @@ function windowsOf(text: Int32Array): TrainingBatch[] {
 async function lossesAtOnce(model: Model, text: Int32Array): Promise<number[]> {
   const params = model.layout.pack(model.initialize(3)), T = text.length - 1;
   const losses = (flat: Tensor, tokens: Tensor): Tensor =>
-    crossEntropy(model.forward(model.unflatten(flat), sliceAxis(tokens, 1, 0, T)).logits, sliceAxis(tokens, 1, 1, T), { reduction: "none" });
-  const { data } = await reference(losses, [{ shape: [params.length], data: params }, { shape: [1, T + 1], dtype: "i32", data: text }]);
+    crossEntropy(model.forward(model.unflatten(flat), sliceAxis(tokens, 1, 0, T)).logits, sliceAxis(tokens, 1, 1, T), {
+      reduction: "none",
+    });
+  const { data } = await reference(losses, [{ shape: [params.length], data: params }, {
+    shape: [1, T + 1],
+    dtype: "i32",
+    data: text,
+  }]);
   return Array.from(data);
 }
 
@@ -72,7 +78,12 @@ for (const kind of KINDS) {
         assertEquals(windows.length, Math.ceil((length - 1) / 16));
         for (const [i, window] of windows.entries()) {
           const [{ loss }] = await trainer.run({ batch: () => window });
-          assertAlmostEquals(loss, meanOf(each.slice(i * 16, (i + 1) * 16)), 1e-6, `window ${i} of a text of ${length}`);
+          assertAlmostEquals(
+            loss,
+            meanOf(each.slice(i * 16, (i + 1) * 16)),
+            1e-6,
+            `window ${i} of a text of ${length}`,
+          );
         }
       }
       trainer.dispose();
@@ -82,7 +93,10 @@ for (const kind of KINDS) {
     onReference(async (device) => {
       const options = tiny(kind), { model } = options, trainer = await Trainer.create(device, options);
       const [first, second] = windowsOf(TEXT);
-      const [, { gradientNorm }] = [...await trainer.run({ batch: () => first }), ...await trainer.run({ batch: () => second })];
+      const [, { gradientNorm }] = [
+        ...await trainer.run({ batch: () => first }),
+        ...await trainer.run({ batch: () => second }),
+      ];
       const params = model.layout.pack(model.initialize(3));
       /** The gradient of the second window's loss, with the state before it cut off or not. */
       const gradient = async (cut: boolean): Promise<number> => {
@@ -90,9 +104,18 @@ for (const kind of KINDS) {
           const p = model.unflatten(flat);
           const { state } = model.forward(p, sliceAxis(tokens, 1, 0, 16));
           const before = cut ? mapLeaves(state, isTensor, stopGradient) as typeof state : state;
-          return mean(crossEntropy(model.forward(p, sliceAxis(tokens, 1, 16, 16), { state: before }).logits, sliceAxis(tokens, 1, 17, 16)));
+          return mean(
+            crossEntropy(
+              model.forward(p, sliceAxis(tokens, 1, 16, 16), { state: before }).logits,
+              sliceAxis(tokens, 1, 17, 16),
+            ),
+          );
         };
-        const { data } = await reference(grad(loss), [{ shape: [params.length], data: params }, { shape: [1, 33], dtype: "i32", data: TEXT.slice(0, 33) }]);
+        const { data } = await reference(grad(loss), [{ shape: [params.length], data: params }, {
+          shape: [1, 33],
+          dtype: "i32",
+          data: TEXT.slice(0, 33),
+        }]);
         return norm(data);
       };
       const within = await gradient(true);
@@ -104,7 +127,8 @@ for (const kind of KINDS) {
 
 Deno.test("what padding is does not matter, and batches with fewer predictions weigh less", () =>
   onReference(async (device) => {
-    const texts = [TEXT.slice(0, 12), TEXT.slice(20, 40), TEXT.slice(5, 9), TEXT.slice(30, 65)], optimizer = defineOptimizer({ learningRate: 1e-2 });
+    const texts = [TEXT.slice(0, 12), TEXT.slice(20, 40), TEXT.slice(5, 9), TEXT.slice(30, 65)],
+      optimizer = defineOptimizer({ learningRate: 1e-2 });
     const options = { ...tiny("lmm", optimizer), stream: false, masked: true };
     const batchOf = (padding: number): TrainingBatch => {
       const tokens = new Int32Array(4 * 17).fill(padding), mask = new Float32Array(4 * 16);
@@ -127,7 +151,9 @@ Deno.test("what padding is does not matter, and batches with fewer predictions w
     for (const { loss, gradientNorm, params } of [other, apart]) {
       assertAlmostEquals(loss, whole.loss, 1e-9);
       assertAlmostEquals(gradientNorm, whole.gradientNorm, 1e-9);
-      for (const [name, values] of Object.entries(whole.params)) assert(relativeError(params[name], values) < 1e-5, name);
+      for (const [name, values] of Object.entries(whole.params)) {
+        assert(relativeError(params[name], values) < 1e-5, name);
+      }
     }
     const each = await Promise.all(texts.map((text) => lossesAtOnce(options.model, text.slice(0, 17))));
     assertAlmostEquals(whole.loss, meanOf(each.flat()), 1e-6);
@@ -135,27 +161,37 @@ Deno.test("what padding is does not matter, and batches with fewer predictions w
 
 const TEXTS = [TEXT, TEXT.slice(3, 30), TEXT.slice(10, 50), Int32Array.of(4)];
 
-testOnDevices("a run that streams and is resumed through a checkpoint repeats the numbers of an uninterrupted one exactly", async ({ device }) => {
-  for (const kind of ["lmm", "mac"] as const) {
-    const shape = { batch: 2, length: 16, accumulate: kind === "mac" ? 2 : 1 };
-    const options = { ...tiny(kind, defineOptimizer({ learningRate: 1e-2, warmupSteps: 2, totalSteps: 20 })), shape };
-    const data = new StreamWindows(TEXTS.map((text, i) => ({ text, weight: 1 + i })), shape, 5);
-    const whole = await Trainer.create(device, options), expected = await whole.run(data, 9);
-    const first = await Trainer.create(device, options);
-    await first.run(data, 4);
-    const { state } = decodeCheckpoint(encodeCheckpoint({ config: options.model.config, seed: 3, state: await first.exportState() }));
-    assertEquals(Object.values(state.carried!).every(({ shape: [A, B] }) => A === (shape.accumulate) && B === 2), true);
-    const second = await Trainer.create(device, { ...options, state });
-    assertEquals(await second.run(data, 5), expected.slice(4), kind);
-    assertEquals(await second.exportState(), await whole.exportState());
-    for (const trainer of [whole, first, second]) trainer.dispose();
-  }
-});
+testOnDevices(
+  "a run that streams and is resumed through a checkpoint repeats the numbers of an uninterrupted one exactly",
+  async ({ device }) => {
+    for (const kind of ["lmm", "mac"] as const) {
+      const shape = { batch: 2, length: 16, accumulate: kind === "mac" ? 2 : 1 };
+      const options = { ...tiny(kind, defineOptimizer({ learningRate: 1e-2, warmupSteps: 2, totalSteps: 20 })), shape };
+      const data = new StreamWindows(TEXTS.map((text, i) => ({ text, weight: 1 + i })), shape, 5);
+      const whole = await Trainer.create(device, options), expected = await whole.run(data, 9);
+      const first = await Trainer.create(device, options);
+      await first.run(data, 4);
+      const { state } = decodeCheckpoint(
+        encodeCheckpoint({ config: options.model.config, seed: 3, state: await first.exportState() }),
+      );
+      assertEquals(
+        Object.values(state.carried!).every(({ shape: [A, B] }) => A === (shape.accumulate) && B === 2),
+        true,
+      );
+      const second = await Trainer.create(device, { ...options, state });
+      assertEquals(await second.run(data, 5), expected.slice(4), kind);
+      assertEquals(await second.exportState(), await whole.exportState());
+      for (const trainer of [whole, first, second]) trainer.dispose();
+    }
+  },
+);
 
 Deno.test("what is carried lies in the memory of what was carried before", async () => {
   const device = await requestDevice({ kind: "cpu" }), trainer = await Trainer.create(device, tiny("mac"));
   const { values, outputs } = trainer.program.plan!;
-  const carried = outputs.map((id) => values[id]).filter(({ type: { shape } }) => shape[0] === 1 && shape[1] === 1 && shape.length > 2);
+  const carried = outputs.map((id) => values[id]).filter(({ type: { shape } }) =>
+    shape[0] === 1 && shape[1] === 1 && shape.length > 2
+  );
   assertEquals(carried.length, 5); // two matrices, their surprise, and the convolution
   assert(carried.every(({ storage }) => storage.kind === "output" && storage.takes !== undefined));
   trainer.dispose();
@@ -165,7 +201,11 @@ Deno.test("what is carried lies in the memory of what was carried before", async
 Deno.test("a trainer that cannot do what is asked says so", () =>
   onReference(async (device) => {
     const options = tiny("mac"), [window] = windowsOf(TEXT);
-    await assertRejects(() => Trainer.create(device, { ...options, shape: { batch: 1, length: 12 } }), ConfigError, "must be a multiple of 8");
+    await assertRejects(
+      () => Trainer.create(device, { ...options, shape: { batch: 1, length: 12 } }),
+      ConfigError,
+      "must be a multiple of 8",
+    );
     const plain = await Trainer.create(device, { ...options, stream: false }),
       masked = await Trainer.create(device, { ...options, stream: false, masked: true });
     assertThrows(() => plain.launch(window), ConfigError, "masked: true");
@@ -197,11 +237,15 @@ function documentsOf(lengths: readonly number[], first = 0): TokenSource {
   };
 }
 
-/** What a row of batches reads: the tokens that it predicts, one list for each time that memory starts afresh, the token before them first. */
+/**
+ * What a row of batches reads: the tokens that it predicts, one list for each time that memory starts afresh, the token
+ * before them first.
+ */
 function readings(batches: readonly TrainingBatch[], row: number, length: number): number[][] {
   const found: number[][] = [];
   for (const { tokens, mask, fresh } of batches) {
-    const own = tokens.subarray(row * (length + 1), (row + 1) * (length + 1)), count = mask!.subarray(row * length, (row + 1) * length).indexOf(0);
+    const own = tokens.subarray(row * (length + 1), (row + 1) * (length + 1)),
+      count = mask!.subarray(row * length, (row + 1) * length).indexOf(0);
     const predicted = own.subarray(1, 1 + (count < 0 ? length : count));
     if (predicted.length === 0) continue;
     if (fresh![row]) found.push([own[0]]);
@@ -218,7 +262,9 @@ function cut({ length, documents }: TokenSource, first: number, longest: number)
   return Array.from(starts, (start, i) => [start, (starts[i + 1] ?? length) - 1]).flatMap(([start, end]) =>
     Array.from(
       { length: Math.max(0, Math.ceil((end - start) / longest)) },
-      (_, i) => Array.from({ length: Math.min(longest, end - start - i * longest) + 1 }, (_, at) => first + start + i * longest + at),
+      (_, i) =>
+        Array.from({ length: Math.min(longest, end - start - i * longest) + 1 }, (_, at) =>
+          first + start + i * longest + at),
     )
   );
 }
@@ -227,16 +273,24 @@ const sorted = (lists: readonly (readonly number[])[]): string[] => lists.map(St
 const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i);
 
 Deno.test("each row reads every document once a round, long ones in parts, each with a memory of its own", () => {
-  const lengths = [20, 1, 40, 5, 0, 33, 1, 18, 2], text = documentsOf(lengths), shape = { batch: 2, length: 8, accumulate: 2 };
+  const lengths = [20, 1, 40, 5, 0, 33, 1, 18, 2],
+    text = documentsOf(lengths),
+    shape = { batch: 2, length: 8, accumulate: 2 };
   for (const longest of [Infinity, 16, 11, 3]) {
-    const data = new StreamWindows([{ text }], shape, 1, { longest }), round = data.windowsInRound(0), expected = cut(text, 0, Math.min(longest, 1000));
+    const data = new StreamWindows([{ text }], shape, 1, { longest }),
+      round = data.windowsInRound(0),
+      expected = cut(text, 0, Math.min(longest, 1000));
     assertEquals(round, expected.reduce((sum, part) => sum + Math.ceil((part.length - 1) / 8), 0));
     assertEquals(data.windowsInRound(5), round);
-    const batches = range(0, 3 * round).map((step) => data.batch(step)), begun = range(0, 4).map((row) => readings(batches, row, 8));
+    const batches = range(0, 3 * round).map((step) => data.batch(step)),
+      begun = range(0, 4).map((row) => readings(batches, row, 8));
     const whole = new Set(expected.map(String)), second = begun[0].slice(expected.length, 2 * expected.length);
     for (const [row, all] of begun.entries()) {
-      // A row may begin within a document, if another one begins where that does; the last one is cut short by the end of this test.
-      for (const reading of all.slice(1, -1)) assert(whole.has(String(reading)), `row ${row} read ${reading} with one memory`);
+      // A row may begin within a document, if another one begins where that does; the last one is cut short by the end
+      // of this test.
+      for (const reading of all.slice(1, -1)) {
+        assert(whole.has(String(reading)), `row ${row} read ${reading} with one memory`);
+      }
       assert(all.join(";").includes(second.join(";")), "all rows follow one order");
     }
     assertEquals(sorted(begun[0].slice(0, expected.length)), sorted(expected));
@@ -244,30 +298,42 @@ Deno.test("each row reads every document once a round, long ones in parts, each 
     assertEquals(new Set(begun.map(([first]) => String(first))).size, 4, "rows begin at places of their own");
     assert(String(begun[0].slice(0, expected.length)) !== String(second), "rounds have orders of their own");
     // A pure function of seed and step, whatever was asked for before.
-    for (const step of [2 * round + 1, 0, round - 1]) assertEquals(new StreamWindows([{ text }], shape, 1, { longest }).batch(step), batches[step]);
+    for (const step of [2 * round + 1, 0, round - 1]) {
+      assertEquals(new StreamWindows([{ text }], shape, 1, { longest }).batch(step), batches[step]);
+    }
     assertEquals(data.batch(1), batches[1]);
-    assert(String(new StreamWindows([{ text }], shape, 2, { longest }).batch(1).tokens) !== String(batches[1].tokens), "the seed chooses the order");
+    assert(
+      String(new StreamWindows([{ text }], shape, 2, { longest }).batch(1).tokens) !== String(batches[1].tokens),
+      "the seed chooses the order",
+    );
   }
 });
 
 Deno.test("rows begin within a document where there are fewer documents than rows", () => {
-  const shape = { batch: 4, length: 8 }, data = new StreamWindows([{ text: range(0, 321) }], shape, 1), { tokens, fresh } = data.batch(0);
+  const shape = { batch: 4, length: 8 },
+    data = new StreamWindows([{ text: range(0, 321) }], shape, 1),
+    { tokens, fresh } = data.batch(0);
   assertEquals([data.windowsInRound(0), ...range(0, 4).map((row) => tokens[row * 9])], [40, 0, 80, 160, 240]);
   assertEquals([...fresh!], [1, 1, 1, 1]);
   assertEquals([...data.batch(10).fresh!], [0, 0, 0, 1]);
 });
 
 Deno.test("a text of twice the weight is read twice as often, documents mixed with those of the others", () => {
-  const lengths = range(0, 200).map((i) => 2 + i % 13), heavy = documentsOf(lengths), light = documentsOf(lengths, 10_000);
+  const lengths = range(0, 200).map((i) => 2 + i % 13),
+    heavy = documentsOf(lengths),
+    light = documentsOf(lengths, 10_000);
   const shape = { batch: 1, length: 4 };
   for (const [weight, other] of [[2, 1], [1, 0.5], [1, 1], [3, 2]]) {
     const data = new StreamWindows([{ text: heavy, weight }, { text: light, weight: other }], shape, 3), rounds = 4;
     const steps = range(0, rounds).reduce((sum, round) => sum + data.windowsInRound(round), 0);
-    const all = readings(range(0, steps).map((step) => data.batch(step)), 0, 4), own = all.filter(([first]) => first < 10_000);
+    const all = readings(range(0, steps).map((step) => data.batch(step)), 0, 4),
+      own = all.filter(([first]) => first < 10_000);
     const ratio = own.length / (all.length - own.length);
     if (weight % other === 0) {
       assertEquals(ratio, weight / other);
-      const expected = cut(heavy, 0, 1000).flatMap((document) => new Array<number[]>(rounds * weight / other).fill(document));
+      const expected = cut(heavy, 0, 1000).flatMap((document) =>
+        new Array<number[]>(rounds * weight / other).fill(document)
+      );
       assertEquals(sorted(own), sorted(expected), "each document as often as the others of its text");
     } else assertAlmostEquals(ratio, weight / other, 0.02 * weight / other);
     // Either text is met soon, again and again.
@@ -281,14 +347,20 @@ Deno.test("a text of twice the weight is read twice as often, documents mixed wi
 
 Deno.test("many documents are found where they are without a table of them", () => {
   // More than a group of shelves, and than are looked up at once; of both texts one is a single long document.
-  const lengths = range(0, 9000).map((i) => 1 + (i * 7) % 5), text = documentsOf(lengths), long = documentsOf([30_001], 100_000);
-  const data = new StreamWindows([{ text }, { text: long }], { batch: 1, length: 4 }, 9, { longest: 3 }), steps = data.windowsInRound(0);
+  const lengths = range(0, 9000).map((i) => 1 + (i * 7) % 5),
+    text = documentsOf(lengths),
+    long = documentsOf([30_001], 100_000);
+  const data = new StreamWindows([{ text }, { text: long }], { batch: 1, length: 4 }, 9, { longest: 3 }),
+    steps = data.windowsInRound(0);
   const read = readings(range(0, steps).map((step) => data.batch(step)), 0, 4);
   assertEquals(sorted(read), sorted([...cut(text, 0, 3), ...cut(long, 100_000, 3)]));
 });
 
 Deno.test("held-out documents are read in order from their beginnings, by rows spread over the text", () => {
-  const lengths = [20, 1, 40, 5, 33, 18, 2], text = documentsOf(lengths), expected = cut(text, 0, 16), shape = { batch: 3, length: 8 };
+  const lengths = [20, 1, 40, 5, 33, 18, 2],
+    text = documentsOf(lengths),
+    expected = cut(text, 0, 16),
+    shape = { batch: 3, length: 8 };
   const all = evenStreams([text], shape, 1000, { longest: 16 }), rows = [0, 1, 2].map((row) => readings(all, row, 8));
   assertEquals(rows.flat(), expected, "all of it once");
   assertEquals(rows.every((row) => row.length > 2), true);
@@ -300,7 +372,10 @@ Deno.test("held-out documents are read in order from their beginnings, by rows s
   }
   // Shares of different lengths.
   const uneven = documentsOf([400, 3, 3, 3, 3, 3, 3, 90]), most = evenStreams([uneven], { batch: 4, length: 8 }, 1000);
-  assertEquals(sorted([0, 1, 2, 3].flatMap((row) => row < most[0].fresh!.length ? readings(most, row, 8) : [])), sorted(cut(uneven, 0, 1000)));
+  assertEquals(
+    sorted([0, 1, 2, 3].flatMap((row) => row < most[0].fresh!.length ? readings(most, row, 8) : [])),
+    sorted(cut(uneven, 0, 1000)),
+  );
   // One document is one row, as far as the windows go.
   const [{ tokens }, ...others] = evenStreams([tokenSource(range(0, 100))], shape, 5);
   assertEquals([tokens.length, others.length], [9, 4]);
@@ -315,10 +390,12 @@ Deno.test("what cannot be streamed is refused", () => {
 for (const kind of KINDS) {
   Deno.test(`${kind}: a validation that carries memory has the losses of whole documents, and padding counts in none of its figures`, () =>
     onReference(async (device) => {
-      const options = { ...tiny(kind), shape: { batch: 2, length: 16 } }, trainer = await Trainer.create(device, options);
+      const options = { ...tiny(kind), shape: { batch: 2, length: 16 } },
+        trainer = await Trainer.create(device, options);
       const texts = [TEXT.slice(0, 60), TEXT.slice(5, 25), TEXT.slice(20, 55)],
         each = await Promise.all(texts.map((text) => lossesAtOnce(options.model, text)));
-      const batches = evenStreams(texts.map(tokenSource), options.shape, 100), measured = await trainer.validate(batches);
+      const batches = evenStreams(texts.map(tokenSource), options.shape, 100),
+        measured = await trainer.validate(batches);
       assertAlmostEquals(measured.loss, meanOf(each.flat()), 1e-6);
       const padded = batches.map(({ tokens, mask, fresh }) => ({
         mask,
@@ -327,7 +404,9 @@ for (const kind of KINDS) {
       }));
       assertEquals(padded.some(({ tokens }, i) => String(tokens) !== String(batches[i].tokens)), true);
       const other = await trainer.validate(padded);
-      for (const figure of ["loss", "innerLoss", "updateNorm"] as const) assertAlmostEquals(other[figure], measured[figure], 1e-9, figure);
+      for (const figure of ["loss", "innerLoss", "updateNorm"] as const) {
+        assertAlmostEquals(other[figure], measured[figure], 1e-9, figure);
+      }
       // Windows that fill up whole rows are measured as they are without memory.
       const alone = Int32Array.from([...TEXT.slice(0, 17), ...TEXT.slice(30, 47)]), apart = [{ tokens: alone }];
       const one = await trainer.validate(alone), two = await trainer.validate(apart);
@@ -337,20 +416,39 @@ for (const kind of KINDS) {
         tokens: Int32Array.from([...alone, ...new Int32Array(17)]),
         mask: Float32Array.from([...new Float32Array(32).fill(1), ...new Float32Array(16)]),
       };
-      for (const [figure, value] of Object.entries(await trainer.validate([idle]))) assertAlmostEquals(two[figure as "loss"], value, 1e-6, figure);
+      for (const [figure, value] of Object.entries(await trainer.validate([idle]))) {
+        assertAlmostEquals(two[figure as "loss"], value, 1e-6, figure);
+      }
       await assertRejects(() => trainer.validate([]), ConfigError, "as many rows in each batch");
-      await assertRejects(() => trainer.validate([{ tokens: alone, mask: new Float32Array(32) }]), ConfigError, "padding alone");
+      await assertRejects(
+        () => trainer.validate([{ tokens: alone, mask: new Float32Array(32) }]),
+        ConfigError,
+        "padding alone",
+      );
       // Training goes on where it was.
       const [window] = windowsOf(TEXT);
       const two16 = { tokens: Int32Array.from([...window.tokens, ...window.tokens]) };
-      assertAlmostEquals((await trainer.run({ batch: () => two16 }))[0].loss, meanOf((await lossesAtOnce(options.model, TEXT)).slice(0, 16)), 1e-6);
+      assertAlmostEquals(
+        (await trainer.run({ batch: () => two16 }))[0].loss,
+        meanOf((await lossesAtOnce(options.model, TEXT)).slice(0, 16)),
+        1e-6,
+      );
       trainer.dispose();
     }));
 
   Deno.test(`${kind}: a memory learns nothing from padding, and no parameter does`, () =>
     onReference(async (device) => {
-      // Without momentum and forgetting nothing but what is stored changes a memory, so that it stays where the text ends.
-      const config = defineConfig({ ...TINY, vocabulary: 13, blocks: 1, model: kind, momentum: false, forgetting: false, persistentTokens: 0 });
+      // Without momentum and forgetting nothing but what is stored changes a memory, so that it stays where the text
+      // ends.
+      const config = defineConfig({
+        ...TINY,
+        vocabulary: 13,
+        blocks: 1,
+        model: kind,
+        momentum: false,
+        forgetting: false,
+        persistentTokens: 0,
+      });
       const optimizer = defineOptimizer({ learningRate: 1e-2, warmupSteps: 0, totalSteps: 2, weightDecay: 0 });
       const options = { ...tiny(kind), model: new Model(config), optimizer, shape: { batch: 2, length: 16 } };
       const texts = [TEXT.slice(0, 9).map((token) => token % 6), TEXT.slice(30, 43).map((token) => token % 6)];
@@ -375,7 +473,15 @@ for (const kind of KINDS) {
       // The rows of the embedding that only padding asks for stay as they were.
       const first = options.model.initialize(3), width = config.width;
       const moved = (params: typeof first, token: number): boolean =>
-        relativeError(params.embedding.subarray(token * width, (token + 1) * width), first.embedding.subarray(token * width, (token + 1) * width)) > 1e-6;
-      assertEquals([moved(one.params, 7), moved(other.params, 11), moved(learned.params, 7), moved(one.params, texts[0][1])], [false, false, true, true]);
+        relativeError(
+          params.embedding.subarray(token * width, (token + 1) * width),
+          first.embedding.subarray(token * width, (token + 1) * width),
+        ) > 1e-6;
+      assertEquals([
+        moved(one.params, 7),
+        moved(other.params, 11),
+        moved(learned.params, 7),
+        moved(one.params, texts[0][1]),
+      ], [false, false, true, true]);
     }));
 }

@@ -1,19 +1,24 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { type Device, requestDevice } from "../../kernels/mod.ts";
-import { decodeCheckpoint, encodeCheckpoint } from "../../titans/checkpoint.ts";
+import { decodeCheckpoint, encodeCheckpoint } from "../../titans/train/checkpoint.ts";
 import { defineConfig } from "../../titans/config.ts";
-import { evenWindows, RandomWindows } from "../../titans/data.ts";
+import { evenWindows, RandomWindows } from "../../titans/text/windows.ts";
 import { ConfigError, TrainingError } from "../../titans/errors.ts";
-import { Model } from "../../titans/model.ts";
-import { defineOptimizer } from "../../titans/optimizer.ts";
-import { Trainer, type TrainerOptions, type TrainingState } from "../../titans/train.ts";
+import { Model } from "../../titans/models/model.ts";
+import { defineOptimizer } from "../../titans/train/optimizer.ts";
+import { Trainer, type TrainerOptions, type TrainingState } from "../../titans/train/trainer.ts";
 import { TINY } from "./builders.ts";
 import { relativeError, testOnDevices } from "./runners.ts";
 
 const config = defineConfig({ ...TINY, model: "mac", vocabulary: 16, blocks: 1 });
 const model = new Model(config);
 const shape = { batch: 2, length: 16 };
-const options: TrainerOptions = { model, optimizer: defineOptimizer({ learningRate: 1e-2, warmupSteps: 2, totalSteps: 20 }), shape, seed: 1 };
+const options: TrainerOptions = {
+  model,
+  optimizer: defineOptimizer({ learningRate: 1e-2, warmupSteps: 2, totalSteps: 20 }),
+  shape,
+  seed: 1,
+};
 /** A text that repeats every five tokens. */
 const text = Uint8Array.from({ length: 400 }, (_, i) => [3, 1, 4, 15, 9][i % 5]);
 const data = new RandomWindows(text, shape, 7);
@@ -50,7 +55,8 @@ for (const kind of ["reference", "cpu"] as const) {
   Deno.test(`${kind}: trying a state changes nothing of it, and finds one that an update broke`, async () => {
     const device = await requestDevice({ kind });
     for (const stream of [false, true]) {
-      const tried = await Trainer.create(device, { ...options, stream }), left = await Trainer.create(device, { ...options, stream });
+      const tried = await Trainer.create(device, { ...options, stream }),
+        left = await Trainer.create(device, { ...options, stream });
       for (let step = 0; step < 3; step++) {
         assertEquals(await tried.probe(data.batch(step)), undefined);
         assertEquals(await tried.run(data), await left.run(data));
@@ -60,7 +66,10 @@ for (const kind of ["reference", "cpu"] as const) {
       tried.dispose();
       left.dispose();
     }
-    const broken = await Trainer.create(device, { ...options, optimizer: defineOptimizer({ learningRate: 1e20, warmupSteps: 0, totalSteps: 9 }) });
+    const broken = await Trainer.create(device, {
+      ...options,
+      optimizer: defineOptimizer({ learningRate: 1e20, warmupSteps: 0, totalSteps: 9 }),
+    });
     const [{ loss }] = await broken.run(data);
     assert(Number.isFinite(loss), "the loss before the update is a number");
     assert(/^(loss|gradient norm) became /.test(await broken.probe(data.batch(1)) ?? ""));
@@ -84,7 +93,10 @@ Deno.test("a resumed run, through a checkpoint, gives the numbers of an uninterr
     // A checkpoint holds f32, this device computes with doubles.
     [...begun, ...rest].forEach((metrics, i) => {
       assertEquals(metrics.step, i);
-      assert(Math.abs(metrics.loss - expected[i].loss) < 1e-6, `step ${i}: loss ${metrics.loss}, uninterrupted ${expected[i].loss}`);
+      assert(
+        Math.abs(metrics.loss - expected[i].loss) < 1e-6,
+        `step ${i}: loss ${metrics.loss}, uninterrupted ${expected[i].loss}`,
+      );
     });
     for (const trainer of [whole, first, second]) trainer.dispose();
   }));
@@ -112,7 +124,11 @@ Deno.test("a loss that is not a number stops training, names the step, and keeps
     const bad = Int32Array.from(data.batch(2), (token, i) => (i === 5 ? 99 : token));
     trainer.launch(bad);
     trainer.launch(data.batch(3));
-    const error = await assertRejects(() => trainer.flush(), TrainingError, "Training stopped at step 2: the loss became NaN");
+    const error = await assertRejects(
+      () => trainer.flush(),
+      TrainingError,
+      "Training stopped at step 2: the loss became NaN",
+    );
     assertEquals(error.step, 2);
     assertEquals(error.message.includes("\n"), false);
     const kept: TrainingState = await trainer.exportState();
@@ -125,7 +141,8 @@ Deno.test("validation counts each window once, however many there are", () =>
   onReference(async (device) => {
     const trainer = await Trainer.create(device, options);
     const windows = evenWindows(text, shape.length, 5), width = shape.length + 1;
-    const one = async (i: number): Promise<number> => (await trainer.validate(windows.slice(i * width, (i + 1) * width))).loss;
+    const one = async (i: number): Promise<number> =>
+      (await trainer.validate(windows.slice(i * width, (i + 1) * width))).loss;
     const losses = [await one(0), await one(1), await one(2)];
     const { loss } = await trainer.validate(windows.slice(0, 3 * width));
     assert(Math.abs(loss - (losses[0] + losses[1] + losses[2]) / 3) < 1e-6);
@@ -135,22 +152,29 @@ Deno.test("validation counts each window once, however many there are", () =>
 
 Deno.test("a training shape that cannot be is refused", () =>
   onReference(async (device) => {
-    await assertRejects(() => Trainer.create(device, { ...options, shape: { batch: 0, length: 16 } }), ConfigError, "batch 0");
+    await assertRejects(
+      () => Trainer.create(device, { ...options, shape: { batch: 0, length: 16 } }),
+      ConfigError,
+      "batch 0",
+    );
   }));
 
-testOnDevices("training learns, a resumed run repeats the numbers of an uninterrupted one exactly, and NaN is caught", async ({ device }) => {
-  const whole = await Trainer.create(device, options);
-  const expected = await whole.run(data, 20);
-  assert(expected[19].loss < 0.6 * expected[0].loss, `loss went from ${expected[0].loss} to ${expected[19].loss}`);
-  const first = await Trainer.create(device, options);
-  await first.run(data, 7);
-  const { state } = decodeCheckpoint(encodeCheckpoint({ config, seed: 1, state: await first.exportState() }));
-  const second = await Trainer.create(device, { ...options, state });
-  assertEquals(await second.run(data, 5), expected.slice(7, 12));
-  const good = await second.exportState();
-  second.launch(Int32Array.from(data.batch(12), (token, i) => (i === 5 ? 99 : token)));
-  second.launch(data.batch(13));
-  await assertRejects(() => second.flush(), TrainingError, "Training stopped at step 12");
-  assertEquals(await second.exportState(), good);
-  for (const trainer of [whole, first, second]) trainer.dispose();
-});
+testOnDevices(
+  "training learns, a resumed run repeats the numbers of an uninterrupted one exactly, and NaN is caught",
+  async ({ device }) => {
+    const whole = await Trainer.create(device, options);
+    const expected = await whole.run(data, 20);
+    assert(expected[19].loss < 0.6 * expected[0].loss, `loss went from ${expected[0].loss} to ${expected[19].loss}`);
+    const first = await Trainer.create(device, options);
+    await first.run(data, 7);
+    const { state } = decodeCheckpoint(encodeCheckpoint({ config, seed: 1, state: await first.exportState() }));
+    const second = await Trainer.create(device, { ...options, state });
+    assertEquals(await second.run(data, 5), expected.slice(7, 12));
+    const good = await second.exportState();
+    second.launch(Int32Array.from(data.batch(12), (token, i) => (i === 5 ? 99 : token)));
+    second.launch(data.batch(13));
+    await assertRejects(() => second.flush(), TrainingError, "Training stopped at step 12");
+    assertEquals(await second.exportState(), good);
+    for (const trainer of [whole, first, second]) trainer.dispose();
+  },
+);

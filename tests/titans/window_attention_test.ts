@@ -20,8 +20,13 @@ import {
   swapAxes,
   where,
 } from "../../ops/mod.ts";
-import type { KeysAndValues } from "../../titans/layers.ts";
-import { advanceWindow, type AttentionRows, windowAttention, type WindowState } from "../../titans/window_attention.ts";
+import type { KeysAndValues } from "../../titans/nn/layers.ts";
+import {
+  advanceWindow,
+  type AttentionRows,
+  windowAttention,
+  type WindowState,
+} from "../../titans/nn/window_attention.ts";
 import { assertClose, noise, reference, relativeError, testOnDevices, type Value } from "./runners.ts";
 
 const B = 2, H = 2, K = 4, P = 3;
@@ -37,19 +42,33 @@ function inputsFor(T: number, W: number, { filled = W, persistent = true } = {})
   const rows = (n: number, seed: number): Value => noise([B, H, n, K], seed);
   return {
     rows: { query: rows(T, 1), key: rows(T, 2), value: rows(T, 3) },
-    state: { key: rows(W, 4), value: rows(W, 5), filled: { shape: [B, W], data: Float64Array.from({ length: B * W }, (_, i) => Number(i % W >= W - filled)) } },
+    state: {
+      key: rows(W, 4),
+      value: rows(W, 5),
+      filled: { shape: [B, W], data: Float64Array.from({ length: B * W }, (_, i) => Number(i % W >= W - filled)) },
+    },
     ...(persistent ? { persistent: { key: rows(P, 6), value: rows(P, 7) } } : {}),
   };
 }
 
 /** The same in the obvious way: all scores [T, W + T], positions from the first row of the state. */
-function plainAttention({ query, key, value }: AttentionRows, { state, persistent }: { state: WindowState; persistent?: KeysAndValues }): Tensor {
+function plainAttention(
+  { query, key, value }: AttentionRows,
+  { state, persistent }: { state: WindowState; persistent?: KeysAndValues },
+): Tensor {
   const T = query.shape[2], W = state.key.shape[2];
   const keys = rotaryEmbedding(concat([state.key, key], 2)), values = concat([state.value, value], 2);
   const distance = sub(iota([T, W + T], 1), iota([T, W + T], 0));
   const held = concat([state.filled, ones([B, T])], 1);
-  const visible = logicalAnd(logicalAnd(greater(distance, 0), lessEqual(distance, W)), greater(expandDims(expandDims(held, 1), 1), 0.5));
-  const scores = where(visible, mul(matmul(rotaryEmbedding(query, { offset: W }), swapAxes(keys, -1, -2)), 1 / Math.sqrt(K)), -1e30);
+  const visible = logicalAnd(
+    logicalAnd(greater(distance, 0), lessEqual(distance, W)),
+    greater(expandDims(expandDims(held, 1), 1), 0.5),
+  );
+  const scores = where(
+    visible,
+    mul(matmul(rotaryEmbedding(query, { offset: W }), swapAxes(keys, -1, -2)), 1 / Math.sqrt(K)),
+    -1e30,
+  );
   if (!persistent) return matmul(softmax(scores), values);
   const always = mul(matmul(query, swapAxes(persistent.key, -1, -2)), 1 / Math.sqrt(K));
   return matmul(softmax(concat([always, scores], -1)), concat([persistent.value, values], 2));
@@ -86,17 +105,32 @@ testOnDevices("attention in blocks equals all scores under a mask, gradients too
 Deno.test("a token sees exactly the window, and persistent tokens from everywhere", async () => {
   const T = 13, W = 4, at = 6;
   const run = async (inputs: Inputs<Value>): Promise<Float64Array> =>
-    Float64Array.from((await reference((arg: Inputs<Tensor>) => windowAttention(arg.rows, { state: arg.state, persistent: arg.persistent }), [inputs])).data)
+    Float64Array.from(
+      (await reference(
+        (arg: Inputs<Tensor>) => windowAttention(arg.rows, { state: arg.state, persistent: arg.persistent }),
+        [inputs],
+      )).data,
+    )
       .slice(0, T * K);
   const inputs = inputsFor(T, W, { filled: 0 });
   const before = await run(inputs);
-  const moved = (value: Value, row: number): Value => ({ ...value, data: Float64Array.from(value.data, (x, i) => (Math.floor(i / K) === row ? x + 1 : x)) });
-  const token = await run({ ...inputs, rows: { ...inputs.rows, key: moved(inputs.rows.key, at), value: moved(inputs.rows.value, at) } });
-  const persistent = await run({ ...inputs, persistent: { ...inputs.persistent!, value: moved(inputs.persistent!.value, 0) } });
+  const moved = (value: Value, row: number): Value => ({
+    ...value,
+    data: Float64Array.from(value.data, (x, i) => (Math.floor(i / K) === row ? x + 1 : x)),
+  });
+  const token = await run({
+    ...inputs,
+    rows: { ...inputs.rows, key: moved(inputs.rows.key, at), value: moved(inputs.rows.value, at) },
+  });
+  const persistent = await run({
+    ...inputs,
+    persistent: { ...inputs.persistent!, value: moved(inputs.persistent!.value, 0) },
+  });
   for (let t = 0; t < T; t++) {
     const row = (data: Float64Array): number[] => Array.from(data.subarray(t * K, (t + 1) * K));
-    if (t >= at && t < at + W) assert(relativeError(row(token), row(before)) > 1e-6, `row ${t} does not see token ${at}`);
-    else assertEquals(row(token), row(before), `row ${t} sees token ${at}`);
+    if (t >= at && t < at + W) {
+      assert(relativeError(row(token), row(before)) > 1e-6, `row ${t} does not see token ${at}`);
+    } else assertEquals(row(token), row(before), `row ${t} sees token ${at}`);
     assert(relativeError(row(persistent), row(before)) > 1e-6, `row ${t} does not see the persistent tokens`);
   }
 });
@@ -130,8 +164,13 @@ Deno.test("memory grows with the length, not with its square", async () => {
   const device = await requestDevice({ kind: "cpu" });
   const peak = async (T: number): Promise<number> => {
     const rows = spec([1, 1, T, 8]), past = spec([1, 1, 16, 8]);
-    const attend = (query: Tensor, key: Tensor, value: Tensor, state: WindowState): Tensor => windowAttention({ query, key, value }, { state });
-    const program = await compile(device, attend, [rows, rows, rows, { key: past, value: past, filled: spec([1, 16]) }]);
+    const attend = (query: Tensor, key: Tensor, value: Tensor, state: WindowState): Tensor =>
+      windowAttention({ query, key, value }, { state });
+    const program = await compile(device, attend, [rows, rows, rows, {
+      key: past,
+      value: past,
+      filled: spec([1, 16]),
+    }]);
     const { peakBytes } = program;
     program.dispose();
     return peakBytes;

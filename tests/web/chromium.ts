@@ -8,7 +8,9 @@
 const PATH = "/usr/bin/chromium", VARIABLE = "MNEME_CHROMIUM";
 const INSTALL = ["install", "--yes", "--no-install-recommends", "chromium"];
 
-/** No sandbox, since containers rarely allow one; WebGPU in software; nothing in the background that asks the network. */
+/**
+ * No sandbox, since containers rarely allow one; WebGPU in software; nothing in the background that asks the network.
+ */
 const FLAGS = [
   "--no-sandbox",
   "--enable-unsafe-webgpu",
@@ -20,7 +22,9 @@ const FLAGS = [
 ];
 
 /** What to do where there is no browser. */
-const REMEDY = `run \`apt-get ${INSTALL.join(" ")}\` as root, or say where Chromium is with ${VARIABLE}=/path/to/chromium`;
+const REMEDY = `run \`apt-get ${
+  INSTALL.join(" ")
+}\` as root, or say where Chromium is with ${VARIABLE}=/path/to/chromium`;
 
 function browserPath(): string {
   return Deno.env.get(VARIABLE) ?? PATH;
@@ -48,7 +52,12 @@ export async function launch(): Promise<import("playwright-core").Browser> {
 async function setUp(): Promise<void> {
   const apt = async (...args: string[]): Promise<boolean> => {
     try {
-      const options: Deno.CommandOptions = { args: ["-q", ...args], stdin: "null", stdout: "null", env: { DEBIAN_FRONTEND: "noninteractive" } };
+      const options: Deno.CommandOptions = {
+        args: ["-q", ...args],
+        stdin: "null",
+        stdout: "null",
+        env: { DEBIAN_FRONTEND: "noninteractive" },
+      };
       return (await new Deno.Command("apt-get", options).output()).success;
     } catch {
       return false;
@@ -60,7 +69,9 @@ async function setUp(): Promise<void> {
     if (!await apt(...INSTALL) && await apt("update")) await apt(...INSTALL);
   }
   // Not an error here: the tests that need it say so.
-  console.error(isThere() ? `Chromium: ${browserPath()}` : `There is no Chromium, so the browser tests will fail: ${REMEDY}`);
+  console.error(
+    isThere() ? `Chromium: ${browserPath()}` : `There is no Chromium, so the browser tests will fail: ${REMEDY}`,
+  );
 }
 
 if (import.meta.main) await setUp();

@@ -1,6 +1,6 @@
 /**
- * The library in Chromium: prints what pages found there as one line of JSON. Started by library_test.ts in a process of its own, with the permissions that a
- * browser takes.
+ * The library in Chromium: prints what pages found there as one line of JSON. Started by library_test.ts in a process
+ * of its own, with the permissions that a browser takes.
  */
 import type { Page } from "playwright-core";
 import { bundle, bundleLibrary, endBuilds } from "../../web/build.ts";
@@ -39,13 +39,18 @@ const USE_LIBRARY = `import("/mneme.js").then(async ({ compile, matmul, requestD
 })`;
 
 /** Calls a function of library_page.ts in a page. */
-function call<Name extends keyof typeof InPage>(page: Page, name: Name, ...args: readonly string[]): Promise<Awaited<ReturnType<(typeof InPage)[Name]>>> {
+function call<Name extends keyof typeof InPage>(
+  page: Page,
+  name: Name,
+  ...args: readonly string[]
+): Promise<Awaited<ReturnType<(typeof InPage)[Name]>>> {
   return page.evaluate(`import("/page.js").then((page) => page.${name}(...${JSON.stringify(args)}))`);
 }
 
 async function checkPage(page: Page, isolated: boolean): Promise<PageReport> {
   const devices = isolated ? ["cpu", "webgpu", "gpu"] : ["cpu"];
-  const products: Record<string, PageReport["products"][string]> = {}, losses: Record<string, Record<string, readonly number[]>> = {};
+  const products: Record<string, PageReport["products"][string]> = {},
+    losses: Record<string, Record<string, readonly number[]>> = {};
   for (const device of devices) products[device] = await call(page, "matrixProduct", device);
   for (const model of ["lmm", "mac", "mag", "mal"]) {
     losses[model] = {};
@@ -62,7 +67,10 @@ async function check(): Promise<LibraryReport> {
   const { sizeBytes, gzipBytes } = await bundleLibrary(FOLDER);
   await bundle(new URL("library_page.ts", import.meta.url), new URL("page.js", FOLDER));
   await endBuilds();
-  await Deno.writeTextFile(new URL("index.html", FOLDER), `<!doctype html><html lang="en"><title>Checks</title><link rel="icon" href="data:,"></html>`);
+  await Deno.writeTextFile(
+    new URL("index.html", FOLDER),
+    `<!doctype html><html lang="en"><title>Checks</title><link rel="icon" href="data:,"></html>`,
+  );
   const browser = await launch();
   const pages: PageReport[] = [], opTable: Record<string, LibraryReport["opTable"][string]> = {};
   let product: number[] = [];

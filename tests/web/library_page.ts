@@ -1,4 +1,6 @@
-/** Runs in a browser's page: the devices there against the reference device. Bundled and opened by library_checks.ts. */
+/**
+ * Runs in a browser's page: the devices there against the reference device. Bundled and opened by library_checks.ts.
+ */
 import { grad } from "../../core/grad.ts";
 import { type Device, requestCpuDevice, requestWebGpuDevice } from "../../kernels/mod.ts";
 import { findFeatures } from "../../kernels/cpu/features.ts";
@@ -14,7 +16,9 @@ export type PageDevice = "cpu" | "webgpu" | "gpu" | "reference" | "auto";
 
 function open(kind: PageDevice): Promise<Device> {
   if (kind === "cpu") return requestCpuDevice({ poison: true });
-  if (kind === "gpu") return requestWebGpuDevice({ printer: (kernel, target) => printWgsl(kernel, { ...target, style: "gpu" }) });
+  if (kind === "gpu") {
+    return requestWebGpuDevice({ printer: (kernel, target) => printWgsl(kernel, { ...target, style: "gpu" }) });
+  }
   return requestDevice({ kind });
 }
 
@@ -34,15 +38,24 @@ function wave(size: number, phase: number): Float32Array {
 /** What the browser offers, and what `auto` takes. */
 export async function surroundings(): Promise<Record<string, unknown>> {
   const features = findFeatures();
-  return { isolated: globalThis.crossOriginIsolated, shared: features.shared, ...await withDevice("auto", ({ info }) => Promise.resolve({ auto: info })) };
+  return {
+    isolated: globalThis.crossOriginIsolated,
+    shared: features.shared,
+    ...await withDevice("auto", ({ info }) => Promise.resolve({ auto: info })),
+  };
 }
 
 /** The gradient of a softmax of a product, on a device and on the reference; the device's description too. */
-export async function matrixProduct(kind: PageDevice): Promise<{ found: number[]; wanted: number[]; description: string }> {
+export async function matrixProduct(
+  kind: PageDevice,
+): Promise<{ found: number[]; wanted: number[]; description: string }> {
   const size = 64;
   const run = (each: PageDevice): Promise<{ data: number[]; description: string }> =>
     withDevice(each, async (device) => {
-      const program = await compile(device, grad((a: Tensor, b: Tensor) => sum(matmul(softmax(matmul(a, b)), b))), [spec([size, size]), spec([size, size])]);
+      const program = await compile(device, grad((a: Tensor, b: Tensor) => sum(matmul(softmax(matmul(a, b)), b))), [
+        spec([size, size]),
+        spec([size, size]),
+      ]);
       const { data } = await program.run(wave(size * size, 0), wave(size * size, 1));
       return { data: Array.from(data), description: device.info.description };
     });
@@ -72,13 +85,18 @@ export function trainingLosses(kind: PageDevice, model: ModelKind): Promise<numb
       shape: { batch: 2, length: 24 },
       seed: 5,
     });
-    const reports = await trainer.run({ batch: (step) => Int32Array.from({ length: 50 }, (_, i) => (i * i + 3 * i + step) % 19) }, 4);
+    const reports = await trainer.run({
+      batch: (step) => Int32Array.from({ length: 50 }, (_, i) => (i * i + 3 * i + step) % 19),
+    }, 4);
     trainer.dispose();
     return reports.flatMap(({ loss, gradientNorm }) => [loss, gradientNorm]);
   });
 }
 
-/** Every op with its gradients, against the interpreter: all cases on cpu; on WebGPU, where each takes some shaders, the case with the most elements of each op. */
+/**
+ * Every op with its gradients, against the interpreter: all cases on cpu; on WebGPU, where each takes some shaders, the
+ * case with the most elements of each op.
+ */
 export async function opTable(kind: PageDevice): Promise<{ readonly cases: number; readonly results: number }> {
   return await withDevice(kind, (device) => checkParity(device, kind === "cpu" ? OP_CASES : largestCases()));
 }
@@ -86,6 +104,8 @@ export async function opTable(kind: PageDevice): Promise<{ readonly cases: numbe
 function largestCases(): OpCase[] {
   const sizeOf = ({ inputs }: OpCase): number => inputs.reduce((total, { data }) => total + data.length, 0);
   const largest = new Map<string, OpCase>();
-  for (const opCase of OP_CASES) if (sizeOf(opCase) >= sizeOf(largest.get(opCase.op) ?? opCase)) largest.set(opCase.op, opCase);
+  for (const opCase of OP_CASES) {
+    if (sizeOf(opCase) >= sizeOf(largest.get(opCase.op) ?? opCase)) largest.set(opCase.op, opCase);
+  }
   return [...largest.values()];
 }

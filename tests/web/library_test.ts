@@ -8,7 +8,10 @@ const MOST_GZIP_BYTES = 150_000;
 
 function worstDifference(found: readonly number[], wanted: readonly number[]): number {
   assertEquals(found.length, wanted.length);
-  return found.reduce((worst, value, i) => Math.max(worst, Math.abs(value - wanted[i]) / Math.max(1, Math.abs(wanted[i]))), 0);
+  return found.reduce(
+    (worst, value, i) => Math.max(worst, Math.abs(value - wanted[i]) / Math.max(1, Math.abs(wanted[i]))),
+    0,
+  );
 }
 
 Deno.test("browser: the library in one file computes on all devices what the reference computes", async (t) => {
@@ -17,11 +20,17 @@ Deno.test("browser: the library in one file computes on all devices what the ref
   await t.step("the file stands alone, and is not larger than expected", () => {
     assertEquals(product, [19, 22, 43, 50]);
     assert(bundle.gzipBytes < MOST_GZIP_BYTES, `${bundle.gzipBytes} bytes with gzip`);
-    console.log(`library in one file: ${(bundle.sizeBytes / 1000).toFixed(1)} kB, ${(bundle.gzipBytes / 1000).toFixed(1)} kB with gzip`);
+    console.log(
+      `library in one file: ${(bundle.sizeBytes / 1000).toFixed(1)} kB, ${
+        (bundle.gzipBytes / 1000).toFixed(1)
+      } kB with gzip`,
+    );
   });
 
   await t.step("a page isolated from other origins computes on several threads, one that is not on one", () => {
-    const descriptions = [isolated, plain].map(({ surroundings, products }) => [surroundings.isolated, surroundings.shared, products.cpu.description]);
+    const descriptions = [isolated, plain].map((
+      { surroundings, products },
+    ) => [surroundings.isolated, surroundings.shared, products.cpu.description]);
     assertEquals(descriptions.map(([isolated, shared]) => [isolated, shared]), [[true, true], [false, false]]);
     assert(/, ([2-9]|\d\d+) threads$/.test(String(descriptions[0][2])), String(descriptions[0][2]));
     assert(/, 1 thread$/.test(String(descriptions[1][2])), String(descriptions[1][2]));

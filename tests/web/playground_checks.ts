@@ -1,6 +1,7 @@
 /**
- * A user at the playground, in Chromium: trains, stops, writes, looks at the memory, saves and loads. Prints what the page showed as one line of JSON, and leaves
- * screenshots in .scratch/web. Started by playground_test.ts in a process of its own.
+ * A user at the playground, in Chromium: trains, stops, writes, looks at the memory, saves and loads. Prints what the
+ * page showed as one line of JSON, and leaves screenshots in .scratch/web. Started by playground_test.ts in a process
+ * of its own.
  */
 import type { Browser, Page } from "playwright-core";
 import { decodeCheckpoint, defineConfig, encodeCheckpoint, Model } from "../../titans/mod.ts";
@@ -38,7 +39,10 @@ export interface PlaygroundReport {
   readonly plain: { readonly device: string; readonly stopped: string; readonly stoppedReading: string };
   /** Parameters as shown, and as the checkpoint has them. */
   readonly parameters: readonly [string, number];
-  /** The text to read follows the text to learn until somebody writes one; what is said of one that is too long, and of how much of it was read. */
+  /**
+   * The text to read follows the text to learn until somebody writes one; what is said of one that is too long, and of
+   * how much of it was read.
+   */
   readonly samples: { readonly followed: string; readonly own: string; readonly size: string; readonly read: string };
   /** Where the focus is after a start. */
   readonly focus: string;
@@ -46,8 +50,17 @@ export interface PlaygroundReport {
   readonly shift: number;
   /** Backgrounds of the strongest byte and of the strip, with forced colours. */
   readonly forced: readonly [string, string];
-  /** A start that fails: what was asked, the error, what is said, what the form says of the changes, and that writing goes on. */
-  readonly failed: { readonly asked: readonly string[]; readonly error: string; readonly said: string; readonly changes: string; readonly written: string };
+  /**
+   * A start that fails: what was asked, the error, what is said, what the form says of the changes, and that writing
+   * goes on.
+   */
+  readonly failed: {
+    readonly asked: readonly string[];
+    readonly error: string;
+    readonly said: string;
+    readonly changes: string;
+    readonly written: string;
+  };
   /** After a reload: what is said, what comes back, and what the form says then. */
   readonly restored: { readonly offer: string; readonly said: string; readonly chosen: readonly string[] };
 }
@@ -117,7 +130,8 @@ async function failedStart(page: Page): Promise<PlaygroundReport["failed"]> {
 
 /** A checkpoint whose tokens are no bytes. */
 function tokenCheckpoint(): Uint8Array {
-  const config = defineConfig({ model: "lmm", width: 8, heads: 1, blocks: 1, mlpHidden: 8, vocabulary: 300 }), { layout } = new Model(config);
+  const config = defineConfig({ model: "lmm", width: 8, heads: 1, blocks: 1, mlpHidden: 8, vocabulary: 300 }),
+    { layout } = new Model(config);
   const params = layout.initialize(1), zeros = layout.unpack(new Float32Array(layout.size));
   return encodeCheckpoint({ config, seed: 1, state: { step: 0, params, first: zeros, second: zeros } });
 }
@@ -125,7 +139,9 @@ function tokenCheckpoint(): Uint8Array {
 /** Names as assistive technology computes them, of everything that can be used. */
 async function unnamedControls(page: Page): Promise<string[]> {
   const snapshot = await page.locator("body").ariaSnapshot();
-  return snapshot.split("\n").filter((line) => /- (button|textbox|combobox|spinbutton|slider|radio|img)\b(?! ")/.test(line));
+  return snapshot.split("\n").filter((line) =>
+    /- (button|textbox|combobox|spinbutton|slider|radio|img)\b(?! ")/.test(line)
+  );
 }
 
 async function shoot(page: Page, name: string): Promise<void> {
@@ -140,7 +156,10 @@ function colours(page: Page): Promise<PlaygroundReport["coloured"]> {
   })()`);
 }
 
-async function isolatedVisit(page: Page, url: string): Promise<Omit<PlaygroundReport, "outside" | "problems" | "plain">> {
+async function isolatedVisit(
+  page: Page,
+  url: string,
+): Promise<Omit<PlaygroundReport, "outside" | "problems" | "plain">> {
   // A machine without an adapter.
   const noAdapter = 'Object.defineProperty(navigator, "gpu", { value: { requestAdapter: async () => null } });';
   await page.route("**/worker.js", async (route) => {
@@ -151,9 +170,14 @@ async function isolatedVisit(page: Page, url: string): Promise<Omit<PlaygroundRe
   const sampled = await sampleTexts(page);
   await page.selectOption("#model", "mac");
   await page.fill("#steps", "50");
-  await page.fill("#sample", "Ada keeps the red lamp. Ben keeps the blue drum. Cleo keeps the green kite. What does Ada keep? The red lamp.");
+  await page.fill(
+    "#sample",
+    "Ada keeps the red lamp. Ben keeps the blue drum. Cleo keeps the green kite. What does Ada keep? The red lamp.",
+  );
   await page.click("#start");
-  const trained = await settled(page), losses = await tableOfLosses(page), device = await page.locator("#device-name").innerText();
+  const trained = await settled(page),
+    losses = await tableOfLosses(page),
+    device = await page.locator("#device-name").innerText();
   const focus = await page.evaluate("document.activeElement.id") as string, shift = await layoutShift(page);
   await page.fill("#count", "60");
   await use(page, "#write");
@@ -223,8 +247,22 @@ async function isolatedVisit(page: Page, url: string): Promise<Omit<PlaygroundRe
   const note = await page.locator("#options-note").innerText();
   await use(page, "#continue");
   const changedText = { note, losses: await tableOfLosses(page) };
-  const learning = { losses, trained, focus, shift, parameters }, looking = { coloured, summary, details, gates, forced, samples };
-  return { unnamed, device, written, failed, saved, restored, loaded, continued, changedText, refusals, ...learning, ...looking };
+  const learning = { losses, trained, focus, shift, parameters },
+    looking = { coloured, summary, details, gates, forced, samples };
+  return {
+    unnamed,
+    device,
+    written,
+    failed,
+    saved,
+    restored,
+    loaded,
+    continued,
+    changedText,
+    refusals,
+    ...learning,
+    ...looking,
+  };
 }
 
 /** One thread, and stopped while it trains; narrow, as on a phone. */

@@ -77,7 +77,10 @@ Deno.test("playground: trains, shows its memory at work, saves and goes on from 
 
   await t.step("a reload loses nothing: the browser keeps the model, and the form says what it is", () => {
     assertMatch(report.trained, /The browser keeps this model\.$/);
-    assertMatch(report.restored.offer, /^Ready\. The browser keeps the mac model of .*, at step 50: Restore last model brings it back\.$/);
+    assertMatch(
+      report.restored.offer,
+      /^Ready\. The browser keeps the mac model of .*, at step 50: Restore last model brings it back\.$/,
+    );
     assertStringIncludes(report.restored.said, "Loaded: the model stands at step 50.");
     assertEquals(report.restored.chosen, ["mac", "tiny"]);
   });

@@ -60,7 +60,14 @@ export class Chart {
     const parts: SVGElement[] = [];
     for (const share of [0, 0.5, 1]) {
       parts.push(
-        svgElement("line", { class: "axis", x1: LEFT, x2: this.#width - RIGHT, y1: y(share * top), y2: y(share * top), opacity: share === 0 ? 1 : 0.3 }),
+        svgElement("line", {
+          class: "axis",
+          x1: LEFT,
+          x2: this.#width - RIGHT,
+          y1: y(share * top),
+          y2: y(share * top),
+          opacity: share === 0 ? 1 : 0.3,
+        }),
       );
       parts.push(svgElement("text", { x: LEFT - 6, y: y(share * top) + 4, "text-anchor": "end" }, format(share * top)));
     }
@@ -69,7 +76,12 @@ export class Chart {
     parts.push(svgElement("text", { x: this.#x(last), y: HEIGHT - 12, "text-anchor": "end" }, `${labels.x} ${last}`));
     parts.push(svgElement("text", { x: 4, y: 12 }, labels.y));
     for (const line of series) {
-      parts.push(svgElement("polyline", { class: `series series-${line.style}${line.faint ? " faint" : ""}`, points: this.#points(line.values, y) }));
+      parts.push(
+        svgElement("polyline", {
+          class: `series series-${line.style}${line.faint ? " faint" : ""}`,
+          points: this.#points(line.values, y),
+        }),
+      );
     }
     parts.push(...this.#names(series, y));
     this.#drawing.replaceChildren(...parts);
@@ -112,7 +124,9 @@ export class Chart {
       return place;
     });
     const excess = Math.max(0, least - 14 - (HEIGHT - BOTTOM + 4));
-    return named.map(({ name, style }, i) => svgElement("text", { class: `series-${style}`, x: this.#width - RIGHT + 6, y: places[i] - excess }, name));
+    return named.map(({ name, style }, i) =>
+      svgElement("text", { class: `series-${style}`, x: this.#width - RIGHT + 6, y: places[i] - excess }, name)
+    );
   }
 }
 

@@ -1,4 +1,7 @@
-/** Buttons and the file field: on or off, and never without the focus that they had, as elements with `disabled` would be. */
+/**
+ * Buttons and the file field: on or off, and never without the focus that they had, as elements with `disabled` would
+ * be.
+ */
 import { byId } from "./dom.ts";
 
 /** What can be used. */
@@ -19,7 +22,9 @@ export class Controls {
 
   /** Turns some on (true) and others off. */
   enable(controls: { readonly [Name in ControlName]?: boolean }): void {
-    for (const [name, isEnabled] of Object.entries(controls)) byId(name, HTMLElement).setAttribute("aria-disabled", String(!isEnabled));
+    for (const [name, isEnabled] of Object.entries(controls)) {
+      byId(name, HTMLElement).setAttribute("aria-disabled", String(!isEnabled));
+    }
   }
 
   /** Whether one is on. */

@@ -11,7 +11,11 @@ export function byId<T extends Element>(id: string, kind: new () => T): T {
 }
 
 /** An SVG element with attributes. */
-export function svgElement(name: string, attributes: Readonly<Record<string, string | number>>, text?: string): SVGElement {
+export function svgElement(
+  name: string,
+  attributes: Readonly<Record<string, string | number>>,
+  text?: string,
+): SVGElement {
   const element = document.createElementNS("http://www.w3.org/2000/svg", name);
   for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, String(value));
   if (text !== undefined) element.textContent = text;

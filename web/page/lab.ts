@@ -21,7 +21,15 @@ import { loadModel, saveModel, storedModel } from "./store.ts";
 export const WINDOW = { batch: 4, length: 256 } as const;
 
 /** A model that learns something within a minute on one thread. */
-const TINY: Partial<ModelConfig> = { width: 32, blocks: 1, heads: 2, mlpHidden: 88, segment: 32, window: 32, persistentTokens: 2 };
+const TINY: Partial<ModelConfig> = {
+  width: 32,
+  blocks: 1,
+  heads: 2,
+  mlpHidden: 88,
+  segment: 32,
+  window: 32,
+  persistentTokens: 2,
+};
 
 /** The page reads and writes bytes. */
 const BYTES = 256;
@@ -73,7 +81,9 @@ export class Lab {
       await this.#serve(request);
     } catch (error) {
       const hasModel = this.#run !== undefined;
-      if (this.#stop.signal.aborted && error === this.#stop.signal.reason) return this.#post({ type: "stopped", hasModel });
+      if (this.#stop.signal.aborted && error === this.#stop.signal.reason) {
+        return this.#post({ type: "stopped", hasModel });
+      }
       this.#post({ type: "error", message: error instanceof Error ? error.message : String(error), hasModel });
     }
   }
@@ -150,7 +160,15 @@ export class Lab {
     try {
       const optimizer = defineOptimizer({ totalSteps: steps, warmupSteps: Math.min(20, Math.floor(steps / 5)) });
       const progress = this.#compiling;
-      trainer = await Trainer.create(device, { model: new Model(config), optimizer, shape: WINDOW, seed, state, progress, signal });
+      trainer = await Trainer.create(device, {
+        model: new Model(config),
+        optimizer,
+        shape: WINDOW,
+        seed,
+        state,
+        progress,
+        signal,
+      });
     } catch (error) {
       if (device !== before?.device) device.dispose();
       throw error;
@@ -161,7 +179,15 @@ export class Lab {
     if (device !== before?.device) before?.device.dispose();
     this.#run = { device, choice, trainer, seed };
     const parameters = trainer.model.layout.parameterCount, { kind, description } = device.info;
-    this.#post({ type: "ready", device: `${kind}: ${description}`, config, size: sizeOf(config), parameters, step: trainer.step, seed });
+    this.#post({
+      type: "ready",
+      device: `${kind}: ${description}`,
+      config,
+      size: sizeOf(config),
+      parameters,
+      step: trainer.step,
+      seed,
+    });
   }
 
   async #train({ steps, text }: { readonly steps: number; readonly text: Uint8Array }): Promise<void> {
@@ -173,7 +199,12 @@ export class Lab {
       const reports = await trainer.run(data, Math.min(count, end - trainer.step));
       const elapsedMs = performance.now() - begin;
       const bytesPerSecond = reports.length * trainer.tokensPerStep / elapsedMs * 1000;
-      this.#post({ type: "progress", step: trainer.step, bits: reports.map(({ bitsPerByte }) => bitsPerByte), bytesPerSecond });
+      this.#post({
+        type: "progress",
+        step: trainer.step,
+        bits: reports.map(({ bitsPerByte }) => bitsPerByte),
+        bytesPerSecond,
+      });
       count = Math.max(1, Math.min(64, 2 * count, Math.round(reports.length * SLICE_MS / elapsedMs)));
       await nextTurn();
     }
@@ -215,13 +246,21 @@ export class Lab {
   async #read(text: Uint8Array): Promise<void> {
     const { device, trainer } = this.#current(), { signal } = this.#stop;
     const progress = (done: number, total: number): void => this.#post({ type: "reading-progress", done, total });
-    const reading = await readText(device, { model: trainer.model, params: await this.#params(), text }, { signal, progress, compiling: this.#compiling });
+    const reading = await readText(device, { model: trainer.model, params: await this.#params(), text }, {
+      signal,
+      progress,
+      compiling: this.#compiling,
+    });
     this.#post({ type: "reading", reading });
   }
 
   async #save(): Promise<void> {
     const { trainer } = this.#current();
-    this.#post({ type: "checkpoint", bytes: await this.#checkpoint(), name: `mneme-${trainer.model.config.model}-${trainer.step}.safetensors` });
+    this.#post({
+      type: "checkpoint",
+      bytes: await this.#checkpoint(),
+      name: `mneme-${trainer.model.config.model}-${trainer.step}.safetensors`,
+    });
   }
 
   async #checkpoint(): Promise<Uint8Array<ArrayBuffer>> {
@@ -255,7 +294,9 @@ function sizeOf(config: ModelConfig): Size {
 /** What a promise gives, unless a signal comes first: then `unwanted` gets it in the end. */
 async function unlessStopped<T>(promise: Promise<T>, signal: AbortSignal, unwanted: (value: T) => void): Promise<T> {
   let stop = (): void => {};
-  const stopped = new Promise<never>((_, reject) => signal.addEventListener("abort", stop = () => reject(signal.reason)));
+  const stopped = new Promise<never>((_, reject) =>
+    signal.addEventListener("abort", stop = () => reject(signal.reason))
+  );
   try {
     return await Promise.race([promise, stopped]);
   } catch (error) {

@@ -38,13 +38,19 @@ export class LossView {
     byId("speed", HTMLElement).textContent = Math.round(bytesPerSecond).toLocaleString("en");
     const smooth = this.#bits.map((_, i) => mean(this.#bits.slice(Math.max(0, i + 1 - SMOOTHING), i + 1)));
     this.#chart.show({
-      series: [{ name: "each step", style: 1, faint: true, values: this.#bits }, { name: `mean of ${SMOOTHING}`, style: 1, values: smooth }],
+      series: [{ name: "each step", style: 1, faint: true, values: this.#bits }, {
+        name: `mean of ${SMOOTHING}`,
+        style: 1,
+        values: smooth,
+      }],
       first: this.#first,
       labels: { x: "step", y: "bits a byte" },
       description: this.summary(),
     });
     const stride = Math.max(1, Math.ceil(smooth.length / ROWS));
-    const rows = smooth.flatMap((value, i) => (i + 1) % stride === 0 || i === smooth.length - 1 ? [row(this.#first + i, value)] : []);
+    const rows = smooth.flatMap((value, i) =>
+      (i + 1) % stride === 0 || i === smooth.length - 1 ? [row(this.#first + i, value)] : []
+    );
     this.#table.tBodies[0].replaceChildren(...rows);
   }
 

@@ -13,9 +13,15 @@ const MOST_READ = 384, LEAST_TEXT = 300;
 const worker = new Worker("worker.js");
 const send = (request: Request): void => worker.postMessage(request);
 
-const text = byId("text", HTMLTextAreaElement), sample = byId("sample", HTMLTextAreaElement), choice = byId("text-choice", HTMLSelectElement);
-const status = byId("status", HTMLParagraphElement), errorBox = byId("error", HTMLParagraphElement), written = byId("written", HTMLOutputElement);
-const losses = new LossView(), readings = new ReadingView(), controls = new Controls(["start", "stop", "continue", "save", "load", "restore", "write", "read"]);
+const text = byId("text", HTMLTextAreaElement),
+  sample = byId("sample", HTMLTextAreaElement),
+  choice = byId("text-choice", HTMLSelectElement);
+const status = byId("status", HTMLParagraphElement),
+  errorBox = byId("error", HTMLParagraphElement),
+  written = byId("written", HTMLOutputElement);
+const losses = new LossView(),
+  readings = new ReadingView(),
+  controls = new Controls(["start", "stop", "continue", "save", "load", "restore", "write", "read"]);
 
 /** What the model that is there was made with. */
 interface Made {
@@ -70,9 +76,14 @@ function mention(saying: string, isLast: boolean): void {
 function describeChanges(): void {
   const lines: string[] = [];
   if (made && state.hasModel) {
-    const now = { model: selected("model"), size: selected("size"), seed: number("seed"), device: selected("device") }, was = made;
+    const now = { model: selected("model"), size: selected("size"), seed: number("seed"), device: selected("device") },
+      was = made;
     const changed = (Object.keys(now) as (keyof typeof now)[]).filter((name) => now[name] !== was[name]);
-    if (changed.length > 0) lines.push(`Changed: ${changed.join(", ")}. That counts for Train anew; Continue goes on with ${was.model}, ${was.size}.`);
+    if (changed.length > 0) {
+      lines.push(
+        `Changed: ${changed.join(", ")}. That counts for Train anew; Continue goes on with ${was.model}, ${was.size}.`,
+      );
+    }
     if (learned !== "" && text.value !== learned) lines.push("The text was changed: Continue learns from the new one.");
   }
   byId("options-note", HTMLParagraphElement).textContent = lines.join(" ");
@@ -80,7 +91,8 @@ function describeChanges(): void {
 
 /** Whether the model that is there may be replaced. */
 function mayReplace(how: string): boolean {
-  return !state.hasModel || !state.unsaved || confirm(`${how} replaces the model at step ${made?.step}, which is not saved. Go on?`);
+  return !state.hasModel || !state.unsaved ||
+    confirm(`${how} replaces the model at step ${made?.step}, which is not saved. Go on?`);
 }
 
 function number(id: string): number {
@@ -146,23 +158,33 @@ const HANDLERS: { readonly [Type in Reply["type"]]: (reply: Extract<Reply, { rea
   paused({ step, stopped, kept }) {
     state.kept = kept;
     state.canRestore ||= kept;
-    settle(`${stopped ? "Stopped" : "Done"} at step ${step}. ${losses.summary()}${kept ? " The browser keeps this model." : ""}`);
+    settle(
+      `${stopped ? "Stopped" : "Done"} at step ${step}. ${losses.summary()}${
+        kept ? " The browser keeps this model." : ""
+      }`,
+    );
   },
   kept({ model }) {
     state.canRestore = model !== undefined;
     if (model && !state.busy && !state.hasModel) {
       const when = new Date(model.time).toLocaleString("en", { dateStyle: "medium", timeStyle: "short" });
-      status.textContent = `Ready. The browser keeps the ${model.model} model of ${when}, at step ${model.step}: Restore last model brings it back.`;
+      status.textContent =
+        `Ready. The browser keeps the ${model.model} model of ${when}, at step ${model.step}: Restore last model brings it back.`;
     }
     update();
   },
   written: ({ bytes }) => written.append(decoder.decode(Uint8Array.from(bytes), { stream: true })),
   done: () => settle(`Written: ${written.textContent!.length} characters.`),
-  "reading-progress": ({ done, total }) => mention(`Reading, with and without the memory: ${done} of ${total} times.`, done === total),
+  "reading-progress": ({ done, total }) =>
+    mention(`Reading, with and without the memory: ${done} of ${total} times.`, done === total),
   reading({ reading }) {
     readings.show(reading);
     const all = byteCount(sample.value), read = reading.text.length;
-    settle(`Read ${read < all ? `the first ${read} of ${all}` : read} bytes. Below, the text is coloured; choose a byte to see more.`);
+    settle(
+      `Read ${
+        read < all ? `the first ${read} of ${all}` : read
+      } bytes. Below, the text is coloured; choose a byte to see more.`,
+    );
   },
   checkpoint({ bytes, name }) {
     const link = document.createElement("a");
@@ -183,8 +205,14 @@ const HANDLERS: { readonly [Type in Reply["type"]]: (reply: Extract<Reply, { rea
   },
 };
 
-worker.addEventListener("message", ({ data }: MessageEvent<Reply>) => (HANDLERS[data.type] as (reply: Reply) => void)(data));
-worker.addEventListener("error", (event) => fail(`The page's worker failed: ${event.message || "it could not be loaded"}`));
+worker.addEventListener(
+  "message",
+  ({ data }: MessageEvent<Reply>) => (HANDLERS[data.type] as (reply: Reply) => void)(data),
+);
+worker.addEventListener(
+  "error",
+  (event) => fail(`The page's worker failed: ${event.message || "it could not be loaded"}`),
+);
 
 /** Listens to an element; as long as the control that it belongs to is off, nothing is done. */
 function listen(id: string, type: string, listener: () => unknown, control?: ControlName): void {
@@ -202,7 +230,8 @@ function common(): { readonly steps: number; readonly device: DeviceChoice } {
 listen("options", "submit", () => {
   const bytes = trainingText();
   if (!bytes || !mayReplace("Train anew")) return;
-  const { steps, device } = common(), options = { model: selected<ModelKind>("model"), size: selected<Size>("size"), steps, seed: number("seed") };
+  const { steps, device } = common(),
+    options = { model: selected<ModelKind>("model"), size: selected<Size>("size"), steps, seed: number("seed") };
   learned = text.value;
   ask({ type: "start", options, steps, device, text: bytes }, "Compiling the training step.");
 }, "start");
@@ -232,7 +261,12 @@ listen("write-options", "submit", () => {
   const prompt = byId("prompt", HTMLInputElement).value;
   decoder = new TextDecoder();
   written.textContent = prompt;
-  const request = { prompt: new TextEncoder().encode(prompt), count: number("count"), temperature: number("temperature"), seed: number("seed") };
+  const request = {
+    prompt: new TextEncoder().encode(prompt),
+    count: number("count"),
+    temperature: number("temperature"),
+    seed: number("seed"),
+  };
   ask({ type: "write", ...request }, "Writing.");
 }, "write");
 listen("read-options", "submit", () => {
@@ -255,16 +289,22 @@ addEventListener("beforeunload", (event) => {
 
 function describeTexts(): void {
   const all = byteCount(sample.value);
-  byId("text-size", HTMLParagraphElement).textContent = `${byteCount(text.value).toLocaleString("en")} bytes; training needs at least ${LEAST_TEXT}.`;
-  byId("sample-size", HTMLParagraphElement).textContent = `${all} bytes${all > MOST_READ ? `, of which the first ${MOST_READ} are read` : ""}.`;
+  byId("text-size", HTMLParagraphElement).textContent = `${
+    byteCount(text.value).toLocaleString("en")
+  } bytes; training needs at least ${LEAST_TEXT}.`;
+  byId("sample-size", HTMLParagraphElement).textContent = `${all} bytes${
+    all > MOST_READ ? `, of which the first ${MOST_READ} are read` : ""
+  }.`;
   describeChanges();
 }
 
 /** The text to read is the end of the text to learn until the visitor writes one. */
 function followText(): void {
   if (!state.sampleEdited) {
-    const end = new TextDecoder().decode(new TextEncoder().encode(text.value).slice(-MOST_READ)), word = end.search(/\s/);
-    sample.value = (end.length < text.value.length && word >= 0 ? end.slice(word + 1) : end).replace(/^\uFFFD+/, "").trimEnd();
+    const end = new TextDecoder().decode(new TextEncoder().encode(text.value).slice(-MOST_READ)),
+      word = end.search(/\s/);
+    sample.value = (end.length < text.value.length && word >= 0 ? end.slice(word + 1) : end).replace(/^\uFFFD+/, "")
+      .trimEnd();
   }
   describeTexts();
 }
@@ -276,7 +316,9 @@ async function chooseText(): Promise<void> {
   followText();
 }
 
-choice.replaceChildren(...TEXTS.map(({ title }, i) => Object.assign(textElement("option", title), { value: String(i) })));
+choice.replaceChildren(
+  ...TEXTS.map(({ title }, i) => Object.assign(textElement("option", title), { value: String(i) })),
+);
 update();
 send({ type: "look" });
 chooseText().catch((error: unknown) => fail(String(error)));

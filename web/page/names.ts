@@ -28,7 +28,8 @@ function begun(text: ArrayLike<number>, end: number): number[] {
 export function nameOfByte(text: ArrayLike<number>, at: number): string {
   let start = at;
   while (start > 0 && at - start < 3 && isContinuation(text[start])) start--;
-  const length = lengthFrom(text[start]), bytes = Uint8Array.from({ length: Math.min(length, text.length - start) }, (_, i) => text[start + i]);
+  const length = lengthFrom(text[start]),
+    bytes = Uint8Array.from({ length: Math.min(length, text.length - start) }, (_, i) => text[start + i]);
   const character = new TextDecoder().decode(bytes);
   if (at - start >= length || character.includes("\uFFFD")) return `byte ${text[at]}, no character`;
   return length === 1 ? nameOfCharacter(character) : `byte ${at - start + 1} of ${length} of “${character}”`;
@@ -42,7 +43,9 @@ export function nameOfNext(text: ArrayLike<number>, at: number, byte: number): s
     if (length > 1) return `the first byte of a character of ${length}`;
     return byte < 0x80 ? nameOfCharacter(String.fromCharCode(byte)) : `byte ${byte}, no character`;
   }
-  if (!isContinuation(byte)) return byte < 0x80 ? nameOfCharacter(String.fromCharCode(byte)) : "the first byte of another character";
+  if (!isContinuation(byte)) {
+    return byte < 0x80 ? nameOfCharacter(String.fromCharCode(byte)) : "the first byte of another character";
+  }
   if (bytes.length < lengthFrom(bytes[0])) return `byte ${bytes.length} of a character`;
   return nameOfCharacter(new TextDecoder().decode(Uint8Array.from(bytes)));
 }

@@ -2,7 +2,10 @@
 import type { ModelConfig, ModelKind, TraceQuantity } from "../../titans/mod.ts";
 import type { KeptModel } from "./store.ts";
 
-/** Sizes on offer: a model small enough to learn within a minute on one thread, the library's presets, and that of a checkpoint which has none of these. */
+/**
+ * Sizes on offer: a model small enough to learn within a minute on one thread, the library's presets, and that of a
+ * checkpoint which has none of these.
+ */
 export type Size = "tiny" | "nano" | "small" | "loaded";
 
 /** What a run is. */
@@ -19,7 +22,13 @@ export type DeviceChoice = "auto" | "webgpu" | "cpu";
 
 /** From the page. */
 export type Request =
-  | { readonly type: "start"; readonly options: RunOptions; readonly steps: number; readonly device: DeviceChoice; readonly text: Uint8Array }
+  | {
+    readonly type: "start";
+    readonly options: RunOptions;
+    readonly steps: number;
+    readonly device: DeviceChoice;
+    readonly text: Uint8Array;
+  }
   | { readonly type: "load"; readonly checkpoint: Uint8Array; readonly steps: number; readonly device: DeviceChoice }
   /** Goes on from the model that the browser keeps. */
   | { readonly type: "restore"; readonly steps: number; readonly device: DeviceChoice }
@@ -27,7 +36,13 @@ export type Request =
   | { readonly type: "look" }
   | { readonly type: "train"; readonly steps: number; readonly text: Uint8Array }
   | { readonly type: "stop" }
-  | { readonly type: "write"; readonly prompt: Uint8Array; readonly count: number; readonly temperature: number; readonly seed: number }
+  | {
+    readonly type: "write";
+    readonly prompt: Uint8Array;
+    readonly count: number;
+    readonly temperature: number;
+    readonly seed: number;
+  }
   | { readonly type: "read"; readonly text: Uint8Array }
   | { readonly type: "save" };
 
@@ -37,7 +52,10 @@ export interface Expectation {
   readonly probabilities: readonly number[];
 }
 
-/** What the model's predictions owe to its memory. Positions count bytes of the text; the first byte has no prediction, and NaN. */
+/**
+ * What the model's predictions owe to its memory. Positions count bytes of the text; the first byte has no prediction,
+ * and NaN.
+ */
 export interface Recall {
   /** Bytes of a passage. */
   readonly passage: number;
@@ -76,7 +94,12 @@ export type Reply =
   | { readonly type: "compiling"; readonly done: number; readonly total: number }
   /** `kept`: whether it came from what the browser keeps, and not from a file. */
   | { readonly type: "loaded"; readonly step: number; readonly kept: boolean }
-  | { readonly type: "progress"; readonly step: number; readonly bits: readonly number[]; readonly bytesPerSecond: number }
+  | {
+    readonly type: "progress";
+    readonly step: number;
+    readonly bits: readonly number[];
+    readonly bytesPerSecond: number;
+  }
   /** `kept`: whether the browser keeps the model, so that a reload does not lose it. */
   | { readonly type: "paused"; readonly step: number; readonly stopped: boolean; readonly kept: boolean }
   /** What the browser keeps of an earlier visit. */

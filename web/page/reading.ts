@@ -14,7 +14,12 @@ const NAMED = 3;
  */
 export async function readText(device: Device, read: TextToRead, watch: ReadingWatch): Promise<Reading> {
   const { model, text } = read;
-  return { text, config: model.config, quantities: await inspect(device, read, watch), recall: await recall(device, read, watch) };
+  return {
+    text,
+    config: model.config,
+    quantities: await inspect(device, read, watch),
+    recall: await recall(device, read, watch),
+  };
 }
 
 /** Who reads what. */
@@ -41,9 +46,17 @@ async function pause({ signal }: ReadingWatch): Promise<void> {
   signal.throwIfAborted();
 }
 
-async function inspect(device: Device, { model, params, text }: TextToRead, watch: ReadingWatch): Promise<Reading["quantities"]> {
+async function inspect(
+  device: Device,
+  { model, params, text }: TextToRead,
+  watch: ReadingWatch,
+): Promise<Reading["quantities"]> {
   const { blocks, heads } = model.config;
-  const inspector = await Inspector.create(device, model, params, { length: text.length, signal: watch.signal, progress: watch.compiling });
+  const inspector = await Inspector.create(device, model, params, {
+    length: text.length,
+    signal: watch.signal,
+    progress: watch.compiling,
+  });
   const found: Partial<Record<TraceQuantity, Float64Array[]>> = {};
   try {
     await pause(watch);
@@ -51,7 +64,9 @@ async function inspect(device: Device, { model, params, text }: TextToRead, watc
     for await (const piece of inspector.read(text)) {
       for (const quantity of TRACE_QUANTITIES) {
         found[quantity] = [piece.values(quantity)];
-        for (let block = 0; block < blocks; block++) for (let head = 0; head < heads; head++) found[quantity].push(piece.values(quantity, { block, head }));
+        for (let block = 0; block < blocks; block++) {
+          for (let head = 0; head < heads; head++) found[quantity].push(piece.values(quantity, { block, head }));
+        }
       }
     }
     await pause(watch);
@@ -64,14 +79,24 @@ async function inspect(device: Device, { model, params, text }: TextToRead, watc
 /** Readings of the text that one launch makes: between launches a reading can be stopped. */
 const ROWS = 8;
 
-/** Reads the text many times: as it is, with a memory that learns nothing, and with one that does not learn from one passage. */
+/**
+ * Reads the text many times: as it is, with a memory that learns nothing, and with one that does not learn from one
+ * passage.
+ */
 async function recall(device: Device, { model, params, text }: TextToRead, watch: ReadingWatch): Promise<Recall> {
   const { vocabulary, miniBatch } = model.config;
-  const T = text.length - 1, passage = miniBatch, passages = Math.ceil(T / passage), all = passages + 2, rows = Math.min(ROWS, all);
+  const T = text.length - 1,
+    passage = miniBatch,
+    passages = Math.ceil(T / passage),
+    all = passages + 2,
+    rows = Math.min(ROWS, all);
   const read = (flat: Tensor, tokens: Tensor, store: Tensor): { losses: Tensor; logits: Tensor } => {
     const batch = (start: number): Tensor => broadcastTo(sliceAxis(tokens, 1, start, T), [rows, T]);
     const { logits } = model.forward(model.unflatten(flat), batch(0), { store });
-    return { losses: crossEntropy(logits, batch(1), { reduction: "none" }), logits: slice(logits, [0, 0, 0], [2, T, vocabulary]) };
+    return {
+      losses: crossEntropy(logits, batch(1), { reduction: "none" }),
+      logits: slice(logits, [0, 0, 0], [2, T, vocabulary]),
+    };
   };
   const program = await compile(device, read, [spec([model.layout.size]), spec([1, T + 1], "i32"), spec([rows, T])], {
     signal: watch.signal,
@@ -96,11 +121,15 @@ async function recall(device: Device, { model, params, text }: TextToRead, watch
     flat.dispose();
     program.dispose();
   }
-  const bits = (row: number): Float64Array => Float64Array.from(text, (_, t) => t === 0 ? NaN : losses[row * T + t - 1] / Math.LN2);
+  const bits = (row: number): Float64Array =>
+    Float64Array.from(text, (_, t) => t === 0 ? NaN : losses[row * T + t - 1] / Math.LN2);
   const expected = (row: number): Expectation[] =>
     Array.from(
       text,
-      (_, t) => t === 0 ? { bytes: [], probabilities: [] } : likeliest(first.subarray((row * T + t - 1) * vocabulary, (row * T + t) * vocabulary)),
+      (_, t) =>
+        t === 0
+          ? { bytes: [], probabilities: [] }
+          : likeliest(first.subarray((row * T + t - 1) * vocabulary, (row * T + t) * vocabulary)),
     );
   return {
     passage,

@@ -10,8 +10,10 @@ import { type Colouring, Strip } from "./strip.ts";
 type ColourName = "surprise" | "bits" | "help" | "recall";
 
 const NOTES: Readonly<Record<ColourName, string>> = {
-  surprise: "How much each byte surprised the memory: the norm of the gradient of its inner loss. A memory that learns is surprised less by what it has seen.",
-  bits: "What each byte cost the model before it was read, in bits: the logarithm of the probability that it gave to it.",
+  surprise:
+    "How much each byte surprised the memory: the norm of the gradient of its inner loss. A memory that learns is surprised less by what it has seen.",
+  bits:
+    "What each byte cost the model before it was read, in bits: the logarithm of the probability that it gave to it.",
   help:
     "Bits that the memory saved: what the byte would have cost if the memory had learned nothing of this text, less what it cost. Blue saved, orange cost more.",
   recall:
@@ -47,7 +49,9 @@ export class ReadingView {
     });
     this.#position.addEventListener("input", () => this.#choose());
     this.#which.addEventListener("change", () => this.#draw());
-    for (const radio of document.querySelectorAll("input[name=colour]")) radio.addEventListener("change", () => this.#draw());
+    for (const radio of document.querySelectorAll("input[name=colour]")) {
+      radio.addEventListener("change", () => this.#draw());
+    }
   }
 
   /** Shows a reading. */
@@ -55,8 +59,12 @@ export class ReadingView {
     this.#reading = reading;
     const { blocks, heads } = reading.config;
     const names = ["mean of all"];
-    for (let block = 0; block < blocks; block++) for (let head = 0; head < heads; head++) names.push(`block ${block + 1}, head ${head + 1}`);
-    this.#which.replaceChildren(...names.map((name, i) => Object.assign(textElement("option", name), { value: String(i) })));
+    for (let block = 0; block < blocks; block++) {
+      for (let head = 0; head < heads; head++) names.push(`block ${block + 1}, head ${head + 1}`);
+    }
+    this.#which.replaceChildren(
+      ...names.map((name, i) => Object.assign(textElement("option", name), { value: String(i) })),
+    );
     this.#position.max = String(reading.text.length - 1);
     this.#position.value = String(reading.text.length - 1);
     this.#strip.show(new TextDecoder().decode(reading.text));
@@ -97,7 +105,9 @@ export class ReadingView {
         return both(recall.forgotten.map((bits, t) => bits - recall.bits[t]));
       case "recall": {
         const saved = this.#recalled(Number(this.#position.value));
-        return both(Float64Array.from(text, (_, t) => saved[Math.min(saved.length - 1, Math.floor(t / recall.passage))]));
+        return both(
+          Float64Array.from(text, (_, t) => saved[Math.min(saved.length - 1, Math.floor(t / recall.passage))]),
+        );
       }
     }
   }
@@ -118,8 +128,12 @@ export class ReadingView {
   /** The text alternative of the colours: where the largest values are. */
   #summarize(name: ColourName, values: ArrayLike<number>): void {
     const { text } = this.#reading!;
-    const order = Array.from(text, (_, t) => t).filter((t) => Number.isFinite(values[t])).sort((a, b) => values[b] - values[a]).slice(0, LISTED);
-    const places = order.map((t) => `${nameOfByte(text, t)} at ${t} in “${this.#strip.around(t)}” (${values[t].toFixed(2)})`);
+    const order = Array.from(text, (_, t) => t).filter((t) => Number.isFinite(values[t])).sort((a, b) =>
+      values[b] - values[a]
+    ).slice(0, LISTED);
+    const places = order.map((t) =>
+      `${nameOfByte(text, t)} at ${t} in “${this.#strip.around(t)}” (${values[t].toFixed(2)})`
+    );
     byId("strip-summary", HTMLParagraphElement).textContent = name === "recall" ? "" : `Largest: ${places.join("; ")}.`;
   }
 
@@ -129,11 +143,17 @@ export class ReadingView {
     const scale = `Largest: ${gates.map(({ name }, i) => `${name} ${largest[i].toPrecision(2)}`).join(", ")}.`;
     const mean = (values: Float64Array): number => values.reduce((sum, value) => sum + value, 0) / values.length;
     this.#gates.show({
-      series: gates.map(({ name, values }, i) => ({ name, style: STYLES[i], values: values.map((value) => value / (largest[i] || 1)) })),
+      series: gates.map(({ name, values }, i) => ({
+        name,
+        style: STYLES[i],
+        values: values.map((value) => value / (largest[i] || 1)),
+      })),
       first: 0,
       top: 1,
       labels: { x: "byte", y: "share" },
-      description: `${scale} Means: ${gates.map(({ name, values }) => `${name} ${mean(values).toPrecision(2)}`).join(", ")}.`,
+      description: `${scale} Means: ${
+        gates.map(({ name, values }) => `${name} ${mean(values).toPrecision(2)}`).join(", ")
+      }.`,
     });
     byId("gate-scale", HTMLSpanElement).textContent = scale;
   }
@@ -151,8 +171,16 @@ export class ReadingView {
     );
     const lines = [`Chosen: ${name} in “${this.#strip.around(position)}”. Memory: ${values.join(", ")}.`];
     if (position > 0) {
-      lines.push(`It cost ${recall.bits[position].toFixed(2)} bits; with a memory that had learned nothing, ${recall.forgotten[position].toFixed(2)}.`);
-      lines.push(`Expected: ${this.#describe(recall.expected, position)}. Without the memory: ${this.#describe(recall.expectedForgotten, position)}.`);
+      lines.push(
+        `It cost ${recall.bits[position].toFixed(2)} bits; with a memory that had learned nothing, ${
+          recall.forgotten[position].toFixed(2)
+        }.`,
+      );
+      lines.push(
+        `Expected: ${this.#describe(recall.expected, position)}. Without the memory: ${
+          this.#describe(recall.expectedForgotten, position)
+        }.`,
+      );
       lines.push(this.#describeRecall(position));
     } else {
       lines.push("Nothing stands before the first byte, so there is no prediction of it.");
@@ -162,14 +190,21 @@ export class ReadingView {
 
   #describe(expected: readonly Expectation[], position: number): string {
     const { bytes, probabilities } = expected[position], { text } = this.#reading!;
-    return bytes.map((byte, i) => `${nameOfNext(text, position, byte)} ${(100 * probabilities[i]).toFixed(0)}%`).join(", ");
+    return bytes.map((byte, i) => `${nameOfNext(text, position, byte)} ${(100 * probabilities[i]).toFixed(0)}%`).join(
+      ", ",
+    );
   }
 
   #describeRecall(position: number): string {
     const { passage } = this.#reading!.recall;
-    const saved = this.#recalled(position).map((bits, i) => ({ bits, i })).filter(({ bits }) => bits > 0.005).sort((a, b) => b.bits - a.bits).slice(0, LISTED);
+    const saved = this.#recalled(position).map((bits, i) => ({ bits, i })).filter(({ bits }) => bits > 0.005).sort((
+      a,
+      b,
+    ) => b.bits - a.bits).slice(0, LISTED);
     if (saved.length === 0) return "The memory recalled nothing that made it likelier.";
-    const passages = saved.map(({ bits, i }) => `“${this.#strip.between(i * passage, Math.min((i + 1) * passage, position))}” saved ${bits.toFixed(2)} bits`);
+    const passages = saved.map(({ bits, i }) =>
+      `“${this.#strip.between(i * passage, Math.min((i + 1) * passage, position))}” saved ${bits.toFixed(2)} bits`
+    );
     return `Recalled from the memory: ${passages.join("; ")}.`;
   }
 }

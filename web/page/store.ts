@@ -1,4 +1,7 @@
-/** The last model, kept in the browser's own storage (IndexedDB): what a reload would lose. Where there is no storage, nothing is kept. */
+/**
+ * The last model, kept in the browser's own storage (IndexedDB): what a reload would lose. Where there is no storage,
+ * nothing is kept.
+ */
 
 /** What is known of a kept model without reading it. */
 export interface KeptModel {
@@ -28,7 +31,9 @@ async function open(): Promise<IDBDatabase> {
 /** Keeps a checkpoint in place of the one before; whether that worked. */
 export async function saveModel(bytes: Uint8Array<ArrayBuffer>, about: KeptModel): Promise<boolean> {
   try {
-    const database = await open(), transaction = database.transaction(TABLE, "readwrite"), table = transaction.objectStore(TABLE);
+    const database = await open(),
+      transaction = database.transaction(TABLE, "readwrite"),
+      table = transaction.objectStore(TABLE);
     const done = new Promise<void>((resolve, reject) => {
       transaction.oncomplete = () => resolve();
       transaction.onabort = () => reject(transaction.error);
@@ -45,7 +50,8 @@ export async function saveModel(bytes: Uint8Array<ArrayBuffer>, about: KeptModel
 
 async function read<T>(key: string): Promise<T | undefined> {
   try {
-    const database = await open(), value: unknown = await settled(database.transaction(TABLE).objectStore(TABLE).get(key));
+    const database = await open(),
+      value: unknown = await settled(database.transaction(TABLE).objectStore(TABLE).get(key));
     database.close();
     return value as T | undefined;
   } catch {

@@ -48,7 +48,8 @@ export class Strip {
   /** Colours each character by the mean of its bytes. */
   colour({ values, top, both }: Colouring): void {
     for (const { span, start, end } of this.#characters) {
-      const value = mean(values, start, end), strength = Number.isFinite(value) ? Math.min(1, Math.abs(value) / (top || 1)) : 0;
+      const value = mean(values, start, end),
+        strength = Number.isFinite(value) ? Math.min(1, Math.abs(value) / (top || 1)) : 0;
       span.className = `${both && value > 0 ? "cool" : "warm"}${span.classList.contains("chosen") ? " chosen" : ""}`;
       span.style.setProperty("--strength", strength.toFixed(3));
     }
@@ -56,7 +57,9 @@ export class Strip {
 
   /** Shows which byte is chosen. */
   choose(position: number): void {
-    for (const { span, start, end } of this.#characters) span.classList.toggle("chosen", start <= position && position < end);
+    for (const { span, start, end } of this.#characters) {
+      span.classList.toggle("chosen", start <= position && position < end);
+    }
   }
 
   /** The characters around a byte, on one line. */
@@ -67,7 +70,8 @@ export class Strip {
 
   /** The characters from a byte to another, on one line. */
   between(from: number, to: number): string {
-    return this.#characters.filter(({ start }) => start >= from && start < to).map(({ text }) => text).join("").replaceAll("\n", " ");
+    return this.#characters.filter(({ start }) => start >= from && start < to).map(({ text }) => text).join("")
+      .replaceAll("\n", " ");
   }
 }
 

@@ -1,4 +1,7 @@
-/** The texts on offer. All are in the public domain: three addresses of presidents of the United States, and one that is made here. */
+/**
+ * The texts on offer. All are in the public domain: three addresses of presidents of the United States, and one that is
+ * made here.
+ */
 
 /** A text on offer. */
 export interface OfferedText {
@@ -13,7 +16,8 @@ export interface OfferedText {
 export const TEXTS: readonly OfferedText[] = [
   {
     title: "Who keeps what (made up)",
-    note: "Each paragraph hands out things to people and then asks for them: what was said a moment ago is worth remembering.",
+    note:
+      "Each paragraph hands out things to people and then asks for them: what was said a moment ago is worth remembering.",
     load: () => Promise.resolve(recallText(400, 7)),
   },
   fromFile("George Washington, first annual address, 1790", "washington_1790.txt"),
@@ -27,7 +31,9 @@ function fromFile(title: string, name: string): OfferedText {
     note: "In the public domain.",
     load: async () => {
       const response = await fetch(`texts/${name}`);
-      if (!response.ok) throw new Error(`Cannot load ${name}: the server answers ${response.status}; choose another text or paste one`);
+      if (!response.ok) {
+        throw new Error(`Cannot load ${name}: the server answers ${response.status}; choose another text or paste one`);
+      }
       return await response.text();
     },
   };
@@ -53,7 +59,8 @@ export function recallText(paragraphs: number, seed: number): string {
     return Array.from({ length: count }, () => rest.splice(next(rest.length), 1)[0]);
   };
   return Array.from({ length: paragraphs }, () => {
-    const people = draw(PEOPLE, 3), things = draw(THINGS, 3).map((thing) => `${COLOURS[next(COLOURS.length)]} ${thing}`);
+    const people = draw(PEOPLE, 3),
+      things = draw(THINGS, 3).map((thing) => `${COLOURS[next(COLOURS.length)]} ${thing}`);
     const told = people.map((person, i) => `${person} keeps the ${things[i]}.`);
     const asked = draw(["0", "1", "2"], 3).map(Number).map((i) => `What does ${people[i]} keep? The ${things[i]}.`);
     return [...told, ...asked].join(" ");

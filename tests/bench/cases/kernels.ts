@@ -23,7 +23,14 @@ export function once<T>(make: () => T): () => T {
 /** A function of arrays as a case. */
 function kernel(name: string, make: () => Computation, rest: Pick<Case, "yardsticks"> & Partial<Case>): Case {
   const computation = once(make);
-  return { name, group: "kernels", tolerance: TOLERANCE, reads: 1, load: (device) => load(device, computation()), ...rest };
+  return {
+    name,
+    group: "kernels",
+    tolerance: TOLERANCE,
+    reads: 1,
+    load: (device) => load(device, computation()),
+    ...rest,
+  };
 }
 
 function floats(elements: readonly Elements[]): Float32Array[] {
@@ -31,19 +38,28 @@ function floats(elements: readonly Elements[]): Float32Array[] {
 }
 
 /** A product, against the same product by hand. */
-function product(name: string, shape: ProductShape, transposed: { readonly lhs?: boolean; readonly rhs?: boolean } = {}): Case {
+function product(
+  name: string,
+  shape: ProductShape,
+  transposed: { readonly lhs?: boolean; readonly rhs?: boolean } = {},
+): Case {
   const { batch, m, n, k } = shape;
   const extents = (rows: number, columns: number): number[] => batch === 1 ? [rows, columns] : [batch, rows, columns];
   const computation = once((): Computation & { kind: "plain" } => ({
     kind: "plain",
-    inputs: [random(transposed.lhs ? extents(k, m) : extents(m, k), 1, 1), random(transposed.rhs ? extents(n, k) : extents(k, n), 1, 2)],
+    inputs: [
+      random(transposed.lhs ? extents(k, m) : extents(m, k), 1, 1),
+      random(transposed.rhs ? extents(n, k) : extents(k, n), 1, 2),
+    ],
     fn: ([a, b]) => [matmul(transposed.lhs ? swapAxes(a, -1, -2) : a, transposed.rhs ? swapAxes(b, -1, -2) : b)],
   }));
   return kernel(name, computation, {
     flops: 2 * batch * m * n * k,
     yardsticks: (device) => {
       const [a, b] = floats(computation().inputs);
-      const found = device instanceof WebGpuDevice ? tilesOf(shape).map((rows) => tiledProduct(device, [a, b], shape, rows)) : [loopProduct(a, b, shape)];
+      const found = device instanceof WebGpuDevice
+        ? tilesOf(shape).map((rows) => tiledProduct(device, [a, b], shape, rows))
+        : [loopProduct(a, b, shape)];
       // By hand there is only the product of operands as they lie.
       const same = !transposed.lhs && !transposed.rhs;
       return Promise.resolve(found.map((yardstick) => same ? yardstick : { ...yardstick, read: undefined }));
@@ -57,10 +73,16 @@ const bandwidthInputs = once(() => floats([random([BANDWIDTH_SIZE], 1, 1), rando
 /** What memory reaches: sums of two arrays by hand on WebGPU, and a copy on one thread of the processor. */
 function bandwidth(device: Device): Promise<readonly Yardstick[]> {
   if (!(device instanceof WebGpuDevice)) return Promise.resolve([arrayCopy(BANDWIDTH_SIZE)]);
-  return Promise.resolve([1, 2, 4].map((quads) => ({ ...elementwiseSum(device, bandwidthInputs(), quads), read: undefined })));
+  return Promise.resolve(
+    [1, 2, 4].map((quads) => ({ ...elementwiseSum(device, bandwidthInputs(), quads), read: undefined })),
+  );
 }
 
-function memoryBound(name: string, inputs: () => readonly Elements[], fn: (inputs: readonly Tensor[]) => readonly Tensor[]): Case {
+function memoryBound(
+  name: string,
+  inputs: () => readonly Elements[],
+  fn: (inputs: readonly Tensor[]) => readonly Tensor[],
+): Case {
   return kernel(name, () => ({ kind: "plain", inputs: inputs(), fn }), { yardsticks: bandwidth });
 }
 
@@ -89,7 +111,11 @@ export const KERNELS: readonly Case[] = [
   product("matmul 512^3, lhs transposed", { batch: 1, m: 512, n: 512, k: 512 }, { lhs: true }),
   product("matmul 512^3, rhs transposed", { batch: 1, m: 512, n: 512, k: 512 }, { rhs: true }),
   {
-    ...memoryBound("add 4M", () => [random([BANDWIDTH_SIZE], 1, 1), random([BANDWIDTH_SIZE], 1, 2)], ([a, b]) => [add(a, b)]),
+    ...memoryBound(
+      "add 4M",
+      () => [random([BANDWIDTH_SIZE], 1, 1), random([BANDWIDTH_SIZE], 1, 2)],
+      ([a, b]) => [add(a, b)],
+    ),
     bytes: 12 * BANDWIDTH_SIZE,
     yardsticks: (device) =>
       device instanceof WebGpuDevice

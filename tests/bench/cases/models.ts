@@ -1,8 +1,17 @@
 /** Layers, training steps and decoding. */
 import type { Device } from "@mneme/titans";
 import { WebGpuDevice } from "../../../kernels/mod.ts";
-import { defineConfig, defineOptimizer, Model, type ModelConfig, RandomWindows, Reader, Trainer, type TrainingShape } from "../../../titans/mod.ts";
-import { stepScalars } from "../../../titans/optimizer.ts";
+import {
+  defineConfig,
+  defineOptimizer,
+  Model,
+  type ModelConfig,
+  RandomWindows,
+  Reader,
+  Trainer,
+  type TrainingShape,
+} from "../../../titans/mod.ts";
+import { stepScalars } from "../../../titans/train/optimizer.ts";
 import { type Computation, load, type Loaded } from "../computation.ts";
 import type { JobName } from "../contestant.ts";
 import { JOBS } from "../jobs.ts";
@@ -17,7 +26,10 @@ const TOLERANCE = 1e-4;
 
 const SIDE = 512;
 
-/** The rate that products reach: 512^3 by hand on WebGPU, and our own on the processor, where nothing by hand comes near. */
+/**
+ * The rate that products reach: 512^3 by hand on WebGPU, and our own on the processor, where nothing by hand comes
+ * near.
+ */
 async function productRate(device: Device): Promise<readonly Yardstick[]> {
   const shape = { batch: 1, m: SIDE, n: SIDE, k: SIDE };
   const job = ownJob("matmul 512");
@@ -59,7 +71,12 @@ export async function loadTrainer(device: Device, config: Partial<ModelConfig>, 
   const { program } = trainer;
   const profile = (): Parameters<typeof program.run> => {
     const zeros = new Float32Array(model.layout.size);
-    return [{ params: model.layout.pack(model.initialize(0)), first: zeros, second: zeros }, 1, data.batch(0), stepScalars(optimizer, 0)];
+    return [
+      { params: model.layout.pack(model.initialize(0)), first: zeros, second: zeros },
+      1,
+      data.batch(0),
+      stepScalars(optimizer, 0),
+    ];
   };
   return {
     compileMs,
@@ -94,7 +111,10 @@ function training(model: ModelConfig["model"]): Case {
 }
 
 /** A model that reads one token after the other, its logits read each time. */
-export async function loadReader(device: Device, config: Partial<ModelConfig>): Promise<Loaded & { readonly reader: Reader }> {
+export async function loadReader(
+  device: Device,
+  config: Partial<ModelConfig>,
+): Promise<Loaded & { readonly reader: Reader }> {
   const model = new Model(defineConfig(config));
   const started = performance.now();
   const reader = await Reader.create(device, model, model.layout.pack(model.initialize(0)));

@@ -1,4 +1,7 @@
-/** A contestant in a process of its own: what it does to memory, threads and caches is its own, and when it crashes or hangs, the benchmark goes on. */
+/**
+ * A contestant in a process of its own: what it does to memory, threads and caches is its own, and when it crashes or
+ * hangs, the benchmark goes on.
+ */
 import type { Contestant, JobName, Prepared } from "../contestant.ts";
 import { type Answers, linesOf, type Reply, type Request } from "./protocol.ts";
 
@@ -24,7 +27,8 @@ const CLOSE_MS = 5000;
 const ERROR = /error|exception|fatal|panicked/i;
 
 /**
- * Starts a contestant's process and asks what it is. Each further job gets a fresh process, so that times of the first run and memory are the job's alone.
+ * Starts a contestant's process and asks what it is. Each further job gets a fresh process, so that times of the first
+ * run and memory are the job's alone.
  * @throws {Error} with one line if the program does not start or cannot open its library.
  */
 export async function openChild(options: ChildOptions): Promise<Contestant> {
@@ -94,11 +98,19 @@ class Child {
   readonly #lastWords: Promise<string>;
   #ended = false;
 
-  constructor({ library, device, command, args, env = {}, timeoutMs = 300_000, openTimeoutMs = 600_000 }: ChildOptions) {
+  constructor(
+    { library, device, command, args, env = {}, timeoutMs = 300_000, openTimeoutMs = 600_000 }: ChildOptions,
+  ) {
     this.#name = `${library} on ${device}`;
     this.#timeoutMs = timeoutMs;
     this.#openTimeoutMs = openTimeoutMs;
-    this.#process = new Deno.Command(command, { args: [...args], env: { NO_COLOR: "1", ...env }, stdin: "piped", stdout: "piped", stderr: "piped" }).spawn();
+    this.#process = new Deno.Command(command, {
+      args: [...args],
+      env: { NO_COLOR: "1", ...env },
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
     this.#stdin = this.#process.stdin.getWriter();
     this.#stdout = linesOf(this.#process.stdout);
     this.#lastWords = lastErrorOf(this.#process.stderr);
@@ -109,7 +121,10 @@ class Child {
     return this.#ended;
   }
 
-  /** Asks and waits for the answer. @throws {Error} with one line if the request fails, and if the process ends or does not answer in time. */
+  /**
+   * Asks and waits for the answer. @throws {Error} with one line if the request fails, and if the process ends or does
+   * not answer in time.
+   */
   async ask<R extends Request>(request: R): Promise<Answers[R["ask"]]> {
     if (this.#ended) throw new Error(`${this.#name}: its process has ended: prepare a job to start another`);
     const what = request.ask === "prepare" ? `prepare ${request.job}` : request.ask;
@@ -123,7 +138,11 @@ class Child {
       const { code, signal } = await this.#process.status;
       const lastWords = await withTimeout(this.#lastWords, CLOSE_MS);
       await this.#kill();
-      throw new Error(`${this.#name}: the process ended ${signal === null ? `with code ${code}` : `by ${signal}`} at ${what}: ${lastWords}`);
+      throw new Error(
+        `${this.#name}: the process ended ${
+          signal === null ? `with code ${code}` : `by ${signal}`
+        } at ${what}: ${lastWords}`,
+      );
     }
     if ("error" in reply) throw new Error(`${this.#name}: ${what}: ${reply.error}`);
     return reply.answer;
@@ -161,7 +180,8 @@ class Child {
       // It has ended already.
     }
     await this.#stdin.abort().catch(() => {});
-    // A program that was only a launcher leaves one behind that holds the streams; it ends when it sees that its standard input has.
+    // A program that was only a launcher leaves one behind that holds the streams; it ends when it sees that its
+    // standard input has.
     await withTimeout(this.#drain(), CLOSE_MS);
   }
 
@@ -176,7 +196,9 @@ class Child {
 function replyOf<A extends keyof Answers>(line: string): Reply<A> | undefined {
   try {
     const value: unknown = JSON.parse(line);
-    return typeof value === "object" && value !== null && ("answer" in value || "error" in value) ? value as Reply<A> : undefined;
+    return typeof value === "object" && value !== null && ("answer" in value || "error" in value)
+      ? value as Reply<A>
+      : undefined;
   } catch {
     return undefined;
   }

@@ -7,7 +7,13 @@ import { lineOf, linesOf } from "./protocol.ts";
 const FAKE = new URL("fake_child.ts", import.meta.url).href;
 
 function open(behaviour: string, options: Partial<ChildOptions> = {}): Promise<Contestant> {
-  return openChild({ library: "fake", device: "cpu", command: "deno", args: ["run", "--quiet", "--no-prompt", FAKE, behaviour], ...options });
+  return openChild({
+    library: "fake",
+    device: "cpu",
+    command: "deno",
+    args: ["run", "--quiet", "--no-prompt", FAKE, behaviour],
+    ...options,
+  });
 }
 
 Deno.test("a contestant in a process answers what it is asked, and what its library prints is not an answer", async () => {
@@ -19,7 +25,11 @@ Deno.test("a contestant in a process answers what it is asked, and what its libr
   assertEquals(await contestant.memory(), { rssBytes: 1000, deviceBytes: 24 });
   await contestant.close();
   await contestant.close();
-  await assertRejects(() => contestant.run(), Error, "fake on cpu: its process has ended: prepare a job to start another");
+  await assertRejects(
+    () => contestant.run(),
+    Error,
+    "fake on cpu: its process has ended: prepare a job to start another",
+  );
 });
 
 Deno.test("each job gets a process of its own", async () => {
@@ -34,7 +44,11 @@ Deno.test("each job gets a process of its own", async () => {
 
 Deno.test("a request that fails is one line, and the contestant goes on", async () => {
   const contestant = await open("good");
-  await assertRejects(() => contestant.prepare("matmul 1024"), Error, "fake on cpu: prepare matmul 1024: RangeError: too large");
+  await assertRejects(
+    () => contestant.prepare("matmul 1024"),
+    Error,
+    "fake on cpu: prepare matmul 1024: RangeError: too large",
+  );
   assertEquals((await contestant.prepare("matmul 256")).firstMs, 3);
   await contestant.close();
 });
@@ -53,7 +67,11 @@ Deno.test("a library that does not load is one line", async () => {
 Deno.test("a process that ends says how and why, and the next job starts another", async () => {
   const contestant = await open("crash");
   await contestant.prepare("matmul 256");
-  await assertRejects(() => contestant.run(), Error, "fake on cpu: the process ended with code 70 at run: error: out of ideas");
+  await assertRejects(
+    () => contestant.run(),
+    Error,
+    "fake on cpu: the process ended with code 70 at run: error: out of ideas",
+  );
   assertEquals((await contestant.prepare("matmul 512")).note, "matmul 512");
   await contestant.close();
 });
@@ -68,12 +86,18 @@ Deno.test("a process that does not answer is killed", async () => {
 });
 
 Deno.test("a program that speaks no protocol is one line", async () => {
-  await assertRejects(() => open("", { args: ["--version"] }), Error, "fake on cpu: the process ended with code 0 at open");
+  await assertRejects(
+    () => open("", { args: ["--version"] }),
+    Error,
+    "fake on cpu: the process ended with code 0 at open",
+  );
 });
 
 Deno.test("lines come whole from any pieces", async () => {
   const pieces = ["on", "e\ntw", "o\n\nthr", "ee"];
-  const stream = ReadableStream.from(pieces).pipeThrough(new TextEncoderStream()) as ReadableStream<Uint8Array<ArrayBuffer>>;
+  const stream = ReadableStream.from(pieces).pipeThrough(new TextEncoderStream()) as ReadableStream<
+    Uint8Array<ArrayBuffer>
+  >;
   assertEquals(await Array.fromAsync(linesOf(stream)), ["one", "two", "", "three"]);
 });
 

@@ -1,11 +1,23 @@
 /**
  * jax-js as a contestant: `deno run -A jax_js.ts wasm|webgpu`.
  *
- * Every job is one `jit`. jax-js counts references: an operation consumes its arguments, and `.ref` keeps one for later.
+ * Every job is one `jit`. jax-js counts references: an operation consumes its arguments, and `.ref` keeps one for
+ * later.
  */
 import { chunkLayer } from "../../golden_layers.ts";
 import { serve } from "./protocol.ts";
-import { adapterName, countBufferBytes, type Data, finish, type Peer, random, servedBy, sumOfAbsoluteValues, type Task, zeros } from "./tasks.ts";
+import {
+  adapterName,
+  countBufferBytes,
+  type Data,
+  finish,
+  type Peer,
+  random,
+  servedBy,
+  sumOfAbsoluteValues,
+  type Task,
+  zeros,
+} from "./tasks.ts";
 
 /** In a variable, so that checking types needs no download. */
 const PACKAGE = "npm:@jax-js/jax@0.1.25";
@@ -61,7 +73,9 @@ interface Jax {
   };
   jit<A extends readonly Tree[], R extends Tree>(fn: (...args: A) => R): (...args: A) => R;
   grad<P extends Tree, A extends readonly Tree[]>(fn: (p: P, ...args: A) => JaxArray): (p: P, ...args: A) => P;
-  valueAndGrad<P extends Tree, A extends readonly Tree[]>(fn: (p: P, ...args: A) => JaxArray): (p: P, ...args: A) => [JaxArray, P];
+  valueAndGrad<P extends Tree, A extends readonly Tree[]>(
+    fn: (p: P, ...args: A) => JaxArray,
+  ): (p: P, ...args: A) => [JaxArray, P];
   init(device: string): Promise<string[]>;
   defaultDevice(device: string): void;
   blockUntilReady(tree: Tree): Promise<Tree>;
@@ -86,7 +100,10 @@ class JaxJobs {
       "matmul 256 x 64^3": () => this.#product([256, 64, 64]),
       "gelu(xw + b) + x, 4M": () => {
         const { nn } = this.#jax;
-        return this.#function((x, w, b) => [nn.gelu(x.ref.mul(w).add(b)).add(x)], [1, 2, 3].map((seed) => random([2 ** 22], 1, seed)));
+        return this.#function(
+          (x, w, b) => [nn.gelu(x.ref.mul(w).add(b)).add(x)],
+          [1, 2, 3].map((seed) => random([2 ** 22], 1, seed)),
+        );
       },
       "softmax 4096 x 256": () => this.#function((x) => [this.#jax.nn.softmax(x, -1)], [random([4096, 256], 1, 1)]),
       "layer norm 4096 x 256, forward + backward": () => this.#layerNorm(),
@@ -117,14 +134,26 @@ class JaxJobs {
   }
 
   /** Loss, gradients and Adam in one program, whose state moves on. */
-  #training(loss: (p: Arrays, x: JaxArray, y: JaxArray) => JaxArray, parameters: Readonly<Record<string, Data>>, inputs: readonly [Data, Data]): Task {
+  #training(
+    loss: (p: Arrays, x: JaxArray, y: JaxArray) => JaxArray,
+    parameters: Readonly<Record<string, Data>>,
+    inputs: readonly [Data, Data],
+  ): Task {
     const { numpy: np, tree, jit, valueAndGrad } = this.#jax;
-    type State = { readonly params: Arrays; readonly first: Arrays; readonly second: Arrays; readonly power1: JaxArray; readonly power2: JaxArray };
+    type State = {
+      readonly params: Arrays;
+      readonly first: Arrays;
+      readonly second: Arrays;
+      readonly power1: JaxArray;
+      readonly power2: JaxArray;
+    };
     const step = jit((state: State, x: JaxArray, y: JaxArray): [JaxArray, State] => {
       const [value, gradient] = valueAndGrad(loss)(tree.ref(state.params), x, y);
       return [value, this.#adam(state, gradient)];
     });
-    const params: Arrays = Object.fromEntries(Object.entries(parameters).map(([name, data]) => [name, this.#upload(data)]));
+    const params: Arrays = Object.fromEntries(
+      Object.entries(parameters).map(([name, data]) => [name, this.#upload(data)]),
+    );
     const empty = (): Arrays => tree.map((p) => np.zerosLike(p.ref), params);
     let state: State = { params, first: empty(), second: empty(), power1: np.array(1), power2: np.array(1) };
     const [x, y] = inputs.map((data) => this.#upload(data));
@@ -140,7 +169,15 @@ class JaxJobs {
   }
 
   /** Adam, with the powers of its betas as arrays, so that every step is the same program. */
-  #adam<S extends { readonly params: Arrays; readonly first: Arrays; readonly second: Arrays; readonly power1: JaxArray; readonly power2: JaxArray }>(
+  #adam<
+    S extends {
+      readonly params: Arrays;
+      readonly first: Arrays;
+      readonly second: Arrays;
+      readonly power1: JaxArray;
+      readonly power2: JaxArray;
+    },
+  >(
     state: S,
     gradient: Arrays,
   ): { params: Arrays; first: Arrays; second: Arrays; power1: JaxArray; power2: JaxArray } {
@@ -165,7 +202,8 @@ class JaxJobs {
 
   #layerNorm(): Task {
     const { numpy: np, nn, grad } = this.#jax;
-    const loss = ({ x, gain, bias }: Arrays, dy: JaxArray): JaxArray => np.sum(nn.standardize(x, -1, { epsilon: 1e-5 }).mul(gain).add(bias).mul(dy));
+    const loss = ({ x, gain, bias }: Arrays, dy: JaxArray): JaxArray =>
+      np.sum(nn.standardize(x, -1, { epsilon: 1e-5 }).mul(gain).add(bias).mul(dy));
     const gradient = grad(loss);
     const data = [random([4096, 256], 1, 1), random([256], 1, 2), random([256], 1, 3), random([4096, 256], 1, 4)];
     return this.#function((x, gain, bias, dy) => {
@@ -178,7 +216,12 @@ class JaxJobs {
     const { numpy: np, nn } = this.#jax;
     const loss = ({ w1, b1, w2, b2 }: Arrays, x: JaxArray, y: JaxArray): JaxArray =>
       np.mean(np.square(np.matmul(nn.gelu(np.matmul(x, w1).add(b1)), w2).add(b2).sub(y)));
-    const parameters = { w1: random([256, 1024], 1 / 16, 1), b1: zeros([1024]), w2: random([1024, 256], 1 / 32, 2), b2: zeros([256]) };
+    const parameters = {
+      w1: random([256, 1024], 1 / 16, 1),
+      b1: zeros([1024]),
+      w2: random([1024, 256], 1 / 32, 2),
+      b2: zeros([256]),
+    };
     return this.#training(loss, parameters, [random([512, 256], 1, 3), random([512, 256], 1, 4)]);
   }
 
@@ -205,11 +248,14 @@ class JaxJobs {
     const B = 2, T = 512, D = 128, H = 2, K = 64, E = 4 * K, N = T / C, M = B * H;
     const heads = (z: JaxArray): JaxArray => z.reshape([B, T, H, K]).transpose([0, 2, 1, 3]).reshape([M, N, C, K]);
     const gates = (z: JaxArray): JaxArray => nn.sigmoid(z).transpose([0, 2, 1]).reshape([M, N, C]);
-    const normalize = (z: JaxArray): JaxArray => z.ref.div(np.sqrt(np.sum(np.square(z), -1, { keepdims: true }).add(1e-6)));
+    const normalize = (z: JaxArray): JaxArray =>
+      z.ref.div(np.sqrt(np.sum(np.square(z), -1, { keepdims: true }).add(1e-6)));
     const memory = ({ w1, w2 }: Arrays, z: JaxArray): JaxArray => np.matmul(nn.gelu(np.matmul(z, w1)), w2);
-    const copies = (w: JaxArray, rows: number, columns: number): JaxArray => np.broadcastTo(w, [B, H, rows, columns]).reshape([M, rows, columns]);
+    const copies = (w: JaxArray, rows: number, columns: number): JaxArray =>
+      np.broadcastTo(w, [B, H, rows, columns]).reshape([M, rows, columns]);
     const loss = (p: Arrays, x: JaxArray, y: JaxArray): JaxArray => {
-      const q = normalize(heads(nn.silu(np.matmul(x.ref, p.Wq)))), k = normalize(heads(nn.silu(np.matmul(x.ref, p.Wk))));
+      const q = normalize(heads(nn.silu(np.matmul(x.ref, p.Wq)))),
+        k = normalize(heads(nn.silu(np.matmul(x.ref, p.Wk))));
       const v = heads(nn.silu(np.matmul(x.ref, p.Wv)));
       const theta = gates(np.matmul(x.ref, p.Wt)).div(C);
       const eta = np.mean(gates(np.matmul(x.ref, p.We)), -1), alpha = np.mean(gates(np.matmul(x, p.Wa)), -1).mul(0.1);
@@ -224,12 +270,15 @@ class JaxJobs {
         // Closed over on purpose: `grad` stops the gradient of its further arguments.
         const inner = (w: Arrays): JaxArray => np.sum(np.sum(np.square(memory(w, key).sub(value)), -1).mul(rate));
         const gradient = grad(inner)(this.#jax.tree.ref(weights));
-        const keep = eta.ref.slice([], i).reshape([M, 1, 1]), forget = np.subtract(1, alpha.ref.slice([], i)).reshape([M, 1, 1]);
+        const keep = eta.ref.slice([], i).reshape([M, 1, 1]),
+          forget = np.subtract(1, alpha.ref.slice([], i)).reshape([M, 1, 1]);
         surprise = this.#jax.tree.map((s, g) => s.mul(keep.ref).sub(g), surprise, gradient);
         weights = this.#jax.tree.map((w, s) => w.mul(forget.ref).add(s.ref), weights, surprise);
         for (const gate of [keep, forget]) gate.dispose();
       }
-      for (const array of [q, k, v, theta, eta, alpha, ...Object.values(weights), ...Object.values(surprise)]) array.dispose();
+      for (const array of [q, k, v, theta, eta, alpha, ...Object.values(weights), ...Object.values(surprise)]) {
+        array.dispose();
+      }
       const merged = np.stack(out, 1).reshape([B, H, T, K]).transpose([0, 2, 1, 3]).reshape([B, T, D]);
       return np.mean(np.square(np.matmul(merged, p.Wo).sub(y)));
     };
@@ -248,11 +297,16 @@ await serve(async () => {
   if (device !== "webgpu") {
     const wait = async (tree: Tree): Promise<void> => void await jax.blockUntilReady(tree);
     const threads = `${navigator.hardwareConcurrency} workers`;
-    return servedBy({ description: `${version}, wasm, ${threads}`, tasks: new JaxJobs(jax, wait).tasks(), note: "jit; awaited by blockUntilReady" });
+    return servedBy({
+      description: `${version}, wasm, ${threads}`,
+      tasks: new JaxJobs(jax, wait).tasks(),
+      note: "jit; awaited by blockUntilReady",
+    });
   }
   const gpu = jax.getWebGPUDevice();
   const wait = async (tree: Tree): Promise<void> => {
-    // Asking for their buffers submits what they wait for, as blockUntilReady does, whose own wait would cost Deno's 11 ms.
+    // Asking for their buffers submits what they wait for, as blockUntilReady does, whose own wait would cost Deno's 11
+    // ms.
     await Promise.all(jax.tree.leaves(tree).map((array) => array.ref.gpuBuffer()));
     finish(gpu.queue);
   };

@@ -12,17 +12,27 @@ export interface PeerOptions {
 }
 
 /**
- * All permissions, for one reason: Deno lets a process read its own peak of memory from /proc only with them. jax-js needs none at all, TensorFlow.js those to read
- * environment and files.
+ * All permissions, for one reason: Deno lets a process read its own peak of memory from /proc only with them. jax-js
+ * needs none at all, TensorFlow.js those to read environment and files.
  */
 const DENO = ["run", "--quiet", "--no-prompt", "--no-lock", "--allow-all"];
 
 function inDeno(library: string, device: "cpu" | "webgpu", file: string, ...args: readonly string[]): ChildOptions {
-  return { library, device, command: "deno", args: [...DENO, new URL(file, import.meta.url).href, device === "cpu" ? "wasm" : device, ...args] };
+  return {
+    library,
+    device,
+    command: "deno",
+    args: [...DENO, new URL(file, import.meta.url).href, device === "cpu" ? "wasm" : device, ...args],
+  };
 }
 
 function inPython(library: string): ChildOptions {
-  return { library, device: "cpu", command: "python3", args: [decodeURIComponent(new URL("torch.py", import.meta.url).pathname), library] };
+  return {
+    library,
+    device: "cpu",
+    command: "python3",
+    args: [decodeURIComponent(new URL("torch.py", import.meta.url).pathname), library],
+  };
 }
 
 /** Every peer. */
@@ -40,15 +50,23 @@ function peers(): ChildOptions[] {
 }
 
 /**
- * Starts the peers that this machine can run: jax-js and TensorFlow.js come from npm at their first start, torch and titans-pytorch take part where `python3`
- * imports them. What does not start is left out, and a line says so.
+ * Starts the peers that this machine can run: jax-js and TensorFlow.js come from npm at their first start, torch and
+ * titans-pytorch take part where `python3` imports them. What does not start is left out, and a line says so.
  */
-export async function peerContestants({ devices, filter = "", write = console.error }: PeerOptions): Promise<Contestant[]> {
-  return await startAll(peers().filter(({ library, device }) => devices.includes(device) && library.includes(filter)), write);
+export async function peerContestants(
+  { devices, filter = "", write = console.error }: PeerOptions,
+): Promise<Contestant[]> {
+  return await startAll(
+    peers().filter(({ library, device }) => devices.includes(device) && library.includes(filter)),
+    write,
+  );
 }
 
 /** Starts contestants; those that do not start are left out, with a line each. */
-export async function startAll(children: readonly ChildOptions[], write: (line: string) => void): Promise<Contestant[]> {
+export async function startAll(
+  children: readonly ChildOptions[],
+  write: (line: string) => void,
+): Promise<Contestant[]> {
   const contestants: Contestant[] = [];
   for (const options of children) {
     try {

@@ -1,5 +1,6 @@
 /**
- * How a contestant in a process of its own is spoken to: one request a line on its standard input, one answer a line on its standard output, both JSON.
+ * How a contestant in a process of its own is spoken to: one request a line on its standard input, one answer a line on
+ * its standard output, both JSON.
  *
  *     {"ask":"open"}                               {"answer":{"description":"jax-js 0.1.25, wasm","jobs":["matmul 512"]}}
  *     {"ask":"prepare","job":"matmul 512"}         {"answer":{"firstMs":81.2,"check":9216430.5}}
@@ -7,7 +8,8 @@
  *     {"ask":"memory"}                             {"answer":{"rssBytes":81788928}}
  *     {"ask":"close"}                              {"answer":{}}                                      and the process ends
  *
- * A request that fails is answered by {"error":"one line"}; the process goes on. It also ends when its standard input does.
+ * A request that fails is answered by {"error":"one line"}; the process goes on. It also ends when its standard input
+ * does.
  */
 import type { Contestant, JobName, Prepared } from "../contestant.ts";
 import { JOBS } from "../jobs.ts";
@@ -41,7 +43,9 @@ export type Served = Pick<Contestant, "description" | "knows" | "prepare" | "run
 
 /** The first line of what went wrong. */
 export function lineOf(error: unknown): string {
-  const text = error instanceof Error ? `${error.name === "Error" ? "" : `${error.name}: `}${error.message}` : String(error);
+  const text = error instanceof Error
+    ? `${error.name === "Error" ? "" : `${error.name}: `}${error.message}`
+    : String(error);
   return text.split("\n").find((line) => line.trim() !== "")?.trim() ?? "failed without a message";
 }
 
@@ -57,8 +61,9 @@ export async function* linesOf(stream: ReadableStream<Uint8Array<ArrayBuffer>>):
 }
 
 /**
- * The largest resident set of this process so far, in bytes; undefined where it cannot be read: Deno gives /proc to `--allow-all` only.
- * `getrusage` needs no permission, but the peak of the process that started this one counts in its `maxRSS`.
+ * The largest resident set of this process so far, in bytes; undefined where it cannot be read: Deno gives /proc to
+ * `--allow-all` only. `getrusage` needs no permission, but the peak of the process that started this one counts in its
+ * `maxRSS`.
  */
 export function peakRssBytes(): number | undefined {
   try {
@@ -70,8 +75,8 @@ export function peakRssBytes(): number | undefined {
 }
 
 /**
- * The whole life of a contestant's process: answers requests until it is asked to close or its standard input ends, then ends the process.
- * What libraries print goes to standard error, so that it cannot be taken for an answer.
+ * The whole life of a contestant's process: answers requests until it is asked to close or its standard input ends,
+ * then ends the process. What libraries print goes to standard error, so that it cannot be taken for an answer.
  * @param open Loads the library and opens its device; called at the first request.
  */
 export async function serve(open: () => Promise<Served>): Promise<never> {
@@ -94,11 +99,16 @@ export async function serve(open: () => Promise<Served>): Promise<never> {
 async function answer(served: Served, request: Exclude<Request, { readonly ask: "close" }>): Promise<Answers[Ask]> {
   switch (request.ask) {
     case "open":
-      return { description: served.description, jobs: JOBS.map(({ name }) => name).filter((name) => served.knows(name)) };
+      return {
+        description: served.description,
+        jobs: JOBS.map(({ name }) => name).filter((name) => served.knows(name)),
+      };
     case "prepare": {
       const prepared = await served.prepare(request.job);
       // JSON has no NaN: it would arrive as null and pass for a contestant that checks nothing.
-      if (prepared.check !== undefined && !Number.isFinite(prepared.check)) throw new Error(`the result of ${request.job} is ${prepared.check}`);
+      if (prepared.check !== undefined && !Number.isFinite(prepared.check)) {
+        throw new Error(`the result of ${request.job} is ${prepared.check}`);
+      }
       return prepared;
     }
     case "run":

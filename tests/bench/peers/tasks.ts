@@ -101,7 +101,10 @@ export function countBufferBytes(): () => number {
   return () => peak;
 }
 
-/** Waits for all submitted work. Deno blocks inside the call until the queue is done, and then takes 11 ms to say so: nobody is charged with these. */
+/**
+ * Waits for all submitted work. Deno blocks inside the call until the queue is done, and then takes 11 ms to say so:
+ * nobody is charged with these.
+ */
 export function finish(queue: GPUQueue): void {
   queue.onSubmittedWorkDone().catch(() => {});
 }

@@ -9,8 +9,17 @@ const FAKE = new URL("fake_child.ts", import.meta.url).href;
 Deno.test("a task is run, checked once and released after every run", async () => {
   const steps: string[] = [];
   const log = (step: string): Promise<void> => Promise.resolve(void steps.push(step));
-  const task = () => ({ run: () => log("run"), check: async () => (await log("check"), 4), release: () => void log("release") });
-  const served = servedBy({ description: "a library", tasks: { "matmul 256": task }, note: "eager", deviceBytes: () => 12 });
+  const task = () => ({
+    run: () => log("run"),
+    check: async () => (await log("check"), 4),
+    release: () => void log("release"),
+  });
+  const served = servedBy({
+    description: "a library",
+    tasks: { "matmul 256": task },
+    note: "eager",
+    deviceBytes: () => 12,
+  });
   await assertRejects(() => served.run(), Error, "prepare a job first");
   assertEquals([served.knows("matmul 256"), served.knows("matmul 512")], [true, false]);
   const { firstMs, ...prepared } = await served.prepare("matmul 256");

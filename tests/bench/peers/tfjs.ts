@@ -1,11 +1,23 @@
 /**
  * TensorFlow.js as a contestant: `deno run -A tfjs.ts wasm|webgpu [threads]`.
  *
- * It runs operation by operation. In its WebAssembly an operation is finished when its call returns; WebGPU collects commands, which must be ended and submitted.
+ * It runs operation by operation. In its WebAssembly an operation is finished when its call returns; WebGPU collects
+ * commands, which must be ended and submitted.
  */
 import { chunkLayer } from "../../golden_layers.ts";
 import { serve } from "./protocol.ts";
-import { adapterName, countBufferBytes, type Data, finish, type Peer, random, servedBy, sumOfAbsoluteValues, type Task, zeros } from "./tasks.ts";
+import {
+  adapterName,
+  countBufferBytes,
+  type Data,
+  finish,
+  type Peer,
+  random,
+  servedBy,
+  sumOfAbsoluteValues,
+  type Task,
+  zeros,
+} from "./tasks.ts";
 import { likeAPage, MAX_THREADS } from "./tfjs_threads.ts";
 
 // In variables, so that checking types needs no download.
@@ -25,7 +37,14 @@ type Operand = TfTensor | number;
 
 /** What is used of the library. */
 interface Tf {
-  readonly train: { adam(rate: number, beta1: number, beta2: number, epsilon: number): { minimize(loss: () => TfTensor, returnCost: true): TfTensor } };
+  readonly train: {
+    adam(
+      rate: number,
+      beta1: number,
+      beta2: number,
+      epsilon: number,
+    ): { minimize(loss: () => TfTensor, returnCost: true): TfTensor };
+  };
   readonly linalg: { bandPart(x: TfTensor, lower: number, upper: number): TfTensor };
   tensor(data: Float32Array, shape: readonly number[]): TfTensor;
   variable(x: TfTensor): TfTensor;
@@ -91,7 +110,10 @@ class TfJobs {
       "matmul 1024": () => this.#product([1024, 1024]),
       "matmul 256 x 64^3": () => this.#product([256, 64, 64]),
       "gelu(xw + b) + x, 4M": () =>
-        this.#function((x, w, b) => [tf.add(this.#gelu(tf.add(tf.mul(x, w), b)), x)], [1, 2, 3].map((seed) => random([2 ** 22], 1, seed))),
+        this.#function(
+          (x, w, b) => [tf.add(this.#gelu(tf.add(tf.mul(x, w), b)), x)],
+          [1, 2, 3].map((seed) => random([2 ** 22], 1, seed)),
+        ),
       "softmax 4096 x 256": () => this.#function((x) => [tf.softmax(x)], [random([4096, 256], 1, 1)]),
       "layer norm 4096 x 256, forward + backward": () => this.#layerNorm(),
       "MLP 256-1024-256, batch 512, Adam": () => this.#perceptron(),
@@ -136,7 +158,9 @@ class TfJobs {
   }
 
   #variables(parameters: Readonly<Record<string, Data>>): Record<string, TfTensor> {
-    return Object.fromEntries(Object.entries(parameters).map(([name, data]) => [name, this.#tf.variable(this.#upload(data))]));
+    return Object.fromEntries(
+      Object.entries(parameters).map(([name, data]) => [name, this.#tf.variable(this.#upload(data))]),
+    );
   }
 
   #gelu(x: TfTensor, tanh: (x: TfTensor) => TfTensor = this.#tf.tanh): TfTensor {
@@ -151,7 +175,12 @@ class TfJobs {
 
   #layerNorm(): Task {
     const tf = this.#tf;
-    const [dy, ...data] = [random([4096, 256], 1, 4), random([4096, 256], 1, 1), random([256], 1, 2), random([256], 1, 3)];
+    const [dy, ...data] = [
+      random([4096, 256], 1, 4),
+      random([4096, 256], 1, 1),
+      random([256], 1, 2),
+      random([256], 1, 3),
+    ];
     const scale = this.#upload(dy);
     const gradients = tf.grads((x, gain, bias) => {
       const centred = tf.sub(x, tf.mean(x, -1, true));
@@ -183,12 +212,17 @@ class TfJobs {
     const mask = tf.tidy(() => tf.mul(tf.sub(1, tf.linalg.bandPart(tf.ones([T, T]), -1, 0)), -1e9));
     const gradients = tf.grads((wq, wk, wv, wo, x) => {
       const rows = tf.reshape(x, [B * T, D]);
-      const [q, k, v] = [wq, wk, wv].map((w) => tf.transpose(tf.reshape(tf.matMul(rows, w), [B, T, H, K]), [0, 2, 1, 3]));
+      const [q, k, v] = [wq, wk, wv].map((w) =>
+        tf.transpose(tf.reshape(tf.matMul(rows, w), [B, T, H, K]), [0, 2, 1, 3])
+      );
       const shares = tf.softmax(tf.add(tf.mul(tf.matMul(q, k, false, true), 1 / Math.sqrt(K)), mask));
       const merged = tf.reshape(tf.transpose(tf.matMul(shares, v), [0, 2, 1, 3]), [B * T, D]);
       return tf.sum(tf.mul(tf.matMul(merged, wo), dy));
     });
-    return this.#function((...args) => gradients(args), [...[1, 2, 3, 4].map((seed) => random([D, D], 1 / 16, seed)), random([B, T, D], 1, 5)]);
+    return this.#function((...args) => gradients(args), [
+      ...[1, 2, 3, 4].map((seed) => random([D, D], 1 / 16, seed)),
+      random([B, T, D], 1, 5),
+    ]);
   }
 
   /** The layer that updates its memory once a chunk. */
@@ -198,13 +232,16 @@ class TfJobs {
     const B = 2, T = 512, D = 128, H = 2, K = 64, E = 4 * K, N = T / C, M = B * H;
     const p = this.#variables(golden.parameters);
     const [x, y] = [golden.x, golden.y].map(({ data }) => this.#upload({ data, shape: [B * T, D] }));
-    const heads = (z: TfTensor): TfTensor => tf.reshape(tf.transpose(tf.reshape(z, [B, T, H, K]), [0, 2, 1, 3]), [M, N, C, K]);
-    const gates = (z: TfTensor): TfTensor => tf.reshape(tf.transpose(tf.reshape(tf.sigmoid(z), [B, T, H]), [0, 2, 1]), [M, N, C]);
+    const heads = (z: TfTensor): TfTensor =>
+      tf.reshape(tf.transpose(tf.reshape(z, [B, T, H, K]), [0, 2, 1, 3]), [M, N, C, K]);
+    const gates = (z: TfTensor): TfTensor =>
+      tf.reshape(tf.transpose(tf.reshape(tf.sigmoid(z), [B, T, H]), [0, 2, 1]), [M, N, C]);
     const silu = (z: TfTensor): TfTensor => tf.mul(z, tf.sigmoid(z));
     const normalize = (z: TfTensor): TfTensor => tf.div(z, tf.sqrt(tf.add(tf.sum(tf.square(z), -1, true), 1e-6)));
     // The gradient of the gradient of tf.tanh is wrong, without an error.
     const tanh = (z: TfTensor): TfTensor => tf.div(tf.sinh(z), tf.cosh(z));
-    const memory = (w1: TfTensor, w2: TfTensor, z: TfTensor): TfTensor => tf.matMul(this.#gelu(tf.matMul(z, w1), tanh), w2);
+    const memory = (w1: TfTensor, w2: TfTensor, z: TfTensor): TfTensor =>
+      tf.matMul(this.#gelu(tf.matMul(z, w1), tanh), w2);
     const copies = (w: TfTensor, rows: number, columns: number): TfTensor =>
       tf.reshape(tf.tile(tf.reshape(w, [1, H, rows, columns]), [B, 1, 1, 1]), [M, rows, columns]);
     /** Chunk i of [M, N, ...], in another shape. */
@@ -213,7 +250,9 @@ class TfJobs {
       return tf.reshape(tf.slice(z, [0, i, ...rest], [-1, 1, ...rest.map(() => -1)]), shape);
     };
     return this.#training(() => {
-      const q = normalize(heads(silu(tf.matMul(x, p.Wq)))), k = normalize(heads(silu(tf.matMul(x, p.Wk)))), v = heads(silu(tf.matMul(x, p.Wv)));
+      const q = normalize(heads(silu(tf.matMul(x, p.Wq)))),
+        k = normalize(heads(silu(tf.matMul(x, p.Wk)))),
+        v = heads(silu(tf.matMul(x, p.Wv)));
       const theta = tf.div(gates(tf.matMul(x, p.Wt)), C);
       const eta = tf.mean(gates(tf.matMul(x, p.We)), -1), alpha = tf.mul(tf.mean(gates(tf.matMul(x, p.Wa)), -1), 0.1);
       let weights = [copies(p.m1, K, E), copies(p.m2, E, K)], surprise = [tf.zeros([M, K, E]), tf.zeros([M, E, K])];
@@ -223,7 +262,8 @@ class TfJobs {
         // Nothing reads the last update.
         if (i === N - 1) break;
         const key = chunk(k, i, [M, C, K]), value = chunk(v, i, [M, C, K]), rate = chunk(theta, i, [M, C]);
-        const inner = (w1: TfTensor, w2: TfTensor): TfTensor => tf.sum(tf.mul(tf.sum(tf.square(tf.sub(memory(w1, w2, key), value)), -1), rate));
+        const inner = (w1: TfTensor, w2: TfTensor): TfTensor =>
+          tf.sum(tf.mul(tf.sum(tf.square(tf.sub(memory(w1, w2, key), value)), -1), rate));
         const gradient = tf.grads(inner)(weights);
         const keep = chunk(eta, i, [M, 1, 1]), forget = tf.sub(1, chunk(alpha, i, [M, 1, 1]));
         surprise = surprise.map((s, l) => tf.sub(tf.mul(s, keep), gradient[l]));

@@ -1,8 +1,9 @@
 /**
  * Threads for the WebAssembly of TensorFlow.js, outside of browsers.
  *
- * Its threaded binary is built for pages: it looks for `window`, fetches its binary by path, starts classic workers that read their script with `importScripts`,
- * and uses half of the processors that `navigator` names. It takes Deno for Node, where it does without threads. So while it starts, this process looks like a page.
+ * Its threaded binary is built for pages: it looks for `window`, fetches its binary by path, starts classic workers
+ * that read their script with `importScripts`, and uses half of the processors that `navigator` names. It takes Deno
+ * for Node, where it does without threads. So while it starts, this process looks like a page.
  */
 
 /** The workers that the binary prepares. */
@@ -45,12 +46,18 @@ class ClassicWorker {
 
   async #start(script: Blob): Promise<void> {
     const [own, imported] = await Promise.all([fetchUrl(this.#url).then((response) => response.text()), script.text()]);
-    const source = `delete globalThis.process;\nglobalThis.importScripts = () => (0, eval)(${JSON.stringify(imported)});\n${own}`;
-    const worker = new ModuleWorker(URL.createObjectURL(new Blob([source], { type: "text/javascript" })), { type: "module" });
+    const source = `delete globalThis.process;\nglobalThis.importScripts = () => (0, eval)(${
+      JSON.stringify(imported)
+    });\n${own}`;
+    const worker = new ModuleWorker(URL.createObjectURL(new Blob([source], { type: "text/javascript" })), {
+      type: "module",
+    });
     worker.onmessage = (event) => this.onmessage?.(event);
     worker.onerror = (event) => this.onerror?.(event);
     // Deno clones no blobs; the worker has the text already.
-    for (const message of this.#waiting) worker.postMessage(message.urlOrBlob === undefined ? message : { ...message, urlOrBlob: "" });
+    for (const message of this.#waiting) {
+      worker.postMessage(message.urlOrBlob === undefined ? message : { ...message, urlOrBlob: "" });
+    }
     this.#worker = worker;
   }
 }
@@ -71,7 +78,9 @@ export async function likeAPage<T>(threads: number, start: () => Promise<T>): Pr
     [navigator, "hardwareConcurrency", 2 * threads],
   ];
   const before = page.map(([target, name]) => Object.getOwnPropertyDescriptor(target, name));
-  for (const [target, name, value] of page) Object.defineProperty(target, name, { value, configurable: true, writable: true });
+  for (const [target, name, value] of page) {
+    Object.defineProperty(target, name, { value, configurable: true, writable: true });
+  }
   try {
     return await start();
   } finally {

@@ -1,7 +1,8 @@
 /**
  * Yardsticks of the webgpu device: kernels written by hand for known shapes.
  *
- * They run like those of a program: one command buffer, one pass and one submit a run, and one wait for all runs of a turn.
+ * They run like those of a program: one command buffer, one pass and one submit a run, and one wait for all runs of a
+ * turn.
  */
 import type { WebGpuDevice } from "../../../kernels/mod.ts";
 import { fence, readStaging } from "../../../kernels/webgpu/host.ts";
@@ -19,13 +20,23 @@ interface HandWritten {
   readonly body: string;
 }
 
-function handWritten({ gpu }: WebGpuDevice, { name, flops, bytes, inputs, resultSize, workgroups, workgroupSize, body }: HandWritten): Yardstick {
+function handWritten(
+  { gpu }: WebGpuDevice,
+  { name, flops, bytes, inputs, resultSize, workgroups, workgroupSize, body }: HandWritten,
+): Yardstick {
   const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
-  const buffers = [...inputs.map(({ byteLength }) => byteLength), 4 * resultSize].map((size) => gpu.createBuffer({ size, usage }));
+  const buffers = [...inputs.map(({ byteLength }) => byteLength), 4 * resultSize].map((size) =>
+    gpu.createBuffer({ size, usage })
+  );
   inputs.forEach((data, i) => gpu.queue.writeBuffer(buffers[i], 0, data as BufferSource));
-  const operands = buffers.map((_, i) => `@group(0) @binding(${i}) var<storage, read_write> b${i}: array<vec4f>;\n`).join("");
-  const code = `${operands}@compute @workgroup_size(${workgroupSize}) fn main(@builtin(global_invocation_id) g: vec3<u32>) {\n${body}\n}`;
-  const pipeline = gpu.createComputePipeline({ layout: "auto", compute: { module: gpu.createShaderModule({ code }), entryPoint: "main" } });
+  const operands = buffers.map((_, i) => `@group(0) @binding(${i}) var<storage, read_write> b${i}: array<vec4f>;\n`)
+    .join("");
+  const code =
+    `${operands}@compute @workgroup_size(${workgroupSize}) fn main(@builtin(global_invocation_id) g: vec3<u32>) {\n${body}\n}`;
+  const pipeline = gpu.createComputePipeline({
+    layout: "auto",
+    compute: { module: gpu.createShaderModule({ code }), entryPoint: "main" },
+  });
   const entries = buffers.map((buffer, binding) => ({ binding, resource: { buffer } }));
   const group = gpu.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries });
   const submit = (): void => {
@@ -50,7 +61,11 @@ function handWritten({ gpu }: WebGpuDevice, { name, flops, bytes, inputs, result
     read: async () => {
       submit();
       const size = 4 * resultSize;
-      const staging = gpu.createBuffer({ size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST, mappedAtCreation: true });
+      const staging = gpu.createBuffer({
+        size,
+        usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+        mappedAtCreation: true,
+      });
       staging.unmap();
       const encoder = gpu.createCommandEncoder();
       encoder.copyBufferToBuffer(buffers[buffers.length - 1], 0, staging, 0, size);
@@ -64,10 +79,15 @@ function handWritten({ gpu }: WebGpuDevice, { name, flops, bytes, inputs, result
 }
 
 /**
- * A product by register tiles: an invocation has `tileRows` x 8 results in vec4 accumulators and takes four steps of k at a time. No workgroup memory, literal
- * extents. Extents must be multiples of the tile's.
+ * A product by register tiles: an invocation has `tileRows` x 8 results in vec4 accumulators and takes four steps of k
+ * at a time. No workgroup memory, literal extents. Extents must be multiples of the tile's.
  */
-export function tiledProduct(device: WebGpuDevice, operands: readonly [Float32Array, Float32Array], shape: ProductShape, tileRows: 8 | 16): Yardstick {
+export function tiledProduct(
+  device: WebGpuDevice,
+  operands: readonly [Float32Array, Float32Array],
+  shape: ProductShape,
+  tileRows: 8 | 16,
+): Yardstick {
   const { batch, m, n, k } = shape;
   const rows = Array.from({ length: tileRows }, (_, row) => row), quads = [0, 1], steps = [0, 1, 2, 3];
   const columns = n / 8, bands = m / tileRows, invocations = batch * bands * columns;
@@ -76,7 +96,9 @@ export function tiledProduct(device: WebGpuDevice, operands: readonly [Float32Ar
     ...rows.map((row) => `let x${row} = b0[a + ${row * k / 4}u];`),
     ...steps.flatMap((step) => quads.map((quad) => `let y${step}_${quad} = b1[b + ${step * n / 4 + quad}u];`)),
   ];
-  const sums = steps.flatMap((step) => cells.map(({ row, quad, name }) => `${name} += x${row}.${"xyzw"[step]} * y${step}_${quad};`));
+  const sums = steps.flatMap((step) =>
+    cells.map(({ row, quad, name }) => `${name} += x${row}.${"xyzw"[step]} * y${step}_${quad};`)
+  );
   const body = `let column = g.x % ${columns}u; let band = g.x / ${columns}u; let item = band / ${bands}u;
     ${cells.map(({ name }) => `var ${name} = vec4f(0);`).join(" ")}
     for (var k = 0u; k < ${k / 4}u; k++) {
@@ -101,7 +123,10 @@ export function tilesOf({ m }: ProductShape): readonly (8 | 16)[] {
   return m % 16 === 0 ? [8, 16] : [8];
 }
 
-/** `gelu(x w + b) + x` on vec4s, `quads` of them an invocation. tanh(u) is written 1 - 2 / (1 + exp(2u)), which drivers get right near 0. */
+/**
+ * `gelu(x w + b) + x` on vec4s, `quads` of them an invocation. tanh(u) is written 1 - 2 / (1 + exp(2u)), which drivers
+ * get right near 0.
+ */
 export function elementwiseGelu(device: WebGpuDevice, [x, w, b]: readonly Float32Array[], quads: number): Yardstick {
   const one = (at: string): string =>
     `{

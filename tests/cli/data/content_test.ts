@@ -7,7 +7,7 @@ import type { Format } from "../../../cli/data/recipe.ts";
 import { RowTally } from "../../../cli/data/rows.ts";
 import { openText } from "../../../cli/data/text.ts";
 import { UsageError } from "../../../cli/errors.ts";
-import { encodeSafetensors } from "../../../titans/safetensors.ts";
+import { encodeSafetensors } from "../../../titans/models/safetensors.ts";
 import { withFolder } from "../scratch.ts";
 import { bytesOf, pack, parquetBytes, textOf } from "./data_files.ts";
 
@@ -23,7 +23,9 @@ function utf16(text: string, littleEndian: boolean, mark = true): Uint8Array<Arr
 
 /** Runs a shell's command: links and pipes want permissions that tests do not have. */
 async function shell(script: string): Promise<void> {
-  const code = `const { success } = await new Deno.Command("sh", { args: ["-c", ${JSON.stringify(script)}] }).output(); Deno.exit(success ? 0 : 1);`;
+  const code = `const { success } = await new Deno.Command("sh", { args: ["-c", ${
+    JSON.stringify(script)
+  }] }).output(); Deno.exit(success ? 0 : 1);`;
   assertEquals((await new Deno.Command("deno", { args: ["eval", code] }).output()).code, 0, script);
 }
 
@@ -40,7 +42,11 @@ const FOREIGN: readonly (readonly [contents: Uint8Array<ArrayBuffer>, name: stri
   [bytes(`%PDF-1.7\n${binary}`), "PDF", "pdftotext"],
   [bytes(`\x89PNG\r\n\x1a\n${binary}`), "picture", "text"],
   [bytes(`SQLite format 3\0${binary}`), "SQLite", "CSV"],
-  [encodeSafetensors({ tensors: { a: { shape: [2], data: new Float32Array(2) } }, metadata: {} }), "safetensors", "--checkpoint"],
+  [
+    encodeSafetensors({ tensors: { a: { shape: [2], data: new Float32Array(2) } }, metadata: {} }),
+    "safetensors",
+    "--checkpoint",
+  ],
   [utf16("no mark before this text", true, false), "UTF-16", "iconv -f UTF-16LE"],
   [utf16("no mark before this text", false, false), "UTF-16", "iconv -f UTF-16BE"],
   [bytes("\xff\xfe\0\0a\0\0\0b\0\0\0"), "UTF-32", "iconv -f UTF-32"],
@@ -57,12 +63,20 @@ async function remember(path: string, format: Format = "auto"): Promise<string> 
 Deno.test("content: what is no text is refused by name with a remedy, under any name, packed or not, by every command", () =>
   withFolder(async (folder) => {
     for (const [contents, name, remedy] of FOREIGN) {
-      for (const [end, whole] of [["txt", contents], ["dat", contents], ["txt.gz", await pack(contents)], ["csv", contents]] as const) {
+      for (
+        const [end, whole] of [["txt", contents], ["dat", contents], ["txt.gz", await pack(contents)], [
+          "csv",
+          contents,
+        ]] as const
+      ) {
         const path = `${folder}/file.${end}`;
         await Deno.writeFile(path, whole);
         for (const read of [train, remember]) {
           const error = await assertRejects(() => read(path), UsageError, undefined, `${name} as ${end}`);
-          assert(error.message.includes(path) && error.message.includes(name) && error.message.includes(remedy), error.message);
+          assert(
+            error.message.includes(path) && error.message.includes(name) && error.message.includes(remedy),
+            error.message,
+          );
           assert(!error.message.includes("\n"));
         }
       }
@@ -70,7 +84,9 @@ Deno.test("content: what is no text is refused by name with a remedy, under any 
   }));
 
 Deno.test("content: who says --format text gets bytes as they are", () => {
-  for (const [contents, name] of FOREIGN) assertEquals(contentOf(contents, { path: "x", asked: "text" }).format, "text", name);
+  for (const [contents, name] of FOREIGN) {
+    assertEquals(contentOf(contents, { path: "x", asked: "text" }).format, "text", name);
+  }
 });
 
 Deno.test("content: text that begins as another format does is text", () => {
@@ -84,8 +100,12 @@ Deno.test("content: text that begins as another format does is text", () => {
     "LZIP it",
     "Object",
   ];
-  for (const text of texts) assertEquals(contentOf(bytes(text), { path: "x.txt", asked: "auto", named: "text" }).format, "text", text);
-  for (const text of ["ab", "", "\0", "\x1f", "a\0b"]) assertEquals(contentOf(bytes(text), { path: "x", asked: "auto" }).format, "text");
+  for (const text of texts) {
+    assertEquals(contentOf(bytes(text), { path: "x.txt", asked: "auto", named: "text" }).format, "text", text);
+  }
+  for (const text of ["ab", "", "\0", "\x1f", "a\0b"]) {
+    assertEquals(contentOf(bytes(text), { path: "x", asked: "auto" }).format, "text");
+  }
 });
 
 Deno.test("content: gzip, UTF-16 and Parquet are found under any name, by train and remember alike", () =>
@@ -98,19 +118,29 @@ Deno.test("content: gzip, UTF-16 and Parquet are found under any name, by train 
     await Deno.writeFile(`${folder}/rows.csv`, utf16(`id;text\r\n1;${text.trim().replace("\n", " ")}\r\n`, true));
     await Deno.writeFile(`${folder}/table.dat`, parquetBytes([text, "two"]));
     for (const read of [train, remember]) {
-      for (const name of ["packed", "little", "big", "both"]) assertEquals(await read(`${folder}/${name}.txt`), text, name);
+      for (const name of ["packed", "little", "big", "both"]) {
+        assertEquals(await read(`${folder}/${name}.txt`), text, name);
+      }
       assertEquals(await read(`${folder}/table.dat`), `${text}\n\ntwo`);
     }
     const rows = await inputFiles(`${folder}/rows.csv`, "auto");
-    assertEquals(await textOf(bytesOf(readDocuments(rows, { field: "text", separator: ";" }))), "naïve 🎉 text of two lines");
+    assertEquals(
+      await textOf(bytesOf(readDocuments(rows, { field: "text", separator: ";" }))),
+      "naïve 🎉 text of two lines",
+    );
     await Deno.writeFile(`${folder}/odd.txt`, utf16(text, true).slice(0, -1));
-    await assertRejects(() => train(`${folder}/odd.txt`), UsageError, "odd.txt begins as text in UTF-16 does and is not valid UTF-16");
+    await assertRejects(
+      () => train(`${folder}/odd.txt`),
+      UsageError,
+      "odd.txt begins as text in UTF-16 does and is not valid UTF-16",
+    );
     await Deno.writeFile(`${folder}/twice.gz`, await pack(await pack(text)));
     await assertRejects(() => train(`${folder}/twice.gz`), UsageError, "packed with gzip twice");
   }));
 
 Deno.test("content: records are found where no name says that they are some, and a JSON array is refused", () => {
-  const look = (text: string, expected: Partial<Expected> = {}): Content => contentOf(bytes(text), { path: "-", asked: "auto", ...expected });
+  const look = (text: string, expected: Partial<Expected> = {}): Content =>
+    contentOf(bytes(text), { path: "-", asked: "auto", ...expected });
   assertEquals(look('{"text":"a"}\n{"text":"b"}\n').format, "jsonl");
   assertEquals(look('{"text":"a"}').format, "jsonl");
   assertEquals(look(`{"text":"${"a".repeat(5000)}`).format, "jsonl");
@@ -118,10 +148,22 @@ Deno.test("content: records are found where no name says that they are some, and
   assertEquals(look('{"text":"a"}\n', { path: "x.json" }).format, "jsonl");
   assertEquals(look('{"text":"a"}\n', { path: "x.txt", named: "text" }).format, "text");
   assertEquals(look('{"text":"a"}\n', { asked: "csv" }).format, "csv");
-  assertThrows(() => look('[{"text":"a"}]'), UsageError, "standard input is one JSON array, not text: write a record a line with jq -c '.[]'");
+  assertThrows(
+    () => look('[{"text":"a"}]'),
+    UsageError,
+    "standard input is one JSON array, not text: write a record a line with jq -c '.[]'",
+  );
   assertThrows(() => look("[1, 2]", { path: "x.json" }), UsageError, "x.json is one JSON array");
-  assertThrows(() => look('{\n  "text": "a"\n}', { path: "x.json" }), UsageError, "x.json is JSON, but not a record a line");
-  assertThrows(() => contentOf(parquetBytes(["a"]), { path: "-", asked: "auto", isStream: true }), UsageError, "put it into a file");
+  assertThrows(
+    () => look('{\n  "text": "a"\n}', { path: "x.json" }),
+    UsageError,
+    "x.json is JSON, but not a record a line",
+  );
+  assertThrows(
+    () => contentOf(parquetBytes(["a"]), { path: "-", asked: "auto", isStream: true }),
+    UsageError,
+    "put it into a file",
+  );
   assertThrows(() => contentOf(parquetBytes(["a"]), { path: "x", asked: "csv" }), UsageError, "x is a Parquet file");
 });
 
@@ -131,8 +173,11 @@ Deno.test("files: what cannot be opened in a folder is left out with a line, and
     await Deno.writeTextFile(`${folder}/data/a.txt`, "first");
     await Deno.writeTextFile(`${folder}/data/sub/b.txt`, "second");
     await Deno.writeTextFile(`${folder}/data/c.png`, "unknown");
-    await shell(`cd ${folder}/data; ln -s nowhere.txt broken.txt; ln -s loop.txt loop.txt; ln -s .. sub/up; ln -s sub/b.txt linked.txt; mkfifo pipe.txt`);
-    const remarks: string[] = [], files = await inputFiles(`${folder}/data`, "auto", { remark: (line) => remarks.push(line) });
+    await shell(
+      `cd ${folder}/data; ln -s nowhere.txt broken.txt; ln -s loop.txt loop.txt; ln -s .. sub/up; ln -s sub/b.txt linked.txt; mkfifo pipe.txt`,
+    );
+    const remarks: string[] = [],
+      files = await inputFiles(`${folder}/data`, "auto", { remark: (line) => remarks.push(line) });
     assertEquals(await textOf(bytesOf(readDocuments(files, { field: "text" }))), "first\n\nsecond\n\nsecond");
     assertEquals(remarks, [
       `left out of ${folder}/data: broken.txt (a link that leads nowhere)`,
@@ -145,7 +190,11 @@ Deno.test("files: what cannot be opened in a folder is left out with a line, and
     assertEquals(await remember(`${folder}/data/pipe.txt`, "jsonl"), "one\n\ntwo");
     await written;
     await assertRejects(() => train("/dev/zero"), UsageError, "/dev/zero is no file but a device or a socket");
-    await assertRejects(() => train(`${folder}/data/loop.txt`), UsageError, "loop.txt is a link that leads back to itself");
+    await assertRejects(
+      () => train(`${folder}/data/loop.txt`),
+      UsageError,
+      "loop.txt is a link that leads back to itself",
+    );
     await assertRejects(() => train(`${folder}/data/a.txt/b`), UsageError, "a part of it is a file");
     await assertRejects(() => train("x".repeat(300)), UsageError, "the name is too long");
     await assertRejects(() => train("a\0b"), UsageError, "cannot be the name of a file");
@@ -156,7 +205,8 @@ Deno.test("files: how the system writes a name that is not UTF-8 is left out", a
     yield await Promise.resolve({ name: "a\ufffd.txt", isFile: true, isDirectory: false, isSymlink: false });
     yield { name: "main.ts", isFile: true, isDirectory: false, isSymlink: false };
   };
-  const remarks: string[] = [], files = await inputFiles(".", "text", { readDir: listed, remark: (line) => remarks.push(line) });
+  const remarks: string[] = [],
+    files = await inputFiles(".", "text", { readDir: listed, remark: (line) => remarks.push(line) });
   assertEquals(files.map(({ path }) => path), ["./main.ts"]);
   assertMatch(remarks.join(), /^left out of \.: a\ufffd\.txt \(a name that is not UTF-8/);
 });

@@ -6,7 +6,7 @@ import { readingProgress } from "../../../cli/data/reading_progress.ts";
 import { type DataRecipe, DEFAULT_RECIPE } from "../../../cli/data/recipe.ts";
 import { buildTokens, type Sink } from "../../../cli/data/token_cache.ts";
 import { BYTES, bytesOfTokens } from "../../../cli/data/vocabulary.ts";
-import { HostRng } from "../../../titans/host_rng.ts";
+import { HostRng } from "../../../titans/nn/host_rng.ts";
 import { MixedWindows, type TokenSource } from "../../../titans/mod.ts";
 import { someText } from "../run_main.ts";
 import { withFolder } from "../scratch.ts";
@@ -26,14 +26,21 @@ function all(source: TokenSource): Int32Array {
   return tokens;
 }
 
-const names = async (folder: string): Promise<string[]> => (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name).sort();
+const names = async (folder: string): Promise<string[]> =>
+  (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name).sort();
 
 Deno.test("corpus: a file is split, its last twentieth held out, and windows lie where they always lay", () =>
   withFolder(async (folder) => {
     const path = `${folder}/text.txt`, bytes = Uint8Array.from({ length: 1000 }, (_, i) => i % 251);
     await Deno.writeFile(path, bytes);
     using corpus = await openCorpus(recipe({ sources: [path] }), options(folder));
-    assertEquals([corpus.train.length, corpus.heldOut.length, corpus.trainBytes, corpus.heldOutBytes, corpus.bytesPerToken], [1, 1, 950, 50, 1]);
+    assertEquals([
+      corpus.train.length,
+      corpus.heldOut.length,
+      corpus.trainBytes,
+      corpus.heldOutBytes,
+      corpus.bytesPerToken,
+    ], [1, 1, 950, 50, 1]);
     assertEquals([...all(corpus.train[0].text), ...all(corpus.heldOut[0])], [...bytes]);
     const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
     assertEquals([corpus.identity.name, corpus.identity.bytes, corpus.identity.sha256], [
@@ -41,7 +48,8 @@ Deno.test("corpus: a file is split, its last twentieth held out, and windows lie
       1000,
       [...digest].map((b) => b.toString(16).padStart(2, "0")).join(""),
     ]);
-    const rng = new HostRng(7, "windows"), batch = new MixedWindows(corpus.train, { batch: 4, length: 16, accumulate: 2 }, 7).batch(3);
+    const rng = new HostRng(7, "windows"),
+      batch = new MixedWindows(corpus.train, { batch: 4, length: 16, accumulate: 2 }, 7).batch(3);
     for (let row = 0; row < 8; row++) {
       const start = rng.integer(3 * 8 + row, 950 - 16);
       assertEquals([...batch.subarray(row * 17, (row + 1) * 17)], [...bytes.subarray(start, start + 17)]);
@@ -55,7 +63,11 @@ Deno.test("corpus: the default text is the addresses of 1790 to 2021 in order", 
     using corpus = await openCorpus(DEFAULT_RECIPE, { ...options(folder), seqLen: 128 });
     const start = new Int32Array(100);
     corpus.train[0].text.read(0, start);
-    assert(new TextDecoder().decode(Uint8Array.from(start)).startsWith("Fellow-Citizens of the Senate and House of Representatives"));
+    assert(
+      new TextDecoder().decode(Uint8Array.from(start)).startsWith(
+        "Fellow-Citizens of the Senate and House of Representatives",
+      ),
+    );
     assertEquals([corpus.identity.bytes, corpus.trainBytes, corpus.heldOutBytes], [10_761_622, 10_223_541, 538_081]);
   }));
 
@@ -66,7 +78,11 @@ Deno.test("corpus: texts are mixed by size and weight, and no window spans two",
     await Deno.writeFile(`${folder}/c.parquet`, parquetBytes(["c".repeat(1000)]));
     const sources = [`${folder}/a.txt`, `${folder}/b.jsonl=2`, `${folder}/c.parquet=0.5`];
     using corpus = await openCorpus(recipe({ sources }), options(folder));
-    assertEquals([corpus.train.map(({ text }) => text.length), corpus.heldOut.map(({ length }) => length)], [[3800, 1900, 950], [200, 100, 50]]);
+    assertEquals([corpus.train.map(({ text }) => text.length), corpus.heldOut.map(({ length }) => length)], [[
+      3800,
+      1900,
+      950,
+    ], [200, 100, 50]]);
     const windows = new MixedWindows(corpus.train, { batch: 8, length: 16 }, 1), seen = new Map<number, number>();
     for (let step = 0; step < 500; step++) {
       const batch = windows.batch(step);
@@ -88,7 +104,8 @@ Deno.test("corpus: texts are mixed by size and weight, and no window spans two",
 
 Deno.test("corpus: a prepared text is found again, and made again when its file, the field or the vocabulary changes", () =>
   withFolder(async (folder) => {
-    const path = `${folder}/a.jsonl.gz`, lines = (word: string) => `${JSON.stringify({ text: `${word} `.repeat(500), other: "other ".repeat(500) })}\n`;
+    const path = `${folder}/a.jsonl.gz`,
+      lines = (word: string) => `${JSON.stringify({ text: `${word} `.repeat(500), other: "other ".repeat(500) })}\n`;
     await Deno.writeFile(path, await pack(lines("one")));
     const open = async (change: Partial<DataRecipe> = {}): Promise<string> => {
       using corpus = await openCorpus(recipe({ sources: [path], ...change }), options(folder));
@@ -98,13 +115,18 @@ Deno.test("corpus: a prepared text is found again, and made again when its file,
     assertEquals(await open(), "one one");
     const first = await names(`${folder}/cache`), { mtime } = await Deno.stat(`${folder}/cache/${first[0]}`);
     assertEquals(await open(), "one one");
-    assertEquals([await names(`${folder}/cache`), (await Deno.stat(`${folder}/cache/${first[0]}`)).mtime], [first, mtime]);
+    assertEquals([await names(`${folder}/cache`), (await Deno.stat(`${folder}/cache/${first[0]}`)).mtime], [
+      first,
+      mtime,
+    ]);
     assertEquals([await open({ field: "other" }), await open({ vocabulary: "bpe:gpt2" })], ["other o", "one one"]);
     assertEquals((await names(`${folder}/cache`)).length, 6);
     await Deno.writeFile(path, await pack(lines("another")));
     assertEquals(await open(), "another");
     // A file that was cut short in the cache is made again.
-    for (const name of await names(`${folder}/cache`)) if (name.endsWith(".bin")) await Deno.truncate(`${folder}/cache/${name}`, 10);
+    for (const name of await names(`${folder}/cache`)) {
+      if (name.endsWith(".bin")) await Deno.truncate(`${folder}/cache/${name}`, 10);
+    }
     assertEquals(await open(), "another");
   }));
 
@@ -127,7 +149,10 @@ Deno.test("corpus: of text that is not UTF-8, the bytes are counted that the tok
     using bytes = await openCorpus(recipe({ sources: [`${folder}/a.txt`] }), options(folder));
     using tokens = await openCorpus(recipe({ sources: [`${folder}/a.txt`], vocabulary: "bpe:gpt2" }), options(folder));
     const ids = [...all(tokens.train[0].text), ...all(tokens.heldOut[0])];
-    assertEquals([bytes.identity.bytes, tokens.identity.bytes], [text.length, bytesOfTokens(tokens.vocabulary, ids).length]);
+    assertEquals([bytes.identity.bytes, tokens.identity.bytes], [
+      text.length,
+      bytesOfTokens(tokens.vocabulary, ids).length,
+    ]);
     assertEquals(tokens.bytesPerToken, tokens.identity.bytes / ids.length);
   }));
 
@@ -135,9 +160,15 @@ Deno.test("corpus: flags of records and rows that change nothing are noted", () 
   withFolder(async (folder) => {
     await Deno.writeTextFile(`${folder}/a.txt`, someText(4000));
     await Deno.writeTextFile(`${folder}/b.jsonl`, JSON.stringify({ body: someText(4000) }));
-    using plain = await openCorpus(recipe({ sources: [`${folder}/a.txt`], field: "body", header: false }), options(folder));
+    using plain = await openCorpus(
+      recipe({ sources: [`${folder}/a.txt`], field: "body", header: false }),
+      options(folder),
+    );
     assertEquals(plain.notes, ["note: --field, --no-header change nothing where no text has records or rows"]);
-    using mixed = await openCorpus(recipe({ sources: [`${folder}/a.txt`, `${folder}/b.jsonl`], field: "body" }), options(folder));
+    using mixed = await openCorpus(
+      recipe({ sources: [`${folder}/a.txt`, `${folder}/b.jsonl`], field: "body" }),
+      options(folder),
+    );
     assertEquals(mixed.notes, [`read ${folder}/b.jsonl: 1 file, 1 record, 4,000 bytes`]);
   }));
 
@@ -148,16 +179,31 @@ Deno.test("corpus: data that is empty, too short or broken is refused in one lin
     await Deno.writeTextFile(`${folder}/short.txt`, "x".repeat(100));
     await Deno.writeTextFile(`${folder}/broken.jsonl`, `${JSON.stringify({ text: "x".repeat(1e6) })}\n{`);
     const open = async (name: string, change: Partial<DataRecipe> = {}): Promise<void> => {
-      using _ = await openCorpus(recipe({ sources: [`${folder}/${name}`], ...change }), { ...options(folder), seqLen: 128 });
+      using _ = await openCorpus(recipe({ sources: [`${folder}/${name}`], ...change }), {
+        ...options(folder),
+        seqLen: 128,
+      });
     };
     await assertRejects(() => open("none.txt"), UsageError, `no data file ${folder}/none.txt`);
     await assertRejects(() => open("empty.txt"), UsageError, "is empty");
     await assertRejects(() => open("empty.jsonl"), UsageError, "is empty");
-    await assertRejects(() => open("short.txt"), UsageError, "has 100 bytes, sequences of 128 need at least 2580 (5% is held out)");
+    await assertRejects(
+      () => open("short.txt"),
+      UsageError,
+      "has 100 bytes, sequences of 128 need at least 2580 (5% is held out)",
+    );
     await assertRejects(() => open("short.txt", { heldOut: 0.1 }), UsageError, "need at least 1290 (10% is held out)");
-    await assertRejects(() => open("short.txt", { split: "scattered" }), UsageError, "or hold out its end with --split end");
+    await assertRejects(
+      () => open("short.txt", { split: "scattered" }),
+      UsageError,
+      "or hold out its end with --split end",
+    );
     await assertRejects(() => open("broken.jsonl"), UsageError, "broken.jsonl line 2 is not valid JSON");
-    await assertRejects(() => open("stdin", { sources: ["stdin:gone"] }), UsageError, "the text that came from standard input is no longer in");
+    await assertRejects(
+      () => open("stdin", { sources: ["stdin:gone"] }),
+      UsageError,
+      "the text that came from standard input is no longer in",
+    );
     assertEquals(await names(`${folder}/cache`), []);
   }));
 
@@ -178,8 +224,13 @@ Deno.test("corpus: a disk that fills up while a text is prepared leaves no file,
       };
     };
     const build = { folder, name: "x", vocabulary: BYTES, create: full };
-    const message = `cannot write to the data cache ${folder}: the disk is full; free some space, or choose another folder with --cache DIR`;
-    await assertRejects(() => buildTokens("key", asDocument(inPieces("x".repeat(3000), 400)), build), CommandError, message);
+    const message =
+      `cannot write to the data cache ${folder}: the disk is full; free some space, or choose another folder with --cache DIR`;
+    await assertRejects(
+      () => buildTokens("key", asDocument(inPieces("x".repeat(3000), 400)), build),
+      CommandError,
+      message,
+    );
     assertEquals(await names(folder), []);
     // What fits is kept.
     assertEquals((await buildTokens("key", asDocument(inPieces("x".repeat(1000), 400)), build)).textBytes, 1000);
@@ -193,7 +244,11 @@ Deno.test("corpus: a disk that fills up while a text is prepared leaves no file,
     assertEquals(await names(folder), ["tokens-key.bin", "tokens-key.json", "tokens-new.part"]);
     // A place that is no folder.
     const inFile = { ...build, folder: `${folder}/tokens-key.bin` };
-    await assertRejects(() => buildTokens("key", asDocument(inPieces("x", 1)), inFile), CommandError, "choose another folder with --cache DIR");
+    await assertRejects(
+      () => buildTokens("key", asDocument(inPieces("x", 1)), inFile),
+      CommandError,
+      "choose another folder with --cache DIR",
+    );
   }));
 
 Deno.test("corpus: a long text is known by its length, its ends and pieces between them", async () => {
@@ -212,7 +267,15 @@ Deno.test("corpus: a long text is known by its length, its ends and pieces betwe
 Deno.test("corpus: what is prepared for long shows how far it is", () => {
   const lines: string[] = [];
   let now = 0;
-  const progress = readingProgress({ what: "preparing a.jsonl", total: 4e9, note: (line) => lines.push(line), now: () => now });
+  const progress = readingProgress({
+    what: "preparing a.jsonl",
+    total: 4e9,
+    note: (line) => lines.push(line),
+    now: () => now,
+  });
   for (now = 0; now <= 12_000; now += 1000) progress(now * 1e5);
-  assertEquals(lines, ["preparing a.jsonl: 500 of 4,000 MB (12%), 100.0 MB/s", "preparing a.jsonl: 1,000 of 4,000 MB (25%), 100.0 MB/s"]);
+  assertEquals(lines, [
+    "preparing a.jsonl: 500 of 4,000 MB (12%), 100.0 MB/s",
+    "preparing a.jsonl: 1,000 of 4,000 MB (25%), 100.0 MB/s",
+  ]);
 });

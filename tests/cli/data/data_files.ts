@@ -4,11 +4,16 @@ import type { DocumentPiece } from "../../../cli/data/documents.ts";
 
 /** Bytes packed with gzip. */
 export async function pack(contents: string | Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
-  return new Uint8Array(await new Response(new Blob([contents]).stream().pipeThrough(new CompressionStream("gzip"))).arrayBuffer());
+  return new Uint8Array(
+    await new Response(new Blob([contents]).stream().pipeThrough(new CompressionStream("gzip"))).arrayBuffer(),
+  );
 }
 
 /** A Parquet file with a column of texts and one of numbers. */
-export function parquetBytes(texts: readonly (string | null)[], options: { codec?: "SNAPPY" | "UNCOMPRESSED"; rowGroupSize?: number } = {}): Uint8Array {
+export function parquetBytes(
+  texts: readonly (string | null)[],
+  options: { codec?: "SNAPPY" | "UNCOMPRESSED"; rowGroupSize?: number } = {},
+): Uint8Array {
   return new Uint8Array(parquetWriteBuffer({
     columnData: [
       { name: "text", data: [...texts], type: "STRING", nullable: true },

@@ -36,7 +36,9 @@ Deno.test("documents: files, records and rows are found where they begin, in byt
     const texts = Array.from({ length: 40 }, (_, i) => `${"naïve words ".repeat(1 + i % 5)}of document ${i}.`);
     const lines = (own: readonly string[]): string => own.map((text) => `${JSON.stringify({ text })}\n`).join("");
     await Deno.mkdir(`${folder}/books/more`, { recursive: true });
-    for (const [i, text] of texts.entries()) await Deno.writeTextFile(`${folder}/books/${String(i).padStart(2, "0")}.txt`, text);
+    for (const [i, text] of texts.entries()) {
+      await Deno.writeTextFile(`${folder}/books/${String(i).padStart(2, "0")}.txt`, text);
+    }
     await Deno.writeTextFile(`${folder}/books/10a.txt`, "");
     await Deno.writeTextFile(`${folder}/a.jsonl`, lines([...texts.slice(0, 7), "", ...texts.slice(7)]));
     await Deno.writeFile(`${folder}/b.jsonl.gz`, await pack(lines(texts)));
@@ -46,12 +48,20 @@ Deno.test("documents: files, records and rows are found where they begin, in byt
     for (const vocabulary of ["bytes", "bpe:gpt2"]) {
       for (const place of ["books", "a.jsonl", "b.jsonl.gz", "c.csv", "d.parquet"]) {
         for (let time = 0; time < 2; time++) {
-          using corpus = await openCorpus(recipe({ sources: [`${folder}/${place}`], vocabulary, heldOut: 0.1 }), options(folder));
+          using corpus = await openCorpus(
+            recipe({ sources: [`${folder}/${place}`], vocabulary, heldOut: 0.1 }),
+            options(folder),
+          );
           assertEquals(corpus.identity.documents, 40, place);
-          const train = decode(corpus.vocabulary, documentsOf(corpus.train[0].text)), heldOut = decode(corpus.vocabulary, documentsOf(corpus.heldOut[0]));
+          const train = decode(corpus.vocabulary, documentsOf(corpus.train[0].text)),
+            heldOut = decode(corpus.vocabulary, documentsOf(corpus.heldOut[0]));
           // What is held out begins within a document.
           const border = train.length - 1;
-          assertEquals([...train.slice(0, border), train[border] + heldOut[0], ...heldOut.slice(1)].join("|"), expected.join("|"), `${place} in ${vocabulary}`);
+          assertEquals(
+            [...train.slice(0, border), train[border] + heldOut[0], ...heldOut.slice(1)].join("|"),
+            expected.join("|"),
+            `${place} in ${vocabulary}`,
+          );
         }
       }
     }
@@ -64,13 +74,30 @@ Deno.test("documents: the default text is one of speeches", () =>
   withFolder(async (folder) => {
     using corpus = await openCorpus(DEFAULT_RECIPE, options(folder));
     const documents = documentsOf(corpus.train[0].text), [first, second] = decode(BYTES, documents);
-    assertEquals([corpus.identity.documents! > 200, first.slice(0, 15), second.slice(0, 15)], [true, "Fellow-Citizens", "Fellow-Citizens"]);
+    assertEquals([corpus.identity.documents! > 200, first.slice(0, 15), second.slice(0, 15)], [
+      true,
+      "Fellow-Citizens",
+      "Fellow-Citizens",
+    ]);
     assert(first.endsWith("\n\n") && documents.every(({ length }) => length > 500));
   }));
 
 Deno.test("documents: they change no token, and each begins with the first token that has none of the text before it", async () => {
   const vocabulary = await openVocabulary("bpe:cl100k");
-  const texts = ["One.", "\n\n two", "", "🎉", "\n", " ", "three  ", "ends here.\n".repeat(6500), "x".repeat(5000), "é", "\n\n\n", "last\n"];
+  const texts = [
+    "One.",
+    "\n\n two",
+    "",
+    "🎉",
+    "\n",
+    " ",
+    "three  ",
+    "ends here.\n".repeat(6500),
+    "x".repeat(5000),
+    "é",
+    "\n\n\n",
+    "last\n",
+  ];
   const whole = new TextEncoder().encode(texts.join(""));
   const read = (bytes: Uint8Array): number[] => Array.from(new Uint32Array(bytes.slice().buffer));
   const plain = new TokenEncoder(vocabulary), expected = [...read(plain.next(whole)), ...read(plain.end())];
@@ -97,7 +124,8 @@ Deno.test("documents: they change no token, and each begins with the first token
 });
 
 Deno.test("documents: a part of a text has its own, the first from where the part begins", () => {
-  const lengths = [5, 1, 0, 7, 3, 10], starts = lengths.map((_, i) => lengths.slice(0, i).reduce((sum, length) => sum + length, 0));
+  const lengths = [5, 1, 0, 7, 3, 10],
+    starts = lengths.map((_, i) => lengths.slice(0, i).reduce((sum, length) => sum + length, 0));
   const text: TokenSource = {
     length: 26,
     read: (at, into) => into.forEach((_, i) => into[i] = at + i),
@@ -105,9 +133,15 @@ Deno.test("documents: a part of a text has its own, the first from where the par
   };
   for (let start = 0; start < 26; start++) {
     for (let end = start + 1; end <= 26; end++) {
-      const expected = starts.map((begin, i) => Array.from({ length: lengths[i] }, (_, at) => begin + at).filter((token) => token >= start && token < end));
+      const expected = starts.map((begin, i) =>
+        Array.from({ length: lengths[i] }, (_, at) => begin + at).filter((token) => token >= start && token < end)
+      );
       const found = documentsOf(partOf(text, [start, end]));
-      assertEquals(found.filter(({ length }) => length > 0), expected.filter(({ length }) => length > 0), `from ${start} to ${end}`);
+      assertEquals(
+        found.filter(({ length }) => length > 0),
+        expected.filter(({ length }) => length > 0),
+        `from ${start} to ${end}`,
+      );
     }
   }
   const { documents } = partOf(text, [3, 20]), all = new Float64Array(documents!.count), [one] = [new Float64Array(1)];
@@ -133,7 +167,10 @@ Deno.test("documents: places that do not fit in memory lie beside the tokens, an
     file.documents!.read(99_999, some);
     assertEquals([...some], [199_998, 199_999, 200_001, 200_004]);
     await Deno.truncate(`${folder}/tokens-key.documents`, 8);
-    assertEquals([await findTokens("key", folder, true), (await findTokens("key", folder, false))?.sizeBytes], [undefined, built.sizeBytes]);
+    assertEquals([await findTokens("key", folder, true), (await findTokens("key", folder, false))?.sizeBytes], [
+      undefined,
+      built.sizeBytes,
+    ]);
 
     // As it was written before anybody asked for documents.
     const path = `${folder}/a.jsonl`,
@@ -154,7 +191,9 @@ Deno.test("documents: places that do not fit in memory lie beside the tokens, an
     await before();
     assertEquals([await open(false), await open(true)], [undefined, 64]);
     await before();
-    const key = (await Array.fromAsync(Deno.readDir(`${folder}/cache`))).map(({ name }) => /^tokens-(.*)\.json$/.exec(name)?.[1]).find(Boolean);
+    const key = (await Array.fromAsync(Deno.readDir(`${folder}/cache`))).map(({ name }) =>
+      /^tokens-(.*)\.json$/.exec(name)?.[1]
+    ).find(Boolean);
     const kept = openCorpus(recipe({ sources: [`stdin:${key}`] }), options(folder));
     await assertRejects(() => kept, UsageError, "which --stream needs: give the text again with --data -");
   }));

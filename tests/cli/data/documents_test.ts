@@ -10,7 +10,10 @@ import { withFolder } from "../scratch.ts";
 import { bytesOf, inPieces, pack, parquetBytes, textOf } from "./data_files.ts";
 
 /** The text of a place. */
-async function read(path: string, { field = "text", format = "auto" as Format, stopped = (): boolean => false } = {}): Promise<string> {
+async function read(
+  path: string,
+  { field = "text", format = "auto" as Format, stopped = (): boolean => false } = {},
+): Promise<string> {
   return await textOf(bytesOf(readDocuments(await inputFiles(path, format), { field, stopped })));
 }
 
@@ -38,7 +41,9 @@ Deno.test("data: gzip is unpacked, also several packed files in one, and bytes t
     assertEquals(await read(`${folder}/two.gz`), "remember this");
     const bytes = Uint8Array.from({ length: 100_000 }, (_, i) => (i * 7) % 256);
     await Deno.writeFile(`${folder}/bytes.gz`, await pack(bytes));
-    const pieces = await Array.fromAsync(bytesOf(readDocuments(await inputFiles(`${folder}/bytes.gz`, "auto"), { field: "text" })));
+    const pieces = await Array.fromAsync(
+      bytesOf(readDocuments(await inputFiles(`${folder}/bytes.gz`, "auto"), { field: "text" })),
+    );
     assertEquals(pieces.flatMap((piece) => [...piece]), [...bytes]);
   }));
 
@@ -49,14 +54,22 @@ Deno.test("data: a gzip file that is broken or cut short is refused", () =>
     await Deno.writeFile(`${folder}/short.gz`, whole.subarray(0, whole.length - 5));
     await Deno.writeFile(`${folder}/flipped.gz`, whole.map((byte, i) => i === whole.length - 6 ? byte ^ 1 : byte));
     for (const name of ["none", "short", "flipped"]) {
-      await assertRejects(() => read(`${folder}/${name}.gz`), UsageError, `the data file ${folder}/${name}.gz cannot be unpacked: it is no whole gzip file`);
+      await assertRejects(
+        () => read(`${folder}/${name}.gz`),
+        UsageError,
+        `the data file ${folder}/${name}.gz cannot be unpacked: it is no whole gzip file`,
+      );
     }
   }));
 
 Deno.test("data: JSONL gives the text of the field asked for, however its bytes come", async () => {
   const lines = '{"text":"naïve 🎉","id":1}\r\n\n{"id":2,"text":"two\\nlines"}\n{"text":""}';
   for (const size of [1, 3, 1000]) {
-    assertEquals(await Array.fromAsync(readJsonl(inPieces(lines, size), "x.jsonl", "text")), ["naïve 🎉", "two\nlines", ""], `pieces of ${size}`);
+    assertEquals(await Array.fromAsync(readJsonl(inPieces(lines, size), "x.jsonl", "text")), [
+      "naïve 🎉",
+      "two\nlines",
+      "",
+    ], `pieces of ${size}`);
   }
 });
 
@@ -64,7 +77,10 @@ Deno.test("data: a malformed JSONL line is named by its number", async () => {
   const fails = async (lines: string, message: string): Promise<void> => {
     await assertRejects(() => Array.fromAsync(readJsonl(inPieces(lines, 5), "x.jsonl", "text")), UsageError, message);
   };
-  await fails('{"text":"a"}\n\n{"text":"b"\n', 'x.jsonl line 3 is not valid JSON: each line must be one record such as {"text": "..."}');
+  await fails(
+    '{"text":"a"}\n\n{"text":"b"\n',
+    'x.jsonl line 3 is not valid JSON: each line must be one record such as {"text": "..."}',
+  );
   await fails("[1]\n", "x.jsonl line 1 is no JSON object");
   await fails(
     '{"text":"a"}\n{"body":"b","id":1}\n',
@@ -76,7 +92,11 @@ Deno.test("data: a malformed JSONL line is named by its number", async () => {
 Deno.test("data: CSV gives one column, with quotes, commas and line ends in fields", async () => {
   const table = '\ufeffid,text\r\n1,"one, ""two""\nthree"\r\n2,naïve\r\n';
   for (const size of [1, 4, 1000]) {
-    assertEquals(await Array.fromAsync(readCsv(inPieces(table, size), "x.csv", "text")), ['one, "two"\nthree', "naïve"], `pieces of ${size}`);
+    assertEquals(
+      await Array.fromAsync(readCsv(inPieces(table, size), "x.csv", "text")),
+      ['one, "two"\nthree', "naïve"],
+      `pieces of ${size}`,
+    );
   }
   assertEquals(await Array.fromAsync(readCsv(inPieces(table, 9), "x.csv", "id")), ["1", "2"]);
 });
@@ -85,7 +105,10 @@ Deno.test("data: CSV without the column or malformed is refused", async () => {
   const fails = async (table: string, message: string): Promise<void> => {
     await assertRejects(() => Array.fromAsync(readCsv(inPieces(table, 5), "x.csv", "text")), UsageError, message);
   };
-  await fails("id,body\n1,a\n", "x.csv has no column text: say which column holds the text with --field NAME (there are id, body)");
+  await fails(
+    "id,body\n1,a\n",
+    "x.csv has no column text: say which column holds the text with --field NAME (there are id, body)",
+  );
   await fails("id,text\n1,a\n2\n", "x.csv line 3 has 1 fields and its first row has 2");
   await fails('id,text\n1,"a\n', "x.csv is no valid CSV: ");
   await fails('id,text\n1,a"b\n', "line 2");
@@ -102,15 +125,20 @@ Deno.test("data: Parquet gives one column, group by group, packed or not; rows w
 
 Deno.test("data: Parquet as other programs write it: both kinds of pages, every codec, dictionaries, differences, nothing but nulls", async () => {
   const texts = Array.from({ length: 30 }, (_, i) => i % 3 === 0 ? [] : [`text ${i % 4} naïve`]).flat().join("\n\n");
-  const folder = "tests/fixtures/parquet", names = (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name);
+  const folder = "tests/fixtures/parquet",
+    names = (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name);
   assertEquals(names.length, 9);
   for (const name of names) assertEquals(await read(`${folder}/${name}`), name.startsWith("nulls") ? "" : texts, name);
-  assertEquals((await read(`${folder}/v1_snappy.parquet`, { field: "{id}" })).split("\n\n"), Array.from({ length: 30 }, (_, i) => String(i)));
+  assertEquals(
+    (await read(`${folder}/v1_snappy.parquet`, { field: "{id}" })).split("\n\n"),
+    Array.from({ length: 30 }, (_, i) => String(i)),
+  );
 });
 
 Deno.test("data: Parquet that is damaged or has no such column is refused", () =>
   withFolder(async (folder) => {
-    const path = `${folder}/a.parquet`, whole = parquetBytes(["one", "two"].map((word) => word.repeat(100)), { codec: "UNCOMPRESSED" });
+    const path = `${folder}/a.parquet`,
+      whole = parquetBytes(["one", "two"].map((word) => word.repeat(100)), { codec: "UNCOMPRESSED" });
     await Deno.writeFile(path, whole);
     await assertRejects(
       () => read(path, { field: "body" }),
@@ -118,7 +146,12 @@ Deno.test("data: Parquet that is damaged or has no such column is refused", () =
       `${path} has no column body: say which column holds the text with --field NAME (there are text, id)`,
     );
     await assertRejects(() => read(path, { field: "id" }), UsageError, `${path} row 1 has no text in its column id`);
-    const damaged = [whole.subarray(0, whole.length - 9), whole.subarray(100), new Uint8Array(0), whole.map((byte, i) => i < 60 ? 255 : byte)];
+    const damaged = [
+      whole.subarray(0, whole.length - 9),
+      whole.subarray(100),
+      new Uint8Array(0),
+      whole.map((byte, i) => i < 60 ? 255 : byte),
+    ];
     for (const bytes of damaged) {
       await Deno.writeFile(path, bytes);
       const error = await assertRejects(() => read(path), UsageError, `${path} cannot be read as Parquet: `);
@@ -130,8 +163,16 @@ Deno.test("data: Parquet that is damaged or has no such column is refused", () =
 
 Deno.test("data: what is missing, may not be read, or holds nothing is said in one line", () =>
   withFolder(async (folder) => {
-    await assertRejects(() => read(`${folder}/none`), UsageError, `no data file ${folder}/none: give a text file with --data FILE, or --data sotu`);
-    await assertRejects(() => read(folder), UsageError, `the folder ${folder} holds no text: there must be files that end in .txt .md .jsonl`);
+    await assertRejects(
+      () => read(`${folder}/none`),
+      UsageError,
+      `no data file ${folder}/none: give a text file with --data FILE, or --data sotu`,
+    );
+    await assertRejects(
+      () => read(folder),
+      UsageError,
+      `the folder ${folder} holds no text: there must be files that end in .txt .md .jsonl`,
+    );
     // deno-lint-ignore require-yield -- the folder opens, and then cannot be listed
     const refuses = async function* (): AsyncGenerator<Deno.DirEntry> {
       throw await Promise.resolve(new Deno.errors.PermissionDenied("Permission denied (os error 13)"));
@@ -144,5 +185,9 @@ Deno.test("data: what is missing, may not be read, or holds nothing is said in o
 Deno.test("data: who asks to stop is heard between two pieces", () =>
   withFolder(async (folder) => {
     await Deno.writeTextFile(`${folder}/a.jsonl`, '{"text":"a"}\n'.repeat(10));
-    await assertRejects(() => read(`${folder}/a.jsonl`, { stopped: () => true }), CommandError, "stopped while the data was prepared: nothing was kept");
+    await assertRejects(
+      () => read(`${folder}/a.jsonl`, { stopped: () => true }),
+      CommandError,
+      "stopped while the data was prepared: nothing was kept",
+    );
   }));

@@ -31,9 +31,14 @@ async function withServer(answer: Answer, fn: (origin: string, asked: Asked) => 
 
 function whole(request: Request, etag = '"v1"'): Response {
   const from = Number(/^bytes=(\d+)-$/.exec(request.headers.get("range") ?? "")?.[1] ?? 0);
-  if (from === 0 || request.headers.get("if-range") !== etag) return new Response(BYTES, { headers: { etag, "content-length": String(BYTES.length) } });
+  if (from === 0 || request.headers.get("if-range") !== etag) {
+    return new Response(BYTES, { headers: { etag, "content-length": String(BYTES.length) } });
+  }
   const range = `bytes ${from}-${BYTES.length - 1}/${BYTES.length}`;
-  return new Response(BYTES.slice(from), { status: 206, headers: { etag, "content-range": range, "content-length": String(BYTES.length - from) } });
+  return new Response(BYTES.slice(from), {
+    status: 206,
+    headers: { etag, "content-range": range, "content-length": String(BYTES.length - from) },
+  });
 }
 
 /** The bytes up to a place; then the connection breaks. */
@@ -50,7 +55,9 @@ function broken(upTo: number): Response {
 }
 
 async function filesIn(folder: string): Promise<string[]> {
-  return (await Array.fromAsync(Deno.readDir(`${folder}/downloads`))).map(({ name }) => name.replace(/^[0-9a-f]{12}-/, "")).sort();
+  return (await Array.fromAsync(Deno.readDir(`${folder}/downloads`))).map(({ name }) =>
+    name.replace(/^[0-9a-f]{12}-/, "")
+  ).sort();
 }
 
 Deno.test("fetch: a file is copied once, with its size and hash, and then found without the network", () =>
@@ -63,11 +70,20 @@ Deno.test("fetch: a file is copied once, with its size and hash, and then found 
       assertEquals(await filesIn(folder), ["corpus.txt", "corpus.txt.json"]);
       assertEquals((await download(place, { ...options, sha256: SHA256.toUpperCase() })).wasThere, true);
       assertEquals(asked, ["/texts/corpus.txt"]);
-      await assertRejects(() => download(place, { ...options, sha256: "0".repeat(64) }), CommandError, "fetch it anew with --again, or correct --sha256");
+      await assertRejects(
+        () => download(place, { ...options, sha256: "0".repeat(64) }),
+        CommandError,
+        "fetch it anew with --again, or correct --sha256",
+      );
       assertEquals((await download(place, { ...options, again: true })).wasThere, false);
       assertEquals(asked.length, 2);
       const file = await downloadedFile(place, folder, "auto");
-      assertEquals([file.path, file.content?.format, file.content?.packed, file.sizeBytes], [first.path, "text", false, BYTES.length]);
+      assertEquals([file.path, file.content?.format, file.content?.packed, file.sizeBytes], [
+        first.path,
+        "text",
+        false,
+        BYTES.length,
+      ]);
       await assertRejects(
         () => downloadedFile(`${origin}/other`, folder, "auto"),
         UsageError,
@@ -94,7 +110,10 @@ Deno.test("fetch: what a loss of power spoilt of a part is fetched again, whatev
     let count = 0;
     return withServer(() => count++ % 2 === 0 ? broken(100_000) : undefined, async (origin, asked) => {
       const spoils: [(part: string, bytes: Uint8Array) => Promise<void>, string][] = [
-        [(part, bytes) => Deno.writeFile(part, new Uint8Array([...bytes, ...new Uint8Array(50_000)])), " bytes=100000-"],
+        [
+          (part, bytes) => Deno.writeFile(part, new Uint8Array([...bytes, ...new Uint8Array(50_000)])),
+          " bytes=100000-",
+        ],
         [(part, bytes) => Deno.writeFile(part, bytes.subarray(0, 99_999)), ""],
         [(part, bytes) => Deno.writeFile(part, bytes.fill(0, 60_000, 60_001)), " bytes=100000-"],
         [(part) => Deno.writeFile(`${part}.json`, new Uint8Array(80)), ""],
@@ -118,11 +137,15 @@ Deno.test("fetch: what a loss of power spoilt of a part is fetched again, whatev
 Deno.test("fetch: of two who fetch the same at the same time one does, and the other is told so", () =>
   withFolder((folder) =>
     withServer(() => undefined, async (origin, asked) => {
-      const place = `${origin}/a.txt`, outcomes = await Promise.allSettled([1, 2, 3].map(() => download(place, { cache: folder })));
+      const place = `${origin}/a.txt`,
+        outcomes = await Promise.allSettled([1, 2, 3].map(() => download(place, { cache: folder })));
       const refused = outcomes.filter((outcome) => outcome.status === "rejected");
       assertEquals([refused.length, asked.length], [2, 1]);
       for (const { reason } of refused) {
-        assert(reason instanceof CommandError && reason.message.includes("is being fetched by another process: wait for that one"));
+        assert(
+          reason instanceof CommandError &&
+            reason.message.includes("is being fetched by another process: wait for that one"),
+        );
       }
       assertEquals(await Deno.readFile((await download(place, { cache: folder })).path), BYTES);
     })
@@ -165,7 +188,10 @@ Deno.test("fetch: who stops keeps what has come", () =>
 Deno.test("fetch: a wrong hash or size is refused, and nothing is kept", () =>
   withFolder((folder) => {
     const headers: Record<string, HeadersInit> = {
-      "/datasets/o/n/resolve/main/lfs.txt": { "x-linked-etag": `"${"1".repeat(64)}"`, "x-linked-size": String(BYTES.length) },
+      "/datasets/o/n/resolve/main/lfs.txt": {
+        "x-linked-etag": `"${"1".repeat(64)}"`,
+        "x-linked-size": String(BYTES.length),
+      },
       "/datasets/o/n/resolve/main/git.txt": { etag: `"${"2".repeat(40)}"`, "content-length": String(BYTES.length) },
       "/datasets/o/n/resolve/main/long.txt": { "x-linked-size": String(BYTES.length - 1) },
     };
@@ -174,7 +200,11 @@ Deno.test("fetch: a wrong hash or size is refused, and nothing is kept", () =>
         await assertRejects(() => download(place, { cache: folder, endpoint: origin, sha256 }), CommandError, message);
         assertEquals(await filesIn(folder), []);
       };
-      await fails(`${origin}/a.txt`, `has the SHA-256 ${SHA256}, and --sha256 says ${"0".repeat(64)}: nothing was kept`, "0".repeat(64));
+      await fails(
+        `${origin}/a.txt`,
+        `has the SHA-256 ${SHA256}, and --sha256 says ${"0".repeat(64)}: nothing was kept`,
+        "0".repeat(64),
+      );
       await fails("hf:o/n/lfs.txt", `has the SHA-256 ${SHA256}, and the hub says ${"1".repeat(64)}`);
       await fails("hf:o/n/git.txt", `has the git hash ${GIT_BLOB}, and the hub says ${"2".repeat(40)}`);
       await fails("hf:o/n/long.txt", `has the size ${BYTES.length}, and the server said ${BYTES.length - 1}`);
@@ -190,7 +220,10 @@ Deno.test("fetch: a dataset's file is found on the hub, through redirections, an
   withFolder((folder) => {
     const answer: Answer = (_, path) => {
       if (path === "/datasets/owner/name/resolve/v1.0/data/a%20b.txt") {
-        return new Response(null, { status: 302, headers: { location: "/lfs/object", "x-linked-etag": `"${SHA256}"`, "x-linked-size": String(BYTES.length) } });
+        return new Response(null, {
+          status: 302,
+          headers: { location: "/lfs/object", "x-linked-etag": `"${SHA256}"`, "x-linked-size": String(BYTES.length) },
+        });
       }
       if (path === "/datasets/owner/name/resolve/main/small.txt") {
         return new Response(BYTES, { headers: { etag: `W/"${GIT_BLOB}"`, "content-length": String(BYTES.length) } });
@@ -201,15 +234,25 @@ Deno.test("fetch: a dataset's file is found on the hub, through redirections, an
       const options = { cache: folder, endpoint: `${origin}/` };
       assertEquals((await download("hf:owner/name@v1.0/data/a b.txt", options)).sha256, SHA256);
       assertEquals((await download("hf:owner/name/small.txt", options)).sha256, SHA256);
-      assertEquals(asked, ["/datasets/owner/name/resolve/v1.0/data/a%20b.txt", "/lfs/object", "/datasets/owner/name/resolve/main/small.txt"]);
-      await assertRejects(() => download("hf:owner/name/none.txt", options), CommandError, "there is no such file (status 404); check the address");
+      assertEquals(asked, [
+        "/datasets/owner/name/resolve/v1.0/data/a%20b.txt",
+        "/lfs/object",
+        "/datasets/owner/name/resolve/main/small.txt",
+      ]);
+      await assertRejects(
+        () => download("hf:owner/name/none.txt", options),
+        CommandError,
+        "there is no such file (status 404); check the address",
+      );
     });
   }));
 
 Deno.test("fetch: what cannot be had is said in one line", () =>
   withFolder((folder) => {
     const answer: Answer = (_, path) =>
-      path === "/circle" ? new Response(null, { status: 301, headers: { location: "/circle" } }) : new Response(null, { status: Number(path.slice(1)) });
+      path === "/circle"
+        ? new Response(null, { status: 301, headers: { location: "/circle" } })
+        : new Response(null, { status: Number(path.slice(1)) });
     return withServer(answer, async (origin, asked) => {
       const fails = (path: string, message: string): Promise<unknown> =>
         assertRejects(() => download(`${origin}${path}`, { cache: folder }), CommandError, message);
@@ -217,7 +260,11 @@ Deno.test("fetch: what cannot be had is said in one line", () =>
       await fails("/500", "the server answered with status 500; try again later");
       await fails("/circle", "it leads from one address to the next more than 10 times");
       assertEquals(asked.length, 13);
-      await assertRejects(() => download("http://127.0.0.1:65000/a.txt", { cache: folder }), CommandError, "check the address and the network");
+      await assertRejects(
+        () => download("http://127.0.0.1:65000/a.txt", { cache: folder }),
+        CommandError,
+        "check the address and the network",
+      );
       await assertRejects(
         () => download("http://localhost:65000/a.txt", { cache: folder }),
         CommandError,
@@ -228,7 +275,10 @@ Deno.test("fetch: what cannot be had is said in one line", () =>
 
 Deno.test("fetch: places are URLs, or datasets with a file and perhaps a version", () => {
   assertEquals(addressOf("hf:o/n/a/b.txt").href, "https://huggingface.co/datasets/o/n/resolve/main/a/b.txt");
-  assertEquals(addressOf("hf:o/n@abc/b.txt", "http://127.0.0.1:1/").href, "http://127.0.0.1:1/datasets/o/n/resolve/abc/b.txt");
+  assertEquals(
+    addressOf("hf:o/n@abc/b.txt", "http://127.0.0.1:1/").href,
+    "http://127.0.0.1:1/datasets/o/n/resolve/abc/b.txt",
+  );
   assertEquals(addressOf("https://x.org/a?b=c").href, "https://x.org/a?b=c");
   for (const place of ["hf:o/n", "hf:o", "ftp://x/a", "a.txt", "http://"]) {
     let message = "";
@@ -263,11 +313,23 @@ Deno.test("fetch: then train, by the same name and without the network", () =>
         "1",
       ];
       const before = await runMain(...train, ...small);
-      assertEquals([before.code, before.stderr.includes(`fetch it first with deno task fetch ${place}`)], [2, true], before.stderr);
+      assertEquals(
+        [before.code, before.stderr.includes(`fetch it first with deno task fetch ${place}`)],
+        [2, true],
+        before.stderr,
+      );
       const fetched = await runMain("fetch", place, ...cache, "--json");
-      assertEquals([fetched.code, fetched.events.length, fetched.events[0].sizeBytes], [0, 1, packed.length], fetched.stderr);
+      assertEquals(
+        [fetched.code, fetched.events.length, fetched.events[0].sizeBytes],
+        [0, 1, packed.length],
+        fetched.stderr,
+      );
       const trained = await runMain(...train, ...small, "--json");
-      assertEquals([trained.code, trained.events[0].data, trained.events[0].trainBytes], [0, place, 19_000], trained.stderr);
+      assertEquals(
+        [trained.code, trained.events[0].data, trained.events[0].trainBytes],
+        [0, place, 19_000],
+        trained.stderr,
+      );
       assertEquals((await runMain("fetch", place, ...cache)).stdout.includes("was there"), true);
       const none = await runMain("fetch", ...cache);
       assertEquals([none.code, none.stderr], [2, "error: fetch needs a place: give a URL, or hf:OWNER/NAME/PATH\n"]);

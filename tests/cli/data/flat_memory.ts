@@ -1,5 +1,6 @@
 /**
- * Trains on a synthetic corpus of any size and prints how much memory the process takes meanwhile: it must not depend on the size.
+ * Trains on a synthetic corpus of any size and prints how much memory the process takes meanwhile: it must not depend
+ * on the size.
  *
  *     deno run --allow-read --allow-write=.scratch --allow-env=NODEVICE_SELECT tests/cli/data/flat_memory.ts --megabytes 2000
  *
@@ -23,7 +24,10 @@ function residentMegabytes(): number {
   return Math.round(Deno.memoryUsage().rss / MEGABYTE);
 }
 
-/** Megabytes of objects and buffers that are alive, with `--v8-flags=--expose-gc` without garbage: what the program itself decides, on a busy machine too. */
+/**
+ * Megabytes of objects and buffers that are alive, with `--v8-flags=--expose-gc` without garbage: what the program
+ * itself decides, on a busy machine too.
+ */
 function heldMegabytes(): number {
   const { gc } = globalThis as { gc?: () => void };
   // Buffers are freed beside the program after a collection; the next one waits for that.
@@ -37,7 +41,9 @@ function heldMegabytes(): number {
 function block(number: number, end: string): Uint8Array<ArrayBuffer> {
   const lines: string[] = [];
   for (let size = 0, i = number * 7919; size < MEGABYTE; i++) {
-    const words = `document ${i} says that ${(i * 48271) % 1000003} follows ${(i * 69621) % 1000033}, and the memory keeps learning while it reads.`.repeat(8);
+    const words = `document ${i} says that ${(i * 48271) % 1000003} follows ${
+      (i * 69621) % 1000033
+    }, and the memory keeps learning while it reads.`.repeat(8);
     const line = end.startsWith("jsonl") ? JSON.stringify({ text: words }) : end === "csv" ? `${i},"${words}"` : words;
     lines.push(line);
     size += line.length + 1;
@@ -63,15 +69,45 @@ const say = (facts: Record<string, unknown>): void => console.log(JSON.stringify
 await Deno.mkdir(flags.folder, { recursive: true });
 try {
   const path = `${flags.folder}/corpus.${flags.end}`;
-  say({ written: path, bytes: await writeCorpus(path, flags.megabytes, flags.end), residentMegabytes: residentMegabytes() });
+  say({
+    written: path,
+    bytes: await writeCorpus(path, flags.megabytes, flags.end),
+    residentMegabytes: residentMegabytes(),
+  });
   let prepared = heldMegabytes(), last = 0;
   // The highest of many looks counts.
   const timer = setInterval(() => prepared = Math.max(prepared, heldMegabytes()), 20);
   const peaks: number[] = [];
   const began = performance.now();
   const code = await main([
-    ...["train", "--data", path, "--cache", `${flags.folder}/cache`, "--out", `${flags.folder}/run`, "--json", "--device", "cpu", "--model", "lmm"],
-    ...["--steps", String(flags.steps), "--batch", "2", "--seq-len", "64", "--eval-every", "0", "--eval-bytes", "1024", "--sample-tokens", "0"],
+    ...[
+      "train",
+      "--data",
+      path,
+      "--cache",
+      `${flags.folder}/cache`,
+      "--out",
+      `${flags.folder}/run`,
+      "--json",
+      "--device",
+      "cpu",
+      "--model",
+      "lmm",
+    ],
+    ...[
+      "--steps",
+      String(flags.steps),
+      "--batch",
+      "2",
+      "--seq-len",
+      "64",
+      "--eval-every",
+      "0",
+      "--eval-bytes",
+      "1024",
+      "--sample-tokens",
+      "0",
+    ],
     ...["--checkpoint-every", "100000", "--stream", String(flags.stream)],
   ], {
     interactive: false,
@@ -82,7 +118,12 @@ try {
       const event = JSON.parse(line) as { event: string; step: number; trainBytes?: number; loss?: number };
       if (event.event === "start") {
         clearInterval(timer);
-        say({ event: "start", trainBytes: event.trainBytes, seconds: Math.round((performance.now() - began) / 1000), residentMegabytes: residentMegabytes() });
+        say({
+          event: "start",
+          trainBytes: event.trainBytes,
+          seconds: Math.round((performance.now() - began) / 1000),
+          residentMegabytes: residentMegabytes(),
+        });
       }
       if (event.event !== "step") return;
       peaks.push(heldMegabytes());

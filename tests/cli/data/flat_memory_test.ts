@@ -1,11 +1,38 @@
 import { assert, assertEquals } from "@std/assert";
 import { withFolder } from "../scratch.ts";
 
-/** The most that is alive while a corpus of some megabytes is prepared and learned from, in megabytes; each in a process of its own. */
-async function peaks(folder: string, { end, stream }: Case, megabytes: number): Promise<{ preparingPeak: number; trainingPeak: number }> {
-  const flags = ["--stream", String(stream), "--megabytes", String(megabytes), "--end", end, "--steps", "5", "--folder", `${folder}/corpus`];
-  const permissions = ["--v8-flags=--expose-gc", "--no-prompt", "--no-check", "--allow-read", "--allow-write=.scratch", "--allow-env=NODEVICE_SELECT"];
-  const { code, stdout, stderr } = await new Deno.Command("deno", { args: ["run", ...permissions, "tests/cli/data/flat_memory.ts", ...flags] }).output();
+/**
+ * The most that is alive while a corpus of some megabytes is prepared and learned from, in megabytes; each in a process
+ * of its own.
+ */
+async function peaks(
+  folder: string,
+  { end, stream }: Case,
+  megabytes: number,
+): Promise<{ preparingPeak: number; trainingPeak: number }> {
+  const flags = [
+    "--stream",
+    String(stream),
+    "--megabytes",
+    String(megabytes),
+    "--end",
+    end,
+    "--steps",
+    "5",
+    "--folder",
+    `${folder}/corpus`,
+  ];
+  const permissions = [
+    "--v8-flags=--expose-gc",
+    "--no-prompt",
+    "--no-check",
+    "--allow-read",
+    "--allow-write=.scratch",
+    "--allow-env=NODEVICE_SELECT",
+  ];
+  const { code, stdout, stderr } = await new Deno.Command("deno", {
+    args: ["run", ...permissions, "tests/cli/data/flat_memory.ts", ...flags],
+  }).output();
   assertEquals(code, 0, new TextDecoder().decode(stderr));
   return JSON.parse(new TextDecoder().decode(stdout).trim().split("\n").at(-1)!);
 }

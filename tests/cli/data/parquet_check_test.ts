@@ -13,12 +13,18 @@ Deno.test("parquet: metadata that end, and say no more than they are, are walked
   // Field 1 an i32, field 2 a text, field 3 a list of two structs, field 4 true, then the end.
   const whole = Uint8Array.from([0x15, 0x04, 0x18, 2, 97, 98, 0x19, 0x2c, 0x15, 2, 0, 0x15, 4, 0, 0x11, 0]);
   assertEquals(checkStruct(whole, 0), whole.length);
-  for (let length = 0; length < whole.length; length++) assertThrows(() => checkStruct(whole.slice(0, length), 0), Error);
+  for (let length = 0; length < whole.length; length++) {
+    assertThrows(() => checkStruct(whole.slice(0, length), 0), Error);
+  }
 });
 
 Deno.test("parquet: lists and texts longer than what follows, and nests without end, are refused before anything is allocated", () => {
   for (const size of [2 ** 20, 2 ** 31 - 1, 2 ** 32, 2 ** 53]) {
-    assertThrows(() => checkStruct(Uint8Array.from([0x19, 0xf5, ...varint(size), 0]), 0), Error, `a list of ${size} entries`);
+    assertThrows(
+      () => checkStruct(Uint8Array.from([0x19, 0xf5, ...varint(size), 0]), 0),
+      Error,
+      `a list of ${size} entries`,
+    );
     assertThrows(() => checkStruct(Uint8Array.from([0x18, ...varint(size), 0]), 0), Error, "ends too early");
   }
   assertThrows(() => checkStruct(new Uint8Array(1e6).fill(0x1c), 0), Error, "nested more than 64 times");
@@ -38,9 +44,16 @@ Deno.test("parquet: runs longer than the values of a page are refused", () => {
 });
 
 Deno.test("parquet: numbers in blocks without parts, which the library would read for ever, are refused", () => {
-  const header = (block: number, parts: number, count = 10): Uint8Array => Uint8Array.from([...varint(block), ...varint(parts), ...varint(count)]);
+  const header = (block: number, parts: number, count = 10): Uint8Array =>
+    Uint8Array.from([...varint(block), ...varint(parts), ...varint(count)]);
   assertEquals(checkDelta(header(128, 4, 77), 0), 77);
-  for (const [block, parts, count] of [[128, 0, 1], [0, 4, 1], [128, 3, 1], [4, 128, 1], [2 ** 31, 4, 1], [128, 2 ** 32 - 1, 1], [128, 4, 2 ** 31]]) {
+  for (
+    const [block, parts, count] of [[128, 0, 1], [0, 4, 1], [128, 3, 1], [4, 128, 1], [2 ** 31, 4, 1], [
+      128,
+      2 ** 32 - 1,
+      1,
+    ], [128, 4, 2 ** 31]]
+  ) {
     assertThrows(() => checkDelta(header(block, parts, count), 0), Error, "a page has blocks of");
   }
 });

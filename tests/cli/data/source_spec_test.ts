@@ -19,10 +19,19 @@ Deno.test("data: a number behind the last = is a weight, and nothing else is", (
     ["-=2", "-", 2],
   ];
   for (const [text, place, weight] of cases) assertEquals(parseSource(text), { place, weight }, text);
-  for (const text of ["", "=2"]) assertThrows(() => parseSource(text), UsageError, "give a file, a folder, a URL, - or sotu");
+  for (const text of ["", "=2"]) {
+    assertThrows(() => parseSource(text), UsageError, "give a file, a folder, a URL, - or sotu");
+  }
   assertThrows(() => parseSource("a.txt=0"), UsageError, "the weight of --data a.txt=0 must be above 0");
 });
 
 Deno.test("data: URLs and paths on Hugging Face are told from files", () => {
-  assertEquals(["https://x.org/a", "http://x.org/a", "hf:a/b/c", "hf.txt", "./http:/a", "C:\\hf"].map(isRemote), [true, true, true, false, false, false]);
+  assertEquals(["https://x.org/a", "http://x.org/a", "hf:a/b/c", "hf.txt", "./http:/a", "C:\\hf"].map(isRemote), [
+    true,
+    true,
+    true,
+    false,
+    false,
+    false,
+  ]);
 });

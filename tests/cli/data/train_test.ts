@@ -2,7 +2,22 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { metricsOf, runMain, someText } from "../run_main.ts";
 import { withFolder } from "../scratch.ts";
 
-const SMALL = ["--device", "cpu", "--model", "lmm", "--batch", "1", "--seq-len", "16", "--eval-bytes", "64", "--sample-tokens", "8", "--width", "32"];
+const SMALL = [
+  "--device",
+  "cpu",
+  "--model",
+  "lmm",
+  "--batch",
+  "1",
+  "--seq-len",
+  "16",
+  "--eval-bytes",
+  "64",
+  "--sample-tokens",
+  "8",
+  "--width",
+  "32",
+];
 
 /** A run over two texts in another vocabulary, with pieces held out here and there. */
 async function withTexts(fn: (train: (...more: string[]) => string[], folder: string) => Promise<void>): Promise<void> {
@@ -10,8 +25,22 @@ async function withTexts(fn: (train: (...more: string[]) => string[], folder: st
     const records = (text: string): string => text.split("\n").map((body) => JSON.stringify({ body })).join("\n");
     await Deno.writeTextFile(`${folder}/a.txt`, someText(60_000));
     await Deno.writeTextFile(`${folder}/b.jsonl`, records(someText(40_000)));
-    const sources = ["--data", `${folder}/a.txt`, "--data", `${folder}/b.jsonl=2`, "--field", "body", "--split", "scattered", "--held-out", "0.2"];
-    await fn((...more) => ["train", ...SMALL, ...sources, "--vocabulary", "bpe:gpt2", "--cache", `${folder}/cache`, ...more], folder);
+    const sources = [
+      "--data",
+      `${folder}/a.txt`,
+      "--data",
+      `${folder}/b.jsonl=2`,
+      "--field",
+      "body",
+      "--split",
+      "scattered",
+      "--held-out",
+      "0.2",
+    ];
+    await fn(
+      (...more) => ["train", ...SMALL, ...sources, "--vocabulary", "bpe:gpt2", "--cache", `${folder}/cache`, ...more],
+      folder,
+    );
   });
 }
 
@@ -22,15 +51,23 @@ Deno.test("train: a run over mixed texts in another vocabulary goes on to the nu
     const [start] = whole.events, validation = whole.events.find(({ event }) => event === "validation")!;
     assertEquals([start.vocabulary, start.data], ["bpe:gpt2", `${folder}/a.txt ${folder}/b.jsonl=2`]);
     assert((start.bytesPerToken as number) > 3);
-    // Bits a byte are those of the tokens that were judged; an untrained model needs about as much as a choice among all of them.
+    // Bits a byte are those of the tokens that were judged; an untrained model needs about as much as a choice among
+    // all of them.
     const bits = (validation.loss as number) / Math.LN2;
-    assert(Math.abs((validation.bitsPerByte as number) - bits * tokensJudged(validation) / (validation.bytes as number)) < 1e-9);
+    assert(
+      Math.abs((validation.bitsPerByte as number) - bits * tokensJudged(validation) / (validation.bytes as number)) <
+        1e-9,
+    );
     assert(bits > 14 && bits < Math.log2(50256) + 0.2, `${bits} bits a token`);
     assert((validation.bigramBitsPerByte as number) < (validation.bitsPerByte as number));
 
     assertEquals((await runMain(...train("--steps", "2", "--out", `${folder}/parts`))).code, 0);
     const config = JSON.parse(await Deno.readTextFile(`${folder}/parts/config.json`));
-    assertEquals([config.data.recipe.vocabulary, config.data.recipe.split, config.model.vocabulary], ["bpe:gpt2", "scattered", 50256]);
+    assertEquals([config.data.recipe.vocabulary, config.data.recipe.split, config.model.vocabulary], [
+      "bpe:gpt2",
+      "scattered",
+      50256,
+    ]);
     // What the text is made of is not said again.
     const resumed = await runMain(
       "train",
@@ -50,10 +87,21 @@ Deno.test("train: a run over mixed texts in another vocabulary goes on to the nu
     );
     assertEquals(resumed.code, 0, resumed.stderr);
     const losses = (metrics: unknown[]): unknown[] =>
-      metrics.map((line) => line as { event: string; loss: number }).filter(({ event }) => event === "step").map(({ loss }) => loss);
+      metrics.map((line) => line as { event: string; loss: number }).filter(({ event }) => event === "step").map((
+        { loss },
+      ) => loss);
     assertEquals(losses(await metricsOf(`${folder}/parts`)).slice(2).length, 2);
 
-    const written = await runMain("generate", "--device", "cpu", "--checkpoint", `${folder}/whole`, "--tokens", "5", "--json");
+    const written = await runMain(
+      "generate",
+      "--device",
+      "cpu",
+      "--checkpoint",
+      `${folder}/whole`,
+      "--tokens",
+      "5",
+      "--json",
+    );
     assertEquals(written.code, 0, written.stderr);
     const done = written.events.at(-1)!;
     assertEquals([done.event, done.tokens], ["done", 5]);
@@ -84,18 +132,40 @@ Deno.test("train: what a run's text is made of stays as it is", () =>
       assertEquals([code, stderr.trim().split("\n").length], [2, 1], stderr);
       return stderr;
     };
-    assertMatch(await resume("--vocabulary", "bytes"), /was made with --vocabulary bpe:gpt2, not bytes: leave --vocabulary out, or start a new run/);
+    assertMatch(
+      await resume("--vocabulary", "bytes"),
+      /was made with --vocabulary bpe:gpt2, not bytes: leave --vocabulary out, or start a new run/,
+    );
     assertMatch(await resume("--held-out", "0.1"), /was made with --held-out 0\.2, not 0\.1/);
     assertMatch(await resume("--split", "end"), /was made with --split scattered, not end/);
-    assertMatch(await resume("--data", `${folder}/a.txt`), /learns from .*a\.txt .*b\.jsonl=2 \(\d+ bytes\), and .*a\.txt \(60000 bytes\) is another text/);
+    assertMatch(
+      await resume("--data", `${folder}/a.txt`),
+      /learns from .*a\.txt .*b\.jsonl=2 \(\d+ bytes\), and .*a\.txt \(60000 bytes\) is another text/,
+    );
   }));
 
 Deno.test("train: a text from standard input is kept, so that the run goes on", () =>
   withFolder(async (folder) => {
     const run = async (input: string, ...args: string[]): Promise<string> => {
-      const permissions = ["--no-prompt", "--no-check", "--allow-read", "--allow-write=.scratch", "--allow-env=NODEVICE_SELECT"];
+      const permissions = [
+        "--no-prompt",
+        "--no-check",
+        "--allow-read",
+        "--allow-write=.scratch",
+        "--allow-env=NODEVICE_SELECT",
+      ];
       const child = new Deno.Command("deno", {
-        args: ["run", ...permissions, "main.ts", "train", ...args, "--cache", `${folder}/cache`, "--out", `${folder}/run`],
+        args: [
+          "run",
+          ...permissions,
+          "main.ts",
+          "train",
+          ...args,
+          "--cache",
+          `${folder}/cache`,
+          "--out",
+          `${folder}/run`,
+        ],
         stdin: "piped",
         stdout: "piped",
         stderr: "piped",
@@ -119,7 +189,14 @@ Deno.test("train: a text from standard input is kept, so that the run goes on", 
 Deno.test("errors: data that cannot be used ends the command with one line", () =>
   withFolder(async (folder) => {
     const fails = async (message: RegExp, ...args: string[]): Promise<void> => {
-      const { code, stderr, stdout } = await runMain("train", ...args, "--out", `${folder}/run`, "--cache", `${folder}/cache`);
+      const { code, stderr, stdout } = await runMain(
+        "train",
+        ...args,
+        "--out",
+        `${folder}/run`,
+        "--cache",
+        `${folder}/cache`,
+      );
       assertEquals([code, stdout, stderr.trim().split("\n").length], [2, "", 1], stderr);
       assertMatch(stderr, message);
     };
@@ -132,6 +209,10 @@ Deno.test("errors: data that cannot be used ends the command with one line", () 
     await fails(/^error: .*a\.parquet cannot be read as Parquet: /, "--data", `${folder}/a.parquet`);
     await fails(/^error: the data file .*a\.txt\.gz cannot be unpacked: /, "--data", `${folder}/a.txt.gz`);
     await fails(/^error: the weight of --data .*=0 must be above 0/, "--data", `${folder}/a.txt=0`);
-    await fails(/^error: --vocabulary cannot be "bpe": it is one of bytes, bpe:gpt2, bpe:cl100k, bpe:o200k/, "--vocabulary", "bpe");
+    await fails(
+      /^error: --vocabulary cannot be "bpe": it is one of bytes, bpe:gpt2, bpe:cl100k, bpe:o200k/,
+      "--vocabulary",
+      "bpe",
+    );
     assertEquals((await Array.fromAsync(Deno.readDir(`${folder}/cache`))).length, 0);
   }));

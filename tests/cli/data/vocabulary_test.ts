@@ -2,7 +2,15 @@ import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/as
 import { judgePairs, predictedOf } from "../../../cli/data/baseline.ts";
 import { StopText } from "../../../cli/data/stop_text.ts";
 import { TokenEncoder } from "../../../cli/data/token_encoder.ts";
-import { BYTES, bytesOfTokens, notedVocabulary, openVocabulary, TokenDecoder, VOCABULARIES, vocabularyNote } from "../../../cli/data/vocabulary.ts";
+import {
+  BYTES,
+  bytesOfTokens,
+  notedVocabulary,
+  openVocabulary,
+  TokenDecoder,
+  VOCABULARIES,
+  vocabularyNote,
+} from "../../../cli/data/vocabulary.ts";
 import { UsageError } from "../../../cli/errors.ts";
 import { BigramModel, tokenSource } from "../../../titans/mod.ts";
 import { someText } from "../run_main.ts";
@@ -27,15 +35,24 @@ Deno.test("vocabulary: every one gives the text back, byte for byte, and its ids
 Deno.test("vocabulary: ids are those of the published encodings", async () => {
   // "hello world" in GPT-2's, GPT-4's and GPT-4o's encodings.
   const known = { "bpe:gpt2": [31373, 995], "bpe:cl100k": [15339, 1917], "bpe:o200k": [24912, 2375] };
-  for (const [name, ids] of Object.entries(known)) assertEquals(Array.from((await openVocabulary(name)).encode("hello world")), ids, name);
+  for (const [name, ids] of Object.entries(known)) {
+    assertEquals(Array.from((await openVocabulary(name)).encode("hello world")), ids, name);
+  }
   assertEquals((await openVocabulary("bpe:gpt2")).size, 50256);
 });
 
 Deno.test("vocabulary: checkpoints note the ones that are not bytes", async () => {
   const gpt2 = await openVocabulary("bpe:gpt2");
   assertEquals([vocabularyNote(BYTES), vocabularyNote(gpt2)], [{}, { vocabulary: "bpe:gpt2" }]);
-  assertEquals([(await notedVocabulary()).name, (await notedVocabulary(vocabularyNote(gpt2))).name], ["bytes", "bpe:gpt2"]);
-  await assertRejects(() => openVocabulary("bpe:gpt3"), UsageError, 'there is no vocabulary "bpe:gpt3": choose one of bytes, bpe:gpt2');
+  assertEquals([(await notedVocabulary()).name, (await notedVocabulary(vocabularyNote(gpt2))).name], [
+    "bytes",
+    "bpe:gpt2",
+  ]);
+  await assertRejects(
+    () => openVocabulary("bpe:gpt3"),
+    UsageError,
+    'there is no vocabulary "bpe:gpt3": choose one of bytes, bpe:gpt2',
+  );
 });
 
 Deno.test("vocabulary: a text is encoded alike in whatever pieces it comes, and almost as if at once", async () => {
@@ -53,19 +70,28 @@ Deno.test("vocabulary: a text is encoded alike in whatever pieces it comes, and 
 });
 
 Deno.test("vocabulary: a text without line ends is encoded in stretches too", async () => {
-  const encoder = new TokenEncoder(await openVocabulary("bpe:gpt2")), text = "ACGGT🎉C".repeat(180_000), parts: Uint8Array[] = [];
+  const encoder = new TokenEncoder(await openVocabulary("bpe:gpt2")),
+    text = "ACGGT🎉C".repeat(180_000),
+    parts: Uint8Array[] = [];
   for await (const piece of inPieces(text, 2 ** 18)) parts.push(encoder.next(piece));
   const before = parts.reduce((sum, part) => sum + part.length, 0);
   assert(before > 0, "something is sure before the end");
   parts.push(encoder.end());
-  const ids = parts.flatMap((part) => Array.from({ length: part.length / 2 }, (_, i) => part[2 * i] + 256 * part[2 * i + 1]));
+  const ids = parts.flatMap((part) =>
+    Array.from({ length: part.length / 2 }, (_, i) => part[2 * i] + 256 * part[2 * i + 1])
+  );
   assertEquals(new TextDecoder().decode(bytesOfTokens(await openVocabulary("bpe:gpt2"), ids)), text);
 });
 
 Deno.test("baseline: of bytes it is the bigram model, over several texts in pieces", () => {
-  const text = new TextEncoder().encode(someText(200_000)), windows = Int32Array.from(new TextEncoder().encode(someText(99).slice(0, 68)));
+  const text = new TextEncoder().encode(someText(200_000)),
+    windows = Int32Array.from(new TextEncoder().encode(someText(99).slice(0, 68)));
   const model = new BigramModel(text);
-  assertEquals(judgePairs([tokenSource(text)], { tokens: windows, length: 16 }, BYTES), { tokens: 64, bytes: 64, bitsPerByte: model.bitsPerByte(windows, 16) });
+  assertEquals(judgePairs([tokenSource(text)], { tokens: windows, length: 16 }, BYTES), {
+    tokens: 64,
+    bytes: 64,
+    bitsPerByte: model.bitsPerByte(windows, 16),
+  });
 });
 
 Deno.test("baseline: padding at the end of a window is not judged, in bytes as in tokens", async () => {

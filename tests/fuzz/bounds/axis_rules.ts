@@ -1,4 +1,7 @@
-/** Bounds of ops along axes: reductions, products, recurrences, gathers, scatters. Sums may be taken in any order and grouping. */
+/**
+ * Bounds of ops along axes: reductions, products, recurrences, gathers, scatters. Sums may be taken in any order and
+ * grouping.
+ */
 import { isFloat } from "../../../core/dtype.ts";
 import type { NdArray } from "../../../core/op.ts";
 import { sizeOfShape } from "../../../core/shape.ts";
@@ -12,7 +15,12 @@ function isWholeSum(sumOfSizes: number, allWhole: boolean, precision: Precision,
 }
 
 /** A sum over axes. */
-export function sumRule(x: Bounded, axes: readonly number[], out: NdArray, precision: Precision): Float64Array | undefined {
+export function sumRule(
+  x: Bounded,
+  axes: readonly number[],
+  out: NdArray,
+  precision: Precision,
+): Float64Array | undefined {
   if (!isFloat(out.dtype)) return x.radius && anyRow(x, axes, out);
   const { rows, rowSize } = rowsOf(x.data, x.shape, axes);
   const radii = x.radius && rowsOf(x.radius, x.shape, axes).rows;
@@ -40,7 +48,10 @@ function sumError(count: number, size: number, precision: Precision, { dtype }: 
 /** Integers: undecided where any element of the row is. */
 function anyRow(x: Bounded, axes: readonly number[], out: NdArray): Float64Array {
   const { rows, rowSize } = rowsOf(x.radius!, x.shape, axes);
-  return out.data.map((_, row) => (rows.subarray(row * rowSize, (row + 1) * rowSize).some((r) => r > 0) ? Infinity : 0));
+  return out.data.map((
+    _,
+    row,
+  ) => (rows.subarray(row * rowSize, (row + 1) * rowSize).some((r) => r > 0) ? Infinity : 0));
 }
 
 /** The greatest or least element, and where it is. */
@@ -87,10 +98,15 @@ export function argmaxRule(x: Bounded, axis: number, out: NdArray): Float64Array
 
 /** Whether it is known which of the candidates are the extreme: one alone, or several that are exactly equal. */
 export function isClear(positions: readonly number[], data: Float64Array, radius: Float64Array): boolean {
-  return positions.length === 1 ? data[positions[0]] === data[positions[0]] || radius[positions[0]] === 0 : positions.every((at) => radius[at] === 0);
+  return positions.length === 1
+    ? data[positions[0]] === data[positions[0]] || radius[positions[0]] === 0
+    : positions.every((at) => radius[at] === 0);
 }
 
-/** A batched matrix product. Terms of which a factor is exactly zero may be left out, so zero times infinity is undecided. */
+/**
+ * A batched matrix product. Terms of which a factor is exactly zero may be left out, so zero times infinity is
+ * undecided.
+ */
 export function productRule(lhs: Bounded, rhs: Bounded, out: NdArray, precision: Precision): Float64Array {
   const [M, K] = lhs.shape.slice(-2), N = rhs.shape[rhs.shape.length - 1];
   const radius = new Float64Array(out.data.length), sizes = new Float64Array(out.data.length);
@@ -104,7 +120,11 @@ export function productRule(lhs: Bounded, rhs: Bounded, out: NdArray, precision:
     for (let k = 0; k < K; k++) {
       const a = Math.abs(lhs.data[row * K + k]), ra = leftRadius[row * K + k], from = (batch * K + k) * N;
       if (a === 0 && ra === 0) {
-        for (let n = 0; n < N; n++) if (!Number.isFinite(rhs.data[from + n]) || rightRadius[from + n] === Infinity) radius[row * N + n] = Infinity;
+        for (let n = 0; n < N; n++) {
+          if (!Number.isFinite(rhs.data[from + n]) || rightRadius[from + n] === Infinity) {
+            radius[row * N + n] = Infinity;
+          }
+        }
         continue;
       }
       for (let n = 0; n < N; n++) {
@@ -128,7 +148,10 @@ export function productRule(lhs: Bounded, rhs: Bounded, out: NdArray, precision:
   });
 }
 
-/** `h_t = a_t h_{t-1} + b_t`: the bound goes along, and with it the size of the terms, so that any grouping of them is covered. */
+/**
+ * `h_t = a_t h_{t-1} + b_t`: the bound goes along, and with it the size of the terms, so that any grouping of them is
+ * covered.
+ */
 export function recurrenceRule(
   a: Bounded,
   b: Bounded,
@@ -154,7 +177,8 @@ export function recurrenceRule(
         }
         size = (Math.abs(factor) + ra[at]) * size + Math.abs(term) + rb[at];
         exact &&= ra[at] === 0 && rb[at] === 0 && Number.isInteger(factor) && Number.isInteger(term) && size < 2 ** 24;
-        r = exact ? 0 : Math.abs(factor) * r + Math.abs(h) * ra[at] + ra[at] * r + rb[at] + 3 * unit * size + (size < tiny * 2 ** 24 ? tiny : 0);
+        r = exact ? 0 : Math.abs(factor) * r + Math.abs(h) * ra[at] + ra[at] * r + rb[at] + 3 * unit * size +
+          (size < tiny * 2 ** 24 ? tiny : 0);
         // NaN stays NaN. From the first infinity on, what a reordered recurrence gives is not promised.
         certainNaN ||= (term !== term && rb[at] === 0) || (factor !== factor && ra[at] === 0 && t > 0);
         if (certainNaN) r = 0;

@@ -1,8 +1,9 @@
 /**
  * Values with bounds: the f64 reference of each element, and how far a machine's result may be from it.
  *
- * A radius of 0 says that the element is exact, Infinity that it is undecided: anything may stand there, because a step (a comparison, floor, a conversion to
- * integers, an overflow) lies within the bound. An array without radius is exact throughout.
+ * A radius of 0 says that the element is exact, Infinity that it is undecided: anything may stand there, because a step
+ * (a comparison, floor, a conversion to integers, an overflow) lies within the bound. An array without radius is exact
+ * throughout.
  */
 import { isFloat } from "../../../core/dtype.ts";
 import type { NdArray } from "../../../core/op.ts";
@@ -40,7 +41,10 @@ export function radiusOf({ data, radius }: Bounded): Float64Array {
   return radius ?? new Float64Array(data.length);
 }
 
-/** The rounding of one operation whose result is `value`, computed from operands whose errors make it off by `radius` already. */
+/**
+ * The rounding of one operation whose result is `value`, computed from operands whose errors make it off by `radius`
+ * already.
+ */
 export function rounding(precision: Precision, { dtype }: NdArray, value: number, radius: number): number {
   const size = Math.abs(value) + radius;
   const relative = precision.unit(dtype) * size;

@@ -1,8 +1,10 @@
 /**
- * Evaluates a graph with bounds: each element's f64 value and how far a machine of a given precision may be from it, by running error analysis.
+ * Evaluates a graph with bounds: each element's f64 value and how far a machine of a given precision may be from it, by
+ * running error analysis.
  *
- * Each op takes its operands' radii to that of its result (interval arithmetic to first order and beyond, nothing neglected) and adds its own rounding. A
- * machine may fuse, reorder sums, keep or recompute intermediate values: all of that stays within the radius. What it may not do is compute something else.
+ * Each op takes its operands' radii to that of its result (interval arithmetic to first order and beyond, nothing
+ * neglected) and adds its own rounding. A machine may fuse, reorder sums, keep or recompute intermediate values: all of
+ * that stays within the radius. What it may not do is compute something else.
  */
 import type { Graph, Node, Tensor } from "../../../core/graph.ts";
 import type { NdArray } from "../../../core/op.ts";
@@ -49,18 +51,26 @@ function radiusFor(node: Node, args: readonly Bounded[], out: NdArray, precision
     case "map": {
       if (node.inputs.length === 2 && node.inputs[0] === node.inputs[1] && out.dtype === "bool") return undefined;
       const rule = MAP_RULES[op.name];
-      if (!rule) throw new Error(`no error bound is known for ${op.name}: add a rule to tests/fuzz/bounds/map_rules.ts`);
+      if (!rule) {
+        throw new Error(`no error bound is known for ${op.name}: add a rule to tests/fuzz/bounds/map_rules.ts`);
+      }
       const known = op.name === "equal" || op.name === "notEqual" ? extremeEquality(node, args) : undefined;
       if (known) return known;
-      const slack = COMPARISONS.has(op.name) && isFloat(node.inputs[0].dtype) ? comparisonSlack(args, precision) : undefined;
-      return slack ? out.data.map((_, i) => (Math.abs(args[0].data[i] - args[1].data[i]) <= slack(i) ? Infinity : 0)) : rule(args, out, precision);
+      const slack = COMPARISONS.has(op.name) && isFloat(node.inputs[0].dtype)
+        ? comparisonSlack(args, precision)
+        : undefined;
+      return slack
+        ? out.data.map((_, i) => (Math.abs(args[0].data[i] - args[1].data[i]) <= slack(i) ? Infinity : 0))
+        : rule(args, out, precision);
     }
     case "view":
       return moved(node, args, out, precision);
     case "reduce": {
       const { combine, axes } = op.lower(attrs);
       if (combine === "sum") return sumRule(args[0], axes, out, precision);
-      return combine === "argmax" ? argmaxRule(args[0], axes[0], out) : extremeRule(args[0], axes, out, combine === "max" ? 1 : -1);
+      return combine === "argmax"
+        ? argmaxRule(args[0], axes[0], out)
+        : extremeRule(args[0], axes, out, combine === "max" ? 1 : -1);
     }
     case "contract":
       return productRule(args[0], args[1], out, precision);
@@ -76,7 +86,12 @@ function radiusFor(node: Node, args: readonly Bounded[], out: NdArray, precision
 }
 
 /** Radii move as elements do; what a padding is filled with is a constant. */
-function moved({ op, attrs, outputs }: Node, args: readonly Bounded[], { dtype }: NdArray, precision: Precision): Float64Array | undefined {
+function moved(
+  { op, attrs, outputs }: Node,
+  args: readonly Bounded[],
+  { dtype }: NdArray,
+  precision: Precision,
+): Float64Array | undefined {
   const fill = "value" in attrs && isFloat(dtype) ? precision.constant(dtype, attrs.value as number) : 0;
   if (fill === 0 && args.every(({ radius }) => !radius)) return undefined;
   return op.reference(asRadii(args), { ...attrs, ...("value" in attrs && { value: fill }) }, outputs)[0].slice();
@@ -87,19 +102,26 @@ function asRadii(args: readonly Bounded[]): NdArray[] {
 }
 
 /**
- * `x == max(x)`, as the gradient of a maximum asks it: which element is the greatest is known where one is clear of the others, though it is never known to the
- * last bit that it equals itself. Undefined where the node is no such comparison.
+ * `x == max(x)`, as the gradient of a maximum asks it: which element is the greatest is known where one is clear of the
+ * others, though it is never known to the last bit that it equals itself. Undefined where the node is no such
+ * comparison.
  */
 function extremeEquality({ inputs }: Node, args: readonly Bounded[]): Float64Array | undefined {
   for (const [i, j] of [[0, 1], [1, 0]]) {
     let tensor = inputs[j];
-    while (tensor.node.op.kind === "view" && (tensor.node.op.name === "reshape" || tensor.node.op.name === "broadcastTo")) tensor = tensor.node.inputs[0];
+    while (
+      tensor.node.op.kind === "view" && (tensor.node.op.name === "reshape" || tensor.node.op.name === "broadcastTo")
+    ) tensor = tensor.node.inputs[0];
     const { node } = tensor;
     if (node.op.kind !== "reduce" || node.inputs[0] !== inputs[i]) continue;
     const { combine, axes } = node.op.lower(node.attrs), x = args[i];
     if ((combine !== "max" && combine !== "min") || !x.radius) continue;
     const { positions } = candidates(x, axes, combine === "max" ? 1 : -1), out = new Float64Array(x.data.length);
-    for (const found of positions) if (!isClear(found, x.data, x.radius)) { for (const at of found) out[at] = Infinity; }
+    for (const found of positions) {
+      if (!isClear(found, x.data, x.radius)) {
+        for (const at of found) out[at] = Infinity;
+      }
+    }
     return out;
   }
   return undefined;
@@ -115,8 +137,16 @@ function gathered(node: Node, [operand, indices]: readonly Bounded[], out: NdArr
 }
 
 /** Undecided wherever the index is. */
-function spread({ radius, shape }: Bounded, operand: Bounded, { attrs }: Node, clean: Float64Array, out: NdArray): Float64Array {
-  const axis = (attrs as { readonly axis: number }).axis, count = sizeOfShape(shape), inner = sizeOfShape(operand.shape.slice(axis + 1));
+function spread(
+  { radius, shape }: Bounded,
+  operand: Bounded,
+  { attrs }: Node,
+  clean: Float64Array,
+  out: NdArray,
+): Float64Array {
+  const axis = (attrs as { readonly axis: number }).axis,
+    count = sizeOfShape(shape),
+    inner = sizeOfShape(operand.shape.slice(axis + 1));
   return out.data.map((_, i) => (radius![Math.floor(i / inner) % count] > 0 ? Infinity : clean[i]));
 }
 
@@ -124,27 +154,38 @@ function scattered(node: Node, args: readonly Bounded[], out: NdArray, precision
   const [operand, indices, updates] = args;
   if (indices.radius) return out.data.map(() => Infinity);
   const apply = (a: Float64Array, b: Float64Array): Float64Array =>
-    node.op.reference([{ ...operand, dtype: "f32", data: a }, indices, { ...updates, dtype: "f32", data: b }], node.attrs, [{
-      shape: out.shape,
-      dtype: "f32",
-    }])[0];
+    node.op.reference(
+      [{ ...operand, dtype: "f32", data: a }, indices, { ...updates, dtype: "f32", data: b }],
+      node.attrs,
+      [{
+        shape: out.shape,
+        dtype: "f32",
+      }],
+    )[0];
   const spread = apply(radiusOf(operand), radiusOf(updates));
-  if (!isFloat(out.dtype)) return operand.radius || updates.radius ? spread.map((r) => (r > 0 ? Infinity : 0)) : undefined;
+  if (!isFloat(out.dtype)) {
+    return operand.radius || updates.radius ? spread.map((r) => (r > 0 ? Infinity : 0)) : undefined;
+  }
   const sizes = apply(operand.data.map(Math.abs), updates.data.map(Math.abs));
   const counts = apply(new Float64Array(operand.data.length), new Float64Array(updates.data.length).fill(1));
-  const whole = apply(operand.data.map((x) => Number(!Number.isInteger(x))), updates.data.map((x) => Number(!Number.isInteger(x))));
+  const whole = apply(
+    operand.data.map((x) => Number(!Number.isInteger(x))),
+    updates.data.map((x) => Number(!Number.isInteger(x))),
+  );
   return spread.map((r, i) => {
     if (counts[i] === 0) return r;
     if (!Number.isFinite(out.data[i])) return r === 0 ? 0 : Infinity;
     if (r === 0 && whole[i] === 0 && sizes[i] < 2 ** 24 && precision.unit(out.dtype) < 2 ** -20) return 0;
-    return r + counts[i] * 1.01 * precision.unit(out.dtype) * (sizes[i] + r) + (sizes[i] < precision.tiny(out.dtype) * 2 ** 24 ? precision.tiny(out.dtype) : 0);
+    return r + counts[i] * 1.01 * precision.unit(out.dtype) * (sizes[i] + r) +
+      (sizes[i] < precision.tiny(out.dtype) * 2 ** 24 ? precision.tiny(out.dtype) : 0);
   });
 }
 
 /** A loop, step by step. */
 function loop(node: Node, inputs: readonly Bounded[], precision: Precision): Bounded[] {
   const { body, length, carryCount, xsCount, reverse, history } = node.attrs as ScanAttrs;
-  const data = node.outputs.map(({ shape }) => new Float64Array(sizeOfShape(shape))), radii = data.map((array) => new Float64Array(array.length));
+  const data = node.outputs.map(({ shape }) => new Float64Array(sizeOfShape(shape))),
+    radii = data.map((array) => new Float64Array(array.length));
   const yCount = body.outputs.length - carryCount;
   const store = (output: number, value: Bounded, at: number): void => {
     data[output].set(value.data, at * value.data.length);
@@ -156,7 +197,12 @@ function loop(node: Node, inputs: readonly Bounded[], precision: Precision): Bou
     const at = reverse ? length - 1 - step : step;
     const slices = xs.map((x, n): Bounded => {
       const { shape, dtype } = body.inputs[carryCount + n], size = sizeOfShape(shape);
-      return { shape, dtype, data: x.data.subarray(at * size, (at + 1) * size), radius: x.radius?.subarray(at * size, (at + 1) * size) };
+      return {
+        shape,
+        dtype,
+        data: x.data.subarray(at * size, (at + 1) * size),
+        radius: x.radius?.subarray(at * size, (at + 1) * size),
+      };
     });
     history.forEach((c, h) => store(carryCount + yCount + h, carry[c], at));
     const results = evaluateBounded(body, [...carry, ...slices, ...consts], precision);

@@ -21,7 +21,10 @@ function movable(each: (args: readonly number[], radii: readonly number[], value
 /** Integers and bools: undecided where an operand is. */
 const tainted: Rule = movable((_args, radii) => (radii.some((r) => r > 0) ? Infinity : 0));
 
-/** A sum, difference, product or quotient. `spread` is how far the operands' errors move it; `special` decides about results that are not finite. */
+/**
+ * A sum, difference, product or quotient. `spread` is how far the operands' errors move it; `special` decides about
+ * results that are not finite.
+ */
 function arithmetic(
   name: string,
   spread: (x: number, rx: number, y: number, ry: number, value: number) => number,
@@ -35,10 +38,14 @@ function arithmetic(
       if (ra === 0 && a !== a) return 0;
       if (rb === 0 && b !== b) return 0;
       if (ra === Infinity || rb === Infinity) return Infinity;
-      if (!Number.isFinite(value) || !Number.isFinite(a) || !Number.isFinite(b)) return special(a, ra, b, rb) ? 0 : Infinity;
+      if (!Number.isFinite(value) || !Number.isFinite(a) || !Number.isFinite(b)) {
+        return special(a, ra, b, rb) ? 0 : Infinity;
+      }
       if (ra === 0 && rb === 0 && name !== "div" && precision.holds(out.dtype, value)) return 0;
       // Zero times anything finite is zero, and zero over anything.
-      if (value === 0 && ((a === 0 && ra === 0) || (b === 0 && rb === 0 && name === "mul"))) return name === "mul" || name === "div" ? 0 : ra + rb;
+      if (value === 0 && ((a === 0 && ra === 0) || (b === 0 && rb === 0 && name === "mul"))) {
+        return name === "mul" || name === "div" ? 0 : ra + rb;
+      }
       const moved = spread(a, ra, b, rb, value);
       const error = name === "div" ? precision.error("div", out.dtype, [a, b], Math.abs(value) + moved) : 0;
       return moved + error + rounding(precision, out, value, moved);
@@ -57,7 +64,11 @@ function quotientSpread(_x: number, rx: number, y: number, ry: number, value: nu
 }
 
 /** A function that never falls or never rises: its interval is found at the ends of the operand's. */
-function monotone(name: string, fn: (x: number) => number, domain: (low: number, high: number) => boolean = () => true): Rule {
+function monotone(
+  name: string,
+  fn: (x: number) => number,
+  domain: (low: number, high: number) => boolean = () => true,
+): Rule {
   return (inputs, out, precision) => {
     const [x] = inputs;
     return out.data.map((value, i) => {
@@ -68,12 +79,17 @@ function monotone(name: string, fn: (x: number) => number, domain: (low: number,
       if (value !== value) return r === 0 || high < 0 ? 0 : Infinity;
       if (!domain(low, high)) return Infinity;
       if (isInfinite(at) || isInfinite(value)) {
-        return isInfinite(value) ? 0 : value === 0 ? precision.tiny(out.dtype) : precision.error(name, out.dtype, [20], value);
+        return isInfinite(value)
+          ? 0
+          : value === 0
+          ? precision.tiny(out.dtype)
+          : precision.error(name, out.dtype, [20], value);
       }
       const moved = r === 0 ? 0 : Math.max(Math.abs(fn(high) - value), Math.abs(fn(low) - value));
       // What is exact in every implementation: log 1, and odd functions at 0.
       if (r === 0 && value === 0) return 0;
-      return moved + precision.error(name, out.dtype, [Math.abs(at) + r], Math.abs(value) + moved) + rounding(precision, out, value, moved);
+      return moved + precision.error(name, out.dtype, [Math.abs(at) + r], Math.abs(value) + moved) +
+        rounding(precision, out, value, moved);
     });
   };
 }
@@ -83,10 +99,16 @@ function wave(name: string, slope: number): Rule {
   return ([x], out, precision) =>
     out.data.map((value, i) => {
       const at = x.data[i], r = x.radius ? x.radius[i] : 0;
-      if (r === 0 && !Number.isFinite(at)) return name === "erf" && at === at ? precision.error(name, out.dtype, [at], 1) : 0;
+      if (r === 0 && !Number.isFinite(at)) {
+        return name === "erf" && at === at ? precision.error(name, out.dtype, [at], 1) : 0;
+      }
       if (r === Infinity) return Infinity;
       if (r === 0 && at === 0) return name === "cos" ? precision.unit(out.dtype) : 0;
-      return Math.min(2, slope * r + precision.error(name, out.dtype, [Math.abs(at) + r], value) + rounding(precision, out, value, slope * r));
+      return Math.min(
+        2,
+        slope * r + precision.error(name, out.dtype, [Math.abs(at) + r], value) +
+          rounding(precision, out, value, slope * r),
+      );
     });
 }
 
@@ -99,10 +121,15 @@ const power: Rule = ([x, y], out, precision) =>
       return ra === 0 && rb === 0 && value !== value && (a !== a || b !== b) ? 0 : Infinity;
     }
     const isWhole = rb === 0 && Number.isInteger(b);
-    if (a - ra <= 0 && !(isWhole && (ra === 0 || b > 0 || a + ra < 0))) return a === 0 && ra === 0 && b - rb > 0 ? 0 : Infinity;
+    if (a - ra <= 0 && !(isWhole && (ra === 0 || b > 0 || a + ra < 0))) {
+      return a === 0 && ra === 0 && b - rb > 0 ? 0 : Infinity;
+    }
     let moved = 0;
-    for (const base of [a - ra, a + ra]) for (const exponent of [b - rb, b + rb]) moved = Math.max(moved, Math.abs(Math.pow(base, exponent) - value));
-    return moved + precision.error("pow", out.dtype, [Math.abs(a) + ra, b], Math.abs(value) + moved) + rounding(precision, out, value, moved);
+    for (const base of [a - ra, a + ra]) {
+      for (const exponent of [b - rb, b + rb]) moved = Math.max(moved, Math.abs(Math.pow(base, exponent) - value));
+    }
+    return moved + precision.error("pow", out.dtype, [Math.abs(a) + ra, b], Math.abs(value) + moved) +
+      rounding(precision, out, value, moved);
   });
 
 function extreme(pick: (x: number, y: number) => number): Rule {

@@ -1,6 +1,7 @@
 /**
- * How exactly a machine computes: the roundings that a bound counts. Two machines are described: the devices (f32 and f16 as cpu and WebGPU promise them, each
- * entry the looser of the two) and the f64 of the host, in which the reference, the interpreter of schedules and that of plans compute.
+ * How exactly a machine computes: the roundings that a bound counts. Two machines are described: the devices (f32 and
+ * f16 as cpu and WebGPU promise them, each entry the looser of the two) and the f64 of the host, in which the
+ * reference, the interpreter of schedules and that of plans compute.
  */
 import type { DType } from "../../../core/dtype.ts";
 
@@ -18,7 +19,10 @@ export interface Precision {
   readonly reassociates: boolean;
   /** How far a constant of a program is from what the machine holds of it. */
   readonly constant: (dtype: DType, value: number) => number;
-  /** The error of a function's result beside that of its operands, given the true result. Infinity where nothing is promised. */
+  /**
+   * The error of a function's result beside that of its operands, given the true result. Infinity where nothing is
+   * promised.
+   */
   readonly error: (name: string, dtype: DType, args: readonly number[], value: number) => number;
 }
 
@@ -56,7 +60,8 @@ export const DEVICE: Precision = {
   holds: (dtype, value) => nearest(dtype, value) === value,
   reassociates: false,
   constant: storedError,
-  error: (name, dtype, args, value) => DEVICE_ERRORS[name](dtype === "f16" ? 2 ** -10 : 2 ** -23, args, Math.abs(value)),
+  error: (name, dtype, args, value) =>
+    DEVICE_ERRORS[name](dtype === "f16" ? 2 ** -10 : 2 ** -23, args, Math.abs(value)),
 };
 
 /** As WebGPU computes where the driver reorders sums. */
@@ -71,8 +76,12 @@ export const HOST: Precision = {
   reassociates: false,
   constant: () => 0,
   // erfOf is right to about 1e-15; V8's functions to an ulp or two. sigmoid and pow are written in several ways.
-  error: (name, _dtype, args, value) => (name === "pow" ? 4 + Math.abs(args[1] * Math.log(Math.abs(args[0]) || 1)) : 8) * 2 ** -52 * Math.abs(value),
+  error: (name, _dtype, args, value) =>
+    (name === "pow" ? 4 + Math.abs(args[1] * Math.log(Math.abs(args[0]) || 1)) : 8) * 2 ** -52 * Math.abs(value),
 };
 
-/** Doubles of the host that compute with a program's stored constants, which are single: interpreters of schedules and plans. */
+/**
+ * Doubles of the host that compute with a program's stored constants, which are single: interpreters of schedules and
+ * plans.
+ */
 export const HOST_STORED: Precision = { ...HOST, constant: storedError };

@@ -1,6 +1,7 @@
 /**
- * Sums whose terms a machine may add in another order: WGSL lets drivers reassociate, and Mesa's brings constants together, so that `(3 - 2) - 0.1` becomes
- * `(3 - 0.1) - 2` and is off by a rounding of 2.9 rather than of 0.9. The bound of such a sum goes by the sizes of its terms, not of its result.
+ * Sums whose terms a machine may add in another order: WGSL lets drivers reassociate, and Mesa's brings constants
+ * together, so that `(3 - 2) - 0.1` becomes `(3 - 0.1) - 2` and is off by a rounding of 2.9 rather than of 0.9. The
+ * bound of such a sum goes by the sizes of its terms, not of its result.
  */
 import { isFloat } from "../../../core/dtype.ts";
 import type { Node } from "../../../core/graph.ts";
@@ -32,7 +33,11 @@ function termsOf(value: Bounded): Terms {
 }
 
 /** The terms of an op's result; undefined where it is no sum. */
-export function sumTerms({ op, attrs, outputs }: Node, args: readonly Bounded[], { shape, dtype }: NdArray): Terms | undefined {
+export function sumTerms(
+  { op, attrs, outputs }: Node,
+  args: readonly Bounded[],
+  { shape, dtype }: NdArray,
+): Terms | undefined {
   if (!isFloat(dtype)) return undefined;
   const moved = (each: (terms: Terms, arg: Bounded) => Float64Array): Float64Array =>
     op.reference(args.map((arg): NdArray => ({ shape: arg.shape, dtype: "f32", data: each(termsOf(arg), arg) })), {
@@ -45,18 +50,30 @@ export function sumTerms({ op, attrs, outputs }: Node, args: readonly Bounded[],
       if (["neg", "mark", "saved", "stopGradient"].includes(op.name)) return args[0].terms;
       if (op.name !== "add" && op.name !== "sub") return undefined;
       const [x, y] = args.map(termsOf);
-      return { count: x.count + y.count, sizes: x.sizes.map((size, i) => size + y.sizes[i]), spread: x.spread.map((r, i) => r + y.spread[i]), isWhole };
+      return {
+        count: x.count + y.count,
+        sizes: x.sizes.map((size, i) => size + y.sizes[i]),
+        spread: x.spread.map((r, i) => r + y.spread[i]),
+        isWhole,
+      };
     }
     case "view": {
       if (!args.some(({ terms }) => terms)) return undefined;
       const count = Math.max(...args.map((arg) => termsOf(arg).count));
-      return { count, sizes: moved(({ sizes }) => sizes).slice(), spread: moved(({ spread }) => spread).slice(), isWhole };
+      return {
+        count,
+        sizes: moved(({ sizes }) => sizes).slice(),
+        spread: moved(({ spread }) => spread).slice(),
+        isWhole,
+      };
     }
     case "reduce":
     case "contract": {
       if (op.kind === "reduce" && op.name !== "sum") return undefined;
       const size = moved((_terms, { data, radius }) => data.map((x, i) => Math.abs(x) + (radius ? radius[i] : 0)));
-      const count = op.kind === "contract" ? args[0].shape[args[0].shape.length - 1] : args[0].data.length / Math.max(1, sizeOfShape(shape));
+      const count = op.kind === "contract"
+        ? args[0].shape[args[0].shape.length - 1]
+        : args[0].data.length / Math.max(1, sizeOfShape(shape));
       return { count: Math.max(1, count), sizes: size, spread: new Float64Array(size.length), isWhole };
     }
     default:

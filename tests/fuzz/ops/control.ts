@@ -11,7 +11,8 @@ const LIMIT = 4;
 const MAX_CARRIED = 600;
 
 function sameType(x: Value): (value: Value) => boolean {
-  return ({ dtype, shape }) => dtype === x.dtype && shape.length === x.shape.length && shape.every((extent, axis) => extent === x.shape[axis]);
+  return ({ dtype, shape }) =>
+    dtype === x.dtype && shape.length === x.shape.length && shape.every((extent, axis) => extent === x.shape[axis]);
 }
 
 /** A value of a type for the end of a body: an own one if there is, else something of the parameter that it follows. */
@@ -26,7 +27,10 @@ function follower(scope: Scope, param: Value): Value {
   return addend ? scope.bounded(scope.define("add", [step, addend], {}, param), LIMIT) : step;
 }
 
-/** One or two products of a carry with square matrices, as in a recurrent network: what a loop's gradient may keep instead of computing it again. */
+/**
+ * One or two products of a carry with square matrices, as in a recurrent network: what a loop's gradient may keep
+ * instead of computing it again.
+ */
 function recurrentCell(body: Scope, carries: readonly Value[]): void {
   const carry = carries.find(({ dtype, shape }) => isFloat(dtype) && shape.length > 0 && shape[shape.length - 1] <= 33);
   if (!carry) return;
@@ -34,7 +38,10 @@ function recurrentCell(body: Scope, carries: readonly Value[]): void {
   let state = carry;
   for (let count = body.random.integer(1, 2); count > 0; count--) {
     const weights = body.anyInput({ shape: [K, K], dtype: carry.dtype });
-    state = body.bounded(body.define("matmul", [state, weights], {}, carry, { low: -2 * LIMIT * K, high: 2 * LIMIT * K }), LIMIT);
+    state = body.bounded(
+      body.define("matmul", [state, weights], {}, carry, { low: -2 * LIMIT * K, high: 2 * LIMIT * K }),
+      LIMIT,
+    );
   }
 }
 
@@ -50,20 +57,28 @@ const scan = fuzzOp("scan", 4, (scope) => {
   const hasLength = ({ shape }: Value) => shape.length > 0 && shape[0] === length;
   const xs = Array.from({ length: random.integer(init.length === 0 ? 1 : 0, 2) }, () => {
     const any = scope.choose(hasLength) ??
-      scope.anyInput({ shape: [length, ...scope.shape(random.integer(0, 2)).map((extent) => Math.min(extent, 16))], dtype: scope.growth.float });
+      scope.anyInput({
+        shape: [length, ...scope.shape(random.integer(0, 2)).map((extent) => Math.min(extent, 16))],
+        dtype: scope.growth.float,
+      });
     return scope.bounded(any, LIMIT);
   });
   const body = new Scope(scope.growth, scope);
   const enter = (value: Value, shape: readonly number[]) =>
-    body.parameter({ shape, dtype: value.dtype }, isFloat(value.dtype) ? { low: -LIMIT, high: LIMIT } : scope.range(value));
-  const carries = init.map((value) => enter(value, value.shape)), slices = xs.map((value) => enter(value, value.shape.slice(1)));
+    body.parameter(
+      { shape, dtype: value.dtype },
+      isFloat(value.dtype) ? { low: -LIMIT, high: LIMIT } : scope.range(value),
+    );
+  const carries = init.map((value) => enter(value, value.shape)),
+    slices = xs.map((value) => enter(value, value.shape.slice(1)));
   scope.growth.grow(body, random.integer(1, 5));
   if (random.chance(0.3)) recurrentCell(body, carries);
   const next = carries.map((param) => follower(body, param));
   const ys: Value[] = [];
   for (let count = random.integer(0, 2); count > 0; count--) {
     const y = body.choose((value) =>
-      (body.owns(value) || random.chance(0.1)) && value.shape.length < 5 && sizeOfShape(value.shape) * length <= scope.growth.maxElements
+      (body.owns(value) || random.chance(0.1)) && value.shape.length < 5 &&
+      sizeOfShape(value.shape) * length <= scope.growth.maxElements
     );
     if (y) ys.push(y);
   }
@@ -74,7 +89,11 @@ const scan = fuzzOp("scan", 4, (scope) => {
     ...(random.chance(0.35) && { reverse: true }),
     ...(random.chance(0.5) && { checkpoint: random.of(["auto", "recompute", "save"]) }),
   };
-  const block: Block = { params: [...carries, ...slices], steps: body.steps, results: [...next, ...ys].map(({ id }) => id) };
+  const block: Block = {
+    params: [...carries, ...slices],
+    steps: body.steps,
+    results: [...next, ...ys].map(({ id }) => id),
+  };
   const out = scope.defineAll("scan", [...init, ...xs], attrs, {
     types: [...init, ...ys.map((y) => ({ shape: [length, ...y.shape], dtype: y.dtype }))],
     ranges: [
@@ -93,18 +112,29 @@ function printScan({ args, attrs, out, block }: Step, text: Printer): string {
   const count = attrs.carries as number, { params } = block!, typed = text.options.typed;
   const hasXs = args.length > count, hasYs = out.length > count;
   const type = typed ? ": Tensor[]" : "";
-  const head = [`${text.pattern(params.slice(0, count))}${type}`, ...(hasXs ? [`${text.pattern(params.slice(count))}${type}`] : [])].join(", ");
+  const head = [
+    `${text.pattern(params.slice(0, count))}${type}`,
+    ...(hasXs ? [`${text.pattern(params.slice(count))}${type}`] : []),
+  ].join(", ");
   const body = text.block(head, block!, (names) => {
-    const pair = `[[${names.slice(0, count).join(", ")}], ${hasYs ? `[${names.slice(count).join(", ")}]` : "undefined"}]`;
+    const pair = `[[${names.slice(0, count).join(", ")}], ${
+      hasYs ? `[${names.slice(count).join(", ")}]` : "undefined"
+    }]`;
     return typed ? `${pair} as [Tensor[], ${hasYs ? "Tensor[]" : "undefined"}]` : pair;
   });
-  const options = { length: attrs.length, ...(attrs.reverse && { reverse: true }), ...(attrs.checkpoint && { checkpoint: attrs.checkpoint }) };
+  const options = {
+    length: attrs.length,
+    ...(attrs.reverse && { reverse: true }),
+    ...(attrs.checkpoint && { checkpoint: attrs.checkpoint }),
+  };
   const list = (from: number, to?: number) => `[${args.slice(from, to).map(nameOf).join(", ")}]`;
   const left = `[${text.pattern(out.slice(0, count))}${hasYs ? `, ${text.pattern(out.slice(count))}` : ""}]`;
   return `const ${left} = scan(${body}, ${list(0, count)}, ${hasXs ? list(count) : "undefined"}, ${literal(options)})`;
 }
 
-/** Arguments to differentiate: those of the body, so that gradients of gradients depend on what is differentiated first. */
+/**
+ * Arguments to differentiate: those of the body, so that gradients of gradients depend on what is differentiated first.
+ */
 function primals(scope: Scope): Value[] {
   const isSmall = (value: Value) => isFloat(value.dtype) && sizeOfShape(value.shape) <= 2048;
   return Array.from({ length: scope.random.weighted([[5, 1], [3, 2], [1, 3]]) }, () => {
@@ -141,10 +171,16 @@ function lossOf(body: Scope): Value {
     }],
   ])();
   const { low, high } = body.range(shaped);
-  return body.define(size > 0 && random.chance(0.3) && sizeOfShape(last.shape) > 0 ? "mean" : "sum", [shaped], {}, scalar, {
-    low: size * Math.min(0, low),
-    high: size * Math.max(0, high),
-  });
+  return body.define(
+    size > 0 && random.chance(0.3) && sizeOfShape(last.shape) > 0 ? "mean" : "sum",
+    [shaped],
+    {},
+    scalar,
+    {
+      low: size * Math.min(0, low),
+      high: size * Math.max(0, high),
+    },
+  );
 }
 
 function gradient(name: "grad" | "valueAndGrad", weight: number): FuzzOp {
@@ -185,7 +221,11 @@ const vjp = fuzzOp("vjp", 2, (scope) => {
   return scope.random.of(out);
 }, ({ args, out, block }, text) => {
   const { params, results } = block!, count = params.length, pull = `pull${out[0].id}`;
-  const body = text.block(`${text.pattern(params)}${text.options.typed ? ": Tensor[]" : ""}`, block!, (names) => `[${names.join(", ")}]`);
+  const body = text.block(
+    `${text.pattern(params)}${text.options.typed ? ": Tensor[]" : ""}`,
+    block!,
+    (names) => `[${names.join(", ")}]`,
+  );
   const list = (from: number, to?: number) => `[${args.slice(from, to).map(nameOf).join(", ")}]`;
   return `const [${text.pattern(out.slice(0, results.length))}, ${pull}] = vjp(${body}, ${list(0, count)});\n` +
     `const ${text.pattern(out.slice(results.length))} = ${pull}(${list(count)})`;

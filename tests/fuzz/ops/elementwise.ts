@@ -50,9 +50,18 @@ const UNARY: readonly FuzzOp[] = [
   unary("silu", 50, (range) => ({ low: -0.3, high: sizeOf(range) })),
   unary("softplus", 50, (range) => ({ low: 0, high: sizeOf(range) + 1 })),
   unary("gelu", 20, (range) => ({ low: -0.2, high: sizeOf(range) })),
-  unaryOfPositive("log", ({ low, high }) => ({ low: Math.log(Math.max(low, 1e-3)), high: Math.log(Math.max(high, 1e-3)) })),
-  unaryOfPositive("sqrt", ({ low, high }) => ({ low: Math.sqrt(Math.max(0, low)), high: Math.sqrt(Math.max(0, high)) })),
-  unaryOfPositive("rsqrt", ({ low, high }) => ({ low: 1 / Math.sqrt(Math.max(high, 1e-3)), high: 1 / Math.sqrt(Math.max(low, 1e-3)) })),
+  unaryOfPositive(
+    "log",
+    ({ low, high }) => ({ low: Math.log(Math.max(low, 1e-3)), high: Math.log(Math.max(high, 1e-3)) }),
+  ),
+  unaryOfPositive(
+    "sqrt",
+    ({ low, high }) => ({ low: Math.sqrt(Math.max(0, low)), high: Math.sqrt(Math.max(0, high)) }),
+  ),
+  unaryOfPositive(
+    "rsqrt",
+    ({ low, high }) => ({ low: 1 / Math.sqrt(Math.max(high, 1e-3)), high: 1 / Math.sqrt(Math.max(low, 1e-3)) }),
+  ),
   unaryOfPositive("reciprocal", ({ low, high }) => ({ low: 1 / Math.max(high, 1e-3), high: 1 / Math.max(low, 1e-3) })),
   fuzzOp("square", 1, (scope) => {
     const any = scope.number(), x = scope.bounded(any, 100);
@@ -82,7 +91,9 @@ function withNumber(name: string, weight: number, make: FuzzOp["make"]): FuzzOp 
 }
 
 function numberFor(scope: Scope, { dtype }: Value): number {
-  return isFloat(dtype) ? scope.random.of([0.5, 2, -1, 1, 0, 0.1, scope.random.number(-3, 3)]) : scope.random.integer(dtype === "i32" ? -3 : 0, 5);
+  return isFloat(dtype)
+    ? scope.random.of([0.5, 2, -1, 1, 0, 0.1, scope.random.number(-3, 3)])
+    : scope.random.integer(dtype === "i32" ? -3 : 0, 5);
 }
 
 function arithmetic(name: string, weight: number): FuzzOp {
@@ -96,17 +107,33 @@ function arithmetic(name: string, weight: number): FuzzOp {
     }
     const y = scope.bounded(scope.partner(x), 1e3);
     const [lhs, rhs] = scope.random.chance(0.5) ? [x, y] : [y, x];
-    return scope.define(name, [lhs, rhs], {}, { shape: broadcasts(x.shape, y.shape)!, dtype: x.dtype }, image(scope.range(lhs), scope.range(rhs)));
+    return scope.define(
+      name,
+      [lhs, rhs],
+      {},
+      { shape: broadcasts(x.shape, y.shape)!, dtype: x.dtype },
+      image(scope.range(lhs), scope.range(rhs)),
+    );
   });
 }
 
 const div = withNumber("div", 2, (scope) => {
   const x = scope.bounded(scope.number(), 1e3), size = sizeOf(scope.range(x));
-  if (scope.random.chance(0.25)) return scope.define("div", [x], { number: scope.random.of([2, 3, 4, 7]) }, x, symmetric(size));
+  if (scope.random.chance(0.25)) {
+    return scope.define("div", [x], { number: scope.random.of([2, 3, 4, 7]) }, x, symmetric(size));
+  }
   const any = scope.partner(x), shape = broadcasts(x.shape, any.shape)!;
-  if (!isFloat(x.dtype) || (scope.growth.edges && scope.random.chance(0.5))) return scope.define("div", [x, any], {}, { shape, dtype: x.dtype });
+  if (!isFloat(x.dtype) || (scope.growth.edges && scope.random.chance(0.5))) {
+    return scope.define("div", [x, any], {}, { shape, dtype: x.dtype });
+  }
   const y = scope.positive(any);
-  return scope.define("div", [x, y], {}, { shape, dtype: x.dtype }, symmetric(size / Math.max(scope.range(y).low, 1e-3)));
+  return scope.define(
+    "div",
+    [x, y],
+    {},
+    { shape, dtype: x.dtype },
+    symmetric(size / Math.max(scope.range(y).low, 1e-3)),
+  );
 });
 
 const pow = withNumber("pow", 1, (scope) => {
@@ -115,11 +142,20 @@ const pow = withNumber("pow", 1, (scope) => {
     const number = scope.random.of([0, 1, 2, 3, 4, 5, 7, 0.5, 1.5, -1, -2, -0.5, 2.25]);
     const isWhole = Number.isInteger(number) && number >= 0;
     const x = isWhole || (scope.growth.edges && scope.random.chance(0.5)) ? base : scope.positive(base);
-    return scope.define("pow", [x], { number }, x, isWhole ? symmetric(sizeOf(scope.range(x)) ** number + 1) : { low: 0, high: 1e4 });
+    return scope.define(
+      "pow",
+      [x],
+      { number },
+      x,
+      isWhole ? symmetric(sizeOf(scope.range(x)) ** number + 1) : { low: 0, high: 1e4 },
+    );
   }
   const x = scope.growth.edges && scope.random.chance(0.5) ? base : scope.positive(base);
   const y = scope.bounded(scope.partner(x), 3);
-  return scope.define("pow", [x, y], {}, { shape: broadcasts(x.shape, y.shape)!, dtype: x.dtype }, { low: 0, high: 1e4 });
+  return scope.define("pow", [x, y], {}, { shape: broadcasts(x.shape, y.shape)!, dtype: x.dtype }, {
+    low: 0,
+    high: 1e4,
+  });
 });
 
 const COMPARISONS = ["equal", "notEqual", "less", "lessEqual", "greater", "greaterEqual"].map((name) =>
@@ -127,7 +163,10 @@ const COMPARISONS = ["equal", "notEqual", "less", "lessEqual", "greater", "great
     const anyDType = name.endsWith("qual") && name[0] !== "l" && name[0] !== "g";
     const x = anyDType && scope.random.chance(0.2) ? scope.bool() : scope.number();
     if (x.dtype !== "bool" && scope.random.chance(0.4)) {
-      return scope.define(name, [x], { number: numberFor(scope, x) }, { shape: x.shape, dtype: "bool" }, { low: 0, high: 1 });
+      return scope.define(name, [x], { number: numberFor(scope, x) }, { shape: x.shape, dtype: "bool" }, {
+        low: 0,
+        high: 1,
+      });
     }
     const y = scope.partner(x);
     return scope.define(name, [x, y], {}, { shape: broadcasts(x.shape, y.shape)!, dtype: "bool" }, { low: 0, high: 1 });
@@ -139,7 +178,9 @@ const LOGIC: readonly FuzzOp[] = [
     fuzzOp(name, 0.5, (scope) => {
       const x = scope.bool(), y = scope.bool(x);
       const shape = broadcasts(x.shape, y.shape);
-      return shape && scope.fits(shape) ? scope.define(name, [x, y], {}, { shape, dtype: "bool" }, { low: 0, high: 1 }) : undefined;
+      return shape && scope.fits(shape)
+        ? scope.define(name, [x, y], {}, { shape, dtype: "bool" }, { low: 0, high: 1 })
+        : undefined;
     })
   ),
   fuzzOp("logicalNot", 0.4, (scope) => {
@@ -154,16 +195,25 @@ const where = withNumber("where", 2, (scope) => {
   if (!scope.fits(shape)) return undefined;
   if (x.dtype !== "bool" && scope.random.chance(0.4)) {
     const number = scope.random.chance(0.7) ? 0 : numberFor(scope, x), { low, high } = scope.range(x);
-    return scope.define("where", [cond, x], { number, ...(scope.random.chance(0.5) && { first: true }) }, { shape, dtype: x.dtype }, {
+    return scope.define("where", [cond, x], { number, ...(scope.random.chance(0.5) && { first: true }) }, {
+      shape,
+      dtype: x.dtype,
+    }, {
       low: Math.min(low, number),
       high: Math.max(high, number),
     });
   }
-  const y = scope.partner(x, (other) => broadcasts(shape, other.shape) !== undefined && scope.fits(broadcasts(shape, other.shape)!));
+  const y = scope.partner(
+    x,
+    (other) => broadcasts(shape, other.shape) !== undefined && scope.fits(broadcasts(shape, other.shape)!),
+  );
   const all = broadcasts(shape, y.shape);
   if (!all || !scope.fits(all)) return undefined;
   const [a, b] = [scope.range(x), scope.range(y)];
-  return scope.define("where", [cond, x, y], {}, { shape: all, dtype: x.dtype }, { low: Math.min(a.low, b.low), high: Math.max(a.high, b.high) });
+  return scope.define("where", [cond, x, y], {}, { shape: all, dtype: x.dtype }, {
+    low: Math.min(a.low, b.low),
+    high: Math.max(a.high, b.high),
+  });
 });
 
 const CHOICE: readonly FuzzOp[] = [
@@ -178,12 +228,22 @@ const CHOICE: readonly FuzzOp[] = [
   },
   fuzzOp("cast", 1, (scope) => {
     const from = scope.choose(() => true) ?? scope.float();
-    const dtype = scope.random.of((["f32", "i32", "u32", "bool", scope.growth.float] as const).filter((to) => to !== from.dtype));
+    const dtype = scope.random.of(
+      (["f32", "i32", "u32", "bool", scope.growth.float] as const).filter((to) => to !== from.dtype),
+    );
     if (!dtype) return undefined;
     // Outside an integer's range a conversion is unspecified; u32 has no negative numbers.
     const x = isFloat(from.dtype) && dtype !== "bool" && !isFloat(dtype) ? scope.bounded(from, 1e6) : from;
-    const safe = dtype === "u32" && isFloat(x.dtype) ? scope.define("abs", [x], {}, x, { low: 0, high: sizeOf(scope.range(x)) }) : x;
-    return scope.define("cast", [safe], { dtype }, { shape: safe.shape, dtype }, dtype === "bool" ? { low: 0, high: 1 } : scope.range(safe));
+    const safe = dtype === "u32" && isFloat(x.dtype)
+      ? scope.define("abs", [x], {}, x, { low: 0, high: sizeOf(scope.range(x)) })
+      : x;
+    return scope.define(
+      "cast",
+      [safe],
+      { dtype },
+      { shape: safe.shape, dtype },
+      dtype === "bool" ? { low: 0, high: 1 } : scope.range(safe),
+    );
   }, positional("dtype")),
   fuzzOp("stopGradient", 0.4, (scope) => {
     const x = scope.float();
@@ -192,7 +252,13 @@ const CHOICE: readonly FuzzOp[] = [
   fuzzOp("swiglu", 0.4, (scope) => {
     const x = scope.bounded(scope.float(), 50), y = scope.bounded(scope.partner(x), 50);
     const size = sizeOf(scope.range(x)) * sizeOf(scope.range(y));
-    return scope.define("swiglu", [x, y], {}, { shape: broadcasts(x.shape, y.shape)!, dtype: x.dtype }, symmetric(size));
+    return scope.define(
+      "swiglu",
+      [x, y],
+      {},
+      { shape: broadcasts(x.shape, y.shape)!, dtype: x.dtype },
+      symmetric(size),
+    );
   }),
 ];
 

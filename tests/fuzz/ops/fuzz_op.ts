@@ -1,4 +1,7 @@
-/** What a row of the generator's table is: an op, how often it comes, how a use of it is made up, and how that reads as TypeScript. */
+/**
+ * What a row of the generator's table is: an op, how often it comes, how a use of it is made up, and how that reads as
+ * TypeScript.
+ */
 import type { Value } from "../program.ts";
 import type { Scope } from "../scope.ts";
 import { type Call, literal, nameOf } from "../text.ts";
@@ -24,7 +27,10 @@ export const plainCall: Call = ({ op, args, attrs }) => {
 /** `name(a, attribute, attribute)`: operands, then the values of some attributes in order. */
 export function positional(...names: readonly string[]): Call {
   return ({ op, args, attrs }) =>
-    `${op}(${[...args.map(nameOf), ...names.filter((name) => attrs[name] !== undefined).map((name) => literal(attrs[name]))].join(", ")})`;
+    `${op}(${
+      [...args.map(nameOf), ...names.filter((name) => attrs[name] !== undefined).map((name) => literal(attrs[name]))]
+        .join(", ")
+    })`;
 }
 
 /** A row of the table. */

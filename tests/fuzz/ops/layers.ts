@@ -9,21 +9,28 @@ const symmetric = (size: number): Range => ({ low: -size, high: size });
 
 /** A float of exactly this shape: one that is there, or a new argument. */
 function exactly(scope: Scope, type: FuzzType): Value {
-  const same = ({ shape, dtype }: Value) => dtype === type.dtype && shape.length === type.shape.length && shape.every((extent, i) => extent === type.shape[i]);
+  const same = ({ shape, dtype }: Value) =>
+    dtype === type.dtype && shape.length === type.shape.length && shape.every((extent, i) => extent === type.shape[i]);
   return (scope.random.chance(0.7) ? scope.choose(same) : undefined) ?? scope.anyInput(type);
 }
 
 const attention = fuzzOp("attention", 0.7, (scope) => {
   const { random } = scope;
-  const isQuery = ({ shape }: Value) => shape.length >= 2 && Math.min(...shape) > 0 && shape[shape.length - 1] <= 40 && shape[shape.length - 2] <= 70;
+  const isQuery = ({ shape }: Value) =>
+    shape.length >= 2 && Math.min(...shape) > 0 && shape[shape.length - 1] <= 40 && shape[shape.length - 2] <= 70;
   const q = scope.bounded(
-    scope.choose((value) => value.dtype === scope.growth.float && isQuery(value)) ?? scope.anyInput({ shape: [2, 5, 4], dtype: scope.growth.float }),
+    scope.choose((value) => value.dtype === scope.growth.float && isQuery(value)) ??
+      scope.anyInput({ shape: [2, 5, 4], dtype: scope.growth.float }),
     8,
   );
   const lead = q.shape.slice(0, -2), T = q.shape[q.shape.length - 2], K = q.shape[q.shape.length - 1];
-  const prefix = random.chance(0.25) ? random.integer(0, 3) : 0, S = random.chance(0.7) ? T + prefix : random.integer(Math.max(1, prefix), T + 3);
+  const prefix = random.chance(0.25) ? random.integer(0, 3) : 0,
+    S = random.chance(0.7) ? T + prefix : random.integer(Math.max(1, prefix), T + 3);
   const k = scope.bounded(exactly(scope, { shape: [...lead, S, K], dtype: q.dtype }), 8);
-  const v = scope.bounded(exactly(scope, { shape: [...lead, S, random.chance(0.6) ? K : Math.max(1, scope.extent(16))], dtype: q.dtype }), 30);
+  const v = scope.bounded(
+    exactly(scope, { shape: [...lead, S, random.chance(0.6) ? K : Math.max(1, scope.extent(16))], dtype: q.dtype }),
+    30,
+  );
   if (!scope.fits([...lead, T, S])) return undefined;
   const options: FuzzAttrs = {
     ...(random.chance(0.6) && { causal: true }),
@@ -32,24 +39,42 @@ const attention = fuzzOp("attention", 0.7, (scope) => {
     ...(prefix > 0 && { prefix }),
     ...(random.chance(0.2) && { scale: 0.5 }),
   };
-  return scope.define("attention", [q, k, v], options, { shape: [...lead, T, v.shape[v.shape.length - 1]], dtype: q.dtype }, scope.range(v));
+  return scope.define("attention", [q, k, v], options, {
+    shape: [...lead, T, v.shape[v.shape.length - 1]],
+    dtype: q.dtype,
+  }, scope.range(v));
 });
 
-const causalConv1d = fuzzOp("causalConv1d", 0.5, (scope) => {
-  const isSequence = ({ shape }: Value) => shape.length === 3;
-  const x = scope.bounded(scope.float(isSequence), 100);
-  if (!isSequence(x)) return undefined;
-  const [B, , D] = x.shape, W = scope.random.integer(1, 4);
-  const w = scope.bounded(exactly(scope, { shape: [D, W], dtype: x.dtype }), 10);
-  const state = scope.random.chance(0.4) ? [exactly(scope, { shape: [B, W - 1, D], dtype: x.dtype })] : [];
-  return scope.define("causalConv1d", [x, w, ...state], {}, x, symmetric(W * sizeOf(scope.range(x)) * sizeOf(scope.range(w))));
-}, ({ args }) => `causalConv1d(${nameOf(args[0])}, ${nameOf(args[1])}${args.length > 2 ? `, { state: ${nameOf(args[2])} }` : ""})`);
+const causalConv1d = fuzzOp(
+  "causalConv1d",
+  0.5,
+  (scope) => {
+    const isSequence = ({ shape }: Value) => shape.length === 3;
+    const x = scope.bounded(scope.float(isSequence), 100);
+    if (!isSequence(x)) return undefined;
+    const [B, , D] = x.shape, W = scope.random.integer(1, 4);
+    const w = scope.bounded(exactly(scope, { shape: [D, W], dtype: x.dtype }), 10);
+    const state = scope.random.chance(0.4) ? [exactly(scope, { shape: [B, W - 1, D], dtype: x.dtype })] : [];
+    return scope.define(
+      "causalConv1d",
+      [x, w, ...state],
+      {},
+      x,
+      symmetric(W * sizeOf(scope.range(x)) * sizeOf(scope.range(w))),
+    );
+  },
+  ({ args }) =>
+    `causalConv1d(${nameOf(args[0])}, ${nameOf(args[1])}${args.length > 2 ? `, { state: ${nameOf(args[2])} }` : ""})`,
+);
 
 const rotaryEmbedding = fuzzOp("rotaryEmbedding", 0.5, (scope) => {
   const fits = ({ shape }: Value) => shape.length >= 2 && shape[shape.length - 1] % 2 === 0;
   const x = scope.float(fits);
   if (!fits(x)) return undefined;
-  const attrs: FuzzAttrs = { ...(scope.random.chance(0.3) && { base: 100 }), ...(scope.random.chance(0.4) && { offset: scope.random.integer(0, 50) }) };
+  const attrs: FuzzAttrs = {
+    ...(scope.random.chance(0.3) && { base: 100 }),
+    ...(scope.random.chance(0.4) && { offset: scope.random.integer(0, 50) }),
+  };
   return scope.define("rotaryEmbedding", [x], attrs, x, symmetric(2 * sizeOf(scope.range(x))));
 });
 
@@ -66,11 +91,22 @@ const RANDOM: readonly FuzzOp[] = [
     const shape = scope.shape();
     return scope.define("normal", [scope.key()], { shape }, { shape, dtype: "f32" }, symmetric(6));
   }, ({ args, attrs }) => `normal(${nameOf(args[0])}, ${literal(attrs.shape)})`),
-  fuzzOp("foldIn", 0.4, (scope) => {
-    const scalar = scope.random.chance(0.5) ? scope.choose(({ dtype, shape }) => (dtype === "i32" || dtype === "u32") && shape.length === 0) : undefined;
-    const attrs: FuzzAttrs = scalar ? {} : { number: scope.random.integer(0, 9) };
-    return scope.define("foldIn", [scope.key(), ...(scalar ? [scalar] : [])], attrs, { shape: [2], dtype: "u32" }, { low: 0, high: 4294967295 });
-  }, ({ args, attrs }) => `foldIn(${[...args.map(nameOf), ...(attrs.number === undefined ? [] : [literal(attrs.number)])].join(", ")})`),
+  fuzzOp(
+    "foldIn",
+    0.4,
+    (scope) => {
+      const scalar = scope.random.chance(0.5)
+        ? scope.choose(({ dtype, shape }) => (dtype === "i32" || dtype === "u32") && shape.length === 0)
+        : undefined;
+      const attrs: FuzzAttrs = scalar ? {} : { number: scope.random.integer(0, 9) };
+      return scope.define("foldIn", [scope.key(), ...(scalar ? [scalar] : [])], attrs, { shape: [2], dtype: "u32" }, {
+        low: 0,
+        high: 4294967295,
+      });
+    },
+    ({ args, attrs }) =>
+      `foldIn(${[...args.map(nameOf), ...(attrs.number === undefined ? [] : [literal(attrs.number)])].join(", ")})`,
+  ),
 ];
 
 /** The table's rows for layers and random numbers. */

@@ -62,11 +62,16 @@ function line(random: Random): Uint8Array {
   const name = random.oneIn(12)
     ? random.pick(["", "help", "--help", "version", "toString", "__proto__", "bench", "trian"])
     : random.pick(Object.keys(COMMANDS));
-  const flags = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : trainCommand.flags, keys = Object.keys(flags), words = [name];
+  const flags = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : trainCommand.flags,
+    keys = Object.keys(flags),
+    words = [name];
   for (let count = random.below(8); count > 0; count--) {
-    const key = random.pick(keys), flag = random.oneIn(10) ? random.pick(["--", "-h", "--__proto__", "--constructor", "-x"]) : flagName(key);
+    const key = random.pick(keys),
+      flag = random.oneIn(10) ? random.pick(["--", "-h", "--__proto__", "--constructor", "-x"]) : flagName(key);
     const { placeholder } = flags[key];
-    const value = random.oneIn(3) && placeholder?.includes("|") ? random.pick(placeholder.split("|")) : random.pick(VALUES);
+    const value = random.oneIn(3) && placeholder?.includes("|")
+      ? random.pick(placeholder.split("|"))
+      : random.pick(VALUES);
     if (random.oneIn(3)) words.push(`${flag}=${value}`);
     else words.push(flag, ...placeholder === undefined && !random.oneIn(4) ? [] : [value]);
   }
@@ -86,9 +91,17 @@ async function run(bytes: Uint8Array): Promise<void> {
 /** What is no command ends in help or in one line. */
 async function dispatch(words: readonly string[]): Promise<void> {
   let stderr = "";
-  const code = await main(words, { out: () => {}, err: (text) => void (stderr += text), interactive: false, columns: Infinity, closed: false });
+  const code = await main(words, {
+    out: () => {},
+    err: (text) => void (stderr += text),
+    interactive: false,
+    columns: Infinity,
+    closed: false,
+  });
   if (code !== 0 && code !== 2) throw new Error(`exit code ${code}`);
-  if (stderr.split("\n").length > (code === 0 ? 1 : 2) && !words.includes("--verbose")) throw new Error(`several lines: ${stderr}`);
+  if (stderr.split("\n").length > (code === 0 ? 1 : 2) && !words.includes("--verbose")) {
+    throw new Error(`several lines: ${stderr}`);
+  }
 }
 
 /** The environment: where `deno task` says that it was called. */
@@ -116,5 +129,10 @@ export const COMMAND_READERS: readonly ByteReader[] = [
     seeds: [encode(["{title}: {text}\\n"]), encode(["a,b"]), encode(["{{}{a"])],
     read: (bytes) => void parseField(new TextDecoder().decode(bytes)),
   },
-  { name: "environment", weight: 2, seeds: [encode(["/tmp", "a.txt"]), encode(["tests/cli", "../main.ts=2"]), encode(["", "sotu"])], read: environment },
+  {
+    name: "environment",
+    weight: 2,
+    seeds: [encode(["/tmp", "a.txt"]), encode(["tests/cli", "../main.ts=2"]), encode(["", "sotu"])],
+    read: environment,
+  },
 ];

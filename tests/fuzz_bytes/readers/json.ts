@@ -1,8 +1,36 @@
 /** JSON of any shape. */
 import type { Random } from "../random.ts";
 
-const SCALARS = [null, true, false, 0, -1, 1.5, 1e308, 2 ** 53, "", "text", "a\nb", "\u0000", "\ud800", "__proto__", "🎉"];
-const KEYS = ["text", "id", "a", "", "step", "loss", "__proto__", "constructor", "toString", "a\u001b[31m", "k".repeat(300)];
+const SCALARS = [
+  null,
+  true,
+  false,
+  0,
+  -1,
+  1.5,
+  1e308,
+  2 ** 53,
+  "",
+  "text",
+  "a\nb",
+  "\u0000",
+  "\ud800",
+  "__proto__",
+  "🎉",
+];
+const KEYS = [
+  "text",
+  "id",
+  "a",
+  "",
+  "step",
+  "loss",
+  "__proto__",
+  "constructor",
+  "toString",
+  "a\u001b[31m",
+  "k".repeat(300),
+];
 
 /** A value. */
 export function json(random: Random, depth = 0): unknown {
@@ -11,7 +39,11 @@ export function json(random: Random, depth = 0): unknown {
   if (kind === 2) return Array.from({ length: random.below(4) }, () => json(random, depth + 1));
   const record: Record<string, unknown> = {};
   for (let count = random.below(4); count > 0; count--) {
-    Object.defineProperty(record, random.pick(KEYS), { value: json(random, depth + 1), enumerable: true, configurable: true });
+    Object.defineProperty(record, random.pick(KEYS), {
+      value: json(random, depth + 1),
+      enumerable: true,
+      configurable: true,
+    });
   }
   return record;
 }

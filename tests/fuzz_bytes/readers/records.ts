@@ -27,14 +27,22 @@ async function drain(texts: AsyncIterable<unknown>): Promise<void> {
 /** What depends on the input decides, so that an input alone says how it is read. */
 const skips = (bytes: Uint8Array): RowTally => new RowTally(bytes.length % 2 === 0);
 
-const JSONL = [encode('{"text":"one","id":1}\n{"text":"two","id":2}\r\n\n{"text":null}\n{"text":"naïve 🎉\\n"}'), encode('{"text":""}\r{"text":"a"}')];
+const JSONL = [
+  encode('{"text":"one","id":1}\n{"text":"two","id":2}\r\n\n{"text":null}\n{"text":"naïve 🎉\\n"}'),
+  encode('{"text":""}\r{"text":"a"}'),
+];
 
 function jsonl(random: Random): Uint8Array {
-  const line = (): string => random.oneIn(3) ? jsonText(random) : JSON.stringify({ text: random.oneIn(3) ? json(random) : "some text" });
+  const line = (): string =>
+    random.oneIn(3) ? jsonText(random) : JSON.stringify({ text: random.oneIn(3) ? json(random) : "some text" });
   return encode(Array.from({ length: random.below(6) }, line).join(random.pick(["\n", "\r\n", "\r", "\n\n"])));
 }
 
-const CSV = [encode('id,text\n1,one\n2,"two, ""quoted""\nlines"\n\n3,naïve\n'), encode('\ufefftext;id\r\n"a";1\r\n'), encode("text\r\na\rb\r")];
+const CSV = [
+  encode('id,text\n1,one\n2,"two, ""quoted""\nlines"\n\n3,naïve\n'),
+  encode('\ufefftext;id\r\n"a";1\r\n'),
+  encode("text\r\na\rb\r"),
+];
 
 function csv(random: Random): Uint8Array {
   const parts = ["text", "a", ",", ",", ";", '"', '""', "\n", "\r\n", "\r", " ", "\t", "é", "\xff", "\0"];
@@ -43,19 +51,30 @@ function csv(random: Random): Uint8Array {
 
 type Column = Parameters<typeof parquetWriteBuffer>[0]["columnData"][number];
 
-function parquet(columns: readonly Column[], options: { codec?: "SNAPPY" | "UNCOMPRESSED"; rowGroupSize?: number } = {}): Uint8Array {
+function parquet(
+  columns: readonly Column[],
+  options: { codec?: "SNAPPY" | "UNCOMPRESSED"; rowGroupSize?: number } = {},
+): Uint8Array {
   return new Uint8Array(parquetWriteBuffer({ columnData: [...columns], ...options }));
 }
 
 const WORDS = Array.from({ length: 40 }, (_, i) => `word ${i % 5} naïve`);
 const NULLS = WORDS.map((word, i) => i % 3 === 0 ? null : word);
-const text = (data: (string | null)[], more: Partial<Column> = {}): Column => ({ name: "text", data, type: "STRING", nullable: true, ...more });
+const text = (data: (string | null)[], more: Partial<Column> = {}): Column => ({
+  name: "text",
+  data,
+  type: "STRING",
+  nullable: true,
+  ...more,
+});
 const id: Column = { name: "id", data: WORDS.map((_, i) => i), type: "INT32" };
 
 const PARQUET = [
   parquet([text(WORDS), id], { codec: "UNCOMPRESSED" }),
   parquet([text(NULLS), id], { codec: "SNAPPY", rowGroupSize: 9 }),
-  parquet([text(WORDS.map((word, i) => `${word} ${i}`), { nullable: false, encoding: "PLAIN" })], { codec: "UNCOMPRESSED" }),
+  parquet([text(WORDS.map((word, i) => `${word} ${i}`), { nullable: false, encoding: "PLAIN" })], {
+    codec: "UNCOMPRESSED",
+  }),
   parquet([text(NULLS, { encoding: "DELTA_LENGTH_BYTE_ARRAY" })], { codec: "UNCOMPRESSED" }),
   parquet([text(WORDS, { encoding: "DELTA_BYTE_ARRAY" })], { codec: "UNCOMPRESSED" }),
 ];
@@ -67,22 +86,42 @@ for (const { name } of Array.from(Deno.readDirSync(FIXTURES)).sort((a, b) => a.n
 }
 
 async function readParquet(bytes: Uint8Array): Promise<void> {
-  const file = { byteLength: bytes.length, slice: (start: number, end?: number) => Promise.resolve(bytes.slice(start, end).buffer as ArrayBuffer) };
-  await drain(readParquetBuffer(file, "x.parquet", { field: bytes.length % 3 === 0 ? "{id}: {text}" : "text", tally: skips(bytes) }));
+  const file = {
+    byteLength: bytes.length,
+    slice: (start: number, end?: number) => Promise.resolve(bytes.slice(start, end).buffer as ArrayBuffer),
+  };
+  await drain(
+    readParquetBuffer(file, "x.parquet", {
+      field: bytes.length % 3 === 0 ? "{id}: {text}" : "text",
+      tally: skips(bytes),
+    }),
+  );
 }
 
 const NAMED: readonly (FileFormat | undefined)[] = [undefined, "text", "jsonl", "csv", "tsv", "parquet"];
 
 /** The readers. */
 export const RECORD_READERS: readonly ByteReader[] = [
-  { name: "jsonl", weight: 25, seeds: JSONL, grammar: jsonl, read: (bytes) => drain(readJsonl(pieces(bytes), "x.jsonl", "text", skips(bytes))) },
+  {
+    name: "jsonl",
+    weight: 25,
+    seeds: JSONL,
+    grammar: jsonl,
+    read: (bytes) => drain(readJsonl(pieces(bytes), "x.jsonl", "text", skips(bytes))),
+  },
   {
     name: "csv",
     weight: 25,
     seeds: CSV,
     grammar: csv,
     read: (bytes) =>
-      drain(readCsv(pieces(bytes), "x.csv", "text", { separator: bytes.length % 3 === 0 ? ";" : ",", header: bytes.length % 5 > 0, tally: skips(bytes) })),
+      drain(
+        readCsv(pieces(bytes), "x.csv", "text", {
+          separator: bytes.length % 3 === 0 ? ";" : ",",
+          header: bytes.length % 5 > 0,
+          tally: skips(bytes),
+        }),
+      ),
   },
   { name: "parquet", weight: 12, seeds: PARQUET, read: readParquet },
   {
@@ -112,7 +151,12 @@ export const RECORD_READERS: readonly ByteReader[] = [
     ],
     read: (bytes) => {
       const n = bytes.length, path = ["-", "x", "x.json", "x.txt"][n % 4];
-      contentOf(bytes.subarray(0, HEAD_BYTES), { path, asked: FORMATS[n % FORMATS.length], named: NAMED[n % NAMED.length], isStream: n % 4 === 0 });
+      contentOf(bytes.subarray(0, HEAD_BYTES), {
+        path,
+        asked: FORMATS[n % FORMATS.length],
+        named: NAMED[n % NAMED.length],
+        isStream: n % 4 === 0,
+      });
     },
   },
 ];

@@ -18,24 +18,34 @@ async function* pieces(bytes: Uint8Array, size: number): AsyncGenerator<Uint8Arr
 async function roundTrip(bytes: Uint8Array): Promise<void> {
   const vocabulary = await (gpt2 ??= openVocabulary("bpe:gpt2")), short = bytes.subarray(0, 4096);
   const tokens: number[] = [];
-  for await (const some of tokensOf(pieces(short, 1 + bytes.length % 97), vocabulary)) for (const token of some) tokens.push(token);
+  for await (const some of tokensOf(pieces(short, 1 + bytes.length % 97), vocabulary)) {
+    for (const token of some) tokens.push(token);
+  }
   const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(short), back = bytesOfTokens(vocabulary, tokens);
-  if (new TextDecoder("utf-8", { ignoreBOM: true }).decode(back) !== text) throw new Error("tokens stand for another text");
+  if (new TextDecoder("utf-8", { ignoreBOM: true }).decode(back) !== text) {
+    throw new Error("tokens stand for another text");
+  }
 }
 
 /** Any token ids, also such as no vocabulary has, can be shown. */
 async function show(bytes: Uint8Array): Promise<void> {
-  const isBytes = bytes.length % 2 === 0, decoder = new TokenDecoder(isBytes ? BYTES : await (gpt2 ??= openVocabulary("bpe:gpt2")));
+  const isBytes = bytes.length % 2 === 0,
+    decoder = new TokenDecoder(isBytes ? BYTES : await (gpt2 ??= openVocabulary("bpe:gpt2")));
   let text = "";
-  for (let i = 0; i + 4 <= bytes.length; i += 4) text += decoder.next(isBytes ? bytes[i] : (bytes[i] | (bytes[i + 1] << 8) | (bytes[i + 2] % 2 << 16)));
+  for (let i = 0; i + 4 <= bytes.length; i += 4) {
+    text += decoder.next(isBytes ? bytes[i] : (bytes[i] | (bytes[i + 1] << 8) | (bytes[i + 2] % 2 << 16)));
+  }
   text += decoder.end();
   if (text.includes("\ufeff") && !isBytes) return;
 }
 
 const FOLDER = `.scratch/fuzz_tokens_${crypto.randomUUID().slice(0, 8)}`;
-const FACTS = '{"sizeBytes":40,"textBytes":40,"documents":3,"read":{"files":1,"rows":3,"withoutText":0,"badRows":0},"vocabulary":"bytes"}\n';
+const FACTS =
+  '{"sizeBytes":40,"textBytes":40,"documents":3,"read":{"files":1,"rows":3,"withoutText":0,"badRows":0},"vocabulary":"bytes"}\n';
 
-/** Files in the cache that another version or a bad disk wrote: taken as they are if they can be, made again otherwise. */
+/**
+ * Files in the cache that another version or a bad disk wrote: taken as they are if they can be, made again otherwise.
+ */
 async function cache(bytes: Uint8Array): Promise<void> {
   await Deno.mkdir(FOLDER, { recursive: true });
   try {
@@ -61,7 +71,11 @@ export const TOKEN_READERS: readonly ByteReader[] = [
   {
     name: "utf8",
     weight: 6,
-    seeds: [encode("naïve 🎉 text, of words\nand lines 12345\n\n  gaps"), letters("\xff\xfe\x80abc"), encode("\u0085\u2028\ufeff")],
+    seeds: [
+      encode("naïve 🎉 text, of words\nand lines 12345\n\n  gaps"),
+      letters("\xff\xfe\x80abc"),
+      encode("\u0085\u2028\ufeff"),
+    ],
     read: roundTrip,
   },
   { name: "tokens", weight: 10, seeds: [letters("\xf0\x9f\x8e\x89".repeat(20)), encode("some tokens")], read: show },

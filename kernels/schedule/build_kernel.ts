@@ -1,0 +1,247 @@
+/** Builds the kernels of groups by pulling their members' expressions. */
+import { type Expr, ExprBuilder } from "../../core/expr.ts";
+import { invariant } from "../../core/errors.ts";
+import type { Node, Tensor } from "../../core/graph.ts";
+import { type Index, makeVar, splitIndex, valueIndex, type Var, varIndex } from "../../core/index_expr.ts";
+import { sizeOfShape } from "../../core/shape.ts";
+import type { Kernel } from "../kernel.ts";
+import type { KernelStep } from "../plan.ts";
+import { bodyIndex } from "./access.ts";
+import { type Draft, type DraftStore, finish, type Finished } from "./canonicalise.ts";
+import { anchorOf, type Group, type Grouper, recurrencesOf } from "./fuse.ts";
+import { liveTerms } from "./mask.ts";
+import { copyOp, type PlanNode, reductionOf } from "./normalize.ts";
+import { Puller, runTimeIndex } from "./pull.ts";
+import { isAnchor, type Scope } from "./scope.ts";
+import type { Place, Storage, ValueTable } from "./storage.ts";
+
+/** Emits the kernel of one group. */
+export function emitGroup(grouper: Grouper, group: Group, table: ValueTable): KernelStep | undefined {
+  return new Emitter(grouper, group, table).emit();
+}
+
+class Emitter {
+  readonly e = new ExprBuilder();
+  readonly scope: Scope;
+  readonly #puller: Puller;
+  readonly #storages: Storage[] = [];
+  readonly #reductions = new Map<Node, Expr>();
+
+  constructor(readonly grouper: Grouper, readonly group: Group, readonly table: ValueTable) {
+    this.scope = grouper.scope;
+    this.#puller = new Puller(this.e, (scope, tensor, index) => this.#leaf(scope, tensor, index));
+  }
+
+  emit(): KernelStep | undefined {
+    switch (this.group.kind) {
+      case "map":
+        return this.#map();
+      case "row":
+        return this.#row();
+      case "contract":
+        return this.#contract();
+      case "recurrence":
+        return this.#recurrence();
+      case "scatter":
+        return this.#scatter();
+      default:
+        return undefined;
+    }
+  }
+
+  #leaf(scope: Scope, tensor: Tensor, index: readonly Index[]): Expr | undefined {
+    const member = scope === this.scope ? this.group.members.get(tensor) : undefined;
+    if (member) {
+      if (!isAnchor(member.node)) return undefined;
+      if (member.node.op.kind === "reduce") return this.#reduction(member.node, member.index);
+      return this.e.accumulator(
+        tensor.dtype,
+        member.node.op.kind === "recurrence" ? recurrencesOf(this.group).indexOf(member.node) : 0,
+      );
+    }
+    return scope.isLoaded(tensor) ? this.#load(scope.placeOf(tensor), tensor, index) : undefined;
+  }
+
+  #load(place: Place, tensor: Tensor, index: readonly Index[]): Expr {
+    let operand = this.#storages.indexOf(place.storage);
+    if (operand < 0) operand = this.#storages.push(place.storage) - 1;
+    return this.e.load(operand, place.at(index), tensor.dtype);
+  }
+
+  #reduction(node: Node, kept: readonly Index[]): Expr {
+    let expr = this.#reductions.get(node);
+    if (!expr) {
+      const row = this.group.row!;
+      const body = this.#puller.pull(this.scope, node.inputs[0], bodyIndex(node, kept, varIndex(row)));
+      expr = this.e.reduce(reductionOf(node).combine, row, body);
+      this.#puller.visited.add(node);
+      this.#reductions.set(node, expr);
+    }
+    return expr;
+  }
+
+  /** The stores of the members that other kernels read. */
+  #stores(isPerRow?: boolean): DraftStore[] {
+    const stores: DraftStore[] = [];
+    const members = [...this.group.members].sort(([a], [b]) => a.node.id - b.node.id);
+    for (const [tensor, member] of members) {
+      if ((isPerRow !== undefined && member.isPerRow !== isPerRow) || !this.grouper.isStored(tensor)) continue;
+      const place = this.scope.placeOf(tensor);
+      const value = this.#puller.pull(this.scope, tensor, member.index);
+      invariant(value.dtype === place.storage.type.dtype, `${tensor} is stored as ${place.storage.type.dtype}`);
+      stores.push({ storage: place.storage, index: place.at(member.index), value });
+    }
+    return stores;
+  }
+
+  #finish(draft: Omit<Draft, "storages" | "loops" | "guards">, names: readonly string[] = []): Finished {
+    return finish(
+      { ...draft, storages: this.#storages, loops: this.scope.loops, guards: this.#puller.guards },
+      this.table,
+      names,
+    );
+  }
+
+  #step({ operands, values, loops }: Finished, kernel: Distribute<Kernel>): KernelStep {
+    return {
+      kind: "kernel",
+      kernel: { ...kernel, operands, loops, origins: this.#origins() } as Kernel,
+      operands: values,
+    };
+  }
+
+  /** The ops of the kernel as users know them; moving elements only counts where nothing else is done. */
+  #origins(): string[] {
+    const nodes = new Set<Node>(this.#puller.visited);
+    for (const node of this.group.nodes) if (isAnchor(node)) nodes.add(node);
+    const sorted = [...nodes].sort((a, b) => a.id - b.id);
+    const working = sorted.filter(({ op }) => op.kind !== "view" && op.kind !== "source" && op !== copyOp);
+    return (working.length > 0 ? working : sorted).map(({ op }) => op.name);
+  }
+
+  #map(): KernelStep | undefined {
+    const stores = this.#stores();
+    if (stores.length === 0) return undefined;
+    const done = this.#finish({ stores, exprs: [], space: this.group.vars, fixed: [] });
+    return this.#step(done, { kind: "map", space: done.space, stores: done.stores });
+  }
+
+  #row(): KernelStep | undefined {
+    const rowStores = this.#stores(true), elementStores = this.#stores(false);
+    const stores = [...rowStores, ...elementStores];
+    if (stores.length === 0) return undefined;
+    const done = this.#finish({ stores, exprs: [], space: this.group.vars, fixed: [this.group.row!] }, ["r"]);
+    const split = rowStores.length;
+    return this.#step(done, {
+      kind: "row",
+      space: done.space,
+      row: done.fixed[0],
+      rowStores: done.stores.slice(0, split),
+      elementStores: done.stores.slice(split),
+    });
+  }
+
+  #contract(): KernelStep | undefined {
+    const node = anchorOf(this.group);
+    const { vars } = this.group;
+    const batch = vars.slice(0, -2), [m, n] = vars.slice(-2);
+    const k = makeVar("k", node.inputs[0].shape[node.inputs[0].rank - 1]);
+    const at = (list: readonly Var[]): Index[] => list.map(varIndex);
+    const lhs = this.#puller.pull(this.scope, node.inputs[0], at([...batch, m, k]));
+    const rhs = this.#puller.pull(this.scope, node.inputs[1], at([...batch, k, n]));
+    const stores = this.#stores();
+    if (stores.length === 0) return undefined;
+    const live = liveTerms(this.scope, {
+      product: node,
+      factors: [{ tensor: node.inputs[0], index: at([...batch, m, k]) }, {
+        tensor: node.inputs[1],
+        index: at([...batch, k, n]),
+      }],
+      results: [...this.group.members].filter(([tensor]) => this.grouper.isStored(tensor)).map((
+        [tensor, { index }],
+      ) => ({ tensor, index })),
+      isOwn: (tensor) => this.group.members.has(tensor),
+    });
+    const done = this.#finish(
+      { stores, exprs: [lhs, rhs], space: [...batch, m], fixed: [n, k], keepsLast: true, live },
+      ["n", "k"],
+    );
+    return this.#step(done, {
+      kind: "contract",
+      batch: done.space.slice(0, -1),
+      m: done.space[done.space.length - 1],
+      n: done.fixed[0],
+      k: done.fixed[1],
+      lhs: done.exprs[0],
+      rhs: done.exprs[1],
+      stores: done.stores,
+      live: done.live.some((band) => band.length === 0) ? [] : done.live,
+    });
+  }
+
+  #recurrence(): KernelStep | undefined {
+    const nodes = recurrencesOf(this.group), [{ op, attrs }] = nodes;
+    invariant(op.kind === "recurrence", "a recurrence group has another anchor");
+    const { axis, reverse } = op.lower(attrs);
+    const { vars } = this.group, index = vars.map(varIndex);
+    const first = reverse ? vars[axis].extent - 1 : 0, isFirst = this.e.inRange(index[axis], first, first + 1);
+    const exprs = nodes.flatMap(({ inputs }) => {
+      const [a, b] = inputs.map((input) => this.#puller.pull(this.scope, input, index));
+      // Kernels start from the state 0, which only a finite factor leaves at 0.
+      return [
+        a.kind === "const" && Number.isFinite(a.value) ? a : this.e.select(isFirst, this.e.const(0, a.dtype), a),
+        b,
+      ];
+    });
+    const stores = this.#stores();
+    if (stores.length === 0) return undefined;
+    const done = this.#finish({ stores, exprs, space: vars.toSpliced(axis, 1), fixed: [vars[axis]] }, ["t"]);
+    return this.#step(done, {
+      kind: "recurrence",
+      space: done.space,
+      time: done.fixed[0],
+      reverse,
+      states: nodes.map((_, state) => ({ a: done.exprs[2 * state], b: done.exprs[2 * state + 1] })),
+      stores: done.stores,
+    });
+  }
+
+  #scatter(): KernelStep | undefined {
+    const { e } = this;
+    const node: PlanNode = anchorOf(this.group);
+    invariant(node.op.kind === "scatter", "a scatter group has another anchor");
+    const [target, indices, updates] = node.inputs, { axis } = node.op.lower(node.attrs);
+    const count = sizeOfShape(indices.shape);
+    if (count === 0) return undefined;
+    const space = this.group.vars.toSpliced(axis, 1), position = makeVar("p", count);
+    const outer = space.slice(0, axis).map(varIndex), inner = space.slice(axis).map(varIndex);
+    const where = splitIndex(varIndex(position), indices.shape);
+    const number = e.cast(this.#puller.pull(this.scope, indices, where), "i32");
+    const { clamped, valid } = runTimeIndex(e, number, target.shape[axis]);
+    const update = this.#puller.pull(this.scope, updates, [...outer, ...where, ...inner]);
+    const place = this.scope.placeOf(target);
+    const index = place.at([...outer, valueIndex(clamped, 0, target.shape[axis] - 1), ...inner]);
+    const done = this.#finish({
+      stores: [{ storage: place.storage, index, value: update }],
+      exprs: [valid],
+      space,
+      fixed: [position],
+    }, ["p"]);
+    const [store] = done.stores;
+    const operands = done.operands.map((
+      operand,
+      at,
+    ) => (at === store.operand ? { ...operand, access: "readwrite" as const } : operand));
+    return this.#step({ ...done, operands }, {
+      kind: "scatter",
+      space: done.space,
+      position: done.fixed[0],
+      target: store.operand,
+      index: store.index,
+      valid: done.exprs[0],
+      update: store.value,
+    });
+  }
+}
+
+type Distribute<T> = T extends unknown ? Omit<T, "operands" | "loops" | "origins"> : never;

@@ -1,0 +1,104 @@
+/** Where the terms of a product count: where no factor is zero for certain, and where the sum is read. */
+import { type Expr, ExprBuilder } from "../../core/expr.ts";
+import type { Tensor } from "../../core/graph.ts";
+import { constantIndex, type Index, substituteIndex } from "../../core/index_expr.ts";
+import { MAX_INDEX_SIZE, MAX_LOOK_HEIGHT } from "./limits.ts";
+import type { PlanNode } from "./normalize.ts";
+import { Puller } from "./pull.ts";
+import { RegionFinder } from "./find_region.ts";
+import { EVERYWHERE, intersection, mapRegion, NOWHERE, type Region, union } from "./region.ts";
+import { isAnchor, isConstant, type Scope } from "./scope.ts";
+
+/** An element of a tensor. */
+export interface Element {
+  readonly tensor: Tensor;
+  readonly index: readonly Index[];
+}
+
+/** What a product's kernel computes. */
+export interface ProductParts {
+  readonly product: PlanNode;
+  /** The product's operands. */
+  readonly factors: readonly Element[];
+  /** What is stored of its result. */
+  readonly results: readonly Element[];
+  /** Whether the kernel computes a tensor, rather than reading it. */
+  isOwn(tensor: Tensor): boolean;
+}
+
+/** Tensors that are looked at before those in memory are taken as they are. */
+const MAX_LOOKS = 1024;
+
+/**
+ * The terms of a product that count.
+ *
+ * Factors are looked at beyond what the kernel computes: what an earlier kernel stored is zero where its expression is
+ * zero.
+ */
+export function liveTerms(scope: Scope, parts: ProductParts): Region {
+  const { factors, results } = parts;
+  if (![...factors, ...results].some(({ tensor }) => isMasked(scope, tensor))) return EVERYWHERE;
+  const look = new Look(scope, parts), finder = new RegionFinder();
+  const nonzero = factors.map((factor) => finder.nonzero(look.at(factor))).reduce(intersection);
+  const read = results.map((result) => finder.reads(look.at(result))).reduce(union, NOWHERE);
+  const { guards } = look.puller;
+  return mapRegion(intersection(nonzero, read), (index) => substituteIndex(index, guards));
+}
+
+/** Pulls expressions through what lies in memory, down to what no expression stands for. */
+class Look {
+  readonly puller: Puller;
+  #opaque = new Map<Tensor, Expr>();
+  #looks = 0;
+
+  constructor(readonly scope: Scope, readonly parts: ProductParts) {
+    this.puller = new Puller(new ExprBuilder(), (scope, tensor, index) => this.#leaf(scope, tensor, index));
+  }
+
+  at({ tensor, index }: Element): Expr {
+    return this.puller.pull(this.scope, tensor, index);
+  }
+
+  #leaf(scope: Scope, tensor: Tensor, index: readonly Index[]): Expr | undefined {
+    // Too far away to be looked at: it might be anything, the product itself too.
+    if (this.puller.height > MAX_LOOK_HEIGHT || index.some(({ size }) => size > MAX_INDEX_SIZE)) {
+      return this.puller.e.accumulator(tensor.dtype);
+    }
+    const { node } = tensor, binding = scope.bindings.get(tensor);
+    if (scope === this.scope && node === this.parts.product) return this.puller.e.accumulator(tensor.dtype);
+    if (scope === this.scope && this.parts.isOwn(tensor)) return undefined;
+    if (binding?.kind === "outer") return undefined;
+    const ends = binding !== undefined || isConstant(tensor) || isAnchor(node) || node.op.kind === "gather";
+    const isEnough = scope.roots.has(tensor) && (this.#looks++ > MAX_LOOKS || !isMasked(scope, tensor));
+    return ends || isEnough ? this.#unknown(tensor) : undefined;
+  }
+
+  #unknown(tensor: Tensor): Expr {
+    let expr = this.#opaque.get(tensor);
+    if (!expr) this.#opaque.set(tensor, expr = this.puller.e.load(this.#opaque.size, constantIndex(0), tensor.dtype));
+    return expr;
+  }
+}
+
+const maskedTensors = new WeakMap<Scope, ReadonlySet<Tensor>>();
+
+/** Whether conditions take part in an element of a tensor, by way of maps and views only. */
+function isMasked(scope: Scope, tensor: Tensor): boolean {
+  let masked = maskedTensors.get(scope);
+  if (!masked) maskedTensors.set(scope, masked = findMasked(scope));
+  return masked.has(tensor);
+}
+
+function findMasked(scope: Scope): ReadonlySet<Tensor> {
+  const masked = new Set<Tensor>();
+  for (const [tensor, binding] of scope.bindings) {
+    if (binding.kind === "outer" && isMasked(scope.parent!, binding.tensor)) masked.add(tensor);
+  }
+  for (const node of scope.graph.nodes) {
+    const takesPart = node.op.kind === "map" || node.op.kind === "view";
+    for (const output of node.outputs) {
+      if (output.dtype === "bool" || (takesPart && node.inputs.some((input) => masked.has(input)))) masked.add(output);
+    }
+  }
+  return masked;
+}

@@ -1,0 +1,257 @@
+/**
+ * What an element of a tensor costs when it is pulled, in memory accesses.
+ *
+ * A profile lists the distinct loads and operations behind one element, each under the path of views through which it
+ * is reached: the same tensor at two indices counts twice, reached twice at one index once. So it predicts the size of
+ * the pulled expression.
+ */
+import { type Expr, ExprBuilder, operandsOf } from "../../core/expr.ts";
+import type { Node, Tensor } from "../../core/graph.ts";
+import { constantIndex } from "../../core/index_expr.ts";
+import type { MapOp } from "../../core/op.ts";
+import { sizeOfShape } from "../../core/shape.ts";
+import { reductionOf } from "./normalize.ts";
+import { MAX_HEIGHT, MAX_TEXT } from "./limits.ts";
+import { isAnchor, isTrivial, type Scope } from "./scope.ts";
+import { viewShape } from "./views.ts";
+
+/** Costs by item; loads have keys that start with `L`, arithmetic with sines or cosines ones that start with `S`. */
+export type Profile = ReadonlyMap<string, number>;
+
+const LOAD = 1;
+/** A load through a broadcast is shared by neighbours, in a register or a cache. */
+const SHARED = 0.25;
+/** What does not vary over a kernel at all is computed once a tile at worst. */
+const UNIFORM = 1 / 16;
+const SIMPLE = 1 / 16;
+const TRANSCENDENTAL = 1 / 2;
+const EXPENSIVE = new Set(["exp", "log", "sin", "cos", "tanh", "sigmoid", "erf", "pow"]);
+/**
+ * Sines and cosines have the longest texts by far, for arguments of any size: 40 ms each of a driver's time, where an
+ * exponential is 1.
+ */
+const LONG_TEXT = 1;
+
+/** Beyond these many items or loads a tensor is too big to be pulled into others. */
+const MAX_ITEMS = 1024;
+const MAX_LOADS = 24;
+
+/** Profiles of a scope's tensors, given which of them are roots. */
+export class Profiles {
+  #known = new Map<Tensor, Profile>();
+  #heights = new Map<Tensor, number>();
+  #numbers = new Map<Tensor, number>();
+  #moved = new Map<string, string>();
+
+  constructor(readonly scope: Scope, readonly parent?: Profiles) {}
+
+  /**
+   * The profile of reading an element of `tensor`. Recursion is shallow when tensors are asked for in topological
+   * order.
+   */
+  of(tensor: Tensor): Profile {
+    let profile = this.#known.get(tensor);
+    if (!profile) {
+      profile = this.#compute(tensor);
+      this.#known.set(tensor, profile);
+    }
+    return profile;
+  }
+
+  /** Marks a tensor as loaded from now on. */
+  forget(tensor: Tensor): void {
+    this.#known.delete(tensor);
+    this.#heights.delete(tensor);
+  }
+
+  /** Nodes on the longest way from an element of a tensor down to what is loaded. */
+  heightOf(tensor: Tensor): number {
+    let height = this.#heights.get(tensor);
+    if (height === undefined) {
+      const binding = this.scope.bindings.get(tensor);
+      const isLeaf = this.scope.isLoaded(tensor) || isAnchor(tensor.node);
+      height = isLeaf
+        ? 0
+        : binding?.kind === "outer"
+        ? this.parent!.heightOf(binding.tensor)
+        : this.heightBelow(tensor.node);
+      this.#heights.set(tensor, height);
+    }
+    return height;
+  }
+
+  /** The same of an element that is computed, whether or not it is a root. */
+  heightBelow({ inputs }: Node): number {
+    return 1 + Math.max(0, ...inputs.map((input) => this.heightOf(input)));
+  }
+
+  /** What is behind an element of what a node makes, or a term of its sums. */
+  below(node: Node): Profile {
+    return isAnchor(node)
+      ? new Map(node.inputs.flatMap((input) => [...this.of(input)]))
+      : this.#expand(node.outputs[0]);
+  }
+
+  /** Whether it takes too long a way down to an element for a pass that goes it. */
+  isHigh(tensor: Tensor): boolean {
+    return this.heightOf(tensor) > MAX_HEIGHT;
+  }
+
+  /** The cost of an element if it had to be computed, whether or not it is a root. */
+  costToCompute(tensor: Tensor): number {
+    return costOf(this.#expand(tensor));
+  }
+
+  #number(tensor: Tensor): number {
+    let number = this.#numbers.get(tensor);
+    if (number === undefined) this.#numbers.set(tensor, number = this.#numbers.size);
+    return number;
+  }
+
+  /** The key of an item that is reached by one step more. */
+  #through(key: string, step: string): string {
+    const path = `${key}>${step}`;
+    let moved = this.#moved.get(path);
+    // A name of its own, since keys that held whole paths would grow with their lengths.
+    if (moved === undefined) this.#moved.set(path, moved = `${key[0]}.${this.#moved.size}`);
+    return moved;
+  }
+
+  #compute(tensor: Tensor): Profile {
+    const binding = this.scope.bindings.get(tensor);
+    if (this.scope.isLoaded(tensor)) return new Map([[`L${this.#number(tensor)}`, LOAD]]);
+    if (binding?.kind === "outer") {
+      return new Map([...this.parent!.of(binding.tensor)].map(([key, cost]) => [`${key[0]}^${key.slice(1)}`, cost]));
+    }
+    return this.#expand(tensor);
+  }
+
+  #expand(tensor: Tensor): Profile {
+    const { node } = tensor;
+    switch (node.op.kind) {
+      case "map":
+        return this.#mapped(node, node.op);
+      case "view":
+        return this.#viewed(node);
+      case "reduce":
+        return isTrivial(node) ? this.#summed(node) : new Map([[`L${this.#number(tensor)}`, LOAD]]);
+      case "gather":
+        return this.#combined(node, `A${this.#number(tensor)}`, TRANSCENDENTAL);
+      case "source":
+        return new Map([[`A${this.#number(tensor)}`, SIMPLE]]);
+      default:
+        return new Map([[`L${this.#number(tensor)}`, LOAD]]);
+    }
+  }
+
+  #mapped(node: Node, op: MapOp<typeof node.attrs>): Profile {
+    const { cost, hasSine } = mapCost(node, op);
+    return this.#combined(node, `${hasSine ? "S" : "A"}${this.#number(node.outputs[0])}`, cost);
+  }
+
+  #combined(node: Node, key: string, cost: number): Profile {
+    const out = new Map([[key, cost]]);
+    for (const input of node.inputs) for (const [item, itemCost] of this.of(input)) out.set(item, itemCost);
+    return out;
+  }
+
+  /** A sum that is written out. */
+  #summed(node: Node): Profile {
+    const number = this.#number(node.outputs[0]);
+    const out = new Map([[`A${number}`, SIMPLE]]);
+    for (let term = 0; term < sizeOfShape(reductionOf(node).rowShape); term++) {
+      for (const [key, cost] of this.of(node.inputs[0])) out.set(this.#through(key, `${number}.${term}`), cost);
+    }
+    return out;
+  }
+
+  #viewed(node: Node): Profile {
+    const out = new Map<string, number>();
+    const { pieces } = viewShape(node)!;
+    const number = this.#number(node.outputs[0]);
+    pieces.forEach(({ input }, piece) => {
+      const from = node.inputs[input];
+      const inSize = sizeOfShape(from.shape), isShared = inSize < sizeOfShape(node.outputs[0].shape);
+      for (const [key, cost] of this.of(from)) {
+        const factor = !isShared || pieces.length > 1 ? 1 : inSize === 1 ? UNIFORM : key[0] === "L" ? SHARED : 1;
+        out.set(this.#through(key, `${number}.${piece}`), cost * factor);
+      }
+    });
+    return out;
+  }
+}
+
+/** The total of a profile. */
+export function costOf(profile: Profile): number {
+  let sum = 0;
+  for (const cost of profile.values()) sum += cost;
+  return sum;
+}
+
+/** What a profile comes to. */
+export interface Summary {
+  /** Loads of whole tensors, and loads through broadcasts. */
+  readonly loads: number;
+  readonly shared: number;
+  /** The cost of everything else. */
+  readonly arithmetic: number;
+  /** The same by the length of its text in a kernel. */
+  readonly text: number;
+}
+
+/** Sums up a profile. */
+export function summaryOf(profile: Profile): Summary {
+  let loads = 0, shared = 0, arithmetic = 0, text = 0;
+  for (const [key, cost] of profile) {
+    text += textOf(key, cost);
+    if (key[0] !== "L") arithmetic += cost;
+    else if (cost < LOAD) shared++;
+    else loads++;
+  }
+  return { loads, shared, arithmetic, text };
+}
+
+/** The text of one item. */
+export function textOf(key: string, cost: number): number {
+  return key[0] === "L" ? 0 : key[0] === "S" ? cost + LONG_TEXT : cost;
+}
+
+/** Whether an expression is too big to be part of another one. */
+export function isHeavy(profile: Profile): boolean {
+  if (profile.size > MAX_ITEMS) return true;
+  const { loads, shared, text } = summaryOf(profile);
+  return loads + shared > MAX_LOADS || text > MAX_TEXT;
+}
+
+/** The share of evaluations that count when a tensor is read through a view. */
+export function sharing(inSize: number, outSize: number): number {
+  return inSize < outSize && inSize === 1 ? UNIFORM : 1;
+}
+
+interface MapCost {
+  readonly cost: number;
+  readonly hasSine: boolean;
+}
+
+const mapCosts = new WeakMap<Node, MapCost>();
+
+/** What a map op computes, from its own expression. */
+function mapCost(node: Node, op: MapOp<typeof node.attrs>): MapCost {
+  const present = mapCosts.get(node);
+  if (present !== undefined) return present;
+  const e = new ExprBuilder();
+  let cost = 0, hasSine = false;
+  const seen = new Set<Expr>();
+  const visit = (expr: Expr): void => {
+    if (seen.has(expr)) return;
+    seen.add(expr);
+    if (expr.kind === "unary") hasSine ||= expr.op === "sin" || expr.op === "cos";
+    if (expr.kind === "unary" || expr.kind === "binary") cost += EXPENSIVE.has(expr.op) ? TRANSCENDENTAL : SIMPLE;
+    else if (expr.kind === "select") cost += SIMPLE;
+    operandsOf(expr).forEach(visit);
+  };
+  visit(op.lower(e, node.inputs.map((input, i) => e.load(i, constantIndex(0), input.dtype)), node.attrs));
+  const made = { cost, hasSine };
+  mapCosts.set(node, made);
+  return made;
+}

@@ -1,0 +1,97 @@
+/**
+ * What a token mixer is: a value with a name, a table of options, and a function that makes a layer of them. Whatever
+ * mixes tokens along time - a memory, attention, a recurrence - is one, the user's own as well as the built-in ones.
+ *
+ * A layer has two forms that give the same numbers: `forward` over many tokens at once, and `step` over one. Both
+ * share one type of state, of constant size.
+ */
+import type { Tensor } from "../../core/graph.ts";
+import type { MapTree } from "../../core/tree.ts";
+import type { Parameter } from "../nn/parameters.ts";
+import type { OptionsOf, OptionTable } from "../options/option_table.ts";
+
+/** What a layer knows of the model that it is part of. */
+export interface Dimensions {
+  /** Width of the residual stream, D. */
+  readonly width: number;
+  /** Which block it belongs to, from 0. */
+  readonly block: number;
+  /** How many blocks there are. */
+  readonly blocks: number;
+}
+
+/**
+ * Hears, while a function is traced, of a tensor worth looking at.
+ * @param name What it is, such as `surprise`.
+ * @param axes Its axes, such as `["batch", "head", "time"]`.
+ */
+export type Observe = (name: string, tensor: Tensor, axes: readonly Axis[]) => void;
+
+/** What an axis of an observed tensor is. */
+export type Axis = "batch" | "head" | "time" | "channel";
+
+/** What {@link MixerLayer.forward} takes beside parameters and tokens. */
+export interface ForwardContext<State> {
+  /** The state before the first token, at a boundary. */
+  readonly state: State;
+  /** Which tokens are learned from, [B, T] of ones and zeros; all unless given. Mixers without learning ignore it. */
+  readonly update?: Tensor;
+  /** Hears of what is worth looking at; may cost another pass over the tokens. */
+  readonly observe?: Observe;
+}
+
+/** What {@link MixerLayer.step} takes beside parameters and the token. */
+export interface StepContext<State> {
+  /** The state before the token. */
+  readonly state: State;
+  /** Tokens read before this one since the text began, an i32 scalar. */
+  readonly position: Tensor;
+}
+
+/** What a layer gives. */
+export interface Mixed<State> {
+  /** [B, T, D] */
+  readonly output: Tensor;
+  /** After `T - T mod interval` tokens, or after the one. */
+  readonly state: State;
+}
+
+/** A mixer with its options, in a block of a model. */
+export interface MixerLayer<Params = unknown, State = unknown> {
+  /** Tokens between two boundaries, where `forward` can take a sequence up; 1 where it can anywhere. */
+  readonly interval: number;
+  /** Describes the parameters; `scale` shrinks what the layer adds to the residual stream at the start. */
+  parameters(scale: number): MapTree<Params, Tensor, Parameter>;
+  /**
+   * The state before the first token of `batch` texts.
+   * @param maxLength Tokens that a text may have, for states that hold all of them; without it the layer may refuse.
+   */
+  initialState(params: Params, batch: number, maxLength?: number): State;
+  /** Mixes tokens [B, T, D], any T of at least 1, from a boundary on. */
+  forward(params: Params, x: Tensor, context: ForwardContext<State>): Mixed<State>;
+  /** Mixes one token [B, 1, D], anywhere; {@link forward} unless given, for which the interval must be 1. */
+  step?(params: Params, x: Tensor, context: StepContext<State>): Mixed<State>;
+}
+
+/** A token mixer. */
+export interface Mixer<Table extends OptionTable = OptionTable, Params = unknown, State = unknown> {
+  /** What checkpoints and flags call it. */
+  readonly name: string;
+  /** One line for help texts. */
+  readonly summary: string;
+  /** Its options. */
+  readonly options: Table;
+  /** Makes a layer. @throws {ConfigError} if options are at odds with each other or with the dimensions. */
+  create(options: OptionsOf<Table>, dimensions: Dimensions): MixerLayer<Params, State>;
+}
+
+/** A mixer of any options, parameters and state, as registries and models hold it. */
+// deno-lint-ignore no-explicit-any -- what a layer takes is what the same layer gave: the model never looks inside
+export type AnyMixer = Mixer<any, any, any>;
+
+/** States a mixer, with its types inferred. */
+export function defineMixer<const Table extends OptionTable, Params, State>(
+  mixer: Mixer<Table, Params, State>,
+): Mixer<Table, Params, State> {
+  return mixer;
+}

@@ -1,0 +1,289 @@
+/**
+ * Reading on a device, with a state of constant size after every token.
+ *
+ * A token is read by a program of one token, which costs the same however much was read before. Where the state stands
+ * at a boundary and many tokens are there, a program of many tokens reads them at once, to the same numbers.
+ */
+import { showAsText } from "../../core/inspect.ts";
+import { isSpec, type Spec, spec } from "../../core/trace.ts";
+import type { Tensor } from "../../core/graph.ts";
+import { mapLeaves, type MapTree } from "../../core/tree.ts";
+import { compile, type Device, type DeviceArray, type Program } from "../../kernels/mod.ts";
+import { add, zeros } from "../../ops/mod.ts";
+import type { ModelConfig } from "../config.ts";
+import type { Model } from "./model.ts";
+import {
+  boundaryOfModelReading,
+  mismatchOf,
+  type ModelReading,
+  modelReadingAtBoundary,
+  namedLeaves,
+  placedToken,
+  readingSpecs,
+  readModelToken,
+} from "./decode.ts";
+import {
+  checkExported,
+  disposeArrays,
+  type ExportedReading,
+  type ReadingArrays,
+  ReadingState,
+} from "./decode_state.ts";
+
+interface Read {
+  readonly logits: Tensor;
+  readonly state: ModelReading;
+}
+type ReadProgram = Program<[flat: Tensor, state: ModelReading, tokens: Tensor], Read>;
+type StartProgram = Program<[flat: Tensor], ModelReading>;
+
+/** What reading gave. */
+export interface ReadResult {
+  /** Logits after the last token read, [V]. */
+  readonly logits: Float32Array;
+  /** The state after it; the caller's to dispose. */
+  readonly state: ReadingState;
+}
+
+/** Tokens that one launch reads at most, where there are as many. */
+const LONG_TOKENS = 512;
+
+/**
+ * A model that reads on a device: from states that are given, or one text of its own, piece by piece.
+ * @example Reads a text once, and goes on from there as often as wanted.
+ * ```ts
+ * import { requestDevice } from "@mneme/titans";
+ * import { defineConfig, Model, Reader } from "@mneme/titans/titans";
+ *
+ * const device = await requestDevice({ kind: "reference" });
+ * const model = new Model(defineConfig({ model: "lmm", width: 16, heads: 1, blocks: 1, mlpHidden: 16 }));
+ * const reader = await Reader.create(device, model, model.layout.pack(model.initialize(1)));
+ * const { state } = await reader.prefill(new TextEncoder().encode("What was read stays in memory. "));
+ * const yes = await reader.step("Y".charCodeAt(0), state), no = await reader.step("N".charCodeAt(0), state);
+ * console.log(state.tokensRead, yes.state.tokensRead, no.state.sizeBytes === state.sizeBytes); // 31 32 true
+ * device.dispose();
+ * ```
+ */
+export class Reader {
+  /** The model that reads. */
+  readonly model: Model;
+  /** The state before the first token. It is the reader's: never dispose of it. */
+  readonly start: ReadingState;
+  #device: Device;
+  #params: DeviceArray;
+  #specs: MapTree<ModelReading, Tensor, Spec>;
+  #startProgram: StartProgram;
+  #token: ReadProgram;
+  #interval?: ReadProgram;
+  #long?: ReadProgram;
+  #state: ReadingState;
+
+  private constructor(
+    model: Model,
+    device: Device,
+    programs: { start: StartProgram; token: ReadProgram; params: DeviceArray },
+  ) {
+    this.model = model;
+    this.#device = device;
+    this.#params = programs.params;
+    this.#specs = readingSpecs(model);
+    this.#startProgram = programs.start;
+    this.#token = programs.token;
+    this.start = this.#state = new ReadingState(programs.start.launch(programs.params), 0, undefined);
+  }
+
+  /**
+   * Compiles what reading takes; programs of many tokens when they are first needed.
+   * @param device Where to run.
+   * @param model The model.
+   * @param params Its parameters, one flat vector; uploaded once.
+   */
+  static async create(device: Device, model: Model, params: Float32Array): Promise<Reader> {
+    const flat = spec([model.layout.size]);
+    const initial = (vector: Tensor): ModelReading =>
+      modelReadingAtBoundary(model.config, model.initialState(model.unflatten(vector), 1));
+    const start: StartProgram = await compile(device, initial, [flat]);
+    const one = (vector: Tensor, state: ModelReading, placed: Tensor): Read =>
+      readModelToken(model, model.unflatten(vector), state, placed);
+    const token: ReadProgram = await compile(device, one, [flat, readingSpecs(model), spec([4], "i32")]);
+    return new Reader(model, device, { start, token, params: device.upload(params, flat) });
+  }
+
+  /** What reads and how much it has read, in a line. */
+  toString(): string {
+    return `reader on ${this.#device.info.kind} after ${this.tokensRead} tokens: ${this.model}`;
+  }
+
+  /** The same for JSON; the export of its state gives what reading needs to go on. */
+  toJSON(): { readonly tokensRead: number; readonly device: string; readonly model: ModelConfig } {
+    return { tokensRead: this.tokensRead, device: this.#device.info.kind, model: this.model.toJSON() };
+  }
+
+  static {
+    showAsText(this);
+  }
+
+  /**
+   * Tokens that one launch reads at most; a piece of a text that ends at a multiple of it is read fast, and so is the
+   * next one.
+   */
+  get tokensAtOnce(): number {
+    const { interval } = this.model;
+    return interval * Math.ceil(LONG_TOKENS / interval);
+  }
+
+  /**
+   * Where the reader's own text stands; the reader's, and gone once it has read on: {@link ReadingState.export} it, or
+   * use {@link prefill}, to keep it.
+   */
+  get state(): ReadingState {
+    return this.#state;
+  }
+
+  /** How many tokens of its own text have been read since the beginning. */
+  get tokensRead(): number {
+    return this.#state.tokensRead;
+  }
+
+  /** The logits after the last token of its own text, [V]; undefined at the beginning. */
+  get logits(): Float32Array | undefined {
+    return this.#state.logits;
+  }
+
+  /**
+   * Reads tokens of its own text.
+   * @param tokens At least one token id.
+   * @returns The logits after the last one, [V].
+   * @throws {RangeError} if there is no token, or one lies outside the vocabulary.
+   */
+  async read(tokens: ArrayLike<number>): Promise<Float32Array> {
+    const { logits, state } = await this.prefill(tokens, this.#state);
+    this.#replace(state);
+    return logits;
+  }
+
+  /**
+   * Goes on from an exported state: its own text is the one that was read then.
+   * @throws {RangeError} as {@link importState}.
+   */
+  restore(exported: ExportedReading): void {
+    this.#replace(this.importState(exported));
+  }
+
+  /** Forgets all that was read: its own text begins anew. */
+  reset(): void {
+    this.#replace(this.start);
+  }
+
+  #replace(state: ReadingState): void {
+    if (this.#state !== this.start) this.#state.dispose();
+    this.#state = state;
+  }
+
+  /**
+   * Reads tokens after a state, which stays as it is.
+   * @param tokens At least one token id.
+   * @param state Where to begin; the beginning of a text unless given.
+   * @throws {RangeError} if there is no token, one lies outside the vocabulary, or the state was disposed.
+   */
+  async prefill(tokens: ArrayLike<number>, state: ReadingState = this.start): Promise<ReadResult> {
+    this.#check(tokens);
+    let arrays = state.arrays, next = 0;
+    for (;;) {
+      const { program, input, count } = await this.#piece(tokens, next, state.tokensRead + next);
+      const result = program.launch(this.#params, arrays, input);
+      if (arrays !== state.arrays) disposeArrays(arrays);
+      arrays = result.state;
+      next += count;
+      if (next < tokens.length) {
+        result.logits.dispose();
+        continue;
+      }
+      const logits = await result.logits.read() as Float32Array;
+      result.logits.dispose();
+      return { logits, state: new ReadingState(arrays, state.tokensRead + next, logits) };
+    }
+  }
+
+  /**
+   * Reads one token after a state, which stays as it is: {@link prefill} of one token.
+   * @param token A token id.
+   * @param state What was read before.
+   */
+  step(token: number, state: ReadingState): Promise<ReadResult> {
+    return this.prefill([token], state);
+  }
+
+  /**
+   * Puts an exported state on the device.
+   * @param exported As {@link ReadingState.export} gave it, of a model with the same configuration and parameters.
+   * @throws {RangeError} naming the first array that is missing or has another shape.
+   */
+  importState(exported: ExportedReading): ReadingState {
+    checkExported(exported);
+    const { tokensRead, logits, arrays } = exported;
+    const { vocabulary } = this.model.config;
+    if (!Number.isSafeInteger(tokensRead) || tokensRead < 0) {
+      throw new RangeError(`Cannot use a state after ${tokensRead} tokens: it must be a whole number`);
+    }
+    if (logits && logits.length !== vocabulary) {
+      throw new RangeError(`Cannot use a state with ${logits.length} logits: the model has ${vocabulary} tokens`);
+    }
+    const reason = mismatchOf(this.#specs, arrays);
+    if (reason !== undefined) throw new RangeError(`Cannot use this state: ${reason}`);
+    const names = namedLeaves(this.#specs, isSpec).map(({ name }) => name);
+    let next = 0;
+    const upload = (leaf: Spec): DeviceArray => this.#device.upload(arrays[names[next++]].data, leaf);
+    return new ReadingState(mapLeaves(this.#specs, isSpec, upload) as ReadingArrays, tokensRead, logits);
+  }
+
+  /** Frees programs, parameters, and the states that are the reader's; the device and the caller's states stay. */
+  dispose(): void {
+    this.reset();
+    this.start.dispose();
+    this.#params.dispose();
+    for (const program of [this.#startProgram, this.#token, this.#interval, this.#long]) program?.dispose();
+  }
+
+  #check(tokens: ArrayLike<number>): void {
+    const { vocabulary } = this.model.config;
+    if (tokens.length === 0) throw new RangeError("Cannot read an empty list of tokens: give at least one");
+    for (let i = 0; i < tokens.length; i++) {
+      if (!Number.isInteger(tokens[i]) || tokens[i] < 0 || tokens[i] >= vocabulary) {
+        throw new RangeError(`Cannot read token ${tokens[i]}: tokens of this model go from 0 to ${vocabulary - 1}`);
+      }
+    }
+  }
+
+  /** What to launch for tokens from `next` on, of which the first is token `at` of the text. */
+  async #piece(
+    tokens: ArrayLike<number>,
+    next: number,
+    at: number,
+  ): Promise<{ program: ReadProgram; input: Int32Array; count: number }> {
+    const { model } = this, { interval } = model, left = tokens.length - next;
+    const long = this.tokensAtOnce;
+    if (at % interval !== 0 || left < interval) {
+      return { program: this.#token, input: placedToken(model.config, interval, tokens[next], at), count: 1 };
+    }
+    const count = left >= long ? long : interval;
+    const program = left >= long
+      ? this.#long ??= await this.#parallel(long)
+      : this.#interval ??= await this.#parallel(interval);
+    return { program, input: Int32Array.from({ length: count }, (_, i) => tokens[next + i]), count };
+  }
+
+  /** Compiles reading `count` tokens, whole intervals from a boundary on, at once. */
+  async #parallel(count: number): Promise<ReadProgram> {
+    const { model } = this;
+    const read = (vector: Tensor, before: ModelReading, tokens: Tensor): Read => {
+      const position = add(zeros([], "i32"), count - 1);
+      const { logits, state } = model.forward(model.unflatten(vector), tokens, {
+        state: boundaryOfModelReading(before),
+        position,
+      });
+      return { logits, state: modelReadingAtBoundary(model.config, state) };
+    };
+    return await compile(this.#device, read, [spec([model.layout.size]), this.#specs, spec([1, count], "i32")]);
+  }
+}

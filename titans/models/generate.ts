@@ -1,0 +1,75 @@
+/** Writing: tokens chosen one after the other, each read before the next is chosen. */
+import { optionNames } from "../../core/options.ts";
+import { checkNames, ConfigError } from "../errors.ts";
+import type { Reader } from "./decoder.ts";
+import { Sampler, SAMPLING, type SamplingOptions } from "./sampling.ts";
+
+/** Options of {@link generate}. */
+export interface GenerateOptions extends SamplingOptions {
+  /** Most tokens to write. */
+  readonly maxTokens: number;
+  /** What an empty prompt at the beginning of a text stands for; 10, the newline among bytes, unless said. */
+  readonly start?: number;
+  /**
+   * Sequences of tokens that end the writing where they would appear; they are not given. A text as bytes where tokens
+   * are bytes.
+   */
+  readonly stop?: readonly ArrayLike<number>[];
+}
+
+const GENERATE_OPTIONS = optionNames<GenerateOptions>({ ...SAMPLING, maxTokens: true, start: true, stop: true });
+
+/**
+ * Writes tokens after a prompt, giving each as soon as it is chosen; with stop sequences, as soon as it is sure to be
+ * part of none.
+ * @param reader Where the text stands; writing goes on from there. The last token written is not read yet: begin the
+ * next prompt with it to go on.
+ * @param prompt Token ids; may be empty.
+ * @param options How many and how to choose.
+ * @throws {RangeError} if a token lies outside the vocabulary.
+ * @throws {ConfigError} if an option cannot be; {SamplingError} if logits are not finite.
+ */
+export async function* generate(
+  reader: Reader,
+  prompt: ArrayLike<number>,
+  options: GenerateOptions,
+): AsyncGenerator<number, void, void> {
+  checkNames("generate", options, GENERATE_OPTIONS);
+  const { maxTokens, temperature, topK, topP, minP, seed } = options;
+  const sampler = new Sampler({ temperature, topK, topP, minP, seed });
+  const stop = (options.stop ?? []).map((sequence) => Array.from(sequence));
+  if (stop.some((sequence) => sequence.length === 0)) {
+    throw new ConfigError("Cannot stop at an empty stop sequence: give at least one token", "stop");
+  }
+  const held: number[] = [];
+  let logits = prompt.length > 0
+    ? await reader.read(prompt)
+    : reader.logits ?? await reader.read([options.start ?? 10]);
+  for (let n = 0; n < maxTokens; n++) {
+    const token = sampler.choose(logits, n);
+    held.push(token);
+    const found = stop.find((sequence) =>
+      sequence.length <= held.length && matches(sequence, held, held.length - sequence.length)
+    );
+    if (found) {
+      yield* held.slice(0, held.length - found.length);
+      return;
+    }
+    yield* held.splice(0, held.length - undecided(stop, held));
+    if (n + 1 < maxTokens) logits = await reader.read([token]);
+  }
+  yield* held;
+}
+
+/** How many of the last tokens may be the beginning of a stop sequence. */
+function undecided(stop: readonly number[][], tokens: readonly number[]): number {
+  const from = tokens.findIndex((_, start) =>
+    stop.some((sequence) => tokens.length - start < sequence.length && matches(sequence, tokens, start))
+  );
+  return from < 0 ? 0 : tokens.length - from;
+}
+
+/** Whether the tokens from `start` on are those with which a sequence begins. */
+function matches(sequence: readonly number[], tokens: readonly number[], start: number): boolean {
+  return tokens.slice(start).every((token, i) => i >= sequence.length || token === sequence[i]);
+}

@@ -1,0 +1,220 @@
+/**
+ * Parameters: a tree of descriptions, and one flat vector that holds them all.
+ *
+ * On a device a model is a single f32 vector. Every parameter starts at a multiple of 64 elements (256 bytes, with
+ * zeros between), parameters with weight decay come first, and a tree of tensors is made of it by slices. So the
+ * optimiser, clipping and the norm of the gradient are a few kernels whatever the number of parameters, and a
+ * checkpoint is one read.
+ */
+import { isTensor, type Tensor } from "../../core/graph.ts";
+import { showAsText } from "../../core/inspect.ts";
+import type { OptionNames } from "../../core/options.ts";
+import { checkShape, sizeOfShape } from "../../core/shape.ts";
+import { flatten, type MapTree, type TreeSpec, unflatten } from "../../core/tree.ts";
+import { concat, pad, reshape, sliceAxis } from "../../ops/mod.ts";
+import { checkNames, ConfigError } from "../errors.ts";
+import { HostRng } from "./host_rng.ts";
+
+/** Elements at whose multiples parameters start. */
+export const PARAMETER_ALIGNMENT = 64;
+
+/** How a parameter starts: normal with a standard deviation, or one value, or several values for equal parts of it. */
+export type Initializer = { readonly normal: number } | { readonly value: number } | {
+  readonly parts: readonly number[];
+};
+
+/** The description of a parameter. */
+export class Parameter {
+  /**
+   * Describes a parameter.
+   * @param shape Extents.
+   * @param initializer Its first value.
+   * @param decay Whether weight decay applies: to matrices, not to gains, biases and embeddings.
+   * @throws {ConfigError} if it does not say with what number or numbers to start; {ShapeError} if the extents are
+   * none.
+   */
+  constructor(readonly shape: readonly number[], readonly initializer: Initializer, readonly decay: boolean) {
+    checkShape(shape, "make a parameter");
+    checkInitializer(initializer, sizeOfShape(shape));
+    if (typeof decay !== "boolean") {
+      throw new ConfigError(`Cannot make a parameter with decay ${decay}: it must be true or false`, "decay");
+    }
+  }
+}
+
+const INITIALIZER: OptionNames = ["normal", "value", "parts"];
+
+function checkInitializer(initializer: Initializer, size: number): void {
+  checkNames("a parameter's initializer", initializer, INITIALIZER);
+  const refuse = (text: string): never => {
+    throw new ConfigError(`Cannot make a parameter that starts ${text}`, "initializer");
+  };
+  const given = Object.entries<number | readonly number[]>({ ...initializer });
+  if (given.length !== 1) {
+    refuse(`by ${given.map(([name]) => name).join(" and ") || "nothing"}: give one of ${INITIALIZER.join(", ")}`);
+  }
+  const [[name, start]] = given;
+  if (name !== "parts") {
+    if (!Number.isFinite(start)) refuse(`with ${name} ${start}: it must be a finite number`);
+    return;
+  }
+  const parts = start as readonly number[];
+  if (!parts?.every?.(Number.isFinite)) refuse(`in parts of ${parts}: they must be finite numbers`);
+  if (parts.length === 0 ? size !== 0 : size % parts.length !== 0) {
+    refuse(`in ${parts.length} equal parts: it has ${size} elements`);
+  }
+}
+
+/** A matrix of a linear map, [in, out] or with leading axes: normal with deviation `scale / sqrt(in)`. */
+export function matrix(shape: readonly number[], scale = 1): Parameter {
+  return new Parameter(shape, { normal: scale / Math.sqrt(shape[shape.length - 2]) }, true);
+}
+
+/** A gain, bias or the like that starts at one value. */
+export function vector(shape: readonly number[], value: number): Parameter {
+  return new Parameter(shape, { value }, false);
+}
+
+/** A table of rows that are looked up or prepended, without weight decay. */
+export function table(shape: readonly number[], deviation: number): Parameter {
+  return new Parameter(shape, { normal: deviation }, false);
+}
+
+/** A parameter by name. */
+export interface NamedParameter {
+  /** Its path in the tree, such as `blocks.0.mixer.out`. */
+  readonly name: string;
+  /** Its description. */
+  readonly parameter: Parameter;
+  /** Where it starts in the flat vector, in elements. */
+  readonly offset: number;
+  /** Its number of elements. */
+  readonly size: number;
+}
+
+/** Arrays by parameter name. */
+export type NamedArrays = Readonly<Record<string, Float32Array>>;
+
+/** Where each parameter of a tree lies in the flat vector. */
+export class ParameterLayout<Tree = unknown> {
+  /** In the order of the tree. */
+  readonly entries: readonly NamedParameter[];
+  /** Elements of the flat vector, padding included. */
+  readonly size: number;
+  /** Weight decay applies to the elements before this one. */
+  readonly decayEnd: number;
+  #spec: TreeSpec;
+
+  /**
+   * Lays out a tree.
+   * @param tree A tree whose leaves are parameters.
+   */
+  constructor(tree: MapTree<Tree, Tensor, Parameter>) {
+    const { leaves, paths, spec } = flatten(
+      tree,
+      (value): value is Parameter => value instanceof Parameter,
+      "a parameter",
+    );
+    this.#spec = spec;
+    const offsets = new Array<number>(leaves.length);
+    let end = 0;
+    const place = (decay: boolean): void =>
+      leaves.forEach((leaf, i) => {
+        if (leaf.decay !== decay) return;
+        offsets[i] = end;
+        end += align(sizeOfShape(leaf.shape));
+      });
+    place(true);
+    this.decayEnd = end;
+    place(false);
+    this.size = end;
+    this.entries = leaves.map((parameter, i) => ({
+      name: paths[i].replace(/\[(\d+)\]/g, ".$1"),
+      parameter,
+      offset: offsets[i],
+      size: sizeOfShape(parameter.shape),
+    }));
+  }
+
+  /** How many there are, such as `layout of 26 tensors, 202,316 parameters`. */
+  toString(): string {
+    return `layout of ${this.entries.length} tensors, ${this.parameterCount.toLocaleString("en")} parameters`;
+  }
+
+  static {
+    showAsText(this);
+  }
+
+  /** The number of parameters, padding not counted. */
+  get parameterCount(): number {
+    return this.entries.reduce((count, { size }) => count + size, 0);
+  }
+
+  /** The tree of tensors that a flat vector [size] holds. */
+  unflatten(flat: Tensor): Tree {
+    return unflatten(
+      this.#spec,
+      this.entries.map(({ offset, size, parameter }) => reshape(sliceAxis(flat, 0, offset, size), parameter.shape)),
+    ) as Tree;
+  }
+
+  /** The flat vector of a tree of tensors (such as gradients); the padding is zero. */
+  flatten(tree: Tree): Tensor {
+    const leaves = flatten(tree, isTensor, "a parameter").leaves;
+    const order = this.entries.map((_, i) => i).sort((i, j) => this.entries[i].offset - this.entries[j].offset);
+    const parts = order.map((i) => {
+      const { size } = this.entries[i];
+      return pad(reshape(leaves[i], [size]), [[0, align(size) - size]]);
+    });
+    return parts.length === 1 ? parts[0] : concat(parts, 0);
+  }
+
+  /** Puts arrays by name into one flat vector. @throws {RangeError} if one is missing or has another size. */
+  pack(arrays: NamedArrays): Float32Array {
+    const flat = new Float32Array(this.size);
+    for (const { name, offset, size } of this.entries) {
+      const array = arrays[name];
+      if (array?.length !== size) {
+        throw new RangeError(
+          `Cannot use parameter ${name}: ${
+            array ? `it has ${array.length} elements` : "it is missing"
+          }, the model needs ${size}`,
+        );
+      }
+      flat.set(array, offset);
+    }
+    return flat;
+  }
+
+  /** Takes a flat vector apart into arrays by name. */
+  unpack(flat: ArrayLike<number>): NamedArrays {
+    const all = Float32Array.from(flat);
+    return Object.fromEntries(this.entries.map(({ name, offset, size }) => [name, all.slice(offset, offset + size)]));
+  }
+
+  /**
+   * First values, reproducible: each parameter draws from its own stream, so adding one leaves the others as they were.
+   */
+  initialize(seed: number): NamedArrays {
+    return Object.fromEntries(
+      this.entries.map((
+        { name, parameter: { initializer }, size },
+      ) => [name, firstValues(initializer, size, new HostRng(seed, name))]),
+    );
+  }
+}
+
+function firstValues(initializer: Initializer, size: number, rng: HostRng): Float32Array {
+  if ("value" in initializer) return new Float32Array(size).fill(initializer.value);
+  if ("parts" in initializer) {
+    return Float32Array.from(
+      { length: size },
+      (_, i) => initializer.parts[Math.floor(i * initializer.parts.length / size)],
+    );
+  }
+  return Float32Array.from({ length: size }, (_, i) => initializer.normal * rng.normal(i));
+}
+
+function align(size: number): number {
+  return Math.ceil(size / PARAMETER_ALIGNMENT) * PARAMETER_ALIGNMENT;
+}

@@ -1,0 +1,196 @@
+/** Windows of tokens from a text: random for training, in order for validation. */
+import { optionNames } from "../../core/options.ts";
+import { checkNames, ConfigError } from "../errors.ts";
+import { HostRng } from "../nn/host_rng.ts";
+import type { TrainingData, TrainingShape } from "../train/trainer.ts";
+
+/** A text in two parts. */
+export interface TextSplit {
+  /** To learn from. */
+  readonly train: Uint8Array;
+  /** To measure on. */
+  readonly heldOut: Uint8Array;
+}
+
+/**
+ * Splits a text: its end is held out.
+ * @param text Bytes.
+ * @param share Of the text to hold out; 5% unless said.
+ */
+export function splitText(text: Uint8Array, share = 0.05): TextSplit {
+  const end = text.length - Math.floor(text.length * share);
+  return { train: text.subarray(0, end), heldOut: text.subarray(end) };
+}
+
+/**
+ * Where the documents of a text begin, in ascending order; each ends where the next one begins. As many as there are,
+ * they need not be in memory.
+ */
+export interface DocumentStarts {
+  /** Documents. */
+  readonly count: number;
+  /** Copies the places of `into.length` documents from number `first` on. */
+  read(first: number, into: Float64Array): void;
+}
+
+/** A text of tokens that is read in pieces: an array in memory, or a file that is larger than memory. */
+export interface TokenSource {
+  /** Tokens. */
+  readonly length: number;
+  /** Its documents, through which memory is carried where texts are streamed; it is one document unless given. */
+  readonly documents?: DocumentStarts;
+  /**
+   * Copies `into.length` tokens from place `start` on.
+   * @throws if the text cannot be read there.
+   */
+  read(start: number, into: Int32Array): void;
+}
+
+/** A text as windows are cut from it: token ids in memory, or a source. */
+export type TokenText = ArrayLike<number> | TokenSource;
+
+/** A text as a source; an array is not copied. */
+export function tokenSource(text: TokenText): TokenSource {
+  if ("read" in text) return text;
+  return {
+    length: text.length,
+    read: (start, into) => {
+      for (let i = 0; i < into.length; i++) into[i] = text[start + i];
+    },
+  };
+}
+
+/** One of several texts to learn from. */
+export interface WeightedText {
+  /** Token ids. */
+  readonly text: TokenText;
+  /** How often a token of this text is seen, relative to one of the others; 1 unless said. */
+  readonly weight?: number;
+}
+
+const WEIGHTED_TEXT = optionNames<WeightedText>({ text: true, weight: true });
+
+const TRAINING_SHAPE = optionNames<TrainingShape>({ batch: true, length: true, accumulate: true });
+
+/** Checks the names of a shape. @throws {ConfigError} for one that is none of its extents. */
+export function checkTrainingShape(shape: TrainingShape): void {
+  checkNames("a training shape", shape, TRAINING_SHAPE);
+}
+
+/** Checks the names of what a source of training windows is given. @throws {ConfigError} for one that nobody knows. */
+export function checkTexts(texts: readonly WeightedText[], shape: TrainingShape): void {
+  for (const text of texts) checkNames("a text with its weight", text, WEIGHTED_TEXT);
+  checkTrainingShape(shape);
+}
+
+/** Windows at random places of several texts, each within one of them. A pure function of seed and step. */
+export class MixedWindows implements TrainingData {
+  #texts: TokenSource[];
+  #weights: number[];
+  /**
+   * Where each text begins on a line on which a place of a text is as long as its weight; at the end the line's length.
+   */
+  #begins: number[] = [0];
+  #shape: Required<TrainingShape>;
+  #rng: HostRng;
+
+  /**
+   * Windows of texts.
+   * @param texts Texts with their weights.
+   * @param shape Extents of a batch.
+   * @param seed Chooses the places.
+   * @throws {ConfigError} if there is no text, one is shorter than a window, or a weight is not a positive number.
+   */
+  constructor(texts: readonly WeightedText[], shape: TrainingShape, seed: number) {
+    checkTexts(texts, shape);
+    if (texts.length === 0) throw new ConfigError("Cannot cut windows from no text: give at least one", "texts");
+    this.#texts = texts.map(({ text }) => tokenSource(text));
+    this.#weights = texts.map(({ weight = 1 }) => weight);
+    this.#texts.forEach((text, i) => {
+      requireWindow(text, shape.length);
+      const weight = this.#weights[i];
+      if (!(weight > 0 && weight < Infinity)) {
+        throw new ConfigError(`Cannot mix texts with a weight of ${weight}: it must be above 0`, "weight");
+      }
+      this.#begins.push(this.#begins[i] + weight * (text.length - shape.length));
+    });
+    this.#shape = { accumulate: 1, ...shape };
+    this.#rng = new HostRng(seed, "windows");
+  }
+
+  /** Token ids [accumulate, batch, length + 1]. */
+  batch(step: number): Int32Array {
+    const { batch, length, accumulate } = this.#shape;
+    const width = length + 1, rows = batch * accumulate, total = this.#begins[this.#texts.length];
+    const tokens = new Int32Array(rows * width);
+    for (let row = 0; row < rows; row++) {
+      const at = this.#rng.uniform(step * rows + row) * total, index = this.#textAt(at), text = this.#texts[index];
+      const start = Math.floor((at - this.#begins[index]) / this.#weights[index]);
+      // Rounding may reach the end of a text's part of the line.
+      text.read(Math.min(start, text.length - width), tokens.subarray(row * width, (row + 1) * width));
+    }
+    return tokens;
+  }
+
+  /** The text at a place of the line. */
+  #textAt(at: number): number {
+    let low = 0, high = this.#texts.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (this.#begins[middle] <= at) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+}
+
+/** Windows at random places of a text. A pure function of seed and step. */
+export class RandomWindows extends MixedWindows {
+  /**
+   * Windows of a text.
+   * @param text Token ids, such as bytes.
+   * @param shape Extents of a batch.
+   * @param seed Chooses the places.
+   * @throws {ConfigError} if the text is shorter than a window.
+   */
+  constructor(text: TokenText, shape: TrainingShape, seed: number) {
+    super([{ text }], shape, seed);
+  }
+}
+
+/**
+ * Windows that cover a text in order, for validation: each predicts the `length` tokens after its first.
+ * @param text Token ids; or several sources, of which no window spans two.
+ * @param length Tokens of a window, T.
+ * @param count Most windows to take; spread evenly over the text when there are more.
+ * @returns Token ids [n, length + 1], row-major, n at most `count`.
+ * @throws {ConfigError} if the text is shorter than a window.
+ */
+export function evenWindows(text: TokenText | readonly TokenSource[], length: number, count: number): Int32Array {
+  const sources = isSources(text) ? text : [tokenSource(text)];
+  const windowsOf = (source: TokenSource): number => Math.max(0, Math.floor((source.length - 1) / length));
+  const available = sources.reduce((sum, source) => sum + windowsOf(source), 0), used = Math.min(count, available);
+  if (available === 0) requireWindow(sources[0] ?? { length: 0 }, length);
+  const width = length + 1, tokens = new Int32Array(used * width);
+  let index = 0, before = 0;
+  for (let row = 0; row < used; row++) {
+    const window = Math.floor(row * available / used);
+    while (window - before >= windowsOf(sources[index])) before += windowsOf(sources[index++]);
+    sources[index].read((window - before) * length, tokens.subarray(row * width, (row + 1) * width));
+  }
+  return tokens;
+}
+
+function isSources(text: TokenText | readonly TokenSource[]): text is readonly TokenSource[] {
+  return Array.isArray(text) && typeof text[0] === "object";
+}
+
+function requireWindow(text: { readonly length: number }, length: number): void {
+  if (text.length > length) return;
+  throw new ConfigError(
+    `Cannot cut windows of ${length} tokens from a text of ${text.length}: it needs at least ${
+      length + 1
+    }; give a longer text or a smaller length`,
+    "length",
+  );
+}

@@ -1,0 +1,148 @@
+/**
+ * Checkpoints: a safetensors file with the weights by name, the optimiser's moments as `optimizer.first.NAME` and
+ * `optimizer.second.NAME`, of a run that streams the state of each row as `stream.NAME` (accumulate and batch are its
+ * first axes; memory_file.ts names the rest), and in the metadata `format`, `config` (JSON), `step`, `seed`, and
+ * whatever the caller adds.
+ */
+import { optionNames } from "../../core/options.ts";
+import { checkLayerConfig, completeConfig, differingField, type ModelConfig, validateConfig } from "../config.ts";
+import { checkNames, CheckpointError, ConfigError } from "../errors.ts";
+import { Model } from "../models/model.ts";
+import type { NamedArrays } from "../nn/parameters.ts";
+import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "../models/safetensors.ts";
+import type { TrainingState } from "./trainer.ts";
+
+const FORMAT = "mneme-checkpoint-1";
+const FIRST = "optimizer.first.", SECOND = "optimizer.second.";
+const CARRIED = "stream.";
+const RESERVED = ["format", "config", "step", "seed"];
+
+/** A model and where its training stands. */
+export interface Checkpoint {
+  /** What the model is. */
+  readonly config: ModelConfig;
+  /** Seed of the run: of the first parameters and of the order of the data. */
+  readonly seed: number;
+  /** Weights, moments and step. */
+  readonly state: TrainingState;
+  /** Further facts about the run, as text; keys other than `format`, `config`, `step` and `seed`. */
+  readonly notes?: Readonly<Record<string, string>>;
+}
+
+const CHECKPOINT = optionNames<Checkpoint>({ config: true, seed: true, state: true, notes: true });
+
+/**
+ * The bytes of a checkpoint file.
+ * @throws {CheckpointError} if a note has a reserved key; RangeError if the arrays are not those of the configuration.
+ */
+export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array<ArrayBuffer> {
+  checkNames("a checkpoint", checkpoint, CHECKPOINT);
+  const { config, seed, state, notes = {} } = checkpoint;
+  const reserved = Object.keys(notes).find((key) => RESERVED.includes(key));
+  if (reserved) throw new CheckpointError(`Cannot store a note called ${reserved}: the name is reserved`);
+  const { layout } = new Model(config);
+  const tensors: Record<string, StoredTensor> = {};
+  const groups: [string, NamedArrays][] = [["", state.params], [FIRST, state.first], [SECOND, state.second]];
+  for (const [prefix, arrays] of groups) {
+    layout.pack(arrays); // checks names and sizes
+    for (const { name, parameter } of layout.entries) {
+      tensors[prefix + name] = { shape: parameter.shape, data: arrays[name] };
+    }
+  }
+  for (const [name, tensor] of Object.entries(state.carried ?? {})) tensors[CARRIED + name] = tensor;
+  return encodeSafetensors({
+    tensors,
+    metadata: {
+      ...notes,
+      format: FORMAT,
+      config: JSON.stringify(config),
+      step: String(state.step),
+      seed: String(seed),
+    },
+  });
+}
+
+/**
+ * Reads the bytes of a checkpoint file.
+ * @throws {CheckpointError} in one line if the file is damaged, no checkpoint, or its tensors are not those of its
+ * configuration.
+ */
+export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
+  const { tensors, metadata } = decodeSafetensors(bytes);
+  const { format, config: configText, step: stepText, seed: seedText, ...notes } = metadata;
+  if (format !== FORMAT) {
+    throw new CheckpointError(
+      `Cannot read checkpoint: its format is ${
+        format === undefined ? "missing" : JSON.stringify(format)
+      }, expected "${FORMAT}"`,
+    );
+  }
+  const { config, layout } = readModel(configText);
+  const step = readInteger("step", stepText), seed = readInteger("seed", seedText);
+  if (step < 0) throw new CheckpointError(`Cannot read checkpoint: its step is ${step}`);
+  const unread = new Set(Object.keys(tensors));
+  const take = (prefix: string): NamedArrays =>
+    Object.fromEntries(layout.entries.map(({ name, parameter: { shape } }) => {
+      const key = prefix + name;
+      const tensor = Object.hasOwn(tensors, key) ? tensors[key] : undefined;
+      if (!tensor) throw new CheckpointError(`Cannot read checkpoint: tensor ${key} is missing`);
+      if (!(tensor.data instanceof Float32Array) || String(tensor.shape) !== String(shape)) {
+        throw new CheckpointError(
+          `Cannot read checkpoint: tensor ${key} has shape [${tensor.shape.join(", ")}], the model needs f32 [${
+            shape.join(", ")
+          }]`,
+        );
+      }
+      unread.delete(key);
+      return [name, tensor.data];
+    }));
+  const state = { step, params: take(""), first: take(FIRST), second: take(SECOND) };
+  // Whether these are the states of the rows that train on is the trainer's to check, who knows how many there are.
+  const carried = Object.fromEntries(
+    [...unread].filter((key) => key.startsWith(CARRIED)).map((key) => [key.slice(CARRIED.length), tensors[key]]),
+  );
+  for (const name of Object.keys(carried)) unread.delete(CARRIED + name);
+  const [extra] = unread;
+  if (extra !== undefined) {
+    throw new CheckpointError(`Cannot read checkpoint: tensor ${extra} is not part of the model`);
+  }
+  return { config, seed, state: Object.keys(carried).length > 0 ? { ...state, carried } : state, notes };
+}
+
+/**
+ * Refuses a checkpoint of another model.
+ * @throws {CheckpointError} naming the first option that differs; options that change only the cost may.
+ */
+export function requireSameModel(expected: ModelConfig, found: ModelConfig): void {
+  const field = differingField(expected, found, ["tile", "checkpoint"]);
+  if (field === undefined) return;
+  throw new CheckpointError(
+    `Cannot resume from this checkpoint: its ${field} is ${JSON.stringify(found[field])}, the model asked for has ${
+      JSON.stringify(expected[field])
+    }`,
+  );
+}
+
+function readModel(text: string | undefined): { config: ModelConfig; layout: Model["layout"] } {
+  if (text === undefined) throw new CheckpointError("Cannot read checkpoint: it has no config");
+  try {
+    const stored: unknown = JSON.parse(text);
+    if (typeof stored !== "object" || stored === null) throw new TypeError("not a record");
+    const config = completeConfig(stored);
+    checkLayerConfig(config);
+    validateConfig(config);
+    return { config, layout: new Model(config).layout };
+  } catch (error) {
+    const reason = error instanceof ConfigError ? error.message : "it is no configuration in JSON";
+    throw new CheckpointError(`Cannot read the config of the checkpoint: ${reason}`);
+  }
+}
+
+function readInteger(name: string, text: string | undefined): number {
+  if (text === undefined || !/^-?\d{1,15}$/.test(text)) {
+    throw new CheckpointError(
+      `Cannot read checkpoint: its ${name} is ${JSON.stringify(text) ?? "missing"}, expected an integer`,
+    );
+  }
+  return Number(text);
+}

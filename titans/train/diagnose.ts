@@ -1,0 +1,268 @@
+/**
+ * Why a training step went wrong: the step's forward and backward pass once more, with all that passes between the
+ * model's parts looked at on the host.
+ *
+ * It runs after a failure only, so nothing here is fast: every tensor is read as a whole. Comparisons on the host are
+ * sure to find NaN, which those of GPUs need not be.
+ */
+import { valueAndGrad } from "../../core/grad.ts";
+import type { Tensor } from "../../core/graph.ts";
+import { type Spec, spec } from "../../core/trace.ts";
+import { flatten, type MapTree, unflatten } from "../../core/tree.ts";
+import { type ArrayLeaf, compile, type Device, type DeviceArray } from "../../kernels/mod.ts";
+import { crossEntropy, mean, mul, sliceAxis } from "../../ops/mod.ts";
+import type { TraceQuantity } from "../models/inspector.ts";
+import type { ModelConfig } from "../config.ts";
+import type { Model, ModelParameters, ModelState } from "../models/model.ts";
+import { boundarySpecs } from "../models/decode.ts";
+
+/** What went through a step. */
+export interface FailedStep {
+  /** Parameters before the step, f32 [P] in device memory. */
+  readonly params: DeviceArray;
+  /** Token ids [accumulate, batch, length + 1]. */
+  readonly tokens: Int32Array;
+  /** Windows that go through the model at once. */
+  readonly batch: number;
+  /** Tokens of a window. */
+  readonly length: number;
+  /** Which predictions count and which tokens memories learn, [accumulate, batch, length]; all unless given. */
+  readonly mask?: Float32Array;
+  /** What the rows go on from; the beginning of texts unless given. */
+  readonly carried?: CarriedStep;
+}
+
+/** The states with which the rows of a step begin. */
+export interface CarriedStep {
+  /** Before the step, [accumulate, batch, ...]. */
+  readonly arrays: MapTree<ModelState, Tensor, DeviceArray>;
+  /** Ones for rows that begin a text instead, [accumulate, batch]. */
+  readonly fresh: Float32Array;
+  /** The states of the rows of one batch. */
+  readonly resume: (params: ModelParameters<Tensor>, carried: ModelState, fresh: Tensor) => ModelState;
+}
+
+/** A batch of the step. */
+interface Windows {
+  readonly tokens: Tensor; // [B, T + 1]
+  readonly mask?: Tensor; // [B, T]
+  readonly carried?: ModelState; // [B, ...]
+  readonly fresh?: Tensor; // [B]
+}
+
+/** What a tensor of the step is. */
+interface Label {
+  readonly name: string;
+  /** What its axes are: [B, T, ...], or [B, H, T], or none that stands for the text. */
+  readonly axes: "tokens" | "heads" | "none";
+}
+
+interface Seen extends Label {
+  readonly tensor: { readonly data: ArrayLike<number>; readonly shape: readonly number[] };
+}
+
+/**
+ * The first tensor of a step that is not finite: a parameter; else, of all that the forward pass computes for the
+ * earliest mini-batch, segment or window where anything is not finite (what a block takes, what its memory does, what
+ * its mixer gives, logits, losses), the first in the order of the flow; else a gradient, from the last parameter used
+ * to the first.
+ * @returns Its name, and of tensors along the text the place, such as
+ * `blocks.1.memory surprise at token 37 of window 2, head 0`. If all are finite, a text that says so and names the one
+ * with the greatest element.
+ */
+export async function firstBadTensor(device: Device, model: Model, step: FailedStep): Promise<string> {
+  const { length, params } = step;
+  const flat = await params.read() as Float32Array;
+  const parameters = model.layout.entries.map(({ name, offset, size }) =>
+    alone(`parameter ${name}`, flat.subarray(offset, offset + size))
+  );
+  let largest = { name: "", magnitude: -1 };
+  const together = tokensTogether(model.config, length);
+  const first = (all: readonly Seen[]): string | undefined => {
+    const looks = all.map(lookAt);
+    const bad = looks.filter(({ token }) => token !== undefined).sort((a, b) =>
+      Math.floor(a.token! / together) - Math.floor(b.token! / together)
+    );
+    for (const look of looks) if (look.magnitude > largest.magnitude) largest = look;
+    return bad.length > 0 ? bad[0].name : undefined;
+  };
+  const bad = first(parameters);
+  if (bad) return bad;
+  const labels: Label[] = [];
+  const { specs, batches } = await batchesOf(model, step);
+  const program = await compile(device, flow(model, labels, step.carried?.resume), [spec([model.layout.size]), specs]);
+  try {
+    for (const batch of batches) {
+      const { between, gradient } = await program.run(params, batch);
+      const found = first(between.map((tensor, i) => ({ ...labels[i], tensor }))) ??
+        first(gradients(model, gradient.data));
+      if (found) return found;
+    }
+  } finally {
+    program.dispose();
+  }
+  return `none, all are finite, the greatest element is one of ${largest.name}, ${largest.magnitude.toExponential(2)}`;
+}
+
+/**
+ * What may be the cause of a failure before the first update, when no learning rate can be, and what to do.
+ * @param tensor As {@link firstBadTensor} names it, where it was found.
+ */
+export function causeBeforeUpdates({ thetaMax, miniBatch, memoryGain }: ModelConfig, tensor = ""): string {
+  if (tensor.startsWith("parameter")) {
+    return "and nothing was learned yet: look at the parameters that training began with";
+  }
+  if (tensor.startsWith("blocks.0.input")) {
+    return "and nothing was learned yet: look at the token ids of the batch, and at the first parameters";
+  }
+  return `and nothing was learned yet, so the learning rate is not the cause: keep the memory in bounds with a smaller thetaMax than ${thetaMax}, ` +
+    `mini-batches of fewer tokens than ${miniBatch}${
+      memoryGain === "fast" ? ', memoryGain "outer"' : ""
+    }, or shorter windows`;
+}
+
+/** The batches of a step on the host, one after the other, and their types. */
+async function batchesOf(model: Model, { tokens, batch: B, length: T, mask, carried }: FailedStep): Promise<{
+  readonly specs: MapTree<Windows, Tensor, Spec>;
+  readonly batches: readonly MapTree<Windows, Tensor, ArrayLeaf>[];
+}> {
+  const types = carried && boundarySpecs(model, B), count = tokens.length / (B * (T + 1));
+  const specs = {
+    tokens: spec([B, T + 1], "i32"),
+    ...(mask ? { mask: spec([B, T]) } : {}),
+    ...(carried ? { carried: types, fresh: spec([B]) } : {}),
+  } as MapTree<Windows, Tensor, Spec>;
+  const isArray = (value: unknown): value is DeviceArray =>
+    typeof value === "object" && value !== null && "read" in value;
+  const states = carried ? flatten(carried.arrays, isArray) : undefined;
+  const data = await Promise.all(states?.leaves.map((leaf) => leaf.read()) ?? []) as Float32Array[];
+  const part = <A extends Int32Array | Float32Array>(array: A, i: number): A =>
+    array.slice(i * array.length / count, (i + 1) * array.length / count) as A;
+  const batches = Array.from({ length: count }, (_, i) =>
+    ({
+      tokens: part(tokens, i),
+      ...(mask ? { mask: part(mask, i) } : {}),
+      ...(carried
+        ? { carried: unflatten(states!.spec, data.map((array) => part(array, i))), fresh: part(carried.fresh, i) }
+        : {}),
+    }) as MapTree<Windows, Tensor, ArrayLeaf>);
+  return { specs, batches };
+}
+
+/**
+ * Tokens that share products: there one that is not finite spoils earlier ones too, since no weight of zero makes NaN
+ * vanish.
+ */
+function tokensTogether({ model, miniBatch, segment, window }: ModelConfig, length: number): number {
+  if (model === "lmm") return miniBatch;
+  if (model === "mac") return segment;
+  return window % miniBatch === 0 ? window : length;
+}
+
+function alone(name: string, data: ArrayLike<number>): Seen {
+  return { name, axes: "none", tensor: { data, shape: [data.length] } };
+}
+
+/** All that passes in a step, in the order of the flow; `labels` hears what each is. */
+function flow(
+  model: Model,
+  labels: Label[],
+  resume?: CarriedStep["resume"],
+): (flat: Tensor, windows: Windows) => { readonly between: readonly Tensor[]; readonly gradient: Tensor } {
+  return (flat, { tokens, mask, carried, fresh }) => {
+    const T = tokens.shape[1] - 1;
+    const loss = (params: ModelParameters<Tensor>): [Tensor, Tensor[]] => {
+      const between: Tensor[] = [];
+      const see = (name: string, tensor: Tensor, axes: Label["axes"] = "tokens"): void => {
+        labels.push({ name, axes });
+        between.push(tensor);
+      };
+      labels.length = 0;
+      const watched: [name: string, tensor: Tensor][] = [];
+      const { logits, trace } = model.forward(params, sliceAxis(tokens, 1, 0, T), {
+        trace: true,
+        store: mask,
+        state: carried && resume!(params, carried, fresh!),
+        watch: (...seen) => watched.push(seen),
+      });
+      // Of each block what it takes, its memory, and what its mixer gives.
+      trace!.forEach((memory, i) => {
+        see(...watched[2 * i]);
+        for (const quantity of MEMORY_FLOW) see(`blocks.${i}.memory ${quantity}`, memory[quantity], "heads");
+        see(...watched[2 * i + 1]);
+      });
+      const losses = crossEntropy(logits, sliceAxis(tokens, 1, 1, T), { reduction: "none" });
+      see("logits", logits);
+      see("losses", losses);
+      return [mean(mask ? mul(losses, mask) : losses), between];
+    };
+    const [[, between], gradient] = valueAndGrad(loss)(model.unflatten(flat));
+    return { between, gradient: model.layout.flatten(gradient) };
+  };
+}
+
+/** The quantities of a trace in the order in which a memory computes them. */
+const MEMORY_FLOW: readonly TraceQuantity[] = [
+  "theta",
+  "eta",
+  "alpha",
+  "loss",
+  "surprise",
+  "momentumNorm",
+  "updateNorm",
+  "memoryNorm",
+  "error",
+  "readError",
+];
+
+/** The gradient of each parameter, in the order in which the backward pass reaches them. */
+function gradients(model: Model, data: ArrayLike<number>): Seen[] {
+  const rank = (name: string): number => {
+    if (name === "head") return -2;
+    if (name === "norm") return -1;
+    const block = /^blocks\.(\d+)\.(mlp\.|mlpNorm|mixerNorm)?/.exec(name);
+    if (!block) return Infinity;
+    const parts: Readonly<Record<string, number>> = { "mlp.": 0, mlpNorm: 1, mixerNorm: 3 };
+    return 4 * (model.config.blocks - 1 - Number(block[1])) + (parts[block[2]] ?? 2);
+  };
+  const ordered = [...model.layout.entries].sort((a, b) => rank(a.name) - rank(b.name));
+  return ordered.map(({ name, offset, size }) =>
+    alone(`the gradient of ${name}`, Array.prototype.slice.call(data, offset, offset + size))
+  );
+}
+
+/** What a look at a tensor finds. */
+interface Look {
+  /** The tensor's name, and where its first bad element is. */
+  readonly name: string;
+  /**
+   * The earliest token at which an element is not finite, 0 of tensors without tokens; undefined where all are finite.
+   */
+  readonly token?: number;
+  /** The greatest magnitude of finite elements. */
+  readonly magnitude: number;
+}
+
+function lookAt({ name, axes, tensor: { data, shape } }: Seen): Look {
+  // Tokens are axis 1 of [B, T, ...] and axis 2 of [B, H, T].
+  const inner = axes === "tokens" ? shape.slice(2).reduce((a, b) => a * b, 1) : 1;
+  const tokens = axes === "none" ? 1 : shape[axes === "tokens" ? 1 : 2],
+    outer = (i: number): number => Math.floor(i / (inner * tokens));
+  let magnitude = 0, token = Infinity, place = 0;
+  for (let i = 0; i < data.length; i++) {
+    if (Number.isFinite(data[i])) {
+      magnitude = Math.max(magnitude, Math.abs(data[i]));
+      continue;
+    }
+    const at = axes === "none" ? 0 : Math.floor(i / inner) % tokens;
+    if (at < token) [token, place] = [at, outer(i)];
+  }
+  if (token === Infinity) return { name, magnitude };
+  if (axes === "none") return { name, token, magnitude };
+  if (axes === "tokens") return { name: `${name} at token ${token} of window ${place}`, token, magnitude };
+  return {
+    name: `${name} at token ${token} of window ${Math.floor(place / shape[1])}, head ${place % shape[1]}`,
+    token,
+    magnitude,
+  };
+}
