@@ -1,4 +1,4 @@
-/** What a device is. Each device is a folder beside this file (webgpu/, cpu/, reference/). */
+/** What a device is. Each device is a folder in devices/ (webgpu/, wasm/, reference/). */
 import type { HostData, Type } from "../core/dtype.ts";
 import type { Graph } from "../core/graph.ts";
 import { formatType } from "../core/shape.ts";

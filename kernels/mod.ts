@@ -25,12 +25,12 @@ export type { ArrayLeaf } from "./arguments.ts";
 export type { HostArray, HostArrays, HostTensor, NumberMethods } from "./host_data.ts";
 export { Explanation, type KernelReport, type MemoryReport, type ValueReport, type WorkTotals } from "./explain.ts";
 export type { LiveRange } from "./plan_memory.ts";
-export { ReferenceArray, ReferenceDevice } from "./reference/device.ts";
-export { CpuDevice, type CpuOptions, requestCpuDevice } from "./cpu/device.ts";
-export { CpuArray } from "./cpu/array.ts";
-export { requestWebGpuDevice, WebGpuDevice, type WebGpuOptions } from "./webgpu/device.ts";
-export type { WebGpuStats } from "./webgpu/context.ts";
-export { WebGpuArray } from "./webgpu/array.ts";
+export { ReferenceArray, ReferenceDevice } from "./devices/reference/device.ts";
+export { CpuDevice, type CpuOptions, requestCpuDevice } from "./devices/wasm/device.ts";
+export { CpuArray } from "./devices/wasm/array.ts";
+export { requestWebGpuDevice, WebGpuDevice, type WebGpuOptions } from "./devices/webgpu/device.ts";
+export type { WebGpuStats } from "./devices/webgpu/context.ts";
+export { WebGpuArray } from "./devices/webgpu/array.ts";
 // What the signatures above are made of.
 export type { DType, HostData, Type } from "../core/dtype.ts";
 export type { Tensor } from "../core/graph.ts";

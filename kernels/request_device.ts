@@ -2,9 +2,9 @@
 import { DeviceError } from "../core/errors.ts";
 import { checkOptions, optionNames } from "../core/options.ts";
 import type { Device, DeviceKind } from "./device.ts";
-import { requestCpuDevice } from "./cpu/device.ts";
-import { ReferenceDevice } from "./reference/device.ts";
-import { requestWebGpuDevice, type WebGpuOptions } from "./webgpu/device.ts";
+import { requestCpuDevice } from "./devices/wasm/device.ts";
+import { ReferenceDevice } from "./devices/reference/device.ts";
+import { requestWebGpuDevice, type WebGpuOptions } from "./devices/webgpu/device.ts";
 
 /** Options of {@link requestDevice}. */
 export interface DeviceOptions extends Pick<WebGpuOptions, "shaderCacheDirectory"> {

@@ -5,7 +5,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type { HostData } from "../../core/dtype.ts";
 import type { Device, DeviceArray, Executable, LoadedProgram } from "../../kernels/device.ts";
-import { ReferenceDevice } from "../../kernels/reference/device.ts";
+import { ReferenceDevice } from "../../kernels/devices/reference/device.ts";
 import { type CampaignReport, runCampaign } from "./campaign.ts";
 import { check, traceProgram } from "./check.ts";
 import { Coverage, unreachableFunctions } from "./coverage.ts";

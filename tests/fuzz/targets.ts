@@ -1,9 +1,9 @@
 /** The devices that programs run on, opened once for all of them. */
 import type { HostData } from "../../core/dtype.ts";
-import { requestCpuDevice } from "../../kernels/cpu/device.ts";
+import { requestCpuDevice } from "../../kernels/devices/wasm/device.ts";
 import type { Device, LoadedProgram } from "../../kernels/device.ts";
 import { requestDevice } from "../../kernels/request_device.ts";
-import { requestWebGpuDevice } from "../../kernels/webgpu/device.ts";
+import { requestWebGpuDevice } from "../../kernels/devices/webgpu/device.ts";
 
 /** What `--device` may name. */
 export type TargetKind = "reference" | "cpu" | "webgpu";

@@ -2,8 +2,8 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { compile, DeviceError, grad, requestDevice, scan, ShapeError, spec, type Tensor } from "../../mod.ts";
 import { add, matmul, mul, softmax, sum, tanh } from "../../ops/mod.ts";
-import { type CpuDevice, type CpuOptions, requestCpuDevice } from "../../kernels/cpu/device.ts";
-import { findFeatures } from "../../kernels/cpu/features.ts";
+import { type CpuDevice, type CpuOptions, requestCpuDevice } from "../../kernels/devices/wasm/device.ts";
+import { findFeatures } from "../../kernels/devices/wasm/features.ts";
 
 /** A test with a device; recycled memory is filled with NaN. */
 function withDevice(name: string, options: CpuOptions, fn: (device: CpuDevice) => Promise<void>): void {

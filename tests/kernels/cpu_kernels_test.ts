@@ -4,10 +4,10 @@
  */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { CompileError } from "../../core/errors.ts";
-import { columnsOf, panelsOf } from "../../kernels/cpu/contract_blocks.ts";
-import { findFeatures } from "../../kernels/cpu/features.ts";
-import { printCpuKernel } from "../../kernels/cpu/print_kernel.ts";
-import { encodeModule, printFunction } from "../../kernels/cpu/wasm_encoder.ts";
+import { columnsOf, panelsOf } from "../../kernels/devices/wasm/contract_blocks.ts";
+import { findFeatures } from "../../kernels/devices/wasm/features.ts";
+import { printCpuKernel } from "../../kernels/devices/wasm/print_kernel.ts";
+import { encodeModule, printFunction } from "../../kernels/devices/wasm/wasm_encoder.ts";
 import type { Kernel } from "../../kernels/kernel.ts";
 import {
   binaryKernel,

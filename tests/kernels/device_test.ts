@@ -8,17 +8,17 @@ import type { Device, DeviceArray } from "../../kernels/device.ts";
 import type { MapKernel } from "../../kernels/kernel.ts";
 import { planMemory } from "../../kernels/plan_memory.ts";
 import type { KernelStep, Plan, Schedule, Step, Value } from "../../kernels/plan.ts";
-import { ReferenceDevice } from "../../kernels/reference/device.ts";
+import { ReferenceDevice } from "../../kernels/devices/reference/device.ts";
 import { requestDevice } from "../../kernels/request_device.ts";
-import { flattenSteps } from "../../kernels/webgpu/commands.ts";
+import { flattenSteps } from "../../kernels/devices/webgpu/commands.ts";
 import {
   type Printer,
   requestWebGpuDevice,
   type WebGpuDevice,
   type WebGpuOptions,
-} from "../../kernels/webgpu/device.ts";
-import { quoteSource } from "../../kernels/webgpu/pipelines.ts";
-import { placeOf, unavailableText } from "../../kernels/webgpu/host.ts";
+} from "../../kernels/devices/webgpu/device.ts";
+import { quoteSource } from "../../kernels/devices/webgpu/pipelines.ts";
+import { placeOf, unavailableText } from "../../kernels/devices/webgpu/host.ts";
 
 const EMPTY = new Graph([], []);
 const bodies = new WeakMap<object, string>();
@@ -406,9 +406,9 @@ withDevice("where calls on the queue do not block, as in browsers, fences and re
   const global = globalThis as { Deno?: unknown };
   const runtime = global.Deno;
   delete global.Deno;
-  let host: typeof import("../../kernels/webgpu/host.ts");
+  let host: typeof import("../../kernels/devices/webgpu/host.ts");
   try {
-    host = await import("../../kernels/webgpu/host.ts?browser" as "../../kernels/webgpu/host.ts");
+    host = await import("../../kernels/devices/webgpu/host.ts?browser" as "../../kernels/devices/webgpu/host.ts");
     host.prepareEnvironment();
   } finally {
     global.Deno = runtime;

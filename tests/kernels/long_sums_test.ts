@@ -15,7 +15,7 @@ import type { Kernel } from "../../kernels/kernel.ts";
 import { compile, type Device, requestCpuDevice, requestDevice } from "../../kernels/mod.ts";
 import type { Step } from "../../kernels/plan.ts";
 import { schedule } from "../../kernels/schedule.ts";
-import { type PrintTarget, printWgsl } from "../../kernels/webgpu/print_wgsl.ts";
+import { type PrintTarget, printWgsl } from "../../kernels/devices/webgpu/print_wgsl.ts";
 import * as ops from "../../ops/mod.ts";
 import { random } from "../numeric.ts";
 import { evaluateSchedule } from "./evaluate_schedule.ts";

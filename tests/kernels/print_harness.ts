@@ -6,10 +6,10 @@ import type { DType } from "../../core/dtype.ts";
 import { hostArray } from "../../core/dtype.ts";
 import type { Var } from "../../core/index_expr.ts";
 import type { Kernel } from "../../kernels/kernel.ts";
-import { TEXEL_ROW_BYTES, type TexelRead } from "../../kernels/webgpu/print_texels.ts";
-import { printWgsl } from "../../kernels/webgpu/print_wgsl.ts";
-import type { PrintTarget, WgslKernel } from "../../kernels/webgpu/print_wgsl.ts";
-import { rectanglesOf } from "../../kernels/webgpu/texels.ts";
+import { TEXEL_ROW_BYTES, type TexelRead } from "../../kernels/devices/webgpu/print_texels.ts";
+import { printWgsl } from "../../kernels/devices/webgpu/print_wgsl.ts";
+import type { PrintTarget, WgslKernel } from "../../kernels/devices/webgpu/print_wgsl.ts";
+import { rectanglesOf } from "../../kernels/devices/webgpu/texels.ts";
 import { compileKernel, type KernelMemory } from "./kernel_code.ts";
 
 /** Elements of one operand. */

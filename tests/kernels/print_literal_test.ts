@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { floatLiteral } from "../../kernels/webgpu/print_literal.ts";
+import { floatLiteral } from "../../kernels/devices/webgpu/print_literal.ts";
 
 const GREATEST = (2 - 2 ** -23) * 2 ** 127;
 

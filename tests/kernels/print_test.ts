@@ -3,8 +3,8 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { CompileError } from "../../core/errors.ts";
 import { constantIndex, makeVar } from "../../core/index_expr.ts";
 import type { Kernel } from "../../kernels/kernel.ts";
-import { printWgsl } from "../../kernels/webgpu/print_wgsl.ts";
-import type { PrintTarget } from "../../kernels/webgpu/print_wgsl.ts";
+import { printWgsl } from "../../kernels/devices/webgpu/print_wgsl.ts";
+import type { PrintTarget } from "../../kernels/devices/webgpu/print_wgsl.ts";
 import {
   binaryKernel,
   Build,

@@ -21,8 +21,8 @@ import {
   type Tensor,
 } from "../../mod.ts";
 import { add, argmax, cast, exp, linearScan, matmul, mul, sum, tanh } from "../../ops/mod.ts";
-import { ReferenceArray } from "../../kernels/reference/device.ts";
-import { requestWebGpuDevice, type WebGpuDevice } from "../../kernels/webgpu/device.ts";
+import { ReferenceArray } from "../../kernels/devices/reference/device.ts";
+import { requestWebGpuDevice, type WebGpuDevice } from "../../kernels/devices/webgpu/device.ts";
 
 const KINDS = ["reference", "webgpu"] as const;
 

@@ -8,10 +8,10 @@ import { spec, trace } from "../../core/trace.ts";
 import { storesOf } from "../../kernels/cost.ts";
 import { planMemory } from "../../kernels/plan_memory.ts";
 import { schedule } from "../../kernels/schedule.ts";
-import { flattenSteps, MAX_LOOP_DEPTH } from "../../kernels/webgpu/commands.ts";
-import { TEXEL_ROW_BYTES } from "../../kernels/webgpu/print_texels.ts";
-import { type PrintTarget, printWgsl } from "../../kernels/webgpu/print_wgsl.ts";
-import { planTexels, rectanglesOf, type TexelCopy } from "../../kernels/webgpu/texels.ts";
+import { flattenSteps, MAX_LOOP_DEPTH } from "../../kernels/devices/webgpu/commands.ts";
+import { TEXEL_ROW_BYTES } from "../../kernels/devices/webgpu/print_texels.ts";
+import { type PrintTarget, printWgsl } from "../../kernels/devices/webgpu/print_wgsl.ts";
+import { planTexels, rectanglesOf, type TexelCopy } from "../../kernels/devices/webgpu/texels.ts";
 import { matmul, mul, sum, tanh } from "../../ops/mod.ts";
 
 const TARGET: PrintTarget = {

@@ -1,4 +1,4 @@
-import { requestCpuDevice } from "../../kernels/cpu/device.ts";
+import { requestCpuDevice } from "../../kernels/devices/wasm/device.ts";
 import { OP_CASES } from "../op_cases.ts";
 import { checkParity } from "./parity.ts";
 

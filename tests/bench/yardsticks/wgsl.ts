@@ -5,7 +5,7 @@
  * turn.
  */
 import type { WebGpuDevice } from "../../../kernels/mod.ts";
-import { fence, readStaging } from "../../../kernels/webgpu/host.ts";
+import { fence, readStaging } from "../../../kernels/devices/webgpu/host.ts";
 import type { ProductShape, Yardstick } from "./yardstick.ts";
 
 /** A kernel over operands `b0`, `b1` ... of vec4s, the last of which it writes. */

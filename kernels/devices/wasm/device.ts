@@ -1,0 +1,194 @@
+/** The cpu device: kernels as WebAssembly on all processors. */
+import type { HostData, Type } from "../../../core/dtype.ts";
+import { CompileError, DeviceError, invariant } from "../../../core/errors.ts";
+import { checkOptions, optionNames } from "../../../core/options.ts";
+import { showAsText } from "../../../core/inspect.ts";
+import { describeDevice, type Device, type DeviceInfo, type LoadedProgram } from "../../device.ts";
+import { checkLength, toDeviceBytes } from "../../host_data.ts";
+import { CpuArray } from "./array.ts";
+import { CpuExecutable } from "./executor.ts";
+import { type CpuFeatures, findFeatures } from "./features.ts";
+import { CpuMemory } from "./memory.ts";
+import { makeModule } from "./module.ts";
+import { SharedRange } from "./shared_range.ts";
+import { type ProgramExports, Threads } from "./threads.ts";
+
+/** Options of {@link requestCpuDevice}. */
+export interface CpuOptions {
+  /** Threads that compute, the caller's among them. Default: one for each processor. Results do not depend on it. */
+  readonly threads?: number;
+  /** Whether to use the relaxed multiply-add, which rounds once on most machines. Default: if the engine has it. */
+  readonly relaxed?: boolean;
+  /** Whether to share memory with workers. Default: if the engine can. */
+  readonly shared?: boolean;
+  /**
+   * Fills memory with NaN before it is used again, so that reading what nobody wrote shows. Slow; for tests. Default:
+   * false.
+   */
+  readonly poison?: boolean;
+}
+
+const CPU_OPTIONS = optionNames<CpuOptions>({ threads: true, relaxed: true, shared: true, poison: true });
+
+/**
+ * Opens the machine's processors as a device.
+ * @throws {DeviceError} with reason `unavailable` where WebAssembly has no SIMD.
+ */
+export async function requestCpuDevice(options: CpuOptions = {}): Promise<CpuDevice> {
+  checkOptions("requestCpuDevice", options, CPU_OPTIONS);
+  const found = findFeatures();
+  if (!found.simd) {
+    throw new DeviceError(
+      'Cannot open the device "cpu": this runtime has no WebAssembly SIMD; use a newer one, or "webgpu" or "reference"',
+      "unavailable",
+    );
+  }
+  const features = {
+    ...found,
+    relaxed: found.relaxed && options.relaxed !== false,
+    shared: found.shared && options.shared !== false,
+  };
+  const memory = new CpuMemory(features.shared, options.poison ?? false);
+  const threads = await Threads.start(memory, options.threads ?? features.processors, features.blocking);
+  return new CpuDevice(features, memory, threads);
+}
+
+/** A device that computes with WebAssembly. Made by {@link requestCpuDevice}. */
+export class CpuDevice implements Device {
+  /** What it is. */
+  readonly info: DeviceInfo;
+  /** Programs are scheduled and planned before they are loaded. */
+  readonly needsPlan = true;
+  /** Arguments are cheap, but not without limit. */
+  readonly maxOperands = 64;
+  /** Offsets of elements in bytes must fit 31 bits. */
+  readonly maxTensorBytes: number = 2 ** 31 - 65536;
+  /** Arenas are never cut. */
+  readonly maxBufferBytes: number = Infinity;
+  #features: CpuFeatures;
+  #memory: CpuMemory;
+  #arena: SharedRange;
+  #scratch: SharedRange;
+  #threads: Threads;
+  #programs = 0;
+  #disposed = false;
+
+  /** Use {@link requestCpuDevice}. */
+  constructor(features: CpuFeatures, memory: CpuMemory, threads: Threads) {
+    this.#features = features;
+    this.#memory = memory;
+    this.#arena = new SharedRange(memory);
+    this.#scratch = new SharedRange(memory);
+    this.#threads = threads;
+    const count = `${threads.count} thread${threads.count === 1 ? "" : "s"}`;
+    this.info = {
+      kind: "cpu",
+      description: `WebAssembly SIMD${features.relaxed ? " with fused multiply-add" : ""}, ${count}`,
+      software: true,
+    };
+  }
+
+  /** Threads that compute. */
+  get threadCount(): number {
+    return this.#threads.count;
+  }
+
+  /** The most bytes that arrays and programs took together so far. */
+  get highWaterBytes(): number {
+    return this.#memory.highWaterBytes;
+  }
+
+  #check(): void {
+    if (this.#disposed) throw new DeviceError("Cannot use the cpu device: it was disposed", "disposed");
+  }
+
+  /**
+   * Puts a host array in device memory.
+   * @throws {ShapeError} if the length does not fit; {DeviceError} if there is not the memory for it.
+   */
+  upload(data: HostData, type: Type): CpuArray {
+    this.#check();
+    checkLength(data, type, "upload");
+    const bytes = toDeviceBytes(data, type.dtype);
+    const array = new CpuArray(
+      this,
+      this.#memory,
+      this.#memory.allocate(bytes.byteLength),
+      [...type.shape],
+      type.dtype,
+    );
+    this.#memory.bytes(array.address, bytes.byteLength).set(
+      new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength),
+    );
+    return array;
+  }
+
+  /**
+   * Loads a plan.
+   * @throws {CompileError} if it uses f16; {DeviceError} if there is not the memory for it.
+   * @internal
+   */
+  async load({ plan, donated = [] }: LoadedProgram): Promise<CpuExecutable> {
+    this.#check();
+    invariant(plan, "a program without a plan on a cpu device");
+    const made = makeModule(plan, {
+      relaxed: this.#features.relaxed,
+      shared: this.#memory.shared,
+      threads: this.#threads.count,
+    });
+    let module: WebAssembly.Module;
+    try {
+      module = await WebAssembly.compile(made.bytes);
+    } catch (error) {
+      throw new CompileError(
+        `The engine refuses a WebAssembly module of ${made.bytes.length} bytes: ${
+          error instanceof Error ? error.message : error
+        }`,
+      );
+    }
+    const { exports } = await WebAssembly.instantiate(module, { m: { m: this.#memory.wasm } });
+    const id = this.#programs++;
+    if (made.parallel) await this.#threads.add(id, module);
+    this.#check();
+    const context = {
+      device: this,
+      memory: this.#memory,
+      arena: this.#arena,
+      scratch: this.#scratch,
+      threads: this.#threads,
+      check: () => this.#check(),
+    };
+    return new CpuExecutable(context, { plan, donated, module: made, exports: exports as ProgramExports, id });
+  }
+
+  /** Kind and description. */
+  toString(): string {
+    return describeDevice(this);
+  }
+
+  /** What it tells of itself. */
+  toJSON(): DeviceInfo {
+    return this.info;
+  }
+
+  static {
+    showAsText(this);
+  }
+
+  /** Does nothing: launches return when they are done. */
+  synchronize(): Promise<void> {
+    this.#check();
+    return Promise.resolve();
+  }
+
+  /** Ends the workers. Later calls throw. */
+  dispose(): void {
+    this.#disposed = true;
+    this.#threads.stop();
+  }
+
+  /** Frees everything, at the end of the block that declared the device with `using`. */
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}

@@ -1,0 +1,135 @@
+/**
+ * Values of a row kernel that several passes over the row need. The first pass writes them to a row of scratch memory,
+ * later ones read them there: an exponential is computed once for a softmax, not once for its sum and once for the
+ * result.
+ */
+import { type Expr, operandsOf } from "../../../core/expr.ts";
+import { type Index, scaleIndex, type Var, visitVars } from "../../../core/index_expr.ts";
+import type { RowKernel } from "../../kernel.ts";
+import type { Reduce } from "../../row_levels.ts";
+import { timeOf } from "./expr_time.ts";
+import { splat } from "./lanes.ts";
+import type { Env, Evaluator } from "./print_expr.ts";
+import type { Value } from "./writer.ts";
+
+/** Nanoseconds an element from which on a value is rather kept than computed again. */
+const MIN_TIME = 0.8;
+
+/** Most bytes of kept rows: a part of the second-level cache. */
+const MAX_BYTES = 128 * 1024;
+
+/** What is kept in a row kernel. */
+export class KeptRows {
+  /** For each kept expression, the pass that computes it and its place. */
+  readonly #rows = new Map<Expr, { readonly pass: number; readonly offset: number }>();
+  readonly #elementBytes: number;
+
+  /**
+   * Chooses what to keep.
+   * @param levels The reductions of each pass; the element stores are the last pass.
+   * @param isAcross Whether lanes run across rows: then four rows are kept together.
+   */
+  constructor(
+    readonly kernel: RowKernel,
+    readonly evaluator: Evaluator,
+    levels: readonly (readonly Reduce[])[],
+    isAcross: boolean,
+  ) {
+    const { elementStores, row } = kernel;
+    this.#elementBytes = isAcross ? 16 : 4;
+    const passes = [...levels.map((level) => level.map(({ body }) => body)), elementStores.map(({ value }) => value)];
+    const varies = varying(row);
+    const rowBytes = 16 * Math.ceil(this.#elementBytes * row.extent / 16);
+    const computed = new Map<Expr, number>();
+    passes.forEach((roots, pass) => {
+      const seen = new Set<Expr>();
+      const visit = (expr: Expr): void => {
+        if (seen.has(expr) || !varies(expr)) return;
+        seen.add(expr);
+        const earlier = computed.get(expr);
+        if (
+          earlier !== undefined && earlier < pass && this.#isWorth(expr, varies) &&
+          (this.#rows.size + 1) * rowBytes <= MAX_BYTES
+        ) {
+          this.#rows.set(expr, { pass: earlier, offset: this.#rows.size * rowBytes });
+        }
+        if (this.#rows.has(expr)) return;
+        operandsOf(expr).forEach(visit);
+        if (earlier === undefined) computed.set(expr, pass);
+      };
+      roots.forEach(visit);
+    });
+    evaluator.scratchBytes = this.#rows.size * rowBytes;
+  }
+
+  #isWorth(expr: Expr, varies: (expr: Expr) => boolean): boolean {
+    return expr.dtype === "f32" && timeOf(expr, (part) => varies(part) && !this.#rows.has(part)) >= MIN_TIME;
+  }
+
+  /** Whether anything is kept. */
+  get isUsed(): boolean {
+    return this.#rows.size > 0;
+  }
+
+  /** Whether an expression is kept. */
+  has(expr: Expr): boolean {
+    return this.#rows.has(expr);
+  }
+
+  /** Writes what a pass is the first to compute, in the loop over the row. */
+  write(pass: number, env: Env): void {
+    for (const [expr, row] of this.#rows) {
+      if (row.pass !== pass) continue;
+      const value = this.evaluator.value(expr, env), { writer } = this.evaluator;
+      if (env.lane) writer.effect("v128.store", [this.#address(env), splat(writer, value)], [row.offset]);
+      else writer.effect("f32.store", [this.#address(env), value], [row.offset]);
+    }
+  }
+
+  /** From now on what a pass wrote is read. */
+  finish(pass: number): void {
+    for (const [expr, row] of this.#rows) {
+      if (row.pass !== pass) continue;
+      this.evaluator.kept.set(expr.id, (env) => {
+        // The address does not tell whether the row was written again, so a load must stay where it is.
+        const [name, width] = env.lane ? ["v128.load", 4 as const] : ["f32.load", 1 as const];
+        return this.evaluator.writer.fresh(name, [this.#address(env)], { dtype: "f32", width }, [row.offset]);
+      });
+    }
+  }
+
+  /** The place of an element in the first row. */
+  #address(env: Env): Value {
+    const { evaluator } = this, at = env.replace.get(this.kernel.row.id)!;
+    const form = evaluator.form(at, env);
+    const element = evaluator.scalar(scaleIndex(form!.base, this.#elementBytes), env);
+    return evaluator.writer.op("i32.add", [evaluator.writer.parameter("scratch"), element], { dtype: "i32", width: 1 });
+  }
+}
+
+/** Whether expressions differ along the row; reductions do not. */
+function varying(row: Var): (expr: Expr) => boolean {
+  const known = new Map<Expr, boolean>();
+  const indexVaries = (index: Index): boolean => {
+    let found = false;
+    visitVars(index, (variable) => {
+      if (variable.id === row.id) found = true;
+    });
+    return found ||
+      index.terms.some((
+        { atom },
+      ) => (atom.kind === "value" ? varies(atom.value) : atom.kind !== "var" && indexVaries(atom.of)));
+  };
+  const varies = (expr: Expr): boolean => {
+    let found = known.get(expr);
+    if (found === undefined) {
+      if (expr.kind === "reduce") found = false;
+      else if (expr.kind === "load" || expr.kind === "index" || expr.kind === "inRange") {
+        found = indexVaries(expr.index);
+      } else found = operandsOf(expr).some(varies);
+      known.set(expr, found);
+    }
+    return found;
+  };
+  return varies;
+}

@@ -1,0 +1,436 @@
+/**
+ * The tiled contract kernel. A task is a block of the result. For each block of k it packs both operands, unless they
+ * can be read where they lie, and multiplies panels of columns with rows, a tile of sums in registers at a time. Sums
+ * that are the result as they are go where they belong; others stay in scratch memory until the epilogue, a map over
+ * the block.
+ *
+ * A sum goes through each block of k in order, and through the blocks in order. Blocks of k depend on nothing but its
+ * extent, so results do not depend on how rows and columns are cut, nor on what a mask leaves out.
+ */
+import type { Expr } from "../../../core/expr.ts";
+import type { Index, Var } from "../../../core/index_expr.ts";
+import { addIndex, constantIndex, makeVar, scaleIndex, substituteIndex, varIndex } from "../../../core/index_expr.ts";
+import type { ContractKernel } from "../../kernel.ts";
+import { assign, laneForm, pointsOf, unflatten } from "../../lane_index.ts";
+import {
+  type Blocks,
+  chooseBlocks,
+  columnsOf,
+  NARROW,
+  type Panels,
+  panelsOf,
+  roundUp,
+  type Tile,
+  WIDE,
+} from "./contract_blocks.ts";
+import { type Block, Integers, Packer } from "./contract_pack.ts";
+import { TileSums } from "./contract_tile.ts";
+import { isWorthSkipping, type Tile as LiveTile } from "../../live_range.ts";
+import type { Evaluator } from "./print_expr.ts";
+import { type Depth, liveStepsIn, overLiveSteps } from "./print_mask.ts";
+import { shareOf } from "./walk.ts";
+import type { Value, Writer } from "./writer.ts";
+
+const F32X4 = { dtype: "f32", width: 4 } as const;
+
+/** Steps of k further apart than this fall on few sets of the cache: such operands are packed. */
+const MAX_STRIDE_BYTES = 1024;
+
+/**
+ * A tensor that is addressed where it lies: the address of its first element in the task's batch, and distances in
+ * bytes.
+ */
+interface Direct {
+  readonly operand: number;
+  readonly at: Index;
+  readonly axisBytes: number;
+  readonly otherBytes: number;
+}
+
+/** A task: values of the batch variables, and its rows and columns. */
+interface Task {
+  readonly batch: ReadonlyMap<number, Index>;
+  readonly m0: Value;
+  readonly mEnd: Value;
+  readonly n0: Value;
+  readonly nEnd: Value;
+  /** Panels of each tile. */
+  readonly wide: Value;
+  readonly narrow: Value;
+}
+
+/** Rows and columns of a task. */
+interface Place {
+  readonly row: Value;
+  readonly height: number;
+  readonly column: Value;
+  readonly width: number;
+}
+
+/** Prints a contract kernel of floats with at least a tile of outputs. */
+export function printTiles(kernel: ContractKernel, evaluator: Evaluator): void {
+  new TilePrinter(orient(kernel, evaluator), evaluator).print();
+}
+
+/** The product or its transpose: the one whose rows are contiguous where they are stored, so that lanes run along n. */
+function orient(kernel: ContractKernel, evaluator: Evaluator): ContractKernel {
+  const { m, n, lhs, rhs, stores } = kernel, lane = makeVar("lane", 4);
+  const sums: Value = { local: 0, literal: 0, ...F32X4, depth: 0 };
+  const costAlong = (axis: Var) => {
+    const quad = varIndex(makeVar("q", Math.max(2, axis.extent >> 2)));
+    return evaluator.cost(
+      [],
+      stores,
+      evaluator.env(new Map([[axis.id, addIndex(scaleIndex(quad, 4), varIndex(lane))]]), lane, sums),
+    );
+  };
+  return costAlong(m) < costAlong(n) ? { ...kernel, m: n, n: m, lhs: rhs, rhs: lhs } : kernel;
+}
+
+class TilePrinter {
+  readonly #w: Writer;
+  readonly #int: Integers;
+  readonly #packer: Packer;
+  readonly #blocks: Blocks;
+  readonly #rows: Direct | undefined;
+  readonly #columns: Direct | undefined;
+  readonly #result: Direct | undefined;
+  /** Panels of a whole block, and of the last one. */
+  readonly #panels: Panels;
+  readonly #lastPanels: Panels;
+  /** Whether panels have no columns that do not exist. */
+  readonly #isExact: boolean;
+  /** Whether a mask leaves out enough. */
+  readonly #skips: boolean;
+  /** Bytes between rows of packed rows and of sums. */
+  readonly #rowPitch: number;
+  readonly #sumPitch: number;
+  #packedRows!: Value;
+  #packedColumns!: Value;
+  #sums!: Value;
+
+  constructor(readonly kernel: ContractKernel, readonly evaluator: Evaluator) {
+    const { n } = kernel;
+    this.#w = evaluator.writer;
+    this.#int = new Integers(evaluator.writer);
+    this.#packer = new Packer(evaluator);
+    this.#skips = isWorthSkipping(kernel, { ...NARROW, depth: 4 });
+    this.#isExact = n.extent % 4 === 0 && n.extent >= NARROW.columns;
+    this.#rows = this.#directRows();
+    this.#columns = this.#directColumns();
+    this.#result = this.#directResult();
+    const { threads = 1 } = evaluator.writer.target;
+    this.#blocks = chooseBlocks(kernel, { readsRows: !!this.#rows, readsColumns: !!this.#columns, threads });
+    const { columns, depth } = this.#blocks;
+    this.#panels = panelsOf(Math.min(columns, n.extent));
+    this.#lastPanels = panelsOf(n.extent - columns * (Math.ceil(n.extent / columns) - 1));
+    this.#rowPitch = 4 * depth + 64;
+    this.#sumPitch = 4 * Math.max(columnsOf(this.#panels), columnsOf(this.#lastPanels));
+  }
+
+  print(): void {
+    const w = this.#w,
+      int = this.#int,
+      { batch, m, n, k } = this.kernel,
+      { rows, chunk, columns, depth } = this.#blocks;
+    const kBlocks = Math.ceil(k.extent / depth), isWhole = kBlocks === 1;
+    const sizeRows = this.#rows ? 0 : roundUp(chunk * this.#rowPitch, 64),
+      sizeColumns = this.#columns ? 0 : depth * this.#sumPitch;
+    const sizeSums = this.#result ? 0 : (isWhole ? chunk : Math.min(rows, roundUp(m.extent, 12))) * this.#sumPitch;
+    this.evaluator.scratchBytes = roundUp(sizeRows + sizeColumns + sizeSums, 256) + 64;
+    this.#packedRows = w.parameter("scratch");
+    this.#packedColumns = int.plus(this.#packedRows, sizeRows);
+    this.#sums = int.plus(this.#packedColumns, sizeColumns);
+    const rowBlock = makeVar("mb", Math.ceil(m.extent / rows)),
+      columnBlock = makeVar("nb", Math.ceil(n.extent / columns));
+    // Row blocks come fastest, so that tasks in a row share the packed columns.
+    const space = [...batch, columnBlock, rowBlock];
+    const tasks = pointsOf(space), { start, end } = shareOf(w, tasks);
+    const first = int.plus(start, 0);
+    w.loop({ start, end, extent: Math.max(1, tasks) }, (number) => {
+      const task = this.#task(
+        unflatten(tasks === 1 ? constantIndex(0) : number, space),
+        rowBlock.extent,
+        columnBlock.extent,
+      );
+      if (isWhole) {
+        const part: Depth = { k0: int.literal(0), kEnd: int.literal(k.extent), isFirst: int.literal(1) };
+        const isNew = rowBlock.extent === 1
+          ? undefined
+          : int.op("i32.or", int.op("i32.eq", this.#index(number), first), int.op("i32.eqz", task.m0));
+        if (isNew) w.when(isNew, () => this.#packColumns(task, part));
+        else this.#packColumns(task, part);
+        this.#overChunks(task, (from, to) => {
+          this.#multiply(task, part, { from, to, origin: from });
+          if (!this.#result) this.#store(task, from, to);
+        });
+        return;
+      }
+      w.loop({ start: int.literal(0), end: int.literal(kBlocks), extent: kBlocks }, (block) => {
+        const k0 = this.#index(scaleIndex(block, depth));
+        const part: Depth = { k0, kEnd: this.#endOf(k0, depth, k.extent), isFirst: int.op("i32.eqz", k0) };
+        this.#packColumns(task, part);
+        this.#overChunks(task, (from, to) => this.#multiply(task, part, { from, to, origin: task.m0 }));
+      });
+      if (!this.#result) this.#store(task, task.m0, task.mEnd);
+    });
+  }
+
+  #task(place: readonly Index[], rowBlocks: number, columnBlocks: number): Task {
+    const int = this.#int, { batch: variables, m, n } = this.kernel, { rows, columns } = this.#blocks;
+    const batch = new Map<number, Index>();
+    assign(batch, variables, place.slice(0, -2));
+    const startOf = (
+      at: Index,
+      size: number,
+      blocks: number,
+    ) => (blocks === 1 ? int.literal(0) : this.#index(scaleIndex(at, size)));
+    const n0 = startOf(place[place.length - 2], columns, columnBlocks),
+      m0 = startOf(place[place.length - 1], rows, rowBlocks);
+    const nEnd = this.#endOf(n0, columns, n.extent);
+    const isLast = int.op("i32.eq", nEnd, int.literal(n.extent));
+    const count = (whole: number, last: number) =>
+      whole === last
+        ? int.literal(whole)
+        : columnBlocks === 1
+        ? int.literal(last)
+        : int.op("select", int.literal(last), int.literal(whole), isLast);
+    return {
+      batch,
+      m0,
+      n0,
+      nEnd,
+      mEnd: this.#endOf(m0, rows, m.extent),
+      wide: count(this.#panels.wide, this.#lastPanels.wide),
+      narrow: count(this.#panels.narrow, this.#lastPanels.narrow),
+    };
+  }
+
+  #index(index: Index): Value {
+    return this.evaluator.scalar(index, this.evaluator.env(new Map()));
+  }
+
+  #endOf(start: Value, size: number, extent: number): Value {
+    const end = this.#int.plus(start, size);
+    return extent % size === 0 ? end : this.#int.min(end, extent);
+  }
+
+  /** Runs `body` for the chunks of a task's rows. */
+  #overChunks({ m0, mEnd }: Task, body: (from: Value, to: Value) => void): void {
+    const { rows, chunk } = this.#blocks, int = this.#int, w = this.#w, { m } = this.kernel;
+    if (chunk >= Math.min(rows, m.extent)) return body(m0, mEnd);
+    w.loop({ start: m0, end: mEnd, extent: m.extent, step: chunk }, (at) => {
+      const from = this.#index(at), to = int.plus(from, chunk);
+      body(
+        from,
+        rows % chunk === 0 && m.extent % chunk === 0 ? to : int.op("select", to, mEnd, int.op("i32.lt_s", to, mEnd)),
+      );
+    });
+  }
+
+  #block(task: Task, { k0, kEnd }: Depth, axis: Var, start: Value, end: Value): Block {
+    const { m, k, lhs, rhs } = this.kernel;
+    return { expr: axis === m ? lhs : rhs, axis, k, batch: task.batch, start, end, k0, kEnd };
+  }
+
+  #packColumns(task: Task, part: Depth): void {
+    if (this.#columns) return;
+    const int = this.#int, block = this.#block(task, part, this.kernel.n, task.n0, task.nEnd), isExact = this.#isExact;
+    this.#overTiles((tile) => {
+      const { first, count } = this.#span(task, tile);
+      const last = int.add(first, int.times(count, tile.columns));
+      this.#packer.columns(block, this.#packedColumns, { width: tile.columns, first, last, isExact });
+    });
+  }
+
+  #packRows(task: Task, part: Depth, from: Value, to: Value): void {
+    const { kernel, evaluator } = this, { m } = kernel, { chunk, columns } = this.#blocks;
+    const tile = this.#sides(task, { row: from, height: chunk, column: task.n0, width: columns });
+    const live = this.#skips ? liveStepsIn(kernel, evaluator, tile, part) : part;
+    const base = this.#skips
+      ? this.#int.add(this.#packedRows, this.#int.times(this.#int.sub(live.k0, part.k0), 4))
+      : this.#packedRows;
+    this.#packer.rows(this.#block(task, live, m, from, to), base, this.#rowPitch);
+  }
+
+  /** Runs `body` for the tiles that the kernel uses. */
+  #overTiles(body: (tile: Tile) => void): void {
+    if (this.#panels.wide + this.#lastPanels.wide > 0) body(WIDE);
+    if (this.#panels.narrow + this.#lastPanels.narrow > 0) body(NARROW);
+  }
+
+  /** The first column of a tile's panels, and their number. */
+  #span({ n0, wide, narrow }: Task, tile: Tile): { first: Value; count: Value } {
+    if (tile === WIDE) return { first: n0, count: wide };
+    return { first: this.#int.add(n0, this.#int.times(wide, WIDE.columns)), count: narrow };
+  }
+
+  /** Multiplies rows `from` to `to` with the task's columns. The sums in scratch memory begin at row `origin`. */
+  #multiply(task: Task, part: Depth, { from, to, origin }: { from: Value; to: Value; origin: Value }): void {
+    const w = this.#w, int = this.#int, { k, m } = this.kernel, { k0, kEnd } = part;
+    if (!this.#rows) this.#packRows(task, part, from, to);
+    const depth = int.sub(kEnd, k0), rows = int.sub(to, from);
+    const addressOf = ({ operand, at }: Direct) => {
+      const { address, offset } = this.evaluator.address(
+        operand,
+        substituteIndex(at, task.batch),
+        this.evaluator.env(new Map()),
+      );
+      return int.plus(address, offset);
+    };
+    const rowsAt = this.#rows
+      ? int.add(
+        addressOf(this.#rows),
+        int.add(int.times(k0, this.#rows.otherBytes), int.times(from, this.#rows.axisBytes)),
+      )
+      : this.#packedRows;
+    const [rowBytes, rowStep] = this.#rows ? [this.#rows.axisBytes, this.#rows.otherBytes] : [this.#rowPitch, 4];
+    const columnsAt = this.#columns && int.add(addressOf(this.#columns), int.times(k0, this.#columns.otherBytes));
+    const cornerStep = this.#result?.axisBytes ?? this.#sumPitch;
+    const corner = this.#result
+      ? int.add(addressOf(this.#result), int.add(int.times(from, cornerStep), int.times(task.n0, 4)))
+      : int.add(this.#sums, int.times(int.sub(from, origin), cornerStep));
+    this.#overTiles((tile) => {
+      const { first, count } = this.#span(task, tile), width = tile.columns;
+      const whole = int.over(rows, tile.rows), rest = m.extent % tile.rows;
+      w.loop(
+        { start: int.literal(0), end: count, extent: Math.max(2, Math.ceil(this.#blocks.columns / width)) },
+        (panel) => {
+          const offset = int.add(int.sub(first, task.n0), int.times(this.#index(panel), width));
+          const columns = columnsAt
+            ? int.add(columnsAt, int.times(int.add(task.n0, offset), 4))
+            : int.add(this.#packedColumns, int.op("i32.mul", int.times(offset, 4), depth));
+          const columnStep = this.#columns?.otherBytes ?? 4 * width;
+          const print = (height: number, row: Value) => {
+            const rowAt = int.add(rowsAt, int.times(row, rowBytes)),
+              cornerAt = int.add(int.add(corner, int.times(offset, 4)), int.times(row, cornerStep));
+            const sums = new TileSums(w, { rows: height, columns: width });
+            const place = { row: int.add(from, row), height, column: int.add(task.n0, offset), width };
+            this.#whereLive(task, part, place, () => {
+              sums.clear();
+              this.#overLive(task, part, place, (steps) => {
+                const skipped = int.sub(steps.k0, k0);
+                sums.add({
+                  rows: int.add(rowAt, int.times(skipped, rowStep)),
+                  rowBytes,
+                  rowStep,
+                  columns: int.add(columns, int.times(skipped, columnStep)),
+                  columnStep,
+                  depth: int.sub(steps.kEnd, steps.k0),
+                  isQuads: k.extent % 4 === 0,
+                });
+              });
+              sums.store(cornerAt, cornerStep, part.isFirst);
+            });
+          };
+          w.loop(
+            { start: int.literal(0), end: whole, extent: Math.max(2, Math.ceil(this.#blocks.chunk / tile.rows)) },
+            (i) => {
+              print(tile.rows, int.times(this.#index(i), tile.rows));
+            },
+          );
+          if (rest === 0) return;
+          const at = int.times(whole, tile.rows);
+          w.when(int.op("i32.lt_s", at, rows), () => print(rest, at));
+        },
+      );
+    });
+  }
+
+  /**
+   * Runs `body` unless a mask leaves out all of a part; for the first part always, since it gives the sums that others
+   * are added to.
+   */
+  #whereLive(task: Task, part: Depth, place: Place, body: () => void): void {
+    const int = this.#int;
+    if (!this.#skips || part.isFirst.local === undefined) return body();
+    const live = liveStepsIn(this.kernel, this.evaluator, this.#sides(task, place), part);
+    this.#w.when(int.op("i32.or", part.isFirst, int.op("i32.lt_s", live.k0, live.kEnd)), body);
+  }
+
+  /**
+   * Runs `body` for the steps of a part that a mask leaves in a tile, in order; for all of them where that pays too
+   * little.
+   */
+  #overLive(task: Task, part: Depth, place: Place, body: (steps: Depth) => void): void {
+    if (this.#skips) overLiveSteps(this.kernel, this.evaluator, { tile: this.#sides(task, place), part }, body);
+    else body(part);
+  }
+
+  /** A part of a task as a box of the kernel's space. */
+  #sides({ batch }: Task, { row, height, column, width }: Place): LiveTile {
+    const { m, n } = this.kernel, sides = new Map([...batch].map(([id, start]) => [id, { start, size: 1 }]));
+    return sides.set(m.id, { start: this.#w.indexOf(row, m.extent), size: height }).set(n.id, {
+      start: this.#w.indexOf(column, n.extent),
+      size: width,
+    });
+  }
+
+  /** A plain load or store as address and distances, where it is linear in two variables and stays inside. */
+  #direct(operand: number, index: Index, axis: Var, other: Var): Direct | undefined {
+    const { size, dtype } = this.kernel.operands[operand];
+    if (dtype !== "f32" || index.min < 0 || index.max >= size) return undefined;
+    const along = laneForm(index, axis, () => true), deep = along && laneForm(along.base, other, () => true);
+    if (!along || !deep || along.step < 0 || deep.step < 0) return undefined;
+    return { operand, at: deep.base, axisBytes: 4 * along.step, otherBytes: 4 * deep.step };
+  }
+
+  #directLoad(expr: Expr, axis: Var): Direct | undefined {
+    return expr.kind === "load" ? this.#direct(expr.operand, expr.index, axis, this.kernel.k) : undefined;
+  }
+
+  /** Rows are read where they lie if they are contiguous along k, or close together. */
+  #directRows(): Direct | undefined {
+    const { lhs, m, k } = this.kernel, direct = this.#directLoad(lhs, m);
+    if (!direct) return undefined;
+    const { axisBytes, otherBytes } = direct;
+    const isNear = axisBytes === 4 && otherBytes <= MAX_STRIDE_BYTES && otherBytes * k.extent <= 1 << 17;
+    return otherBytes <= 4 || isNear ? direct : undefined;
+  }
+
+  /** Columns are read where they lie if they are neighbours and steps of k close together, or if few rows use them. */
+  #directColumns(): Direct | undefined {
+    const { rhs, m, n, k } = this.kernel, direct = this.#isExact ? this.#directLoad(rhs, n) : undefined;
+    if (!direct || direct.axisBytes !== 4) return undefined;
+    const isNear = direct.otherBytes <= MAX_STRIDE_BYTES && direct.otherBytes * k.extent <= 1 << 15;
+    return isNear || m.extent <= 2 * NARROW.rows ? direct : undefined;
+  }
+
+  /** Sums are stored where they belong if they are the result as they are and columns are neighbours. */
+  #directResult(): Direct | undefined {
+    const { stores, m, n, operands } = this.kernel, [store] = stores;
+    if (
+      stores.length !== 1 || store.value.kind !== "accumulator" || operands[store.operand].access !== "write" ||
+      !this.#isExact
+    ) return undefined;
+    const direct = this.#direct(store.operand, store.index, m, n);
+    return direct && direct.otherBytes === 4 ? direct : undefined;
+  }
+
+  /** The epilogue: a map over finished rows, with lanes along n. */
+  #store(task: Task, from: Value, to: Value): void {
+    const w = this.#w, int = this.#int, { m, n } = this.kernel, lane = makeVar("lane", 4);
+    const whole = 4 * (n.extent >> 2);
+    w.loop({ start: from, end: to, extent: m.extent }, (row) => {
+      const base = int.add(this.#sums, int.times(int.sub(this.#index(row), from), this.#sumPitch));
+      const addressOf = (column: Index) => int.add(base, int.times(int.sub(this.#index(column), task.n0), 4));
+      const storeAt = (column: Index, sum: Value, withLane: boolean) => {
+        const replace = new Map(task.batch).set(m.id, row).set(
+          n.id,
+          withLane ? addIndex(column, varIndex(lane)) : column,
+        );
+        const env = this.evaluator.env(replace, withLane ? lane : undefined, sum);
+        const values = this.kernel.stores.map(({ value }) => this.evaluator.value(value, env));
+        this.kernel.stores.forEach((store, i) => this.evaluator.store(store, values[i], env));
+      };
+      w.loop({ start: int.over(task.n0, 4), end: int.over(task.nEnd, 4), extent: n.extent >> 2 }, (quad) => {
+        const column = scaleIndex(quad, 4);
+        storeAt(column, w.fresh("v128.load", [addressOf(column)], F32X4, [0]), true);
+      });
+      if (whole === n.extent) return;
+      w.loop({ start: int.max(task.n0, whole), end: task.nEnd, extent: n.extent }, (column) => {
+        storeAt(column, w.fresh("f32.load", [addressOf(column)], { dtype: "f32", width: 1 }, [0]), false);
+      });
+    });
+  }
+}

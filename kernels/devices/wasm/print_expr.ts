@@ -1,0 +1,302 @@
+/**
+ * Evaluates scalar expressions as WebAssembly, one point at a time or four.
+ *
+ * An {@link Env} says what the kernel's variables are and which variable, if any, is the lane of a vector. Every value
+ * knows its width: what does not depend on the lane stays a scalar. Loads of four neighbours are one instruction
+ * wherever they lie, alignment is free here.
+ */
+import type { Expr } from "../../../core/expr.ts";
+import type { Index, Term } from "../../../core/index_expr.ts";
+import { addIndex, constantIndex, substituteIndex } from "../../../core/index_expr.ts";
+import { invariant } from "../../../core/errors.ts";
+import type { Kernel, Store } from "../../kernel.ts";
+import { type Env as LaneEnv, LaneScope } from "../../lane_scope.ts";
+import { bits, choose, compare, convert, i, joinLanes, laneOf, splat } from "./lanes.ts";
+import { binary, unary } from "./scalar_ops.ts";
+import type { Value, Writer } from "./writer.ts";
+
+/** Four lanes of four bytes in reverse order. */
+const REVERSED_BYTES = [12, 13, 14, 15, 8, 9, 10, 11, 4, 5, 6, 7, 0, 1, 2, 3];
+
+/** What the kernel's variables are at the place where an expression is evaluated. */
+export type Env = LaneEnv<Value>;
+
+/** A summand of an address: `value * coefficient`. */
+interface Part {
+  readonly value: Value;
+  readonly coefficient: number;
+}
+
+/** Prints the expressions of one kernel into its writer. */
+export class Evaluator extends LaneScope<Value> {
+  /**
+   * Values of finished reductions, by expression id. A printer that computes several rows at a time has one map for
+   * each.
+   */
+  override reductions: Map<number, Value> = new Map();
+  /** How to read values that were kept in scratch memory, by expression id. */
+  readonly kept = new Map<number, (env: Env) => Value>();
+  /** Bytes of scratch memory that the code asks for. */
+  scratchBytes = 0;
+
+  constructor(readonly writer: Writer, readonly kernel: Kernel) {
+    super();
+  }
+
+  /** Instructions: neighbours or one element are one, else there are four to join. */
+  protected override loadCost(_operand: number, index: Index, env: Env): number {
+    const form = this.form(this.index(index, env), env);
+    return form && Math.abs(form.step) <= 1 ? 1 : 5;
+  }
+
+  protected override storeCost({ index }: Store, env: Env): number {
+    // All lanes storing to one place would be no vector at all.
+    return !env.lane || this.form(this.index(index, env), env)?.step === 1 ? 1 : 6;
+  }
+
+  /** The value of an expression, known in the innermost open block. */
+  value(expr: Expr, env: Env): Value {
+    const key = `${env.id}:${expr.id}`;
+    for (let depth = this.writer.depth; depth >= 0; depth--) {
+      const known = this.writer.memo(depth).get(key);
+      if (known) return known;
+    }
+    const value = this.#valueNow(expr, env);
+    this.writer.memo(value.depth).set(key, value);
+    return value;
+  }
+
+  #valueNow(expr: Expr, env: Env): Value {
+    const w = this.writer;
+    const read = this.kept.get(expr.id);
+    if (read) return read(env);
+    switch (expr.kind) {
+      case "const":
+        return w.literal(expr.value, expr.dtype);
+      case "index":
+        return convert(w, this.indexValue(expr.index, env), expr.dtype);
+      case "inRange":
+        return this.#inRange(expr, env);
+      case "load":
+        return this.#load(expr.operand, expr.index, env);
+      case "unary":
+        return unary(w, expr.op, this.value(expr.x, env));
+      case "binary":
+        return binary(w, expr.op, this.value(expr.lhs, env), this.value(expr.rhs, env));
+      case "select":
+        return choose(w, this.value(expr.cond, env), this.value(expr.then, env), this.value(expr.otherwise, env));
+      case "cast":
+        return convert(w, this.value(expr.x, env), expr.dtype);
+      case "reduce": {
+        const known = this.reductions.get(expr.id);
+        invariant(known, "a reduction is read before its pass");
+        return known;
+      }
+      case "accumulator": {
+        const accumulator = env.accumulators[expr.state];
+        invariant(accumulator, "an accumulator is read where there is none");
+        return convert(w, accumulator, expr.dtype);
+      }
+    }
+  }
+
+  /** The i32 value of a kernel's index. */
+  indexValue(source: Index, env: Env): Value {
+    const w = this.writer;
+    const index = this.index(source, env), form = this.form(index, env);
+    if (form?.step === 0) return this.scalar(form.base, env);
+    if (!form) return joinLanes(w, [0, 1, 2, 3].map((lane) => this.scalar(index, env, lane)));
+    const steps = joinLanes(w, [0, 1, 2, 3].map((lane) => w.literal(lane * form.step, "i32")));
+    return i(w, "add", this.scalar(form.base, env), steps);
+  }
+
+  #inRange(expr: Expr & { kind: "inRange" }, env: Env): Value {
+    const w = this.writer;
+    const index = this.index(expr.index, env);
+    let result: Value = w.literal(1, "bool");
+    const value = this.indexValue(expr.index, env);
+    if (index.min < expr.lo) result = compare(w, "ge_s", value, w.literal(expr.lo, "i32"));
+    if (index.max < expr.hi) return result;
+    const below = compare(w, "lt_s", value, w.literal(expr.hi, "i32"));
+    return index.min < expr.lo ? bits(w, "and", result, below) : below;
+  }
+
+  /** The i32 value of a rewritten index; `lane` picks a lane where the index varies. */
+  scalar(source: Index, env: Env, lane?: number): Value {
+    const index = lane === undefined || !env.lane
+      ? source
+      : substituteIndex(source, new Map([[env.lane.id, constantIndex(lane)]]));
+    return this.#sum(this.#parts(index, env, lane), index.constant);
+  }
+
+  #parts(index: Index, env: Env, lane: number | undefined): Part[] {
+    return index.terms.map((term) => ({ value: this.#term(term, env, lane), coefficient: term.coefficient }));
+  }
+
+  /** A sum in the order in which its parts become known, so that loops repeat as little as possible. */
+  #sum(parts: readonly Part[], constant: number): Value {
+    const w = this.writer;
+    const ordered = parts.toSorted((a, b) => a.value.depth - b.value.depth);
+    let sum: Value | undefined;
+    for (const { value, coefficient } of ordered) {
+      const part = this.#scaled(value, coefficient);
+      sum = sum ? w.op("i32.add", [sum, part], { dtype: "i32", width: 1 }) : part;
+    }
+    if (!sum) return w.literal(constant, "i32");
+    return constant === 0 ? sum : w.op("i32.add", [sum, w.literal(constant, "i32")], { dtype: "i32", width: 1 });
+  }
+
+  #scaled(value: Value, factor: number): Value {
+    const w = this.writer;
+    if (factor === 1) return value;
+    if (value.local === undefined) return w.literal(value.literal * factor, "i32");
+    const isPower = factor > 0 && (factor & (factor - 1)) === 0;
+    if (isPower) return w.op("i32.shl", [value, w.literal(Math.log2(factor), "i32")], { dtype: "i32", width: 1 });
+    return w.op("i32.mul", [value, w.literal(factor, "i32")], { dtype: "i32", width: 1 });
+  }
+
+  #term({ atom }: Term, env: Env, lane: number | undefined): Value {
+    const w = this.writer;
+    switch (atom.kind) {
+      case "var":
+        return w.variable(atom.variable);
+      case "value": {
+        const value = convert(w, this.value(atom.value, env), "i32");
+        if (value.width === 1) return value;
+        invariant(lane !== undefined, "a varying run-time index is read as a scalar");
+        return laneOf(w, value, lane);
+      }
+      case "div":
+      case "mod":
+        return this.#quotient(atom.kind, this.scalar(atom.of, env, lane), atom.by, atom.of.min);
+    }
+  }
+
+  /** Floor division or remainder by a positive constant. */
+  #quotient(kind: "div" | "mod", of: Value, by: number, min: number): Value {
+    const w = this.writer;
+    const result = { dtype: "i32", width: 1 } as const;
+    if ((by & (by - 1)) === 0) {
+      if (kind === "div") return w.op("i32.shr_s", [of, w.literal(Math.log2(by), "i32")], result);
+      return w.op("i32.and", [of, w.literal(by - 1, "i32")], result);
+    }
+    const turns = min < 0 ? Math.ceil(-min / by) : 0;
+    const positive = turns > 0 ? w.op("i32.add", [of, w.literal(turns * by, "i32")], result) : of;
+    const quotient = w.op(kind === "div" ? "i32.div_u" : "i32.rem_u", [positive, w.literal(by, "i32")], result);
+    return kind === "div" && turns > 0 ? w.op("i32.sub", [quotient, w.literal(turns, "i32")], result) : quotient;
+  }
+
+  /** The byte address of an element offset, and what the instruction itself adds to it. */
+  address(operand: number, index: Index, env: Env, lane?: number): { address: Value; offset: number } {
+    const base: Part = { value: this.writer.parameter(`b${operand}`), coefficient: 1 };
+    const exact = lane === undefined || !env.lane
+      ? index
+      : substituteIndex(index, new Map([[env.lane.id, constantIndex(lane)]]));
+    const parts = this.#parts(exact, env, lane).map(({ value, coefficient }) => ({
+      value,
+      coefficient: 4 * coefficient,
+    }));
+    // Addresses are unsigned: only what cannot take the sum below the operand's start may be left to the instruction.
+    const isSafe = exact.constant >= 0 && exact.min >= exact.constant;
+    return {
+      address: this.#sum([base, ...parts], isSafe ? 0 : 4 * exact.constant),
+      offset: isSafe ? 4 * exact.constant : 0,
+    };
+  }
+
+  /**
+   * The address to load `count` elements from. A masked load may point anywhere; where nothing of it lies in the
+   * operand it is led to the start. (Memory has room before the first and after the last operand for elements that a
+   * load takes beside those that count.)
+   */
+  #loadAddress(
+    operand: number,
+    index: Index,
+    env: Env,
+    { count, lane }: { count: number; lane?: number },
+  ): { address: Value; offset: number } {
+    const { size } = this.kernel.operands[operand];
+    if (index.min >= 0 && index.max < size) return this.address(operand, index, env, lane);
+    const w = this.writer, result = { dtype: "i32", width: 1 } as const;
+    const at = this.scalar(index, env, lane);
+    const shifted = w.op("i32.add", [at, w.literal(count, "i32")], result);
+    const isNear = w.op("i32.lt_u", [shifted, w.literal(size + count, "i32")], { dtype: "bool", width: 1 });
+    const led = w.op("select", [at, w.literal(0, "i32"), isNear], result);
+    const value = this.#sum([{ value: this.writer.parameter(`b${operand}`), coefficient: 1 }, {
+      value: led,
+      coefficient: 4,
+    }], 0);
+    return { address: value, offset: 0 };
+  }
+
+  #load(operand: number, source: Index, env: Env): Value {
+    const w = this.writer;
+    const index = this.index(source, env), form = this.form(index, env);
+    const { dtype } = this.kernel.operands[operand];
+    if (form?.step === 0) return this.#loadScalar(operand, form.base, env);
+    if (!form || Math.abs(form.step) !== 1) {
+      const lanes = [0, 1, 2, 3].map((lane) => this.#loadScalar(operand, index, env, lane));
+      return joinLanes(w, lanes);
+    }
+    const base = form.step === 1 ? form.base : addIndex(form.base, -3);
+    const { address, offset } = this.#loadAddress(operand, base, env, { count: 4 });
+    const raw = dtype === "bool" ? "i32" : dtype;
+    let loaded = w.op("v128.load", [address], { dtype: raw, width: 4 }, [offset]);
+    if (form.step === -1) {
+      loaded = w.op("i8x16.shuffle", [loaded, loaded], { dtype: raw, width: 4 }, REVERSED_BYTES);
+    }
+    return convert(w, loaded, dtype);
+  }
+
+  #loadScalar(operand: number, index: Index, env: Env, lane?: number): Value {
+    const { dtype } = this.kernel.operands[operand];
+    const raw = dtype === "bool" ? "i32" : dtype;
+    const { address, offset } = this.#loadAddress(operand, index, env, { count: 1, lane });
+    const loaded = this.writer.op(dtype === "f32" ? "f32.load" : "i32.load", [address], { dtype: raw, width: 1 }, [
+      offset,
+    ]);
+    return convert(this.writer, loaded, dtype);
+  }
+
+  /** Writes a store whose value was evaluated before; `adds` adds to what is there. */
+  store({ operand, index: source }: Store, value: Value, env: Env, adds = false): void {
+    const w = this.writer;
+    const { dtype } = this.kernel.operands[operand];
+    const stored = dtype === "bool" ? convert(w, value, "u32") : value;
+    const index = this.index(source, env), form = this.form(index, env);
+    const type = { dtype: stored.dtype, width: 1 } as const;
+    if (!env.lane || (form?.step === 0 && stored.width === 1)) {
+      const { address, offset } = this.address(operand, index, env);
+      const [load, put] = dtype === "f32" ? ["f32.load", "f32.store"] : ["i32.load", "i32.store"];
+      const sum = adds
+        ? w.fresh(dtype === "f32" ? "f32.add" : "i32.add", [w.fresh(load, [address], type, [offset]), stored], type)
+        : stored;
+      return w.effect(put, [address, sum], [offset]);
+    }
+    const whole = splat(w, stored);
+    if (form?.step === 1) {
+      const { address, offset } = this.address(operand, form.base, env);
+      const wide = { dtype: stored.dtype, width: 4 } as const;
+      const sum = adds
+        ? w.fresh(
+          dtype === "f32" ? "f32x4.add" : "i32x4.add",
+          [w.fresh("v128.load", [address], wide, [offset]), whole],
+          wide,
+        )
+        : whole;
+      return w.effect("v128.store", [address, sum], [offset]);
+    }
+    for (let lane = 0; lane < 4; lane++) {
+      const { address, offset } = this.address(operand, index, env, lane);
+      if (!adds) {
+        w.effect("v128.store32_lane", [address, whole], [offset, lane]);
+        continue;
+      }
+      const before = w.fresh(dtype === "f32" ? "f32.load" : "i32.load", [address], type, [offset]);
+      w.effect(dtype === "f32" ? "f32.store" : "i32.store", [
+        address,
+        w.fresh(dtype === "f32" ? "f32.add" : "i32.add", [before, laneOf(w, whole, lane)], type),
+      ], [offset]);
+    }
+  }
+}

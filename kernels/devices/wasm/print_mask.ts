@@ -1,0 +1,65 @@
+/** The steps of k that a mask leaves in a tile, as WebAssembly. */
+import type { Index } from "../../../core/index_expr.ts";
+import type { ContractKernel } from "../../kernel.ts";
+import { liveSteps, type Tile } from "../../live_range.ts";
+import { Integers } from "./contract_pack.ts";
+import type { Evaluator } from "./print_expr.ts";
+import type { Value } from "./writer.ts";
+
+/** A part of k: from k0 to below kEnd. Its sums are added to those of the parts before, unless it is the first. */
+export interface Depth {
+  readonly k0: Value;
+  readonly kEnd: Value;
+  readonly isFirst: Value;
+}
+
+/** Several bands may leave gaps between their steps: those are found in pieces of this many. */
+const PIECE = 32;
+
+/**
+ * Runs `body` for the steps of a part that count in a tile of rows and columns, in order. They start and end at
+ * multiples of four where the part does.
+ */
+export function overLiveSteps(
+  kernel: ContractKernel,
+  evaluator: Evaluator,
+  { tile, part }: { tile: Tile; part: Depth },
+  body: (part: Depth) => void,
+): void {
+  const { writer: w } = evaluator, int = new Integers(w);
+  if (kernel.live.length === 1) return body(liveStepsIn(kernel, evaluator, tile, part));
+  const pieces = int.over(int.plus(int.sub(part.kEnd, part.k0), PIECE - 1), PIECE);
+  w.loop({ start: int.literal(0), end: pieces, extent: Math.max(2, Math.ceil(kernel.k.extent / PIECE)) }, (piece) => {
+    const k0 = int.add(part.k0, int.times(evaluator.scalar(piece, evaluator.env(new Map())), PIECE)),
+      end = int.plus(k0, PIECE);
+    const kEnd = int.op("select", end, part.kEnd, int.op("i32.lt_s", end, part.kEnd));
+    const live = liveStepsIn(kernel, evaluator, tile, { ...part, k0, kEnd });
+    w.when(int.op("i32.lt_s", live.k0, live.kEnd), () => body(live));
+  });
+}
+
+/** The steps of a part outside which nothing in a tile counts. */
+export function liveStepsIn(
+  kernel: ContractKernel,
+  evaluator: Evaluator,
+  tile: Tile,
+  { k0, kEnd, isFirst }: Depth,
+): Depth {
+  const { writer: w } = evaluator, int = new Integers(w), env = evaluator.env(new Map());
+  const valueOf = (index: Index): Value => evaluator.scalar(index, env);
+  const larger = (x: Value, y: Value): Value => int.op("select", x, y, int.op("i32.gt_s", x, y));
+  const smaller = (x: Value, y: Value): Value => int.op("select", x, y, int.op("i32.lt_s", x, y));
+  const ranges = liveSteps(kernel, tile).map(({ when, first, end }) => {
+    const start = first.map(valueOf).reduce(larger, k0), stop = end.map(valueOf).reduce(smaller, kEnd);
+    const counts = [
+      ...when.map((index) => int.op("i32.ge_s", valueOf(index), int.literal(0))),
+      int.op("i32.lt_s", start, stop),
+    ];
+    const isAlive = counts.reduce((all, condition) => int.op("i32.and", all, condition));
+    return { start: int.op("select", start, kEnd, isAlive), stop: int.op("select", stop, k0, isAlive) };
+  });
+  const start = ranges.map((range) => range.start).reduce(smaller, kEnd),
+    stop = ranges.map((range) => range.stop).reduce(larger, k0);
+  const down = int.op("i32.and", start, int.literal(-4)), up = int.op("i32.and", int.plus(stop, 3), int.literal(-4));
+  return { k0: down, kEnd: larger(smaller(up, kEnd), down), isFirst };
+}

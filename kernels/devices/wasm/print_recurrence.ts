@@ -1,0 +1,49 @@
+/** Prints recurrence kernels: a thread walks time for each of its points, four at a time where they are neighbours. */
+import { addIndex, constantIndex, type Index, scaleIndex } from "../../../core/index_expr.ts";
+import type { RecurrenceKernel } from "../../kernel.ts";
+import { isLongSum, SUM_BLOCK } from "../../long_sums.ts";
+import { BlockSum } from "./block_sum.ts";
+import { convert, f, i, splat } from "./lanes.ts";
+import type { Evaluator } from "./print_expr.ts";
+import { chooseWalk, overWalk } from "./walk.ts";
+import { type Value, wasmType } from "./writer.ts";
+
+/** Prints a recurrence kernel. */
+export function printRecurrence(kernel: RecurrenceKernel, evaluator: Evaluator): void {
+  const { states, stores, time, space, reverse } = kernel;
+  const w = evaluator.writer;
+  overWalk(w, chooseWalk(evaluator, space, states.flatMap(({ a, b }) => [a, b]), stores), (replace, { lane }) => {
+    const locals = states.map((state) => {
+      const type = { dtype: state.b.dtype, width: lane ? 4 : 1 } as const;
+      const local = w.newLocal(wasmType(type));
+      w.assign(local, splat(w, w.literal(0, type.dtype), type.width));
+      return { type, local, earlier: isLongSum(kernel, state) ? new BlockSum(w, local, type, time.extent) : undefined };
+    });
+    const body = (step: Index) => {
+      const now = reverse ? addIndex(constantIndex(time.extent - 1), scaleIndex(step, -1)) : step;
+      const at = new Map(replace).set(time.id, now);
+      const present: Value[] = [];
+      states.forEach(({ a, b }, number) => {
+        const { type, local, earlier } = locals[number], before = evaluator.env(at, lane, ...present);
+        if (earlier) {
+          const sum = f(w, "add", w.read(local, type), evaluator.value(b, before));
+          w.assign(local, sum);
+          present.push(f(w, "add", earlier.value, sum));
+          return;
+        }
+        const decay = convert(w, evaluator.value(a, before), b.dtype),
+          input = convert(w, evaluator.value(b, before), b.dtype);
+        const arithmetic = b.dtype === "f32" ? f : i;
+        const next = arithmetic(w, "add", arithmetic(w, "mul", decay, w.read(local, type)), input);
+        w.assign(local, next);
+        present.push(next);
+      });
+      const after = evaluator.env(at, lane, ...present);
+      const values = stores.map(({ value }) => evaluator.value(value, after));
+      stores.forEach((store, i) => evaluator.store(store, values[i], after));
+    };
+    const sums = locals.flatMap(({ earlier }) => earlier ?? []);
+    if (sums.length === 0) w.repeat(time.extent, body, constantIndex(0));
+    else w.repeatInBlocks(time.extent, SUM_BLOCK, { body, flush: (first) => sums.forEach((sum) => sum.flush(first)) });
+  });
+}

@@ -1,0 +1,346 @@
+/**
+ * Prints row kernels. Reductions of one dependency level share a pass over the row; element stores are a last pass.
+ *
+ * Lanes run along the row where rows are contiguous in memory, else across neighbouring rows. A row always belongs to
+ * one thread, so results do not depend on the number of threads.
+ */
+import type { DType } from "../../../core/dtype.ts";
+import type { Combine } from "../../../core/expr.ts";
+import { identityOf } from "../../../core/expr.ts";
+import type { Index, Var } from "../../../core/index_expr.ts";
+import { addIndex, constantIndex, makeVar, scaleIndex, varIndex } from "../../../core/index_expr.ts";
+import type { RowKernel } from "../../kernel.ts";
+import { SHORT_SUM, SUM_BLOCK } from "../../long_sums.ts";
+import { levelsOf, type Reduce } from "../../row_levels.ts";
+import { BlockSum } from "./block_sum.ts";
+import { timeOf } from "./expr_time.ts";
+import { KeptRows } from "./kept_rows.ts";
+import { bits, choose, compare, f, fromBits, laneOf, splat, toBits } from "./lanes.ts";
+import type { Env, Evaluator } from "./print_expr.ts";
+import { binary } from "./scalar_ops.ts";
+import { chooseWalk, overWalk, scalarWalk } from "./walk.ts";
+import type { Walk } from "./walk.ts";
+import type { Value, Width, Writer } from "./writer.ts";
+import { wasmType } from "./writer.ts";
+
+/**
+ * A reduction in progress. Argmax keeps the index of its best value beside it. Extremes of four floats keep in which
+ * lanes a NaN was among them: so they can take the pseudo-extremes, one instruction each where those of WebAssembly,
+ * which care for NaN, take eight.
+ */
+interface Accumulator {
+  readonly expr: Reduce;
+  readonly combine: Combine;
+  readonly dtype: DType;
+  readonly width: Width;
+  readonly local: number;
+  readonly place?: number;
+  readonly isNaN?: number;
+}
+
+/** The walk over rows, and the lane along the row if there is one. */
+interface RowShape {
+  readonly walk: Walk;
+  readonly rowLane?: Var;
+}
+
+/**
+ * Groups of four that a pass with lanes along the row takes together: their accumulators do not wait for each other.
+ */
+const GROUPS = 4;
+
+/**
+ * Nanoseconds that the bodies of a pass may take an element for groups to be taken together; longer ones hide the
+ * latency themselves.
+ */
+const MAX_GROUPED_TIME = 1.5;
+
+/** Prints a row kernel. */
+export function printRow(kernel: RowKernel, evaluator: Evaluator): void {
+  const { rowStores, elementStores } = kernel;
+  const { walk, rowLane } = chooseShape(kernel, evaluator);
+  const levels = levelsOf(kernel), kept = new KeptRows(kernel, evaluator, levels, !rowLane && walk.lane !== undefined);
+  const side = rowLane || kept.isUsed ? 1 : neighboursOf(walk, evaluator);
+  overWalk(evaluator.writer, side === 1 ? walk : { ...walk, groups: walk.groups / side }, (first, { lane }, group) => {
+    evaluator.kept.clear();
+    const isMain = lane !== undefined && lane === walk.lane;
+    const replaces = isMain && side > 1
+      ? Array.from({ length: side }, (_, at) => walk.replace(addIndex(scaleIndex(group, side), at)))
+      : [first];
+    const row = new RowPrinter(kernel, evaluator, { replaces, rowLane, spaceLane: lane, kept });
+    levels.forEach((level, pass) => row.reduce(level, pass));
+    const envs = replaces.map((replace) => evaluator.env(replace, lane));
+    const values = envs.map((env, at) => {
+      row.enter(at);
+      return rowStores.map(({ value }) => evaluator.value(value, env));
+    });
+    if (elementStores.length > 0) row.storeElements();
+    envs.forEach((env, at) => {
+      row.enter(at);
+      rowStores.forEach((store, i) => evaluator.store(store, values[at][i], env));
+    });
+  });
+}
+
+/**
+ * How many groups of neighbouring rows are computed side by side, so that each step along the row reads a cache line.
+ */
+function neighboursOf({ lane, groups }: Walk, { writer }: Evaluator): number {
+  const { threads = 1 } = writer.target;
+  return lane && groups % GROUPS === 0 && groups / GROUPS >= 2 * threads ? GROUPS : 1;
+}
+
+function chooseShape({ space, row, rowStores, elementStores }: RowKernel, evaluator: Evaluator): RowShape {
+  const all = [...rowStores, ...elementStores], exprs = all.map(({ value }) => value);
+  const plain = scalarWalk(space);
+  const rowLane = makeVar("lane", 4);
+  const group = varIndex(makeVar("group", Math.max(2, plain.groups)));
+  const item = varIndex(makeVar("item", Math.max(2, row.extent >> 2)));
+  const alongRow = plain.replace(group).set(row.id, addIndex(scaleIndex(item, 4), varIndex(rowLane)));
+  const rowCost = evaluator.cost(exprs, elementStores, evaluator.env(alongRow, rowLane));
+  const across = chooseWalk(evaluator, space, exprs, all);
+  const acrossGroup = varIndex(makeVar("group", Math.max(2, across.groups)));
+  const isWorth = row.extent >= 8;
+  if (across.lane) {
+    const acrossCost = evaluator.cost(exprs, elementStores, evaluator.env(across.replace(acrossGroup), across.lane));
+    if (acrossCost < rowCost || !isWorth) return { walk: across };
+  }
+  return isWorth ? { walk: plain, rowLane } : { walk: plain };
+}
+
+/** Where rows are, and what is kept of them. */
+interface RowPlace {
+  /** Values of the space's variables, for each of the groups of rows that are computed side by side. */
+  readonly replaces: readonly ReadonlyMap<number, Index>[];
+  /** The lane along the row, or across rows, if there is one. */
+  readonly rowLane: Var | undefined;
+  readonly spaceLane: Var | undefined;
+  readonly kept: KeptRows;
+}
+
+/** A walk along a row. */
+interface RowWalk {
+  /** For groups of four of a row with lanes along it, `together` of them in a turn. */
+  readonly vector: (env: Env, group: number) => void;
+  /** After these. */
+  readonly between: () => void;
+  /** For every other element. */
+  readonly scalar: (env: Env, at: number) => void;
+  readonly together?: number;
+  /** After each block of turns, where there are several. */
+  readonly flush?: (first: Value) => void;
+}
+
+/** The sums of a pass over a row of many turns; none where one block does. */
+function longSums(w: Writer, accumulators: readonly Accumulator[], turns: number): BlockSum[] {
+  const isLong = ({ combine, dtype }: Accumulator) => combine === "sum" && dtype === "f32" && turns > SHORT_SUM;
+  return accumulators.filter(isLong).map(({ local, width }) => new BlockSum(w, local, { dtype: "f32", width }, turns));
+}
+
+/** Prints the passes over one row, or over groups of four neighbouring ones. */
+class RowPrinter {
+  readonly #w: Writer;
+  readonly #reductions: readonly Map<number, Value>[];
+
+  constructor(readonly kernel: RowKernel, readonly evaluator: Evaluator, readonly place: RowPlace) {
+    this.#w = evaluator.writer;
+    this.#reductions = place.replaces.map(() => new Map());
+  }
+
+  /** Says which of the groups of rows is evaluated next. */
+  enter(at: number): void {
+    this.evaluator.reductions = this.#reductions[at];
+  }
+
+  /** Walks the row, in blocks if something is to be flushed after each. */
+  #walk({ vector, between, scalar, together = 1, flush }: RowWalk): void {
+    const { row } = this.kernel, { rowLane, spaceLane, replaces } = this.place, w = this.#w;
+    const env = (at: Index, lane: Var | undefined, replace = replaces[0]) =>
+      this.evaluator.env(new Map(replace).set(row.id, at), lane);
+    const groups = rowLane ? row.extent >> 2 : 0;
+    this.enter(0);
+    const repeat = (turns: number, body: (item: Index) => void): void => {
+      if (flush && turns > SHORT_SUM) w.repeatInBlocks(turns, SUM_BLOCK, { body, flush });
+      else w.repeat(turns, body, constantIndex(0));
+    };
+    if (rowLane) {
+      repeat(groups / together, (item) => {
+        const first = addIndex(scaleIndex(item, 4 * together), varIndex(rowLane));
+        for (let group = 0; group < together; group++) vector(env(addIndex(first, 4 * group), rowLane), group);
+      });
+      between();
+    }
+    const rest = row.extent - 4 * groups;
+    repeat(rest, (item) => {
+      replaces.forEach((replace, at) => {
+        this.enter(at);
+        scalar(env(addIndex(item, 4 * groups), spaceLane, replace), at);
+      });
+    });
+  }
+
+  /** Computes the reductions of one level in one pass. */
+  reduce(level: readonly Reduce[], pass: number): void {
+    const { rowLane, spaceLane, kept, replaces } = this.place;
+    const width = spaceLane ? 4 : 1;
+    const narrow = replaces.map(() => level.map((expr) => this.#declare(expr, width)));
+    const together = this.#together(level);
+    const wide = rowLane ? Array.from({ length: together }, () => level.map((expr) => this.#declare(expr, 4))) : [];
+    const turns = rowLane ? (this.kernel.row.extent >> 2) / together : this.kernel.row.extent;
+    const sums = longSums(this.#w, (rowLane ? wide : narrow).flat(), turns),
+      finish = () => sums.forEach((sum) => sum.finish());
+    this.#walk({
+      vector: (env, group) => {
+        wide[group].forEach((accumulator) => this.#accumulate(accumulator, env));
+        kept.write(pass, env);
+      },
+      between: () => {
+        finish();
+        level.forEach((_, at) => this.#joinLanes(this.#joinGroups(wide.map((group) => group[at])), narrow[0][at]));
+      },
+      scalar: (env, at) => {
+        narrow[at].forEach((accumulator) => this.#accumulate(accumulator, env));
+        kept.write(pass, env);
+      },
+      together,
+      flush: sums.length === 0 ? undefined : (first) => sums.forEach((sum) => sum.flush(first)),
+    });
+    if (!rowLane) finish();
+    kept.finish(pass);
+    narrow.forEach((accumulators, at) => {
+      for (const accumulator of accumulators) {
+        const result = accumulator.place === undefined
+          ? this.#result(accumulator)
+          : this.#w.read(accumulator.place, { dtype: "i32", width });
+        this.#reductions[at].set(accumulator.expr.id, result);
+      }
+    });
+  }
+
+  /** How many groups of four a pass takes together. */
+  #together(level: readonly Reduce[]): number {
+    const groups = this.kernel.row.extent >> 2;
+    const time = level.reduce((sum, { body }) => sum + timeOf(body, (part) => part.kind !== "reduce"), 0);
+    if (!this.place.rowLane || time > MAX_GROUPED_TIME || level.some(({ combine }) => combine === "argmax")) return 1;
+    return groups % GROUPS === 0 ? GROUPS : groups % 2 === 0 ? 2 : 1;
+  }
+
+  /** Joins the accumulators of the groups of a turn in the first. */
+  #joinGroups(groups: readonly Accumulator[]): Accumulator {
+    const w = this.#w, [first] = groups;
+    let values = groups.map((group) => this.#result(group));
+    while (values.length > 1) {
+      const half = values.length / 2;
+      values = values.slice(0, half).map((value, at) => binary(w, joinOf(first.combine), value, values[half + at]));
+    }
+    if (groups.length > 1) w.assign(first.local, values[0]);
+    return first;
+  }
+
+  /** What a finished accumulator holds. */
+  #result({ dtype, width, local, isNaN }: Accumulator): Value {
+    const w = this.#w, value = w.read(local, { dtype, width });
+    // A mask of ones is a NaN.
+    return isNaN === undefined
+      ? value
+      : fromBits(w, bits(w, "or", toBits(w, value), { ...w.read(isNaN, { dtype: "bool", width }), dtype: "i32" }));
+  }
+
+  #declare(expr: Reduce, width: Width): Accumulator {
+    const { combine, body: { dtype } } = expr, w = this.#w;
+    // Or and and are the sums, maxima and minima of truth values.
+    const identity = dtype === "bool" ? Number(combine === "min") : identityOf(combine, dtype);
+    const local = w.newLocal(wasmType({ dtype, width }));
+    w.assign(local, splat(w, w.literal(identity, dtype), width));
+    if (isExtreme(combine) && dtype === "f32" && width === 4) {
+      const isNaN = w.newLocal(wasmType({ dtype: "bool", width }));
+      w.assign(isNaN, splat(w, w.literal(0, "bool"), width));
+      return { expr, combine, dtype, width, local, isNaN };
+    }
+    if (combine !== "argmax") return { expr, combine, dtype, width, local };
+    const place = w.newLocal(wasmType({ dtype: "i32", width }));
+    w.assign(place, splat(w, w.literal(0, "i32"), width));
+    return { expr, combine, dtype, width, local, place };
+  }
+
+  #accumulate(accumulator: Accumulator, env: Env): void {
+    const { expr, combine, dtype, width, local, place, isNaN } = accumulator, w = this.#w;
+    const before = w.read(local, { dtype, width });
+    const { body } = expr;
+    if (
+      combine === "sum" && width === 4 && w.target.relaxed && body.kind === "binary" && body.op === "mul" &&
+      dtype === "f32" && !this.place.kept.has(body)
+    ) {
+      const factors = [body.lhs, body.rhs].map((factor) => splat(w, this.evaluator.value(factor, env)));
+      return w.assign(local, w.op("f32x4.relaxed_madd", [...factors, before], { dtype, width }));
+    }
+    const value = splat(w, this.evaluator.value(body, env), width);
+    if (isNaN !== undefined) {
+      w.assign(isNaN, bits(w, "or", w.read(isNaN, { dtype: "bool", width }), compare(w, "ne", value, value)));
+      return w.assign(local, f(w, `p${joinOf(combine)}`, before, value));
+    }
+    if (combine !== "argmax") return w.assign(local, binary(w, joinOf(combine), before, value));
+    const position = splat(w, this.evaluator.indexValue(varIndex(this.kernel.row), env), width);
+    const better = beats(w, value, before);
+    w.assign(local, choose(w, better, value, before));
+    w.assign(place!, choose(w, better, position, w.read(place!, { dtype: "i32", width })));
+  }
+
+  /** Joins the four lanes of a finished accumulator into a scalar one; of equal maxima the first index wins. */
+  #joinLanes(accumulator: Accumulator, into: Accumulator): void {
+    const { combine, place } = accumulator, w = this.#w;
+    const all = this.#result(accumulator),
+      places = place === undefined ? undefined : w.read(place, { dtype: "i32", width: 4 });
+    const lanes = [0, 1, 2, 3].map((lane) => ({
+      value: laneOf(w, all, lane),
+      place: places && laneOf(w, places, lane),
+    }));
+    const join = (x: typeof lanes[0], y: typeof lanes[0]): typeof lanes[0] => {
+      if (combine !== "argmax") return { value: binary(w, joinOf(combine), x.value, y.value), place: undefined };
+      const isFirst = bits(w, "and", ties(w, y.value, x.value), compare(w, "lt_s", y.place!, x.place!));
+      const better = bits(w, "or", beats(w, y.value, x.value), isFirst);
+      return { value: choose(w, better, y.value, x.value), place: choose(w, better, y.place!, x.place!) };
+    };
+    const joined = join(join(lanes[0], lanes[1]), join(lanes[2], lanes[3]));
+    w.assign(into.local, joined.value);
+    if (into.place !== undefined) w.assign(into.place, joined.place!);
+  }
+
+  /**
+   * Writes the element stores. All values of a step are computed before any is stored: an operand may be updated in
+   * place.
+   */
+  storeElements(): void {
+    const { elementStores } = this.kernel;
+    const store = (env: Env) => {
+      const values = elementStores.map(({ value }) => this.evaluator.value(value, env));
+      elementStores.forEach((element, at) => this.evaluator.store(element, values[at], env));
+    };
+    this.#walk({ vector: store, between: () => {}, scalar: store });
+  }
+}
+
+function isExtreme(combine: Combine): boolean {
+  return combine === "max" || combine === "min";
+}
+
+function joinOf(combine: Combine): "add" | "min" | "max" {
+  return combine === "sum" ? "add" : combine === "min" ? "min" : "max";
+}
+
+/**
+ * Whether a value comes before another one in an argmax by its value alone: it is greater, or the only NaN of the two.
+ */
+function beats(w: Writer, value: Value, best: Value): Value {
+  if (value.dtype !== "f32") return compare(w, value.dtype === "i32" ? "gt_s" : "gt_u", value, best);
+  const isNumber = compare(w, "eq", best, best), isNaN = compare(w, "ne", value, value);
+  return bits(w, "and", bits(w, "or", compare(w, "gt", value, best), isNaN), isNumber);
+}
+
+/** Whether two values are equal, or both NaN. */
+function ties(w: Writer, x: Value, y: Value): Value {
+  const equal = compare(w, "eq", x, y);
+  return x.dtype === "f32"
+    ? bits(w, "or", equal, bits(w, "and", compare(w, "ne", x, x), compare(w, "ne", y, y)))
+    : equal;
+}

@@ -1,0 +1,31 @@
+/** Prints scatter kernels: a thread adds all positions in order into its own elements, so no atomics are needed. */
+import { constantIndex, makeVar, varIndex } from "../../../core/index_expr.ts";
+import type { ScatterKernel, Store } from "../../kernel.ts";
+import type { Evaluator } from "./print_expr.ts";
+import { chooseWalk, overWalk, scalarWalk } from "./walk.ts";
+
+/** Prints a scatter kernel. */
+export function printScatter(kernel: ScatterKernel, evaluator: Evaluator): void {
+  const { position, target, index, valid, update, space } = kernel;
+  const w = evaluator.writer;
+  const store: Store = { operand: target, index, value: update };
+  const chosen = chooseWalk(evaluator, space, [valid], [store]);
+  // Lanes must be valid together, or not at all.
+  const probe = evaluator.env(
+    chosen.replace(varIndex(makeVar("group", 2))).set(position.id, varIndex(position)),
+    chosen.lane,
+  );
+  const walk = evaluator.varies(valid, probe) ? scalarWalk(space) : chosen;
+  overWalk(w, walk, (replace, { lane }) => {
+    w.repeat(position.extent, (step) => {
+      const env = evaluator.env(new Map(replace).set(position.id, step), lane);
+      const add = () => evaluator.store(store, evaluator.value(update, env), env, true);
+      const condition = evaluator.value(valid, env);
+      if (condition.local === undefined) {
+        if (condition.literal) add();
+      } else {
+        w.when(condition, add);
+      }
+    }, constantIndex(0));
+  });
+}

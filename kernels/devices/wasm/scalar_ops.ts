@@ -1,0 +1,170 @@
+/** The operators of the scalar language, for one point or four. */
+import type { BinaryOp, UnaryOp } from "../../../core/expr.ts";
+import { invariant } from "../../../core/errors.ts";
+import { align, bits, choose, compare, f, i, joinLanes, laneOf, shift } from "./lanes.ts";
+import { erf, exp, integerPower, log, pow, sigmoid, sine, tanh } from "./math.ts";
+import type { Value, Writer } from "./writer.ts";
+
+/** One-operand arithmetic. */
+export function unary(w: Writer, op: UnaryOp, x: Value): Value {
+  const zero = w.literal(0, x.dtype);
+  const isFloat = x.dtype === "f32";
+  switch (op) {
+    case "neg":
+      return isFloat ? f(w, "neg", x) : i(w, "sub", zero, x);
+    case "abs":
+      if (x.dtype === "u32") return x;
+      return isFloat ? f(w, "abs", x) : choose(w, compare(w, "lt_s", x, zero), i(w, "sub", zero, x), x);
+    case "sign": {
+      const one = w.literal(1, x.dtype);
+      if (x.dtype === "u32") return choose(w, compare(w, "ne", x, zero), one, zero);
+      // What is neither below nor above 0 is 0 or NaN, and stays.
+      const below = choose(w, compare(w, isFloat ? "lt" : "lt_s", x, zero), w.literal(-1, x.dtype), x);
+      return choose(w, compare(w, isFloat ? "gt" : "gt_s", x, zero), one, below);
+    }
+    case "not":
+      if (x.dtype === "bool" && x.width === 1) return w.op("i32.eqz", [x], { dtype: "bool", width: 1 });
+      return bits(w, "xor", x, x.dtype === "bool" ? allOnes(w) : w.literal(-1, x.dtype), x.dtype);
+    case "floor":
+      return isFloat ? f(w, "floor", x) : x;
+    case "sqrt":
+      return f(w, "sqrt", x);
+    case "rsqrt":
+      return f(w, "div", w.literal(1, "f32"), f(w, "sqrt", x));
+    case "exp":
+      return exp(w, x);
+    case "log":
+      return log(w, x);
+    case "tanh":
+      return tanh(w, x);
+    case "sigmoid":
+      return sigmoid(w, x);
+    case "erf":
+      return erf(w, x);
+    case "sin":
+      return sine(w, x, 0);
+    case "cos":
+      return sine(w, x, 1);
+  }
+}
+
+function allOnes(w: Writer): Value {
+  return { ...w.op("i32x4.splat", [w.literal(-1, "i32")], { dtype: "i32", width: 4 }), dtype: "bool" };
+}
+
+const COMPARISONS: ReadonlySet<BinaryOp> = new Set<BinaryOp>(["eq", "ne", "lt", "le", "gt", "ge"]);
+
+/** Two-operand arithmetic. Integer division truncates; a zero divisor gives the dividend. */
+export function binary(w: Writer, op: BinaryOp, lhs: Value, rhs: Value): Value {
+  invariant(lhs.dtype === rhs.dtype, `operands of ${op} differ in type`);
+  const { dtype } = lhs;
+  if (dtype === "bool") return boolean(w, op, lhs, rhs);
+  if (COMPARISONS.has(op)) {
+    return compare(
+      w,
+      dtype === "f32" || op === "eq" || op === "ne" ? op : `${op}_${dtype === "i32" ? "s" : "u"}`,
+      lhs,
+      rhs,
+    );
+  }
+  switch (op) {
+    case "and":
+    case "or":
+    case "xor":
+      return bits(w, op, lhs, rhs);
+    case "shiftLeft":
+    case "shiftRight": {
+      const name = op === "shiftLeft" ? "shl" : "shr_u";
+      return rhs.width === 1 ? shift(w, name, lhs, rhs) : perLane(w, lhs, rhs, (x, y) => shift(w, name, x, y));
+    }
+    case "pow":
+      return dtype === "f32" ? constantPower(w, lhs, rhs) ?? pow(w, lhs, rhs) : integerPower(w, lhs, rhs);
+    case "mod":
+      return dtype === "f32" ? floatRest(w, lhs, rhs) : perLane(w, lhs, rhs, (x, y) => integerRest(w, x, y));
+    case "div":
+      return dtype === "f32" ? f(w, "div", lhs, rhs) : perLane(w, lhs, rhs, (x, y) => integerQuotient(w, x, y));
+    case "max":
+    case "min":
+      return dtype === "f32" ? f(w, op, lhs, rhs) : integerExtreme(w, op, lhs, rhs);
+    default:
+      return dtype === "f32" ? f(w, op, lhs, rhs) : i(w, op, lhs, rhs);
+  }
+}
+
+/**
+ * Arithmetic on truth values: addition and maximum are or, multiplication and minimum are and; orders compare 0 and 1.
+ */
+function boolean(w: Writer, op: BinaryOp, lhs: Value, rhs: Value): Value {
+  switch (op) {
+    case "and":
+    case "mul":
+    case "min":
+      return bits(w, "and", lhs, rhs);
+    case "or":
+    case "add":
+    case "max":
+      return bits(w, "or", lhs, rhs);
+    case "xor":
+    case "ne":
+      return bits(w, "xor", lhs, rhs);
+    case "eq":
+      return compare(w, "eq", lhs, rhs);
+    default:
+      // Masks of all bits are the greatest unsigned numbers.
+      return compare(w, `${op}_u`, lhs, rhs);
+  }
+}
+
+function perLane(w: Writer, lhs: Value, rhs: Value, fn: (x: Value, y: Value) => Value): Value {
+  const { width, args: [x, y] } = align(w, [lhs, rhs]);
+  if (width === 1) return fn(x, y);
+  return joinLanes(w, [0, 1, 2, 3].map((lane) => fn(laneOf(w, lhs, lane), laneOf(w, rhs, lane))));
+}
+
+function integerExtreme(w: Writer, op: "max" | "min", lhs: Value, rhs: Value): Value {
+  const sign = lhs.dtype === "i32" ? "s" : "u";
+  const { width, args: [x, y] } = align(w, [lhs, rhs]);
+  if (width === 4) return i(w, `${op}_${sign}`, x, y);
+  return choose(w, compare(w, `${op === "max" ? "gt" : "lt"}_${sign}`, x, y), x, y);
+}
+
+/** Division traps on 0 and where the quotient overflows: such divisors are replaced, and the result put right. */
+function integerQuotient(w: Writer, x: Value, y: Value): Value {
+  const zero = w.literal(0, y.dtype), one = w.literal(1, y.dtype);
+  if (y.dtype === "u32") return i(w, "div_u", x, choose(w, compare(w, "ne", y, zero), y, one));
+  const isPlain = bits(w, "and", compare(w, "ne", y, zero), compare(w, "ne", y, w.literal(-1, "i32")));
+  const quotient = i(w, "div_s", x, choose(w, isPlain, y, one));
+  return choose(w, compare(w, "eq", y, w.literal(-1, "i32")), i(w, "sub", zero, x), quotient);
+}
+
+function integerRest(w: Writer, x: Value, y: Value): Value {
+  const zero = w.literal(0, y.dtype), one = w.literal(1, y.dtype);
+  const divisor = choose(w, compare(w, "ne", y, zero), y, one);
+  if (y.dtype === "u32") return i(w, "rem_u", x, divisor);
+  const rest = i(w, "rem_s", x, divisor);
+  const isOff = bits(w, "and", compare(w, "ne", rest, zero), compare(w, "lt_s", bits(w, "xor", rest, divisor), zero));
+  return choose(w, isOff, i(w, "add", rest, divisor), rest);
+}
+
+function floatRest(w: Writer, x: Value, y: Value): Value {
+  const zero = w.literal(0, "f32");
+  const rest = f(w, "sub", x, f(w, "mul", y, f(w, "trunc", f(w, "div", x, y))));
+  const differ = bits(w, "xor", compare(w, "lt", rest, zero), compare(w, "lt", y, zero));
+  return choose(w, bits(w, "and", compare(w, "ne", rest, zero), differ), f(w, "add", rest, y), rest);
+}
+
+/** Powers with common constant exponents, without logarithms. */
+function constantPower(w: Writer, x: Value, y: Value): Value | undefined {
+  if (y.local !== undefined) return undefined;
+  if (y.literal === 0.5) {
+    // Not quite the square root: that of -infinity is NaN, that of -0 is -0.
+    const root = f(w, "add", f(w, "sqrt", x), w.literal(0, "f32"));
+    return choose(w, compare(w, "eq", x, w.literal(-Infinity, "f32")), w.literal(Infinity, "f32"), root);
+  }
+  if (y.literal === -0.5) return f(w, "div", w.literal(1, "f32"), constantPower(w, x, w.literal(0.5, "f32"))!);
+  if (y.literal === -1) return f(w, "div", w.literal(1, "f32"), x);
+  if (!Number.isInteger(y.literal) || y.literal < 1 || y.literal > 4) return undefined;
+  let result = x;
+  for (let turn = 1; turn < y.literal; turn++) result = f(w, "mul", result, x);
+  return result;
+}

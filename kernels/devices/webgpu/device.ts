@@ -1,0 +1,280 @@
+/** A WebGPU device: adapter, limits, memory and programs. */
+import type { HostData, Type } from "../../../core/dtype.ts";
+import { DeviceError, invariant } from "../../../core/errors.ts";
+import { formatType } from "../../../core/shape.ts";
+import { checkOptions, optionNames } from "../../../core/options.ts";
+import { showAsText } from "../../../core/inspect.ts";
+import { type CompileWatch, describeDevice, type Device, type DeviceInfo, type LoadedProgram } from "../../device.ts";
+import { checkLength, toDeviceBytes } from "../../host_data.ts";
+import { mebibytes } from "../../plan_memory.ts";
+import type { KernelStep, ValueId } from "../../plan.ts";
+import { WebGpuArray } from "./array.ts";
+import type { PoolBuffer } from "./buffers.ts";
+import { flattenSteps } from "./commands.ts";
+import { GpuContext, type WebGpuStats } from "./context.ts";
+import { type CompiledKernel, WebGpuExecutable } from "./executor.ts";
+import { fence, placeOf, prepareEnvironment, unavailableText, webgpu } from "./host.ts";
+import { printWgsl, type WgslKernel } from "./print_wgsl.ts";
+
+/** Prints a kernel for a target; see {@link printWgsl}. */
+export type Printer = typeof printWgsl;
+
+/** Options of {@link requestWebGpuDevice}. */
+export interface WebGpuOptions {
+  /** Which adapter to prefer where there are several. Default: the fast one. */
+  readonly powerPreference?: "high-performance" | "low-power";
+  /**
+   * Where the driver is to keep compiled shaders, so that later processes find them: a directory that exists, or whose
+   * parent does. Mesa and NVIDIA on Linux; others go by their own rules. Counts for the first adapter of a process.
+   * Default: where the driver keeps them anyway.
+   */
+  readonly shaderCacheDirectory?: string;
+  /**
+   * Fills memory with NaN before it is used again, so that reading what nobody wrote shows. Slow; for tests. Default:
+   * false.
+   */
+  readonly poison?: boolean;
+  /**
+   * Another printer of kernels, for tests of the device alone.
+   * @internal
+   */
+  readonly printer?: Printer;
+}
+
+const WEBGPU_OPTIONS = optionNames<WebGpuOptions>({
+  powerPreference: true,
+  shaderCacheDirectory: true,
+  poison: true,
+  printer: true,
+});
+
+/**
+ * Opens the machine's WebGPU adapter.
+ * @throws {DeviceError} with reason `unavailable` where there is none; the text says what to install. With reason
+ * `validation` if a shader cache is asked for and its place may not be set.
+ */
+export async function requestWebGpuDevice(options: WebGpuOptions = {}): Promise<WebGpuDevice> {
+  checkOptions("requestWebGpuDevice", options, WEBGPU_OPTIONS);
+  prepareEnvironment(options.shaderCacheDirectory);
+  const adapter = await webgpu()?.requestAdapter({ powerPreference: options.powerPreference ?? "high-performance" });
+  if (!adapter) {
+    throw new DeviceError(unavailableText(placeOf()), "unavailable");
+  }
+  const { limits, features } = adapter;
+  const requiredFeatures = (["timestamp-query", "shader-f16"] as const).filter((feature) => features.has(feature));
+  const gpu = await adapter.requestDevice({
+    requiredFeatures,
+    requiredLimits: {
+      maxStorageBuffersPerShaderStage: Math.min(16, limits.maxStorageBuffersPerShaderStage),
+      maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
+      maxBufferSize: limits.maxBufferSize,
+      maxComputeWorkgroupStorageSize: limits.maxComputeWorkgroupStorageSize,
+    },
+  });
+  return new WebGpuDevice(gpu, adapter.info, options);
+}
+
+/** What a promise gives, unless a signal ends the wait first: then `unwanted` hears what it gives in the end. */
+async function unlessAborted<T>(
+  promise: Promise<T>,
+  signal: AbortSignal | undefined,
+  unwanted: (value: T) => void,
+): Promise<T> {
+  if (!signal) return await promise;
+  let stop = (): void => {};
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => reject(signal.reason);
+    if (signal.aborted) stop();
+    else signal.addEventListener("abort", stop);
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } catch (error) {
+    promise.then(unwanted, () => {});
+    throw error;
+  } finally {
+    signal.removeEventListener("abort", stop);
+    aborted.catch(() => {});
+  }
+}
+
+function describe(info: GPUAdapterInfo): DeviceInfo {
+  const description = info.description || [info.vendor, info.architecture, info.device].filter(Boolean).join(" ") ||
+    "WebGPU adapter";
+  const names = [info.description, info.vendor, info.architecture, info.device].join(" ");
+  const software = info.isFallbackAdapter === true ||
+    /llvmpipe|lavapipe|swiftshader|basic render|software|\bcpu\b/i.test(names);
+  return { kind: "webgpu", description, software };
+}
+
+/** A WebGPU device. Made by {@link requestWebGpuDevice}. */
+export class WebGpuDevice implements Device {
+  /** The adapter. */
+  readonly info: DeviceInfo;
+  /** Programs are scheduled and planned before they are loaded. */
+  readonly needsPlan = true;
+  /** Storage buffers that one kernel may bind. */
+  readonly maxOperands: number;
+  /** Most bytes of one storage binding. */
+  readonly maxTensorBytes: number;
+  /** Most bytes of one buffer. */
+  readonly maxBufferBytes: number;
+  #context: GpuContext;
+  #printer: Printer;
+
+  /** Use {@link requestWebGpuDevice}. */
+  constructor(readonly gpu: GPUDevice, info: GPUAdapterInfo, options: WebGpuOptions) {
+    checkOptions("WebGpuDevice", options, WEBGPU_OPTIONS);
+    const { poison = false, printer = printWgsl } = options;
+    this.info = describe(info);
+    this.maxOperands = gpu.limits.maxStorageBuffersPerShaderStage;
+    this.maxBufferBytes = Math.floor(gpu.limits.maxBufferSize / 256) * 256;
+    this.maxTensorBytes = Math.min(this.maxBufferBytes, gpu.limits.maxStorageBufferBindingSize);
+    this.#printer = printer;
+    this.#context = new GpuContext(gpu, poison);
+  }
+
+  /** What was made so far. */
+  get stats(): WebGpuStats {
+    return this.#context.stats;
+  }
+
+  /**
+   * Puts a host array in device memory.
+   * @throws {ShapeError} if the length does not fit; {DeviceError} if it is larger than the device can bind.
+   */
+  upload(data: HostData, type: Type): WebGpuArray {
+    this.#context.health.check();
+    checkLength(data, type, "upload");
+    const bytes = toDeviceBytes(data, type.dtype);
+    if (bytes.byteLength > this.maxTensorBytes) {
+      throw new DeviceError(
+        `Cannot upload ${formatType(type)}: it takes ${mebibytes(bytes.byteLength)} and one array may take at most ${
+          mebibytes(this.maxTensorBytes)
+        } ` +
+          `on this device; use a smaller batch or split the array`,
+        "limit",
+      );
+    }
+    const buffer = this.#context.acquire(Math.max(4, bytes.byteLength));
+    this.#context.write(buffer.gpu, bytes);
+    return new WebGpuArray(this, this.#context, buffer, [...type.shape], type.dtype);
+  }
+
+  /**
+   * Loads a plan.
+   * @throws {CompileError} if the device's compiler refuses a kernel; {DeviceError} if there is not the memory for it.
+   * @internal
+   */
+  async load({ plan, donated = [], progress, signal }: LoadedProgram): Promise<WebGpuExecutable> {
+    this.#context.health.check();
+    invariant(plan, "a program without a plan on a WebGPU device");
+    const commands = flattenSteps(plan.steps);
+    const compiled = this.#compile(commands.steps, { progress, signal });
+    const release = ({ kernels }: { readonly kernels: readonly CompiledKernel[] }): void =>
+      kernels.forEach(({ wgsl }) => this.#context.pipelines.release(wgsl.source, wgsl.bindings));
+    // Where the wait was ended, what is compiled all the same belongs to nobody.
+    const { kernels, sources } = await unlessAborted(compiled, signal, release);
+    const releasePipelines = (): void => release({ kernels });
+    this.#context.health.check();
+    const constants = new Map<ValueId, PoolBuffer>();
+    for (const { id, storage, type, sizeBytes } of plan.values) {
+      if (storage.kind !== "constant") continue;
+      const buffer = this.#context.acquire(sizeBytes);
+      this.#context.write(buffer.gpu, toDeviceBytes(storage.data, type.dtype));
+      constants.set(id, buffer);
+    }
+    const program = new WebGpuExecutable(this, this.#context, {
+      plan,
+      donated,
+      commands,
+      kernels,
+      sources,
+      constants,
+      releasePipelines,
+    });
+    try {
+      await this.#context.health.settle();
+    } catch (error) {
+      program.dispose();
+      throw error;
+    }
+    return program;
+  }
+
+  /** Prints and compiles the kernels of steps; equal texts once, all at the same time. */
+  async #compile(
+    steps: readonly KernelStep[],
+    { progress, signal }: CompileWatch,
+  ): Promise<{ kernels: CompiledKernel[]; sources: string[] }> {
+    const { limits, features } = this.gpu;
+    const target: Parameters<Printer>[1] = {
+      style: this.info.software ? "software" : "gpu",
+      maxWorkgroupsPerDimension: limits.maxComputeWorkgroupsPerDimension,
+      maxInvocations: limits.maxComputeInvocationsPerWorkgroup,
+      maxWorkgroupBytes: limits.maxComputeWorkgroupStorageSize,
+      f16: features.has("shader-f16"),
+      texels: /llvmpipe|lavapipe/i.test(this.info.description) ? "worthwhile" : undefined,
+    };
+    const numbers = new Map<string, number>();
+    const printed = steps.map(({ kernel }): { wgsl: WgslKernel; shader: number } => {
+      const wgsl = this.#printer(kernel, target);
+      const shader = numbers.get(wgsl.source) ?? numbers.size;
+      numbers.set(wgsl.source, shader);
+      return { wgsl, shader };
+    });
+    const { pipelines } = this.#context, done = new Set<number>();
+    const finish = (shader: number): void => {
+      if (done.has(shader)) return;
+      done.add(shader);
+      // Nobody waits any longer for what goes on after an abort.
+      if (!signal?.aborted) progress?.(done.size, numbers.size);
+    };
+    const made = await Promise.allSettled(
+      printed.map(({ wgsl, shader }, i) =>
+        pipelines.acquire(wgsl.source, wgsl.bindings, steps[i].kernel.origins).finally(() => finish(shader))
+      ),
+    );
+    const failed = made.find((result) => result.status === "rejected");
+    if (failed) {
+      printed.forEach(({ wgsl }) => pipelines.release(wgsl.source, wgsl.bindings));
+      throw failed.reason;
+    }
+    const kernels = printed.map(({ wgsl, shader }, i): CompiledKernel => {
+      const pipeline = (made[i] as PromiseFulfilledResult<GPUComputePipeline>).value;
+      return { wgsl, shader, pipeline, layout: pipelines.layout(wgsl.bindings).operands };
+    });
+    return { kernels, sources: [...numbers.keys()] };
+  }
+
+  /** Kind and description. */
+  toString(): string {
+    return describeDevice(this);
+  }
+
+  /** What it tells of itself. */
+  toJSON(): DeviceInfo {
+    return this.info;
+  }
+
+  static {
+    showAsText(this);
+  }
+
+  /** Waits until everything launched is done. */
+  async synchronize(): Promise<void> {
+    this.#context.health.check();
+    await fence(this.gpu.queue);
+    await this.#context.health.settle();
+  }
+
+  /** Frees everything. Later calls throw. */
+  dispose(): void {
+    this.#context.dispose();
+  }
+
+  /** Frees everything, at the end of the block that declared the device with `using`. */
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}

@@ -1,0 +1,428 @@
+/**
+ * Runs a plan: one command encoder and one submit a launch, and one compute pass but where kernels read copies in
+ * textures (texels.ts).
+ *
+ * Everything that does not depend on the caller's arrays is made when the program is loaded: pipelines, the arena, the
+ * constants, the bind groups of kernels that touch nothing else, and the loop indices of every iteration. The bind
+ * groups of the other kernels are cached by the buffers they touch, so that a steady loop of launches makes none.
+ */
+import { DeviceError, invariant, ShapeError } from "../../../core/errors.ts";
+import { formatType, sameShape } from "../../../core/shape.ts";
+import type { Device, DeviceArray, Executable } from "../../device.ts";
+import { type Handover, handoverOf } from "../../in_place.ts";
+import type { KernelStep, Plan, ValueId } from "../../plan.ts";
+import { WebGpuArray } from "./array.ts";
+import type { PoolBuffer } from "./buffers.ts";
+import { type CommandList, MAX_LOOP_DEPTH } from "./commands.ts";
+import type { GpuContext } from "./context.ts";
+import { fence } from "./host.ts";
+import { nanosecondsOf, TIMED_DISPATCHES } from "./timer.ts";
+import { TEXEL_ROW_BYTES } from "./print_texels.ts";
+import type { WgslKernel } from "./print_wgsl.ts";
+import { planTexels, rectanglesOf, type TexelCopy, type TexelPlan } from "./texels.ts";
+
+/** A compiled kernel: its pipeline and what to bind. */
+export interface CompiledKernel {
+  readonly wgsl: WgslKernel;
+  readonly shader: number;
+  readonly pipeline: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+}
+
+/**
+ * Where an operand is bound: in a buffer of the program, or in the buffer of an input or output (by slot: inputs, then
+ * outputs).
+ */
+interface Place {
+  readonly buffer: GPUBuffer | number;
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** Where a binding's data are: a part of a buffer, or a texture. */
+type Resource = Place | GPUTextureView;
+
+interface BoundKernel {
+  readonly pipeline: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+  readonly workgroups: readonly [number, number, number];
+  readonly empty: boolean;
+  readonly bindings: readonly { readonly binding: number; readonly resource: Resource }[];
+  /** The slots that it touches; empty if the bind group never changes. */
+  readonly slots: readonly number[];
+  readonly groups: Map<string, GPUBindGroup>;
+}
+
+/** Bind groups kept for one kernel: loops of launches cycle through few combinations of buffers. */
+const GROUPS_KEPT = 64;
+
+/** A plan on a WebGPU device. */
+export class WebGpuExecutable implements Executable {
+  readonly sources: readonly string[];
+  readonly shaders: readonly number[];
+  #device: Device;
+  #context: GpuContext;
+  #plan: Plan;
+  #donated: readonly number[];
+  #handover: Handover;
+  #commands: CommandList;
+  #arena: readonly GPUBuffer[];
+  #constants = new Map<ValueId, PoolBuffer>();
+  #releasePipelines: () => void;
+  #texels: TexelPlan;
+  #textures: readonly GPUTexture[];
+  #kernels: readonly BoundKernel[];
+  #loopBuffer: GPUBuffer;
+  #loopGroup: GPUBindGroup;
+  #loopStride: number;
+  #disposed = false;
+
+  /**
+   * @param donated Positions of the inputs that a launch uses up.
+   * @param kernels One for each kernel step in schedule order.
+   * @param sources The distinct source texts.
+   * @param constants The uploaded constants, which the executable owns from now on.
+   * @param releasePipelines Says that the kernels are used no longer.
+   */
+  constructor(
+    device: Device,
+    context: GpuContext,
+    { plan, donated, commands, kernels, sources, constants, releasePipelines }: {
+      readonly plan: Plan;
+      readonly donated: readonly number[];
+      readonly commands: CommandList;
+      readonly kernels: readonly CompiledKernel[];
+      readonly sources: readonly string[];
+      readonly constants: Map<ValueId, PoolBuffer>;
+      readonly releasePipelines: () => void;
+    },
+  ) {
+    this.#device = device;
+    this.#context = context;
+    this.#plan = plan;
+    this.#donated = donated;
+    this.#handover = handoverOf(plan, donated);
+    this.#commands = commands;
+    this.sources = sources;
+    this.shaders = kernels.map(({ shader }) => shader);
+    this.#constants = constants;
+    this.#releasePipelines = releasePipelines;
+    this.#arena = makeArena(context, plan);
+    this.#texels = planTexels(plan, commands, kernels.map(({ wgsl }) => wgsl));
+    this.#textures = this.#texels.textures.map(({ format, width, height }) =>
+      context.createTexture(format, width, height)
+    );
+    const views = this.#textures.map((texture) => texture.createView());
+    this.#kernels = commands.steps.map((step, i) =>
+      this.#bind(step, kernels[i], (binding) => views[this.#texels.bound[i].get(binding)!])
+    );
+    this.#loopStride = Math.max(32, context.gpu.limits.minUniformBufferOffsetAlignment);
+    this.#loopBuffer = makeLoopBuffer(context, commands.tuples, this.#loopStride);
+    this.#loopGroup = context.createBindGroup(context.pipelines.loopLayout, [
+      { binding: 0, resource: { buffer: this.#loopBuffer, offset: 0, size: 32 } },
+    ]);
+    context.guard("bind the operands of a kernel", () => {
+      for (const kernel of this.#kernels) if (kernel.slots.length === 0) this.#group(kernel, []);
+    });
+    context.programs.add(this);
+  }
+
+  #bind(
+    step: KernelStep,
+    { wgsl, pipeline, layout }: CompiledKernel,
+    viewOf: (binding: number) => GPUTextureView,
+  ): BoundKernel {
+    const bindings = wgsl.bindings.map(({ binding, operand, texels }) => ({
+      binding,
+      resource: texels ? viewOf(binding) : this.#place(step.operands[operand]),
+    }));
+    const slots = [
+      ...new Set(
+        bindings.flatMap((
+          { resource },
+        ) => ("buffer" in resource && typeof resource.buffer === "number" ? [resource.buffer] : [])),
+      ),
+    ];
+    return {
+      pipeline,
+      layout,
+      workgroups: wgsl.workgroups,
+      empty: wgsl.workgroups.includes(0),
+      bindings,
+      slots,
+      groups: new Map(),
+    };
+  }
+
+  #place(id: ValueId): Place {
+    const { values, offsets, bufferBytes, inputs } = this.#plan;
+    const value = values[id];
+    const { storage } = value;
+    // A shader may address whole vec4s; memory is padded to 256 bytes everywhere.
+    const size = Math.ceil(value.sizeBytes / 16) * 16;
+    switch (storage.kind) {
+      case "input":
+        return { buffer: storage.position, offset: 0, size };
+      case "output":
+        return { buffer: inputs.length + storage.position, offset: 0, size };
+      case "constant":
+        return { buffer: this.#constants.get(id)!.gpu, offset: 0, size };
+      case "temporary": {
+        const offset = offsets.get(id);
+        invariant(offset !== undefined, `${value.label} has no place in the arena`);
+        const cut = bufferBytes === Infinity ? 0 : Math.floor(offset / bufferBytes);
+        return { buffer: this.#arena[cut], offset: cut === 0 ? offset : offset - cut * bufferBytes, size };
+      }
+      case "alias": {
+        const base = this.#place(storage.of);
+        return { ...base, offset: base.offset + storage.byteOffset, size };
+      }
+    }
+  }
+
+  /** Runs on arrays of this device and returns new ones, without waiting. */
+  launch(inputs: readonly DeviceArray[]): DeviceArray[] {
+    const { slots, outputs } = this.#prepare(inputs);
+    this.#submit(slots);
+    this.#useUp(inputs);
+    return outputs.map((buffer, i) => {
+      const { shape, dtype } = this.#plan.values[this.#plan.outputs[i]].type;
+      return new WebGpuArray(this.#device, this.#context, buffer, shape, dtype);
+    });
+  }
+
+  #submit(slots: PoolBuffer[]): void {
+    this.#context.guard("launch a program", () => {
+      const encoder = this.#context.gpu.createCommandEncoder();
+      const copies = this.#separate(encoder, slots);
+      this.#encode(encoder, slots, { from: 0, to: this.#commands.sequence.length });
+      this.#context.submit(encoder.finish());
+      for (const copy of copies) this.#context.release(copy);
+    });
+  }
+
+  /** Takes the buffers of donated inputs away, and frees those that are no output's. */
+  #useUp(inputs: readonly DeviceArray[]): void {
+    for (const position of this.#donated) {
+      const buffer = this.#own(inputs[position]).take();
+      if (this.#handover.freed.includes(position)) this.#context.release(buffer);
+    }
+  }
+
+  /** Checks and resolves the inputs and makes the outputs: the buffers of all of them, and those of the outputs. */
+  #prepare(inputs: readonly DeviceArray[]): { slots: PoolBuffer[]; outputs: PoolBuffer[] } {
+    this.#context.health.check();
+    if (this.#disposed) throw new DeviceError("Cannot launch the program: it was disposed", "disposed");
+    const { values, inputs: inputIds, outputs: outputIds } = this.#plan;
+    if (inputs.length !== inputIds.length) {
+      throw new ShapeError(`Cannot launch the program with ${inputs.length} arrays: it has ${inputIds.length} inputs`);
+    }
+    const slots = inputs.map((array, i) => {
+      const { type, label } = values[inputIds[i]];
+      if (array.dtype !== type.dtype || !sameShape(array.shape, type.shape)) {
+        throw new ShapeError(
+          `Cannot launch with ${formatType(array)} as ${label}: the program expects ${formatType(type)}`,
+          [array.shape, type.shape],
+        );
+      }
+      return this.#own(array).buffer;
+    });
+    this.#context.flushReads();
+    const outputs = outputIds.map((id, i) => {
+      const taken = this.#handover.takes[i];
+      return taken === undefined ? this.#context.acquire(values[id].sizeBytes) : slots[taken];
+    });
+    slots.push(...outputs);
+    if (this.#context.poison) this.#arena.forEach((buffer) => this.#context.fillWithNan(buffer, buffer.size));
+    return { slots, outputs };
+  }
+
+  #own(array: DeviceArray): WebGpuArray {
+    if (array instanceof WebGpuArray && array.device === this.#device) return array;
+    throw new DeviceError(
+      `Cannot launch with ${formatType(array)}: the array belongs to another device; read it and upload it to this one`,
+      "validation",
+    );
+  }
+
+  /**
+   * Copies inputs given twice: browsers refuse one buffer at two writable bindings, and every binding is declared
+   * writable.
+   */
+  #separate(encoder: GPUCommandEncoder, slots: PoolBuffer[]): PoolBuffer[] {
+    const copies: PoolBuffer[] = [];
+    const seen = new Set<PoolBuffer>();
+    // Outputs have buffers of their own, or that of a donated input, which is given once.
+    slots.slice(0, this.#plan.inputs.length).forEach((buffer, i) => {
+      if (!seen.has(buffer)) {
+        seen.add(buffer);
+        return;
+      }
+      const copy = this.#context.acquire(buffer.sizeBytes);
+      encoder.copyBufferToBuffer(buffer.gpu, 0, copy.gpu, 0, buffer.sizeBytes);
+      slots[i] = copy;
+      copies.push(copy);
+    });
+    return copies;
+  }
+
+  /** Encodes dispatches in as few passes as copies to textures allow. */
+  #encode(
+    encoder: GPUCommandEncoder,
+    slots: readonly PoolBuffer[],
+    { from, to, timestampWrites }: {
+      readonly from: number;
+      readonly to: number;
+      readonly timestampWrites?: GPUComputePassTimestampWrites;
+    },
+  ): void {
+    const { sequence, tuple } = this.#commands;
+    let pass: GPUComputePassEncoder | undefined;
+    // Looked up once a launch: a loop's kernels are dispatched many times.
+    const groups: (GPUBindGroup | undefined)[] = new Array(this.#kernels.length);
+    let pipeline: GPUComputePipeline | undefined, group: GPUBindGroup | undefined, loop = -1;
+    for (let i = from; i < to; i++) {
+      const number = sequence[i];
+      const kernel = this.#kernels[number];
+      if (kernel.empty) continue;
+      const copies = this.#texels.copies.get(i);
+      if (copies) {
+        pass?.end();
+        pass = undefined;
+        for (const copy of copies) this.#copyTexels(encoder, copy, slots);
+      }
+      if (!pass) {
+        pass = encoder.beginComputePass({ timestampWrites });
+        [pipeline, group, loop] = [undefined, undefined, -1];
+      }
+      if (kernel.pipeline !== pipeline) pass.setPipeline(pipeline = kernel.pipeline);
+      const needed = groups[number] ??= this.#group(kernel, slots);
+      if (needed !== group) pass.setBindGroup(0, group = needed);
+      if (tuple[i] !== loop) pass.setBindGroup(1, this.#loopGroup, [(loop = tuple[i]) * this.#loopStride]);
+      pass.dispatchWorkgroups(...kernel.workgroups);
+    }
+    pass?.end();
+  }
+
+  #copyTexels(encoder: GPUCommandEncoder, copy: TexelCopy, slots: readonly PoolBuffer[]): void {
+    const { width } = this.#texels.textures[copy.texture], texture = this.#textures[copy.texture];
+    const { buffer, offset, size } = this.#place(copy.value);
+    const source = typeof buffer === "number" ? slots[buffer].gpu : buffer;
+    for (const { byte, origin, size: [columns, rows] } of rectanglesOf(copy, size, TEXEL_ROW_BYTES / width)) {
+      encoder.copyBufferToTexture({ buffer: source, offset: offset + byte, bytesPerRow: TEXEL_ROW_BYTES }, {
+        texture,
+        origin,
+      }, [columns, rows]);
+    }
+  }
+
+  #group(kernel: BoundKernel, slots: readonly PoolBuffer[]): GPUBindGroup {
+    const key = kernel.slots.length === 0 ? "" : kernel.slots.map((slot) => slots[slot].id).join();
+    let group = kernel.groups.get(key);
+    if (group) {
+      if (kernel.groups.size > 1) {
+        // Most recently used last.
+        kernel.groups.delete(key);
+        kernel.groups.set(key, group);
+      }
+      return group;
+    }
+    const entries = kernel.bindings.map(({ binding, resource }): GPUBindGroupEntry => {
+      if (!("buffer" in resource)) return { binding, resource };
+      const { buffer, offset, size } = resource;
+      return { binding, resource: { buffer: typeof buffer === "number" ? slots[buffer].gpu : buffer, offset, size } };
+    });
+    group = this.#context.createBindGroup(kernel.layout, entries);
+    kernel.groups.set(key, group);
+    if (kernel.groups.size > GROUPS_KEPT) {
+      kernel.groups.delete(kernel.groups.keys().next().value!);
+      this.#context.dropBindGroups(1);
+    }
+    return group;
+  }
+
+  /** Measured nanoseconds of each kernel step of one run, in schedule order, summed over loop iterations. */
+  async profile(inputs: readonly DeviceArray[]): Promise<readonly number[]> {
+    const times = this.#commands.steps.map(() => 0);
+    const { slots, outputs } = this.#prepare(inputs);
+    // The first run lets the driver finish its compilation.
+    this.#submit([...slots]);
+    await (this.#context.gpu.features.has("timestamp-query")
+      ? this.#profileTimed(slots, times)
+      : this.#profileFenced(slots, times));
+    await this.#context.health.settle();
+    outputs.forEach((buffer, i) => this.#handover.takes[i] === undefined && this.#context.release(buffer));
+    return times;
+  }
+
+  async #profileTimed(slots: readonly PoolBuffer[], times: number[]): Promise<void> {
+    const { sequence } = this.#commands;
+    for (let from = 0; from < sequence.length; from += TIMED_DISPATCHES) {
+      const count = Math.min(TIMED_DISPATCHES, sequence.length - from);
+      const measured = await nanosecondsOf(
+        this.#context,
+        count,
+        (encoder, timestampWrites, i) =>
+          this.#encode(encoder, slots, { from: from + i, to: from + i + 1, timestampWrites }),
+      );
+      measured.forEach((time, i) => times[sequence[from + i]] += time);
+    }
+  }
+
+  async #profileFenced(slots: readonly PoolBuffer[], times: number[]): Promise<void> {
+    const { gpu } = this.#context;
+    const { sequence } = this.#commands;
+    await fence(gpu.queue);
+    for (let i = 0; i < sequence.length; i++) {
+      const encoder = gpu.createCommandEncoder();
+      this.#encode(encoder, slots, { from: i, to: i + 1 });
+      const start = performance.now();
+      this.#context.submit(encoder.finish());
+      await fence(gpu.queue);
+      times[sequence[i]] += (performance.now() - start) * 1e6;
+    }
+  }
+
+  /** Frees the arena and the constants. Work already launched still ends. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#context.programs.delete(this);
+    for (const buffer of [...this.#arena, this.#loopBuffer]) this.#context.destroyBuffer(buffer);
+    for (const texture of this.#textures) this.#context.destroyTexture(texture);
+    for (const buffer of this.#constants.values()) this.#context.release(buffer);
+    this.#context.dropBindGroups(this.#kernels.reduce((count, { groups }) => count + groups.size, 1));
+    this.#releasePipelines();
+    // Whoever keeps the program keeps none of these.
+    [this.#arena, this.#textures, this.#kernels] = [[], [], []];
+    this.#constants.clear();
+  }
+}
+
+function makeArena(context: GpuContext, { arenaBytes, bufferBytes }: Plan): GPUBuffer[] {
+  const buffers: GPUBuffer[] = [];
+  for (let start = 0; start < arenaBytes; start += bufferBytes) {
+    const size = Math.min(bufferBytes, arenaBytes - start);
+    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
+    buffers.push(context.createBuffer(size, usage, "a program's intermediate values"));
+  }
+  return buffers;
+}
+
+/** Loop indices of every tuple, then the bits of NaN and infinity, which WGSL cannot write as literals. */
+function makeLoopBuffer(context: GpuContext, tuples: Uint32Array, strideBytes: number): GPUBuffer {
+  const stride = strideBytes / 4;
+  const count = tuples.length / MAX_LOOP_DEPTH;
+  const words = new Uint32Array(count * stride);
+  for (let i = 0; i < count; i++) {
+    words.set(tuples.subarray(i * MAX_LOOP_DEPTH, (i + 1) * MAX_LOOP_DEPTH), i * stride);
+    words.set([0x7fc00000, 0x7f800000, 0, 0], i * stride + MAX_LOOP_DEPTH);
+  }
+  const buffer = context.createBuffer(
+    words.byteLength,
+    GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+    "loop indices",
+  );
+  context.write(buffer, words);
+  return buffer;
+}

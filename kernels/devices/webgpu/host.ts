@@ -1,0 +1,134 @@
+/**
+ * The one place that knows what differs between Deno, Node, Bun and browsers.
+ *
+ * In Deno, awaiting `mapAsync` or `onSubmittedWorkDone` costs 11-12 ms whatever the work, because the promise waits for
+ * a timer; but the calls themselves already block until the queue is done. So a fence there is the unawaited call, and
+ * a mapped range can be read at once. Browsers never block, and must await.
+ */
+import { DeviceError } from "../../../core/errors.ts";
+
+interface DenoLike {
+  readonly permissions: { querySync(descriptor: { name: "env"; variable: string }): { state: string } };
+  readonly env: { set(name: string, value: string): void };
+}
+
+const deno = (globalThis as { Deno?: DenoLike }).Deno;
+
+/** Whether calls on the queue block until it is done, as in Deno. */
+export const BLOCKING: boolean = deno !== undefined;
+
+/** The machine's WebGPU; undefined where there is none. */
+export function webgpu(): GPU | undefined {
+  return (globalThis as { navigator?: { gpu?: GPU } }).navigator?.gpu;
+}
+
+/** Where drivers look for the folder of their shader cache: Mesa's, NVIDIA's. */
+const CACHE_VARIABLES = ["MESA_SHADER_CACHE_DIR", "__GL_SHADER_DISK_CACHE_PATH"] as const;
+
+/**
+ * Prepares what drivers read from the environment, before the first adapter of the process is requested.
+ *
+ * Silences Mesa's device-select layer, which writes to stderr when there is no display: needs the permission to set
+ * NODEVICE_SELECT and does without, since asking would stop programs with a prompt.
+ * @param shaderCacheDirectory Where drivers are to keep compiled shaders.
+ * @throws {DeviceError} if a directory is given and the environment may not be set.
+ */
+export function prepareEnvironment(shaderCacheDirectory?: string): void {
+  const maySet = (variable: string) => deno?.permissions.querySync({ name: "env", variable }).state === "granted";
+  if (maySet("NODEVICE_SELECT")) deno!.env.set("NODEVICE_SELECT", "1");
+  if (shaderCacheDirectory === undefined) return;
+  if (!CACHE_VARIABLES.every(maySet)) {
+    const remedy = deno
+      ? `run with --allow-env=${CACHE_VARIABLES.join(",")}`
+      : placeOf().runtime === "browser"
+      ? "browsers have a cache of their own: leave the directory out"
+      : `leave the directory out, and set ${CACHE_VARIABLES.join(" and ")} before the process starts`;
+    throw new DeviceError(
+      `Cannot keep compiled shaders in ${shaderCacheDirectory}: the environment may not be set; ${remedy}`,
+      "validation",
+    );
+  }
+  for (const variable of CACHE_VARIABLES) deno!.env.set(variable, shaderCacheDirectory);
+}
+
+/** Waits until everything submitted to the queue is done. */
+export async function fence(queue: GPUQueue): Promise<void> {
+  const done = queue.onSubmittedWorkDone();
+  if (BLOCKING) done.catch(() => {});
+  else await done;
+}
+
+/** A part of a buffer. */
+export interface ByteRange {
+  readonly offset: number;
+  readonly sizeBytes: number;
+}
+
+/**
+ * Copies parts of a staging buffer to the host, once everything submitted is done.
+ * @param staging A buffer with usage MAP_READ that has been mapped before (created with `mappedAtCreation`): Deno's
+ * process dies otherwise.
+ */
+export async function readStaging(staging: GPUBuffer, ranges: readonly ByteRange[]): Promise<ArrayBuffer[]> {
+  const mapped = staging.mapAsync(GPUMapMode.READ);
+  if (BLOCKING) mapped.catch(() => {});
+  else await mapped;
+  const whole = staging.getMappedRange();
+  const copies = ranges.map(({ offset, sizeBytes }) => whole.slice(offset, offset + sizeBytes));
+  staging.unmap();
+  return copies;
+}
+
+/** What runs the library. */
+export type Runtime = "deno" | "node" | "bun" | "browser";
+
+/** Where somebody looks for a WebGPU device. */
+export interface Place {
+  /** What runs the library. */
+  readonly runtime: Runtime;
+  /** `linux`, `darwin`, `windows` or another name; in browsers unknown. */
+  readonly os?: string;
+  /** Whether there is `navigator.gpu`, which finds no adapter; else there is no WebGPU at all. */
+  readonly hasApi: boolean;
+}
+
+interface Globals {
+  readonly Deno?: { readonly build?: { readonly os: string } };
+  readonly Bun?: unknown;
+  readonly process?: { readonly platform?: string; readonly versions?: { readonly node?: string } };
+  readonly navigator?: { readonly gpu?: unknown };
+}
+
+/** Where this runs. Deno and Bun have a `process` too, so they are asked for first. */
+export function placeOf(globals: Globals = globalThis as Globals): Place {
+  const { Deno: deno, Bun: bun, process, navigator } = globals, hasApi = navigator?.gpu !== undefined;
+  if (deno) return { runtime: "deno", os: deno.build?.os, hasApi };
+  const os = process?.platform === "win32" ? "windows" : process?.platform;
+  if (bun) return { runtime: "bun", os, hasApi };
+  return process?.versions?.node ? { runtime: "node", os, hasApi } : { runtime: "browser", hasApi };
+}
+
+/** What to do to get a WebGPU device at a place. */
+function remedy({ runtime, os, hasApi }: Place): string {
+  if (runtime === "browser") {
+    return hasApi
+      ? "turn on hardware acceleration and update the graphics driver"
+      : "take a browser that has it, on a page from https or localhost";
+  }
+  // Neither has WebGPU of its own.
+  if (!hasApi && runtime !== "deno") return "give it one, such as the package webgpu, as navigator.gpu";
+  if (!hasApi) return "take Deno 2.5 or later, or run with --unstable-webgpu";
+  if (os === "linux") {
+    return "install a Vulkan driver (on Debian and Ubuntu: apt-get install mesa-vulkan-drivers libvulkan1)";
+  }
+  return "update the graphics driver";
+}
+
+/** Why there is no WebGPU device, what to do, and what runs anyway. */
+export function unavailableText(place: Place): string {
+  const name = { deno: "Deno", node: "Node", bun: "Bun", browser: "browser" }[place.runtime];
+  const reason = place.hasApi
+    ? "no adapter was found"
+    : `this ${place.runtime === "browser" ? name : `version of ${name}`} has no WebGPU`;
+  return `Cannot open a WebGPU device: ${reason}; ${remedy(place)}, or use the device "cpu", which needs none`;
+}

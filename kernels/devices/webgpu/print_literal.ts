@@ -1,0 +1,44 @@
+/** Types and literals of WGSL. */
+import type { DType } from "../../../core/dtype.ts";
+
+/** The WGSL type of `width` values. */
+export function typeName(dtype: DType, width: 1 | 4): string {
+  return width === 1 ? dtype : `vec4<${dtype}>`;
+}
+
+/** A literal that reads back as exactly `value`; undefined where WGSL has none (NaN and infinities). */
+export function literal(value: number, dtype: DType): string | undefined {
+  switch (dtype) {
+    case "bool":
+      return value ? "true" : "false";
+    case "u32":
+      return `${value >>> 0}u`;
+    case "i32":
+      // The most negative number has no literal: the minus sign is an operator.
+      return (value | 0) === -2147483648 ? "(-2147483647i - 1i)" : `${value | 0}i`;
+    case "f16":
+      return Number.isFinite(value) && Math.abs(value) <= 65504 ? floatLiteral(value, "h") : undefined;
+    case "f32":
+      return Number.isFinite(Math.fround(value)) ? floatLiteral(Math.fround(value), "f") : undefined;
+  }
+}
+
+/** The greatest f32. */
+const GREATEST_F32 = (2 - 2 ** -23) * 2 ** 127;
+
+/**
+ * A literal of a finite f32, as short as reads back the same, and not beyond the greatest f32, which WGSL refuses even
+ * where it would round to that; `suffix` is `f`, `h` or nothing for an abstract one.
+ */
+export function floatLiteral(value: number, suffix: string): string {
+  if (Object.is(value, -0)) return `-0.0${suffix}`;
+  let text = `${value}`;
+  for (let digits = 1; digits <= 9; digits++) {
+    const shorter = Number(value.toPrecision(digits));
+    if (Math.fround(shorter) === value && Math.abs(shorter) <= GREATEST_F32) {
+      text = `${shorter}`;
+      break;
+    }
+  }
+  return /[.e]/.test(text) ? `${text}${suffix}` : `${text}.0${suffix}`;
+}

@@ -1,0 +1,72 @@
+/** Loops over the steps of k that a mask leaves in a tile, as WGSL. */
+import type { Index, Var } from "../../../core/index_expr.ts";
+import { addIndex, divIndex, scaleIndex, varIndex } from "../../../core/index_expr.ts";
+import type { ContractKernel } from "../../kernel.ts";
+import { dependsOn } from "../../lane_index.ts";
+import { isWorthSkipping, liveConditions, liveSteps, type Tile, type TileSize } from "../../live_range.ts";
+import type { Evaluator } from "./print_expr.ts";
+import { openCounted } from "./print_loops.ts";
+import type { Writer } from "./print_writer.ts";
+
+/** A loop over k for one tile. */
+export interface LiveLoop {
+  readonly kernel: ContractKernel;
+  readonly writer: Writer;
+  readonly evaluator: Evaluator;
+  /** The tile's rows, columns and batch. */
+  readonly tile: Tile;
+  /** Sizes of tiles; depth is that of a turn. */
+  readonly size: TileSize;
+  /** The loop variable. */
+  readonly name: string;
+  readonly turns: number;
+  /** See {@link Counted}. */
+  readonly block?: number;
+}
+
+/**
+ * Opens a loop over turns of k that leaves out those that do not count, and gives its variable; undefined, with nothing
+ * printed, where all of them count or too few do not. What decides is computed from the tile's place alone: where that
+ * is the same for a workgroup, barriers may follow.
+ */
+export function openLiveLoop(loop: LiveLoop): Var | undefined {
+  const { kernel, writer, tile, size, name, turns, block } = loop;
+  if (turns < 2 || !isWorthSkipping(kernel, size)) return undefined;
+  const bands = liveSteps(kernel, tile).map(({ when, first, end }) => {
+    const counts = when.map((index) => `${textOf(loop, index)} >= 0`).join(" && ");
+    const start = nested("max", ["0", ...first.map((index) => textOf(loop, divIndex(index, size.depth)))]);
+    const stop = nested("min", [
+      `${turns}`,
+      ...end.map((index) => textOf(loop, divIndex(addIndex(index, size.depth - 1), size.depth))),
+    ]);
+    return counts === ""
+      ? { start, stop }
+      : { start: `select(${turns}, ${start}, ${counts})`, stop: `select(0, ${stop}, ${counts})` };
+  });
+  const start = bands.length === 0 ? "0" : nested("min", bands.map((band) => band.start));
+  const stop = bands.length === 0 ? "0" : nested("max", bands.map((band) => band.stop));
+  const end = bands.length === 0 ? stop : writer.bind(stop, writer.depth, "end");
+  const variable = openCounted(writer, { name, turns, start, end, block });
+  if (bands.length > 1) skipBetweenBands(loop, variable);
+  return variable;
+}
+
+/** Several bands may leave gaps between their steps. */
+function skipBetweenBands(loop: LiveLoop, variable: Var): void {
+  const { kernel, tile, size, writer } = loop;
+  const start = scaleIndex(varIndex(variable), size.depth);
+  const bands = liveConditions(kernel.live, new Map(tile).set(kernel.k.id, { start, size: size.depth }));
+  const isSettled = bands.some((band) => band.length === 0) ||
+    !bands.flat().some((index) => dependsOn(index, variable, () => true));
+  if (isSettled) return;
+  const texts = bands.map((band) => `(${band.map((index) => `${textOf(loop, index)} >= 0`).join(" && ")})`);
+  writer.line(`if (!(${texts.join(" || ")})) { continue; }`);
+}
+
+function textOf({ evaluator, writer }: LiveLoop, index: Index): string {
+  return writer.bound(evaluator.scalar(index, evaluator.env(new Map())), "n").text;
+}
+
+function nested(name: "min" | "max", texts: readonly string[]): string {
+  return [...new Set(texts)].reduceRight((inner, text) => `${name}(${text}, ${inner})`);
+}

@@ -1,0 +1,139 @@
+/** Scalar arithmetic in WGSL: operators, and the helper functions that make them safe. */
+import type { DType } from "../../../core/dtype.ts";
+import { isFloat } from "../../../core/dtype.ts";
+import type { BinaryOp, UnaryOp } from "../../../core/expr.ts";
+import { invariant } from "../../../core/errors.ts";
+import type { HelperName } from "./helpers.ts";
+import { typeName } from "./print_literal.ts";
+
+/** Text and type of an operand of arithmetic; both operands have one dtype and width. */
+export interface Argument {
+  readonly text: string;
+  readonly dtype: DType;
+  readonly width: 1 | 4;
+}
+/** The magnitude bits of f32 values; they are above {@link INFINITY_BITS} for NaN only. */
+export function magnitudeText(x: Argument): string {
+  const u32 = typeName("u32", x.width), f32 = typeName("f32", x.width);
+  return `(bitcast<${u32}>(${x.dtype === "f32" ? x.text : `${f32}(${x.text})`}) & ${u32}(0x7fffffffu))`;
+}
+
+/** The bits of infinity, as WGSL. */
+export const INFINITY_BITS = "0x7f800000u";
+
+/** Names a helper function, declaring it. */
+export type UseHelper = (helper: HelperName, width: 1 | 4) => string;
+
+/** One-operand arithmetic. */
+export function unaryText(op: UnaryOp, x: Argument, helper: UseHelper): string {
+  const type = typeName(x.dtype, x.width);
+  switch (op) {
+    case "neg":
+      return x.dtype === "u32" ? `(${type}(0u) - ${x.text})` : `(-${x.text})`;
+    case "abs":
+      return x.dtype === "u32" ? x.text : `abs(${x.text})`;
+    case "sign":
+      if (x.dtype === "u32") return `min(${x.text}, ${type}(1u))`;
+      return x.dtype === "i32" ? `sign(${x.text})` : viaF32(x, (text) => `${helper("sign_f32", x.width)}(${text})`);
+    case "not":
+      return x.dtype === "bool" ? `(!${x.text})` : `(~${x.text})`;
+    case "rsqrt":
+      return `inverseSqrt(${x.text})`;
+    case "tanh":
+    case "sigmoid":
+    case "erf":
+    case "log":
+    case "sin":
+    case "cos":
+      return viaF32(x, (text) => `${helper(`${op}_f32`, x.width)}(${text})`);
+    case "floor":
+      return isFloat(x.dtype) ? `floor(${x.text})` : x.text;
+    default:
+      return `${op}(${x.text})`;
+  }
+}
+
+function viaF32(x: Argument, call: (text: string) => string): string {
+  return x.dtype === "f32"
+    ? call(x.text)
+    : `${typeName(x.dtype, x.width)}(${call(`${typeName("f32", x.width)}(${x.text})`)})`;
+}
+
+const INFIX: Partial<Record<BinaryOp, string>> = {
+  add: "+",
+  sub: "-",
+  mul: "*",
+  div: "/",
+  eq: "==",
+  ne: "!=",
+  lt: "<",
+  le: "<=",
+  gt: ">",
+  ge: ">=",
+  and: "&",
+  or: "|",
+  xor: "^",
+};
+
+/** Two-operand arithmetic. Integer division truncates, as WGSL's; a zero divisor gives the dividend. */
+export function binaryText(op: BinaryOp, lhs: Argument, rhs: Argument, helper: UseHelper): string {
+  invariant(lhs.width === rhs.width && lhs.dtype === rhs.dtype, `operands of ${op} differ in type`);
+  if (lhs.dtype === "bool") return boolText(op, lhs, rhs);
+  const { width, dtype } = lhs;
+  const infix = `(${lhs.text} ${INFIX[op]} ${rhs.text})`;
+  switch (op) {
+    case "max":
+    case "min":
+      return isFloat(dtype) ? helped(op, lhs, rhs, helper) : `${op}(${lhs.text}, ${rhs.text})`;
+    case "pow":
+      return helped(op, lhs, rhs, helper);
+    case "mod":
+      return dtype === "u32" ? `(${lhs.text} % ${rhs.text})` : helped(op, lhs, rhs, helper);
+    case "shiftLeft":
+    case "shiftRight": {
+      const amount = `(${rhs.text} & ${typeName("u32", width)}(31u))`;
+      return `(${lhs.text} ${op === "shiftLeft" ? "<<" : ">>"} ${amount})`;
+    }
+    case "div":
+      // Most divisors are constants, of which only 0 and -1 need care.
+      if ((dtype === "i32" || dtype === "u32") && !/^[1-9]\d*[iu]$|^vec4<[iu]32>\([1-9]\d*[iu]\)$/.test(rhs.text)) {
+        return `${helper(`div_${dtype}`, width)}(${lhs.text}, ${rhs.text})`;
+      }
+      return infix;
+    case "ne":
+      // Some compilers of WGSL take `!=` for "both are numbers and differ".
+      return isFloat(dtype) ? `(!(${lhs.text} == ${rhs.text}))` : infix;
+    default:
+      return infix;
+  }
+}
+
+/** A call of the helper of an op; f16 goes through f32. */
+function helped(op: "max" | "min" | "pow" | "mod", lhs: Argument, rhs: Argument, helper: UseHelper): string {
+  const { width, dtype } = lhs, name = helper(`${op}_${isFloat(dtype) ? "f32" : dtype}` as HelperName, width);
+  if (dtype !== "f16") return `${name}(${lhs.text}, ${rhs.text})`;
+  const f32 = typeName("f32", width);
+  return `${typeName("f16", width)}(${name}(${f32}(${lhs.text}), ${f32}(${rhs.text})))`;
+}
+
+/**
+ * Arithmetic on truth values: addition and maximum are or, multiplication and minimum are and; orders compare 0 and 1.
+ */
+function boolText(op: BinaryOp, lhs: Argument, rhs: Argument): string {
+  const words: Partial<Record<BinaryOp, string>> = {
+    and: "&",
+    mul: "&",
+    min: "&",
+    or: "|",
+    add: "|",
+    max: "|",
+    xor: "!=",
+    ne: "!=",
+    eq: "==",
+  };
+  const word = words[op];
+  if (word) return `(${lhs.text} ${word} ${rhs.text})`;
+  const type = typeName("u32", lhs.width);
+  invariant(op === "lt" || op === "le" || op === "gt" || op === "ge", `${op} of bool`);
+  return `(${type}(${lhs.text}) ${INFIX[op]} ${type}(${rhs.text}))`;
+}

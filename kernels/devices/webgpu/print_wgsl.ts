@@ -1,0 +1,60 @@
+/**
+ * From a kernel to WGSL. A pure function: equal kernels, whatever their variables' identities, give equal text, so that
+ * shaders can be shared.
+ *
+ * Group 0 holds the operands, binding i being operand i; all are `read_write`, because one buffer bound both read-only
+ * and writable in a dispatch is refused even for disjoint ranges. On targets with `texels`, operands that are read
+ * often are textures, behind the buffers. Group 1 binding 0, bound only where `usesLoops`, is a uniform
+ * `struct Loops { index: vec4<u32>, nan_bits: u32, infinity_bits: u32 }`: indices of the enclosing loops, outermost
+ * first, and the bits of NaN and infinity, which WGSL has no constants for.
+ */
+import type { Kernel } from "../../kernel.ts";
+import { printContract } from "./print_contract.ts";
+import { printMap } from "./print_map.ts";
+import { printRecurrence } from "./print_recurrence.ts";
+import { printRow } from "./print_row.ts";
+import { printScatter } from "./print_scatter.ts";
+import { chooseTexelReads } from "./print_texels.ts";
+import { Writer } from "./print_writer.ts";
+import type { Layout, PrintTarget, WgslKernel } from "./print_writer.ts";
+
+export type { Binding, PrintTarget, WgslKernel } from "./print_writer.ts";
+
+/**
+ * Prints a kernel.
+ * @throws {CompileError} if it uses f16 where the target has none, or more than four nested loops.
+ * @throws {DeviceError} if it needs more workgroups than the target can launch.
+ */
+export function printWgsl(kernel: Kernel, target: PrintTarget): WgslKernel {
+  // How an operand is best declared depends on all accesses, which are known once the kernel was printed: print it
+  // twice.
+  const wishes = kernel.operands.map(({ size }): Layout => (size % 4 === 0 ? "vector" : "scalar"));
+  const draft = new Writer(kernel, target, wishes);
+  const printed = printKind(kernel, draft);
+  const layouts = draft.accesses.map(({ vectorAccesses, scalarStores }, operand): Layout => (
+    // Storing one component of a vec4 may touch its neighbours, which other invocations may be writing.
+    wishes[operand] === "vector" && vectorAccesses > 0 && scalarStores === 0 ? "vector" : "scalar"
+  ));
+  const loads = draft.accesses.map(({ vectorLoads, elements }) => ({
+    vectorLoads,
+    elements: elements * draft.invocations,
+  }));
+  const texels = target.texels ? chooseTexelReads(kernel, loads, target.texels === "always") : [];
+  if (!texels.some((read) => read) && layouts.every((layout, operand) => layout === wishes[operand])) return printed;
+  return printKind(kernel, new Writer(kernel, target, layouts, texels));
+}
+
+function printKind(kernel: Kernel, writer: Writer): WgslKernel {
+  switch (kernel.kind) {
+    case "map":
+      return printMap(kernel, writer);
+    case "row":
+      return printRow(kernel, writer);
+    case "contract":
+      return printContract(kernel, writer);
+    case "recurrence":
+      return printRecurrence(kernel, writer);
+    case "scatter":
+      return printScatter(kernel, writer);
+  }
+}

@@ -1,0 +1,301 @@
+/**
+ * The text of one WGSL entry point while it is written: nested blocks, bindings placed in the outermost block where
+ * their parts are known, and what the module around the entry point needs (operand declarations, helper functions, the
+ * loop uniform).
+ *
+ * Blocks are kept as lists of lines until they close, so a binding may still be put in front of an enclosing loop:
+ * loop-invariant subexpressions hoist themselves. Bindings of equal text are one name.
+ */
+import type { DType } from "../../../core/dtype.ts";
+import { CompileError, invariant } from "../../../core/errors.ts";
+import type { Var } from "../../../core/index_expr.ts";
+import { storesOf } from "../../cost.ts";
+import type { Kernel } from "../../kernel.ts";
+import type { HelperName } from "./helpers.ts";
+import { helperSource } from "./helpers.ts";
+import { typeName } from "./print_literal.ts";
+import type { TexelRead } from "./print_texels.ts";
+
+/**
+ * Turns that software drivers (llvmpipe) give an invocation, all its loops together, nested ones too. After that they
+ * end every loop, without an error: printers take several steps in a turn where there would be more (print_loops.ts).
+ */
+export const MAX_TURNS = 65535;
+
+/** What the printer must know of the adapter. */
+export interface PrintTarget {
+  /** `software` avoids barriers and workgroup memory; `gpu` uses them. */
+  readonly style: "software" | "gpu";
+  readonly maxWorkgroupsPerDimension: number;
+  /** Most invocations of one workgroup. */
+  readonly maxInvocations: number;
+  readonly maxWorkgroupBytes: number;
+  /** Whether `f16` may be used in shaders. */
+  readonly f16: boolean;
+  /**
+   * Which operands are read through textures: those where it pays, or, for tests, all that can be; see print_texels.ts.
+   * Default: none.
+   */
+  readonly texels?: "worthwhile" | "always";
+}
+
+/**
+ * What a shader finds at one binding of group 0: an operand's buffer, or a texture with the part of it that it reads.
+ */
+export interface Binding {
+  readonly binding: number;
+  readonly operand: number;
+  readonly texels?: TexelRead;
+}
+
+/** A printed kernel. Group 0 holds the operands; group 1 binding 0 the loop uniform, only if `usesLoops`. */
+export interface WgslKernel {
+  readonly source: string;
+  readonly entryPoint: "main";
+  readonly workgroups: readonly [number, number, number];
+  readonly bindings: readonly Binding[];
+  /** Whether group 1 binding 0 (loop indices, NaN and infinity bits) must be bound. */
+  readonly usesLoops: boolean;
+}
+
+/** How an operand's elements are declared: one at a time, or in fours. */
+export type Layout = "scalar" | "vector";
+
+/** A printed value: WGSL text, its type, and the block from which it is known. */
+export interface Value {
+  readonly text: string;
+  readonly dtype: DType;
+  /** 1 for a scalar, 4 for a vec4 with one lane a point. */
+  readonly width: 1 | 4;
+  /** Number of the outermost block in which the text is valid. */
+  readonly depth: number;
+  /** Whether the text is a name, a component or a literal: repeating it costs nothing. */
+  readonly atomic: boolean;
+}
+
+interface Block {
+  readonly header: string;
+  /** How often the block runs in one invocation. */
+  readonly trips: number;
+  readonly lines: string[];
+  readonly names: Map<string, string>;
+  /** Values of expressions that become invalid with the block; see print_expr.ts. */
+  readonly memo: Map<string, Value>;
+}
+
+/** How often operands are read and written in each form; decides layouts. */
+export interface AccessCount {
+  vectorAccesses: number;
+  /** Those of the vector accesses that are loads. */
+  vectorLoads: number;
+  scalarLoads: number;
+  scalarStores: number;
+  /** Elements that one invocation loads, over all turns of its loops. */
+  elements: number;
+}
+
+/** Writes the entry point of one kernel. */
+export class Writer {
+  readonly accesses: readonly AccessCount[];
+  usesLoops = false;
+  /** Invocations of a launch, known once the kernel is printed. */
+  invocations = 0;
+  /** Turns of all loops of an invocation, nested ones too. */
+  turns = 0;
+  #blocks: Block[] = [newBlock("", 1)];
+  #helpers = new Map<string, string>();
+  #names = new Map<number, { name: string; depth: number }>();
+  #reserved = new Set<string>();
+  #count = 0;
+  #module: string[] = [];
+
+  /**
+   * @param layouts How the operands' buffers are declared.
+   * @param texels Which operands are read through textures; none by default.
+   */
+  constructor(
+    readonly kernel: Kernel,
+    readonly target: PrintTarget,
+    readonly layouts: readonly Layout[],
+    readonly texels: readonly (TexelRead | undefined)[] = [],
+  ) {
+    this.accesses = kernel.operands.map(() => ({
+      vectorAccesses: 0,
+      vectorLoads: 0,
+      scalarLoads: 0,
+      scalarStores: 0,
+      elements: 0,
+    }));
+  }
+
+  /** Number of the innermost open block. */
+  get depth(): number {
+    return this.#blocks.length - 1;
+  }
+
+  /** Values remembered at a depth. */
+  memo(depth: number): Map<string, Value> {
+    return this.#blocks[depth].memo;
+  }
+
+  /** Adds a statement to the innermost block. */
+  line(text: string, depth = this.depth): void {
+    this.#blocks[depth].lines.push(text);
+  }
+
+  /** Adds a declaration at module scope, such as workgroup memory, once. */
+  module(text: string): void {
+    if (!this.#module.includes(text)) this.#module.push(text);
+  }
+
+  /** Keeps names that a printer chose itself from being given out as fresh ones. */
+  reserve(names: readonly string[]): void {
+    for (const name of names) this.#reserved.add(name);
+  }
+
+  /** A fresh name. */
+  fresh(prefix: string): string {
+    const name = `${prefix}${this.#count++}`;
+    return this.#reserved.has(name) ? this.fresh(prefix) : name;
+  }
+
+  /** Opens a block, such as `for (...)`. */
+  open(header: string, trips = 1): void {
+    this.#blocks.push(newBlock(header, trips));
+    if (header.startsWith("for")) this.turns += this.#blocks.reduce((product, block) => product * block.trips, 1);
+  }
+
+  /**
+   * Opens the loop `for name in 0 .. turns - 1`. Software drivers unroll short loops whole, which makes their
+   * compilation ten times as long and nothing faster: there the bound is hidden from them (`id` is never negative).
+   */
+  openLoop(name: string, turns: number): void {
+    const isHidden = this.target.style === "software" && turns <= 64;
+    const bound = isHidden ? this.bind(`${turns} + min(id, 0)`, 0, "turns") : `${turns}`;
+    this.open(`for (var ${name} = 0; ${name} < ${bound}; ${name}++)`, turns);
+  }
+
+  /** Closes the innermost block. What was hoisted out of it meanwhile stands before it. */
+  close(): void {
+    const block = this.#blocks.pop();
+    invariant(block && this.#blocks.length > 0, "a block was closed that was not open");
+    this.line([`${block.header} {`.trimStart(), ...block.lines.map(indent), "}"].join("\n"));
+  }
+
+  /** Declares what a loop variable is called; it is known from the innermost open block on. */
+  declare(variable: Var, name: string, depth = this.depth): void {
+    this.#names.set(variable.id, { name, depth });
+  }
+
+  /** The name of a declared variable, or of an enclosing loop's. */
+  variable(variable: Var): { name: string; depth: number } {
+    const known = this.#names.get(variable.id);
+    if (known) return known;
+    const position = this.kernel.loops.findIndex((loop) => loop.id === variable.id);
+    invariant(position >= 0, `the kernel reads variable ${variable.name}, which nothing defines`);
+    if (position > 3) throw new CompileError("More than four nested loops around one kernel: unnest a scan");
+    this.usesLoops = true;
+    const name = this.bind(`i32(loops.index.${"xyzw"[position]})`, 0, "loop");
+    this.#names.set(variable.id, { name, depth: 0 });
+    return { name, depth: 0 };
+  }
+
+  /** Binds a text to a name in the block `depth`, once. */
+  bind(text: string, depth: number, prefix = "t"): string {
+    for (let at = depth; at >= 0; at--) {
+      const name = this.#blocks[at].names.get(text);
+      if (name) return name;
+    }
+    const name = this.fresh(prefix);
+    this.#blocks[depth].names.set(text, name);
+    this.line(`let ${name} = ${text};`, depth);
+    return name;
+  }
+
+  /** Binds a load of so many elements of an operand, and counts it. */
+  bindLoad(text: string, depth: number, operand: number, width: number): string {
+    const before = this.#count, name = this.bind(text, depth, "x");
+    if (this.#count > before) {
+      this.accesses[operand].elements += this.#blocks.slice(0, depth + 1).reduce(
+        (product, { trips }) => product * trips,
+        width,
+      );
+    }
+    return name;
+  }
+
+  /** The value under a name. */
+  bound(value: Value, prefix?: string): Value {
+    return value.atomic ? value : { ...value, text: this.bind(value.text, value.depth, prefix), atomic: true };
+  }
+
+  /** The name of a helper function for a width, declared on first use. */
+  helper(helper: HelperName, width: 1 | 4): string {
+    const name = width === 1 ? helper : `${helper}_vec4`;
+    if (!this.#helpers.has(name)) this.#helpers.set(name, helperSource(helper, name, width));
+    return name;
+  }
+
+  /** The whole module. */
+  finish(workgroupSize: number, workgroups: readonly [number, number, number]): WgslKernel {
+    invariant(this.depth === 0, "a block was left open");
+    if (this.target.style === "software" && this.turns > MAX_TURNS) {
+      throw new CompileError(
+        `Cannot print a ${this.kernel.kind} kernel (${
+          this.kernel.origins.join(", ")
+        }) for a software driver: its loops take ${this.turns} turns, and drivers end ` +
+          `them after ${MAX_TURNS}; split the tensor`,
+      );
+    }
+    const { operands } = this.kernel;
+    const head: string[] = [];
+    if (operands.some(({ dtype }) => dtype === "f16")) {
+      if (!this.target.f16) throw new CompileError("A kernel uses f16, which this device does not have: use f32");
+      head.push("enable f16;", "");
+    }
+    this.invocations = workgroups.reduce((product, extent) => product * extent, workgroupSize);
+    const bindings = this.#bindings();
+    for (const { binding, operand, texels } of bindings) {
+      const { dtype } = operands[operand], type = dtype === "bool" ? "u32" : dtype;
+      const element = typeName(type, this.layouts[operand] === "vector" ? 4 : 1);
+      if (texels) head.push(`@group(0) @binding(${binding}) var texels${operand}: texture_2d<${type}>;`);
+      else head.push(`@group(0) @binding(${binding}) var<storage, read_write> b${operand}: array<${element}>;`);
+    }
+    if (this.usesLoops) {
+      head.push(
+        "",
+        "struct Loops { index: vec4<u32>, nan_bits: u32, infinity_bits: u32 }",
+        "@group(1) @binding(0) var<uniform> loops: Loops;",
+      );
+    }
+    if (this.#module.length > 0) head.push("", ...this.#module);
+    for (const name of [...this.#helpers.keys()].sort()) head.push("", this.#helpers.get(name)!);
+    const body = this.#blocks[0].lines.map(indent).join("\n");
+    const builtins = "@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32";
+    const entry = `@compute @workgroup_size(${workgroupSize})\nfn main(${builtins}) {\n${body}\n}\n`;
+    return {
+      source: [...head, "", entry].join("\n"),
+      entryPoint: "main",
+      workgroups,
+      bindings,
+      usesLoops: this.usesLoops,
+    };
+  }
+
+  /** A buffer for each operand that is not only read through a texture, then the textures. */
+  #bindings(): Binding[] {
+    const { kernel: { operands }, texels } = this;
+    const stored = new Set(storesOf(this.kernel).map(({ operand }) => operand));
+    const buffers = operands.flatMap((_, operand) => (texels[operand] && !stored.has(operand) ? [] : [{ operand }]));
+    const textures = operands.flatMap((_, operand) => (texels[operand] ? [{ operand, texels: texels[operand] }] : []));
+    return [...buffers, ...textures].map((found, binding): Binding => ({ binding, ...found }));
+  }
+}
+
+function newBlock(header: string, trips: number): Block {
+  return { header, trips, lines: [], names: new Map(), memo: new Map() };
+}
+
+function indent(text: string): string {
+  return text.replace(/^(?=.)/gm, "  ");
+}
