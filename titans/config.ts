@@ -38,6 +38,10 @@ export interface ModelConfig {
   readonly model: ModelKind;
   /** Number of token ids; 256 for bytes. */
   readonly vocabulary: number;
+  /** Numbers of a token where tokens are real-valued, [B, T, features], read through a linear map; 0 for token ids. */
+  readonly features: number;
+  /** Numbers that the head gives at each token; 0 for a logit per token id. */
+  readonly outputs: number;
   /** Width of the residual stream, D. */
   readonly width: number;
   /** Number of blocks, each a mixer and an MLP. */
@@ -127,6 +131,8 @@ export interface ModelConfig {
 const NANO: ModelConfig = {
   model: "mac",
   vocabulary: 256,
+  features: 0,
+  outputs: 0,
   width: 64,
   blocks: 2,
   heads: 2,
@@ -193,6 +199,8 @@ const CHOICES: Readonly<Record<string, readonly string[]>> = {
 };
 const COUNTS: Readonly<Record<string, readonly [number, number]>> = {
   vocabulary: [2, 2 ** 24],
+  features: [0, 65536],
+  outputs: [0, 2 ** 24],
   width: [1, 65536],
   blocks: [1, 1024],
   heads: [1, 1024],
@@ -307,6 +315,8 @@ const LAYER_OPTIONS: OptionNames = [...Object.keys(NANO), "network"];
  * {@link completeConfig}.
  */
 const BEFORE: Partial<ModelConfig> = {
+  features: 0,
+  outputs: 0,
   memory: "mlp",
   gateGranularity: "head",
   normalizeKeys: true,

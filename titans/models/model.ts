@@ -41,13 +41,13 @@ export interface Block<Leaf> {
 
 /** Parameters of a model. */
 export interface ModelParameters<Leaf> {
-  /** [V, D] */
+  /** [V, D], or of real-valued tokens the linear map [features, D]. */
   readonly embedding: Leaf;
   /** In the order of the flow. */
   readonly blocks: readonly Block<Leaf>[];
   /** Gain of the last norm, [D]. */
   readonly norm: Leaf;
-  /** [D, V] */
+  /** [D, V], or [D, outputs] */
   readonly head: Leaf;
 }
 
@@ -98,7 +98,7 @@ const FORWARD_OPTIONS = optionNames<ForwardOptions>({
 
 /** What a model gave. */
 export interface ForwardResult {
-  /** [B, T, V], or [B, V] where one position was asked for. Row t predicts token t + 1. */
+  /** [B, T, V or outputs], or without T where one position was asked for. In a language model row t predicts token t + 1. */
   readonly logits: Tensor;
   /** The state at the last boundary: after `T - T mod interval` tokens. */
   readonly state: ModelState;
@@ -185,7 +185,7 @@ export class Model {
    * Any length works, and pieces chain exactly: give the state that the call before returned, and first the tokens read
    * since its boundary again.
    * @param params As {@link unflatten} gives them.
-   * @param tokens i32 [B, T] with T of at least 1; ids outside the vocabulary give NaN.
+   * @param tokens i32 [B, T] with T of at least 1; ids outside the vocabulary give NaN. Real-valued: [B, T, features].
    */
   forward(params: ModelParameters<Tensor>, tokens: Tensor, options: ForwardOptions = {}): ForwardResult {
     checkNames("forward", options, FORWARD_OPTIONS);
@@ -231,7 +231,7 @@ export class Model {
 /**
  * The model around its mixers.
  * @param params Of the model.
- * @param tokens i32 [B, T].
+ * @param tokens i32 [B, T], or [B, T, features].
  * @param mix Mixes the tokens of block i, [B, T, D].
  * @param position Logits of this position only: an i32 scalar.
  * @returns Logits [B, T, V], or [B, V] of one position.
@@ -242,7 +242,7 @@ export function throughBlocks(
   mix: (block: Block<Tensor>, x: Tensor, i: number) => Tensor,
   position?: Tensor,
 ): Tensor {
-  let x = gather(params.embedding, tokens); // [B, T, D]
+  let x = tokens.dtype === "i32" ? gather(params.embedding, tokens) : matmul(tokens, params.embedding); // [B, T, D]
   params.blocks.forEach((block, i) => {
     x = add(x, mix(block, rmsNorm(x, { gain: block.mixerNorm }), i));
     x = add(x, gatedMlp(block.mlp, rmsNorm(x, { gain: block.mlpNorm })));
@@ -254,11 +254,11 @@ export function throughBlocks(
 /** Describes the parameters of a model. */
 export function modelParameters(config: LayerConfig): ModelParameters<Parameter> {
   checkLayerConfig(config);
-  const { vocabulary: V, width: D, blocks, mlpHidden } = config;
+  const { vocabulary: V, features, outputs, width: D, blocks, mlpHidden } = config;
   // What blocks add to the residual stream starts small, so that its size does not grow with their number.
   const scale = 1 / Math.sqrt(2 * blocks);
   return {
-    embedding: table([V, D], 1),
+    embedding: features > 0 ? matrix([features, D]) : table([V, D], 1),
     blocks: Array.from({ length: blocks }, () => ({
       mixerNorm: vector([D], 1),
       ...mixerParameters(config, scale),
@@ -266,7 +266,7 @@ export function modelParameters(config: LayerConfig): ModelParameters<Parameter>
       mlp: gatedMlpParameters(D, mlpHidden, scale),
     })),
     norm: vector([D], 1),
-    head: matrix([D, V], 0.5),
+    head: matrix([D, outputs || V], 0.5),
   };
 }
 
