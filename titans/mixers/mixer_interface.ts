@@ -2,8 +2,8 @@
  * What a token mixer is: a value with a name, a table of options, and a function that makes a layer of them. Whatever
  * mixes tokens along time - a memory, attention, a recurrence - is one, the user's own as well as the built-in ones.
  *
- * A layer has two forms that give the same numbers: `forward` over many tokens at once, and `step` over one. Both
- * share one type of state, of constant size.
+ * A layer has two forms that give the same numbers: `forward` over many tokens at once, and `step` over one. Both take
+ * and give the same type of state, of constant size.
  */
 import type { Tensor } from "../../core/graph.ts";
 import type { MapTree } from "../../core/tree.ts";
@@ -20,23 +20,38 @@ export interface Dimensions {
   readonly blocks: number;
 }
 
+/** What an axis of an observed tensor is. */
+export type Axis = "batch" | "head" | "time" | "channel";
+
 /**
- * Hears, while a function is traced, of a tensor worth looking at.
+ * Is called, while a function is traced, with each tensor worth looking at.
  * @param name What it is, such as `surprise`.
- * @param axes Its axes, such as `["batch", "head", "time"]`.
+ * @param tensor The tensor.
+ * @param axes What its axes are: `["batch", "head", "time"]` of a figure at each token, which inspectors show.
  */
 export type Observe = (name: string, tensor: Tensor, axes: readonly Axis[]) => void;
 
-/** What an axis of an observed tensor is. */
-export type Axis = "batch" | "head" | "time" | "channel";
+/**
+ * A figure that validation reports of what a mixer observes. `mean`: over tokens, heads and blocks, of tensors with a
+ * time axis. `norm`: the root mean square over texts of the Euclidean norm of all tensors of that name, in all blocks
+ * together.
+ */
+export interface Metric {
+  /** The name under which it is observed. */
+  readonly of: string;
+  /** How many numbers become one. */
+  readonly as: "mean" | "norm";
+}
 
 /** What {@link MixerLayer.forward} takes beside parameters and tokens. */
 export interface ForwardContext<State> {
   /** The state before the first token, at a boundary. */
   readonly state: State;
-  /** Which tokens are learned from, [B, T] of ones and zeros; all unless given. Mixers without learning ignore it. */
+  /** Whether every text begins with the first token, so that the state is the initial one: attention need not look. */
+  readonly atStart?: boolean;
+  /** Which tokens are learned from, [B, T] of ones and zeros; all unless given. Mixers without a memory ignore it. */
   readonly update?: Tensor;
-  /** Hears of what is worth looking at; may cost another pass over the tokens. */
+  /** Where to report what is worth looking at; given only where somebody looks, since it may cost another pass. */
   readonly observe?: Observe;
 }
 
@@ -60,15 +75,24 @@ export interface Mixed<State> {
 export interface MixerLayer<Params = unknown, State = unknown> {
   /** Tokens between two boundaries, where `forward` can take a sequence up; 1 where it can anywhere. */
   readonly interval: number;
+  /** Tokens that a text may have; any number unless given. */
+  readonly maxLength?: number;
+  /**
+   * Tokens that are computed together, counted from the first on: where one is not finite, earlier ones of the same
+   * group may not be either, since no weight of zero makes NaN vanish. The whole sequence unless given.
+   */
+  readonly together?: number;
   /** Describes the parameters; `scale` shrinks what the layer adds to the residual stream at the start. */
   parameters(scale: number): MapTree<Params, Tensor, Parameter>;
-  /**
-   * The state before the first token of `batch` texts.
-   * @param maxLength Tokens that a text may have, for states that hold all of them; without it the layer may refuse.
-   */
-  initialState(params: Params, batch: number, maxLength?: number): State;
+  /** The state before the first token of `batch` texts. Every tensor is f32 and has the leading axis B. */
+  initialState(params: Params, batch: number): State;
   /** Mixes tokens [B, T, D], any T of at least 1, from a boundary on. */
   forward(params: Params, x: Tensor, context: ForwardContext<State>): Mixed<State>;
+  /**
+   * A state at a boundary with what `step` keeps beside, known there: partial sums, rows of the interval. States of
+   * `forward` need not have it, so that streams do not carry it. The state itself unless given.
+   */
+  stepState?(state: State): State;
   /** Mixes one token [B, 1, D], anywhere; {@link forward} unless given, for which the interval must be 1. */
   step?(params: Params, x: Tensor, context: StepContext<State>): Mixed<State>;
 }
@@ -81,8 +105,14 @@ export interface Mixer<Table extends OptionTable = OptionTable, Params = unknown
   readonly summary: string;
   /** Its options. */
   readonly options: Table;
+  /** What validation reports of it, by name. */
+  readonly metrics?: Readonly<Record<string, Metric>>;
+  /** Names of tensors in the states of older files, and what they are called now. */
+  readonly renamed?: Readonly<Record<string, string>>;
   /** Makes a layer. @throws {ConfigError} if options are at odds with each other or with the dimensions. */
   create(options: OptionsOf<Table>, dimensions: Dimensions): MixerLayer<Params, State>;
+  /** What to change where numbers overflow before the first update, such as `a smaller thetaMax than 4`. */
+  remedy?(options: OptionsOf<Table>): string;
 }
 
 /** A mixer of any options, parameters and state, as registries and models hold it. */
