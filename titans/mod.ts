@@ -71,20 +71,30 @@ export {
   modelParameters,
   type ModelState,
 } from "./models/model.ts";
+export { completeConfig, defineConfig, type LayerConfig, type PresetName, PRESETS, validateConfig } from "./config.ts";
+export { MODEL_OPTIONS, type ModelConfig, type ModelKind } from "./models/options.ts";
 export {
-  completeConfig,
-  defineConfig,
+  ATTENTION_OPTIONS,
+  COST_OPTIONS,
   type ForgetTo,
-  type LayerConfig,
+  HEAD_OPTIONS,
+  MEMORY_OPTIONS,
   type MemoryKind,
   type MemoryQuery,
-  type ModelConfig,
-  type ModelKind,
   type OutputGate,
-  type PresetName,
-  PRESETS,
-  validateConfig,
-} from "./config.ts";
+} from "./mixers/titans/options.ts";
+export type {
+  ChoiceRow,
+  IntegerRow,
+  NumberRow,
+  OptionRecord,
+  OptionRow,
+  OptionsOf,
+  OptionTable,
+  OptionValue,
+  RowFacts,
+  ToggleRow,
+} from "./options/option_table.ts";
 export {
   type Initializer,
   type NamedArrays,

@@ -133,7 +133,7 @@ function requireSameConfig(model: Model, text: string | undefined): void {
     throw new CheckpointError("Cannot read memory: its config is not a record");
   }
   const found = completeConfig(stored as Partial<ModelConfig>),
-    field = differingField(model.config, found, ["tile", "checkpoint"]);
+    field = differingField(model.config, found);
   if (field === undefined) return;
   throw new CheckpointError(
     `Cannot use this memory: it is of another model, its ${field} is ${JSON.stringify(found[field])}, this model has ${

@@ -1,43 +1,83 @@
 /**
- * Options as data: one row an option. From a table come the TypeScript type, the defaults, validation, the command's
- * flags, the rows of docs/options.md and the comparison of checkpoints, so that no option is stated twice.
+ * Options as data: one row per option. From a table come the TypeScript type, the defaults, validation, the command's
+ * flags, help texts, docs/options.md and the comparison of checkpoints, so that no option is stated twice.
  *
- *     const OPTIONS = optionTable({ window: integer({ default: 64, min: 1, help: "tokens a query sees" }) });
+ *     const OPTIONS = {
+ *       window: { kind: "integer", default: 64, min: 1, max: 65536, help: "tokens that a query sees" },
+ *     } as const satisfies OptionTable;
  *     type Options = OptionsOf<typeof OPTIONS>;                  // { readonly window: number }
- *     resolveOptions("attention", OPTIONS, { window: 32 });      // whole and valid, or a ConfigError in one line
+ *     resolveOptions("attention", OPTIONS, { window: 32 });      // complete and valid, or a ConfigError in one line
+ *
+ * Rows are literals, not calls: a registry that publishes types without running the compiler can read them.
  */
 import { checkNames, ConfigError } from "../errors.ts";
 
 /** What an option can be. */
 export type OptionValue = number | boolean | string;
 
-/** What every row says, whatever its kind. */
+/** Options by name, of any table. */
+export type OptionRecord = Readonly<Record<string, OptionValue>>;
+
+/** What every row says, whatever its kind. Texts may have `code` in backticks. */
 export interface RowFacts<T extends OptionValue> {
   /** The value where none is given. */
   readonly default: T;
-  /** One line for help texts and documents: what the option means, in the field's words. */
+  /** What the option means, for help texts and documents: a phrase without a full stop. */
   readonly help: string;
-  /** Where the option comes from, such as `equation 13`; "ours" unless said. */
+  /** Under which heading it is listed. */
+  readonly group?: string;
+  /** Where the option comes from, such as `equation 13`; "ours" unless given. */
   readonly source?: string;
   /** Whether it changes cost alone, not parameters or results: checkpoints that differ in it are of the same model. */
   readonly costOnly?: boolean;
   /** The flag's name where it is not the option's own, in camelCase: `gates` for `gateGranularity`; false for no flag. */
   readonly flag?: string | false;
-  /** What records written before the option existed mean; the default unless said. */
+  /** What records written before the option existed mean by leaving it out; such records are refused unless given. */
   readonly before?: T;
-  /** Why the option changes nothing beside others, such as `with momentum false`; undefined where it does. */
-  readonly idle?: (options: Readonly<Record<string, OptionValue>>) => string | undefined;
+  /** Values of other options, any of which makes this one change nothing. */
+  readonly idleWith?: Readonly<Record<string, readonly OptionValue[]>>;
 }
 
-/** A row of a table. */
-export type OptionRow<T extends OptionValue = OptionValue> = RowFacts<T> & OptionKind;
+/** A row of a table, with the values that it takes. */
+export type OptionRow = IntegerRow | NumberRow | ToggleRow | ChoiceRow;
 
-/** What values a row takes. */
-export type OptionKind =
-  | { readonly kind: "integer"; readonly min: number; readonly max: number }
-  | { readonly kind: "number"; readonly min: number; readonly max: number; readonly aboveMin?: boolean }
-  | { readonly kind: "toggle" }
-  | { readonly kind: "choice"; readonly choices: readonly string[] };
+/** A whole number from `min` to `max`, both included. */
+export interface IntegerRow extends RowFacts<number> {
+  /** How rows are told apart. */
+  readonly kind: "integer";
+  /** The least value. */
+  readonly min: number;
+  /** The greatest value; none unless given. */
+  readonly max?: number;
+}
+
+/** A finite number, bounded where bounds are given. */
+export interface NumberRow extends RowFacts<number> {
+  /** How rows are told apart. */
+  readonly kind: "number";
+  /** The least value; none unless given. */
+  readonly min?: number;
+  /** The greatest value; none unless given. */
+  readonly max?: number;
+  /** Whether `min` itself is too small. */
+  readonly aboveMin?: boolean;
+  /** Whether `max` itself is too great. */
+  readonly belowMax?: boolean;
+}
+
+/** True or false. Its flag takes no value and says the opposite of the default: `--no-NAME` where that is true. */
+export interface ToggleRow extends RowFacts<boolean> {
+  /** How rows are told apart. */
+  readonly kind: "toggle";
+}
+
+/** One of several words. */
+export interface ChoiceRow extends RowFacts<string> {
+  /** How rows are told apart. */
+  readonly kind: "choice";
+  /** What each word means. */
+  readonly choices: Readonly<Record<string, string>>;
+}
 
 /** Rows by option name. */
 export type OptionTable = Readonly<Record<string, OptionRow>>;
@@ -45,78 +85,54 @@ export type OptionTable = Readonly<Record<string, OptionRow>>;
 /** The record of values of a table. */
 export type OptionsOf<T extends OptionTable> = {
   readonly [K in keyof T]: T[K] extends { readonly kind: "toggle" } ? boolean
-    : T[K] extends { readonly choices: readonly (infer C)[] } ? C
+    : T[K] extends { readonly choices: infer C } ? keyof C & string
     : number;
 };
-
-/** A whole number from `min` to `max`. */
-export function integer(
-  row: RowFacts<number> & { readonly min: number; readonly max: number },
-): RowFacts<number> & { readonly kind: "integer"; readonly min: number; readonly max: number } {
-  return { kind: "integer", ...row };
-}
-
-/** A finite number, of at least `min` (above it with `aboveMin`) and at most `max`. */
-export function number(
-  row: RowFacts<number> & { readonly min?: number; readonly max?: number; readonly aboveMin?: boolean },
-): RowFacts<number> & {
-  readonly kind: "number";
-  readonly min: number;
-  readonly max: number;
-  readonly aboveMin?: boolean;
-} {
-  return { kind: "number", min: -Infinity, max: Infinity, ...row };
-}
-
-/** True or false; a toggle that is on by default gets a flag `--no-NAME`. */
-export function toggle(row: RowFacts<boolean>): RowFacts<boolean> & { readonly kind: "toggle" } {
-  return { kind: "toggle", ...row };
-}
-
-/** One of several words. */
-export function choice<const C extends string>(
-  choices: readonly C[],
-  row: RowFacts<NoInfer<C>>,
-): RowFacts<C> & { readonly kind: "choice"; readonly choices: readonly C[] } {
-  return { kind: "choice", choices, ...row };
-}
 
 /** The defaults of a table. */
 export function defaultsOf<T extends OptionTable>(table: T): OptionsOf<T> {
   return Object.fromEntries(Object.entries(table).map(([name, row]) => [name, row.default])) as OptionsOf<T>;
 }
 
-/** What values a row takes, in words: `an integer from 1 to 4`. */
+/** Which values a row takes, in words: `an integer from 1 to 4`, `above 0 and at most 64`. */
 export function rangeOf(row: OptionRow): string {
   if (row.kind === "toggle") return "true or false";
-  if (row.kind === "choice") return `one of ${row.choices.join(", ")}`;
-  const { min, max } = row;
-  if (row.kind === "integer") return `an integer from ${min} to ${max}`;
-  const low = min === -Infinity ? "" : `${row.aboveMin ? "above" : "at least"} ${min}`;
-  const high = max === Infinity ? "" : `at most ${max}`;
-  const bounds = [low, high].filter(Boolean).join(" and ");
-  return bounds === "" ? "a finite number" : `a number ${bounds}`;
+  if (row.kind === "choice") return `one of ${Object.keys(row.choices).join(", ")}`;
+  const bounds = boundsOf(row);
+  if (row.kind === "number") return bounds || "a finite number";
+  return `an integer ${bounds.replace(/^at least/, "of at least")}`;
+}
+
+function boundsOf(row: IntegerRow | NumberRow): string {
+  const { min = -Infinity, max = Infinity } = row;
+  const [aboveMin, belowMax] = row.kind === "number" ? [row.aboveMin, row.belowMax] : [];
+  if (min > -Infinity && max < Infinity && !aboveMin && !belowMax) return `from ${min} to ${max}`;
+  const low = min === -Infinity ? "" : `${aboveMin ? "above" : "at least"} ${min}`;
+  const high = max === Infinity ? "" : `${belowMax ? "below" : "at most"} ${max}`;
+  return [low, high].filter(Boolean).join(" and ");
 }
 
 /** Whether a row takes a value. */
 export function takes(row: OptionRow, value: unknown): value is OptionValue {
   if (row.kind === "toggle") return typeof value === "boolean";
-  if (row.kind === "choice") return row.choices.includes(value as string);
-  if (typeof value !== "number" || value < row.min || value > row.max) return false;
-  return row.kind === "integer"
-    ? Number.isInteger(value)
-    : Number.isFinite(value) && !(row.aboveMin && value === row.min);
+  if (row.kind === "choice") return typeof value === "string" && Object.hasOwn(row.choices, value);
+  const { min = -Infinity, max = Infinity } = row;
+  if (typeof value !== "number" || !Number.isFinite(value) || value < min || value > max) return false;
+  if (row.kind === "integer") return Number.isInteger(value);
+  return !(row.aboveMin && value === min) && !(row.belowMax && value === max);
 }
 
 /**
- * Checks values, all of them or those that are there, against their rows.
+ * Checks a complete record against its rows.
  * @throws {ConfigError} naming the first option that cannot be.
  */
-export function checkValues(table: OptionTable, values: Readonly<Record<string, unknown>>): void {
+export function checkValues(table: OptionTable, values: object): void {
+  const record = values as Readonly<Record<string, unknown>>;
   for (const [name, row] of Object.entries(table)) {
-    if (Object.hasOwn(values, name) && !takes(row, values[name])) {
-      refuse(name, values[name], `it must be ${rangeOf(row)}`);
-    }
+    const value = Object.hasOwn(record, name) ? record[name] : undefined;
+    if (takes(row, value)) continue;
+    const range = rangeOf(row), isBound = row.kind === "number" && range !== "a finite number";
+    refuse(name, value, `it must be ${isBound && !Number.isFinite(value) ? `a finite number ${range}` : range}`);
   }
 }
 
@@ -126,30 +142,59 @@ export function refuse(name: string, value: unknown, rule: string): never {
 }
 
 /**
- * A whole record from some options.
- * @param of Whose options they are, such as `the optimizer`.
+ * A complete record from some options.
+ * @param of What takes them, such as `the optimizer`.
  * @param given What differs from the defaults; undefined values are not given.
  * @param defaults Where the rest comes from, the table's defaults unless given.
- * @throws {ConfigError} naming the first option that there is not, or that cannot be.
+ * @throws {ConfigError} naming the first option that does not exist, or that cannot be.
  */
 export function resolveOptions<T extends OptionTable>(
   of: string,
   table: T,
-  given: Readonly<Record<string, unknown>> = {},
+  given: object = {},
   defaults: OptionsOf<T> = defaultsOf(table),
 ): OptionsOf<T> {
   checkNames(of, given, Object.keys(table));
-  const values = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-  const options = { ...defaults, ...values };
+  const options = { ...defaults, ...withoutUndefined(given) };
   checkValues(table, options);
   return options;
 }
 
-/** The first option that differs and does not change cost alone, or undefined. */
+/** The options that are given: those that are not undefined. */
+export function withoutUndefined<T extends object>(options: T): T {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
+}
+
+/**
+ * A stored record with the options that did not exist when it was written, behind those that it has: such as it was
+ * meant then.
+ * @param stored As read from a file; not checked.
+ */
+export function completeOptions(table: OptionTable, stored: object): Readonly<Record<string, unknown>> {
+  const missing = Object.entries(table).flatMap(([name, { before }]) =>
+    before === undefined || Object.hasOwn(stored, name) ? [] : [[name, before] as const]
+  );
+  return { ...stored, ...Object.fromEntries(missing) };
+}
+
+/** The other option because of which an option changes nothing, or undefined if it does change something. */
+export function idleBecauseOf({ idleWith = {} }: OptionRow, options: object): string | undefined {
+  const record = options as Readonly<Record<string, unknown>>;
+  return Object.keys(idleWith).find((name) => idleWith[name].includes(record[name] as OptionValue));
+}
+
+/**
+ * The first option in which two records differ so that results do, or undefined: cost alone does not count, nor does
+ * what is idle in both.
+ */
 export function firstDifference<T extends OptionTable>(
   table: T,
-  lhs: Readonly<Record<string, unknown>>,
-  rhs: Readonly<Record<string, unknown>>,
+  lhs: object,
+  rhs: object,
 ): (keyof T & string) | undefined {
-  return Object.keys(table).find((name) => !table[name].costOnly && lhs[name] !== rhs[name]);
+  const [left, right] = [lhs, rhs] as Readonly<Record<string, unknown>>[];
+  return Object.keys(table).find((name) => {
+    const row = table[name], isIdle = [lhs, rhs].every((options) => idleBecauseOf(row, options) !== undefined);
+    return !row.costOnly && !isIdle && left[name] !== right[name];
+  });
 }

@@ -114,7 +114,7 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
  * @throws {CheckpointError} naming the first option that differs; options that change only the cost may.
  */
 export function requireSameModel(expected: ModelConfig, found: ModelConfig): void {
-  const field = differingField(expected, found, ["tile", "checkpoint"]);
+  const field = differingField(expected, found);
   if (field === undefined) return;
   throw new CheckpointError(
     `Cannot resume from this checkpoint: its ${field} is ${JSON.stringify(found[field])}, the model asked for has ${

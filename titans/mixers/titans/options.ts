@@ -1,0 +1,349 @@
+/**
+ * The options of the four Titans: the memory's, and those of the attention beside it, which `mac`, `mag` and `mal` have
+ * some of each. A mixer's table is what it uses; where two use the same option it is the same row.
+ */
+import { type OptionsOf, type OptionTable, refuse } from "../../options/option_table.ts";
+
+/** The option that memory and attention share. */
+export const HEAD_OPTIONS = {
+  heads: {
+    kind: "integer",
+    default: 2,
+    min: 1,
+    max: 1024,
+    group: "Sizes",
+    help: "heads of memory and attention; divides the width, and with attention leaves an even head width",
+  },
+} as const satisfies OptionTable;
+
+/** The options of the memory and of how it learns. */
+export const MEMORY_OPTIONS = {
+  memory: {
+    kind: "choice",
+    choices: { mlp: "linear layers with an activation between them", swiglu: "three matrices, gated" },
+    default: "mlp",
+    group: "Memory network",
+    help: "the network whose weights are the memory; in the library, also one of your own",
+    source: "3.1; `swiglu` ours",
+    before: "mlp",
+  },
+  memoryDepth: {
+    kind: "integer",
+    default: 2,
+    min: 1,
+    max: 4,
+    group: "Memory network",
+    help: "matrices of an `mlp` memory; 1 is the linear memory",
+    source: "3.1 (L_M); 2: CR",
+  },
+  memoryExpansion: {
+    kind: "number",
+    default: 4,
+    min: 0,
+    aboveMin: true,
+    max: 64,
+    group: "Memory network",
+    help: "hidden width of the memory network over the head width",
+    source: "CR",
+    idleWith: { memoryDepth: [1] },
+  },
+  memoryActivation: {
+    kind: "choice",
+    choices: { gelu: "the tanh approximation of GELU", silu: "x sigmoid(x)" },
+    default: "gelu",
+    group: "Memory network",
+    help: "activation between the matrices of an `mlp` memory",
+    source: "CR",
+    idleWith: { memory: ["swiglu"], memoryDepth: [1] },
+  },
+  memoryNorm: {
+    kind: "toggle",
+    default: true,
+    group: "Memory network",
+    help: "a residual and a norm in the memory, `M(x) = x + LN(f(x))`; without: `M(x) = f(x)`",
+    source: "CR",
+  },
+  memoryGain: {
+    kind: "choice",
+    choices: {
+      outer: "a parameter of the model",
+      fast: "part of the memory, learned while it reads; bears small inner steps only",
+    },
+    default: "outer",
+    group: "Memory network",
+    help: "what the gain of the memory's norm is",
+    source: "ours; [measured](stability.md)",
+    before: "outer",
+  },
+  miniBatch: {
+    kind: "integer",
+    default: 16,
+    min: 1,
+    max: 4096,
+    group: "Memory learning",
+    help: "tokens whose inner gradients are taken at the same memory, b; training and writing use the same",
+    source: "3.2 (b), equations 16 and 17; 16: CR",
+  },
+  tile: {
+    kind: "integer",
+    default: 16,
+    min: 1,
+    max: 4096,
+    group: "Memory learning",
+    help: "tokens in one set of matrix products, a divisor of `miniBatch`",
+    costOnly: true,
+    flag: false,
+  },
+  thetaMax: {
+    kind: "number",
+    default: 0.1,
+    min: 0,
+    aboveMin: true,
+    max: 64,
+    group: "Memory learning",
+    help: "upper bound of a token's inner step size, theta; recall tasks need 1 to 4",
+    source: "ours (theta: equation 10); [measured](stability.md)",
+  },
+  thetaBias: {
+    kind: "number",
+    default: 0,
+    group: "Memory learning",
+    help: "initial bias of theta's gate: theta starts around `thetaMax` sigmoid(bias)",
+  },
+  etaBias: {
+    kind: "number",
+    default: 0,
+    group: "Memory learning",
+    help: "initial bias of the gate of eta, the momentum, which starts around sigmoid(bias)",
+    source: "ours (eta: equation 10)",
+    idleWith: { momentum: [false] },
+  },
+  alphaBias: {
+    kind: "number",
+    default: -8,
+    group: "Memory learning",
+    help:
+      "initial bias of the gate of alpha, the forgetting: -8 is a half-life of about 2,000 tokens, -6 of 280, -4 of 38",
+    source: "ours (alpha: equation 13); [measured](stability.md)",
+    idleWith: { forgetting: [false] },
+  },
+  gateGranularity: {
+    kind: "choice",
+    choices: {
+      head: "a head",
+      layer: "one matrix of a head",
+      channel: "a column of that for alpha; the others as `layer`",
+    },
+    default: "head",
+    group: "Memory learning",
+    help: "what shares a gate",
+    source: "3.1; per layer and channel: CR",
+    flag: "gates",
+    before: "head",
+  },
+  momentum: {
+    kind: "toggle",
+    default: true,
+    group: "Memory learning",
+    help: "momentum of surprise; without (an ablation): eta is 0",
+    source: "equation 10",
+  },
+  forgetting: {
+    kind: "toggle",
+    default: true,
+    group: "Memory learning",
+    help: "forgetting; without (an ablation): alpha is 0",
+    source: "equation 13",
+  },
+  forgetTo: {
+    kind: "choice",
+    choices: { start: "its learned initial weights, M_0", zero: "zero" },
+    default: "start",
+    group: "Memory learning",
+    help: "what forgetting leads the memory back to",
+    source: "`zero`: equation 13; `start`: ours, [measured](stability.md)",
+    before: "zero",
+    idleWith: { forgetting: [false] },
+  },
+  strictRetrieval: {
+    kind: "toggle",
+    default: false,
+    group: "Memory learning",
+    help: "a token reads the memory before its own update; without: after it",
+    source: "without: equation 15; with: ours",
+  },
+  convolution: {
+    kind: "integer",
+    default: 4,
+    min: 0,
+    max: 64,
+    group: "Memory learning",
+    help: "tokens that the causal convolution after queries, keys and values spans; 0 for none",
+    source: "4.4",
+  },
+  normalizeKeys: {
+    kind: "toggle",
+    default: true,
+    group: "Memory learning",
+    help: "queries and keys of the memory have unit length; without (an ablation): as they come",
+    source: "4.4",
+    before: true,
+  },
+} as const satisfies OptionTable;
+
+/** The options of the attention beside the memory. */
+export const ATTENTION_OPTIONS = {
+  segment: {
+    kind: "integer",
+    default: 64,
+    min: 1,
+    max: 65536,
+    group: "Attention",
+    help: "tokens of a segment of `mac`'s attention, a multiple of `miniBatch`",
+    source: "4.1; CR has 512",
+  },
+  window: {
+    kind: "integer",
+    default: 64,
+    min: 1,
+    max: 65536,
+    group: "Attention",
+    help: "tokens that a query of `mag` and `mal` sees, itself among them",
+    source: "4.2, 4.3; CR has 2,048",
+    before: 64,
+  },
+  persistentTokens: {
+    kind: "integer",
+    default: 4,
+    min: 0,
+    max: 4096,
+    group: "Attention",
+    help: "learned tokens that every query sees, and the memory of `mag` and `mal` reads first; 0 for none",
+    source: "3.3, equation 19; CR has 128",
+  },
+  memoryQuery: {
+    kind: "choice",
+    choices: {
+      causal: "the segment's own tokens, of which a row sees those up to itself",
+      "previous-segment": "the tokens of the segment before",
+      learned: "learned queries",
+    },
+    default: "causal",
+    group: "Attention",
+    help: "what `mac` asks its memory with",
+    source: "equation 21; ours, so that no row sees a later token",
+  },
+  outputGate: {
+    kind: "choice",
+    choices: { silu: "`silu(y * m)`", sigmoid: "`y * sigmoid(m)`" },
+    default: "silu",
+    group: "Attention",
+    help: "how the memory's output m gates attention's output y in `mac` and `mag`, both normalised",
+    source: "equations 25, 28; [measured](stability.md)",
+    before: "silu",
+  },
+  memoryTokens: {
+    kind: "integer",
+    default: 16,
+    min: 1,
+    max: 4096,
+    group: "Attention",
+    help: "how many queries `mac` asks with when `memoryQuery` is `learned`",
+    source: "ours; CR has 256",
+    idleWith: { memoryQuery: ["causal", "previous-segment"] },
+  },
+} as const satisfies OptionTable;
+
+/** Options of what computing costs. */
+export const COST_OPTIONS = {
+  checkpoint: {
+    kind: "choice",
+    choices: {
+      auto: "all but the most expensive products",
+      recompute: "nothing, which takes the least memory",
+      save: "all matrix products, which is fastest",
+    },
+    default: "save",
+    group: "Cost",
+    help: "what loops keep for the gradient",
+    costOnly: true,
+    flag: false,
+  },
+} as const satisfies OptionTable;
+
+/** Options of `lmm`: the memory alone. */
+export const LMM_OPTIONS = { ...HEAD_OPTIONS, ...MEMORY_OPTIONS, ...COST_OPTIONS } as const satisfies OptionTable;
+
+/** Options of `mac`: the memory as context of a segment's attention. */
+export const MAC_OPTIONS = {
+  ...LMM_OPTIONS,
+  segment: ATTENTION_OPTIONS.segment,
+  persistentTokens: ATTENTION_OPTIONS.persistentTokens,
+  memoryQuery: ATTENTION_OPTIONS.memoryQuery,
+  // Before there was a choice, `mac` had another gate than the others.
+  outputGate: { ...ATTENTION_OPTIONS.outputGate, before: "sigmoid" },
+  memoryTokens: ATTENTION_OPTIONS.memoryTokens,
+} as const satisfies OptionTable;
+
+/** Options of `mag`: the memory as a gate of sliding-window attention. */
+export const MAG_OPTIONS = {
+  ...LMM_OPTIONS,
+  window: ATTENTION_OPTIONS.window,
+  persistentTokens: ATTENTION_OPTIONS.persistentTokens,
+  outputGate: ATTENTION_OPTIONS.outputGate,
+} as const satisfies OptionTable;
+
+/** Options of `mal`: the memory as a layer before sliding-window attention. */
+export const MAL_OPTIONS = {
+  ...LMM_OPTIONS,
+  window: ATTENTION_OPTIONS.window,
+  persistentTokens: ATTENTION_OPTIONS.persistentTokens,
+} as const satisfies OptionTable;
+
+/** The memory networks. */
+export type MemoryKind = OptionsOf<typeof MEMORY_OPTIONS>["memory"];
+
+/** Where the context that MAC's attention gets from the memory comes from. */
+export type MemoryQuery = OptionsOf<typeof ATTENTION_OPTIONS>["memoryQuery"];
+
+/** What forgetting leads a memory back to. */
+export type ForgetTo = OptionsOf<typeof MEMORY_OPTIONS>["forgetTo"];
+
+/** How the memory's output gates attention's in MAC and MAG. The paper leaves the function open. */
+export type OutputGate = OptionsOf<typeof ATTENTION_OPTIONS>["outputGate"];
+
+/** The options of a memory. */
+export type MemoryOptions = OptionsOf<typeof LMM_OPTIONS>;
+
+/**
+ * Checks the options of a memory against each other.
+ * @param width Of the residual stream.
+ * @throws {ConfigError} naming the first that is at odds.
+ */
+export function checkMemoryOptions(options: MemoryOptions, width: number): void {
+  const { heads, memory, memoryDepth, memoryNorm, memoryGain, miniBatch, tile } = options;
+  if (width % heads !== 0) refuse("heads", heads, `it must divide the width, ${width}`);
+  if (miniBatch % tile !== 0) refuse("tile", tile, `it must divide the mini-batch, ${miniBatch}`);
+  if (memory === "swiglu" && memoryDepth !== 2) {
+    refuse("memoryDepth", memoryDepth, "a swiglu memory has one depth: leave it at 2, or use memory mlp");
+  }
+  if (memoryGain === "fast" && !memoryNorm) {
+    refuse("memoryGain", memoryGain, "a memory without memoryNorm has no gain: leave it at outer");
+  }
+}
+
+/** The same for a memory beside attention, whose rotary positions turn pairs of a head's channels. */
+export function checkAttentionOptions(options: MemoryOptions, width: number): void {
+  checkMemoryOptions(options, width);
+  const { heads } = options;
+  if ((width / heads) % 2 !== 0) {
+    refuse("heads", heads, `rotary positions need an even head width, ${width} / ${heads} is ${width / heads}`);
+  }
+}
+
+/** The same for `mac`. */
+export function checkMacOptions(options: OptionsOf<typeof MAC_OPTIONS>, width: number): void {
+  checkAttentionOptions(options, width);
+  const { segment, miniBatch } = options;
+  if (segment % miniBatch !== 0) refuse("segment", segment, `it must be a multiple of the mini-batch, ${miniBatch}`);
+}

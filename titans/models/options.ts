@@ -1,0 +1,85 @@
+/** The options of a model: its own, and those of the mixers in its blocks, in one flat record that files store. */
+import type { OptionsOf, OptionTable } from "../options/option_table.ts";
+import { ATTENTION_OPTIONS, COST_OPTIONS, HEAD_OPTIONS, MEMORY_OPTIONS } from "../mixers/titans/options.ts";
+
+/** The options of a model, in the order in which files store them. */
+export const MODEL_OPTIONS = {
+  model: {
+    kind: "choice",
+    choices: {
+      lmm: "the memory alone",
+      mac: "memory as context of attention over segments",
+      mag: "memory as a gate of sliding-window attention beside it",
+      mal: "memory as a layer before sliding-window attention",
+    },
+    default: "mac",
+    group: "Sizes",
+    help: "how tokens are mixed",
+    source: "3.1, 4.1, 4.2, 4.3",
+  },
+  vocabulary: {
+    kind: "integer",
+    default: 256,
+    min: 2,
+    max: 2 ** 24,
+    group: "Sizes",
+    help: "number of token ids; 256 are bytes. The flag names an encoding, which has a number",
+  },
+  features: {
+    kind: "integer",
+    default: 0,
+    min: 0,
+    max: 65536,
+    group: "Sizes",
+    help: "numbers of a token where tokens are real-valued, read through a linear map; 0 for token ids",
+    flag: false,
+    before: 0,
+  },
+  outputs: {
+    kind: "integer",
+    default: 0,
+    min: 0,
+    max: 2 ** 24,
+    group: "Sizes",
+    help: "numbers that the head gives at each token; 0 for a logit per token id",
+    flag: false,
+    before: 0,
+  },
+  width: {
+    kind: "integer",
+    default: 64,
+    min: 1,
+    max: 65536,
+    group: "Sizes",
+    help: "width of the residual stream, D",
+  },
+  blocks: {
+    kind: "integer",
+    default: 2,
+    min: 1,
+    max: 1024,
+    group: "Sizes",
+    help: "blocks, each a mixer and an MLP, with norms before and residuals around them",
+    source: "4.4, CR",
+  },
+  ...HEAD_OPTIONS,
+  mlpHidden: {
+    kind: "integer",
+    default: 176,
+    min: 1,
+    max: 2 ** 20,
+    group: "Sizes",
+    help: "hidden width of a block's SwiGLU MLP",
+    source: "CR; 2.75 times the width is ours",
+    flag: false,
+  },
+  ...MEMORY_OPTIONS,
+  ...ATTENTION_OPTIONS,
+  ...COST_OPTIONS,
+} as const satisfies OptionTable;
+
+/** A model's options. See {@link defineConfig} for a record with defaults filled in. */
+export type ModelConfig = OptionsOf<typeof MODEL_OPTIONS>;
+
+/** How tokens are mixed. */
+export type ModelKind = ModelConfig["model"];
