@@ -11,7 +11,7 @@ import type { Index, Var } from "./index_expr.ts";
 import { invariant } from "./errors.ts";
 
 /**
- * One-operand arithmetic. `not` takes bool or integers (bitwise). `sigmoid` and `tanh` must not overflow to NaN in any
+ * One-operand arithmetic. `not` takes bool or integers (bitwise); `round` gives the even one of two nearest integers. `sigmoid` and `tanh` must not overflow to NaN in any
  * printer.
  */
 export type UnaryOp =
@@ -28,12 +28,13 @@ export type UnaryOp =
   | "sigmoid"
   | "erf"
   | "floor"
+  | "round"
   | "not";
 
 /**
  * Two-operand arithmetic; both operands have one dtype. Comparisons give bool. `and or xor` take bool or integers;
  * shifts take u32. `pow` is NumPy's: a negative base with a whole exponent has a value, `x^0` is 1, and 0 to a negative
- * power is infinite. `mod` has the sign of the divisor.
+ * power is infinite. `mod` has the sign of the divisor; integers by 0 give 0.
  */
 export type BinaryOp =
   | "add"

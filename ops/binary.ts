@@ -8,7 +8,7 @@ import { type CompareAttrs, compareExactly, equal, equalOp, greaterOp, lessOp, l
 import { checkDomain, checkSameDType, checkSameShape, type Domain, pullback } from "./define.ts";
 import { pair, type TensorLike } from "./operands.ts";
 import { where } from "./select.ts";
-import { log, neg, reciprocal, rsqrt, sqrt } from "./unary.ts";
+import { floor, log, neg, reciprocal, rsqrt, sqrt } from "./unary.ts";
 import { onesLike } from "./sources.ts";
 
 type Partial = (g: Tensor, x: Tensor, y: Tensor, out: Tensor) => Tensor;
@@ -136,6 +136,21 @@ export const powOp: MapOp<Attrs> = define("pow", {
   rewrite: (x, y) => (splatValue(y) === 1 ? x : undefined),
 });
 
+/** The remainder with the divisor's sign, as Python and NumPy have it; JavaScript's has the dividend's. */
+function modulo(x: number, y: number, dtype: DType): number {
+  if (!isFloat(dtype)) return y === 0 ? 0 : ((x % y) + y) % y + 0;
+  const rest = x % y;
+  if (rest === 0) return y < 0 ? -0 : 0;
+  return (rest < 0) === (y < 0) ? rest : rest + y;
+}
+
+export const modOp: MapOp<Attrs> = define("mod", {
+  domain: "number",
+  scalar: modulo,
+  lower: "mod",
+  vjp: partials((g) => g, (g, x, y) => neg(mul(g, floor(div(x, y))))),
+});
+
 /**
  * `lhs + rhs`. Gradient: passes to both.
  * @throws {ShapeError} if the shapes do not broadcast.
@@ -171,6 +186,18 @@ export function mul(lhs: TensorLike, rhs: TensorLike): Tensor {
  */
 export function div(lhs: TensorLike, rhs: TensorLike): Tensor {
   return apply(divOp, pair("div", lhs, rhs));
+}
+
+/**
+ * The remainder of `lhs / rhs` with the sign of `rhs`, as `np.mod`: `lhs - rhs floor(lhs / rhs)`. By 0 it is NaN, for
+ * integers 0. Floats are off by at most 2^-22 of the greater operand, so a remainder means something up to quotients of some
+ * 4,000,000; next to a multiple of `rhs` it may be on the other side. Gradient: passes to `lhs`; `-floor(lhs / rhs)` to
+ * `rhs`.
+ * @throws {ShapeError} if the shapes do not broadcast.
+ * @throws {DTypeError} if the dtypes differ or are bool.
+ */
+export function mod(lhs: TensorLike, rhs: TensorLike): Tensor {
+  return apply(modOp, pair("mod", lhs, rhs));
 }
 
 /**

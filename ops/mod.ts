@@ -20,13 +20,20 @@ export type { TensorLike } from "./operands.ts";
 export { arange, constant, full, iota, ones, onesLike, zeros, zerosLike } from "./sources.ts";
 export {
   abs,
+  ceil,
+  clip,
   cos,
   erf,
   exp,
+  expm1,
   floor,
+  isFinite,
+  isNaN,
   log,
+  log1p,
   neg,
   reciprocal,
+  round,
   rsqrt,
   sigmoid,
   sign,
@@ -35,7 +42,7 @@ export {
   square,
   tanh,
 } from "./unary.ts";
-export { add, div, maximum, minimum, mul, pow, sub } from "./binary.ts";
+export { add, div, maximum, minimum, mod, mul, pow, sub } from "./binary.ts";
 export {
   equal,
   greater,

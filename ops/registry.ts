@@ -1,7 +1,7 @@
 /** Every primitive that a user's function can reach, by family: what the op table of the tests is checked against. */
 import { addOp, fullOp } from "../core/linear.ts";
 import type { OpDef } from "../core/op.ts";
-import { divOp, maximumOp, minimumOp, mulOp, powOp, subOp } from "./binary.ts";
+import { divOp, maximumOp, minimumOp, modOp, mulOp, powOp, subOp } from "./binary.ts";
 import { broadcastOp, sumOp } from "./broadcast.ts";
 import {
   equalOp,
@@ -27,10 +27,13 @@ import {
   absOp,
   cosOp,
   erfOp,
+  expm1Op,
   expOp,
   floorOp,
+  log1pOp,
   logOp,
   negOp,
+  roundOp,
   rsqrtOp,
   sigmoidOp,
   signOp,
@@ -55,8 +58,11 @@ const UNARY: readonly OpDef[] = [
   sigmoidOp,
   erfOp,
   floorOp,
+  roundOp,
+  log1pOp,
+  expm1Op,
 ];
-const BINARY: readonly OpDef[] = [addOp, subOp, mulOp, divOp, maximumOp, minimumOp, powOp];
+const BINARY: readonly OpDef[] = [addOp, subOp, mulOp, divOp, maximumOp, minimumOp, powOp, modOp];
 const LOGIC: readonly OpDef[] = [
   equalOp,
   notEqualOp,

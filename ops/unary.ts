@@ -1,20 +1,40 @@
 /** Elementwise functions of one tensor. Shapes: the result is like `x`. */
 import { roundTo } from "../core/dtype.ts";
-import type { UnaryOp } from "../core/expr.ts";
+import type { Expr, ExprBuilder, UnaryOp } from "../core/expr.ts";
 import { apply, type Tensor } from "../core/graph.ts";
 import type { Attrs, MapOp, NoGradient, VjpCall } from "../core/op.ts";
-import { div, mul, sub } from "./binary.ts";
+import { add, div, maximum, minimum, mul, sub } from "./binary.ts";
+import { less, notEqual } from "./compare.ts";
 import { checkDomain, type Domain, noGradient, pullback } from "./define.ts";
 import { erfOf } from "./erf.ts";
+import { expm1Expr, log1pExpr } from "./near_zero.ts";
+import type { TensorLike } from "./operands.ts";
 
 type Derivative = (g: Tensor, x: Tensor, y: Tensor) => Tensor;
 
+interface Extras {
+  readonly rewrite?: (x: Tensor) => Tensor | undefined;
+}
+
+/** A function that the scalar language has by the same name. */
 function define(
   name: UnaryOp & string,
   domain: Domain,
   scalar: (x: number) => number,
   derivative: Derivative | NoGradient,
-  rewrite?: (x: Tensor) => Tensor | undefined,
+  extras?: Extras,
+): MapOp<Attrs> {
+  return defineBy((e, x) => e.unary(name, x), name, domain, scalar, derivative, extras);
+}
+
+/** A function that `lower` expresses by others of the scalar language. */
+function defineBy(
+  lower: (e: ExprBuilder, x: Expr) => Expr,
+  name: string,
+  domain: Domain,
+  scalar: (x: number) => number,
+  derivative: Derivative | NoGradient,
+  { rewrite }: Extras = {},
 ): MapOp<Attrs> {
   return {
     name,
@@ -24,7 +44,7 @@ function define(
       return [{ shape: x.shape, dtype: x.dtype }];
     },
     reference: ([x], _attrs, [{ dtype }]) => [x.data.map((value) => roundTo(dtype, scalar(value)))],
-    lower: (e, [x]) => e.unary(name, x),
+    lower: (e, [x]) => lower(e, x),
     vjp: typeof derivative === "function"
       ? pullback((g: Tensor, { inputs: [x], outputs: [y] }: VjpCall<Attrs>) => [derivative(g, x, y)])
       : derivative,
@@ -39,14 +59,14 @@ export const negOp: MapOp<Attrs> = define(
   "signed",
   (x) => -x,
   (g) => neg(g),
-  (x) => (x.node.op === negOp ? x.node.inputs[0] : undefined),
+  { rewrite: (x) => (x.node.op === negOp ? x.node.inputs[0] : undefined) },
 );
 export const absOp: MapOp<Attrs> = define(
   "abs",
   "signed",
   Math.abs,
   (g, x) => mul(g, sign(x)),
-  (x) => (x.node.op === absOp ? x : undefined),
+  { rewrite: (x) => (x.node.op === absOp ? x : undefined) },
 );
 export const signOp: MapOp<Attrs> = define("sign", "signed", Math.sign, noGradient("sign is piecewise constant"));
 export const expOp: MapOp<Attrs> = define("exp", "float", Math.exp, (g, _x, y) => mul(g, y));
@@ -69,6 +89,17 @@ export const erfOp: MapOp<Attrs> = define(
   (g, x) => mul(g, mul(2 / Math.sqrt(Math.PI), exp(neg(mul(x, x))))),
 );
 export const floorOp: MapOp<Attrs> = define("floor", "float", Math.floor, noGradient("floor is piecewise constant"));
+export const roundOp: MapOp<Attrs> = define("round", "float", roundToEven, noGradient("round is piecewise constant"));
+export const log1pOp: MapOp<Attrs> = defineBy(log1pExpr, "log1p", "float", Math.log1p, (g, x) => div(g, add(x, 1)));
+export const expm1Op: MapOp<Attrs> = defineBy(expm1Expr, "expm1", "float", Math.expm1, (g, x) => mul(g, exp(x)));
+
+/** The nearest integer, the even one of two that are equally near. */
+function roundToEven(x: number): number {
+  const below = Math.floor(x), rest = x - below;
+  if (rest < 0.5 || (rest === 0.5 && below % 2 === 0)) return below === 0 && x < 0 ? -0 : below;
+  // -0.3 gives -0 as IEEE 754 has it; infinity and NaN come here with a rest of NaN.
+  return Number.isFinite(x) ? (below === -1 ? -0 : below + 1) : x;
+}
 
 /** `-x`. Gradient: negated. @throws {DTypeError} for u32 and bool. */
 export function neg(x: Tensor): Tensor {
@@ -135,6 +166,56 @@ export function erf(x: Tensor): Tensor {
 /** The greatest integer not above. Gradient: zero. @throws {DTypeError} if `x` is not a float. */
 export function floor(x: Tensor): Tensor {
   return apply(floorOp, [x]);
+}
+
+/** The least integer not below. Gradient: zero. @throws {DTypeError} if `x` is not a float. */
+export function ceil(x: Tensor): Tensor {
+  checkDomain("ceil", x, "float");
+  return neg(floor(neg(x)));
+}
+
+/**
+ * The nearest integer; of two that are equally near the even one: 0.5 gives 0, 1.5 gives 2. Gradient: zero.
+ * @throws {DTypeError} if `x` is not a float.
+ */
+export function round(x: Tensor): Tensor {
+  return apply(roundOp, [x]);
+}
+
+/**
+ * `log(1 + x)`, accurate near 0; -infinity at -1, NaN below. Gradient: over `1 + x`.
+ * @throws {DTypeError} if `x` is not a float.
+ */
+export function log1p(x: Tensor): Tensor {
+  return apply(log1pOp, [x]);
+}
+
+/** `e^x - 1`, accurate near 0. Gradient: times `e^x`. @throws {DTypeError} if `x` is not a float. */
+export function expm1(x: Tensor): Tensor {
+  return apply(expm1Op, [x]);
+}
+
+/** Whether an element is NaN. Gradient: zero. @throws {DTypeError} if `x` is not a float. */
+export function isNaN(x: Tensor): Tensor {
+  checkDomain("look for NaN in", x, "float");
+  return notEqual(x, x);
+}
+
+/** Whether an element is neither infinite nor NaN. Gradient: zero. @throws {DTypeError} if `x` is not a float. */
+export function isFinite(x: Tensor): Tensor {
+  checkDomain("look for infinities in", x, "float");
+  return less(abs(x), Infinity);
+}
+
+/**
+ * `x` brought between two bounds: `minimum(maximum(x, low), high)`, so `high` where the bounds are crossed, and NaN
+ * where an operand is. A side without bound takes -Infinity or Infinity. Gradient: passes to `x` strictly between the
+ * bounds, to the bound beyond it, half to each at it.
+ * @throws {ShapeError} if the shapes do not broadcast.
+ * @throws {DTypeError} if the dtypes differ or are bool.
+ */
+export function clip(x: Tensor, low: TensorLike, high: TensorLike): Tensor {
+  return minimum(maximum(x, low), high);
 }
 
 /** `x * x`. Gradient: `2 x`. @throws {DTypeError} for bool. */

@@ -4,6 +4,7 @@
  */
 import { COMPOSITE_CASES } from "./op_cases/composite.ts";
 import { CONTRACTING_CASES } from "./op_cases/contracting.ts";
+import { EDGE_CASES } from "./op_cases/elementwise_edges.ts";
 import { ELEMENTWISE_CASES } from "./op_cases/elementwise.ts";
 import type { OpCase } from "./op_cases/op_case.ts";
 import { STRUCTURAL_CASES } from "./op_cases/structural.ts";
@@ -13,6 +14,7 @@ export type { OpCase } from "./op_cases/op_case.ts";
 /** All cases. */
 export const OP_CASES: readonly OpCase[] = [
   ...ELEMENTWISE_CASES,
+  ...EDGE_CASES,
   ...STRUCTURAL_CASES,
   ...CONTRACTING_CASES,
   ...COMPOSITE_CASES,

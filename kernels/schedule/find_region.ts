@@ -164,7 +164,17 @@ export class RegionFinder {
 const MAX_SIZE = 32;
 
 /** Functions that are zero at zero. */
-const ZERO_TO_ZERO: ReadonlySet<string> = new Set(["neg", "abs", "sign", "sqrt", "sin", "tanh", "erf", "floor"]);
+const ZERO_TO_ZERO: ReadonlySet<string> = new Set([
+  "neg",
+  "abs",
+  "sign",
+  "sqrt",
+  "sin",
+  "tanh",
+  "erf",
+  "floor",
+  "round",
+]);
 /** Functions that are zero where both operands are. */
 const SUMS: ReadonlySet<string> = new Set(["add", "sub", "max", "min"]);
 

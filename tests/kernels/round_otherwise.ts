@@ -11,7 +11,7 @@ import type { Schedule, Step } from "../../kernels/plan.ts";
 import { uniformGenerator } from "../numeric.ts";
 
 const UNIT = 2 ** -22;
-const EXACT = new Set(["neg", "abs", "sign", "floor", "not", "max", "min"]);
+const EXACT = new Set(["neg", "abs", "sign", "floor", "round", "not", "max", "min"]);
 
 /** The same schedule, rounding otherwise. */
 export function roundOtherwise(schedule: Schedule, seed: number): Schedule {

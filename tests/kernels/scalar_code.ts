@@ -18,7 +18,15 @@ export const HELPERS = {
   /** Towards zero; over 0 the dividend. */
   divide: (x: number, y: number) => y === 0 ? x : Math.trunc(x / y),
   /** The sign of the divisor. */
-  modulo: (x: number, y: number) => x - y * Math.floor(x / y),
+  modulo: (x: number, y: number) => {
+    const rest = x % y;
+    return rest === 0 ? (y < 0 ? -0 : 0) : (rest < 0) === (y < 0) ? rest : rest + y;
+  },
+  roundEven: (x: number) => {
+    const down = Math.floor(x), up = Math.ceil(x);
+    if (down === up) return x;
+    return x - down === up - x ? 2 * Math.round(x / 2) : x - down < up - x ? down : up;
+  },
   /** IEEE's, where JavaScript's is NaN: 1 to any power, and (-1)^infinity, are 1. */
   power: (x: number, y: number) => (x === 1 || (x === -1 && Math.abs(y) === Infinity) ? 1 : Math.pow(x, y)),
   /** Towards zero; what does not fit gives the end of the integers, NaN gives 0. */
@@ -48,6 +56,7 @@ const UNARY: Readonly<Record<UnaryOp, (x: string, dtype: DType) => string>> = {
   sigmoid: (x) => `sigmoid(${x})`,
   erf: (x) => `erf(${x})`,
   floor: (x) => `Math.floor(${x})`,
+  round: (x) => `roundEven(${x})`,
   not: (x, dtype) => (dtype === "bool" ? `(1 - ${x})` : `(~${x})`),
 };
 

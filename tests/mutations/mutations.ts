@@ -54,6 +54,27 @@ const OPS: readonly Mutation[] = [
     suites: ["gradients"],
   },
   {
+    name: "vjp: the gradient of mod in its divisor takes the quotient as it is",
+    file: "ops/binary.ts",
+    search: "neg(mul(g, floor(div(x, y))))",
+    replace: "neg(mul(g, div(x, y)))",
+    suites: ["gradients"],
+  },
+  {
+    name: "vjp: the gradient of expm1 by what it gives",
+    file: "ops/unary.ts",
+    search: '"expm1", "float", Math.expm1, (g, x) => mul(g, exp(x))',
+    replace: '"expm1", "float", Math.expm1, (g, _x, y) => mul(g, y)',
+    suites: ["gradients"],
+  },
+  {
+    name: "lower: log1p is the logarithm of a rounded sum near 0 too",
+    file: "ops/near_zero.ts",
+    search: "const LOG1P_NEAR = 0.3;",
+    replace: "const LOG1P_NEAR = 0;",
+    suites: ["cpu", "lower"],
+  },
+  {
     name: "vjp: the gradient of a recurrence does not shift its factors",
     file: "ops/linear_scan.ts",
     search: "splatValue(a) === undefined ? shiftAgainst(a, axis, reverse) : a",

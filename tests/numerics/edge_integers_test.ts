@@ -52,6 +52,7 @@ const ROWS: readonly Row[] = [
   ["sub", ops.sub, (x, y, wrap) => wrap(x - y)],
   ["mul", ops.mul, (x, y, wrap) => wrap(Math.imul(x, y))],
   ["div", ops.div, (x, y, wrap) => y === 0 ? x : wrap(Math.trunc(x / y))],
+  ["mod", ops.mod, (x, y) => y === 0 ? 0 : x - y * Math.floor(x / y)],
   ["maximum", ops.maximum, (x, y) => Math.max(x, y)],
   ["minimum", ops.minimum, (x, y) => Math.min(x, y)],
   ["pow(x, 3)", (x) => ops.pow(x, 3), (x, _y, wrap) => wrap(Math.imul(Math.imul(x, x), x))],

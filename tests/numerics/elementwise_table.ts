@@ -34,6 +34,13 @@ const sigmoid = (x: number) => x >= 0 ? 1 / (1 + Math.exp(-x)) : Math.exp(x) / (
 const geluTanh = (x: number, round: Round) =>
   round(0.5 * x) * (1 + Math.tanh(round(round(x * (1 + 0.044715 * round(x * x))) * Math.sqrt(2 / Math.PI))));
 
+/** By way of the even number below: what is left is at most 1 from it exactly at a half. */
+function roundToEven(x: number): number {
+  const even = 2 * Math.floor(x / 2), rest = x - even;
+  const nearest = rest <= 0.5 ? even : rest < 1.5 ? even + 1 : even + 2;
+  return Number.isFinite(x) ? (nearest === 0 && (x < 0 || Object.is(x, -0)) ? -0 : nearest) : x;
+}
+
 const unary = (
   name: string,
   fn: UnaryRow["fn"],
@@ -48,6 +55,13 @@ export const UNARY: readonly UnaryRow[] = [
   unary("abs", ops.abs, Math.abs, 0),
   unary("sign", ops.sign, Math.sign, 0),
   unary("floor", ops.floor, Math.floor, 0),
+  unary("ceil", ops.ceil, Math.ceil, 0),
+  unary("round", ops.round, roundToEven, 0),
+  unary("log1p", ops.log1p, Math.log1p, 5),
+  unary("expm1", ops.expm1, Math.expm1, 130),
+  unary("clip(x, -1, 2)", (x) => ops.clip(x, -1, 2), (x) => Math.min(Math.max(x, -1), 2), 0),
+  unary("isNaN", ops.isNaN, (x) => Number(Number.isNaN(x)), 0),
+  unary("isFinite", ops.isFinite, (x) => Number(Number.isFinite(x)), 0),
   unary("exp", ops.exp, Math.exp, 130),
   unary("log", ops.log, Math.log, 4, 1e-7),
   unary("sqrt", ops.sqrt, Math.sqrt, 3),

@@ -30,6 +30,8 @@ export const MEASURED: readonly Measured[] = [
   { name: "rsqrt", range: "all", fn: (x) => ops.rsqrt(x), exact: (x) => 1 / Math.sqrt(x), covers: everywhere },
   { name: "exp", range: "all", fn: (x) => ops.exp(x), exact: Math.exp, covers: everywhere },
   { name: "log", range: "all", fn: (x) => ops.log(x), exact: Math.log, covers: everywhere },
+  { name: "log1p", range: "all", fn: (x) => ops.log1p(x), exact: Math.log1p, covers: everywhere },
+  { name: "expm1", range: "all", fn: (x) => ops.expm1(x), exact: Math.expm1, covers: everywhere },
   { name: "sin", range: "all", fn: (x) => ops.sin(x), exact: Math.sin, covers: everywhere },
   { name: "cos", range: "all", fn: (x) => ops.cos(x), exact: Math.cos, covers: everywhere },
   { name: "tanh", range: "all", fn: (x) => ops.tanh(x), exact: Math.tanh, covers: everywhere },

@@ -17,7 +17,11 @@ interface UnaryRow {
   readonly low: number;
   readonly high: number;
   readonly tolerance: ToleranceClass;
+  readonly shapes?: readonly Shape[];
 }
+
+/** Enough for a function that shares all its code but the expression itself with others. */
+const FEW: readonly Shape[] = [[], [67], [0, 2]];
 
 const square = (x: number) => x * x;
 const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
@@ -44,12 +48,16 @@ const UNARY: Readonly<Record<string, UnaryRow>> = {
   sigmoid: { fn: ops.sigmoid, scalar: sigmoid, low: -9, high: 9, tolerance: "function" },
   erf: { fn: ops.erf, scalar: erf, low: -2.5, high: 2.5, tolerance: "function" },
   floor: { fn: ops.floor, scalar: Math.floor, low: -2.5, high: 2.5, tolerance: "exact" },
+  ceil: { fn: ops.ceil, scalar: Math.ceil, low: -2.5, high: 2.5, tolerance: "exact", shapes: FEW },
+  round: { fn: ops.round, scalar: (x) => Math.round(x), low: -3.49, high: 3.21, tolerance: "exact", shapes: FEW },
+  log1p: { fn: ops.log1p, scalar: Math.log1p, low: -0.9, high: 9, tolerance: "function", shapes: FEW },
+  expm1: { fn: ops.expm1, scalar: Math.expm1, low: -4, high: 3, tolerance: "function", shapes: FEW },
   square: { fn: ops.square, scalar: square, low: -2, high: 2, tolerance: "arithmetic" },
   reciprocal: { fn: ops.reciprocal, scalar: (x) => 1 / x, low: 0.3, high: 3, tolerance: "arithmetic" },
 };
 
-const unaryCases = Object.entries(UNARY).flatMap(([op, { fn, scalar, low, high, tolerance }]) =>
-  SHAPES.map((shape, i) => opCase(op, [distinct(shape, low, high, i + 1)], fn, { expected: mapped(scalar), tolerance }))
+const unaryCases = Object.entries(UNARY).flatMap(([op, { fn, scalar, low, high, tolerance, shapes = SHAPES }]) =>
+  shapes.map((shape, i) => opCase(op, [distinct(shape, low, high, i + 1)], fn, { expected: mapped(scalar), tolerance }))
 );
 
 const extremeCases: OpCase[] = [

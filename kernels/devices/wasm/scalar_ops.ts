@@ -27,6 +27,8 @@ export function unary(w: Writer, op: UnaryOp, x: Value): Value {
       return bits(w, "xor", x, x.dtype === "bool" ? allOnes(w) : w.literal(-1, x.dtype), x.dtype);
     case "floor":
       return isFloat ? f(w, "floor", x) : x;
+    case "round":
+      return isFloat ? f(w, "nearest", x) : x;
     case "sqrt":
       return f(w, "sqrt", x);
     case "rsqrt":
@@ -146,11 +148,18 @@ function integerRest(w: Writer, x: Value, y: Value): Value {
   return choose(w, isOff, i(w, "add", rest, divisor), rest);
 }
 
+/** The rest of the sizes, brought back into 0 .. |y| where the quotient was off by one, then signed. */
 function floatRest(w: Writer, x: Value, y: Value): Value {
-  const zero = w.literal(0, "f32");
-  const rest = f(w, "sub", x, f(w, "mul", y, f(w, "trunc", f(w, "div", x, y))));
-  const differ = bits(w, "xor", compare(w, "lt", rest, zero), compare(w, "lt", y, zero));
-  return choose(w, bits(w, "and", compare(w, "ne", rest, zero), differ), f(w, "add", rest, y), rest);
+  const zero = w.literal(0, "f32"), a = f(w, "abs", x), b = f(w, "abs", y);
+  const rest = f(w, "sub", a, f(w, "mul", b, f(w, "trunc", f(w, "div", a, b))));
+  const lowered = choose(w, compare(w, "ge", rest, b), f(w, "sub", rest, b), rest);
+  const wrapped = choose(w, compare(w, "lt", rest, zero), f(w, "add", rest, b), lowered);
+  const isOutside = bits(w, "or", compare(w, "lt", wrapped, zero), compare(w, "ge", wrapped, b));
+  const inside = choose(w, isOutside, zero, wrapped), size = choose(w, compare(w, "lt", a, b), a, inside);
+  const isBelow = compare(w, "lt", x, zero), isNegative = compare(w, "lt", y, zero);
+  const signed = choose(w, isBelow, f(w, "neg", size), size);
+  const turned = choose(w, bits(w, "xor", isBelow, isNegative), f(w, "add", signed, y), signed);
+  return choose(w, compare(w, "eq", size, zero), choose(w, isNegative, w.literal(-0, "f32"), zero), turned);
 }
 
 /** Powers with common constant exponents, without logarithms. */

@@ -112,7 +112,16 @@ const BODIES: Record<HelperName, readonly string[]> = {
   log_f32: [...logarithm("x"), "return logarithm;"],
   max_f32: [`return select(select(max(x, y), y, ${isNaNText("y")}), x, ${isNaNText("x")});`],
   min_f32: [`return select(select(min(x, y), y, ${isNaNText("y")}), x, ${isNaNText("x")});`],
-  mod_f32: ["let r = x % y;", "return select(r, r + y, (r != T(0.0)) & ((r < T(0.0)) != (y < T(0.0))));"],
+  // The quotient may be off by one near a whole number: the rest is brought back into 0 .. |y|.
+  mod_f32: [
+    "let a = abs(x);",
+    "let b = abs(y);",
+    "let r = a - b * trunc(a / b);",
+    "let wrapped = select(select(r, r - b, r >= b), r + b, r < T(0.0));",
+    "let inside = select(wrapped, T(0.0), (wrapped < T(0.0)) | (wrapped >= b));",
+    "let rest = sign(x) * select(inside, a, a < b);",
+    "return select(rest, rest + y, ((rest < T(0.0)) != (y < T(0.0))) & (rest != T(0.0)));",
+  ],
   // Not by the remainder operator: with Mesa's llvmpipe (LLVM 15) -1 % -7 is 6.
   mod_i32: [
     "let d = select(y, T(1), (y == T(0)) | (y == T(-1)));",

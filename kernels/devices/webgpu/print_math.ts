@@ -47,7 +47,8 @@ export function unaryText(op: UnaryOp, x: Argument, helper: UseHelper): string {
     case "cos":
       return viaF32(x, (text) => `${helper(`${op}_f32`, x.width)}(${text})`);
     case "floor":
-      return isFloat(x.dtype) ? `floor(${x.text})` : x.text;
+    case "round":
+      return isFloat(x.dtype) ? `${op}(${x.text})` : x.text;
     default:
       return `${op}(${x.text})`;
   }

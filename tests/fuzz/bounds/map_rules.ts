@@ -181,7 +181,37 @@ const conversion: Rule = ([x], out, precision) => {
   });
 };
 
+/**
+ * The rest of a division: off by the operands' errors, the quotient's share of the divisor's, and the rounding of a
+ * product as large as the dividend. Where that crosses a multiple of the divisor, anything between 0 and the divisor.
+ */
+const remainder: Rule = (inputs, out, precision) => {
+  if (!isFloat(out.dtype)) return tainted(inputs, out, precision);
+  const [x, y] = inputs, rx = radiusOf(x), ry = radiusOf(y), unit = precision.unit(out.dtype);
+  return out.data.map((value, i) => {
+    const a = x.data[i], b = y.data[i], ra = rx[i], rb = ry[i];
+    if ((ra === 0 && a !== a) || (rb === 0 && b !== b)) return 0;
+    if (!Number.isFinite(a) || !Number.isFinite(b) || b === 0) return ra === 0 && rb === 0 ? 0 : Infinity;
+    const isWhole = Number.isInteger(a) && Number.isInteger(b) && Math.abs(a) < 2 ** 22 && Math.abs(b) < 2 ** 22;
+    if (ra === 0 && rb === 0 && isWhole) return 0;
+    if (!hasSign(b, rb)) return Infinity;
+    const quotient = Math.abs(a / b) + 1, size = Math.abs(b) + rb;
+    const moved = ra + quotient * rb + 4 * unit * (Math.abs(a) + ra + size) + precision.tiny(out.dtype);
+    const distance = Math.min(Math.abs(value), Math.abs(b) - Math.abs(value));
+    return distance > moved ? moved : size + moved;
+  });
+};
+
 const same: Rule = ([x]) => x.radius?.slice();
+/** A function of steps: how far it moves between the ends of the operand's interval. */
+function stairs(above: (x: number) => number, below = above): Rule {
+  return movable(([x], [r], value) => {
+    if (r === 0) return 0;
+    const spread = Math.max(Math.abs(above(x + r) - value), Math.abs(below(x - r) - value));
+    return Number.isNaN(spread) ? Infinity : spread;
+  });
+}
+
 const isFalse = (x: number, r: number): boolean => x === 0 && r === 0;
 const isTrue = (x: number, r: number): boolean => x !== 0 && r === 0;
 
@@ -198,15 +228,17 @@ export const MAP_RULES: Readonly<Record<string, Rule>> = {
   maximum: extreme(Math.max),
   minimum: extreme(Math.min),
   pow: power,
+  mod: remainder,
   neg: same,
   abs: same,
   sign: movable(([x], [r]) => (r === 0 || Math.abs(x) > r ? 0 : r === Infinity ? Infinity : 2)),
-  floor: movable(([x], [r], value) => {
-    const spread = Math.max(Math.abs(Math.floor(x + r) - value), Math.abs(Math.floor(x - r) - value));
-    return Number.isNaN(spread) ? Infinity : spread;
-  }),
+  floor: stairs(Math.floor),
+  // Both neighbours of a half, whichever the even one is.
+  round: stairs((x) => Math.floor(x + 0.5), (x) => Math.ceil(x - 0.5)),
   exp: monotone("exp", Math.exp),
   log: monotone("log", Math.log, (low) => low > 0),
+  log1p: monotone("log1p", Math.log1p, (low) => low > -1),
+  expm1: monotone("expm1", Math.expm1),
   sqrt: monotone("sqrt", Math.sqrt, (low) => low >= 0),
   rsqrt: monotone("rsqrt", (x) => 1 / Math.sqrt(x), (low) => low > 0),
   tanh: monotone("tanh", Math.tanh),

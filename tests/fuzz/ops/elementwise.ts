@@ -46,6 +46,9 @@ const UNARY: readonly FuzzOp[] = [
   unary("sigmoid", 50, () => ({ low: 0, high: 1 })),
   unary("erf", 8, () => symmetric(1)),
   unary("floor", 1e4, ({ low, high }) => ({ low: low - 1, high })),
+  unary("ceil", 1e4, ({ low, high }) => ({ low, high: high + 1 })),
+  unary("round", 1e4, ({ low, high }) => ({ low: low - 1, high: high + 1 })),
+  unary("expm1", 4, ({ low, high }) => ({ low: Math.expm1(low), high: Math.expm1(high) })),
   unary("relu", 1e4, ({ high }) => ({ low: 0, high: Math.max(0, high) }), 2),
   unary("silu", 50, (range) => ({ low: -0.3, high: sizeOf(range) })),
   unary("softplus", 50, (range) => ({ low: 0, high: sizeOf(range) + 1 })),
@@ -53,6 +56,10 @@ const UNARY: readonly FuzzOp[] = [
   unaryOfPositive(
     "log",
     ({ low, high }) => ({ low: Math.log(Math.max(low, 1e-3)), high: Math.log(Math.max(high, 1e-3)) }),
+  ),
+  unaryOfPositive(
+    "log1p",
+    ({ low, high }) => ({ low: Math.log1p(Math.max(low, -0.999)), high: Math.log1p(Math.max(high, -0.999)) }),
   ),
   unaryOfPositive(
     "sqrt",
@@ -135,6 +142,39 @@ const div = withNumber("div", 2, (scope) => {
     symmetric(size / Math.max(scope.range(y).low, 1e-3)),
   );
 });
+
+const mod = withNumber("mod", 0.7, (scope) => {
+  const x = scope.bounded(scope.number(), 30);
+  if (scope.random.chance(0.5)) {
+    const number = isFloat(x.dtype) ? scope.random.of([1, 2, -3, 0.7]) : scope.random.of([1, 2, 3, 7]);
+    return scope.define("mod", [x], { number }, x, symmetric(Math.abs(number)));
+  }
+  const any = scope.partner(x), y = isFloat(x.dtype) && !scope.growth.edges ? scope.positive(any) : any;
+  return scope.define("mod", [x, y], {}, { shape: broadcasts(x.shape, y.shape)!, dtype: x.dtype }, scope.range(y));
+});
+
+/** `clip(x, low, high)`, each bound a number or a tensor. */
+const clip = fuzzOp("clip", 0.7, (scope) => {
+  const x = scope.bounded(scope.number(), 1e3);
+  const [low, high] = isFloat(x.dtype) ? [-0.75, 1] : [1, 4];
+  const bound = scope.random.chance(0.4) ? scope.bounded(scope.partner(x), 1e3) : undefined;
+  if (!bound) return scope.define("clip", [x], { low, high }, x, { low, high });
+  const shape = broadcasts(x.shape, bound.shape)!;
+  return scope.define("clip", [x, bound], { high }, { shape, dtype: x.dtype }, {
+    low: Math.min(scope.range(x).low, high),
+    high,
+  });
+}, ({ args, attrs }) => {
+  const low = args.length > 1 ? nameOf(args[1]) : literal(attrs.low);
+  return `clip(${nameOf(args[0])}, ${low}, ${literal(attrs.high)})`;
+});
+
+const CLASSES = ["isNaN", "isFinite"].map((name) =>
+  fuzzOp(name, 0.3, (scope) => {
+    const x = scope.float();
+    return scope.define(name, [x], {}, { shape: x.shape, dtype: "bool" }, { low: 0, high: 1 });
+  })
+);
 
 const pow = withNumber("pow", 1, (scope) => {
   const base = scope.bounded(scope.float(), 3);
@@ -271,6 +311,9 @@ export const ELEMENTWISE: readonly FuzzOp[] = [
   arithmetic("maximum", 1),
   arithmetic("minimum", 1),
   div,
+  mod,
+  clip,
+  ...CLASSES,
   pow,
   ...COMPARISONS,
   ...LOGIC,
