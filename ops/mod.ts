@@ -56,7 +56,19 @@ export {
 } from "./compare.ts";
 export { cast, stopGradient, where } from "./select.ts";
 export { broadcastTo, type ReduceOptions, sum } from "./broadcast.ts";
-export { argmax, type ArgmaxOptions, max, mean, min } from "./reduce.ts";
+export {
+  all,
+  any,
+  argmax,
+  type ArgmaxOptions,
+  argmin,
+  max,
+  mean,
+  min,
+  prod,
+  variance,
+  type VarianceOptions,
+} from "./reduce.ts";
 export { expandDims, flip, reshape, squeeze, swapAxes, transpose } from "./views.ts";
 export { pad, slice, sliceAxis, split } from "./slice.ts";
 export { concat, stack } from "./concat.ts";

@@ -1,18 +1,21 @@
-/** Reductions besides the sum: extremes and the mean. */
+/** Reductions besides the sum: extremes, mean and variance, products, and truth. */
 import { ShapeError } from "../core/errors.ts";
 import type { Combine } from "../core/expr.ts";
 import { apply, type Tensor } from "../core/graph.ts";
-import type { Type } from "../core/dtype.ts";
+import { isFloat, type Type } from "../core/dtype.ts";
+import { fill } from "../core/linear.ts";
 import type { Attrs, ReduceOp } from "../core/op.ts";
 import { checkOptions, optionNames } from "../core/options.ts";
 import { formatType, normalizeAxis, sizeOfShape } from "../core/shape.ts";
 import { axisOf } from "./axes.ts";
-import { div } from "./binary.ts";
+import { div, mul, sub } from "./binary.ts";
 import { type AxesAttrs, broadcastTo, type ReduceOptions, reduction, sum } from "./broadcast.ts";
 import { compareExactly, equalOp } from "./compare.ts";
 import { checkDomain, dropAxes, keepAxes, noGradient, pullback } from "./define.ts";
 import { cast, inF32, where } from "./select.ts";
+import { sliceAxis } from "./slice.ts";
 import { rowsOf } from "./strided.ts";
+import { neg } from "./unary.ts";
 import { reshape } from "./views.ts";
 
 function checkNotEmpty(action: string, x: Type, axes: readonly number[]): void {
@@ -130,7 +133,91 @@ export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
   return inF32(x, (wide) => div(sum(wide, { axes, keepDims }), sizeOfShape(axes.map((axis) => x.shape[axis]))));
 }
 
-/** Which axis {@link argmax} goes along. */
+/** What {@link variance} takes beside the tensor. */
+export interface VarianceOptions extends ReduceOptions {
+  /** What is subtracted from the number of elements before dividing by it; 0 unless said, 1 for a sample's estimate. */
+  readonly ddof?: number;
+}
+
+const VARIANCE_OPTIONS = optionNames<VarianceOptions>({ axes: true, axis: true, keepDims: true, ddof: true });
+
+/**
+ * The mean of squared deviations from the mean over axes, in two passes, so that a large mean costs no digits: the sum
+ * of squares over `n - ddof`; NaN or infinite where that is not above 0. Of f16 it is computed in f32 and rounded once.
+ * Shapes: the axes go, or stay with extent 1 (`keepDims`).
+ * @throws {ShapeError} if an axis is out of range or named twice.
+ * @throws {DTypeError} if `x` is not a float.
+ */
+export function variance(x: Tensor, options: VarianceOptions = {}): Tensor {
+  checkDomain("take the variance of", x, "float");
+  checkOptions("variance", options, VARIANCE_OPTIONS);
+  const { ddof = 0, ...rest } = options;
+  const { axes, keepDims } = reduction("variance", x, rest, "take the variance over");
+  const count = sizeOfShape(axes.map((axis) => x.shape[axis]));
+  return inF32(x, (wide) => {
+    const deviations = sub(wide, mean(wide, { axes, keepDims: true }));
+    return div(sum(mul(deviations, deviations), { axes, keepDims }), Math.max(0, count - ddof));
+  });
+}
+
+/**
+ * The product over axes, by pairs of halves, so that its rounding errors grow with the logarithm of the number of
+ * elements; 1 of none. Shapes: the axes go, or stay with extent 1 (`keepDims`). Gradient: the product of the others,
+ * also where some are 0.
+ * @throws {ShapeError} if an axis is out of range or named twice.
+ * @throws {DTypeError} for bool.
+ */
+export function prod(x: Tensor, options: ReduceOptions = {}): Tensor {
+  const { axes, keepDims } = reduction("prod", x, options, "take the product over");
+  checkDomain("prod", x, "number");
+  const reduced = axes.reduce(productAlong, x);
+  return keepDims ? reduced : reshape(reduced, dropAxes(x.shape, axes));
+}
+
+/** The product along one axis, which stays with extent 1: halves are multiplied, what is left over comes last. */
+function productAlong(x: Tensor, axis: number): Tensor {
+  let rest = x;
+  const single: Tensor[] = [];
+  while (rest.shape[axis] > 1) {
+    const extent = rest.shape[axis], half = extent >> 1;
+    if (extent % 2 === 1) single.push(sliceAxis(rest, axis, extent - 1, 1));
+    rest = mul(sliceAxis(rest, axis, 0, half), sliceAxis(rest, axis, half, half));
+  }
+  if (rest.shape[axis] === 0) return fill({ shape: keepAxes(x.shape, [axis]), dtype: x.dtype }, 1);
+  return single.reduce((product, element) => mul(product, element), rest);
+}
+
+function reduceBool(of: "any" | "all", x: Tensor, options: ReduceOptions): Tensor {
+  const { axes, keepDims } = reduction(of, x, options, `take ${of} over`);
+  checkDomain(of, x, "bool");
+  const isEmpty = axes.some((axis) => x.shape[axis] === 0);
+  const shape = keepDims ? keepAxes(x.shape, axes) : dropAxes(x.shape, axes);
+  if (isEmpty) return fill({ shape, dtype: "bool" }, of === "all" ? 1 : 0);
+  const numbers = cast(x, "i32");
+  return cast(of === "any" ? max(numbers, { axes, keepDims }) : min(numbers, { axes, keepDims }), "bool");
+}
+
+/**
+ * Whether at least one element is true, over axes; false of none. Shapes: the axes go, or stay with extent 1
+ * (`keepDims`). Gradient: none.
+ * @throws {ShapeError} if an axis is out of range or named twice.
+ * @throws {DTypeError} if `x` is not bool.
+ */
+export function any(x: Tensor, options: ReduceOptions = {}): Tensor {
+  return reduceBool("any", x, options);
+}
+
+/**
+ * Whether every element is true, over axes; true of none. Shapes: the axes go, or stay with extent 1 (`keepDims`).
+ * Gradient: none.
+ * @throws {ShapeError} if an axis is out of range or named twice.
+ * @throws {DTypeError} if `x` is not bool.
+ */
+export function all(x: Tensor, options: ReduceOptions = {}): Tensor {
+  return reduceBool("all", x, options);
+}
+
+/** Which axis {@link argmax} and {@link argmin} go along. */
 export interface ArgmaxOptions {
   /** Along which axis; all elements in row-major order unless said. */
   readonly axis?: number;
@@ -149,13 +236,36 @@ const ARGMAX_OPTIONS = optionNames<ArgmaxOptions>({ axis: true, axes: true, keep
  * @throws {DTypeError} for bool.
  */
 export function argmax(x: Tensor, options: ArgmaxOptions = {}): Tensor {
-  checkOptions("argmax", options, ARGMAX_OPTIONS);
-  const axis = axisOf(options, "argmax"), { keepDims = false } = options;
+  return argExtreme("argmax", x, options);
+}
+
+/**
+ * The number (i32) of the first least element along `axis`, or among all elements in row-major order; of the first NaN
+ * if there is one. Shapes: the axis goes, or stays with extent 1 (`keepDims`). Gradient: none.
+ * @throws {ShapeError} if the axis is out of range or empty.
+ * @throws {DTypeError} for bool.
+ */
+export function argmin(x: Tensor, options: ArgmaxOptions = {}): Tensor {
+  checkDomain("argmin", x, "number");
+  return argExtreme("argmin", reversed(x), options);
+}
+
+/**
+ * The same elements with their order turned round, none lost: integers are counted from the other end of their range,
+ * since the least i32 has no negative and no u32 has one.
+ */
+export function reversed(x: Tensor): Tensor {
+  return isFloat(x.dtype) ? neg(x) : sub(x.dtype === "i32" ? -1 : 4294967295, x);
+}
+
+function argExtreme(of: "argmax" | "argmin", x: Tensor, options: ArgmaxOptions): Tensor {
+  checkOptions(of, options, ARGMAX_OPTIONS);
+  const axis = axisOf(options, of), { keepDims = false } = options;
   if (axis === undefined) {
     const flat = apply(argmaxOp, [reshape(x, [-1])], { axis: 0 });
     return keepDims ? reshape(flat, x.shape.map(() => 1)) : flat;
   }
-  const at = normalizeAxis(axis, x.rank, "take the argmax along");
+  const at = normalizeAxis(axis, x.rank, `take the ${of} along`);
   const reduced = apply(argmaxOp, [x], { axis: at });
   return keepDims ? reshape(reduced, keepAxes(x.shape, [at])) : reduced;
 }

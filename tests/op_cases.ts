@@ -7,6 +7,7 @@ import { CONTRACTING_CASES } from "./op_cases/contracting.ts";
 import { EDGE_CASES } from "./op_cases/elementwise_edges.ts";
 import { ELEMENTWISE_CASES } from "./op_cases/elementwise.ts";
 import type { OpCase } from "./op_cases/op_case.ts";
+import { STATISTICS_CASES } from "./op_cases/statistics.ts";
 import { STRUCTURAL_CASES } from "./op_cases/structural.ts";
 
 export type { OpCase } from "./op_cases/op_case.ts";
@@ -16,6 +17,7 @@ export const OP_CASES: readonly OpCase[] = [
   ...ELEMENTWISE_CASES,
   ...EDGE_CASES,
   ...STRUCTURAL_CASES,
+  ...STATISTICS_CASES,
   ...CONTRACTING_CASES,
   ...COMPOSITE_CASES,
 ];

@@ -1,8 +1,9 @@
 /** Cases of sources, reductions and views. */
 import type { NdArray } from "../../core/op.ts";
-import { type Shape, sizeOfShape } from "../../core/shape.ts";
+import type { Shape } from "../../core/shape.ts";
 import * as ops from "../../ops/mod.ts";
 import { array, at, build, distinct, integers, random } from "../numeric.ts";
+import { groups } from "./groups.ts";
 import { type OpCase, opCase } from "./op_case.ts";
 
 const exact = { tolerance: "exact" } as const;
@@ -72,21 +73,6 @@ const REDUCTIONS: readonly {
   { shape: [1, 7, 1], axes: [0, 2], keepDims: true },
   { shape: [0, 5], axes: 1 },
 ];
-
-/** The elements that each kept index combines, in order. */
-function groups(x: NdArray, axes: number | readonly number[] | undefined): number[][] {
-  const list = axes === undefined
-    ? [...x.shape.keys()]
-    : [axes].flat().map((axis) => (axis < 0 ? axis + x.shape.length : axis));
-  const kept = x.shape.map((extent, axis) => (list.includes(axis) ? 1 : extent));
-  const result = Array.from({ length: sizeOfShape(kept) }, () => [] as number[]);
-  const places = build(
-    x.shape,
-    (index) => index.reduce((offset, i, axis) => offset * kept[axis] + (kept[axis] === 1 ? 0 : i), 0),
-  );
-  places.forEach((place, i) => result[place].push(x.data[i]));
-  return result;
-}
 
 const total = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0);
 const reduceCases = REDUCTIONS.flatMap(({ shape, axes, keepDims }, i) => {
@@ -313,4 +299,10 @@ const viewCases: OpCase[] = [
 ];
 
 /** All of them. */
-export const STRUCTURAL_CASES: readonly OpCase[] = [...sourceCases, ...reduceCases, ...moreReduceCases, ...viewCases];
+export const STRUCTURAL_CASES: readonly OpCase[] = [
+  ...sourceCases,
+  ...reduceCases,
+  ...moreReduceCases,
+
+  ...viewCases,
+];

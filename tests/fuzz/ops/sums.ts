@@ -54,30 +54,53 @@ const REDUCTIONS: readonly FuzzOp[] = [
       return count > 0 ? scope.define(name, [x], attrs, { shape, dtype: x.dtype }, scope.range(x)) : undefined;
     })
   ),
-  fuzzOp("argmax", 0.7, (scope) => {
-    // Whole numbers tie, and the first counts.
-    const isTied = scope.random.chance(0.3), dtype = scope.random.of([scope.growth.float, "i32"] as const);
-    const x = isTied
-      ? scope.input({ shape: [scope.extent(8) || 1, scope.random.of([3, 16, 65, 300])], dtype }, {
-        kind: "integers",
+  fuzzOp("variance", 0.7, (scope) => {
+    const x = scope.bounded(scope.float(({ shape }) => sizeOfShape(shape) > 0), 30),
+      { attrs, shape, count } = reduction(scope, x),
+      ddof = scope.random.integer(0, 1);
+    return count > 1
+      ? scope.define("variance", [x], { ...attrs, ...(ddof > 0 && { ddof }) }, { shape, dtype: x.dtype }, {
         low: 0,
-        high: 4,
-        seed: scope.random.seed(),
+        high: 4 * sizeOf(scope.range(x)) ** 2,
       })
-      : scope.number(({ shape }) => sizeOfShape(shape) > 0);
-    if (sizeOfShape(x.shape) === 0) return undefined;
-    const keepDims = scope.random.chance(0.3), options: FuzzAttrs = keepDims ? { keepDims } : {};
-    if (x.shape.length === 0 || scope.random.chance(0.2)) {
-      const shape = keepDims ? x.shape.map(() => 1) : [];
-      return scope.define("argmax", [x], options, { shape, dtype: "i32" }, { low: 0, high: sizeOfShape(x.shape) - 1 });
-    }
-    const axis = scope.random.integer(0, x.shape.length - 1),
-      shape = keepDims ? x.shape.with(axis, 1) : x.shape.toSpliced(axis, 1);
-    return scope.define("argmax", [x], { axis, ...options }, { shape, dtype: "i32" }, {
-      low: 0,
-      high: x.shape[axis] - 1,
-    });
+      : undefined;
   }),
+  fuzzOp("prod", 0.7, (scope) => {
+    const x = scope.bounded(scope.number(), 1.2), { attrs, shape } = reduction(scope, x);
+    return scope.define("prod", [x], attrs, { shape, dtype: x.dtype }, symmetric(50));
+  }),
+  ...["any", "all"].map((name) =>
+    fuzzOp(name, 0.4, (scope) => {
+      const x = scope.bool(), { attrs, shape } = reduction(scope, x);
+      return scope.define(name, [x], attrs, { shape, dtype: "bool" }, { low: 0, high: 1 });
+    })
+  ),
+  ...(["argmax", "argmin"] as const).map((name) =>
+    fuzzOp(name, 0.7, (scope) => {
+      // Whole numbers tie, and the first counts.
+      const isTied = scope.random.chance(0.3), dtype = scope.random.of([scope.growth.float, "i32"] as const);
+      const x = isTied
+        ? scope.input({ shape: [scope.extent(8) || 1, scope.random.of([3, 16, 65, 300])], dtype }, {
+          kind: "integers",
+          low: 0,
+          high: 4,
+          seed: scope.random.seed(),
+        })
+        : scope.number(({ shape }) => sizeOfShape(shape) > 0);
+      if (sizeOfShape(x.shape) === 0) return undefined;
+      const keepDims = scope.random.chance(0.3), options: FuzzAttrs = keepDims ? { keepDims } : {};
+      if (x.shape.length === 0 || scope.random.chance(0.2)) {
+        const shape = keepDims ? x.shape.map(() => 1) : [];
+        return scope.define(name, [x], options, { shape, dtype: "i32" }, { low: 0, high: sizeOfShape(x.shape) - 1 });
+      }
+      const axis = scope.random.integer(0, x.shape.length - 1),
+        shape = keepDims ? x.shape.with(axis, 1) : x.shape.toSpliced(axis, 1);
+      return scope.define(name, [x], { axis, ...options }, { shape, dtype: "i32" }, {
+        low: 0,
+        high: x.shape[axis] - 1,
+      });
+    })
+  ),
 ];
 
 /**
