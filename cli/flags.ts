@@ -9,6 +9,12 @@ export interface Flag<T> {
   readonly placeholder?: string;
   /** The value when the flag is not given. */
   readonly fallback: T;
+  /** What that is, where the help text says it otherwise than by the fallback, such as `the newest run`. */
+  readonly unless?: string;
+  /** Under which heading of the help text it stands; the first, which has none, unless given. */
+  readonly group?: string;
+  /** What each of the words that it takes means. */
+  readonly words?: Readonly<Record<string, string>>;
   /** Whether it may be given several times; then its value is a list. */
   readonly repeats?: boolean;
   /**
@@ -93,7 +99,7 @@ export function integer(help: string, fallback: number | undefined, range: Range
     help,
     placeholder: "N",
     fallback,
-    read: (value, flag) => readNumber(value, flag, "a whole number", range, /^[+-]?\d+$/),
+    read: (value, flag) => readInRange(value, flag, "integer", range),
   };
 }
 
@@ -105,24 +111,36 @@ export function number(help: string, fallback: number | undefined, range: Range 
     help,
     placeholder: "X",
     fallback,
-    read: (value, flag) => readNumber(value, flag, "a number", range, /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i),
+    read: (value, flag) => readInRange(value, flag, "number", range),
   };
 }
 
-function readNumber(value: string, flag: string, what: string, range: Range, form: RegExp): number {
+/** The forms of numbers, each with what it is called. */
+const FORMS = {
+  integer: ["a whole number", /^[+-]?\d+$/],
+  number: ["a number", /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i],
+} as const;
+
+/**
+ * Reads a number of any size.
+ * @param bounds What else it must be, for the error text.
+ * @throws {UsageError} if it is none.
+ */
+export function readNumber(value: string, flag: string, kind: keyof typeof FORMS, bounds = ""): number {
+  const [what, form] = FORMS[kind], parsed = form.test(value) ? Number(value) : NaN;
+  if (Number.isFinite(parsed)) return parsed;
+  throw new UsageError(`${flag} cannot be ${quote(value)}: it takes ${what}${bounds && ` ${bounds}`}`);
+}
+
+function readInRange(value: string, flag: string, kind: keyof typeof FORMS, range: Range): number {
   const { min = -Infinity, max = Infinity, aboveMin = false } = range;
-  const parsed = form.test(value) ? Number(value) : NaN;
   const bounds = [
     min > -Infinity ? `${aboveMin ? "above" : "at least"} ${min}` : "",
     max < Infinity ? `at most ${max}` : "",
   ].filter(Boolean).join(" and ");
-  if (!Number.isFinite(parsed)) {
-    throw new UsageError(`${flag} cannot be ${quote(value)}: it takes ${what}${bounds && ` ${bounds}`}`);
-  }
-  if (parsed < min || parsed > max || (aboveMin && parsed === min)) {
-    throw new UsageError(`${flag} cannot be ${value}: it must be ${bounds}`);
-  }
-  return parsed;
+  const parsed = readNumber(value, flag, kind, bounds);
+  if (parsed >= min && parsed <= max && !(aboveMin && parsed === min)) return parsed;
+  throw new UsageError(`${flag} cannot be ${value}: it must be ${bounds}`);
 }
 
 /**
@@ -185,16 +203,43 @@ export function asksHelp(args: readonly string[], flags: Flags = {}): boolean {
   return false;
 }
 
-/** The help lines of a table of flags. */
+/** The width to which lines of help texts are filled, unless a word is longer. */
+const HELP_WIDTH = 110;
+
+/** The help lines of a table of flags, those of each group under its heading. */
 export function describeFlags(flags: Flags): string {
-  const rows = Object.entries(flags).map(([key, { placeholder, help, fallback, repeats }]) => {
-    const shown = fallback === undefined || typeof fallback === "boolean" || fallback === "" || repeats
-      ? ""
-      : ` [${fallback}]`;
-    return { left: `  ${flagName(key)}${placeholder ? ` ${placeholder}` : ""}`, right: `${help}${shown}` };
+  const rows = Object.entries(flags).map(([key, flag]) => ({
+    group: flag.group ?? "",
+    left: `  ${flagName(key)}${flag.placeholder ? ` ${flag.placeholder}` : ""}`,
+    texts: [`${flag.help}${shownDefault(flag)}`, ...Object.entries(flag.words ?? {}).map((word) => word.join(": "))],
+  }));
+  const indent = Math.min(34, Math.max(...rows.map(({ left }) => left.length))) + 2;
+  const lines = rows.map(({ group, left, texts: [help, ...words] }) => {
+    const right = [...filled(help, HELP_WIDTH - indent), ...words.map((word) => `  ${word}`)];
+    const below = right.slice(1).map((line) => " ".repeat(indent) + line);
+    return { group, text: [`${left.padEnd(indent - 2)}  ${right[0]}`, ...below].join("\n") };
   });
-  const width = Math.min(34, Math.max(...rows.map(({ left }) => left.length)));
-  return rows.map(({ left, right }) => `${left.padEnd(width)}  ${right}`).join("\n");
+  const groups = [...new Set(["", ...lines.map(({ group }) => group)])];
+  return groups.flatMap((name) => {
+    const texts = lines.filter(({ group }) => group === name).map(({ text }) => text);
+    return texts.length === 0 ? [] : [[...(name === "" ? [] : [`${name}:`]), ...texts].join("\n")];
+  }).join("\n\n");
+}
+
+function shownDefault({ fallback, repeats, unless }: Flag<unknown>): string {
+  if (unless !== undefined) return ` [${unless}]`;
+  return fallback === undefined || typeof fallback === "boolean" || fallback === "" || repeats ? "" : ` [${fallback}]`;
+}
+
+/** A text in lines of at most so many characters. */
+function filled(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(" ")) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
 }
 
 /** `seqLen` as it is written: `--seq-len`. */

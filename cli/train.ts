@@ -10,7 +10,7 @@ import { showData } from "./dry_run.ts";
 import { UsageError } from "./errors.ts";
 import { choice, integer, number, parseFlags, phrase, text, texts, toggle, type Values } from "./flags.ts";
 import type { Command } from "./help.ts";
-import { idleFlags, MODEL_FLAGS, modelOptions } from "./model_flags.ts";
+import { idleFlags, KIND_FLAG, MODEL_FLAGS, modelOptions } from "./model_flags.ts";
 import { listenForInterrupt } from "./interrupt.ts";
 import { asCalled, shellWord } from "./program.ts";
 import { jsonReporter, textReporter } from "./progress.ts";
@@ -24,11 +24,7 @@ import { TrainingRun } from "./training_run.ts";
 import { VERSION } from "./version.ts";
 
 const FLAGS = {
-  model: choice(
-    ["mac", "lmm", "mag", "mal"],
-    "memory as context of attention, alone, as a gate of attention, or as a layer before it",
-    "mac",
-  ),
+  model: KIND_FLAG,
   preset: choice(Object.keys(PRESETS) as (keyof typeof PRESETS)[], "size of the model", "nano"),
   data: texts(
     "PLACE",

@@ -23,7 +23,7 @@ import {
   Sampler,
   Trainer,
 } from "../titans/mod.ts";
-import { helpText, readOptions } from "./bench/flags.ts";
+import { BENCH_FLAGS, readOptions } from "./bench/flags.ts";
 import { runMain } from "./cli/run_main.ts";
 import { withFolder } from "./cli/scratch.ts";
 import {
@@ -259,15 +259,14 @@ Deno.test("docs: every flag of every command is in docs/options.md, with its wor
 });
 
 Deno.test("docs: every flag of the benchmark is in docs/options.md, with its default", () => {
-  const help = helpText(), rows = flagRows("bench");
-  const flags = [...help.slice(help.indexOf("\nflags:")).matchAll(/^ {2}(--[\w-]+)(?: (\S+))? {2,}(.*)$/gm)];
-  assertEquals([...rows.keys()].sort(), flags.map(([, flag]) => flag).sort());
-  for (const [, flag, placeholder, text] of flags) {
-    const row = rows.get(flag)!, fallback = / \[(\S+)\]$/.exec(text)?.[1];
-    if (fallback !== undefined) assertStates(row.cells.Default, fallback, `bench ${flag}`);
-    else if (placeholder === undefined) assertEquals(row.cells.Default, "off", `bench ${flag}`);
-    else assertEquals(valueOf(row.cells.Default), undefined, `bench ${flag} has no default value`);
-    assertNamesWords(row, { placeholder } as Flag<unknown>);
+  const rows = flagRows("bench"), flags: Flags = BENCH_FLAGS;
+  assertEquals([...rows.keys()].sort(), Object.keys(flags).map(flagName).sort());
+  for (const [key, flag] of Object.entries(flags)) {
+    const row = rows.get(flagName(key))!, what = `bench ${flagName(key)}`;
+    if (flag.placeholder === undefined) assertEquals(row.cells.Default, "off", what);
+    else if (flag.fallback === undefined) assertEquals(valueOf(row.cells.Default), undefined, what);
+    else assertStates(row.cells.Default, flag.fallback, what);
+    assertNamesWords(row, flag);
   }
 });
 

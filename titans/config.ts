@@ -16,6 +16,7 @@ import {
   completeOptions,
   defaultsOf,
   firstDifference,
+  idleBecauseOf,
   type OptionTable,
   withoutUndefined,
 } from "./options/option_table.ts";
@@ -141,6 +142,12 @@ export function completeConfig(stored: Partial<ModelConfig>): ModelConfig {
  */
 export function differingField(lhs: ModelConfig, rhs: ModelConfig): keyof ModelConfig | undefined {
   return firstDifference(optionsOfKind(lhs.model) as typeof MODEL_OPTIONS, lhs, rhs);
+}
+
+/** The option because of which another one changes nothing: `model`, if its mixer has no such option. */
+export function idleOption(config: ModelConfig, name: keyof ModelConfig): keyof ModelConfig | undefined {
+  const row = optionsOfKind(config.model)[name];
+  return row ? idleBecauseOf(row, config) as keyof ModelConfig | undefined : "model";
 }
 
 /** Tokens after which a model's state can be carried on: the segment, or else the mini-batch. */

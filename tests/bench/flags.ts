@@ -43,7 +43,8 @@ const devices: Flag<Options["devices"]> = {
   },
 };
 
-const FLAGS = {
+/** The flags. */
+export const BENCH_FLAGS = {
   device: devices,
   filter: text("TEXT", "only what has this in its name"),
   peers: toggle("the same jobs on other libraries, in turns, each in a process of its own"),
@@ -63,7 +64,7 @@ export function readOptions(args: readonly string[]): Options {
   if (args.includes("--help") || args.includes("-h")) {
     return { mode: "own", devices: [], json: "", quick: false, help: true };
   }
-  const { values, given } = parseFlags(normalize(args), FLAGS, "bench");
+  const { values, given } = parseFlags(normalize(args), BENCH_FLAGS, "bench");
   const modes = MODES.filter((mode) => given.has(mode));
   if (modes.length > 1) {
     throw new UsageError(`${modes.map((mode) => `--${mode}`).join(" and ")} exclude each other: give one of them`);
@@ -139,7 +140,7 @@ export function helpText(): string {
     ...describeExamples(EXAMPLES),
     "",
     "flags:",
-    describeFlags(FLAGS),
+    describeFlags(BENCH_FLAGS),
     "",
     "Tables go to standard output, progress to standard error, all figures to the JSON file. `share` is the speed in units of the yardstick beside it:",
     "the same work or the same bound written by hand.",

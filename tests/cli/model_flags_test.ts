@@ -86,11 +86,10 @@ Deno.test("model flags: an option that cannot be is named by the flag that was t
     [["--width", "65536"], "--width cannot be 65536: the model would have "],
   ];
   for (const [args, message] of cases) {
-    const flags = parseFlags(args, MODEL_FLAGS, "train").values;
-    const error = assertThrows(() => new Model(defineConfig(modelOptions(flags))), ConfigError);
     assertThrows(
       () => {
-        throw inFlags(error, flags);
+        const flags = parseFlags(args, MODEL_FLAGS, "train").values;
+        throw inFlags(assertThrows(() => new Model(defineConfig(modelOptions(flags))), ConfigError), flags);
       },
       UsageError,
       message,

@@ -23,7 +23,8 @@ export const MODEL_OPTIONS = {
     min: 2,
     max: 2 ** 24,
     group: "Sizes",
-    help: "number of token ids; 256 are bytes. The flag names an encoding, which has a number",
+    help: "number of token ids; 256 are bytes. The flag `--vocabulary` names an encoding, which has a number",
+    flag: false,
   },
   features: {
     kind: "integer",

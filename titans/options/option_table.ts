@@ -69,6 +69,8 @@ export interface NumberRow extends RowFacts<number> {
 export interface ToggleRow extends RowFacts<boolean> {
   /** How rows are told apart. */
   readonly kind: "toggle";
+  /** What is so when it is false, where `help` says what it is to be true. */
+  readonly without?: string;
 }
 
 /** One of several words. */

@@ -1,0 +1,55 @@
+/** Tables of options for tests: every one of the library, and values that a row takes and does not take. */
+import { MODEL_OPTIONS } from "../../titans/models/options.ts";
+import { LMM_OPTIONS, MAC_OPTIONS, MAG_OPTIONS, MAL_OPTIONS } from "../../titans/mixers/titans/options.ts";
+import type { OptionRow, OptionTable, OptionValue } from "../../titans/options/option_table.ts";
+
+/** Every table of the library, by what takes its options. */
+export const TABLES: Readonly<Record<string, OptionTable>> = {
+  "a model": MODEL_OPTIONS,
+  lmm: LMM_OPTIONS,
+  mac: MAC_OPTIONS,
+  mag: MAG_OPTIONS,
+  mal: MAL_OPTIONS,
+};
+
+/** A table of a test's own, with a row of each kind. */
+export const OWN = {
+  depth: { kind: "integer", default: 2, min: 1, max: 4, help: "how deep it is", group: "Shape", before: 1 },
+  turns: { kind: "integer", default: 0, min: 0, help: "how often it turns", idleWith: { spins: [false] }, flag: "n" },
+  rate: { kind: "number", default: 0.5, min: 0, aboveMin: true, max: 1, belowMax: true, help: "how fast it is" },
+  offset: { kind: "number", default: -1, help: "where it starts" },
+  spins: { kind: "toggle", default: true, help: "spinning", without: "it stands" },
+  isLoud: { kind: "toggle", default: false, help: "it makes noise with `turns`" },
+  shape: {
+    kind: "choice",
+    default: "round",
+    choices: { round: "like a ball", flat: "like a `disc`" },
+    help: "its form",
+  },
+  secret: { kind: "integer", default: 3, min: 0, max: 9, help: "rows of a block", flag: false, costOnly: true },
+} as const satisfies OptionTable;
+
+/** Values that a row takes: its default and the ends of its range among them. */
+export function inside(row: OptionRow): readonly OptionValue[] {
+  if (row.kind === "toggle") return [true, false];
+  if (row.kind === "choice") return Object.keys(row.choices);
+  const { min = -1e6, max = 1e6 } = row, step = row.kind === "integer" ? 1 : (max - min) / 1024;
+  const least = row.kind === "number" && row.aboveMin ? min + step : min,
+    greatest = row.kind === "number" && row.belowMax ? max - step : max;
+  return [row.default, least, greatest, least + step];
+}
+
+/** Values of every kind that a row does not take. */
+export function outside(row: OptionRow): readonly unknown[] {
+  const never = [undefined, null, {}, [], NaN, Infinity, -Infinity, "", "1", "true"];
+  if (row.kind === "toggle") return [...never, 0, 1, "false"];
+  if (row.kind === "choice") return [...never, 0, true, "toString", `${row.default} `];
+  const { min, max } = row, isInteger = row.kind === "integer";
+  return [
+    ...never,
+    true,
+    ...(min === undefined ? [] : [min - 1, isInteger || !row.aboveMin ? min - 1e-6 : min]),
+    ...(max === undefined ? [] : [max + 1, isInteger || !row.belowMax ? max + 1e-6 : max]),
+    ...(isInteger ? [(min ?? 0) + 0.5] : []),
+  ];
+}
