@@ -42,7 +42,9 @@ export {
   valueAndGrad,
   vjp,
 } from "./core/grad.ts";
-export { type Checkpoint, scan, type ScanOptions } from "./core/scan.ts";
+export { checkpoint } from "./core/checkpoint.ts";
+export { type ArgumentCotangents, customVjp, type VjpRule } from "./core/custom_vjp.ts";
+export { type Rematerialization, scan, type ScanOptions } from "./core/scan.ts";
 export { Spec, spec, type SpecsOf, trace, type Traced } from "./core/trace.ts";
 export { compile, type CompileOptions } from "./kernels/compile.ts";
 export { type DeviceOptions, requestDevice } from "./kernels/request_device.ts";

@@ -7,24 +7,16 @@
  * another argument), and it lets an outer gradient pass. So gradients nest to any order and nothing is ever stopped
  * implicitly.
  */
+import { aliasOp } from "./alias.ts";
 import { isFloat } from "./dtype.ts";
 import { CompileError, DTypeError, invariant, ShapeError } from "./errors.ts";
 import { apply, currentContext, isTensor, type Node, type Tensor } from "./graph.ts";
 import { accumulate, fill } from "./linear.ts";
-import type { Attrs, MapOp } from "./op.ts";
 import { checkOptions, optionNames } from "./options.ts";
 import { formatType, sameShape } from "./shape.ts";
 import { flatten, sameTree, type TreeSpec, unflatten } from "./tree.ts";
 
-const markOp: MapOp<Attrs> = {
-  name: "mark",
-  kind: "map",
-  infer: ([x]) => [x],
-  reference: ([x]) => [x.data],
-  lower: (_e, [x]) => x,
-  vjp: ({ cotangents }) => cotangents,
-  rewrite: ([x]) => x,
-};
+const markOp = aliasOp("mark", { start: 0, end: 1 }, ({ cotangents }) => cotangents);
 
 /** An identity that is no other node: a point at which a gradient can stop. Later passes remove it. */
 export function mark(x: Tensor): Tensor {

@@ -83,7 +83,10 @@ export interface ViewPiece {
   readonly where: readonly { readonly index: Index; readonly lo: number; readonly hi: number }[];
 }
 
-/** Moves elements without computing: the first piece whose ranges hold gives the element, `fill` where none does. */
+/**
+ * Moves elements without computing: the first piece whose ranges hold gives the element, `fill` where none does. Inputs
+ * that no piece names are not read; they are only computed no later than whatever reads the view.
+ */
 export interface ViewOp<A> extends OpBase<A> {
   readonly kind: "view";
   readonly lower: (
@@ -139,6 +142,13 @@ export interface LoopOp<A> extends OpBase<A> {
   readonly kind: "loop";
 }
 
+/** Gives some of its inputs on: its outputs differ from them in nothing but their gradient (see alias.ts). */
+export interface AliasOp<A> extends OpBase<A> {
+  readonly kind: "alias";
+  /** Of something for each input, what belongs to the outputs. */
+  readonly aliased: <T>(inputs: readonly T[]) => readonly T[];
+}
+
 /** Everything about a primitive. Shared passes switch on `kind`, never on `name`. */
 // deno-lint-ignore no-explicit-any -- attributes are typed where an op is defined and opaque to the passes
 export type OpDef<A = any> =
@@ -150,7 +160,8 @@ export type OpDef<A = any> =
   | RecurrenceOp<A>
   | GatherOp<A>
   | ScatterOp<A>
-  | LoopOp<A>;
+  | LoopOp<A>
+  | AliasOp<A>;
 
 /** The kinds of primitives. */
 export type OpKind = OpDef["kind"];

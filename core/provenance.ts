@@ -77,6 +77,7 @@ function provenanceOf(node: Node, inputs: readonly Provenance[]): readonly Prove
   const { op, attrs, inputs: types, outputs: [type] } = node;
   if (op.kind === "view") return [view(node, inputs)];
   if (op.kind === "source") return [source(node)];
+  if (op.kind === "alias") return op.aliased(inputs);
   const result = empty(sizeOfShape(type.shape));
   result.formula.fill(hashText(`${op.name}${attrsKey(attrs)}`));
   combine(op, { attrs, types, inputs, type, result });

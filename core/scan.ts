@@ -8,20 +8,21 @@
  *
  * The gradient is another scan, in the other direction: its carries are the cotangents of the carries and the sums of
  * the cotangents of the invariants, and its body recomputes the forward body from the carry that entered the step. With
- * `checkpoint: "save"` the results of the body's matrix products and inner loops are kept as stacked outputs too and
+ * `rematerialize: "save"` the results of the body's matrix products and inner loops are kept as stacked outputs too and
  * are not recomputed. With `"auto"` those matrix products are kept that are dearest to recompute, as long as they take
  * no more memory a step than what the loop keeps anyway: its carries, xs and ys. So a loop's memory at most doubles,
  * whatever is in it, and that of nested loops stays a sum: an inner loop's results, as many as it has steps, are
  * recomputed. (Reductions along rows are recomputed too: their kernels need what they reduce in any case, and keeping
  * their results did not make training steps of LMM and MAC faster.)
  */
+import { aliasOp } from "./alias.ts";
 import type { Type } from "./dtype.ts";
 import { isFloat, sizeOf } from "./dtype.ts";
 import { CompileError, invariant, ShapeError } from "./errors.ts";
 import { apply, applyAll, currentContext, Graph, isTensor, type Node, type Scope, type Tensor } from "./graph.ts";
 import { backpropagate, mark } from "./grad.ts";
 import { accumulate, fill } from "./linear.ts";
-import type { Attrs, LoopOp, MapOp, NdArray, VjpCall } from "./op.ts";
+import type { Attrs, LoopOp, NdArray, VjpCall } from "./op.ts";
 import { interpret } from "./interpret.ts";
 import { checkOptions, optionNames } from "./options.ts";
 import { formatType, sameShape, sizeOfShape } from "./shape.ts";
@@ -52,7 +53,7 @@ export interface ScanAttrs extends Attrs {
  * matrix products and inner loops. `auto`: results of matrix products, the longest sums first, up to as many bytes as
  * the loop keeps anyway.
  */
-export type Checkpoint = "auto" | "recompute" | "save";
+export type Rematerialization = "auto" | "recompute" | "save";
 
 /** Options of {@link scan}. */
 export interface ScanOptions {
@@ -64,10 +65,10 @@ export interface ScanOptions {
    * What to keep for the gradient: `"recompute"` takes the least memory, `"save"` the least time, `"auto"` (the
    * default) is between.
    */
-  readonly checkpoint?: Checkpoint;
+  readonly rematerialize?: Rematerialization;
 }
 
-const SCAN_OPTIONS = optionNames<ScanOptions>({ length: true, reverse: true, checkpoint: true });
+const SCAN_OPTIONS = optionNames<ScanOptions>({ length: true, reverse: true, rematerialize: true });
 
 function stacked(type: Type, length: number): Type {
   return { shape: [length, ...type.shape], dtype: type.dtype };
@@ -89,15 +90,7 @@ const scanOp: LoopOp<ScanAttrs> = {
 /**
  * A value saved in the forward pass in place of one that would be recomputed: equal to it, and differentiated as it.
  */
-const savedOp: MapOp<Attrs> = {
-  name: "saved",
-  kind: "map",
-  infer: ([saved]) => [saved],
-  reference: ([saved]) => [saved.data],
-  lower: (_e, [saved]) => saved,
-  vjp: ({ cotangents: [g] }) => [undefined, g],
-  rewrite: ([saved]) => saved,
-};
+const savedOp = aliasOp("saved", { start: 0, end: 1 }, ({ cotangents: [g] }) => [undefined, g]);
 
 /**
  * Runs `body` over the leading axis of `xs`, carrying a state: a loop that stays a loop. Compile time, kernels and
@@ -119,7 +112,7 @@ export function scan<C, X, Y>(body: (carry: C, x: X) => [C, Y], init: C, xs: X, 
     xs: input.leaves,
     length,
     reverse: options.reverse ?? false,
-    checkpoint: options.checkpoint ?? "auto",
+    rematerialize: options.rematerialize ?? "auto",
   }, (c, x) => {
     const result = body(unflatten(carry.spec, c) as C, (input.spec && unflatten(input.spec, x)) as X);
     if (!Array.isArray(result) || result.length !== 2) {
@@ -175,7 +168,7 @@ interface LoopShape {
   readonly xs: readonly Tensor[];
   readonly length: number;
   readonly reverse: boolean;
-  readonly checkpoint: Checkpoint;
+  readonly rematerialize: Rematerialization;
 }
 
 type LeafBody = (
@@ -185,7 +178,7 @@ type LeafBody = (
 
 /** {@link scan} on lists of tensors. */
 function scanLeaves(
-  { init, xs, length, reverse, checkpoint }: LoopShape,
+  { init, xs, length, reverse, rematerialize }: LoopShape,
   fn: LeafBody,
 ): { outputs: readonly Tensor[]; yCount: number } {
   const context = currentContext();
@@ -196,7 +189,7 @@ function scanLeaves(
     const outputs = [...result.carry, ...result.ys];
     const inputs = [...carries, ...slices];
     const captured = capturedBy(outputs, new Set(inputs), scope);
-    const saved = chooseSaved(checkpoint, {
+    const saved = chooseSaved(rematerialize, {
       body: new Graph([...inputs, ...captured], outputs),
       scope,
       kept: [...inputs, ...result.ys],
@@ -259,7 +252,8 @@ export function closedTest(): (node: Node) => boolean {
 }
 
 function isCheap({ op }: Node): boolean {
-  return op.kind === "map" || op.kind === "view" || (op.kind === "source" && op.lower !== undefined);
+  return op.kind === "map" || op.kind === "view" || op.kind === "alias" ||
+    (op.kind === "source" && op.lower !== undefined);
 }
 
 /**
@@ -267,12 +261,12 @@ function isCheap({ op }: Node): boolean {
  * computed in each step.
  */
 function chooseSaved(
-  checkpoint: Checkpoint,
+  rematerialize: Rematerialization,
   { body, scope, kept }: { readonly body: Graph; readonly scope: Scope; readonly kept: readonly Tensor[] },
 ): Tensor[] {
-  if (checkpoint === "recompute") return [];
+  if (rematerialize === "recompute") return [];
   const own = body.nodes.filter((node) => node.scope === scope);
-  if (checkpoint === "save") {
+  if (rematerialize === "save") {
     return own.filter(({ op }) => op.kind === "contract" || op.kind === "loop").flatMap((node) => node.outputs);
   }
   const products = own.filter(({ op }) => op.kind === "contract");
@@ -338,7 +332,7 @@ function scanVjp({ inputs, outputs, attrs, cotangents, needs }: VjpCall<ScanAttr
     xs: [...histories, ...xs, ...saved, ...givenYs.map((i) => dYs[i]!), ...givenHistories.map((i) => dHistories[i]!)],
     length,
     reverse: !reverse,
-    checkpoint: "recompute",
+    rematerialize: "recompute",
   }, (carry, slices) => {
     const take = taker(slices);
     const states = take(carryCount),

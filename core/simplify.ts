@@ -1,5 +1,5 @@
 /**
- * Rebuilds a graph in a fresh context, smaller: dead code falls away, marks vanish, arithmetic on constants folds, ops
+ * Rebuilds a graph in a fresh context, smaller: dead code falls away, aliases vanish, arithmetic on constants folds, ops
  * rewrite themselves, and loops lose the outputs, carries and inputs that nobody needs. Runs until nothing changes.
  */
 import { invariant } from "./errors.ts";
@@ -45,7 +45,11 @@ function rebuild(
   const map = new Map<Tensor, Tensor>(graph.inputs.map((tensor, i) => [tensor, inputs[i]]));
   for (const node of live.nodes) {
     const mapped = node.inputs.map((input) => map.get(input)!);
-    const results = isScan(node) ? rebuildScan(node, mapped, used) : [build(node, mapped)];
+    const results = isScan(node)
+      ? rebuildScan(node, mapped, used)
+      : node.op.kind === "alias"
+      ? node.op.aliased(mapped)
+      : [build(node, mapped)];
     node.outputs.forEach((tensor, i) => {
       const result = results[i];
       if (result && !map.has(tensor)) map.set(tensor, result);

@@ -43,15 +43,12 @@ export function flatten<L>(
       return LEAF;
     }
     if (Array.isArray(node)) return { kind: "list", items: node.map((item, i) => visit(item, `${path}[${i}]`)) };
-    if (
-      node !== null && typeof node === "object" &&
-      (Object.getPrototypeOf(node) === Object.prototype || Object.getPrototypeOf(node) === null)
-    ) {
+    if (isRecord(node)) {
       const keys = Object.keys(node).sort();
       return {
         kind: "record",
         keys,
-        items: keys.map((key) => visit((node as Record<string, unknown>)[key], path ? `${path}.${key}` : key)),
+        items: keys.map((key) => visit(node[key], path ? `${path}.${key}` : key)),
       };
     }
     const got = node === null ? "null" : typeof node === "object" ? node.constructor?.name ?? "object" : typeof node;
@@ -61,6 +58,17 @@ export function flatten<L>(
   };
   const spec = visit(tree, "");
   return { leaves, paths, spec };
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  if (value === null || typeof value !== "object") return false;
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
+}
+
+/** Whether a value is a record or an array: what trees are nested in. */
+export function isContainer(value: unknown): boolean {
+  return Array.isArray(value) || isRecord(value);
 }
 
 /** Rebuilds a tree from its structure and its leaves, in the order of {@link flatten}. */

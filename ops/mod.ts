@@ -91,7 +91,7 @@ export { crossEntropy, type CrossEntropyOptions } from "./losses.ts";
 export { attention, type AttentionOptions } from "./attention.ts";
 export { causalConv1d, type CausalConvOptions } from "./conv.ts";
 export { rotaryEmbedding, type RotaryOptions } from "./rotary.ts";
-export { type Checkpoint, scan, type ScanOptions } from "../core/scan.ts";
+export { type Rematerialization, scan, type ScanOptions } from "../core/scan.ts";
 // What the signatures above are made of.
 export type { Tensor } from "../core/graph.ts";
 export type { DType, Type } from "../core/dtype.ts";

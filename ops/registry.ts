@@ -1,4 +1,5 @@
 /** Every primitive that a user's function can reach, by family: what the op table of the tests is checked against. */
+import { barrierOp } from "../core/barrier.ts";
 import { addOp, fullOp } from "../core/linear.ts";
 import type { OpDef } from "../core/op.ts";
 import { divOp, maximumOp, minimumOp, modOp, mulOp, powOp, subOp } from "./binary.ts";
@@ -76,10 +77,10 @@ const LOGIC: readonly OpDef[] = [
 ];
 const CHOICE: readonly OpDef[] = [whereOp, castOp, stopGradientOp, threefryOp];
 const REDUCTIONS: readonly OpDef[] = [sumOp, maxOp, minOp, argmaxOp];
-const VIEWS: readonly OpDef[] = [reshapeOp, transposeOp, flipOp, broadcastOp, sliceOp, padOp, concatOp];
+const VIEWS: readonly OpDef[] = [reshapeOp, transposeOp, flipOp, broadcastOp, sliceOp, padOp, concatOp, barrierOp];
 const OTHERS: readonly OpDef[] = [matmulOp, linearScanOp, gatherOp, scatterAddOp];
 
-/** All primitives of `ops`, the two that core defines included. The rolled loop (`scan`) is core's own. */
+/** All primitives of `ops`, the three that core defines included. The rolled loop (`scan`) is core's own. */
 export const PRIMITIVES: readonly OpDef[] = [
   ...SOURCES,
   ...UNARY,

@@ -19,7 +19,7 @@ import { splitVariables, substituteStages } from "./index_tools.ts";
 import { MAX_INDEX_SIZE } from "./limits.ts";
 import { reductionOf } from "./normalize.ts";
 import { Puller } from "./pull.ts";
-import { isAnchor, type Scope } from "./scope.ts";
+import { isAnchor, isConstant, type Scope } from "./scope.ts";
 
 /** What a node that makes roots reads. */
 export interface Reads {
@@ -34,6 +34,8 @@ export interface Reads {
   readonly roots: ReadonlyMap<Tensor, readonly (readonly Index[])[]>;
   /** Memory outside the scope's roots: inputs, constants, tensors of enclosing scopes. */
   readonly others: ReadonlySet<unknown>;
+  /** Roots of the same scope that come first without being read. */
+  readonly after: readonly Tensor[];
   /** Tensors that must be roots, because they would be read at indices that are too intricate. */
   readonly cuts: readonly Tensor[];
 }
@@ -102,11 +104,12 @@ export function readsOf(scope: Scope, node: Node): Reads {
   const recorder = new Recorder(scope, new Set(isAnchor(node) ? [] : node.outputs));
   let row: Var | undefined;
   if (node.outputs.every(({ shape }) => sizeOfShape(shape) === 0)) {
-    return { node, vars, index, roots: new Map(), others: new Set(), cuts: [] };
+    return { node, vars, index, roots: new Map(), others: new Set(), after: [], cuts: [] };
   }
   // Pieces are stored in place: all that counts is that they come first.
   if (scope.assembled.has(node)) {
-    return { node, vars, index, roots: new Map(node.inputs.map((piece) => [piece, []])), others: new Set(), cuts: [] };
+    const roots = new Map(node.inputs.map((piece) => [piece, []]));
+    return { node, vars, index, roots, others: new Set(), after: [], cuts: [] };
   }
   if (node.op.kind === "reduce" && isAnchor(node)) {
     row = makeVar("r", sizeOfShape(reductionOf(node).rowShape));
@@ -114,7 +117,19 @@ export function readsOf(scope: Scope, node: Node): Reads {
   } else if (node.op.kind === "recurrence") node.inputs.forEach((input) => recorder.puller.pull(scope, input, index));
   else if (isAnchor(node)) pullInputs(recorder, node);
   else recorder.puller.pull(scope, output, index);
-  return { node, row, others: recorder.others, cuts: recorder.cuts, ...split(vars, index, recorder.roots()) };
+  const { others, cuts, puller } = recorder, after = rootsBehind(scope, puller);
+  return { node, row, others, after, cuts, ...split(vars, index, recorder.roots()) };
+}
+
+/** The roots of a scope that must be computed before what was pulled. */
+function rootsBehind(scope: Scope, { awaited }: Puller): Tensor[] {
+  const local = new Set(awaited.flatMap((each) => (each.scope === scope ? [each.tensor] : [])));
+  return [...local].flatMap((tensor) => {
+    if (scope.bindings.has(tensor) || isConstant(tensor)) return [];
+    if (scope.roots.has(tensor)) return [tensor];
+    const { roots, after } = readsOf(scope, tensor.node);
+    return [...roots.keys(), ...after];
+  });
 }
 
 /** Reads each input of a node at indices of its own: only what is read matters. */

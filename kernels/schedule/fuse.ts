@@ -185,11 +185,10 @@ export class Grouper {
     return near.sort((a, b) => this.#order.numberOf(a) - this.#order.numberOf(b));
   }
 
-  #depthAfter({ roots }: Reads, own?: Group): number {
+  #depthAfter(reads: Reads, own?: Group): number {
     let depth = 0;
-    for (const tensor of roots.keys()) {
-      const group = this.#groupOf.get(tensor.node);
-      if (group && group !== own) depth = Math.max(depth, group.depth + 1);
+    for (const group of this.#readGroups(reads)) {
+      if (group !== own) depth = Math.max(depth, group.depth + 1);
     }
     return depth;
   }
@@ -336,10 +335,13 @@ export class Grouper {
     return readsOwn(inside, members, assign);
   }
 
-  #readGroups({ roots }: Reads): Group[] {
+  /** The groups of what a node reads, and of what comes first without being read. */
+  #readGroups({ roots, after }: Reads): Group[] {
     return [
       ...new Set(
-        [...roots.keys()].map((tensor) => this.#groupOf.get(tensor.node)).filter((group) => group !== undefined),
+        [...roots.keys(), ...after].map((tensor) => this.#groupOf.get(tensor.node)).filter((group) =>
+          group !== undefined
+        ),
       ),
     ];
   }

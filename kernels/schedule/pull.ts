@@ -14,7 +14,7 @@ import {
   valueIndex,
   varIndex,
 } from "../../core/index_expr.ts";
-import type { GatherOp, ViewOp } from "../../core/op.ts";
+import type { GatherOp, ViewOp, ViewPiece } from "../../core/op.ts";
 import { sizeOfShape } from "../../core/shape.ts";
 
 import { reductionOf } from "./normalize.ts";
@@ -36,6 +36,8 @@ export class Puller {
    * Substituted once all is pulled.
    */
   readonly guards = new Map<number, Index>();
+  /** Tensors that must come first, of their scopes: inputs of views that no piece names. */
+  readonly awaited: { readonly scope: Scope; readonly tensor: Tensor }[] = [];
   /** Nodes between what was asked for and what is being pulled now. */
   height = 0;
   #guardOf = new Map<string, Index>();
@@ -100,6 +102,7 @@ export class Puller {
   #view(scope: Scope, node: Node, op: ViewOp<typeof node.attrs>, index: readonly Index[]): Expr {
     const { e } = this;
     const { pieces, fill } = op.lower(index, node.attrs, node.inputs.map((input) => input.shape));
+    for (const tensor of unread(node, pieces)) this.awaited.push({ scope, tensor });
     let out: Expr = e.const(fill, node.outputs[0].dtype);
     for (const { input, index: at, where } of pieces.toReversed()) {
       const from = node.inputs[input];
@@ -173,6 +176,12 @@ export class Puller {
     });
     return terms.reduce((sum, term) => e.binary("add", sum, term));
   }
+}
+
+/** The inputs of a view that no piece names. */
+function unread({ inputs }: Node, pieces: readonly ViewPiece[]): readonly Tensor[] {
+  if (pieces.length >= inputs.length) return [];
+  return inputs.filter((_, i) => !pieces.some(({ input }) => input === i));
 }
 
 function readsValue(index: Index): boolean {

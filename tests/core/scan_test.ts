@@ -58,10 +58,10 @@ function pick(xs: Tensor, i: number): Tensor {
 }
 
 for (const reverse of [false, true]) {
-  for (const checkpoint of ["auto", "recompute", "save"] as const) {
-    Deno.test(`gradients through scan equal those of the unrolled loop: reverse ${reverse}, checkpoint ${checkpoint}`, () => {
+  for (const rematerialize of ["auto", "recompute", "save"] as const) {
+    Deno.test(`gradients through scan equal those of the unrolled loop: reverse ${reverse}, rematerialize ${rematerialize}`, () => {
       const order = reverse ? [3, 2, 1, 0] : [0, 1, 2, 3];
-      const rolled = network({ reverse, checkpoint });
+      const rolled = network({ reverse, rematerialize });
       const plain = (w: Tensor, u: Tensor, h0: Tensor, xs: Tensor): Tensor => unrolled(w, u, h0, xs, order);
       const argnums = [0, 1, 2, 3] as const;
       const first = evaluate(grad(rolled, { argnums }), networkInputs());
@@ -115,15 +115,17 @@ Deno.test("a gradient through scan keeps one forward loop", () => {
   assertEquals(simplify(graph).nodes.filter(isScan).length, 2);
 });
 
-for (const checkpoint of ["auto", "recompute", "save"] as const) {
-  Deno.test(`nested scans differentiate twice: checkpoint ${checkpoint}`, () => {
+for (const rematerialize of ["auto", "recompute", "save"] as const) {
+  Deno.test(`nested scans differentiate twice: rematerialize ${rematerialize}`, () => {
     const f = (x: Tensor, ys: Tensor): Tensor => {
       const inner = (c: Tensor, y: Tensor): Tensor =>
         scan((d: Tensor, z: Tensor): [Tensor, undefined] => [mul(add(d, z), matmul(x, x)), undefined], c, y, {
-          checkpoint,
+          rematerialize,
         })[0];
       return sum(
-        scan((c: Tensor, y: Tensor): [Tensor, Tensor] => [inner(tanh(matmul(c, x)), y), c], x, ys, { checkpoint })[0],
+        scan((c: Tensor, y: Tensor): [Tensor, Tensor] => [inner(tanh(matmul(c, x)), y), c], x, ys, {
+          rematerialize,
+        })[0],
       );
     };
     // With 1x1 matrices this is a function of one number.
@@ -158,7 +160,7 @@ Deno.test("a loop that saves runs each matrix product and inner loop once", () =
         x,
         ys,
         {
-          checkpoint: "save",
+          rematerialize: "save",
         },
       )[0],
     );
@@ -180,7 +182,7 @@ function savedShapes(
   return outputs.slice(outputs.length - savedCount).map(({ shape }) => shape);
 }
 
-Deno.test("an automatic checkpoint saves the longest products first, as much as the loop keeps anyway", () => {
+Deno.test("an automatic rematerialize saves the longest products first, as much as the loop keeps anyway", () => {
   // Products of sums over 4, 10 and 4, results of 40, 16 and 64 elements.
   const body = (c: Tensor, x: Tensor): [Tensor, Tensor] => {
     const long = constant(new Float32Array(4 * 10), [4, 10]);
@@ -191,18 +193,21 @@ Deno.test("an automatic checkpoint saves the longest products first, as much as 
   };
   // Kept anyway: carry, x and y of 16 elements each; the third product does not fit.
   assertEquals(savedShapes(body, [4, 4], {}), [[4, 4]]);
-  assertEquals(savedShapes(body, [4, 4], { checkpoint: "auto" }), [[4, 4]]);
+  assertEquals(savedShapes(body, [4, 4], { rematerialize: "auto" }), [[4, 4]]);
   // 24 elements more: the first of the two shorter sums fits too.
   assertEquals(savedShapes(body, [10, 4], {}), [[4, 10], [4, 4]]);
   assertEquals(savedShapes(body, [22, 4], {}), [[4, 10], [4, 4], [4, 16]]);
-  assertEquals(savedShapes(body, [4, 4], { checkpoint: "recompute" }), []);
-  assertEquals(savedShapes(body, [4, 4], { checkpoint: "save" }), [[4, 10], [4, 4], [4, 16]]);
+  assertEquals(savedShapes(body, [4, 4], { rematerialize: "recompute" }), []);
+  assertEquals(savedShapes(body, [4, 4], { rematerialize: "save" }), [[4, 10], [4, 4], [4, 16]]);
   // An inner loop's results are recomputed, however small.
   const nested = (
     c: Tensor,
     x: Tensor,
   ): [Tensor, Tensor] => [scan((d: Tensor, row: Tensor): [Tensor, undefined] => [add(d, row), undefined], c, x)[0], x];
-  assertEquals([savedShapes(nested, [4], {}), savedShapes(nested, [4], { checkpoint: "save" }).length > 0], [[], true]);
+  assertEquals([savedShapes(nested, [4], {}), savedShapes(nested, [4], { rematerialize: "save" }).length > 0], [
+    [],
+    true,
+  ]);
 });
 
 Deno.test("misuse of scan is told", () => {

@@ -1,4 +1,5 @@
 /** All that is asked of one program: of every pass, of every device, and of doing it twice. */
+import { checkpoint } from "../../core/checkpoint.ts";
 import { grad, valueAndGrad, vjp } from "../../core/grad.ts";
 import type { Graph, Tensor } from "../../core/graph.ts";
 import { interpret } from "../../core/interpret.ts";
@@ -13,6 +14,7 @@ import { planMemory } from "../../kernels/plan_memory.ts";
 import type { Plan } from "../../kernels/plan.ts";
 import { schedule } from "../../kernels/schedule.ts";
 import * as ops from "../../ops/mod.ts";
+import { byHand } from "./by_hand.ts";
 import { evaluatePlan } from "../kernels/evaluate_plan.ts";
 import { evaluateSchedule } from "../kernels/evaluate_schedule.ts";
 import { toHost } from "../numeric.ts";
@@ -30,7 +32,7 @@ import { buildFunction } from "./text.ts";
 import { inputArrays } from "./values.ts";
 
 /** What programs are written with. */
-export const LIBRARY: Readonly<Record<string, unknown>> = { ...ops, grad, valueAndGrad, vjp };
+export const LIBRARY: Readonly<Record<string, unknown>> = { ...ops, grad, valueAndGrad, vjp, checkpoint, byHand };
 
 /** One program in so many is compiled twice, to see that the texts are the same. */
 const COMPILED_TWICE = 4;

@@ -5,13 +5,18 @@ import type { Outcome } from "./check.ts";
 import { OP_TABLE } from "./ops/table.ts";
 import { allSteps, type FuzzProgram, type Step } from "./program.ts";
 
+const DIFFERENTIATIONS = ["grad", "valueAndGrad", "vjp"];
+
 /** Primitives that programs must reach: those of the registry, and the loop. */
 export const WANTED_PRIMITIVES: readonly string[] = [...PRIMITIVES.map(({ name }) => name), "scan"];
 
 /** Public functions that programs must use. */
-export const WANTED_FUNCTIONS: readonly string[] = [...Object.keys(ops), "grad", "valueAndGrad", "vjp"].sort();
-
-const DIFFERENTIATIONS = ["grad", "valueAndGrad", "vjp"];
+export const WANTED_FUNCTIONS: readonly string[] = [
+  ...Object.keys(ops),
+  ...DIFFERENTIATIONS,
+  "checkpoint",
+  "customVjp",
+].sort();
 
 /** How many programs had what. */
 export class Coverage {

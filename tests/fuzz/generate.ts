@@ -28,7 +28,7 @@ const THEMES: readonly (readonly string[])[] = [
   ["matmul", "einsum", "attention", "where", "iota", "lessEqual", "transpose", "broadcastTo", "reshape"],
   ["linearScan", "cumsum", "cumprod", "slice", "flip", "concat", "mul"],
   ["gather", "scatterAdd", "oneHot", "argmax", "iota", "reshape", "transpose"],
-  ["scan", "grad", "vjp", "valueAndGrad", "mul", "sum"],
+  ["scan", "grad", "vjp", "valueAndGrad", "checkpoint", "customVjp", "mul", "sum"],
   ["scan", "grad", "vjp", "matmul", "tanh", "mul"],
   ["grad", "vjp", "gather", "scatterAdd", "mul", "slice", "pad", "concat"],
   ["grad", "vjp", "max", "min", "maximum", "minimum", "mul", "add", "sub", "square"],

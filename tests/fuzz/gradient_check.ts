@@ -9,6 +9,7 @@
  * Where the function has a kink at the point, the one-sided quotients stay apart as h shrinks, and the check says
  * nothing.
  */
+import { checkpoint } from "../../core/checkpoint.ts";
 import { grad, valueAndGrad, vjp } from "../../core/grad.ts";
 import { currentContext, type Graph, type Tensor } from "../../core/graph.ts";
 import type { NdArray } from "../../core/op.ts";
@@ -18,6 +19,7 @@ import { add, cast, constant, mul, sum } from "../../ops/mod.ts";
 import * as ops from "../../ops/mod.ts";
 import { evaluateBounded } from "./bounds/evaluate.ts";
 import { HOST } from "./bounds/precision.ts";
+import { byHand } from "./by_hand.ts";
 import { callOf } from "./ops/table.ts";
 import type { FuzzProgram } from "./program.ts";
 import { Random } from "./random.ts";
@@ -44,6 +46,8 @@ class Recorder {
   get library(): Record<string, unknown> {
     return {
       ...ops,
+      checkpoint,
+      byHand,
       stopGradient: (x: Tensor) => {
         this.#stopped = true;
         return ops.stopGradient(x);

@@ -11,7 +11,7 @@ import { fillValues } from "./values.ts";
 export function scriptOf(program: FuzzProgram, failure: Failure): string {
   const used = new Set(allSteps(program.steps).map(({ op }) => op));
   const fromOps = Object.keys(ops).filter((name) => used.has(name)).sort();
-  const fromCore = ["grad", "valueAndGrad", "vjp"].filter((name) => used.has(name));
+  const fromCore = ["checkpoint", "grad", "valueAndGrad", "vjp"].filter((name) => used.has(name));
   const printer = new Printer(callOf, { typed: true });
   const inputs = program.inputs.map((input) => {
     const values = [...fillValues(input.fill, input)].map((value) => literal(numberAttr(value))).join(", ");
@@ -22,7 +22,9 @@ export function scriptOf(program: FuzzProgram, failure: Failure): string {
   return `// ${failure.stage}${where}: ${failure.message.split("\n")[0]}
 // Seed ${program.seed}. deno run -A --config deno.json SCRIPT (with NODEVICE_SELECT=1 for webgpu)
 import { ${[...fromCore, "compile", "requestDevice", "spec", "type Tensor"].sort().join(", ")} } from "@mneme/titans";
-${fromOps.length > 0 ? `import { ${fromOps.join(", ")} } from "@mneme/titans/ops";\n` : ""}
+${fromOps.length > 0 ? `import { ${fromOps.join(", ")} } from "@mneme/titans/ops";\n` : ""}${
+    used.has("customVjp") ? `import { byHand } from "${import.meta.resolve("./by_hand.ts")}";\n` : ""
+  }
 const program = (${printer.parameter(program.inputs)}): Tensor[] => {
 ${printer.body(program).map(indent).join("\n")}
 };

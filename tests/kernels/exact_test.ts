@@ -8,7 +8,7 @@ import { grad } from "../../core/grad.ts";
 import type { Graph, Tensor } from "../../core/graph.ts";
 import { interpret } from "../../core/interpret.ts";
 import type { NdArray } from "../../core/op.ts";
-import { type Checkpoint, scan } from "../../core/scan.ts";
+import { type Rematerialization, scan } from "../../core/scan.ts";
 import { simplify } from "../../core/simplify.ts";
 import { spec, trace } from "../../core/trace.ts";
 import { compile, type Device, requestCpuDevice, requestDevice } from "../../kernels/mod.ts";
@@ -137,7 +137,7 @@ async function checkDevice(device: Device, fn: Gradients, inputs: readonly NdArr
 }
 
 /** A loop whose carry and results go through extremes of what the body computes. */
-function loopOf(checkpoint: Checkpoint): (x: Tensor, y: Tensor) => Tensor {
+function loopOf(rematerialize: Rematerialization): (x: Tensor, y: Tensor) => Tensor {
   return (x, y) => {
     const [last, ys] = scan(
       (carry: Tensor, row: Tensor): [Tensor, Tensor] => {
@@ -149,21 +149,25 @@ function loopOf(checkpoint: Checkpoint): (x: Tensor, y: Tensor) => Tensor {
       },
       x,
       x,
-      { checkpoint },
+      { rematerialize },
     );
     return add(sum(square(last)), sum(square(ys)));
   };
 }
 
-const CHECKPOINTS: readonly Checkpoint[] = ["auto", "recompute", "save"];
+const POLICIES: readonly Rematerialization[] = ["auto", "recompute", "save"];
 
 Deno.test("gradients of extremes: kernels that round an element otherwise than each other give the interpreter's", () => {
   CASES.forEach(({ name, gradients, second }, at) => {
     checkSchedule(gradients, pairOf(at % 2 ? [5, 7] : [4, 8], at), name);
     checkSchedule(second, pairOf([4, 5], at), `${name}, second order`);
   });
-  for (const checkpoint of CHECKPOINTS) {
-    checkSchedule(grad(loopOf(checkpoint), { argnums: [0, 1] }), pairOf([4, 5], 7), `a loop that keeps ${checkpoint}`);
+  for (const rematerialize of POLICIES) {
+    checkSchedule(
+      grad(loopOf(rematerialize), { argnums: [0, 1] }),
+      pairOf([4, 5], 7),
+      `a loop that keeps ${rematerialize}`,
+    );
   }
   console.log(`gradients of extremes: ${CASES.length} functions, first and second order`);
 });
@@ -174,12 +178,12 @@ Deno.test("gradients of extremes: cpu gives the interpreter's, relaxed or not, o
     for (const [at, { name, gradients }] of CASES.entries()) {
       await checkDevice(device, gradients, pairOf(at % 2 ? [7, 5] : [9, 16], at), name);
     }
-    for (const checkpoint of CHECKPOINTS) {
+    for (const rematerialize of POLICIES) {
       await checkDevice(
         device,
-        grad(loopOf(checkpoint), { argnums: [0, 1] }),
+        grad(loopOf(rematerialize), { argnums: [0, 1] }),
         pairOf([7, 6], 13),
-        `a loop that keeps ${checkpoint}`,
+        `a loop that keeps ${rematerialize}`,
       );
     }
     device.dispose();

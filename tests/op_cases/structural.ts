@@ -1,4 +1,5 @@
 /** Cases of sources, reductions and views. */
+import { barrier } from "../../core/barrier.ts";
 import type { NdArray } from "../../core/op.ts";
 import type { Shape } from "../../core/shape.ts";
 import * as ops from "../../ops/mod.ts";
@@ -284,6 +285,17 @@ const viewCases: OpCase[] = [
   }),
   opCase("stack", [x35, random([3, 5], -2, 2, 2)], (...parts) => ops.stack(parts), {
     expected: (x, y) => [...x.data, ...y.data],
+    ...exact,
+  }),
+  opCase("barrier", [x35, random([7], 1, 2, 3)], (x, after) => barrier(x, ops.exp(after)), {
+    expected: (x) => x.data,
+    differentiable: [0],
+    ...exact,
+  }),
+  opCase("barrier", [array([0, 3], []), random([2])], barrier, {
+    name: "of nothing",
+    expected: () => [],
+    differentiable: [],
     ...exact,
   }),
   opCase("stack", [array([], [1]), array([], [2])], (...parts) => ops.stack(parts, -1), {

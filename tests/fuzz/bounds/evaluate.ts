@@ -23,7 +23,11 @@ export function evaluateBounded(graph: Graph, inputs: readonly Bounded[], precis
   graph.inputs.forEach((tensor, i) => values.set(tensor, inputs[i]));
   for (const node of graph.nodes) {
     const args = node.inputs.map((input) => values.get(input)!);
-    const results = isScan(node) ? loop(node, args, precision) : [single(node, args, precision)];
+    const results = isScan(node)
+      ? loop(node, args, precision)
+      : node.op.kind === "alias"
+      ? node.op.aliased(args)
+      : [single(node, args, precision)];
     node.outputs.forEach((tensor, i) => values.has(tensor) || values.set(tensor, results[i]));
   }
   return graph.outputs.map((tensor) => values.get(tensor)!);
@@ -81,7 +85,8 @@ function radiusFor(node: Node, args: readonly Bounded[], out: NdArray, precision
     case "scatter":
       return scattered(node, args, out, precision);
     case "loop":
-      throw new Error("a loop has rules of its own");
+    case "alias":
+      throw new Error(`a node of kind ${op.kind} has rules of its own`);
   }
 }
 

@@ -259,6 +259,4 @@ export const MAP_RULES: Readonly<Record<string, Rule>> = {
   cast: conversion,
   threefry: tainted,
   stopGradient: same,
-  mark: same,
-  saved: same,
 };

@@ -47,7 +47,7 @@ export function sumTerms(
   const isWhole = args.every((arg) => termsOf(arg).isWhole);
   switch (op.kind) {
     case "map": {
-      if (["neg", "mark", "saved", "stopGradient"].includes(op.name)) return args[0].terms;
+      if (["neg", "stopGradient"].includes(op.name)) return args[0].terms;
       if (op.name !== "add" && op.name !== "sub") return undefined;
       const [x, y] = args.map(termsOf);
       return {

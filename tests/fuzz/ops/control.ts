@@ -1,7 +1,7 @@
-/** What takes a function: loops and gradients. */
+/** What takes a function: loops, gradients, and what is put around gradients. */
 import { isFloat } from "../../../core/dtype.ts";
 import { sizeOfShape } from "../../../core/shape.ts";
-import type { Block, FuzzAttrs, Step, Value } from "../program.ts";
+import { allSteps, type Block, type FuzzAttrs, type Id, type Step, type Value } from "../program.ts";
 import { Scope } from "../scope.ts";
 import { literal, nameOf, type Printer } from "../text.ts";
 import { type FuzzOp, fuzzOp } from "./fuzz_op.ts";
@@ -87,7 +87,7 @@ const scan = fuzzOp("scan", 4, (scope) => {
     carries: init.length,
     length,
     ...(random.chance(0.35) && { reverse: true }),
-    ...(random.chance(0.5) && { checkpoint: random.of(["auto", "recompute", "save"]) }),
+    ...(random.chance(0.5) && { rematerialize: random.of(["auto", "recompute", "save"]) }),
   };
   const block: Block = {
     params: [...carries, ...slices],
@@ -125,7 +125,7 @@ function printScan({ args, attrs, out, block }: Step, text: Printer): string {
   const options = {
     length: attrs.length,
     ...(attrs.reverse && { reverse: true }),
-    ...(attrs.checkpoint && { checkpoint: attrs.checkpoint }),
+    ...(attrs.rematerialize && { rematerialize: attrs.rematerialize }),
   };
   const list = (from: number, to?: number) => `[${args.slice(from, to).map(nameOf).join(", ")}]`;
   const left = `[${text.pattern(out.slice(0, count))}${hasYs ? `, ${text.pattern(out.slice(count))}` : ""}]`;
@@ -147,7 +147,7 @@ function primals(scope: Scope): Value[] {
 function functionOf(scope: Scope, args: readonly Value[]): { body: Scope; params: Value[] } {
   const body = new Scope(scope.growth, scope);
   const params = args.map((value) => body.parameter(value, scope.range(value)));
-  if (body.depth <= 2 && scope.random.chance(0.4)) scope.random.of(DIFFERENTIATIONS).make(body);
+  if (body.depth <= 2 && scope.random.chance(0.4)) scope.random.of([...DIFFERENTIATIONS, ...WRAPPED]).make(body);
   scope.growth.grow(body, scope.random.integer(1, 5));
   return { body, params };
 }
@@ -231,7 +231,44 @@ const vjp = fuzzOp("vjp", 2, (scope) => {
     `const ${text.pattern(out.slice(results.length))} = ${pull}(${list(count)})`;
 });
 
+function wrapped(name: string, weight: number, call: FuzzOp["call"]): FuzzOp {
+  return fuzzOp(name, weight, (scope) => {
+    const args = primals(scope), { body, params } = functionOf(scope, args);
+    const results = Array.from(
+      { length: scope.random.integer(1, 2) },
+      () => body.choose((value) => body.owns(value)) ?? params[0],
+    );
+    const block: Block = { params, steps: body.steps, results: results.map(({ id }) => id) };
+    const ranges = results.map((result) => body.range(result));
+    return scope.random.of(scope.defineAll(name, args, {}, { types: results, ranges, block }));
+  }, call);
+}
+
+/** The values that a block takes from outside. */
+function outside({ params, steps, results }: Block): Id[] {
+  const inner = allSteps(steps), blocks = inner.flatMap(({ block }) => (block ? [block] : []));
+  const defined = new Set([...params, ...blocks.flatMap(({ params }) => params), ...inner.flatMap(({ out }) => out)]
+    .map(({ id }) => id));
+  const used = [...inner.flatMap(({ args }) => args), ...blocks.flatMap(({ results }) => results), ...results];
+  return [...new Set(used)].filter((id) => !defined.has(id));
+}
+
+/** `wrap((parameters, ...taken) => [results])(arguments, ...taken)`. */
+function printCall(wrap: string, taken: readonly Id[], { args, out, block }: Step, text: Printer): string {
+  const type = text.options.typed ? ": Tensor" : "";
+  const head = [...block!.params.map(({ id }) => id), ...taken].map((id) => `${nameOf(id)}${type}`).join(", ");
+  const body = text.block(head, block!, (names) => `[${names.join(", ")}]`);
+  return `const ${text.pattern(out)} = ${wrap}(${body})(${[...args, ...taken].map(nameOf).join(", ")})`;
+}
+
+/** Functions with another gradient around them that must change nothing: recomputed, or written by hand. */
+const WRAPPED: readonly FuzzOp[] = [
+  wrapped("checkpoint", 1.5, (step, text) => printCall("checkpoint", [], step, text)),
+  // What the body takes from outside has no gradient there, so it is an argument that goes by the same name.
+  wrapped("customVjp", 1.5, (step, text) => printCall("byHand", outside(step.block!), step, text)),
+];
+
 const DIFFERENTIATIONS: readonly FuzzOp[] = [gradient("grad", 4), gradient("valueAndGrad", 1), vjp];
 
 /** The table's rows that take a function. */
-export const CONTROL: readonly FuzzOp[] = [scan, ...DIFFERENTIATIONS];
+export const CONTROL: readonly FuzzOp[] = [scan, ...DIFFERENTIATIONS, ...WRAPPED];

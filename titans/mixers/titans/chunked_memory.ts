@@ -30,7 +30,7 @@
  */
 import { isTensor, type Tensor } from "../../../core/graph.ts";
 import { type OptionNames, optionNames } from "../../../core/options.ts";
-import { type Checkpoint, scan } from "../../../core/scan.ts";
+import { type Rematerialization, scan } from "../../../core/scan.ts";
 import { mapLeaves } from "../../../core/tree.ts";
 import {
   add,
@@ -79,7 +79,7 @@ export interface ChunkedMemoryOptions {
   /** Whether token t reads the memory before its own update. */
   readonly strict?: boolean;
   /** What the loop over mini-batches keeps for its gradient. */
-  readonly checkpoint?: Checkpoint;
+  readonly checkpoint?: Rematerialization;
 }
 
 /** The names of the options of a run. */
@@ -148,7 +148,7 @@ export function chunkedMemory(
       (carry: Stacked, x: MiniBatch) => miniBatchStep(memory, carry, x, checkpoint),
       boundary,
       xs,
-      { checkpoint },
+      { rematerialize: checkpoint },
     );
     const [N, B, H, b, K] = ys.shape;
     outputs.push(reshape(transpose(ys, [1, 2, 0, 3, 4]), [B, H, N * b, K]));
@@ -261,7 +261,7 @@ function miniBatchStep(
   memory: Memory,
   state: Stacked,
   miniBatch: MiniBatch,
-  checkpoint?: Checkpoint,
+  checkpoint?: Rematerialization,
 ): [Stacked, Tensor] {
   const { query, key, value, alike, factors } = miniBatch;
   const { rows, deltas } = innerGradient(memory, weightsOf(memory, state), key, value);
@@ -277,7 +277,7 @@ function miniBatchStep(
     (carry: Stacked, x: Omit<Tile, "readsKeys">) => tileStep(memory, carry, { ...x, readsKeys }),
     state,
     xs,
-    { checkpoint },
+    { rematerialize: checkpoint },
   );
   return [last, reshape(transpose(ys, [1, 2, 0, 3, 4]), query.shape)];
 }

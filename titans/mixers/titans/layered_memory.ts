@@ -88,7 +88,7 @@ export function layeredMemory(
       (carry: MemoryState, x: MiniBatch) => miniBatchStep(memory, carry, x, { strict, checkpoint }),
       boundary,
       xs,
-      { checkpoint },
+      { rematerialize: checkpoint },
     );
     outputs.push(reshape(transpose(ys, [1, 2, 0, 3, 4]), [B, H, count * miniBatch, K]));
     boundary = last = end;
@@ -245,7 +245,7 @@ function miniBatchStep(
     tiles,
   };
   const [last, ys] = scan((carry: MemoryState, tile: Tile) => tileStep(memory, carry, tile, strict), state, xs, {
-    checkpoint,
+    rematerialize: checkpoint,
   });
   return [last, reshape(transpose(ys, [1, 2, 0, 3, 4]), query.shape)];
 }

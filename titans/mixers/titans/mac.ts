@@ -145,7 +145,7 @@ export function macMixer(
       isTensor,
       stack,
     );
-    const [end, ys] = scan(mix, state, segments, { checkpoint });
+    const [end, ys] = scan(mix, state, segments, { rematerialize: checkpoint });
     outputs.push(reshape(transpose(ys.output, [1, 0, 2, 3]), [B, count * segment, D]));
     if (ys.trace) traces.push(mapLeaves(ys.trace, isTensor, uncut));
     last = end;
