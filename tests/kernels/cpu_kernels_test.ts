@@ -4,9 +4,9 @@
  */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { CompileError } from "../../core/errors.ts";
-import { columnsOf, panelsOf } from "../../kernels/devices/wasm/contract_blocks.ts";
+import { columnsOf, panelsOf } from "../../kernels/codegen/contract_blocks.ts";
 import { findFeatures } from "../../kernels/devices/wasm/features.ts";
-import { printCpuKernel } from "../../kernels/devices/wasm/print_kernel.ts";
+import { printCpuKernel, TILES } from "../../kernels/devices/wasm/print_kernel.ts";
 import { encodeModule, printFunction } from "../../kernels/devices/wasm/wasm_encoder.ts";
 import type { Kernel } from "../../kernels/kernel.ts";
 import {
@@ -220,7 +220,7 @@ Deno.test("cpu: sums of products do not depend on the blocks, which the number o
 
 Deno.test("cpu: panels cover the columns of a block, without superfluous ones where their number divides by 4", () => {
   for (let columns = 1; columns <= 300; columns++) {
-    const covered = columnsOf(panelsOf(columns));
+    const covered = columnsOf(panelsOf(columns, TILES), TILES);
     assert(covered >= columns && covered < columns + 8, `${covered} columns for ${columns}`);
     if (columns % 4 === 0 && columns >= 8) assertEquals(covered, columns);
   }

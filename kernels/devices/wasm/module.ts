@@ -9,9 +9,8 @@
 import { invariant } from "../../../core/errors.ts";
 import { costOf } from "../../cost.ts";
 import type { KernelStep, Plan, Step, ValueId } from "../../plan.ts";
-import { printCpuKernel } from "./print_kernel.ts";
+import { type CpuTarget, printCpuKernel } from "./print_kernel.ts";
 import { encodeBody, encodeModule, type Instruction, type WasmFunction, type WasmType } from "./wasm_encoder.ts";
-import type { CpuTarget } from "./writer.ts";
 
 /** Byte addresses of the words that threads meet at; see threads.ts. The memory's first page belongs to the device. */
 export const BARRIER = { count: 256, generation: 320, sleepers: 384 } as const;

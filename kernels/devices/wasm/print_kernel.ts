@@ -1,15 +1,18 @@
 /** From a kernel to a WebAssembly function that computes one thread's share of it. */
 import { CompileError } from "../../../core/errors.ts";
+import { printKernel } from "../../codegen/print_kernel.ts";
+import type { Target } from "../../codegen/target.ts";
 import type { Kernel } from "../../kernel.ts";
-import { printContract } from "./print_contract.ts";
-import { Evaluator } from "./print_expr.ts";
-import { printMap } from "./print_map.ts";
-import { printRecurrence } from "./print_recurrence.ts";
-import { printRow } from "./print_row.ts";
-import { printScatter } from "./print_scatter.ts";
 import type { WasmFunction } from "./wasm_encoder.ts";
-import type { CpuTarget } from "./writer.ts";
-import { Writer } from "./writer.ts";
+import { WasmLanguage } from "./wasm_language.ts";
+
+/** What a module may use, and who runs it. */
+export interface CpuTarget {
+  /** Whether `f32x4.relaxed_madd` validates. */
+  readonly relaxed: boolean;
+  /** Threads that will run the module, which block sizes consider. Results do not depend on it. Default: 1. */
+  readonly threads?: number;
+}
 
 /** A printed kernel. */
 export interface CpuKernel {
@@ -19,39 +22,18 @@ export interface CpuKernel {
   readonly scratchBytes: number;
 }
 
+/** The tiles of products. Nine accumulators hide the latency of the multiply-add, more of them spill: engines use 16 registers. */
+export const TILES: Target["tiles"] = { wide: { rows: 3, columns: 12 }, narrow: { rows: 4, columns: 8 } };
+
 /**
  * Prints a kernel.
  * @throws {CompileError} if it uses f16.
  */
-export function printCpuKernel(kernel: Kernel, target: CpuTarget): CpuKernel {
+export function printCpuKernel(kernel: Kernel, { relaxed, threads }: CpuTarget): CpuKernel {
   if (kernel.operands.some(({ dtype }) => dtype === "f16")) {
     throw new CompileError('A kernel uses f16, which the device "cpu" does not have: use f32');
   }
-  const parameters = [
-    "thread",
-    "threads",
-    "scratch",
-    ...kernel.operands.map((_, i) => `b${i}`),
-    ...kernel.loops.map((_, i) => `l${i}`),
-  ];
-  const writer = new Writer(parameters, target);
-  kernel.loops.forEach((loop, i) => writer.declare(loop, writer.parameter(`l${i}`)));
-  const evaluator = new Evaluator(writer, kernel);
-  printKind(kernel, evaluator);
-  return { fn: writer.finish(), scratchBytes: evaluator.scratchBytes };
-}
-
-function printKind(kernel: Kernel, evaluator: Evaluator): void {
-  switch (kernel.kind) {
-    case "map":
-      return printMap(kernel, evaluator);
-    case "row":
-      return printRow(kernel, evaluator);
-    case "contract":
-      return printContract(kernel, evaluator);
-    case "recurrence":
-      return printRecurrence(kernel, evaluator);
-    case "scatter":
-      return printScatter(kernel, evaluator);
-  }
+  const target = { lanes: 4, fused: relaxed, tiles: TILES, threads };
+  const { fn: { parameters, locals, code }, scratchBytes } = printKernel(kernel, target, new WasmLanguage(relaxed));
+  return { fn: { parameters, locals: locals.map((type) => (type === "lanes" ? "v128" : type)), code }, scratchBytes };
 }

@@ -2,7 +2,7 @@
 import type { Expr } from "../../../core/expr.ts";
 import { visitExprs } from "../../cost.ts";
 import type { ContractKernel } from "../../kernel.ts";
-import { pointsOf } from "../../lane_index.ts";
+import { pointsOf } from "../../codegen/lane_index.ts";
 import type { PrintTarget } from "./print_writer.ts";
 
 /** Outputs that one invocation keeps in registers; `columns` is a multiple of 4. */

@@ -1,6 +1,6 @@
 /** Functions of WGSL that printed kernels call where an operator or a built-in would not do. */
 import type { DType } from "../../../core/dtype.ts";
-import { HALF_PI_PARTS, MAX_SUBTRACTED, TWO_OVER_PI_WORDS } from "../../half_pi.ts";
+import { HALF_PI_PARTS, MAX_SUBTRACTED, TWO_OVER_PI_WORDS } from "../../codegen/half_pi.ts";
 import { floatLiteral, typeName } from "./print_literal.ts";
 
 /**

@@ -15,7 +15,7 @@ import { SHORT_PRODUCT } from "../../long_sums.ts";
 import type { RegisterTile } from "./contract_tile.ts";
 import { convert, Evaluator, joinLanes, LANES, splat } from "./print_expr.ts";
 import type { Env } from "./print_expr.ts";
-import { assign, pointsOf, unflatten } from "../../lane_index.ts";
+import { assign, pointsOf, unflatten } from "../../codegen/lane_index.ts";
 import type { Tile } from "../../live_range.ts";
 import { openLiveLoop } from "./print_mask.ts";
 import { BlockSums, closeCounted, type Counted, openCounted } from "./print_loops.ts";

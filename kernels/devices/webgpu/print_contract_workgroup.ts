@@ -14,7 +14,7 @@ import type { WorkgroupTile } from "./contract_tile.ts";
 import { accumulatorType, declareTile, longSums, multiplyAdd, storeTile } from "./print_contract_registers.ts";
 import type { TileContext } from "./print_contract_registers.ts";
 import { convert, Evaluator, LANES, splat } from "./print_expr.ts";
-import { assign, pointsOf, unflatten } from "../../lane_index.ts";
+import { assign, pointsOf, unflatten } from "../../codegen/lane_index.ts";
 import { openLiveLoop } from "./print_mask.ts";
 import { closeCounted, type Counted, openCounted } from "./print_loops.ts";
 import { typeName } from "./print_literal.ts";

@@ -13,9 +13,9 @@ import type { Index, Term, Var } from "../../../core/index_expr.ts";
 import { addIndex, constantIndex, divIndex, scaleIndex, substituteIndex } from "../../../core/index_expr.ts";
 import { invariant } from "../../../core/errors.ts";
 import type { Store } from "../../kernel.ts";
-import { dependsOn, isAligned } from "../../lane_index.ts";
-import type { LaneForm } from "../../lane_index.ts";
-import { type Env as LaneEnv, LaneScope } from "../../lane_scope.ts";
+import { dependsOn, isAligned } from "../../codegen/lane_index.ts";
+import type { LaneForm } from "../../codegen/lane_index.ts";
+import { type Env as LaneEnv, LaneScope } from "../../codegen/lane_scope.ts";
 import { foldsOf } from "./folds.ts";
 import { literal, typeName } from "./print_literal.ts";
 import { binaryText, INFINITY_BITS, magnitudeText, unaryText } from "./print_math.ts";
@@ -72,7 +72,9 @@ export class Evaluator extends LaneScope<Value> {
   /** The base of a range check that four aligned lanes pass or fail together. */
   #uniformRange(expr: Expr & { kind: "inRange" }, env: Env): Index | undefined {
     const form = this.form(this.index(expr.index, env), env);
-    if (!form || form.step !== 1 || expr.lo % 4 !== 0 || expr.hi % 4 !== 0 || !isAligned(form.base)) return undefined;
+    if (!form || form.step !== 1 || expr.lo % 4 !== 0 || expr.hi % 4 !== 0 || !isAligned(form.base, 4)) {
+      return undefined;
+    }
     return form.base;
   }
 
@@ -89,7 +91,7 @@ export class Evaluator extends LaneScope<Value> {
   #isWide(operand: number, index: Index, env: Env): boolean {
     const form = this.form(index, env);
     return form !== undefined &&
-      (form.step === 0 || (form.step === 1 && this.#canBeVector(operand) && isAligned(form.base)));
+      (form.step === 0 || (form.step === 1 && this.#canBeVector(operand) && isAligned(form.base, 4)));
   }
 
   #canBeVector(operand: number): boolean {
@@ -333,7 +335,7 @@ export class Evaluator extends LaneScope<Value> {
   #vectorLoad(operand: number, form: LaneForm | undefined, env: Env): Value | undefined {
     if (!form || Math.abs(form.step) !== 1 || !this.#canBeVector(operand)) return undefined;
     const base = form.step === 1 ? form.base : addIndex(form.base, -3);
-    if (!isAligned(base)) return undefined;
+    if (!isAligned(base, 4)) return undefined;
     const texels = this.writer.texels[operand];
     this.writer.accesses[operand].vectorAccesses++;
     this.writer.accesses[operand].vectorLoads++;
@@ -445,7 +447,7 @@ export class Evaluator extends LaneScope<Value> {
     const index = this.index(store.index, env);
     const form = this.form(index, env);
     const access = this.writer.accesses[operand];
-    const isWide = form?.step === 1 && !live && this.#canBeVector(operand) && isAligned(form.base);
+    const isWide = form?.step === 1 && !live && this.#canBeVector(operand) && isAligned(form.base, 4);
     if (isWide) access.vectorAccesses++;
     if (isWide && this.writer.layouts[operand] === "vector") {
       const offset = this.scalar(divIndex(form.base, 4), env);

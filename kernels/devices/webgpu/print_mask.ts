@@ -2,7 +2,7 @@
 import type { Index, Var } from "../../../core/index_expr.ts";
 import { addIndex, divIndex, scaleIndex, varIndex } from "../../../core/index_expr.ts";
 import type { ContractKernel } from "../../kernel.ts";
-import { dependsOn } from "../../lane_index.ts";
+import { dependsOn } from "../../codegen/lane_index.ts";
 import { isWorthSkipping, liveConditions, liveSteps, type Tile, type TileSize } from "../../live_range.ts";
 import type { Evaluator } from "./print_expr.ts";
 import { openCounted } from "./print_loops.ts";

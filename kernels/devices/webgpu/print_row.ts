@@ -17,8 +17,8 @@ import { BlockSums, closeCounted, type Counted, openCounted } from "./print_loop
 import { typeName } from "./print_literal.ts";
 import { accumulate, declareAccumulator, joinAcrossLanes, joinAcrossTeam, partialOf } from "./print_reduce.ts";
 import type { Accumulator, Team } from "./print_reduce.ts";
-import { nanWitnesses } from "../../nan_witness.ts";
-import { levelsOf, type Reduce } from "../../row_levels.ts";
+import { nanWitnesses } from "../../codegen/nan_witness.ts";
+import { levelsOf, type Reduce } from "../../codegen/row_levels.ts";
 import { chooseRowShape } from "./row_shape.ts";
 import type { RowShape } from "./row_shape.ts";
 import { foldWorkgroups } from "./print_space.ts";

@@ -7,7 +7,7 @@ import { addIndex, makeVar, scaleIndex, varIndex } from "../../../core/index_exp
 import type { Expr } from "../../../core/expr.ts";
 import type { Store } from "../../kernel.ts";
 import type { Evaluator } from "./print_expr.ts";
-import { assigned, pointsOf, type Walk as LaneWalk, walkAlong } from "../../lane_index.ts";
+import { assigned, pointsOf, type Walk as LaneWalk, walkAlong } from "../../codegen/lane_index.ts";
 import type { PrintTarget, Writer } from "./print_writer.ts";
 
 /** A dispatch: workgroups folded over x and y, and the WGSL text of the flat workgroup number. */
@@ -92,7 +92,7 @@ export function chooseWalk(
     evaluator.cost(exprs, stores, evaluator.env(walk.replace(varIndex(makeVar("group", walk.groups))), walk.lane));
   let best = flatWalk(space), bestCost = costOf(best);
   for (const variable of others) {
-    const walk = walkAlong(space, variable), cost = costOf(walk);
+    const walk = walkAlong(space, variable, 4), cost = costOf(walk);
     if (cost < bestCost) [best, bestCost] = [walk, cost];
   }
   // Where nothing is a vec4, scalars are as fast and less text.

@@ -2,9 +2,9 @@
 import type { Var } from "../../../core/index_expr.ts";
 import { addIndex, makeVar, scaleIndex, varIndex } from "../../../core/index_expr.ts";
 import type { RowKernel } from "../../kernel.ts";
-import { levelsOf } from "../../row_levels.ts";
+import { levelsOf } from "../../codegen/row_levels.ts";
 import type { Evaluator } from "./print_expr.ts";
-import { pointsOf } from "../../lane_index.ts";
+import { pointsOf } from "../../codegen/lane_index.ts";
 import { stepsPerTurn } from "./print_loops.ts";
 import { chooseWalk, scalarWalk, workgroupSizeFor } from "./print_space.ts";
 import type { Walk } from "./print_space.ts";

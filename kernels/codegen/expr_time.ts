@@ -1,5 +1,5 @@
 /** How long expressions take, by order of magnitude: enough to choose between ways to compute the same. */
-import { type Expr, operandsOf } from "../../../core/expr.ts";
+import { type Expr, operandsOf } from "../../core/expr.ts";
 
 /** Nanoseconds of one element, four at a time. */
 export const TIMES = { load: 0.3, arithmetic: 0.1, division: 0.6, elementary: 2.5 } as const;

@@ -1,7 +1,8 @@
 /** Prints scatter kernels: a thread adds all positions in order into its own elements, so no atomics are needed. */
-import { constantIndex, makeVar, varIndex } from "../../../core/index_expr.ts";
-import type { ScatterKernel, Store } from "../../kernel.ts";
-import type { Evaluator } from "./print_expr.ts";
+import { makeVar, varIndex } from "../../core/index_expr.ts";
+import type { ScatterKernel, Store } from "../kernel.ts";
+import type { Evaluator } from "./evaluator.ts";
+import { repeat } from "./loops.ts";
 import { chooseWalk, overWalk, scalarWalk } from "./walk.ts";
 
 /** Prints a scatter kernel. */
@@ -17,7 +18,7 @@ export function printScatter(kernel: ScatterKernel, evaluator: Evaluator): void 
   );
   const walk = evaluator.varies(valid, probe) ? scalarWalk(space) : chosen;
   overWalk(w, walk, (replace, { lane }) => {
-    w.repeat(position.extent, (step) => {
+    repeat(w, position.extent, (step) => {
       const env = evaluator.env(new Map(replace).set(position.id, step), lane);
       const add = () => evaluator.store(store, evaluator.value(update, env), env, true);
       const condition = evaluator.value(valid, env);
@@ -26,6 +27,6 @@ export function printScatter(kernel: ScatterKernel, evaluator: Evaluator): void 
       } else {
         w.when(condition, add);
       }
-    }, constantIndex(0));
+    });
   });
 }

@@ -2,9 +2,9 @@
  * Which extremes of a row need not look for NaN, because a sum over the same row does. A softmax is the case: where an
  * element is NaN its exponential is, so is the sum of all of them, and so is every result, whatever the maximum was.
  */
-import { isFloat } from "../core/dtype.ts";
-import { type Expr, operandsOf } from "../core/expr.ts";
-import type { RowKernel } from "./kernel.ts";
+import { isFloat } from "../../core/dtype.ts";
+import { type Expr, operandsOf } from "../../core/expr.ts";
+import type { RowKernel } from "../kernel.ts";
 import { levelsOf, type Reduce } from "./row_levels.ts";
 
 /** Operators that give NaN where an operand is NaN, on every device. */

@@ -1,22 +1,15 @@
 /** How the tiled contract kernel cuts its work: tasks, blocks, panels, tiles. */
-import type { ContractKernel } from "../../kernel.ts";
-import { pointsOf } from "../../lane_index.ts";
+import type { ContractKernel } from "../kernel.ts";
+import { pointsOf } from "./lane_index.ts";
 import { timeOf, TIMES } from "./expr_time.ts";
+import type { Target } from "./target.ts";
 
-/** Rows and columns of the result whose sums are in registers. */
-export interface Tile {
-  readonly rows: number;
-  readonly columns: number;
+/** The least multiple of the rows of both tiles and of W, so that only the last block of an axis has a rest. */
+export function rowStepOf({ lanes, tiles: { wide, narrow } }: Target): number {
+  let step = lanes;
+  while (step % wide.rows !== 0 || step % narrow.rows !== 0) step += lanes;
+  return step;
 }
-
-/**
- * The two tiles. Nine accumulators hide the latency of the multiply-add, more of them spill; the narrow tile covers
- * what is no multiple of 12 without computing columns that nobody wants.
- */
-export const WIDE: Tile = { rows: 3, columns: 12 }, NARROW: Tile = { rows: 4, columns: 8 };
-
-/** A multiple of the rows of both tiles and of four, so that only the last block of an axis has a rest. */
-const ROW_STEP = 12;
 
 /**
  * Rows that are packed and multiplied together, columns of a block, steps of k that are packed together: all stays in
@@ -46,17 +39,18 @@ export interface Panels {
   readonly narrow: number;
 }
 
-/** Cuts columns into panels with as few superfluous columns as possible. */
-export function panelsOf(columns: number): Panels {
-  const wide = Math.floor(columns / WIDE.columns), rest = columns % WIDE.columns;
-  if (rest === 0) return { wide, narrow: 0 };
-  if (rest <= 4 && wide > 0) return { wide: wide - 1, narrow: 2 };
-  return rest <= 8 ? { wide, narrow: 1 } : { wide: wide + 1, narrow: 0 };
+/** Cuts columns into panels with as few superfluous columns as possible, and of such cuts that of most wide panels. */
+export function panelsOf(columns: number, tiles: Target["tiles"]): Panels {
+  const cuts = Array.from({ length: MAX_NARROW + 1 }, (_, narrow): Panels => {
+    const rest = columns - tiles.narrow.columns * narrow;
+    return { wide: Math.max(0, Math.ceil(rest / tiles.wide.columns)), narrow };
+  });
+  return cuts.reduce((best, cut) => (columnsOf(cut, tiles) < columnsOf(best, tiles) ? cut : best));
 }
 
 /** Columns that panels cover. */
-export function columnsOf({ wide, narrow }: Panels): number {
-  return WIDE.columns * wide + NARROW.columns * narrow;
+export function columnsOf({ wide, narrow }: Panels, tiles: Target["tiles"]): number {
+  return tiles.wide.columns * wide + tiles.narrow.columns * narrow;
 }
 
 /** The least multiple that is not below a value. */
@@ -64,15 +58,18 @@ export function roundUp(value: number, multiple: number): number {
   return Math.ceil(value / multiple) * multiple;
 }
 
-/** Nanoseconds, by order of magnitude, of a multiply-add, and of a task beside its work. */
-const MADD_TIME = 0.05, TASK_TIME = 500;
+/** Most narrow panels of a block: two cover what one wide panel and a third of one would. */
+const MAX_NARROW = 2;
+
+/** Nanoseconds, by order of magnitude, of a vector's multiply-add, and of a task beside its work. */
+const MADD_TIME = 0.2, TASK_TIME = 500;
 
 /** What is known of the operands when blocks are chosen. */
 export interface BlockOptions {
   /** Whether rows, or columns, are read where they lie. */
   readonly readsRows: boolean;
   readonly readsColumns: boolean;
-  readonly threads: number;
+  readonly target: Target;
 }
 
 /**
@@ -81,20 +78,21 @@ export interface BlockOptions {
  */
 export function chooseBlocks(
   { batch, m, n, k, lhs, rhs, stores }: ContractKernel,
-  { readsRows, readsColumns, threads }: BlockOptions,
+  { readsRows, readsColumns, target }: BlockOptions,
 ): Blocks {
-  const depth = roundUp(Math.ceil(k.extent / Math.ceil(k.extent / MAX_DEPTH)), 4);
+  const { lanes, tiles, threads = 1 } = target, rowStep = rowStepOf(target);
+  const depth = roundUp(Math.ceil(k.extent / Math.ceil(k.extent / MAX_DEPTH)), lanes);
   const rowTime = readsRows ? 0 : timeOf(lhs), columnTime = readsColumns ? 0 : timeOf(rhs);
   const storeTime = stores.reduce((sum, { value }) => sum + timeOf(value) + TIMES.load, 0);
   let best: Blocks | undefined, bestTime = Infinity;
-  for (const columns of cuts(n.extent, 4, Math.max(1, Math.ceil(n.extent / MAX_COLUMNS)))) {
-    for (const rows of cuts(m.extent, ROW_STEP, Math.max(1, Math.ceil(m.extent / MAX_ROWS)))) {
+  for (const columns of cuts(n.extent, lanes, Math.max(1, Math.ceil(n.extent / MAX_COLUMNS)))) {
+    for (const rows of cuts(m.extent, rowStep, Math.max(1, Math.ceil(m.extent / MAX_ROWS)))) {
       const tasks = pointsOf(batch) * Math.ceil(m.extent / rows) * Math.ceil(n.extent / columns);
       const packing = k.extent * (Math.min(rows, m.extent) * rowTime + columns * columnTime);
-      const { wide, narrow } = panelsOf(columns);
-      const padded = columnsOf({ wide, narrow }) + 0.1 * NARROW.columns * narrow;
+      const panels = panelsOf(columns, tiles);
+      const padded = columnsOf(panels, tiles) + 0.1 * tiles.narrow.columns * panels.narrow;
       const task = TASK_TIME + packing +
-        Math.min(rows, m.extent) * (padded * k.extent * MADD_TIME + columns * storeTime);
+        Math.min(rows, m.extent) * (padded * k.extent * (MADD_TIME / lanes) + columns * storeTime);
       const time = Math.ceil(tasks / threads) * task;
       if (time < bestTime) [best, bestTime] = [{ rows, columns, depth, chunk: Math.min(rows, CHUNK_ROWS) }, time];
     }

@@ -2,17 +2,17 @@
  * Indices under substitution, for every printer: how a kernel's indices look once its variables are parts of an
  * invocation's number and of loop counters.
  *
- * Vectorising over a variable v is the substitution `v = 4 u + lane` with `0 <= lane < 4`: the index algebra itself
- * then finds whether a load is one aligned vec4 (`lane` occurs with coefficient 1 and the rest divides by 4), one
- * scalar (it does not occur) or four scalars.
+ * Vectorising over a variable v is the substitution `v = W u + lane` with `0 <= lane < W`: the index algebra itself
+ * then finds whether a load is one aligned vector (`lane` occurs with coefficient 1 and the rest divides by W), one
+ * scalar (it does not occur) or W scalars.
  */
-import type { Expr } from "../core/expr.ts";
-import type { Index, Term, Var } from "../core/index_expr.ts";
-import { addIndex, constantIndex, divIndex, makeVar, modIndex, scaleIndex, varIndex } from "../core/index_expr.ts";
+import type { Expr } from "../../core/expr.ts";
+import type { Index, Term, Var } from "../../core/index_expr.ts";
+import { addIndex, constantIndex, divIndex, makeVar, modIndex, scaleIndex, varIndex } from "../../core/index_expr.ts";
 
-/** Whether `index` always divides by 4. */
-export function isAligned(index: Index): boolean {
-  const rest = modIndex(index, 4);
+/** Whether `index` always divides by the number of lanes. */
+export function isAligned(index: Index, lanes: number): boolean {
+  const rest = modIndex(index, lanes);
   return rest.terms.length === 0 && rest.constant === 0;
 }
 
@@ -80,20 +80,20 @@ export function assigned(space: readonly Var[], flat: Index): Map<number, Index>
 export interface Walk {
   /** Values of the space's variables, given the number of a group. */
   replace(group: Index): Map<number, Index>;
-  /** The variable along which the four points of a group differ; absent if a group is one point. */
+  /** The variable along which the points of a group differ; absent if a group is one point. */
   readonly lane?: Var;
   /** Groups of points. */
   readonly groups: number;
 }
 
-/** Four neighbours along one variable, whose extent divides by 4. */
-export function walkAlong(space: readonly Var[], along: Var): Walk {
-  const lane = makeVar("lane", 4), quarter = makeVar("quarter", along.extent / 4);
-  const reduced = space.map((variable) => (variable === along ? quarter : variable));
+/** Neighbours along one variable, whose extent divides by their number. */
+export function walkAlong(space: readonly Var[], along: Var, lanes: number): Walk {
+  const lane = makeVar("lane", lanes), group = makeVar("group", along.extent / lanes);
+  const reduced = space.map((variable) => (variable === along ? group : variable));
   return {
-    replace: (group) => {
-      const replace = assigned(reduced, group);
-      replace.set(along.id, addIndex(scaleIndex(replace.get(quarter.id)!, 4), varIndex(lane)));
+    replace: (number) => {
+      const replace = assigned(reduced, number);
+      replace.set(along.id, addIndex(scaleIndex(replace.get(group.id)!, lanes), varIndex(lane)));
       return replace;
     },
     lane,

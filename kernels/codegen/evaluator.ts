@@ -1,22 +1,19 @@
 /**
- * Evaluates scalar expressions as WebAssembly, one point at a time or four.
+ * Evaluates scalar expressions, one point at a time or W.
  *
  * An {@link Env} says what the kernel's variables are and which variable, if any, is the lane of a vector. Every value
- * knows its width: what does not depend on the lane stays a scalar. Loads of four neighbours are one instruction
- * wherever they lie, alignment is free here.
+ * knows its width: what does not depend on the lane stays a scalar. Loads of W neighbours are one instruction
+ * wherever they lie: the machines that this is for do not ask for alignment.
  */
-import type { Expr } from "../../../core/expr.ts";
-import type { Index, Term } from "../../../core/index_expr.ts";
-import { addIndex, constantIndex, substituteIndex } from "../../../core/index_expr.ts";
-import { invariant } from "../../../core/errors.ts";
-import type { Kernel, Store } from "../../kernel.ts";
-import { type Env as LaneEnv, LaneScope } from "../../lane_scope.ts";
-import { bits, choose, compare, convert, i, joinLanes, laneOf, splat } from "./lanes.ts";
+import type { Expr } from "../../core/expr.ts";
+import type { Index, Term } from "../../core/index_expr.ts";
+import { addIndex, constantIndex, substituteIndex } from "../../core/index_expr.ts";
+import { invariant } from "../../core/errors.ts";
+import type { Kernel, Store } from "../kernel.ts";
+import { type Env as LaneEnv, LaneScope } from "./lane_scope.ts";
+import { bits, choose, compare, convert, i, joinLanes, laneNumbers, laneOf, splat } from "./lanes.ts";
 import { binary, unary } from "./scalar_ops.ts";
 import type { Value, Writer } from "./writer.ts";
-
-/** Four lanes of four bytes in reverse order. */
-const REVERSED_BYTES = [12, 13, 14, 15, 8, 9, 10, 11, 4, 5, 6, 7, 0, 1, 2, 3];
 
 /** What the kernel's variables are at the place where an expression is evaluated. */
 export type Env = LaneEnv<Value>;
@@ -43,15 +40,15 @@ export class Evaluator extends LaneScope<Value> {
     super();
   }
 
-  /** Instructions: neighbours or one element are one, else there are four to join. */
+  /** Instructions: neighbours or one element are one, else there is one a lane, and their joining. */
   protected override loadCost(_operand: number, index: Index, env: Env): number {
     const form = this.form(this.index(index, env), env);
-    return form && Math.abs(form.step) <= 1 ? 1 : 5;
+    return form && Math.abs(form.step) <= 1 ? 1 : this.writer.lanes + 1;
   }
 
   protected override storeCost({ index }: Store, env: Env): number {
     // All lanes storing to one place would be no vector at all.
-    return !env.lane || this.form(this.index(index, env), env)?.step === 1 ? 1 : 6;
+    return !env.lane || this.form(this.index(index, env), env)?.step === 1 ? 1 : this.writer.lanes + 2;
   }
 
   /** The value of an expression, known in the innermost open block. */
@@ -105,8 +102,8 @@ export class Evaluator extends LaneScope<Value> {
     const w = this.writer;
     const index = this.index(source, env), form = this.form(index, env);
     if (form?.step === 0) return this.scalar(form.base, env);
-    if (!form) return joinLanes(w, [0, 1, 2, 3].map((lane) => this.scalar(index, env, lane)));
-    const steps = joinLanes(w, [0, 1, 2, 3].map((lane) => w.literal(lane * form.step, "i32")));
+    if (!form) return joinLanes(w, laneNumbers(w).map((lane) => this.scalar(index, env, lane)));
+    const steps = joinLanes(w, laneNumbers(w).map((lane) => w.literal(lane * form.step, "i32")));
     return i(w, "add", this.scalar(form.base, env), steps);
   }
 
@@ -115,9 +112,9 @@ export class Evaluator extends LaneScope<Value> {
     const index = this.index(expr.index, env);
     let result: Value = w.literal(1, "bool");
     const value = this.indexValue(expr.index, env);
-    if (index.min < expr.lo) result = compare(w, "ge_s", value, w.literal(expr.lo, "i32"));
+    if (index.min < expr.lo) result = compare(w, "ge", value, w.literal(expr.lo, "i32"));
     if (index.max < expr.hi) return result;
-    const below = compare(w, "lt_s", value, w.literal(expr.hi, "i32"));
+    const below = compare(w, "lt", value, w.literal(expr.hi, "i32"));
     return index.min < expr.lo ? bits(w, "and", result, below) : below;
   }
 
@@ -140,10 +137,10 @@ export class Evaluator extends LaneScope<Value> {
     let sum: Value | undefined;
     for (const { value, coefficient } of ordered) {
       const part = this.#scaled(value, coefficient);
-      sum = sum ? w.op("i32.add", [sum, part], { dtype: "i32", width: 1 }) : part;
+      sum = sum ? w.op("i32.add", [sum, part]) : part;
     }
     if (!sum) return w.literal(constant, "i32");
-    return constant === 0 ? sum : w.op("i32.add", [sum, w.literal(constant, "i32")], { dtype: "i32", width: 1 });
+    return constant === 0 ? sum : w.op("i32.add", [sum, w.literal(constant, "i32")]);
   }
 
   #scaled(value: Value, factor: number): Value {
@@ -151,8 +148,8 @@ export class Evaluator extends LaneScope<Value> {
     if (factor === 1) return value;
     if (value.local === undefined) return w.literal(value.literal * factor, "i32");
     const isPower = factor > 0 && (factor & (factor - 1)) === 0;
-    if (isPower) return w.op("i32.shl", [value, w.literal(Math.log2(factor), "i32")], { dtype: "i32", width: 1 });
-    return w.op("i32.mul", [value, w.literal(factor, "i32")], { dtype: "i32", width: 1 });
+    if (isPower) return w.op("i32.shl", [value, w.literal(Math.log2(factor), "i32")]);
+    return w.op("i32.mul", [value, w.literal(factor, "i32")]);
   }
 
   #term({ atom }: Term, env: Env, lane: number | undefined): Value {
@@ -175,15 +172,14 @@ export class Evaluator extends LaneScope<Value> {
   /** Floor division or remainder by a positive constant. */
   #quotient(kind: "div" | "mod", of: Value, by: number, min: number): Value {
     const w = this.writer;
-    const result = { dtype: "i32", width: 1 } as const;
     if ((by & (by - 1)) === 0) {
-      if (kind === "div") return w.op("i32.shr_s", [of, w.literal(Math.log2(by), "i32")], result);
-      return w.op("i32.and", [of, w.literal(by - 1, "i32")], result);
+      if (kind === "div") return w.op("i32.shr_s", [of, w.literal(Math.log2(by), "i32")]);
+      return w.op("bits.and", [of, w.literal(by - 1, "i32")]);
     }
     const turns = min < 0 ? Math.ceil(-min / by) : 0;
-    const positive = turns > 0 ? w.op("i32.add", [of, w.literal(turns * by, "i32")], result) : of;
-    const quotient = w.op(kind === "div" ? "i32.div_u" : "i32.rem_u", [positive, w.literal(by, "i32")], result);
-    return kind === "div" && turns > 0 ? w.op("i32.sub", [quotient, w.literal(turns, "i32")], result) : quotient;
+    const positive = turns > 0 ? w.op("i32.add", [of, w.literal(turns * by, "i32")]) : of;
+    const quotient = w.op(kind === "div" ? "i32.div_u" : "i32.rem_u", [positive, w.literal(by, "i32")]);
+    return kind === "div" && turns > 0 ? w.op("i32.sub", [quotient, w.literal(turns, "i32")]) : quotient;
   }
 
   /** The byte address of an element offset, and what the instruction itself adds to it. */
@@ -217,11 +213,11 @@ export class Evaluator extends LaneScope<Value> {
   ): { address: Value; offset: number } {
     const { size } = this.kernel.operands[operand];
     if (index.min >= 0 && index.max < size) return this.address(operand, index, env, lane);
-    const w = this.writer, result = { dtype: "i32", width: 1 } as const;
+    const w = this.writer;
     const at = this.scalar(index, env, lane);
-    const shifted = w.op("i32.add", [at, w.literal(count, "i32")], result);
-    const isNear = w.op("i32.lt_u", [shifted, w.literal(size + count, "i32")], { dtype: "bool", width: 1 });
-    const led = w.op("select", [at, w.literal(0, "i32"), isNear], result);
+    const shifted = w.op("i32.add", [at, w.literal(count, "i32")]);
+    const isNear = w.op("i32.lt_u", [shifted, w.literal(size + count, "i32")]);
+    const led = w.op("select", [at, w.literal(0, "i32"), isNear]);
     const value = this.#sum([{ value: this.writer.parameter(`b${operand}`), coefficient: 1 }, {
       value: led,
       coefficient: 4,
@@ -235,15 +231,14 @@ export class Evaluator extends LaneScope<Value> {
     const { dtype } = this.kernel.operands[operand];
     if (form?.step === 0) return this.#loadScalar(operand, form.base, env);
     if (!form || Math.abs(form.step) !== 1) {
-      const lanes = [0, 1, 2, 3].map((lane) => this.#loadScalar(operand, index, env, lane));
-      return joinLanes(w, lanes);
+      return joinLanes(w, laneNumbers(w).map((lane) => this.#loadScalar(operand, index, env, lane)));
     }
-    const base = form.step === 1 ? form.base : addIndex(form.base, -3);
-    const { address, offset } = this.#loadAddress(operand, base, env, { count: 4 });
+    const base = form.step === 1 ? form.base : addIndex(form.base, 1 - w.lanes);
+    const { address, offset } = this.#loadAddress(operand, base, env, { count: w.lanes });
     const raw = dtype === "bool" ? "i32" : dtype;
-    let loaded = w.op("v128.load", [address], { dtype: raw, width: 4 }, [offset]);
+    let loaded: Value = { ...w.op("lanes.load", [address], [offset]), dtype: raw };
     if (form.step === -1) {
-      loaded = w.op("i8x16.shuffle", [loaded, loaded], { dtype: raw, width: 4 }, REVERSED_BYTES);
+      loaded = w.op("shuffle", [loaded, loaded], laneNumbers(w).toReversed());
     }
     return convert(w, loaded, dtype);
   }
@@ -252,51 +247,34 @@ export class Evaluator extends LaneScope<Value> {
     const { dtype } = this.kernel.operands[operand];
     const raw = dtype === "bool" ? "i32" : dtype;
     const { address, offset } = this.#loadAddress(operand, index, env, { count: 1, lane });
-    const loaded = this.writer.op(dtype === "f32" ? "f32.load" : "i32.load", [address], { dtype: raw, width: 1 }, [
-      offset,
-    ]);
-    return convert(this.writer, loaded, dtype);
+    const loaded = this.writer.op(dtype === "f32" ? "f32.load" : "i32.load", [address], [offset]);
+    return convert(this.writer, { ...loaded, dtype: raw }, dtype);
   }
 
   /** Writes a store whose value was evaluated before; `adds` adds to what is there. */
   store({ operand, index: source }: Store, value: Value, env: Env, adds = false): void {
-    const w = this.writer;
-    const { dtype } = this.kernel.operands[operand];
+    const w = this.writer, { dtype } = this.kernel.operands[operand], type = dtype === "f32" ? "f32" : "i32";
     const stored = dtype === "bool" ? convert(w, value, "u32") : value;
     const index = this.index(source, env), form = this.form(index, env);
-    const type = { dtype: stored.dtype, width: 1 } as const;
     if (!env.lane || (form?.step === 0 && stored.width === 1)) {
       const { address, offset } = this.address(operand, index, env);
-      const [load, put] = dtype === "f32" ? ["f32.load", "f32.store"] : ["i32.load", "i32.store"];
-      const sum = adds
-        ? w.fresh(dtype === "f32" ? "f32.add" : "i32.add", [w.fresh(load, [address], type, [offset]), stored], type)
-        : stored;
-      return w.effect(put, [address, sum], [offset]);
+      const sum = adds ? w.fresh(`${type}.add`, [w.fresh(`${type}.load`, [address], [offset]), stored]) : stored;
+      return w.effect(`${type}.store`, [address, sum], [offset]);
     }
     const whole = splat(w, stored);
     if (form?.step === 1) {
       const { address, offset } = this.address(operand, form.base, env);
-      const wide = { dtype: stored.dtype, width: 4 } as const;
-      const sum = adds
-        ? w.fresh(
-          dtype === "f32" ? "f32x4.add" : "i32x4.add",
-          [w.fresh("v128.load", [address], wide, [offset]), whole],
-          wide,
-        )
-        : whole;
-      return w.effect("v128.store", [address, sum], [offset]);
+      const sum = adds ? w.fresh(`${type}.add`, [w.fresh("lanes.load", [address], [offset]), whole]) : whole;
+      return w.effect("lanes.store", [address, sum], [offset]);
     }
-    for (let lane = 0; lane < 4; lane++) {
+    for (let lane = 0; lane < w.lanes; lane++) {
       const { address, offset } = this.address(operand, index, env, lane);
       if (!adds) {
-        w.effect("v128.store32_lane", [address, whole], [offset, lane]);
+        w.effect("lanes.store_lane", [address, whole], [offset, lane]);
         continue;
       }
-      const before = w.fresh(dtype === "f32" ? "f32.load" : "i32.load", [address], type, [offset]);
-      w.effect(dtype === "f32" ? "f32.store" : "i32.store", [
-        address,
-        w.fresh(dtype === "f32" ? "f32.add" : "i32.add", [before, laneOf(w, whole, lane)], type),
-      ], [offset]);
+      const before = w.fresh(`${type}.load`, [address], [offset]);
+      w.effect(`${type}.store`, [address, w.fresh(`${type}.add`, [before, laneOf(w, whole, lane)])], [offset]);
     }
   }
 }

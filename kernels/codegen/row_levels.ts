@@ -1,7 +1,7 @@
 /** The passes of a row kernel, for every printer. */
-import { type Expr, operandsOf } from "../core/expr.ts";
-import type { Index } from "../core/index_expr.ts";
-import type { RowKernel } from "./kernel.ts";
+import { type Expr, operandsOf } from "../../core/expr.ts";
+import type { Index } from "../../core/index_expr.ts";
+import type { RowKernel } from "../kernel.ts";
 
 /** A reduction over the row. */
 export type Reduce = Expr & { kind: "reduce" };

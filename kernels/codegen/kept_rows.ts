@@ -3,13 +3,13 @@
  * later ones read them there: an exponential is computed once for a softmax, not once for its sum and once for the
  * result.
  */
-import { type Expr, operandsOf } from "../../../core/expr.ts";
-import { type Index, scaleIndex, type Var, visitVars } from "../../../core/index_expr.ts";
-import type { RowKernel } from "../../kernel.ts";
-import type { Reduce } from "../../row_levels.ts";
+import { type Expr, operandsOf } from "../../core/expr.ts";
+import { type Index, scaleIndex, type Var, visitVars } from "../../core/index_expr.ts";
+import type { RowKernel } from "../kernel.ts";
+import type { Reduce } from "./row_levels.ts";
 import { timeOf } from "./expr_time.ts";
 import { splat } from "./lanes.ts";
-import type { Env, Evaluator } from "./print_expr.ts";
+import type { Env, Evaluator } from "./evaluator.ts";
 import type { Value } from "./writer.ts";
 
 /** Nanoseconds an element from which on a value is rather kept than computed again. */
@@ -27,7 +27,7 @@ export class KeptRows {
   /**
    * Chooses what to keep.
    * @param levels The reductions of each pass; the element stores are the last pass.
-   * @param isAcross Whether lanes run across rows: then four rows are kept together.
+   * @param isAcross Whether lanes run across rows: then a row for each lane is kept together.
    */
   constructor(
     readonly kernel: RowKernel,
@@ -36,10 +36,11 @@ export class KeptRows {
     isAcross: boolean,
   ) {
     const { elementStores, row } = kernel;
-    this.#elementBytes = isAcross ? 16 : 4;
+    const vectorBytes = 4 * evaluator.writer.lanes;
+    this.#elementBytes = isAcross ? vectorBytes : 4;
     const passes = [...levels.map((level) => level.map(({ body }) => body)), elementStores.map(({ value }) => value)];
     const varies = varying(row);
-    const rowBytes = 16 * Math.ceil(this.#elementBytes * row.extent / 16);
+    const rowBytes = vectorBytes * Math.ceil(this.#elementBytes * row.extent / vectorBytes);
     const computed = new Map<Expr, number>();
     passes.forEach((roots, pass) => {
       const seen = new Set<Expr>();
@@ -81,7 +82,7 @@ export class KeptRows {
     for (const [expr, row] of this.#rows) {
       if (row.pass !== pass) continue;
       const value = this.evaluator.value(expr, env), { writer } = this.evaluator;
-      if (env.lane) writer.effect("v128.store", [this.#address(env), splat(writer, value)], [row.offset]);
+      if (env.lane) writer.effect("lanes.store", [this.#address(env), splat(writer, value)], [row.offset]);
       else writer.effect("f32.store", [this.#address(env), value], [row.offset]);
     }
   }
@@ -92,8 +93,7 @@ export class KeptRows {
       if (row.pass !== pass) continue;
       this.evaluator.kept.set(expr.id, (env) => {
         // The address does not tell whether the row was written again, so a load must stay where it is.
-        const [name, width] = env.lane ? ["v128.load", 4 as const] : ["f32.load", 1 as const];
-        return this.evaluator.writer.fresh(name, [this.#address(env)], { dtype: "f32", width }, [row.offset]);
+        return this.evaluator.writer.fresh(env.lane ? "lanes.load" : "f32.load", [this.#address(env)], [row.offset]);
       });
     }
   }
@@ -103,7 +103,7 @@ export class KeptRows {
     const { evaluator } = this, at = env.replace.get(this.kernel.row.id)!;
     const form = evaluator.form(at, env);
     const element = evaluator.scalar(scaleIndex(form!.base, this.#elementBytes), env);
-    return evaluator.writer.op("i32.add", [evaluator.writer.parameter("scratch"), element], { dtype: "i32", width: 1 });
+    return evaluator.writer.op("i32.add", [evaluator.writer.parameter("scratch"), element]);
   }
 }
 

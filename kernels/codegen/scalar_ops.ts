@@ -1,7 +1,7 @@
-/** The operators of the scalar language, for one point or four. */
-import type { BinaryOp, UnaryOp } from "../../../core/expr.ts";
-import { invariant } from "../../../core/errors.ts";
-import { align, bits, choose, compare, f, i, joinLanes, laneOf, shift } from "./lanes.ts";
+/** The operators of the scalar language, for one point or W. */
+import type { BinaryOp, UnaryOp } from "../../core/expr.ts";
+import { invariant } from "../../core/errors.ts";
+import { align, bits, choose, compare, f, i, joinLanes, laneNumbers, laneOf, shift } from "./lanes.ts";
 import { erf, exp, integerPower, log, pow, sigmoid, sine, tanh } from "./math.ts";
 import type { Value, Writer } from "./writer.ts";
 
@@ -14,16 +14,16 @@ export function unary(w: Writer, op: UnaryOp, x: Value): Value {
       return isFloat ? f(w, "neg", x) : i(w, "sub", zero, x);
     case "abs":
       if (x.dtype === "u32") return x;
-      return isFloat ? f(w, "abs", x) : choose(w, compare(w, "lt_s", x, zero), i(w, "sub", zero, x), x);
+      return isFloat ? f(w, "abs", x) : choose(w, compare(w, "lt", x, zero), i(w, "sub", zero, x), x);
     case "sign": {
       const one = w.literal(1, x.dtype);
       if (x.dtype === "u32") return choose(w, compare(w, "ne", x, zero), one, zero);
       // What is neither below nor above 0 is 0 or NaN, and stays.
-      const below = choose(w, compare(w, isFloat ? "lt" : "lt_s", x, zero), w.literal(-1, x.dtype), x);
-      return choose(w, compare(w, isFloat ? "gt" : "gt_s", x, zero), one, below);
+      const below = choose(w, compare(w, "lt", x, zero), w.literal(-1, x.dtype), x);
+      return choose(w, compare(w, "gt", x, zero), one, below);
     }
     case "not":
-      if (x.dtype === "bool" && x.width === 1) return w.op("i32.eqz", [x], { dtype: "bool", width: 1 });
+      if (x.dtype === "bool" && x.width === 1) return w.op("i32.eqz", [x]);
       return bits(w, "xor", x, x.dtype === "bool" ? allOnes(w) : w.literal(-1, x.dtype), x.dtype);
     case "floor":
       return isFloat ? f(w, "floor", x) : x;
@@ -51,24 +51,21 @@ export function unary(w: Writer, op: UnaryOp, x: Value): Value {
 }
 
 function allOnes(w: Writer): Value {
-  return { ...w.op("i32x4.splat", [w.literal(-1, "i32")], { dtype: "i32", width: 4 }), dtype: "bool" };
+  return { ...w.op("i32.splat", [w.literal(-1, "i32")]), dtype: "bool" };
 }
 
-const COMPARISONS: ReadonlySet<BinaryOp> = new Set<BinaryOp>(["eq", "ne", "lt", "le", "gt", "ge"]);
+type Comparison = "eq" | "ne" | "lt" | "le" | "gt" | "ge";
+
+function isComparison(op: BinaryOp): op is Comparison {
+  return op === "eq" || op === "ne" || op === "lt" || op === "le" || op === "gt" || op === "ge";
+}
 
 /** Two-operand arithmetic. Integer division truncates; a zero divisor gives the dividend. */
 export function binary(w: Writer, op: BinaryOp, lhs: Value, rhs: Value): Value {
   invariant(lhs.dtype === rhs.dtype, `operands of ${op} differ in type`);
   const { dtype } = lhs;
   if (dtype === "bool") return boolean(w, op, lhs, rhs);
-  if (COMPARISONS.has(op)) {
-    return compare(
-      w,
-      dtype === "f32" || op === "eq" || op === "ne" ? op : `${op}_${dtype === "i32" ? "s" : "u"}`,
-      lhs,
-      rhs,
-    );
-  }
+  if (isComparison(op)) return compare(w, op, lhs, rhs);
   switch (op) {
     case "and":
     case "or":
@@ -112,22 +109,22 @@ function boolean(w: Writer, op: BinaryOp, lhs: Value, rhs: Value): Value {
     case "eq":
       return compare(w, "eq", lhs, rhs);
     default:
-      // Masks of all bits are the greatest unsigned numbers.
-      return compare(w, `${op}_u`, lhs, rhs);
+      invariant(isComparison(op), `there is no ${op} of truth values`);
+      return compare(w, op, lhs, rhs);
   }
 }
 
 function perLane(w: Writer, lhs: Value, rhs: Value, fn: (x: Value, y: Value) => Value): Value {
   const { width, args: [x, y] } = align(w, [lhs, rhs]);
   if (width === 1) return fn(x, y);
-  return joinLanes(w, [0, 1, 2, 3].map((lane) => fn(laneOf(w, lhs, lane), laneOf(w, rhs, lane))));
+  return joinLanes(w, laneNumbers(w).map((lane) => fn(laneOf(w, lhs, lane), laneOf(w, rhs, lane))));
 }
 
 function integerExtreme(w: Writer, op: "max" | "min", lhs: Value, rhs: Value): Value {
   const sign = lhs.dtype === "i32" ? "s" : "u";
   const { width, args: [x, y] } = align(w, [lhs, rhs]);
-  if (width === 4) return i(w, `${op}_${sign}`, x, y);
-  return choose(w, compare(w, `${op === "max" ? "gt" : "lt"}_${sign}`, x, y), x, y);
+  if (width > 1) return i(w, `${op}_${sign}`, x, y);
+  return choose(w, compare(w, op === "max" ? "gt" : "lt", x, y), x, y);
 }
 
 /** Division traps on 0 and where the quotient overflows: such divisors are replaced, and the result put right. */
@@ -144,7 +141,7 @@ function integerRest(w: Writer, x: Value, y: Value): Value {
   const divisor = choose(w, compare(w, "ne", y, zero), y, one);
   if (y.dtype === "u32") return i(w, "rem_u", x, divisor);
   const rest = i(w, "rem_s", x, divisor);
-  const isOff = bits(w, "and", compare(w, "ne", rest, zero), compare(w, "lt_s", bits(w, "xor", rest, divisor), zero));
+  const isOff = bits(w, "and", compare(w, "ne", rest, zero), compare(w, "lt", bits(w, "xor", rest, divisor), zero));
   return choose(w, isOff, i(w, "add", rest, divisor), rest);
 }
 

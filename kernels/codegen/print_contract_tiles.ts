@@ -7,45 +7,21 @@
  * A sum goes through each block of k in order, and through the blocks in order. Blocks of k depend on nothing but its
  * extent, so results do not depend on how rows and columns are cut, nor on what a mask leaves out.
  */
-import type { Expr } from "../../../core/expr.ts";
-import type { Index, Var } from "../../../core/index_expr.ts";
-import { addIndex, constantIndex, makeVar, scaleIndex, substituteIndex, varIndex } from "../../../core/index_expr.ts";
-import type { ContractKernel } from "../../kernel.ts";
-import { assign, laneForm, pointsOf, unflatten } from "../../lane_index.ts";
-import {
-  type Blocks,
-  chooseBlocks,
-  columnsOf,
-  NARROW,
-  type Panels,
-  panelsOf,
-  roundUp,
-  type Tile,
-  WIDE,
-} from "./contract_blocks.ts";
-import { type Block, Integers, Packer } from "./contract_pack.ts";
-import { TileSums } from "./contract_tile.ts";
-import { isWorthSkipping, type Tile as LiveTile } from "../../live_range.ts";
-import type { Evaluator } from "./print_expr.ts";
+import type { Index, Var } from "../../core/index_expr.ts";
+import { addIndex, constantIndex, makeVar, scaleIndex, substituteIndex, varIndex } from "../../core/index_expr.ts";
+import type { ContractKernel } from "../kernel.ts";
+import { isWorthSkipping, type Tile as LiveTile } from "../live_range.ts";
+import { type Blocks, chooseBlocks, columnsOf, type Panels, panelsOf, roundUp, rowStepOf } from "./contract_blocks.ts";
+import { type Direct, directColumns, directResult, directRows } from "./contract_direct.ts";
+import { type Block, Packer } from "./contract_pack.ts";
+import { TileSums, UNROLL } from "./contract_tile.ts";
+import type { Evaluator } from "./evaluator.ts";
+import { Integers } from "./integers.ts";
+import { assign, pointsOf, unflatten } from "./lane_index.ts";
 import { type Depth, liveStepsIn, overLiveSteps } from "./print_mask.ts";
+import type { Target, Tile } from "./target.ts";
 import { shareOf } from "./walk.ts";
 import type { Value, Writer } from "./writer.ts";
-
-const F32X4 = { dtype: "f32", width: 4 } as const;
-
-/** Steps of k further apart than this fall on few sets of the cache: such operands are packed. */
-const MAX_STRIDE_BYTES = 1024;
-
-/**
- * A tensor that is addressed where it lies: the address of its first element in the task's batch, and distances in
- * bytes.
- */
-interface Direct {
-  readonly operand: number;
-  readonly at: Index;
-  readonly axisBytes: number;
-  readonly otherBytes: number;
-}
 
 /** A task: values of the batch variables, and its rows and columns. */
 interface Task {
@@ -74,14 +50,14 @@ export function printTiles(kernel: ContractKernel, evaluator: Evaluator): void {
 
 /** The product or its transpose: the one whose rows are contiguous where they are stored, so that lanes run along n. */
 function orient(kernel: ContractKernel, evaluator: Evaluator): ContractKernel {
-  const { m, n, lhs, rhs, stores } = kernel, lane = makeVar("lane", 4);
-  const sums: Value = { local: 0, literal: 0, ...F32X4, depth: 0 };
+  const { m, n, lhs, rhs, stores } = kernel, { lanes } = evaluator.writer, lane = makeVar("lane", lanes);
+  const sums: Value = { local: 0, literal: 0, dtype: "f32", width: lanes, depth: 0 };
   const costAlong = (axis: Var) => {
-    const quad = varIndex(makeVar("q", Math.max(2, axis.extent >> 2)));
+    const vector = varIndex(makeVar("q", Math.max(2, Math.floor(axis.extent / lanes))));
     return evaluator.cost(
       [],
       stores,
-      evaluator.env(new Map([[axis.id, addIndex(scaleIndex(quad, 4), varIndex(lane))]]), lane, sums),
+      evaluator.env(new Map([[axis.id, addIndex(scaleIndex(vector, lanes), varIndex(lane))]]), lane, sums),
     );
   };
   return costAlong(m) < costAlong(n) ? { ...kernel, m: n, n: m, lhs: rhs, rhs: lhs } : kernel;
@@ -90,6 +66,7 @@ function orient(kernel: ContractKernel, evaluator: Evaluator): ContractKernel {
 class TilePrinter {
   readonly #w: Writer;
   readonly #int: Integers;
+  readonly #tiles: Target["tiles"];
   readonly #packer: Packer;
   readonly #blocks: Blocks;
   readonly #rows: Direct | undefined;
@@ -110,22 +87,22 @@ class TilePrinter {
   #sums!: Value;
 
   constructor(readonly kernel: ContractKernel, readonly evaluator: Evaluator) {
-    const { n } = kernel;
+    const { n } = kernel, { target } = evaluator.writer, { lanes, tiles } = target;
     this.#w = evaluator.writer;
+    this.#tiles = tiles;
     this.#int = new Integers(evaluator.writer);
     this.#packer = new Packer(evaluator);
-    this.#skips = isWorthSkipping(kernel, { ...NARROW, depth: 4 });
-    this.#isExact = n.extent % 4 === 0 && n.extent >= NARROW.columns;
-    this.#rows = this.#directRows();
-    this.#columns = this.#directColumns();
-    this.#result = this.#directResult();
-    const { threads = 1 } = evaluator.writer.target;
-    this.#blocks = chooseBlocks(kernel, { readsRows: !!this.#rows, readsColumns: !!this.#columns, threads });
+    this.#skips = isWorthSkipping(kernel, { ...tiles.narrow, depth: lanes });
+    this.#isExact = n.extent % lanes === 0 && n.extent >= tiles.narrow.columns;
+    this.#rows = directRows(kernel);
+    this.#columns = this.#isExact ? directColumns(kernel, tiles.narrow) : undefined;
+    this.#result = this.#isExact ? directResult(kernel) : undefined;
+    this.#blocks = chooseBlocks(kernel, { readsRows: !!this.#rows, readsColumns: !!this.#columns, target });
     const { columns, depth } = this.#blocks;
-    this.#panels = panelsOf(Math.min(columns, n.extent));
-    this.#lastPanels = panelsOf(n.extent - columns * (Math.ceil(n.extent / columns) - 1));
+    this.#panels = panelsOf(Math.min(columns, n.extent), tiles);
+    this.#lastPanels = panelsOf(n.extent - columns * (Math.ceil(n.extent / columns) - 1), tiles);
     this.#rowPitch = 4 * depth + 64;
-    this.#sumPitch = 4 * Math.max(columnsOf(this.#panels), columnsOf(this.#lastPanels));
+    this.#sumPitch = 4 * Math.max(columnsOf(this.#panels, tiles), columnsOf(this.#lastPanels, tiles));
   }
 
   print(): void {
@@ -136,7 +113,9 @@ class TilePrinter {
     const kBlocks = Math.ceil(k.extent / depth), isWhole = kBlocks === 1;
     const sizeRows = this.#rows ? 0 : roundUp(chunk * this.#rowPitch, 64),
       sizeColumns = this.#columns ? 0 : depth * this.#sumPitch;
-    const sizeSums = this.#result ? 0 : (isWhole ? chunk : Math.min(rows, roundUp(m.extent, 12))) * this.#sumPitch;
+    const sizeSums = this.#result
+      ? 0
+      : (isWhole ? chunk : Math.min(rows, roundUp(m.extent, rowStepOf(w.target)))) * this.#sumPitch;
     this.evaluator.scratchBytes = roundUp(sizeRows + sizeColumns + sizeSums, 256) + 64;
     this.#packedRows = w.parameter("scratch");
     this.#packedColumns = int.plus(this.#packedRows, sizeRows);
@@ -157,7 +136,7 @@ class TilePrinter {
         const part: Depth = { k0: int.literal(0), kEnd: int.literal(k.extent), isFirst: int.literal(1) };
         const isNew = rowBlock.extent === 1
           ? undefined
-          : int.op("i32.or", int.op("i32.eq", this.#index(number), first), int.op("i32.eqz", task.m0));
+          : int.op("bits.or", int.op("i32.eq", this.#index(number), first), int.op("i32.eqz", task.m0));
         if (isNew) w.when(isNew, () => this.#packColumns(task, part));
         else this.#packColumns(task, part);
         this.#overChunks(task, (from, to) => {
@@ -255,14 +234,15 @@ class TilePrinter {
 
   /** Runs `body` for the tiles that the kernel uses. */
   #overTiles(body: (tile: Tile) => void): void {
-    if (this.#panels.wide + this.#lastPanels.wide > 0) body(WIDE);
-    if (this.#panels.narrow + this.#lastPanels.narrow > 0) body(NARROW);
+    if (this.#panels.wide + this.#lastPanels.wide > 0) body(this.#tiles.wide);
+    if (this.#panels.narrow + this.#lastPanels.narrow > 0) body(this.#tiles.narrow);
   }
 
   /** The first column of a tile's panels, and their number. */
   #span({ n0, wide, narrow }: Task, tile: Tile): { first: Value; count: Value } {
-    if (tile === WIDE) return { first: n0, count: wide };
-    return { first: this.#int.add(n0, this.#int.times(wide, WIDE.columns)), count: narrow };
+    const { wide: widest } = this.#tiles;
+    if (tile === widest) return { first: n0, count: wide };
+    return { first: this.#int.add(n0, this.#int.times(wide, widest.columns)), count: narrow };
   }
 
   /** Multiplies rows `from` to `to` with the task's columns. The sums in scratch memory begin at row `origin`. */
@@ -317,7 +297,7 @@ class TilePrinter {
                   columns: int.add(columns, int.times(skipped, columnStep)),
                   columnStep,
                   depth: int.sub(steps.kEnd, steps.k0),
-                  isQuads: k.extent % 4 === 0,
+                  isWhole: k.extent % UNROLL === 0,
                 });
               });
               sums.store(cornerAt, cornerStep, part.isFirst);
@@ -345,7 +325,7 @@ class TilePrinter {
     const int = this.#int;
     if (!this.#skips || part.isFirst.local === undefined) return body();
     const live = liveStepsIn(this.kernel, this.evaluator, this.#sides(task, place), part);
-    this.#w.when(int.op("i32.or", part.isFirst, int.op("i32.lt_s", live.k0, live.kEnd)), body);
+    this.#w.when(int.op("bits.or", part.isFirst, int.op("i32.lt_s", live.k0, live.kEnd)), body);
   }
 
   /**
@@ -366,51 +346,10 @@ class TilePrinter {
     });
   }
 
-  /** A plain load or store as address and distances, where it is linear in two variables and stays inside. */
-  #direct(operand: number, index: Index, axis: Var, other: Var): Direct | undefined {
-    const { size, dtype } = this.kernel.operands[operand];
-    if (dtype !== "f32" || index.min < 0 || index.max >= size) return undefined;
-    const along = laneForm(index, axis, () => true), deep = along && laneForm(along.base, other, () => true);
-    if (!along || !deep || along.step < 0 || deep.step < 0) return undefined;
-    return { operand, at: deep.base, axisBytes: 4 * along.step, otherBytes: 4 * deep.step };
-  }
-
-  #directLoad(expr: Expr, axis: Var): Direct | undefined {
-    return expr.kind === "load" ? this.#direct(expr.operand, expr.index, axis, this.kernel.k) : undefined;
-  }
-
-  /** Rows are read where they lie if they are contiguous along k, or close together. */
-  #directRows(): Direct | undefined {
-    const { lhs, m, k } = this.kernel, direct = this.#directLoad(lhs, m);
-    if (!direct) return undefined;
-    const { axisBytes, otherBytes } = direct;
-    const isNear = axisBytes === 4 && otherBytes <= MAX_STRIDE_BYTES && otherBytes * k.extent <= 1 << 17;
-    return otherBytes <= 4 || isNear ? direct : undefined;
-  }
-
-  /** Columns are read where they lie if they are neighbours and steps of k close together, or if few rows use them. */
-  #directColumns(): Direct | undefined {
-    const { rhs, m, n, k } = this.kernel, direct = this.#isExact ? this.#directLoad(rhs, n) : undefined;
-    if (!direct || direct.axisBytes !== 4) return undefined;
-    const isNear = direct.otherBytes <= MAX_STRIDE_BYTES && direct.otherBytes * k.extent <= 1 << 15;
-    return isNear || m.extent <= 2 * NARROW.rows ? direct : undefined;
-  }
-
-  /** Sums are stored where they belong if they are the result as they are and columns are neighbours. */
-  #directResult(): Direct | undefined {
-    const { stores, m, n, operands } = this.kernel, [store] = stores;
-    if (
-      stores.length !== 1 || store.value.kind !== "accumulator" || operands[store.operand].access !== "write" ||
-      !this.#isExact
-    ) return undefined;
-    const direct = this.#direct(store.operand, store.index, m, n);
-    return direct && direct.otherBytes === 4 ? direct : undefined;
-  }
-
   /** The epilogue: a map over finished rows, with lanes along n. */
   #store(task: Task, from: Value, to: Value): void {
-    const w = this.#w, int = this.#int, { m, n } = this.kernel, lane = makeVar("lane", 4);
-    const whole = 4 * (n.extent >> 2);
+    const w = this.#w, int = this.#int, { m, n } = this.kernel, { lanes } = w, lane = makeVar("lane", lanes);
+    const vectors = Math.floor(n.extent / lanes), whole = lanes * vectors;
     w.loop({ start: from, end: to, extent: m.extent }, (row) => {
       const base = int.add(this.#sums, int.times(int.sub(this.#index(row), from), this.#sumPitch));
       const addressOf = (column: Index) => int.add(base, int.times(int.sub(this.#index(column), task.n0), 4));
@@ -423,13 +362,13 @@ class TilePrinter {
         const values = this.kernel.stores.map(({ value }) => this.evaluator.value(value, env));
         this.kernel.stores.forEach((store, i) => this.evaluator.store(store, values[i], env));
       };
-      w.loop({ start: int.over(task.n0, 4), end: int.over(task.nEnd, 4), extent: n.extent >> 2 }, (quad) => {
-        const column = scaleIndex(quad, 4);
-        storeAt(column, w.fresh("v128.load", [addressOf(column)], F32X4, [0]), true);
+      w.loop({ start: int.over(task.n0, lanes), end: int.over(task.nEnd, lanes), extent: vectors }, (vector) => {
+        const column = scaleIndex(vector, lanes);
+        storeAt(column, w.fresh("lanes.load", [addressOf(column)], [0]), true);
       });
       if (whole === n.extent) return;
       w.loop({ start: int.max(task.n0, whole), end: task.nEnd, extent: n.extent }, (column) => {
-        storeAt(column, w.fresh("f32.load", [addressOf(column)], { dtype: "f32", width: 1 }, [0]), false);
+        storeAt(column, w.fresh("f32.load", [addressOf(column)], [0]), false);
       });
     });
   }

@@ -1,12 +1,13 @@
-/** Prints recurrence kernels: a thread walks time for each of its points, four at a time where they are neighbours. */
-import { addIndex, constantIndex, type Index, scaleIndex } from "../../../core/index_expr.ts";
-import type { RecurrenceKernel } from "../../kernel.ts";
-import { isLongSum, SUM_BLOCK } from "../../long_sums.ts";
+/** Prints recurrence kernels: a thread walks time for each of its points, W at a time where they are neighbours. */
+import { addIndex, constantIndex, type Index, scaleIndex } from "../../core/index_expr.ts";
+import type { RecurrenceKernel } from "../kernel.ts";
+import { isLongSum, SUM_BLOCK } from "../long_sums.ts";
 import { BlockSum } from "./block_sum.ts";
 import { convert, f, i, splat } from "./lanes.ts";
-import type { Evaluator } from "./print_expr.ts";
+import type { Evaluator } from "./evaluator.ts";
+import { repeat, repeatInBlocks } from "./loops.ts";
 import { chooseWalk, overWalk } from "./walk.ts";
-import { type Value, wasmType } from "./writer.ts";
+import type { Value } from "./writer.ts";
 
 /** Prints a recurrence kernel. */
 export function printRecurrence(kernel: RecurrenceKernel, evaluator: Evaluator): void {
@@ -14,19 +15,18 @@ export function printRecurrence(kernel: RecurrenceKernel, evaluator: Evaluator):
   const w = evaluator.writer;
   overWalk(w, chooseWalk(evaluator, space, states.flatMap(({ a, b }) => [a, b]), stores), (replace, { lane }) => {
     const locals = states.map((state) => {
-      const type = { dtype: state.b.dtype, width: lane ? 4 : 1 } as const;
-      const local = w.newLocal(wasmType(type));
-      w.assign(local, splat(w, w.literal(0, type.dtype), type.width));
-      return { type, local, earlier: isLongSum(kernel, state) ? new BlockSum(w, local, type, time.extent) : undefined };
+      const { dtype } = state.b, local = w.newLocal({ dtype, width: lane ? w.lanes : 1 });
+      w.assign(local, splat(w, w.literal(0, dtype), local.width));
+      return { local, earlier: isLongSum(kernel, state) ? new BlockSum(w, local, time.extent) : undefined };
     });
     const body = (step: Index) => {
       const now = reverse ? addIndex(constantIndex(time.extent - 1), scaleIndex(step, -1)) : step;
       const at = new Map(replace).set(time.id, now);
       const present: Value[] = [];
       states.forEach(({ a, b }, number) => {
-        const { type, local, earlier } = locals[number], before = evaluator.env(at, lane, ...present);
+        const { local, earlier } = locals[number], before = evaluator.env(at, lane, ...present);
         if (earlier) {
-          const sum = f(w, "add", w.read(local, type), evaluator.value(b, before));
+          const sum = f(w, "add", w.read(local), evaluator.value(b, before));
           w.assign(local, sum);
           present.push(f(w, "add", earlier.value, sum));
           return;
@@ -34,7 +34,7 @@ export function printRecurrence(kernel: RecurrenceKernel, evaluator: Evaluator):
         const decay = convert(w, evaluator.value(a, before), b.dtype),
           input = convert(w, evaluator.value(b, before), b.dtype);
         const arithmetic = b.dtype === "f32" ? f : i;
-        const next = arithmetic(w, "add", arithmetic(w, "mul", decay, w.read(local, type)), input);
+        const next = arithmetic(w, "add", arithmetic(w, "mul", decay, w.read(local)), input);
         w.assign(local, next);
         present.push(next);
       });
@@ -43,7 +43,10 @@ export function printRecurrence(kernel: RecurrenceKernel, evaluator: Evaluator):
       stores.forEach((store, i) => evaluator.store(store, values[i], after));
     };
     const sums = locals.flatMap(({ earlier }) => earlier ?? []);
-    if (sums.length === 0) w.repeat(time.extent, body, constantIndex(0));
-    else w.repeatInBlocks(time.extent, SUM_BLOCK, { body, flush: (first) => sums.forEach((sum) => sum.flush(first)) });
+    if (sums.length === 0) repeat(w, time.extent, body);
+    else {
+      const flush = (first: Value) => sums.forEach((sum) => sum.flush(first));
+      repeatInBlocks(w, { turns: time.extent, block: SUM_BLOCK }, { body, flush });
+    }
   });
 }

@@ -1,10 +1,10 @@
 /**
- * Elementary functions in single precision, inlined, for one point or four.
+ * Elementary functions in single precision, inlined, for one point or W.
  *
  * Greatest errors, relative unless said otherwise: exp 1 ulp, log 2 ulp, tanh 3 ulp, sigmoid 3 ulp, erf 1.5e-7 absolute
  * and 1e-6 relative near 0, sin and cos 2 ulp for every x, pow 1e-6 where |y log x| < 8, growing in proportion beyond.
  */
-import { HALF_PI_PARTS, MAX_SUBTRACTED, TWO_OVER_PI_WORDS } from "../../half_pi.ts";
+import { HALF_PI_PARTS, MAX_SUBTRACTED, TWO_OVER_PI_WORDS } from "./half_pi.ts";
 import {
   bits,
   choose,
@@ -13,6 +13,7 @@ import {
   f,
   fromBits,
   i,
+  laneNumbers,
   laneOf,
   limit,
   multiplyAdd,
@@ -21,6 +22,7 @@ import {
   splat,
   toBits,
 } from "./lanes.ts";
+import type { F64Name } from "./operations.ts";
 import type { Value, Writer } from "./writer.ts";
 
 /** Adding it rounds a small float to a whole number, which the low bits of the sum then hold. */
@@ -181,10 +183,10 @@ const TWO_OVER_PI_PARTS = Array.from({ length: 7 }, (_, part) => {
  * their rounding errors kept, since almost all of the sum may cancel.
  */
 function largeRest(w: Writer, x: Value): { rest: Value; turns: Value } {
-  const d = (name: string, ...args: Value[]) => w.op(`f64x2.${name}`, args, { dtype: "f32", width: 4 });
-  const constant = (value: number) => w.fresh("v128.const_f64x2", [], { dtype: "f32", width: 4 }, [value]);
+  const d = (name: F64Name, ...args: Value[]) => w.op(`f64.${name}`, args);
+  const constant = (value: number) => w.fresh("f64.const", [], [value]);
   const nearest = (value: Value) => d("nearest", value);
-  const wide = d("promote_low_f32x4", x);
+  const wide = d("promote_low", x);
   let sum = constant(0), error = constant(0);
   for (const part of TWO_OVER_PI_PARTS) {
     const product = d("mul", wide, constant(part));
@@ -197,19 +199,13 @@ function largeRest(w: Writer, x: Value): { rest: Value; turns: Value } {
   return { rest: d("mul", rest, constant(Math.PI / 2)), turns: toBits(w, d("add", whole, constant(ROUNDER_64))) };
 }
 
-/** Four floats of two doubles each in two vectors. */
+/** Floats of the doubles in two vectors. */
 function narrow(w: Writer, low: Value, high: Value): Value {
-  const [a, b] = [low, high].map((value) => w.op("f32x4.demote_f64x2_zero", [value], { dtype: "f32", width: 4 }));
-  return shuffle(w, a, b, [0, 1, 4, 5]);
-}
-
-/** Four lanes of eight. */
-function shuffle(w: Writer, low: Value, high: Value, lanes: readonly number[]): Value {
+  const half = w.lanes / 2;
   return w.op(
-    "i8x16.shuffle",
-    [low, high],
-    { dtype: low.dtype, width: 4 },
-    lanes.flatMap((lane) => [0, 1, 2, 3].map((byte) => 4 * lane + byte)),
+    "shuffle",
+    [low, high].map((value) => w.op("f32.demote", [value])),
+    laneNumbers(w).map((lane) => (lane < half ? lane : lane + half)),
   );
 }
 
@@ -222,10 +218,11 @@ function quarterTurns(w: Writer, x: Value): { rest: Value; turns: Value } {
   const rest = HALF_PI_PARTS.reduce((r, part) => multiplyAdd(w, whole, w.literal(-part, "f32"), r), x);
   const isLarge = compare(w, "gt", f(w, "abs", x), w.literal(MAX_SUBTRACTED, "f32"));
   const [exactRest, exactTurns] = w.unless(isLarge, [rest, integer], [x], ([x]) => {
-    const four = splat(w, x);
-    const parts = [four, shuffle(w, four, four, [2, 3, 2, 3])].map((pair) => largeRest(w, pair));
+    const all = splat(w, x), lanes = laneNumbers(w), half = w.lanes / 2;
+    const upper = w.op("shuffle", [all, all], lanes.map((lane) => half + lane % half));
+    const parts = [all, upper].map((floats) => largeRest(w, floats));
     const large = narrow(w, parts[0].rest, parts[1].rest),
-      turns = shuffle(w, parts[0].turns, parts[1].turns, [0, 2, 4, 6]);
+      turns = w.op("shuffle", [parts[0].turns, parts[1].turns], lanes.map((lane) => 2 * lane));
     if (x.width === 1) return [laneOf(w, large, 0), laneOf(w, turns, 0)];
     return [choose(w, isLarge, large, rest), choose(w, isLarge, turns, integer)];
   });
@@ -270,7 +267,7 @@ export function pow(w: Writer, x: Value, y: Value): Value {
 /** A power of integers by repeated squaring, wrapping; a negative exponent gives 0. */
 export function integerPower(w: Writer, x: Value, y: Value): Value {
   const one = w.literal(1, x.dtype), zero = w.literal(0, x.dtype);
-  let result: Value = x.dtype === "i32" ? choose(w, compare(w, "lt_s", y, zero), zero, one) : one, base = x;
+  let result: Value = x.dtype === "i32" ? choose(w, compare(w, "lt", y, zero), zero, one) : one, base = x;
   for (let bit = 0; bit < 32; bit++) {
     const isSet = compare(w, "ne", bits(w, "and", y, w.literal(1 << bit, x.dtype)), zero);
     result = choose(w, isSet, i(w, "mul", result, base), result);

@@ -1,9 +1,9 @@
-/** The steps of k that a mask leaves in a tile, as WebAssembly. */
-import type { Index } from "../../../core/index_expr.ts";
-import type { ContractKernel } from "../../kernel.ts";
-import { liveSteps, type Tile } from "../../live_range.ts";
-import { Integers } from "./contract_pack.ts";
-import type { Evaluator } from "./print_expr.ts";
+/** The steps of k that a mask leaves in a tile. */
+import type { Index } from "../../core/index_expr.ts";
+import type { ContractKernel } from "../kernel.ts";
+import { liveSteps, type Tile } from "../live_range.ts";
+import { Integers } from "./integers.ts";
+import type { Evaluator } from "./evaluator.ts";
 import type { Value } from "./writer.ts";
 
 /** A part of k: from k0 to below kEnd. Its sums are added to those of the parts before, unless it is the first. */
@@ -18,7 +18,7 @@ const PIECE = 32;
 
 /**
  * Runs `body` for the steps of a part that count in a tile of rows and columns, in order. They start and end at
- * multiples of four where the part does.
+ * multiples of W where the part does.
  */
 export function overLiveSteps(
   kernel: ContractKernel,
@@ -55,11 +55,12 @@ export function liveStepsIn(
       ...when.map((index) => int.op("i32.ge_s", valueOf(index), int.literal(0))),
       int.op("i32.lt_s", start, stop),
     ];
-    const isAlive = counts.reduce((all, condition) => int.op("i32.and", all, condition));
+    const isAlive = counts.reduce((all, condition) => int.op("bits.and", all, condition));
     return { start: int.op("select", start, kEnd, isAlive), stop: int.op("select", stop, k0, isAlive) };
   });
   const start = ranges.map((range) => range.start).reduce(smaller, kEnd),
     stop = ranges.map((range) => range.stop).reduce(larger, k0);
-  const down = int.op("i32.and", start, int.literal(-4)), up = int.op("i32.and", int.plus(stop, 3), int.literal(-4));
+  const whole = int.literal(-w.lanes);
+  const down = int.op("bits.and", start, whole), up = int.op("bits.and", int.plus(stop, w.lanes - 1), whole);
   return { k0: down, kEnd: larger(smaller(up, kEnd), down), isFirst };
 }

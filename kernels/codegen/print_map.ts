@@ -1,6 +1,6 @@
 /** Prints map kernels. */
-import type { MapKernel } from "../../kernel.ts";
-import type { Evaluator } from "./print_expr.ts";
+import type { MapKernel } from "../kernel.ts";
+import type { Evaluator } from "./evaluator.ts";
 import { chooseWalk, envOf, overWalk } from "./walk.ts";
 
 /** Prints a map kernel. All values of a point are computed before any is stored: an operand may be updated in place. */

@@ -4,38 +4,35 @@
  * Lanes run along the row where rows are contiguous in memory, else across neighbouring rows. A row always belongs to
  * one thread, so results do not depend on the number of threads.
  */
-import type { DType } from "../../../core/dtype.ts";
-import type { Combine } from "../../../core/expr.ts";
-import { identityOf } from "../../../core/expr.ts";
-import type { Index, Var } from "../../../core/index_expr.ts";
-import { addIndex, constantIndex, makeVar, scaleIndex, varIndex } from "../../../core/index_expr.ts";
-import type { RowKernel } from "../../kernel.ts";
-import { SHORT_SUM, SUM_BLOCK } from "../../long_sums.ts";
-import { levelsOf, type Reduce } from "../../row_levels.ts";
+import type { Combine } from "../../core/expr.ts";
+import { identityOf } from "../../core/expr.ts";
+import type { Index, Var } from "../../core/index_expr.ts";
+import { addIndex, makeVar, scaleIndex, varIndex } from "../../core/index_expr.ts";
+import type { RowKernel } from "../kernel.ts";
+import { SHORT_SUM, SUM_BLOCK } from "../long_sums.ts";
+import { levelsOf, type Reduce } from "./row_levels.ts";
 import { BlockSum } from "./block_sum.ts";
 import { timeOf } from "./expr_time.ts";
 import { KeptRows } from "./kept_rows.ts";
-import { bits, choose, compare, f, fromBits, laneOf, splat, toBits } from "./lanes.ts";
-import type { Env, Evaluator } from "./print_expr.ts";
+import { bits, choose, compare, f, foldLanes, fromBits, laneNumbers, laneOf, splat, toBits } from "./lanes.ts";
+import { repeat, repeatInBlocks } from "./loops.ts";
+import type { Env, Evaluator } from "./evaluator.ts";
 import { binary } from "./scalar_ops.ts";
 import { chooseWalk, overWalk, scalarWalk } from "./walk.ts";
 import type { Walk } from "./walk.ts";
-import type { Value, Width, Writer } from "./writer.ts";
-import { wasmType } from "./writer.ts";
+import type { Local, Value, Writer } from "./writer.ts";
 
 /**
- * A reduction in progress. Argmax keeps the index of its best value beside it. Extremes of four floats keep in which
- * lanes a NaN was among them: so they can take the pseudo-extremes, one instruction each where those of WebAssembly,
- * which care for NaN, take eight.
+ * A reduction in progress. Argmax keeps the index of its best value beside it. Extremes of vectors of floats keep in
+ * which lanes a NaN was among them: so they can take the pseudo-extremes, one instruction each where those that care
+ * for NaN take several.
  */
 interface Accumulator {
   readonly expr: Reduce;
   readonly combine: Combine;
-  readonly dtype: DType;
-  readonly width: Width;
-  readonly local: number;
-  readonly place?: number;
-  readonly isNaN?: number;
+  readonly best: Local;
+  readonly place?: Local;
+  readonly isNaN?: Local;
 }
 
 /** The walk over rows, and the lane along the row if there is one. */
@@ -44,9 +41,7 @@ interface RowShape {
   readonly rowLane?: Var;
 }
 
-/**
- * Groups of four that a pass with lanes along the row takes together: their accumulators do not wait for each other.
- */
+/** Vectors that a pass with lanes along the row takes together: their accumulators do not wait for each other. */
 const GROUPS = 4;
 
 /**
@@ -91,16 +86,16 @@ function neighboursOf({ lane, groups }: Walk, { writer }: Evaluator): number {
 }
 
 function chooseShape({ space, row, rowStores, elementStores }: RowKernel, evaluator: Evaluator): RowShape {
-  const all = [...rowStores, ...elementStores], exprs = all.map(({ value }) => value);
+  const all = [...rowStores, ...elementStores], exprs = all.map(({ value }) => value), { lanes } = evaluator.writer;
   const plain = scalarWalk(space);
-  const rowLane = makeVar("lane", 4);
+  const rowLane = makeVar("lane", lanes);
   const group = varIndex(makeVar("group", Math.max(2, plain.groups)));
-  const item = varIndex(makeVar("item", Math.max(2, row.extent >> 2)));
-  const alongRow = plain.replace(group).set(row.id, addIndex(scaleIndex(item, 4), varIndex(rowLane)));
+  const item = varIndex(makeVar("item", Math.max(2, Math.floor(row.extent / lanes))));
+  const alongRow = plain.replace(group).set(row.id, addIndex(scaleIndex(item, lanes), varIndex(rowLane)));
   const rowCost = evaluator.cost(exprs, elementStores, evaluator.env(alongRow, rowLane));
   const across = chooseWalk(evaluator, space, exprs, all);
   const acrossGroup = varIndex(makeVar("group", Math.max(2, across.groups)));
-  const isWorth = row.extent >= 8;
+  const isWorth = row.extent >= 2 * lanes;
   if (across.lane) {
     const acrossCost = evaluator.cost(exprs, elementStores, evaluator.env(across.replace(acrossGroup), across.lane));
     if (acrossCost < rowCost || !isWorth) return { walk: across };
@@ -120,7 +115,7 @@ interface RowPlace {
 
 /** A walk along a row. */
 interface RowWalk {
-  /** For groups of four of a row with lanes along it, `together` of them in a turn. */
+  /** For vectors of a row with lanes along it, `together` of them in a turn. */
   readonly vector: (env: Env, group: number) => void;
   /** After these. */
   readonly between: () => void;
@@ -133,11 +128,11 @@ interface RowWalk {
 
 /** The sums of a pass over a row of many turns; none where one block does. */
 function longSums(w: Writer, accumulators: readonly Accumulator[], turns: number): BlockSum[] {
-  const isLong = ({ combine, dtype }: Accumulator) => combine === "sum" && dtype === "f32" && turns > SHORT_SUM;
-  return accumulators.filter(isLong).map(({ local, width }) => new BlockSum(w, local, { dtype: "f32", width }, turns));
+  const isLong = ({ combine, best }: Accumulator) => combine === "sum" && best.dtype === "f32" && turns > SHORT_SUM;
+  return accumulators.filter(isLong).map(({ best }) => new BlockSum(w, best, turns));
 }
 
-/** Prints the passes over one row, or over groups of four neighbouring ones. */
+/** Prints the passes over one row, or over groups of W neighbouring ones. */
 class RowPrinter {
   readonly #w: Writer;
   readonly #reductions: readonly Map<number, Value>[];
@@ -157,24 +152,24 @@ class RowPrinter {
     const { row } = this.kernel, { rowLane, spaceLane, replaces } = this.place, w = this.#w;
     const env = (at: Index, lane: Var | undefined, replace = replaces[0]) =>
       this.evaluator.env(new Map(replace).set(row.id, at), lane);
-    const groups = rowLane ? row.extent >> 2 : 0;
+    const groups = rowLane ? this.#vectors : 0;
     this.enter(0);
-    const repeat = (turns: number, body: (item: Index) => void): void => {
-      if (flush && turns > SHORT_SUM) w.repeatInBlocks(turns, SUM_BLOCK, { body, flush });
-      else w.repeat(turns, body, constantIndex(0));
+    const pass = (turns: number, body: (item: Index) => void): void => {
+      if (flush && turns > SHORT_SUM) repeatInBlocks(w, { turns, block: SUM_BLOCK }, { body, flush });
+      else repeat(w, turns, body);
     };
     if (rowLane) {
-      repeat(groups / together, (item) => {
-        const first = addIndex(scaleIndex(item, 4 * together), varIndex(rowLane));
-        for (let group = 0; group < together; group++) vector(env(addIndex(first, 4 * group), rowLane), group);
+      pass(groups / together, (item) => {
+        const first = addIndex(scaleIndex(item, w.lanes * together), varIndex(rowLane));
+        for (let group = 0; group < together; group++) vector(env(addIndex(first, w.lanes * group), rowLane), group);
       });
       between();
     }
-    const rest = row.extent - 4 * groups;
-    repeat(rest, (item) => {
+    const whole = w.lanes * groups;
+    pass(row.extent - whole, (item) => {
       replaces.forEach((replace, at) => {
         this.enter(at);
-        scalar(env(addIndex(item, 4 * groups), spaceLane, replace), at);
+        scalar(env(addIndex(item, whole), spaceLane, replace), at);
       });
     });
   }
@@ -182,11 +177,13 @@ class RowPrinter {
   /** Computes the reductions of one level in one pass. */
   reduce(level: readonly Reduce[], pass: number): void {
     const { rowLane, spaceLane, kept, replaces } = this.place;
-    const width = spaceLane ? 4 : 1;
+    const width = spaceLane ? this.#w.lanes : 1;
     const narrow = replaces.map(() => level.map((expr) => this.#declare(expr, width)));
     const together = this.#together(level);
-    const wide = rowLane ? Array.from({ length: together }, () => level.map((expr) => this.#declare(expr, 4))) : [];
-    const turns = rowLane ? (this.kernel.row.extent >> 2) / together : this.kernel.row.extent;
+    const wide = rowLane
+      ? Array.from({ length: together }, () => level.map((expr) => this.#declare(expr, this.#w.lanes)))
+      : [];
+    const turns = rowLane ? this.#vectors / together : this.kernel.row.extent;
     const sums = longSums(this.#w, (rowLane ? wide : narrow).flat(), turns),
       finish = () => sums.forEach((sum) => sum.finish());
     this.#walk({
@@ -209,17 +206,20 @@ class RowPrinter {
     kept.finish(pass);
     narrow.forEach((accumulators, at) => {
       for (const accumulator of accumulators) {
-        const result = accumulator.place === undefined
-          ? this.#result(accumulator)
-          : this.#w.read(accumulator.place, { dtype: "i32", width });
+        const result = accumulator.place === undefined ? this.#result(accumulator) : this.#w.read(accumulator.place);
         this.#reductions[at].set(accumulator.expr.id, result);
       }
     });
   }
 
-  /** How many groups of four a pass takes together. */
+  /** Whole vectors of a row with lanes along it. */
+  get #vectors(): number {
+    return Math.floor(this.kernel.row.extent / this.#w.lanes);
+  }
+
+  /** How many vectors a pass takes together. */
   #together(level: readonly Reduce[]): number {
-    const groups = this.kernel.row.extent >> 2;
+    const groups = this.#vectors;
     const time = level.reduce((sum, { body }) => sum + timeOf(body, (part) => part.kind !== "reduce"), 0);
     if (!this.place.rowLane || time > MAX_GROUPED_TIME || level.some(({ combine }) => combine === "argmax")) return 1;
     return groups % GROUPS === 0 ? GROUPS : groups % 2 === 0 ? 2 : 1;
@@ -233,76 +233,75 @@ class RowPrinter {
       const half = values.length / 2;
       values = values.slice(0, half).map((value, at) => binary(w, joinOf(first.combine), value, values[half + at]));
     }
-    if (groups.length > 1) w.assign(first.local, values[0]);
+    if (groups.length > 1) w.assign(first.best, values[0]);
     return first;
   }
 
   /** What a finished accumulator holds. */
-  #result({ dtype, width, local, isNaN }: Accumulator): Value {
-    const w = this.#w, value = w.read(local, { dtype, width });
+  #result({ best, isNaN }: Accumulator): Value {
+    const w = this.#w, value = w.read(best);
     // A mask of ones is a NaN.
     return isNaN === undefined
       ? value
-      : fromBits(w, bits(w, "or", toBits(w, value), { ...w.read(isNaN, { dtype: "bool", width }), dtype: "i32" }));
+      : fromBits(w, bits(w, "or", toBits(w, value), { ...w.read(isNaN), dtype: "i32" }));
   }
 
-  #declare(expr: Reduce, width: Width): Accumulator {
+  #declare(expr: Reduce, width: number): Accumulator {
     const { combine, body: { dtype } } = expr, w = this.#w;
     // Or and and are the sums, maxima and minima of truth values.
     const identity = dtype === "bool" ? Number(combine === "min") : identityOf(combine, dtype);
-    const local = w.newLocal(wasmType({ dtype, width }));
-    w.assign(local, splat(w, w.literal(identity, dtype), width));
-    if (isExtreme(combine) && dtype === "f32" && width === 4) {
-      const isNaN = w.newLocal(wasmType({ dtype: "bool", width }));
+    const best = w.newLocal({ dtype, width });
+    w.assign(best, splat(w, w.literal(identity, dtype), width));
+    if (isExtreme(combine) && dtype === "f32" && width > 1) {
+      const isNaN = w.newLocal({ dtype: "bool", width });
       w.assign(isNaN, splat(w, w.literal(0, "bool"), width));
-      return { expr, combine, dtype, width, local, isNaN };
+      return { expr, combine, best, isNaN };
     }
-    if (combine !== "argmax") return { expr, combine, dtype, width, local };
-    const place = w.newLocal(wasmType({ dtype: "i32", width }));
+    if (combine !== "argmax") return { expr, combine, best };
+    const place = w.newLocal({ dtype: "i32", width });
     w.assign(place, splat(w, w.literal(0, "i32"), width));
-    return { expr, combine, dtype, width, local, place };
+    return { expr, combine, best, place };
   }
 
   #accumulate(accumulator: Accumulator, env: Env): void {
-    const { expr, combine, dtype, width, local, place, isNaN } = accumulator, w = this.#w;
-    const before = w.read(local, { dtype, width });
-    const { body } = expr;
+    const { expr: { body }, combine, best, place, isNaN } = accumulator, w = this.#w, { dtype, width } = best;
+    const before = w.read(best);
     if (
-      combine === "sum" && width === 4 && w.target.relaxed && body.kind === "binary" && body.op === "mul" &&
+      combine === "sum" && width > 1 && w.target.fused && body.kind === "binary" && body.op === "mul" &&
       dtype === "f32" && !this.place.kept.has(body)
     ) {
       const factors = [body.lhs, body.rhs].map((factor) => splat(w, this.evaluator.value(factor, env)));
-      return w.assign(local, w.op("f32x4.relaxed_madd", [...factors, before], { dtype, width }));
+      return w.assign(best, w.op("f32.madd", [...factors, before]));
     }
     const value = splat(w, this.evaluator.value(body, env), width);
     if (isNaN !== undefined) {
-      w.assign(isNaN, bits(w, "or", w.read(isNaN, { dtype: "bool", width }), compare(w, "ne", value, value)));
-      return w.assign(local, f(w, `p${joinOf(combine)}`, before, value));
+      w.assign(isNaN, bits(w, "or", w.read(isNaN), compare(w, "ne", value, value)));
+      return w.assign(best, f(w, combine === "min" ? "pmin" : "pmax", before, value));
     }
-    if (combine !== "argmax") return w.assign(local, binary(w, joinOf(combine), before, value));
+    if (combine !== "argmax") return w.assign(best, binary(w, joinOf(combine), before, value));
     const position = splat(w, this.evaluator.indexValue(varIndex(this.kernel.row), env), width);
     const better = beats(w, value, before);
-    w.assign(local, choose(w, better, value, before));
-    w.assign(place!, choose(w, better, position, w.read(place!, { dtype: "i32", width })));
+    w.assign(best, choose(w, better, value, before));
+    w.assign(place!, choose(w, better, position, w.read(place!)));
   }
 
-  /** Joins the four lanes of a finished accumulator into a scalar one; of equal maxima the first index wins. */
+  /** Joins the lanes of a finished accumulator into a scalar one; of equal maxima the first index wins. */
   #joinLanes(accumulator: Accumulator, into: Accumulator): void {
     const { combine, place } = accumulator, w = this.#w;
     const all = this.#result(accumulator),
-      places = place === undefined ? undefined : w.read(place, { dtype: "i32", width: 4 });
-    const lanes = [0, 1, 2, 3].map((lane) => ({
+      places = place === undefined ? undefined : w.read(place);
+    const lanes = laneNumbers(w).map((lane) => ({
       value: laneOf(w, all, lane),
       place: places && laneOf(w, places, lane),
     }));
     const join = (x: typeof lanes[0], y: typeof lanes[0]): typeof lanes[0] => {
       if (combine !== "argmax") return { value: binary(w, joinOf(combine), x.value, y.value), place: undefined };
-      const isFirst = bits(w, "and", ties(w, y.value, x.value), compare(w, "lt_s", y.place!, x.place!));
+      const isFirst = bits(w, "and", ties(w, y.value, x.value), compare(w, "lt", y.place!, x.place!));
       const better = bits(w, "or", beats(w, y.value, x.value), isFirst);
       return { value: choose(w, better, y.value, x.value), place: choose(w, better, y.place!, x.place!) };
     };
-    const joined = join(join(lanes[0], lanes[1]), join(lanes[2], lanes[3]));
-    w.assign(into.local, joined.value);
+    const joined = foldLanes(w, (lane) => lanes[lane], join);
+    w.assign(into.best, joined.value);
     if (into.place !== undefined) w.assign(into.place, joined.place!);
   }
 
@@ -332,7 +331,7 @@ function joinOf(combine: Combine): "add" | "min" | "max" {
  * Whether a value comes before another one in an argmax by its value alone: it is greater, or the only NaN of the two.
  */
 function beats(w: Writer, value: Value, best: Value): Value {
-  if (value.dtype !== "f32") return compare(w, value.dtype === "i32" ? "gt_s" : "gt_u", value, best);
+  if (value.dtype !== "f32") return compare(w, "gt", value, best);
   const isNumber = compare(w, "eq", best, best), isNaN = compare(w, "ne", value, value);
   return bits(w, "and", bits(w, "or", compare(w, "gt", value, best), isNaN), isNumber);
 }

@@ -1,13 +1,13 @@
 /**
- * How a thread walks its share of a kernel's space: four neighbouring points at a time where that saves memory
+ * How a thread walks its share of a kernel's space: W neighbouring points at a time where that saves memory
  * instructions, the rest one by one.
  */
-import type { Expr } from "../../../core/expr.ts";
-import type { Index, Var } from "../../../core/index_expr.ts";
-import { addIndex, constantIndex, makeVar, scaleIndex, varIndex } from "../../../core/index_expr.ts";
-import type { Store } from "../../kernel.ts";
-import { assigned, pointsOf, type Walk as LaneWalk, walkAlong } from "../../lane_index.ts";
-import type { Env, Evaluator } from "./print_expr.ts";
+import type { Expr } from "../../core/expr.ts";
+import type { Index, Var } from "../../core/index_expr.ts";
+import { addIndex, constantIndex, makeVar, scaleIndex, varIndex } from "../../core/index_expr.ts";
+import type { Store } from "../kernel.ts";
+import { assigned, pointsOf, type Walk as LaneWalk, walkAlong } from "./lane_index.ts";
+import type { Env, Evaluator } from "./evaluator.ts";
 import type { Value, Writer } from "./writer.ts";
 
 /** A way of a thread through a space. */
@@ -21,14 +21,14 @@ export function scalarWalk(space: readonly Var[], from = 0): Walk {
   return { replace: (group) => assigned(space, addIndex(group, from)), groups: pointsOf(space) - from };
 }
 
-function flatWalk(space: readonly Var[]): Walk {
-  const points = pointsOf(space), groups = Math.floor(points / 4);
-  const lane = makeVar("lane", 4);
+function flatWalk(space: readonly Var[], lanes: number): Walk {
+  const points = pointsOf(space), groups = Math.floor(points / lanes);
+  const lane = makeVar("lane", lanes);
   return {
-    replace: (group) => assigned(space, addIndex(scaleIndex(group, 4), varIndex(lane))),
+    replace: (group) => assigned(space, addIndex(scaleIndex(group, lanes), varIndex(lane))),
     lane,
     groups,
-    rest: points % 4 === 0 ? undefined : scalarWalk(space, 4 * groups),
+    rest: points % lanes === 0 ? undefined : scalarWalk(space, lanes * groups),
   };
 }
 
@@ -39,19 +39,19 @@ export function chooseWalk(
   exprs: readonly Expr[],
   stores: readonly Store[],
 ): Walk {
-  const scalar = scalarWalk(space);
-  if (scalar.groups < 4) return scalar;
+  const scalar = scalarWalk(space), { lanes } = evaluator.writer;
+  if (scalar.groups < lanes) return scalar;
   const last = space.findLast(({ extent }) => extent > 1);
-  const others = space.filter((variable) => variable !== last && variable.extent % 4 === 0 && variable.extent > 0);
+  const others = space.filter((variable) => variable !== last && variable.extent % lanes === 0 && variable.extent > 0);
   const costOf = (walk: Walk) =>
     evaluator.cost(
       exprs,
       stores,
       evaluator.env(walk.replace(varIndex(makeVar("group", Math.max(2, walk.groups)))), walk.lane),
     );
-  let best = flatWalk(space), bestCost = costOf(best);
+  let best = flatWalk(space, lanes), bestCost = costOf(best);
   for (const variable of others) {
-    const walk = walkAlong(space, variable), cost = costOf(walk);
+    const walk = walkAlong(space, variable, lanes), cost = costOf(walk);
     if (cost < bestCost) [best, bestCost] = [walk, cost];
   }
   return best;
@@ -59,14 +59,13 @@ export function chooseWalk(
 
 /** The first and the end of the items that the thread works on: contiguous shares, as equal as whole items allow. */
 export function shareOf(w: Writer, items: number): { start: Value; end: Value } {
-  const i32 = { dtype: "i32", width: 1 } as const;
   const count = w.parameter("threads"), thread = w.parameter("thread");
-  const size = w.op("i32.div_u", [w.op("i32.add", [count, w.literal(items - 1, "i32")], i32), count], i32);
-  const first = w.op("i32.mul", [size, thread], i32), last = w.op("i32.add", [first, size], i32);
+  const size = w.op("i32.div_u", [w.op("i32.add", [count, w.literal(items - 1, "i32")]), count]);
+  const first = w.op("i32.mul", [size, thread]), last = w.op("i32.add", [first, size]);
   const total = w.literal(items, "i32");
   return {
     start: first,
-    end: w.op("select", [last, total, w.op("i32.lt_s", [last, total], { dtype: "bool", width: 1 })], i32),
+    end: w.op("select", [last, total, w.op("i32.lt_s", [last, total])]),
   };
 }
 
@@ -83,7 +82,7 @@ export function overWalk(
     if (part.groups === 1) {
       // The index algebra takes a variable of one value for the constant 0.
       w.when(
-        w.op("i32.lt_s", [start, end], { dtype: "bool", width: 1 }),
+        w.op("i32.lt_s", [start, end]),
         () => body(part.replace(constantIndex(0)), part, constantIndex(0)),
       );
     } else {
@@ -97,8 +96,8 @@ export function overWalk(
   if (walk.rest) {
     const { rest } = walk;
     const threads = w.parameter("threads"), thread = w.parameter("thread");
-    const next = w.op("i32.add", [thread, w.literal(1, "i32")], { dtype: "i32", width: 1 });
-    w.when(w.op("i32.eq", [next, threads], { dtype: "bool", width: 1 }), () => {
+    const next = w.op("i32.add", [thread, w.literal(1, "i32")]);
+    w.when(w.op("i32.eq", [next, threads]), () => {
       run(rest, w.literal(0, "i32"), w.literal(rest.groups, "i32"));
     });
   }

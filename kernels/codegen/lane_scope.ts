@@ -1,13 +1,13 @@
 /**
  * What a printer knows about a kernel's expressions before it prints them, whatever the language: how indices look in
- * terms of what the device counts, which values differ between the four lanes of a vector, and what reading and writing
+ * terms of what the device counts, which values differ between the lanes of a vector, and what reading and writing
  * them costs.
  */
-import type { Expr } from "../core/expr.ts";
-import { operandsOf } from "../core/expr.ts";
-import type { Index, Var } from "../core/index_expr.ts";
-import { substituteIndex } from "../core/index_expr.ts";
-import type { Store } from "./kernel.ts";
+import type { Expr } from "../../core/expr.ts";
+import { operandsOf } from "../../core/expr.ts";
+import type { Index, Var } from "../../core/index_expr.ts";
+import { substituteIndex } from "../../core/index_expr.ts";
+import type { Store } from "../kernel.ts";
 import { type LaneForm, laneForm } from "./lane_index.ts";
 
 /** What the kernel's variables are at the place where an expression is evaluated. */
@@ -16,23 +16,23 @@ export interface Env<Value> {
   readonly id: number;
   /** Values of kernel variables, by id, in terms of declared variables and the lane. */
   readonly replace: ReadonlyMap<number, Index>;
-  /** The variable that is the lane, with extent 4; scalars only if absent. */
+  /** The variable that is the lane, whose extent is their number; scalars only if absent. */
   readonly lane?: Var;
   /** What `accumulator` means here, by its state. */
   readonly accumulators: readonly (Value | undefined)[];
 }
 
-/** The environments of one kernel, and its expressions in each of them. A value has one lane or four. */
-export abstract class LaneScope<Value extends { readonly width: 1 | 4 }> {
+/** The environments of one kernel, and its expressions in each of them. A value has one lane or all. */
+export abstract class LaneScope<Value extends { readonly width: number }> {
   /** Values of finished reductions, by expression id. */
   abstract readonly reductions: ReadonlyMap<number, Value>;
   #indices = new Map<string, Index>();
   #varies = new Map<string, boolean>();
   #envs = 0;
 
-  /** What reading an element costs, or four where the index varies. */
+  /** What reading an element costs, or one for each lane where the index varies. */
   protected abstract loadCost(operand: number, index: Index, env: Env<Value>): number;
-  /** What writing an element costs, or four. */
+  /** What writing an element costs, or one for each lane. */
   protected abstract storeCost(store: Store, env: Env<Value>): number;
 
   /** Makes an environment. */
@@ -67,10 +67,10 @@ export abstract class LaneScope<Value extends { readonly width: 1 | 4 }> {
       case "const":
         return false;
       case "accumulator":
-        return env.accumulators[expr.state]?.width === 4;
+        return (env.accumulators[expr.state]?.width ?? 1) > 1;
       case "reduce": {
         const known = this.reductions.get(expr.id);
-        return known ? known.width === 4 : this.reductionVaries(expr, env);
+        return known ? known.width > 1 : this.reductionVaries(expr, env);
       }
       case "inRange":
         return this.rangeVaries(expr, env);
@@ -97,7 +97,7 @@ export abstract class LaneScope<Value extends { readonly width: 1 | 4 }> {
   }
 
   /**
-   * What the memory instructions of expressions and stores cost at one environment, four lanes together. Each
+   * What the memory instructions of expressions and stores cost at one environment, all lanes together. Each
    * expression is read once.
    */
   cost(exprs: readonly Expr[], stores: readonly Store[], env: Env<Value>): number {

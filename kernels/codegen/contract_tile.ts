@@ -1,0 +1,105 @@
+/** The innermost loops of the tiled contract kernel: a tile of sums in registers. */
+import type { Tile } from "./target.ts";
+import type { Local, Operand, Operation, Value, Writer } from "./writer.ts";
+
+/**
+ * Steps of k in a turn of the loop. Addresses are immediates then, and the loop's own arithmetic is spread over them.
+ */
+export const UNROLL = 4;
+
+/** Where a tile's operands lie. Distances are in bytes. */
+export interface TileSteps {
+  /** The first row at the first k, and the distances between rows and between steps of k. */
+  readonly rows: Value;
+  readonly rowBytes: number;
+  readonly rowStep: number;
+  /** The first column at the first k, and the distance between steps of k. Columns are neighbours. */
+  readonly columns: Value;
+  readonly columnStep: number;
+  /** Steps of k, and whether whole turns always take them all. */
+  readonly depth: Value;
+  readonly isWhole: boolean;
+}
+
+/** A tile's sums, in registers: each goes through k in order, whatever the tile. */
+export class TileSums {
+  readonly #vectors: number;
+  readonly #sums: readonly Local[];
+  readonly #factors: readonly Local[];
+
+  /** Prints into a writer. */
+  constructor(readonly w: Writer, readonly tile: Tile) {
+    const vector = () => w.newLocal({ dtype: "f32", width: w.lanes });
+    this.#vectors = tile.columns / w.lanes;
+    this.#sums = Array.from({ length: tile.rows * this.#vectors }, vector);
+    this.#factors = Array.from({ length: this.#vectors + 1 }, vector);
+  }
+
+  /** Sets the sums to 0. */
+  clear(): void {
+    const { w } = this;
+    for (const sum of this.#sums) w.assign(sum, w.operation("f32.splat", [w.literal(0, "f32")]));
+  }
+
+  /** Adds products of some steps. */
+  add(place: TileSteps): void {
+    const { w } = this, integer = () => w.newLocal({ dtype: "i32", width: 1 });
+    const [atRow, atColumn, left] = [integer(), integer(), integer()];
+    const turns = (steps: number, count: Operation) =>
+      w.countdown(left, count, () => {
+        for (let at = 0; at < steps; at++) this.#step(place, at, w.now(atRow), w.now(atColumn));
+        this.#advance(atColumn, place.columnStep * steps);
+        this.#advance(atRow, place.rowStep * steps);
+      });
+    w.assign(atRow, place.rows);
+    w.assign(atColumn, place.columns);
+    turns(UNROLL, w.operation("i32.shr_u", [place.depth, w.literal(Math.log2(UNROLL), "i32")]));
+    if (!place.isWhole) turns(1, w.operation("bits.and", [place.depth, w.literal(UNROLL - 1, "i32")]));
+  }
+
+  /**
+   * Stores the sums, added to what is in memory unless they are the first.
+   * @param corner The address of the upper left sum.
+   * @param pitch Bytes between rows of sums.
+   */
+  store(corner: Value, pitch: number, isFirst: Value): void {
+    const { w } = this, vectors = this.#vectors;
+    const offset = (at: number) => pitch * Math.floor(at / vectors) + 4 * w.lanes * (at % vectors);
+    const isAlone = isFirst.local === undefined && isFirst.literal !== 0;
+    if (!isAlone) {
+      w.when(w.operation("i32.eqz", [isFirst]), () => {
+        this.#sums.forEach((sum, at) => {
+          w.assign(sum, w.operation("f32.add", [w.operation("lanes.load", [corner], [offset(at)]), w.now(sum)]));
+        });
+      });
+    }
+    this.#sums.forEach((sum, at) => w.effect("lanes.store", [corner, w.now(sum)], [offset(at)]));
+  }
+
+  #step({ columnStep, rowBytes, rowStep }: TileSteps, at: number, row: Value, column: Value): void {
+    const { w, tile: { rows } } = this, vectors = this.#vectors, bytes = 4 * w.lanes;
+    const factors = this.#factors.slice(0, vectors), broadcast = this.#factors[vectors];
+    factors.forEach((factor, i) =>
+      w.assign(factor, w.operation("lanes.load", [column], [columnStep * at + bytes * i]))
+    );
+    for (let number = 0; number < rows; number++) {
+      w.assign(broadcast, w.operation("lanes.load_splat", [row], [rowBytes * number + rowStep * at]));
+      factors.forEach((factor, i) => {
+        const sum = this.#sums[number * vectors + i];
+        w.assign(sum, this.#multiplyAdd(w.now(broadcast), w.now(factor), w.now(sum)));
+      });
+    }
+  }
+
+  #multiplyAdd(x: Operand, y: Operand, sum: Operand): Operation {
+    const { w } = this;
+    return w.target.fused
+      ? w.operation("f32.madd", [x, y, sum])
+      : w.operation("f32.add", [w.operation("f32.mul", [x, y]), sum]);
+  }
+
+  #advance(local: Local, bytes: number): void {
+    const { w } = this;
+    w.assign(local, w.operation("i32.add", [w.now(local), w.literal(bytes, "i32")]));
+  }
+}

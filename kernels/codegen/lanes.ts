@@ -1,0 +1,149 @@
+/** Arithmetic for one point or W alike: moves values between one lane and all, and picks operations by type. */
+import type { DType } from "../../core/dtype.ts";
+import type { BitsName, F32Name, I32Name, OpName } from "./operations.ts";
+import type { Value, Writer } from "./writer.ts";
+
+/** The numbers of a vector's lanes. */
+export function laneNumbers({ lanes }: Writer): number[] {
+  return Array.from({ length: lanes }, (_, lane) => lane);
+}
+
+/** The value with all lanes, equal if it was a scalar. */
+export function splat(w: Writer, value: Value, width: number = w.lanes): Value {
+  if (value.width === width) return value;
+  if (value.dtype === "bool") {
+    const mask = w.op("i32.sub", [w.literal(0, "i32"), { ...value, dtype: "i32" }]);
+    return { ...w.op("i32.splat", [mask]), dtype: "bool" };
+  }
+  return w.op(value.dtype === "f32" ? "f32.splat" : "i32.splat", [value]);
+}
+
+/** One lane of a value. */
+export function laneOf(w: Writer, value: Value, lane: number): Value {
+  if (value.width === 1) return value;
+  if (value.dtype === "f32") return w.op("f32.extract", [value], [lane]);
+  const raw = w.op("i32.extract", [value], [lane]);
+  return value.dtype === "bool" ? w.op("bits.and", [raw, w.literal(1, "i32")]) : raw;
+}
+
+/** A scalar for each lane as one value. */
+export function joinLanes(w: Writer, lanes: readonly Value[]): Value {
+  if (lanes.every((lane) => lane.local === lanes[0].local && lane.local !== undefined)) return splat(w, lanes[0]);
+  const { dtype } = lanes[0], type = dtype === "f32" ? "f32" : "i32";
+  const parts = lanes.map((lane): Value => (dtype === "bool" ? { ...lane, dtype: "i32" } : lane));
+  let joined = w.op(`${type}.splat`, [parts[0]]);
+  for (let at = 1; at < w.lanes; at++) joined = w.op(`${type}.replace`, [joined, parts[at]], [at]);
+  return { ...(dtype === "bool" ? w.op("i32.neg", [joined]) : joined), dtype };
+}
+
+/** What is made of each lane, joined as a balanced tree. */
+export function foldLanes<T>(w: Writer, leaf: (lane: number) => T, join: (x: T, y: T) => T): T {
+  const fold = (from: number, count: number): T =>
+    count === 1 ? leaf(from) : join(fold(from, count / 2), fold(from + count / 2, count / 2));
+  return fold(0, w.lanes);
+}
+
+/** A square of vectors with rows and columns exchanged, by rounds of interleaving pairs. */
+export function transposed(w: Writer, rows: readonly Value[], run = 1): Value[] {
+  if (rows.length === 1) return [...rows];
+  const pairs = rows.flatMap((row, at) => (at % 2 === 0 ? [[row, rows[at + 1]]] : []));
+  /** Runs of lanes of two vectors in turn, from one half of each. */
+  const interleave = (half: 0 | 1) =>
+    pairs.map((pair) => {
+      const lanes = laneNumbers(w).map((lane) => {
+        const number = Math.floor(lane / run);
+        return (number % 2) * w.lanes + half * w.lanes / 2 + Math.floor(number / 2) * run + lane % run;
+      });
+      return w.op("shuffle", pair, lanes);
+    });
+  const [lower, upper] = [interleave(0), interleave(1)];
+  return [...transposed(w, lower, 2 * run), ...transposed(w, upper, 2 * run)];
+}
+
+/** The width that operands of an operation have together, and the operands in it. */
+export function align(w: Writer, args: readonly Value[]): { width: number; args: Value[] } {
+  const width = args.reduce((max, arg) => Math.max(max, arg.width), 1);
+  return { width, args: args.map((arg) => splat(w, arg, width)) };
+}
+
+/** A float operation by its bare name, such as `add`. */
+export function f(w: Writer, name: F32Name, ...operands: Value[]): Value {
+  return w.op(`f32.${name}`, align(w, operands).args);
+}
+
+/** An integer operation by its bare name; the result has the first operand's dtype. */
+export function i(w: Writer, name: I32Name, ...operands: Value[]): Value {
+  return w.op(`i32.${name}`, align(w, operands).args);
+}
+
+/** A bitwise operation. */
+export function bits(w: Writer, name: BitsName, x: Value, y: Value, dtype: DType = x.dtype): Value {
+  return { ...w.op(`bits.${name}`, align(w, [x, y]).args), dtype };
+}
+
+/** A shift by a scalar. */
+export function shift(w: Writer, name: "shl" | "shr_s" | "shr_u", x: Value, amount: Value): Value {
+  return w.op(`i32.${name}`, [x, amount]);
+}
+
+/** A comparison. Truth values compare as unsigned numbers, which masks of all bits are the greatest of. */
+export function compare(w: Writer, name: "eq" | "ne" | "lt" | "le" | "gt" | "ge", x: Value, y: Value): Value {
+  const { args } = align(w, [x, y]), [{ dtype }] = args;
+  if (dtype === "f32") return w.op(`f32.${name}`, args);
+  const op: OpName = name === "eq" || name === "ne" ? `i32.${name}` : `i32.${name}_${dtype === "i32" ? "s" : "u"}`;
+  return w.op(op, args);
+}
+
+/** `cond ? then : otherwise`. */
+export function choose(w: Writer, cond: Value, then: Value, otherwise: Value): Value {
+  if (cond.width === 1) return w.op("select", [...align(w, [then, otherwise]).args, cond]);
+  return w.op("blend", [splat(w, then), splat(w, otherwise), cond]);
+}
+
+/** The bits of a float as an integer. */
+export function toBits(w: Writer, x: Value): Value {
+  return x.width > 1 ? { ...x, dtype: "i32" } : w.op("i32.reinterpret", [x]);
+}
+
+/** An integer's bits as a float. */
+export function fromBits(w: Writer, x: Value): Value {
+  return x.width > 1 ? { ...x, dtype: "f32" } : w.op("f32.reinterpret", [x]);
+}
+
+/** `x y + z`, rounded once where the machine can and it is cheap. */
+export function multiplyAdd(w: Writer, x: Value, y: Value, z: Value): Value {
+  const { width, args } = align(w, [x, y, z]);
+  if (width > 1 && w.target.fused) return w.op("f32.madd", args);
+  return f(w, "add", f(w, "mul", args[0], args[1]), args[2]);
+}
+
+/** The polynomial with coefficients from the constant up. */
+export function polynomial(w: Writer, x: Value, coefficients: readonly number[]): Value {
+  const literals = coefficients.map((value) => w.literal(value, "f32"));
+  return literals.reduceRight((sum, coefficient) => multiplyAdd(w, sum, x, coefficient));
+}
+
+/** A float limited to `low .. high`; NaN stays. */
+export function limit(w: Writer, x: Value, low: number, high: number): Value {
+  const [least, most] = [w.literal(low, "f32"), w.literal(high, "f32")];
+  // The pseudo-minimum is one instruction where a minimum that cares for NaN takes six; it gives its first operand
+  // where that is NaN.
+  if (x.width > 1) return f(w, "pmax", f(w, "pmin", x, most), least);
+  return f(w, "max", f(w, "min", x, most), least);
+}
+
+/** A conversion; to bool it is a comparison with zero, to an integer it truncates. */
+export function convert(w: Writer, value: Value, dtype: DType): Value {
+  const { dtype: from, width } = value;
+  if (from === dtype) return value;
+  if (dtype === "bool") return compare(w, "ne", value, w.literal(0, from));
+  let x = value;
+  if (from === "bool") {
+    // One as a float in every lane, to be masked.
+    if (dtype === "f32" && width > 1) return { ...bits(w, "and", x, splat(w, w.literal(1, "f32"))), dtype };
+    x = width > 1 ? bits(w, "and", x, splat(w, w.literal(1, "i32")), "i32") : { ...x, dtype: "i32" };
+  }
+  if (dtype === "f32") return w.op(x.dtype === "u32" ? "f32.from_u32" : "f32.from_i32", [x]);
+  if (from !== "f32") return { ...x, dtype };
+  return w.op(dtype === "u32" ? "u32.from_f32" : "i32.from_f32", [x]);
+}

@@ -1,0 +1,50 @@
+/** From a kernel to a function that computes one thread's share of it, in any language. */
+import type { Kernel } from "../kernel.ts";
+import { Evaluator } from "./evaluator.ts";
+import type { Language } from "./language.ts";
+import { printContract } from "./print_contract.ts";
+import { printMap } from "./print_map.ts";
+import { printRecurrence } from "./print_recurrence.ts";
+import { printRow } from "./print_row.ts";
+import { printScatter } from "./print_scatter.ts";
+import type { Target } from "./target.ts";
+import { FunctionWriter, type WrittenFunction } from "./function_writer.ts";
+
+/** A printed kernel. */
+export interface PrintedKernel<Line> {
+  /** Parameters: thread, threads, scratch, the address of each operand, the index of each enclosing loop. */
+  readonly fn: WrittenFunction<Line>;
+  /** Bytes of scratch memory that each thread needs. */
+  readonly scratchBytes: number;
+}
+
+/** Prints a kernel of f32, i32, u32 and bool. */
+export function printKernel<Line>(kernel: Kernel, target: Target, language: Language<Line>): PrintedKernel<Line> {
+  const parameters = [
+    "thread",
+    "threads",
+    "scratch",
+    ...kernel.operands.map((_, i) => `b${i}`),
+    ...kernel.loops.map((_, i) => `l${i}`),
+  ];
+  const writer = new FunctionWriter(parameters, target, language);
+  kernel.loops.forEach((loop, i) => writer.declare(loop, writer.parameter(`l${i}`)));
+  const evaluator = new Evaluator(writer, kernel);
+  printKind(kernel, evaluator);
+  return { fn: writer.finish(), scratchBytes: evaluator.scratchBytes };
+}
+
+function printKind(kernel: Kernel, evaluator: Evaluator): void {
+  switch (kernel.kind) {
+    case "map":
+      return printMap(kernel, evaluator);
+    case "row":
+      return printRow(kernel, evaluator);
+    case "contract":
+      return printContract(kernel, evaluator);
+    case "recurrence":
+      return printRecurrence(kernel, evaluator);
+    case "scatter":
+      return printScatter(kernel, evaluator);
+  }
+}
