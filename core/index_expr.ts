@@ -54,10 +54,16 @@ export function makeVar(name: string, extent: number): Var {
   return { id: nextVarId++, name, extent };
 }
 
+/** Names that stand in the order of their numbers, with however many digits: terms are sorted by their keys. */
+function variableKey(id: number): string {
+  const digits = `${id}`;
+  return `v${String.fromCharCode(96 + digits.length)}${digits}`;
+}
+
 function atomKey(atom: Atom): string {
   switch (atom.kind) {
     case "var":
-      return `v${atom.variable.id}`;
+      return variableKey(atom.variable.id);
     case "div":
       return `(${atom.of.key})/${atom.by}`;
     case "mod":

@@ -82,3 +82,15 @@ Deno.test("substitution replaces variables inside divisions", () => {
   assertEquals(substituteIndex(divIndex(varIndex(i), 8), replace).key, varIndex(outer).key);
   assertEquals(substituteIndex(modIndex(varIndex(i), 8), replace).key, varIndex(inner).key);
 });
+
+Deno.test("terms stand in the order in which their variables were made, however many were made before", () => {
+  let crossings = 0;
+  for (let last = makeVar("x", 2); crossings < 2;) {
+    const next = makeVar("y", 2);
+    if (`${last.id}`.length < `${next.id}`.length) crossings++;
+    const { terms } = addIndex(varIndex(next), varIndex(last));
+    assertEquals(terms.map(({ atom }) => atom.kind === "var" && atom.variable.id), [last.id, next.id]);
+    last = next;
+    if (last.id > 1e6) throw new Error("no number of variables with one digit more was met");
+  }
+});
