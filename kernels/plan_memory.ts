@@ -188,7 +188,7 @@ function place(
   bufferBytes: number,
 ): { offsets: Map<ValueId, number>; arenaBytes: number } {
   const offsets = new Map<ValueId, number>();
-  const placed: { first: number; last: number; offset: number; end: number }[] = [];
+  const placed = new PlacedByOffset();
   let arenaBytes = 0;
   const order = values.filter(({ storage }) => storage.kind === "temporary").sort((a, b) =>
     b.sizeBytes - a.sizeBytes || a.id - b.id
@@ -201,29 +201,48 @@ function place(
       continue;
     }
     const size = align(value.sizeBytes);
-    const neighbours = placed.filter((other) => other.first <= range.last && range.first <= other.last).sort((a, b) =>
-      a.offset - b.offset
-    );
-    const offset = bestGap(neighbours, size, bufferBytes);
+    const offset = placed.bestGap(range, size, bufferBytes);
     offsets.set(value.id, offset);
-    placed.push({ ...range, offset, end: offset + size });
+    placed.add({ ...range, offset, end: offset + size });
     arenaBytes = Math.max(arenaBytes, offset + size);
   }
   return { offsets, arenaBytes };
 }
 
-function bestGap(neighbours: readonly { offset: number; end: number }[], size: number, bufferBytes: number): number {
-  let best = -1, bestWaste = Infinity, cursor = 0;
-  for (const { offset, end } of neighbours) {
-    const start = withinBuffer(cursor, size, bufferBytes);
-    const waste = offset - (start + size);
-    if (waste >= 0 && waste < bestWaste) {
-      best = start;
-      bestWaste = waste;
+interface Placed extends LiveRange {
+  readonly offset: number;
+  readonly end: number;
+}
+
+/** Placed values in the order of their offsets, so that gaps between those of any time are found without sorting. */
+class PlacedByOffset {
+  readonly #placed: Placed[] = [];
+
+  add(value: Placed): void {
+    let low = 0, high = this.#placed.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#placed[middle].offset <= value.offset) low = middle + 1;
+      else high = middle;
     }
-    cursor = Math.max(cursor, end);
+    this.#placed.splice(low, 0, value);
   }
-  return best >= 0 ? best : withinBuffer(cursor, size, bufferBytes);
+
+  /** The smallest gap of `size` bytes between what lives at the same time; the end of all that if there is none. */
+  bestGap({ first, last }: LiveRange, size: number, bufferBytes: number): number {
+    let best = -1, bestWaste = Infinity, cursor = 0;
+    for (const other of this.#placed) {
+      if (other.first > last || first > other.last) continue;
+      const start = withinBuffer(cursor, size, bufferBytes);
+      const waste = other.offset - (start + size);
+      if (waste >= 0 && waste < bestWaste) {
+        best = start;
+        bestWaste = waste;
+      }
+      cursor = Math.max(cursor, other.end);
+    }
+    return best >= 0 ? best : withinBuffer(cursor, size, bufferBytes);
+  }
 }
 
 /** The lowest place from `start` on where `size` bytes do not straddle two buffers of the arena. */
