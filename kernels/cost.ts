@@ -96,6 +96,11 @@ function rootsOf(kernel: Kernel): Expr[] {
   return roots;
 }
 
+/** Calls `visit` once for each distinct expression of a kernel, operands before what uses them. */
+export function visitKernelExprs(kernel: Kernel, visit: (expr: Expr) => void): void {
+  visitExprs(rootsOf(kernel), visit);
+}
+
 /** Every distinct load and every store of a kernel. */
 export function accessesOf(kernel: Kernel): KernelAccess[] {
   const accesses: KernelAccess[] = [];

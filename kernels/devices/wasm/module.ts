@@ -8,6 +8,8 @@
  */
 import { invariant } from "../../../core/errors.ts";
 import { costOf } from "../../cost.ts";
+import type { Kernel } from "../../kernel.ts";
+import { kernelKey } from "../../kernel_key.ts";
 import type { KernelStep, Plan, Step, ValueId } from "../../plan.ts";
 import { type CpuTarget, printCpuKernel } from "./print_kernel.ts";
 import { encodeBody, encodeModule, type Instruction, type WasmFunction, type WasmType } from "./wasm_encoder.ts";
@@ -64,33 +66,22 @@ interface PrintedStep {
 /** Makes the module of a plan. */
 export function makeModule(plan: Plan, target: CpuTarget & { readonly shared: boolean }): CpuModule {
   const table = layTable(plan);
-  const functions: WasmFunction[] = [], shaders: number[] = [], places: StepPlace[] = [];
-  const known = new Map<string, number>(), printed = new Map<KernelStep, PrintedStep>();
-  const bodies = new Map<WasmFunction, Uint8Array>();
-  let scratchBytes = 0;
+  const shaders: number[] = [], places: StepPlace[] = [];
+  const printer = new KernelPrinter(target), printed = new Map<KernelStep, PrintedStep>();
   const print = (steps: readonly Step[], loops: StepPlace["loops"]): void => {
     for (const step of steps) {
       if (step.kind === "loop") {
         print(step.steps, [...loops, { extent: step.variable.extent, reverse: step.reverse }]);
         continue;
       }
-      const { fn, scratchBytes: needed } = printCpuKernel(step.kernel, target);
-      scratchBytes = Math.max(scratchBytes, needed);
-      const body = encodeBody(fn), key = `${fn.parameters.length} ${latin1(body)}`;
-      let number = known.get(key);
-      if (number === undefined) {
-        known.set(key, number = functions.length);
-        functions.push(fn);
-        bodies.set(fn, body);
-      }
-      const { flops, bytes } = costOf(step.kernel);
-      printed.set(step, { number: shaders.length, fn: number, single: flops + bytes < MIN_PARALLEL });
-      shaders.push(number);
+      const { fn, single } = printer.print(step.kernel);
+      printed.set(step, { number: shaders.length, fn, single });
+      shaders.push(fn);
       places.push({ step, loops });
     }
   };
   print(plan.steps, []);
-  const kernels = [...functions];
+  const { functions: kernels, bodies, scratchBytes } = printer, functions = [...kernels];
   const exports = new Map([["run", functions.length + 1]]);
   const barrier = functions.length;
   functions.push(barrierFunction());
@@ -110,6 +101,46 @@ export function makeModule(plan: Plan, target: CpuTarget & { readonly shared: bo
     scratchBytes,
     parallel,
   };
+}
+
+/** A kernel of the module. */
+interface PrintedKernel {
+  /** The number of its function. */
+  readonly fn: number;
+  readonly single: boolean;
+}
+
+/** Prints kernels, equal ones once. */
+class KernelPrinter {
+  readonly functions: WasmFunction[] = [];
+  readonly bodies = new Map<WasmFunction, Uint8Array>();
+  /** The most scratch memory that one of them needs. */
+  scratchBytes = 0;
+  readonly #byKey = new Map<string, PrintedKernel>();
+  readonly #byBody = new Map<string, number>();
+
+  constructor(readonly target: CpuTarget) {}
+
+  print(kernel: Kernel): PrintedKernel {
+    const key = kernelKey(kernel);
+    let printed = this.#byKey.get(key);
+    if (!printed) this.#byKey.set(key, printed = this.#print(kernel));
+    return printed;
+  }
+
+  #print(kernel: Kernel): PrintedKernel {
+    const { fn, scratchBytes } = printCpuKernel(kernel, this.target);
+    this.scratchBytes = Math.max(this.scratchBytes, scratchBytes);
+    // Kernels that differ in what no code depends on, such as the sizes of operands, are one function.
+    const body = encodeBody(fn), key = `${fn.parameters.length} ${latin1(body)}`;
+    let number = this.#byBody.get(key);
+    if (number === undefined) {
+      this.#byBody.set(key, number = this.functions.push(fn) - 1);
+      this.bodies.set(fn, body);
+    }
+    const { flops, bytes } = costOf(kernel);
+    return { fn: number, single: flops + bytes < MIN_PARALLEL };
+  }
 }
 
 function latin1(bytes: Uint8Array): string {

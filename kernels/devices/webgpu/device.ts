@@ -7,6 +7,7 @@ import { showAsText } from "../../../core/inspect.ts";
 import { type CompileWatch, describeDevice, type Device, type DeviceInfo, type LoadedProgram } from "../../device.ts";
 import { checkLength, toDeviceBytes } from "../../host_data.ts";
 import { mebibytes } from "../../plan_memory.ts";
+import { kernelKey } from "../../kernel_key.ts";
 import type { KernelStep, ValueId } from "../../plan.ts";
 import { WebGpuArray } from "./array.ts";
 import type { PoolBuffer } from "./buffers.ts";
@@ -120,12 +121,12 @@ export class WebGpuDevice implements Device {
   /** Most bytes of one buffer. */
   readonly maxBufferBytes: number;
   #context: GpuContext;
-  #printer: Printer;
+  #printer?: Printer;
 
   /** Use {@link requestWebGpuDevice}. */
   constructor(readonly gpu: GPUDevice, info: GPUAdapterInfo, options: WebGpuOptions) {
     checkOptions("WebGpuDevice", options, WEBGPU_OPTIONS);
-    const { poison = false, printer = printWgsl } = options;
+    const { poison = false, printer } = options;
     this.info = describe(info);
     this.maxOperands = gpu.limits.maxStorageBuffersPerShaderStage;
     this.maxBufferBytes = Math.floor(gpu.limits.maxBufferSize / 256) * 256;
@@ -216,9 +217,9 @@ export class WebGpuDevice implements Device {
       f16: features.has("shader-f16"),
       texels: /llvmpipe|lavapipe/i.test(this.info.description) ? "worthwhile" : undefined,
     };
-    const numbers = new Map<string, number>();
+    const numbers = new Map<string, number>(), print = this.#printer ?? printOnce();
     const printed = steps.map(({ kernel }): { wgsl: WgslKernel; shader: number } => {
-      const wgsl = this.#printer(kernel, target);
+      const wgsl = print(kernel, target);
       const shader = numbers.get(wgsl.source) ?? numbers.size;
       numbers.set(wgsl.source, shader);
       return { wgsl, shader };
@@ -277,4 +278,14 @@ export class WebGpuDevice implements Device {
   [Symbol.dispose](): void {
     this.dispose();
   }
+}
+
+/** A printer for one target that prints equal kernels once. */
+function printOnce(): Printer {
+  const byKey = new Map<string, WgslKernel>();
+  return (kernel, target) => {
+    const key = kernelKey(kernel), wgsl = byKey.get(key) ?? printWgsl(kernel, target);
+    byKey.set(key, wgsl);
+    return wgsl;
+  };
 }

@@ -1,0 +1,102 @@
+/**
+ * A kernel as text, the same for kernels that differ in the ids of their variables and expressions only: layers that
+ * are alike have equal kernels, and of these a device prints one.
+ */
+import type { Expr } from "../core/expr.ts";
+import type { Index, Var } from "../core/index_expr.ts";
+import { spaceOf, visitKernelExprs } from "./cost.ts";
+import type { Kernel, Store } from "./kernel.ts";
+
+/** What a printer reads of a kernel, without its origins, as text: kernels of equal keys are printed alike. */
+export function kernelKey(kernel: Kernel): string {
+  const { kind, operands, loops } = kernel;
+  const namer = new Namer([...loops, ...spaceOf(kernel)]);
+  const lines = [
+    kind,
+    `${loops.length}`,
+    ...operands.map(({ dtype, size, access }) => `${dtype} ${size} ${access}`),
+    ...namer.variables.map(({ name, extent }) => `${name} ${extent}`),
+  ];
+  visitKernelExprs(kernel, (expr) => lines.push(namer.define(expr)));
+  lines.push(...rootsOf(kernel, namer));
+  return lines.join("\n");
+}
+
+/** What is read of a kernel's expressions, in an order of each kind's own. */
+function rootsOf(kernel: Kernel, { of, at }: Namer): string[] {
+  const store = ({ operand, index, value }: Store): string => `${operand}[${at(index)}]=${of(value)}`;
+  switch (kernel.kind) {
+    case "map":
+      return kernel.stores.map(store);
+    case "row":
+      return [...kernel.rowStores.map(store), "each", ...kernel.elementStores.map(store)];
+    case "contract": {
+      const { lhs, rhs, live, stores } = kernel;
+      return [of(lhs), of(rhs), ...live.map((band) => band.map(at).join()), ...stores.map(store)];
+    }
+    case "recurrence": {
+      const { reverse, states, stores } = kernel;
+      return [`${reverse}`, ...states.map(({ a, b }) => `${of(a)} ${of(b)}`), ...stores.map(store)];
+    }
+    case "scatter": {
+      const { target, index, valid, update } = kernel;
+      return [of(valid), store({ operand: target, index, value: update })];
+    }
+  }
+}
+
+/** Numbers variables by their place in a kernel, and expressions in the order in which they are met. */
+class Namer {
+  readonly #variables: ReadonlyMap<number, number>;
+  readonly #exprs = new Map<number, number>();
+  readonly #indices = new Map<string, string>();
+
+  constructor(readonly variables: readonly Var[]) {
+    this.#variables = new Map(variables.map(({ id }, at) => [id, at]));
+  }
+
+  /** The name of an expression that was defined. */
+  readonly of = ({ id }: Expr): string => `e${this.#exprs.get(id)!}`;
+
+  /** An index in these names. */
+  readonly at = ({ key }: Index): string => {
+    let text = this.#indices.get(key);
+    if (text === undefined) {
+      text = key.replace(
+        /v[a-z](\d+)|e(\d+)/g,
+        (_, variable, expr) =>
+          variable === undefined ? `e${this.#exprs.get(Number(expr))!}` : `v${this.#variables.get(Number(variable))!}`,
+      );
+      this.#indices.set(key, text);
+    }
+    return text;
+  };
+
+  /** What an expression is made of, as text; gives it a name. */
+  define(expr: Expr): string {
+    this.#exprs.set(expr.id, this.#exprs.size);
+    const { kind, dtype } = expr;
+    switch (kind) {
+      case "const":
+        return `${dtype} ${Object.is(expr.value, -0) ? "-0" : expr.value}`;
+      case "index":
+        return `${dtype} index ${this.at(expr.index)}`;
+      case "inRange":
+        return `${this.at(expr.index)} in ${expr.lo} ${expr.hi}`;
+      case "load":
+        return `${dtype} ${expr.operand}[${this.at(expr.index)}]`;
+      case "unary":
+        return `${expr.op} ${this.of(expr.x)}`;
+      case "binary":
+        return `${expr.op} ${this.of(expr.lhs)} ${this.of(expr.rhs)}`;
+      case "select":
+        return `select ${this.of(expr.cond)} ${this.of(expr.then)} ${this.of(expr.otherwise)}`;
+      case "cast":
+        return `${dtype} of ${this.of(expr.x)}`;
+      case "reduce":
+        return `${expr.combine} v${this.#variables.get(expr.variable.id)} ${this.of(expr.body)}`;
+      case "accumulator":
+        return `${dtype} accumulator ${expr.state}`;
+    }
+  }
+}
