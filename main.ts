@@ -1,26 +1,11 @@
 /** The command line: `train`, `generate`, `remember`, `fetch`, `inspect`, `info`, `help`. Dispatch only; see cli/. */
+import { COMMANDS } from "./cli/commands.ts";
 import { exitCode, formatError } from "./cli/errors.ts";
 import { asksHelp } from "./cli/flags.ts";
-import { generateCommand } from "./cli/generate.ts";
-import { fetchCommand } from "./cli/fetch.ts";
-import { commandHelp, type Commands, findCommand, overview } from "./cli/help.ts";
-import { infoCommand } from "./cli/info.ts";
-import { inspectCommand } from "./cli/inspect.ts";
-import { rememberCommand } from "./cli/remember.ts";
+import { commandHelp, findCommand, overview } from "./cli/help.ts";
 import { giveBackNetwork } from "./cli/program.ts";
 import { processTerminal, type Terminal } from "./cli/terminal.ts";
-import { trainCommand } from "./cli/train.ts";
 import { VERSION } from "./cli/version.ts";
-
-/** A line a command. */
-const COMMANDS: Commands = {
-  train: trainCommand,
-  generate: generateCommand,
-  remember: rememberCommand,
-  fetch: fetchCommand,
-  inspect: inspectCommand,
-  info: infoCommand,
-};
 
 /**
  * Runs a command line.

@@ -2,8 +2,9 @@
 import { CACHE } from "./data/cache.ts";
 import { download } from "./data/download.ts";
 import { HUGGING_FACE } from "./data/remote.ts";
+import { OUTPUT_FLAGS } from "./common_flags.ts";
 import { UsageError } from "./errors.ts";
-import { parseFlags, text, toggle } from "./flags.ts";
+import { parseFlags, required, text, toggle } from "./flags.ts";
 import type { Command } from "./help.ts";
 import { listenForInterrupt } from "./interrupt.ts";
 import { asCalled, shellWord } from "./program.ts";
@@ -11,13 +12,15 @@ import { formatCount } from "./progress.ts";
 import type { Terminal } from "./terminal.ts";
 
 const FLAGS = {
-  place: text("PLACE", "a URL, or hf:OWNER/NAME/PATH in a dataset on Hugging Face; may stand first, without --place"),
+  place: required(
+    "PLACE",
+    "a URL, or `hf:OWNER/NAME/PATH` in a dataset on Hugging Face; may stand first, without `--place`",
+  ),
   sha256: text("HEX", "refuse the file if it has another SHA-256"),
   cache: text("DIR", "where copies are kept", CACHE),
   endpoint: text("URL", "where Hugging Face, or a mirror of it, is", HUGGING_FACE),
   again: toggle("fetch it even if it is there"),
-  json: toggle("print one JSON object a line; text goes to stderr"),
-  verbose: toggle("print stacks with errors"),
+  ...OUTPUT_FLAGS,
 } as const;
 
 /** The command `fetch`. */

@@ -3,7 +3,7 @@ import { UsageError } from "./errors.ts";
 
 /** A flag: how its text is read, and what the help says. */
 export interface Flag<T> {
-  /** One line for the help text. */
+  /** What it does, for help texts and documents; may have `code` in backticks. */
   readonly help: string;
   /** What stands for the value in the help text, such as `FILE`; undefined for switches, which take none. */
   readonly placeholder?: string;
@@ -49,6 +49,11 @@ export function text(placeholder: string, help: string): Flag<string | undefined
 export function text(placeholder: string, help: string, fallback: string): Flag<string>;
 export function text(placeholder: string, help: string, fallback?: string): Flag<string | undefined> {
   return { help, placeholder, fallback, read: (value) => value };
+}
+
+/** A flag with a text that the command insists on. */
+export function required(placeholder: string, help: string): Flag<string | undefined> {
+  return { ...text(placeholder, help), unless: "required" };
 }
 
 /** A flag with a text that somebody wrote, which may be anything. */
@@ -223,7 +228,7 @@ export function describeFlags(flags: Flags): string {
   return groups.flatMap((name) => {
     const texts = lines.filter(({ group }) => group === name).map(({ text }) => text);
     return texts.length === 0 ? [] : [[...(name === "" ? [] : [`${name}:`]), ...texts].join("\n")];
-  }).join("\n\n");
+  }).join("\n\n").replaceAll("`", "");
 }
 
 function shownDefault({ fallback, repeats, unless }: Flag<unknown>): string {

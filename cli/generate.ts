@@ -4,31 +4,26 @@ import { fingerprint, generate as generateTokens, Model, Reader, SamplingError }
 import { findCheckpoint } from "./checkpoint_file.ts";
 import { StopText } from "./data/stop_text.ts";
 import { notedVocabulary, TokenDecoder } from "./data/vocabulary.ts";
+import { CHECKPOINT_FLAGS, DEVICE_FLAGS, OUTPUT_FLAGS } from "./common_flags.ts";
 import { CommandError, UsageError } from "./errors.ts";
-import { choice, flagName, integer, number, parseFlags, phrase, text, texts, toggle } from "./flags.ts";
+import { integer, parseFlags, phrase, text, texts } from "./flags.ts";
 import type { Command } from "./help.ts";
 import { listenForInterrupt } from "./interrupt.ts";
 import { loadMemory } from "./memory_store.ts";
 import { BEST_FILE, latestRun, RUNS } from "./run_folder.ts";
 import { printable, type Terminal } from "./terminal.ts";
+import { idleSamplingFlags, SAMPLING_FLAGS } from "./sampling_flags.ts";
 import { readPaths } from "./user_path.ts";
 
 const FLAGS = {
-  checkpoint: text("PATH", "run folder or .safetensors file (the newest run unless given)"),
-  which: choice(["best", "last"], "which state of a run folder (the best on held-out text, if it was validated)"),
-  memory: text("FILE", "begin with what deno task remember has read; without --prompt, go on where that text ends"),
+  ...CHECKPOINT_FLAGS,
+  memory: text("FILE", "begin with what `deno task remember` has read; without `--prompt`, go on where that text ends"),
   prompt: phrase("what to continue", "The "),
   tokens: integer("tokens to write, bytes unless the model reads others", 300, { min: 1 }),
-  temperature: number("below 1 safer, above 1 wilder; 0 takes the likeliest byte", 0.8, { min: 0 }),
-  topK: integer("choose among the K likeliest bytes; 0 for all", 0, { min: 0 }),
-  topP: number("choose among the likeliest bytes that make up this probability", 1, { min: 0, aboveMin: true, max: 1 }),
-  minP: number("drop bytes less likely than this share of the likeliest", 0, { min: 0, max: 1 }),
+  ...SAMPLING_FLAGS,
   stop: { ...texts("TEXT", "end before this text would appear; may be given several times"), takesAnything: true },
-  seed: integer("same seed, same text", 0, { min: 0, max: 2 ** 32 - 1 }),
-  device: choice(["auto", "webgpu", "cpu", "reference"], "auto takes a GPU, else the CPU", "auto"),
-  shaderCache: text("DIR", "where WebGPU drivers keep compiled shaders, for a faster next start"),
-  json: toggle("print one JSON object a line"),
-  verbose: toggle("print stacks with errors"),
+  ...DEVICE_FLAGS,
+  ...OUTPUT_FLAGS,
 } as const;
 
 /** The command `generate`. */
@@ -53,12 +48,7 @@ async function generate(args: readonly string[], terminal: Terminal): Promise<nu
     throw new UsageError("--prompt cannot be empty: give at least one letter to continue");
   }
   if (flags.stop.includes("")) throw new UsageError("--stop cannot be empty: give the text to stop at");
-  if (flags.temperature === 0) {
-    const idle = (["topK", "topP", "minP", "seed"] as const).filter((key) => given.has(key)).map(flagName);
-    if (idle.length > 0) {
-      terminal.err(`note: ${idle.join(", ")} change${idle.length === 1 ? "s" : ""} nothing with --temperature 0\n`);
-    }
-  }
+  idleSamplingFlags(flags, given).forEach((line) => terminal.err(`${line}\n`));
   using interrupt = listenForInterrupt(terminal);
   const { checkpoint, file } = await findCheckpoint(flags.checkpoint ?? await latestRun(RUNS), flags.which);
   const vocabulary = await notedVocabulary(checkpoint.notes), prompt = vocabulary.encode(promptText);

@@ -1,16 +1,15 @@
 /** `info`: which device would be used, and why. */
 import { type Device, requestDevice, WebGpuDevice } from "../kernels/mod.ts";
+import { DEVICE_FLAGS, OUTPUT_FLAGS } from "./common_flags.ts";
 import { CommandError } from "./errors.ts";
-import { choice, parseFlags, text, toggle } from "./flags.ts";
+import { parseFlags } from "./flags.ts";
 import type { Command } from "./help.ts";
 import type { Terminal } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
 const FLAGS = {
-  device: choice(["auto", "webgpu", "cpu", "reference"], "the device to ask for", "auto"),
-  shaderCache: text("DIR", "where WebGPU drivers keep compiled shaders, for a faster next start"),
-  json: toggle("print one JSON object"),
-  verbose: toggle("print stacks with errors"),
+  ...DEVICE_FLAGS,
+  ...OUTPUT_FLAGS,
 } as const;
 
 /** The command `info`. */

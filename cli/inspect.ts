@@ -6,8 +6,9 @@ import { describeRead } from "./data/rows.ts";
 import { openText } from "./data/text.ts";
 import { tokensOf } from "./data/token_encoder.ts";
 import { notedVocabulary, type Vocabulary } from "./data/vocabulary.ts";
+import { CHECKPOINT_FLAGS, DEVICE_FLAGS, OUTPUT_FLAGS } from "./common_flags.ts";
 import { CommandError, UsageError } from "./errors.ts";
-import { choice, integer, parseFlags, text, toggle, type Values } from "./flags.ts";
+import { choice, integer, parseFlags, required, type Values } from "./flags.ts";
 import type { Command } from "./help.ts";
 import { listenForInterrupt } from "./interrupt.ts";
 import { formatCount } from "./progress.ts";
@@ -39,26 +40,22 @@ type Word = keyof typeof SHOWN;
 const WORDS = Object.keys(SHOWN) as Word[];
 
 const FLAGS = {
-  checkpoint: text("PATH", "run folder or .safetensors file (the newest run unless given)"),
-  which: choice(["best", "last"], "which state of a run folder (the best on held-out text, if it was validated)"),
-  text: text("FILE", "what to read: a file of any kind that train learns from, or - for standard input"),
+  ...CHECKPOINT_FLAGS,
+  text: required("FILE", "what to read: a file of any kind that `train` learns from, or `-` for standard input"),
   ...TEXT_FLAGS,
   by: choice(WORDS, "what the strip shows", "surprise"),
-  block: integer("look at this block's memory only, counted from 0 (the mean of all unless given)", undefined, {
-    min: 0,
-  }),
-  head: integer("look at this head's memory only, counted from 0 (the mean of all unless given)", undefined, {
-    min: 0,
-  }),
+  block: {
+    ...integer("look at this block's memory only, counted from 0", undefined, { min: 0 }),
+    unless: "mean of all",
+  },
+  head: { ...integer("look at this head's memory only, counted from 0", undefined, { min: 0 }), unless: "mean of all" },
   color: choice(
     ["auto", "always", "never"],
-    "auto colours on a terminal unless NO_COLOR is set, and draws bars elsewhere",
+    "`auto` colours on a terminal unless `NO_COLOR` is set, and draws bars elsewhere",
     "auto",
   ),
-  device: choice(["auto", "webgpu", "cpu", "reference"], "auto takes a GPU, else the CPU", "auto"),
-  shaderCache: text("DIR", "where WebGPU drivers keep compiled shaders, for a faster next start"),
-  json: toggle("print one JSON object a token, then one with the summary"),
-  verbose: toggle("print stacks with errors"),
+  ...DEVICE_FLAGS,
+  ...OUTPUT_FLAGS,
 } as const;
 
 type InspectFlags = Values<typeof FLAGS>;

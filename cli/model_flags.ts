@@ -3,7 +3,7 @@ import { type ConfigError, MODEL_OPTIONS, type ModelConfig, PRESETS } from "../t
 import { idleOption } from "../titans/config.ts";
 import { UsageError } from "./errors.ts";
 import { flagName, type Values } from "./flags.ts";
-import { asTyped, flagKey, flagsOf, optionsGiven } from "./table_flags.ts";
+import { flagKey, flagsOf, idleNotes, optionsGiven } from "./table_flags.ts";
 
 const { model: KIND, ...OTHERS } = MODEL_OPTIONS;
 
@@ -74,12 +74,8 @@ export function inFlags(error: ConfigError, flags: ModelFlags): UsageError {
   });
 }
 
-/** A line for each flag that was given and changes nothing. */
+/** Lines about flags that were given and change nothing. */
 export function idleFlags(flags: ModelFlags, model: ModelConfig): string[] {
-  return Object.entries(modelOptions(flags)).flatMap(([name, value]) => {
-    const other = idleOption(model, name as keyof ModelConfig);
-    if (other === undefined) return [];
-    const flag = asTyped(MODEL_OPTIONS, name, value).split(" ")[0];
-    return [`note: ${flag} changes nothing with ${asTyped(MODEL_OPTIONS, other, model[other])}`];
-  });
+  const given = Object.keys(modelOptions(flags));
+  return idleNotes(MODEL_OPTIONS, given, model, (name) => idleOption(model, name as keyof ModelConfig));
 }

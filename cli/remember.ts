@@ -7,9 +7,10 @@ import { type OpenedText, openText } from "./data/text.ts";
 import { SourceBytes } from "./data/source_bytes.ts";
 import { tokensOf } from "./data/token_encoder.ts";
 import { bytesOfTokens, notedVocabulary, type Vocabulary } from "./data/vocabulary.ts";
+import { CHECKPOINT_FLAGS, DEVICE_FLAGS, OUTPUT_FLAGS } from "./common_flags.ts";
 import { CommandError, UsageError } from "./errors.ts";
 import { exists } from "./files.ts";
-import { choice, integer, parseFlags, text, toggle, type Values } from "./flags.ts";
+import { integer, parseFlags, required, toggle, type Values } from "./flags.ts";
 import type { Command } from "./help.ts";
 import { type Interrupt, listenForInterrupt } from "./interrupt.ts";
 import { loadMemory, makeFolderOf, saveMemory } from "./memory_store.ts";
@@ -23,17 +24,14 @@ import { rowOptionsOf, TEXT_FLAGS } from "./text_flags.ts";
 import { readPaths } from "./user_path.ts";
 
 const FLAGS = {
-  text: text("FILE", "what to read: a file of any kind that train learns from, or - for standard input"),
+  text: required("FILE", "what to read: a file of any kind that `train` learns from, or `-` for standard input"),
   ...TEXT_FLAGS,
-  memory: text("FILE", "where to keep what was read"),
-  continue: toggle("read on from what --memory holds already"),
+  memory: required("FILE", "where to keep what was read"),
+  continue: toggle("read on from what `--memory` holds already"),
   skip: integer("bytes at the beginning of the text to leave out", 0, { min: 0 }),
-  checkpoint: text("PATH", "run folder or .safetensors file (the newest run unless given)"),
-  which: choice(["best", "last"], "which state of a run folder (the best on held-out text, if it was validated)"),
-  device: choice(["auto", "webgpu", "cpu", "reference"], "auto takes a GPU, else the CPU", "auto"),
-  shaderCache: text("DIR", "where WebGPU drivers keep compiled shaders, for a faster next start"),
-  json: toggle("print one JSON object a line: events start, progress, done"),
-  verbose: toggle("print stacks with errors"),
+  ...CHECKPOINT_FLAGS,
+  ...DEVICE_FLAGS,
+  ...OUTPUT_FLAGS,
 } as const;
 
 /** The command `remember`. */

@@ -11,31 +11,31 @@ import {
   type PresetName,
   validateConfig,
 } from "../titans/mod.ts";
+import { checkValues, completeOptions } from "../titans/options/option_table.ts";
 import type { DataIdentity } from "./data/identity.ts";
 import { type DataRecipe, DEFAULT_RECIPE, type Format, FORMATS, type Split } from "./data/recipe.ts";
 import { parseSource } from "./data/source_spec.ts";
 import { CommandError, UsageError } from "./errors.ts";
 import { flagName } from "./flags.ts";
 import { rowOptionsOf } from "./text_flags.ts";
+import { RUN_OPTIONS, type RunOptions } from "./run_options.ts";
 import { checkModelFlags, inFlags, type ModelFlags, modelOptions } from "./model_flags.ts";
 
 /** A run's configuration. All but `steps` and the optimiser's rates stays as it is for the run's life. */
-export interface RunConfig {
+export interface RunConfig extends Omit<RunOptions, "stream"> {
   /** The version of Mneme that started it. */
   readonly version: string;
+  /** Where the model's options came from. */
   readonly preset: string;
+  /** The model's options, all of them. */
   readonly model: ModelConfig;
+  /** The optimizer's options, all of them. */
   readonly optimizer: OptimizerConfig;
-  readonly batch: number;
-  readonly seqLen: number;
-  readonly accumulate: number;
-  readonly seed: number;
-  /** Steps of the whole run. */
-  readonly steps: number;
-  /** Tokens of text through which memory is carried from step to step; absent or 0 where every sequence begins anew. */
+  /** Tokens of text through which memory is carried from step to step; absent where every sequence starts afresh. */
   readonly stream?: number;
-  /** How streamed text is ordered: {@link STREAM_ORDER}, or absent. A run in another order cannot go on. */
+  /** The order in which streamed text is read; only runs in the order of this version go on. */
   readonly streamOrder?: number;
+  /** Name, bytes and hash of the text, and how it is made; see [data.md](data.md). */
   readonly data: DataIdentity;
 }
 
@@ -46,17 +46,11 @@ export interface RunConfig {
 export const STREAM_ORDER = 2;
 
 /** The flags that say what a run is. */
-export interface RunFlags extends ModelFlags {
+export interface RunFlags extends ModelFlags, RunOptions {
   readonly model: ModelKind;
   readonly preset: PresetName;
-  readonly steps: number;
   readonly warmup: number;
   readonly lr: number;
-  readonly batch: number;
-  readonly seqLen: number;
-  readonly accumulate: number;
-  readonly seed: number;
-  readonly stream: number;
   readonly data: readonly string[];
   readonly format: Format;
   readonly field: string;
@@ -130,11 +124,12 @@ function inWordsOf<T>(flags: ModelFlags, make: () => T): T {
 const FIXED: Readonly<Partial<Record<keyof RunFlags, (config: RunConfig) => unknown>>> = {
   model: (config) => config.model.model,
   preset: (config) => config.preset,
-  batch: (config) => config.batch,
-  seqLen: (config) => config.seqLen,
-  accumulate: (config) => config.accumulate,
-  seed: (config) => config.seed,
-  stream: (config) => config.stream ?? 0,
+  ...Object.fromEntries(
+    Object.keys(RUN_OPTIONS).filter((name) => name !== "steps").map((name) => [
+      name,
+      (config: RunConfig) => completeOptions(RUN_OPTIONS, config)[name],
+    ]),
+  ),
   format: (config) => recipeOf(config).format,
   field: (config) => recipeOf(config).field,
   separator: (config) => recipeOf(config).separator,
@@ -185,14 +180,8 @@ export function resumedRunConfig(
   return { ...config, steps, optimizer };
 }
 
-/** What numbers of a configuration may be: what their flags may. */
-const RANGES: Readonly<Partial<Record<keyof RunConfig, readonly [least: number, most: number]>>> = {
-  batch: [1, 2 ** 16],
-  seqLen: [1, 2 ** 20],
-  accumulate: [1, 2 ** 16],
-  seed: [0, 2 ** 32 - 1],
-  steps: [1, Number.MAX_SAFE_INTEGER],
-};
+/** The rows of options in a file: there, a run has a step at least. */
+const STORED_OPTIONS = { ...RUN_OPTIONS, steps: { ...RUN_OPTIONS.steps, min: 1 } };
 
 /** Checks that something read from a file is a run's configuration, field by field: nothing in it is trusted. */
 export function checkRunConfig(stored: unknown, path: string): RunConfig {
@@ -203,21 +192,13 @@ export function checkRunConfig(stored: unknown, path: string): RunConfig {
   };
   if (!isRecord(stored)) return refuse("it is no record");
   const config = stored as unknown as RunConfig;
-  for (const [key, [least, most]] of Object.entries(RANGES)) {
-    const value = stored[key];
-    if (!Number.isSafeInteger(value) || (value as number) < least || (value as number) > most) {
-      refuse(`its ${key} is no whole number from ${least} to ${most}`);
-    }
-  }
-  for (const key of ["stream", "streamOrder"]) {
-    if (stored[key] !== undefined && !(Number.isSafeInteger(stored[key]) && stored[key] as number >= 0)) {
-      refuse(`its ${key} is no whole number`);
-    }
-  }
+  const { streamOrder = 0 } = stored;
+  if (!Number.isSafeInteger(streamOrder) || streamOrder as number < 0) refuse("its streamOrder is no whole number");
   for (const key of ["version", "preset"]) if (typeof stored[key] !== "string") refuse(`its ${key} is no text`);
   for (const key of ["model", "optimizer", "data"]) if (!isRecord(stored[key])) refuse(`its ${key} is no record`);
   checkData(config.data, refuse);
   try {
+    checkValues(STORED_OPTIONS, completeOptions(STORED_OPTIONS, stored));
     const model = completeConfig(config.model);
     validateConfig(model);
     return { ...config, model, optimizer: defineOptimizer(config.optimizer) };

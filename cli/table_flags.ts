@@ -1,5 +1,7 @@
 /** Flags from tables of options: names, words, ranges and help come from the rows, and values go back into options. */
 import {
+  idleBecauseOf,
+  type OptionRecord,
   type OptionRow,
   type OptionsOf,
   type OptionTable,
@@ -58,9 +60,8 @@ export function flagsOf<T extends OptionTable, Fallback extends keyof T & string
 function reading(row: OptionRow): Pick<Flag<OptionValue>, "placeholder" | "read" | "words"> {
   if (row.kind === "toggle") return { read: () => true };
   if (row.kind === "choice") {
-    const words = Object.fromEntries(Object.entries(row.choices).map(([word, meaning]) => [word, plain(meaning)]));
-    const { placeholder, read } = choice(Object.keys(words), "");
-    return { placeholder, words, read: (value, flag) => read(value, flag)! };
+    const { placeholder, read } = choice(Object.keys(row.choices), "");
+    return { placeholder, words: row.choices, read: (value, flag) => read(value, flag)! };
   }
   return {
     placeholder: row.kind === "integer" ? "N" : "X",
@@ -72,20 +73,15 @@ function reading(row: OptionRow): Pick<Flag<OptionValue>, "placeholder" | "read"
   };
 }
 
-/** A row's help as a line for terminals: other options of the table are called by their flags. */
+/** A row's help: other options of the table are called by their flags. */
 function helpOf(table: OptionTable, row: OptionRow): string {
   const said = row.kind === "toggle" && row.without !== undefined
     ? row.default ? `without ${row.help}: ${row.without}` : `${row.help}; without: ${row.without}`
     : row.help;
-  const inFlags = said.replace(/`(\w+)`/g, (code, name) => {
+  return said.replace(/`(\w+)`/g, (code, name) => {
     const key = Object.hasOwn(table, name) ? flagKey(name, table[name]) : undefined;
-    return key === undefined ? code : flagName(key);
+    return key === undefined ? code : `\`${flagName(key)}\``;
   });
-  return plain(inFlags);
-}
-
-function plain(text: string): string {
-  return text.replaceAll("`", "");
 }
 
 /** The options that flags give: those whose flags were given, or have a fallback. */
@@ -96,6 +92,30 @@ export function optionsGiven(table: OptionTable, flags: object): Readonly<Record
       if (value === undefined || (row.kind === "toggle" && value === false)) return [];
       return [[name, row.kind === "toggle" ? !row.default : value]];
     }),
+  );
+}
+
+/**
+ * Lines about flags that were given and change nothing.
+ * @param given The options that they give.
+ * @param options All options.
+ * @param because The option because of which another one changes nothing; what the rows say unless given.
+ */
+export function idleNotes(
+  table: OptionTable,
+  given: readonly string[],
+  options: object,
+  because: (name: string) => string | undefined = (name) => idleBecauseOf(table[name], options),
+): string[] {
+  const flagsByReason = new Map<string, string[]>();
+  for (const name of given) {
+    const other = because(name), key = flagKey(name, table[name]);
+    if (other === undefined || key === undefined) continue;
+    const reason = asTyped(table, other, (options as OptionRecord)[other]);
+    flagsByReason.set(reason, [...flagsByReason.get(reason) ?? [], flagName(key)]);
+  }
+  return [...flagsByReason].map(([reason, flags]) =>
+    `note: ${flags.join(", ")} change${flags.length === 1 ? "s" : ""} nothing with ${reason}`
   );
 }
 

@@ -11,20 +11,21 @@ function checked(flag: Flag<string>, check: (text: string) => unknown): Flag<str
 
 /** The flags. */
 export const TEXT_FLAGS = {
-  format: choice(FORMATS, "what files are; auto goes by their names and first bytes", DEFAULT_RECIPE.format),
+  format: choice(FORMATS, "what files are; `auto` goes by their names and first bytes", DEFAULT_RECIPE.format),
   field: checked(
     text(
       "NAME",
-      'field of .jsonl records, or column of tables, with the text; several as a,b or "{title}: {text}"',
+      "field of `.jsonl` records, or column of tables, with the text; several as `a,b` or `{title}: {text}`",
       DEFAULT_RECIPE.field,
     ),
     parseField,
   ),
   separator: {
-    ...text("C", "character between the fields of a table: a comma in .csv, a tab in .tsv unless given; tab for a tab"),
+    ...text("C", "character between the fields of a table; `tab` for a tab"),
+    unless: "a comma in .csv, a tab in .tsv",
     read: parseSeparator,
   },
-  noHeader: toggle("the first row of a table does not name its columns; --field 2 is the second one"),
+  noHeader: toggle("the first row of a table does not name its columns; `--field 2` is the second one"),
   skipBadRows: toggle("leave records and rows out that cannot be understood, and say how many"),
 } as const;
 

@@ -7,6 +7,7 @@ import { type Corpus, type CorpusOptions, openCorpus } from "./data/corpus.ts";
 import { DEFAULT_RECIPE } from "./data/recipe.ts";
 import { VOCABULARIES } from "./data/vocabulary.ts";
 import { showData } from "./dry_run.ts";
+import { DEVICE_FLAGS, OUTPUT_FLAGS } from "./common_flags.ts";
 import { UsageError } from "./errors.ts";
 import { choice, integer, number, parseFlags, phrase, text, texts, toggle, type Values } from "./flags.ts";
 import type { Command } from "./help.ts";
@@ -15,6 +16,7 @@ import { listenForInterrupt } from "./interrupt.ts";
 import { asCalled, shellWord } from "./program.ts";
 import { jsonReporter, textReporter } from "./progress.ts";
 import { checkSameData, newRecipe, newRunConfig, recipeOf, resumedRunConfig, type RunConfig } from "./run_config.ts";
+import { RUN_FLAGS } from "./run_options.ts";
 import { latestRun, readConfig, RUNS, writeConfig } from "./run_folder.ts";
 import { abandon, type RunLock, takeFreshFolder, takeNewFolder, takeRun } from "./run_lock.ts";
 import type { Terminal } from "./terminal.ts";
@@ -26,10 +28,13 @@ import { VERSION } from "./version.ts";
 const FLAGS = {
   model: KIND_FLAG,
   preset: choice(Object.keys(PRESETS) as (keyof typeof PRESETS)[], "size of the model", "nano"),
-  data: texts(
-    "PLACE",
-    "a file, a folder, - or what was fetched; several to mix them, PLACE=2 is seen twice as often [sotu]",
-  ),
+  data: {
+    ...texts(
+      "PLACE",
+      "a file, a folder, `-` or what was fetched; several to mix them, `PLACE=2` is seen twice as often",
+    ),
+    unless: DEFAULT_RECIPE.sources.join(),
+  },
   ...TEXT_FLAGS,
   vocabulary: choice(VOCABULARIES, "what a token is: a byte, or a piece of a word", DEFAULT_RECIPE.vocabulary),
   heldOut: number("share of each text that is kept to judge on", DEFAULT_RECIPE.heldOut, {
@@ -43,37 +48,22 @@ const FLAGS = {
     DEFAULT_RECIPE.split,
   ),
   cache: text("DIR", "where prepared texts and downloads are", CACHE),
-  steps: integer("optimiser steps of the whole run; 0 only shows what would be read", 1000, { min: 0 }),
-  seqLen: integer("tokens of a training sequence", 128, { min: 1, max: 2 ** 20 }),
-  batch: integer("sequences computed at once", 8, { min: 1, max: 2 ** 16 }),
-  accumulate: integer("batches whose gradients make one step", 1, { min: 1, max: 2 ** 16 }),
-  stream: integer(
-    "read documents in order, memory carried from step to step through this many tokens at most; 0: every sequence anew",
-    0,
-    {
-      min: 0,
-    },
-  ),
+  ...RUN_FLAGS,
   lr: number("learning rate after warm-up; then it falls along a cosine", 3e-3, { min: 0, aboveMin: true }),
   warmup: integer("steps of warm-up", 50, { min: 0 }),
-  seed: integer("for the first weights and the order of the text", 0, { min: 0, max: 2 ** 32 - 1 }),
-  device: choice(
-    ["auto", "webgpu", "cpu", "reference"],
-    "auto takes a GPU, else the CPU; reference is exact and very slow",
-    "auto",
-  ),
-  shaderCache: text("DIR", "where WebGPU drivers keep compiled shaders, for a faster next start"),
-  out: text("DIR", `run folder (a new one in ${RUNS}/ unless given)`),
-  resume: toggle("continue the run in --out, or the newest one"),
-  which: choice(["best", "last"], "which of its states --resume continues", "last"),
+  ...DEVICE_FLAGS,
+  out: { ...text("DIR", "run folder"), unless: `a new one in ${RUNS}/` },
+  resume: toggle("continue the run in `--out`, or the newest one"),
+  which: choice(["best", "last"], "which of its states `--resume` continues", "last"),
   evalEvery: integer("steps between validations; 0 for the end only", 100, { min: 0 }),
-  evalBytes: integer("held-out bytes to validate on; with --stream the rows of a batch share them", 16384, { min: 1 }),
+  evalBytes: integer("held-out bytes to validate on; with `--stream` the rows of a batch share them", 16384, {
+    min: 1,
+  }),
   checkpointEvery: integer("steps between checkpoints", 50, { min: 1 }),
   sampleTokens: integer("tokens to write at the end; 0 for none", 300, { min: 0 }),
   samplePrompt: phrase("what the sample begins with", "The "),
   ...MODEL_FLAGS,
-  json: toggle("print one JSON object a line; text goes to stderr"),
-  verbose: toggle("print stacks with errors"),
+  ...OUTPUT_FLAGS,
 } as const;
 
 type TrainFlags = Values<typeof FLAGS>;

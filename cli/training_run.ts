@@ -29,6 +29,7 @@ import { firstNotFinite } from "./not_finite.ts";
 import { shellWord } from "./program.ts";
 import { formatCount, type Reporter } from "./progress.ts";
 import type { RunConfig } from "./run_config.ts";
+import { SAMPLE_TEMPERATURE } from "./sampling_flags.ts";
 import { RunFolder } from "./run_folder.ts";
 import { Speed } from "./speed.ts";
 
@@ -62,7 +63,6 @@ const ROUND_MS = 250;
 const MAX_ROUND_STEPS = 50;
 // Who stops a run waits for its step: when that takes longer, somebody else answers meanwhile.
 const LONG_SECONDS = 2;
-const SAMPLE_TEMPERATURE = 0.8;
 
 /** A state that may be kept. */
 interface Candidate {

@@ -2,29 +2,12 @@
  * The documents against the code: every option and flag is in docs/options.md with its default, links lead somewhere,
  * and command lines can be typed.
  */
-import { assert, assertEquals, assertThrows } from "@std/assert";
-import { DEFAULT_RECIPE } from "../cli/data/recipe.ts";
-import { fetchCommand } from "../cli/fetch.ts";
-import { type Flag, flagName, type Flags, parseFlags } from "../cli/flags.ts";
-import { generateCommand } from "../cli/generate.ts";
-import { infoCommand } from "../cli/info.ts";
-import { inspectCommand } from "../cli/inspect.ts";
-import { MODEL_FLAGS, type ModelFlags, modelOptions } from "../cli/model_flags.ts";
-import { rememberCommand } from "../cli/remember.ts";
-import { trainCommand } from "../cli/train.ts";
+import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
+import { COMMANDS } from "../cli/commands.ts";
+import { flagName, type Flags, parseFlags } from "../cli/flags.ts";
 import { ReferenceDevice } from "../kernels/mod.ts";
-import {
-  defineConfig,
-  defineOptimizer,
-  generate,
-  Model,
-  PRESETS,
-  type Reader,
-  Sampler,
-  Trainer,
-} from "../titans/mod.ts";
-import { BENCH_FLAGS, readOptions } from "./bench/flags.ts";
-import { runMain } from "./cli/run_main.ts";
+import { defineConfig, defineOptimizer, generate, Model, type Reader, Sampler, Trainer } from "../titans/mod.ts";
+import { readOptions } from "./bench/flags.ts";
 import { withFolder } from "./cli/scratch.ts";
 import {
   anchors,
@@ -38,34 +21,16 @@ import {
   tableRows,
   taskCommand,
 } from "./markdown.ts";
+import { describeOptions, optionsPage } from "./options_page.ts";
+import { OWN } from "./titans/option_cases.ts";
 
 const OPTIONS = await Deno.readTextFile("docs/options.md");
 const ROWS = tableRows(OPTIONS);
 
-/** The commands of the program. */
-const COMMANDS: Readonly<Record<string, Flags>> = {
-  train: trainCommand.flags,
-  generate: generateCommand.flags,
-  remember: rememberCommand.flags,
-  inspect: inspectCommand.flags,
-  fetch: fetchCommand.flags,
-  info: infoCommand.flags,
-};
-
-/** Interfaces of options beside the model's, which has themes for headings. */
-const INTERFACES: Readonly<Record<string, readonly string[]>> = {
-  "titans/mod.ts": [
-    "TrainerOptions",
-    "TrainingShape",
-    "TrainingBatch",
-    "SamplingOptions",
-    "GenerateOptions",
-    "InspectorOptions",
-  ],
-  "kernels/mod.ts": ["WebGpuOptions", "CpuOptions", "CompileWatch"],
-  "mod.ts": ["DeviceOptions", "CompileOptions"],
-  "cli/run_config.ts": ["RunConfig"],
-};
+/** The flags of the program's commands. */
+const FLAGS: Readonly<Record<string, Flags>> = Object.fromEntries(
+  Object.entries(COMMANDS).map(([name, { flags }]) => [name, flags]),
+);
 
 /** The one piece of code in a cell. */
 function codeOf(cell: string | undefined): string {
@@ -79,15 +44,6 @@ function valueOf(cell: string | undefined): string | undefined {
   return /^`[^`]+`$/.exec(cell ?? "")?.[0].slice(1, -1);
 }
 
-/** Fails unless a cell states a value. */
-function assertStates(cell: string | undefined, value: unknown, what: string): void {
-  const stated = valueOf(cell);
-  assert(stated !== undefined, `docs/options.md says no default of ${what}, which is ${value}`);
-  // Formatting takes the spaces at the end of a code span away.
-  const same = typeof value === "number" ? Number(stated) === value : stated === String(value).trim();
-  assert(same, `docs/options.md says that ${what} is ${stated} by default; the code says ${value}`);
-}
-
 /** The rows of options whose heading names an interface, or one of several headings. */
 function optionRows(...headings: readonly string[]): Map<string, TableRow> {
   const rows = ROWS.filter(({ heading, cells }) => "Option" in cells && headings.includes(heading));
@@ -96,95 +52,32 @@ function optionRows(...headings: readonly string[]): Map<string, TableRow> {
   return byName;
 }
 
-const MODEL_ROWS = optionRows(...new Set(ROWS.filter(({ cells }) => "nano" in cells).map(({ heading }) => heading)));
-
-Deno.test("docs: every option of a model is in docs/options.md, with its defaults in both presets", () => {
-  assertEquals([...MODEL_ROWS.keys()].sort(), Object.keys(PRESETS.nano).sort());
-  for (const [name, { cells: { nano, small } }] of MODEL_ROWS) {
-    const key = name as keyof typeof PRESETS.nano;
-    assertStates(nano, PRESETS.nano[key], name);
-    if (PRESETS.small[key] === PRESETS.nano[key]) assertEquals(small, "", `${name} in small is as in nano`);
-    else assertStates(small, PRESETS.small[key], `${name} in small`);
+Deno.test("docs: the tables of docs/options.md are what the code says, those of every command among them", async () => {
+  assertEquals(OPTIONS, await optionsPage(OPTIONS), "docs/options.md is not what deno task docs:options writes");
+  const tables = [...OPTIONS.matchAll(/<!-- table: (.*) -->/g)].map(([, name]) => name);
+  for (const name of ["model", "sampling", ...Object.keys(FLAGS).map((command) => `flags ${command}`)]) {
+    assert(tables.includes(name), `docs/options.md has no table ${name}`);
   }
+  await assertRejects(() => optionsPage("<!-- table: modle -->\n<!-- end -->"), Error, "a table modle");
 });
 
-Deno.test("docs: every flag of a model stands beside its option", () => {
-  const expected = new Map([["model", "--model"], ["vocabulary", "--vocabulary"]]);
-  for (const [key, { placeholder }] of Object.entries(MODEL_FLAGS)) {
-    const [field] = Object.keys(
-      modelOptions({ [key]: placeholder === undefined ? true : "x" } as unknown as ModelFlags),
-    );
-    expected.set(field, flagName(key));
-    assertNamesWords(MODEL_ROWS.get(field)!, MODEL_FLAGS[key as keyof typeof MODEL_FLAGS]);
-  }
-  for (const [name, { cells }] of MODEL_ROWS) {
-    assertEquals(codeIn(cells.Flag)[0], expected.get(name), `the flag of ${name}`);
-  }
+Deno.test("docs: a row of a table of options is a row of the page", () => {
+  assertEquals(
+    tableRows(describeOptions(OWN)).map((
+      { cells: { Option, Flag, Default, Meaning } },
+    ) => [Option, Flag, Default, Meaning]),
+    [
+      ["`depth`", "`--depth`", "`2`", "how deep it is (an integer from 1 to 4)"],
+      ["`turns`", "`--n`", "`0`", "how often it turns (an integer of at least 0); idle with `spins` `false`"],
+      ["`rate`", "`--rate`", "`0.5`", "how fast it is (above 0 and below 1)"],
+      ["`offset`", "`--offset`", "`-1`", "where it starts"],
+      ["`spins`", "`--no-spins`", "`true`", "spinning; without: it stands"],
+      ["`isLoud`", "`--is-loud`", "`false`", "it makes noise with `turns`"],
+      ["`shape`", "`--shape`", "`round`", "its form: `round`, like a ball; `flat`, like a `disc`"],
+      ["`secret`", "", "`3`", "rows of a block (an integer from 0 to 9); cost only"],
+    ],
+  );
 });
-
-/** Fails unless a row names every word that a flag takes. */
-function assertNamesWords({ cells }: TableRow, { placeholder = "" }: Flag<unknown>): void {
-  const named = Object.values(cells).flatMap(codeIn);
-  for (const word of placeholder.includes("|") ? placeholder.split("|") : []) {
-    assert(named.includes(word), `docs/options.md does not say what ${word} is: ${Object.values(cells).join(" | ")}`);
-  }
-}
-
-Deno.test("docs: every option of the optimizer is in docs/options.md, with its default", () => {
-  const defaults = defineOptimizer(), rows = optionRows("The optimizer");
-  assertEquals([...rows.keys()].sort(), Object.keys(defaults).sort());
-  for (const [name, { cells }] of rows) assertStates(cells.Default, defaults[name as keyof typeof defaults], name);
-});
-
-Deno.test("docs: every field of the other options is in docs/options.md", async () => {
-  for (const [file, names] of Object.entries(INTERFACES)) {
-    const { code, stdout } = await new Deno.Command("deno", { args: ["doc", "--json", file] }).output();
-    assertEquals(code, 0);
-    const fields = fieldsByInterface(JSON.parse(new TextDecoder().decode(stdout)));
-    for (const name of names) {
-      assertEquals([...optionRows(`\`${name}\``).keys()].sort(), [...fields(name)].sort(), `the fields of ${name}`);
-    }
-  }
-});
-
-interface Declaration {
-  readonly def: {
-    readonly extends?: readonly {
-      readonly repr: string;
-      readonly value: { readonly typeParams?: readonly { readonly value: { readonly string?: string } }[] };
-    }[];
-    readonly properties?: readonly {
-      readonly name: string;
-      readonly jsDoc?: { readonly tags?: readonly { readonly kind: string }[] };
-    }[];
-  };
-}
-
-/**
- * The fields of interfaces in what `deno doc --json` says; what it picks from others among them, what is internal not.
- */
-function fieldsByInterface(
-  { nodes }: {
-    readonly nodes: Record<
-      string,
-      { readonly symbols: readonly { readonly name: string; readonly declarations: readonly Declaration[] }[] }
-    >;
-  },
-): (name: string) => string[] {
-  const symbols = Object.values(nodes).flatMap(({ symbols }) => symbols);
-  return (name) => {
-    const found = symbols.find((symbol) => symbol.name === name);
-    assert(found, `no interface ${name}`);
-    const { properties = [], extends: bases = [] } = found.declarations[0].def;
-    const own = properties.filter(({ jsDoc }) => !jsDoc?.tags?.some(({ kind }) => kind === "internal")).map((
-      { name },
-    ) => name);
-    const picked = bases.filter(({ repr }) => repr === "Pick").flatMap(({ value }) =>
-      value.typeParams?.flatMap(({ value }) => value.string ?? []) ?? []
-    );
-    return [...own, ...picked];
-  };
-}
 
 Deno.test("docs: the defaults of sampling, writing and training are those in docs/options.md", async () => {
   const sampling = Object.fromEntries(
@@ -210,7 +103,7 @@ Deno.test("docs: the defaults of sampling, writing and training are those in doc
     read: (tokens: number[]) => (read.push(tokens), Promise.resolve(logits)),
   } as unknown as Reader;
   for await (const _ of generate(reader, [], { maxTokens: 1 }));
-  assertStates(optionRows("`GenerateOptions`").get("start")!.cells.Default, read[0][0], "start");
+  assertStringIncludes(optionRows("`GenerateOptions`").get("start")!.cells.Meaning, `; ${read[0][0]}, the newline`);
   const model = new Model(
     defineConfig({ model: "lmm", width: 4, heads: 1, blocks: 1, mlpHidden: 4, vocabulary: 4, miniBatch: 2 }),
   );
@@ -220,54 +113,9 @@ Deno.test("docs: the defaults of sampling, writing and training are those in doc
     shape: { batch: 1, length: 2 },
     seed: 0,
   });
-  assertStates(optionRows("`TrainingShape`").get("accumulate")!.cells.Default, trainer.shape.accumulate, "accumulate");
+  const { Meaning } = optionRows("`TrainingShape`").get("accumulate")!.cells;
+  assertStringIncludes(Meaning, `; ${trainer.shape.accumulate} unless`);
   trainer.dispose();
-});
-
-/** The rows of flags that a command has: of its own section, and of those that several have. */
-function flagRows(command: string): Map<string, TableRow> {
-  const rows = ROWS.filter(({ heading, cells }) =>
-    "Flag" in cells && !("Option" in cells) &&
-    (heading === `\`${command}\`` || codeIn(cells.Commands ?? "").includes(command))
-  );
-  const byFlag = new Map(rows.map((row) => [codeOf(row.cells.Flag), row]));
-  assertEquals(byFlag.size, rows.length, `a flag of ${command} stands twice in docs/options.md`);
-  return byFlag;
-}
-
-Deno.test("docs: every flag of every command is in docs/options.md, with its words and its default", async () => {
-  const overview = (await runMain("help")).stdout,
-    listed = overview.slice(overview.indexOf("[flags]"), overview.indexOf("tasks of a checkout"));
-  assertEquals(
-    [...listed.matchAll(/^ {2}(\w+) {2}/gm)].map(([, name]) => name).filter((name) => name !== "help").sort(),
-    Object.keys(COMMANDS).sort(),
-  );
-  for (const [command, flags] of Object.entries(COMMANDS)) {
-    const rows = flagRows(command),
-      own = Object.keys(flags).filter((key) => command !== "train" || !Object.hasOwn(MODEL_FLAGS, key));
-    assertEquals([...rows.keys()].sort(), own.map(flagName).sort(), `the flags of ${command}`);
-    for (const key of own) {
-      const row = rows.get(flagName(key))!, flag = flags[key], what = `${command} ${flagName(key)}`;
-      const fallback = command === "train" && key === "data" ? DEFAULT_RECIPE.sources.join() : flag.fallback;
-      if (typeof fallback === "boolean") assertEquals([fallback, row.cells.Default], [false, "off"], what);
-      else if (fallback === undefined || (flag.repeats && fallback.length === 0)) {
-        assertEquals(valueOf(row.cells.Default), undefined, `${what} has no default value`);
-      } else assertStates(row.cells.Default, fallback, what);
-      assertNamesWords(row, flag);
-    }
-  }
-});
-
-Deno.test("docs: every flag of the benchmark is in docs/options.md, with its default", () => {
-  const rows = flagRows("bench"), flags: Flags = BENCH_FLAGS;
-  assertEquals([...rows.keys()].sort(), Object.keys(flags).map(flagName).sort());
-  for (const [key, flag] of Object.entries(flags)) {
-    const row = rows.get(flagName(key))!, what = `bench ${flagName(key)}`;
-    if (flag.placeholder === undefined) assertEquals(row.cells.Default, "off", what);
-    else if (flag.fallback === undefined) assertEquals(valueOf(row.cells.Default), undefined, what);
-    else assertStates(row.cells.Default, flag.fallback, what);
-    assertNamesWords(row, flag);
-  }
 });
 
 /** The documents, by path. */
@@ -313,7 +161,7 @@ Deno.test("docs: every command line in the documents names a task or file that i
     const inline = codeIn(prose(text)).filter((code) => code.startsWith("deno task ")).flatMap(shellCommands);
     for (const { line, words: [, , name, ...rest] } of inline) {
       assert(name === "COMMAND" || taskCommand(name, config), `${path}: deno.json has no task ${name}: ${line}`);
-      const known = COMMANDS[name] && [...Object.keys(COMMANDS[name]).map(flagName), "--help"];
+      const known = FLAGS[name] && [...Object.keys(FLAGS[name]).map(flagName), "--help"];
       for (const word of rest.filter((word) => known && word.startsWith("--"))) {
         assert(known.includes(word.split("=")[0]), `${path}: ${name} has no ${word}: ${line}`);
       }
@@ -331,10 +179,10 @@ async function checkLine({ line, words }: ShellCommand, config: string, path: st
     const [, name, ...args] = rest;
     assert(taskCommand(name, config), `${path}: deno.json has no task ${name}: ${line}`);
     if (name === "bench") readOptions(args);
-    else if (Object.hasOwn(COMMANDS, name)) {
+    else if (Object.hasOwn(FLAGS, name)) {
       parseFlags(
         name === "fetch" && !args[0].startsWith("-") ? ["--place", ...args] : args,
-        COMMANDS[name],
+        FLAGS[name],
         `${path}: ${line}`,
       );
     }

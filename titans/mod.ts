@@ -138,7 +138,7 @@ export {
 export { evenStreams, type StreamOptions, StreamWindows } from "./text/stream_windows.ts";
 export { BigramModel } from "./text/bigram.ts";
 export { HostRng } from "./nn/host_rng.ts";
-export { Sampler, type SamplingOptions } from "./models/sampling.ts";
+export { Sampler, SAMPLING_OPTIONS, type SamplingOptions } from "./models/sampling.ts";
 export { generate, type GenerateOptions } from "./models/generate.ts";
 export { Reader, type ReadResult } from "./models/decoder.ts";
 export { type ExportedReading, ReadingState } from "./models/decode_state.ts";

@@ -1,6 +1,8 @@
 /** Tables of options for tests: every one of the library, and values that a row takes and does not take. */
+import { RUN_OPTIONS } from "../../cli/run_options.ts";
 import { MODEL_OPTIONS } from "../../titans/models/options.ts";
 import { LMM_OPTIONS, MAC_OPTIONS, MAG_OPTIONS, MAL_OPTIONS } from "../../titans/mixers/titans/options.ts";
+import { SAMPLING_OPTIONS } from "../../titans/models/sampling.ts";
 import type { OptionRow, OptionTable, OptionValue } from "../../titans/options/option_table.ts";
 
 /** Every table of the library, by what takes its options. */
@@ -10,6 +12,8 @@ export const TABLES: Readonly<Record<string, OptionTable>> = {
   mac: MAC_OPTIONS,
   mag: MAG_OPTIONS,
   mal: MAL_OPTIONS,
+  Sampler: SAMPLING_OPTIONS,
+  "a run": RUN_OPTIONS,
 };
 
 /** A table of a test's own, with a row of each kind. */
@@ -50,6 +54,6 @@ export function outside(row: OptionRow): readonly unknown[] {
     true,
     ...(min === undefined ? [] : [min - 1, isInteger || !row.aboveMin ? min - 1e-6 : min]),
     ...(max === undefined ? [] : [max + 1, isInteger || !row.belowMax ? max + 1e-6 : max]),
-    ...(isInteger ? [(min ?? 0) + 0.5] : []),
+    ...(isInteger ? [(min ?? 0) + 0.5, 2 ** 53] : []),
   ];
 }

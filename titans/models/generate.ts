@@ -1,8 +1,8 @@
 /** Writing: tokens chosen one after the other, each read before the next is chosen. */
-import { optionNames } from "../../core/options.ts";
+import type { OptionNames } from "../../core/options.ts";
 import { checkNames, ConfigError } from "../errors.ts";
 import type { Reader } from "./decoder.ts";
-import { Sampler, SAMPLING, type SamplingOptions } from "./sampling.ts";
+import { Sampler, SAMPLING_OPTIONS, type SamplingOptions } from "./sampling.ts";
 
 /** Options of {@link generate}. */
 export interface GenerateOptions extends SamplingOptions {
@@ -17,7 +17,7 @@ export interface GenerateOptions extends SamplingOptions {
   readonly stop?: readonly ArrayLike<number>[];
 }
 
-const GENERATE_OPTIONS = optionNames<GenerateOptions>({ ...SAMPLING, maxTokens: true, start: true, stop: true });
+const GENERATE_OPTIONS: OptionNames = [...Object.keys(SAMPLING_OPTIONS), "maxTokens", "start", "stop"];
 
 /**
  * Writes tokens after a prompt, giving each as soon as it is chosen; with stop sequences, as soon as it is sure to be

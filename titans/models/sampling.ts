@@ -1,36 +1,49 @@
 /** Choosing the next token from logits, on the host and reproducibly. */
-import { optionNames } from "../../core/options.ts";
-import { checkNames, ConfigError, SamplingError } from "../errors.ts";
+import { SamplingError } from "../errors.ts";
 import { HostRng } from "../nn/host_rng.ts";
+import { type OptionsOf, type OptionTable, resolveOptions } from "../options/option_table.ts";
 
-/** How to choose. Filters apply in the order temperature, top-k, top-p, min-p. */
-export interface SamplingOptions {
-  /** Divides the logits; 0 takes the most likely token. 1 unless said. */
-  readonly temperature?: number;
-  /** Only the k most likely tokens; 0 for all. */
-  readonly topK?: number;
-  /** Only the most likely tokens that together reach this probability; 1 for all. */
-  readonly topP?: number;
-  /** Only tokens at least this share as likely as the most likely one; 0 for all. */
-  readonly minP?: number;
-  /** Same seed, same choices; 0 unless said. */
-  readonly seed?: number;
-}
+/** How a token is chosen. The filters apply in the order temperature, top-k, top-p, min-p. */
+export const SAMPLING_OPTIONS = {
+  temperature: {
+    kind: "number",
+    default: 1,
+    min: 0,
+    help: "divides the logits: below 1 safer, above 1 wilder; 0 takes the likeliest token",
+  },
+  topK: {
+    kind: "integer",
+    default: 0,
+    min: 0,
+    help: "only the k likeliest tokens; 0 for all",
+    idleWith: { temperature: [0] },
+  },
+  topP: {
+    kind: "number",
+    default: 1,
+    min: 0,
+    aboveMin: true,
+    max: 1,
+    help: "only the likeliest tokens that together reach this probability",
+    idleWith: { temperature: [0] },
+  },
+  minP: {
+    kind: "number",
+    default: 0,
+    min: 0,
+    max: 1,
+    help: "only tokens at least this share as likely as the likeliest",
+    idleWith: { temperature: [0] },
+  },
+  seed: { kind: "integer", default: 0, help: "same seed, same choices", idleWith: { temperature: [0] } },
+} as const satisfies OptionTable;
 
-/** The names of the options of sampling, each with the compiler's word that it is one. */
-export const SAMPLING: { readonly [K in keyof Required<SamplingOptions>]: true } = {
-  temperature: true,
-  topK: true,
-  topP: true,
-  minP: true,
-  seed: true,
-};
-
-const SAMPLING_OPTIONS = optionNames<SamplingOptions>(SAMPLING);
+/** How to choose; see {@link SAMPLING_OPTIONS}. */
+export type SamplingOptions = Partial<OptionsOf<typeof SAMPLING_OPTIONS>>;
 
 /** Draws tokens: the n-th choice is a pure function of logits, options and n. */
 export class Sampler {
-  #options: Required<SamplingOptions>;
+  #options: OptionsOf<typeof SAMPLING_OPTIONS>;
   #rng: HostRng;
 
   /**
@@ -38,18 +51,8 @@ export class Sampler {
    * @throws {ConfigError} naming the first option that cannot be.
    */
   constructor(options: SamplingOptions = {}) {
-    checkNames("Sampler", options, SAMPLING_OPTIONS);
-    const { temperature = 1, topK = 0, topP = 1, minP = 0, seed = 0 } = options;
-    const check = (field: string, value: number, holds: boolean, rule: string): void => {
-      if (!holds) throw new ConfigError(`Cannot sample with ${field} ${value}: it must be ${rule}`, field);
-    };
-    check("temperature", temperature, temperature >= 0 && Number.isFinite(temperature), "a number of at least 0");
-    check("topK", topK, Number.isInteger(topK) && topK >= 0, "an integer of at least 0");
-    check("topP", topP, topP > 0 && topP <= 1, "above 0 and at most 1");
-    check("minP", minP, minP >= 0 && minP <= 1, "from 0 to 1");
-    check("seed", seed, Number.isInteger(seed), "an integer");
-    this.#options = { temperature, topK, topP, minP, seed };
-    this.#rng = new HostRng(seed, "sampling");
+    this.#options = resolveOptions("Sampler", SAMPLING_OPTIONS, options);
+    this.#rng = new HostRng(this.#options.seed, "sampling");
   }
 
   /**

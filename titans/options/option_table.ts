@@ -41,12 +41,12 @@ export interface RowFacts<T extends OptionValue> {
 /** A row of a table, with the values that it takes. */
 export type OptionRow = IntegerRow | NumberRow | ToggleRow | ChoiceRow;
 
-/** A whole number from `min` to `max`, both included. */
+/** A whole number from `min` to `max`, both included; one that f64 tells from its neighbours. */
 export interface IntegerRow extends RowFacts<number> {
   /** How rows are told apart. */
   readonly kind: "integer";
-  /** The least value. */
-  readonly min: number;
+  /** The least value; none unless given. */
+  readonly min?: number;
   /** The greatest value; none unless given. */
   readonly max?: number;
 }
@@ -102,7 +102,7 @@ export function rangeOf(row: OptionRow): string {
   if (row.kind === "choice") return `one of ${Object.keys(row.choices).join(", ")}`;
   const bounds = boundsOf(row);
   if (row.kind === "number") return bounds || "a finite number";
-  return `an integer ${bounds.replace(/^at least/, "of at least")}`;
+  return `an integer ${bounds.replace(/^at/, "of at")}`.trim();
 }
 
 function boundsOf(row: IntegerRow | NumberRow): string {
@@ -120,7 +120,7 @@ export function takes(row: OptionRow, value: unknown): value is OptionValue {
   if (row.kind === "choice") return typeof value === "string" && Object.hasOwn(row.choices, value);
   const { min = -Infinity, max = Infinity } = row;
   if (typeof value !== "number" || !Number.isFinite(value) || value < min || value > max) return false;
-  if (row.kind === "integer") return Number.isInteger(value);
+  if (row.kind === "integer") return Number.isSafeInteger(value);
   return !(row.aboveMin && value === min) && !(row.belowMax && value === max);
 }
 

@@ -68,7 +68,7 @@ export const MEMORY_OPTIONS = {
     kind: "choice",
     choices: {
       outer: "a parameter of the model",
-      fast: "part of the memory, learned while it reads; bears small inner steps only",
+      fast: "part of the memory, learned while it reads (for small inner steps only)",
     },
     default: "outer",
     group: "Memory network",
@@ -133,7 +133,7 @@ export const MEMORY_OPTIONS = {
     choices: {
       head: "a head",
       layer: "one matrix of a head",
-      channel: "a column of that for alpha; the others as `layer`",
+      channel: "a column of that for alpha, and as `layer` for the others",
     },
     default: "head",
     group: "Memory learning",

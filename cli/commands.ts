@@ -1,0 +1,18 @@
+/** The commands of the program, one line each. */
+import { fetchCommand } from "./fetch.ts";
+import { generateCommand } from "./generate.ts";
+import type { Commands } from "./help.ts";
+import { infoCommand } from "./info.ts";
+import { inspectCommand } from "./inspect.ts";
+import { rememberCommand } from "./remember.ts";
+import { trainCommand } from "./train.ts";
+
+/** The commands by name. */
+export const COMMANDS: Commands = {
+  train: trainCommand,
+  generate: generateCommand,
+  remember: rememberCommand,
+  fetch: fetchCommand,
+  inspect: inspectCommand,
+  info: infoCommand,
+};

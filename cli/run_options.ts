@@ -1,0 +1,44 @@
+/** The options of a training run beside those of its model, its optimizer and its text; all but the steps are fixed. */
+import type { OptionsOf, OptionTable } from "../titans/mod.ts";
+import { defaultsOf } from "../titans/options/option_table.ts";
+import { flagsOf } from "./table_flags.ts";
+
+/** The rows. */
+export const RUN_OPTIONS = {
+  steps: {
+    kind: "integer",
+    default: 1000,
+    min: 0,
+    help: "optimizer steps of the whole run; 0 only shows what would be read",
+  },
+  seqLen: { kind: "integer", default: 128, min: 1, max: 2 ** 20, help: "tokens of a training sequence" },
+  batch: { kind: "integer", default: 8, min: 1, max: 2 ** 16, help: "sequences computed at once" },
+  accumulate: {
+    kind: "integer",
+    default: 1,
+    min: 1,
+    max: 2 ** 16,
+    help: "batches whose gradients make one step: the memory of one batch, the step of many",
+  },
+  stream: {
+    kind: "integer",
+    default: 0,
+    min: 0,
+    help:
+      "read documents in order, memory carried from step to step through this many tokens at most; 0: every sequence starts afresh",
+    before: 0,
+  },
+  seed: {
+    kind: "integer",
+    default: 0,
+    min: 0,
+    max: 2 ** 32 - 1,
+    help: "of the first weights, the order of the text, and of `--split scattered`",
+  },
+} as const satisfies OptionTable;
+
+/** Values of all rows. */
+export type RunOptions = OptionsOf<typeof RUN_OPTIONS>;
+
+/** The flags. */
+export const RUN_FLAGS = flagsOf(RUN_OPTIONS, { fallback: defaultsOf(RUN_OPTIONS) });
