@@ -50,13 +50,12 @@ export interface ValidationEvent extends EventBase {
   readonly bigramBitsPerByte: number;
   /** Bytes judged. */
   readonly bytes: number;
-  /** Norms of the memory's weights at the end of a window, of the surprise, and of the way from the learned start. */
-  readonly memoryNorm: number;
-  readonly surpriseNorm: number;
-  readonly memoryChange: number;
-  /** Means over tokens of the memory's inner loss and of the norm of what a token changes in it. */
-  readonly innerLoss: number;
-  readonly updateNorm: number;
+  /**
+   * What the mixers report. Memories: norms of their weights at the end of a window (`memoryNorm`), of the surprise
+   * (`surpriseNorm`), and of the way from the learned start (`memoryChange`); means over tokens of the inner loss
+   * (`innerLoss`) and of the norm of what a token changes (`updateNorm`).
+   */
+  readonly [figure: string]: number | string;
 }
 
 /** The model wrote a text. */

@@ -1,6 +1,7 @@
 /** What a training run is: the record in its config.json, made from flags, or read and checked when the run goes on. */
 import {
   completeConfig,
+  completeOptimizer,
   ConfigError,
   defineConfig,
   defineOptimizer,
@@ -17,6 +18,7 @@ import { type DataRecipe, DEFAULT_RECIPE, type Format, FORMATS, type Split } fro
 import { parseSource } from "./data/source_spec.ts";
 import { CommandError, UsageError } from "./errors.ts";
 import { flagName } from "./flags.ts";
+import { checkOptimizerFlags, optimizerOf } from "./optimizer_flags.ts";
 import { rowOptionsOf } from "./text_flags.ts";
 import { RUN_OPTIONS, type RunOptions } from "./run_options.ts";
 import { checkModelFlags, inFlags, type ModelFlags, modelOptions } from "./model_flags.ts";
@@ -49,8 +51,9 @@ export const STREAM_ORDER = 2;
 export interface RunFlags extends ModelFlags, RunOptions {
   readonly model: ModelKind;
   readonly preset: PresetName;
-  readonly warmup: number;
-  readonly lr: number;
+  readonly warmup?: number;
+  /** Absent where the optimizer's own default is meant. */
+  readonly lr?: number;
   readonly data: readonly string[];
   readonly format: Format;
   readonly field: string;
@@ -90,11 +93,11 @@ export interface RunText {
 
 /** The configuration of a new run. */
 export function newRunConfig(flags: RunFlags, { data, vocabularySize }: RunText, version: string): RunConfig {
-  const { model, preset, steps, warmup, lr, batch, seqLen, accumulate, seed, stream } = flags;
+  const { model, preset, steps, batch, seqLen, accumulate, seed, stream } = flags;
   const options = { model, ...modelOptions(flags), vocabulary: vocabularySize };
   const { made, optimizer } = inWordsOf(flags, () => ({
     made: new Model(defineConfig(options, preset)).toJSON(),
-    optimizer: defineOptimizer({ learningRate: lr, warmupSteps: Math.min(warmup, steps), totalSteps: steps }),
+    optimizer: optimizerOf(flags, steps),
   }));
   return {
     version,
@@ -169,6 +172,7 @@ export function resumedRunConfig(
     );
   }
   checkModelFlags(flags, given, config.model, path);
+  checkOptimizerFlags(flags, config.optimizer, path);
   const steps = given.has("steps") ? flags.steps : config.steps;
   const optimizer = inWordsOf(flags, () =>
     defineOptimizer({
@@ -201,7 +205,7 @@ export function checkRunConfig(stored: unknown, path: string): RunConfig {
     checkValues(STORED_OPTIONS, completeOptions(STORED_OPTIONS, stored));
     const model = completeConfig(config.model);
     validateConfig(model);
-    return { ...config, model, optimizer: defineOptimizer(config.optimizer) };
+    return { ...config, model, optimizer: completeOptimizer(config.optimizer) };
   } catch (error) {
     if (error instanceof ConfigError) return refuse(error.message);
     throw error;

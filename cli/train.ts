@@ -14,6 +14,7 @@ import type { Command } from "./help.ts";
 import { idleFlags, KIND_FLAG, MODEL_FLAGS, modelOptions } from "./model_flags.ts";
 import { listenForInterrupt } from "./interrupt.ts";
 import { asCalled, shellWord } from "./program.ts";
+import { OPTIMIZER_FLAGS } from "./optimizer_flags.ts";
 import { jsonReporter, textReporter } from "./progress.ts";
 import { checkSameData, newRecipe, newRunConfig, recipeOf, resumedRunConfig, type RunConfig } from "./run_config.ts";
 import { RUN_FLAGS } from "./run_options.ts";
@@ -49,8 +50,6 @@ const FLAGS = {
   ),
   cache: text("DIR", "where prepared texts and downloads are", CACHE),
   ...RUN_FLAGS,
-  lr: number("learning rate after warm-up; then it falls along a cosine", 3e-3, { min: 0, aboveMin: true }),
-  warmup: integer("steps of warm-up", 50, { min: 0 }),
   ...DEVICE_FLAGS,
   out: { ...text("DIR", "run folder"), unless: `a new one in ${RUNS}/` },
   resume: toggle("continue the run in `--out`, or the newest one"),
@@ -65,6 +64,9 @@ const FLAGS = {
   ...MODEL_FLAGS,
   ...OUTPUT_FLAGS,
 } as const;
+
+/** Flags that registries give. Their values are read by what made the flags. */
+const ALL_FLAGS = { ...FLAGS, ...OPTIMIZER_FLAGS } as typeof FLAGS;
 
 type TrainFlags = Values<typeof FLAGS>;
 
@@ -96,12 +98,12 @@ export const trainCommand: Command = {
     ["deno task train --resume --steps 600", "continue the newest run up to step 600"],
     ["deno task train --json | tee log.jsonl", "for scripts: events start, step, validation, sample, done"],
   ],
-  flags: FLAGS,
+  flags: ALL_FLAGS,
   run: train,
 };
 
 async function train(args: readonly string[], terminal: Terminal): Promise<number> {
-  const { values, given } = parseFlags(args, FLAGS, "train");
+  const { values, given } = parseFlags(args, ALL_FLAGS, "train");
   const flags = { ...values, data: values.data.map((source) => userSource(source)) };
   if (flags.steps === 0 && flags.resume) {
     throw new UsageError("--steps 0 shows what a new run would read: leave --resume out");

@@ -24,7 +24,10 @@ const TITANS_WITH_DEVICE: readonly string[] = [
   "titans/models/inspector.ts",
   "titans/models/decoder.ts",
   "titans/models/decode_state.ts",
+  "titans/train/carried.ts",
+  "titans/train/optimizer_state.ts",
   "titans/train/trainer.ts",
+  "titans/train/training.ts",
   "titans/train/validation.ts",
 ];
 

@@ -7,9 +7,17 @@
 import { COMMANDS } from "../cli/commands.ts";
 import { type Flag, flagName, type Flags } from "../cli/flags.ts";
 import { KIND_FLAG, MODEL_FLAGS } from "../cli/model_flags.ts";
+import { OPTIMIZER_FLAGS, OPTIMIZER_ROW } from "../cli/optimizer_flags.ts";
 import { RUN_OPTIONS } from "../cli/run_options.ts";
 import { flagKey } from "../cli/table_flags.ts";
-import { MODEL_OPTIONS, type ModelConfig, PRESETS, SAMPLING_OPTIONS } from "../titans/mod.ts";
+import {
+  MODEL_OPTIONS,
+  type ModelConfig,
+  OPTIMIZERS,
+  PRESETS,
+  SAMPLING_OPTIONS,
+  UPDATE_OPTIONS,
+} from "../titans/mod.ts";
 import { type OptionRow, type OptionTable, type OptionValue, rangeOf } from "../titans/options/option_table.ts";
 import { BENCH_FLAGS } from "./bench/flags.ts";
 import { type DocumentedField, fieldsOf } from "./interface_fields.ts";
@@ -33,6 +41,8 @@ const TABLES: Readonly<Record<string, (name: string) => string | Promise<string>
     )
       .map(([group, entries]) => `### ${group}\n\n${markdown(modelRows(Object.fromEntries(entries ?? [])))}`)
       .join("\n\n"),
+  optimizer: (name) =>
+    describeOptions(name === "" ? { optimizer: OPTIMIZER_ROW, ...UPDATE_OPTIONS } : OPTIMIZERS[name].options),
   sampling: () => describeOptions(SAMPLING_OPTIONS),
   run: () => describeOptions(RUN_OPTIONS),
   interface: async (name) => markdown(interfaceRows(await fieldsOf(name))),
@@ -123,10 +133,14 @@ function ownFlagRows(command: string): Rows {
   );
 }
 
-/** A command's flags but those of a model, which stand beside their options. */
+/** A command's flags but those of a model or an optimizer, which stand beside their options. */
 function listed(flags: Flags): [string, Flag<unknown>][] {
-  const ofModel: readonly Flag<unknown>[] = [KIND_FLAG, ...Object.values(MODEL_FLAGS)];
-  return Object.entries(flags).filter(([, flag]) => !ofModel.includes(flag));
+  const elsewhere: readonly Flag<unknown>[] = [
+    KIND_FLAG,
+    ...Object.values(MODEL_FLAGS),
+    ...Object.values(OPTIMIZER_FLAGS),
+  ];
+  return Object.entries(flags).filter(([, flag]) => !elsewhere.includes(flag));
 }
 
 function flagRow(key: string, flag: Flag<unknown>): Readonly<Record<"Flag" | "Default" | "Meaning", string>> {

@@ -103,26 +103,46 @@ export {
   ParameterLayout,
 } from "./nn/parameters.ts";
 export {
-  type AdamState,
-  adamW,
-  clipByGlobalNorm,
+  completeOptimizer,
   defineOptimizer,
   learningRateAt,
   type OptimizerConfig,
+  optimizerTable,
   stepScalars,
-} from "./train/optimizer.ts";
+  UPDATE_OPTIONS,
+} from "./train/optimizer_config.ts";
+export { SCHEDULE_OPTIONS, scheduleAt, type ScheduleFacts } from "./train/schedules.ts";
+export type { AnyOptimizer, Optimizer, UpdateContext, UpdateResult } from "./train/optimizers/optimizer.ts";
+export { ADAM_OPTIONS, adamW } from "./train/optimizers/adam_w.ts";
+export { sgd, SGD_OPTIONS } from "./train/optimizers/sgd.ts";
+export { lion, LION_OPTIONS } from "./train/optimizers/lion.ts";
+export { muon, MUON_OPTIONS } from "./train/optimizers/muon.ts";
+export { OPTIMIZERS } from "./train/optimizers/registry.ts";
 export {
-  type StepMetrics,
-  type StepProgram,
-  Trainer,
-  type TrainerOptions,
-  type TrainingBatch,
-  type TrainingData,
-  type TrainingShape,
-  type TrainingState,
-  type ValidationMetrics,
-} from "./train/trainer.ts";
-export { type StepArguments, type StepExtras, type StepResult, trainingStep } from "./train/training_step.ts";
+  applyGradient,
+  clipByGlobalNorm,
+  type GradientSums,
+  type OptimizerState,
+  update,
+  type Updated,
+  type UpdateOptions,
+} from "./train/update.ts";
+export { addSums, type BatchGradient, type CarriedRows, gradient, type StepBatch } from "./train/gradient.ts";
+export type { BatchArray, BatchArrays, BatchTree, ModelInput, Objective, Weighted } from "./train/objective.ts";
+export { nextToken, type WindowBatch } from "./train/next_token.ts";
+export { type StepProgram, Trainer } from "./train/trainer.ts";
+export type {
+  StepInput,
+  StepMetrics,
+  StoredOptimizer,
+  TrainerOptions,
+  TrainingBatch,
+  TrainingData,
+  TrainingShape,
+  TrainingState,
+  ValidationMetrics,
+} from "./train/training.ts";
+export { type StepArguments, type StepResult, trainingStep } from "./train/training_step.ts";
 export {
   type DocumentStarts,
   evenWindows,

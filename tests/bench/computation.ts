@@ -5,8 +5,14 @@
 import { valueAndGrad } from "../../core/grad.ts";
 import { sizeOfShape } from "../../core/shape.ts";
 import { compile, type Device, type DeviceArray, type Explanation, spec, type Tensor } from "@mneme/titans";
-import { adamW, defineOptimizer, Parameter, ParameterLayout, stepScalars } from "../../titans/mod.ts";
-import { STEP_SCALARS } from "../../titans/train/optimizer.ts";
+import {
+  applyGradient,
+  defineOptimizer,
+  type OptimizerState,
+  Parameter,
+  ParameterLayout,
+  stepScalars,
+} from "../../titans/mod.ts";
 import { randn } from "../golden_layers.ts";
 
 /** Elements of a tensor. */
@@ -113,23 +119,26 @@ async function loadTraining(device: Device, { parameters, inputs, loss }: Traini
   const layout = new ParameterLayout<Record<string, Tensor>>(
     Object.fromEntries(entries.map(([name, { shape }]) => [name, new Parameter(shape, { value: 0 }, false)])),
   );
-  type State = { readonly params: Tensor; readonly first: Tensor; readonly second: Tensor };
-  const step = (state: State, scalars: Tensor, data: readonly Tensor[]): { loss: Tensor; state: State } => {
+  const step = (
+    state: OptimizerState,
+    scalars: Tensor,
+    data: readonly Tensor[],
+  ): { loss: Tensor; state: OptimizerState } => {
     const [value, gradient] = valueAndGrad((p: Record<string, Tensor>) => loss(p, ...data))(
       layout.unflatten(state.params),
     );
-    return { loss: value, state: adamW(state, layout.flatten(gradient), { config: ADAM, scalars, decayEnd: 0 }) };
+    return { loss: value, state: applyGradient(state, layout.flatten(gradient), { config: ADAM, scalars, layout }) };
   };
   const flat = spec([layout.size]), specs = inputs.map(typeOf);
   const program = await compile(device, step, [
     { params: flat, first: flat, second: flat },
-    spec([STEP_SCALARS]),
+    spec([stepScalars(ADAM, 0).length]),
     specs,
   ]);
   const compileMs = performance.now() - started;
   const packed = layout.pack(Object.fromEntries(entries.map(([name, { data }]) => [name, data as Float32Array])));
   const zeros = new Float32Array(layout.size);
-  let state = {
+  let state: OptimizerState<DeviceArray> = {
       params: device.upload(packed, flat),
       first: device.upload(zeros, flat),
       second: device.upload(zeros, flat),
@@ -138,7 +147,7 @@ async function loadTraining(device: Device, { parameters, inputs, loss }: Traini
   const data = inputs.map(({ data }, i) => device.upload(data, specs[i]));
   await device.synchronize();
   const uploadMs = performance.now() - started - compileMs;
-  const free = (): void => [state.params, state.first, state.second].forEach((array) => array.dispose());
+  const free = (): void => Object.values(state).forEach((array) => array.dispose());
   const advance = (): DeviceArray => {
     const result = program.launch(state, stepScalars(ADAM, stepsDone++), data);
     free();

@@ -32,7 +32,12 @@ async function prepare(
   );
   await Deno.writeFile(
     `${folder}/model.safetensors`,
-    encodeCheckpoint({ config, seed: 1, state: { step: 0, params, first: zeros, second: zeros }, notes }),
+    encodeCheckpoint({
+      config,
+      seed: 1,
+      state: { step: 0, params, optimizer: { name: "adamW", slots: { first: zeros, second: zeros } } },
+      notes,
+    }),
   );
   await Deno.writeTextFile(`${folder}/text.txt`, TEXT);
   return ["--checkpoint", `${folder}/model.safetensors`, "--text", `${folder}/text.txt`, "--device", "cpu"];

@@ -57,10 +57,14 @@ Deno.test("not finite: NaN and infinity are found wherever they stand, and large
   }
   const fine = { a: Float32Array.of(1), b: Float32Array.of(2) },
     bad = { a: Float32Array.of(1), b: Float32Array.of(NaN) };
-  const state = { step: 1, params: fine, first: fine, second: fine };
+  const optimizer = { name: "adamW", slots: { first: fine, second: fine } };
+  const state = { step: 1, params: fine, optimizer };
   assertEquals(firstNotFinite(state), undefined);
   assertEquals(firstNotFinite({ ...state, params: bad }), "b");
-  assertEquals(firstNotFinite({ ...state, second: bad }), "optimizer.second.b");
+  assertEquals(
+    firstNotFinite({ ...state, optimizer: { ...optimizer, slots: { first: fine, second: bad } } }),
+    "optimizer.second.b",
+  );
   assertEquals(
     firstNotFinite({ ...state, carried: { "blocks.0": { shape: [1], data: Float32Array.of(Infinity) } } }),
     "stream.blocks.0",

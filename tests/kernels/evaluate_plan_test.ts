@@ -9,7 +9,8 @@ import type { NdArray } from "../../core/op.ts";
 import { scan } from "../../core/scan.ts";
 import { spec, trace } from "../../core/trace.ts";
 import * as ops from "../../ops/mod.ts";
-import { defineOptimizer, stepScalars } from "../../titans/train/optimizer.ts";
+import { nextToken } from "../../titans/train/next_token.ts";
+import { defineOptimizer, stepScalars } from "../../titans/train/optimizer_config.ts";
 import { trainingStep } from "../../titans/train/training_step.ts";
 import { array, scalar, wave } from "../evaluate.ts";
 import { random } from "../numeric.ts";
@@ -58,9 +59,14 @@ function toArray({ shape, data, dtype = "f32" }: Value): NdArray {
 for (const [number, [name, options]] of MODELS.entries()) {
   Deno.test(`plans of the training step give the values of the graph: ${name}`, () => {
     const { model, params } = tinyModel(options), config = defineOptimizer();
-    const step = trainingStep(model, config);
+    const step = trainingStep(model, nextToken({ masked: false }), config);
     const fn = (p: Tensor, first: Tensor, second: Tensor, healthy: Tensor, tokens: Tensor, scalars: Tensor) => {
-      const { state, healthy: after, report } = step({ params: p, first, second }, healthy, tokens, scalars);
+      const { state, healthy: after, report } = step(
+        { params: p, first, second },
+        healthy,
+        { data: { tokens } },
+        scalars,
+      );
       return [state.params, state.first, state.second, after, report];
     };
     const tokens = toArray(tokensOf(1, 13));

@@ -6,14 +6,15 @@ import { type Spec, spec, trace } from "../../core/trace.ts";
 import { compile, type Device, requestDevice } from "../../kernels/mod.ts";
 import { add, crossEntropy, gelu, layerNorm, matmul, mul, softmax, sum } from "../../ops/mod.ts";
 import {
-  adamW,
+  applyGradient,
   clipByGlobalNorm,
   defineConfig,
   defineOptimizer,
   Model,
   type ModelParameters,
 } from "../../titans/mod.ts";
-import { STEP_SCALARS } from "../../titans/train/optimizer.ts";
+import { nextToken } from "../../titans/train/next_token.ts";
+import { stepScalars } from "../../titans/train/optimizer_config.ts";
 import { trainingStep } from "../../titans/train/training_step.ts";
 import { chunkLayer } from "../golden_layers.ts";
 
@@ -110,7 +111,7 @@ function gradientAndUpdate(model: Model): Fn {
   ) => {
     const [loss, flat] = gradient(state.params, tokens, targets) as [Tensor, Tensor];
     const { norm, clipped } = clipByGlobalNorm(flat, config.clipNorm);
-    return [loss, norm, adamW(state, clipped, { config, scalars, decayEnd: model.layout.decayEnd })];
+    return [loss, norm, applyGradient(state, clipped, { config, scalars, layout: model.layout })];
   };
 }
 
@@ -122,7 +123,12 @@ Deno.test("clipping and AdamW over all parameters are at most four kernels, howe
       const flat = spec([model.layout.size]);
       const plain = await kernelsOf(device, gradientOnly(model), [flat, tokens, tokens]);
       const state = { params: flat, first: flat, second: flat };
-      const whole = await kernelsOf(device, gradientAndUpdate(model), [state, tokens, tokens, spec([STEP_SCALARS])]);
+      const whole = await kernelsOf(device, gradientAndUpdate(model), [
+        state,
+        tokens,
+        tokens,
+        spec([stepScalars(defineOptimizer(), 0).length]),
+      ]);
       assert(whole - plain <= 4, `${blocks} blocks: ${whole - plain} kernels beside the ${plain} of loss and gradient`);
     }
   }));
@@ -161,10 +167,11 @@ Deno.test("the nano MAC step traces to a graph whose loops hold the sequence", (
     const specs = [
       { params: flat, first: flat, second: flat },
       spec([]),
-      spec([1, 2, T + 1], "i32"),
-      spec([STEP_SCALARS]),
+      { data: { tokens: spec([1, 2, T + 1], "i32") } },
+      spec([stepScalars(defineOptimizer(), 0).length]),
     ];
-    return trace(trainingStep(model, defineOptimizer()) as Fn, specs as never).graph.nodes.length;
+    return trace(trainingStep(model, nextToken({ masked: false }), defineOptimizer()) as Fn, specs as never).graph.nodes
+      .length;
   };
   assertEquals(nodesAt(512), nodesAt(128));
 });

@@ -13,7 +13,8 @@ import { planMemory } from "../../kernels/plan_memory.ts";
 import { schedule } from "../../kernels/schedule.ts";
 import { defineConfig } from "../../titans/config.ts";
 import { Model } from "../../titans/models/model.ts";
-import { defineOptimizer, STEP_SCALARS } from "../../titans/train/optimizer.ts";
+import { nextToken } from "../../titans/train/next_token.ts";
+import { defineOptimizer, stepScalars } from "../../titans/train/optimizer_config.ts";
 import { trainingStep } from "../../titans/train/training_step.ts";
 
 const ROUNDS = 3;
@@ -42,10 +43,11 @@ function compileStep(blocks: number): Compiled {
   };
   const model = new Model(defineConfig({ model: "lmm", blocks }));
   const flat = spec([model.layout.size]), state = { params: flat, first: flat, second: flat };
-  const tokens = spec([1, BATCH, LENGTH + 1], "i32");
+  const batch = { data: { tokens: spec([1, BATCH, LENGTH + 1], "i32") } }, optimizer = defineOptimizer();
+  const scalars = spec([stepScalars(optimizer, 0).length]);
   const { graph: traced } = timed(
     "trace",
-    () => trace(trainingStep(model, defineOptimizer()), [state, spec([]), tokens, spec([STEP_SCALARS])]),
+    () => trace(trainingStep(model, nextToken({ masked: false }), optimizer), [state, spec([]), batch, scalars]),
   );
   const graph = timed("simplify", () => simplify(traced));
   const scheduled = timed("schedule", () => takeDonated(schedule(graph, { maxOperands: 64 }), [0, 1, 2, 3]));

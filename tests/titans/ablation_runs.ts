@@ -9,7 +9,8 @@ import { compile, type Device, type DeviceArray } from "../../kernels/mod.ts";
 import { crossEntropy, zeros } from "../../ops/mod.ts";
 import { HostRng } from "../../titans/nn/host_rng.ts";
 import { defineConfig, defineOptimizer, Model, type ModelConfig, type OptimizerConfig } from "../../titans/mod.ts";
-import { type AdamState, adamW, clipByGlobalNorm, STEP_SCALARS, stepScalars } from "../../titans/train/optimizer.ts";
+import { stepScalars } from "../../titans/train/optimizer_config.ts";
+import { applyGradient, clipByGlobalNorm, type OptimizerState } from "../../titans/train/update.ts";
 import { NOT_ASKED, recallBatch, recallLength, type RecallTask } from "./ablation_task.ts";
 
 /** Every setting of a table. */
@@ -136,17 +137,17 @@ export function answer(
 /** One step of training: the state after it, and loss and norm of the gradient. */
 function trainingStep(model: Model, optimizer: OptimizerConfig, frozen: boolean) {
   return (
-    state: AdamState,
+    state: OptimizerState,
     tokens: Tensor,
     targets: Tensor,
     scalars: Tensor,
-  ): { state: AdamState; loss: Tensor; norm: Tensor } => {
+  ): { state: OptimizerState; loss: Tensor; norm: Tensor } => {
     const [loss, gradient] = valueAndGrad((flat: Tensor) => answer(model, flat, tokens, targets, frozen)[0])(
       state.params,
     );
     const { norm, clipped } = clipByGlobalNorm(gradient, optimizer.clipNorm);
     return {
-      state: adamW(state, clipped, { config: optimizer, scalars, decayEnd: model.layout.decayEnd }),
+      state: applyGradient(state, clipped, { config: optimizer, scalars, layout: model.layout }),
       loss,
       norm,
     };
@@ -170,10 +171,10 @@ export async function runAblation(
     adam,
     windows,
     windows,
-    spec([STEP_SCALARS]),
+    spec([stepScalars(optimizer, 0).length]),
   ], { donate: [0] });
   const upload = (data: Float32Array): DeviceArray => device.upload(data, { shape: [P], dtype: "f32" });
-  let state: AdamState<DeviceArray> = {
+  let state: OptimizerState<DeviceArray> = {
     params: upload(model.layout.pack(model.initialize(seed))),
     first: upload(new Float32Array(P)),
     second: upload(new Float32Array(P)),

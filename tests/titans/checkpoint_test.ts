@@ -113,7 +113,11 @@ const config = defineConfig({
   segment: 2,
 });
 const model = new Model(config);
-const state = { step: 17, params: model.initialize(1), first: model.initialize(2), second: model.initialize(3) };
+const state = {
+  step: 17,
+  params: model.initialize(1),
+  optimizer: { name: "adamW", slots: { first: model.initialize(2), second: model.initialize(3) } },
+};
 
 Deno.test("a checkpoint gives back configuration, seed, step, weights, moments and notes", () => {
   const checkpoint = { config, seed: 123, state, notes: { data: "sotu" } };
@@ -176,7 +180,11 @@ Deno.test("a checkpoint from before an option existed is read as the model that 
   const config = defineConfig({ model: "mac", width: 8, mlpHidden: 4, blocks: 1 });
   const params = new Model(config).initialize(1);
   const file = decodeSafetensors(
-    encodeCheckpoint({ config, seed: 1, state: { step: 2, params, first: params, second: params } }),
+    encodeCheckpoint({
+      config,
+      seed: 1,
+      state: { step: 2, params, optimizer: { name: "adamW", slots: { first: params, second: params } } },
+    }),
   );
   const { memory: _memory, gateGranularity: _gates, normalizeKeys: _normalize, window: _window, ...old } = config;
   const read = decodeCheckpoint(

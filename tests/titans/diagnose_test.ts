@@ -4,7 +4,8 @@ import { defineConfig, type ModelConfig } from "../../titans/config.ts";
 import { firstBadTensor } from "../../titans/train/diagnose.ts";
 import { TrainingError } from "../../titans/errors.ts";
 import { Model } from "../../titans/models/model.ts";
-import { defineOptimizer } from "../../titans/train/optimizer.ts";
+import { defineOptimizer } from "../../titans/train/optimizer_config.ts";
+import { nextToken } from "../../titans/train/next_token.ts";
 import { Trainer } from "../../titans/train/trainer.ts";
 import { TINY } from "./builders.ts";
 
@@ -35,7 +36,7 @@ async function failure(
   const model = new Model(defineConfig({ ...TINY, ...options }));
   const start = faulty(model, params);
   const zeros = Object.fromEntries(Object.entries(start).map(([name, { length }]) => [name, new Float32Array(length)]));
-  const state = { step: 0, params: start, first: zeros, second: zeros };
+  const state = { step: 0, params: start, optimizer: { name: "adamW", slots: { first: zeros, second: zeros } } };
   const trainer = await Trainer.create(device, { model, optimizer: defineOptimizer(), shape, seed: 1, state });
   try {
     const batch = TOKENS.map((token, i) => tokens[i] ?? token);
@@ -95,9 +96,9 @@ Deno.test("cpu: what overflows first is named, from parameters to gradients", as
     });
     const found = await firstBadTensor(device, model, {
       params: uploaded,
-      tokens: TOKENS.slice(0, 24),
-      batch: 2,
-      length: 11,
+      objective: nextToken({ masked: false }),
+      data: { tokens: TOKENS.slice(0, 24) },
+      shape: { batch: 2, length: 11, accumulate: 1 },
     });
     assertMatch(found, expected);
     uploaded.dispose();

@@ -357,7 +357,7 @@ Deno.test("a record from before there was a choice has an outer gain; one withou
   assertEquals(differingField(completeConfig(before), defineConfig(FAST)), "memoryGain");
   const model = new Model(config),
     arrays = model.initialize(1),
-    state = { step: 0, params: arrays, first: arrays, second: arrays };
+    state = { step: 0, params: arrays, optimizer: { name: "adamW", slots: { first: arrays, second: arrays } } };
   const { tensors, metadata } = decodeSafetensors(encodeCheckpoint({ config, seed: 1, state }));
   assertEquals(
     decodeCheckpoint(encodeSafetensors({ tensors, metadata: { ...metadata, config: JSON.stringify(before) } })).config,

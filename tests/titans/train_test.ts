@@ -5,8 +5,9 @@ import { defineConfig } from "../../titans/config.ts";
 import { evenWindows, RandomWindows } from "../../titans/text/windows.ts";
 import { ConfigError, TrainingError } from "../../titans/errors.ts";
 import { Model } from "../../titans/models/model.ts";
-import { defineOptimizer } from "../../titans/train/optimizer.ts";
-import { Trainer, type TrainerOptions, type TrainingState } from "../../titans/train/trainer.ts";
+import { defineOptimizer } from "../../titans/train/optimizer_config.ts";
+import { Trainer } from "../../titans/train/trainer.ts";
+import type { TrainerOptions, TrainingState } from "../../titans/train/training.ts";
 import { TINY } from "./builders.ts";
 import { relativeError, testOnDevices } from "./runners.ts";
 

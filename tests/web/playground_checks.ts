@@ -133,7 +133,11 @@ function tokenCheckpoint(): Uint8Array {
   const config = defineConfig({ model: "lmm", width: 8, heads: 1, blocks: 1, mlpHidden: 8, vocabulary: 300 }),
     { layout } = new Model(config);
   const params = layout.initialize(1), zeros = layout.unpack(new Float32Array(layout.size));
-  return encodeCheckpoint({ config, seed: 1, state: { step: 0, params, first: zeros, second: zeros } });
+  return encodeCheckpoint({
+    config,
+    seed: 1,
+    state: { step: 0, params, optimizer: { name: "adamW", slots: { first: zeros, second: zeros } } },
+  });
 }
 
 /** Names as assistive technology computes them, of everything that can be used. */

@@ -12,7 +12,7 @@ import { checkTexts, checkTrainingShape, type TokenSource, tokenSource, type Wei
 import { checkNames, ConfigError } from "../errors.ts";
 import { HostRng } from "../nn/host_rng.ts";
 import { lastAtMost, type Piece, Pieces, type PlacedPiece, sumsBefore } from "./stream_pieces.ts";
-import type { TrainingBatch, TrainingData, TrainingShape } from "../train/trainer.ts";
+import type { TrainingBatch, TrainingData, TrainingShape } from "../train/training.ts";
 
 /** How texts are streamed. */
 export interface StreamOptions {

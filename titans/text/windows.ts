@@ -2,7 +2,7 @@
 import { optionNames } from "../../core/options.ts";
 import { checkNames, ConfigError } from "../errors.ts";
 import { HostRng } from "../nn/host_rng.ts";
-import type { TrainingData, TrainingShape } from "../train/trainer.ts";
+import type { TrainingData, TrainingShape } from "../train/training.ts";
 
 /** A text in two parts. */
 export interface TextSplit {

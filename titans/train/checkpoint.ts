@@ -1,7 +1,7 @@
 /**
- * Checkpoints: a safetensors file with the weights by name, the optimiser's moments as `optimizer.first.NAME` and
- * `optimizer.second.NAME`, of a run that streams the state of each row as `stream.NAME` (accumulate and batch are its
- * first axes; memory_file.ts names the rest), and in the metadata `format`, `config` (JSON), `step`, `seed`, and
+ * Checkpoints: a safetensors file with the weights by name, what the optimizer keeps as `optimizer.SLOT.NAME` (of AdamW
+ * `optimizer.first.NAME` and `optimizer.second.NAME`), of a run that streams the state of each row as `stream.NAME` (accumulate and batch are its
+ * first axes; memory_file.ts names the rest), and in the metadata `format`, `config` (JSON), `step`, `seed`, `optimizer`, and
  * whatever the caller adds.
  */
 import { optionNames } from "../../core/options.ts";
@@ -10,12 +10,12 @@ import { checkNames, CheckpointError, ConfigError } from "../errors.ts";
 import { Model } from "../models/model.ts";
 import type { NamedArrays } from "../nn/parameters.ts";
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "../models/safetensors.ts";
-import type { TrainingState } from "./trainer.ts";
+import type { TrainingState } from "./training.ts";
 
 const FORMAT = "mneme-checkpoint-1";
-const FIRST = "optimizer.first.", SECOND = "optimizer.second.";
+const OPTIMIZER = "optimizer.";
 const CARRIED = "stream.";
-const RESERVED = ["format", "config", "step", "seed"];
+const RESERVED = ["format", "config", "step", "seed", "optimizer"];
 
 /** A model and where its training stands. */
 export interface Checkpoint {
@@ -23,9 +23,9 @@ export interface Checkpoint {
   readonly config: ModelConfig;
   /** Seed of the run: of the first parameters and of the order of the data. */
   readonly seed: number;
-  /** Weights, moments and step. */
+  /** Weights, what the optimizer keeps, and step. */
   readonly state: TrainingState;
-  /** Further facts about the run, as text; keys other than `format`, `config`, `step` and `seed`. */
+  /** Further facts about the run, as text; keys other than `format`, `config`, `step`, `seed` and `optimizer`. */
   readonly notes?: Readonly<Record<string, string>>;
 }
 
@@ -42,7 +42,10 @@ export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array<ArrayBuffer
   if (reserved) throw new CheckpointError(`Cannot store a note called ${reserved}: the name is reserved`);
   const { layout } = new Model(config);
   const tensors: Record<string, StoredTensor> = {};
-  const groups: [string, NamedArrays][] = [["", state.params], [FIRST, state.first], [SECOND, state.second]];
+  const slots = Object.entries(state.optimizer.slots).map(([slot, arrays]) =>
+    [`${OPTIMIZER}${slot}.`, arrays] as const
+  );
+  const groups: (readonly [string, NamedArrays])[] = [["", state.params], ...slots];
   for (const [prefix, arrays] of groups) {
     layout.pack(arrays); // checks names and sizes
     for (const { name, parameter } of layout.entries) {
@@ -58,6 +61,7 @@ export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array<ArrayBuffer
       config: JSON.stringify(config),
       step: String(state.step),
       seed: String(seed),
+      optimizer: state.optimizer.name,
     },
   });
 }
@@ -69,7 +73,8 @@ export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array<ArrayBuffer
  */
 export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
   const { tensors, metadata } = decodeSafetensors(bytes);
-  const { format, config: configText, step: stepText, seed: seedText, ...notes } = metadata;
+  // Files from before there was a choice are of AdamW.
+  const { format, config: configText, step: stepText, seed: seedText, optimizer: name = "adamW", ...notes } = metadata;
   if (format !== FORMAT) {
     throw new CheckpointError(
       `Cannot read checkpoint: its format is ${
@@ -96,7 +101,12 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
       unread.delete(key);
       return [name, tensor.data];
     }));
-  const state = { step, params: take(""), first: take(FIRST), second: take(SECOND) };
+  const slots = new Set([...unread].flatMap((key) => key.startsWith(OPTIMIZER) ? key.split(".")[1] : []));
+  const state = {
+    step,
+    params: take(""),
+    optimizer: { name, slots: Object.fromEntries([...slots].map((slot) => [slot, take(`${OPTIMIZER}${slot}.`)])) },
+  };
   // Whether these are the states of the rows that train on is the trainer's to check, who knows how many there are.
   const carried = Object.fromEntries(
     [...unread].filter((key) => key.startsWith(CARRIED)).map((key) => [key.slice(CARRIED.length), tensors[key]]),

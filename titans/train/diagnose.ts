@@ -8,46 +8,39 @@
 import { valueAndGrad } from "../../core/grad.ts";
 import type { Tensor } from "../../core/graph.ts";
 import { type Spec, spec } from "../../core/trace.ts";
-import { flatten, type MapTree, unflatten } from "../../core/tree.ts";
+import { flatten, mapLeaves, type MapTree, unflatten } from "../../core/tree.ts";
 import { type ArrayLeaf, compile, type Device, type DeviceArray } from "../../kernels/mod.ts";
-import { crossEntropy, mean, mul, sliceAxis } from "../../ops/mod.ts";
-import type { TraceQuantity } from "../models/inspector.ts";
+import { div, maximum } from "../../ops/mod.ts";
 import type { ModelConfig } from "../config.ts";
-import type { Model, ModelParameters, ModelState } from "../models/model.ts";
 import { boundarySpecs } from "../models/decode.ts";
+import type { TraceQuantity } from "../models/inspector.ts";
+import type { Model, ModelParameters } from "../models/model.ts";
+import { type CarriedArrays, isDeviceArray } from "./carried.ts";
+import { forwardLoss, type StepBatch } from "./gradient.ts";
+import type { BatchArray, BatchArrays, Objective } from "./objective.ts";
+import type { TrainingShape } from "./training.ts";
+import { batchSpecs } from "./validation.ts";
 
 /** What went through a step. */
 export interface FailedStep {
-  /** Parameters before the step, f32 [P] in device memory. */
+  /** The parameters that gradients were taken at, f32 [P] in device memory. */
   readonly params: DeviceArray;
-  /** Token ids [accumulate, batch, length + 1]. */
-  readonly tokens: Int32Array;
-  /** Windows that go through the model at once. */
-  readonly batch: number;
-  /** Tokens of a window. */
-  readonly length: number;
-  /** Which predictions count and which tokens memories learn, [accumulate, batch, length]; all unless given. */
-  readonly mask?: Float32Array;
-  /** What the rows go on from; the beginning of texts unless given. */
+  /** What was learned. */
+  readonly objective: Objective;
+  /** Its fields, [accumulate, batch, ...]. */
+  readonly data: BatchArrays;
+  /** The extents of the step. */
+  readonly shape: Required<TrainingShape>;
+  /** What the rows go on from; beginnings unless given. */
   readonly carried?: CarriedStep;
 }
 
 /** The states with which the rows of a step begin. */
 export interface CarriedStep {
   /** Before the step, [accumulate, batch, ...]. */
-  readonly arrays: MapTree<ModelState, Tensor, DeviceArray>;
-  /** Ones for rows that begin a text instead, [accumulate, batch]. */
+  readonly arrays: CarriedArrays;
+  /** Ones for rows that begin anew instead, [accumulate, batch]. */
   readonly fresh: Float32Array;
-  /** The states of the rows of one batch. */
-  readonly resume: (params: ModelParameters<Tensor>, carried: ModelState, fresh: Tensor) => ModelState;
-}
-
-/** A batch of the step. */
-interface Windows {
-  readonly tokens: Tensor; // [B, T + 1]
-  readonly mask?: Tensor; // [B, T]
-  readonly carried?: ModelState; // [B, ...]
-  readonly fresh?: Tensor; // [B]
 }
 
 /** What a tensor of the step is. */
@@ -71,7 +64,7 @@ interface Seen extends Label {
  * with the greatest element.
  */
 export async function firstBadTensor(device: Device, model: Model, step: FailedStep): Promise<string> {
-  const { length, params } = step;
+  const { params, shape: { length } } = step;
   const flat = await params.read() as Float32Array;
   const parameters = model.layout.entries.map(({ name, offset, size }) =>
     alone(`parameter ${name}`, flat.subarray(offset, offset + size))
@@ -90,11 +83,12 @@ export async function firstBadTensor(device: Device, model: Model, step: FailedS
   if (bad) return bad;
   const labels: Label[] = [];
   const { specs, batches } = await batchesOf(model, step);
-  const program = await compile(device, flow(model, labels, step.carried?.resume), [spec([model.layout.size]), specs]);
+  const program = await compile(device, flow(model, step.objective, labels), [spec([model.layout.size]), specs]);
   try {
     for (const batch of batches) {
-      const { between, gradient } = await program.run(params, batch);
+      const { between, loss, gradient } = await program.run(params, batch);
       const found = first(between.map((tensor, i) => ({ ...labels[i], tensor }))) ??
+        first([alone("the loss", loss.data)]) ??
         first(gradients(model, gradient.data));
       if (found) return found;
     }
@@ -122,31 +116,35 @@ export function causeBeforeUpdates({ thetaMax, miniBatch, memoryGain }: ModelCon
 }
 
 /** The batches of a step on the host, one after the other, and their types. */
-async function batchesOf(model: Model, { tokens, batch: B, length: T, mask, carried }: FailedStep): Promise<{
-  readonly specs: MapTree<Windows, Tensor, Spec>;
-  readonly batches: readonly MapTree<Windows, Tensor, ArrayLeaf>[];
+async function batchesOf(model: Model, { objective, data, shape, carried }: FailedStep): Promise<{
+  readonly specs: MapTree<StepBatch, Tensor, Spec>;
+  readonly batches: readonly MapTree<StepBatch, Tensor, ArrayLeaf>[];
 }> {
-  const types = carried && boundarySpecs(model, B), count = tokens.length / (B * (T + 1));
+  const { batch: B, length, accumulate } = shape;
   const specs = {
-    tokens: spec([B, T + 1], "i32"),
-    ...(mask ? { mask: spec([B, T]) } : {}),
-    ...(carried ? { carried: types, fresh: spec([B]) } : {}),
-  } as MapTree<Windows, Tensor, Spec>;
-  const isArray = (value: unknown): value is DeviceArray =>
-    typeof value === "object" && value !== null && "read" in value;
-  const states = carried ? flatten(carried.arrays, isArray) : undefined;
-  const data = await Promise.all(states?.leaves.map((leaf) => leaf.read()) ?? []) as Float32Array[];
-  const part = <A extends Int32Array | Float32Array>(array: A, i: number): A =>
-    array.slice(i * array.length / count, (i + 1) * array.length / count) as A;
-  const batches = Array.from({ length: count }, (_, i) =>
-    ({
-      tokens: part(tokens, i),
-      ...(mask ? { mask: part(mask, i) } : {}),
-      ...(carried
-        ? { carried: unflatten(states!.spec, data.map((array) => part(array, i))), fresh: part(carried.fresh, i) }
-        : {}),
-    }) as MapTree<Windows, Tensor, ArrayLeaf>);
-  return { specs, batches };
+    data: batchSpecs(objective, length, [B]),
+    ...(carried ? { carried: { state: boundarySpecs(model, B), fresh: spec([B]) } } : {}),
+  };
+  const states = carried && flatten(carried.arrays, isDeviceArray);
+  const read = await Promise.all(states?.leaves.map((leaf) => leaf.read()) ?? []) as Float32Array[];
+  const whole = {
+    data,
+    ...(carried ? { carried: { state: unflatten(states!.spec, read), fresh: carried.fresh } } : {}),
+  };
+  const isArray = (value: unknown): value is BatchArray => ArrayBuffer.isView(value);
+  const batches = Array.from(
+    { length: accumulate },
+    (_, i) =>
+      mapLeaves(
+        whole,
+        isArray,
+        (array) => array.slice(i * array.length / accumulate, (i + 1) * array.length / accumulate),
+      ),
+  );
+  return {
+    specs: specs as MapTree<StepBatch, Tensor, Spec>,
+    batches: batches as MapTree<StepBatch, Tensor, ArrayLeaf>[],
+  };
 }
 
 /**
@@ -163,14 +161,16 @@ function alone(name: string, data: ArrayLike<number>): Seen {
   return { name, axes: "none", tensor: { data, shape: [data.length] } };
 }
 
-/** All that passes in a step, in the order of the flow; `labels` hears what each is. */
-function flow(
-  model: Model,
-  labels: Label[],
-  resume?: CarriedStep["resume"],
-): (flat: Tensor, windows: Windows) => { readonly between: readonly Tensor[]; readonly gradient: Tensor } {
-  return (flat, { tokens, mask, carried, fresh }) => {
-    const T = tokens.shape[1] - 1;
+/** What a step computes on the way. */
+interface Flow {
+  readonly between: readonly Tensor[];
+  readonly loss: Tensor;
+  readonly gradient: Tensor;
+}
+
+/** All that passes in a step, in the order of the flow; `labels` becomes what each is. */
+function flow(model: Model, objective: Objective, labels: Label[]): (flat: Tensor, batch: StepBatch) => Flow {
+  return (flat, batch) => {
     const loss = (params: ModelParameters<Tensor>): [Tensor, Tensor[]] => {
       const between: Tensor[] = [];
       const see = (name: string, tensor: Tensor, axes: Label["axes"] = "tokens"): void => {
@@ -179,10 +179,8 @@ function flow(
       };
       labels.length = 0;
       const watched: [name: string, tensor: Tensor][] = [];
-      const { logits, trace } = model.forward(params, sliceAxis(tokens, 1, 0, T), {
+      const { loss: { sum, weight }, result: { logits, trace } } = forwardLoss(model, objective, params, batch, {
         trace: true,
-        store: mask,
-        state: carried && resume!(params, carried, fresh!),
         watch: (...seen) => watched.push(seen),
       });
       // Of each block what it takes, its memory, and what its mixer gives.
@@ -191,13 +189,11 @@ function flow(
         for (const quantity of MEMORY_FLOW) see(`blocks.${i}.memory ${quantity}`, memory[quantity], "heads");
         see(...watched[2 * i + 1]);
       });
-      const losses = crossEntropy(logits, sliceAxis(tokens, 1, 1, T), { reduction: "none" });
       see("logits", logits);
-      see("losses", losses);
-      return [mean(mask ? mul(losses, mask) : losses), between];
+      return [div(sum, maximum(weight, 1)), between];
     };
-    const [[, between], gradient] = valueAndGrad(loss)(model.unflatten(flat));
-    return { between, gradient: model.layout.flatten(gradient) };
+    const [[mean, between], gradient] = valueAndGrad(loss)(model.unflatten(flat));
+    return { between, loss: mean, gradient: model.layout.flatten(gradient) };
   };
 }
 

@@ -1,5 +1,6 @@
 /**
- * Training: one compiled step, parameters and moments as flat vectors in device memory, losses read in batches.
+ * Training: one compiled step, parameters and what the optimizer keeps as flat vectors in device memory, losses read
+ * several steps at a time.
  *
  * A step never waits for the device, and its results take the memory of the state that it is given: there is one copy
  * of parameters and moments, and of what texts carry from step to step. When a loss or a gradient stops being a number,
@@ -8,184 +9,44 @@
  */
 import type { Tensor } from "../../core/graph.ts";
 import { showAsText } from "../../core/inspect.ts";
-import { optionNames } from "../../core/options.ts";
-import { isSpec, type Spec, spec } from "../../core/trace.ts";
-import { mapLeaves, type MapTree } from "../../core/tree.ts";
-import {
-  compile,
-  type CompileWatch,
-  type Device,
-  type DeviceArray,
-  type DeviceResult,
-  type Program,
-} from "../../kernels/mod.ts";
-import { checkTrainingShape } from "../text/windows.ts";
-import { type CarriedStep, causeBeforeUpdates, firstBadTensor } from "./diagnose.ts";
-import { checkNames, ConfigError, TrainingError } from "../errors.ts";
+import { type Spec, spec } from "../../core/trace.ts";
+import type { MapTree } from "../../core/tree.ts";
+import { type ArrayLeaf, compile, type Device, type DeviceArray, type Program } from "../../kernels/mod.ts";
 import type { ModelConfig } from "../config.ts";
-import type { Model, ModelState } from "../models/model.ts";
-import { boundarySpecs, mismatchOf, namedLeaves } from "../models/decode.ts";
+import { checkNames, ConfigError, TrainingError } from "../errors.ts";
+import type { Model } from "../models/model.ts";
+import { checkTrainingShape } from "../text/windows.ts";
+import { type CarriedArrays, carriedSpecs, disposeCarried, downloadCarried, uploadCarried } from "./carried.ts";
+import { firstBadTensor } from "./diagnose.ts";
+import { failureText, faultOf } from "./failure.ts";
+import type { StepBatch } from "./gradient.ts";
+import { nextToken } from "./next_token.ts";
+import type { BatchArrays, Objective } from "./objective.ts";
+import { defineOptimizer, learningRateAt, type OptimizerConfig, stepScalars } from "./optimizer_config.ts";
+import { downloadState, optimizerSpecs, requireSameOptimizer, uploadState } from "./optimizer_state.ts";
+import { completeBatch, rowsOf, type SplitBatch, windowBatches } from "./step_input.ts";
 import {
-  type AdamState,
-  defineOptimizer,
-  learningRateAt,
-  type OptimizerConfig,
-  STEP_SCALARS,
-  stepScalars,
-} from "./optimizer.ts";
-import type { NamedArrays } from "../nn/parameters.ts";
-import type { StoredTensor } from "../models/safetensors.ts";
-import { LARGEST, resumedState, type StepArguments, type StepResult, trainingStep } from "./training_step.ts";
-import { Validation } from "./validation.ts";
-
-/** The windows of a step, row-major. */
-export interface TrainingBatch {
-  /** Token ids [accumulate, batch, length + 1]: the tokens of each window and the one after. */
-  readonly tokens: Int32Array;
-  /**
-   * Ones, and zeros for padding, [accumulate, batch, length]: tokens that a memory does not learn, and whose
-   * predictions of the next one do not count. Windows of unequal length go together where the shorter ones are filled
-   * up at their end: no token sees a later one. What a memory holds is forgotten, and its momentum goes on, through
-   * padding too. For trainers with `masked` or `stream`; none is padding unless given.
-   */
-  readonly mask?: Float32Array;
-  /**
-   * Ones for windows that begin a text, zeros for those that go on where the same row of the step before ended,
-   * [accumulate, batch]. For trainers with `stream`; all go on unless given.
-   */
-  readonly fresh?: Float32Array;
-}
-
-const TRAINING_BATCH = optionNames<TrainingBatch>({ tokens: true, mask: true, fresh: true });
-
-/**
- * Where training batches come from. A pure function of the step, so that a resumed run sees what an uninterrupted one
- * would have seen.
- */
-export interface TrainingData {
-  /**
-   * Token ids [accumulate, batch, length + 1], row-major: the tokens of each window and the one after; with more to
-   * say, a batch.
-   */
-  batch(step: number): Int32Array | TrainingBatch;
-}
-
-/** The extents of a training step. */
-export interface TrainingShape {
-  /** Windows that go through the model at once, B. */
-  readonly batch: number;
-  /** Tokens of a window, T. */
-  readonly length: number;
-  /** Batches whose gradients are averaged before an update; 1 unless said. */
-  readonly accumulate?: number;
-}
-
-/** Everything that a run needs to go on as if it had not stopped, by name. */
-export interface TrainingState {
-  /** Steps done. */
-  readonly step: number;
-  /** Parameters. */
-  readonly params: NamedArrays;
-  /** Running means of gradients. */
-  readonly first: NamedArrays;
-  /** Running means of squared gradients. */
-  readonly second: NamedArrays;
-  /** What trainers with `stream` carry: the state of each row, [accumulate, batch, ...] by name; absent otherwise. */
-  readonly carried?: Readonly<Record<string, StoredTensor>>;
-}
-
-/** Options of {@link Trainer.create}. */
-export interface TrainerOptions extends CompileWatch {
-  /** What to train. */
-  readonly model: Model;
-  /** How to update. */
-  readonly optimizer: OptimizerConfig;
-  /** The extents of a step. */
-  readonly shape: TrainingShape;
-  /** For the first parameters. */
-  readonly seed: number;
-  /** Where to go on; the first parameters and step 0 unless given. */
-  readonly state?: TrainingState;
-  /**
-   * Whether texts go on from step to step: each row of a step begins with the memory with which the same row of the
-   * step before ended, as a constant (truncated backpropagation through time), so that a text of any length trains with
-   * the device memory of one window. The length of a window must be a multiple of the model's interval.
-   */
-  readonly stream?: boolean;
-  /**
-   * Whether batches may say what is padding, as those of windows of unequal length must; with `stream` they always may.
-   */
-  readonly masked?: boolean;
-}
-
-const TRAINER_OPTIONS = optionNames<TrainerOptions>({
-  model: true,
-  optimizer: true,
-  shape: true,
-  seed: true,
-  state: true,
-  stream: true,
-  masked: true,
-  progress: true,
-  signal: true,
-});
-
-/** What a step reports. */
-export interface StepMetrics {
-  /** Counted from 0. */
-  readonly step: number;
-  /** Mean over tokens of the cross-entropy before the update, in nats. */
-  readonly loss: number;
-  /** The loss in bits; bits per byte when tokens are bytes. */
-  readonly bitsPerByte: number;
-  /** Global norm of the gradient before clipping. */
-  readonly gradientNorm: number;
-  /** The rate of the update. */
-  readonly learningRate: number;
-}
-
-/** What a validation reports. Where windows go on, padding counts in none of it. */
-export interface ValidationMetrics {
-  /** Mean over tokens of the cross-entropy, in nats. */
-  readonly loss: number;
-  /** The loss in bits; bits per byte when tokens are bytes. */
-  readonly bitsPerByte: number;
-  /** Root mean square over windows of the norm of all memory weights at the end of a window. */
-  readonly memoryNorm: number;
-  /** The same of the surprise S. */
-  readonly surpriseNorm: number;
-  /** The same of how far the memory has moved from its learned start. */
-  readonly memoryChange: number;
-  /**
-   * Mean over tokens, heads and blocks of the inner loss: the retrieval error of a token's key at the start of its
-   * mini-batch.
-   */
-  readonly innerLoss: number;
-  /** The same of the norm of what a token changes in its memory. */
-  readonly updateNorm: number;
-}
+  type StepInput,
+  type StepMetrics,
+  TRAINER_OPTIONS,
+  type TrainerOptions,
+  type TrainingBatch,
+  type TrainingData,
+  type TrainingShape,
+  type TrainingState,
+  type ValidationMetrics,
+} from "./training.ts";
+import { type StepArguments, type StepResult, trainingStep } from "./training_step.ts";
+import { type OptimizerState, trainedPoint } from "./update.ts";
+import { batchSpecs, type Figures, Validation } from "./validation.ts";
 
 /** A compiled {@link trainingStep}. */
 export type StepProgram = Program<StepArguments, StepResult>;
 
-/** What a step was given, kept until its report is read. */
-interface SteppedBatch {
-  readonly tokens: Int32Array;
-  readonly mask?: Float32Array;
-  readonly fresh?: Float32Array;
-}
-
 interface PendingReport {
   readonly step: number;
-  readonly batch: SteppedBatch;
+  readonly batch: SplitBatch;
   readonly report: DeviceArray;
-}
-
-interface Failure {
-  readonly step: number;
-  readonly batch: SteppedBatch;
-  readonly loss: number;
-  readonly gradientNorm: number;
 }
 
 /** A model in training on a device. The device stays the caller's. */
@@ -196,53 +57,47 @@ export class Trainer {
   readonly optimizer: OptimizerConfig;
   /** The extents of a step. */
   readonly shape: Required<TrainingShape>;
-  #device: Device;
-  #program: StepProgram;
+  /** What is learned. */
+  readonly objective: Objective;
+  readonly #device: Device;
+  readonly #program: StepProgram;
   readonly #validation: Validation;
-  #state: AdamState<DeviceArray>;
+  #state: OptimizerState<DeviceArray>;
   #healthy: DeviceArray;
   /** What texts go on with; undefined for trainers that do not stream. */
   #carried?: CarriedArrays;
-  /** The step at which nothing is carried yet and all rows begin a text; undefined where a state was given. */
+  /** The step at which nothing is carried yet and all rows begin anew; undefined where a state was given. */
   readonly #firstStep: number | undefined;
-  #masked: boolean;
+  /** Whether validation carries memory from batch to batch: that of text does. */
+  readonly #validatesStreams: boolean;
   #step: number;
   #pending: PendingReport[] = [];
   #reports: StepMetrics[] = [];
   #failure?: TrainingError;
 
-  private constructor(
-    device: Device,
-    program: StepProgram,
-    options: TrainerOptions & { readonly shape: Required<TrainingShape> },
-  ) {
-    const { model, optimizer, shape, state, seed } = options;
+  private constructor(device: Device, program: StepProgram, options: TrainerParts) {
+    const { model, objective, optimizer, shape, state, seed, stream = false } = options;
     this.model = model;
+    this.objective = objective;
     this.optimizer = optimizer;
     this.shape = shape;
     this.#device = device;
     this.#program = program;
-    this.#validation = new Validation(device, model, shape);
+    // Rows that fill up the last batch of windows are masked.
+    const measured = options.ownObjective ? objective : nextToken({ masked: true });
+    this.#validation = new Validation(device, model, measured, shape.length);
+    this.#validatesStreams = stream || !options.ownObjective;
     this.#step = state?.step ?? 0;
-    const upload = (data: Float32Array): DeviceArray =>
-      device.upload(data, { shape: [model.layout.size], dtype: "f32" });
-    const moments = (arrays?: NamedArrays): DeviceArray =>
-      upload(arrays ? model.layout.pack(arrays) : new Float32Array(model.layout.size));
-    this.#state = {
-      params: upload(model.layout.pack(state?.params ?? model.initialize(seed))),
-      first: moments(state?.first),
-      second: moments(state?.second),
-    };
+    this.#state = uploadState(device, model, { config: optimizer, params: model.initialize(seed), state });
     this.#healthy = device.upload(Float32Array.of(1), { shape: [], dtype: "f32" });
-    this.#masked = options.masked === true || options.stream === true;
     this.#firstStep = state?.carried === undefined ? this.#step : undefined;
-    if (options.stream) this.#carried = carriedArrays(device, carriedSpecs(model, shape), state?.carried);
+    if (stream) this.#carried = uploadCarried(device, carriedSpecs(model, shape), state?.carried);
   }
 
   /**
-   * Compiles the step and puts parameters and moments on the device.
-   * @throws {ConfigError} if an extent is not a positive integer; CompileError or DeviceError if the device cannot do
-   * it.
+   * Compiles the step and puts parameters and the optimizer's vectors on the device.
+   * @throws {ConfigError} if an extent is not a positive integer, or the state is of another optimizer; CompileError or
+   * DeviceError if the device cannot do it.
    */
   static async create(device: Device, options: TrainerOptions): Promise<Trainer> {
     checkNames("Trainer.create", options, TRAINER_OPTIONS);
@@ -253,15 +108,22 @@ export class Trainer {
         throw new ConfigError(`Cannot train with ${field} ${value}: it must be an integer of at least 1`, field);
       }
     }
-    const { model, stream = false, masked = false } = options, shape = { batch, length, accumulate };
+    const { model, state, stream = false, masked = false } = options;
     if (stream && length % model.interval !== 0) {
       throw new ConfigError(
         `Cannot stream with windows of ${length} tokens: the length must be a multiple of ${model.interval}, where states are`,
         "length",
       );
     }
-    const program = await compileStep(device, { ...options, optimizer, stream, masked: masked || stream, shape });
-    return new Trainer(device, program, { ...options, optimizer, shape });
+    if (state) requireSameOptimizer(optimizer, state.optimizer);
+    const parts: TrainerParts = {
+      ...options,
+      optimizer,
+      shape: { batch, length, accumulate },
+      objective: options.objective ?? nextToken({ masked: masked || stream }),
+      ownObjective: options.objective !== undefined,
+    };
+    return new Trainer(device, await compileStep(device, parts), parts);
   }
 
   /** Steps done, those included whose losses have not been read. */
@@ -312,10 +174,10 @@ export class Trainer {
 
   /**
    * Starts one step without waiting for it.
-   * @param given Token ids [accumulate, batch, length + 1], or a batch.
+   * @param given The batches of the step.
    * @throws {ConfigError} if the batch says more than the trainer was made for.
    */
-  launch(given: Int32Array | TrainingBatch): void {
+  launch(given: StepInput): void {
     if (this.#failure) throw this.#failure;
     const { batch, report, healthy } = this.#start(given, this.#healthy);
     this.#healthy = healthy;
@@ -324,44 +186,29 @@ export class Trainer {
 
   /** Runs the program on a batch; state and what is carried are those after it. */
   #start(
-    given: Int32Array | TrainingBatch,
+    given: StepInput,
     healthy: DeviceArray,
-  ): { batch: SteppedBatch; report: DeviceArray; healthy: DeviceArray } {
-    const batch = given instanceof Int32Array ? { tokens: given } : given,
-      { tokens } = batch,
-      extras = this.#extras(batch);
-    const scalars = stepScalars(this.optimizer, this.#step);
-    const result: DeviceResult<StepResult> = extras
-      ? this.#program.launch(this.#state, healthy, tokens, scalars, extras)
-      : this.#program.launch(this.#state, healthy, tokens, scalars);
-    this.#carried = result.carried;
+  ): { batch: SplitBatch; report: DeviceArray; healthy: DeviceArray } {
+    const { objective, shape: { length } } = this;
+    const batch = completeBatch(given, { objective, length, stream: this.#carried !== undefined });
+    const fresh = this.#carried && this.#freshRows(batch.fresh);
+    const input = { data: batch.data, ...(fresh ? { carried: { state: this.#carried, fresh } } : {}) };
+    const result = this.#program.launch(
+      this.#state,
+      healthy,
+      input as MapTree<StepBatch, Tensor, ArrayLeaf>,
+      stepScalars(this.optimizer, this.#step),
+    );
+    this.#carried = result.carried as CarriedArrays | undefined;
     this.#state = result.state;
-    return {
-      batch: { tokens, mask: extras?.mask, fresh: extras?.fresh },
-      report: result.report,
-      healthy: result.healthy,
-    };
+    return { batch: { data: batch.data, fresh }, report: result.report, healthy: result.healthy };
   }
 
-  /** What the step takes beside tokens; undefined if that is nothing. */
-  #extras(given: TrainingBatch): { mask: Float32Array; carried?: CarriedArrays; fresh?: Float32Array } | undefined {
-    checkNames("a training batch", given, TRAINING_BATCH);
-    const { mask, fresh } = given;
-    if (mask && !this.#masked) {
-      throw new ConfigError("Cannot train on a batch with a mask: make the trainer with masked: true", "masked");
-    }
-    if (fresh && !this.#carried) {
-      throw new ConfigError("Cannot begin texts in a batch: make the trainer with stream: true", "stream");
-    }
-    if (!this.#masked) return undefined;
-    const { batch, length, accumulate } = this.shape, rows = accumulate * batch;
-    const used = mask ?? new Float32Array(rows * length).fill(1);
-    if (!this.#carried) return { mask: used };
-    return {
-      mask: used,
-      carried: this.#carried,
-      fresh: this.#step === this.#firstStep ? new Float32Array(rows).fill(1) : fresh ?? new Float32Array(rows),
-    };
+  /** Which rows of the next step begin anew. */
+  #freshRows(given: Float32Array | undefined): Float32Array {
+    const rows = this.shape.accumulate * this.shape.batch;
+    if (this.#step === this.#firstStep) return new Float32Array(rows).fill(1);
+    return given ?? new Float32Array(rows);
   }
 
   /** Waits for the steps started so far and reports those not reported yet. @throws {TrainingError} as {@link run}. */
@@ -378,45 +225,32 @@ export class Trainer {
     for (const [i, { step, batch }] of pending.entries()) {
       const [loss, gradientNorm, healthy] = reports[i];
       if (!healthy || faultOf(loss, gradientNorm) !== undefined) {
-        throw await this.#fail({ step, batch, loss, gradientNorm });
+        throw await this.#fail(step, batch, faultOf(loss, gradientNorm) ?? `gradient norm became ${gradientNorm}`);
       }
+      const figures = this.objective.derived?.(loss);
       this.#reports.push({
         step,
         loss,
-        bitsPerByte: loss / Math.LN2,
+        ...figures,
         gradientNorm,
         learningRate: learningRateAt(this.optimizer, step),
       });
     }
   }
 
-  async #fail({ step, batch: { tokens, mask, fresh }, loss, gradientNorm }: Failure): Promise<TrainingError> {
-    const what = faultOf(loss, gradientNorm) ?? `gradient norm became ${gradientNorm}`;
+  async #fail(step: number, { data, fresh }: SplitBatch, what: string): Promise<TrainingError> {
+    const { model, objective, shape } = this, { config } = model;
     this.#step = step;
-    const message = (tensor?: string): string =>
-      `Training stopped at step ${step}: the ${what}${
-        tensor === undefined ? "" : ` (first bad tensor: ${tensor})`
-      }; the state of step ${step} before the update ` +
-      `is kept, ${
-        step === 0
-          ? causeBeforeUpdates(this.model.config, tensor)
-          : "resume from it with a lower learning rate, a smaller thetaMax, or a lower alphaBias"
-      }`;
     // Known before the search for the cause, so that nobody trains on meanwhile.
-    this.#failure = new TrainingError(message(), step);
-    const { batch, length } = this.shape;
-    const resume: CarriedStep["resume"] = (params, carried, fresh) => resumedState(this.model, params, carried, fresh);
-    const carried = this.#carried && fresh ? { arrays: this.#carried, fresh, resume } : undefined;
-    // The search is a help: where it cannot run, for want of memory for instance, the failure is told without it.
-    const tensor = await firstBadTensor(this.#device, this.model, {
-      params: this.#state.params,
-      tokens,
-      batch,
-      length,
-      mask,
-      carried,
-    }).catch(() => undefined);
-    if (tensor !== undefined) this.#failure = new TrainingError(message(tensor), step, tensor);
+    this.#failure = new TrainingError(failureText({ step, what, config }), step);
+    const carried = this.#carried && fresh ? { arrays: this.#carried, fresh } : undefined;
+    const params = trainedPoint(this.optimizer, this.#state);
+    // The search is a help: where it cannot run, for want of memory for instance, the failure is reported without it.
+    const tensor = await firstBadTensor(this.#device, model, { params, objective, data, shape, carried })
+      .catch(() => undefined);
+    if (tensor !== undefined) {
+      this.#failure = new TrainingError(failureText({ step, what, tensor, config }), step, tensor);
+    }
     return this.#failure;
   }
 
@@ -427,7 +261,7 @@ export class Trainer {
    * @param given The batch of the step that is next, as for {@link launch}.
    * @returns What is wrong, such as `loss became NaN`; undefined if nothing is.
    */
-  async probe(given: Int32Array | TrainingBatch): Promise<string | undefined> {
+  async probe(given: StepInput): Promise<string | undefined> {
     await this.#settle();
     // A step that is not healthy keeps everything as it is.
     const { report, healthy } = this.#start(
@@ -442,38 +276,52 @@ export class Trainer {
 
   /**
    * Measures the model without learning.
-   * @param windows Windows with a memory of their own each: token ids [n, length + 1], row-major, n of at least 1. Or
-   * batches whose rows go on from one to the next as those of training do, with a mask and `fresh`, of as many rows as
-   * they like; `evenStreams` makes them. Then the length must be a multiple of the model's interval.
-   * @throws {ConfigError} if there are no whole windows, or nothing to predict.
+   * @param given Of text: windows with a memory of their own each, token ids [n, length + 1], row-major, n of at least
+   * 1; or batches whose rows go on from one to the next as those of training do, with a mask and `fresh`, of as many
+   * rows as they like (`evenStreams` makes them), for which the length must be a multiple of the model's interval. Of
+   * another objective: its batches, each with memories of its own unless the trainer streams.
+   * @throws {ConfigError} if there are no whole rows, or nothing counts.
    */
-  async validate(windows: Int32Array | readonly TrainingBatch[]): Promise<ValidationMetrics> {
-    return await (windows instanceof Int32Array
-      ? this.#validation.windows(this.#state.params, windows)
-      : this.#validation.streams(this.#state.params, windows));
+  async validate(given: Int32Array | readonly (TrainingBatch | BatchArrays)[]): Promise<ValidationMetrics> {
+    const params = this.#state.params, { length, batch } = this.shape;
+    const measured = given instanceof Int32Array
+      ? await this.#validation.batches(params, batch, windowBatches(given, batch, length))
+      : await this.#validateBatches(params, given);
+    const { loss, ...figures } = measured;
+    return { loss, ...this.objective.derived?.(loss), ...figures };
+  }
+
+  async #validateBatches(
+    params: DeviceArray,
+    given: readonly (TrainingBatch | BatchArrays)[],
+  ): Promise<Figures> {
+    const { length } = this.shape, objective = this.#validation.objective;
+    const batches = given.map((batch) => completeBatch(batch, { objective, length, stream: this.#validatesStreams }));
+    const counts = new Set(batches.map(({ data }) => rowsOf(data, objective, length))), [rows = 0] = counts;
+    if (counts.size !== 1 || !Number.isInteger(rows) || rows < 1) {
+      throw new ConfigError(
+        `Cannot validate on these batches: rows of ${length} tokens are expected, and as many rows in each batch`,
+        "windows",
+      );
+    }
+    return await (this.#validatesStreams
+      ? this.#validation.streams(params, rows, batches)
+      : this.#validation.batches(params, rows, batches.map(({ data }) => data)));
   }
 
   /**
-   * Parameters, moments and step, copied to the host. Waits for steps in flight; the next {@link flush} still reports
-   * them.
+   * Parameters, what the optimizer keeps and step, copied to the host. Waits for steps in flight; the next
+   * {@link flush} still reports them.
    * @throws {TrainingError} if one of them went wrong; called again, gives the state before that step.
    */
   async exportState(): Promise<TrainingState> {
     await this.#settle();
-    const { params, first, second } = this.#state;
-    const [p, m, v] = await Promise.all([params, first, second].map((array) => array.read())) as Float32Array[];
-    const { layout } = this.model,
-      exported = { step: this.#step, params: layout.unpack(p), first: layout.unpack(m), second: layout.unpack(v) };
-    if (!this.#carried || this.#step === this.#firstStep) return exported;
-    const leaves = namedLeaves(this.#carried, isArray),
-      data = await Promise.all(leaves.map(({ leaf }) => leaf.read())) as Float32Array[];
-    return {
-      ...exported,
-      carried: Object.fromEntries(leaves.map(({ name, leaf }, i) => [name, { shape: leaf.shape, data: data[i] }])),
-    };
+    const state = { step: this.#step, ...await downloadState(this.model, this.optimizer, this.#state) };
+    if (!this.#carried || this.#step === this.#firstStep) return state;
+    return { ...state, carried: await downloadCarried(this.#carried) };
   }
 
-  /** The parameters in device memory, f32 [P]. The next step uses them up: ask for them again. */
+  /** The parameters in device memory, f32 [P]; with `ema` their moving average. The next step uses them up: ask for them again. */
   get params(): DeviceArray {
     return this.#state.params;
   }
@@ -481,77 +329,34 @@ export class Trainer {
   /** Frees the programs and arrays of this trainer; the device stays. */
   dispose(): void {
     for (const { report } of this.#pending) report.dispose();
-    for (const array of [this.#state.params, this.#state.first, this.#state.second, this.#healthy]) array.dispose();
-    if (this.#carried) { for (const { leaf } of namedLeaves(this.#carried, isArray)) leaf.dispose(); }
+    for (const array of [...Object.values(this.#state), this.#healthy]) array.dispose();
+    if (this.#carried) disposeCarried(this.#carried);
     this.#program.dispose();
     this.#validation.dispose();
   }
 }
 
-/** What is wrong with the figures of a step; undefined if nothing is. */
-function faultOf(loss: number, gradientNorm: number): string | undefined {
-  const fits = (value: number): boolean => Math.abs(value) <= LARGEST; // NaN fits nowhere
-  return fits(loss) ? fits(gradientNorm) ? undefined : `gradient norm became ${gradientNorm}` : `loss became ${loss}`;
-}
-
-/** The states of the rows of a step, in device memory. */
-type CarriedArrays = MapTree<ModelState, Tensor, DeviceArray>;
-type CarriedSpecs = MapTree<ModelState, Tensor, Spec>;
-
-function isArray(value: unknown): value is DeviceArray {
-  return typeof value === "object" && value !== null && "dispose" in value;
-}
+/** Options, completed. */
+type TrainerParts = TrainerOptions & {
+  readonly shape: Required<TrainingShape>;
+  readonly objective: Objective;
+  /** Whether the objective was given. */
+  readonly ownObjective: boolean;
+};
 
 /** Compiles the step. What it gives takes the memory of what it is given. */
-async function compileStep(
-  device: Device,
-  { model, optimizer, stream, masked, shape: { batch, length, accumulate }, progress, signal }: TrainerOptions & {
-    readonly shape: Required<TrainingShape>;
-  },
-): Promise<StepProgram> {
-  const flat = spec([model.layout.size]), step = trainingStep(model, optimizer);
-  const state = { params: flat, first: flat, second: flat },
-    tokens = spec([accumulate, batch, length + 1], "i32"),
-    scalars = spec([STEP_SCALARS]);
-  if (!masked) {
-    return await compile(device, step, [state, spec([]), tokens, scalars], { donate: [0, 1], progress, signal });
-  }
-  const mask = spec([accumulate, batch, length]);
-  const extras = stream
-    ? { mask, carried: carriedSpecs(model, { batch, length, accumulate }), fresh: spec([accumulate, batch]) }
-    : { mask };
-  return await compile(device, step, [state, spec([]), tokens, scalars, extras], {
-    donate: stream ? [0, 1, 4] : [0, 1],
-    progress,
-    signal,
-  });
-}
-
-/** The types of what is carried: [A, B, ...]. */
-function carriedSpecs(model: Model, { batch, accumulate }: Required<TrainingShape>): CarriedSpecs {
-  return mapLeaves(
-    boundarySpecs(model, batch),
-    isSpec,
-    ({ shape, dtype }) => spec([accumulate, ...shape], dtype),
-  ) as CarriedSpecs;
-}
-
-/** Puts what is carried on the device: as a run left it, or zeros, which nobody reads. */
-function carriedArrays(device: Device, specs: CarriedSpecs, stored: TrainingState["carried"]): CarriedArrays {
-  const reason = stored && mismatchOf(specs, stored);
-  if (reason !== undefined) {
-    throw new ConfigError(
-      `Cannot go on with the texts of this state: ${reason}; train with the same batch and model`,
-      "state",
-    );
-  }
-  const names = namedLeaves(specs, isSpec).map(({ name }) => name);
-  let next = 0;
-  return mapLeaves(specs, isSpec, (type) => {
-    const name = names[next++];
-    return device.upload(
-      stored ? stored[name].data : new Float32Array(type.shape.reduce((size, extent) => size * extent, 1)),
-      type,
-    );
-  }) as CarriedArrays;
+async function compileStep(device: Device, parts: TrainerParts): Promise<StepProgram> {
+  const { model, objective, optimizer, stream = false, shape, progress, signal } = parts;
+  const { batch, length, accumulate } = shape, rows = [accumulate, batch];
+  const input = {
+    data: batchSpecs(objective, length, rows),
+    ...(stream ? { carried: { state: carriedSpecs(model, shape), fresh: spec(rows) } } : {}),
+  } as MapTree<StepBatch, Tensor, Spec>;
+  const scalars = spec([stepScalars(optimizer, 0).length]);
+  return await compile(
+    device,
+    trainingStep(model, objective, optimizer),
+    [optimizerSpecs(model, optimizer), spec([]), input, scalars],
+    { donate: stream ? [0, 1, 2] : [0, 1], progress, signal },
+  );
 }

@@ -1,178 +1,151 @@
-/**
- * Measuring a model on windows without learning from them: each with a memory of its own, or with memory that is
- * carried from window to window.
- */
+/** Measuring a model without learning: batches of their own, or rows that go on from one batch to the next. */
 import type { Tensor } from "../../core/graph.ts";
-import { isSpec, spec } from "../../core/trace.ts";
+import { isSpec, type Spec, spec } from "../../core/trace.ts";
 import { mapLeaves, type MapTree } from "../../core/tree.ts";
-import { compile, type Device, type DeviceArray, type Program } from "../../kernels/mod.ts";
+import { type ArrayLeaf, compile, type Device, type DeviceArray, type Program } from "../../kernels/mod.ts";
 import { ConfigError } from "../errors.ts";
-import type { Model, ModelState } from "../models/model.ts";
 import { boundarySpecs, namedLeaves } from "../models/decode.ts";
-import type { TrainingBatch, ValidationMetrics } from "./trainer.ts";
-import { type ValidationExtras, type ValidationResult, validationStep } from "./training_step.ts";
+import type { Model, ModelState } from "../models/model.ts";
+import type { StepBatch } from "./gradient.ts";
+import { isDeviceArray } from "./carried.ts";
+import type { BatchArrays, BatchTree, Objective } from "./objective.ts";
+import { type FigureNames, type ValidationResult, validationStep } from "./validation_step.ts";
 
-type WindowsProgram = Program<[params: Tensor, tokens: Tensor], ValidationResult>;
-type StreamsProgram = Program<[params: Tensor, tokens: Tensor, extras: ValidationExtras], ValidationResult>;
-type CarriedArrays = MapTree<ModelState, Tensor, DeviceArray>;
+type ValidationProgram = Program<[params: Tensor, batch: StepBatch], ValidationResult>;
 
-/** What was read of some windows. */
-interface Measured {
-  /** Sum over predictions, or over the means of windows, in nats. */
+/** Mean loss, and what objective and mixers report, by name. */
+export interface Figures {
+  /** Mean of the loss over all that counts. */
   readonly loss: number;
-  /** Norms and means as `validationStep` gives them. */
-  readonly memory: ArrayLike<number>;
-  /** How many windows the norms, and how many tokens the means are of. */
-  readonly windows: number;
-  readonly tokens: number;
+  /** A figure of the objective, or of the mixers. */
+  readonly [figure: string]: number;
 }
 
-/** The compiled validations of a trainer. */
+/** A batch and which of its rows begin anew. */
+export interface ValidationBatch {
+  /** The fields of the objective. */
+  readonly data: BatchArrays;
+  /** [rows]; none but in the first batch unless given. */
+  readonly fresh?: Float32Array;
+}
+
+/** The compiled validations of an objective. */
 export class Validation {
   readonly #device: Device;
   readonly #model: Model;
-  readonly #shape: { readonly batch: number; readonly length: number };
-  #windows?: WindowsProgram;
-  /** For batches of a number of rows. */
-  #streams?: { readonly rows: number; readonly program: StreamsProgram };
+  /** What is measured. */
+  readonly objective: Objective;
+  readonly #length: number;
+  readonly #known: FigureNames = { names: [], roots: new Set() };
+  /** By number of rows, and whether they go on. */
+  readonly #programs = new Map<string, ValidationProgram>();
 
-  /** @param shape Windows that go through the model at once, and tokens of a window. */
-  constructor(device: Device, model: Model, shape: { readonly batch: number; readonly length: number }) {
+  /** @param length Tokens of a row. */
+  constructor(device: Device, model: Model, objective: Objective, length: number) {
     this.#device = device;
     this.#model = model;
-    this.#shape = shape;
+    this.objective = objective;
+    this.#length = length;
   }
 
-  /**
-   * Measures on windows with a memory of their own, token ids [n, length + 1]. @throws {ConfigError} unless there are
-   * whole windows.
-   */
-  async windows(params: DeviceArray, windows: Int32Array): Promise<ValidationMetrics> {
-    const { batch, length } = this.#shape;
-    const width = length + 1, count = windows.length / width;
-    if (!Number.isInteger(count) || count < 1) {
-      throw new ConfigError(
-        `Cannot validate on ${windows.length} tokens: windows of ${width} tokens are expected, at least one`,
-        "windows",
-      );
+  /** Measures batches of `rows` rows whose memories begin anew in each. @throws {ConfigError} if nothing counts. */
+  async batches(params: DeviceArray, rows: number, batches: Iterable<BatchArrays>): Promise<Figures> {
+    const program = await this.#program(rows, false), totals = new Totals(this.#known);
+    for (const data of batches) {
+      const { figures } = await program.run(params, { data } as MapTree<StepBatch, Tensor, ArrayLeaf>);
+      totals.add(figures.data);
     }
-    const model = this.#model;
-    this.#windows ??= await compile(this.#device, validationStep(model), [
-      spec([model.layout.size]),
-      spec([batch, width], "i32"),
-    ]) as WindowsProgram;
-    const measured: Measured[] = [];
-    for (let start = 0; start < count; start += batch) {
-      const used = Math.min(batch, count - start);
-      const tokens = new Int32Array(batch * width);
-      // The last batch is filled up with its own windows; their losses do not count.
-      for (let row = 0; row < batch; row++) {
-        tokens.set(windows.subarray((start + row % used) * width, (start + row % used + 1) * width), row * width);
-      }
-      const { losses, memory } = await this.#windows.run(params, tokens);
-      const loss = sum((losses.data as Float32Array).subarray(0, used));
-      measured.push({ loss, memory: memory.data, windows: 1, tokens: 1 });
-    }
-    return metrics(measured, count);
+    return totals.figures();
   }
 
-  /**
-   * Measures on batches whose rows go on from one to the next. @throws {ConfigError} if batches differ in rows, or lack
-   * something to predict.
-   */
-  async streams(params: DeviceArray, batches: readonly TrainingBatch[]): Promise<ValidationMetrics> {
-    const { length } = this.#shape, width = length + 1, rows = (batches[0]?.tokens.length ?? 0) / width;
-    if (!Number.isInteger(rows) || rows < 1 || batches.some(({ tokens }) => tokens.length !== rows * width)) {
-      throw new ConfigError(
-        `Cannot validate on these batches: windows of ${width} tokens are expected, and as many rows in each batch`,
-        "windows",
-      );
-    }
-    const program = await this.#streamsProgram(rows), measured: Measured[] = [];
-    let carried = mapLeaves(
+  /** Measures batches of `rows` rows that go on from one to the next. @throws {ConfigError} if nothing counts. */
+  async streams(params: DeviceArray, rows: number, batches: Iterable<ValidationBatch>): Promise<Figures> {
+    const program = await this.#program(rows, true), totals = new Totals(this.#known);
+    let state = mapLeaves(
       boundarySpecs(this.#model, rows),
       isSpec,
       (type) => this.#device.upload(new Float32Array(type.shape.reduce((size, extent) => size * extent, 1)), type),
-    ) as CarriedArrays;
+    ) as MapTree<ModelState, Tensor, DeviceArray>;
     try {
-      for (
-        const [i, { tokens, mask = new Float32Array(rows * length).fill(1), fresh = new Float32Array(rows) }] of batches
-          .entries()
-      ) {
-        const result = program.launch(params, tokens, {
-          mask,
-          carried,
-          fresh: i === 0 ? new Float32Array(rows).fill(1) : fresh,
-        });
-        carried = result.carried!;
-        const [losses, memory] = await Promise.all([result.losses.read(), result.memory.read()]) as Float32Array[];
-        result.losses.dispose();
-        result.memory.dispose();
-        measured.push({ loss: sum(losses), memory, windows: activeRows(mask, length), tokens: sum(mask) });
+      let first = true;
+      for (const { data, fresh = new Float32Array(rows) } of batches) {
+        const carried = { state, fresh: first ? new Float32Array(rows).fill(1) : fresh };
+        first = false;
+        const result = program.launch(params, { data, carried } as MapTree<StepBatch, Tensor, ArrayLeaf>);
+        state = result.carried!;
+        totals.add(await result.figures.read());
+        result.figures.dispose();
       }
     } finally {
-      for (const { leaf } of namedLeaves(carried, isArray)) leaf.dispose();
+      for (const { leaf } of namedLeaves(state, isDeviceArray)) leaf.dispose();
     }
-    const predicted = measured.reduce((total, { tokens }) => total + tokens, 0);
-    if (predicted === 0) {
-      throw new ConfigError("Cannot validate on batches of padding alone: give some text", "windows");
-    }
-    return metrics(measured, predicted);
+    return totals.figures();
   }
 
   /** Frees the programs. */
   dispose(): void {
-    this.#windows?.dispose();
-    this.#streams?.program.dispose();
+    for (const program of this.#programs.values()) program.dispose();
   }
 
-  async #streamsProgram(rows: number): Promise<StreamsProgram> {
-    if (this.#streams?.rows === rows) return this.#streams.program;
-    this.#streams?.program.dispose();
-    const model = this.#model, { length } = this.#shape;
-    if (length % model.interval !== 0) {
+  async #program(rows: number, goesOn: boolean): Promise<ValidationProgram> {
+    const key = `${rows} ${goesOn}`, made = this.#programs.get(key);
+    if (made) return made;
+    const model = this.#model, length = this.#length;
+    if (goesOn && length % model.interval !== 0) {
       throw new ConfigError(
         `Cannot carry memory through windows of ${length} tokens: the length must be a multiple of ${model.interval}`,
         "length",
       );
     }
-    const extras = { mask: spec([rows, length]), carried: boundarySpecs(model, rows), fresh: spec([rows]) };
-    const program: StreamsProgram = await compile(
+    const batch = {
+      data: batchSpecs(this.objective, length, [rows]),
+      ...(goesOn ? { carried: { state: boundarySpecs(model, rows), fresh: spec([rows]) } } : {}),
+    } as MapTree<StepBatch, Tensor, Spec>;
+    const program: ValidationProgram = await compile(
       this.#device,
-      validationStep(model) as (params: Tensor, tokens: Tensor, extras: ValidationExtras) => ValidationResult,
-      [spec([model.layout.size]), spec([rows, length + 1], "i32"), extras],
-      { donate: [2] },
+      validationStep(model, this.objective, this.#known),
+      [spec([model.layout.size]), batch],
+      { donate: goesOn ? [1] : [] },
     );
-    this.#streams = { rows, program };
+    this.#programs.set(key, program);
     return program;
   }
 }
 
-/** The metrics of what was measured. @param count How many losses there are in all. */
-function metrics(measured: readonly Measured[], count: number): ValidationMetrics {
-  const loss = measured.reduce((total, part) => total + part.loss, 0) / count;
-  const mean = (of: (part: Measured) => number, weight: (part: Measured) => number): number =>
-    measured.reduce((total, part) => total + of(part) * weight(part), 0) /
-    measured.reduce((total, part) => total + weight(part), 0);
-  const rms = (i: number): number => Math.sqrt(mean(({ memory }) => memory[i] ** 2, ({ windows }) => windows));
-  const average = (i: number): number => mean(({ memory }) => memory[i], ({ tokens }) => tokens);
-  const norms = { memoryNorm: rms(0), surpriseNorm: rms(1), memoryChange: rms(2) };
-  return { loss, bitsPerByte: loss / Math.LN2, ...norms, innerLoss: average(3), updateNorm: average(4) };
+/** The types of a batch's fields, with leading axes. */
+export function batchSpecs(
+  objective: Objective,
+  length: number,
+  axes: readonly number[],
+): MapTree<BatchTree, Tensor, Spec> {
+  return mapLeaves(objective.fields(length), isSpec, ({ shape, dtype }) => spec([...axes, ...shape], dtype)) as MapTree<
+    BatchTree,
+    Tensor,
+    Spec
+  >;
 }
 
-/** Rows of a mask that hold something to predict. */
-function activeRows(mask: Float32Array, length: number): number {
-  let count = 0;
-  for (let start = 0; start < mask.length; start += length) {
-    if (mask.subarray(start, start + length).some((value) => value > 0)) count++;
+/** Sums of figures over batches. */
+class Totals {
+  #sums: Float64Array = new Float64Array(0);
+
+  constructor(readonly known: FigureNames) {}
+
+  /** Adds [n, 2]. */
+  add(figures: ArrayLike<number>): void {
+    if (this.#sums.length === 0) this.#sums = new Float64Array(figures.length);
+    for (let i = 0; i < figures.length; i++) this.#sums[i] += figures[i];
   }
-  return count;
-}
 
-function sum(values: Float32Array): number {
-  return values.reduce((total, value) => total + value, 0);
-}
-
-function isArray(value: unknown): value is DeviceArray {
-  return typeof value === "object" && value !== null && "dispose" in value;
+  figures(): Figures {
+    const { names, roots } = this.known;
+    if (!(this.#sums[1] > 0)) {
+      throw new ConfigError("Cannot validate on batches of padding alone: give some text", "windows");
+    }
+    const means = names.map((name, i) => {
+      const mean = this.#sums[2 * i] / this.#sums[2 * i + 1];
+      return [name, roots.has(name) ? Math.sqrt(mean) : mean];
+    });
+    return Object.fromEntries(means) as Figures;
+  }
 }

@@ -11,7 +11,7 @@ import {
   Trainer,
   type TrainingShape,
 } from "../../../titans/mod.ts";
-import { stepScalars } from "../../../titans/train/optimizer.ts";
+import { stepScalars } from "../../../titans/train/optimizer_config.ts";
 import { type Computation, load, type Loaded } from "../computation.ts";
 import type { JobName } from "../contestant.ts";
 import { JOBS } from "../jobs.ts";
@@ -74,7 +74,7 @@ export async function loadTrainer(device: Device, config: Partial<ModelConfig>, 
     return [
       { params: model.layout.pack(model.initialize(0)), first: zeros, second: zeros },
       1,
-      data.batch(0),
+      { data: { tokens: data.batch(0) } },
       stepScalars(optimizer, 0),
     ];
   };

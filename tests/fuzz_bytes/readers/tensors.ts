@@ -31,7 +31,11 @@ function checkpoint(notes: Record<string, string>): Uint8Array {
   return encodeCheckpoint({
     config: CONFIG,
     seed: 3,
-    state: { step: 7, params: arrays(0.5), first: arrays(0), second: arrays(0) },
+    state: {
+      step: 7,
+      params: arrays(0.5),
+      optimizer: { name: "adamW", slots: { first: arrays(0), second: arrays(0) } },
+    },
     notes,
   });
 }

@@ -1,0 +1,78 @@
+/** Flags for how a model is updated: which optimizer, its options, the schedule. */
+import { defineOptimizer, type OptimizerConfig, OPTIMIZERS, optimizerTable, type OptionTable } from "../titans/mod.ts";
+import type { OptionRow } from "../titans/options/option_table.ts";
+import { UsageError } from "./errors.ts";
+import { flagName, type Flags } from "./flags.ts";
+import { asTyped, flagKey, flagsOf, optionsGiven } from "./table_flags.ts";
+
+const RULES = Object.values(OPTIMIZERS), GROUP = "Optimizer";
+
+/** Which optimizer it is. */
+export const OPTIMIZER_ROW: OptionRow = {
+  kind: "choice",
+  choices: Object.fromEntries(RULES.map(({ name, summary }) => [name, summary])),
+  default: RULES[0].name,
+  help: "update rule",
+};
+
+/** All that any optimizer takes. Options of one name are one flag, whatever their defaults. */
+const TABLE: OptionTable = Object.assign(
+  { optimizer: OPTIMIZER_ROW },
+  ...RULES.toReversed().map(({ name }) => optimizerTable(name)),
+);
+
+/** The flags. */
+export const OPTIMIZER_FLAGS: Flags = Object.fromEntries(
+  Object.entries(flagsOf(TABLE, { unless: defaultOf })).map(([key, flag]) => [key, { ...flag, group: GROUP }]),
+);
+
+/** What an option is without its flag; by optimizer where they differ. */
+function defaultOf(name: string): string | undefined {
+  const { kind, default: value } = TABLE[name];
+  if (kind === "toggle") return undefined;
+  if (name === "learningRate") return byRule((rule) => rule.learningRate);
+  const owners = RULES.filter(({ options }) => Object.hasOwn(options, name));
+  return owners.length === 0 ? String(value) : byRule(({ options }) => options[name]?.default);
+}
+
+function byRule(valueOf: (rule: (typeof RULES)[number]) => unknown): string {
+  const values = RULES.map((rule) => ({ name: rule.name, value: valueOf(rule) })).filter(({ value }) =>
+    value !== undefined
+  );
+  const isSame = new Set(values.map(({ value }) => value)).size === 1 && values.length > 1;
+  return isSame ? String(values[0].value) : values.map(({ name, value }) => `${name}: ${value}`).join("; ");
+}
+
+/** What the flags of a new run of some steps say, completed. @throws {UsageError} for an option of another optimizer. */
+export function optimizerOf(flags: object, steps: number): OptimizerConfig {
+  const { optimizer = TABLE.optimizer.default, ...options } = optionsGiven(TABLE, flags);
+  const own = optimizerTable(String(optimizer)),
+    foreign = Object.keys(options).find((name) => !Object.hasOwn(own, name));
+  if (foreign !== undefined) {
+    throw new UsageError(
+      `${asTyped(TABLE, foreign, options[foreign])} changes nothing with --optimizer ${optimizer}: leave it out`,
+    );
+  }
+  const config = defineOptimizer({ ...options, optimizer: String(optimizer), totalSteps: steps });
+  return { ...config, warmupSteps: Math.min(config.warmupSteps, steps) };
+}
+
+/** Options that may change where a run goes on. */
+const RATES = ["learningRate", "warmupSteps"];
+
+/**
+ * Checks that flags given to a run that goes on say how it is updated; the learning rate and its warm-up may change.
+ * @throws {UsageError} naming the first that does not.
+ */
+export function checkOptimizerFlags(flags: object, config: OptimizerConfig, path: string): void {
+  for (const [name, value] of Object.entries(optionsGiven(TABLE, flags))) {
+    if (config[name] === value || RATES.includes(name)) continue;
+    const flag = flagName(flagKey(name, TABLE[name])!), was = config[name];
+    const made = was === undefined ? `has no ${flag}` : `was made with ${asTyped(TABLE, name, was as never)}`;
+    throw new UsageError(
+      `the run in ${path} ${made}, not ${
+        asTyped(TABLE, name, value)
+      }: leave ${flag} out, or start a new run with another --out`,
+    );
+  }
+}

@@ -1,0 +1,64 @@
+/** What rows carry from step to step, in device memory. */
+import type { Tensor } from "../../core/graph.ts";
+import { isSpec, type Spec, spec } from "../../core/trace.ts";
+import { mapLeaves, type MapTree } from "../../core/tree.ts";
+import type { Device, DeviceArray } from "../../kernels/mod.ts";
+import { ConfigError } from "../errors.ts";
+import { boundarySpecs, mismatchOf, namedLeaves } from "../models/decode.ts";
+import type { Model, ModelState } from "../models/model.ts";
+import type { StoredTensor } from "../models/safetensors.ts";
+
+/** The states of the rows of a step, in device memory. */
+export type CarriedArrays = MapTree<ModelState, Tensor, DeviceArray>;
+/** Their types. */
+export type CarriedSpecs = MapTree<ModelState, Tensor, Spec>;
+
+/** Whether something is an array in device memory: the leaf test of trees of them. */
+export function isDeviceArray(value: unknown): value is DeviceArray {
+  return typeof value === "object" && value !== null && "dispose" in value;
+}
+
+/** The types of what is carried: [A, B, ...]. */
+export function carriedSpecs(model: Model, { batch, accumulate }: { batch: number; accumulate: number }): CarriedSpecs {
+  return mapLeaves(
+    boundarySpecs(model, batch),
+    isSpec,
+    ({ shape, dtype }) => spec([accumulate, ...shape], dtype),
+  ) as CarriedSpecs;
+}
+
+/** Puts what is carried on the device: as a run left it, or zeros, which nobody reads. */
+export function uploadCarried(
+  device: Device,
+  specs: CarriedSpecs,
+  stored: Readonly<Record<string, StoredTensor>> | undefined,
+): CarriedArrays {
+  const reason = stored && mismatchOf(specs, stored);
+  if (reason !== undefined) {
+    throw new ConfigError(
+      `Cannot go on with the texts of this state: ${reason}; train with the same batch and model`,
+      "state",
+    );
+  }
+  const names = namedLeaves(specs, isSpec).map(({ name }) => name);
+  let next = 0;
+  return mapLeaves(specs, isSpec, (type) => {
+    const name = names[next++];
+    return device.upload(
+      stored ? stored[name].data : new Float32Array(type.shape.reduce((size, extent) => size * extent, 1)),
+      type,
+    );
+  }) as CarriedArrays;
+}
+
+/** Copies what is carried to the host, by name. */
+export async function downloadCarried(carried: CarriedArrays): Promise<Readonly<Record<string, StoredTensor>>> {
+  const leaves = namedLeaves(carried, isDeviceArray);
+  const data = await Promise.all(leaves.map(({ leaf }) => leaf.read())) as Float32Array[];
+  return Object.fromEntries(leaves.map(({ name, leaf }, i) => [name, { shape: leaf.shape, data: data[i] }]));
+}
+
+/** Frees what is carried. */
+export function disposeCarried(carried: CarriedArrays): void {
+  for (const { leaf } of namedLeaves(carried, isDeviceArray)) leaf.dispose();
+}

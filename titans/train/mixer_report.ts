@@ -1,0 +1,93 @@
+/** What mixers observe, as the figures of a validation. */
+import type { Tensor } from "../../core/graph.ts";
+import type { Axis, Metric } from "../mixers/mixer_interface.ts";
+import { add, expandDims, full, max, mul, reshape, square, sub, sum } from "../../ops/mod.ts";
+import { type ForwardResult, memoryLayers, memoryStates, type ModelParameters } from "../models/model.ts";
+import type { Weighted } from "./objective.ts";
+
+/** A tensor that a mixer showed. */
+export interface Observation {
+  /** Under which name. */
+  readonly name: string;
+  /** What it showed. */
+  readonly tensor: Tensor;
+  /** What its axes are. */
+  readonly axes: readonly Axis[];
+}
+
+/** A mean, or the root of one. */
+export interface Figure extends Weighted {
+  /** Whether the figure is the root of the mean. */
+  readonly root?: boolean;
+}
+
+/**
+ * The figures of a batch.
+ * @param observed By all mixers.
+ * @param metrics What is reported, by name.
+ * @param mask Which tokens count, [B, T]; all unless given. A row of padding alone counts nowhere.
+ */
+export function mixerFigures(
+  observed: readonly Observation[],
+  metrics: Readonly<Record<string, Metric>>,
+  mask?: Tensor,
+): Record<string, Figure> {
+  const figures: Record<string, Figure> = {};
+  for (const [name, { of, as }] of Object.entries(metrics)) {
+    const own = observed.filter((observation) => observation.name === of);
+    if (own.length > 0) figures[name] = as === "mean" ? meanOf(own, mask) : normOf(own, mask);
+  }
+  return figures;
+}
+
+/** Mean over tokens, and over all else, of tensors with a time axis. */
+function meanOf(observed: readonly Observation[], mask?: Tensor): Figure {
+  const parts = observed.map(({ tensor, axes }): Weighted => {
+    const [batch, time] = [axes.indexOf("batch"), axes.indexOf("time")];
+    const others = tensor.shape.reduce((a, b) => a * b, 1) / (tensor.shape[batch] * tensor.shape[time]);
+    const average = mul(
+      sum(tensor, { axes: axes.flatMap((_, i) => i === batch || i === time ? [] : [i]) }),
+      1 / others,
+    );
+    return mask
+      ? { sum: sum(mul(average, mask)), weight: sum(mask) }
+      : { sum: sum(average), weight: full([], tensor.shape[batch] * tensor.shape[time]) };
+  });
+  return parts.reduce((a, b) => ({ sum: add(a.sum, b.sum), weight: add(a.weight, b.weight) }));
+}
+
+/** Root mean square over rows of the norm of all tensors together; rows are the first axis. */
+function normOf(observed: readonly Observation[], mask?: Tensor): Figure {
+  const [B] = observed[0].tensor.shape, used = mask && max(mask, { axes: 1 }); // [B]
+  const squares = observed.map(({ tensor }) => {
+    const own = square(tensor);
+    return sum(used ? mul(own, reshape(used, [B, ...tensor.shape.slice(1).map(() => 1)])) : own);
+  });
+  return { sum: squares.reduce((a, b) => add(a, b)), weight: used ? sum(used) : full([], B), root: true };
+}
+
+/** What the memories of a model are reported by. */
+export const MEMORY_METRICS: Readonly<Record<string, Metric>> = {
+  memoryNorm: { of: "weights", as: "norm" },
+  surpriseNorm: { of: "surpriseState", as: "norm" },
+  memoryChange: { of: "change", as: "norm" },
+  innerLoss: { of: "loss", as: "mean" },
+  updateNorm: { of: "updateNorm", as: "mean" },
+};
+
+/** What the memories of a model show. */
+export function observeMemories(params: ModelParameters<Tensor>, { state, trace = [] }: ForwardResult): Observation[] {
+  const initial = memoryLayers(params).map((layer) => layer.initial), states = memoryStates(state);
+  const rows: readonly Axis[] = ["batch"], tokens: readonly Axis[] = ["batch", "head", "time"];
+  return [
+    ...states.flatMap(({ weights }) => weights.map((tensor) => ({ name: "weights", tensor, axes: rows }))),
+    ...states.flatMap(({ surprise }) => surprise.map((tensor) => ({ name: "surpriseState", tensor, axes: rows }))),
+    ...states.flatMap(({ weights }, block) =>
+      weights.map((w, l) => ({ name: "change", tensor: sub(w, expandDims(initial[block][l], 0)), axes: rows }))
+    ),
+    ...trace.flatMap(({ loss, updateNorm }) => [
+      { name: "loss", tensor: loss, axes: tokens },
+      { name: "updateNorm", tensor: updateNorm, axes: tokens },
+    ]),
+  ];
+}

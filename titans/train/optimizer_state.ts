@@ -1,0 +1,77 @@
+/** Parameters and what the optimizer keeps, between the host and the device. */
+import { type Spec, spec } from "../../core/trace.ts";
+import type { Device, DeviceArray } from "../../kernels/mod.ts";
+import { ConfigError } from "../errors.ts";
+import type { Model } from "../models/model.ts";
+import type { NamedArrays } from "../nn/parameters.ts";
+import { ITERATE, type OptimizerConfig, optimizerName, stateSlots } from "./optimizer_config.ts";
+import type { StoredOptimizer, TrainingState } from "./training.ts";
+import type { OptimizerState } from "./update.ts";
+
+/** The types of a state. */
+export function optimizerSpecs(model: Model, config: OptimizerConfig): OptimizerState<Spec> {
+  const flat = spec([model.layout.size]);
+  return { params: flat, ...Object.fromEntries(stateSlots(config).map((slot) => [slot, flat])) };
+}
+
+/**
+ * Puts a state on the device.
+ * @param params Where training begins if there is no state.
+ * @throws {ConfigError} if the state is of another optimizer.
+ */
+export function uploadState(
+  device: Device,
+  model: Model,
+  { config, params, state }: {
+    readonly config: OptimizerConfig;
+    readonly params: NamedArrays;
+    readonly state?: TrainingState;
+  },
+): OptimizerState<DeviceArray> {
+  const { layout } = model, slots = stateSlots(config);
+  if (state) requireSameOptimizer(config, state.optimizer);
+  const upload = (data: Float32Array): DeviceArray => device.upload(data, { shape: [layout.size], dtype: "f32" });
+  const start = layout.pack(state?.params ?? params);
+  const slotArray = (slot: string): Float32Array => {
+    const stored = state?.optimizer.slots[slot];
+    if (stored) return layout.pack(stored);
+    return slot === ITERATE ? start.slice() : new Float32Array(layout.size);
+  };
+  return { params: upload(start), ...Object.fromEntries(slots.map((slot) => [slot, upload(slotArray(slot))])) };
+}
+
+/** Copies a state to the host. */
+export async function downloadState(
+  model: Model,
+  config: OptimizerConfig,
+  state: OptimizerState<DeviceArray>,
+): Promise<Pick<TrainingState, "params" | "optimizer">> {
+  const names = ["params", ...stateSlots(config)];
+  const [params, ...slots] = (await Promise.all(names.map((name) => state[name].read()))).map((data) =>
+    model.layout.unpack(data)
+  );
+  const bySlot = Object.fromEntries(slots.map((arrays, i) => [names[i + 1], arrays]));
+  return { params, optimizer: { name: optimizerName(config), slots: bySlot } };
+}
+
+/** Refuses the state of another optimizer. @throws {ConfigError} naming both. */
+export function requireSameOptimizer(config: OptimizerConfig, { name, slots }: StoredOptimizer): void {
+  const expected = optimizerName(config), found = Object.keys(slots), needed = stateSlots(config);
+  if (name !== expected) {
+    throw new ConfigError(
+      `Cannot go on with ${expected} from a state of ${name}: train with the same optimizer, or begin a new run`,
+      "optimizer",
+    );
+  }
+  const [missing] = needed.filter((slot) => !found.includes(slot)),
+    [extra] = found.filter((slot) => !needed.includes(slot));
+  if (missing === undefined && extra === undefined) return;
+  const what = missing === undefined ? `has ${extra}, which is not used` : `has no ${missing}`;
+  const isAverage = (missing ?? extra) === ITERATE;
+  throw new ConfigError(
+    `Cannot go on from this state of ${name}: it ${what}${
+      isAverage ? " (it comes with ema)" : ""
+    }; train with the same options, or begin a new run`,
+    isAverage ? "ema" : "optimizer",
+  );
+}

@@ -1,0 +1,137 @@
+/** What goes into training and comes out of it: shapes, batches, states, options and reports. */
+import { optionNames } from "../../core/options.ts";
+import type { CompileWatch } from "../../kernels/mod.ts";
+import type { Model } from "../models/model.ts";
+import type { StoredTensor } from "../models/safetensors.ts";
+import type { NamedArrays } from "../nn/parameters.ts";
+import type { BatchArrays, Objective } from "./objective.ts";
+import type { OptimizerConfig } from "./optimizer_config.ts";
+
+/** The windows of text of a step, row-major. */
+export interface TrainingBatch {
+  /** Token ids [accumulate, batch, length + 1]: the tokens of each window and the one after. */
+  readonly tokens: Int32Array;
+  /**
+   * Ones, and zeros for padding, [accumulate, batch, length]: tokens that a memory does not learn, and whose
+   * predictions of the next one do not count. Windows of unequal length go together where the shorter ones are filled
+   * up at their end: no token sees a later one. What a memory holds is forgotten, and its momentum goes on, through
+   * padding too. For trainers with `masked` or `stream`; none is padding unless given.
+   */
+  readonly mask?: Float32Array;
+  /**
+   * Ones for windows that begin a text, zeros for those that go on where the same row of the step before ended,
+   * [accumulate, batch]. For trainers with `stream`; all go on unless given.
+   */
+  readonly fresh?: Float32Array;
+}
+
+/**
+ * What a step is given: the fields of the trainer's objective, [accumulate, batch, ...], where streams go on also
+ * `fresh`. Of text the token ids alone will do.
+ */
+export type StepInput = Int32Array | TrainingBatch | BatchArrays;
+
+/**
+ * Where training batches come from. A pure function of the step, so that a resumed run sees what an uninterrupted one
+ * would have seen.
+ */
+export interface TrainingData {
+  /** The batches of a step, row-major. */
+  batch(step: number): StepInput;
+}
+
+/** The extents of a training step. */
+export interface TrainingShape {
+  /** Sequences that go through the model at once, B. */
+  readonly batch: number;
+  /** Tokens of a sequence, T. */
+  readonly length: number;
+  /** Batches whose gradients are averaged before an update; 1 unless said. */
+  readonly accumulate?: number;
+}
+
+/** What an optimizer keeps from step to step. */
+export interface StoredOptimizer {
+  /** The optimizer's name. */
+  readonly name: string;
+  /** Its vectors by slot, such as `first`, each by parameter. */
+  readonly slots: Readonly<Record<string, NamedArrays>>;
+}
+
+/** Everything that a run needs to go on as if it had not stopped, by name. */
+export interface TrainingState {
+  /** Steps done. */
+  readonly step: number;
+  /** Parameters; with `ema` their moving average. */
+  readonly params: NamedArrays;
+  /** What the optimizer keeps. */
+  readonly optimizer: StoredOptimizer;
+  /** What trainers with `stream` carry: the state of each row, [accumulate, batch, ...] by name; absent otherwise. */
+  readonly carried?: Readonly<Record<string, StoredTensor>>;
+}
+
+/** Options of `Trainer.create`. */
+export interface TrainerOptions extends CompileWatch {
+  /** What to train. */
+  readonly model: Model;
+  /** What it learns; the next token of texts unless given. A task is an objective with data. */
+  readonly objective?: Objective;
+  /** How to update. */
+  readonly optimizer: OptimizerConfig;
+  /** The extents of a step. */
+  readonly shape: TrainingShape;
+  /** For the first parameters. */
+  readonly seed: number;
+  /** Where to go on; the first parameters and step 0 unless given. */
+  readonly state?: TrainingState;
+  /**
+   * Whether sequences go on from step to step: each row of a step begins with the memory with which the same row of the
+   * step before ended, as a constant (truncated backpropagation through time), so that a text of any length trains with
+   * the device memory of one window. The length of a window must be a multiple of the model's interval.
+   */
+  readonly stream?: boolean;
+  /**
+   * Whether batches of text may say what is padding, as those of windows of unequal length must; with `stream` they
+   * always may.
+   */
+  readonly masked?: boolean;
+}
+
+/** The names of {@link TrainerOptions}. */
+export const TRAINER_OPTIONS: readonly string[] = optionNames<TrainerOptions>({
+  model: true,
+  objective: true,
+  optimizer: true,
+  shape: true,
+  seed: true,
+  state: true,
+  stream: true,
+  masked: true,
+  progress: true,
+  signal: true,
+});
+
+/** What a step reports. */
+export interface StepMetrics {
+  /** Counted from 0. */
+  readonly step: number;
+  /** Mean loss before the update, over all that counts; of text the cross-entropy in nats. */
+  readonly loss: number;
+  /** Global norm of the gradient before clipping. */
+  readonly gradientNorm: number;
+  /** The rate of the update. */
+  readonly learningRate: number;
+  /** What the objective makes of the loss; of text `bitsPerByte`, which is what it says when tokens are bytes. */
+  readonly [figure: string]: number;
+}
+
+/**
+ * What a validation reports: the loss, what the objective makes of it (of text `bitsPerByte`), its metrics, and what
+ * the mixers report by their names, such as `memoryNorm`. Padding counts in none of it.
+ */
+export interface ValidationMetrics {
+  /** Mean loss over all that counts; of text the cross-entropy in nats. */
+  readonly loss: number;
+  /** A figure. */
+  readonly [figure: string]: number;
+}
