@@ -118,13 +118,21 @@ export interface RecurrenceOp<A> extends OpBase<A> {
   readonly lower: (attrs: A) => { readonly axis: number; readonly reverse: boolean };
 }
 
+/** Which axis of an operand run-time numbers count along, and how many leading axes the numbers share with it. */
+export interface IndexedAxis {
+  readonly axis: number;
+  /** At most `axis`: each element of these leading axes has numbers of its own. */
+  readonly batch: number;
+}
+
 /**
- * Takes slices by run-time number: inputs operand and integer indices; output shape
- * `operand[:axis] + indices + operand[axis+1:]`. A number outside `0 .. extent - 1` gives NaN (0 for integers).
+ * Takes slices by run-time number: inputs operand and integer indices (further inputs only serve gradients); output
+ * shape `operand[:axis] + indices[batch:] + operand[axis+1:]`. A number outside `0 .. extent - 1` gives NaN (0 for
+ * integers).
  */
 export interface GatherOp<A> extends OpBase<A> {
   readonly kind: "gather";
-  readonly lower: (attrs: A) => { readonly axis: number };
+  readonly lower: (attrs: A) => IndexedAxis;
 }
 
 /**
@@ -134,7 +142,7 @@ export interface GatherOp<A> extends OpBase<A> {
  */
 export interface ScatterOp<A> extends OpBase<A> {
   readonly kind: "scatter";
-  readonly lower: (attrs: A) => { readonly axis: number };
+  readonly lower: (attrs: A) => IndexedAxis;
 }
 
 /** A rolled loop (see scan.ts). Passes look into its body. */

@@ -12,7 +12,7 @@
 import { type Graph, type Node, reachable, type Tensor } from "./graph.ts";
 import { attrsKey } from "./graph.ts";
 import type { Type } from "./dtype.ts";
-import type { OpDef } from "./op.ts";
+import type { IndexedAxis, OpDef } from "./op.ts";
 import { isScan, type ScanAttrs } from "./scan.ts";
 import { type Shape, sizeOfShape, stridesOf } from "./shape.ts";
 
@@ -117,7 +117,7 @@ function combine(op: OpDef, { attrs, types, inputs, type, result }: Combination)
     }
     case "gather":
     case "scatter":
-      return indexed(op, op.lower(attrs).axis, types, inputs, result);
+      return indexed(op, op.lower(attrs), types, inputs, result);
   }
 }
 
@@ -195,27 +195,29 @@ function contract(result: Provenance, [lhs, rhs]: readonly Provenance[], [left, 
 /** Gathers depend on all that the index could choose; scatters on all that could be added. */
 function indexed(
   { kind }: OpDef,
-  axis: number,
+  { axis, batch }: IndexedAxis,
   types: readonly Type[],
   [operand, indices, updates]: readonly Provenance[],
   result: Provenance,
 ): void {
   const { shape } = types[0],
     extent = shape[axis],
-    count = indices.formula.length,
+    count = sizeOfShape(types[1].shape.slice(batch)),
+    shared = sizeOfShape(shape.slice(batch, axis)),
     inner = sizeOfShape(shape.slice(axis + 1));
   const slice = kind === "gather" ? count : extent;
   for (let i = 0; i < result.formula.length; i++) {
     const within = i % inner, at = Math.floor(i / inner) % slice, outer = Math.floor(i / inner / slice);
+    const numbers = Math.floor(outer / shared) * count;
     if (kind === "gather") {
       for (let a = 0; a < extent; a++) absorb(result, i, operand, (outer * extent + a) * inner + within);
-      absorb(result, i, indices, at);
+      absorb(result, i, indices, numbers + at);
     } else {
       result.formula[i] = mix(result.formula[i], at);
       absorb(result, i, operand, i);
       for (let n = 0; n < count; n++) {
         absorb(result, i, updates, (outer * count + n) * inner + within);
-        absorb(result, i, indices, n);
+        absorb(result, i, indices, numbers + n);
       }
     }
   }

@@ -14,6 +14,8 @@ import { expandDims, reshape } from "./views.ts";
 
 interface AxisAttrs extends Attrs {
   readonly axis: number;
+  /** How many leading axes operand and indices share; none unless said. */
+  readonly batch?: number;
 }
 
 /** Which axis holds the slices. */
@@ -31,8 +33,8 @@ function sliceAxisOf(of: string, options: GatherOptions, rank: number): number {
   return normalizeAxis(axisOf(options, of) ?? 0, rank, of === "gather" ? "gather along" : "scatter along");
 }
 
-function gatheredShape(operand: Shape, indices: Shape, axis: number): number[] {
-  return [...operand.slice(0, axis), ...indices, ...operand.slice(axis + 1)];
+function gatheredShape(operand: Shape, indices: Shape, { axis, batch = 0 }: AxisAttrs): number[] {
+  return [...operand.slice(0, axis), ...indices.slice(batch), ...operand.slice(axis + 1)];
 }
 
 /**
@@ -42,16 +44,17 @@ function gatheredShape(operand: Shape, indices: Shape, axis: number): number[] {
 function forEachSlice(
   operand: Type,
   indices: NdArray,
-  axis: number,
+  { axis, batch = 0 }: AxisAttrs,
   visit: (gathered: number, at: number) => void,
 ): void {
   const outer = sizeOfShape(operand.shape.slice(0, axis)),
     extent = operand.shape[axis],
     inner = sizeOfShape(operand.shape.slice(axis + 1));
-  const count = indices.data.length;
+  const count = sizeOfShape(indices.shape.slice(batch)), shared = sizeOfShape(operand.shape.slice(batch, axis));
   for (let o = 0; o < outer; o++) {
+    const own = Math.floor(o / shared) * count;
     for (let i = 0; i < count; i++) {
-      const number = indices.data[i];
+      const number = indices.data[own + i];
       visit((o * count + i) * inner, number >= 0 && number < extent ? (o * extent + number) * inner : -1);
     }
   }
@@ -61,58 +64,58 @@ function forEachSlice(
 export const gatherOp: GatherOp<AxisAttrs> = {
   name: "gather",
   kind: "gather",
-  infer: ([operand, indices], { axis }) => {
+  infer: ([operand, indices], attrs) => {
     checkDomain("gather by", indices, "integer");
-    return [{ shape: gatheredShape(operand.shape, indices.shape, axis), dtype: operand.dtype }];
+    return [{ shape: gatheredShape(operand.shape, indices.shape, attrs), dtype: operand.dtype }];
   },
-  reference: ([operand, indices], { axis }, [{ shape, dtype }]) => {
-    const inner = sizeOfShape(operand.shape.slice(axis + 1));
+  reference: ([operand, indices], attrs, [{ shape, dtype }]) => {
+    const inner = sizeOfShape(operand.shape.slice(attrs.axis + 1));
     const out = new Float64Array(sizeOfShape(shape)).fill(isFloat(dtype) ? NaN : 0);
-    forEachSlice(operand, indices, axis, (to, from) => {
+    forEachSlice(operand, indices, attrs, (to, from) => {
       if (from >= 0) out.set(operand.data.subarray(from, from + inner), to);
     });
     return [out];
   },
-  lower: ({ axis }) => ({ axis }),
+  lower: ({ axis, batch = 0 }) => ({ axis, batch }),
   vjp: pullback((
     g,
-    { inputs: [operand, indices], attrs: { axis } },
-  ) => [scatterAdd(zerosLike(operand), indices, g, { axis }), undefined]),
+    { inputs: [operand, indices], attrs },
+  ) => [apply(scatterAddOp, [zerosLike(operand), indices, g], attrs), undefined]),
 };
 
 /** Adds slices at run-time numbers. */
 export const scatterAddOp: ScatterOp<AxisAttrs> = {
   name: "scatterAdd",
   kind: "scatter",
-  infer: ([operand, indices, updates], { axis }) => {
+  infer: ([operand, indices, updates], attrs) => {
     checkDomain("scatter by", indices, "integer");
     checkDomain("scatter into", operand, "number");
     checkSameDType("scatter into", operand, updates);
-    const expected = gatheredShape(operand.shape, indices.shape, axis);
+    const expected = gatheredShape(operand.shape, indices.shape, attrs);
     if (!sameShape(updates.shape, expected)) {
       throw new ShapeError(
         `Cannot scatter ${formatType(updates)} into ${formatType(operand)} by ${
           formatType(indices)
-        } along axis ${axis}: updates must have shape ${formatShape(expected)}`,
+        } along axis ${attrs.axis}: updates must have shape ${formatShape(expected)}`,
         [updates.shape, expected],
       );
     }
     return [{ shape: operand.shape, dtype: operand.dtype }];
   },
-  reference: ([operand, indices, updates], { axis }, [{ dtype }]) => {
-    const out = operand.data.slice(), inner = sizeOfShape(operand.shape.slice(axis + 1));
-    forEachSlice(operand, indices, axis, (from, to) => {
+  reference: ([operand, indices, updates], attrs, [{ dtype }]) => {
+    const out = operand.data.slice(), inner = sizeOfShape(operand.shape.slice(attrs.axis + 1));
+    forEachSlice(operand, indices, attrs, (from, to) => {
       if (to >= 0) {
         for (let i = 0; i < inner; i++) out[to + i] = roundTo(dtype, out[to + i] + updates.data[from + i]);
       }
     });
     return [out];
   },
-  lower: ({ axis }) => ({ axis }),
-  vjp: pullback((g, { inputs: [operand, indices, updates], attrs: { axis }, needs }) => [
+  lower: ({ axis, batch = 0 }) => ({ axis, batch }),
+  vjp: pullback((g, { inputs: [operand, indices, updates], attrs, needs }) => [
     needs[0] ? g : undefined,
     undefined,
-    needs[2] ? gatherOrZero(g, indices, operand.shape[axis], updates, axis) : undefined,
+    needs[2] ? gatherOrZero(g, indices, operand.shape[attrs.axis], updates, attrs) : undefined,
   ]),
 };
 
@@ -120,14 +123,16 @@ export const scatterAddOp: ScatterOp<AxisAttrs> = {
  * What updates get back: a number outside the operand was dropped, so its gradient is zero, where a plain gather would
  * give NaN.
  */
-function gatherOrZero(g: Tensor, indices: Tensor, extent: number, updates: Tensor, axis: number): Tensor {
+function gatherOrZero(g: Tensor, indices: Tensor, extent: number, updates: Tensor, attrs: AxisAttrs): Tensor {
+  const { axis, batch = 0 } = attrs;
   const inside = indices.dtype === "u32"
     ? less(indices, extent)
     : logicalAnd(greaterEqual(indices, 0), less(indices, extent));
-  const trailing = updates.rank - axis - indices.rank;
+  const ones = (count: number) => new Array<number>(count).fill(1), own = indices.shape.slice(batch);
+  const shape = [...indices.shape.slice(0, batch), ...ones(axis - batch), ...own];
   return where(
-    reshape(inside, [...indices.shape, ...new Array<number>(trailing).fill(1)]),
-    gather(g, indices, { axis }),
+    reshape(inside, [...shape, ...ones(updates.rank - shape.length)]),
+    apply(gatherOp, [g, indices], attrs),
     0,
   );
 }

@@ -72,9 +72,14 @@ export {
 export { expandDims, flip, reshape, squeeze, swapAxes, transpose } from "./views.ts";
 export { pad, slice, sliceAxis, split } from "./slice.ts";
 export { concat, stack } from "./concat.ts";
+export { repeat, type RepeatOptions, roll, type RollOptions, tile } from "./tiling.ts";
+export { eye, type EyeOptions, type TriangleOptions, tril, triu } from "./triangles.ts";
 export { matmul } from "./matmul.ts";
 export { einsum } from "./einsum.ts";
 export { gather, type GatherOptions, oneHot, type OneHotOptions, scatterAdd } from "./gather.ts";
+export { takeAlongAxis, type TakeAlongAxisOptions } from "./along_axis.ts";
+export { argsort, sort, type SortOptions, topK, type TopKOptions } from "./sort.ts";
+export { dynamicSlice, dynamicUpdateSlice, type Starts } from "./dynamic_slice.ts";
 export { cumprod, cumsum, linearScan, type LinearScanOptions } from "./linear_scan.ts";
 export { foldIn, normal, randomBits, uniform, type UniformOptions } from "./random.ts";
 export { gelu, type GeluOptions, relu, silu, softplus, swiglu } from "./activations.ts";

@@ -2,6 +2,7 @@
 import { barrierOp } from "../core/barrier.ts";
 import { addOp, fullOp } from "../core/linear.ts";
 import type { OpDef } from "../core/op.ts";
+import { permuteOp } from "./along_axis.ts";
 import { divOp, maximumOp, minimumOp, modOp, mulOp, powOp, subOp } from "./binary.ts";
 import { broadcastOp, sumOp } from "./broadcast.ts";
 import {
@@ -78,7 +79,7 @@ const LOGIC: readonly OpDef[] = [
 const CHOICE: readonly OpDef[] = [whereOp, castOp, stopGradientOp, threefryOp];
 const REDUCTIONS: readonly OpDef[] = [sumOp, maxOp, minOp, argmaxOp];
 const VIEWS: readonly OpDef[] = [reshapeOp, transposeOp, flipOp, broadcastOp, sliceOp, padOp, concatOp, barrierOp];
-const OTHERS: readonly OpDef[] = [matmulOp, linearScanOp, gatherOp, scatterAddOp];
+const OTHERS: readonly OpDef[] = [matmulOp, linearScanOp, gatherOp, scatterAddOp, permuteOp];
 
 /** All primitives of `ops`, the three that core defines included. The rolled loop (`scan`) is core's own. */
 export const PRIMITIVES: readonly OpDef[] = [

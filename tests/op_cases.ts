@@ -7,6 +7,8 @@ import { CONTRACTING_CASES } from "./op_cases/contracting.ts";
 import { EDGE_CASES } from "./op_cases/elementwise_edges.ts";
 import { ELEMENTWISE_CASES } from "./op_cases/elementwise.ts";
 import type { OpCase } from "./op_cases/op_case.ts";
+import { ORDERING_CASES } from "./op_cases/ordering.ts";
+import { PLACING_CASES } from "./op_cases/placing.ts";
 import { STATISTICS_CASES } from "./op_cases/statistics.ts";
 import { STRUCTURAL_CASES } from "./op_cases/structural.ts";
 
@@ -18,6 +20,8 @@ export const OP_CASES: readonly OpCase[] = [
   ...EDGE_CASES,
   ...STRUCTURAL_CASES,
   ...STATISTICS_CASES,
+  ...ORDERING_CASES,
+  ...PLACING_CASES,
   ...CONTRACTING_CASES,
   ...COMPOSITE_CASES,
 ];

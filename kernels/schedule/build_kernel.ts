@@ -210,13 +210,13 @@ class Emitter {
     const { e } = this;
     const node: PlanNode = anchorOf(this.group);
     invariant(node.op.kind === "scatter", "a scatter group has another anchor");
-    const [target, indices, updates] = node.inputs, { axis } = node.op.lower(node.attrs);
-    const count = sizeOfShape(indices.shape);
+    const [target, indices, updates] = node.inputs, { axis, batch } = node.op.lower(node.attrs);
+    const own = indices.shape.slice(batch), count = sizeOfShape(own);
     if (count === 0) return undefined;
     const space = this.group.vars.toSpliced(axis, 1), position = makeVar("p", count);
     const outer = space.slice(0, axis).map(varIndex), inner = space.slice(axis).map(varIndex);
-    const where = splitIndex(varIndex(position), indices.shape);
-    const number = e.cast(this.#puller.pull(this.scope, indices, where), "i32");
+    const where = splitIndex(varIndex(position), own);
+    const number = e.cast(this.#puller.pull(this.scope, indices, [...outer.slice(0, batch), ...where]), "i32");
     const { clamped, valid } = runTimeIndex(e, number, target.shape[axis]);
     const update = this.#puller.pull(this.scope, updates, [...outer, ...where, ...inner]);
     const place = this.scope.placeOf(target);

@@ -143,13 +143,14 @@ export class Puller {
 
   #gather(scope: Scope, node: Node, op: GatherOp<typeof node.attrs>, index: readonly Index[]): Expr {
     const { e } = this;
-    const [operand, indices] = node.inputs, { axis } = op.lower(node.attrs);
+    const [operand, indices] = node.inputs, { axis, batch } = op.lower(node.attrs);
+    const end = axis + indices.rank - batch;
     const extent = operand.shape[axis], { dtype } = operand;
     const outside = e.const(isFloat(dtype) ? NaN : 0, dtype);
     if (extent === 0) return outside;
-    const number = this.pull(scope, indices, index.slice(axis, axis + indices.rank));
+    const number = this.pull(scope, indices, [...index.slice(0, batch), ...index.slice(axis, end)]);
     const at = (number: Index): Expr =>
-      this.pull(scope, operand, [...index.slice(0, axis), number, ...index.slice(axis + indices.rank)]);
+      this.pull(scope, operand, [...index.slice(0, axis), number, ...index.slice(end)]);
     if (number.kind === "const") {
       return number.value >= 0 && number.value < extent ? at(constantIndex(number.value)) : outside;
     }

@@ -75,6 +75,27 @@ const OPS: readonly Mutation[] = [
     suites: ["cpu", "lower"],
   },
   {
+    name: "vjp: the gradient of a permutation goes by the same permutation",
+    file: "ops/along_axis.ts",
+    search: "permute(g, inverse, order)",
+    replace: "permute(g, order, inverse)",
+    suites: ["gradients"],
+  },
+  {
+    name: "sort: of equal elements the later comes first in the network",
+    file: "ops/order.ts",
+    search: "less(order, otherOrder)",
+    replace: "less(otherOrder, order)",
+    suites: ["lower"],
+  },
+  {
+    name: "schedule: every row of a scatter takes the first row's numbers",
+    file: "kernels/schedule/build_kernel.ts",
+    search: "[...outer.slice(0, batch), ...where]",
+    replace: "[...outer.slice(0, batch).map(() => outer[0]), ...where]",
+    suites: ["cpu"],
+  },
+  {
     name: "vjp: the gradient of a recurrence does not shift its factors",
     file: "ops/linear_scan.ts",
     search: "splatValue(a) === undefined ? shiftAgainst(a, axis, reverse) : a",
@@ -84,8 +105,8 @@ const OPS: readonly Mutation[] = [
   {
     name: "vjp: scattered updates that were dropped get NaN",
     file: "ops/gather.ts",
-    search: "needs[2] ? gatherOrZero(g, indices, operand.shape[axis], updates, axis) : undefined,",
-    replace: "needs[2] ? gather(g, indices, { axis }) : undefined,",
+    search: "needs[2] ? gatherOrZero(g, indices, operand.shape[attrs.axis], updates, attrs) : undefined,",
+    replace: "needs[2] ? apply(gatherOp, [g, indices], attrs) : undefined,",
     suites: ["gradients", "ops"],
   },
   {

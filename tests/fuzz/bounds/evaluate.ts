@@ -7,7 +7,7 @@
  * that stays within the radius. What it may not do is compute something else.
  */
 import type { Graph, Node, Tensor } from "../../../core/graph.ts";
-import type { NdArray } from "../../../core/op.ts";
+import type { GatherOp, NdArray } from "../../../core/op.ts";
 import { isFloat } from "../../../core/dtype.ts";
 import { isScan, type ScanAttrs } from "../../../core/scan.ts";
 import { sizeOfShape } from "../../../core/shape.ts";
@@ -145,14 +145,16 @@ function gathered(node: Node, [operand, indices]: readonly Bounded[], out: NdArr
 function spread(
   { radius, shape }: Bounded,
   operand: Bounded,
-  { attrs }: Node,
+  { op, attrs }: Node,
   clean: Float64Array,
   out: NdArray,
 ): Float64Array {
-  const axis = (attrs as { readonly axis: number }).axis,
-    count = sizeOfShape(shape),
+  const { axis, batch } = (op as GatherOp<typeof attrs>).lower(attrs),
+    count = sizeOfShape(shape.slice(batch)),
+    shared = sizeOfShape(operand.shape.slice(batch, axis)),
     inner = sizeOfShape(operand.shape.slice(axis + 1));
-  return out.data.map((_, i) => (radius![Math.floor(i / inner) % count] > 0 ? Infinity : clean[i]));
+  const numberOf = (slice: number): number => Math.floor(slice / count / shared) * count + slice % count;
+  return out.data.map((_, i) => (radius![numberOf(Math.floor(i / inner))] > 0 ? Infinity : clean[i]));
 }
 
 function scattered(node: Node, args: readonly Bounded[], out: NdArray, precision: Precision): Float64Array | undefined {

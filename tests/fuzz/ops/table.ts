@@ -1,4 +1,5 @@
 /** All that programs are made of. */
+import { ARRANGED } from "./arranged.ts";
 import { CONTROL } from "./control.ts";
 import { ELEMENTWISE } from "./elementwise.ts";
 import type { FuzzOp } from "./fuzz_op.ts";
@@ -7,7 +8,7 @@ import { SUMS } from "./sums.ts";
 import { VIEWS } from "./views.ts";
 
 /** The rows that take no function. */
-export const PLAIN_OPS: readonly FuzzOp[] = [...ELEMENTWISE, ...VIEWS, ...SUMS, ...LAYERS];
+export const PLAIN_OPS: readonly FuzzOp[] = [...ELEMENTWISE, ...VIEWS, ...ARRANGED, ...SUMS, ...LAYERS];
 
 /** All rows. */
 export const OP_TABLE: readonly FuzzOp[] = [...PLAIN_OPS, ...CONTROL];

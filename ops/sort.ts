@@ -1,0 +1,85 @@
+/** Sorting along an axis. */
+import { ShapeError } from "../core/errors.ts";
+import type { Tensor } from "../core/graph.ts";
+import { checkOptions, optionNames } from "../core/options.ts";
+import { formatType, normalizeAxis } from "../core/shape.ts";
+import { permute, takeAlongAxis } from "./along_axis.ts";
+import { axisOf } from "./axes.ts";
+import { checkDomain } from "./define.ts";
+import { orderOf } from "./order.ts";
+import { sliceAxis } from "./slice.ts";
+import { swapAxes } from "./views.ts";
+
+/** What {@link sort} and {@link argsort} take beside the tensor. */
+export interface SortOptions {
+  /** Along which axis; the last unless said. */
+  readonly axis?: number;
+  /** Another name of `axis`. */
+  readonly axes?: number | readonly [number];
+  /** Whether the greatest comes first. */
+  readonly descending?: boolean;
+}
+
+const SORT_OPTIONS = optionNames<SortOptions>({ axis: true, axes: true, descending: true });
+
+function sorted(of: "sort" | "argsort", x: Tensor, options: SortOptions) {
+  checkOptions(of, options, SORT_OPTIONS);
+  checkDomain(of, x, "number");
+  const axis = normalizeAxis(axisOf(options, of) ?? -1, x.rank, `${of} along`), rows = swapAxes(x, axis, -1);
+  return { axis, rows, ...orderOf(rows, { descending: options.descending ?? false }) };
+}
+
+/**
+ * The elements along an axis in ascending order, or descending; NaN last in either case. Equal elements keep their
+ * order, 0 and -0 among them. Cost: see `ops/order.ts`; n^2 comparisons a row up to 128 elements, beyond n log^2 n in
+ * log^2 n steps of one loop. Gradient: goes back to where each element came from.
+ * @throws {ShapeError} if the axis is out of range.
+ * @throws {DTypeError} for bool.
+ */
+export function sort(x: Tensor, options: SortOptions = {}): Tensor {
+  const { axis, rows, order, inverse } = sorted("sort", x, options);
+  return swapAxes(permute(rows, order, inverse), axis, -1);
+}
+
+/**
+ * The numbers (i32) of the elements along an axis in the order of {@link sort}: `takeAlongAxis(x, argsort(x))` is
+ * `sort(x)`. Gradient: none.
+ * @throws {ShapeError} if the axis is out of range.
+ * @throws {DTypeError} for bool.
+ */
+export function argsort(x: Tensor, options: SortOptions = {}): Tensor {
+  const { axis, order } = sorted("argsort", x, options);
+  return swapAxes(order, axis, -1);
+}
+
+/** Along which axis {@link topK} goes. */
+export interface TopKOptions {
+  /** Along which axis; the last unless said. */
+  readonly axis?: number;
+  /** Another name of `axis`. */
+  readonly axes?: number | readonly [number];
+}
+
+const TOP_K_OPTIONS = optionNames<TopKOptions>({ axis: true, axes: true });
+
+/**
+ * The `k` greatest elements along an axis, the greatest first, and their numbers (i32); of equal ones the first comes
+ * first. NaN counts as the greatest of all, as in {@link max} and {@link argmax}. Shapes: the axis has extent `k`.
+ * Gradient: the values' goes back to where they came from.
+ * @throws {ShapeError} if the axis is out of range or has fewer than `k` elements, or `k` is not a whole number.
+ * @throws {DTypeError} for bool.
+ */
+export function topK(x: Tensor, k: number, options: TopKOptions = {}): [values: Tensor, indices: Tensor] {
+  checkOptions("topK", options, TOP_K_OPTIONS);
+  checkDomain("take the top of", x, "number");
+  const axis = normalizeAxis(axisOf(options, "topK") ?? -1, x.rank, "take the top along"), extent = x.shape[axis];
+  if (!Number.isInteger(k) || k < 0 || k > extent) {
+    throw new ShapeError(
+      `Cannot take the top ${k} of ${formatType(x)} along axis ${axis}: k must be a whole number from 0 to ${extent}`,
+      [x.shape],
+    );
+  }
+  const { order } = orderOf(swapAxes(x, axis, -1), { descending: true, nanFirst: true });
+  const indices = swapAxes(sliceAxis(order, -1, 0, k), axis, -1);
+  return [takeAlongAxis(x, indices, { axis }), indices];
+}

@@ -1,0 +1,98 @@
+/** Repeating and turning elements along axes: views, made of broadcast, reshape and concat. */
+import { ShapeError } from "../core/errors.ts";
+import type { Tensor } from "../core/graph.ts";
+import { checkOptions, optionNames } from "../core/options.ts";
+import { formatType, normalizeAxes, normalizeAxis, sizeOfShape } from "../core/shape.ts";
+import { axesOf, axisOf } from "./axes.ts";
+import { broadcastTo } from "./broadcast.ts";
+import { concat } from "./concat.ts";
+import { sliceAxis } from "./slice.ts";
+import { expandDims, reshape } from "./views.ts";
+
+function checkCount(action: string, x: Tensor, count: number): void {
+  if (!Number.isInteger(count) || count < 0) {
+    throw new ShapeError(
+      `Cannot ${action} ${formatType(x)} ${count} times: the number must be a whole number from 0 on`,
+      [x.shape],
+    );
+  }
+}
+
+/** Along which axis {@link repeat} goes. */
+export interface RepeatOptions {
+  /** Along which axis; all elements in row-major order, as one axis, unless said. */
+  readonly axis?: number;
+  /** Another name of `axis`. */
+  readonly axes?: number | readonly [number];
+}
+
+const REPEAT_OPTIONS = optionNames<RepeatOptions>({ axis: true, axes: true });
+
+/**
+ * Each element `count` times, next to each other, as `np.repeat`: `[1, 2]` twice is `[1, 1, 2, 2]`.
+ * Gradient: summed over the copies.
+ * @throws {ShapeError} if the axis is out of range or the number is not a whole number from 0 on.
+ */
+export function repeat(x: Tensor, count: number, options: RepeatOptions = {}): Tensor {
+  checkOptions("repeat", options, REPEAT_OPTIONS);
+  checkCount("repeat", x, count);
+  const given = axisOf(options, "repeat"), from = given === undefined ? reshape(x, [sizeOfShape(x.shape)]) : x;
+  const axis = normalizeAxis(given ?? 0, from.rank, "repeat along"), extent = from.shape[axis];
+  const copies = expandDims(from, axis + 1);
+  return reshape(broadcastTo(copies, copies.shape.with(axis + 1, count)), from.shape.with(axis, extent * count));
+}
+
+/**
+ * The whole tensor so many times along each axis, as `np.tile`: `[1, 2]` twice is `[1, 2, 1, 2]`. Fewer numbers than axes
+ * count for the last axes, more of them make new leading axes; one number is that of the last axis.
+ * Gradient: summed over the copies.
+ * @throws {ShapeError} if a number is not a whole number from 0 on.
+ */
+export function tile(x: Tensor, counts: number | readonly number[]): Tensor {
+  const list = typeof counts === "number" ? [counts] : counts, rank = Math.max(x.rank, list.length);
+  list.forEach((count) => checkCount("tile", x, count));
+  const shape = [...new Array<number>(rank - x.rank).fill(1), ...x.shape];
+  const times = [...new Array<number>(rank - list.length).fill(1), ...list];
+  const apart = reshape(x, shape.flatMap((extent) => [1, extent]));
+  const copies = broadcastTo(apart, shape.flatMap((extent, axis) => [times[axis], extent]));
+  return reshape(copies, shape.map((extent, axis) => times[axis] * extent));
+}
+
+/** Along which axes {@link roll} goes. */
+export interface RollOptions {
+  /** Along which axes; all elements in row-major order, as one axis, unless said. */
+  readonly axes?: number | readonly number[];
+  /** Another name of `axes`. */
+  readonly axis?: number | readonly number[];
+}
+
+const ROLL_OPTIONS = optionNames<RollOptions>({ axes: true, axis: true });
+
+/**
+ * The elements moved towards the end by `shift` places, those beyond the end coming back at the start, as `np.roll`;
+ * below 0 towards the start. Several axes take the same shift or a list of them. Gradient: moved back.
+ * @throws {ShapeError} if an axis is out of range, a shift is not a whole number, or there is not one an axis.
+ */
+export function roll(x: Tensor, shift: number | readonly number[], options: RollOptions = {}): Tensor {
+  checkOptions("roll", options, ROLL_OPTIONS);
+  const given = axesOf(options, "roll");
+  if (given === undefined) return reshape(roll(reshape(x, [sizeOfShape(x.shape)]), shift, { axes: 0 }), x.shape);
+  const axes = typeof given === "number" ? [given] : given;
+  normalizeAxes(axes, x.rank, "roll along");
+  const shifts = typeof shift === "number" ? axes.map(() => shift) : shift;
+  if (shifts.length !== axes.length || !shifts.every(Number.isInteger)) {
+    throw new ShapeError(
+      `Cannot roll ${formatType(x)} by [${shifts.join(", ")}] along axes [${
+        axes.join(", ")
+      }]: there must be one whole number an axis`,
+      [x.shape],
+    );
+  }
+  return axes.reduce((turned, axis, i) => rollAxis(turned, normalizeAxis(axis, x.rank), shifts[i]), x);
+}
+
+function rollAxis(x: Tensor, axis: number, shift: number): Tensor {
+  const extent = x.shape[axis], moved = extent === 0 ? 0 : ((shift % extent) + extent) % extent;
+  if (moved === 0) return x;
+  return concat([sliceAxis(x, axis, extent - moved, moved), sliceAxis(x, axis, 0, extent - moved)], axis);
+}
