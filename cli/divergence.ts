@@ -1,6 +1,7 @@
 /** What is said when a run's numbers stop being numbers: what happened, and the ways on that its folder leaves. */
 import type { TrainingError } from "../titans/mod.ts";
 import { CommandError } from "./errors.ts";
+import { modelFlag } from "./model_flags.ts";
 import { shellWord } from "./program.ts";
 import type { RunConfig } from "./run_config.ts";
 import type { BestValidation } from "./run_history.ts";
@@ -40,11 +41,11 @@ function beforeUpdates({ model: { thetaMax, miniBatch, memoryGain }, seqLen }: R
     return "nothing was learned yet: start again with another --seed";
   }
   const ways = [
-    `a smaller --theta-max than ${thetaMax}`,
-    `a smaller --mini-batch than ${miniBatch}`,
+    `a smaller ${modelFlag("thetaMax")} than ${thetaMax}`,
+    `a smaller ${modelFlag("miniBatch")} than ${miniBatch}`,
     `a smaller --seq-len than ${seqLen}`,
   ];
-  if (memoryGain === "fast") ways.push("--memory-gain outer");
+  if (memoryGain === "fast") ways.push(modelFlag("memoryGain", "outer"));
   return `no update was made yet, so --lr is not the cause: start again with ${ways.slice(0, -1).join(", ")} or ${
     ways.at(-1)
   }`;

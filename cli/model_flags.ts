@@ -1,9 +1,9 @@
 /** Flags for the options of a model: whatever is given differs from the preset. */
-import { type ConfigError, MODEL_OPTIONS, type ModelConfig, PRESETS } from "../titans/mod.ts";
+import { type ConfigError, MODEL_OPTIONS, type ModelConfig, type OptionValue, PRESETS } from "../titans/mod.ts";
 import { idleOption } from "../titans/config.ts";
 import { UsageError } from "./errors.ts";
 import { flagName, type Values } from "./flags.ts";
-import { flagKey, flagsOf, idleNotes, optionsGiven } from "./table_flags.ts";
+import { asTyped, flagKey, flagsOf, idleNotes, optionsGiven } from "./table_flags.ts";
 
 const { model: KIND, ...OTHERS } = MODEL_OPTIONS;
 
@@ -58,6 +58,11 @@ function flagKeyOf(field: string): string | undefined {
   if (Object.hasOwn(OTHER_FLAGS, field)) return OTHER_FLAGS[field];
   const table: Readonly<Record<string, (typeof MODEL_OPTIONS)[keyof typeof MODEL_OPTIONS]>> = MODEL_OPTIONS;
   return Object.hasOwn(table, field) ? flagKey(field, table[field]) : undefined;
+}
+
+/** The flag of an option of a model, with a value if one is given: `--theta-max`, `--memory-gain outer`. */
+export function modelFlag(name: keyof typeof OTHERS, value?: OptionValue): string {
+  return value === undefined ? flagName(flagKeyOf(name) ?? name) : asTyped(OTHERS, name, value);
 }
 
 /** An option that cannot be, in the words of the command line: names of options become those of their flags. */

@@ -12,9 +12,9 @@ import {
   type PresetName,
   validateConfig,
 } from "../titans/mod.ts";
-import { checkValues, completeOptions } from "../titans/options/option_table.ts";
+import { checkValues, completeOptions, type OptionsOf } from "../titans/options/option_table.ts";
 import type { DataIdentity } from "./data/identity.ts";
-import { type DataRecipe, DEFAULT_RECIPE, type Format, FORMATS, type Split } from "./data/recipe.ts";
+import { type DataRecipe, DEFAULT_RECIPE, RECIPE_OPTIONS } from "./data/recipe.ts";
 import { parseSource } from "./data/source_spec.ts";
 import { CommandError, UsageError } from "./errors.ts";
 import { flagName } from "./flags.ts";
@@ -48,21 +48,18 @@ export interface RunConfig extends Omit<RunOptions, "stream"> {
 export const STREAM_ORDER = 2;
 
 /** The flags that say what a run is. */
-export interface RunFlags extends ModelFlags, RunOptions {
+export interface RunFlags extends ModelFlags, RunOptions, OptionsOf<typeof RECIPE_OPTIONS> {
   readonly model: ModelKind;
   readonly preset: PresetName;
   readonly warmup?: number;
   /** Absent where the optimizer's own default is meant. */
   readonly lr?: number;
   readonly data: readonly string[];
-  readonly format: Format;
   readonly field: string;
   readonly separator: string | undefined;
   readonly noHeader: boolean;
   readonly skipBadRows: boolean;
   readonly vocabulary: string;
-  readonly heldOut: number;
-  readonly split: Split;
 }
 
 /** How the flags of a new run say that its text is made. */
@@ -200,8 +197,8 @@ export function checkRunConfig(stored: unknown, path: string): RunConfig {
   if (!Number.isSafeInteger(streamOrder) || streamOrder as number < 0) refuse("its streamOrder is no whole number");
   for (const key of ["version", "preset"]) if (typeof stored[key] !== "string") refuse(`its ${key} is no text`);
   for (const key of ["model", "optimizer", "data"]) if (!isRecord(stored[key])) refuse(`its ${key} is no record`);
-  checkData(config.data, refuse);
   try {
+    checkData(config.data, refuse);
     checkValues(STORED_OPTIONS, completeOptions(STORED_OPTIONS, stored));
     const model = completeConfig(config.model);
     validateConfig(model);
@@ -222,15 +219,12 @@ function checkData(data: DataIdentity, refuse: (why: string) => never): void {
   const { recipe } = data;
   if (recipe === undefined) return;
   if (!isRecord(recipe)) refuse("its recipe is no record");
-  const { sources, format, field, vocabulary, heldOut, split, separator, header = true, skipBadRows = false } = recipe;
+  const { sources, field, vocabulary, separator, header = true, skipBadRows = false } = recipe;
   if (!Array.isArray(sources) || sources.length === 0 || !sources.every((source) => typeof source === "string")) {
     refuse("its sources are no list of texts");
   }
-  if (!FORMATS.includes(format)) refuse(`its format is none of ${FORMATS.join(", ")}`);
+  checkValues(RECIPE_OPTIONS, recipe);
   if (typeof field !== "string" || typeof vocabulary !== "string") refuse("its field and vocabulary are no texts");
-  if (!(typeof heldOut === "number" && heldOut > 0 && heldOut <= 0.5) || !["end", "scattered"].includes(split)) {
-    refuse("it does not say what is held out");
-  }
   if (separator !== undefined && (typeof separator !== "string" || separator.length !== 1)) {
     refuse("its separator is no character");
   }

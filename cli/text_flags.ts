@@ -1,17 +1,24 @@
 /** The flags of every command that reads files: what they are, and which of their fields are text. */
+import { defaultsOf } from "../titans/options/option_table.ts";
 import { parseSeparator } from "./data/csv.ts";
 import { parseField } from "./data/field.ts";
-import { DEFAULT_RECIPE, FORMATS, type RowOptions } from "./data/recipe.ts";
-import { choice, type Flag, text, toggle, type Values } from "./flags.ts";
+import { DEFAULT_RECIPE, RECIPE_OPTIONS, type RowOptions } from "./data/recipe.ts";
+import { type Flag, text, toggle, type Values } from "./flags.ts";
+import { flagsOf } from "./table_flags.ts";
 
 /** A text that is checked as soon as it is read. */
 function checked(flag: Flag<string>, check: (text: string) => unknown): Flag<string> {
   return { ...flag, read: (value) => (check(value), value) };
 }
 
+const { format: FORMAT, ...HELD_OUT } = flagsOf(RECIPE_OPTIONS, { fallback: defaultsOf(RECIPE_OPTIONS) });
+
+/** What is held out of a text that is learned from. */
+export const HELD_OUT_FLAGS = HELD_OUT;
+
 /** The flags. */
 export const TEXT_FLAGS = {
-  format: choice(FORMATS, "what files are; `auto` goes by their names and first bytes", DEFAULT_RECIPE.format),
+  format: FORMAT,
   field: checked(
     text(
       "NAME",

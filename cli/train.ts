@@ -21,7 +21,7 @@ import { RUN_FLAGS } from "./run_options.ts";
 import { latestRun, readConfig, RUNS, writeConfig } from "./run_folder.ts";
 import { abandon, type RunLock, takeFreshFolder, takeNewFolder, takeRun } from "./run_lock.ts";
 import type { Terminal } from "./terminal.ts";
-import { TEXT_FLAGS } from "./text_flags.ts";
+import { HELD_OUT_FLAGS, TEXT_FLAGS } from "./text_flags.ts";
 import { userSource } from "./user_path.ts";
 import { TrainingRun } from "./training_run.ts";
 import { VERSION } from "./version.ts";
@@ -38,16 +38,7 @@ const FLAGS = {
   },
   ...TEXT_FLAGS,
   vocabulary: choice(VOCABULARIES, "what a token is: a byte, or a piece of a word", DEFAULT_RECIPE.vocabulary),
-  heldOut: number("share of each text that is kept to judge on", DEFAULT_RECIPE.heldOut, {
-    min: 0,
-    aboveMin: true,
-    max: 0.5,
-  }),
-  split: choice(
-    ["end", "scattered"],
-    "what is held out: the end of a text, or pieces that the seed chooses",
-    DEFAULT_RECIPE.split,
-  ),
+  ...HELD_OUT_FLAGS,
   cache: text("DIR", "where prepared texts and downloads are", CACHE),
   ...RUN_FLAGS,
   ...DEVICE_FLAGS,

@@ -2,13 +2,46 @@
  * How a run's text is made: what its config.json keeps, so that the run goes on with the same tokens in the same order.
  */
 
+import { defaultsOf, type OptionsOf, type OptionTable } from "../../titans/options/option_table.ts";
+
+/** The options of a recipe that are no texts. */
+export const RECIPE_OPTIONS = {
+  format: {
+    kind: "choice",
+    choices: {
+      auto: "by a file's name and first bytes",
+      text: "one document per file",
+      jsonl: "one JSON record per line",
+      csv: "a table with commas",
+      tsv: "a table with tabs",
+      parquet: "a table in columns",
+    },
+    default: "auto",
+    help: "what files are",
+  },
+  heldOut: {
+    kind: "number",
+    default: 0.05,
+    min: 0,
+    aboveMin: true,
+    max: 0.5,
+    help: "share of each text that is not learned from, and validated on",
+  },
+  split: {
+    kind: "choice",
+    choices: { end: "the end of each text", scattered: "pieces that the seed chooses" },
+    default: "end",
+    help: "what is held out",
+  },
+} as const satisfies OptionTable;
+
 /** Formats of files. */
-export const FORMATS = ["auto", "text", "jsonl", "csv", "tsv", "parquet"] as const;
+export const FORMATS = Object.keys(RECIPE_OPTIONS.format.choices) as readonly Format[];
 /** A format of files; `auto` goes by the end of a file's name, and by its first bytes. */
-export type Format = typeof FORMATS[number];
+export type Format = OptionsOf<typeof RECIPE_OPTIONS>["format"];
 
 /** Which part of a text is held out: its `end`, or `scattered` pieces that the seed chooses. */
-export type Split = "end" | "scattered";
+export type Split = OptionsOf<typeof RECIPE_OPTIONS>["split"];
 
 /** How records and rows become texts. */
 export interface RowOptions {
@@ -26,25 +59,19 @@ export interface RowOptions {
 }
 
 /** A run's text as a recipe. */
-export interface DataRecipe extends RowOptions {
+export interface DataRecipe extends RowOptions, OptionsOf<typeof RECIPE_OPTIONS> {
   /** What `--data` said, one entry each. */
   readonly sources: readonly string[];
-  readonly format: Format;
   /** The name of the vocabulary. */
   readonly vocabulary: string;
-  /** Share of each text that is not learned from. */
-  readonly heldOut: number;
-  readonly split: Split;
 }
 
 /** The recipe of a text of which nothing but the source is said. */
 export const DEFAULT_RECIPE: DataRecipe = {
+  ...defaultsOf(RECIPE_OPTIONS),
   sources: ["sotu"],
-  format: "auto",
   field: "text",
   vocabulary: "bytes",
-  heldOut: 0.05,
-  split: "end",
 };
 
 /** The row options of a recipe or of flags, without those that are as they are unless given. */

@@ -1,4 +1,5 @@
 /** Tables of options for tests: every one of the library, and values that a row takes and does not take. */
+import { RECIPE_OPTIONS } from "../../cli/data/recipe.ts";
 import { RUN_OPTIONS } from "../../cli/run_options.ts";
 import { MODEL_OPTIONS } from "../../titans/models/options.ts";
 import { LMM_OPTIONS, MAC_OPTIONS, MAG_OPTIONS, MAL_OPTIONS } from "../../titans/mixers/titans/options.ts";
@@ -14,6 +15,7 @@ export const TABLES: Readonly<Record<string, OptionTable>> = {
   mal: MAL_OPTIONS,
   Sampler: SAMPLING_OPTIONS,
   "a run": RUN_OPTIONS,
+  "a text": RECIPE_OPTIONS,
 };
 
 /** A table of a test's own, with a row of each kind. */
