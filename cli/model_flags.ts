@@ -1,8 +1,16 @@
 /** Flags for the options of a model: whatever is given differs from the preset. */
-import { type ConfigError, MODEL_OPTIONS, type ModelConfig, type OptionValue, PRESETS } from "../titans/mod.ts";
+import {
+  type ConfigError,
+  MODEL_OPTIONS,
+  type ModelConfig,
+  type OptionTable,
+  type OptionValue,
+  PRESETS,
+} from "../titans/mod.ts";
 import { idleOption } from "../titans/config.ts";
 import { UsageError } from "./errors.ts";
 import { flagName, type Values } from "./flags.ts";
+import { OPTIMIZER_OPTIONS } from "./optimizer_flags.ts";
 import { asTyped, flagKey, flagsOf, idleNotes, optionsGiven } from "./table_flags.ts";
 
 const { model: KIND, ...OTHERS } = MODEL_OPTIONS;
@@ -45,19 +53,13 @@ export function checkModelFlags(flags: ModelFlags, given: ReadonlySet<string>, m
   }
 }
 
-/** Flags of options that are no flags of a model. */
-const OTHER_FLAGS: Readonly<Record<string, string>> = {
-  learningRate: "lr",
-  warmupSteps: "warmup",
-  totalSteps: "steps",
-  vocabulary: "vocabulary",
-};
+/** Options that a command makes of another flag. */
+const OTHER_FLAGS: Readonly<Record<string, string>> = { totalSteps: "steps", vocabulary: "vocabulary" };
 
 /** The key of the flag that sets an option, if there is one. */
 function flagKeyOf(field: string): string | undefined {
-  if (Object.hasOwn(OTHER_FLAGS, field)) return OTHER_FLAGS[field];
-  const table: Readonly<Record<string, (typeof MODEL_OPTIONS)[keyof typeof MODEL_OPTIONS]>> = MODEL_OPTIONS;
-  return Object.hasOwn(table, field) ? flagKey(field, table[field]) : undefined;
+  const table: OptionTable | undefined = [MODEL_OPTIONS, OPTIMIZER_OPTIONS].find((rows) => Object.hasOwn(rows, field));
+  return Object.hasOwn(OTHER_FLAGS, field) ? OTHER_FLAGS[field] : table && flagKey(field, table[field]);
 }
 
 /** The flag of an option of a model, with a value if one is given: `--theta-max`, `--memory-gain outer`. */

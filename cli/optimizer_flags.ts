@@ -16,19 +16,21 @@ export const OPTIMIZER_ROW: OptionRow = {
 };
 
 /** All that any optimizer takes. Options of one name are one flag, whatever their defaults. */
-const TABLE: OptionTable = Object.assign(
+export const OPTIMIZER_OPTIONS: OptionTable = Object.assign(
   { optimizer: OPTIMIZER_ROW },
   ...RULES.toReversed().map(({ name }) => optimizerTable(name)),
 );
 
 /** The flags. */
 export const OPTIMIZER_FLAGS: Flags = Object.fromEntries(
-  Object.entries(flagsOf(TABLE, { unless: defaultOf })).map(([key, flag]) => [key, { ...flag, group: GROUP }]),
+  Object.entries(flagsOf(OPTIMIZER_OPTIONS, { unless: defaultOf })).map((
+    [key, flag],
+  ) => [key, { ...flag, group: GROUP }]),
 );
 
 /** What an option is without its flag; by optimizer where they differ. */
 function defaultOf(name: string): string | undefined {
-  const { kind, default: value } = TABLE[name];
+  const { kind, default: value } = OPTIMIZER_OPTIONS[name];
   if (kind === "toggle") return undefined;
   if (name === "learningRate") return byRule((rule) => rule.learningRate);
   const owners = RULES.filter(({ options }) => Object.hasOwn(options, name));
@@ -45,12 +47,14 @@ function byRule(valueOf: (rule: (typeof RULES)[number]) => unknown): string {
 
 /** What the flags of a new run of some steps say, completed. @throws {UsageError} for an option of another optimizer. */
 export function optimizerOf(flags: object, steps: number): OptimizerConfig {
-  const { optimizer = TABLE.optimizer.default, ...options } = optionsGiven(TABLE, flags);
+  const { optimizer = OPTIMIZER_OPTIONS.optimizer.default, ...options } = optionsGiven(OPTIMIZER_OPTIONS, flags);
   const own = optimizerTable(String(optimizer)),
     foreign = Object.keys(options).find((name) => !Object.hasOwn(own, name));
   if (foreign !== undefined) {
     throw new UsageError(
-      `${asTyped(TABLE, foreign, options[foreign])} changes nothing with --optimizer ${optimizer}: leave it out`,
+      `${
+        asTyped(OPTIMIZER_OPTIONS, foreign, options[foreign])
+      } changes nothing with --optimizer ${optimizer}: leave it out`,
     );
   }
   const config = defineOptimizer({ ...options, optimizer: String(optimizer), totalSteps: steps });
@@ -65,13 +69,15 @@ const RATES = ["learningRate", "warmupSteps"];
  * @throws {UsageError} naming the first that does not.
  */
 export function checkOptimizerFlags(flags: object, config: OptimizerConfig, path: string): void {
-  for (const [name, value] of Object.entries(optionsGiven(TABLE, flags))) {
+  for (const [name, value] of Object.entries(optionsGiven(OPTIMIZER_OPTIONS, flags))) {
     if (config[name] === value || RATES.includes(name)) continue;
-    const flag = flagName(flagKey(name, TABLE[name])!), was = config[name];
-    const made = was === undefined ? `has no ${flag}` : `was made with ${asTyped(TABLE, name, was as never)}`;
+    const flag = flagName(flagKey(name, OPTIMIZER_OPTIONS[name])!), was = config[name];
+    const made = was === undefined
+      ? `has no ${flag}`
+      : `was made with ${asTyped(OPTIMIZER_OPTIONS, name, was as never)}`;
     throw new UsageError(
       `the run in ${path} ${made}, not ${
-        asTyped(TABLE, name, value)
+        asTyped(OPTIMIZER_OPTIONS, name, value)
       }: leave ${flag} out, or start a new run with another --out`,
     );
   }

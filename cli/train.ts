@@ -9,7 +9,7 @@ import { VOCABULARIES } from "./data/vocabulary.ts";
 import { showData } from "./dry_run.ts";
 import { DEVICE_FLAGS, OUTPUT_FLAGS } from "./common_flags.ts";
 import { UsageError } from "./errors.ts";
-import { choice, integer, number, parseFlags, phrase, text, texts, toggle, type Values } from "./flags.ts";
+import { choice, integer, parseFlags, phrase, text, texts, toggle, type Values } from "./flags.ts";
 import type { Command } from "./help.ts";
 import { idleFlags, KIND_FLAG, MODEL_FLAGS, modelOptions } from "./model_flags.ts";
 import { listenForInterrupt } from "./interrupt.ts";

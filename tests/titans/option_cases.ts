@@ -2,6 +2,7 @@
 import { RECIPE_OPTIONS } from "../../cli/data/recipe.ts";
 import { RUN_OPTIONS } from "../../cli/run_options.ts";
 import { MODEL_OPTIONS } from "../../titans/models/options.ts";
+import { OPTIMIZERS, optimizerTable } from "../../titans/mod.ts";
 import { LMM_OPTIONS, MAC_OPTIONS, MAG_OPTIONS, MAL_OPTIONS } from "../../titans/mixers/titans/options.ts";
 import { SAMPLING_OPTIONS } from "../../titans/models/sampling.ts";
 import type { OptionRow, OptionTable, OptionValue } from "../../titans/options/option_table.ts";
@@ -13,6 +14,7 @@ export const TABLES: Readonly<Record<string, OptionTable>> = {
   mac: MAC_OPTIONS,
   mag: MAG_OPTIONS,
   mal: MAL_OPTIONS,
+  ...Object.fromEntries(Object.keys(OPTIMIZERS).map((name) => [name, optimizerTable(name)])),
   Sampler: SAMPLING_OPTIONS,
   "a run": RUN_OPTIONS,
   "a text": RECIPE_OPTIONS,
