@@ -1,4 +1,5 @@
 /** Command-line flags as data: one table gives the parser, the types and the help text. */
+import { type IntegerRow, type NumberRow, ruleFor, takes } from "../titans/options/option_table.ts";
 import { UsageError } from "./errors.ts";
 
 /** A flag: how its text is read, and what the help says. */
@@ -89,63 +90,37 @@ export function choice<const T extends string>(
 }
 
 /** Bounds of a number. */
-export interface Range {
-  readonly min?: number;
-  readonly max?: number;
-  /** Whether `min` itself is too small. */
-  readonly aboveMin?: boolean;
-}
+export type Range = Pick<NumberRow, "min" | "max" | "aboveMin">;
 
 /** A flag with a whole number. */
 export function integer(help: string, fallback: number, range?: Range): Flag<number>;
 export function integer(help: string, fallback: undefined, range?: Range): Flag<number | undefined>;
 export function integer(help: string, fallback: number | undefined, range: Range = {}): Flag<number | undefined> {
-  return {
-    help,
-    placeholder: "N",
-    fallback,
-    read: (value, flag) => readInRange(value, flag, "integer", range),
-  };
+  return { help, fallback, ...numberReading({ kind: "integer", default: 0, help, ...range }) };
 }
 
 /** A flag with a number. */
 export function number(help: string, fallback: number, range?: Range): Flag<number>;
 export function number(help: string, fallback: undefined, range?: Range): Flag<number | undefined>;
 export function number(help: string, fallback: number | undefined, range: Range = {}): Flag<number | undefined> {
+  return { help, fallback, ...numberReading({ kind: "number", default: 0, help, ...range }) };
+}
+
+/** How numbers are written. */
+const FORMS = { integer: /^[+-]?\d+$/, number: /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i };
+
+/** How the number of a row is written and read. */
+export function numberReading(row: IntegerRow | NumberRow): Pick<Flag<number>, "placeholder" | "read"> {
   return {
-    help,
-    placeholder: "X",
-    fallback,
-    read: (value, flag) => readInRange(value, flag, "number", range),
+    placeholder: row.kind === "integer" ? "N" : "X",
+    read: (text, flag) => {
+      const value = FORMS[row.kind].test(text) ? Number(text) : NaN;
+      if (takes(row, value)) return value;
+      throw new UsageError(
+        `${flag} cannot be ${Number.isFinite(value) ? value : quote(text)}: ${ruleFor(row, value)}`,
+      );
+    },
   };
-}
-
-/** The forms of numbers, each with what it is called. */
-const FORMS = {
-  integer: ["a whole number", /^[+-]?\d+$/],
-  number: ["a number", /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i],
-} as const;
-
-/**
- * Reads a number of any size.
- * @param bounds What else it must be, for the error text.
- * @throws {UsageError} if it is none.
- */
-export function readNumber(value: string, flag: string, kind: keyof typeof FORMS, bounds = ""): number {
-  const [what, form] = FORMS[kind], parsed = form.test(value) ? Number(value) : NaN;
-  if (Number.isFinite(parsed)) return parsed;
-  throw new UsageError(`${flag} cannot be ${quote(value)}: it takes ${what}${bounds && ` ${bounds}`}`);
-}
-
-function readInRange(value: string, flag: string, kind: keyof typeof FORMS, range: Range): number {
-  const { min = -Infinity, max = Infinity, aboveMin = false } = range;
-  const bounds = [
-    min > -Infinity ? `${aboveMin ? "above" : "at least"} ${min}` : "",
-    max < Infinity ? `at most ${max}` : "",
-  ].filter(Boolean).join(" and ");
-  const parsed = readNumber(value, flag, kind, bounds);
-  if (parsed >= min && parsed <= max && !(aboveMin && parsed === min)) return parsed;
-  throw new UsageError(`${flag} cannot be ${value}: it must be ${bounds}`);
 }
 
 /**

@@ -6,11 +6,8 @@ import {
   type OptionsOf,
   type OptionTable,
   type OptionValue,
-  rangeOf,
-  takes,
 } from "../titans/options/option_table.ts";
-import { UsageError } from "./errors.ts";
-import { choice, type Flag, flagName, readNumber } from "./flags.ts";
+import { choice, type Flag, flagName, numberReading } from "./flags.ts";
 
 /** The key of a row's flag: `gates` for `gateGranularity`, `noMomentum` for a toggle that is on by default. */
 type FlagKey<K extends string, R> = R extends { readonly flag: false } ? never
@@ -63,14 +60,7 @@ function reading(row: OptionRow): Pick<Flag<OptionValue>, "placeholder" | "read"
     const { placeholder, read } = choice(Object.keys(row.choices), "");
     return { placeholder, words: row.choices, read: (value, flag) => read(value, flag)! };
   }
-  return {
-    placeholder: row.kind === "integer" ? "N" : "X",
-    read: (text, flag) => {
-      const value = readNumber(text, flag, row.kind);
-      if (takes(row, value)) return value;
-      throw new UsageError(`${flag} cannot be ${value}: it must be ${rangeOf(row)}`);
-    },
-  };
+  return numberReading(row);
 }
 
 /** A row's help: other options of the table are called by their flags. */

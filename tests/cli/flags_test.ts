@@ -57,10 +57,11 @@ Deno.test("flags: an unknown flag names the nearest known one", () => {
 });
 
 Deno.test("flags: values that cannot be are refused with what can", () => {
-  refuses(["--seq-len", "many"], '--seq-len cannot be "many": it takes a whole number at least 1');
+  refuses(["--seq-len", "many"], '--seq-len cannot be "many": it must be an integer of at least 1');
   refuses(["--seq-len", "1.5"], '--seq-len cannot be "1.5"');
-  refuses(["--seq-len", "0"], "--seq-len cannot be 0: it must be at least 1");
+  refuses(["--seq-len", "0"], "--seq-len cannot be 0: it must be an integer of at least 1");
   refuses(["--lr", "0"], "--lr cannot be 0: it must be above 0");
+  refuses(["--lr", "fast"], '--lr cannot be "fast": it must be a finite number above 0');
   refuses(["--lr", "-1"], "--lr cannot be -1: it must be above 0");
   refuses(["--model", "mca"], '--model cannot be "mca": it is one of lmm, mac: did you mean mac?');
 });

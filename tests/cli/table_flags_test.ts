@@ -46,7 +46,7 @@ Deno.test("table flags: what a row does not take is refused in one line that nam
   const refused = (...args: string[]): string => assertThrows(() => optionsOf(OWN, ...args), UsageError).message;
   assertEquals(refused("--depth", "5"), "--depth cannot be 5: it must be an integer from 1 to 4");
   assertEquals(refused("--rate", "1"), "--rate cannot be 1: it must be above 0 and below 1");
-  assertEquals(refused("--n", "x"), '--n cannot be "x": it takes a whole number');
+  assertEquals(refused("--n", "x"), '--n cannot be "x": it must be an integer of at least 0');
   assertEquals(refused("--shape", "falt"), '--shape cannot be "falt": it is one of round, flat: did you mean flat?');
   assertEquals(refused("--secret", "1"), "unknown flag --secret: see train --help");
 });

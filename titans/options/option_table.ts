@@ -96,12 +96,14 @@ export function defaultsOf<T extends OptionTable>(table: T): OptionsOf<T> {
   return Object.fromEntries(Object.entries(table).map(([name, row]) => [name, row.default])) as OptionsOf<T>;
 }
 
+const A_NUMBER = "a finite number";
+
 /** Which values a row takes, in words: `an integer from 1 to 4`, `above 0 and at most 64`. */
 export function rangeOf(row: OptionRow): string {
   if (row.kind === "toggle") return "true or false";
   if (row.kind === "choice") return `one of ${Object.keys(row.choices).join(", ")}`;
   const bounds = boundsOf(row);
-  if (row.kind === "number") return bounds || "a finite number";
+  if (row.kind === "number") return bounds || A_NUMBER;
   return `an integer ${bounds.replace(/^at/, "of at")}`.trim();
 }
 
@@ -112,6 +114,12 @@ function boundsOf(row: IntegerRow | NumberRow): string {
   const low = min === -Infinity ? "" : `${aboveMin ? "above" : "at least"} ${min}`;
   const high = max === Infinity ? "" : `${belowMax ? "below" : "at most"} ${max}`;
   return [low, high].filter(Boolean).join(" and ");
+}
+
+/** What a value that a row does not take should have been: `it must be above 0 and at most 64`. */
+export function ruleFor(row: OptionRow, value: unknown): string {
+  const range = rangeOf(row), isNumber = row.kind !== "number" || Number.isFinite(value) || range === A_NUMBER;
+  return `it must be ${isNumber ? range : `${A_NUMBER} ${range}`}`;
 }
 
 /** Whether a row takes a value. */
@@ -133,8 +141,7 @@ export function checkValues(table: OptionTable, values: object): void {
   for (const [name, row] of Object.entries(table)) {
     const value = Object.hasOwn(record, name) ? record[name] : undefined;
     if (takes(row, value)) continue;
-    const range = rangeOf(row), isBound = row.kind === "number" && range !== "a finite number";
-    refuse(name, value, `it must be ${isBound && !Number.isFinite(value) ? `a finite number ${range}` : range}`);
+    refuse(name, value, ruleFor(row, value));
   }
 }
 
