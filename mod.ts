@@ -47,6 +47,7 @@ export { type ArgumentCotangents, customVjp, type VjpRule } from "./core/custom_
 export { type Rematerialization, scan, type ScanOptions } from "./core/scan.ts";
 export { Spec, spec, type SpecsOf, trace, type Traced } from "./core/trace.ts";
 export { compile, type CompileOptions } from "./kernels/compile.ts";
+export { jit, type JitOptions, type Jitted } from "./kernels/jit.ts";
 export { type DeviceOptions, requestDevice } from "./kernels/request_device.ts";
 export {
   type DeviceResult,
@@ -58,4 +59,6 @@ export {
 export type { Device, DeviceArray, DeviceInfo, DeviceKind } from "./kernels/device.ts";
 export type { ArrayLeaf } from "./kernels/arguments.ts";
 export type { HostArray, HostArrays, HostTensor, NumberMethods } from "./kernels/host_data.ts";
+export type { ResultMethods, ResultTensor } from "./kernels/result_tensor.ts";
+export type { Nested, NestedList } from "./core/nested.ts";
 export type { Explanation } from "./kernels/explain.ts";

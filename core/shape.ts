@@ -21,6 +21,11 @@ export function stridesOf(shape: Shape): number[] {
   return strides;
 }
 
+/** The index along each axis of a row-major element. */
+export function splitFlatIndex(at: number, shape: Shape): number[] {
+  return stridesOf(shape).map((stride, axis) => Math.floor(at / stride) % shape[axis]);
+}
+
 /** Whether two shapes are equal. */
 export function sameShape(lhs: Shape, rhs: Shape): boolean {
   if (lhs.length !== rhs.length) return false;

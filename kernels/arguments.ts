@@ -1,17 +1,18 @@
 /** A program's arguments: host arrays and device arrays in the places where the traced function had tensors. */
 import { type DType, type HostData, isInteger, type Type } from "../core/dtype.ts";
 import { DeviceError, DTypeError, ShapeError } from "../core/errors.ts";
-import { formatShape, formatType, sameShape, sizeOfShape } from "../core/shape.ts";
+import { flattenNested, isNested, type Nested } from "../core/nested.ts";
+import { formatShape, formatType, sameShape, type Shape, sizeOfShape, splitFlatIndex } from "../core/shape.ts";
 import type { TreeSpec } from "../core/tree.ts";
 import type { Device, DeviceArray } from "./device.ts";
 import type { HostTensor } from "./host_data.ts";
 
 /**
- * What may stand for a tensor in a program's arguments: a typed array of the dtype (or of doubles), a list of numbers,
- * one number for a scalar, a result of another run, or an array in the device's memory. For bool any number but 0 is
- * true.
+ * What may stand for a tensor in a program's arguments: a typed array of the dtype (or of doubles), its elements as a
+ * list of numbers or truth values or as nested lists (`[[1, 2], [3, 4]]`), one number for a scalar, a result of another
+ * run, or an array in the device's memory. For bool any number but 0 is true.
  */
-export type ArrayLeaf = HostData | readonly number[] | number | HostTensor | DeviceArray;
+export type ArrayLeaf = HostData | Nested | HostTensor | DeviceArray;
 
 /** An argument's leaf: in device memory, or still to be uploaded. */
 export type ResolvedLeaf = { readonly kind: "device"; readonly array: DeviceArray } | {
@@ -112,13 +113,21 @@ function isDeviceArray(value: object): value is DeviceArray {
 }
 
 function resolveLeaf(value: unknown, type: Type, path: Path, device: Device): ResolvedLeaf {
-  if (typeof value === "number") {
+  if (typeof value === "number" || typeof value === "boolean") {
     if (sizeOfShape(type.shape) !== 1) {
-      throw new ShapeError(`Cannot run with a number as ${textOf(path)}: the program expects ${formatType(type)}`, [
-        type.shape,
-      ]);
+      throw new ShapeError(
+        `Cannot run with a ${typeof value} as ${textOf(path)}: the program expects ${formatType(type)}`,
+        [
+          type.shape,
+        ],
+      );
     }
     return { kind: "host", data: fromNumbers([value], type.dtype, path) };
+  }
+  if (Array.isArray(value) && isNested(value)) {
+    const { shape, values } = flattenNested(value, "run with", () => textOf(path));
+    checkShapeOf("a list", shape, type, path);
+    return { kind: "host", data: fromNumbers(values, type.dtype, path, shape) };
   }
   if (Array.isArray(value)) {
     checkSize(value.length, type, path);
@@ -154,7 +163,7 @@ function resolveLeaf(value: unknown, type: Type, path: Path, device: Device): Re
   throw new DTypeError(
     `Cannot run with ${describe(value)} as ${textOf(path)}: the program expects ${
       formatType(type)
-    } as a typed array, a list of numbers or a device array`,
+    } as a typed array, a list of numbers, nested lists or a device array`,
   );
 }
 
@@ -172,15 +181,18 @@ function checkSize(length: number, type: Type, path: Path): void {
   }
 }
 
+function checkShapeOf(what: string, shape: Shape, type: Type, path: Path): void {
+  if (sameShape(shape, type.shape)) return;
+  throw new ShapeError(
+    `Cannot run with ${what} as ${textOf(path)}: the program expects ${formatType(type)}, and shapes ${
+      formatShape(shape)
+    } and ${formatShape(type.shape)} differ`,
+    [shape, type.shape],
+  );
+}
+
 function checkType(given: Type, type: Type, path: Path): void {
-  if (!sameShape(given.shape, type.shape)) {
-    throw new ShapeError(
-      `Cannot run with ${formatType(given)} as ${textOf(path)}: the program expects ${formatType(type)}, and shapes ${
-        formatShape(given.shape)
-      } and ${formatShape(type.shape)} differ`,
-      [given.shape, type.shape],
-    );
-  }
+  checkShapeOf(formatType(given), given.shape, type, path);
   if (given.dtype !== type.dtype) {
     throw new DTypeError(
       `Cannot run with ${formatType(given)} as ${textOf(path)}: the program expects ${
@@ -217,21 +229,22 @@ function checkElements(data: HostData, { dtype }: Type, path: Path): void {
   }
 }
 
-function checkIntegers(data: ArrayLike<number>, dtype: DType, path: Path): void {
+/** `shape` is that of nested lists: an element is named by its place in them. */
+function checkIntegers(data: ArrayLike<number>, dtype: DType, path: Path, shape: Shape = [data.length]): void {
   const [lowest, highest] = dtype === "i32" ? [-2147483648, 2147483647] : [0, 4294967295];
   for (let i = 0; i < data.length; i++) {
     if (!Number.isInteger(data[i]) || data[i] < lowest || data[i] > highest) {
       throw new DTypeError(
         `Cannot run with ${data[i]} as ${
-          textOf(path)
-        }[${i}]: the program expects ${dtype}, integers from ${lowest} to ${highest}`,
+          textOf([...path, ...splitFlatIndex(i, shape)])
+        }: the program expects ${dtype}, integers from ${lowest} to ${highest}`,
         [dtype],
       );
     }
   }
 }
 
-function fromNumbers(values: readonly unknown[], dtype: DType, path: Path): HostData {
+function fromNumbers(values: readonly unknown[], dtype: DType, path: Path, shape?: Shape): HostData {
   const wrong = values.findIndex((value) => typeof value !== "number" && typeof value !== "boolean");
   if (wrong >= 0) {
     throw new DTypeError(
@@ -240,7 +253,7 @@ function fromNumbers(values: readonly unknown[], dtype: DType, path: Path): Host
     );
   }
   const numbers = Float64Array.from(values as readonly number[]);
-  if (isInteger(dtype)) checkIntegers(numbers, dtype, path);
+  if (isInteger(dtype)) checkIntegers(numbers, dtype, path, shape);
   return numbers;
 }
 

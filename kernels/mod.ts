@@ -18,11 +18,13 @@
  * @module
  */
 export { compile, type CompileOptions } from "./compile.ts";
+export { jit, type JitOptions, type Jitted } from "./jit.ts";
 export { type DeviceOptions, requestDevice } from "./request_device.ts";
 export type { ArrayRecord, CompileWatch, Device, DeviceArray, DeviceInfo, DeviceKind } from "./device.ts";
 export { type DeviceResult, type HostResult, Program, type ProgramArguments, type ProgramRecord } from "./program.ts";
 export type { ArrayLeaf } from "./arguments.ts";
 export type { HostArray, HostArrays, HostTensor, NumberMethods } from "./host_data.ts";
+export type { ResultMethods, ResultTensor } from "./result_tensor.ts";
 export { Explanation, type KernelReport, type MemoryReport, type ValueReport, type WorkTotals } from "./explain.ts";
 export type { LiveRange } from "./plan_memory.ts";
 export { ReferenceArray, ReferenceDevice } from "./devices/reference/device.ts";
@@ -34,6 +36,7 @@ export { WebGpuArray } from "./devices/webgpu/array.ts";
 // What the signatures above are made of.
 export type { DType, HostData, Type } from "../core/dtype.ts";
 export type { Tensor } from "../core/graph.ts";
+export type { Nested, NestedList } from "../core/nested.ts";
 export type { Shape } from "../core/shape.ts";
 export type { Spec, SpecsOf } from "../core/trace.ts";
 export type { MapTree } from "../core/tree.ts";

@@ -9,9 +9,9 @@ import { type MapTree, type TreeSpec, unflatten } from "../core/tree.ts";
 import { type ArrayLeaf, resolveArguments, type ResolvedLeaf } from "./arguments.ts";
 import type { Device, DeviceArray, DeviceInfo, Executable } from "./device.ts";
 import { explainPlan, type Explanation } from "./explain.ts";
-import type { HostTensor } from "./host_data.ts";
 import type { Plan } from "./plan.ts";
 import { mebibytes } from "./plan_memory.ts";
+import { type ResultTensor, resultTensor } from "./result_tensor.ts";
 
 /** The arguments of a program: those of its function, with arrays in place of tensors. */
 export type ProgramArguments<Args extends readonly unknown[]> = {
@@ -19,7 +19,7 @@ export type ProgramArguments<Args extends readonly unknown[]> = {
 };
 
 /** The result of a run: that of the function, with host arrays in place of tensors. */
-export type HostResult<R> = MapTree<R, Tensor, HostTensor>;
+export type HostResult<R> = MapTree<R, Tensor, ResultTensor>;
 
 /** The result of a launch: that of the function, with device arrays in place of tensors. */
 export type DeviceResult<R> = MapTree<R, Tensor, DeviceArray>;
@@ -132,9 +132,10 @@ export class Program<Args extends readonly unknown[], R> {
 
   /**
    * Runs the function and waits for its results on the host.
-   * @param args The function's arguments, with typed arrays, lists of numbers, earlier results or device arrays in
-   * place of tensors.
-   * @returns The function's result, with `{ data, shape, dtype }` in place of tensors.
+   * @param args The function's arguments, with typed arrays, (nested) lists of numbers, earlier results or device
+   * arrays in place of tensors.
+   * @returns The function's result, with `{ data, shape, dtype }` in place of tensors; `toNested()` and `item()` give
+   * the elements as nested lists and as a number.
    * Device arrays in donated arguments are disposed.
    * @throws {ShapeError} or {DTypeError} naming the argument that does not fit; {DeviceError} if the device fails, or
    * an array was donated before.
@@ -144,7 +145,7 @@ export class Program<Args extends readonly unknown[], R> {
     try {
       // All reads of one turn share one copy.
       const data = await Promise.all(outputs.map((output) => output.read()));
-      const leaves = outputs.map(({ shape, dtype }, i) => ({ data: data[i], shape, dtype }) as HostTensor);
+      const leaves = outputs.map(({ shape, dtype }, i) => resultTensor(data[i], shape, dtype));
       return unflatten(this.#outputTree, leaves) as HostResult<R>;
     } finally {
       for (const output of outputs) output.dispose();

@@ -100,4 +100,5 @@ export { type Rematerialization, scan, type ScanOptions } from "../core/scan.ts"
 // What the signatures above are made of.
 export type { Tensor } from "../core/graph.ts";
 export type { DType, Type } from "../core/dtype.ts";
+export type { Nested, NestedList } from "../core/nested.ts";
 export type { Shape } from "../core/shape.ts";

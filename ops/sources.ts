@@ -4,7 +4,8 @@ import { DTypeError, ShapeError } from "../core/errors.ts";
 import { apply, type Tensor } from "../core/graph.ts";
 import { fill } from "../core/linear.ts";
 import type { Attrs, SourceOp } from "../core/op.ts";
-import { checkShape, formatShape, normalizeAxis, sizeOfShape, stridesOf } from "../core/shape.ts";
+import { dtypeOfList, flattenNested, isNested, type NestedList } from "../core/nested.ts";
+import { checkShape, formatShape, normalizeAxis, sameShape, sizeOfShape, stridesOf } from "../core/shape.ts";
 import { noGradient } from "./define.ts";
 
 interface IotaAttrs extends Attrs {
@@ -100,15 +101,31 @@ export function onesLike(x: Type): Tensor {
 
 /**
  * A table of values known while tracing. The values are part of the program: large tables belong in an argument.
- * @param data Row-major elements; for bool, 0 or 1.
- * @throws {ShapeError} if the number of elements is not the shape's size.
+ * @param data Row-major elements, or nested lists of them: `[[1, 2], [3, 4]]`. For bool, 0 or 1, or truth values.
+ * @param shape That of nested lists, or one axis, unless said.
+ * @param dtype f32, or bool where all elements are truth values, unless said.
+ * @throws {ShapeError} if the number of elements is not the shape's size, or lists of one depth have different lengths.
  * @throws {DTypeError} if an integer dtype cannot hold a value.
  */
 export function constant(
-  data: ArrayLike<number>,
-  shape: readonly number[] = [data.length],
-  dtype: DType = "f32",
+  data: ArrayLike<number> | NestedList,
+  shape?: readonly number[],
+  dtype?: DType,
 ): Tensor {
+  if (!Array.isArray(data)) return constantOf(data as ArrayLike<number>, shape ?? [data.length], dtype ?? "f32");
+  const flat = flattenNested(data, "make a constant of", () => "data");
+  if (shape && isNested(data) && !sameShape(shape, flat.shape)) {
+    throw new ShapeError(
+      `Cannot make a constant of shape ${formatShape(shape)} of nested lists: their shape is ${
+        formatShape(flat.shape)
+      }; leave the shape out, or reshape`,
+      [shape, flat.shape],
+    );
+  }
+  return constantOf(flat.values.map(Number), shape ?? flat.shape, dtype ?? dtypeOfList(flat.values));
+}
+
+function constantOf(data: ArrayLike<number>, shape: readonly number[], dtype: DType): Tensor {
   checkShape(shape);
   checkDType(dtype, `make a constant of shape ${formatShape(shape)}`);
   if (data.length !== sizeOfShape(shape)) {
