@@ -238,7 +238,7 @@ Deno.test("a parameter says with what it starts, or is refused", () => {
   for (const good of [{ value: 0 }, { normal: 0.1 }, { parts: [1, 2, 3] }]) make(good);
   const bad: [unknown, string][] = [
     [{ zeros: true }, "the option zeros of a parameter's initializer"],
-    [{}, "by nothing: give one of normal, value, parts"],
+    [{}, "by nothing: give one of normal, truncatedNormal, uniform, orthogonal, value, parts"],
     [undefined, "by nothing"],
     [{ value: 1, normal: 2 }, "by value and normal"],
     [{ value: NaN }, "with value NaN"],

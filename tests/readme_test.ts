@@ -8,7 +8,15 @@ import { withFolder } from "./cli/scratch.ts";
 import { codeBlocks, type ShellCommand, shellCommands, taskCommand } from "./markdown.ts";
 import { assertPrintedAsSaid } from "./printed_as_said.ts";
 
-const FILES = ["README.md", "docs/tutorial.md", "mod.ts", "ops/mod.ts", "kernels/mod.ts", "titans/mod.ts"];
+const FILES = [
+  "README.md",
+  "docs/tutorial.md",
+  "mod.ts",
+  "ops/mod.ts",
+  "kernels/mod.ts",
+  "titans/mod.ts",
+  "titans/nn/mod.ts",
+];
 
 Deno.test("readme: every example of the README, the tutorial and the entry points type-checks and runs", async () => {
   const args = ["test", "--doc", "--no-prompt", "--allow-env=NODEVICE_SELECT", ...FILES];

@@ -95,13 +95,8 @@ export type {
   RowFacts,
   ToggleRow,
 } from "./options/option_table.ts";
-export {
-  type Initializer,
-  type NamedArrays,
-  type NamedParameter,
-  Parameter,
-  ParameterLayout,
-} from "./nn/parameters.ts";
+export type { Initializer } from "./nn/initializers.ts";
+export { type NamedArrays, type NamedParameter, Parameter, ParameterLayout } from "./nn/parameters.ts";
 export {
   completeOptimizer,
   defineOptimizer,

@@ -8,20 +8,15 @@
  */
 import { isTensor, type Tensor } from "../../core/graph.ts";
 import { showAsText } from "../../core/inspect.ts";
-import type { OptionNames } from "../../core/options.ts";
 import { checkShape, sizeOfShape } from "../../core/shape.ts";
 import { flatten, type MapTree, type TreeSpec, unflatten } from "../../core/tree.ts";
 import { concat, pad, reshape, sliceAxis } from "../../ops/mod.ts";
-import { checkNames, ConfigError } from "../errors.ts";
+import { ConfigError } from "../errors.ts";
 import { HostRng } from "./host_rng.ts";
+import { checkInitializer, type Initializer, initialValues } from "./initializers.ts";
 
 /** Elements at whose multiples parameters start. */
 export const PARAMETER_ALIGNMENT = 64;
-
-/** How a parameter starts: normal with a standard deviation, or one value, or several values for equal parts of it. */
-export type Initializer = { readonly normal: number } | { readonly value: number } | {
-  readonly parts: readonly number[];
-};
 
 /** The description of a parameter. */
 export class Parameter {
@@ -35,33 +30,10 @@ export class Parameter {
    */
   constructor(readonly shape: readonly number[], readonly initializer: Initializer, readonly decay: boolean) {
     checkShape(shape, "make a parameter");
-    checkInitializer(initializer, sizeOfShape(shape));
+    checkInitializer(initializer, shape);
     if (typeof decay !== "boolean") {
       throw new ConfigError(`Cannot make a parameter with decay ${decay}: it must be true or false`, "decay");
     }
-  }
-}
-
-const INITIALIZER: OptionNames = ["normal", "value", "parts"];
-
-function checkInitializer(initializer: Initializer, size: number): void {
-  checkNames("a parameter's initializer", initializer, INITIALIZER);
-  const refuse = (text: string): never => {
-    throw new ConfigError(`Cannot make a parameter that starts ${text}`, "initializer");
-  };
-  const given = Object.entries<number | readonly number[]>({ ...initializer });
-  if (given.length !== 1) {
-    refuse(`by ${given.map(([name]) => name).join(" and ") || "nothing"}: give one of ${INITIALIZER.join(", ")}`);
-  }
-  const [[name, start]] = given;
-  if (name !== "parts") {
-    if (!Number.isFinite(start)) refuse(`with ${name} ${start}: it must be a finite number`);
-    return;
-  }
-  const parts = start as readonly number[];
-  if (!parts?.every?.(Number.isFinite)) refuse(`in parts of ${parts}: they must be finite numbers`);
-  if (parts.length === 0 ? size !== 0 : size % parts.length !== 0) {
-    refuse(`in ${parts.length} equal parts: it has ${size} elements`);
   }
 }
 
@@ -150,6 +122,11 @@ export class ParameterLayout<Tree = unknown> {
     return this.entries.reduce((count, { size }) => count + size, 0);
   }
 
+  /** The tree with other leaves, one for each of `entries`. */
+  treeOf<Leaf>(leaves: readonly Leaf[]): MapTree<Tree, Tensor, Leaf> {
+    return unflatten(this.#spec, leaves) as MapTree<Tree, Tensor, Leaf>;
+  }
+
   /** The tree of tensors that a flat vector [size] holds. */
   unflatten(flat: Tensor): Tree {
     return unflatten(
@@ -198,21 +175,10 @@ export class ParameterLayout<Tree = unknown> {
   initialize(seed: number): NamedArrays {
     return Object.fromEntries(
       this.entries.map((
-        { name, parameter: { initializer }, size },
-      ) => [name, firstValues(initializer, size, new HostRng(seed, name))]),
+        { name, parameter: { initializer, shape } },
+      ) => [name, initialValues(initializer, shape, new HostRng(seed, name))]),
     );
   }
-}
-
-function firstValues(initializer: Initializer, size: number, rng: HostRng): Float32Array {
-  if ("value" in initializer) return new Float32Array(size).fill(initializer.value);
-  if ("parts" in initializer) {
-    return Float32Array.from(
-      { length: size },
-      (_, i) => initializer.parts[Math.floor(i * initializer.parts.length / size)],
-    );
-  }
-  return Float32Array.from({ length: size }, (_, i) => initializer.normal * rng.normal(i));
 }
 
 function align(size: number): number {
