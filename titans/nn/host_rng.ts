@@ -5,12 +5,42 @@
  * The function is Threefry-2x32 with 20 rounds (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011).
  */
 
-const ROTATIONS = [13, 15, 26, 6, 17, 29, 16, 24];
-const ROUNDS = 20;
 const PARITY = 0x1bd11bda;
 
 function rotateLeft(x: number, bits: number): number {
   return (x << bits) | (x >>> (32 - bits));
+}
+
+/** Encrypts counters; the result stays here, since millions of pairs would be work for the garbage collector. */
+class Threefry {
+  /** The result: two 32-bit numbers, signed. */
+  x = 0;
+  y = 0;
+
+  run(key0: number, key1: number, counter0: number, counter1: number): void {
+    let a = key0 | 0, b = key1 | 0, c = a ^ b ^ PARITY;
+    let x = (counter0 + a) | 0, y = (counter1 + b) | 0;
+    // Four rounds at a time, then part of the key.
+    for (let injection = 1; injection <= 5; injection++) {
+      const odd = (injection & 1) === 1;
+      x = (x + y) | 0;
+      y = rotateLeft(y, odd ? 13 : 17) ^ x;
+      x = (x + y) | 0;
+      y = rotateLeft(y, odd ? 15 : 29) ^ x;
+      x = (x + y) | 0;
+      y = rotateLeft(y, odd ? 26 : 16) ^ x;
+      x = (x + y) | 0;
+      y = rotateLeft(y, odd ? 6 : 24) ^ x;
+      const first = a;
+      a = b;
+      b = c;
+      c = first;
+      x = (x + a) | 0;
+      y = (y + b + injection) | 0;
+    }
+    this.x = x;
+    this.y = y;
+  }
 }
 
 /**
@@ -18,24 +48,16 @@ function rotateLeft(x: number, bits: number): number {
  * @returns Two unsigned 32-bit numbers.
  */
 export function threefry(key: readonly [number, number], counter: readonly [number, number]): [number, number] {
-  const keys = [key[0] | 0, key[1] | 0, (key[0] ^ key[1] ^ PARITY) | 0];
-  let x = (counter[0] + keys[0]) | 0, y = (counter[1] + keys[1]) | 0;
-  for (let round = 0; round < ROUNDS; round++) {
-    x = (x + y) | 0;
-    y = rotateLeft(y, ROTATIONS[round % 8]) ^ x;
-    if (round % 4 === 3) {
-      const injection = (round + 1) / 4;
-      x = (x + keys[injection % 3]) | 0;
-      y = (y + keys[(injection + 1) % 3] + injection) | 0;
-    }
-  }
-  return [x >>> 0, y >>> 0];
+  const cipher = new Threefry();
+  cipher.run(key[0], key[1], counter[0], counter[1]);
+  return [cipher.x >>> 0, cipher.y >>> 0];
 }
 
 /** One stream of random numbers with random access. */
 export class HostRng {
   #seed: number;
   #stream: number;
+  readonly #cipher = new Threefry();
 
   /**
    * A stream of a seed.
@@ -49,8 +71,9 @@ export class HostRng {
 
   /** The n-th number of the stream, uniform in [0, 1), with 53 random bits. */
   uniform(n: number): number {
-    const [high, low] = threefry([this.#seed, this.#stream], [n | 0, Math.floor(n / 2 ** 32)]);
-    return ((high >>> 5) * 2 ** 26 + (low >>> 6)) / 2 ** 53;
+    const cipher = this.#cipher;
+    cipher.run(this.#seed, this.#stream, n | 0, Math.floor(n / 2 ** 32));
+    return ((cipher.x >>> 5) * 2 ** 26 + (cipher.y >>> 6)) / 2 ** 53;
   }
 
   /** The n-th integer of the stream, uniform in 0 .. `bound` - 1. */
