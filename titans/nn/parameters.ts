@@ -67,7 +67,37 @@ export interface NamedParameter {
 /** Arrays by parameter name. */
 export type NamedArrays = Readonly<Record<string, Float32Array>>;
 
-/** Where each parameter of a tree lies in the flat vector. */
+/** A run of elements of a list, from `first` on. */
+export interface Run {
+  /** The position of its first element. */
+  readonly first: number;
+  /** Its number of elements; 1 for an element by itself. */
+  readonly count: number;
+}
+
+/** A list in a tree of parameters, and the runs it is cut in: elements of one run have the same parameters. */
+export interface StackedList {
+  /** Its name in the tree. */
+  readonly list: string;
+  /** They cover the list. */
+  readonly runs: readonly Run[];
+}
+
+/** One tensor of the tree: a parameter, or the same parameter of all elements of a run. */
+interface Slot {
+  readonly parameter: Parameter;
+  readonly names: readonly string[];
+  /** Elements from one of these to the next. */
+  readonly stride: number;
+}
+
+/**
+ * Where each parameter of a tree lies in the flat vector.
+ *
+ * Runs of a list may be stacked: in the tree of tensors a run is one element, whose tensors have a leading axis for the
+ * elements of the run. In the vector they lie side by side, so that this is a view; by name each is a parameter of its
+ * own, as it would be without runs.
+ */
 export class ParameterLayout<Tree = unknown> {
   /** In the order of the tree. */
   readonly entries: readonly NamedParameter[];
@@ -75,37 +105,45 @@ export class ParameterLayout<Tree = unknown> {
   readonly size: number;
   /** Weight decay applies to the elements before this one. */
   readonly decayEnd: number;
-  #spec: TreeSpec;
+  readonly #whole: TreeSpec;
+  readonly #spec: TreeSpec;
+  readonly #slots: readonly (Slot & { readonly offset: number })[];
 
   /**
    * Lays out a tree.
    * @param tree A tree whose leaves are parameters.
+   * @param stacked A list of it whose runs are stacked; none unless given.
    */
-  constructor(tree: MapTree<Tree, Tensor, Parameter>) {
-    const { leaves, paths, spec } = flatten(
-      tree,
-      (value): value is Parameter => value instanceof Parameter,
-      "a parameter",
-    );
-    this.#spec = spec;
-    const offsets = new Array<number>(leaves.length);
+  constructor(tree: MapTree<Tree, Tensor, Parameter>, stacked?: StackedList) {
+    const { slots, spec } = slotsOf(tree, stacked);
+    const offsets = new Map<Slot, number>();
     let end = 0;
-    const place = (decay: boolean): void =>
-      leaves.forEach((leaf, i) => {
-        if (leaf.decay !== decay) return;
-        offsets[i] = end;
-        end += align(sizeOfShape(leaf.shape));
-      });
+    const place = (decay: boolean): void => {
+      for (const slot of slots) {
+        if (slot.parameter.decay !== decay) continue;
+        offsets.set(slot, end);
+        end += slot.names.length * slot.stride;
+      }
+    };
     place(true);
     this.decayEnd = end;
     place(false);
     this.size = end;
-    this.entries = leaves.map((parameter, i) => ({
-      name: paths[i].replace(/\[(\d+)\]/g, ".$1"),
-      parameter,
-      offset: offsets[i],
-      size: sizeOfShape(parameter.shape),
-    }));
+    this.#spec = spec;
+    this.#slots = slots.map((slot) => ({ ...slot, offset: offsets.get(slot)! }));
+    const entries = new Map(
+      this.#slots.flatMap(({ names, parameter, offset, stride }) =>
+        names.map((name, i) => [name, {
+          name,
+          parameter,
+          offset: offset + i * stride,
+          size: sizeOfShape(parameter.shape),
+        }])
+      ),
+    );
+    const whole = flatten(tree, isParameter, "a parameter");
+    this.entries = whole.paths.map((path) => entries.get(nameOf(path))!);
+    this.#whole = whole.spec;
   }
 
   /** How many there are, such as `layout of 26 tensors, 202,316 parameters`. */
@@ -122,26 +160,30 @@ export class ParameterLayout<Tree = unknown> {
     return this.entries.reduce((count, { size }) => count + size, 0);
   }
 
-  /** The tree with other leaves, one for each of `entries`. */
+  /** The tree, without runs, with other leaves, one for each of `entries`. */
   treeOf<Leaf>(leaves: readonly Leaf[]): MapTree<Tree, Tensor, Leaf> {
-    return unflatten(this.#spec, leaves) as MapTree<Tree, Tensor, Leaf>;
+    return unflatten(this.#whole, leaves) as MapTree<Tree, Tensor, Leaf>;
   }
 
   /** The tree of tensors that a flat vector [size] holds. */
   unflatten(flat: Tensor): Tree {
-    return unflatten(
-      this.#spec,
-      this.entries.map(({ offset, size, parameter }) => reshape(sliceAxis(flat, 0, offset, size), parameter.shape)),
-    ) as Tree;
+    const leaves = this.#slots.map(({ offset, names: { length: count }, stride, parameter: { shape } }) => {
+      const size = sizeOfShape(shape);
+      if (count === 1) return reshape(sliceAxis(flat, 0, offset, size), shape);
+      const rows = reshape(sliceAxis(flat, 0, offset, count * stride), [count, stride]);
+      return reshape(sliceAxis(rows, 1, 0, size), [count, ...shape]);
+    });
+    return unflatten(this.#spec, leaves) as Tree;
   }
 
   /** The flat vector of a tree of tensors (such as gradients); the padding is zero. */
   flatten(tree: Tree): Tensor {
     const leaves = flatten(tree, isTensor, "a parameter").leaves;
-    const order = this.entries.map((_, i) => i).sort((i, j) => this.entries[i].offset - this.entries[j].offset);
+    const order = this.#slots.map((_, i) => i).sort((i, j) => this.#slots[i].offset - this.#slots[j].offset);
     const parts = order.map((i) => {
-      const { size } = this.entries[i];
-      return pad(reshape(leaves[i], [size]), [[0, align(size) - size]]);
+      const { names: { length: count }, stride, parameter } = this.#slots[i], size = sizeOfShape(parameter.shape);
+      if (count === 1) return pad(reshape(leaves[i], [size]), [[0, stride - size]]);
+      return reshape(pad(reshape(leaves[i], [count, size]), [[0, 0], [0, stride - size]]), [count * stride]);
     });
     return parts.length === 1 ? parts[0] : concat(parts, 0);
   }
@@ -179,6 +221,31 @@ export class ParameterLayout<Tree = unknown> {
       ) => [name, initialValues(initializer, shape, new HostRng(seed, name))]),
     );
   }
+}
+
+const isParameter = (value: unknown): value is Parameter => value instanceof Parameter;
+
+function nameOf(path: string): string {
+  return path.replace(/\[(\d+)\]/g, ".$1");
+}
+
+/** The tensors of a tree in which each run is one element. */
+function slotsOf(tree: unknown, stacked: StackedList = { list: "", runs: [] }): { slots: Slot[]; spec: TreeSpec } {
+  const { list, runs } = stacked;
+  const compact = runs.length === 0 ? tree : {
+    ...tree as object,
+    [list]: runs.map(({ first }) => (tree as Readonly<Record<string, readonly unknown[]>>)[list][first]),
+  };
+  const { leaves, paths, spec } = flatten(compact, isParameter, "a parameter");
+  const slots = leaves.map((parameter, i): Slot => {
+    const [, at, rest] = paths[i].startsWith(`${list}[`) ? paths[i].match(/\[(\d+)\](.*)/s)! : [];
+    const { first, count } = at === undefined ? { first: 0, count: 1 } : runs[Number(at)];
+    const names = at === undefined
+      ? [nameOf(paths[i])]
+      : Array.from({ length: count }, (_, j) => nameOf(`${list}[${first + j}]${rest}`));
+    return { parameter, names, stride: align(sizeOfShape(parameter.shape)) };
+  });
+  return { slots, spec };
 }
 
 function align(size: number): number {
