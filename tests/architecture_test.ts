@@ -24,6 +24,8 @@ const TITANS_WITH_DEVICE: readonly string[] = [
   "titans/models/inspector.ts",
   "titans/models/decoder.ts",
   "titans/models/decode_state.ts",
+  "titans/tasks/evaluate.ts",
+  "titans/tasks/task.ts",
   "titans/train/carried.ts",
   "titans/train/optimizer_state.ts",
   "titans/train/trainer.ts",

@@ -125,6 +125,23 @@ export {
 export { addSums, type BatchGradient, type CarriedRows, gradient, type StepBatch } from "./train/gradient.ts";
 export type { BatchArray, BatchArrays, BatchTree, ModelInput, Objective, Weighted } from "./train/objective.ts";
 export { nextToken, type WindowBatch } from "./train/next_token.ts";
+export {
+  defineTask,
+  type ModelRequirements,
+  type RowRange,
+  type Score,
+  type Split,
+  type Subject,
+  type Task,
+  type TaskBatches,
+  type TaskInstance,
+} from "./tasks/task.ts";
+export { fromSamples, SampleRandom, splitSeed } from "./tasks/samples.ts";
+export { type TokenBatch, tokenTask, type TokenTaskParts } from "./tasks/token_task.ts";
+export { taskOf, TASKS } from "./tasks/registry.ts";
+export { recall, RECALL_OPTIONS, type RecallOptions } from "./tasks/recall/recall.ts";
+export { SINUSOID_OPTIONS, type SinusoidBatch, sinusoids } from "./tasks/sinusoids/sinusoids.ts";
+export { evaluateTask, type EvaluationOptions, requireFit } from "./tasks/evaluate.ts";
 export { type StepProgram, Trainer } from "./train/trainer.ts";
 export type {
   StepInput,

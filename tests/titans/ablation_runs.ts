@@ -2,21 +2,24 @@
  * What the ablations of docs/ablations.md train: a small model on associative recall, with one part of it changed at a
  * time.
  */
-import { valueAndGrad } from "../../core/grad.ts";
-import type { Tensor } from "../../core/graph.ts";
-import { spec } from "../../core/trace.ts";
-import { compile, type Device, type DeviceArray } from "../../kernels/mod.ts";
-import { crossEntropy, zeros } from "../../ops/mod.ts";
-import { HostRng } from "../../titans/nn/host_rng.ts";
-import { defineConfig, defineOptimizer, Model, type ModelConfig, type OptimizerConfig } from "../../titans/mod.ts";
-import { stepScalars } from "../../titans/train/optimizer_config.ts";
-import { applyGradient, clipByGlobalNorm, type OptimizerState } from "../../titans/train/update.ts";
-import { NOT_ASKED, recallBatch, recallLength, type RecallTask } from "./ablation_task.ts";
+import type { Device } from "../../kernels/mod.ts";
+import { cast, zerosLike } from "../../ops/mod.ts";
+import {
+  defineConfig,
+  defineOptimizer,
+  Model,
+  type ModelConfig,
+  recall,
+  type RecallOptions,
+  type TaskInstance,
+  type TokenBatch,
+  Trainer,
+} from "../../titans/mod.ts";
 
 /** Every setting of a table. */
 export interface AblationOptions {
   /** The task. */
-  readonly task: RecallTask;
+  readonly task: RecallOptions;
   /** Sequences a step. */
   readonly batch: number;
   /** Steps of each run. */
@@ -61,7 +64,7 @@ export interface AblationRun {
   /** See {@link Variant}. */
   readonly frozen: boolean;
   /** The task. */
-  readonly task: RecallTask;
+  readonly task: RecallOptions;
   /** Sequences a step. */
   readonly batch: number;
   /** Steps. */
@@ -121,115 +124,53 @@ export const VARIANTS: Readonly<Record<string, Variant>> = {
   "memory learns nothing": { options: { momentum: false, forgetting: false }, frozen: true },
 };
 
-/** Loss of the questions and all logits [B, T, V]. */
-export function answer(
-  model: Model,
-  flat: Tensor,
-  tokens: Tensor,
-  targets: Tensor,
-  frozen: boolean,
-): [loss: Tensor, logits: Tensor] {
-  const store = frozen ? zeros(tokens.shape) : undefined;
-  const { logits } = model.forward(model.unflatten(flat), tokens, { store });
-  return [crossEntropy(logits, targets, { ignoreIndex: NOT_ASKED }), logits];
-}
-
-/** One step of training: the state after it, and loss and norm of the gradient. */
-function trainingStep(model: Model, optimizer: OptimizerConfig, frozen: boolean) {
-  return (
-    state: OptimizerState,
-    tokens: Tensor,
-    targets: Tensor,
-    scalars: Tensor,
-  ): { state: OptimizerState; loss: Tensor; norm: Tensor } => {
-    const [loss, gradient] = valueAndGrad((flat: Tensor) => answer(model, flat, tokens, targets, frozen)[0])(
-      state.params,
-    );
-    const { norm, clipped } = clipByGlobalNorm(gradient, optimizer.clipNorm);
-    return {
-      state: applyGradient(state, clipped, { config: optimizer, scalars, layout: model.layout }),
-      loss,
-      norm,
-    };
-  };
+/** The task as a model meets it whose memory learns or does not. */
+export function taskOf(options: RecallOptions, frozen: boolean): TaskInstance<TokenBatch> {
+  const task = recall.create(options);
+  if (!frozen) return task;
+  return { ...task, input: ({ tokens }) => ({ tokens, update: cast(zerosLike(tokens), "f32") }) };
 }
 
 /**
  * Trains and measures one model.
- * @param progress Hears of the training loss now and then.
+ * @param progress Is called with the training loss now and then.
  */
 export async function runAblation(
   device: Device,
-  run: AblationRun,
+  { config, frozen, task: options, batch, steps, seed, held }: AblationRun,
   progress?: (step: number, loss: number) => void,
 ): Promise<AblationResult> {
-  const { config, frozen, task, batch, steps, seed, held } = run, begin = Date.now();
-  const model = new Model(config), T = recallLength(task), P = model.layout.size;
+  const model = new Model(config), task = taskOf(options, frozen), begin = Date.now();
   const optimizer = defineOptimizer({ totalSteps: steps, warmupSteps: Math.min(50, steps) });
-  const windows = spec([batch, T], "i32"), flat = spec([P]), adam = { params: flat, first: flat, second: flat };
-  const training = await compile(device, trainingStep(model, optimizer, frozen), [
-    adam,
-    windows,
-    windows,
-    spec([stepScalars(optimizer, 0).length]),
-  ], { donate: [0] });
-  const upload = (data: Float32Array): DeviceArray => device.upload(data, { shape: [P], dtype: "f32" });
-  let state: OptimizerState<DeviceArray> = {
-    params: upload(model.layout.pack(model.initialize(seed))),
-    first: upload(new Float32Array(P)),
-    second: upload(new Float32Array(P)),
-  };
-  const rng = new HostRng(seed, "ablation"), losses: number[] = [];
+  const trainer = await Trainer.create(device, {
+    model,
+    objective: task,
+    optimizer,
+    shape: { batch, length: task.length },
+    seed,
+  });
+  const training = task.batches("train", batch, seed), losses: number[] = [];
   let largestGradient = 0;
-  for (let i = 0; i < steps; i++) {
-    const { tokens, targets } = recallBatch(task, { rng, first: i * batch, count: batch });
-    const result = training.launch(state, tokens, targets, stepScalars(optimizer, i));
-    state = result.state;
-    const [[loss], [norm]] = await Promise.all([result.loss.read(), result.norm.read()]);
-    for (const report of [result.loss, result.norm]) report.dispose();
-    losses.push(loss);
-    // Not `max`: a norm that is no number must show.
-    if (!(norm <= largestGradient)) largestGradient = norm;
-    if ((i + 1) % 50 === 0) progress?.(i + 1, average(losses.slice(-50)));
+  while (trainer.step < steps) {
+    for (const { loss, gradientNorm } of await trainer.run(training, Math.min(50, steps - trainer.step))) {
+      losses.push(loss);
+      largestGradient = Math.max(largestGradient, gradientNorm);
+    }
+    progress?.(trainer.step, average(losses.slice(-50)));
   }
-  training.dispose();
   const curve = Array.from(
     { length: 10 },
     (_, i) => average(losses.slice(Math.floor(steps * i / 10), Math.floor(steps * (i + 1) / 10))),
   );
-  const measured = await measure(device, model, state.params, { frozen, task, batch, held });
-  for (const array of [state.params, state.first, state.second]) array.dispose();
-  return { ...measured, curve, largestGradient, parameters: P, seconds: (Date.now() - begin) / 1000 };
-}
-
-/** Answers on sequences that no training sees. */
-async function measure(
-  device: Device,
-  model: Model,
-  params: DeviceArray,
-  { frozen, task, batch, held }: Pick<AblationRun, "frozen" | "task" | "batch" | "held">,
-): Promise<Pick<AblationResult, "accuracy" | "byRound" | "loss">> {
-  const T = recallLength(task), V = model.config.vocabulary, windows = spec([batch, T], "i32");
-  const answers = (flat: Tensor, tokens: Tensor, targets: Tensor): [Tensor, Tensor] =>
-    answer(model, flat, tokens, targets, frozen);
-  const program = await compile(device, answers, [spec([model.layout.size]), windows, windows]);
-  const rng = new HostRng(0, "held-out ablation"),
-    right = new Array<number>(task.rounds).fill(0),
-    losses: number[] = [];
-  const batches = Math.ceil(held / batch);
-  for (let i = 0; i < batches; i++) {
-    const { tokens, targets } = recallBatch(task, { rng, first: i * batch, count: batch });
-    const [loss, logits] = await program.run(params, tokens, targets);
-    losses.push(loss.data[0]);
-    for (let row = 0; row < targets.length; row++) {
-      if (targets[row] === NOT_ASKED) continue;
-      const scores = Array.from(logits.data.subarray(row * V, (row + 1) * V));
-      if (scores.indexOf(Math.max(...scores)) === targets[row]) right[Math.floor((row % T) / (T / task.rounds))]++;
-    }
-  }
-  program.dispose();
-  const byRound = right.map((count) => count / (batches * batch * task.pairs));
-  return { accuracy: average(byRound), byRound, loss: average(losses) };
+  const test = task.batches("test", batch, 0);
+  const figures = await trainer.validate(Array.from({ length: Math.ceil(held / batch) }, (_, i) => test.batch(i)));
+  trainer.dispose();
+  const { loss, accuracy } = figures;
+  const byRound = options.rounds === 1
+    ? [accuracy]
+    : Array.from({ length: options.rounds }, (_, i) => figures[`accuracy, round ${i + 1}`]);
+  const parameters = model.layout.size, seconds = (Date.now() - begin) / 1000;
+  return { accuracy, byRound, loss, curve, largestGradient, parameters, seconds };
 }
 
 /** The mean. */

@@ -46,7 +46,7 @@ export interface Objective<Batch extends BatchTree = BatchTree> {
    * @param output Of the model, [B, T, V or outputs].
    */
   loss(output: Tensor, batch: Batch): Weighted;
-  /** What else the mean loss says, by name, such as `bitsPerByte`. */
+  /** What else the mean loss means, by name, such as `bitsPerByte`. */
   derived?(loss: number): Readonly<Record<string, number>>;
   /** Further figures of a validation by name, such as `accuracy`. */
   metrics?(output: Tensor, batch: Batch): Readonly<Record<string, Weighted>>;

@@ -38,7 +38,7 @@ import {
 } from "./training.ts";
 import { type StepArguments, type StepResult, trainingStep } from "./training_step.ts";
 import { type OptimizerState, trainedPoint } from "./update.ts";
-import { batchSpecs, type Figures, Validation } from "./validation.ts";
+import { batchSpecs, type Measurement, Validation } from "./validation.ts";
 
 /** A compiled {@link trainingStep}. */
 export type StepProgram = Program<StepArguments, StepResult>;
@@ -287,14 +287,14 @@ export class Trainer {
     const measured = given instanceof Int32Array
       ? await this.#validation.batches(params, batch, windowBatches(given, batch, length))
       : await this.#validateBatches(params, given);
-    const { loss, ...figures } = measured;
+    const { loss, ...figures } = measured.figures;
     return { loss, ...this.objective.derived?.(loss), ...figures };
   }
 
   async #validateBatches(
     params: DeviceArray,
     given: readonly (TrainingBatch | BatchArrays)[],
-  ): Promise<Figures> {
+  ): Promise<Measurement> {
     const { length } = this.shape, objective = this.#validation.objective;
     const batches = given.map((batch) => completeBatch(batch, { objective, length, stream: this.#validatesStreams }));
     const counts = new Set(batches.map(({ data }) => rowsOf(data, objective, length))), [rows = 0] = counts;

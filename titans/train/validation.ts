@@ -21,6 +21,14 @@ export interface Figures {
   readonly [figure: string]: number;
 }
 
+/** Figures, and of how much each is the mean. */
+export interface Measurement {
+  /** By name. */
+  readonly figures: Figures;
+  /** Sums of weights, by name. */
+  readonly weights: Readonly<Record<string, number>>;
+}
+
 /** A batch and which of its rows begin anew. */
 export interface ValidationBatch {
   /** The fields of the objective. */
@@ -49,17 +57,17 @@ export class Validation {
   }
 
   /** Measures batches of `rows` rows whose memories begin anew in each. @throws {ConfigError} if nothing counts. */
-  async batches(params: DeviceArray, rows: number, batches: Iterable<BatchArrays>): Promise<Figures> {
+  async batches(params: DeviceArray, rows: number, batches: Iterable<BatchArrays>): Promise<Measurement> {
     const program = await this.#program(rows, false), totals = new Totals(this.#known);
     for (const data of batches) {
       const { figures } = await program.run(params, { data } as MapTree<StepBatch, Tensor, ArrayLeaf>);
       totals.add(figures.data);
     }
-    return totals.figures();
+    return totals.measured();
   }
 
   /** Measures batches of `rows` rows that go on from one to the next. @throws {ConfigError} if nothing counts. */
-  async streams(params: DeviceArray, rows: number, batches: Iterable<ValidationBatch>): Promise<Figures> {
+  async streams(params: DeviceArray, rows: number, batches: Iterable<ValidationBatch>): Promise<Measurement> {
     const program = await this.#program(rows, true), totals = new Totals(this.#known);
     let state = mapLeaves(
       boundarySpecs(this.#model, rows),
@@ -79,7 +87,7 @@ export class Validation {
     } finally {
       for (const { leaf } of namedLeaves(state, isDeviceArray)) leaf.dispose();
     }
-    return totals.figures();
+    return totals.measured();
   }
 
   /** Frees the programs. */
@@ -137,7 +145,7 @@ class Totals {
     for (let i = 0; i < figures.length; i++) this.#sums[i] += figures[i];
   }
 
-  figures(): Figures {
+  measured(): Measurement {
     const { names, roots } = this.known;
     if (!(this.#sums[1] > 0)) {
       throw new ConfigError("Cannot validate on batches of padding alone: give some text", "windows");
@@ -146,6 +154,9 @@ class Totals {
       const mean = this.#sums[2 * i] / this.#sums[2 * i + 1];
       return [name, roots.has(name) ? Math.sqrt(mean) : mean];
     });
-    return Object.fromEntries(means) as Figures;
+    return {
+      figures: Object.fromEntries(means) as Figures,
+      weights: Object.fromEntries(names.map((name, i) => [name, this.#sums[2 * i + 1]])),
+    };
   }
 }

@@ -1,0 +1,101 @@
+/**
+ * What a task is: a value with a name, a table of options, and a function that makes an objective with data of them.
+ * Whatever a model learns and is measured on is one, the user's own as well as the built-in ones.
+ */
+import type { Device, DeviceArray } from "../../kernels/mod.ts";
+import type { Model } from "../models/model.ts";
+import type { OptionsOf, OptionTable } from "../options/option_table.ts";
+import type { BatchArrays, BatchTree, Objective } from "../train/objective.ts";
+
+/** Parts of a task's data, whose samples never meet: to learn from, to validate on while training, to report. */
+export type Split = "train" | "validation" | "test";
+
+/** Rows of a step, for machines that share one. */
+export interface RowRange {
+  /** The first row, counted from 0. */
+  readonly first: number;
+  /** How many. */
+  readonly count: number;
+}
+
+/** The batches of a split: a pure function of the step. */
+export interface TaskBatches<Batch extends BatchTree = BatchTree> {
+  /** The fields of all rows of a step, or of some of them. */
+  batch(step: number, rows?: RowRange): BatchArrays<Batch>;
+}
+
+/** Which options of a model a task decides. */
+export interface ModelRequirements {
+  /** Token ids that it reads, or predicts. */
+  readonly vocabulary?: number;
+  /** Numbers of a real-valued token that it reads. */
+  readonly features?: number;
+  /** Numbers that its loss needs at each token; a logit per token id unless given. */
+  readonly outputs?: number;
+}
+
+/** A figure of an evaluation. */
+export interface Score {
+  /** What it is, such as `accuracy`. */
+  readonly name: string;
+  /** How much. */
+  readonly value: number;
+  /** What guessing gives, where that is known. */
+  readonly chance?: number;
+  /** Predictions, or the like, that it is the mean of. */
+  readonly count?: number;
+}
+
+/** What a task may evaluate by itself. */
+export interface Subject {
+  /** The device. */
+  readonly device: Device;
+  /** The model. */
+  readonly model: Model;
+  /** Its parameters in device memory. */
+  readonly params: DeviceArray;
+  /** Measures other data than the task's own; `label` is put before the names of figures. */
+  measure(instance: TaskInstance, label: string): Promise<readonly Score[]>;
+}
+
+/** A task with its options: what a trainer takes as its objective, and data. */
+export interface TaskInstance<Batch extends BatchTree = BatchTree> extends Objective<Batch> {
+  /** What a model must be for it. */
+  readonly requires: ModelRequirements;
+  /** Tokens of a sequence. */
+  readonly length: number;
+  /**
+   * Batches of a split.
+   * @param rows Rows of a step.
+   * @param seed Of training and validation; the test split is the same for all seeds.
+   */
+  batches(split: Split, rows: number, seed: number): TaskBatches<Batch>;
+  /** What guessing gives, by name of a figure. */
+  readonly chance?: Readonly<Record<string, number>>;
+  /**
+   * Outputs [rows, length, outputs] that answer a batch perfectly, from what a model would read alone: the proof that
+   * the labels can be known.
+   */
+  oracle?(data: BatchArrays<Batch>): Float32Array;
+  /** Further figures of an evaluation: other lengths, other loads, text that the model writes. */
+  evaluate?(subject: Subject): Promise<readonly Score[]>;
+}
+
+/** A task. */
+export interface Task<Table extends OptionTable = OptionTable, Batch extends BatchTree = BatchTree> {
+  /** What checkpoints and flags call it. */
+  readonly name: string;
+  /** One line for help texts. */
+  readonly summary: string;
+  /** Its options. */
+  readonly options: Table;
+  /** Makes objective and data. @throws {ConfigError} if options are at odds with each other. */
+  create(options: OptionsOf<Table>): TaskInstance<Batch>;
+}
+
+/** States a task, with its types inferred. */
+export function defineTask<const Table extends OptionTable, Batch extends BatchTree>(
+  task: Task<Table, Batch>,
+): Task<Table, Batch> {
+  return task;
+}
