@@ -1,12 +1,12 @@
-/** Checkpoints as files: reading one, and saying in one line what is wrong with it. */
+/** Reads checkpoint files, and reports in one line what is wrong with one. */
 import { type Checkpoint, CheckpointError, decodeCheckpoint, decodeSafetensors } from "../titans/mod.ts";
 import { CommandError, UsageError } from "./errors.ts";
 import { BEST_FILE, CHECKPOINT_FILE } from "./run_folder.ts";
 
 /**
  * Reads a checkpoint file.
- * @returns The checkpoint, or undefined where there is no such file.
- * @throws {CommandError} if it is cut short, damaged, or no checkpoint.
+ * @returns The checkpoint, or undefined if the file does not exist.
+ * @throws {CommandError} if it is truncated, damaged or not a checkpoint.
  */
 export async function readCheckpoint(path: string): Promise<Checkpoint | undefined> {
   let bytes: Uint8Array;
@@ -24,24 +24,23 @@ export async function readCheckpoint(path: string): Promise<Checkpoint | undefin
   }
 }
 
-/** What to do with a file that is no checkpoint. It may be somebody's: never to delete it. */
+/** What to do with a file that is not a checkpoint. Never advises deleting it, as it may be someone's data. */
 function remedyFor(path: string, bytes: Uint8Array): string {
   const format = formatOf(bytes);
   if (format === "mneme-memory-1") {
-    return "this is a memory; give it with --memory, and with --checkpoint the checkpoint that read it";
+    return "this is a memory file; pass it with --memory, and the checkpoint that wrote it with --checkpoint";
   }
   if (format !== "mneme-checkpoint-1" && format !== "damaged") {
-    return "another program wrote it; give a run folder, or a checkpoint that deno task train wrote";
+    return "it was written by another program; give a run folder, or a checkpoint from deno task train";
   }
   const other = path.endsWith(`/${BEST_FILE}`) ? "last" : path.endsWith(`/${CHECKPOINT_FILE}`) ? "best" : undefined;
-  return `restore the file from a copy${
+  return `restore the file from a backup${
     other ? `, or take the run's other state with --which ${other}` : ", or give another one with --checkpoint"
   }`;
 }
 
 /**
- * What the metadata of a safetensors file says that it is; undefined where it says nothing, `damaged` where it cannot
- * be read.
+ * The format named in the metadata of a safetensors file; undefined if there is none, `damaged` if it cannot be read.
  */
 function formatOf(bytes: Uint8Array): string | undefined {
   try {
@@ -52,23 +51,24 @@ function formatOf(bytes: Uint8Array): string | undefined {
 }
 
 /**
- * The state of a run folder to train on from.
+ * The state of a run folder from which training continues.
  * @returns Undefined for a run that was stopped before its first checkpoint.
  */
 export async function readRunState(path: string, which: WhichCheckpoint): Promise<Checkpoint | undefined> {
   const checkpoint = await readCheckpoint(`${path}/${which === "best" ? BEST_FILE : CHECKPOINT_FILE}`);
   if (checkpoint || which === "last") return checkpoint;
   throw new UsageError(
-    `there is no ${BEST_FILE} in ${path}: the run was never validated; leave --which out to go on from its last state`,
+    `there is no ${BEST_FILE} in ${path}: the run was never validated; omit --which to continue from its last state`,
   );
 }
 
-/** Which checkpoint of a run folder. */
+/** Which checkpoint of a run folder to use. */
 export type WhichCheckpoint = "best" | "last";
 
 /**
  * Reads a checkpoint of a run folder, or a file.
- * @param which Of a folder's two. Default: the best one, or the last one of a run that was never validated.
+ * @param which Which of a folder's two checkpoints. Default: the best one, or the last one if the run was never
+ * validated.
  * @throws {UsageError} if there is none, {CommandError} if it cannot be read.
  */
 export async function findCheckpoint(
@@ -82,7 +82,7 @@ export async function findCheckpoint(
     if (checkpoint) return { checkpoint, file };
     if (which === "best") {
       throw new UsageError(
-        `no checkpoint ${file}: the run was never validated; leave --which out to take its last state`,
+        `no checkpoint ${file}: the run was never validated; omit --which to use its last state`,
       );
     }
   }

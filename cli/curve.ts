@@ -1,4 +1,4 @@
-/** Long series of measurements in little memory, for plots. */
+/** Stores long series of measurements in little memory, for plots. */
 
 /** A point of a curve. */
 export interface Point {
@@ -15,16 +15,16 @@ interface Bucket {
 }
 
 /**
- * A series that keeps at most some hundred points, whatever its length: neighbours are averaged when it grows too long.
+ * A series that keeps at most a few hundred points, whatever its length: neighbours are averaged when it gets too long.
  */
 export class Curve {
   #buckets: Bucket[] = [];
   #perBucket = 1;
 
-  /** @param limit Most points kept; even. */
+  /** @param limit Maximum number of points kept; even. */
   constructor(readonly limit: number = 512) {}
 
-  /** Adds a measurement. What is no number is left out. */
+  /** Adds a measurement. NaN and infinities are ignored. */
   add(step: number, value: number): void {
     if (!Number.isFinite(value)) return;
     const last = this.#buckets.at(-1);
@@ -48,7 +48,7 @@ export class Curve {
     this.#perBucket *= 2;
   }
 
-  /** The points in order of steps. */
+  /** The points, ordered by step. */
   get points(): readonly Point[] {
     return this.#buckets.map(({ step, sum, count }) => ({ step, value: sum / count }));
   }

@@ -1,4 +1,4 @@
-/** What is said when a run's numbers stop being numbers: what happened, and the ways on that its folder leaves. */
+/** Error messages for diverged runs: what became NaN or infinite, and how the run can be continued. */
 import type { TrainingError } from "../titans/mod.ts";
 import { CommandError } from "./errors.ts";
 import { modelFlag } from "./model_flags.ts";
@@ -6,39 +6,38 @@ import { shellWord } from "./program.ts";
 import type { RunConfig } from "./run_config.ts";
 import type { BestValidation } from "./run_history.ts";
 
-/** Where a run stands. */
+/** The progress of a run. */
 export interface Standing {
   readonly config: RunConfig;
   readonly path: string;
-  /** The step of the last state that is kept; 0 for none. */
+  /** The step of the last saved state; 0 for none. */
   readonly saved: number;
-  /** The step with which this process began. */
+  /** The step at which this process started. */
   readonly began: number;
   readonly best: BestValidation | undefined;
 }
 
-/** A training step that went wrong. */
+/** The error for a training step that produced NaN or infinity. */
 export function divergedStep(cause: TrainingError, standing: Standing): CommandError {
-  const what = /the (loss|gradient norm) became [^;]+/.exec(cause.message)?.[0] ?? "the loss is no longer a number";
+  const what = /the (loss|gradient norm) became [^;]+/.exec(cause.message)?.[0] ?? "the loss became NaN or infinite";
   const remedy = cause.step === 0 ? beforeUpdates(standing.config, cause.tensor) : remedyOf(standing, cause.step);
   return new CommandError(`${what} at step ${cause.step + 1}: ${remedy}`, { cause });
 }
 
-/**
- * A state that must not be kept.
+/** The error for a state that must not be saved.
  * @param what What is wrong with it, such as `the loss became NaN`.
  * @param step Its step.
  */
 export function brokenState(what: string, step: number, standing: Standing): CommandError {
   return new CommandError(
-    `${what} after the update of step ${step}, whose state was not kept: ${remedyOf(standing, step)}`,
+    `${what} after the update of step ${step}, whose state was not saved: ${remedyOf(standing, step)}`,
   );
 }
 
-/** Before the first update no rate of updates can be the cause. */
+/** Before the first update, the learning rate cannot be the cause. */
 function beforeUpdates({ model: { thetaMax, miniBatch, memoryGain }, seqLen }: RunConfig, tensor = ""): string {
   if (tensor.startsWith("blocks.0.input") || tensor.startsWith("parameter")) {
-    return "nothing was learned yet: start again with another --seed";
+    return "nothing has been learned yet: start again with another --seed";
   }
   const ways = [
     `a smaller ${modelFlag("thetaMax")} than ${thetaMax}`,
@@ -61,7 +60,7 @@ function remedyOf(
   const fromBest = best && best.step < saved
     ? `from the best state, of step ${best.step}: ${resume} --which best ${lower}`
     : undefined;
-  // The state is the one that this process began with: what broke it was done before, and no rate mends it.
+  // This process started with the state: it was broken before, and no learning rate can repair it.
   if (step === began) {
     return `the state of step ${saved} is broken, ${
       fromBest ? `continue ${fromBest}` : "restore an earlier copy of it, or start a new run"

@@ -1,6 +1,5 @@
 /**
- * `train --steps 0`: what would be read and learned from, before hours are spent on it. Nothing is written but the data
- * cache.
+ * `train --steps 0`: shows what would be read, before spending hours on it. Writes nothing but the data cache.
  */
 import { Model } from "../titans/mod.ts";
 import { type CorpusOptions, openCorpus } from "./data/corpus.ts";
@@ -11,12 +10,12 @@ import { visible } from "./strip.ts";
 import type { Terminal } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
-// Letters of a text that are shown.
+// How many characters of a text are shown.
 const SHOWN = 200;
 
 /**
  * Shows what a run would read.
- * @param json Whether for scripts: one object.
+ * @param json Whether to print one JSON object, for scripts.
  * @throws As the run would.
  */
 export async function showData(
@@ -51,7 +50,7 @@ export async function showData(
       documents === 1 ? "" : "s"
     }`,
   );
-  reporter.note(`${formatCount(trainBytes)} bytes to learn from, ${formatCount(heldOutBytes)} held out`);
+  reporter.note(`${formatCount(trainBytes)} bytes for training, ${formatCount(heldOutBytes)} held out`);
   if (vocabulary.idBytes > 1) {
     reporter.note(`a token of ${vocabulary.name} is ${bytesPerToken.toFixed(2)} bytes on average`);
   }

@@ -1,10 +1,10 @@
-/** What goes wrong in commands, and how it is said: one line on stderr and an exit code. */
+/** Errors of commands, and how they are reported: one line on stderr and an exit code. */
 import { CompileError, DeviceError, DTypeError, ShapeError } from "../core/errors.ts";
 import { oneLine } from "../core/one_line.ts";
 import { CheckpointError, ConfigError, SamplingError, TrainingError } from "../titans/mod.ts";
 import { asCalled, STANDALONE } from "./program.ts";
 
-/** Flags, arguments or files that cannot be used as given. The command exits with 2. */
+/** Incorrect usage: flags, arguments or files that cannot be used as given. The command exits with 2. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
 
@@ -13,7 +13,7 @@ export class UsageError extends Error {
   }
 }
 
-/** A command that was understood and could not be carried out. It exits with 1. */
+/** A valid command that failed. It exits with 1. */
 export class CommandError extends Error {
   override readonly name = "CommandError";
 
@@ -22,10 +22,10 @@ export class CommandError extends Error {
   }
 }
 
-/** A file that could not be written. Its text names the file, why, and what to do about that. */
+/** A file that could not be written. The message names the file, the reason and a remedy. */
 export class WriteError extends CommandError {}
 
-// Errors whose text says what to do.
+// Errors whose message says what to do.
 const SELF_EXPLAINING = [
   UsageError,
   CommandError,
@@ -39,12 +39,12 @@ const SELF_EXPLAINING = [
   TrainingError,
 ];
 
-/** Whether an error's text is one line that says what to do: it is one of ours. */
+/** Whether an error's message is one line that says what to do: it is one of Mneme's own. */
 export function isSelfExplaining(error: unknown): error is Error {
   return SELF_EXPLAINING.some((type) => error instanceof type);
 }
 
-/** The exit code that an error stands for: 2 for misuse, 1 for failure. */
+/** The exit code of an error: 2 for incorrect usage, 1 for failure. */
 export function exitCode(error: unknown): 1 | 2 {
   return error instanceof UsageError || error instanceof ConfigError ? 2 : 1;
 }
@@ -71,15 +71,15 @@ function firstLine(error: unknown): string {
   }
   if (isSelfExplaining(error) || message.startsWith("Internal:")) return message;
   const name = error instanceof Error && error.name !== "Error" ? `${error.name}: ` : "";
-  return `${name}${message || "unknown"} (add --verbose for where it happened)`;
+  return `${name}${message || "unknown"} (add --verbose for the stack trace)`;
 }
 
 function permissionAdvice(message: string): string {
   if (STANDALONE) {
-    return "this executable was made without that permission; choose another way, or run it from a checkout";
+    return "this executable was built without that permission; run the command from a checkout instead";
   }
   const asked = /--allow-[a-z]+/.exec(message)?.[0] ?? "--allow-read";
-  // Deno wants every permission for the system's own folders, such as /dev; a flag of this name takes no path.
+  // For system folders such as /dev, Deno requires all permissions; this flag takes no path.
   if (asked === "--allow-all") return "the tasks may write below runs/ only; choose a path there";
   const path = /access to "([^"]+)"/.exec(message)?.[1];
   return `the tasks may write below runs/ only; choose a path there, or run \`deno run --allow-read ${asked}${

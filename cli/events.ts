@@ -1,6 +1,6 @@
-/** What a training run tells: the lines of `--json` and of a run folder's metrics.jsonl. */
+/** The events of a training run: the lines of `--json` and of a run folder's metrics.jsonl. */
 
-/** What every event says. */
+/** The fields of every event. */
 interface EventBase {
   /** Steps done so far. */
   readonly step: number;
@@ -8,13 +8,13 @@ interface EventBase {
   readonly device: string;
 }
 
-/** The run begins, or goes on. */
+/** The run starts or resumes. */
 export interface StartEvent extends EventBase {
   readonly event: "start";
   readonly version: string;
   readonly model: string;
   readonly preset: string;
-  /** Trained numbers. */
+  /** Number of parameters. */
   readonly parameters: number;
   readonly adapter: string;
   readonly data: string;
@@ -22,17 +22,17 @@ export interface StartEvent extends EventBase {
   readonly heldOutBytes: number;
   /** The name of the vocabulary: `bytes`, or `bpe:` and an encoding. */
   readonly vocabulary: string;
-  /** Bytes of text in a token, on average. */
+  /** Average bytes of text per token. */
   readonly bytesPerToken: number;
   readonly steps: number;
   readonly tokensPerStep: number;
   readonly out: string;
 }
 
-/** One optimiser step was made. */
+/** An optimizer step was made. */
 export interface StepEvent extends EventBase {
   readonly event: "step";
-  /** Mean cross-entropy of the step's batch before its update, in nats a token. */
+  /** Mean cross-entropy of the step's batch before its update, in nats per token. */
   readonly loss: number;
   readonly bitsPerByte: number;
   readonly learningRate: number;
@@ -41,14 +41,14 @@ export interface StepEvent extends EventBase {
   readonly tokensPerSecond: number;
 }
 
-/** The model was judged on held-out bytes. */
+/** The model was evaluated on held-out bytes. */
 export interface ValidationEvent extends EventBase {
   readonly event: "validation";
   readonly loss: number;
   readonly bitsPerByte: number;
-  /** Bits a byte of counts of pairs of tokens on the same text. */
+  /** Bits per byte of the token-bigram baseline on the same text. */
   readonly bigramBitsPerByte: number;
-  /** Bytes judged. */
+  /** Number of bytes evaluated. */
   readonly bytes: number;
   /**
    * What the mixers report. Memories: norms of their weights at the end of a window (`memoryNorm`), of the surprise
@@ -58,17 +58,17 @@ export interface ValidationEvent extends EventBase {
   readonly [figure: string]: number | string;
 }
 
-/** The model wrote a text. */
+/** The model generated a text. */
 export interface SampleEvent extends EventBase {
   readonly event: "sample";
   readonly prompt: string;
   readonly text: string;
 }
 
-/** The run ended, or was stopped. */
+/** The run finished or was stopped. */
 export interface DoneEvent extends EventBase {
   readonly event: "done";
-  /** The last validation's loss and bits a byte; null if none was made. */
+  /** The last validation's loss and bits per byte; null if there was none. */
   readonly loss: number | null;
   readonly bitsPerByte: number | null;
   readonly bigramBitsPerByte: number;
@@ -76,7 +76,7 @@ export interface DoneEvent extends EventBase {
   readonly seconds: number;
   /** The file of the last state. */
   readonly checkpoint: string;
-  /** The best validation and the file of its state; null if none was made. */
+  /** The best validation and the file of its state; null if there was none. */
   readonly best: { readonly step: number; readonly bitsPerByte: number; readonly checkpoint: string } | null;
   /** The page with the curves. */
   readonly report: string;

@@ -1,4 +1,4 @@
-/** `fetch`: copies a text from the network into the cache, after which training needs no network. */
+/** `fetch`: downloads a text into the data cache, so that training needs no network. */
 import { CACHE } from "./data/cache.ts";
 import { download } from "./data/download.ts";
 import { HUGGING_FACE } from "./data/remote.ts";
@@ -25,18 +25,18 @@ const FLAGS = {
 
 /** The command `fetch`. */
 export const fetchCommand: Command = {
-  summary: "copy a text from the network, to train on it without",
+  summary: "download a text, so that training needs no network",
   description: [
-    "Copies a file from a URL or from a dataset on Hugging Face into the data cache. deno task train then finds it there by the same name and uses no network.",
-    "Sizes are checked, and hashes where the server says them or --sha256 is given. A copy that was interrupted goes on where it stopped.",
+    "Downloads a file from a URL or a Hugging Face dataset into the data cache. deno task train finds it there under the same name, without using the network.",
+    "Sizes are checked, and hashes if the server provides them or --sha256 is given. An interrupted download continues where it stopped.",
   ].join("\n"),
   examples: [
     [
       "deno task fetch https://example.org/corpus.jsonl.gz",
       "then: deno task train --data https://example.org/corpus.jsonl.gz",
     ],
-    ["deno task fetch hf:OWNER/NAME/data/train.parquet", "a file of a dataset on Hugging Face"],
-    ["deno task fetch hf:OWNER/NAME@REVISION/train.jsonl", "of a fixed version of it"],
+    ["deno task fetch hf:OWNER/NAME/data/train.parquet", "a file of a Hugging Face dataset"],
+    ["deno task fetch hf:OWNER/NAME@REVISION/train.jsonl", "from a fixed revision"],
   ],
   flags: FLAGS,
   network: true,
@@ -44,7 +44,7 @@ export const fetchCommand: Command = {
 };
 
 async function fetchText(args: readonly string[], terminal: Terminal): Promise<number> {
-  // The place may come first, without a flag.
+  // The place can come first, without a flag.
   const given = args[0] === "--" ? args.slice(1) : args;
   const words = given[0] !== undefined && !given[0].startsWith("-") ? ["--place", ...given] : given;
   const { values: flags } = parseFlags(words, FLAGS, "fetch");
@@ -60,7 +60,9 @@ async function fetchText(args: readonly string[], terminal: Terminal): Promise<n
     if (flags.json) {
       terminal.out(`${JSON.stringify({ event: "fetched", place: flags.place, path, sizeBytes, sha256, wasThere })}\n`);
     } else {
-      terminal.out(`${path}: ${formatCount(sizeBytes)} bytes, SHA-256 ${sha256}${wasThere ? ", was there" : ""}\n`);
+      terminal.out(
+        `${path}: ${formatCount(sizeBytes)} bytes, SHA-256 ${sha256}${wasThere ? ", already in the cache" : ""}\n`,
+      );
       const cache = flags.cache === CACHE ? "" : ` --cache ${shellWord(flags.cache)}`;
       terminal.out(asCalled(`train on it with: deno task train --data ${shellWord(flags.place)}${cache}\n`));
     }

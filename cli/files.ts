@@ -1,14 +1,14 @@
-/** Files that survive being killed while they are written, and what is said when they cannot be written. */
+/** Atomic writes: files that survive a kill while they are written, and errors for files that cannot be written. */
 import { CommandError, UsageError, WriteError } from "./errors.ts";
 import { openLocked } from "./lock.ts";
 
 /**
- * Replaces a file at once: readers, and a process started after a crash or a loss of power, see the old contents or the
- * new, never a part.
+ * Replaces a file atomically: readers, and a process started after a crash or a power failure, see either the old or
+ * the new contents, never a part.
  * @param path The file.
  * @param contents Bytes or text.
- * @throws {WriteError} naming the file if it cannot be written whole, as on a full disk: then the old contents stay,
- * and nothing is left behind.
+ * @throws {WriteError} naming the file if it cannot be written completely, for example because the disk is full. The
+ * old contents then remain, and no temporary file is left behind.
  */
 export async function writeAtomic(path: string, contents: Uint8Array | string): Promise<void> {
   const part = `${path}.part`;
@@ -16,11 +16,11 @@ export async function writeAtomic(path: string, contents: Uint8Array | string): 
     const file = await openLocked(part);
     if (!file) {
       throw new WriteError(
-        `cannot write ${path}: another process is writing it now; wait for that one, or choose another place`,
+        `cannot write ${path}: another process is writing it; wait for that process, or choose another location`,
       );
     }
     try {
-      // What a killed process left here is written over.
+      // Overwrites what a killed process may have left here.
       await file.truncate();
       let bytes = typeof contents === "string" ? new TextEncoder().encode(contents) : contents;
       while (bytes.length > 0) bytes = bytes.subarray(await file.write(bytes));
@@ -37,29 +37,27 @@ export async function writeAtomic(path: string, contents: Uint8Array | string): 
 }
 
 /**
- * Makes sure that names in a file's folder are on the disk: a file that was synchronised may else be lost with its name
- * when the power goes.
+ * Syncs a file's folder to the disk: otherwise the name of a synced file can be lost in a power failure.
  */
 export async function syncFolderOf(path: string): Promise<void> {
   try {
     using folder = await Deno.open(folderOf(path) || ".");
     await folder.sync();
   } catch {
-    // Windows opens no folders, and some file systems synchronise none.
+    // Windows cannot open folders, and some file systems cannot sync them.
   }
 }
 
-/** The folder that a file lies in; empty for a name alone. */
+/** The folder of a file; empty for a bare name. */
 export function folderOf(path: string): string {
   return path.replace(/[/\\]?[^/\\]*$/, (end) => end.length === path.length && /^[/\\]/.test(end) ? end[0] : "");
 }
 
-/**
- * Makes a folder, with those around it.
+/** Creates a folder and its parents.
  * @param path The folder.
- * @param flag The flag that named it, for error texts.
- * @returns Whether it was not there.
- * @throws {UsageError} if the path cannot be a folder, {WriteError} if it cannot be made.
+ * @param flag The flag that named it, for error messages.
+ * @returns Whether it did not exist.
+ * @throws {UsageError} if the path cannot be a folder, {WriteError} if it cannot be created.
  */
 export async function makeFolder(path: string, flag: string): Promise<boolean> {
   if (path === "") throw new UsageError(`${flag} cannot be empty: give a folder`);
@@ -94,7 +92,7 @@ export async function makeFolder(path: string, flag: string): Promise<boolean> {
   }
 }
 
-/** Does something that writes to a file, and says in one line which and why if it fails. */
+/** Runs something that writes to a file; if it fails, the error says in one line which file and why. */
 export async function writing<T>(path: string, action: () => Promise<T>): Promise<T> {
   try {
     return await action();
@@ -103,7 +101,10 @@ export async function writing<T>(path: string, action: () => Promise<T>): Promis
   }
 }
 
-/** A failure to write a file as an error that names it and says what to do. What speaks for itself stays as it is. */
+/**
+ * Turns a failure to write a file into an error that names it and says what to do. Errors that already do are returned
+ * unchanged.
+ */
 export function writeError(path: string, cause: unknown): unknown {
   if (
     !(cause instanceof Error) || cause instanceof CommandError || cause instanceof UsageError ||
@@ -112,10 +113,10 @@ export function writeError(path: string, cause: unknown): unknown {
   return new WriteError(`cannot write ${shortened(path)}: ${reasonOf(cause)}`, { cause });
 }
 
-/** Why something could not be written, and what to do. */
+/** The reason why something could not be written, and what to do. */
 export function reasonOf(cause: Error): string {
   const [why, remedy] = REASONS[codeOf(cause)] ??
-    [cause.message.split("\n")[0].replace(/ \(os error \d+\).*/, ""), "choose another place"];
+    [cause.message.split("\n")[0].replace(/ \(os error \d+\).*/, ""), "choose another location"];
   return `${why}; ${remedy}`;
 }
 
@@ -123,30 +124,30 @@ const FREE = "free some space";
 /** What the system's codes mean, and what to do. */
 const REASONS: Readonly<Record<string, readonly [why: string, remedy: string]>> = {
   ENOSPC: ["the disk is full", FREE],
-  EDQUOT: ["this user's share of the disk is full", FREE],
+  EDQUOT: ["this user's disk quota is exceeded", FREE],
   EFBIG: ["the file is larger than this process may write (see ulimit -f)", "raise the limit"],
-  EROFS: ["the file system is read-only", "choose another place"],
-  EACCES: ["it may not be written", "give yourself the permission to, or choose another place"],
-  EPERM: ["it may not be written", "give yourself the permission to, or choose another place"],
+  EROFS: ["the file system is read-only", "choose another location"],
+  EACCES: ["permission was denied", "grant write permission, or choose another location"],
+  EPERM: ["permission was denied", "grant write permission, or choose another location"],
   EISDIR: ["it is a folder", "choose another name"],
-  ENOTDIR: ["a part of the path is a file, not a folder", "choose another place"],
-  ENOENT: ["its folder is not there any more", "make it again, or choose another place"],
+  ENOTDIR: ["a part of the path is a file, not a folder", "choose another location"],
+  ENOENT: ["its folder no longer exists", "create it again, or choose another location"],
   ENAMETOOLONG: ["the name is too long", "choose a shorter one"],
   EMFILE: ["this process has too many files open (see ulimit -n)", "raise the limit"],
-  EIO: ["the disk reports an error", "check the disk, and choose another place"],
+  EIO: ["the disk reported an I/O error", "check the disk, and choose another location"],
 };
 
-/** The system's code of an error, such as `ENOSPC`; empty where there is none. */
+/** The system's code of an error, such as `ENOSPC`; empty if there is none. */
 export function codeOf(error: unknown): string {
   return typeof error === "object" && error !== null && "code" in error ? String(error.code) : "";
 }
 
-/** A path that fits a line. */
+/** A path, shortened to fit on a line. */
 function shortened(path: string): string {
   return path.length <= 200 ? path : `${path.slice(0, 100)}...${path.slice(-60)}`;
 }
 
-/** The text of a file, or undefined where there is none. */
+/** The text of a file, or undefined if it does not exist. */
 export async function readTextIfAny(path: string): Promise<string | undefined> {
   try {
     return await Deno.readTextFile(path);
@@ -156,13 +157,13 @@ export async function readTextIfAny(path: string): Promise<string | undefined> {
   }
 }
 
-/** Whether there is anything at a path. */
+/** Whether a path exists. */
 export async function exists(path: string): Promise<boolean> {
   try {
     await Deno.stat(path);
     return true;
   } catch (error) {
-    // Nothing is below a file, nor under a name that no file can have.
+    // A path below a file, or with an impossible name, does not exist.
     if (error instanceof Deno.errors.NotFound || ["ENOTDIR", "ENAMETOOLONG"].includes(codeOf(error))) return false;
     throw error;
   }

@@ -1,4 +1,4 @@
-/** `generate`: writes text with a trained model. */
+/** `generate`: generates text with a trained model. */
 import { requestDevice } from "../kernels/mod.ts";
 import { fingerprint, generate as generateTokens, Model, Reader, SamplingError } from "../titans/mod.ts";
 import { findCheckpoint } from "./checkpoint_file.ts";
@@ -28,14 +28,14 @@ const FLAGS = {
 
 /** The command `generate`. */
 export const generateCommand: Command = {
-  summary: "let a trained model write",
-  description: "Continues a prompt with a trained model, writing as it goes.",
+  summary: "generate text with a trained model",
+  description: "Continues a prompt with a trained model and prints the text as it is generated.",
   examples: [
-    ["deno task generate", "the newest run writes"],
-    ['deno task generate --prompt "My fellow citizens" --tokens 500', "continue a text"],
-    ['deno task generate --prompt "The people" --stop "."', "end with the sentence"],
-    ["deno task generate --memory runs/book.memory --prompt Chapter", "write with a book in memory"],
-    ["deno task generate --checkpoint runs/lmm --temperature 0", "a run of your choice, always the likeliest byte"],
+    ["deno task generate", "continue the default prompt with the newest run"],
+    ['deno task generate --prompt "My fellow citizens" --tokens 500', "a longer continuation of a prompt"],
+    ['deno task generate --prompt "The people" --stop "."', "stop at the end of the sentence"],
+    ["deno task generate --memory runs/book.memory --prompt Chapter", "continue from a book in memory"],
+    ["deno task generate --checkpoint runs/lmm --temperature 0", "a given run, always the most likely token"],
   ],
   flags: FLAGS,
   run: generate,
@@ -45,14 +45,14 @@ async function generate(args: readonly string[], terminal: Terminal): Promise<nu
   const { values, given } = parseFlags(args, FLAGS, "generate"), flags = { ...values, ...readPaths(values) };
   const promptText = flags.memory !== undefined && !given.has("prompt") ? "" : flags.prompt;
   if (promptText === "" && flags.memory === undefined) {
-    throw new UsageError("--prompt cannot be empty: give at least one letter to continue");
+    throw new UsageError("--prompt cannot be empty: give at least one character to continue");
   }
   if (flags.stop.includes("")) throw new UsageError("--stop cannot be empty: give the text to stop at");
   idleSamplingFlags(flags, given).forEach((line) => terminal.err(`${line}\n`));
   using interrupt = listenForInterrupt(terminal);
   const { checkpoint, file } = await findCheckpoint(flags.checkpoint ?? await latestRun(RUNS), flags.which);
   const vocabulary = await notedVocabulary(checkpoint.notes), prompt = vocabulary.encode(promptText);
-  // A stop string may be cut into tokens in many ways; its letters are watched for.
+  // A stop string can be split into tokens in many ways, so its characters are matched.
   const stopped = new StopText(flags.stop), decoder = new TokenDecoder(vocabulary);
   const device = await requestDevice({ kind: flags.device, shaderCacheDirectory: flags.shaderCache });
   try {
@@ -102,7 +102,7 @@ async function generate(args: readonly string[], terminal: Terminal): Promise<nu
   }
 }
 
-/** Tokens as they are chosen; where none can be, it is said of which checkpoint. */
+/** Passes sampled tokens on; sampling errors name the checkpoint. */
 async function* chosen(tokens: AsyncIterable<number>, file: string): AsyncGenerator<number> {
   try {
     yield* tokens;

@@ -10,23 +10,23 @@ export interface Command {
   readonly summary: string;
   /** What it does, in a few lines. */
   readonly description: string;
-  /** Lines to copy, each with what it does. */
+  /** Example command lines with descriptions. */
   readonly examples: readonly (readonly [command: string, effect: string])[];
   readonly flags: Flags;
   /** Whether it uses the network. Default: false. */
   readonly network?: boolean;
-  /** Carries it out. @returns the exit code. */
+  /** Runs the command. @returns the exit code. */
   readonly run: (args: readonly string[], terminal: Terminal) => Promise<number>;
 }
 
 /** The commands by name. */
 export type Commands = Readonly<Record<string, Command>>;
 
-/** What is not a command because it needs the sources: a task of a checkout. */
+/** Tasks that need the source code and are therefore not commands. */
 const TASKS: Readonly<Record<string, string>> = {
-  bench: "time kernels, layers and training, also against other libraries",
-  compile: "make one executable of this program",
-  test: "run every test",
+  bench: "benchmark kernels, layers and training, also against other libraries",
+  compile: "build a single executable",
+  test: "run all tests",
 };
 
 /** The overview of all commands. */
@@ -36,27 +36,27 @@ export function overview(commands: Commands): string {
     Object.entries(table).map(([name, text]) => `  ${name.padEnd(width)}  ${text}`);
   const summaries = Object.fromEntries(Object.entries(commands).map(([name, { summary }]) => [name, summary]));
   const text = [
-    "Mneme trains and runs Titans: sequence models whose memory keeps learning while it reads.",
+    "Mneme trains and runs Titans, sequence models with a memory that keeps learning while it reads.",
     "",
     `usage: deno task COMMAND [flags]${STANDALONE ? "" : "     (or: deno run <permissions> main.ts COMMAND [flags])"}`,
     "",
-    ...rows({ ...summaries, help: "show this, or with a command's name what that does" }),
+    ...rows({ ...summaries, help: "show this help, or the help of a command" }),
     "",
-    "tasks of a checkout, not commands of this program:",
+    "only in a checkout of the source code:",
     ...rows(TASKS),
     "",
-    "start here:",
-    "  deno task train                 train a small model on real text; ends with a sample",
-    '  deno task generate --prompt "The people"   let the newest run write',
+    "getting started:",
+    "  deno task train                 train a small model on real text, then print a sample",
+    '  deno task generate --prompt "The people"   generate text with the newest run',
     "",
-    "flags of a command: deno task COMMAND --help",
-    "exit codes: 0 done, 2 misuse, 1 failure, 130 stopped by Ctrl-C, 143 by SIGTERM, 141 by a closed pipe",
+    "help of a command: deno task COMMAND --help",
+    "exit codes: 0 success, 1 failure, 2 incorrect usage, 130 stopped by Ctrl-C, 143 by SIGTERM, 141 by a closed pipe",
     "",
   ].join("\n");
   return asCalled(text);
 }
 
-/** Examples as lines of a help text, what they do in a column of its own. */
+/** Formats examples as lines of a help text, with their descriptions in a second column. */
 export function describeExamples(examples: Command["examples"]): string[] {
   const width = Math.max(...examples.map(([line]) => line.length));
   return examples.map(([line, effect]) => `  ${line.padEnd(width)}   ${effect}`);

@@ -14,11 +14,11 @@ const FLAGS = {
 
 /** The command `info`. */
 export const infoCommand: Command = {
-  summary: "say which device would be used, and why",
-  description: "Says which device would run models here, why that one, and its limits.",
+  summary: "show which device is used, and why",
+  description: "Shows which device runs models on this machine, why it was chosen, and its limits.",
   examples: [
-    ["deno task info", "the device that train and generate take"],
-    ["deno task info --device webgpu --json", "for scripts: exit code 1 where there is none"],
+    ["deno task info", "the device that train and generate use"],
+    ["deno task info --device webgpu --json", "for scripts; exits with 1 if the device is not available"],
   ],
   flags: FLAGS,
   run: info,
@@ -28,7 +28,7 @@ async function info(args: readonly string[], terminal: Terminal): Promise<number
   const { values } = parseFlags(args, FLAGS, "info");
   const device = await requestDevice({ kind: values.device, shaderCacheDirectory: values.shaderCache }).catch(
     (error) => {
-      // The reason stands in one JSON object too: scripts ask this command whether there is a device.
+      // The reason is part of the JSON object too: scripts use this command to find out whether a device is available.
       if (values.json) {
         terminal.out(
           `${JSON.stringify({ version: VERSION, runtime: Deno.version, device: null, reason: error.message })}\n`,
@@ -56,8 +56,8 @@ function reason(asked: string, device: Device): string {
   if (asked !== "auto") return `${asked} was asked for`;
   if (device.info.kind === "webgpu" && !device.info.software) return "a GPU was found";
   return device.info.kind === "cpu"
-    ? "no GPU was found; the processors are faster than a software adapter"
-    : "no GPU was found, and this runtime has no WebAssembly SIMD for the processors; a software adapter runs the same programs slowly";
+    ? "no GPU was found; the CPU is faster than a software adapter"
+    : "no GPU was found, and this runtime has no WebAssembly SIMD for the CPU; a software adapter runs the same programs slowly";
 }
 
 function limits(device: Device): Record<string, number> {

@@ -19,19 +19,19 @@ import { rowOptionsOf, TEXT_FLAGS } from "./text_flags.ts";
 import { readPaths } from "./user_path.ts";
 import { Passages, RunningFigures } from "./trace_summary.ts";
 
-/** What can be shown: quantities of the trace by the flag's words, and what the model's prediction missed. */
+/** What can be shown: quantities of the trace by the flag's words, and the cost of the model's prediction. */
 const SHOWN = {
   surprise: { quantity: "surprise", meaning: "norm of the token's gradient of the inner loss" },
   loss: { quantity: "loss", meaning: "retrieval error of the token's key at the start of its mini-batch" },
   error: { quantity: "error", meaning: "retrieval error of the token's key after its update" },
-  read: { quantity: "readError", meaning: "how far what the token reads is from what it stores" },
+  read: { quantity: "readError", meaning: "distance between what the token reads and what it stores" },
   theta: { quantity: "theta", meaning: "step size" },
-  eta: { quantity: "eta", meaning: "share of the momentum that stays" },
+  eta: { quantity: "eta", meaning: "share of the momentum that is kept" },
   alpha: { quantity: "alpha", meaning: "share of the memory that is forgotten" },
   update: { quantity: "updateNorm", meaning: "norm of what the token changes in the memory" },
   momentum: { quantity: "momentumNorm", meaning: "norm of the momentum" },
   memory: { quantity: "memoryNorm", meaning: "norm of the memory's weights" },
-  bits: { quantity: undefined, meaning: "bits that the token cost the model's prediction" },
+  bits: { quantity: undefined, meaning: "bits that the model needs to predict the token" },
 } as const satisfies Readonly<
   Record<string, { readonly quantity: TraceQuantity | undefined; readonly meaning: string }>
 >;
@@ -64,16 +64,16 @@ type InspectFlags = Values<typeof FLAGS>;
 export const inspectCommand: Command = {
   summary: "show what the memory does while it reads a text",
   description: [
-    "Reads a text with a trained model and shows it with what its memory did at each token: by default how surprised it was.",
-    "Then a summary of all quantities:",
+    "Reads a text with a trained model and shows what its memory did at each token, by default how surprised it was.",
+    "Then prints a summary of all quantities:",
     ...WORDS.map((word) => `  ${word.padEnd(8)}  ${SHOWN[word].meaning}`),
-    "Texts of any length take the same memory: the scale of the strip comes from the first piece of 256 tokens or so.",
+    "Memory use does not depend on the length of the text. The scale is based on the first 256 tokens or so.",
   ].join("\n"),
   examples: [
-    ["deno task inspect --text speech.txt", "the newest run reads a speech, coloured by surprise"],
+    ["deno task inspect --text speech.txt", "read a speech with the newest run, coloured by surprise"],
     ["deno task inspect --text speech.txt --by theta --block 1 --head 0", "one memory's step sizes"],
     ['echo "My fellow citizens" | deno task inspect --text - --color never', "from standard input, with bars"],
-    ["deno task inspect --text speech.txt --json > trace.jsonl", "all numbers, one object a token, with its bytes"],
+    ["deno task inspect --text speech.txt --json > trace.jsonl", "all numbers, one object per token with its bytes"],
   ],
   flags: FLAGS,
   run: inspect,
@@ -85,7 +85,7 @@ async function inspect(args: readonly string[], terminal: Terminal): Promise<num
   if (source === undefined) {
     throw new UsageError("inspect needs a text: give a file with --text FILE, or --text - for standard input");
   }
-  // Now, so that a missing file shows before kernels are compiled.
+  // Opened now, so that a missing file is reported before kernels are compiled.
   const opened = await openText(source, {
     format: flags.format,
     ...rowOptionsOf(flags),
@@ -101,7 +101,7 @@ async function inspect(args: readonly string[], terminal: Terminal): Promise<num
   }
   if (size !== vocabulary.size) {
     throw new CommandError(
-      `${file} has a vocabulary of ${size} tokens and not the ${vocabulary.size} of ${vocabulary.name}: inspect a model that train made`,
+      `${file} has a vocabulary of ${size} tokens and not the ${vocabulary.size} of ${vocabulary.name}: inspect a model trained with deno task train`,
     );
   }
   const device = await requestDevice({ kind: flags.device, shaderCacheDirectory: flags.shaderCache });
@@ -134,7 +134,7 @@ interface Origin {
   readonly vocabulary: Vocabulary;
 }
 
-/** Writes what is seen, as it comes. Keeps nothing that grows with the text. */
+/** Prints observations as they arrive. Keeps nothing that grows with the text. */
 class Show {
   readonly #terminal: Terminal;
   readonly #flags: InspectFlags;
@@ -146,7 +146,7 @@ class Show {
   #strip?: Strip;
   /** Tokens shown. */
   tokens = 0;
-  /** Bytes of text that they stand for. */
+  /** Bytes of text in these tokens. */
   #bytes = 0;
 
   constructor(terminal: Terminal, flags: InspectFlags, origin: Origin) {
@@ -176,7 +176,7 @@ class Show {
     let strip = "";
     piece.tokens.forEach((token, i) => {
       const bytes = this.#origin.vocabulary.bytesOf(token), letters: Letter[] = [];
-      // A letter may be split over tokens, and a token may hold several: its value is that of each of its bytes.
+      // A character can span tokens, and a token can hold several characters: each byte has the value of its token.
       for (const byte of bytes) letters.push(...this.#letters.next(byte, shown[i], this.#bytes++));
       strip += this.#take(letters);
       if (!json) return;

@@ -1,10 +1,10 @@
 /**
- * Ctrl-C and SIGTERM: the first one asks a command to stop in good order, a second one stops it at once. Who closes the
- * pipe that a command writes to asks it to stop too.
+ * Handles Ctrl-C and SIGTERM: the first one asks a command to stop gracefully, a second one ends it immediately.
+ * Closing the pipe that a command writes to also asks it to stop.
  */
 import type { Terminal } from "./terminal.ts";
 
-/** The signals, each with the exit code that shells expect of a command that it stopped. */
+/** The signals, each with the conventional exit code of a command stopped by it. */
 const EXIT_CODES: ReadonlyMap<Deno.Signal, number> = new Map(
   Deno.build.os === "windows" ? [["SIGINT", 130], ["SIGBREAK", 149]] : [["SIGINT", 130], ["SIGTERM", 143]],
 );
@@ -12,24 +12,24 @@ const EXIT_CODES: ReadonlyMap<Deno.Signal, number> = new Map(
 /** The exit code of a command that was stopped by Ctrl-C. */
 export const INTERRUPTED = 130;
 
-/** The exit code of a command whose reader left, as shells have it. */
+/** The conventional exit code of a command whose output pipe was closed. */
 const READER_LEFT = 141;
 
-// One Ctrl-C may come twice: from the terminal, and from the program that started this one and passes it on.
+// A single Ctrl-C can arrive twice: from the terminal, and forwarded by the parent process.
 const ECHO_MS = 500;
 
-/** Whether somebody asked to stop. */
+/** Whether a stop was requested. */
 export interface Interrupt {
   readonly requested: boolean;
-  /** What to exit with when stopped: 130 by Ctrl-C, 143 by SIGTERM, 141 by a closed pipe. */
+  /** The exit code when stopped: 130 for Ctrl-C, 143 for SIGTERM, 141 for a closed pipe. */
   readonly exitCode: number;
-  /** Hears signals while the main thread is busy for long too, from the next moment on; see {@link watch}. */
+  /** Also handles signals while the main thread is busy for long; see {@link watch}. */
   hearWhileBusy(): void;
-  /** Gives the signals their usual meaning back. */
+  /** Restores the default behaviour of the signals. */
   [Symbol.dispose](): void;
 }
 
-// The main thread has this long to do something about a signal.
+// How long the main thread has to react to a signal.
 const PATIENCE_MS = 1000;
 
 const WATCHER = `
@@ -52,17 +52,17 @@ onmessage = ({ data }) => {
 `;
 
 /**
- * Hears signals on a thread of its own. They reach the main thread between turns of the event loop only, and a step on
- * the CPU may take minutes: so this one says that somebody was heard, and ends the process at the second signal, if the
- * main thread does not.
- * @param heard Where the main thread says that it has heard of one.
+ * Handles signals on a separate thread. The main thread receives signals only between turns of its event loop, and a
+ * step on the CPU can take minutes. This thread acknowledges the first signal, and ends the process at the second one,
+ * if the main thread does not.
+ * @param heard Shared memory in which the main thread records that it has received a signal.
  */
 function watch(heard: Int32Array): Disposable {
   const url = URL.createObjectURL(new Blob([WATCHER], { type: "text/javascript" }));
   const worker = new Worker(url, { type: "module" });
-  // Without it, signals are heard between steps.
+  // Without this thread, signals are handled between steps.
   worker.onerror = (event) => event.preventDefault();
-  const line = "\nstopping after this step; Ctrl-C again stops at once, without saving\n";
+  const line = "\nstopping after this step; press Ctrl-C again to stop immediately without saving\n";
   worker.postMessage({ heard, signals: [...EXIT_CODES.keys()], patienceMs: PATIENCE_MS, echoMs: ECHO_MS, line });
   return { [Symbol.dispose]: () => worker.postMessage("end") };
 }

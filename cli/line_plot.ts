@@ -12,7 +12,7 @@ export interface PlotOptions {
   /** Unique in its page. */
   readonly id: string;
   readonly title: string;
-  /** What a listener is told instead of the picture. */
+  /** Text alternative for screen readers. */
   readonly description: string;
   readonly xLabel: string;
   readonly yLabel: string;
@@ -44,7 +44,7 @@ export function linePlot({ id, title, description, xLabel, yLabel, lines }: Plot
   ];
   const paths = drawn.map(({ points }, i) => {
     const path = points.map(({ step, value }) => `${x.at(step)},${y.at(value)}`).join(" ");
-    // A single point is no line: it is drawn as a dot.
+    // A single point is drawn as a dot.
     return points.length === 1
       ? `<circle class="dot line${i}" cx="${x.at(points[0].step)}" cy="${y.at(points[0].value)}" r="3"/>`
       : `<polyline class="line line${i}" points="${path}"/>`;
@@ -71,13 +71,13 @@ export function linePlot({ id, title, description, xLabel, yLabel, lines }: Plot
   ].join("\n");
 }
 
-/** From values to places between two ends, with ticks at round values. */
+/** Maps values to positions between two ends, with ticks at round values. */
 interface Scale {
   readonly ticks: readonly number[];
   at(value: number): number;
 }
 
-/** @param margin Share of the range that stays free at both ends, so that no line lies on the axis. */
+/** @param margin Share of the range that is left free at both ends, so that no line coincides with the axis. */
 function scale(values: readonly number[], [from, to]: readonly [number, number], margin = 0): Scale {
   const finite = values.length > 0 ? values : [0];
   let low = finite.reduce((a, b) => Math.min(a, b)), high = finite.reduce((a, b) => Math.max(a, b));

@@ -1,12 +1,11 @@
 /**
- * Locks on files. The system holds them for the process and releases them when it ends, however it ends, so none goes
- * stale.
+ * File locks. The operating system releases them when the process ends, however it ends, so locks never go stale.
  */
 
 /**
- * Opens a file for reading and writing that no other process, and nobody else in this one, has opened so. It is made if
- * needed, and not cut. The lock goes with {@link Deno.FsFile.close}.
- * @returns The file, or undefined where another has it.
+ * Opens a file for reading and writing with an exclusive lock, also against other holders in this process. The file is
+ * created if needed and not truncated. {@link Deno.FsFile.close} releases the lock.
+ * @returns The file, or undefined if it is locked.
  */
 export async function openLocked(path: string): Promise<Deno.FsFile | undefined> {
   for (;;) {
@@ -21,12 +20,12 @@ export async function openLocked(path: string): Promise<Deno.FsFile | undefined>
       file.close();
       throw error;
     }
-    // Who had it renamed or removed it between the opening and the lock.
+    // The previous holder renamed or removed it between opening and locking.
     file.close();
   }
 }
 
-// Deno before 2.6 can only wait for a lock; a free one is had at once.
+// Deno before 2.6 can only wait for a lock; a free lock is acquired immediately.
 const WAIT_MS = 500;
 
 async function tryLock(file: Deno.FsFile): Promise<boolean> {
@@ -35,13 +34,13 @@ async function tryLock(file: Deno.FsFile): Promise<boolean> {
     const timeout = new Promise<false>((resolve) => setTimeout(() => resolve(false), WAIT_MS));
     return await Promise.race([file.lock(true).then(() => true), timeout]);
   } catch (error) {
-    // Some network file systems have no locks; there, nothing tells two processes apart.
+    // Some network file systems have no locks; there, processes cannot be kept apart.
     if (["ENOTSUP", "EOPNOTSUPP", "ENOSYS", "ENOLCK"].includes((error as { code?: string }).code ?? "")) return true;
     throw error;
   }
 }
 
-/** Whether an open file is the one that a path names now. */
+/** Whether a path still names an open file. */
 async function isAt(file: Deno.FsFile, path: string): Promise<boolean> {
   const [own, named] = await Promise.all([file.stat(), Deno.stat(path).catch(() => undefined)]);
   return named !== undefined && own.ino === named.ino && own.dev === named.dev;

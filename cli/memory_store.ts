@@ -1,4 +1,4 @@
-/** Memory files on disk: reading one, and saying in one line what is wrong with it. */
+/** Reads and writes memory files, and reports in one line what is wrong with one. */
 import { CheckpointError, decodeMemory, encodeMemory, type MemoryFile, type MemoryOwner } from "../titans/mod.ts";
 import { CommandError, UsageError } from "./errors.ts";
 import { folderOf, makeFolder, writeAtomic } from "./files.ts";
@@ -8,8 +8,8 @@ import { shellWord } from "./program.ts";
 /**
  * Reads a memory file.
  * @param path The file.
- * @param owner Whose memory it must be.
- * @throws {UsageError} if there is none, {CommandError} if it is damaged or the memory of another model.
+ * @param owner The model and weights that it must belong to.
+ * @throws {UsageError} if it does not exist, {CommandError} if it is damaged or belongs to another model.
  */
 export async function loadMemory(path: string, owner: MemoryOwner): Promise<MemoryFile> {
   let bytes: Uint8Array;
@@ -35,8 +35,8 @@ export async function loadMemory(path: string, owner: MemoryOwner): Promise<Memo
 }
 
 /**
- * Replaces a memory file at once; its folder is made if needed.
- * @throws {CommandError} if it holds what is no number, or cannot be written: then the file stays as it was.
+ * Replaces a memory file atomically; its folder is created if needed.
+ * @throws {CommandError} if the memory contains NaN or infinity, or cannot be written; the file is then unchanged.
  */
 export async function saveMemory(path: string, owner: MemoryOwner, memory: MemoryFile): Promise<void> {
   const bad = Object.entries(memory.reading.arrays).find(([, { data }]) => !allFinite(data as Float32Array));
@@ -51,7 +51,7 @@ export async function saveMemory(path: string, owner: MemoryOwner, memory: Memor
   await writeAtomic(path, encodeMemory(owner, memory));
 }
 
-/** Makes the folder that a file shall lie in. @param flag The flag that named the file. */
+/** Creates the folder of a file. @param flag The flag that named the file. */
 export async function makeFolderOf(path: string, flag: string): Promise<void> {
   const folder = folderOf(path);
   if (folder !== "") await makeFolder(folder, flag);

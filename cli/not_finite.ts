@@ -1,9 +1,9 @@
-/** Numbers that are none, found before they are kept. */
+/** Finds NaN and infinity before a state is saved. */
 import type { TrainingState } from "../titans/mod.ts";
 
-/** Whether all of some numbers are finite. */
+/** Whether all numbers of an array are finite. */
 export function allFinite(data: ArrayLike<number>): boolean {
-  // Zero times a number is zero, times anything else NaN; sums need no branch an element.
+  // Zero times a finite number is zero, otherwise NaN; a sum needs no branch per element.
   let sum = 0;
   for (let i = 0; i < data.length; i++) sum += data[i] * 0;
   return sum === 0;

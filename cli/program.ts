@@ -1,26 +1,26 @@
-/** What this program is called: a task in a checkout, a command of its own once it is compiled. */
+/** How this program is invoked: as a task in a checkout, or as an executable once it is compiled. */
 
-/** Whether this is the executable that `deno task compile` makes. */
+/** Whether this is the executable built by `deno task compile`. */
 export const STANDALONE: boolean = Deno.build.standalone;
 
 /**
- * A text that names commands by their tasks, as its reader has to type them: the executable's user has no tasks.
+ * Rewrites the tasks in a text as commands of the executable, whose users have no tasks.
  * @param text Such as `continue with: deno task train --resume`.
  * @param standalone Whether the reader runs the executable.
  */
 export function asCalled(text: string, standalone: boolean = STANDALONE): string {
-  // What needs the sources stays a task.
+  // Tasks that need the source code remain tasks.
   return standalone ? text.replaceAll(/deno task (?!(?:bench|compile|test)\b)/g, "mneme ") : text;
 }
 
-/** A word as a shell takes it: what stands in a command to copy. */
+/** Quotes a word for a shell, for commands that users copy. */
 export function shellWord(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
 /**
- * Gives the executable's permission to use the network back, for commands that do without. In a checkout the tasks say
- * what is permitted.
+ * Drops the executable's network permission, for commands that do not need it. In a checkout the tasks define the
+ * permissions.
  */
 export function giveBackNetwork(): void {
   if (STANDALONE) Deno.permissions.revokeSync({ name: "net" });

@@ -1,15 +1,15 @@
-/** How a training run is shown: one JSON object a line, or lines for people. */
+/** Reports the progress of a training run, as one JSON object per line or as readable text. */
 import type { StartEvent, StepEvent, TrainEvent } from "./events.ts";
 import { fitLine, printable, type Terminal } from "./terminal.ts";
 
-/** Where a command sends what happens. */
+/** Receives the events of a command. */
 export interface Reporter {
   report(event: TrainEvent): void;
-  /** A line for people. */
+  /** Prints a line of text. */
   note(line: string): void;
 }
 
-/** One JSON object a line on standard output; lines for people go to standard error. */
+/** Prints one JSON object per line to standard output; text goes to standard error. */
 export function jsonReporter(terminal: Terminal): Reporter {
   return {
     report: (event) => terminal.out(`${JSON.stringify(event)}\n`),
@@ -17,12 +17,11 @@ export function jsonReporter(terminal: Terminal): Reporter {
   };
 }
 
-// Without a terminal to rewrite, a step line this often keeps logs short.
+// Seconds between step lines if there is no terminal, to keep logs short.
 const QUIET_MS = 10_000;
 const LOSS_WINDOW = 10;
 
-/**
- * Lines for people. On a terminal the progress line is rewritten in place.
+/** Prints readable text. On a terminal the progress line is updated in place.
  * @param now The clock in milliseconds.
  */
 export function textReporter(terminal: Terminal, now: () => number = () => performance.now()): Reporter {
@@ -58,7 +57,7 @@ export function textReporter(terminal: Terminal, now: () => number = () => perfo
   };
 }
 
-/** What a progress line says, the most important first. */
+/** The parts of a progress line, most important first. */
 function progressOf(event: StepEvent, loss: number, start: StartEvent | undefined): string[] {
   const remaining = start ? (start.steps - event.step) * start.tokensPerStep / event.tokensPerSecond : 0;
   return [
@@ -78,7 +77,7 @@ function describe(event: Exclude<TrainEvent, StepEvent>, start: StartEvent | und
         `${event.model} ${event.preset}, ${
           formatCount(event.parameters)
         } parameters, on ${event.device}: ${event.adapter}`,
-        `data ${event.data}: ${formatCount(event.trainBytes)} bytes to learn from, ${
+        `data ${event.data}: ${formatCount(event.trainBytes)} bytes for training, ${
           formatCount(event.heldOutBytes)
         } held out; ` +
         `steps ${event.step} to ${event.steps} of ${formatCount(event.tokensPerStep)} ${
@@ -86,14 +85,14 @@ function describe(event: Exclude<TrainEvent, StepEvent>, start: StartEvent | und
             ? "bytes"
             : `tokens (${event.vocabulary}, ${event.bytesPerToken.toFixed(2)} bytes each)`
         }; run folder ${event.out}`,
-        "compiling kernels, until after the first step (drivers keep them: the next run starts sooner) ...",
+        "compiling kernels; this ends after the first step, and is faster in the next run ...",
       ];
     case "validation":
       return [
         `step ${event.step}: held-out text ${event.bitsPerByte.toFixed(3)} bits/byte (loss ${
           event.loss.toFixed(3)
         }); ` +
-        `${start?.vocabulary === "bytes" ? "byte-bigram" : "token-pair"} counts ${
+        `${start?.vocabulary === "bytes" ? "byte-bigram" : "token-bigram"} baseline ${
           event.bigramBitsPerByte.toFixed(3)
         } on the same ${formatCount(event.bytes)} bytes`,
       ];

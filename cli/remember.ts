@@ -1,4 +1,4 @@
-/** `remember`: reads a text into a model's memory and saves that. */
+/** `remember`: reads a text into a model's memory and saves the memory. */
 import { type Device, requestDevice } from "../kernels/mod.ts";
 import { fingerprint, type MemoryOwner, Model, Reader, type ReadingState } from "../titans/mod.ts";
 import { findCheckpoint } from "./checkpoint_file.ts";
@@ -36,15 +36,15 @@ const FLAGS = {
 
 /** The command `remember`. */
 export const rememberCommand: Command = {
-  summary: "read a text into a model's memory, and keep it in a file",
+  summary: "read a text into a model's memory and save it to a file",
   description: [
-    "Reads a text with a trained model and saves its memory: a file of one size, however long the text. generate --memory writes from it,",
-    "as if the text stood before the prompt. The file belongs to the checkpoint that read it. Ctrl-C saves what was read so far.",
+    "Reads a text with a trained model and saves its memory to a file, whose size does not depend on the text. generate --memory continues",
+    "from it, as if the text preceded the prompt. The file can only be used with the same checkpoint. Ctrl-C saves what was read so far.",
   ].join("\n"),
   examples: [
-    ["deno task remember --text book.txt --memory runs/book.memory", "the newest run reads a book"],
-    ["deno task generate --memory runs/book.memory --prompt Chapter", "write from it"],
-    ["deno task remember --text more.txt --memory runs/book.memory --continue", "read on"],
+    ["deno task remember --text book.txt --memory runs/book.memory", "read a book with the newest run"],
+    ["deno task generate --memory runs/book.memory --prompt Chapter", "generate from it"],
+    ["deno task remember --text more.txt --memory runs/book.memory --continue", "continue reading"],
     ["cat *.txt | deno task remember --text - --memory runs/all.memory", "from standard input"],
   ],
   flags: FLAGS,
@@ -53,7 +53,7 @@ export const rememberCommand: Command = {
 
 type RememberFlags = Values<typeof FLAGS>;
 
-// Progress shows, and Ctrl-C is heard, about this often.
+// How often progress is shown and Ctrl-C is handled.
 const ROUND_MS = 250;
 const MOST_PIECES = 256;
 
@@ -63,11 +63,11 @@ async function remember(args: readonly string[], terminal: Terminal): Promise<nu
   if (source === undefined) {
     throw new UsageError("remember needs a text: give a file with --text FILE, or --text - for standard input");
   }
-  if (path === undefined) throw new UsageError("remember needs a place for the memory: give it with --memory FILE");
+  if (path === undefined) throw new UsageError("remember needs a file for the memory: give one with --memory FILE");
   if (path === "") throw new UsageError("--memory cannot be empty: give a file");
   if (!flags.continue && await exists(path)) {
     throw new UsageError(
-      `there is a file ${path} already: read on from it with --continue, or choose another --memory`,
+      `the file ${path} exists: continue from it with --continue, or choose another --memory`,
     );
   }
   const remarks: string[] = [];
@@ -82,7 +82,7 @@ async function remember(args: readonly string[], terminal: Terminal): Promise<nu
   const model = new Model(checkpoint.config), params = model.layout.pack(checkpoint.state.params);
   const owner: MemoryOwner = { model, weights: fingerprint(params) };
   const before = flags.continue ? await loadMemory(path, owner) : undefined;
-  // Now, so that a place where nothing may be written shows before minutes of reading.
+  // Created now, so that a location that is not writable is reported before minutes of reading.
   await makeFolderOf(path, "--memory");
   const device = await requestDevice({ kind: flags.device, shaderCacheDirectory: flags.shaderCache });
   try {
@@ -123,7 +123,7 @@ async function remember(args: readonly string[], terminal: Terminal): Promise<nu
   }
 }
 
-/** The bytes of a text from a place on. */
+/** The bytes of a text from an offset on. */
 async function* from(bytes: AsyncIterable<Uint8Array>, skip: number): AsyncGenerator<Uint8Array> {
   let left = skip;
   for await (const piece of bytes) {
@@ -142,7 +142,7 @@ interface Reading {
   readonly interrupt: Interrupt;
 }
 
-/** Reads a text to its end, or up to where somebody asked to stop. */
+/** Reads a text to its end, or until a stop is requested. */
 async function readAll(
   reader: Reader,
   start: ReadingState,
@@ -154,7 +154,7 @@ async function readAll(
     const piece = held.subarray(0, count);
     held = held.subarray(count);
     const result = await speed.measure(count, () => reader.prefill(piece, state));
-    // Comparisons on the host find NaN; once in the memory it stays.
+    // The host checks for NaN, which would remain in the memory.
     if (!allFinite(result.logits)) throw notFinite(bytes);
     if (state !== reader.start) state.dispose();
     state = result.state;
@@ -167,7 +167,7 @@ async function readAll(
   for await (const piece of tokens) {
     held = joined(held, piece);
     for (;;) {
-      // What is read at once ends where the fast way of reading can go on.
+      // A chunk ends at a boundary from which fast reading can continue.
       const toBoundary = (unit - state.tokensRead % unit) % unit || unit;
       if (interrupt.requested || held.length < toBoundary) break;
       const wanted = Math.min(speed.stepsIn(ROUND_MS, MOST_PIECES * unit), held.length);
@@ -181,7 +181,7 @@ async function readAll(
 
 function notFinite(bytes: number): CommandError {
   return new CommandError(
-    `what the model predicts is not finite within the text behind byte ${bytes}: no memory was written; read with another state of the run ` +
+    `what the model predicts is not finite in the text after byte ${bytes}: no memory was written; use another checkpoint of the run ` +
       `(--which best or last), or train one with a lower --lr or a smaller --theta-max`,
   );
 }
@@ -203,10 +203,10 @@ interface Shown {
   readonly tokensRead: number;
 }
 
-// Without a terminal to rewrite, a line this often keeps logs short.
+// Seconds between lines if there is no terminal, to keep logs short.
 const QUIET_MS = 10_000;
 
-/** What the command says while it reads. */
+/** The output of the command while it reads. */
 class Show {
   readonly #terminal: Terminal;
   readonly #shown: Shown;
@@ -272,7 +272,7 @@ class Show {
     }
     const clear = this.#terminal.interactive ? "\r\x1b[K" : "";
     if (interrupted && bytes === 0) {
-      this.#terminal.out(`${clear}stopped before anything was read\n`);
+      this.#terminal.out(`${clear}stopped before reading anything\n`);
       return;
     }
     const holds = `${memory} now holds ${formatCount(tokensRead)} ${unit}s of text in ${formatCount(stateBytes)} bytes`;
@@ -284,16 +284,16 @@ class Show {
     const next = interrupted
       ? `deno task remember --text ${shellWord(text!)} --memory ${shellWord(memory!)} --continue --skip ${skip + bytes}`
       : `deno task generate --memory ${shellWord(memory!)} --prompt TEXT`;
-    this.#terminal.out(`${interrupted ? "continue" : "write from it"} with: ${asCalled(next)}\n`);
+    this.#terminal.out(`${interrupted ? "continue" : "generate from it"} with: ${asCalled(next)}\n`);
   }
 
-  /** A line for people. */
+  /** Prints a line of text. */
   note(line: string): void {
     if (this.#shown.flags.json) this.#terminal.err(`${line}\n`);
     else this.#terminal.out(`${this.#terminal.interactive ? "\r\x1b[K" : ""}${line}\n`);
   }
 
-  /** Says an event to scripts; false where people read. */
+  /** Prints an event with --json; returns false otherwise. */
   #event(event: Record<string, unknown>): boolean {
     const { flags: { json }, device } = this.#shown;
     if (json) this.#terminal.out(`${JSON.stringify({ ...event, device: device.info.kind })}\n`);

@@ -1,4 +1,6 @@
-/** What a training run is: the record in its config.json, made from flags, or read and checked when the run goes on. */
+/**
+ * The configuration of a training run: its config.json, created from flags, or read and checked when the run resumes.
+ */
 import {
   completeConfig,
   completeOptimizer,
@@ -42,8 +44,8 @@ export interface RunConfig extends Omit<RunOptions, "stream"> {
 }
 
 /**
- * The order in which streamed text is read now: documents by weight, all rows in the same order from different places
- * on. The first one knew no documents.
+ * The current order of streamed text: documents by weight, all rows in the same order from different starting points.
+ * The first version did not distinguish documents.
  */
 export const STREAM_ORDER = 2;
 
@@ -62,7 +64,7 @@ export interface RunFlags extends ModelFlags, RunOptions, OptionsOf<typeof RECIP
   readonly vocabulary: string;
 }
 
-/** How the flags of a new run say that its text is made. */
+/** The recipe of a new run's text, from its flags. */
 export function newRecipe(flags: RunFlags): DataRecipe {
   const { data, format, vocabulary, heldOut, split } = flags;
   return {
@@ -75,16 +77,16 @@ export function newRecipe(flags: RunFlags): DataRecipe {
   };
 }
 
-/** How the text of a run is made; with other sources, if they are given. */
+/** The recipe of a run's text, with other sources if they are given. */
 export function recipeOf({ data: { name, recipe } }: RunConfig, sources: readonly string[] = []): DataRecipe {
   const stored = recipe ?? { ...DEFAULT_RECIPE, sources: [name] };
   return sources.length > 0 ? { ...stored, sources } : stored;
 }
 
-/** What a new run learns from. */
+/** The training data of a new run. */
 export interface RunText {
   readonly data: DataIdentity;
-  /** How many token ids there are. */
+  /** The number of token ids. */
   readonly vocabularySize: number;
 }
 
@@ -111,7 +113,7 @@ export function newRunConfig(flags: RunFlags, { data, vocabularySize }: RunText,
   };
 }
 
-/** Makes something of flags; an option that cannot be is named by its flag. */
+/** Runs something with options from flags; an invalid option is reported by the name of its flag. */
 function inWordsOf<T>(flags: ModelFlags, make: () => T): T {
   try {
     return make();
@@ -120,7 +122,7 @@ function inWordsOf<T>(flags: ModelFlags, make: () => T): T {
   }
 }
 
-/** The flags that must stay as they were, with what the configuration says of each. */
+/** The flags that cannot change, with their values in the configuration. */
 const FIXED: Readonly<Partial<Record<keyof RunFlags, (config: RunConfig) => unknown>>> = {
   model: (config) => config.model.model,
   preset: (config) => config.preset,
@@ -141,11 +143,11 @@ const FIXED: Readonly<Partial<Record<keyof RunFlags, (config: RunConfig) => unkn
 };
 
 /**
- * The configuration with which a run goes on: as it was, but for the steps and rates given.
- * @param stored What its config.json says.
- * @param flags The flags, of which those in `given` were on the command line.
- * @param path The run's folder, for error texts.
- * @throws {UsageError} if a flag contradicts the run, {CommandError} if the file is not a run's configuration.
+ * The configuration of a resumed run: unchanged except for the steps and rates given.
+ * @param stored The contents of its config.json.
+ * @param flags The flags; `given` lists those that were on the command line.
+ * @param path The run's folder, for error messages.
+ * @throws {UsageError} if a flag contradicts the run, {CommandError} if the file is not a valid configuration.
  */
 export function resumedRunConfig(
   stored: unknown,
@@ -165,7 +167,7 @@ export function resumedRunConfig(
   }
   if ((config.stream ?? 0) > 0 && config.streamOrder !== STREAM_ORDER) {
     throw new UsageError(
-      `the run in ${path} streams its text in an order that this version no longer has: start a new run with another --out`,
+      `the run in ${path} streams its text in an order that this version no longer supports: start a new run with another --out`,
     );
   }
   checkModelFlags(flags, given, config.model, path);
@@ -184,14 +186,14 @@ export function resumedRunConfig(
 /** The rows of options in a file: there, a run has a step at least. */
 const STORED_OPTIONS = { ...RUN_OPTIONS, steps: { ...RUN_OPTIONS.steps, min: 1 } };
 
-/** Checks that something read from a file is a run's configuration, field by field: nothing in it is trusted. */
+/** Checks every field of a configuration that was read from a file: nothing in it is trusted. */
 export function checkRunConfig(stored: unknown, path: string): RunConfig {
   const refuse = (why: string): never => {
     throw new CommandError(
       `${path}/config.json is not a run's configuration: restore it, or start a new run with another --out (${why})`,
     );
   };
-  if (!isRecord(stored)) return refuse("it is no record");
+  if (!isRecord(stored)) return refuse("it is not a JSON object");
   const config = stored as unknown as RunConfig;
   const { streamOrder = 0 } = stored;
   if (!Number.isSafeInteger(streamOrder) || streamOrder as number < 0) refuse("its streamOrder is no whole number");
@@ -214,19 +216,19 @@ function checkData(data: DataIdentity, refuse: (why: string) => never): void {
     refuse("its data has no name, bytes and sha256");
   }
   if (data.documents !== undefined && !Number.isSafeInteger(data.documents)) {
-    refuse("its data has no whole number of documents");
+    refuse("its data has no integer number of documents");
   }
   const { recipe } = data;
   if (recipe === undefined) return;
   if (!isRecord(recipe)) refuse("its recipe is no record");
   const { sources, field, vocabulary, separator, header = true, skipBadRows = false } = recipe;
   if (!Array.isArray(sources) || sources.length === 0 || !sources.every((source) => typeof source === "string")) {
-    refuse("its sources are no list of texts");
+    refuse("its sources are not a list of strings");
   }
   checkValues(RECIPE_OPTIONS, recipe);
   if (typeof field !== "string" || typeof vocabulary !== "string") refuse("its field and vocabulary are no texts");
   if (separator !== undefined && (typeof separator !== "string" || separator.length !== 1)) {
-    refuse("its separator is no character");
+    refuse("its separator is not a character");
   }
   if (typeof header !== "boolean" || typeof skipBadRows !== "boolean") {
     refuse("its header and skipBadRows are not true or false");
@@ -237,12 +239,12 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Checks that a run goes on with the text that it began with. @throws {UsageError} if it does not. */
+/** Checks that a run resumes with the text that it started with. @throws {UsageError} if it does not. */
 export function checkSameData(config: RunConfig, data: DataIdentity, path: string): void {
   const { documents } = config.data;
   if (config.data.sha256 !== data.sha256 || (documents !== undefined && documents !== data.documents)) {
     throw new UsageError(
-      `the run in ${path} learns from ${config.data.name} (${config.data.bytes} bytes), and ${data.name} (${data.bytes} bytes) is another text: ` +
+      `the run in ${path} learns from ${config.data.name} (${config.data.bytes} bytes), and ${data.name} (${data.bytes} bytes) is a different text: ` +
         `give the same text with --data, or start a new run with another --out`,
     );
   }
@@ -251,7 +253,7 @@ export function checkSameData(config: RunConfig, data: DataIdentity, path: strin
   const was = weights(recipeOf(config).sources), now = weights(data.recipe?.sources);
   if (was !== now) {
     throw new UsageError(
-      `the run in ${path} weighs its texts ${was}, not ${now}: leave --data out, or start a new run with another --out`,
+      `the run in ${path} weights its texts ${was}, not ${now}: omit --data, or start a new run with another --out`,
     );
   }
 }

@@ -1,32 +1,32 @@
-/** What a run measured so far, kept small: for its report, and to know its best validation. */
+/** A compact history of a run's measurements, for its report and its best validation. */
 import { Curve } from "./curve.ts";
 import type { StepEvent, ValidationEvent } from "./events.ts";
 
 /** The best validation of a run. */
 export interface BestValidation {
   readonly step: number;
-  /** Mean cross-entropy in nats a byte. */
+  /** Mean cross-entropy in nats per byte. */
   readonly loss: number;
   readonly bitsPerByte: number;
 }
 
 /** Curves of a run and its best validation, from the lines of its metrics. */
 export class RunHistory {
-  /** Bits a byte of each step's batch. */
+  /** Bits per byte of each step's batch. */
   readonly training: Curve = new Curve();
-  /** Bits a byte of held-out text. */
+  /** Bits per byte of the held-out text. */
   readonly validation: Curve = new Curve();
   /** Norm of the gradient before clipping. */
   readonly gradientNorm: Curve = new Curve();
   readonly learningRate: Curve = new Curve();
   /** The validation of lowest loss; undefined before the first. */
   best: BestValidation | undefined;
-  /** Bits a byte of counts of pairs of tokens on the validated text; undefined before the first validation. */
+  /** Bits per byte of the bigram baseline on the validated text; undefined before the first validation. */
   bigramBitsPerByte: number | undefined;
 
   /**
-   * Adds an event, which a file may have spoilt: what is no number in it is left out, and so are others than steps and
-   * validations.
+   * Adds an event, which may come from a damaged file: values that are not numbers are ignored, and so are events other
+   * than steps and validations.
    */
   add(event: StepEvent | ValidationEvent): void {
     const point = (curve: Curve, value: number): void => {

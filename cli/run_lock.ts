@@ -1,4 +1,4 @@
-/** Who has a run folder: one process at a time trains in it. */
+/** Locks run folders: only one process at a time trains in a folder. */
 import { UsageError } from "./errors.ts";
 import { exists, makeFolder, readTextIfAny, writing } from "./files.ts";
 import { openLocked } from "./lock.ts";
@@ -6,27 +6,26 @@ import { checkRunConfig } from "./run_config.ts";
 import { BEST_FILE, CHECKPOINT_FILE, CONFIG_FILE, METRICS_FILE, readConfig } from "./run_folder.ts";
 
 /**
- * The file that a run's process holds. What stands in it is for people; a file that a killed process left behind locks
- * nothing.
+ * The lock file of a run. Its contents are for people; a file left behind by a killed process does not lock anything.
  */
 const LOCK_FILE = "run.lock";
 
-/** A run folder that is this process's own until disposed. */
+/** A run folder that this process owns until it is disposed. */
 export class RunLock {
   #file: Deno.FsFile | undefined;
 
   /**
    * @param path The folder.
-   * @param made Whether it was made for this.
+   * @param made Whether it was created by this process.
    */
   private constructor(readonly path: string, readonly made: boolean, file: Deno.FsFile) {
     this.#file = file;
   }
 
   /**
-   * Makes a folder if needed, and takes it.
-   * @returns The lock, or undefined where another process has the folder.
-   * @throws {UsageError} if the path cannot be a folder, {CommandError} if nothing can be written there.
+   * Creates a folder if needed, and locks it.
+   * @returns The lock, or undefined if another process has the folder.
+   * @throws {UsageError} if the path cannot be a folder, {CommandError} if it is not writable.
    */
   static async take(path: string): Promise<RunLock | undefined> {
     const made = await makeFolder(path, "--out"), place = `${path}/${LOCK_FILE}`;
@@ -41,14 +40,14 @@ export class RunLock {
     });
   }
 
-  /** Gives the folder back; a second time does nothing. */
+  /** Releases the folder; calling it again has no effect. */
   [Symbol.dispose](): void {
     if (!this.#file) return;
     try {
-      // First, so that nobody takes a file that is about to go.
+      // First, so that no process locks a file that is about to be removed.
       Deno.removeSync(`${this.path}/${LOCK_FILE}`);
     } catch {
-      // The folder is gone, or the disk: the lock goes with the file.
+      // The folder or the disk is gone, and the lock with it.
     }
     this.#file.close();
     this.#file = undefined;
@@ -56,9 +55,9 @@ export class RunLock {
 }
 
 /**
- * Takes a folder for a new run. One with a run that never came to a checkpoint is taken again: nothing of it is lost
- * that its first steps do not give again.
- * @throws {UsageError} if another process has it, or something lies there that a new run would destroy.
+ * Locks a folder for a new run. A folder whose run has no checkpoint yet is used again: its first steps can be
+ * repeated.
+ * @throws {UsageError} if another process has it, or it contains something that a new run would destroy.
  */
 export async function takeNewFolder(path: string): Promise<RunLock> {
   const lock = await RunLock.take(path);
@@ -72,38 +71,40 @@ export async function takeNewFolder(path: string): Promise<RunLock> {
   }
 }
 
-/** Takes the first of the folders `name`, `name-2`, `name-3` ... below `root` that hold no run and that nobody has. */
+/**
+ * Locks the first of the folders `name`, `name-2`, `name-3` ... below `root` that contains no run and is not locked.
+ */
 export async function takeFreshFolder(root: string, name: string): Promise<RunLock> {
   for (let n = 1;; n++) {
     const path = `${root}/${n === 1 ? name : `${name}-${n}`}`;
     if (await holdsRun(path)) continue;
     const lock = await RunLock.take(path);
     if (!lock) continue;
-    // Somebody may have come and gone in between.
+    // Another process may have used it in between.
     if (!await holdsRun(path)) return lock;
     lock[Symbol.dispose]();
   }
 }
 
 /**
- * Takes the folder of a run to continue it.
+ * Locks the folder of a run to resume it.
  * @throws {UsageError} if another process has it, or there is no run.
  */
 export async function takeRun(path: string): Promise<RunLock> {
-  const missing = new UsageError(`there is no run in ${path}: leave --resume out to start one there`);
+  const missing = new UsageError(`there is no run in ${path}: omit --resume to start one there`);
   if (path === "" || !await exists(`${path}/${CONFIG_FILE}`).catch(() => false)) throw missing;
   const lock = await RunLock.take(path);
   if (!lock) throw await heldError(path);
   return lock;
 }
 
-/** Leaves a folder in which a new run failed before its first step as it was found, and gives it back. */
+/** Restores and releases a folder in which a new run failed before its first step. */
 export async function abandon(lock: RunLock): Promise<void> {
   const { path, made } = lock, metrics = await readTextIfAny(`${path}/${METRICS_FILE}`).catch(() => "unreadable");
   const empty = !metrics && !await holdsState(path);
   if (empty) { for (const name of [CONFIG_FILE, METRICS_FILE]) await Deno.remove(`${path}/${name}`).catch(() => {}); }
   lock[Symbol.dispose]();
-  // A folder with something in it, such as what another process has begun there since, stays.
+  // A folder that is not empty, for example because another process has started a run in it, is kept.
   if (empty && made) await Deno.remove(path).catch(() => {});
 }
 
@@ -115,7 +116,7 @@ async function holdsRun(path: string): Promise<boolean> {
   try {
     return await exists(`${path}/${CONFIG_FILE}`) || await holdsState(path);
   } catch {
-    // What cannot be looked at is not free.
+    // A folder that cannot be read counts as used.
     return true;
   }
 }
@@ -125,15 +126,15 @@ async function requireFree(path: string): Promise<void> {
   if (await holdsState(path)) {
     throw new UsageError(
       stored === undefined
-        ? `${path} holds a checkpoint and no ${CONFIG_FILE}: restore that file to continue the run, or choose another --out`
-        : `there is a run in ${path} already: continue it with --resume, or choose another --out`,
+        ? `${path} contains a checkpoint but no ${CONFIG_FILE}: restore that file to continue the run, or choose another --out`
+        : `${path} already contains a run: continue it with --resume, or choose another --out`,
     );
   }
-  // Somebody else's file of this name is not ours to replace.
+  // A foreign file of this name must not be replaced.
   if (stored !== undefined) checkRunConfig(stored, path);
 }
 
-/** What to say where another process has a run folder. */
+/** The error if another process has a run folder. */
 async function heldError(path: string): Promise<UsageError> {
   return new UsageError(
     `the run in ${path} is open in another process${await holder(
@@ -150,7 +151,7 @@ async function holder(path: string): Promise<string> {
     };
     return ` (process ${process}, since ${since.slice(0, 19).replace("T", " ")} UTC)`;
   } catch {
-    // It was not written yet, or cannot be read while it is locked, as on Windows.
+    // The file is not written yet, or cannot be read while it is locked, as on Windows.
     return "";
   }
 }

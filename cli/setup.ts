@@ -1,17 +1,16 @@
 /**
- * The set-up step of the tasks: is there a WebGPU adapter? On Linux it should be one of a Vulkan driver: through
- * OpenGL, which serves where there is no other, kernels are translated once more, 16-bit floats are missing, and less
- * is tested. Where there is none, and apt and root are at hand, it installs Debian's software Vulkan driver; else it
- * prints the one command to run.
+ * The setup step of the tasks: looks for a WebGPU adapter. On Linux it should come from a Vulkan driver: OpenGL, the
+ * fallback, translates kernels once more, lacks 16-bit floats and is tested less. If there is none, and apt and root
+ * are available, the step installs Debian's software Vulkan driver; otherwise it prints the command to run.
  *
  *     deno task setup    exits with 1 without an adapter
  */
 const PACKAGES = ["mesa-vulkan-drivers", "libvulkan1"];
 const INSTALL = ["install", "--yes", "--no-install-recommends", ...PACKAGES];
 
-/** What the set-up step needs of the machine. */
+/** What the setup step needs from the machine. */
 export interface Machine {
-  /** The description of the adapter of a backend, or undefined where there is none. Looks again each time. */
+  /** The description of a backend's adapter, or undefined if there is none. Not cached. */
   findAdapter(backend: "any" | "vulkan"): Promise<string | undefined>;
   readonly os: string;
   readonly isRoot: boolean;
@@ -19,13 +18,13 @@ export interface Machine {
   hasApt(): Promise<boolean>;
   /** Runs apt-get; whether it succeeded. */
   apt(args: readonly string[]): Promise<boolean>;
-  /** Tells the user. */
+  /** Prints a message. */
   say(line: string): void;
 }
 
 /**
- * Finds an adapter, or installs a software one where that is possible.
- * @returns The adapter's description, or undefined: then the user has been told what to do.
+ * Finds an adapter, or installs a software one if possible.
+ * @returns The adapter's description, or undefined after telling the user what to do.
  */
 export async function setUp(machine: Machine): Promise<string | undefined> {
   if (machine.os !== "linux") {
@@ -38,9 +37,7 @@ export async function setUp(machine: Machine): Promise<string | undefined> {
   const present = await machine.findAdapter("vulkan");
   if (present !== undefined) return present;
   const fallback = await machine.findAdapter("any");
-  const found = fallback === undefined
-    ? "no WebGPU adapter was found"
-    : `the WebGPU adapter (${fallback}) is one of OpenGL`;
+  const found = fallback === undefined ? "no WebGPU adapter was found" : `the WebGPU adapter (${fallback}) uses OpenGL`;
   const leave = (remedy: string): string | undefined => {
     machine.say(`${fallback === undefined ? "error" : "warning"}: ${found}: ${remedy}`);
     return fallback;
@@ -51,7 +48,7 @@ export async function setUp(machine: Machine): Promise<string | undefined> {
   }
   if (!machine.isRoot) return leave(`run \`sudo ${command}\` (a software Vulkan driver), then try again`);
   machine.say(`${found[0].toUpperCase()}${found.slice(1)}. Installing a software Vulkan driver: ${command}`);
-  // Package lists may be missing (fresh containers) or stale: then fetch them and try once more.
+  // Package lists may be missing (in fresh containers) or stale; in that case update them and try again.
   const installed = await machine.apt(INSTALL) || (await machine.apt(["update"]) && await machine.apt(INSTALL));
   if (!installed) return leave(`the installation failed; run \`${command}\` yourself, then try again`);
   const adapter = await machine.findAdapter("vulkan");
@@ -101,7 +98,7 @@ function thisMachine(): Machine {
     }
   };
   return {
-    // Each look is a process of its own: a process keeps the drivers that it found first.
+    // Each check needs a new process: a process keeps the drivers that it found first.
     findAdapter: async (backend) => {
       const env: Record<string, string> = backend === "any" ? {} : { DENO_WEBGPU_BACKEND: backend };
       return (await run("deno", ["run", "--no-prompt", import.meta.url, "--probe"], "piped", env)).text || undefined;

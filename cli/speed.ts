@@ -1,8 +1,7 @@
-/** How fast a run is. */
+/** Measures the speed of a run. */
 
 /**
- * Measures rounds of steps. The first round is not counted once there is another: kernels are still being compiled in
- * it.
+ * Measures rounds of steps. The first round is discarded once there is another, because it includes compilation.
  */
 export class Speed {
   /** Smoothed over some rounds. */
@@ -10,12 +9,12 @@ export class Speed {
   #rounds = 0;
 
   /**
-   * @param tokensPerStep What one step learns from.
+   * @param tokensPerStep Number of tokens per step.
    * @param now The clock in milliseconds.
    */
   constructor(readonly tokensPerStep: number, readonly now: () => number = () => performance.now()) {}
 
-  /** Runs a round and counts it. */
+  /** Runs and measures a round. */
   async measure<T>(steps: number, round: () => Promise<T>): Promise<T> {
     const before = this.now();
     const result = await round();
@@ -25,12 +24,12 @@ export class Speed {
     return result;
   }
 
-  /** Seconds a step, of late; 0 before the first. */
+  /** Recent seconds per step; 0 before the first. */
   get secondsPerStep(): number {
     return this.#secondsPerStep;
   }
 
-  /** Tokens a second, of late. */
+  /** Recent tokens per second. */
   get tokensPerSecond(): number {
     return this.#secondsPerStep > 0 ? this.tokensPerStep / this.#secondsPerStep : 0;
   }

@@ -1,11 +1,11 @@
 /**
- * A text with a number for each of its letters, as a strip: on a terminal the letters on coloured grounds, elsewhere
- * lines of letters with a line of bars of different height below each. It is written as the text comes.
+ * Shows a text with a number for each character: on a terminal with background colours, elsewhere with a line of bars
+ * below each line of text. Output is written as the text arrives.
  */
 
 import { printable } from "./terminal.ts";
 
-/** A letter, and the number that its bytes have on average; a byte has that of the token it comes from. */
+/** A character and the mean number of its bytes; each byte has the number of its token. */
 export interface Letter {
   readonly text: string;
   readonly value: number;
@@ -13,14 +13,14 @@ export interface Letter {
   readonly position: number;
 }
 
-/** Puts bytes together to letters: UTF-8, where a letter may take several. */
+/** Assembles UTF-8 bytes into characters. */
 export class Letters {
   readonly #decoder = new TextDecoder();
   #total = 0;
   #count = 0;
   #start = 0;
 
-  /** The letters that are complete with one more byte: mostly one, none inside a letter. */
+  /** The characters completed by one more byte: usually one, none in the middle of a character. */
   next(byte: number, value: number, position: number): Letter[] {
     if (this.#count === 0) this.#start = position;
     this.#total += value;
@@ -28,7 +28,7 @@ export class Letters {
     return this.#take(this.#decoder.decode(Uint8Array.of(byte), { stream: true }));
   }
 
-  /** What is left at the end of the text: a replacement letter for bytes that never became one. */
+  /** The rest at the end of the text: a replacement character for an incomplete sequence. */
   end(): Letter[] {
     return this.#take(this.#decoder.decode());
   }
@@ -41,18 +41,17 @@ export class Letters {
   }
 }
 
-/** Levels of a strip, beside "nothing to see". */
+/** Number of levels, not counting "no bar". */
 export const LEVELS = 8;
 
-/** Which numbers are shown lowest and highest; what lies beyond is shown as these. */
+/** The numbers of the lowest and the highest level; numbers beyond are clamped. */
 export interface Scale {
   readonly low: number;
   readonly high: number;
 }
 
 /**
- * A scale for numbers like these: their twentieth parts at both ends do not stretch it. Numbers that are no numbers do
- * not count.
+ * A scale for these numbers, from their 5th to their 95th percentile. NaN is ignored.
  */
 export function scaleOf(values: ArrayLike<number>): Scale {
   const sorted = Float64Array.from(values).filter(Number.isFinite).sort();
@@ -68,12 +67,12 @@ export function levelOf({ low, high }: Scale, value: number): number {
 }
 
 const BARS = " ▁▂▃▄▅▆▇█";
-// Of the 256 colours of terminals, from pale yellow to dark red; letters on them are black, but on the darkest.
+// From the 256 terminal colours, pale yellow to dark red; characters on them are black, except on the darkest.
 const GROUNDS = [230, 229, 222, 215, 209, 203, 196, 124];
 const RESET = "\x1b[0m";
 const PLAIN_WIDTH = 80;
 
-/** A letter as it may be shown: nothing that a terminal would obey. */
+/** A character that is safe to print: control characters are replaced. */
 export function visible(text: string): string {
   if (text === "\t") return "→";
   if (text === "\n") return "↵";
@@ -91,17 +90,17 @@ export class Strip {
   #letters: Letter[] = [];
 
   /**
-   * @param scale What the levels stand for.
-   * @param color Whether to colour, or to draw bars.
+   * @param scale The numbers that the levels represent.
+   * @param color Whether to use colours; otherwise bars are drawn.
    */
   constructor(readonly scale: Scale, readonly color: boolean) {}
 
-  /** The text of some more letters. */
+  /** Formats more characters. */
   add(letters: readonly Letter[]): string {
     return letters.map((letter) => this.color ? this.#coloured(letter) : this.#barred(letter)).join("");
   }
 
-  /** What is left at the end. */
+  /** Formats the rest at the end. */
   end(): string {
     if (this.color) return `${RESET}\n`;
     return this.#row();
@@ -113,7 +112,7 @@ export class Strip {
     this.#level = level;
     if (text !== "\n") return before + visible(text);
     this.#level = 0;
-    // A line's end has a number too. Terminals would colour the rest of the line, so the colour ends first.
+    // A line break has a number too. Terminals would colour the rest of the line, so the colour is reset first.
     return `${before} ${RESET}\n`;
   }
 
@@ -130,7 +129,7 @@ export class Strip {
   }
 }
 
-/** What the levels stand for, in one line. */
+/** A one-line legend of the levels. */
 export function legend({ low, high }: Scale, color: boolean): string {
   const bound = (level: number): string => formatNumber(low + (high - low) * level / LEVELS);
   const samples = Array.from({ length: LEVELS }, (_, i) => {

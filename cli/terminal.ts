@@ -1,4 +1,4 @@
-/** Where commands write: a person's terminal, a pipe, or a test. */
+/** The output of commands: a terminal, a pipe or a test. */
 
 /** Standard output and standard error of a command. */
 export interface Terminal {
@@ -6,11 +6,11 @@ export interface Terminal {
   out(text: string): void;
   /** Writes to standard error. */
   err(text: string): void;
-  /** Whether a person watches standard output, so that a line may be rewritten. */
+  /** Whether standard output is a terminal, so that a line can be updated in place. */
   readonly interactive: boolean;
-  /** Letters that fit a line now; infinite where nobody watches. */
+  /** Current width of a line in characters; infinite if not a terminal. */
   readonly columns: number;
-  /** Whether the reader of standard output has left: what is written from now on is lost. */
+  /** Whether the reader of standard output has closed the pipe; further output is lost. */
   readonly closed: boolean;
 }
 
@@ -23,7 +23,7 @@ export function processTerminal(): Terminal {
     try {
       while (bytes.length > 0) bytes = bytes.subarray(stream.writeSync(bytes));
     } catch (error) {
-      // The reader of a pipe may leave early (`| head`).
+      // The reader of a pipe may close it early (`| head`).
       if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
       closed ||= stream === Deno.stdout;
     }
@@ -43,16 +43,16 @@ export function processTerminal(): Terminal {
 
 function terminalColumns(): number {
   try {
-    // Some terminals claim to have none.
+    // Some terminals report a width of 0.
     return Deno.consoleSize().columns || Infinity;
   } catch {
     return Infinity;
   }
 }
 
-/** Parts of a line that is rewritten in place, as many as fit: a line that wraps could not be. */
+/** As many parts of a progress line as fit: a line that wraps cannot be updated in place. */
 export function fitLine(parts: readonly string[], { columns }: Pick<Terminal, "columns">): string {
-  // Some terminals wrap as soon as the last column is written.
+  // Some terminals wrap as soon as the last column is filled.
   const most = columns - 1;
   let count = parts.length;
   while (count > 1 && parts.slice(0, count).join("  ").length > most) count--;
@@ -60,8 +60,8 @@ export function fitLine(parts: readonly string[], { columns }: Pick<Terminal, "c
 }
 
 /**
- * A text as it may be shown: control codes, which a terminal would obey, and those that turn the direction of writing
- * as dots; but for tabs and ends of lines.
+ * A text that is safe to print: control characters, except tabs and line breaks, and characters that change the writing
+ * direction are replaced by dots.
  */
 export function printable(text: string): string {
   return text.replace(

@@ -6,7 +6,7 @@ import { DEFAULT_RECIPE, RECIPE_OPTIONS, type RowOptions } from "./data/recipe.t
 import { type Flag, text, toggle, type Values } from "./flags.ts";
 import { flagsOf } from "./table_flags.ts";
 
-/** A text that is checked as soon as it is read. */
+/** A text flag whose value is checked when it is parsed. */
 function checked(flag: Flag<string>, check: (text: string) => unknown): Flag<string> {
   return { ...flag, read: (value) => (check(value), value) };
 }
@@ -36,7 +36,7 @@ export const TEXT_FLAGS = {
   skipBadRows: toggle("leave records and rows out that cannot be understood, and say how many"),
 } as const;
 
-/** How records and rows become texts, as the flags say. */
+/** How records and rows are turned into text, from the flags. */
 export function rowOptionsOf({ field, separator, noHeader, skipBadRows }: Values<typeof TEXT_FLAGS>): RowOptions {
   return {
     field,

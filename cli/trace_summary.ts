@@ -1,21 +1,23 @@
-/** What stays of a long text that is looked at token by token: running figures, and the passages that stand out. */
+/**
+ * Summarises a long text that is inspected token by token: running statistics, and the passages with the highest means.
+ */
 import type { Letter } from "./strip.ts";
 
-/** Figures of a quantity over all tokens seen. */
+/** Statistics of a quantity over all tokens so far. */
 export interface Figures {
   readonly mean: number;
   readonly min: number;
   readonly max: number;
 }
 
-/** Mean, least and greatest of numbers that come one by one; NaN does not count. */
+/** Running mean, minimum and maximum; NaN is ignored. */
 export class RunningFigures {
   #total = 0;
   #count = 0;
   #min = Infinity;
   #max = -Infinity;
 
-  /** Takes one more number. */
+  /** Adds a number. */
   add(value: number): void {
     if (Number.isNaN(value)) return;
     this.#total += value;
@@ -24,7 +26,7 @@ export class RunningFigures {
     this.#max = Math.max(this.#max, value);
   }
 
-  /** The figures so far; null before the first number. */
+  /** The statistics so far; null before the first number. */
   get figures(): Figures | null {
     return this.#count === 0 ? null : { mean: this.#total / this.#count, min: this.#min, max: this.#max };
   }
@@ -32,10 +34,10 @@ export class RunningFigures {
 
 /** A passage of a text. */
 export interface Passage {
-  /** Positions of its first byte and of its last letter. */
+  /** Positions of its first byte and its last character. */
   readonly start: number;
   readonly end: number;
-  /** Mean over its letters of the number looked at. */
+  /** Mean of the number over its characters. */
   readonly mean: number;
   readonly text: string;
 }
@@ -43,12 +45,12 @@ export interface Passage {
 const PASSAGE_LETTERS = 24;
 const KEPT = 3;
 
-/** Finds the passages of a fixed length with the highest means, none overlapping another. */
+/** Finds the non-overlapping passages of a fixed length with the highest means. */
 export class Passages {
   readonly #window: Letter[] = [];
   #best: Passage[] = [];
 
-  /** Takes one more letter. */
+  /** Adds a character. */
   add(letter: Letter): void {
     if (Number.isNaN(letter.value)) return;
     this.#window.push(letter);
@@ -56,7 +58,7 @@ export class Passages {
     if (this.#window.length === PASSAGE_LETTERS) this.#consider();
   }
 
-  /** The passages, the highest first; of a text shorter than a passage all of it. */
+  /** The passages, highest first; the whole text if it is shorter than a passage. */
   get best(): readonly Passage[] {
     if (this.#best.length === 0 && this.#window.length > 0) this.#consider();
     return this.#best;

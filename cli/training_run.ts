@@ -33,47 +33,47 @@ import { SAMPLE_TEMPERATURE } from "./sampling_flags.ts";
 import { RunFolder } from "./run_folder.ts";
 import { Speed } from "./speed.ts";
 
-/** What a run is made from. */
+/** The parts of a run. */
 export interface RunParts {
   readonly config: RunConfig;
   readonly corpus: Corpus;
   readonly path: string;
   readonly device: Device;
   readonly version: string;
-  /** Which of the states in its folder a run goes on from; a new run takes none up, whatever lies there. */
+  /** Which checkpoint of its folder a run resumes from; undefined for a new run, which ignores existing ones. */
   readonly from?: WhichCheckpoint;
 }
 
-/** How a run is watched. */
+/** How a run is monitored. */
 export interface RunOptions {
-  /** Steps between validations; 0 for the end only. */
+  /** Steps between validations; 0 for only at the end. */
   readonly evalEvery: number;
-  /** Held-out bytes to predict in a validation, at most. */
+  /** Maximum number of held-out bytes to predict in a validation. */
   readonly evalBytes: number;
   readonly checkpointEvery: number;
-  /** Tokens to write at the end; 0 for none. */
+  /** Tokens to generate at the end; 0 for none. */
   readonly sampleTokens: number;
   readonly samplePrompt: string;
   readonly interrupt: Interrupt;
   readonly reporter: Reporter;
 }
 
-// Losses are read, and Ctrl-C is heard, about this often.
+// How often losses are read and Ctrl-C is handled.
 const ROUND_MS = 250;
 const MAX_ROUND_STEPS = 50;
-// Who stops a run waits for its step: when that takes longer, somebody else answers meanwhile.
+// A stop waits for the current step. If steps take longer than this, a separate thread acknowledges the signal meanwhile.
 const LONG_SECONDS = 2;
 
-/** A state that may be kept. */
+/** A state that can be saved. */
 interface Candidate {
   readonly step: number;
-  /** Whether the model was never better. */
+  /** Whether it has the best validation so far. */
   readonly best: boolean;
   /** The checkpoint. */
   readonly bytes: Uint8Array;
 }
 
-/** A run that is being trained. */
+/** A run in progress. */
 export class TrainingRun {
   readonly #parts: RunParts;
   readonly #trainer: Trainer;
@@ -81,7 +81,7 @@ export class TrainingRun {
   readonly #data: TrainingData;
   /** The step of the last checkpoint. */
   #saved: number;
-  /** A state that is to be kept once it is known that training can go on from it. */
+  /** A state that is saved once a further step has shown that training can continue from it. */
   #candidate?: Candidate;
   readonly #began: number;
 
@@ -94,9 +94,10 @@ export class TrainingRun {
   }
 
   /**
-   * Compiles the training step and opens the run's folder, at its checkpoint if it goes on.
-   * @param reporter Hears of the start before the kernels are compiled.
-   * @throws {CommandError} if the checkpoint cannot be read or is of another run, {UsageError} if the run is complete.
+   * Compiles the training step and opens the run's folder, at its checkpoint if the run is resumed.
+   * @param reporter Receives the start event before the kernels are compiled.
+   * @throws {CommandError} if the checkpoint cannot be read or belongs to another run, {UsageError} if the run is
+   * complete.
    */
   static async open(parts: RunParts, reporter: Reporter): Promise<TrainingRun> {
     const { config, path, device, from } = parts;
@@ -104,7 +105,7 @@ export class TrainingRun {
     if (checkpoint) requireSameModel(config.model, checkpoint.config);
     if (checkpoint && checkpoint.seed !== config.seed) {
       throw new CommandError(
-        `the checkpoint in ${path} is of another run: its seed is ${checkpoint.seed}, the run's is ${config.seed}; restore the right file`,
+        `the checkpoint in ${path} belongs to another run: its seed is ${checkpoint.seed}, the run's is ${config.seed}; restore the right file`,
       );
     }
     const { batch, seqLen: length, accumulate, seed, optimizer } = config;
@@ -138,9 +139,9 @@ export class TrainingRun {
 
   /**
    * Trains up to the configuration's number of steps.
-   * @returns Whether the run is complete; false if it was interrupted. Either way its state is saved.
-   * @throws {CommandError} if numbers stop being numbers, or a file cannot be written: the states on disk stay as they
-   * were.
+   * @returns Whether the run is complete; false if it was interrupted. Its state is saved in both cases.
+   * @throws {CommandError} if numbers become NaN or infinite, or a file cannot be written; the checkpoints on disk are
+   * then unchanged.
    */
   async train(options: RunOptions): Promise<boolean> {
     try {
@@ -153,8 +154,8 @@ export class TrainingRun {
   #unwritten(cause: WriteError): CommandError {
     const { path } = this.#parts, resume = `deno task train --resume --out ${shellWord(path)}`;
     const state = this.#saved > 0
-      ? `the state of step ${this.#saved} is safe, continue from it with`
-      : "no state was kept yet, start again with";
+      ? `the checkpoint of step ${this.#saved} is safe, continue from it with`
+      : "no checkpoint was saved yet, start again with";
     return new CommandError(`${cause.message}; ${state}: ${resume}`, { cause });
   }
 
@@ -167,7 +168,7 @@ export class TrainingRun {
     const isDue = (every: number): boolean => this.#step === steps || (every > 0 && this.#step % every === 0);
     while (this.#step < steps && !interrupt.requested) {
       const untilDue = [evalEvery, checkpointEvery].map((every) => every > 0 ? every - this.#step % every : Infinity);
-      // A state that waits is known to be good after one step.
+      // A pending state is known to be good after one more step.
       const most = this.#candidate ? 1 : speed.stepsIn(ROUND_MS, MAX_ROUND_STEPS);
       await this.#round(Math.min(most, steps - this.#step, ...untilDue), speed, reporter);
       if (speed.secondsPerStep > LONG_SECONDS) interrupt.hearWhileBusy();
@@ -203,11 +204,11 @@ export class TrainingRun {
     return this.#parts.device.info.kind;
   }
 
-  /** Makes some steps and reports them. */
+  /** Runs some steps and reports them. */
   async #round(count: number, speed: Speed, reporter: Reporter): Promise<void> {
     try {
       const metrics = await speed.measure(count, () => this.#trainer.run(this.#data, count));
-      // Before anybody hears of these steps, the state that they started from is on the disk, if it was due.
+      // A checkpoint that was due is on disk before the steps that follow it are reported.
       await this.#keep();
       for (const { step, loss, bitsPerByte, gradientNorm, learningRate } of metrics) {
         const event = {
@@ -225,7 +226,7 @@ export class TrainingRun {
       }
     } catch (cause) {
       if (!(cause instanceof TrainingError)) throw cause;
-      // Of a run without a step there is nothing to show.
+      // A run without steps has nothing to show.
       if (this.#step > 0) await this.#report();
       throw divergedStep(cause, this.#standing);
     }
@@ -237,8 +238,8 @@ export class TrainingRun {
   }
 
   /**
-   * Judges the model and the counts of pairs on the same held-out windows. `validate` says whether the model was never
-   * better.
+   * Evaluates the model and the bigram baseline on the same held-out windows. Returns whether this is the best
+   * validation so far.
    */
   #judge(
     { evalBytes, reporter }: RunOptions,
@@ -274,9 +275,9 @@ export class TrainingRun {
   }
 
   /**
-   * Takes the state as it is now, as a checkpoint. An update may break a model whose loss was still a number, and only
-   * the next step shows it: what is kept waits for that.
-   * @param best Whether the model was never better.
+   * Takes the current state as a checkpoint. An update can break a model whose loss was still finite, which only the
+   * next step shows: the state is saved after that.
+   * @param best Whether this is the best validation so far.
    */
   async #takeState(best: boolean): Promise<Candidate> {
     const { config, corpus } = this.#parts;
@@ -291,7 +292,7 @@ export class TrainingRun {
     };
   }
 
-  /** Keeps the state that waits, if one does. */
+  /** Saves the pending state, if there is one. */
   async #keep(): Promise<void> {
     if (!this.#candidate) return;
     const { step, best, bytes } = this.#candidate;
@@ -300,7 +301,7 @@ export class TrainingRun {
     this.#saved = step;
   }
 
-  /** Keeps the state after the last step; no step comes that would show whether it is good, so that it is tried. */
+  /** Saves the state after the last step. There is no further step to show whether it is good, so a step is tried. */
   async #saveLast(): Promise<void> {
     const step = this.#step;
     this.#candidate ??= await this.#takeState(false);
@@ -309,7 +310,7 @@ export class TrainingRun {
     await this.#keep();
   }
 
-  /** Brings the report up to date. */
+  /** Updates the report. */
   async #report(sample?: string): Promise<void> {
     const { config, corpus, device, path, version } = this.#parts;
     const { best } = this.#folder.history;
@@ -317,7 +318,7 @@ export class TrainingRun {
     await this.#folder.saveReport({
       title: `Mneme: ${path}`,
       status: `${
-        this.#step === config.steps ? "Complete" : "Stopped or under way"
+        this.#step === config.steps ? "Complete" : "Stopped or in progress"
       }: ${this.#step} of ${config.steps} steps.`,
       facts: [
         [
@@ -328,7 +329,7 @@ export class TrainingRun {
         ],
         [
           "data",
-          `${config.data.name}: ${formatCount(corpus.trainBytes)} bytes to learn from, ${
+          `${config.data.name}: ${formatCount(corpus.trainBytes)} bytes for training, ${
             formatCount(corpus.heldOutBytes)
           } held out`,
         ],
@@ -338,7 +339,7 @@ export class TrainingRun {
             config.accumulate > 1 ? `, ${config.accumulate} times` : ""
           }`,
         ],
-        ["best validation", best ? `${best.bitsPerByte.toFixed(3)} bits a byte at step ${best.step}` : "none yet"],
+        ["best validation", best ? `${best.bitsPerByte.toFixed(3)} bits per byte at step ${best.step}` : "none yet"],
         ["device", `${device.info.kind}: ${device.info.description}`],
         ["version", version],
       ],
@@ -347,7 +348,7 @@ export class TrainingRun {
     });
   }
 
-  /** Lets the model write. @returns prompt and text; undefined where it cannot, which is said. */
+  /** Generates a sample. @returns prompt and text; undefined if that fails, which is reported. */
   async #sample({ sampleTokens, samplePrompt, interrupt, reporter }: RunOptions): Promise<string | undefined> {
     const { device, config, corpus: { vocabulary } } = this.#parts;
     const { model } = this.#trainer;
@@ -359,7 +360,7 @@ export class TrainingRun {
       let text = "";
       for await (const token of generate(reader, prompt, options)) {
         text += decoder.next(token);
-        // The run is complete; who wants to go does not wait for the rest of the sample.
+        // The run is complete, so an interrupt ends the sample early.
         if (interrupt.requested) break;
       }
       text += decoder.end();
@@ -376,7 +377,7 @@ export class TrainingRun {
   }
 }
 
-/** What a run learns from: random places of its texts, or its texts in order. */
+/** The training batches of a run: random windows of its texts, or its texts in order. */
 function trainingData(
   { batch, seqLen: length, accumulate, seed, stream = 0 }: RunConfig,
   { train }: Corpus,
@@ -386,7 +387,9 @@ function trainingData(
   return new StreamWindows(train, shape, seed, { longest: stream });
 }
 
-/** What a run is judged on: windows with a memory of their own, or, where it streams, held-out documents in order. */
+/**
+ * The validation data of a run: windows with a fresh memory each or, in streaming runs, held-out documents in order.
+ */
 function judgedWindows(
   { batch, seqLen: length, stream = 0 }: RunConfig,
   { heldOut, bytesPerToken }: Corpus,

@@ -1,12 +1,14 @@
-/** Paths as the user means them: `deno task` runs commands in the project's folder, wherever the user typed them. */
+/**
+ * Resolves paths as the user means them: `deno task` runs commands in the project's folder, wherever they are typed.
+ */
 import { isRemote, parseSource } from "./data/source_spec.ts";
 import { STANDALONE } from "./program.ts";
 
 /**
- * A path of something to read, as seen from the folder in which the user typed the command; what is not there is looked
- * for in the project's folder.
- * @param path As it was typed.
- * @param typedIn The folder; unless given, where `deno task` was called, if it was.
+ * Resolves a path to read relative to the folder in which the user typed the command; if it does not exist there,
+ * relative to the project's folder.
+ * @param path The path as typed.
+ * @param typedIn The folder. Default: where `deno task` was called, if it was.
  */
 export function userPath(path: string, typedIn: string | undefined = callersFolder()): string {
   if (typedIn === undefined || path === "" || path === "-" || isAbsolute(path) || !isAbsolute(typedIn)) return path;
@@ -18,31 +20,31 @@ export function userPath(path: string, typedIn: string | undefined = callersFold
   } catch {
     return path;
   }
-  // Shorter, and the same wherever the project's folder is moved to.
+  // Relative, which is shorter and remains valid if the project's folder is moved.
   const root = `${normal(here)}/`;
   return meant.startsWith(root) ? meant.slice(root.length) : meant;
 }
 
-/** What `--data` says, with its path as the user means it. */
+/** A value of `--data` with its path resolved. */
 export function userSource(source: string, typedIn?: string): string {
   const { place } = parseSource(source);
   return place === "sotu" || isRemote(place) ? source : `${userPath(place, typedIn)}${source.slice(place.length)}`;
 }
 
-/** The flags of files that are read. */
+/** The flags that name files to read. */
 interface ReadFlags {
   readonly text?: string;
   readonly memory?: string;
   readonly checkpoint?: string;
 }
 
-/** Flags of files to read, as {@link userPath}s. */
+/** Resolves the flags that name files to read, see {@link userPath}. */
 export function readPaths(flags: ReadFlags): ReadFlags {
   const keys = ["text", "memory", "checkpoint"] as const;
   return Object.fromEntries(keys.flatMap((key) => flags[key] === undefined ? [] : [[key, userPath(flags[key])]]));
 }
 
-/** Where `deno task` was called; undefined if the command was started otherwise. */
+/** The folder in which `deno task` was called; undefined if the command was started otherwise. */
 function callersFolder(): string | undefined {
   if (STANDALONE || Deno.permissions.querySync({ name: "env", variable: "INIT_CWD" }).state !== "granted") {
     return undefined;

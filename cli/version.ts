@@ -1,4 +1,4 @@
-/** The version, from the place that publishing reads it from. */
+/** The version, from the file that publishing uses. */
 import config from "../deno.json" with { type: "json" };
 
 /** The version of Mneme, such as `0.1.0`. */

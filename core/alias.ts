@@ -1,12 +1,12 @@
 /**
- * Primitives that only gradients see: each gives some of its inputs on as they are, and its vjp says where their
- * cotangents go. `simplify` puts the inputs in the place of the outputs, so nothing is left of them in a kernel.
+ * Primitives that exist only for gradients: each passes some of its inputs through unchanged, and its vjp defines where
+ * their cotangents go. `simplify` replaces the outputs by the inputs, so kernels contain no trace of them.
  */
 import type { AliasOp, Attrs, Vjp } from "./op.ts";
 
 /**
  * Makes such a primitive.
- * @param name How prints and errors call it.
+ * @param name Its name in printed graphs and error messages.
  * @param aliased Which inputs are the outputs: from `start` up to, but not including, `end`.
  * @param vjp Builds the cotangents of all inputs.
  */

@@ -4,18 +4,18 @@ import { DeviceError } from "./errors.ts";
 import { formatType, sizeOfShape } from "./shape.ts";
 
 /**
- * Engines say in many ways that an array is too large, and some of them when the stack is full: what holds less than
- * this did not fail for its size.
+ * Engines report arrays that are too large in different ways, some of them the same as a stack overflow: arrays smaller
+ * than this did not fail because of their size.
  */
 const LEAST_BYTES = 2 ** 26;
 
 /**
  * Runs what allocates host memory for tensors.
- * @param action What is done, as in "Cannot compute".
+ * @param action The action, as in "Cannot compute".
  * @param types What is allocated.
- * @param elementBytes Bytes of an element.
- * @throws {DeviceError} with reason `out-of-memory`, the bytes and what to do, if the engine refuses an array so large
- * or has no memory for it.
+ * @param elementBytes Bytes per element.
+ * @throws {DeviceError} with reason `out-of-memory`, the bytes and what to do, if the engine rejects an array of this
+ * size or is out of memory.
  */
 export function allocating<T>(action: string, types: readonly Type[], elementBytes: number, fn: () => T): T {
   try {
@@ -27,7 +27,7 @@ export function allocating<T>(action: string, types: readonly Type[], elementByt
       `Cannot ${action} ${types.map(formatType).join(", ")}: it takes ${
         Math.ceil(bytes / 2 ** 20)
       } MiB of host memory, which could not be allocated; ` +
-        "use a smaller batch or sequence, split the tensor, or keep it on a device that fuses what makes it with what reads it (cpu, webgpu)",
+        "use a smaller batch or sequence, split the tensor, or use a device that fuses its producer with its consumers (cpu, webgpu)",
       "out-of-memory",
     );
   }

@@ -12,7 +12,7 @@ export interface ExprChanges {
   variable(variable: Var): Var;
 }
 
-/** Copies expressions into a builder of its own, what they share once. */
+/** Copies expressions into a new builder; shared subexpressions are copied once. */
 export class ExprCopier {
   readonly #e = new ExprBuilder();
   readonly #memo = new Map<Expr, Expr>();

@@ -9,12 +9,12 @@ const DTYPES: readonly DType[] = ["f32", "f16", "i32", "u32", "bool"];
 
 /**
  * Checks that a value is a dtype, where it comes from outside.
- * @throws {DTypeError} if it is none.
+ * @throws {DTypeError} if it is not.
  */
 export function checkDType(dtype: DType, action: string): void {
   if (DTYPES.includes(dtype)) return;
   throw new DTypeError(
-    `Cannot ${action}: ${JSON.stringify(dtype) ?? String(dtype)} is no dtype; use f32, f16, i32, u32 or bool`,
+    `Cannot ${action}: ${JSON.stringify(dtype) ?? String(dtype)} is not a dtype; use f32, f16, i32, u32 or bool`,
     [String(dtype)],
   );
 }
@@ -22,7 +22,7 @@ export function checkDType(dtype: DType, action: string): void {
 /** The typed array that holds elements of a dtype on the host; `bool` is stored as 0 or 1 in u32. */
 export type HostData = Float32Array | Int32Array | Uint32Array | Float64Array;
 
-/** What is known of a tensor while tracing: its static shape and its element type. */
+/** The type of a tensor while tracing: its static shape and its element type. */
 export interface Type {
   /** Extents, outermost first. */
   readonly shape: Shape;

@@ -1,4 +1,6 @@
-/** The error classes of Mneme. Texts are built from fields, so that machines can read what people read. */
+/**
+ * The error classes of Mneme. Messages are built from fields, so that programs can read the same information as people.
+ */
 
 /** Shapes that do not fit an operation. Thrown while tracing, at the user's line. */
 export class ShapeError extends TypeError {
@@ -36,14 +38,14 @@ export class DTypeError extends TypeError {
   }
 }
 
-/** An option whose name is not known, or options that are no record. Thrown at once, at the user's line. */
+/** An unknown option, or options that are not a record. Thrown immediately, at the user's line. */
 export class OptionError extends TypeError {
   /** The name of the class. */
   override readonly name = "OptionError";
   /**
    * Makes the error.
-   * @param message What was attempted, what is wrong, and what there is.
-   * @param option The name concerned; empty if the options are no record.
+   * @param message What was attempted, what is wrong, and what is available.
+   * @param option The name concerned; empty if the options are not a record.
    */
   constructor(
     message: string,
@@ -54,7 +56,9 @@ export class OptionError extends TypeError {
   }
 }
 
-/** A program that cannot be built: misuse of tracing, no gradient, source text that a device's compiler refuses. */
+/**
+ * A program that cannot be compiled: incorrect use of tracing, no gradient, or source that a device's compiler rejects.
+ */
 export class CompileError extends Error {
   /** The name of the class. */
   override readonly name = "CompileError";
@@ -93,10 +97,9 @@ export class DeviceError extends Error {
   }
 }
 
-/**
- * Asserts what cannot be false unless Mneme itself is wrong.
+/** Asserts a condition that can only fail because of a bug in Mneme.
  * @param condition What must hold.
- * @param message What it means when it does not.
+ * @param message What a failure means.
  * @throws {Error} prefixed `Internal:` when the condition is false.
  */
 export function invariant(condition: unknown, message: string): asserts condition {

@@ -11,8 +11,8 @@ import type { Index, Var } from "./index_expr.ts";
 import { invariant } from "./errors.ts";
 
 /**
- * One-operand arithmetic. `not` takes bool or integers (bitwise); `round` gives the even one of two nearest integers. `sigmoid` and `tanh` must not overflow to NaN in any
- * printer.
+ * One-operand arithmetic. `not` takes bool or integers (bitwise); `round` rounds half to even. `sigmoid` and `tanh`
+ * must not overflow to NaN in any printer.
  */
 export type UnaryOp =
   | "neg"
@@ -88,7 +88,7 @@ export type Expr =
     | { readonly kind: "reduce"; readonly combine: Combine; readonly variable: Var; readonly body: Expr }
     /**
      * In a contract kernel's epilogue: the finished sum of products. In a recurrence kernel: the state numbered
-     * `state`, as it is after the present step.
+     * `state`, after the current step.
      */
     | { readonly kind: "accumulator"; readonly state: number }
   );

@@ -2,10 +2,10 @@
  * Reverse-mode differentiation as graph building.
  *
  * `grad(f)` calls `f` on marked copies of the arguments it differentiates, walks back from the result to the marks, and
- * emits the cotangents as ordinary nodes of the same trace. A mark is an identity with a number of its own: it tells
- * the path through this argument from every other path by which the same tensor may reach the result (a closure,
- * another argument), and it lets an outer gradient pass. So gradients nest to any order and nothing is ever stopped
- * implicitly.
+ * emits the cotangents as ordinary nodes of the same trace. A mark is an identity with a unique number: it
+ * distinguishes the path through this argument from every other path by which the same tensor can reach the result (a
+ * closure, another argument), and outer gradients pass through it. Gradients therefore nest to any order, and nothing
+ * is ever stopped implicitly.
  */
 import { aliasOp } from "./alias.ts";
 import { isFloat } from "./dtype.ts";
@@ -18,19 +18,19 @@ import { flatten, sameTree, type TreeSpec, unflatten } from "./tree.ts";
 
 const markOp = aliasOp("mark", { start: 0, end: 1 }, ({ cotangents }) => cotangents);
 
-/** An identity that is no other node: a point at which a gradient can stop. Later passes remove it. */
+/** An identity that is never merged with another node: a point at which a gradient can stop. Later passes remove it. */
 export function mark(x: Tensor): Tensor {
   return apply(markOp, [x], { id: currentContext().unique() });
 }
 
 /**
- * The cotangents of `wrt`, given those of `outputs`; undefined where no path leads. Walks nodes from the outputs back,
- * each once.
+ * The cotangents of `wrt`, given those of `outputs`; undefined if there is no path. Visits each node once, starting
+ * from the outputs.
  * @param outputs Results to start from.
  * @param cotangents One for each output, of its type; undefined for none.
  * @param wrt Tensors at which to stop.
- * @param known Equal tensors that gradients should read in place of a node's own outputs, so that the node need not run
- * again.
+ * @param known Equal tensors that gradients should read instead of a node's outputs, so that the node is not
+ * recomputed.
  * @throws {CompileError} if a primitive on the way has no gradient.
  */
 export function backpropagate(
@@ -97,7 +97,7 @@ function dependents(
 
 /** Which arguments to differentiate. */
 export interface GradOptions {
-  /** Positions of arguments; the first unless said. */
+  /** Positions of arguments. Default: the first. */
   readonly argnums?: number | readonly number[];
 }
 
@@ -107,7 +107,7 @@ const GRAD_OPTIONS = optionNames<GradOptions>({ argnums: true });
 // deno-lint-ignore no-explicit-any -- no narrower type accepts every such function
 export type TreeFunction = (...args: any[]) => unknown;
 
-/** The gradient of a function: like the differentiated argument, or a list of them where several are named. */
+/** The gradient of a function: like the differentiated argument, or a list of gradients if several are named. */
 export type GradOf<F extends TreeFunction, O extends GradOptions> = O extends { readonly argnums: readonly number[] }
   ? Parameters<F>[number][]
   : O extends { readonly argnums: infer N extends number } ? Parameters<F>[N]

@@ -3,8 +3,8 @@
  *
  * Nodes are made by {@link apply} while a {@link TraceContext} is current. The same op on the same inputs with the same
  * attributes is the same node, so common subexpressions are found by construction. Node ids increase in order of
- * making: sorting by id is a topological order. A {@link Graph} is a window on nodes: its outputs and the tensors at
- * which it stops, its inputs.
+ * making: sorting by id is a topological order. A {@link Graph} is a view of these nodes: its outputs, and its inputs,
+ * the tensors at which it stops.
  */
 import { checkDType, type DType, type Type } from "./dtype.ts";
 import { CompileError, invariant } from "./errors.ts";
@@ -56,7 +56,7 @@ export class Tensor implements Type {
     showAsText(this);
   }
 
-  /** Tensors have no number: reading one while tracing is an error. */
+  /** Tensors have no value while tracing: reading one is an error. */
   valueOf(): never {
     throw new CompileError(
       "Cannot read the value of a tensor while tracing: use ops instead of JavaScript arithmetic, and where() instead of if",
@@ -71,7 +71,7 @@ export interface Node {
   readonly attrs: Attrs;
   readonly inputs: readonly Tensor[];
   readonly outputs: readonly Tensor[];
-  /** The deepest scope among the inputs: what does not depend on a loop's body lies outside the loop. */
+  /** The deepest scope among the inputs: nodes that do not depend on a loop's body are outside the loop. */
   readonly scope: Scope;
   readonly context: TraceContext;
 }
@@ -81,7 +81,7 @@ export class Graph {
   #nodes?: readonly Node[];
   #key?: string;
 
-  /** @param names How prints and errors call the inputs; optional. */
+  /** @param names Names of the inputs in printed graphs and errors; optional. */
   constructor(
     readonly inputs: readonly Tensor[],
     readonly outputs: readonly Tensor[],
@@ -100,7 +100,7 @@ export class Graph {
     }`;
   }
 
-  /** {@link toString}: nodes refer to each other, and JSON cannot hold that. */
+  /** {@link toString}: nodes refer to each other, which JSON cannot represent. */
   toJSON(): string {
     return this.toString();
   }
@@ -167,7 +167,7 @@ export class TraceContext {
     return this.#nextId;
   }
 
-  /** A number used once in this context: marks and parameters carry one, so that they are never merged. */
+  /** A unique number in this context: marks and parameters have one, so that they are never merged. */
   unique(): number {
     return this.#nextUnique++;
   }

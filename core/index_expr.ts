@@ -41,8 +41,7 @@ export interface Index {
   readonly max: number;
   readonly key: string;
   /**
-   * Atoms, counting those inside divisions and remainders as often as they stand there: how long the index is when
-   * written out.
+   * Number of atoms, including those inside divisions and remainders: the length of the index when written out.
    */
   readonly size: number;
 }
@@ -162,7 +161,7 @@ export function scaleIndex(index: Index, factor: number): Index {
   );
 }
 
-/** The terms of `index` that `by` divides, as a quotient, and what remains. */
+/** The quotient of the terms of `index` that `by` divides, and the remaining terms. */
 function splitByDivisor(index: Index, by: number): { quotient: Index; rest: Index } {
   const divisible = index.terms.filter((term) => term.coefficient % by === 0);
   const others = index.terms.filter((term) => term.coefficient % by !== 0);

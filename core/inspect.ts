@@ -1,9 +1,8 @@
 /**
- * How objects of the library look on a console: by their `toString`, in a line or a few, where engines would print
- * their insides.
+ * Makes consoles print the library's objects by their `toString`, in one or a few lines, instead of their internals.
  */
 
-/** What the consoles of Node and its kin look for. */
+/** The symbol that Node-like consoles look for. */
 const INSPECT = Symbol.for("nodejs.util.inspect.custom");
 
 /**

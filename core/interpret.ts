@@ -1,4 +1,7 @@
-/** Evaluates a graph in f64 with the references of its ops: slow, plain, and the oracle of everything faster. */
+/**
+ * Evaluates a graph in f64 with the reference implementations of its ops: slow and simple, the oracle for everything
+ * faster.
+ */
 import { allocating } from "./allocate.ts";
 import { invariant, ShapeError } from "./errors.ts";
 import type { Graph, Tensor } from "./graph.ts";
@@ -50,7 +53,7 @@ export function interpret(graph: Graph, inputs: readonly NdArray[]): NdArray[] {
   return graph.outputs.map((tensor) => values.get(tensor)!);
 }
 
-/** For each node, the tensors that nothing needs after it. */
+/** For each node, the tensors that are dead after it. */
 function lastUses(graph: Graph): Tensor[][] {
   const last = new Map<Tensor, number>();
   graph.nodes.forEach((node, position) => {

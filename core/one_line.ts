@@ -1,16 +1,15 @@
-/** Error texts that quote what a user or a file said stay one line of a length that can be read. */
+/** Keeps error messages that quote user input or files on one line of readable length. */
 
-// The beginning says what was attempted, the end what to do.
+// The start says what was attempted, the end what to do, so the middle is cut.
 const LONGEST = 600, HEAD = 400, TAIL = 150;
 
-// Control characters, and what ends lines or turns the direction of writing for some who read them.
+// Control characters, line separators, and characters that change the writing direction.
 const UNSEEN =
-  // deno-lint-ignore no-control-regex -- they are what is looked for
+  // deno-lint-ignore no-control-regex -- matching them is the purpose
   /[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
 
 /**
- * A text as one line: what cannot be seen is written out, such as \u001b, and the middle of what is too long is left
- * out.
+ * A text as one line: invisible characters are escaped, such as \u001b, and the middle of long texts is omitted.
  */
 export function oneLine(text: string): string {
   return shortened(

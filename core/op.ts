@@ -1,4 +1,4 @@
-/** What a primitive is: one {@link OpDef} holds everything that is known about it. */
+/** The definition of a primitive: one {@link OpDef} holds everything about it. */
 import type { Type } from "./dtype.ts";
 import type { Combine, Expr, ExprBuilder } from "./expr.ts";
 import type { Graph, Tensor } from "./graph.ts";
@@ -18,7 +18,7 @@ export interface NdArray extends Type {
   readonly data: Float64Array;
 }
 
-/** What a vjp is told about the node it differentiates. */
+/** The information that a vjp receives about the node it differentiates. */
 export interface VjpCall<A> {
   readonly inputs: readonly Tensor[];
   readonly outputs: readonly Tensor[];
@@ -32,7 +32,7 @@ export interface VjpCall<A> {
 /** Builds the cotangents of the inputs as graph nodes; undefined for an input that gets none. */
 export type Vjp<A> = (call: VjpCall<A>) => readonly (Tensor | undefined)[];
 
-/** Why a primitive has no gradient. `zero` says that the gradient is zero (or passes nothing) rather than undefined. */
+/** Why a primitive has no gradient. `zero` means that the gradient is zero rather than undefined. */
 export interface NoGradient {
   readonly zero: boolean;
   readonly reason: string;
@@ -57,16 +57,15 @@ export interface MapOp<A> extends OpBase<A> {
   readonly kind: "map";
   readonly lower: (e: ExprBuilder, args: readonly Expr[], attrs: A) => Expr;
   /**
-   * Whether operands are compared to the last bit, with each other or with what was computed from them. One rounding of
-   * each must then serve all who read it: the scheduler keeps such operands in memory, since an element that two
-   * kernels compute may differ in its last bit.
+   * Whether operands are compared to the last bit, with each other or with values computed from them. All consumers
+   * must then see the same rounding: the scheduler keeps such operands in memory, since an element computed by two
+   * kernels can differ in its last bit.
    */
   readonly isExact?: (attrs: A) => boolean;
 }
 
 /**
- * No tensor input. `lower` gives the element at an index; where it is undefined the data come from `reference` at
- * compile time.
+ * No tensor input. `lower` returns the element at an index; without it, the data come from `reference` at compile time.
  */
 export interface SourceOp<A> extends OpBase<A> {
   readonly kind: "source";
@@ -84,8 +83,8 @@ export interface ViewPiece {
 }
 
 /**
- * Moves elements without computing: the first piece whose ranges hold gives the element, `fill` where none does. Inputs
- * that no piece names are not read; they are only computed no later than whatever reads the view.
+ * Moves elements without computing: the first piece whose ranges hold provides the element, or `fill` if there is none.
+ * Inputs that no piece names are not read; they are only computed no later than the consumers of the view.
  */
 export interface ViewOp<A> extends OpBase<A> {
   readonly kind: "view";
@@ -150,10 +149,10 @@ export interface LoopOp<A> extends OpBase<A> {
   readonly kind: "loop";
 }
 
-/** Gives some of its inputs on: its outputs differ from them in nothing but their gradient (see alias.ts). */
+/** Passes some of its inputs through: its outputs differ from them only in their gradient (see alias.ts). */
 export interface AliasOp<A> extends OpBase<A> {
   readonly kind: "alias";
-  /** Of something for each input, what belongs to the outputs. */
+  /** From a list with one entry per input, selects the entries of the outputs. */
   readonly aliased: <T>(inputs: readonly T[]) => readonly T[];
 }
 

@@ -1,14 +1,13 @@
 /**
- * Options are records of names, and a name that nobody knows is a mistake: it is refused, with the name that was
- * probably meant, rather than ignored. Every public function that takes options calls {@link checkOptions} first (or
- * its like in titans/errors.ts).
+ * Options are records, and an unknown name is an error: it is rejected with a suggestion rather than ignored. Every
+ * public function with options calls {@link checkOptions} first (or its counterpart in titans/errors.ts).
  */
 import { OptionError } from "./errors.ts";
 
-/** The names of an interface's options, in the order in which a text lists them. */
+/** The names of an interface's options, in the order in which messages list them. */
 export type OptionNames = readonly string[];
 
-/** The names of the options of `T`: the compiler sees to it that all are there and no other is. */
+/** The names of the options of `T`; the type checker ensures that the list is complete. */
 export function optionNames<T extends object>(names: { readonly [K in keyof T]-?: true }): OptionNames {
   return Object.keys(names);
 }
@@ -17,15 +16,15 @@ export function optionNames<T extends object>(names: { readonly [K in keyof T]-?
 export interface OptionFault {
   /** One line: what was attempted, what is wrong, and what to do. */
   readonly message: string;
-  /** The name concerned; empty if the options are no record. */
+  /** The name concerned; empty if the options are not a record. */
   readonly option: string;
 }
 
 /**
  * What is wrong with the names of options, if anything.
- * @param of What takes them, such as `sum`.
- * @param options As the user gave them; undefined is none.
- * @param names Those that there are.
+ * @param of The function that takes them, such as `sum`.
+ * @param options The options as given by the user; undefined means none.
+ * @param names The valid names.
  */
 export function optionFault(of: string, options: unknown, names: OptionNames): OptionFault | undefined {
   if (options === undefined) return undefined;
@@ -53,7 +52,7 @@ export function optionFault(of: string, options: unknown, names: OptionNames): O
 
 /**
  * Checks the names of options.
- * @throws {OptionError} in one line that names the option, what was probably meant, and what there is.
+ * @throws {OptionError} in one line with the option, a suggestion, and the valid names.
  */
 export function checkOptions(of: string, options: unknown, names: OptionNames): void {
   const fault = optionFault(of, options, names);
@@ -70,13 +69,13 @@ function listed(names: OptionNames): string {
   return names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names[names.length - 1]}`;
 }
 
-/** What other libraries call things. */
+/** Names used by other libraries. */
 const ELSEWHERE: ReadonlyMap<string, readonly string[]> = new Map([["dim", ["axis", "axes"]], ["dims", [
   "axes",
   "axis",
 ]], ["dimension", ["axis", "axes"]]]);
 
-/** The name that was probably meant. */
+/** The most similar valid name. */
 export function nearest(name: string, names: OptionNames): string | undefined {
   const plain = (text: string): string => text.toLowerCase().replaceAll(/[^a-z0-9]/g, "");
   const initials = (text: string): string => text.replaceAll(/(?<!^)[a-z]/g, "").toLowerCase();

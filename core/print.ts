@@ -1,4 +1,4 @@
-/** Graphs as text: deterministic, one node a line, loop bodies indented. */
+/** Prints graphs as deterministic text: one node per line, loop bodies indented. */
 import { Graph, type Tensor } from "./graph.ts";
 import type { Attr, Attrs } from "./op.ts";
 import { formatType } from "./shape.ts";

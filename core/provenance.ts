@@ -1,13 +1,13 @@
 /**
- * Where every element of a tensor comes from: an abstract interpretation of a graph, element by element and by the
- * kinds of its ops alone.
+ * Determines from what every element of a tensor is computed: an abstract interpretation of a graph, element by
+ * element, based only on the kinds of its ops.
  *
  * An element's provenance is the set of sources that it depends on, and the fingerprint of the formula that computes
- * it. Two elements whose formulas differ have different fingerprints (but for one chance in 2^32), so "each row of the
+ * it. Elements with different formulas have different fingerprints (except with probability 2^-32), so "each row of the
  * output is the same function of the same row of the input" can be read off: every element depends on its own row's
  * source only, and the fingerprints of a column are all equal.
  *
- * The sets are upper bounds: what is multiplied by zero still counts, and a gather depends on all that it could take.
+ * The sets are upper bounds: factors of zero still count, and a gather depends on every element that it could select.
  */
 import { type Graph, type Node, reachable, type Tensor } from "./graph.ts";
 import { attrsKey } from "./graph.ts";
@@ -25,8 +25,8 @@ export interface Provenance {
 }
 
 /**
- * Elements that depend on no source, each of a formula of its own: what is known of an opaque tensor. `seed` tells such
- * tensors apart.
+ * Elements that depend on no source, each with a unique formula: the provenance of an opaque tensor. `seed`
+ * distinguishes such tensors.
  */
 export function opaque(type: Type, seed: number): Provenance {
   const result = empty(sizeOfShape(type.shape)), start = mix(0x2545f491, seed);
@@ -35,7 +35,7 @@ export function opaque(type: Type, seed: number): Provenance {
 }
 
 /**
- * Traces every tensor between `outputs` and what is known.
+ * Traces every tensor between `outputs` and the tensors in `known`.
  * @param outputs Where to begin.
  * @param known The provenance of tensors at which to stop. Completed with that of all tensors on the way.
  */
@@ -66,7 +66,7 @@ function hashText(text: string): number {
   return hash;
 }
 
-/** Adds what an element is computed from, after what was added before. */
+/** Appends an input to an element's formula. */
 function absorb(to: Provenance, at: number, from: Provenance, index: number): void {
   to.sources[at] |= from.sources[index];
   to.formula[at] = mix(to.formula[at], from.formula[index]);
@@ -130,8 +130,8 @@ function source({ op, attrs, outputs: [type] }: Node): Provenance {
 }
 
 /**
- * A view moves the places of elements as it moves elements. What is the same for two numberings of the places is a
- * fill.
+ * A view moves positions in the same way as elements. A result that is the same for two numberings of the positions is
+ * a fill.
  */
 function view({ op, attrs, inputs: types, outputs: [type] }: Node, inputs: readonly Provenance[]): Provenance {
   const SHIFT = 2 ** 40, offsets: number[] = [];
@@ -166,7 +166,7 @@ function view({ op, attrs, inputs: types, outputs: [type] }: Node, inputs: reado
   return result;
 }
 
-/** Of each element of `shape` its place in the shape without `axes`. */
+/** For each element of `shape`, its position in the shape without `axes`. */
 function dropAxes(shape: Shape, axes: readonly number[]): Int32Array {
   const inner = stridesOf(shape),
     kept = [...shape.keys()].filter((axis) => !axes.includes(axis)),
@@ -192,7 +192,7 @@ function contract(result: Provenance, [lhs, rhs]: readonly Provenance[], [left, 
   }
 }
 
-/** Gathers depend on all that the index could choose; scatters on all that could be added. */
+/** Gathers depend on every element that the index could select; scatters on every element that could be added. */
 function indexed(
   { kind }: OpDef,
   { axis, batch }: IndexedAxis,

@@ -1,19 +1,19 @@
 /**
  * The rolled loop.
  *
- * `scan(body, init, xs)` traces `body` once, in a scope of its own. What the body takes from outside becomes a
- * loop-invariant input of the node; what does not depend on the loop is computed outside it by construction. The node
- * declares the history of every carry as an output: whoever needs none of it pays nothing (`simplify` prunes it), and
- * the gradient finds what it needs without running the loop twice.
+ * `scan(body, init, xs)` traces `body` once, in a separate scope. Tensors that the body captures become loop-invariant
+ * inputs of the node; computations that do not depend on the loop are outside it by construction. The node declares the
+ * history of every carry as an output: if it is unused it costs nothing (`simplify` prunes it), and the gradient finds
+ * what it needs without running the loop twice.
  *
  * The gradient is another scan, in the other direction: its carries are the cotangents of the carries and the sums of
  * the cotangents of the invariants, and its body recomputes the forward body from the carry that entered the step. With
  * `rematerialize: "save"` the results of the body's matrix products and inner loops are kept as stacked outputs too and
- * are not recomputed. With `"auto"` those matrix products are kept that are dearest to recompute, as long as they take
- * no more memory a step than what the loop keeps anyway: its carries, xs and ys. So a loop's memory at most doubles,
- * whatever is in it, and that of nested loops stays a sum: an inner loop's results, as many as it has steps, are
- * recomputed. (Reductions along rows are recomputed too: their kernels need what they reduce in any case, and keeping
- * their results did not make training steps of LMM and MAC faster.)
+ * are not recomputed. With `"auto"` the matrix products that are most expensive to recompute are kept, up to the memory
+ * per step that the loop needs anyway for its carries, xs and ys. A loop's memory therefore at most doubles, and the
+ * memory of nested loops stays a sum: the results of an inner loop, one per step, are recomputed. (Row reductions are
+ * recomputed too: their kernels need the operand in any case, and keeping their results did not make training steps of
+ * LMM and MAC faster.)
  */
 import { aliasOp } from "./alias.ts";
 import type { Type } from "./dtype.ts";
@@ -49,9 +49,9 @@ export interface ScanAttrs extends Attrs {
 }
 
 /**
- * What a loop keeps for its gradient beside carries and xs. `recompute`: nothing. `save`: the results of the body's
- * matrix products and inner loops. `auto`: results of matrix products, the longest sums first, up to as many bytes as
- * the loop keeps anyway.
+ * What a loop keeps for its gradient in addition to carries and xs. `recompute`: nothing. `save`: the results of the
+ * body's matrix products and inner loops. `auto`: results of matrix products, the longest sums first, up to as many
+ * bytes as the loop keeps anyway.
  */
 export type Rematerialization = "auto" | "recompute" | "save";
 
@@ -63,7 +63,7 @@ export interface ScanOptions {
   readonly reverse?: boolean;
   /**
    * What to keep for the gradient: `"recompute"` takes the least memory, `"save"` the least time, `"auto"` (the
-   * default) is between.
+   * default) is a compromise.
    */
   readonly rematerialize?: Rematerialization;
 }
@@ -88,7 +88,8 @@ const scanOp: LoopOp<ScanAttrs> = {
 };
 
 /**
- * A value saved in the forward pass in place of one that would be recomputed: equal to it, and differentiated as it.
+ * A value saved in the forward pass instead of being recomputed: equal to the recomputed value, and differentiated in
+ * the same way.
  */
 const savedOp = aliasOp("saved", { start: 0, end: 1 }, ({ cotangents: [g] }) => [undefined, g]);
 
@@ -214,7 +215,7 @@ function scanLeaves(
 }
 
 /**
- * Tensors from outside `scope` that `outputs` use. What depends on no argument at all (masks, constants) stays inside
+ * Tensors from outside `scope` that `outputs` use. Values that depend on no argument (masks, constants) stay inside
  * instead.
  */
 function capturedBy(outputs: readonly Tensor[], params: ReadonlySet<Tensor>, scope: Scope): Tensor[] {
@@ -257,8 +258,8 @@ function isCheap({ op }: Node): boolean {
 }
 
 /**
- * What of a body is saved for the gradient, in the order of its nodes. Only what belongs to the loop's own scope is
- * computed in each step.
+ * The values of a body that are saved for the gradient, in the order of its nodes. Only nodes of the loop's own scope
+ * are computed in each step.
  */
 function chooseSaved(
   rematerialize: Rematerialization,
@@ -270,7 +271,7 @@ function chooseSaved(
     return own.filter(({ op }) => op.kind === "contract" || op.kind === "loop").flatMap((node) => node.outputs);
   }
   const products = own.filter(({ op }) => op.kind === "contract");
-  // Operations an element of the result: the extent that is summed.
+  // Operations per element of the result: the extent that is summed.
   const dearest = products.toSorted((a, b) => b.inputs[0].shape.at(-1)! - a.inputs[0].shape.at(-1)!);
   let budget = bytesOf(kept);
   const chosen = new Set<Node>();
@@ -385,7 +386,7 @@ function indices(count: number, keep: (i: number) => boolean): number[] {
   return Array.from({ length: count }, (_, i) => i).filter(keep);
 }
 
-/** Hands out consecutive parts of a list. */
+/** Returns consecutive parts of a list. */
 function taker<T>(list: readonly T[]): (count: number) => T[] {
   let next = 0;
   return (count) => list.slice(next, next += count);

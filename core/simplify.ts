@@ -1,6 +1,6 @@
 /**
- * Rebuilds a graph in a fresh context, smaller: dead code falls away, aliases vanish, arithmetic on constants folds, ops
- * rewrite themselves, and loops lose the outputs, carries and inputs that nobody needs. Runs until nothing changes.
+ * Rebuilds a smaller graph in a fresh context: removes dead code and aliases, folds constants, applies the ops'
+ * rewrites, and prunes unused outputs, carries and inputs of loops. Runs until nothing changes.
  */
 import { invariant } from "./errors.ts";
 import { apply, currentContext, Graph, type Node, type Tensor, TraceContext, withContext } from "./graph.ts";
@@ -83,7 +83,7 @@ function folded(node: Node, inputs: readonly Tensor[]): Tensor | undefined {
   return fill(output, value);
 }
 
-/** Emits a loop without what nobody needs. The result is sparse: outputs that nobody uses are undefined. */
+/** Emits a loop without unused parts. The result is sparse: unused outputs are undefined. */
 function rebuildScan(node: Node, inputs: readonly Tensor[], used: ReadonlySet<Tensor>): (Tensor | undefined)[] {
   const attrs = node.attrs as ScanAttrs;
   const { body, length, carryCount, xsCount, reverse } = attrs;
@@ -93,7 +93,7 @@ function rebuildScan(node: Node, inputs: readonly Tensor[], used: ReadonlySet<Te
     xs = inputs.slice(carryCount, carryCount + xsCount),
     consts = inputs.slice(carryCount + xsCount);
 
-  // A carry that the body returns as it came is its initial value throughout.
+  // A carry that the body returns unchanged always has its initial value.
   const historyUsed = attrs.history.filter((_, h) => used.has(node.outputs[carryCount + yCount + h]));
   const invariantCarry = inits.map((_, c) =>
     needed.carries[c] && body.outputs[c] === body.inputs[c] && !historyUsed.includes(c)

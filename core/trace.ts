@@ -1,4 +1,4 @@
-/** From a user's function to a {@link Graph}. */
+/** Traces a user's function to a {@link Graph}. */
 import { checkDType, type DType, type Type } from "./dtype.ts";
 import { CompileError } from "./errors.ts";
 import { Graph, isTensor, type Scope, type Tensor, TraceContext, withContext } from "./graph.ts";
@@ -25,9 +25,9 @@ export class Spec implements Type {
 /**
  * Describes an argument of a program.
  * @param shape Extents, outermost first; `[]` for a scalar.
- * @param dtype Element type, f32 unless said.
+ * @param dtype Element type. Default: f32.
  * @throws {ShapeError} if an extent is not a non-negative integer.
- * @throws {DTypeError} if the dtype is none.
+ * @throws {DTypeError} if the dtype is invalid.
  */
 export function spec(shape: Shape, dtype: DType = "f32"): Spec {
   checkShape(shape, "make a spec");
@@ -75,7 +75,7 @@ export interface Traced {
   readonly inputTree: TreeSpec;
   /** @internal How the results are nested. */
   readonly outputTree: TreeSpec;
-  /** Paths of the results' leaves, for error texts. */
+  /** Paths of the results' leaves, for error messages. */
   readonly outputPaths: readonly string[];
 }
 
@@ -85,8 +85,8 @@ export type SpecsOf<Args extends readonly unknown[]> = { [K in keyof Args]: MapT
 /**
  * Traces a function: calls it once with symbolic tensors and keeps what it did.
  * @param fn A function of trees of tensors that returns a tree of tensors.
- * @param specs One tree of specs an argument.
- * @throws {CompileError} if it returns something else than tensors of this trace.
+ * @param specs One tree of specs per argument.
+ * @throws {CompileError} if it returns anything but tensors of this trace.
  */
 export function trace<Args extends readonly unknown[]>(fn: (...args: Args) => unknown, specs: SpecsOf<Args>): Traced {
   const context = new TraceContext();

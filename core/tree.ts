@@ -25,8 +25,8 @@ const LEAF: TreeSpec = { kind: "leaf" };
 /**
  * Flattens a tree. Record keys are visited in sorted order, so two records with the same keys have the same structure.
  * @param tree The tree.
- * @param isLeaf Tells leaves from containers.
- * @param what How error texts call the tree.
+ * @param isLeaf Distinguishes leaves from containers.
+ * @param what The tree's name in error messages.
  * @returns The leaves, their paths (`params.w1`, `[0]`), and the structure.
  * @throws {CompileError} if something is neither a leaf nor a container.
  */

@@ -1,4 +1,4 @@
-/** Checks what every pass must keep true of a graph. Runs between passes in tests. */
+/** Checks the invariants of graphs that every pass must preserve. Runs between passes in tests. */
 import { invariant } from "./errors.ts";
 import type { Graph, Tensor } from "./graph.ts";
 import { isScan, type ScanAttrs } from "./scan.ts";
@@ -8,7 +8,7 @@ import { isParameter } from "./trace.ts";
 /**
  * Verifies a graph and the bodies of its loops.
  * @throws {Error} prefixed `Internal:` at the first thing that is wrong: an operand used before it is made, a type that
- * the op would not infer, a parameter that is no input, a loop whose body does not fit.
+ * the op would not infer, a parameter that is not an input, a loop whose body does not fit.
  */
 export function verify(graph: Graph): void {
   const known = new Set<Tensor>(graph.inputs);

@@ -1,4 +1,7 @@
-/** Activation functions. Shapes: the result is like `x`. Gradients are those of their parts, right to any order. */
+/**
+ * Activation functions. Shapes: the result is like `x`. Gradients are composed of those of their parts and correct to
+ * any order.
+ */
 import type { Tensor } from "../core/graph.ts";
 import { checkOptions, optionNames } from "../core/options.ts";
 import { add, mul } from "./binary.ts";
@@ -8,7 +11,7 @@ import { erf, exp, log, neg, sigmoid, tanh } from "./unary.ts";
 
 /** `max(x, 0)`. Gradient: 1 above 0, 0 from there down. */
 export function relu(x: Tensor): Tensor {
-  // A select rather than maximum(x, 0), which would halve the gradient at 0; this way round NaN stays NaN.
+  // A select rather than maximum(x, 0), which would halve the gradient at 0; this order of operands keeps NaN.
   return where(lessEqual(x, 0), 0, x);
 }
 
@@ -22,8 +25,8 @@ export function silu(x: Tensor): Tensor {
  * @throws {DTypeError} if `x` is not a float.
  */
 export function softplus(x: Tensor): Tensor {
-  // max(x, 0) + log(1 + e^-|x|), with |x| as a select: abs has derivative 0 at 0, which would spoil the second
-  // derivative there.
+  // max(x, 0) + log(1 + e^-|x|), with |x| as a select: abs has derivative 0 at 0, which would make the second
+  // derivative there wrong.
   const size = where(greater(x, 0), x, neg(x));
   return add(relu(x), log(add(exp(neg(size)), 1)));
 }

@@ -15,16 +15,15 @@ import { swapAxes } from "./views.ts";
 export interface AttentionOptions {
   /** Whether a query sees no later key. */
   readonly causal?: boolean;
-  /** A query sees keys less than this many positions away. */
+  /** A query sees only keys less than this many positions away. */
   readonly window?: number;
   /** Positions fall into blocks of this length; a query sees its own block. */
   readonly segment?: number;
   /**
-   * The first `prefix` keys have no position and are always visible; query i stands at the position of key
-   * `prefix + i`.
+   * The first `prefix` keys have no position and are always visible; query i has the position of key `prefix + i`.
    */
   readonly prefix?: number;
-  /** Multiplies the scores; `1 / sqrt(K)` unless said. */
+  /** Multiplies the scores. Default: `1 / sqrt(K)`. */
   readonly scale?: number;
 }
 
@@ -37,10 +36,10 @@ const ATTENTION_OPTIONS = optionNames<AttentionOptions>({
 });
 
 /**
- * `softmax(scale q k^T) v`, each query over the keys that it sees. Shapes: q `[B, H, T, K]`, k `[B, H, S, K]`, v
- * `[B, H, S, V]`, result `[B, H, T, V]`; any leading axes, the same in all three. Restrictions combine: a key must pass
- * each that is given. A query that sees no key at all averages all of them.
- * @throws {ShapeError} if the shapes do not fit each other, or a length is not a positive integer.
+ * `softmax(scale q k^T) v`, each query over the keys that it sees. Shapes: q `[B, H, T, K]`, k `[B, H, S, K]`, v `[B,
+ * H, S, V]`, result `[B, H, T, V]`; any leading axes, the same in all three. Restrictions combine: a key must pass each
+ * that is given. A query that sees no key averages all of them.
+ * @throws {ShapeError} if the shapes do not match, or a length is not a positive integer.
  * @throws {DTypeError} if the dtypes differ or are not floats.
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions = {}): Tensor {
@@ -51,17 +50,16 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
   const scale = options.scale ?? 1 / Math.sqrt(q.shape[q.rank - 1]);
   const scores = mul(matmul(q, swapAxes(k, -1, -2)), scale); // [B, H, T, S]
   const visible = visibility(T, S, options);
-  // Large and finite: -infinity would make NaN of a row that sees nothing.
+  // Large but finite: -infinity would turn a row that sees nothing into NaN.
   const hidden = q.dtype === "f16" ? -60000 : -1e30;
   const weights = softmax(visible ? where(visible, scores, hidden) : scores);
-  // Hidden weights are zero already, but for queries that see nothing. Said once more they are known to be, and no
-  // product, here or in the gradients, needs them.
+  // Masked weights are already zero, except for queries that see nothing. Masking them again makes this known to the compiler, so products here and in the gradients skip them.
   return matmul(visible && everyQuerySees(T, S, options) ? where(visible, weights, 0) : weights, v);
 }
 
 /**
- * Whether every query sees at least one key. The last one sees the fewest: those before the last key's position see the
- * key that stands where they do.
+ * Whether every query sees at least one key. The last one sees the fewest: queries before the last key's position see
+ * the key at their own position.
  */
 function everyQuerySees(
   T: number,

@@ -1,6 +1,5 @@
 /**
- * Axes among options: `axes` where there may be several, `axis` where there is one, and each may be called by the other
- * name.
+ * Axis options: `axes` for functions that accept several, `axis` for those that accept one; either name works in both.
  */
 import { OptionError } from "../core/errors.ts";
 
@@ -21,7 +20,7 @@ interface Named {
  */
 export function axesOf({ axes, axis }: Named, of: string): number | readonly number[] | undefined {
   if (axes !== undefined && axis !== undefined) {
-    throw new OptionError(`Cannot use both axes and axis of ${of}: they are one option; leave one out`, "axis");
+    throw new OptionError(`Cannot use both axes and axis of ${of}: they are one option; omit one`, "axis");
   }
   return axes ?? axis;
 }

@@ -13,7 +13,7 @@ import { onesLike } from "./sources.ts";
 
 type Partial = (g: Tensor, x: Tensor, y: Tensor, out: Tensor) => Tensor;
 
-/** A vjp from the two partial derivatives, each built only where it is needed. */
+/** A vjp from the two partial derivatives, each built only if it is needed. */
 function partials(left: Partial, right: Partial): Vjp<Attrs> {
   return pullback((g: Tensor, { inputs: [x, y], outputs: [out], needs }: VjpCall<Attrs>) => [
     needs[0] ? left(g, x, y, out) : undefined,
@@ -77,9 +77,9 @@ export const divOp: MapOp<Attrs> = define("div", {
 });
 
 /**
- * The vjp of the better of two, with `wins` the comparison that says that the left one is better: all to the better,
- * half to each where they tie. Comparisons that both sides need are exact: two kernels that disagree on the better
- * would give the gradient twice or not at all.
+ * The vjp of maximum and minimum, where `wins` tells whether the left operand is selected: the selected operand gets
+ * the gradient, and each gets half where they tie. Comparisons that both sides need are exact: two kernels that
+ * disagree would pass on the gradient twice or not at all.
  */
 function partialsOfBetter(wins: MapOp<CompareAttrs>): Vjp<Attrs> {
   return pullback((g, { inputs: [x, y], needs }) => {
@@ -108,8 +108,8 @@ export const minimumOp: MapOp<Attrs> = define("minimum", {
 });
 
 /**
- * `y x^(y-1)`, and 0 for `0^0`, where the formula is 0 times infinity. The base is made 1 there first, so that no NaN
- * arises to be selected away.
+ * `y x^(y-1)`, and 0 for `0^0`, where the formula is 0 times infinity. The base is replaced by 1 there, so that no NaN
+ * arises.
  */
 function powByBase(g: Tensor, x: Tensor, y: Tensor): Tensor {
   const constant = logicalAnd(equal(x, 0), equal(y, 0));
@@ -122,7 +122,7 @@ function powByExponent(g: Tensor, x: Tensor, _y: Tensor, out: Tensor): Tensor {
   return mul(g, where(atZero, 0, mul(out, log(where(atZero, 1, x)))));
 }
 
-/** IEEE's power. JavaScript's differs: it makes NaN of 1 to the power NaN or infinity, and of (-1)^infinity. */
+/** The power of IEEE 754. JavaScript's differs: 1 to the power NaN or infinity, and (-1)^infinity, are NaN there. */
 function power(x: number, y: number): number {
   if (x === 1 || (x === -1 && Math.abs(y) === Infinity)) return 1;
   return Math.pow(x, y);
@@ -136,7 +136,7 @@ export const powOp: MapOp<Attrs> = define("pow", {
   rewrite: (x, y) => (splatValue(y) === 1 ? x : undefined),
 });
 
-/** The remainder with the divisor's sign, as Python and NumPy have it; JavaScript's has the dividend's. */
+/** The remainder with the divisor's sign, as in Python and NumPy; JavaScript's has the dividend's. */
 function modulo(x: number, y: number, dtype: DType): number {
   if (!isFloat(dtype)) return y === 0 ? 0 : ((x % y) + y) % y + 0;
   const rest = x % y;
@@ -190,9 +190,9 @@ export function div(lhs: TensorLike, rhs: TensorLike): Tensor {
 
 /**
  * The remainder of `lhs / rhs` with the sign of `rhs`, as `np.mod`: `lhs - rhs floor(lhs / rhs)`. By 0 it is NaN, for
- * integers 0. Floats are off by at most 2^-22 of the greater operand, so a remainder means something up to quotients of some
- * 4,000,000; next to a multiple of `rhs` it may be on the other side. Gradient: passes to `lhs`; `-floor(lhs / rhs)` to
- * `rhs`.
+ * integers 0. Floats are off by at most 2^-22 of the larger operand, so remainders are meaningful for quotients up to
+ * about 4,000,000; next to a multiple of `rhs` it may be on the other side. Gradient: passes to `lhs`; `-floor(lhs /
+ * rhs)` to `rhs`.
  * @throws {ShapeError} if the shapes do not broadcast.
  * @throws {DTypeError} if the dtypes differ or are bool.
  */
@@ -201,7 +201,7 @@ export function mod(lhs: TensorLike, rhs: TensorLike): Tensor {
 }
 
 /**
- * The greater of two; NaN if one is. Gradient: to the greater; half to each where they tie.
+ * The larger of two; NaN if one is. Gradient: to the larger; half to each where they tie.
  * @throws {ShapeError} if the shapes do not broadcast.
  * @throws {DTypeError} if the dtypes differ or are bool.
  */
@@ -210,7 +210,7 @@ export function maximum(lhs: TensorLike, rhs: TensorLike): Tensor {
 }
 
 /**
- * The lesser of two; NaN if one is. Gradient: to the lesser; half to each where they tie.
+ * The smaller of two; NaN if one is. Gradient: to the smaller; half to each where they tie.
  * @throws {ShapeError} if the shapes do not broadcast.
  * @throws {DTypeError} if the dtypes differ or are bool.
  */
@@ -218,18 +218,17 @@ export function minimum(lhs: TensorLike, rhs: TensorLike): Tensor {
   return apply(minimumOp, pair("minimum", lhs, rhs));
 }
 
-/** Exponents up to this size are multiplied out: at most ten products. */
+/** Exponents up to this size are expanded into products, at most ten. */
 const MAX_UNROLLED_EXPONENT = 32;
 
 /**
- * `base ^ exponent`, at the edges as IEEE and NumPy have it: a negative base has a power only for a whole exponent,
- * else NaN; anything to the power 0 is 1, and so is 1 to any power, even NaN. A small whole number as exponent is
- * multiplied out, the numbers 0.5 and -0.5 are `sqrt` and `rsqrt`, with their edges. Gradient:
- * `exponent base^(exponent-1)`, 0 at `0^0`; with respect to the exponent `log(base)` times the result, 0 at base 0, NaN
- * below.
+ * `base ^ exponent`, with the edge cases of IEEE 754 and NumPy: a negative base with a non-integer exponent gives NaN;
+ * anything to the power 0 is 1, and so is 1 to any power, even NaN. Small integer exponents are expanded into products;
+ * 0.5 and -0.5 become `sqrt` and `rsqrt`, with their edge cases. Gradient: `exponent base^(exponent-1)`, 0 at `0^0`;
+ * with respect to the exponent `log(base)` times the result, 0 at base 0, NaN below.
  * @throws {ShapeError} if the shapes do not broadcast.
- * @throws {DTypeError} if the dtypes differ or are not floats (integers take whole exponents given as non-negative
- * numbers).
+ * @throws {DTypeError} if the dtypes differ or are not floats (integers accept non-negative integer numbers as
+ * exponents).
  */
 export function pow(base: TensorLike, exponent: TensorLike): Tensor {
   if (isTensor(base) && typeof exponent === "number") {

@@ -22,24 +22,24 @@ import { checkDomain, dropAxes, keepAxes, pullback } from "./define.ts";
 import { readStrided, rowsOf } from "./strided.ts";
 import { reshape } from "./views.ts";
 
-/** The attributes of reductions: which axes go, sorted. */
+/** The attributes of reductions: the reduced axes, sorted. */
 export interface AxesAttrs extends Attrs {
   readonly axes: readonly number[];
 }
 
-/** What every reduction over several axes takes. */
+/** Options of reductions over several axes. */
 export interface ReduceOptions {
-  /** Which axes to reduce; all unless said. */
+  /** Which axes to reduce. Default: all. */
   readonly axes?: number | readonly number[];
   /** Another name of `axes`. */
   readonly axis?: number | readonly number[];
-  /** Whether reduced axes stay, with extent 1. */
+  /** Whether reduced axes are kept with extent 1. */
   readonly keepDims?: boolean;
 }
 
 const REDUCE_OPTIONS = optionNames<ReduceOptions>({ axes: true, axis: true, keepDims: true });
 
-/** The axes to reduce, sorted, and whether they stay. @throws {OptionError} for a name that is no option. */
+/** The axes to reduce, sorted, and whether they are kept. @throws {OptionError} for an unknown option. */
 export function reduction(
   of: string,
   x: Tensor,
@@ -89,7 +89,7 @@ function rewriteSum(x: Tensor, axes: readonly number[]): Tensor | undefined {
   return x.node.op === broadcastOp ? sumOfBroadcast(x, x.node.inputs[0], axes) : undefined;
 }
 
-/** A sum over axes along which elements repeat is a product with their number. */
+/** A sum over axes along which elements repeat is a product with the repeat count. */
 function sumOfBroadcast(x: Tensor, from: Tensor, axes: readonly number[]): Tensor | undefined {
   const lead = x.rank - from.rank;
   const repeats = (axis: number) => x.shape[axis] !== 1 && (axis < lead || from.shape[axis - lead] === 1);
@@ -158,8 +158,8 @@ function sumTo(x: Tensor, shape: Shape): Tensor {
 }
 
 /**
- * The sum over axes. Shapes: the axes go, or stay with extent 1 (`keepDims`); an empty sum is 0. Accumulates in the
- * dtype of `x`. Gradient: broadcast.
+ * The sum over axes. Shapes: the axes are removed, or kept with extent 1 (`keepDims`); an empty sum is 0. Accumulates
+ * in the dtype of `x`. Gradient: broadcast.
  * @throws {ShapeError} if an axis is out of range or named twice.
  * @throws {DTypeError} for bool.
  */

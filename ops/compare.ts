@@ -37,9 +37,9 @@ function define(
 }
 
 /**
- * A comparison on which a gradient depends: whether an element is the extreme of its row, which of two wins. All such
- * comparisons of one tensor see one rounding of it, that from which the extreme was computed. Takes tensors of one
- * type.
+ * A comparison on which a gradient depends: whether an element is the extreme of its row, or which of two is selected.
+ * All such comparisons of a tensor see the same rounding of it, the one from which the extreme was computed. Takes
+ * tensors of one type.
  */
 export function compareExactly(op: MapOp<CompareAttrs>, lhs: Tensor, rhs: Tensor): Tensor {
   return apply(op, [lhs, rhs], { exact: true });
@@ -113,23 +113,21 @@ export function greaterEqual(lhs: TensorLike, rhs: TensorLike): Tensor {
   return apply(greaterEqualOp, pair("greaterEqual", lhs, rhs));
 }
 
-/**
- * Whether both hold. Gradient: zero. @throws {ShapeError | DTypeError} if shapes do not broadcast or an operand is not
+/** Whether both are true. Gradient: zero. @throws {ShapeError | DTypeError} if shapes do not broadcast or an operand is not
  * bool.
  */
 export function logicalAnd(lhs: Tensor, rhs: Tensor): Tensor {
   return apply(logicalAndOp, pair("logicalAnd", lhs, rhs));
 }
 
-/**
- * Whether at least one holds. Gradient: zero. @throws {ShapeError | DTypeError} if shapes do not broadcast or an
+/** Whether at least one is true. Gradient: zero. @throws {ShapeError | DTypeError} if shapes do not broadcast or an
  * operand is not bool.
  */
 export function logicalOr(lhs: Tensor, rhs: Tensor): Tensor {
   return apply(logicalOrOp, pair("logicalOr", lhs, rhs));
 }
 
-/** Whether `x` does not hold. Gradient: zero. @throws {DTypeError} if `x` is not bool. */
+/** Logical not. Gradient: zero. @throws {DTypeError} if `x` is not bool. */
 export function logicalNot(x: Tensor): Tensor {
   return apply(logicalNotOp, [x]);
 }

@@ -20,7 +20,7 @@ function joinedShape(parts: readonly Type[], axis: number): Shape {
   return parts[0].shape.map((extent, at) => (at === axis ? total : extent));
 }
 
-/** Tensors one after another along an axis. */
+/** Concatenates tensors along an axis. */
 export const concatOp: ViewOp<ConcatAttrs> = {
   name: "concat",
   kind: "view",
@@ -83,8 +83,7 @@ export const concatOp: ViewOp<ConcatAttrs> = {
   },
 };
 
-/**
- * Tensors one after another along `axis`.
+/** Concatenates tensors along `axis`.
  * Gradient: sliced.
  * @throws {ShapeError} if there is none, or they differ in rank or in another extent.
  * @throws {DTypeError} if dtypes differ.
@@ -95,8 +94,7 @@ export function concat(tensors: readonly Tensor[], axis: number): Tensor {
   return tensors.length === 1 ? tensors[0] : apply(concatOp, tensors, { axis: at });
 }
 
-/**
- * Tensors of one shape side by side along a new axis.
+/** Stacks tensors of one shape along a new axis.
  * Gradient: sliced.
  * @throws {ShapeError} if there is none, or shapes differ.
  * @throws {DTypeError} if dtypes differ.

@@ -8,19 +8,19 @@ import { concat } from "./concat.ts";
 import { pad, sliceAxis } from "./slice.ts";
 import { squeeze } from "./views.ts";
 
-/** What {@link causalConv1d} takes beside input and weights. */
+/** Options of {@link causalConv1d}. */
 export interface CausalConvOptions {
-  /** The W - 1 inputs before the first, `[B, W - 1, D]`; zeros unless given. */
+  /** The W - 1 inputs before the first, `[B, W - 1, D]`. Default: zeros. */
   readonly state?: Tensor;
 }
 
 const CAUSAL_CONV_OPTIONS = optionNames<CausalConvOptions>({ state: true });
 
 /**
- * Depthwise causal convolution: `y[b, t, d] = sum over j of w[d, j] x[b, t - (W - 1) + j, d]`, so the last tap is the
- * present. Shapes: x `[B, T, D]`, w `[D, W]`, result `[B, T, D]`. To go on later, pass the last W - 1 rows of state and
- * input as the next state.
- * @throws {ShapeError} if the shapes do not fit each other.
+ * Depthwise causal convolution: `y[b, t, d] = sum over j of w[d, j] x[b, t - (W - 1) + j, d]`, so the last tap applies
+ * to the current input. Shapes: x `[B, T, D]`, w `[D, W]`, result `[B, T, D]`. To continue later, pass the last W - 1
+ * rows of state and input as the next state.
+ * @throws {ShapeError} if the shapes do not match.
  * @throws {DTypeError} if the dtypes differ or are bool.
  */
 export function causalConv1d(x: Tensor, w: Tensor, options: CausalConvOptions = {}): Tensor {

@@ -1,4 +1,4 @@
-/** What the definitions of primitives share: checks for `infer`, and the plumbing of single-output gradients. */
+/** Helpers for defining primitives: checks for `infer`, and gradients of primitives with a single output. */
 import type { DType, Type } from "../core/dtype.ts";
 import { DTypeError, ShapeError } from "../core/errors.ts";
 import type { Tensor } from "../core/graph.ts";
@@ -43,7 +43,7 @@ export function checkSameShape(action: string, lhs: Type, rhs: Type): void {
   }
 }
 
-/** Checks that `values` has one entry an axis. @throws {ShapeError} if not. */
+/** Checks that `values` has one entry per axis. @throws {ShapeError} if not. */
 export function checkPerAxis(action: string, type: Type, what: string, values: readonly unknown[]): void {
   if (values.length !== type.shape.length) {
     throw new ShapeError(
@@ -53,12 +53,12 @@ export function checkPerAxis(action: string, type: Type, what: string, values: r
   }
 }
 
-/** The vjp of a primitive with one output: `fn` is given its cotangent, which is there whenever a vjp is called. */
+/** The vjp of a primitive with one output: `fn` receives its cotangent, which always exists when a vjp is called. */
 export function pullback<A>(fn: (g: Tensor, call: VjpCall<A>) => readonly (Tensor | undefined)[]): Vjp<A> {
   return (call) => fn(call.cotangents[0]!, call);
 }
 
-/** The statement that a gradient is zero, and why. */
+/** Declares that a gradient is zero, and why. */
 export function noGradient(reason: string): NoGradient {
   return { zero: true, reason };
 }

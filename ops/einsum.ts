@@ -63,7 +63,7 @@ function parse(subscripts: string, tensors: readonly Tensor[]): { operands: Labe
   return { operands: inputs.map((labels, i) => ({ x: tensors[i], labels })), out };
 }
 
-/** Sums the axes whose letters nobody else uses. */
+/** Sums the axes whose letters are used nowhere else. */
 function sumMissing({ x, labels }: Labelled, used: string): Labelled {
   const axes = [...labels].flatMap((label, axis) => (used.includes(label) ? [] : [axis]));
   return { x: sum(x, { axes }), labels: [...labels].filter((label) => used.includes(label)).join("") };
@@ -87,7 +87,7 @@ function multiply(lhs: Labelled, rhs: Labelled, out: string): Labelled {
     columnShape = extents(right, batch + inner + columns, columns);
   const labels = batch + rows + columns, shape = [...batchShape, ...rowShape, ...columnShape];
   if (inner === "") {
-    // Nothing is summed across the two: a broadcast product fuses with what is around it.
+    // Nothing is summed across the two: a broadcast product fuses with its surroundings.
     const spreadLeft = reshape(left, [...batchShape, ...rowShape, ...columnShape.map(() => 1)]);
     const spreadRight = reshape(right, [...batchShape, ...rowShape.map(() => 1), ...columnShape]);
     return { x: mul(spreadLeft, spreadRight), labels };

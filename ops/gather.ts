@@ -1,4 +1,4 @@
-/** Gather and scatterAdd, each the other's gradient: slices by run-time number. */
+/** Gather and scatterAdd, each the other's gradient: slices by run-time index. */
 import { type DType, isFloat, roundTo, type Type } from "../core/dtype.ts";
 import { ShapeError } from "../core/errors.ts";
 import { apply, type Tensor } from "../core/graph.ts";
@@ -18,9 +18,9 @@ interface AxisAttrs extends Attrs {
   readonly batch?: number;
 }
 
-/** Which axis holds the slices. */
+/** The axis of the slices. */
 export interface GatherOptions {
-  /** The axis of the operand that indices number; the first unless said. */
+  /** The axis of the operand to index. Default: the first. */
   readonly axis?: number;
   /** Another name of `axis`. */
   readonly axes?: number | readonly [number];
@@ -60,7 +60,7 @@ function forEachSlice(
   }
 }
 
-/** Takes slices by run-time number. */
+/** Takes slices at run-time indices. */
 export const gatherOp: GatherOp<AxisAttrs> = {
   name: "gather",
   kind: "gather",
@@ -83,7 +83,7 @@ export const gatherOp: GatherOp<AxisAttrs> = {
   ) => [apply(scatterAddOp, [zerosLike(operand), indices, g], attrs), undefined]),
 };
 
-/** Adds slices at run-time numbers. */
+/** Adds slices at run-time indices. */
 export const scatterAddOp: ScatterOp<AxisAttrs> = {
   name: "scatterAdd",
   kind: "scatter",
@@ -120,8 +120,8 @@ export const scatterAddOp: ScatterOp<AxisAttrs> = {
 };
 
 /**
- * What updates get back: a number outside the operand was dropped, so its gradient is zero, where a plain gather would
- * give NaN.
+ * The gradient of the updates: an out-of-range index was dropped, so its gradient is zero, where a plain gather would
+ * return NaN.
  */
 function gatherOrZero(g: Tensor, indices: Tensor, extent: number, updates: Tensor, attrs: AxisAttrs): Tensor {
   const { axis, batch = 0 } = attrs;
@@ -138,9 +138,9 @@ function gatherOrZero(g: Tensor, indices: Tensor, extent: number, updates: Tenso
 }
 
 /**
- * The slices of `operand` along `axis` that `indices` (i32 or u32, any shape) number, as `jnp.take`. Shapes:
- * `operand[:axis] + indices + operand[axis+1:]`. A number outside `0 .. extent - 1` gives NaN (0 for integers, false
- * for bool). Gradient: {@link scatterAdd}ed into zeros.
+ * The slices of `operand` along `axis` at `indices` (i32 or u32, any shape), like `jnp.take`. Shapes: `operand[:axis] +
+ * indices + operand[axis+1:]`. An index outside `0 .. extent - 1` gives NaN (0 for integers, false for bool). Gradient:
+ * {@link scatterAdd}ed into zeros.
  * @throws {ShapeError} if the axis is out of range.
  * @throws {DTypeError} if the indices are not integers.
  */
@@ -149,9 +149,9 @@ export function gather(operand: Tensor, indices: Tensor, options: GatherOptions 
 }
 
 /**
- * `operand` with `updates` added to the slices along `axis` that `indices` number; numbers outside are dropped,
- * repeated ones add up in ascending order of position. Shapes: updates `operand[:axis] + indices + operand[axis+1:]`,
- * the result like `operand`. Gradient: passes to the operand; {@link gather}ed for the updates, zero for dropped ones.
+ * `operand` with `updates` added to the slices at `indices` along `axis`; out-of-range indices are dropped, repeated
+ * ones are added in ascending order of position. Shapes: updates `operand[:axis] + indices + operand[axis+1:]`, the
+ * result like `operand`. Gradient: passes to the operand; {@link gather}ed for the updates, zero for dropped ones.
  * @throws {ShapeError} if the axis is out of range or the updates have another shape.
  * @throws {DTypeError} if the indices are not integers, dtypes differ, or they are bool.
  */
@@ -159,17 +159,17 @@ export function scatterAdd(operand: Tensor, indices: Tensor, updates: Tensor, op
   return apply(scatterAddOp, [operand, indices, updates], { axis: sliceAxisOf("scatterAdd", options, operand.rank) });
 }
 
-/** What {@link oneHot} takes beside the numbers. */
+/** Options of {@link oneHot}. */
 export interface OneHotOptions {
-  /** Element type of the result; f32 unless said. */
+  /** Element type of the result. Default: f32. */
   readonly dtype?: DType;
 }
 
 const ONE_HOT_OPTIONS = optionNames<OneHotOptions>({ dtype: true });
 
 /**
- * 1 at each number and 0 elsewhere along a new last axis; all 0 for a number outside `0 .. classes - 1`.
- * Shapes: `indices` to `indices + [classes]`. Gradient: none.
+ * 1 at each index and 0 elsewhere along a new last axis; all 0 for an index outside `0 .. classes - 1`. Shapes:
+ * `indices` to `indices + [classes]`. Gradient: none.
  * @throws {DTypeError} if the indices are not integers.
  */
 export function oneHot(indices: Tensor, classes: number, options: OneHotOptions = {}): Tensor {

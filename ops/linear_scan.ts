@@ -1,4 +1,4 @@
-/** The linear recurrence and what is built on it. */
+/** The linear recurrence, and cumulative sums and products. */
 import { isFloat, roundTo } from "../core/dtype.ts";
 import { apply, type Tensor } from "../core/graph.ts";
 import { splatValue } from "../core/linear.ts";
@@ -17,7 +17,7 @@ interface LinearScanAttrs extends Attrs {
   readonly reverse: boolean;
 }
 
-/** Which axis {@link linearScan} and the cumulative sums go along, and in which direction. */
+/** The axis and direction of {@link linearScan} and the cumulative sums. */
 export type LinearScanOptions = OneAxis & {
   /** Whether to run from the last element to the first. */
   readonly reverse?: boolean;
@@ -25,7 +25,7 @@ export type LinearScanOptions = OneAxis & {
 
 const LINEAR_SCAN_OPTIONS = optionNames<LinearScanOptions>({ axis: true, axes: true, reverse: true });
 
-/** Along which of `rank` axes to go, and whether from the end. */
+/** The axis, and whether to run from the end. */
 function course(
   of: string,
   options: LinearScanOptions,
@@ -39,12 +39,12 @@ function course(
 }
 
 /**
- * `h_t = a_t h_{t-1} + b_t` from `h_0 = b_0` on: nothing comes before, so the first factor is not read, whether it is a
- * number, infinite or NaN.
+ * `h_t = a_t h_{t-1} + b_t` from `h_0 = b_0` on. Nothing precedes the first step, so the first factor is not read, even
+ * if it is infinite or NaN.
  *
- * Its gradient is another one, run the other way. With g_t what arrives at h_t from outside, the whole of what arrives
- * is `l_t = g_t + a_{t+1} l_{t+1}`; then `db_t = l_t` and `da_t = l_t h_{t-1}`, 0 at the first step. Nothing is
- * divided, so zeros in a are no special case.
+ * Its gradient is another recurrence in the opposite direction. If g_t is the cotangent of h_t from outside, the total
+ * cotangent is `l_t = g_t + a_{t+1} l_{t+1}`; then `db_t = l_t` and `da_t = l_t h_{t-1}`, 0 at the first step. There is
+ * no division, so zeros in a need no special case.
  */
 export const linearScanOp: RecurrenceOp<LinearScanAttrs> = {
   name: "linearScan",
@@ -72,25 +72,25 @@ export const linearScanOp: RecurrenceOp<LinearScanAttrs> = {
   },
   lower: ({ axis, reverse }) => ({ axis, reverse }),
   vjp: pullback((g, { inputs: [a], outputs: [h], attrs: { axis, reverse }, needs }) => {
-    // A repeated factor is its own shift: the factor of the first step is not read.
+    // A constant factor equals its own shift: the factor of the first step is not read.
     const factors = splatValue(a) === undefined ? shiftAgainst(a, axis, reverse) : a;
     const arriving = linearScan(factors, g, { axis, reverse: !reverse });
     return [needs[0] ? timesBefore(arriving, h, axis, reverse) : undefined, needs[1] ? arriving : undefined];
   }),
 };
 
-/** One zero more along an axis. */
+/** Pads with one zero along an axis. */
 function padded(x: Tensor, axis: number, atStart: boolean): Tensor {
   return pad(x, x.shape.map((_, at) => (at !== axis ? [0, 0] : atStart ? [1, 0] : [0, 1])));
 }
 
-/** The element of the step after (in the direction of travel), 0 past the last. */
+/** The element of the next step (in the direction of travel), 0 after the last. */
 function shiftAgainst(x: Tensor, axis: number, reverse: boolean): Tensor {
   const extent = x.shape[axis];
   return extent === 0 ? x : padded(sliceAxis(x, axis, reverse ? 0 : 1, extent - 1), axis, reverse);
 }
 
-/** Each element of `l` times the one of `h` of the step before; 0 at the first step, whatever `l` is there. */
+/** Each element of `l` times that of `h` at the previous step; 0 at the first step. */
 function timesBefore(l: Tensor, h: Tensor, axis: number, reverse: boolean): Tensor {
   const extent = h.shape[axis];
   if (extent === 0) return h;
@@ -101,8 +101,8 @@ function timesBefore(l: Tensor, h: Tensor, axis: number, reverse: boolean): Tens
 
 /**
  * `h_t = a_t h_{t-1} + b_t` along an axis, from `h_0 = b_0` on; from the end if `reverse`. The first factor is not
- * read. Shapes: `a` and `b` broadcast by NumPy's rule, the result alike. Cost: one pass, in order. Gradient: a
- * recurrence the other way; right also where `a` is zero.
+ * read. Shapes: `a` and `b` broadcast by NumPy's rule, the result alike. Cost: one sequential pass. Gradient: a
+ * recurrence in the opposite direction, also correct where `a` is zero.
  * @throws {ShapeError} if the shapes do not broadcast or the axis is out of range.
  * @throws {DTypeError} if the dtypes differ or are bool.
  */
@@ -112,8 +112,8 @@ export function linearScan(a: TensorLike, b: TensorLike, options: LinearScanOpti
 }
 
 /**
- * Sums of all elements up to each, along an axis; from the end if `reverse`. Shapes: like `x`.
- * Gradient: the cumulative sum the other way.
+ * The cumulative sum along an axis; from the end if `reverse`. Shapes: like `x`. Gradient: the cumulative sum in the
+ * opposite direction.
  * @throws {ShapeError} if the axis is out of range.
  * @throws {DTypeError} for bool.
  */
@@ -122,8 +122,8 @@ export function cumsum(x: Tensor, options: LinearScanOptions): Tensor {
 }
 
 /**
- * Products of all elements up to each, along an axis; from the end if `reverse`. Shapes: like `x`.
- * Gradient: without division, so right also where elements are zero.
+ * The cumulative product along an axis; from the end if `reverse`. Shapes: like `x`. Gradient: without division, so
+ * also correct where elements are zero.
  * @throws {ShapeError} if the axis is out of range.
  * @throws {DTypeError} for bool.
  */

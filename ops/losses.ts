@@ -12,11 +12,11 @@ import { logSumExp } from "./softmax.ts";
 import { iota, onesLike } from "./sources.ts";
 import { expandDims } from "./views.ts";
 
-/** What {@link crossEntropy} takes beside logits and targets. */
+/** Options of {@link crossEntropy}. */
 export interface CrossEntropyOptions {
-  /** Positions with this target count for nothing. */
+  /** Positions with this target are ignored. */
   readonly ignoreIndex?: number;
-  /** `"mean"` over the positions that count (at least 1), `"sum"`, or `"none"`: one loss a position. */
+  /** `"mean"` over the positions that are not ignored (at least 1), `"sum"`, or `"none"`: one loss per position. */
   readonly reduction?: "mean" | "sum" | "none";
 }
 
@@ -42,8 +42,7 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntr
       [logits.shape, targets.shape],
     );
   }
-  // Chosen by comparison rather than by gather: it fuses with the row's other reductions, and its gradient is no
-  // scatter.
+  // Selected by comparison rather than by gather: this fuses with the row's other reductions, and its gradient is not a scatter.
   const classes = iota(logits.shape, logits.rank - 1, targets.dtype);
   return inF32(logits, (wide) => {
     const chosen = sum(where(equal(classes, expandDims(targets, -1)), wide, 0), { axes: -1 });

@@ -70,9 +70,9 @@ export const matmulOp: ContractOp<Attrs> = {
 
 /**
  * The matrix product, by NumPy's rule: the last axis of `lhs` against the second to last of `rhs`, leading axes
- * broadcast; a vector is a row on the left, a column on the right, and its axis goes. A matrix `[K, N]` on the right of
- * `[..., M, K]` multiplies the leading axes as rows, so it is not repeated. Accumulates in f32. Gradient: `g rhs^T` and
- * `lhs^T g`.
+ * broadcast; a vector is a row on the left, a column on the right, and its axis is removed. A matrix `[K, N]` on the
+ * right of `[..., M, K]` multiplies the leading axes as rows, so it is not repeated. Accumulates in f32. Gradient: `g
+ * rhs^T` and `lhs^T g`.
  * @throws {ShapeError} if the inner extents differ, the leading axes do not broadcast, or an operand is a scalar.
  * @throws {DTypeError} if the dtypes differ or are not floats.
  */

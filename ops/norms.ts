@@ -1,6 +1,6 @@
 /**
- * Normalisations over the last axis, of f16 computed in f32. Shapes: the result is like `x`. Gradients are those of
- * their parts, right to any order.
+ * Normalisations over the last axis, computed in f32 for f16. Shapes: the result is like `x`. Gradients are composed of
+ * those of their parts and correct to any order.
  */
 import { ShapeError } from "../core/errors.ts";
 import type { Tensor } from "../core/graph.ts";
@@ -21,7 +21,7 @@ function checkLastAxis(action: string, x: Tensor): void {
   }
 }
 
-/** Nothing is converted unasked, though the arithmetic of f16 is done in f32. */
+/** Dtypes are not converted implicitly, although f16 is computed in f32. */
 function checkParameters(action: string, x: Tensor, parameters: Readonly<Record<string, Tensor | undefined>>): void {
   checkDomain(action, x, "float");
   for (const [name, parameter] of Object.entries(parameters)) {
@@ -29,13 +29,13 @@ function checkParameters(action: string, x: Tensor, parameters: Readonly<Record<
   }
 }
 
-/** What {@link layerNorm} takes beside the tensor. */
+/** Options of {@link layerNorm}. */
 export interface LayerNormOptions {
   /** Multiplies the normalised values; broadcasts to `x`. */
   readonly gain?: Tensor;
-  /** Is added at the end; broadcasts to `x`. */
+  /** Added at the end; broadcasts to `x`. */
   readonly bias?: Tensor;
-  /** Is added to the variance. */
+  /** Added to the variance. */
   readonly epsilon?: number;
 }
 
@@ -61,11 +61,11 @@ export function layerNorm(x: Tensor, options: LayerNormOptions = {}): Tensor {
   });
 }
 
-/** What {@link rmsNorm} takes beside the tensor. */
+/** Options of {@link rmsNorm}. */
 export interface RmsNormOptions {
   /** Multiplies the normalised values; broadcasts to `x`. */
   readonly gain?: Tensor;
-  /** Is added to the mean square. */
+  /** Added to the mean square. */
   readonly epsilon?: number;
 }
 
@@ -87,9 +87,9 @@ export function rmsNorm(x: Tensor, options: RmsNormOptions = {}): Tensor {
   });
 }
 
-/** What {@link l2Normalize} takes beside the tensor. */
+/** Options of {@link l2Normalize}. */
 export interface L2NormalizeOptions {
-  /** Is added to the sum of squares. */
+  /** Added to the sum of squares. */
   readonly epsilon?: number;
 }
 

@@ -1,4 +1,4 @@
-/** How wrappers turn what users pass into operands of one shape and dtype. */
+/** Converts user arguments into operands of one shape and dtype. */
 import { isFloat, roundTo, type Type } from "../core/dtype.ts";
 import { DTypeError } from "../core/errors.ts";
 import { isTensor, type Tensor } from "../core/graph.ts";
@@ -7,7 +7,7 @@ import { broadcastShapes, formatType } from "../core/shape.ts";
 import { broadcastTo } from "./broadcast.ts";
 import { checkSameDType } from "./define.ts";
 
-/** A tensor, or a number that takes the shape and dtype of the other operand (f32 where there is none). */
+/** A tensor, or a number that takes the shape and dtype of the other operand (f32 if there is none). */
 export type TensorLike = Tensor | number;
 
 /** A number as a tensor of a type. @throws {DTypeError} if an integer dtype cannot hold it. */

@@ -71,11 +71,11 @@ function exprWords(e: ExprBuilder): Words<Expr> {
 }
 
 interface ThreefryAttrs extends Attrs {
-  /** Which of the two words of a block to give. */
+  /** Which of the two words of a block to return. */
   readonly word: number;
 }
 
-/** One word of the block that a key (two words) and a counter (two words) give; all u32 of one shape. */
+/** One word of the block for a key (two words) and a counter (two words); all u32 of one shape. */
 export const threefryOp: MapOp<ThreefryAttrs> = {
   name: "threefry",
   kind: "map",
@@ -98,7 +98,7 @@ export const threefryOp: MapOp<ThreefryAttrs> = {
   vjp: noGradient("random bits are integers"),
 };
 
-/** Word `word` of the blocks that a key gives for the counters `[high, low]`. */
+/** Word `word` of a key's blocks for the counters `[high, low]`. */
 function block(key: Tensor, low: Tensor, word: number): Tensor {
   if (key.dtype !== "u32" || key.rank !== 1 || key.shape[0] !== 2) {
     throw new ShapeError(`Cannot draw random numbers by key ${formatType(key)}: a key must be u32[2]`, [key.shape]);
@@ -113,7 +113,7 @@ function words(key: Tensor, shape: readonly number[], word: number): Tensor {
 }
 
 /**
- * 32 random bits an element, as u32; the element's row-major position is the counter.
+ * 32 random bits per element, as u32; the element's row-major position is the counter.
  * @param key u32[2].
  * @throws {ShapeError} if the key is not u32[2] or the shape is not valid.
  */
@@ -126,11 +126,11 @@ function toUnit(bits: Tensor): Tensor {
   return mul(cast(div(bits, 256), "f32"), 2 ** -24);
 }
 
-/** What {@link uniform} takes beside key and shape. */
+/** Options of {@link uniform}. */
 export interface UniformOptions {
-  /** The least number; 0 unless said. */
+  /** Lower bound, inclusive. Default: 0. */
   readonly low?: TensorLike;
-  /** What all numbers are below; 1 unless said. */
+  /** Upper bound, exclusive. Default: 1. */
   readonly high?: TensorLike;
 }
 
@@ -151,7 +151,7 @@ export function uniform(key: Tensor, shape: readonly number[], options: UniformO
 
 /**
  * Standard normal f32 numbers, by Box and Muller: `sqrt(-2 log u) cos(2 pi v)`, with `u` and `v` from the two words of
- * one block. At most 5.8 in size.
+ * one block. At most 5.8 in magnitude.
  * @param key u32[2].
  * @throws {ShapeError} if the key is not u32[2] or the shape is not valid.
  */
@@ -161,9 +161,9 @@ export function normal(key: Tensor, shape: readonly number[]): Tensor {
 }
 
 /**
- * A key that depends on another key and a number: for streams that are independent of each other.
+ * Derives a key from another key and a number, for independent streams.
  * @param key u32[2].
- * @param data A whole number, or an integer scalar such as a step count.
+ * @param data An integer, or an integer scalar such as a step count.
  * @throws {ShapeError | DTypeError} if the key is not u32[2] or `data` is not an integer scalar.
  */
 export function foldIn(key: Tensor, data: TensorLike): Tensor {

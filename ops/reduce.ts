@@ -48,8 +48,7 @@ function defineExtreme(name: "max" | "min", better: (x: number, y: number) => nu
     lower: ({ axes }) => ({ combine: name as Combine, axes }),
     vjp: pullback((g, { inputs: [x], attrs }) => {
       const { axes } = attrs, kept = keepAxes(x.shape, axes);
-      // Not the output that the caller knows: a loop's gradient may have kept that from another kernel, which rounded x
-      // otherwise.
+      // Not the output that the caller has: a loop's gradient may have kept it from another kernel, which rounded x differently.
       const isBest = compareExactly(equalOp, x, broadcastTo(reshape(apply(op, [x], attrs), kept), x.shape));
       const ties = sum(cast(isBest, x.dtype), { axes });
       return [where(isBest, broadcastTo(reshape(div(g, ties), kept), x.shape), 0)];
@@ -69,7 +68,7 @@ interface ArgmaxAttrs extends Attrs {
   readonly axis: number;
 }
 
-/** The number of the first greatest element along an axis; of the first NaN if there is one. */
+/** The index of the first largest element along an axis, or of the first NaN if there is one. */
 export const argmaxOp: ReduceOp<ArgmaxAttrs> = {
   name: "argmax",
   kind: "reduce",
@@ -83,7 +82,7 @@ export const argmaxOp: ReduceOp<ArgmaxAttrs> = {
     return [new Float64Array(rowCount).map((_, row) => {
       const from = row * rowSize;
       let best = 0;
-      // Nothing beats NaN, not even another one.
+      // NaN is never replaced, not even by another NaN.
       for (let i = 1; i < rowSize && !Number.isNaN(rows[from + best]); i++) {
         if (!(rows[from + i] <= rows[from + best])) best = i;
       }
@@ -102,8 +101,8 @@ function reduceExtreme(op: ReduceOp<AxesAttrs>, x: Tensor, options: ReduceOption
 }
 
 /**
- * The greatest element over axes; NaN if one is. Shapes: the axes go, or stay with extent 1 (`keepDims`).
- * Gradient: to the greatest, in equal parts where several tie.
+ * The largest element over axes; NaN if one is. Shapes: the axes are removed, or kept with extent 1 (`keepDims`).
+ * Gradient: to the largest, in equal parts where several tie.
  * @throws {ShapeError} if an axis is out of range, named twice, or empty.
  * @throws {DTypeError} for bool.
  */
@@ -112,8 +111,8 @@ export function max(x: Tensor, options: ReduceOptions = {}): Tensor {
 }
 
 /**
- * The least element over axes; NaN if one is. Shapes: the axes go, or stay with extent 1 (`keepDims`).
- * Gradient: to the least, in equal parts where several tie.
+ * The smallest element over axes; NaN if one is. Shapes: the axes are removed, or kept with extent 1 (`keepDims`).
+ * Gradient: to the smallest, in equal parts where several tie.
  * @throws {ShapeError} if an axis is out of range, named twice, or empty.
  * @throws {DTypeError} for bool.
  */
@@ -122,8 +121,8 @@ export function min(x: Tensor, options: ReduceOptions = {}): Tensor {
 }
 
 /**
- * The arithmetic mean over axes; NaN over none. Of f16 it is computed in f32 and rounded once. Shapes: the axes go, or
- * stay with extent 1 (`keepDims`). Gradient: broadcast over the number of elements.
+ * The arithmetic mean over axes; NaN if empty. For f16, computed in f32 and rounded once. Shapes: the axes are removed,
+ * or kept with extent 1 (`keepDims`). Gradient: broadcast over the number of elements.
  * @throws {ShapeError} if an axis is out of range or named twice.
  * @throws {DTypeError} if `x` is not a float.
  */
@@ -133,18 +132,18 @@ export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
   return inF32(x, (wide) => div(sum(wide, { axes, keepDims }), sizeOfShape(axes.map((axis) => x.shape[axis]))));
 }
 
-/** What {@link variance} takes beside the tensor. */
+/** Options of {@link variance}. */
 export interface VarianceOptions extends ReduceOptions {
-  /** What is subtracted from the number of elements before dividing by it; 0 unless said, 1 for a sample's estimate. */
+  /** Subtracted from the number of elements in the divisor. Default: 0; use 1 for the sample variance. */
   readonly ddof?: number;
 }
 
 const VARIANCE_OPTIONS = optionNames<VarianceOptions>({ axes: true, axis: true, keepDims: true, ddof: true });
 
 /**
- * The mean of squared deviations from the mean over axes, in two passes, so that a large mean costs no digits: the sum
- * of squares over `n - ddof`; NaN or infinite where that is not above 0. Of f16 it is computed in f32 and rounded once.
- * Shapes: the axes go, or stay with extent 1 (`keepDims`).
+ * The mean of squared deviations from the mean over axes, in two passes, so that a large mean does not cost precision:
+ * the sum of squares over `n - ddof`; NaN or infinite where that is not above 0. For f16, computed in f32 and rounded
+ * once. Shapes: the axes are removed, or kept with extent 1 (`keepDims`).
  * @throws {ShapeError} if an axis is out of range or named twice.
  * @throws {DTypeError} if `x` is not a float.
  */
@@ -162,8 +161,8 @@ export function variance(x: Tensor, options: VarianceOptions = {}): Tensor {
 
 /**
  * The product over axes, by pairs of halves, so that its rounding errors grow with the logarithm of the number of
- * elements; 1 of none. Shapes: the axes go, or stay with extent 1 (`keepDims`). Gradient: the product of the others,
- * also where some are 0.
+ * elements; 1 of none. Shapes: the axes are removed, or kept with extent 1 (`keepDims`). Gradient: the product of the
+ * others, also where some are 0.
  * @throws {ShapeError} if an axis is out of range or named twice.
  * @throws {DTypeError} for bool.
  */
@@ -174,7 +173,7 @@ export function prod(x: Tensor, options: ReduceOptions = {}): Tensor {
   return keepDims ? reduced : reshape(reduced, dropAxes(x.shape, axes));
 }
 
-/** The product along one axis, which stays with extent 1: halves are multiplied, what is left over comes last. */
+/** The product along one axis, which is kept with extent 1: halves are multiplied, an odd element comes last. */
 function productAlong(x: Tensor, axis: number): Tensor {
   let rest = x;
   const single: Tensor[] = [];
@@ -198,7 +197,7 @@ function reduceBool(of: "any" | "all", x: Tensor, options: ReduceOptions): Tenso
 }
 
 /**
- * Whether at least one element is true, over axes; false of none. Shapes: the axes go, or stay with extent 1
+ * Whether at least one element is true, over axes; false of none. Shapes: the axes are removed, or kept with extent 1
  * (`keepDims`). Gradient: none.
  * @throws {ShapeError} if an axis is out of range or named twice.
  * @throws {DTypeError} if `x` is not bool.
@@ -208,8 +207,8 @@ export function any(x: Tensor, options: ReduceOptions = {}): Tensor {
 }
 
 /**
- * Whether every element is true, over axes; true of none. Shapes: the axes go, or stay with extent 1 (`keepDims`).
- * Gradient: none.
+ * Whether every element is true, over axes; true of none. Shapes: the axes are removed, or kept with extent 1
+ * (`keepDims`). Gradient: none.
  * @throws {ShapeError} if an axis is out of range or named twice.
  * @throws {DTypeError} if `x` is not bool.
  */
@@ -217,21 +216,21 @@ export function all(x: Tensor, options: ReduceOptions = {}): Tensor {
   return reduceBool("all", x, options);
 }
 
-/** Which axis {@link argmax} and {@link argmin} go along. */
+/** Options of {@link argmax} and {@link argmin}. */
 export interface ArgmaxOptions {
-  /** Along which axis; all elements in row-major order unless said. */
+  /** The axis. Default: all elements in row-major order. */
   readonly axis?: number;
   /** Another name of `axis`. */
   readonly axes?: number | readonly [number];
-  /** Whether the axis stays, with extent 1. */
+  /** Whether the axis is kept with extent 1. */
   readonly keepDims?: boolean;
 }
 
 const ARGMAX_OPTIONS = optionNames<ArgmaxOptions>({ axis: true, axes: true, keepDims: true });
 
 /**
- * The number (i32) of the first greatest element along `axis`, or among all elements in row-major order; of the first
- * NaN if there is one. Shapes: the axis goes, or stays with extent 1 (`keepDims`). Gradient: none.
+ * The index (i32) of the first largest element along `axis`, or among all elements in row-major order; that of the
+ * first NaN if there is one. Shapes: the axis is removed, or kept with extent 1 (`keepDims`). Gradient: none.
  * @throws {ShapeError} if the axis is out of range or empty.
  * @throws {DTypeError} for bool.
  */
@@ -240,8 +239,8 @@ export function argmax(x: Tensor, options: ArgmaxOptions = {}): Tensor {
 }
 
 /**
- * The number (i32) of the first least element along `axis`, or among all elements in row-major order; of the first NaN
- * if there is one. Shapes: the axis goes, or stays with extent 1 (`keepDims`). Gradient: none.
+ * The index (i32) of the first smallest element along `axis`, or among all elements in row-major order; that of the
+ * first NaN if there is one. Shapes: the axis is removed, or kept with extent 1 (`keepDims`). Gradient: none.
  * @throws {ShapeError} if the axis is out of range or empty.
  * @throws {DTypeError} for bool.
  */
@@ -251,7 +250,7 @@ export function argmin(x: Tensor, options: ArgmaxOptions = {}): Tensor {
 }
 
 /**
- * The same elements with their order turned round, none lost: integers are counted from the other end of their range,
+ * The elements with their order reversed, without collisions: integers are counted from the other end of their range,
  * since the least i32 has no negative and no u32 has one.
  */
 export function reversed(x: Tensor): Tensor {

@@ -1,4 +1,4 @@
-/** Every primitive that a user's function can reach, by family: what the op table of the tests is checked against. */
+/** Every primitive that a user's function can reach, by family. The tests check their op table against it. */
 import { barrierOp } from "../core/barrier.ts";
 import { addOp, fullOp } from "../core/linear.ts";
 import type { OpDef } from "../core/op.ts";

@@ -12,11 +12,11 @@ import { sliceAxis } from "./slice.ts";
 import { constant, iota } from "./sources.ts";
 import { cos, exp, floor, sin } from "./unary.ts";
 
-/** What {@link rotaryEmbedding} takes beside the tensor. */
+/** Options of {@link rotaryEmbedding}. */
 export interface RotaryOptions {
   /** Sets the slowest rotation: one radian in `base` positions, nearly. */
   readonly base?: number;
-  /** The position of the first row: a number or a scalar tensor; 0 unless said. */
+  /** The position of the first row: a number or a scalar tensor. Default: 0. */
   readonly offset?: TensorLike;
 }
 
@@ -25,9 +25,9 @@ const ROTARY_OPTIONS = optionNames<RotaryOptions>({ base: true, offset: true });
 /**
  * Rotates pairs of features by angles that grow with position (Su et al., arXiv 2104.09864): feature `i` of the first
  * half and feature `i` of the second form a pair, turned by `(offset + t) base^(-2i/K)` radians at row t. Angles are
- * right to 1e-6 for positions of up to 2^24 where the offset is a tensor or goes beyond 2,048, to 2e-4 before; f16 is
- * turned in f32. Shapes: x `[..., T, K]` with K even, such as `[B, H, T, K]`; the result is like `x`. Gradient: rotated
- * back; none for the offset if it is an integer.
+ * accurate to 1e-6 for positions up to 2^24 if the offset is a tensor or exceeds 2,048, otherwise to 2e-4; f16 is
+ * rotated in f32. Shapes: x `[..., T, K]` with K even, such as `[B, H, T, K]`; the result is like `x`. Gradient:
+ * rotated back; none for the offset if it is an integer.
  * @throws {ShapeError} if `x` has no rows, K is odd, or the offset is not a scalar.
  * @throws {DTypeError} if `x` is not a float.
  */
@@ -56,14 +56,14 @@ export function rotaryEmbedding(x: Tensor, options: RotaryOptions = {}): Tensor 
  */
 const NEAR = 2048;
 
-/** Positions are taken as so many whole spans and a rest. */
+/** Positions are split into whole spans and a remainder. */
 const SPAN = 4096;
 
 /**
  * The angles of positions of up to 2^24, modulo a whole turn. As a product in f32 an angle of a million would be off by
- * a tenth. So frequencies are in turns a position and turns a span, each as a part of 12 bits and a rest: products of
- * positions with the first are exact, whole turns fall away, and those with the rest are small. Off by 1e-6 radians at
- * most.
+ * a tenth. Frequencies are therefore in turns per position and turns per span, each split into a part of 12 bits and a
+ * remainder: products of positions with the first part are exact, whole turns are dropped, and products with the
+ * remainder are small. Off by 1e-6 radians at most.
  */
 function farAngles(positions: Tensor, base: number, half: number): Tensor {
   const frequencies = Array.from({ length: half }, (_, i) => base ** (-i / half) / (2 * Math.PI));

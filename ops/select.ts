@@ -1,4 +1,4 @@
-/** Choosing, converting, and stopping gradients. */
+/** Selection, conversion and stopping of gradients. */
 import { type DType, isFloat, roundTo, type Type } from "../core/dtype.ts";
 import { DTypeError } from "../core/errors.ts";
 import { apply, type Tensor } from "../core/graph.ts";
@@ -9,7 +9,7 @@ import { broadcastTo } from "./broadcast.ts";
 import { checkSameDType, checkSameShape, noGradient, pullback } from "./define.ts";
 import { pair, type TensorLike } from "./operands.ts";
 
-/** Takes elements of one tensor where a condition holds and of another where not. */
+/** Takes elements of one tensor where a condition is true, and of another elsewhere. */
 export const whereOp: MapOp<Attrs> = {
   name: "where",
   kind: "map",
@@ -38,7 +38,7 @@ interface CastAttrs extends Attrs {
 }
 
 function converted(value: number, from: DType, to: DType): number {
-  // NaN is not 0, so it becomes true, which rounding by truthiness would miss.
+  // NaN is not 0, so it becomes true, although it is falsy in JavaScript.
   if (to === "bool") return Number(value !== 0);
   if (!isFloat(from) || isFloat(to)) return roundTo(to, value);
   const [lowest, highest] = to === "i32" ? [-2147483648, 2147483647] : [0, 4294967295];
@@ -82,10 +82,9 @@ function checkCondition(cond: Type): void {
 
 /**
  * `cond ? x : y` for each element. Shapes: all three broadcast by NumPy's rule. Both sides are computed. Gradient:
- * passes to the side chosen, zero to the other. That zero still goes back through the other side's own computation,
- * where it turns into NaN if a derivative there is infinite (0 times infinity). So make the argument safe first, then
- * choose: to have 0 for `sqrt(x)` below 0 write `where(ok, sqrt(where(ok, x, 1)), 0)` rather than
- * `where(ok, sqrt(x), 0)`.
+ * passes to the selected side, zero to the other. That zero still propagates through the other side's computation,
+ * where it becomes NaN if a derivative is infinite (0 times infinity). Make the argument safe first, then select: to
+ * get 0 for `sqrt(x)` below 0 write `where(ok, sqrt(where(ok, x, 1)), 0)` rather than `where(ok, sqrt(x), 0)`.
  * @throws {ShapeError} if the shapes do not broadcast.
  * @throws {DTypeError} if `cond` is not bool, or `x` and `y` differ in dtype.
  */
@@ -97,18 +96,17 @@ export function where(cond: Tensor, x: TensorLike, y: TensorLike): Tensor {
 }
 
 /**
- * Converts to a dtype: floats to integers truncate towards zero, numbers beyond the integers' range give its end and
- * NaN gives 0; integers to each other keep their bits; anything to bool is `x != 0`, so NaN is true. Gradient: cast
- * back between floats, zero through integers and bool.
+ * Converts to a dtype: floats to integers truncate towards zero, out-of-range values are clamped and NaN gives 0;
+ * integers to each other keep their bits; anything to bool is `x != 0`, so NaN is true. Gradient: cast back between
+ * floats, zero through integers and bool.
  */
 export function cast(x: Tensor, dtype: DType): Tensor {
   return x.dtype === dtype ? x : apply(castOp, [x], { dtype });
 }
 
 /**
- * What `fn` makes of a float tensor, computed in f32 and rounded to the dtype of `x` at the end. Squares and sums of
- * f16 overflow from 256 and 2,048 on, where their roots and means are ordinary numbers; what fuses into one kernel
- * costs nothing to widen.
+ * Applies `fn` to a float tensor in f32, and rounds the result to the dtype of `x`. Squares and sums of f16 overflow
+ * from 256 and 2,048 on, although their roots and means are ordinary numbers; widening is free within a fused kernel.
  */
 export function inF32(x: Tensor, fn: (wide: Tensor) => Tensor): Tensor {
   return x.dtype === "f16" ? cast(fn(cast(x, "f32")), x.dtype) : fn(x);

@@ -68,7 +68,7 @@ export const sliceOp: ViewOp<SliceAttrs> = {
   },
 };
 
-/** A slice of a padded tensor that lies wholly in the tensor, or wholly in the padding. */
+/** Simplifies a slice of a padded tensor that is completely inside the tensor, or completely inside the padding. */
 function sliceOfPad(
   inner: Tensor,
   { low, value }: PadAttrs,
@@ -85,7 +85,7 @@ function sliceOfPad(
   return undefined;
 }
 
-/** A slice of a concatenation that lies wholly in one of its parts. */
+/** Simplifies a slice of a concatenation that is completely inside one of its parts. */
 function sliceOfConcat(x: Tensor, starts: readonly number[], sizes: readonly number[]): Tensor | undefined {
   const { axis } = x.node.attrs as { readonly axis: number };
   let offset = 0;
@@ -157,7 +157,7 @@ export const padOp: ViewOp<PadAttrs> = {
 /**
  * The box of `x` that starts at `starts` and has the shape `sizes`.
  * Gradient: padded with zeros.
- * @throws {ShapeError} if the box does not lie within `x`.
+ * @throws {ShapeError} if the box is not inside `x`.
  */
 export function slice(x: Tensor, starts: readonly number[], sizes: readonly number[]): Tensor {
   const whole = starts.length === x.rank && starts.every((start) => start === 0) && sameShape(x.shape, sizes);
@@ -165,8 +165,8 @@ export function slice(x: Tensor, starts: readonly number[], sizes: readonly numb
 }
 
 /**
- * `size` elements from `start` along one axis. Gradient: padded with zeros. @throws {ShapeError} if they do not lie
- * within `x`.
+ * `size` elements from `start` along one axis. Gradient: padded with zeros. @throws {ShapeError} if they are not inside
+ * `x`.
  */
 export function sliceAxis(x: Tensor, axis: number, start: number, size: number): Tensor {
   const at = normalizeAxis(axis, x.rank, "slice along");

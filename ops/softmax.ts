@@ -1,9 +1,9 @@
 /**
- * Softmax and its kin over one axis. Shapes: softmax and logSoftmax are like `x`; logSumExp lacks the axis.
+ * Softmax and related functions over one axis. Shapes: softmax and logSoftmax are like `x`; logSumExp lacks the axis.
  *
- * All compute f16 in f32. All subtract the greatest element first. The result does not depend on what is subtracted, so
- * its derivative in that respect is zero, identically and to every order: it is stopped, which spares every gradient a
- * sum of terms that cancel.
+ * All compute f16 in f32, and subtract the largest element first. The result does not depend on the subtracted value,
+ * so its derivative with respect to it is zero, identically and to every order: it is stopped, which saves every
+ * gradient a sum of terms that cancel.
  */
 import type { Tensor } from "../core/graph.ts";
 import { checkOptions, optionNames } from "../core/options.ts";
@@ -15,9 +15,9 @@ import { inF32, stopGradient } from "./select.ts";
 import { exp, log } from "./unary.ts";
 import { squeeze } from "./views.ts";
 
-/** What {@link softmax} and its kin take beside the tensor. */
+/** Options of {@link softmax} and related functions. */
 export interface SoftmaxOptions {
-  /** Along which axis; the last unless said. */
+  /** The axis. Default: the last. */
   readonly axis?: number;
   /** Another name of `axis`. */
   readonly axes?: number | readonly [number];
@@ -70,7 +70,7 @@ export function logSoftmax(x: Tensor, options: SoftmaxOptions = {}): Tensor {
 export function logSumExp(x: Tensor, options: SoftmaxOptions = {}): Tensor {
   const axis = chosenAxis("logSumExp", options);
   return inF32(x, (wide) => {
-    // Infinity minus infinity is NaN, so what is subtracted stays finite.
+    // Infinity minus infinity is NaN, so the subtracted value must be finite.
     const top = stopGradient(minimum(maximum(max(wide, { axes: axis, keepDims: true }), -GREATEST_F32), GREATEST_F32));
     return squeeze(add(log(sum(exp(sub(wide, top)), { axes: axis, keepDims: true })), top), axis);
   });

@@ -1,4 +1,4 @@
-/** Tensors from nothing: counters and constants. */
+/** Tensors without inputs: counters and constants. */
 import { checkDType, type DType, isFloat, roundTo, type Type } from "../core/dtype.ts";
 import { DTypeError, ShapeError } from "../core/errors.ts";
 import { apply, type Tensor } from "../core/graph.ts";
@@ -14,7 +14,7 @@ interface IotaAttrs extends Attrs {
   readonly dtype: DType;
 }
 
-/** The number of each element along an axis. */
+/** The index of each element along an axis. */
 export const iotaOp: SourceOp<IotaAttrs> = {
   name: "iota",
   kind: "source",
@@ -48,7 +48,7 @@ export const constantOp: SourceOp<ConstantAttrs> = {
 };
 
 /**
- * The number of each element along `axis`: `iota([2, 3], 1)` is `[[0, 1, 2], [0, 1, 2]]`.
+ * The index of each element along `axis`: `iota([2, 3], 1)` is `[[0, 1, 2], [0, 1, 2]]`.
  * @throws {ShapeError} if the shape or the axis is not valid.
  * @throws {DTypeError} for bool.
  */

@@ -1,4 +1,4 @@
-/** Strided reads and writes of row-major arrays: what the references of views and reductions are made of. */
+/** Strided reads and writes of row-major arrays, for the reference implementations of views and reductions. */
 import { type Shape, sizeOfShape, stridesOf } from "../core/shape.ts";
 
 /** Calls `visit` with the strided offset of each innermost row of `shape`, in row-major order. */
@@ -31,7 +31,7 @@ export function readStrided(data: Float64Array, shape: Shape, strides: readonly 
   return out;
 }
 
-/** Writes the row-major `data` of `shape` to strided places of `out`; the inverse of {@link readStrided}. */
+/** Writes the row-major `data` of `shape` to strided positions of `out`; the inverse of {@link readStrided}. */
 export function writeStrided(
   out: Float64Array,
   data: Float64Array,

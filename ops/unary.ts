@@ -16,7 +16,7 @@ interface Extras {
   readonly rewrite?: (x: Tensor) => Tensor | undefined;
 }
 
-/** A function that the scalar language has by the same name. */
+/** A function with a counterpart of the same name in the scalar language. */
 function define(
   name: UnaryOp & string,
   domain: Domain,
@@ -27,7 +27,7 @@ function define(
   return defineBy((e, x) => e.unary(name, x), name, domain, scalar, derivative, extras);
 }
 
-/** A function that `lower` expresses by others of the scalar language. */
+/** A function that `lower` expresses with other functions of the scalar language. */
 function defineBy(
   lower: (e: ExprBuilder, x: Expr) => Expr,
   name: string,
@@ -93,11 +93,11 @@ export const roundOp: MapOp<Attrs> = define("round", "float", roundToEven, noGra
 export const log1pOp: MapOp<Attrs> = defineBy(log1pExpr, "log1p", "float", Math.log1p, (g, x) => div(g, add(x, 1)));
 export const expm1Op: MapOp<Attrs> = defineBy(expm1Expr, "expm1", "float", Math.expm1, (g, x) => mul(g, exp(x)));
 
-/** The nearest integer, the even one of two that are equally near. */
+/** The nearest integer; halfway cases go to the even one. */
 function roundToEven(x: number): number {
   const below = Math.floor(x), rest = x - below;
   if (rest < 0.5 || (rest === 0.5 && below % 2 === 0)) return below === 0 && x < 0 ? -0 : below;
-  // -0.3 gives -0 as IEEE 754 has it; infinity and NaN come here with a rest of NaN.
+  // -0.3 gives -0, as in IEEE 754; infinity and NaN arrive here with a remainder of NaN.
   return Number.isFinite(x) ? (below === -1 ? -0 : below + 1) : x;
 }
 
@@ -163,19 +163,19 @@ export function erf(x: Tensor): Tensor {
   return apply(erfOp, [x]);
 }
 
-/** The greatest integer not above. Gradient: zero. @throws {DTypeError} if `x` is not a float. */
+/** The largest integer that is not above `x`. Gradient: zero. @throws {DTypeError} if `x` is not a float. */
 export function floor(x: Tensor): Tensor {
   return apply(floorOp, [x]);
 }
 
-/** The least integer not below. Gradient: zero. @throws {DTypeError} if `x` is not a float. */
+/** The smallest integer that is not below `x`. Gradient: zero. @throws {DTypeError} if `x` is not a float. */
 export function ceil(x: Tensor): Tensor {
   checkDomain("ceil", x, "float");
   return neg(floor(neg(x)));
 }
 
 /**
- * The nearest integer; of two that are equally near the even one: 0.5 gives 0, 1.5 gives 2. Gradient: zero.
+ * The nearest integer; halfway cases go to the even one: 0.5 gives 0, 1.5 gives 2. Gradient: zero.
  * @throws {DTypeError} if `x` is not a float.
  */
 export function round(x: Tensor): Tensor {
@@ -208,9 +208,9 @@ export function isFinite(x: Tensor): Tensor {
 }
 
 /**
- * `x` brought between two bounds: `minimum(maximum(x, low), high)`, so `high` where the bounds are crossed, and NaN
- * where an operand is. A side without bound takes -Infinity or Infinity. Gradient: passes to `x` strictly between the
- * bounds, to the bound beyond it, half to each at it.
+ * Limits `x` to an interval: `minimum(maximum(x, low), high)`, so `high` if the bounds are crossed, and NaN if an
+ * operand is NaN. Use -Infinity or Infinity for no bound. Gradient: passes to `x` strictly between the bounds, to the
+ * bound beyond it, half to each at it.
  * @throws {ShapeError} if the shapes do not broadcast.
  * @throws {DTypeError} if the dtypes differ or are bool.
  */

@@ -21,7 +21,7 @@ interface ReshapeAttrs extends Attrs {
   readonly shape: readonly number[];
 }
 
-/** The same elements in row-major order under another shape. */
+/** The same elements in row-major order with another shape. */
 export const reshapeOp: ViewOp<ReshapeAttrs> = {
   name: "reshape",
   kind: "view",
@@ -38,7 +38,7 @@ export const reshapeOp: ViewOp<ReshapeAttrs> = {
   },
   reference: ([x]) => [x.data],
   lower: (index, { shape }, [from]) => {
-    // An empty tensor has no element to find, and its extents of 0 divide nothing.
+    // An empty tensor has no elements, and its extents of 0 cannot be divisors.
     const at = sizeOfShape(from) === 0 ? from.map(() => constantIndex(0)) : splitIndex(linearIndex(index, shape), from);
     return { pieces: [{ input: 0, index: at, where: [] }], fill: 0 };
   },
@@ -55,7 +55,7 @@ interface TransposeAttrs extends Attrs {
   readonly axes: readonly number[];
 }
 
-/** The axes in another order: axis `i` of the result is axis `axes[i]` of the input. */
+/** Permutes the axes: axis `i` of the result is axis `axes[i]` of the input. */
 export const transposeOp: ViewOp<TransposeAttrs> = {
   name: "transpose",
   kind: "view",
@@ -100,7 +100,7 @@ interface FlipAttrs extends Attrs {
   readonly axes: readonly number[];
 }
 
-/** The elements in opposite order along `axes`. */
+/** Reverses the order of elements along `axes`. */
 export const flipOp: ViewOp<FlipAttrs> = {
   name: "flip",
   kind: "view",
@@ -129,7 +129,7 @@ export const flipOp: ViewOp<FlipAttrs> = {
 };
 
 /**
- * The same elements in row-major order under another shape; one extent may be -1 and is found from the others.
+ * The same elements in row-major order with another shape; one extent can be -1 and is inferred from the others.
  * Gradient: reshaped back.
  * @throws {ShapeError} if the sizes differ.
  */
@@ -159,8 +159,8 @@ export function reshape(x: Tensor, shape: readonly number[]): Tensor {
 }
 
 /**
- * The axes in another order: axis `i` of the result is axis `axes[i]` of `x`. Without `axes`, reversed.
- * Gradient: transposed back.
+ * Permutes the axes: axis `i` of the result is axis `axes[i]` of `x`. Without `axes`, reverses them. Gradient:
+ * transposed back.
  * @throws {ShapeError} if `axes` does not name each axis once.
  */
 export function transpose(x: Tensor, axes?: readonly number[]): Tensor {
@@ -175,8 +175,8 @@ export function swapAxes(x: Tensor, a: number, b: number): Tensor {
 }
 
 /**
- * The elements in opposite order along `axes` (all of them unless said). Gradient: flipped back. @throws {ShapeError}
- * if an axis is out of range.
+ * Reverses the order of elements along `axes` (default: all). Gradient: flipped back. @throws {ShapeError} if an axis
+ * is out of range.
  */
 export function flip(x: Tensor, axes?: number | readonly number[]): Tensor {
   const sorted = normalizeAxes(axes, x.rank, "flip");

@@ -7,7 +7,7 @@ import { build, type BuildOptions, stop } from "esbuild";
 
 const HERE = new URL("./", import.meta.url);
 
-/** Where bundles go: a folder that any static host can serve. */
+/** The folder of bundles, which any static host can serve. */
 export const DIST: URL = new URL("dist/", HERE);
 
 const OPTIONS: BuildOptions = {
@@ -26,12 +26,12 @@ export interface Bundle {
   readonly path: string;
   /** Its size. */
   readonly sizeBytes: number;
-  /** What a server sends of it. */
+  /** Its gzipped size. */
   readonly gzipBytes: number;
 }
 
 /**
- * Bundles a module with all that it imports.
+ * Bundles a module with its imports.
  * @param entry A TypeScript file.
  * @param path Where to write.
  */
@@ -51,7 +51,7 @@ export function bundleLibrary(folder: URL = DIST): Promise<Bundle> {
   return bundle(new URL("library.ts", HERE), new URL("mneme.js", folder));
 }
 
-/** Bundles the playground, and puts it with all that it needs in a folder that any static host can serve. */
+/** Bundles the playground into a folder that any static host can serve. */
 export async function buildPage(folder: URL = DIST): Promise<Bundle[]> {
   const page = new URL("page/", HERE), from = new URL("texts/", page), to = new URL("texts/", folder);
   await Deno.mkdir(to, { recursive: true });
@@ -63,7 +63,7 @@ export async function buildPage(folder: URL = DIST): Promise<Bundle[]> {
   ];
 }
 
-/** Ends esbuild's process, which would keep this one from ending. */
+/** Stops esbuild's process, which would keep this one alive. */
 export async function endBuilds(): Promise<void> {
   await stop();
 }
@@ -71,7 +71,7 @@ export async function endBuilds(): Promise<void> {
 /** A line about a file. */
 export function describeBundle({ path, sizeBytes, gzipBytes }: Bundle): string {
   const kilobytes = (bytes: number): string => `${(bytes / 1000).toFixed(1)} kB`;
-  return `${path.slice(path.lastIndexOf("web/"))}: ${kilobytes(sizeBytes)}, ${kilobytes(gzipBytes)} with gzip`;
+  return `${path.slice(path.lastIndexOf("web/"))}: ${kilobytes(sizeBytes)}, ${kilobytes(gzipBytes)} gzipped`;
 }
 
 if (import.meta.main) {

@@ -12,7 +12,7 @@ const TYPES: Readonly<Record<string, string>> = {
   txt: "text/plain; charset=utf-8",
 };
 
-/** With these a page may share memory between threads, so that the cpu device uses all processors. */
+/** These headers let a page share memory between threads, so that the cpu device uses all cores. */
 const ISOLATION = { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" };
 
 /** Options of {@link serveFolder}. */
@@ -23,11 +23,11 @@ export interface ServeOptions {
   readonly port: number;
 }
 
-/** A server at work. */
+/** A running server. */
 export interface FolderServer {
-  /** Where it answers, with a slash at the end. */
+  /** Its URL, ending in a slash. */
   readonly url: string;
-  /** Ends it. */
+  /** Stops it. */
   close(): Promise<void>;
 }
 
@@ -43,7 +43,7 @@ export function serveFolder(folder: URL, { isolated, port }: ServeOptions): Fold
 async function answer(folder: URL, request: Request, isolated: boolean): Promise<Response> {
   if (request.method !== "GET" && request.method !== "HEAD") return new Response("Only GET and HEAD", { status: 405 });
   const path = new URL(request.url).pathname;
-  // Names here need no escapes; where there are some, they may hide a way out of the folder.
+  // Names in this folder need no escapes; escapes could hide a way out of the folder.
   if (/%|\\/.test(path)) return new Response("Not found", { status: 404 });
   const name = path.endsWith("/") ? `${path}index.html` : path;
   const headers = {
@@ -60,14 +60,13 @@ async function answer(folder: URL, request: Request, isolated: boolean): Promise
 }
 
 /**
- * Serves the playground at a port, as text from the command line. @returns where it answers, or one line that says why
- * it does not.
+ * Serves the playground at a port given as text on the command line. @returns its URL, or a one-line error.
  */
 export function servePlayground(port: string): { readonly url: string } | { readonly error: string } {
   const number = /^\d{1,5}$/.test(port) ? Number(port) : NaN;
   if (!(number <= 65535)) {
     return {
-      error: `the port cannot be ${JSON.stringify(port)}: give a whole number from 0 to 65535, 0 for any that is free`,
+      error: `the port cannot be ${JSON.stringify(port)}: give an integer from 0 to 65535; 0 uses any free port`,
     };
   }
   try {
@@ -75,10 +74,10 @@ export function servePlayground(port: string): { readonly url: string } | { read
   } catch (error) {
     const next = number < 65535 ? number + 1 : 0;
     if (error instanceof Deno.errors.AddrInUse) {
-      return { error: `port ${number} is taken by another program: give another one, deno task web ${next}` };
+      return { error: `port ${number} is in use by another program: give another one, deno task web ${next}` };
     }
     if (error instanceof Deno.errors.PermissionDenied) {
-      return { error: `port ${number} is not for every user: give one above 1023, such as deno task web 8123` };
+      return { error: `port ${number} needs administrator rights: give one above 1023, such as deno task web 8123` };
     }
     throw error;
   }
@@ -91,6 +90,6 @@ if (import.meta.main) {
     Deno.exit(1);
   }
   console.log(
-    `The playground is at ${served.url} (Ctrl-C ends it). What is served lies in web/dist; any static host can serve it.`,
+    `The playground is at ${served.url} (press Ctrl-C to stop). The files are in web/dist; any static host can serve them.`,
   );
 }

@@ -1,31 +1,30 @@
 /**
- * What a model must beat: counts of pairs of tokens, judged on the windows that the model is judged on.
+ * The baseline that a model must beat: a token-bigram model, evaluated on the same windows as the model.
  *
- * Of bytes, all pairs are counted, with one added to each. Of larger vocabularies only the pairs that the windows hold
- * are counted; the share of a pair is mixed with the share of its second token alone (Dirichlet smoothing), since most
- * pairs were never seen.
+ * For bytes, all bigrams are counted with add-one smoothing. For larger vocabularies only the bigrams that occur in the
+ * windows are counted, with Dirichlet smoothing towards the unigram distribution, since most bigrams were never seen.
  */
 import { BigramModel, type TokenSource, type TrainingBatch } from "../../titans/mod.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
-// More text hardly changes the counts: a longer text is counted in pieces that are spread evenly over it.
+// More text hardly changes the counts: longer texts are counted in evenly spaced pieces.
 const MOST_BYTES = 2 ** 26;
 const MOST_TOKENS = 2 ** 24;
 const PIECE = 2 ** 16;
 
-// Of 20, 50, 200 and 1,000, the best on the built-in text with bpe:gpt2 (1.914, 1.883, 1.861 and 1.873 bits a byte).
+// Of 20, 50, 200 and 1,000, the best on the built-in text with bpe:gpt2 (1.914, 1.883, 1.861 and 1.873 bits per byte).
 const PRIOR = 200;
 
-/** Windows that are predicted. */
+/** Windows to predict. */
 export interface PredictedWindows {
   /** Token ids [n, length + 1], row-major: each window's first token is given, the others are predicted. */
   readonly tokens: Int32Array;
   readonly length: number;
-  /** How many tokens are predicted in each window, [n]; all of them unless given. */
+  /** How many tokens are predicted in each window, [n]. Default: all of them. */
   readonly counts?: ArrayLike<number>;
 }
 
-/** The windows of batches in which padding, if there is some, ends a row. */
+/** The windows of batches whose padding, if any, is at the end of rows. */
 export function predictedOf(batches: readonly TrainingBatch[], length: number): PredictedWindows {
   const width = length + 1, rows = batches.reduce((sum, { tokens }) => sum + tokens.length, 0) / width;
   const tokens = new Int32Array(rows * width), counts = new Int32Array(rows);
@@ -41,21 +40,20 @@ export function predictedOf(batches: readonly TrainingBatch[], length: number): 
   return { tokens, length, counts };
 }
 
-/** What is predicted in windows of tokens. */
+/** The result of predicting windows of tokens. */
 export interface PredictedText {
-  /** Tokens that are predicted. */
+  /** Number of predicted tokens. */
   readonly tokens: number;
   /** Bytes that the predicted tokens stand for. */
   readonly bytes: number;
-  /** Bits that counts of pairs need for one of them. */
+  /** Bits per byte of the bigram model. */
   readonly bitsPerByte: number;
 }
 
-/**
- * Judges counts of pairs.
- * @param texts What is learned from; weights do not count.
- * @param judged The windows that the model is judged on.
- * @param vocabulary Of all of them.
+/** Evaluates the bigram baseline.
+ * @param texts The training texts; weights are ignored.
+ * @param judged The windows on which the model is evaluated.
+ * @param vocabulary The vocabulary of texts and windows.
  */
 export function judgePairs(
   texts: readonly TokenSource[],
@@ -95,8 +93,8 @@ export function judgePairs(
 }
 
 /**
- * Texts in pieces, of which neighbours share a token, so that no pair is lost: all of them, or as much as is asked for
- * in pieces spread evenly.
+ * Texts in pieces that overlap by one token, so that no bigram is lost: all of the text, or the requested amount in
+ * evenly spaced pieces.
  */
 function* pieces(texts: readonly TokenSource[], most: number): Generator<Int32Array> {
   const share = Math.min(1, most / texts.reduce((sum, text) => sum + text.length, 0));

@@ -1,6 +1,5 @@
 /**
- * The text of a run: where it comes from, what is learned from and what is held out, never more of it in memory than a
- * piece.
+ * The text of a run: its sources, and the training and held-out parts. Only a piece of it is in memory at any time.
  */
 import { type DocumentStarts, type TokenSource, tokenSource, type WeightedText } from "../../titans/mod.ts";
 import { UsageError } from "../errors.ts";
@@ -18,52 +17,52 @@ import { buildTokens, cachedStarts, type CachedTokens, cacheKey, findTokens } fr
 import { JoinedFiles, TokenFile } from "./token_file.ts";
 import { openVocabulary, type Vocabulary } from "./vocabulary.ts";
 
-/** Tokens to learn from and tokens to be judged on. */
+/** Training and held-out tokens. */
 export interface Corpus extends Disposable {
   readonly identity: DataIdentity;
   readonly vocabulary: Vocabulary;
-  /** Bytes of text in a token, on average: 1 if tokens are bytes. */
+  /** Average bytes of text per token: 1 if tokens are bytes. */
   readonly bytesPerToken: number;
-  /** Texts to learn from with their weights. */
+  /** Training texts with their weights. */
   readonly train: readonly (WeightedText & { readonly text: TokenSource })[];
   readonly heldOut: readonly TokenSource[];
-  /** Bytes of text to learn from; where tokens are not bytes, as many as they stand for on average. */
+  /** Bytes of the training text; estimated from the average token if tokens are not bytes. */
   readonly trainBytes: number;
-  /** The same of what is held out. */
+  /** The same for the held-out text. */
   readonly heldOutBytes: number;
-  /** What was read and what was left out, a line or more a text. */
+  /** What was read and skipped, one or more lines per text. */
   readonly notes: readonly string[];
 }
 
-/** What a corpus is made with. */
+/** Options of a corpus. */
 export interface CorpusOptions {
-  /** Tokens of a training sequence: every text must hold one and the token after it, in both of its parts. */
+  /** Tokens per training sequence: both parts of every text must be at least one token longer. */
   readonly seqLen: number;
-  /** Chooses held-out pieces that are scattered. */
+  /** Seed for scattered held-out pieces. */
   readonly seed: number;
-  /** Where prepared texts and downloads are. */
+  /** The folder of prepared texts and downloads. */
   readonly cache: string;
-  /** Whether it must be known where documents begin; false unless given. */
+  /** Whether document boundaries are needed. Default: false. */
   readonly documents?: boolean;
-  /** Hears lines for people while a text is prepared. */
+  /** Receives messages while a text is prepared. */
   readonly note?: (line: string) => void;
-  /** Whether somebody asked to stop. */
+  /** Whether a stop was requested. */
   readonly stopped?: () => boolean;
 }
 
-/** A text, its bytes and what `--data` would say to get it again. */
+/** A text, its size and the value of `--data` that produces it. */
 interface OpenedText {
   readonly text: TokenSource & Partial<Disposable>;
   readonly textBytes: number;
   readonly place: string;
-  /** What was read of what files. */
+  /** What was read from the files. */
   readonly read?: ReadFacts;
-  /** Lines for people: what was left out, and what should be known. */
+  /** Messages: what was skipped, and what the user should know. */
   readonly remarks?: readonly string[];
 }
 
 /**
- * Opens the texts of a recipe; those that cannot be read at any place are written to the cache as tokens first.
+ * Opens the texts of a recipe; those without random access are first written to the cache as tokens.
  * @throws {UsageError} if a text is missing, empty, too short, or not what its format says.
  */
 export async function openCorpus(recipe: DataRecipe, options: CorpusOptions): Promise<Corpus> {
@@ -102,7 +101,7 @@ export async function openCorpus(recipe: DataRecipe, options: CorpusOptions): Pr
     : {};
   const notes = texts.flatMap(({ text, place, textBytes, read, remarks = [] }) => {
     const name = place.startsWith(FROM_INPUT) ? "standard input" : place;
-    // Of a single file of text the run's first line says as much.
+    // For a single text file, the run's first line is enough.
     const isPlain = read === undefined || (read.files === 1 && read.rows === 0);
     return [
       ...remarks,
@@ -112,7 +111,7 @@ export async function openCorpus(recipe: DataRecipe, options: CorpusOptions): Pr
   const idle = idleRowFlags(recipe);
   if (idle.length > 0 && texts.every(({ place, read }) => place === "sotu" || read?.rows === 0)) {
     notes.push(
-      `note: ${idle.join(", ")} change${idle.length === 1 ? "s" : ""} nothing where no text has records or rows`,
+      `note: ${idle.join(", ")} change${idle.length === 1 ? "s" : ""} nothing if no text has records or rows`,
     );
   }
   const kept = opened.move();
@@ -135,7 +134,7 @@ export async function openCorpus(recipe: DataRecipe, options: CorpusOptions): Pr
   };
 }
 
-/** The flags of records and rows that a recipe was made with. */
+/** The flags for records and rows that a recipe was made with. */
 function idleRowFlags({ field, separator, header, skipBadRows }: DataRecipe): string[] {
   const given = {
     "--field": field !== DEFAULT_RECIPE.field,
@@ -231,7 +230,7 @@ async function prepare(
   return tokens;
 }
 
-/** The text that comes with the program: in memory as bytes, in the cache as other tokens. */
+/** The built-in text: in memory as bytes, in the cache as other tokens. */
 async function openBuiltIn(vocabulary: Vocabulary, options: CorpusOptions): Promise<OpenedText> {
   const place = "sotu",
     texts = (await speeches()).map((text, i, { length }) =>
@@ -259,7 +258,7 @@ async function openBuiltIn(vocabulary: Vocabulary, options: CorpusOptions): Prom
   return openTokens(place, tokens, vocabulary);
 }
 
-/** What stands for a text from standard input that was kept in the cache. */
+/** Prefix of the name of a text from standard input that is kept in the cache. */
 const FROM_INPUT = "stdin:";
 
 /** A text from standard input that was kept in the cache. */
@@ -268,7 +267,7 @@ async function openKept(place: string, vocabulary: Vocabulary, options: CorpusOp
   if (kept) return openTokens(place, kept, vocabulary);
   if (await findTokens(key, options.cache, false)) {
     throw new UsageError(
-      `nobody noted where the documents of ${place} begin, which --stream needs: give the text again with --data -`,
+      `the document boundaries of ${place}, which --stream needs, were not recorded: give the text again with --data -`,
     );
   }
   throw new UsageError(
@@ -276,7 +275,7 @@ async function openKept(place: string, vocabulary: Vocabulary, options: CorpusOp
   );
 }
 
-/** Standard input or a pipe: kept in the cache, so that the run can go on. */
+/** Standard input or a pipe: kept in the cache, so that the run can be resumed. */
 async function openInput(place: string, files: readonly InputFile[], preparing: Preparing): Promise<OpenedText> {
   const key = `stdin-${crypto.randomUUID().slice(0, 13)}`;
   const tokens = await prepare(place, files, { ...preparing, key });

@@ -1,4 +1,4 @@
-/** Tables with a separator between fields, the first row of which names the columns (RFC 4180). */
+/** Reads tables with a field separator, whose first row names the columns (RFC 4180). */
 import { UsageError } from "../errors.ts";
 import { CsvParser, type CsvRow } from "./csv_parser.ts";
 import { type FieldTemplate, parseField } from "./field.ts";
@@ -6,18 +6,18 @@ import { shortName } from "./jsonl.ts";
 import { decodeUtf8 } from "./lines.ts";
 import { RowTally } from "./rows.ts";
 
-/** How a table is written. */
+/** The format of a table. */
 export interface TableOptions {
-  /** What stands between two fields: one ASCII character. A comma unless given. */
+  /** The field separator: one ASCII character. Default: a comma. */
   readonly separator?: string;
-  /** Whether the first row names the columns; otherwise their names are their numbers, from 1. True unless given. */
+  /** Whether the first row names the columns; otherwise they are named by their numbers, from 1. Default: true. */
   readonly header?: boolean;
-  /** Counts the rows, and says whether bad ones are left out. */
+  /** Counts the rows, and decides whether bad ones are skipped. */
   readonly tally?: RowTally;
 }
 
 /**
- * What `--separator` may be: one ASCII character that ends no line and quotes nothing; `tab` and `\t` are a tab.
+ * Parses `--separator`: one ASCII character other than line breaks and quotes; `tab` and `\t` mean a tab.
  * @throws {UsageError} otherwise.
  */
 export function parseSeparator(text: string): string {
@@ -29,7 +29,7 @@ export function parseSeparator(text: string): string {
 /**
  * The texts of columns. Empty lines are skipped.
  * @param bytes The file.
- * @param path For error texts.
+ * @param path The path, for error messages.
  * @param field The columns that make the text: see {@link parseField}.
  * @throws {UsageError} if there is no such column or the file is malformed, naming the line.
  */
@@ -71,14 +71,14 @@ interface Table {
 }
 
 function columnsOf(row: CsvRow, { path, template, header, separator }: Table): Columns {
-  if (row.fault !== undefined) throw new UsageError(`${path} is no valid CSV: line ${row.line} ${row.fault}`);
+  if (row.fault !== undefined) throw new UsageError(`${path} is not valid CSV: line ${row.line} ${row.fault}`);
   const names = row.fields.map((field, i) => header ? decodeUtf8(field) : String(i + 1));
   if (names.includes(undefined)) {
     throw new UsageError(
       `${path} line ${row.line} is not valid UTF-8: convert the file, from Latin-1 with iconv -f LATIN1 -t UTF-8`,
     );
   }
-  // Of a table with one column there is no question which one.
+  // A table with one column needs no choice.
   if (!header && names.length === 1 && String(template.names) === "text") return { count: 1, wanted: [0] };
   const wanted = template.names.map((name) => {
     const index = names.indexOf(name);
@@ -86,16 +86,16 @@ function columnsOf(row: CsvRow, { path, template, header, separator }: Table): C
     const there = names.slice(0, 20).map((name) => shortName(name!)).join(", ");
     if (!header) {
       throw new UsageError(
-        `${path} has no column ${name}: columns without a header are numbers, say which one with --field (there are ${there})`,
+        `${path} has no column ${name}: columns without a header are numbered, choose one with --field (there are ${there})`,
       );
     }
     const other = names.length === 1 &&
       [";", "\t", "|", ","].find((letter) => letter !== separator && names[0]!.includes(letter));
     const hint = other
-      ? `; if another character separates its fields, say so with --separator ${other === "\t" ? "tab" : `"${other}"`}`
+      ? `; if its fields have another separator, give it with --separator ${other === "\t" ? "tab" : `"${other}"`}`
       : "";
     throw new UsageError(
-      `${path} has no column ${name}: say which column holds the text with --field NAME (there are ${there})${hint}`,
+      `${path} has no column ${name}: choose the text column with --field NAME (there are ${there})${hint}`,
     );
   });
   return { count: names.length, wanted };
@@ -106,11 +106,11 @@ function textOf(
   { count, wanted }: Columns,
   { path, template, tally }: Pick<Table, "path" | "template"> & { tally: RowTally },
 ): string | undefined {
-  if (row.fault !== undefined) tally.bad(`${path} is no valid CSV: line ${row.line} ${row.fault}`);
+  if (row.fault !== undefined) tally.bad(`${path} is not valid CSV: line ${row.line} ${row.fault}`);
   else if (row.fields.length !== count) {
     const first = `its first row has ${count}`;
     tally.bad(
-      `${path} line ${row.line} has ${row.fields.length} fields and ${first}: quote fields that hold separators, or say what separates them with --separator`,
+      `${path} line ${row.line} has ${row.fields.length} fields and ${first}: quote fields that contain separators, or give the separator with --separator`,
     );
   } else {
     const values = wanted.map((index) => decodeUtf8(row.fields[index]));

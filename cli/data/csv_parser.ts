@@ -1,4 +1,4 @@
-/** From bytes to the rows of a table, in pieces of any size (RFC 4180; lines may end with LF, CR LF or CR). */
+/** Incremental CSV parser: pieces of bytes to rows of a table (RFC 4180; lines can end with LF, CR LF or CR). */
 import { UsageError } from "../errors.ts";
 import { GrowingBytes, LONGEST_RECORD } from "./lines.ts";
 
@@ -6,20 +6,20 @@ import { GrowingBytes, LONGEST_RECORD } from "./lines.ts";
 export interface CsvRow {
   /** The line in which it begins, from 1. */
   readonly line: number;
-  /** Its fields without quotes; good until the next piece. */
+  /** Its fields without quotes; valid until the next piece. */
   readonly fields: readonly Uint8Array[];
-  /** What is wrong with it: then its fields mean nothing. */
+  /** What is wrong with it; its fields are then meaningless. */
   readonly fault?: string;
 }
 
 const LF = 10, CR = 13, QUOTE = 0x22;
 
-// What says that UTF-8 follows: no part of the first name.
+// The UTF-8 byte order mark is not part of the first name.
 const MARK = [0xef, 0xbb, 0xbf];
 
-// More fields in a row are no table of texts, and their places would fill the memory.
+// Rows with more fields are not a table of texts, and their offsets would exhaust memory.
 const MOST_FIELDS = 2 ** 16;
-const QUOTES = "; quote fields that hold quotes, and double the quotes in them";
+const QUOTES = "; quote fields that contain quotes, and double the quotes in them";
 
 interface Field {
   readonly start: number;
@@ -28,22 +28,22 @@ interface Field {
 }
 
 /**
- * Where the parser is: at the beginning of a field, within a plain or a quoted one, behind a quote in a quoted one, in
- * a faulty row.
+ * The state of the parser: at the start of a field, inside an unquoted or a quoted field, after a quote inside a quoted
+ * field, or in a malformed row.
  */
 type State = "begin" | "plain" | "quoted" | "quote" | "faulty";
 
-/** Cuts bytes into rows; a row is given once its end is seen, and none is looked at twice. */
+/** Splits bytes into rows. A row is returned once its end has been seen, and no byte is scanned twice. */
 export class CsvParser {
   readonly #separator: number;
   readonly #path: string;
   readonly #longest: number;
   readonly #open = new GrowingBytes();
   #state: State = "begin";
-  /** Where the parser, and the open field, are in the open bytes. */
+  /** Positions of the parser and of the current field in the pending bytes. */
   #at = 0;
   #fieldStart = 0;
-  /** Where the fields that have ended are; places, because bytes move when more come. */
+  /** Positions of the finished fields; not views, because bytes move when more arrive. */
   #ends: Field[] = [];
   #fault: string | undefined;
   #line = 1;
@@ -51,8 +51,8 @@ export class CsvParser {
 
   /**
    * @param separator The character between two fields.
-   * @param path For error texts.
-   * @param longest The most bytes of a row.
+   * @param path The path, for error messages.
+   * @param longest Maximum number of bytes of a row.
    */
   constructor(separator: number, path: string, longest: number = LONGEST_RECORD) {
     this.#longest = longest;
@@ -60,13 +60,13 @@ export class CsvParser {
     this.#path = path;
   }
 
-  /** The rows that end within a further piece. */
+  /** The rows that end in the next piece. */
   next(piece: Uint8Array): CsvRow[] {
     this.#open.add(piece);
     return this.#take(false);
   }
 
-  /** The last row, if it does not end with a line. */
+  /** The last row, if it does not end with a line break. */
   end(): CsvRow[] {
     return this.#take(true);
   }
@@ -95,13 +95,13 @@ export class CsvParser {
     this.#move(start);
     if (bytes.length - start > this.#longest) {
       throw new UsageError(
-        `${this.#path} has a row of more than ${this.#longest} bytes in line ${this.#line}: it is no CSV, or a quote in it is never closed`,
+        `${this.#path} has a row of more than ${this.#longest} bytes in line ${this.#line}: it is not CSV, or has an unclosed quote`,
       );
     }
     return rows;
   }
 
-  /** Goes on to the end of the open row. @returns The place behind it, or undefined if it has not come yet. */
+  /** Advances to the end of the current row. @returns The position after it, or undefined if it has not arrived yet. */
   #rowEnd(bytes: Uint8Array, last: boolean): number | undefined {
     const separator = this.#separator;
     let at = this.#at, state = this.#state;
@@ -115,7 +115,7 @@ export class CsvParser {
       }
       const byte = bytes[at];
       if (byte === LF || byte === CR) {
-        // A CR at the end of what came may be the first half of a line's end.
+        // A CR at the end of a piece may be the first half of a line break.
         if (byte === CR && at + 1 === bytes.length && !last) break;
         this.#close(at, state);
         return byte === CR && bytes[at + 1] === LF ? at + 2 : at + 1;
@@ -127,9 +127,9 @@ export class CsvParser {
         this.#fieldStart = at + 1;
       } else if (byte === QUOTE) {
         if (state === "begin" || state === "quote") state = "quoted";
-        else [state, this.#fault] = ["faulty", `has a quote within a field that is not quoted${QUOTES}`];
+        else [state, this.#fault] = ["faulty", `has a quote in an unquoted field${QUOTES}`];
       } else if (state === "quote") {
-        [state, this.#fault] = ["faulty", `has letters behind a closing quote${QUOTES}`];
+        [state, this.#fault] = ["faulty", `has characters after a closing quote${QUOTES}`];
       } else state = "plain";
     }
     this.#at = at;
@@ -145,13 +145,13 @@ export class CsvParser {
   #close(end: number, state: State): void {
     if (this.#ends.length === MOST_FIELDS) {
       throw new UsageError(
-        `${this.#path} has a row of more than ${MOST_FIELDS} fields in line ${this.#line}: it is no CSV; say what it is with --format`,
+        `${this.#path} has a row of more than ${MOST_FIELDS} fields in line ${this.#line}: it is not CSV; give its format with --format`,
       );
     }
     this.#ends.push({ start: this.#fieldStart, end, quoted: state === "quote" });
   }
 
-  /** The row whose end was found; undefined for an empty line. */
+  /** The finished row; undefined for an empty line. */
   #row(bytes: Uint8Array, start: number): CsvRow | undefined {
     const fault = this.#fault, line = this.#line, ends = this.#ends, end = ends[ends.length - 1].end;
     this.#line += 1 +
@@ -173,7 +173,7 @@ export class CsvParser {
     this.#fault = undefined;
   }
 
-  /** The open bytes begin later now. */
+  /** Discards bytes at the start of the pending bytes. */
   #move(by: number): void {
     if (by === 0) return;
     this.#at -= by;
@@ -193,7 +193,7 @@ function unquoted(bytes: Uint8Array): Uint8Array {
   return kept.subarray(0, length);
 }
 
-/** How many lines end within bytes. */
+/** The number of line breaks in bytes. */
 function linesIn(bytes: Uint8Array): number {
   let count = 0;
   for (let i = 0; i < bytes.length; i++) if (bytes[i] === LF || (bytes[i] === CR && bytes[i + 1] !== LF)) count++;

@@ -1,4 +1,4 @@
-/** The text of a file in pieces, whatever its format: documents joined by empty lines. */
+/** Streams the text of files of any format: documents joined by empty lines. */
 import { CommandError } from "../errors.ts";
 import { contentOf, nameOf } from "./content.ts";
 import { readCsv } from "./csv.ts";
@@ -9,33 +9,33 @@ import { fromUtf16, gunzip, readPieces, type TextFlag, withHead } from "./read_f
 import type { RowOptions } from "./recipe.ts";
 import { RowTally } from "./rows.ts";
 
-/** What stands between two documents. */
+/** The separator between two documents. */
 export const BETWEEN_DOCUMENTS: Uint8Array = new TextEncoder().encode("\n\n");
 
-/** How files become text. */
+/** Options for turning files into text. */
 export interface ReadingOptions extends RowOptions {
-  /** Counts what is read, and hears remarks. */
+  /** Counts what is read, and receives notes. */
   readonly tally?: RowTally;
-  /** What named the files; `--data` unless given. */
+  /** The flag that named the files. Default: `--data`. */
   readonly flag?: TextFlag;
-  /** Whether somebody asked to stop. */
+  /** Whether a stop was requested. */
   readonly stopped?: () => boolean;
-  /** Hears how many bytes of the files have been read. */
+  /** Receives the number of bytes read from the files. */
   readonly progress?: (bytes: number) => void;
 }
 
 /** A piece of a document. */
 export interface DocumentPiece {
   readonly bytes: Uint8Array;
-  /** Whether a document begins with it. */
+  /** Whether it starts a document. */
   readonly starts: boolean;
 }
 
 /**
- * The text of files, in pieces of UTF-8 that say where documents begin: each file of text is one, and each record and
- * row. What stands between two of them belongs to the first.
- * @throws {UsageError} if a file cannot be read or understood, naming it and the line; {CommandError} if somebody asked
- * to stop.
+ * The text of files, in pieces of UTF-8 with document boundaries: each text file is a document, and so is each record
+ * and row. The separator between two documents belongs to the first.
+ * @throws {UsageError} if a file cannot be read or parsed, naming the file and the line; {CommandError} if a stop was
+ * requested.
  */
 export async function* readDocuments(
   files: readonly InputFile[],
@@ -49,7 +49,7 @@ export async function* readDocuments(
     tally.files++;
     for await (const { bytes, starts } of documentsOf(file, { ...options, tally, count })) {
       if (stopped()) {
-        throw new CommandError("stopped while the data was prepared: nothing was kept; run the command again");
+        throw new CommandError("stopped while preparing the data: nothing was saved; run the command again");
       }
       if (bytes.length === 0) {
         if (starts) tally.withoutText++;
@@ -78,7 +78,7 @@ async function* documentsOf(file: InputFile, reading: FileReading): AsyncGenerat
   }
   let bytes = counted(readPieces(path, flag), count), { content } = file;
   if (!content) {
-    // What can be read but once is looked at while it is read.
+    // Input that can be read only once is inspected while it is read.
     const { head, whole } = await withHead(bytes);
     content = contentOf(head, { path, asked: file.asked, named: file.named, isStream: true });
     if (content.remark) tally.remark(`${nameOf(path)} ${content.remark}`);

@@ -1,14 +1,14 @@
 /**
- * Downloads into the cache. A file appears there only when it is whole and its hash is right; what came before a
- * connection broke is kept beside it, and the next attempt goes on from there if the server still has the same file.
+ * Downloads files into the cache. A file appears there only when it is complete and its hash is correct. A partial
+ * download is kept next to it, and the next attempt continues from there if the file on the server is unchanged.
  *
  *     downloads/KEY-NAME             the file
  *     downloads/KEY-NAME.json        its size and hash; written last
  *     downloads/KEY-NAME.part        what has come so far
  *     downloads/KEY-NAME.part.json   of which version of the file, and how much of it is on the disk for certain, with its hash
  *
- * What a loss of power may have spoilt is fetched again: only what the last of these records vouches for is gone on
- * from.
+ * Data that a power failure may have damaged is downloaded again: a download continues only from what the last of these
+ * records confirms.
  */
 import { createHash, type Hash } from "node:crypto";
 import { CommandError, UsageError } from "../errors.ts";
@@ -23,30 +23,30 @@ import { openResponse, type RemoteFile } from "./remote_file.ts";
 export interface DownloadOptions {
   /** The cache folder. */
   readonly cache: string;
-  /** The hash that the file must have, in hexadecimal digits. */
+  /** The expected hash of the file, in hexadecimal. */
   readonly sha256?: string;
-  /** Where Hugging Face, or a mirror of it, is. */
+  /** The address of Hugging Face or of a mirror. */
   readonly endpoint?: string;
-  /** Whether to fetch a file again that is there. */
+  /** Whether to download a file that is already in the cache again. */
   readonly again?: boolean;
-  /** Hears lines for people. */
+  /** Receives messages. */
   readonly note?: (line: string) => void;
-  /** Whether somebody asked to stop. */
+  /** Whether a stop was requested. */
   readonly stopped?: () => boolean;
 }
 
 /** A file in the cache. */
 export interface Download extends DownloadFacts {
   readonly path: string;
-  /** Whether it was there already. */
+  /** Whether it was already in the cache. */
   readonly wasThere: boolean;
 }
 
 /**
- * Fetches a file into the cache, unless it is there.
+ * Downloads a file into the cache, unless it is already there.
  * @param place A URL, or a path on Hugging Face; see {@link addressOf}.
- * @throws {UsageError} if the place is no address, {CommandError} if it cannot be had, the connection breaks, its size
- * or hash is wrong, or it cannot be written.
+ * @throws {UsageError} if the place is not an address, {CommandError} if the file is not available, the connection
+ * breaks, the size or hash is wrong, or the file cannot be written.
  */
 export async function download(place: string, options: DownloadOptions): Promise<Download> {
   const path = await downloadPath(place, options.cache), url = addressOf(place, options.endpoint);
@@ -58,36 +58,36 @@ export async function download(place: string, options: DownloadOptions): Promise
   if (there) {
     if (wanted === undefined || there.sha256 === wanted) return { ...there, path, wasThere: true };
     throw new CommandError(
-      `${path} has the SHA-256 ${there.sha256}, not ${wanted}: fetch it anew with --again, or correct --sha256`,
+      `${path} has the SHA-256 ${there.sha256}, not ${wanted}: download it again with --again, or correct --sha256`,
     );
   }
   await writing(options.cache, () => Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true }));
   const file = await writing(options.cache, () => openLocked(`${path}.part`));
   if (!file) {
     throw new CommandError(
-      `${place} is being fetched by another process: wait for that one, or stop it and run the same command to go on`,
+      `${place} is being downloaded by another process: wait for it, or stop it and run the same command to continue`,
     );
   }
   try {
     return await fetchInto(file, { path, url, place, wanted, options });
   } finally {
-    // An answer that never came leaves nothing.
+    // Without a response nothing is left behind.
     if ((await file.stat()).size === 0) await Deno.remove(`${path}.part`).catch(() => {});
     file.close();
   }
 }
 
 interface Task {
-  /** Where the file comes to lie. */
+  /** The path of the file. */
   readonly path: string;
   readonly url: URL;
   readonly place: string;
-  /** The hash that it must have, if that is known. */
+  /** Its expected hash, if known. */
   readonly wanted?: string;
   readonly options: DownloadOptions;
 }
 
-/** Fetches what is missing in a part, and puts that into its place once it is whole and right. */
+/** Downloads the rest of a partial file, and moves it into place once it is complete and correct. */
 async function fetchInto(file: Deno.FsFile, task: Task): Promise<Download> {
   const { path, url, place, wanted, options: { cache } } = task,
     part = `${path}.part`,
@@ -96,7 +96,7 @@ async function fetchInto(file: Deno.FsFile, task: Task): Promise<Download> {
   const { etag } = remote;
   try {
     const hashes = await receive(file, remote, { ...task, begun });
-    // What was there is not what had been received.
+    // The partial file is not what had been received.
     if (hashes === undefined) return await fetchInto(file, task);
     const sizeBytes = (await file.stat()).size;
     await check(part, { place, sizeBytes, hashes, remote, wanted });
@@ -113,16 +113,16 @@ async function fetchInto(file: Deno.FsFile, task: Task): Promise<Download> {
   }
 }
 
-/** How much of a file is on the disk for certain. */
+/** How much of a file is guaranteed to be on the disk. */
 interface Begun {
   readonly place: string;
   readonly etag: string;
   readonly bytes: number;
-  /** Of these bytes. */
+  /** SHA-256 of these bytes. */
   readonly sha256: string;
 }
 
-/** What is recorded of a part, where that may be gone on from. */
+/** The record of a partial file from which a download can continue. */
 async function beginning(file: Deno.FsFile, part: string, place: string): Promise<Begun | undefined> {
   const text = await readTextIfAny(`${part}.json`), { size } = await file.stat();
   if (text === undefined) return undefined;
@@ -139,16 +139,16 @@ async function beginning(file: Deno.FsFile, part: string, place: string): Promis
 
 interface Hashes {
   readonly sha256: string;
-  /** What git calls the file, where its size was known in time. */
+  /** The git blob hash of the file, if its size was known in advance. */
   readonly gitBlob?: string;
 }
 
-// What comes in so long a time may have to be fetched again after a loss of power.
+// Interval between records: what arrives in it may have to be downloaded again after a power failure.
 const RECORD_MS = 1000;
 
 /**
- * Writes what comes behind what has come, and hashes all of it; undefined if what has come is not what the record says,
- * which is then removed.
+ * Appends the response to the partial file and hashes all of it; undefined if the partial file does not match its
+ * record, in which case it is removed.
  */
 async function receive(
   file: Deno.FsFile,
@@ -182,13 +182,15 @@ async function receive(
       );
     }
   };
-  const progress = readingProgress({ what: `fetching ${place}`, total: remote.sizeBytes ?? 0, note });
-  // Another version of the file may have been there.
+  const progress = readingProgress({ what: `downloading ${place}`, total: remote.sizeBytes ?? 0, note });
+  // The partial file may be of another version.
   if (remote.start === 0) await Deno.remove(record).catch(() => {});
   try {
     for await (const piece of remote.pieces()) {
       if (stopped?.()) {
-        throw new CommandError(`stopped after ${received} bytes of ${place}: run the same command to go on from there`);
+        throw new CommandError(
+          `stopped after ${received} bytes of ${place}: run the same command to continue from there`,
+        );
       }
       for (let rest = piece; rest.length > 0;) {
         const written = await writing(cache, () => file.write(rest));
@@ -199,7 +201,7 @@ async function receive(
       if (performance.now() - recordedMs >= RECORD_MS) await keep();
     }
   } catch (error) {
-    // Why it ended is what is said, not that it could not be recorded.
+    // The reason for the end is reported, not the failure to record it.
     if (received > 0) await keep().catch(() => {});
     throw error;
   }
@@ -214,7 +216,7 @@ async function* piecesOf(file: Deno.FsFile): AsyncGenerator<Uint8Array> {
   }
 }
 
-/** Refuses a file of the wrong size or hash, and removes it where going on would not mend it. */
+/** Rejects a file with the wrong size or hash, and removes it if continuing would not repair it. */
 async function check(
   part: string,
   { place, sizeBytes, hashes, remote, wanted }: {
@@ -228,7 +230,7 @@ async function check(
   const { sizeBytes: expected, sha256, gitBlob } = remote;
   if (expected !== undefined && sizeBytes < expected) {
     throw new CommandError(
-      `the connection ended after ${sizeBytes} of ${expected} bytes of ${place}: run the same command to go on from there`,
+      `the connection ended after ${sizeBytes} of ${expected} bytes of ${place}: run the same command to continue from there`,
     );
   }
   const found = (kind: string, is: string, should: string, source: string): string | undefined =>
@@ -242,5 +244,7 @@ async function check(
         : found("git hash", hashes.gitBlob, gitBlob, "the hub says"));
   if (wrong === undefined) return;
   for (const leftover of [part, `${part}.json`]) await Deno.remove(leftover).catch(() => {});
-  throw new CommandError(`${wrong}: nothing was kept; fetch it again, and if it happens again do not trust the server`);
+  throw new CommandError(
+    `${wrong}: nothing was kept; download it again, and if it happens again do not trust the server`,
+  );
 }

@@ -1,20 +1,20 @@
-/** What `--field` says: which fields of a record or a row make its text. */
+/** Parses `--field`: which fields of a record or row form its text. */
 import { UsageError } from "../errors.ts";
 
-/** How the fields of a record become a text. */
+/** A template that turns the fields of a record into text. */
 export interface FieldTemplate {
-  /** The fields, each once. */
+  /** The distinct fields. */
   readonly names: readonly string[];
-  /** Whether numbers and truth values are written out; where the field is the whole text they are a mistake. */
+  /** Whether numbers and booleans are written out; if the field is the whole text they are an error. */
   readonly writesNumbers: boolean;
-  /** The text of the fields' values, in the order of the names; undefined where none has one. */
+  /** The text of the fields' values, in the order of the names; undefined if none has text. */
   readonly fill: (values: readonly (string | undefined)[]) => string | undefined;
 }
 
 /**
- * Reads `--field`: a name; several with commas between, joined by line ends; or a template, in which `{name}` stands
- * for a field, `{{` for a brace, `\n` for a line end and `\t` for a tab. A field without a text is left out of a list,
- * and is nothing in a template.
+ * Parses `--field`: a name; several names separated by commas, joined by line breaks; or a template, in which `{name}`
+ * stands for a field, `{{` for a brace, `\n` for a line break and `\t` for a tab. A field without text is skipped in a
+ * list, and empty in a template.
  * @throws {UsageError} if a name is empty or a brace is never closed.
  */
 export function parseField(field: string): FieldTemplate {
@@ -22,7 +22,7 @@ export function parseField(field: string): FieldTemplate {
   const names = field.split(",").map((name) => name.trim());
   if (names.includes("")) {
     throw new UsageError(
-      `--field cannot be ${JSON.stringify(field)}: give the name of a field, or several with commas between`,
+      `--field cannot be ${JSON.stringify(field)}: give the name of a field, or several separated by commas`,
     );
   }
   return {
@@ -64,7 +64,7 @@ function template(field: string): FieldTemplate {
 
 /**
  * A value of a record as text.
- * @returns The text, undefined for one that says that there is none, or null if it is something other than text.
+ * @returns The text, undefined if there is explicitly none, or null if the value is not text.
  */
 export function valueText(value: unknown, { writesNumbers }: FieldTemplate): string | undefined | null {
   if (typeof value === "string") return value;

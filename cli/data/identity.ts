@@ -1,30 +1,30 @@
-/** Which text a run learns from: what shows, when the run goes on, whether it is still the same. */
+/** Identifies the text of a run, to detect whether it has changed when the run is resumed. */
 import type { TokenSource } from "../../titans/mod.ts";
 import type { DataRecipe } from "./recipe.ts";
 import { sha256Hex } from "./sha256.ts";
 
 /** A run's text. */
 export interface DataIdentity {
-  /** What `--data` said. */
+  /** The value of `--data`. */
   readonly name: string;
   /** Bytes of text. */
   readonly bytes: number;
   /** SHA-256 of {@link fingerprint}s. */
   readonly sha256: string;
-  /** How many documents it has, where it matters. */
+  /** Number of documents, if relevant. */
   readonly documents?: number;
-  /** How it is made; absent where only the source was ever said. */
+  /** Its recipe; absent if only the source was given. */
   readonly recipe?: DataRecipe;
 }
 
-// A longer text is known by this much of it, so that a run over a text larger than memory starts and goes on at once.
+// Only this much of a longer text is hashed, so that runs on texts larger than memory start and resume quickly.
 const WHOLE_BYTES = 2 ** 24;
 const SAMPLES = 256;
 const SAMPLE = 2 ** 16; // bytes
 
 /**
- * A hash of a text: of all its tokens, up to 16 MiB of them; of its length and of 256 pieces spread evenly from its
- * beginning to its end above that. Tokens are hashed as bytes if they are bytes, else as 32-bit integers.
+ * A hash of a text: of all its tokens up to 16 MiB, and above that of its length and 256 evenly spaced pieces. Tokens
+ * are hashed as bytes if they are bytes, else as 32-bit integers.
  */
 export async function fingerprint(source: TokenSource, isBytes: boolean): Promise<string> {
   const { length } = source;
@@ -49,7 +49,7 @@ export async function fingerprint(source: TokenSource, isBytes: boolean): Promis
   return await sha256Hex(bytes);
 }
 
-/** The hash of several texts: that of the only one, or of the list of all. */
+/** The hash of several texts: that of a single one, or of the list of hashes. */
 export async function joinFingerprints(prints: readonly string[]): Promise<string> {
   return prints.length === 1 ? prints[0] : await sha256Hex(new TextEncoder().encode(prints.join("\n")));
 }

@@ -1,4 +1,4 @@
-/** From a place to the files in it: one file, or those of a folder in a fixed order. */
+/** Lists the files of a place: one file, or those of a folder in a fixed order. */
 import { UsageError } from "../errors.ts";
 import { type Content, contentOf, type FileFormat, nameOf } from "./content.ts";
 import { headOf, readError, type TextFlag } from "./read_file.ts";
@@ -8,18 +8,18 @@ import type { Format } from "./recipe.ts";
 export interface InputFile {
   /** The file, or `-` for standard input. */
   readonly path: string;
-  /** What the user says that it is. */
+  /** The format given by the user. */
   readonly asked: Format;
-  /** What its name says that it is. */
+  /** The format suggested by its name. */
   readonly named?: FileFormat;
-  /** What it is; absent where it can be read but once, so that it shows while it is read. */
+  /** Its contents; absent if it can be read only once and is inspected while it is read. */
   readonly content?: Content;
   readonly sizeBytes: number;
-  /** When it was written last, in milliseconds. */
+  /** Time of the last modification, in milliseconds. */
   readonly modifiedMs: number;
 }
 
-/** The ends of names by format. */
+/** File extensions by format. */
 const EXTENSIONS: Readonly<Record<string, FileFormat>> = {
   txt: "text",
   md: "text",
@@ -30,14 +30,14 @@ const EXTENSIONS: Readonly<Record<string, FileFormat>> = {
   parquet: "parquet",
 };
 
-/** What a folder is listed with. */
+/** Options for listing a folder. */
 export type ReadDir = (path: string) => AsyncIterable<Deno.DirEntry>;
 
-/** How files are found. */
+/** Options for finding files. */
 export interface FindingOptions {
-  /** What named the place; `--data` unless given. */
+  /** The flag that named the place. Default: `--data`. */
   readonly flag?: TextFlag;
-  /** Hears of what is left out, and of what should be known of a file. */
+  /** Receives notes about skipped files and about files. */
   readonly remark?: (line: string) => void;
   readonly readDir?: ReadDir;
 }
@@ -47,20 +47,20 @@ export function standardInput(asked: Format): InputFile {
   return { path: "-", asked, sizeBytes: 0, modifiedMs: 0 };
 }
 
-/** Whether a place can be read but once: standard input, or a pipe. */
+/** Whether a place can be read only once: standard input or a pipe. */
 export function isStream({ content }: InputFile): boolean {
   return content === undefined;
 }
 
 /**
- * The files of a place. A folder is read with all below it, in the order of names; hidden files and folders are left
- * out, and so are, unless a format is given, files of unknown kinds, links that lead nowhere or back, and files whose
- * names are no text.
+ * The files of a place. Folders are read recursively, in the order of names. Hidden files and folders are skipped, and
+ * so are broken and circular links, files whose names are not valid text and, unless a format is given, files of
+ * unknown types.
  * @param path A file, a folder, a pipe, or `-` for standard input.
- * @param format What the files are; `auto` goes by their names and first bytes, and takes a single file of an unknown
- * kind for text.
- * @throws {UsageError} if there is no such place, it may not be read, a file is nothing that can be read, or a folder
- * holds nothing to read.
+ * @param format What the files are; `auto` detects it from names and first bytes, and reads a single file of unknown
+ * type as text.
+ * @throws {UsageError} if the place does not exist or is not readable, a file has no readable format, or a folder
+ * contains nothing to read.
  */
 export async function inputFiles(path: string, format: Format, options: FindingOptions = {}): Promise<InputFile[]> {
   const { flag = "--data", remark = () => {} } = options;
@@ -76,13 +76,13 @@ export async function inputFiles(path: string, format: Format, options: FindingO
   const found = await walk(path, { ...options, flag, left, above: [await Deno.realPath(path)] });
   const wanted = found.filter(({ path }) => {
     const isKnown = format !== "auto" || formatOf(path).named !== undefined;
-    if (!isKnown) left.add(path, "of an unknown kind");
+    if (!isKnown) left.add(path, "unknown type");
     return isKnown;
   });
   if (wanted.length === 0) {
     const kinds = Object.keys(EXTENSIONS).map((end) => `.${end}`).join(" ");
     throw new UsageError(
-      `the folder ${path} holds no text: there must be files that end in ${kinds} or in one of these and .gz, or say what they are with --format`,
+      `the folder ${path} contains no text: it needs files that end in ${kinds}, or in one of these and .gz; or give their format with --format`,
     );
   }
   for (const line of left.lines(path)) remark(line);
@@ -99,7 +99,7 @@ interface Found {
 interface Walk extends FindingOptions {
   readonly flag: TextFlag;
   readonly left: LeftOut;
-  /** The folders around this one, as they are without links. */
+  /** The real paths of the parent folders. */
   readonly above: readonly string[];
 }
 
@@ -117,10 +117,10 @@ async function walk(folder: string, options: Walk): Promise<Found[]> {
     if (!info) continue;
     if (info.isDirectory) {
       const real = await Deno.realPath(path);
-      if (above.includes(real)) left.add(path, "a link to a folder around it");
+      if (above.includes(real)) left.add(path, "a link to a parent folder");
       else found.push(...await walk(path, { ...options, above: [...above, real] }));
     } else if (info.isFile) found.push({ path, info });
-    else left.add(path, "no file");
+    else left.add(path, "not a file");
   }
   return found;
 }
@@ -132,19 +132,19 @@ async function statFound(
   try {
     return await Deno.stat(path);
   } catch (error) {
-    if (isSymlink && error instanceof Deno.errors.NotFound) left.add(path, "a link that leads nowhere");
-    else if (error instanceof Deno.errors.FilesystemLoop) left.add(path, "a link that leads back to itself");
-    // The system's name for it cannot be written as text, and so cannot be opened.
+    if (isSymlink && error instanceof Deno.errors.NotFound) left.add(path, "a broken link");
+    else if (error instanceof Deno.errors.FilesystemLoop) left.add(path, "a circular link");
+    // Its name cannot be represented as a string, so it cannot be opened.
     else if (error instanceof Deno.errors.NotFound && path.includes("\ufffd")) {
       left.add(path, "a name that is not UTF-8: rename it to read it");
     } // Gone since the folder was listed.
-    else if (error instanceof Deno.errors.NotFound) left.add(path, "removed meanwhile");
+    else if (error instanceof Deno.errors.NotFound) left.add(path, "removed in the meantime");
     else throw readError(error, path, flag);
     return undefined;
   }
 }
 
-/** What is left out of a folder, by reason. */
+/** Files skipped in a folder, by reason. */
 class LeftOut {
   readonly #paths = new Map<string, string[]>();
 
@@ -154,11 +154,11 @@ class LeftOut {
     else this.#paths.set(reason, [path]);
   }
 
-  /** A line a reason. */
+  /** One line per reason. */
   lines(folder: string): string[] {
     return [...this.#paths].map(([reason, paths]) => {
       const shown = paths.slice(0, 3).map((path) => path.slice(folder.replace(/[/\\]$/, "").length + 1)).join(", ");
-      return `left out of ${folder}: ${shown}${paths.length > 3 ? ` and ${paths.length - 3} more` : ""} (${reason})`;
+      return `skipped in ${folder}: ${shown}${paths.length > 3 ? ` and ${paths.length - 3} more` : ""} (${reason})`;
     });
   }
 }
@@ -169,7 +169,7 @@ interface Looking {
   readonly remark?: (line: string) => void;
 }
 
-/** A file with what it is by its first bytes. @throws {UsageError} if it is nothing that can be read. */
+/** A file with its contents, detected from the first bytes. @throws {UsageError} if it has no readable format. */
 export async function lookAt(
   path: string,
   info: Deno.FileInfo,
@@ -179,10 +179,10 @@ export async function lookAt(
   const file = { path, asked, ...named ? { named } : {}, sizeBytes: info.size, modifiedMs: info.mtime?.getTime() ?? 0 };
   if (info.isFifo) return file;
   if (!info.isFile) {
-    throw new UsageError(`${path} is no file but a device or a socket: give a file, or - for standard input`);
+    throw new UsageError(`${path} is not a file but a device or a socket: give a file, or - for standard input`);
   }
   const head = await headOf(path, flag);
-  // What its name says that it is packed must be, or it is cut short.
+  // A file whose name ends in .gz must be compressed, or it is truncated.
   const content = packed && !(head[0] === 0x1f && head[1] === 0x8b)
     ? { format: asked === "auto" ? named ?? "text" : asked, packed, encoding: "utf-8" as const }
     : contentOf(head, { path, asked, named });
@@ -190,7 +190,7 @@ export async function lookAt(
   return { ...file, content };
 }
 
-/** What the end of a name says. */
+/** The format suggested by a file extension. */
 export function formatOf(path: string): { readonly named?: FileFormat; readonly packed: boolean } {
   const packed = /\.gz$/i.test(path);
   const end = /\.([^./\\]+)$/.exec(packed ? path.slice(0, -3) : path)?.[1].toLowerCase() ?? "";

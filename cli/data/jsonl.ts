@@ -1,16 +1,16 @@
-/** JSON Lines: one record a line. */
+/** Reads JSON Lines: one record per line. */
 import { type FieldTemplate, parseField, valueText } from "./field.ts";
 import { decodeUtf8, LineSplitter } from "./lines.ts";
 import { RowTally } from "./rows.ts";
 
 /**
- * The texts of the records of a JSONL file. Empty lines are skipped, and records whose field is null, which says that
- * there is no text.
+ * The texts of the records of a JSON Lines file. Empty lines are skipped, and so are records whose field is null, which
+ * means that there is no text.
  * @param bytes The file.
- * @param path For error texts.
- * @param field The fields that make the text: see {@link parseField}.
- * @param tally Counts the records, and says whether bad ones are left out.
- * @throws {UsageError} naming the line, if it is no JSON object or its field is no text.
+ * @param path The path, for error messages.
+ * @param field The fields that form the text: see {@link parseField}.
+ * @param tally Counts the records, and decides whether bad ones are skipped.
+ * @throws {UsageError} naming the line, if it is not a JSON object or its field is not text.
  */
 export async function* readJsonl(
   bytes: AsyncIterable<Uint8Array>,
@@ -50,9 +50,9 @@ function textOf(bytes: Uint8Array, { template, where, tally }: LineReading): str
     return bad(tally, `${where} is not valid JSON: ${example}`);
   }
   if (Array.isArray(record)) {
-    return bad(tally, `${where} is no JSON object: ${example}; jq -c '.[]' writes an array so`);
+    return bad(tally, `${where} is not a JSON object: ${example}; jq -c '.[]' converts an array`);
   }
-  if (typeof record !== "object" || record === null) return bad(tally, `${where} is no JSON object: ${example}`);
+  if (typeof record !== "object" || record === null) return bad(tally, `${where} is not a JSON object: ${example}`);
   const values: (string | undefined)[] = [];
   for (const name of template.names) {
     const text = Object.hasOwn(record, name) ? valueText((record as Record<string, unknown>)[name], template) : null;
@@ -60,7 +60,7 @@ function textOf(bytes: Uint8Array, { template, where, tally }: LineReading): str
       const fields = Object.keys(record).slice(0, 10).map(shortName).join(", ");
       return bad(
         tally,
-        `${where} has no text in its field ${name}: say which field holds the text with --field NAME (there are ${
+        `${where} has no text in its field ${name}: choose the text field with --field NAME (there are ${
           fields || "none"
         })`,
       );
@@ -77,9 +77,9 @@ function bad(tally: RowTally, message: string): undefined {
   return undefined;
 }
 
-/** The name of a field or column in an error text, which is one short line whatever the name is. */
+/** The name of a field or column for an error message, shortened and without control characters. */
 export function shortName(name: string): string {
-  // deno-lint-ignore no-control-regex -- control characters are what must not get to the terminal
+  // deno-lint-ignore no-control-regex -- control characters must not reach the terminal
   const plain = /[\x00-\x1f\x7f-\x9f\u2028\u2029]/.test(name)
     ? JSON.stringify(name).slice(1, -1).replace(/[\x7f-\x9f\u2028\u2029]/g, "?")
     : name;

@@ -1,18 +1,18 @@
-/** Bytes that come in pieces as lines and records, of which none may be longer than memory is large. */
+/** Splits pieces of bytes into lines and records of bounded length. */
 import { UsageError } from "../errors.ts";
 
-/** More bytes in one line or row are no record of a text but a file of another format. */
+/** A longer line or row is not a text record but a file of another format. */
 export const LONGEST_RECORD = 2 ** 27;
 
 const LF = 10, CR = 13;
 
-/** Bytes of which the beginning is used up while more come behind. */
+/** A byte queue: bytes are consumed at the start while more are appended. */
 export class GrowingBytes {
   #bytes = new Uint8Array(2 ** 12);
   #start = 0;
   #end = 0;
 
-  /** What is left; another one after {@link add}. */
+  /** The remaining bytes; replaced by {@link add}. */
   get bytes(): Uint8Array {
     return this.#bytes.subarray(this.#start, this.#end);
   }
@@ -28,30 +28,30 @@ export class GrowingBytes {
     this.#end += piece.length;
   }
 
-  /** Forgets bytes at the beginning. */
+  /** Discards bytes at the start. */
   drop(count: number): void {
     this.#start += count;
   }
 }
 
-/** Cuts bytes into lines, which end with LF, CR LF or CR. */
+/** Splits bytes into lines that end with LF, CR LF or CR. */
 export class LineSplitter {
   readonly #path: string;
   readonly #longest: number;
   readonly #open = new GrowingBytes();
-  /** Where the search goes on in the open line. */
+  /** Where the search continues in the current line. */
   #searched = 0;
 
   /**
-   * @param path For error texts.
-   * @param longest The most bytes of a line.
+   * @param path The path, for error messages.
+   * @param longest Maximum number of bytes of a line.
    */
   constructor(path: string, longest: number = LONGEST_RECORD) {
     this.#path = path;
     this.#longest = longest;
   }
 
-  /** The lines that end within a further piece; they are good until the next call. */
+  /** The lines that end in the next piece; valid until the next call. */
   next(piece: Uint8Array): Uint8Array[] {
     this.#open.add(piece);
     return this.#take(false);
@@ -68,7 +68,7 @@ export class LineSplitter {
     let start = 0, at = this.#searched, lf = bytes.indexOf(LF, at), cr = bytes.indexOf(CR, at);
     while (lf >= 0 || cr >= 0) {
       const end = cr < 0 || (lf >= 0 && lf < cr) ? lf : cr;
-      // A CR at the end may be the first half of a line's end.
+      // A CR at the end may be the first half of a line break.
       if (end === cr && end === bytes.length - 1 && !all) break;
       lines.push(bytes.subarray(start, end));
       start = end === cr && bytes[end + 1] === LF ? end + 2 : end + 1;
@@ -80,14 +80,14 @@ export class LineSplitter {
     this.#searched = Math.max(0, at);
     if (bytes.length - start > this.#longest) {
       throw new UsageError(
-        `${this.#path} has a line of more than ${this.#longest} bytes: it is no file of records; say what it is with --format`,
+        `${this.#path} has a line of more than ${this.#longest} bytes: it is not a file of records; give its format with --format`,
       );
     }
     return lines;
   }
 }
 
-/** UTF-8 as text, or undefined if it is none. */
+/** Decodes UTF-8; undefined if it is invalid. */
 export function decodeUtf8(bytes: Uint8Array): string | undefined {
   try {
     return UTF8.decode(bytes);

@@ -1,6 +1,5 @@
 /**
- * The packages that reading data takes, loaded when a text asks for them, so that nobody downloads what they do not
- * use.
+ * Packages for reading data. They are loaded when a text needs them, so that only used packages are downloaded.
  */
 import { CommandError } from "../errors.ts";
 
@@ -10,15 +9,15 @@ export const ENCODINGS = { gpt2: "r50k_base", cl100k: "cl100k_base", o200k: "o20
 /** Name of a tokenizer's encoding. */
 export type EncodingName = keyof typeof ENCODINGS;
 
-/** What is used of a tokenizer. */
+/** The part of a tokenizer that is used. */
 export interface TokenizerPackage {
-  /** Token ids of a text; nothing in it is taken for a special token. */
+  /** Token ids of a text, without special tokens. */
   readonly encode: (text: string, options: { readonly disallowedSpecial: ReadonlySet<string> }) => number[];
   /** The text or the bytes of each token id; ids may be unused. */
   readonly pieces: readonly (string | readonly number[] | undefined)[];
 }
 
-/** What is used of the Parquet reader, module by module: pages are read one at a time, after they were checked. */
+/** The part of the Parquet reader that is used, by module: pages are checked and then read one at a time. */
 export interface ParquetPackage {
   readonly parquetMetadataAsync: (
     file: AsyncBuffer,
@@ -61,7 +60,7 @@ export interface SchemaTree {
   readonly children: readonly SchemaTree[];
 }
 
-/** What is used of a page's header. Nothing in it can be trusted. */
+/** The fields of a page header that are used. None of them can be trusted. */
 export interface PageHeader {
   readonly type?: string;
   readonly uncompressed_page_size: number;
@@ -88,7 +87,7 @@ export interface ColumnDecoder {
   readonly parsers: Readonly<Record<string, unknown>>;
 }
 
-/** What is used of the metadata of a column in a group of rows. */
+/** The fields of a column's metadata in a row group that are used. */
 export interface ColumnMetadata {
   readonly type?: string;
   readonly path_in_schema: readonly string[];
@@ -98,7 +97,7 @@ export interface ColumnMetadata {
   readonly total_compressed_size: bigint;
 }
 
-/** What is used of a Parquet file's metadata. */
+/** The fields of a Parquet file's metadata that are used. */
 export interface ParquetMetadata {
   readonly schema: readonly { readonly num_children?: number }[];
   readonly row_groups: readonly {
@@ -107,7 +106,7 @@ export interface ParquetMetadata {
   }[];
 }
 
-/** Loads a tokenizer. @throws {CommandError} if its package cannot be had. */
+/** Loads a tokenizer. @throws {CommandError} if its package is not available. */
 export async function loadTokenizer(name: EncodingName): Promise<TokenizerPackage> {
   const encoding = ENCODINGS[name];
   const { encode } = await load<TokenizerPackage>(`gpt-tokenizer/encoding/${encoding}`);
@@ -115,7 +114,7 @@ export async function loadTokenizer(name: EncodingName): Promise<TokenizerPackag
   return { encode, pieces };
 }
 
-/** Loads the Parquet reader with its decompressors. @throws {CommandError} if a package cannot be had. */
+/** Loads the Parquet reader with its decompressors. @throws {CommandError} if a package is not available. */
 export async function loadParquet(): Promise<ParquetPackage> {
   const parts: Partial<ParquetPackage>[] = [];
   for (const name of ["metadata", "schema", "column", "convert", "datapage", "delta"]) {
@@ -125,7 +124,7 @@ export async function loadParquet(): Promise<ParquetPackage> {
   return Object.assign({}, ...parts);
 }
 
-// Not a literal in import(): only who needs a package downloads it.
+// Not a literal in import(), so that a package is downloaded only when it is needed.
 async function load<T>(specifier: string): Promise<T> {
   try {
     return await import(specifier) as T;

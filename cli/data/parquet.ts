@@ -1,4 +1,4 @@
-/** Parquet files, one page after the other. */
+/** Reads Parquet files, one page at a time. */
 import { UsageError } from "../errors.ts";
 import { type FieldTemplate, parseField, valueText } from "./field.ts";
 import { shortName } from "./jsonl.ts";
@@ -8,20 +8,20 @@ import { columnValues, NOT_UTF8 } from "./parquet_column.ts";
 import { readError, type TextFlag } from "./read_file.ts";
 import { RowTally } from "./rows.ts";
 
-/** How a file is read. */
+/** Options for reading a file. */
 export interface ParquetReading {
-  /** The columns that make the text: see {@link parseField}. */
+  /** The columns that form the text: see {@link parseField}. */
   readonly field: string;
-  /** Hears of bytes that were read. */
+  /** Receives the number of bytes read. */
   readonly count?: (bytes: number) => void;
-  /** Counts the rows, and says whether bad ones are left out. */
+  /** Counts the rows, and decides whether bad ones are skipped. */
   readonly tally?: RowTally;
-  /** What named the file. */
+  /** The flag that named the file. */
   readonly flag?: TextFlag;
 }
 
 /**
- * The texts of a file's columns. Rows without a text are left out.
+ * The texts of a file's columns. Rows without text are skipped.
  * @throws {UsageError} if the file is damaged, has no such column, or the column holds something other than text.
  */
 export async function* readParquet(
@@ -47,13 +47,13 @@ export async function* readParquetBuffer(
     () => library.parquetSchema(metadata).children.map(({ element }) => element.name),
   );
   if (columns.some((name) => typeof name !== "string")) {
-    throw new UsageError(`${path} cannot be read as Parquet: a column has no name; fetch or write the file again`);
+    throw new UsageError(`${path} cannot be read as Parquet: a column has no name; download or write the file again`);
   }
   const missing = template.names.find((name) => !columns.includes(name));
   if (missing !== undefined) {
     const there = columns.slice(0, 20).map(shortName).join(", ");
     throw new UsageError(
-      `${path} has no column ${missing}: say which column holds the text with --field NAME (there are ${there})`,
+      `${path} has no column ${missing}: choose the text column with --field NAME (there are ${there})`,
     );
   }
   let number = 0;
@@ -110,7 +110,7 @@ async function* groupRows(
     const schemaPath = library.getTreePath(tree, [name]);
     if (!library.isFlatColumn(schemaPath)) {
       throw new UsageError(
-        `its column ${name} holds lists or records, not texts; give the name of a text column with --field`,
+        `its column ${name} contains lists or records, not text; give the name of a text column with --field`,
       );
     }
     const meta = group.columns.find(({ meta_data: meta }) =>
@@ -146,7 +146,7 @@ class Values {
 
   next(): unknown {
     const value = this.#piece[this.#at++];
-    // Null is a value; nothing at all is an index behind the end of the dictionary.
+    // Null is a value; undefined means an index beyond the end of the dictionary.
     if (value === undefined) throw new Error("a value is missing");
     return value;
   }
@@ -178,7 +178,7 @@ function asyncBuffer(file: Deno.FsFile, count: (bytes: number) => void): AsyncBu
   const { size } = file.statSync();
   return {
     byteLength: size,
-    // Synchronous, so that reads that are asked for at once do not move each other's place.
+    // Synchronous, so that concurrent reads do not change each other's file position.
     slice: (start, end = size) => {
       const bytes = new Uint8Array(Math.max(0, end - start));
       file.seekSync(start, Deno.SeekMode.Start);
@@ -200,6 +200,6 @@ async function understood<T>(path: string, read: () => T | Promise<T>): Promise<
   } catch (cause) {
     const why = cause instanceof Error ? cause.message.split("\n")[0] : String(cause);
     if (cause instanceof UsageError) throw new UsageError(`${path} cannot be read: ${why}`, { cause });
-    throw new UsageError(`${path} cannot be read as Parquet: ${why}; fetch or write the file again`, { cause });
+    throw new UsageError(`${path} cannot be read as Parquet: ${why}; download or write the file again`, { cause });
   }
 }

@@ -1,4 +1,4 @@
-/** Parts of texts: what is learned from and what is held out. */
+/** Splits texts into training and held-out parts. */
 import type { DocumentStarts, TokenSource } from "../../titans/mod.ts";
 import { HostRng } from "../../titans/nn/host_rng.ts";
 import type { Split } from "./recipe.ts";
@@ -7,7 +7,7 @@ import type { Split } from "./recipe.ts";
 const PIECES = 1000;
 const SMALLEST_PIECE = 4096;
 
-/** A range of places in a text. */
+/** A range of positions in a text. */
 export type Range = readonly [start: number, end: number];
 
 /** A text in two parts. */
@@ -17,7 +17,7 @@ export interface SplitRanges {
 }
 
 /**
- * Which places of a text are held out. The same for the same arguments.
+ * The held-out ranges of a text, a deterministic function of the arguments.
  * @param length Tokens of the text.
  * @param share How much to hold out.
  * @param split Where.

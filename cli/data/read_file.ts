@@ -1,10 +1,10 @@
-/** Bytes of input files as streams, unpacked if they are packed, and what goes wrong with them in one line. */
+/** Streams the bytes of input files, decompressed if needed, and turns failures into one-line errors. */
 import { Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { UsageError } from "../errors.ts";
 import { type Encoding, HEAD_BYTES, nameOf } from "./content.ts";
 
-/** The flag that named a file: error texts speak of it. */
+/** The flag that named a file, for error messages. */
 export type TextFlag = "--data" | "--text";
 
 const PIECE_BYTES = 1 << 18;
@@ -12,8 +12,8 @@ const PIECE_BYTES = 1 << 18;
 /**
  * The bytes of a file in pieces.
  * @param path The file, or `-` for standard input.
- * @param flag What named it.
- * @throws {UsageError} if it is not there or may not be read.
+ * @param flag The flag that named it.
+ * @throws {UsageError} if it does not exist or is not readable.
  */
 export async function* readPieces(path: string, flag: TextFlag): AsyncGenerator<Uint8Array> {
   if (path === "-") {
@@ -41,9 +41,9 @@ export async function* readPieces(path: string, flag: TextFlag): AsyncGenerator<
 }
 
 /**
- * Unpacks gzip, also several packed files in one.
- * @param path For error texts, with the flag that named it.
- * @throws {UsageError} if it is no whole gzip file.
+ * Decompresses gzip, including files with several members.
+ * @param path The path, for error messages, with the flag that named it.
+ * @throws {UsageError} if it is not a complete gzip file.
  */
 export async function* gunzip(
   packed: AsyncIterable<Uint8Array>,
@@ -61,7 +61,9 @@ export async function* gunzip(
   } catch (cause) {
     if (reading !== undefined) throw reading;
     throw new UsageError(
-      `the ${WORDS[flag].file} ${nameOf(path)} cannot be unpacked: it is no whole gzip file; fetch or pack it again`,
+      `the ${WORDS[flag].file} ${
+        nameOf(path)
+      } cannot be decompressed: it is not a complete gzip file; download or compress it again`,
       { cause },
     );
   } finally {
@@ -70,7 +72,7 @@ export async function* gunzip(
   }
 }
 
-/** The beginning of bytes that come in pieces, and all of them. */
+/** Peeks at the start of a stream of bytes. */
 export async function withHead(
   pieces: AsyncGenerator<Uint8Array>,
 ): Promise<{ readonly head: Uint8Array; readonly whole: AsyncGenerator<Uint8Array> }> {
@@ -108,7 +110,7 @@ export async function headOf(path: string, flag: TextFlag): Promise<Uint8Array> 
 
 /**
  * Text in UTF-16 as UTF-8, without the mark at its beginning.
- * @param path For error texts.
+ * @param path The path, for error messages.
  * @throws {UsageError} if it is not valid.
  */
 export async function* fromUtf16(
@@ -122,7 +124,7 @@ export async function* fromUtf16(
     yield encoder.encode(decoder.decode());
   } catch (cause) {
     if (!(cause instanceof TypeError)) throw cause;
-    throw new UsageError(`${nameOf(path)} begins as text in UTF-16 does and is not valid UTF-16: write it as UTF-8`, {
+    throw new UsageError(`${nameOf(path)} begins like UTF-16 text but is not valid UTF-16: convert it to UTF-8`, {
       cause,
     });
   }
@@ -141,15 +143,15 @@ const WORDS: Readonly<Record<TextFlag, { readonly file: string; readonly give: s
   },
 };
 
-/** A failure to read a file or folder that a flag named, as one line that says what to do. */
+/** Turns a failure to read a file or folder named by a flag into a one-line error that says what to do. */
 export function readError(error: unknown, path: string, flag: TextFlag): unknown {
   const { file, give, other } = WORDS[flag];
   if (error instanceof Deno.errors.NotFound) return new UsageError(`no ${file} ${path}: ${give}`);
   if (error instanceof Deno.errors.FilesystemLoop) {
-    return new UsageError(`${path} is a link that leads back to itself: mend it, or ${other}`, { cause: error });
+    return new UsageError(`${path} is a circular link: repair it, or give ${other}`, { cause: error });
   }
   if (error instanceof Deno.errors.NotADirectory) {
-    return new UsageError(`no ${file} ${path}: a part of it is a file and no folder; ${give}`, { cause: error });
+    return new UsageError(`no ${file} ${path}: a part of it is a file, not a folder; ${give}`, { cause: error });
   }
   if (error instanceof Deno.errors.IsADirectory) {
     return new UsageError(`${path} is a directory: ${give}`, { cause: error });
@@ -162,7 +164,7 @@ export function readError(error: unknown, path: string, flag: TextFlag): unknown
     return new UsageError(`${JSON.stringify(path)} cannot be the name of a file: ${give}`, { cause: error });
   }
   if (error instanceof Deno.errors.PermissionDenied) {
-    return new UsageError(`${path} may not be read: give yourself the permission to read it, or ${other}`, {
+    return new UsageError(`${path} is not readable: grant read permission, or give ${other}`, {
       cause: error,
     });
   }

@@ -1,21 +1,21 @@
-/** Lines that show how far a text has been read, while that takes long. */
+/** Progress messages while a long text is read. */
 import { formatCount } from "../progress.ts";
 
 const EVERY_MS = 5000;
 
 /** What is shown. */
 export interface ReadingProgress {
-  /** What is done, such as `preparing corpus.jsonl`. */
+  /** The activity, such as `preparing corpus.jsonl`. */
   readonly what: string;
   /** Bytes in all; 0 if unknown. */
   readonly total: number;
-  /** Where lines go. */
+  /** Receives the messages. */
   readonly note?: (line: string) => void;
   /** The clock in milliseconds. */
   readonly now?: () => number;
 }
 
-/** A listener that is told how many bytes have been read, and writes a line now and then. */
+/** A listener that receives the number of bytes read, and prints a message from time to time. */
 export function readingProgress(
   { what, total, note = () => {}, now = () => performance.now() }: ReadingProgress,
 ): (bytes: number) => void {

@@ -1,5 +1,5 @@
 /**
- * How a run's text is made: what its config.json keeps, so that the run goes on with the same tokens in the same order.
+ * The recipe of a run's text, stored in its config.json so that the run resumes with the same tokens in the same order.
  */
 
 import { defaultsOf, type OptionsOf, type OptionTable } from "../../titans/options/option_table.ts";
@@ -43,18 +43,18 @@ export type Format = OptionsOf<typeof RECIPE_OPTIONS>["format"];
 /** Which part of a text is held out: its `end`, or `scattered` pieces that the seed chooses. */
 export type Split = OptionsOf<typeof RECIPE_OPTIONS>["split"];
 
-/** How records and rows become texts. */
+/** How records and rows are turned into text. */
 export interface RowOptions {
   /**
-   * The field of JSONL records and the column of tables that hold the text: a name, several with commas between, or a
-   * template such as `{title}: {text}`.
+   * The field of JSONL records and the column of tables that hold the text: a name, several names separated by commas,
+   * or a template such as `{title}: {text}`.
    */
   readonly field: string;
-  /** What stands between the fields of a table: a comma in CSV and a tab in TSV unless given. */
+  /** The field separator of tables. Default: a comma in CSV and a tab in TSV. */
   readonly separator?: string;
-  /** Whether the first row of a table names its columns; true unless given. */
+  /** Whether the first row of a table names its columns. Default: true. */
   readonly header?: boolean;
-  /** Whether records and rows that cannot be understood are left out; false unless given. */
+  /** Whether malformed records and rows are skipped. Default: false. */
   readonly skipBadRows?: boolean;
 }
 
@@ -66,7 +66,7 @@ export interface DataRecipe extends RowOptions, OptionsOf<typeof RECIPE_OPTIONS>
   readonly vocabulary: string;
 }
 
-/** The recipe of a text of which nothing but the source is said. */
+/** The default recipe of a source. */
 export const DEFAULT_RECIPE: DataRecipe = {
   ...defaultsOf(RECIPE_OPTIONS),
   sources: ["sotu"],
@@ -74,7 +74,7 @@ export const DEFAULT_RECIPE: DataRecipe = {
   vocabulary: "bytes",
 };
 
-/** The row options of a recipe or of flags, without those that are as they are unless given. */
+/** The row options of a recipe or of flags, without defaults. */
 export function rowOptions({ field, separator, header, skipBadRows }: RowOptions): RowOptions {
   return {
     field,

@@ -1,4 +1,4 @@
-/** Texts on the network: what they are called, where they are, and where their copies lie in the cache. */
+/** Remote texts: their names, their addresses, and the paths of their copies in the cache. */
 import { UsageError } from "../errors.ts";
 import { readTextIfAny } from "../files.ts";
 import { shellWord } from "../program.ts";
@@ -7,12 +7,12 @@ import type { Format } from "./recipe.ts";
 import { sha256Hex } from "./sha256.ts";
 import { isRemote } from "./source_spec.ts";
 
-/** Where Hugging Face is. */
+/** The address of Hugging Face. */
 export const HUGGING_FACE = "https://huggingface.co";
 
-/** What is known of a finished download: the file beside it with `.json` at the end. */
+/** The record of a finished download, stored next to it in a file with the extension `.json`. */
 export interface DownloadFacts {
-  /** What was asked for. */
+  /** The requested place. */
   readonly place: string;
   readonly sizeBytes: number;
   readonly sha256: string;
@@ -22,7 +22,7 @@ export interface DownloadFacts {
 /**
  * The address of a place: a URL as it is; `hf:OWNER/NAME/PATH` or `hf:OWNER/NAME@REVISION/PATH` in a dataset on Hugging
  * Face.
- * @param endpoint Where Hugging Face, or a mirror of it, is.
+ * @param endpoint The address of Hugging Face or of a mirror.
  * @throws {UsageError} if it is none of these.
  */
 export function addressOf(place: string, endpoint: string = HUGGING_FACE): URL {
@@ -41,17 +41,17 @@ export function addressOf(place: string, endpoint: string = HUGGING_FACE): URL {
     const parts = ["datasets", owner, name, "resolve", revision, ...path.split("/")];
     return new URL(`${endpoint.replace(/\/$/, "")}/${parts.map(encodeURIComponent).join("/")}`);
   } catch (cause) {
-    throw new UsageError(`cannot fetch ${place}: it is no valid address`, { cause });
+    throw new UsageError(`cannot fetch ${place}: it is not a valid address`, { cause });
   }
 }
 
-/** Where the copy of a place is in a cache folder: its name keeps the end, which says what it is. */
+/** The path of a place's copy in a cache folder; it keeps the extension, which gives the format. */
 export async function downloadPath(place: string, cache: string): Promise<string> {
   const name = addressOf(place).pathname.split("/").at(-1)?.replace(/[^\w.-]/g, "_").slice(-80) || "file";
   return `${cache}/downloads/${(await sha256Hex(new TextEncoder().encode(place))).slice(0, 12)}-${name}`;
 }
 
-/** What is known of a finished download, or undefined if there is none. */
+/** The record of a finished download, or undefined if there is none. */
 export async function downloadFacts(path: string): Promise<DownloadFacts | undefined> {
   const text = await readTextIfAny(`${path}.json`), info = await Deno.stat(path).catch(() => undefined);
   if (text === undefined || !info) return undefined;

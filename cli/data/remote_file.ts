@@ -1,37 +1,37 @@
 /**
- * A file as a server offers it: asked for from a place on, through redirections, with what the server says of its size
- * and hash.
+ * Requests a file from a server, optionally from an offset on, through redirections, with the size and hash that the
+ * server reports.
  */
 import { CommandError } from "../errors.ts";
 
 /** A file on a server. */
 export interface RemoteFile {
-  /** Bytes of the whole file, if the server says. */
+  /** Size of the whole file, if the server reports it. */
   readonly sizeBytes?: number;
   readonly etag?: string;
-  /** The file's SHA-256, if the hub says. */
+  /** The file's SHA-256, if the hub reports it. */
   readonly sha256?: string;
-  /** What git calls the file, if the hub says. */
+  /** The file's git blob hash, if the hub reports it. */
   readonly gitBlob?: string;
-  /** Where the body begins in the file. */
+  /** The offset of the body in the file. */
   readonly start: number;
   readonly body: ReadableStream<Uint8Array>;
-  /** The body. @throws {CommandError} if nothing comes for a minute or the connection breaks. */
+  /** The body. @throws {CommandError} if no data arrives for a minute or the connection breaks. */
   pieces(): AsyncGenerator<Uint8Array>;
 }
 
-/** How a file is asked for. */
+/** Options of a request. */
 export interface RemoteOptions {
-  /** Whether the server is Hugging Face or a mirror, whose headers say a file's hash. */
+  /** Whether the server is Hugging Face or a mirror, whose headers contain a file's hash. */
   readonly isHub: boolean;
-  /** What is there already. */
+  /** What has already been downloaded. */
   readonly from?: { readonly bytes: number; readonly etag: string };
 }
 
 const MOST_REDIRECTIONS = 10;
 const SILENCE_MS = 60_000;
 
-/** Asks for a file. @throws {CommandError} if it cannot be had. */
+/** Asks for a file. @throws {CommandError} if it is not available. */
 export async function openResponse(url: URL, { isHub, from }: RemoteOptions): Promise<RemoteFile> {
   const headers: Record<string, string> = { "accept-encoding": "identity" };
   if (from) Object.assign(headers, { range: `bytes=${from.bytes}-`, "if-range": from.etag });
@@ -52,7 +52,7 @@ export async function openResponse(url: URL, { isHub, from }: RemoteOptions): Pr
       continue;
     }
     if (response.status === 416 && from) {
-      // There is nothing behind what is there: the file has changed.
+      // There is nothing after the partial file: the file has changed.
       await response.body?.cancel();
       return await openResponse(url, { isHub });
     }
@@ -63,7 +63,7 @@ export async function openResponse(url: URL, { isHub, from }: RemoteOptions): Pr
     return remoteFile(response, { url, abort, isHub, from, linkedSize, linkedTag });
   }
   throw new CommandError(
-    `cannot fetch ${url}: it leads from one address to the next more than ${MOST_REDIRECTIONS} times; check the address`,
+    `cannot fetch ${url}: it is redirected more than ${MOST_REDIRECTIONS} times; check the address`,
   );
 }
 
@@ -75,7 +75,7 @@ function remoteFile(
   const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers.get("content-range") ?? "");
   const partial = response.status === 206 && range !== null && Number(range[1]) === from?.bytes;
   if (response.status === 206 && !partial) {
-    throw new CommandError(`cannot fetch ${url}: the server sends another part of the file than was asked for`);
+    throw new CommandError(`cannot fetch ${url}: the server sent a different part of the file than requested`);
   }
   const plain = headers.get("content-encoding") === null;
   const size = partial ? range[2] : plain ? headers.get("content-length") : null;
@@ -102,9 +102,9 @@ function remoteFile(
   };
 }
 
-/** Waits for the network, but not for ever. */
+/** Waits for the network, with a timeout. */
 async function silenceEnds<T>(abort: AbortController, url: URL, answer: Promise<T>): Promise<T> {
-  const timer = setTimeout(() => abort.abort(new Error("nothing came for a minute")), SILENCE_MS);
+  const timer = setTimeout(() => abort.abort(new Error("no data arrived for a minute")), SILENCE_MS);
   try {
     return await answer;
   } catch (cause) {
@@ -116,7 +116,7 @@ async function silenceEnds<T>(abort: AbortController, url: URL, answer: Promise<
     }
     const why = (cause instanceof Error ? cause.message : String(cause)).split("\n")[0];
     throw new CommandError(
-      `cannot fetch ${url}: ${why}; check the address and the network, and run the same command to go on`,
+      `cannot fetch ${url}: ${why}; check the address and the network, and run the same command to continue`,
       { cause },
     );
   } finally {
@@ -130,7 +130,7 @@ function refused(url: URL, status: number): CommandError {
   }
   if (status === 401 || status === 403) {
     return new CommandError(
-      `cannot fetch ${url}: the server lets only some people have it (status ${status}); fetch it with a browser and give the file with --data`,
+      `cannot fetch ${url}: the server restricts access (status ${status}); download it with a browser and give the file with --data`,
     );
   }
   return new CommandError(`cannot fetch ${url}: the server answered with status ${status}; try again later`);

@@ -1,6 +1,5 @@
 /**
- * Records and rows while files are read: what becomes of those that have no text or cannot be understood, and how many
- * there were.
+ * Counts records and rows while files are read, and handles those that have no text or are malformed.
  */
 import { UsageError } from "../errors.ts";
 import { formatCount } from "../progress.ts";
@@ -8,17 +7,17 @@ import { formatCount } from "../progress.ts";
 /** What was read. */
 export interface ReadFacts {
   readonly files: number;
-  /** Records and rows, those left out among them; 0 of plain text. */
+  /** Records and rows, including skipped ones; 0 for plain text. */
   readonly rows: number;
-  /** Those left out because they have no text. */
+  /** Those skipped because they have no text. */
   readonly withoutText: number;
-  /** Those left out because they cannot be understood. */
+  /** Those skipped because they are malformed. */
   readonly badRows: number;
-  /** What is wrong with the first of those. */
+  /** The error of the first malformed one. */
   readonly firstBad?: string;
 }
 
-/** What a file says that was read, if it says so. */
+/** The facts stored in a file, if it has them. */
 export function readFactsOf(stored: unknown): ReadFacts | undefined {
   const { files, rows, withoutText, badRows, firstBad } = (stored ?? {}) as Partial<ReadFacts>;
   const counts = { files, rows, withoutText, badRows };
@@ -36,24 +35,24 @@ export class RowTally {
   badRows = 0;
   firstBad: string | undefined;
 
-  /** @param skipsBad Whether rows that cannot be understood are left out. */
+  /** @param skipsBad Whether malformed rows are skipped. */
   constructor(skipsBad = false) {
     this.#skipsBad = skipsBad;
   }
 
-  /** A row cannot be understood. @throws {UsageError} unless such rows are left out. */
+  /** Records a malformed row. @throws {UsageError} unless such rows are skipped. */
   bad(message: string): void {
     if (!this.#skipsBad) throw new UsageError(message);
     this.badRows++;
     this.firstBad ??= message.split(": ")[0];
   }
 
-  /** Something that whoever reads should hear. */
+  /** Adds a note for the user. */
   remark(line: string): void {
     this.#remarks.push(line);
   }
 
-  /** What was remarked so far. */
+  /** The notes so far. */
   get remarks(): readonly string[] {
     return this.#remarks;
   }
@@ -65,12 +64,12 @@ export class RowTally {
   }
 }
 
-/** What was read where files are plain text. */
+/** What was read if files are plain text. */
 export function plainFacts(files: number): ReadFacts {
   return { files, rows: 0, withoutText: 0, badRows: 0 };
 }
 
-/** What was read as a line for people. @param documents How many documents there are, if that is known. */
+/** A line of text about what was read. @param documents Number of documents, if known. */
 export function describeRead(
   place: string,
   read: ReadFacts | undefined,
@@ -78,8 +77,8 @@ export function describeRead(
 ): string {
   const count = (n: number, one: string): string => `${formatCount(n)} ${one}${n === 1 ? "" : "s"}`;
   const left: string[] = [];
-  if (read && read.withoutText > 0) left.push(`${count(read.withoutText, "record")} without a text left out`);
-  if (read && read.badRows > 0) left.push(`${count(read.badRows, "bad row")} left out (the first: ${read.firstBad})`);
+  if (read && read.withoutText > 0) left.push(`${count(read.withoutText, "record")} without text skipped`);
+  if (read && read.badRows > 0) left.push(`${count(read.badRows, "bad row")} skipped (the first: ${read.firstBad})`);
   const parts = [
     ...read && read.files > 0 ? [count(read.files, "file")] : [],
     ...read && read.rows > 0 ? [count(read.rows, "record")] : [],

@@ -1,25 +1,25 @@
 /**
- * Where a place in decoded text is in the bytes that it came from: what is no UTF-8 is decoded as replacement letters,
+ * Maps positions in decoded text to positions in the source bytes: invalid UTF-8 is decoded as replacement characters,
  * which are three bytes long.
  */
 
 /** U+FFFD as UTF-8. */
 const REPLACEMENT_BYTES = 3;
 
-/** A text as it passes by. Keeps something only of bytes that are no UTF-8. */
+/** Observes a text in passing. Stores data only for invalid UTF-8. */
 export class SourceBytes {
   /**
-   * Behind each replacement: the place in the decoded text, and how many more bytes the source has up to there; mostly
-   * fewer, below zero.
+   * After each replacement: the position in the decoded text, and how many more bytes the source has up to there
+   * (usually fewer, so negative).
    */
   readonly #replaced: { readonly decoded: number; readonly more: number }[] = [];
   #more = 0;
-  /** Bytes of whole letters so far, as decoded. */
+  /** Decoded bytes of complete characters so far. */
   #decoded = 0;
-  /** Bytes of the letter that is open, and how many more it needs. */
+  /** Bytes of the incomplete character, and how many more it needs. */
   #open = 0;
   #missing = 0;
-  /** What its next byte may be. */
+  /** The valid range of its next byte. */
   #lower = 0x80;
   #upper = 0xbf;
 
@@ -32,7 +32,7 @@ export class SourceBytes {
     if (this.#open > 0) this.#replace(this.#open);
   }
 
-  /** How many bytes of the source stand for the first bytes of the decoded text. */
+  /** How many source bytes correspond to the first bytes of the decoded text. */
   before(decoded: number): number {
     let low = 0, high = this.#replaced.length;
     while (low < high) {
@@ -43,7 +43,7 @@ export class SourceBytes {
     return decoded + (this.#replaced[low - 1]?.more ?? 0);
   }
 
-  /** The decoder of the Encoding Standard, which replaces the longest beginning of a letter that does not go on. */
+  /** The decoder of the Encoding Standard, which replaces the longest prefix of an invalid character. */
   #see(byte: number): void {
     if (this.#open > 0) {
       if (byte >= this.#lower && byte <= this.#upper) {

@@ -1,7 +1,7 @@
-/** What `--data` says: a place, and a weight behind the last `=`. */
+/** Parses `--data`: a place, and a weight after the last `=`. */
 import { UsageError } from "../errors.ts";
 
-/** A text to learn from, as the command line names it. */
+/** A training text as named on the command line. */
 export interface SourceSpec {
   /** `sotu`, `-` for standard input, a file or folder, a URL, or `hf:owner/name/path`. */
   readonly place: string;
@@ -13,8 +13,8 @@ const WEIGHT = /^(.+)=([^=/\\]*)$/;
 const NUMBER = /^(\d+\.?\d*|\.\d+)$/;
 
 /**
- * Reads one `--data`: `PLACE` or `PLACE=WEIGHT`. Only a number behind the last `=` is a weight, so paths may hold
- * colons, commas and `=`; a place that itself ends in `=` and a number is written with `=1` behind it.
+ * Parses one `--data`: `PLACE` or `PLACE=WEIGHT`. Only a number after the last `=` is a weight, so paths can contain
+ * colons, commas and `=`; if a place itself ends in `=` and a number, append `=1`.
  * @throws {UsageError} if the place is empty or the weight is not above 0.
  */
 export function parseSource(text: string): SourceSpec {
@@ -25,7 +25,7 @@ export function parseSource(text: string): SourceSpec {
     throw new UsageError(`--data cannot be ${JSON.stringify(text)}: give a file, a folder, a URL, - or sotu`);
   }
   if (!(spec.weight > 0)) {
-    throw new UsageError(`the weight of --data ${text} must be above 0: leave the text out to learn nothing from it`);
+    throw new UsageError(`the weight of --data ${text} must be above 0: omit the text if it should not be used`);
   }
   return spec;
 }

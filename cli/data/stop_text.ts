@@ -1,12 +1,12 @@
-/** Ends a text where a stop string would appear, whatever tokens it comes in. */
+/** Ends a text before a stop string, independent of token boundaries. */
 
-/** A text that is shown as soon as it is sure to be no part of a stop string. */
+/** Releases text as soon as it cannot be part of a stop string. */
 export class StopText {
   readonly #stops: readonly string[];
   #held = "";
   #ended = false;
 
-  /** @param stops Texts that are not empty. */
+  /** @param stops Non-empty strings. */
   constructor(stops: readonly string[]) {
     this.#stops = stops;
   }
@@ -16,7 +16,7 @@ export class StopText {
     return this.#ended;
   }
 
-  /** Takes a piece. @returns what is sure now; nothing after the end. */
+  /** Adds a piece. @returns The text that can be released; nothing after the end. */
   next(piece: string): string {
     if (this.#ended) return "";
     this.#held += piece;
@@ -28,14 +28,14 @@ export class StopText {
     return text;
   }
 
-  /** What is left when no more comes. */
+  /** The remaining text at the end. */
   end(): string {
     const text = this.#held;
     this.#held = "";
     return text;
   }
 
-  /** The most letters at the end with which a stop string may begin. */
+  /** Length of the longest suffix that is a prefix of a stop string. */
   #undecided(): number {
     const longest = (stop: string): number => {
       for (let length = Math.min(stop.length - 1, this.#held.length); length > 0; length--) {

@@ -1,20 +1,20 @@
-/** A text that a command reads once from its beginning to its end: any file that `train` can learn from. */
+/** A text that a command reads once, sequentially, in any format that `train` accepts. */
 import { UsageError } from "../errors.ts";
 import { type DocumentPiece, readDocuments } from "./documents.ts";
 import { inputFiles } from "./input_files.ts";
 import type { Format, RowOptions } from "./recipe.ts";
 import { RowTally } from "./rows.ts";
 
-/** How a text is read. */
+/** Options for reading a text. */
 export interface TextOptions extends RowOptions {
   readonly format: Format;
-  /** Hears what should be known of the text. */
+  /** Receives notes about the text. */
   readonly remark?: (line: string) => void;
 }
 
 /** A text. */
 export interface OpenedText {
-  /** Bytes of the text, where that shows before its end. */
+  /** Size of the text, if known in advance. */
   readonly sizeBytes?: number;
   /** Its bytes, once. */
   readonly bytes: AsyncIterable<Uint8Array>;
@@ -23,8 +23,8 @@ export interface OpenedText {
 }
 
 /**
- * Opens what `--text` says: a file, a pipe, or `-` for standard input.
- * @throws {UsageError} if it is missing, a folder, or nothing that can be read; later, while it is read, if it is
+ * Opens the value of `--text`: a file, a pipe, or `-` for standard input.
+ * @throws {UsageError} if it is missing, a folder, or has no readable format; later, while it is read, if it is
  * damaged.
  */
 export async function openText(place: string, { format, remark, ...rows }: TextOptions): Promise<OpenedText> {

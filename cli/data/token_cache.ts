@@ -1,6 +1,6 @@
 /**
- * Files of tokens in the cache folder, made from texts that cannot be read at any place: packed, as records, as tables,
- * or in another vocabulary.
+ * Token files in the cache folder, for texts without random access: compressed files, records, tables, or other
+ * vocabularies.
  *
  *     tokens-KEY.bin        the token ids, little-endian, 1, 2 or 4 bytes each
  *     tokens-KEY.documents  the number of the first token of each document, 64-bit floats, little-endian; absent if there is but one document
@@ -22,11 +22,11 @@ export interface CachedTokens {
   readonly path: string;
   /** Size of the file. */
   readonly sizeBytes: number;
-  /** Bytes of the text that the tokens stand for. */
+  /** Size of the text that the tokens encode. */
   readonly textBytes: number;
-  /** How many documents there are; absent in files that were written when nobody asked. */
+  /** Number of documents; absent if it was not needed when the file was written. */
   readonly documents?: number;
-  /** What was read of what files; absent in files of older versions. */
+  /** What was read from the files; absent in files from older versions. */
   readonly read?: ReadFacts;
 }
 
@@ -40,14 +40,14 @@ export interface Sink {
 const BUFFER_BYTES = 2 ** 20;
 const START_BYTES = 8;
 
-// Nothing takes a day without a write.
+// No write in progress is a day old.
 const ABANDONED_MS = 24 * 3600 * 1000;
 
 /** How tokens are written. */
 export interface BuildOptions {
-  /** The cache folder; made if needed. */
+  /** The cache folder; created if needed. */
   readonly folder: string;
-  /** What the text is called in error texts. */
+  /** The name of the text in error messages. */
   readonly name: string;
   readonly vocabulary: Vocabulary;
   /** What was read, asked at the end. */
@@ -57,7 +57,7 @@ export interface BuildOptions {
 }
 
 /**
- * A name for the tokens of a text, from all that they depend on.
+ * A key for the tokens of a text, from everything they depend on.
  * @param facts Such as paths, sizes, times, options.
  */
 export async function cacheKey(facts: unknown): Promise<string> {
@@ -112,7 +112,7 @@ function storedStarts(starts: readonly number[]): Uint8Array {
 }
 
 /**
- * Writes the tokens of a text to the cache. There is either a whole file afterwards or none.
+ * Writes the tokens of a text to the cache. The file appears completely or not at all.
  * @param key Their name, or a function that gives it once all has been read.
  * @param text UTF-8 in pieces that say where documents begin.
  * @throws {CommandError} if the file cannot be written, {UsageError} if the text is empty.
@@ -144,7 +144,7 @@ export async function buildTokens(
     });
     return { path, ...facts };
   } catch (error) {
-    // Whatever went wrong: nothing half-written stays.
+    // In case of an error, no partial file remains.
     const left = [part, startsPart, ...path === undefined ? [] : [path, startsPath(path), `${factsPath(path)}.part`]];
     for (const leftover of left) await Deno.remove(leftover).catch(() => {});
     throw error;
@@ -172,7 +172,7 @@ class BufferedSink implements Disposable {
     this.#filled += bytes.length;
   }
 
-  /** Makes sure that all is on the disk. */
+  /** Syncs everything to the disk. */
   async end(): Promise<void> {
     await this.#flush();
     await writing(this.#folder, () => this.#sink.sync());
@@ -224,7 +224,7 @@ async function writeTokens(
   return { sizeBytes: to.tokens.sizeBytes, textBytes: encoder.textBytes, documents };
 }
 
-/** Removes what programs that were killed while they wrote have left. */
+/** Removes partial files left behind by killed processes. */
 async function removeAbandoned(folder: string): Promise<void> {
   for await (const { name } of Deno.readDir(folder)) {
     if (!name.startsWith("tokens-") || !name.endsWith(".part")) continue;

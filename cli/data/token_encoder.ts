@@ -1,12 +1,11 @@
-/** From text in pieces to token ids in pieces, as they lie on disk. */
+/** Encodes pieces of text into pieces of token ids, in their on-disk form. */
 import { joinBytes, type Vocabulary } from "./vocabulary.ts";
 
 // Text is encoded in stretches of about this many letters: a stretch ends where a line ends and the next one begins
 // with a letter, so that tokens over the border are rare, and never depend on how the text came in pieces.
 const STRETCH = 1 << 16;
 
-// Tokenizers take time with the square of a word's length, and hours for a genome; a longer word or gap is encoded in
-// parts.
+// Tokenizers take time quadratic in the length of a word, and hours for a genome; longer words and gaps are encoded in parts.
 const LONG = /\S{2048}|\s{2048}/gu;
 
 /**
@@ -23,7 +22,7 @@ export class TokenEncoder {
   /** Where documents begin in the open text. */
   #marks: number[] = [];
   #starts: number[] = [];
-  /** Bytes of tokens that were asked for, 0 for the others. */
+  /** Cached byte counts of tokens, 0 if not known yet. */
   #lengths?: Uint16Array;
 
   constructor(vocabulary: Vocabulary) {
@@ -44,12 +43,12 @@ export class TokenEncoder {
     else this.#marks.push(this.#open.length);
   }
 
-  /** Where documents begin, in tokens: those known since the last asking. */
+  /** New document starts, in tokens, since the last call. */
   takeStarts(): number[] {
     return this.#starts.splice(0);
   }
 
-  /** The ids that are sure with a further piece of UTF-8, little-endian. */
+  /** The ids that are final after the next piece of UTF-8, little-endian. */
   next(piece: Uint8Array): Uint8Array {
     if (this.#vocabulary.idBytes === 1) {
       this.#count += piece.length;

@@ -1,4 +1,4 @@
-/** Texts of tokens on disk, read in pieces: what lies in memory does not depend on how long they are. */
+/** Token texts on disk, read in pieces: memory use does not depend on their length. */
 import type { DocumentStarts, TokenSource } from "../../titans/mod.ts";
 import { CommandError } from "../errors.ts";
 import { readError } from "./read_file.ts";
@@ -109,7 +109,7 @@ export class JoinedFiles implements ClosableSource {
     this.#open.clear();
   }
 
-  /** The last file that begins at or before a place. */
+  /** The last file that starts at or before a position. */
   #fileAt(at: number): number {
     let low = 0, high = this.#begins.length - 1;
     while (low < high) {
@@ -127,7 +127,7 @@ export class JoinedFiles implements ClosableSource {
       const count = file.readSync(into.subarray(filled));
       if (count === null) {
         throw new CommandError(
-          `${path} has become shorter while it was learned from: restore it and continue with --resume`,
+          `${path} became shorter during training: restore it and continue with --resume`,
         );
       }
       filled += count;

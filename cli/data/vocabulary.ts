@@ -1,4 +1,4 @@
-/** Vocabularies: how a text becomes token ids and token ids become bytes again. */
+/** Vocabularies: convert text to token ids, and token ids back to bytes. */
 import { UsageError } from "../errors.ts";
 import { suggestion } from "../flags.ts";
 import { type EncodingName, ENCODINGS, loadTokenizer } from "./packages.ts";
@@ -11,11 +11,11 @@ export interface Vocabulary {
   readonly size: number;
   /** Bytes of a token id on disk: enough for every id. */
   readonly idBytes: 1 | 2 | 4;
-  /** What a token is called. */
+  /** The word for a token, such as `byte`. */
   readonly unit: "byte" | "token";
   /** The token ids of a whole text. */
   encode(text: string): ArrayLike<number>;
-  /** The bytes of one token; none for an id that stands for nothing. */
+  /** The bytes of one token; empty for an unused id. */
   bytesOf(token: number): Uint8Array;
 }
 
@@ -34,7 +34,7 @@ export const BYTES: Vocabulary = {
 
 /**
  * The vocabulary of a name; a tokenizer is loaded only if the name asks for one.
- * @throws {UsageError} if there is no such vocabulary, {CommandError} if its package cannot be had.
+ * @throws {UsageError} if there is no such vocabulary, {CommandError} if its package is not available.
  */
 export async function openVocabulary(name: string): Promise<Vocabulary> {
   if (name === BYTES.name) return BYTES;
@@ -61,7 +61,7 @@ export async function openVocabulary(name: string): Promise<Vocabulary> {
   };
 }
 
-/** What a checkpoint keeps of its vocabulary among its notes: nothing of bytes. */
+/** The notes of a checkpoint about its vocabulary: none for bytes. */
 export function vocabularyNote({ name }: Vocabulary): Record<string, string> {
   return name === BYTES.name ? {} : { vocabulary: name };
 }
@@ -88,7 +88,7 @@ export function joinBytes(parts: readonly Uint8Array[]): Uint8Array {
   return bytes;
 }
 
-/** Turns tokens into text as they come: a letter that is split over tokens appears with its last one. */
+/** Decodes tokens into text as they arrive: a character that spans tokens appears with its last one. */
 export class TokenDecoder {
   readonly #vocabulary: Vocabulary;
   readonly #decoder = new TextDecoder();
@@ -97,12 +97,12 @@ export class TokenDecoder {
     this.#vocabulary = vocabulary;
   }
 
-  /** The text that is complete with one more token; may be empty. */
+  /** The text completed by the next token; may be empty. */
   next(token: number): string {
     return this.#decoder.decode(this.#vocabulary.bytesOf(token), { stream: true });
   }
 
-  /** What is left at the end: replacement letters for bytes that never became letters. */
+  /** The rest at the end: replacement characters for incomplete characters. */
   end(): string {
     return this.#decoder.decode();
   }

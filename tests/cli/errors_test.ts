@@ -99,7 +99,7 @@ Deno.test("errors: runs that exist, do not exist, are complete, or are of anothe
     const train = (...more: string[]) => ["train", ...flags, "--out", `${folder}/run`, ...more];
     await fails(
       2,
-      /^error: there is a run in .*run already: continue it with --resume, or choose another --out$/m,
+      /^error: .*run already contains a run: continue it with --resume, or choose another --out$/m,
       ...train(),
     );
     await fails(
@@ -115,7 +115,7 @@ Deno.test("errors: runs that exist, do not exist, are complete, or are of anothe
     await fails(2, /was made with --preset nano, not small/, ...train("--resume", "--steps", "2", "--preset", "small"));
     await fails(
       2,
-      /^error: there is no run in .*none: leave --resume out to start one there$/m,
+      /^error: there is no run in .*none: omit --resume to start one there$/m,
       "train",
       ...flags,
       "--resume",
@@ -125,7 +125,7 @@ Deno.test("errors: runs that exist, do not exist, are complete, or are of anothe
     await Deno.writeTextFile(`${folder}/text.txt`, someText(5000));
     await fails(
       2,
-      /learns from .*text\.txt \(4000 bytes\), and .* \(5000 bytes\) is another text/,
+      /learns from .*text\.txt \(4000 bytes\), and .* \(5000 bytes\) is a different text/,
       ...train("--resume", "--steps", "2"),
     );
   }));
@@ -146,7 +146,7 @@ Deno.test("errors: a checkpoint that is cut short, of another configuration, or 
       await Deno.writeFile(file, whole.subarray(0, size));
       await fails(
         1,
-        /^error: .*checkpoint\.safetensors: Cannot read .*: restore the file from a copy, or take the run's other state with --which best$/m,
+        /^error: .*checkpoint\.safetensors: Cannot read .*: restore the file from a backup, or take the run's other state with --which best$/m,
         ...resume,
       );
       await fails(1, /^error: .*checkpoint\.safetensors: Cannot read /m, ...generate);
@@ -185,17 +185,17 @@ Deno.test("errors: a file of another tool, or a memory, given as a checkpoint: i
       const read = (file: string) => [...command, "--checkpoint", file];
       await fails(
         1,
-        /model\.safetensors: .*format is missing.*: another program wrote it; give a run folder, or a checkpoint that deno task train/,
+        /model\.safetensors: .*format is missing.*: it was written by another program; give a run folder, or a checkpoint from deno task train/,
         ...read(foreign),
       );
       await fails(
         1,
-        /a\.memory: .*: this is a memory; give it with --memory, and with --checkpoint the checkpoint that read it$/m,
+        /a\.memory: .*: this is a memory file; pass it with --memory, and the checkpoint that wrote it with --checkpoint$/m,
         ...read(memory),
       );
       await fails(
         1,
-        /text\.txt: Cannot read .*: restore the file from a copy, or give another one with --checkpoint$/m,
+        /text\.txt: Cannot read .*: restore the file from a backup, or give another one with --checkpoint$/m,
         ...read(`${folder}/text.txt`),
       );
     }
@@ -263,7 +263,7 @@ Deno.test("errors: what cannot be written is named, with why, what is safe, and 
       if (name !== "metrics.jsonl.part") {
         assertMatch(
           stderr,
-          /; the state of step \d is safe, continue from it with: deno task train --resume --out \S+\/run\n$/,
+          /; the checkpoint of step \d is safe, continue from it with: deno task train --resume --out \S+\/run\n$/,
         );
       }
       await Deno.remove(file, { recursive: true });
@@ -370,6 +370,6 @@ Deno.test("errors: misuse exits with 2, failure with 1", () => {
   ]);
   assertEquals(
     formatError(new TypeError("x is not a function\nat y"), false),
-    "error: TypeError: x is not a function (add --verbose for where it happened)",
+    "error: TypeError: x is not a function (add --verbose for the stack trace)",
   );
 });

@@ -164,7 +164,7 @@ Deno.test("inspect and remember speak of --text where a text cannot be read, as 
     await Deno.writeTextFile(`${folder}/broken.gz`, "no gzip");
     for (const command of [["inspect"], ["remember", "--memory", `${folder}/a.memory`]]) {
       for (
-        const [file, message] of [["broken.gz", "cannot be unpacked: it is no whole gzip file"], [
+        const [file, message] of [["broken.gz", "cannot be decompressed: it is not a complete gzip file"], [
           "none.txt",
           "give a file with --text FILE, or --text - for",
         ]]
@@ -184,11 +184,11 @@ Deno.test("inspect and remember speak of --text where a text cannot be read, as 
     );
     assertEquals(
       said(new Deno.errors.PermissionDenied(), "--text"),
-      "a.txt may not be read: give yourself the permission to read it, or another text with --text",
+      "a.txt is not readable: grant read permission, or give another text with --text",
     );
     assertEquals(
       said(new Deno.errors.PermissionDenied(), "--data"),
-      "a.txt may not be read: give yourself the permission to read it, or other data with --data",
+      "a.txt is not readable: grant read permission, or give other data with --data",
     );
     await assertRejects(
       () => readPieces(`${folder}/none`, "--text").next(),
@@ -233,7 +233,7 @@ Deno.test("inspect: what cannot be done is said in one line with exit code 2", (
     assertEquals(code, 1);
     assertStringIncludes(
       stderr,
-      "has a vocabulary of 300 tokens and not the 256 of bytes: inspect a model that train made",
+      "has a vocabulary of 300 tokens and not the 256 of bytes: inspect a model trained with deno task train",
     );
   }));
 

@@ -151,7 +151,7 @@ Deno.test("not finite: before the first update --lr is not blamed, and the folde
     const ended = await runMain("train", ...place, ...long, "--steps", "2", ...wild);
     assertLine(
       ended,
-      /^error: the loss became NaN \(first bad tensor: .+\) at step 1: no update was made yet, so --lr is not the cause: start again with a smaller --theta-max than 64, a smaller --mini-batch than 64, a smaller --seq-len than 1024 or --memory-gain outer\n$/,
+      /^error: the loss became NaN \(first bad tensor: .+\) at step 1: there was no update yet, so --lr is not the cause: start again with a smaller --theta-max than 64, a smaller --mini-batch than 64, a smaller --seq-len than 1024 or --memory-gain outer\n$/,
     );
     assertEquals(await Deno.stat(`${folder}/run`).catch(() => "gone"), "gone");
     // The way out can be gone in the same place.
@@ -176,7 +176,7 @@ Deno.test("not finite: generate, remember and the sample of train say in one lin
     const remembered = await runMain("remember", ...device, ...text, "--memory", `${folder}/a.memory`);
     assertLine(
       remembered,
-      /^error: what the model predicts is not finite within the text behind byte 0: no memory was written; read with another state/,
+      /^error: what the model predicts is not finite in the text after byte 0: no memory was written; use another checkpoint/,
     );
     assertEquals(await Deno.stat(`${folder}/a.memory`).catch(() => "none"), "none");
     // A memory that is there stays as it was.

@@ -215,7 +215,7 @@ Deno.test("remember: for people, it says what it reads, how large the memory is,
     const { stdout } = await runMain(...remember(folder, `${folder}/text.txt`, "a.memory"));
     assertMatch(stdout, /^reading \S+text\.txt \(4,000 bytes\) with \S+ on reference: /);
     assertMatch(stdout, /\nread 4,000 bytes in \d+s; \S+a\.memory now holds 4,000 bytes of text in [\d,]+ bytes\n/);
-    assertMatch(stdout, /\nwrite from it with: deno task generate --memory \S+a\.memory --prompt TEXT\n$/);
+    assertMatch(stdout, /\ngenerate from it with: deno task generate --memory \S+a\.memory --prompt TEXT\n$/);
   }));
 
 Deno.test("remember and generate: what is missing, damaged, or another model's is told in one line, and files stay as they were", () =>
@@ -227,7 +227,7 @@ Deno.test("remember and generate: what is missing, damaged, or another model's i
     };
     const text = `${folder}/text.txt`, checkpoint = ["--device", "reference", "--checkpoint", `${folder}/run`];
     await fails(2, /remember needs a text: give a file with --text FILE/, "remember", "--memory", "x");
-    await fails(2, /remember needs a place for the memory: give it with --memory FILE/, "remember", "--text", text);
+    await fails(2, /remember needs a file for the memory: give one with --memory FILE/, "remember", "--text", text);
     await fails(
       2,
       /no text \S+none\.txt: give a file with --text FILE/,
@@ -252,7 +252,7 @@ Deno.test("remember and generate: what is missing, damaged, or another model's i
     const file = `${folder}/a.memory`, bytes = await Deno.readFile(file);
     await fails(
       2,
-      /there is a file \S+a\.memory already: read on from it with --continue/,
+      /the file \S+a\.memory exists: continue from it with --continue/,
       ...remember(folder, text, "a.memory"),
     );
     await Deno.writeFile(`${folder}/bad.txt.gz`, Uint8Array.of(1, 2, 3));

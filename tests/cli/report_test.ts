@@ -87,7 +87,7 @@ Deno.test("report: one page with curves, the same as tables, the sample and the 
   assertStringIncludes(page, "<h1>runs/&lt;mine&gt;</h1>");
   assertStringIncludes(page, "&lt;script&gt;alert(1)&lt;/script&gt;");
   assertStringIncludes(page, "&quot;seed&quot;: 7");
-  assertStringIncludes(page, "Held-out text is best at step 60, with 5.125. Counts of pairs reach 3.5 there.");
+  assertStringIncludes(page, "The best result on held-out text is 5.125, at step 60. The bigram baseline has 3.5.");
   assertStringIncludes(page, "@media (prefers-color-scheme: dark)");
   assertStringIncludes(page, "default-src 'none'");
   assertEquals(
@@ -108,6 +108,6 @@ Deno.test("report: one page with curves, the same as tables, the sample and the 
 
 Deno.test("report: before the first step it says so", () => {
   const page = renderReport({ title: "t", status: "Stopped.", facts: [], history: new RunHistory(), config: {} });
-  assertStringIncludes(page, "No step was made yet.");
+  assertStringIncludes(page, "There are no steps yet.");
   assert(!page.includes("NaN") && !page.includes("Infinity") && !page.includes("undefined"), page);
 });

@@ -76,7 +76,10 @@ Deno.test("run folder: the best checkpoint stays where the last one moves on, an
     again.close();
     assertEquals(again.history.best, { step: 1, loss: 2, bitsPerByte: 2 });
     await again.saveReport({ title: "t", status: "s", facts: [], config: {} });
-    assertStringIncludes(await Deno.readTextFile(`${root}/report.html`), "Held-out text is best at step 1, with 2.");
+    assertStringIncludes(
+      await Deno.readTextFile(`${root}/report.html`),
+      "The best result on held-out text is 2, at step 1.",
+    );
   }));
 
 Deno.test("run folder: what a crash spoilt among the metrics is left out, and what follows it is kept", () =>

@@ -95,9 +95,9 @@ Deno.test("run lock: a new run destroys nothing, and what failed before its firs
     const refused = (path: string, text: string) => assertRejects(() => takeNewFolder(path), Error, text);
     await refused(
       await put("a", "checkpoint.safetensors"),
-      "holds a checkpoint and no config.json: restore that file to continue the run, or choose another --out",
+      "contains a checkpoint but no config.json: restore that file to continue the run, or choose another --out",
     );
-    await refused(await put("b", "best.safetensors"), "holds a checkpoint and no config.json");
+    await refused(await put("b", "best.safetensors"), "contains a checkpoint but no config.json");
     await refused(await put("c", "config.json", "checkpoint.safetensors"), "there is a run in");
     await refused(await put("d", "config.json"), "is not a run's configuration");
     assertEquals((await takeFreshFolder(root, "a")).path, `${root}/a-2`);
@@ -128,7 +128,7 @@ Deno.test("run lock: who starts, resumes or trains anew in a folder that a run h
     const again = await runMain(...train(folder, "run"));
     assertEquals([again.code, again.stderr], [
       2,
-      `error: there is a run in ${folder}/run already: continue it with --resume, or choose another --out\n`,
+      `error: ${folder}/run already contains a run: continue it with --resume, or choose another --out\n`,
     ]);
     const at = (await runMain(...train(folder, "run", "--resume", "--steps", "1", "--json"))).stderr;
     const step = Number(/complete at step (\d+)/.exec(at)?.[1]);

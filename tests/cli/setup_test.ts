@@ -84,7 +84,7 @@ Deno.test("setup: an adapter of OpenGL is replaced where that is possible, and t
   const alone = await runSetUp({ adapters: [undefined, "llvmpipe of OpenGL"], isRoot: false });
   assertEquals(alone.adapter, "llvmpipe of OpenGL");
   assertEquals(alone.said, [
-    "warning: the WebGPU adapter (llvmpipe of OpenGL) is one of OpenGL: run `sudo apt-get install --yes --no-install-recommends mesa-vulkan-drivers libvulkan1` (a software Vulkan driver), then try again",
+    "warning: the WebGPU adapter (llvmpipe of OpenGL) uses OpenGL: run `sudo apt-get install --yes --no-install-recommends mesa-vulkan-drivers libvulkan1` (a software Vulkan driver), then try again",
   ]);
   const failed = await runSetUp({ adapters: [undefined, "llvmpipe of OpenGL"], apt: [false, false] });
   assertEquals([failed.adapter, failed.said.length], ["llvmpipe of OpenGL", 2]);

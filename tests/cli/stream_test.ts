@@ -91,18 +91,21 @@ Deno.test("train --stream: a run over weighted texts that was killed resumes to 
     const others = common("whole", "--resume", "--steps", "9").map((word) =>
       word.endsWith("=2") ? word.replace("=2", "=3") : word
     );
-    await refused(/weighs its texts 1 to 2, not 1 to 3: leave --data out, or start a new run/, ...others);
+    await refused(/weights its texts 1 to 2, not 1 to 3: omit --data, or start a new run/, ...others);
     // The same bytes in other documents are another text, and so is an order that is gone.
     await Deno.writeTextFile(
       `${folder}/books/1.txt`,
       `${someText(300).slice(0, 40)}\n\n${await Deno.readTextFile(`${folder}/books/2.txt`)}`,
     );
     await Deno.remove(`${folder}/books/2.txt`);
-    await refused(/is another text: give the same text with --data/, ...common("whole", "--resume", "--steps", "9"));
+    await refused(
+      /is a different text: give the same text with --data/,
+      ...common("whole", "--resume", "--steps", "9"),
+    );
     const { streamOrder: _, ...old } = config;
     await Deno.writeTextFile(`${folder}/whole/config.json`, JSON.stringify(old));
     await refused(
-      /streams its text in an order that this version no longer has: start a new run with another --out/,
+      /streams its text in an order that this version no longer supports: start a new run with another --out/,
       ...common("whole", "--resume", "--steps", "9"),
     );
   }));

@@ -64,12 +64,15 @@ Deno.test("terminal: Ctrl-C within a long step is answered, and a second one end
     let said = "";
     for await (const piece of child.stderr.pipeThrough(new TextDecoderStream())) {
       said += piece;
-      if (said.includes("again stops at once")) child.kill("SIGINT");
+      if (said.includes("again to stop immediately")) child.kill("SIGINT");
     }
     const { code } = await child.status;
     // On a machine so fast that the step was over first, the run ends in good order.
     if (code !== 130) {
-      assertEquals([code, said], [137, "\nstopping after this step; Ctrl-C again stops at once, without saving\n"]);
+      assertEquals([code, said], [
+        137,
+        "\nstopping after this step; press Ctrl-C again to stop immediately without saving\n",
+      ]);
     }
   }));
 

@@ -55,7 +55,7 @@ Deno.test("train: --json tells start, steps, validation, sample and done; the ru
     assertStringIncludes(await Deno.readTextFile(`${folder}/run/sample.txt`), "The ");
     const report = await Deno.readTextFile(done.report as string);
     assertStringIncludes(report, "<p>Complete: 4 of 4 steps.</p>");
-    assertStringIncludes(report, "<h2>What the model wrote</h2>");
+    assertStringIncludes(report, "<h2>Sample</h2>");
   }));
 
 Deno.test("train: the state at the best validation is kept, and generate takes it unless told otherwise", () =>
@@ -90,7 +90,7 @@ Deno.test("train: the state at the best validation is kept, and generate takes i
     assertEquals(code, 2);
     assertMatch(
       stderr,
-      /^error: no checkpoint .*best\.safetensors: the run was never validated; leave --which out to take its last state\n$/,
+      /^error: no checkpoint .*best\.safetensors: the run was never validated; omit --which to use its last state\n$/,
     );
   }));
 
@@ -102,7 +102,7 @@ Deno.test("train: for people, the report has progress, the bigram figure, a samp
     assertMatch(stdout, /\nstep 2\/2 {2}loss \d\.\d{3} {2}\d\.\d\d bits\/byte {2}[\d,]+ tokens\/s {2}ETA 0s\n/);
     assertMatch(
       stdout,
-      /\nstep 2: held-out text \d\.\d{3} bits\/byte .*; byte-bigram counts \d\.\d{3} on the same 32 bytes\n/,
+      /\nstep 2: held-out text \d\.\d{3} bits\/byte .*; byte-bigram baseline \d\.\d{3} on the same 32 bytes\n/,
     );
     assertMatch(stdout, /\nsample:\n {2}The /);
     assertMatch(stdout, /\ndone: step 2 after \d+s; checkpoint .*checkpoint\.safetensors\n/);
@@ -183,7 +183,7 @@ for (const [signal, exitCode] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
       assertEquals(steps, Array.from({ length: steps.length }, (_, i) => i + 1));
       assertStringIncludes(
         await Deno.readTextFile(`${folder}/run/report.html`),
-        `<p>Stopped or under way: ${steps.length} of 500 steps.</p>`,
+        `<p>Stopped or in progress: ${steps.length} of 500 steps.</p>`,
       );
       const { code: resumed, events } = await runMain(
         ...tiny(folder, "--resume", "--steps", String(steps.length + 1), "--json"),

@@ -75,8 +75,8 @@ Deno.test("train: --steps 0 shows what would be read, and writes nothing", () =>
     const lines = stdout.trim().split("\n");
     assertEquals(lines.slice(0, 3), [
       "note: --window changes nothing with --model lmm",
-      `left out of ${folder}/data: c.png (of an unknown kind)`,
-      `read ${folder}/data: 2 files, 4 records, 1 record without a text left out, 1 bad row left out (the first: ${folder}/data/b.jsonl line 3 has no text in its field text), 3 documents, 4,015 bytes`,
+      `skipped in ${folder}/data: c.png (unknown type)`,
+      `read ${folder}/data: 2 files, 4 records, 1 record without text skipped, 1 bad row skipped (the first: ${folder}/data/b.jsonl line 3 has no text in its field text), 3 documents, 4,015 bytes`,
     ]);
     assertMatch(lines[3], /: 4,015 bytes in 3 documents$/);
     assert(lines[5].startsWith('it begins: "') && lines[5].includes("[31m") && !lines[5].includes("\u001b"), lines[5]);

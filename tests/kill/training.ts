@@ -121,7 +121,7 @@ export class Training implements Scenario {
     const { every } = VARIANTS[this.#whole.variant], kept = Math.max(0, Math.floor((made - 1) / every) * every);
     assert(
       step >= this.#step && step >= kept,
-      `the state of step ${Math.max(this.#step, kept)} is lost: the checkpoint is of step ${step}`,
+      `the checkpoint of step ${Math.max(this.#step, kept)} is lost: the checkpoint is of step ${step}`,
     );
     if (kind === "SIGINT" || kind === "SIGTERM") {
       if (made > 0) {

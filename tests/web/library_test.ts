@@ -36,7 +36,7 @@ Deno.test("browser: the library in one file computes on all devices what the ref
     assert(/, 1 thread$/.test(String(descriptions[1][2])), String(descriptions[1][2]));
   });
 
-  await t.step("without a real GPU, auto takes the processors", () => {
+  await t.step("without a real GPU, auto takes the CPU", () => {
     for (const { surroundings } of [isolated, plain]) assertEquals((surroundings.auto as { kind: string }).kind, "cpu");
   });
 

@@ -9,7 +9,7 @@ Deno.test("playground: a byte is named by the character that it is or is part of
   assertEquals(Array.from(text, (_, at) => nameOfByte(text, at)), [
     "“a”",
     "space",
-    "line end",
+    "line break",
     "byte 1 of 2 of “д”",
     "byte 2 of 2 of “д”",
     ...[1, 2, 3].map((i) => `byte ${i} of 3 of “€”`),

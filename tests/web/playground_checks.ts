@@ -17,7 +17,7 @@ export interface PlaygroundReport {
   /** Form fields and buttons without a name for screen readers. */
   readonly unnamed: readonly string[];
   readonly device: string;
-  /** The losses of the table, in bits a byte. */
+  /** The losses of the table, in bits per byte. */
   readonly losses: readonly number[];
   readonly trained: string;
   readonly written: string;
@@ -221,7 +221,7 @@ async function isolatedVisit(
   const parameters = [await page.locator("#parameters").innerText(), new Model(config).layout.parameterCount] as const;
 
   await page.reload();
-  await page.locator("#status", { hasText: "The browser keeps" }).waitFor({ timeout: 10_000 });
+  await page.locator("#status", { hasText: "The browser stores" }).waitFor({ timeout: 10_000 });
   const offer = await page.locator("#status").innerText(), came = await use(page, "#restore");
   const restored = { offer, said: came, chosen: [await value(page, "#model"), await value(page, "#size")] };
   await page.reload();

@@ -33,12 +33,12 @@ Deno.test("playground: trains, shows its memory at work, saves and goes on from 
   });
 
   await t.step("the keyboard moves from byte to byte: cost, expectation and recall of each", () => {
-    assertMatch(report.details[0], /Chosen: byte 108, “\.”/);
-    assertMatch(report.details[1], /Chosen: byte 107, “p”/);
+    assertMatch(report.details[0], /Selected: byte 108, “\.”/);
+    assertMatch(report.details[1], /Selected: byte 107, “p”/);
     for (const detail of report.details) {
       assertMatch(detail, /surprise \d/);
-      assertMatch(detail, /It cost \d+\.\d\d bits; with a memory that had learned nothing, \d+\.\d\d\./);
-      assertMatch(detail, /Expected: .*%.* Without the memory: .*%/);
+      assertMatch(detail, /It needed \d+\.\d\d bits; with a memory that has learned nothing, \d+\.\d\d\./);
+      assertMatch(detail, /Predicted: .*%.* Without the memory: .*%/);
     }
     assertMatch(report.gates, /^Largest: theta 0\.\d+, eta 0\.\d+, alpha /);
   });
@@ -47,7 +47,7 @@ Deno.test("playground: trains, shows its memory at work, saves and goes on from 
     assertEquals(report.saved.name, "mneme-mac-50.safetensors");
     assert(report.saved.sizeBytes > 100_000, `${report.saved.sizeBytes} bytes`);
     assertStringIncludes(report.saved.said, report.saved.name);
-    assertStringIncludes(report.loaded, "Loaded: the model stands at step 50.");
+    assertStringIncludes(report.loaded, "Loaded a model at step 50.");
     assertEquals([report.continued.step, report.continued.losses.length], ["55", 5]);
     // A model that had begun anew would pay 8 bits.
     assert(report.continued.losses[0] < report.losses[0] * 2 / 3, `${report.continued.losses}`);
@@ -55,7 +55,7 @@ Deno.test("playground: trains, shows its memory at work, saves and goes on from 
 
   await t.step("training goes on with a text that was changed, and says so", () => {
     const { note, losses } = report.changedText;
-    assertEquals([note, losses.length], ["The text was changed: Continue learns from the new one.", 10]);
+    assertEquals([note, losses.length], ["The text was changed: Continue trains on the new one.", 10]);
     assert(losses[9] > losses[4] + 0.5, `a text that is new costs more: ${losses}`);
   });
 
@@ -63,25 +63,25 @@ Deno.test("playground: trains, shows its memory at work, saves and goes on from 
     assertEquals(report.refusals.map((text) => text.split("\n").length), [1, 1, 1]);
     assertStringIncludes(report.refusals[0], "Cannot read safetensors");
     assertStringIncludes(report.refusals[1], "a vocabulary of 300), and this page reads bytes");
-    assertStringIncludes(report.refusals[2], "give at least 300");
+    assertStringIncludes(report.refusals[2], "it needs at least 300");
   });
 
   await t.step("a start that fails leaves the model that was there, and asks before it would replace it", () => {
     const { asked, error, said, changes, written } = report.failed;
-    assertEquals(asked, ["Train anew replaces the model at step 50, which is not saved. Go on?"]);
+    assertEquals(asked, ["Train from scratch replaces the model at step 50, which is not saved. Continue?"]);
     assertMatch(error, /^Cannot open a WebGPU device: no adapter was found; .*hardware acceleration.* "cpu"/);
-    assertEquals(said, "That did not work; the model at step 50 is still there.");
-    assertEquals(changes, "Changed: size, device. That counts for Train anew; Continue goes on with mac, tiny.");
-    assertMatch(written, /^Written: \d+ characters\.$/);
+    assertEquals(said, "This failed; the model at step 50 is unchanged.");
+    assertEquals(changes, "Changed: size, device. This applies to Train from scratch; Continue uses mac, tiny.");
+    assertMatch(written, /^Generated \d+ characters\.$/);
   });
 
-  await t.step("a reload loses nothing: the browser keeps the model, and the form says what it is", () => {
-    assertMatch(report.trained, /The browser keeps this model\.$/);
+  await t.step("a reload loses nothing: the browser stores the model, and the form shows its options", () => {
+    assertMatch(report.trained, /The browser stores this model\.$/);
     assertMatch(
       report.restored.offer,
-      /^Ready\. The browser keeps the mac model of .*, at step 50: Restore last model brings it back\.$/,
+      /^Ready\. The browser stores the mac model of .*, at step 50: use Restore last model to load it\.$/,
     );
-    assertStringIncludes(report.restored.said, "Loaded: the model stands at step 50.");
+    assertStringIncludes(report.restored.said, "Loaded a model at step 50.");
     assertEquals(report.restored.chosen, ["mac", "tiny"]);
   });
 
@@ -107,6 +107,6 @@ Deno.test("playground: trains, shows its memory at work, saves and goes on from 
   await t.step("without shared memory it computes on one thread, and stops when asked", () => {
     assertMatch(report.plain.device, /^cpu: .*, 1 thread$/);
     assertMatch(report.plain.stopped, /^Stopped at step \d+\./);
-    assertMatch(report.plain.stoppedReading, /^Stopped; the model at step \d+ is still there\.$/);
+    assertMatch(report.plain.stoppedReading, /^Stopped; the model at step \d+ is unchanged\.$/);
   });
 });

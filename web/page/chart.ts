@@ -3,9 +3,9 @@ import { svgElement } from "./dom.ts";
 
 /** A line of a chart. */
 export interface Series {
-  /** Named at its end; not named if empty. */
+  /** Label at its end; none if empty. */
   readonly name: string;
-  /** Which colour and dashes, 1 to 3. */
+  /** Index of colour and dashes, 1 to 3. */
   readonly style: 1 | 2 | 3;
   /** Thin and pale. */
   readonly faint?: boolean;
@@ -13,21 +13,21 @@ export interface Series {
   readonly values: ArrayLike<number>;
 }
 
-/** What a chart shows. */
+/** The contents of a chart. */
 export interface ChartContent {
   readonly series: readonly Series[];
   /** x of the first values. */
   readonly first: number;
-  /** Largest value of the axis; that of the values unless given. */
+  /** Largest value of the axis. Default: the largest of the values. */
   readonly top?: number;
-  /** What the axes count. */
+  /** Labels of the axes. */
   readonly labels: { readonly x: string; readonly y: string };
-  /** In words. */
+  /** Text description. */
   readonly description: string;
 }
 
 const LEFT = 40, RIGHT = 84, TOP = 26, BOTTOM = 30, HEIGHT = 220, LEAST_WIDTH = 280;
-/** More points than this say nothing more. */
+/** More points would not be visible. */
 const MOST_POINTS = 400;
 
 /** Draws into an `svg` element that has a title and a description. */
@@ -46,10 +46,10 @@ export class Chart {
     svg.append(this.#drawing);
   }
 
-  /** Shows this instead of what is there. */
+  /** Replaces the contents. */
   show({ series, first, top: asked, labels, description }: ChartContent): void {
     this.#description.textContent = description;
-    // One unit is one pixel, so that letters have their size on small screens too.
+    // One unit is one pixel, so that text is readable on small screens too.
     this.#width = Math.max(LEAST_WIDTH, this.#svg.clientWidth);
     this.#svg.setAttribute("viewBox", `0 0 ${this.#width} ${HEIGHT}`);
     this.#first = first;
@@ -88,7 +88,7 @@ export class Chart {
     this.#mark = undefined;
   }
 
-  /** Marks a place on the x axis. */
+  /** Marks a position on the x axis. */
   mark(x: number): void {
     if (!this.#mark) {
       this.#mark = svgElement("line", { class: "mark", y1: TOP, y2: HEIGHT - BOTTOM });

@@ -1,13 +1,12 @@
 /**
- * Buttons and the file field: on or off, and never without the focus that they had, as elements with `disabled` would
- * be.
+ * Buttons and the file field: enabled or disabled without losing the focus, which elements with `disabled` would.
  */
 import { byId } from "./dom.ts";
 
-/** What can be used. */
+/** Ids of the controls. */
 export type ControlName = "start" | "stop" | "continue" | "save" | "load" | "restore" | "write" | "read";
 
-/** Turns controls on and off for everybody: by `aria-disabled`, and by taking the clicks of those that are off. */
+/** Enables and disables controls accessibly: with `aria-disabled`, and by ignoring clicks on disabled ones. */
 export class Controls {
   /** @param names Ids of elements. */
   constructor(names: readonly ControlName[]) {
@@ -20,14 +19,14 @@ export class Controls {
     }
   }
 
-  /** Turns some on (true) and others off. */
+  /** Enables (true) or disables controls. */
   enable(controls: { readonly [Name in ControlName]?: boolean }): void {
     for (const [name, isEnabled] of Object.entries(controls)) {
       byId(name, HTMLElement).setAttribute("aria-disabled", String(!isEnabled));
     }
   }
 
-  /** Whether one is on. */
+  /** Whether a control is enabled. */
   isEnabled(name: ControlName): boolean {
     return byId(name, HTMLElement).getAttribute("aria-disabled") !== "true";
   }

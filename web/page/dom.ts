@@ -2,7 +2,7 @@
 
 /**
  * The element with an id.
- * @throws {Error} if there is none of that kind: the page and its script do not belong together.
+ * @throws {Error} if there is none of that type: the page and its script do not match.
  */
 export function byId<T extends Element>(id: string, kind: new () => T): T {
   const element = document.getElementById(id);

@@ -1,4 +1,4 @@
-/** What the worker does: one model in training on one device, and what may be asked of it. */
+/** The worker's side: one model in training on one device, and the requests it serves. */
 import { type Device, requestDevice } from "../../kernels/mod.ts";
 import {
   decodeCheckpoint,
@@ -17,10 +17,10 @@ import type { DeviceChoice, Reply, Request, RunOptions, Size } from "./protocol.
 import { readText } from "./reading.ts";
 import { loadModel, saveModel, storedModel } from "./store.ts";
 
-/** Texts are cut into windows of so many bytes, and a step learns from so many windows. */
+/** Bytes per training window, and windows per step. */
 export const WINDOW = { batch: 4, length: 256 } as const;
 
-/** A model that learns something within a minute on one thread. */
+/** A model small enough to learn within a minute on one thread. */
 const TINY: Partial<ModelConfig> = {
   width: 32,
   blocks: 1,
@@ -37,10 +37,10 @@ const BYTES = 256;
 /** How long the worker computes before it looks for messages. */
 const SLICE_MS = 200;
 
-/** Larger models are not kept in the browser's storage by themselves. */
+/** Larger models are not stored in the browser automatically. */
 const MOST_STORED_BYTES = 32e6;
 
-/** What there is once a run has been started. */
+/** The objects of a run. */
 interface Run {
   readonly device: Device;
   readonly choice: DeviceChoice;
@@ -48,7 +48,7 @@ interface Run {
   readonly seed: number;
 }
 
-/** What a run is made from. */
+/** The parts of a run. */
 interface Beginning {
   readonly config: ModelConfig;
   readonly choice: DeviceChoice;
@@ -57,24 +57,24 @@ interface Beginning {
   readonly state?: TrainingState;
 }
 
-/** A model in training. Requests are served one after the other; {@link Lab.stop} cuts short what goes on. */
+/** A model in training. Requests are served one at a time; {@link Lab.stop} interrupts the current one. */
 export class Lab {
   #post: (reply: Reply) => void;
   #run?: Run;
   #reader?: { readonly step: number; readonly reader: Reader };
   #stop = new AbortController();
 
-  /** @param post Takes what is to be told. */
+  /** @param post Sends a message to the page. */
   constructor(post: (reply: Reply) => void) {
     this.#post = post;
   }
 
-  /** Ends compiling, training, writing or reading at the next opportunity. */
+  /** Stops compiling, training, generating or reading at the next opportunity. */
   stop(): void {
     this.#stop.abort(new Error("Stopped."));
   }
 
-  /** Serves a request, and says what went wrong if something did: what there was before stays. */
+  /** Serves a request. Errors are reported, and leave the previous state unchanged. */
   async serve(request: Request): Promise<void> {
     this.#stop = new AbortController();
     try {
@@ -92,7 +92,7 @@ export class Lab {
     switch (request.type) {
       case "start": {
         const { options, device: choice, text } = request;
-        // A text that cannot be learned is found before anything is made.
+        // Text that cannot be used is rejected before anything is created.
         new RandomWindows(text, WINDOW, options.seed);
         await this.#start({ config: this.#configOf(options), choice, seed: options.seed, steps: options.steps });
         return await this.#train(request);
@@ -101,7 +101,7 @@ export class Lab {
         return await this.#load(request.checkpoint, request);
       case "restore": {
         const stored = await loadModel();
-        if (!stored) throw new Error("Cannot restore a model: this browser keeps none");
+        if (!stored) throw new Error("Cannot restore a model: this browser has none stored");
         return await this.#load(stored, request);
       }
       case "look":
@@ -137,23 +137,23 @@ export class Lab {
     this.#post({ type: "loaded", step: state.step, kept: request.type === "restore" });
   }
 
-  /** The device of a choice: the one that is open if it still works, or another one. */
+  /** The selected device: the open one if it still works, otherwise a new one. */
   async #open(choice: DeviceChoice): Promise<Device> {
     if (this.#run?.choice === choice) {
       try {
         await this.#run.device.synchronize();
         return this.#run.device;
       } catch {
-        // It was lost, and another may be had.
+        // It was lost, and another one may be available.
       }
     }
     return await requestDevice({ kind: choice });
   }
 
-  /** Tells how many kernels are compiled. */
+  /** Reports how many kernels are compiled. */
   #compiling = (done: number, total: number): void => this.#post({ type: "compiling", done, total });
 
-  /** Makes a run. The one before is given up only when the new one stands. */
+  /** Creates a run. The previous one is disposed only when the new one is ready. */
   async #start({ config, choice, seed, steps, state }: Beginning): Promise<void> {
     const { signal } = this.#stop, before = this.#run, device = await this.#open(choice);
     let trainer: Trainer;
@@ -211,7 +211,7 @@ export class Lab {
     this.#post({ type: "paused", step: trainer.step, stopped: trainer.step < end, kept: await this.#keep() });
   }
 
-  /** Keeps the model in the browser, so that a reload does not lose it; whether that worked. */
+  /** Stores the model in the browser, so that a reload does not lose it. @returns whether this succeeded. */
   async #keep(): Promise<boolean> {
     const { trainer } = this.#current();
     if (12 * trainer.model.layout.size > MOST_STORED_BYTES) return false;
@@ -272,7 +272,7 @@ export class Lab {
     return await this.#current().trainer.params.read() as Float32Array;
   }
 
-  /** The configuration of some options: of a size on offer, or as large as the model that is there. */
+  /** The configuration for some options: of a listed size, or with the size of the current model. */
   #configOf({ model, size }: RunOptions): ModelConfig {
     return size === "loaded" ? defineConfig({ ...this.#current().trainer.model.config, model }) : presetOf(size, model);
   }
@@ -282,7 +282,7 @@ function presetOf(size: Exclude<Size, "loaded">, model: ModelConfig["model"]): M
   return size === "tiny" ? defineConfig({ ...TINY, model }) : defineConfig({ model }, size);
 }
 
-/** Which size on offer a model has. */
+/** Which of the listed sizes a model has. */
 function sizeOf(config: ModelConfig): Size {
   const same = (size: Exclude<Size, "loaded">): boolean => {
     const offered: Readonly<Record<string, unknown>> = { ...presetOf(size, config.model) };
@@ -291,7 +291,7 @@ function sizeOf(config: ModelConfig): Size {
   return (["tiny", "nano", "small"] as const).find(same) ?? "loaded";
 }
 
-/** What a promise gives, unless a signal comes first: then `unwanted` gets it in the end. */
+/** The result of a promise, unless it is aborted first: a late result then goes to `unwanted`. */
 async function unlessStopped<T>(promise: Promise<T>, signal: AbortSignal, unwanted: (value: T) => void): Promise<T> {
   let stop = (): void => {};
   const stopped = new Promise<never>((_, reject) =>
@@ -307,7 +307,7 @@ async function unlessStopped<T>(promise: Promise<T>, signal: AbortSignal, unwant
   }
 }
 
-/** Lets messages in. */
+/** Yields to the event loop, so that messages arrive. */
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));
 }

@@ -1,10 +1,10 @@
-/** Losses and speed as the page shows them. */
+/** Shows losses and speed. */
 import { Chart } from "./chart.ts";
 import { byId, textElement } from "./dom.ts";
 
-/** Steps over which the bold line is a mean. */
+/** Number of steps averaged in the bold line. */
 const SMOOTHING = 10;
-/** Screen readers hear of progress no more often than this. */
+/** Minimum interval between progress messages for screen readers. */
 const NEWS_MS = 5000;
 /** Rows of the table. */
 const ROWS = 20;
@@ -17,7 +17,7 @@ export class LossView {
   #bits: number[] = [];
   #told = 0;
 
-  /** Begins anew, at a step. */
+  /** Starts again at a step. */
   reset(step: number): void {
     this.#first = step;
     this.#bits = [];
@@ -28,8 +28,8 @@ export class LossView {
 
   /**
    * Adds the losses of steps.
-   * @param step Steps done.
-   * @param bits What a byte cost in each.
+   * @param step Number of steps so far.
+   * @param bits Bits per byte of each step.
    */
   add(step: number, bits: readonly number[], bytesPerSecond: number): void {
     this.#bits.push(...bits);
@@ -44,7 +44,7 @@ export class LossView {
         values: smooth,
       }],
       first: this.#first,
-      labels: { x: "step", y: "bits a byte" },
+      labels: { x: "step", y: "bits per byte" },
       description: this.summary(),
     });
     const stride = Math.max(1, Math.ceil(smooth.length / ROWS));
@@ -54,7 +54,7 @@ export class LossView {
     this.#table.tBodies[0].replaceChildren(...rows);
   }
 
-  /** The state of things, if it was not told lately. */
+  /** Progress, unless it was reported recently. */
   news(): string | undefined {
     if (performance.now() - this.#told < NEWS_MS) return undefined;
     this.#told = performance.now();
@@ -63,9 +63,9 @@ export class LossView {
 
   /** In words. */
   summary(): string {
-    if (this.#bits.length === 0) return "No step was made.";
+    if (this.#bits.length === 0) return "There are no steps yet.";
     const last = mean(this.#bits.slice(-SMOOTHING)).toFixed(2);
-    return `In ${this.#bits.length} steps the loss went from ${this.#bits[0].toFixed(2)} to ${last} bits a byte.`;
+    return `In ${this.#bits.length} steps the loss went from ${this.#bits[0].toFixed(2)} to ${last} bits per byte.`;
   }
 }
 

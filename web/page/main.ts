@@ -1,4 +1,4 @@
-/** The page: forms, messages to the worker, and what it answers. */
+/** The page: forms, requests to the worker, and its responses. */
 import { type ControlName, Controls } from "./controls.ts";
 import { byId, textElement } from "./dom.ts";
 import { LossView } from "./loss_view.ts";
@@ -7,7 +7,7 @@ import { ReadingView } from "./reading_view.ts";
 import { TEXTS } from "./texts.ts";
 import type { ModelKind } from "../../titans/mod.ts";
 
-/** Bytes that are read at once, at most, and that training needs at least. */
+/** Maximum number of bytes to read at once, and minimum number for training. */
 const MOST_READ = 384, LEAST_TEXT = 300;
 
 const worker = new Worker("worker.js");
@@ -23,7 +23,7 @@ const losses = new LossView(),
   readings = new ReadingView(),
   controls = new Controls(["start", "stop", "continue", "save", "load", "restore", "write", "read"]);
 
-/** What the model that is there was made with. */
+/** The options of the current model. */
 interface Made {
   readonly model: string;
   readonly size: string;
@@ -32,7 +32,7 @@ interface Made {
   readonly step: number;
 }
 
-/** What is shown depends on whether the worker works, on the model that is there, and on what would be lost with it. */
+/** The state that determines what is shown: whether the worker is busy, the current model, and whether it is saved. */
 const state = { busy: false, hasModel: false, unsaved: false, kept: false, canRestore: false, sampleEdited: false };
 let made: Made | undefined, learned = "", decoder = new TextDecoder(), told = 0;
 
@@ -43,7 +43,7 @@ function update(): void {
   describeChanges();
 }
 
-/** Asks for something that takes time. */
+/** Sends a request that takes time. */
 function ask(request: Request, saying: string): void {
   state.busy = true;
   errorBox.hidden = true;
@@ -52,7 +52,7 @@ function ask(request: Request, saying: string): void {
   update();
 }
 
-/** Says what happened; the worker waits again. */
+/** Shows a result; the worker is idle again. */
 function settle(saying: string): void {
   state.busy = false;
   status.textContent = saying;
@@ -60,19 +60,19 @@ function settle(saying: string): void {
 }
 
 function fail(message: string): void {
-  settle(state.hasModel ? `That did not work; the model at step ${made?.step} is still there.` : "That did not work.");
+  settle(state.hasModel ? `This failed; the model at step ${made?.step} is unchanged.` : "This failed.");
   errorBox.hidden = false;
   errorBox.textContent = message;
 }
 
-/** What goes on, no more often than a second: screen readers read it out. */
+/** Shows progress at most once per second, because screen readers read it out. */
 function mention(saying: string, isLast: boolean): void {
   if (!isLast && performance.now() - told < 1000) return;
   told = performance.now();
   status.textContent = saying;
 }
 
-/** Says which changes of the form have no effect on the model that is there, and which have. */
+/** Explains which changes of the form affect the current model. */
 function describeChanges(): void {
   const lines: string[] = [];
   if (made && state.hasModel) {
@@ -81,18 +81,18 @@ function describeChanges(): void {
     const changed = (Object.keys(now) as (keyof typeof now)[]).filter((name) => now[name] !== was[name]);
     if (changed.length > 0) {
       lines.push(
-        `Changed: ${changed.join(", ")}. That counts for Train anew; Continue goes on with ${was.model}, ${was.size}.`,
+        `Changed: ${changed.join(", ")}. This applies to Train from scratch; Continue uses ${was.model}, ${was.size}.`,
       );
     }
-    if (learned !== "" && text.value !== learned) lines.push("The text was changed: Continue learns from the new one.");
+    if (learned !== "" && text.value !== learned) lines.push("The text was changed: Continue trains on the new one.");
   }
   byId("options-note", HTMLParagraphElement).textContent = lines.join(" ");
 }
 
-/** Whether the model that is there may be replaced. */
+/** Asks whether the current model may be replaced. */
 function mayReplace(how: string): boolean {
   return !state.hasModel || !state.unsaved ||
-    confirm(`${how} replaces the model at step ${made?.step}, which is not saved. Go on?`);
+    confirm(`${how} replaces the model at step ${made?.step}, which is not saved. Continue?`);
 }
 
 function number(id: string): number {
@@ -103,7 +103,7 @@ function selected<T extends string>(id: string): T {
   return byId(id, HTMLSelectElement).value as T;
 }
 
-/** Chooses an option, also one that is offered only where it is the case. */
+/** Selects an option, also a hidden one. */
 function select(id: string, value: string): void {
   const element = byId(id, HTMLSelectElement);
   for (const option of element.options) if (option.value === value) option.hidden = option.disabled = false;
@@ -121,11 +121,11 @@ function firstBytes(source: string, most: number): Uint8Array {
   return bytes.slice(0, written);
 }
 
-/** The text to learn; undefined, and an error shown, if it is too short. */
+/** The training text; undefined, with an error message, if it is too short. */
 function trainingText(): Uint8Array | undefined {
   const bytes = new TextEncoder().encode(text.value);
   if (bytes.length >= LEAST_TEXT) return bytes;
-  fail(`The text has ${bytes.length} bytes: give at least ${LEAST_TEXT}`);
+  fail(`The text has ${bytes.length} bytes: it needs at least ${LEAST_TEXT}`);
   return undefined;
 }
 
@@ -144,9 +144,9 @@ const HANDLERS: { readonly [Type in Reply["type"]]: (reply: Extract<Reply, { rea
   },
   compiling: ({ done, total }) => mention(`Compiling: ${done} of ${total} kernels.`, done === total),
   loaded({ step, kept }) {
-    // Nobody has a file of what the browser alone keeps.
+    // A model that only the browser stores is not saved to a file.
     state.unsaved = state.kept = kept;
-    settle(`Loaded: the model stands at step ${step}. ${status.textContent}`);
+    settle(`Loaded a model at step ${step}. ${status.textContent}`);
   },
   progress({ step, bits, bytesPerSecond }) {
     state.unsaved = true;
@@ -160,7 +160,7 @@ const HANDLERS: { readonly [Type in Reply["type"]]: (reply: Extract<Reply, { rea
     state.canRestore ||= kept;
     settle(
       `${stopped ? "Stopped" : "Done"} at step ${step}. ${losses.summary()}${
-        kept ? " The browser keeps this model." : ""
+        kept ? " The browser stores this model." : ""
       }`,
     );
   },
@@ -169,12 +169,12 @@ const HANDLERS: { readonly [Type in Reply["type"]]: (reply: Extract<Reply, { rea
     if (model && !state.busy && !state.hasModel) {
       const when = new Date(model.time).toLocaleString("en", { dateStyle: "medium", timeStyle: "short" });
       status.textContent =
-        `Ready. The browser keeps the ${model.model} model of ${when}, at step ${model.step}: Restore last model brings it back.`;
+        `Ready. The browser stores the ${model.model} model of ${when}, at step ${model.step}: use Restore last model to load it.`;
     }
     update();
   },
   written: ({ bytes }) => written.append(decoder.decode(Uint8Array.from(bytes), { stream: true })),
-  done: () => settle(`Written: ${written.textContent!.length} characters.`),
+  done: () => settle(`Generated ${written.textContent!.length} characters.`),
   "reading-progress": ({ done, total }) =>
     mention(`Reading, with and without the memory: ${done} of ${total} times.`, done === total),
   reading({ reading }) {
@@ -197,7 +197,7 @@ const HANDLERS: { readonly [Type in Reply["type"]]: (reply: Extract<Reply, { rea
   },
   stopped({ hasModel }) {
     state.hasModel = hasModel;
-    settle(hasModel ? `Stopped; the model at step ${made?.step} is still there.` : "Stopped.");
+    settle(hasModel ? `Stopped; the model at step ${made?.step} is unchanged.` : "Stopped.");
   },
   error({ message, hasModel }) {
     state.hasModel = hasModel;
@@ -214,7 +214,7 @@ worker.addEventListener(
   (event) => fail(`The page's worker failed: ${event.message || "it could not be loaded"}`),
 );
 
-/** Listens to an element; as long as the control that it belongs to is off, nothing is done. */
+/** Listens to an element; ignored while its control is off. */
 function listen(id: string, type: string, listener: () => unknown, control?: ControlName): void {
   byId(id, HTMLElement).addEventListener(type, (event) => {
     if (type === "submit") event.preventDefault();
@@ -229,7 +229,7 @@ function common(): { readonly steps: number; readonly device: DeviceChoice } {
 
 listen("options", "submit", () => {
   const bytes = trainingText();
-  if (!bytes || !mayReplace("Train anew")) return;
+  if (!bytes || !mayReplace("Train from scratch")) return;
   const { steps, device } = common(),
     options = { model: selected<ModelKind>("model"), size: selected<Size>("size"), steps, seed: number("seed") };
   learned = text.value;
@@ -271,7 +271,7 @@ listen("write-options", "submit", () => {
 }, "write");
 listen("read-options", "submit", () => {
   const bytes = firstBytes(sample.value, MOST_READ);
-  if (bytes.length < 2) return fail("The text to read has fewer than 2 bytes: give a longer one");
+  if (bytes.length < 2) return fail("The text to read has fewer than 2 bytes: enter a longer one");
   ask({ type: "read", text: bytes }, "Reading, with and without the memory.");
 }, "read");
 listen("text", "input", followText);
@@ -282,7 +282,7 @@ listen("sample", "input", () => {
 listen("text-choice", "change", chooseText);
 for (const id of ["model", "size", "device", "seed"]) listen(id, "change", describeChanges);
 
-// The browser asks before the page goes, where that would lose something.
+// The browser asks before leaving the page if something would be lost.
 addEventListener("beforeunload", (event) => {
   if (state.busy && state.hasModel || state.unsaved && !state.kept) event.preventDefault();
 });
@@ -298,7 +298,7 @@ function describeTexts(): void {
   describeChanges();
 }
 
-/** The text to read is the end of the text to learn until the visitor writes one. */
+/** The text to read is the end of the training text until the visitor enters one. */
 function followText(): void {
   if (!state.sampleEdited) {
     const end = new TextDecoder().decode(new TextEncoder().encode(text.value).slice(-MOST_READ)),

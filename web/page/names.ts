@@ -1,9 +1,9 @@
-/** What bytes are called in sentences: by the characters that they are, or are parts of, in UTF-8. */
+/** Names of bytes in sentences: by the UTF-8 characters that they are or belong to. */
 
 /** A character in a sentence. */
 export function nameOfCharacter(text: string): string {
   if (text === " ") return "space";
-  if (text === "\n") return "line end";
+  if (text === "\n") return "line break";
   return /^\p{C}$/u.test(text) && text !== "\uFFFD" ? `character ${text.codePointAt(0)}` : `“${text}”`;
 }
 
@@ -35,7 +35,7 @@ export function nameOfByte(text: ArrayLike<number>, at: number): string {
   return length === 1 ? nameOfCharacter(character) : `byte ${at - start + 1} of ${length} of “${character}”`;
 }
 
-/** A byte that may come at a place of a text: the character that it completes, or that it begins or goes on with. */
+/** A byte that may follow at a position: the character that it completes, starts or continues. */
 export function nameOfNext(text: ArrayLike<number>, at: number, byte: number): string {
   const before = begun(text, at), bytes = [...before, byte];
   if (before.length === 0) {

@@ -1,4 +1,4 @@
-/** What the page and its worker tell each other. */
+/** Messages between the page and its worker. */
 import type { ModelConfig, ModelKind, TraceQuantity } from "../../titans/mod.ts";
 import type { KeptModel } from "./store.ts";
 
@@ -8,7 +8,7 @@ import type { KeptModel } from "./store.ts";
  */
 export type Size = "tiny" | "nano" | "small" | "loaded";
 
-/** What a run is. */
+/** Options of a run. */
 export interface RunOptions {
   readonly model: ModelKind;
   readonly size: Size;
@@ -30,9 +30,9 @@ export type Request =
     readonly text: Uint8Array;
   }
   | { readonly type: "load"; readonly checkpoint: Uint8Array; readonly steps: number; readonly device: DeviceChoice }
-  /** Goes on from the model that the browser keeps. */
+  /** Continues from the model stored in the browser. */
   | { readonly type: "restore"; readonly steps: number; readonly device: DeviceChoice }
-  /** Asks whether the browser keeps one. */
+  /** Asks whether the browser has one stored. */
   | { readonly type: "look" }
   | { readonly type: "train"; readonly steps: number; readonly text: Uint8Array }
   | { readonly type: "stop" }
@@ -46,26 +46,26 @@ export type Request =
   | { readonly type: "read"; readonly text: Uint8Array }
   | { readonly type: "save" };
 
-/** What a byte was expected to be: the likeliest bytes and their probabilities. */
+/** The model's prediction for a byte: the most likely bytes and their probabilities. */
 export interface Expectation {
   readonly bytes: readonly number[];
   readonly probabilities: readonly number[];
 }
 
 /**
- * What the model's predictions owe to its memory. Positions count bytes of the text; the first byte has no prediction,
- * and NaN.
+ * The effect of the memory on the model's predictions. Positions count bytes of the text; the first byte has no
+ * prediction, and NaN.
  */
 export interface Recall {
   /** Bytes of a passage. */
   readonly passage: number;
-  /** Bits that each byte costs. */
+  /** Bits needed for each byte. */
   readonly bits: Float64Array;
-  /** The same if the memory had learned nothing. */
+  /** The same with a memory that has learned nothing. */
   readonly forgotten: Float64Array;
-  /** The same if the memory had not learned from one passage, passage by passage. */
+  /** The same with a memory that has not learned one passage, for each passage. */
   readonly without: readonly Float64Array[];
-  /** What was expected, and what would have been without the memory. */
+  /** Predictions with and without the memory. */
   readonly expected: readonly Expectation[];
   readonly expectedForgotten: readonly Expectation[];
 }
@@ -92,7 +92,7 @@ export type Reply =
   }
   /** How many of the kernels are compiled. */
   | { readonly type: "compiling"; readonly done: number; readonly total: number }
-  /** `kept`: whether it came from what the browser keeps, and not from a file. */
+  /** `kept`: whether it came from the browser's storage rather than from a file. */
   | { readonly type: "loaded"; readonly step: number; readonly kept: boolean }
   | {
     readonly type: "progress";
@@ -100,16 +100,16 @@ export type Reply =
     readonly bits: readonly number[];
     readonly bytesPerSecond: number;
   }
-  /** `kept`: whether the browser keeps the model, so that a reload does not lose it. */
+  /** `kept`: whether the browser has stored the model, so that a reload does not lose it. */
   | { readonly type: "paused"; readonly step: number; readonly stopped: boolean; readonly kept: boolean }
-  /** What the browser keeps of an earlier visit. */
+  /** The model stored in the browser during an earlier visit. */
   | { readonly type: "kept"; readonly model: KeptModel | undefined }
-  /** How much of a reading is done. */
+  /** Progress of a reading. */
   | { readonly type: "reading-progress"; readonly done: number; readonly total: number }
   | { readonly type: "written"; readonly bytes: readonly number[] }
   | { readonly type: "done" }
   | { readonly type: "reading"; readonly reading: Reading }
   | { readonly type: "checkpoint"; readonly bytes: Uint8Array<ArrayBuffer>; readonly name: string }
-  /** Stopped before there was a result; the model of before is still there, if there was one. */
+  /** Stopped without a result; the previous model, if any, is unchanged. */
   | { readonly type: "stopped"; readonly hasModel: boolean }
   | { readonly type: "error"; readonly message: string; readonly hasModel: boolean };

@@ -1,4 +1,4 @@
-/** Watching a model read: what its memories do, and what its predictions owe to them. */
+/** Observes a model while it reads: what its memories do, and how they affect its predictions. */
 import { compile, type Device } from "../../kernels/mod.ts";
 import { spec, type Tensor } from "../../mod.ts";
 import { broadcastTo, crossEntropy, slice, sliceAxis } from "../../ops/mod.ts";
@@ -10,7 +10,7 @@ const NAMED = 3;
 
 /**
  * Reads a text.
- * @throws What the signal says, if it ends the reading.
+ * @throws The signal's reason, if it is aborted.
  */
 export async function readText(device: Device, read: TextToRead, watch: ReadingWatch): Promise<Reading> {
   const { model, text } = read;
@@ -22,7 +22,7 @@ export async function readText(device: Device, read: TextToRead, watch: ReadingW
   };
 }
 
-/** Who reads what. */
+/** The model and the text. */
 export interface TextToRead {
   readonly model: Model;
   /** All parameters, one flat vector. */
@@ -31,7 +31,7 @@ export interface TextToRead {
   readonly text: Uint8Array;
 }
 
-/** What is told of a reading while it goes on, and what ends it. */
+/** Progress callbacks and cancellation of a reading. */
 export interface ReadingWatch {
   /** Readings of the text that are done, and all of them. */
   readonly progress: (done: number, total: number) => void;
@@ -40,7 +40,7 @@ export interface ReadingWatch {
   readonly signal: AbortSignal;
 }
 
-/** Lets messages in, and ends where it was asked for. */
+/** Yields to the event loop, and throws if a stop was requested. */
 async function pause({ signal }: ReadingWatch): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, 0));
   signal.throwIfAborted();
@@ -76,12 +76,11 @@ async function inspect(
   return found as Reading["quantities"];
 }
 
-/** Readings of the text that one launch makes: between launches a reading can be stopped. */
+/** Readings of the text per launch: a reading can be stopped between launches. */
 const ROWS = 8;
 
 /**
- * Reads the text many times: as it is, with a memory that learns nothing, and with one that does not learn from one
- * passage.
+ * Reads the text several times: normally, with a memory that learns nothing, and with one that skips a passage.
  */
 async function recall(device: Device, { model, params, text }: TextToRead, watch: ReadingWatch): Promise<Recall> {
   const { vocabulary, miniBatch } = model.config;

@@ -1,4 +1,4 @@
-/** The part of the page that shows what the memories did. */
+/** Shows what the memories did. */
 import type { TraceQuantity } from "../../titans/mod.ts";
 import { Chart } from "./chart.ts";
 import { byId, textElement } from "./dom.ts";
@@ -6,18 +6,17 @@ import { nameOfByte, nameOfNext } from "./names.ts";
 import type { Expectation, Reading } from "./protocol.ts";
 import { type Colouring, Strip } from "./strip.ts";
 
-/** What the text can be coloured by. */
+/** The quantities by which the text can be coloured. */
 type ColourName = "surprise" | "bits" | "help" | "recall";
 
 const NOTES: Readonly<Record<ColourName, string>> = {
   surprise:
     "How much each byte surprised the memory: the norm of the gradient of its inner loss. A memory that learns is surprised less by what it has seen.",
-  bits:
-    "What each byte cost the model before it was read, in bits: the logarithm of the probability that it gave to it.",
+  bits: "Bits that the model needed for each byte: the negative logarithm of the probability that it predicted.",
   help:
-    "Bits that the memory saved: what the byte would have cost if the memory had learned nothing of this text, less what it cost. Blue saved, orange cost more.",
+    "Bits saved by the memory, compared with a memory that has learned nothing of this text. Blue bytes needed fewer bits, orange ones more.",
   recall:
-    "What the prediction of the chosen byte took from the memory: blue passages made it likelier. Each passage in turn was kept from the memory, and the text read again.",
+    "What the memory contributed to the prediction of the selected byte: blue passages made it more likely. For each passage, the text was read again with a memory that skips it.",
 };
 
 /** Names of the ends of the scale. */
@@ -25,13 +24,13 @@ const LEGENDS: Readonly<Record<ColourName, readonly [string, string]>> = {
   surprise: ["expected", "surprising"],
   bits: ["cheap", "dear"],
   help: ["the memory misled", "the memory helped"],
-  recall: ["made it less likely", "made it likelier"],
+  recall: ["made it less likely", "made it more likely"],
 };
 
 /** How theta, eta and alpha are drawn. */
 const STYLES = [1, 2, 3] as const;
 
-/** Passages and bytes that lists name. */
+/** Number of passages and bytes in lists. */
 const LISTED = 5;
 
 /** Shows readings in the elements of section 4. */
@@ -58,7 +57,7 @@ export class ReadingView {
   show(reading: Reading): void {
     this.#reading = reading;
     const { blocks, heads } = reading.config;
-    const names = ["mean of all"];
+    const names = ["mean over all"];
     for (let block = 0; block < blocks; block++) {
       for (let head = 0; head < heads; head++) names.push(`block ${block + 1}, head ${head + 1}`);
     }
@@ -169,21 +168,21 @@ export class ReadingView {
     const values = (["surprise", "theta", "eta", "alpha", "updateNorm"] as const).map((quantity) =>
       `${quantity} ${this.#values(quantity)[position].toPrecision(3)}`
     );
-    const lines = [`Chosen: ${name} in “${this.#strip.around(position)}”. Memory: ${values.join(", ")}.`];
+    const lines = [`Selected: ${name} in “${this.#strip.around(position)}”. Memory: ${values.join(", ")}.`];
     if (position > 0) {
       lines.push(
-        `It cost ${recall.bits[position].toFixed(2)} bits; with a memory that had learned nothing, ${
+        `It needed ${recall.bits[position].toFixed(2)} bits; with a memory that has learned nothing, ${
           recall.forgotten[position].toFixed(2)
         }.`,
       );
       lines.push(
-        `Expected: ${this.#describe(recall.expected, position)}. Without the memory: ${
+        `Predicted: ${this.#describe(recall.expected, position)}. Without the memory: ${
           this.#describe(recall.expectedForgotten, position)
         }.`,
       );
       lines.push(this.#describeRecall(position));
     } else {
-      lines.push("Nothing stands before the first byte, so there is no prediction of it.");
+      lines.push("There is no prediction of the first byte.");
     }
     byId("detail", HTMLDivElement).replaceChildren(...lines.map((line) => textElement("p", line)));
   }
@@ -201,7 +200,7 @@ export class ReadingView {
       a,
       b,
     ) => b.bits - a.bits).slice(0, LISTED);
-    if (saved.length === 0) return "The memory recalled nothing that made it likelier.";
+    if (saved.length === 0) return "The memory recalled nothing that made it more likely.";
     const passages = saved.map(({ bits, i }) =>
       `“${this.#strip.between(i * passage, Math.min((i + 1) * passage, position))}” saved ${bits.toFixed(2)} bits`
     );

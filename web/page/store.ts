@@ -1,18 +1,18 @@
 /**
- * The last model, kept in the browser's own storage (IndexedDB): what a reload would lose. Where there is no storage,
- * nothing is kept.
+ * Stores the last model in the browser (IndexedDB), so that a reload does not lose it. Does nothing if there is no
+ * storage.
  */
 
-/** What is known of a kept model without reading it. */
+/** Metadata of a stored model. */
 export interface KeptModel {
   readonly model: string;
   readonly step: number;
-  /** When it was kept, in milliseconds since 1970. */
+  /** When it was stored, in milliseconds since 1970. */
   readonly time: number;
 }
 
 const DATABASE = "mneme-playground", TABLE = "models";
-/** The bytes of a checkpoint, and what is known of it. */
+/** The bytes of a checkpoint and its metadata. */
 const BYTES = "last", ABOUT = "about";
 
 function settled<T>(request: IDBRequest<T>): Promise<T> {
@@ -28,7 +28,7 @@ async function open(): Promise<IDBDatabase> {
   return await settled(request);
 }
 
-/** Keeps a checkpoint in place of the one before; whether that worked. */
+/** Stores a checkpoint in place of the previous one. @returns whether this succeeded. */
 export async function saveModel(bytes: Uint8Array<ArrayBuffer>, about: KeptModel): Promise<boolean> {
   try {
     const database = await open(),
@@ -59,12 +59,12 @@ async function read<T>(key: string): Promise<T | undefined> {
   }
 }
 
-/** The checkpoint that was kept. */
+/** The stored checkpoint. */
 export function loadModel(): Promise<Uint8Array | undefined> {
   return read(BYTES);
 }
 
-/** What is known of the model that was kept. */
+/** Metadata of the stored model. */
 export function storedModel(): Promise<KeptModel | undefined> {
   return read(ABOUT);
 }

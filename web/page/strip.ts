@@ -1,8 +1,8 @@
-/** A text whose characters are coloured by a number each. */
+/** A text whose characters are coloured by numbers. */
 
 /** Colours of a strip: values above zero are warm; with `both`, those below are warm and those above cool. */
 export interface Colouring {
-  /** One a byte; what is not finite has no colour. */
+  /** One value per byte; values that are not finite have no colour. */
   readonly values: ArrayLike<number>;
   /** The value of the full colour. */
   readonly top: number;
@@ -68,7 +68,7 @@ export class Strip {
     return near.map(({ text }) => text).join("").replaceAll("\n", " ");
   }
 
-  /** The characters from a byte to another, on one line. */
+  /** The characters between two bytes, on one line. */
   between(from: number, to: number): string {
     return this.#characters.filter(({ start }) => start >= from && start < to).map(({ text }) => text).join("")
       .replaceAll("\n", " ");

@@ -1,23 +1,22 @@
 /**
- * The texts on offer. All are in the public domain: three addresses of presidents of the United States, and one that is
- * made here.
+ * The texts to choose from. All are in the public domain: three addresses by presidents of the United States, and one
+ * that is generated.
  */
 
-/** A text on offer. */
+/** A text to choose from. */
 export interface OfferedText {
   readonly title: string;
-  /** What there is to see in it. */
+  /** What to look for in it. */
   readonly note: string;
-  /** Gives it. @throws {Error} if it cannot be fetched from the server of this page. */
+  /** Loads it. @throws {Error} if it cannot be loaded from the server of this page. */
   load(): Promise<string>;
 }
 
-/** The texts on offer; the first is chosen at the beginning. */
+/** The texts to choose from; the first is the default. */
 export const TEXTS: readonly OfferedText[] = [
   {
-    title: "Who keeps what (made up)",
-    note:
-      "Each paragraph hands out things to people and then asks for them: what was said a moment ago is worth remembering.",
+    title: "Who keeps what (generated)",
+    note: "Each paragraph assigns things to people and then asks for them, so it pays to remember what was said.",
     load: () => Promise.resolve(recallText(400, 7)),
   },
   fromFile("George Washington, first annual address, 1790", "washington_1790.txt"),
@@ -32,7 +31,9 @@ function fromFile(title: string, name: string): OfferedText {
     load: async () => {
       const response = await fetch(`texts/${name}`);
       if (!response.ok) {
-        throw new Error(`Cannot load ${name}: the server answers ${response.status}; choose another text or paste one`);
+        throw new Error(
+          `Cannot load ${name}: the server responded with status ${response.status}; choose another text or paste one`,
+        );
       }
       return await response.text();
     },

@@ -1,4 +1,4 @@
-/** The worker of the page: computes, so that the page does not wait. */
+/** The page's worker: computes in the background. */
 import { Lab } from "./lab.ts";
 import type { Request } from "./protocol.ts";
 

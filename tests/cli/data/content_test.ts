@@ -40,7 +40,7 @@ const FOREIGN: readonly (readonly [contents: Uint8Array<ArrayBuffer>, name: stri
   [bytes(`Rar!\x1a\x07${binary}`), "RAR", "unrar"],
   [bytes(`${"name".padEnd(257, "\0")}ustar\0${binary}`), "tar archive", "tar -xf"],
   [bytes(`%PDF-1.7\n${binary}`), "PDF", "pdftotext"],
-  [bytes(`\x89PNG\r\n\x1a\n${binary}`), "picture", "text"],
+  [bytes(`\x89PNG\r\n\x1a\n${binary}`), "image", "text"],
   [bytes(`SQLite format 3\0${binary}`), "SQLite", "CSV"],
   [
     encodeSafetensors({ tensors: { a: { shape: [2], data: new Float32Array(2) } }, metadata: {} }),
@@ -132,10 +132,10 @@ Deno.test("content: gzip, UTF-16 and Parquet are found under any name, by train 
     await assertRejects(
       () => train(`${folder}/odd.txt`),
       UsageError,
-      "odd.txt begins as text in UTF-16 does and is not valid UTF-16",
+      "odd.txt begins like UTF-16 text but is not valid UTF-16",
     );
     await Deno.writeFile(`${folder}/twice.gz`, await pack(await pack(text)));
-    await assertRejects(() => train(`${folder}/twice.gz`), UsageError, "packed with gzip twice");
+    await assertRejects(() => train(`${folder}/twice.gz`), UsageError, "compressed with gzip twice");
   }));
 
 Deno.test("content: records are found where no name says that they are some, and a JSON array is refused", () => {
@@ -151,13 +151,13 @@ Deno.test("content: records are found where no name says that they are some, and
   assertThrows(
     () => look('[{"text":"a"}]'),
     UsageError,
-    "standard input is one JSON array, not text: write a record a line with jq -c '.[]'",
+    "standard input is one JSON array, not text: write one record per line with jq -c '.[]'",
   );
   assertThrows(() => look("[1, 2]", { path: "x.json" }), UsageError, "x.json is one JSON array");
   assertThrows(
     () => look('{\n  "text": "a"\n}', { path: "x.json" }),
     UsageError,
-    "x.json is JSON, but not a record a line",
+    "x.json is JSON, but not one record per line",
   );
   assertThrows(
     () => contentOf(parquetBytes(["a"]), { path: "-", asked: "auto", isStream: true }),
@@ -180,20 +180,20 @@ Deno.test("files: what cannot be opened in a folder is left out with a line, and
       files = await inputFiles(`${folder}/data`, "auto", { remark: (line) => remarks.push(line) });
     assertEquals(await textOf(bytesOf(readDocuments(files, { field: "text" }))), "first\n\nsecond\n\nsecond");
     assertEquals(remarks, [
-      `left out of ${folder}/data: broken.txt (a link that leads nowhere)`,
-      `left out of ${folder}/data: loop.txt (a link that leads back to itself)`,
-      `left out of ${folder}/data: pipe.txt (no file)`,
-      `left out of ${folder}/data: sub/up (a link to a folder around it)`,
-      `left out of ${folder}/data: c.png (of an unknown kind)`,
+      `skipped in ${folder}/data: broken.txt (a broken link)`,
+      `skipped in ${folder}/data: loop.txt (a circular link)`,
+      `skipped in ${folder}/data: pipe.txt (not a file)`,
+      `skipped in ${folder}/data: sub/up (a link to a parent folder)`,
+      `skipped in ${folder}/data: c.png (unknown type)`,
     ]);
     const written = shell(`printf '{"text":"one"}\\n{"text":"two"}\\n' > ${folder}/data/pipe.txt`);
     assertEquals(await remember(`${folder}/data/pipe.txt`, "jsonl"), "one\n\ntwo");
     await written;
-    await assertRejects(() => train("/dev/zero"), UsageError, "/dev/zero is no file but a device or a socket");
+    await assertRejects(() => train("/dev/zero"), UsageError, "/dev/zero is not a file but a device or a socket");
     await assertRejects(
       () => train(`${folder}/data/loop.txt`),
       UsageError,
-      "loop.txt is a link that leads back to itself",
+      "loop.txt is a circular link",
     );
     await assertRejects(() => train(`${folder}/data/a.txt/b`), UsageError, "a part of it is a file");
     await assertRejects(() => train("x".repeat(300)), UsageError, "the name is too long");
@@ -208,5 +208,5 @@ Deno.test("files: how the system writes a name that is not UTF-8 is left out", a
   const remarks: string[] = [],
     files = await inputFiles(".", "text", { readDir: listed, remark: (line) => remarks.push(line) });
   assertEquals(files.map(({ path }) => path), ["./main.ts"]);
-  assertMatch(remarks.join(), /^left out of \.: a\ufffd\.txt \(a name that is not UTF-8/);
+  assertMatch(remarks.join(), /^skipped in \.: a\ufffd\.txt \(a name that is not UTF-8/);
 });

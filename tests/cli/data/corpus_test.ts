@@ -164,7 +164,7 @@ Deno.test("corpus: flags of records and rows that change nothing are noted", () 
       recipe({ sources: [`${folder}/a.txt`], field: "body", header: false }),
       options(folder),
     );
-    assertEquals(plain.notes, ["note: --field, --no-header change nothing where no text has records or rows"]);
+    assertEquals(plain.notes, ["note: --field, --no-header change nothing if no text has records or rows"]);
     using mixed = await openCorpus(
       recipe({ sources: [`${folder}/a.txt`, `${folder}/b.jsonl`], field: "body" }),
       options(folder),

@@ -195,5 +195,9 @@ Deno.test("documents: places that do not fit in memory lie beside the tokens, an
       /^tokens-(.*)\.json$/.exec(name)?.[1]
     ).find(Boolean);
     const kept = openCorpus(recipe({ sources: [`stdin:${key}`] }), options(folder));
-    await assertRejects(() => kept, UsageError, "which --stream needs: give the text again with --data -");
+    await assertRejects(
+      () => kept,
+      UsageError,
+      "which --stream needs, were not recorded: give the text again with --data -",
+    );
   }));

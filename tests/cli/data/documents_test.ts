@@ -57,7 +57,7 @@ Deno.test("data: a gzip file that is broken or cut short is refused", () =>
       await assertRejects(
         () => read(`${folder}/${name}.gz`),
         UsageError,
-        `the data file ${folder}/${name}.gz cannot be unpacked: it is no whole gzip file`,
+        `the data file ${folder}/${name}.gz cannot be decompressed: it is not a complete gzip file`,
       );
     }
   }));
@@ -81,10 +81,10 @@ Deno.test("data: a malformed JSONL line is named by its number", async () => {
     '{"text":"a"}\n\n{"text":"b"\n',
     'x.jsonl line 3 is not valid JSON: each line must be one record such as {"text": "..."}',
   );
-  await fails("[1]\n", "x.jsonl line 1 is no JSON object");
+  await fails("[1]\n", "x.jsonl line 1 is not a JSON object");
   await fails(
     '{"text":"a"}\n{"body":"b","id":1}\n',
-    "x.jsonl line 2 has no text in its field text: say which field holds the text with --field NAME (there are body, id)",
+    "x.jsonl line 2 has no text in its field text: choose the text field with --field NAME (there are body, id)",
   );
   await fails('{"text":5}\n', "x.jsonl line 1 has no text in its field text");
 });
@@ -107,10 +107,10 @@ Deno.test("data: CSV without the column or malformed is refused", async () => {
   };
   await fails(
     "id,body\n1,a\n",
-    "x.csv has no column text: say which column holds the text with --field NAME (there are id, body)",
+    "x.csv has no column text: choose the text column with --field NAME (there are id, body)",
   );
   await fails("id,text\n1,a\n2\n", "x.csv line 3 has 1 fields and its first row has 2");
-  await fails('id,text\n1,"a\n', "x.csv is no valid CSV: ");
+  await fails('id,text\n1,"a\n', "x.csv is not valid CSV: ");
   await fails('id,text\n1,a"b\n', "line 2");
 });
 
@@ -143,7 +143,7 @@ Deno.test("data: Parquet that is damaged or has no such column is refused", () =
     await assertRejects(
       () => read(path, { field: "body" }),
       UsageError,
-      `${path} has no column body: say which column holds the text with --field NAME (there are text, id)`,
+      `${path} has no column body: choose the text column with --field NAME (there are text, id)`,
     );
     await assertRejects(() => read(path, { field: "id" }), UsageError, `${path} row 1 has no text in its column id`);
     const damaged = [
@@ -158,7 +158,7 @@ Deno.test("data: Parquet that is damaged or has no such column is refused", () =
       assert(!error.message.includes("\n"), error.message);
     }
     await Deno.writeFile(`${path}.gz`, await pack("x"));
-    await assertRejects(() => read(`${path}.gz`), UsageError, "unpack it first with gunzip");
+    await assertRejects(() => read(`${path}.gz`), UsageError, "decompress it first with gunzip");
   }));
 
 Deno.test("data: what is missing, may not be read, or holds nothing is said in one line", () =>
@@ -171,13 +171,13 @@ Deno.test("data: what is missing, may not be read, or holds nothing is said in o
     await assertRejects(
       () => read(folder),
       UsageError,
-      `the folder ${folder} holds no text: there must be files that end in .txt .md .jsonl`,
+      `the folder ${folder} contains no text: it needs files that end in .txt .md .jsonl`,
     );
     // deno-lint-ignore require-yield -- the folder opens, and then cannot be listed
     const refuses = async function* (): AsyncGenerator<Deno.DirEntry> {
       throw await Promise.resolve(new Deno.errors.PermissionDenied("Permission denied (os error 13)"));
     };
-    const message = `${folder} may not be read: give yourself the permission to read it, or other data with --data`;
+    const message = `${folder} is not readable: grant read permission, or give other data with --data`;
     await assertRejects(() => inputFiles(folder, "auto", { readDir: refuses }), UsageError, message);
     assertEquals(readError(new Deno.errors.NotCapable("x"), "a", "--data") instanceof Deno.errors.NotCapable, true);
   }));
@@ -188,6 +188,6 @@ Deno.test("data: who asks to stop is heard between two pieces", () =>
     await assertRejects(
       () => read(`${folder}/a.jsonl`, { stopped: () => true }),
       CommandError,
-      "stopped while the data was prepared: nothing was kept",
+      "stopped while preparing the data: nothing was saved",
     );
   }));

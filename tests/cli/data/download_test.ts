@@ -73,7 +73,7 @@ Deno.test("fetch: a file is copied once, with its size and hash, and then found 
       await assertRejects(
         () => download(place, { ...options, sha256: "0".repeat(64) }),
         CommandError,
-        "fetch it anew with --again, or correct --sha256",
+        "download it again with --again, or correct --sha256",
       );
       assertEquals((await download(place, { ...options, again: true })).wasThere, false);
       assertEquals(asked.length, 2);
@@ -97,7 +97,7 @@ Deno.test("fetch: a connection that breaks is continued where it broke", () =>
     let count = 0;
     return withServer(() => count++ === 0 ? broken(100_000) : undefined, async (origin, asked) => {
       const place = `${origin}/a.txt`;
-      await assertRejects(() => download(place, { cache: folder }), CommandError, "run the same command to go on");
+      await assertRejects(() => download(place, { cache: folder }), CommandError, "run the same command to continue");
       assertEquals(await filesIn(folder), ["a.txt.part", "a.txt.part.json"]);
       assertEquals((await download(place, { cache: folder })).sha256, SHA256);
       assertEquals(asked, ["/a.txt", "/a.txt bytes=100000-"]);
@@ -124,7 +124,7 @@ Deno.test("fetch: what a loss of power spoilt of a part is fetched again, whatev
         const place = `${origin}/${i}.txt`, part = `${await downloadPath(place, folder)}.part`;
         // In a text that was spoilt where it had been recorded, the server is asked for all of it in the end.
         count = 0;
-        await assertRejects(() => download(place, { cache: folder }), CommandError, "run the same command to go on");
+        await assertRejects(() => download(place, { cache: folder }), CommandError, "run the same command to continue");
         await spoil(part, await Deno.readFile(part));
         const { path } = await download(place, { cache: folder }).catch(() => download(place, { cache: folder }));
         assertEquals(await Deno.readFile(path), BYTES, `${i}`);
@@ -144,7 +144,7 @@ Deno.test("fetch: of two who fetch the same at the same time one does, and the o
       for (const { reason } of refused) {
         assert(
           reason instanceof CommandError &&
-            reason.message.includes("is being fetched by another process: wait for that one"),
+            reason.message.includes("is being downloaded by another process: wait for it"),
         );
       }
       assertEquals(await Deno.readFile((await download(place, { cache: folder })).path), BYTES);
@@ -178,7 +178,7 @@ Deno.test("fetch: who stops keeps what has come", () =>
       await assertRejects(
         () => download(`${origin}/a.txt`, { cache: folder, stopped: () => pieces++ > 0 }),
         CommandError,
-        "run the same command to go on from there",
+        "run the same command to continue from there",
       );
       assertEquals((await download(`${origin}/a.txt`, { cache: folder })).sha256, SHA256);
       assert(/^\/a\.txt bytes=[1-9]\d*-$/.test(asked[1]), asked[1]);
@@ -256,9 +256,9 @@ Deno.test("fetch: what cannot be had is said in one line", () =>
     return withServer(answer, async (origin, asked) => {
       const fails = (path: string, message: string): Promise<unknown> =>
         assertRejects(() => download(`${origin}${path}`, { cache: folder }), CommandError, message);
-      await fails("/403", "the server lets only some people have it (status 403)");
+      await fails("/403", "the server restricts access (status 403)");
       await fails("/500", "the server answered with status 500; try again later");
-      await fails("/circle", "it leads from one address to the next more than 10 times");
+      await fails("/circle", "it is redirected more than 10 times");
       assertEquals(asked.length, 13);
       await assertRejects(
         () => download("http://127.0.0.1:65000/a.txt", { cache: folder }),
@@ -330,7 +330,7 @@ Deno.test("fetch: then train, by the same name and without the network", () =>
         [0, place, 19_000],
         trained.stderr,
       );
-      assertEquals((await runMain("fetch", place, ...cache)).stdout.includes("was there"), true);
+      assertEquals((await runMain("fetch", place, ...cache)).stdout.includes("already in the cache"), true);
       const none = await runMain("fetch", ...cache);
       assertEquals([none.code, none.stderr], [2, "error: fetch needs a place: give a URL, or hf:OWNER/NAME/PATH\n"]);
     });

@@ -93,7 +93,7 @@ Deno.test("csv: what separates fields and whether columns have names can be said
   await assertRejects(
     () => read("1,one\n", "text", { header: false }),
     UsageError,
-    "say which one with --field (there are 1, 2)",
+    "choose one with --field (there are 1, 2)",
   );
   await assertRejects(() => read("id;text\n1;one\n", "text"), UsageError, 'say so with --separator ";"');
   await assertRejects(() => read("id\ttext\n1\tone\n", "text"), UsageError, "say so with --separator tab");
@@ -107,13 +107,13 @@ Deno.test("csv: faults are named by the line in which their row begins", async (
   const table = 'id,text\n1,"two\nlines"\n\n2,a"b\n3\n4,ok\n5,"a"b\n6,"open\n7,x\n';
   const fails = (text: string, message: string): Promise<unknown> =>
     assertRejects(() => Array.fromAsync(readCsv(inPieces(text, 4), "x.csv", "text")), UsageError, message);
-  await fails(table, "x.csv is no valid CSV: line 5 has a quote within a field that is not quoted");
+  await fails(table, "x.csv is not valid CSV: line 5 has a quote in an unquoted field");
   await fails(table.replace('a"b', "a"), "x.csv line 6 has 1 fields and its first row has 2");
-  await fails('id,text\n1,"a"b', "line 2 has letters behind a closing quote");
+  await fails('id,text\n1,"a"b', "line 2 has characters after a closing quote");
   await fails('id,text\n1,a\n2,"a\nb\n', "line 3 has a quote that is never closed");
   const tally = new RowTally(true);
   assertEquals(await Array.fromAsync(readCsv(inPieces(table, 4), "x.csv", "text", { tally })), ["two\nlines", "ok"]);
-  assertEquals(tally.facts, { files: 0, rows: 6, withoutText: 0, badRows: 4, firstBad: "x.csv is no valid CSV" });
+  assertEquals(tally.facts, { files: 0, rows: 6, withoutText: 0, badRows: 4, firstBad: "x.csv is not valid CSV" });
 });
 
 Deno.test("rows: null is no text everywhere; a field that is missing or no text is bad everywhere, and bad rows can be left out", async () => {
@@ -147,7 +147,7 @@ Deno.test("rows: null is no text everywhere; a field that is missing or no text 
   assertEquals([ids.rows, ids.badRows], [3, 3]);
   assertEquals(
     describeRead("x", tally.facts, { documents: 2, bytes: 1234 }),
-    "read x: 7 records, 5 bad rows left out (the first: x.jsonl line 2 has no text in its field text), 2 documents, 1,234 bytes",
+    "read x: 7 records, 5 bad rows skipped (the first: x.jsonl line 2 has no text in its field text), 2 documents, 1,234 bytes",
   );
 });
 

@@ -48,7 +48,7 @@ Deno.test("data: a file that becomes shorter while it is used is noticed", () =>
     await Deno.writeTextFile(`${folder}/a`, "0123456789");
     using file = new TokenFile({ path: `${folder}/a`, sizeBytes: 10 }, 1);
     await Deno.truncate(`${folder}/a`, 5);
-    assertThrows(() => tokens(file, 3, 4), CommandError, "has become shorter while it was learned from");
+    assertThrows(() => tokens(file, 3, 4), CommandError, "became shorter during training");
   }));
 
 Deno.test("data: the end of a text is held out, or pieces that the seed chooses", () => {

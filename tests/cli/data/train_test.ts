@@ -140,7 +140,7 @@ Deno.test("train: what a run's text is made of stays as it is", () =>
     assertMatch(await resume("--split", "end"), /was made with --split scattered, not end/);
     assertMatch(
       await resume("--data", `${folder}/a.txt`),
-      /learns from .*a\.txt .*b\.jsonl=2 \(\d+ bytes\), and .*a\.txt \(60000 bytes\) is another text/,
+      /learns from .*a\.txt .*b\.jsonl=2 \(\d+ bytes\), and .*a\.txt \(60000 bytes\) is a different text/,
     );
   }));
 
@@ -181,7 +181,7 @@ Deno.test("train: a text from standard input is kept, so that the run goes on", 
     const text = someText(10_000);
     assertMatch(
       await run(text, ...small, "--data", "-", "--model", "lmm", "--batch", "1", "--seq-len", "16", "--steps", "1"),
-      /9,500 bytes to learn from, 500 held out/,
+      /9,500 bytes for training, 500 held out/,
     );
     assertMatch(await run("", ...small, "--resume", "--steps", "2"), /done: step 2/);
   }));
