@@ -151,7 +151,7 @@ Deno.test("not finite: before the first update --lr is not blamed, and the folde
     const ended = await runMain("train", ...place, ...long, "--steps", "2", ...wild);
     assertLine(
       ended,
-      /^error: the loss became NaN \(first bad tensor: .+\) at step 1: there was no update yet, so --lr is not the cause: start again with a smaller --theta-max than 64, a smaller --mini-batch than 64, a smaller --seq-len than 1024 or --memory-gain outer\n$/,
+      /^error: the loss became NaN \(first bad tensor: .+\) at step 1: no update was made yet, so --lr is not the cause: start again with a smaller --theta-max than 64, a smaller --mini-batch than 64, a smaller --seq-len than 1024 or --memory-gain outer\n$/,
     );
     assertEquals(await Deno.stat(`${folder}/run`).catch(() => "gone"), "gone");
     // The way out can be gone in the same place.

@@ -258,7 +258,7 @@ Deno.test("remember and generate: what is missing, damaged, or another model's i
     await Deno.writeFile(`${folder}/bad.txt.gz`, Uint8Array.of(1, 2, 3));
     await fails(
       2,
-      /bad\.txt\.gz cannot be unpacked/,
+      /bad\.txt\.gz cannot be decompressed/,
       ...remember(folder, `${folder}/bad.txt.gz`, "a.memory", "--continue"),
     );
     assertEquals(await Deno.readFile(file), bytes);

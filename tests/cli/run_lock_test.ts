@@ -98,7 +98,7 @@ Deno.test("run lock: a new run destroys nothing, and what failed before its firs
       "contains a checkpoint but no config.json: restore that file to continue the run, or choose another --out",
     );
     await refused(await put("b", "best.safetensors"), "contains a checkpoint but no config.json");
-    await refused(await put("c", "config.json", "checkpoint.safetensors"), "there is a run in");
+    await refused(await put("c", "config.json", "checkpoint.safetensors"), "already contains a run");
     await refused(await put("d", "config.json"), "is not a run's configuration");
     assertEquals((await takeFreshFolder(root, "a")).path, `${root}/a-2`);
     await assertRejects(() => takeRun(`${root}/a`), UsageError, "there is no run in");

@@ -162,7 +162,7 @@ Deno.test("content: records are found where no name says that they are some, and
   assertThrows(
     () => contentOf(parquetBytes(["a"]), { path: "-", asked: "auto", isStream: true }),
     UsageError,
-    "put it into a file",
+    "save it to a file",
   );
   assertThrows(() => contentOf(parquetBytes(["a"]), { path: "x", asked: "csv" }), UsageError, "x is a Parquet file");
 });

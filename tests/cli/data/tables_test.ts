@@ -95,8 +95,8 @@ Deno.test("csv: what separates fields and whether columns have names can be said
     UsageError,
     "choose one with --field (there are 1, 2)",
   );
-  await assertRejects(() => read("id;text\n1;one\n", "text"), UsageError, 'say so with --separator ";"');
-  await assertRejects(() => read("id\ttext\n1\tone\n", "text"), UsageError, "say so with --separator tab");
+  await assertRejects(() => read("id;text\n1;one\n", "text"), UsageError, 'give it with --separator ";"');
+  await assertRejects(() => read("id\ttext\n1\tone\n", "text"), UsageError, "give it with --separator tab");
   assertEquals(["tab", "\\t", "\t", ";", "|", " "].map(parseSeparator), ["\t", "\t", "\t", ";", "|", " "]);
   for (const bad of ["", ";;", '"', "\n", "é"]) {
     assertThrows(() => parseSeparator(bad), UsageError, "--separator cannot be");

@@ -207,7 +207,7 @@ Deno.test("errors: data that cannot be used ends the command with one line", () 
     await fails(/^error: .*a\.jsonl line 2 is not valid JSON: /, "--data", `${folder}/a.jsonl`);
     await fails(/^error: .*a\.csv has no column text: .*\(there are id, body\)$/m, "--data", `${folder}/a.csv`);
     await fails(/^error: .*a\.parquet cannot be read as Parquet: /, "--data", `${folder}/a.parquet`);
-    await fails(/^error: the data file .*a\.txt\.gz cannot be unpacked: /, "--data", `${folder}/a.txt.gz`);
+    await fails(/^error: the data file .*a\.txt\.gz cannot be decompressed: /, "--data", `${folder}/a.txt.gz`);
     await fails(/^error: the weight of --data .*=0 must be above 0/, "--data", `${folder}/a.txt=0`);
     await fails(
       /^error: --vocabulary cannot be "bpe": it is one of bytes, bpe:gpt2, bpe:cl100k, bpe:o200k/,
