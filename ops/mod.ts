@@ -81,7 +81,19 @@ export { takeAlongAxis, type TakeAlongAxisOptions } from "./along_axis.ts";
 export { argsort, sort, type SortOptions, topK, type TopKOptions } from "./sort.ts";
 export { dynamicSlice, dynamicUpdateSlice, type Starts } from "./dynamic_slice.ts";
 export { cumprod, cumsum, linearScan, type LinearScanOptions } from "./linear_scan.ts";
-export { foldIn, normal, randomBits, uniform, type UniformOptions } from "./random.ts";
+export { foldIn, normal, randomBits, splitKey, uniform, type UniformOptions } from "./random.ts";
+export {
+  bernoulli,
+  type BernoulliOptions,
+  categorical,
+  type CategoricalOptions,
+  dropout,
+  type DropoutOptions,
+  permutation,
+  type PermutationOptions,
+  truncatedNormal,
+  type TruncatedNormalOptions,
+} from "./sampling.ts";
 export { gelu, type GeluOptions, relu, silu, softplus, swiglu } from "./activations.ts";
 export {
   l2Normalize,
@@ -92,7 +104,18 @@ export {
   type RmsNormOptions,
 } from "./norms.ts";
 export { logSoftmax, logSumExp, softmax, type SoftmaxOptions } from "./softmax.ts";
-export { crossEntropy, type CrossEntropyOptions } from "./losses.ts";
+export {
+  binaryCrossEntropy,
+  crossEntropy,
+  type CrossEntropyOptions,
+  gaussianNll,
+  type GaussianNllOptions,
+  huber,
+  type HuberOptions,
+  type LossOptions,
+  mse,
+  type Reduction,
+} from "./losses.ts";
 export { attention, type AttentionOptions } from "./attention.ts";
 export { causalConv1d, type CausalConvOptions } from "./conv.ts";
 export { rotaryEmbedding, type RotaryOptions } from "./rotary.ts";

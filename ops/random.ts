@@ -121,8 +121,13 @@ export function randomBits(key: Tensor, shape: readonly number[]): Tensor {
   return words(key, shape, 0);
 }
 
+/** Both words of the block of each position: 64 random bits an element. Costs hardly more than one word. */
+export function randomPairs(key: Tensor, shape: readonly number[]): [Tensor, Tensor] {
+  return [words(key, shape, 0), words(key, shape, 1)];
+}
+
 /** The upper 24 bits as a float in `[0, 1)`: each is exact in f32. */
-function toUnit(bits: Tensor): Tensor {
+export function toUnit(bits: Tensor): Tensor {
   return mul(cast(div(bits, 256), "f32"), 2 ** -24);
 }
 
@@ -177,4 +182,16 @@ export function foldIn(key: Tensor, data: TensorLike): Tensor {
   }
   const low = isTensor(data) ? cast(data, "u32") : fill({ shape: [], dtype: "u32" }, data);
   return stack([block(key, low, 0), block(key, low, 1)], 0);
+}
+
+/**
+ * Keys for streams that are independent of each other: `foldIn(key, 0)`, `foldIn(key, 1)`, .. A key that was split, or
+ * folded into, is not to be drawn from.
+ * @param key u32[2].
+ * @param count How many; 2 unless said.
+ * @throws {ShapeError} if the key is not u32[2] or the count is not a whole number from 0 on.
+ */
+export function splitKey(key: Tensor, count = 2): Tensor[] {
+  checkShape([count], "split a key into a list");
+  return Array.from({ length: count }, (_, i) => foldIn(key, i));
 }

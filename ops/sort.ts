@@ -10,7 +10,7 @@ import { orderOf } from "./order.ts";
 import { sliceAxis } from "./slice.ts";
 import { swapAxes } from "./views.ts";
 
-/** What {@link sort} and {@link argsort} take beside the tensor. */
+/** Options of {@link sort} and {@link argsort}. */
 export interface SortOptions {
   /** Along which axis; the last unless said. */
   readonly axis?: number;

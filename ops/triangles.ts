@@ -62,7 +62,7 @@ export function triu(x: Tensor, options: TriangleOptions = {}): Tensor {
   return where(greaterEqual(column, row), x, 0);
 }
 
-/** What {@link eye} takes beside the number of rows. */
+/** Options of {@link eye}. */
 export interface EyeOptions {
   /** Number of columns; as many as rows unless said. */
   readonly columns?: number;

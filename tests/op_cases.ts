@@ -7,8 +7,10 @@ import { CONTRACTING_CASES } from "./op_cases/contracting.ts";
 import { EDGE_CASES } from "./op_cases/elementwise_edges.ts";
 import { ELEMENTWISE_CASES } from "./op_cases/elementwise.ts";
 import type { OpCase } from "./op_cases/op_case.ts";
+import { LOSS_CASES } from "./op_cases/losses.ts";
 import { ORDERING_CASES } from "./op_cases/ordering.ts";
 import { PLACING_CASES } from "./op_cases/placing.ts";
+import { SAMPLING_CASES } from "./op_cases/sampling.ts";
 import { STATISTICS_CASES } from "./op_cases/statistics.ts";
 import { STRUCTURAL_CASES } from "./op_cases/structural.ts";
 
@@ -24,4 +26,6 @@ export const OP_CASES: readonly OpCase[] = [
   ...PLACING_CASES,
   ...CONTRACTING_CASES,
   ...COMPOSITE_CASES,
+  ...SAMPLING_CASES,
+  ...LOSS_CASES,
 ];

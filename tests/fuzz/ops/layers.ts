@@ -1,6 +1,6 @@
 /** Composites with shapes of their own: attention, convolution, rotary embedding; and random numbers. */
 import type { FuzzAttrs, FuzzType, Value } from "../program.ts";
-import type { Range, Scope } from "../scope.ts";
+import { broadcasts, type Range, type Scope } from "../scope.ts";
 import { literal, nameOf } from "../text.ts";
 import { type FuzzOp, fuzzOp } from "./fuzz_op.ts";
 
@@ -109,5 +109,74 @@ const RANDOM: readonly FuzzOp[] = [
   ),
 ];
 
-/** The table's rows for layers and random numbers. */
-export const LAYERS: readonly FuzzOp[] = [attention, causalConv1d, rotaryEmbedding, ...RANDOM];
+const drawn = ({ op, args, attrs }: Parameters<FuzzOp["call"]>[0]): string =>
+  `${op}(${nameOf(args[0])}, ${literal(attrs.shape)}, ${literal(attrs.options)})`;
+const SAMPLED: readonly FuzzOp[] = [
+  fuzzOp("splitKey", 0.3, (scope) => {
+    const key = { shape: [2], dtype: "u32" } as const, words = { low: 0, high: 4294967295 };
+    return scope.random.of(
+      scope.defineAll("splitKey", [scope.key()], {}, { types: [key, key], ranges: [words, words] }),
+    );
+  }),
+  fuzzOp("bernoulli", 0.3, (scope) => {
+    const shape = scope.shape(), options: FuzzAttrs = scope.random.chance(0.3) ? {} : { p: 0.25 };
+    return scope.define("bernoulli", [scope.key()], { shape, options }, { shape, dtype: "bool" }, { low: 0, high: 1 });
+  }, drawn),
+  fuzzOp("truncatedNormal", 0.3, (scope) => {
+    const shape = scope.shape(), options: FuzzAttrs = scope.random.chance(0.3) ? {} : { low: -1, high: 3 };
+    return scope.define("truncatedNormal", [scope.key()], { shape, options }, { shape, dtype: "f32" }, {
+      low: -2,
+      high: 3,
+    });
+  }, drawn),
+  fuzzOp("categorical", 0.3, (scope) => {
+    const isRow = ({ shape }: Value) => shape.length > 0 && shape[shape.length - 1] > 0;
+    const x = scope.bounded(scope.float(isRow), 30);
+    if (!isRow(x)) return undefined;
+    const shape = x.shape.slice(0, -1), high = x.shape[x.shape.length - 1] - 1;
+    return scope.define("categorical", [scope.key(), x], {}, { shape, dtype: "i32" }, { low: 0, high });
+  }),
+  fuzzOp("permutation", 0.3, (scope) => {
+    const fits = ({ shape }: Value) => shape.length > 0 && shape[0] <= 65;
+    const x = scope.choose(fits);
+    return x && scope.define("permutation", [scope.key(), x], {}, x, scope.range(x));
+  }),
+  fuzzOp("dropout", 0.4, (scope) => {
+    const x = scope.float(), rate = scope.random.of([0, 0.25, 0.5]), size = 2 * sizeOf(scope.range(x));
+    return scope.define("dropout", [scope.key(), x], { rate }, x, symmetric(size));
+  }),
+];
+
+/** A loss of elements: operands that broadcast, and options. */
+function loss(name: string, options: FuzzAttrs, operands: (scope: Scope, x: Value) => Value[] | undefined): FuzzOp {
+  return fuzzOp(name, 0.4, (scope) => {
+    const x = scope.bounded(scope.float(), 30), others = operands(scope, x);
+    const shapes = others?.map(({ shape }) => shape);
+    const shape = shapes?.reduce<readonly number[] | undefined>((all, each) => all && broadcasts(all, each), x.shape);
+    if (!others || !shape || !scope.fits(shape)) return undefined;
+    const reduction = scope.random.of(["mean", "sum", "none"] as const);
+    const type = { shape: reduction === "none" ? shape : [], dtype: x.dtype };
+    return scope.define(name, [x, ...others], { ...options, reduction }, type, symmetric(1e5));
+  });
+}
+
+const target = (scope: Scope, x: Value): Value => scope.bounded(scope.partner(x), 30);
+const LOSSES: readonly FuzzOp[] = [
+  loss("mse", {}, (scope, x) => [target(scope, x)]),
+  loss("huber", { delta: 0.75 }, (scope, x) => [target(scope, x)]),
+  loss("binaryCrossEntropy", {}, (scope, x) => {
+    const y = target(scope, x);
+    return [scope.define("sigmoid", [y], {}, y, { low: 0, high: 1 })];
+  }),
+  loss("gaussianNll", { full: true }, (scope, x) => [target(scope, x), scope.positive(target(scope, x))]),
+];
+
+/** The table's rows for layers, random numbers and losses. */
+export const LAYERS: readonly FuzzOp[] = [
+  attention,
+  causalConv1d,
+  rotaryEmbedding,
+  ...RANDOM,
+  ...SAMPLED,
+  ...LOSSES,
+];

@@ -388,6 +388,7 @@ const ROWS: readonly FuzzOp[] = [
     return scope.define("crossEntropy", [x, targets], {
       reduction,
       ...(scope.random.chance(0.4) && { ignoreIndex: scope.random.integer(0, classes) }),
+      ...(scope.random.chance(0.3) && { labelSmoothing: 0.1 }),
     }, {
       shape: reduction === "none" ? shape : [],
       dtype: x.dtype,
