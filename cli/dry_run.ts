@@ -2,6 +2,7 @@
  * `train --steps 0`: shows what would be read, before spending hours on it. Writes nothing but the data cache.
  */
 import { Model } from "../titans/mod.ts";
+import { describeMixers } from "../titans/models/blocks.ts";
 import { type CorpusOptions, openCorpus } from "./data/corpus.ts";
 import { bytesOfTokens } from "./data/vocabulary.ts";
 import { formatCount, type Reporter } from "./progress.ts";
@@ -56,7 +57,7 @@ export async function showData(
   }
   reporter.note(`it begins: "${Array.from(begins, visible).join("")}"`);
   reporter.note(
-    `${model.config.model} ${flags.preset}: ${
+    `${describeMixers(model.config)} ${flags.preset}: ${
       formatCount(parameters)
     } parameters; nothing was trained: leave --steps 0 out to begin`,
   );

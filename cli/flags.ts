@@ -256,6 +256,6 @@ function splitOnce(word: string, separator: string): [string, string | undefined
   return at < 0 ? [word, undefined] : [word.slice(0, at), word.slice(at + 1)];
 }
 
-function quote(value: string): string {
+export function quote(value: string): string {
   return JSON.stringify(value);
 }

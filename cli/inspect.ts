@@ -1,6 +1,6 @@
 /** `inspect`: shows what a model's memories do while it reads a text. */
 import { requestDevice } from "../kernels/mod.ts";
-import { Inspector, Model, TRACE_QUANTITIES, type TracedPiece, type TraceQuantity } from "../titans/mod.ts";
+import { Inspector, Model, type TracedPiece } from "../titans/mod.ts";
 import { findCheckpoint } from "./checkpoint_file.ts";
 import { describeRead } from "./data/rows.ts";
 import { openText } from "./data/text.ts";
@@ -19,7 +19,7 @@ import { rowOptionsOf, TEXT_FLAGS } from "./text_flags.ts";
 import { readPaths } from "./user_path.ts";
 import { Passages, RunningFigures } from "./trace_summary.ts";
 
-/** What can be shown: quantities of the trace by the flag's words, and the cost of the model's prediction. */
+/** What can be shown: quantities that mixers observe by the flag's words, and the cost of the model's prediction. */
 const SHOWN = {
   surprise: { quantity: "surprise", meaning: "norm of the token's gradient of the inner loss" },
   loss: { quantity: "loss", meaning: "retrieval error of the token's key at the start of its mini-batch" },
@@ -33,7 +33,7 @@ const SHOWN = {
   memory: { quantity: "memoryNorm", meaning: "norm of the memory's weights" },
   bits: { quantity: undefined, meaning: "bits that the model needs to predict the token" },
 } as const satisfies Readonly<
-  Record<string, { readonly quantity: TraceQuantity | undefined; readonly meaning: string }>
+  Record<string, { readonly quantity: string | undefined; readonly meaning: string }>
 >;
 
 type Word = keyof typeof SHOWN;
@@ -43,7 +43,7 @@ const FLAGS = {
   ...CHECKPOINT_FLAGS,
   text: required("FILE", "what to read: a file of any kind that `train` learns from, or `-` for standard input"),
   ...TEXT_FLAGS,
-  by: choice(WORDS, "what the strip shows", "surprise"),
+  by: { ...choice(WORDS, "what the strip shows"), unless: "surprise, bits of models without a memory" },
   block: {
     ...integer("look at this block's memory only, counted from 0", undefined, { min: 0 }),
     unless: "mean of all",
@@ -93,7 +93,8 @@ async function inspect(args: readonly string[], terminal: Terminal): Promise<num
   });
   using interrupt = listenForInterrupt(terminal);
   const { checkpoint, file } = await findCheckpoint(flags.checkpoint ?? await latestRun(RUNS), flags.which);
-  const { blocks, heads, vocabulary: size } = checkpoint.config, vocabulary = await notedVocabulary(checkpoint.notes);
+  const model = new Model(checkpoint.config), vocabulary = await notedVocabulary(checkpoint.notes);
+  const { heads, vocabulary: size } = checkpoint.config, blocks = model.layers.length;
   for (const [name, index, count] of [["block", flags.block, blocks], ["head", flags.head, heads]] as const) {
     if (index !== undefined && index >= count) {
       throw new UsageError(`--${name} cannot be ${index}: the model has ${count}, counted from 0`);
@@ -106,9 +107,9 @@ async function inspect(args: readonly string[], terminal: Terminal): Promise<num
   }
   const device = await requestDevice({ kind: flags.device, shaderCacheDirectory: flags.shaderCache });
   try {
-    const model = new Model(checkpoint.config);
     const inspector = await Inspector.create(device, model, model.layout.pack(checkpoint.state.params));
-    const show = new Show(terminal, flags, { checkpoint: file, device: device.info.kind, vocabulary });
+    const words = wordsOf(inspector, flags);
+    const show = new Show(terminal, { ...flags, ...words }, { checkpoint: file, device: device.info.kind, vocabulary });
     for await (const piece of inspector.read(tokensOf(opened.bytes, vocabulary))) {
       show.piece(piece);
       // Signals are delivered between turns of the event loop.
@@ -128,6 +129,30 @@ async function inspect(args: readonly string[], terminal: Terminal): Promise<num
   }
 }
 
+/** What of a model can be shown, and what its strip shows. @throws {UsageError} if that is not observed. */
+function wordsOf({ rows }: Inspector, { by, block, head }: InspectFlags): Pick<ShowOptions, "by" | "words"> {
+  const isSeen = (quantity: string | undefined): boolean =>
+    quantity === undefined ||
+    rows.some((row) =>
+      row.quantity === quantity && (block ?? row.block) === row.block && (head ?? row.head) === row.head
+    );
+  const words = WORDS.filter((word) => isSeen(SHOWN[word].quantity));
+  if (by !== undefined && !words.includes(by)) {
+    throw new UsageError(
+      `--by cannot be ${by}: of this model, and where it was asked for, there is ${words.join(", ")}`,
+    );
+  }
+  return { words, by: by ?? (words.includes("surprise") ? "surprise" : "bits") };
+}
+
+/** What is shown. */
+interface ShowOptions extends InspectFlags {
+  /** What the strip shows. */
+  readonly by: Word;
+  /** What can be shown. */
+  readonly words: readonly Word[];
+}
+
 interface Origin {
   readonly checkpoint: string;
   readonly device: string;
@@ -137,42 +162,37 @@ interface Origin {
 /** Prints observations as they arrive. Keeps nothing that grows with the text. */
 class Show {
   readonly #terminal: Terminal;
-  readonly #flags: InspectFlags;
+  readonly #flags: ShowOptions;
   readonly #origin: Origin;
   readonly #color: boolean;
   readonly #letters = new Letters();
   readonly #passages = new Passages();
-  readonly #figures: Readonly<Record<Word, RunningFigures>>;
+  readonly #figures: ReadonlyMap<Word, RunningFigures>;
   #strip?: Strip;
   /** Tokens shown. */
   tokens = 0;
   /** Bytes of text in these tokens. */
   #bytes = 0;
 
-  constructor(terminal: Terminal, flags: InspectFlags, origin: Origin) {
+  constructor(terminal: Terminal, flags: ShowOptions, origin: Origin) {
     this.#terminal = terminal;
     this.#flags = flags;
     this.#origin = origin;
     this.#color = flags.color === "auto" ? terminal.interactive && !Deno.noColor : flags.color === "always";
-    this.#figures = Object.fromEntries(WORDS.map((word) => [word, new RunningFigures()])) as Record<
-      Word,
-      RunningFigures
-    >;
+    this.#figures = new Map(flags.words.map((word) => [word, new RunningFigures()]));
   }
 
   piece(piece: TracedPiece): void {
-    const { by, json } = this.#flags;
-    const selection = { block: this.#flags.block, head: this.#flags.head };
-    const values = Object.fromEntries(
-      TRACE_QUANTITIES.map((quantity) => [quantity, piece.values(quantity, selection)]),
-    ) as Record<TraceQuantity, Float64Array>;
-    const of = (word: Word): ArrayLike<number> => {
+    const { by, json, words, block, head } = this.#flags;
+    const values = new Map(words.map((word): [Word, ArrayLike<number>] => {
       const { quantity } = SHOWN[word];
-      return quantity === undefined ? piece.bits : values[quantity];
-    };
-    const shown = of(by);
+      return [word, quantity === undefined ? piece.bits : piece.values(quantity, { block, head })];
+    }));
+    const shown = values.get(by)!;
     if (!json && !this.#strip) this.#begin(new Strip(scaleOf(shown), this.#color));
-    for (const word of WORDS) Array.prototype.forEach.call(of(word), (value: number) => this.#figures[word].add(value));
+    for (const [word, figures] of this.#figures) {
+      Array.prototype.forEach.call(values.get(word)!, (value: number) => figures.add(value));
+    }
     let strip = "";
     piece.tokens.forEach((token, i) => {
       const bytes = this.#origin.vocabulary.bytesOf(token), letters: Letter[] = [];
@@ -180,7 +200,9 @@ class Show {
       for (const byte of bytes) letters.push(...this.#letters.next(byte, shown[i], this.#bytes++));
       strip += this.#take(letters);
       if (!json) return;
-      const numbers = Object.fromEntries(TRACE_QUANTITIES.map((quantity) => [quantity, values[quantity][i]]));
+      const numbers = Object.fromEntries(
+        words.flatMap((word) => word === "bits" ? [] : [[SHOWN[word].quantity, values.get(word)![i]]]),
+      );
       const text = letters.map(({ text }) => text).join(""), bits = Number.isNaN(piece.bits[i]) ? null : piece.bits[i];
       strip += `${
         JSON.stringify({
@@ -206,7 +228,7 @@ class Show {
   end(interrupted: boolean): void {
     const last = this.#take(this.#letters.end());
     const figures = Object.fromEntries(
-      WORDS.map((word) => [SHOWN[word].quantity ?? word, this.#figures[word].figures]),
+      [...this.#figures].map(([word, { figures }]) => [SHOWN[word].quantity ?? word, figures]),
     );
     const { by, block = null, head = null, json } = this.#flags, passages = this.#passages.best;
     if (json) {
@@ -253,8 +275,7 @@ class Show {
 
   #summary(interrupted: boolean): string[] {
     const { by } = this.#flags;
-    const rows = WORDS.flatMap((word) => {
-      const figures = this.#figures[word].figures;
+    const rows = [...this.#figures].flatMap(([word, { figures }]) => {
       return figures
         ? [[
           word,

@@ -1,6 +1,8 @@
 /** Flags for the options of a model: whatever is given differs from the preset. */
 import {
   type ConfigError,
+  MIXERS,
+  type MixerSpec,
   MODEL_OPTIONS,
   type ModelConfig,
   type OptionTable,
@@ -9,17 +11,39 @@ import {
 } from "../titans/mod.ts";
 import { idleOption } from "../titans/config.ts";
 import { UsageError } from "./errors.ts";
-import { flagName, type Values } from "./flags.ts";
+import { type Flag, flagName, quote, type Values } from "./flags.ts";
 import { OPTIMIZER_OPTIONS } from "./optimizer_flags.ts";
 import { asTyped, flagKey, flagsOf, idleNotes, optionsGiven } from "./table_flags.ts";
 
 const { model: KIND, ...OTHERS } = MODEL_OPTIONS;
 
+/** What `--blocks` takes: how many blocks there are, or the mixer of each. */
+type Blocks = ModelConfig["blocks"];
+
 /** The flag that says which model it is; `mac` unless given. */
 export const { model: KIND_FLAG } = flagsOf({ model: KIND }, { fallback: { model: KIND.default } });
 
 /** The flags of all other options. */
-export const MODEL_FLAGS = flagsOf(OTHERS, { unless: inPresets });
+export const MODEL_FLAGS = withBlockLists(flagsOf(OTHERS, { unless: inPresets }));
+
+/** The flags with one of blocks that takes a list of mixers too: `lmm,mag,lmm`. */
+function withBlockLists<F extends { readonly blocks: Flag<number | undefined> }>(
+  flags: F,
+): Omit<F, "blocks"> & { readonly blocks: Flag<Blocks | undefined> } {
+  const number = flags.blocks;
+  const read = (value: string, flag: string): Blocks | undefined => {
+    if (!/[a-z]/i.test(value)) return number.read!(value, flag);
+    return value.split(",").map((mixer): MixerSpec => {
+      if (Object.hasOwn(MIXERS, mixer)) return { mixer };
+      throw new UsageError(
+        `${flag} cannot be ${quote(value)}: there is no mixer ${
+          quote(mixer)
+        }, it takes a number of blocks or a list of ${Object.keys(MIXERS).join(", ")}`,
+      );
+    });
+  };
+  return { ...flags, blocks: { ...number, placeholder: "N|LIST", read } };
+}
 
 /** The values of the flags. */
 export type ModelFlags = Values<typeof MODEL_FLAGS>;
@@ -44,13 +68,20 @@ export function modelOptions(flags: ModelFlags): Partial<ModelConfig> {
 export function checkModelFlags(flags: ModelFlags, given: ReadonlySet<string>, model: ModelConfig, path: string): void {
   for (const [name, value] of Object.entries(modelOptions(flags))) {
     const key = flagKeyOf(name)!, was = model[name as keyof ModelConfig];
-    if (!given.has(key) || was === value) continue;
+    if (!given.has(key) || JSON.stringify(was) === JSON.stringify(value)) continue;
     throw new UsageError(
-      `the run in ${path} has ${name} ${was}, not ${value}: leave ${
+      `the run in ${path} has ${name} ${shown(was)}, not ${shown(value)}: leave ${
         flagName(key)
       } out, or start a new run with another --out`,
     );
   }
+}
+
+/** An option's value as it is typed. */
+function shown(value: OptionValue | Blocks): OptionValue {
+  return typeof value === "object"
+    ? value.map((spec) => typeof spec.mixer === "string" ? spec.mixer : spec.mixer.name).join()
+    : value;
 }
 
 /** Options that a command makes of another flag. */
@@ -83,6 +114,6 @@ export function inFlags(error: ConfigError, flags: ModelFlags): UsageError {
 
 /** Lines about flags that were given and change nothing. */
 export function idleFlags(flags: ModelFlags, model: ModelConfig): string[] {
-  const given = Object.keys(modelOptions(flags));
-  return idleNotes(MODEL_OPTIONS, given, model, (name) => idleOption(model, name as keyof ModelConfig));
+  const given = Object.keys(modelOptions(flags)), typed = { ...model, blocks: shown(model.blocks) };
+  return idleNotes(MODEL_OPTIONS, given, typed, (name) => idleOption(model, name as keyof ModelConfig));
 }

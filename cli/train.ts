@@ -1,6 +1,7 @@
 /** `train`: trains a model on text, in a run folder that can be continued. */
 import { type Device, requestDevice } from "../kernels/mod.ts";
 import { PRESETS } from "../titans/mod.ts";
+import { describeMixers } from "../titans/models/blocks.ts";
 import type { WhichCheckpoint } from "./checkpoint_file.ts";
 import { CACHE } from "./data/cache.ts";
 import { type Corpus, type CorpusOptions, openCorpus } from "./data/corpus.ts";
@@ -165,10 +166,14 @@ type Watch = Pick<CorpusOptions, "note" | "stopped">;
  * continued.
  */
 async function newRun(flags: TrainFlags, watch: Watch): Promise<Opened> {
-  const lock =
-      await (flags.out === undefined
-        ? takeFreshFolder(RUNS, `${flags.model}-${flags.preset}`)
-        : takeNewFolder(flags.out)),
+  const lock = await (flags.out === undefined
+      ? takeFreshFolder(
+        RUNS,
+        `${
+          describeMixers({ blocks: 1, ...modelOptions(flags), model: flags.model }).replaceAll(",", "-")
+        }-${flags.preset}`,
+      )
+      : takeNewFolder(flags.out)),
     { path } = lock;
   try {
     const corpus = await openCorpus(newRecipe(flags), { ...flags, documents: flags.stream > 0, ...watch });

@@ -17,6 +17,7 @@ import {
   TrainingError,
   type ValidationMetrics,
 } from "../titans/mod.ts";
+import { describeMixers } from "../titans/models/blocks.ts";
 import { readRunState, type WhichCheckpoint } from "./checkpoint_file.ts";
 import { judgePairs, predictedOf, type PredictedWindows } from "./data/baseline.ts";
 import type { Corpus } from "./data/corpus.ts";
@@ -323,7 +324,7 @@ export class TrainingRun {
       facts: [
         [
           "model",
-          `${config.model.model} ${config.preset}, ${
+          `${describeMixers(config.model)} ${config.preset}, ${
             formatCount(this.#trainer.model.layout.parameterCount)
           } parameters`,
         ],
@@ -410,7 +411,7 @@ function startEvent({ config, corpus, device, version, path }: RunParts, model: 
     step,
     device: device.info.kind,
     version,
-    model: config.model.model,
+    model: describeMixers(config.model),
     preset: config.preset,
     parameters: model.layout.parameterCount,
     adapter: device.info.description,

@@ -6,7 +6,7 @@ import { assert, assertEquals } from "@std/assert";
 import { isSpec } from "../core/trace.ts";
 import { memoryNetworkOf } from "../titans/mixers/titans/memory_layer.ts";
 import { defineConfig, Model, type ModelConfig } from "../titans/mod.ts";
-import { namedLeaves, readingSpecs } from "../titans/models/decode.ts";
+import { namedLeaves, stepSpecs } from "../titans/models/decode.ts";
 import { codeIn, tableRows } from "./markdown.ts";
 
 /** Extents that no two letters share. */
@@ -75,7 +75,7 @@ Deno.test("docs/files.md: every tensor of checkpoints and memory files has a row
     const tensors = [
       ...model.layout.entries.map(({ name, parameter: { shape } }) => ({ heading: "Parameters", name, shape })),
       { heading: "Memory files", name: "logits", shape: [V] },
-      ...namedLeaves(readingSpecs(model), isSpec).map(({ name, leaf: { shape } }) => ({
+      ...namedLeaves(stepSpecs(model), isSpec).map(({ name, leaf: { shape } }) => ({
         heading: "Memory files",
         name,
         shape,

@@ -65,8 +65,15 @@ function modelRows(table: OptionTable): Rows {
   const { nano, small } = PRESETS;
   return Object.entries(table).map(([name, row]) => {
     const field = name as keyof ModelConfig, { Option, Flag, Meaning } = optionRow(name, row);
-    const differing = small[field] === nano[field] ? "" : code(small[field]);
-    return { Option, Flag, nano: code(nano[field]), small: differing, Meaning, Source: row.source ?? "ours" };
+    const differing = small[field] === nano[field] ? "" : code(small[field] as OptionValue);
+    return {
+      Option,
+      Flag,
+      nano: code(nano[field] as OptionValue),
+      small: differing,
+      Meaning,
+      Source: row.source ?? "ours",
+    };
   });
 }
 

@@ -32,6 +32,7 @@ const config = titans.defineConfig({
   vocabulary: 8,
   miniBatch: 2,
 });
+const memoryConfig = { ...new titans.Model(config).layers[0].options, width: 8 };
 const network = titans.mlpMemory({ width: 4, depth: 1, norm: false });
 
 /** Real ones, for methods. */
@@ -49,8 +50,8 @@ function argumentsOf({ owner, at }: OptionParameter, x: Tensor, { device }: Hold
   if (/^(chunked|layered|naive)Memory$/.test(owner)) return [memory, sequence, run];
   if (owner === "traceMemory") return [memory, sequence, x, run];
   if (owner === "readMemory") return [memory, [], x];
-  if (/Mixer$|^memoryLayer$/.test(owner)) return [config, {}, x, { state: {} }];
-  if (owner === "readPersistent") return [config, {}, x, 1];
+  if (owner === "memoryLayer") return [memoryConfig, {}, x, { state: {} }];
+  if (owner === "readPersistent") return [memoryConfig, {}, x, 1];
   if (/Windows$|^evenStreams$/.test(owner)) return [[{ text: [1, 2, 3, 4] }], { batch: 1, length: 2 }, 1, {}];
   if (owner === "generate") return [{}, [1], {}];
   if (owner === "compile") return [device, (y: Tensor) => y, [spec([2])], {}];
@@ -65,11 +66,7 @@ function misuse(parameter: OptionParameter, x: Tensor, holders: Holders): unknow
   if (owner.startsWith("new ")) return new (exported[owner.slice(4)] as Any)(...given);
   const [name, method] = owner.split("."), of = exported[name] as Any;
   if (!method) return name === "generate" ? of(...given).next() : of(...given);
-  const piece = new titans.TracedPiece(0, new Int32Array(1), new Float64Array(1), new Float32Array(1), {
-    blocks: 1,
-    heads: 1,
-    length: 1,
-  });
+  const piece = new titans.TracedPiece(0, new Int32Array(1), new Float64Array(1), new Float32Array(1), []);
   const instances: Readonly<Record<string, Any>> = {
     Trainer: holders.trainer,
     Reader: holders.reader,

@@ -1,27 +1,20 @@
 /** A model's configuration: presets, and what makes, checks, completes and compares the flat records of options. */
 import { checkNames, ConfigError } from "./errors.ts";
-import type { MemoryNetwork } from "./mixers/titans/memory_network.ts";
-import {
-  checkAttentionOptions,
-  checkMacOptions,
-  checkMemoryOptions,
-  LMM_OPTIONS,
-  MAC_OPTIONS,
-  MAG_OPTIONS,
-  MAL_OPTIONS,
-} from "./mixers/titans/options.ts";
-import { MODEL_OPTIONS, type ModelConfig, type ModelKind } from "./models/options.ts";
+import { MIXERS } from "./mixers/registry.ts";
+import { blockLayers, blockMixers, knownMixers } from "./models/blocks.ts";
+import { MODEL_OPTIONS, type ModelConfig } from "./models/options.ts";
 import {
   checkValues,
   completeOptions,
   defaultsOf,
   firstDifference,
   idleBecauseOf,
+  type OptionRow,
   type OptionTable,
   withoutUndefined,
 } from "./options/option_table.ts";
 
-export type { ModelConfig, ModelKind } from "./models/options.ts";
+export type { MixerSpec, ModelConfig } from "./models/options.ts";
 
 /** Named sizes. `nano` learns real text within minutes on two cores; `small` needs a GPU. */
 export const PRESETS: Readonly<Record<"nano" | "small", ModelConfig>> = {
@@ -43,24 +36,17 @@ export const PRESETS: Readonly<Record<"nano" | "small", ModelConfig>> = {
 /** The name of a preset. */
 export type PresetName = keyof typeof PRESETS;
 
-/** Of each kind of model the options of its mixer, and the check of these against each other and the width. */
-const MIXERS: Readonly<
-  Record<ModelKind, { readonly options: OptionTable; readonly check: (config: ModelConfig, width: number) => void }>
-> = {
-  lmm: { options: LMM_OPTIONS, check: checkMemoryOptions },
-  mac: { options: MAC_OPTIONS, check: checkMacOptions },
-  mag: { options: MAG_OPTIONS, check: checkAttentionOptions },
-  mal: { options: MAL_OPTIONS, check: checkAttentionOptions },
-};
-
-/** The options that a kind of model uses, with what its mixer says of them; all, if there is no such kind. */
-export function optionsOfKind(kind: unknown): OptionTable {
-  if (!Object.hasOwn(MIXERS, kind as string)) return MODEL_OPTIONS;
-  const { options } = MIXERS[kind as ModelKind], others = Object.values(MIXERS).map(({ options }) => options);
-  const isUsed = (name: string): boolean => name in options || !others.some((other) => name in other);
-  return Object.fromEntries(
-    Object.entries(MODEL_OPTIONS).filter(([name]) => isUsed(name)).map(([name, row]) => [name, options[name] ?? row]),
-  );
+/** The options that a model uses, with what its mixers say of them: of its own, and of the mixers in its blocks. */
+export function optionsUsed(config: Partial<ModelConfig>): OptionTable {
+  const used = knownMixers(config).map(({ options }) => options);
+  const all = Object.values(MIXERS).map(({ options }) => options);
+  const rows = Object.entries(MODEL_OPTIONS).flatMap(([name, row]): [string, OptionRow][] => {
+    const [using] = used.filter((options) => Object.hasOwn(options, name));
+    if (using) return [[name, using[name]]];
+    const isOfMixers = all.some((options) => Object.hasOwn(options, name));
+    return isOfMixers && used.length > 0 ? [] : [[name, row]];
+  });
+  return Object.fromEntries(rows);
 }
 
 /**
@@ -87,45 +73,13 @@ export function defineConfig(options: Partial<ModelConfig> = {}, preset: PresetN
  * @throws {ConfigError} naming the first option that cannot be.
  */
 export function validateConfig(config: ModelConfig): void {
-  checkValues(MODEL_OPTIONS, config);
-  MIXERS[config.model].check(config, config.width);
+  checkNames("a model", config, Object.keys(MODEL_OPTIONS));
+  checkValues(MODEL_OPTIONS, {
+    ...config,
+    blocks: Array.isArray(config.blocks) ? config.blocks.length : config.blocks,
+  });
+  blockLayers(config);
 }
-
-/**
- * What the layers take: a model's options, and if wanted a memory network of your own in place of the one that `memory`
- * and its options describe.
- *
- * Give the same network to the function that describes a layer's parameters, to the one that makes its first state, and
- * to the layer.
- * @example A memory with a residual around its first matrix.
- * ```ts
- * import { add, silu } from "@mneme/titans/ops";
- * import { defineConfig, type LayerConfig, lmmMixerParameters, type MemoryNetwork } from "@mneme/titans/titans";
- *
- * const K = 32;
- * const network: MemoryNetwork = {
- *   layers: [{ in: K, out: K }, { in: K, out: K }],
- *   gains: [],
- *   forward: (linear, x) => linear(1, add(x, silu(linear(0, x)))),
- * };
- * const config: LayerConfig = { ...defineConfig({ model: "lmm", width: 64, heads: 2 }), network };
- * console.log(lmmMixerParameters(config, 1).memory.initial.length); // 2
- * ```
- */
-export interface LayerConfig extends ModelConfig {
-  /** The memory network; its rows are as wide as a head, `width / heads`. */
-  readonly network?: MemoryNetwork;
-}
-
-/**
- * Checks the names of a layer's options; their values are checked where a model is made of them.
- * @throws {ConfigError} naming the first that is no option.
- */
-export function checkLayerConfig(config: LayerConfig): void {
-  checkNames("a model", config, LAYER_OPTIONS);
-}
-
-const LAYER_OPTIONS: readonly string[] = [...Object.keys(MODEL_OPTIONS), "network"];
 
 /**
  * A stored configuration with the options that did not exist when it was written: such as models were then.
@@ -133,24 +87,39 @@ const LAYER_OPTIONS: readonly string[] = [...Object.keys(MODEL_OPTIONS), "networ
  */
 export function completeConfig(stored: Partial<ModelConfig>): ModelConfig {
   // What a mixer says of its option goes first.
-  return completeOptions({ ...MODEL_OPTIONS, ...optionsOfKind(stored.model) }, stored) as ModelConfig;
+  return completeOptions({ ...MODEL_OPTIONS, ...optionsUsed(stored) }, stored) as unknown as ModelConfig;
 }
 
 /**
  * The name of the first option in which two models differ, or undefined: options that change cost alone do not count,
- * nor do those that change nothing in both.
+ * nor do those that change nothing in both. Where blocks differ among themselves it is `blocks`.
  */
 export function differingField(lhs: ModelConfig, rhs: ModelConfig): keyof ModelConfig | undefined {
-  return firstDifference(optionsOfKind(lhs.model) as typeof MODEL_OPTIONS, lhs, rhs);
+  const left = blockMixers(lhs), right = blockMixers(rhs);
+  const isUniform = typeof lhs.blocks === "number" && typeof rhs.blocks === "number";
+  const shared = Math.min(left.length, right.length);
+  if (left.slice(0, shared).some(({ mixer }, i) => mixer.name !== right[i].mixer.name)) {
+    return isUniform ? "model" : "blocks";
+  }
+  const around = firstDifference(AROUND_BLOCKS, lhs, rhs) as keyof ModelConfig | undefined;
+  if (around || left.length !== right.length) return around ?? "blocks";
+  const within = left.map(({ mixer, options }, i) => firstDifference(mixer.options, options, right[i].options));
+  const field = within.find((name) => name !== undefined) as keyof ModelConfig | undefined;
+  return field && !isUniform ? "blocks" : field;
 }
 
-/** The option because of which another one changes nothing: `model`, if its mixer has no such option. */
+/** The option because of which another one changes nothing: what names the mixers, if none has such an option. */
 export function idleOption(config: ModelConfig, name: keyof ModelConfig): keyof ModelConfig | undefined {
-  const row = optionsOfKind(config.model)[name];
-  return row ? idleBecauseOf(row, config) as keyof ModelConfig | undefined : "model";
+  const row = optionsUsed(config)[name];
+  if (row) return idleBecauseOf(row, config) as keyof ModelConfig | undefined;
+  return typeof config.blocks === "number" ? "model" : "blocks";
 }
 
-/** Tokens after which a model's state can be carried on: the segment, or else the mini-batch. */
-export function stateInterval(config: ModelConfig): number {
-  return config.model === "mac" ? config.segment : config.miniBatch;
-}
+/** The options of a model that are not those of its blocks. */
+const AROUND_BLOCKS: OptionTable = {
+  vocabulary: MODEL_OPTIONS.vocabulary,
+  features: MODEL_OPTIONS.features,
+  outputs: MODEL_OPTIONS.outputs,
+  width: MODEL_OPTIONS.width,
+  mlpHidden: MODEL_OPTIONS.mlpHidden,
+};

@@ -40,27 +40,42 @@ export {
   type MemoryLayerState,
   readPersistent,
 } from "./mixers/titans/memory_layer.ts";
+export { type GatedMlp, gatedMlp, gatedMlpParameters } from "./nn/layers.ts";
 export {
-  type GatedMlp,
-  gatedMlp,
-  gatedMlpParameters,
-  type KeysAndValues,
-  segmentAttention,
-  type SegmentKeys,
-} from "./nn/layers.ts";
-export type { MixerOptions, MixerResult } from "./mixers/mixer.ts";
-export { initialLmmState, type LmmMixer, lmmMixer, lmmMixerParameters } from "./mixers/titans/lmm.ts";
-export { initialMacState, type MacMixer, macMixer, macMixerParameters, type MacState } from "./mixers/titans/mac.ts";
-export { initialMagState, type MagMixer, magMixer, magMixerParameters, type MagState } from "./mixers/titans/mag.ts";
-export { initialMalState, type MalMixer, malMixer, malMixerParameters, type MalState } from "./mixers/titans/mal.ts";
+  type AnyMixer,
+  type Axis,
+  defineMixer,
+  type Dimensions,
+  type ForwardContext,
+  type Metric,
+  type Mixed,
+  type Mixer,
+  type MixerLayer,
+  type Observe,
+  type StepContext,
+  type Tensors,
+} from "./mixers/mixer_interface.ts";
+export { MIXERS, type ModelKind } from "./mixers/registry.ts";
+export { SPAN_OPTIONS } from "./mixers/attention/options.ts";
+export { lmm } from "./mixers/titans/lmm.ts";
+export { mac } from "./mixers/titans/mac.ts";
+export { mag } from "./mixers/titans/mag.ts";
+export { mal } from "./mixers/titans/mal.ts";
+export { type MemoryConfig, withNetwork } from "./mixers/titans/memory_config.ts";
 export {
   advanceWindow,
   type AttentionRows,
+  attentionRows,
+  type Heads,
   initialWindowState,
+  type KeysAndValues,
+  segmentAttention,
+  type SegmentKeys,
   windowAttention,
   type WindowAttentionOptions,
+  type WindowExtents,
   type WindowState,
-} from "./nn/window_attention.ts";
+} from "./nn/attention.ts";
 export {
   type Block,
   type BlockState,
@@ -68,11 +83,13 @@ export {
   type ForwardResult,
   Model,
   type ModelParameters,
-  modelParameters,
   type ModelState,
+  type ModelStep,
+  type Observation,
 } from "./models/model.ts";
-export { completeConfig, defineConfig, type LayerConfig, type PresetName, PRESETS, validateConfig } from "./config.ts";
-export { MODEL_OPTIONS, type ModelConfig, type ModelKind } from "./models/options.ts";
+export { type BlockLayer, type BlockMixer } from "./models/blocks.ts";
+export { completeConfig, defineConfig, type PresetName, PRESETS, validateConfig } from "./config.ts";
+export { type MixerSpec, MODEL_OPTIONS, type ModelConfig } from "./models/options.ts";
 export {
   ATTENTION_OPTIONS,
   COST_OPTIONS,
@@ -80,6 +97,7 @@ export {
   HEAD_OPTIONS,
   MEMORY_OPTIONS,
   type MemoryKind,
+  type MemoryOptions,
   type MemoryQuery,
   type OutputGate,
 } from "./mixers/titans/options.ts";
@@ -177,9 +195,8 @@ export { type ExportedReading, ReadingState } from "./models/decode_state.ts";
 export {
   Inspector,
   type InspectorOptions,
-  TRACE_QUANTITIES,
+  type ObservedRow,
   TracedPiece,
-  type TraceQuantity,
   type TraceSelection,
 } from "./models/inspector.ts";
 export {
@@ -190,5 +207,11 @@ export {
   type TensorData,
 } from "./models/safetensors.ts";
 export { decodeMemory, encodeMemory, fingerprint, type MemoryFile, type MemoryOwner } from "./models/memory_file.ts";
-export { type Checkpoint, decodeCheckpoint, encodeCheckpoint, requireSameModel } from "./train/checkpoint.ts";
+export {
+  type Checkpoint,
+  decodeCheckpoint,
+  type DecodeOptions,
+  encodeCheckpoint,
+  requireSameModel,
+} from "./train/checkpoint.ts";
 export { CheckpointError, ConfigError, SamplingError, TrainingError } from "./errors.ts";

@@ -11,13 +11,19 @@ import { openVocabulary } from "../../cli/data/vocabulary.ts";
 import { UsageError } from "../../cli/errors.ts";
 import { levelOf, scaleOf } from "../../cli/strip.ts";
 import { main } from "../../main.ts";
-import { defineConfig, encodeCheckpoint, Model, type ModelConfig, TRACE_QUANTITIES } from "../../titans/mod.ts";
+import { defineConfig, encodeCheckpoint, Model, type ModelConfig } from "../../titans/mod.ts";
 import { FakeTerminal } from "./fake_terminal.ts";
 import { runMain, someText } from "./run_main.ts";
 import { withFolder } from "./scratch.ts";
 
 const TEXT = `${someText(300)}café\n`;
 const BYTES = new TextEncoder().encode(TEXT);
+
+/** What a memory shows at each token. */
+const QUANTITIES = [
+  ...["surprise", "loss", "error", "readError", "theta", "eta", "alpha"],
+  ...["updateNorm", "momentumNorm", "memoryNorm"],
+];
 
 /** A checkpoint of a model that was never trained, and a text, in a folder. */
 async function prepare(
@@ -85,7 +91,7 @@ Deno.test("inspect: --json is one object a byte, then the summary of the same nu
     );
     assertEquals(tokens.map(({ text }) => text).join(""), TEXT);
     assertEquals(tokens.map(({ bits }) => bits === null), Array.from(BYTES, (_, i) => i === 0));
-    for (const quantity of TRACE_QUANTITIES) {
+    for (const quantity of QUANTITIES) {
       const values = tokens.map((token) => token[quantity] as number);
       assert(values.every((value) => Number.isFinite(value) && value > 0), quantity);
       const { mean, min, max } = (summary.figures as Record<string, Record<string, number>>)[quantity];

@@ -39,6 +39,7 @@ Deno.test("model flags: each is an option of a model", () => {
     memoryQuery: "learned",
     outputGate: "sigmoid",
     memoryDepth: "2",
+    span: "full",
   };
   for (const [key, flag] of Object.entries(MODEL_FLAGS)) {
     const name = `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
@@ -51,6 +52,26 @@ Deno.test("model flags: each is an option of a model", () => {
       name,
     );
   }
+});
+
+Deno.test("model flags: blocks are a number, or a list of mixers", () => {
+  const blocks = [{ mixer: "lmm" }, { mixer: "mag" }, { mixer: "attention" }];
+  assertEquals(optionsOf("--blocks", "3"), { blocks: 3 });
+  assertEquals(optionsOf("--blocks", "lmm,mag,attention"), { blocks });
+  assertThrows(
+    () => optionsOf("--blocks", "lmm,gpt"),
+    UsageError,
+    '--blocks cannot be "lmm,gpt": there is no mixer "gpt", it takes a number of blocks or a list of lmm, mac, mag, mal, attention',
+  );
+  const model = defineConfig({ blocks });
+  const resume = (list: string): void => {
+    const { values, given } = parseFlags(["--blocks", list], MODEL_FLAGS, "train");
+    checkModelFlags(values, given, model, "runs/a");
+  };
+  resume("lmm,mag,attention");
+  assertThrows(() => resume("lmm"), UsageError, "has blocks lmm,mag,attention, not lmm: leave --blocks out");
+  const { values } = parseFlags(["--window", "9", "--segment", "64"], MODEL_FLAGS, "train");
+  assertEquals(idleFlags(values, model), ["note: --segment changes nothing with --blocks lmm,mag,attention"]);
 });
 
 Deno.test("model flags: a run that goes on keeps its model", () => {

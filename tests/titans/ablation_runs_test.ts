@@ -26,7 +26,7 @@ Deno.test("a memory that learns nothing answers from what is near; the full mode
       const model = new Model(config), task = taskOf(options, frozen), flat = model.layout.pack(model.initialize(0));
       const answers = (flat: Tensor, tokens: Tensor): Tensor => {
         const { tokens: read, update } = task.input({ tokens, targets: tokens, mask: tokens });
-        return model.forward(model.unflatten(flat), read, { store: update }).logits;
+        return model.forward(model.unflatten(flat), read, { update }).logits;
       };
       const logits = async (read: Int32Array): Promise<ArrayLike<number>> => {
         const row: Value = { shape: [1, T], dtype: "i32", data: read };

@@ -9,7 +9,8 @@ import { type GateGranularity, type LayeredSequence, toLayered } from "../../tit
 import { layeredMemory } from "../../titans/mixers/titans/layered_memory.ts";
 import type { Memory, MemoryNetwork, MemorySequence, MemoryState } from "../../titans/mixers/titans/memory_network.ts";
 import { readToken } from "../../titans/mixers/titans/memory_decode.ts";
-import { Model, type ModelState } from "../../titans/models/model.ts";
+import { findMixer, MIXERS, type ModelKind } from "../../titans/mixers/registry.ts";
+import { Model, type ModelState, type Observation } from "../../titans/models/model.ts";
 import { noise, type Runner, type Value } from "./runners.ts";
 
 /** All that a memory takes, as a tree. */
@@ -100,13 +101,13 @@ export const products: MemoryForm = (memory, sequence, options) =>
 export const reading: MemoryForm = (memory, sequence, { state, miniBatch, strict = false }) => {
   const tokens = toLayered(sequence, memory.network.layers.length), T = sequence.query.shape[2];
   const outputs: Tensor[] = [];
-  let current = { ...state, start: state.weights };
+  let current: MemoryState = { ...state, start: state.weights };
   for (let t = 0; t < T; t++) {
     const token = mapLeaves(tokens, isTensor, (x) => sliceAxis(x, 2, t, 1));
     const endsMiniBatch = equal(iota([1], 0), t % miniBatch === miniBatch - 1 ? 0 : 1);
     const next = readToken(memory, token, { state: current, endsMiniBatch, strict });
     outputs.push(next.output);
-    current = { ...next.state, start: [...next.state.start] };
+    current = next.state;
   }
   return { output: concat(outputs, 2), state: { weights: current.weights, surprise: current.surprise } };
 };
@@ -178,17 +179,28 @@ export const TINY: Partial<ModelConfig> = {
   window: 6,
   persistentTokens: 2,
   memoryTokens: 3,
+  maxLength: 24,
 };
 
-/** The four models, MAC with each of its queries. */
-export const MODELS: readonly (readonly [string, Partial<ModelConfig>])[] = [
-  ["lmm", { model: "lmm" }],
-  ["mac, causal", { model: "mac", memoryQuery: "causal" }],
-  ["mac, previous segment", { model: "mac", memoryQuery: "previous-segment" }],
-  ["mac, learned", { model: "mac", memoryQuery: "learned" }],
-  ["mag", { model: "mag" }],
-  ["mal", { model: "mal" }],
-];
+/** Options that make other models of a mixer; of mixers that are not here there is one. */
+const VARIANTS: Readonly<Record<string, readonly (readonly [string, Partial<ModelConfig>])[]>> = {
+  mac: [
+    ["mac, causal", { model: "mac", memoryQuery: "causal" }],
+    ["mac, previous segment", { model: "mac", memoryQuery: "previous-segment" }],
+    ["mac, learned", { model: "mac", memoryQuery: "learned" }],
+  ],
+  attention: [
+    ["attention", { model: "attention" }],
+    ["attention, window, shared keys", { model: "attention", span: "window", keyHeads: 1 }],
+  ],
+};
+
+/** A model of each mixer that is registered, MAC with each of its queries, attention with both of its spans. */
+export const MODELS: readonly (readonly [string, Partial<ModelConfig>])[] = (Object.keys(MIXERS) as ModelKind[])
+  .flatMap((model) => VARIANTS[model] ?? [[model, { model }] as const]);
+
+/** Those of them that have a memory. */
+export const MEMORY_MODELS = MODELS.filter(([, { model }]) => "memoryDepth" in findMixer(model!)!.options);
 
 /** A tiny model whose memory learns and forgets a lot within a few tokens, with parameters that are nowhere zero. */
 export function tinyModel(options: Partial<ModelConfig>): { model: Model; params: Value } {
@@ -256,4 +268,23 @@ export function partsOf(
     }
     return [{ part: name, indices: all }];
   });
+}
+
+/** What a function shows while it is traced, block by block and by name: of tensors that stand for tokens. */
+export function observing(): {
+  readonly observe: (seen: Observation) => void;
+  readonly blocks: Record<string, Tensor>[];
+} {
+  const blocks: Record<string, Tensor>[] = [];
+  const observe = ({ block, name, tensor, axes }: Observation): void => {
+    if (axes.join() === "batch,head,time") (blocks[block] ??= {})[name] = tensor;
+  };
+  return { observe, blocks };
+}
+
+/** The memory in each block of a state. */
+export function memoryStates(state: ModelState): MemoryState[] {
+  type Nested = { readonly memory: MemoryState | Nested };
+  const within = ({ memory }: Nested): MemoryState => "weights" in memory ? memory : within(memory);
+  return state.flatMap((block) => Object.values(block)).map((own) => within(own as Nested));
 }

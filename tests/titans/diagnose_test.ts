@@ -81,7 +81,7 @@ Deno.test("cpu: what overflows first is named, from parameters to gradients", as
   const cases: [Fault["params"], RegExp][] = [
     [{ "blocks.1.mlp.expand": NaN, "blocks.0.mlp.contract": 3e38 }, /^parameter blocks\.1\.mlp\.expand$/],
     [{ "blocks.0.mlp.contract": 3e38 }, /^blocks\.1\.input at token 0 of window \d$/],
-    [{ "blocks.1.lmm.memory.initial.0": 1e30 }, /^blocks\.1\.memory surprise at token 0 of window \d, head 0$/],
+    [{ "blocks.1.lmm.memory.initial.0": 1e30 }, /^blocks\.1\.lmm\.surprise at token 0 of window \d, head 0$/],
     [{ "blocks.1.lmm.out": 3e38 }, /^blocks\.1\.mixer at token \d of window \d$/],
     [{ head: 3e38 }, /^logits at token \d of window \d$/],
     [
@@ -118,7 +118,7 @@ Deno.test("reference: a text that goes on from step to step is looked at with th
     () => trainer.run({ batch: () => ({ tokens, mask, fresh: Float32Array.of(0, 1) }) }),
     TrainingError,
   );
-  assertEquals([error.step, error.tensor], [2, "blocks.0.memory theta at token 9 of window 1, head 0"]);
+  assertEquals([error.step, error.tensor], [2, "blocks.0.mac.theta at token 9 of window 1, head 0"]);
   trainer.dispose();
   device.dispose();
 });

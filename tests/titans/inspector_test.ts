@@ -4,9 +4,9 @@ import { requestDevice } from "../../kernels/mod.ts";
 import { crossEntropy, sliceAxis } from "../../ops/mod.ts";
 import { defineConfig } from "../../titans/config.ts";
 import { ConfigError } from "../../titans/errors.ts";
-import { Inspector, TRACE_QUANTITIES, type TracedPiece } from "../../titans/models/inspector.ts";
+import { Inspector, type TracedPiece } from "../../titans/models/inspector.ts";
 import { Model } from "../../titans/models/model.ts";
-import type { MemoryTrace } from "../../titans/mixers/titans/trace.ts";
+import { observing } from "./builders.ts";
 import { reference, relativeError, testOnDevices, type Value } from "./runners.ts";
 
 const T = 21;
@@ -33,9 +33,10 @@ async function collect(pieces: AsyncIterable<TracedPiece>): Promise<TracedPiece[
 }
 
 /** The same of the whole text at once. */
-async function expected(): Promise<{ trace: MemoryTrace<Value>[]; bits: number[] }> {
+async function expected(): Promise<{ trace: Record<string, Value>[]; bits: number[] }> {
   const fn = (flat: Tensor, ids: Tensor): unknown => {
-    const { logits, trace } = model.forward(model.unflatten(flat), ids, { trace: true });
+    const { observe, blocks: trace } = observing();
+    const { logits } = model.forward(model.unflatten(flat), ids, { observe });
     return {
       trace,
       nats: crossEntropy(sliceAxis(logits, 1, 0, T - 1), sliceAxis(ids, 1, 1, T - 1), { reduction: "none" }),
@@ -43,7 +44,7 @@ async function expected(): Promise<{ trace: MemoryTrace<Value>[]; bits: number[]
   };
   const ids = { shape: [1, T], dtype: "i32" as const, data: tokens };
   const { trace, nats } = await reference(fn, [{ shape: [params.length], data: params }, ids]) as {
-    trace: MemoryTrace<Value>[];
+    trace: Record<string, Value>[];
     nats: Value;
   };
   return { trace, bits: Array.from(nats.data, (x) => x / Math.LN2) };
@@ -64,7 +65,8 @@ testOnDevices("an inspector tells piece by piece what the whole text tells", asy
     ], [16, ...tokens.slice(16)]]);
     const told = pieces.flatMap((piece) => [...piece.bits]);
     assert(Number.isNaN(told[0]) && relativeError(told.slice(1), bits) < 1e-4);
-    for (const quantity of TRACE_QUANTITIES) {
+    assertEquals([...inspector.quantities].sort(), Object.keys(trace[0]));
+    for (const quantity of inspector.quantities) {
       const at = (block: number, head: number): number[] =>
         Array.from(trace[block][quantity].data).slice(head * T, (head + 1) * T);
       const one = pieces.flatMap((piece) => [...piece.values(quantity, { block: 1, head: 0 })]);
@@ -100,6 +102,7 @@ Deno.test("an inspector reads any length, and refuses what it cannot read in one
     ConfigError,
     "Cannot look at head -1: the model has 2, counted from 0",
   );
+  assertThrows(() => piece.values("lost"), ConfigError, "Cannot look at lost: the model's mixers observe theta, eta,");
   await assertRejects(() => Inspector.create(device, model, params, { length: 0 }), ConfigError, "pieces of 0 tokens");
   inspector.dispose();
   device.dispose();

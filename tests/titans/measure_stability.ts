@@ -13,7 +13,7 @@ import { valueAndGrad } from "../../core/grad.ts";
 import type { Tensor } from "../../core/graph.ts";
 import { spec } from "../../core/trace.ts";
 import { compile, type Device, requestDevice } from "../../kernels/mod.ts";
-import { crossEntropy, mean, sliceAxis } from "../../ops/mod.ts";
+import { concat, crossEntropy, max, mean, sliceAxis, sqrt, square, squeeze, sum } from "../../ops/mod.ts";
 import {
   defineConfig,
   defineOptimizer,
@@ -24,6 +24,8 @@ import {
   splitText,
   Trainer,
 } from "../../titans/mod.ts";
+import type { ModelState } from "../../titans/models/model.ts";
+import { memoryStates } from "./builders.ts";
 import { norm } from "./runners.ts";
 
 const SHAPE = { batch: 8, length: 128 };
@@ -63,17 +65,18 @@ async function longWindow(
 /** Norms of a fast gain's difference from one after each quarter of a window: the largest of all blocks and heads. */
 async function gainNorms(device: Device, model: Model, params: Float32Array, text: Uint8Array): Promise<number[]> {
   const T = text.length;
-  const gains = (flat: Tensor, tokens: Tensor): Tensor[] =>
-    model.forward(model.unflatten(flat), tokens, { trace: true }).trace!.map(({ matrices }) =>
-      matrices[matrices.length - 1].memoryNorm
-    );
+  const gains = (flat: Tensor, tokens: Tensor): Tensor[] => {
+    const params = model.unflatten(flat), quarter = T / 4;
+    let state: ModelState | undefined;
+    return [0, 1, 2, 3].map((i) => {
+      state = model.forward(params, sliceAxis(tokens, 1, i * quarter, quarter), { state }).state;
+      const fast = memoryStates(state).map(({ weights }) => squeeze(weights[weights.length - 1], 2)); // [1, H, K]
+      return max(sqrt(sum(square(concat(fast, 1)), { axes: 2 })));
+    });
+  };
   const program = await compile(device, gains, [spec([model.layout.size]), spec([1, T], "i32")]);
   try {
-    const norms = await program.run(params, Int32Array.from(text)); // each [1, H, T]
-    const tokens = [1, 2, 3, 4].map((quarter) => quarter * T / 4 - 1);
-    return tokens.map((t) =>
-      Math.max(...norms.flatMap(({ data }) => Array.from({ length: data.length / T }, (_, head) => data[head * T + t])))
-    );
+    return (await program.run(params, Int32Array.from(text))).map(({ data }) => data[0]);
   } finally {
     program.dispose();
   }

@@ -4,15 +4,8 @@ import { printGraph } from "../../core/print.ts";
 import { simplify } from "../../core/simplify.ts";
 import { spec, trace } from "../../core/trace.ts";
 import type { ModelConfig } from "../../titans/config.ts";
-import {
-  type ForwardOptions,
-  type ForwardResult,
-  memoryStates,
-  type Model,
-  type ModelState,
-} from "../../titans/models/model.ts";
-import type { MemoryTrace } from "../../titans/mixers/titans/trace.ts";
-import { cut, tinyModel, tokensOf } from "./builders.ts";
+import type { ForwardOptions, ForwardResult, Model, ModelState } from "../../titans/models/model.ts";
+import { cut, memoryStates, observing, tinyModel, tokensOf } from "./builders.ts";
 import {
   assertClose,
   leavesOf,
@@ -33,11 +26,17 @@ const VARIANTS: readonly (readonly [string, Partial<ModelConfig>])[] = [
   ["mal", { model: "mal" }],
 ];
 
+/** What is observed at each token in a block, by name. */
+type Trace<Leaf> = Readonly<Record<string, Leaf>>;
+
 function forward(
   model: Model,
   options: ForwardOptions,
-): (flat: Tensor, tokens: Tensor, before: { state?: ModelState }) => ForwardResult {
-  return (flat, tokens, before) => model.forward(model.unflatten(flat), tokens, { ...before, ...options });
+): (flat: Tensor, tokens: Tensor, before: { state?: ModelState }) => ForwardResult & { trace: Trace<Tensor>[] } {
+  return (flat, tokens, before) => {
+    const { observe, blocks: trace } = observing();
+    return { ...model.forward(model.unflatten(flat), tokens, { ...before, ...options, observe }), trace };
+  };
 }
 
 /** What a model does on tokens, after a state if one is given. */
@@ -47,22 +46,19 @@ async function traced(
   params: Value,
   tokens: Value,
   state?: unknown,
-): Promise<{ trace: MemoryTrace<Value>[]; state: unknown }> {
-  const result = await run(forward(model, { trace: true }), [params, tokens, (state ? { state } : {}) as never]);
-  return { trace: result.trace as unknown as MemoryTrace<Value>[], state: result.state };
+): Promise<{ trace: Trace<Value>[]; state: unknown }> {
+  const result = await run(forward(model, {}), [params, tokens, (state ? { state } : {}) as never]);
+  return { trace: result.trace as unknown as Trace<Value>[], state: result.state };
 }
 
 for (const [name, options] of VARIANTS) {
-  Deno.test(`${name}: asking for the trace leaves the graph of logits and state as it is`, () => {
+  Deno.test(`${name}: observing leaves the graph of logits and state as it is`, () => {
     const { model } = tinyModel(options);
     const graph = (ask: ForwardOptions): string => {
-      const rest = (flat: Tensor, tokens: Tensor): Omit<ForwardResult, "trace"> => {
-        const { logits, state } = forward(model, ask)(flat, tokens, {});
-        return { logits, state };
-      };
+      const rest = (flat: Tensor, tokens: Tensor): ForwardResult => model.forward(model.unflatten(flat), tokens, ask);
       return printGraph(simplify(trace(rest, [spec([model.layout.size]), spec([2, 19], "i32")]).graph));
     };
-    assertEquals(graph({ trace: true }), graph({}));
+    assertEquals(graph({ observe: () => {} }), graph({}));
   });
 
   Deno.test(`${name}: the norms after the last token are those of the state, and pieces trace like the whole`, async () => {
@@ -95,19 +91,14 @@ for (const [name, options] of VARIANTS) {
   });
 }
 
-Deno.test("without being asked a model gives no trace", async () => {
-  const { model, params } = tinyModel({ model: "mac" });
-  assertEquals(Object.keys(await reference(forward(model, {}), [params, tokensOf(1, 3), {}])), ["logits", "state"]);
-});
-
 Deno.test("a token that is not stored has theta 0, and surprises all the same", async () => {
   const { model, params } = tinyModel({ model: "lmm", momentum: false, forgetting: false });
-  const fn = (flat: Tensor, tokens: Tensor, store: Tensor): ForwardResult =>
-    model.forward(model.unflatten(flat), tokens, { trace: true, store });
+  const fn = (flat: Tensor, tokens: Tensor, update: Tensor): { trace: Trace<Tensor>[] } =>
+    forward(model, { update })(flat, tokens, {});
   const store = { shape: [1, 6], data: [1, 1, 0, 1, 1, 1] };
   for (
     const { theta, updateNorm, surprise } of (await reference(fn, [params, tokensOf(1, 6), store]))
-      .trace as unknown as MemoryTrace<Value>[]
+      .trace as unknown as Trace<Value>[]
   ) {
     for (const { data } of [theta, updateNorm]) {
       assertEquals(Array.from(data, (x) => x > 0), [

@@ -9,19 +9,22 @@ import type { Tensor } from "../../core/graph.ts";
 import { scan } from "../../core/scan.ts";
 import { flatten, unflatten } from "../../core/tree.ts";
 import { type Device, requestDevice } from "../../kernels/mod.ts";
-import { add, crossEntropy, mul, sliceAxis, sum, transpose } from "../../ops/mod.ts";
+import { add, crossEntropy, iota, mul, reshape, sliceAxis, squeeze, sum, transpose } from "../../ops/mod.ts";
 import type { ModelConfig } from "../../titans/config.ts";
 import { decodeMemory, encodeMemory, fingerprint, Reader } from "../../titans/mod.ts";
-import { memoryStates, Model, type ModelState } from "../../titans/models/model.ts";
-import {
-  boundaryOfModelReading,
-  type ModelReading,
-  modelReadingAtBoundary,
-  placedToken,
-  readModelToken,
-} from "../../titans/models/decode.ts";
+import { Model, type ModelState } from "../../titans/models/model.ts";
 import { decodeSafetensors, encodeSafetensors } from "../../titans/models/safetensors.ts";
-import { cut, MODELS, partsOf, readModel, rowsOf, tinyModel, tokensOf } from "./builders.ts";
+import {
+  cut,
+  MEMORY_MODELS,
+  memoryStates,
+  MODELS,
+  partsOf,
+  readModel,
+  rowsOf,
+  tinyModel,
+  tokensOf,
+} from "./builders.ts";
 import {
   assertClose,
   isValue,
@@ -45,7 +48,7 @@ interface Case {
 
 /** Model m with memory depth d and gates g, each counted from 0; what the memory forgets to alternates. */
 function caseOf(m: number, d: number, g: number): Case {
-  const [name, model] = MODELS[m], forgetTo = (m + d + g) % 2 ? "zero" : "start";
+  const [name, model] = MEMORY_MODELS[m], forgetTo = (m + d + g) % 2 ? "zero" : "start";
   const options = { ...model, memoryDepth: DEPTHS[d], gateGranularity: GRANULARITIES[g], forgetTo, blocks: 1 } as const;
   return { name: `${name}, depth ${DEPTHS[d]}, gates a ${GRANULARITIES[g]}, forgetting to ${forgetTo}`, options };
 }
@@ -73,14 +76,15 @@ interface Run {
 }
 
 /** Tokens [1, T] one at a time: every weight written at every token, as a reader does it. T ends at a boundary. */
-function tokenLoop(model: Model, flat: Tensor, placed: Tensor): Run {
-  const params = model.unflatten(flat);
-  const step = (state: ModelReading, token: Tensor): [ModelReading, Tensor] => {
-    const next = readModelToken(model, params, state, token);
+function tokenLoop(model: Model, flat: Tensor, tokens: Tensor): Run {
+  const params = model.unflatten(flat), T = tokens.shape[1];
+  const step = (state: ModelState, token: { id: Tensor; position: Tensor }): [ModelState, Tensor] => {
+    const next = model.step(params, reshape(token.id, [1, 1]), { state, position: token.position });
     return [next.state, next.logits];
   };
-  const [last, logits] = scan(step, modelReadingAtBoundary(model.config, model.initialState(params, 1)), placed);
-  return { logits: transpose(logits, [1, 0, 2]), state: boundaryOfModelReading(last) };
+  const text = { id: squeeze(tokens, 0), position: iota([T], 0) };
+  const [state, logits] = scan(step, model.stepState(model.initialState(params, 1)), text);
+  return { logits: transpose(logits, [1, 0, 2]), state };
 }
 
 /** Logits, state, and the gradient of a random functional of logits and memory in all parameters. */
@@ -95,16 +99,10 @@ function withGradient(run: (flat: Tensor, tokens: Tensor) => Run) {
   };
 }
 
-for (const [m, [name]] of MODELS.entries()) {
+for (const [m, [name]] of MEMORY_MODELS.entries()) {
   Deno.test(`reference: ${name}, all depths and gates: the parallel form equals the token loop: logits, state, gradients in every parameter, none of them zero`, () =>
     forAllMemories(m, async (options) => {
       const { model, params } = tinyModel({ ...options, miniBatch: 2, segment: 4 }), T = 8, tokens = tokensOf(1, T);
-      const placed = {
-        shape: [T, 4],
-        dtype: "i32" as const,
-        data: Array.from(tokens.data, (token, t) => Array.from(placedToken(model.config, model.interval, token, t)))
-          .flat(),
-      };
       const parallel = (flat: Tensor, tokens: Tensor): Run => {
         const { logits, state } = model.forward(model.unflatten(flat), tokens);
         return { logits, state };
@@ -120,7 +118,7 @@ for (const [m, [name]] of MODELS.entries()) {
       ) => noise(shape, 20 + i));
       const expected = await reference(withGradient((flat, tokens) => tokenLoop(model, flat, tokens)), [
         params,
-        placed,
+        tokens,
         weights,
       ]);
       assertClose(await reference(withGradient(parallel), [params, tokens, weights]), expected, 1e-9);
@@ -157,8 +155,8 @@ for (const [m, [name]] of MODELS.entries()) {
       const { model, params } = tinyModel({ ...options, persistentTokens: 0, momentum: false }),
         T = 8,
         tokens = tokensOf(1, T);
-      const surprises = (flat: Tensor, tokens: Tensor, store: Tensor): Tensor[] =>
-        memoryStates(model.forward(model.unflatten(flat), tokens, { store }).state).flatMap((
+      const surprises = (flat: Tensor, tokens: Tensor, update: Tensor): Tensor[] =>
+        memoryStates(model.forward(model.unflatten(flat), tokens, { update }).state).flatMap((
           { surprise },
         ) => [...surprise]);
       const read = prepareReference(surprises, [params, tokens, { shape: [1, T], data: [] }]);
@@ -241,11 +239,11 @@ const STORE: Value = {
 
 /** What a model does on 11 tokens of two texts after a state; with the gradient of its loss if that is asked for. */
 function modelRun(model: Model, isDifferentiated: boolean) {
-  return (flat: Tensor, tokens: Tensor, store: Tensor, state: ModelState): Run & { readonly gradient?: Tensor } => {
+  return (flat: Tensor, tokens: Tensor, update: Tensor, state: ModelState): Run & { readonly gradient?: Tensor } => {
     const forward = (flat: Tensor): Run => {
       const { logits, state: after } = model.forward(model.unflatten(flat), sliceAxis(tokens, 1, 0, T), {
         state,
-        store,
+        update,
       });
       return { logits, state: after };
     };
@@ -332,7 +330,7 @@ const ON_WEBGPU = [
   [5, 1, 0],
   [5, 2, 0],
 ] as const;
-const ON_CPU = [...MODELS.keys()].flatMap((m) => [...DEPTHS.keys()].map((d) => [m, d, (m + d) % 3] as const));
+const ON_CPU = [...MEMORY_MODELS.keys()].flatMap((m) => [...DEPTHS.keys()].map((d) => [m, d, (m + d) % 3] as const));
 
 for (const [kind, cases] of [["webgpu", ON_WEBGPU], ["cpu", ON_CPU]] as const) {
   Deno.test(`${kind}: models of every depth and gates: numbers of the reference, pieces, masks, causality, batches, files, single tokens`, async (t) => {
@@ -342,6 +340,9 @@ for (const [kind, cases] of [["webgpu", ON_WEBGPU], ["cpu", ON_CPU]] as const) {
       await t.step(given.name, () => checkOnDevice(device, given.options, d === m % DEPTHS.length, d % 2 ? 2 : 4));
     }
     const swiglu = { model: "mag", gateGranularity: "channel", memory: "swiglu", blocks: 1 } as const;
+    for (const [name, options] of MODELS.filter((model) => !MEMORY_MODELS.includes(model))) {
+      await t.step(name, () => checkOnDevice(device, { ...options, blocks: 1 }, true, 4));
+    }
     await t.step("mag, swiglu memory, gates a channel", () => checkOnDevice(device, swiglu, false, 4));
     device.dispose();
   });

@@ -104,7 +104,7 @@ Deno.test("options: records differ in the first option that changes results, in 
 });
 
 /** Options that no parameter and no result depends on in each kind of model. */
-const IDLE: Readonly<Record<ModelConfig["model"], readonly string[]>> = {
+const IDLE: Readonly<Record<"lmm" | "mac" | "mag" | "mal", readonly string[]>> = {
   lmm: ["segment", "window", "persistentTokens", "memoryQuery", "outputGate", "memoryTokens"],
   mac: ["window", "memoryTokens"],
   mag: ["segment", "memoryQuery", "memoryTokens"],
@@ -115,12 +115,20 @@ Deno.test("options: checkpoints are of the same model if they differ in cost alo
   for (const model of ["lmm", "mac", "mag", "mal"] as const) {
     const config = defineConfig({ model });
     for (const name of Object.keys(MODEL_OPTIONS) as (keyof ModelConfig)[]) {
-      const isIgnored = [...IDLE[model], "tile", "checkpoint"].includes(name);
+      const isIgnored = [...IDLE[model], "span", "keyHeads", "maxLength", "tile", "checkpoint"].includes(name);
       for (const value of inside(MODEL_OPTIONS[name]).filter((value) => value !== config[name])) {
         assertEquals(differingField(config, { ...config, [name]: value }), isIgnored ? undefined : name);
       }
     }
   }
+  const full = defineConfig({ model: "attention" }), same = { ...full, model: "transformer" } as const;
+  assertEquals(differingField(full, { ...same, window: 9, segment: 3, miniBatch: 8, memory: "swiglu" }), undefined);
+  assertEquals(differingField(full, { ...same, maxLength: 9 }), "maxLength");
+  const listed = (window: number): ModelConfig =>
+    defineConfig({ blocks: [{ mixer: "lmm" }, { mixer: "mag", window }], window: 7 });
+  assertEquals(differingField(listed(5), { ...listed(5), window: 9 }), undefined);
+  assertEquals(differingField(listed(5), listed(6)), "blocks");
+  assertEquals(differingField(listed(5), { ...listed(5), vocabulary: 9 }), "vocabulary");
   const found = defineConfig({ momentum: false, etaBias: 1 });
   requireSameModel(found, { ...found, etaBias: 2 });
   assertThrows(

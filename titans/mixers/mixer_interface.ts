@@ -8,6 +8,7 @@
 import type { Tensor } from "../../core/graph.ts";
 import type { MapTree } from "../../core/tree.ts";
 import type { Parameter } from "../nn/parameters.ts";
+import { ConfigError } from "../errors.ts";
 import type { OptionsOf, OptionTable } from "../options/option_table.ts";
 
 /** What a layer knows of the model that it is part of. */
@@ -71,8 +72,11 @@ export interface Mixed<State> {
   readonly state: State;
 }
 
-/** A mixer with its options, in a block of a model. */
-export interface MixerLayer<Params = unknown, State = unknown> {
+/** The tensors of described parameters. */
+export type Tensors<Described> = MapTree<Described, Parameter, Tensor>;
+
+/** A mixer with its options, in a block of a model. `Described` is the tree of its parameters' descriptions. */
+export interface MixerLayer<Described = unknown, State = unknown> {
   /** Tokens between two boundaries, where `forward` can take a sequence up; 1 where it can anywhere. */
   readonly interval: number;
   /** Tokens that a text may have; any number unless given. */
@@ -83,22 +87,22 @@ export interface MixerLayer<Params = unknown, State = unknown> {
    */
   readonly together?: number;
   /** Describes the parameters; `scale` shrinks what the layer adds to the residual stream at the start. */
-  parameters(scale: number): MapTree<Params, Tensor, Parameter>;
+  parameters(scale: number): Described;
   /** The state before the first token of `batch` texts. Every tensor is f32 and has the leading axis B. */
-  initialState(params: Params, batch: number): State;
+  initialState(params: Tensors<Described>, batch: number): State;
   /** Mixes tokens [B, T, D], any T of at least 1, from a boundary on. */
-  forward(params: Params, x: Tensor, context: ForwardContext<State>): Mixed<State>;
+  forward(params: Tensors<Described>, x: Tensor, context: ForwardContext<State>): Mixed<State>;
   /**
    * A state at a boundary with what `step` keeps beside, known there: partial sums, rows of the interval. States of
    * `forward` need not have it, so that streams do not carry it. The state itself unless given.
    */
   stepState?(state: State): State;
   /** Mixes one token [B, 1, D], anywhere; {@link forward} unless given, for which the interval must be 1. */
-  step?(params: Params, x: Tensor, context: StepContext<State>): Mixed<State>;
+  step?(params: Tensors<Described>, x: Tensor, context: StepContext<State>): Mixed<State>;
 }
 
 /** A token mixer. */
-export interface Mixer<Table extends OptionTable = OptionTable, Params = unknown, State = unknown> {
+export interface Mixer<Table extends OptionTable = OptionTable, Described = unknown, State = unknown> {
   /** What checkpoints and flags call it. */
   readonly name: string;
   /** One line for help texts. */
@@ -110,18 +114,41 @@ export interface Mixer<Table extends OptionTable = OptionTable, Params = unknown
   /** Names of tensors in the states of older files, and what they are called now. */
   readonly renamed?: Readonly<Record<string, string>>;
   /** Makes a layer. @throws {ConfigError} if options are at odds with each other or with the dimensions. */
-  create(options: OptionsOf<Table>, dimensions: Dimensions): MixerLayer<Params, State>;
+  create(options: OptionsOf<Table>, dimensions: Dimensions): MixerLayer<Described, State>;
   /** What to change where numbers overflow before the first update, such as `a smaller thetaMax than 4`. */
   remedy?(options: OptionsOf<Table>): string;
+  /** Its name, so that records with mixers in them are stored with their names. */
+  toJSON(): string;
 }
 
 /** A mixer of any options, parameters and state, as registries and models hold it. */
-// deno-lint-ignore no-explicit-any -- what a layer takes is what the same layer gave: the model never looks inside
-export type AnyMixer = Mixer<any, any, any>;
+export interface AnyMixer extends Omit<Mixer, "create" | "remedy"> {
+  /** Makes a layer. */
+  // deno-lint-ignore no-explicit-any -- what a mixer takes is what its own table gave, and a layer what it gave itself
+  create(options: any, dimensions: Dimensions): MixerLayer<any, any>;
+  /** What to change where numbers overflow. */
+  // deno-lint-ignore no-explicit-any -- as above
+  remedy?(options: any): string;
+}
 
-/** States a mixer, with its types inferred. */
-export function defineMixer<const Table extends OptionTable, Params, State>(
-  mixer: Mixer<Table, Params, State>,
-): Mixer<Table, Params, State> {
-  return mixer;
+/** Names that parts of a block have already. */
+const TAKEN = ["mixerNorm", "mlpNorm", "mlp", "input", "mixer"];
+
+/**
+ * States a mixer, with its types inferred.
+ * @throws {ConfigError} if the name cannot be part of the names of parameters.
+ */
+export function defineMixer<const Table extends OptionTable, Described, State>(
+  mixer: Omit<Mixer<Table, Described, State>, "toJSON">,
+): Mixer<Table, Described, State> {
+  const { name } = mixer;
+  if (!/^[a-zA-Z][a-zA-Z0-9]*$/.test(name) || TAKEN.includes(name)) {
+    throw new ConfigError(
+      `Cannot define mixer ${JSON.stringify(name)}: its name must be letters and digits, and not one of ${
+        TAKEN.join(", ")
+      }`,
+      "name",
+    );
+  }
+  return { ...mixer, toJSON: () => name };
 }

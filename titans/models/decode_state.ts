@@ -5,11 +5,12 @@ import { optionNames } from "../../core/options.ts";
 import { mapLeaves, type MapTree } from "../../core/tree.ts";
 import type { DeviceArray } from "../../kernels/mod.ts";
 import { checkNames } from "../errors.ts";
-import { type ModelReading, namedLeaves } from "./decode.ts";
+import { namedLeaves } from "./decode.ts";
+import type { ModelState } from "./model.ts";
 import type { StoredTensor } from "./safetensors.ts";
 
 /** The arrays of a state, in device memory. */
-export type ReadingArrays = MapTree<ModelReading, Tensor, DeviceArray>;
+export type ReadingArrays = MapTree<ModelState, Tensor, DeviceArray>;
 
 /** A state on the host: everything that reading needs to go on. */
 export interface ExportedReading {

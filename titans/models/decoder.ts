@@ -9,19 +9,10 @@ import { isSpec, type Spec, spec } from "../../core/trace.ts";
 import type { Tensor } from "../../core/graph.ts";
 import { mapLeaves, type MapTree } from "../../core/tree.ts";
 import { compile, type Device, type DeviceArray, type Program } from "../../kernels/mod.ts";
-import { add, zeros } from "../../ops/mod.ts";
+import { add, expandDims, split, squeeze, zeros } from "../../ops/mod.ts";
 import type { ModelConfig } from "../config.ts";
-import type { Model } from "./model.ts";
-import {
-  boundaryOfModelReading,
-  mismatchOf,
-  type ModelReading,
-  modelReadingAtBoundary,
-  namedLeaves,
-  placedToken,
-  readingSpecs,
-  readModelToken,
-} from "./decode.ts";
+import type { ForwardResult, Model, ModelState } from "./model.ts";
+import { mismatchOf, namedLeaves, stepSpecs } from "./decode.ts";
 import {
   checkExported,
   disposeArrays,
@@ -30,12 +21,8 @@ import {
   ReadingState,
 } from "./decode_state.ts";
 
-interface Read {
-  readonly logits: Tensor;
-  readonly state: ModelReading;
-}
-type ReadProgram = Program<[flat: Tensor, state: ModelReading, tokens: Tensor], Read>;
-type StartProgram = Program<[flat: Tensor], ModelReading>;
+type ReadProgram = Program<[flat: Tensor, state: ModelState, tokens: Tensor], ForwardResult>;
+type StartProgram = Program<[flat: Tensor], ModelState>;
 
 /** What reading gave. */
 export interface ReadResult {
@@ -47,6 +34,11 @@ export interface ReadResult {
 
 /** Tokens that one launch reads at most, where there are as many. */
 const LONG_TOKENS = 512;
+/** Tokens that a shorter launch reads where states can be carried on anywhere; else it reads an interval. */
+const SHORT_TOKENS = 32;
+
+/** Positions are i32. Beyond, those are given that are the same within every interval. */
+const LARGEST_POSITION = 2 ** 31 - 1;
 
 /**
  * A model that reads on a device: from states that are given, or one text of its own, piece by piece.
@@ -71,10 +63,10 @@ export class Reader {
   readonly start: ReadingState;
   #device: Device;
   #params: DeviceArray;
-  #specs: MapTree<ModelReading, Tensor, Spec>;
+  #specs: MapTree<ModelState, Tensor, Spec>;
   #startProgram: StartProgram;
   #token: ReadProgram;
-  #interval?: ReadProgram;
+  #short?: ReadProgram;
   #long?: ReadProgram;
   #state: ReadingState;
 
@@ -86,7 +78,7 @@ export class Reader {
     this.model = model;
     this.#device = device;
     this.#params = programs.params;
-    this.#specs = readingSpecs(model);
+    this.#specs = stepSpecs(model);
     this.#startProgram = programs.start;
     this.#token = programs.token;
     this.start = this.#state = new ReadingState(programs.start.launch(programs.params), 0, undefined);
@@ -100,12 +92,13 @@ export class Reader {
    */
   static async create(device: Device, model: Model, params: Float32Array): Promise<Reader> {
     const flat = spec([model.layout.size]);
-    const initial = (vector: Tensor): ModelReading =>
-      modelReadingAtBoundary(model.config, model.initialState(model.unflatten(vector), 1));
+    const initial = (vector: Tensor): ModelState => model.stepState(model.initialState(model.unflatten(vector), 1));
     const start: StartProgram = await compile(device, initial, [flat]);
-    const one = (vector: Tensor, state: ModelReading, placed: Tensor): Read =>
-      readModelToken(model, model.unflatten(vector), state, placed);
-    const token: ReadProgram = await compile(device, one, [flat, readingSpecs(model), spec([4], "i32")]);
+    const one = (vector: Tensor, state: ModelState, placed: Tensor): ForwardResult => {
+      const [token, position] = split(placed, [1, 1], 0);
+      return model.step(model.unflatten(vector), expandDims(token, 0), { state, position: squeeze(position, 0) });
+    };
+    const token: ReadProgram = await compile(device, one, [flat, stepSpecs(model), spec([2], "i32")]);
     return new Reader(model, device, { start, token, params: device.upload(params, flat) });
   }
 
@@ -187,7 +180,7 @@ export class Reader {
    * @throws {RangeError} if there is no token, one lies outside the vocabulary, or the state was disposed.
    */
   async prefill(tokens: ArrayLike<number>, state: ReadingState = this.start): Promise<ReadResult> {
-    this.#check(tokens);
+    this.#check(tokens, state);
     let arrays = state.arrays, next = 0;
     for (;;) {
       const { program, input, count } = await this.#piece(tokens, next, state.tokensRead + next);
@@ -242,16 +235,21 @@ export class Reader {
     this.reset();
     this.start.dispose();
     this.#params.dispose();
-    for (const program of [this.#startProgram, this.#token, this.#interval, this.#long]) program?.dispose();
+    for (const program of [this.#startProgram, this.#token, this.#short, this.#long]) program?.dispose();
   }
 
-  #check(tokens: ArrayLike<number>): void {
-    const { vocabulary } = this.model.config;
+  #check(tokens: ArrayLike<number>, { tokensRead }: ReadingState): void {
+    const { maxLength, config: { vocabulary } } = this.model;
     if (tokens.length === 0) throw new RangeError("Cannot read an empty list of tokens: give at least one");
     for (let i = 0; i < tokens.length; i++) {
       if (!Number.isInteger(tokens[i]) || tokens[i] < 0 || tokens[i] >= vocabulary) {
         throw new RangeError(`Cannot read token ${tokens[i]}: tokens of this model go from 0 to ${vocabulary - 1}`);
       }
+    }
+    if (tokensRead + tokens.length > maxLength) {
+      throw new RangeError(
+        `Cannot read ${tokens.length} tokens after ${tokensRead}: this model's attention holds ${maxLength}; give it a larger maxLength, or a window`,
+      );
     }
   }
 
@@ -261,28 +259,26 @@ export class Reader {
     next: number,
     at: number,
   ): Promise<{ program: ReadProgram; input: Int32Array; count: number }> {
-    const { model } = this, { interval } = model, left = tokens.length - next;
-    const long = this.tokensAtOnce;
-    if (at % interval !== 0 || left < interval) {
-      return { program: this.#token, input: placedToken(model.config, interval, tokens[next], at), count: 1 };
+    const { interval } = this.model, left = tokens.length - next;
+    const long = this.tokensAtOnce, short = interval === 1 ? SHORT_TOKENS : interval;
+    if (at % interval !== 0 || left < short) {
+      const position = at <= LARGEST_POSITION ? at : at % interval;
+      return { program: this.#token, input: Int32Array.of(tokens[next], position), count: 1 };
     }
-    const count = left >= long ? long : interval;
+    const count = left >= long ? long : short;
     const program = left >= long
       ? this.#long ??= await this.#parallel(long)
-      : this.#interval ??= await this.#parallel(interval);
+      : this.#short ??= await this.#parallel(short);
     return { program, input: Int32Array.from({ length: count }, (_, i) => tokens[next + i]), count };
   }
 
   /** Compiles reading `count` tokens, whole intervals from a boundary on, at once. */
   async #parallel(count: number): Promise<ReadProgram> {
     const { model } = this;
-    const read = (vector: Tensor, before: ModelReading, tokens: Tensor): Read => {
+    const read = (vector: Tensor, before: ModelState, tokens: Tensor): ForwardResult => {
       const position = add(zeros([], "i32"), count - 1);
-      const { logits, state } = model.forward(model.unflatten(vector), tokens, {
-        state: boundaryOfModelReading(before),
-        position,
-      });
-      return { logits, state: modelReadingAtBoundary(model.config, state) };
+      const { logits, state } = model.forward(model.unflatten(vector), tokens, { state: before, position });
+      return { logits, state: model.stepState(state) };
     };
     return await compile(this.#device, read, [spec([model.layout.size]), this.#specs, spec([1, count], "i32")]);
   }

@@ -1,7 +1,7 @@
 /**
- * Watching a model read: what its memories do at each token of a text of any length.
+ * Watching a model read: what its mixers observe at each token of a text of any length, such as what memories do.
  *
- * One program reads pieces of a fixed length and traces them; the state stays on the device from piece to piece, so the
+ * One program reads pieces of a fixed length and observes them; the state stays on the device from piece to piece, so the
  * memory that this takes does not grow with the text. A text's last piece is filled up on the right, which is harmless,
  * since no position sees a later one.
  */
@@ -11,31 +11,23 @@ import { optionNames } from "../../core/options.ts";
 import { spec } from "../../core/trace.ts";
 import { flatten, type MapTree } from "../../core/tree.ts";
 import { compile, type CompileWatch, type Device, type DeviceArray, type Program } from "../../kernels/mod.ts";
-import { crossEntropy, sliceAxis, squeeze, stack } from "../../ops/mod.ts";
+import { concat, crossEntropy, sliceAxis, squeeze } from "../../ops/mod.ts";
 import type { ModelConfig } from "../config.ts";
 import { checkNames, ConfigError } from "../errors.ts";
-import type { Model, ModelState } from "./model.ts";
 import { boundarySpecs } from "./decode.ts";
-import type { MemoryTrace } from "../mixers/titans/trace.ts";
+import type { Model, ModelState, Observation } from "./model.ts";
 
-/** What is known about a memory at a token; {@link MemoryTrace} defines each. */
-export type TraceQuantity = Exclude<keyof MemoryTrace, "matrices">;
+/** A row of figures, one at each token: a quantity that a mixer observes, of one of its heads. */
+export interface ObservedRow {
+  /** As the mixer calls it, such as `surprise`. */
+  readonly quantity: string;
+  /** Counted from 0. */
+  readonly block: number;
+  /** Counted from 0. */
+  readonly head: number;
+}
 
-/** The quantities of a trace, in a fixed order. */
-export const TRACE_QUANTITIES: readonly TraceQuantity[] = [
-  "surprise",
-  "loss",
-  "error",
-  "readError",
-  "theta",
-  "eta",
-  "alpha",
-  "updateNorm",
-  "momentumNorm",
-  "memoryNorm",
-];
-
-/** Which memories to look at: all blocks and heads unless said. */
+/** Where to look: at all blocks and heads unless given. */
 export interface TraceSelection {
   /** Counted from 0. */
   readonly block?: number;
@@ -45,10 +37,10 @@ export interface TraceSelection {
 
 const TRACE_SELECTION = optionNames<TraceSelection>({ block: true, head: true });
 
-/** Consecutive tokens of a text and what the memories did at them. */
+/** Consecutive tokens of a text and what was observed at them. */
 export class TracedPiece {
   readonly #values: Float32Array;
-  readonly #extents: { readonly blocks: number; readonly heads: number; readonly length: number };
+  readonly #rows: readonly ObservedRow[];
 
   /**
    * Made by {@link Inspector.read}.
@@ -56,39 +48,47 @@ export class TracedPiece {
    * @param tokens Token ids.
    * @param bits What each token cost the model before it was read: -log2 of the probability it gave it; NaN for the
    * first token of a text.
-   * @param values Quantity by quantity [Q, blocks, heads, length], in the order of {@link TRACE_QUANTITIES}; more
-   * tokens than there are may follow.
-   * @param extents Of the values.
+   * @param values Row by row [rows, length]; more tokens than there are may follow.
+   * @param rows What the rows are.
    */
   constructor(
     readonly start: number,
     readonly tokens: Int32Array,
     readonly bits: Float64Array,
     values: Float32Array,
-    extents: { readonly blocks: number; readonly heads: number; readonly length: number },
+    rows: readonly ObservedRow[],
   ) {
     this.#values = values;
-    this.#extents = extents;
+    this.#rows = rows;
   }
 
   /**
-   * A quantity at each token: of one memory, or the mean over those selected.
-   * @throws {ConfigError} if there is no such block or head.
+   * A quantity at each token: of one head of a block, or the mean over those selected that have it.
+   * @throws {ConfigError} if there is no such quantity, block or head.
    */
-  values(quantity: TraceQuantity, selection: TraceSelection = {}): Float64Array {
+  values(quantity: string, selection: TraceSelection = {}): Float64Array {
     checkNames("values", selection, TRACE_SELECTION);
-    const { block, head } = selection;
-    const { blocks, heads, length } = this.#extents;
-    const chosen = (name: "block" | "head", index: number | undefined, count: number): number[] => {
-      if (index === undefined) return Array.from({ length: count }, (_, i) => i);
-      if (Number.isInteger(index) && index >= 0 && index < count) return [index];
-      throw new ConfigError(`Cannot look at ${name} ${index}: the model has ${count}, counted from 0`, name);
-    };
-    const rows = chosen("block", block, blocks).flatMap((b) => chosen("head", head, heads).map((h) => b * heads + h));
-    const from = TRACE_QUANTITIES.indexOf(quantity) * blocks * heads;
+    const all = this.#rows.map((row, index) => ({ ...row, index })).filter((row) => row.quantity === quantity);
+    if (all.length === 0) {
+      const others = [...new Set(this.#rows.map((row) => row.quantity))].join(", ");
+      throw new ConfigError(
+        `Cannot look at ${quantity}: the model's mixers observe ${others || "nothing"}`,
+        "quantity",
+      );
+    }
+    const chosen = (["block", "head"] as const).reduce((rows, name) => {
+      const index = selection[name], found = rows.filter((row) => index === undefined || row[name] === index);
+      if (found.length > 0) return found;
+      const count = Math.max(...rows.map((row) => row[name])) + 1;
+      const rule = Number.isInteger(index) && index! >= 0 && index! < count
+        ? `it has no ${quantity}`
+        : `the model has ${count}, counted from 0`;
+      throw new ConfigError(`Cannot look at ${name} ${index}: ${rule}`, name);
+    }, all);
+    const { length } = this.#values, width = length / this.#rows.length;
     return Float64Array.from(
       this.tokens,
-      (_, t) => rows.reduce((total, row) => total + this.#values[(from + row) * length + t], 0) / rows.length,
+      (_, t) => chosen.reduce((total, { index }) => total + this.#values[index * width + t], 0) / chosen.length,
     );
   }
 }
@@ -96,8 +96,8 @@ export class TracedPiece {
 interface Watched {
   /** Nats of the token after each one, [T]. */
   readonly losses: Tensor;
-  /** [Q, blocks, heads, T] */
-  readonly values: Tensor;
+  /** [rows, T]; absent where nothing is observed. */
+  readonly values?: Tensor;
   readonly state: ModelState;
 }
 
@@ -116,23 +116,26 @@ export interface InspectorOptions extends CompileWatch {
 
 const INSPECTOR_OPTIONS = optionNames<InspectorOptions>({ length: true, progress: true, signal: true });
 
-/** Shows what the memories of a model do while it reads. */
+/** Shows what the mixers of a model observe while it reads. */
 export class Inspector {
   /** The model that reads. */
   readonly model: Model;
   /** Tokens of a piece. */
   readonly length: number;
+  /** What is observed at each token, in the order of the flow. */
+  readonly rows: readonly ObservedRow[];
   readonly #start: StartProgram;
   readonly #watch: WatchProgram;
   readonly #params: DeviceArray;
 
   private constructor(
     model: Model,
-    length: number,
+    { length, rows }: { readonly length: number; readonly rows: readonly ObservedRow[] },
     programs: { start: StartProgram; watch: WatchProgram; params: DeviceArray },
   ) {
     this.model = model;
     this.length = length;
+    this.rows = rows;
     this.#start = programs.start;
     this.#watch = programs.watch;
     this.#params = programs.params;
@@ -156,11 +159,11 @@ export class Inspector {
     if (!Number.isInteger(asked) || asked < 1) {
       throw new ConfigError(`Cannot read pieces of ${asked} tokens: give an integer of at least 1`, "length");
     }
-    const length = Math.ceil(asked / model.interval) * model.interval;
+    const length = Math.ceil(asked / model.interval) * model.interval, rows: ObservedRow[] = [];
     const flat = spec([model.layout.size]);
     const initial = (vector: Tensor): ModelState => model.initialState(model.unflatten(vector), 1);
     const start: StartProgram = await compile(device, initial, [flat]);
-    const watch: WatchProgram = await compile(device, watching(model, length), [
+    const watch: WatchProgram = await compile(device, watching(model, length, rows), [
       flat,
       boundarySpecs(model, 1),
       spec([1, length + 1], "i32"),
@@ -168,7 +171,7 @@ export class Inspector {
       progress,
       signal,
     });
-    return new Inspector(model, length, { start, watch, params: device.upload(params, flat) });
+    return new Inspector(model, { length, rows }, { start, watch, params: device.upload(params, flat) });
   }
 
   /** What it watches, in a line. */
@@ -185,6 +188,11 @@ export class Inspector {
     showAsText(this);
   }
 
+  /** The quantities that are observed, each once; none where no mixer observes any. */
+  get quantities(): readonly string[] {
+    return [...new Set(this.rows.map(({ quantity }) => quantity))];
+  }
+
   /**
    * Reads a text from its beginning, piece by piece.
    * @param text Token ids, at once or as they come, in parts of any length.
@@ -192,7 +200,7 @@ export class Inspector {
    * @throws {RangeError} if a token lies outside the vocabulary.
    */
   async *read(text: ArrayLike<number> | AsyncIterable<ArrayLike<number>>): AsyncGenerator<TracedPiece, void, void> {
-    const { blocks, heads } = this.model.config, { length } = this;
+    const { length, rows } = this;
     let state: StateArrays = this.#start.launch(this.#params);
     let before = NaN, start = 0;
     try {
@@ -202,13 +210,20 @@ export class Inspector {
         const result = this.#watch.launch(this.#params, state, padded);
         disposeAll(state);
         state = result.state;
-        const [losses, values] = await Promise.all([result.losses.read(), result.values.read()]) as Float32Array[];
+        const [losses, values = new Float32Array()] = await Promise.all(
+          [result.losses.read(), result.values?.read()],
+        ) as [Float32Array, Float32Array | undefined];
         result.losses.dispose();
-        result.values.dispose();
+        result.values?.dispose();
         const count = Math.min(length, tokens.length);
+        if (start + count > this.model.maxLength) {
+          throw new RangeError(
+            `Cannot read more than ${this.model.maxLength} tokens: this model's attention holds no more; give it a larger maxLength, or a window`,
+          );
+        }
         const bits = Float64Array.from({ length: count }, (_, i) => i === 0 ? before : losses[i - 1] / Math.LN2);
         before = losses[count - 1] / Math.LN2;
-        yield new TracedPiece(start, tokens.slice(0, count), bits, values, { blocks, heads, length });
+        yield new TracedPiece(start, tokens.slice(0, count), bits, values, rows);
         start += count;
       }
     } finally {
@@ -224,12 +239,24 @@ export class Inspector {
   }
 }
 
-function watching(model: Model, length: number): (flat: Tensor, state: ModelState, tokens: Tensor) => Watched {
+/** Reads and observes `length` tokens; `rows` becomes what is observed, as soon as the function is traced. */
+function watching(
+  model: Model,
+  length: number,
+  rows: ObservedRow[],
+): (flat: Tensor, state: ModelState, tokens: Tensor) => Watched {
   return (flat, state, tokens) => {
-    const result = model.forward(model.unflatten(flat), sliceAxis(tokens, 1, 0, length), { state, trace: true });
+    const values: Tensor[] = [];
+    rows.length = 0;
+    const observe = ({ block, name: quantity, tensor, axes }: Observation): void => {
+      if (String(axes) !== "batch,head,time") return;
+      values.push(squeeze(tensor, 0)); // [H, T]
+      for (let head = 0; head < tensor.shape[1]; head++) rows.push({ quantity, block, head });
+    };
+    const result = model.forward(model.unflatten(flat), sliceAxis(tokens, 1, 0, length), { state, observe });
     const losses = crossEntropy(result.logits, sliceAxis(tokens, 1, 1, length), { reduction: "none" });
-    const quantity = (name: TraceQuantity): Tensor => stack(result.trace!.map((trace) => squeeze(trace[name], 0)), 0);
-    return { losses: squeeze(losses, 0), values: stack(TRACE_QUANTITIES.map(quantity), 0), state: result.state };
+    const observed = values.length > 0 ? { values: concat(values, 0) } : {};
+    return { losses: squeeze(losses, 0), ...observed, state: result.state };
   };
 }
 

@@ -23,10 +23,11 @@
  * Metadata: `format`, `config` (JSON), `vocabulary`, `weights` ({@link fingerprint}), `tokensRead`, and whatever the
  * caller adds.
  */
-import { completeConfig, differingField, type ModelConfig } from "../config.ts";
-import { CheckpointError } from "../errors.ts";
+import { completeConfig, differingField, type ModelConfig, validateConfig } from "../config.ts";
+import { CheckpointError, ConfigError } from "../errors.ts";
+import { withMixers } from "./blocks.ts";
 import type { Model } from "./model.ts";
-import { mismatchOf, readingSpecs } from "./decode.ts";
+import { mismatchOf, stepSpecs, withPresentNames } from "./decode.ts";
 import type { ExportedReading } from "./decode_state.ts";
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "./safetensors.ts";
 
@@ -80,7 +81,7 @@ export function encodeMemory({ model, weights }: MemoryOwner, { reading, notes }
     ...arrays,
     ...(logits ? { [LOGITS]: { shape: [logits.length], data: logits } } : {}),
   };
-  const { network: _, ...config } = model.config;
+  const { config } = model;
   const own = {
     format: FORMAT,
     config: JSON.stringify(config),
@@ -116,7 +117,7 @@ export function decodeMemory(bytes: Uint8Array, { model, weights: expected }: Me
   if (!/^\d{1,15}$/.test(readText ?? "")) {
     throw new CheckpointError(`Cannot read memory: its tokensRead is ${JSON.stringify(readText) ?? "missing"}`);
   }
-  const { [LOGITS]: stored, ...arrays } = tensors;
+  const { [LOGITS]: stored, ...named } = tensors, arrays = withPresentNames(model, named);
   checkArrays(model, arrays, "use");
   const logits = readLogits(model, stored);
   return { reading: { tokensRead: Number(readText), ...(logits ? { logits } : {}), arrays }, notes };
@@ -132,8 +133,8 @@ function requireSameConfig(model: Model, text: string | undefined): void {
   if (typeof stored !== "object" || stored === null) {
     throw new CheckpointError("Cannot read memory: its config is not a record");
   }
-  const found = completeConfig(stored as Partial<ModelConfig>),
-    field = differingField(model.config, found);
+  const found = withMixers(completeConfig(stored as Partial<ModelConfig>), model.mixers);
+  const field = difference(model.config, found);
   if (field === undefined) return;
   throw new CheckpointError(
     `Cannot use this memory: it is of another model, its ${field} is ${JSON.stringify(found[field])}, this model has ${
@@ -142,9 +143,19 @@ function requireSameConfig(model: Model, text: string | undefined): void {
   );
 }
 
+function difference(own: ModelConfig, found: ModelConfig): keyof ModelConfig | undefined {
+  try {
+    validateConfig(found);
+    return differingField(own, found);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    throw new CheckpointError(`Cannot read the config of this memory: ${error.message}`);
+  }
+}
+
 /** Checks that arrays are exactly those of a model's state. */
 function checkArrays(model: Model, arrays: ExportedReading["arrays"], verb: "store" | "use"): void {
-  const reason = mismatchOf(readingSpecs(model), arrays);
+  const reason = mismatchOf(stepSpecs(model), arrays);
   if (reason !== undefined) throw new CheckpointError(`Cannot ${verb} this memory: ${reason}`);
 }
 

@@ -8,35 +8,24 @@ import type { Tensor } from "../../core/graph.ts";
 import { showAsText } from "../../core/inspect.ts";
 import { optionNames } from "../../core/options.ts";
 import type { MapTree } from "../../core/tree.ts";
-import { add, gather, matmul, rmsNorm } from "../../ops/mod.ts";
-import { checkLayerConfig, type LayerConfig, type ModelConfig, stateInterval, validateConfig } from "../config.ts";
+import { add, gather, matmul, rmsNorm, squeeze } from "../../ops/mod.ts";
+import { type ModelConfig, validateConfig } from "../config.ts";
 import { checkNames, ConfigError } from "../errors.ts";
+import type { AnyMixer, Axis, Metric, Mixed, Observe } from "../mixers/mixer_interface.ts";
 import { type GatedMlp, gatedMlp, gatedMlpParameters } from "../nn/layers.ts";
-import { initialLmmState, type LmmMixer, lmmMixer, lmmMixerParameters } from "../mixers/titans/lmm.ts";
-import { initialMacState, type MacMixer, macMixer, macMixerParameters, type MacState } from "../mixers/titans/mac.ts";
-import { initialMagState, type MagMixer, magMixer, magMixerParameters, type MagState } from "../mixers/titans/mag.ts";
-import { initialMalState, type MalMixer, malMixer, malMixerParameters, type MalState } from "../mixers/titans/mal.ts";
-import type { MemoryLayer, MemoryLayerState } from "../mixers/titans/memory_layer.ts";
-import type { MixerOptions, MixerResult } from "../mixers/mixer.ts";
 import { matrix, type NamedArrays, type Parameter, ParameterLayout, table, vector } from "../nn/parameters.ts";
-import type { MemoryTrace } from "../mixers/titans/trace.ts";
+import { type BlockLayer, blockLayers, describeMixers } from "./blocks.ts";
 
-/** Parameters of a block; one of the mixers is there. */
+/** Parameters of a block: besides those here, the mixer's, under its name. */
 export interface Block<Leaf> {
   /** Gain of the norm before the mixer, [D]. */
   readonly mixerNorm: Leaf;
-  /** In a model of kind `lmm`. */
-  readonly lmm?: LmmMixer<Leaf>;
-  /** In a model of kind `mac`. */
-  readonly mac?: MacMixer<Leaf>;
-  /** In a model of kind `mag`. */
-  readonly mag?: MagMixer<Leaf>;
-  /** In a model of kind `mal`. */
-  readonly mal?: MalMixer<Leaf>;
   /** Gain of the norm before the MLP, [D]. */
   readonly mlpNorm: Leaf;
   /** The MLP after the mixer. */
   readonly mlp: GatedMlp<Leaf>;
+  /** The mixer's, such as `lmm`. */
+  readonly [mixer: string]: unknown;
 }
 
 /** Parameters of a model. */
@@ -51,20 +40,25 @@ export interface ModelParameters<Leaf> {
   readonly head: Leaf;
 }
 
-/** The state of a block's mixer: that of the model's kind is there. */
-export interface BlockState {
-  /** In a model of kind `lmm`. */
-  readonly lmm?: MemoryLayerState;
-  /** In a model of kind `mac`. */
-  readonly mac?: MacState;
-  /** In a model of kind `mag`. */
-  readonly mag?: MagState;
-  /** In a model of kind `mal`. */
-  readonly mal?: MalState;
-}
+/** The state of a block's mixer, under its name. */
+export type BlockState = Readonly<Record<string, unknown>>;
 
-/** The state of a model at a boundary, one entry a block. */
+/** The state of a model, one entry a block. */
 export type ModelState = readonly BlockState[];
+
+/** A tensor seen while a model is traced. */
+export interface Observation {
+  /** Which block it is of, from 0. */
+  readonly block: number;
+  /** `input` and `mixer` for what a block's mixer takes and gives, else as the mixer calls it, such as `surprise`. */
+  readonly name: string;
+  /** Where it is, such as `blocks.0.lmm.surprise`. */
+  readonly path: string;
+  /** The tensor. */
+  readonly tensor: Tensor;
+  /** What its axes are. */
+  readonly axes: readonly Axis[];
+}
 
 /** What a model takes beside parameters and tokens. */
 export interface ForwardOptions {
@@ -73,28 +67,17 @@ export interface ForwardOptions {
    */
   readonly state?: ModelState;
   /** Which tokens the memories learn from, [B, T] of ones and zeros; all unless given. */
-  readonly store?: Tensor;
+  readonly update?: Tensor;
   /** Compute logits for this position only: an i32 scalar. */
   readonly position?: Tensor;
   /**
-   * Whether to say what the memories do at each token: logits and state stay what they are, and the memories run once
-   * more.
+   * Is called, while the function is traced, with the tensors between the model's parts and with what its mixers
+   * observe, in the order of the flow. Logits and state stay what they are; memories run once more.
    */
-  readonly trace?: boolean;
-  /**
-   * Hears, while the function is traced, of the tensors between the model's parts, in the order of the flow: what each
-   * mixer takes and gives, [B, T, D].
-   */
-  readonly watch?: (name: string, x: Tensor) => void;
+  readonly observe?: (seen: Observation) => void;
 }
 
-const FORWARD_OPTIONS = optionNames<ForwardOptions>({
-  state: true,
-  store: true,
-  position: true,
-  trace: true,
-  watch: true,
-});
+const FORWARD_OPTIONS = optionNames<ForwardOptions>({ state: true, update: true, position: true, observe: true });
 
 /** What a model gave. */
 export interface ForwardResult {
@@ -102,11 +85,14 @@ export interface ForwardResult {
   readonly logits: Tensor;
   /** The state at the last boundary: after `T - T mod interval` tokens. */
   readonly state: ModelState;
-  /**
-   * If it was asked for, what the memory of each block did at each of the T tokens (in `mag` and `mal` the persistent
-   * tokens read before them are left out).
-   */
-  readonly trace?: readonly MemoryTrace[];
+}
+
+/** What {@link Model.step} takes beside parameters and the token. */
+export interface ModelStep {
+  /** The state before the token, as {@link Model.stepState} or a step before gave it. */
+  readonly state: ModelState;
+  /** Tokens read before this one since the text began, an i32 scalar. */
+  readonly position: Tensor;
 }
 
 // What an index in a kernel can reach.
@@ -114,21 +100,25 @@ const MOST_PARAMETERS = 2 ** 31 - 1;
 
 /** A model: its configuration, the layout of its parameters, and its function. */
 export class Model {
+  /** The layers of its blocks. */
+  readonly layers: readonly BlockLayer[];
   /** Where each parameter lies in the flat vector. */
   readonly layout: ParameterLayout<ModelParameters<Tensor>>;
   /** Tokens between two boundaries at which the state can be carried on. */
   readonly interval: number;
+  /** Tokens that a text may have; infinite unless a mixer sets a bound. */
+  readonly maxLength: number;
 
   /**
    * A model of a configuration.
-   * @param config Its options; a memory network of your own among them is not part of checkpoints.
+   * @param config Its options.
    * @throws {ConfigError} if the configuration is not valid.
    */
-  constructor(readonly config: LayerConfig) {
-    checkLayerConfig(config);
+  constructor(readonly config: ModelConfig) {
     validateConfig(config);
+    this.layers = blockLayers(config);
     this.layout = new ParameterLayout<ModelParameters<Tensor>>(
-      modelParameters(config) as MapTree<ModelParameters<Tensor>, Tensor, Parameter>,
+      modelParameters(config, this.layers) as MapTree<ModelParameters<Tensor>, Tensor, Parameter>,
     );
     if (this.layout.size > MOST_PARAMETERS) {
       const count = this.layout.size.toLocaleString("en"), most = MOST_PARAMETERS.toLocaleString("en");
@@ -137,25 +127,36 @@ export class Model {
         "width",
       );
     }
-    this.interval = stateInterval(config);
+    const layers = this.layers.map(({ layer }) => layer);
+    this.interval = layers.map(({ interval }) => interval).reduce(leastCommonMultiple);
+    this.maxLength = Math.min(...layers.map(({ maxLength = Infinity }) => maxLength));
   }
 
   /** Kind and size, such as `lmm model: 2 blocks of width 64, 202,316 parameters`. */
   toString(): string {
-    const { model, blocks, width } = this.config;
-    return `${model} model: ${blocks} block${blocks === 1 ? "" : "s"} of width ${width}, ${
+    const blocks = this.layers.length, { width } = this.config;
+    return `${describeMixers(this.config)} model: ${blocks} block${blocks === 1 ? "" : "s"} of width ${width}, ${
       this.layout.parameterCount.toLocaleString("en")
     } parameters`;
   }
 
   /** Its options. */
   toJSON(): ModelConfig {
-    const { network: _, ...config } = this.config;
-    return config;
+    return this.config;
   }
 
   static {
     showAsText(this);
+  }
+
+  /** The mixers in its blocks, each once. */
+  get mixers(): readonly AnyMixer[] {
+    return [...new Set(this.layers.map(({ mixer }) => mixer))];
+  }
+
+  /** What validation reports of its mixers, by name. */
+  get metrics(): Readonly<Record<string, Metric>> {
+    return Object.assign({}, ...this.mixers.map(({ metrics }) => metrics));
   }
 
   /** First parameters, reproducible by the seed. */
@@ -170,13 +171,16 @@ export class Model {
 
   /** The state at the beginning of `batch` texts. */
   initialState(params: ModelParameters<Tensor>, batch: number): ModelState {
-    return params.blocks.map(({ lmm, mac, mag, mal }): BlockState => {
-      if (lmm) return { lmm: initialLmmState(lmm, batch) };
-      if (mac) return { mac: initialMacState(this.config, mac, batch) };
-      return mag
-        ? { mag: initialMagState(this.config, mag, batch) }
-        : { mal: initialMalState(this.config, mal!, batch) };
-    });
+    return this.layers.map(({ mixer: { name }, layer }, i) => ({
+      [name]: layer.initialState(params.blocks[i][name], batch),
+    }));
+  }
+
+  /** A state at a boundary as {@link step} takes it. */
+  stepState(state: ModelState): ModelState {
+    return this.layers.map(({ mixer: { name }, layer }, i) => ({
+      [name]: layer.stepState ? layer.stepState(state[i][name]) : state[i][name],
+    }));
   }
 
   /**
@@ -189,79 +193,88 @@ export class Model {
    */
   forward(params: ModelParameters<Tensor>, tokens: Tensor, options: ForwardOptions = {}): ForwardResult {
     checkNames("forward", options, FORWARD_OPTIONS);
+    const { observe, update, position } = options, atStart = options.state === undefined;
     const before = options.state ?? this.initialState(params, tokens.shape[0]);
-    const state: BlockState[] = [], traces: MemoryTrace[] = [];
-    const mix = (block: Block<Tensor>, x: Tensor, i: number): Tensor => {
-      const mixed = this.#mix(block, x, before[i], options);
-      state.push(mixed.state);
-      options.watch?.(`blocks.${i}.input`, x);
-      if (mixed.trace) traces.push(mixed.trace);
-      options.watch?.(`blocks.${i}.mixer`, mixed.output);
-      return mixed.output;
-    };
-    const logits = throughBlocks(params, tokens, mix, options.position);
-    return { logits, state, ...(options.trace ? { trace: traces } : {}) };
+    const { logits, state } = this.#through(params, tokens, (i, x) => {
+      const { mixer: { name }, layer } = this.layers[i];
+      const see = observe && observer(observe, i, name);
+      see?.("input", x, TOKENS);
+      const mixed = layer.forward(params.blocks[i][name], x, { state: before[i][name], atStart, update, observe: see });
+      see?.("mixer", mixed.output, TOKENS);
+      return mixed;
+    }, position);
+    return { logits, state };
   }
 
-  #mix(
-    { lmm, mac, mag, mal }: Block<Tensor>,
-    x: Tensor,
-    before: BlockState,
-    { store, trace }: ForwardOptions,
-  ): MixerResult<BlockState> {
-    const { config } = this;
-    const options = <State>(state: State): MixerOptions<State> => ({ state, store, trace });
-    if (lmm) {
-      const result = lmmMixer(config, lmm, x, options(before.lmm!));
-      return { ...result, state: { lmm: result.state } };
-    }
-    if (mac) {
-      const result = macMixer(config, mac, x, options(before.mac!));
-      return { ...result, state: { mac: result.state } };
-    }
-    if (mag) {
-      const result = magMixer(config, mag, x, options(before.mag!));
-      return { ...result, state: { mag: result.state } };
-    }
-    const result = malMixer(config, mal!, x, options(before.mal!));
-    return { ...result, state: { mal: result.state } };
+  /**
+   * Reads one token of each text, for about the cost of one.
+   * @param params As {@link unflatten} gives them.
+   * @param tokens i32 [B, 1].
+   * @returns Logits [B, V] that predict the next token, and the state after this one.
+   */
+  step(params: ModelParameters<Tensor>, tokens: Tensor, { state: before, position }: ModelStep): ForwardResult {
+    const { logits, state } = this.#through(params, tokens, (i, x) => {
+      const { mixer: { name }, layer } = this.layers[i], own = params.blocks[i][name], state = before[i][name];
+      return layer.step ? layer.step(own, x, { state, position }) : layer.forward(own, x, { state });
+    });
+    return { logits: squeeze(logits, 1), state };
   }
+
+  #through(
+    params: ModelParameters<Tensor>,
+    tokens: Tensor,
+    mix: (block: number, x: Tensor) => Mixed<unknown>,
+    position?: Tensor,
+  ): ForwardResult {
+    const embedded = tokens.dtype === "i32" ? gather(params.embedding, tokens) : matmul(tokens, params.embedding);
+    const state: BlockState[] = [];
+    let x = throughBlocks(params.blocks, embedded, (i, normed) => {
+      const mixed = mix(i, normed);
+      state.push({ [this.layers[i].mixer.name]: mixed.state });
+      return mixed.output;
+    }); // [B, T, D]
+    if (position) x = gather(x, position, { axis: 1 }); // [B, D]
+    return { logits: matmul(rmsNorm(x, { gain: params.norm }), params.head), state };
+  }
+}
+
+/** The axes of a tensor of tokens. */
+const TOKENS: readonly Axis[] = ["batch", "time", "channel"];
+
+/** Hears what the mixer of a block observes, and what goes into it and comes out. */
+function observer(observe: (seen: Observation) => void, block: number, mixer: string): Observe {
+  return (name, tensor, axes) => {
+    const within = name === "input" || name === "mixer" ? name : `${mixer}.${name}`;
+    observe({ block, name, path: `blocks.${block}.${within}`, tensor, axes });
+  };
 }
 
 /**
- * The model around its mixers.
- * @param params Of the model.
- * @param tokens i32 [B, T], or [B, T, features].
- * @param mix Mixes the tokens of block i, [B, T, D].
- * @param position Logits of this position only: an i32 scalar.
- * @returns Logits [B, T, V], or [B, V] of one position.
+ * Tokens through the blocks of a model.
+ * @param x [B, T, D]
+ * @param mix Mixes the normalised tokens of block i.
  */
-export function throughBlocks(
-  params: ModelParameters<Tensor>,
-  tokens: Tensor,
-  mix: (block: Block<Tensor>, x: Tensor, i: number) => Tensor,
-  position?: Tensor,
+function throughBlocks(
+  blocks: readonly Block<Tensor>[],
+  x: Tensor,
+  mix: (block: number, x: Tensor) => Tensor,
 ): Tensor {
-  let x = tokens.dtype === "i32" ? gather(params.embedding, tokens) : matmul(tokens, params.embedding); // [B, T, D]
-  params.blocks.forEach((block, i) => {
-    x = add(x, mix(block, rmsNorm(x, { gain: block.mixerNorm }), i));
-    x = add(x, gatedMlp(block.mlp, rmsNorm(x, { gain: block.mlpNorm })));
-  });
-  if (position) x = gather(x, position, { axis: 1 }); // [B, D]
-  return matmul(rmsNorm(x, { gain: params.norm }), params.head);
+  return blocks.reduce((x, block, i) => {
+    const mixed = add(x, mix(i, rmsNorm(x, { gain: block.mixerNorm })));
+    return add(mixed, gatedMlp(block.mlp, rmsNorm(mixed, { gain: block.mlpNorm })));
+  }, x);
 }
 
 /** Describes the parameters of a model. */
-export function modelParameters(config: LayerConfig): ModelParameters<Parameter> {
-  checkLayerConfig(config);
-  const { vocabulary: V, features, outputs, width: D, blocks, mlpHidden } = config;
+function modelParameters(config: ModelConfig, layers: readonly BlockLayer[]): ModelParameters<Parameter> {
+  const { vocabulary: V, features, outputs, width: D, mlpHidden } = config;
   // What blocks add to the residual stream starts small, so that its size does not grow with their number.
-  const scale = 1 / Math.sqrt(2 * blocks);
+  const scale = 1 / Math.sqrt(2 * layers.length);
   return {
     embedding: features > 0 ? matrix([features, D]) : table([V, D], 1),
-    blocks: Array.from({ length: blocks }, () => ({
+    blocks: layers.map(({ mixer, layer }) => ({
       mixerNorm: vector([D], 1),
-      ...mixerParameters(config, scale),
+      [mixer.name]: layer.parameters(scale),
       mlpNorm: vector([D], 1),
       mlp: gatedMlpParameters(D, mlpHidden, scale),
     })),
@@ -270,25 +283,7 @@ export function modelParameters(config: LayerConfig): ModelParameters<Parameter>
   };
 }
 
-function mixerParameters(config: LayerConfig, scale: number): Pick<Block<Parameter>, "lmm" | "mac" | "mag" | "mal"> {
-  switch (config.model) {
-    case "lmm":
-      return { lmm: lmmMixerParameters(config, scale) };
-    case "mac":
-      return { mac: macMixerParameters(config, scale) };
-    case "mag":
-      return { mag: magMixerParameters(config, scale) };
-    case "mal":
-      return { mal: malMixerParameters(config, scale) };
-  }
-}
-
-/** The memory layer of each block. */
-export function memoryLayers<Leaf>(params: ModelParameters<Leaf>): MemoryLayer<Leaf>[] {
-  return params.blocks.map(({ lmm, mac, mag, mal }) => (lmm ?? mac ?? mag ?? mal!).memory);
-}
-
-/** The memory of each block: weights and surprise. */
-export function memoryStates(state: ModelState): MemoryLayerState["memory"][] {
-  return state.map(({ lmm, mac, mag, mal }) => (lmm ?? (mac ?? mag ?? mal!).memory).memory);
+function leastCommonMultiple(a: number, b: number): number {
+  const divisor = (a: number, b: number): number => b === 0 ? a : divisor(b, a % b);
+  return a / divisor(a, b) * b;
 }

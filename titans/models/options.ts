@@ -1,17 +1,15 @@
 /** The options of a model: its own, and those of the mixers in its blocks, in one flat record that files store. */
-import type { OptionsOf, OptionTable } from "../options/option_table.ts";
+import type { OptionsOf, OptionTable, OptionValue } from "../options/option_table.ts";
+import { SPAN_OPTIONS } from "../mixers/attention/options.ts";
+import type { AnyMixer } from "../mixers/mixer_interface.ts";
+import { MODEL_KINDS } from "../mixers/registry.ts";
 import { ATTENTION_OPTIONS, COST_OPTIONS, HEAD_OPTIONS, MEMORY_OPTIONS } from "../mixers/titans/options.ts";
 
 /** The options of a model, in the order in which files store them. */
 export const MODEL_OPTIONS = {
   model: {
     kind: "choice",
-    choices: {
-      lmm: "the memory alone",
-      mac: "memory as context of attention over segments",
-      mag: "memory as a gate of sliding-window attention beside it",
-      mal: "memory as a layer before sliding-window attention",
-    },
+    choices: MODEL_KINDS,
     default: "mac",
     group: "Sizes",
     help: "how tokens are mixed",
@@ -60,7 +58,8 @@ export const MODEL_OPTIONS = {
     min: 1,
     max: 1024,
     group: "Sizes",
-    help: "blocks, each a mixer and an MLP, with norms before and residuals around them",
+    help:
+      "blocks, each a mixer and an MLP, with norms before and residuals around them; or the mixer of each, such as `lmm,mag,lmm`",
     source: "4.4, CR",
   },
   ...HEAD_OPTIONS,
@@ -76,11 +75,23 @@ export const MODEL_OPTIONS = {
   },
   ...MEMORY_OPTIONS,
   ...ATTENTION_OPTIONS,
+  ...SPAN_OPTIONS,
   ...COST_OPTIONS,
 } as const satisfies OptionTable;
 
 /** A model's options. See {@link defineConfig} for a record with defaults filled in. */
-export type ModelConfig = OptionsOf<typeof MODEL_OPTIONS>;
+export interface ModelConfig extends Omit<OptionsOf<typeof MODEL_OPTIONS>, "blocks"> {
+  /**
+   * How many blocks there are, all with the mixer of `model`; or a list of them, each with a mixer of its own, for which
+   * the model's other options are the defaults.
+   */
+  readonly blocks: number | readonly MixerSpec[];
+}
 
-/** How tokens are mixed. */
-export type ModelKind = ModelConfig["model"];
+/** The mixer of a block: a built-in one by name, or one of your own as a value, and options that are its own. */
+export interface MixerSpec {
+  /** The mixer or its name. */
+  readonly mixer: string | AnyMixer;
+  /** Options of the mixer that differ from the model's. */
+  readonly [option: string]: OptionValue | AnyMixer | undefined;
+}

@@ -5,8 +5,11 @@
  * whatever the caller adds.
  */
 import { optionNames } from "../../core/options.ts";
-import { checkLayerConfig, completeConfig, differingField, type ModelConfig, validateConfig } from "../config.ts";
+import { completeConfig, differingField, type ModelConfig } from "../config.ts";
 import { checkNames, CheckpointError, ConfigError } from "../errors.ts";
+import type { AnyMixer } from "../mixers/mixer_interface.ts";
+import { withMixers } from "../models/blocks.ts";
+import { withPresentNames } from "../models/decode.ts";
 import { Model } from "../models/model.ts";
 import type { NamedArrays } from "../nn/parameters.ts";
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "../models/safetensors.ts";
@@ -28,6 +31,14 @@ export interface Checkpoint {
   /** Further facts about the run, as text; keys other than `format`, `config`, `step`, `seed` and `optimizer`. */
   readonly notes?: Readonly<Record<string, string>>;
 }
+
+/** Options of {@link decodeCheckpoint}. */
+export interface DecodeOptions {
+  /** Mixers of your own that the model may have; they go before built-in ones of the same name. */
+  readonly mixers?: readonly AnyMixer[];
+}
+
+const DECODE_OPTIONS = optionNames<DecodeOptions>({ mixers: true });
 
 const CHECKPOINT = optionNames<Checkpoint>({ config: true, seed: true, state: true, notes: true });
 
@@ -68,10 +79,13 @@ export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array<ArrayBuffer
 
 /**
  * Reads the bytes of a checkpoint file.
+ * @param bytes Of the file.
+ * @param options Which mixers there are besides the built-in ones.
  * @throws {CheckpointError} in one line if the file is damaged, no checkpoint, or its tensors are not those of its
  * configuration.
  */
-export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
+export function decodeCheckpoint(bytes: Uint8Array, options: DecodeOptions = {}): Checkpoint {
+  checkNames("decodeCheckpoint", options, DECODE_OPTIONS);
   const { tensors, metadata } = decodeSafetensors(bytes);
   // Files from before there was a choice are of AdamW.
   const { format, config: configText, step: stepText, seed: seedText, optimizer: name = "adamW", ...notes } = metadata;
@@ -82,7 +96,7 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
       }, expected "${FORMAT}"`,
     );
   }
-  const { config, layout } = readModel(configText);
+  const model = readModel(configText, options.mixers ?? []), { config, layout } = model;
   const step = readInteger("step", stepText), seed = readInteger("seed", seedText);
   if (step < 0) throw new CheckpointError(`Cannot read checkpoint: its step is ${step}`);
   const unread = new Set(Object.keys(tensors));
@@ -116,7 +130,8 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
   if (extra !== undefined) {
     throw new CheckpointError(`Cannot read checkpoint: tensor ${extra} is not part of the model`);
   }
-  return { config, seed, state: Object.keys(carried).length > 0 ? { ...state, carried } : state, notes };
+  const isStreamed = Object.keys(carried).length > 0;
+  return { config, seed, state: isStreamed ? { ...state, carried: withPresentNames(model, carried) } : state, notes };
 }
 
 /**
@@ -133,15 +148,12 @@ export function requireSameModel(expected: ModelConfig, found: ModelConfig): voi
   );
 }
 
-function readModel(text: string | undefined): { config: ModelConfig; layout: Model["layout"] } {
+function readModel(text: string | undefined, mixers: readonly AnyMixer[]): Model {
   if (text === undefined) throw new CheckpointError("Cannot read checkpoint: it has no config");
   try {
     const stored: unknown = JSON.parse(text);
     if (typeof stored !== "object" || stored === null) throw new TypeError("not a record");
-    const config = completeConfig(stored);
-    checkLayerConfig(config);
-    validateConfig(config);
-    return { config, layout: new Model(config).layout };
+    return new Model(withMixers(completeConfig(stored), mixers));
   } catch (error) {
     const reason = error instanceof ConfigError ? error.message : "it is no configuration in JSON";
     throw new CheckpointError(`Cannot read the config of the checkpoint: ${reason}`);

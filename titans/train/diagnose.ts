@@ -11,9 +11,8 @@ import { type Spec, spec } from "../../core/trace.ts";
 import { flatten, mapLeaves, type MapTree, unflatten } from "../../core/tree.ts";
 import { type ArrayLeaf, compile, type Device, type DeviceArray } from "../../kernels/mod.ts";
 import { div, maximum } from "../../ops/mod.ts";
-import type { ModelConfig } from "../config.ts";
+import type { Axis } from "../mixers/mixer_interface.ts";
 import { boundarySpecs } from "../models/decode.ts";
-import type { TraceQuantity } from "../models/inspector.ts";
 import type { Model, ModelParameters } from "../models/model.ts";
 import { type CarriedArrays, isDeviceArray } from "./carried.ts";
 import { forwardLoss, type StepBatch } from "./gradient.ts";
@@ -46,8 +45,8 @@ export interface CarriedStep {
 /** What a tensor of the step is. */
 interface Label {
   readonly name: string;
-  /** What its axes are: [B, T, ...], or [B, H, T], or none that stands for the text. */
-  readonly axes: "tokens" | "heads" | "none";
+  /** What its axes are; none if it does not stand for the text. */
+  readonly axes: readonly Axis[];
 }
 
 interface Seen extends Label {
@@ -56,11 +55,11 @@ interface Seen extends Label {
 
 /**
  * The first tensor of a step that is not finite: a parameter; else, of all that the forward pass computes for the
- * earliest mini-batch, segment or window where anything is not finite (what a block takes, what its memory does, what
- * its mixer gives, logits, losses), the first in the order of the flow; else a gradient, from the last parameter used
+ * earliest mini-batch, segment or window where anything is not finite (what a block takes, what its mixer
+ * observes and gives, logits, losses), the first in the order of the flow; else a gradient, from the last parameter used
  * to the first.
  * @returns Its name, and of tensors along the text the place, such as
- * `blocks.1.memory surprise at token 37 of window 2, head 0`. If all are finite, a text that says so and names the one
+ * `blocks.1.lmm.surprise at token 37 of window 2, head 0`. If all are finite, a text that says so and names the one
  * with the greatest element.
  */
 export async function firstBadTensor(device: Device, model: Model, step: FailedStep): Promise<string> {
@@ -70,7 +69,7 @@ export async function firstBadTensor(device: Device, model: Model, step: FailedS
     alone(`parameter ${name}`, flat.subarray(offset, offset + size))
   );
   let largest = { name: "", magnitude: -1 };
-  const together = tokensTogether(model.config, length);
+  const together = tokensTogether(model, length);
   const first = (all: readonly Seen[]): string | undefined => {
     const looks = all.map(lookAt);
     const bad = looks.filter(({ token }) => token !== undefined).sort((a, b) =>
@@ -102,17 +101,16 @@ export async function firstBadTensor(device: Device, model: Model, step: FailedS
  * What may be the cause of a failure before the first update, when no learning rate can be, and what to do.
  * @param tensor As {@link firstBadTensor} names it, where it was found.
  */
-export function causeBeforeUpdates({ thetaMax, miniBatch, memoryGain }: ModelConfig, tensor = ""): string {
+export function causeBeforeUpdates(model: Model, tensor = ""): string {
   if (tensor.startsWith("parameter")) {
     return "and nothing was learned yet: look at the parameters that training began with";
   }
   if (tensor.startsWith("blocks.0.input")) {
     return "and nothing was learned yet: look at the token ids of the batch, and at the first parameters";
   }
-  return `and nothing was learned yet, so the learning rate is not the cause: keep the memory in bounds with a smaller thetaMax than ${thetaMax}, ` +
-    `mini-batches of fewer tokens than ${miniBatch}${
-      memoryGain === "fast" ? ', memoryGain "outer"' : ""
-    }, or shorter windows`;
+  const remedies = model.layers.map(({ mixer, options }) => mixer.remedy?.(options));
+  const remedy = remedies.find((text) => text !== undefined) ?? "look at the first parameters, or take shorter windows";
+  return `and nothing was learned yet, so the learning rate is not the cause: ${remedy}`;
 }
 
 /** The batches of a step on the host, one after the other, and their types. */
@@ -147,18 +145,14 @@ async function batchesOf(model: Model, { objective, data, shape, carried }: Fail
   };
 }
 
-/**
- * Tokens that share products: there one that is not finite spoils earlier ones too, since no weight of zero makes NaN
- * vanish.
- */
-function tokensTogether({ model, miniBatch, segment, window }: ModelConfig, length: number): number {
-  if (model === "lmm") return miniBatch;
-  if (model === "mac") return segment;
-  return window % miniBatch === 0 ? window : length;
+/** Tokens that are computed together in all blocks: those of the largest group of which the others are parts, or all. */
+function tokensTogether({ layers }: Model, length: number): number {
+  const groups = layers.map(({ layer }) => layer.together ?? length), largest = Math.max(...groups);
+  return groups.every((group) => largest % group === 0) ? largest : length;
 }
 
 function alone(name: string, data: ArrayLike<number>): Seen {
-  return { name, axes: "none", tensor: { data, shape: [data.length] } };
+  return { name, axes: [], tensor: { data, shape: [data.length] } };
 }
 
 /** What a step computes on the way. */
@@ -173,43 +167,22 @@ function flow(model: Model, objective: Objective, labels: Label[]): (flat: Tenso
   return (flat, batch) => {
     const loss = (params: ModelParameters<Tensor>): [Tensor, Tensor[]] => {
       const between: Tensor[] = [];
-      const see = (name: string, tensor: Tensor, axes: Label["axes"] = "tokens"): void => {
+      const see = (name: string, tensor: Tensor, axes: readonly Axis[]): void => {
+        if (!axes.includes("time")) return;
         labels.push({ name, axes });
         between.push(tensor);
       };
       labels.length = 0;
-      const watched: [name: string, tensor: Tensor][] = [];
-      const { loss: { sum, weight }, result: { logits, trace } } = forwardLoss(model, objective, params, batch, {
-        trace: true,
-        watch: (...seen) => watched.push(seen),
+      const { loss: { sum, weight }, result: { logits } } = forwardLoss(model, objective, params, batch, {
+        observe: ({ path, tensor, axes }) => see(path, tensor, axes),
       });
-      // Of each block what it takes, its memory, and what its mixer gives.
-      trace!.forEach((memory, i) => {
-        see(...watched[2 * i]);
-        for (const quantity of MEMORY_FLOW) see(`blocks.${i}.memory ${quantity}`, memory[quantity], "heads");
-        see(...watched[2 * i + 1]);
-      });
-      see("logits", logits);
+      see("logits", logits, ["batch", "time", "channel"]);
       return [div(sum, maximum(weight, 1)), between];
     };
     const [[mean, between], gradient] = valueAndGrad(loss)(model.unflatten(flat));
     return { between, loss: mean, gradient: model.layout.flatten(gradient) };
   };
 }
-
-/** The quantities of a trace in the order in which a memory computes them. */
-const MEMORY_FLOW: readonly TraceQuantity[] = [
-  "theta",
-  "eta",
-  "alpha",
-  "loss",
-  "surprise",
-  "momentumNorm",
-  "updateNorm",
-  "memoryNorm",
-  "error",
-  "readError",
-];
 
 /** The gradient of each parameter, in the order in which the backward pass reaches them. */
 function gradients(model: Model, data: ArrayLike<number>): Seen[] {
@@ -219,7 +192,7 @@ function gradients(model: Model, data: ArrayLike<number>): Seen[] {
     const block = /^blocks\.(\d+)\.(mlp\.|mlpNorm|mixerNorm)?/.exec(name);
     if (!block) return Infinity;
     const parts: Readonly<Record<string, number>> = { "mlp.": 0, mlpNorm: 1, mixerNorm: 3 };
-    return 4 * (model.config.blocks - 1 - Number(block[1])) + (parts[block[2]] ?? 2);
+    return 4 * (model.layers.length - 1 - Number(block[1])) + (parts[block[2]] ?? 2);
   };
   const ordered = [...model.layout.entries].sort((a, b) => rank(a.name) - rank(b.name));
   return ordered.map(({ name, offset, size }) =>
@@ -240,25 +213,22 @@ interface Look {
 }
 
 function lookAt({ name, axes, tensor: { data, shape } }: Seen): Look {
-  // Tokens are axis 1 of [B, T, ...] and axis 2 of [B, H, T].
-  const inner = axes === "tokens" ? shape.slice(2).reduce((a, b) => a * b, 1) : 1;
-  const tokens = axes === "none" ? 1 : shape[axes === "tokens" ? 1 : 2],
-    outer = (i: number): number => Math.floor(i / (inner * tokens));
+  const strides = shape.map((_, axis) => shape.slice(axis + 1).reduce((a, b) => a * b, 1));
+  const along = (axis: Axis, i: number): number => {
+    const at = axes.indexOf(axis);
+    return at < 0 ? 0 : Math.floor(i / strides[at]) % shape[at];
+  };
   let magnitude = 0, token = Infinity, place = 0;
   for (let i = 0; i < data.length; i++) {
     if (Number.isFinite(data[i])) {
       magnitude = Math.max(magnitude, Math.abs(data[i]));
       continue;
     }
-    const at = axes === "none" ? 0 : Math.floor(i / inner) % tokens;
-    if (at < token) [token, place] = [at, outer(i)];
+    const at = along("time", i);
+    if (at < token) [token, place] = [at, i];
   }
   if (token === Infinity) return { name, magnitude };
-  if (axes === "none") return { name, token, magnitude };
-  if (axes === "tokens") return { name: `${name} at token ${token} of window ${place}`, token, magnitude };
-  return {
-    name: `${name} at token ${token} of window ${Math.floor(place / shape[1])}, head ${place % shape[1]}`,
-    token,
-    magnitude,
-  };
+  if (axes.length === 0) return { name, token, magnitude };
+  const head = axes.includes("head") ? `, head ${along("head", place)}` : "";
+  return { name: `${name} at token ${token} of window ${along("batch", place)}${head}`, token, magnitude };
 }

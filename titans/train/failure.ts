@@ -1,5 +1,5 @@
 /** What is said of a step that went wrong. */
-import type { ModelConfig } from "../config.ts";
+import type { Model } from "../models/model.ts";
 import { causeBeforeUpdates } from "./diagnose.ts";
 import { LARGEST } from "./update.ts";
 
@@ -11,18 +11,18 @@ export function faultOf(loss: number, gradientNorm: number): string | undefined 
 
 /** The text of the error, one line. */
 export function failureText(
-  { step, what, tensor, config }: {
+  { step, what, tensor, model }: {
     readonly step: number;
     /** As {@link faultOf} says it. */
     readonly what: string;
     /** The first tensor that is not finite, where it was found. */
     readonly tensor?: string;
-    readonly config: ModelConfig;
+    readonly model: Model;
   },
 ): string {
   const found = tensor === undefined ? "" : ` (first bad tensor: ${tensor})`;
   const remedy = step === 0
-    ? causeBeforeUpdates(config, tensor)
+    ? causeBeforeUpdates(model, tensor)
     : "resume from it with a lower learning rate, a smaller thetaMax, or a lower alphaBias";
   return `Training stopped at step ${step}: the ${what}${found}; the state of step ${step} before the update is kept, ${remedy}`;
 }

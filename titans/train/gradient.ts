@@ -87,7 +87,7 @@ export function forwardLoss(
 ): { readonly loss: Weighted; readonly result: ForwardResult } {
   const { tokens, update } = objective.input(data);
   const state = carried && resumedState(model, params, carried);
-  const result = model.forward(params, tokens, { ...options, state, store: update });
+  const result = model.forward(params, tokens, { ...options, state, update });
   return { loss: objective.loss(result.logits, data), result };
 }
 

@@ -1,19 +1,9 @@
 /** What mixers observe, as the figures of a validation. */
 import type { Tensor } from "../../core/graph.ts";
-import type { Axis, Metric } from "../mixers/mixer_interface.ts";
-import { add, expandDims, full, max, mul, reshape, square, sub, sum } from "../../ops/mod.ts";
-import { type ForwardResult, memoryLayers, memoryStates, type ModelParameters } from "../models/model.ts";
+import { add, full, max, mul, reshape, square, sum } from "../../ops/mod.ts";
+import type { Metric } from "../mixers/mixer_interface.ts";
+import type { Observation } from "../models/model.ts";
 import type { Weighted } from "./objective.ts";
-
-/** A tensor that a mixer showed. */
-export interface Observation {
-  /** Under which name. */
-  readonly name: string;
-  /** What it showed. */
-  readonly tensor: Tensor;
-  /** What its axes are. */
-  readonly axes: readonly Axis[];
-}
 
 /** A mean, or the root of one. */
 export interface Figure extends Weighted {
@@ -64,30 +54,4 @@ function normOf(observed: readonly Observation[], mask?: Tensor): Figure {
     return sum(used ? mul(own, reshape(used, [B, ...tensor.shape.slice(1).map(() => 1)])) : own);
   });
   return { sum: squares.reduce((a, b) => add(a, b)), weight: used ? sum(used) : full([], B), root: true };
-}
-
-/** What the memories of a model are reported by. */
-export const MEMORY_METRICS: Readonly<Record<string, Metric>> = {
-  memoryNorm: { of: "weights", as: "norm" },
-  surpriseNorm: { of: "surpriseState", as: "norm" },
-  memoryChange: { of: "change", as: "norm" },
-  innerLoss: { of: "loss", as: "mean" },
-  updateNorm: { of: "updateNorm", as: "mean" },
-};
-
-/** What the memories of a model show. */
-export function observeMemories(params: ModelParameters<Tensor>, { state, trace = [] }: ForwardResult): Observation[] {
-  const initial = memoryLayers(params).map((layer) => layer.initial), states = memoryStates(state);
-  const rows: readonly Axis[] = ["batch"], tokens: readonly Axis[] = ["batch", "head", "time"];
-  return [
-    ...states.flatMap(({ weights }) => weights.map((tensor) => ({ name: "weights", tensor, axes: rows }))),
-    ...states.flatMap(({ surprise }) => surprise.map((tensor) => ({ name: "surpriseState", tensor, axes: rows }))),
-    ...states.flatMap(({ weights }, block) =>
-      weights.map((w, l) => ({ name: "change", tensor: sub(w, expandDims(initial[block][l], 0)), axes: rows }))
-    ),
-    ...trace.flatMap(({ loss, updateNorm }) => [
-      { name: "loss", tensor: loss, axes: tokens },
-      { name: "updateNorm", tensor: updateNorm, axes: tokens },
-    ]),
-  ];
 }

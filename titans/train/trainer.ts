@@ -239,17 +239,17 @@ export class Trainer {
   }
 
   async #fail(step: number, { data, fresh }: SplitBatch, what: string): Promise<TrainingError> {
-    const { model, objective, shape } = this, { config } = model;
+    const { model, objective, shape } = this;
     this.#step = step;
     // Known before the search for the cause, so that nobody trains on meanwhile.
-    this.#failure = new TrainingError(failureText({ step, what, config }), step);
+    this.#failure = new TrainingError(failureText({ step, what, model }), step);
     const carried = this.#carried && fresh ? { arrays: this.#carried, fresh } : undefined;
     const params = trainedPoint(this.optimizer, this.#state);
     // The search is a help: where it cannot run, for want of memory for instance, the failure is reported without it.
     const tensor = await firstBadTensor(this.#device, model, { params, objective, data, shape, carried })
       .catch(() => undefined);
     if (tensor !== undefined) {
-      this.#failure = new TrainingError(failureText({ step, what, tensor, config }), step, tensor);
+      this.#failure = new TrainingError(failureText({ step, what, tensor, model }), step, tensor);
     }
     return this.#failure;
   }

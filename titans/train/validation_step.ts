@@ -1,9 +1,9 @@
 /** Measuring a batch as a function of tensors: the loss, what the objective and what the mixers report, as sums. */
 import type { Tensor } from "../../core/graph.ts";
 import { stack } from "../../ops/mod.ts";
-import type { Model, ModelState } from "../models/model.ts";
+import type { Model, ModelState, Observation } from "../models/model.ts";
 import { forwardLoss, type StepBatch } from "./gradient.ts";
-import { type Figure, MEMORY_METRICS, mixerFigures, observeMemories } from "./mixer_report.ts";
+import { type Figure, mixerFigures } from "./mixer_report.ts";
 import type { Objective } from "./objective.ts";
 
 /** What {@link validationStep} gives. */
@@ -30,11 +30,13 @@ export function validationStep(
 ): (flat: Tensor, batch: StepBatch) => ValidationResult {
   return (flat, batch) => {
     const params = model.unflatten(flat);
-    const { loss, result } = forwardLoss(model, objective, params, batch, { trace: true });
+    const seen: Observation[] = [];
+    const observe = (one: Observation): void => void seen.push(one);
+    const { loss, result } = forwardLoss(model, objective, params, batch, { observe });
     const figures: Record<string, Figure> = {
       loss,
       ...objective.metrics?.(result.logits, batch.data),
-      ...mixerFigures(observeMemories(params, result), MEMORY_METRICS, objective.input(batch.data).update),
+      ...mixerFigures(seen, model.metrics, objective.input(batch.data).update),
     };
     known.names = Object.keys(figures);
     known.roots = new Set(known.names.filter((name) => figures[name].root));

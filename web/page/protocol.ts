@@ -1,5 +1,5 @@
 /** Messages between the page and its worker. */
-import type { ModelConfig, ModelKind, TraceQuantity } from "../../titans/mod.ts";
+import type { ModelConfig, ModelKind } from "../../titans/mod.ts";
 import type { KeptModel } from "./store.ts";
 
 /**
@@ -74,8 +74,10 @@ export interface Recall {
 export interface Reading {
   readonly text: Uint8Array;
   readonly config: ModelConfig;
-  /** A quantity at each byte: first the mean over all memories, then block by block and head by head. */
-  readonly quantities: Readonly<Record<TraceQuantity, readonly Float64Array[]>>;
+  /** Where something is observed, block by block and head by head; counted from 0. */
+  readonly places: readonly { readonly block: number; readonly head: number }[];
+  /** What is observed at each byte, by name: first the mean over all places, then one place after the other. */
+  readonly quantities: Readonly<Record<string, readonly Float64Array[]>>;
   readonly recall: Recall;
 }
 

@@ -2,7 +2,7 @@
 import { compile, type Device } from "../../kernels/mod.ts";
 import { spec, type Tensor } from "../../mod.ts";
 import { broadcastTo, crossEntropy, slice, sliceAxis } from "../../ops/mod.ts";
-import { Inspector, type Model, TRACE_QUANTITIES, type TraceQuantity } from "../../titans/mod.ts";
+import { Inspector, type Model } from "../../titans/mod.ts";
 import type { Expectation, Reading, Recall } from "./protocol.ts";
 
 /** Bytes that an expectation names. */
@@ -17,7 +17,7 @@ export async function readText(device: Device, read: TextToRead, watch: ReadingW
   return {
     text,
     config: model.config,
-    quantities: await inspect(device, read, watch),
+    ...await inspect(device, read, watch),
     recall: await recall(device, read, watch),
   };
 }
@@ -50,30 +50,30 @@ async function inspect(
   device: Device,
   { model, params, text }: TextToRead,
   watch: ReadingWatch,
-): Promise<Reading["quantities"]> {
-  const { blocks, heads } = model.config;
+): Promise<Pick<Reading, "places" | "quantities">> {
   const inspector = await Inspector.create(device, model, params, {
     length: text.length,
     signal: watch.signal,
     progress: watch.compiling,
   });
-  const found: Partial<Record<TraceQuantity, Float64Array[]>> = {};
+  const [first] = inspector.quantities, quantities: Record<string, Float64Array[]> = {};
+  const places = inspector.rows.filter(({ quantity }) => quantity === first).map(({ block, head }) => ({
+    block,
+    head,
+  }));
   try {
     await pause(watch);
     // A text no longer than a piece is one piece.
     for await (const piece of inspector.read(text)) {
-      for (const quantity of TRACE_QUANTITIES) {
-        found[quantity] = [piece.values(quantity)];
-        for (let block = 0; block < blocks; block++) {
-          for (let head = 0; head < heads; head++) found[quantity].push(piece.values(quantity, { block, head }));
-        }
+      for (const quantity of inspector.quantities) {
+        quantities[quantity] = [piece.values(quantity), ...places.map((place) => piece.values(quantity, place))];
       }
     }
     await pause(watch);
   } finally {
     inspector.dispose();
   }
-  return found as Reading["quantities"];
+  return { places, quantities };
 }
 
 /** Readings of the text per launch: a reading can be stopped between launches. */
@@ -91,7 +91,7 @@ async function recall(device: Device, { model, params, text }: TextToRead, watch
     rows = Math.min(ROWS, all);
   const read = (flat: Tensor, tokens: Tensor, store: Tensor): { losses: Tensor; logits: Tensor } => {
     const batch = (start: number): Tensor => broadcastTo(sliceAxis(tokens, 1, start, T), [rows, T]);
-    const { logits } = model.forward(model.unflatten(flat), batch(0), { store });
+    const { logits } = model.forward(model.unflatten(flat), batch(0), { update: store });
     return {
       losses: crossEntropy(logits, batch(1), { reduction: "none" }),
       logits: slice(logits, [0, 0, 0], [2, T, vocabulary]),

@@ -1,5 +1,4 @@
 /** Shows what the memories did. */
-import type { TraceQuantity } from "../../titans/mod.ts";
 import { Chart } from "./chart.ts";
 import { byId, textElement } from "./dom.ts";
 import { nameOfByte, nameOfNext } from "./names.ts";
@@ -56,11 +55,8 @@ export class ReadingView {
   /** Shows a reading. */
   show(reading: Reading): void {
     this.#reading = reading;
-    const { blocks, heads } = reading.config;
-    const names = ["mean over all"];
-    for (let block = 0; block < blocks; block++) {
-      for (let head = 0; head < heads; head++) names.push(`block ${block + 1}, head ${head + 1}`);
-    }
+    const places = reading.places.map(({ block, head }) => `block ${block + 1}, head ${head + 1}`);
+    const names = ["mean over all", ...places];
     this.#which.replaceChildren(
       ...names.map((name, i) => Object.assign(textElement("option", name), { value: String(i) })),
     );
@@ -75,9 +71,10 @@ export class ReadingView {
     return document.querySelector<HTMLInputElement>("input[name=colour]:checked")!.value as ColourName;
   }
 
-  /** A quantity of the chosen memory. */
-  #values(quantity: TraceQuantity): Float64Array {
-    return this.#reading!.quantities[quantity][Number(this.#which.value)];
+  /** A quantity of the chosen memory; zeros where the model has none. */
+  #values(quantity: string): Float64Array {
+    const { quantities, text } = this.#reading!;
+    return quantities[quantity]?.[Number(this.#which.value)] ?? new Float64Array(text.length);
   }
 
   /** Bits saved by what the memory learned of each passage, for the chosen byte; passages after it saved nothing. */

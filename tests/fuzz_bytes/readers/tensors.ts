@@ -4,7 +4,7 @@ import { decodeCheckpoint, encodeCheckpoint } from "../../../titans/train/checkp
 import { defineConfig } from "../../../titans/config.ts";
 import { decodeMemory, encodeMemory, fingerprint } from "../../../titans/models/memory_file.ts";
 import { Model } from "../../../titans/models/model.ts";
-import { namedLeaves, readingSpecs } from "../../../titans/models/decode.ts";
+import { namedLeaves, stepSpecs } from "../../../titans/models/decode.ts";
 import { decodeSafetensors, encodeSafetensors } from "../../../titans/models/safetensors.ts";
 import { letters } from "../mutate.ts";
 import type { Random } from "../random.ts";
@@ -48,7 +48,7 @@ function isSpec(value: unknown): value is { readonly shape: readonly number[] } 
 
 function memory(): Uint8Array {
   const stored = Object.fromEntries(
-    namedLeaves(readingSpecs(MODEL), isSpec).map((
+    namedLeaves(stepSpecs(MODEL), isSpec).map((
       { name, leaf: { shape } },
     ) => [name, { shape, data: new Float32Array(shape.reduce((size, extent) => size * extent, 1)) }]),
   );

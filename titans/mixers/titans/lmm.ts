@@ -1,19 +1,22 @@
 /** LMM: the memory alone mixes tokens. Output of the memory, a gate that is linear in the token, a projection. */
 import type { Tensor } from "../../../core/graph.ts";
 import { matmul, mul, silu } from "../../../ops/mod.ts";
-import type { LayerConfig } from "../../config.ts";
+import { matrix, type Parameter } from "../../nn/parameters.ts";
+import { type AnyMixer, defineMixer } from "../mixer_interface.ts";
 import {
   initialMemoryLayerState,
   type MemoryLayer,
   memoryLayer,
   memoryLayerParameters,
   type MemoryLayerState,
+  memoryLayerStepState,
+  memoryLayerToken,
 } from "./memory_layer.ts";
-import { checkMixer, type MixerOptions, type MixerResult } from "../mixer.ts";
-import { matrix, type Parameter } from "../../nn/parameters.ts";
+import { MEMORY_METRICS, memoryRemedy, observeMemory } from "./observe_memory.ts";
+import { checkMemoryOptions, LMM_OPTIONS } from "./options.ts";
 
-/** Parameters of {@link lmmMixer}. */
-export interface LmmMixer<Leaf> {
+/** Parameters of {@link lmm}. */
+export interface LmmParameters<Leaf> {
   /** The memory and its projections. */
   readonly memory: MemoryLayer<Leaf>;
   /** [D, D] */
@@ -22,31 +25,37 @@ export interface LmmMixer<Leaf> {
   readonly out: Leaf;
 }
 
-/** Describes the parameters; `scale` shrinks what the mixer adds to the residual stream at the start. */
-export function lmmMixerParameters(config: LayerConfig, scale: number): LmmMixer<Parameter> {
-  const { width: D } = config;
-  return { memory: memoryLayerParameters(config), gate: matrix([D, D]), out: matrix([D, D], scale) };
-}
-
-/** The state before the first token. */
-export function initialLmmState(params: LmmMixer<Tensor>, batch: number): MemoryLayerState {
-  return initialMemoryLayerState(params.memory, batch);
-}
-
-/**
- * `(silu(x G) * norm(M(x))) O`.
- * @param x Tokens [B, T, D], any T of at least 1.
- * @returns [B, T, D], and the state at the last boundary between mini-batches.
- */
-export function lmmMixer(
-  config: LayerConfig,
-  params: LmmMixer<Tensor>,
-  x: Tensor,
-  options: MixerOptions<MemoryLayerState>,
-): MixerResult<MemoryLayerState> {
-  checkMixer("lmmMixer", config, options);
-  const { state, store, trace } = options;
-  const memory = memoryLayer(config, params.memory, x, { state, store, trace });
-  const output = matmul(mul(silu(matmul(x, params.gate)), memory.output), params.out);
-  return { output, state: memory.state, ...(memory.trace ? { trace: memory.trace } : {}) };
-}
+/** The memory alone: `(silu(x G) * norm(M(x))) O`. */
+export const lmm: AnyMixer = defineMixer<typeof LMM_OPTIONS, LmmParameters<Parameter>, MemoryLayerState>({
+  name: "lmm",
+  summary: "the memory alone",
+  options: LMM_OPTIONS,
+  metrics: MEMORY_METRICS,
+  remedy: memoryRemedy,
+  create(options, { width: D }) {
+    checkMemoryOptions(options, D);
+    const config = { ...options, width: D };
+    const gated = (params: LmmParameters<Tensor>, x: Tensor, y: Tensor): Tensor =>
+      matmul(mul(silu(matmul(x, params.gate)), y), params.out);
+    return {
+      interval: config.miniBatch,
+      together: config.miniBatch,
+      parameters: (scale) => ({
+        memory: memoryLayerParameters(config),
+        gate: matrix([D, D]),
+        out: matrix([D, D], scale),
+      }),
+      initialState: ({ memory }, batch) => initialMemoryLayerState(memory, batch),
+      forward(params, x, { state, update, observe }) {
+        const memory = memoryLayer(config, params.memory, x, { state, update, trace: observe !== undefined });
+        observeMemory(observe, { layer: params.memory, ...memory });
+        return { output: gated(params, x, memory.output), state: memory.state };
+      },
+      stepState: memoryLayerStepState,
+      step(params, x, { state, position }) {
+        const memory = memoryLayerToken(config, params.memory, x, { state, position });
+        return { output: gated(params, x, memory.output), state: memory.state };
+      },
+    };
+  },
+});

@@ -11,29 +11,34 @@
  */
 import type { Tensor } from "../../../core/graph.ts";
 import { expandDims, matmul } from "../../../ops/mod.ts";
-import { checkLayerConfig, type LayerConfig } from "../../config.ts";
+import {
+  advanceWindow,
+  type AttentionRows,
+  attentionRows,
+  initialWindowState,
+  sharedKeys,
+  windowAttention,
+  type WindowState,
+} from "../../nn/attention.ts";
 import { mergeHeads } from "../../nn/layers.ts";
+import { matrix, type Parameter, table, vector } from "../../nn/parameters.ts";
+import { type AnyMixer, defineMixer } from "../mixer_interface.ts";
 import {
   initialMemoryLayerState,
   type MemoryLayer,
   memoryLayer,
   memoryLayerParameters,
   type MemoryLayerState,
+  memoryLayerStepState,
+  memoryLayerToken,
   readPersistent,
 } from "./memory_layer.ts";
-import { checkMixer, gateOutput, type MixerOptions, type MixerResult } from "../mixer.ts";
-import { matrix, type Parameter, table, vector } from "../../nn/parameters.ts";
-import {
-  advanceWindow,
-  attentionRows,
-  initialWindowState,
-  sharedKeys,
-  windowAttention,
-  type WindowState,
-} from "../../nn/window_attention.ts";
+import { MEMORY_METRICS, memoryRemedy, observeMemory } from "./observe_memory.ts";
+import { checkAttentionOptions, MAG_OPTIONS } from "./options.ts";
+import { gateOutput } from "./output_gate.ts";
 
-/** Parameters of {@link magMixer}. */
-export interface MagMixer<Leaf> {
+/** Parameters of {@link mag}. */
+export interface MagParameters<Leaf> {
   /** The memory and its projections; its norm is that of the gate. */
   readonly memory: MemoryLayer<Leaf>;
   /** Persistent tokens P, [N, D]; absent if there are none. */
@@ -46,7 +51,7 @@ export interface MagMixer<Leaf> {
   readonly out: Leaf;
 }
 
-/** What MAG carries from piece to piece: of constant size. */
+/** What MAG carries from token to token: of constant size. */
 export interface MagState {
   /** The state of the memory and of its convolution. */
   readonly memory: MemoryLayerState;
@@ -54,46 +59,68 @@ export interface MagState {
   readonly window: WindowState;
 }
 
-/** Describes the parameters; `scale` shrinks what the mixer adds to the residual stream at the start. */
-export function magMixerParameters(config: LayerConfig, scale: number): MagMixer<Parameter> {
-  const { width: D, persistentTokens } = config;
-  return {
-    memory: memoryLayerParameters(config),
-    ...(persistentTokens > 0 ? { persistent: table([persistentTokens, D], 1) } : {}),
-    attention: matrix([D, 3 * D]),
-    norm: vector([D], 1),
-    out: matrix([D, D], scale),
-  };
-}
-
-/** The state before the first token: the memory has read the persistent tokens, the window is empty. */
-export function initialMagState(config: LayerConfig, params: MagMixer<Tensor>, batch: number): MagState {
-  checkLayerConfig(config);
-  const window = initialWindowState(config, batch, params.out.dtype);
-  if (!params.persistent) return { memory: initialMemoryLayerState(params.memory, batch), window };
-  return { memory: readPersistent(config, params.memory, params.persistent, batch).state, window };
-}
-
-/**
- * Mixes tokens by attention over a window, gated by the memory.
- * @param x Tokens [B, T, D], any T of at least 1.
- * @returns [B, T, D], and the state at the last boundary between mini-batches.
- */
-export function magMixer(
-  config: LayerConfig,
-  params: MagMixer<Tensor>,
-  x: Tensor,
-  options: MixerOptions<MagState>,
-): MixerResult<MagState> {
-  checkMixer("magMixer", config, options);
-  const { state, store, trace } = options;
-  const { heads, miniBatch } = config;
-  const [B, T] = x.shape;
-  const rows = attentionRows(heads, params.attention, x);
-  const persistent = params.persistent && sharedKeys(heads, params.attention, expandDims(params.persistent, 0), B);
-  const y = mergeHeads(windowAttention(rows, { state: state.window, persistent })); // [B, T, D]
-  const memory = memoryLayer(config, params.memory, x, { state: state.memory, store, trace });
-  const gated = gateOutput(config, { y, gain: params.norm, memory: memory.output });
-  const next = { memory: memory.state, window: advanceWindow(state.window, rows, T - T % miniBatch) };
-  return { output: matmul(gated, params.out), state: next, ...(memory.trace ? { trace: memory.trace } : {}) };
-}
+/** Attention over a window, gated by the memory beside it. */
+export const mag: AnyMixer = defineMixer<typeof MAG_OPTIONS, MagParameters<Parameter>, MagState>({
+  name: "mag",
+  summary: "memory as a gate of sliding-window attention beside it",
+  options: MAG_OPTIONS,
+  metrics: MEMORY_METRICS,
+  remedy: memoryRemedy,
+  create(options, { width: D }) {
+    checkAttentionOptions(options, D);
+    const config = { ...options, width: D }, { heads, window, miniBatch, persistentTokens } = options;
+    const mixed = (
+      params: MagParameters<Tensor>,
+      rows: AttentionRows,
+      { state, memory }: { readonly state: WindowState; readonly memory: Tensor },
+    ): Tensor => {
+      const [B] = rows.query.shape;
+      const persistent = params.persistent &&
+        sharedKeys({ heads }, params.attention, expandDims(params.persistent, 0), B);
+      const y = mergeHeads(windowAttention(rows, { state, persistent })); // [B, T, D]
+      return matmul(gateOutput(options, { y, gain: params.norm, memory }), params.out);
+    };
+    return {
+      interval: miniBatch,
+      ...(window % miniBatch === 0 ? { together: window } : {}),
+      parameters: (scale) => ({
+        memory: memoryLayerParameters(config),
+        ...(persistentTokens > 0 ? { persistent: table([persistentTokens, D], 1) } : {}),
+        attention: matrix([D, 3 * D]),
+        norm: vector([D], 1),
+        out: matrix([D, D], scale),
+      }),
+      initialState({ memory, persistent, out }, batch) {
+        const extents = { batch, heads, window, headWidth: D / heads };
+        return {
+          memory: persistent
+            ? readPersistent(config, memory, persistent, batch).state
+            : initialMemoryLayerState(memory, batch),
+          window: initialWindowState(extents, out.dtype),
+        };
+      },
+      forward(params, x, { state, update, observe }) {
+        const T = x.shape[1], rows = attentionRows({ heads }, params.attention, x);
+        const memory = memoryLayer(config, params.memory, x, {
+          state: state.memory,
+          update,
+          trace: observe !== undefined,
+        });
+        observeMemory(observe, { layer: params.memory, ...memory });
+        return {
+          output: mixed(params, rows, { state: state.window, memory: memory.output }),
+          state: { memory: memory.state, window: advanceWindow(state.window, rows, T - T % miniBatch) },
+        };
+      },
+      stepState: ({ memory, window }) => ({ memory: memoryLayerStepState(memory), window }),
+      step(params, x, { state, position }) {
+        const rows = attentionRows({ heads }, params.attention, x);
+        const memory = memoryLayerToken(config, params.memory, x, { state: state.memory, position });
+        return {
+          output: mixed(params, rows, { state: state.window, memory: memory.output }),
+          state: { memory: memory.state, window: advanceWindow(state.window, rows, 1) },
+        };
+      },
+    };
+  },
+});

@@ -10,29 +10,33 @@
  */
 import type { Tensor } from "../../../core/graph.ts";
 import { matmul } from "../../../ops/mod.ts";
-import { checkLayerConfig, type LayerConfig } from "../../config.ts";
-import { type KeysAndValues, mergeHeads } from "../../nn/layers.ts";
+import {
+  advanceWindow,
+  attentionRows,
+  initialWindowState,
+  type KeysAndValues,
+  sharedKeys,
+  windowAttention,
+  type WindowState,
+} from "../../nn/attention.ts";
+import { mergeHeads } from "../../nn/layers.ts";
+import { matrix, type Parameter, table } from "../../nn/parameters.ts";
+import { type AnyMixer, defineMixer, type Mixed } from "../mixer_interface.ts";
 import {
   initialMemoryLayerState,
   type MemoryLayer,
   memoryLayer,
   memoryLayerParameters,
   type MemoryLayerState,
+  memoryLayerStepState,
+  memoryLayerToken,
   readPersistent,
 } from "./memory_layer.ts";
-import { checkMixer, type MixerOptions, type MixerResult } from "../mixer.ts";
-import { matrix, type Parameter, table } from "../../nn/parameters.ts";
-import {
-  advanceWindow,
-  attentionRows,
-  initialWindowState,
-  sharedKeys,
-  windowAttention,
-  type WindowState,
-} from "../../nn/window_attention.ts";
+import { MEMORY_METRICS, memoryRemedy, observeMemory } from "./observe_memory.ts";
+import { checkAttentionOptions, MAL_OPTIONS } from "./options.ts";
 
-/** Parameters of {@link malMixer}. */
-export interface MalMixer<Leaf> {
+/** Parameters of {@link mal}. */
+export interface MalParameters<Leaf> {
   /** The memory and its projections. */
   readonly memory: MemoryLayer<Leaf>;
   /** Persistent tokens P, [N, D]; absent if there are none. */
@@ -43,7 +47,7 @@ export interface MalMixer<Leaf> {
   readonly out: Leaf;
 }
 
-/** What MAL carries from piece to piece: of constant size. */
+/** What MAL carries from token to token: of constant size. */
 export interface MalState {
   /** The state of the memory and of its convolution. */
   readonly memory: MemoryLayerState;
@@ -53,47 +57,54 @@ export interface MalState {
   readonly persistent?: KeysAndValues;
 }
 
-/** Describes the parameters; `scale` shrinks what the mixer adds to the residual stream at the start. */
-export function malMixerParameters(config: LayerConfig, scale: number): MalMixer<Parameter> {
-  const { width: D, persistentTokens } = config;
-  return {
-    memory: memoryLayerParameters(config),
-    ...(persistentTokens > 0 ? { persistent: table([persistentTokens, D], 1) } : {}),
-    attention: matrix([D, 3 * D]),
-    out: matrix([D, D], scale),
-  };
-}
-
-/** The state before the first token: the memory has read the persistent tokens, the window is empty. */
-export function initialMalState(config: LayerConfig, params: MalMixer<Tensor>, batch: number): MalState {
-  checkLayerConfig(config);
-  const window = initialWindowState(config, batch, params.out.dtype);
-  if (!params.persistent) return { memory: initialMemoryLayerState(params.memory, batch), window };
-  const { output, state } = readPersistent(config, params.memory, params.persistent, batch);
-  return { memory: state, window, persistent: sharedKeys(config.heads, params.attention, output, batch) };
-}
-
-/**
- * Mixes tokens by the memory, then by attention over a window of what it gave.
- * @param x Tokens [B, T, D], any T of at least 1.
- * @returns [B, T, D], and the state at the last boundary between mini-batches.
- */
-export function malMixer(
-  config: LayerConfig,
-  params: MalMixer<Tensor>,
-  x: Tensor,
-  options: MixerOptions<MalState>,
-): MixerResult<MalState> {
-  checkMixer("malMixer", config, options);
-  const { state, store, trace } = options;
-  const { heads, miniBatch } = config, T = x.shape[1];
-  const memory = memoryLayer(config, params.memory, x, { state: state.memory, store, trace });
-  const rows = attentionRows(heads, params.attention, memory.output);
-  const y = mergeHeads(windowAttention(rows, { state: state.window, persistent: state.persistent })); // [B, T, D]
-  const next = { memory: memory.state, window: advanceWindow(state.window, rows, T - T % miniBatch) };
-  return {
-    output: matmul(y, params.out),
-    state: state.persistent ? { ...next, persistent: state.persistent } : next,
-    ...(memory.trace ? { trace: memory.trace } : {}),
-  };
-}
+/** The memory, then attention over a window of what it gave. */
+export const mal: AnyMixer = defineMixer<typeof MAL_OPTIONS, MalParameters<Parameter>, MalState>({
+  name: "mal",
+  summary: "memory as a layer before sliding-window attention",
+  options: MAL_OPTIONS,
+  metrics: MEMORY_METRICS,
+  remedy: memoryRemedy,
+  create(options, { width: D }) {
+    checkAttentionOptions(options, D);
+    const config = { ...options, width: D }, { heads, window, miniBatch, persistentTokens } = options;
+    /** Attention over what the memory gave for some tokens, of which the first `count` belong to the past after. */
+    const attend = (
+      params: MalParameters<Tensor>,
+      { output, state: memory }: Mixed<MemoryLayerState>,
+      { before, count }: { readonly before: MalState; readonly count: number },
+    ): Mixed<MalState> => {
+      const rows = attentionRows({ heads }, params.attention, output), { persistent } = before;
+      const y = mergeHeads(windowAttention(rows, { state: before.window, persistent })); // [B, T, D]
+      const state = { memory, window: advanceWindow(before.window, rows, count) };
+      return { output: matmul(y, params.out), state: persistent ? { ...state, persistent } : state };
+    };
+    return {
+      interval: miniBatch,
+      ...(window % miniBatch === 0 ? { together: window } : {}),
+      parameters: (scale) => ({
+        memory: memoryLayerParameters(config),
+        ...(persistentTokens > 0 ? { persistent: table([persistentTokens, D], 1) } : {}),
+        attention: matrix([D, 3 * D]),
+        out: matrix([D, D], scale),
+      }),
+      initialState({ memory, persistent, attention, out }, batch) {
+        const extents = { batch, heads, window, headWidth: D / heads };
+        const empty = initialWindowState(extents, out.dtype);
+        if (!persistent) return { memory: initialMemoryLayerState(memory, batch), window: empty };
+        const { output, state } = readPersistent(config, memory, persistent, batch);
+        return { memory: state, window: empty, persistent: sharedKeys({ heads }, attention, output, batch) };
+      },
+      forward(params, x, { state, update, observe }) {
+        const T = x.shape[1], trace = observe !== undefined;
+        const memory = memoryLayer(config, params.memory, x, { state: state.memory, update, trace });
+        observeMemory(observe, { layer: params.memory, ...memory });
+        return attend(params, memory, { before: state, count: T - T % miniBatch });
+      },
+      stepState: (state) => ({ ...state, memory: memoryLayerStepState(state.memory) }),
+      step(params, x, { state, position }) {
+        const memory = memoryLayerToken(config, params.memory, x, { state: state.memory, position });
+        return attend(params, memory, { before: state, count: 1 });
+      },
+    };
+  },
+});

@@ -10,32 +10,16 @@
  * each matrix with one row four times, and each matrix of weights and surprise read and written once.
  */
 import type { Tensor } from "../../../core/graph.ts";
-import { add, expandDims, mul, sub, swapAxes, where } from "../../../ops/mod.ts";
+import { add, div, equal, expandDims, mul, sub, swapAxes, where } from "../../../ops/mod.ts";
 import { checkMemory } from "./check_memory.ts";
 import type { LayeredSequence } from "./gates.ts";
 import { innerGradient } from "./inner_gradient.ts";
 import { type Memory, type MemoryState, readMemory } from "./memory_network.ts";
 
-/** The state of a memory after any token. */
-export interface MemoryReading extends MemoryState {
-  /** The weights before the mini-batch that the next token belongs to, at which its gradient is taken. */
-  readonly start: readonly Tensor[];
-}
-
-/** Where the token to be read stands. */
-export interface Place {
-  /** How many tokens of its interval come before it: an i32 scalar. */
-  readonly position: Tensor;
-  /** Whether it is the last of its mini-batch: a bool scalar. */
-  readonly endsMiniBatch: Tensor;
-  /** Whether it is the last of its interval: a bool scalar. */
-  readonly endsInterval: Tensor;
-}
-
 /** Options of {@link readToken}. */
 export interface ReadTokenOptions {
   /** The state before the token. */
-  readonly state: MemoryReading;
+  readonly state: MemoryState;
   /** Whether it is the last of its mini-batch: a bool scalar. */
   readonly endsMiniBatch: Tensor;
   /** Whether it reads the memory before its own update. */
@@ -52,9 +36,9 @@ export function readToken(
   memory: Memory,
   { query, key, value, gates }: LayeredSequence,
   { state, endsMiniBatch, strict }: ReadTokenOptions,
-): { readonly output: Tensor; readonly state: MemoryReading } {
+): { readonly output: Tensor; readonly state: MemoryState } {
   checkMemory(memory, key, state);
-  const { rows, deltas } = innerGradient(memory, state.start, key, value);
+  const { start = state.weights } = state, { rows, deltas } = innerGradient(memory, start, key, value);
   const scalar = (gate: Tensor): Tensor => expandDims(gate, -1); // [B, H, 1] -> [B, H, 1, 1]
   const surprise = state.surprise.map((s, l) => {
     const { theta, eta } = gates[l];
@@ -67,6 +51,16 @@ export function readToken(
   const output = readMemory(memory, strict ? state.weights : weights, query);
   return {
     output,
-    state: { weights, surprise, start: state.start.map((w, l) => where(endsMiniBatch, weights[l], w)) },
+    state: { weights, surprise, start: start.map((w, l) => where(endsMiniBatch, weights[l], w)) },
   };
+}
+
+/** How many tokens of its interval come before a token, of which `position` tokens come before: i32 scalars. */
+export function placeIn(interval: number, position: Tensor): Tensor {
+  return sub(position, mul(div(position, interval), interval));
+}
+
+/** Whether a token before which `position` tokens come is the last of its interval: a bool scalar. */
+export function endsInterval(interval: number, position: Tensor): Tensor {
+  return equal(placeIn(interval, position), interval - 1);
 }

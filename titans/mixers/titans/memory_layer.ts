@@ -33,7 +33,6 @@ import {
 } from "../../../ops/mod.ts";
 import { chunkedMemory, type ChunkedMemoryResult } from "./chunked_memory.ts";
 import { optionNames } from "../../../core/options.ts";
-import { checkLayerConfig, type LayerConfig } from "../../config.ts";
 import { checkNames } from "../../errors.ts";
 import { type LayeredSequence, type LayerGates, toLayered } from "./gates.ts";
 import { layeredMemory } from "./layered_memory.ts";
@@ -46,9 +45,11 @@ import {
   mlpMemory,
   swigluMemory,
 } from "./memory_network.ts";
-import { type MemoryReading, type Place, readToken } from "./memory_decode.ts";
+import { endsInterval, readToken } from "./memory_decode.ts";
+import { checkMemoryConfig, type MemoryConfig } from "./memory_config.ts";
 import { matrix, Parameter, table, vector } from "../../nn/parameters.ts";
 import { lastRows } from "../../nn/rows.ts";
+import type { Mixed, StepContext } from "../mixer_interface.ts";
 import { type MemoryTrace, traceMemory } from "./trace.ts";
 
 /** Parameters of {@link memoryLayer}. */
@@ -73,17 +74,16 @@ export interface MemoryLayer<Leaf> {
   readonly norm: Leaf;
 }
 
-/** What a memory layer carries from one piece of a sequence to the next: all of constant size. */
+/** What a memory layer carries from token to token: all of constant size. */
 export interface MemoryLayerState {
-  /** Weights and surprise before the first token of the mini-batch to come. */
+  /** Weights and surprise before the next token; and where it is not the first of a mini-batch, those before that. */
   readonly memory: MemoryState;
   /** The last rows of the projection, [B, W - 1, 3 D]; absent without convolution. */
   readonly convolution?: Tensor;
 }
 
 /** The memory network of a configuration: the one given, or the one that its options describe. */
-export function memoryNetworkOf(config: LayerConfig): MemoryNetwork {
-  checkLayerConfig(config);
+export function memoryNetworkOf(config: MemoryConfig): MemoryNetwork {
   const { width, heads, memory, memoryDepth, memoryExpansion, memoryActivation, memoryNorm, memoryGain } = config;
   if (config.network) return config.network;
   const common = { width: width / heads, expansion: memoryExpansion, norm: memoryNorm, gain: memoryGain };
@@ -96,7 +96,7 @@ export function memoryNetworkOf(config: LayerConfig): MemoryNetwork {
  * How many columns of gates stand for theta and for eta, and for the alpha of each matrix; the alpha of gates a head is
  * one for all matrices.
  */
-function gateColumns(config: LayerConfig): { readonly step: number; readonly forget: readonly number[] } {
+function gateColumns(config: MemoryConfig): { readonly step: number; readonly forget: readonly number[] } {
   const { heads: H, gateGranularity } = config, { layers } = memoryNetworkOf(config);
   if (gateGranularity === "head") return { step: H, forget: [H] };
   return {
@@ -106,7 +106,8 @@ function gateColumns(config: LayerConfig): { readonly step: number; readonly for
 }
 
 /** Describes the parameters of a memory layer. */
-export function memoryLayerParameters(config: LayerConfig): MemoryLayer<Parameter> {
+export function memoryLayerParameters(config: MemoryConfig): MemoryLayer<Parameter> {
+  checkMemoryConfig(config);
   const { width: D, heads: H, convolution: W } = config;
   const network = memoryNetworkOf(config);
   const { step, forget } = gateColumns(config);
@@ -143,12 +144,12 @@ export interface MemoryLayerOptions {
   /** The state before the first token. */
   readonly state: MemoryLayerState;
   /** Which tokens the memory learns from, [B, T] of ones and zeros; all unless given. */
-  readonly store?: Tensor;
+  readonly update?: Tensor;
   /** Whether to say what the memory does at each token; costs another run of the memory. */
   readonly trace?: boolean;
 }
 
-const MEMORY_LAYER_OPTIONS = optionNames<MemoryLayerOptions>({ state: true, store: true, trace: true });
+const MEMORY_LAYER_OPTIONS = optionNames<MemoryLayerOptions>({ state: true, update: true, trace: true });
 
 /** What a memory layer gave. */
 export interface MemoryLayerResult {
@@ -163,7 +164,7 @@ export interface MemoryLayerResult {
 }
 
 /** The memory of a layer's parameters. */
-export function memoryOf(config: LayerConfig, params: MemoryLayer<Tensor>): Memory {
+export function memoryOf(config: MemoryConfig, params: MemoryLayer<Tensor>): Memory {
   const memory = { network: memoryNetworkOf(config), gains: params.gains };
   return config.forgetting && config.forgetTo === "start" ? { ...memory, start: params.initial } : memory;
 }
@@ -175,23 +176,23 @@ export function memoryOf(config: LayerConfig, params: MemoryLayer<Tensor>): Memo
  * @param x Tokens [B, T, D], any T of at least 1.
  */
 export function memoryLayer(
-  config: LayerConfig,
+  config: MemoryConfig,
   params: MemoryLayer<Tensor>,
   x: Tensor,
   options: MemoryLayerOptions,
 ): MemoryLayerResult {
-  checkLayerConfig(config);
+  checkMemoryConfig(config);
   checkNames("memoryLayer", options, MEMORY_LAYER_OPTIONS);
-  const { state, store, trace } = options;
+  const { state, update, trace } = options;
   const { miniBatch, tile, strictRetrieval, checkpoint } = config;
   const T = x.shape[1];
   const projected = matmul(x, params.projection);
   const rows = projectTokens(config, params, projected, state.convolution);
   const memory = memoryOf(config, params),
-    run = { state: state.memory, miniBatch, tile, strict: strictRetrieval, checkpoint };
+    run = { state: atBoundary(state.memory), miniBatch, tile, strict: strictRetrieval, checkpoint };
   const sequence: MemorySequence | LayeredSequence = config.gateGranularity === "head"
-    ? { ...rows, ...headGates(config, params, x, store) }
-    : { ...rows, gates: layerGates(config, params, x, store) };
+    ? { ...rows, ...headGates(config, params, x, update) }
+    : { ...rows, gates: layerGates(config, params, x, update) };
   const result: ChunkedMemoryResult = "gates" in sequence
     ? layeredMemory(memory, sequence, run)
     : chunkedMemory(memory, sequence, run);
@@ -205,28 +206,20 @@ export function memoryLayer(
   };
 }
 
-/** What a memory layer carries from one token to the next: all of constant size. */
-export interface MemoryLayerReading {
-  /** Weights, surprise, and the weights at which gradients are taken. */
-  readonly memory: MemoryReading;
-  /** The last rows of the projection, [B, W - 1, 3 D]; absent without convolution. */
-  readonly convolution?: Tensor;
-}
-
 /**
  * Runs a memory over one token: what {@link memoryLayer} gives for it, for about the cost of one token.
  * @param config The model's options.
  * @param params The layer's parameters.
  * @param x One token of each text, [B, 1, D].
- * @param options The state before the token, and where in its mini-batch it stands.
+ * @param context The state before the token, and how many tokens came before it.
  * @returns The output [B, 1, D], and the state after the token.
  */
 export function memoryLayerToken(
-  config: LayerConfig,
+  config: MemoryConfig,
   params: MemoryLayer<Tensor>,
   x: Tensor,
-  { state, place }: { readonly state: MemoryLayerReading; readonly place: Place },
-): { readonly output: Tensor; readonly state: MemoryLayerReading } {
+  { state, position }: StepContext<MemoryLayerState>,
+): Mixed<MemoryLayerState> {
   const projected = matmul(x, params.projection);
   const rows = projectTokens(config, params, projected, state.convolution), memory = memoryOf(config, params);
   const sequence = config.gateGranularity === "head"
@@ -234,7 +227,7 @@ export function memoryLayerToken(
     : { ...rows, gates: layerGates(config, params, x, undefined) };
   const result = readToken(memory, sequence, {
     state: state.memory,
-    endsMiniBatch: place.endsMiniBatch,
+    endsMiniBatch: endsInterval(config.miniBatch, position),
     strict: config.strictRetrieval,
   });
   return {
@@ -245,17 +238,14 @@ export function memoryLayerToken(
   };
 }
 
-/** The state at a boundary between mini-batches as one that is carried from token to token. */
-export function readingAtBoundary({ memory: { weights, surprise }, ...rest }: MemoryLayerState): MemoryLayerReading {
-  return { memory: { weights, surprise, start: weights }, ...rest };
+/** A memory at a boundary between mini-batches, where all that whole mini-batches need are weights and surprise. */
+function atBoundary({ weights, surprise }: MemoryState): MemoryState {
+  return { weights, surprise };
 }
 
-/**
- * The state that is carried from token to token, at a boundary between mini-batches, as one from which
- * {@link memoryLayer} goes on.
- */
-export function boundaryOfReading({ memory: { weights, surprise }, ...rest }: MemoryLayerReading): MemoryLayerState {
-  return { memory: { weights, surprise }, ...rest };
+/** The state at a boundary between mini-batches with what single tokens need beside: the weights before the mini-batch. */
+export function memoryLayerStepState({ memory, ...rest }: MemoryLayerState): MemoryLayerState {
+  return { memory: { ...memory, start: memory.weights }, ...rest };
 }
 
 /**
@@ -266,12 +256,12 @@ export function boundaryOfReading({ memory: { weights, surprise }, ...rest }: Me
  * @returns The output [1, P, D], the same for all texts, and the state of B texts.
  */
 export function readPersistent(
-  config: LayerConfig,
+  config: MemoryConfig,
   params: MemoryLayer<Tensor>,
   persistent: Tensor,
   batch: number,
 ): { readonly output: Tensor; readonly state: MemoryLayerState } {
-  checkLayerConfig(config);
+  checkMemoryConfig(config);
   const { output, last } = memoryLayer(config, params, expandDims(persistent, 0), {
     state: initialMemoryLayerState(params, 1),
   });
@@ -285,7 +275,7 @@ export function normalizeHeads(gain: Tensor, x: Tensor): Tensor {
 
 /** Queries, keys and values [B, H, T, K] from the projection [B, T, 3 D]. */
 function projectTokens(
-  { heads, normalizeKeys }: LayerConfig,
+  { heads, normalizeKeys }: MemoryConfig,
   params: MemoryLayer<Tensor>,
   projected: Tensor,
   tail: Tensor | undefined,
@@ -298,16 +288,16 @@ function projectTokens(
 
 /** The gates of each token and head, [B, H, T]. */
 function headGates(
-  { heads: H, thetaMax, momentum, forgetting }: LayerConfig,
+  { heads: H, thetaMax, momentum, forgetting }: MemoryConfig,
   params: MemoryLayer<Tensor>,
   x: Tensor,
-  store: Tensor | undefined,
+  update: Tensor | undefined,
 ): Pick<MemorySequence, "theta" | "eta" | "alpha"> {
   const open = swapAxes(sigmoid(add(matmul(x, params.gates), params.gateBias)), 1, 2); // [B, 3 H, T]
   const [theta, eta, alpha] = split(open, [H, H, H], 1);
   const step = mul(theta, thetaMax);
   return {
-    theta: store ? mul(step, expandDims(store, 1)) : step,
+    theta: update ? mul(step, expandDims(update, 1)) : step,
     eta: momentum ? eta : zerosLike(eta),
     alpha: forgetting ? alpha : zerosLike(alpha),
   };
@@ -315,10 +305,10 @@ function headGates(
 
 /** The gates of each token, head and matrix, and those of forgetting of each output channel if they are so fine. */
 function layerGates(
-  config: LayerConfig,
+  config: MemoryConfig,
   params: MemoryLayer<Tensor>,
   x: Tensor,
-  store: Tensor | undefined,
+  update: Tensor | undefined,
 ): LayerGates[] {
   const { heads: H, thetaMax, momentum, forgetting, gateGranularity } = config;
   const { step, forget } = gateColumns(config);
@@ -332,7 +322,7 @@ function layerGates(
       ? swapAxes(reshape(columns, [B, T, H, columns.shape[2] / H]), 1, 2)
       : swapAxes(columns, 1, 2);
     return {
-      theta: store ? mul(thetas[l], expandDims(store, 1)) : thetas[l],
+      theta: update ? mul(thetas[l], expandDims(update, 1)) : thetas[l],
       eta: momentum ? etas[l] : zerosLike(etas[l]),
       alpha: forgetting ? alpha : zerosLike(alpha),
     };

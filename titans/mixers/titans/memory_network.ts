@@ -229,6 +229,11 @@ export interface MemoryState {
   readonly weights: readonly Tensor[];
   /** The momentum S, alike. */
   readonly surprise: readonly Tensor[];
+  /**
+   * M before the mini-batch that the next token belongs to, at which its gradient is taken. Only within mini-batches
+   * does it differ from M: where whole mini-batches are read it is left out.
+   */
+  readonly start?: readonly Tensor[];
 }
 
 /** What a memory learns from and is asked: rows [B, H, T, K] and gates [B, H, T], one for each token and head. */

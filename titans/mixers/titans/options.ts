@@ -318,7 +318,10 @@ export type ForgetTo = OptionsOf<typeof MEMORY_OPTIONS>["forgetTo"];
 export type OutputGate = OptionsOf<typeof ATTENTION_OPTIONS>["outputGate"];
 
 /** The options of a memory. */
-export type MemoryOptions = OptionsOf<typeof LMM_OPTIONS>;
+export type MemoryOptions =
+  & OptionsOf<typeof HEAD_OPTIONS>
+  & OptionsOf<typeof MEMORY_OPTIONS>
+  & OptionsOf<typeof COST_OPTIONS>;
 
 /**
  * Checks the options of a memory against each other.

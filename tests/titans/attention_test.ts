@@ -20,13 +20,13 @@ import {
   swapAxes,
   where,
 } from "../../ops/mod.ts";
-import type { KeysAndValues } from "../../titans/nn/layers.ts";
 import {
   advanceWindow,
   type AttentionRows,
+  type KeysAndValues,
   windowAttention,
   type WindowState,
-} from "../../titans/nn/window_attention.ts";
+} from "../../titans/nn/attention.ts";
 import { assertClose, noise, reference, relativeError, testOnDevices, type Value } from "./runners.ts";
 
 const B = 2, H = 2, K = 4, P = 3;

@@ -1,0 +1,64 @@
+/**
+ * MAC one token at a time. What attention looks at within a segment is kept: the segment's own keys and values, and
+ * with causal queries those of the context. Contexts that come from elsewhere do not change within a segment, and are
+ * read anew for each token.
+ */
+import type { Tensor } from "../../../core/graph.ts";
+import { equal, iota, matmul, reshape, where } from "../../../ops/mod.ts";
+import { type KeysAndValues, segmentAttention } from "../../nn/attention.ts";
+import { mergeHeads } from "../../nn/layers.ts";
+import type { Mixed, StepContext } from "../mixer_interface.ts";
+import type { MacParameters, MacState } from "./mac.ts";
+import { contextKeys, fixedKeys, type MacConfig, projectSegments } from "./mac_segments.ts";
+import { endsInterval, placeIn } from "./memory_decode.ts";
+import { memoryLayerToken, memoryOf } from "./memory_layer.ts";
+import { readMemory } from "./memory_network.ts";
+import { gateOutput } from "./output_gate.ts";
+
+/**
+ * Mixes one token by memory as context.
+ * @param x One token of each text, [B, 1, D].
+ * @param context The state before the token, with what single tokens need, and how many tokens came before it.
+ * @returns [B, 1, D], and the state after the token.
+ */
+export function macToken(
+  config: MacConfig,
+  params: MacParameters<Tensor>,
+  x: Tensor,
+  { state, position }: StepContext<MacState>,
+): Mixed<MacState> {
+  const place = placeIn(config.segment, position), ends = endsInterval(config.segment, position);
+  const token = projectSegments(config, params, x, { offset: place });
+  const { persistent, queries: learned } = fixedKeys(config, params, x.shape[0]);
+  const causal = config.memoryQuery === "causal";
+  const asked = causal ? token.context! : state.queries?.before ?? learned!;
+  const retrieved = readMemory(memoryOf(config, params.memory), state.segmentWeights!, asked);
+  const given = contextKeys(config, params, retrieved, causal ? place : undefined);
+  const own = withRow(state.own!, token, place), context = causal ? withRow(state.context!, given, place) : given;
+  const keys = { own, context, contextIsCausal: causal, persistent, offset: place };
+  const y = mergeHeads(segmentAttention(token.query, keys)); // [B, 1, D]
+  const memory = memoryLayerToken(config, params.memory, y, { state: state.memory, position });
+  const mixed = gateOutput(config, { y, gain: params.norm, memory: memory.output });
+  const after = (value: Tensor, before: Tensor): Tensor => where(ends, value, before);
+  const queries = state.queries && insert(state.queries.own!, token.context!, place);
+  return {
+    output: matmul(mixed, params.out),
+    state: {
+      memory: memory.state,
+      segmentWeights: state.segmentWeights!.map((w, l) => after(memory.state.memory.weights[l], w)),
+      own,
+      ...(causal ? { context } : {}),
+      ...(queries ? { queries: { before: after(queries, state.queries!.before), own: queries } } : {}),
+    },
+  };
+}
+
+/** Rows [B, H, C, K] with that at a position replaced by a row [B, H, 1, K]. */
+function insert(rows: Tensor, row: Tensor, position: Tensor): Tensor {
+  const C = rows.shape[2];
+  return where(equal(reshape(iota([C], 0), [C, 1]), position), row, rows);
+}
+
+function withRow(rows: KeysAndValues, { key, value }: KeysAndValues, position: Tensor): KeysAndValues {
+  return { key: insert(rows.key, key, position), value: insert(rows.value, value, position) };
+}

@@ -1,0 +1,44 @@
+/** What a memory layer takes: the options of a memory, how wide its tokens are, and a network of one's own. */
+import { checkNames } from "../../errors.ts";
+import type { AnyMixer } from "../mixer_interface.ts";
+import type { MemoryNetwork } from "./memory_network.ts";
+import { ATTENTION_OPTIONS, LMM_OPTIONS, type MemoryOptions } from "./options.ts";
+
+/** The options of a memory layer. */
+export interface MemoryConfig extends MemoryOptions {
+  /** Width of the residual stream, D. */
+  readonly width: number;
+  /** A memory network in place of the one that `memory` and its options describe; its rows are as wide as a head. */
+  readonly network?: MemoryNetwork;
+}
+
+const NAMES = [...Object.keys(LMM_OPTIONS), ...Object.keys(ATTENTION_OPTIONS), "width", "network"];
+
+/** Checks the names of options; their values are checked where a mixer is made of them. @throws {ConfigError} */
+export function checkMemoryConfig(config: MemoryConfig): void {
+  checkNames("a memory layer", config, NAMES);
+}
+
+/**
+ * A mixer with a memory network of the user's own: `lmm`, `mac`, `mag` or `mal` otherwise as it is. Checkpoints hold
+ * its parameters, not the network: give the mixer again where they are read.
+ * @example A memory with a residual around its first matrix.
+ * ```ts
+ * import { add, silu } from "@mneme/titans/ops";
+ * import { defineConfig, lmm, type MemoryNetwork, Model, withNetwork } from "@mneme/titans/titans";
+ *
+ * const K = 32;
+ * const network: MemoryNetwork = {
+ *   layers: [{ in: K, out: K }, { in: K, out: K }],
+ *   gains: [],
+ *   forward: (linear, x) => linear(1, add(x, silu(linear(0, x)))),
+ * };
+ * const mixer = withNetwork(lmm, network);
+ * const model = new Model(defineConfig({ width: 64, heads: 2, blocks: [{ mixer }, { mixer }] }));
+ * console.log(`${model}`); // lmm model: 2 blocks of width 64, 120,972 parameters
+ * ```
+ */
+export function withNetwork<M extends AnyMixer>(mixer: M, network: MemoryNetwork): M {
+  const { create } = mixer;
+  return { ...mixer, create: (options: object, dimensions) => create({ ...options, network }, dimensions) };
+}

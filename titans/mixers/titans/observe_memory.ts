@@ -1,0 +1,57 @@
+/** What a memory lets be seen of it while it reads, and what validation makes of that. */
+import type { Tensor } from "../../../core/graph.ts";
+import { sub } from "../../../ops/mod.ts";
+import type { Axis, Metric, Observe } from "../mixer_interface.ts";
+import type { MemoryLayer, MemoryLayerState } from "./memory_layer.ts";
+import type { MemoryOptions } from "./options.ts";
+import type { MemoryTrace } from "./trace.ts";
+
+/** The quantities of a trace in the order in which a memory computes them. */
+const QUANTITIES = [
+  "theta",
+  "eta",
+  "alpha",
+  "loss",
+  "surprise",
+  "momentumNorm",
+  "updateNorm",
+  "memoryNorm",
+  "error",
+  "readError",
+] as const satisfies readonly (keyof MemoryTrace)[];
+
+/** What validation reports of memories. */
+export const MEMORY_METRICS = {
+  memoryNorm: { of: "weights", as: "norm" },
+  surpriseNorm: { of: "momentum", as: "norm" },
+  memoryChange: { of: "change", as: "norm" },
+  innerLoss: { of: "loss", as: "mean" },
+  updateNorm: { of: "updateNorm", as: "mean" },
+} as const satisfies Readonly<Record<string, Metric>>;
+
+/** A memory that has read. */
+export interface ObservedMemory {
+  /** The parameters of its layer. */
+  readonly layer: MemoryLayer<Tensor>;
+  /** The state that goes on. */
+  readonly state: MemoryLayerState;
+  /** What it did at each token; there if it was asked for. */
+  readonly trace?: MemoryTrace;
+}
+
+/** Reports what a memory did at each token, and its weights, momentum and change since the learned start. */
+export function observeMemory(observe: Observe | undefined, { layer, state, trace }: ObservedMemory): void {
+  if (!observe || !trace) return;
+  for (const quantity of QUANTITIES) observe(quantity, trace[quantity], ["batch", "head", "time"]);
+  const axes: readonly Axis[] = ["batch", "head", "channel", "channel"];
+  const { weights, surprise } = state.memory;
+  weights.forEach((w) => observe("weights", w, axes));
+  surprise.forEach((s) => observe("momentum", s, axes));
+  weights.forEach((w, l) => observe("change", sub(w, layer.initial[l]), axes));
+}
+
+/** What keeps a memory in bounds where its numbers overflow before the first update. */
+export function memoryRemedy({ thetaMax, miniBatch, memoryGain }: MemoryOptions): string {
+  const gain = memoryGain === "fast" ? ', memoryGain "outer"' : "";
+  return `keep the memory in bounds with a smaller thetaMax than ${thetaMax}, mini-batches of fewer tokens than ${miniBatch}${gain}, or shorter windows`;
+}

@@ -1,0 +1,113 @@
+/** The blocks of a model as its configuration lists them: which mixer each has, and with which options. */
+import { checkNames, ConfigError } from "../errors.ts";
+import type { AnyMixer, MixerLayer } from "../mixers/mixer_interface.ts";
+import { findMixer, MIXERS } from "../mixers/registry.ts";
+import { checkValues, defaultsOf, type OptionRecord, withoutUndefined } from "../options/option_table.ts";
+import type { MixerSpec, ModelConfig } from "./options.ts";
+
+/** A block's mixer with all its options. */
+export interface BlockMixer {
+  /** The mixer. */
+  readonly mixer: AnyMixer;
+  /** Its options: the block's own, else the model's, else the mixer's defaults. */
+  readonly options: OptionRecord;
+}
+
+/**
+ * The mixer of each block, with its options; these are checked one by one, not against each other.
+ * @throws {ConfigError} naming the block and what is wrong with it.
+ */
+export function blockMixers(config: ModelConfig): BlockMixer[] {
+  const { blocks } = config, record = config as unknown as OptionRecord;
+  if (typeof blocks === "number") {
+    const resolved = resolveBlock({ mixer: config.model }, record, "the model");
+    return Array.from({ length: blocks }, () => resolved);
+  }
+  if (!Array.isArray(blocks) || blocks.length === 0) {
+    throw new ConfigError(`Cannot use blocks ${JSON.stringify(blocks)}: give a number, or a list of mixers`, "blocks");
+  }
+  return blocks.map((spec, i) => resolveBlock(spec, record, `block ${i}`));
+}
+
+function resolveBlock(spec: MixerSpec, model: OptionRecord, where: string): BlockMixer {
+  const mixer = mixerOf(spec, where);
+  const { mixer: _, ...own } = spec;
+  checkNames(`${where}, a ${mixer.name}`, own, Object.keys(mixer.options));
+  const inherited = Object.entries(model).filter(([name]) => Object.hasOwn(mixer.options, name));
+  const options = {
+    ...defaultsOf(mixer.options),
+    ...Object.fromEntries(inherited),
+    ...withoutUndefined(own),
+  } as OptionRecord;
+  checkValues(mixer.options, options);
+  return { mixer, options };
+}
+
+function mixerOf(spec: MixerSpec, where: string): AnyMixer {
+  const given: unknown = (spec as Partial<MixerSpec> | null)?.mixer;
+  if (isMixer(given)) return given;
+  const mixer = typeof given === "string" ? findMixer(given) : undefined;
+  if (mixer) return mixer;
+  throw new ConfigError(
+    `Cannot make ${where} with mixer ${JSON.stringify(given)}: built in are ${
+      Object.keys(MIXERS).join(", ")
+    }; give one of your own as a value, where a file is read as { mixers: [...] }`,
+    "blocks",
+  );
+}
+
+function isMixer(value: unknown): value is AnyMixer {
+  return typeof value === "object" && value !== null && "create" in value;
+}
+
+/** The mixers in a configuration's blocks that are known; for records that are not checked yet. */
+export function knownMixers({ model, blocks }: Partial<ModelConfig>): AnyMixer[] {
+  const given: readonly unknown[] = Array.isArray(blocks) ? blocks.map((spec) => spec?.mixer) : [model];
+  return given.flatMap((mixer) =>
+    (typeof mixer === "string" ? findMixer(mixer) : isMixer(mixer) ? mixer : undefined) ?? []
+  );
+}
+
+/** A layer in a block. */
+export interface BlockLayer extends BlockMixer {
+  /** The mixer made a layer. */
+  // deno-lint-ignore no-explicit-any -- what a layer takes is what the same layer gave
+  readonly layer: MixerLayer<any, any>;
+}
+
+/** The layers of a model. @throws {ConfigError} if options are at odds with each other or with the width. */
+export function blockLayers(config: ModelConfig): BlockLayer[] {
+  const mixers = blockMixers(config), { width } = config;
+  return mixers.map(({ mixer, options }, block) => ({
+    mixer,
+    options,
+    layer: mixer.create(options, { width, block, blocks: mixers.length }),
+  }));
+}
+
+/** How many blocks there are. */
+export function blockCount({ blocks }: Pick<ModelConfig, "blocks">): number {
+  return typeof blocks === "number" ? blocks : blocks.length;
+}
+
+/** The mixers of a model in a word: `mac`, or `lmm,mag,lmm` where blocks differ. */
+export function describeMixers({ model, blocks }: Pick<ModelConfig, "model" | "blocks">): string {
+  if (typeof blocks === "number") return model;
+  const names = blocks.map(({ mixer }) => typeof mixer === "string" ? mixer : mixer.name);
+  return names.every((name) => name === names[0]) ? names[0] : names.join();
+}
+
+/**
+ * A configuration as it was stored, with mixers that are given in the place of names.
+ * @param mixers Of one's own; they go before built-in ones of the same name.
+ */
+export function withMixers(config: ModelConfig, mixers: readonly AnyMixer[]): ModelConfig {
+  const own = (name: unknown): AnyMixer | undefined => mixers.find((mixer) => mixer.name === name);
+  const { blocks } = config;
+  if (typeof blocks === "number") {
+    const mixer = own(findMixer(config.model)?.name ?? config.model);
+    return mixer ? { ...config, blocks: Array.from({ length: blocks }, () => ({ mixer })) } : config;
+  }
+  if (!Array.isArray(blocks)) return config;
+  return { ...config, blocks: blocks.map((spec) => ({ ...spec, mixer: own(spec?.mixer) ?? spec?.mixer })) };
+}
