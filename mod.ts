@@ -48,7 +48,7 @@ export { type Rematerialization, scan, type ScanOptions } from "./core/scan.ts";
 export { Spec, spec, type SpecsOf, trace, type Traced } from "./core/trace.ts";
 export { compile, type CompileOptions } from "./kernels/compile.ts";
 export { jit, type JitOptions, type Jitted } from "./kernels/jit.ts";
-export { type DeviceOptions, requestDevice } from "./kernels/request_device.ts";
+export { type DeviceKind, type DeviceOptions, requestDevice } from "./kernels/request_device.ts";
 export {
   type DeviceResult,
   type HostResult,
@@ -56,7 +56,7 @@ export {
   type ProgramArguments,
   type ProgramRecord,
 } from "./kernels/program.ts";
-export type { Device, DeviceArray, DeviceInfo, DeviceKind } from "./kernels/device.ts";
+export type { Device, DeviceArray, DeviceInfo, DeviceLimits } from "./kernels/device.ts";
 export type { ArrayLeaf } from "./kernels/arguments.ts";
 export type { HostArray, HostArrays, HostTensor, NumberMethods } from "./kernels/host_data.ts";
 export type { ResultMethods, ResultTensor } from "./kernels/result_tensor.ts";

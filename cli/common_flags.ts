@@ -1,14 +1,21 @@
 /** Flags that several commands have. */
+import { DEVICE_KINDS, type DeviceKindSpec, DEVICES } from "../kernels/mod.ts";
 import { choice, text, toggle } from "./flags.ts";
 import { RUNS } from "./run_folder.ts";
 
+/** What `auto` takes and what it does not, as the registry of devices says. */
+function devicesInWords(): string {
+  const all: [string, DeviceKindSpec][] = Object.entries(DEVICES);
+  const automatic = all.filter(([, { automatic }]) => automatic).map(([, { summary }]) => summary);
+  const others = all.filter(([, { automatic }]) => !automatic).map(([name, { summary }]) =>
+    `\`${name}\` is ${summary}`
+  );
+  return [`\`auto\` takes ${automatic.join(", else ")}`, ...others].join("; ");
+}
+
 /** Which device computes. */
 export const DEVICE_FLAGS = {
-  device: choice(
-    ["auto", "webgpu", "cpu", "reference"],
-    "`auto` takes a GPU, else the CPU; `reference` is exact and very slow",
-    "auto",
-  ),
+  device: choice(DEVICE_KINDS, devicesInWords(), "auto"),
   shaderCache: {
     ...text("DIR", "where WebGPU drivers keep compiled shaders, for a faster next start"),
     unless: "the driver's own",

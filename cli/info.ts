@@ -1,5 +1,5 @@
 /** `info`: which device would be used, and why. */
-import { type Device, requestDevice, WebGpuDevice } from "../kernels/mod.ts";
+import { type Device, requestDevice } from "../kernels/mod.ts";
 import { DEVICE_FLAGS, OUTPUT_FLAGS } from "./common_flags.ts";
 import { CommandError } from "./errors.ts";
 import { parseFlags } from "./flags.ts";
@@ -60,24 +60,9 @@ function reason(asked: string, device: Device): string {
     : "no GPU was found, and this runtime has no WebAssembly SIMD for the CPU; a software adapter runs the same programs slowly";
 }
 
-function limits(device: Device): Record<string, number> {
-  const common = { maxOperands: device.maxOperands, maxTensorBytes: device.maxTensorBytes };
-  if (!(device instanceof WebGpuDevice)) {
-    return Object.fromEntries(Object.entries(common).filter(([, value]) => Number.isFinite(value)));
-  }
-  const {
-    maxBufferSize,
-    maxComputeInvocationsPerWorkgroup,
-    maxComputeWorkgroupStorageSize,
-    maxComputeWorkgroupsPerDimension,
-  } = device.gpu.limits;
-  return {
-    ...common,
-    maxBufferSize,
-    maxComputeInvocationsPerWorkgroup,
-    maxComputeWorkgroupStorageSize,
-    maxComputeWorkgroupsPerDimension,
-  };
+/** The limits that are numbers: no limit is nothing to report, in JSON least of all. */
+function limits({ limits }: Device): Record<string, number> {
+  return Object.fromEntries(Object.entries(limits).filter(([, value]) => Number.isFinite(value)));
 }
 
 function describe({ version, runtime, device, reason, limits }: {

@@ -53,8 +53,8 @@ export async function compile<Args extends readonly unknown[], R>(
   const { graph: traced, inputTree, outputTree } = trace(fn, specs);
   const donated = donatedLeaves(inputTree, options.donate ?? []);
   const graph = simplify(traced);
-  const scheduled = device.needsPlan ? takeDonated(schedule(graph, device), donated) : undefined;
-  const plan = scheduled && planMemory(scheduled, device);
+  const scheduled = device.needsPlan ? takeDonated(schedule(graph, device.limits), donated) : undefined;
+  const plan = scheduled && planMemory(scheduled, device.limits);
   const executable = await device.load({ graph, plan, donated, progress, signal });
   return new Program({ device, graph, inputTree, outputTree, plan, executable, donated });
 }

@@ -5,13 +5,10 @@ import { formatType } from "../core/shape.ts";
 import type { HostArray } from "./host_data.ts";
 import type { Plan } from "./plan.ts";
 
-/** The kinds of devices that {@link requestDevice} knows. `auto` takes a real GPU if there is one. */
-export type DeviceKind = "auto" | "webgpu" | "cpu" | "reference";
-
 /** What a device tells of itself. */
 export interface DeviceInfo {
-  /** The kind that was opened. */
-  readonly kind: Exclude<DeviceKind, "auto">;
+  /** The name of the kind that was opened, such as `cpu`. */
+  readonly kind: string;
   /** The adapter's description, such as `llvmpipe (LLVM 15.0.6, 256 bits)`. */
   readonly description: string;
   /** Whether the adapter is a software one. */
@@ -71,6 +68,20 @@ export interface LoadedProgram extends CompileWatch {
   readonly donated?: readonly number[];
 }
 
+/** What programs of a device must keep to. */
+export interface DeviceLimits {
+  /** Most tensors that one kernel may touch. */
+  readonly maxOperands: number;
+  /** Most bytes of one tensor. */
+  readonly maxTensorBytes: number;
+  /** Most bytes of one allocation; larger arenas are cut. */
+  readonly maxBufferBytes: number;
+  /** Parts of memory that kernels are given begin at multiples of this many bytes. */
+  readonly alignmentBytes: number;
+  /** Elements of a vector that kernels load as one. */
+  readonly lanes: number;
+}
+
 /** Memory and programs on one piece of hardware. Owned by the caller; there is no global device. */
 export interface Device {
   /** What it is. */
@@ -85,12 +96,8 @@ export interface Device {
   load(program: LoadedProgram): Promise<Executable>;
   /** Whether programs must be scheduled and planned before `load`; false for the reference device. */
   readonly needsPlan: boolean;
-  /** Most tensors that one kernel may touch. */
-  readonly maxOperands: number;
-  /** Most bytes of one tensor. */
-  readonly maxTensorBytes: number;
-  /** Most bytes of one allocation; larger arenas are cut. */
-  readonly maxBufferBytes: number;
+  /** What programs must keep to. */
+  readonly limits: DeviceLimits;
   /**
    * Waits until all launched work is done. @throws {DeviceError} if the device was lost or ran out of memory meanwhile.
    */

@@ -19,8 +19,17 @@
  */
 export { compile, type CompileOptions } from "./compile.ts";
 export { jit, type JitOptions, type Jitted } from "./jit.ts";
-export { type DeviceOptions, requestDevice } from "./request_device.ts";
-export type { ArrayRecord, CompileWatch, Device, DeviceArray, DeviceInfo, DeviceKind } from "./device.ts";
+export { DEVICE_KINDS, type DeviceKind, type DeviceOptions, requestDevice } from "./request_device.ts";
+export {
+  type DeviceEntry,
+  type DeviceKindSpec,
+  type DeviceName,
+  DEVICES,
+  type RequestOptions,
+} from "./devices/registry.ts";
+export type { ArrayRecord, CompileWatch, Device, DeviceArray, DeviceInfo, DeviceLimits } from "./device.ts";
+export { BaseDevice } from "./devices/base_device.ts";
+export { StoredArray } from "./devices/stored_array.ts";
 export { type DeviceResult, type HostResult, Program, type ProgramArguments, type ProgramRecord } from "./program.ts";
 export type { ArrayLeaf } from "./arguments.ts";
 export type { HostArray, HostArrays, HostTensor, NumberMethods } from "./host_data.ts";
@@ -30,9 +39,10 @@ export type { LiveRange } from "./plan_memory.ts";
 export { ReferenceArray, ReferenceDevice } from "./devices/reference/device.ts";
 export { CpuDevice, type CpuOptions, requestCpuDevice } from "./devices/wasm/device.ts";
 export { CpuArray } from "./devices/wasm/array.ts";
-export { requestWebGpuDevice, WebGpuDevice, type WebGpuOptions } from "./devices/webgpu/device.ts";
+export { requestWebGpuDevice, WebGpuDevice, type WebGpuLimits, type WebGpuOptions } from "./devices/webgpu/device.ts";
 export type { WebGpuStats } from "./devices/webgpu/context.ts";
 export { WebGpuArray } from "./devices/webgpu/array.ts";
+export type { PoolBuffer } from "./devices/webgpu/buffers.ts";
 // What the signatures above are made of.
 export type { DType, HostData, Type } from "../core/dtype.ts";
 export type { Tensor } from "../core/graph.ts";

@@ -30,11 +30,13 @@ export interface LiveRange {
 export interface PlanLimits {
   /** Most bytes of one value. Default: no limit. */
   readonly maxTensorBytes?: number;
+  /** Places are multiples of this many bytes. Default: {@link ALIGNMENT}. */
+  readonly alignmentBytes?: number;
   /** The arena is cut in buffers of this many bytes, and no value straddles a cut. Default: one buffer. */
   readonly maxBufferBytes?: number;
 }
 
-/** Offsets are multiples of this many bytes: what WebGPU asks of a storage binding by default. */
+/** Where values begin unless a device says otherwise, in bytes: what WebGPU asks of a storage binding by default. */
 export const ALIGNMENT = 256;
 
 interface LoopSpan extends LiveRange {
@@ -60,13 +62,13 @@ interface Access {
  * @throws {DeviceError} with reason `limit` if one value is larger than the device can bind.
  */
 export function planMemory(schedule: Schedule, limits: PlanLimits = {}): Plan {
-  const { maxTensorBytes = Infinity, maxBufferBytes = Infinity } = limits;
+  const { maxTensorBytes = Infinity, maxBufferBytes = Infinity, alignmentBytes = ALIGNMENT } = limits;
   checkSizes(schedule.values, Math.min(maxTensorBytes, maxBufferBytes));
   const ranges = liveRanges(schedule);
-  const { offsets, arenaBytes } = place(schedule.values, ranges, maxBufferBytes);
+  const { offsets, arenaBytes } = place(schedule.values, ranges, { maxBufferBytes, alignmentBytes });
   let externalBytes = 0;
   for (const value of schedule.values) {
-    if (hasOwnMemory(value)) externalBytes += align(value.sizeBytes);
+    if (hasOwnMemory(value)) externalBytes += align(value.sizeBytes, alignmentBytes);
   }
   return { ...schedule, offsets, arenaBytes, bufferBytes: maxBufferBytes, peakBytes: arenaBytes + externalBytes };
 }
@@ -98,8 +100,8 @@ export function mebibytes(bytes: number): string {
   return `${(bytes / 2 ** 20).toFixed(bytes < 10 * 2 ** 20 ? 2 : 0)} MiB`;
 }
 
-function align(bytes: number): number {
-  return Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
+function align(bytes: number, alignmentBytes: number): number {
+  return Math.ceil(bytes / alignmentBytes) * alignmentBytes;
 }
 
 /** The live range of every temporary value that a step touches; accesses to an alias count for its base. */
@@ -185,8 +187,12 @@ function rangeOf(accesses: readonly Access[]): LiveRange {
 function place(
   values: readonly Value[],
   ranges: ReadonlyMap<ValueId, LiveRange>,
-  bufferBytes: number,
+  { maxBufferBytes, alignmentBytes }: Required<Pick<PlanLimits, "maxBufferBytes" | "alignmentBytes">>,
 ): { offsets: Map<ValueId, number>; arenaBytes: number } {
+  invariant(
+    maxBufferBytes === Infinity || maxBufferBytes % alignmentBytes === 0,
+    `arena buffers of ${maxBufferBytes} bytes, which is no multiple of ${alignmentBytes}`,
+  );
   const offsets = new Map<ValueId, number>();
   const placed = new PlacedByOffset();
   let arenaBytes = 0;
@@ -200,8 +206,8 @@ function place(
       offsets.set(value.id, 0);
       continue;
     }
-    const size = align(value.sizeBytes);
-    const offset = placed.bestGap(range, size, bufferBytes);
+    const size = align(value.sizeBytes, alignmentBytes);
+    const offset = placed.bestGap(range, size, maxBufferBytes);
     offsets.set(value.id, offset);
     placed.add({ ...range, offset, end: offset + size });
     arenaBytes = Math.max(arenaBytes, offset + size);
@@ -248,10 +254,7 @@ class PlacedByOffset {
 /** The lowest place from `start` on where `size` bytes do not straddle two buffers of the arena. */
 function withinBuffer(start: number, size: number, bufferBytes: number): number {
   if (bufferBytes === Infinity) return start;
-  invariant(
-    bufferBytes % ALIGNMENT === 0 && size <= bufferBytes,
-    `a value of ${size} bytes in arena buffers of ${bufferBytes}`,
-  );
+  invariant(size <= bufferBytes, `a value of ${size} bytes in arena buffers of ${bufferBytes}`);
   const cut = (Math.floor(start / bufferBytes) + 1) * bufferBytes;
   return start + size <= cut ? start : cut;
 }

@@ -1,27 +1,39 @@
 /** Opens a device. */
 import { DeviceError } from "../core/errors.ts";
 import { checkOptions, optionNames } from "../core/options.ts";
-import type { Device, DeviceKind } from "./device.ts";
-import { requestCpuDevice } from "./devices/wasm/device.ts";
-import { ReferenceDevice } from "./devices/reference/device.ts";
-import { requestWebGpuDevice, type WebGpuOptions } from "./devices/webgpu/device.ts";
+import type { Device } from "./device.ts";
+import {
+  DEVICE_NAMES,
+  type DeviceKindSpec,
+  type DeviceName,
+  DEVICES,
+  type RequestOptions,
+} from "./devices/registry.ts";
+
+/** The kinds of devices that {@link requestDevice} knows by name. `auto` takes a real GPU if there is one. */
+export type DeviceKind = "auto" | DeviceName;
+
+/** All kinds, `auto` first. */
+export const DEVICE_KINDS: readonly DeviceKind[] = ["auto", ...DEVICE_NAMES];
 
 /** Options of {@link requestDevice}. */
-export interface DeviceOptions extends Pick<WebGpuOptions, "shaderCacheDirectory"> {
-  /** Which device. Default: `auto`. */
-  readonly kind?: DeviceKind;
+export interface DeviceOptions {
+  /** Which device: a name, or a device of one's own. Default: `auto`. */
+  readonly kind?: DeviceKind | DeviceKindSpec;
+  /** Where a WebGPU driver is to keep compiled shaders. */
+  readonly shaderCacheDirectory?: string;
 }
 
 const DEVICE_OPTIONS = optionNames<DeviceOptions>({ kind: true, shaderCacheDirectory: true });
 
 /**
- * Opens a device, which the caller owns and disposes of.
+ * Opens a device, which the caller owns and disposes of. The device's code is imported here.
  *
- * `auto` takes a real GPU if there is one, else the processors: `cpu` is many times as fast as WebGPU in software.
- * `reference` interprets in f64: slow, exact, needs nothing.
+ * `auto` takes a real GPU if there is one, else the CPU: `cpu` is many times as fast as WebGPU in software. `reference`
+ * interprets in f64: slow, exact, needs nothing.
  *
  * `shaderCacheDirectory` is where a WebGPU driver is to keep compiled shaders, so that the next process starts faster
- * (see {@link WebGpuOptions}); other devices have no use for it. In Deno it takes
+ * (see `WebGpuOptions`); other devices have no use for it. In Deno it takes
  * `--allow-env=MESA_SHADER_CACHE_DIR,__GL_SHADER_DISK_CACHE_PATH`.
  * @throws {DeviceError} with reason `unavailable` if there is no such device; the text says what to do. With reason
  * `validation` if the place of the shader cache may not be set.
@@ -35,32 +47,33 @@ const DEVICE_OPTIONS = optionNames<DeviceOptions>({ kind: true, shaderCacheDirec
  */
 export async function requestDevice(options: DeviceOptions = {}): Promise<Device> {
   checkOptions("requestDevice", options, DEVICE_OPTIONS);
-  const { kind = "auto", shaderCacheDirectory } = options;
-  switch (kind) {
-    case "auto":
-      return await realGpu({ shaderCacheDirectory }) ?? await requestCpuDevice();
-    case "webgpu":
-      return await requestWebGpuDevice({ shaderCacheDirectory });
-    case "reference":
-      return new ReferenceDevice();
-    case "cpu":
-      return await requestCpuDevice();
-    default:
-      throw new DeviceError(
-        `Cannot open the device "${kind}": known kinds are "auto", "webgpu", "cpu" and "reference"`,
-        "unavailable",
-      );
+  const { kind = "auto", ...rest } = options;
+  if (kind === "auto") return await requestAny(Object.values(DEVICES), rest);
+  const spec = typeof kind === "string" ? Object.hasOwn(DEVICES, kind) ? DEVICES[kind] : undefined : kind;
+  if (!spec) {
+    const names = DEVICE_KINDS.map((name) => `"${name}"`), last = names.pop();
+    throw new DeviceError(
+      `Cannot open the device "${kind}": known kinds are ${names.join(", ")} and ${last}`,
+      "unavailable",
+    );
   }
+  return await (await spec.load()).request(rest);
 }
 
-/** A GPU that is hardware; undefined if there is none. */
-async function realGpu(options: WebGpuOptions): Promise<Device | undefined> {
-  try {
-    const device = await requestWebGpuDevice(options);
-    if (!device.info.software) return device;
-    device.dispose();
-  } catch (error) {
-    if (!(error instanceof DeviceError) || error.reason !== "unavailable") throw error;
+/** The first device that is taken without being asked for. */
+async function requestAny(specs: readonly DeviceKindSpec[], options: RequestOptions): Promise<Device> {
+  const candidates = specs.filter(({ automatic }) => automatic);
+  for (const [at, { automatic, load }] of candidates.entries()) {
+    const isLast = at === candidates.length - 1, entry = await load();
+    // The last one says why there is none.
+    if (!entry.isAvailable() && !isLast) continue;
+    try {
+      const device = await entry.request(options);
+      if (automatic === "always" || !device.info.software) return device;
+      device.dispose();
+    } catch (error) {
+      if (isLast || !(error instanceof DeviceError) || error.reason !== "unavailable") throw error;
+    }
   }
-  return undefined;
+  throw new DeviceError("Cannot open a device: none is there that is not emulated; name one", "unavailable");
 }

@@ -21,10 +21,10 @@ import { findSplit } from "./schedule/operands.ts";
 import type { Profiles } from "./schedule/static_cost.ts";
 import { chooseRoots } from "./schedule/materialize.ts";
 import { type Binding, Scope } from "./schedule/scope.ts";
-import { type Place, type Storage, ValueTable, wholePlace } from "./schedule/storage.ts";
+import { type BindingLimits, type Place, type Storage, ValueTable, wholePlace } from "./schedule/storage.ts";
 
 /** What kernels may ask of a device. */
-export interface ScheduleOptions {
+export interface ScheduleOptions extends BindingLimits {
   /** Most tensors that one kernel may touch. At least 6. */
   readonly maxOperands: number;
 }
@@ -49,7 +49,7 @@ export function schedule(graph: Graph, options: ScheduleOptions): Schedule {
       `Cannot schedule kernels of ${maxOperands} operands: at least ${FEWEST_OPERANDS} are needed`,
     );
   }
-  const table = new ValueTable();
+  const table = new ValueTable(options);
   const maker = new NodeMaker();
   const bindings = new Map<Tensor, Binding>();
   const inputs = graph.inputs.map((tensor, position) => {

@@ -30,20 +30,58 @@ export interface Bundle {
   readonly gzipBytes: number;
 }
 
+/** A file of a bundle that is split: an entry, what several of them share, or what is imported when it is needed. */
+export interface Chunk extends Bundle {
+  /** The module that it begins with, from the root of the project; undefined for what is shared. */
+  readonly entry: string | undefined;
+  /** The modules that it holds, from the root of the project. */
+  readonly modules: readonly string[];
+  /** The paths of the chunks that are loaded with it. */
+  readonly imports: readonly string[];
+}
+
+async function sizesOf(path: string): Promise<Bundle> {
+  const bytes = await Deno.readFile(path);
+  const packed = new Blob([bytes]).stream().pipeThrough(new CompressionStream("gzip"));
+  return { path, sizeBytes: bytes.length, gzipBytes: (await new Response(packed).arrayBuffer()).byteLength };
+}
+
 /**
- * Bundles a module with its imports.
+ * Bundles a module with all that it imports in one file.
  * @param entry A TypeScript file.
  * @param path Where to write.
  */
 export async function bundle(entry: URL, path: URL): Promise<Bundle> {
   await build({ ...OPTIONS, entryPoints: [entry.pathname], outfile: path.pathname });
-  const bytes = await Deno.readFile(path);
-  const packed = new Blob([bytes]).stream().pipeThrough(new CompressionStream("gzip"));
-  return {
-    path: path.pathname,
-    sizeBytes: bytes.length,
-    gzipBytes: (await new Response(packed).arrayBuffer()).byteLength,
-  };
+  return await sizesOf(path.pathname);
+}
+
+/**
+ * Bundles modules in chunks: what they have in common is one file, and what they import when it is needed, such as the
+ * code of a device, is a file that is loaded then.
+ * @param entries TypeScript files of one folder, which keep their names.
+ * @param folder Where to write. Chunks go to `chunks/` in it, which is emptied before.
+ */
+export async function bundleInChunks(entries: readonly URL[], folder: URL): Promise<Chunk[]> {
+  await Deno.remove(new URL("chunks/", folder), { recursive: true }).catch(() => {});
+  const { metafile: { outputs } } = await build({
+    ...OPTIONS,
+    entryPoints: entries.map(({ pathname }) => pathname),
+    outdir: folder.pathname,
+    absWorkingDir: new URL("../", HERE).pathname,
+    splitting: true,
+    chunkNames: "chunks/[name]-[hash]",
+    metafile: true,
+  });
+  const root = new URL("../", HERE).pathname;
+  return await Promise.all(
+    Object.entries(outputs).map(async ([path, { entryPoint, inputs, imports }]) => ({
+      ...await sizesOf(`${root}${path}`),
+      entry: entryPoint,
+      modules: Object.keys(inputs),
+      imports: imports.filter(({ kind }) => kind === "import-statement").map(({ path }) => `${root}${path}`),
+    })),
+  );
 }
 
 /** Bundles the library as `mneme.js` in a folder. */
@@ -52,15 +90,12 @@ export function bundleLibrary(folder: URL = DIST): Promise<Bundle> {
 }
 
 /** Bundles the playground into a folder that any static host can serve. */
-export async function buildPage(folder: URL = DIST): Promise<Bundle[]> {
+export async function buildPage(folder: URL = DIST): Promise<Chunk[]> {
   const page = new URL("page/", HERE), from = new URL("texts/", page), to = new URL("texts/", folder);
   await Deno.mkdir(to, { recursive: true });
   for (const name of ["index.html", "style.css"]) await Deno.copyFile(new URL(name, page), new URL(name, folder));
   for await (const { name } of Deno.readDir(from)) await Deno.copyFile(new URL(name, from), new URL(name, to));
-  return [
-    await bundle(new URL("main.ts", page), new URL("main.js", folder)),
-    await bundle(new URL("worker.ts", page), new URL("worker.js", folder)),
-  ];
+  return await bundleInChunks([new URL("main.ts", page), new URL("worker.ts", page)], folder);
 }
 
 /** Stops esbuild's process, which would keep this one alive. */
@@ -69,9 +104,10 @@ export async function endBuilds(): Promise<void> {
 }
 
 /** A line about a file. */
-export function describeBundle({ path, sizeBytes, gzipBytes }: Bundle): string {
+export function describeBundle({ path, sizeBytes, gzipBytes, entry }: Bundle & Partial<Chunk>): string {
   const kilobytes = (bytes: number): string => `${(bytes / 1000).toFixed(1)} kB`;
-  return `${path.slice(path.lastIndexOf("web/"))}: ${kilobytes(sizeBytes)}, ${kilobytes(gzipBytes)} gzipped`;
+  const from = entry && path.includes("/chunks/") ? `, from ${entry}` : "";
+  return `${path.slice(path.lastIndexOf("web/"))}: ${kilobytes(sizeBytes)}, ${kilobytes(gzipBytes)} gzipped${from}`;
 }
 
 if (import.meta.main) {

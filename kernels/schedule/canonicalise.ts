@@ -60,9 +60,6 @@ export interface Finished {
   readonly loops: readonly Var[];
 }
 
-/** Bytes at whose multiples a part of a value may be bound. */
-const BOUNDARY = 256;
-
 /** Brings a draft to its final form. */
 export function finish(draft: Draft, table: ValueTable, names: readonly string[]): Finished {
   const collector = new IndexCollector();
@@ -184,7 +181,7 @@ class Rewriter {
     return number;
   }
 
-  /** Where the part of each storage that the kernel touches starts, down to a boundary, and how long it is. */
+  /** Where the part of each storage that the kernel touches starts, down to where one may be bound, and how long it is. */
   #findBases(): void {
     const extents = new Map<Storage, Extent>();
     const touch = (storage: Storage, { min, max }: Index): void => {
@@ -198,10 +195,14 @@ class Rewriter {
     for (const load of this.loads) touch(this.draft.storages[load.operand], load.index);
     for (const { storage, index } of this.draft.stores) touch(storage, index);
     for (const [storage, { min, max }] of extents) {
-      const step = BOUNDARY / sizeOf(storage.type.dtype), total = sizeOfShape(storage.type.shape);
+      const { alignmentBytes, lanes } = this.table;
+      const step = alignmentBytes / sizeOf(storage.type.dtype), total = sizeOfShape(storage.type.shape);
       const base = Math.max(0, Math.floor(Math.min(min, total - 1) / step) * step);
-      // Whole vectors of four, so that devices may load them as such.
-      this.#bases.set(storage, { base, size: Math.max(1, Math.min(Math.ceil((max + 1) / 4) * 4, total) - base) });
+      // Whole vectors, so that devices may load them as such.
+      this.#bases.set(storage, {
+        base,
+        size: Math.max(1, Math.min(Math.ceil((max + 1) / lanes) * lanes, total) - base),
+      });
     }
   }
 }

@@ -47,11 +47,26 @@ export function temporary(type: Type, label: string): Storage {
   return { type: { shape: [...type.shape], dtype: type.dtype }, kind: "temporary", label };
 }
 
+/** How a device binds parts of values. */
+export interface BindingLimits {
+  /** Parts begin at multiples of this many bytes. Default: 256, what WebGPU asks for. */
+  readonly alignmentBytes?: number;
+  /** Parts are whole vectors of this many elements, so that devices may load them as such. Default: 4. */
+  readonly lanes?: number;
+}
+
 /** Numbers storages, and contiguous parts of them, as values. */
 export class ValueTable {
   readonly values: Value[] = [];
+  readonly alignmentBytes: number;
+  readonly lanes: number;
   #ids = new Map<Storage, ValueId>();
   #aliases = new Map<string, ValueId>();
+
+  constructor({ alignmentBytes = 256, lanes = 4 }: BindingLimits = {}) {
+    this.alignmentBytes = alignmentBytes;
+    this.lanes = lanes;
+  }
 
   /** The value of a storage. */
   valueOf(storage: Storage): ValueId {
@@ -69,7 +84,7 @@ export class ValueTable {
     return id;
   }
 
-  /** The value of `count` elements from element `first` of a storage; `first` lies on a boundary of 256 bytes. */
+  /** The value of `count` elements from element `first` of a storage; `first` lies at a multiple of the alignment. */
   partOf(storage: Storage, first: number, count: number): ValueId {
     const of = this.valueOf(storage);
     const key = `${of},${first},${count}`;

@@ -248,7 +248,7 @@ async function checkOn({ name, kind, device }: Target, prepared: Prepared): Prom
   const graphAgain = simplify(traceProgram(program).graph);
   const again = await sourcesOn(device, {
     graph: graphAgain,
-    plan: planMemory(takeDonated(schedule(graphAgain, device), donated), device),
+    plan: planMemory(takeDonated(schedule(graphAgain, device.limits), donated), device.limits),
     donated,
   });
   if (again.join("\n") !== runs.sources.join("\n")) {
@@ -263,10 +263,10 @@ function donatedOf({ donate }: FuzzProgram): number[] {
 /** Schedules and plans for a device, checking each pass. */
 function planned(device: Device, kind: string, { program, graph, inputs, schedules }: Prepared): Plan {
   const donated = donatedOf(program);
-  const scheduled = attempt("schedule", () => takeDonated(schedule(graph, device), donated), kind);
+  const scheduled = attempt("schedule", () => takeDonated(schedule(graph, device.limits), donated), kind);
   const broken = brokenRule(scheduled);
   if (broken) throw new Stop({ stage: "schedule", device: kind, message: broken });
-  const plan = attempt("plan", () => planMemory(scheduled, device), kind);
+  const plan = attempt("plan", () => planMemory(scheduled, device.limits), kind);
   if (schedules && !hasF16(graph)) checkValues(plan, { device: kind, graph, inputs });
   return plan;
 }

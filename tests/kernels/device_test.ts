@@ -257,7 +257,7 @@ withDevice("an array that is being read may be disposed and its memory used agai
   const reading = x.read();
   x.dispose();
   const y = device.upload(ramp(1000), F64);
-  assertEquals(y.buffer.id, 0, "the memory was used again");
+  assertEquals(y.storage.id, 0, "the memory was used again");
   assertEquals(await reading, ramp());
   await assertRejects(() => x.read(), DeviceError, "it was disposed");
 });
@@ -322,7 +322,7 @@ withDevice("what does not fit a program is refused", async (device) => {
     ShapeError,
     "Cannot upload 64 numbers as f32[3]",
   );
-  const huge = device.maxTensorBytes / 4 + 1;
+  const huge = device.limits.maxTensorBytes / 4 + 1;
   const error = assertThrows(
     () => device.upload(new Float32Array(huge), { shape: [huge], dtype: "f32" }),
     DeviceError,
@@ -472,7 +472,7 @@ Deno.test("without an adapter the error says what to install", async () => {
 
 Deno.test("the kinds of devices", async () => {
   const webgpu = await requestDevice({ kind: "webgpu" });
-  assert(webgpu.maxOperands >= 8);
+  assert(webgpu.limits.maxOperands >= 8);
   webgpu.dispose();
   const cpu = await requestDevice({ kind: "cpu" });
   assertEquals(cpu.info.kind, "cpu");

@@ -258,7 +258,7 @@ Deno.test("a map over 20 million elements needs more than 65535 workgroups a dim
 
 Deno.test("a tensor beyond the device's binding limit is refused before anything is allocated", () =>
   withWebGpu(async (device) => {
-    const rows = device.maxTensorBytes / 4096 + 1;
+    const rows = device.limits.maxTensorBytes / 4096 + 1;
     const error = await assertRejects(
       () => compile(device, (x: Tensor) => add(x, 1), [spec([rows, 1024])]),
       DeviceError,

@@ -3,7 +3,7 @@
  * of its own, with the permissions that a browser takes.
  */
 import type { Page } from "playwright-core";
-import { bundle, bundleLibrary, endBuilds } from "../../web/build.ts";
+import { bundle, bundleInChunks, bundleLibrary, type Chunk, endBuilds } from "../../web/build.ts";
 import { serveFolder } from "../../web/serve.ts";
 import { launch } from "./chromium.ts";
 import type * as InPage from "./library_page.ts";
@@ -12,6 +12,8 @@ import type * as InPage from "./library_page.ts";
 export interface LibraryReport {
   /** Sizes of the library in one file. */
   readonly bundle: { readonly sizeBytes: number; readonly gzipBytes: number };
+  /** The chunks of a page that opens devices by name. */
+  readonly chunks: readonly Chunk[];
   /** What a page made with nothing but that file: the product of two matrices. */
   readonly product: readonly number[];
   /** With and without isolation from other origins. */
@@ -66,6 +68,11 @@ async function check(): Promise<LibraryReport> {
   await Deno.mkdir(FOLDER, { recursive: true });
   const { sizeBytes, gzipBytes } = await bundleLibrary(FOLDER);
   await bundle(new URL("library_page.ts", import.meta.url), new URL("page.js", FOLDER));
+  // What the playground computes with.
+  const chunks = await bundleInChunks(
+    [new URL("../../web/page/worker.ts", import.meta.url)],
+    new URL("split/", FOLDER),
+  );
   await endBuilds();
   await Deno.writeTextFile(
     new URL("index.html", FOLDER),
@@ -88,7 +95,7 @@ async function check(): Promise<LibraryReport> {
   } finally {
     await browser.close();
   }
-  return { bundle: { sizeBytes, gzipBytes }, product, pages, opTable };
+  return { bundle: { sizeBytes, gzipBytes }, chunks, product, pages, opTable };
 }
 
 if (import.meta.main) console.log(JSON.stringify(await check()));

@@ -2,7 +2,8 @@
 import type { Tensor } from "../../core/graph.ts";
 import { isSpec, type Spec, spec } from "../../core/trace.ts";
 import { mapLeaves, type MapTree } from "../../core/tree.ts";
-import { type ArrayLeaf, compile, type Device, type DeviceArray, type Program } from "../../kernels/mod.ts";
+import { compile } from "../../kernels/compile.ts";
+import type { ArrayLeaf, Device, DeviceArray, Program } from "../../kernels/mod.ts";
 import { ConfigError } from "../errors.ts";
 import { boundarySpecs, namedLeaves } from "../models/decode.ts";
 import type { Model, ModelState } from "../models/model.ts";

@@ -1,5 +1,5 @@
 /** The worker's side: one model in training on one device, and the requests it serves. */
-import { type Device, requestDevice } from "../../kernels/mod.ts";
+import { type Device, requestDevice } from "../../mod.ts";
 import {
   decodeCheckpoint,
   defineConfig,

@@ -10,7 +10,7 @@ import type { ModelKind } from "../../titans/mod.ts";
 /** Maximum number of bytes to read at once, and minimum number for training. */
 const MOST_READ = 384, LEAST_TEXT = 300;
 
-const worker = new Worker("worker.js");
+const worker = new Worker("worker.js", { type: "module" });
 const send = (request: Request): void => worker.postMessage(request);
 
 const text = byId("text", HTMLTextAreaElement),

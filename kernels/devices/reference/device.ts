@@ -1,52 +1,20 @@
 /** The reference device: interprets graphs in f64 on the host. Slow, and the oracle of the others. */
 import { allocating } from "../../../core/allocate.ts";
-import { type DType, hostArray, type HostData, sizeOf, type Type } from "../../../core/dtype.ts";
+import { hostArray, type HostData, sizeOf, type Type } from "../../../core/dtype.ts";
 import { DeviceError, ShapeError } from "../../../core/errors.ts";
 import type { Graph } from "../../../core/graph.ts";
 import { interpret } from "../../../core/interpret.ts";
-import { formatType, sameShape, type Shape } from "../../../core/shape.ts";
-import { showAsText } from "../../../core/inspect.ts";
-import {
-  type ArrayRecord,
-  describeArray,
-  describeDevice,
-  type Device,
-  type DeviceArray,
-  type DeviceInfo,
-  type Executable,
-  type LoadedProgram,
-  recordOf,
-} from "../../device.ts";
-import { checkLength, type Gone, goneError, type HostArray, toTruthValues } from "../../host_data.ts";
+import { formatType, sameShape } from "../../../core/shape.ts";
+import type { DeviceArray, DeviceInfo, DeviceLimits, Executable, LoadedProgram } from "../../device.ts";
+import { checkLength, type HostArray, toTruthValues } from "../../host_data.ts";
+import { BaseDevice } from "../base_device.ts";
+import { StoredArray } from "../stored_array.ts";
 
 /** An array of doubles, whatever its dtype. */
-export class ReferenceArray implements DeviceArray {
-  #data: Float64Array | undefined;
-  #gone: Gone = "disposed";
-
-  /** Use `device.upload` or a program's `launch`. */
-  constructor(readonly device: Device, data: Float64Array, readonly shape: Shape, readonly dtype: DType) {
-    this.#data = data;
-  }
-
+export class ReferenceArray extends StoredArray<Float64Array> {
   /** The elements without rounding. @throws {DeviceError} if the array was disposed or donated. */
   get f64(): Float64Array {
-    if (!this.#data) throw goneError(this, this.#gone);
-    return this.#data;
-  }
-
-  /** Type and device, such as `f32[2, 3] on cpu`. */
-  toString(): string {
-    return describeArray(this);
-  }
-
-  /** The same for JSON; {@link read} gives the elements. */
-  toJSON(): ArrayRecord {
-    return recordOf(this);
-  }
-
-  static {
-    showAsText(this);
+    return this.storage;
   }
 
   /** Copies the elements to a host array of the dtype, which rounds f32. */
@@ -60,51 +28,28 @@ export class ReferenceArray implements DeviceArray {
     }
   }
 
-  /**
-   * Drops the elements: they were donated.
-   * @internal
-   */
-  take(): void {
-    this.#data = undefined;
-    this.#gone = "donated";
-  }
-
-  /** Drops the elements. */
-  dispose(): void {
-    this.#data = undefined;
-  }
+  /** Does nothing: what nobody refers to is collected. */
+  protected release(): void {}
 }
 
 /**
  * Keeps arrays as doubles and interprets graphs with the references of their ops; results stay exact from launch to
  * launch.
  */
-export class ReferenceDevice implements Device {
+export class ReferenceDevice extends BaseDevice {
   /** What it is. */
   readonly info: DeviceInfo = { kind: "reference", description: "f64 interpreter", software: true };
   /** Graphs are interpreted as they are. */
   readonly needsPlan = false;
-  /** No limit. */
-  readonly maxOperands: number = Infinity;
-  /** No limit. */
-  readonly maxTensorBytes: number = Infinity;
-  /** No limit. */
-  readonly maxBufferBytes: number = Infinity;
+  /** None that counts. */
+  readonly limits: DeviceLimits = {
+    maxOperands: Infinity,
+    maxTensorBytes: Infinity,
+    maxBufferBytes: Infinity,
+    alignmentBytes: 8,
+    lanes: 1,
+  };
   #disposed = false;
-
-  /** Kind and description. */
-  toString(): string {
-    return describeDevice(this);
-  }
-
-  /** What it tells of itself. */
-  toJSON(): DeviceInfo {
-    return this.info;
-  }
-
-  static {
-    showAsText(this);
-  }
 
   /**
    * @throws {DeviceError} once the device was disposed.
@@ -141,11 +86,6 @@ export class ReferenceDevice implements Device {
   /** Later calls throw. */
   dispose(): void {
     this.#disposed = true;
-  }
-
-  /** Frees everything, at the end of the block that declared the device with `using`. */
-  [Symbol.dispose](): void {
-    this.dispose();
   }
 }
 

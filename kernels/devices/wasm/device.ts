@@ -2,13 +2,13 @@
 import type { HostData, Type } from "../../../core/dtype.ts";
 import { CompileError, DeviceError, invariant } from "../../../core/errors.ts";
 import { checkOptions, optionNames } from "../../../core/options.ts";
-import { showAsText } from "../../../core/inspect.ts";
-import { describeDevice, type Device, type DeviceInfo, type LoadedProgram } from "../../device.ts";
+import type { DeviceInfo, DeviceLimits, LoadedProgram } from "../../device.ts";
 import { checkLength, toDeviceBytes } from "../../host_data.ts";
+import { BaseDevice } from "../base_device.ts";
 import { CpuArray } from "./array.ts";
 import { CpuExecutable } from "./executor.ts";
 import { type CpuFeatures, findFeatures } from "./features.ts";
-import { CpuMemory } from "./memory.ts";
+import { ALIGNMENT_BYTES, CpuMemory } from "./memory.ts";
 import { makeModule } from "./module.ts";
 import { SharedRange } from "./shared_range.ts";
 import { type ProgramExports, Threads } from "./threads.ts";
@@ -54,17 +54,22 @@ export async function requestCpuDevice(options: CpuOptions = {}): Promise<CpuDev
 }
 
 /** A device that computes with WebAssembly. Made by {@link requestCpuDevice}. */
-export class CpuDevice implements Device {
+export class CpuDevice extends BaseDevice {
   /** What it is. */
   readonly info: DeviceInfo;
   /** Programs are scheduled and planned before they are loaded. */
   readonly needsPlan = true;
-  /** Arguments are cheap, but not without limit. */
-  readonly maxOperands = 64;
-  /** Offsets of elements in bytes must fit 31 bits. */
-  readonly maxTensorBytes: number = 2 ** 31 - 65536;
-  /** Arenas are never cut. */
-  readonly maxBufferBytes: number = Infinity;
+  /** What programs must keep to. */
+  readonly limits: DeviceLimits = {
+    // Arguments are cheap, but not without limit.
+    maxOperands: 64,
+    // Offsets of elements in bytes must fit 31 bits.
+    maxTensorBytes: 2 ** 31 - 65536,
+    // Arenas are never cut.
+    maxBufferBytes: Infinity,
+    alignmentBytes: ALIGNMENT_BYTES,
+    lanes: 4,
+  };
   #features: CpuFeatures;
   #memory: CpuMemory;
   #arena: SharedRange;
@@ -75,6 +80,7 @@ export class CpuDevice implements Device {
 
   /** Use {@link requestCpuDevice}. */
   constructor(features: CpuFeatures, memory: CpuMemory, threads: Threads) {
+    super();
     this.#features = features;
     this.#memory = memory;
     this.#arena = new SharedRange(memory);
@@ -117,7 +123,7 @@ export class CpuDevice implements Device {
       [...type.shape],
       type.dtype,
     );
-    this.#memory.bytes(array.address, bytes.byteLength).set(
+    this.#memory.bytes(array.storage, bytes.byteLength).set(
       new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength),
     );
     return array;
@@ -161,20 +167,6 @@ export class CpuDevice implements Device {
     return new CpuExecutable(context, { plan, donated, module: made, exports: exports as ProgramExports, id });
   }
 
-  /** Kind and description. */
-  toString(): string {
-    return describeDevice(this);
-  }
-
-  /** What it tells of itself. */
-  toJSON(): DeviceInfo {
-    return this.info;
-  }
-
-  static {
-    showAsText(this);
-  }
-
   /** Does nothing: launches return when they are done. */
   synchronize(): Promise<void> {
     this.#check();
@@ -185,10 +177,5 @@ export class CpuDevice implements Device {
   dispose(): void {
     this.#disposed = true;
     this.#threads.stop();
-  }
-
-  /** Frees everything, at the end of the block that declared the device with `using`. */
-  [Symbol.dispose](): void {
-    this.dispose();
   }
 }

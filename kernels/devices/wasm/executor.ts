@@ -152,7 +152,7 @@ export class CpuExecutable implements Executable {
           [array.shape, type.shape],
         );
       }
-      if (array instanceof CpuArray && array.device === device) return array.address;
+      if (array instanceof CpuArray && array.device === device) return array.storage;
       throw new DeviceError(
         `Cannot launch with ${
           formatType(array)

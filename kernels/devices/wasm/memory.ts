@@ -4,7 +4,8 @@ import { mebibytes } from "../../plan_memory.ts";
 import { MAX_PAGES } from "./wasm_encoder.ts";
 
 const PAGE = 65536;
-const ALIGNMENT = 256;
+/** Where arrays begin: lines of the cache, and no two on one. */
+export const ALIGNMENT_BYTES = 256;
 
 /** Least growth: growing is a system call for every thread. */
 const GROWTH = 16 * 2 ** 20;
@@ -64,7 +65,7 @@ export class CpuMemory {
     }
     const end = start + size;
     // A vector load may reach beyond the last element.
-    const missing = end + ALIGNMENT - this.wasm.buffer.byteLength;
+    const missing = end + ALIGNMENT_BYTES - this.wasm.buffer.byteLength;
     if (missing > 0) this.#grow(missing, size);
     this.#end = end;
     return start;
@@ -118,5 +119,5 @@ export class CpuMemory {
 }
 
 function roundUp(bytes: number): number {
-  return Math.max(ALIGNMENT, Math.ceil(bytes / ALIGNMENT) * ALIGNMENT);
+  return Math.max(ALIGNMENT_BYTES, Math.ceil(bytes / ALIGNMENT_BYTES) * ALIGNMENT_BYTES);
 }

@@ -7,7 +7,9 @@ import { mebibytes } from "../../plan_memory.ts";
 
 /** A buffer of the pool. Ids are never reused, so they identify a buffer in caches. */
 export interface PoolBuffer {
+  /** Its number: buffers are told apart by it. */
   readonly id: number;
+  /** The buffer. */
   readonly gpu: GPUBuffer;
   /** The size class; at least what was asked for. */
   readonly sizeBytes: number;

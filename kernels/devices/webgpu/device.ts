@@ -3,12 +3,12 @@ import type { HostData, Type } from "../../../core/dtype.ts";
 import { DeviceError, invariant } from "../../../core/errors.ts";
 import { formatType } from "../../../core/shape.ts";
 import { checkOptions, optionNames } from "../../../core/options.ts";
-import { showAsText } from "../../../core/inspect.ts";
-import { type CompileWatch, describeDevice, type Device, type DeviceInfo, type LoadedProgram } from "../../device.ts";
+import type { CompileWatch, DeviceInfo, DeviceLimits, LoadedProgram } from "../../device.ts";
 import { checkLength, toDeviceBytes } from "../../host_data.ts";
 import { mebibytes } from "../../plan_memory.ts";
 import { kernelKey } from "../../kernel_key.ts";
 import type { KernelStep, ValueId } from "../../plan.ts";
+import { BaseDevice } from "../base_device.ts";
 import { WebGpuArray } from "./array.ts";
 import type { PoolBuffer } from "./buffers.ts";
 import { flattenSteps } from "./commands.ts";
@@ -108,29 +108,52 @@ function describe(info: GPUAdapterInfo): DeviceInfo {
   return { kind: "webgpu", description, software };
 }
 
+/** The limits of an adapter: what all devices have, and WebGPU's own of the same names. */
+export interface WebGpuLimits extends DeviceLimits {
+  /** Most bytes of one buffer, before alignment. */
+  readonly maxBufferSize: number;
+  /** Most invocations of a workgroup. */
+  readonly maxComputeInvocationsPerWorkgroup: number;
+  /** Most bytes of a workgroup's memory. */
+  readonly maxComputeWorkgroupStorageSize: number;
+  /** Most workgroups along a dimension of a dispatch. */
+  readonly maxComputeWorkgroupsPerDimension: number;
+}
+
+function limitsOf(limits: GPUSupportedLimits): WebGpuLimits {
+  // What a binding may begin at, whatever the adapter: plans are the same on all of them.
+  const alignmentBytes = 256, maxBufferBytes = Math.floor(limits.maxBufferSize / alignmentBytes) * alignmentBytes;
+  return {
+    maxOperands: limits.maxStorageBuffersPerShaderStage,
+    maxTensorBytes: Math.min(maxBufferBytes, limits.maxStorageBufferBindingSize),
+    maxBufferBytes,
+    alignmentBytes,
+    lanes: 4,
+    maxBufferSize: limits.maxBufferSize,
+    maxComputeInvocationsPerWorkgroup: limits.maxComputeInvocationsPerWorkgroup,
+    maxComputeWorkgroupStorageSize: limits.maxComputeWorkgroupStorageSize,
+    maxComputeWorkgroupsPerDimension: limits.maxComputeWorkgroupsPerDimension,
+  };
+}
+
 /** A WebGPU device. Made by {@link requestWebGpuDevice}. */
-export class WebGpuDevice implements Device {
+export class WebGpuDevice extends BaseDevice {
   /** The adapter. */
   readonly info: DeviceInfo;
   /** Programs are scheduled and planned before they are loaded. */
   readonly needsPlan = true;
-  /** Storage buffers that one kernel may bind. */
-  readonly maxOperands: number;
-  /** Most bytes of one storage binding. */
-  readonly maxTensorBytes: number;
-  /** Most bytes of one buffer. */
-  readonly maxBufferBytes: number;
+  /** What programs must keep to. */
+  readonly limits: WebGpuLimits;
   #context: GpuContext;
   #printer?: Printer;
 
   /** Use {@link requestWebGpuDevice}. */
   constructor(readonly gpu: GPUDevice, info: GPUAdapterInfo, options: WebGpuOptions) {
+    super();
     checkOptions("WebGpuDevice", options, WEBGPU_OPTIONS);
     const { poison = false, printer } = options;
     this.info = describe(info);
-    this.maxOperands = gpu.limits.maxStorageBuffersPerShaderStage;
-    this.maxBufferBytes = Math.floor(gpu.limits.maxBufferSize / 256) * 256;
-    this.maxTensorBytes = Math.min(this.maxBufferBytes, gpu.limits.maxStorageBufferBindingSize);
+    this.limits = limitsOf(gpu.limits);
     this.#printer = printer;
     this.#context = new GpuContext(gpu, poison);
   }
@@ -148,10 +171,10 @@ export class WebGpuDevice implements Device {
     this.#context.health.check();
     checkLength(data, type, "upload");
     const bytes = toDeviceBytes(data, type.dtype);
-    if (bytes.byteLength > this.maxTensorBytes) {
+    if (bytes.byteLength > this.limits.maxTensorBytes) {
       throw new DeviceError(
         `Cannot upload ${formatType(type)}: it takes ${mebibytes(bytes.byteLength)} and one array may take at most ${
-          mebibytes(this.maxTensorBytes)
+          mebibytes(this.limits.maxTensorBytes)
         } ` +
           `on this device; use a smaller batch or split the array`,
         "limit",
@@ -208,7 +231,7 @@ export class WebGpuDevice implements Device {
     steps: readonly KernelStep[],
     { progress, signal }: CompileWatch,
   ): Promise<{ kernels: CompiledKernel[]; sources: string[] }> {
-    const { limits, features } = this.gpu;
+    const { limits } = this, { features } = this.gpu;
     const target: Parameters<Printer>[1] = {
       style: this.info.software ? "software" : "gpu",
       maxWorkgroupsPerDimension: limits.maxComputeWorkgroupsPerDimension,
@@ -248,20 +271,6 @@ export class WebGpuDevice implements Device {
     return { kernels, sources: [...numbers.keys()] };
   }
 
-  /** Kind and description. */
-  toString(): string {
-    return describeDevice(this);
-  }
-
-  /** What it tells of itself. */
-  toJSON(): DeviceInfo {
-    return this.info;
-  }
-
-  static {
-    showAsText(this);
-  }
-
   /** Waits until everything launched is done. */
   async synchronize(): Promise<void> {
     this.#context.health.check();
@@ -272,11 +281,6 @@ export class WebGpuDevice implements Device {
   /** Frees everything. Later calls throw. */
   dispose(): void {
     this.#context.dispose();
-  }
-
-  /** Frees everything, at the end of the block that declared the device with `using`. */
-  [Symbol.dispose](): void {
-    this.dispose();
   }
 }
 

@@ -225,7 +225,7 @@ export class WebGpuExecutable implements Executable {
           [array.shape, type.shape],
         );
       }
-      return this.#own(array).buffer;
+      return this.#own(array).storage;
     });
     this.#context.flushReads();
     const outputs = outputIds.map((id, i) => {

@@ -1,0 +1,53 @@
+/** What all devices have in common. */
+import type { HostData, Type } from "../../core/dtype.ts";
+import { showAsText } from "../../core/inspect.ts";
+import {
+  describeDevice,
+  type Device,
+  type DeviceArray,
+  type DeviceInfo,
+  type DeviceLimits,
+  type Executable,
+  type LoadedProgram,
+} from "../device.ts";
+
+/** A device that shows itself as text. */
+export abstract class BaseDevice implements Device {
+  /** What it is. */
+  abstract readonly info: DeviceInfo;
+  /** Whether programs are scheduled and planned before they are loaded. */
+  abstract readonly needsPlan: boolean;
+  /** What programs must keep to. */
+  abstract readonly limits: DeviceLimits;
+
+  /** Puts a host array in device memory. */
+  abstract upload(data: HostData, type: Type): DeviceArray;
+  /**
+   * Loads a program.
+   * @internal
+   */
+  abstract load(program: LoadedProgram): Promise<Executable>;
+  /** Waits until everything launched is done. */
+  abstract synchronize(): Promise<void>;
+  /** Frees everything. Later calls throw. */
+  abstract dispose(): void;
+
+  /** Frees everything, at the end of the block that declared the device with `using`. */
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** Kind and description. */
+  toString(): string {
+    return describeDevice(this);
+  }
+
+  /** What it tells of itself. */
+  toJSON(): DeviceInfo {
+    return this.info;
+  }
+
+  static {
+    showAsText(this);
+  }
+}

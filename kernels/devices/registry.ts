@@ -1,0 +1,45 @@
+/**
+ * The devices that are known by name. Their code is imported when one is asked for: a bundle that is split into chunks
+ * loads those of the devices it opens, and no others.
+ *
+ * A device is a folder beside this file with an `entry.ts`, and a line of {@link DEVICES}.
+ */
+import type { Device } from "../device.ts";
+import type { DeviceOptions } from "../request_device.ts";
+
+/** What a device may be told when it is opened. Devices ignore what is not for them. */
+export type RequestOptions = Omit<DeviceOptions, "kind">;
+
+/** The code of a device: what its `entry.ts` exports. */
+export interface DeviceEntry {
+  /** Whether the runtime has what the device needs. Opening it may fail all the same: there may be no adapter. */
+  isAvailable(): boolean;
+  /** Opens it. @throws {DeviceError} with reason `unavailable` if it cannot be had; the text says what to do. */
+  request(options: RequestOptions): Promise<Device>;
+}
+
+/** A device that can be opened. */
+export interface DeviceKindSpec {
+  /** What it is, in a few words, for help texts. */
+  readonly summary: string;
+  /**
+   * Whether `auto` takes it, in the order of the registry: `always` if it is there, `hardware` unless it is emulated.
+   * Default: never.
+   */
+  readonly automatic?: "always" | "hardware";
+  /** Imports its code. */
+  load(): Promise<DeviceEntry>;
+}
+
+/** Every device, the fastest first. */
+export const DEVICES = {
+  webgpu: { summary: "a GPU", automatic: "hardware", load: (): Promise<DeviceEntry> => import("./webgpu/entry.ts") },
+  cpu: { summary: "the CPU", automatic: "always", load: (): Promise<DeviceEntry> => import("./wasm/entry.ts") },
+  reference: { summary: "exact and very slow", load: (): Promise<DeviceEntry> => import("./reference/entry.ts") },
+} as const satisfies Readonly<Record<string, DeviceKindSpec>>;
+
+/** The name of a device. */
+export type DeviceName = keyof typeof DEVICES;
+
+/** The names of all devices, in order. */
+export const DEVICE_NAMES: readonly DeviceName[] = Object.keys(DEVICES) as DeviceName[];

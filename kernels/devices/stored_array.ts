@@ -1,0 +1,72 @@
+/** What the arrays of all devices have in common. */
+import { type DType, sizeOf } from "../../core/dtype.ts";
+import { showAsText } from "../../core/inspect.ts";
+import { type Shape, sizeOfShape } from "../../core/shape.ts";
+import { type ArrayRecord, describeArray, type Device, type DeviceArray, recordOf } from "../device.ts";
+import { type Gone, goneError, type HostArray } from "../host_data.ts";
+
+/** An array that owns its storage until it is disposed of, or donated to a launch. */
+export abstract class StoredArray<Storage> implements DeviceArray {
+  #storage: Storage | undefined;
+  #gone: Gone = "disposed";
+
+  /**
+   * Use `device.upload` or a program's `launch`.
+   * @internal
+   */
+  constructor(readonly device: Device, storage: Storage, readonly shape: Shape, readonly dtype: DType) {
+    this.#storage = storage;
+  }
+
+  /**
+   * Where its elements are.
+   * @throws {DeviceError} if the array was disposed or donated.
+   * @internal
+   */
+  get storage(): Storage {
+    if (this.#storage === undefined) throw goneError(this, this.#gone);
+    return this.#storage;
+  }
+
+  /**
+   * Takes the storage away: it was donated.
+   * @internal
+   */
+  take(): Storage {
+    const { storage } = this;
+    this.#storage = undefined;
+    this.#gone = "donated";
+    return storage;
+  }
+
+  /** Bytes of the elements. */
+  get sizeBytes(): number {
+    return sizeOfShape(this.shape) * sizeOf(this.dtype);
+  }
+
+  /** Type and device, such as `f32[2, 3] on cpu`. */
+  toString(): string {
+    return describeArray(this);
+  }
+
+  /** The same for JSON; {@link read} gives the elements. */
+  toJSON(): ArrayRecord {
+    return recordOf(this);
+  }
+
+  static {
+    showAsText(this);
+  }
+
+  /** Copies the elements to the host. */
+  abstract read(): Promise<HostArray>;
+
+  /** Gives the storage back to the device. */
+  protected abstract release(storage: Storage): void;
+
+  /** Gives the memory back to the device. Disposing twice does nothing. */
+  dispose(): void {
+    if (this.#storage !== undefined) this.release(this.#storage);
+    this.#storage = undefined;
+  }
+}

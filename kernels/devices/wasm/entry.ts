@@ -1,0 +1,13 @@
+/** How the registry opens the cpu device. */
+import { type CpuDevice, requestCpuDevice } from "./device.ts";
+import { findFeatures } from "./features.ts";
+
+/** Whether the runtime's WebAssembly has SIMD. */
+export function isAvailable(): boolean {
+  return findFeatures().simd;
+}
+
+/** Opens the CPU. */
+export function request(): Promise<CpuDevice> {
+  return requestCpuDevice();
+}
