@@ -3,8 +3,10 @@ import { assert, assertEquals } from "@std/assert";
 import { grad } from "../../core/grad.ts";
 import type { Tensor } from "../../core/graph.ts";
 import { scan } from "../../core/scan.ts";
+import { interpret } from "../../core/interpret.ts";
+import { sizeOfShape } from "../../core/shape.ts";
 import { simplify } from "../../core/simplify.ts";
-import { spec, trace } from "../../core/trace.ts";
+import { type Spec, spec, trace } from "../../core/trace.ts";
 import { storesOf } from "../../kernels/cost.ts";
 import { planMemory } from "../../kernels/plan_memory.ts";
 import { schedule } from "../../kernels/schedule.ts";
@@ -12,7 +14,8 @@ import { flattenSteps, MAX_LOOP_DEPTH } from "../../kernels/devices/webgpu/comma
 import { TEXEL_ROW_BYTES } from "../../kernels/devices/webgpu/print_texels.ts";
 import { type PrintTarget, printWgsl } from "../../kernels/devices/webgpu/print_wgsl.ts";
 import { planTexels, rectanglesOf, type TexelCopy } from "../../kernels/devices/webgpu/texels.ts";
-import { matmul, mul, sum, tanh } from "../../ops/mod.ts";
+import { compile, requestDevice } from "../../mod.ts";
+import { add, matmul, mul, sum, tanh } from "../../ops/mod.ts";
 
 const TARGET: PrintTarget = {
   style: "software",
@@ -107,4 +110,39 @@ Deno.test("before every dispatch, each texture holds what the kernel reads, and 
     contents.forEach((copy, texture) => copy && written.has(baseOf(copy.value)) && (contents[texture] = undefined));
   });
   assert(reads > 20 && moving > 5, `${reads} reads, ${moving} of parts that move with the loop`);
+});
+
+Deno.test("webgpu: loops that are alike read their own parts through textures", async () => {
+  const N = 32, T = 3;
+  // Two loops of one shader, which copies the step's matrix to a texture before it runs.
+  const half = (w: Tensor, xs: Tensor, start: Tensor): [Tensor, Tensor] =>
+    scan(
+      (state: Tensor, x: Tensor): [Tensor, Tensor] => {
+        const next = tanh(add(matmul(state, x), w));
+        return [next, sum(next)];
+      },
+      start,
+      xs,
+    );
+  const fn = (w: Tensor, a: Tensor, b: Tensor, start: Tensor) => {
+    const [middle, first] = half(w, a, start), [end, second] = half(w, b, middle);
+    return [end, first, second];
+  };
+  const specs: [Spec, Spec, Spec, Spec] = [spec([N, N]), spec([T, N, N]), spec([T, N, N]), spec([N, N])];
+  const inputs = specs.map(({ shape }, seed) =>
+    Float32Array.from({ length: sizeOfShape(shape) }, (_, at) => 0.3 * Math.sin(0.37 * at + seed))
+  ) as [Float32Array, Float32Array, Float32Array, Float32Array];
+  using device = await requestDevice({ kind: "webgpu" });
+  const program = await compile(device, fn, specs);
+  const wanted = interpret(
+    simplify(trace(fn, specs).graph),
+    inputs.map((data, at) => ({ ...specs[at], data: Float64Array.from(data) })),
+  );
+  (await program.run(...inputs)).forEach(({ data }, at) => {
+    const error = data.reduce(
+      (worst: number, x: number, i: number) => Math.max(worst, Math.abs(x - wanted[at].data[i])),
+      0,
+    );
+    assert(error < 2e-5, `result ${at} is off by ${error}`);
+  });
 });

@@ -1,6 +1,5 @@
 /** Observes a model while it reads: what its memories do, and how they affect its predictions. */
-import { compile, type Device } from "../../mod.ts";
-import { spec, type Tensor } from "../../mod.ts";
+import { compile, type Device, spec, type Tensor } from "../../mod.ts";
 import { broadcastTo, crossEntropy, slice, sliceAxis } from "../../ops/mod.ts";
 import { Inspector, type Model } from "../../titans/mod.ts";
 import type { Expectation, Reading, Recall } from "./protocol.ts";
