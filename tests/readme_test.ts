@@ -1,5 +1,5 @@
 /**
- * Runs the examples of the README, the tutorial and the entry points' documentation, as they are written, and the
+ * Runs the examples of the README, the tutorials and the entry points' documentation, as they are written, and the
  * README's command lines, made small.
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
@@ -11,6 +11,7 @@ import { assertPrintedAsSaid } from "./printed_as_said.ts";
 const FILES = [
   "README.md",
   "docs/tutorial.md",
+  "docs/library.md",
   "mod.ts",
   "ops/mod.ts",
   "kernels/mod.ts",
@@ -18,7 +19,7 @@ const FILES = [
   "titans/nn/mod.ts",
 ];
 
-Deno.test("readme: every example of the README, the tutorial and the entry points type-checks and runs", async () => {
+Deno.test("readme: every example of the README, the tutorials and the entry points type-checks and runs", async () => {
   const args = ["test", "--doc", "--no-prompt", "--allow-env=NODEVICE_SELECT", ...FILES];
   const { code, stdout, stderr } = await new Deno.Command("deno", { args, env: { NO_COLOR: "1" } }).output();
   const output = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
@@ -29,7 +30,9 @@ Deno.test("readme: every example of the README, the tutorial and the entry point
   const inReadme = (await Deno.readTextFile("README.md")).match(/^```ts$/gm)?.length ?? 0;
   assertEquals([...output.matchAll(/^running 1 test from .*README\.md/gm)].length, inReadme, output);
   assertMatch(output, /^ok \| [1-9]\d* passed \| 0 failed/m);
-  assertPrintedAsSaid(await Deno.readTextFile("docs/tutorial.md"), "docs/tutorial.md", output);
+  for (const page of ["docs/tutorial.md", "docs/library.md"]) {
+    assertPrintedAsSaid(await Deno.readTextFile(page), page, output);
+  }
 });
 
 /** The texts that a reader of the README has. */

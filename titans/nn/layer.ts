@@ -14,6 +14,9 @@ export interface Layer<P, Args extends readonly unknown[] = [x: Tensor], R = Ten
   apply(params: P, ...args: Args): R;
 }
 
+/** The tree of tensors that a tree of descriptions stands for. */
+export type ParametersOf<P> = MapTree<P, Parameter, Tensor>;
+
 /** A first value on the host: an argument of programs, as results of runs are. */
 export interface InitialValue {
   /** Row-major. */
@@ -42,9 +45,9 @@ export function initialize<P>(parameters: P, seed: number): MapTree<P, Parameter
 }
 
 /** The layout of a tree of parameters in one flat vector, which optimizers take: a few kernels for any number of them. */
-export function layoutOf<P>(parameters: P): ParameterLayout<MapTree<P, Parameter, Tensor>> {
-  return new ParameterLayout<MapTree<P, Parameter, Tensor>>(
-    parameters as MapTree<MapTree<P, Parameter, Tensor>, Tensor, Parameter>,
+export function layoutOf<P>(parameters: P): ParameterLayout<ParametersOf<P>> {
+  return new ParameterLayout<ParametersOf<P>>(
+    parameters as MapTree<ParametersOf<P>, Tensor, Parameter>,
   );
 }
 
