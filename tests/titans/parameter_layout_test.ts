@@ -60,3 +60,8 @@ Deno.test("a run is one element of the tree, with a leading axis for its own ele
   }
   assertEquals([...again.data], [...flat]);
 });
+
+Deno.test("a tree may be a list from the top", () => {
+  const layout = new ParameterLayout([vector([2], 1), [vector([3], 2)]]);
+  assertEquals(layout.entries.map(({ name, offset }) => [name, offset]), [[".0", 0], [".1.0", 64]]);
+});

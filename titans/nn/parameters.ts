@@ -238,7 +238,8 @@ function slotsOf(tree: unknown, stacked: StackedList = { list: "", runs: [] }): 
   };
   const { leaves, paths, spec } = flatten(compact, isParameter, "a parameter");
   const slots = leaves.map((parameter, i): Slot => {
-    const [, at, rest] = paths[i].startsWith(`${list}[`) ? paths[i].match(/\[(\d+)\](.*)/s)! : [];
+    const isStacked = runs.length > 0 && paths[i].startsWith(`${list}[`);
+    const [, at, rest] = isStacked ? paths[i].match(/\[(\d+)\](.*)/s)! : [];
     const { first, count } = at === undefined ? { first: 0, count: 1 } : runs[Number(at)];
     const names = at === undefined
       ? [nameOf(paths[i])]
