@@ -2,6 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { grad } from "../../core/grad.ts";
 import type { Tensor } from "../../core/graph.ts";
+import { scan } from "../../core/scan.ts";
 import { simplify } from "../../core/simplify.ts";
 import { spec, trace } from "../../core/trace.ts";
 import { encodeBody } from "../../kernels/devices/wasm/wasm_encoder.ts";
@@ -25,6 +26,12 @@ function kernels(layers: number): Kernel[] {
       const scores = ops.where(mask, ops.matmul(y, ops.transpose(y)), -1e9);
       const walked = ops.linearScan(ops.sigmoid(y), y, { axis: 0 });
       x = ops.add(x, ops.add(ops.matmul(ops.softmax(scores), y), walked));
+      // A loop of each layer's own, whose products read parts that move with its turns.
+      x = scan(
+        (h: Tensor, row: Tensor) => [ops.tanh(ops.matmul(ops.add(h, row), w)), h],
+        x,
+        ops.tile(ops.expandDims(x, 0), [4, 1, 1]),
+      )[0];
     }
     return ops.sum(ops.square(x));
   };
@@ -37,17 +44,18 @@ function kernels(layers: number): Kernel[] {
   return kernelSteps(schedule(simplify(traced.graph), { maxOperands: 16 }).steps).map(({ kernel }) => kernel);
 }
 
-/** What both printers make of a kernel. */
+/** All that both printers make of a kernel: the texts, and what is bound and launched. */
 function textsOf(kernel: Kernel): string {
-  const { source } = printWgsl(kernel, {
+  const wgsl = printWgsl(kernel, {
     style: "gpu",
     maxWorkgroupsPerDimension: 65535,
     maxInvocations: 256,
     maxWorkgroupBytes: 16384,
     f16: false,
+    texels: "always",
   });
   const { fn, scratchBytes } = printCpuKernel(kernel, { relaxed: true });
-  return `${source}\n${encodeBody(fn).join()} ${scratchBytes}`;
+  return `${JSON.stringify(wgsl)}\n${encodeBody(fn).join()} ${scratchBytes}`;
 }
 
 Deno.test("kernels of equal keys have equal texts, and layers that are alike share them", () => {

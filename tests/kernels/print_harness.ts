@@ -4,9 +4,8 @@
  */
 import type { DType } from "../../core/dtype.ts";
 import { hostArray } from "../../core/dtype.ts";
-import type { Var } from "../../core/index_expr.ts";
 import type { Kernel } from "../../kernels/kernel.ts";
-import { TEXEL_ROW_BYTES, type TexelRead } from "../../kernels/devices/webgpu/print_texels.ts";
+import { TEXEL_ROW_BYTES, type TexelPart } from "../../kernels/devices/webgpu/print_texels.ts";
 import { printWgsl } from "../../kernels/devices/webgpu/print_wgsl.ts";
 import type { PrintTarget, WgslKernel } from "../../kernels/devices/webgpu/print_wgsl.ts";
 import { rectanglesOf } from "../../kernels/devices/webgpu/texels.ts";
@@ -107,9 +106,9 @@ export class Gpu {
 
   /** A texture filled with the part of a buffer that a printed kernel reads through it. */
   texture(
-    { type, lanes, start, elements }: TexelRead,
+    { type, lanes, first, strides, elements }: TexelPart,
     buffer: GPUBuffer,
-    loops: ReadonlyMap<number, number>,
+    loops: readonly number[],
   ): GPUTexture {
     const width = TEXEL_ROW_BYTES / 4 / lanes;
     const format = `${lanes === 4 ? "rgba" : "r"}32${
@@ -121,10 +120,7 @@ export class Gpu {
       size,
       usage: GPUTextureUsage.TEXTURE_BINDING | GPUTextureUsage.COPY_DST,
     });
-    const startByte = 4 * start.terms.reduce((sum, { atom, coefficient }) => {
-      if (atom.kind !== "var") throw new Error("a part moves with loop indices only");
-      return sum + coefficient * loops.get(atom.variable.id)!;
-    }, start.constant);
+    const startByte = 4 * strides.reduce((at, stride, loop) => at + stride * loops[loop], first);
     const encoder = this.device.createCommandEncoder();
     for (
       const { byte, origin, size } of rectanglesOf(
@@ -145,12 +141,10 @@ export class Gpu {
     printed: WgslKernel,
     buffers: readonly GPUBuffer[],
     loops: readonly number[] = [],
-    variables: readonly Var[] = [],
   ): GPUBindGroup[] {
-    const at = new Map(variables.map(({ id }, position) => [id, loops[position]]));
     const entries = printed.bindings.map(({ binding, operand, texels }): GPUBindGroupEntry => ({
       binding,
-      resource: texels ? this.texture(texels, buffers[operand], at).createView() : { buffer: buffers[operand] },
+      resource: texels ? this.texture(texels, buffers[operand], loops).createView() : { buffer: buffers[operand] },
     }));
     const groups = [this.device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries })];
     if (!printed.usesLoops) return groups;
@@ -195,7 +189,7 @@ export class Gpu {
   ): Promise<Elements[]> {
     const { printed, pipeline } = await this.compile(kernel, target);
     const buffers = this.buffers(data);
-    const groups = this.bind(pipeline, printed, buffers, loops, kernel.loops);
+    const groups = this.bind(pipeline, printed, buffers, loops);
     const encoder = this.device.createCommandEncoder();
     const pass = encoder.beginComputePass();
     pass.setPipeline(pipeline);

@@ -90,11 +90,10 @@ Deno.test("before every dispatch, each texture holds what the kernel reads, and 
     for (const { binding, operand, texels } of kernels[number].bindings) {
       if (!texels) continue;
       const first = commands.tuple[dispatch] * MAX_LOOP_DEPTH;
-      const start = texels.start.terms.reduce((offset, { atom, coefficient }) => {
-        assert(atom.kind === "var");
-        return offset +
-          coefficient * commands.tuples[first + kernel.loops.findIndex(({ id }) => id === atom.variable.id)];
-      }, texels.start.constant);
+      const start = texels.strides.reduce(
+        (at, stride, loop) => at + stride * commands.tuples[first + loop],
+        texels.first,
+      );
       const texture = bound[number].get(binding)!, copy = contents[texture];
       assert(copy, `dispatch ${dispatch} reads a texture that was never filled, or is out of date`);
       assertEquals([copy.value, copy.startByte, copy.endByte], [
@@ -104,7 +103,7 @@ Deno.test("before every dispatch, each texture holds what the kernel reads, and 
       ]);
       assert(textures[texture].width * textures[texture].height * texels.lanes >= texels.elements);
       reads++;
-      if (texels.start.terms.length > 0) moving++;
+      if (texels.strides.some((stride) => stride !== 0)) moving++;
     }
     const written = new Set(storesOf(kernel).map(({ operand }) => baseOf(operands[operand])));
     contents.forEach((copy, texture) => copy && written.has(baseOf(copy.value)) && (contents[texture] = undefined));

@@ -1,7 +1,6 @@
 /** A WebGPU device: adapter, limits, memory and programs. */
 import type { HostData, Type } from "../../../core/dtype.ts";
 import { DeviceError, invariant } from "../../../core/errors.ts";
-import { substituteIndex, type Var, varIndex } from "../../../core/index_expr.ts";
 import { formatType } from "../../../core/shape.ts";
 import { checkOptions, optionNames } from "../../../core/options.ts";
 import type { CompileWatch, DeviceInfo, DeviceLimits, LoadedProgram } from "../../device.ts";
@@ -287,23 +286,10 @@ export class WebGpuDevice extends BaseDevice {
 
 /** A printer for one target that prints equal kernels once. */
 function printOnce(): Printer {
-  const byKey = new Map<string, { readonly wgsl: WgslKernel; readonly loops: readonly Var[] }>();
+  const byKey = new Map<string, WgslKernel>();
   return (kernel, target) => {
-    const key = kernelKey(kernel), known = byKey.get(key), { loops } = kernel;
-    if (known) return withLoops(known.wgsl, known.loops, loops);
-    const wgsl = printWgsl(kernel, target);
-    byKey.set(key, { wgsl, loops });
+    const key = kernelKey(kernel), wgsl = byKey.get(key) ?? printWgsl(kernel, target);
+    byKey.set(key, wgsl);
     return wgsl;
   };
-}
-
-/** A printed kernel for other loops around it: what is copied before it runs begins at a place in terms of these. */
-function withLoops(wgsl: WgslKernel, from: readonly Var[], to: readonly Var[]): WgslKernel {
-  const replace = new Map(from.map(({ id }, at) => [id, varIndex(to[at])]));
-  const bindings = wgsl.bindings.map((binding) =>
-    binding.texels
-      ? { ...binding, texels: { ...binding.texels, start: substituteIndex(binding.texels.start, replace) } }
-      : binding
-  );
-  return { ...wgsl, bindings };
 }

@@ -25,6 +25,22 @@ export interface TexelRead {
   readonly elements: number;
 }
 
+/** The same as what is bound, in numbers alone: kernels that are alike share it, whatever their variables are called. */
+export interface TexelPart extends Omit<TexelRead, "start"> {
+  /** The element in the first texel where all loops are at their first turn. */
+  readonly first: number;
+  /** How many elements further it is after a turn of each of the kernel's loops. */
+  readonly strides: readonly number[];
+}
+
+/** What a kernel reads, as what is bound. */
+export function partOf({ loops }: Kernel, { start, ...read }: TexelRead): TexelPart {
+  const strides = loops.map(({ id }) =>
+    start.terms.find(({ atom }) => atom.kind === "var" && atom.variable.id === id)?.coefficient ?? 0
+  );
+  return { ...read, first: start.constant, strides };
+}
+
 /** How often a kernel loads an operand's elements in one launch, and in which form. */
 export interface LoadCount {
   readonly vectorLoads: number;

@@ -14,7 +14,7 @@ import type { Kernel } from "../../kernel.ts";
 import type { HelperName } from "./helpers.ts";
 import { helperSource } from "./helpers.ts";
 import { typeName } from "./print_literal.ts";
-import type { TexelRead } from "./print_texels.ts";
+import { partOf, type TexelPart, type TexelRead } from "./print_texels.ts";
 
 /**
  * Turns that software drivers (llvmpipe) give an invocation, all its loops together, nested ones too. After that they
@@ -45,7 +45,7 @@ export interface PrintTarget {
 export interface Binding {
   readonly binding: number;
   readonly operand: number;
-  readonly texels?: TexelRead;
+  readonly texels?: TexelPart;
 }
 
 /** A printed kernel. Group 0 holds the operands; group 1 binding 0 the loop uniform, only if `usesLoops`. */
@@ -284,10 +284,11 @@ export class Writer {
 
   /** A buffer for each operand that is not only read through a texture, then the textures. */
   #bindings(): Binding[] {
-    const { kernel: { operands }, texels } = this;
-    const stored = new Set(storesOf(this.kernel).map(({ operand }) => operand));
-    const buffers = operands.flatMap((_, operand) => (texels[operand] && !stored.has(operand) ? [] : [{ operand }]));
-    const textures = operands.flatMap((_, operand) => (texels[operand] ? [{ operand, texels: texels[operand] }] : []));
+    const { kernel } = this, { operands } = kernel;
+    const stored = new Set(storesOf(kernel).map(({ operand }) => operand));
+    const reads = operands.map((_, operand) => this.texels[operand]);
+    const buffers = reads.flatMap((read, operand) => (read && !stored.has(operand) ? [] : [{ operand }]));
+    const textures = reads.flatMap((read, operand) => (read ? [{ operand, texels: partOf(kernel, read) }] : []));
     return [...buffers, ...textures].map((found, binding): Binding => ({ binding, ...found }));
   }
 }

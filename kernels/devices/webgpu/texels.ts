@@ -3,11 +3,10 @@
  * planned when a program is loaded.
  */
 import { invariant } from "../../../core/errors.ts";
-import type { Index } from "../../../core/index_expr.ts";
 import { storesOf } from "../../cost.ts";
 import type { KernelStep, Plan, ValueId } from "../../plan.ts";
 import { type CommandList, MAX_LOOP_DEPTH } from "./commands.ts";
-import { TEXEL_ROW_BYTES, type TexelRead } from "./print_texels.ts";
+import { TEXEL_ROW_BYTES, type TexelPart } from "./print_texels.ts";
 import type { WgslKernel } from "./print_writer.ts";
 
 /** A texture to make. */
@@ -45,7 +44,7 @@ interface Demand extends TexelTexture {
 interface Use {
   readonly binding: number;
   readonly value: ValueId;
-  readonly read: TexelRead;
+  readonly read: TexelPart;
   readonly demand: string;
 }
 
@@ -66,7 +65,7 @@ export function planTexels(plan: Plan, commands: CommandList, kernels: readonly 
     const needed: TexelCopy[] = [];
     for (const { value, read, demand } of uses[number]) {
       const { texture } = demands.get(demand)!;
-      const startByte = 4 * evaluate(read.start, commands, number, dispatch);
+      const startByte = 4 * firstElement(read, commands, dispatch);
       const base = baseOf(plan, value);
       const content = `${value}:${startByte}:${read.elements}:${versions.get(base) ?? 0}`;
       if (contents[texture] === content) continue;
@@ -93,7 +92,7 @@ function usesOf(plan: Plan, { operands }: KernelStep, { bindings }: WgslKernel):
 }
 
 /** Rows of texels, rounded up to a power of two so that more values share textures. */
-function rowsOf({ elements }: TexelRead): number {
+function rowsOf({ elements }: TexelPart): number {
   return 2 ** Math.ceil(Math.log2(Math.max(1, Math.ceil(4 * elements / TEXEL_ROW_BYTES))));
 }
 
@@ -144,14 +143,9 @@ function baseOf({ values }: Plan, id: ValueId): ValueId {
   return storage.kind === "alias" ? storage.of : id;
 }
 
-/** The value of an index of loop variables at a dispatch. */
-function evaluate(index: Index, { steps, tuple, tuples }: CommandList, step: number, dispatch: number): number {
-  const { loops } = steps[step].kernel;
-  return index.terms.reduce((sum, { atom, coefficient }) => {
-    invariant(atom.kind === "var", "a part moves with loop indices only");
-    const position = loops.findIndex(({ id }) => id === atom.variable.id);
-    return sum + coefficient * tuples[tuple[dispatch] * MAX_LOOP_DEPTH + position];
-  }, index.constant);
+/** The element in the first texel at a dispatch. */
+function firstElement({ first, strides }: TexelPart, { tuple, tuples }: CommandList, dispatch: number): number {
+  return strides.reduce((at, stride, loop) => at + stride * tuples[tuple[dispatch] * MAX_LOOP_DEPTH + loop], first);
 }
 
 /** A rectangle of texels and the byte of the value that its first texel holds. */
