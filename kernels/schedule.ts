@@ -1,26 +1,25 @@
 /**
  * From a graph to kernels.
  *
- * Decides which tensors live in memory (schedule/materialize.ts), groups them into kernels (schedule/fuse.ts) and
+ * Decides which tensors live in memory (schedule/materialize.ts), puts them into kernels (schedule/fuse.ts) and
  * builds each kernel by pulling: the expression of a stored element is its op's expression applied to the pulled
  * expressions of its inputs, down to loads (schedule/pull.ts). Views, elementwise ops, gathers and masks so become part
  * of the kernels that use them. Loops are steps whose bodies are scheduled in the same way.
  */
-import { CompileError, invariant } from "../core/errors.ts";
+import { CompileError } from "../core/errors.ts";
 import type { Graph, Tensor } from "../core/graph.ts";
 import { makeVar, varIndex } from "../core/index_expr.ts";
 import type { ScanAttrs } from "../core/scan.ts";
 import type { Schedule, Step } from "./plan.ts";
-import { readsOf } from "./schedule/access.ts";
-import { assignPlaces, type LoopMemory, planAssembly } from "./schedule/assembly.ts";
-import { emitGroup } from "./schedule/build_kernel.ts";
-import { type Group, Grouper } from "./schedule/fuse.ts";
-import { Heap } from "./schedule/heap.ts";
+import { type Accesses, findAccesses, readsOf } from "./schedule/access.ts";
+import { assemble, type Assembled } from "./schedule/assembly.ts";
+import { buildKernel } from "./schedule/build_kernel.ts";
+import { fuse } from "./schedule/fuse.ts";
+import { materialize, type Materialized } from "./schedule/materialize.ts";
 import { NodeMaker, normalize, type PlanNode } from "./schedule/normalize.ts";
 import { findSplit } from "./schedule/operands.ts";
-import type { Profiles } from "./schedule/static_cost.ts";
-import { chooseRoots } from "./schedule/materialize.ts";
-import { type Binding, Scope } from "./schedule/scope.ts";
+import { place, type Placed } from "./schedule/places.ts";
+import { type Binding, type Scope, scopeOf } from "./schedule/scope.ts";
 import { type BindingLimits, type Place, type Storage, ValueTable, wholePlace } from "./schedule/storage.ts";
 
 /** What kernels may ask of a device. */
@@ -72,8 +71,8 @@ export function schedule(graph: Graph, options: ScheduleOptions): Schedule {
     })
   );
   const outputs = places.map(({ storage }) => table.valueOf(storage));
-  const scope = new Scope(normalize(graph, maker), bindings);
-  const steps = new Scheduler(maker, table, maxOperands).schedule(scope, places, undefined);
+  const scope = scopeOf(normalize(graph, maker), bindings);
+  const steps = new Scheduler(maker, table, maxOperands).schedule(scope, places);
   return { values: table.values, steps, inputs, outputs };
 }
 
@@ -81,54 +80,42 @@ class Scheduler {
   constructor(readonly maker: NodeMaker, readonly table: ValueTable, readonly maxOperands: number) {}
 
   /** The steps of a scope whose outputs go to `places`. */
-  schedule(scope: Scope, places: readonly Place[], parent: Profiles | undefined): Step[] {
-    planAssembly(scope, this.maker, this.maxOperands);
-    const { grouper, profiles } = this.#chooseKernels(scope, parent);
-    const loops = assignPlaces(
-      scope,
+  schedule(scope: Scope, places: readonly Place[]): Step[] {
+    const assembled = assemble(scope, this.maker, this.maxOperands);
+    const { materialized, accesses } = this.#withinLimits(assembled);
+    const { fusions, isRead } = fuse(materialized, accesses, this.maxOperands);
+    const placed = place(
+      materialized,
       places,
       (node) => makeVar(`step${scope.loops.length}`, (node.attrs as ScanAttrs).length),
     );
-    const steps: Step[] = [];
-    for (const group of inOrder(grouper)) {
-      if (group.kind === "loop") {
-        for (const node of group.nodes) {
-          const step = this.#loop(scope, node as PlanNode, loops.get(node as PlanNode)!, profiles);
-          if (step) steps.push(step);
-        }
-      } else {
-        const step = emitGroup(grouper, group, this.table);
-        if (step) steps.push(step);
-      }
-    }
-    return steps;
+    return fusions.flatMap((fusion) =>
+      fusion.kind === "loop"
+        ? [...fusion.nodes].flatMap((node) => this.#loop(placed, node as PlanNode) ?? [])
+        : buildKernel(placed, { fusion, isRead, table: this.table }) ?? []
+    );
   }
 
-  /** Chooses roots until every root's kernel keeps within the operand limit, then groups them. */
-  #chooseKernels(scope: Scope, parent: Profiles | undefined): { grouper: Grouper; profiles: Profiles } {
+  /** Stores tensors until every kernel that makes one keeps within the operand limit. */
+  #withinLimits(scope: Assembled): { materialized: Materialized; accesses: Accesses } {
     const forced = new Set<Tensor>();
     for (;;) {
-      const profiles = chooseRoots(scope, forced, parent);
-      const grouper = new Grouper(scope, profiles, this.maxOperands);
-      grouper.analyse();
+      const materialized = materialize(scope, forced), accesses = findAccesses(materialized);
       const before = forced.size;
-      for (const { cuts } of grouper.reads.values()) addCuts(scope, cuts, forced);
+      for (const { cuts } of accesses.reads.values()) addCuts(materialized, cuts, forced);
       if (forced.size > before) continue;
-      for (const reads of grouper.reads.values()) {
-        const split = findSplit(scope, reads, this.maxOperands);
+      for (const reads of accesses.reads.values()) {
+        const split = findSplit(materialized, reads, this.maxOperands);
         if (split) forced.add(split);
       }
-      if (forced.size === before) {
-        grouper.group();
-        return { grouper, profiles };
-      }
+      if (forced.size === before) return { materialized, accesses };
     }
   }
 
-  #loop(scope: Scope, node: PlanNode, memory: LoopMemory, profiles: Profiles): Step | undefined {
+  #loop(scope: Placed, node: PlanNode): Step | undefined {
     const { body, length, carryCount, xsCount, reverse } = node.attrs as ScanAttrs;
     if (length === 0) return undefined;
-    const { variable } = memory;
+    const memory = scope.loopMemory.get(node)!, { variable } = memory;
     const bindings = new Map<Tensor, Binding>();
     body.inputs.forEach((tensor, i) => {
       if (i < carryCount) bindings.set(tensor, { kind: "place", place: memory.current[i] });
@@ -138,40 +125,17 @@ class Scheduler {
           prefix: i < carryCount + xsCount ? [varIndex(variable)] : [],
         });}
     });
-    const inner = new Scope(normalize(body, this.maker), bindings, scope, variable);
-    return { kind: "loop", variable, reverse, steps: this.schedule(inner, [...memory.next, ...memory.ys], profiles) };
+    const inner = scopeOf(normalize(body, this.maker), bindings, { parent: scope, variable });
+    return { kind: "loop", variable, reverse, steps: this.schedule(inner, [...memory.next, ...memory.ys]) };
   }
 }
 
-/** Forces roots, and whatever the kernels that compute them must have as roots in turn. */
-function addCuts(scope: Scope, cuts: readonly Tensor[], forced: Set<Tensor>): void {
+/** Forces tensors to be stored, and whatever the kernels that compute them must have stored in turn. */
+function addCuts(scope: Materialized, cuts: readonly Tensor[], forced: Set<Tensor>): void {
   const stack = [...cuts];
   for (let tensor = stack.pop(); tensor; tensor = stack.pop()) {
     if (forced.has(tensor)) continue;
     forced.add(tensor);
     stack.push(...readsOf(scope, tensor.node).cuts);
   }
-}
-
-/** Groups in an order that respects what they read, and keeps to the order of the program where there is a choice. */
-function inOrder(grouper: Grouper): Group[] {
-  const position = (group: Group): number => Math.max(...[...group.nodes].map(({ id }) => id));
-  const sorted = [...grouper.groups].map((group) => ({ group, position: position(group) })).sort((a, b) =>
-    a.position - b.position
-  );
-  const rank = new Map(sorted.map(({ group }, at) => [group, at])),
-    needs = sorted.map(({ group }) => grouper.dependencies(group).size);
-  const readers: number[][] = sorted.map(() => []);
-  for (const { group } of sorted) {
-    for (const dependency of grouper.dependencies(group)) readers[rank.get(dependency)!].push(rank.get(group)!);
-  }
-  const ready = new Heap();
-  needs.forEach((count, at) => count === 0 && ready.push(at));
-  const order: Group[] = [];
-  for (let at = ready.pop(); at !== undefined; at = ready.pop()) {
-    order.push(sorted[at].group);
-    for (const reader of readers[at]) if (--needs[reader] === 0) ready.push(reader);
-  }
-  invariant(order.length === sorted.length, "kernels wait for each other");
-  return order;
 }

@@ -1,6 +1,6 @@
 /**
- * What each kernel-to-be reads: the roots that one root's expression reaches, and at which indices, in terms of the
- * root's own index.
+ * What each kernel-to-be reads: the stored tensors that one tensor's expression reaches, and at which indices, in terms of
+ * its own index.
  */
 import { type Expr, ExprBuilder } from "../../core/expr.ts";
 import type { Node, Tensor } from "../../core/graph.ts";
@@ -17,26 +17,27 @@ import type { ScanAttrs } from "../../core/scan.ts";
 import { type Shape, sizeOfShape } from "../../core/shape.ts";
 import { splitVariables, substituteStages } from "./index_tools.ts";
 import { MAX_INDEX_SIZE } from "./limits.ts";
+import type { Materialized } from "./materialize.ts";
 import { reductionOf } from "./normalize.ts";
 import { Puller } from "./pull.ts";
-import { isAnchor, isConstant, type Scope } from "./scope.ts";
+import { isAnchor, isConstant, isLoaded } from "./scope.ts";
 
-/** What a node that makes roots reads. */
+/** What a node whose results are stored reads. */
 export interface Reads {
   readonly node: Node;
-  /** Variables of the root's own index, outermost first; a reduction's kept axes only. */
+  /** Variables of the result's own index, outermost first; a reduction's kept axes only. */
   readonly vars: readonly Var[];
   /** Of reductions: the row's variable. */
   readonly row?: Var;
-  /** The root's index in `vars`. */
+  /** The result's index in `vars`. */
   readonly index: readonly Index[];
-  /** Roots of the same scope, each with the distinct indices at which it is read, in `vars` and `row`. */
-  readonly roots: ReadonlyMap<Tensor, readonly (readonly Index[])[]>;
-  /** Memory outside the scope's roots: inputs, constants, tensors of enclosing scopes. */
+  /** Stored tensors of the same scope, each with the distinct indices at which it is read, in `vars` and `row`. */
+  readonly stored: ReadonlyMap<Tensor, readonly (readonly Index[])[]>;
+  /** Other memory: inputs, constants, tensors of enclosing scopes. */
   readonly others: ReadonlySet<unknown>;
-  /** Roots of the same scope that come first without being read. */
+  /** Stored tensors of the same scope that come first without being read. */
   readonly after: readonly Tensor[];
-  /** Tensors that must be roots, because they would be read at indices that are too intricate. */
+  /** Tensors that must be stored, because they would be read at indices that are too intricate. */
   readonly cuts: readonly Tensor[];
 }
 
@@ -50,43 +51,43 @@ export function bodyIndex(node: Node, kept: readonly Index[], row: Index): Index
 
 /** Records what is reached while pulling. */
 class Recorder {
-  readonly #roots = new Map<Tensor, (readonly Index[])[]>();
+  readonly #stored = new Map<Tensor, (readonly Index[])[]>();
   readonly others = new Set<unknown>();
   readonly cuts: Tensor[] = [];
-  readonly puller: Puller;
+  readonly puller: Puller<Materialized>;
   #numbers = new Map<Tensor, number>();
 
-  constructor(readonly scope: Scope, own: ReadonlySet<Tensor>) {
+  constructor(readonly scope: Materialized, own: ReadonlySet<Tensor>) {
     this.puller = new Puller(new ExprBuilder(), (scope, tensor, index) => this.#leaf(scope, tensor, index, own));
   }
 
-  #leaf(scope: Scope, tensor: Tensor, index: readonly Index[], own: ReadonlySet<Tensor>): Expr | undefined {
+  #leaf(scope: Materialized, tensor: Tensor, index: readonly Index[], own: ReadonlySet<Tensor>): Expr | undefined {
     const isLocal = scope === this.scope;
     if (isLocal && own.has(tensor)) return undefined;
     const binding = scope.bindings.get(tensor);
     const isIntricate = isLocal && !binding && tensor.node.op.kind !== "source" &&
       index.some(({ size }) => size > MAX_INDEX_SIZE);
-    if (!scope.isLoaded(tensor) && !isIntricate) return undefined;
-    if (isIntricate && !scope.roots.has(tensor)) this.cuts.push(tensor);
-    if (isLocal && !binding && scope.roots.has(tensor)) {
-      const indices = this.#roots.get(tensor);
+    if (!isLoaded(scope, tensor) && !isIntricate) return undefined;
+    if (isIntricate && !scope.stored.has(tensor)) this.cuts.push(tensor);
+    if (isLocal && !binding && scope.stored.has(tensor)) {
+      const indices = this.#stored.get(tensor);
       if (indices) indices.push(index);
-      else this.#roots.set(tensor, [index]);
+      else this.#stored.set(tensor, [index]);
     } else if (binding?.kind === "place") this.others.add(binding.place.storage);
     else this.others.add(tensor);
     if (!this.#numbers.has(tensor)) this.#numbers.set(tensor, this.#numbers.size);
     return this.puller.e.load(this.#numbers.get(tensor)!, linearIndex(index, tensor.shape), tensor.dtype);
   }
 
-  /** The roots that were read, each with its distinct indices. */
-  roots(): Map<Tensor, readonly (readonly Index[])[]> {
+  /** The stored tensors that were read, each with its distinct indices. */
+  stored(): Map<Tensor, readonly (readonly Index[])[]> {
     const { guards } = this.puller;
     const resolve = (
       index: readonly Index[],
     ): readonly Index[] => (guards.size === 0 ? index : index.map((axis) => substituteIndex(axis, guards)));
     const keyOf = (index: readonly Index[]): string => index.map((axis) => axis.key).join(",");
     return new Map(
-      [...this.#roots].map((
+      [...this.#stored].map((
         [tensor, indices],
       ) => [tensor, [...new Map(indices.map(resolve).map((index) => [keyOf(index), index])).values()]]),
     );
@@ -98,18 +99,18 @@ function variablesOf(shape: Shape): Var[] {
 }
 
 /** Finds what the kernel of a node reads. */
-export function readsOf(scope: Scope, node: Node): Reads {
+export function readsOf(scope: Materialized, node: Node): Reads {
   const [output] = node.outputs;
   const vars = variablesOf(output.shape), index = vars.map(varIndex);
   const recorder = new Recorder(scope, new Set(isAnchor(node) ? [] : node.outputs));
   let row: Var | undefined;
   if (node.outputs.every(({ shape }) => sizeOfShape(shape) === 0)) {
-    return { node, vars, index, roots: new Map(), others: new Set(), after: [], cuts: [] };
+    return { node, vars, index, stored: new Map(), others: new Set(), after: [], cuts: [] };
   }
   // Pieces are stored in place: all that counts is that they come first.
   if (scope.assembled.has(node)) {
-    const roots = new Map(node.inputs.map((piece) => [piece, []]));
-    return { node, vars, index, roots, others: new Set(), after: [], cuts: [] };
+    const stored = new Map(node.inputs.map((piece) => [piece, []]));
+    return { node, vars, index, stored, others: new Set(), after: [], cuts: [] };
   }
   if (node.op.kind === "reduce" && isAnchor(node)) {
     row = makeVar("r", sizeOfShape(reductionOf(node).rowShape));
@@ -117,18 +118,18 @@ export function readsOf(scope: Scope, node: Node): Reads {
   } else if (node.op.kind === "recurrence") node.inputs.forEach((input) => recorder.puller.pull(scope, input, index));
   else if (isAnchor(node)) pullInputs(recorder, node);
   else recorder.puller.pull(scope, output, index);
-  const { others, cuts, puller } = recorder, after = rootsBehind(scope, puller);
-  return { node, row, others, after, cuts, ...split(vars, index, recorder.roots()) };
+  const { others, cuts, puller } = recorder, after = storedBehind(scope, puller);
+  return { node, row, others, after, cuts, ...split(vars, index, recorder.stored()) };
 }
 
-/** The roots of a scope that must be computed before what was pulled. */
-function rootsBehind(scope: Scope, { awaited }: Puller): Tensor[] {
+/** The stored tensors of a scope that must be computed before what was pulled. */
+function storedBehind(scope: Materialized, { awaited }: Puller<Materialized>): Tensor[] {
   const local = new Set(awaited.flatMap((each) => (each.scope === scope ? [each.tensor] : [])));
   return [...local].flatMap((tensor) => {
     if (scope.bindings.has(tensor) || isConstant(tensor)) return [];
-    if (scope.roots.has(tensor)) return [tensor];
-    const { roots, after } = readsOf(scope, tensor.node);
-    return [...roots.keys(), ...after];
+    if (scope.stored.has(tensor)) return [tensor];
+    const { stored, after } = readsOf(scope, tensor.node);
+    return [...stored.keys(), ...after];
   });
 }
 
@@ -136,24 +137,48 @@ function rootsBehind(scope: Scope, { awaited }: Puller): Tensor[] {
 function pullInputs({ puller, scope }: Recorder, node: Node): void {
   const carryCount = node.op.kind === "loop" ? (node.attrs as ScanAttrs).carryCount : 0;
   node.inputs.forEach((input, i) => {
-    // Initial carries are roots of their own; what the body reads of the others it reads inside the loop.
+    // Initial carries are stored by themselves; what the body reads of the others it reads inside the loop.
     if (sizeOfShape(input.shape) === 0 && i >= carryCount) return;
     puller.pull(scope, input, variablesOf(input.shape).map(varIndex));
   });
+}
+
+/** What the stored tensors of a scope read. */
+export interface Accesses {
+  /** By the node that makes them, in topological order. */
+  readonly reads: ReadonlyMap<Node, Reads>;
+  /** The nodes that read each stored tensor. */
+  readonly readers: ReadonlyMap<Tensor, readonly Node[]>;
+}
+
+/** Finds what each node whose results are stored reads. */
+export function findAccesses(scope: Materialized): Accesses {
+  const all = new Map<Node, Reads>(), readers = new Map<Tensor, Node[]>();
+  for (const node of scope.graph.nodes) {
+    if (!node.outputs.some((tensor) => scope.stored.has(tensor))) continue;
+    const reads = readsOf(scope, node);
+    all.set(node, reads);
+    for (const tensor of reads.stored.keys()) {
+      const known = readers.get(tensor);
+      if (known) known.push(node);
+      else readers.set(tensor, [node]);
+    }
+  }
+  return { reads: all, readers };
 }
 
 /** Splits variables that reads divide, so that layouts can be inverted. */
 function split(
   vars: readonly Var[],
   index: readonly Index[],
-  roots: Reads["roots"],
-): Pick<Reads, "vars" | "index" | "roots"> {
-  const all = [...roots.values()].flat(2);
+  stored: Reads["stored"],
+): Pick<Reads, "vars" | "index" | "stored"> {
+  const all = [...stored.values()].flat(2);
   const { vars: parts, stages } = splitVariables(vars, all);
   const apply = (indices: readonly Index[]): Index[] => indices.map((axis) => substituteStages(axis, stages));
   return {
     vars: parts.filter(({ extent }) => extent !== 1),
     index: apply(index),
-    roots: new Map([...roots].map(([tensor, indices]) => [tensor, indices.map(apply)])),
+    stored: new Map([...stored].map(([tensor, indices]) => [tensor, indices.map(apply)])),
   };
 }

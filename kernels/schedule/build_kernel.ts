@@ -1,4 +1,4 @@
-/** Builds the kernels of groups by pulling their members' expressions. */
+/** Builds the kernels of fusions by pulling their members' expressions. */
 import { type Expr, ExprBuilder } from "../../core/expr.ts";
 import { invariant } from "../../core/errors.ts";
 import type { Node, Tensor } from "../../core/graph.ts";
@@ -7,33 +7,44 @@ import { sizeOfShape } from "../../core/shape.ts";
 import type { Kernel } from "../kernel.ts";
 import type { KernelStep } from "../plan.ts";
 import { bodyIndex } from "./access.ts";
-import { type Draft, type DraftStore, finish, type Finished } from "./canonicalise.ts";
-import { anchorOf, type Group, type Grouper, recurrencesOf } from "./fuse.ts";
-import { liveTerms } from "./mask.ts";
+import { canonicalise, type CanonicalKernel, type Draft, type DraftStore } from "./canonicalise.ts";
+import type { Fused } from "./fuse.ts";
+import { anchorOf, type Fusion, recurrencesOf } from "./fusion.ts";
+import { maskOf } from "./mask.ts";
 import { copyOp, type PlanNode, reductionOf } from "./normalize.ts";
 import { Puller, runTimeIndex } from "./pull.ts";
-import { isAnchor, type Scope } from "./scope.ts";
+import type { Placed } from "./places.ts";
+import { isAnchor, isLoaded } from "./scope.ts";
 import type { Place, Storage, ValueTable } from "./storage.ts";
 
-/** Emits the kernel of one group. */
-export function emitGroup(grouper: Grouper, group: Group, table: ValueTable): KernelStep | undefined {
-  return new Emitter(grouper, group, table).emit();
+/** What becomes a kernel. */
+export interface KernelParts {
+  readonly fusion: Fusion;
+  /** Whether another kernel, or the caller, reads a tensor. */
+  readonly isRead: Fused["isRead"];
+  /** Numbers what the kernel touches. */
+  readonly table: ValueTable;
 }
 
-class Emitter {
+/** Builds the kernel of one fusion; undefined if nothing is left to store. */
+export function buildKernel(scope: Placed, parts: KernelParts): KernelStep | undefined {
+  return new KernelBuilder(scope, parts).build();
+}
+
+class KernelBuilder {
   readonly e = new ExprBuilder();
-  readonly scope: Scope;
-  readonly #puller: Puller;
+  readonly fusion: Fusion;
+  readonly #puller: Puller<Placed>;
   readonly #storages: Storage[] = [];
   readonly #reductions = new Map<Node, Expr>();
 
-  constructor(readonly grouper: Grouper, readonly group: Group, readonly table: ValueTable) {
-    this.scope = grouper.scope;
+  constructor(readonly scope: Placed, readonly parts: KernelParts) {
+    this.fusion = parts.fusion;
     this.#puller = new Puller(this.e, (scope, tensor, index) => this.#leaf(scope, tensor, index));
   }
 
-  emit(): KernelStep | undefined {
-    switch (this.group.kind) {
+  build(): KernelStep | undefined {
+    switch (this.fusion.kind) {
       case "map":
         return this.#map();
       case "row":
@@ -49,17 +60,17 @@ class Emitter {
     }
   }
 
-  #leaf(scope: Scope, tensor: Tensor, index: readonly Index[]): Expr | undefined {
-    const member = scope === this.scope ? this.group.members.get(tensor) : undefined;
+  #leaf(scope: Placed, tensor: Tensor, index: readonly Index[]): Expr | undefined {
+    const member = scope === this.scope ? this.fusion.members.get(tensor) : undefined;
     if (member) {
       if (!isAnchor(member.node)) return undefined;
       if (member.node.op.kind === "reduce") return this.#reduction(member.node, member.index);
       return this.e.accumulator(
         tensor.dtype,
-        member.node.op.kind === "recurrence" ? recurrencesOf(this.group).indexOf(member.node) : 0,
+        member.node.op.kind === "recurrence" ? recurrencesOf(this.fusion).indexOf(member.node) : 0,
       );
     }
-    return scope.isLoaded(tensor) ? this.#load(scope.placeOf(tensor), tensor, index) : undefined;
+    return isLoaded(scope, tensor) ? this.#load(scope.places.of(tensor), tensor, index) : undefined;
   }
 
   #load(place: Place, tensor: Tensor, index: readonly Index[]): Expr {
@@ -71,7 +82,7 @@ class Emitter {
   #reduction(node: Node, kept: readonly Index[]): Expr {
     let expr = this.#reductions.get(node);
     if (!expr) {
-      const row = this.group.row!;
+      const row = this.fusion.row!;
       const body = this.#puller.pull(this.scope, node.inputs[0], bodyIndex(node, kept, varIndex(row)));
       expr = this.e.reduce(reductionOf(node).combine, row, body);
       this.#puller.visited.add(node);
@@ -83,10 +94,10 @@ class Emitter {
   /** The stores of the members that other kernels read. */
   #stores(isPerRow?: boolean): DraftStore[] {
     const stores: DraftStore[] = [];
-    const members = [...this.group.members].sort(([a], [b]) => a.node.id - b.node.id);
+    const members = [...this.fusion.members].sort(([a], [b]) => a.node.id - b.node.id);
     for (const [tensor, member] of members) {
-      if ((isPerRow !== undefined && member.isPerRow !== isPerRow) || !this.grouper.isStored(tensor)) continue;
-      const place = this.scope.placeOf(tensor);
+      if ((isPerRow !== undefined && member.isPerRow !== isPerRow) || !this.parts.isRead(tensor)) continue;
+      const place = this.scope.places.of(tensor);
       const value = this.#puller.pull(this.scope, tensor, member.index);
       invariant(value.dtype === place.storage.type.dtype, `${tensor} is stored as ${place.storage.type.dtype}`);
       stores.push({ storage: place.storage, index: place.at(member.index), value });
@@ -94,15 +105,15 @@ class Emitter {
     return stores;
   }
 
-  #finish(draft: Omit<Draft, "storages" | "loops" | "guards">, names: readonly string[] = []): Finished {
-    return finish(
+  #canonical(draft: Omit<Draft, "storages" | "loops" | "guards">, names: readonly string[] = []): CanonicalKernel {
+    return canonicalise(
       { ...draft, storages: this.#storages, loops: this.scope.loops, guards: this.#puller.guards },
-      this.table,
+      this.parts.table,
       names,
     );
   }
 
-  #step({ operands, values, loops }: Finished, kernel: Distribute<Kernel>): KernelStep {
+  #step({ operands, values, loops }: CanonicalKernel, kernel: Distribute<Kernel>): KernelStep {
     return {
       kind: "kernel",
       kernel: { ...kernel, operands, loops, origins: this.#origins() } as Kernel,
@@ -113,7 +124,7 @@ class Emitter {
   /** The ops of the kernel as users know them; moving elements only counts where nothing else is done. */
   #origins(): string[] {
     const nodes = new Set<Node>(this.#puller.visited);
-    for (const node of this.group.nodes) if (isAnchor(node)) nodes.add(node);
+    for (const node of this.fusion.nodes) if (isAnchor(node)) nodes.add(node);
     const sorted = [...nodes].sort((a, b) => a.id - b.id);
     const working = sorted.filter(({ op }) => op.kind !== "view" && op.kind !== "source" && op !== copyOp);
     return (working.length > 0 ? working : sorted).map(({ op }) => op.name);
@@ -122,7 +133,7 @@ class Emitter {
   #map(): KernelStep | undefined {
     const stores = this.#stores();
     if (stores.length === 0) return undefined;
-    const done = this.#finish({ stores, exprs: [], space: this.group.vars, fixed: [] });
+    const done = this.#canonical({ stores, exprs: [], space: this.fusion.vars, fixed: [] });
     return this.#step(done, { kind: "map", space: done.space, stores: done.stores });
   }
 
@@ -130,7 +141,7 @@ class Emitter {
     const rowStores = this.#stores(true), elementStores = this.#stores(false);
     const stores = [...rowStores, ...elementStores];
     if (stores.length === 0) return undefined;
-    const done = this.#finish({ stores, exprs: [], space: this.group.vars, fixed: [this.group.row!] }, ["r"]);
+    const done = this.#canonical({ stores, exprs: [], space: this.fusion.vars, fixed: [this.fusion.row!] }, ["r"]);
     const split = rowStores.length;
     return this.#step(done, {
       kind: "row",
@@ -142,8 +153,8 @@ class Emitter {
   }
 
   #contract(): KernelStep | undefined {
-    const node = anchorOf(this.group);
-    const { vars } = this.group;
+    const node = anchorOf(this.fusion);
+    const { vars } = this.fusion;
     const batch = vars.slice(0, -2), [m, n] = vars.slice(-2);
     const k = makeVar("k", node.inputs[0].shape[node.inputs[0].rank - 1]);
     const at = (list: readonly Var[]): Index[] => list.map(varIndex);
@@ -151,18 +162,18 @@ class Emitter {
     const rhs = this.#puller.pull(this.scope, node.inputs[1], at([...batch, k, n]));
     const stores = this.#stores();
     if (stores.length === 0) return undefined;
-    const live = liveTerms(this.scope, {
+    const live = maskOf(this.scope, {
       product: node,
       factors: [{ tensor: node.inputs[0], index: at([...batch, m, k]) }, {
         tensor: node.inputs[1],
         index: at([...batch, k, n]),
       }],
-      results: [...this.group.members].filter(([tensor]) => this.grouper.isStored(tensor)).map((
+      results: [...this.fusion.members].filter(([tensor]) => this.parts.isRead(tensor)).map((
         [tensor, { index }],
       ) => ({ tensor, index })),
-      isOwn: (tensor) => this.group.members.has(tensor),
+      isOwn: (tensor) => this.fusion.members.has(tensor),
     });
-    const done = this.#finish(
+    const done = this.#canonical(
       { stores, exprs: [lhs, rhs], space: [...batch, m], fixed: [n, k], keepsLast: true, live },
       ["n", "k"],
     );
@@ -180,10 +191,10 @@ class Emitter {
   }
 
   #recurrence(): KernelStep | undefined {
-    const nodes = recurrencesOf(this.group), [{ op, attrs }] = nodes;
-    invariant(op.kind === "recurrence", "a recurrence group has another anchor");
+    const nodes = recurrencesOf(this.fusion), [{ op, attrs }] = nodes;
+    invariant(op.kind === "recurrence", "a recurrence fusion has another anchor");
     const { axis, reverse } = op.lower(attrs);
-    const { vars } = this.group, index = vars.map(varIndex);
+    const { vars } = this.fusion, index = vars.map(varIndex);
     const first = reverse ? vars[axis].extent - 1 : 0, isFirst = this.e.inRange(index[axis], first, first + 1);
     const exprs = nodes.flatMap(({ inputs }) => {
       const [a, b] = inputs.map((input) => this.#puller.pull(this.scope, input, index));
@@ -195,7 +206,7 @@ class Emitter {
     });
     const stores = this.#stores();
     if (stores.length === 0) return undefined;
-    const done = this.#finish({ stores, exprs, space: vars.toSpliced(axis, 1), fixed: [vars[axis]] }, ["t"]);
+    const done = this.#canonical({ stores, exprs, space: vars.toSpliced(axis, 1), fixed: [vars[axis]] }, ["t"]);
     return this.#step(done, {
       kind: "recurrence",
       space: done.space,
@@ -208,20 +219,20 @@ class Emitter {
 
   #scatter(): KernelStep | undefined {
     const { e } = this;
-    const node: PlanNode = anchorOf(this.group);
-    invariant(node.op.kind === "scatter", "a scatter group has another anchor");
+    const node: PlanNode = anchorOf(this.fusion);
+    invariant(node.op.kind === "scatter", "a scatter fusion has another anchor");
     const [target, indices, updates] = node.inputs, { axis, batch } = node.op.lower(node.attrs);
     const own = indices.shape.slice(batch), count = sizeOfShape(own);
     if (count === 0) return undefined;
-    const space = this.group.vars.toSpliced(axis, 1), position = makeVar("p", count);
+    const space = this.fusion.vars.toSpliced(axis, 1), position = makeVar("p", count);
     const outer = space.slice(0, axis).map(varIndex), inner = space.slice(axis).map(varIndex);
     const where = splitIndex(varIndex(position), own);
     const number = e.cast(this.#puller.pull(this.scope, indices, [...outer.slice(0, batch), ...where]), "i32");
     const { clamped, valid } = runTimeIndex(e, number, target.shape[axis]);
     const update = this.#puller.pull(this.scope, updates, [...outer, ...where, ...inner]);
-    const place = this.scope.placeOf(target);
+    const place = this.scope.places.of(target);
     const index = place.at([...outer, valueIndex(clamped, 0, target.shape[axis] - 1), ...inner]);
-    const done = this.#finish({
+    const done = this.#canonical({
       stores: [{ storage: place.storage, index, value: update }],
       exprs: [valid],
       space,

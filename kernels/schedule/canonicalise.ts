@@ -49,7 +49,7 @@ export interface Draft {
 }
 
 /** A kernel's parts in final form. */
-export interface Finished {
+export interface CanonicalKernel {
   readonly space: readonly Var[];
   readonly fixed: readonly Var[];
   readonly stores: readonly Store[];
@@ -61,7 +61,7 @@ export interface Finished {
 }
 
 /** Brings a draft to its final form. */
-export function finish(draft: Draft, table: ValueTable, names: readonly string[]): Finished {
+export function canonicalise(draft: Draft, table: ValueTable, names: readonly string[]): CanonicalKernel {
   const collector = new IndexCollector();
   for (const { index, value } of draft.stores) {
     collector.expr(value);

@@ -1,29 +1,32 @@
 /**
- * Which groups must run before which.
+ * Which fusions must run before which.
  *
- * Whether one group must run after another is asked for every pair that might share a kernel, so it is never searched:
- * each group keeps the set of all that must run before it, as bits. Adding an edge adds bits to those that come after,
+ * Whether one fusion must run after another is asked for every pair that might share a kernel, so it is never searched:
+ * each fusion keeps the set of all that must run before it, as bits. Adding an edge adds bits to those that come after,
  * and stops where nothing changes.
  */
+import { invariant } from "../../core/errors.ts";
+import type { Node } from "../../core/graph.ts";
+import { Heap } from "./heap.ts";
 
-/** What is kept of one group. */
-interface Entry<Group> {
+/** What is kept of one fusion. */
+interface Entry<Fusion> {
   readonly number: number;
   /** Direct edges. */
-  readonly before: Set<Group>;
-  readonly after: Set<Group>;
-  /** Bits, by number, of all groups that must run before. Those of groups that were merged away mean nothing. */
+  readonly before: Set<Fusion>;
+  readonly after: Set<Fusion>;
+  /** Bits, by number, of all fusions that must run before. Those of fusions that were merged away mean nothing. */
   ancestors: Uint32Array;
 }
 
-/** A partial order of groups that grows by edges and by merging. */
-export class GroupOrder<Group> {
-  readonly #entries = new Map<Group, Entry<Group>>();
+/** A partial order of fusions that grows by edges and by merging. */
+export class FusionOrder<Fusion> {
+  readonly #entries = new Map<Fusion, Entry<Fusion>>();
   #count = 0;
 
-  /** Adds a group without edges. */
-  add(group: Group): void {
-    this.#entries.set(group, {
+  /** Adds a fusion without edges. */
+  add(fusion: Fusion): void {
+    this.#entries.set(fusion, {
       number: this.#count++,
       before: new Set(),
       after: new Set(),
@@ -31,53 +34,53 @@ export class GroupOrder<Group> {
     });
   }
 
-  /** The number of a group: ascending in the order in which groups were added. */
-  numberOf(group: Group): number {
-    return this.#entries.get(group)!.number;
+  /** The number of a fusion: ascending in the order in which fusions were added. */
+  numberOf(fusion: Fusion): number {
+    return this.#entries.get(fusion)!.number;
   }
 
-  /** The groups that a group reads. */
-  dependencies(group: Group): ReadonlySet<Group> {
-    return this.#entries.get(group)!.before;
+  /** The fusions that a fusion reads. */
+  dependencies(fusion: Fusion): ReadonlySet<Fusion> {
+    return this.#entries.get(fusion)!.before;
   }
 
-  /** Says that `group` must run after `dependency`. */
-  require(group: Group, dependency: Group): void {
-    if (group === dependency) return;
-    const entry = this.#entries.get(group)!, other = this.#entries.get(dependency)!;
+  /** Says that `fusion` must run after `dependency`. */
+  require(fusion: Fusion, dependency: Fusion): void {
+    if (fusion === dependency) return;
+    const entry = this.#entries.get(fusion)!, other = this.#entries.get(dependency)!;
     if (entry.before.has(dependency)) return;
     entry.before.add(dependency);
-    other.after.add(group);
-    this.#spread([group], other);
+    other.after.add(fusion);
+    this.#spread([fusion], other);
   }
 
-  /** Whether `from` must run after `to`, another group. */
-  reaches(from: Group, to: Group): boolean {
+  /** Whether `from` must run after `to`, another fusion. */
+  reaches(from: Fusion, to: Fusion): boolean {
     return hasBit(this.#entries.get(from)!.ancestors, this.#entries.get(to)!.number);
   }
 
-  /** Whether some group would have to run both after and before the two, if they were one. */
-  hasBetween(a: Group, b: Group): boolean {
-    const mustWait = (other: Group): boolean =>
+  /** Whether some fusion would have to run both after and before the two, if they were one. */
+  hasBetween(a: Fusion, b: Fusion): boolean {
+    const mustWait = (other: Fusion): boolean =>
       other !== a && other !== b && (this.reaches(other, a) || this.reaches(other, b));
-    return [a, b].some((group) => {
-      for (const other of this.dependencies(group)) if (mustWait(other)) return true;
+    return [a, b].some((fusion) => {
+      for (const other of this.dependencies(fusion)) if (mustWait(other)) return true;
       return false;
     });
   }
 
-  /** Makes two groups one, `into`. */
-  merge(into: Group, group: Group): void {
-    const kept = this.#entries.get(into)!, gone = this.#entries.get(group)!;
-    this.#entries.delete(group);
+  /** Makes two fusions one, `into`. */
+  merge(into: Fusion, fusion: Fusion): void {
+    const kept = this.#entries.get(into)!, gone = this.#entries.get(fusion)!;
+    this.#entries.delete(fusion);
     for (const other of gone.before) {
-      this.#entries.get(other)!.after.delete(group);
+      this.#entries.get(other)!.after.delete(fusion);
       if (other === into) continue;
       kept.before.add(other);
       this.#entries.get(other)!.after.add(into);
     }
     for (const other of gone.after) {
-      this.#entries.get(other)!.before.delete(group);
+      this.#entries.get(other)!.before.delete(fusion);
       if (other === into) continue;
       kept.after.add(other);
       this.#entries.get(other)!.before.add(into);
@@ -87,8 +90,8 @@ export class GroupOrder<Group> {
     this.#spread([...kept.after], kept);
   }
 
-  /** Adds a group and what must run before it to the ancestors of others and of all that come after those. */
-  #spread(start: Group[], { number, ancestors }: Entry<Group>): void {
+  /** Adds a fusion and what must run before it to the ancestors of others and of all that come after those. */
+  #spread(start: Fusion[], { number, ancestors }: Entry<Fusion>): void {
     const bits = withBit(ancestors, number);
     const stack = start;
     while (stack.length > 0) {
@@ -98,6 +101,32 @@ export class GroupOrder<Group> {
       stack.push(...entry.after);
     }
   }
+}
+
+/** Fusions in an order that respects what they read, and keeps to the order of the program where there is a choice. */
+export function inOrder<Fusion extends { readonly nodes: ReadonlySet<Node> }>(
+  all: Iterable<Fusion>,
+  before: FusionOrder<Fusion>,
+): Fusion[] {
+  const position = (fusion: Fusion): number => Math.max(...[...fusion.nodes].map(({ id }) => id));
+  const sorted = [...all].map((fusion) => ({ fusion, position: position(fusion) })).sort((a, b) =>
+    a.position - b.position
+  );
+  const rank = new Map(sorted.map(({ fusion }, at) => [fusion, at])),
+    needs = sorted.map(({ fusion }) => before.dependencies(fusion).size);
+  const readers: number[][] = sorted.map(() => []);
+  for (const { fusion } of sorted) {
+    for (const dependency of before.dependencies(fusion)) readers[rank.get(dependency)!].push(rank.get(fusion)!);
+  }
+  const ready = new Heap();
+  needs.forEach((count, at) => count === 0 && ready.push(at));
+  const order: Fusion[] = [];
+  for (let at = ready.pop(); at !== undefined; at = ready.pop()) {
+    order.push(sorted[at].fusion);
+    for (const reader of readers[at]) if (--needs[reader] === 0) ready.push(reader);
+  }
+  invariant(order.length === sorted.length, "kernels wait for each other");
+  return order;
 }
 
 function hasBit(bits: Uint32Array, number: number): boolean {

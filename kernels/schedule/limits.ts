@@ -5,7 +5,7 @@
  */
 
 /**
- * The text of one element of a tensor that is pulled into others, in the units of profile.ts: some 400 simple
+ * The text of one element of a tensor that is pulled into others, in the units of static_cost.ts: some 400 simple
  * operations, 48 exponentials, or 16 sines.
  */
 export const MAX_TEXT = 24;

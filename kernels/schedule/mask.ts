@@ -7,7 +7,8 @@ import type { PlanNode } from "./normalize.ts";
 import { Puller } from "./pull.ts";
 import { RegionFinder } from "./find_region.ts";
 import { EVERYWHERE, intersection, mapRegion, NOWHERE, type Region, union } from "./region.ts";
-import { isAnchor, isConstant, type Scope } from "./scope.ts";
+import type { Materialized } from "./materialize.ts";
+import { isAnchor, isConstant } from "./scope.ts";
 
 /** An element of a tensor. */
 export interface Element {
@@ -35,7 +36,7 @@ const MAX_LOOKS = 1024;
  * Factors are looked at beyond what the kernel computes: what an earlier kernel stored is zero where its expression is
  * zero.
  */
-export function liveTerms(scope: Scope, parts: ProductParts): Region {
+export function maskOf(scope: Materialized, parts: ProductParts): Region {
   const { factors, results } = parts;
   if (![...factors, ...results].some(({ tensor }) => isMasked(scope, tensor))) return EVERYWHERE;
   const look = new Look(scope, parts), finder = new RegionFinder();
@@ -47,11 +48,11 @@ export function liveTerms(scope: Scope, parts: ProductParts): Region {
 
 /** Pulls expressions through what lies in memory, down to what no expression stands for. */
 class Look {
-  readonly puller: Puller;
+  readonly puller: Puller<Materialized>;
   #opaque = new Map<Tensor, Expr>();
   #looks = 0;
 
-  constructor(readonly scope: Scope, readonly parts: ProductParts) {
+  constructor(readonly scope: Materialized, readonly parts: ProductParts) {
     this.puller = new Puller(new ExprBuilder(), (scope, tensor, index) => this.#leaf(scope, tensor, index));
   }
 
@@ -59,7 +60,7 @@ class Look {
     return this.puller.pull(this.scope, tensor, index);
   }
 
-  #leaf(scope: Scope, tensor: Tensor, index: readonly Index[]): Expr | undefined {
+  #leaf(scope: Materialized, tensor: Tensor, index: readonly Index[]): Expr | undefined {
     // Too far away to be looked at: it might be anything, the product itself too.
     if (this.puller.height > MAX_LOOK_HEIGHT || index.some(({ size }) => size > MAX_INDEX_SIZE)) {
       return this.puller.e.accumulator(tensor.dtype);
@@ -69,7 +70,7 @@ class Look {
     if (scope === this.scope && this.parts.isOwn(tensor)) return undefined;
     if (binding?.kind === "outer") return undefined;
     const ends = binding !== undefined || isConstant(tensor) || isAnchor(node) || node.op.kind === "gather";
-    const isEnough = scope.roots.has(tensor) && (this.#looks++ > MAX_LOOKS || !isMasked(scope, tensor));
+    const isEnough = scope.stored.has(tensor) && (this.#looks++ > MAX_LOOKS || !isMasked(scope, tensor));
     return ends || isEnough ? this.#unknown(tensor) : undefined;
   }
 
@@ -80,16 +81,16 @@ class Look {
   }
 }
 
-const maskedTensors = new WeakMap<Scope, ReadonlySet<Tensor>>();
+const maskedTensors = new WeakMap<Materialized, ReadonlySet<Tensor>>();
 
 /** Whether conditions take part in an element of a tensor, by way of maps and views only. */
-function isMasked(scope: Scope, tensor: Tensor): boolean {
+function isMasked(scope: Materialized, tensor: Tensor): boolean {
   let masked = maskedTensors.get(scope);
   if (!masked) maskedTensors.set(scope, masked = findMasked(scope));
   return masked.has(tensor);
 }
 
-function findMasked(scope: Scope): ReadonlySet<Tensor> {
+function findMasked(scope: Materialized): ReadonlySet<Tensor> {
   const masked = new Set<Tensor>();
   for (const [tensor, binding] of scope.bindings) {
     if (binding.kind === "outer" && isMasked(scope.parent!, binding.tensor)) masked.add(tensor);

@@ -13,11 +13,13 @@
 import type { Tensor } from "../../core/graph.ts";
 import type { ScanAttrs } from "../../core/scan.ts";
 import { sizeOfShape } from "../../core/shape.ts";
+import type { Assembled } from "./assembly.ts";
+import { attachedTensors } from "./attached.ts";
 import { exactTensors } from "./exact.ts";
 import type { PlanNode } from "./normalize.ts";
 import { MAX_INVARIANT_HEIGHT } from "./limits.ts";
-import { costOf, isHeavy, type Profile, Profiles, sharing, summaryOf } from "./static_cost.ts";
-import { isAnchor, isConstant, isTrivial, type Scope } from "./scope.ts";
+import { costOf, isHeavy, sharing, type StaticCost, StaticCosts, summaryOf } from "./static_cost.ts";
+import { isAnchor, isConstant, isTrivial } from "./scope.ts";
 import { stripViews, viewShape } from "./views.ts";
 
 /** A launch takes about 30 microseconds, in which some 32,000 elements could be moved. */
@@ -29,37 +31,48 @@ const MAX_DEMANDS = 48;
 /** A product's operand may be computed from this many broadcast tensors. */
 const MAX_FACTORS = 2;
 
+/** A scope with the tensors that live in memory. */
+export interface Materialized extends Assembled {
+  /** Tensors that live in memory, if anything reads them. */
+  readonly stored: ReadonlySet<Tensor>;
+  /** Those that are loaded by all who read them, in their own kernel too; see exact.ts. */
+  readonly exact: ReadonlySet<Tensor>;
+  /** What reading each tensor costs. */
+  readonly costs: StaticCosts;
+}
+
+/** What {@link materialize} fills. */
+interface Draft extends Assembled {
+  readonly stored: Set<Tensor>;
+}
+
 /**
- * Fills `scope.roots`.
- * @param forced Tensors that must be roots, found when kernels became too large.
- * @returns What reading each tensor costs now.
+ * Chooses the tensors that live in memory.
+ * @param forced Tensors that must, found when kernels became too large.
  */
-export function chooseRoots(scope: Scope, forced: ReadonlySet<Tensor>, parent: Profiles | undefined): Profiles {
-  scope.roots.clear();
-  for (const tensor of scope.graph.outputs) scope.roots.add(tensor);
-  for (const tensor of forced) scope.roots.add(tensor);
-  for (const tensor of exactTensors(scope.graph)) {
-    if (scope.bindings.has(tensor) || isConstant(tensor)) continue;
-    scope.roots.add(tensor);
-    scope.exact.add(tensor);
-  }
-  for (const node of scope.graph.nodes) {
-    if (isAnchor(node)) node.outputs.forEach((tensor) => scope.roots.add(tensor));
-    if (scope.assembled.has(node)) [...node.outputs, ...node.inputs].forEach((tensor) => scope.roots.add(tensor));
-    if (node.op.kind === "scatter") scope.roots.add(node.inputs[0]);
+export function materialize(scope: Assembled, forced: ReadonlySet<Tensor>): Materialized {
+  const exact = new Set(
+    [...exactTensors(scope.graph)].filter((tensor) => !scope.bindings.has(tensor) && !isConstant(tensor)),
+  );
+  const draft: Draft = { ...scope, stored: new Set([...scope.graph.outputs, ...forced, ...exact]) };
+  const { stored, graph: { nodes } } = draft;
+  for (const node of nodes) {
+    if (isAnchor(node)) node.outputs.forEach((tensor) => stored.add(tensor));
+    if (scope.assembled.has(node)) [...node.outputs, ...node.inputs].forEach((tensor) => stored.add(tensor));
+    if (node.op.kind === "scatter") stored.add(node.inputs[0]);
     if (node.op.kind === "loop") {
-      node.inputs.slice(0, (node.attrs as ScanAttrs).carryCount).forEach((start) => scope.roots.add(start));
+      node.inputs.slice(0, (node.attrs as ScanAttrs).carryCount).forEach((start) => stored.add(start));
     }
   }
-  for (const node of scope.graph.nodes) {
+  for (const node of nodes) {
     if (node.op.kind === "contract" || node.op.kind === "reduce" || node.op.kind === "recurrence") {
-      if (isAnchor(node)) scope.roots.add(endOfChain(scope, node.outputs[0]));
+      if (isAnchor(node)) stored.add(endOfChain(draft, node.outputs[0]));
     }
   }
-  const profiles = new Profiles(scope, parent);
-  for (const node of scope.graph.nodes) forceOperands(scope, node, profiles);
-  rootsByCost(scope, profiles);
-  return new Profiles(scope, parent);
+  const costs = new StaticCosts(draft);
+  for (const node of nodes) forceOperands(draft, node, costs);
+  storeByCost(draft, costs);
+  return { ...draft, exact, costs: new StaticCosts(draft) };
 }
 
 /**
@@ -67,10 +80,10 @@ export function chooseRoots(scope: Scope, forced: ReadonlySet<Tensor>, parent: P
  * belong to the chain if all its consumers, or a product, look through them: the layout that they read is then the one
  * to store.
  */
-function endOfChain(scope: Scope, start: Tensor): Tensor {
+function endOfChain(scope: Draft, start: Tensor): Tensor {
   let end = start, current = start;
   for (;;) {
-    if (scope.outputs.has(current) || (current !== start && scope.roots.has(current))) return current;
+    if (scope.outputs.has(current) || (current !== start && scope.stored.has(current))) return current;
     const consumers = scope.consumers.get(current) ?? [];
     if (consumers.length !== 1) return current;
     const [consumer] = consumers;
@@ -80,15 +93,15 @@ function endOfChain(scope: Scope, start: Tensor): Tensor {
   }
 }
 
-/** Makes roots of what a node's kernel would read too dearly through its inputs. */
-function forceOperands(scope: Scope, node: PlanNode, profiles: Profiles): void {
+/** Stores what would be expensive for a node's kernel to read through its inputs. */
+function forceOperands(scope: Draft, node: PlanNode, costs: StaticCosts): void {
   const { op, inputs } = node;
-  const force = (input: Tensor, isCheap: (profile: Profile) => boolean): void => {
-    if (isCheap(profiles.of(input))) return;
-    addFactorRoots(scope, profiles, input);
-    if (isCheap(profiles.of(input))) return;
-    addRootBehind(scope, profiles, input);
-    if (!isCheap(profiles.of(input))) addRoot(scope, profiles, input);
+  const force = (input: Tensor, isCheap: (cost: StaticCost) => boolean): void => {
+    if (isCheap(costs.of(input))) return;
+    storeFactors(scope, costs, input);
+    if (isCheap(costs.of(input))) return;
+    storeBehind(scope, costs, input);
+    if (!isCheap(costs.of(input))) store(scope, costs, input);
   };
   if (op.kind === "contract" && isAnchor(node)) inputs.forEach((input) => force(input, isCheapOperand));
   if (op.kind === "gather" || op.kind === "scatter") force(inputs[1], isCheapIndex);
@@ -96,45 +109,45 @@ function forceOperands(scope: Scope, node: PlanNode, profiles: Profiles): void {
     const { carryCount } = node.attrs as ScanAttrs;
     inputs.slice(carryCount).forEach((input) => {
       force(input, isCheapInvariant);
-      if (profiles.heightOf(input) > MAX_INVARIANT_HEIGHT) addRoot(scope, profiles, input);
+      if (costs.heightOf(input) > MAX_INVARIANT_HEIGHT) store(scope, costs, input);
     });
   }
   for (const output of node.outputs) {
-    for (let fuel = inputs.length; fuel > 0 && isHeavy(profiles.of(output)); fuel--) {
-      const [largest] = inputs.filter((input) => !isLoad(profiles.of(input))).sort((a, b) =>
-        profiles.of(b).size - profiles.of(a).size
+    for (let fuel = inputs.length; fuel > 0 && isHeavy(costs.of(output)); fuel--) {
+      const [largest] = inputs.filter((input) => !isLoad(costs.of(input))).sort((a, b) =>
+        costs.of(b).size - costs.of(a).size
       );
       if (!largest) break;
-      addRootBehind(scope, profiles, largest);
-      profiles.forget(output);
+      storeBehind(scope, costs, largest);
+      costs.forget(output);
     }
-    for (let fuel = inputs.length; fuel > 0 && profiles.isHigh(output); fuel--) {
-      const [highest] = [...inputs].sort((a, b) => profiles.heightOf(b) - profiles.heightOf(a));
-      addRoot(scope, profiles, highest);
-      profiles.forget(output);
+    for (let fuel = inputs.length; fuel > 0 && costs.isHigh(output); fuel--) {
+      const [highest] = [...inputs].sort((a, b) => costs.heightOf(b) - costs.heightOf(a));
+      store(scope, costs, highest);
+      costs.forget(output);
     }
   }
 }
 
-/** Makes a root of what views of one piece look at, in the layout that they give it if nobody else reads it. */
-function addRootBehind(scope: Scope, profiles: Profiles, tensor: Tensor): void {
-  let root = stripViews(tensor, (candidate) => {
-    profiles.forget(candidate);
-    return scope.roots.has(candidate) || scope.bindings.has(candidate);
+/** Stores what views of one piece look at, in the layout that they give it if nobody else reads it. */
+function storeBehind(scope: Draft, costs: StaticCosts, tensor: Tensor): void {
+  let behind = stripViews(tensor, (candidate) => {
+    costs.forget(candidate);
+    return scope.stored.has(candidate) || scope.bindings.has(candidate);
   });
-  while (root !== tensor && !scope.roots.has(root)) {
-    const consumers = scope.consumers.get(root) ?? [];
+  while (behind !== tensor && !scope.stored.has(behind)) {
+    const consumers = scope.consumers.get(behind) ?? [];
     if (consumers.length !== 1 || !viewShape(consumers[0])?.isBijective) break;
-    root = consumers[0].outputs[0];
+    behind = consumers[0].outputs[0];
   }
-  addRoot(scope, profiles, wholeOf(scope, root) ?? root);
+  store(scope, costs, wholeOf(scope, behind) ?? behind);
 }
 
 /**
  * Of a part that is not much less than its whole: the whole, if the kernel of a recurrence can store it on its way.
  * Other parts are then loads too.
  */
-function wholeOf(scope: Scope, part: Tensor): Tensor | undefined {
+function wholeOf(scope: Draft, part: Tensor): Tensor | undefined {
   const pieces = viewShape(part.node)?.pieces;
   if (pieces?.length !== 1) return undefined;
   const whole = part.node.inputs[pieces[0].input], size = sizeOfShape(whole.shape);
@@ -146,48 +159,48 @@ function wholeOf(scope: Scope, part: Tensor): Tensor | undefined {
 }
 
 /**
- * Where a tensor is an elementwise function of broadcast ones: makes roots of what is broadcast, which is smaller, so
+ * Where a tensor is an elementwise function of broadcast ones: stores what is broadcast, which is smaller, so
  * that nobody need store the whole. It stays as it is where that is not enough to read it cheaply.
  */
-function addFactorRoots(scope: Scope, profiles: Profiles, tensor: Tensor): void {
+function storeFactors(scope: Draft, costs: StaticCosts, tensor: Tensor): void {
   const views: Tensor[] = [];
   const behind = (from: Tensor): Tensor =>
     stripViews(from, (candidate) => {
       views.push(candidate);
-      return scope.roots.has(candidate) || scope.bindings.has(candidate);
+      return scope.stored.has(candidate) || scope.bindings.has(candidate);
     });
   const whole = behind(tensor), { op, inputs } = whole.node;
-  if (scope.roots.has(whole) || scope.bindings.has(whole) || op.kind !== "map") return;
+  if (scope.stored.has(whole) || scope.bindings.has(whole) || op.kind !== "map") return;
   const factors = inputs.map(behind);
   if (inputs.length > MAX_FACTORS || !factors.every(({ shape }) => sizeOfShape(shape) < sizeOfShape(whole.shape))) {
     return;
   }
-  factors.forEach((factor) => isLoad(profiles.of(factor)) || addRoot(scope, profiles, factor));
-  views.toReversed().forEach((view) => profiles.forget(view));
+  factors.forEach((factor) => isLoad(costs.of(factor)) || store(scope, costs, factor));
+  views.toReversed().forEach((view) => costs.forget(view));
 }
 
-function addRoot(scope: Scope, profiles: Profiles, tensor: Tensor): void {
+function store(scope: Draft, costs: StaticCosts, tensor: Tensor): void {
   if (scope.bindings.has(tensor) || isConstant(tensor)) return;
-  scope.roots.add(tensor);
-  profiles.forget(tensor);
+  scope.stored.add(tensor);
+  costs.forget(tensor);
 }
 
-function isLoad(profile: Profile): boolean {
-  return profile.size === 1 && summaryOf(profile).arithmetic === 0;
+function isLoad(cost: StaticCost): boolean {
+  return cost.size === 1 && summaryOf(cost).arithmetic === 0;
 }
 
-function isCheapOperand(profile: Profile): boolean {
-  const { loads, shared, arithmetic } = summaryOf(profile);
+function isCheapOperand(cost: StaticCost): boolean {
+  const { loads, shared, arithmetic } = summaryOf(cost);
   return loads <= 1 && loads + shared <= 2 && arithmetic <= CHEAP_OPERAND;
 }
 
-function isCheapIndex(profile: Profile): boolean {
-  const { loads, shared, arithmetic } = summaryOf(profile);
+function isCheapIndex(cost: StaticCost): boolean {
+  const { loads, shared, arithmetic } = summaryOf(cost);
   return loads + shared <= 1 && arithmetic <= CHEAP_INDEX;
 }
 
-function isCheapInvariant(profile: Profile): boolean {
-  const { loads, shared, arithmetic } = summaryOf(profile);
+function isCheapInvariant(cost: StaticCost): boolean {
+  const { loads, shared, arithmetic } = summaryOf(cost);
   return loads + shared === 0 ? arithmetic <= 1 : loads + shared === 1 && arithmetic === 0;
 }
 
@@ -195,11 +208,11 @@ function isCheapInvariant(profile: Profile): boolean {
 type Demand = Map<string, number>;
 
 /**
- * Walks from the outputs back, adding up who reads each tensor how often, and makes roots of those that are cheaper
+ * Walks from the outputs back, adding up who reads each tensor how often, and stores those that are cheaper
  * stored.
  */
-function rootsByCost(scope: Scope, profiles: Profiles): void {
-  const attached = attachedTensors(scope);
+function storeByCost(scope: Draft, costs: StaticCosts): void {
+  const attached = attachedTensors(scope.graph);
   const demands = new Map<Tensor, Demand>();
   const demand = (tensor: Tensor, entries: Iterable<readonly [string, number]>): void => {
     let present = demands.get(tensor);
@@ -210,10 +223,10 @@ function rootsByCost(scope: Scope, profiles: Profiles): void {
   for (const node of scope.graph.nodes.toReversed()) {
     const [output] = node.outputs;
     const wanted = demands.get(output) ?? new Map<string, number>();
-    if (!scope.roots.has(output) && isPulled(node) && isCheaperStored(output, wanted, profiles, attached)) {
-      scope.roots.add(output);
+    if (!scope.stored.has(output) && isPulled(node) && isCheaperStored(output, wanted, costs, attached)) {
+      scope.stored.add(output);
     }
-    const isRoot = scope.roots.has(output);
+    const isRoot = scope.stored.has(output);
     const outSize = sizeOfShape(output.shape);
     const entries = isRoot ? new Map([[`r${node.id}`, outSize]]) : wanted;
     node.inputs.forEach((input, i) => {
@@ -248,23 +261,8 @@ function isPulled(node: PlanNode): boolean {
     (kind === "view" && viewShape(node)!.pieces.length > 1);
 }
 
-function isCheaperStored(tensor: Tensor, demand: Demand, profiles: Profiles, attached: ReadonlySet<Tensor>): boolean {
-  const size = sizeOfShape(tensor.shape), cost = costOf(profiles.of(tensor)), reads = totalOf(demand);
+function isCheaperStored(tensor: Tensor, demand: Demand, costs: StaticCosts, attached: ReadonlySet<Tensor>): boolean {
+  const size = sizeOfShape(tensor.shape), cost = costOf(costs.of(tensor)), reads = totalOf(demand);
   const launch = attached.has(tensor) ? 0 : LAUNCH;
   return reads * cost > size * (cost + 1) + reads + launch;
-}
-
-/** Tensors that an earlier kernel of the same size can store on its way: no launch is needed for them. */
-export function attachedTensors(scope: Scope): ReadonlySet<Tensor> {
-  const attached = new Set<Tensor>();
-  for (const node of scope.graph.nodes) {
-    const [output] = node.outputs;
-    const { kind } = node.op;
-    if (kind === "contract" || kind === "recurrence" || (kind === "reduce" && isAnchor(node))) attached.add(output);
-    else if (kind === "map" || viewShape(node)?.isBijective) {
-      const size = sizeOfShape(output.shape);
-      if (node.inputs.some((input) => attached.has(input) && sizeOfShape(input.shape) === size)) attached.add(output);
-    }
-  }
-  return attached;
 }

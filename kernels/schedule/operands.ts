@@ -2,17 +2,18 @@
 import { CompileError } from "../../core/errors.ts";
 import type { Tensor } from "../../core/graph.ts";
 import type { Reads } from "./access.ts";
-import { isConstant, type Scope } from "./scope.ts";
+import type { Materialized } from "./materialize.ts";
+import { isConstant } from "./scope.ts";
 
 /**
  * A tensor to store, so that the kernel of `reads.node` gets by with fewer operands; undefined if it is within the
  * limit.
  */
-export function findSplit(scope: Scope, reads: Reads, maxOperands: number): Tensor | undefined {
+export function findSplit(scope: Materialized, reads: Reads, maxOperands: number): Tensor | undefined {
   const { node } = reads;
   if (node.op.kind === "loop" || scope.assembled.has(node) || scope.passing.has(node)) return undefined;
   const written = node.op.kind === "scatter" ? 0 : 1;
-  if (reads.roots.size + reads.others.size + written <= maxOperands) return undefined;
+  if (reads.stored.size + reads.others.size + written <= maxOperands) return undefined;
   const leaves = new Map<Tensor, Set<Tensor>>();
   const visit = (tensor: Tensor): Set<Tensor> => {
     const present = leaves.get(tensor);
@@ -20,7 +21,7 @@ export function findSplit(scope: Scope, reads: Reads, maxOperands: number): Tens
     const found = new Set<Tensor>();
     leaves.set(tensor, found);
     const isLeaf = scope.bindings.has(tensor) || isConstant(tensor) ||
-      (scope.roots.has(tensor) && tensor.node !== node);
+      (scope.stored.has(tensor) && tensor.node !== node);
     if (isLeaf) found.add(tensor);
     else for (const input of tensor.node.inputs) for (const leaf of visit(input)) found.add(leaf);
     return found;
@@ -29,13 +30,13 @@ export function findSplit(scope: Scope, reads: Reads, maxOperands: number): Tens
   // The largest part that is a kernel by itself: the rest then reads one tensor in the place of all of its leaves.
   let best: Tensor | undefined, most = 1;
   for (const [tensor, { size }] of leaves) {
-    if (scope.roots.has(tensor) || scope.bindings.has(tensor) || size + 1 > maxOperands || size < most) continue;
+    if (scope.stored.has(tensor) || scope.bindings.has(tensor) || size + 1 > maxOperands || size < most) continue;
     if (size > most || (best && tensor.node.id > best.node.id)) [best, most] = [tensor, size];
   }
   if (best) return best;
   throw new CompileError(
     `Cannot compute ${node.outputs[0]} in one kernel: it reads ${
-      reads.roots.size + reads.others.size
+      reads.stored.size + reads.others.size
     } tensors and may read ${maxOperands - 1}`,
   );
 }

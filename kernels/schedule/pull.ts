@@ -20,14 +20,17 @@ import { sizeOfShape } from "../../core/shape.ts";
 import { reductionOf } from "./normalize.ts";
 import { isTrivial, type Scope } from "./scope.ts";
 
+/** A scope of which tensors are pulled; S is also what encloses it. */
+type Pulled<S> = Pick<Scope, "bindings"> & { readonly parent?: S };
+
 /**
  * Gives the expression of a tensor that is not to be expanded: a load, an accumulator, a reduction. Undefined to expand
  * it.
  */
-export type Leaf = (scope: Scope, tensor: Tensor, index: readonly Index[]) => Expr | undefined;
+export type Leaf<S> = (scope: S, tensor: Tensor, index: readonly Index[]) => Expr | undefined;
 
 /** Pulls expressions for one kernel. */
-export class Puller {
+export class Puller<S extends Pulled<S>> {
   /** Nodes that were expanded. */
   readonly visited = new Set<Node>();
   /**
@@ -37,20 +40,20 @@ export class Puller {
    */
   readonly guards = new Map<number, Index>();
   /** Tensors that must come first, of their scopes: inputs of views that no piece names. */
-  readonly awaited: { readonly scope: Scope; readonly tensor: Tensor }[] = [];
+  readonly awaited: { readonly scope: S; readonly tensor: Tensor }[] = [];
   /** Nodes between what was asked for and what is being pulled now. */
   height = 0;
   #guardOf = new Map<string, Index>();
-  #memo = new Map<Scope, Map<Tensor, Map<string, Expr>>>();
+  #memo = new Map<S, Map<Tensor, Map<string, Expr>>>();
 
   /**
    * @param e The kernel's expression builder.
    * @param leaf Where pulling ends. Everything that has no expression must end here.
    */
-  constructor(readonly e: ExprBuilder, readonly leaf: Leaf) {}
+  constructor(readonly e: ExprBuilder, readonly leaf: Leaf<S>) {}
 
   /** The expression of the element of `tensor` at `index`. */
-  pull(scope: Scope, tensor: Tensor, index: readonly Index[]): Expr {
+  pull(scope: S, tensor: Tensor, index: readonly Index[]): Expr {
     const at = index.map(recombine);
     const key = at.map((axis) => axis.key).join(",");
     const memo = this.#memoOf(scope, tensor);
@@ -64,7 +67,7 @@ export class Puller {
     return expr;
   }
 
-  #memoOf(scope: Scope, tensor: Tensor): Map<string, Expr> {
+  #memoOf(scope: S, tensor: Tensor): Map<string, Expr> {
     let ofScope = this.#memo.get(scope);
     if (!ofScope) this.#memo.set(scope, ofScope = new Map());
     let ofTensor = ofScope.get(tensor);
@@ -72,7 +75,7 @@ export class Puller {
     return ofTensor;
   }
 
-  #expand(scope: Scope, tensor: Tensor, index: readonly Index[]): Expr {
+  #expand(scope: S, tensor: Tensor, index: readonly Index[]): Expr {
     const binding = scope.bindings.get(tensor);
     if (binding) {
       invariant(binding.kind === "outer" && scope.parent, `${tensor} is an input and must be loaded`);
@@ -99,7 +102,7 @@ export class Puller {
     }
   }
 
-  #view(scope: Scope, node: Node, op: ViewOp<typeof node.attrs>, index: readonly Index[]): Expr {
+  #view(scope: S, node: Node, op: ViewOp<typeof node.attrs>, index: readonly Index[]): Expr {
     const { e } = this;
     const { pieces, fill } = op.lower(index, node.attrs, node.inputs.map((input) => input.shape));
     for (const tensor of unread(node, pieces)) this.awaited.push({ scope, tensor });
@@ -141,7 +144,7 @@ export class Puller {
     return guard;
   }
 
-  #gather(scope: Scope, node: Node, op: GatherOp<typeof node.attrs>, index: readonly Index[]): Expr {
+  #gather(scope: S, node: Node, op: GatherOp<typeof node.attrs>, index: readonly Index[]): Expr {
     const { e } = this;
     const [operand, indices] = node.inputs, { axis, batch } = op.lower(node.attrs);
     const end = axis + indices.rank - batch;
@@ -159,7 +162,7 @@ export class Puller {
     return e.select(valid, at(valueIndex(clamped, 0, extent - 1)), outside);
   }
 
-  #trivialReduction(scope: Scope, node: Node, index: readonly Index[]): Expr {
+  #trivialReduction(scope: S, node: Node, index: readonly Index[]): Expr {
     const { e } = this;
     const { combine, axes, rowShape } = reductionOf(node);
     const [x] = node.inputs, [{ dtype }] = node.outputs;

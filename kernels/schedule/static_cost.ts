@@ -1,7 +1,7 @@
 /**
  * What an element of a tensor costs when it is pulled, in memory accesses.
  *
- * A profile lists the distinct loads and operations behind one element, each under the path of views through which it
+ * A cost lists the distinct loads and operations behind one element, each under the path of views through which it
  * is reached: the same tensor at two indices counts twice, reached twice at one index once. So it predicts the size of
  * the pulled expression.
  */
@@ -12,11 +12,11 @@ import type { MapOp } from "../../core/op.ts";
 import { sizeOfShape } from "../../core/shape.ts";
 import { reductionOf } from "./normalize.ts";
 import { MAX_HEIGHT, MAX_TEXT } from "./limits.ts";
-import { isAnchor, isTrivial, type Scope } from "./scope.ts";
+import { isAnchor, isLoaded, isTrivial, type Scope } from "./scope.ts";
 import { viewShape } from "./views.ts";
 
 /** Costs by item; loads have keys that start with `L`, arithmetic with sines or cosines ones that start with `S`. */
-export type Profile = ReadonlyMap<string, number>;
+export type StaticCost = ReadonlyMap<string, number>;
 
 const LOAD = 1;
 /** A load through a broadcast is shared by neighbours, in a register or a cache. */
@@ -36,26 +36,27 @@ const LONG_TEXT = 1;
 const MAX_ITEMS = 1024;
 const MAX_LOADS = 24;
 
-/** Profiles of a scope's tensors, given which of them are roots. */
-export class Profiles {
-  #known = new Map<Tensor, Profile>();
+/** What the tensors of a scope cost, given which of them are stored. */
+export class StaticCosts {
+  #known = new Map<Tensor, StaticCost>();
   #heights = new Map<Tensor, number>();
   #numbers = new Map<Tensor, number>();
   #moved = new Map<string, string>();
 
-  constructor(readonly scope: Scope, readonly parent?: Profiles) {}
+  /** @param scope With the tensors that are stored, which may become more: see {@link forget}. */
+  constructor(readonly scope: Scope & { readonly stored: ReadonlySet<Tensor> }) {}
 
   /**
-   * The profile of reading an element of `tensor`. Recursion is shallow when tensors are asked for in topological
+   * What it costs to read an element of `tensor`. Recursion is shallow when tensors are asked for in topological
    * order.
    */
-  of(tensor: Tensor): Profile {
-    let profile = this.#known.get(tensor);
-    if (!profile) {
-      profile = this.#compute(tensor);
-      this.#known.set(tensor, profile);
+  of(tensor: Tensor): StaticCost {
+    let cost = this.#known.get(tensor);
+    if (!cost) {
+      cost = this.#compute(tensor);
+      this.#known.set(tensor, cost);
     }
-    return profile;
+    return cost;
   }
 
   /** Marks a tensor as loaded from now on. */
@@ -69,24 +70,24 @@ export class Profiles {
     let height = this.#heights.get(tensor);
     if (height === undefined) {
       const binding = this.scope.bindings.get(tensor);
-      const isLeaf = this.scope.isLoaded(tensor) || isAnchor(tensor.node);
+      const isLeaf = isLoaded(this.scope, tensor) || isAnchor(tensor.node);
       height = isLeaf
         ? 0
         : binding?.kind === "outer"
-        ? this.parent!.heightOf(binding.tensor)
+        ? this.scope.parent!.costs.heightOf(binding.tensor)
         : this.heightBelow(tensor.node);
       this.#heights.set(tensor, height);
     }
     return height;
   }
 
-  /** The same of an element that is computed, whether or not it is a root. */
+  /** The same of an element that is computed, whether or not it is stored. */
   heightBelow({ inputs }: Node): number {
     return 1 + Math.max(0, ...inputs.map((input) => this.heightOf(input)));
   }
 
   /** What is behind an element of what a node makes, or a term of its sums. */
-  below(node: Node): Profile {
+  below(node: Node): StaticCost {
     return isAnchor(node)
       ? new Map(node.inputs.flatMap((input) => [...this.of(input)]))
       : this.#expand(node.outputs[0]);
@@ -97,7 +98,7 @@ export class Profiles {
     return this.heightOf(tensor) > MAX_HEIGHT;
   }
 
-  /** The cost of an element if it had to be computed, whether or not it is a root. */
+  /** The cost of an element if it had to be computed, whether or not it is stored. */
   costToCompute(tensor: Tensor): number {
     return costOf(this.#expand(tensor));
   }
@@ -117,16 +118,18 @@ export class Profiles {
     return moved;
   }
 
-  #compute(tensor: Tensor): Profile {
+  #compute(tensor: Tensor): StaticCost {
     const binding = this.scope.bindings.get(tensor);
-    if (this.scope.isLoaded(tensor)) return new Map([[`L${this.#number(tensor)}`, LOAD]]);
+    if (isLoaded(this.scope, tensor)) return new Map([[`L${this.#number(tensor)}`, LOAD]]);
     if (binding?.kind === "outer") {
-      return new Map([...this.parent!.of(binding.tensor)].map(([key, cost]) => [`${key[0]}^${key.slice(1)}`, cost]));
+      return new Map(
+        [...this.scope.parent!.costs.of(binding.tensor)].map(([key, cost]) => [`${key[0]}^${key.slice(1)}`, cost]),
+      );
     }
     return this.#expand(tensor);
   }
 
-  #expand(tensor: Tensor): Profile {
+  #expand(tensor: Tensor): StaticCost {
     const { node } = tensor;
     switch (node.op.kind) {
       case "map":
@@ -144,19 +147,19 @@ export class Profiles {
     }
   }
 
-  #mapped(node: Node, op: MapOp<typeof node.attrs>): Profile {
+  #mapped(node: Node, op: MapOp<typeof node.attrs>): StaticCost {
     const { cost, hasSine } = mapCost(node, op);
     return this.#combined(node, `${hasSine ? "S" : "A"}${this.#number(node.outputs[0])}`, cost);
   }
 
-  #combined(node: Node, key: string, cost: number): Profile {
+  #combined(node: Node, key: string, cost: number): StaticCost {
     const out = new Map([[key, cost]]);
     for (const input of node.inputs) for (const [item, itemCost] of this.of(input)) out.set(item, itemCost);
     return out;
   }
 
   /** A sum that is written out. */
-  #summed(node: Node): Profile {
+  #summed(node: Node): StaticCost {
     const number = this.#number(node.outputs[0]);
     const out = new Map([[`A${number}`, SIMPLE]]);
     for (let term = 0; term < sizeOfShape(reductionOf(node).rowShape); term++) {
@@ -165,7 +168,7 @@ export class Profiles {
     return out;
   }
 
-  #viewed(node: Node): Profile {
+  #viewed(node: Node): StaticCost {
     const out = new Map<string, number>();
     const { pieces } = viewShape(node)!;
     const number = this.#number(node.outputs[0]);
@@ -181,14 +184,14 @@ export class Profiles {
   }
 }
 
-/** The total of a profile. */
-export function costOf(profile: Profile): number {
+/** The total of what reading a tensor costs. */
+export function costOf(cost: StaticCost): number {
   let sum = 0;
-  for (const cost of profile.values()) sum += cost;
+  for (const item of cost.values()) sum += item;
   return sum;
 }
 
-/** What a profile comes to. */
+/** A cost in a few numbers. */
 export interface Summary {
   /** Loads of whole tensors, and loads through broadcasts. */
   readonly loads: number;
@@ -199,13 +202,13 @@ export interface Summary {
   readonly text: number;
 }
 
-/** Sums up a profile. */
-export function summaryOf(profile: Profile): Summary {
+/** Sums up a cost. */
+export function summaryOf(cost: StaticCost): Summary {
   let loads = 0, shared = 0, arithmetic = 0, text = 0;
-  for (const [key, cost] of profile) {
-    text += textOf(key, cost);
-    if (key[0] !== "L") arithmetic += cost;
-    else if (cost < LOAD) shared++;
+  for (const [key, item] of cost) {
+    text += textOf(key, item);
+    if (key[0] !== "L") arithmetic += item;
+    else if (item < LOAD) shared++;
     else loads++;
   }
   return { loads, shared, arithmetic, text };
@@ -217,9 +220,9 @@ export function textOf(key: string, cost: number): number {
 }
 
 /** Whether an expression is too big to be part of another one. */
-export function isHeavy(profile: Profile): boolean {
-  if (profile.size > MAX_ITEMS) return true;
-  const { loads, shared, text } = summaryOf(profile);
+export function isHeavy(cost: StaticCost): boolean {
+  if (cost.size > MAX_ITEMS) return true;
+  const { loads, shared, text } = summaryOf(cost);
   return loads + shared > MAX_LOADS || text > MAX_TEXT;
 }
 

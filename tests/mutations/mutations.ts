@@ -185,7 +185,7 @@ const SCHEDULE: readonly Mutation[] = [
   },
   {
     name: "schedule: a loop's carries alternate between one slot",
-    file: "kernels/schedule/assembly.ts",
+    file: "kernels/schedule/places.ts",
     search: "modIndex(number, 2)",
     replace: "modIndex(number, 1)",
     suites: ["schedule"],
@@ -207,8 +207,8 @@ const SCHEDULE: readonly Mutation[] = [
   {
     name: "plan: live ranges that meet share memory",
     file: "kernels/plan_memory.ts",
-    search: "other.first <= range.last && range.first <= other.last",
-    replace: "other.first < range.last && range.first < other.last",
+    search: "other.first > last || first > other.last",
+    replace: "other.first >= last || first >= other.last",
     suites: ["plan"],
   },
   {

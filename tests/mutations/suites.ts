@@ -19,7 +19,7 @@ export const SUITES: Readonly<Record<SuiteGroup, readonly string[]>> = {
   schedule: [
     "tests/kernels/schedule_test.ts",
     "tests/kernels/in_place_test.ts",
-    "tests/kernels/live_test.ts",
+    "tests/kernels/mask_test.ts",
     "tests/kernels/evaluate_plan_test.ts",
   ],
   plan: ["tests/kernels/plan_memory_test.ts", "tests/kernels/evaluate_plan_test.ts"],
