@@ -118,6 +118,8 @@ export {
 } from "./losses.ts";
 export { attention, type AttentionOptions } from "./attention.ts";
 export { causalConv1d, type CausalConvOptions } from "./conv.ts";
+export { conv1d, type Conv1dOptions } from "./conv1d.ts";
+export { triangularInverse, type TriangularInverseOptions } from "./triangular_inverse.ts";
 export { rotaryEmbedding, type RotaryOptions } from "./rotary.ts";
 export { type Rematerialization, scan, type ScanOptions } from "../core/scan.ts";
 // What the signatures above are made of.

@@ -7,6 +7,7 @@ import { CONTRACTING_CASES } from "./op_cases/contracting.ts";
 import { EDGE_CASES } from "./op_cases/elementwise_edges.ts";
 import { ELEMENTWISE_CASES } from "./op_cases/elementwise.ts";
 import type { OpCase } from "./op_cases/op_case.ts";
+import { LINEAR_ALGEBRA_CASES } from "./op_cases/linear_algebra.ts";
 import { LOSS_CASES } from "./op_cases/losses.ts";
 import { ORDERING_CASES } from "./op_cases/ordering.ts";
 import { PLACING_CASES } from "./op_cases/placing.ts";
@@ -25,6 +26,7 @@ export const OP_CASES: readonly OpCase[] = [
   ...ORDERING_CASES,
   ...PLACING_CASES,
   ...CONTRACTING_CASES,
+  ...LINEAR_ALGEBRA_CASES,
   ...COMPOSITE_CASES,
   ...SAMPLING_CASES,
   ...LOSS_CASES,

@@ -96,6 +96,13 @@ const OPS: readonly Mutation[] = [
     suites: ["cpu"],
   },
   {
+    name: "vjp: the gradient of an inverse reaches into the other triangle",
+    file: "ops/triangular_inverse.ts",
+    search: "[tril(neg(matmul(matmul(transposed, g), transposed)), { diagonal })]",
+    replace: "[neg(matmul(matmul(transposed, g), transposed))]",
+    suites: ["gradients"],
+  },
+  {
     name: "vjp: the gradient of a recurrence does not shift its factors",
     file: "ops/linear_scan.ts",
     search: "splatValue(a) === undefined ? shiftAgainst(a, axis, reverse) : a",

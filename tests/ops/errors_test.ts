@@ -1,6 +1,6 @@
 /** Misuse of ops: each is an error of the right class, with the operands and the rule in its text. */
 import { assertStringIncludes, assertThrows } from "@std/assert";
-import { CompileError, DTypeError, ShapeError } from "../../core/errors.ts";
+import { CompileError, DTypeError, OptionError, ShapeError } from "../../core/errors.ts";
 import type { DType } from "../../core/dtype.ts";
 import type { Tensor } from "../../core/graph.ts";
 import { spec, trace } from "../../core/trace.ts";
@@ -25,7 +25,7 @@ type Operands = { readonly [K in keyof typeof TYPES]: Tensor };
 
 function fails(
   fn: (x: Operands) => unknown,
-  ErrorClass: typeof ShapeError | typeof DTypeError | typeof CompileError,
+  ErrorClass: typeof ShapeError | typeof DTypeError | typeof CompileError | typeof OptionError,
   ...texts: string[]
 ): void {
   const specs = Object.fromEntries(
@@ -170,4 +170,30 @@ Deno.test("errors: copies, turns and triangles say what does not fit", () => {
   fails(({ v }) => ops.tril(v), ShapeError, "lower triangle of f32[3]", "it has 1");
   fails(({ m }) => ops.triu(m, { diagonal: 0.5 }), ShapeError, "at diagonal 0.5");
   fails(() => ops.eye(-1), ShapeError, "unit matrix", "-1");
+});
+
+Deno.test("errors: conv1d, inverses and losses say what does not fit", () => {
+  fails(({ t, m }) => ops.conv1d(t, m), ShapeError, "f32[2, 3, 5] with w f32[8, 64] in 1 groups", "[O, I / groups, W]");
+  fails(({ t, i }) => ops.conv1d(t, i), DTypeError, "f32[2, 3, 5] and i32[3]");
+  fails(({ m }) => ops.triangularInverse(m), ShapeError, "f32[8, 64]", "must be equal");
+  fails(({ v }) => ops.triangularInverse(v), ShapeError, "f32[3]");
+  fails(({ m, v }) => ops.mse(m, v), ShapeError, "squared error", "64 and 3");
+  fails(({ v, b }) => ops.binaryCrossEntropy(v, b), DTypeError, "f32[3] and bool[3]", "use cast");
+  fails(
+    ({ key, t, v }) => ops.categorical(key, t, { shape: [3] }) && v,
+    ShapeError,
+    "shape [3] by f32[2, 3, 5]",
+    "[2, 3]",
+  );
+  fails(({ v, key, m }) => ops.bernoulli(key, [4], { p: v }) && m, ShapeError, "broadcast f32[3]");
+});
+
+Deno.test("errors: numbers that conv1d, huber and cross-entropy cannot use are refused by name", () => {
+  const refused: [(x: Operands) => unknown, string][] = [
+    [({ t }) => ops.conv1d(t, ops.ones([1, 5, 1]), { stride: 0 }), "stride 0 of conv1d"],
+    [({ t }) => ops.conv1d(t, ops.ones([1, 5, 1]), { padding: [0, 0.5] }), "padding 0.5 of conv1d"],
+    [({ v }) => ops.huber(v, v, { delta: 0 }), "delta 0 of huber"],
+    [({ m }) => ops.crossEntropy(m, ops.zeros([8], "i32"), { labelSmoothing: 2 }), "labelSmoothing 2"],
+  ];
+  for (const [fn, text] of refused) fails(fn, OptionError, text);
 });

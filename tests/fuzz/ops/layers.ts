@@ -67,6 +67,34 @@ const causalConv1d = fuzzOp(
     `causalConv1d(${nameOf(args[0])}, ${nameOf(args[1])}${args.length > 2 ? `, { state: ${nameOf(args[2])} }` : ""})`,
 );
 
+const conv1d = fuzzOp("conv1d", 0.5, (scope) => {
+  const { random } = scope, isSequence = ({ shape }: Value) => shape.length === 3 && shape[2] > 0 && shape[2] <= 16;
+  const x = scope.bounded(scope.float(isSequence), 30);
+  if (!isSequence(x)) return undefined;
+  const [B, T, I] = x.shape, W = random.integer(1, 4), isDepthwise = random.chance(0.3);
+  const groups = isDepthwise ? I : I % 2 === 0 && random.chance(0.3) ? 2 : 1;
+  const O = groups * random.integer(1, isDepthwise ? 2 : 3),
+    stride = random.integer(1, 3),
+    dilation = random.integer(1, 2);
+  const padding = random.of(["causal", [0, 2], [3, 1]] as const);
+  const reach = (W - 1) * dilation, [before, after] = typeof padding === "string" ? [reach, 0] : padding;
+  const length = Math.max(0, Math.floor((before + T + after - reach - 1) / stride) + 1);
+  const w = scope.bounded(exactly(scope, { shape: [O, I / groups, W], dtype: x.dtype }), 10);
+  const shape = [B, length, O], options: FuzzAttrs = { stride, dilation, groups, padding };
+  if (!scope.fits(shape)) return undefined;
+  const size = W * I * sizeOf(scope.range(x)) * sizeOf(scope.range(w));
+  return scope.define("conv1d", [x, w], options, { shape, dtype: x.dtype }, symmetric(size));
+});
+
+const triangularInverse = fuzzOp("triangularInverse", 0.4, (scope) => {
+  const isSquare = ({ shape }: Value) => shape.length > 1 && shape.at(-1) === shape.at(-2) && shape.at(-1)! <= 17;
+  const N = scope.extent(17), found = scope.choose((value) => value.dtype === scope.growth.float && isSquare(value));
+  // Elements below 1 / 2 keep the inverse from growing like 2^N.
+  const x = scope.bounded(found ?? scope.anyInput({ shape: [2, N, N], dtype: scope.growth.float }), 0.5);
+  const options = { unitDiagonal: true, ...(scope.random.chance(0.3) && { upper: true }) };
+  return scope.define("triangularInverse", [x], options, x, symmetric(1.5 ** x.shape.at(-1)!));
+});
+
 const rotaryEmbedding = fuzzOp("rotaryEmbedding", 0.5, (scope) => {
   const fits = ({ shape }: Value) => shape.length >= 2 && shape[shape.length - 1] % 2 === 0;
   const x = scope.float(fits);
@@ -175,6 +203,8 @@ const LOSSES: readonly FuzzOp[] = [
 export const LAYERS: readonly FuzzOp[] = [
   attention,
   causalConv1d,
+  conv1d,
+  triangularInverse,
   rotaryEmbedding,
   ...RANDOM,
   ...SAMPLED,

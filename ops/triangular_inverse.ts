@@ -1,0 +1,97 @@
+/** The inverse of triangular matrices, by doubling inverted diagonal blocks. */
+import { customVjp } from "../core/custom_vjp.ts";
+import { ShapeError } from "../core/errors.ts";
+import type { Tensor } from "../core/graph.ts";
+import { checkOptions, optionNames } from "../core/options.ts";
+import { formatType } from "../core/shape.ts";
+import { div, mul, sub } from "./binary.ts";
+import { sum } from "./broadcast.ts";
+import { equal, greater, logicalAnd } from "./compare.ts";
+import { checkDomain } from "./define.ts";
+import { matmul } from "./matmul.ts";
+import { inF32, where } from "./select.ts";
+import { iota } from "./sources.ts";
+import { tril } from "./triangles.ts";
+import { neg, reciprocal } from "./unary.ts";
+import { expandDims, swapAxes } from "./views.ts";
+
+/** Options of {@link triangularInverse}. */
+export interface TriangularInverseOptions {
+  /** Whether the matrices are upper triangles rather than lower ones. */
+  readonly upper?: boolean;
+  /** Whether the diagonal counts as 1, whatever is there. */
+  readonly unitDiagonal?: boolean;
+}
+
+const TRIANGULAR_INVERSE_OPTIONS = optionNames<TriangularInverseOptions>({ upper: true, unitDiagonal: true });
+
+/**
+ * The inverse of triangular matrices `[.., N, N]`; the other triangle is not read. A zero on the diagonal makes
+ * infinities and NaN.
+ *
+ * In log2 N rounds: where X holds the inverses of diagonal blocks of s rows and M keeps what lies below them within
+ * blocks of 2 s, `X - X (A o M) X` holds those of 2 s rows. Every X is a true inverse of blocks, so this is as stable as
+ * substitution, also in f32 and for rows that are nearly alike, where the Neumann product `(I + N)(I + N^2)(I + N^4)..`
+ * loses every digit. Cost: `2 log2 N - 2` products of N x N. Of f16 it is computed in f32. Gradient: `-X^T g X^T` within
+ * the triangle.
+ * @throws {ShapeError} if `x` is no square matrix or batch of them.
+ * @throws {DTypeError} if `x` is not a float.
+ */
+export function triangularInverse(x: Tensor, options: TriangularInverseOptions = {}): Tensor {
+  checkOptions("triangularInverse", options, TRIANGULAR_INVERSE_OPTIONS);
+  checkDomain("invert", x, "float");
+  const { upper = false, unitDiagonal = false } = options;
+  if (x.rank < 2 || x.shape[x.rank - 1] !== x.shape[x.rank - 2]) {
+    throw new ShapeError(`Cannot invert ${formatType(x)}: its last two axes must be equal`, [x.shape]);
+  }
+  if (upper) return swapAxes(triangularInverse(swapAxes(x, -1, -2), { unitDiagonal }), -1, -2);
+  return inF32(x, unitDiagonal ? inverseOfUnitLower : inverseOfLower);
+}
+
+const inverseOfLower = withGradient((x) => {
+  const scale = reciprocal(sum(where(isDiagonal(x), x, 0), { axes: -1 }));
+  return doubled(x, scale);
+}, 0);
+
+const inverseOfUnitLower = withGradient((x) => doubled(x, undefined), -1);
+
+/** An inverse with the gradient that inverses have, within the triangle up to a diagonal. */
+function withGradient(inverse: (x: Tensor) => Tensor, diagonal: number): (x: Tensor) => Tensor {
+  return customVjp(inverse, {
+    forward: (x) => {
+      const result = inverse(x);
+      return [result, result];
+    },
+    backward: (result, g) => {
+      const transposed = swapAxes(result, -1, -2);
+      return [tril(neg(matmul(matmul(transposed, g), transposed)), { diagonal })];
+    },
+  });
+}
+
+function isDiagonal(x: Tensor): Tensor {
+  const matrix = x.shape.slice(-2);
+  return equal(iota(matrix, 0), iota(matrix, 1));
+}
+
+/** The inverse of a lower triangle, its diagonal's inverse given (or all ones). */
+function doubled(x: Tensor, scale: Tensor | undefined): Tensor {
+  const matrix = x.shape.slice(-2), row = iota(matrix, 0), column = iota(matrix, 1);
+  const below = (size: number): Tensor =>
+    where(
+      logicalAnd(
+        equal(div(row, 2 * size), div(column, 2 * size)),
+        greater(div(row, size), div(column, size)),
+      ),
+      x,
+      0,
+    );
+  // The first round needs no product: blocks of one row are the diagonal.
+  let inverse = neg(below(1));
+  if (scale) inverse = mul(mul(expandDims(scale, -1), inverse), expandDims(scale, -2));
+  inverse = where(isDiagonal(x), scale ? expandDims(scale, -1) : 1, inverse);
+  for (let size = 2; size < matrix[0]; size *= 2) {
+    inverse = sub(inverse, matmul(matmul(inverse, below(size)), inverse));
+  }
+  return inverse;
+}
