@@ -57,6 +57,11 @@ export function required(placeholder: string, help: string): Flag<string | undef
   return { ...text(placeholder, help), unless: "required" };
 }
 
+/** Flags under a heading of the help text. */
+export function under<F extends Flags>(group: string, flags: F): F {
+  return Object.fromEntries(Object.entries(flags).map(([key, flag]) => [key, { ...flag, group }])) as unknown as F;
+}
+
 /** A flag with a text that somebody wrote, which may be anything. */
 export function phrase(help: string, fallback: string): Flag<string> {
   return { help, placeholder: "TEXT", fallback, takesAnything: true, read: (value) => value };
@@ -195,9 +200,14 @@ export function describeFlags(flags: Flags): string {
   }));
   const indent = Math.min(34, Math.max(...rows.map(({ left }) => left.length))) + 2;
   const lines = rows.map(({ group, left, texts: [help, ...words] }) => {
-    const right = [...filled(help, HELP_WIDTH - indent), ...words.map((word) => `  ${word}`)];
-    const below = right.slice(1).map((line) => " ".repeat(indent) + line);
-    return { group, text: [`${left.padEnd(indent - 2)}  ${right[0]}`, ...below].join("\n") };
+    const width = HELP_WIDTH - indent, hanging = " ".repeat(indent);
+    const right = [
+      ...filled(help, width),
+      ...words.flatMap((word) => filled(word, width - 2).map((line) => `  ${line}`)),
+    ];
+    // What is too long for the first column has a line of its own.
+    const first = left.length + 2 > indent ? [left, hanging + right[0]] : [left.padEnd(indent) + right[0]];
+    return { group, text: [...first, ...right.slice(1).map((line) => hanging + line)].join("\n") };
   });
   const groups = [...new Set(["", ...lines.map(({ group }) => group)])];
   return groups.flatMap((name) => {

@@ -20,8 +20,11 @@ const { model: KIND, ...OTHERS } = MODEL_OPTIONS;
 /** What `--blocks` takes: how many blocks there are, or the mixer of each. */
 type Blocks = ModelConfig["blocks"];
 
-/** The flag that says which model it is; `mac` unless given. */
-export const { model: KIND_FLAG } = flagsOf({ model: KIND }, { fallback: { model: KIND.default } });
+/** The flag that says which model it is, which stands above all groups; `mac` unless given. */
+export const { model: KIND_FLAG } = flagsOf(
+  { model: { ...KIND, group: undefined } },
+  { fallback: { model: KIND.default } },
+);
 
 /** The flags of all other options. */
 export const MODEL_FLAGS = withBlockLists(flagsOf(OTHERS, { unless: inPresets }));

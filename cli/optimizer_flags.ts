@@ -2,10 +2,10 @@
 import { defineOptimizer, type OptimizerConfig, OPTIMIZERS, optimizerTable, type OptionTable } from "../titans/mod.ts";
 import type { OptionRow } from "../titans/options/option_table.ts";
 import { UsageError } from "./errors.ts";
-import { flagName, type Flags } from "./flags.ts";
+import { flagName, type Flags, under } from "./flags.ts";
 import { asTyped, flagKey, flagsOf, optionsGiven } from "./table_flags.ts";
 
-const RULES = Object.values(OPTIMIZERS), GROUP = "Optimizer";
+const RULES = Object.values(OPTIMIZERS);
 
 /** Which optimizer it is. */
 export const OPTIMIZER_ROW: OptionRow = {
@@ -22,11 +22,7 @@ export const OPTIMIZER_OPTIONS: OptionTable = Object.assign(
 );
 
 /** The flags. */
-export const OPTIMIZER_FLAGS: Flags = Object.fromEntries(
-  Object.entries(flagsOf(OPTIMIZER_OPTIONS, { unless: defaultOf })).map((
-    [key, flag],
-  ) => [key, { ...flag, group: GROUP }]),
-);
+export const OPTIMIZER_FLAGS: Flags = under("Optimizer", flagsOf(OPTIMIZER_OPTIONS, { unless: defaultOf }) as Flags);
 
 /** What an option is without its flag; by optimizer where they differ. */
 function defaultOf(name: string): string | undefined {

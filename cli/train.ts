@@ -10,7 +10,7 @@ import { VOCABULARIES } from "./data/vocabulary.ts";
 import { showData } from "./dry_run.ts";
 import { DEVICE_FLAGS, OUTPUT_FLAGS } from "./common_flags.ts";
 import { UsageError } from "./errors.ts";
-import { choice, integer, parseFlags, phrase, text, texts, toggle, type Values } from "./flags.ts";
+import { choice, integer, parseFlags, phrase, text, texts, toggle, under, type Values } from "./flags.ts";
 import type { Command } from "./help.ts";
 import { idleFlags, KIND_FLAG, MODEL_FLAGS, modelOptions } from "./model_flags.ts";
 import { listenForInterrupt } from "./interrupt.ts";
@@ -27,40 +27,43 @@ import { userSource } from "./user_path.ts";
 import { TrainingRun } from "./training_run.ts";
 import { VERSION } from "./version.ts";
 
-const FLAGS = {
+const OWN_FLAGS = {
   model: KIND_FLAG,
   preset: choice(Object.keys(PRESETS) as (keyof typeof PRESETS)[], "size of the model", "nano"),
-  data: {
-    ...texts(
-      "PLACE",
-      "a file, a folder, `-` or what was fetched; several to mix them, `PLACE=2` is seen twice as often",
-    ),
-    unless: DEFAULT_RECIPE.sources.join(),
-  },
-  ...TEXT_FLAGS,
-  vocabulary: choice(VOCABULARIES, "what a token is: a byte, or a piece of a word", DEFAULT_RECIPE.vocabulary),
-  ...HELD_OUT_FLAGS,
-  cache: text("DIR", "where prepared texts and downloads are", CACHE),
-  ...RUN_FLAGS,
   ...DEVICE_FLAGS,
-  out: { ...text("DIR", "run folder"), unless: `a new one in ${RUNS}/` },
-  resume: toggle("continue the run in `--out`, or the newest one"),
-  which: choice(["best", "last"], "which of its states `--resume` continues", "last"),
-  evalEvery: integer("steps between validations; 0 for the end only", 100, { min: 0 }),
-  evalBytes: integer("held-out bytes to validate on; with `--stream` the rows of a batch share them", 16384, {
-    min: 1,
-  }),
-  checkpointEvery: integer("steps between checkpoints", 50, { min: 1 }),
-  sampleTokens: integer("tokens to write at the end; 0 for none", 300, { min: 0 }),
-  samplePrompt: phrase("what the sample begins with", "The "),
-  ...MODEL_FLAGS,
   ...OUTPUT_FLAGS,
+  ...under("Text", {
+    data: {
+      ...texts(
+        "PLACE",
+        "a file, a folder, `-` or what was fetched; several to mix them, `PLACE=2` is seen twice as often",
+      ),
+      unless: DEFAULT_RECIPE.sources.join(),
+    },
+    ...TEXT_FLAGS,
+    vocabulary: choice(VOCABULARIES, "what a token is: a byte, or a piece of a word", DEFAULT_RECIPE.vocabulary),
+    ...HELD_OUT_FLAGS,
+    cache: text("DIR", "where prepared texts and downloads are", CACHE),
+  }),
+  ...under("Training", RUN_FLAGS),
+  ...under("Run", {
+    out: { ...text("DIR", "run folder"), unless: `a new one in ${RUNS}/` },
+    resume: toggle("continue the run in `--out`, or the newest one"),
+    which: choice(["best", "last"], "which of its states `--resume` continues", "last"),
+    evalEvery: integer("steps between validations; 0 for the end only", 100, { min: 0 }),
+    evalBytes: integer("held-out bytes to validate on; with `--stream` the rows of a batch share them", 16384, {
+      min: 1,
+    }),
+    checkpointEvery: integer("steps between checkpoints", 50, { min: 1 }),
+    sampleTokens: integer("tokens to write at the end; 0 for none", 300, { min: 0 }),
+    samplePrompt: phrase("what the sample begins with", "The "),
+  }),
 } as const;
 
-/** Flags that registries give. Their values are read by what made the flags. */
-const ALL_FLAGS = { ...FLAGS, ...OPTIMIZER_FLAGS } as typeof FLAGS;
+type TrainFlags = Values<typeof OWN_FLAGS & typeof MODEL_FLAGS>;
 
-type TrainFlags = Values<typeof FLAGS>;
+/** All flags; the values of the optimizer's are read by what made these. */
+const FLAGS = { ...OWN_FLAGS, ...OPTIMIZER_FLAGS, ...MODEL_FLAGS } as typeof OWN_FLAGS & typeof MODEL_FLAGS;
 
 /** The command `train`. */
 export const trainCommand: Command = {
@@ -90,12 +93,12 @@ export const trainCommand: Command = {
     ["deno task train --resume --steps 600", "continue the newest run up to step 600"],
     ["deno task train --json | tee log.jsonl", "for scripts: events start, step, validation, sample, done"],
   ],
-  flags: ALL_FLAGS,
+  flags: FLAGS,
   run: train,
 };
 
 async function train(args: readonly string[], terminal: Terminal): Promise<number> {
-  const { values, given } = parseFlags(args, ALL_FLAGS, "train");
+  const { values, given } = parseFlags(args, FLAGS, "train");
   const flags = { ...values, data: values.data.map((source) => userSource(source)) };
   if (flags.steps === 0 && flags.resume) {
     throw new UsageError("--steps 0 shows what a new run would read: leave --resume out");
