@@ -47,28 +47,33 @@ export function flagsOf<T extends OptionTable, Fallback extends keyof T & string
     Object.entries(table).flatMap(([name, row]) => {
       const key = flagKey(name, row);
       if (key === undefined) return [];
-      const facts = { help: helpOf(table, row), group: row.group, unless: unless?.(name) };
-      return [[key, { ...reading(row), ...facts, fallback: row.kind === "toggle" ? false : values[name] }]];
+      const facts = { ...reading(table, row), help: helpOf(table, row), group: row.group, unless: unless?.(name) };
+      return [[key, { ...facts, fallback: row.kind === "toggle" ? false : values[name] }]];
     }),
   ) as unknown as TableFlags<T, Fallback>;
 }
 
 /** How the value of a row's flag is written and read. */
-function reading(row: OptionRow): Pick<Flag<OptionValue>, "placeholder" | "read" | "words"> {
+function reading(table: OptionTable, row: OptionRow): Pick<Flag<OptionValue>, "placeholder" | "read" | "words"> {
   if (row.kind === "toggle") return { read: () => true };
   if (row.kind === "choice") {
     const { placeholder, read } = choice(Object.keys(row.choices), "");
-    return { placeholder, words: row.choices, read: (value, flag) => read(value, flag)! };
+    const words = Object.entries(row.choices).map(([word, meaning]) => [word, inFlags(table, meaning)]);
+    return { placeholder, words: Object.fromEntries(words), read: (value, flag) => read(value, flag)! };
   }
   return numberReading(row);
 }
 
-/** A row's help: other options of the table are called by their flags. */
 function helpOf(table: OptionTable, row: OptionRow): string {
   const said = row.kind === "toggle" && row.without !== undefined
     ? row.default ? `without ${row.help}: ${row.without}` : `${row.help}; without: ${row.without}`
     : row.help;
-  return said.replace(/`(\w+)`/g, (code, name) => {
+  return inFlags(table, said);
+}
+
+/** A text in which other options of the table are called by their flags. */
+function inFlags(table: OptionTable, text: string): string {
+  return text.replace(/`(\w+)`/g, (code, name) => {
     const key = Object.hasOwn(table, name) ? flagKey(name, table[name]) : undefined;
     return key === undefined ? code : `\`${flagName(key)}\``;
   });

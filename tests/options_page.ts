@@ -11,6 +11,7 @@ import { OPTIMIZER_FLAGS, OPTIMIZER_ROW } from "../cli/optimizer_flags.ts";
 import { RUN_OPTIONS } from "../cli/run_options.ts";
 import { flagKey } from "../cli/table_flags.ts";
 import {
+  MIXERS,
   MODEL_OPTIONS,
   type ModelConfig,
   OPTIMIZERS,
@@ -18,6 +19,7 @@ import {
   SAMPLING_OPTIONS,
   UPDATE_OPTIONS,
 } from "../titans/mod.ts";
+import { mixersWith } from "../titans/config.ts";
 import { type OptionRow, type OptionTable, type OptionValue, rangeOf } from "../titans/options/option_table.ts";
 import { BENCH_FLAGS } from "./bench/flags.ts";
 import { type DocumentedField, fieldsOf } from "./interface_fields.ts";
@@ -65,12 +67,13 @@ function modelRows(table: OptionTable): Rows {
   const { nano, small } = PRESETS;
   return Object.entries(table).map(([name, row]) => {
     const field = name as keyof ModelConfig, { Option, Flag, Meaning } = optionRow(name, row);
-    const differing = small[field] === nano[field] ? "" : code(small[field] as OptionValue);
+    const differing = small[field] === nano[field] ? "" : code(small[field] as OptionValue), mixers = mixersWith(name);
     return {
       Option,
       Flag,
       nano: code(nano[field] as OptionValue),
       small: differing,
+      Mixers: mixers.length < Object.keys(MIXERS).length ? mixers.map(code).join(", ") : "",
       Meaning,
       Source: row.source ?? "ours",
     };

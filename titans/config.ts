@@ -36,15 +36,18 @@ export const PRESETS: Readonly<Record<"nano" | "small", ModelConfig>> = {
 /** The name of a preset. */
 export type PresetName = keyof typeof PRESETS;
 
+/** The built-in mixers that have an option. */
+export function mixersWith(name: string): readonly string[] {
+  return Object.keys(MIXERS).filter((mixer) => Object.hasOwn(MIXERS[mixer as keyof typeof MIXERS].options, name));
+}
+
 /** The options that a model uses, with what its mixers say of them: of its own, and of the mixers in its blocks. */
 export function optionsUsed(config: Partial<ModelConfig>): OptionTable {
   const used = knownMixers(config).map(({ options }) => options);
-  const all = Object.values(MIXERS).map(({ options }) => options);
   const rows = Object.entries(MODEL_OPTIONS).flatMap(([name, row]): [string, OptionRow][] => {
     const [using] = used.filter((options) => Object.hasOwn(options, name));
     if (using) return [[name, using[name]]];
-    const isOfMixers = all.some((options) => Object.hasOwn(options, name));
-    return isOfMixers && used.length > 0 ? [] : [[name, row]];
+    return mixersWith(name).length > 0 && used.length > 0 ? [] : [[name, row]];
   });
   return Object.fromEntries(rows);
 }
@@ -116,10 +119,8 @@ export function idleOption(config: ModelConfig, name: keyof ModelConfig): keyof 
 }
 
 /** The options of a model that are not those of its blocks. */
-const AROUND_BLOCKS: OptionTable = {
-  vocabulary: MODEL_OPTIONS.vocabulary,
-  features: MODEL_OPTIONS.features,
-  outputs: MODEL_OPTIONS.outputs,
-  width: MODEL_OPTIONS.width,
-  mlpHidden: MODEL_OPTIONS.mlpHidden,
-};
+const AROUND_BLOCKS: OptionTable = Object.fromEntries(
+  Object.entries(MODEL_OPTIONS).filter(([name]) =>
+    name !== "model" && name !== "blocks" && mixersWith(name).length === 0
+  ),
+);

@@ -72,7 +72,7 @@ Deno.test("table flags: help comes from the rows, group by group", () => {
       "  --no-spins          without spinning: it stands",
       "  --is-loud           it makes noise with --n",
       "  --shape round|flat  its form",
-      "                        round: like a ball",
+      "                        round: like a ball of --depth",
       "                        flat: like a disc",
       "",
       "Shape:",

@@ -31,7 +31,7 @@ export const OWN = {
   shape: {
     kind: "choice",
     default: "round",
-    choices: { round: "like a ball", flat: "like a `disc`" },
+    choices: { round: "like a ball of `depth`", flat: "like a `disc`" },
     help: "its form",
   },
   secret: { kind: "integer", default: 3, min: 0, max: 9, help: "rows of a block", flag: false, costOnly: true },

@@ -57,7 +57,7 @@ function mixerOf(spec: MixerSpec, where: string): AnyMixer {
 }
 
 function isMixer(value: unknown): value is AnyMixer {
-  return typeof value === "object" && value !== null && "create" in value;
+  return typeof value === "object" && value !== null && "create" in value && typeof value.create === "function";
 }
 
 /** The mixers in a configuration's blocks that are known; for records that are not checked yet. */

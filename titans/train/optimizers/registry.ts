@@ -14,10 +14,10 @@ export const OPTIMIZERS: Readonly<Record<string, AnyOptimizer>> = {
   [muon.name]: muon,
 };
 
-/** The optimizer of a name, or the one given. @throws {ConfigError} for a name that is not built in. */
+/** The optimizer of a name, or the one given. @throws {ConfigError} for what is neither, such as a file may hold. */
 export function optimizerOf(choice: string | AnyOptimizer): AnyOptimizer {
-  if (typeof choice !== "string") return choice;
-  if (Object.hasOwn(OPTIMIZERS, choice)) return OPTIMIZERS[choice];
+  if (typeof choice === "object" && typeof choice?.update === "function") return choice;
+  if (typeof choice === "string" && Object.hasOwn(OPTIMIZERS, choice)) return OPTIMIZERS[choice];
   throw new ConfigError(
     `Cannot use optimizer ${JSON.stringify(choice)}: it must be one of ${Object.keys(OPTIMIZERS).join(", ")}`,
     "optimizer",
