@@ -19,6 +19,20 @@ export interface Mutation {
 
 const OPS: readonly Mutation[] = [
   {
+    name: "customVjp: a differentiated tensor from outside gets no gradient, and nobody says so",
+    file: "core/custom_vjp.ts",
+    search: "if (!needed) return;",
+    replace: "if (needed || !needed) return;",
+    suites: ["core"],
+  },
+  {
+    name: "checkpoint: a tensor that is two arguments gets the gradient of both twice",
+    file: "core/checkpoint.ts",
+    search: "map((x) => mark(barrier(x, after)))",
+    replace: "map((x) => barrier(x, after))",
+    suites: ["core"],
+  },
+  {
     name: "view: a slice starts one element late",
     file: "ops/slice.ts",
     search: "index: index.map((at, axis) => addIndex(at, starts[axis])), where: [] }",
@@ -148,6 +162,13 @@ const OPS: readonly Mutation[] = [
 ];
 
 const SCHEDULE: readonly Mutation[] = [
+  {
+    name: "schedule: what is recomputed does not wait for the backward pass",
+    file: "kernels/schedule/access.ts",
+    search: "if (scope.stored.has(tensor)) return [tensor];",
+    replace: "if (scope.stored.has(tensor)) return [];",
+    suites: ["core", "schedule"],
+  },
   {
     name: "index: a quotient ignores the constant that was split off",
     file: "core/index_expr.ts",

@@ -8,7 +8,13 @@ export type SuiteGroup = "core" | "ops" | "lower" | "gradients" | "schedule" | "
 
 /** Test files of each group, the quickest first. */
 export const SUITES: Readonly<Record<SuiteGroup, readonly string[]>> = {
-  core: ["tests/core/index_expr_test.ts", "tests/core/scan_test.ts", "tests/core/grad_test.ts"],
+  core: [
+    "tests/core/index_expr_test.ts",
+    "tests/core/scan_test.ts",
+    "tests/core/grad_test.ts",
+    "tests/core/custom_vjp_test.ts",
+    "tests/core/checkpoint_test.ts",
+  ],
   ops: ["tests/ops/rewrite_test.ts", "tests/ops/gradient_edges_test.ts"],
   lower: ["tests/op_suites/lower_test.ts", "tests/op_suites/reference_test.ts"],
   gradients: [

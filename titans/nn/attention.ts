@@ -250,7 +250,7 @@ function causalAttention({ query, key, value }: AttentionRows, persistent: KeysA
 }
 
 /** Keys and values for each of H heads of queries: those of G key heads are shared by H / G heads in turn. */
-function forHeads({ key, value }: KeysAndValues, H: number): KeysAndValues {
+export function forHeads({ key, value }: KeysAndValues, H: number): KeysAndValues {
   const [B, G, N, K] = key.shape;
   if (G === H) return { key, value };
   const each = (x: Tensor): Tensor => reshape(broadcastTo(expandDims(x, 2), [B, G, H / G, N, K]), [B, H, N, K]);

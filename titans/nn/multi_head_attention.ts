@@ -3,8 +3,9 @@ import { ShapeError } from "../../core/errors.ts";
 import type { Tensor } from "../../core/graph.ts";
 import { optionNames } from "../../core/options.ts";
 import { formatType } from "../../core/shape.ts";
-import { attention, broadcastTo, expandDims, reshape, rotaryEmbedding } from "../../ops/mod.ts";
+import { attention, rotaryEmbedding } from "../../ops/mod.ts";
 import { checkNames, ConfigError } from "../errors.ts";
+import { forHeads } from "./attention.ts";
 import type { InitializerFor } from "./initializers.ts";
 import type { Layer } from "./layer.ts";
 import { mergeHeads, splitHeads } from "./layers.ts";
@@ -75,11 +76,6 @@ export function multiHeadAttention(
     value: project(keyHeads * headWidth),
     out: project(width),
   };
-  /** [B, G, S, K] to [B, H, S, K]: each key head for H / G heads of queries. */
-  const share = (x: Tensor): Tensor => {
-    const [B, G, S, K] = x.shape;
-    return G === heads ? x : reshape(broadcastTo(expandDims(x, 2), [B, G, heads / G, S, K]), [B, heads, S, K]);
-  };
   const place = (x: Tensor): Tensor => (rotary ? rotaryEmbedding(x) : x);
   return {
     parameters: {
@@ -96,8 +92,10 @@ export function multiHeadAttention(
         ]);
       }
       const query = place(splitHeads(layers.query.apply(params.query, x), heads));
-      const key = share(place(splitHeads(layers.key.apply(params.key, context), keyHeads)));
-      const value = share(splitHeads(layers.value.apply(params.value, context), keyHeads));
+      const { key, value } = forHeads({
+        key: place(splitHeads(layers.key.apply(params.key, context), keyHeads)),
+        value: splitHeads(layers.value.apply(params.value, context), keyHeads),
+      }, heads);
       return layers.out.apply(params.out, mergeHeads(attention(query, key, value, { causal, window })));
     },
   };
