@@ -8,11 +8,12 @@
  * extent, so results do not depend on how rows and columns are cut, nor on what a mask leaves out.
  */
 import type { Index, Var } from "../../core/index_expr.ts";
-import { addIndex, constantIndex, makeVar, scaleIndex, substituteIndex, varIndex } from "../../core/index_expr.ts";
+import { constantIndex, makeVar, scaleIndex, substituteIndex } from "../../core/index_expr.ts";
 import type { ContractKernel } from "../kernel.ts";
 import { isWorthSkipping, type Tile as LiveTile } from "../live_range.ts";
 import { type Blocks, chooseBlocks, columnsOf, type Panels, panelsOf, roundUp, rowStepOf } from "./contract_blocks.ts";
 import { type Direct, directColumns, directResult, directRows } from "./contract_direct.ts";
+import { orient, printEpilogue } from "./contract_epilogue.ts";
 import { type Block, Packer } from "./contract_pack.ts";
 import { TileSums, UNROLL } from "./contract_tile.ts";
 import type { Evaluator } from "./evaluator.ts";
@@ -46,21 +47,6 @@ interface Place {
 /** Prints a contract kernel of floats with at least a tile of outputs. */
 export function printTiles(kernel: ContractKernel, evaluator: Evaluator): void {
   new TilePrinter(orient(kernel, evaluator), evaluator).print();
-}
-
-/** The product or its transpose: the one whose rows are contiguous where they are stored, so that lanes run along n. */
-function orient(kernel: ContractKernel, evaluator: Evaluator): ContractKernel {
-  const { m, n, lhs, rhs, stores } = kernel, { lanes } = evaluator.writer, lane = makeVar("lane", lanes);
-  const sums: Value = { local: 0, literal: 0, dtype: "f32", width: lanes, depth: 0 };
-  const costAlong = (axis: Var) => {
-    const vector = varIndex(makeVar("q", Math.max(2, Math.floor(axis.extent / lanes))));
-    return evaluator.cost(
-      [],
-      stores,
-      evaluator.env(new Map([[axis.id, addIndex(scaleIndex(vector, lanes), varIndex(lane))]]), lane, sums),
-    );
-  };
-  return costAlong(m) < costAlong(n) ? { ...kernel, m: n, n: m, lhs: rhs, rhs: lhs } : kernel;
 }
 
 class TilePrinter {
@@ -141,7 +127,7 @@ class TilePrinter {
         else this.#packColumns(task, part);
         this.#overChunks(task, (from, to) => {
           this.#multiply(task, part, { from, to, origin: from });
-          if (!this.#result) this.#store(task, from, to);
+          this.#store(task, from, to);
         });
         return;
       }
@@ -151,7 +137,7 @@ class TilePrinter {
         this.#packColumns(task, part);
         this.#overChunks(task, (from, to) => this.#multiply(task, part, { from, to, origin: task.m0 }));
       });
-      if (!this.#result) this.#store(task, task.m0, task.mEnd);
+      this.#store(task, task.m0, task.mEnd);
     });
   }
 
@@ -346,30 +332,17 @@ class TilePrinter {
     });
   }
 
-  /** The epilogue: a map over finished rows, with lanes along n. */
-  #store(task: Task, from: Value, to: Value): void {
-    const w = this.#w, int = this.#int, { m, n } = this.kernel, { lanes } = w, lane = makeVar("lane", lanes);
-    const vectors = Math.floor(n.extent / lanes), whole = lanes * vectors;
-    w.loop({ start: from, end: to, extent: m.extent }, (row) => {
-      const base = int.add(this.#sums, int.times(int.sub(this.#index(row), from), this.#sumPitch));
-      const addressOf = (column: Index) => int.add(base, int.times(int.sub(this.#index(column), task.n0), 4));
-      const storeAt = (column: Index, sum: Value, withLane: boolean) => {
-        const replace = new Map(task.batch).set(m.id, row).set(
-          n.id,
-          withLane ? addIndex(column, varIndex(lane)) : column,
-        );
-        const env = this.evaluator.env(replace, withLane ? lane : undefined, sum);
-        const values = this.kernel.stores.map(({ value }) => this.evaluator.value(value, env));
-        this.kernel.stores.forEach((store, i) => this.evaluator.store(store, values[i], env));
-      };
-      w.loop({ start: int.over(task.n0, lanes), end: int.over(task.nEnd, lanes), extent: vectors }, (vector) => {
-        const column = scaleIndex(vector, lanes);
-        storeAt(column, w.fresh("lanes.load", [addressOf(column)], [0]), true);
-      });
-      if (whole === n.extent) return;
-      w.loop({ start: int.max(task.n0, whole), end: task.nEnd, extent: n.extent }, (column) => {
-        storeAt(column, w.fresh("f32.load", [addressOf(column)], [0]), false);
-      });
+  /** Stores what is made of the sums of some rows, unless they are the result as they are. */
+  #store({ batch, n0, nEnd }: Task, from: Value, to: Value): void {
+    if (this.#result) return;
+    printEpilogue(this.kernel, this.evaluator, {
+      batch,
+      from,
+      to,
+      n0,
+      nEnd,
+      sums: this.#sums,
+      pitch: this.#sumPitch,
     });
   }
 }

@@ -13,7 +13,8 @@ import { WebGpuArray } from "./array.ts";
 import type { PoolBuffer } from "./buffers.ts";
 import { flattenSteps } from "./commands.ts";
 import { GpuContext, type WebGpuStats } from "./context.ts";
-import { type CompiledKernel, WebGpuExecutable } from "./executor.ts";
+import type { CompiledKernel } from "./bound_kernel.ts";
+import { WebGpuExecutable } from "./executor.ts";
 import { fence, placeOf, prepareEnvironment, unavailableText, webgpu } from "./host.ts";
 import { printWgsl, type WgslKernel } from "./print_wgsl.ts";
 

@@ -6,55 +6,21 @@
  * constants, the bind groups of kernels that touch nothing else, and the loop indices of every iteration. The bind
  * groups of the other kernels are cached by the buffers they touch, so that a steady loop of launches makes none.
  */
-import { DeviceError, invariant, ShapeError } from "../../../core/errors.ts";
+import { DeviceError, ShapeError } from "../../../core/errors.ts";
 import { formatType, sameShape } from "../../../core/shape.ts";
 import type { Device, DeviceArray, Executable } from "../../device.ts";
 import { type Handover, handoverOf } from "../../in_place.ts";
-import type { KernelStep, Plan, ValueId } from "../../plan.ts";
+import type { Plan, ValueId } from "../../plan.ts";
 import { WebGpuArray } from "./array.ts";
 import type { PoolBuffer } from "./buffers.ts";
-import { type CommandList, MAX_LOOP_DEPTH } from "./commands.ts";
+import { BoundKernel, type CompiledKernel, Places } from "./bound_kernel.ts";
+import type { CommandList } from "./commands.ts";
 import type { GpuContext } from "./context.ts";
 import { fence } from "./host.ts";
 import { nanosecondsOf, TIMED_DISPATCHES } from "./timer.ts";
 import { TEXEL_ROW_BYTES } from "./print_texels.ts";
-import type { WgslKernel } from "./print_wgsl.ts";
+import { makeArena, makeLoopBuffer } from "./program_buffers.ts";
 import { planTexels, rectanglesOf, type TexelCopy, type TexelPlan } from "./texels.ts";
-
-/** A compiled kernel: its pipeline and what to bind. */
-export interface CompiledKernel {
-  readonly wgsl: WgslKernel;
-  readonly shader: number;
-  readonly pipeline: GPUComputePipeline;
-  readonly layout: GPUBindGroupLayout;
-}
-
-/**
- * Where an operand is bound: in a buffer of the program, or in the buffer of an input or output (by slot: inputs, then
- * outputs).
- */
-interface Place {
-  readonly buffer: GPUBuffer | number;
-  readonly offset: number;
-  readonly size: number;
-}
-
-/** Where a binding's data are: a part of a buffer, or a texture. */
-type Resource = Place | GPUTextureView;
-
-interface BoundKernel {
-  readonly pipeline: GPUComputePipeline;
-  readonly layout: GPUBindGroupLayout;
-  readonly workgroups: readonly [number, number, number];
-  readonly empty: boolean;
-  readonly bindings: readonly { readonly binding: number; readonly resource: Resource }[];
-  /** The slots that it touches; empty if the bind group never changes. */
-  readonly slots: readonly number[];
-  readonly groups: Map<string, GPUBindGroup>;
-}
-
-/** Bind groups kept for one kernel: loops of launches cycle through few combinations of buffers. */
-const GROUPS_KEPT = 64;
 
 /** A plan on a WebGPU device. */
 export class WebGpuExecutable implements Executable {
@@ -66,11 +32,12 @@ export class WebGpuExecutable implements Executable {
   #donated: readonly number[];
   #handover: Handover;
   #commands: CommandList;
-  #arena: readonly GPUBuffer[];
+  #arena: GPUBuffer[];
   #constants = new Map<ValueId, PoolBuffer>();
   #releasePipelines: () => void;
   #texels: TexelPlan;
   #textures: readonly GPUTexture[];
+  #places: Places;
   #kernels: readonly BoundKernel[];
   #loopBuffer: GPUBuffer;
   #loopGroup: GPUBindGroup;
@@ -113,71 +80,20 @@ export class WebGpuExecutable implements Executable {
       context.createTexture(format, width, height)
     );
     const views = this.#textures.map((texture) => texture.createView());
-    this.#kernels = commands.steps.map((step, i) =>
-      this.#bind(step, kernels[i], (binding) => views[this.#texels.bound[i].get(binding)!])
-    );
+    this.#places = new Places(plan, this.#arena, constants);
+    this.#kernels = commands.steps.map((step, i) => {
+      const viewOf = (binding: number) => views[this.#texels.bound[i].get(binding)!];
+      return new BoundKernel(context, step, kernels[i], { places: this.#places, viewOf });
+    });
     this.#loopStride = Math.max(32, context.gpu.limits.minUniformBufferOffsetAlignment);
     this.#loopBuffer = makeLoopBuffer(context, commands.tuples, this.#loopStride);
     this.#loopGroup = context.createBindGroup(context.pipelines.loopLayout, [
       { binding: 0, resource: { buffer: this.#loopBuffer, offset: 0, size: 32 } },
     ]);
     context.guard("bind the operands of a kernel", () => {
-      for (const kernel of this.#kernels) if (kernel.slots.length === 0) this.#group(kernel, []);
+      for (const kernel of this.#kernels) if (kernel.slots.length === 0) kernel.group([]);
     });
     context.programs.add(this);
-  }
-
-  #bind(
-    step: KernelStep,
-    { wgsl, pipeline, layout }: CompiledKernel,
-    viewOf: (binding: number) => GPUTextureView,
-  ): BoundKernel {
-    const bindings = wgsl.bindings.map(({ binding, operand, texels }) => ({
-      binding,
-      resource: texels ? viewOf(binding) : this.#place(step.operands[operand]),
-    }));
-    const slots = [
-      ...new Set(
-        bindings.flatMap((
-          { resource },
-        ) => ("buffer" in resource && typeof resource.buffer === "number" ? [resource.buffer] : [])),
-      ),
-    ];
-    return {
-      pipeline,
-      layout,
-      workgroups: wgsl.workgroups,
-      empty: wgsl.workgroups.includes(0),
-      bindings,
-      slots,
-      groups: new Map(),
-    };
-  }
-
-  #place(id: ValueId): Place {
-    const { values, offsets, bufferBytes, inputs } = this.#plan;
-    const value = values[id];
-    const { storage } = value;
-    // A shader may address whole vec4s; memory is padded to 256 bytes everywhere.
-    const size = Math.ceil(value.sizeBytes / 16) * 16;
-    switch (storage.kind) {
-      case "input":
-        return { buffer: storage.position, offset: 0, size };
-      case "output":
-        return { buffer: inputs.length + storage.position, offset: 0, size };
-      case "constant":
-        return { buffer: this.#constants.get(id)!.gpu, offset: 0, size };
-      case "temporary": {
-        const offset = offsets.get(id);
-        invariant(offset !== undefined, `${value.label} has no place in the arena`);
-        const cut = bufferBytes === Infinity ? 0 : Math.floor(offset / bufferBytes);
-        return { buffer: this.#arena[cut], offset: cut === 0 ? offset : offset - cut * bufferBytes, size };
-      }
-      case "alias": {
-        const base = this.#place(storage.of);
-        return { ...base, offset: base.offset + storage.byteOffset, size };
-      }
-    }
   }
 
   /** Runs on arrays of this device and returns new ones, without waiting. */
@@ -284,7 +200,7 @@ export class WebGpuExecutable implements Executable {
     for (let i = from; i < to; i++) {
       const number = sequence[i];
       const kernel = this.#kernels[number];
-      if (kernel.empty) continue;
+      if (kernel.isEmpty) continue;
       const copies = this.#texels.copies.get(i);
       if (copies) {
         pass?.end();
@@ -296,7 +212,7 @@ export class WebGpuExecutable implements Executable {
         [pipeline, group, loop] = [undefined, undefined, -1];
       }
       if (kernel.pipeline !== pipeline) pass.setPipeline(pipeline = kernel.pipeline);
-      const needed = groups[number] ??= this.#group(kernel, slots);
+      const needed = groups[number] ??= kernel.group(slots);
       if (needed !== group) pass.setBindGroup(0, group = needed);
       if (tuple[i] !== loop) pass.setBindGroup(1, this.#loopGroup, [(loop = tuple[i]) * this.#loopStride]);
       pass.dispatchWorkgroups(...kernel.workgroups);
@@ -306,7 +222,7 @@ export class WebGpuExecutable implements Executable {
 
   #copyTexels(encoder: GPUCommandEncoder, copy: TexelCopy, slots: readonly PoolBuffer[]): void {
     const { width } = this.#texels.textures[copy.texture], texture = this.#textures[copy.texture];
-    const { buffer, offset, size } = this.#place(copy.value);
+    const { buffer, offset, size } = this.#places.of(copy.value);
     const source = typeof buffer === "number" ? slots[buffer].gpu : buffer;
     for (const { byte, origin, size: [columns, rows] } of rectanglesOf(copy, size, TEXEL_ROW_BYTES / width)) {
       encoder.copyBufferToTexture({ buffer: source, offset: offset + byte, bytesPerRow: TEXEL_ROW_BYTES }, {
@@ -314,31 +230,6 @@ export class WebGpuExecutable implements Executable {
         origin,
       }, [columns, rows]);
     }
-  }
-
-  #group(kernel: BoundKernel, slots: readonly PoolBuffer[]): GPUBindGroup {
-    const key = kernel.slots.length === 0 ? "" : kernel.slots.map((slot) => slots[slot].id).join();
-    let group = kernel.groups.get(key);
-    if (group) {
-      if (kernel.groups.size > 1) {
-        // Most recently used last.
-        kernel.groups.delete(key);
-        kernel.groups.set(key, group);
-      }
-      return group;
-    }
-    const entries = kernel.bindings.map(({ binding, resource }): GPUBindGroupEntry => {
-      if (!("buffer" in resource)) return { binding, resource };
-      const { buffer, offset, size } = resource;
-      return { binding, resource: { buffer: typeof buffer === "number" ? slots[buffer].gpu : buffer, offset, size } };
-    });
-    group = this.#context.createBindGroup(kernel.layout, entries);
-    kernel.groups.set(key, group);
-    if (kernel.groups.size > GROUPS_KEPT) {
-      kernel.groups.delete(kernel.groups.keys().next().value!);
-      this.#context.dropBindGroups(1);
-    }
-    return group;
   }
 
   /** Measured nanoseconds of each kernel step of one run, in schedule order, summed over loop iterations. */
@@ -391,38 +282,11 @@ export class WebGpuExecutable implements Executable {
     for (const buffer of [...this.#arena, this.#loopBuffer]) this.#context.destroyBuffer(buffer);
     for (const texture of this.#textures) this.#context.destroyTexture(texture);
     for (const buffer of this.#constants.values()) this.#context.release(buffer);
-    this.#context.dropBindGroups(this.#kernels.reduce((count, { groups }) => count + groups.size, 1));
+    this.#context.dropBindGroups(this.#kernels.reduce((count, { groupCount }) => count + groupCount, 1));
     this.#releasePipelines();
     // Whoever keeps the program keeps none of these.
-    [this.#arena, this.#textures, this.#kernels] = [[], [], []];
+    this.#arena.length = 0;
+    [this.#textures, this.#kernels] = [[], []];
     this.#constants.clear();
   }
-}
-
-function makeArena(context: GpuContext, { arenaBytes, bufferBytes }: Plan): GPUBuffer[] {
-  const buffers: GPUBuffer[] = [];
-  for (let start = 0; start < arenaBytes; start += bufferBytes) {
-    const size = Math.min(bufferBytes, arenaBytes - start);
-    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
-    buffers.push(context.createBuffer(size, usage, "a program's intermediate values"));
-  }
-  return buffers;
-}
-
-/** Loop indices of every tuple, then the bits of NaN and infinity, which WGSL cannot write as literals. */
-function makeLoopBuffer(context: GpuContext, tuples: Uint32Array, strideBytes: number): GPUBuffer {
-  const stride = strideBytes / 4;
-  const count = tuples.length / MAX_LOOP_DEPTH;
-  const words = new Uint32Array(count * stride);
-  for (let i = 0; i < count; i++) {
-    words.set(tuples.subarray(i * MAX_LOOP_DEPTH, (i + 1) * MAX_LOOP_DEPTH), i * stride);
-    words.set([0x7fc00000, 0x7f800000, 0, 0], i * stride + MAX_LOOP_DEPTH);
-  }
-  const buffer = context.createBuffer(
-    words.byteLength,
-    GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
-    "loop indices",
-  );
-  context.write(buffer, words);
-  return buffer;
 }

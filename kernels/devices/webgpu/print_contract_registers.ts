@@ -13,8 +13,9 @@ import {
 import type { ContractKernel } from "../../kernel.ts";
 import { SHORT_PRODUCT } from "../../long_sums.ts";
 import type { RegisterTile } from "./contract_tile.ts";
-import { convert, Evaluator, joinLanes, LANES, splat } from "./print_expr.ts";
-import type { Env } from "./print_expr.ts";
+import { Evaluator } from "./print_expr.ts";
+import type { Env } from "./print_index.ts";
+import { convert, joinLanes, LANES, splat } from "./print_value.ts";
 import { assign, pointsOf, unflatten } from "../../codegen/lane_index.ts";
 import type { Tile } from "../../live_range.ts";
 import { openLiveLoop } from "./print_mask.ts";

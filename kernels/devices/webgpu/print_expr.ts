@@ -9,32 +9,25 @@
 import { type DType, isFloat } from "../../../core/dtype.ts";
 import type { BinaryOp, Expr } from "../../../core/expr.ts";
 import { operandsOf } from "../../../core/expr.ts";
-import type { Index, Term, Var } from "../../../core/index_expr.ts";
-import { addIndex, constantIndex, divIndex, scaleIndex, substituteIndex } from "../../../core/index_expr.ts";
+import type { Index, Var } from "../../../core/index_expr.ts";
 import { invariant } from "../../../core/errors.ts";
 import type { Store } from "../../kernel.ts";
 import { dependsOn, isAligned } from "../../codegen/lane_index.ts";
-import type { LaneForm } from "../../codegen/lane_index.ts";
-import { type Env as LaneEnv, LaneScope } from "../../codegen/lane_scope.ts";
 import { foldsOf } from "./folds.ts";
+import { AccessPrinter } from "./print_access.ts";
+import type { Env } from "./print_index.ts";
 import { literal, typeName } from "./print_literal.ts";
 import { binaryText, INFINITY_BITS, magnitudeText, unaryText } from "./print_math.ts";
-import { TEXEL_ROW_BYTES } from "./print_texels.ts";
+import { convert, splat } from "./print_value.ts";
 import type { Value, Writer } from "./print_writer.ts";
 
-/** Lane numbers as component names. */
-export const LANES = "xyzw";
-
-/** What the kernel's variables are at the place where an expression is evaluated. */
-export type Env = LaneEnv<Value>;
-
 /** Prints the expressions of one kernel into its writer. */
-export class Evaluator extends LaneScope<Value> {
+export class Evaluator extends AccessPrinter {
   override readonly reductions = new Map<number, Value>();
   #uses = new Map<number, number>();
 
-  constructor(readonly writer: Writer, stores: readonly Store[], roots: readonly Expr[] = []) {
-    super();
+  constructor(writer: Writer, stores: readonly Store[], roots: readonly Expr[] = []) {
+    super(writer);
     const seen = new Set<number>();
     for (const root of [...stores.map(({ value }) => value), ...roots]) this.#count(root, seen);
     for (const { index } of stores) this.#countIndex(index, seen);
@@ -78,26 +71,6 @@ export class Evaluator extends LaneScope<Value> {
     return form.base;
   }
 
-  /** Instructions: an aligned vec4 or a scalar is one, else four. */
-  protected override loadCost(operand: number, index: Index, env: Env): number {
-    return this.#isWide(operand, this.index(index, env), env) ? 1 : 4;
-  }
-
-  protected override storeCost({ operand, index }: Store, env: Env): number {
-    return this.loadCost(operand, index, env);
-  }
-
-  /** Whether an access is one instruction for all lanes. */
-  #isWide(operand: number, index: Index, env: Env): boolean {
-    const form = this.form(index, env);
-    return form !== undefined &&
-      (form.step === 0 || (form.step === 1 && this.#canBeVector(operand) && isAligned(form.base, 4)));
-  }
-
-  #canBeVector(operand: number): boolean {
-    return this.writer.kernel.operands[operand].size % 4 === 0;
-  }
-
   /** The value of an expression. Its text is valid in the innermost open block. */
   value(expr: Expr, env: Env): Value {
     const key = `${env.id}:${expr.id}`;
@@ -120,7 +93,7 @@ export class Evaluator extends LaneScope<Value> {
       case "inRange":
         return this.#inRange(expr, env);
       case "load":
-        return this.#load(expr.operand, expr.index, env);
+        return this.load(expr.operand, expr.index, env);
       case "unary": {
         const operand = this.#running(this.value(expr.x, env), this.#isLiteral(expr.x, env));
         const x = foldsOf(expr).hidesLhs ? this.#hidden(operand) : operand;
@@ -273,22 +246,6 @@ export class Evaluator extends LaneScope<Value> {
     return value.depth < depth ? this.writer.bound(value) : value;
   }
 
-  /** The value of a kernel's index, converted. */
-  indexValue(source: Index, dtype: DType, env: Env): Value {
-    const index = this.index(source, env);
-    const form = this.form(index, env);
-    if (form?.step === 0) return convert(this.scalar(index, env), dtype);
-    let value: Value;
-    if (form) {
-      const base = this.scalar(form.base, env);
-      const steps = `vec4<i32>(${[0, 1, 2, 3].map((lane) => lane * form.step).join(", ")})`;
-      value = { text: `(${base.text} + ${steps})`, dtype: "i32", width: 4, depth: base.depth, atomic: false };
-    } else {
-      value = joinLanes([0, 1, 2, 3].map((lane) => this.scalar(index, env, lane)));
-    }
-    return convert(value, dtype);
-  }
-
   #inRange(expr: Expr & { kind: "inRange" }, env: Env): Value {
     const uniform = this.#uniformRange(expr, env);
     const index = uniform ?? this.index(expr.index, env);
@@ -308,172 +265,6 @@ export class Evaluator extends LaneScope<Value> {
       atomic: false,
     };
   }
-
-  #load(operand: number, source: Index, env: Env): Value {
-    const texels = this.writer.texels[operand];
-    const index = this.index(texels ? addIndex(source, scaleIndex(texels.start, -1)) : source, env);
-    const form = this.form(index, env);
-    const vector = this.#vectorLoad(operand, form, env);
-    if (vector) return vector;
-    if (form?.step === 0) return this.#scalarLoad(operand, this.scalar(this.#inside(operand, form.base), env));
-    const lanes = [0, 1, 2, 3].map((lane) =>
-      this.#scalarLoad(operand, this.scalar(this.#inside(operand, atLane(index, env, lane)), env, lane))
-    );
-    return this.writer.bound(joinLanes(lanes), "x");
-  }
-
-  /**
-   * An index to load from. That of a masked load may point anywhere, which is no harm while the program runs; but WGSL
-   * refuses constants that do, so they are led to the first element.
-   */
-  #inside(operand: number, index: Index): Index {
-    const count = this.writer.texels[operand]?.elements ?? this.writer.kernel.operands[operand].size;
-    return index.terms.length === 0 && (index.constant < 0 || index.constant >= count) ? constantIndex(0) : index;
-  }
-
-  /** One vec4 load, where four lanes are four neighbours in memory, upwards or downwards. */
-  #vectorLoad(operand: number, form: LaneForm | undefined, env: Env): Value | undefined {
-    if (!form || Math.abs(form.step) !== 1 || !this.#canBeVector(operand)) return undefined;
-    const base = form.step === 1 ? form.base : addIndex(form.base, -3);
-    if (!isAligned(base, 4)) return undefined;
-    const texels = this.writer.texels[operand];
-    this.writer.accesses[operand].vectorAccesses++;
-    this.writer.accesses[operand].vectorLoads++;
-    if (texels ? texels.lanes === 1 : this.writer.layouts[operand] !== "vector") return undefined;
-    const offset = this.scalar(divIndex(this.#inside(operand, base), 4), env);
-    const text = texels ? this.#texel(operand, offset) : `b${operand}[${offset.text}]`;
-    const loaded = this.#stored(text, operand, 4, offset.depth);
-    return form.step === 1 ? loaded : { ...loaded, text: `${loaded.text}.wzyx` };
-  }
-
-  /** The texel of a number. */
-  #texel(operand: number, number: Value): string {
-    const { text } = this.writer.bound(number, "n");
-    const row = TEXEL_ROW_BYTES / 4 / this.writer.texels[operand]!.lanes;
-    return `textureLoad(texels${operand}, vec2<i32>(${text} & ${row - 1}, ${text} >> ${Math.log2(row)}u), 0)`;
-  }
-
-  #scalarLoad(operand: number, offset: Value): Value {
-    const texels = this.writer.texels[operand];
-    if (texels?.lanes === 1) return this.#stored(`${this.#texel(operand, offset)}.x`, operand, 1, offset.depth);
-    if (texels) {
-      const { text } = this.writer.bound(offset, "n");
-      const texel = this.#texel(operand, { ...offset, text: `(${text} >> 2u)`, atomic: false });
-      return this.#stored(`${texel}[${text} & 3]`, operand, 1, offset.depth);
-    }
-    if (this.writer.layouts[operand] === "scalar") {
-      return this.#stored(`b${operand}[${offset.text}]`, operand, 1, offset.depth);
-    }
-    this.writer.accesses[operand].scalarLoads++;
-    const { text } = this.writer.bound(offset, "n");
-    return this.#stored(`b${operand}[${text} >> 2u][${text} & 3]`, operand, 1, offset.depth);
-  }
-
-  /** A loaded value as a name: loads are bound, so that they happen before stores that follow. */
-  #stored(text: string, operand: number, width: 1 | 4, depth: number): Value {
-    const { dtype } = this.writer.kernel.operands[operand];
-    const zero = width === 1 ? "0u" : "vec4<u32>(0u)";
-    const name = this.writer.bindLoad(dtype === "bool" ? `(${text} != ${zero})` : text, depth, operand, width);
-    return { text: name, dtype, width, depth, atomic: true };
-  }
-
-  /** The i32 value of a rewritten index; `lane` picks a lane where the index varies. */
-  scalar(source: Index, env: Env, lane?: number): Value {
-    const index = lane === undefined ? source : atLane(source, env, lane);
-    // Terms come in the order of variable ids, which equal kernels do not share: order them by name before anything is
-    // bound.
-    const ordered = index.terms.map((term) => ({ term, key: this.#orderKey(term) })).sort((
-      a,
-      b,
-    ) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
-    const parts = ordered.map(({ term }) => this.#term(term, env, lane)).sort((a, b) => a.depth - b.depth);
-    if (parts.length === 0) return { text: `${index.constant}`, dtype: "i32", width: 1, depth: 0, atomic: true };
-    let sum = "", depth = 0, count = 0;
-    for (const part of parts) {
-      if (count > 1 && part.depth > depth) [sum, count] = [this.writer.bind(sum, depth, "n"), 1];
-      const magnitude = Math.abs(part.coefficient);
-      const text = magnitude === 1 ? part.text : `${part.text} * ${magnitude}`;
-      sum = sum === ""
-        ? (part.coefficient < 0 ? `-${text}` : text)
-        : `${sum} ${part.coefficient < 0 ? "-" : "+"} ${text}`;
-      depth = part.depth;
-      count += magnitude === 1 && part.coefficient > 0 ? 1 : 2;
-    }
-    if (index.constant === 0) {
-      return { text: count > 1 ? this.writer.bind(sum, depth, "n") : sum, dtype: "i32", width: 1, depth, atomic: true };
-    }
-    if (count > 1) sum = this.writer.bind(sum, depth, "n");
-    const text = `${sum} ${index.constant < 0 ? "-" : "+"} ${Math.abs(index.constant)}`;
-    return { text: `(${text})`, dtype: "i32", width: 1, depth, atomic: false };
-  }
-
-  #orderKey({ atom, coefficient }: Term): string {
-    if (atom.kind === "var") return `${this.writer.variable(atom.variable).name} ${coefficient}`;
-    if (atom.kind === "value") return `~value ${`${atom.value.id}`.padStart(6, "0")} ${coefficient}`;
-    return `~${atom.kind} ${atom.by} ${
-      atom.of.terms.map((term) => this.#orderKey(term)).sort().join("+")
-    } ${coefficient}`;
-  }
-
-  #term({ atom, coefficient }: Term, env: Env, lane?: number): { text: string; depth: number; coefficient: number } {
-    switch (atom.kind) {
-      case "var": {
-        const { name, depth } = this.writer.variable(atom.variable);
-        return { text: name, depth, coefficient };
-      }
-      case "value": {
-        let value = this.writer.bound(convert(this.value(atom.value, env), "i32"), "n");
-        if (value.width === 4) {
-          invariant(lane !== undefined, "a varying run-time index is read as a scalar");
-          value = { ...value, text: `${value.text}.${LANES[lane]}` };
-        }
-        return { text: value.text, depth: value.depth, coefficient };
-      }
-      case "div":
-      case "mod": {
-        const of = this.writer.bound(this.scalar(atom.of, env, lane), "n");
-        const text = this.writer.bind(quotientText(atom.kind, of.text, atom.by, atom.of.min), of.depth, "n");
-        return { text, depth: of.depth, coefficient };
-      }
-    }
-  }
-
-  /**
-   * Writes a store whose value was evaluated before; `live` gives the condition under which a lane exists, if it may
-   * not; `+=` adds.
-   */
-  store(store: Store, value: Value, env: Env, live?: (lane: number) => string | undefined, operator = "="): void {
-    const { operand } = store;
-    const index = this.index(store.index, env);
-    const form = this.form(index, env);
-    const access = this.writer.accesses[operand];
-    const isWide = form?.step === 1 && !live && this.#canBeVector(operand) && isAligned(form.base, 4);
-    if (isWide) access.vectorAccesses++;
-    if (isWide && this.writer.layouts[operand] === "vector") {
-      const offset = this.scalar(divIndex(form.base, 4), env);
-      return this.writer.line(`b${operand}[${offset.text}] ${operator} ${storable(splat(value)).text};`);
-    }
-    if (!isWide) access.scalarStores++;
-    if (!env.lane) return this.#storeScalar(operand, this.scalar(index, env), value, operator);
-    const whole = this.writer.bound(value);
-    for (let lane = 0; lane < 4; lane++) {
-      const guard = live?.(lane);
-      const offset = this.scalar(index, env, lane);
-      const part = whole.width === 4 ? { ...whole, text: `${whole.text}.${LANES[lane]}`, width: 1 as const } : whole;
-      if (guard) this.writer.open(`if (${guard})`);
-      this.#storeScalar(operand, offset, part, operator);
-      if (guard) this.writer.close();
-    }
-  }
-
-  #storeScalar(operand: number, offset: Value, value: Value, operator: string): void {
-    let place = `b${operand}[${offset.text}]`;
-    if (this.writer.layouts[operand] === "vector") {
-      const { text } = this.writer.bound(offset, "n");
-      place = `b${operand}[${text} >> 2u][${text} & 3]`;
-    }
-    this.writer.line(`${place} ${operator} ${storable(value).text};`);
-  }
 }
 
 /**
@@ -485,55 +276,9 @@ const SELF_COMPARISONS: Partial<Record<BinaryOp, string>> = { eq: "<=", le: "<="
 /** Operators that WGSL defines between a vector and a scalar. */
 const MIXED = new Set<BinaryOp>(["add", "sub", "mul", "div"]);
 
-/** Floor division or remainder of an i32 by a positive constant; shifts and masks floor by themselves. */
-function quotientText(kind: "div" | "mod", of: string, by: number, min: number): string {
-  if ((by & (by - 1)) === 0) return kind === "div" ? `(${of} >> ${Math.log2(by)}u)` : `(${of} & ${by - 1})`;
-  const sign = kind === "div" ? "/" : "%";
-  if (min >= 0) return `(${of} ${sign} ${by})`;
-  const shift = Math.ceil(-min / by);
-  return kind === "div" ? `((${of} + ${shift * by}) / ${by} - ${shift})` : `((${of} + ${shift * by}) % ${by})`;
-}
-
 /** Whether an index depends on nothing but a variable. */
 function readsOnly({ terms }: Index, variable: Var | undefined): boolean {
   return terms.every(({ atom }) =>
     atom.kind === "var" ? atom.variable === variable : atom.kind !== "value" && readsOnly(atom.of, variable)
   );
-}
-
-/** An index for one lane of an environment. */
-function atLane(index: Index, env: Env, lane: number): Index {
-  return substituteIndex(index, new Map([[env.lane!.id, constantIndex(lane)]]));
-}
-
-/** A value with four lanes, equal if it was a scalar. */
-export function splat(value: Value, width: 1 | 4 = 4): Value {
-  if (value.width === width) return value;
-  return { ...value, text: `${typeName(value.dtype, 4)}(${value.text})`, width: 4, atomic: false };
-}
-
-/** A conversion; to bool it is a comparison with zero, which holds of NaN too. */
-export function convert(value: Value, dtype: DType): Value {
-  if (value.dtype === dtype) return value;
-  const type = typeName(value.dtype, value.width);
-  const isTrue = isFloat(value.dtype) ? `(!(${value.text} == ${type}(0)))` : `(${value.text} != ${type}(0))`;
-  const text = dtype === "bool" ? isTrue : `${typeName(dtype, value.width)}(${value.text})`;
-  return { ...value, text, dtype, atomic: false };
-}
-
-/** A value as it is kept in memory: bool as u32. */
-function storable(value: Value): Value {
-  return value.dtype === "bool" ? convert(value, "u32") : value;
-}
-
-/** Four scalars as one vec4. */
-export function joinLanes(lanes: readonly Value[]): Value {
-  const { dtype } = lanes[0];
-  return {
-    text: `${typeName(dtype, 4)}(${lanes.map(({ text }) => text).join(", ")})`,
-    dtype,
-    width: 4,
-    depth: Math.max(...lanes.map(({ depth }) => depth)),
-    atomic: false,
-  };
 }

@@ -2,7 +2,8 @@
 import { addIndex, constantIndex, scaleIndex, varIndex } from "../../../core/index_expr.ts";
 import type { RecurrenceKernel } from "../../kernel.ts";
 import { isLongSum } from "../../long_sums.ts";
-import { convert, Evaluator, splat } from "./print_expr.ts";
+import { Evaluator } from "./print_expr.ts";
+import { convert, splat } from "./print_value.ts";
 import { BlockSums, overSteps, stepsPerTurn } from "./print_loops.ts";
 import { typeName } from "./print_literal.ts";
 import { chooseWalk, liveLanes, startFlat, workgroupSizeFor } from "./print_space.ts";

@@ -5,7 +5,7 @@
 import { type DType, isFloat } from "../../../core/dtype.ts";
 import type { Combine, Expr } from "../../../core/expr.ts";
 import { identityOf } from "../../../core/expr.ts";
-import { convert, LANES, splat } from "./print_expr.ts";
+import { convert, LANES, splat } from "./print_value.ts";
 import type { Evaluator } from "./print_expr.ts";
 import { typeName } from "./print_literal.ts";
 import { binaryText, INFINITY_BITS, magnitudeText } from "./print_math.ts";

@@ -12,7 +12,7 @@ import { isFloat } from "../../../core/dtype.ts";
 import type { RowKernel, Store } from "../../kernel.ts";
 import { SHORT_SUM } from "../../long_sums.ts";
 import { Evaluator } from "./print_expr.ts";
-import type { Env } from "./print_expr.ts";
+import type { Env } from "./print_index.ts";
 import { BlockSums, closeCounted, type Counted, openCounted } from "./print_loops.ts";
 import { typeName } from "./print_literal.ts";
 import { accumulate, declareAccumulator, joinAcrossLanes, joinAcrossTeam, partialOf } from "./print_reduce.ts";

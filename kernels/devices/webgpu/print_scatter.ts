@@ -5,7 +5,7 @@ import { makeVar, varIndex } from "../../../core/index_expr.ts";
 import type { Expr } from "../../../core/expr.ts";
 import type { ScatterKernel, Store } from "../../kernel.ts";
 import { Evaluator } from "./print_expr.ts";
-import type { Env } from "./print_expr.ts";
+import type { Env } from "./print_index.ts";
 import { overSteps, stepsPerTurn } from "./print_loops.ts";
 import { chooseWalk, liveLanes, scalarWalk, startFlat, workgroupSizeFor } from "./print_space.ts";
 import type { Walk } from "./print_space.ts";

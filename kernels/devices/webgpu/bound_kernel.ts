@@ -1,0 +1,129 @@
+/** Kernels with what they are bound to: places in buffers, textures, and the bind groups of these. */
+import { invariant } from "../../../core/errors.ts";
+import type { KernelStep, Plan, ValueId } from "../../plan.ts";
+import type { PoolBuffer } from "./buffers.ts";
+import type { GpuContext } from "./context.ts";
+import type { WgslKernel } from "./print_wgsl.ts";
+
+/** A compiled kernel: its pipeline and what to bind. */
+export interface CompiledKernel {
+  readonly wgsl: WgslKernel;
+  readonly shader: number;
+  readonly pipeline: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+}
+
+/**
+ * Where an operand is bound: in a buffer of the program, or in the buffer of an input or output (by slot: inputs, then
+ * outputs).
+ */
+export interface Place {
+  readonly buffer: GPUBuffer | number;
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** Where a binding's data are: a part of a buffer, or a texture. */
+type Resource = Place | GPUTextureView;
+
+/** Bind groups kept for one kernel: loops of launches cycle through few combinations of buffers. */
+const GROUPS_KEPT = 64;
+
+/** Where the values of a plan are. */
+export class Places {
+  constructor(
+    readonly plan: Plan,
+    readonly arena: readonly GPUBuffer[],
+    readonly constants: ReadonlyMap<ValueId, PoolBuffer>,
+  ) {}
+
+  /** The place of a value. */
+  of(id: ValueId): Place {
+    const { values, offsets, bufferBytes, inputs } = this.plan;
+    const value = values[id];
+    const { storage } = value;
+    // A shader may address whole vec4s; memory is padded to 256 bytes everywhere.
+    const size = Math.ceil(value.sizeBytes / 16) * 16;
+    switch (storage.kind) {
+      case "input":
+        return { buffer: storage.position, offset: 0, size };
+      case "output":
+        return { buffer: inputs.length + storage.position, offset: 0, size };
+      case "constant":
+        return { buffer: this.constants.get(id)!.gpu, offset: 0, size };
+      case "temporary": {
+        const offset = offsets.get(id);
+        invariant(offset !== undefined, `${value.label} has no place in the arena`);
+        const cut = bufferBytes === Infinity ? 0 : Math.floor(offset / bufferBytes);
+        return { buffer: this.arena[cut], offset: cut === 0 ? offset : offset - cut * bufferBytes, size };
+      }
+      case "alias": {
+        const base = this.of(storage.of);
+        return { ...base, offset: base.offset + storage.byteOffset, size };
+      }
+    }
+  }
+}
+
+/** A kernel step on a device: what to dispatch, and with which bind group. */
+export class BoundKernel {
+  readonly pipeline: GPUComputePipeline;
+  readonly workgroups: readonly [number, number, number];
+  /** Whether there is nothing to compute. */
+  readonly isEmpty: boolean;
+  /** The slots that it touches; empty if the bind group never changes. */
+  readonly slots: readonly number[];
+  readonly #layout: GPUBindGroupLayout;
+  readonly #bindings: readonly { readonly binding: number; readonly resource: Resource }[];
+  readonly #groups = new Map<string, GPUBindGroup>();
+
+  /** @param viewOf The texture of a binding that reads one. */
+  constructor(
+    readonly context: GpuContext,
+    step: KernelStep,
+    { wgsl, pipeline, layout }: CompiledKernel,
+    { places, viewOf }: { readonly places: Places; readonly viewOf: (binding: number) => GPUTextureView },
+  ) {
+    this.pipeline = pipeline;
+    this.workgroups = wgsl.workgroups;
+    this.isEmpty = wgsl.workgroups.includes(0);
+    this.#layout = layout;
+    this.#bindings = wgsl.bindings.map(({ binding, operand, texels }) => ({
+      binding,
+      resource: texels ? viewOf(binding) : places.of(step.operands[operand]),
+    }));
+    const buffers = this.#bindings.flatMap(({ resource }) => ("buffer" in resource ? [resource.buffer] : []));
+    this.slots = [...new Set(buffers.filter((buffer) => typeof buffer === "number"))];
+  }
+
+  /** Bind groups that are kept. */
+  get groupCount(): number {
+    return this.#groups.size;
+  }
+
+  /** The bind group of the buffers in the slots, made the first time. */
+  group(slots: readonly PoolBuffer[]): GPUBindGroup {
+    const groups = this.#groups, key = this.slots.map((slot) => slots[slot].id).join();
+    let group = groups.get(key);
+    if (group) {
+      if (groups.size > 1) {
+        // Most recently used last.
+        groups.delete(key);
+        groups.set(key, group);
+      }
+      return group;
+    }
+    const entries = this.#bindings.map(({ binding, resource }): GPUBindGroupEntry => {
+      if (!("buffer" in resource)) return { binding, resource };
+      const { buffer, offset, size } = resource;
+      return { binding, resource: { buffer: typeof buffer === "number" ? slots[buffer].gpu : buffer, offset, size } };
+    });
+    group = this.context.createBindGroup(this.#layout, entries);
+    groups.set(key, group);
+    if (groups.size > GROUPS_KEPT) {
+      groups.delete(groups.keys().next().value!);
+      this.context.dropBindGroups(1);
+    }
+    return group;
+  }
+}

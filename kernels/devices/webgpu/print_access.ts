@@ -1,0 +1,137 @@
+/** Prints loads and stores: of one element or of aligned fours, from buffers and from textures. */
+import { addIndex, constantIndex, divIndex, type Index, scaleIndex } from "../../../core/index_expr.ts";
+import { isAligned, type LaneForm } from "../../codegen/lane_index.ts";
+import type { Store } from "../../kernel.ts";
+import { atLane, type Env, IndexPrinter } from "./print_index.ts";
+import { TEXEL_ROW_BYTES } from "./print_texels.ts";
+import { joinLanes, LANES, splat, storable } from "./print_value.ts";
+import type { Value } from "./print_writer.ts";
+
+/** Prints the memory instructions of one kernel into its writer. */
+export abstract class AccessPrinter extends IndexPrinter {
+  /** Instructions: an aligned vec4 or a scalar is one, else four. */
+  protected override loadCost(operand: number, index: Index, env: Env): number {
+    return this.#isWide(operand, this.index(index, env), env) ? 1 : 4;
+  }
+
+  protected override storeCost({ operand, index }: Store, env: Env): number {
+    return this.loadCost(operand, index, env);
+  }
+
+  /** Whether an access is one instruction for all lanes. */
+  #isWide(operand: number, index: Index, env: Env): boolean {
+    const form = this.form(index, env);
+    return form !== undefined &&
+      (form.step === 0 || (form.step === 1 && this.#canBeVector(operand) && isAligned(form.base, 4)));
+  }
+
+  #canBeVector(operand: number): boolean {
+    return this.writer.kernel.operands[operand].size % 4 === 0;
+  }
+
+  /** Loads one element, or one for each lane. */
+  protected load(operand: number, source: Index, env: Env): Value {
+    const texels = this.writer.texels[operand];
+    const index = this.index(texels ? addIndex(source, scaleIndex(texels.start, -1)) : source, env);
+    const form = this.form(index, env);
+    const vector = this.#vectorLoad(operand, form, env);
+    if (vector) return vector;
+    if (form?.step === 0) return this.#scalarLoad(operand, this.scalar(this.#inside(operand, form.base), env));
+    const lanes = [0, 1, 2, 3].map((lane) =>
+      this.#scalarLoad(operand, this.scalar(this.#inside(operand, atLane(index, env, lane)), env, lane))
+    );
+    return this.writer.bound(joinLanes(lanes), "x");
+  }
+
+  /**
+   * An index to load from. That of a masked load may point anywhere, which is no harm while the program runs; but WGSL
+   * refuses constants that do, so they are led to the first element.
+   */
+  #inside(operand: number, index: Index): Index {
+    const count = this.writer.texels[operand]?.elements ?? this.writer.kernel.operands[operand].size;
+    return index.terms.length === 0 && (index.constant < 0 || index.constant >= count) ? constantIndex(0) : index;
+  }
+
+  /** One vec4 load, where four lanes are four neighbours in memory, upwards or downwards. */
+  #vectorLoad(operand: number, form: LaneForm | undefined, env: Env): Value | undefined {
+    if (!form || Math.abs(form.step) !== 1 || !this.#canBeVector(operand)) return undefined;
+    const base = form.step === 1 ? form.base : addIndex(form.base, -3);
+    if (!isAligned(base, 4)) return undefined;
+    const texels = this.writer.texels[operand];
+    this.writer.accesses[operand].vectorAccesses++;
+    this.writer.accesses[operand].vectorLoads++;
+    if (texels ? texels.lanes === 1 : this.writer.layouts[operand] !== "vector") return undefined;
+    const offset = this.scalar(divIndex(this.#inside(operand, base), 4), env);
+    const text = texels ? this.#texel(operand, offset) : `b${operand}[${offset.text}]`;
+    const loaded = this.#stored(text, operand, 4, offset.depth);
+    return form.step === 1 ? loaded : { ...loaded, text: `${loaded.text}.wzyx` };
+  }
+
+  /** The texel of a number. */
+  #texel(operand: number, number: Value): string {
+    const { text } = this.writer.bound(number, "n");
+    const row = TEXEL_ROW_BYTES / 4 / this.writer.texels[operand]!.lanes;
+    return `textureLoad(texels${operand}, vec2<i32>(${text} & ${row - 1}, ${text} >> ${Math.log2(row)}u), 0)`;
+  }
+
+  #scalarLoad(operand: number, offset: Value): Value {
+    const texels = this.writer.texels[operand];
+    if (texels?.lanes === 1) return this.#stored(`${this.#texel(operand, offset)}.x`, operand, 1, offset.depth);
+    if (texels) {
+      const { text } = this.writer.bound(offset, "n");
+      const texel = this.#texel(operand, { ...offset, text: `(${text} >> 2u)`, atomic: false });
+      return this.#stored(`${texel}[${text} & 3]`, operand, 1, offset.depth);
+    }
+    if (this.writer.layouts[operand] === "scalar") {
+      return this.#stored(`b${operand}[${offset.text}]`, operand, 1, offset.depth);
+    }
+    this.writer.accesses[operand].scalarLoads++;
+    const { text } = this.writer.bound(offset, "n");
+    return this.#stored(`b${operand}[${text} >> 2u][${text} & 3]`, operand, 1, offset.depth);
+  }
+
+  /** A loaded value as a name: loads are bound, so that they happen before stores that follow. */
+  #stored(text: string, operand: number, width: 1 | 4, depth: number): Value {
+    const { dtype } = this.writer.kernel.operands[operand];
+    const zero = width === 1 ? "0u" : "vec4<u32>(0u)";
+    const name = this.writer.bindLoad(dtype === "bool" ? `(${text} != ${zero})` : text, depth, operand, width);
+    return { text: name, dtype, width, depth, atomic: true };
+  }
+
+  /**
+   * Writes a store whose value was evaluated before; `live` gives the condition under which a lane exists, if it may
+   * not; `+=` adds.
+   */
+  store(store: Store, value: Value, env: Env, live?: (lane: number) => string | undefined, operator = "="): void {
+    const { operand } = store;
+    const index = this.index(store.index, env);
+    const form = this.form(index, env);
+    const access = this.writer.accesses[operand];
+    const isWide = form?.step === 1 && !live && this.#canBeVector(operand) && isAligned(form.base, 4);
+    if (isWide) access.vectorAccesses++;
+    if (isWide && this.writer.layouts[operand] === "vector") {
+      const offset = this.scalar(divIndex(form.base, 4), env);
+      return this.writer.line(`b${operand}[${offset.text}] ${operator} ${storable(splat(value)).text};`);
+    }
+    if (!isWide) access.scalarStores++;
+    if (!env.lane) return this.#storeScalar(operand, this.scalar(index, env), value, operator);
+    const whole = this.writer.bound(value);
+    for (let lane = 0; lane < 4; lane++) {
+      const guard = live?.(lane);
+      const offset = this.scalar(index, env, lane);
+      const part = whole.width === 4 ? { ...whole, text: `${whole.text}.${LANES[lane]}`, width: 1 as const } : whole;
+      if (guard) this.writer.open(`if (${guard})`);
+      this.#storeScalar(operand, offset, part, operator);
+      if (guard) this.writer.close();
+    }
+  }
+
+  #storeScalar(operand: number, offset: Value, value: Value, operator: string): void {
+    let place = `b${operand}[${offset.text}]`;
+    if (this.writer.layouts[operand] === "vector") {
+      const { text } = this.writer.bound(offset, "n");
+      place = `b${operand}[${text} >> 2u][${text} & 3]`;
+    }
+    this.writer.line(`${place} ${operator} ${storable(value).text};`);
+  }
+}
