@@ -17,7 +17,7 @@ function devicesInWords(): string {
 export const DEVICE_FLAGS = {
   device: choice(DEVICE_KINDS, devicesInWords(), "auto"),
   shaderCache: {
-    ...text("DIR", "where WebGPU drivers keep compiled shaders, for a faster next start"),
+    ...text("DIR", "folder where WebGPU drivers cache compiled shaders, for a faster next start"),
     unless: "the driver's own",
   },
 } as const;
@@ -26,7 +26,7 @@ export const DEVICE_FLAGS = {
 export const CHECKPOINT_FLAGS = {
   checkpoint: { ...text("PATH", "run folder or `.safetensors` file"), unless: `the newest run in ${RUNS}/` },
   which: {
-    ...choice(["best", "last"], "which state of a run folder: the best on held-out text, or the last"),
+    ...choice(["best", "last"], "which checkpoint of a run folder: the best on held-out text, or the last"),
     unless: "the best, if there is one",
   },
 } as const;
@@ -34,5 +34,5 @@ export const CHECKPOINT_FLAGS = {
 /** What is printed. */
 export const OUTPUT_FLAGS = {
   json: toggle("print JSON for scripts, one object per line"),
-  verbose: toggle("print stacks with errors"),
+  verbose: toggle("print stack traces of errors"),
 } as const;

@@ -14,12 +14,12 @@ import type { Terminal } from "./terminal.ts";
 const FLAGS = {
   place: required(
     "PLACE",
-    "a URL, or `hf:OWNER/NAME/PATH` in a dataset on Hugging Face; may stand first, without `--place`",
+    "a URL, or `hf:OWNER/NAME/PATH` of a Hugging Face dataset; can come first, without `--place`",
   ),
-  sha256: text("HEX", "refuse the file if it has another SHA-256"),
-  cache: text("DIR", "where copies are kept", CACHE),
-  endpoint: text("URL", "where Hugging Face, or a mirror of it, is", HUGGING_FACE),
-  again: toggle("fetch it even if it is there"),
+  sha256: text("HEX", "expected SHA-256; a file with another one is not kept"),
+  cache: text("DIR", "folder for downloads", CACHE),
+  endpoint: text("URL", "address of Hugging Face or of a mirror", HUGGING_FACE),
+  again: toggle("download it even if it is in the cache"),
   ...OUTPUT_FLAGS,
 } as const;
 

@@ -2,7 +2,7 @@
 import { type IntegerRow, type NumberRow, ruleFor, takes } from "../titans/options/option_table.ts";
 import { UsageError } from "./errors.ts";
 
-/** A flag: how its text is read, and what the help says. */
+/** A flag: how its value is parsed, and its help text. */
 export interface Flag<T> {
   /** What it does, for help texts and documents; may have `code` in backticks. */
   readonly help: string;
@@ -19,7 +19,7 @@ export interface Flag<T> {
   /** Whether it may be given several times; then its value is a list. */
   readonly repeats?: boolean;
   /**
-   * Whether the next word is its value whatever that is, also if it looks like a flag: for texts that somebody wrote.
+   * Whether the next word is always its value, even if it looks like a flag: for free text.
    */
   readonly takesAnything?: boolean;
   /** Reads the value. @throws {UsageError} if it cannot be read. */
@@ -33,7 +33,7 @@ export type Flags = Readonly<Record<string, Flag<any>>>;
 /** The values of a table of flags. */
 export type Values<F extends Flags> = { readonly [K in keyof F]: F[K] extends Flag<infer T> ? T : never };
 
-/** What was found on a command line. */
+/** The result of parsing a command line. */
 export interface Parsed<F extends Flags> {
   readonly values: Values<F>;
   /** The flags that were given, by camelCase name. */
@@ -52,7 +52,7 @@ export function text(placeholder: string, help: string, fallback?: string): Flag
   return { help, placeholder, fallback, read: (value) => value };
 }
 
-/** A flag with a text that the command insists on. */
+/** A required flag with a text. */
 export function required(placeholder: string, help: string): Flag<string | undefined> {
   return { ...text(placeholder, help), unless: "required" };
 }
@@ -97,7 +97,7 @@ export function choice<const T extends string>(
 /** Bounds of a number. */
 export type Range = Pick<NumberRow, "min" | "max" | "aboveMin">;
 
-/** A flag with a whole number. */
+/** A flag with an integer. */
 export function integer(help: string, fallback: number, range?: Range): Flag<number>;
 export function integer(help: string, fallback: undefined, range?: Range): Flag<number | undefined>;
 export function integer(help: string, fallback: number | undefined, range: Range = {}): Flag<number | undefined> {
@@ -132,7 +132,7 @@ export function numberReading(row: IntegerRow | NumberRow): Pick<Flag<number>, "
  * Reads a command line.
  * @param args Words after the command's name.
  * @param flags The command's flags.
- * @param command How the command is called in error texts.
+ * @param command The command's name in error messages.
  * @throws {UsageError} for unknown flags (with the nearest known one), missing or wrong values, and stray words.
  */
 export function parseFlags<F extends Flags>(args: readonly string[], flags: F, command: string): Parsed<F> {
@@ -143,7 +143,7 @@ export function parseFlags<F extends Flags>(args: readonly string[], flags: F, c
   const given = new Set<string>();
   for (let i = 0; i < args.length; i++) {
     const word = args[i];
-    // In front it is npm's way of saying that what follows is the command's; elsewhere flags end.
+    // At the front, npm uses it to separate its own flags; elsewhere it ends the flags.
     if (word === "--" && (i === 0 || i + 1 === args.length)) continue;
     if (!word.startsWith("-")) {
       throw new UsageError(
@@ -151,7 +151,7 @@ export function parseFlags<F extends Flags>(args: readonly string[], flags: F, c
       );
     }
     if (word === "--") {
-      throw new UsageError(`${command} takes no argument ${quote(args[i + 1])} behind --: leave both out`);
+      throw new UsageError(`${command} takes no argument ${quote(args[i + 1])} after --: omit both`);
     }
     const [name, attached] = splitOnce(word, "=");
     const found = byName.get(name);
@@ -176,7 +176,7 @@ export function parseFlags<F extends Flags>(args: readonly string[], flags: F, c
   return { values: values as Values<F>, given: given as ReadonlySet<keyof F> };
 }
 
-/** Whether a command line asks for help, rather than for something that is called so. */
+/** Whether a command line asks for help, as opposed to a value of that name. */
 export function asksHelp(args: readonly string[], flags: Flags = {}): boolean {
   const taking = new Set(
     Object.entries(flags).filter(([, { takesAnything }]) => takesAnything).map(([key]) => flagName(key)),
@@ -239,7 +239,7 @@ export function flagName(key: string): string {
 
 /** `: did you mean X?` for the known word nearest to an unknown one, or nothing where none is near. */
 export function suggestion(unknown: string, known: readonly string[]): string {
-  // Nothing that is known is as long, and comparing takes time with the length.
+  // No known word is this long, and comparing takes time that grows with the length.
   if (unknown.length > 64) return "";
   const ranked = known.map((word) => ({ word, distance: editDistance(unknown, word) })).sort((a, b) =>
     a.distance - b.distance

@@ -17,11 +17,16 @@ import { readPaths } from "./user_path.ts";
 
 const FLAGS = {
   ...CHECKPOINT_FLAGS,
-  memory: text("FILE", "begin with what `deno task remember` has read; without `--prompt`, go on where that text ends"),
+  memory: text(
+    "FILE",
+    "start from a memory file of `deno task remember`; without `--prompt`, continue where its text ended",
+  ),
   prompt: phrase("what to continue", "The "),
-  tokens: integer("tokens to write, bytes unless the model reads others", 300, { min: 1 }),
+  tokens: integer("number of tokens to generate; a token is a byte unless the model has another vocabulary", 300, {
+    min: 1,
+  }),
   ...SAMPLING_FLAGS,
-  stop: { ...texts("TEXT", "end before this text would appear; may be given several times"), takesAnything: true },
+  stop: { ...texts("TEXT", "stop before this text would appear; can be repeated"), takesAnything: true },
   ...DEVICE_FLAGS,
   ...OUTPUT_FLAGS,
 } as const;

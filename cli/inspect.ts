@@ -41,17 +41,17 @@ const WORDS = Object.keys(SHOWN) as Word[];
 
 const FLAGS = {
   ...CHECKPOINT_FLAGS,
-  text: required("FILE", "what to read: a file of any kind that `train` learns from, or `-` for standard input"),
+  text: required("FILE", "the text: a file in any format that `train` accepts, or `-` for standard input"),
   ...TEXT_FLAGS,
   by: { ...choice(WORDS, "what the strip shows"), unless: "surprise, bits of models without a memory" },
   block: {
-    ...integer("look at this block's memory only, counted from 0", undefined, { min: 0 }),
-    unless: "mean of all",
+    ...integer("only the memory of this block, counted from 0", undefined, { min: 0 }),
+    unless: "mean over all",
   },
-  head: { ...integer("look at this head's memory only, counted from 0", undefined, { min: 0 }), unless: "mean of all" },
+  head: { ...integer("only the memory of this head, counted from 0", undefined, { min: 0 }), unless: "mean over all" },
   color: choice(
     ["auto", "always", "never"],
-    "`auto` colours on a terminal unless `NO_COLOR` is set, and draws bars elsewhere",
+    "`auto` uses colours on a terminal unless `NO_COLOR` is set, and bars elsewhere",
     "auto",
   ),
   ...DEVICE_FLAGS,

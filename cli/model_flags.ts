@@ -1,4 +1,4 @@
-/** Flags for the options of a model: whatever is given differs from the preset. */
+/** Flags for the options of a model; flags that are given override the preset. */
 import {
   type ConfigError,
   MIXERS,
@@ -64,9 +64,8 @@ export function modelOptions(flags: ModelFlags): Partial<ModelConfig> {
   return optionsGiven(OTHERS, flags);
 }
 
-/**
- * Checks that flags given to a run that goes on say what its model is.
- * @throws {UsageError} naming the first that does not.
+/** Checks that the flags of a resumed run agree with its model.
+ * @throws {UsageError} naming the first flag that does not.
  */
 export function checkModelFlags(flags: ModelFlags, given: ReadonlySet<string>, model: ModelConfig, path: string): void {
   for (const [name, value] of Object.entries(modelOptions(flags))) {
@@ -101,7 +100,7 @@ export function modelFlag(name: keyof typeof OTHERS, value?: OptionValue): strin
   return value === undefined ? flagName(flagKeyOf(name) ?? name) : asTyped(OTHERS, name, value);
 }
 
-/** An option that cannot be, in the words of the command line: names of options become those of their flags. */
+/** The error for an invalid option, with the names of options replaced by those of their flags. */
 export function inFlags(error: ConfigError, flags: ModelFlags): UsageError {
   const [, value, rule] = /^Cannot use \S+ (.*?): (.*)$/s.exec(error.message) ?? [], key = flagKeyOf(error.field);
   if (key === undefined || rule === undefined) return new UsageError(error.message, { cause: error });
@@ -115,7 +114,7 @@ export function inFlags(error: ConfigError, flags: ModelFlags): UsageError {
   });
 }
 
-/** Lines about flags that were given and change nothing. */
+/** Notes about flags that were given but have no effect. */
 export function idleFlags(flags: ModelFlags, model: ModelConfig): string[] {
   const given = Object.keys(modelOptions(flags)), typed = { ...model, blocks: shown(model.blocks) };
   return idleNotes(MODEL_OPTIONS, given, typed, (name) => idleOption(model, name as keyof ModelConfig));

@@ -1,4 +1,4 @@
-/** Flags for how a model is updated: which optimizer, its options, the schedule. */
+/** Flags of the optimizer, its options and the schedule. */
 import { defineOptimizer, type OptimizerConfig, OPTIMIZERS, optimizerTable, type OptionTable } from "../titans/mod.ts";
 import type { OptionRow } from "../titans/options/option_table.ts";
 import { UsageError } from "./errors.ts";
@@ -7,7 +7,7 @@ import { asTyped, flagKey, flagsOf, optionsGiven } from "./table_flags.ts";
 
 const RULES = Object.values(OPTIMIZERS);
 
-/** Which optimizer it is. */
+/** The name of the optimizer. */
 export const OPTIMIZER_ROW: OptionRow = {
   kind: "choice",
   choices: Object.fromEntries(RULES.map(({ name, summary }) => [name, summary])),
@@ -15,7 +15,7 @@ export const OPTIMIZER_ROW: OptionRow = {
   help: "update rule",
 };
 
-/** All that any optimizer takes. Options of one name are one flag, whatever their defaults. */
+/** The options of all optimizers. Options with the same name share a flag, even with different defaults. */
 export const OPTIMIZER_OPTIONS: OptionTable = Object.assign(
   { optimizer: OPTIMIZER_ROW },
   ...RULES.toReversed().map(({ name }) => optimizerTable(name)),
@@ -57,12 +57,12 @@ export function optimizerOf(flags: object, steps: number): OptimizerConfig {
   return { ...config, warmupSteps: Math.min(config.warmupSteps, steps) };
 }
 
-/** Options that may change where a run goes on. */
+/** Options that can change when a run is resumed. */
 const RATES = ["learningRate", "warmupSteps"];
 
 /**
- * Checks that flags given to a run that goes on say how it is updated; the learning rate and its warm-up may change.
- * @throws {UsageError} naming the first that does not.
+ * Checks that the flags of a resumed run agree with its optimizer; the learning rate and its warm-up can change.
+ * @throws {UsageError} naming the first flag that does not.
  */
 export function checkOptimizerFlags(flags: object, config: OptimizerConfig, path: string): void {
   for (const [name, value] of Object.entries(optionsGiven(OPTIMIZER_OPTIONS, flags))) {

@@ -24,11 +24,11 @@ import { rowOptionsOf, TEXT_FLAGS } from "./text_flags.ts";
 import { readPaths } from "./user_path.ts";
 
 const FLAGS = {
-  text: required("FILE", "what to read: a file of any kind that `train` learns from, or `-` for standard input"),
+  text: required("FILE", "the text: a file in any format that `train` accepts, or `-` for standard input"),
   ...TEXT_FLAGS,
-  memory: required("FILE", "where to keep what was read"),
-  continue: toggle("read on from what `--memory` holds already"),
-  skip: integer("bytes at the beginning of the text to leave out", 0, { min: 0 }),
+  memory: required("FILE", "the memory file to write"),
+  continue: toggle("continue from the contents of `--memory`"),
+  skip: integer("number of bytes to skip at the start of the text", 0, { min: 0 }),
   ...CHECKPOINT_FLAGS,
   ...DEVICE_FLAGS,
   ...OUTPUT_FLAGS,

@@ -154,7 +154,7 @@ export async function readConfig(path: string): Promise<unknown | undefined> {
 }
 
 /**
- * The parsed but unchecked configuration file of a run. @param path The run's folder, for error texts. @throws
+ * The parsed but unchecked configuration file of a run. @param path The run's folder, for error messages. @throws
  * {CommandError} if it is not JSON.
  */
 export function parseConfig(text: string, path: string): unknown {

@@ -11,21 +11,21 @@ export const RUN_OPTIONS = {
     min: 0,
     help: "optimizer steps of the whole run; 0 only shows what would be read",
   },
-  seqLen: { kind: "integer", default: 128, min: 1, max: 2 ** 20, help: "tokens of a training sequence" },
-  batch: { kind: "integer", default: 8, min: 1, max: 2 ** 16, help: "sequences computed at once" },
+  seqLen: { kind: "integer", default: 128, min: 1, max: 2 ** 20, help: "tokens per training sequence" },
+  batch: { kind: "integer", default: 8, min: 1, max: 2 ** 16, help: "sequences per batch" },
   accumulate: {
     kind: "integer",
     default: 1,
     min: 1,
     max: 2 ** 16,
-    help: "batches whose gradients make one step: the memory of one batch, the step of many",
+    help: "batches whose gradients are averaged for one step: the step of many with the memory of one",
   },
   stream: {
     kind: "integer",
     default: 0,
     min: 0,
     help:
-      "read documents in order, memory carried from step to step through this many tokens at most; 0: every sequence starts afresh",
+      "read documents in order and carry memory from step to step for at most this many tokens; 0: every sequence starts with a fresh memory",
     before: 0,
   },
   seed: {
@@ -33,7 +33,7 @@ export const RUN_OPTIONS = {
     default: 0,
     min: 0,
     max: 2 ** 32 - 1,
-    help: "of the first weights, the order of the text, and of `--split scattered`",
+    help: "seed of the initial weights, the order of the text and `--split scattered`",
   },
 } as const satisfies OptionTable;
 

@@ -3,7 +3,7 @@ import { SAMPLING_OPTIONS } from "../titans/mod.ts";
 import { defaultsOf } from "../titans/options/option_table.ts";
 import { flagsOf, idleNotes } from "./table_flags.ts";
 
-/** How boldly the commands write unless told otherwise: a text that is neither dull nor wild. */
+/** Default temperature of the commands: text that is neither dull nor wild. */
 export const SAMPLE_TEMPERATURE = 0.8;
 
 /** The rows; a seed is in the range of every other `--seed`. */

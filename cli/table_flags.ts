@@ -90,8 +90,7 @@ export function optionsGiven(table: OptionTable, flags: object): Readonly<Record
   );
 }
 
-/**
- * Lines about flags that were given and change nothing.
+/** Notes about flags that were given but have no effect.
  * @param given The options that they give.
  * @param options All options.
  * @param because The option because of which another one changes nothing; what the rows say unless given.

@@ -22,18 +22,18 @@ export const TEXT_FLAGS = {
   field: checked(
     text(
       "NAME",
-      "field of `.jsonl` records, or column of tables, with the text; several as `a,b` or `{title}: {text}`",
+      "field of `.jsonl` records or column of tables with the text; several as `a,b` or `{title}: {text}`",
       DEFAULT_RECIPE.field,
     ),
     parseField,
   ),
   separator: {
-    ...text("C", "character between the fields of a table; `tab` for a tab"),
+    ...text("C", "field separator of tables; write `tab` for a tab"),
     unless: "a comma in .csv, a tab in .tsv",
     read: parseSeparator,
   },
-  noHeader: toggle("the first row of a table does not name its columns; `--field 2` is the second one"),
-  skipBadRows: toggle("leave records and rows out that cannot be understood, and say how many"),
+  noHeader: toggle("the first row of a table is data; columns are numbered, `--field 2` is the second"),
+  skipBadRows: toggle("skip malformed records and rows, and report how many"),
 } as const;
 
 /** How records and rows are turned into text, from the flags. */

@@ -69,27 +69,27 @@ const FLAGS = { ...OWN_FLAGS, ...OPTIMIZER_FLAGS, ...MODEL_FLAGS } as typeof OWN
 export const trainCommand: Command = {
   summary: "train a model on text; stop and continue it at any time",
   description: [
-    "Trains a Titans language model, on bytes unless --vocabulary says otherwise. Progress, loss and bits per byte are",
-    "shown; at the end the model writes a sample.",
-    "A run lives in a folder: config.json, the checkpoints (last and best), metrics.jsonl, sample.txt, and report.html with the curves.",
-    "Ctrl-C and SIGTERM save it; --resume continues it.",
+    "Trains a Titans language model on bytes, or on the tokens of --vocabulary. Shows progress, loss and bits per byte,",
+    "and generates a sample at the end.",
+    "Each run has a folder with config.json, the last and the best checkpoint, metrics.jsonl, sample.txt and report.html with the curves.",
+    "Ctrl-C and SIGTERM save the run; --resume continues it.",
   ].join("\n"),
   examples: [
-    ["deno task train", "a small model on real English text: about two minutes on two cores"],
+    ["deno task train", "a small model on real English text; takes about two minutes on two cores"],
     [
       "deno task train --data my.txt --steps 1000",
-      "your own text; .md, .jsonl, .csv, .parquet, packed with gzip or not, and folders too",
+      "your own text: .txt, .md, .jsonl, .csv or .parquet files, also gzipped, and folders",
     ],
     [
       "deno task train --data books/ --data chat.jsonl=2 --field message",
-      "several texts, the second one seen twice as often",
+      "several texts; the second is seen twice as often",
     ],
-    ["deno task train --data my.txt --vocabulary bpe:gpt2 --batch 2", "tokens of several letters instead of bytes"],
-    ["zcat corpus.gz | deno task train --data -", "from another program"],
-    ["deno task train --model lmm --out runs/lmm", "the memory alone, in a folder of your choice"],
+    ["deno task train --data my.txt --vocabulary bpe:gpt2 --batch 2", "BPE tokens instead of bytes"],
+    ["zcat corpus.gz | deno task train --data -", "text from another program"],
+    ["deno task train --model lmm --out runs/lmm", "the memory alone, in a given folder"],
     ["deno task train --model mag --gates channel --no-momentum", "another model, finer gates, an ablation"],
-    ["deno task train --stream 65536", "sequences go on where the last ones ended, through documents of up to 64 KiB"],
-    ["deno task train --data books/ --steps 0", "show what would be read, and train nothing"],
+    ["deno task train --stream 65536", "documents in order; the memory is carried along for up to 64 KiB"],
+    ["deno task train --data books/ --steps 0", "show what would be read, without training"],
     ["deno task train --resume --steps 600", "continue the newest run up to step 600"],
     ["deno task train --json | tee log.jsonl", "for scripts: events start, step, validation, sample, done"],
   ],
@@ -104,7 +104,7 @@ async function train(args: readonly string[], terminal: Terminal): Promise<numbe
     throw new UsageError("--steps 0 shows what a new run would read: leave --resume out");
   }
   const reporter = flags.json ? jsonReporter(terminal) : textReporter(terminal);
-  // From the first moment on: Ctrl-C while the text loads or kernels compile ends the run in good order too.
+  // Installed first, so that Ctrl-C also ends the run gracefully while the text loads or kernels compile.
   using interrupt = listenForInterrupt(terminal);
   const watch = { note: reporter.note, stopped: () => interrupt.requested };
   if (!flags.resume) idleNotes(flags, given).forEach(reporter.note);
@@ -114,7 +114,7 @@ async function train(args: readonly string[], terminal: Terminal): Promise<numbe
   }
   const opened = await (flags.resume ? resumedRun(flags, given, watch) : newRun(flags, watch)).catch(
     (error: unknown) => {
-      // Who stops while a text is prepared hears that it was stopped, not that it failed.
+      // A stop while a text is prepared is reported as a stop, not as a failure.
       if (!interrupt.requested) throw error;
       reporter.note(error instanceof Error ? error.message : String(error));
     },

@@ -1,11 +1,11 @@
 /**
- * The optimisation barrier: a tensor as it is, that is not the same node. What is computed from it is computed anew,
- * however often it was computed before, and not before another tensor is there.
+ * The optimisation barrier: returns a tensor unchanged as a different node. What is computed from it is recomputed,
+ * even if it was computed before, and only after another tensor is available.
  */
 import { apply, type Tensor } from "./graph.ts";
 import type { Attrs, ViewOp } from "./op.ts";
 
-/** `x`, once `after` was computed. Gradient: passes to `x`. */
+/** `x`, available only after `after` was computed. Gradient: passes to `x`. */
 export const barrierOp: ViewOp<Attrs> = {
   name: "barrier",
   kind: "view",

@@ -31,7 +31,10 @@ export class MixedTree {
 export interface CapturedCall<Args = unknown> {
   /** The arguments' tensors. */
   readonly inputs: readonly Tensor[];
-  /** The arguments as the function saw them: each tensor marked, so that it is told from the same one in a closure. */
+  /**
+   * The arguments as the function saw them: each tensor marked, so that it is distinguished from the same one in a
+   * closure.
+   */
   readonly marked: Args;
   /** The function's result, as it returned it. */
   readonly result: MixedTree;

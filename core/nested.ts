@@ -24,8 +24,8 @@ export function isNested(list: readonly unknown[]): boolean {
 /**
  * Lays out a nested list.
  * @param list What was given.
- * @param action What is done with it, for error texts: `run with`.
- * @param name How error texts call it.
+ * @param action What is done with it, for error messages: `run with`.
+ * @param name Its name in error messages.
  * @throws {ShapeError} in one line that names the place, if lists of one depth have different lengths; {DTypeError} if
  * something in them is neither a number nor a truth value.
  */

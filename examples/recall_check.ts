@@ -1,6 +1,6 @@
 /**
- * How often a fact comes back: for each letter of the alphabet it is told in a text that nobody trained on, and asked
- * for later.
+ * How often a fact is recalled: each letter of the alphabet is stated in a text that was not used for training, and
+ * queried for later.
  *
  *     deno run --allow-read examples/recall_check.ts runs/recall [tellings] [bytes before the fact,...] [bytes after it,...] [texts]
  *

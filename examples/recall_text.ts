@@ -1,6 +1,6 @@
 /**
- * Text for a task of memory: facts between other words, told again and again. Whoever remembers a fact knows how its
- * line ends.
+ * Text for a task of memory: facts between other words, repeated again and again. A model that remembers a fact knows
+ * how its line ends.
  *
  *     fellow citizens of town: Q. the Senate and town: Q. of the House ...
  *

@@ -18,7 +18,7 @@ export interface ArgumentType {
 /**
  * The type of an argument.
  * @param value As the user gave it.
- * @param position Its number, for error texts.
+ * @param position Its number, for error messages.
  * @throws {DTypeError | ShapeError | CompileError} in one line that names the place of what has no type.
  */
 export function typeOfArgument(value: unknown, position: number): ArgumentType {

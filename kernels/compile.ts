@@ -14,7 +14,7 @@ import { schedule } from "./schedule.ts";
 export interface CompileOptions extends CompileWatch {
   /**
    * Positions of the arguments, whole trees, whose device arrays the caller gives up at each launch. They are disposed,
-   * and results of the same type may lie in their memory. Host arrays in their place are not touched. None unless said.
+   * and results of the same type may lie in their memory. Host arrays in their place are not touched. Default: none.
    */
   readonly donate?: readonly number[];
 }

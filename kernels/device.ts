@@ -44,11 +44,11 @@ export interface Executable {
   dispose(): void;
 }
 
-/** What is told of a compilation while it goes on, and what ends it: for programs that people wait for. */
+/** Progress and cancellation of a compilation. */
 export interface CompileWatch {
   /**
-   * Hears how many of the program's distinct kernels the device's compiler is done with. Devices that compile them as
-   * one say nothing.
+   * Receives how many of the program's distinct kernels the device's compiler has finished. Devices that compile them
+   * as one say nothing.
    */
   readonly progress?: (done: number, total: number) => void;
   /**
@@ -64,7 +64,7 @@ export interface LoadedProgram extends CompileWatch {
   readonly graph: Graph;
   /** Its kernels; for devices that need a plan. */
   readonly plan?: Plan;
-  /** Positions of the inputs that a launch uses up, rising. None unless said. */
+  /** Positions of the inputs that a launch uses up, rising. Default: none. */
   readonly donated?: readonly number[];
 }
 

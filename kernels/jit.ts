@@ -17,7 +17,7 @@ export interface JitOptions {
   /** As for `compile`: positions of arguments whose device arrays the caller gives up at each call. */
   readonly donate?: readonly number[];
   /**
-   * Most programs to compile, 32 unless said. One more is an error that says which argument keeps changing its type:
+   * Most programs to compile. Default: 32. One more is an error that says which argument keeps changing its type:
    * each program costs compile time and memory.
    */
   readonly maxPrograms?: number;

@@ -24,7 +24,7 @@ export interface Value {
     | { readonly kind: "constant"; readonly data: HostData }
     | { readonly kind: "temporary" }
     | { readonly kind: "alias"; readonly of: ValueId; readonly byteOffset: number };
-  /** Whence the value comes, for people: an input's name or the op that made it. */
+  /** The origin of the value, for people: an input's name or the op that made it. */
   readonly label: string;
 }
 

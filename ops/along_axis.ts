@@ -47,7 +47,7 @@ export function permute(x: Tensor, order: Tensor, inverse: Tensor): Tensor {
 
 /** Along which axis {@link takeAlongAxis} goes. */
 export interface TakeAlongAxisOptions {
-  /** The axis that the indices number; the last unless said. */
+  /** The axis that the indices number. Default: the last. */
   readonly axis?: number;
   /** Another name of `axis`. */
   readonly axes?: number | readonly [number];

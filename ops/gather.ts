@@ -14,7 +14,7 @@ import { expandDims, reshape } from "./views.ts";
 
 interface AxisAttrs extends Attrs {
   readonly axis: number;
-  /** How many leading axes operand and indices share; none unless said. */
+  /** How many leading axes operand and indices share. Default: none. */
   readonly batch?: number;
 }
 

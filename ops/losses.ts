@@ -66,7 +66,7 @@ export function mse(predictions: Tensor, targets: Tensor, options: LossOptions =
 
 /** Options of {@link huber}. */
 export interface HuberOptions extends LossOptions {
-  /** Where the parabola goes over into straight lines; 1 unless said. */
+  /** Where the parabola turns into straight lines. Default: 1. */
   readonly delta?: number;
 }
 
@@ -113,9 +113,9 @@ export function binaryCrossEntropy(logits: Tensor, targets: Tensor, options: Los
 
 /** Options of {@link gaussianNll}. */
 export interface GaussianNllOptions extends LossOptions {
-  /** What the variance counts as at least; 1e-6 unless said. */
+  /** Lower bound of the variance. Default: 1e-6. */
   readonly epsilon?: number;
-  /** Whether to add the constant `log(2 pi) / 2`, which makes it the density's logarithm; not unless said. */
+  /** Whether to add the constant `log(2 pi) / 2`, which makes it the density's logarithm. Default: false. */
   readonly full?: boolean;
 }
 
@@ -149,7 +149,7 @@ export interface CrossEntropyOptions {
   readonly ignoreIndex?: number;
   /** `"mean"` over the positions that are not ignored (at least 1), `"sum"`, or `"none"`: one loss per position. */
   readonly reduction?: Reduction;
-  /** Share of each target that is spread evenly over all classes, from 0 (unless said) to 1. */
+  /** Share of each target that is spread evenly over all classes, from 0 to 1. Default: 0. */
   readonly labelSmoothing?: number;
 }
 

@@ -33,7 +33,7 @@ export const COUNTED_EXTENT = 512;
 /** How elements compare. */
 export interface Ordering {
   readonly descending: boolean;
-  /** Where NaN goes; last unless said. */
+  /** Where NaN goes. Default: last. */
   readonly nanFirst?: boolean;
 }
 

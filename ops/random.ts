@@ -188,7 +188,7 @@ export function foldIn(key: Tensor, data: TensorLike): Tensor {
  * Keys for streams that are independent of each other: `foldIn(key, 0)`, `foldIn(key, 1)`, .. A key that was split, or
  * folded into, is not to be drawn from.
  * @param key u32[2].
- * @param count How many; 2 unless said.
+ * @param count How many. Default: 2.
  * @throws {ShapeError} if the key is not u32[2] or the count is not a whole number from 0 on.
  */
 export function splitKey(key: Tensor, count = 2): Tensor[] {

@@ -21,7 +21,7 @@ import { transpose } from "./views.ts";
 
 /** Options of {@link bernoulli}. */
 export interface BernoulliOptions {
-  /** The probability of true, from 0 to 1: a number, or an f32 tensor that broadcasts to the shape; 1/2 unless said. */
+  /** The probability of true, from 0 to 1: a number, or an f32 tensor that broadcasts to the shape. Default: 1/2. */
   readonly p?: TensorLike;
 }
 
@@ -51,11 +51,11 @@ function gumbel(key: Tensor, shape: readonly number[]): Tensor {
 
 /** Options of {@link categorical}. */
 export interface CategoricalOptions {
-  /** The axis of the logits that numbers the classes; the last unless said. */
+  /** The axis of classes in the logits. Default: the last. */
   readonly axis?: number;
   /** Another name of `axis`. */
   readonly axes?: number | readonly [number];
-  /** Shape of the draws; it ends with that of the logits without the axis, which it is unless said. */
+  /** Shape of the draws; it ends with the shape of the logits without the axis, which is the default. */
   readonly shape?: readonly number[];
 }
 
@@ -91,7 +91,7 @@ export function categorical(key: Tensor, logits: Tensor, options: CategoricalOpt
 
 /** Which axis {@link permutation} shuffles. */
 export interface PermutationOptions {
-  /** Along which axis of a tensor; the first unless said. */
+  /** Along which axis of a tensor. Default: the first. */
   readonly axis?: number;
   /** Another name of `axis`. */
   readonly axes?: number | readonly [number];
@@ -116,9 +116,9 @@ export function permutation(key: Tensor, of: number | Tensor, options: Permutati
 
 /** Options of {@link truncatedNormal}. */
 export interface TruncatedNormalOptions {
-  /** The least number; -2 unless said. */
+  /** The smallest number. Default: -2. */
   readonly low?: number;
-  /** The greatest number; 2 unless said. */
+  /** The largest number. Default: 2. */
   readonly high?: number;
 }
 
@@ -127,8 +127,8 @@ const TRUNCATED_NORMAL_OPTIONS = optionNames<TruncatedNormalOptions>({ low: true
 const LEAST_SHARE = 1e-5;
 
 /**
- * Standard normal f32 numbers that lie between two bounds, -2 and 2 unless said: the inverse of the distribution
- * function of uniform ones.
+ * Standard normal f32 numbers between two bounds, by default -2 and 2: the inverse of the distribution function of
+ * uniform ones.
  * @param key u32[2].
  * @throws {ShapeError} if the key is not u32[2] or the shape is not valid.
  * @throws {OptionError} if less than 1e-5 of the distribution lies between the bounds.

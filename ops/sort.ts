@@ -12,7 +12,7 @@ import { swapAxes } from "./views.ts";
 
 /** Options of {@link sort} and {@link argsort}. */
 export interface SortOptions {
-  /** Along which axis; the last unless said. */
+  /** Along which axis. Default: the last. */
   readonly axis?: number;
   /** Another name of `axis`. */
   readonly axes?: number | readonly [number];
@@ -54,7 +54,7 @@ export function argsort(x: Tensor, options: SortOptions = {}): Tensor {
 
 /** Along which axis {@link topK} goes. */
 export interface TopKOptions {
-  /** Along which axis; the last unless said. */
+  /** Along which axis. Default: the last. */
   readonly axis?: number;
   /** Another name of `axis`. */
   readonly axes?: number | readonly [number];

@@ -102,8 +102,8 @@ export function onesLike(x: Type): Tensor {
 /**
  * A table of values known while tracing. The values are part of the program: large tables belong in an argument.
  * @param data Row-major elements, or nested lists of them: `[[1, 2], [3, 4]]`. For bool, 0 or 1, or truth values.
- * @param shape That of nested lists, or one axis, unless said.
- * @param dtype f32, or bool where all elements are truth values, unless said.
+ * @param shape The shape. Default: that of nested lists, or one axis.
+ * @param dtype The dtype. Default: f32, or bool if all elements are booleans.
  * @throws {ShapeError} if the number of elements is not the shape's size, or lists of one depth have different lengths.
  * @throws {DTypeError} if an integer dtype cannot hold a value.
  */

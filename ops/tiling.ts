@@ -20,7 +20,7 @@ function checkCount(action: string, x: Tensor, count: number): void {
 
 /** Along which axis {@link repeat} goes. */
 export interface RepeatOptions {
-  /** Along which axis; all elements in row-major order, as one axis, unless said. */
+  /** Along which axis. Default: all elements in row-major order, as one axis. */
   readonly axis?: number;
   /** Another name of `axis`. */
   readonly axes?: number | readonly [number];
@@ -60,7 +60,7 @@ export function tile(x: Tensor, counts: number | readonly number[]): Tensor {
 
 /** Along which axes {@link roll} goes. */
 export interface RollOptions {
-  /** Along which axes; all elements in row-major order, as one axis, unless said. */
+  /** Along which axes. Default: all elements in row-major order, as one axis. */
   readonly axes?: number | readonly number[];
   /** Another name of `axes`. */
   readonly axis?: number | readonly number[];

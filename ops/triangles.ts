@@ -30,7 +30,9 @@ function checkTriangle(action: string, x: Tensor, diagonal: number): void {
 
 /** Which diagonal {@link tril} and {@link triu} are cut at. */
 export interface TriangleOptions {
-  /** 0 (unless said) is the main diagonal, which stays; above it they are 1, 2, .., below -1, -2, ... */
+  /**
+   * The diagonal up to which elements are kept: 0 (the default) is the main one, 1, 2, ... above it, -1, -2, ... below.
+   */
   readonly diagonal?: number;
 }
 
@@ -64,11 +66,11 @@ export function triu(x: Tensor, options: TriangleOptions = {}): Tensor {
 
 /** Options of {@link eye}. */
 export interface EyeOptions {
-  /** Number of columns; as many as rows unless said. */
+  /** Number of columns. Default: as many as rows. */
   readonly columns?: number;
-  /** Which diagonal is 1: 0 (unless said) the main one, above it 1, 2, .., below -1, -2, ... */
+  /** The diagonal of ones: 0 (the default) is the main one, 1, 2, ... above it, -1, -2, ... below. */
   readonly diagonal?: number;
-  /** Element type; f32 unless said. */
+  /** Element type. Default: f32. */
   readonly dtype?: DType;
 }
 

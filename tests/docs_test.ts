@@ -103,7 +103,10 @@ Deno.test("docs: the defaults of sampling, writing and training are those in doc
     read: (tokens: number[]) => (read.push(tokens), Promise.resolve(logits)),
   } as unknown as Reader;
   for await (const _ of generate(reader, [], { maxTokens: 1 }));
-  assertStringIncludes(optionRows("`GenerateOptions`").get("start")!.cells.Meaning, `; ${read[0][0]}, the newline`);
+  assertStringIncludes(
+    optionRows("`GenerateOptions`").get("start")!.cells.Meaning,
+    `Default: ${read[0][0]}, the newline`,
+  );
   const model = new Model(
     defineConfig({ model: "lmm", width: 4, heads: 1, blocks: 1, mlpHidden: 4, vocabulary: 4, miniBatch: 2 }),
   );
@@ -114,7 +117,7 @@ Deno.test("docs: the defaults of sampling, writing and training are those in doc
     seed: 0,
   });
   const { Meaning } = optionRows("`TrainingShape`").get("accumulate")!.cells;
-  assertStringIncludes(Meaning, `; ${trainer.shape.accumulate} unless`);
+  assertStringIncludes(Meaning, `Default: ${trainer.shape.accumulate}.`);
   trainer.dispose();
 });
 

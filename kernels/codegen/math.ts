@@ -1,8 +1,9 @@
 /**
  * Elementary functions in single precision, inlined, for one point or W.
  *
- * Greatest errors, relative unless said otherwise: exp 1 ulp, log 2 ulp, tanh 3 ulp, sigmoid 3 ulp, erf 1.5e-7 absolute
- * and 1e-6 relative near 0, sin and cos 2 ulp for every x, pow 1e-6 where |y log x| < 8, growing in proportion beyond.
+ * Maximum errors, relative if not stated otherwise: exp 1 ulp, log 2 ulp, tanh 3 ulp, sigmoid 3 ulp, erf 1.5e-7
+ * absolute and 1e-6 relative near 0, sin and cos 2 ulp for every x, pow 1e-6 where |y log x| < 8, growing in proportion
+ * beyond.
  */
 import { HALF_PI_PARTS, MAX_SUBTRACTED, TWO_OVER_PI_WORDS } from "./half_pi.ts";
 import {
@@ -101,7 +102,7 @@ export function log(w: Writer, x: Value): Value {
 const TANH_NUMERATOR = [1, 0.130840361, 0.00310398494, 1.11545982e-05, -2.0226334e-08, 5.27844129e-11, -8.48986198e-14];
 const TANH_DENOMINATOR = [1, 0.464173632, 0.0244952937, 0.000254618644];
 
-/** Where the rounded quotient is not below 1, and tanh is 1 but for the last bit. */
+/** Where the rounded quotient is not below 1, and tanh is 1 up to the last bit. */
 const TANH_LIMIT = 8.895;
 
 /** The hyperbolic tangent: a quotient of polynomials, never beyond -1 and 1. */

@@ -2,7 +2,7 @@
  * What printers write functions with: typed operations on one lane or W lanes, locals, loops and branches.
  *
  * Code is nested blocks, and each value lies in a local, placed in the outermost block where its parts are known: what
- * does not change in a loop stands in front of it, whoever asks for it. Equal operations on equal values are one local.
+ * does not change in a loop stands in front of it. Equal operations on equal values are one local.
  * The register allocator of whatever compiles the code makes the locals free.
  */
 import type { DType } from "../../core/dtype.ts";
@@ -25,7 +25,7 @@ export interface LoopRange {
   readonly end: Value;
   /** The counter is known to be below it; lets index arithmetic simplify. */
   readonly extent: number;
-  /** 1 unless said. */
+  /** Default: 1. */
   readonly step?: number;
 }
 

@@ -2,7 +2,7 @@
  * Tensors of which all kernels must see one rounding, because an op compares them to the last bit (`isExact` of MapOp).
  *
  * Two kernels that compute the same element may round it otherwise: one contracts a product and a sum, the other does
- * not; one computes it in a vector, the other in the rest of a row. So such a tensor is stored, and whoever needs it,
+ * not; one computes it in a vector, the other in the rest of a row. So such a tensor is stored, and its consumers,
  * its own kernel included, loads it. Views only move elements: what they look at is stored in their place. Tensors that
  * are in memory in any case cost nothing.
  */

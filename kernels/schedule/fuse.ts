@@ -41,7 +41,7 @@ export function fuse(scope: Materialized, accesses: Accesses, maxOperands: numbe
 
 /** Kernels over fewer elements take little more time than their launch. */
 const SMALL_WORK = 131072;
-/** A tensor that costs more than this is not computed anew in every pass over a row. */
+/** A tensor that costs more than this is not recomputed in every pass over a row. */
 const CHEAP_PROLOGUE = 4;
 
 /** Decides which nodes share a kernel. */

@@ -46,15 +46,21 @@ const devices: Flag<Options["devices"]> = {
 /** The flags. */
 export const BENCH_FLAGS = {
   device: devices,
-  filter: text("TEXT", "only what has this in its name"),
-  peers: toggle("the same jobs on other libraries, in turns, each in a process of its own"),
-  explain: text("[JOB]", "the ten dearest kernels of a job; of the chunk layer and the MAC training step unless named"),
-  against: text("FOLDER", "the same cases in another checkout of this project, in turns, each in a process of its own"),
+  filter: text("TEXT", "only cases with this in their name"),
+  peers: toggle("run the same jobs on other libraries, alternating, each in its own process"),
+  explain: text(
+    "[JOB]",
+    "the ten most expensive kernels of a job (default: the chunk layer and the MAC training step)",
+  ),
+  against: text(
+    "FOLDER",
+    "run the same cases in another checkout of this project, alternating, each in its own process",
+  ),
   scaling: toggle("time and memory of training and decoding as sequences grow, with a plot"),
-  json: text("FILE", "where figures go; bench/results.json, or the mode's name in place of results"),
-  rounds: integer("turns that everything gets", undefined, { min: 1, max: 10000 }),
-  quick: toggle("a glance: few short turns, whose figures mean little"),
-  verbose: toggle("print stacks with errors"),
+  json: text("FILE", "file for the figures (default: bench/results.json, or the mode's name instead of results)"),
+  rounds: integer("number of rounds per case", undefined, { min: 1, max: 10000 }),
+  quick: toggle("a quick look: few short rounds, with unreliable figures"),
+  verbose: toggle("print stack traces of errors"),
 } as const;
 
 const MODES = ["peers", "explain", "scaling", "against"] as const;

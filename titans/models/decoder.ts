@@ -164,7 +164,7 @@ export class Reader {
     this.#replace(this.importState(exported));
   }
 
-  /** Forgets all that was read: its own text begins anew. */
+  /** Forgets all that was read: its own text starts afresh. */
   reset(): void {
     this.#replace(this.start);
   }

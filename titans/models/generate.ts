@@ -8,7 +8,7 @@ import { Sampler, SAMPLING_OPTIONS, type SamplingOptions } from "./sampling.ts";
 export interface GenerateOptions extends SamplingOptions {
   /** Most tokens to write. */
   readonly maxTokens: number;
-  /** What an empty prompt at the beginning of a text stands for; 10, the newline among bytes, unless said. */
+  /** The token that an empty prompt at the beginning of a text stands for. Default: 10, the newline among bytes. */
   readonly start?: number;
   /**
    * Sequences of tokens that end the writing where they would appear; they are not given. A text as bytes where tokens

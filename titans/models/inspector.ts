@@ -109,8 +109,8 @@ type StartProgram = Program<[flat: Tensor], ModelState>;
 /** Options of {@link Inspector.create}. */
 export interface InspectorOptions extends CompileWatch {
   /**
-   * Tokens of a piece, rounded up to whole intervals of the model; 256 unless said. A longer one runs faster a token
-   * and takes more memory.
+   * Tokens of a piece, rounded up to whole intervals of the model. Default: 256. A longer one runs faster per token and
+   * takes more memory.
    */
   readonly length?: number;
 }

@@ -241,7 +241,7 @@ export class Model {
 /** The axes of a tensor of tokens. */
 const TOKENS: readonly Axis[] = ["batch", "time", "channel"];
 
-/** Hears what the mixer of a block observes, and what goes into it and comes out. */
+/** Receives what the mixer of a block observes, its inputs and its outputs. */
 function observer(observe: (seen: Observation) => void, block: number, mixer: string): Observe {
   return (name, tensor, axes) => {
     const within = name === "input" || name === "mixer" ? name : `${mixer}.${name}`;

@@ -36,7 +36,7 @@ export interface GruParameters<Leaf> {
 
 /** Options of {@link gru}. */
 export interface GruOptions {
-  /** How all parameters start: uniform up to `1 / sqrt(width)` unless said, as in PyTorch. */
+  /** How all parameters are initialised. Default: uniform up to `1 / sqrt(width)`, as in PyTorch. */
   readonly initializer?: InitializerFor;
 }
 
@@ -44,7 +44,7 @@ const GRU_OPTIONS = optionNames<GruOptions>({ initializer: true });
 
 /** How a sequence is read. */
 export interface GruCall {
-  /** The state before the first token, [B, width]; zeros unless said. */
+  /** The state before the first token, [B, width]. Default: zeros. */
   readonly state?: Tensor;
   /** Whether to read from the last token to the first. */
   readonly reverse?: boolean;

@@ -19,11 +19,11 @@ export interface LinearParameters<Leaf> {
 
 /** Options of {@link linear}. */
 export interface LinearOptions {
-  /** Whether a bias is added; true unless said. */
+  /** Whether a bias is added. Default: true. */
   readonly bias?: boolean;
-  /** How the weights start: LeCun's normal unless said. */
+  /** How the weights are initialised. Default: LeCun's normal. */
   readonly weightInitializer?: InitializerFor;
-  /** How the bias starts: at zero unless said. */
+  /** How the bias is initialised. Default: zero. */
   readonly biasInitializer?: InitializerFor;
 }
 
@@ -86,7 +86,7 @@ export interface EmbeddingParameters<Leaf> {
 
 /** Options of {@link embedding}. */
 export interface EmbeddingOptions {
-  /** How the table starts: normal with deviation `1 / sqrt(width)` unless said. */
+  /** How the table is initialised. Default: normal with deviation `1 / sqrt(width)`. */
   readonly initializer?: InitializerFor;
 }
 

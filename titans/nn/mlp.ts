@@ -27,13 +27,13 @@ const ACTIVATIONS: Readonly<Record<Exclude<MlpActivation, "swiglu">, (x: Tensor)
 
 /** Options of {@link mlp}. */
 export interface MlpOptions {
-  /** "gelu" unless said, in its usual approximation by tanh. */
+  /** The activation. Default: "gelu", in its usual approximation by tanh. */
   readonly activation?: MlpActivation;
-  /** Extent of the last axis that comes out; that which goes in unless said. */
+  /** Extent of the last axis that comes out. Default: that which goes in. */
   readonly outWidth?: number;
-  /** Whether biases are added; true unless said, but false for "swiglu". */
+  /** Whether biases are added. Default: true, but false for "swiglu". */
   readonly bias?: boolean;
-  /** How the weights start: LeCun's normal unless said. */
+  /** How the weights are initialised. Default: LeCun's normal. */
   readonly weightInitializer?: InitializerFor;
 }
 

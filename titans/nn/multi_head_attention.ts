@@ -27,17 +27,19 @@ export interface MultiHeadAttentionParameters<Leaf> {
 export interface MultiHeadAttentionOptions {
   /** Heads of queries; a divisor of the width. */
   readonly heads: number;
-  /** Heads of keys and values, each shared by as many heads of queries; a divisor of `heads`, as many unless said. */
+  /**
+   * Heads of keys and values, a divisor of `heads`; each is shared by an equal number of query heads. Default: `heads`.
+   */
   readonly keyHeads?: number;
   /** Whether a token sees itself and earlier tokens only. */
   readonly causal?: boolean;
-  /** With `causal`: how many tokens a token sees, itself among them; all unless said. */
+  /** With `causal`: how many tokens a token sees, itself among them. Default: all. */
   readonly window?: number;
   /** Whether queries and keys are rotated by their positions (Su et al., arXiv 2104.09864). Head widths are then even. */
   readonly rotary?: boolean;
-  /** Whether projections have biases; false unless said. */
+  /** Whether projections have biases. Default: false. */
   readonly bias?: boolean;
-  /** How the projections start: LeCun's normal unless said. */
+  /** How the projections are initialised. Default: LeCun's normal. */
   readonly weightInitializer?: InitializerFor;
 }
 

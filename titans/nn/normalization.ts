@@ -18,9 +18,9 @@ export interface NormParameters<Leaf> {
 
 /** Options of {@link layerNorm}. */
 export interface LayerNormLayerOptions {
-  /** Whether a bias is added; true unless said. */
+  /** Whether a bias is added. Default: true. */
   readonly bias?: boolean;
-  /** Is added to the variance; 1e-5 unless said. */
+  /** Added to the variance. Default: 1e-5. */
   readonly epsilon?: number;
 }
 
@@ -45,7 +45,7 @@ export function layerNorm(width: number, options: LayerNormLayerOptions = {}): L
 
 /** Options of {@link rmsNorm}. */
 export interface RmsNormLayerOptions {
-  /** Is added to the mean square; 1e-6 unless said. */
+  /** Added to the mean square. Default: 1e-6. */
   readonly epsilon?: number;
 }
 

@@ -43,7 +43,7 @@ export type OptionRow = IntegerRow | NumberRow | ToggleRow | ChoiceRow;
 
 /** A whole number from `min` to `max`, both included; one that f64 tells from its neighbours. */
 export interface IntegerRow extends RowFacts<number> {
-  /** How rows are told apart. */
+  /** The tag that distinguishes kinds of rows. */
   readonly kind: "integer";
   /** The least value; none unless given. */
   readonly min?: number;
@@ -53,7 +53,7 @@ export interface IntegerRow extends RowFacts<number> {
 
 /** A finite number, bounded where bounds are given. */
 export interface NumberRow extends RowFacts<number> {
-  /** How rows are told apart. */
+  /** The tag that distinguishes kinds of rows. */
   readonly kind: "number";
   /** The least value; none unless given. */
   readonly min?: number;
@@ -67,7 +67,7 @@ export interface NumberRow extends RowFacts<number> {
 
 /** True or false. Its flag takes no value and says the opposite of the default: `--no-NAME` where that is true. */
 export interface ToggleRow extends RowFacts<boolean> {
-  /** How rows are told apart. */
+  /** The tag that distinguishes kinds of rows. */
   readonly kind: "toggle";
   /** What is so when it is false, where `help` says what it is to be true. */
   readonly without?: string;
@@ -75,7 +75,7 @@ export interface ToggleRow extends RowFacts<boolean> {
 
 /** One of several words. */
 export interface ChoiceRow extends RowFacts<string> {
-  /** How rows are told apart. */
+  /** The tag that distinguishes kinds of rows. */
   readonly kind: "choice";
   /** What each word means. */
   readonly choices: Readonly<Record<string, string>>;

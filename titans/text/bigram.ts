@@ -1,9 +1,9 @@
-/** The baseline that a language model must beat: counts of byte pairs. */
+/** The baseline that a language model must beat: a byte-bigram model. */
 
 const BYTES = 256;
 
 /**
- * A byte-bigram model: the probability of a byte given the one before, from counts with a small constant added to each.
+ * A byte-bigram model: the probability of a byte given the previous one, from counts with additive smoothing.
  */
 export class BigramModel {
   #counts = new Float64Array(BYTES * BYTES);
@@ -13,7 +13,7 @@ export class BigramModel {
   /**
    * Counts the pairs of a text.
    * @param text The bytes to count.
-   * @param smoothing Added to each count; 1 unless said.
+   * @param smoothing Added to each count. Default: 1.
    */
   constructor(text: Uint8Array, smoothing = 1) {
     this.#smoothing = smoothing;
@@ -41,7 +41,7 @@ export class BigramModel {
    * Mean bits that the model needs for a byte.
    * @param windows Bytes [n, length + 1], row-major: each window's first byte is given, the others are predicted. A
    * text is one window.
-   * @param length Bytes predicted a window; all but the first unless said.
+   * @param length Bytes predicted per window. Default: all but the first.
    */
   bitsPerByte(windows: ArrayLike<number>, length: number = windows.length - 1): number {
     const width = length + 1;

@@ -15,7 +15,7 @@ export interface TextSplit {
 /**
  * Splits a text: its end is held out.
  * @param text Bytes.
- * @param share Of the text to hold out; 5% unless said.
+ * @param share Of the text to hold out. Default: 5%.
  */
 export function splitText(text: Uint8Array, share = 0.05): TextSplit {
   const end = text.length - Math.floor(text.length * share);
@@ -64,7 +64,7 @@ export function tokenSource(text: TokenText): TokenSource {
 export interface WeightedText {
   /** Token ids. */
   readonly text: TokenText;
-  /** How often a token of this text is seen, relative to one of the others; 1 unless said. */
+  /** How often a token of this text is seen, relative to one of the others. Default: 1. */
   readonly weight?: number;
 }
 
@@ -77,7 +77,7 @@ export function checkTrainingShape(shape: TrainingShape): void {
   checkNames("a training shape", shape, TRAINING_SHAPE);
 }
 
-/** Checks the names of what a source of training windows is given. @throws {ConfigError} for one that nobody knows. */
+/** Checks the option names of a source of training windows. @throws {ConfigError} for an unknown one. */
 export function checkTexts(texts: readonly WeightedText[], shape: TrainingShape): void {
   for (const text of texts) checkNames("a text with its weight", text, WEIGHTED_TEXT);
   checkTrainingShape(shape);

@@ -39,7 +39,7 @@ export interface FailedStep {
 export interface CarriedStep {
   /** Before the step, [accumulate, batch, ...]. */
   readonly arrays: CarriedArrays;
-  /** Ones for rows that begin anew instead, [accumulate, batch]. */
+  /** Ones for rows that start afresh instead, [accumulate, batch]. */
   readonly fresh: Float32Array;
 }
 

@@ -15,7 +15,7 @@ import type { GradientSums } from "./update.ts";
 export interface CarriedRows {
   /** What each row carries on, [A, B, ...]. */
   readonly state: ModelState;
-  /** Ones for rows that begin anew instead, zeros for the others, [A, B]. */
+  /** Ones for rows that start afresh instead, zeros for the others, [A, B]. */
   readonly fresh: Tensor;
 }
 
@@ -91,7 +91,7 @@ export function forwardLoss(
   return { loss: objective.loss(result.logits, data), result };
 }
 
-/** The state before a batch: that of the beginning for rows that begin anew, a constant, what is carried for others. */
+/** The state before a batch: that of the beginning for rows that start afresh, a constant, what is carried for others. */
 export function resumedState(
   model: Model,
   params: ModelParameters<Tensor>,

@@ -9,7 +9,7 @@ import type { StepInput } from "./training.ts";
 export interface SplitBatch {
   /** The fields of the objective. */
   readonly data: BatchArrays;
-  /** Which rows begin anew, where it is said. */
+  /** Which rows start afresh, if given. */
   readonly fresh?: Float32Array;
 }
 

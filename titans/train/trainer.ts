@@ -67,7 +67,7 @@ export class Trainer {
   #healthy: DeviceArray;
   /** What texts go on with; undefined for trainers that do not stream. */
   #carried?: CarriedArrays;
-  /** The step at which nothing is carried yet and all rows begin anew; undefined where a state was given. */
+  /** The step at which nothing is carried yet and all rows start afresh; undefined where a state was given. */
   readonly #firstStep: number | undefined;
   /** Whether validation carries memory from batch to batch: that of text does. */
   readonly #validatesStreams: boolean;
@@ -205,7 +205,7 @@ export class Trainer {
     return { batch: { data: batch.data, fresh }, report: result.report, healthy: result.healthy };
   }
 
-  /** Which rows of the next step begin anew. */
+  /** Which rows of the next step start afresh. */
   #freshRows(given: Float32Array | undefined): Float32Array {
     const rows = this.shape.accumulate * this.shape.batch;
     if (this.#step === this.#firstStep) return new Float32Array(rows).fill(1);
@@ -246,7 +246,7 @@ export class Trainer {
     this.#failure = new TrainingError(failureText({ step, what, model }), step);
     const carried = this.#carried && fresh ? { arrays: this.#carried, fresh } : undefined;
     const params = trainedPoint(this.optimizer, this.#state);
-    // The search is a help: where it cannot run, for want of memory for instance, the failure is reported without it.
+    // The search is optional: if it cannot run, for instance for lack of memory, the failure is reported without it.
     const tensor = await firstBadTensor(this.#device, model, { params, objective, data, shape, carried })
       .catch(() => undefined);
     if (tensor !== undefined) {

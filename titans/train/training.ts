@@ -46,7 +46,7 @@ export interface TrainingShape {
   readonly batch: number;
   /** Tokens of a sequence, T. */
   readonly length: number;
-  /** Batches whose gradients are averaged before an update; 1 unless said. */
+  /** Batches whose gradients are averaged before an update. Default: 1. */
   readonly accumulate?: number;
 }
 

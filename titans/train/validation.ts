@@ -30,7 +30,7 @@ export interface Measurement {
   readonly weights: Readonly<Record<string, number>>;
 }
 
-/** A batch and which of its rows begin anew. */
+/** A batch and which of its rows start afresh. */
 export interface ValidationBatch {
   /** The fields of the objective. */
   readonly data: BatchArrays;
@@ -57,7 +57,7 @@ export class Validation {
     this.#length = length;
   }
 
-  /** Measures batches of `rows` rows whose memories begin anew in each. @throws {ConfigError} if nothing counts. */
+  /** Measures batches of `rows` rows whose memories start afresh in each. @throws {ConfigError} if nothing counts. */
   async batches(params: DeviceArray, rows: number, batches: Iterable<BatchArrays>): Promise<Measurement> {
     const program = await this.#program(rows, false), totals = new Totals(this.#known);
     for (const data of batches) {

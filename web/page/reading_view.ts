@@ -21,7 +21,7 @@ const NOTES: Readonly<Record<ColourName, string>> = {
 /** Names of the ends of the scale. */
 const LEGENDS: Readonly<Record<ColourName, readonly [string, string]>> = {
   surprise: ["expected", "surprising"],
-  bits: ["cheap", "dear"],
+  bits: ["few bits", "many bits"],
   help: ["the memory misled", "the memory helped"],
   recall: ["made it less likely", "made it more likely"],
 };

@@ -1,4 +1,4 @@
-/** The cpu device: kernels as WebAssembly on all processors. */
+/** The cpu device: kernels as WebAssembly on all cores. */
 import type { HostData, Type } from "../../../core/dtype.ts";
 import { CompileError, DeviceError, invariant } from "../../../core/errors.ts";
 import { checkOptions, optionNames } from "../../../core/options.ts";
@@ -22,7 +22,7 @@ export interface CpuOptions {
   /** Whether to share memory with workers. Default: if the engine can. */
   readonly shared?: boolean;
   /**
-   * Fills memory with NaN before it is used again, so that reading what nobody wrote shows. Slow; for tests. Default:
+   * Fills memory with NaN before it is used again, so that reads of unwritten memory show. Slow; for tests. Default:
    * false.
    */
   readonly poison?: boolean;
@@ -31,7 +31,7 @@ export interface CpuOptions {
 const CPU_OPTIONS = optionNames<CpuOptions>({ threads: true, relaxed: true, shared: true, poison: true });
 
 /**
- * Opens the machine's processors as a device.
+ * Opens the machine's CPU as a device.
  * @throws {DeviceError} with reason `unavailable` where WebAssembly has no SIMD.
  */
 export async function requestCpuDevice(options: CpuOptions = {}): Promise<CpuDevice> {

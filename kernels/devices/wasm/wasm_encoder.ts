@@ -312,7 +312,7 @@ export function encodeModule({ shared, functions, exports, bodies }: WasmModule)
 /** Most pages of 64 KiB of a memory: 4 GiB. */
 export const MAX_PAGES = 65536;
 
-/** A function as text, one instruction a line, in the order of the stack machine. */
+/** A function as text, one instruction per line, in the order of the stack machine. */
 export function printFunction({ parameters, locals, code }: WasmFunction): string {
   const name = (number: number): string => (number < parameters.length ? `$${parameters[number]}` : `$${number}`);
   const lines = [`(func ${parameters.map((parameter) => `(param $${parameter} i32)`).join(" ")}`];

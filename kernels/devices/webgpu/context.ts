@@ -74,7 +74,7 @@ export class GpuContext {
 
   /** A buffer of the pool, for an array. */
   acquire(sizeBytes: number): PoolBuffer {
-    // The buffer may be one whose content somebody still waits for.
+    // The buffer may be one whose content is still awaited.
     this.#reader.flush();
     const buffer = this.#pool.acquire(sizeBytes);
     if (this.poison) this.fillWithNan(buffer.gpu, buffer.sizeBytes);

@@ -49,7 +49,7 @@ export function chooseSoftwareTile(kernel: ContractKernel, target: PrintTarget):
   return TILES.reduce((best, tile) => (costOf(tile) < costOf(best) ? tile : best));
 }
 
-/** Accumulators beyond 64 vectors of eight lanes are a third dearer. */
+/** Accumulators beyond 64 vectors of eight lanes are a third more expensive. */
 function productNs(products: number, each: number): number {
   return products * each * (products > 64 ? 4 / 3 : 1);
 }

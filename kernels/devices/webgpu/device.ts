@@ -32,7 +32,7 @@ export interface WebGpuOptions {
    */
   readonly shaderCacheDirectory?: string;
   /**
-   * Fills memory with NaN before it is used again, so that reading what nobody wrote shows. Slow; for tests. Default:
+   * Fills memory with NaN before it is used again, so that reads of unwritten memory show. Slow; for tests. Default:
    * false.
    */
   readonly poison?: boolean;
@@ -76,7 +76,7 @@ export async function requestWebGpuDevice(options: WebGpuOptions = {}): Promise<
   return new WebGpuDevice(gpu, adapter.info, options);
 }
 
-/** What a promise gives, unless a signal ends the wait first: then `unwanted` hears what it gives in the end. */
+/** The result of a promise, unless a signal aborts the wait first: a late result then goes to `unwanted`. */
 async function unlessAborted<T>(
   promise: Promise<T>,
   signal: AbortSignal | undefined,
@@ -198,7 +198,7 @@ export class WebGpuDevice extends BaseDevice {
     const compiled = this.#compile(commands.steps, { progress, signal });
     const release = ({ kernels }: { readonly kernels: readonly CompiledKernel[] }): void =>
       kernels.forEach(({ wgsl }) => this.#context.pipelines.release(wgsl.source, wgsl.bindings));
-    // Where the wait was ended, what is compiled all the same belongs to nobody.
+    // After an abort, a program that is still compiled has no owner.
     const { kernels, sources } = await unlessAborted(compiled, signal, release);
     const releasePipelines = (): void => release({ kernels });
     this.#context.health.check();

@@ -72,7 +72,7 @@ export class Pipelines {
    * The pipeline of a source text, for one more user, who is to {@link release} it, also where it cannot be compiled.
    * @param source WGSL with the entry point `main`.
    * @param bindings Those of group 0.
-   * @param origins The ops of the kernel, for the error text.
+   * @param origins The ops of the kernel, for the error message.
    * @throws {CompileError} quoting line and caret if the device's compiler refuses the text.
    */
   acquire(source: string, bindings: readonly Binding[], origins: readonly string[]): Promise<GPUComputePipeline> {

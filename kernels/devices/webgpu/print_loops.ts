@@ -6,7 +6,7 @@ import { addIndex, type Index, makeVar, scaleIndex, type Var, varIndex } from ".
 import { MAX_TERMS, SUM_BLOCK } from "../../long_sums.ts";
 import { MAX_TURNS, type PrintTarget, type Writer } from "./print_writer.ts";
 
-/** A loop over `start .. end - 1`; over `0 .. turns - 1` unless said. */
+/** A loop over `start .. end - 1`. Default: `0 .. turns - 1`. */
 export interface Counted {
   /** What its variable is called. */
   readonly name: string;

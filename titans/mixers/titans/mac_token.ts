@@ -1,7 +1,7 @@
 /**
  * MAC one token at a time. What attention looks at within a segment is kept: the segment's own keys and values, and
  * with causal queries those of the context. Contexts that come from elsewhere do not change within a segment, and are
- * read anew for each token.
+ * reread for each token.
  */
 import type { Tensor } from "../../../core/graph.ts";
 import { equal, iota, matmul, reshape, where } from "../../../ops/mod.ts";

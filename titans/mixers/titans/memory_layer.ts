@@ -59,9 +59,9 @@ export interface MemoryLayer<Leaf> {
   /** Taps of the depthwise convolution of queries, keys and values, [3 D, W]; absent without convolution. */
   readonly convolution?: Leaf;
   /**
-   * `[W_theta | W_eta | W_alpha]`, [D, G]. Of gates a head: G = 3 H. Of gates a layer: each part goes matrix by matrix,
-   * H columns each, G = 3 L H. Of gates a channel: so do theta and eta, and alpha has, matrix by matrix, H out columns,
-   * head by head.
+   * `[W_theta | W_eta | W_alpha]`, [D, G]. Per-head gates: G = 3 H. Per-layer gates: each part is ordered by matrix,
+   * with H columns each, G = 3 L H. Per-channel gates: theta and eta likewise, and alpha has, matrix by matrix, H out
+   * columns, head by head.
    */
   readonly gates: Leaf;
   /** Biases of the gates, [G]. */
@@ -93,8 +93,8 @@ export function memoryNetworkOf(config: MemoryConfig): MemoryNetwork {
 }
 
 /**
- * How many columns of gates stand for theta and for eta, and for the alpha of each matrix; the alpha of gates a head is
- * one for all matrices.
+ * How many columns of gates stand for theta and for eta, and for the alpha of each matrix; the alpha of per-head gates
+ * is one for all matrices.
  */
 function gateColumns(config: MemoryConfig): { readonly step: number; readonly forget: readonly number[] } {
   const { heads: H, gateGranularity } = config, { layers } = memoryNetworkOf(config);
@@ -157,7 +157,7 @@ export interface MemoryLayerResult {
   readonly output: Tensor;
   /** At the last boundary between mini-batches. */
   readonly state: MemoryLayerState;
-  /** After the last token, for a text whose mini-batches start anew after these tokens. */
+  /** After the last token, for a text whose mini-batches start afresh after these tokens. */
   readonly last: MemoryLayerState;
   /** What the memory did at each token, if it was asked for. */
   readonly trace?: MemoryTrace;

@@ -83,13 +83,13 @@ export interface MlpMemoryOptions {
   readonly width: number;
   /** Number of matrices, L; 1 is a linear memory. */
   readonly depth: number;
-  /** Hidden width over K; 4 unless said. */
+  /** Hidden width over K. Default: 4. */
   readonly expansion?: number;
   /** GELU is the tanh approximation. */
   readonly activation?: Activation;
   /** Whether M(x) = x + (1 + gain) LN(f(x)) rather than f(x). */
   readonly norm?: boolean;
-  /** Whose parameter the gain of the norm is; `outer` unless said. */
+  /** Whose parameter the gain of the norm is. Default: `outer`. */
   readonly gain?: MemoryGain;
 }
 
@@ -105,10 +105,10 @@ const MLP_OPTIONS = optionNames<MlpMemoryOptions>({
 /**
  * The memory of the paper: `f(x) = phi(... phi(x W_1) ...) W_L`, optionally `x + (1 + gain) LN(f(x))`.
  *
- * The gain of the norm is a parameter of the outer loop unless said otherwise: as a fast weight it overshoots and grows
- * without bound where inner steps are large (docs/stability.md). It is stored as its difference from one, which is what
- * a fast gain forgets: towards zero that leaves the plain norm. Were the gain itself forgotten towards zero, f would
- * fade from the output, and with it, as its gradient passes through the gain, all learning of the matrices.
+ * By default, the gain of the norm is a parameter of the outer loop: as a fast weight it overshoots and grows without
+ * bound where inner steps are large (docs/stability.md). It is stored as its difference from one, which is what a fast
+ * gain forgets: towards zero that leaves the plain norm. Were the gain itself forgotten towards zero, f would fade from
+ * the output, and with it, as its gradient passes through the gain, all learning of the matrices.
  */
 export function mlpMemory(options: MlpMemoryOptions): MemoryNetwork {
   checkNames("mlpMemory", options, MLP_OPTIONS);

@@ -12,7 +12,7 @@ export const HEAD_OPTIONS = {
     min: 1,
     max: 1024,
     group: "Sizes",
-    help: "heads of memory and attention; divides the width, and with attention leaves an even head width",
+    help: "heads of memory and attention; divides the width, and with attention, the head width must be even",
   },
 } as const satisfies OptionTable;
 
@@ -23,7 +23,7 @@ export const MEMORY_OPTIONS = {
     choices: { mlp: "linear layers with an activation between them", swiglu: "three matrices, gated" },
     default: "mlp",
     group: "Memory network",
-    help: "the network whose weights are the memory; in the library, also one of your own",
+    help: "the network whose weights are the memory; in the library also your own",
     source: "3.1; `swiglu` ours",
     before: "mlp",
   },

@@ -76,7 +76,8 @@ export interface MatrixTrace<Leaf = Tensor> {
   /** eta_t, how much of the surprise before stays, from 0 to 1. */
   readonly eta: Leaf;
   /**
-   * alpha_t, how much of the memory is forgotten, from 0 to 1; of gates a channel their mean over the matrix's columns.
+   * alpha_t, how much of the memory is forgotten, from 0 to 1; for per-channel gates, their mean over the matrix's
+   * columns.
    */
   readonly alpha: Leaf;
   /** `|S_t|`, the norm of the surprise with momentum. */
@@ -91,7 +92,7 @@ export interface MatrixTrace<Leaf = Tensor> {
  * What a memory does at each token; every tensor is [B, H, T].
  *
  * The quantities of {@link MatrixTrace} are those of all matrices together: of norms the root of the sum of squares,
- * which is the norm over all weights; of gates the mean, which for gates a head is the gate itself.
+ * which is the norm over all weights; for gates the mean, which for per-head gates is the gate itself.
  */
 export interface MemoryTrace<Leaf = Tensor> extends MatrixTrace<Leaf> {
   /**
