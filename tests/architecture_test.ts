@@ -114,6 +114,20 @@ Deno.test("architecture: the mathematics of titans does not see devices", () => 
   assertEquals(wrong.map(({ path }) => path), []);
 });
 
+Deno.test("architecture: nothing but the mixers themselves and their registry knows a mixer by its name", () => {
+  const folders = ["titans/models/", "titans/train/", "titans/tasks/", "cli/", "web/"];
+  const names = "lmm|mac|mag|mal|attention|transformer";
+  const known = files.filter(({ path }) => folders.some((folder) => path.startsWith(folder))).flatMap((
+    { path, text },
+  ) =>
+    [...text.matchAll(new RegExp(`(["'])(?:${names})\\1|\\.(?:lmm|mac|mag|mal)\\b`, "g"))].map(([at]) =>
+      `${path}: ${at}`
+    )
+  );
+  // Which model it is where nobody says.
+  assertEquals(known, ['titans/models/options.ts: "mac"']);
+});
+
 Deno.test("architecture: only the listed files import packages, and the library none", () => {
   const wrong: string[] = [];
   for (const { path, imports, text } of files) {

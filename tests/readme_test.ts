@@ -12,6 +12,7 @@ const FILES = [
   "README.md",
   "docs/tutorial.md",
   "docs/library.md",
+  "docs/own_mixer.md",
   "mod.ts",
   "ops/mod.ts",
   "kernels/mod.ts",
@@ -30,7 +31,7 @@ Deno.test("readme: every example of the README, the tutorials and the entry poin
   const inReadme = (await Deno.readTextFile("README.md")).match(/^```ts$/gm)?.length ?? 0;
   assertEquals([...output.matchAll(/^running 1 test from .*README\.md/gm)].length, inReadme, output);
   assertMatch(output, /^ok \| [1-9]\d* passed \| 0 failed/m);
-  for (const page of ["docs/tutorial.md", "docs/library.md"]) {
+  for (const page of ["docs/tutorial.md", "docs/library.md", "docs/own_mixer.md"]) {
     assertPrintedAsSaid(await Deno.readTextFile(page), page, output);
   }
 });

@@ -44,6 +44,7 @@ export { type GatedMlp, gatedMlp, gatedMlpParameters } from "./nn/layers.ts";
 export {
   type AnyMixer,
   type Axis,
+  defineLayer,
   defineMixer,
   type Dimensions,
   type ForwardContext,

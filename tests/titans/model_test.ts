@@ -362,7 +362,7 @@ Deno.test("options that cannot be are refused by name", () => {
     [{ model: "gpt" as "mag" }, 'model "gpt": it must be one of lmm, mac, mag, mal, attention, transformer'],
     [{ blocks: [] }, "blocks 0: it must be an integer from 1"],
     [{ blocks: [{ mixer: "gpt" }] }, 'block 0 with mixer "gpt": built in are lmm, mac, mag, mal, attention'],
-    [{ blocks: [{ mixer: "lmm" }, { mixer: "mag", segment: 16 }] }, "option segment of block 1, a mag"],
+    [{ blocks: [{ mixer: "lmm" }, { mixer: "mag", segment: 16 }] }, "option segment of mag in block 1"],
     [{ blocks: [{ mixer: "lmm", miniBatch: 0 }] }, "miniBatch 0: it must be an integer from 1"],
     [{ model: "attention", keyHeads: 3 }, "keyHeads 3: it must divide the heads, 2"],
     [

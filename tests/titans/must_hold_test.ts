@@ -5,7 +5,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { grad, valueAndGrad } from "../../core/grad.ts";
-import type { Tensor } from "../../core/graph.ts";
+import { isTensor, type Tensor } from "../../core/graph.ts";
 import { scan } from "../../core/scan.ts";
 import { flatten, unflatten } from "../../core/tree.ts";
 import { type Device, requestDevice } from "../../kernels/mod.ts";
@@ -83,8 +83,16 @@ function tokenLoop(model: Model, flat: Tensor, tokens: Tensor): Run {
     return [next.state, next.logits];
   };
   const text = { id: squeeze(tokens, 0), position: iota([T], 0) };
-  const [state, logits] = scan(step, model.stepState(model.initialState(params, 1)), text);
-  return { logits: transpose(logits, [1, 0, 2]), state };
+  const start = model.initialState(params, 1);
+  const [state, logits] = scan(step, model.stepState(start), text);
+  return { logits: transpose(logits, [1, 0, 2]), state: withPartsOf(start, state) };
+}
+
+/** The parts of a tree that another one has: of a state those that it has at a boundary too. */
+function withPartsOf<T>(of: T, tree: T): T {
+  if (isTensor(of) || typeof of !== "object" || of === null) return tree;
+  const parts = Object.entries(of).map(([key, part]) => [key, withPartsOf(part, tree[key as keyof T])]);
+  return (Array.isArray(of) ? parts.map(([, part]) => part) : Object.fromEntries(parts)) as T;
 }
 
 /** Logits, state, and the gradient of a random functional of logits and memory in all parameters. */

@@ -152,3 +152,8 @@ export function defineMixer<const Table extends OptionTable, Described, State>(
   }
   return { ...mixer, toJSON: () => name };
 }
+
+/** States a layer, with its types inferred: what `parameters` and `initialState` give is what `forward` takes. */
+export function defineLayer<Described, State>(layer: MixerLayer<Described, State>): MixerLayer<Described, State> {
+  return layer;
+}

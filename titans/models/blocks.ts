@@ -32,7 +32,7 @@ export function blockMixers(config: ModelConfig): BlockMixer[] {
 function resolveBlock(spec: MixerSpec, model: OptionRecord, where: string): BlockMixer {
   const mixer = mixerOf(spec, where);
   const { mixer: _, ...own } = spec;
-  checkNames(`${where}, a ${mixer.name}`, own, Object.keys(mixer.options));
+  checkNames(`${mixer.name} in ${where}`, own, Object.keys(mixer.options));
   const inherited = Object.entries(model).filter(([name]) => Object.hasOwn(mixer.options, name));
   const options = {
     ...defaultsOf(mixer.options),
