@@ -55,7 +55,15 @@ function optionRows(...headings: readonly string[]): Map<string, TableRow> {
 Deno.test("docs: the tables of docs/options.md are what the code says, those of every command among them", async () => {
   assertEquals(OPTIONS, await optionsPage(OPTIONS), "docs/options.md is not what deno task docs:options writes");
   const tables = [...OPTIONS.matchAll(/<!-- table: (.*) -->/g)].map(([, name]) => name);
-  for (const name of ["model", "sampling", ...Object.keys(FLAGS).map((command) => `flags ${command}`)]) {
+  for (
+    const name of [
+      "model",
+      "optimizer",
+      "tasks",
+      "sampling",
+      ...Object.keys(FLAGS).map((command) => `flags ${command}`),
+    ]
+  ) {
     assert(tables.includes(name), `docs/options.md has no table ${name}`);
   }
   await assertRejects(() => optionsPage("<!-- table: modle -->\n<!-- end -->"), Error, "a table modle");

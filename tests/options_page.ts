@@ -17,6 +17,7 @@ import {
   OPTIMIZERS,
   PRESETS,
   SAMPLING_OPTIONS,
+  TASKS,
   UPDATE_OPTIONS,
 } from "../titans/mod.ts";
 import { mixersWith } from "../titans/config.ts";
@@ -45,6 +46,15 @@ const TABLES: Readonly<Record<string, (name: string) => string | Promise<string>
       .join("\n\n"),
   optimizer: (name) =>
     describeOptions(name === "" ? { optimizer: OPTIMIZER_ROW, ...UPDATE_OPTIONS } : OPTIMIZERS[name].options),
+  tasks: () =>
+    markdown(
+      Object.values(TASKS).flatMap((task) =>
+        Object.entries(task.options as OptionTable).map(([name, row]) => {
+          const { Flag: _, ...cells } = optionRow(name, row);
+          return { Task: code(task.name), ...cells };
+        })
+      ),
+    ),
   sampling: () => describeOptions(SAMPLING_OPTIONS),
   run: () => describeOptions(RUN_OPTIONS),
   interface: async (name) => markdown(interfaceRows(await fieldsOf(name))),

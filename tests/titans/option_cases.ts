@@ -2,23 +2,24 @@
 import { RECIPE_OPTIONS } from "../../cli/data/recipe.ts";
 import { RUN_OPTIONS } from "../../cli/run_options.ts";
 import { MODEL_OPTIONS } from "../../titans/models/options.ts";
-import { OPTIMIZERS, optimizerTable } from "../../titans/mod.ts";
-import { LMM_OPTIONS, MAC_OPTIONS, MAG_OPTIONS, MAL_OPTIONS } from "../../titans/mixers/titans/options.ts";
-import { SAMPLING_OPTIONS } from "../../titans/models/sampling.ts";
+import { MIXERS, OPTIMIZERS, optimizerTable, SAMPLING_OPTIONS, TASKS } from "../../titans/mod.ts";
 import type { OptionRow, OptionTable, OptionValue } from "../../titans/options/option_table.ts";
 
 /** Every table of the library, by what takes its options. */
 export const TABLES: Readonly<Record<string, OptionTable>> = {
   "a model": MODEL_OPTIONS,
-  lmm: LMM_OPTIONS,
-  mac: MAC_OPTIONS,
-  mag: MAG_OPTIONS,
-  mal: MAL_OPTIONS,
+  ...tablesOf(MIXERS),
+  ...tablesOf(TASKS),
   ...Object.fromEntries(Object.keys(OPTIMIZERS).map((name) => [name, optimizerTable(name)])),
   Sampler: SAMPLING_OPTIONS,
   "a run": RUN_OPTIONS,
   "a text": RECIPE_OPTIONS,
 };
+
+/** The tables of what a registry holds, by name. */
+function tablesOf(registry: Readonly<Record<string, { readonly options: OptionTable }>>): Record<string, OptionTable> {
+  return Object.fromEntries(Object.entries(registry).map(([name, { options }]) => [name, options]));
+}
 
 /** A table of a test's own, with a row of each kind. */
 export const OWN = {
