@@ -1,4 +1,5 @@
 /** The commands of the program, one line each. */
+import { evaluateCommand } from "./evaluate.ts";
 import { fetchCommand } from "./fetch.ts";
 import { generateCommand } from "./generate.ts";
 import type { Commands } from "./help.ts";
@@ -11,6 +12,7 @@ import { trainCommand } from "./train.ts";
 export const COMMANDS: Commands = {
   train: trainCommand,
   generate: generateCommand,
+  evaluate: evaluateCommand,
   remember: rememberCommand,
   fetch: fetchCommand,
   inspect: inspectCommand,

@@ -30,7 +30,9 @@ export async function showData(
 ): Promise<void> {
   using corpus = await openCorpus(newRecipe(flags), { ...flags, documents: true, ...watch });
   const { identity, vocabulary, bytesPerToken, trainBytes, heldOutBytes, train } = corpus;
-  const model = new Model(newRunConfig(flags, { data: identity, vocabularySize: vocabulary.size }, VERSION).model),
+  const model = new Model(
+      newRunConfig(flags, { data: identity, requires: { vocabulary: vocabulary.size } }, VERSION).model,
+    ),
     { parameterCount: parameters } = model.layout;
   const [{ text }] = train, head = new Int32Array(Math.min(text.length, SHOWN));
   text.read(0, head);

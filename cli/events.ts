@@ -1,5 +1,7 @@
 /** The events of a training run: the lines of `--json` and of a run folder's metrics.jsonl. */
 
+import type { BestFigure } from "./run_history.ts";
+
 /** The fields of every event. */
 interface EventBase {
   /** Steps done so far. */
@@ -8,8 +10,26 @@ interface EventBase {
   readonly device: string;
 }
 
+/** What a run learns from, in events. */
+export interface SourceFacts {
+  /** Which text, or which task. */
+  readonly data: string;
+  /** Of text. */
+  readonly trainBytes?: number;
+  /** Of text. */
+  readonly heldOutBytes?: number;
+  /** The name of the vocabulary of text: `bytes`, or `bpe:` and an encoding. */
+  readonly vocabulary?: string;
+  /** Bytes of text in a token, on average. */
+  readonly bytesPerToken?: number;
+  /** The task's options. */
+  readonly taskOptions?: Readonly<Record<string, number | boolean | string>>;
+  /** What guessing gives, by name of a figure of the task. */
+  readonly chance?: Readonly<Record<string, number>>;
+}
+
 /** The run starts or resumes. */
-export interface StartEvent extends EventBase {
+export interface StartEvent extends EventBase, SourceFacts {
   readonly event: "start";
   readonly version: string;
   readonly model: string;
@@ -17,13 +37,6 @@ export interface StartEvent extends EventBase {
   /** Number of parameters. */
   readonly parameters: number;
   readonly adapter: string;
-  readonly data: string;
-  readonly trainBytes: number;
-  readonly heldOutBytes: number;
-  /** The name of the vocabulary: `bytes`, or `bpe:` and an encoding. */
-  readonly vocabulary: string;
-  /** Average bytes of text per token. */
-  readonly bytesPerToken: number;
   readonly steps: number;
   readonly tokensPerStep: number;
   readonly out: string;
@@ -34,24 +47,21 @@ export interface StepEvent extends EventBase {
   readonly event: "step";
   /** Mean cross-entropy of the step's batch before its update, in nats per token. */
   readonly loss: number;
-  readonly bitsPerByte: number;
+  /** Of text. */
+  readonly bitsPerByte?: number;
   readonly learningRate: number;
   /** Norm of the gradient over all parameters, before clipping. */
   readonly gradientNorm: number;
   readonly tokensPerSecond: number;
 }
 
-/** The model was evaluated on held-out bytes. */
+/** The model was validated on held-out text, or on other samples of its task. */
 export interface ValidationEvent extends EventBase {
   readonly event: "validation";
   readonly loss: number;
-  readonly bitsPerByte: number;
-  /** Bits per byte of the token-bigram baseline on the same text. */
-  readonly bigramBitsPerByte: number;
-  /** Number of bytes evaluated. */
-  readonly bytes: number;
   /**
-   * What the mixers report. Memories: norms of their weights at the end of a window (`memoryNorm`), of the surprise
+   * Of text: `bitsPerByte`, `bigramBitsPerByte` (the token-bigram baseline on the same text) and `bytes`, how much it was.
+   * What a task reports, such as `accuracy`. What the mixers report. Memories: norms of their weights at the end of a window (`memoryNorm`), of the surprise
    * (`surpriseNorm`), and of the way from the learned start (`memoryChange`); means over tokens of the inner loss
    * (`innerLoss`) and of the norm of what a token changes (`updateNorm`).
    */
@@ -71,13 +81,14 @@ export interface DoneEvent extends EventBase {
   /** The last validation's loss and bits per byte; null if there was none. */
   readonly loss: number | null;
   readonly bitsPerByte: number | null;
-  readonly bigramBitsPerByte: number;
+  /** Of text: the token-bigram baseline. */
+  readonly bigramBitsPerByte?: number;
   readonly tokensPerSecond: number;
   readonly seconds: number;
   /** The file of the last state. */
   readonly checkpoint: string;
-  /** The best validation and the file of its state; null if there was none. */
-  readonly best: { readonly step: number; readonly bitsPerByte: number; readonly checkpoint: string } | null;
+  /** The best validation and the file of its state; null if none was made. */
+  readonly best: (BestFigure & { readonly checkpoint: string }) | null;
   /** The page with the curves. */
   readonly report: string;
   /** Whether it was stopped before its last step. */

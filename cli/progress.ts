@@ -1,5 +1,7 @@
 /** Reports the progress of a training run, as one JSON object per line or as readable text. */
-import type { StartEvent, StepEvent, TrainEvent } from "./events.ts";
+import type { StartEvent, StepEvent, TrainEvent, ValidationEvent } from "./events.ts";
+import { shownBest } from "./run_history.ts";
+import { shownTask } from "./task_flags.ts";
 import { fitLine, printable, type Terminal } from "./terminal.ts";
 
 /** Receives the events of a command. */
@@ -63,7 +65,9 @@ function progressOf(event: StepEvent, loss: number, start: StartEvent | undefine
   return [
     `step ${event.step}/${start?.steps ?? event.step}`,
     `loss ${loss.toFixed(3)}`,
-    `${(loss / Math.LN2 / (start?.bytesPerToken ?? 1)).toFixed(2)} bits/byte`,
+    ...(event.bitsPerByte === undefined
+      ? []
+      : [`${(loss / Math.LN2 / (start?.bytesPerToken ?? 1)).toFixed(2)} bits/byte`]),
     `${formatCount(event.tokensPerSecond)} tokens/s`,
     `ETA ${formatDuration(remaining)}`,
   ];
@@ -77,24 +81,12 @@ function describe(event: Exclude<TrainEvent, StepEvent>, start: StartEvent | und
         `${event.model} ${event.preset}, ${
           formatCount(event.parameters)
         } parameters, on ${event.device}: ${event.adapter}`,
-        `data ${event.data}: ${formatCount(event.trainBytes)} bytes for training, ${
-          formatCount(event.heldOutBytes)
-        } held out; ` +
-        `steps ${event.step} to ${event.steps} of ${formatCount(event.tokensPerStep)} ${
-          event.vocabulary === "bytes"
-            ? "bytes"
-            : `tokens (${event.vocabulary}, ${event.bytesPerToken.toFixed(2)} bytes each)`
-        }; run folder ${event.out}`,
+        `${sourceLine(event)}; run folder ${event.out}`,
         "compiling kernels; this ends after the first step, and is faster in the next run ...",
       ];
     case "validation":
       return [
-        `step ${event.step}: held-out text ${event.bitsPerByte.toFixed(3)} bits/byte (loss ${
-          event.loss.toFixed(3)
-        }); ` +
-        `${start?.vocabulary === "bytes" ? "byte-bigram" : "token-bigram"} baseline ${
-          event.bigramBitsPerByte.toFixed(3)
-        } on the same ${formatCount(event.bytes)} bytes`,
+        `step ${event.step}: ${event.bitsPerByte === undefined ? taskLine(event, start) : textLine(event, start)}`,
       ];
     case "sample":
       return ["sample:", ...`${event.prompt}${event.text}`.split("\n").map((row) => `  ${row}`)];
@@ -105,14 +97,50 @@ function describe(event: Exclude<TrainEvent, StepEvent>, start: StartEvent | und
         }; checkpoint ${event.checkpoint}`,
         `${
           event.best
-            ? `best on held-out text: step ${event.best.step}, ${
-              event.best.bitsPerByte.toFixed(3)
-            } bits/byte, in ${event.best.checkpoint}; `
+            ? `best on ${
+              start?.bytesPerToken === undefined ? "held-out samples" : "held-out text"
+            }: step ${event.best.step}, ${shownBest(event.best)}, in ${event.best.checkpoint}; `
             : ""
         }` +
         `curves in ${event.report}`,
       ];
   }
+}
+
+/** What a run learns from, and how much of it a step takes. */
+function sourceLine(start: StartEvent): string {
+  const { data, trainBytes, heldOutBytes, vocabulary, bytesPerToken, taskOptions, step, steps, tokensPerStep } = start;
+  const span = `steps ${step} to ${steps} of ${formatCount(tokensPerStep)}`;
+  if (trainBytes === undefined || heldOutBytes === undefined || bytesPerToken === undefined) {
+    return `task ${shownTask({ name: data, options: taskOptions ?? {} })}; ${span} tokens`;
+  }
+  const unit = vocabulary === "bytes" ? "bytes" : `tokens (${vocabulary}, ${bytesPerToken.toFixed(2)} bytes each)`;
+  return `data ${data}: ${formatCount(trainBytes)} bytes for training, ${
+    formatCount(heldOutBytes)
+  } held out; ${span} ${unit}`;
+}
+
+/** A validation of text. */
+function textLine(
+  { loss, bitsPerByte, bigramBitsPerByte, bytes }: ValidationEvent,
+  start: StartEvent | undefined,
+): string {
+  const counts = start?.vocabulary === "bytes" ? "byte-bigram" : "token-bigram";
+  return `held-out text ${Number(bitsPerByte).toFixed(3)} bits/byte (loss ${loss.toFixed(3)}); ${counts} baseline ${
+    Number(bigramBitsPerByte).toFixed(3)
+  } on the same ${formatCount(Number(bytes))} bytes`;
+}
+
+/** A validation of a task: the loss, and the figures of which it is known what guessing gives. */
+function taskLine(event: ValidationEvent, start: StartEvent | undefined): string {
+  const { chance = {} } = start ?? {}, names = Object.keys(chance).filter((name) => name !== "loss");
+  const shown = (name: string): string => Number(event[name]).toPrecision(3);
+  const beside = (name: string): string => name in chance ? ` (chance ${Number(chance[name].toPrecision(3))})` : "";
+  return [
+    `held-out samples: loss ${event.loss.toFixed(4)}${beside("loss")}`,
+    ...names.map((name) => `${name} ${shown(name)}${beside(name)}`),
+  ]
+    .join(", ");
 }
 
 /** `12,345`. */

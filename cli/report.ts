@@ -56,15 +56,15 @@ export function renderReport({ title, status, facts, history, sample, config }: 
     "<figure>",
     linePlot({
       id: "loss",
-      title: "Bits per byte over steps",
+      title: lossTitle(history),
       description: describeLoss(history),
       xLabel: "step",
-      yLabel: "bits per byte",
+      yLabel: history.unit,
       lines: lossLines(history),
     }),
     "</figure>",
     `<details><summary>Show as a table</summary>`,
-    table("Bits per byte over steps", [["training", training.points], ["held-out text", validation.points]]),
+    table(lossTitle(history), [["training", training.points], [heldOutOf(history.unit), validation.points]]),
     "</details>",
     "<h2>Gradient norm and learning rate</h2>",
     figureOf("norm", "Gradient norm before clipping, over steps", "gradient norm", gradientNorm.points),
@@ -93,26 +93,37 @@ function figureOf(id: string, title: string, label: string, points: readonly Poi
   }</figure>`;
 }
 
-function lossLines({ training, validation, bigramBitsPerByte }: RunHistory): PlotLine[] {
+function lossTitle({ unit }: RunHistory): string {
+  return `${unit[0].toUpperCase()}${unit.slice(1)} over steps`;
+}
+
+/** What is held out: the curves of tasks show the loss. */
+function heldOutOf(unit: RunHistory["unit"]): string {
+  return unit === "loss" ? "held-out samples" : "held-out text";
+}
+
+function lossLines({ unit, training, validation, bigramBitsPerByte }: RunHistory): PlotLine[] {
   const steps = [...training.points, ...validation.points].map(({ step }) => step);
   const ends = steps.length > 0 ? [steps.reduce((a, b) => Math.min(a, b)), steps.reduce((a, b) => Math.max(a, b))] : [];
   const level = bigramBitsPerByte === undefined ? [] : ends.map((step) => ({ step, value: bigramBitsPerByte }));
   return [
     { label: "training batches", points: training.points },
-    { label: "held-out text", points: validation.points },
+    { label: heldOutOf(unit), points: validation.points },
     { label: "bigram baseline on the held-out text", points: level },
   ];
 }
 
-function describeLoss({ training, best, bigramBitsPerByte }: RunHistory): string {
+function describeLoss({ unit, training, best, bigramBitsPerByte }: RunHistory): string {
   const first = training.points[0], last = training.points.at(-1);
   const sentences = [
     first && last
-      ? `The training loss goes from ${digits(first.value)} bits per byte at step ${first.step} to ${
+      ? `The training loss goes from ${digits(first.value)} ${unit} at step ${first.step} to ${
         digits(last.value)
       } at step ${last.step}.`
       : "",
-    best ? `The best result on held-out text is ${digits(best.bitsPerByte)}, at step ${best.step}.` : "",
+    best
+      ? `The best result on ${heldOutOf(unit)} is ${digits(best.bitsPerByte ?? best.loss)}, at step ${best.step}.`
+      : "",
     bigramBitsPerByte === undefined ? "" : `The bigram baseline has ${digits(bigramBitsPerByte)}.`,
   ];
   return sentences.filter(Boolean).join(" ") || "There are no steps yet.";

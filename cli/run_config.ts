@@ -10,11 +10,14 @@ import {
   Model,
   type ModelConfig,
   type ModelKind,
+  type ModelRequirements,
   type OptimizerConfig,
   type PresetName,
+  taskOf,
   validateConfig,
 } from "../titans/mod.ts";
-import { checkValues, completeOptions, type OptionsOf } from "../titans/options/option_table.ts";
+import { checkValues, completeOptions, type OptionsOf, resolveOptions } from "../titans/options/option_table.ts";
+import { type ChosenTask, TEXT_TASK } from "./task_flags.ts";
 import type { DataIdentity } from "./data/identity.ts";
 import { type DataRecipe, DEFAULT_RECIPE, RECIPE_OPTIONS } from "./data/recipe.ts";
 import { parseSource } from "./data/source_spec.ts";
@@ -39,7 +42,9 @@ export interface RunConfig extends Omit<RunOptions, "stream"> {
   readonly stream?: number;
   /** The order in which streamed text is read; only runs in the order of this version go on. */
   readonly streamOrder?: number;
-  /** Name, bytes and hash of the text, and how it is made; see [data.md](data.md). */
+  /** The task with its options, all of them; absent of text. */
+  readonly task?: ChosenTask;
+  /** Name, bytes and hash of the text, and how it is made; see [data.md](data.md). Of a task the hash of samples. */
   readonly data: DataIdentity;
 }
 
@@ -56,6 +61,7 @@ export interface RunFlags extends ModelFlags, RunOptions, OptionsOf<typeof RECIP
   readonly warmup?: number;
   /** Absent where the optimizer's own default is meant. */
   readonly lr?: number;
+  readonly task?: string;
   readonly data: readonly string[];
   readonly field: string;
   readonly separator: string | undefined;
@@ -83,17 +89,19 @@ export function recipeOf({ data: { name, recipe } }: RunConfig, sources: readonl
   return sources.length > 0 ? { ...stored, sources } : stored;
 }
 
-/** The training data of a new run. */
-export interface RunText {
+/** What a new run learns from. */
+export interface RunData {
   readonly data: DataIdentity;
-  /** The number of token ids. */
-  readonly vocabularySize: number;
+  /** What the model must be. */
+  readonly requires: ModelRequirements;
+  /** Unless it is text. */
+  readonly task?: ChosenTask;
 }
 
 /** The configuration of a new run. */
-export function newRunConfig(flags: RunFlags, { data, vocabularySize }: RunText, version: string): RunConfig {
+export function newRunConfig(flags: RunFlags, { data, requires, task }: RunData, version: string): RunConfig {
   const { model, preset, steps, batch, seqLen, accumulate, seed, stream } = flags;
-  const options = { model, ...modelOptions(flags), vocabulary: vocabularySize };
+  const options = { model, ...modelOptions(flags), ...requires };
   const { made, optimizer } = inWordsOf(flags, () => ({
     made: new Model(defineConfig(options, preset)).toJSON(),
     optimizer: optimizerOf(flags, steps),
@@ -109,6 +117,7 @@ export function newRunConfig(flags: RunFlags, { data, vocabularySize }: RunText,
     seed,
     steps,
     ...(stream > 0 ? { stream, streamOrder: STREAM_ORDER } : {}),
+    ...(task ? { task } : {}),
     data,
   };
 }
@@ -124,6 +133,7 @@ function inWordsOf<T>(flags: ModelFlags, make: () => T): T {
 
 /** The flags that cannot change, with their values in the configuration. */
 const FIXED: Readonly<Partial<Record<keyof RunFlags, (config: RunConfig) => unknown>>> = {
+  task: (config) => config.task?.name ?? TEXT_TASK,
   model: (config) => config.model.model,
   preset: (config) => config.preset,
   ...Object.fromEntries(
@@ -201,6 +211,7 @@ export function checkRunConfig(stored: unknown, path: string): RunConfig {
   for (const key of ["model", "optimizer", "data"]) if (!isRecord(stored[key])) refuse(`its ${key} is no record`);
   try {
     checkData(config.data, refuse);
+    if (config.task !== undefined) checkTask(config.task, refuse);
     checkValues(STORED_OPTIONS, completeOptions(STORED_OPTIONS, stored));
     const model = completeConfig(config.model);
     validateConfig(model);
@@ -235,13 +246,24 @@ function checkData(data: DataIdentity, refuse: (why: string) => never): void {
   }
 }
 
+function checkTask(task: ChosenTask, refuse: (why: string) => never): void {
+  if (!isRecord(task) || typeof task.name !== "string" || !isRecord(task.options)) refuse("its task is no task");
+  resolveOptions(`the task ${task.name}`, taskOf(task.name).options, task.options);
+}
+
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Checks that a run resumes with the text that it started with. @throws {UsageError} if it does not. */
+/** Checks that a run goes on with the text, or the samples, that it began with. @throws {UsageError} if it does not. */
 export function checkSameData(config: RunConfig, data: DataIdentity, path: string): void {
   const { documents } = config.data;
+  if (config.task) {
+    if (config.data.sha256 === data.sha256) return;
+    throw new UsageError(
+      `the run in ${path} was trained on other samples of ${config.task.name} than this version makes: start a new run with another --out`,
+    );
+  }
   if (config.data.sha256 !== data.sha256 || (documents !== undefined && documents !== data.documents)) {
     throw new UsageError(
       `the run in ${path} learns from ${config.data.name} (${config.data.bytes} bytes), and ${data.name} (${data.bytes} bytes) is a different text: ` +

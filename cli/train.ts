@@ -1,16 +1,16 @@
 /** `train`: trains a model on text, in a run folder that can be continued. */
 import { type Device, requestDevice } from "../kernels/mod.ts";
-import { PRESETS } from "../titans/mod.ts";
+import { PRESETS, type Task, taskOf } from "../titans/mod.ts";
 import { describeMixers } from "../titans/models/blocks.ts";
 import type { WhichCheckpoint } from "./checkpoint_file.ts";
 import { CACHE } from "./data/cache.ts";
-import { type Corpus, type CorpusOptions, openCorpus } from "./data/corpus.ts";
+import { type CorpusOptions, openCorpus } from "./data/corpus.ts";
 import { DEFAULT_RECIPE } from "./data/recipe.ts";
 import { VOCABULARIES } from "./data/vocabulary.ts";
 import { showData } from "./dry_run.ts";
 import { DEVICE_FLAGS, OUTPUT_FLAGS } from "./common_flags.ts";
 import { UsageError } from "./errors.ts";
-import { choice, integer, parseFlags, phrase, text, texts, toggle, under, type Values } from "./flags.ts";
+import { choice, flagName, integer, parseFlags, phrase, text, texts, toggle, under, type Values } from "./flags.ts";
 import type { Command } from "./help.ts";
 import { idleFlags, KIND_FLAG, MODEL_FLAGS, modelOptions } from "./model_flags.ts";
 import { listenForInterrupt } from "./interrupt.ts";
@@ -22,6 +22,10 @@ import { RUN_FLAGS } from "./run_options.ts";
 import { latestRun, readConfig, RUNS, writeConfig } from "./run_folder.ts";
 import { abandon, type RunLock, takeFreshFolder, takeNewFolder, takeRun } from "./run_lock.ts";
 import type { Terminal } from "./terminal.ts";
+import type { RunSource } from "./run_source.ts";
+import { type ChosenTask, chosenTask, shownTask, TASK_FLAGS, TEXT_TASK } from "./task_flags.ts";
+import { instanceOf, taskSource } from "./task_source.ts";
+import { textSource } from "./text_source.ts";
 import { HELD_OUT_FLAGS, TEXT_FLAGS } from "./text_flags.ts";
 import { userSource } from "./user_path.ts";
 import { TrainingRun } from "./training_run.ts";
@@ -29,6 +33,7 @@ import { VERSION } from "./version.ts";
 
 const OWN_FLAGS = {
   model: KIND_FLAG,
+  ...TASK_FLAGS,
   preset: choice(Object.keys(PRESETS) as (keyof typeof PRESETS)[], "size of the model", "nano"),
   ...DEVICE_FLAGS,
   ...OUTPUT_FLAGS,
@@ -91,6 +96,7 @@ export const trainCommand: Command = {
     ["deno task train --stream 65536", "documents in order; the memory is carried along for up to 64 KiB"],
     ["deno task train --data books/ --steps 0", "show what would be read, without training"],
     ["deno task train --resume --steps 600", "continue the newest run up to step 600"],
+    ["deno task train --task recall --task-option pairs=4 --theta-max 1", "a task whose data is made, instead of text"],
     ["deno task train --json | tee log.jsonl", "for scripts: events start, step, validation, sample, done"],
   ],
   flags: FLAGS,
@@ -109,10 +115,13 @@ async function train(args: readonly string[], terminal: Terminal): Promise<numbe
   const watch = { note: reporter.note, stopped: () => interrupt.requested };
   if (!flags.resume) idleNotes(flags, given).forEach(reporter.note);
   if (flags.steps === 0) {
+    if (taskNamed(flags) !== undefined) {
+      throw new UsageError("--steps 0 shows a text: leave --task out, or give more steps");
+    }
     await showData(flags, { terminal, reporter, json: flags.json, watch });
     return 0;
   }
-  const opened = await (flags.resume ? resumedRun(flags, given, watch) : newRun(flags, watch)).catch(
+  const opened = await (flags.resume ? resumedRun(flags, given, watch) : newRun(flags, given, watch)).catch(
     (error: unknown) => {
       // A stop while a text is prepared is reported as a stop, not as a failure.
       if (!interrupt.requested) throw error;
@@ -120,8 +129,8 @@ async function train(args: readonly string[], terminal: Terminal): Promise<numbe
     },
   );
   if (!opened) return interrupt.exitCode;
-  const { config, corpus, path, lock, from } = opened;
-  using _corpus = corpus;
+  const { config, source, path, lock, from } = opened;
+  using _source = source;
   using _lock = lock;
   const resume = `deno task train --resume --out ${shellWord(path)}`;
   let device: Device | undefined;
@@ -131,7 +140,7 @@ async function train(args: readonly string[], terminal: Terminal): Promise<numbe
       reporter.note(asCalled(`stopped before the first step; continue with: ${resume}`));
       return interrupt.exitCode;
     }
-    using run = await TrainingRun.open({ config, corpus, path, device, version: VERSION, from }, reporter);
+    using run = await TrainingRun.open({ config, source, path, device, version: VERSION, from }, reporter);
     const finished = await run.train({ ...flags, interrupt, reporter });
     if (!finished) reporter.note(asCalled(`continue with: ${resume}`));
     return finished ? 0 : interrupt.exitCode;
@@ -145,7 +154,7 @@ async function train(args: readonly string[], terminal: Terminal): Promise<numbe
 
 interface Opened {
   readonly config: RunConfig;
-  readonly corpus: Corpus;
+  readonly source: RunSource;
   readonly path: string;
   /** The folder is this process's until it is disposed. */
   readonly lock: RunLock;
@@ -164,27 +173,53 @@ function idleNotes(flags: TrainFlags, given: ReadonlySet<string>): string[] {
 
 type Watch = Pick<CorpusOptions, "note" | "stopped">;
 
+/** Flags that say something of a text alone. */
+const TEXT_ONLY = [
+  "data",
+  ...Object.keys(TEXT_FLAGS),
+  "vocabulary",
+  "heldOut",
+  "split",
+  "cache",
+  "stream",
+  "samplePrompt",
+];
+
+/** The task that flags name, unless that is text. */
+function taskNamed({ task }: TrainFlags): Task | undefined {
+  return task === undefined || task === TEXT_TASK ? undefined : taskOf(task);
+}
+
+/** Refuses flags that change nothing with what is learned. @throws {UsageError} naming the first. */
+function checkSourceFlags(given: ReadonlySet<string>, task: string | undefined): void {
+  const idle = (task === undefined ? ["taskOption"] : [...TEXT_ONLY, "seqLen"]).find((key) => given.has(key));
+  if (idle === undefined) return;
+  const remedy = idle === "seqLen" ? "the task's options say how long a sequence is" : "leave it out";
+  throw new UsageError(`${flagName(idle)} changes nothing with --task ${task ?? TEXT_TASK}: ${remedy}`);
+}
+
 /**
  * Takes a folder, and writes into it what the run will be before anything is compiled: from then on it can be
  * continued.
  */
-async function newRun(flags: TrainFlags, watch: Watch): Promise<Opened> {
-  const lock = await (flags.out === undefined
-      ? takeFreshFolder(
-        RUNS,
-        `${
-          describeMixers({ blocks: 1, ...modelOptions(flags), model: flags.model }).replaceAll(",", "-")
-        }-${flags.preset}`,
-      )
-      : takeNewFolder(flags.out)),
+async function newRun(flags: TrainFlags, given: ReadonlySet<string>, watch: Watch): Promise<Opened> {
+  const named = taskNamed(flags), task = named && chosenTask(named, flags.taskOption);
+  checkSourceFlags(given, task?.name);
+  const mixers = describeMixers({ blocks: 1, ...modelOptions(flags), model: flags.model }).replaceAll(",", "-");
+  const name = `${task ? `${task.name}-` : ""}${mixers}-${flags.preset}`;
+  const lock = await (flags.out === undefined ? takeFreshFolder(RUNS, name) : takeNewFolder(flags.out)),
     { path } = lock;
   try {
-    const corpus = await openCorpus(newRecipe(flags), { ...flags, documents: flags.stream > 0, ...watch });
-    corpus.notes.forEach((line) => watch.note?.(line));
-    return await keeping(corpus, async () => {
-      const config = newRunConfig(flags, { data: corpus.identity, vocabularySize: corpus.vocabulary.size }, VERSION);
+    const source = task
+      ? await taskSource(task)
+      : textSource(await openCorpus(newRecipe(flags), { ...flags, documents: flags.stream > 0, ...watch }));
+    source.notes.forEach((line) => watch.note?.(line));
+    return await keeping(source, async () => {
+      const seqLen = task ? instanceOf(task).length : flags.seqLen;
+      const { identity: data, requires } = source;
+      const config = newRunConfig({ ...flags, seqLen }, { data, requires, task }, VERSION);
       await writeConfig(path, config);
-      return { config, corpus, path, lock };
+      return { config, source, path, lock };
     });
   } catch (error) {
     await abandon(lock);
@@ -195,19 +230,34 @@ async function newRun(flags: TrainFlags, watch: Watch): Promise<Opened> {
 async function resumedRun(flags: TrainFlags, given: ReadonlySet<string>, watch: Watch): Promise<Opened> {
   const lock = await takeRun(flags.out ?? await latestRun(RUNS)), { path } = lock;
   return await keeping(lock, async () => {
-    const stored = await readConfig(path), config = resumedRunConfig(stored, flags, { given, path });
-    const corpus = await openCorpus(recipeOf(config, flags.data), {
-      ...config,
-      documents: (config.stream ?? 0) > 0,
-      cache: flags.cache,
-      ...watch,
-    });
-    return await keeping(corpus, () => {
-      checkSameData(config, corpus.identity, path);
-      corpus.notes.forEach((line) => watch.note?.(line));
-      return { config, corpus, path, lock, from: flags.which };
+    const stored = await readConfig(path), config = resumedRunConfig(stored, flags, { given, path }), { task } = config;
+    checkSourceFlags(given, task?.name);
+    if (task) checkTaskOptions(task, flags.taskOption, path);
+    const source = task ? await taskSource(task) : textSource(
+      await openCorpus(recipeOf(config, flags.data), {
+        ...config,
+        documents: (config.stream ?? 0) > 0,
+        cache: flags.cache,
+        ...watch,
+      }),
+    );
+    return await keeping(source, () => {
+      checkSameData(config, source.identity, path);
+      source.notes.forEach((line) => watch.note?.(line));
+      return { config, source, path, lock, from: flags.which };
     });
   });
+}
+
+/** A run that goes on keeps its task. @throws {UsageError} if options that are given say otherwise. */
+function checkTaskOptions(task: ChosenTask, given: readonly string[], path: string): void {
+  const now = chosenTask(taskOf(task.name), given, task.options);
+  if (JSON.stringify(now.options) === JSON.stringify(task.options)) return;
+  throw new UsageError(
+    `the run in ${path} was made with ${shownTask(task)}, not ${
+      shownTask(now)
+    }: leave --task-option out, or start a new run with another --out`,
+  );
 }
 
 /** Does something with what is to be kept, and frees that if it fails. */

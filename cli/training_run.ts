@@ -2,26 +2,18 @@
 import type { Device } from "../kernels/mod.ts";
 import {
   encodeCheckpoint,
-  evenStreams,
-  evenWindows,
   generate,
-  MixedWindows,
   Model,
   Reader,
   requireSameModel,
   SamplingError,
-  StreamWindows,
   Trainer,
-  type TrainingBatch,
   type TrainingData,
   TrainingError,
-  type ValidationMetrics,
 } from "../titans/mod.ts";
 import { describeMixers } from "../titans/models/blocks.ts";
 import { readRunState, type WhichCheckpoint } from "./checkpoint_file.ts";
-import { judgePairs, predictedOf, type PredictedWindows } from "./data/baseline.ts";
-import type { Corpus } from "./data/corpus.ts";
-import { TokenDecoder, vocabularyNote } from "./data/vocabulary.ts";
+import { TokenDecoder, type Vocabulary } from "./data/vocabulary.ts";
 import { brokenState, divergedStep, type Standing } from "./divergence.ts";
 import { CommandError, UsageError, WriteError } from "./errors.ts";
 import type { StartEvent } from "./events.ts";
@@ -32,12 +24,14 @@ import { formatCount, type Reporter } from "./progress.ts";
 import type { RunConfig } from "./run_config.ts";
 import { SAMPLE_TEMPERATURE } from "./sampling_flags.ts";
 import { RunFolder } from "./run_folder.ts";
+import { bestFigure, shownBest } from "./run_history.ts";
+import type { Held, RunSource } from "./run_source.ts";
 import { Speed } from "./speed.ts";
 
 /** The parts of a run. */
 export interface RunParts {
   readonly config: RunConfig;
-  readonly corpus: Corpus;
+  readonly source: RunSource;
   readonly path: string;
   readonly device: Device;
   readonly version: string;
@@ -65,6 +59,8 @@ const MAX_ROUND_STEPS = 50;
 // A stop waits for the current step. If steps take longer than this, a separate thread acknowledges the signal meanwhile.
 const LONG_SECONDS = 2;
 
+type Figures = ReturnType<Held["figures"]>;
+
 /** A state that can be saved. */
 interface Candidate {
   readonly step: number;
@@ -90,7 +86,7 @@ export class TrainingRun {
     this.#parts = parts;
     this.#trainer = trainer;
     this.#folder = folder;
-    this.#data = trainingData(parts.config, parts.corpus);
+    this.#data = parts.source.data(parts.config);
     this.#saved = this.#began = trainer.step;
   }
 
@@ -118,6 +114,7 @@ export class TrainingRun {
     reporter.report(startEvent(parts, model, step));
     const trainer = await Trainer.create(device, {
       model,
+      objective: parts.source.objective,
       optimizer,
       shape: { batch, length, accumulate },
       seed,
@@ -181,7 +178,9 @@ export class TrainingRun {
     }
     const finished = this.#step === steps;
     if (this.#saved !== this.#step) await this.#saveLast();
-    const sample = finished && options.sampleTokens > 0 ? await this.#sample(options) : undefined;
+    const { vocabulary } = this.#parts.source;
+    const writes = finished && vocabulary !== undefined && options.sampleTokens > 0;
+    const sample = writes ? await this.#sample(options, vocabulary) : undefined;
     await this.#report(sample);
     const { history: { best }, checkpoint, report } = this.#folder;
     reporter.report({
@@ -190,11 +189,11 @@ export class TrainingRun {
       device: this.#device,
       loss: judge.last?.loss ?? null,
       bitsPerByte: judge.last?.bitsPerByte ?? null,
-      bigramBitsPerByte: judge.bigramBitsPerByte,
+      ...judge.baselines,
       tokensPerSecond: speed.tokensPerSecond,
       seconds: (performance.now() - began) / 1000,
       checkpoint,
-      best: best ? { step: best.step, bitsPerByte: best.bitsPerByte, checkpoint: this.#folder.best } : null,
+      best: best ? { ...bestFigure(best), checkpoint: this.#folder.best } : null,
       report,
       interrupted: !finished,
     });
@@ -211,13 +210,14 @@ export class TrainingRun {
       const metrics = await speed.measure(count, () => this.#trainer.run(this.#data, count));
       // A checkpoint that was due is on disk before the steps that follow it are reported.
       await this.#keep();
-      for (const { step, loss, bitsPerByte, gradientNorm, learningRate } of metrics) {
+      for (const made of metrics) {
+        const { step, loss, gradientNorm, learningRate } = made;
         const event = {
           event: "step",
           step: step + 1,
           device: this.#device,
           loss,
-          bitsPerByte: bitsPerByte / this.#parts.corpus.bytesPerToken,
+          ...this.#parts.source.stepFigures(made),
           learningRate,
           gradientNorm,
           tokensPerSecond: speed.tokensPerSecond,
@@ -238,35 +238,25 @@ export class TrainingRun {
     return { config, path, saved: this.#saved, began: this.#began, best: this.#folder.history.best };
   }
 
-  /**
-   * Evaluates the model and the bigram baseline on the same held-out windows. Returns whether this is the best
-   * validation so far.
-   */
+  /** Validates the model on what is held out. Returns whether this is the best validation so far. */
   #judge(
     { evalBytes, reporter }: RunOptions,
-  ): { validate(): Promise<boolean>; last?: ValidationMetrics; bigramBitsPerByte: number } {
-    const { config, corpus } = this.#parts;
-    const { batches, windows } = judgedWindows(config, corpus, evalBytes);
-    const counts = judgePairs(corpus.train.map(({ text }) => text), windows, corpus.vocabulary);
-    const tokensPerByte = counts.tokens / counts.bytes;
+  ): { validate(): Promise<boolean>; last?: Figures; readonly baselines: Held["baselines"] } {
+    const { config, source } = this.#parts, held = source.held(config, evalBytes);
     const judge = {
-      last: undefined as ValidationMetrics | undefined,
-      bigramBitsPerByte: counts.bitsPerByte,
+      baselines: held.baselines,
+      last: undefined as Figures | undefined,
       validate: async (): Promise<boolean> => {
-        const judged = await this.#trainer.validate(batches);
-        if (!Number.isFinite(judged.loss)) {
-          throw brokenState(`the loss of the held-out text became ${judged.loss}`, this.#step, this.#standing);
+        const figures = judge.last = held.figures(await this.#trainer.validate(held.batches));
+        if (!Number.isFinite(figures.loss)) {
+          throw brokenState(
+            `the loss of the held-out ${source.vocabulary ? "text" : "samples"} became ${figures.loss}`,
+            this.#step,
+            this.#standing,
+          );
         }
-        const metrics = judge.last = { ...judged, bitsPerByte: judged.bitsPerByte * tokensPerByte };
-        const event = {
-          event: "validation",
-          step: this.#step,
-          device: this.#device,
-          ...metrics,
-          bigramBitsPerByte: judge.bigramBitsPerByte,
-          bytes: counts.bytes,
-        } as const;
-        const best = this.#folder.history.isBest(metrics.loss);
+        const event = { event: "validation", step: this.#step, device: this.#device, ...figures } as const;
+        const best = this.#folder.history.isBest(figures.loss);
         this.#folder.log(event);
         reporter.report(event);
         return best;
@@ -281,11 +271,11 @@ export class TrainingRun {
    * @param best Whether this is the best validation so far.
    */
   async #takeState(best: boolean): Promise<Candidate> {
-    const { config, corpus } = this.#parts;
+    const { config, source } = this.#parts;
     const state = await this.#trainer.exportState();
     const bad = firstNotFinite(state);
     if (bad !== undefined) throw brokenState(`${bad} became NaN or infinite`, state.step, this.#standing);
-    const notes = vocabularyNote(corpus.vocabulary);
+    const notes = source.checkpointNotes;
     return {
       step: state.step,
       best,
@@ -313,7 +303,7 @@ export class TrainingRun {
 
   /** Updates the report. */
   async #report(sample?: string): Promise<void> {
-    const { config, corpus, device, path, version } = this.#parts;
+    const { config, source, device, path, version } = this.#parts;
     const { best } = this.#folder.history;
     const tokens = config.batch * config.seqLen * config.accumulate;
     await this.#folder.saveReport({
@@ -328,19 +318,14 @@ export class TrainingRun {
             formatCount(this.#trainer.model.layout.parameterCount)
           } parameters`,
         ],
-        [
-          "data",
-          `${config.data.name}: ${formatCount(corpus.trainBytes)} bytes for training, ${
-            formatCount(corpus.heldOutBytes)
-          } held out`,
-        ],
+        ["data", source.description],
         [
           "step",
-          `${formatCount(tokens)} ${corpus.vocabulary.unit}s: ${config.batch} x ${config.seqLen}${
+          `${formatCount(tokens)} ${source.unit}s: ${config.batch} x ${config.seqLen}${
             config.accumulate > 1 ? `, ${config.accumulate} times` : ""
           }`,
         ],
-        ["best validation", best ? `${best.bitsPerByte.toFixed(3)} bits per byte at step ${best.step}` : "none yet"],
+        ["best validation", best ? `${shownBest(best)} at step ${best.step}` : "none yet"],
         ["device", `${device.info.kind}: ${device.info.description}`],
         ["version", version],
       ],
@@ -350,8 +335,11 @@ export class TrainingRun {
   }
 
   /** Generates a sample. @returns prompt and text; undefined if that fails, which is reported. */
-  async #sample({ sampleTokens, samplePrompt, interrupt, reporter }: RunOptions): Promise<string | undefined> {
-    const { device, config, corpus: { vocabulary } } = this.#parts;
+  async #sample(
+    { sampleTokens, samplePrompt, interrupt, reporter }: RunOptions,
+    vocabulary: Vocabulary,
+  ): Promise<string | undefined> {
+    const { device, config } = this.#parts;
     const { model } = this.#trainer;
     const { params } = await this.#trainer.exportState();
     const reader = await Reader.create(device, model, model.layout.pack(params));
@@ -378,34 +366,7 @@ export class TrainingRun {
   }
 }
 
-/** The training batches of a run: random windows of its texts, or its texts in order. */
-function trainingData(
-  { batch, seqLen: length, accumulate, seed, stream = 0 }: RunConfig,
-  { train }: Corpus,
-): TrainingData {
-  const shape = { batch, length, accumulate };
-  if (stream === 0) return new MixedWindows(train, shape, seed);
-  return new StreamWindows(train, shape, seed, { longest: stream });
-}
-
-/**
- * The validation data of a run: windows with a fresh memory each or, in streaming runs, held-out documents in order.
- */
-function judgedWindows(
-  { batch, seqLen: length, stream = 0 }: RunConfig,
-  { heldOut, bytesPerToken }: Corpus,
-  evalBytes: number,
-): { readonly batches: Int32Array | TrainingBatch[]; readonly windows: PredictedWindows } {
-  const count = Math.max(1, Math.floor(evalBytes / (length * bytesPerToken)));
-  if (stream === 0) {
-    const tokens = evenWindows(heldOut, length, count);
-    return { batches: tokens, windows: { tokens, length } };
-  }
-  const batches = evenStreams(heldOut, { batch, length }, count, { longest: stream });
-  return { batches, windows: predictedOf(batches, length) };
-}
-
-function startEvent({ config, corpus, device, version, path }: RunParts, model: Model, step: number): StartEvent {
+function startEvent({ config, source, device, version, path }: RunParts, model: Model, step: number): StartEvent {
   return {
     event: "start",
     step,
@@ -415,11 +376,7 @@ function startEvent({ config, corpus, device, version, path }: RunParts, model: 
     preset: config.preset,
     parameters: model.layout.parameterCount,
     adapter: device.info.description,
-    data: corpus.identity.name,
-    trainBytes: corpus.trainBytes,
-    heldOutBytes: corpus.heldOutBytes,
-    vocabulary: corpus.vocabulary.name,
-    bytesPerToken: corpus.bytesPerToken,
+    ...source.facts,
     steps: config.steps,
     tokensPerStep: config.batch * config.seqLen * config.accumulate,
     out: path,

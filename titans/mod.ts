@@ -160,6 +160,7 @@ export { type TokenBatch, tokenTask, type TokenTaskParts } from "./tasks/token_t
 export { taskOf, TASKS } from "./tasks/registry.ts";
 export { recall, RECALL_OPTIONS, type RecallOptions } from "./tasks/recall/recall.ts";
 export { SINUSOID_OPTIONS, type SinusoidBatch, sinusoids } from "./tasks/sinusoids/sinusoids.ts";
+export { textTask, type TextTaskOptions } from "./tasks/text/text.ts";
 export { evaluateTask, type EvaluationOptions, requireFit } from "./tasks/evaluate.ts";
 export { type StepProgram, Trainer } from "./train/trainer.ts";
 export type {

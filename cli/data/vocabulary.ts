@@ -66,8 +66,13 @@ export function vocabularyNote({ name }: Vocabulary): Record<string, string> {
   return name === BYTES.name ? {} : { vocabulary: name };
 }
 
-/** The vocabulary of a checkpoint's notes. @throws as {@link openVocabulary}. */
+/** The vocabulary of a checkpoint's notes. @throws {UsageError} for models of other tasks; as {@link openVocabulary}. */
 export async function notedVocabulary(notes: Readonly<Record<string, string>> = {}): Promise<Vocabulary> {
+  if (notes.task !== undefined) {
+    throw new UsageError(
+      "this model was trained on a task, not on text, and neither reads nor writes any: measure it with deno task evaluate",
+    );
+  }
   return await openVocabulary(notes.vocabulary ?? BYTES.name);
 }
 

@@ -44,11 +44,12 @@ export async function evaluateTask(device: Device, options: EvaluationOptions): 
     };
     try {
       const { figures, weights } = await validation.batches(params, batch, batches());
-      return Object.entries(figures).map(([name, value]) => ({
+      const { loss, ...others } = figures;
+      return Object.entries({ loss, ...instance.derived?.(loss), ...others }).map(([name, value]) => ({
         name: label === undefined ? name : `${label}: ${name}`,
         value,
         ...(instance.chance?.[name] === undefined ? {} : { chance: instance.chance[name] }),
-        count: weights[name],
+        ...(weights[name] === undefined ? {} : { count: weights[name] }),
       }));
     } finally {
       validation.dispose();

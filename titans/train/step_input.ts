@@ -58,11 +58,19 @@ function isArray(value: unknown): value is BatchArray {
   return ArrayBuffer.isView(value);
 }
 
+/** Windows of text with a mask of padding. */
+export interface MaskedWindows extends Record<string, BatchArray> {
+  /** [batch, length + 1] */
+  readonly tokens: Int32Array;
+  /** [batch, length] */
+  readonly mask: Float32Array;
+}
+
 /**
  * Windows [n, length + 1] in batches; the last one is filled up with padding.
  * @throws {ConfigError} unless there are whole windows.
  */
-export function windowBatches(windows: Int32Array, batch: number, length: number): BatchArrays[] {
+export function windowBatches(windows: Int32Array, batch: number, length: number): MaskedWindows[] {
   const width = length + 1, count = windows.length / width;
   if (!Number.isInteger(count) || count < 1) {
     throw new ConfigError(

@@ -85,7 +85,7 @@ async function run(bytes: Uint8Array): Promise<void> {
   if (name !== "train") return;
   const flags = values as unknown as RunFlags, data = { name: "x", bytes: 1, sha256: "00" };
   newRecipe(flags).sources.forEach((source) => userSource(source, "/nowhere"));
-  newRunConfig(flags, { data, vocabularySize: 256 }, "0.1.0");
+  newRunConfig(flags, { data, requires: { vocabulary: 256 } }, "0.1.0");
 }
 
 /** What is no command ends in help or in one line. */

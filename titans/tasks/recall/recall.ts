@@ -28,7 +28,7 @@ export type RecallOptions = OptionsOf<typeof RECALL_OPTIONS>;
 /** Associative recall. */
 export const recall: Task<typeof RECALL_OPTIONS, TokenBatch> = defineTask({
   name: "recall",
-  summary: "associative recall: values of keys that were stated earlier, replaced from round to round",
+  summary: "associative recall, the values of keys stated earlier",
   options: RECALL_OPTIONS,
   create: (options) => {
     const { pairs, rounds, keys, values } = options;

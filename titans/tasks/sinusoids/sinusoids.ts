@@ -39,7 +39,7 @@ const FREE = 2;
 /** Regression on sinusoids; the variance of what is predicted, and so the loss of predicting zero, is 1. */
 export const sinusoids: Task<typeof SINUSOID_OPTIONS, SinusoidBatch> = defineTask({
   name: "sinusoids",
-  summary: "the next value of sinusoids whose frequencies only the sequence tells, a regression",
+  summary: "the next value of sinusoids, a regression",
   options: SINUSOID_OPTIONS,
   create: (options): TaskInstance<SinusoidBatch> => {
     const { channels: F, length } = options;

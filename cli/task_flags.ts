@@ -1,0 +1,110 @@
+/** Which task a command is about: its name, and its options as `--task-option NAME=VALUE`. */
+import { type Task, TASKS } from "../titans/mod.ts";
+import {
+  type OptionRow,
+  type OptionsOf,
+  type OptionTable,
+  type OptionValue,
+  rangeOf,
+  resolveOptions,
+} from "../titans/options/option_table.ts";
+import { UsageError } from "./errors.ts";
+import { choice, suggestion, texts } from "./flags.ts";
+
+/** Next-token prediction of text, which is no task of the registry: its data is read. */
+export const TEXT_TASK = "text";
+
+/** The flags. */
+export const TASK_FLAGS = {
+  task: {
+    ...choice(
+      [TEXT_TASK, ...Object.keys(TASKS)],
+      "what is learned: the next token of a text, or a task whose data is made",
+    ),
+    words: {
+      [TEXT_TASK]: "the next token of a text",
+      ...Object.fromEntries(
+        Object.values(TASKS).map(({ name, summary, options }) => [name, `${summary} (${listed(options)})`]),
+      ),
+    },
+    unless: TEXT_TASK,
+  },
+  taskOption: {
+    ...texts("NAME=VALUE", "an option of the task, as listed there; may be given several times"),
+    unless: "none",
+  },
+} as const;
+
+function listed(options: OptionTable): string {
+  return Object.entries(options).map(([name, row]) => `${name}=${row.default}`).join(", ");
+}
+
+/** A task with its options, all of them. */
+export interface ChosenTask {
+  /** Its name. */
+  readonly name: string;
+  /** Its options. */
+  readonly options: Readonly<Record<string, OptionValue>>;
+}
+
+/**
+ * The options of a task from `NAME=VALUE` texts.
+ * @param defaults What is not given; the task's defaults unless given.
+ * @throws {UsageError} naming the first that cannot be.
+ */
+export function chosenTask(task: Task, given: readonly string[], defaults?: ChosenTask["options"]): ChosenTask {
+  const options: Record<string, OptionValue> = {};
+  for (const text of given) {
+    const [name, value] = splitOnce(text);
+    const row = Object.hasOwn(task.options, name) ? task.options[name] : undefined;
+    if (row === undefined || value === undefined) {
+      const names = Object.keys(task.options), near = suggestion(name, names);
+      throw new UsageError(
+        `--task-option cannot be ${JSON.stringify(text)}: ${task.name} takes ${
+          names.map((name) => `${name}=VALUE`).join(", ")
+        }${near}`,
+      );
+    }
+    options[name] = valueOf(row, value);
+  }
+  return {
+    name: task.name,
+    options: resolveOptions(`the task ${task.name}`, task.options, options, defaults as OptionsOf<OptionTable>),
+  };
+}
+
+/** A value as it was typed; where it is none, the text itself, which the row refuses with its range. */
+function valueOf(row: OptionRow, text: string): OptionValue {
+  if (row.kind === "choice") return text;
+  if (row.kind === "toggle") return text === "true" ? true : text === "false" ? false : text;
+  const value = Number(text);
+  if (text.trim() !== "" && Number.isFinite(value)) return value;
+  throw new UsageError(`--task-option cannot be ${JSON.stringify(text)} there: it must be ${rangeOf(row)}`);
+}
+
+function splitOnce(text: string): [string, string | undefined] {
+  const at = text.indexOf("=");
+  return at < 0 ? [text, undefined] : [text.slice(0, at), text.slice(at + 1)];
+}
+
+/** A task with its options as a person reads it: `recall (pairs 8, rounds 1)`. */
+export function shownTask({ name, options }: ChosenTask): string {
+  return `${name} (${Object.entries(options).map(([option, value]) => `${option} ${value}`).join(", ")})`;
+}
+
+/** The note of a checkpoint that says what its model was trained on. */
+export function taskNote(task: ChosenTask): Record<"task", string> {
+  return { task: JSON.stringify(task) };
+}
+
+/** The task that a checkpoint's notes say; undefined of text. @throws {UsageError} if it is none that is known. */
+export function notedTask({ task: text }: Readonly<Record<string, string>>): ChosenTask | undefined {
+  if (text === undefined) return undefined;
+  try {
+    const { name, options } = JSON.parse(text) as ChosenTask;
+    if (typeof name === "string" && typeof options === "object" && options !== null) return { name, options };
+  } catch {
+    // Said below.
+  }
+  throw new UsageError(`the checkpoint says ${JSON.stringify(text)} of its task, which is none: give --task`);
+}

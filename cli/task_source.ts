@@ -1,0 +1,55 @@
+/** A task as what a run learns from. */
+import { type BatchArrays, type TaskInstance, taskOf } from "../titans/mod.ts";
+import type { OptionsOf, OptionTable } from "../titans/options/option_table.ts";
+import { sha256Hex } from "./data/sha256.ts";
+import type { RunSource } from "./run_source.ts";
+import { type ChosenTask, shownTask, taskNote } from "./task_flags.ts";
+
+// Enough to notice that a generator makes other samples.
+const HASHED = 100;
+
+/** Makes a task of its options. @throws {ConfigError} if they are at odds with each other. */
+export function instanceOf({ name, options }: ChosenTask): TaskInstance {
+  return taskOf(name).create(options as OptionsOf<OptionTable>);
+}
+
+/** The SHA-256 of the first test samples of a task. */
+export async function hashSamples(task: TaskInstance): Promise<string> {
+  const parts: Uint8Array[] = [];
+  const visit = (data: BatchArrays): void => {
+    for (const field of Object.keys(data).sort()) {
+      const value = data[field];
+      if (ArrayBuffer.isView(value)) parts.push(new Uint8Array(value.buffer, value.byteOffset, value.byteLength));
+      else visit(value);
+    }
+  };
+  visit(task.batches("test", HASHED, 0).batch(0));
+  return await sha256Hex(await new Blob(parts as BlobPart[]).bytes());
+}
+
+/** A task as a source. */
+export async function taskSource(chosen: ChosenTask): Promise<RunSource> {
+  const task = instanceOf(chosen);
+  return {
+    identity: { name: chosen.name, bytes: 0, sha256: await hashSamples(task) },
+    requires: task.requires,
+    objective: task,
+    facts: { data: chosen.name, taskOptions: chosen.options, ...(task.chance ? { chance: task.chance } : {}) },
+    description: `task ${shownTask(chosen)}, samples of ${task.length} tokens`,
+    unit: "token",
+    notes: [],
+    checkpointNotes: taskNote(chosen),
+    data: ({ batch, accumulate, seed }) => task.batches("train", batch * accumulate, seed),
+    held: ({ batch, seed }, tokens) => {
+      const validation = task.batches("validation", batch, seed);
+      const count = Math.max(1, Math.round(tokens / (task.length * batch)));
+      return {
+        batches: Array.from({ length: count }, (_, step) => validation.batch(step)),
+        baselines: {},
+        figures: (metrics) => metrics,
+      };
+    },
+    stepFigures: () => ({}),
+    [Symbol.dispose]: () => {},
+  };
+}

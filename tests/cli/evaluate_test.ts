@@ -1,0 +1,157 @@
+/** `train --task` and `evaluate`: runs on tasks, and figures of any run. */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { FakeTerminal } from "./fake_terminal.ts";
+import { runMain, someText } from "./run_main.ts";
+import { withFolder } from "./scratch.ts";
+import { main } from "../../main.ts";
+
+const SMALL = ["--model", "lmm", "--width", "16", "--heads", "1", "--blocks", "1", "--batch", "4"];
+const TASK = ["--task", "recall", "--task-option", "pairs=2", "--task-option", "keys=4", "--task-option", "values=4"];
+const QUIET = ["--device", "cpu", "--json"];
+
+interface Score {
+  readonly name: string;
+  readonly value: number;
+  readonly chance?: number;
+  readonly count?: number;
+}
+
+Deno.test("evaluate: a run on a task trains, goes on with its samples, and is measured with chance levels", () =>
+  withFolder(async (folder) => {
+    const run = `${folder}/run`, train = (...args: string[]) => runMain("train", ...QUIET, "--out", run, ...args);
+    const begun = await train(...TASK, ...SMALL, "--steps", "4", "--eval-every", "2", "--eval-bytes", "64");
+    assertEquals(begun.code, 0, begun.stderr);
+    const [start] = begun.events, steps = begun.events.filter(({ event }) => event === "step");
+    assertEquals([start.data, start.taskOptions], ["recall", { pairs: 2, rounds: 1, keys: 4, values: 4 }]);
+    assert(steps.length === 4 && steps.every((step) => !("bitsPerByte" in step)));
+    const validations = begun.events.filter(({ event }) => event === "validation");
+    assert(
+      validations.length === 2 &&
+        validations.every(({ accuracy, memoryNorm }) => Number(accuracy) >= 0 && Number(memoryNorm) > 0),
+    );
+    assertMatch(await Deno.readTextFile(`${run}/report.html`), /Loss over steps/);
+    const more = await train("--resume", "--steps", "6");
+    assertEquals(more.code, 0, more.stderr);
+    assertEquals(more.events.filter(({ event }) => event === "step").map(({ step }) => step), [5, 6]);
+    const config = JSON.parse(await Deno.readTextFile(`${run}/config.json`));
+    assertEquals([config.task.name, config.seqLen, config.model.vocabulary], ["recall", 8, 8]);
+
+    const measure = (...args: string[]) =>
+      runMain("evaluate", "--checkpoint", run, "--samples", "8", "--batch", "4", "--device", "cpu", ...args);
+    const { code, stderr, events: [event] } = await measure("--json");
+    assertEquals(code, 0, stderr);
+    assertEquals([event.event, event.task, event.sha256, event.samples], [
+      "evaluation",
+      "recall",
+      config.data.sha256,
+      8,
+    ]);
+    const scores = event.scores as unknown as Score[], accuracy = scores.find(({ name }) => name === "accuracy")!;
+    assertEquals([accuracy.chance, accuracy.count], [0.25, 16]);
+    assertEquals(scores.map(({ name }) => name).filter((name) => name.includes("pairs")), [
+      "1 pairs: accuracy",
+      "4 pairs: accuracy",
+    ]);
+    const { stdout } = await measure();
+    assertMatch(
+      stdout,
+      /^\S+ on recall \(pairs 2, rounds 1, keys 4, values 4\)\n\nfigure +value +chance +predictions\nloss +\d/,
+    );
+    const harder = await measure("--json", "--task-option", "pairs=4");
+    assertEquals(harder.events[0].taskOptions, { pairs: 4, rounds: 1, keys: 4, values: 4 });
+
+    const refused = async (message: RegExp, ...args: string[]): Promise<void> => {
+      const { code, stderr } = await runMain(...args);
+      assertEquals([code, stderr.trim().split("\n").length], [2, 1], stderr);
+      assertMatch(stderr, message);
+    };
+    const resume = ["train", "--resume", "--out", run, "--steps", "9"];
+    await refused(/made with recall \(pairs 2, .*\), not recall \(pairs 1, /, ...resume, "--task-option", "pairs=1");
+    await refused(/made with --task recall, not sinusoids/, ...resume, "--task", "sinusoids");
+    await refused(/--data changes nothing with --task recall: leave it out/, ...resume, "--data", "x.txt");
+    await refused(
+      /recall takes pairs=VALUE, .*: did you mean pairs\?/,
+      "train",
+      "--task",
+      "recall",
+      "--task-option",
+      "pair=3",
+    );
+    await refused(/"x" there: it must be an integer from 1/, "train", "--task", "recall", "--task-option", "pairs=x");
+    await refused(/--task-option changes nothing with --task text/, "train", "--task-option", "pairs=1");
+    await refused(
+      /its features is 0, the task needs 2; train one for it/,
+      "evaluate",
+      "--checkpoint",
+      run,
+      "--task",
+      "sinusoids",
+    );
+    await refused(/was trained on a task, not on text/, "generate", "--checkpoint", run);
+    await Deno.writeTextFile(
+      `${run}/config.json`,
+      JSON.stringify({ ...config, data: { ...config.data, sha256: "0" } }),
+    );
+    await refused(/trained on other samples of recall than this version makes/, ...resume);
+  }));
+
+Deno.test("evaluate: a run on text is measured on its held-out text, beside counts of token pairs", () =>
+  withFolder(async (folder) => {
+    await Deno.writeTextFile(`${folder}/text.txt`, someText(4000));
+    const run = `${folder}/run`;
+    const args = [
+      "--data",
+      `${folder}/text.txt`,
+      "--seq-len",
+      "16",
+      "--steps",
+      "2",
+      "--sample-tokens",
+      "0",
+      "--cache",
+      folder,
+    ];
+    const trained = await runMain("train", ...QUIET, ...SMALL, ...args, "--eval-bytes", "96", "--out", run);
+    assertEquals(trained.code, 0, trained.stderr);
+    const validation = trained.events.find(({ event }) => event === "validation")!;
+    const { code, stderr, events } = await runMain(
+      "evaluate",
+      "--checkpoint",
+      run,
+      "--samples",
+      "6",
+      "--cache",
+      folder,
+      ...QUIET,
+    );
+    assertEquals(code, 0, stderr);
+    const scores = new Map((events[0].scores as unknown as Score[]).map(({ name, value }) => [name, value]));
+    for (const figure of ["loss", "bitsPerByte", "bigramBitsPerByte", "memoryNorm"]) {
+      const [measured, validated] = [scores.get(figure)!, Number(validation[figure])];
+      assert(Math.abs(measured - validated) < 1e-5 * validated, `${figure}: ${measured}, in training ${validated}`);
+    }
+  }));
+
+Deno.test("evaluate: progress is shown on a terminal, and a checkpoint without a run folder needs a task", () =>
+  withFolder(async (folder) => {
+    const run = `${folder}/run`;
+    const trained = await runMain("train", ...QUIET, ...TASK, ...SMALL, "--steps", "1", "--out", run);
+    assertEquals(trained.code, 0, trained.stderr);
+    const screen = new FakeTerminal(true, 80);
+    const code = await main([
+      "evaluate",
+      "--checkpoint",
+      run,
+      "--device",
+      "reference",
+      "--samples",
+      "4",
+      "--batch",
+      "1",
+    ], screen);
+    assertEquals(code, 0);
+    assertMatch(screen.stderr, /1 of 4 sequences +ETA \d+s/);
+    const other = await runMain("evaluate", "--checkpoint", `${run}/checkpoint.safetensors`, "--task", "text");
+    assertEquals(other.code, 2);
+    assertMatch(other.stderr, /is no run folder, which would say what text is held out/);
+  }));
