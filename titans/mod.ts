@@ -62,7 +62,7 @@ export { lmm } from "./mixers/titans/lmm.ts";
 export { mac } from "./mixers/titans/mac.ts";
 export { mag } from "./mixers/titans/mag.ts";
 export { mal } from "./mixers/titans/mal.ts";
-export { type MemoryConfig, withNetwork } from "./mixers/titans/memory_config.ts";
+export { defineMemory, type MemoryConfig, withNetwork } from "./mixers/titans/memory_config.ts";
 export {
   advanceWindow,
   type AttentionRows,

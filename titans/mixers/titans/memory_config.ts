@@ -2,7 +2,8 @@
 import { checkNames } from "../../errors.ts";
 import type { AnyMixer } from "../mixer_interface.ts";
 import type { MemoryNetwork } from "./memory_network.ts";
-import { ATTENTION_OPTIONS, LMM_OPTIONS, type MemoryOptions } from "./options.ts";
+import { checkValues, defaultsOf, withoutUndefined } from "../../options/option_table.ts";
+import { ATTENTION_OPTIONS, checkMemoryOptions, LMM_OPTIONS, type MemoryOptions } from "./options.ts";
 
 /** The options of a memory layer. */
 export interface MemoryConfig extends MemoryOptions {
@@ -17,6 +18,21 @@ const NAMES = [...Object.keys(LMM_OPTIONS), ...Object.keys(ATTENTION_OPTIONS), "
 /** Checks the names of options; their values are checked where a mixer is made of them. @throws {ConfigError} */
 export function checkMemoryConfig(config: MemoryConfig): void {
   checkNames("a memory layer", config, NAMES);
+}
+
+/**
+ * The complete options of a memory layer.
+ * @param options Its width, and whatever differs from the defaults.
+ * @throws {ConfigError} naming the first option that cannot be.
+ */
+export function defineMemory(options: Partial<MemoryConfig> & Pick<MemoryConfig, "width">): MemoryConfig {
+  const { width, network, ...given } = options;
+  const values = { ...defaultsOf(LMM_OPTIONS), ...withoutUndefined(given) };
+  const config: MemoryConfig = { ...values, width, ...(network && { network }) };
+  checkMemoryConfig(config);
+  checkValues(LMM_OPTIONS, values);
+  checkMemoryOptions(config, width);
+  return config;
 }
 
 /**
