@@ -62,3 +62,21 @@ export async function downloadCarried(carried: CarriedArrays): Promise<Readonly<
 export function disposeCarried(carried: CarriedArrays): void {
   for (const { leaf } of namedLeaves(carried, isDeviceArray)) leaf.dispose();
 }
+
+/**
+ * Checks that texts can go on from window to window.
+ * @throws {ConfigError} if states are not where windows end, or the model holds only so many tokens.
+ */
+export function checkStreams({ interval, maxLength }: Model, length: number): void {
+  if (length % interval !== 0) {
+    throw new ConfigError(
+      `Cannot stream with windows of ${length} tokens: the length must be a multiple of ${interval}, where states are`,
+      "length",
+    );
+  }
+  if (maxLength === Infinity) return;
+  throw new ConfigError(
+    `Cannot stream texts of any length: this model's attention holds ${maxLength} tokens; give it a window`,
+    "stream",
+  );
+}

@@ -17,7 +17,14 @@ import type { ModelConfig } from "../config.ts";
 import { checkNames, ConfigError, TrainingError } from "../errors.ts";
 import type { Model } from "../models/model.ts";
 import { checkTrainingShape } from "../text/windows.ts";
-import { type CarriedArrays, carriedSpecs, disposeCarried, downloadCarried, uploadCarried } from "./carried.ts";
+import {
+  type CarriedArrays,
+  carriedSpecs,
+  checkStreams,
+  disposeCarried,
+  downloadCarried,
+  uploadCarried,
+} from "./carried.ts";
 import { firstBadTensor } from "./diagnose.ts";
 import { failureText, faultOf } from "./failure.ts";
 import type { StepBatch } from "./gradient.ts";
@@ -110,12 +117,7 @@ export class Trainer {
       }
     }
     const { model, state, stream = false, masked = false } = options;
-    if (stream && length % model.interval !== 0) {
-      throw new ConfigError(
-        `Cannot stream with windows of ${length} tokens: the length must be a multiple of ${model.interval}, where states are`,
-        "length",
-      );
-    }
+    if (stream) checkStreams(model, length);
     if (state) requireSameOptimizer(optimizer, state.optimizer);
     const parts: TrainerParts = {
       ...options,

@@ -8,7 +8,7 @@ import { ConfigError } from "../errors.ts";
 import { boundarySpecs, namedLeaves } from "../models/decode.ts";
 import type { Model, ModelState } from "../models/model.ts";
 import type { StepBatch } from "./gradient.ts";
-import { isDeviceArray } from "./carried.ts";
+import { checkStreams, isDeviceArray } from "./carried.ts";
 import type { BatchArrays, BatchTree, Objective } from "./objective.ts";
 import { type FigureNames, type ValidationResult, validationStep } from "./validation_step.ts";
 
@@ -100,12 +100,7 @@ export class Validation {
     const key = `${rows} ${goesOn}`, made = this.#programs.get(key);
     if (made) return made;
     const model = this.#model, length = this.#length;
-    if (goesOn && length % model.interval !== 0) {
-      throw new ConfigError(
-        `Cannot carry memory through windows of ${length} tokens: the length must be a multiple of ${model.interval}`,
-        "length",
-      );
-    }
+    if (goesOn) checkStreams(model, length);
     const batch = {
       data: batchSpecs(this.objective, length, [rows]),
       ...(goesOn ? { carried: { state: boundarySpecs(model, rows), fresh: spec([rows]) } } : {}),
