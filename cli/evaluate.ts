@@ -57,7 +57,7 @@ interface Measured {
   readonly samples: number;
   /** SHA-256 of the first samples, or of the text. */
   readonly sha256: string;
-  /** Figures of text become those of its bytes, with what counts of token pairs give. */
+  /** Figures of text become those of its bytes, with the bigram baseline. */
   readonly restate?: (scores: readonly Score[]) => readonly Score[];
 }
 

@@ -14,7 +14,7 @@ import { formatCount } from "./progress.ts";
 import type { RunConfig } from "./run_config.ts";
 import type { RunSource } from "./run_source.ts";
 
-/** A corpus as a source. Figures are bits per byte, beside those of counts of token pairs. */
+/** A corpus as a source. Figures are in bits per byte, next to the bigram baseline. */
 export function textSource(corpus: Corpus): RunSource {
   const { identity, vocabulary, trainBytes, heldOutBytes, bytesPerToken, notes } = corpus;
   return {
