@@ -1,4 +1,4 @@
-/** Taking elements along an axis, where every row has numbers of its own; and permuting rows. */
+/** Gathering along an axis with indices per row, and permutations of rows. */
 import { ShapeError } from "../core/errors.ts";
 import { apply, type Tensor } from "../core/graph.ts";
 import type { Attrs, GatherOp } from "../core/op.ts";
@@ -18,9 +18,9 @@ interface LastAxisAttrs extends Attrs {
 const lastAxis = (rank: number): LastAxisAttrs => ({ axis: rank - 1, batch: rank - 1 });
 
 /**
- * The elements of each row (the last axis) in another order, by a permutation. Its inverse, a third input, is what the
- * gradient goes back by: a gather again, where that of a gather adds its elements up one after another. Once
- * differentiation is over it is a gather, and an inverse that no gradient needed is never computed.
+ * Permutes each row (the last axis). The third input is the inverse permutation, for the gradient: a gather too, where
+ * the gradient of a gather would be a scatter, which adds element after element. It is rewritten to a gather once
+ * differentiation is over, so an inverse that no gradient needs is never computed.
  */
 export const permuteOp: GatherOp<LastAxisAttrs> = {
   name: "permute",
@@ -40,27 +40,26 @@ export const permuteOp: GatherOp<LastAxisAttrs> = {
   rewrite: ([x, order], attrs) => apply(gatherOp, [x, order], attrs),
 };
 
-/** The elements of each row in another order. Gradient: in the inverse order. */
+/** Permutes each row. Gradient: permuted by the inverse. */
 export function permute(x: Tensor, order: Tensor, inverse: Tensor): Tensor {
   return apply(permuteOp, [x, order, inverse], lastAxis(x.rank));
 }
 
 /** Along which axis {@link takeAlongAxis} goes. */
 export interface TakeAlongAxisOptions {
-  /** The axis that the indices number. Default: the last. */
+  /** The axis that is indexed. Default: the last. */
   readonly axis?: number;
-  /** Another name of `axis`. */
+  /** Alias of `axis`. */
   readonly axes?: number | readonly [number];
 }
 
 const TAKE_ALONG_AXIS_OPTIONS = optionNames<TakeAlongAxisOptions>({ axis: true, axes: true });
 
 /**
- * `y[.., i, ..] = x[.., indices[.., i, ..], ..]` along an axis, as `np.take_along_axis`: what {@link argsort},
- * {@link argmax} with `keepDims` and {@link topK} give picks out the elements they mean. Shapes: `x` and `indices` have
- * one rank and broadcast on the other axes; the result has the indices' extent along the axis. A number outside
- * `0 .. extent - 1` gives NaN (0 for integers, false for bool). Gradient: added up at the places taken from, in
- * ascending order of position.
+ * `y[.., i, ..] = x[.., indices[.., i, ..], ..]` along an axis, as `np.take_along_axis`: looks up elements by the
+ * indices that {@link argsort}, {@link topK}, or {@link argmax} with `keepDims` return. Shapes: `x` and `indices` have the
+ * same rank and broadcast on the other axes; the result has the extent of the indices along the axis. An index outside
+ * `0 .. extent - 1` gives NaN (0 for integers, false for bool). Gradient: summed at the positions that were read.
  * @throws {ShapeError} if the axis is out of range, the ranks differ, or the other axes do not broadcast.
  * @throws {DTypeError} if the indices are not integers.
  */
@@ -71,7 +70,7 @@ export function takeAlongAxis(x: Tensor, indices: Tensor, options: TakeAlongAxis
     throw new ShapeError(
       `Cannot take from ${formatType(x)} by ${
         formatType(indices)
-      }: they must have one rank, they have ${x.rank} and ${indices.rank}`,
+      }: their ranks must be equal, they are ${x.rank} and ${indices.rank}`,
       [x.shape, indices.shape],
     );
   }

@@ -1,4 +1,4 @@
-/** Convolution over time, as matrix products. */
+/** One-dimensional convolution, as matrix products. */
 import { OptionError, ShapeError } from "../core/errors.ts";
 import type { Tensor } from "../core/graph.ts";
 import { checkOptions, optionNames } from "../core/options.ts";
@@ -12,36 +12,36 @@ import { expandDims, reshape, transpose } from "./views.ts";
 
 /** Options of {@link conv1d}. */
 export interface Conv1dOptions {
-  /** Distance of the outputs in time. Default: 1. */
+  /** Distance between outputs. Default: 1. */
   readonly stride?: number;
-  /** Distance in time of the inputs that one output sees. Default: 1. */
+  /** Distance between the taps of the kernel. Default: 1. */
   readonly dilation?: number;
-  /** Groups of channels that do not see each other; as many as channels makes it depthwise. Default: 1. */
+  /** Number of groups of channels, which are convolved separately; as many as channels is depthwise. Default: 1. */
   readonly groups?: number;
   /**
-   * Zeros before and after: `"valid"` (the default) none; `"same"` so many that there is an output for every `stride`
-   * inputs, the odd one after; `"causal"` all of them before, so that no output sees a later input; or `[before, after]`.
+   * Zeros before and after the input. `"valid"`: none. `"same"`: `ceil(T / stride)` outputs, centred, an odd zero after.
+   * `"causal"`: all before, so that no output depends on later inputs. Default: `"valid"`.
    */
   readonly padding?: "valid" | "same" | "causal" | readonly [before: number, after: number];
 }
 
 const CONV1D_OPTIONS = optionNames<Conv1dOptions>({ stride: true, dilation: true, groups: true, padding: true });
 
-/** The numbers of a convolution, worked out. */
+/** The options with defaults and padding resolved. */
 interface Geometry {
   readonly stride: number;
   readonly dilation: number;
   readonly groups: number;
   readonly before: number;
   readonly after: number;
-  /** How many outputs in time. */
+  /** Number of outputs. */
   readonly length: number;
 }
 
 function checkWhole(option: string, value: number, least: number): void {
   if (!Number.isInteger(value) || value < least) {
     throw new OptionError(
-      `Cannot use ${option} ${value} of conv1d: it must be a whole number, at least ${least}`,
+      `Cannot use ${option} ${value} of conv1d: it must be an integer, at least ${least}`,
       option,
     );
   }
@@ -79,9 +79,9 @@ function halves(total: number): [number, number] {
   return [Math.floor(total / 2), Math.ceil(total / 2)];
 }
 
-/** For each tap the inputs that it sees, `[B, length, I]`. */
+/** The inputs of each tap, `[B, length, I]`. */
 function tapsOf(x: Tensor, W: number, { stride, dilation, before, after, length }: Geometry): Tensor[] {
-  // Steps of the stride are whole rows of a reshape, the last of which may reach beyond.
+  // A stride is a reshape into rows of that length, the last of which may reach beyond the input.
   const filled = pad(x, [[0, 0], [before, after + stride - 1], [0, 0]]), [B, , I] = x.shape;
   return Array.from({ length: W }, (_, j) => {
     const seen = sliceAxis(filled, 1, length === 0 ? 0 : j * dilation, length * stride);
@@ -90,13 +90,13 @@ function tapsOf(x: Tensor, W: number, { stride, dilation, before, after, length 
 }
 
 /**
- * Convolution over time: `y[b, t, o] = sum over i, j of w[o, i, j] x[b, t stride + j dilation - before, i]`, the taps in
+ * Convolution along the second axis: `y[b, t, o] = sum over i, j of w[o, i, j] x[b, t stride + j dilation - before, i]`, the taps in
  * order of time as in PyTorch and JAX. Shapes: x `[B, T, I]`, w `[O, I / groups, W]`, result `[B, T', O]` with
- * `T' = floor((before + T + after - (W - 1) dilation - 1) / stride) + 1`. Taps side by side are one product of
- * `[B T', W I]` by `[W I, O]`, a batch of them for groups; depthwise taps are multiplied and added. Gradient: to both.
+ * `T' = floor((before + T + after - (W - 1) dilation - 1) / stride) + 1`. Computed as one product of
+ * `[B T', W I]` by `[W I, O]`, batched over groups; elementwise if depthwise. Gradient: to both.
  * @throws {ShapeError} if the shapes do not fit each other and the groups.
  * @throws {DTypeError} if the dtypes differ or are not floats.
- * @throws {OptionError} if a number is not whole or too small.
+ * @throws {OptionError} if a stride, dilation, number of groups or padding is not valid.
  */
 export function conv1d(x: Tensor, w: Tensor, options: Conv1dOptions = {}): Tensor {
   checkOptions("conv1d", options, CONV1D_OPTIONS);

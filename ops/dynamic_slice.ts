@@ -1,4 +1,4 @@
-/** Slicing at places known at run time only: reading a box, and replacing one. */
+/** Slices whose start is known at run time only: reading and replacing a box of elements. */
 import { ShapeError } from "../core/errors.ts";
 import { isTensor, type Tensor } from "../core/graph.ts";
 import { formatShape, formatType, type Shape } from "../core/shape.ts";
@@ -13,10 +13,10 @@ import { arange } from "./sources.ts";
 import { clip } from "./unary.ts";
 import { reshape } from "./views.ts";
 
-/** Where a box starts: a whole number or an integer scalar an axis, or one integer tensor `[rank]`. */
+/** The start of a slice: an integer or integer scalar per axis, or one integer tensor of shape `[rank]`. */
 export type Starts = Tensor | readonly TensorLike[];
 
-/** The starts one by one. @throws {ShapeError} if there is not one an axis. */
+/** The start of each axis. @throws {ShapeError} if there is not one per axis. */
 function perAxis(action: string, x: Tensor, starts: Starts): readonly TensorLike[] {
   if (!isTensor(starts)) {
     checkPerAxis(action, x, "the list of starts", starts);
@@ -25,7 +25,7 @@ function perAxis(action: string, x: Tensor, starts: Starts): readonly TensorLike
   checkDomain(`${action} from`, starts, "integer");
   if (starts.rank !== 1 || starts.shape[0] !== x.rank) {
     throw new ShapeError(
-      `Cannot ${action} ${formatType(x)} from ${formatType(starts)}: starts must have one entry an axis, ${
+      `Cannot ${action} ${formatType(x)} from ${formatType(starts)}: starts must have one entry per axis, shape ${
         formatShape([x.rank])
       }`,
       [x.shape, starts.shape],
@@ -34,12 +34,12 @@ function perAxis(action: string, x: Tensor, starts: Starts): readonly TensorLike
   return x.shape.map((_, axis) => reshape(sliceAxis(starts, 0, axis, 1), []));
 }
 
-/** The start of one axis, moved to where the box lies within the axis. */
+/** The start of one axis, clamped so that the slice lies within the axis. */
 function clamped(action: string, x: Tensor, axis: number, start: TensorLike, last: number): TensorLike {
   if (!isTensor(start)) {
     if (Number.isInteger(start)) return Math.min(Math.max(start, 0), last);
     throw new ShapeError(
-      `Cannot ${action} ${formatType(x)} along axis ${axis} from ${start}: a start must be a whole number`,
+      `Cannot ${action} ${formatType(x)} along axis ${axis} from ${start}: a start must be an integer`,
       [x.shape],
     );
   }
@@ -67,10 +67,10 @@ function checkSizes(action: string, x: Tensor, sizes: Shape): void {
 }
 
 /**
- * The box of `x` that has the shape `sizes` and starts at `starts`, which may be computed, as `lax.dynamic_slice`. A box
- * that would reach beyond `x` is moved inside, so a negative start is 0: it does not count from the end. Gradient: added
- * to zeros at the box.
- * @throws {ShapeError} if there is not one start and one size an axis, or a size exceeds the extent.
+ * A slice of shape `sizes` from `starts`, which may be computed at run time, as `lax.dynamic_slice`. Starts are clamped
+ * so that the slice lies within `x`; a negative start is 0, it does not count from the end. Gradient: zeros with the
+ * cotangent at the slice.
+ * @throws {ShapeError} if there is not one start and one size per axis, or a size exceeds the extent.
  * @throws {DTypeError} if the starts are not integers.
  */
 export function dynamicSlice(x: Tensor, starts: Starts, sizes: readonly number[]): Tensor {
@@ -83,9 +83,9 @@ export function dynamicSlice(x: Tensor, starts: Starts, sizes: readonly number[]
 }
 
 /**
- * `x` with the box that starts at `starts` replaced by `update`, as `lax.dynamic_update_slice`. A box that would reach
- * beyond `x` is moved inside. Gradient: to `x` outside of the box, to `update` from inside.
- * @throws {ShapeError} if there is not one start an axis, or the update has another rank or exceeds an extent.
+ * `x` with the slice at `starts` replaced by `update`, as `lax.dynamic_update_slice`. Starts are clamped so that the
+ * slice lies within `x`. Gradient: to `x` outside of the slice, to `update` inside.
+ * @throws {ShapeError} if there is not one start per axis, the ranks differ or the update exceeds an extent.
  * @throws {DTypeError} if the starts are not integers, or `x` and `update` differ in dtype.
  */
 export function dynamicUpdateSlice(x: Tensor, update: Tensor, starts: Starts): Tensor {
@@ -96,7 +96,7 @@ export function dynamicUpdateSlice(x: Tensor, update: Tensor, starts: Starts): T
     const extent = x.shape[axis], size = update.shape[axis];
     const start = clamped("update a slice of", x, axis, given, extent - size);
     if (size === extent) return;
-    // Of each place of x its number in the box, and whether there is one.
+    // For each position of x its index in the update, and whether there is one.
     const at = sub(arange(extent), start), inside = logicalAnd(greaterEqual(at, 0), less(at, size));
     box = gather(box, where(inside, at, -1), { axis });
     const along = reshape(inside, x.shape.map((_, i) => (i === axis ? extent : 1)));

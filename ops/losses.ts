@@ -15,10 +15,10 @@ import { iota, onesLike } from "./sources.ts";
 import { log, neg } from "./unary.ts";
 import { expandDims } from "./views.ts";
 
-/** What becomes of the single losses: their mean, their sum, or nothing, so that there is one loss per position. */
+/** How losses are combined: their mean, their sum, or not at all. */
 export type Reduction = "mean" | "sum" | "none";
 
-/** What every loss of elements takes beside its operands. */
+/** Options of elementwise losses. */
 export interface LossOptions {
   /** `"mean"` over all elements (the default), `"sum"`, or `"none"`: one loss per element. */
   readonly reduction?: Reduction;
@@ -26,13 +26,13 @@ export interface LossOptions {
 
 const LOSS_OPTIONS = optionNames<LossOptions>({ reduction: true });
 
-/** The losses that count, reduced; the mean is over how many count, at least 1. */
+/** Combines losses; the mean is over the sum of `counts`, at least 1. */
 function reduce(losses: Tensor, reduction: Reduction, counts = onesLike(losses)): Tensor {
   if (reduction === "none") return losses;
   return reduction === "sum" ? sum(losses) : div(sum(losses), maximum(sum(counts), 1));
 }
 
-/** Applies a loss of elements to operands brought to one shape, computed in f32. */
+/** Applies an elementwise loss to operands broadcast to one shape, in f32. */
 function elementwise(
   what: string,
   operands: readonly Tensor[],
@@ -66,14 +66,14 @@ export function mse(predictions: Tensor, targets: Tensor, options: LossOptions =
 
 /** Options of {@link huber}. */
 export interface HuberOptions extends LossOptions {
-  /** Where the parabola turns into straight lines. Default: 1. */
+  /** The error from which the loss is linear. Default: 1. */
   readonly delta?: number;
 }
 
 const HUBER_OPTIONS = optionNames<HuberOptions>({ reduction: true, delta: true });
 
 /**
- * Huber's loss: `e^2 / 2` for errors up to `delta`, `delta (|e| - delta / 2)` beyond, so that the gradient never exceeds
+ * The Huber loss: `e^2 / 2` for errors up to `delta`, `delta (|e| - delta / 2)` beyond, so that the gradient is at most
  * `delta`. Shapes: the operands broadcast; a scalar, or their shape for reduction `"none"`.
  * @throws {ShapeError} if the shapes do not broadcast.
  * @throws {DTypeError} if the dtypes differ or are not floats.
@@ -89,14 +89,14 @@ export function huber(predictions: Tensor, targets: Tensor, options: HuberOption
     const error = sub(x, y);
     // By a select: abs has derivative 0 at 0, which would spoil the second derivative there.
     const size = where(greater(error, 0), error, neg(error)), inner = minimum(size, delta);
-    // Both branches at once: the square is of what is at most delta and cannot overflow.
+    // Both branches in one formula; what is squared is at most delta and cannot overflow.
     return mul(inner, sub(size, mul(inner, 0.5)));
   });
 }
 
 /**
- * The cross-entropy of probabilities `sigmoid(logits)` with targets from 0 to 1, in nats:
- * `log(1 + e^x) - target x`, which neither overflows nor takes the logarithm of something that was rounded to 0.
+ * The cross-entropy of probabilities `sigmoid(logits)` and targets from 0 to 1, in nats: `log(1 + e^x) - target x`, which
+ * neither overflows nor takes the logarithm of 0.
  * Gradient: `sigmoid(logits) - target`. Shapes: the operands broadcast; a scalar, or their shape for reduction `"none"`.
  * @throws {ShapeError} if the shapes do not broadcast.
  * @throws {DTypeError} if the dtypes differ or are not floats; cast bool targets.
@@ -115,15 +115,15 @@ export function binaryCrossEntropy(logits: Tensor, targets: Tensor, options: Los
 export interface GaussianNllOptions extends LossOptions {
   /** Lower bound of the variance. Default: 1e-6. */
   readonly epsilon?: number;
-  /** Whether to add the constant `log(2 pi) / 2`, which makes it the density's logarithm. Default: false. */
+  /** Whether to add the constant `log(2 pi) / 2`. Default: false. */
   readonly full?: boolean;
 }
 
 const GAUSSIAN_NLL_OPTIONS = optionNames<GaussianNllOptions>({ reduction: true, epsilon: true, full: true });
 
 /**
- * The negative logarithm of a normal density with means and variances that were predicted:
- * `(log v + (target - mean)^2 / v) / 2`. A variance below `epsilon` counts as that and gets no gradient. Shapes: the
+ * The negative log-likelihood of targets under normal distributions with predicted means and variances:
+ * `(log v + (target - mean)^2 / v) / 2`. A variance below `epsilon` is replaced by it and gets no gradient. Shapes: the
  * operands broadcast; a scalar, or their shape for reduction `"none"`.
  * @throws {ShapeError} if the shapes do not broadcast.
  * @throws {DTypeError} if the dtypes differ or are not floats.
@@ -162,8 +162,8 @@ const CROSS_ENTROPY_OPTIONS = optionNames<CrossEntropyOptions>({
 /**
  * `-log softmax(logits)[target]`, in nats. Shapes: logits `[..., V]`, targets `[...]` (i32 or u32); a scalar, or
  * `[...]` for reduction `"none"`. A target outside `0 .. V - 1` that is not ignored is treated as a class with logit 0
- * that takes no part in the softmax: check targets beforehand. With label smoothing s a target counts `1 - s` and each
- * class `s / V` more (Szegedy et al., arXiv 1512.00567); a logit of -infinity makes that infinite. Gradient:
+ * that takes no part in the softmax: check targets beforehand. With label smoothing s the target distribution is
+ * `(1 - s) oneHot + s / V` (Szegedy et al., arXiv 1512.00567); a logit of -infinity makes that infinite. Gradient:
  * `softmax - oneHot`, zero at ignored positions.
  * @throws {ShapeError} if the targets' shape is not that of the logits without the last axis.
  * @throws {DTypeError} if the logits are not floats or the targets not integers.

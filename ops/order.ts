@@ -1,15 +1,14 @@
 /**
- * The order of the elements of rows, found by comparing positions with each other rather than by moving one after
- * another: what GPUs and vector units do well.
+ * The sorted order of rows, by algorithms that compare all elements in parallel, as GPUs and vector units need it.
  *
- * Short rows are ordered by counting. The rank of an element is how many come before it, n comparisons that are one
- * reduction, all ranks at once; the element of rank r is found in the same way. 2 n^2 steps a row in two kernels.
+ * Short rows are sorted by counting. The rank of an element is the number of elements before it: n comparisons and one
+ * reduction, for all elements at once. The element of rank r is found the same way. 2 n^2 steps per row, two kernels.
  *
- * Long rows go through Batcher's bitonic network: m (m + 1) / 2 stages for a row of 2^m places, in each of which every
- * place is compared with its partner, so n m (m + 1) / 2 steps. The stages differ only in two numbers, so all of them
- * are one loop of one kernel, whatever the length. (Batcher: "Sorting networks and their applications", AFIPS 1968.)
+ * Long rows are sorted by Batcher's bitonic network ("Sorting networks and their applications", AFIPS 1968): a row of
+ * 2^m elements takes m (m + 1) / 2 stages, each of which compares every element with a partner, so
+ * n m (m + 1) / 2 steps. Stages differ in two numbers only, so all of them are one kernel in a loop, for any length.
  *
- * Both compare positions where elements tie, so that every order is total and equal elements keep theirs.
+ * Ties are broken by position in both, which makes the order total and the sort stable.
  */
 import { isFloat } from "../core/dtype.ts";
 import type { Tensor } from "../core/graph.ts";
@@ -25,25 +24,25 @@ import { pad, sliceAxis } from "./slice.ts";
 import { expandDims } from "./views.ts";
 
 /**
- * Rows up to this extent are ordered by counting. Measured with 64 rows: 128 elements take 0.6 ms by counting and 0.9 ms
+ * The longest rows that are sorted by counting. Measured with 64 rows: 128 elements take 0.6 ms by counting and 0.9 ms
  * in the network on two cores (2.5 and 4.4 ms through a software driver), 1,024 take 40 and 31 ms (124 and 49 ms).
  */
 export const COUNTED_EXTENT = 512;
 
-/** How elements compare. */
+/** How elements are compared. */
 export interface Ordering {
   readonly descending: boolean;
-  /** Where NaN goes. Default: last. */
+  /** Whether NaN comes first. Default: last. */
   readonly nanFirst?: boolean;
 }
 
-/** The order of the last axis: `order[r]` is the place of the element of rank r, `inverse[i]` the rank of place i. */
+/** The order of the last axis: `order[r]` is the index of the element of rank r, `inverse[i]` the rank of element i. */
 export interface Order {
   readonly order: Tensor;
   readonly inverse: Tensor;
 }
 
-/** The order of each row (the last axis) of `x`; of ties the first comes first. Gradient: none. */
+/** The stable order of each row (the last axis) of `x`. Gradient: none. */
 export function orderOf(x: Tensor, { descending, nanFirst = false }: Ordering): Order {
   const keys = stopGradient(descending ? reversed(x) : x), extent = x.shape[x.rank - 1];
   if (extent <= COUNTED_EXTENT) {
@@ -55,8 +54,8 @@ export function orderOf(x: Tensor, { descending, nanFirst = false }: Ordering): 
 }
 
 /**
- * Whether `a` comes before `b`, which is another element; `earlier` is whether its place does. NaN compares false with
- * everything, and goes to one end.
+ * Whether `a` comes before `b`, a different element; `earlier` says whether its position does. NaN goes to one end; all
+ * comparisons with it are false.
  */
 function comesBefore(a: Tensor, b: Tensor, earlier: Tensor, nanFirst: boolean): Tensor {
   const unlessLater = lessEqual(a, b), evenLater = less(a, b);
@@ -66,27 +65,27 @@ function comesBefore(a: Tensor, b: Tensor, earlier: Tensor, nanFirst: boolean): 
   return where(earlier, logicalOr(unlessLater, isNaN), logicalOr(evenLater, isOnly));
 }
 
-/** How many elements of its row come before each. */
+/** The rank of each element: how many of its row come before it. */
 function ranksOf(keys: Tensor, nanFirst: boolean): Tensor {
   const a = expandDims(keys, -2), b = expandDims(keys, -1), extent = keys.shape[keys.rank - 1]; // [.., b, a]
   const earlier = less(iota([extent, extent], 1), iota([extent, extent], 0));
   return sum(cast(comesBefore(a, b, earlier, nanFirst), "i32"), { axes: -1 });
 }
 
-/** The place that has each rank. */
+/** The index of the element of each rank. */
 function placesOf(ranks: Tensor): Tensor {
   const extent = ranks.shape[ranks.rank - 1];
   const isIt = equal(expandDims(ranks, -2), iota([extent, extent], 0)); // [.., rank, place]
   return sum(where(isIt, iota([extent, extent], 1), 0), { axes: -1 });
 }
 
-/** What comes last among keys of a dtype: what a row is filled up with. Places decide between it and its equals. */
+/** The key that rows are padded with: it sorts last, and after its equals by position. */
 function lastKey({ dtype }: Tensor, nanFirst: boolean): number {
   if (isFloat(dtype)) return nanFirst ? Infinity : NaN;
   return dtype === "i32" ? 2147483647 : 4294967295;
 }
 
-/** The stages of the network for 2^m places: runs of `size` are sorted by comparing places `distance` apart. */
+/** The stages of the network for 2^m elements: runs of `size` are merged by comparing elements `distance` apart. */
 function stagesOf(extent: number): { readonly sizes: number[]; readonly distances: number[] } {
   const sizes: number[] = [], distances: number[] = [];
   for (let size = 2; size <= extent; size *= 2) {
@@ -110,7 +109,7 @@ function orderByNetwork(keys: Tensor, nanFirst: boolean): Tensor {
     const partner = where(isUpper, sub(place, distance), add(place, distance));
     const otherKeys = gather(keys, partner, { axis: last }), otherOrder = gather(order, partner, { axis: last });
     const isBefore = comesBefore(keys, otherKeys, less(order, otherOrder), nanFirst);
-    // The lower place takes what comes first, where runs ascend.
+    // In an ascending run the lower position takes the element that comes first.
     const stays = notEqual(isBefore, equal(isUpper, logicalNot(isDescending)));
     return [[where(stays, keys, otherKeys), where(stays, order, otherOrder)], undefined];
   };

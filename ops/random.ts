@@ -121,7 +121,7 @@ export function randomBits(key: Tensor, shape: readonly number[]): Tensor {
   return words(key, shape, 0);
 }
 
-/** Both words of the block of each position: 64 random bits an element. Costs hardly more than one word. */
+/** Both words of the block of each position: 64 random bits per element, at hardly more than the cost of 32. */
 export function randomPairs(key: Tensor, shape: readonly number[]): [Tensor, Tensor] {
   return [words(key, shape, 0), words(key, shape, 1)];
 }
@@ -185,11 +185,10 @@ export function foldIn(key: Tensor, data: TensorLike): Tensor {
 }
 
 /**
- * Keys for streams that are independent of each other: `foldIn(key, 0)`, `foldIn(key, 1)`, .. A key that was split, or
- * folded into, is not to be drawn from.
+ * Derives independent keys: `foldIn(key, 0)`, `foldIn(key, 1)`, and so on. Do not draw from a key that was split.
  * @param key u32[2].
- * @param count How many. Default: 2.
- * @throws {ShapeError} if the key is not u32[2] or the count is not a whole number from 0 on.
+ * @param count Number of keys. Default: 2.
+ * @throws {ShapeError} if the key is not u32[2] or the count is not a non-negative integer.
  */
 export function splitKey(key: Tensor, count = 2): Tensor[] {
   checkShape([count], "split a key into a list");

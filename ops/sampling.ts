@@ -1,4 +1,4 @@
-/** Random draws made of random bits: choices, orders, cut-off normal numbers, dropout. */
+/** Sampling from distributions, permutations and dropout. */
 import { OptionError, ShapeError } from "../core/errors.ts";
 import { isTensor, type Tensor } from "../core/graph.ts";
 import { checkOptions, optionNames } from "../core/options.ts";
@@ -21,14 +21,14 @@ import { transpose } from "./views.ts";
 
 /** Options of {@link bernoulli}. */
 export interface BernoulliOptions {
-  /** The probability of true, from 0 to 1: a number, or an f32 tensor that broadcasts to the shape. Default: 1/2. */
+  /** The probability of true: a number, or an f32 tensor that broadcasts to the shape. Default: 0.5. */
   readonly p?: TensorLike;
 }
 
 const BERNOULLI_OPTIONS = optionNames<BernoulliOptions>({ p: true });
 
 /**
- * Truth values that are true with probability `p`, in steps of 2^-24; never for 0, always for 1. Gradient: none.
+ * Bools that are true with probability `p`, to a resolution of 2^-24; never for 0, always for 1. Gradient: none.
  * @param key u32[2].
  * @throws {ShapeError} if the key is not u32[2], the shape is not valid or `p` does not broadcast to it.
  */
@@ -39,31 +39,31 @@ export function bernoulli(key: Tensor, shape: readonly number[], options: Bernou
 }
 
 /**
- * Standard Gumbel numbers, `-log e` of exponential ones. Those near 0, which make the greatest numbers, have the relative
- * precision of a float: 48 random bits go into each.
+ * Standard Gumbel samples: minus the logarithm of exponential ones. 48 random bits give exponential samples near 0,
+ * which become the largest Gumbel samples, the full relative precision of a float.
  */
 function gumbel(key: Tensor, shape: readonly number[]): Tensor {
   const [high, low] = randomPairs(key, shape);
   const unit = add(toUnit(high), mul(add(toUnit(low), 2 ** -25), 2 ** -24)); // in (0, 1]
-  // Rounded up to 1 an exponential number would be infinite, and nothing could be chosen.
+  // At 1 the exponential sample would be infinite, and its class could never win.
   return neg(log(neg(log1p(neg(minimum(unit, 1 - 2 ** -24))))));
 }
 
 /** Options of {@link categorical}. */
 export interface CategoricalOptions {
-  /** The axis of classes in the logits. Default: the last. */
+  /** The axis of the classes. Default: the last. */
   readonly axis?: number;
-  /** Another name of `axis`. */
+  /** Alias of `axis`. */
   readonly axes?: number | readonly [number];
-  /** Shape of the draws; it ends with the shape of the logits without the axis, which is the default. */
+  /** Shape of the result, which ends with that of the logits without the axis. Default: just that. */
   readonly shape?: readonly number[];
 }
 
 const CATEGORICAL_OPTIONS = optionNames<CategoricalOptions>({ axis: true, axes: true, shape: true });
 
 /**
- * Numbers (i32) of classes drawn with probabilities `softmax(logits)`: the greatest of logits and Gumbel noise. A class
- * of logit -infinity is never drawn, unless all are; with NaN among the logits it is the NaN. Gradient: none.
+ * Samples class indices (i32) with probabilities `softmax(logits)`, as the argmax of logits plus Gumbel noise. A class
+ * with logit -infinity is never drawn, unless all are; a NaN logit always is. Gradient: none.
  * @param key u32[2].
  * @throws {ShapeError} if the key is not u32[2], the axis is out of range or empty, or the shape does not end with that
  * of the logits without the axis.
@@ -89,22 +89,21 @@ export function categorical(key: Tensor, logits: Tensor, options: CategoricalOpt
   return argmax(add(broadcastTo(rows, noise.shape), noise), { axis: -1 });
 }
 
-/** Which axis {@link permutation} shuffles. */
+/** Options of {@link permutation}. */
 export interface PermutationOptions {
-  /** Along which axis of a tensor. Default: the first. */
+  /** The axis to shuffle. Default: the first. */
   readonly axis?: number;
-  /** Another name of `axis`. */
+  /** Alias of `axis`. */
   readonly axes?: number | readonly [number];
 }
 
 const PERMUTATION_OPTIONS = optionNames<PermutationOptions>({ axis: true, axes: true });
 
 /**
- * The numbers `0 .. n - 1` (i32) in random order, or the slices of a tensor along an axis in random order: the order of
- * random bits. Of two slices with the same 32 bits, a chance of `n^2 / 2^33`, the first comes first. Gradient: back to
- * where each slice came from.
+ * A random permutation of `0 .. n - 1` (i32), or of the slices of a tensor along an axis: sorted by 32 random bits each.
+ * Two equal draws, with probability about `n^2 / 2^33`, keep their order. Gradient: to the original positions.
  * @param key u32[2].
- * @throws {ShapeError} if the key is not u32[2], `n` is not a whole number from 0 on, or the axis is out of range.
+ * @throws {ShapeError} if the key is not u32[2], `n` is not a non-negative integer, or the axis is out of range.
  */
 export function permutation(key: Tensor, of: number | Tensor, options: PermutationOptions = {}): Tensor {
   checkOptions("permutation", options, PERMUTATION_OPTIONS);
@@ -116,22 +115,22 @@ export function permutation(key: Tensor, of: number | Tensor, options: Permutati
 
 /** Options of {@link truncatedNormal}. */
 export interface TruncatedNormalOptions {
-  /** The smallest number. Default: -2. */
+  /** Lower bound. Default: -2. */
   readonly low?: number;
-  /** The largest number. Default: 2. */
+  /** Upper bound. Default: 2. */
   readonly high?: number;
 }
 
 const TRUNCATED_NORMAL_OPTIONS = optionNames<TruncatedNormalOptions>({ low: true, high: true });
-/** The least share of the normal distribution that may lie between the bounds: beyond, f32 has too few steps. */
+/** The smallest probability of the interval between the bounds: below, f32 has too few steps there. */
 const LEAST_SHARE = 1e-5;
 
 /**
- * Standard normal f32 numbers between two bounds, by default -2 and 2: the inverse of the distribution function of
- * uniform ones.
+ * Samples of the standard normal distribution truncated to an interval, as f32: the inverse distribution function of
+ * uniform samples.
  * @param key u32[2].
  * @throws {ShapeError} if the key is not u32[2] or the shape is not valid.
- * @throws {OptionError} if less than 1e-5 of the distribution lies between the bounds.
+ * @throws {OptionError} if the interval has a probability below 1e-5.
  */
 export function truncatedNormal(
   key: Tensor,
@@ -142,21 +141,21 @@ export function truncatedNormal(
   const { low = -2, high = 2 } = options, start = erfOf(low * Math.SQRT1_2), end = erfOf(high * Math.SQRT1_2);
   if (!((end - start) / 2 >= LEAST_SHARE)) {
     throw new OptionError(
-      `Cannot draw normal numbers from ${low} to ${high}: ${
+      `Cannot draw normal numbers from ${low} to ${high}: the interval must have a probability of at least ${LEAST_SHARE}, it has ${
         ((end - start) / 2).toPrecision(2)
-      } of the distribution lies there, it must be at least ${LEAST_SHARE}`,
+      }`,
       "low",
     );
   }
-  // u is uniform between start and end; 1 - u and 1 + u are made apart, so that neither loses digits near an end.
+  // u is uniform between start and end; 1 - u and 1 + u are computed separately, so that neither cancels near an end.
   const unit = add(toUnit(randomBits(key, shape)), 2 ** -25), share = end - start;
   const above = add(mul(sub(1, unit), share), 1 - end), below = add(mul(unit, share), 1 + start);
   return clip(mul(inverseErf(above, below), Math.SQRT2), low, high);
 }
 
 /**
- * Single-precision polynomials in `w = -log(1 - u^2)` and in its root (Giles: "Approximating the erfinv function", GPU
- * Computing Gems, 2011); the second is the one for the tails.
+ * Single-precision polynomials in `w = -log(1 - u^2)`, and in its square root for the tails (Giles: "Approximating the
+ * erfinv function", GPU Computing Gems, 2011).
  */
 const MIDDLE = [
   2.81022636e-8,
@@ -192,15 +191,15 @@ function inverseErf(above: Tensor, below: Tensor): Tensor {
 
 /** Options of {@link dropout}. */
 export interface DropoutOptions {
-  /** The share of elements that become 0, from 0 to 1; 0 gives the tensor as it is. */
+  /** The probability that an element is dropped, from 0 to 1; 0 returns the tensor unchanged. */
   readonly rate: number;
 }
 
 const DROPOUT_OPTIONS = optionNames<DropoutOptions>({ rate: true });
 
 /**
- * `x` with each element 0 with probability `rate`, the others over `1 - rate`, so that the mean stays (Srivastava et
- * al., JMLR 2014, inverted). Deterministic models take rate 0. Gradient: over `1 - rate` to those that stayed.
+ * Inverted dropout: sets elements to 0 with probability `rate` and divides the others by `1 - rate`, which keeps the mean
+ * (Srivastava et al., JMLR 2014). Use rate 0 for evaluation. Gradient: divided by `1 - rate`, 0 where dropped.
  * @param key u32[2].
  * @throws {ShapeError} if the key is not u32[2].
  * @throws {DTypeError} if `x` is not a float.

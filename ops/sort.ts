@@ -12,11 +12,11 @@ import { swapAxes } from "./views.ts";
 
 /** Options of {@link sort} and {@link argsort}. */
 export interface SortOptions {
-  /** Along which axis. Default: the last. */
+  /** The axis. Default: the last. */
   readonly axis?: number;
-  /** Another name of `axis`. */
+  /** Alias of `axis`. */
   readonly axes?: number | readonly [number];
-  /** Whether the greatest comes first. */
+  /** Whether the largest element comes first. Default: false. */
   readonly descending?: boolean;
 }
 
@@ -30,9 +30,9 @@ function sorted(of: "sort" | "argsort", x: Tensor, options: SortOptions) {
 }
 
 /**
- * The elements along an axis in ascending order, or descending; NaN last in either case. Equal elements keep their
- * order, 0 and -0 among them. Cost: see `ops/order.ts`; n^2 comparisons a row up to 128 elements, beyond n log^2 n in
- * log^2 n steps of one loop. Gradient: goes back to where each element came from.
+ * Sorts along an axis, ascending by default; NaN is last in either direction. The sort is stable; 0 and -0 are equal.
+ * Cost: 2 n^2 comparisons for rows of up to 512 elements, n log^2 n in a loop of log^2 n steps for longer ones.
+ * Gradient: returns to the original positions.
  * @throws {ShapeError} if the axis is out of range.
  * @throws {DTypeError} for bool.
  */
@@ -42,8 +42,8 @@ export function sort(x: Tensor, options: SortOptions = {}): Tensor {
 }
 
 /**
- * The numbers (i32) of the elements along an axis in the order of {@link sort}: `takeAlongAxis(x, argsort(x))` is
- * `sort(x)`. Gradient: none.
+ * The indices (i32) that sort an axis: `takeAlongAxis(x, argsort(x))` equals `sort(x)`. Order and cost are those of
+ * {@link sort}. Gradient: none.
  * @throws {ShapeError} if the axis is out of range.
  * @throws {DTypeError} for bool.
  */
@@ -54,19 +54,19 @@ export function argsort(x: Tensor, options: SortOptions = {}): Tensor {
 
 /** Along which axis {@link topK} goes. */
 export interface TopKOptions {
-  /** Along which axis. Default: the last. */
+  /** The axis. Default: the last. */
   readonly axis?: number;
-  /** Another name of `axis`. */
+  /** Alias of `axis`. */
   readonly axes?: number | readonly [number];
 }
 
 const TOP_K_OPTIONS = optionNames<TopKOptions>({ axis: true, axes: true });
 
 /**
- * The `k` greatest elements along an axis, the greatest first, and their numbers (i32); of equal ones the first comes
- * first. NaN counts as the greatest of all, as in {@link max} and {@link argmax}. Shapes: the axis has extent `k`.
- * Gradient: the values' goes back to where they came from.
- * @throws {ShapeError} if the axis is out of range or has fewer than `k` elements, or `k` is not a whole number.
+ * The `k` largest elements along an axis in descending order, and their indices (i32); of equal elements the first comes
+ * first. NaN counts as the largest, as in {@link max} and {@link argmax}. Shapes: the axis has extent `k`. Gradient: of
+ * the values, to the positions they were taken from.
+ * @throws {ShapeError} if the axis is out of range or has fewer than `k` elements, or `k` is not an integer.
  * @throws {DTypeError} for bool.
  */
 export function topK(x: Tensor, k: number, options: TopKOptions = {}): [values: Tensor, indices: Tensor] {
@@ -75,7 +75,7 @@ export function topK(x: Tensor, k: number, options: TopKOptions = {}): [values: 
   const axis = normalizeAxis(axisOf(options, "topK") ?? -1, x.rank, "take the top along"), extent = x.shape[axis];
   if (!Number.isInteger(k) || k < 0 || k > extent) {
     throw new ShapeError(
-      `Cannot take the top ${k} of ${formatType(x)} along axis ${axis}: k must be a whole number from 0 to ${extent}`,
+      `Cannot take the top ${k} of ${formatType(x)} along axis ${axis}: k must be an integer from 0 to ${extent}`,
       [x.shape],
     );
   }

@@ -1,4 +1,4 @@
-/** Repeating and turning elements along axes: views, made of broadcast, reshape and concat. */
+/** Repeating and rolling along axes: composites of broadcast, reshape and concat. */
 import { ShapeError } from "../core/errors.ts";
 import type { Tensor } from "../core/graph.ts";
 import { checkOptions, optionNames } from "../core/options.ts";
@@ -12,26 +12,25 @@ import { expandDims, reshape } from "./views.ts";
 function checkCount(action: string, x: Tensor, count: number): void {
   if (!Number.isInteger(count) || count < 0) {
     throw new ShapeError(
-      `Cannot ${action} ${formatType(x)} ${count} times: the number must be a whole number from 0 on`,
+      `Cannot ${action} ${formatType(x)} ${count} times: the count must be a non-negative integer`,
       [x.shape],
     );
   }
 }
 
-/** Along which axis {@link repeat} goes. */
+/** Options of {@link repeat}. */
 export interface RepeatOptions {
-  /** Along which axis. Default: all elements in row-major order, as one axis. */
+  /** The axis. Default: the flattened tensor. */
   readonly axis?: number;
-  /** Another name of `axis`. */
+  /** Alias of `axis`. */
   readonly axes?: number | readonly [number];
 }
 
 const REPEAT_OPTIONS = optionNames<RepeatOptions>({ axis: true, axes: true });
 
 /**
- * Each element `count` times, next to each other, as `np.repeat`: `[1, 2]` twice is `[1, 1, 2, 2]`.
- * Gradient: summed over the copies.
- * @throws {ShapeError} if the axis is out of range or the number is not a whole number from 0 on.
+ * Repeats each element `count` times, as `np.repeat`: `[1, 2]` twice is `[1, 1, 2, 2]`. Gradient: summed over the copies.
+ * @throws {ShapeError} if the axis is out of range or the count is not a non-negative integer.
  */
 export function repeat(x: Tensor, count: number, options: RepeatOptions = {}): Tensor {
   checkOptions("repeat", options, REPEAT_OPTIONS);
@@ -43,10 +42,9 @@ export function repeat(x: Tensor, count: number, options: RepeatOptions = {}): T
 }
 
 /**
- * The whole tensor so many times along each axis, as `np.tile`: `[1, 2]` twice is `[1, 2, 1, 2]`. Fewer numbers than axes
- * count for the last axes, more of them make new leading axes; one number is that of the last axis.
- * Gradient: summed over the copies.
- * @throws {ShapeError} if a number is not a whole number from 0 on.
+ * Repeats the whole tensor along each axis, as `np.tile`: `[1, 2]` twice is `[1, 2, 1, 2]`. Fewer counts than axes apply
+ * to the last axes; more counts add leading axes. Gradient: summed over the copies.
+ * @throws {ShapeError} if a count is not a non-negative integer.
  */
 export function tile(x: Tensor, counts: number | readonly number[]): Tensor {
   const list = typeof counts === "number" ? [counts] : counts, rank = Math.max(x.rank, list.length);
@@ -58,20 +56,20 @@ export function tile(x: Tensor, counts: number | readonly number[]): Tensor {
   return reshape(copies, shape.map((extent, axis) => times[axis] * extent));
 }
 
-/** Along which axes {@link roll} goes. */
+/** Options of {@link roll}. */
 export interface RollOptions {
-  /** Along which axes. Default: all elements in row-major order, as one axis. */
+  /** The axes. Default: the flattened tensor. */
   readonly axes?: number | readonly number[];
-  /** Another name of `axes`. */
+  /** Alias of `axes`. */
   readonly axis?: number | readonly number[];
 }
 
 const ROLL_OPTIONS = optionNames<RollOptions>({ axes: true, axis: true });
 
 /**
- * The elements moved towards the end by `shift` places, those beyond the end coming back at the start, as `np.roll`;
- * below 0 towards the start. Several axes take the same shift or a list of them. Gradient: moved back.
- * @throws {ShapeError} if an axis is out of range, a shift is not a whole number, or there is not one an axis.
+ * Shifts elements by `shift` positions towards the end, or towards the start if negative; those that leave one end enter
+ * at the other, as `np.roll`. Several axes take one shift or a list of them. Gradient: rolled back.
+ * @throws {ShapeError} if an axis is out of range, a shift is not an integer, or there is not one per axis.
  */
 export function roll(x: Tensor, shift: number | readonly number[], options: RollOptions = {}): Tensor {
   checkOptions("roll", options, ROLL_OPTIONS);
@@ -84,7 +82,7 @@ export function roll(x: Tensor, shift: number | readonly number[], options: Roll
     throw new ShapeError(
       `Cannot roll ${formatType(x)} by [${shifts.join(", ")}] along axes [${
         axes.join(", ")
-      }]: there must be one whole number an axis`,
+      }]: there must be one integer per axis`,
       [x.shape],
     );
   }

@@ -1,4 +1,4 @@
-/** Triangles of matrices: parts of one, and the unit matrix. */
+/** Triangular parts of matrices, and the identity matrix. */
 import type { DType } from "../core/dtype.ts";
 import { ShapeError } from "../core/errors.ts";
 import type { Tensor } from "../core/graph.ts";
@@ -9,7 +9,7 @@ import { equal, greaterEqual, lessEqual } from "./compare.ts";
 import { cast, where } from "./select.ts";
 import { iota } from "./sources.ts";
 
-/** For each place of the last two axes the number of its row moved by `diagonal`, and that of its column. */
+/** The row index, shifted by `diagonal`, and the column index of each element of the last two axes. */
 function placesOf(shape: Shape, diagonal: number): [row: Tensor, column: Tensor] {
   const matrix = shape.slice(-2), row = iota(matrix, 0);
   return [diagonal === 0 ? row : add(row, diagonal), iota(matrix, 1)];
@@ -22,26 +22,24 @@ function checkTriangle(action: string, x: Tensor, diagonal: number): void {
     ]);
   }
   if (!Number.isInteger(diagonal)) {
-    throw new ShapeError(`Cannot ${action} ${formatType(x)} at diagonal ${diagonal}: it must be a whole number`, [
+    throw new ShapeError(`Cannot ${action} ${formatType(x)} at diagonal ${diagonal}: it must be an integer`, [
       x.shape,
     ]);
   }
 }
 
-/** Which diagonal {@link tril} and {@link triu} are cut at. */
+/** Options of {@link tril} and {@link triu}. */
 export interface TriangleOptions {
-  /**
-   * The diagonal up to which elements are kept: 0 (the default) is the main one, 1, 2, ... above it, -1, -2, ... below.
-   */
+  /** The last diagonal that is kept: positive above the main diagonal, negative below. Default: 0, the main diagonal. */
   readonly diagonal?: number;
 }
 
 const TRIANGLE_OPTIONS = optionNames<TriangleOptions>({ diagonal: true });
 
 /**
- * The lower triangle of matrices `[.., M, N]`: zeros above a diagonal, whatever is there. Products with it leave out what
- * is known to be zero. Gradient: the lower triangle.
- * @throws {ShapeError} if `x` has fewer than 2 axes or the diagonal is not a whole number.
+ * The lower triangle of matrices `[.., M, N]`, with zeros above a diagonal (NaN there is replaced too). Matrix products
+ * skip tiles that are zero. Gradient: the lower triangle.
+ * @throws {ShapeError} if `x` has fewer than 2 axes or the diagonal is not an integer.
  */
 export function tril(x: Tensor, options: TriangleOptions = {}): Tensor {
   checkOptions("tril", options, TRIANGLE_OPTIONS);
@@ -52,9 +50,9 @@ export function tril(x: Tensor, options: TriangleOptions = {}): Tensor {
 }
 
 /**
- * The upper triangle of matrices `[.., M, N]`: zeros below a diagonal, whatever is there. Products with it leave out what
- * is known to be zero. Gradient: the upper triangle.
- * @throws {ShapeError} if `x` has fewer than 2 axes or the diagonal is not a whole number.
+ * The upper triangle of matrices `[.., M, N]`, with zeros below a diagonal (NaN there is replaced too). Matrix products
+ * skip tiles that are zero. Gradient: the upper triangle.
+ * @throws {ShapeError} if `x` has fewer than 2 axes or the diagonal is not an integer.
  */
 export function triu(x: Tensor, options: TriangleOptions = {}): Tensor {
   checkOptions("triu", options, TRIANGLE_OPTIONS);
@@ -66,9 +64,9 @@ export function triu(x: Tensor, options: TriangleOptions = {}): Tensor {
 
 /** Options of {@link eye}. */
 export interface EyeOptions {
-  /** Number of columns. Default: as many as rows. */
+  /** Number of columns. Default: the number of rows. */
   readonly columns?: number;
-  /** The diagonal of ones: 0 (the default) is the main one, 1, 2, ... above it, -1, -2, ... below. */
+  /** The diagonal of ones: positive above the main diagonal, negative below. Default: 0. */
   readonly diagonal?: number;
   /** Element type. Default: f32. */
   readonly dtype?: DType;
@@ -76,11 +74,11 @@ export interface EyeOptions {
 
 const EYE_OPTIONS = optionNames<EyeOptions>({ columns: true, diagonal: true, dtype: true });
 
-/** The matrix `[rows, columns]` with ones on a diagonal. @throws {ShapeError} if a number is not valid. */
+/** A matrix `[rows, columns]` with ones on a diagonal and zeros elsewhere. @throws {ShapeError} if a number is not valid. */
 export function eye(rows: number, options: EyeOptions = {}): Tensor {
   checkOptions("eye", options, EYE_OPTIONS);
   const { columns = rows, diagonal = 0, dtype = "f32" } = options, shape = [rows, columns];
-  checkShape(shape, "make a unit matrix");
+  checkShape(shape, "make an identity matrix");
   const [row, column] = placesOf(shape, diagonal);
   return cast(equal(row, column), dtype);
 }

@@ -1,4 +1,4 @@
-/** The inverse of triangular matrices, by doubling inverted diagonal blocks. */
+/** Inverses of triangular matrices, by block doubling. */
 import { customVjp } from "../core/custom_vjp.ts";
 import { ShapeError } from "../core/errors.ts";
 import type { Tensor } from "../core/graph.ts";
@@ -17,24 +17,24 @@ import { expandDims, swapAxes } from "./views.ts";
 
 /** Options of {@link triangularInverse}. */
 export interface TriangularInverseOptions {
-  /** Whether the matrices are upper triangles rather than lower ones. */
+  /** Whether the matrices are upper triangular. Default: false, lower triangular. */
   readonly upper?: boolean;
-  /** Whether the diagonal counts as 1, whatever is there. */
+  /** Whether to take the diagonal as 1 and not read it. Default: false. */
   readonly unitDiagonal?: boolean;
 }
 
 const TRIANGULAR_INVERSE_OPTIONS = optionNames<TriangularInverseOptions>({ upper: true, unitDiagonal: true });
 
 /**
- * The inverse of triangular matrices `[.., N, N]`; the other triangle is not read. A zero on the diagonal makes
+ * The inverse of triangular matrices `[.., N, N]`. The other triangle is not read. A zero on the diagonal gives
  * infinities and NaN.
  *
- * In log2 N rounds: where X holds the inverses of diagonal blocks of s rows and M keeps what lies below them within
- * blocks of 2 s, `X - X (A o M) X` holds those of 2 s rows. Every X is a true inverse of blocks, so this is as stable as
- * substitution, also in f32 and for rows that are nearly alike, where the Neumann product `(I + N)(I + N^2)(I + N^4)..`
- * loses every digit. Cost: `2 log2 N - 2` products of N x N. Of f16 it is computed in f32. Gradient: `-X^T g X^T` within
- * the triangle.
- * @throws {ShapeError} if `x` is no square matrix or batch of them.
+ * Block doubling: if X holds the inverses of the diagonal blocks of size s, and M selects what is below them within blocks
+ * of size 2 s, then `X - X (A o M) X` holds the inverses of size 2 s. Every intermediate X is the inverse of blocks of A,
+ * which makes this as stable as substitution, in f32 and for nearly equal rows too, where the Neumann product
+ * `(I + N)(I + N^2)(I + N^4)..` loses all digits. Cost: `2 log2 N - 2` products of N x N. For f16, computed in f32.
+ * Gradient: `-X^T g X^T` within the triangle.
+ * @throws {ShapeError} if the last two axes are not equal.
  * @throws {DTypeError} if `x` is not a float.
  */
 export function triangularInverse(x: Tensor, options: TriangularInverseOptions = {}): Tensor {
@@ -55,7 +55,7 @@ const inverseOfLower = withGradient((x) => {
 
 const inverseOfUnitLower = withGradient((x) => doubled(x, undefined), -1);
 
-/** An inverse with the gradient that inverses have, within the triangle up to a diagonal. */
+/** Gives an inverse its gradient, cut off above a diagonal. */
 function withGradient(inverse: (x: Tensor) => Tensor, diagonal: number): (x: Tensor) => Tensor {
   return customVjp(inverse, {
     forward: (x) => {
@@ -74,7 +74,7 @@ function isDiagonal(x: Tensor): Tensor {
   return equal(iota(matrix, 0), iota(matrix, 1));
 }
 
-/** The inverse of a lower triangle, its diagonal's inverse given (or all ones). */
+/** The inverse of a lower triangular matrix, given the inverse of its diagonal; undefined for ones. */
 function doubled(x: Tensor, scale: Tensor | undefined): Tensor {
   const matrix = x.shape.slice(-2), row = iota(matrix, 0), column = iota(matrix, 1);
   const below = (size: number): Tensor =>
