@@ -1,5 +1,6 @@
 /** Error messages for diverged runs: what became NaN or infinite, and how the run can be continued. */
-import type { TrainingError } from "../titans/mod.ts";
+import { Model, type TrainingError } from "../titans/mod.ts";
+import { remediesOf } from "../titans/train/diagnose.ts";
 import { CommandError } from "./errors.ts";
 import { modelFlag } from "./model_flags.ts";
 import { shellWord } from "./program.ts";
@@ -35,18 +36,19 @@ export function brokenState(what: string, step: number, standing: Standing): Com
 }
 
 /** Before the first update, the learning rate cannot be the cause. */
-function beforeUpdates({ model: { thetaMax, miniBatch, memoryGain }, seqLen }: RunConfig, tensor = ""): string {
+function beforeUpdates({ model, seqLen }: RunConfig, tensor = ""): string {
   if (tensor.startsWith("blocks.0.input") || tensor.startsWith("parameter")) {
-    return "nothing has been learned yet: start again with another --seed";
+    return "nothing was learned yet: start again with another --seed";
   }
-  const ways = [
-    `a smaller ${modelFlag("thetaMax")} than ${thetaMax}`,
-    `a smaller ${modelFlag("miniBatch")} than ${miniBatch}`,
-    `a smaller --seq-len than ${seqLen}`,
-  ];
-  if (memoryGain === "fast") ways.push(modelFlag("memoryGain", "outer"));
-  return `no update was made yet, so --lr is not the cause: start again with ${ways.slice(0, -1).join(", ")} or ${
-    ways.at(-1)
+  const bounds: string[] = [], values: string[] = [];
+  for (const remedy of remediesOf(new Model(model))) {
+    if ("value" in remedy) values.push(modelFlag(remedy.option, remedy.value));
+    else bounds.push(`a smaller ${modelFlag(remedy.option)} than ${remedy.smallerThan}`);
+  }
+  const ways = [...bounds, `a smaller --seq-len than ${seqLen}`, ...values];
+  const last = ways.pop();
+  return `no update was made yet, so --lr is not the cause: start again with ${
+    [ways.join(", "), last].filter(Boolean).join(" or ")
   }`;
 }
 

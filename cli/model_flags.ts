@@ -96,7 +96,7 @@ function flagKeyOf(field: string): string | undefined {
 }
 
 /** The flag of an option of a model, with a value if one is given: `--theta-max`, `--memory-gain outer`. */
-export function modelFlag(name: keyof typeof OTHERS, value?: OptionValue): string {
+export function modelFlag(name: string, value?: OptionValue): string {
   return value === undefined ? flagName(flagKeyOf(name) ?? name) : asTyped(OTHERS, name, value);
 }
 

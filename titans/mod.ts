@@ -53,6 +53,7 @@ export {
   type Mixer,
   type MixerLayer,
   type Observe,
+  type Remedy,
   type StepContext,
   type Tensors,
 } from "./mixers/mixer_interface.ts";

@@ -1,7 +1,7 @@
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { type Device, requestDevice } from "../../kernels/mod.ts";
 import { defineConfig, type ModelConfig } from "../../titans/config.ts";
-import { firstBadTensor } from "../../titans/train/diagnose.ts";
+import { firstBadTensor, remediesOf } from "../../titans/train/diagnose.ts";
 import { TrainingError } from "../../titans/errors.ts";
 import { Model } from "../../titans/models/model.ts";
 import { defineOptimizer } from "../../titans/train/optimizer_config.ts";
@@ -121,4 +121,15 @@ Deno.test("reference: a text that goes on from step to step is looked at with th
   assertEquals([error.step, error.tensor], [2, "blocks.0.mac.theta at token 9 of window 1, head 0"]);
   trainer.dispose();
   device.dispose();
+});
+
+Deno.test("what to change before the first update is what the model's mixers say, each option once, and nothing where none does", () => {
+  const remedies = (options: Partial<ModelConfig>) => remediesOf(new Model(defineConfig(options)));
+  const bounds = [{ option: "thetaMax", smallerThan: 2 }, { option: "miniBatch", smallerThan: 8 }];
+  assertEquals(remedies({ model: "mag", thetaMax: 2, miniBatch: 8 }), bounds);
+  assertEquals(remedies({ model: "lmm", thetaMax: 2, miniBatch: 8, memoryGain: "fast" }), [
+    ...bounds,
+    { option: "memoryGain", value: "outer" },
+  ]);
+  assertEquals(remedies({ model: "transformer" }), []);
 });

@@ -9,7 +9,7 @@ import type { Tensor } from "../../core/graph.ts";
 import type { MapTree } from "../../core/tree.ts";
 import type { Parameter } from "../nn/parameters.ts";
 import { ConfigError } from "../errors.ts";
-import type { OptionsOf, OptionTable } from "../options/option_table.ts";
+import type { OptionsOf, OptionTable, OptionValue } from "../options/option_table.ts";
 
 /** What a layer knows of the model that it is part of. */
 export interface Dimensions {
@@ -101,6 +101,20 @@ export interface MixerLayer<Described = unknown, State = unknown> {
   step?(params: Tensors<Described>, x: Tensor, context: StepContext<State>): Mixed<State>;
 }
 
+/** An option to change: to a value smaller than the one that it has, or to a certain one. */
+export type Remedy =
+  & {
+    /** Its name. */
+    readonly option: string;
+  }
+  & ({
+    /** The value that it has. */
+    readonly smallerThan: number;
+  } | {
+    /** The value to give it. */
+    readonly value: OptionValue;
+  });
+
 /** A token mixer. */
 export interface Mixer<Table extends OptionTable = OptionTable, Described = unknown, State = unknown> {
   /** What checkpoints and flags call it. */
@@ -115,20 +129,20 @@ export interface Mixer<Table extends OptionTable = OptionTable, Described = unkn
   readonly renamed?: Readonly<Record<string, string>>;
   /** Makes a layer. @throws {ConfigError} if options are at odds with each other or with the dimensions. */
   create(options: OptionsOf<Table>, dimensions: Dimensions): MixerLayer<Described, State>;
-  /** What to change where numbers overflow before the first update, such as `a smaller thetaMax than 4`. */
-  remedy?(options: OptionsOf<Table>): string;
+  /** Options to change where numbers overflow before the first update. */
+  remedies?(options: OptionsOf<Table>): readonly Remedy[];
   /** Its name, so that records with mixers in them are stored with their names. */
   toJSON(): string;
 }
 
 /** A mixer of any options, parameters and state, as registries and models hold it. */
-export interface AnyMixer extends Omit<Mixer, "create" | "remedy"> {
+export interface AnyMixer extends Omit<Mixer, "create" | "remedies"> {
   /** Makes a layer. */
   // deno-lint-ignore no-explicit-any -- what a mixer takes is what its own table gave, and a layer what it gave itself
   create(options: any, dimensions: Dimensions): MixerLayer<any, any>;
-  /** What to change where numbers overflow. */
+  /** Options to change where numbers overflow. */
   // deno-lint-ignore no-explicit-any -- as above
-  remedy?(options: any): string;
+  remedies?(options: any): readonly Remedy[];
 }
 
 /** Names that parts of a block have already. */

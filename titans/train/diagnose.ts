@@ -12,7 +12,7 @@ import { flatten, mapLeaves, type MapTree, unflatten } from "../../core/tree.ts"
 import { compile } from "../../kernels/compile.ts";
 import type { ArrayLeaf, Device, DeviceArray } from "../../kernels/mod.ts";
 import { div, maximum } from "../../ops/mod.ts";
-import type { Axis } from "../mixers/mixer_interface.ts";
+import type { Axis, Remedy } from "../mixers/mixer_interface.ts";
 import { boundarySpecs } from "../models/decode.ts";
 import type { Model, ModelParameters } from "../models/model.ts";
 import { type CarriedArrays, isDeviceArray } from "./carried.ts";
@@ -109,9 +109,19 @@ export function causeBeforeUpdates(model: Model, tensor = ""): string {
   if (tensor.startsWith("blocks.0.input")) {
     return "and nothing was learned yet: look at the token ids of the batch, and at the first parameters";
   }
-  const remedies = model.layers.map(({ mixer, options }) => mixer.remedy?.(options));
-  const remedy = remedies.find((text) => text !== undefined) ?? "look at the first parameters, or take shorter windows";
-  return `and nothing was learned yet, so the learning rate is not the cause: ${remedy}`;
+  const ways = remediesOf(model).map((remedy) =>
+    "value" in remedy
+      ? `${remedy.option} ${JSON.stringify(remedy.value)}`
+      : `a smaller ${remedy.option} than ${remedy.smallerThan}`
+  );
+  const remedy = ways.length > 0 ? `take ${ways.join(", ")}` : "look at the first parameters";
+  return `and nothing was learned yet, so the learning rate is not the cause: ${remedy}, or take shorter windows`;
+}
+
+/** What the mixers of a model would change where numbers overflow before the first update, each option once. */
+export function remediesOf(model: Model): readonly Remedy[] {
+  const all = model.layers.flatMap(({ mixer, options }) => mixer.remedies?.(options) ?? []);
+  return [...new Map(all.map((remedy) => [remedy.option, remedy])).values()];
 }
 
 /** The batches of a step on the host, one after the other, and their types. */

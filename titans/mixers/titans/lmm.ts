@@ -12,7 +12,7 @@ import {
   memoryLayerStepState,
   memoryLayerToken,
 } from "./memory_layer.ts";
-import { MEMORY_METRICS, memoryRemedy, observeMemory } from "./observe_memory.ts";
+import { MEMORY_METRICS, memoryRemedies, observeMemory } from "./observe_memory.ts";
 import { checkMemoryOptions, LMM_OPTIONS } from "./options.ts";
 
 /** Parameters of {@link lmm}. */
@@ -31,7 +31,7 @@ export const lmm: AnyMixer = defineMixer<typeof LMM_OPTIONS, LmmParameters<Param
   summary: "the memory alone",
   options: LMM_OPTIONS,
   metrics: MEMORY_METRICS,
-  remedy: memoryRemedy,
+  remedies: memoryRemedies,
   create(options, { width: D }) {
     checkMemoryOptions(options, D);
     const config = { ...options, width: D };

@@ -29,7 +29,7 @@ import {
   type MemoryLayerState,
   memoryLayerStepState,
 } from "./memory_layer.ts";
-import { MEMORY_METRICS, memoryRemedy, observeMemory } from "./observe_memory.ts";
+import { MEMORY_METRICS, memoryRemedies, observeMemory } from "./observe_memory.ts";
 import { checkMacOptions, MAC_OPTIONS } from "./options.ts";
 
 /** Parameters of {@link mac}. */
@@ -78,7 +78,7 @@ export const mac: AnyMixer = defineMixer<typeof MAC_OPTIONS, MacParameters<Param
   metrics: MEMORY_METRICS,
   // Streams of 0.1.0 carried the queries of the segment before under this name.
   renamed: { queries: "queries.before" },
-  remedy: memoryRemedy,
+  remedies: memoryRemedies,
   create(options, { width: D }) {
     checkMacOptions(options, D);
     const config: MacConfig = { ...options, width: D };

@@ -33,7 +33,7 @@ import {
   memoryLayerToken,
   readPersistent,
 } from "./memory_layer.ts";
-import { MEMORY_METRICS, memoryRemedy, observeMemory } from "./observe_memory.ts";
+import { MEMORY_METRICS, memoryRemedies, observeMemory } from "./observe_memory.ts";
 import { checkAttentionOptions, MAG_OPTIONS } from "./options.ts";
 import { gateOutput } from "./output_gate.ts";
 
@@ -65,7 +65,7 @@ export const mag: AnyMixer = defineMixer<typeof MAG_OPTIONS, MagParameters<Param
   summary: "memory as a gate of sliding-window attention beside it",
   options: MAG_OPTIONS,
   metrics: MEMORY_METRICS,
-  remedy: memoryRemedy,
+  remedies: memoryRemedies,
   create(options, { width: D }) {
     checkAttentionOptions(options, D);
     const config = { ...options, width: D }, { heads, window, miniBatch, persistentTokens } = options;

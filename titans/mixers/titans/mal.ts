@@ -32,7 +32,7 @@ import {
   memoryLayerToken,
   readPersistent,
 } from "./memory_layer.ts";
-import { MEMORY_METRICS, memoryRemedy, observeMemory } from "./observe_memory.ts";
+import { MEMORY_METRICS, memoryRemedies, observeMemory } from "./observe_memory.ts";
 import { checkAttentionOptions, MAL_OPTIONS } from "./options.ts";
 
 /** Parameters of {@link mal}. */
@@ -63,7 +63,7 @@ export const mal: AnyMixer = defineMixer<typeof MAL_OPTIONS, MalParameters<Param
   summary: "memory as a layer before sliding-window attention",
   options: MAL_OPTIONS,
   metrics: MEMORY_METRICS,
-  remedy: memoryRemedy,
+  remedies: memoryRemedies,
   create(options, { width: D }) {
     checkAttentionOptions(options, D);
     const config = { ...options, width: D }, { heads, window, miniBatch, persistentTokens } = options;

@@ -1,7 +1,7 @@
 /** What a memory lets be seen of it while it reads, and what validation makes of that. */
 import type { Tensor } from "../../../core/graph.ts";
 import { sub } from "../../../ops/mod.ts";
-import type { Axis, Metric, Observe } from "../mixer_interface.ts";
+import type { Axis, Metric, Observe, Remedy } from "../mixer_interface.ts";
 import type { MemoryLayer, MemoryLayerState } from "./memory_layer.ts";
 import type { MemoryOptions } from "./options.ts";
 import type { MemoryTrace } from "./trace.ts";
@@ -51,7 +51,7 @@ export function observeMemory(observe: Observe | undefined, { layer, state, trac
 }
 
 /** What keeps a memory in bounds where its numbers overflow before the first update. */
-export function memoryRemedy({ thetaMax, miniBatch, memoryGain }: MemoryOptions): string {
-  const gain = memoryGain === "fast" ? ', memoryGain "outer"' : "";
-  return `keep the memory in bounds with a smaller thetaMax than ${thetaMax}, mini-batches of fewer tokens than ${miniBatch}${gain}, or shorter windows`;
+export function memoryRemedies({ thetaMax, miniBatch, memoryGain }: MemoryOptions): readonly Remedy[] {
+  const bounds = [{ option: "thetaMax", smallerThan: thetaMax }, { option: "miniBatch", smallerThan: miniBatch }];
+  return memoryGain === "fast" ? [...bounds, { option: "memoryGain", value: "outer" }] : bounds;
 }
