@@ -1,6 +1,7 @@
 /** Measuring a trained model on a task: figures with their chance levels. */
 import type { Device, DeviceArray } from "../../kernels/mod.ts";
-import { ConfigError } from "../errors.ts";
+import { optionNames } from "../../core/options.ts";
+import { checkNames, ConfigError } from "../errors.ts";
 import type { Model } from "../models/model.ts";
 import type { BatchArrays } from "../train/objective.ts";
 import { Validation } from "../train/validation.ts";
@@ -22,12 +23,23 @@ export interface EvaluationOptions {
   readonly progress?: (done: number, total: number) => void;
 }
 
+const EVALUATION_OPTIONS = optionNames<EvaluationOptions>({
+  model: true,
+  params: true,
+  task: true,
+  samples: true,
+  batch: true,
+  progress: true,
+});
+const REQUIREMENTS = optionNames<ModelRequirements>({ vocabulary: true, features: true, outputs: true });
+
 /**
  * Measures a model on the test split: the loss, what the task and the mixers report, and what the task evaluates
  * besides.
  * @throws {ConfigError} if the model does not fit the task.
  */
 export async function evaluateTask(device: Device, options: EvaluationOptions): Promise<readonly Score[]> {
+  checkNames("evaluateTask", options, EVALUATION_OPTIONS);
   const { model, params, task, samples, batch, progress } = options;
   requireFit(model, task.requires);
   const steps = Math.max(1, Math.ceil(samples / batch));
@@ -60,6 +72,7 @@ export async function evaluateTask(device: Device, options: EvaluationOptions): 
 
 /** Whether a model reads and gives what a task needs. @throws {ConfigError} naming the first option that differs. */
 export function requireFit(model: Model, requires: ModelRequirements): void {
+  checkNames("a task's requirements", requires, REQUIREMENTS);
   const { vocabulary, features, outputs } = model.config,
     found: Readonly<Record<string, number>> = {
       vocabulary,

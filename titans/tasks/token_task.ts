@@ -2,6 +2,8 @@
 import type { Tensor } from "../../core/graph.ts";
 import { spec } from "../../core/trace.ts";
 import { argmax, cast, crossEntropy, equal, mul, sliceAxis, sum } from "../../ops/mod.ts";
+import { optionNames } from "../../core/options.ts";
+import { checkNames } from "../errors.ts";
 import type { BatchArrays, Weighted } from "../train/objective.ts";
 import { fromSamples, type SampleRandom } from "./samples.ts";
 import type { TaskInstance } from "./task.ts";
@@ -34,10 +36,20 @@ export interface TokenTaskParts {
   readonly answers?: (tokens: Int32Array) => ArrayLike<number>;
 }
 
+const TOKEN_TASK = optionNames<TokenTaskParts>({
+  name: true,
+  vocabulary: true,
+  length: true,
+  sample: true,
+  parts: true,
+  chance: true,
+  answers: true,
+});
+
 /** A task of tokens. Its figures are `loss`, the cross-entropy in nats, and `accuracy`. */
-export function tokenTask(
-  { name, vocabulary, length, sample, parts = {}, chance, answers }: TokenTaskParts,
-): TaskInstance<TokenBatch> {
+export function tokenTask(given: TokenTaskParts): TaskInstance<TokenBatch> {
+  checkNames("tokenTask", given, TOKEN_TASK);
+  const { name, vocabulary, length, sample, parts = {}, chance, answers } = given;
   const figures = ["accuracy", ...Object.keys(parts)];
   return {
     requires: { vocabulary },
