@@ -83,24 +83,24 @@ export class FunctionWriter<Line> implements Writer {
   /** An operation without effects, done once where its operands are known. */
   op(name: OpName, args: readonly Value[], immediates: readonly number[] = []): Value {
     const key = `${name} ${immediates.join()} ${args.map(keyOf).join()}`;
-    const depth = args.reduce((max, arg) => Math.max(max, arg.depth), 0), { dtype } = resultOf(name, args, this.lanes);
+    const depth = args.reduce((max, arg) => Math.max(max, arg.depth), 0);
+    const { dtype, width } = resultOf(name, args, this.lanes);
     for (let at = depth; at >= 0; at--) {
       const known = this.#blocks[at].memo.get(key);
       if (known) return known.dtype === dtype ? known : { ...known, dtype };
     }
-    const value = this.#run(name, args, immediates, depth);
+    const value = this.#run({ op: name, args, immediates, dtype, width }, depth);
     this.#blocks[depth].memo.set(key, value);
     return value;
   }
 
   /** An operation whose operands or memory change: done here and now. */
   fresh(name: OpName, args: readonly Value[], immediates: readonly number[] = []): Value {
-    return this.#run(name, args, immediates, this.depth);
+    return this.#run(this.operation(name, args, immediates), this.depth);
   }
 
-  #run(name: OpName, args: readonly Value[], immediates: readonly number[], depth: number): Value {
-    const operation = this.operation(name, args, immediates), { dtype, width } = operation;
-    const { local } = this.newLocal(operation);
+  #run(operation: Operation, depth: number): Value {
+    const { local, dtype, width } = this.newLocal(operation);
     this.#language.assign(this.#blocks[depth].code, local, operation);
     return { local, literal: 0, dtype, width, depth };
   }
@@ -112,7 +112,8 @@ export class FunctionWriter<Line> implements Writer {
 
   /** An operation as a part of what is assigned, or of a condition: it gets no local of its own. */
   operation(op: OpName, args: readonly Operand[], immediates: readonly number[] = []): Operation {
-    return { op, args, immediates, ...resultOf(op, args, this.lanes) };
+    const { dtype, width } = resultOf(op, args, this.lanes);
+    return { op, args, immediates, dtype, width };
   }
 
   /** A local that may be assigned. Read it with {@link Writer.read}. */

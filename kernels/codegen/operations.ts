@@ -130,9 +130,8 @@ export interface ResultType {
 
 /** What an operation gives. Effects give nothing, which counts as an integer here. */
 export function resultOf(op: OpName, args: readonly ResultType[], lanes: number): ResultType {
-  const [dtype, width] = RULES.get(op)!;
-  return {
-    dtype: dtype === "first" ? args[0].dtype : dtype === "none" ? "i32" : dtype,
-    width: width === "one" ? 1 : width === "all" ? lanes : args.reduce((max, arg) => Math.max(max, arg.width), 1),
-  };
+  const [dtype, lanesOfResult] = RULES.get(op)!;
+  let width = lanesOfResult === "all" ? lanes : 1;
+  if (lanesOfResult === "args") { for (let at = 0; at < args.length; at++) width = Math.max(width, args[at].width); }
+  return { dtype: dtype === "first" ? args[0].dtype : dtype === "none" ? "i32" : dtype, width };
 }

@@ -51,7 +51,8 @@ const VECTOR_OPCODES: ReadonlyMap<OpName, string> = new Map(
 );
 
 function opcodeOf({ op, args, width }: Operation): string {
-  const isVector = width > 1 || args.some((arg) => arg.width > 1);
+  // What takes a vector and gives one lane, such as an extracted one, takes it first.
+  const isVector = width > 1 || (args.length > 0 && args[0].width > 1);
   return (isVector ? VECTOR_OPCODES : SCALAR_OPCODES).get(op)!;
 }
 
