@@ -3,7 +3,7 @@ import { sizeOf } from "../core/dtype.ts";
 import { type Expr, operandsOf } from "../core/expr.ts";
 import { type Index, type Var, visitVars } from "../core/index_expr.ts";
 import type { Kernel, Store } from "./kernel.ts";
-import { liveShare } from "./live_range.ts";
+import { unmaskedShare } from "./mask_range.ts";
 
 /** The work of one launch of a kernel. */
 export interface Cost {
@@ -139,7 +139,7 @@ function flopsOf(kernel: Kernel): number {
     recurrence: kernel.kind === "recurrence" ? 2 * kernel.states.length : 0,
     scatter: 1,
   }[kernel.kind];
-  let flops = Math.round(perPoint * extentOf(space) * (kernel.kind === "contract" ? liveShare(kernel) : 1));
+  let flops = Math.round(perPoint * extentOf(space) * (kernel.kind === "contract" ? unmaskedShare(kernel) : 1));
   visitExprs(rootsOf(kernel), (expr) => {
     const below = new Set<Var>(expr.kind === "accumulator" ? epilogue ?? space : []);
     for (const operand of operandsOf(expr)) for (const variable of depends.get(operand)!) below.add(variable);

@@ -10,7 +10,7 @@
 import type { Index, Var } from "../../core/index_expr.ts";
 import { constantIndex, makeVar, scaleIndex, substituteIndex } from "../../core/index_expr.ts";
 import type { ContractKernel } from "../kernel.ts";
-import { isWorthSkipping, type Tile as LiveTile } from "../live_range.ts";
+import { isWorthSkipping, type Tile as MaskTile } from "../mask_range.ts";
 import { type Blocks, chooseBlocks, columnsOf, type Panels, panelsOf, roundUp, rowStepOf } from "./contract_blocks.ts";
 import { type Direct, directColumns, directResult, directRows } from "./contract_direct.ts";
 import { orient, printEpilogue } from "./contract_epilogue.ts";
@@ -19,7 +19,7 @@ import { TileSums, UNROLL } from "./contract_tile.ts";
 import type { Evaluator } from "./evaluator.ts";
 import { Integers } from "./integers.ts";
 import { assign, pointsOf, unflatten } from "./lane_index.ts";
-import { type Depth, liveStepsIn, overLiveSteps } from "./print_mask.ts";
+import { type Depth, maskedStepsIn, overMaskedSteps } from "./print_mask.ts";
 import type { Target, Tile } from "./target.ts";
 import { shareOf } from "./walk.ts";
 import type { Value, Writer } from "./writer.ts";
@@ -211,11 +211,11 @@ class TilePrinter {
   #packRows(task: Task, part: Depth, from: Value, to: Value): void {
     const { kernel, evaluator } = this, { m } = kernel, { chunk, columns } = this.#blocks;
     const tile = this.#sides(task, { row: from, height: chunk, column: task.n0, width: columns });
-    const live = this.#skips ? liveStepsIn(kernel, evaluator, tile, part) : part;
+    const steps = this.#skips ? maskedStepsIn(kernel, evaluator, tile, part) : part;
     const base = this.#skips
-      ? this.#int.add(this.#packedRows, this.#int.times(this.#int.sub(live.k0, part.k0), 4))
+      ? this.#int.add(this.#packedRows, this.#int.times(this.#int.sub(steps.k0, part.k0), 4))
       : this.#packedRows;
-    this.#packer.rows(this.#block(task, live, m, from, to), base, this.#rowPitch);
+    this.#packer.rows(this.#block(task, steps, m, from, to), base, this.#rowPitch);
   }
 
   /** Runs `body` for the tiles that the kernel uses. */
@@ -272,9 +272,9 @@ class TilePrinter {
               cornerAt = int.add(int.add(corner, int.times(offset, 4)), int.times(row, cornerStep));
             const sums = new TileSums(w, { rows: height, columns: width });
             const place = { row: int.add(from, row), height, column: int.add(task.n0, offset), width };
-            this.#whereLive(task, part, place, () => {
+            this.#whereUnmasked(task, part, place, () => {
               sums.clear();
-              this.#overLive(task, part, place, (steps) => {
+              this.#overUnmasked(task, part, place, (steps) => {
                 const skipped = int.sub(steps.k0, k0);
                 sums.add({
                   rows: int.add(rowAt, int.times(skipped, rowStep)),
@@ -307,24 +307,24 @@ class TilePrinter {
    * Runs `body` unless a mask leaves out all of a part; for the first part always, since it gives the sums that others
    * are added to.
    */
-  #whereLive(task: Task, part: Depth, place: Place, body: () => void): void {
+  #whereUnmasked(task: Task, part: Depth, place: Place, body: () => void): void {
     const int = this.#int;
     if (!this.#skips || part.isFirst.local === undefined) return body();
-    const live = liveStepsIn(this.kernel, this.evaluator, this.#sides(task, place), part);
-    this.#w.when(int.op("bits.or", part.isFirst, int.op("i32.lt_s", live.k0, live.kEnd)), body);
+    const steps = maskedStepsIn(this.kernel, this.evaluator, this.#sides(task, place), part);
+    this.#w.when(int.op("bits.or", part.isFirst, int.op("i32.lt_s", steps.k0, steps.kEnd)), body);
   }
 
   /**
    * Runs `body` for the steps of a part that a mask leaves in a tile, in order; for all of them where that pays too
    * little.
    */
-  #overLive(task: Task, part: Depth, place: Place, body: (steps: Depth) => void): void {
-    if (this.#skips) overLiveSteps(this.kernel, this.evaluator, { tile: this.#sides(task, place), part }, body);
+  #overUnmasked(task: Task, part: Depth, place: Place, body: (steps: Depth) => void): void {
+    if (this.#skips) overMaskedSteps(this.kernel, this.evaluator, { tile: this.#sides(task, place), part }, body);
     else body(part);
   }
 
   /** A part of a task as a box of the kernel's space. */
-  #sides({ batch }: Task, { row, height, column, width }: Place): LiveTile {
+  #sides({ batch }: Task, { row, height, column, width }: Place): MaskTile {
     const { m, n } = this.kernel, sides = new Map([...batch].map(([id, start]) => [id, { start, size: 1 }]));
     return sides.set(m.id, { start: this.#w.indexOf(row, m.extent), size: height }).set(n.id, {
       start: this.#w.indexOf(column, n.extent),

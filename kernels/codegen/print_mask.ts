@@ -1,7 +1,7 @@
 /** The steps of k that a mask leaves in a tile. */
 import type { Index } from "../../core/index_expr.ts";
 import type { ContractKernel } from "../kernel.ts";
-import { liveSteps, type Tile } from "../live_range.ts";
+import { maskSteps, type Tile } from "../mask_range.ts";
 import { Integers } from "./integers.ts";
 import type { Evaluator } from "./evaluator.ts";
 import type { Value } from "./writer.ts";
@@ -20,26 +20,26 @@ const PIECE = 32;
  * Runs `body` for the steps of a part that count in a tile of rows and columns, in order. They start and end at
  * multiples of W where the part does.
  */
-export function overLiveSteps(
+export function overMaskedSteps(
   kernel: ContractKernel,
   evaluator: Evaluator,
   { tile, part }: { tile: Tile; part: Depth },
   body: (part: Depth) => void,
 ): void {
   const { writer: w } = evaluator, int = new Integers(w);
-  if (kernel.live.length === 1) return body(liveStepsIn(kernel, evaluator, tile, part));
+  if (kernel.live.length === 1) return body(maskedStepsIn(kernel, evaluator, tile, part));
   const pieces = int.over(int.plus(int.sub(part.kEnd, part.k0), PIECE - 1), PIECE);
   w.loop({ start: int.literal(0), end: pieces, extent: Math.max(2, Math.ceil(kernel.k.extent / PIECE)) }, (piece) => {
     const k0 = int.add(part.k0, int.times(evaluator.scalar(piece, evaluator.env(new Map())), PIECE)),
       end = int.plus(k0, PIECE);
     const kEnd = int.op("select", end, part.kEnd, int.op("i32.lt_s", end, part.kEnd));
-    const live = liveStepsIn(kernel, evaluator, tile, { ...part, k0, kEnd });
-    w.when(int.op("i32.lt_s", live.k0, live.kEnd), () => body(live));
+    const steps = maskedStepsIn(kernel, evaluator, tile, { ...part, k0, kEnd });
+    w.when(int.op("i32.lt_s", steps.k0, steps.kEnd), () => body(steps));
   });
 }
 
 /** The steps of a part outside which nothing in a tile counts. */
-export function liveStepsIn(
+export function maskedStepsIn(
   kernel: ContractKernel,
   evaluator: Evaluator,
   tile: Tile,
@@ -49,7 +49,7 @@ export function liveStepsIn(
   const valueOf = (index: Index): Value => evaluator.scalar(index, env);
   const larger = (x: Value, y: Value): Value => int.op("select", x, y, int.op("i32.gt_s", x, y));
   const smaller = (x: Value, y: Value): Value => int.op("select", x, y, int.op("i32.lt_s", x, y));
-  const ranges = liveSteps(kernel, tile).map(({ when, first, end }) => {
+  const ranges = maskSteps(kernel, tile).map(({ when, first, end }) => {
     const start = first.map(valueOf).reduce(larger, k0), stop = end.map(valueOf).reduce(smaller, kEnd);
     const counts = [
       ...when.map((index) => int.op("i32.ge_s", valueOf(index), int.literal(0))),

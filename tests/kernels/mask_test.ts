@@ -11,7 +11,7 @@ import { costOf } from "../../kernels/cost.ts";
 import { printCpuKernel } from "../../kernels/devices/wasm/print_kernel.ts";
 import { encodeModule } from "../../kernels/devices/wasm/wasm_encoder.ts";
 import type { Band, ContractKernel } from "../../kernels/kernel.ts";
-import { liveShare } from "../../kernels/live_range.ts";
+import { unmaskedShare } from "../../kernels/mask_range.ts";
 import type { Schedule, Step } from "../../kernels/plan.ts";
 import { schedule } from "../../kernels/schedule.ts";
 import { printWgsl } from "../../kernels/devices/webgpu/print_wgsl.ts";
@@ -76,7 +76,7 @@ Deno.test("a mask is found in all six products of attention and its gradient, ex
     const products = attentionProducts(T, S, options);
     assertEquals(products.length, 6, label);
     for (const product of products) {
-      assertAlmostEquals(liveShare(product), visible / (T * S), 1e-12, `${label}: ${product.origins}`);
+      assertAlmostEquals(unmaskedShare(product), visible / (T * S), 1e-12, `${label}: ${product.origins}`);
     }
   }
 });
@@ -91,7 +91,9 @@ Deno.test("products without a mask, or with one that depends on data, have no de
   // Of a condition of which only a part is known, that part counts.
   const known: Program = (x, y) =>
     ops.matmul(ops.where(ops.logicalAnd(ops.greater(x, 0), ops.less(ops.iota([20, 30], 1), 15)), x, 0), y);
-  assertEquals(contractsOf(scheduleOf(known, [[20, 30], [30, 10]]).steps).map((kernel) => liveShare(kernel)), [0.5]);
+  assertEquals(contractsOf(scheduleOf(known, [[20, 30], [30, 10]]).steps).map((kernel) => unmaskedShare(kernel)), [
+    0.5,
+  ]);
 });
 
 Deno.test("a result that is read without its mask, or stored beside it, is computed everywhere", () => {
@@ -102,7 +104,7 @@ Deno.test("a result that is read without its mask, or stored beside it, is compu
   };
   assertEquals(contractsOf(scheduleOf(both, [[24, 8], [8, 24]]).steps).map(({ live }) => live), [[]]);
   const shares = (fn: Program) =>
-    contractsOf(scheduleOf(fn, [[24, 8], [8, 24]]).steps).map((kernel) => liveShare(kernel));
+    contractsOf(scheduleOf(fn, [[24, 8], [8, 24]]).steps).map((kernel) => unmaskedShare(kernel));
   assertEquals(shares((x, y) => ops.where(mask(), ops.matmul(x, y), -1)), [25 / 48]);
   // A factor of zeros hides a result, and a chosen side of a choice does as well.
   assertEquals(shares((x, y) => ops.mul(ops.matmul(x, y), ops.cast(mask(), "f32"))), [25 / 48]);
@@ -115,7 +117,7 @@ Deno.test("attention of a segment skips what no query sees, of its context too",
   const run = (contextIsCausal: boolean): Program => (query, k, v, hk, hv, pk, pv) =>
     segmentAttention(query, { own: keys(k, v), context: keys(hk, hv), contextIsCausal, persistent: keys(pk, pv) });
   const shares = (contextIsCausal: boolean) =>
-    contractsOf(scheduleOf(run(contextIsCausal), shapes).steps).map((kernel) => liveShare(kernel));
+    contractsOf(scheduleOf(run(contextIsCausal), shapes).steps).map((kernel) => unmaskedShare(kernel));
   const half = C * (C + 1) / 2, S = P + 2 * C;
   assertEquals(shares(true), [(P * C + 2 * half) / (C * S), (P * C + 2 * half) / (C * S)]);
   assertEquals(shares(false), [(P * C + C * C + half) / (C * S), (P * C + C * C + half) / (C * S)]);
@@ -133,7 +135,7 @@ Deno.test("masks inside loops are found, and counted work is what is left", () =
     return scan(body, ops.zeros([]), xs)[1];
   };
   const [kernel] = contractsOf(scheduleOf(steps, [[4, 16, 32], [32, 8]]).steps);
-  assertEquals(liveShare(kernel), 0.75);
+  assertEquals(unmaskedShare(kernel), 0.75);
   assertEquals(costOf(kernel).flops, 0.75 * 2 * 16 * 32 * 8);
 });
 
@@ -159,7 +161,7 @@ Deno.test("dropped terms are zero or never read, whatever the mask", () => {
         };
         const scheduled = scheduleOf(fn, [[m, k], [k, n]]), inputs = [wave([m, k], 1).data, wave([k, n], 2).data];
         const products = contractsOf(scheduled.steps);
-        products.forEach((kernel) => kernel.live.length > 0 ? dropped += 1 - liveShare(kernel) : kept++);
+        products.forEach((kernel) => kernel.live.length > 0 ? dropped += 1 - unmaskedShare(kernel) : kept++);
         assertEquals(
           evaluateSchedule({ ...scheduled, steps: scheduled.steps.map(honour) }, inputs),
           evaluateSchedule(scheduled, inputs),

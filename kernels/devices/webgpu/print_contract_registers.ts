@@ -17,8 +17,8 @@ import { Evaluator } from "./print_expr.ts";
 import type { Env } from "./print_index.ts";
 import { convert, joinLanes, LANES, splat } from "./print_value.ts";
 import { assign, pointsOf, unflatten } from "../../codegen/lane_index.ts";
-import type { Tile } from "../../live_range.ts";
-import { openLiveLoop } from "./print_mask.ts";
+import type { Tile } from "../../mask_range.ts";
+import { openMaskedLoop } from "./print_mask.ts";
 import { BlockSums, closeCounted, type Counted, openCounted } from "./print_loops.ts";
 import { typeName } from "./print_literal.ts";
 import { startFlat, workgroupSizeFor } from "./print_space.ts";
@@ -97,7 +97,7 @@ function accumulateTile(context: TileContext): void {
   const turns = extent / depth,
     sums = longSums(context, turns, depth),
     loop: Counted = { name: "k", turns, block: sums?.block };
-  const live = openLiveLoop({
+  const masked = openMaskedLoop({
     ...loop,
     kernel,
     writer,
@@ -105,12 +105,12 @@ function accumulateTile(context: TileContext): void {
     tile: tileSides(context),
     size: { ...context.tile, depth },
   });
-  if (live) turn = varIndex(live);
+  if (masked) turn = varIndex(masked);
   else if (turns > 1) turn = varIndex(openCounted(writer, loop));
   const base = scaleIndex(turn, depth);
   const lhs = lhsScalars(context, base, depth), rhs = rhsQuads(context, base, depth);
   for (let step = 0; step < depth; step++) multiplyAdd(context, (row) => lhs[row][step], (quad) => rhs[quad][step]);
-  if (live || turns > 1) closeCounted(writer, loop, () => sums?.flush());
+  if (masked || turns > 1) closeCounted(writer, loop, () => sums?.flush());
   sums?.finish();
 }
 

@@ -16,7 +16,7 @@ import type { TileContext } from "./print_contract_registers.ts";
 import { Evaluator } from "./print_expr.ts";
 import { convert, LANES, splat } from "./print_value.ts";
 import { assign, pointsOf, unflatten } from "../../codegen/lane_index.ts";
-import { openLiveLoop } from "./print_mask.ts";
+import { openMaskedLoop } from "./print_mask.ts";
 import { closeCounted, type Counted, openCounted } from "./print_loops.ts";
 import { typeName } from "./print_literal.ts";
 import { foldWorkgroups } from "./print_space.ts";
@@ -97,7 +97,7 @@ function accumulateThroughMemory(
     extent: tile.columns,
   }, tile.depth);
   const sums = longSums(context, turns, tile.depth), loop: Counted = { name: "turn", turns, block: sums?.block };
-  const turn = openLiveTurns(context, tile, corner, loop) ?? openCounted(writer, { ...loop, start: "0" });
+  const turn = openMaskedTurns(context, tile, corner, loop) ?? openCounted(writer, { ...loop, start: "0" });
   const start = scaleIndex(varIndex(turn), tile.depth);
   for (const shared of [lhs, rhs]) fillTile(context, shared, { start, depth: tile.depth, ...team });
   writer.line("workgroupBarrier();");
@@ -110,7 +110,7 @@ function accumulateThroughMemory(
 }
 
 /** The bounds are the same for the whole workgroup. */
-function openLiveTurns(
+function openMaskedTurns(
   { kernel, writer, evaluator, batch }: TileContext,
   size: WorkgroupTile,
   corner: { row: Index; column: Index },
@@ -121,7 +121,7 @@ function openLiveTurns(
     start: corner.column,
     size: size.columns,
   });
-  return openLiveLoop({ ...loop, kernel, writer, evaluator, tile: sides, size });
+  return openMaskedLoop({ ...loop, kernel, writer, evaluator, tile: sides, size });
 }
 
 function sharedTile(

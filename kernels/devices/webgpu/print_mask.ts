@@ -3,13 +3,13 @@ import type { Index, Var } from "../../../core/index_expr.ts";
 import { addIndex, divIndex, scaleIndex, varIndex } from "../../../core/index_expr.ts";
 import type { ContractKernel } from "../../kernel.ts";
 import { dependsOn } from "../../codegen/lane_index.ts";
-import { isWorthSkipping, liveConditions, liveSteps, type Tile, type TileSize } from "../../live_range.ts";
+import { isWorthSkipping, maskConditions, maskSteps, type Tile, type TileSize } from "../../mask_range.ts";
 import type { Evaluator } from "./print_expr.ts";
 import { openCounted } from "./print_loops.ts";
 import type { Writer } from "./print_writer.ts";
 
 /** A loop over k for one tile. */
-export interface LiveLoop {
+export interface MaskedLoop {
   readonly kernel: ContractKernel;
   readonly writer: Writer;
   readonly evaluator: Evaluator;
@@ -29,10 +29,10 @@ export interface LiveLoop {
  * printed, where all of them count or too few do not. What decides is computed from the tile's place alone: where that
  * is the same for a workgroup, barriers may follow.
  */
-export function openLiveLoop(loop: LiveLoop): Var | undefined {
+export function openMaskedLoop(loop: MaskedLoop): Var | undefined {
   const { kernel, writer, tile, size, name, turns, block } = loop;
   if (turns < 2 || !isWorthSkipping(kernel, size)) return undefined;
-  const bands = liveSteps(kernel, tile).map(({ when, first, end }) => {
+  const bands = maskSteps(kernel, tile).map(({ when, first, end }) => {
     const counts = when.map((index) => `${textOf(loop, index)} >= 0`).join(" && ");
     const start = nested("max", ["0", ...first.map((index) => textOf(loop, divIndex(index, size.depth)))]);
     const stop = nested("min", [
@@ -52,10 +52,10 @@ export function openLiveLoop(loop: LiveLoop): Var | undefined {
 }
 
 /** Several bands may leave gaps between their steps. */
-function skipBetweenBands(loop: LiveLoop, variable: Var): void {
+function skipBetweenBands(loop: MaskedLoop, variable: Var): void {
   const { kernel, tile, size, writer } = loop;
   const start = scaleIndex(varIndex(variable), size.depth);
-  const bands = liveConditions(kernel.live, new Map(tile).set(kernel.k.id, { start, size: size.depth }));
+  const bands = maskConditions(kernel.live, new Map(tile).set(kernel.k.id, { start, size: size.depth }));
   const isSettled = bands.some((band) => band.length === 0) ||
     !bands.flat().some((index) => dependsOn(index, variable, () => true));
   if (isSettled) return;
@@ -63,7 +63,7 @@ function skipBetweenBands(loop: LiveLoop, variable: Var): void {
   writer.line(`if (!(${texts.join(" || ")})) { continue; }`);
 }
 
-function textOf({ evaluator, writer }: LiveLoop, index: Index): string {
+function textOf({ evaluator, writer }: MaskedLoop, index: Index): string {
   return writer.bound(evaluator.scalar(index, evaluator.env(new Map())), "n").text;
 }
 

@@ -35,7 +35,7 @@ export interface Steps {
   readonly end: readonly Index[];
 }
 
-/** A share of live tiles above which leaving out the others is not worth the text. */
+/** A share of tiles that a mask leaves above which leaving out the others is not worth the text. */
 const WORTHWHILE = 0.85;
 /** Tiles that are counted at most, spread evenly. */
 const MAX_COUNTED = 1 << 16;
@@ -64,14 +64,14 @@ function least(index: Index, tile: Tile): Index {
  * For each band that may have a term in a tile: indices that are all at least 0 where it has. An empty list is a band
  * that always has.
  */
-export function liveConditions(live: readonly Band[], tile: Tile): readonly Band[] {
+export function maskConditions(live: readonly Band[], tile: Tile): readonly Band[] {
   return live.map((band) => band.map((index) => greatest(index, tile)).filter(({ min }) => min < 0)).filter((band) =>
     band.every(({ max }) => max >= 0)
   );
 }
 
 /** The steps of k that count in a tile of rows and columns, band by band. */
-export function liveSteps({ live, k }: ContractKernel, tile: Tile): Steps[] {
+export function maskSteps({ live, k }: ContractKernel, tile: Tile): Steps[] {
   const all = new Map(tile).set(k.id, { start: constantIndex(0), size: k.extent });
   return live.map((band) => {
     const when: Index[] = [], first: Index[] = [], end: Index[] = [];
@@ -138,7 +138,7 @@ export interface TileSize {
 }
 
 /** The share of tiles in which some term may count: of terms, for tiles of one. */
-export function liveShare(
+export function unmaskedShare(
   kernel: ContractKernel,
   { rows, columns, depth }: TileSize = { rows: 1, columns: 1, depth: 1 },
 ): number {
@@ -184,5 +184,5 @@ function extremeOf(index: Index, box: ReadonlyMap<number, readonly [number, numb
 
 /** Whether to leave out dead tiles of a size. */
 export function isWorthSkipping(kernel: ContractKernel, size: TileSize): boolean {
-  return kernel.live.length > 0 && liveShare(kernel, size) <= WORTHWHILE;
+  return kernel.live.length > 0 && unmaskedShare(kernel, size) <= WORTHWHILE;
 }
