@@ -1,15 +1,21 @@
 /** Ops that arrange elements: sorting, taking, slices at run-time places, copies and turns, triangles. */
 import { isFloat } from "../../../core/dtype.ts";
+import { sizeOfShape } from "../../../core/shape.ts";
+import { COUNTED_EXTENT } from "../../../ops/order.ts";
 import type { FuzzAttrs, Value } from "../program.ts";
 import type { Scope } from "../scope.ts";
 import { literal, nameOf } from "../text.ts";
 import { type FuzzOp, fuzzOp, positional } from "./fuzz_op.ts";
 
-/** A number with an axis whose extent is small enough to compare all elements with each other. */
+/**
+ * A number with an axis. Short rows are sorted by counting; long ones, by a network, are few, since the bounds of a
+ * loop are worked out step by step.
+ */
 function sortable(scope: Scope): Value | undefined {
-  const fits = ({ shape, dtype }: Value) => dtype !== "bool" && shape.length > 0 && Math.max(...shape) <= 65;
-  // Numbers that are arguments, or whole, are ordered alike by every machine; those that were computed may be too near.
-  return scope.choose(fits) ?? undefined;
+  return scope.choose(({ shape, dtype }) => {
+    const longest = Math.max(0, ...shape), isFew = sizeOfShape(shape) <= 2100;
+    return dtype !== "bool" && shape.length > 0 && (longest <= 65 || (longest > COUNTED_EXTENT && isFew));
+  });
 }
 
 function axisOf(scope: Scope, { shape }: Value): number {
