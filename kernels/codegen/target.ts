@@ -1,4 +1,4 @@
-/** What printers know of the machine they print for. */
+/** Properties of the machine that code is generated for. */
 
 /** Rows and columns of a product whose sums are in registers; columns are whole vectors. */
 export interface Tile {

@@ -1,5 +1,6 @@
 /**
- * What printers write functions with: typed operations on one lane or W lanes, locals, loops and branches.
+ * The interface with which printers write functions: typed operations on one lane or W lanes, locals, loops and
+ * branches.
  *
  * Code is nested blocks, and each value lies in a local, placed in the outermost block where its parts are known: what
  * does not change in a loop stands in front of it. Equal operations on equal values are one local.

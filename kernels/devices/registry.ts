@@ -1,26 +1,24 @@
-/**
- * The devices that are known by name. Their code is imported when one is asked for: a bundle that is split into chunks
- * loads those of the devices it opens, and no others.
+/** The registry of devices. Their code is imported on demand: a bundle that is split into chunks loads only the devices that it opens.
  *
  * A device is a folder beside this file with an `entry.ts`, and a line of {@link DEVICES}.
  */
 import type { Device } from "../device.ts";
 import type { DeviceOptions } from "../request_device.ts";
 
-/** What a device may be told when it is opened. Devices ignore what is not for them. */
+/** Options for opening a device. Devices ignore options of other devices. */
 export type RequestOptions = Omit<DeviceOptions, "kind">;
 
 /** The code of a device: what its `entry.ts` exports. */
 export interface DeviceEntry {
   /** Whether the runtime has what the device needs. Opening it may fail all the same: there may be no adapter. */
   isAvailable(): boolean;
-  /** Opens it. @throws {DeviceError} with reason `unavailable` if it cannot be had; the text says what to do. */
+  /** Opens it. @throws {DeviceError} with reason `unavailable` if it is not available, with a remedy. */
   request(options: RequestOptions): Promise<Device>;
 }
 
 /** A device that can be opened. */
 export interface DeviceKindSpec {
-  /** What it is, in a few words, for help texts. */
+  /** A short description for help texts. */
   readonly summary: string;
   /**
    * Whether `auto` takes it, in the order of the registry: `always` if it is there, `hardware` unless it is emulated.

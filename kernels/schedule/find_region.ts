@@ -1,5 +1,5 @@
 /**
- * Where expressions are zero for certain, and where they do not depend on the accumulator, as unions of bands.
+ * Finds where expressions are certainly zero, and where they do not depend on the accumulator, as unions of bands.
  *
  * A mask makes zeros: `where(key <= query, p, 0)` is zero for every later key, whatever p is; and of scores that go
  * into `where(key <= query, scores, low)` those of later keys are never read. Both are found from conditions on

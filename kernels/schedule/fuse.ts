@@ -1,5 +1,4 @@
-/**
- * Which stored tensors share a kernel.
+/** Decides which stored tensors share a kernel.
  *
  * Nodes are visited in topological order, and each joins a fusion among those that it reads, if every element it reads
  * of the fusion's members is the one that the same invocation computes, if no other fusion would have to run both before

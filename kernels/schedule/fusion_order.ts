@@ -1,5 +1,4 @@
-/**
- * Which fusions must run before which.
+/** Keeps track of which fusions must run before which.
  *
  * Whether one fusion must run after another is asked for every pair that might share a kernel, so it is never searched:
  * each fusion keeps the set of all that must run before it, as bits. Adding an edge adds bits to those that come after,

@@ -1,4 +1,4 @@
-/** Numbers of which the smallest comes out first. */
+/** A min-heap of numbers. */
 export class Heap {
   readonly #items: number[] = [];
 

@@ -1,7 +1,7 @@
 /**
- * How large kernels may become. A chain of any length is cut into kernels by storing a tensor on the way: drivers
- * compile a kernel in more than linear time, engines limit the locals of a function, and passes over expressions
- * recurse as deep as these are. Kernels of layers, losses and optimisers have a tenth.
+ * Bounds the size of kernels. A chain of any length is cut into kernels by storing a tensor on the way: drivers compile
+ * a kernel in more than linear time, engines limit the locals of a function, and passes over expressions recurse as
+ * deep as these are. Kernels of layers, losses and optimisers have a tenth.
  */
 
 /**

@@ -1,5 +1,4 @@
-/**
- * Which tensors live in memory.
+/** Decides which tensors are stored in memory.
  *
  * Forced: a scope's outputs, results of products, reductions, recurrences, scatters and loops, and what these start
  * from in place, pieces of concatenations stored in place. The end of a chain of elementwise consumers of such a

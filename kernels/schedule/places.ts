@@ -1,6 +1,7 @@
 /**
- * Where tensors live: outputs and what is stored in place have places in others' memory, a scatter updates the copy
- * that it starts from, a loop's results are slots of its storage, and every other stored tensor has a temporary.
+ * Decides where tensors are stored: outputs and what is stored in place have places in others' memory, a scatter
+ * updates the copy that it starts from, a loop's results are slots of its storage, and every other stored tensor has a
+ * temporary.
  */
 import { hostArray } from "../../core/dtype.ts";
 import { invariant } from "../../core/errors.ts";

@@ -1,5 +1,5 @@
 /**
- * What an element of a tensor costs when it is pulled, in memory accesses.
+ * Estimates the cost of computing an element of a tensor in place, in memory accesses.
  *
  * A cost lists the distinct loads and operations behind one element, each under the path of views through which it
  * is reached: the same tensor at two indices counts twice, reached twice at one index once. So it predicts the size of

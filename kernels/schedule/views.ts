@@ -1,4 +1,4 @@
-/** What kind of view a node is, found by looking at its index map. */
+/** Classifies views by their index maps. */
 import type { Node, Tensor } from "../../core/graph.ts";
 import { type Index, makeVar, type Var, varIndex } from "../../core/index_expr.ts";
 import type { ViewOp, ViewPiece } from "../../core/op.ts";

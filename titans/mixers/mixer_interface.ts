@@ -1,6 +1,6 @@
 /**
- * What a token mixer is: a value with a name, a table of options, and a function that makes a layer of them. Whatever
- * mixes tokens along time - a memory, attention, a recurrence - is one, the user's own as well as the built-in ones.
+ * What a token mixer is: a value with a name, a table of options, and a function that makes a layer of them. Anything
+ * that mixes information along time (a memory, attention, a recurrence) is a mixer, whether built-in or your own.
  *
  * A layer has two forms that give the same numbers: `forward` over many tokens at once, and `step` over one. Both take
  * and give the same type of state, of constant size.
@@ -11,7 +11,7 @@ import type { Parameter } from "../nn/parameters.ts";
 import { ConfigError } from "../errors.ts";
 import type { OptionsOf, OptionTable, OptionValue } from "../options/option_table.ts";
 
-/** What a layer knows of the model that it is part of. */
+/** What a layer knows about the model that contains it. */
 export interface Dimensions {
   /** Width of the residual stream, D. */
   readonly width: number;
@@ -21,11 +21,10 @@ export interface Dimensions {
   readonly blocks: number;
 }
 
-/** What an axis of an observed tensor is. */
+/** The meaning of an axis of an observed tensor. */
 export type Axis = "batch" | "head" | "time" | "channel";
 
-/**
- * Is called, while a function is traced, with each tensor worth looking at.
+/** Called during tracing with each tensor that can be inspected.
  * @param name What it is, such as `surprise`.
  * @param tensor The tensor.
  * @param axes What its axes are: `["batch", "head", "time"]` of a figure at each token, which inspectors show.
@@ -44,19 +43,19 @@ export interface Metric {
   readonly as: "mean" | "norm";
 }
 
-/** What {@link MixerLayer.forward} takes beside parameters and tokens. */
+/** Options of {@link MixerLayer.forward}. */
 export interface ForwardContext<State> {
   /** The state before the first token, at a boundary. */
   readonly state: State;
   /** Whether every text begins with the first token, so that the state is the initial one: attention need not look. */
   readonly atStart?: boolean;
-  /** Which tokens are learned from, [B, T] of ones and zeros; all unless given. Mixers without a memory ignore it. */
+  /** Which tokens memories learn from, [B, T] of ones and zeros. Default: all. Mixers without a memory ignore it. */
   readonly update?: Tensor;
-  /** Where to report what is worth looking at; given only where somebody looks, since it may cost another pass. */
+  /** Receives tensors for inspection; only set during inspection, since it can cost an extra pass. */
   readonly observe?: Observe;
 }
 
-/** What {@link MixerLayer.step} takes beside parameters and the token. */
+/** Options of {@link MixerLayer.step}. */
 export interface StepContext<State> {
   /** The state before the token. */
   readonly state: State;

@@ -1,4 +1,4 @@
-/** The mixers that are built in: the only list of them. One more is an import and a name here. */
+/** The built-in mixers. To add one, import it and list it here. */
 import { attention } from "./attention/attention.ts";
 import type { AnyMixer } from "./mixer_interface.ts";
 import { lmm } from "./titans/lmm.ts";
@@ -15,15 +15,15 @@ export const MIXERS: { readonly [Name in "lmm" | "mac" | "mag" | "mal" | "attent
   attention,
 };
 
-/** Models that are known by another name than that of the mixer in all their blocks. */
+/** Models with a name other than that of the mixer in all of their blocks. */
 const MODELS: { readonly [Name in "transformer"]: { readonly mixer: AnyMixer; readonly summary: string } } = {
   transformer: { mixer: attention, summary: "Transformer++: attention over all earlier tokens, no memory" },
 };
 
-/** What a model whose blocks are alike is called: by its mixer, or as the field knows it. */
+/** The name of a model with equal blocks: that of its mixer, or its common name. */
 export type ModelKind = "lmm" | "mac" | "mag" | "mal" | "attention" | "transformer";
 
-/** What each kind of model is, in a line. */
+/** One-line descriptions of the kinds of models. */
 export const MODEL_KINDS: { readonly [Kind in ModelKind]: string } = {
   lmm: lmm.summary,
   mac: mac.summary,
@@ -33,7 +33,7 @@ export const MODEL_KINDS: { readonly [Kind in ModelKind]: string } = {
   transformer: MODELS.transformer.summary,
 };
 
-/** The mixer of a name, its own or a model's; undefined if none is built in. */
+/** Finds a built-in mixer by its name or the name of a model; undefined if there is none. */
 export function findMixer(name: string): AnyMixer | undefined {
   if (Object.hasOwn(MODELS, name)) return MODELS[name as keyof typeof MODELS].mixer;
   return Object.hasOwn(MIXERS, name) ? MIXERS[name as keyof typeof MIXERS] : undefined;

@@ -1,4 +1,4 @@
-/** The state of reading as a value: what a model knows after some tokens, of the same size after any number of them. */
+/** The decoding state as a value: what a model knows after some tokens, of the same size after any number of them. */
 import type { Tensor } from "../../core/graph.ts";
 import { showAsText } from "../../core/inspect.ts";
 import { optionNames } from "../../core/options.ts";

@@ -1,5 +1,4 @@
-/**
- * Reading on a device, with a state of constant size after every token.
+/** Decoding on a device, with a state of constant size after every token.
  *
  * A token is read by a program of one token, which costs the same however much was read before. Where the state stands
  * at a boundary and many tokens are there, a program of many tokens reads them at once, to the same numbers.
@@ -43,7 +42,7 @@ const LARGEST_POSITION = 2 ** 31 - 1;
 
 /**
  * A model that reads on a device: from states that are given, or one text of its own, piece by piece.
- * @example Reads a text once, and goes on from there as often as wanted.
+ * @example Reads a text once, and continues from there repeatedly.
  * ```ts
  * import { requestDevice } from "@mneme/titans";
  * import { defineConfig, Model, Reader } from "@mneme/titans/titans";
@@ -103,12 +102,12 @@ export class Reader {
     return new Reader(model, device, { start, token, params: device.upload(params, flat) });
   }
 
-  /** What reads and how much it has read, in a line. */
+  /** The model and the number of tokens read, in one line. */
   toString(): string {
     return `reader on ${this.#device.info.kind} after ${this.tokensRead} tokens: ${this.model}`;
   }
 
-  /** The same for JSON; the export of its state gives what reading needs to go on. */
+  /** The same for JSON; export the state to continue reading later. */
   toJSON(): { readonly tokensRead: number; readonly device: string; readonly model: ModelConfig } {
     return { tokensRead: this.tokensRead, device: this.#device.info.kind, model: this.model.toJSON() };
   }

@@ -1,4 +1,4 @@
-/** Writing: tokens chosen one after the other, each read before the next is chosen. */
+/** Generation: tokens are sampled one after another, and each is read before the next is sampled. */
 import type { OptionNames } from "../../core/options.ts";
 import { checkNames, ConfigError } from "../errors.ts";
 import type { Reader } from "./decoder.ts";
@@ -22,8 +22,8 @@ const GENERATE_OPTIONS: OptionNames = [...Object.keys(SAMPLING_OPTIONS), "maxTok
 /**
  * Writes tokens after a prompt, giving each as soon as it is chosen; with stop sequences, as soon as it is sure to be
  * part of none.
- * @param reader Where the text stands; writing goes on from there. The last token written is not read yet: begin the
- * next prompt with it to go on.
+ * @param reader The state after a text; generation continues from there. The last generated token is not read: start
+ * the next prompt with it to continue.
  * @param prompt Token ids; may be empty.
  * @param options How many and how to choose.
  * @throws {RangeError} if a token lies outside the vocabulary.

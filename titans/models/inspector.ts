@@ -1,5 +1,6 @@
 /**
- * Watching a model read: what its mixers observe at each token of a text of any length, such as what memories do.
+ * Observes a model while it reads: what its mixers report at each token of a text of any length, such as what memories
+ * do.
  *
  * One program reads pieces of a fixed length and observes them; the state stays on the device from piece to piece, so the
  * memory that this takes does not grow with the text. A text's last piece is filled up on the right, which is harmless,
@@ -175,7 +176,7 @@ export class Inspector {
     return new Inspector(model, { length, rows }, { start, watch, params: device.upload(params, flat) });
   }
 
-  /** What it watches, in a line. */
+  /** The model and options, in one line. */
   toString(): string {
     return `inspector of pieces of ${this.length} tokens: ${this.model}`;
   }

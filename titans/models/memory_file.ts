@@ -1,7 +1,7 @@
 /**
- * Memory files: what a model knows after reading, apart from its weights, as a safetensors file. All tensors are f32 of
- * one text, sizes do not depend on how much was read. H heads, K head width, D = H K, in and out the sides of a matrix
- * of the memory network, W the convolution's width, C the segment.
+ * Memory files: what a model has learned from reading, apart from its weights, as a safetensors file. All tensors are
+ * f32 of one text, sizes do not depend on how much was read. H heads, K head width, D = H K, in and out the sides of a
+ * matrix of the memory network, W the convolution's width, C the segment.
  *
  *     logits                                  [V]             predict the next token; absent before the first
  *     blocks.N.KIND...memory.weights.L        [1, H, in, out] the memory M: matrix L of block N after the last token

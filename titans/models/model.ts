@@ -60,7 +60,7 @@ export interface Observation {
   readonly axes: readonly Axis[];
 }
 
-/** What a model takes beside parameters and tokens. */
+/** Options of a model's forward pass. */
 export interface ForwardOptions {
   /**
    * The state before the first token, as an earlier call left it at a boundary; the beginning of a text unless given.
@@ -87,7 +87,7 @@ export interface ForwardResult {
   readonly state: ModelState;
 }
 
-/** What {@link Model.step} takes beside parameters and the token. */
+/** Options of {@link Model.step}. */
 export interface ModelStep {
   /** The state before the token, as {@link Model.stepState} or a step before gave it. */
   readonly state: ModelState;
@@ -102,7 +102,7 @@ const MOST_PARAMETERS = 2 ** 31 - 1;
 export class Model {
   /** The layers of its blocks. */
   readonly layers: readonly BlockLayer[];
-  /** Where each parameter lies in the flat vector. */
+  /** The position of each parameter in the flat vector. */
   readonly layout: ParameterLayout<ModelParameters<Tensor>>;
   /** Tokens between two boundaries at which the state can be carried on. */
   readonly interval: number;

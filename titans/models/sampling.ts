@@ -1,4 +1,4 @@
-/** Choosing the next token from logits, on the host and reproducibly. */
+/** Samples the next token from logits, on the host and reproducibly. */
 import { SamplingError } from "../errors.ts";
 import { HostRng } from "../nn/host_rng.ts";
 import { type OptionsOf, type OptionTable, resolveOptions } from "../options/option_table.ts";

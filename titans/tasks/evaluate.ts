@@ -34,8 +34,7 @@ const EVALUATION_OPTIONS = optionNames<EvaluationOptions>({
 const REQUIREMENTS = optionNames<ModelRequirements>({ vocabulary: true, features: true, outputs: true });
 
 /**
- * Measures a model on the test split: the loss, what the task and the mixers report, and what the task evaluates
- * besides.
+ * Evaluates a model on the test split: the loss, the reports of the task and the mixers, and the task's own evaluation.
  * @throws {ConfigError} if the model does not fit the task.
  */
 export async function evaluateTask(device: Device, options: EvaluationOptions): Promise<readonly Score[]> {
@@ -70,7 +69,9 @@ export async function evaluateTask(device: Device, options: EvaluationOptions): 
   return [...await measure(task), ...await task.evaluate?.({ device, model, params, measure }) ?? []];
 }
 
-/** Whether a model reads and gives what a task needs. @throws {ConfigError} naming the first option that differs. */
+/**
+ * Checks that a model has the inputs and outputs of a task. @throws {ConfigError} naming the first option that differs.
+ */
 export function requireFit(model: Model, requires: ModelRequirements): void {
   checkNames("a task's requirements", requires, REQUIREMENTS);
   const { vocabulary, features, outputs } = model.config,

@@ -1,4 +1,4 @@
-/** The built-in tasks: a line each. Their data is made, not read. */
+/** The built-in tasks, one line each. Their data is generated. */
 import { ConfigError } from "../errors.ts";
 import { recall } from "./recall/recall.ts";
 import { sinusoids } from "./sinusoids/sinusoids.ts";

@@ -4,7 +4,7 @@ import { hashText, HostRng } from "../nn/host_rng.ts";
 import type { BatchArray, BatchArrays } from "../train/objective.ts";
 import type { RowRange, Split } from "./task.ts";
 
-/** Seeds of splits lie apart; test samples are the same for everybody. */
+/** Splits have different seeds; the test samples are always the same. */
 export function splitSeed(split: Split, seed: number): number {
   return split === "train" ? seed : split === "validation" ? seed + 1_000_000 : 20260101;
 }

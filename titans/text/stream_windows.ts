@@ -1,6 +1,5 @@
 /**
- * Windows for training that goes on from step to step: each row of a batch reads one document after the other, window
- * by window.
+ * Windows for streaming training: each row of a batch reads one document after another, window by window.
  *
  * All rows follow the same endless order of windows, round after round, each from another place on: they are as far
  * apart as the round allows, so that together they read everything once while each of them reads its share. A round

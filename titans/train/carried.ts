@@ -18,7 +18,7 @@ export function isDeviceArray(value: unknown): value is DeviceArray {
   return typeof value === "object" && value !== null && "dispose" in value;
 }
 
-/** The types of what is carried: [A, B, ...]. */
+/** The types of the carried state: [A, B, ...]. */
 export function carriedSpecs(model: Model, { batch, accumulate }: { batch: number; accumulate: number }): CarriedSpecs {
   return mapLeaves(
     boundarySpecs(model, batch),
@@ -27,7 +27,7 @@ export function carriedSpecs(model: Model, { batch, accumulate }: { batch: numbe
   ) as CarriedSpecs;
 }
 
-/** Puts what is carried on the device: as a run left it, or zeros, which nobody reads. */
+/** Uploads the carried state: as a run left it, or zeros, which are not read. */
 export function uploadCarried(
   device: Device,
   specs: CarriedSpecs,
@@ -51,20 +51,19 @@ export function uploadCarried(
   }) as CarriedArrays;
 }
 
-/** Copies what is carried to the host, by name. */
+/** Copies the carried state to the host, by name. */
 export async function downloadCarried(carried: CarriedArrays): Promise<Readonly<Record<string, StoredTensor>>> {
   const leaves = namedLeaves(carried, isDeviceArray);
   const data = await Promise.all(leaves.map(({ leaf }) => leaf.read())) as Float32Array[];
   return Object.fromEntries(leaves.map(({ name, leaf }, i) => [name, { shape: leaf.shape, data: data[i] }]));
 }
 
-/** Frees what is carried. */
+/** Frees the carried state. */
 export function disposeCarried(carried: CarriedArrays): void {
   for (const { leaf } of namedLeaves(carried, isDeviceArray)) leaf.dispose();
 }
 
-/**
- * Checks that texts can go on from window to window.
+/** Checks that texts can continue from window to window.
  * @throws {ConfigError} if states are not where windows end, or the model holds only so many tokens.
  */
 export function checkStreams({ interval, maxLength }: Model, length: number): void {

@@ -20,13 +20,13 @@ const OPTIMIZER = "optimizer.";
 const CARRIED = "stream.";
 const RESERVED = ["format", "config", "step", "seed", "optimizer"];
 
-/** A model and where its training stands. */
+/** A model and the state of its training. */
 export interface Checkpoint {
   /** What the model is. */
   readonly config: ModelConfig;
   /** Seed of the run: of the first parameters and of the order of the data. */
   readonly seed: number;
-  /** Weights, what the optimizer keeps, and step. */
+  /** Weights, optimizer state and step. */
   readonly state: TrainingState;
   /** Further facts about the run, as text; keys other than `format`, `config`, `step`, `seed` and `optimizer`. */
   readonly notes?: Readonly<Record<string, string>>;
@@ -121,7 +121,7 @@ export function decodeCheckpoint(bytes: Uint8Array, options: DecodeOptions = {})
     params: take(""),
     optimizer: { name, slots: Object.fromEntries([...slots].map((slot) => [slot, take(`${OPTIMIZER}${slot}.`)])) },
   };
-  // Whether these are the states of the rows that train on is the trainer's to check, who knows how many there are.
+  // The trainer checks that these are the states of its rows, since it knows their number.
   const carried = Object.fromEntries(
     [...unread].filter((key) => key.startsWith(CARRIED)).map((key) => [key.slice(CARRIED.length), tensors[key]]),
   );

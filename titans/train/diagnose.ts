@@ -31,7 +31,7 @@ export interface FailedStep {
   readonly data: BatchArrays;
   /** The extents of the step. */
   readonly shape: Required<TrainingShape>;
-  /** What the rows go on from; beginnings unless given. */
+  /** The state from which the rows continue. Default: the beginning of a text. */
   readonly carried?: CarriedStep;
 }
 
@@ -46,7 +46,7 @@ export interface CarriedStep {
 /** What a tensor of the step is. */
 interface Label {
   readonly name: string;
-  /** What its axes are; none if it does not stand for the text. */
+  /** Its axes; none if it is not aligned with the text. */
   readonly axes: readonly Axis[];
 }
 

@@ -1,4 +1,4 @@
-/** What is said of a step that went wrong. */
+/** Error messages for failed training steps. */
 import type { Model } from "../models/model.ts";
 import { causeBeforeUpdates } from "./diagnose.ts";
 import { LARGEST } from "./update.ts";

@@ -23,7 +23,7 @@ export interface CarriedRows {
 export interface StepBatch {
   /** The fields of the objective, [A, B, ...]. */
   readonly data: BatchTree;
-  /** Where sequences go on from step to step. */
+  /** For sequences that continue from step to step. */
   readonly carried?: CarriedRows;
 }
 
@@ -77,7 +77,7 @@ export function addSums(lhs: GradientSums, rhs: GradientSums): GradientSums {
   };
 }
 
-/** The loss of one batch, [B, ...], and what the model gave. */
+/** The loss of one batch, [B, ...], and the output of the model. */
 export function forwardLoss(
   model: Model,
   objective: Objective,

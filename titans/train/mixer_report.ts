@@ -1,4 +1,4 @@
-/** What mixers observe, as the figures of a validation. */
+/** Turns what mixers observe into validation metrics. */
 import type { Tensor } from "../../core/graph.ts";
 import { add, full, max, mul, reshape, square, sum } from "../../ops/mod.ts";
 import type { Metric } from "../mixers/mixer_interface.ts";

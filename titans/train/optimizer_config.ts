@@ -38,7 +38,7 @@ export const UPDATE_OPTIONS = {
     min: 0,
     max: 1,
     belowMax: true,
-    help: "decay of a moving average of the weights, which is what is validated, saved and used; 0 for none",
+    help: "decay of a moving average of the weights, which is then validated, saved and used; 0 for none",
   },
 } as const satisfies OptionTable;
 

@@ -1,4 +1,4 @@
-/** Parameters and what the optimizer keeps, between the host and the device. */
+/** Moves parameters and optimizer state between the host and the device. */
 import { type Spec, spec } from "../../core/trace.ts";
 import type { Device, DeviceArray } from "../../kernels/mod.ts";
 import { ConfigError } from "../errors.ts";

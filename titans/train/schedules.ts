@@ -35,7 +35,7 @@ export const SCHEDULE_OPTIONS = {
     default: 300,
     min: 0,
     flag: false,
-    help: "steps of the schedule; later ones go on at the final rate. In the command those of the run",
+    help: "steps of the schedule; later steps use the final rate. On the command line, the steps of the run",
   },
   decayShare: {
     kind: "number",

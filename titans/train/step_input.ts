@@ -22,7 +22,7 @@ export function completeBatch(
   { objective, length, stream }: {
     readonly objective: Objective;
     readonly length: number;
-    /** Whether rows go on, and batches may say which do not. */
+    /** Whether rows continue from step to step, and batches can mark those that do not. */
     readonly stream: boolean;
   },
 ): SplitBatch {

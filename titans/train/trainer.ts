@@ -1,6 +1,6 @@
 /**
- * Training: one compiled step, parameters and what the optimizer keeps as flat vectors in device memory, losses read
- * several steps at a time.
+ * Training: one compiled step, parameters and optimizer state as flat vectors in device memory, losses read several
+ * steps at a time.
  *
  * A step never waits for the device, and its results take the memory of the state that it is given: there is one copy
  * of parameters and moments, and of what texts carry from step to step. When a loss or a gradient stops being a number,
@@ -72,7 +72,7 @@ export class Trainer {
   readonly #validation: Validation;
   #state: OptimizerState<DeviceArray>;
   #healthy: DeviceArray;
-  /** What texts go on with; undefined for trainers that do not stream. */
+  /** The state with which texts continue; undefined for trainers that do not stream. */
   #carried?: CarriedArrays;
   /** The step at which nothing is carried yet and all rows start afresh; undefined where a state was given. */
   readonly #firstStep: number | undefined;
@@ -134,12 +134,12 @@ export class Trainer {
     return this.#step;
   }
 
-  /** What it trains and where it stands, in a line. */
+  /** The model and the current step, in one line. */
   toString(): string {
     return `trainer at step ${this.#step} on ${this.#device.info.kind}, ${this.tokensPerStep} tokens a step: ${this.model}`;
   }
 
-  /** The same for JSON; {@link exportState} gives what a run needs to go on. */
+  /** The same for JSON; {@link exportState} returns the state that a run resumes from. */
   toJSON(): {
     readonly step: number;
     readonly device: string;
@@ -187,7 +187,7 @@ export class Trainer {
     this.#pending.push({ step: this.#step++, batch, report });
   }
 
-  /** Runs the program on a batch; state and what is carried are those after it. */
+  /** Runs the program on a batch and replaces the state and the carried state. */
   #start(
     given: StepInput,
     healthy: DeviceArray,
@@ -220,7 +220,7 @@ export class Trainer {
     return this.#reports.splice(0);
   }
 
-  /** Reads what the steps in flight report. */
+  /** Reads the reports of the steps in flight. */
   async #settle(): Promise<void> {
     const pending = this.#pending.splice(0);
     const reports = await Promise.all(pending.map(({ report }) => report.read()));
@@ -244,7 +244,7 @@ export class Trainer {
   async #fail(step: number, { data, fresh }: SplitBatch, what: string): Promise<TrainingError> {
     const { model, objective, shape } = this;
     this.#step = step;
-    // Known before the search for the cause, so that nobody trains on meanwhile.
+    // Set before the search for the cause, so that training cannot continue in the meantime.
     this.#failure = new TrainingError(failureText({ step, what, model }), step);
     const carried = this.#carried && fresh ? { arrays: this.#carried, fresh } : undefined;
     const params = trainedPoint(this.optimizer, this.#state);
@@ -347,7 +347,7 @@ type TrainerParts = TrainerOptions & {
   readonly ownObjective: boolean;
 };
 
-/** Compiles the step. What it gives takes the memory of what it is given. */
+/** Compiles the step. Its results overwrite its arguments. */
 async function compileStep(device: Device, parts: TrainerParts): Promise<StepProgram> {
   const { model, objective, optimizer, stream = false, shape, progress, signal } = parts;
   const { batch, length, accumulate } = shape, rows = [accumulate, batch];

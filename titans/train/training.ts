@@ -58,7 +58,7 @@ export interface StoredOptimizer {
   readonly slots: Readonly<Record<string, NamedArrays>>;
 }
 
-/** Everything that a run needs to go on as if it had not stopped, by name. */
+/** Everything that a run needs to resume as if it had not stopped, by name. */
 export interface TrainingState {
   /** Steps done. */
   readonly step: number;
@@ -82,7 +82,7 @@ export interface TrainerOptions extends CompileWatch {
   readonly shape: TrainingShape;
   /** For the first parameters. */
   readonly seed: number;
-  /** Where to go on; the first parameters and step 0 unless given. */
+  /** The state to resume from. Default: initial parameters and step 0. */
   readonly state?: TrainingState;
   /**
    * Whether sequences go on from step to step: each row of a step begins with the memory with which the same row of the

@@ -31,7 +31,7 @@ import { optimizerOf } from "./optimizers/registry.ts";
 /** Larger losses and norms count as not finite. */
 export const LARGEST = 1e30;
 
-/** Parameters and what the optimizer keeps, by slot: all f32 [P]. */
+/** Parameters and optimizer state by slot: all f32 [P]. */
 export interface OptimizerState<Leaf = Tensor> {
   /** The parameters; with `ema` their moving average. */
   readonly params: Leaf;
@@ -49,7 +49,7 @@ export interface GradientSums<Leaf = Tensor> {
   readonly weight: Leaf;
 }
 
-/** What {@link update} takes beside state and gradient. */
+/** Options of {@link update}. */
 export interface UpdateOptions {
   /** Above 0 as long as all was finite: []. */
   readonly healthy: Tensor;

@@ -1,4 +1,4 @@
-/** Measuring a model without learning: batches of their own, or rows that go on from one batch to the next. */
+/** Evaluates a model without training: on independent batches, or on rows that continue from one batch to the next. */
 import type { Tensor } from "../../core/graph.ts";
 import { isSpec, type Spec, spec } from "../../core/trace.ts";
 import { mapLeaves, type MapTree } from "../../core/tree.ts";
@@ -46,7 +46,7 @@ export class Validation {
   readonly objective: Objective;
   readonly #length: number;
   readonly #known: FigureNames = { names: [], roots: new Set() };
-  /** By number of rows, and whether they go on. */
+  /** By number of rows, and whether they continue. */
   readonly #programs = new Map<string, ValidationProgram>();
 
   /** @param length Tokens of a row. */
@@ -67,7 +67,7 @@ export class Validation {
     return totals.measured();
   }
 
-  /** Measures batches of `rows` rows that go on from one to the next. @throws {ConfigError} if nothing counts. */
+  /** Measures batches of `rows` rows that continue from one to the next. @throws {ConfigError} if nothing counts. */
   async streams(params: DeviceArray, rows: number, batches: Iterable<ValidationBatch>): Promise<Measurement> {
     const program = await this.#program(rows, true), totals = new Totals(this.#known);
     let state = mapLeaves(

@@ -1,4 +1,4 @@
-/** Measuring a batch as a function of tensors: the loss, what the objective and what the mixers report, as sums. */
+/** Evaluates a batch as a function of tensors: the loss and the reports of the objective and the mixers, as sums. */
 import type { Tensor } from "../../core/graph.ts";
 import { stack } from "../../ops/mod.ts";
 import type { Model, ModelState, Observation } from "../models/model.ts";

@@ -1,4 +1,4 @@
-/** One linear memory and who has which part of it. */
+/** A linear memory and the allocation of its parts. */
 import { DeviceError } from "../../../core/errors.ts";
 import { mebibytes } from "../../plan_memory.ts";
 import { MAX_PAGES } from "./wasm_encoder.ts";

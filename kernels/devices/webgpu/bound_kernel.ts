@@ -1,4 +1,4 @@
-/** Kernels with what they are bound to: places in buffers, textures, and the bind groups of these. */
+/** Kernels with their bindings: buffer ranges, textures and bind groups. */
 import { invariant } from "../../../core/errors.ts";
 import type { KernelStep, Plan, ValueId } from "../../plan.ts";
 import type { PoolBuffer } from "./buffers.ts";

@@ -1,4 +1,4 @@
-/** What went wrong on a WebGPU device behind the caller's back: it is thrown at the next use. */
+/** Asynchronous errors of a WebGPU device: they are thrown at the next use. */
 import { DeviceError, type DeviceErrorReason } from "../../../core/errors.ts";
 
 const REMEDIES: Partial<Record<DeviceErrorReason, string>> = {
