@@ -13,6 +13,7 @@ const FILES = [
   "docs/tutorial.md",
   "docs/library.md",
   "docs/own_mixer.md",
+  "docs/own_task.md",
   "mod.ts",
   "ops/mod.ts",
   "kernels/mod.ts",
@@ -31,7 +32,7 @@ Deno.test("readme: every example of the README, the tutorials and the entry poin
   const inReadme = (await Deno.readTextFile("README.md")).match(/^```ts$/gm)?.length ?? 0;
   assertEquals([...output.matchAll(/^running 1 test from .*README\.md/gm)].length, inReadme, output);
   assertMatch(output, /^ok \| [1-9]\d* passed \| 0 failed/m);
-  for (const page of ["docs/tutorial.md", "docs/library.md", "docs/own_mixer.md"]) {
+  for (const page of ["docs/tutorial.md", "docs/library.md", "docs/own_mixer.md", "docs/own_task.md"]) {
     assertPrintedAsSaid(await Deno.readTextFile(page), page, output);
   }
 });

@@ -57,7 +57,7 @@ export const muon: Optimizer<typeof MUON_OPTIONS, "first" | "second"> = {
   name: "muon",
   summary: "orthogonalised momentum for matrices, AdamW for embedding, head and vectors",
   options: MUON_OPTIONS,
-  learningRate: 3e-3,
+  learningRate: 1e-2,
   state: ["first", "second"],
   scalars: biasCorrections,
   update({ gradient, state, scalars, layout }, { beta1, beta2, epsilon, momentum, newtonSchulzSteps }) {
