@@ -1,9 +1,8 @@
 /** Kernels for machines of wider vectors, run on the host, against their meaning: printers know no width. */
 import { assert, assertEquals } from "@std/assert";
 import { columnsOf, panelsOf, rowStepOf } from "../../kernels/codegen/contract_blocks.ts";
-import type { Target } from "../../kernels/codegen/target.ts";
 import type { Kernel } from "../../kernels/kernel.ts";
-import { runOnHost } from "./host_language.ts";
+import { runOnHost, TARGETS } from "./host_language.ts";
 import {
   binaryKernel,
   chainKernel,
@@ -23,13 +22,6 @@ import {
   unaryKernel,
 } from "./print_cases.ts";
 import { randomElements, runReference } from "./print_harness.ts";
-
-/** Machines with 4, 8 and 16 lanes, with tiles that fit their registers. */
-const TARGETS: readonly Target[] = [
-  { lanes: 4, fused: false, tiles: { wide: { rows: 6, columns: 8 }, narrow: { rows: 8, columns: 4 } } },
-  { lanes: 8, fused: true, tiles: { wide: { rows: 6, columns: 16 }, narrow: { rows: 8, columns: 8 } } },
-  { lanes: 16, fused: false, tiles: { wide: { rows: 12, columns: 32 }, narrow: { rows: 12, columns: 16 } } },
-];
 
 function check(label: string, kernel: Kernel, allowance = 1e-5, loops: readonly number[] = []): void {
   const data = kernel.operands.map(({ dtype, size }, at) => randomElements(dtype, size, at + 1));

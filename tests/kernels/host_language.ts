@@ -16,6 +16,13 @@ import type { WrittenFunction } from "../../kernels/codegen/function_writer.ts";
 import type { Kernel } from "../../kernels/kernel.ts";
 import type { Elements } from "./print_harness.ts";
 
+/** Machines with 4, 8 and 16 lanes, with tiles that fit their registers. */
+export const TARGETS: readonly Target[] = [
+  { lanes: 4, fused: false, tiles: { wide: { rows: 6, columns: 8 }, narrow: { rows: 8, columns: 4 } } },
+  { lanes: 8, fused: true, tiles: { wide: { rows: 6, columns: 16 }, narrow: { rows: 8, columns: 8 } } },
+  { lanes: 16, fused: false, tiles: { wide: { rows: 12, columns: 32 }, narrow: { rows: 12, columns: 16 } } },
+];
+
 /** The lanes of a vector, as floats, integers and doubles. */
 export class Lanes {
   readonly i: Int32Array;

@@ -20,6 +20,7 @@ import * as ops from "../../ops/mod.ts";
 import { segmentAttention } from "../../titans/nn/layers.ts";
 import { wave } from "../evaluate.ts";
 import { evaluateSchedule } from "./evaluate_schedule.ts";
+import { runOnHost, TARGETS } from "./host_language.ts";
 import { type Condition, conditionOf, conditions, honour } from "./masks.ts";
 import { Build, contractKernel } from "./print_cases.ts";
 import { type Elements, Gpu, randomElements, runReference } from "./print_harness.ts";
@@ -292,6 +293,21 @@ Deno.test("cpu: masked products are what they were", () => {
     for (const threads of [1, 3]) assertClose(label, runCpu(kernel, data, threads), wanted);
     // Bit for bit: a sum goes through k in order, and zeros change nothing.
     assertEquals(runCpu(kernel, data, 2).at(-1), runCpu({ ...kernel, live: [] }, data, 2).at(-1), label);
+  }
+});
+
+Deno.test("any width: masked products are what they were", () => {
+  // With several blocks of k, and with bands that leave gaps.
+  const masks = [{ causal: true }, { causal: true, window: 12, prefix: 9 }];
+  for (const role of ROLES) {
+    for (const options of masks) {
+      const { kernel, data } = maskedProduct(role, 65, options), wanted = runReference(kernel, data, []);
+      for (const target of TARGETS) {
+        const found = runOnHost(kernel, data, { target, threads: 2 });
+        assertClose(`${JSON.stringify(options)} ${role}, ${target.lanes} lanes`, found, wanted);
+        assertEquals(found.at(-1), runOnHost({ ...kernel, live: [] }, data, { target, threads: 1 }).at(-1));
+      }
+    }
   }
 });
 
