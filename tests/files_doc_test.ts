@@ -31,6 +31,7 @@ const CONFIGS: readonly Partial<ModelConfig>[] = [
   { model: "mac", memoryQuery: "learned" },
   { model: "mag", memory: "swiglu" },
   { model: "mal" },
+  { model: "attention", span: "window" },
 ];
 
 const ROWS = tableRows(await Deno.readTextFile("docs/files.md")).filter(({ cells }) => cells.Shape !== undefined)
