@@ -1,6 +1,6 @@
 /** `generate`: generates text with a trained model. */
 import { requestDevice } from "../kernels/mod.ts";
-import { fingerprint, generate as generateTokens, Model, Reader, SamplingError } from "../titans/mod.ts";
+import { Decoder, fingerprint, generate as generateTokens, Model, SamplingError } from "../titans/mod.ts";
 import { findCheckpoint } from "./checkpoint_file.ts";
 import { StopText } from "./data/stop_text.ts";
 import { notedVocabulary, TokenDecoder } from "./data/vocabulary.ts";
@@ -58,7 +58,7 @@ async function generate(args: readonly string[], terminal: Terminal): Promise<nu
   const { checkpoint, file } = await findCheckpoint(flags.checkpoint ?? await latestRun(RUNS), flags.which);
   const vocabulary = await notedVocabulary(checkpoint.notes), prompt = vocabulary.encode(promptText);
   // A stop string can be split into tokens in many ways, so its characters are matched.
-  const stopped = new StopText(flags.stop), decoder = new TokenDecoder(vocabulary);
+  const stopped = new StopText(flags.stop), tokenDecoder = new TokenDecoder(vocabulary);
   const device = await requestDevice({ kind: flags.device, shaderCacheDirectory: flags.shaderCache });
   try {
     const model = new Model(checkpoint.config);
@@ -66,8 +66,8 @@ async function generate(args: readonly string[], terminal: Terminal): Promise<nu
     const memory = flags.memory === undefined
       ? undefined
       : await loadMemory(flags.memory, { model, weights: fingerprint(params) });
-    const reader = await Reader.create(device, model, params);
-    if (memory) reader.restore(memory.reading);
+    const decoder = await Decoder.create(device, model, params);
+    if (memory) decoder.restore(memory.reading);
     const write = flags.json
       ? (piece: string) => terminal.out(`${JSON.stringify({ event: "text", text: piece, device: device.info.kind })}\n`)
       : (piece: string) => terminal.out(terminal.interactive ? printable(piece) : piece);
@@ -81,15 +81,15 @@ async function generate(args: readonly string[], terminal: Terminal): Promise<nu
       write(piece);
     };
     for await (
-      const token of chosen(generateTokens(reader, prompt, { maxTokens, temperature, topK, topP, minP, seed }), file)
+      const token of chosen(generateTokens(decoder, prompt, { maxTokens, temperature, topK, topP, minP, seed }), file)
     ) {
-      emit(stopped.next(decoder.next(token)));
+      emit(stopped.next(tokenDecoder.next(token)));
       count++;
       if (interrupt.requested || stopped.ended) break;
     }
-    emit(stopped.next(decoder.end()));
+    emit(stopped.next(tokenDecoder.end()));
     emit(stopped.end());
-    reader.dispose();
+    decoder.dispose();
     const tokensPerSecond = count / ((performance.now() - began) / 1000);
     const done = {
       event: "done",

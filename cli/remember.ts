@@ -1,6 +1,6 @@
 /** `remember`: reads a text into a model's memory and saves the memory. */
 import { type Device, requestDevice } from "../kernels/mod.ts";
-import { fingerprint, type MemoryOwner, Model, Reader, type ReadingState } from "../titans/mod.ts";
+import { Decoder, type DecodeState, fingerprint, type MemoryOwner, Model } from "../titans/mod.ts";
 import { findCheckpoint } from "./checkpoint_file.ts";
 import { describeRead } from "./data/rows.ts";
 import { type OpenedText, openText } from "./data/text.ts";
@@ -86,8 +86,8 @@ async function remember(args: readonly string[], terminal: Terminal): Promise<nu
   await makeFolderOf(path, "--memory");
   const device = await requestDevice({ kind: flags.device, shaderCacheDirectory: flags.shaderCache });
   try {
-    const reader = await Reader.create(device, model, params);
-    const start = before ? reader.importState(before.reading) : reader.start;
+    const decoder = await Decoder.create(device, model, params);
+    const start = before ? decoder.importState(before.reading) : decoder.start;
     const show = new Show(terminal, {
       flags,
       device,
@@ -99,7 +99,7 @@ async function remember(args: readonly string[], terminal: Terminal): Promise<nu
     remarks.forEach((line) => show.note(line));
     const source = new SourceBytes(), text = from(opened.bytes, flags.skip);
     const tokens = tokensOf(vocabulary.idBytes === 1 ? text : source.through(text), vocabulary);
-    const { state, bytes } = await readAll(reader, start, { tokens, vocabulary, source, show, interrupt });
+    const { state, bytes } = await readAll(decoder, start, { tokens, vocabulary, source, show, interrupt });
     if (bytes > 0) {
       const texts: unknown[] = JSON.parse(before?.notes.texts ?? "[]");
       const notes = {
@@ -115,8 +115,8 @@ async function remember(args: readonly string[], terminal: Terminal): Promise<nu
       );
     }
     show.done(state, { bytes, interrupted: interrupt.requested });
-    if (state !== reader.start) state.dispose();
-    reader.dispose();
+    if (state !== decoder.start) state.dispose();
+    decoder.dispose();
     return interrupt.requested ? interrupt.exitCode : 0;
   } finally {
     device.dispose();
@@ -144,19 +144,19 @@ interface Reading {
 
 /** Reads a text to its end, or until a stop is requested. */
 async function readAll(
-  reader: Reader,
-  start: ReadingState,
+  decoder: Decoder,
+  start: DecodeState,
   { tokens, vocabulary, source, show, interrupt }: Reading,
-): Promise<{ readonly state: ReadingState; readonly bytes: number }> {
-  const speed = new Speed(1), unit = reader.tokensAtOnce;
+): Promise<{ readonly state: DecodeState; readonly bytes: number }> {
+  const speed = new Speed(1), unit = decoder.tokensAtOnce;
   let state = start, bytes = 0, decoded = 0, held = new Int32Array(0);
   const read = async (count: number): Promise<void> => {
     const piece = held.subarray(0, count);
     held = held.subarray(count);
-    const result = await speed.measure(count, () => reader.prefill(piece, state));
+    const result = await speed.measure(count, () => decoder.prefill(piece, state));
     // The host checks for NaN, which would remain in the memory.
     if (!allFinite(result.logits)) throw notFinite(bytes);
-    if (state !== reader.start) state.dispose();
+    if (state !== decoder.start) state.dispose();
     state = result.state;
     decoded += vocabulary.idBytes === 1 ? count : bytesOfTokens(vocabulary, piece).length;
     bytes = vocabulary.idBytes === 1 ? decoded : source.before(decoded);
@@ -261,7 +261,7 @@ class Show {
     this.#terminal.out(interactive ? `\r\x1b[K${line}` : `${line}\n`);
   }
 
-  done(state: ReadingState, { bytes, interrupted }: { readonly bytes: number; readonly interrupted: boolean }): void {
+  done(state: DecodeState, { bytes, interrupted }: { readonly bytes: number; readonly interrupted: boolean }): void {
     const { flags: { text, memory, skip }, opened: { tally }, vocabulary: { unit }, tokensRead: before } = this.#shown;
     tally.remarks.forEach((line) => this.note(line));
     if (tally.rows > 0) this.note(describeRead(text ?? "", tally.facts, { bytes }));

@@ -1,10 +1,10 @@
 /** The loop of `train`: steps, validation, checkpoints and the sample at the end. */
 import type { Device } from "../kernels/mod.ts";
 import {
+  Decoder,
   encodeCheckpoint,
   generate,
   Model,
-  Reader,
   requireSameModel,
   SamplingError,
   Trainer,
@@ -342,17 +342,17 @@ export class TrainingRun {
     const { device, config } = this.#parts;
     const { model } = this.#trainer;
     const { params } = await this.#trainer.exportState();
-    const reader = await Reader.create(device, model, model.layout.pack(params));
+    const decoder = await Decoder.create(device, model, model.layout.pack(params));
     try {
-      const prompt = vocabulary.encode(samplePrompt), decoder = new TokenDecoder(vocabulary);
+      const prompt = vocabulary.encode(samplePrompt), tokenDecoder = new TokenDecoder(vocabulary);
       const options = { maxTokens: sampleTokens, temperature: SAMPLE_TEMPERATURE, seed: config.seed };
       let text = "";
-      for await (const token of generate(reader, prompt, options)) {
-        text += decoder.next(token);
+      for await (const token of generate(decoder, prompt, options)) {
+        text += tokenDecoder.next(token);
         // The run is complete, so an interrupt ends the sample early.
         if (interrupt.requested) break;
       }
-      text += decoder.end();
+      text += tokenDecoder.end();
       await this.#folder.saveSample(`${samplePrompt}${text}\n`);
       reporter.report({ event: "sample", step: this.#step, device: this.#device, prompt: samplePrompt, text });
       return `${samplePrompt}${text}`;
@@ -361,7 +361,7 @@ export class TrainingRun {
       if (!(error instanceof SamplingError)) throw error;
       reporter.note(`no sample: ${error.message}`);
     } finally {
-      reader.dispose();
+      decoder.dispose();
     }
   }
 }

@@ -9,7 +9,7 @@
  */
 import { findCheckpoint } from "../cli/checkpoint_file.ts";
 import { requestDevice } from "../kernels/mod.ts";
-import { Model, Reader, type ReadingState } from "../titans/mod.ts";
+import { Decoder, type DecodeState, Model } from "../titans/mod.ts";
 import { addresses, LETTERS, NAMES, passage } from "./recall_text.ts";
 
 const [path, tellings = "2", beforeList = "0,1000,4000,10000", afterList = "0,300,1000,2000", texts = "2"] = Deno.args;
@@ -27,16 +27,16 @@ const WORDS_APART = 6000;
 const { checkpoint } = await findCheckpoint(path), { heldOut } = await addresses();
 const device = await requestDevice({ kind: "cpu" });
 const model = new Model(checkpoint.config);
-const reader = await Reader.create(device, model, model.layout.pack(checkpoint.state.params));
+const decoder = await Decoder.create(device, model, model.layout.pack(checkpoint.state.params));
 
 /** Reads on after a state, which is the caller's as before. */
-async function read(text: string, state: ReadingState): Promise<ReadingState> {
-  return (await reader.prefill(new TextEncoder().encode(text), state)).state;
+async function read(text: string, state: DecodeState): Promise<DecodeState> {
+  return (await decoder.prefill(new TextEncoder().encode(text), state)).state;
 }
 
 /** The likeliest letter after a question; the state stays as it is. */
-async function answer(name: string, state: ReadingState): Promise<string> {
-  const { logits, state: asked } = await reader.prefill(new TextEncoder().encode(`${name}: `), state);
+async function answer(name: string, state: DecodeState): Promise<string> {
+  const { logits, state: asked } = await decoder.prefill(new TextEncoder().encode(`${name}: `), state);
   asked.dispose();
   const of = (letter: string): number => logits[letter.charCodeAt(0)];
   return [...LETTERS].reduce((best, letter) => (of(letter) > of(best) ? letter : best));
@@ -44,9 +44,9 @@ async function answer(name: string, state: ReadingState): Promise<string> {
 
 /** Reads pieces one after the other, and shows the state after each. */
 async function along(
-  state: ReadingState,
+  state: DecodeState,
   pieces: readonly string[],
-  show: (state: ReadingState, index: number) => Promise<void>,
+  show: (state: DecodeState, index: number) => Promise<void>,
 ): Promise<void> {
   let at = state;
   for (const [i, piece] of pieces.entries()) {
@@ -64,7 +64,7 @@ function nameOf(letter: string, text: number): string {
 }
 
 /** How many letters are answered if the answer does not depend on them. */
-async function guessed(state: ReadingState, text: number): Promise<number> {
+async function guessed(state: DecodeState, text: number): Promise<number> {
   const answers = new Map<string, string>();
   for (const name of NAMES) answers.set(name, await answer(name, state));
   return [...LETTERS].filter((letter) => answers.get(nameOf(letter, text)) === letter).length;
@@ -77,14 +77,14 @@ async function row(before: number): Promise<{ readonly told: readonly number[]; 
     const start = text * WORDS_APART, head = passage(heldOut, start, before);
     const rest = passage(heldOut, start + head.split(" ").length - 1, Math.max(...AFTER));
     const pieces = AFTER.map((bytes, i) => rest.slice(place(rest, AFTER[i - 1] ?? 0), place(rest, bytes)));
-    const base = head === "" ? reader.start : await read(head, reader.start);
+    const base = head === "" ? decoder.start : await read(head, decoder.start);
     for (const letter of LETTERS) {
       const name = nameOf(letter, text), state = await read(`${name}: ${letter}. `.repeat(TELLINGS), base);
       await along(state, pieces, async (at, i) => void (told[i] += await answer(name, at) === letter ? 1 : 0));
       state.dispose();
     }
     await along(base, pieces, async (at, i) => void (untold[i] += await guessed(at, text)));
-    if (base !== reader.start) base.dispose();
+    if (base !== decoder.start) base.dispose();
   }
   return { told, untold };
 }
@@ -107,7 +107,7 @@ for (const before of BEFORE) {
   print("    fact not told", mean(untold));
 }
 let without = 0;
-for (let text = 0; text < TEXTS; text++) without += await guessed(reader.start, text);
+for (let text = 0; text < TEXTS; text++) without += await guessed(decoder.start, text);
 print("without memory", mean(AFTER.map(() => without)));
-reader.dispose();
+decoder.dispose();
 device.dispose();

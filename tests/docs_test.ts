@@ -6,7 +6,7 @@ import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows
 import { COMMANDS } from "../cli/commands.ts";
 import { flagName, type Flags, parseFlags } from "../cli/flags.ts";
 import { ReferenceDevice } from "../kernels/mod.ts";
-import { defineConfig, defineOptimizer, generate, Model, type Reader, Sampler, Trainer } from "../titans/mod.ts";
+import { type Decoder, defineConfig, defineOptimizer, generate, Model, Sampler, Trainer } from "../titans/mod.ts";
 import { readOptions } from "./bench/flags.ts";
 import { withFolder } from "./cli/scratch.ts";
 import {
@@ -106,11 +106,11 @@ Deno.test("docs: the defaults of sampling, writing and training are those in doc
     );
   }
   const read: number[][] = [];
-  const reader = {
+  const decoder = {
     logits: undefined,
     read: (tokens: number[]) => (read.push(tokens), Promise.resolve(logits)),
-  } as unknown as Reader;
-  for await (const _ of generate(reader, [], { maxTokens: 1 }));
+  } as unknown as Decoder;
+  for await (const _ of generate(decoder, [], { maxTokens: 1 }));
   assertStringIncludes(
     optionRows("`GenerateOptions`").get("start")!.cells.Meaning,
     `Default: ${read[0][0]}, the newline`,

@@ -7,7 +7,7 @@ import type { Tensor } from "../core/graph.ts";
 import { spec, trace } from "../core/trace.ts";
 import { compile, type Device, requestDevice } from "../kernels/mod.ts";
 import { matmul, sum } from "../ops/mod.ts";
-import { defineConfig, defineOptimizer, Inspector, Model, Reader, Trainer } from "../titans/mod.ts";
+import { Decoder, defineConfig, defineOptimizer, Inspector, Model, Trainer } from "../titans/mod.ts";
 
 const CONFIG = defineConfig({ model: "lmm", width: 8, heads: 1, blocks: 1, mlpHidden: 8, vocabulary: 8, miniBatch: 2 });
 
@@ -64,7 +64,7 @@ async function withModel(use: (device: Device, model: Model, params: Float32Arra
   await use(device, model, model.layout.pack(model.initialize(1)));
 }
 
-Deno.test("models, trainers, readers, states and inspectors are shown in a line", () =>
+Deno.test("models, trainers, decoders, states and inspectors are shown in a line", () =>
   withModel(async (device, model, params) => {
     const count = model.layout.parameterCount.toLocaleString("en"),
       line = `lmm model: 1 block of width 8, ${count} parameters`;
@@ -85,14 +85,14 @@ Deno.test("models, trainers, readers, states and inspectors are shown in a line"
       model: { ...CONFIG },
     });
     trainer.dispose();
-    const reader = await Reader.create(device, model, params);
-    await reader.read([1, 2, 3]);
-    assertEquals(shown(reader), {
-      text: `reader on reference after 3 tokens: ${line}`,
+    const decoder = await Decoder.create(device, model, params);
+    await decoder.read([1, 2, 3]);
+    assertEquals(shown(decoder), {
+      text: `decoder on reference after 3 tokens: ${line}`,
       json: { tokensRead: 3, device: "reference", model: { ...CONFIG } },
     });
-    assertEquals(shown(reader.state), { text: "state after 3 tokens", json: { tokensRead: 3 } });
-    reader.dispose();
+    assertEquals(shown(decoder.state), { text: "state after 3 tokens", json: { tokensRead: 3 } });
+    decoder.dispose();
     const inspector = await Inspector.create(device, model, params, { length: 4 });
     assertEquals(shown(inspector), {
       text: `inspector of pieces of 4 tokens: ${line}`,

@@ -39,7 +39,7 @@ const network = titans.mlpMemory({ width: 4, depth: 1, norm: false });
 interface Holders {
   readonly device: kernels.Device;
   readonly trainer: titans.Trainer;
-  readonly reader: titans.Reader;
+  readonly decoder: titans.Decoder;
 }
 
 /** Arguments that would do, but for the one that is {@link UNKNOWN}: some owners' own, else tensors. */
@@ -69,7 +69,7 @@ function misuse(parameter: OptionParameter, x: Tensor, holders: Holders): unknow
   const piece = new titans.TracedPiece(0, new Int32Array(1), new Float64Array(1), new Float32Array(1), []);
   const instances: Readonly<Record<string, Any>> = {
     Trainer: holders.trainer,
-    Reader: holders.reader,
+    Decoder: holders.decoder,
     Model: holders.trainer.model,
     TracedPiece: piece,
   };
@@ -96,12 +96,12 @@ Deno.test("every public function that takes options refuses a name that it does 
   const model = new titans.Model(config),
     options = { model, optimizer: titans.defineOptimizer(), shape: { batch: 1, length: 2 }, seed: 1 };
   const trainer = await titans.Trainer.create(device, options),
-    reader = await titans.Reader.create(device, model, model.layout.pack(model.initialize(1)));
+    decoder = await titans.Decoder.create(device, model, model.layout.pack(model.initialize(1)));
   const wrong: string[] = [], pending: Promise<void>[] = [];
   trace((x: Tensor) => {
     for (const parameter of parameters) {
       pending.push(
-        errorOf(() => misuse(parameter, x, { device, trainer, reader })).then((error) => {
+        errorOf(() => misuse(parameter, x, { device, trainer, decoder })).then((error) => {
           const { message } = error instanceof OptionError || error instanceof titans.ConfigError
             ? error
             : { message: `${error}` };
@@ -114,7 +114,7 @@ Deno.test("every public function that takes options refuses a name that it does 
     return x;
   }, [spec([1, 1, 4, 4])]);
   await Promise.all(pending);
-  reader.dispose();
+  decoder.dispose();
   trainer.dispose();
   device.dispose();
   assertEquals(wrong, []);

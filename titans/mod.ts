@@ -4,7 +4,7 @@
  *
  * From the inside out: a memory network ({@link mlpMemory}), its learning rule token by token ({@link naiveMemory}) and
  * in matrix products ({@link chunkedMemory}), a layer, a language model ({@link Model}), and what trains
- * ({@link Trainer}), stores and runs it ({@link Reader}, {@link generate}).
+ * ({@link Trainer}), stores and runs it ({@link Decoder}, {@link generate}).
  *
  * @module
  */
@@ -193,8 +193,8 @@ export { BigramModel } from "./text/bigram.ts";
 export { HostRng } from "./nn/host_rng.ts";
 export { Sampler, SAMPLING_OPTIONS, type SamplingOptions } from "./models/sampling.ts";
 export { generate, type GenerateOptions } from "./models/generate.ts";
-export { Reader, type ReadResult } from "./models/decoder.ts";
-export { type ExportedReading, ReadingState } from "./models/decode_state.ts";
+export { Decoder, type DecodeResult } from "./models/decoder.ts";
+export { DecodeState, type ExportedDecodeState } from "./models/decode_state.ts";
 export {
   Inspector,
   type InspectorOptions,

@@ -149,7 +149,7 @@ async function decodeAt(device: Device, { model, contexts, effort }: DecodingSwe
     for (const context of contexts) {
       const reader = await loadReader(device, { model });
       loaded.push(reader);
-      await reader.reader.read(someText(context));
+      await reader.decoder.read(someText(context));
     }
     const timings = await inTurns(loaded, effort);
     return contexts.map((context, i) => ({ model, context, ...timings[i] }));

@@ -5,13 +5,13 @@ import { add, matmul, mul, sum, tanh } from "@mneme/titans/ops";
 import { requestCpuDevice } from "@mneme/titans/kernels";
 import {
   decodeCheckpoint,
+  Decoder,
   defineConfig,
   defineOptimizer,
   encodeCheckpoint,
   generate,
   Model,
   RandomWindows,
-  Reader,
   Trainer,
 } from "@mneme/titans/titans";
 
@@ -38,11 +38,11 @@ for (const kind of ["reference", "cpu"] as const) {
   });
   await trainer.run(new RandomWindows(text, shape, 1), 2);
   const bytes = encodeCheckpoint({ config: model.config, seed: 1, state: await trainer.exportState() });
-  const reader = await Reader.create(device, model, model.layout.pack(decodeCheckpoint(bytes).state.params));
+  const decoder = await Decoder.create(device, model, model.layout.pack(decodeCheckpoint(bytes).state.params));
   let written = 0;
-  for await (const _ of generate(reader, text.subarray(0, 8), { maxTokens: 4 })) written++;
+  for await (const _ of generate(decoder, text.subarray(0, 8), { maxTokens: 4 })) written++;
   console.log(kind, "wrote", written);
-  reader.dispose();
+  decoder.dispose();
   trainer.dispose();
   device.dispose();
 }

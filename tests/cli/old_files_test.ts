@@ -1,7 +1,7 @@
 /** Files that 0.1.0 wrote go on meaning what they meant: see tests/fixtures/0.1.0/README.md. */
 import { assert, assertEquals } from "@std/assert";
 import { requestDevice } from "../../kernels/mod.ts";
-import { decodeCheckpoint, decodeMemory, fingerprint, Model, Reader } from "../../titans/mod.ts";
+import { decodeCheckpoint, decodeMemory, Decoder, fingerprint, Model } from "../../titans/mod.ts";
 import { runMain } from "./run_main.ts";
 import { withFolder } from "./scratch.ts";
 
@@ -44,14 +44,14 @@ for (const [name, { logits, logitsAfterMemory, losses, steps }] of Object.entrie
     const { config, state } = decodeCheckpoint(await Deno.readFile(`${FIXTURES}/${name}/checkpoint.safetensors`));
     const model = new Model(config), params = model.layout.pack(state.params);
     const device = await requestDevice({ kind: "reference" });
-    const reader = await Reader.create(device, model, params);
-    const read = await reader.prefill(new TextEncoder().encode("First Citizen: we are accounted poor"));
+    const decoder = await Decoder.create(device, model, params);
+    const read = await decoder.prefill(new TextEncoder().encode("First Citizen: we are accounted poor"));
     assertClose(read.logits, logits, { tolerance: LOGIT_TOLERANCE, what: "logits" });
     const memory = decodeMemory(await Deno.readFile(`${FIXTURES}/${name}.memory`), {
       model,
       weights: fingerprint(params),
     });
-    const after = await reader.prefill(new TextEncoder().encode("Speak"), reader.importState(memory.reading));
+    const after = await decoder.prefill(new TextEncoder().encode("Speak"), decoder.importState(memory.reading));
     assertClose(after.logits, logitsAfterMemory, { tolerance: LOGIT_TOLERANCE, what: "logits after memory" });
     device.dispose();
   });

@@ -9,6 +9,7 @@ import { requestDevice } from "../../kernels/mod.ts";
 import { mean, square, sub } from "../../ops/mod.ts";
 import {
   ConfigError,
+  Decoder,
   defineConfig,
   defineOptimizer,
   Inspector,
@@ -16,7 +17,6 @@ import {
   Model,
   type ModelConfig,
   RandomWindows,
-  Reader,
   Trainer,
 } from "../../titans/mod.ts";
 import { randn } from "../golden_layers.ts";
@@ -125,13 +125,13 @@ Deno.test("attention: a transformer trains, validates, decodes and is inspected,
   assert(figures.bitsPerByte < steps[0].bitsPerByte - 2, `${steps[0].bitsPerByte}, ${figures.bitsPerByte}`);
   assertEquals(Object.keys(figures).filter((name) => /memory|inner|update/i.test(name)), []);
   const params = model.layout.pack((await trainer.exportState()).params);
-  const reader = await Reader.create(device, model, params), other = await Reader.create(device, model, params);
+  const decoder = await Decoder.create(device, model, params), other = await Decoder.create(device, model, params);
   // 35 tokens: 32 at once, then one after the other.
-  const whole = await reader.read(TINY_TEXT.subarray(0, 35));
+  const whole = await decoder.read(TINY_TEXT.subarray(0, 35));
   for (const byte of TINY_TEXT.subarray(0, 35)) await other.read([byte]);
   assert(relativeError(other.logits!, whole) < 1e-4);
   await assertRejects(
-    () => reader.read(TINY_TEXT.subarray(35, 41)),
+    () => decoder.read(TINY_TEXT.subarray(35, 41)),
     RangeError,
     "Cannot read 6 tokens after 35: this model's attention holds 40",
   );

@@ -36,6 +36,7 @@ import {
 import {
   decodeCheckpoint,
   decodeMemory,
+  Decoder,
   defineConfig,
   defineOptimizer,
   encodeCheckpoint,
@@ -44,7 +45,6 @@ import {
   Model,
   type ModelConfig,
   RandomWindows,
-  Reader,
   Trainer,
 } from "../../titans/mod.ts";
 import { naiveMemory } from "../../titans/mixers/titans/naive.ts";
@@ -293,7 +293,7 @@ for (const options of READ) {
   Deno.test(`a fast gain is read as it is trained, token by token or cut anywhere, and kept in memory files: ${JSON.stringify(options)}`, async () => {
     const device = await requestDevice({ kind: "reference" });
     const { model, params } = tiny(options), owner = { model, weights: fingerprint(params) };
-    const reader = await Reader.create(device, model, params);
+    const decoder = await Decoder.create(device, model, params);
     const { data } = await reference(
       (flat: Tensor, tokens: Tensor) => model.forward(model.unflatten(flat), tokens).logits,
       [
@@ -303,19 +303,19 @@ for (const options of READ) {
     );
     const logits = Array.from(data).slice(-13);
     for (const cuts of [TOKENS.map((_, i) => i + 1), [7, 8, 21, 30], [3, 30]]) {
-      reader.reset();
+      decoder.reset();
       let at = 0;
       for (const to of cuts) {
-        await reader.read(TOKENS.slice(at, to));
+        await decoder.read(TOKENS.slice(at, to));
         at = to;
-        assertEquals(reader.state.sizeBytes, reader.start.sizeBytes);
+        assertEquals(decoder.state.sizeBytes, decoder.start.sizeBytes);
       }
-      assert(relativeError(reader.logits!, logits) < 1e-6, `cut at ${cuts}`);
+      assert(relativeError(decoder.logits!, logits) < 1e-6, `cut at ${cuts}`);
     }
-    reader.reset();
-    await reader.read(TOKENS.slice(0, 13));
+    decoder.reset();
+    await decoder.read(TOKENS.slice(0, 13));
     const stored =
-      decodeMemory(encodeMemory(owner, { reading: await reader.state.export(), notes: {} }), owner).reading;
+      decodeMemory(encodeMemory(owner, { reading: await decoder.state.export(), notes: {} }), owner).reading;
     const gain = Object.entries(stored.arrays).filter(([, { shape }]) => String(shape) === "1,2,1,8").map(([name]) =>
       name
     );
@@ -324,11 +324,11 @@ for (const options of READ) {
       true,
       String(gain),
     );
-    const other = await Reader.create(device, model, params);
+    const other = await Decoder.create(device, model, params);
     other.restore(stored);
     // A file holds f32, this device computes with doubles.
-    assert(relativeError(await other.read(TOKENS.slice(13)), await reader.read(TOKENS.slice(13))) < 1e-5);
-    for (const each of [reader, other]) each.dispose();
+    assert(relativeError(await other.read(TOKENS.slice(13)), await decoder.read(TOKENS.slice(13))) < 1e-5);
+    for (const each of [decoder, other]) each.dispose();
     device.dispose();
   });
 }

@@ -5,7 +5,7 @@ import { defineConfig } from "../../titans/config.ts";
 import { ConfigError } from "../../titans/errors.ts";
 import { generate } from "../../titans/models/generate.ts";
 import { Model, type ModelConfig, type ModelKind } from "../../titans/mod.ts";
-import { Reader } from "../../titans/models/decoder.ts";
+import { Decoder } from "../../titans/models/decoder.ts";
 import { Sampler } from "../../titans/models/sampling.ts";
 import { TINY } from "./builders.ts";
 import { prepareReference, reference, relativeError } from "./runners.ts";
@@ -31,28 +31,28 @@ for (const kind of ["lmm", "mac", "mag", "mal"] as const) {
       { shape, dtype: "i32", data: TOKENS },
     ]);
     const expected = (t: number): number[] => Array.from(all.data).slice(t * 13, (t + 1) * 13);
-    const reader = await Reader.create(device, model, params);
+    const decoder = await Decoder.create(device, model, params);
     for (const lengths of [[40], [1, 2, 5, 8, 9, 15], new Array(40).fill(1), [3, 4, 4, 29]]) {
-      reader.reset();
+      decoder.reset();
       let read = 0;
       for (const length of lengths) {
-        const logits = await reader.read(TOKENS.slice(read, read += length));
+        const logits = await decoder.read(TOKENS.slice(read, read += length));
         assert(relativeError(logits, expected(read - 1)) < 1e-6, `after ${read} tokens in pieces of ${lengths}`);
       }
-      assertEquals(reader.tokensRead, 40);
+      assertEquals(decoder.tokensRead, 40);
     }
-    await assertRejects(() => reader.read([]), RangeError, "empty");
-    await assertRejects(() => reader.read([13]), RangeError, "token 13: tokens of this model go from 0 to 12");
-    reader.dispose();
+    await assertRejects(() => decoder.read([]), RangeError, "empty");
+    await assertRejects(() => decoder.read([13]), RangeError, "token 13: tokens of this model go from 0 to 12");
+    decoder.dispose();
     device.dispose();
   });
 }
 
 /** The tokens that greedy decoding writes after a prompt. */
-async function writeGreedily(reader: Reader, prompt: number[], maxTokens: number): Promise<number[]> {
-  reader.reset();
+async function writeGreedily(decoder: Decoder, prompt: number[], maxTokens: number): Promise<number[]> {
+  decoder.reset();
   const tokens: number[] = [];
-  for await (const token of generate(reader, prompt, { maxTokens, temperature: 0 })) tokens.push(token);
+  for await (const token of generate(decoder, prompt, { maxTokens, temperature: 0 })) tokens.push(token);
   return tokens;
 }
 
@@ -60,11 +60,11 @@ for (const kind of ["lmm", "mac", "mag", "mal"] as const) {
   Deno.test(`${kind}: greedy decoding with the carried state writes what the parallel form says, after prompts of any length`, async () => {
     const device = await requestDevice({ kind: "reference" });
     const model = tiny(kind), params = model.layout.pack(model.initialize(2));
-    const reader = await Reader.create(device, model, params);
+    const decoder = await Decoder.create(device, model, params);
     // Mini-batches of 4, segments of 8, a window of 6.
     for (const length of [0, 1, 3, 4, 5, 7, 8, 9, 65]) {
       const prompt = Array.from({ length }, (_, i) => TOKENS[i % 40]);
-      const written = await writeGreedily(reader, prompt, 6);
+      const written = await writeGreedily(decoder, prompt, 6);
       const text = [...(length === 0 ? [10] : prompt), ...written];
       const arrays = [{ shape: [params.length], data: params }, {
         shape: [1, text.length],
@@ -80,7 +80,7 @@ for (const kind of ["lmm", "mac", "mag", "mal"] as const) {
         assertEquals(token, logits.indexOf(Math.max(...logits)), `token ${n} after a prompt of ${length}`);
       });
     }
-    reader.dispose();
+    decoder.dispose();
     device.dispose();
   });
 
@@ -88,13 +88,13 @@ for (const kind of ["lmm", "mac", "mag", "mal"] as const) {
     const device = await requestDevice({ kind: "cpu" });
     // Norms of four features are too badly conditioned for f32.
     const model = tiny(kind, { width: 16 }), params = model.layout.pack(model.initialize(2));
-    const reader = await Reader.create(device, model, params);
-    const once = await reader.read(TOKENS.slice(0, 23));
-    reader.reset();
+    const decoder = await Decoder.create(device, model, params);
+    const once = await decoder.read(TOKENS.slice(0, 23));
+    decoder.reset();
     let logits = once;
-    for (const token of TOKENS.slice(0, 23)) logits = await reader.read([token]);
+    for (const token of TOKENS.slice(0, 23)) logits = await decoder.read([token]);
     assert(relativeError(logits, once) < 1e-5);
-    reader.dispose();
+    decoder.dispose();
     device.dispose();
   });
 }
@@ -102,29 +102,29 @@ for (const kind of ["lmm", "mac", "mag", "mal"] as const) {
 Deno.test("generation is reproducible by seed, and other seeds write other texts", async () => {
   const device = await requestDevice({ kind: "reference" });
   const model = tiny("mac"), params = model.layout.pack(model.initialize(2));
-  const reader = await Reader.create(device, model, params);
+  const decoder = await Decoder.create(device, model, params);
   const write = async (options: { temperature?: number; seed?: number }): Promise<number[]> => {
-    reader.reset();
+    decoder.reset();
     const tokens: number[] = [];
-    for await (const token of generate(reader, [1, 2, 3], { maxTokens: 12, ...options })) tokens.push(token);
+    for await (const token of generate(decoder, [1, 2, 3], { maxTokens: 12, ...options })) tokens.push(token);
     return tokens;
   };
   const first = await write({ seed: 4 });
   assertEquals(first.length, 12);
   assertEquals(await write({ seed: 4 }), first);
   assert(String(await write({ seed: 5 })) !== String(first));
-  reader.dispose();
+  decoder.dispose();
   device.dispose();
 });
 
 Deno.test("writing ends before a stop sequence, which is never given, and gives all else as soon as it is sure", async () => {
   const device = await requestDevice({ kind: "reference" });
   const model = tiny("lmm"), params = model.layout.pack(model.initialize(2));
-  const reader = await Reader.create(device, model, params);
+  const decoder = await Decoder.create(device, model, params);
   const write = async (stop?: readonly (readonly number[])[]): Promise<number[]> => {
-    reader.reset();
+    decoder.reset();
     const tokens: number[] = [];
-    for await (const token of generate(reader, [1, 2, 3], { maxTokens: 20, seed: 4, stop })) tokens.push(token);
+    for await (const token of generate(decoder, [1, 2, 3], { maxTokens: 20, seed: 4, stop })) tokens.push(token);
     return tokens;
   };
   const all = await write();
@@ -149,7 +149,7 @@ Deno.test("writing ends before a stop sequence, which is never given, and gives 
   for (const stop of stops) assertEquals(await write(stop), expected(stop), JSON.stringify(stop));
   assertEquals(await write([]), all);
   await assertRejects(() => write([[]]), ConfigError, "empty stop sequence");
-  reader.dispose();
+  decoder.dispose();
   device.dispose();
 });
 

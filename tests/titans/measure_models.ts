@@ -8,12 +8,12 @@
  */
 import { type Device, requestDevice } from "../../kernels/mod.ts";
 import {
+  Decoder,
   defineConfig,
   defineOptimizer,
   Model,
   type ModelKind,
   RandomWindows,
-  Reader,
   Trainer,
 } from "../../titans/mod.ts";
 
@@ -26,7 +26,7 @@ const TEXT = Uint8Array.from({ length: 2 ** 16 }, (_, i) => (i * i) % 251);
 interface Measured {
   readonly model: Model;
   readonly trainer: Trainer;
-  readonly reader: Reader;
+  readonly decoder: Decoder;
   readonly data: RandomWindows;
   stepMs: number;
   tokenMs: number;
@@ -35,17 +35,17 @@ interface Measured {
 async function load(device: Device, kind: ModelKind): Promise<Measured> {
   const model = new Model(defineConfig({ model: kind }));
   const trainer = await Trainer.create(device, { model, optimizer: defineOptimizer(), shape: SHAPE, seed: 0 });
-  const reader = await Reader.create(device, model, model.layout.pack(model.initialize(0)));
-  return { model, trainer, reader, data: new RandomWindows(TEXT, SHAPE, 0), stepMs: Infinity, tokenMs: Infinity };
+  const decoder = await Decoder.create(device, model, model.layout.pack(model.initialize(0)));
+  return { model, trainer, decoder, data: new RandomWindows(TEXT, SHAPE, 0), stepMs: Infinity, tokenMs: Infinity };
 }
 
 async function measure(
-  { trainer, reader, data, stepMs, tokenMs }: Measured,
+  { trainer, decoder, data, stepMs, tokenMs }: Measured,
 ): Promise<Pick<Measured, "stepMs" | "tokenMs">> {
   const start = performance.now();
   await trainer.run(data, 2);
   const between = performance.now();
-  for (let i = 0; i < TOKENS_A_ROUND; i++) await reader.read([TEXT[i]]);
+  for (let i = 0; i < TOKENS_A_ROUND; i++) await decoder.read([TEXT[i]]);
   const end = performance.now();
   return {
     stepMs: Math.min(stepMs, (between - start) / 2),
@@ -53,14 +53,14 @@ async function measure(
   };
 }
 
-function line({ model, trainer, reader, stepMs, tokenMs }: Measured): string {
+function line({ model, trainer, decoder, stepMs, tokenMs }: Measured): string {
   const perSecond = trainer.tokensPerStep / stepMs * 1000;
   return [
     `${model.config.model}: ${model.layout.parameterCount} parameters`,
     `a step plans ${(trainer.program.peakBytes / 1e6).toFixed(1)} MB and takes ${stepMs.toFixed(1)} ms, ${
       perSecond.toFixed(0)
     } tokens/s`,
-    `a state of reading has ${(reader.state.sizeBytes / 1e3).toFixed(0)} kB, a token takes ${tokenMs.toFixed(2)} ms`,
+    `a state of reading has ${(decoder.state.sizeBytes / 1e3).toFixed(0)} kB, a token takes ${tokenMs.toFixed(2)} ms`,
   ].join("; ");
 }
 

@@ -11,7 +11,7 @@ import { flatten, unflatten } from "../../core/tree.ts";
 import { type Device, requestDevice } from "../../kernels/mod.ts";
 import { add, crossEntropy, iota, mul, reshape, sliceAxis, squeeze, sum, transpose } from "../../ops/mod.ts";
 import type { ModelConfig } from "../../titans/config.ts";
-import { decodeMemory, encodeMemory, fingerprint, Reader } from "../../titans/mod.ts";
+import { decodeMemory, Decoder, encodeMemory, fingerprint } from "../../titans/mod.ts";
 import { Model, type ModelState } from "../../titans/models/model.ts";
 import { decodeSafetensors, encodeSafetensors } from "../../titans/models/safetensors.ts";
 import {
@@ -75,7 +75,7 @@ interface Run {
   readonly state: ModelState;
 }
 
-/** Tokens [1, T] one at a time: every weight written at every token, as a reader does it. T ends at a boundary. */
+/** Tokens [1, T] one at a time: every weight written at every token, as a decoder does it. T ends at a boundary. */
 function tokenLoop(model: Model, flat: Tensor, tokens: Tensor): Run {
   const params = model.unflatten(flat), T = tokens.shape[1];
   const step = (state: ModelState, token: { id: Tensor; position: Tensor }): [ModelState, Tensor] => {
@@ -306,18 +306,21 @@ async function checkOnDevice(
  * Reads the second text token by token, with a memory file in the middle: the logits are those of the parallel form.
  */
 async function checkReading(device: Device, model: Model, params: Float32Array, logits: Value): Promise<void> {
-  const reader = await Reader.create(device, model, params), owner = { model, weights: fingerprint(params) };
+  const decoder = await Decoder.create(device, model, params), owner = { model, weights: fingerprint(params) };
   for (let t = 0; t < T; t++) {
     const token = TEXT.data[20 + t];
     if (t === 6) {
-      const bytes = encodeMemory(owner, { reading: await reader.state.export(), notes: {} }),
-        without = await reader.step(token, reader.state);
-      reader.restore(decodeMemory(bytes, owner).reading);
-      assertEquals((await reader.step(token, reader.state)).logits, without.logits, "a memory through a file");
+      const bytes = encodeMemory(owner, { reading: await decoder.state.export(), notes: {} }),
+        without = await decoder.step(token, decoder.state);
+      decoder.restore(decodeMemory(bytes, owner).reading);
+      assertEquals((await decoder.step(token, decoder.state)).logits, without.logits, "a memory through a file");
     }
-    assert(relativeError(await reader.read([token]), rowsOf(logits, T + t, T + t + 1)) < 1e-4, `token ${t} read alone`);
+    assert(
+      relativeError(await decoder.read([token]), rowsOf(logits, T + t, T + t + 1)) < 1e-4,
+      `token ${t} read alone`,
+    );
   }
-  reader.dispose();
+  decoder.dispose();
 }
 
 /**

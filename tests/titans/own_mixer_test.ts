@@ -10,6 +10,7 @@ import {
   ConfigError,
   decodeCheckpoint,
   decodeMemory,
+  Decoder,
   defineConfig,
   defineLayer,
   defineMixer,
@@ -20,7 +21,6 @@ import {
   Inspector,
   Model,
   RandomWindows,
-  Reader,
   Trainer,
 } from "../../titans/mod.ts";
 import * as nn from "../../titans/nn/mod.ts";
@@ -77,16 +77,16 @@ Deno.test("own mixer: trains, validates, decodes, is saved, loaded, remembered a
 
   const loaded = again.model,
     params = loaded.layout.pack(state.params),
-    reader = await Reader.create(device, loaded, params);
+    decoder = await Decoder.create(device, loaded, params);
   const tokens = { shape: [1, 12], dtype: "i32" as const, data: Int32Array.from(TEXT.subarray(0, 12)) };
   const { logits } = await readModel(reference, loaded, { shape: [params.length], data: params }, tokens);
   for (let t = 0; t < 12; t++) {
-    const read = await reader.read([TEXT[t]]);
+    const read = await decoder.read([TEXT[t]]);
     assert(relativeError(read, rowsOf(logits, t, t + 1)) < 1e-4, `token ${t} read alone`);
   }
   const owner = { model: loaded, weights: fingerprint(params) };
-  const memory = decodeMemory(encodeMemory(owner, { reading: await reader.state.export(), notes: {} }), owner);
-  assertEquals(memory.reading, await reader.state.export());
+  const memory = decodeMemory(encodeMemory(owner, { reading: await decoder.state.export(), notes: {} }), owner);
+  assertEquals(memory.reading, await decoder.state.export());
 
   const inspector = await Inspector.create(device, loaded, params);
   assert(inspector.quantities.includes("size") && inspector.quantities.includes("surprise"));

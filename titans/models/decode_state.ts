@@ -10,10 +10,10 @@ import type { ModelState } from "./model.ts";
 import type { StoredTensor } from "./safetensors.ts";
 
 /** The arrays of a state, in device memory. */
-export type ReadingArrays = MapTree<ModelState, Tensor, DeviceArray>;
+export type DecodeArrays = MapTree<ModelState, Tensor, DeviceArray>;
 
 /** A state on the host: everything that reading needs to go on. */
-export interface ExportedReading {
+export interface ExportedDecodeState {
   /** Tokens read since the beginning of the text. */
   readonly tokensRead: number;
   /** Logits after the last token, [V]; absent at the beginning. */
@@ -22,10 +22,10 @@ export interface ExportedReading {
   readonly arrays: Readonly<Record<string, StoredTensor>>;
 }
 
-const EXPORTED = optionNames<ExportedReading>({ tokensRead: true, logits: true, arrays: true });
+const EXPORTED = optionNames<ExportedDecodeState>({ tokensRead: true, logits: true, arrays: true });
 
 /** Checks the names of an exported state. @throws {ConfigError} for one that is no part of it. */
-export function checkExported(exported: ExportedReading): void {
+export function checkExported(exported: ExportedDecodeState): void {
   checkNames("an exported state", exported, EXPORTED);
 }
 
@@ -33,15 +33,15 @@ export function checkExported(exported: ExportedReading): void {
  * What a model knows after some tokens, in device memory. It never changes: reading on from it gives another state, so
  * one state may be read on from many times. It takes memory until it is disposed.
  */
-export class ReadingState {
-  #arrays: ReadingArrays | undefined;
+export class DecodeState {
+  #arrays: DecodeArrays | undefined;
 
   /**
-   * Made by a `Reader`.
+   * Made by a `Decoder`.
    * @internal
    */
   constructor(
-    arrays: ReadingArrays,
+    arrays: DecodeArrays,
     /** Tokens read since the beginning of the text. */
     readonly tokensRead: number,
     /** Logits after the last token, [V]; undefined at the beginning. */
@@ -55,7 +55,7 @@ export class ReadingState {
    * @throws {RangeError} if the state was disposed.
    * @internal
    */
-  get arrays(): ReadingArrays {
+  get arrays(): DecodeArrays {
     if (!this.#arrays) {
       throw new RangeError(
         `Cannot read on from a state that was disposed (after ${this.tokensRead} tokens): keep it until it is used`,
@@ -84,7 +84,7 @@ export class ReadingState {
   }
 
   /** Copies the state to the host. */
-  async export(): Promise<ExportedReading> {
+  async export(): Promise<ExportedDecodeState> {
     const leaves = leavesOf(this.arrays);
     const data = await Promise.all(leaves.map(({ leaf }) => leaf.read())) as Float32Array[];
     const arrays = Object.fromEntries(leaves.map(({ name, leaf }, i) => [name, { shape: leaf.shape, data: data[i] }]));
@@ -104,11 +104,11 @@ export class ReadingState {
 }
 
 /** Frees arrays of a state that none holds. */
-export function disposeArrays(arrays: ReadingArrays): void {
+export function disposeArrays(arrays: DecodeArrays): void {
   mapLeaves(arrays, isArray, (array) => array.dispose());
 }
 
-function leavesOf(arrays: ReadingArrays): { readonly name: string; readonly leaf: DeviceArray }[] {
+function leavesOf(arrays: DecodeArrays): { readonly name: string; readonly leaf: DeviceArray }[] {
   return namedLeaves(arrays, isArray);
 }
 

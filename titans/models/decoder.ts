@@ -15,21 +15,21 @@ import type { ForwardResult, Model, ModelState } from "./model.ts";
 import { mismatchOf, namedLeaves, stepSpecs } from "./decode.ts";
 import {
   checkExported,
+  type DecodeArrays,
+  DecodeState,
   disposeArrays,
-  type ExportedReading,
-  type ReadingArrays,
-  ReadingState,
+  type ExportedDecodeState,
 } from "./decode_state.ts";
 
 type ReadProgram = Program<[flat: Tensor, state: ModelState, tokens: Tensor], ForwardResult>;
 type StartProgram = Program<[flat: Tensor], ModelState>;
 
 /** What reading gave. */
-export interface ReadResult {
+export interface DecodeResult {
   /** Logits after the last token read, [V]. */
   readonly logits: Float32Array;
   /** The state after it; the caller's to dispose. */
-  readonly state: ReadingState;
+  readonly state: DecodeState;
 }
 
 /** Tokens that one launch reads at most, where there are as many. */
@@ -45,22 +45,22 @@ const LARGEST_POSITION = 2 ** 31 - 1;
  * @example Reads a text once, and continues from there repeatedly.
  * ```ts
  * import { requestDevice } from "@mneme/titans";
- * import { defineConfig, Model, Reader } from "@mneme/titans/titans";
+ * import { Decoder, defineConfig, Model } from "@mneme/titans/titans";
  *
  * const device = await requestDevice({ kind: "reference" });
  * const model = new Model(defineConfig({ model: "lmm", width: 16, heads: 1, blocks: 1, mlpHidden: 16 }));
- * const reader = await Reader.create(device, model, model.layout.pack(model.initialize(1)));
- * const { state } = await reader.prefill(new TextEncoder().encode("What was read stays in memory. "));
- * const yes = await reader.step("Y".charCodeAt(0), state), no = await reader.step("N".charCodeAt(0), state);
+ * const decoder = await Decoder.create(device, model, model.layout.pack(model.initialize(1)));
+ * const { state } = await decoder.prefill(new TextEncoder().encode("What was read stays in memory. "));
+ * const yes = await decoder.step("Y".charCodeAt(0), state), no = await decoder.step("N".charCodeAt(0), state);
  * console.log(state.tokensRead, yes.state.tokensRead, no.state.sizeBytes === state.sizeBytes); // 31 32 true
  * device.dispose();
  * ```
  */
-export class Reader {
+export class Decoder {
   /** The model that reads. */
   readonly model: Model;
-  /** The state before the first token. It is the reader's: never dispose of it. */
-  readonly start: ReadingState;
+  /** The state before the first token. It is the decoder's: never dispose of it. */
+  readonly start: DecodeState;
   #device: Device;
   #params: DeviceArray;
   #specs: MapTree<ModelState, Tensor, Spec>;
@@ -68,7 +68,7 @@ export class Reader {
   #token: ReadProgram;
   #short?: ReadProgram;
   #long?: ReadProgram;
-  #state: ReadingState;
+  #state: DecodeState;
 
   private constructor(
     model: Model,
@@ -81,7 +81,7 @@ export class Reader {
     this.#specs = stepSpecs(model);
     this.#startProgram = programs.start;
     this.#token = programs.token;
-    this.start = this.#state = new ReadingState(programs.start.launch(programs.params), 0, undefined);
+    this.start = this.#state = new DecodeState(programs.start.launch(programs.params), 0, undefined);
   }
 
   /**
@@ -90,7 +90,7 @@ export class Reader {
    * @param model The model.
    * @param params Its parameters, one flat vector; uploaded once.
    */
-  static async create(device: Device, model: Model, params: Float32Array): Promise<Reader> {
+  static async create(device: Device, model: Model, params: Float32Array): Promise<Decoder> {
     const flat = spec([model.layout.size]);
     const initial = (vector: Tensor): ModelState => model.stepState(model.initialState(model.unflatten(vector), 1));
     const start: StartProgram = await compile(device, initial, [flat]);
@@ -99,12 +99,12 @@ export class Reader {
       return model.step(model.unflatten(vector), expandDims(token, 0), { state, position: squeeze(position, 0) });
     };
     const token: ReadProgram = await compile(device, one, [flat, stepSpecs(model), spec([2], "i32")]);
-    return new Reader(model, device, { start, token, params: device.upload(params, flat) });
+    return new Decoder(model, device, { start, token, params: device.upload(params, flat) });
   }
 
   /** The model and the number of tokens read, in one line. */
   toString(): string {
-    return `reader on ${this.#device.info.kind} after ${this.tokensRead} tokens: ${this.model}`;
+    return `decoder on ${this.#device.info.kind} after ${this.tokensRead} tokens: ${this.model}`;
   }
 
   /** The same for JSON; export the state to continue reading later. */
@@ -126,10 +126,10 @@ export class Reader {
   }
 
   /**
-   * Where the reader's own text stands; the reader's, and gone once it has read on: {@link ReadingState.export} it, or
+   * Where the decoder's own text stands; the decoder's, and gone once it has read on: {@link DecodeState.export} it, or
    * use {@link prefill}, to keep it.
    */
-  get state(): ReadingState {
+  get state(): DecodeState {
     return this.#state;
   }
 
@@ -159,7 +159,7 @@ export class Reader {
    * Goes on from an exported state: its own text is the one that was read then.
    * @throws {RangeError} as {@link importState}.
    */
-  restore(exported: ExportedReading): void {
+  restore(exported: ExportedDecodeState): void {
     this.#replace(this.importState(exported));
   }
 
@@ -168,7 +168,7 @@ export class Reader {
     this.#replace(this.start);
   }
 
-  #replace(state: ReadingState): void {
+  #replace(state: DecodeState): void {
     if (this.#state !== this.start) this.#state.dispose();
     this.#state = state;
   }
@@ -179,7 +179,7 @@ export class Reader {
    * @param state Where to begin; the beginning of a text unless given.
    * @throws {RangeError} if there is no token, one lies outside the vocabulary, or the state was disposed.
    */
-  async prefill(tokens: ArrayLike<number>, state: ReadingState = this.start): Promise<ReadResult> {
+  async prefill(tokens: ArrayLike<number>, state: DecodeState = this.start): Promise<DecodeResult> {
     this.#check(tokens, state);
     let arrays = state.arrays, next = 0;
     for (;;) {
@@ -194,7 +194,7 @@ export class Reader {
       }
       const logits = await result.logits.read() as Float32Array;
       result.logits.dispose();
-      return { logits, state: new ReadingState(arrays, state.tokensRead + next, logits) };
+      return { logits, state: new DecodeState(arrays, state.tokensRead + next, logits) };
     }
   }
 
@@ -203,16 +203,16 @@ export class Reader {
    * @param token A token id.
    * @param state What was read before.
    */
-  step(token: number, state: ReadingState): Promise<ReadResult> {
+  step(token: number, state: DecodeState): Promise<DecodeResult> {
     return this.prefill([token], state);
   }
 
   /**
    * Puts an exported state on the device.
-   * @param exported As {@link ReadingState.export} gave it, of a model with the same configuration and parameters.
+   * @param exported As {@link DecodeState.export} gave it, of a model with the same configuration and parameters.
    * @throws {RangeError} naming the first array that is missing or has another shape.
    */
-  importState(exported: ExportedReading): ReadingState {
+  importState(exported: ExportedDecodeState): DecodeState {
     checkExported(exported);
     const { tokensRead, logits, arrays } = exported;
     const { vocabulary } = this.model.config;
@@ -227,10 +227,10 @@ export class Reader {
     const names = namedLeaves(this.#specs, isSpec).map(({ name }) => name);
     let next = 0;
     const upload = (leaf: Spec): DeviceArray => this.#device.upload(arrays[names[next++]].data, leaf);
-    return new ReadingState(mapLeaves(this.#specs, isSpec, upload) as ReadingArrays, tokensRead, logits);
+    return new DecodeState(mapLeaves(this.#specs, isSpec, upload) as DecodeArrays, tokensRead, logits);
   }
 
-  /** Frees programs, parameters, and the states that are the reader's; the device and the caller's states stay. */
+  /** Frees programs, parameters, and the states that are the decoder's; the device and the caller's states stay. */
   dispose(): void {
     this.reset();
     this.start.dispose();
@@ -238,7 +238,7 @@ export class Reader {
     for (const program of [this.#startProgram, this.#token, this.#short, this.#long]) program?.dispose();
   }
 
-  #check(tokens: ArrayLike<number>, { tokensRead }: ReadingState): void {
+  #check(tokens: ArrayLike<number>, { tokensRead }: DecodeState): void {
     const { maxLength, config: { vocabulary } } = this.model;
     if (tokens.length === 0) throw new RangeError("Cannot read an empty list of tokens: give at least one");
     for (let i = 0; i < tokens.length; i++) {

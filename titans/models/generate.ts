@@ -1,7 +1,7 @@
 /** Generation: tokens are sampled one after another, and each is read before the next is sampled. */
 import type { OptionNames } from "../../core/options.ts";
 import { checkNames, ConfigError } from "../errors.ts";
-import type { Reader } from "./decoder.ts";
+import type { Decoder } from "./decoder.ts";
 import { Sampler, SAMPLING_OPTIONS, type SamplingOptions } from "./sampling.ts";
 
 /** Options of {@link generate}. */
@@ -22,7 +22,7 @@ const GENERATE_OPTIONS: OptionNames = [...Object.keys(SAMPLING_OPTIONS), "maxTok
 /**
  * Writes tokens after a prompt, giving each as soon as it is chosen; with stop sequences, as soon as it is sure to be
  * part of none.
- * @param reader The state after a text; generation continues from there. The last generated token is not read: start
+ * @param decoder The state after a text; generation continues from there. The last generated token is not read: start
  * the next prompt with it to continue.
  * @param prompt Token ids; may be empty.
  * @param options How many and how to choose.
@@ -30,7 +30,7 @@ const GENERATE_OPTIONS: OptionNames = [...Object.keys(SAMPLING_OPTIONS), "maxTok
  * @throws {ConfigError} if an option cannot be; {SamplingError} if logits are not finite.
  */
 export async function* generate(
-  reader: Reader,
+  decoder: Decoder,
   prompt: ArrayLike<number>,
   options: GenerateOptions,
 ): AsyncGenerator<number, void, void> {
@@ -43,8 +43,8 @@ export async function* generate(
   }
   const held: number[] = [];
   let logits = prompt.length > 0
-    ? await reader.read(prompt)
-    : reader.logits ?? await reader.read([options.start ?? 10]);
+    ? await decoder.read(prompt)
+    : decoder.logits ?? await decoder.read([options.start ?? 10]);
   for (let n = 0; n < maxTokens; n++) {
     const token = sampler.choose(logits, n);
     held.push(token);
@@ -56,7 +56,7 @@ export async function* generate(
       return;
     }
     yield* held.splice(0, held.length - undecided(stop, held));
-    if (n + 1 < maxTokens) logits = await reader.read([token]);
+    if (n + 1 < maxTokens) logits = await decoder.read([token]);
   }
   yield* held;
 }

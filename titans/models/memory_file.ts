@@ -28,7 +28,7 @@ import { CheckpointError, ConfigError } from "../errors.ts";
 import { withMixers } from "./blocks.ts";
 import type { Model } from "./model.ts";
 import { mismatchOf, stepSpecs, withPresentNames } from "./decode.ts";
-import type { ExportedReading } from "./decode_state.ts";
+import type { ExportedDecodeState } from "./decode_state.ts";
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "./safetensors.ts";
 
 const FORMAT = "mneme-memory-1";
@@ -45,8 +45,8 @@ export interface MemoryOwner {
 
 /** What a memory file holds. */
 export interface MemoryFile {
-  /** The state, for `Reader.importState`. */
-  readonly reading: ExportedReading;
+  /** The state, for `Decoder.importState`. */
+  readonly reading: ExportedDecodeState;
   /** Further facts, as text. */
   readonly notes: Readonly<Record<string, string>>;
 }
@@ -154,7 +154,7 @@ function difference(own: ModelConfig, found: ModelConfig): keyof ModelConfig | u
 }
 
 /** Checks that arrays are exactly those of a model's state. */
-function checkArrays(model: Model, arrays: ExportedReading["arrays"], verb: "store" | "use"): void {
+function checkArrays(model: Model, arrays: ExportedDecodeState["arrays"], verb: "store" | "use"): void {
   const reason = mismatchOf(stepSpecs(model), arrays);
   if (reason !== undefined) throw new CheckpointError(`Cannot ${verb} this memory: ${reason}`);
 }

@@ -2,6 +2,7 @@
 import { type Device, requestDevice } from "../../mod.ts";
 import {
   decodeCheckpoint,
+  Decoder,
   defineConfig,
   defineOptimizer,
   encodeCheckpoint,
@@ -9,7 +10,6 @@ import {
   Model,
   type ModelConfig,
   RandomWindows,
-  Reader,
   Trainer,
   type TrainingState,
 } from "../../titans/mod.ts";
@@ -61,7 +61,7 @@ interface Beginning {
 export class Lab {
   #post: (reply: Reply) => void;
   #run?: Run;
-  #reader?: { readonly step: number; readonly reader: Reader };
+  #decoder?: { readonly step: number; readonly decoder: Decoder };
   #stop = new AbortController();
 
   /** @param post Sends a message to the page. */
@@ -173,8 +173,8 @@ export class Lab {
       if (device !== before?.device) device.dispose();
       throw error;
     }
-    this.#reader?.reader.dispose();
-    this.#reader = undefined;
+    this.#decoder?.decoder.dispose();
+    this.#decoder = undefined;
     before?.trainer.dispose();
     if (device !== before?.device) before?.device.dispose();
     this.#run = { device, choice, trainer, seed };
@@ -221,16 +221,19 @@ export class Lab {
 
   async #write({ prompt, count, temperature, seed }: Request & { readonly type: "write" }): Promise<void> {
     const { device, trainer } = this.#current(), { signal } = this.#stop;
-    if (this.#reader?.step !== trainer.step) {
-      this.#reader?.reader.dispose();
-      this.#reader = undefined;
-      const making = Reader.create(device, trainer.model, await this.#params());
-      this.#reader = { step: trainer.step, reader: await unlessStopped(making, signal, (reader) => reader.dispose()) };
+    if (this.#decoder?.step !== trainer.step) {
+      this.#decoder?.decoder.dispose();
+      this.#decoder = undefined;
+      const making = Decoder.create(device, trainer.model, await this.#params());
+      this.#decoder = {
+        step: trainer.step,
+        decoder: await unlessStopped(making, signal, (decoder) => decoder.dispose()),
+      };
     }
-    const { reader } = this.#reader;
-    reader.reset();
+    const { decoder } = this.#decoder;
+    decoder.reset();
     let bytes: number[] = [], told = performance.now();
-    for await (const byte of generate(reader, prompt, { maxTokens: count, temperature, seed })) {
+    for await (const byte of generate(decoder, prompt, { maxTokens: count, temperature, seed })) {
       bytes.push(byte);
       if (performance.now() - told < SLICE_MS / 2) continue;
       this.#post({ type: "written", bytes });

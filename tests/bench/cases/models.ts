@@ -2,12 +2,12 @@
 import type { Device } from "@mneme/titans";
 import { WebGpuDevice } from "../../../kernels/mod.ts";
 import {
+  Decoder,
   defineConfig,
   defineOptimizer,
   Model,
   type ModelConfig,
   RandomWindows,
-  Reader,
   Trainer,
   type TrainingShape,
 } from "../../../titans/mod.ts";
@@ -114,15 +114,15 @@ function training(model: ModelConfig["model"]): Case {
 export async function loadReader(
   device: Device,
   config: Partial<ModelConfig>,
-): Promise<Loaded & { readonly reader: Reader }> {
+): Promise<Loaded & { readonly decoder: Decoder }> {
   const model = new Model(defineConfig(config));
   const started = performance.now();
-  const reader = await Reader.create(device, model, model.layout.pack(model.initialize(0)));
+  const decoder = await Decoder.create(device, model, model.layout.pack(model.initialize(0)));
   const compileMs = performance.now() - started;
   let next = 0;
-  const one = (): Promise<Float32Array> => reader.read([(next++ * 37) % 251]);
+  const one = (): Promise<Float32Array> => decoder.read([(next++ * 37) % 251]);
   return {
-    reader,
+    decoder,
     compileMs,
     read: async () => [await one()],
     time: async (count) => {
@@ -130,7 +130,7 @@ export async function loadReader(
       for (let i = 0; i < count; i++) await one();
       return performance.now() - start;
     },
-    dispose: () => reader.dispose(),
+    dispose: () => decoder.dispose(),
   };
 }
 

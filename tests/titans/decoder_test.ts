@@ -6,13 +6,13 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { type Device, requestDevice } from "../../kernels/mod.ts";
 import {
   decodeMemory,
+  Decoder,
   defineConfig,
   encodeMemory,
   fingerprint,
   Model,
   type ModelConfig,
   type ModelKind,
-  Reader,
 } from "../../titans/mod.ts";
 import { decodeSafetensors, encodeSafetensors, type StoredTensors } from "../../titans/models/safetensors.ts";
 import { CheckpointError } from "../../titans/errors.ts";
@@ -20,7 +20,7 @@ import { TINY } from "./builders.ts";
 import { relativeError } from "./runners.ts";
 
 const KINDS = ["lmm", "mac", "mag", "mal"] as const;
-/** Options that take other ways through a reader. */
+/** Options that take other ways through a decoder. */
 const VARIANTS: readonly (Partial<ModelConfig> & { readonly model: ModelKind })[] = [
   { model: "lmm", gateGranularity: "layer", convolution: 0 },
   { model: "lmm", gateGranularity: "channel", strictRetrieval: true, momentum: false },
@@ -51,24 +51,24 @@ async function onDevice(kind: "reference" | "cpu" | "webgpu", use: (device: Devi
 }
 
 /** Logits after all of some tokens, one at a time. */
-async function oneByOne(reader: Reader, tokens: readonly number[]): Promise<Float32Array> {
-  reader.reset();
-  for (const token of tokens) await reader.read([token]);
-  return reader.logits!;
+async function oneByOne(decoder: Decoder, tokens: readonly number[]): Promise<Float32Array> {
+  decoder.reset();
+  for (const token of tokens) await decoder.read([token]);
+  return decoder.logits!;
 }
 
 for (const options of VARIANTS) {
   Deno.test(`token by token equals intervals at once: ${JSON.stringify(options)}`, () =>
     onDevice("reference", async (device) => {
       const { model, params } = tiny(options);
-      const reader = await Reader.create(device, model, params);
+      const decoder = await Decoder.create(device, model, params);
       for (const length of [model.interval, 3 * model.interval, 21]) {
         const tokens = TOKENS.slice(0, length);
-        const { logits, state } = await reader.prefill(tokens);
-        assert(relativeError(await oneByOne(reader, tokens), logits) < 1e-6, `${length} tokens`);
+        const { logits, state } = await decoder.prefill(tokens);
+        assert(relativeError(await oneByOne(decoder, tokens), logits) < 1e-6, `${length} tokens`);
         state.dispose();
       }
-      reader.dispose();
+      decoder.dispose();
     }));
 }
 
@@ -82,19 +82,19 @@ for (const [kind, models] of ON_DEVICES) {
     onDevice(kind, async (device) => {
       for (const name of models) {
         const { model, params } = tiny({ model: name, blocks: 1 });
-        const reader = await Reader.create(device, model, params);
-        const count = reader.tokensAtOnce + 2 * model.interval + 3, tokens = TOKENS.slice(0, count);
-        const { logits: atOnce, state } = await reader.prefill(tokens);
-        for (let at = 0; at < count; at += model.interval) await reader.read(tokens.slice(at, at + model.interval));
-        assert(relativeError(reader.logits!, atOnce) < 1e-5, name);
-        const [long, short] = [await state.export(), await reader.state.export()];
+        const decoder = await Decoder.create(device, model, params);
+        const count = decoder.tokensAtOnce + 2 * model.interval + 3, tokens = TOKENS.slice(0, count);
+        const { logits: atOnce, state } = await decoder.prefill(tokens);
+        for (let at = 0; at < count; at += model.interval) await decoder.read(tokens.slice(at, at + model.interval));
+        assert(relativeError(decoder.logits!, atOnce) < 1e-5, name);
+        const [long, short] = [await state.export(), await decoder.state.export()];
         for (const leaf of Object.keys(long.arrays)) {
           assert(relativeError(short.arrays[leaf].data, long.arrays[leaf].data, 1e-3) < 1e-4, `${name} ${leaf}`);
         }
-        const start = await reader.prefill(tokens.slice(0, 35));
-        assert(relativeError(await oneByOne(reader, tokens.slice(0, 35)), start.logits) < 1e-5, name);
+        const start = await decoder.prefill(tokens.slice(0, 35));
+        assert(relativeError(await oneByOne(decoder, tokens.slice(0, 35)), start.logits) < 1e-5, name);
         for (const each of [state, start.state]) each.dispose();
-        reader.dispose();
+        decoder.dispose();
       }
     }));
 }
@@ -103,50 +103,50 @@ for (const kind of KINDS) {
   Deno.test(`${kind}: a state is a value: it can be read on from many times, and takes the same memory after any number of tokens`, () =>
     onDevice("reference", async (device) => {
       const { model, params } = tiny({ model: kind });
-      const reader = await Reader.create(device, model, params);
-      const { state } = await reader.prefill(TOKENS.slice(0, 13));
+      const decoder = await Decoder.create(device, model, params);
+      const { state } = await decoder.prefill(TOKENS.slice(0, 13));
       const before = await state.export();
-      const left = await reader.step(4, state),
-        right = await reader.step(5, state),
-        again = await reader.step(4, state);
+      const left = await decoder.step(4, state),
+        right = await decoder.step(5, state),
+        again = await decoder.step(4, state);
       assertEquals(again.logits, left.logits);
       assert(relativeError(right.logits, left.logits) > 1e-3, "another token gives other logits");
       assertEquals(await state.export(), before);
-      assertEquals([left.state.tokensRead, reader.tokensRead], [14, 0]);
+      assertEquals([left.state.tokensRead, decoder.tokensRead], [14, 0]);
       // What was read from a state stays when the state goes.
       state.dispose();
-      const further = await reader.prefill(TOKENS.slice(14, 20), left.state);
-      await assertRejects(() => reader.step(1, state), RangeError, "disposed (after 13 tokens)");
-      const whole = await reader.prefill([...TOKENS.slice(0, 13), 4, ...TOKENS.slice(14, 20)]);
+      const further = await decoder.prefill(TOKENS.slice(14, 20), left.state);
+      await assertRejects(() => decoder.step(1, state), RangeError, "disposed (after 13 tokens)");
+      const whole = await decoder.prefill([...TOKENS.slice(0, 13), 4, ...TOKENS.slice(14, 20)]);
       assert(relativeError(further.logits, whole.logits) < 1e-6);
       for (const { state: other } of [left, right, further, whole]) {
-        assertEquals(other.sizeBytes, reader.start.sizeBytes);
+        assertEquals(other.sizeBytes, decoder.start.sizeBytes);
       }
       for (const { state: other } of [left, right, again, further, whole]) other.dispose();
-      reader.dispose();
+      decoder.dispose();
     }));
 
   Deno.test(`${kind}: a memory file gives the state back, at any token: going on from it is going on`, () =>
     onDevice("reference", async (device) => {
       const { model, params } = tiny({ model: kind });
-      const reader = await Reader.create(device, model, params), owner = { model, weights: fingerprint(params) };
+      const decoder = await Decoder.create(device, model, params), owner = { model, weights: fingerprint(params) };
       for (const length of [1, 3, 8, 13]) {
-        reader.reset();
-        await reader.read(TOKENS.slice(0, length));
-        const reading = await reader.state.export(), notes = { text: "a.txt" };
+        decoder.reset();
+        await decoder.read(TOKENS.slice(0, length));
+        const reading = await decoder.state.export(), notes = { text: "a.txt" };
         const stored = decodeMemory(encodeMemory(owner, { reading, notes }), owner);
         assertEquals([stored.reading.tokensRead, stored.notes], [length, notes]);
         assertEquals(stored.reading, reading);
-        const other = await Reader.create(device, model, params);
+        const other = await Decoder.create(device, model, params);
         other.restore(stored.reading);
-        assertEquals([other.tokensRead, other.logits], [length, reader.logits]);
-        const expected = await reader.read(TOKENS.slice(length, 30)),
+        assertEquals([other.tokensRead, other.logits], [length, decoder.logits]);
+        const expected = await decoder.read(TOKENS.slice(length, 30)),
           actual = await other.read(TOKENS.slice(length, 30));
         // A file holds f32, this device computes with doubles.
         assert(relativeError(actual, expected) < 1e-5);
         other.dispose();
       }
-      reader.dispose();
+      decoder.dispose();
     }));
 }
 
@@ -154,22 +154,22 @@ for (const kind of ["cpu", "webgpu"] as const) {
   Deno.test(`${kind}: going on from a memory file gives the same bits`, () =>
     onDevice(kind, async (device) => {
       const { model, params } = tiny({ model: "mac" });
-      const reader = await Reader.create(device, model, params), owner = { model, weights: fingerprint(params) };
-      await reader.read(TOKENS.slice(0, 21));
-      const bytes = encodeMemory(owner, { reading: await reader.state.export(), notes: {} });
-      const expected = await reader.read(TOKENS.slice(21, 40));
-      reader.restore(decodeMemory(bytes, owner).reading);
-      assertEquals(await reader.read(TOKENS.slice(21, 40)), expected);
-      reader.dispose();
+      const decoder = await Decoder.create(device, model, params), owner = { model, weights: fingerprint(params) };
+      await decoder.read(TOKENS.slice(0, 21));
+      const bytes = encodeMemory(owner, { reading: await decoder.state.export(), notes: {} });
+      const expected = await decoder.read(TOKENS.slice(21, 40));
+      decoder.restore(decodeMemory(bytes, owner).reading);
+      assertEquals(await decoder.read(TOKENS.slice(21, 40)), expected);
+      decoder.dispose();
     }));
 }
 
 Deno.test("a memory that is damaged, or of another model, is refused in one line with the reason", () =>
   onDevice("reference", async (device) => {
     const { model, params } = tiny({ model: "mac", width: 8, blocks: 1 });
-    const reader = await Reader.create(device, model, params), owner = { model, weights: fingerprint(params) };
-    await reader.read([1, 2, 3]);
-    const reading = await reader.state.export(), bytes = encodeMemory(owner, { reading, notes: {} });
+    const decoder = await Decoder.create(device, model, params), owner = { model, weights: fingerprint(params) };
+    await decoder.read([1, 2, 3]);
+    const reading = await decoder.state.export(), bytes = encodeMemory(owner, { reading, notes: {} });
     const refuse = (damaged: Uint8Array, text: string, by = owner): void => {
       const { message } = assertThrows(() => decodeMemory(damaged, by), CheckpointError, text);
       assertEquals(message.includes("\n"), false);
@@ -213,7 +213,7 @@ Deno.test("a memory that is damaged, or of another model, is refused in one line
       CheckpointError,
       "own.key is missing",
     );
-    assertThrows(() => reader.importState({ ...reading, arrays: others }), RangeError, "own.key is missing");
-    assertThrows(() => reader.importState({ ...reading, tokensRead: 0.5 }), RangeError, "0.5 tokens");
-    reader.dispose();
+    assertThrows(() => decoder.importState({ ...reading, arrays: others }), RangeError, "own.key is missing");
+    assertThrows(() => decoder.importState({ ...reading, tokensRead: 0.5 }), RangeError, "0.5 tokens");
+    decoder.dispose();
   }));
