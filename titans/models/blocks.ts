@@ -1,6 +1,6 @@
 /** The blocks of a model as its configuration lists them: which mixer each has, and with which options. */
 import { checkNames, ConfigError } from "../errors.ts";
-import type { AnyMixer, MixerLayer } from "../mixers/mixer_interface.ts";
+import type { AnyMixer, Dimensions, MixerLayer } from "../mixers/mixer_interface.ts";
 import { findMixer, MIXERS } from "../mixers/registry.ts";
 import { checkValues, defaultsOf, type OptionRecord, withoutUndefined } from "../options/option_table.ts";
 import type { MixerSpec, ModelConfig } from "./options.ts";
@@ -73,16 +73,25 @@ export interface BlockLayer extends BlockMixer {
   /** The mixer made a layer. */
   // deno-lint-ignore no-explicit-any -- what a layer takes is what the same layer gave
   readonly layer: MixerLayer<any, any>;
+  /** Whether the mixer has asked which block the layer is of, so that it may differ from others of the same options. */
+  readonly readsPosition: () => boolean;
 }
 
 /** The layers of a model. @throws {ConfigError} if options are at odds with each other or with the width. */
 export function blockLayers(config: ModelConfig): BlockLayer[] {
   const mixers = blockMixers(config), { width } = config;
-  return mixers.map(({ mixer, options }, block) => ({
-    mixer,
-    options,
-    layer: mixer.create(options, { width, block, blocks: mixers.length }),
-  }));
+  return mixers.map(({ mixer, options }, position): BlockLayer => {
+    let wasRead = false;
+    const dimensions: Dimensions = {
+      width,
+      blocks: mixers.length,
+      get block() {
+        wasRead = true;
+        return position;
+      },
+    };
+    return { mixer, options, layer: mixer.create(options, dimensions), readsPosition: () => wasRead };
+  });
 }
 
 /** How many blocks there are. */

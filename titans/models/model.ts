@@ -13,8 +13,17 @@ import { type ModelConfig, validateConfig } from "../config.ts";
 import { checkNames, ConfigError } from "../errors.ts";
 import type { AnyMixer, Axis, Metric, Mixed, Observe } from "../mixers/mixer_interface.ts";
 import { type GatedMlp, gatedMlp, gatedMlpParameters } from "../nn/layers.ts";
-import { matrix, type NamedArrays, type Parameter, ParameterLayout, table, vector } from "../nn/parameters.ts";
+import {
+  matrix,
+  type NamedArrays,
+  type Parameter,
+  ParameterLayout,
+  type Run,
+  table,
+  vector,
+} from "../nn/parameters.ts";
 import { type BlockLayer, blockLayers, describeMixers } from "./blocks.ts";
+import { checkStacked, elementOf, runsOf, throughStack } from "./stack.ts";
 
 /** Parameters of a block: besides those here, the mixer's, under its name. */
 export interface Block<Leaf> {
@@ -32,7 +41,10 @@ export interface Block<Leaf> {
 export interface ModelParameters<Leaf> {
   /** [V, D], or of real-valued tokens the linear map [features, D]. */
   readonly embedding: Leaf;
-  /** In the order of the flow. */
+  /**
+   * In the order of the flow. Blocks that are stacked are one element, whose tensors have a leading axis;
+   * {@link Model.blockParameters} gives each by itself.
+   */
   readonly blocks: readonly Block<Leaf>[];
   /** Gain of the last norm, [D]. */
   readonly norm: Leaf;
@@ -102,6 +114,11 @@ const MOST_PARAMETERS = 2 ** 31 - 1;
 export class Model {
   /** The layers of its blocks. */
   readonly layers: readonly BlockLayer[];
+  /**
+   * Which blocks are stacked, each run one element of `blocks` in the tree of parameters: see `stackBlocks`.
+   * @internal
+   */
+  readonly runs: readonly Run[];
   /** The position of each parameter in the flat vector. */
   readonly layout: ParameterLayout<ModelParameters<Tensor>>;
   /** Tokens between two boundaries at which the state can be carried on. */
@@ -117,8 +134,10 @@ export class Model {
   constructor(readonly config: ModelConfig) {
     validateConfig(config);
     this.layers = blockLayers(config);
+    this.runs = runsOf(this.layers, config.stackBlocks);
     this.layout = new ParameterLayout<ModelParameters<Tensor>>(
       modelParameters(config, this.layers) as MapTree<ModelParameters<Tensor>, Tensor, Parameter>,
+      { list: "blocks", runs: this.runs },
     );
     if (this.layout.size > MOST_PARAMETERS) {
       const count = this.layout.size.toLocaleString("en"), most = MOST_PARAMETERS.toLocaleString("en");
@@ -169,10 +188,19 @@ export class Model {
     return this.layout.unflatten(flat);
   }
 
+  /** The parameters of each block. */
+  blockParameters(params: ModelParameters<Tensor>): Block<Tensor>[] {
+    return this.runs.flatMap(({ count }, run) => {
+      const block = params.blocks[run];
+      return count === 1 ? [block] : Array.from({ length: count }, (_, i) => elementOf(block, i));
+    });
+  }
+
   /** The state at the beginning of `batch` texts. */
   initialState(params: ModelParameters<Tensor>, batch: number): ModelState {
+    const blocks = this.blockParameters(params);
     return this.layers.map(({ mixer: { name }, layer }, i) => ({
-      [name]: layer.initialState(params.blocks[i][name], batch),
+      [name]: layer.initialState(blocks[i][name], batch),
     }));
   }
 
@@ -193,17 +221,44 @@ export class Model {
    */
   forward(params: ModelParameters<Tensor>, tokens: Tensor, options: ForwardOptions = {}): ForwardResult {
     checkNames("forward", options, FORWARD_OPTIONS);
-    const { observe, update, position } = options, atStart = options.state === undefined;
-    const before = options.state ?? this.initialState(params, tokens.shape[0]);
-    const { logits, state } = this.#through(params, tokens, (i, x) => {
-      const { mixer: { name }, layer } = this.layers[i];
-      const see = observe && observer(observe, i, name);
-      see?.("input", x, TOKENS);
-      const mixed = layer.forward(params.blocks[i][name], x, { state: before[i][name], atStart, update, observe: see });
+    const { observe, state: before, position } = options, states: BlockState[] = [];
+    let x = this.#embed(params, tokens);
+    this.runs.forEach((run, r) => {
+      const { first, count } = run, block = params.blocks[r], { name } = this.layers[first].mixer;
+      const observeBlock = observe && ((i: number): Observe => observer(observe, first + i, name));
+      const read = (block: Block<Tensor>, x: Tensor, context: ReadContext): Read =>
+        this.#read(first, block, x, { ...context, update: options.update });
+      if (count === 1) {
+        const after = read(block, x, { before: before?.[first], see: observeBlock?.(0) });
+        x = after.x;
+        states.push(after.state);
+        return;
+      }
+      const after = throughStack<Block<Tensor>, BlockState>(x, {
+        block,
+        count,
+        before: before?.slice(first, first + count),
+        rematerialize: this.config.checkpoint,
+        observe: observeBlock,
+        read,
+      });
+      checkStacked(this.layers[first], run);
+      x = after.x;
+      states.push(...after.states);
+    });
+    return { logits: this.#logits(params, x, position), state: states };
+  }
+
+  /** Takes tokens [B, T, D] through block `i`. */
+  #read(i: number, block: Block<Tensor>, x: Tensor, { before, update, see }: ReadContext): Read {
+    const { mixer: { name }, layer } = this.layers[i];
+    return throughBlock(block, x, name, (normed) => {
+      see?.("input", normed, TOKENS);
+      const state = before ? before[name] : layer.initialState(block[name], x.shape[0]);
+      const mixed = layer.forward(block[name], normed, { state, atStart: !before, update, observe: see });
       see?.("mixer", mixed.output, TOKENS);
       return mixed;
-    }, position);
-    return { logits, state };
+    });
   }
 
   /**
@@ -213,29 +268,47 @@ export class Model {
    * @returns Logits [B, V] that predict the next token, and the state after this one.
    */
   step(params: ModelParameters<Tensor>, tokens: Tensor, { state: before, position }: ModelStep): ForwardResult {
-    const { logits, state } = this.#through(params, tokens, (i, x) => {
-      const { mixer: { name }, layer } = this.layers[i], own = params.blocks[i][name], state = before[i][name];
-      return layer.step ? layer.step(own, x, { state, position }) : layer.forward(own, x, { state });
+    const state: BlockState[] = [];
+    let x = this.#embed(params, tokens);
+    this.blockParameters(params).forEach((block, i) => {
+      const { mixer: { name }, layer } = this.layers[i], own = before[i][name];
+      const after = throughBlock(
+        block,
+        x,
+        name,
+        (normed) =>
+          layer.step
+            ? layer.step(block[name], normed, { state: own, position })
+            : layer.forward(block[name], normed, { state: own }),
+      );
+      x = after.x;
+      state.push(after.state);
     });
-    return { logits: squeeze(logits, 1), state };
+    return { logits: squeeze(this.#logits(params, x), 1), state };
   }
 
-  #through(
-    params: ModelParameters<Tensor>,
-    tokens: Tensor,
-    mix: (block: number, x: Tensor) => Mixed<unknown>,
-    position?: Tensor,
-  ): ForwardResult {
-    const embedded = tokens.dtype === "i32" ? gather(params.embedding, tokens) : matmul(tokens, params.embedding);
-    const state: BlockState[] = [];
-    let x = throughBlocks(params.blocks, embedded, (i, normed) => {
-      const mixed = mix(i, normed);
-      state.push({ [this.layers[i].mixer.name]: mixed.state });
-      return mixed.output;
-    }); // [B, T, D]
-    if (position) x = gather(x, position, { axis: 1 }); // [B, D]
-    return { logits: matmul(rmsNorm(x, { gain: params.norm }), params.head), state };
+  /** Tokens as vectors, [B, T, D]. */
+  #embed({ embedding }: ModelParameters<Tensor>, tokens: Tensor): Tensor {
+    return tokens.dtype === "i32" ? gather(embedding, tokens) : matmul(tokens, embedding);
   }
+
+  #logits({ norm, head }: ModelParameters<Tensor>, x: Tensor, position?: Tensor): Tensor {
+    const rows = position ? gather(x, position, { axis: 1 }) : x; // [B, T, D] or [B, D]
+    return matmul(rmsNorm(rows, { gain: norm }), head);
+  }
+}
+
+/** What reading tokens through a block takes. */
+interface ReadContext {
+  /** The state before; the initial one unless given. */
+  readonly before?: BlockState;
+  readonly update?: Tensor;
+  readonly see?: Observe;
+}
+
+interface Read {
+  readonly x: Tensor;
+  readonly state: BlockState;
 }
 
 /** The axes of a tensor of tokens. */
@@ -250,19 +323,15 @@ function observer(observe: (seen: Observation) => void, block: number, mixer: st
 }
 
 /**
- * Tokens through the blocks of a model.
+ * Tokens through a block.
  * @param x [B, T, D]
- * @param mix Mixes the normalised tokens of block i.
+ * @param name Of its mixer.
+ * @param mix Mixes the normalised tokens.
  */
-function throughBlocks(
-  blocks: readonly Block<Tensor>[],
-  x: Tensor,
-  mix: (block: number, x: Tensor) => Tensor,
-): Tensor {
-  return blocks.reduce((x, block, i) => {
-    const mixed = add(x, mix(i, rmsNorm(x, { gain: block.mixerNorm })));
-    return add(mixed, gatedMlp(block.mlp, rmsNorm(mixed, { gain: block.mlpNorm })));
-  }, x);
+function throughBlock(block: Block<Tensor>, x: Tensor, name: string, mix: (normed: Tensor) => Mixed<unknown>): Read {
+  const { output, state } = mix(rmsNorm(x, { gain: block.mixerNorm }));
+  const mixed = add(x, output);
+  return { x: add(mixed, gatedMlp(block.mlp, rmsNorm(mixed, { gain: block.mlpNorm }))), state: { [name]: state } };
 }
 
 /** Describes the parameters of a model. */

@@ -77,6 +77,20 @@ export const MODEL_OPTIONS = {
   ...ATTENTION_OPTIONS,
   ...SPAN_OPTIONS,
   ...COST_OPTIONS,
+  stackBlocks: {
+    kind: "choice",
+    choices: {
+      auto: "four or more",
+      always: "two or more",
+      never: "none, so that no tensor is larger than one block makes it",
+    },
+    default: "auto",
+    group: "Cost",
+    help: "how many blocks that are alike and follow each other are compiled as one loop",
+    costOnly: true,
+    flag: false,
+    before: "auto",
+  },
 } as const satisfies OptionTable;
 
 /** A model's options. See {@link defineConfig} for a record with defaults filled in. */
