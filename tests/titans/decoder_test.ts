@@ -184,6 +184,14 @@ Deno.test("a memory that is damaged, or of another model, is refused in one line
     refuse(metadata({ format: "mneme-checkpoint-1" }), 'its format is "mneme-checkpoint-1"');
     refuse(metadata({ config: "{" }), "its config is no JSON");
     refuse(metadata({ config: "3" }), "its config is not a record");
+    for (
+      const blocks of [[], [null], [{ mixer: "gpt" }], [{ mixer: { create: 1 } }], [{ mixer: "lmm", heads: 0 }], "2"]
+    ) {
+      refuse(
+        metadata({ config: JSON.stringify({ ...model.config, blocks }) }),
+        "Cannot read the config of this memory",
+      );
+    }
     refuse(metadata({ tokensRead: "-1" }), 'its tokensRead is "-1"');
     refuse(changed({ tensors: others }), "tensor blocks.0.mac.own.key is missing");
     refuse(changed({ tensors: { ...stored.tensors, extra: key } }), "tensor extra is not part of the model's state");
