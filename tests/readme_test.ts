@@ -57,6 +57,7 @@ const RUN = ["--steps", "2", "--batch", "1", "--seq-len", "16", "--eval-bytes", 
 const SMALL: Readonly<Record<string, (words: readonly string[]) => readonly string[]>> = {
   train: (words) => ["--device", "reference", ...RUN.with(1, words.includes("--resume") ? "3" : "2")],
   generate: () => ["--device", "reference", "--tokens", "4"],
+  evaluate: () => ["--device", "reference", "--samples", "2", "--batch", "1"],
   remember: () => ["--device", "reference"],
   inspect: () => ["--device", "reference"],
   info: () => [],
