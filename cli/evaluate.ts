@@ -20,13 +20,13 @@ import { readPaths } from "./user_path.ts";
 
 const FLAGS = {
   ...CHECKPOINT_FLAGS,
-  task: { ...TASK_FLAGS.task, help: "what the model is measured on", unless: "what it was trained on" },
+  task: { ...TASK_FLAGS.task, help: "the task to evaluate on", unless: "what it was trained on" },
   taskOption: { ...TASK_FLAGS.taskOption, unless: "as it was trained" },
-  samples: integer("sequences of the test split to measure, or windows of held-out text", 512, {
+  samples: integer("number of test sequences or of windows of held-out text", 512, {
     min: 1,
     max: 2 ** 24,
   }),
-  batch: integer("sequences computed at once", 16, { min: 1, max: 2 ** 16 }),
+  batch: integer("sequences per batch", 16, { min: 1, max: 2 ** 16 }),
   cache: text("DIR", "where prepared texts are", CACHE),
   ...DEVICE_FLAGS,
   ...OUTPUT_FLAGS,
@@ -34,15 +34,15 @@ const FLAGS = {
 
 /** The command `evaluate`. */
 export const evaluateCommand: Command = {
-  summary: "measure a trained model on a task, with chance levels",
+  summary: "evaluate a trained model on a task",
   description: [
-    "Measures a trained model on the test samples of a task, the same for everybody, or on the held-out text of its run.",
-    "Shows each figure, what guessing gives, and how many predictions it is the mean of.",
+    "Evaluates a trained model on the fixed test samples of a task, or on the held-out text of its run.",
+    "Shows each metric with its chance level and the number of predictions.",
   ].join("\n"),
   examples: [
-    ["deno task evaluate", "the newest run, on what it was trained on"],
-    ["deno task evaluate --checkpoint runs/recall-lmm-nano", "a run of your choice"],
-    ["deno task evaluate --task-option rounds=2 --json", "the task made harder; one JSON object"],
+    ["deno task evaluate", "evaluate the newest run on its own task"],
+    ["deno task evaluate --checkpoint runs/recall-lmm-nano", "a given run"],
+    ["deno task evaluate --task-option rounds=2 --json", "a harder version of the task; prints one JSON object"],
   ],
   flags: FLAGS,
   run: evaluate,

@@ -30,7 +30,7 @@ export const TASK_FLAGS = {
     unless: TEXT_TASK,
   },
   taskOption: {
-    ...texts("NAME=VALUE", "an option of the task, as listed there; may be given several times"),
+    ...texts("NAME=VALUE", "an option of the task, as listed there; can be repeated"),
     unless: "none",
   },
 } as const;

@@ -98,7 +98,7 @@ Deno.test("flags: what somebody wrote may look like a flag; -- in front says not
   assertThrows(
     () => prompt("--prompt", "a", "--", "b"),
     UsageError,
-    'generate takes no argument "b" behind --: leave both out',
+    'generate takes no argument "b" after --: omit both',
   );
   assertThrows(
     () => prompt("--out", "--- x"),
