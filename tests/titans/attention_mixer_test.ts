@@ -137,6 +137,9 @@ Deno.test("attention: a transformer trains, validates, decodes and is inspected,
   );
   const inspector = await Inspector.create(device, model, params, { length: 16 });
   assertEquals(inspector.quantities, []);
+  // A piece is no longer than a text may be.
+  const longest = await Inspector.create(device, model, params);
+  assertEquals(longest.length, 40);
   const bits: number[] = [];
   for await (const piece of inspector.read(TINY_TEXT.subarray(0, 20))) bits.push(...piece.bits);
   assert(bits.length === 20 && bits.slice(1).every((bit) => bit > 0));

@@ -248,7 +248,9 @@ export class Decoder {
     }
     if (tokensRead + tokens.length > maxLength) {
       throw new RangeError(
-        `Cannot read ${tokens.length} tokens after ${tokensRead}: this model's attention holds ${maxLength}; give it a larger maxLength, or a window`,
+        `Cannot read ${
+          tokens.length === 1 ? "a token" : `${tokens.length} tokens`
+        } after ${tokensRead}: this model's attention holds ${maxLength}; give it a larger maxLength, or a window`,
       );
     }
   }

@@ -161,7 +161,8 @@ export class Inspector {
     if (!Number.isInteger(asked) || asked < 1) {
       throw new ConfigError(`Cannot read pieces of ${asked} tokens: give an integer of at least 1`, "length");
     }
-    const length = Math.ceil(asked / model.interval) * model.interval, rows: ObservedRow[] = [];
+    const { interval, maxLength } = model, rows: ObservedRow[] = [];
+    const length = Math.max(1, Math.min(Math.ceil(asked / interval), Math.floor(maxLength / interval))) * interval;
     const flat = spec([model.layout.size]);
     const initial = (vector: Tensor): ModelState => model.initialState(model.unflatten(vector), 1);
     const start: StartProgram = await compile(device, initial, [flat]);
