@@ -201,3 +201,21 @@ Deno.test("models from before there was a choice of output gates keep theirs: ma
     assertEquals(completeConfig({ ...old, outputGate: "silu" }).outputGate, "silu", model);
   }
 });
+
+Deno.test("a tensor of a stream that 0.1.0 called otherwise is read under its present name", () => {
+  const config = defineConfig({ width: 8, heads: 2, mlpHidden: 8, blocks: 2, memoryQuery: "previous-segment" });
+  const model = new Model(config), params = model.initialize(1);
+  const queries = { shape: [1, 1, 2, 64, 4], data: new Float32Array(512) };
+  const carried = {
+    "blocks.0.mac.queries": queries,
+    "blocks.1.mac.queries": queries,
+    "blocks.1.mac.memory.x": queries,
+  };
+  const state = { step: 1, params, optimizer: { name: "adamW", slots: { first: params, second: params } }, carried };
+  const read = decodeCheckpoint(encodeCheckpoint({ config, seed: 1, state })).state.carried!;
+  assertEquals(Object.keys(read).sort(), [
+    "blocks.0.mac.queries.before",
+    "blocks.1.mac.memory.x",
+    "blocks.1.mac.queries.before",
+  ]);
+});
