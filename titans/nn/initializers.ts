@@ -134,7 +134,11 @@ export function checkInitializer(initializer: Initializer, shape: Shape): void {
 /** The first values of a parameter, from a stream of random numbers of its own. */
 export function initialValues(initializer: Initializer, shape: Shape, rng: HostRng): Float32Array {
   const size = sizeOfShape(shape);
-  const fill = (value: (i: number) => number): Float32Array => Float32Array.from({ length: size }, (_, i) => value(i));
+  const fill = (value: (i: number) => number): Float32Array => {
+    const values = new Float32Array(size);
+    for (let i = 0; i < size; i++) values[i] = value(i);
+    return values;
+  };
   if ("value" in initializer) return new Float32Array(size).fill(initializer.value);
   if ("parts" in initializer) {
     const { parts } = initializer;
