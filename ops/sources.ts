@@ -112,7 +112,8 @@ export function constant(
   shape?: readonly number[],
   dtype?: DType,
 ): Tensor {
-  if (!Array.isArray(data)) return constantOf(data as ArrayLike<number>, shape ?? [data.length], dtype ?? "f32");
+  const dtypeOr = (otherwise: DType): DType => (dtype === undefined ? otherwise : dtype); // Null is none.
+  if (!Array.isArray(data)) return constantOf(data as ArrayLike<number>, shape ?? [data.length], dtypeOr("f32"));
   const flat = flattenNested(data, "make a constant of", () => "data");
   if (shape && isNested(data) && !sameShape(shape, flat.shape)) {
     throw new ShapeError(
@@ -122,7 +123,7 @@ export function constant(
       [shape, flat.shape],
     );
   }
-  return constantOf(flat.values.map(Number), shape ?? flat.shape, dtype ?? dtypeOfList(flat.values));
+  return constantOf(flat.values.map(Number), shape ?? flat.shape, dtypeOr(dtypeOfList(flat.values)));
 }
 
 function constantOf(data: ArrayLike<number>, shape: readonly number[], dtype: DType): Tensor {
