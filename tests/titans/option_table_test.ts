@@ -17,6 +17,7 @@ import {
 } from "../../titans/options/option_table.ts";
 import { inside, outside, OWN, TABLES } from "./option_cases.ts";
 
+const ROWS: OptionTable = MODEL_OPTIONS;
 const EVERY: Readonly<Record<string, OptionTable>> = { ...TABLES, "a test": OWN };
 
 Deno.test("options: every row takes its default and what lies in its range, and refuses anything else by its name", () => {
@@ -115,7 +116,8 @@ Deno.test("options: checkpoints are of the same model if they differ in cost alo
   for (const model of ["lmm", "mac", "mag", "mal"] as const) {
     const config = defineConfig({ model });
     for (const name of Object.keys(MODEL_OPTIONS) as (keyof ModelConfig)[]) {
-      const isIgnored = [...IDLE[model], "span", "keyHeads", "maxLength", "tile", "checkpoint"].includes(name);
+      const isIgnored = ROWS[name].costOnly === true ||
+        [...IDLE[model], "span", "keyHeads", "maxLength"].includes(name);
       for (const value of inside(MODEL_OPTIONS[name]).filter((value) => value !== config[name])) {
         assertEquals(differingField(config, { ...config, [name]: value }), isIgnored ? undefined : name);
       }
