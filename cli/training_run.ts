@@ -1,6 +1,7 @@
 /** The loop of `train`: steps, validation, checkpoints and the sample at the end. */
 import type { Device } from "../kernels/mod.ts";
 import {
+  ConfigError,
   Decoder,
   encodeCheckpoint,
   generate,
@@ -358,7 +359,7 @@ export class TrainingRun {
       return `${samplePrompt}${text}`;
     } catch (error) {
       // The run itself is complete.
-      if (!(error instanceof SamplingError)) throw error;
+      if (!(error instanceof SamplingError || error instanceof ConfigError)) throw error;
       reporter.note(`no sample: ${error.message}`);
     } finally {
       decoder.dispose();

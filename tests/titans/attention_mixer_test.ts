@@ -12,6 +12,7 @@ import {
   Decoder,
   defineConfig,
   defineOptimizer,
+  generate,
   Inspector,
   MIXERS,
   Model,
@@ -135,6 +136,14 @@ Deno.test("attention: a transformer trains, validates, decodes and is inspected,
     RangeError,
     "Cannot read 6 tokens after 35: this model's attention holds 40",
   );
+  const write = (maxTokens: number): Promise<number[]> =>
+    Array.fromAsync(generate(decoder, [], { maxTokens, temperature: 0 }));
+  await assertRejects(
+    () => write(7),
+    ConfigError,
+    "Cannot write 7 tokens after 35: this model's attention holds 40; write at most 6,",
+  );
+  assertEquals((await write(6)).length, 6);
   const inspector = await Inspector.create(device, model, params, { length: 16 });
   assertEquals(inspector.quantities, []);
   // A piece is no longer than a text may be.

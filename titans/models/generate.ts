@@ -27,7 +27,8 @@ const GENERATE_OPTIONS: OptionNames = [...Object.keys(SAMPLING_OPTIONS), "maxTok
  * @param prompt Token ids; may be empty.
  * @param options How many and how to choose.
  * @throws {RangeError} if a token lies outside the vocabulary.
- * @throws {ConfigError} if an option cannot be; {SamplingError} if logits are not finite.
+ * @throws {ConfigError} if an option cannot be, or there are more tokens to write than the model's attention holds;
+ * {SamplingError} if logits are not finite.
  */
 export async function* generate(
   decoder: Decoder,
@@ -41,6 +42,7 @@ export async function* generate(
   if (stop.some((sequence) => sequence.length === 0)) {
     throw new ConfigError("Cannot stop at an empty stop sequence: give at least one token", "stop");
   }
+  checkRoom(decoder, prompt, maxTokens);
   const held: number[] = [];
   let logits = prompt.length > 0
     ? await decoder.read(prompt)
@@ -59,6 +61,17 @@ export async function* generate(
     if (n + 1 < maxTokens) logits = await decoder.read([token]);
   }
   yield* held;
+}
+
+/** Checks before the first token that the last one fits, so that no text breaks off in the middle. */
+function checkRoom({ model: { maxLength }, tokensRead }: Decoder, prompt: ArrayLike<number>, maxTokens: number): void {
+  const before = tokensRead + prompt.length || 1, room = maxLength - before + 1;
+  if (maxTokens <= room) return;
+  throw new ConfigError(
+    `Cannot write ${maxTokens} tokens after ${before}: this model's attention holds ${maxLength}; ` +
+      (room > 0 ? `write at most ${room}, or train a model with a larger maxLength` : "give a shorter prompt"),
+    "maxTokens",
+  );
 }
 
 /** How many of the last tokens may be the beginning of a stop sequence. */
