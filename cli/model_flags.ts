@@ -9,7 +9,7 @@ import {
   type OptionValue,
   PRESETS,
 } from "../titans/mod.ts";
-import { idleOption } from "../titans/config.ts";
+import { idleOption } from "../titans/models/config.ts";
 import { UsageError } from "./errors.ts";
 import { type Flag, flagName, quote, type Values } from "./flags.ts";
 import { OPTIMIZER_OPTIONS } from "./optimizer_flags.ts";

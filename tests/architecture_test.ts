@@ -18,6 +18,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   web: ["mod.ts", "ops", "kernels", "titans", "web"],
 };
 
+/** The storeys of titans: a folder imports from its own and from those before it. Files beside the folders are the ground. */
+const TITANS: readonly string[] = ["options", "nn", "mixers", "models", "train", "text", "tasks"];
+
 /** Inside titans, the files that may see kernels: the rest is mathematics. */
 const TITANS_WITH_DEVICE: readonly string[] = [
   "titans/train/diagnose.ts",
@@ -104,6 +107,17 @@ Deno.test("architecture: kernels and ops never import each other", () => {
     return other !== undefined && imports.some((specifier) => target(path, specifier)?.startsWith(other));
   });
   assertEquals(wrong.map(({ path }) => path), []);
+});
+
+Deno.test("architecture: titans is a tower of options, nn, mixers, models, train, text and tasks", () => {
+  const storey = (path: string): number => TITANS.indexOf(path.split("/")[1]);
+  const wrong = files.filter(({ layer, path }) => layer === "titans" && path !== "titans/mod.ts").flatMap((file) =>
+    file.imports.flatMap((specifier) => {
+      const path = target(file.path, specifier);
+      return path?.startsWith("titans/") && storey(path) > storey(file.path) ? [`${file.path} imports ${path}`] : [];
+    })
+  );
+  assertEquals(wrong, []);
 });
 
 Deno.test("architecture: the mathematics of titans does not see devices", () => {

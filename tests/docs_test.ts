@@ -107,6 +107,8 @@ Deno.test("docs: the defaults of sampling, writing and training are those in doc
   }
   const read: number[][] = [];
   const decoder = {
+    model: { maxLength: Infinity },
+    tokensRead: 0,
     logits: undefined,
     read: (tokens: number[]) => (read.push(tokens), Promise.resolve(logits)),
   } as unknown as Decoder;

@@ -20,7 +20,7 @@ import {
   TASKS,
   UPDATE_OPTIONS,
 } from "../titans/mod.ts";
-import { mixersWith } from "../titans/config.ts";
+import { mixersWith } from "../titans/models/config.ts";
 import { type OptionRow, type OptionTable, type OptionValue, rangeOf } from "../titans/options/option_table.ts";
 import { BENCH_FLAGS } from "./bench/flags.ts";
 import { type DocumentedField, fieldsOf } from "./interface_fields.ts";

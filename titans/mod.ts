@@ -90,7 +90,7 @@ export {
   type Observation,
 } from "./models/model.ts";
 export { type BlockLayer, type BlockMixer } from "./models/blocks.ts";
-export { completeConfig, defineConfig, type PresetName, PRESETS, validateConfig } from "./config.ts";
+export { completeConfig, defineConfig, type PresetName, PRESETS, validateConfig } from "./models/config.ts";
 export { type MixerSpec, MODEL_OPTIONS, type ModelConfig } from "./models/options.ts";
 export {
   ATTENTION_OPTIONS,

@@ -11,7 +11,7 @@ import { makeModule } from "../../kernels/devices/wasm/module.ts";
 import { takeDonated } from "../../kernels/in_place.ts";
 import { planMemory } from "../../kernels/plan_memory.ts";
 import { schedule } from "../../kernels/schedule.ts";
-import { defineConfig } from "../../titans/config.ts";
+import { defineConfig } from "../../titans/models/config.ts";
 import { Model } from "../../titans/models/model.ts";
 import { nextToken } from "../../titans/train/next_token.ts";
 import { defineOptimizer, stepScalars } from "../../titans/train/optimizer_config.ts";

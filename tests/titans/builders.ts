@@ -4,7 +4,7 @@ import { isTensor, type Tensor } from "../../core/graph.ts";
 import { mapLeaves, type MapTree } from "../../core/tree.ts";
 import { add, concat, equal, iota, mul, sliceAxis, sum } from "../../ops/mod.ts";
 import { chunkedMemory, type ChunkedMemoryOptions } from "../../titans/mixers/titans/chunked_memory.ts";
-import { defineConfig, type ModelConfig } from "../../titans/config.ts";
+import { defineConfig, type ModelConfig } from "../../titans/models/config.ts";
 import { type GateGranularity, type LayeredSequence, toLayered } from "../../titans/mixers/titans/gates.ts";
 import { layeredMemory } from "../../titans/mixers/titans/layered_memory.ts";
 import type { Memory, MemoryNetwork, MemorySequence, MemoryState } from "../../titans/mixers/titans/memory_network.ts";

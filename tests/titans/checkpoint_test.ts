@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { decodeCheckpoint, encodeCheckpoint, requireSameModel } from "../../titans/train/checkpoint.ts";
-import { completeConfig, defineConfig } from "../../titans/config.ts";
+import { completeConfig, defineConfig } from "../../titans/models/config.ts";
 import { CheckpointError } from "../../titans/errors.ts";
 import { Model } from "../../titans/models/model.ts";
 import { decodeSafetensors, encodeSafetensors, type StoredTensors } from "../../titans/models/safetensors.ts";

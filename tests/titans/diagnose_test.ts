@@ -1,6 +1,6 @@
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { type Device, requestDevice } from "../../kernels/mod.ts";
-import { defineConfig, type ModelConfig } from "../../titans/config.ts";
+import { defineConfig, type ModelConfig } from "../../titans/models/config.ts";
 import { firstBadTensor, remediesOf } from "../../titans/train/diagnose.ts";
 import { TrainingError } from "../../titans/errors.ts";
 import { Model } from "../../titans/models/model.ts";

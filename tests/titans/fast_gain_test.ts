@@ -23,7 +23,7 @@ import {
   sub,
   sum,
 } from "../../ops/mod.ts";
-import { completeConfig, differingField } from "../../titans/config.ts";
+import { completeConfig, differingField } from "../../titans/models/config.ts";
 import { ConfigError } from "../../titans/errors.ts";
 import type { GateGranularity } from "../../titans/mixers/titans/gates.ts";
 import {

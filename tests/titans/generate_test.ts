@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import type { Tensor } from "../../core/graph.ts";
 import { requestDevice } from "../../kernels/mod.ts";
-import { defineConfig } from "../../titans/config.ts";
+import { defineConfig } from "../../titans/models/config.ts";
 import { ConfigError } from "../../titans/errors.ts";
 import { generate } from "../../titans/models/generate.ts";
 import { Model, type ModelConfig, type ModelKind } from "../../titans/mod.ts";

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import type { Tensor } from "../../core/graph.ts";
 import { requestDevice } from "../../kernels/mod.ts";
 import { crossEntropy, sliceAxis } from "../../ops/mod.ts";
-import { defineConfig } from "../../titans/config.ts";
+import { defineConfig } from "../../titans/models/config.ts";
 import { ConfigError } from "../../titans/errors.ts";
 import { Inspector, type TracedPiece } from "../../titans/models/inspector.ts";
 import { Model } from "../../titans/models/model.ts";

@@ -4,7 +4,7 @@ import type { Tensor } from "../../core/graph.ts";
 import { flatten, unflatten } from "../../core/tree.ts";
 import { requestDevice } from "../../kernels/mod.ts";
 import { add, crossEntropy, silu, sliceAxis, sum } from "../../ops/mod.ts";
-import { defineConfig, type ModelConfig, PRESETS } from "../../titans/config.ts";
+import { defineConfig, type ModelConfig, PRESETS } from "../../titans/models/config.ts";
 import { ConfigError } from "../../titans/errors.ts";
 import { lmm } from "../../titans/mixers/titans/lmm.ts";
 import { withNetwork } from "../../titans/mixers/titans/memory_config.ts";

@@ -3,7 +3,7 @@ import type { Tensor } from "../../core/graph.ts";
 import { printGraph } from "../../core/print.ts";
 import { simplify } from "../../core/simplify.ts";
 import { spec, trace } from "../../core/trace.ts";
-import type { ModelConfig } from "../../titans/config.ts";
+import type { ModelConfig } from "../../titans/models/config.ts";
 import type { ForwardOptions, ForwardResult, Model, ModelState } from "../../titans/models/model.ts";
 import { cut, memoryStates, observing, tinyModel, tokensOf } from "./builders.ts";
 import {

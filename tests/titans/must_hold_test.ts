@@ -10,7 +10,7 @@ import { scan } from "../../core/scan.ts";
 import { flatten, unflatten } from "../../core/tree.ts";
 import { type Device, requestDevice } from "../../kernels/mod.ts";
 import { add, crossEntropy, iota, mul, reshape, sliceAxis, squeeze, sum, transpose } from "../../ops/mod.ts";
-import type { ModelConfig } from "../../titans/config.ts";
+import type { ModelConfig } from "../../titans/models/config.ts";
 import { decodeMemory, Decoder, encodeMemory, fingerprint } from "../../titans/mod.ts";
 import { Model, type ModelState } from "../../titans/models/model.ts";
 import { decodeSafetensors, encodeSafetensors } from "../../titans/models/safetensors.ts";

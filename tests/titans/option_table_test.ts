@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { defineConfig, differingField } from "../../titans/config.ts";
+import { defineConfig, differingField } from "../../titans/models/config.ts";
 import { CheckpointError, ConfigError } from "../../titans/errors.ts";
 import { type ModelConfig, requireSameModel } from "../../titans/mod.ts";
 import { MODEL_OPTIONS } from "../../titans/models/options.ts";

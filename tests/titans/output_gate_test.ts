@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Tensor } from "../../core/graph.ts";
-import { defineConfig, type ModelConfig } from "../../titans/config.ts";
+import { defineConfig, type ModelConfig } from "../../titans/models/config.ts";
 import { gateOutput } from "../../titans/mixers/titans/output_gate.ts";
 import { Model } from "../../titans/models/model.ts";
 import { assertClose, noise, reference, relativeError, type Value } from "./runners.ts";

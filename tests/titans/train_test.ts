@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { type Device, requestDevice } from "../../kernels/mod.ts";
 import { decodeCheckpoint, encodeCheckpoint } from "../../titans/train/checkpoint.ts";
-import { defineConfig } from "../../titans/config.ts";
+import { defineConfig } from "../../titans/models/config.ts";
 import { evenWindows, RandomWindows } from "../../titans/text/windows.ts";
 import { ConfigError, TrainingError } from "../../titans/errors.ts";
 import { Model } from "../../titans/models/model.ts";

@@ -10,7 +10,7 @@ import { mapLeaves, type MapTree } from "../../core/tree.ts";
 import { compile } from "../../kernels/compile.ts";
 import type { Device, DeviceArray, Program } from "../../kernels/mod.ts";
 import { add, expandDims, split, squeeze, zeros } from "../../ops/mod.ts";
-import type { ModelConfig } from "../config.ts";
+import type { ModelConfig } from "./config.ts";
 import type { ForwardResult, Model, ModelState } from "./model.ts";
 import { mismatchOf, namedLeaves, stepSpecs } from "./decode.ts";
 import {

@@ -14,7 +14,7 @@ import { flatten, type MapTree } from "../../core/tree.ts";
 import { compile } from "../../kernels/compile.ts";
 import type { CompileWatch, Device, DeviceArray, Program } from "../../kernels/mod.ts";
 import { concat, crossEntropy, sliceAxis, squeeze } from "../../ops/mod.ts";
-import type { ModelConfig } from "../config.ts";
+import type { ModelConfig } from "./config.ts";
 import { checkNames, ConfigError } from "../errors.ts";
 import { boundarySpecs } from "./decode.ts";
 import type { Model, ModelState, Observation } from "./model.ts";

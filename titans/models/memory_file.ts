@@ -23,7 +23,7 @@
  * Metadata: `format`, `config` (JSON), `vocabulary`, `weights` ({@link fingerprint}), `tokensRead`, and whatever the
  * caller adds.
  */
-import { completeConfig, differingField, type ModelConfig, validateConfig } from "../config.ts";
+import { completeConfig, differingField, type ModelConfig, validateConfig } from "./config.ts";
 import { CheckpointError, ConfigError } from "../errors.ts";
 import { withMixers } from "./blocks.ts";
 import type { Model } from "./model.ts";

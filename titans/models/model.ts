@@ -9,7 +9,7 @@ import { showAsText } from "../../core/inspect.ts";
 import { optionNames } from "../../core/options.ts";
 import type { MapTree } from "../../core/tree.ts";
 import { add, gather, matmul, rmsNorm, squeeze } from "../../ops/mod.ts";
-import { type ModelConfig, validateConfig } from "../config.ts";
+import { type ModelConfig, validateConfig } from "./config.ts";
 import { checkNames, ConfigError } from "../errors.ts";
 import type { AnyMixer, Axis, Metric, Mixed, Observe } from "../mixers/mixer_interface.ts";
 import { type GatedMlp, gatedMlp, gatedMlpParameters } from "../nn/layers.ts";

@@ -7,11 +7,11 @@
  * groups at which rows are lie in memory.
  */
 import { optionNames } from "../../core/options.ts";
-import { checkTexts, checkTrainingShape, type TokenSource, tokenSource, type WeightedText } from "./windows.ts";
+import { checkTexts, type TokenSource, tokenSource, type WeightedText } from "./windows.ts";
 import { checkNames, ConfigError } from "../errors.ts";
 import { HostRng } from "../nn/host_rng.ts";
 import { lastAtMost, type Piece, Pieces, type PlacedPiece, sumsBefore } from "./stream_pieces.ts";
-import type { TrainingBatch, TrainingData, TrainingShape } from "../train/training.ts";
+import { checkTrainingShape, type TrainingBatch, type TrainingData, type TrainingShape } from "../train/training.ts";
 
 /** How texts are streamed. */
 export interface StreamOptions {

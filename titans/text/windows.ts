@@ -2,7 +2,7 @@
 import { optionNames } from "../../core/options.ts";
 import { checkNames, ConfigError } from "../errors.ts";
 import { HostRng } from "../nn/host_rng.ts";
-import type { TrainingData, TrainingShape } from "../train/training.ts";
+import { checkTrainingShape, type TrainingData, type TrainingShape } from "../train/training.ts";
 
 /** A text in two parts. */
 export interface TextSplit {
@@ -69,13 +69,6 @@ export interface WeightedText {
 }
 
 const WEIGHTED_TEXT = optionNames<WeightedText>({ text: true, weight: true });
-
-const TRAINING_SHAPE = optionNames<TrainingShape>({ batch: true, length: true, accumulate: true });
-
-/** Checks the names of a shape. @throws {ConfigError} for one that is none of its extents. */
-export function checkTrainingShape(shape: TrainingShape): void {
-  checkNames("a training shape", shape, TRAINING_SHAPE);
-}
 
 /** Checks the option names of a source of training windows. @throws {ConfigError} for an unknown one. */
 export function checkTexts(texts: readonly WeightedText[], shape: TrainingShape): void {

@@ -5,7 +5,7 @@
  * whatever the caller adds.
  */
 import { optionNames } from "../../core/options.ts";
-import { completeConfig, differingField, type ModelConfig } from "../config.ts";
+import { completeConfig, differingField, type ModelConfig } from "../models/config.ts";
 import { checkNames, CheckpointError, ConfigError } from "../errors.ts";
 import type { AnyMixer } from "../mixers/mixer_interface.ts";
 import { withMixers } from "../models/blocks.ts";

@@ -13,10 +13,9 @@ import { type Spec, spec } from "../../core/trace.ts";
 import type { MapTree } from "../../core/tree.ts";
 import { compile } from "../../kernels/compile.ts";
 import type { ArrayLeaf, Device, DeviceArray, Program } from "../../kernels/mod.ts";
-import type { ModelConfig } from "../config.ts";
+import type { ModelConfig } from "../models/config.ts";
 import { checkNames, ConfigError, TrainingError } from "../errors.ts";
 import type { Model } from "../models/model.ts";
-import { checkTrainingShape } from "../text/windows.ts";
 import {
   type CarriedArrays,
   carriedSpecs,
@@ -34,6 +33,7 @@ import { defineOptimizer, learningRateAt, type OptimizerConfig, stepScalars } fr
 import { downloadState, optimizerSpecs, requireSameOptimizer, uploadState } from "./optimizer_state.ts";
 import { completeBatch, rowsOf, type SplitBatch, windowBatches } from "./step_input.ts";
 import {
+  checkTrainingShape,
   type StepInput,
   type StepMetrics,
   TRAINER_OPTIONS,

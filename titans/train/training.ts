@@ -4,6 +4,7 @@ import type { CompileWatch } from "../../kernels/mod.ts";
 import type { Model } from "../models/model.ts";
 import type { StoredTensor } from "../models/safetensors.ts";
 import type { NamedArrays } from "../nn/parameters.ts";
+import { checkNames } from "../errors.ts";
 import type { BatchArrays, Objective } from "./objective.ts";
 import type { OptimizerConfig } from "./optimizer_config.ts";
 
@@ -134,4 +135,11 @@ export interface ValidationMetrics {
   readonly loss: number;
   /** A figure. */
   readonly [figure: string]: number;
+}
+
+const TRAINING_SHAPE = optionNames<TrainingShape>({ batch: true, length: true, accumulate: true });
+
+/** Checks the names of a shape. @throws {ConfigError} for one that is none of its extents. */
+export function checkTrainingShape(shape: TrainingShape): void {
+  checkNames("a training shape", shape, TRAINING_SHAPE);
 }

@@ -1,7 +1,7 @@
 /** Safetensors, checkpoints and memory files. */
 import { checkModelFlags, type ModelFlags } from "../../../cli/model_flags.ts";
 import { decodeCheckpoint, encodeCheckpoint } from "../../../titans/train/checkpoint.ts";
-import { defineConfig } from "../../../titans/config.ts";
+import { defineConfig } from "../../../titans/models/config.ts";
 import { decodeMemory, encodeMemory, fingerprint } from "../../../titans/models/memory_file.ts";
 import { Model } from "../../../titans/models/model.ts";
 import { namedLeaves, stepSpecs } from "../../../titans/models/decode.ts";

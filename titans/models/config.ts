@@ -1,8 +1,8 @@
 /** A model's configuration: presets, and what makes, checks, completes and compares the flat records of options. */
-import { checkNames, ConfigError } from "./errors.ts";
-import { MIXERS } from "./mixers/registry.ts";
-import { blockLayers, blockMixers, knownMixers } from "./models/blocks.ts";
-import { MODEL_OPTIONS, type ModelConfig } from "./models/options.ts";
+import { checkNames, ConfigError } from "../errors.ts";
+import { MIXERS } from "../mixers/registry.ts";
+import { blockLayers, blockMixers, knownMixers } from "./blocks.ts";
+import { MODEL_OPTIONS, type ModelConfig } from "./options.ts";
 import {
   checkValues,
   completeOptions,
@@ -12,9 +12,9 @@ import {
   type OptionRow,
   type OptionTable,
   withoutUndefined,
-} from "./options/option_table.ts";
+} from "../options/option_table.ts";
 
-export type { MixerSpec, ModelConfig } from "./models/options.ts";
+export type { MixerSpec, ModelConfig } from "./options.ts";
 
 /** Named sizes. `nano` learns real text within minutes on two cores; `small` needs a GPU. */
 export const PRESETS: Readonly<Record<"nano" | "small", ModelConfig>> = {
