@@ -31,7 +31,8 @@ Deno.test("options: every row takes its default and what lies in its range, and 
       for (const value of outside(row)) {
         const error = assertThrows(() => checkValues(table, { ...defaults, [name]: value }), ConfigError);
         assertEquals(error.field, name, `${what} with ${value}`);
-        const said = `Cannot use ${name} ${JSON.stringify(value)}: it must be `;
+        const shown = typeof value === "number" ? `${value}` : JSON.stringify(value);
+        const said = `Cannot use ${name} ${shown}: it must be `;
         assert(error.message.startsWith(said) && !error.message.includes("\n"), error.message);
         assert(error.message.endsWith(rangeOf(row)), error.message);
       }
@@ -68,7 +69,7 @@ Deno.test("options: ranges in words", () => {
   ]);
   assertEquals(rangeOf({ kind: "number", default: 0, min: 0, max: 1, help: "" }), "from 0 to 1");
   const error = assertThrows(() => resolveOptions("a test", OWN, { rate: NaN }), ConfigError);
-  assertEquals(error.message, "Cannot use rate null: it must be a finite number above 0 and below 1");
+  assertEquals(error.message, "Cannot use rate NaN: it must be a finite number above 0 and below 1");
 });
 
 Deno.test("options: a row of a table is a field of its type, with a default, and refused elsewhere", () => {

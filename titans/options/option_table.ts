@@ -147,7 +147,9 @@ export function checkValues(table: OptionTable, values: object): void {
 
 /** Refuses an option in the words that all share. @throws {ConfigError} always. */
 export function refuse(name: string, value: unknown, rule: string): never {
-  throw new ConfigError(`Cannot use ${name} ${JSON.stringify(value)}: ${rule}`, name);
+  // JSON has no NaN and no infinities.
+  const shown = typeof value === "number" ? String(value) : JSON.stringify(value);
+  throw new ConfigError(`Cannot use ${name} ${shown}: ${rule}`, name);
 }
 
 /**
