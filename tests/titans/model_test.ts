@@ -372,7 +372,7 @@ Deno.test("options that cannot be are refused by name", () => {
     [{ model: "mal", width: 6, heads: 2 }, "heads 2: rotary positions need an even head width"],
     [{ window: 0 }, "window 0: it must be an integer from 1"],
     [{ gateGranularity: "token" as "head" }, 'gateGranularity "token": it must be one of head, layer, channel'],
-    [{ width: Number.NaN }, "width null: it must be an integer"],
+    [{ width: Number.NaN }, "width NaN: it must be an integer"],
     [{ momentum: 1 }, "momentum 1: it must be true or false"],
     [{ depth: 2 }, "option depth of a model"],
   ];
