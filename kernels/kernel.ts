@@ -81,7 +81,7 @@ export interface ContractKernel extends KernelBase {
    * times infinity or NaN may count as zero here: what a mask hides is not looked at. Empty without a mask: all terms
    * count.
    */
-  readonly live: readonly Band[];
+  readonly mask: readonly Band[];
 }
 
 /** What one state of a recurrence kernel does in a step: `state_t = a_t state_{t-1} + b_t`. */

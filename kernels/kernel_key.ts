@@ -31,8 +31,8 @@ function rootsOf(kernel: Kernel, { of, at }: Namer): string[] {
     case "row":
       return [...kernel.rowStores.map(store), "each", ...kernel.elementStores.map(store)];
     case "contract": {
-      const { lhs, rhs, live, stores } = kernel;
-      return [of(lhs), of(rhs), ...live.map((band) => band.map(at).join()), ...stores.map(store)];
+      const { lhs, rhs, mask, stores } = kernel;
+      return [of(lhs), of(rhs), ...mask.map((band) => band.map(at).join()), ...stores.map(store)];
     }
     case "recurrence": {
       const { reverse, states, stores } = kernel;

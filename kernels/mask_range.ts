@@ -1,5 +1,5 @@
 /**
- * Which parts of a product's tiles count (see `live` of ContractKernel), for every printer.
+ * Which parts of a product's tiles count (see `mask` of ContractKernel), for every printer.
  *
  * A band's indices have their extremes at the corners of a box, so that one comparison an index says whether a whole
  * tile can be left out, and the same index solved for k gives the steps that cannot.
@@ -64,16 +64,16 @@ function least(index: Index, tile: Tile): Index {
  * For each band that may have a term in a tile: indices that are all at least 0 where it has. An empty list is a band
  * that always has.
  */
-export function maskConditions(live: readonly Band[], tile: Tile): readonly Band[] {
-  return live.map((band) => band.map((index) => greatest(index, tile)).filter(({ min }) => min < 0)).filter((band) =>
+export function maskConditions(mask: readonly Band[], tile: Tile): readonly Band[] {
+  return mask.map((band) => band.map((index) => greatest(index, tile)).filter(({ min }) => min < 0)).filter((band) =>
     band.every(({ max }) => max >= 0)
   );
 }
 
 /** The steps of k that count in a tile of rows and columns, band by band. */
-export function maskSteps({ live, k }: ContractKernel, tile: Tile): Steps[] {
+export function maskSteps({ mask, k }: ContractKernel, tile: Tile): Steps[] {
   const all = new Map(tile).set(k.id, { start: constantIndex(0), size: k.extent });
-  return live.map((band) => {
+  return mask.map((band) => {
     const when: Index[] = [], first: Index[] = [], end: Index[] = [];
     for (const index of band) {
       const bound = solve(index, k, tile);
@@ -142,10 +142,10 @@ export function unmaskedShare(
   kernel: ContractKernel,
   { rows, columns, depth }: TileSize = { rows: 1, columns: 1, depth: 1 },
 ): number {
-  const { live, m, n, k } = kernel;
-  if (live.length === 0) return 1;
+  const { mask, m, n, k } = kernel;
+  if (mask.length === 0) return 1;
   const variables = new Map<number, Var>();
-  live.flat().forEach((index) => visitVars(index, (variable) => variables.set(variable.id, variable)));
+  mask.flat().forEach((index) => visitVars(index, (variable) => variables.set(variable.id, variable)));
   const sizes = new Map([[m.id, rows], [n.id, columns], [k.id, depth]]);
   const axes = [...variables.values()].map(({ id, extent }) => {
     const size = Math.min(extent, sizes.get(id) ?? 1);
@@ -157,7 +157,7 @@ export function unmaskedShare(
   const visit = (at: number): void => {
     if (at === axes.length) {
       tiles++;
-      if (live.some((band) => band.every((index) => extremeOf(index, values, 1) >= 0))) alive++;
+      if (mask.some((band) => band.every((index) => extremeOf(index, values, 1) >= 0))) alive++;
       return;
     }
     const { id, size, count } = axes[at], step = Math.max(1, count / perAxis);
@@ -184,5 +184,5 @@ function extremeOf(index: Index, box: ReadonlyMap<number, readonly [number, numb
 
 /** Whether to leave out dead tiles of a size. */
 export function isWorthSkipping(kernel: ContractKernel, size: TileSize): boolean {
-  return kernel.live.length > 0 && unmaskedShare(kernel, size) <= WORTHWHILE;
+  return kernel.mask.length > 0 && unmaskedShare(kernel, size) <= WORTHWHILE;
 }

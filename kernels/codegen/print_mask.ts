@@ -27,7 +27,7 @@ export function overMaskedSteps(
   body: (part: Depth) => void,
 ): void {
   const { writer: w } = evaluator, int = new Integers(w);
-  if (kernel.live.length === 1) return body(maskedStepsIn(kernel, evaluator, tile, part));
+  if (kernel.mask.length === 1) return body(maskedStepsIn(kernel, evaluator, tile, part));
   const pieces = int.over(int.plus(int.sub(part.kEnd, part.k0), PIECE - 1), PIECE);
   w.loop({ start: int.literal(0), end: pieces, extent: Math.max(2, Math.ceil(kernel.k.extent / PIECE)) }, (piece) => {
     const k0 = int.add(part.k0, int.times(evaluator.scalar(piece, evaluator.env(new Map())), PIECE)),

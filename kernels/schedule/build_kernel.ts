@@ -162,7 +162,7 @@ class KernelBuilder {
     const rhs = this.#puller.pull(this.scope, node.inputs[1], at([...batch, k, n]));
     const stores = this.#stores();
     if (stores.length === 0) return undefined;
-    const live = maskOf(this.scope, {
+    const mask = maskOf(this.scope, {
       product: node,
       factors: [{ tensor: node.inputs[0], index: at([...batch, m, k]) }, {
         tensor: node.inputs[1],
@@ -174,7 +174,7 @@ class KernelBuilder {
       isOwn: (tensor) => this.fusion.members.has(tensor),
     });
     const done = this.#canonical(
-      { stores, exprs: [lhs, rhs], space: [...batch, m], fixed: [n, k], keepsLast: true, live },
+      { stores, exprs: [lhs, rhs], space: [...batch, m], fixed: [n, k], keepsLast: true, mask },
       ["n", "k"],
     );
     return this.#step(done, {
@@ -186,7 +186,7 @@ class KernelBuilder {
       lhs: done.exprs[0],
       rhs: done.exprs[1],
       stores: done.stores,
-      live: done.live.some((band) => band.length === 0) ? [] : done.live,
+      mask: done.mask.some((band) => band.length === 0) ? [] : done.mask,
     });
   }
 

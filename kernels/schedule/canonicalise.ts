@@ -42,7 +42,7 @@ export interface Draft {
   /** The last of `space` takes part in merging only: its parts would not fit the kernel. */
   readonly keepsLast?: boolean;
   /** Of products: which terms count. */
-  readonly live?: readonly Band[];
+  readonly mask?: readonly Band[];
   readonly loops: readonly Var[];
   /** What stand-ins in the indices stand for (see `Puller.guards`). */
   readonly guards: Substitution;
@@ -56,7 +56,7 @@ export interface CanonicalKernel {
   readonly exprs: readonly Expr[];
   readonly operands: readonly Operand[];
   readonly values: readonly ValueId[];
-  readonly live: readonly Band[];
+  readonly mask: readonly Band[];
   readonly loops: readonly Var[];
 }
 
@@ -72,7 +72,7 @@ export function canonicalise(draft: Draft, table: ValueTable, names: readonly st
     index,
   ) => (draft.guards.size === 0 ? index : substituteIndex(index, draft.guards)));
   // A mask's indices take part: variables that it tells apart stay apart.
-  indices.push(...(draft.live ?? []).flat());
+  indices.push(...(draft.mask ?? []).flat());
   const { space, fixed, stages } = chooseVariables(draft, indices, names);
   const rewriter = new Rewriter(draft, collector.loads, table, {
     space,
@@ -82,15 +82,15 @@ export function canonicalise(draft: Draft, table: ValueTable, names: readonly st
   const exprs = draft.exprs.map((expr) => rewriter.expr(expr));
   const stores = draft.stores.map((store) => rewriter.store(store));
   const used = new Set<number>();
-  const live = mapRegion(draft.live ?? [], (index) => substituteStages(index, stages));
-  for (const index of [...indices, ...live.flat()]) visitVars(index, ({ id }) => used.add(id));
+  const mask = mapRegion(draft.mask ?? [], (index) => substituteStages(index, stages));
+  for (const index of [...indices, ...mask.flat()]) visitVars(index, ({ id }) => used.add(id));
   return {
     space,
     fixed,
     stores,
     exprs,
     ...rewriter.operands(),
-    live,
+    mask,
     loops: draft.loops.filter(({ id }) => used.has(id)),
   };
 }

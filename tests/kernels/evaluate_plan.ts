@@ -13,7 +13,7 @@ import { ALIGNMENT, liveRanges } from "../../kernels/plan_memory.ts";
 import { KernelFault, type Layout, PlanMachine } from "./plan_machine.ts";
 
 /**
- * The outputs of a plan. Terms of products that no live band holds are left out, as printers do.
+ * The outputs of a plan. Terms of products that no band of the mask holds are left out, as printers do.
  * @throws {KernelFault} if the plan contradicts itself, or a kernel breaks a rule of memory.
  */
 export function evaluatePlan(plan: Plan, inputs: readonly ArrayLike<number>[]): Float64Array[] {

@@ -9,7 +9,7 @@ import { type Layout, PlanMachine } from "./plan_machine.ts";
 
 /** Options of {@link evaluateSchedule}. */
 export interface ScheduleEvaluation {
-  /** Whether terms of products that no live band holds count. Default: they do. */
+  /** Whether terms of products that no band of the mask holds count. Default: they do. */
   readonly deadTerms?: DeadTerms;
 }
 

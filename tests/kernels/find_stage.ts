@@ -21,7 +21,7 @@ import { evaluateSchedule } from "./evaluate_schedule.ts";
 import { KernelFault } from "./plan_machine.ts";
 
 /** A pass, by what it makes. `reference` is the interpreter itself, which refused the traced graph. */
-export type Stage = "reference" | "simplify" | "schedule" | "live bands" | "donation" | "plan";
+export type Stage = "reference" | "simplify" | "schedule" | "masks" | "donation" | "plan";
 
 /** What went wrong, and in which pass. */
 export interface StageFault {
@@ -91,7 +91,7 @@ export function findStage(traced: Graph, inputs: readonly NdArray[], options: St
       (made) => evaluateSchedule(made, data),
     );
     if (hasBands(scheduled.steps)) {
-      enter("live bands", () => scheduled, (made) => evaluateSchedule(made, data, { deadTerms: "skip" }));
+      enter("masks", () => scheduled, (made) => evaluateSchedule(made, data, { deadTerms: "skip" }));
     }
     const given = donated.length === 0
       ? scheduled
@@ -117,7 +117,7 @@ export function findStage(traced: Graph, inputs: readonly NdArray[], options: St
 function hasBands(steps: readonly Step[]): boolean {
   return steps.some((
     step,
-  ) => (step.kind === "loop" ? hasBands(step.steps) : step.kernel.kind === "contract" && step.kernel.live.length > 0));
+  ) => (step.kind === "loop" ? hasBands(step.steps) : step.kernel.kind === "contract" && step.kernel.mask.length > 0));
 }
 
 /** The first element that is too far off, as text. */

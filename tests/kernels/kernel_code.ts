@@ -1,6 +1,6 @@
 /**
  * Kernels as JavaScript, for the evaluators of schedules and plans: what a printer makes of a kernel, in the plainest
- * form there is. Where its elements live is the affair of the {@link KernelMemory} that it runs on.
+ * form there is. Where its elements mask is the affair of the {@link KernelMemory} that it runs on.
  *
  * An expression that is used once is written where it is used. One that is used more often becomes a function that
  * keeps its value until a variable changes. So the side of a `select` that is not chosen is never computed, and what it
@@ -26,7 +26,7 @@ export interface KernelMemory {
 export type KernelFunction = (memory: KernelMemory, loops: ReadonlyMap<number, number>) => void;
 
 /**
- * How the terms of a product that no band of its `live` holds are treated: counted like all others, or left out.
+ * How the terms of a product that no band of its `mask` holds are treated: counted like all others, or left out.
  * Printers may do either.
  */
 export type DeadTerms = "count" | "skip";
@@ -41,7 +41,7 @@ const compiled: Readonly<Record<DeadTerms, WeakMap<Kernel, KernelFunction>>> = {
 
 /** A kernel as a function, compiled once. */
 export function compileKernel(kernel: Kernel, deadTerms: DeadTerms): KernelFunction {
-  const known = compiled[kernel.kind === "contract" && kernel.live.length > 0 ? deadTerms : "count"];
+  const known = compiled[kernel.kind === "contract" && kernel.mask.length > 0 ? deadTerms : "count"];
   let made = known.get(kernel);
   if (!made) known.set(kernel, made = compileNow(kernel, deadTerms));
   return made;
@@ -142,12 +142,12 @@ function kernelBody(kernel: Kernel, code: Code, deadTerms: DeadTerms): string {
 }
 
 function contractBody(kernel: ContractKernel, code: Code, deadTerms: DeadTerms): string {
-  const { batch, m, n, k, lhs, rhs, stores, live } = kernel;
+  const { batch, m, n, k, lhs, rhs, stores, mask } = kernel;
   code.declare(k);
-  const bands = live.map((band) =>
+  const bands = mask.map((band) =>
     band.length === 0 ? "true" : band.map((index) => `${code.index(index)} >= 0`).join(" && ")
   );
-  const counts = deadTerms === "count" || live.length === 0
+  const counts = deadTerms === "count" || mask.length === 0
     ? ""
     : `if (${bands.map((band) => `(${band})`).join(" || ")}) `;
   const sum = nest(code, [k], `stamp++;\n${counts}total += ${code.expr(lhs)} * ${code.expr(rhs)};`);

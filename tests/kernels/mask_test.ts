@@ -83,12 +83,12 @@ Deno.test("a mask is found in all six products of attention and its gradient, ex
 });
 
 Deno.test("products without a mask, or with one that depends on data, have no dead terms", () => {
-  assertEquals(attentionProducts(37, 37, {}).map(({ live }) => live), [[], [], [], [], [], []]);
+  assertEquals(attentionProducts(37, 37, {}).map(({ mask }) => mask), [[], [], [], [], [], []]);
   const byData: Program = (x, y) => ops.matmul(ops.where(ops.greater(x, 0), x, 0), y);
-  assertEquals(contractsOf(scheduleOf(byData, [[20, 30], [30, 10]]).steps).map(({ live }) => live), [[]]);
+  assertEquals(contractsOf(scheduleOf(byData, [[20, 30], [30, 10]]).steps).map(({ mask }) => mask), [[]]);
   const either: Program = (x, y) =>
     ops.matmul(ops.where(ops.logicalOr(ops.greater(x, 0), ops.less(ops.iota([20, 30], 1), 5)), x, 0), y);
-  assertEquals(contractsOf(scheduleOf(either, [[20, 30], [30, 10]]).steps).map(({ live }) => live), [[]]);
+  assertEquals(contractsOf(scheduleOf(either, [[20, 30], [30, 10]]).steps).map(({ mask }) => mask), [[]]);
   // Of a condition of which only a part is known, that part counts.
   const known: Program = (x, y) =>
     ops.matmul(ops.where(ops.logicalAnd(ops.greater(x, 0), ops.less(ops.iota([20, 30], 1), 15)), x, 0), y);
@@ -103,7 +103,7 @@ Deno.test("a result that is read without its mask, or stored beside it, is compu
     const scores = ops.matmul(x, y);
     return [ops.where(mask(), scores, -1), scores];
   };
-  assertEquals(contractsOf(scheduleOf(both, [[24, 8], [8, 24]]).steps).map(({ live }) => live), [[]]);
+  assertEquals(contractsOf(scheduleOf(both, [[24, 8], [8, 24]]).steps).map(({ mask }) => mask), [[]]);
   const shares = (fn: Program) =>
     contractsOf(scheduleOf(fn, [[24, 8], [8, 24]]).steps).map((kernel) => unmaskedShare(kernel));
   assertEquals(shares((x, y) => ops.where(mask(), ops.matmul(x, y), -1)), [25 / 48]);
@@ -162,7 +162,7 @@ Deno.test("dropped terms are zero or never read, whatever the mask", () => {
         };
         const scheduled = scheduleOf(fn, [[m, k], [k, n]]), inputs = [wave([m, k], 1).data, wave([k, n], 2).data];
         const products = contractsOf(scheduled.steps);
-        products.forEach((kernel) => kernel.live.length > 0 ? dropped += 1 - unmaskedShare(kernel) : kept++);
+        products.forEach((kernel) => kernel.mask.length > 0 ? dropped += 1 - unmaskedShare(kernel) : kept++);
         assertEquals(
           evaluateSchedule({ ...scheduled, steps: scheduled.steps.map(honour) }, inputs),
           evaluateSchedule(scheduled, inputs),
@@ -192,7 +192,7 @@ function bandsOf(q: Index, s: Index, { causal, window, segment, prefix = 0 }: At
 /** Which axes of a product the mask is on: scores, weights times values, and what the gradients take of both. */
 type Role = "scores" | "values" | "keys" | "transposed";
 
-/** A product of which `live` is as a schedule has it, and data that are zero where it says so. */
+/** A product of which `mask` is as a schedule has it, and data that are zero where it says so. */
 function maskedProduct(role: Role, T: number, options: AttentionOptions): { kernel: ContractKernel; data: Elements[] } {
   const S = T + (options.prefix ?? 0), D = 12;
   const [m, n, k] = { scores: [T, S, D], values: [T, D, S], keys: [D, S, T], transposed: [S, D, T] }[role];
@@ -200,8 +200,8 @@ function maskedProduct(role: Role, T: number, options: AttentionOptions): { kern
   const lhs = role === "keys" || role === "transposed" ? e.read([2, k, m], [b, K, M]) : e.read([2, m, k], [b, M, K]);
   const rhs = role === "scores" ? e.read([2, n, k], [b, N, K]) : e.read([2, k, n], [b, K, N]);
   const [q, s]: [Var, Var] = { scores: [M, N], values: [M, K], keys: [K, N], transposed: [K, M] }[role] as [Var, Var];
-  const live = bandsOf(varIndex(q), varIndex(s), options);
-  const isLive = live.map((band) =>
+  const mask = bandsOf(varIndex(q), varIndex(s), options);
+  const isLive = mask.map((band) =>
     band.map((index) => e.inRange(index, 0, 1 << 20)).reduce(
       (all, test) => e.binary("and", all, test),
       e.const(1, "bool"),
@@ -221,7 +221,7 @@ function maskedProduct(role: Role, T: number, options: AttentionOptions): { kern
     lhs,
     rhs,
     stores,
-    live,
+    mask,
     operands: e.operands,
   };
   const data = kernel.operands.map(({ dtype, size }, at) => randomElements(dtype, size, at + 1));
@@ -292,7 +292,7 @@ Deno.test("cpu: masked products are what they were", () => {
     const wanted = runReference(kernel, data, []);
     for (const threads of [1, 3]) assertClose(label, runCpu(kernel, data, threads), wanted);
     // Bit for bit: a sum goes through k in order, and zeros change nothing.
-    assertEquals(runCpu(kernel, data, 2).at(-1), runCpu({ ...kernel, live: [] }, data, 2).at(-1), label);
+    assertEquals(runCpu(kernel, data, 2).at(-1), runCpu({ ...kernel, mask: [] }, data, 2).at(-1), label);
   }
 });
 
@@ -305,7 +305,7 @@ Deno.test("any width: masked products are what they were", () => {
       for (const target of TARGETS) {
         const found = runOnHost(kernel, data, { target, threads: 2 });
         assertClose(`${JSON.stringify(options)} ${role}, ${target.lanes} lanes`, found, wanted);
-        assertEquals(found.at(-1), runOnHost({ ...kernel, live: [] }, data, { target, threads: 1 }).at(-1));
+        assertEquals(found.at(-1), runOnHost({ ...kernel, mask: [] }, data, { target, threads: 1 }).at(-1));
       }
     }
   }
@@ -326,13 +326,13 @@ Deno.test("long products, summed in blocks, are what they were, with masks and w
   const between = [addIndex(varIndex(k), -1000), addIndex(scaleIndex(varIndex(k), -1), 1050)];
   const isAlive = (row: number, step: number, bands: number) =>
     bands === 0 || step <= 300 + 20 * row || (bands === 2 && step >= 1000 && step <= 1050);
-  for (const live of [[], [upTo], [upTo, between]]) {
+  for (const mask of [[], [upTo], [upTo, between]]) {
     const data = kernel.operands.map(({ dtype, size }, at) => randomElements(dtype, size, at + 1));
-    data[0].forEach((_, at) => isAlive(Math.floor(at / k.extent), at % k.extent, live.length) || (data[0][at] = 0));
-    const masked = { ...kernel, live }, wanted = runReference(kernel, data, []), label = `${live.length} bands`;
+    data[0].forEach((_, at) => isAlive(Math.floor(at / k.extent), at % k.extent, mask.length) || (data[0][at] = 0));
+    const masked = { ...kernel, mask }, wanted = runReference(kernel, data, []), label = `${mask.length} bands`;
     assertClose(label, runCpu(masked, data, 2), wanted);
     assertEquals(runCpu(masked, data, 2).at(-1), runCpu(kernel, data, 1).at(-1), label);
-    if (live.length === 1) continue;
+    if (mask.length === 1) continue;
     for (const style of ["software", "gpu"] as const) {
       assertClose(`${label} (${style})`, await gpu.run(masked, data, gpu.target(style), []), wanted);
     }
@@ -340,7 +340,7 @@ Deno.test("long products, summed in blocks, are what they were, with masks and w
 });
 
 /** A product of which only the first 16 steps of k count; the rest meets NaN. */
-function poisoned(live: readonly Band[], kernel: ContractKernel): { kernel: ContractKernel; data: Elements[] } {
+function poisoned(mask: readonly Band[], kernel: ContractKernel): { kernel: ContractKernel; data: Elements[] } {
   const data = kernel.operands.map(({ dtype, size }, at) => randomElements(dtype, size, at + 1));
   const { m, n, k } = kernel;
   for (let b = 0; b < 2; b++) {
@@ -349,15 +349,15 @@ function poisoned(live: readonly Band[], kernel: ContractKernel): { kernel: Cont
       for (let column = 0; column < n.extent; column++) data[1][(b * k.extent + step) * n.extent + column] = NaN;
     }
   }
-  return { kernel: { ...kernel, live }, data };
+  return { kernel: { ...kernel, mask }, data };
 }
 
 Deno.test("what a mask hides is not looked at, and texts without a mask stay as they are", async () => {
   const { kernel: base } = maskedProduct("values", 200, {});
   const first = [[addIndex(scaleIndex(varIndex(base.k), -1), 15)]],
     two = [...first, [addIndex(varIndex(base.k), -32), addIndex(scaleIndex(varIndex(base.k), -1), 63)]];
-  for (const live of [first, two]) {
-    const { kernel, data } = poisoned(live, base);
+  for (const mask of [first, two]) {
+    const { kernel, data } = poisoned(mask, base);
     assert(runCpu(kernel, data, 1).at(-1)!.every(Number.isFinite));
     for (const style of ["software", "gpu"] as const) {
       assert(
@@ -368,15 +368,15 @@ Deno.test("what a mask hides is not looked at, and texts without a mask stay as 
     }
   }
   // Hardly anything is hidden: not worth the text.
-  const little = { ...base, live: [[addIndex(scaleIndex(varIndex(base.k), -1), 190)]] };
+  const little = { ...base, mask: [[addIndex(scaleIndex(varIndex(base.k), -1), 190)]] };
   for (const style of ["software", "gpu"] as const) {
     assertEquals(
       printWgsl(little, gpu.target(style)).source,
-      printWgsl({ ...base, live: [] }, gpu.target(style)).source,
+      printWgsl({ ...base, mask: [] }, gpu.target(style)).source,
     );
   }
   assertEquals(
     printCpuKernel(little, { relaxed: false }).fn.code,
-    printCpuKernel({ ...base, live: [] }, { relaxed: false }).fn.code,
+    printCpuKernel({ ...base, mask: [] }, { relaxed: false }).fn.code,
   );
 });

@@ -9,9 +9,9 @@ import * as ops from "../../ops/mod.ts";
 export function honour(step: Step): Step {
   if (step.kind === "loop") return { ...step, steps: step.steps.map(honour) };
   const { kernel } = step;
-  if (kernel.kind !== "contract" || kernel.live.length === 0) return step;
+  if (kernel.kind !== "contract" || kernel.mask.length === 0) return step;
   const e = new ExprBuilder();
-  const bands = kernel.live.map((band) =>
+  const bands = kernel.mask.map((band) =>
     band.map((index) => e.inRange(index, 0, 2 ** 31)).reduce(
       (all, test) => e.binary("and", all, test),
       e.const(1, "bool"),

@@ -243,18 +243,18 @@ Deno.test("a wrong pass is found: an in-place output that is read at another ele
   assertStringIncludes(fault.message, "which another invocation");
 });
 
-Deno.test("a wrong pass is found: a live band that leaves out terms that count", () => {
+Deno.test("a wrong pass is found: a band of the mask that leaves out terms that count", () => {
   const fn: Program = (x, y) => {
     const causal = ops.greaterEqual(ops.iota([6, 6], 0), ops.iota([6, 6], 1));
     return ops.matmul(ops.where(causal, x, 0), y);
   };
   const narrow = changeFirst((kernel) =>
-    kernel.kind !== "contract" || kernel.live.length === 0 ? undefined : {
+    kernel.kind !== "contract" || kernel.mask.length === 0 ? undefined : {
       ...kernel,
-      live: kernel.live.map((band) => band.map((index) => addIndex(index, -1))),
+      mask: kernel.mask.map((band) => band.map((index) => addIndex(index, -1))),
     } satisfies ContractKernel
   );
   assert(find(fn, [wave([6, 6], 1), wave([6, 6], 2)], {}) === undefined);
   const fault = find(fn, [wave([6, 6], 1), wave([6, 6], 2)], { schedule: narrow });
-  assert(fault?.stage === "live bands", `${fault?.stage}: ${fault?.message}`);
+  assert(fault?.stage === "masks", `${fault?.stage}: ${fault?.message}`);
 });

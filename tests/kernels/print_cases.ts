@@ -247,7 +247,7 @@ export function contractKernel(
     lhs,
     rhs,
     stores,
-    live: [],
+    mask: [],
     operands: e.operands,
   };
 }

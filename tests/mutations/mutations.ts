@@ -205,7 +205,7 @@ const SCHEDULE: readonly Mutation[] = [
     suites: ["schedule"],
   },
   {
-    name: "schedule: a live band that begins one step late",
+    name: "schedule: a band of the mask that begins one step late",
     file: "kernels/schedule/find_region.ts",
     search: "return below(x, y);",
     replace: "return below(addIndex(x, 1), y);",

@@ -55,7 +55,7 @@ export function openMaskedLoop(loop: MaskedLoop): Var | undefined {
 function skipBetweenBands(loop: MaskedLoop, variable: Var): void {
   const { kernel, tile, size, writer } = loop;
   const start = scaleIndex(varIndex(variable), size.depth);
-  const bands = maskConditions(kernel.live, new Map(tile).set(kernel.k.id, { start, size: size.depth }));
+  const bands = maskConditions(kernel.mask, new Map(tile).set(kernel.k.id, { start, size: size.depth }));
   const isSettled = bands.some((band) => band.length === 0) ||
     !bands.flat().some((index) => dependsOn(index, variable, () => true));
   if (isSettled) return;
