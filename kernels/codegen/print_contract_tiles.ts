@@ -209,8 +209,9 @@ class TilePrinter {
   }
 
   #packRows(task: Task, part: Depth, from: Value, to: Value): void {
-    const { kernel, evaluator } = this, { m } = kernel, { chunk, columns } = this.#blocks;
-    const tile = this.#sides(task, { row: from, height: chunk, column: task.n0, width: columns });
+    const { kernel, evaluator } = this, { m } = kernel, { chunk } = this.#blocks;
+    // As wide as the panels are, which may have columns that do not exist: they read what the others read.
+    const tile = this.#sides(task, { row: from, height: chunk, column: task.n0, width: this.#sumPitch / 4 });
     const steps = this.#skips ? maskedStepsIn(kernel, evaluator, tile, part) : part;
     const base = this.#skips
       ? this.#int.add(this.#packedRows, this.#int.times(this.#int.sub(steps.k0, part.k0), 4))

@@ -13,7 +13,7 @@ export function printScatter(kernel: ScatterKernel, evaluator: Evaluator): void 
   const chosen = chooseWalk(evaluator, space, [valid], [store]);
   // Lanes must be valid together, or not at all.
   const probe = evaluator.env(
-    chosen.replace(varIndex(makeVar("group", 2))).set(position.id, varIndex(position)),
+    chosen.replace(varIndex(makeVar("group", Math.max(2, chosen.groups)))).set(position.id, varIndex(position)),
     chosen.lane,
   );
   const walk = evaluator.varies(valid, probe) ? scalarWalk(space) : chosen;

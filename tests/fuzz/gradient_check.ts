@@ -4,10 +4,10 @@
  *
  * A second trace of the program notes every outermost call of `grad`, `valueAndGrad` and `vjp` and adds to its results,
  * for a point near the argument and one direction d, the gradient's inner product with d and the values of the function
- * at 0, +-h and +-h/2 along d. What the quotient may be off by comes from the program: the difference of the two
+ * at 0, +-h, +-h/2 and +-h/4 along d. What the quotient may be off by comes from the program: the difference of the two
  * central quotients, of which the truncation error of the finer one is a third, and the bounds of the f64 arithmetic.
- * Where the function has a kink at the point, the one-sided quotients stay apart as h shrinks, and the check says
- * nothing.
+ * Where the function has a kink at the point, the one-sided quotients stay apart as h shrinks, and where it has many
+ * near the point, the central ones do not come closer as those of smooth functions do: then the check says nothing.
  */
 import { checkpoint } from "../../core/checkpoint.ts";
 import { grad, valueAndGrad, vjp } from "../../core/grad.ts";
@@ -26,7 +26,7 @@ import { Random } from "./random.ts";
 import { buildFunction } from "./text.ts";
 
 const H = 2 ** -12;
-const STEPS = [0, H, -H, H / 2, -H / 2];
+const STEPS = [0, H, -H, H / 2, -H / 2, H / 4, -H / 4];
 
 /** A differentiated function, its point, and its gradient at any point. */
 interface Differentiation {
@@ -158,14 +158,18 @@ function judge(graph: Graph, inputs: readonly NdArray[]): GradientCheck[] {
   const checks: GradientCheck[] = [];
   const per = STEPS.length + 1;
   for (let at = 0; at < results.length; at += per) {
-    const [slope, middle, right, left, nearRight, nearLeft] = results.slice(at, at + per);
+    const [slope, middle, right, left, nearRight, nearLeft, nextRight, nextLeft] = results.slice(at, at + per);
     const coarse = (right.value - left.value) / (2 * H), fine = (nearRight.value - nearLeft.value) / H;
     const noise = (right.radius + left.radius + 2 * nearRight.radius + 2 * nearLeft.radius + 4 * middle.radius) / H;
     const gap = Math.abs(right.value - 2 * middle.value + left.value) / H,
       nearGap = Math.abs(nearRight.value - 2 * middle.value + nearLeft.value) / (H / 2);
+    const finest = (nextRight.value - nextLeft.value) / (H / 2);
+    const finestNoise = noise + 2 * (nextRight.radius + nextLeft.radius) / H;
     const allowed = 2 * Math.abs(coarse - fine) + noise + slope.radius;
+    // A quarter, of smooth functions.
+    const converges = Math.abs(fine - finest) <= 0.5 * Math.abs(coarse - fine) + finestNoise;
     const isKink = nearGap > 0.7 * gap + 2 * noise;
-    const decided = Number.isFinite(allowed) && Number.isFinite(slope.value) && !isKink &&
+    const decided = Number.isFinite(allowed) && Number.isFinite(slope.value) && !isKink && converges &&
       allowed <= 0.05 * Math.max(Math.abs(fine), Math.abs(slope.value), 1e-3);
     const kind = !decided ? "undecided" : Math.abs(slope.value - fine) <= allowed ? "right" : "wrong";
     checks.push({ kind, slope: slope.value, quotient: fine, allowed });

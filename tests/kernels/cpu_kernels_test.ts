@@ -4,6 +4,15 @@
  */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { CompileError } from "../../core/errors.ts";
+import { grad } from "../../core/grad.ts";
+import type { Tensor } from "../../core/graph.ts";
+import { interpret } from "../../core/interpret.ts";
+import { sizeOfShape } from "../../core/shape.ts";
+import { simplify } from "../../core/simplify.ts";
+import { type Spec, spec, trace } from "../../core/trace.ts";
+import { compile } from "../../kernels/compile.ts";
+import { requestCpuDevice } from "../../kernels/mod.ts";
+import * as ops from "../../ops/mod.ts";
 import { columnsOf, panelsOf } from "../../kernels/codegen/contract_blocks.ts";
 import { findFeatures } from "../../kernels/devices/wasm/features.ts";
 import { printCpuKernel, TILES } from "../../kernels/devices/wasm/print_kernel.ts";
@@ -361,4 +370,31 @@ Deno.test("cpu: printed text of a map kernel", () => {
   for (const part of ["(param $thread i32)", "v128.load 0", "f32x4.neg", "v128.store 0", "br_if 0"]) {
     assert(text.includes(part), `${part} is missing in\n${text}`);
   }
+});
+
+Deno.test("cpu: gradients of gathers along an axis scatter each into its own column, whatever the sizes", async () => {
+  const shapes = [[1, 9, 2], [2, 3, 4], [3, 5, 1], [4, 2, 3], [1, 1, 8], [2, 8, 3], [5, 1, 2], [1, 6, 6], [1, 9, 3]];
+  // Indices for each column, or the same for all along another axis.
+  const cases = shapes.flatMap((shape) =>
+    [0, 1, 2].flatMap((axis) => [0, 1, 2].map((same) => ({ shape, axis, same })))
+  );
+  const gradients = (x: Tensor, picks: Tensor): Tensor[] =>
+    cases.map(({ shape, axis, same }) => {
+      const size = sizeOfShape(shape), taken = shape.with(axis, 2), given = same === axis ? taken : taken.with(same, 1);
+      const indices = ops.mod(ops.reshape(ops.slice(picks, [0], [sizeOfShape(given)]), given), shape[axis]);
+      const weights = ops.add(ops.cast(ops.reshape(ops.iota([sizeOfShape(taken)], 0), taken), "f32"), 1);
+      return grad((own: Tensor) => ops.sum(ops.mul(ops.takeAlongAxis(own, indices, { axis }), weights)))(
+        ops.reshape(ops.slice(x, [0], [size]), shape),
+      );
+    });
+  const specs: [Spec, Spec] = [spec([72]), spec([144], "i32")];
+  const x = Float64Array.from({ length: 72 }, (_, i) => i),
+    picks = Int32Array.from({ length: 144 }, (_, i) => 7 * i % 11);
+  const wanted = interpret(simplify(trace(gradients, specs).graph), [
+    { ...specs[0], data: x },
+    { ...specs[1], data: Float64Array.from(picks) },
+  ]);
+  using device = await requestCpuDevice({ threads: 1, poison: true });
+  const program = await compile(device, gradients, specs), found = await program.run(Float32Array.from(x), picks);
+  found.forEach(({ data }, at) => assertEquals([...data], [...wanted[at].data], JSON.stringify(cases[at])));
 });

@@ -6,8 +6,11 @@ import type { Tensor } from "../../core/graph.ts";
 import { addIndex, divIndex, type Index, makeVar, scaleIndex, type Var, varIndex } from "../../core/index_expr.ts";
 import { scan } from "../../core/scan.ts";
 import { simplify } from "../../core/simplify.ts";
-import { spec, trace } from "../../core/trace.ts";
+import { interpret } from "../../core/interpret.ts";
+import { type Spec, spec, trace } from "../../core/trace.ts";
+import { compile } from "../../kernels/compile.ts";
 import { costOf } from "../../kernels/cost.ts";
+import { requestCpuDevice } from "../../kernels/mod.ts";
 import { printCpuKernel } from "../../kernels/devices/wasm/print_kernel.ts";
 import { encodeModule } from "../../kernels/devices/wasm/wasm_encoder.ts";
 import type { Band, ContractKernel } from "../../kernels/kernel.ts";
@@ -378,5 +381,33 @@ Deno.test("what a mask hides is not looked at, and texts without a mask stay as 
   assertEquals(
     printCpuKernel(little, { relaxed: false }).fn.code,
     printCpuKernel({ ...base, mask: [] }, { relaxed: false }).fn.code,
+  );
+});
+
+Deno.test("cpu: what tiles read of packed operands was packed, whatever the mask leaves of which sizes", async () => {
+  const M = 5;
+  const masks: readonly ((row: Tensor, column: Tensor) => Tensor)[] = [
+    ops.equal,
+    ops.lessEqual,
+    ops.greaterEqual,
+    (row, column) => ops.logicalAnd(ops.lessEqual(row, column), ops.less(column, ops.add(row, 3))),
+  ];
+  const sizes = [4, 5, 9, 20].flatMap((n) => [5, 8, 9, 21].map((k) => ({ n, k })));
+  // Both operands are computed, so that both are packed; recycled memory is NaN.
+  const products = (x: Tensor, y: Tensor): Tensor[] =>
+    sizes.flatMap(({ n, k }) =>
+      masks.flatMap((isKept) => {
+        const lhs = ops.abs(ops.slice(x, [0, 0], [M, k])), rhs = ops.abs(ops.slice(y, [0, 0], [k, n]));
+        const masked = (of: Tensor): Tensor => ops.where(isKept(ops.iota(of.shape, 0), ops.iota(of.shape, 1)), of, 0);
+        return [ops.matmul(lhs, masked(rhs)), ops.matmul(masked(lhs), rhs), masked(ops.matmul(lhs, rhs))];
+      })
+    );
+  const specs: [Spec, Spec] = [spec([M, 21]), spec([21, 20])], data = [wave([M, 21], 1), wave([21, 20], 2)] as const;
+  const wanted = interpret(simplify(trace(products, specs).graph), [...data]);
+  using device = await requestCpuDevice({ threads: 1, poison: true });
+  const program = await compile(device, products, specs);
+  const found = await program.run(...data.map(({ data }) => Float32Array.from(data)) as [Float32Array, Float32Array]);
+  found.forEach(({ data }, at) =>
+    data.forEach((x: number, i: number) => assertAlmostEquals(x, wanted[at].data[i], 1e-4, `product ${at}`))
   );
 });
