@@ -20,7 +20,7 @@ import { schedule } from "../../kernels/schedule.ts";
 import { printWgsl } from "../../kernels/devices/webgpu/print_wgsl.ts";
 import type { AttentionOptions } from "../../ops/attention.ts";
 import * as ops from "../../ops/mod.ts";
-import { segmentAttention } from "../../titans/nn/layers.ts";
+import { segmentAttention } from "../../titans/nn/attention.ts";
 import { wave } from "../evaluate.ts";
 import { evaluateSchedule } from "./evaluate_schedule.ts";
 import { runOnHost, TARGETS } from "./host_language.ts";

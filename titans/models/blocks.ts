@@ -94,11 +94,6 @@ export function blockLayers(config: ModelConfig): BlockLayer[] {
   });
 }
 
-/** How many blocks there are. */
-export function blockCount({ blocks }: Pick<ModelConfig, "blocks">): number {
-  return typeof blocks === "number" ? blocks : blocks.length;
-}
-
 /** The mixers of a model in a word: `mac`, or `lmm,mag,lmm` where blocks differ. */
 export function describeMixers({ model, blocks }: Pick<ModelConfig, "model" | "blocks">): string {
   if (typeof blocks === "number") return model;
