@@ -1,17 +1,17 @@
-/** Sums of blocks, for sums of many terms (long_sums.ts). */
+/** Block-wise summation for long sums (see long_sums.ts). */
 import { MAX_TERMS, SUM_BLOCK } from "../long_sums.ts";
 import { f, splat } from "./lanes.ts";
 import type { Local, Value, Writer } from "./writer.ts";
 
-/** The sum of what blocks of terms summed, itself in blocks where these are many. */
+/** A running total over blocks of terms. With many blocks, the partial sums are themselves summed in blocks. */
 export class BlockSum {
   readonly #sum: Local;
   readonly #earlier: Local | undefined;
 
   /**
-   * Starts with 0.
-   * @param block The local in which a block is summed.
-   * @param terms Terms of the whole sum.
+   * Initializes the total to 0.
+   * @param block The local that accumulates the current block.
+   * @param terms Number of terms in the whole sum.
    */
   constructor(readonly w: Writer, readonly block: Local, terms: number) {
     this.#sum = w.newLocal(block);
@@ -21,13 +21,13 @@ export class BlockSum {
     this.#clear(this.#earlier);
   }
 
-  /** The sum of all finished blocks. */
+  /** The sum of all flushed blocks. */
   get value(): Value {
     const sum = this.w.read(this.#sum);
     return this.#earlier === undefined ? sum : f(this.w, "add", this.w.read(this.#earlier), sum);
   }
 
-  /** Adds the block, whose first term has the number `first`, and starts the next one with 0. */
+  /** Adds the current block, whose first term has index `first`, to the total and resets the block to 0. */
   flush(first: Value): void {
     const { w, block } = this, earlier = this.#earlier;
     w.assign(this.#sum, f(w, "add", w.read(this.#sum), w.read(block)));
@@ -40,7 +40,7 @@ export class BlockSum {
     });
   }
 
-  /** Puts the sum of all blocks in the place of the block, which has been flushed. */
+  /** Stores the total in the block's local. The block must have been flushed. */
   finish(): void {
     this.w.assign(this.block, this.value);
   }

@@ -1,10 +1,10 @@
-/** How the tiled contract kernel cuts its work: tasks, blocks, panels, tiles. */
+/** How the tiled contract kernel partitions its work into tasks, blocks, panels and tiles. */
 import type { ContractKernel } from "../kernel.ts";
 import { pointsOf } from "./lane_index.ts";
 import { timeOf, TIMES } from "./expr_time.ts";
 import type { Target } from "./target.ts";
 
-/** The least multiple of the rows of both tiles and of W, so that only the last block of an axis has a rest. */
+/** The least common multiple of the row counts of both tiles and W: only the last block of an axis has a remainder. */
 export function rowStepOf({ lanes, tiles: { wide, narrow } }: Target): number {
   let step = lanes;
   while (step % wide.rows !== 0 || step % narrow.rows !== 0) step += lanes;
@@ -12,16 +12,16 @@ export function rowStepOf({ lanes, tiles: { wide, narrow } }: Target): number {
 }
 
 /**
- * Rows that are packed and multiplied together, columns of a block, steps of k that are packed together: all stays in
- * the second-level cache. Steps that are packed together are also a block of the sum (long_sums.ts): half as many would
- * make sums twice as accurate and products 4% slower.
+ * Rows that are packed and multiplied together, maximum columns of a block, and maximum steps of k that are packed
+ * together, chosen so that everything stays in the L2 cache. A packed run of k is also a block of the sum
+ * (long_sums.ts): halving it would make sums twice as accurate and products 4% slower.
  */
 const CHUNK_ROWS = 96, MAX_COLUMNS = 128, MAX_DEPTH = 256;
 
-/** Most rows of a task: they share the packed columns. */
+/** Maximum number of rows of a task. All rows of a task share the packed columns. */
 const MAX_ROWS = 16 * CHUNK_ROWS;
 
-/** Sizes of blocks. */
+/** Block sizes. */
 export interface Blocks {
   /** Rows of a task. */
   readonly rows: number;
@@ -33,13 +33,13 @@ export interface Blocks {
   readonly depth: number;
 }
 
-/** The panels of a block: columns that a tile takes, wide ones first. */
+/** How many panels of each width a block consists of; wide panels come first. */
 export interface Panels {
   readonly wide: number;
   readonly narrow: number;
 }
 
-/** Cuts columns into panels with as few superfluous columns as possible, and of such cuts that of most wide panels. */
+/** Partitions columns into panels with the least padding and, among equal choices, the most wide panels. */
 export function panelsOf(columns: number, tiles: Target["tiles"]): Panels {
   const cuts = Array.from({ length: MAX_NARROW + 1 }, (_, narrow): Panels => {
     const rest = columns - tiles.narrow.columns * narrow;
@@ -48,33 +48,33 @@ export function panelsOf(columns: number, tiles: Target["tiles"]): Panels {
   return cuts.reduce((best, cut) => (columnsOf(cut, tiles) < columnsOf(best, tiles) ? cut : best));
 }
 
-/** Columns that panels cover. */
+/** Number of columns that the panels cover, padding included. */
 export function columnsOf({ wide, narrow }: Panels, tiles: Target["tiles"]): number {
   return tiles.wide.columns * wide + tiles.narrow.columns * narrow;
 }
 
-/** The least multiple that is not below a value. */
+/** Rounds `value` up to a multiple of `multiple`. */
 export function roundUp(value: number, multiple: number): number {
   return Math.ceil(value / multiple) * multiple;
 }
 
-/** Most narrow panels of a block: two cover what one wide panel and a third of one would. */
+/** Maximum number of narrow panels in a block: two cover as much as one and a third wide panels. */
 const MAX_NARROW = 2;
 
-/** Nanoseconds, by order of magnitude, of a vector's multiply-add, and of a task beside its work. */
+/** Approximate nanoseconds of a vector multiply-add, and the fixed overhead of a task. */
 const MADD_TIME = 0.2, TASK_TIME = 500;
 
-/** What is known of the operands when blocks are chosen. */
+/** What is known about the operands when block sizes are chosen. */
 export interface BlockOptions {
-  /** Whether rows, or columns, are read where they lie. */
+  /** Whether rows (or columns) are read in place, without packing. */
   readonly readsRows: boolean;
   readonly readsColumns: boolean;
   readonly target: Target;
 }
 
 /**
- * Chooses blocks: few large ones repeat less packing, and their number should be a multiple of the threads. What is
- * summed in which order does not depend on the choice.
+ * Chooses block sizes. Fewer, larger blocks repeat less packing; the number of tasks should be a multiple of the number
+ * of threads. The order of summation does not depend on the choice.
  */
 export function chooseBlocks(
   { batch, m, n, k, lhs, rhs, stores }: ContractKernel,
@@ -100,7 +100,10 @@ export function chooseBlocks(
   return best!;
 }
 
-/** Sizes of equal parts of an extent, in multiples of a step, from `least` parts on. */
+/**
+ * Candidate sizes that split an extent into equal parts, rounded up to a multiple of `step`, starting with `least`
+ * parts.
+ */
 function cuts(extent: number, step: number, least: number): number[] {
   const sizes = new Set<number>();
   for (let parts = least; parts <= 64 * least; parts = parts < 8 ? parts + 1 : parts * 2) {

@@ -1,17 +1,14 @@
-/** Operands and results of tiled products that are read and written where they lie, without packing. */
+/** Operands and results of tiled products that are accessed in place, without packing. */
 import type { Expr } from "../../core/expr.ts";
 import type { Index, Var } from "../../core/index_expr.ts";
 import type { ContractKernel } from "../kernel.ts";
 import { laneForm } from "./lane_index.ts";
 import type { Tile } from "./target.ts";
 
-/** Steps of k further apart than this fall on few sets of the cache: such operands are packed. */
+/** Beyond this stride, successive steps of k map to few cache sets, so the operand is packed. */
 const MAX_STRIDE_BYTES = 1024;
 
-/**
- * A tensor that is addressed where it lies: the address of its first element in the task's batch, and distances in
- * bytes.
- */
+/** A tensor accessed in place: the address of its first element in the current batch, and its strides in bytes. */
 export interface Direct {
   readonly operand: number;
   readonly at: Index;
@@ -19,7 +16,7 @@ export interface Direct {
   readonly otherBytes: number;
 }
 
-/** A plain load or store as address and distances, where it is linear in two variables and stays inside. */
+/** A plain load or store as an address and strides, if its index is linear in both variables and always in bounds. */
 function direct(
   { operands }: ContractKernel,
   { operand, index }: { readonly operand: number; readonly index: Index },
@@ -37,7 +34,7 @@ function directLoad(kernel: ContractKernel, expr: Expr, axis: Var): Direct | und
   return expr.kind === "load" ? direct(kernel, expr, axis, kernel.k) : undefined;
 }
 
-/** Rows are read where they lie if they are contiguous along k, or close together. */
+/** Rows can be read in place if they are contiguous along k or have a small stride. */
 export function directRows(kernel: ContractKernel): Direct | undefined {
   const { lhs, m, k } = kernel, found = directLoad(kernel, lhs, m);
   if (!found) return undefined;
@@ -46,7 +43,7 @@ export function directRows(kernel: ContractKernel): Direct | undefined {
   return otherBytes <= 4 || isNear ? found : undefined;
 }
 
-/** Columns are read where they lie if they are neighbours and steps of k close together, or if few rows use them. */
+/** Columns can be read in place if they are contiguous and k has a small stride, or if few rows use them. */
 export function directColumns(kernel: ContractKernel, narrow: Tile): Direct | undefined {
   const { rhs, m, n, k } = kernel, found = directLoad(kernel, rhs, n);
   if (!found || found.axisBytes !== 4) return undefined;
@@ -54,7 +51,7 @@ export function directColumns(kernel: ContractKernel, narrow: Tile): Direct | un
   return isNear || m.extent <= 2 * narrow.rows ? found : undefined;
 }
 
-/** Sums are stored where they belong if they are the result as they are and columns are neighbours. */
+/** Sums can be stored in place if they are the result unchanged and columns are contiguous. */
 export function directResult(kernel: ContractKernel): Direct | undefined {
   const { stores, m, n, operands } = kernel, [store] = stores;
   if (stores.length !== 1 || store.value.kind !== "accumulator" || operands[store.operand].access !== "write") {

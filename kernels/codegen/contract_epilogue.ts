@@ -1,4 +1,4 @@
-/** The epilogue of a tiled product: which way round it is stored, and a map over sums that are finished. */
+/** The epilogue of a tiled product: its orientation, and the map that is applied to finished sums. */
 import type { Index, Var } from "../../core/index_expr.ts";
 import { addIndex, makeVar, scaleIndex, varIndex } from "../../core/index_expr.ts";
 import type { ContractKernel } from "../kernel.ts";
@@ -6,7 +6,7 @@ import type { Evaluator } from "./evaluator.ts";
 import { Integers } from "./integers.ts";
 import type { Value } from "./writer.ts";
 
-/** The product or its transpose: the one whose rows are contiguous where they are stored, so that lanes run along n. */
+/** Returns the product or its transpose, whichever is stored with contiguous rows, so that lanes run along n. */
 export function orient(kernel: ContractKernel, evaluator: Evaluator): ContractKernel {
   const { m, n, lhs, rhs, stores } = kernel, { lanes } = evaluator.writer, lane = makeVar("lane", lanes);
   const sums: Value = { local: 0, literal: 0, dtype: "f32", width: lanes, depth: 0 };
@@ -21,21 +21,21 @@ export function orient(kernel: ContractKernel, evaluator: Evaluator): ContractKe
   return costAlong(m) < costAlong(n) ? { ...kernel, m: n, n: m, lhs: rhs, rhs: lhs } : kernel;
 }
 
-/** Sums in scratch memory. */
+/** Finished sums in scratch memory. */
 export interface FinishedSums {
   /** Values of the batch variables. */
   readonly batch: ReadonlyMap<number, Index>;
-  /** Rows and columns of them. */
+  /** The first row and column, and the ends of the ranges. */
   readonly from: Value;
   readonly to: Value;
   readonly n0: Value;
   readonly nEnd: Value;
-  /** The address of the first, and bytes between rows. */
+  /** The address of the first sum, and the pitch between rows in bytes. */
   readonly sums: Value;
   readonly pitch: number;
 }
 
-/** Stores what the kernel makes of sums, with lanes along n. */
+/** Applies the kernel's epilogue to sums and stores the results, with lanes along n. */
 export function printEpilogue(
   { m, n, stores }: ContractKernel,
   evaluator: Evaluator,

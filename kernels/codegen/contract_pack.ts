@@ -1,8 +1,8 @@
 /**
- * Packing of the operands of the tiled contract kernel: their fused expressions are evaluated once for a block and
- * written to scratch memory, rows as they lie in a matrix [rows][k], columns in panels of the tiles' widths. Lanes run
- * along the axis or along k, whichever reads memory better; blocks of W x W are transposed where that is not the way
- * they are written.
+ * Packing of the operands of the tiled contract kernel. The fused expression of an operand is evaluated once per block
+ * and written to scratch memory: rows as a row-major matrix [rows][k], columns in panels of the tiles' widths. Lanes
+ * run along the axis or along k, whichever reads memory more efficiently; where that is not the order of the packed
+ * layout, blocks of W x W are transposed.
  */
 import type { Expr } from "../../core/expr.ts";
 import type { Index, Var } from "../../core/index_expr.ts";
@@ -12,10 +12,10 @@ import type { Env, Evaluator } from "./evaluator.ts";
 import { Integers } from "./integers.ts";
 import type { Value, Writer } from "./writer.ts";
 
-/** An operand, and what of it is packed. Starts divide by W. */
+/** An operand and the range of it to pack. Ranges start at multiples of W. */
 export interface Block {
   readonly expr: Expr;
-  /** The row, or the column. */
+  /** The row or column variable. */
   readonly axis: Var;
   readonly k: Var;
   /** Values of the batch variables. */
@@ -51,9 +51,7 @@ export class Packer {
     return lane ? splat(this.#w, value) : value;
   }
 
-  /**
-   * Whether reading W steps of k at a time takes fewer memory instructions than reading W neighbours along the axis.
-   */
+  /** Whether vectors along k need fewer memory instructions than vectors along the axis. */
   #prefersK(block: Block): boolean {
     const { axis, k } = block, { lanes } = this.#w, lane = makeVar("lane", lanes);
     const vector = (number: Index) => addIndex(scaleIndex(number, lanes), varIndex(lane));
@@ -63,7 +61,7 @@ export class Packer {
     return costOf(this.#env(block, probe(axis.extent), vector(probe(Math.floor(k.extent / lanes))), lane)) < alongAxis;
   }
 
-  /** Writes rows, `pitch` bytes apart, from `base` on. */
+  /** Packs rows, starting at `base`, with a row pitch of `pitch` bytes. */
   rows(block: Block, base: Value, pitch: number): void {
     const { axis, start, end } = block, w = this.#w, int = this.#int, { lanes } = w, lane = makeVar("lane", lanes);
     const vectors = Math.floor(axis.extent / lanes),
@@ -112,9 +110,7 @@ export class Packer {
     });
   }
 
-  /**
-   * Writes the panels of `width` columns from column `first` to `last`; beyond `block.end` there is nothing to write.
-   */
+  /** Packs columns `first` to `last` into panels of `width` columns. Columns from `block.end` on are not written. */
   columns(
     block: Block,
     base: Value,
@@ -124,7 +120,7 @@ export class Packer {
     const all = Math.floor(axis.extent / lanes), isAlongK = this.#prefersK(block);
     const fitting = int.add(first, int.times(int.over(int.max(int.sub(end, first), 0), width), width));
     const whole = isExact ? last : int.op("select", last, fitting, int.op("i32.lt_s", last, fitting));
-    // The greatest number that the counter takes leaves room for the other vectors of its panel.
+    // The largest value of the counter leaves room for the other vectors of its panel.
     w.loop(
       { start: int.over(first, lanes), end: int.over(whole, lanes), extent: all - vectors + 1, step: vectors },
       (vector) => {
@@ -156,7 +152,7 @@ export class Packer {
     });
   }
 
-  /** Bytes that columns take in panels. */
+  /** Bytes that the given number of packed columns occupies. */
   #bytes({ k0, kEnd }: Block, columns: Value): Value {
     const depth = this.#int.sub(kEnd, k0);
     return this.#int.times(
@@ -165,7 +161,7 @@ export class Packer {
     );
   }
 
-  /** Some vectors of columns of a panel, for all k. */
+  /** Packs some vectors of the columns of a panel, for all k. */
   #panel(
     block: Block,
     { column, line, width, vectors, isAlongK }: {
@@ -200,7 +196,7 @@ export class Packer {
     this.#overRest(block, across);
   }
 
-  /** Runs `body` for each step of k that begins a whole vector. */
+  /** Runs `body` for each step of k that starts a whole vector. */
   #overVectors({ k, k0, kEnd }: Block, body: (step: Index) => void): void {
     const { lanes } = this.#w;
     this.#w.loop(
@@ -209,7 +205,7 @@ export class Packer {
     );
   }
 
-  /** Runs `body` for the steps of k after the last whole vector. */
+  /** Runs `body` for the remaining steps of k after the last whole vector. */
   #overRest({ k, k0, kEnd }: Block, body: (step: Index) => void): void {
     const { lanes } = this.#w, whole = lanes * Math.floor(k.extent / lanes);
     if (whole < k.extent) this.#w.loop({ start: this.#int.max(k0, whole), end: kEnd, extent: k.extent }, body);

@@ -1,27 +1,25 @@
-/** The innermost loops of the tiled contract kernel: a tile of sums in registers. */
+/** The innermost loop of the tiled contract kernel, which accumulates a tile of sums in registers. */
 import type { Tile } from "./target.ts";
 import type { Local, Operand, Operation, Value, Writer } from "./writer.ts";
 
-/**
- * Steps of k in a turn of the loop. Addresses are immediates then, and the loop's own arithmetic is spread over them.
- */
+/** Unroll factor of the loop over k. Unrolled addresses are immediates, and the loop's own arithmetic is amortized. */
 export const UNROLL = 4;
 
-/** Where a tile's operands lie. Distances are in bytes. */
+/** Where a tile's operands are in memory. All strides are in bytes. */
 export interface TileSteps {
-  /** The first row at the first k, and the distances between rows and between steps of k. */
+  /** Address of the first row at the first k, and the strides between rows and between steps of k. */
   readonly rows: Value;
   readonly rowBytes: number;
   readonly rowStep: number;
-  /** The first column at the first k, and the distance between steps of k. Columns are neighbours. */
+  /** Address of the first column at the first k, and the stride between steps of k. Columns are contiguous. */
   readonly columns: Value;
   readonly columnStep: number;
-  /** Steps of k, and whether whole turns always take them all. */
+  /** Number of steps of k, and whether it is always a multiple of the unroll factor. */
   readonly depth: Value;
   readonly isWhole: boolean;
 }
 
-/** A tile's sums, in registers: each goes through k in order, whatever the tile. */
+/** A tile of sums in registers. Each sum accumulates in increasing order of k, whatever the tile's shape. */
 export class TileSums {
   readonly #vectors: number;
   readonly #sums: readonly Local[];
@@ -41,7 +39,7 @@ export class TileSums {
     for (const sum of this.#sums) w.assign(sum, w.operation("f32.splat", [w.literal(0, "f32")]));
   }
 
-  /** Adds products of some steps. */
+  /** Accumulates the products of a range of k. */
   add(place: TileSteps): void {
     const { w } = this, integer = () => w.newLocal({ dtype: "i32", width: 1 });
     const [atRow, atColumn, left] = [integer(), integer(), integer()];
@@ -58,8 +56,8 @@ export class TileSums {
   }
 
   /**
-   * Stores the sums, added to what is in memory unless they are the first.
-   * @param corner The address of the upper left sum.
+   * Stores the sums, adding them to memory unless this is the first part of k.
+   * @param corner Address of the top left sum.
    * @param pitch Bytes between rows of sums.
    */
   store(corner: Value, pitch: number, isFirst: Value): void {

@@ -1,9 +1,9 @@
 /**
- * Evaluates scalar expressions, one point at a time or W.
+ * Evaluates scalar expressions for one point or for W points at a time.
  *
- * An {@link Env} says what the kernel's variables are and which variable, if any, is the lane of a vector. Every value
- * knows its width: what does not depend on the lane stays a scalar. Loads of W neighbours are one instruction
- * wherever they lie: the machines that this is for do not ask for alignment.
+ * An {@link Env} maps the kernel's variables to values and says which variable, if any, is the lane of a vector. Every
+ * value knows its width: anything independent of the lane stays a scalar. Loads of W contiguous elements are a single
+ * instruction, whatever their alignment: all supported targets allow unaligned vector loads.
  */
 import type { Expr } from "../../core/expr.ts";
 import type { Index, Term } from "../../core/index_expr.ts";
@@ -15,7 +15,7 @@ import { bits, choose, compare, convert, i, joinLanes, laneNumbers, laneOf, spla
 import { binary, unary } from "./scalar_ops.ts";
 import type { Value, Writer } from "./writer.ts";
 
-/** What the kernel's variables are at the place where an expression is evaluated. */
+/** The values of the kernel's variables at the point where an expression is evaluated. */
 export type Env = LaneEnv<Value>;
 
 /** A summand of an address: `value * coefficient`. */
@@ -27,31 +27,30 @@ interface Part {
 /** Prints the expressions of one kernel into its writer. */
 export class Evaluator extends LaneScope<Value> {
   /**
-   * Values of finished reductions, by expression id. A printer that computes several rows at a time has one map for
-   * each.
+   * Values of finished reductions, by expression id. A printer that computes several rows at once keeps a map per row.
    */
   override reductions: Map<number, Value> = new Map();
   /** How to read values that were kept in scratch memory, by expression id. */
   readonly kept = new Map<number, (env: Env) => Value>();
-  /** Bytes of scratch memory that the code asks for. */
+  /** Bytes of scratch memory that the generated code requires. */
   scratchBytes = 0;
 
   constructor(readonly writer: Writer, readonly kernel: Kernel) {
     super();
   }
 
-  /** Instructions: neighbours or one element are one, else there is one a lane, and their joining. */
+  /** Cost in instructions: one for contiguous or uniform elements, otherwise one per lane plus combining them. */
   protected override loadCost(_operand: number, index: Index, env: Env): number {
     const form = this.form(this.index(index, env), env);
     return form && Math.abs(form.step) <= 1 ? 1 : this.writer.lanes + 1;
   }
 
   protected override storeCost({ index }: Store, env: Env): number {
-    // All lanes storing to one place would be no vector at all.
+    // If every lane stored to the same place, a vector store would be wrong.
     return !env.lane || this.form(this.index(index, env), env)?.step === 1 ? 1 : this.writer.lanes + 2;
   }
 
-  /** The value of an expression, known in the innermost open block. */
+  /** The value of an expression, available in the innermost open block. */
   value(expr: Expr, env: Env): Value {
     const key = `${env.id}:${expr.id}`;
     for (let depth = this.writer.depth; depth >= 0; depth--) {
@@ -130,7 +129,7 @@ export class Evaluator extends LaneScope<Value> {
     return index.terms.map((term) => ({ value: this.#term(term, env, lane), coefficient: term.coefficient }));
   }
 
-  /** A sum in the order in which its parts become known, so that loops repeat as little as possible. */
+  /** Adds parts in order of the depth at which they become available, so that loop-invariant sums are hoisted. */
   #sum(parts: readonly Part[], constant: number): Value {
     const w = this.writer;
     const ordered = parts.toSorted((a, b) => a.value.depth - b.value.depth);
@@ -182,7 +181,7 @@ export class Evaluator extends LaneScope<Value> {
     return kind === "div" && turns > 0 ? w.op("i32.sub", [quotient, w.literal(turns, "i32")]) : quotient;
   }
 
-  /** The byte address of an element offset, and what the instruction itself adds to it. */
+  /** The byte address of an element, and the immediate offset of the memory instruction. */
   address(operand: number, index: Index, env: Env, lane?: number): { address: Value; offset: number } {
     const base: Part = { value: this.writer.parameter(`b${operand}`), coefficient: 1 };
     const exact = lane === undefined || !env.lane
@@ -192,7 +191,7 @@ export class Evaluator extends LaneScope<Value> {
       value,
       coefficient: 4 * coefficient,
     }));
-    // Addresses are unsigned: only what cannot take the sum below the operand's start may be left to the instruction.
+    // Addresses are unsigned, so only offsets that keep the sum at or above the operand's start can be immediates.
     const isSafe = exact.constant >= 0 && exact.min >= exact.constant;
     return {
       address: this.#sum([base, ...parts], isSafe ? 0 : 4 * exact.constant),
@@ -201,9 +200,9 @@ export class Evaluator extends LaneScope<Value> {
   }
 
   /**
-   * The address to load `count` elements from. A masked load may point anywhere; where nothing of it lies in the
-   * operand it is led to the start. (Memory has room before the first and after the last operand for elements that a
-   * load takes beside those that count.)
+   * The address from which to load `count` elements. A masked load may be out of bounds: an address at which no element
+   * lies in the operand is clamped to the start. (Memory is padded before the first and after the last operand, so that
+   * such a load may read beyond the valid elements.)
    */
   #loadAddress(
     operand: number,
@@ -251,7 +250,7 @@ export class Evaluator extends LaneScope<Value> {
     return convert(this.writer, { ...loaded, dtype: raw }, dtype);
   }
 
-  /** Writes a store whose value was evaluated before; `adds` adds to what is there. */
+  /** Stores a value that was computed before. With `adds`, accumulates into memory instead. */
   store({ operand, index: source }: Store, value: Value, env: Env, adds = false): void {
     const w = this.writer, { dtype } = this.kernel.operands[operand], type = dtype === "f32" ? "f32" : "i32";
     const stored = dtype === "bool" ? convert(w, value, "u32") : value;

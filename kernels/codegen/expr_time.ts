@@ -1,15 +1,15 @@
-/** How long expressions take, by order of magnitude: enough to choose between ways to compute the same. */
+/** Rough execution times of expressions, accurate enough to choose between alternatives. */
 import { type Expr, operandsOf } from "../../core/expr.ts";
 
-/** Nanoseconds of one element, four at a time. */
+/** Nanoseconds per element, with four lanes. */
 export const TIMES = { load: 0.3, arithmetic: 0.1, division: 0.6, elementary: 2.5 } as const;
 
 const ELEMENTARY: ReadonlySet<string> = new Set(["exp", "log", "tanh", "sigmoid", "erf", "sin", "cos", "pow"]);
 const DIVISIONS: ReadonlySet<string> = new Set(["div", "mod", "sqrt", "rsqrt"]);
 
 /**
- * Nanoseconds that one element of an expression takes. `counts` says which parts are computed for each element; what is
- * below the others is not.
+ * Estimated nanoseconds per element of an expression. `counts` selects the parts that are computed per element; the
+ * operands of all other parts are not visited.
  */
 export function timeOf(expr: Expr, counts: (part: Expr) => boolean = () => true): number {
   const seen = new Set<Expr>();

@@ -1,4 +1,4 @@
-/** Writes functions in a language: the {@link Writer} that all devices share. */
+/** Generates functions in a language: the implementation of {@link Writer} that all devices share. */
 import type { DType } from "../../core/dtype.ts";
 import { invariant } from "../../core/errors.ts";
 import type { Index, Var } from "../../core/index_expr.ts";
@@ -8,10 +8,10 @@ import { type OpName, resultOf, type ResultType } from "./operations.ts";
 import type { Target } from "./target.ts";
 import type { Local, LoopRange, Writer } from "./writer.ts";
 
-/** How a local is declared: a float, an integer, or W lanes of either. */
+/** The type of a local: a float, an integer, or a vector of W lanes of either. */
 export type LocalType = "f32" | "i32" | "lanes";
 
-/** A function that was written. All parameters are integers. */
+/** A finished function. All parameters are integers. */
 export interface WrittenFunction<Line> {
   readonly parameters: readonly string[];
   /** Types of the locals, which are numbered after the parameters. */
@@ -22,9 +22,9 @@ export interface WrittenFunction<Line> {
 interface Block<Line> {
   readonly code: Line[];
   readonly memo: Map<string, Value>;
-  /** Values of expressions that become invalid with the block; see evaluator.ts. */
+  /** Memoized values of expressions, which become invalid when the block ends; see evaluator.ts. */
   readonly values: Map<string, Value>;
-  /** Puts the block in the one around it. */
+  /** Appends the finished block to its parent. */
   close(parent: Line[], body: readonly Line[]): void;
 }
 
@@ -59,7 +59,7 @@ export class FunctionWriter<Line> implements Writer {
     return this.#blocks.length - 1;
   }
 
-  /** Values of expressions remembered at a depth. */
+  /** Memoized values of expressions at a depth. */
   memo(depth: number): Map<string, Value> {
     return this.#blocks[depth].values;
   }
@@ -75,12 +75,12 @@ export class FunctionWriter<Line> implements Writer {
     return { local, literal: 0, dtype: "i32", width: 1, depth: 0 };
   }
 
-  /** A literal; one lane, whatever uses it. */
+  /** A literal. It has one lane in every context. */
   literal(value: number, dtype: DType): Value {
     return { local: undefined, literal: dtype === "f32" ? Math.fround(value) : value | 0, dtype, width: 1, depth: 0 };
   }
 
-  /** An operation without effects, done once where its operands are known. */
+  /** A pure operation, placed in the outermost block where its operands are available, and deduplicated. */
   op(name: OpName, args: readonly Value[], immediates: readonly number[] = []): Value {
     const key = `${name} ${immediates.join()} ${args.map(keyOf).join()}`;
     const depth = args.reduce((max, arg) => Math.max(max, arg.depth), 0);
@@ -94,7 +94,7 @@ export class FunctionWriter<Line> implements Writer {
     return value;
   }
 
-  /** An operation whose operands or memory change: done here and now. */
+  /** An operation whose operands or memory may change: placed here, never moved or deduplicated. */
   fresh(name: OpName, args: readonly Value[], immediates: readonly number[] = []): Value {
     return this.#run(this.operation(name, args, immediates), this.depth);
   }
@@ -105,18 +105,18 @@ export class FunctionWriter<Line> implements Writer {
     return { local, literal: 0, dtype, width, depth };
   }
 
-  /** An operation with effects and no result, such as a store. */
+  /** An operation with side effects and no result, such as a store. */
   effect(name: OpName, args: readonly Value[], immediates: readonly number[] = []): void {
     this.#language.effect(this.#code, this.operation(name, args, immediates));
   }
 
-  /** An operation as a part of what is assigned, or of a condition: it gets no local of its own. */
+  /** An operation used inline in an assignment or condition, without a local of its own. */
   operation(op: OpName, args: readonly Operand[], immediates: readonly number[] = []): Operation {
     const { dtype, width } = resultOf(op, args, this.lanes);
     return { op, args, immediates, dtype, width };
   }
 
-  /** A local that may be assigned. Read it with {@link Writer.read}. */
+  /** Declares a mutable local. Read it with {@link Writer.read}. */
   newLocal({ dtype, width }: ResultType): Local {
     return { local: this.#parameters.length + this.#locals.push(localTypeOf({ dtype, width })) - 1, dtype, width };
   }
@@ -126,19 +126,19 @@ export class FunctionWriter<Line> implements Writer {
     this.#language.assign(this.#code, local, value);
   }
 
-  /** The present value of an assignable local, as a value that stays. */
+  /** The current value of a mutable local, as an immutable value. */
   read(from: Local): Value {
     const { local, dtype, width } = this.newLocal(from);
     this.#language.assign(this.#code, local, this.now(from));
     return { local, literal: 0, dtype, width, depth: this.depth };
   }
 
-  /** The local itself as an operand: of what is computed next, before it changes. */
+  /** The local itself as an operand. Valid only until the local is next assigned. */
   now({ local, dtype, width }: Local): Value {
     return { local, literal: 0, dtype, width, depth: this.depth };
   }
 
-  /** Writes a block, which `close` puts in the block around it. */
+  /** Opens a block; `close` appends it to its parent. */
   #block(body: () => void, close: Block<Line>["close"]): void {
     this.#blocks.push({ code: [], memo: new Map(), values: new Map(), close });
     body();
@@ -148,13 +148,13 @@ export class FunctionWriter<Line> implements Writer {
   }
 
   /**
-   * Runs `body` for a counter from `start` up to, but not including, `end`, in steps.
-   * @param extent The counter is known to be below it; lets index arithmetic simplify.
+   * Runs `body` for a counter from `start` (inclusive) to `end` (exclusive).
+   * @param extent An upper bound of the counter, which lets index arithmetic simplify.
    */
   loop({ start, end, extent, step = 1 }: LoopRange, body: (counter: Index) => void): void {
     if (extent <= 0) return;
     const { local: counter } = this.newLocal({ dtype: "i32", width: 1 });
-    // A variable of one value is the constant 0 to the index algebra, so it must be one that can take it.
+    // The index algebra folds a variable of extent 1 to the constant 0, so the counter must have a larger extent.
     const variable = makeVar("i", Math.max(2, extent));
     this.#block(() => {
       this.declare(variable, { local: counter, literal: 0, dtype: "i32", width: 1, depth: this.depth });
@@ -162,19 +162,19 @@ export class FunctionWriter<Line> implements Writer {
     }, (parent, code) => this.#language.loop(parent, { counter, start, end, step }, code));
   }
 
-  /** Runs `body` some number of times, counted down in a local: the tightest loop there is. */
+  /** Runs `body` a number of times, counting down in a local. This is the loop with the least overhead. */
   countdown({ local: left }: Local, turns: Operand, body: () => void): void {
     this.#block(body, (parent, code) => this.#language.countdown(parent, left, turns, code));
   }
 
-  /** Runs `body` where a condition holds. */
+  /** Runs `body` if a condition holds. */
   when(condition: Operand, body: () => void): void {
     this.#block(body, (parent, code) => this.#language.when(parent, condition, code));
   }
 
   /**
-   * `usual`, unless a condition holds (in one lane at least): then what `exception` makes of `from`. Both are values
-   * without effects; the branch stands where they are known, like any operation.
+   * Selects `usual`, or the result of `exception(from)` if a condition holds in at least one lane. Both are pure; like
+   * any operation, the branch is placed where its operands are available.
    */
   unless(
     condition: Value,
@@ -188,7 +188,7 @@ export class FunctionWriter<Line> implements Writer {
     const inner = this.#blocks.splice(depth + 1);
     usual.forEach((value, at) => this.assign(locals[at], value));
     this.when(any, () => {
-      // As if they were not known before, so that what is made of them is not computed before either.
+      // Marked as available only from here on, so that nothing derived from them is hoisted out of the branch.
       const results = exception(from.map((value) => ({ ...value, depth: this.depth })));
       results.forEach((value, at) => this.assign(locals[at], value));
     });
@@ -196,26 +196,26 @@ export class FunctionWriter<Line> implements Writer {
     return locals.map(({ local, dtype, width }) => ({ local, literal: 0, dtype, width, depth }));
   }
 
-  /** Says what a variable's value is. */
+  /** Binds a variable to a value. */
   declare(variable: Var, value: Value): void {
     this.#variables.set(variable.id, value);
   }
 
-  /** An index that is a value computed here, known to lie in 0 .. extent - 1. */
+  /** An index computed at run time, known to lie in 0 .. extent - 1. */
   indexOf(value: Value, extent: number): Index {
     const variable = makeVar("v", Math.max(2, extent));
     this.declare(variable, value);
     return varIndex(variable);
   }
 
-  /** The value of a declared variable. */
+  /** The value that a variable is bound to. */
   variable(variable: Var): Value {
     const known = this.#variables.get(variable.id);
     invariant(known, `a kernel reads variable ${variable.name}, which nothing defines`);
     return known;
   }
 
-  /** The whole function. */
+  /** The finished function. */
   finish(): WrittenFunction<Line> {
     invariant(this.depth === 0, "a block was left open");
     return { parameters: this.#parameters, locals: this.#locals, code: this.#blocks[0].code };

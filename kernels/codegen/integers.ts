@@ -1,7 +1,7 @@
-/** Arithmetic of addresses and bounds, which are often known in advance. */
+/** Integer arithmetic for addresses and bounds, with constant folding. */
 import type { OpName, Value, Writer } from "./writer.ts";
 
-/** Integers of one lane in one function: what is known is computed here. */
+/** Scalar integer arithmetic in a function. Operations on constants are folded. */
 export class Integers {
   constructor(readonly w: Writer) {}
 

@@ -1,6 +1,6 @@
 /**
- * Values of a row kernel that several passes over the row need. The first pass writes them to a row of scratch memory,
- * later ones read them there: an exponential is computed once for a softmax, not once for its sum and once for the
+ * Values of a row kernel that several passes over the row need. The first pass stores them in a row of scratch memory
+ * and later passes load them: softmax computes each exponential once, rather than once for the sum and once for the
  * result.
  */
 import { type Expr, operandsOf } from "../../core/expr.ts";
@@ -12,22 +12,22 @@ import { splat } from "./lanes.ts";
 import type { Env, Evaluator } from "./evaluator.ts";
 import type { Value } from "./writer.ts";
 
-/** Nanoseconds an element from which on a value is rather kept than computed again. */
+/** Estimated nanoseconds per element above which a value is kept instead of recomputed. */
 const MIN_TIME = 0.8;
 
-/** Most bytes of kept rows: a part of the second-level cache. */
+/** Maximum bytes of kept rows: a fraction of the L2 cache. */
 const MAX_BYTES = 128 * 1024;
 
-/** What is kept in a row kernel. */
+/** The values that a row kernel keeps. */
 export class KeptRows {
-  /** For each kept expression, the pass that computes it and its place. */
+  /** For each kept expression, the pass that computes it and its slot. */
   readonly #rows = new Map<Expr, { readonly pass: number; readonly offset: number }>();
   readonly #elementBytes: number;
 
   /**
-   * Chooses what to keep.
-   * @param levels The reductions of each pass; the element stores are the last pass.
-   * @param isAcross Whether lanes run across rows: then a row for each lane is kept together.
+   * Chooses the values to keep.
+   * @param levels The reductions of each pass; element stores are the last pass.
+   * @param isAcross Whether lanes run across rows, in which case one row per lane is kept.
    */
   constructor(
     readonly kernel: RowKernel,
@@ -77,7 +77,7 @@ export class KeptRows {
     return this.#rows.has(expr);
   }
 
-  /** Writes what a pass is the first to compute, in the loop over the row. */
+  /** Stores the values that this pass is the first to compute. Called in the loop over the row. */
   write(pass: number, env: Env): void {
     for (const [expr, row] of this.#rows) {
       if (row.pass !== pass) continue;
@@ -87,18 +87,18 @@ export class KeptRows {
     }
   }
 
-  /** From now on what a pass wrote is read. */
+  /** Makes later passes read the values that a pass has stored. */
   finish(pass: number): void {
     for (const [expr, row] of this.#rows) {
       if (row.pass !== pass) continue;
       this.evaluator.kept.set(expr.id, (env) => {
-        // The address does not tell whether the row was written again, so a load must stay where it is.
+        // The row may be overwritten at the same address, so the load must not be moved.
         return this.evaluator.writer.fresh(env.lane ? "lanes.load" : "f32.load", [this.#address(env)], [row.offset]);
       });
     }
   }
 
-  /** The place of an element in the first row. */
+  /** The offset of an element in the first row. */
   #address(env: Env): Value {
     const { evaluator } = this, at = env.replace.get(this.kernel.row.id)!;
     const form = evaluator.form(at, env);
@@ -107,7 +107,7 @@ export class KeptRows {
   }
 }
 
-/** Whether expressions differ along the row; reductions do not. */
+/** Whether an expression varies along the row; reductions do not. */
 function varying(row: Var): (expr: Expr) => boolean {
   const known = new Map<Expr, boolean>();
   const indexVaries = (index: Index): boolean => {

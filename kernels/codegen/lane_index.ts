@@ -1,22 +1,22 @@
 /**
- * Indices under substitution, for every printer: how a kernel's indices look once its variables are parts of an
- * invocation's number and of loop counters.
+ * Index substitution, shared by all printers: rewrites the indices of a kernel after its variables have been expressed
+ * by an invocation index and loop counters.
  *
- * Vectorising over a variable v is the substitution `v = W u + lane` with `0 <= lane < W`: the index algebra itself
- * then finds whether a load is one aligned vector (`lane` occurs with coefficient 1 and the rest divides by W), one
- * scalar (it does not occur) or W scalars.
+ * Vectorizing over a variable v is the substitution `v = W u + lane` with `0 <= lane < W`. The index algebra then
+ * determines whether a load is one contiguous vector (`lane` has coefficient 1 and the rest is a multiple of W), one
+ * scalar (`lane` does not occur) or W scalars.
  */
 import type { Expr } from "../../core/expr.ts";
 import type { Index, Term, Var } from "../../core/index_expr.ts";
 import { addIndex, constantIndex, divIndex, makeVar, modIndex, scaleIndex, varIndex } from "../../core/index_expr.ts";
 
-/** Whether `index` always divides by the number of lanes. */
+/** Whether `index` is always a multiple of the number of lanes. */
 export function isAligned(index: Index, lanes: number): boolean {
   const rest = modIndex(index, lanes);
   return rest.terms.length === 0 && rest.constant === 0;
 }
 
-/** Whether an index reads a variable; `reads` answers for run-time values. */
+/** Whether an index depends on a variable. `reads` answers for run-time values. */
 export function dependsOn(index: Index, variable: Var, reads: (value: Expr) => boolean): boolean {
   return index.terms.some((term) => termDependsOn(term, variable, reads));
 }
@@ -32,7 +32,7 @@ export interface LaneForm {
   readonly step: number;
 }
 
-/** How an index depends on the lane; undefined where it is not linear. */
+/** How an index depends on the lane; undefined if the dependence is not linear. */
 export function laneForm(index: Index, lane: Var, reads: (value: Expr) => boolean): LaneForm | undefined {
   let step = 0;
   for (const term of index.terms) {
@@ -47,10 +47,7 @@ export function assign(replace: Map<number, Index>, variables: readonly Var[], v
   variables.forEach((variable, at) => replace.set(variable.id, values[at]));
 }
 
-/**
- * Spreads a flat number over variables, the last one fastest. Numbers beyond the space overflow into the first
- * variable.
- */
+/** Unflattens an index over variables, the last one fastest. Indices out of range overflow into the first variable. */
 export function unflatten(flat: Index, variables: readonly Var[]): Index[] {
   let stride = 1;
   const values = variables.map(() => constantIndex(0));
@@ -69,24 +66,24 @@ export function pointsOf(variables: readonly Var[]): number {
   return variables.reduce((points, { extent }) => points * extent, 1);
 }
 
-/** The values of a space's variables at a flat number. */
+/** The values of a space's variables at a flat index. */
 export function assigned(space: readonly Var[], flat: Index): Map<number, Index> {
   const replace = new Map<number, Index>();
   assign(replace, space, unflatten(flat, space));
   return replace;
 }
 
-/** A way through a space, in groups of points. */
+/** A traversal of a space in groups of points. */
 export interface Walk {
-  /** Values of the space's variables, given the number of a group. */
+  /** Values of the space's variables for a given group index. */
   replace(group: Index): Map<number, Index>;
-  /** The variable along which the points of a group differ; absent if a group is one point. */
+  /** The variable along which the points of a group vary; undefined if each group is a single point. */
   readonly lane?: Var;
-  /** Groups of points. */
+  /** Number of groups. */
   readonly groups: number;
 }
 
-/** Neighbours along one variable, whose extent divides by their number. */
+/** Groups of contiguous points along one variable, whose extent is a multiple of the group size. */
 export function walkAlong(space: readonly Var[], along: Var, lanes: number): Walk {
   const lane = makeVar("lane", lanes), group = makeVar("group", along.extent / lanes);
   const reduced = space.map((variable) => (variable === along ? group : variable));

@@ -1,7 +1,6 @@
 /**
- * What a printer knows about a kernel's expressions before it prints them, whatever the language: how indices look in
- * terms of what the device counts, which values differ between the lanes of a vector, and what reading and writing
- * them costs.
+ * Analysis of a kernel's expressions for printers, whatever the language: rewritten indices, which values vary across
+ * the lanes of a vector, and what loads and stores cost.
  */
 import type { Expr } from "../../core/expr.ts";
 import { operandsOf } from "../../core/expr.ts";
@@ -10,19 +9,19 @@ import { substituteIndex } from "../../core/index_expr.ts";
 import type { Store } from "../kernel.ts";
 import { type LaneForm, laneForm } from "./lane_index.ts";
 
-/** What the kernel's variables are at the place where an expression is evaluated. */
+/** The values of the kernel's variables at the point where an expression is evaluated. */
 export interface Env<Value> {
-  /** Distinguishes environments in caches. */
+  /** Identifies the environment in caches. */
   readonly id: number;
   /** Values of kernel variables, by id, in terms of declared variables and the lane. */
   readonly replace: ReadonlyMap<number, Index>;
-  /** The variable that is the lane, whose extent is their number; scalars only if absent. */
+  /** The variable that is the lane; its extent is the number of lanes. Absent for scalar evaluation. */
   readonly lane?: Var;
-  /** What `accumulator` means here, by its state. */
+  /** The current value of `accumulator`, by its state. */
   readonly accumulators: readonly (Value | undefined)[];
 }
 
-/** The environments of one kernel, and its expressions in each of them. A value has one lane or all. */
+/** Analysis of one kernel's expressions per environment. A value is either uniform or varies across all lanes. */
 export abstract class LaneScope<Value extends { readonly width: number }> {
   /** Values of finished reductions, by expression id. */
   abstract readonly reductions: ReadonlyMap<number, Value>;
@@ -30,9 +29,9 @@ export abstract class LaneScope<Value extends { readonly width: number }> {
   #varies = new Map<string, boolean>();
   #envs = 0;
 
-  /** What reading an element costs, or one for each lane where the index varies. */
+  /** The cost of loading an element, or of one load per lane if the index varies. */
   protected abstract loadCost(operand: number, index: Index, env: Env<Value>): number;
-  /** What writing an element costs, or one for each lane. */
+  /** The cost of storing an element, or of one store per lane. */
   protected abstract storeCost(store: Store, env: Env<Value>): number;
 
   /** Makes an environment. */
@@ -40,7 +39,7 @@ export abstract class LaneScope<Value extends { readonly width: number }> {
     return { id: this.#envs++, replace, lane, accumulators };
   }
 
-  /** An index of the kernel in terms of what is declared. */
+  /** An index of the kernel in terms of declared variables. */
   index(index: Index, env: Env<Value>): Index {
     const key = `${env.id}:${index.key}`;
     let found = this.#indices.get(key);
@@ -53,7 +52,7 @@ export abstract class LaneScope<Value extends { readonly width: number }> {
     return env.lane ? laneForm(index, env.lane, (value) => this.varies(value, env)) : { base: index, step: 0 };
   }
 
-  /** Whether an expression differs between lanes. */
+  /** Whether an expression varies across lanes. */
   varies(expr: Expr, env: Env<Value>): boolean {
     if (!env.lane) return false;
     const key = `${env.id}:${expr.id}`;
@@ -86,19 +85,19 @@ export abstract class LaneScope<Value extends { readonly width: number }> {
     return this.form(this.index(index, env), env)?.step !== 0;
   }
 
-  /** Whether a reduction that is yet to be computed will differ between lanes. */
+  /** Whether a reduction that has not been computed yet will vary across lanes. */
   protected reductionVaries({ body }: Expr & { kind: "reduce" }, env: Env<Value>): boolean {
     return this.varies(body, env);
   }
 
-  /** Whether lanes differ in passing a range check. */
+  /** Whether a range check can have different outcomes across lanes. */
   protected rangeVaries({ index }: Expr & { kind: "inRange" }, env: Env<Value>): boolean {
     return this.#indexVaries(index, env);
   }
 
   /**
-   * What the memory instructions of expressions and stores cost at one environment, all lanes together. Each
-   * expression is read once.
+   * Total cost of the memory instructions of expressions and stores in an environment, over all lanes. Each expression
+   * is visited once.
    */
   cost(exprs: readonly Expr[], stores: readonly Store[], env: Env<Value>): number {
     const seen = new Set<number>();

@@ -1,14 +1,14 @@
-/** Arithmetic for one point or W alike: moves values between one lane and all, and picks operations by type. */
+/** Arithmetic on scalars and vectors alike: broadcasts and extracts lanes, and selects operations by type. */
 import type { DType } from "../../core/dtype.ts";
 import type { BitsName, F32Name, I32Name, OpName } from "./operations.ts";
 import type { Value, Writer } from "./writer.ts";
 
-/** The numbers of a vector's lanes. */
+/** The lane indices of a vector. */
 export function laneNumbers({ lanes }: Writer): number[] {
   return Array.from({ length: lanes }, (_, lane) => lane);
 }
 
-/** The value with all lanes, equal if it was a scalar. */
+/** Broadcasts a scalar to all lanes; vectors are returned unchanged. */
 export function splat(w: Writer, value: Value, width: number = w.lanes): Value {
   if (value.width === width) return value;
   if (value.dtype === "bool") {
@@ -26,7 +26,7 @@ export function laneOf(w: Writer, value: Value, lane: number): Value {
   return value.dtype === "bool" ? w.op("bits.and", [raw, w.literal(1, "i32")]) : raw;
 }
 
-/** A scalar for each lane as one value. */
+/** Combines one scalar per lane into a vector. */
 export function joinLanes(w: Writer, lanes: readonly Value[]): Value {
   if (lanes.every((lane) => lane.local === lanes[0].local && lane.local !== undefined)) return splat(w, lanes[0]);
   const { dtype } = lanes[0], type = dtype === "f32" ? "f32" : "i32";
@@ -36,18 +36,18 @@ export function joinLanes(w: Writer, lanes: readonly Value[]): Value {
   return { ...(dtype === "bool" ? w.op("i32.neg", [joined]) : joined), dtype };
 }
 
-/** What is made of each lane, joined as a balanced tree. */
+/** Combines the results of `of` for each lane with a balanced tree. */
 export function foldLanes<T>(w: Writer, leaf: (lane: number) => T, join: (x: T, y: T) => T): T {
   const fold = (from: number, count: number): T =>
     count === 1 ? leaf(from) : join(fold(from, count / 2), fold(from + count / 2, count / 2));
   return fold(0, w.lanes);
 }
 
-/** A square of vectors with rows and columns exchanged, by rounds of interleaving pairs. */
+/** Transposes a W x W block of vectors, in log2(W) rounds of pairwise interleaving. */
 export function transposed(w: Writer, rows: readonly Value[], run = 1): Value[] {
   if (rows.length === 1) return [...rows];
   const pairs = rows.flatMap((row, at) => (at % 2 === 0 ? [[row, rows[at + 1]]] : []));
-  /** Runs of lanes of two vectors in turn, from one half of each. */
+  /** Interleaves runs of lanes from the same half of two vectors. */
   const interleave = (half: 0 | 1) =>
     pairs.map((pair) => {
       const lanes = laneNumbers(w).map((lane) => {
@@ -60,18 +60,18 @@ export function transposed(w: Writer, rows: readonly Value[], run = 1): Value[] 
   return [...transposed(w, lower, 2 * run), ...transposed(w, upper, 2 * run)];
 }
 
-/** The width that operands of an operation have together, and the operands in it. */
+/** The common width of an operation's operands, and the operands broadcast to it. */
 export function align(w: Writer, args: readonly Value[]): { width: number; args: Value[] } {
   const width = args.reduce((max, arg) => Math.max(max, arg.width), 1);
   return { width, args: args.map((arg) => splat(w, arg, width)) };
 }
 
-/** A float operation by its bare name, such as `add`. */
+/** A float operation by its unprefixed name, such as `add`. */
 export function f(w: Writer, name: F32Name, ...operands: Value[]): Value {
   return w.op(`f32.${name}`, align(w, operands).args);
 }
 
-/** An integer operation by its bare name; the result has the first operand's dtype. */
+/** An integer operation by its unprefixed name. The result has the first operand's dtype. */
 export function i(w: Writer, name: I32Name, ...operands: Value[]): Value {
   return w.op(`i32.${name}`, align(w, operands).args);
 }
@@ -86,7 +86,7 @@ export function shift(w: Writer, name: "shl" | "shr_s" | "shr_u", x: Value, amou
   return w.op(`i32.${name}`, [x, amount]);
 }
 
-/** A comparison. Truth values compare as unsigned numbers, which masks of all bits are the greatest of. */
+/** A comparison. Truth values compare as unsigned integers, so that an all-ones mask is the greatest. */
 export function compare(w: Writer, name: "eq" | "ne" | "lt" | "le" | "gt" | "ge", x: Value, y: Value): Value {
   const { args } = align(w, [x, y]), [{ dtype }] = args;
   if (dtype === "f32") return w.op(`f32.${name}`, args);
@@ -100,46 +100,46 @@ export function choose(w: Writer, cond: Value, then: Value, otherwise: Value): V
   return w.op("blend", [splat(w, then), splat(w, otherwise), cond]);
 }
 
-/** The bits of a float as an integer. */
+/** Bitcasts a float to an integer. */
 export function toBits(w: Writer, x: Value): Value {
   return x.width > 1 ? { ...x, dtype: "i32" } : w.op("i32.reinterpret", [x]);
 }
 
-/** An integer's bits as a float. */
+/** Bitcasts an integer to a float. */
 export function fromBits(w: Writer, x: Value): Value {
   return x.width > 1 ? { ...x, dtype: "f32" } : w.op("f32.reinterpret", [x]);
 }
 
-/** `x y + z`, rounded once where the machine can and it is cheap. */
+/** `x y + z`, with a single rounding where the target has a fast fused multiply-add. */
 export function multiplyAdd(w: Writer, x: Value, y: Value, z: Value): Value {
   const { width, args } = align(w, [x, y, z]);
   if (width > 1 && w.target.fused) return w.op("f32.madd", args);
   return f(w, "add", f(w, "mul", args[0], args[1]), args[2]);
 }
 
-/** The polynomial with coefficients from the constant up. */
+/** Evaluates a polynomial given its coefficients in increasing order of degree. */
 export function polynomial(w: Writer, x: Value, coefficients: readonly number[]): Value {
   const literals = coefficients.map((value) => w.literal(value, "f32"));
   return literals.reduceRight((sum, coefficient) => multiplyAdd(w, sum, x, coefficient));
 }
 
-/** A float limited to `low .. high`; NaN stays. */
+/** Clamps a float to `low .. high`; NaN is preserved. */
 export function limit(w: Writer, x: Value, low: number, high: number): Value {
   const [least, most] = [w.literal(low, "f32"), w.literal(high, "f32")];
-  // The pseudo-minimum is one instruction where a minimum that cares for NaN takes six; it gives its first operand
-  // where that is NaN.
+  // The pseudo-minimum is one instruction, a NaN-propagating minimum six. If either operand is NaN, it returns its
+  // first operand.
   if (x.width > 1) return f(w, "pmax", f(w, "pmin", x, most), least);
   return f(w, "max", f(w, "min", x, most), least);
 }
 
-/** A conversion; to bool it is a comparison with zero, to an integer it truncates. */
+/** Converts between types. To bool this is a comparison with zero; to integers it truncates. */
 export function convert(w: Writer, value: Value, dtype: DType): Value {
   const { dtype: from, width } = value;
   if (from === dtype) return value;
   if (dtype === "bool") return compare(w, "ne", value, w.literal(0, from));
   let x = value;
   if (from === "bool") {
-    // One as a float in every lane, to be masked.
+    // 1.0 in every lane, to be masked.
     if (dtype === "f32" && width > 1) return { ...bits(w, "and", x, splat(w, w.literal(1, "f32"))), dtype };
     x = width > 1 ? bits(w, "and", x, splat(w, w.literal(1, "i32")), "i32") : { ...x, dtype: "i32" };
   }

@@ -1,48 +1,48 @@
 /**
- * A language that kernels are printed in. Printers use a {@link Writer}, which decides where each operation stands; a
- * language says how it looks there. What a device adds to print all kernels is one of these.
+ * A target language that kernels are printed in. Printers use a {@link Writer}, which decides where each operation is
+ * placed; a language defines its syntax. It is all that a device has to add to print every kernel.
  */
 import type { OpName, ResultType } from "./operations.ts";
 
 /** A value: a local or a literal. */
 export interface Value extends ResultType {
-  /** Number of the local; undefined for literals, which are one lane. */
+  /** Index of the local; undefined for literals, which have one lane. */
   readonly local: number | undefined;
   readonly literal: number;
-  /** Number of the outermost block in which the value is known. */
+  /** Depth of the outermost block in which the value is available. */
   readonly depth: number;
 }
 
-/** An operation as a part of a larger expression. */
+/** An operation nested in a larger expression. */
 export interface Operation extends ResultType {
   readonly op: OpName;
   readonly args: readonly Operand[];
   readonly immediates: readonly number[];
 }
 
-/** What an operation takes. */
+/** An operand of an operation. */
 export type Operand = Value | Operation;
 
-/** A loop from `start` up to, but not including, `end`. It may have no turn at all. */
+/** A loop from `start` (inclusive) to `end` (exclusive). It may have no iterations. */
 export interface LoopHead {
-  /** Number of the local that counts. */
+  /** Index of the local that holds the counter. */
   readonly counter: number;
   readonly start: Value;
   readonly end: Value;
   readonly step: number;
 }
 
-/** How functions look. Each method appends lines to `out`; lines of a body are appended as they are. */
+/** The syntax of functions. Each method appends lines to `out`; the lines of a body are appended unchanged. */
 export interface Language<Line> {
   /** `local = value`. */
   assign(out: Line[], local: number, value: Operand): void;
-  /** An operation with effects and no result. */
+  /** An operation with side effects and no result. */
   effect(out: Line[], operation: Operation): void;
   /** A loop whose counter is a local. */
   loop(out: Line[], head: LoopHead, body: readonly Line[]): void;
-  /** `turns` turns, counted down in a local; none if it is 0. */
+  /** `turns` iterations, counted down in a local; none if it is 0. */
   countdown(out: Line[], left: number, turns: Operand, body: readonly Line[]): void;
-  /** A body that runs where a condition of one lane holds. */
+  /** A body that runs if a scalar condition holds. */
   when(out: Line[], condition: Operand, body: readonly Line[]): void;
 }
 

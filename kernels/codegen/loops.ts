@@ -1,17 +1,18 @@
-/** Loops of a number of turns that is known in advance. */
+/** Loops with a constant number of iterations. */
 import { invariant } from "../../core/errors.ts";
 import { constantIndex, type Index } from "../../core/index_expr.ts";
 import type { Value, Writer } from "./writer.ts";
 
-/** Runs `body` for 0 .. turns - 1; without a loop where one turn does. */
+/** Runs `body` for 0 .. turns - 1, without a loop for a single iteration. */
 export function repeat(w: Writer, turns: number, body: (counter: Index) => void): void {
   if (turns === 1) return body(constantIndex(0));
   w.loop({ start: w.literal(0, "i32"), end: w.literal(turns, "i32"), extent: turns }, body);
 }
 
 /**
- * Runs `body` for 0 .. turns - 1 in order, in blocks, and `flush` after each block, given the number of its first turn.
- * @param block Turns of a block, fewer than all.
+ * Runs `body` for 0 .. turns - 1 in order, in blocks, and `flush` after each block with the index of its first
+ * iteration.
+ * @param block Iterations per block, fewer than all.
  */
 export function repeatInBlocks(
   w: Writer,

@@ -26,11 +26,11 @@ import {
 import type { F64Name } from "./operations.ts";
 import type { Value, Writer } from "./writer.ts";
 
-/** Adding it rounds a small float to a whole number, which the low bits of the sum then hold. */
+/** Adding it rounds a small float to an integer, which is then in the low bits of the sum. */
 const ROUNDER = 12582912;
 const ROUNDER_BITS = 0x4b400000;
 
-/** Nearest whole number as a float and as an integer. */
+/** The nearest integer, as a float and as an integer. */
 function rounded(w: Writer, x: Value): { whole: Value; integer: Value } {
   const shifted = f(w, "add", x, w.literal(ROUNDER, "f32"));
   return {
@@ -39,17 +39,17 @@ function rounded(w: Writer, x: Value): { whole: Value; integer: Value } {
   };
 }
 
-/** 2^n for an integer of -126 .. 127; only the low nine bits of n count. */
+/** 2^n for an integer in -126 .. 127; only the low nine bits of n are used. */
 function powerOfTwo(w: Writer, n: Value): Value {
   return fromBits(w, shift(w, "shl", i(w, "add", n, w.literal(127, "i32")), w.literal(23, "i32")));
 }
 
-/** e^r from the constant up: a minimax fit of relative error 3e-9 on |r| <= ln 2 / 2. */
+/** Coefficients of e^r in increasing order: a minimax fit with relative error 3e-9 for |r| <= ln 2 / 2. */
 const EXP = [1, 1, 0.499999934, 0.166665204, 0.0416683908, 0.00836874531, 0.00138145382];
 
 /**
- * `e^x`: x = n ln 2 + r, a polynomial for e^r, and 2^n in two factors, so that neither infinities nor subnormal results
- * need care.
+ * `e^x` with x = n ln 2 + r: a polynomial for e^r times 2^n, applied in two factors so that infinities and subnormal
+ * results need no special case.
  */
 export function exp(w: Writer, x: Value): Value {
   const bounded = limit(w, x, -104, 89);
@@ -57,8 +57,8 @@ export function exp(w: Writer, x: Value): Value {
   const whole = f(w, "sub", shifted, w.literal(ROUNDER, "f32"));
   const high = multiplyAdd(w, whole, w.literal(-0.693359375, "f32"), bounded);
   const r = multiplyAdd(w, whole, w.literal(2.12194440e-4, "f32"), high);
-  // The low bits of the shifted sum are n. What stands above them, and half of it, is nothing but zeros in the nine
-  // bits that a power of two looks at.
+  // n is in the low bits of the shifted sum. The higher bits, and half of them, are zero in the nine bits that a power
+  // of two uses.
   const n = toBits(w, shifted), half = shift(w, "shr_s", n, w.literal(1, "i32"));
   return f(w, "mul", f(w, "mul", polynomial(w, r, EXP), powerOfTwo(w, half)), powerOfTwo(w, i(w, "sub", n, half)));
 }
@@ -102,10 +102,10 @@ export function log(w: Writer, x: Value): Value {
 const TANH_NUMERATOR = [1, 0.130840361, 0.00310398494, 1.11545982e-05, -2.0226334e-08, 5.27844129e-11, -8.48986198e-14];
 const TANH_DENOMINATOR = [1, 0.464173632, 0.0244952937, 0.000254618644];
 
-/** Where the rounded quotient is not below 1, and tanh is 1 up to the last bit. */
+/** The threshold from which the rounded quotient is at least 1 and tanh is 1 to the last bit. */
 const TANH_LIMIT = 8.895;
 
-/** The hyperbolic tangent: a quotient of polynomials, never beyond -1 and 1. */
+/** The hyperbolic tangent: a quotient of polynomials, clamped to -1 .. 1. */
 export function tanh(w: Writer, x: Value): Value {
   const bounded = limit(w, x, -TANH_LIMIT, TANH_LIMIT), square = f(w, "mul", bounded, bounded);
   const quotient = f(
@@ -117,12 +117,12 @@ export function tanh(w: Writer, x: Value): Value {
   return limit(w, quotient, -1, 1);
 }
 
-/** The bit of a float's sign. */
+/** The sign bit of a float. */
 function signOf(w: Writer, x: Value): Value {
   return bits(w, "and", toBits(w, x), w.literal(-2147483648, "i32"), "i32");
 }
 
-/** A value of no sign with the sign of another. */
+/** Copies the sign of a value to a non-negative one. */
 function withSignOf(w: Writer, magnitude: Value, x: Value): Value {
   if (x.width === 1 && magnitude.width === 1) return f(w, "copysign", magnitude, x);
   return fromBits(w, bits(w, "or", toBits(w, magnitude), signOf(w, x), "i32"));
@@ -134,7 +134,7 @@ export function sigmoid(w: Writer, x: Value): Value {
   return f(w, "div", one, f(w, "add", one, exp(w, f(w, "neg", x))));
 }
 
-/** Least-squares fit of erfc(a) exp(a^2) by powers of u = 1 / (1 + a / 2) on 1 <= a <= 6; error below 5e-9 in erfc. */
+/** Least-squares fit of erfc(a) exp(a^2) in powers of u = 1 / (1 + a / 2) for 1 <= a <= 6; error below 5e-9 in erfc. */
 const ERFC_SCALED = [
   0.0012421909486874938,
   0.26505759358406067,
@@ -144,7 +144,7 @@ const ERFC_SCALED = [
   -0.21951240301132202,
 ];
 
-/** erf(x) / x by powers of x^2: its Maclaurin series. */
+/** erf(x) / x in powers of x^2: its Maclaurin series. */
 const ERF_SERIES = maclaurin(11);
 
 function maclaurin(terms: number): number[] {
@@ -155,7 +155,7 @@ function maclaurin(terms: number): number[] {
   });
 }
 
-/** The error function: its series up to 1, beyond that 1 - e^-x^2 p(1 / (1 + x / 2)). */
+/** The error function: its series up to 1, and 1 - e^-x^2 p(1 / (1 + x / 2)) beyond. */
 export function erf(w: Writer, x: Value): Value {
   const one = w.literal(1, "f32");
   const magnitude = limit(w, f(w, "abs", x), 0, 6), inner = limit(w, magnitude, 0, 1);
@@ -166,10 +166,10 @@ export function erf(w: Writer, x: Value): Value {
   return choose(w, compare(w, "lt", magnitude, one), near, far);
 }
 
-/** Adding it rounds a double below 2^51 to a whole number, which the low bits of the sum then hold. */
+/** Adding it rounds a double below 2^51 to an integer, which is then in the low bits of the sum. */
 const ROUNDER_64 = 6755399441055744;
 
-/** 2 / pi in seven parts of 29 bits: their products with the 24 bits of a float are exact in doubles. */
+/** 2 / pi in seven parts of 29 bits, whose products with the 24-bit significand of a float are exact in doubles. */
 const TWO_OVER_PI_PARTS = Array.from({ length: 7 }, (_, part) => {
   const bits = TWO_OVER_PI_WORDS.map((word) => word.toString(2).padStart(32, "0")).join("").slice(
     29 * part,
@@ -179,9 +179,9 @@ const TWO_OVER_PI_PARTS = Array.from({ length: 7 }, (_, part) => {
 });
 
 /**
- * The rest of a float of any size after whole quarter turns, and their number modulo 4, in two doubles (Payne and
- * Hanek). Each part of 2 / pi times x is exact, and so is its own rest modulo 4, from -2 to 2. The rests are added with
- * their rounding errors kept, since almost all of the sum may cancel.
+ * Reduces a float of any magnitude to a remainder in quarter turns and their count modulo 4, in two doubles (Payne and
+ * Hanek). The product of x and each part of 2 / pi is exact, and so is its remainder modulo 4, in -2 .. 2. The
+ * remainders are added with their rounding errors, since almost all of the sum may cancel.
  */
 function largeRest(w: Writer, x: Value): { rest: Value; turns: Value } {
   const d = (name: F64Name, ...args: Value[]) => w.op(`f64.${name}`, args);
@@ -200,7 +200,7 @@ function largeRest(w: Writer, x: Value): { rest: Value; turns: Value } {
   return { rest: d("mul", rest, constant(Math.PI / 2)), turns: toBits(w, d("add", whole, constant(ROUNDER_64))) };
 }
 
-/** Floats of the doubles in two vectors. */
+/** Converts the doubles in two vectors to one vector of floats. */
 function narrow(w: Writer, low: Value, high: Value): Value {
   const half = w.lanes / 2;
   return w.op(
@@ -211,8 +211,8 @@ function narrow(w: Writer, low: Value, high: Value): Value {
 }
 
 /**
- * Quarter turns in an argument, modulo 4, and the rest. Arguments of up to 6,000 are left with what four exact
- * subtractions leave; others are rare.
+ * Quarter turns in an argument, modulo 4, and the remainder. Arguments up to 6,000 take four exact subtractions; larger
+ * ones are rare and take the slow path.
  */
 function quarterTurns(w: Writer, x: Value): { rest: Value; turns: Value } {
   const { whole, integer } = rounded(w, f(w, "mul", x, w.literal(2 / Math.PI, "f32")));
@@ -230,11 +230,11 @@ function quarterTurns(w: Writer, x: Value): { rest: Value; turns: Value } {
   return { rest: exactRest, turns: exactTurns };
 }
 
-/** Sine (`quarter` 0) or cosine (1): the rest of a division by pi / 2, and one of two polynomials. */
+/** Sine (`quarter` 0) or cosine (1): argument reduction by pi / 2, then one of two polynomials. */
 export function sine(w: Writer, x: Value, quarter: 0 | 1): Value {
   const { rest: r, turns } = quarterTurns(w, x);
   const square = f(w, "mul", r, r), one = w.literal(1, "i32");
-  // Not r plus something, which would be 0 for -0.
+  // Not r plus a correction, which would turn -0 into 0.
   const sin = f(w, "mul", r, polynomial(w, square, [1, -1.6666654611e-1, 8.3321608736e-3, -1.9515295891e-4]));
   const tail = polynomial(w, square, [-0.5, 4.166664568298827e-2, -1.388731625493765e-3, 2.443315711809948e-5]);
   const cos = multiplyAdd(w, square, tail, w.literal(1, "f32"));
@@ -245,8 +245,9 @@ export function sine(w: Writer, x: Value, quarter: 0 | 1): Value {
 }
 
 /**
- * IEEE's and NumPy's power of floats: a negative base has whole powers only, and they keep its sign if odd, at zero and
- * infinity too; x^0 and 1^y are 1 even for NaN, (-1)^infinity is 1.
+ * The power function of floats with the semantics of IEEE 754 and NumPy: a negative base is defined for integer
+ * exponents only, and odd ones keep its sign, also at zero and infinity; x^0 and 1^y are 1 even for NaN, and
+ * (-1)^infinity is 1.
  */
 export function pow(w: Writer, x: Value, y: Value): Value {
   const zero = w.literal(0, "f32"), one = w.literal(1, "f32"), infinity = w.literal(Infinity, "f32");
@@ -265,7 +266,7 @@ export function pow(w: Writer, x: Value, y: Value): Value {
   return choose(w, bits(w, "or", compare(w, "eq", y, zero), compare(w, "eq", x, one)), one, defined);
 }
 
-/** A power of integers by repeated squaring, wrapping; a negative exponent gives 0. */
+/** An integer power by repeated squaring, with wraparound; a negative exponent gives 0. */
 export function integerPower(w: Writer, x: Value, y: Value): Value {
   const one = w.literal(1, x.dtype), zero = w.literal(0, x.dtype);
   let result: Value = x.dtype === "i32" ? choose(w, compare(w, "lt", y, zero), zero, one) : one, base = x;

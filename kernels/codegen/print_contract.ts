@@ -1,5 +1,5 @@
 /**
- * Prints contract kernels: large ones by packed tiles, those with few rows or columns, and those of integers, element
+ * Prints contract kernels: large ones with packed tiles; those with few rows or columns, and those of integers, element
  * by element.
  */
 import { addIndex, makeVar, scaleIndex, varIndex } from "../../core/index_expr.ts";
@@ -14,7 +14,7 @@ import type { Env, Evaluator } from "./evaluator.ts";
 import { chooseWalk, overWalk, scalarWalk } from "./walk.ts";
 import type { Local, Value } from "./writer.ts";
 
-/** Extents of a product below which packing costs more than it gives. */
+/** Minimum extents of a product for which packing pays off. */
 const MIN_TILED = 4;
 
 /** Prints a contract kernel. */
@@ -26,10 +26,7 @@ export function printContract(kernel: ContractKernel, evaluator: Evaluator): voi
   else printDirect(kernel, evaluator);
 }
 
-/**
- * One output, or W neighbouring ones, at a time; or, where both operands are contiguous along k, W steps of k at a
- * time.
- */
+/** Computes one output or W contiguous ones at a time; lanes run along k instead if that reads memory more efficiently. */
 function printDirect(kernel: ContractKernel, evaluator: Evaluator): void {
   const { batch, m, n, k, lhs, rhs, stores } = kernel;
   const w = evaluator.writer, { lanes } = w, space = [...batch, m, n];
@@ -59,7 +56,7 @@ function printDirect(kernel: ContractKernel, evaluator: Evaluator): void {
       w.assign(local, splat(w, w.literal(0, dtype), width));
       return local;
     };
-    /** Adds up turns of k in a local, in blocks where there are many. */
+    /** Accumulates iterations over k in a local, in blocks if there are many. */
     const addUp = (turns: number, local: Local, envAt: (turn: Index) => Env) => {
       const body = (turn: Index) => add(local, envAt(turn));
       if (dtype !== "f32" || turns <= SHORT_SUM) return repeat(w, turns, body);

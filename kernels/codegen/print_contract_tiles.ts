@@ -1,11 +1,12 @@
 /**
- * The tiled contract kernel. A task is a block of the result. For each block of k it packs both operands, unless they
- * can be read where they lie, and multiplies panels of columns with rows, a tile of sums in registers at a time. Sums
- * that are the result as they are go where they belong; others stay in scratch memory until the epilogue, a map over
- * the block.
+ * The tiled contract kernel. A task is a block of the result. For each block of k, it packs both operands (unless they
+ * can be read in place) and multiplies rows with panels of columns, accumulating one tile of sums in registers at a
+ * time. Sums that are the result unchanged are stored in place; others stay in scratch memory until the epilogue, a map
+ * over the block.
  *
- * A sum goes through each block of k in order, and through the blocks in order. Blocks of k depend on nothing but its
- * extent, so results do not depend on how rows and columns are cut, nor on what a mask leaves out.
+ * Every sum accumulates in increasing order within each block of k, and over the blocks in order. The blocks of k
+ * depend only on its extent, so results depend neither on how rows and columns are partitioned nor on what a mask
+ * skips.
  */
 import type { Index, Var } from "../../core/index_expr.ts";
 import { constantIndex, makeVar, scaleIndex, substituteIndex } from "../../core/index_expr.ts";
@@ -24,19 +25,19 @@ import type { Target, Tile } from "./target.ts";
 import { shareOf } from "./walk.ts";
 import type { Value, Writer } from "./writer.ts";
 
-/** A task: values of the batch variables, and its rows and columns. */
+/** A task: the values of the batch variables, and the ranges of rows and columns. */
 interface Task {
   readonly batch: ReadonlyMap<number, Index>;
   readonly m0: Value;
   readonly mEnd: Value;
   readonly n0: Value;
   readonly nEnd: Value;
-  /** Panels of each tile. */
+  /** Number of panels of each tile width. */
   readonly wide: Value;
   readonly narrow: Value;
 }
 
-/** Rows and columns of a task. */
+/** A range of the rows and columns of a task. */
 interface Place {
   readonly row: Value;
   readonly height: number;
@@ -58,14 +59,14 @@ class TilePrinter {
   readonly #rows: Direct | undefined;
   readonly #columns: Direct | undefined;
   readonly #result: Direct | undefined;
-  /** Panels of a whole block, and of the last one. */
+  /** Panels of a full block, and of the last one. */
   readonly #panels: Panels;
   readonly #lastPanels: Panels;
-  /** Whether panels have no columns that do not exist. */
+  /** Whether the columns are covered without padding. */
   readonly #isExact: boolean;
-  /** Whether a mask leaves out enough. */
+  /** Whether a mask skips enough to be worth testing. */
   readonly #skips: boolean;
-  /** Bytes between rows of packed rows and of sums. */
+  /** Row pitch in bytes of packed rows and of sums. */
   readonly #rowPitch: number;
   readonly #sumPitch: number;
   #packedRows!: Value;
@@ -108,7 +109,7 @@ class TilePrinter {
     this.#sums = int.plus(this.#packedColumns, sizeColumns);
     const rowBlock = makeVar("mb", Math.ceil(m.extent / rows)),
       columnBlock = makeVar("nb", Math.ceil(n.extent / columns));
-    // Row blocks come fastest, so that tasks in a row share the packed columns.
+    // Row blocks vary fastest, so that consecutive tasks share the packed columns.
     const space = [...batch, columnBlock, rowBlock];
     const tasks = pointsOf(space), { start, end } = shareOf(w, tasks);
     const first = int.plus(start, 0);
@@ -180,7 +181,7 @@ class TilePrinter {
     return extent % size === 0 ? end : this.#int.min(end, extent);
   }
 
-  /** Runs `body` for the chunks of a task's rows. */
+  /** Runs `body` for each chunk of a task's rows. */
   #overChunks({ m0, mEnd }: Task, body: (from: Value, to: Value) => void): void {
     const { rows, chunk } = this.#blocks, int = this.#int, w = this.#w, { m } = this.kernel;
     if (chunk >= Math.min(rows, m.extent)) return body(m0, mEnd);
@@ -210,7 +211,7 @@ class TilePrinter {
 
   #packRows(task: Task, part: Depth, from: Value, to: Value): void {
     const { kernel, evaluator } = this, { m } = kernel, { chunk } = this.#blocks;
-    // As wide as the panels are, which may have columns that do not exist: they read what the others read.
+    // As wide as the panels, padding included, because padding columns are multiplied as well.
     const tile = this.#sides(task, { row: from, height: chunk, column: task.n0, width: this.#sumPitch / 4 });
     const steps = this.#skips ? maskedStepsIn(kernel, evaluator, tile, part) : part;
     const base = this.#skips
@@ -219,20 +220,23 @@ class TilePrinter {
     this.#packer.rows(this.#block(task, steps, m, from, to), base, this.#rowPitch);
   }
 
-  /** Runs `body` for the tiles that the kernel uses. */
+  /** Runs `body` for each tile width in use. */
   #overTiles(body: (tile: Tile) => void): void {
     if (this.#panels.wide + this.#lastPanels.wide > 0) body(this.#tiles.wide);
     if (this.#panels.narrow + this.#lastPanels.narrow > 0) body(this.#tiles.narrow);
   }
 
-  /** The first column of a tile's panels, and their number. */
+  /** The first column of a tile's panels, and the number of panels. */
   #span({ n0, wide, narrow }: Task, tile: Tile): { first: Value; count: Value } {
     const { wide: widest } = this.#tiles;
     if (tile === widest) return { first: n0, count: wide };
     return { first: this.#int.add(n0, this.#int.times(wide, widest.columns)), count: narrow };
   }
 
-  /** Multiplies rows `from` to `to` with the task's columns. The sums in scratch memory begin at row `origin`. */
+  /**
+   * Multiplies rows `from` to `to` with the task's columns. Row `origin` is the first row of the sums in scratch
+   * memory.
+   */
   #multiply(task: Task, part: Depth, { from, to, origin }: { from: Value; to: Value; origin: Value }): void {
     const w = this.#w, int = this.#int, { k, m } = this.kernel, { k0, kEnd } = part;
     if (!this.#rows) this.#packRows(task, part, from, to);
@@ -305,8 +309,7 @@ class TilePrinter {
   }
 
   /**
-   * Runs `body` unless a mask leaves out all of a part; for the first part always, since it gives the sums that others
-   * are added to.
+   * Runs `body` unless a mask excludes an entire part of k. The first part always runs, since it initializes the sums.
    */
   #whereUnmasked(task: Task, part: Depth, place: Place, body: () => void): void {
     const int = this.#int;
@@ -316,15 +319,15 @@ class TilePrinter {
   }
 
   /**
-   * Runs `body` for the steps of a part that a mask leaves in a tile, in order; for all of them where that pays too
-   * little.
+   * Runs `body` for the steps of k that the mask leaves in a tile, in order, or for all steps if skipping does not pay
+   * off.
    */
   #overUnmasked(task: Task, part: Depth, place: Place, body: (steps: Depth) => void): void {
     if (this.#skips) overMaskedSteps(this.kernel, this.evaluator, { tile: this.#sides(task, place), part }, body);
     else body(part);
   }
 
-  /** A part of a task as a box of the kernel's space. */
+  /** The region of the kernel's space that a part of a task covers. */
   #sides({ batch }: Task, { row, height, column, width }: Place): MaskTile {
     const { m, n } = this.kernel, sides = new Map([...batch].map(([id, start]) => [id, { start, size: 1 }]));
     return sides.set(m.id, { start: this.#w.indexOf(row, m.extent), size: height }).set(n.id, {
@@ -333,7 +336,7 @@ class TilePrinter {
     });
   }
 
-  /** Stores what is made of the sums of some rows, unless they are the result as they are. */
+  /** Applies the epilogue to the sums of some rows and stores the results, unless the sums are stored in place. */
   #store({ batch, n0, nEnd }: Task, from: Value, to: Value): void {
     if (this.#result) return;
     printEpilogue(this.kernel, this.evaluator, {

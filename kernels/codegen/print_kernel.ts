@@ -1,4 +1,4 @@
-/** From a kernel to a function that computes one thread's share of it, in any language. */
+/** Prints a kernel as a function that computes one thread's share of it, in any language. */
 import type { Kernel } from "../kernel.ts";
 import { Evaluator } from "./evaluator.ts";
 import type { Language } from "./language.ts";
@@ -12,13 +12,16 @@ import { FunctionWriter, type WrittenFunction } from "./function_writer.ts";
 
 /** A printed kernel. */
 export interface PrintedKernel<Line> {
-  /** Parameters: thread, threads, scratch, the address of each operand, the index of each enclosing loop. */
+  /**
+   * Parameters: thread index, number of threads, scratch address, operand addresses, and indices of the enclosing
+   * loops.
+   */
   readonly fn: WrittenFunction<Line>;
-  /** Bytes of scratch memory that each thread needs. */
+  /** Bytes of scratch memory required per thread. */
   readonly scratchBytes: number;
 }
 
-/** Prints a kernel of f32, i32, u32 and bool. */
+/** Prints a kernel over f32, i32, u32 and bool. */
 export function printKernel<Line>(kernel: Kernel, target: Target, language: Language<Line>): PrintedKernel<Line> {
   const parameters = [
     "thread",

@@ -3,7 +3,9 @@ import type { MapKernel } from "../kernel.ts";
 import type { Evaluator } from "./evaluator.ts";
 import { chooseWalk, envOf, overWalk } from "./walk.ts";
 
-/** Prints a map kernel. All values of a point are computed before any is stored: an operand may be updated in place. */
+/**
+ * Prints a map kernel. All values of a point are computed before any is stored, since operands may be updated in place.
+ */
 export function printMap(kernel: MapKernel, evaluator: Evaluator): void {
   overWalk(evaluator.writer, chooseWalk(evaluator, kernel.space, [], kernel.stores), (replace, walk) => {
     const env = envOf(evaluator, walk, replace);

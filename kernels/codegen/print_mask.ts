@@ -1,4 +1,4 @@
-/** The steps of k that a mask leaves in a tile. */
+/** Finds the steps of k that a mask leaves in a tile. */
 import type { Index } from "../../core/index_expr.ts";
 import type { ContractKernel } from "../kernel.ts";
 import { maskSteps, type Tile } from "../mask_range.ts";
@@ -6,19 +6,22 @@ import { Integers } from "./integers.ts";
 import type { Evaluator } from "./evaluator.ts";
 import type { Value } from "./writer.ts";
 
-/** A part of k: from k0 to below kEnd. Its sums are added to those of the parts before, unless it is the first. */
+/**
+ * A part of k, from k0 (inclusive) to kEnd (exclusive). Its sums are added to those of earlier parts unless it is
+ * first.
+ */
 export interface Depth {
   readonly k0: Value;
   readonly kEnd: Value;
   readonly isFirst: Value;
 }
 
-/** Several bands may leave gaps between their steps: those are found in pieces of this many. */
+/** With several bands, unmasked steps may have gaps; they are found in pieces of this many steps. */
 const PIECE = 32;
 
 /**
- * Runs `body` for the steps of a part that count in a tile of rows and columns, in order. They start and end at
- * multiples of W where the part does.
+ * Runs `body` for the unmasked steps of a part in a tile of rows and columns, in order. Ranges of steps start and end
+ * at multiples of W if the part does.
  */
 export function overMaskedSteps(
   kernel: ContractKernel,
@@ -38,7 +41,7 @@ export function overMaskedSteps(
   });
 }
 
-/** The steps of a part outside which nothing in a tile counts. */
+/** The smallest range of steps of a part that contains every unmasked step of a tile. */
 export function maskedStepsIn(
   kernel: ContractKernel,
   evaluator: Evaluator,

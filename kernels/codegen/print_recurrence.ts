@@ -1,4 +1,4 @@
-/** Prints recurrence kernels: a thread walks time for each of its points, W at a time where they are neighbours. */
+/** Prints recurrence kernels: each thread iterates over time for its points, W at a time if they are contiguous. */
 import { addIndex, constantIndex, type Index, scaleIndex } from "../../core/index_expr.ts";
 import type { RecurrenceKernel } from "../kernel.ts";
 import { isLongSum, SUM_BLOCK } from "../long_sums.ts";

@@ -1,8 +1,9 @@
 /**
- * Prints row kernels. Reductions of one dependency level share a pass over the row; element stores are a last pass.
+ * Prints row kernels. Reductions of the same dependency level share a pass over the row; element stores are the last
+ * pass.
  *
- * Lanes run along the row where rows are contiguous in memory, else across neighbouring rows. A row always belongs to
- * one thread, so results do not depend on the number of threads.
+ * Lanes run along the row if rows are contiguous in memory, otherwise across neighbouring rows. Each row is computed by
+ * a single thread, so results do not depend on the number of threads.
  */
 import type { Combine } from "../../core/expr.ts";
 import { identityOf } from "../../core/expr.ts";
@@ -23,9 +24,9 @@ import type { Walk } from "./walk.ts";
 import type { Local, Value, Writer } from "./writer.ts";
 
 /**
- * A reduction in progress. Argmax keeps the index of its best value beside it. Extremes of vectors of floats keep in
- * which lanes a NaN was among them: so they can take the pseudo-extremes, one instruction each where those that care
- * for NaN take several.
+ * The accumulator of a reduction. Argmax also tracks the index of the best value. Vector extremes of floats track
+ * separately which lanes have seen a NaN, so that they can use pseudo-extremes: one instruction each, instead of
+ * several for NaN propagation.
  */
 interface Accumulator {
   readonly expr: Reduce;
@@ -35,18 +36,18 @@ interface Accumulator {
   readonly isNaN?: Local;
 }
 
-/** The walk over rows, and the lane along the row if there is one. */
+/** The traversal of rows, and the lane along the row if there is one. */
 interface RowShape {
   readonly walk: Walk;
   readonly rowLane?: Var;
 }
 
-/** Vectors that a pass with lanes along the row takes together: their accumulators do not wait for each other. */
+/** Number of vectors that a pass with lanes along the row processes together, with independent accumulators. */
 const GROUPS = 4;
 
 /**
- * Nanoseconds that the bodies of a pass may take an element for groups to be taken together; longer ones hide the
- * latency themselves.
+ * Maximum estimated nanoseconds per element for which a pass processes several vectors together; longer bodies hide the
+ * latency on their own.
  */
 const MAX_GROUPED_TIME = 1.5;
 
@@ -78,7 +79,7 @@ export function printRow(kernel: RowKernel, evaluator: Evaluator): void {
 }
 
 /**
- * How many groups of neighbouring rows are computed side by side, so that each step along the row reads a cache line.
+ * Number of groups of neighbouring rows to compute together, so that each step along the row reads a full cache line.
  */
 function neighboursOf({ lane, groups }: Walk, { writer }: Evaluator): number {
   const { threads = 1 } = writer.target;
@@ -103,9 +104,9 @@ function chooseShape({ space, row, rowStores, elementStores }: RowKernel, evalua
   return isWorth ? { walk: plain, rowLane } : { walk: plain };
 }
 
-/** Where rows are, and what is kept of them. */
+/** Where the rows are, and what is kept of them. */
 interface RowPlace {
-  /** Values of the space's variables, for each of the groups of rows that are computed side by side. */
+  /** Values of the space's variables, for each group of rows that is computed together. */
   readonly replaces: readonly ReadonlyMap<number, Index>[];
   /** The lane along the row, or across rows, if there is one. */
   readonly rowLane: Var | undefined;
@@ -113,26 +114,26 @@ interface RowPlace {
   readonly kept: KeptRows;
 }
 
-/** A walk along a row. */
+/** The bodies of a traversal of a row. */
 interface RowWalk {
-  /** For vectors of a row with lanes along it, `together` of them in a turn. */
+  /** Runs for vectors of a row with lanes along it, `together` of them per iteration. */
   readonly vector: (env: Env, group: number) => void;
-  /** After these. */
+  /** Runs after the vectors. */
   readonly between: () => void;
-  /** For every other element. */
+  /** Runs for every remaining element. */
   readonly scalar: (env: Env, at: number) => void;
   readonly together?: number;
-  /** After each block of turns, where there are several. */
+  /** Runs after each block of iterations, if there are several. */
   readonly flush?: (first: Value) => void;
 }
 
-/** The sums of a pass over a row of many turns; none where one block does. */
+/** Block sums for the reductions of a pass with many iterations; empty if one block is enough. */
 function longSums(w: Writer, accumulators: readonly Accumulator[], turns: number): BlockSum[] {
   const isLong = ({ combine, best }: Accumulator) => combine === "sum" && best.dtype === "f32" && turns > SHORT_SUM;
   return accumulators.filter(isLong).map(({ best }) => new BlockSum(w, best, turns));
 }
 
-/** Prints the passes over one row, or over groups of W neighbouring ones. */
+/** Prints the passes over one row, or over groups of W neighbouring rows. */
 class RowPrinter {
   readonly #w: Writer;
   readonly #reductions: readonly Map<number, Value>[];
@@ -142,12 +143,12 @@ class RowPrinter {
     this.#reductions = place.replaces.map(() => new Map());
   }
 
-  /** Says which of the groups of rows is evaluated next. */
+  /** Selects the group of rows to evaluate next. */
   enter(at: number): void {
     this.evaluator.reductions = this.#reductions[at];
   }
 
-  /** Walks the row, in blocks if something is to be flushed after each. */
+  /** Iterates over the row, in blocks if there is something to flush after each. */
   #walk({ vector, between, scalar, together = 1, flush }: RowWalk): void {
     const { row } = this.kernel, { rowLane, spaceLane, replaces } = this.place, w = this.#w;
     const env = (at: Index, lane: Var | undefined, replace = replaces[0]) =>
@@ -174,7 +175,7 @@ class RowPrinter {
     });
   }
 
-  /** Computes the reductions of one level in one pass. */
+  /** Computes the reductions of one level in a single pass. */
   reduce(level: readonly Reduce[], pass: number): void {
     const { rowLane, spaceLane, kept, replaces } = this.place;
     const width = spaceLane ? this.#w.lanes : 1;
@@ -212,12 +213,12 @@ class RowPrinter {
     });
   }
 
-  /** Whole vectors of a row with lanes along it. */
+  /** Number of full vectors in a row with lanes along it. */
   get #vectors(): number {
     return Math.floor(this.kernel.row.extent / this.#w.lanes);
   }
 
-  /** How many vectors a pass takes together. */
+  /** Number of vectors that a pass processes together. */
   #together(level: readonly Reduce[]): number {
     const groups = this.#vectors;
     const time = level.reduce((sum, { body }) => sum + timeOf(body, (part) => part.kind !== "reduce"), 0);
@@ -225,7 +226,7 @@ class RowPrinter {
     return groups % GROUPS === 0 ? GROUPS : groups % 2 === 0 ? 2 : 1;
   }
 
-  /** Joins the accumulators of the groups of a turn in the first. */
+  /** Combines the accumulators of the groups of an iteration into the first. */
   #joinGroups(groups: readonly Accumulator[]): Accumulator {
     const w = this.#w, [first] = groups;
     let values = groups.map((group) => this.#result(group));
@@ -237,10 +238,10 @@ class RowPrinter {
     return first;
   }
 
-  /** What a finished accumulator holds. */
+  /** The final value of an accumulator. */
   #result({ best, isNaN }: Accumulator): Value {
     const w = this.#w, value = w.read(best);
-    // A mask of ones is a NaN.
+    // A mask with all bits set is a NaN.
     return isNaN === undefined
       ? value
       : fromBits(w, bits(w, "or", toBits(w, value), { ...w.read(isNaN), dtype: "i32" }));
@@ -248,7 +249,7 @@ class RowPrinter {
 
   #declare(expr: Reduce, width: number): Accumulator {
     const { combine, body: { dtype } } = expr, w = this.#w;
-    // Or and and are the sums, maxima and minima of truth values.
+    // For truth values, sums and maxima are or; products and minima are and.
     const identity = dtype === "bool" ? Number(combine === "min") : identityOf(combine, dtype);
     const best = w.newLocal({ dtype, width });
     w.assign(best, splat(w, w.literal(identity, dtype), width));
@@ -285,7 +286,7 @@ class RowPrinter {
     w.assign(place!, choose(w, better, position, w.read(place!)));
   }
 
-  /** Joins the lanes of a finished accumulator into a scalar one; of equal maxima the first index wins. */
+  /** Combines the lanes of an accumulator into a scalar one. Among equal maxima, the first index wins. */
   #joinLanes(accumulator: Accumulator, into: Accumulator): void {
     const { combine, place } = accumulator, w = this.#w;
     const all = this.#result(accumulator),
@@ -306,7 +307,7 @@ class RowPrinter {
   }
 
   /**
-   * Writes the element stores. All values of a step are computed before any is stored: an operand may be updated in
+   * Writes the element stores. All values of a step are computed before any is stored, since operands may be updated in
    * place.
    */
   storeElements(): void {
@@ -327,9 +328,7 @@ function joinOf(combine: Combine): "add" | "min" | "max" {
   return combine === "sum" ? "add" : combine === "min" ? "min" : "max";
 }
 
-/**
- * Whether a value comes before another one in an argmax by its value alone: it is greater, or the only NaN of the two.
- */
+/** Whether a value precedes another in an argmax by value alone: it is greater, or it alone is NaN. */
 function beats(w: Writer, value: Value, best: Value): Value {
   if (value.dtype !== "f32") return compare(w, "gt", value, best);
   const isNumber = compare(w, "eq", best, best), isNaN = compare(w, "ne", value, value);

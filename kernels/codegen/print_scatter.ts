@@ -1,4 +1,4 @@
-/** Prints scatter kernels: a thread adds all positions in order into its own elements, so no atomics are needed. */
+/** Prints scatter kernels: each thread adds all positions in order to its own elements, so no atomics are needed. */
 import { makeVar, varIndex } from "../../core/index_expr.ts";
 import type { ScatterKernel, Store } from "../kernel.ts";
 import type { Evaluator } from "./evaluator.ts";
@@ -11,7 +11,7 @@ export function printScatter(kernel: ScatterKernel, evaluator: Evaluator): void 
   const w = evaluator.writer;
   const store: Store = { operand: target, index, value: update };
   const chosen = chooseWalk(evaluator, space, [valid], [store]);
-  // Lanes must be valid together, or not at all.
+  // All lanes must be in bounds, or none.
   const probe = evaluator.env(
     chosen.replace(varIndex(makeVar("group", Math.max(2, chosen.groups)))).set(position.id, varIndex(position)),
     chosen.lane,

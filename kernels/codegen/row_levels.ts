@@ -1,4 +1,4 @@
-/** The passes of a row kernel, for every printer. */
+/** The passes of a row kernel, shared by all printers. */
 import { type Expr, operandsOf } from "../../core/expr.ts";
 import type { Index } from "../../core/index_expr.ts";
 import type { RowKernel } from "../kernel.ts";
@@ -6,7 +6,7 @@ import type { RowKernel } from "../kernel.ts";
 /** A reduction over the row. */
 export type Reduce = Expr & { kind: "reduce" };
 
-/** Reductions by dependency: those of a level read only what earlier levels computed. */
+/** Groups reductions by dependency: those of a level read only results of earlier levels. */
 export function levelsOf(kernel: RowKernel): Reduce[][] {
   const levels: Reduce[][] = [], known = new Map<number, number>();
   const visitIndex = (index: Index): number =>

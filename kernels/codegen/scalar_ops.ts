@@ -1,11 +1,11 @@
-/** The operators of the scalar language, for one point or W. */
+/** The operators of the expression language, on scalars and vectors. */
 import type { BinaryOp, UnaryOp } from "../../core/expr.ts";
 import { invariant } from "../../core/errors.ts";
 import { align, bits, choose, compare, f, i, joinLanes, laneNumbers, laneOf, shift } from "./lanes.ts";
 import { erf, exp, integerPower, log, pow, sigmoid, sine, tanh } from "./math.ts";
 import type { Value, Writer } from "./writer.ts";
 
-/** One-operand arithmetic. */
+/** Unary operators. */
 export function unary(w: Writer, op: UnaryOp, x: Value): Value {
   const zero = w.literal(0, x.dtype);
   const isFloat = x.dtype === "f32";
@@ -18,7 +18,7 @@ export function unary(w: Writer, op: UnaryOp, x: Value): Value {
     case "sign": {
       const one = w.literal(1, x.dtype);
       if (x.dtype === "u32") return choose(w, compare(w, "ne", x, zero), one, zero);
-      // What is neither below nor above 0 is 0 or NaN, and stays.
+      // A value neither below nor above 0 is 0 or NaN, and is returned unchanged.
       const below = choose(w, compare(w, "lt", x, zero), w.literal(-1, x.dtype), x);
       return choose(w, compare(w, "gt", x, zero), one, below);
     }
@@ -60,7 +60,7 @@ function isComparison(op: BinaryOp): op is Comparison {
   return op === "eq" || op === "ne" || op === "lt" || op === "le" || op === "gt" || op === "ge";
 }
 
-/** Two-operand arithmetic. Integer division truncates; a zero divisor gives the dividend. */
+/** Binary operators. Integer division truncates; dividing by zero returns the dividend. */
 export function binary(w: Writer, op: BinaryOp, lhs: Value, rhs: Value): Value {
   invariant(lhs.dtype === rhs.dtype, `operands of ${op} differ in type`);
   const { dtype } = lhs;
@@ -91,7 +91,8 @@ export function binary(w: Writer, op: BinaryOp, lhs: Value, rhs: Value): Value {
 }
 
 /**
- * Arithmetic on truth values: addition and maximum are or, multiplication and minimum are and; orders compare 0 and 1.
+ * Operators on truth values: addition and maximum are or, multiplication and minimum are and; comparisons order 0
+ * before 1.
  */
 function boolean(w: Writer, op: BinaryOp, lhs: Value, rhs: Value): Value {
   switch (op) {
@@ -127,7 +128,7 @@ function integerExtreme(w: Writer, op: "max" | "min", lhs: Value, rhs: Value): V
   return choose(w, compare(w, op === "max" ? "gt" : "lt", x, y), x, y);
 }
 
-/** Division traps on 0 and where the quotient overflows: such divisors are replaced, and the result put right. */
+/** Division traps on a zero divisor and on overflow: such divisors are replaced and the result is corrected. */
 function integerQuotient(w: Writer, x: Value, y: Value): Value {
   const zero = w.literal(0, y.dtype), one = w.literal(1, y.dtype);
   if (y.dtype === "u32") return i(w, "div_u", x, choose(w, compare(w, "ne", y, zero), y, one));
@@ -145,7 +146,7 @@ function integerRest(w: Writer, x: Value, y: Value): Value {
   return choose(w, isOff, i(w, "add", rest, divisor), rest);
 }
 
-/** The rest of the sizes, brought back into 0 .. |y| where the quotient was off by one, then signed. */
+/** Floored modulo: the remainder of the magnitudes, corrected if the quotient was off by one, with the sign of `y`. */
 function floatRest(w: Writer, x: Value, y: Value): Value {
   const zero = w.literal(0, "f32"), a = f(w, "abs", x), b = f(w, "abs", y);
   const rest = f(w, "sub", a, f(w, "mul", b, f(w, "trunc", f(w, "div", a, b))));
@@ -163,7 +164,7 @@ function floatRest(w: Writer, x: Value, y: Value): Value {
 function constantPower(w: Writer, x: Value, y: Value): Value | undefined {
   if (y.local !== undefined) return undefined;
   if (y.literal === 0.5) {
-    // Not quite the square root: that of -infinity is NaN, that of -0 is -0.
+    // Differs from the square root at -infinity, where sqrt gives NaN, and at -0, where it gives -0.
     const root = f(w, "add", f(w, "sqrt", x), w.literal(0, "f32"));
     return choose(w, compare(w, "eq", x, w.literal(-Infinity, "f32")), w.literal(Infinity, "f32"), root);
   }

@@ -6,17 +6,17 @@ export interface Tile {
   readonly columns: number;
 }
 
-/** The machine that runs what is printed. */
+/** The machine that runs the generated code. */
 export interface Target {
-  /** Elements of 32 bits in a vector, W: a power of two, at least 4. */
+  /** Number of 32-bit elements in a vector, W: a power of two, at least 4. */
   readonly lanes: number;
-  /** Whether `x y + z` of vectors is one operation that rounds once. */
+  /** Whether vector `x y + z` is a single operation with a single rounding. */
   readonly fused: boolean;
   /**
-   * The two tiles of matrix products. The wide one has as many accumulators as hide the latency of the multiply-add and
-   * still fit in registers; the narrow one, of the same height or higher, covers what is no multiple of the wide one.
+   * The two tiles of matrix products. The wide one has enough accumulators to hide the latency of the multiply-add and
+   * few enough to fit in registers; the narrow one, with at least as many rows, covers remainders of the wide one.
    */
   readonly tiles: { readonly wide: Tile; readonly narrow: Tile };
-  /** Threads that will run the code, which block sizes consider. Results do not depend on it. Default: 1. */
+  /** Number of threads that will run the code, used to choose block sizes. Results do not depend on it. Default: 1. */
   readonly threads?: number;
 }

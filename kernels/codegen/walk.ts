@@ -1,6 +1,6 @@
 /**
- * How a thread walks its share of a kernel's space: W neighbouring points at a time where that saves memory
- * instructions, the rest one by one.
+ * How a thread traverses its share of a kernel's space: in groups of W contiguous points where that saves memory
+ * instructions, otherwise point by point.
  */
 import type { Expr } from "../../core/expr.ts";
 import type { Index, Var } from "../../core/index_expr.ts";
@@ -10,13 +10,13 @@ import { assigned, pointsOf, type Walk as LaneWalk, walkAlong } from "./lane_ind
 import type { Env, Evaluator } from "./evaluator.ts";
 import type { Value, Writer } from "./writer.ts";
 
-/** A way of a thread through a space. */
+/** A thread's traversal of a space. */
 export interface Walk extends LaneWalk {
-  /** Walks the points after the last whole group. */
+  /** Traversal of the points after the last full group. */
   readonly rest?: Walk;
 }
 
-/** One point at a time, `from` on. */
+/** Visits one point at a time, starting at `from`. */
 export function scalarWalk(space: readonly Var[], from = 0): Walk {
   return { replace: (group) => assigned(space, addIndex(group, from)), groups: pointsOf(space) - from };
 }
@@ -32,7 +32,7 @@ function flatWalk(space: readonly Var[], lanes: number): Walk {
   };
 }
 
-/** The walk of a space that takes the fewest memory instructions for some expressions and stores. */
+/** The traversal of a space that needs the fewest memory instructions for the given expressions and stores. */
 export function chooseWalk(
   evaluator: Evaluator,
   space: readonly Var[],
@@ -57,7 +57,7 @@ export function chooseWalk(
   return best;
 }
 
-/** The first and the end of the items that the thread works on: contiguous shares, as equal as whole items allow. */
+/** The range of items that the thread works on: contiguous shares of equal size, of which the last may be shorter. */
 export function shareOf(w: Writer, items: number): { start: Value; end: Value } {
   const count = w.parameter("threads"), thread = w.parameter("thread");
   const size = w.op("i32.div_u", [w.op("i32.add", [count, w.literal(items - 1, "i32")]), count]);
@@ -69,10 +69,7 @@ export function shareOf(w: Writer, items: number): { start: Value; end: Value } 
   };
 }
 
-/**
- * Runs `body` for the groups of a walk that are the thread's, and then for the points that are left over, which the
- * last thread takes.
- */
+/** Runs `body` for the thread's share of the groups of a traversal; the last thread also takes the remaining points. */
 export function overWalk(
   w: Writer,
   walk: Walk,
@@ -80,7 +77,7 @@ export function overWalk(
 ): void {
   const run = (part: Walk, start: Value, end: Value) => {
     if (part.groups === 1) {
-      // The index algebra takes a variable of one value for the constant 0.
+      // The index algebra folds a variable of extent 1 to the constant 0.
       w.when(
         w.op("i32.lt_s", [start, end]),
         () => body(part.replace(constantIndex(0)), part, constantIndex(0)),
@@ -103,7 +100,7 @@ export function overWalk(
   }
 }
 
-/** The environment of a walk's group. */
+/** The environment of a group of a traversal. */
 export function envOf(evaluator: Evaluator, walk: Walk, replace: Map<number, Index>, accumulator?: Value): Env {
   return evaluator.env(replace, walk.lane, accumulator);
 }

@@ -1,10 +1,10 @@
 /**
- * The interface with which printers write functions: typed operations on one lane or W lanes, locals, loops and
+ * The interface through which printers generate functions: typed operations on scalars and vectors, locals, loops and
  * branches.
  *
- * Code is nested blocks, and each value lies in a local, placed in the outermost block where its parts are known: what
- * does not change in a loop stands in front of it. Equal operations on equal values are one local.
- * The register allocator of whatever compiles the code makes the locals free.
+ * Code consists of nested blocks. Each value is stored in a local in the outermost block in which its operands are
+ * available, so loop-invariant code is hoisted, and equal operations on equal values share one local. Locals are cheap:
+ * the compiler of the generated code allocates registers.
  */
 import type { DType } from "../../core/dtype.ts";
 import type { Index, Var } from "../../core/index_expr.ts";
@@ -15,62 +15,62 @@ import type { Target } from "./target.ts";
 export type { Operand, Operation, Value } from "./language.ts";
 export type { OpName, ResultType } from "./operations.ts";
 
-/** A local that may be assigned, by number. */
+/** A mutable local, by index. */
 export interface Local extends ResultType {
   readonly local: number;
 }
 
-/** The values of a loop's counter: from `start` up to, but not including, `end`. */
+/** The range of a loop counter: from `start` (inclusive) to `end` (exclusive). */
 export interface LoopRange {
   readonly start: Value;
   readonly end: Value;
-  /** The counter is known to be below it; lets index arithmetic simplify. */
+  /** An upper bound of the counter, which lets index arithmetic simplify. */
   readonly extent: number;
   /** Default: 1. */
   readonly step?: number;
 }
 
-/** Writes one function. */
+/** Generates one function. */
 export interface Writer {
-  /** The machine that runs it. */
+  /** The target machine. */
   readonly target: Target;
-  /** Elements of a vector. */
+  /** Number of elements of a vector. */
   readonly lanes: number;
-  /** Number of the innermost open block. */
+  /** Depth of the innermost open block. */
   readonly depth: number;
 
   /** A parameter's value. */
   parameter(name: string): Value;
-  /** A literal; one lane, whatever uses it. */
+  /** A literal. It has one lane in every context. */
   literal(value: number, dtype: DType): Value;
 
-  /** An operation without effects, done once where its operands are known. */
+  /** A pure operation, placed in the outermost block where its operands are available, and deduplicated. */
   op(name: OpName, args: readonly Value[], immediates?: readonly number[]): Value;
-  /** An operation whose operands or memory change: done here and now. */
+  /** An operation whose operands or memory may change: placed here, never moved or deduplicated. */
   fresh(name: OpName, args: readonly Value[], immediates?: readonly number[]): Value;
-  /** An operation with effects and no result, such as a store. */
+  /** An operation with side effects and no result, such as a store. */
   effect(name: OpName, args: readonly Value[], immediates?: readonly number[]): void;
-  /** An operation as a part of what is assigned, or of a condition: it gets no local of its own. */
+  /** An operation used inline in an assignment or condition, without a local of its own. */
   operation(op: OpName, args: readonly Operand[], immediates?: readonly number[]): Operation;
 
-  /** A local that may be assigned. Read it with {@link Writer.read}. */
+  /** Declares a mutable local. Read it with {@link Writer.read}. */
   newLocal(type: ResultType): Local;
-  /** Assigns a local made by {@link Writer.newLocal}. */
+  /** Assigns a local declared by {@link Writer.newLocal}. */
   assign(local: Local, value: Operand): void;
-  /** The present value of an assignable local, as a value that stays. */
+  /** The current value of a mutable local, as an immutable value. */
   read(local: Local): Value;
-  /** The local itself as an operand: of what is computed next, before it changes. */
+  /** The local itself as an operand. Valid only until the local is next assigned. */
   now(local: Local): Value;
 
   /** Runs `body` for each value of a counter. */
   loop(range: LoopRange, body: (counter: Index) => void): void;
-  /** Runs `body` some number of times, counted down in a local: the tightest loop there is. */
+  /** Runs `body` a number of times, counting down in a local. This is the loop with the least overhead. */
   countdown(left: Local, turns: Operand, body: () => void): void;
-  /** Runs `body` where a condition holds. */
+  /** Runs `body` if a condition holds. */
   when(condition: Operand, body: () => void): void;
   /**
-   * `usual`, unless a condition holds (in one lane at least): then what `exception` makes of `from`. Both are values
-   * without effects; the branch stands where they are known, like any operation.
+   * Selects `usual`, or the result of `exception(from)` if a condition holds in at least one lane. Both are pure; like
+   * any operation, the branch is placed where its operands are available.
    */
   unless(
     condition: Value,
@@ -79,12 +79,12 @@ export interface Writer {
     exception: (from: readonly Value[]) => readonly Value[],
   ): Value[];
 
-  /** Says what a variable of the index algebra is. */
+  /** Binds a variable of the index algebra to a value. */
   declare(variable: Var, value: Value): void;
-  /** An index that is a value computed here, known to lie in 0 .. extent - 1. */
+  /** An index computed at run time, known to lie in 0 .. extent - 1. */
   indexOf(value: Value, extent: number): Index;
-  /** The value of a declared variable. */
+  /** The value that a variable is bound to. */
   variable(variable: Var): Value;
-  /** Values of expressions remembered at a depth: they become invalid with the block. */
+  /** Memoized values of expressions at a depth, which become invalid when the block ends. */
   memo(depth: number): Map<string, Value>;
 }
