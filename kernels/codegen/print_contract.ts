@@ -26,7 +26,7 @@ export function printContract(kernel: ContractKernel, evaluator: Evaluator): voi
   else printDirect(kernel, evaluator);
 }
 
-/** Computes one output or W contiguous ones at a time; lanes run along k instead if that reads memory more efficiently. */
+/** Computes one output or W contiguous ones at a time; lanes run along k if that reads memory better. */
 function printDirect(kernel: ContractKernel, evaluator: Evaluator): void {
   const { batch, m, n, k, lhs, rhs, stores } = kernel;
   const w = evaluator.writer, { lanes } = w, space = [...batch, m, n];

@@ -1,6 +1,6 @@
 /**
- * What each kernel-to-be reads: the stored tensors that one tensor's expression reaches, and at which indices, in terms of
- * its own index.
+ * Determines what each prospective kernel reads: the materialized tensors that a tensor's expression reaches, and the
+ * indices at which it reads them, in terms of the tensor's own index.
  */
 import { type Expr, ExprBuilder } from "../../core/expr.ts";
 import type { Node, Tensor } from "../../core/graph.ts";
@@ -22,26 +22,26 @@ import { reductionOf } from "./normalize.ts";
 import { Puller } from "./pull.ts";
 import { isAnchor, isConstant, isLoaded } from "./scope.ts";
 
-/** What a node whose results are stored reads. */
+/** The reads of a node whose results are materialized. */
 export interface Reads {
   readonly node: Node;
-  /** Variables of the result's own index, outermost first; a reduction's kept axes only. */
+  /** Variables of the result's index, outermost first. For reductions, only the kept axes. */
   readonly vars: readonly Var[];
-  /** Of reductions: the row's variable. */
+  /** For reductions: the variable along the row. */
   readonly row?: Var;
-  /** The result's index in `vars`. */
+  /** The result's index in terms of `vars`. */
   readonly index: readonly Index[];
-  /** Stored tensors of the same scope, each with the distinct indices at which it is read, in `vars` and `row`. */
+  /** Materialized tensors of the same scope, each with the distinct indices at which it is read. */
   readonly stored: ReadonlyMap<Tensor, readonly (readonly Index[])[]>;
-  /** Other memory: inputs, constants, tensors of enclosing scopes. */
+  /** Everything else that is read: inputs, constants, tensors of enclosing scopes. */
   readonly others: ReadonlySet<unknown>;
-  /** Stored tensors of the same scope that come first without being read. */
+  /** Materialized tensors of the same scope that must be computed first although they are not read. */
   readonly after: readonly Tensor[];
-  /** Tensors that must be stored, because they would be read at indices that are too intricate. */
+  /** Tensors that must be materialized because the index at which they would be read is too complex. */
   readonly cuts: readonly Tensor[];
 }
 
-/** The index into a reduction's operand of an element of a row. */
+/** The index into a reduction's operand for an element of a row. */
 export function bodyIndex(node: Node, kept: readonly Index[], row: Index): Index[] {
   const { axes, rowShape } = reductionOf(node);
   const inRow = splitIndex(row, rowShape);
@@ -49,7 +49,7 @@ export function bodyIndex(node: Node, kept: readonly Index[], row: Index): Index
   return node.inputs[0].shape.map((_, axis) => (axes.includes(axis) ? inRow[axes.indexOf(axis)] : kept[next++]));
 }
 
-/** Records what is reached while pulling. */
+/** Records the tensors that are reached while pulling. */
 class Recorder {
   readonly #stored = new Map<Tensor, (readonly Index[])[]>();
   readonly others = new Set<unknown>();
@@ -79,7 +79,7 @@ class Recorder {
     return this.puller.e.load(this.#numbers.get(tensor)!, linearIndex(index, tensor.shape), tensor.dtype);
   }
 
-  /** The stored tensors that were read, each with its distinct indices. */
+  /** The materialized tensors that were read, each with its distinct indices. */
   stored(): Map<Tensor, readonly (readonly Index[])[]> {
     const { guards } = this.puller;
     const resolve = (
@@ -107,7 +107,7 @@ export function readsOf(scope: Materialized, node: Node): Reads {
   if (node.outputs.every(({ shape }) => sizeOfShape(shape) === 0)) {
     return { node, vars, index, stored: new Map(), others: new Set(), after: [], cuts: [] };
   }
-  // Pieces are stored in place: all that counts is that they come first.
+  // Pieces are stored in place; they only have to be computed first.
   if (scope.assembled.has(node)) {
     const stored = new Map(node.inputs.map((piece) => [piece, []]));
     return { node, vars, index, stored, others: new Set(), after: [], cuts: [] };
@@ -122,7 +122,7 @@ export function readsOf(scope: Materialized, node: Node): Reads {
   return { node, row, others, after, cuts, ...split(vars, index, recorder.stored()) };
 }
 
-/** The stored tensors of a scope that must be computed before what was pulled. */
+/** The materialized tensors of a scope that must be computed before the pulled ones. */
 function storedBehind(scope: Materialized, { awaited }: Puller<Materialized>): Tensor[] {
   const local = new Set(awaited.flatMap((each) => (each.scope === scope ? [each.tensor] : [])));
   return [...local].flatMap((tensor) => {
@@ -133,25 +133,25 @@ function storedBehind(scope: Materialized, { awaited }: Puller<Materialized>): T
   });
 }
 
-/** Reads each input of a node at indices of its own: only what is read matters. */
+/** Reads each input of a node at arbitrary indices: only the set of tensors matters. */
 function pullInputs({ puller, scope }: Recorder, node: Node): void {
   const carryCount = node.op.kind === "loop" ? (node.attrs as ScanAttrs).carryCount : 0;
   node.inputs.forEach((input, i) => {
-    // Initial carries are stored by themselves; what the body reads of the others it reads inside the loop.
+    // Initial carries are stored separately. The other inputs are read by the loop's body.
     if (sizeOfShape(input.shape) === 0 && i >= carryCount) return;
     puller.pull(scope, input, variablesOf(input.shape).map(varIndex));
   });
 }
 
-/** What the stored tensors of a scope read. */
+/** The reads of a scope's materialized tensors. */
 export interface Accesses {
-  /** By the node that makes them, in topological order. */
+  /** Keyed by node, in topological order. */
   readonly reads: ReadonlyMap<Node, Reads>;
-  /** The nodes that read each stored tensor. */
+  /** The nodes that read each materialized tensor. */
   readonly readers: ReadonlyMap<Tensor, readonly Node[]>;
 }
 
-/** Finds what each node whose results are stored reads. */
+/** Finds what each node with materialized results reads. */
 export function findAccesses(scope: Materialized): Accesses {
   const all = new Map<Node, Reads>(), readers = new Map<Tensor, Node[]>();
   for (const node of scope.graph.nodes) {

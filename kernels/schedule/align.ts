@@ -1,6 +1,6 @@
 /**
- * Whether a node's elements are computed where a fusion computes what the node reads: how its index is written in the
- * fusion's variables.
+ * Aligns a node with a fusion: determines whether each element is computed by the same invocation that computes what it
+ * reads, and expresses the node's index in the fusion's variables.
  */
 import type { Node, Tensor } from "../../core/graph.ts";
 import { divIndex, type Index, modIndex, substituteIndex, type Var, varIndex } from "../../core/index_expr.ts";
@@ -9,12 +9,12 @@ import { bodyIndex, type Reads } from "./access.ts";
 import { type Fusion, type Member, recurrencesOf, spaceSize, workOf } from "./fusion.ts";
 import { digitsOf, offsetOf, type Substitution } from "./index_tools.ts";
 
-/** A row kernel with less parallelism than this is not given work on all elements of long rows. */
+/** Row kernels with fewer rows than this do not take on elementwise work over long rows. */
 const FEW_ROWS = 64;
 const LONG_ROW = 1024;
 
 /**
- * Whether a node would be computed per row (true) or per element (false) of a fusion; undefined if its size fits
+ * Whether a node would be computed per row (true) or per element (false) of a fusion; undefined if its size matches
  * neither.
  */
 export function levelOf(fusion: Fusion, { node, row }: Reads): boolean | undefined {
@@ -28,8 +28,8 @@ export function levelOf(fusion: Fusion, { node, row }: Reads): boolean | undefin
 }
 
 /**
- * Whether a reduction reads each element of a tensor at one point of its space (true) or at one element of its rows,
- * neighbours along the row being neighbours in memory (false); undefined if neither.
+ * Whether a reduction reads each element of a tensor at exactly one point of its space (true), or at exactly one
+ * element of its rows with contiguous access along the row (false); undefined otherwise.
  */
 export function isOncePerPoint(fusion: Fusion, tensor: Tensor, index: readonly Index[]): boolean | undefined {
   const size = sizeOfShape(tensor.shape), digits = digitsOf(offsetOf(index, tensor.shape));
@@ -40,8 +40,8 @@ export function isOncePerPoint(fusion: Fusion, tensor: Tensor, index: readonly I
 }
 
 /**
- * The index of a node's result in a fusion's variables such that all it reads of the fusion is what the same invocation
- * computes.
+ * The index of a node's result in a fusion's variables for which every element read from the fusion is computed by the
+ * same invocation; undefined if there is none.
  */
 export function align(fusion: Fusion, reads: Reads, isPerRow: boolean): readonly Index[] | undefined {
   const inside = [...reads.stored].filter(([tensor]) => fusion.members.has(tensor));
@@ -60,7 +60,7 @@ export function align(fusion: Fusion, reads: Reads, isPerRow: boolean): readonly
 
 type InsideReads = readonly (readonly [Tensor, readonly (readonly Index[])[]])[];
 
-/** Whether members are read exactly where they are computed, given a reader's variables in terms of its fusion's. */
+/** Whether members are read exactly where they are computed, for a given assignment of the reader's variables. */
 export function readsOwn(inside: InsideReads, members: ReadonlyMap<Tensor, Member>, assign: Substitution): boolean {
   return inside.every(([tensor, indices]) => {
     if (indices.length !== 1 || members.get(tensor)!.isExact) return false;
@@ -69,7 +69,7 @@ export function readsOwn(inside: InsideReads, members: ReadonlyMap<Tensor, Membe
   });
 }
 
-/** Ways to set a node's variables in terms of a fusion's: row-major order first, then what each read implies. */
+/** Candidate assignments of a node's variables: row-major order first, then those that each read implies. */
 function* assignments(
   fusion: Fusion,
   reads: Reads,
@@ -93,7 +93,7 @@ function* assignments(
   }
 }
 
-/** Whether digits name all variables. */
+/** Whether the digits cover all variables. */
 export function coversAll(digits: readonly { readonly variable: Var }[], vars: readonly Var[]): boolean {
   return vars.every(({ id }) => digits.some(({ variable }) => variable.id === id));
 }
@@ -106,7 +106,7 @@ function rowMajor(vars: readonly Var[]): { variable: Var; coefficient: number }[
   }));
 }
 
-/** Each digit of an offset. */
+/** Extracts each digit of an offset. */
 export function inverted(
   digits: readonly { readonly variable: Var; readonly coefficient: number }[],
   offset: Index,
@@ -116,7 +116,7 @@ export function inverted(
   ) => [variable.id, modIndex(divIndex(offset, coefficient), variable.extent)]);
 }
 
-/** The offset of a fusion's point in the layout that its first root has. */
+/** The offset of a fusion's point in the layout of its first root. */
 function natural(fusion: Fusion, isPerRow: boolean): Index {
   const space = offsetOf(fusion.vars.map(varIndex), fusion.vars.map(({ extent }) => extent));
   if (!fusion.row || isPerRow) return space;
@@ -124,7 +124,7 @@ function natural(fusion: Fusion, isPerRow: boolean): Index {
   return offsetOf(bodyIndex(anchor, member.index, varIndex(fusion.row)), anchor.inputs[0].shape);
 }
 
-/** Whether a recurrence goes over the same axes as those of a fusion, in the same direction. */
+/** Whether a recurrence iterates over the same axes as those of a fusion, in the same direction. */
 export function isWalkedAlike(fusion: Fusion, { op, attrs, outputs }: Node): boolean {
   const [first] = recurrencesOf(fusion);
   if (

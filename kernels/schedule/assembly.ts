@@ -1,6 +1,6 @@
 /**
- * Which tensors are stored as parts of others: a concatenation's pieces go straight to their ranges of it, and a
- * reshape of what has memory of its own is the same memory.
+ * Decides which tensors are stored as parts of others: the pieces of a concatenation are written directly to their
+ * ranges, and a reshape of a materialized tensor aliases its memory.
  */
 import type { Node, Tensor } from "../../core/graph.ts";
 import { sizeOfShape } from "../../core/shape.ts";
@@ -10,23 +10,22 @@ import type { Scope } from "./scope.ts";
 import { viewShape } from "./views.ts";
 
 /**
- * A concatenation of this many elements or more is stored piece by piece rather than computed with a choice at every
- * element.
+ * Concatenations of at least this many elements are stored piece by piece; smaller ones select their input per element.
  */
 const LARGE = 16384;
 const MANY_PIECES = 4;
 
-/** A scope with what is stored in place. */
+/** A scope and what it stores in place. */
 export interface Assembled extends Scope {
   /** Concatenations whose pieces are stored in place. */
   readonly assembled: ReadonlySet<Node>;
-  /** Reshapes whose operand is stored where the reshape is wanted: they take no kernel. */
+  /** Reshapes that alias their operand, which is stored in the place of the reshape. They need no kernel. */
   readonly passing: ReadonlySet<Node>;
   /** The nodes that read each tensor. */
   readonly consumers: Consumers;
 }
 
-/** Nodes by the tensors that they read. */
+/** Maps each tensor to the nodes that read it. */
 export type Consumers = ReadonlyMap<Tensor, readonly PlanNode[]>;
 
 function consumersOf({ nodes }: PlanGraph): Consumers {
@@ -42,8 +41,8 @@ function consumersOf({ nodes }: PlanGraph): Consumers {
 }
 
 /**
- * Decides which concatenations are stored in place, and gives each piece a tensor of its own to be stored there, a copy
- * where need be: the nodes of the graph are rewired.
+ * Decides which concatenations are stored in place and gives each piece its own tensor, copying it if necessary.
+ * Rewires the nodes of the graph.
  */
 export function assemble(scope: Scope, maker: NodeMaker, maxOperands: number): Assembled {
   const attached = attachedTensors(scope.graph), consumers = consumersOf(scope.graph);
@@ -99,7 +98,7 @@ function isAssembled(
   return inputs.length >= MANY_PIECES && sizeOfShape(output.shape) >= LARGE;
 }
 
-/** Whether a node's tensor is an output, or is read by products and loops, perhaps through views. */
+/** Whether a tensor is an output or is read by products or loops, possibly through views. */
 function mustBeStored(scope: Scope, consumers: Consumers, node: PlanNode): boolean {
   const stack = [node.outputs[0]];
   for (let current = stack.pop(); current; current = stack.pop()) {

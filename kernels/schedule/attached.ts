@@ -1,4 +1,4 @@
-/** Tensors that an earlier kernel of the same size can store on its way: no launch is needed for them. */
+/** Finds tensors that an earlier kernel of the same size can store, which saves a launch. */
 import type { Tensor } from "../../core/graph.ts";
 import { sizeOfShape } from "../../core/shape.ts";
 import type { PlanGraph } from "./normalize.ts";

@@ -17,16 +17,16 @@ import type { Placed } from "./places.ts";
 import { isAnchor, isLoaded } from "./scope.ts";
 import type { Place, Storage, ValueTable } from "./storage.ts";
 
-/** What becomes a kernel. */
+/** The input of kernel building. */
 export interface KernelParts {
   readonly fusion: Fusion;
   /** Whether another kernel, or the caller, reads a tensor. */
   readonly isRead: Fused["isRead"];
-  /** Numbers what the kernel touches. */
+  /** Assigns value numbers to the memory that the kernel accesses. */
   readonly table: ValueTable;
 }
 
-/** Builds the kernel of one fusion; undefined if nothing is left to store. */
+/** Builds the kernel of a fusion; undefined if it has nothing to store. */
 export function buildKernel(scope: Placed, parts: KernelParts): KernelStep | undefined {
   return new KernelBuilder(scope, parts).build();
 }
@@ -121,7 +121,7 @@ class KernelBuilder {
     };
   }
 
-  /** The ops of the kernel as users know them; moving elements only counts where nothing else is done. */
+  /** The ops of a kernel under the names that users know. Data movement is listed only if there is nothing else. */
   #origins(): string[] {
     const nodes = new Set<Node>(this.#puller.visited);
     for (const node of this.fusion.nodes) if (isAnchor(node)) nodes.add(node);
@@ -198,7 +198,7 @@ class KernelBuilder {
     const first = reverse ? vars[axis].extent - 1 : 0, isFirst = this.e.inRange(index[axis], first, first + 1);
     const exprs = nodes.flatMap(({ inputs }) => {
       const [a, b] = inputs.map((input) => this.#puller.pull(this.scope, input, index));
-      // Kernels start from the state 0, which only a finite factor leaves at 0.
+      // The state starts at 0, and stays 0 before the first step only if the factor is finite.
       return [
         a.kind === "const" && Number.isFinite(a.value) ? a : this.e.select(isFirst, this.e.const(0, a.dtype), a),
         b,

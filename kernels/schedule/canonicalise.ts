@@ -1,6 +1,6 @@
 /**
- * From a drafted kernel to its final form: variables split, merged and renamed, indices relative to 256-byte parts,
- * operands numbered.
+ * Brings a draft kernel to its canonical form: variables are split, merged and renamed, indices are made relative to
+ * 256-byte-aligned parts, and operands are numbered.
  */
 import { ExprCopier } from "../../core/copy_expr.ts";
 import { sizeOf } from "../../core/dtype.ts";
@@ -22,33 +22,33 @@ import {
 import { mapRegion } from "./region.ts";
 import type { Storage, ValueTable } from "./storage.ts";
 
-/** A store whose operand is a storage yet. */
+/** A store whose operand is still a storage. */
 export interface DraftStore {
   readonly storage: Storage;
   readonly index: Index;
   readonly value: Expr;
 }
 
-/** What all drafted kernels have. In its expressions a load's operand is a position in `storages`. */
+/** The common part of all draft kernels. Operands of loads are positions in `storages`. */
 export interface Draft {
   readonly storages: readonly Storage[];
   readonly stores: readonly DraftStore[];
-  /** Expressions beside the stores' values, in a kind's own order. */
+  /** Expressions other than the stored values, in an order that depends on the kind. */
   readonly exprs: readonly Expr[];
   /** Variables that may be split and merged, outermost first. */
   readonly space: readonly Var[];
-  /** Variables that stay as they are, and their names. */
+  /** Variables that must be left unchanged, and their names. */
   readonly fixed: readonly Var[];
-  /** The last of `space` takes part in merging only: its parts would not fit the kernel. */
+  /** Whether the last variable of `space` may be merged but not split, as the kernel has room for one variable only. */
   readonly keepsLast?: boolean;
-  /** Of products: which terms count. */
+  /** For products: the unmasked terms. */
   readonly mask?: readonly Band[];
   readonly loops: readonly Var[];
-  /** What stand-ins in the indices stand for (see `Puller.guards`). */
+  /** The indices that stand-ins replace (see `Puller.guards`). */
   readonly guards: Substitution;
 }
 
-/** A kernel's parts in final form. */
+/** The canonical parts of a kernel. */
 export interface CanonicalKernel {
   readonly space: readonly Var[];
   readonly fixed: readonly Var[];
@@ -60,7 +60,7 @@ export interface CanonicalKernel {
   readonly loops: readonly Var[];
 }
 
-/** Brings a draft to its final form. */
+/** Canonicalises a draft. */
 export function canonicalise(draft: Draft, table: ValueTable, names: readonly string[]): CanonicalKernel {
   const collector = new IndexCollector();
   for (const { index, value } of draft.stores) {
@@ -71,7 +71,7 @@ export function canonicalise(draft: Draft, table: ValueTable, names: readonly st
   const indices = [...collector.indices.values()].map((
     index,
   ) => (draft.guards.size === 0 ? index : substituteIndex(index, draft.guards)));
-  // A mask's indices take part: variables that it tells apart stay apart.
+  // The mask's indices take part, so that variables they distinguish stay separate.
   indices.push(...(draft.mask ?? []).flat());
   const { space, fixed, stages } = chooseVariables(draft, indices, names);
   const rewriter = new Rewriter(draft, collector.loads, table, {
@@ -95,10 +95,10 @@ export function canonicalise(draft: Draft, table: ValueTable, names: readonly st
   };
 }
 
-/** The variables of a kernel in final form, and how a draft's become them. */
+/** The variables of a canonical kernel, and the substitution that maps a draft's variables to them. */
 interface Choice {
   readonly space: readonly Var[];
-  /** Of reductions, the row comes first. */
+  /** For reductions, the row comes first. */
   readonly fixed: readonly Var[];
   readonly stages: readonly Substitution[];
 }
@@ -124,7 +124,7 @@ interface Extent {
   max: number;
 }
 
-/** Copies expressions under a substitution, numbering operands as it meets them. */
+/** Copies expressions under a substitution, numbering operands in the order in which they occur. */
 class Rewriter {
   readonly #copier = new ExprCopier({
     index: (index, copy) => substituteStages(index, this.chosen.stages, copy),
@@ -181,7 +181,7 @@ class Rewriter {
     return number;
   }
 
-  /** Where the part of each storage that the kernel touches starts, down to where one may be bound, and how long it is. */
+  /** For each storage, the range that the kernel accesses; its start is rounded down to where a part can be bound. */
   #findBases(): void {
     const extents = new Map<Storage, Extent>();
     const touch = (storage: Storage, { min, max }: Index): void => {
@@ -198,7 +198,7 @@ class Rewriter {
       const { alignmentBytes, lanes } = this.table;
       const step = alignmentBytes / sizeOf(storage.type.dtype), total = sizeOfShape(storage.type.shape);
       const base = Math.max(0, Math.floor(Math.min(min, total - 1) / step) * step);
-      // Whole vectors, so that devices may load them as such.
+      // Rounded up to whole vectors, so that devices can use vector loads.
       this.#bases.set(storage, {
         base,
         size: Math.max(1, Math.min(Math.ceil((max + 1) / lanes) * lanes, total) - base),

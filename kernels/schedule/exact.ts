@@ -1,18 +1,19 @@
 /**
- * Tensors of which all kernels must see one rounding, because an op compares them to the last bit (`isExact` of MapOp).
+ * Finds tensors that all kernels must see with the same rounding, because an op compares them bit by bit (`isExact` of
+ * MapOp).
  *
- * Two kernels that compute the same element may round it otherwise: one contracts a product and a sum, the other does
- * not; one computes it in a vector, the other in the rest of a row. So such a tensor is stored, and its consumers,
- * its own kernel included, loads it. Views only move elements: what they look at is stored in their place. Tensors that
- * are in memory in any case cost nothing.
+ * Two kernels that compute the same element may round it differently: one may contract a product and a sum into a fused
+ * multiply-add, or compute it in a vector and the other in a scalar remainder loop. Such a tensor is therefore
+ * materialized, and all its consumers load it, including those in the kernel that computes it. Views only move
+ * elements, so their operands are materialized instead. This is free for tensors that are in memory anyway.
  */
 import { isFloat } from "../../core/dtype.ts";
 import type { Graph, Node, Tensor } from "../../core/graph.ts";
 import type { ScanAttrs } from "../../core/scan.ts";
 
 /**
- * The tensors behind views that some node of a graph, or of the loops in it, compares exactly. Sources are none of
- * them: they round nothing.
+ * The tensors, views removed, that a node of the graph or of a nested loop compares exactly. Sources are excluded: they
+ * involve no rounding.
  */
 export function exactTensors({ nodes }: { readonly nodes: readonly Node[] }): Set<Tensor> {
   const found = new Set<Tensor>(), seen = new Set<Tensor>();
@@ -36,7 +37,7 @@ export function exactTensors({ nodes }: { readonly nodes: readonly Node[] }): Se
 
 const known = new WeakMap<Graph, readonly number[]>();
 
-/** The positions of a loop body's inputs that it compares exactly. */
+/** The positions of the inputs that a loop body compares exactly. */
 function exactInputs(body: Graph): readonly number[] {
   let positions = known.get(body);
   if (!positions) {

@@ -1,9 +1,9 @@
 /**
- * Finds where expressions are certainly zero, and where they do not depend on the accumulator, as unions of bands.
+ * Finds where expressions may be nonzero, and where they may depend on the accumulator, as unions of bands.
  *
- * A mask makes zeros: `where(key <= query, p, 0)` is zero for every later key, whatever p is; and of scores that go
- * into `where(key <= query, scores, low)` those of later keys are never read. Both are found from conditions on
- * indices; a condition that is anything else might hold everywhere, and might fail.
+ * Masks produce zeros: `where(key <= query, p, 0)` is zero for every later key, whatever p is; and in `where(key <=
+ * query, scores, low)`, the scores of later keys are never used. Both are derived from conditions on indices. Any other
+ * condition is assumed to be possibly true and possibly false.
  */
 import { type Expr, operandsOf } from "../../core/expr.ts";
 import { addIndex, constantIndex, divIndex, type Index, scaleIndex } from "../../core/index_expr.ts";
@@ -17,17 +17,17 @@ export class RegionFinder {
   readonly #fails = new Map<Expr, Region>();
   readonly #indices = new Map<Expr, Index | null>();
 
-  /** Where a number might be other than zero. */
+  /** Where a number may be nonzero. */
   nonzero(expr: Expr): Region {
     return remember(this.#nonzero, expr, () => this.#nonzeroNow(expr));
   }
 
-  /** Where an expression might depend on the accumulator. */
+  /** Where an expression may depend on the accumulator. */
   reads(expr: Expr): Region {
     return remember(this.#reads, expr, () => this.#readsNow(expr));
   }
 
-  /** Where a condition might hold (`wanted`), or fail. */
+  /** Where a condition may be true (`wanted`) or false. */
   condition(expr: Expr, wanted: boolean): Region {
     return remember(wanted ? this.#holds : this.#fails, expr, () => this.#conditionNow(expr, wanted));
   }
@@ -62,7 +62,7 @@ export class RegionFinder {
     return operandsOf(expr).reduce((all, operand) => union(all, this.reads(operand)), NOWHERE);
   }
 
-  /** What holds of the sides of a choice, each where it might be taken. */
+  /** The union over both sides of a select, each restricted to where it may be chosen. */
   #chosen({ cond, then, otherwise }: Extract<Expr, { kind: "select" }>, of: (side: Expr) => Region): Region {
     return union(
       intersection(this.condition(cond, true), of(then)),
@@ -119,10 +119,7 @@ export class RegionFinder {
     }
   }
 
-  /**
-   * A number as an index; undefined if it is none, might be rounded or wrap around, or is too intricate to tell
-   * anything.
-   */
+  /** A number as an index. Undefined if it is not one, might be rounded or overflow, or is too complex to be useful. */
   #asIndex(expr: Expr): Index | undefined {
     return remember(this.#indices, expr, () => {
       const index = this.#asIndexNow(expr), most = expr.dtype === "f16" ? 2 ** 11 : 2 ** 24;
@@ -150,7 +147,7 @@ export class RegionFinder {
         if (expr.op === "sub") return addIndex(x, scaleIndex(y, -1));
         if (expr.op === "mul" && y.terms.length === 0) return scaleIndex(x, y.constant);
         if (expr.op === "mul" && x.terms.length === 0) return scaleIndex(y, x.constant);
-        // Division of integers truncates: it is a floor where nothing is negative. That of floats is no index.
+        // Integer division truncates, which equals floor if nothing is negative. Float division is not an index.
         const isWhole = expr.op === "div" && (expr.dtype === "i32" || expr.dtype === "u32");
         return isWhole && x.min >= 0 && y.terms.length === 0 && y.constant > 0 ? divIndex(x, y.constant) : undefined;
       }
@@ -160,10 +157,10 @@ export class RegionFinder {
   }
 }
 
-/** Indices of more atoms than this tell nothing: an index may hold another one several times, and that one another. */
+/** Limit on the atoms of an index. Beyond it analysis is given up, since nested repetition grows exponentially. */
 const MAX_SIZE = 32;
 
-/** Functions that are zero at zero. */
+/** Functions that map zero to zero. */
 const ZERO_TO_ZERO: ReadonlySet<string> = new Set([
   "neg",
   "abs",
@@ -175,10 +172,10 @@ const ZERO_TO_ZERO: ReadonlySet<string> = new Set([
   "floor",
   "round",
 ]);
-/** Functions that are zero where both operands are. */
+/** Functions that are zero if both operands are zero. */
 const SUMS: ReadonlySet<string> = new Set(["add", "sub", "max", "min"]);
 
-/** What a comparison comes to where it fails. */
+/** The negation of each comparison. */
 const OPPOSITES: Readonly<Record<string, string>> = { lt: "ge", ge: "lt", le: "gt", gt: "le", eq: "ne", ne: "eq" };
 
 function remember<K, V>(known: Map<K, V>, key: K, make: () => V): V {

@@ -1,11 +1,12 @@
-/** Decides which stored tensors share a kernel.
+/**
+ * Decides which materialized tensors share a kernel.
  *
- * Nodes are visited in topological order, and each joins a fusion among those that it reads, if every element it reads
- * of the fusion's members is the one that the same invocation computes, if no other fusion would have to run both before
- * and after, and if the kernel keeps within its operands. Products, recurrences and reductions found fusions that their
- * elementwise consumers join; reductions over the same rows share one; elementwise tensors of one shape that read the
- * same share one. A member that only its own fusion reads is never stored; one that is compared to the last bit
- * is read by other fusions only (exact.ts).
+ * Nodes are visited in topological order. A node joins one of the fusions that it reads if each element it reads from
+ * the fusion is computed by the same invocation, if fusing creates no cyclic dependency, and if the kernel stays within
+ * its operand limit. Products, recurrences and reductions start fusions that their elementwise consumers join;
+ * reductions over the same rows share a fusion, and so do elementwise tensors of equal shape that read the same
+ * tensors. A member that is only read within its fusion is never stored. A member that is compared exactly can only be
+ * read by other fusions (exact.ts).
  */
 import type { Node, Tensor } from "../../core/graph.ts";
 import { substituteIndex, type Var, varIndex } from "../../core/index_expr.ts";
@@ -20,17 +21,17 @@ import type { Materialized } from "./materialize.ts";
 import { reductionOf } from "./normalize.ts";
 import { isAnchor } from "./scope.ts";
 
-/** The kernels of a scope. */
+/** The fusions of a scope. */
 export interface Fused {
-  /** In the order in which they run. */
+  /** In execution order. */
   readonly fusions: readonly Fusion[];
-  /** Whether anything outside its fusion reads a tensor. */
+  /** Whether a tensor is read outside its fusion. */
   readonly isRead: (tensor: Tensor) => boolean;
 }
 
 /**
- * Puts all stored tensors into fusions.
- * @param accesses What each of them reads.
+ * Assigns all materialized tensors to fusions.
+ * @param accesses The reads of each tensor.
  */
 export function fuse(scope: Materialized, accesses: Accesses, maxOperands: number): Fused {
   const set = new FusionSet(scope, accesses, maxOperands);
@@ -38,12 +39,12 @@ export function fuse(scope: Materialized, accesses: Accesses, maxOperands: numbe
   return { fusions: inOrder(set.all, set.order), isRead: (tensor) => set.isStored(tensor) };
 }
 
-/** Kernels over fewer elements take little more time than their launch. */
+/** Kernels with fewer elements take little longer than their launch. */
 const SMALL_WORK = 131072;
-/** A tensor that costs more than this is not recomputed in every pass over a row. */
+/** Tensors more expensive than this are not recomputed in every pass over a row. */
 const CHEAP_PROLOGUE = 4;
 
-/** Decides which nodes share a kernel. */
+/** The state of fusing one scope. */
 class Fuser {
   readonly #order: FusionSet["order"];
 
@@ -96,10 +97,7 @@ class Fuser {
     this.#absorbInputs(joined ?? this.set.found("row", reads), reads);
   }
 
-  /**
-   * Recurrences that walk the same axes alike share a kernel, if a later one reads earlier ones only where they are: at
-   * the same step.
-   */
+  /** Fuses recurrences that iterate alike, if a later one reads earlier ones only at the same point and step. */
   #placeRecurrence(reads: Reads): void {
     const { node, vars } = reads, { shape } = node.outputs[0];
     const digits = digitsOf(offsetOf(reads.index, shape));
@@ -125,7 +123,8 @@ class Fuser {
   }
 
   /**
-   * Takes elementwise tensors that a reduction reads, each in a kernel of its own so far, into the reduction's kernel.
+   * Fuses elementwise tensors that a reduction reads, and that have a kernel to themselves so far, into the reduction's
+   * kernel.
    */
   #absorbInputs(fusion: Fusion, reads: Reads): void {
     if (fusion.vars !== reads.vars) return;
@@ -148,8 +147,8 @@ class Fuser {
   }
 
   /**
-   * Puts kernels over equal spaces together where one reads the other's results, they read the same, or their launches
-   * take longer than their work.
+   * Fuses kernels over equal spaces if one reads the other's results, if they read the same tensors, or if their
+   * launches take longer than their work.
    */
   #mergeAll(): void {
     const founded = new Map<string, Fusion[]>();
@@ -196,7 +195,7 @@ class Fuser {
       [...fusion.nodes].some((node) => this.set.sharesReads(into, this.set.readsOf(node)));
   }
 
-  /** Whether all that a node reads of the members of its kernel is what the same invocation computes. */
+  /** Whether everything a node reads from its fusion's members is computed by the same invocation. */
   #fits(reads: Reads, members: ReadonlyMap<Tensor, Member>, row: Var | undefined): boolean {
     const inside = [...reads.stored].filter(([tensor]) => members.has(tensor));
     if (inside.length === 0) return true;
@@ -208,7 +207,7 @@ class Fuser {
     return readsOwn(inside, members, assign);
   }
 
-  /** The fusions of what a node reads, and of what comes first without being read. */
+  /** The fusions that a node reads from or must run after. */
   #tryJoin(fusion: Fusion, reads: Reads): boolean {
     const isPerRow = levelOf(fusion, reads);
     if (isPerRow === undefined || !this.set.hasRoom(fusion, this.set.extentOf(reads))) return false;
@@ -222,7 +221,10 @@ class Fuser {
   }
 }
 
-/** Which kind of fusion elementwise consumers join first: a product's result is the most expensive to store and load. */
+/**
+ * Priority of the kinds of fusion for elementwise consumers: the result of a product is the most expensive to store and
+ * reload.
+ */
 const RANK: Readonly<Record<Fusion["kind"], number>> = {
   contract: 4,
   recurrence: 3,

@@ -1,4 +1,4 @@
-/** What one kernel computes: tensors that are stored, or that only the kernel itself reads. */
+/** A fusion: the tensors that one kernel computes, whether it stores them or only uses them internally. */
 import { invariant } from "../../core/errors.ts";
 import type { Node, Tensor } from "../../core/graph.ts";
 import type { Index, Var } from "../../core/index_expr.ts";
@@ -7,49 +7,50 @@ import type { PlanNode } from "./normalize.ts";
 import { isAnchor } from "./scope.ts";
 import { textOf } from "./static_cost.ts";
 
-/** A stored tensor as part of a fusion's kernel. */
+/** A materialized tensor as a member of a fusion. */
 export interface Member {
   readonly node: Node;
   /** The tensor's index in the fusion's variables. */
   readonly index: readonly Index[];
-  /** Computed once for each point of the space, rather than for each element of its row. */
+  /** Whether it is computed once per point of the space, rather than once per element of the row. */
   readonly isPerRow: boolean;
-  /** Whether nobody may read it but from memory, so that nobody in this kernel may; see exact.ts. */
+  /** Whether every reader must load it from memory, which excludes readers in the same kernel; see exact.ts. */
   readonly isExact?: boolean;
 }
 
-/** Tensors that one kernel computes; `none` takes no kernel, its parts are stored in place. */
+/** The tensors that one kernel computes. The kind `none` needs no kernel: its parts are stored in place. */
 export interface Fusion {
   readonly kind: "map" | "row" | "contract" | "recurrence" | "scatter" | "loop" | "none";
   readonly members: Map<Tensor, Member>;
   readonly nodes: Set<Node>;
-  /** The space. Of products: batch axes, m, n. Of recurrences: all axes, time among them. */
+  /** The iteration space. For products: batch axes, m, n. For recurrences: all axes, including time. */
   readonly vars: readonly Var[];
   readonly row?: Var;
-  /** Longest chain of fusions before this one. */
+  /** Length of the longest chain of fusions before this one. */
   depth: number;
   /**
-   * What is behind all members, how long a text it makes, and the nodes on the longest way through them; see limits.ts.
+   * The items that all members depend on, their total code size, and the longest path through them in nodes; see
+   * limits.ts.
    */
   readonly items: Map<string, number>;
   text: number;
   height: number;
 }
 
-/** What a part of a kernel takes of its limits. */
+/** What a part of a kernel contributes towards the kernel's limits. */
 export interface Extent {
   readonly items: ReadonlyMap<string, number>;
   readonly height: number;
 }
 
-/** The text that something adds to a fusion's. */
+/** The code size that a part would add to a fusion. */
 export function textBeside(fusion: Fusion, { items }: Extent): number {
   let text = 0;
   for (const [key, cost] of items) if (!fusion.items.has(key)) text += textOf(key, cost);
   return text;
 }
 
-/** Counts something towards a fusion's limits. */
+/** Adds a part to a fusion's totals. */
 export function extend(fusion: Fusion, more: Extent): void {
   fusion.text += textBeside(fusion, more);
   fusion.height += more.height;
@@ -66,7 +67,7 @@ export function spaceSize({ vars }: Fusion): number {
   return sizeOfShape(extentsOf(vars));
 }
 
-/** The number of elements that a fusion goes over. */
+/** The number of elements over which a fusion iterates. */
 export function workOf(fusion: Fusion): number {
   return spaceSize(fusion) * (fusion.row?.extent ?? 1);
 }
@@ -76,7 +77,7 @@ export function recurrencesOf(fusion: Fusion): Node[] {
   return [...fusion.nodes].filter(({ op }) => op.kind === "recurrence").sort((a, b) => a.id - b.id);
 }
 
-/** The first of a fusion's nodes that has a kernel of its own kind. */
+/** The first node of a fusion that determines its kind. */
 export function anchorOf(fusion: Fusion): PlanNode {
   for (const node of fusion.nodes) if (isAnchor(node)) return node as PlanNode;
   invariant(false, "a fusion has no anchor");

@@ -1,24 +1,25 @@
-/** Keeps track of which fusions must run before which.
+/**
+ * Tracks the order in which fusions must run.
  *
- * Whether one fusion must run after another is asked for every pair that might share a kernel, so it is never searched:
- * each fusion keeps the set of all that must run before it, as bits. Adding an edge adds bits to those that come after,
- * and stops where nothing changes.
+ * Whether one fusion must run after another is queried for every candidate pair, so it must not require a search: each
+ * fusion keeps the set of its ancestors as a bit set. Adding an edge propagates bits to all descendants, and stops
+ * where nothing changes.
  */
 import { invariant } from "../../core/errors.ts";
 import type { Node } from "../../core/graph.ts";
 import { Heap } from "./heap.ts";
 
-/** What is kept of one fusion. */
+/** The record of one fusion. */
 interface Entry<Fusion> {
   readonly number: number;
   /** Direct edges. */
   readonly before: Set<Fusion>;
   readonly after: Set<Fusion>;
-  /** Bits, by number, of all fusions that must run before. Those of fusions that were merged away mean nothing. */
+  /** A bit set, by number, of all ancestors. Bits of fusions that were merged into others are meaningless. */
   ancestors: Uint32Array;
 }
 
-/** A partial order of fusions that grows by edges and by merging. */
+/** A partial order of fusions that grows by adding edges and merging. */
 export class FusionOrder<Fusion> {
   readonly #entries = new Map<Fusion, Entry<Fusion>>();
   #count = 0;
@@ -33,17 +34,17 @@ export class FusionOrder<Fusion> {
     });
   }
 
-  /** The number of a fusion: ascending in the order in which fusions were added. */
+  /** The number of a fusion. Numbers increase in the order in which fusions are added. */
   numberOf(fusion: Fusion): number {
     return this.#entries.get(fusion)!.number;
   }
 
-  /** The fusions that a fusion reads. */
+  /** The fusions that a fusion depends on directly. */
   dependencies(fusion: Fusion): ReadonlySet<Fusion> {
     return this.#entries.get(fusion)!.before;
   }
 
-  /** Says that `fusion` must run after `dependency`. */
+  /** Requires `fusion` to run after `dependency`. */
   require(fusion: Fusion, dependency: Fusion): void {
     if (fusion === dependency) return;
     const entry = this.#entries.get(fusion)!, other = this.#entries.get(dependency)!;
@@ -53,12 +54,12 @@ export class FusionOrder<Fusion> {
     this.#spread([fusion], other);
   }
 
-  /** Whether `from` must run after `to`, another fusion. */
+  /** Whether `from` must run after `to`, a different fusion. */
   reaches(from: Fusion, to: Fusion): boolean {
     return hasBit(this.#entries.get(from)!.ancestors, this.#entries.get(to)!.number);
   }
 
-  /** Whether some fusion would have to run both after and before the two, if they were one. */
+  /** Whether merging two fusions would create a cycle through a third. */
   hasBetween(a: Fusion, b: Fusion): boolean {
     const mustWait = (other: Fusion): boolean =>
       other !== a && other !== b && (this.reaches(other, a) || this.reaches(other, b));
@@ -68,7 +69,7 @@ export class FusionOrder<Fusion> {
     });
   }
 
-  /** Makes two fusions one, `into`. */
+  /** Merges two fusions into one, `into`. */
   merge(into: Fusion, fusion: Fusion): void {
     const kept = this.#entries.get(into)!, gone = this.#entries.get(fusion)!;
     this.#entries.delete(fusion);
@@ -89,7 +90,7 @@ export class FusionOrder<Fusion> {
     this.#spread([...kept.after], kept);
   }
 
-  /** Adds a fusion and what must run before it to the ancestors of others and of all that come after those. */
+  /** Adds a fusion and its ancestors to the ancestors of others and of all their descendants. */
   #spread(start: Fusion[], { number, ancestors }: Entry<Fusion>): void {
     const bits = withBit(ancestors, number);
     const stack = start;
@@ -102,7 +103,7 @@ export class FusionOrder<Fusion> {
   }
 }
 
-/** Fusions in an order that respects what they read, and keeps to the order of the program where there is a choice. */
+/** A topological order of the fusions that follows program order where there is a choice. */
 export function inOrder<Fusion extends { readonly nodes: ReadonlySet<Node> }>(
   all: Iterable<Fusion>,
   before: FusionOrder<Fusion>,
@@ -145,8 +146,8 @@ function clearBit(bits: Uint32Array, number: number): void {
 }
 
 /**
- * The bits of both; `bits` itself, changed or not, if there is room. The very same and unchanged if it holds the others
- * already.
+ * The union of two bit sets. Modifies and returns `bits` if it is large enough; returns it unchanged if it already
+ * contains the other set.
  */
 function joined(bits: Uint32Array, more: Uint32Array): Uint32Array {
   let isCovered = more.length <= bits.length;

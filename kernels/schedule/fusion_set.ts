@@ -1,4 +1,6 @@
-/** The fusions of a scope while they are made: which node is in which, which must run before which, and their limits. */
+/**
+ * The fusions of a scope under construction: which fusion each node is in, the order of the fusions, and their limits.
+ */
 import type { Node, Tensor } from "../../core/graph.ts";
 import { makeVar, varIndex } from "../../core/index_expr.ts";
 import { sizeOfShape } from "../../core/shape.ts";
@@ -8,7 +10,7 @@ import { FusionOrder } from "./fusion_order.ts";
 import { MAX_KERNEL_HEIGHT, MAX_KERNEL_TEXT } from "./limits.ts";
 import type { Materialized } from "./materialize.ts";
 
-/** Fusions and the nodes in them; no fusion waits for itself. */
+/** Fusions and their nodes. Invariant: the fusions can be ordered without cycles. */
 export class FusionSet {
   readonly all = new Set<Fusion>();
   readonly order = new FusionOrder<Fusion>();
@@ -18,22 +20,22 @@ export class FusionSet {
 
   constructor(readonly scope: Materialized, readonly accesses: Accesses, readonly maxOperands: number) {}
 
-  /** What a node reads. */
+  /** The reads of a node. */
   readsOf(node: Node): Reads {
     return this.accesses.reads.get(node)!;
   }
 
-  /** The fusion of a node; undefined where there is none yet, and of empty tensors. */
+  /** The fusion of a node; undefined if it has none yet, and for empty tensors. */
   of(node: Node): Fusion | undefined {
     return this.#ofNode.get(node);
   }
 
-  /** Fusions that must run before. */
+  /** The fusions that must run first. */
   dependencies(fusion: Fusion): ReadonlySet<Fusion> {
     return this.order.dependencies(fusion);
   }
 
-  /** Whether anything outside its fusion reads a tensor. */
+  /** Whether a tensor is read outside its fusion. */
   isStored(tensor: Tensor): boolean {
     if (this.scope.outputs.has(tensor)) return true;
     const own = this.#ofNode.get(tensor.node);
@@ -44,7 +46,7 @@ export class FusionSet {
   found(kind: Fusion["kind"], reads: Reads): Fusion {
     const { node, vars, row, index } = reads;
     const full = node.outputs[0].shape;
-    // Products, recurrences and scatters keep their axes as they are: their kernels need them whole.
+    // Products, recurrences and scatters keep their axes unchanged: their kernels distinguish them.
     const own = kind === "map" || kind === "row" ? vars : full.map((extent, axis) => makeVar(`v${axis}`, extent));
     const fusion: Fusion = {
       kind,
@@ -63,7 +65,7 @@ export class FusionSet {
     return fusion;
   }
 
-  /** Takes a node into a fusion. */
+  /** Adds a node to a fusion. */
   add(fusion: Fusion, reads: Reads, member: Member): void {
     for (const tensor of reads.node.outputs) {
       fusion.members.set(tensor, this.scope.exact.has(tensor) ? { ...member, isExact: true } : member);
@@ -75,7 +77,7 @@ export class FusionSet {
     this.#setDepth(fusion, Math.max(fusion.depth, this.depthAfter(reads, fusion)));
   }
 
-  /** Takes a fusion into another one, whose members are now `members`. */
+  /** Merges a fusion into another one, whose members are then `members`. */
   merge(into: Fusion, fusion: Fusion, members: ReadonlyMap<Tensor, Member>): void {
     for (const [tensor, member] of members) into.members.set(tensor, member);
     for (const node of fusion.nodes) {
@@ -87,7 +89,7 @@ export class FusionSet {
     extend(into, fusion);
   }
 
-  /** Forgets a fusion whose nodes are those of another one from now on. */
+  /** Removes a fusion whose nodes have moved to another one. */
   remove(fusion: Fusion, into: Fusion): void {
     this.all.delete(fusion);
     this.#byDepth.get(fusion.depth)!.delete(fusion);
@@ -102,13 +104,13 @@ export class FusionSet {
     else this.#byDepth.set(depth, new Set([fusion]));
   }
 
-  /** Fusions at most one level from `depth`, in the order in which they were founded. */
+  /** Fusions whose depth differs from `depth` by at most one, in the order in which they were created. */
   near(depth: number): Fusion[] {
     const near = [depth - 1, depth, depth + 1].flatMap((level) => [...this.#byDepth.get(level) ?? []]);
     return near.sort((a, b) => this.order.numberOf(a) - this.order.numberOf(b));
   }
 
-  /** The depth of a fusion that reads these. */
+  /** The depth of a fusion with the given dependencies. */
   depthAfter(reads: Reads, own?: Fusion): number {
     let depth = 0;
     for (const fusion of this.readFusions(reads)) {
@@ -128,7 +130,7 @@ export class FusionSet {
     ];
   }
 
-  /** Whether a kernel for both saves loads. */
+  /** Whether a node and a fusion have reads in common, so that one kernel for both saves loads. */
   sharesReads(fusion: Fusion, reads: Reads): boolean {
     for (const node of fusion.nodes) {
       const present = this.accesses.reads.get(node)!;
@@ -140,7 +142,7 @@ export class FusionSet {
     return false;
   }
 
-  /** What a node takes of a kernel's limits. */
+  /** What a node contributes towards a kernel's limits. */
   extentOf({ node }: Reads): Extent {
     let extent = this.#extents.get(node);
     if (!extent) {
@@ -152,13 +154,13 @@ export class FusionSet {
     return extent;
   }
 
-  /** Whether a kernel may take something more; see limits.ts. */
+  /** Whether a part still fits a kernel; see limits.ts. */
   hasRoom(fusion: Fusion, more: Extent): boolean {
     return fusion.text + textBeside(fusion, more) <= MAX_KERNEL_TEXT &&
       fusion.height + more.height <= MAX_KERNEL_HEIGHT;
   }
 
-  /** Operands of the kernel of a fusion with more nodes. */
+  /** The operands of a fusion's kernel if nodes were added. */
   operandCount(fusion: Fusion, ...more: readonly Reads[]): number {
     const nodes = new Set([...fusion.nodes, ...more.map(({ node }) => node)]);
     const operands = new Set<unknown>();

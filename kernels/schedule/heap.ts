@@ -15,7 +15,7 @@ export class Heap {
     items[at] = item;
   }
 
-  /** Takes out the smallest number; undefined if there is none. */
+  /** Removes and returns the smallest number; undefined if the heap is empty. */
   pop(): number | undefined {
     const items = this.#items, [smallest] = items, last = items.pop();
     if (last === undefined || items.length === 0) return smallest;

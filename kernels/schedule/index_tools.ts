@@ -1,4 +1,4 @@
-/** Index arithmetic of the scheduler: inverting layouts, splitting and merging loop variables. */
+/** Index arithmetic of the scheduler: inverts layouts, splits and merges loop variables. */
 import { type Expr, operandsOf } from "../../core/expr.ts";
 import {
   addIndex,
@@ -15,10 +15,10 @@ import {
 } from "../../core/index_expr.ts";
 import type { Shape } from "../../core/shape.ts";
 
-/** Indices for loop variables, by the variables' ids. */
+/** Indices to substitute for loop variables, by variable id. */
 export type Substitution = ReadonlyMap<number, Index>;
 
-/** The row-major offset of a multi-index, recombined. */
+/** The row-major offset of a multi-index, simplified. */
 export function offsetOf(index: readonly Index[], shape: Shape): Index {
   return recombine(linearIndex(index, shape));
 }
@@ -30,9 +30,9 @@ export interface Digit {
 }
 
 /**
- * Reads an index as a mixed-radix number of loop variables, such as `12 i + 4 j + k` with extents 2, 3, 4: every offset
- * below the product of the extents is met exactly once, so the index can be inverted. Undefined for any other index.
- * Digits come least significant first.
+ * Interprets an index as a mixed-radix number of loop variables, such as `12 i + 4 j + k` with extents 2, 3, 4, which
+ * takes every value below the product of the extents exactly once and can therefore be inverted. Returns the digits,
+ * least significant first, or undefined for any other index.
  */
 export function digitsOf(index: Index): Digit[] | undefined {
   if (index.constant !== 0) return undefined;
@@ -50,7 +50,7 @@ export function digitsOf(index: Index): Digit[] | undefined {
   return digits;
 }
 
-/** Visits an index and the indices inside its divisions and remainders. */
+/** Visits an index and the operands of its divisions and remainders. */
 export function visitIndex(index: Index, visit: (index: Index) => void): void {
   visit(index);
   for (const { atom } of index.terms) if (atom.kind === "div" || atom.kind === "mod") visitIndex(atom.of, visit);
@@ -60,15 +60,15 @@ export function visitIndex(index: Index, visit: (index: Index) => void): void {
 export type Load = Extract<Expr, { kind: "load" }>;
 
 /**
- * Collects the indices of expressions: of loads, ranges and index values, also those inside run-time values of other
- * indices.
+ * Collects the indices of expressions: those of loads, range checks and index values, including those inside run-time
+ * values of other indices.
  */
 export class IndexCollector {
   readonly indices = new Map<string, Index>();
   readonly loads: Load[] = [];
   #seen = new Set<Expr>();
 
-  /** Adds an index and what its run-time values read. */
+  /** Adds an index and the indices that its run-time values read. */
   index(index: Index): void {
     if (this.indices.has(index.key)) return;
     this.indices.set(index.key, index);
@@ -91,16 +91,16 @@ export class IndexCollector {
   }
 }
 
-/** Variables in a new form, and how to get there: substitutions for the old ones, one after another. */
+/** Transformed variables, and the sequence of substitutions that leads from the old ones to them. */
 export interface Variables {
   readonly vars: readonly Var[];
   readonly stages: readonly Substitution[];
 }
 
 /**
- * An index under substitutions, one after another. They are not composed into one: what a stage recombines is what it
- * was chosen for, and of a composition the parts would have to find each other through all stages at once.
- * @param mapValue Maps the run-time values inside the index.
+ * Applies a sequence of substitutions to an index. They are not composed into one, since each stage is chosen so that
+ * its own result simplifies; the parts of a composition might not recombine.
+ * @param mapValue Maps the run-time values in the index.
  */
 export function substituteStages(
   index: Index,
@@ -115,7 +115,7 @@ export function substituteStages(
   );
 }
 
-/** The smallest divisor by which some index divides exactly this variable; undefined if none does. */
+/** The smallest divisor of an exact division of this variable in any index; undefined if there is none. */
 function splitPoint(variable: Var, indices: readonly Index[]): number | undefined {
   let best: number | undefined;
   for (const index of indices) {
@@ -165,11 +165,11 @@ function coefficientOf(index: Index, variable: Var): number {
 }
 
 /**
- * Merges neighbouring variables wherever every index steps over them as over one: contiguous elementwise work becomes
+ * Merges adjacent variables that every index traverses as if they were one, so that contiguous elementwise work becomes
  * one long variable.
  *
- * They become `merged div extent` and `merged mod extent`, which is right in any index; in those that were looked at it
- * recombines to `merged`.
+ * The old variables become `merged div extent` and `merged mod extent`, which is correct in any index and simplifies to
+ * `merged` in the indices considered.
  */
 export function mergeVariables(vars: readonly Var[], indices: readonly Index[]): Variables {
   const current = [...vars];
@@ -196,7 +196,9 @@ export function mergeVariables(vars: readonly Var[], indices: readonly Index[]):
   return { vars: current, stages };
 }
 
-/** Renames variables in order, so that equal kernels get equal texts and ids ascend from the outermost. */
+/**
+ * Renames variables in order, so that equal kernels have equal texts and ids increase from the outermost variable in.
+ */
 export function renameVariables(vars: readonly Var[], names: readonly string[]): Variables {
   const fresh = vars.map((variable, at) => makeVar(names[at], variable.extent));
   return { vars: fresh, stages: [new Map(vars.map((variable, at) => [variable.id, varIndex(fresh[at])]))] };

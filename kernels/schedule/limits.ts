@@ -1,33 +1,33 @@
 /**
- * Bounds the size of kernels. A chain of any length is cut into kernels by storing a tensor on the way: drivers compile
- * a kernel in more than linear time, engines limit the locals of a function, and passes over expressions recurse as
- * deep as these are. Kernels of layers, losses and optimisers have a tenth.
+ * Bounds the size of kernels. Chains of any length are cut into several kernels by materializing a tensor along the
+ * way: drivers need more than linear time to compile a kernel, engines limit the locals of a function, and passes over
+ * expressions recurse as deep as these are. Kernels of layers, losses and optimisers are ten times smaller.
  */
 
 /**
- * The text of one element of a tensor that is pulled into others, in the units of static_cost.ts: some 400 simple
- * operations, 48 exponentials, or 16 sines.
+ * Maximum code size of an element of a tensor that is pulled into others, in the units of static_cost.ts: about 400
+ * simple operations, 48 exponentials, or 16 sines.
  */
 export const MAX_TEXT = 24;
-/** Nodes on the longest way from a pulled tensor down to what is loaded. */
+/** Maximum length in nodes of a path from a pulled tensor to what is loaded. */
 export const MAX_HEIGHT = 256;
 
-/** The same of all tensors of a kernel together. */
+/** Maximum code size of a kernel over all of its tensors. */
 export const MAX_KERNEL_TEXT = 32;
-/** The same of ways through several tensors of a kernel. */
+/** Maximum length of a path through the tensors of a kernel. */
 export const MAX_KERNEL_HEIGHT = 2 * MAX_HEIGHT;
 
 /**
- * Atoms of an index at which a tensor is pulled: views that divide what others divided make an index that doubles with
- * each.
+ * Maximum number of atoms in an index at which a tensor is pulled. Views that divide the result of other divisions can
+ * double the size of an index each.
  */
 export const MAX_INDEX_SIZE = 24;
 
 /**
- * Nodes on a way from a loop's invariant down to what is loaded: what a loop takes from outside is pulled into each of
- * its kernels.
+ * Maximum length of a path from a loop invariant to what is loaded: what a loop reads from outside is pulled into each
+ * of its kernels.
  */
 export const MAX_INVARIANT_HEIGHT = 16;
 
-/** Nodes on a way along which masks are looked for, through memory too. */
+/** Maximum length of a path along which masks are searched for, including through memory. */
 export const MAX_LOOK_HEIGHT = 128;

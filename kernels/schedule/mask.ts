@@ -1,4 +1,4 @@
-/** Where the terms of a product count: where no factor is zero for certain, and where the sum is read. */
+/** Finds the unmasked terms of a product: those where no factor is known to be zero and where the sum is read. */
 import { type Expr, ExprBuilder } from "../../core/expr.ts";
 import type { Tensor } from "../../core/graph.ts";
 import { constantIndex, type Index, substituteIndex } from "../../core/index_expr.ts";
@@ -16,25 +16,25 @@ export interface Element {
   readonly index: readonly Index[];
 }
 
-/** What a product's kernel computes. */
+/** A product as its kernel computes it. */
 export interface ProductParts {
   readonly product: PlanNode;
   /** The product's operands. */
   readonly factors: readonly Element[];
-  /** What is stored of its result. */
+  /** The stored parts of its result. */
   readonly results: readonly Element[];
-  /** Whether the kernel computes a tensor, rather than reading it. */
+  /** Whether the kernel computes a tensor rather than loading it. */
   isOwn(tensor: Tensor): boolean;
 }
 
-/** Tensors that are looked at before those in memory are taken as they are. */
+/** Number of tensors to examine before those in memory are no longer expanded. */
 const MAX_LOOKS = 1024;
 
 /**
- * The terms of a product that count.
+ * The unmasked terms of a product.
  *
- * Factors are looked at beyond what the kernel computes: what an earlier kernel stored is zero where its expression is
- * zero.
+ * Factors are also examined beyond what the kernel computes: a tensor stored by an earlier kernel is zero wherever its
+ * expression is.
  */
 export function maskOf(scope: Materialized, parts: ProductParts): Region {
   const { factors, results } = parts;
@@ -46,7 +46,7 @@ export function maskOf(scope: Materialized, parts: ProductParts): Region {
   return mapRegion(intersection(nonzero, read), (index) => substituteIndex(index, guards));
 }
 
-/** Pulls expressions through what lies in memory, down to what no expression stands for. */
+/** Pulls expressions through tensors in memory, down to tensors that have no expression. */
 class Look {
   readonly puller: Puller<Materialized>;
   #opaque = new Map<Tensor, Expr>();
@@ -61,7 +61,7 @@ class Look {
   }
 
   #leaf(scope: Materialized, tensor: Tensor, index: readonly Index[]): Expr | undefined {
-    // Too far away to be looked at: it might be anything, the product itself too.
+    // Beyond the search limit nothing is known about the tensor; it may even depend on the product.
     if (this.puller.height > MAX_LOOK_HEIGHT || index.some(({ size }) => size > MAX_INDEX_SIZE)) {
       return this.puller.e.accumulator(tensor.dtype);
     }
@@ -83,7 +83,7 @@ class Look {
 
 const maskedTensors = new WeakMap<Materialized, ReadonlySet<Tensor>>();
 
-/** Whether conditions take part in an element of a tensor, by way of maps and views only. */
+/** Whether an element of a tensor depends on conditions, through maps and views only. */
 function isMasked(scope: Materialized, tensor: Tensor): boolean {
   let masked = maskedTensors.get(scope);
   if (!masked) maskedTensors.set(scope, masked = findMasked(scope));

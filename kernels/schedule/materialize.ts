@@ -1,13 +1,15 @@
-/** Decides which tensors are stored in memory.
+/**
+ * Decides which tensors are stored in memory.
  *
- * Forced: a scope's outputs, results of products, reductions, recurrences, scatters and loops, and what these start
- * from in place, pieces of concatenations stored in place. The end of a chain of elementwise consumers of such a
- * result, so that the kernel stores the end rather than the start. Operands of products that are more than a load
- * through views or a very cheap map, since every output tile reads them again; what loops take from outside, unless it
- * is a load through views.
+ * Always materialized: the outputs of a scope; results of products, reductions, recurrences, scatters and loops, and
+ * the tensors that these update in place; and the pieces of concatenations that are stored in place. Where such a
+ * result has a chain of elementwise consumers, the end of the chain, so that the kernel stores the end rather than the
+ * start. Operands of products that are more than a load through views or a very cheap map, since every output tile
+ * reads them again; and what loops read from outside, unless it is a load through views.
  *
- * By cost: memory accesses are what costs, arithmetic hardly. Computing a tensor once, storing it and loading it where
- * it is used is compared with computing it at each use; a launch counts as many accesses as fit in its time.
+ * By cost: memory accesses dominate; arithmetic is almost free. Computing a tensor once, storing it and loading it in
+ * each consumer is compared with recomputing it in each consumer; a launch counts as the number of accesses that fit in
+ * its time.
  */
 import type { Tensor } from "../../core/graph.ts";
 import type { ScanAttrs } from "../../core/scan.ts";
@@ -21,33 +23,33 @@ import { costOf, isHeavy, sharing, type StaticCost, StaticCosts, summaryOf } fro
 import { isAnchor, isConstant, isTrivial } from "./scope.ts";
 import { stripViews, viewShape } from "./views.ts";
 
-/** A launch takes about 30 microseconds, in which some 32,000 elements could be moved. */
+/** A launch takes about 30 microseconds, enough to move some 32,000 elements. */
 const LAUNCH = 32768;
-/** A product's operand may cost this much arithmetic on top of its load: some additions or multiplications. */
+/** Arithmetic that a product's operand may cost beyond its load: a few additions or multiplications. */
 const CHEAP_OPERAND = 0.25;
 const CHEAP_INDEX = 0.25;
 const MAX_DEMANDS = 48;
-/** A product's operand may be computed from this many broadcast tensors. */
+/** Number of broadcast tensors from which a product's operand may be computed. */
 const MAX_FACTORS = 2;
 
-/** A scope with the tensors that live in memory. */
+/** A scope and the tensors that are stored in memory. */
 export interface Materialized extends Assembled {
-  /** Tensors that live in memory, if anything reads them. */
+  /** Tensors that are stored in memory, if they are read at all. */
   readonly stored: ReadonlySet<Tensor>;
-  /** Those that are loaded by all who read them, in their own kernel too; see exact.ts. */
+  /** Tensors that every reader loads, even in the kernel that computes them; see exact.ts. */
   readonly exact: ReadonlySet<Tensor>;
-  /** What reading each tensor costs. */
+  /** The cost of reading each tensor. */
   readonly costs: StaticCosts;
 }
 
-/** What {@link materialize} fills. */
+/** The result under construction of {@link materialize}. */
 interface Draft extends Assembled {
   readonly stored: Set<Tensor>;
 }
 
 /**
- * Chooses the tensors that live in memory.
- * @param forced Tensors that must, found when kernels became too large.
+ * Chooses the tensors to store in memory.
+ * @param forced Tensors that must be stored, because kernels became too large without them.
  */
 export function materialize(scope: Assembled, forced: ReadonlySet<Tensor>): Materialized {
   const exact = new Set(
@@ -75,9 +77,9 @@ export function materialize(scope: Assembled, forced: ReadonlySet<Tensor>): Mate
 }
 
 /**
- * The last tensor of the chain of elementwise consumers, each the only one, that starts at `start`. Views that permute
- * belong to the chain if all its consumers, or a product, look through them: the layout that they read is then the one
- * to store.
+ * The last tensor of a chain of elementwise nodes that starts at `start`, each the only consumer of the previous one.
+ * Permuting views are part of the chain if all its consumers, or a product, read through them: their layout is then the
+ * one to store.
  */
 function endOfChain(scope: Draft, start: Tensor): Tensor {
   let end = start, current = start;
@@ -92,7 +94,7 @@ function endOfChain(scope: Draft, start: Tensor): Tensor {
   }
 }
 
-/** Stores what would be expensive for a node's kernel to read through its inputs. */
+/** Materializes what a node's kernel would otherwise recompute at high cost through its inputs. */
 function forceOperands(scope: Draft, node: PlanNode, costs: StaticCosts): void {
   const { op, inputs } = node;
   const force = (input: Tensor, isCheap: (cost: StaticCost) => boolean): void => {
@@ -128,7 +130,7 @@ function forceOperands(scope: Draft, node: PlanNode, costs: StaticCosts): void {
   }
 }
 
-/** Stores what views of one piece look at, in the layout that they give it if nobody else reads it. */
+/** Materializes the operands of views of one piece, in the layout of the view if nothing else reads them. */
 function storeBehind(scope: Draft, costs: StaticCosts, tensor: Tensor): void {
   let behind = stripViews(tensor, (candidate) => {
     costs.forget(candidate);
@@ -143,8 +145,8 @@ function storeBehind(scope: Draft, costs: StaticCosts, tensor: Tensor): void {
 }
 
 /**
- * Of a part that is not much less than its whole: the whole, if the kernel of a recurrence can store it on its way.
- * Other parts are then loads too.
+ * For a part that is nearly as large as its whole: materializes the whole if a recurrence's kernel can store it, so
+ * that other parts become loads as well.
  */
 function wholeOf(scope: Draft, part: Tensor): Tensor | undefined {
   const pieces = viewShape(part.node)?.pieces;
@@ -158,8 +160,8 @@ function wholeOf(scope: Draft, part: Tensor): Tensor | undefined {
 }
 
 /**
- * Where a tensor is an elementwise function of broadcast ones: stores what is broadcast, which is smaller, so
- * that nobody need store the whole. It stays as it is where that is not enough to read it cheaply.
+ * For a tensor that is an elementwise function of broadcast ones: materializes the broadcast operands, which are
+ * smaller, instead of the tensor. Leaves it unchanged if that does not make it cheap to read.
  */
 function storeFactors(scope: Draft, costs: StaticCosts, tensor: Tensor): void {
   const views: Tensor[] = [];
@@ -203,12 +205,12 @@ function isCheapInvariant(cost: StaticCost): boolean {
   return loads + shared === 0 ? arithmetic <= 1 : loads + shared === 1 && arithmetic === 0;
 }
 
-/** Evaluations of a tensor that kernels ask for, by kernel and path. */
+/** The number of evaluations of a tensor that kernels demand, by kernel and path. */
 type Demand = Map<string, number>;
 
 /**
- * Walks from the outputs back, adding up who reads each tensor how often, and stores those that are cheaper
- * stored.
+ * Walks backwards from the outputs, accumulating how often each tensor is read, and materializes those that are cheaper
+ * to store than to recompute.
  */
 function storeByCost(scope: Draft, costs: StaticCosts): void {
   const attached = attachedTensors(scope.graph);
@@ -253,7 +255,7 @@ function totalOf(demand: Demand): number {
   return sum;
 }
 
-/** Whether a node is expanded where it is used, and is more than a way to look at one tensor. */
+/** Whether a node is expanded in its consumers and does more than view a single tensor. */
 function isPulled(node: PlanNode): boolean {
   const { kind } = node.op;
   return kind === "map" || kind === "gather" || (kind === "reduce" && !isAnchor(node)) ||

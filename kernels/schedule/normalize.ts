@@ -1,6 +1,6 @@
 /**
- * Prepares a graph for scheduling: a clone whose nodes this scheduler may rewire, with copies where a tensor must also
- * live somewhere else, and long reductions and products cut in two stages (stages.ts).
+ * Prepares a graph for scheduling: clones it so that the scheduler may rewire its nodes, inserts copies where a tensor
+ * needs a second location, and splits long reductions and products into two stages (stages.ts).
  */
 import type { DType } from "../../core/dtype.ts";
 import { type Graph, type Node, Tensor } from "../../core/graph.ts";
@@ -15,7 +15,7 @@ export interface PlanNode extends Node {
   readonly inputs: Tensor[];
 }
 
-/** A graph as the scheduler sees it: nodes of its own, in topological order. */
+/** A graph owned by the scheduler, in topological order. */
 export interface PlanGraph {
   readonly nodes: PlanNode[];
   readonly inputs: readonly Tensor[];
@@ -24,7 +24,7 @@ export interface PlanGraph {
 
 const NO_GRADIENT = { zero: false, reason: "it only exists in schedules" } as const;
 
-/** The same tensor once more, to live in a place of its own. */
+/** A copy of a tensor, for a second location in memory. */
 export const copyOp: MapOp<Attrs> = {
   name: "copy",
   kind: "map",
@@ -34,7 +34,7 @@ export const copyOp: MapOp<Attrs> = {
   vjp: NO_GRADIENT,
 };
 
-/** How a reduce node reduces. */
+/** The reduction that a reduce node performs. */
 export function reductionOf(node: Node): Reduction {
   const { op } = node;
   invariant(op.kind === "reduce", `${op.name} is no reduction`);
@@ -43,11 +43,11 @@ export function reductionOf(node: Node): Reduction {
   return { combine, axes, rowShape: axes.map((axis) => x.shape[axis]) };
 }
 
-/** Makes the nodes of one schedule; ids ascend in order of making. */
+/** Creates the nodes of one schedule. Ids increase in order of creation. */
 export class NodeMaker {
   #nextId = 0;
 
-  /** A node with the given outputs' types. */
+  /** A node with outputs of the given types. */
   make(
     like: Node,
     op: OpDef,
@@ -104,7 +104,7 @@ export function normalize(graph: Graph, maker: NodeMaker): PlanGraph {
   return { nodes, inputs: graph.inputs, outputs };
 }
 
-/** Whether the kernel that makes a tensor can be told where to store it. */
+/** Whether the kernel that computes a tensor can store it at a given place. */
 export function isPlaceable(tensor: Tensor, inputs: readonly Tensor[]): boolean {
   const { op, attrs, outputs } = tensor.node;
   if (inputs.includes(tensor)) return false;
@@ -114,7 +114,7 @@ export function isPlaceable(tensor: Tensor, inputs: readonly Tensor[]): boolean 
   return tensor.output >= carryCount && tensor.output < outputs.length - history.length;
 }
 
-/** Emits a reduction or product in two stages if it is long. */
+/** Emits a reduction or product, in two stages if it is long. */
 function emitLong(node: Node, inputs: readonly Tensor[], maker: NodeMaker, emit: Emit): PlanNode | undefined {
   if (node.op.kind === "reduce") return emitReduction(node, inputs[0], reductionOf(node), maker, emit);
   return node.op.kind === "contract" ? emitProduct(node, inputs, maker, emit) : undefined;

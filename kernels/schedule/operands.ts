@@ -1,4 +1,4 @@
-/** Keeping kernels within the number of operands that a device can bind. */
+/** Keeps kernels within the number of operands that a device can bind. */
 import { CompileError } from "../../core/errors.ts";
 import type { Tensor } from "../../core/graph.ts";
 import type { Reads } from "./access.ts";
@@ -6,8 +6,8 @@ import type { Materialized } from "./materialize.ts";
 import { isConstant } from "./scope.ts";
 
 /**
- * A tensor to store, so that the kernel of `reads.node` gets by with fewer operands; undefined if it is within the
- * limit.
+ * Returns a tensor to materialize so that the kernel of `reads.node` needs fewer operands; undefined if it is within
+ * the limit.
  */
 export function findSplit(scope: Materialized, reads: Reads, maxOperands: number): Tensor | undefined {
   const { node } = reads;
@@ -27,7 +27,7 @@ export function findSplit(scope: Materialized, reads: Reads, maxOperands: number
     return found;
   };
   node.inputs.forEach(visit);
-  // The largest part that is a kernel by itself: the rest then reads one tensor in the place of all of its leaves.
+  // The largest part that forms a kernel on its own: the rest then reads one tensor instead of all of its leaves.
   let best: Tensor | undefined, most = 1;
   for (const [tensor, { size }] of leaves) {
     if (scope.stored.has(tensor) || scope.bindings.has(tensor) || size + 1 > maxOperands || size < most) continue;

@@ -1,7 +1,6 @@
 /**
- * Decides where tensors are stored: outputs and what is stored in place have places in others' memory, a scatter
- * updates the copy that it starts from, a loop's results are slots of its storage, and every other stored tensor has a
- * temporary.
+ * Assigns memory to tensors. Outputs and tensors stored in place share the memory of others, a scatter updates a copy
+ * of its operand, a loop's results are slots of its storage, and every other materialized tensor gets a temporary.
  */
 import { hostArray } from "../../core/dtype.ts";
 import { invariant } from "../../core/errors.ts";
@@ -22,25 +21,25 @@ import { type Binding, isConstant, labelOf } from "./scope.ts";
 import { type Place, slotPlace, stackedPlace, type Storage, temporary, wholePlace } from "./storage.ts";
 import { viewShape } from "./views.ts";
 
-/** A scope with where its tensors live. */
+/** A scope and the places of its tensors. */
 export interface Placed extends Materialized {
   readonly places: Places;
   /** The memory of each loop. */
   readonly loopMemory: ReadonlyMap<PlanNode, LoopMemory>;
 }
 
-/** Where the tensors of a scope that are loaded live. */
+/** The places of a scope's loaded tensors. */
 export class Places {
   readonly #bindings: ReadonlyMap<Tensor, Binding>;
   readonly #known: Map<Tensor, Place>;
 
-  /** @param given Places in others' memory. */
+  /** @param given Places in the memory of other tensors. */
   constructor(bindings: ReadonlyMap<Tensor, Binding>, given: ReadonlyMap<Tensor, Place>) {
     this.#bindings = bindings;
     this.#known = new Map(given);
   }
 
-  /** The place of a tensor: an input's memory, where it was told to live, or memory of its own. */
+  /** The place of a tensor: the memory of an input, a given place, or memory of its own. */
   of(tensor: Tensor): Place {
     const binding = this.#bindings.get(tensor);
     if (binding?.kind === "place") return binding.place;
@@ -63,16 +62,16 @@ function constantStorage(tensor: Tensor): Storage {
 
 /** The memory of a loop. */
 export interface LoopMemory {
-  /** For each carry, where step i finds it and where it leaves the next one. */
+  /** For each carry, the slot that step i reads and the slot that it writes. */
   readonly current: readonly Place[];
   readonly next: readonly Place[];
-  /** For each y, where step i leaves its slice. */
+  /** For each y, the slice that step i writes. */
   readonly ys: readonly Place[];
   readonly variable: Var;
 }
 
 /**
- * Says where outputs and all that is stored in place live.
+ * Assigns places to outputs and to everything that is stored in place.
  * @param outputs Places of the graph's outputs.
  * @param makeVariable Makes the variable of a loop.
  */
@@ -86,7 +85,7 @@ export function place(
     invariant(!given.has(tensor), `${tensor} is placed twice`);
     given.set(tensor, place);
   };
-  /** The place of a tensor whose readers have been visited. */
+  /** The place of a tensor whose readers have already been visited. */
   const placeOf = (tensor: Tensor): Place => {
     if (!given.has(tensor)) set(tensor, wholePlace(temporary(tensor, labelOf(tensor)), tensor.shape));
     return given.get(tensor)!;
@@ -114,9 +113,9 @@ export function place(
 }
 
 /**
- * Slots of carries. Without a history two slots alternate; with one there are N + 1: ascending, step i reads slot i and
- * writes slot i + 1; descending, it reads slot i + 1 and writes slot i. So the values that entered the steps lie
- * stacked in order, and keeping them costs no copy.
+ * Slots of carries. Without a history, two slots alternate. With one there are N + 1 slots: an ascending loop reads
+ * slot i and writes slot i + 1 in step i; a descending one reads slot i + 1 and writes slot i. The values that entered
+ * the steps thus end up stacked in order without a copy.
  */
 function placeLoop(
   node: PlanNode,

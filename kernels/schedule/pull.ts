@@ -1,4 +1,4 @@
-/** Pulling: the expression of a tensor's element, found by substituting the expressions of what it is made from. */
+/** Pulling: builds the expression of a tensor's element by substituting the expressions of its inputs. */
 import { isFloat } from "../../core/dtype.ts";
 import { type Expr, type ExprBuilder, identityOf } from "../../core/expr.ts";
 import { invariant } from "../../core/errors.ts";
@@ -20,12 +20,12 @@ import { sizeOfShape } from "../../core/shape.ts";
 import { reductionOf } from "./normalize.ts";
 import { isTrivial, type Scope } from "./scope.ts";
 
-/** A scope of which tensors are pulled; S is also what encloses it. */
+/** A scope whose tensors are pulled; S is also the type of the enclosing scope. */
 type Pulled<S> = Pick<Scope, "bindings"> & { readonly parent?: S };
 
 /**
- * Gives the expression of a tensor that is not to be expanded: a load, an accumulator, a reduction. Undefined to expand
- * it.
+ * Returns the expression of a tensor that must not be expanded (a load, an accumulator or a reduction), or undefined to
+ * expand it.
  */
 export type Leaf<S> = (scope: S, tensor: Tensor, index: readonly Index[]) => Expr | undefined;
 
@@ -34,21 +34,21 @@ export class Puller<S extends Pulled<S>> {
   /** Nodes that were expanded. */
   readonly visited = new Set<Node>();
   /**
-   * Stand-ins for indices that a condition keeps in a range, by id, and what they stand for. Behind `0 <= i - 3 < 64`
-   * the index `i - 3` is a variable of extent 64, so that what is pulled there divides by 64 without a remainder.
-   * Substituted once all is pulled.
+   * Stand-ins for indices that a condition confines to a range, by id, and the indices that they replace. Under the
+   * condition `0 <= i - 3 < 64`, the index `i - 3` becomes a variable of extent 64, so that divisions by 64 simplify.
+   * They are substituted back after pulling.
    */
   readonly guards = new Map<number, Index>();
-  /** Tensors that must come first, of their scopes: inputs of views that no piece names. */
+  /** Tensors that must be computed first, by scope: inputs of views that no piece refers to. */
   readonly awaited: { readonly scope: S; readonly tensor: Tensor }[] = [];
-  /** Nodes between what was asked for and what is being pulled now. */
+  /** Number of nodes between the requested tensor and the one that is being pulled. */
   height = 0;
   #guardOf = new Map<string, Index>();
   #memo = new Map<S, Map<Tensor, Map<string, Expr>>>();
 
   /**
    * @param e The kernel's expression builder.
-   * @param leaf Where pulling ends. Everything that has no expression must end here.
+   * @param leaf Where pulling stops. It must stop at every tensor that has no expression.
    */
   constructor(readonly e: ExprBuilder, readonly leaf: Leaf<S>) {}
 
@@ -182,7 +182,7 @@ export class Puller<S extends Pulled<S>> {
   }
 }
 
-/** The inputs of a view that no piece names. */
+/** The inputs of a view that no piece refers to. */
 function unread({ inputs }: Node, pieces: readonly ViewPiece[]): readonly Tensor[] {
   if (pieces.length >= inputs.length) return [];
   return inputs.filter((_, i) => !pieces.some(({ input }) => input === i));
@@ -197,15 +197,15 @@ function isConst(expr: Expr, value: number): boolean {
 }
 
 /**
- * A number computed at run time as an index: clamped to `0 .. extent - 1`, so that it can always be loaded, and whether
- * it needed no clamping.
+ * A run-time number as an index: clamped to `0 .. extent - 1` so that it can always be loaded, with a condition that
+ * tells whether it was in range.
  */
 export function runTimeIndex(
   e: ExprBuilder,
   number: Expr,
   extent: number,
 ): { readonly clamped: Expr; readonly valid: Expr } {
-  // As i32 a u32 beyond its range is negative, hence outside, as it should be.
+  // Interpreted as i32, a u32 beyond its range is negative and therefore out of range, as it should be.
   const signed = e.cast(number, "i32");
   const zero = e.const(0, "i32"), last = e.const(extent - 1, "i32");
   const valid = e.binary("and", e.binary("ge", signed, zero), e.binary("le", signed, last));

@@ -1,13 +1,14 @@
 /**
- * Sets of points, as unions of bands: a band is where all of its indices are at least 0 (see `Band` in kernel.ts).
+ * Sets of points as unions of bands. A band is the set where all of its indices are nonnegative (see `Band` in
+ * kernel.ts).
  *
- * What is computed here may be larger than what is meant, never smaller: a set says where something might matter, and
- * what is too intricate might matter everywhere.
+ * Invariant: results may be larger than the exact set, never smaller. A region says where something may be relevant;
+ * whatever is too complex is assumed to be relevant everywhere.
  */
 import { addIndex, type Index, scaleIndex } from "../../core/index_expr.ts";
 import type { Band } from "../kernel.ts";
 
-/** A union of bands. No band is no point; a band without indices is every point. */
+/** A union of bands. The empty union contains no point; a band without indices contains every point. */
 export type Region = readonly Band[];
 
 /** Every point. */
@@ -15,30 +16,30 @@ export const EVERYWHERE: Region = [[]];
 /** No point. */
 export const NOWHERE: Region = [];
 
-/** Regions of more bands than this grow to something simpler. */
+/** Regions with more bands than this are widened to something simpler. */
 const MAX_BANDS = 8;
 
-/** Of bands with more indices than this some are left out: the band grows. */
+/** Bands with more indices than this are widened by dropping some. */
 const MAX_INDICES = 16;
 
-/** The points at which `index` is at least 0. */
+/** The points at which `index` is nonnegative. */
 export function atLeastZero(index: Index): Region {
   return unite([intersectBands([], [index])]);
 }
 
-/** The points of either region. */
+/** The union of two regions. */
 export function union(a: Region, b: Region): Region {
   return unite([...a, ...b]);
 }
 
-/** The points of both regions. */
+/** The intersection of two regions. */
 export function intersection(a: Region, b: Region): Region {
   const both = unite(a.flatMap((left) => b.map((right) => intersectBands(left, right))), Infinity);
   if (both.length <= MAX_BANDS) return both;
   return a.length <= b.length ? a : b;
 }
 
-/** Bands that exist, each once, without those that lie inside another. */
+/** Removes duplicates and bands that are contained in others. */
 function unite(bands: readonly (Band | undefined)[], most = MAX_BANDS): Region {
   const kept: Band[] = [];
   for (const band of bands) {
@@ -49,7 +50,7 @@ function unite(bands: readonly (Band | undefined)[], most = MAX_BANDS): Region {
   return kept.length <= most ? kept : EVERYWHERE;
 }
 
-/** The band of both, without indices that others imply; undefined if it is seen to be empty. */
+/** The intersection of two bands, without redundant indices; undefined if it is provably empty. */
 function intersectBands(a: Band, b: Band): Band | undefined {
   const band: Index[] = [];
   for (const index of [...a, ...b]) {
@@ -61,22 +62,22 @@ function intersectBands(a: Band, b: Band): Band | undefined {
   return band.slice(0, MAX_INDICES);
 }
 
-/** Whether each point of `inner` is seen to be one of `outer`. */
+/** Whether `inner` is provably contained in `outer`. */
 function isInside(inner: Band, outer: Band): boolean {
   return outer.every((index) => inner.some((other) => implies(other, index)));
 }
 
-/** Whether `then` is at least 0 wherever `index` is. */
+/** Whether `index >= 0` provably implies `then >= 0`. */
 function implies(index: Index, then: Index): boolean {
   return addIndex(then, scaleIndex(index, -1)).min >= 0;
 }
 
-/** Whether an index is as a band's must be: its extremes over a box lie at the box's corners. */
+/** Whether an index is allowed in a band: its extremes over a box must be at the corners of the box. */
 export function isMonotone(index: Index): boolean {
   return index.terms.every(({ atom }) => atom.kind === "var" || (atom.kind === "div" && isMonotone(atom.of)));
 }
 
-/** A region whose indices are rewritten; those that become something that no band may have are left out. */
+/** Rewrites the indices of a region, dropping those that would not be allowed in a band. */
 export function mapRegion(region: Region, rewrite: (index: Index) => Index): Region {
   return region.reduce<Region>((all, band) => {
     const parts = band.map(rewrite).filter(isMonotone);

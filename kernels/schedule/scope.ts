@@ -1,4 +1,4 @@
-/** One graph being scheduled: the program, or a loop's body inside the scope of the loop. */
+/** A graph being scheduled: the program, or the body of a loop inside the loop's scope. */
 import type { Node, Tensor } from "../../core/graph.ts";
 import type { Index, Var } from "../../core/index_expr.ts";
 import { sizeOfShape } from "../../core/shape.ts";
@@ -6,15 +6,15 @@ import { type PlanGraph, reductionOf } from "./normalize.ts";
 import type { Placed } from "./places.ts";
 import type { Place } from "./storage.ts";
 
-/** What a graph input is: memory, or a tensor of the enclosing scope at indices that start with `prefix`. */
+/** The binding of a graph input: memory, or a tensor of the enclosing scope at indices that start with `prefix`. */
 export type Binding =
   | { readonly kind: "place"; readonly place: Place }
   | { readonly kind: "outer"; readonly tensor: Tensor; readonly prefix: readonly Index[] };
 
-/** Sums of at most this many elements are written out: a kernel of their own would only load and store. */
+/** Sums of at most this many elements are unrolled: a kernel of their own would only load and store. */
 const SHORT_ROW = 2;
 
-/** A reduction of nothing or of one element, a sum of two, a product over nothing: an expression like any other. */
+/** Reductions that are expressions like any other: over no or one element, a sum of two, a product over nothing. */
 export function isTrivial(node: Node): boolean {
   if (node.op.kind === "reduce") {
     const { combine, rowShape } = reductionOf(node);
@@ -23,7 +23,7 @@ export function isTrivial(node: Node): boolean {
   return node.op.kind === "contract" && node.inputs[0].shape[node.inputs[0].rank - 1] === 0;
 }
 
-/** Whether a node's result cannot be pulled as an expression: it is computed by a kernel of its own kind. */
+/** Whether a node's result cannot be pulled as an expression, because it needs a kernel of its own kind. */
 export function isAnchor(node: Node): boolean {
   switch (node.op.kind) {
     case "reduce":
@@ -38,21 +38,21 @@ export function isAnchor(node: Node): boolean {
   }
 }
 
-/** One graph to schedule. Each pass makes a record of it and of what it found: see the passes for these. */
+/** A graph to schedule. Each pass extends it with its results: see the passes. */
 export interface Scope {
   readonly graph: PlanGraph;
-  /** What the graph's inputs are. */
+  /** The bindings of the graph's inputs. */
   readonly bindings: ReadonlyMap<Tensor, Binding>;
   readonly outputs: ReadonlySet<Tensor>;
-  /** The variables of the loops around it, outermost first. */
+  /** The variables of the enclosing loops, outermost first. */
   readonly loops: readonly Var[];
-  /** The scope of the loop whose body this is, after all its passes. */
+  /** For the body of a loop: the loop's scope, after all its passes. */
   readonly parent?: Placed;
 }
 
 /**
- * The scope of a graph.
- * @param loop Of a loop's body: the scope of the loop, and the loop's variable.
+ * Creates the scope of a graph.
+ * @param loop For the body of a loop: the loop's scope and variable.
  */
 export function scopeOf(
   graph: PlanGraph,
@@ -63,7 +63,7 @@ export function scopeOf(
   return { graph, bindings, outputs: new Set(graph.outputs), loops, parent: loop?.parent };
 }
 
-/** Whether a tensor is read from memory: an input, a stored one or a constant, but no tensor of an enclosing scope. */
+/** Whether a tensor is read from memory: an input, a materialized tensor or a constant of this scope. */
 export function isLoaded(
   { bindings, stored }: Pick<Scope, "bindings"> & { readonly stored: ReadonlySet<Tensor> },
   tensor: Tensor,
@@ -72,12 +72,12 @@ export function isLoaded(
   return binding ? binding.kind === "place" : stored.has(tensor) || isConstant(tensor);
 }
 
-/** Whether a tensor, if it is no input, has data known when the program is compiled and no expression. */
+/** Whether a tensor that is not an input has data at compile time and no expression. */
 export function isConstant(tensor: Tensor): boolean {
   return tensor.node.op.kind === "source" && tensor.node.op.lower === undefined;
 }
 
-/** A value's label: the op that made it, and which of its results it is. */
+/** The label of a value: the op that computes it, and which of its results it is. */
 export function labelOf(tensor: Tensor): string {
   return tensor.node.outputs.length > 1 ? `${tensor.node.op.name} ${tensor.output}` : tensor.node.op.name;
 }

@@ -1,10 +1,9 @@
 /**
- * Long reductions to few elements, and long products, in two stages: parts first, then the sum (or the extreme) of the
- * parts.
+ * Splits long reductions to few elements, and long products, into two stages: partial results, then their combination.
  *
- * Reductions because a processor would idle. Products because of the accuracy of sums (kernels/long_sums.ts), and
- * because software drivers end long loops: the parts are a batch axis, so that both factors, masks and all, are read
- * where they lie. The parts' results take less memory than the factors unless both sides of the result are longer than
+ * Reductions are split to use the whole device. Products are split for the accuracy of sums (kernels/long_sums.ts), and
+ * because software drivers abort long loops: the parts form a batch axis, so both factors are read in place, masks
+ * included. The partial results take less memory than the factors unless both sides of the result are longer than
  * {@link MAX_TERMS}.
  */
 import { type DType, isFloat } from "../../core/dtype.ts";
@@ -18,13 +17,13 @@ import { type Shape, sizeOfShape } from "../../core/shape.ts";
 import { MAX_TERMS } from "../long_sums.ts";
 import type { NodeMaker, PlanNode } from "./normalize.ts";
 
-/** Reductions to fewer elements than this, over longer rows than {@link LONG_ROW}, leave a processor idle. */
+/** Reductions to fewer elements than this, over rows longer than {@link LONG_ROW}, leave most of a device idle. */
 const FEW_ROWS = 64;
 const LONG_ROW = 4096;
 /** Elements that one invocation sums in the first stage. */
 const PART = 512;
 
-/** How a reduction reduces. */
+/** The description of a reduction. */
 export interface Reduction {
   readonly combine: Combine;
   readonly axes: readonly number[];
@@ -45,8 +44,8 @@ interface PartsAttrs extends Attrs {
 }
 
 /**
- * Rows along `axes` cut in `parts` of `part` elements: `[...kept, parts, part]`; what lies past the row's end is
- * `fill`.
+ * Splits rows along `axes` into `parts` of `part` elements: `[...kept, parts, part]`. Beyond the end of a row, elements
+ * are `fill`.
  */
 const partsOp: ViewOp<PartsAttrs> = {
   name: "parts",
@@ -76,8 +75,8 @@ interface CutAttrs extends Attrs {
 }
 
 /**
- * Of a product's factor `[...batch, r, c]`: `parts` of `part` elements along an axis, from element `first` on, as a
- * batch axis: `[...batch, parts, r, c]`.
+ * Splits an axis of a product's factor `[...batch, r, c]`, starting at element `first`, into `parts` of `part` elements
+ * that form a batch axis: `[...batch, parts, r, c]`.
  */
 const cutOp: ViewOp<CutAttrs> = {
   name: "cut",
@@ -107,7 +106,7 @@ interface StageAttrs extends Attrs {
   readonly axes: readonly number[];
 }
 
-/** One stage of a reduction. */
+/** Emits one stage of a reduction. */
 function stageOp(name: string): ReduceOp<StageAttrs> {
   return {
     name,
@@ -123,7 +122,7 @@ interface CastAttrs extends Attrs {
   readonly dtype: DType;
 }
 
-/** Sums in f32 as what the product gives. */
+/** Converts sums in f32 to the product's dtype. */
 const roundOp: MapOp<CastAttrs> = {
   name: "round",
   kind: "map",
@@ -137,7 +136,7 @@ function keptOf(shape: Shape, axes: readonly number[]): number[] {
   return shape.filter((_, axis) => !axes.includes(axis));
 }
 
-/** Takes nodes in topological order. */
+/** Must be given nodes in topological order. */
 export type Emit = (node: PlanNode) => PlanNode;
 
 /** Emits a reduction in two stages; undefined if it is not long. */
@@ -151,7 +150,7 @@ export function emitReduction(
   const { shape, dtype } = node.outputs[0];
   const space = sizeOfShape(shape), rowSize = sizeOfShape(rowShape);
   if (combine === "argmax" || space === 0 || space >= FEW_ROWS || rowSize <= LONG_ROW) return undefined;
-  // At most a long row of parts, so that the second stage is short; parts that divide the row need no mask.
+  // At most LONG_ROW / 4 parts, so that the second stage is short. Parts that divide the row evenly need no mask.
   const wanted = Math.min(LONG_ROW / 4, Math.ceil(rowSize / PART));
   let parts = wanted;
   while (parts > wanted / 2 && rowSize % parts !== 0) parts--;
@@ -182,7 +181,7 @@ export function emitProduct(
   const extent = lhs.shape.at(-1)!, { shape, dtype } = node.outputs[0];
   if (extent <= MAX_TERMS || sizeOfShape(shape) === 0) return undefined;
   const sumType = isFloat(dtype) ? "f32" : dtype, axis = shape.length - 2;
-  /** The sum of the products of some parts. */
+  /** The sums of the products of some parts. */
   const emitParts = (first: number, parts: number, part: number): PlanNode => {
     const [left, right] = [{ x: lhs, axis: axis + 1 }, { x: rhs, axis }].map(({ x, axis }) => {
       const attrs = { axis, first, parts, part };
@@ -198,7 +197,7 @@ export function emitProduct(
     );
   };
   const fewest = Math.ceil(extent / MAX_TERMS);
-  // Parts that divide the sum if there are such; else a short rest is a product of its own.
+  // Prefers parts that divide the sum evenly; otherwise a short remainder becomes a separate product.
   const parts = Array.from({ length: fewest + 1 }, (_, more) => fewest + more).find((parts) => extent % parts === 0) ??
     fewest;
   const part = Math.floor(extent / parts), rest = extent - parts * part;

@@ -1,9 +1,9 @@
 /**
  * Estimates the cost of computing an element of a tensor in place, in memory accesses.
  *
- * A cost lists the distinct loads and operations behind one element, each under the path of views through which it
- * is reached: the same tensor at two indices counts twice, reached twice at one index once. So it predicts the size of
- * the pulled expression.
+ * A cost lists the distinct loads and operations that an element depends on, each keyed by the path of views through
+ * which it is reached: the same tensor at two indices counts twice, but reached twice at one index it counts once. This
+ * predicts the size of the pulled expression.
  */
 import { type Expr, ExprBuilder, operandsOf } from "../../core/expr.ts";
 import type { Node, Tensor } from "../../core/graph.ts";
@@ -15,41 +15,38 @@ import { MAX_HEIGHT, MAX_TEXT } from "./limits.ts";
 import { isAnchor, isLoaded, isTrivial, type Scope } from "./scope.ts";
 import { viewShape } from "./views.ts";
 
-/** Costs by item; loads have keys that start with `L`, arithmetic with sines or cosines ones that start with `S`. */
+/** Costs by item. Keys of loads start with `L`, those of arithmetic with sines or cosines with `S`. */
 export type StaticCost = ReadonlyMap<string, number>;
 
 const LOAD = 1;
-/** A load through a broadcast is shared by neighbours, in a register or a cache. */
+/** The cost of a load through a broadcast, which neighbours share in a register or a cache. */
 const SHARED = 0.25;
-/** What does not vary over a kernel at all is computed once a tile at worst. */
+/** The cost of a value that is uniform over a kernel, which is computed at most once per tile. */
 const UNIFORM = 1 / 16;
 const SIMPLE = 1 / 16;
 const TRANSCENDENTAL = 1 / 2;
 const EXPENSIVE = new Set(["exp", "log", "sin", "cos", "tanh", "sigmoid", "erf", "pow"]);
 /**
- * Sines and cosines have the longest texts by far, for arguments of any size: 40 ms each of a driver's time, where an
- * exponential is 1.
+ * Sines and cosines, which support arguments of any magnitude, generate by far the most code: a driver takes about 40
+ * ms to compile each, compared with 1 ms for an exponential.
  */
 const LONG_TEXT = 1;
 
-/** Beyond these many items or loads a tensor is too big to be pulled into others. */
+/** With more items or loads than this, a tensor is too large to be pulled into others. */
 const MAX_ITEMS = 1024;
 const MAX_LOADS = 24;
 
-/** What the tensors of a scope cost, given which of them are stored. */
+/** The costs of the tensors of a scope, given which of them are materialized. */
 export class StaticCosts {
   #known = new Map<Tensor, StaticCost>();
   #heights = new Map<Tensor, number>();
   #numbers = new Map<Tensor, number>();
   #moved = new Map<string, string>();
 
-  /** @param scope With the tensors that are stored, which may become more: see {@link forget}. */
+  /** @param scope With the tensors that are materialized. When more are added, call {@link forget}. */
   constructor(readonly scope: Scope & { readonly stored: ReadonlySet<Tensor> }) {}
 
-  /**
-   * What it costs to read an element of `tensor`. Recursion is shallow when tensors are asked for in topological
-   * order.
-   */
+  /** The cost of reading an element of `tensor`. Querying tensors in topological order keeps recursion shallow. */
   of(tensor: Tensor): StaticCost {
     let cost = this.#known.get(tensor);
     if (!cost) {
@@ -65,7 +62,7 @@ export class StaticCosts {
     this.#heights.delete(tensor);
   }
 
-  /** Nodes on the longest way from an element of a tensor down to what is loaded. */
+  /** Nodes on the longest path from an element of a tensor to what is loaded. */
   heightOf(tensor: Tensor): number {
     let height = this.#heights.get(tensor);
     if (height === undefined) {
@@ -81,24 +78,24 @@ export class StaticCosts {
     return height;
   }
 
-  /** The same of an element that is computed, whether or not it is stored. */
+  /** The height of an element if it is computed, whether or not it is materialized. */
   heightBelow({ inputs }: Node): number {
     return 1 + Math.max(0, ...inputs.map((input) => this.heightOf(input)));
   }
 
-  /** What is behind an element of what a node makes, or a term of its sums. */
+  /** The cost of computing an element of a node's result, or one term of its sums. */
   below(node: Node): StaticCost {
     return isAnchor(node)
       ? new Map(node.inputs.flatMap((input) => [...this.of(input)]))
       : this.#expand(node.outputs[0]);
   }
 
-  /** Whether it takes too long a way down to an element for a pass that goes it. */
+  /** Whether the path below an element is too long for passes that recurse along it. */
   isHigh(tensor: Tensor): boolean {
     return this.heightOf(tensor) > MAX_HEIGHT;
   }
 
-  /** The cost of an element if it had to be computed, whether or not it is stored. */
+  /** The cost of an element if it had to be computed, whether or not it is materialized. */
   costToCompute(tensor: Tensor): number {
     return costOf(this.#expand(tensor));
   }
@@ -109,11 +106,11 @@ export class StaticCosts {
     return number;
   }
 
-  /** The key of an item that is reached by one step more. */
+  /** The key of an item that is reached through one more step. */
   #through(key: string, step: string): string {
     const path = `${key}>${step}`;
     let moved = this.#moved.get(path);
-    // A name of its own, since keys that held whole paths would grow with their lengths.
+    // Interned, since keys that spelled out entire paths would grow with their length.
     if (moved === undefined) this.#moved.set(path, moved = `${key[0]}.${this.#moved.size}`);
     return moved;
   }
@@ -158,7 +155,7 @@ export class StaticCosts {
     return out;
   }
 
-  /** A sum that is written out. */
+  /** The cost of an unrolled sum. */
   #summed(node: Node): StaticCost {
     const number = this.#number(node.outputs[0]);
     const out = new Map([[`A${number}`, SIMPLE]]);
@@ -184,25 +181,25 @@ export class StaticCosts {
   }
 }
 
-/** The total of what reading a tensor costs. */
+/** The total cost of reading a tensor. */
 export function costOf(cost: StaticCost): number {
   let sum = 0;
   for (const item of cost.values()) sum += item;
   return sum;
 }
 
-/** A cost in a few numbers. */
+/** A cost, summarised. */
 export interface Summary {
-  /** Loads of whole tensors, and loads through broadcasts. */
+  /** Loads of full tensors, and loads through broadcasts. */
   readonly loads: number;
   readonly shared: number;
   /** The cost of everything else. */
   readonly arithmetic: number;
-  /** The same by the length of its text in a kernel. */
+  /** The code size in a kernel. */
   readonly text: number;
 }
 
-/** Sums up a cost. */
+/** Summarises a cost. */
 export function summaryOf(cost: StaticCost): Summary {
   let loads = 0, shared = 0, arithmetic = 0, text = 0;
   for (const [key, item] of cost) {
@@ -214,19 +211,19 @@ export function summaryOf(cost: StaticCost): Summary {
   return { loads, shared, arithmetic, text };
 }
 
-/** The text of one item. */
+/** The code size of one item. */
 export function textOf(key: string, cost: number): number {
   return key[0] === "L" ? 0 : key[0] === "S" ? cost + LONG_TEXT : cost;
 }
 
-/** Whether an expression is too big to be part of another one. */
+/** Whether an expression is too large to be part of another one. */
 export function isHeavy(cost: StaticCost): boolean {
   if (cost.size > MAX_ITEMS) return true;
   const { loads, shared, text } = summaryOf(cost);
   return loads + shared > MAX_LOADS || text > MAX_TEXT;
 }
 
-/** The share of evaluations that count when a tensor is read through a view. */
+/** The fraction of evaluations that count when a tensor is read through a view. */
 export function sharing(inSize: number, outSize: number): number {
   return inSize < outSize && inSize === 1 ? UNIFORM : 1;
 }
@@ -238,7 +235,7 @@ interface MapCost {
 
 const mapCosts = new WeakMap<Node, MapCost>();
 
-/** What a map op computes, from its own expression. */
+/** The cost of a map op, derived from its expression. */
 function mapCost(node: Node, op: MapOp<typeof node.attrs>): MapCost {
   const present = mapCosts.get(node);
   if (present !== undefined) return present;

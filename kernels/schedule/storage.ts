@@ -1,38 +1,38 @@
-/** Memory of a schedule while it is being built: storages, places in them, and their numbering as values. */
+/** Memory of a schedule under construction: storages, places in them, and the numbering of values. */
 import { type HostData, sizeOf, type Type } from "../../core/dtype.ts";
 import { addIndex, constantIndex, type Index, linearIndex, scaleIndex } from "../../core/index_expr.ts";
 import { type Shape, sizeOfShape } from "../../core/shape.ts";
 import type { Value, ValueId } from "../plan.ts";
 
-/** A piece of device memory before it has a number. */
+/** A piece of device memory that has no value number yet. */
 export interface Storage {
   readonly type: Type;
   readonly kind: "input" | "output" | "constant" | "temporary";
-  /** Of inputs and outputs: which one. */
+  /** For inputs and outputs: the position. */
   readonly position?: number;
-  /** Of constants. */
+  /** For constants: the data. */
   readonly data?: HostData;
   readonly label: string;
 }
 
-/** Where a tensor lives: the element offset in a storage of every multi-index. */
+/** Where a tensor is stored: maps each multi-index to an element offset in a storage. */
 export interface Place {
   readonly storage: Storage;
   readonly at: (index: readonly Index[]) => Index;
 }
 
-/** The whole of a storage, row-major. */
+/** The whole of a storage, in row-major order. */
 export function wholePlace(storage: Storage, shape: Shape = storage.type.shape): Place {
   return { storage, at: (index) => linearIndex(index, shape) };
 }
 
-/** One of several equal slots of a storage: slot `number` holds `shape`. */
+/** One of several slots of equal size in a storage: slot `number`, of the given shape. */
 export function slotPlace(storage: Storage, shape: Shape, number: Index): Place {
   const offset = scaleIndex(number, sizeOfShape(shape));
   return { storage, at: (index) => addIndex(offset, linearIndex(index, shape)) };
 }
 
-/** Slots `first ..` of a storage as one tensor with a leading axis. */
+/** The slots from `first` on as one tensor with a leading axis. */
 export function stackedPlace(storage: Storage, slot: Shape, first: number): Place {
   const size = sizeOfShape(slot);
   return {
@@ -42,20 +42,20 @@ export function stackedPlace(storage: Storage, slot: Shape, first: number): Plac
   };
 }
 
-/** A temporary of a type. */
+/** A temporary of the given type. */
 export function temporary(type: Type, label: string): Storage {
   return { type: { shape: [...type.shape], dtype: type.dtype }, kind: "temporary", label };
 }
 
 /** How a device binds parts of values. */
 export interface BindingLimits {
-  /** Parts begin at multiples of this many bytes. Default: 256, what WebGPU asks for. */
+  /** Alignment of parts in bytes. Default: 256, as WebGPU requires. */
   readonly alignmentBytes?: number;
-  /** Parts are whole vectors of this many elements, so that devices may load them as such. Default: 4. */
+  /** Parts consist of whole vectors of this many elements, so that devices can use vector loads. Default: 4. */
   readonly lanes?: number;
 }
 
-/** Numbers storages, and contiguous parts of them, as values. */
+/** Assigns numbers to storages, and to contiguous parts of them, as values. */
 export class ValueTable {
   readonly values: Value[] = [];
   readonly alignmentBytes: number;
@@ -84,7 +84,7 @@ export class ValueTable {
     return id;
   }
 
-  /** The value of `count` elements from element `first` of a storage; `first` lies at a multiple of the alignment. */
+  /** The value for `count` elements from element `first` of a storage; `first` must be aligned. */
   partOf(storage: Storage, first: number, count: number): ValueId {
     const of = this.valueOf(storage);
     const key = `${of},${first},${count}`;

@@ -5,13 +5,13 @@ import type { ViewOp, ViewPiece } from "../../core/op.ts";
 import { sizeOfShape } from "../../core/shape.ts";
 import { digitsOf, offsetOf, splitVariables, substituteStages } from "./index_tools.ts";
 
-/** A piece of a concatenation: an input that fills `offset ..` along the axis. */
+/** A piece of a concatenation: an input that occupies a range, from `offset`, along the axis. */
 export interface ConcatPiece {
   readonly input: number;
   readonly offset: number;
 }
 
-/** Pieces one after another along an axis. */
+/** Consecutive pieces along an axis. */
 export interface Concatenation {
   readonly axis: number;
   readonly pieces: readonly ConcatPiece[];
@@ -30,17 +30,17 @@ export class ViewShape {
     this.pieces = op.lower(this.#vars.map(varIndex), node.attrs, node.inputs.map((input) => input.shape)).pieces;
   }
 
-  /** Every element of the input is met once, in some order. */
+  /** Whether each element of the input occurs exactly once, in any order. */
   get isBijective(): boolean {
     return (this.#permutation ??= permutation(this.node, this.#vars, this.pieces)).isBijective;
   }
 
-  /** Elements keep their row-major order and number: a reshape. */
+  /** Whether row-major order and number of elements are preserved, as by a reshape. */
   get isReshape(): boolean {
     return (this.#permutation ??= permutation(this.node, this.#vars, this.pieces)).isReshape;
   }
 
-  /** Set for a concatenation. */
+  /** Present for concatenations. */
   get concat(): Concatenation | undefined {
     return (this.#concat ??= { found: concatenation(this.node, this.#vars, this.pieces) }).found;
   }
@@ -48,7 +48,7 @@ export class ViewShape {
 
 const known = new WeakMap<Node, ViewShape>();
 
-/** Looks at a view's index map; undefined for nodes that are no views. */
+/** Classifies a view by its index map; undefined for other nodes. */
 export function viewShape(node: Node): ViewShape | undefined {
   if (node.op.kind !== "view") return undefined;
   let info = known.get(node);
@@ -101,10 +101,7 @@ function concatenation(node: Node, vars: readonly Var[], pieces: readonly ViewPi
   return next === shape[axis] ? { axis, pieces: found } : undefined;
 }
 
-/**
- * Goes back through views of one piece that do not cut away elements: reading the result is reading what is found, at
- * another index.
- */
+/** Looks through views of one piece that keep every element, and returns the tensor that is actually read. */
 export function stripViews(tensor: Tensor, stop: (tensor: Tensor) => boolean): Tensor {
   let current = tensor;
   while (!stop(current)) {
