@@ -38,7 +38,7 @@ export { Explanation, type KernelReport, type MemoryReport, type ValueReport, ty
 export type { LiveRange } from "./plan_memory.ts";
 export { ReferenceArray, ReferenceDevice } from "./devices/reference/device.ts";
 export { CpuDevice, type CpuOptions, requestCpuDevice } from "./devices/wasm/device.ts";
-export { CpuArray } from "./devices/wasm/array.ts";
+export { CpuArray } from "./devices/host_memory/array.ts";
 export { requestWebGpuDevice, WebGpuDevice, type WebGpuLimits, type WebGpuOptions } from "./devices/webgpu/device.ts";
 export type { WebGpuStats } from "./devices/webgpu/context.ts";
 export { WebGpuArray } from "./devices/webgpu/array.ts";

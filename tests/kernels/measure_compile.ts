@@ -54,7 +54,7 @@ function compileStep(blocks: number, stackBlocks: "always" | "never"): Compiled 
   const plan = timed("plan", () => planMemory(scheduled));
   const made = timed("print", () => makeModule(plan, { relaxed: true, shared: true, threads: 2 }));
   timed("load", () => new WebAssembly.Module(made.bytes));
-  return { nodes: graph.nodes.length, kernels: made.shaders.length, distinct: made.kernels.length, times };
+  return { nodes: graph.nodes.length, kernels: made.program.steps.length, distinct: made.kernels.length, times };
 }
 
 function fastest(blocks: number, stackBlocks: "always" | "never"): Compiled {

@@ -251,8 +251,8 @@ const SCHEDULE: readonly Mutation[] = [
 const CPU: readonly Mutation[] = [
   {
     name: "cpu: no barrier between kernels of several threads",
-    file: "kernels/devices/wasm/module.ts",
-    search: 'const needed = dirty !== "nothing" && !(dirty === "single" && single);',
+    file: "kernels/codegen/thread_program.ts",
+    search: 'const needed = this.#dirty !== "nothing" && !(this.#dirty === "single" && single);',
     replace: "const needed = false;",
     suites: ["cpu"],
   },

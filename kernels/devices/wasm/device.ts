@@ -5,12 +5,13 @@ import { checkOptions, optionNames } from "../../../core/options.ts";
 import type { DeviceInfo, DeviceLimits, LoadedProgram } from "../../device.ts";
 import { checkLength, toDeviceBytes } from "../../host_data.ts";
 import { BaseDevice } from "../base_device.ts";
-import { CpuArray } from "./array.ts";
+import { CpuArray } from "../host_memory/array.ts";
+import { ALIGNMENT_BYTES } from "../host_memory/memory.ts";
+import { SharedRange } from "../host_memory/shared_range.ts";
 import { CpuExecutable } from "./executor.ts";
 import { type CpuFeatures, findFeatures } from "./features.ts";
-import { ALIGNMENT_BYTES, CpuMemory } from "./memory.ts";
+import { CpuMemory } from "./memory.ts";
 import { makeModule } from "./module.ts";
-import { SharedRange } from "./shared_range.ts";
 import { type ProgramExports, Threads } from "./threads.ts";
 
 /** Options of {@link requestCpuDevice}. */
@@ -154,7 +155,7 @@ export class CpuDevice extends BaseDevice {
     }
     const { exports } = await WebAssembly.instantiate(module, { m: { m: this.#memory.wasm } });
     const id = this.#programs++;
-    if (made.parallel) await this.#threads.add(id, module);
+    if (made.program.parallel) await this.#threads.add(id, module);
     this.#check();
     const context = {
       device: this,
@@ -162,6 +163,7 @@ export class CpuDevice extends BaseDevice {
       arena: this.#arena,
       scratch: this.#scratch,
       threads: this.#threads,
+      threadCount: this.#threads.count,
       check: () => this.#check(),
     };
     return new CpuExecutable(context, { plan, donated, module: made, exports: exports as ProgramExports, id });

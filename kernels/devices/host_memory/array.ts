@@ -1,21 +1,21 @@
-/** Arrays in a cpu device's memory. */
+/** Arrays in memory that the host sees: those of the devices that compute on the CPU. */
 import { allocating } from "../../../core/allocate.ts";
 import { type DType, sizeOf } from "../../../core/dtype.ts";
 import type { Shape } from "../../../core/shape.ts";
 import type { Device } from "../../device.ts";
 import { fromDeviceBytes, type HostArray } from "../../host_data.ts";
 import { StoredArray } from "../stored_array.ts";
-import type { CpuMemory } from "./memory.ts";
+import type { HostMemory } from "./memory.ts";
 
 /** An array that owns a range of its device's memory, stored by its address. */
 export class CpuArray extends StoredArray<number> {
-  #memory: CpuMemory;
+  #memory: HostMemory;
 
   /**
    * Use `device.upload` or a program's `launch`.
    * @internal
    */
-  constructor(device: Device, memory: CpuMemory, address: number, shape: Shape, dtype: DType) {
+  constructor(device: Device, memory: HostMemory, address: number, shape: Shape, dtype: DType) {
     super(device, address, shape, dtype);
     this.#memory = memory;
   }

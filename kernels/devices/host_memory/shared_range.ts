@@ -1,17 +1,17 @@
 /** Memory that the programs of one device use in turn. */
-import type { CpuMemory } from "./memory.ts";
+import type { HostMemory } from "./memory.ts";
 
 /**
  * A range as large as its largest user needs. Launches of one device run one after the other, and nothing in an arena
  * or in scratch memory outlives a launch, so that a device needs one of each, however many programs it has.
  */
 export class SharedRange {
-  #memory: CpuMemory;
+  #memory: HostMemory;
   #needs = new Map<object, number>();
   #address = 0;
   #sizeBytes = 0;
 
-  constructor(memory: CpuMemory) {
+  constructor(memory: HostMemory) {
     this.#memory = memory;
   }
 
