@@ -6,6 +6,7 @@ import { type SpecsOf, trace } from "../core/trace.ts";
 import { leafCount, type TreeSpec } from "../core/tree.ts";
 import type { CompileWatch, Device } from "./device.ts";
 import { takeDonated } from "./in_place.ts";
+import { PhaseTimer } from "./phases.ts";
 import { planMemory } from "./plan_memory.ts";
 import { Program } from "./program.ts";
 import { schedule } from "./schedule.ts";
@@ -19,7 +20,7 @@ export interface CompileOptions extends CompileWatch {
   readonly donate?: readonly number[];
 }
 
-const COMPILE_OPTIONS = optionNames<CompileOptions>({ donate: true, progress: true, signal: true });
+const COMPILE_OPTIONS = optionNames<CompileOptions>({ donate: true, progress: true, signal: true, phase: true });
 
 /**
  * Compiles a function for a device.
@@ -48,14 +49,19 @@ export async function compile<Args extends readonly unknown[], R>(
   options: CompileOptions = {},
 ): Promise<Program<Args, R>> {
   checkOptions("compile", options, COMPILE_OPTIONS);
-  const { progress, signal } = options;
+  const { progress, signal, phase } = options;
   signal?.throwIfAborted();
+  const timer = new PhaseTimer(phase);
   const { graph: traced, inputTree, outputTree } = trace(fn, specs);
+  timer.end("trace");
   const donated = donatedLeaves(inputTree, options.donate ?? []);
   const graph = simplify(traced);
+  timer.end("simplify");
   const scheduled = device.needsPlan ? takeDonated(schedule(graph, device.limits), donated) : undefined;
+  if (scheduled) timer.end("schedule");
   const plan = scheduled && planMemory(scheduled, device.limits);
-  const executable = await device.load({ graph, plan, donated, progress, signal });
+  if (plan) timer.end("plan");
+  const executable = await device.load({ graph, plan, donated, progress, signal, phase });
   return new Program({ device, graph, inputTree, outputTree, plan, executable, donated });
 }
 

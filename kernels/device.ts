@@ -3,6 +3,7 @@ import type { HostData, Type } from "../core/dtype.ts";
 import type { Graph } from "../core/graph.ts";
 import { formatType } from "../core/shape.ts";
 import type { HostArray } from "./host_data.ts";
+import type { PhaseListener } from "./phases.ts";
 import type { Plan } from "./plan.ts";
 
 /** What a device tells of itself. */
@@ -56,6 +57,8 @@ export interface CompileWatch {
    * itself.
    */
   readonly signal?: AbortSignal;
+  /** Receives the name of each phase when it has ended, and how many milliseconds it took: where the time goes. */
+  readonly phase?: PhaseListener;
 }
 
 /** What a device loads. */

@@ -32,6 +32,7 @@ export { BaseDevice } from "./devices/base_device.ts";
 export { StoredArray } from "./devices/stored_array.ts";
 export { type DeviceResult, type HostResult, Program, type ProgramArguments, type ProgramRecord } from "./program.ts";
 export type { ArrayLeaf } from "./arguments.ts";
+export type { CompilePhase, PhaseListener } from "./phases.ts";
 export type { HostArray, HostArrays, HostTensor, NumberMethods } from "./host_data.ts";
 export type { ResultMethods, ResultTensor } from "./result_tensor.ts";
 export { Explanation, type KernelReport, type MemoryReport, type ValueReport, type WorkTotals } from "./explain.ts";

@@ -4,6 +4,7 @@ import { UsageError } from "../../cli/errors.ts";
 import { FakeTerminal } from "../cli/fake_terminal.ts";
 import { withFolder } from "../cli/scratch.ts";
 import type { AgainstRow } from "./against.ts";
+import { type FirstStepRow, PARTS } from "./first_step.ts";
 import { type Options, readOptions } from "./flags.ts";
 import { main } from "./main.ts";
 import { inTurns } from "./measure.ts";
@@ -181,6 +182,27 @@ Deno.test("bench: one case against another checkout, here the same one, in two p
     const nowhere = new FakeTerminal();
     assertEquals(await main(["--against", folder], nowhere), 1);
     assert(nowhere.stderr.includes("is no checkout of this project"), nowhere.stderr);
+  }));
+
+Deno.test("bench: a first step, part by part, with empty and filled caches and once more", () =>
+  withFolder(async (folder) => {
+    const terminal = new FakeTerminal(), json = `${folder}/figures.json`;
+    const line = ["--first-step", "--device", "cpu", "--filter", "lmm nano", "--rounds", "1", "--json", json];
+    assertEquals(await main(line, terminal), 0);
+    const { mode, rows } = JSON.parse(await Deno.readTextFile(json)) as { mode: string; rows: FirstStepRow[] };
+    assertEquals([mode, ...rows.map(({ start }) => start)], [
+      "first-step",
+      "empty caches",
+      "filled caches",
+      "same process",
+    ]);
+    for (const [i, { parts, allMs, rounds }] of rows.entries()) {
+      assertEquals([Object.keys(parts), rounds], [i < 2 ? [...PARTS] : PARTS.slice(2), 1]);
+      assertAlmostEquals(Object.values(parts).reduce((sum, part) => sum + part, 0), allMs, 1e-6);
+    }
+    assert(terminal.stdout.includes("first training step on cpu"), terminal.stdout);
+    assertEquals([...Deno.readDirSync(folder)].map(({ name }) => name), ["figures.json"]);
+    assertEquals(await main(["--first-step", "--device", "cpu", "--filter", "bert"], new FakeTerminal()), 1);
   }));
 
 Deno.test("bench: a name that nothing has fails with exit code 1", async () => {

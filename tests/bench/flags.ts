@@ -9,7 +9,7 @@ export type TimedDevice = "cpu" | "webgpu";
 
 /** What is asked for. */
 export interface Options {
-  readonly mode: "own" | "peers" | "explain" | "scaling" | "against";
+  readonly mode: "own" | "peers" | "explain" | "scaling" | "against" | "first-step";
   readonly devices: readonly (TimedDevice | "auto")[];
   /** Only what has this in its name. */
   readonly filter?: string;
@@ -57,13 +57,14 @@ export const BENCH_FLAGS = {
     "run the same cases in another checkout of this project, alternating, each in its own process",
   ),
   scaling: toggle("time and memory of training and decoding as sequences grow, with a plot"),
+  "first-step": toggle("the time from a model to its first training step, part by part, each in a new process"),
   json: text("FILE", "file for the figures (default: bench/results.json, or the mode's name instead of results)"),
   rounds: integer("number of rounds per case", undefined, { min: 1, max: 10000 }),
   quick: toggle("a quick look: few short rounds, with unreliable figures"),
   verbose: toggle("print stack traces of errors"),
 } as const;
 
-const MODES = ["peers", "explain", "scaling", "against"] as const;
+const MODES = ["peers", "explain", "scaling", "against", "first-step"] as const;
 
 /** Reads a command line. @throws {UsageError} for what cannot be. */
 export function readOptions(args: readonly string[]): Options {
@@ -132,6 +133,7 @@ const EXAMPLES: readonly (readonly [command: string, effect: string])[] = [
   ["deno task bench --explain", "where the time of a layer and of a training step goes"],
   ["deno task bench --explain 'matmul 512' --device webgpu", "one job's kernels"],
   ["deno task bench --scaling", "does a token cost the same in a long text? bench/scaling.svg shows it"],
+  ["deno task bench --first-step --device all", "where the time before the first training step goes"],
   ["deno task bench --quick", "whether everything runs, in a minute or two"],
 ];
 

@@ -3,11 +3,13 @@
  *
  * The default mode times the library's own kernels, layers, training steps and decoding (own.ts); `--peers` the same
  * jobs on other libraries (peers.ts); `--against FOLDER` the same cases in another checkout (against.ts); `--explain`
- * shows a job's dearest kernels (explain.ts); `--scaling` what a token costs as sequences grow (scaling.ts).
+ * shows a job's dearest kernels (explain.ts); `--scaling` what a token costs as sequences grow (scaling.ts);
+ * `--first-step` the time until the first training step (first_step.ts).
  */
 import { CommandError, exitCode, formatError } from "../../cli/errors.ts";
 import { processTerminal, type Terminal } from "../../cli/terminal.ts";
 import { explainTables, runExplain } from "./explain.ts";
+import { firstStepTables, runFirstStep } from "./first_step.ts";
 import { helpText, type Options, readOptions } from "./flags.ts";
 import { describeMachine, machineLine } from "./machine.ts";
 import { type Effort, EFFORTS } from "./measure.ts";
@@ -78,6 +80,10 @@ async function run(options: Options, terminal: Terminal): Promise<Outcome> {
     case "explain": {
       const figures = await runExplain(options, write);
       return { tables: explainTables(figures), figures };
+    }
+    case "first-step": {
+      const figures = await runFirstStep(options, effort, write);
+      return { tables: firstStepTables(figures), figures, failure: figures.failure };
     }
     case "scaling": {
       const figures = await runScaling(options, effort, write);

@@ -1,6 +1,7 @@
 /** What a token costs as sequences grow: training steps of several lengths, and decoding after several contexts. */
 import { type Device, type DeviceInfo, requestDevice } from "@mneme/titans";
-import { loadReader, loadTrainer, someText } from "./cases/models.ts";
+import { loadReader, loadTrainer } from "./cases/models.ts";
+import { someText } from "./cases/some_text.ts";
 import type { Loaded } from "./computation.ts";
 import { type Options, timedDevices } from "./flags.ts";
 import { type Effort, inTurns } from "./measure.ts";

@@ -309,6 +309,20 @@ onEachDevice("a dozen recurrences in one walk through time, each over the one be
   }
 });
 
+Deno.test("compiling tells how long each phase took, in their order", async () => {
+  const passes = ["trace", "simplify"], all = [...passes, "schedule", "plan", "print", "compile", "start"];
+  for (const [kind, expected] of [["reference", passes], ["cpu", all], ["webgpu", all]] as const) {
+    using device = await requestDevice({ kind });
+    const told: string[] = [];
+    const phase = (name: string, milliseconds: number): void => {
+      told.push(name);
+      assert(milliseconds >= 0);
+    };
+    using _program = await compile(device, (x: Tensor) => exp(x), [spec([5])], { phase });
+    assertEquals(told, expected, kind);
+  }
+});
+
 Deno.test("compiling for WebGPU tells of each distinct kernel, and can be ended", async () => {
   using device = await requestDevice({ kind: "webgpu" });
   const fn = (x: Tensor): Tensor => sum(exp(mul(x, sum(x))));

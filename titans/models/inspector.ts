@@ -116,7 +116,7 @@ export interface InspectorOptions extends CompileWatch {
   readonly length?: number;
 }
 
-const INSPECTOR_OPTIONS = optionNames<InspectorOptions>({ length: true, progress: true, signal: true });
+const INSPECTOR_OPTIONS = optionNames<InspectorOptions>({ length: true, progress: true, signal: true, phase: true });
 
 /** Shows what the mixers of a model observe while it reads. */
 export class Inspector {
@@ -157,7 +157,7 @@ export class Inspector {
     options: InspectorOptions = {},
   ): Promise<Inspector> {
     checkNames("Inspector.create", options, INSPECTOR_OPTIONS);
-    const { length: asked = 256, progress, signal } = options;
+    const { length: asked = 256, progress, signal, phase } = options;
     if (!Number.isInteger(asked) || asked < 1) {
       throw new ConfigError(`Cannot read pieces of ${asked} tokens: give an integer of at least 1`, "length");
     }
@@ -173,6 +173,7 @@ export class Inspector {
     ], {
       progress,
       signal,
+      phase,
     });
     return new Inspector(model, { length, rows }, { start, watch, params: device.upload(params, flat) });
   }

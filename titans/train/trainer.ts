@@ -349,7 +349,7 @@ type TrainerParts = TrainerOptions & {
 
 /** Compiles the step. Its results overwrite its arguments. */
 async function compileStep(device: Device, parts: TrainerParts): Promise<StepProgram> {
-  const { model, objective, optimizer, stream = false, shape, progress, signal } = parts;
+  const { model, objective, optimizer, stream = false, shape, progress, signal, phase } = parts;
   const { batch, length, accumulate } = shape, rows = [accumulate, batch];
   const input = {
     data: batchSpecs(objective, length, rows),
@@ -360,6 +360,6 @@ async function compileStep(device: Device, parts: TrainerParts): Promise<StepPro
     device,
     trainingStep(model, objective, optimizer),
     [optimizerSpecs(model, optimizer), spec([]), input, scalars],
-    { donate: stream ? [0, 1, 2] : [0, 1], progress, signal },
+    { donate: stream ? [0, 1, 2] : [0, 1], progress, signal, phase },
   );
 }

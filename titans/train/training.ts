@@ -110,6 +110,7 @@ export const TRAINER_OPTIONS: readonly string[] = optionNames<TrainerOptions>({
   masked: true,
   progress: true,
   signal: true,
+  phase: true,
 });
 
 /** What a step reports. */

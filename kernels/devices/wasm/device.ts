@@ -4,6 +4,7 @@ import { CompileError, DeviceError, invariant } from "../../../core/errors.ts";
 import { checkOptions, optionNames } from "../../../core/options.ts";
 import type { DeviceInfo, DeviceLimits, LoadedProgram } from "../../device.ts";
 import { checkLength, toDeviceBytes } from "../../host_data.ts";
+import { PhaseTimer } from "../../phases.ts";
 import { BaseDevice } from "../base_device.ts";
 import { CpuArray } from "../host_memory/array.ts";
 import { ALIGNMENT_BYTES } from "../host_memory/memory.ts";
@@ -135,14 +136,16 @@ export class CpuDevice extends BaseDevice {
    * @throws {CompileError} if it uses f16; {DeviceError} if there is not the memory for it.
    * @internal
    */
-  async load({ plan, donated = [] }: LoadedProgram): Promise<CpuExecutable> {
+  async load({ plan, donated = [], phase }: LoadedProgram): Promise<CpuExecutable> {
     this.#check();
     invariant(plan, "a program without a plan on a cpu device");
+    const timer = new PhaseTimer(phase);
     const made = makeModule(plan, {
       relaxed: this.#features.relaxed,
       shared: this.#memory.shared,
       threads: this.#threads.count,
     });
+    timer.end("print");
     let module: WebAssembly.Module;
     try {
       module = await WebAssembly.compile(made.bytes);
@@ -153,6 +156,7 @@ export class CpuDevice extends BaseDevice {
         }`,
       );
     }
+    timer.end("compile");
     const { exports } = await WebAssembly.instantiate(module, { m: { m: this.#memory.wasm } });
     const id = this.#programs++;
     if (made.program.parallel) await this.#threads.add(id, module);
@@ -166,7 +170,15 @@ export class CpuDevice extends BaseDevice {
       threadCount: this.#threads.count,
       check: () => this.#check(),
     };
-    return new CpuExecutable(context, { plan, donated, module: made, exports: exports as ProgramExports, id });
+    const program = new CpuExecutable(context, {
+      plan,
+      donated,
+      module: made,
+      exports: exports as ProgramExports,
+      id,
+    });
+    timer.end("start");
+    return program;
   }
 
   /** Does nothing: launches return when they are done. */

@@ -8,6 +8,7 @@ import { checkLength, toDeviceBytes } from "../../host_data.ts";
 import { mebibytes } from "../../plan_memory.ts";
 import { kernelKey } from "../../kernel_key.ts";
 import type { KernelStep, ValueId } from "../../plan.ts";
+import { PhaseTimer } from "../../phases.ts";
 import { BaseDevice } from "../base_device.ts";
 import { WebGpuArray } from "./array.ts";
 import type { PoolBuffer } from "./buffers.ts";
@@ -191,15 +192,17 @@ export class WebGpuDevice extends BaseDevice {
    * @throws {CompileError} if the device's compiler refuses a kernel; {DeviceError} if there is not the memory for it.
    * @internal
    */
-  async load({ plan, donated = [], progress, signal }: LoadedProgram): Promise<WebGpuExecutable> {
+  async load({ plan, donated = [], progress, signal, phase }: LoadedProgram): Promise<WebGpuExecutable> {
     this.#context.health.check();
     invariant(plan, "a program without a plan on a WebGPU device");
+    const timer = new PhaseTimer(phase);
     const commands = flattenSteps(plan.steps);
-    const compiled = this.#compile(commands.steps, { progress, signal });
+    const compiled = this.#compile(commands.steps, { progress, signal }, timer);
     const release = ({ kernels }: { readonly kernels: readonly CompiledKernel[] }): void =>
       kernels.forEach(({ wgsl }) => this.#context.pipelines.release(wgsl.source, wgsl.bindings));
     // After an abort, a program that is still compiled has no owner.
     const { kernels, sources } = await unlessAborted(compiled, signal, release);
+    timer.end("compile");
     const releasePipelines = (): void => release({ kernels });
     this.#context.health.check();
     const constants = new Map<ValueId, PoolBuffer>();
@@ -224,6 +227,7 @@ export class WebGpuDevice extends BaseDevice {
       program.dispose();
       throw error;
     }
+    timer.end("start");
     return program;
   }
 
@@ -231,6 +235,7 @@ export class WebGpuDevice extends BaseDevice {
   async #compile(
     steps: readonly KernelStep[],
     { progress, signal }: CompileWatch,
+    timer: PhaseTimer,
   ): Promise<{ kernels: CompiledKernel[]; sources: string[] }> {
     const { limits } = this, { features } = this.gpu;
     const target: Parameters<Printer>[1] = {
@@ -248,6 +253,7 @@ export class WebGpuDevice extends BaseDevice {
       numbers.set(wgsl.source, shader);
       return { wgsl, shader };
     });
+    timer.end("print");
     const { pipelines } = this.#context, done = new Set<number>();
     const finish = (shader: number): void => {
       if (done.has(shader)) return;

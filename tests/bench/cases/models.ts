@@ -20,6 +20,7 @@ import { tiledProduct, tilesOf } from "../yardsticks/wgsl.ts";
 import type { Yardstick } from "../yardsticks/yardstick.ts";
 import type { Case } from "./case.ts";
 import { once } from "./kernels.ts";
+import { someText } from "./some_text.ts";
 
 /** Losses, norms and logits, after a step that divides small numbers by small numbers. */
 const TOLERANCE = 1e-4;
@@ -54,11 +55,6 @@ function layer(name: JobName): Case {
     load: (device) => load(device, computation()),
     yardsticks: productRate,
   };
-}
-
-/** Bytes that no model has seen. */
-export function someText(length: number): Uint8Array {
-  return Uint8Array.from({ length }, (_, i) => (i * i) % 251);
 }
 
 /** A training step of a model, as `train` runs it. */
