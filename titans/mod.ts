@@ -57,12 +57,14 @@ export {
   type StepContext,
   type Tensors,
 } from "./mixers/mixer_interface.ts";
-export { MIXERS, type ModelKind } from "./mixers/registry.ts";
+export { type MixerName, MIXERS, type ModelKind } from "./mixers/registry.ts";
 export { SPAN_OPTIONS } from "./mixers/attention/options.ts";
 export { lmm } from "./mixers/titans/lmm.ts";
 export { mac } from "./mixers/titans/mac.ts";
 export { mag } from "./mixers/titans/mag.ts";
 export { mal } from "./mixers/titans/mal.ts";
+export { tttLinear, tttMlp } from "./mixers/ttt/ttt.ts";
+export { INNER_OPTIONS } from "./mixers/ttt/options.ts";
 export { defineMemory, type MemoryConfig, withNetwork } from "./mixers/titans/memory_config.ts";
 export {
   advanceWindow,

@@ -6,23 +6,14 @@ import { requestDevice } from "../../kernels/mod.ts";
 import { add, crossEntropy, silu, sliceAxis, sum } from "../../ops/mod.ts";
 import { defineConfig, type ModelConfig, PRESETS } from "../../titans/models/config.ts";
 import { ConfigError } from "../../titans/errors.ts";
+import { findMixer } from "../../titans/mixers/registry.ts";
 import { lmm } from "../../titans/mixers/titans/lmm.ts";
 import { withNetwork } from "../../titans/mixers/titans/memory_config.ts";
 import type { MemoryNetwork } from "../../titans/mixers/titans/memory_network.ts";
 import { Model, type ModelState } from "../../titans/models/model.ts";
 import { ParameterLayout } from "../../titans/nn/parameters.ts";
 import { decodeSafetensors, encodeSafetensors } from "../../titans/models/safetensors.ts";
-import {
-  cut,
-  MEMORY_MODELS,
-  MODELS,
-  partsOf,
-  readModel as read,
-  rowsOf as rows,
-  TINY,
-  tinyModel,
-  tokensOf,
-} from "./builders.ts";
+import { cut, MODELS, partsOf, readModel as read, rowsOf as rows, TINY, tinyModel, tokensOf } from "./builders.ts";
 import {
   assertClose,
   isValue,
@@ -116,7 +107,7 @@ for (const [name, options] of VARIANTS) {
     }
   });
 
-  const hasMemory = MEMORY_MODELS.some(([, { model }]) => model === options.model);
+  const hasMemory = "miniBatch" in findMixer(options.model!)!.options;
   Deno.test(`${name}: ${hasMemory ? "memories learn only from tokens that" : "nothing depends on what"} the mask stores`, async () => {
     // What was learned from persistent tokens would go on through the momentum, stored tokens or not.
     const persistentTokens = options.model === "mag" || options.model === "mal" ? 0 : 2;

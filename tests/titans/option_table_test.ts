@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { defineConfig, differingField } from "../../titans/models/config.ts";
+import { defineConfig, differingField, mixersWith } from "../../titans/models/config.ts";
 import { CheckpointError, ConfigError } from "../../titans/errors.ts";
 import { type ModelConfig, requireSameModel } from "../../titans/mod.ts";
 import { MODEL_OPTIONS } from "../../titans/models/options.ts";
@@ -117,8 +117,8 @@ Deno.test("options: checkpoints are of the same model if they differ in cost alo
   for (const model of ["lmm", "mac", "mag", "mal"] as const) {
     const config = defineConfig({ model });
     for (const name of Object.keys(MODEL_OPTIONS) as (keyof ModelConfig)[]) {
-      const isIgnored = ROWS[name].costOnly === true ||
-        [...IDLE[model], "span", "keyHeads", "maxLength"].includes(name);
+      const using = mixersWith(name), isOfOthers = using.length > 0 && !using.some((mixer) => mixer in IDLE);
+      const isIgnored = ROWS[name].costOnly === true || isOfOthers || IDLE[model].includes(name);
       for (const value of inside(MODEL_OPTIONS[name]).filter((value) => value !== config[name])) {
         assertEquals(differingField(config, { ...config, [name]: value }), isIgnored ? undefined : name);
       }

@@ -5,14 +5,20 @@ import { lmm } from "./titans/lmm.ts";
 import { mac } from "./titans/mac.ts";
 import { mag } from "./titans/mag.ts";
 import { mal } from "./titans/mal.ts";
+import { tttLinear, tttMlp } from "./ttt/ttt.ts";
+
+/** The name of a built-in mixer. */
+export type MixerName = "lmm" | "mac" | "mag" | "mal" | "attention" | "tttLinear" | "tttMlp";
 
 /** The mixers by name. */
-export const MIXERS: { readonly [Name in "lmm" | "mac" | "mag" | "mal" | "attention"]: AnyMixer } = {
+export const MIXERS: { readonly [Name in MixerName]: AnyMixer } = {
   lmm,
   mac,
   mag,
   mal,
   attention,
+  tttLinear,
+  tttMlp,
 };
 
 /** Models with a name other than that of the mixer in all of their blocks. */
@@ -21,7 +27,7 @@ const MODELS: { readonly [Name in "transformer"]: { readonly mixer: AnyMixer; re
 };
 
 /** The name of a model with equal blocks: that of its mixer, or its common name. */
-export type ModelKind = "lmm" | "mac" | "mag" | "mal" | "attention" | "transformer";
+export type ModelKind = MixerName | "transformer";
 
 /** One-line descriptions of the kinds of models. */
 export const MODEL_KINDS: { readonly [Kind in ModelKind]: string } = {
@@ -30,6 +36,8 @@ export const MODEL_KINDS: { readonly [Kind in ModelKind]: string } = {
   mag: mag.summary,
   mal: mal.summary,
   attention: attention.summary,
+  tttLinear: tttLinear.summary,
+  tttMlp: tttMlp.summary,
   transformer: MODELS.transformer.summary,
 };
 

@@ -3,6 +3,7 @@ import type { OptionsOf, OptionTable, OptionValue } from "../options/option_tabl
 import { SPAN_OPTIONS } from "../mixers/attention/options.ts";
 import type { AnyMixer } from "../mixers/mixer_interface.ts";
 import { MODEL_KINDS } from "../mixers/registry.ts";
+import { INNER_OPTIONS } from "../mixers/ttt/options.ts";
 import { ATTENTION_OPTIONS, COST_OPTIONS, HEAD_OPTIONS, MEMORY_OPTIONS } from "../mixers/titans/options.ts";
 
 /** The options of a model, in the order in which files store them. */
@@ -76,6 +77,7 @@ export const MODEL_OPTIONS = {
   ...MEMORY_OPTIONS,
   ...ATTENTION_OPTIONS,
   ...SPAN_OPTIONS,
+  ...INNER_OPTIONS,
   ...COST_OPTIONS,
   stackBlocks: {
     kind: "choice",
