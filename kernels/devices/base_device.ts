@@ -11,23 +11,23 @@ import {
   type LoadedProgram,
 } from "../device.ts";
 
-/** A device that shows itself as text. */
+/** A device with a text representation. */
 export abstract class BaseDevice implements Device {
-  /** What it is. */
+  /** Kind and description of the device. */
   abstract readonly info: DeviceInfo;
   /** Whether programs are scheduled and planned before they are loaded. */
   abstract readonly needsPlan: boolean;
-  /** What programs must keep to. */
+  /** Limits that programs must respect. */
   abstract readonly limits: DeviceLimits;
 
-  /** Puts a host array in device memory. */
+  /** Copies a host array to device memory. */
   abstract upload(data: HostData, type: Type): DeviceArray;
   /**
    * Loads a program.
    * @internal
    */
   abstract load(program: LoadedProgram): Promise<Executable>;
-  /** Waits until everything launched is done. */
+  /** Waits for all launched work. */
   abstract synchronize(): Promise<void>;
   /** Frees everything. Later calls throw. */
   abstract dispose(): void;
@@ -42,7 +42,7 @@ export abstract class BaseDevice implements Device {
     return describeDevice(this);
   }
 
-  /** What it tells of itself. */
+  /** A JSON representation. */
   toJSON(): DeviceInfo {
     return this.info;
   }

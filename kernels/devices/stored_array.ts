@@ -1,4 +1,4 @@
-/** What the arrays of all devices have in common. */
+/** The common part of the arrays of all devices. */
 import { type DType, sizeOf } from "../../core/dtype.ts";
 import { showAsText } from "../../core/inspect.ts";
 import { type Shape, sizeOfShape } from "../../core/shape.ts";
@@ -19,7 +19,7 @@ export abstract class StoredArray<Storage> implements DeviceArray {
   }
 
   /**
-   * Where its elements are.
+   * The storage of the elements.
    * @throws {DeviceError} if the array was disposed or donated.
    * @internal
    */
@@ -29,7 +29,7 @@ export abstract class StoredArray<Storage> implements DeviceArray {
   }
 
   /**
-   * Takes the storage away: it was donated.
+   * Takes ownership of the storage of a donated array.
    * @internal
    */
   take(): Storage {
@@ -49,7 +49,7 @@ export abstract class StoredArray<Storage> implements DeviceArray {
     return describeArray(this);
   }
 
-  /** The same for JSON; {@link read} gives the elements. */
+  /** A JSON representation, without the elements; see {@link read}. */
   toJSON(): ArrayRecord {
     return recordOf(this);
   }
@@ -61,10 +61,10 @@ export abstract class StoredArray<Storage> implements DeviceArray {
   /** Copies the elements to the host. */
   abstract read(): Promise<HostArray>;
 
-  /** Gives the storage back to the device. */
+  /** Returns the storage to the device. */
   protected abstract release(storage: Storage): void;
 
-  /** Gives the memory back to the device. Disposing twice does nothing. */
+  /** Returns the memory to the device. Disposing twice has no effect. */
   dispose(): void {
     if (this.#storage !== undefined) this.release(this.#storage);
     this.#storage = undefined;

@@ -31,7 +31,7 @@ export class CpuArray extends StoredArray<number> {
     }
   }
 
-  /** Gives the range back. */
+  /** Frees the range. */
   protected release(address: number): void {
     this.#memory.free(address, this.sizeBytes);
   }

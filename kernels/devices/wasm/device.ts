@@ -17,15 +17,17 @@ import { type ProgramExports, Threads } from "./threads.ts";
 
 /** Options of {@link requestCpuDevice}. */
 export interface CpuOptions {
-  /** Threads that compute, the caller's among them. Default: one for each processor. Results do not depend on it. */
+  /** Number of threads, including the caller's. Default: one per CPU core. Results do not depend on it. */
   readonly threads?: number;
-  /** Whether to use the relaxed multiply-add, which rounds once on most machines. Default: if the engine has it. */
+  /**
+   * Whether to use the relaxed multiply-add, which rounds once on most machines. Default: if the engine supports it.
+   */
   readonly relaxed?: boolean;
-  /** Whether to share memory with workers. Default: if the engine can. */
+  /** Whether to share memory with workers. Default: if the engine supports it. */
   readonly shared?: boolean;
   /**
-   * Fills memory with NaN before it is used again, so that reads of unwritten memory show. Slow; for tests. Default:
-   * false.
+   * Fills memory with NaN before it is reused, so that reads of unwritten memory become visible. Slow; for tests.
+   * Default: false.
    */
   readonly poison?: boolean;
 }
@@ -33,8 +35,8 @@ export interface CpuOptions {
 const CPU_OPTIONS = optionNames<CpuOptions>({ threads: true, relaxed: true, shared: true, poison: true });
 
 /**
- * Opens the machine's CPU as a device.
- * @throws {DeviceError} with reason `unavailable` where WebAssembly has no SIMD.
+ * Opens the CPU as a device.
+ * @throws {DeviceError} with reason `unavailable` if WebAssembly has no SIMD.
  */
 export async function requestCpuDevice(options: CpuOptions = {}): Promise<CpuDevice> {
   checkOptions("requestCpuDevice", options, CPU_OPTIONS);
@@ -57,17 +59,17 @@ export async function requestCpuDevice(options: CpuOptions = {}): Promise<CpuDev
 
 /** A device that computes with WebAssembly. Made by {@link requestCpuDevice}. */
 export class CpuDevice extends BaseDevice {
-  /** What it is. */
+  /** Kind and description of the device. */
   readonly info: DeviceInfo;
   /** Programs are scheduled and planned before they are loaded. */
   readonly needsPlan = true;
-  /** What programs must keep to. */
+  /** Limits that programs must respect. */
   readonly limits: DeviceLimits = {
-    // Arguments are cheap, but not without limit.
+    // Arguments are cheap, but their number is limited.
     maxOperands: 64,
-    // Offsets of elements in bytes must fit 31 bits.
+    // Byte offsets of elements must fit in 31 bits.
     maxTensorBytes: 2 ** 31 - 65536,
-    // Arenas are never cut.
+    // Arenas are never split.
     maxBufferBytes: Infinity,
     alignmentBytes: ALIGNMENT_BYTES,
     lanes: 4,
@@ -96,12 +98,12 @@ export class CpuDevice extends BaseDevice {
     };
   }
 
-  /** Threads that compute. */
+  /** Number of threads. */
   get threadCount(): number {
     return this.#threads.count;
   }
 
-  /** The most bytes that arrays and programs took together so far. */
+  /** Peak of the bytes allocated for arrays and programs. */
   get highWaterBytes(): number {
     return this.#memory.highWaterBytes;
   }
@@ -111,8 +113,8 @@ export class CpuDevice extends BaseDevice {
   }
 
   /**
-   * Puts a host array in device memory.
-   * @throws {ShapeError} if the length does not fit; {DeviceError} if there is not the memory for it.
+   * Copies a host array to device memory.
+   * @throws {ShapeError} if the length does not match; {DeviceError} if there is not enough memory.
    */
   upload(data: HostData, type: Type): CpuArray {
     this.#check();
@@ -133,7 +135,7 @@ export class CpuDevice extends BaseDevice {
 
   /**
    * Loads a plan.
-   * @throws {CompileError} if it uses f16; {DeviceError} if there is not the memory for it.
+   * @throws {CompileError} if it uses f16; {DeviceError} if there is not enough memory.
    * @internal
    */
   async load({ plan, donated = [], phase }: LoadedProgram): Promise<CpuExecutable> {
@@ -181,13 +183,13 @@ export class CpuDevice extends BaseDevice {
     return program;
   }
 
-  /** Does nothing: launches return when they are done. */
+  /** Does nothing: launches are synchronous. */
   synchronize(): Promise<void> {
     this.#check();
     return Promise.resolve();
   }
 
-  /** Ends the workers. Later calls throw. */
+  /** Terminates the workers. Later calls throw. */
   dispose(): void {
     this.#disposed = true;
     this.#threads.stop();

@@ -1,21 +1,21 @@
-/** What the machine's WebAssembly engine can do. */
+/** Capabilities of the WebAssembly engine. */
 import { encodeModule, type Instruction } from "./wasm_encoder.ts";
 
-/** What was found. */
+/** The detected capabilities. */
 export interface CpuFeatures {
-  /** SIMD of 128 bits, without which there is no cpu device. */
+  /** 128-bit SIMD, which the cpu device requires. */
   readonly simd: boolean;
-  /** `f32x4.relaxed_madd`: a multiply-add that the machine may round once. */
+  /** `f32x4.relaxed_madd`: a multiply-add that may round once. */
   readonly relaxed: boolean;
-  /** Whether a memory can be shared with workers. */
+  /** Whether memory can be shared with workers. */
   readonly shared: boolean;
-  /** Whether this thread may sleep; the main thread of a browser may not. */
+  /** Whether this thread may block; the main thread of a browser may not. */
   readonly blocking: boolean;
-  /** Processors. */
+  /** Number of CPU cores. */
   readonly processors: number;
 }
 
-/** Asks the engine. */
+/** Detects the capabilities of the engine. */
 export function findFeatures(): CpuFeatures {
   const one: Instruction[] = [["f32.const", 1], ["f32x4.splat"]];
   return {
@@ -34,7 +34,7 @@ function validates(code: readonly Instruction[]): boolean {
 }
 
 function canShare(): boolean {
-  // Browsers hide or refuse shared memory unless the page is isolated from other origins.
+  // Browsers hide or refuse shared memory unless the page is cross-origin isolated.
   if ((globalThis as { crossOriginIsolated?: boolean }).crossOriginIsolated === false && "document" in globalThis) {
     return false;
   }

@@ -1,4 +1,4 @@
-/** From a kernel to a WebAssembly function that computes one thread's share of it. */
+/** Prints a kernel as a WebAssembly function that computes one thread's share of it. */
 import { CompileError } from "../../../core/errors.ts";
 import { printKernel } from "../../codegen/print_kernel.ts";
 import type { Target } from "../../codegen/target.ts";
@@ -6,23 +6,31 @@ import type { Kernel } from "../../kernel.ts";
 import type { WasmFunction } from "./wasm_encoder.ts";
 import { WasmLanguage } from "./wasm_language.ts";
 
-/** What a module may use, and who runs it. */
+/** Features that a module may use, and the threads that run it. */
 export interface CpuTarget {
   /** Whether `f32x4.relaxed_madd` validates. */
   readonly relaxed: boolean;
-  /** Threads that will run the module, which block sizes consider. Results do not depend on it. Default: 1. */
+  /**
+   * Number of threads that will run the module, used to choose block sizes. Results do not depend on it. Default: 1.
+   */
   readonly threads?: number;
 }
 
 /** A printed kernel. */
 export interface CpuKernel {
-  /** Parameters: thread, threads, scratch, the address of each operand, the index of each enclosing loop. */
+  /**
+   * Parameters: thread index, number of threads, scratch address, operand addresses, and indices of the enclosing
+   * loops.
+   */
   readonly fn: WasmFunction;
-  /** Bytes of scratch memory that each thread needs. */
+  /** Bytes of scratch memory required per thread. */
   readonly scratchBytes: number;
 }
 
-/** The tiles of products. Nine accumulators hide the latency of the multiply-add, more of them spill: engines use 16 registers. */
+/**
+ * The tiles of products. Nine accumulators hide the latency of the multiply-add; more would spill, since engines use 16
+ * registers.
+ */
 export const TILES: Target["tiles"] = { wide: { rows: 3, columns: 12 }, narrow: { rows: 4, columns: 8 } };
 
 /**

@@ -1,21 +1,21 @@
 /**
- * The workers of a device: they sleep until a command comes and then run the same function of a program's module as the
- * caller.
+ * The workers of a device: they sleep until they receive a command, and then run the same function of a program's
+ * module as the caller.
  *
- * Commands are words in the first page of the shared memory. A worker that waits for them cannot receive messages, so
- * before a module is sent, it is told to go back to its event loop. A launch meanwhile runs on the caller's thread
+ * Commands are words in the first page of the shared memory. A worker that waits for commands cannot receive messages,
+ * so it is sent back to its event loop before a module is posted. A launch in the meantime runs on the caller's thread
  * alone, with the same results.
  */
 import type { CpuMemory } from "./memory.ts";
 
-/** Words of the control page. Those of barriers (see module.ts) lie behind them. */
+/** Word offsets in the control page. The words of barriers follow (see module.ts). */
 const GO = 0, KIND = 1, PROGRAM = 2, TABLE = 3, STEP = 4, LOOPS = 5;
 const RUN = 0, PARK = 1, EXIT = 2;
 
-/** Loop indices that a command can carry. */
+/** Maximum number of loop indices in a command. */
 export const MAX_LOOPS = 32;
 
-/** The whole program of a worker: a text, so that it is found however this library was loaded. */
+/** The source of a worker, inline so that it is found however this library is loaded. */
 const WORKER_SOURCE = `
 let memory, words, thread, threads, seen;
 const programs = new Map();
@@ -44,12 +44,12 @@ function serve() {
 }
 `;
 
-/** Functions of a module: `run`, and `step0` ... for profiles. */
+/** Exports of a module: `run`, and `step0` ... for profiling. */
 export type ProgramExports = Readonly<Record<string, (...args: number[]) => void>>;
 
 /** The caller's thread and its workers. */
 export class Threads {
-  /** Threads that work on a launch, the caller's among them. */
+  /** Number of threads that work on a launch, including the caller's. */
   readonly count: number;
   #workers: readonly Worker[];
   #words: Int32Array;
@@ -66,7 +66,7 @@ export class Threads {
     this.count = workers.length + 1;
   }
 
-  /** Starts workers. Where none can be started, the caller works alone. */
+  /** Starts workers. If none can be started, the caller works alone. */
   static async start(memory: CpuMemory, count: number, blocking: boolean): Promise<Threads> {
     if (count <= 1 || !memory.shared) return new Threads(memory, [], blocking);
     const workers: Worker[] = [];
@@ -84,7 +84,7 @@ export class Threads {
     }
   }
 
-  /** Gives a module to the workers. */
+  /** Sends a module to the workers. */
   add(id: number, module: WebAssembly.Module): Promise<void> {
     const added = this.#queue.then(() => this.#send({ id, module, drop: this.#dropped.splice(0) }));
     this.#queue = added.catch(() => {});
@@ -99,13 +99,14 @@ export class Threads {
     this.#serving = true;
   }
 
-  /** Has the workers forget a module, when the next one is sent. */
+  /** Makes the workers drop a module, when the next one is sent. */
   drop(id: number): void {
     this.#dropped.push(id);
   }
 
   /**
-   * Runs a program's `run`, or one of its steps, on all threads (`parallel`) or the caller's; returns when all is done.
+   * Calls a program's `run`, or one of its steps, on all threads (`parallel`) or only the caller's; returns when all
+   * have finished.
    */
   run(
     { id, exports, table, parallel, step = -1, loops = [] }: {
@@ -135,7 +136,7 @@ export class Threads {
     Atomics.notify(this.#words, GO);
   }
 
-  /** Ends the workers. */
+  /** Terminates the workers. */
   stop(): void {
     if (this.#workers.length === 0) return;
     this.#serving = false;
@@ -146,9 +147,8 @@ export class Threads {
 }
 
 /**
- * Where workers find their program. Code of a page must come from the page's origin to share memory with it: a blob.
- * Runtimes without origins would take one too, but executables made by `deno compile` load no blobs: there it is a data
- * URL.
+ * The URL of the workers' source. A page can only share memory with code of its own origin, hence a blob. Runtimes
+ * without origins accept blobs too, but executables made by `deno compile` cannot load them and use a data URL.
  */
 function workerUrl(): string {
   const blob = URL.createObjectURL(new Blob([WORKER_SOURCE], { type: "text/javascript" }));
@@ -157,10 +157,10 @@ function workerUrl(): string {
   return `data:text/javascript,${encodeURIComponent(WORKER_SOURCE)}`;
 }
 
-/** Workers that do not keep the process from ending. */
+/** Workers that do not keep the process alive. */
 const RELEASED = new WeakSet<Worker>();
 
-/** Sends a message and waits for the answer. */
+/** Sends a message and waits for the reply. */
 async function ask(worker: Worker, message: unknown): Promise<void> {
   keepProcess(worker, true);
   try {
@@ -178,12 +178,11 @@ async function ask(worker: Worker, message: unknown): Promise<void> {
 }
 
 /**
- * Says whether a worker keeps the process from ending. A device that nobody disposed of should not; browsers need
- * nothing, and the other runtimes have no common way: what Deno does for Node's `unref` hides behind a symbol without a
- * name.
+ * Sets whether a worker keeps the process alive. A device that was not disposed should not. Browsers need nothing, and
+ * other runtimes have no common API: in Deno, the equivalent of Node's `unref` is behind an unnamed symbol.
  */
 function keepProcess(worker: Worker, keeps: boolean): void {
-  // Calls are counted: only what was released may be taken up again.
+  // Calls are counted, so only a worker that was unreferenced may be referenced again.
   if (RELEASED.has(worker) !== keeps) return;
   if (keeps) RELEASED.delete(worker);
   else RELEASED.add(worker);

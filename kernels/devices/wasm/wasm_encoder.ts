@@ -1,16 +1,16 @@
 /**
- * A small assembler for WebAssembly: instructions as data, written as a binary module or, for people, as text.
+ * A small assembler for WebAssembly: represents instructions as data, and writes them as a binary module or as text.
  *
- * Only what the printers of this folder use is known here. See https://webassembly.github.io/spec/core/binary/.
+ * Supports only what the printers of this folder use. See https://webassembly.github.io/spec/core/binary/.
  */
 import { invariant } from "../../../core/errors.ts";
 
-/** A WebAssembly type of a local. */
+/** The WebAssembly type of a local. */
 export type WasmType = "i32" | "f32" | "v128";
 
 /**
- * What follows an opcode: nothing, integers, a float, a double that two lanes get, or a memory access (byte offset,
- * then lane if any).
+ * The immediates of an opcode: none, integers, a float, a double for two lanes, or a memory access (byte offset, then
+ * lane if any).
  */
 type Immediates = "none" | "index" | "float" | "doubles" | "memory" | "memoryLane" | "lane" | "shuffle" | "block";
 
@@ -102,14 +102,14 @@ function* opcodes(): Generator<[string, readonly [number, Immediates]]> {
     "memory",
     "memory.atomic.notify=0 memory.atomic.wait32=1 i32.atomic.load=10 i32.atomic.store=17 i32.atomic.rmw.add=1e",
   );
-  // An i64 constant stands only as the timeout of a wait.
+  // An i64 constant occurs only as the timeout of a wait.
   yield* list(0, "index", "i64.const=42");
 }
 
 /** An opcode's name with its immediates. */
 export type Instruction = readonly [op: string, ...immediates: number[]];
 
-/** Bytes that grow. */
+/** A growable byte buffer. */
 export class Bytes {
   #data = new Uint8Array(1024);
   #view = new DataView(this.#data.buffer);
@@ -129,14 +129,14 @@ export class Bytes {
     this.#data[this.length++] = value;
   }
 
-  /** Bytes as they are. */
+  /** Appends bytes unchanged. */
   bytes(values: Uint8Array): void {
     this.#reserve(values.length);
     this.#data.set(values, this.length);
     this.length += values.length;
   }
 
-  /** An unsigned number of up to 32 bits, LEB128. */
+  /** An unsigned 32-bit integer, LEB128. */
   unsigned(value: number): void {
     let rest = value >>> 0;
     while (rest >= 0x80) {
@@ -146,7 +146,7 @@ export class Bytes {
     this.byte(rest);
   }
 
-  /** A signed number of 32 bits, LEB128. */
+  /** A signed 32-bit integer, LEB128. */
   signed(value: number): void {
     let rest = value | 0;
     while (rest < -64 || rest > 63) {
@@ -156,28 +156,28 @@ export class Bytes {
     this.byte(rest & 0x7f);
   }
 
-  /** A float of 32 bits. */
+  /** A 32-bit float. */
   float(value: number): void {
     this.#reserve(4);
     this.#view.setFloat32(this.length, value, true);
     this.length += 4;
   }
 
-  /** A float of 64 bits. */
+  /** A 64-bit float. */
   double(value: number): void {
     this.#reserve(8);
     this.#view.setFloat64(this.length, value, true);
     this.length += 8;
   }
 
-  /** A name: its length, then its characters. */
+  /** A name: its length, then its bytes. */
   name(text: string): void {
     const encoded = new TextEncoder().encode(text);
     this.unsigned(encoded.length);
     this.bytes(encoded);
   }
 
-  /** What was written, as a copy. */
+  /** A copy of the bytes written so far. */
   finish(): Uint8Array<ArrayBuffer> {
     return this.#data.slice(0, this.length);
   }
@@ -187,14 +187,14 @@ const TYPE_BYTES: Readonly<Record<WasmType, number>> = { i32: 0x7f, f32: 0x7d, v
 
 /** A function of a module. All parameters are i32; it returns nothing. */
 export interface WasmFunction {
-  /** Names of the parameters, for texts. */
+  /** Names of the parameters, for the text format. */
   readonly parameters: readonly string[];
   /** Types of the locals after the parameters. */
   readonly locals: readonly WasmType[];
   readonly code: readonly Instruction[];
 }
 
-/** A function's locals and code, as the code section has them. */
+/** The locals and code of a function, as encoded in the code section. */
 export function encodeBody({ locals, code }: WasmFunction): Uint8Array<ArrayBuffer> {
   const out = new Bytes();
   const runs: [WasmType, number][] = [];
@@ -235,7 +235,7 @@ function encodeInstruction(out: Bytes, [op, ...values]: Instruction): void {
       return out.double(values[0]);
     case "memory":
     case "memoryLane":
-      // Atomics insist on natural alignment; for others 4 bytes are a hint that always holds.
+      // Atomics require natural alignment; for other accesses, 4 bytes is a hint that is always true.
       out.unsigned(2);
       out.unsigned(values[0]);
       if (immediates === "memoryLane") out.byte(values[1]);
@@ -250,13 +250,13 @@ function encodeInstruction(out: Bytes, [op, ...values]: Instruction): void {
 export interface WasmModule {
   readonly shared: boolean;
   readonly functions: readonly WasmFunction[];
-  /** Names of exported functions, by number. */
+  /** Names of exported functions, by index. */
   readonly exports: ReadonlyMap<string, number>;
-  /** Functions that were encoded before, by {@link encodeBody}. */
+  /** Functions that were already encoded by {@link encodeBody}. */
   readonly bodies?: ReadonlyMap<WasmFunction, Uint8Array>;
 }
 
-/** The binary form of a module. */
+/** Encodes a module. */
 export function encodeModule({ shared, functions, exports, bodies }: WasmModule): Uint8Array<ArrayBuffer> {
   const out = new Bytes();
   out.bytes(Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0));
@@ -309,10 +309,10 @@ export function encodeModule({ shared, functions, exports, bodies }: WasmModule)
   return out.finish();
 }
 
-/** Most pages of 64 KiB of a memory: 4 GiB. */
+/** Maximum memory size in pages of 64 KiB: 4 GiB. */
 export const MAX_PAGES = 65536;
 
-/** A function as text, one instruction per line, in the order of the stack machine. */
+/** A function as text, one instruction per line, in stack machine order. */
 export function printFunction({ parameters, locals, code }: WasmFunction): string {
   const name = (number: number): string => (number < parameters.length ? `$${parameters[number]}` : `$${number}`);
   const lines = [`(func ${parameters.map((parameter) => `(param $${parameter} i32)`).join(" ")}`];

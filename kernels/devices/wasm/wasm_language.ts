@@ -1,10 +1,10 @@
-/** WebAssembly as a language of kernels: SIMD of 128 bits, W = 4. */
+/** WebAssembly as a kernel language: 128-bit SIMD, W = 4. */
 import { invariant } from "../../../core/errors.ts";
 import { isOperation, type Language, type LoopHead, type Operand, type Operation } from "../../codegen/language.ts";
 import { OP_NAMES, type OpName } from "../../codegen/operations.ts";
 import type { Instruction } from "./wasm_encoder.ts";
 
-/** Operations that are not called `f32`, `f32x4`, `i32` or `i32x4` and their own name. */
+/** Operations whose name is not `f32`, `f32x4`, `i32` or `i32x4` followed by their own. */
 const SCALARS: Readonly<Partial<Record<OpName, string>>> = {
   "bits.and": "i32.and",
   "bits.or": "i32.or",
@@ -18,7 +18,7 @@ const SCALARS: Readonly<Partial<Record<OpName, string>>> = {
   "f32.reinterpret": "f32.reinterpret_i32",
 };
 
-/** See {@link SCALARS}: of vectors, or from them or to them. */
+/** See {@link SCALARS}; on vectors, or converting from or to them. */
 const VECTORS: Readonly<Partial<Record<OpName, string>>> = {
   "bits.and": "v128.and",
   "bits.or": "v128.or",
@@ -51,19 +51,19 @@ const VECTOR_OPCODES: ReadonlyMap<OpName, string> = new Map(
 );
 
 function opcodeOf({ op, args, width }: Operation): string {
-  // What takes a vector and gives one lane, such as an extracted one, takes it first.
+  // An operation from a vector to one lane, such as an extraction, takes the vector first.
   const isVector = width > 1 || (args.length > 0 && args[0].width > 1);
   return (isVector ? VECTOR_OPCODES : SCALAR_OPCODES).get(op)!;
 }
 
-/** The bytes of a vector's lanes. */
+/** The byte indices of a vector's lanes. */
 function bytesOf(lanes: readonly number[]): number[] {
   return lanes.flatMap((lane) => [0, 1, 2, 3].map((byte) => 4 * lane + byte));
 }
 
-/** Prints operations as instructions of the stack machine. */
+/** Prints operations as stack machine instructions. */
 export class WasmLanguage implements Language<Instruction> {
-  /** @param relaxed Whether there is a relaxed multiply-add. */
+  /** @param relaxed Whether the relaxed multiply-add is available. */
   constructor(readonly relaxed: boolean) {}
 
   /** Pushes a value. */
@@ -87,12 +87,12 @@ export class WasmLanguage implements Language<Instruction> {
     out.push(["local.set", local]);
   }
 
-  /** An operation with effects and no result. */
+  /** An operation with side effects and no result. */
   effect(out: Instruction[], operation: Operation): void {
     this.#operate(out, operation);
   }
 
-  /** A loop whose condition is tested before the first turn, and after each. */
+  /** A loop that tests its condition before the first iteration and after each. */
   loop(out: Instruction[], { counter, start, end, step }: LoopHead, body: readonly Instruction[]): void {
     this.#push(out, start);
     out.push(["local.tee", counter]);
@@ -112,7 +112,7 @@ export class WasmLanguage implements Language<Instruction> {
     out.push(["local.get", left], ["i32.const", 1], ["i32.sub"], ["local.tee", left], ["br_if", 0], ["end"], ["end"]);
   }
 
-  /** A body that runs where a condition holds. */
+  /** A body that runs if a condition holds. */
   when(out: Instruction[], condition: Operand, body: readonly Instruction[]): void {
     this.#push(out, condition);
     out.push(["if"]);

@@ -25,7 +25,7 @@ export class WebGpuArray extends StoredArray<PoolBuffer> {
     return fromDeviceBytes(await this.#context.read(this.storage.gpu, this.sizeBytes), this);
   }
 
-  /** Gives the buffer back. */
+  /** Returns the buffer to the pool. */
   protected release(buffer: PoolBuffer): void {
     this.#context.release(buffer);
   }

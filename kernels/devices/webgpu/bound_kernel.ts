@@ -5,7 +5,7 @@ import type { PoolBuffer } from "./buffers.ts";
 import type { GpuContext } from "./context.ts";
 import type { WgslKernel } from "./print_wgsl.ts";
 
-/** A compiled kernel: its pipeline and what to bind. */
+/** A compiled kernel: its pipeline and bindings. */
 export interface CompiledKernel {
   readonly wgsl: WgslKernel;
   readonly shader: number;
@@ -14,8 +14,8 @@ export interface CompiledKernel {
 }
 
 /**
- * Where an operand is bound: in a buffer of the program, or in the buffer of an input or output (by slot: inputs, then
- * outputs).
+ * Where an operand is bound: in a buffer of the program, or in the buffer of an input or output (by slot: inputs first,
+ * then outputs).
  */
 export interface Place {
   readonly buffer: GPUBuffer | number;
@@ -23,13 +23,13 @@ export interface Place {
   readonly size: number;
 }
 
-/** Where a binding's data are: a part of a buffer, or a texture. */
+/** The resource of a binding: a range of a buffer, or a texture. */
 type Resource = Place | GPUTextureView;
 
-/** Bind groups kept for one kernel: loops of launches cycle through few combinations of buffers. */
+/** Maximum number of cached bind groups per kernel: launches in a loop cycle through few combinations of buffers. */
 const GROUPS_KEPT = 64;
 
-/** Where the values of a plan are. */
+/** The location of a plan's values. */
 export class Places {
   constructor(
     readonly plan: Plan,
@@ -37,12 +37,12 @@ export class Places {
     readonly constants: ReadonlyMap<ValueId, PoolBuffer>,
   ) {}
 
-  /** The place of a value. */
+  /** The location of a value. */
   of(id: ValueId): Place {
     const { values, offsets, bufferBytes, inputs } = this.plan;
     const value = values[id];
     const { storage } = value;
-    // A shader may address whole vec4s; memory is padded to 256 bytes everywhere.
+    // A shader may access whole vec4s; all memory is padded to 256 bytes.
     const size = Math.ceil(value.sizeBytes / 16) * 16;
     switch (storage.kind) {
       case "input":
@@ -71,7 +71,7 @@ export class BoundKernel {
   readonly workgroups: readonly [number, number, number];
   /** Whether there is nothing to compute. */
   readonly isEmpty: boolean;
-  /** The slots that it touches; empty if the bind group never changes. */
+  /** The slots that it accesses; empty if the bind group never changes. */
   readonly slots: readonly number[];
   readonly #layout: GPUBindGroupLayout;
   readonly #bindings: readonly { readonly binding: number; readonly resource: Resource }[];
@@ -96,12 +96,12 @@ export class BoundKernel {
     this.slots = [...new Set(buffers.filter((buffer) => typeof buffer === "number"))];
   }
 
-  /** Bind groups that are kept. */
+  /** Number of cached bind groups. */
   get groupCount(): number {
     return this.#groups.size;
   }
 
-  /** The bind group of the buffers in the slots, made the first time. */
+  /** The bind group for the buffers in the slots, created on first use. */
   group(slots: readonly PoolBuffer[]): GPUBindGroup {
     const groups = this.#groups, key = this.slots.map((slot) => slots[slot].id).join();
     let group = groups.get(key);

@@ -1,26 +1,23 @@
-/**
- * Device memory for arrays that come and go: buffers are reused, never returned to the driver while the program keeps
- * its pace.
- */
+/** A pool of device memory for arrays: buffers are reused, and not returned to the driver while demand is steady. */
 import type { Health } from "./health.ts";
 import { mebibytes } from "../../plan_memory.ts";
 
 /** A buffer of the pool. Ids are never reused, so they identify a buffer in caches. */
 export interface PoolBuffer {
-  /** Its number: buffers are told apart by it. */
+  /** Identifies the buffer. */
   readonly id: number;
   /** The buffer. */
   readonly gpu: GPUBuffer;
-  /** The size class; at least what was asked for. */
+  /** The size class; at least the requested size. */
   readonly sizeBytes: number;
 }
 
-/** Free bytes beyond the bytes in use that the pool keeps for later. */
+/** Maximum free bytes that the pool keeps, beyond the bytes in use. */
 const SLACK_BYTES = 64 * 2 ** 20;
 
 /**
- * Buffers by size class. A request takes the free buffer with the lowest id, so that a loop of launches and disposals
- * settles into a short cycle of buffers, and bind groups cached by buffer are found again.
+ * Buffers by size class. A request takes the free buffer with the lowest id, so that repeated launches and disposals
+ * settle into a short cycle of buffers, and bind groups cached by buffer are reused.
  */
 export class BufferPool {
   #gpu: GPUDevice;
@@ -36,22 +33,25 @@ export class BufferPool {
     this.#health = health;
   }
 
-  /** Buffers made so far. */
+  /** Number of buffers created so far. */
   get created(): number {
     return this.#nextId;
   }
 
-  /** Buffers that are not destroyed. */
+  /** Number of buffers that are not destroyed. */
   get alive(): number {
     return this.#all.size;
   }
 
-  /** Bytes of all buffers of the pool, and how many of them are free. */
+  /** Bytes of all buffers of the pool, and of the free ones. */
   get bytes(): { readonly total: number; readonly free: number } {
     return { total: this.#totalBytes, free: this.#freeBytes };
   }
 
-  /** A buffer of at least `sizeBytes`, with whatever content. Running out of memory shows at the device's next use. */
+  /**
+   * A buffer of at least `sizeBytes`, with arbitrary content. Running out of memory is reported at the device's next
+   * use.
+   */
   acquire(sizeBytes: number): PoolBuffer {
     const size = sizeClass(sizeBytes);
     const free = this.#free.get(size);
@@ -74,11 +74,11 @@ export class BufferPool {
     return buffer;
   }
 
-  /** Gives a buffer back. Work already submitted may still use it: the queue keeps order. */
+  /** Returns a buffer to the pool. Submitted work may still use it: the queue preserves order. */
   release(buffer: PoolBuffer): void {
     let free = this.#free.get(buffer.sizeBytes);
     if (!free) this.#free.set(buffer.sizeBytes, free = []);
-    // Descending ids, so that the lowest is at the end.
+    // In descending order, so that the lowest id is at the end.
     let at = free.length;
     while (at > 0 && free[at - 1].id < buffer.id) at--;
     free.splice(at, 0, buffer);
@@ -109,13 +109,13 @@ export class BufferPool {
   }
 }
 
-/** Up to 4 KiB multiples of 256 bytes, above that 16 classes an octave: at most 6% is wasted. */
+/** Multiples of 256 bytes up to 4 KiB, above that 16 classes per octave: at most 6% is wasted. */
 function sizeClass(sizeBytes: number): number {
   const step = sizeBytes <= 4096 ? 256 : 2 ** (Math.floor(Math.log2(sizeBytes - 1)) - 4);
   return Math.max(256, Math.ceil(sizeBytes / step) * step);
 }
 
-/** Makes a buffer under an error scope: running out of memory is thrown at the device's next use, with the size. */
+/** Creates a buffer under an error scope: running out of memory is thrown at the device's next use, with the size. */
 export function createBuffer(
   gpu: GPUDevice,
   health: Health,

@@ -1,17 +1,17 @@
-/** A plan's steps as a flat list of dispatches: loops are unrolled to numbers, not to kernels. */
+/** A plan's steps as a flat list of dispatches: loops are unrolled into indices, not into kernels. */
 import { CompileError } from "../../../core/errors.ts";
 import type { KernelStep, Step } from "../../plan.ts";
 
-/** Loop indices that a kernel may read: one vec4 of them. */
+/** Maximum number of loop indices that a kernel can read: one vec4. */
 export const MAX_LOOP_DEPTH = 4;
 
-/** What to dispatch, in order. */
+/** The dispatches of a plan, in order. */
 export interface CommandList {
   /** The kernel steps in schedule order. */
   readonly steps: readonly KernelStep[];
-  /** For each dispatch, the number of its step. */
+  /** For each dispatch, the index of its step. */
   readonly sequence: Uint32Array;
-  /** For each dispatch, the number of its tuple of loop indices. */
+  /** For each dispatch, the index of its tuple of loop indices. */
   readonly tuple: Uint32Array;
   /**
    * The distinct tuples of loop indices, {@link MAX_LOOP_DEPTH} numbers each, outermost first. The first is all zeros.
@@ -21,7 +21,7 @@ export interface CommandList {
 
 /**
  * Flattens steps.
- * @throws {CompileError} if a kernel lies in more rolled loops than a device passes indices for.
+ * @throws {CompileError} if a kernel is nested in more loops than a device passes indices for.
  */
 export function flattenSteps(steps: readonly Step[]): CommandList {
   const kernels: KernelStep[] = [];

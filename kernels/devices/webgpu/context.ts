@@ -1,42 +1,42 @@
-/** What arrays and programs of one WebGPU device share: its memory, its queue and its health. */
+/** The state that arrays and programs of one WebGPU device share: its memory, its queue and its health. */
 import { DeviceError } from "../../../core/errors.ts";
 import { BufferPool, createBuffer, type PoolBuffer } from "./buffers.ts";
 import { Health } from "./health.ts";
 import { Pipelines } from "./pipelines.ts";
 import { Reader } from "./reader.ts";
 
-/** What a device has made so far: in a steady loop of launches only `submits` grows. */
+/** Counters of a device's resources. With repeated launches, only `submits` keeps growing. */
 export interface WebGpuStats {
-  /** Buffers made, for arrays, programs and reads. */
+  /** Buffers created for arrays, programs and reads. */
   readonly buffersCreated: number;
-  /** Bind groups made. */
+  /** Bind groups created. */
   readonly bindGroupsCreated: number;
-  /** Compiled kernels: those of the programs that are loaded, and at most 64 that later programs may use. */
+  /** Compiled kernels: those of loaded programs, and at most 64 more that later programs may use. */
   readonly pipelines: number;
-  /** Buffers and textures that were made and not destroyed. */
+  /** Buffers and textures that are not destroyed. */
   readonly buffersAlive: number;
-  /** Bind groups that programs keep. */
+  /** Bind groups in caches. */
   readonly bindGroupsAlive: number;
-  /** Command buffers given to the queue. */
+  /** Command buffers submitted. */
   readonly submits: number;
-  /** Bytes of arrays, those free for later arrays included. */
+  /** Bytes of arrays, including free ones in the pool. */
   readonly arrayBytes: number;
-  /** Bytes of arrays that were disposed and wait for later ones. */
+  /** Bytes of free arrays in the pool. */
   readonly freeBytes: number;
-  /** Bytes of the textures through which programs read operands; they come on top of the programs' planned memory. */
+  /** Bytes of textures through which programs read operands, in addition to the programs' planned memory. */
   readonly textureBytes: number;
 }
 
-/** Bytes of uploads that may wait for a submit: their staging memory lives until then. */
+/** Maximum bytes of uploads before a submit is forced: their staging memory is held until then. */
 const UPLOADS_BEFORE_SUBMIT = 64 * 2 ** 20;
 
 const NAN_BITS = 0x7fc00000;
 
-/** The inside of a WebGPU device. */
+/** The internals of a WebGPU device. */
 export class GpuContext {
   readonly health: Health = new Health();
   readonly pipelines: Pipelines;
-  /** What must be disposed of with the device. */
+  /** Resources to dispose of with the device. */
   readonly programs: Set<{ dispose(): void }> = new Set();
   #pool: BufferPool;
   #reader: Reader;
@@ -48,7 +48,7 @@ export class GpuContext {
   #textureBytes = 0;
   #uploadedBytes = 0;
 
-  /** @param poison Whether memory is filled with NaN before it is used again. */
+  /** @param poison Whether to fill memory with NaN before it is reused. */
   constructor(readonly gpu: GPUDevice, readonly poison: boolean) {
     this.health.watch(gpu);
     this.pipelines = new Pipelines(gpu);
@@ -56,7 +56,7 @@ export class GpuContext {
     this.#reader = new Reader(gpu, this.health);
   }
 
-  /** What was made so far. */
+  /** Counters of the resources created so far. */
   get stats(): WebGpuStats {
     const { total, free } = this.#pool.bytes;
     return {
@@ -72,26 +72,26 @@ export class GpuContext {
     };
   }
 
-  /** A buffer of the pool, for an array. */
+  /** A buffer from the pool, for an array. */
   acquire(sizeBytes: number): PoolBuffer {
-    // The buffer may be one whose content is still awaited.
+    // A pending read may still need the buffer's content.
     this.#reader.flush();
     const buffer = this.#pool.acquire(sizeBytes);
     if (this.poison) this.fillWithNan(buffer.gpu, buffer.sizeBytes);
     return buffer;
   }
 
-  /** Submits the copies of reads that wait: before a launch changes what they read. */
+  /** Submits pending reads, before a launch changes what they read. */
   flushReads(): void {
     this.#reader.flush();
   }
 
-  /** Gives a buffer back to the pool. */
+  /** Returns a buffer to the pool. */
   release(buffer: PoolBuffer): void {
     this.#pool.release(buffer);
   }
 
-  /** A buffer outside the pool, for a program. */
+  /** A buffer outside the pool, owned by a program. */
   createBuffer(size: number, usage: number, what: string): GPUBuffer {
     this.#programBuffers++;
     this.#programBuffersAlive++;
@@ -104,7 +104,7 @@ export class GpuContext {
     buffer.destroy();
   }
 
-  /** A texture that kernels read, for a program. */
+  /** A texture for kernels to read, owned by a program. */
   createTexture(format: GPUTextureFormat, width: number, height: number): GPUTexture {
     this.gpu.pushErrorScope("out-of-memory");
     const texture = this.gpu.createTexture({
@@ -133,14 +133,14 @@ export class GpuContext {
     return this.gpu.createBindGroup({ layout, entries });
   }
 
-  /** Says that bind groups are kept no longer: WebGPU frees them by itself. */
+  /** Subtracts dropped bind groups from the counters; WebGPU frees them by itself. */
   dropBindGroups(count: number): void {
     this.#bindGroupsAlive -= count;
   }
 
   /**
-   * Runs `fn` under an error scope, which costs less than a microsecond: what WebGPU refuses is thrown at the device's
-   * next use, reads included.
+   * Runs `fn` under an error scope, which takes less than a microsecond. An error is thrown at the device's next use,
+   * including reads.
    */
   guard<T>(action: string, fn: () => T): T {
     this.gpu.pushErrorScope("validation");
@@ -153,7 +153,7 @@ export class GpuContext {
 
   /** Copies host bytes to the start of a buffer, in the order of submits. */
   write(buffer: GPUBuffer, bytes: ArrayBufferView<ArrayBuffer>): void {
-    // Deno's process dies of an empty write.
+    // An empty write crashes Deno.
     if (bytes.byteLength === 0) return;
     this.gpu.queue.writeBuffer(buffer, 0, bytes);
     this.#uploadedBytes += bytes.byteLength;
@@ -165,7 +165,7 @@ export class GpuContext {
     this.write(buffer, new Uint32Array(sizeBytes / 4).fill(NAN_BITS));
   }
 
-  /** Submits commands, or only what was written. */
+  /** Submits commands, or only pending writes. */
   submit(commands?: GPUCommandBuffer): void {
     this.gpu.queue.submit(commands ? [commands] : []);
     this.#uploadedBytes = 0;
@@ -173,7 +173,7 @@ export class GpuContext {
   }
 
   /**
-   * Copies the first bytes of a buffer to the host, as they are after everything submitted so far.
+   * Copies the first bytes of a buffer to the host, as of all work submitted so far.
    * @throws {DeviceError} if the device is lost, or anything that ran on it failed.
    */
   async read(buffer: GPUBuffer, sizeBytes: number): Promise<ArrayBuffer> {
@@ -185,7 +185,7 @@ export class GpuContext {
       return bytes;
     } catch (error) {
       if (error instanceof DeviceError) throw error;
-      // The loss of the device, or the error that this one follows from, may be under way.
+      // A report of device loss, or of the error that caused this one, may be pending.
       await new Promise((resolve) => setTimeout(resolve, 0));
       await this.health.settle();
       throw new DeviceError(

@@ -1,17 +1,17 @@
-/** Chooses the tiles of contract kernels from a small cost model; its constants were measured on llvmpipe. */
+/** Chooses the tiles of contract kernels with a simple cost model, whose constants were measured on llvmpipe. */
 import type { Expr } from "../../../core/expr.ts";
 import { visitExprs } from "../../cost.ts";
 import type { ContractKernel } from "../../kernel.ts";
 import { pointsOf } from "../../codegen/lane_index.ts";
 import type { PrintTarget } from "./print_writer.ts";
 
-/** Outputs that one invocation keeps in registers; `columns` is a multiple of 4. */
+/** The outputs that one invocation keeps in registers; `columns` is a multiple of 4. */
 export interface RegisterTile {
   readonly rows: number;
   readonly columns: number;
 }
 
-/** Tiles by falling size. */
+/** Tiles in order of decreasing size. */
 const TILES: readonly RegisterTile[] = [[16, 16], [16, 8], [8, 16], [8, 8], [4, 8], [8, 4], [4, 4], [2, 4], [1, 4]].map(
   ([rows, columns]) => ({
     rows,
@@ -19,19 +19,18 @@ const TILES: readonly RegisterTile[] = [[16, 16], [16, 8], [8, 16], [8, 8], [4, 
   }),
 );
 
-/** Runs of a kernel over which its compilation must pay, for each iteration of its enclosing loops. */
+/** Number of runs over which compiling a kernel must pay off, per iteration of its enclosing loops. */
 const EXPECTED_RUNS = 100;
 
 /**
- * What a software adapter takes for one step of k on eight invocations, which run as one: nanoseconds of a core for a
- * multiply-add, and for an element of a row or column. Elements come from buffers at a tenth of the speed at which
- * texels come from textures.
+ * The time of one step of k on a software adapter, for eight invocations that run as one vector: nanoseconds of a core
+ * per multiply-add, and per element of a row or column. Buffers deliver elements at a tenth of the speed of textures.
  */
 const STEP_NS = { buffers: { product: 0, element: 56 }, texels: { product: 1.2, element: 7.7 } };
 
 /**
- * The register tile of a kernel on a software adapter: the least time to compile it once and run it
- * {@link EXPECTED_RUNS} times on two cores.
+ * The register tile of a kernel on a software adapter: minimises the time to compile it once and run it {@link
+ * EXPECTED_RUNS} times on two cores.
  */
 export function chooseSoftwareTile(kernel: ContractKernel, target: PrintTarget): RegisterTile {
   const { m, n, k, batch, loops, lhs, rhs, stores } = kernel;
@@ -69,8 +68,8 @@ function compileMs(roots: readonly Expr[], load: number): number {
 }
 
 /**
- * The register tile where compilation is cheap: enough of them to fill a GPU, and otherwise as large as registers
- * allow.
+ * The register tile where compilation is cheap: as large as registers allow, provided there are enough tiles to fill a
+ * GPU.
  */
 export function chooseGpuTile({ m, n, batch }: ContractKernel): RegisterTile {
   const rows = m.extent >= 4 ? 4 : m.extent >= 2 ? 2 : 1;
@@ -78,7 +77,7 @@ export function chooseGpuTile({ m, n, batch }: ContractKernel): RegisterTile {
   return { rows: invocations < 4096 ? Math.min(rows, 2) : rows, columns: 4 };
 }
 
-/** Outputs of one workgroup that shares operands through workgroup memory, and the tile of each of its invocations. */
+/** The outputs of a workgroup that shares operands through workgroup memory, and the tile of each invocation. */
 export interface WorkgroupTile {
   readonly rows: number;
   readonly columns: number;
@@ -87,14 +86,14 @@ export interface WorkgroupTile {
   readonly each: RegisterTile;
 }
 
-/** The workgroup tile of a kernel on a GPU; undefined where it is too small to share anything. */
+/** The workgroup tile of a kernel on a GPU; undefined for shapes too small to share operands. */
 export function chooseWorkgroupTile(
   { m, n, k, batch }: ContractKernel,
   target: PrintTarget,
 ): WorkgroupTile | undefined {
   if (m.extent < 32 || n.extent < 32 || k.extent < 16) return undefined;
   const tiles = (size: number) => pointsOf(batch) * Math.ceil(m.extent / size) * Math.ceil(n.extent / size);
-  // Below some two tiles a multiprocessor, smaller tiles keep more of them busy.
+  // With fewer than about two tiles per multiprocessor, smaller tiles keep more of them busy.
   const size = tiles(64) >= 128 && target.maxInvocations >= 256 ? 64 : 32;
   return { rows: size, columns: size, depth: 16, each: { rows: 4, columns: 4 } };
 }

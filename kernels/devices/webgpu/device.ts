@@ -24,21 +24,21 @@ export type Printer = typeof printWgsl;
 
 /** Options of {@link requestWebGpuDevice}. */
 export interface WebGpuOptions {
-  /** Which adapter to prefer where there are several. Default: the fast one. */
+  /** Which adapter to prefer if there are several. Default: the fast one. */
   readonly powerPreference?: "high-performance" | "low-power";
   /**
-   * Where the driver is to keep compiled shaders, so that later processes find them: a directory that exists, or whose
-   * parent does. Mesa and NVIDIA on Linux; others go by their own rules. Counts for the first adapter of a process.
-   * Default: where the driver keeps them anyway.
+   * The directory in which the driver caches compiled shaders, so that later processes can reuse them. It must exist or
+   * its parent must. Supported by Mesa and NVIDIA on Linux; other drivers ignore it. Applies to the first adapter of a
+   * process. Default: the driver's own.
    */
   readonly shaderCacheDirectory?: string;
   /**
-   * Fills memory with NaN before it is used again, so that reads of unwritten memory show. Slow; for tests. Default:
-   * false.
+   * Fills memory with NaN before it is reused, so that reads of unwritten memory become visible. Slow; for tests.
+   * Default: false.
    */
   readonly poison?: boolean;
   /**
-   * Another printer of kernels, for tests of the device alone.
+   * A replacement for the kernel printer, for tests of the device alone.
    * @internal
    */
   readonly printer?: Printer;
@@ -52,9 +52,9 @@ const WEBGPU_OPTIONS = optionNames<WebGpuOptions>({
 });
 
 /**
- * Opens the machine's WebGPU adapter.
- * @throws {DeviceError} with reason `unavailable` where there is none; the text says what to install. With reason
- * `validation` if a shader cache is asked for and its place may not be set.
+ * Opens a WebGPU adapter.
+ * @throws {DeviceError} with reason `unavailable` if there is none, with a message that says what to install; with
+ * reason `validation` if a shader cache is requested and the environment may not be set.
  */
 export async function requestWebGpuDevice(options: WebGpuOptions = {}): Promise<WebGpuDevice> {
   checkOptions("requestWebGpuDevice", options, WEBGPU_OPTIONS);
@@ -110,20 +110,20 @@ function describe(info: GPUAdapterInfo): DeviceInfo {
   return { kind: "webgpu", description, software };
 }
 
-/** The limits of an adapter: what all devices have, and WebGPU's own of the same names. */
+/** The limits of an adapter: those of all devices, and WebGPU's under their own names. */
 export interface WebGpuLimits extends DeviceLimits {
-  /** Most bytes of one buffer, before alignment. */
+  /** Maximum bytes of a buffer, before alignment. */
   readonly maxBufferSize: number;
-  /** Most invocations of a workgroup. */
+  /** Maximum invocations of a workgroup. */
   readonly maxComputeInvocationsPerWorkgroup: number;
-  /** Most bytes of a workgroup's memory. */
+  /** Maximum bytes of a workgroup's memory. */
   readonly maxComputeWorkgroupStorageSize: number;
-  /** Most workgroups along a dimension of a dispatch. */
+  /** Maximum workgroups along a dimension of a dispatch. */
   readonly maxComputeWorkgroupsPerDimension: number;
 }
 
 function limitsOf(limits: GPUSupportedLimits): WebGpuLimits {
-  // What a binding may begin at, whatever the adapter: plans are the same on all of them.
+  // A binding alignment that every adapter supports, so that plans are the same on all of them.
   const alignmentBytes = 256, maxBufferBytes = Math.floor(limits.maxBufferSize / alignmentBytes) * alignmentBytes;
   return {
     maxOperands: limits.maxStorageBuffersPerShaderStage,
@@ -140,11 +140,11 @@ function limitsOf(limits: GPUSupportedLimits): WebGpuLimits {
 
 /** A WebGPU device. Made by {@link requestWebGpuDevice}. */
 export class WebGpuDevice extends BaseDevice {
-  /** The adapter. */
+  /** Kind and description of the adapter. */
   readonly info: DeviceInfo;
   /** Programs are scheduled and planned before they are loaded. */
   readonly needsPlan = true;
-  /** What programs must keep to. */
+  /** Limits that programs must respect. */
   readonly limits: WebGpuLimits;
   #context: GpuContext;
   #printer?: Printer;
@@ -160,14 +160,14 @@ export class WebGpuDevice extends BaseDevice {
     this.#context = new GpuContext(gpu, poison);
   }
 
-  /** What was made so far. */
+  /** Counters of the resources created so far. */
   get stats(): WebGpuStats {
     return this.#context.stats;
   }
 
   /**
-   * Puts a host array in device memory.
-   * @throws {ShapeError} if the length does not fit; {DeviceError} if it is larger than the device can bind.
+   * Copies a host array to device memory.
+   * @throws {ShapeError} if the length does not match; {DeviceError} if it is larger than the device can bind.
    */
   upload(data: HostData, type: Type): WebGpuArray {
     this.#context.health.check();
@@ -189,7 +189,7 @@ export class WebGpuDevice extends BaseDevice {
 
   /**
    * Loads a plan.
-   * @throws {CompileError} if the device's compiler refuses a kernel; {DeviceError} if there is not the memory for it.
+   * @throws {CompileError} if the device's compiler rejects a kernel; {DeviceError} if there is not enough memory.
    * @internal
    */
   async load({ plan, donated = [], progress, signal, phase }: LoadedProgram): Promise<WebGpuExecutable> {
@@ -200,7 +200,7 @@ export class WebGpuDevice extends BaseDevice {
     const compiled = this.#compile(commands.steps, { progress, signal }, timer);
     const release = ({ kernels }: { readonly kernels: readonly CompiledKernel[] }): void =>
       kernels.forEach(({ wgsl }) => this.#context.pipelines.release(wgsl.source, wgsl.bindings));
-    // After an abort, a program that is still compiled has no owner.
+    // After an abort, a program that finishes compiling has no owner.
     const { kernels, sources } = await unlessAborted(compiled, signal, release);
     timer.end("compile");
     const releasePipelines = (): void => release({ kernels });
@@ -231,7 +231,7 @@ export class WebGpuDevice extends BaseDevice {
     return program;
   }
 
-  /** Prints and compiles the kernels of steps; equal texts once, all at the same time. */
+  /** Prints and compiles the kernels of steps concurrently; equal texts are compiled once. */
   async #compile(
     steps: readonly KernelStep[],
     { progress, signal }: CompileWatch,
@@ -258,7 +258,7 @@ export class WebGpuDevice extends BaseDevice {
     const finish = (shader: number): void => {
       if (done.has(shader)) return;
       done.add(shader);
-      // Nobody waits any longer for what goes on after an abort.
+      // After an abort, nothing awaits the remaining compilations.
       if (!signal?.aborted) progress?.(done.size, numbers.size);
     };
     const made = await Promise.allSettled(
@@ -278,7 +278,7 @@ export class WebGpuDevice extends BaseDevice {
     return { kernels, sources: [...numbers.keys()] };
   }
 
-  /** Waits until everything launched is done. */
+  /** Waits for all launched work. */
   async synchronize(): Promise<void> {
     this.#context.health.check();
     await fence(this.gpu.queue);
@@ -291,7 +291,7 @@ export class WebGpuDevice extends BaseDevice {
   }
 }
 
-/** A printer for one target that prints equal kernels once. */
+/** A printer for one target that caches by kernel. */
 function printOnce(): Printer {
   const byKey = new Map<string, WgslKernel>();
   return (kernel, target) => {

@@ -1,10 +1,10 @@
 /**
- * Runs a plan: one command encoder and one submit a launch, and one compute pass but where kernels read copies in
- * textures (texels.ts).
+ * Runs a plan with one command encoder and one submit per launch, and one compute pass except where kernels read copies
+ * in textures (texels.ts).
  *
- * Everything that does not depend on the caller's arrays is made when the program is loaded: pipelines, the arena, the
- * constants, the bind groups of kernels that touch nothing else, and the loop indices of every iteration. The bind
- * groups of the other kernels are cached by the buffers they touch, so that a steady loop of launches makes none.
+ * Everything that does not depend on the caller's arrays is created when the program is loaded: pipelines, the arena,
+ * the constants, the bind groups of kernels that access nothing else, and the loop indices of every iteration. The
+ * other bind groups are cached by their buffers, so that repeated launches create none.
  */
 import { DeviceError, ShapeError } from "../../../core/errors.ts";
 import { formatType, sameShape } from "../../../core/shape.ts";
@@ -22,7 +22,7 @@ import { TEXEL_ROW_BYTES } from "./print_texels.ts";
 import { makeArena, makeLoopBuffer } from "./program_buffers.ts";
 import { planTexels, rectanglesOf, type TexelCopy, type TexelPlan } from "./texels.ts";
 
-/** A plan on a WebGPU device. */
+/** A plan loaded on a WebGPU device. */
 export class WebGpuExecutable implements Executable {
   readonly sources: readonly string[];
   readonly shaders: readonly number[];
@@ -45,11 +45,11 @@ export class WebGpuExecutable implements Executable {
   #disposed = false;
 
   /**
-   * @param donated Positions of the inputs that a launch uses up.
-   * @param kernels One for each kernel step in schedule order.
+   * @param donated Positions of the inputs that a launch consumes.
+   * @param kernels One per kernel step, in schedule order.
    * @param sources The distinct source texts.
-   * @param constants The uploaded constants, which the executable owns from now on.
-   * @param releasePipelines Says that the kernels are used no longer.
+   * @param constants The uploaded constants, which the executable takes ownership of.
+   * @param releasePipelines Called when the kernels are no longer used.
    */
   constructor(
     device: Device,
@@ -117,7 +117,7 @@ export class WebGpuExecutable implements Executable {
     });
   }
 
-  /** Takes the buffers of donated inputs away, and frees those that are no output's. */
+  /** Takes ownership of the buffers of donated inputs, and frees those that no output reuses. */
   #useUp(inputs: readonly DeviceArray[]): void {
     for (const position of this.#donated) {
       const buffer = this.#own(inputs[position]).take();
@@ -125,7 +125,7 @@ export class WebGpuExecutable implements Executable {
     }
   }
 
-  /** Checks and resolves the inputs and makes the outputs: the buffers of all of them, and those of the outputs. */
+  /** Checks and resolves the inputs and creates the outputs. Returns all buffers, and those of the outputs. */
   #prepare(inputs: readonly DeviceArray[]): { slots: PoolBuffer[]; outputs: PoolBuffer[] } {
     this.#context.health.check();
     if (this.#disposed) throw new DeviceError("Cannot launch the program: it was disposed", "disposed");
@@ -162,13 +162,13 @@ export class WebGpuExecutable implements Executable {
   }
 
   /**
-   * Copies inputs given twice: browsers refuse one buffer at two writable bindings, and every binding is declared
-   * writable.
+   * Copies inputs that are passed twice: browsers reject one buffer in two writable bindings, and every binding is
+   * declared writable.
    */
   #separate(encoder: GPUCommandEncoder, slots: PoolBuffer[]): PoolBuffer[] {
     const copies: PoolBuffer[] = [];
     const seen = new Set<PoolBuffer>();
-    // Outputs have buffers of their own, or that of a donated input, which is given once.
+    // Outputs have buffers of their own, or that of a donated input, which is passed only once.
     slots.slice(0, this.#plan.inputs.length).forEach((buffer, i) => {
       if (!seen.has(buffer)) {
         seen.add(buffer);
@@ -194,7 +194,7 @@ export class WebGpuExecutable implements Executable {
   ): void {
     const { sequence, tuple } = this.#commands;
     let pass: GPUComputePassEncoder | undefined;
-    // Looked up once a launch: a loop's kernels are dispatched many times.
+    // Hoisted out of the loop: the kernels of a loop are dispatched many times.
     const groups: (GPUBindGroup | undefined)[] = new Array(this.#kernels.length);
     let pipeline: GPUComputePipeline | undefined, group: GPUBindGroup | undefined, loop = -1;
     for (let i = from; i < to; i++) {
@@ -236,7 +236,7 @@ export class WebGpuExecutable implements Executable {
   async profile(inputs: readonly DeviceArray[]): Promise<readonly number[]> {
     const times = this.#commands.steps.map(() => 0);
     const { slots, outputs } = this.#prepare(inputs);
-    // The first run lets the driver finish its compilation.
+    // The first run lets the driver finish compiling.
     this.#submit([...slots]);
     await (this.#context.gpu.features.has("timestamp-query")
       ? this.#profileTimed(slots, times)
@@ -274,7 +274,7 @@ export class WebGpuExecutable implements Executable {
     }
   }
 
-  /** Frees the arena and the constants. Work already launched still ends. */
+  /** Frees the arena and the constants. Work that was already launched still completes. */
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
@@ -284,7 +284,7 @@ export class WebGpuExecutable implements Executable {
     for (const buffer of this.#constants.values()) this.#context.release(buffer);
     this.#context.dropBindGroups(this.#kernels.reduce((count, { groupCount }) => count + groupCount, 1));
     this.#releasePipelines();
-    // Whoever keeps the program keeps none of these.
+    // Whoever keeps the program does not keep these alive.
     this.#arena.length = 0;
     [this.#textures, this.#kernels] = [[], []];
     this.#constants.clear();

@@ -1,14 +1,14 @@
 /**
- * Where drivers rewrite float arithmetic as if there were no NaN, no infinity and no rounding: `x * 0` to 0, `x - x` to
- * 0, `(x + y) - x` to y, a choice of the greater to `max`, which loses NaN, and a conversion to an integer and back to
- * a truncation. WGSL allows all that and has no word against it. But a driver rewrites only what it recognises, so an
- * operand that appears twice is hidden once: an exclusive or with a zero of which the driver does not know that it is
- * one. That is one instruction on a value in a register, and only where one of these patterns stands.
+ * Protects float arithmetic from drivers that optimise as if there were no NaN, infinity or rounding: they turn `x * 0`
+ * and `x - x` into 0, `(x + y) - x` into y, a select of the greater value into `max`, which loses NaN, and a conversion
+ * to an integer and back into a truncation. WGSL permits all of this and offers no way to forbid it. Since drivers only
+ * rewrite patterns that they recognise, an operand that occurs twice is hidden once: by an exclusive or with a zero
+ * that the driver cannot prove to be zero. This costs one instruction on a register, and only where a pattern occurs.
  */
 import { isFloat } from "../../../core/dtype.ts";
 import type { Expr } from "../../../core/expr.ts";
 
-/** Which operands of an expression to hide; of a choice the sides `then` and `otherwise`. */
+/** Which operands of an expression to hide; for a select, its sides `then` and `otherwise`. */
 export interface Folds {
   readonly hidesLhs: boolean;
   readonly hidesRhs: boolean;
@@ -16,7 +16,7 @@ export interface Folds {
 
 const NONE: Folds = { hidesLhs: false, hidesRhs: false };
 
-/** What has to be hidden of an expression's operands, for its value to be the one that IEEE arithmetic gives. */
+/** Which operands to hide for the expression to have its IEEE value. */
 export function foldsOf(expr: Expr): Folds {
   switch (expr.kind) {
     case "unary":
@@ -47,12 +47,12 @@ function isFloatComparison(expr: Expr): boolean {
   return expr.kind === "binary" && COMPARISONS.has(expr.op) && isFloat(expr.lhs.dtype);
 }
 
-/** `x < y ? x : y` and the like become minima and maxima. */
+/** `x < y ? x : y` and similar selects become minima and maxima. */
 function foldsOfSelect({ cond, then, otherwise }: Expr & { kind: "select" }): Folds {
   if (cond.kind !== "binary" || !isFloatComparison(cond)) return NONE;
   const isCompared = (side: Expr) =>
     side.kind !== "const" && [cond.lhs, cond.rhs].some((operand) => unsigned(operand) === unsigned(side));
-  // One side is enough; of both, the driver would take the zero out of the choice.
+  // One side is enough; with both hidden, the driver would factor the zero out of the select.
   return isCompared(then) ? { hidesLhs: true, hidesRhs: false } : { hidesLhs: false, hidesRhs: isCompared(otherwise) };
 }
 
@@ -64,7 +64,7 @@ function foldsOfBinary({ op, lhs, rhs }: Expr & { kind: "binary" }): Folds {
   return { hidesLhs: isTermOf(y, x), hidesRhs: (x === y && !(op === "add" && lhs === rhs)) || isTermOf(x, y) };
 }
 
-/** Whether an operand is 0, or 0 under a condition, so that a product need not look at the other operand. */
+/** Whether an operand is 0, or 0 under a condition, so that a product may ignore the other operand. */
 function mayBeZeroForCertain(expr: Expr): boolean {
   const isZero = (side: Expr) => side.kind === "const" && side.value === 0;
   if (expr.kind === "select") return isZero(expr.then) || isZero(expr.otherwise);
@@ -76,7 +76,7 @@ function isTermOf(term: Expr, sum: Expr): boolean {
     (unsigned(sum.lhs) === term || unsigned(sum.rhs) === term);
 }
 
-/** The expression without a minus in front of it. */
+/** The expression without a leading minus sign. */
 function unsigned(expr: Expr): Expr {
   return expr.kind === "unary" && expr.op === "neg" ? unsigned(expr.x) : expr;
 }

@@ -1,4 +1,4 @@
-/** Asynchronous errors of a WebGPU device: they are thrown at the next use. */
+/** Asynchronous errors of a WebGPU device, which are thrown at the next use. */
 import { DeviceError, type DeviceErrorReason } from "../../../core/errors.ts";
 
 const REMEDIES: Partial<Record<DeviceErrorReason, string>> = {
@@ -16,7 +16,7 @@ export class Health {
   #reported: DeviceError | undefined;
   #pending = new Set<Promise<void>>();
 
-  /** Watches a device's loss and its uncaptured errors. */
+  /** Observes device loss and uncaptured errors. */
   watch(gpu: GPUDevice): void {
     // Deno 2.4 has devices without this promise.
     (gpu.lost as Promise<GPUDeviceLostInfo> | undefined)?.then(({ message, reason }) => {
@@ -28,12 +28,12 @@ export class Health {
     });
   }
 
-  /** Makes every later use throw. The first reason stays. */
+  /** Makes every later use throw. The first reason is kept. */
   fail(reason: "lost" | "disposed", message: string): void {
     this.#fatal ??= makeError(reason, message);
   }
 
-  /** Keeps an error for the next use. The first one stays, since others follow from it. */
+  /** Stores an error for the next use. The first one is kept, since others are usually consequences of it. */
   report(error: GPUError, action: string): void {
     const outOfMemory = "GPUOutOfMemoryError" in globalThis && error instanceof GPUOutOfMemoryError;
     this.#reported ??= makeError(
@@ -42,7 +42,7 @@ export class Health {
     );
   }
 
-  /** Expects that an error scope catches nothing. What it catches is thrown at the next use after it is known. */
+  /** Requires an error scope to be empty. An error that it catches is thrown at the next use after it is reported. */
   expect(scope: Promise<GPUError | null>, action: string): void {
     const check = scope.then((error) => {
       if (error) this.report(error, action);
@@ -58,7 +58,7 @@ export class Health {
     if (error) throw error;
   }
 
-  /** Waits for the error scopes that are under way, then checks. Free when there are none. */
+  /** Waits for pending error scopes, then checks. Free if there are none. */
   async settle(): Promise<void> {
     while (this.#pending.size > 0) await Promise.all(this.#pending);
     this.check();
@@ -70,7 +70,7 @@ function makeError(reason: DeviceErrorReason, message: string): DeviceError {
   return new DeviceError(remedy ? `${message}; ${remedy}` : message, reason);
 }
 
-/** A fresh error at each use, so that the stack shows where the use was. */
+/** A new error for each use, so that the stack trace shows where the use was. */
 function copyOf(error: DeviceError): DeviceError {
   return new DeviceError(error.message, error.reason);
 }

@@ -1,11 +1,11 @@
-/** Functions of WGSL that printed kernels call where an operator or a built-in would not do. */
+/** WGSL functions that printed kernels call where operators and built-ins are not sufficient. */
 import type { DType } from "../../../core/dtype.ts";
 import { HALF_PI_PARTS, MAX_SUBTRACTED, TWO_OVER_PI_WORDS } from "../../codegen/half_pi.ts";
 import { floatLiteral, typeName } from "./print_literal.ts";
 
 /**
- * Functions that WGSL lacks, or whose built-in form is inaccurate or unsafe somewhere; the last part of a name is the
- * operands' type.
+ * Functions that WGSL lacks, or whose built-in version is inaccurate or unsafe somewhere. The suffix of a name is the
+ * type of the operands.
  */
 export type HelperName =
   | "cos_f32"
@@ -162,7 +162,7 @@ const BODIES: Record<HelperName, readonly string[]> = {
   ],
 };
 
-/** Lines that give the logarithm of a variable a name. */
+/** Lines that bind the logarithm of a variable to a name. */
 function logarithm(x: string): string[] {
   return [
     `let s = (${x} - 1.0) / (${x} + 1.0);`,
@@ -197,7 +197,8 @@ function sine(quarters: 0 | 1): string[] {
     `if (any(${large})) {`,
     "  let pattern = bitcast<U>(x);",
     "  let m = (pattern & U(0x7fffffu)) | U(0x800000u);",
-    // |x| is m 2^p. The bits of 2 / pi before number p - 2 make multiples of 4 with m; a word of zeros stands in front of them.
+    // |x| is m 2^p. Bits of 2 / pi before bit p - 2 contribute multiples of 4 to the product with m. A word of zeros
+    // comes first.
     "  let start = ((pattern >> U(23u)) & U(0xffu)) - U(120u);",
     "  let at = start >> U(5u);",
     "  let bits = start & U(31u);",
@@ -205,7 +206,7 @@ function sine(quarters: 0 | 1): string[] {
     ...[0, 1, 2].map((offset) =>
       `  let v${offset} = (w${offset} << bits) | ((w${offset + 1} >> U(1u)) >> (U(31u) - bits));`
     ),
-    // The upper halves of m v1 and m v2, by halves of 16 bits; m has 24.
+    // The upper halves of m v1 and m v2, computed in halves of 16 bits; m has 24.
     ...[1, 2].flatMap((n) => [
       `  let low${n} = (m & U(0xffffu)) * (v${n} & U(0xffffu));`,
       `  let cross${n} = (m >> U(16u)) * (v${n} & U(0xffffu)) + (low${n} >> U(16u));`,
@@ -214,7 +215,7 @@ function sine(quarters: 0 | 1): string[] {
     ]),
     "  let low = m * v1 + high2;",
     "  let high = m * v0 + high1 + select(U(0u), U(1u), low < high2);",
-    // Two bits before the point; rounding to the nearest quarter turn leaves a rest with a sign.
+    // Two integer bits; rounding to the nearest quarter turn leaves a signed remainder.
     "  let whole = (high + U(0x20000000u)) >> U(30u);",
     "  let rest = high - (whole << U(30u));",
     "  let minus = rest >= U(0x80000000u);",

@@ -1,9 +1,9 @@
 /**
- * The one place that knows what differs between Deno, Node, Bun and browsers.
+ * The only module that knows the differences between Deno, Node, Bun and browsers.
  *
- * In Deno, awaiting `mapAsync` or `onSubmittedWorkDone` costs 11-12 ms whatever the work, because the promise waits for
- * a timer; but the calls themselves already block until the queue is done. So a fence there is the unawaited call, and
- * a mapped range can be read at once. Browsers never block, and must await.
+ * In Deno, awaiting `mapAsync` or `onSubmittedWorkDone` takes 11-12 ms regardless of the work, because the promise
+ * waits for a timer; but the calls themselves already block until the queue is done. A fence in Deno is therefore the
+ * call without await, after which a mapped range can be read at once. Browsers never block, and must await.
  */
 import { DeviceError } from "../../../core/errors.ts";
 
@@ -22,15 +22,15 @@ export function webgpu(): GPU | undefined {
   return (globalThis as { navigator?: { gpu?: GPU } }).navigator?.gpu;
 }
 
-/** Where drivers look for the folder of their shader cache: Mesa's, NVIDIA's. */
+/** The environment variables that set the directory of a driver's shader cache: Mesa's and NVIDIA's. */
 const CACHE_VARIABLES = ["MESA_SHADER_CACHE_DIR", "__GL_SHADER_DISK_CACHE_PATH"] as const;
 
 /**
- * Prepares what drivers read from the environment, before the first adapter of the process is requested.
+ * Sets environment variables that drivers read, before the first adapter of the process is requested.
  *
- * Silences Mesa's device-select layer, which writes to stderr when there is no display: needs the permission to set
- * NODEVICE_SELECT and does without, since asking would stop programs with a prompt.
- * @param shaderCacheDirectory Where drivers are to keep compiled shaders.
+ * Silences Mesa's device-select layer, which writes to stderr without a display. This needs permission to set
+ * NODEVICE_SELECT and is skipped without it, since a prompt would block programs.
+ * @param shaderCacheDirectory Directory in which drivers cache compiled shaders.
  * @throws {DeviceError} if a directory is given and the environment may not be set.
  */
 export function prepareEnvironment(shaderCacheDirectory?: string): void {
@@ -58,16 +58,16 @@ export async function fence(queue: GPUQueue): Promise<void> {
   else await done;
 }
 
-/** A part of a buffer. */
+/** A range of a buffer. */
 export interface ByteRange {
   readonly offset: number;
   readonly sizeBytes: number;
 }
 
 /**
- * Copies parts of a staging buffer to the host, once everything submitted is done.
- * @param staging A buffer with usage MAP_READ that has been mapped before (created with `mappedAtCreation`): Deno's
- * process dies otherwise.
+ * Copies ranges of a staging buffer to the host once all submitted work is done.
+ * @param staging A buffer with usage MAP_READ that has been mapped before (created with `mappedAtCreation`): otherwise
+ * Deno crashes.
  */
 export async function readStaging(staging: GPUBuffer, ranges: readonly ByteRange[]): Promise<ArrayBuffer[]> {
   const mapped = staging.mapAsync(GPUMapMode.READ);
@@ -79,16 +79,16 @@ export async function readStaging(staging: GPUBuffer, ranges: readonly ByteRange
   return copies;
 }
 
-/** What runs the library. */
+/** The runtime. */
 export type Runtime = "deno" | "node" | "bun" | "browser";
 
-/** Where somebody looks for a WebGPU device. */
+/** The environment in which a WebGPU device is requested. */
 export interface Place {
-  /** What runs the library. */
+  /** The runtime. */
   readonly runtime: Runtime;
   /** `linux`, `darwin`, `windows` or another name; in browsers unknown. */
   readonly os?: string;
-  /** Whether there is `navigator.gpu`, which finds no adapter; else there is no WebGPU at all. */
+  /** Whether `navigator.gpu` exists but finds no adapter; otherwise there is no WebGPU at all. */
   readonly hasApi: boolean;
 }
 
@@ -99,7 +99,7 @@ interface Globals {
   readonly navigator?: { readonly gpu?: unknown };
 }
 
-/** Where this runs. Deno and Bun have a `process` too, so they are asked for first. */
+/** Detects the environment. Deno and Bun also define `process`, so they are tested first. */
 export function placeOf(globals: Globals = globalThis as Globals): Place {
   const { Deno: deno, Bun: bun, process, navigator } = globals, hasApi = navigator?.gpu !== undefined;
   if (deno) return { runtime: "deno", os: deno.build?.os, hasApi };
@@ -108,14 +108,14 @@ export function placeOf(globals: Globals = globalThis as Globals): Place {
   return process?.versions?.node ? { runtime: "node", os, hasApi } : { runtime: "browser", hasApi };
 }
 
-/** What to do to get a WebGPU device at a place. */
+/** How to get a WebGPU device in an environment. */
 function remedy({ runtime, os, hasApi }: Place): string {
   if (runtime === "browser") {
     return hasApi
       ? "turn on hardware acceleration and update the graphics driver"
       : "take a browser that has it, on a page from https or localhost";
   }
-  // Neither has WebGPU of its own.
+  // Neither has built-in WebGPU.
   if (!hasApi && runtime !== "deno") return "give it one, such as the package webgpu, as navigator.gpu";
   if (!hasApi) return "take Deno 2.5 or later, or run with --unstable-webgpu";
   if (os === "linux") {
@@ -124,7 +124,7 @@ function remedy({ runtime, os, hasApi }: Place): string {
   return "update the graphics driver";
 }
 
-/** Why there is no WebGPU device, what to do, and what runs anyway. */
+/** The error message: why there is no WebGPU device, how to get one, and which devices work anyway. */
 export function unavailableText(place: Place): string {
   const name = { deno: "Deno", node: "Node", bun: "Bun", browser: "browser" }[place.runtime];
   const reason = place.hasApi

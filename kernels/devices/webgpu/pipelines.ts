@@ -1,6 +1,6 @@
 /**
- * Compute pipelines by source text: programs that are loaded share those of equal texts, and some that nobody uses any
- * more are kept for later ones.
+ * Compute pipelines by source text: loaded programs share pipelines with equal texts, and some unused ones are cached
+ * for later programs.
  */
 import { CompileError } from "../../../core/errors.ts";
 import type { Binding } from "./print_writer.ts";
@@ -12,8 +12,8 @@ export interface KernelLayout {
 }
 
 /**
- * Pipelines that are kept although no program uses them. A pipeline takes a third of a megabyte on software drivers,
- * and WebGPU frees it only once it is unreachable; compiling it again takes long.
+ * Maximum number of unused pipelines in the cache. A pipeline takes a third of a megabyte on software drivers, and
+ * WebGPU only frees it when it is unreachable; recompiling is slow.
  */
 const UNUSED_KEPT = 64;
 
@@ -22,12 +22,12 @@ interface Entry {
   users: number;
 }
 
-/** Makes layouts and pipelines, each once. */
+/** Creates layouts and pipelines, each once. */
 export class Pipelines {
   #gpu: GPUDevice;
   #layouts = new Map<string, KernelLayout>();
   #entries = new Map<string, Entry>();
-  /** Keys of pipelines without users, the one longest without first. */
+  /** Keys of unused pipelines, least recently used first. */
   #unused = new Set<string>();
   /** The layout of group 1: one uniform block found by dynamic offset. */
   readonly loopLayout: GPUBindGroupLayout;
@@ -43,7 +43,7 @@ export class Pipelines {
     });
   }
 
-  /** Pipelines that are kept: those in use and some that were. */
+  /** Number of pipelines in the cache, in use or not. */
   get count(): number {
     return this.#entries.size;
   }
@@ -69,11 +69,11 @@ export class Pipelines {
   }
 
   /**
-   * The pipeline of a source text, for one more user, who is to {@link release} it, also where it cannot be compiled.
+   * Acquires the pipeline of a source text; the caller must {@link release} it, even if compilation fails.
    * @param source WGSL with the entry point `main`.
-   * @param bindings Those of group 0.
+   * @param bindings The bindings of group 0.
    * @param origins The ops of the kernel, for the error message.
-   * @throws {CompileError} quoting line and caret if the device's compiler refuses the text.
+   * @throws {CompileError} quoting line and caret if the device's compiler rejects the text.
    */
   acquire(source: string, bindings: readonly Binding[], origins: readonly string[]): Promise<GPUComputePipeline> {
     const key = keyOf(source, bindings);
@@ -88,7 +88,7 @@ export class Pipelines {
     return entry.pipeline;
   }
 
-  /** Says that a user of a source text's pipeline is gone. */
+  /** Releases the pipeline of a source text. */
   release(source: string, bindings: readonly Binding[]): void {
     const key = keyOf(source, bindings), entry = this.#entries.get(key);
     if (!entry || --entry.users > 0) return;
@@ -96,7 +96,7 @@ export class Pipelines {
     if (this.#unused.size > UNUSED_KEPT) this.#forget(this.#unused.values().next().value!);
   }
 
-  /** Forgets all pipelines. */
+  /** Drops all pipelines. */
   clear(): void {
     this.#entries.clear();
     this.#unused.clear();
@@ -145,7 +145,7 @@ function kindsOf(bindings: readonly Binding[]): string {
   return bindings.map(({ texels }) => texels?.type ?? "buffer").join();
 }
 
-/** The sentence of a compiler's message that says what is wrong: naga puts it after a heading and before a drawing. */
+/** The essential sentence of a compiler's message: naga puts it between a heading and a drawing. */
 function firstSentence(message: string): string {
   const line = message.split("\n").map((text) => text.trim()).find((text) => text !== "") ?? message;
   return line.replace(/^Shader '.*' parsing error: /, "");
@@ -162,7 +162,7 @@ function compileError(
   return new CompileError(`Cannot compile the kernel of ${origins.join(", ")}: ${message}${quote}`, source);
 }
 
-/** The line of a source text with its neighbours and a caret. Lines and columns count from 1. */
+/** The lines around an error with a caret. Lines and columns count from 1. */
 export function quoteSource(source: string, line: number, column: number): string {
   const lines = source.split("\n");
   const width = String(Math.min(lines.length, line + 2)).length;

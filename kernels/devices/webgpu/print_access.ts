@@ -7,9 +7,9 @@ import { TEXEL_ROW_BYTES } from "./print_texels.ts";
 import { joinLanes, LANES, splat, storable } from "./print_value.ts";
 import type { Value } from "./print_writer.ts";
 
-/** Prints the memory instructions of one kernel into its writer. */
+/** Prints the memory accesses of one kernel into its writer. */
 export abstract class AccessPrinter extends IndexPrinter {
-  /** Instructions: an aligned vec4 or a scalar is one, else four. */
+  /** Cost in instructions: one for an aligned vec4 or a scalar, otherwise four. */
   protected override loadCost(operand: number, index: Index, env: Env): number {
     return this.#isWide(operand, this.index(index, env), env) ? 1 : 4;
   }
@@ -44,15 +44,15 @@ export abstract class AccessPrinter extends IndexPrinter {
   }
 
   /**
-   * An index to load from. That of a masked load may point anywhere, which is no harm while the program runs; but WGSL
-   * refuses constants that do, so they are led to the first element.
+   * An index to load from. A masked load may be out of bounds, which is harmless at run time; but WGSL rejects constant
+   * indices out of bounds, so those are clamped to the first element.
    */
   #inside(operand: number, index: Index): Index {
     const count = this.writer.texels[operand]?.elements ?? this.writer.kernel.operands[operand].size;
     return index.terms.length === 0 && (index.constant < 0 || index.constant >= count) ? constantIndex(0) : index;
   }
 
-  /** One vec4 load, where four lanes are four neighbours in memory, upwards or downwards. */
+  /** A vec4 load if four lanes are four contiguous elements, in increasing or decreasing order. */
   #vectorLoad(operand: number, form: LaneForm | undefined, env: Env): Value | undefined {
     if (!form || Math.abs(form.step) !== 1 || !this.#canBeVector(operand)) return undefined;
     const base = form.step === 1 ? form.base : addIndex(form.base, -3);
@@ -67,7 +67,7 @@ export abstract class AccessPrinter extends IndexPrinter {
     return form.step === 1 ? loaded : { ...loaded, text: `${loaded.text}.wzyx` };
   }
 
-  /** The texel of a number. */
+  /** The texel with a given index. */
   #texel(operand: number, number: Value): string {
     const { text } = this.writer.bound(number, "n");
     const row = TEXEL_ROW_BYTES / 4 / this.writer.texels[operand]!.lanes;
@@ -90,7 +90,7 @@ export abstract class AccessPrinter extends IndexPrinter {
     return this.#stored(`b${operand}[${text} >> 2u][${text} & 3]`, operand, 1, offset.depth);
   }
 
-  /** A loaded value as a name: loads are bound, so that they happen before stores that follow. */
+  /** Binds a loaded value to a name, so that the load happens before later stores. */
   #stored(text: string, operand: number, width: 1 | 4, depth: number): Value {
     const { dtype } = this.writer.kernel.operands[operand];
     const zero = width === 1 ? "0u" : "vec4<u32>(0u)";
@@ -99,8 +99,8 @@ export abstract class AccessPrinter extends IndexPrinter {
   }
 
   /**
-   * Writes a store whose value was evaluated before; `live` gives the condition under which a lane exists, if it may
-   * not; `+=` adds.
+   * Stores a value that was computed before. `live` is the condition under which a lane exists, if it may not; `+=`
+   * accumulates.
    */
   store(store: Store, value: Value, env: Env, live?: (lane: number) => string | undefined, operator = "="): void {
     const { operand } = store;

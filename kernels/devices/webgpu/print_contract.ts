@@ -1,10 +1,10 @@
 /**
- * Prints contract kernels. An invocation keeps a tile of outputs in registers and walks k, loading vec4s of both
- * operands along whichever axis is contiguous; on GPUs larger shapes go through workgroup memory
+ * Prints contract kernels. Each invocation keeps a tile of outputs in registers and iterates over k, loading vec4s of
+ * both operands along whichever axis is contiguous. On GPUs, larger shapes go through workgroup memory
  * (print_contract_workgroup.ts).
  *
- * No load is guarded: rows and columns beyond the edge read whatever is there (reads are bounded by the device), only
- * reach their own outputs, and are not stored.
+ * Loads are not guarded: rows and columns beyond the edge read arbitrary data (the device keeps reads in bounds), only
+ * affect their own outputs, and are not stored.
  */
 import type { ContractKernel } from "../../kernel.ts";
 import { chooseGpuTile, chooseSoftwareTile, chooseWorkgroupTile } from "./contract_tile.ts";

@@ -1,4 +1,4 @@
-/** The register-tiled contract kernel: the fast form on software adapters, and for small shapes everywhere. */
+/** The register-tiled contract kernel: the faster form on software adapters, and for small shapes on all adapters. */
 import type { Expr } from "../../../core/expr.ts";
 import type { Index, Var } from "../../../core/index_expr.ts";
 import {
@@ -24,7 +24,7 @@ import { typeName } from "./print_literal.ts";
 import { startFlat, workgroupSizeFor } from "./print_space.ts";
 import type { Value, WgslKernel, Writer } from "./print_writer.ts";
 
-/** Where an invocation's tile is, and what it is made of. */
+/** The position and contents of an invocation's tile. */
 export interface TileContext {
   readonly kernel: ContractKernel;
   readonly writer: Writer;
@@ -63,7 +63,7 @@ function cell(row: number, quad: number): string {
   return `c${row}_${quad}`;
 }
 
-/** The dtype sums are kept in. */
+/** The dtype in which sums are accumulated. */
 export function accumulatorType(kernel: ContractKernel): "f32" | "i32" | "u32" {
   const { dtype } = kernel.lhs;
   return dtype === "i32" || dtype === "u32" ? dtype : "f32";
@@ -78,8 +78,8 @@ export function declareTile({ writer, tile, kernel }: TileContext): void {
 }
 
 /**
- * Steps of k that one turn of the loop takes. On software adapters one, where no operand is loaded by vec4s along k: as
- * fast, and quicker to compile.
+ * Unroll factor of the loop over k. On software adapters it is 1 unless operands are loaded by vec4s along k: as fast,
+ * and compiles faster.
  */
 function stepsOf({ kernel, evaluator, tile, writer }: TileContext): number {
   if (kernel.k.extent % 4 !== 0) return 1;
@@ -114,7 +114,7 @@ function accumulateTile(context: TileContext): void {
   sums?.finish();
 }
 
-/** Sums of blocks of k beside the accumulators, where k is long; `turns` of `depth` steps each. */
+/** Block sums in addition to the accumulators, for long k: `turns` iterations of `depth` steps each. */
 export function longSums({ kernel, writer, tile }: TileContext, turns: number, depth: number): BlockSums | undefined {
   const dtype = accumulatorType(kernel), type = typeName(dtype, 4);
   if (dtype !== "f32" || turns * depth <= SHORT_PRODUCT) return undefined;
@@ -125,7 +125,7 @@ export function longSums({ kernel, writer, tile }: TileContext, turns: number, d
   return new BlockSums(writer, cells.map((name) => ({ name, type })), turns, depth);
 }
 
-/** The sides of an invocation's tile. */
+/** The extents of an invocation's tile. */
 function tileSides({ kernel, tile, batch, rowBase, columnBase }: TileContext): Tile {
   const sides = new Map([...batch].map(([id, start]) => [id, { start, size: 1 }]));
   return sides.set(kernel.m.id, { start: rowBase, size: tile.rows }).set(kernel.n.id, {
@@ -134,7 +134,7 @@ function tileSides({ kernel, tile, batch, rowBase, columnBase }: TileContext): T
   });
 }
 
-/** Whether the operands are loaded by vec4s along k rather than along m and n: whichever takes fewer loads. */
+/** Whether to load operands by vec4s along k rather than along m and n, whichever takes fewer loads. */
 function lanesOf(
   { batch, m, n, k, lhs, rhs }: ContractKernel,
   evaluator: Evaluator,
@@ -148,7 +148,7 @@ function lanesOf(
   return { lhsAlongK: cost(lhs, k, m) <= cost(lhs, m, k), rhsAlongK: cost(rhs, k, n) < cost(rhs, n, k) };
 }
 
-/** Adds the outer product of a column of lhs scalars and a row of rhs quads. */
+/** Accumulates the outer product of a column of lhs scalars and a row of rhs quads. */
 export function multiplyAdd(
   { writer, tile }: TileContext,
   lhs: (row: number) => string,
@@ -250,7 +250,7 @@ function operandEnv(
   return evaluator.env(new Map([...batch, outer, inner]), lane);
 }
 
-/** An operand's value, as the accumulator's type, under a name. */
+/** Binds an operand's value, converted to the accumulator's type, to a name. */
 function operand({ evaluator, writer, kernel }: TileContext, expr: Expr, env: Env): Value {
   return writer.bound(convert(evaluator.value(expr, env), accumulatorType(kernel)));
 }
@@ -259,9 +259,7 @@ function component(value: Value, lane: number): string {
   return value.width === 1 ? value.text : `${value.text}.${LANES[lane]}`;
 }
 
-/**
- * Evaluates and writes the stores of a tile, with lanes along n or, for stores that are contiguous along m, along m.
- */
+/** Evaluates and writes the stores of a tile, with lanes along n, or along m for stores that are contiguous along m. */
 export function storeTile(context: TileContext): void {
   const { kernel, evaluator, tile, rowBase, columnBase } = context;
   const lane = makeVar("lane", 4);
@@ -292,13 +290,13 @@ export function storeTile(context: TileContext): void {
 interface QuadGrid {
   readonly lines: number;
   readonly quads: number;
-  /** Whether lines are columns. */
+  /** Whether the tile is traversed by columns. */
   readonly isTransposed: boolean;
 }
 
 type VisitQuad = (line: Index, quad: Index, sum: Value) => void;
 
-/** Calls `visit` for the accumulators of a tile, four at a time, as unrolled text. */
+/** Calls `visit` for the accumulators of a tile, four at a time, as unrolled code. */
 function forEachQuad(context: TileContext, grid: QuadGrid, visit: VisitQuad): void {
   const { writer } = context, dtype = accumulatorType(context.kernel);
   for (let line = 0; line < grid.lines; line++) {
@@ -311,8 +309,8 @@ function forEachQuad(context: TileContext, grid: QuadGrid, visit: VisitQuad): vo
 }
 
 /**
- * The same as a loop. A software driver takes 2 ms and more to compile each memory access of an epilogue; selecting an
- * accumulator costs next to nothing.
+ * The same as a loop. A software driver takes 2 ms or more to compile each memory access of an epilogue; selecting an
+ * accumulator at run time is almost free.
  */
 function loopOverQuads(context: TileContext, grid: QuadGrid, visit: VisitQuad): void {
   const { writer, kernel } = context, count = grid.lines * grid.quads;
@@ -339,7 +337,7 @@ function quadText({ kernel }: TileContext, { isTransposed }: QuadGrid, line: num
   return `${typeName(accumulatorType(kernel), 4)}(${cells.join(", ")})`;
 }
 
-/** Stores four outputs along the lanes, if the line they are on and they themselves exist. */
+/** Stores four outputs along the lanes, guarded if their line or they themselves may be out of bounds. */
 function storeQuad(
   { kernel, writer, evaluator }: TileContext,
   env: Env,

@@ -1,10 +1,10 @@
 /**
- * The contract kernel for GPUs: a workgroup loads tiles of both operands into workgroup memory, each invocation
- * multiplies its part from there.
+ * The contract kernel for GPUs: a workgroup loads tiles of both operands into workgroup memory, from which each
+ * invocation computes its part of the output tile.
  *
- * A tile is kept as vec4s along the axis along which the operand is contiguous, so that it is loaded and stored by
- * whole vec4s: `[row][k / 4]` or `[k][row / 4]` for lhs, `[k][column / 4]` or `[column][k / 4]` for rhs. Tiles along k
- * have one vec4 of padding a line against bank conflicts. Steps of k beyond the end are zero in both operands.
+ * Tiles are stored as vec4s along the contiguous axis of the operand, so that they are loaded and stored by whole
+ * vec4s: `[row][k / 4]` or `[k][row / 4]` for lhs, `[k][column / 4]` or `[column][k / 4]` for rhs. Tiles along k are
+ * padded by one vec4 per line to avoid bank conflicts. Steps of k beyond the end are zero in both operands.
  */
 import type { Expr } from "../../../core/expr.ts";
 import type { Index, Var } from "../../../core/index_expr.ts";
@@ -33,7 +33,7 @@ export function printWorkgroupTiles(kernel: ContractKernel, writer: Writer, tile
   const tiles = pointsOf(space);
   const launch = foldWorkgroups(tiles, writer.target);
   writer.line(`let id = i32(${launch.group});`);
-  // The same for the whole workgroup, so barriers may follow.
+  // Uniform across the workgroup, so barriers may follow.
   if (launch.launched > tiles) writer.line(`if (id >= ${tiles}) { return; }`);
   writer.line("let member = i32(local);");
   const id = makeVar("id", tiles), member = makeVar("member", size);
@@ -71,7 +71,7 @@ interface SharedTile {
   readonly extent: number;
   /** Whether vec4s run along k. */
   readonly alongK: boolean;
-  /** Vec4s from one line to the next. */
+  /** Number of vec4s from one line to the next. */
   readonly stride: number;
 }
 
@@ -109,7 +109,7 @@ function accumulateThroughMemory(
   sums?.finish();
 }
 
-/** The bounds are the same for the whole workgroup. */
+/** The bounds are uniform across the workgroup. */
 function openMaskedTurns(
   { kernel, writer, evaluator, batch }: TileContext,
   size: WorkgroupTile,
@@ -142,7 +142,7 @@ function sharedTile(
   return { ...part, name: `${name}_tile`, alongK, stride };
 }
 
-/** Loads a tile: each invocation its share of vec4s, zero beyond the end of k. */
+/** Loads a tile: each invocation loads its share of vec4s, with zeros beyond the end of k. */
 function fillTile(
   { kernel, writer, evaluator, batch }: TileContext,
   shared: SharedTile,

@@ -1,10 +1,10 @@
 /**
- * Evaluates scalar expressions as WGSL text, one point at a time or four.
+ * Evaluates scalar expressions as WGSL text, for one point or for four points at a time.
  *
- * An {@link Env} says what the kernel's variables are (see print_index.ts) and which variable, if any, is the lane of a
- * vec4. Every value knows its width: what does not depend on the lane stays a scalar. Values land in the outermost
- * block that knows their variables, so loop-invariant parts leave loops by themselves; shared expressions and all loads
- * are bound to names.
+ * An {@link Env} maps the kernel's variables to values (see print_index.ts) and says which variable, if any, is the
+ * lane of a vec4. Every value knows its width: anything independent of the lane stays a scalar. Values are placed in
+ * the outermost block in which their variables are available, so loop-invariant code is hoisted; shared expressions and
+ * all loads are bound to names.
  */
 import { type DType, isFloat } from "../../../core/dtype.ts";
 import type { BinaryOp, Expr } from "../../../core/expr.ts";
@@ -62,7 +62,7 @@ export class Evaluator extends AccessPrinter {
     return value !== undefined && dependsOn(value, env.lane!, () => false);
   }
 
-  /** The base of a range check that four aligned lanes pass or fail together. */
+  /** The base of a range check that passes or fails for four aligned lanes at once. */
   #uniformRange(expr: Expr & { kind: "inRange" }, env: Env): Index | undefined {
     const form = this.form(this.index(expr.index, env), env);
     if (!form || form.step !== 1 || expr.lo % 4 !== 0 || expr.hi % 4 !== 0 || !isAligned(form.base, 4)) {
@@ -118,9 +118,7 @@ export class Evaluator extends AccessPrinter {
     }
   }
 
-  /**
-   * Whether the text of an expression is made of literals alone. Arithmetic on literals is not: see {@link #running}.
-   */
+  /** Whether an expression prints as literals only. Arithmetic on literals does not: see {@link #running}. */
   #isLiteral(expr: Expr, env: Env): boolean {
     switch (expr.kind) {
       case "const":
@@ -138,8 +136,8 @@ export class Evaluator extends AccessPrinter {
   }
 
   /**
-   * Names a value that is made of literals, since WGSL computes with literals while it compiles, and refuses what
-   * overflows or has no value.
+   * Binds a constant value to a name, since WGSL evaluates literals at compile time and rejects overflow and undefined
+   * results.
    */
   #running(value: Value, isLiteral: boolean): Value {
     return isLiteral && !/^[a-z]\w*$/.test(value.text)
@@ -147,7 +145,7 @@ export class Evaluator extends AccessPrinter {
       : value;
   }
 
-  /** A literal; NaN and infinities come from the loop uniform, since WGSL refuses them as constants. */
+  /** A literal. NaN and infinities are read from the loop uniform, since WGSL rejects them as constants. */
   constant(value: number, dtype: DType): Value {
     let text = literal(value, dtype);
     if (text === undefined) {
@@ -197,17 +195,17 @@ export class Evaluator extends AccessPrinter {
     const { text } = this.writer.bound(base);
     if (isRoot) {
       const u32 = typeName("u32", base.width), root = `bitcast<${u32}>(sqrt(${text})) & ${u32}(0x7fffffffu)`;
-      // Not quite the square root: that of -infinity is NaN, that of -0 is -0.
+      // Differs from the square root at -infinity, where sqrt gives NaN, and at -0, where it gives -0.
       const bits = `select(${root}, ${u32}(${INFINITY_BITS}), bitcast<${u32}>(${text}) == ${u32}(0xff800000u))`;
       return { ...base, text: `bitcast<${typeName("f32", base.width)}>(${bits})`, atomic: false };
     }
     return { ...base, text: `(${Array(exponent.value).fill(text).join(" * ")})`, atomic: false };
   }
 
-  /** The same value, of which the driver does not see that it is the same. */
+  /** The same value, in a form that the driver cannot recognise as such. */
   #hidden(value: Value): Value {
     const { dtype, width } = value, u32 = typeName("u32", width);
-    // The number of a workgroup is never negative, which no driver knows.
+    // A workgroup index is never negative, which drivers do not know.
     const zero = this.writer.bind("bitcast<u32>(min(i32(group.x), 0))", 0, "zero");
     const mask = width === 1 ? zero : `${u32}(${zero})`;
     const float = (text: string) => `bitcast<${typeName("f32", width)}>(bitcast<${u32}>(${text}) ^ ${mask})`;
@@ -241,7 +239,7 @@ export class Evaluator extends AccessPrinter {
     return { text, dtype: expr.dtype, width, depth, atomic: false };
   }
 
-  /** Binds a value that is known further out than where it is used. */
+  /** Binds a value that is available in a block further out than its use. */
   #atDepth(value: Value, depth: number): Value {
     return value.depth < depth ? this.writer.bound(value) : value;
   }
@@ -268,8 +266,8 @@ export class Evaluator extends AccessPrinter {
 }
 
 /**
- * How a comparison of a float with itself comes to the magnitude's bits and those of infinity: without one `x != x` may
- * count as false.
+ * The comparison of a float with itself, expressed on its magnitude bits and those of infinity: some drivers evaluate
+ * `x != x` to false.
  */
 const SELF_COMPARISONS: Partial<Record<BinaryOp, string>> = { eq: "<=", le: "<=", ge: "<=", ne: ">" };
 

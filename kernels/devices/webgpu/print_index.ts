@@ -7,7 +7,7 @@ import { type Env as LaneEnv, LaneScope } from "../../codegen/lane_scope.ts";
 import { convert, joinLanes, LANES } from "./print_value.ts";
 import type { Value, Writer } from "./print_writer.ts";
 
-/** What the kernel's variables are at the place where an expression is evaluated. */
+/** The values of the kernel's variables at the point where an expression is evaluated. */
 export type Env = LaneEnv<Value>;
 
 /** Prints the indices of one kernel into its writer. */
@@ -38,8 +38,8 @@ export abstract class IndexPrinter extends LaneScope<Value> {
   /** The i32 value of a rewritten index; `lane` picks a lane where the index varies. */
   scalar(source: Index, env: Env, lane?: number): Value {
     const index = lane === undefined ? source : atLane(source, env, lane);
-    // Terms come in the order of variable ids, which equal kernels do not share: order them by name before anything is
-    // bound.
+    // Terms come in the order of variable ids, which equal kernels do not share. They are sorted by name before
+    // anything is bound.
     const ordered = index.terms.map((term) => ({ term, key: this.#orderKey(term) })).sort((
       a,
       b,
@@ -97,7 +97,7 @@ export abstract class IndexPrinter extends LaneScope<Value> {
   }
 }
 
-/** Floor division or remainder of an i32 by a positive constant; shifts and masks floor by themselves. */
+/** Floor division or remainder of an i32 by a positive constant. Shifts and masks already floor. */
 function quotientText(kind: "div" | "mod", of: string, by: number, min: number): string {
   if ((by & (by - 1)) === 0) return kind === "div" ? `(${of} >> ${Math.log2(by)}u)` : `(${of} & ${by - 1})`;
   const sign = kind === "div" ? "/" : "%";

@@ -6,7 +6,7 @@ export function typeName(dtype: DType, width: 1 | 4): string {
   return width === 1 ? dtype : `vec4<${dtype}>`;
 }
 
-/** A literal that reads back as exactly `value`; undefined where WGSL has none (NaN and infinities). */
+/** A literal that parses to exactly `value`; undefined if WGSL has none (NaN and infinities). */
 export function literal(value: number, dtype: DType): string | undefined {
   switch (dtype) {
     case "bool":
@@ -14,7 +14,7 @@ export function literal(value: number, dtype: DType): string | undefined {
     case "u32":
       return `${value >>> 0}u`;
     case "i32":
-      // The most negative number has no literal: the minus sign is an operator.
+      // The most negative integer has no literal: the minus sign is an operator.
       return (value | 0) === -2147483648 ? "(-2147483647i - 1i)" : `${value | 0}i`;
     case "f16":
       return Number.isFinite(value) && Math.abs(value) <= 65504 ? floatLiteral(value, "h") : undefined;
@@ -23,12 +23,12 @@ export function literal(value: number, dtype: DType): string | undefined {
   }
 }
 
-/** The greatest f32. */
+/** The largest f32. */
 const GREATEST_F32 = (2 - 2 ** -23) * 2 ** 127;
 
 /**
- * A literal of a finite f32, as short as reads back the same, and not beyond the greatest f32, which WGSL refuses even
- * where it would round to that; `suffix` is `f`, `h` or nothing for an abstract one.
+ * The shortest literal that parses to a given finite f32, not beyond the largest f32, which WGSL rejects even if it
+ * would round to it; `suffix` is `f`, `h` or empty for an abstract literal.
  */
 export function floatLiteral(value: number, suffix: string): string {
   if (Object.is(value, -0)) return `-0.0${suffix}`;

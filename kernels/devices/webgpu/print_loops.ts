@@ -1,6 +1,6 @@
 /**
- * Loops of many turns, as WGSL: sums in blocks (long_sums.ts), and steps unrolled where a driver would end the loop
- * early.
+ * Loops with many iterations in WGSL: block-wise sums (long_sums.ts), and unrolling where a driver would otherwise
+ * abort the loop early.
  */
 import { addIndex, type Index, makeVar, scaleIndex, type Var, varIndex } from "../../../core/index_expr.ts";
 import { MAX_TERMS, SUM_BLOCK } from "../../long_sums.ts";
@@ -8,17 +8,17 @@ import { MAX_TURNS, type PrintTarget, type Writer } from "./print_writer.ts";
 
 /** A loop over `start .. end - 1`. Default: `0 .. turns - 1`. */
 export interface Counted {
-  /** What its variable is called. */
+  /** Name of the loop variable. */
   readonly name: string;
-  /** Most turns. */
+  /** Maximum number of iterations. */
   readonly turns: number;
   readonly start?: string;
   readonly end?: string;
-  /** Turns of a block, after each of which something is to be done; undefined for a plain loop. */
+  /** Iterations per block, if something is to be done after each block; undefined for a plain loop. */
   readonly block?: number;
 }
 
-/** Opens a loop, and gives its variable. */
+/** Opens a loop and returns its variable. */
 export function openCounted(writer: Writer, { name, turns, start, end = `${turns}`, block }: Counted): Var {
   if (block !== undefined) {
     writer.open(`for (var block = ${start ?? 0}; block < ${end}; block += ${block})`, Math.ceil(turns / block));
@@ -39,15 +39,15 @@ export function closeCounted(writer: Writer, { block }: Counted, flush: () => vo
   writer.close();
 }
 
-/** Variables that sum a block of terms each, and what earlier blocks summed. */
+/** Variables that accumulate a block of terms each, and the totals of earlier blocks. */
 export class BlockSums {
   readonly #isDeep: boolean;
 
   /**
-   * Declares what is beside the variables.
-   * @param names The variables, which start with 0, and their WGSL types.
-   * @param turns Turns of the loop, each of which adds one term or a few.
-   * @param turnTerms Terms that a turn adds to a variable, one after another.
+   * Declares the totals.
+   * @param names The variables, which start at 0, and their WGSL types.
+   * @param turns Iterations of the loop.
+   * @param turnTerms Terms that an iteration adds to a variable, one after another.
    */
   constructor(
     readonly writer: Writer,
@@ -62,17 +62,17 @@ export class BlockSums {
     }
   }
 
-  /** Turns of a block. */
+  /** Iterations per block. */
   get block(): number {
     return Math.max(1, SUM_BLOCK / this.turnTerms);
   }
 
-  /** What all finished blocks of a variable summed. */
+  /** The total of all finished blocks of a variable. */
   textOf(name: string): string {
     return this.#isDeep ? `(${name}_earlier + ${name}_total)` : `${name}_total`;
   }
 
-  /** Adds the blocks, and starts the next ones with 0. */
+  /** Adds the blocks to the totals and resets them to 0. */
   flush(): void {
     const { writer, names } = this;
     for (const { name, type } of names) writer.line(`${name}_total += ${name}; ${name} = ${type}(0);`);
@@ -83,13 +83,16 @@ export class BlockSums {
     writer.close();
   }
 
-  /** Puts the sums of all blocks in the place of the variables, which have been flushed. */
+  /** Stores the totals in the variables, which have been flushed. */
   finish(): void {
     for (const { name } of this.names) this.writer.line(`${name} = ${this.textOf(name)};`);
   }
 }
 
-/** Steps that a turn of a loop takes, so that the turns of all are no more than a driver gives. A power of two. */
+/**
+ * The number of steps that an iteration must unroll for the total number of iterations to stay within a driver's limit.
+ * A power of two.
+ */
 export function stepsPerTurn(steps: number, { style }: PrintTarget, isInBlocks = false): number {
   if (style !== "software") return 1;
   let each = 1;
@@ -100,7 +103,7 @@ export function stepsPerTurn(steps: number, { style }: PrintTarget, isInBlocks =
 
 /**
  * Runs `body` for the steps `0 .. extent - 1` in order.
- * @param each Steps that a turn takes; see {@link stepsPerTurn}.
+ * @param each Steps per iteration; see {@link stepsPerTurn}.
  * @param sums What is flushed after each block.
  */
 export function overSteps(
@@ -117,7 +120,7 @@ export function overSteps(
     turn = varIndex(openCounted(writer, loop));
   if (each === 1) body(turn);
   for (let part = 0; each > 1 && part < each; part++) {
-    // A block of its own: names of one step would hide what the next one reads anew.
+    // In a block of its own, so that names of one step do not shadow what the next one loads again.
     writer.open("");
     body(addIndex(scaleIndex(turn, each), part));
     writer.close();

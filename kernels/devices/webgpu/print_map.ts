@@ -1,6 +1,6 @@
 /**
- * Prints map kernels: one group of four points an invocation. More groups an invocation were measured to be no faster,
- * and take longer to compile.
+ * Prints map kernels: one group of four points per invocation. More groups per invocation are no faster and take longer
+ * to compile, as measured.
  */
 import { varIndex } from "../../../core/index_expr.ts";
 import type { MapKernel } from "../../kernel.ts";
@@ -8,7 +8,9 @@ import { Evaluator } from "./print_expr.ts";
 import { chooseWalk, liveLanes, startFlat, workgroupSizeFor } from "./print_space.ts";
 import type { WgslKernel, Writer } from "./print_writer.ts";
 
-/** Prints a map kernel. All values of a point are computed before any is stored: an operand may be updated in place. */
+/**
+ * Prints a map kernel. All values of a point are computed before any is stored, since operands may be updated in place.
+ */
 export function printMap(kernel: MapKernel, writer: Writer): WgslKernel {
   const evaluator = new Evaluator(writer, kernel.stores);
   const walk = chooseWalk(evaluator, kernel.space, [], kernel.stores);

@@ -1,4 +1,4 @@
-/** Loops over the steps of k that a mask leaves in a tile, as WGSL. */
+/** Loops over the unmasked steps of k in a tile, in WGSL. */
 import type { Index, Var } from "../../../core/index_expr.ts";
 import { addIndex, divIndex, scaleIndex, varIndex } from "../../../core/index_expr.ts";
 import type { ContractKernel } from "../../kernel.ts";
@@ -25,9 +25,9 @@ export interface MaskedLoop {
 }
 
 /**
- * Opens a loop over turns of k that leaves out those that do not count, and gives its variable; undefined, with nothing
- * printed, where all of them count or too few do not. What decides is computed from the tile's place alone: where that
- * is the same for a workgroup, barriers may follow.
+ * Opens a loop over k that skips fully masked iterations, and returns its variable. Returns undefined without printing
+ * anything if nothing, or too little, is masked. The bounds depend only on the tile's position: if that is uniform
+ * across a workgroup, barriers may follow.
  */
 export function openMaskedLoop(loop: MaskedLoop): Var | undefined {
   const { kernel, writer, tile, size, name, turns, block } = loop;
@@ -51,7 +51,7 @@ export function openMaskedLoop(loop: MaskedLoop): Var | undefined {
   return variable;
 }
 
-/** Several bands may leave gaps between their steps. */
+/** With several bands, there may be gaps between unmasked steps. */
 function skipBetweenBands(loop: MaskedLoop, variable: Var): void {
   const { kernel, tile, size, writer } = loop;
   const start = scaleIndex(varIndex(variable), size.depth);

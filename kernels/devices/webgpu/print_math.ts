@@ -12,19 +12,19 @@ export interface Argument {
   readonly dtype: DType;
   readonly width: 1 | 4;
 }
-/** The magnitude bits of f32 values; they are above {@link INFINITY_BITS} for NaN only. */
+/** The magnitude bits of f32 values; only those of NaN exceed {@link INFINITY_BITS}. */
 export function magnitudeText(x: Argument): string {
   const u32 = typeName("u32", x.width), f32 = typeName("f32", x.width);
   return `(bitcast<${u32}>(${x.dtype === "f32" ? x.text : `${f32}(${x.text})`}) & ${u32}(0x7fffffffu))`;
 }
 
-/** The bits of infinity, as WGSL. */
+/** The bits of infinity as a WGSL literal. */
 export const INFINITY_BITS = "0x7f800000u";
 
-/** Names a helper function, declaring it. */
+/** The name of a helper function, which is declared on first use. */
 export type UseHelper = (helper: HelperName, width: 1 | 4) => string;
 
-/** One-operand arithmetic. */
+/** Unary operators. */
 export function unaryText(op: UnaryOp, x: Argument, helper: UseHelper): string {
   const type = typeName(x.dtype, x.width);
   switch (op) {
@@ -76,7 +76,7 @@ const INFIX: Partial<Record<BinaryOp, string>> = {
   xor: "^",
 };
 
-/** Two-operand arithmetic. Integer division truncates, as WGSL's; a zero divisor gives the dividend. */
+/** Binary operators. Integer division truncates, as in WGSL; dividing by zero returns the dividend. */
 export function binaryText(op: BinaryOp, lhs: Argument, rhs: Argument, helper: UseHelper): string {
   invariant(lhs.width === rhs.width && lhs.dtype === rhs.dtype, `operands of ${op} differ in type`);
   if (lhs.dtype === "bool") return boolText(op, lhs, rhs);
@@ -96,20 +96,20 @@ export function binaryText(op: BinaryOp, lhs: Argument, rhs: Argument, helper: U
       return `(${lhs.text} ${op === "shiftLeft" ? "<<" : ">>"} ${amount})`;
     }
     case "div":
-      // Most divisors are constants, of which only 0 and -1 need care.
+      // Most divisors are constants, of which only 0 and -1 need special care.
       if ((dtype === "i32" || dtype === "u32") && !/^[1-9]\d*[iu]$|^vec4<[iu]32>\([1-9]\d*[iu]\)$/.test(rhs.text)) {
         return `${helper(`div_${dtype}`, width)}(${lhs.text}, ${rhs.text})`;
       }
       return infix;
     case "ne":
-      // Some compilers of WGSL take `!=` for "both are numbers and differ".
+      // Some WGSL compilers treat `!=` as "both are numbers and differ".
       return isFloat(dtype) ? `(!(${lhs.text} == ${rhs.text}))` : infix;
     default:
       return infix;
   }
 }
 
-/** A call of the helper of an op; f16 goes through f32. */
+/** A call of an op's helper function; f16 is computed in f32. */
 function helped(op: "max" | "min" | "pow" | "mod", lhs: Argument, rhs: Argument, helper: UseHelper): string {
   const { width, dtype } = lhs, name = helper(`${op}_${isFloat(dtype) ? "f32" : dtype}` as HelperName, width);
   if (dtype !== "f16") return `${name}(${lhs.text}, ${rhs.text})`;
@@ -118,7 +118,8 @@ function helped(op: "max" | "min" | "pow" | "mod", lhs: Argument, rhs: Argument,
 }
 
 /**
- * Arithmetic on truth values: addition and maximum are or, multiplication and minimum are and; orders compare 0 and 1.
+ * Operators on truth values: addition and maximum are or, multiplication and minimum are and; comparisons order 0
+ * before 1.
  */
 function boolText(op: BinaryOp, lhs: Argument, rhs: Argument): string {
   const words: Partial<Record<BinaryOp, string>> = {

@@ -1,4 +1,7 @@
-/** Prints recurrence kernels: one invocation walks time for one point of space, or for four neighbours. */
+/**
+ * Prints recurrence kernels: each invocation iterates over time for one point of the space, or for four neighbouring
+ * ones.
+ */
 import { addIndex, constantIndex, scaleIndex, varIndex } from "../../../core/index_expr.ts";
 import type { RecurrenceKernel } from "../../kernel.ts";
 import { isLongSum } from "../../long_sums.ts";

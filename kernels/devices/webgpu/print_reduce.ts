@@ -1,6 +1,6 @@
 /**
- * Accumulators of reductions: partial results in variables, joined over lanes and then, through workgroup memory, over
- * invocations.
+ * Accumulators of reductions: partial results in variables, combined over lanes and then, through workgroup memory,
+ * over invocations.
  */
 import { type DType, isFloat } from "../../../core/dtype.ts";
 import type { Combine, Expr } from "../../../core/expr.ts";
@@ -12,20 +12,20 @@ import { binaryText, INFINITY_BITS, magnitudeText } from "./print_math.ts";
 import type { Value, Writer } from "./print_writer.ts";
 
 /**
- * A reduction in progress. Argmax keeps the index of its best value beside it. Extremes of floats keep the greatest
- * magnitude's bits: those of a NaN are above those of infinity, and integers are what no implementation of WGSL may
- * take to be free of NaN.
+ * The accumulator of a reduction. Argmax also tracks the index of the best value. Extremes of floats also track the
+ * largest magnitude's bits: those of a NaN exceed those of infinity, and implementations of WGSL may assume floats, but
+ * not integers, to be free of NaN.
  */
 export interface Accumulator {
   readonly expr: Expr & { kind: "reduce" };
   readonly combine: Combine;
   readonly dtype: DType;
   readonly width: 1 | 4;
-  /** Name of the variable with partial results. */
+  /** Name of the variable that holds partial results. */
   readonly name: string;
-  /** Name of the variable with the indices of an argmax. */
+  /** Name of the variable that holds the indices of an argmax. */
   readonly place?: string;
-  /** Name of the variable with the bits of the greatest magnitude, of a maximum or minimum of floats. */
+  /** Name of the variable that holds the largest magnitude's bits, for a maximum or minimum of floats. */
   readonly size?: string;
 }
 
@@ -35,7 +35,7 @@ export interface Partial {
   readonly place?: Value;
 }
 
-/** Declares an accumulator with the identity of its reduction; an extreme only keeps NaN if it seeks them. */
+/** Declares an accumulator with the identity of its reduction. An extreme propagates NaN only with `seeksNaN`. */
 export function declareAccumulator(
   writer: Writer,
   evaluator: Evaluator,
@@ -56,14 +56,14 @@ export function declareAccumulator(
 }
 
 function identity(evaluator: Evaluator, combine: Combine, dtype: DType): Value {
-  // Or and and are the sums, maxima and minima of truth values.
+  // For truth values, sums and maxima are or; products and minima are and.
   if (dtype === "bool") return evaluator.constant(combine === "min" ? 1 : 0, "bool");
   return evaluator.constant(identityOf(combine, dtype), dtype);
 }
 
 /**
- * Folds values, one an unrolled step, into an accumulator. Where `live` is false a value does not count. Sums are added
- * in pairs first.
+ * Folds values, one per unrolled step, into an accumulator. Values for which `live` is false are ignored. Sums are
+ * added in pairs first.
  */
 export function accumulate(
   writer: Writer,
@@ -94,7 +94,7 @@ export function accumulate(
   writer.line(`${name} = ${joined(into, [name, parts[0]])};`);
 }
 
-/** The text of two parts joined; extremes of floats without a thought of NaN. */
+/** Combines two partial results as text; extremes of floats without regard to NaN. */
 function joined({ combine, dtype, width }: Accumulator, parts: readonly string[]): string {
   if (parts.length === 1) return parts[0];
   if (combine !== "sum" && isFloat(dtype)) return `${combine}(${parts.join(", ")})`;
@@ -111,10 +111,7 @@ function accumulatePlace(writer: Writer, { name, place, width }: Accumulator, st
   writer.line(`${place} = select(${place}, ${splat(step.place!, width).text}, ${condition});`);
 }
 
-/**
- * Text of whether a value comes before another one in an argmax by its value alone: it is greater, or the only NaN of
- * the two.
- */
+/** Text for whether a value precedes another in an argmax by value alone: it is greater, or it alone is NaN. */
 function beats(value: Value, best: Value): string {
   const greater = `(${value.text} > ${best.text})`;
   if (!isFloat(value.dtype)) return greater;
@@ -122,7 +119,7 @@ function beats(value: Value, best: Value): string {
   return `((${greater} | (${magnitudeText(value)} > ${limit})) & (${magnitudeText(best)} <= ${limit}))`;
 }
 
-/** Text of whether two values are equal, or both NaN. */
+/** Text for whether two values are equal, or both NaN. */
 function ties(lhs: Value, rhs: Value): string {
   const equal = `(${lhs.text} == ${rhs.text})`;
   if (!isFloat(lhs.dtype)) return equal;
@@ -142,7 +139,7 @@ export function partialOf(writer: Writer, { name, place, size, dtype, width }: A
   return { value: read(name, dtype), place: place === undefined ? undefined : read(place, "i32") };
 }
 
-/** Joins the four lanes of a partial result. */
+/** Combines the four lanes of a partial result. */
 export function joinAcrossLanes(writer: Writer, accumulator: Accumulator, partial: Partial): Partial {
   const lane = (value: Value, at: number): Value => ({ ...value, text: `${value.text}.${LANES[at]}`, width: 1 });
   const lanes = [0, 1, 2, 3].map((at): Partial => ({
@@ -154,7 +151,7 @@ export function joinAcrossLanes(writer: Writer, accumulator: Accumulator, partia
   return joinPartials(writer, scalar, pairs[0], pairs[1]);
 }
 
-/** Joins two partial results; of equal maxima the first index wins. */
+/** Combines two partial results. Among equal maxima, the first index wins. */
 export function joinPartials(writer: Writer, accumulator: Accumulator, lhs: Partial, rhs: Partial): Partial {
   const bind = (text: string, value: Value): Value => {
     const name = writer.fresh("part");
@@ -179,14 +176,15 @@ export function joinPartials(writer: Writer, accumulator: Accumulator, lhs: Part
   };
 }
 
-/** Where an invocation stands among those that share a row, in workgroup memory. */
+/** The position of an invocation among those that share a row, in workgroup memory. */
 export interface Team {
-  /** Invocations a row; a power of two. */
+  /** Invocations per row; a power of two. */
   readonly size: number;
-  /** Distance between neighbours of a team in workgroup memory. */
+  /** Distance between adjacent members of a team in workgroup memory. */
   readonly stride: number;
   /**
-   * i32 text: the invocation's place in workgroup memory, that of its team's first member, and its number in the team.
+   * i32 text: the position of the invocation in workgroup memory, that of its team's first member, and its index in the
+   * team.
    */
   readonly self: string;
   readonly first: string;
@@ -194,7 +192,7 @@ export interface Team {
   readonly workgroupSize: number;
 }
 
-/** Joins partial results over the invocations of each team by a tree. Control flow must be uniform. */
+/** Combines partial results over the invocations of each team in a tree. Control flow must be uniform. */
 export function joinAcrossTeam(
   writer: Writer,
   accumulators: readonly Accumulator[],
@@ -221,7 +219,7 @@ export function joinAcrossTeam(
     writer.line(`${slots[at].value}[${team.self}] = ${value.text};`);
     if (place) writer.line(`${slots[at].place}[${team.self}] = ${place.text};`);
   };
-  // What an earlier pass left must have been read by everybody.
+  // All reads of an earlier pass's results must have finished.
   writer.line("workgroupBarrier();");
   partials.forEach((partial, at) => write(at, partial));
   writer.open(`for (var reach = ${team.size / 2}; reach > 0; reach = reach / 2)`);
@@ -236,7 +234,7 @@ export function joinAcrossTeam(
   writer.line("workgroupBarrier();");
   return partials.map((partial, at) => {
     const found = read(at, team.first);
-    // Not a shared binding: the text of the next pass is the same, what it reads is not.
+    // Not a shared binding: the next pass prints the same text but reads other contents.
     const bind = (value: Value): Value => {
       const name = writer.fresh("total");
       writer.line(`let ${name} = ${value.text};`);

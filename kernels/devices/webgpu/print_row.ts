@@ -1,10 +1,11 @@
 /**
- * Prints row kernels. Reductions of one dependency level share a pass over the row; element stores are a last pass.
+ * Prints row kernels. Reductions of the same dependency level share a pass over the row; element stores are the last
+ * pass.
  *
- * A {@link RowShape} says who does what: lanes of a vec4 run along the row (rows contiguous in memory), or across the
- * space (columns), or there are none; a row belongs to one invocation or to a team of a workgroup that joins its
- * partial results by a tree. Rows short enough to be unrolled stay in registers from pass to pass, because the loads of
- * all passes are then one and the same binding.
+ * A {@link RowShape} assigns the work: the lanes of a vec4 run along the row (rows contiguous in memory), or across the
+ * space (columns), or there are none; a row is computed by one invocation, or by a team of a workgroup that combines
+ * its partial results in a tree. Rows short enough to be unrolled stay in registers between passes, because the loads
+ * of all passes are then the same binding.
  */
 import type { Index, Var } from "../../../core/index_expr.ts";
 import { addIndex, constantIndex, makeVar, scaleIndex, varIndex } from "../../../core/index_expr.ts";
@@ -24,19 +25,19 @@ import type { RowShape } from "./row_shape.ts";
 import { foldWorkgroups } from "./print_space.ts";
 import type { Value, WgslKernel, Writer } from "./print_writer.ts";
 
-/** What the passes of one kernel share. */
+/** The state that the passes of a kernel share. */
 interface Context {
   readonly kernel: RowKernel;
   readonly writer: Writer;
   readonly evaluator: Evaluator;
   readonly shape: RowShape;
-  /** Group of points (or point) that the invocation works on. */
+  /** The point, or group of points, of this invocation. */
   readonly group: Index;
   readonly member?: Var;
   readonly team?: Team;
-  /** Whether an extreme need not look for NaN. */
+  /** Whether an extreme need not propagate NaN. */
   readonly isWitnessed: (extreme: Reduce) => boolean;
-  /** Condition under which the invocation may store, if it may not always. */
+  /** The condition under which the invocation may store; undefined if it always may. */
   readonly stores?: string;
 }
 
@@ -65,7 +66,7 @@ export function printRow(kernel: RowKernel, writer: Writer): WgslKernel {
   return writer.finish(size, launch.workgroups);
 }
 
-/** Declares which points the invocation has and, in a team, which member it is. */
+/** Declares the invocation's points and, in a team, its member index. */
 function placeInvocation(
   writer: Writer,
   shape: RowShape,
@@ -81,14 +82,15 @@ function placeInvocation(
     writer.declare(row, "id");
     return { group: varIndex(row) };
   }
-  // Members that share a row are neighbours, or, where neighbours should read neighbouring columns, a stride apart.
+  // Members of a team are adjacent invocations or, where adjacent invocations should read adjacent columns, a stride
+  // apart.
   const [memberText, rowText] = columns
     ? [`local / ${rowsPerGroup}u`, `local % ${rowsPerGroup}u`]
     : [`local % ${team}u`, `local / ${team}u`];
   writer.line(`let member = i32(${memberText});`);
   writer.line(`let slot = i32(${rowText});`);
   writer.line(`let place = i32(${group}) * ${rowsPerGroup} + slot;`);
-  // Barriers need everybody: invocations beyond the space repeat the last row and do not store.
+  // All invocations must reach barriers: those beyond the space repeat the last row and do not store.
   writer.line(isExact ? "let id = place;" : `let id = min(place, ${walk.groups - 1});`);
   writer.declare(row, "id");
   const member = makeVar("member", team);
@@ -109,23 +111,23 @@ function placeInvocation(
   };
 }
 
-/** One unrolled step of a walk along the row. */
+/** One unrolled step along the row. */
 interface Step {
   readonly env: Env;
-  /** Whether the step, or each lane of it, is within the row; absent if it always is. */
+  /** Whether the step, or each lane of it, is within the row; absent if always. */
   readonly live?: Value;
   /** The same as conditions on stores: of the whole step, and of each lane. */
   readonly guard?: string;
   readonly liveLane?: (lane: number) => string | undefined;
 }
 
-/** Turns of the loop along the row. */
+/** Number of iterations along the row. */
 function turnsOf({ kernel: { row: { extent } }, shape: { team, unroll, lanes } }: Context): number {
   const items = lanes === "row" ? Math.ceil(extent / 4) : extent;
   return Math.ceil(items / (team * unroll));
 }
 
-/** Opens the loop along the row (none where one turn does), gives its steps to `body`, closes it. */
+/** Opens the loop along the row (omitted for a single iteration), runs `body` for its steps, and closes it. */
 function alongRow(context: Context, body: (steps: Step[]) => void, sums?: BlockSums): void {
   const { kernel, writer, evaluator, shape, group, member } = context, { team, unroll, lanes, walk } = shape;
   const { extent } = kernel.row;
@@ -161,7 +163,7 @@ function alongRow(context: Context, body: (steps: Step[]) => void, sums?: BlockS
   }
 }
 
-/** Computes the reductions of one level in one pass. */
+/** Computes the reductions of one level in a single pass. */
 function printPass(context: Context, level: readonly Reduce[]): void {
   const { writer, evaluator, shape, kernel, team } = context;
   const width = shape.lanes === "none" ? 1 : 4;
@@ -196,7 +198,7 @@ function printPass(context: Context, level: readonly Reduce[]): void {
 }
 
 /**
- * Writes the element stores. All values of a step are computed before any is stored: an operand may be updated in
+ * Writes the element stores. All values of a step are computed before any is stored, since operands may be updated in
  * place.
  */
 function printElements(context: Context): void {
@@ -215,7 +217,7 @@ function printElements(context: Context): void {
   if (stores) writer.close();
 }
 
-/** Writes the stores of the row's own results, by the first member of a team. */
+/** Writes the stores of per-row results, by the first member of a team. */
 function printRowStores(context: Context, values: readonly Value[], env: Env): void {
   const { kernel, writer, evaluator, team, stores } = context;
   if (kernel.rowStores.length === 0) return;

@@ -1,5 +1,5 @@
 /**
- * Prints scatter kernels: one invocation adds all positions in order into its own elements, so no atomics are needed.
+ * Prints scatter kernels: each invocation adds all positions in order to its own elements, so no atomics are needed.
  */
 import { makeVar, varIndex } from "../../../core/index_expr.ts";
 import type { Expr } from "../../../core/expr.ts";
@@ -36,7 +36,7 @@ export function printScatter(kernel: ScatterKernel, writer: Writer): WgslKernel 
   return writer.finish(size, launch.workgroups);
 }
 
-/** A vectorised walk only if all lanes are valid together; otherwise one point at a time. */
+/** Vectorised only if all lanes are in bounds together; otherwise one point at a time. */
 function wholeLanes(evaluator: Evaluator, { space, valid, position }: ScatterKernel, walk: Walk): Walk {
   const env: Env = evaluator.env(
     walk.replace(varIndex(makeVar("group", walk.groups))).set(position.id, varIndex(position)),

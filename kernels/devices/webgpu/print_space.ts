@@ -1,6 +1,4 @@
-/**
- * How invocations are spread over a kernel's space: flat numbers, dispatch sizes and the guard for what is left over.
- */
+/** How invocations are mapped to a kernel's space: flat indices, dispatch sizes and the bounds check. */
 import { DeviceError } from "../../../core/errors.ts";
 import type { Index, Var } from "../../../core/index_expr.ts";
 import { addIndex, makeVar, scaleIndex, varIndex } from "../../../core/index_expr.ts";
@@ -15,7 +13,7 @@ export interface Launch {
   readonly workgroups: readonly [number, number, number];
   /** u32 text. */
   readonly group: string;
-  /** Workgroups that are launched; at least those asked for. */
+  /** Workgroups that are launched; at least the number requested. */
   readonly launched: number;
 }
 
@@ -36,7 +34,7 @@ export function foldWorkgroups(count: number, target: PrintTarget): Launch {
   return { workgroups: [x, y, 1], group: y === 1 ? "group.x" : `(group.y * ${x}u + group.x)`, launched: x * y };
 }
 
-/** A workgroup size, at most `preferred`, that wastes no invocations where one of 8 or more does. */
+/** A workgroup size of at most `preferred`, preferring sizes from 8 on that leave no invocation idle. */
 export function workgroupSizeFor(invocations: number, preferred: number): number {
   for (let size = preferred; size >= 8; size /= 2) {
     if (invocations % size === 0) return size;
@@ -44,7 +42,7 @@ export function workgroupSizeFor(invocations: number, preferred: number): number
   return Math.min(preferred, Math.max(8, 2 ** Math.ceil(Math.log2(Math.max(1, invocations)))));
 }
 
-/** Declares `id`, the number of the invocation, and returns from those beyond `invocations`. No barrier may follow. */
+/** Declares `id`, the invocation index, and returns early if it is out of bounds. No barrier may follow. */
 export function startFlat(writer: Writer, invocations: number, size: number): { id: Var; launch: Launch } {
   const launch = foldWorkgroups(Math.ceil(invocations / size), writer.target);
   writer.line(`let id = i32(${launch.group} * ${size}u + local);`);
@@ -54,9 +52,9 @@ export function startFlat(writer: Writer, invocations: number, size: number): { 
   return { id, launch };
 }
 
-/** A way of invocations through a space. */
+/** How invocations traverse a space. */
 export interface Walk extends LaneWalk {
-  /** Points, where the last group may be incomplete. */
+  /** Number of points; the last group may be incomplete. */
   readonly tail?: number;
 }
 
@@ -77,7 +75,7 @@ export function scalarWalk(space: readonly Var[]): Walk {
   return { replace: (group) => assigned(space, group), groups: pointsOf(space) };
 }
 
-/** The walk of a space that takes the fewest memory instructions for some expressions and stores. */
+/** The traversal of a space that needs the fewest memory instructions for the given expressions and stores. */
 export function chooseWalk(
   evaluator: Evaluator,
   space: readonly Var[],
@@ -95,11 +93,11 @@ export function chooseWalk(
     const walk = walkAlong(space, variable, 4), cost = costOf(walk);
     if (cost < bestCost) [best, bestCost] = [walk, cost];
   }
-  // Where nothing is a vec4, scalars are as fast and less text.
+  // Without any vec4 access, scalars are as fast and need less code.
   return bestCost >= 4 * costOf(scalar) ? scalar : best;
 }
 
-/** For a walk with an incomplete last group: the condition under which a lane is a point. */
+/** For a traversal with an incomplete last group: the condition under which a lane is a point. */
 export function liveLanes(
   evaluator: Evaluator,
   walk: Walk,

@@ -1,8 +1,8 @@
 /**
- * Reads through textures, for software drivers. llvmpipe fetches elements of a storage buffer lane by lane behind a
- * branch each, about nine times as slow as texels, which it gathers; a copy from buffer to texture runs at the speed of
- * memcpy. So where a kernel reads an operand often enough, the part that it reads is copied to a texture just before,
- * and the kernel fetches texels.
+ * Reads through textures, for software drivers. llvmpipe loads the elements of a storage buffer lane by lane with a
+ * branch for each, about nine times as slow as fetching texels, which it gathers; copying a buffer to a texture runs at
+ * memcpy speed. An operand that a kernel reads often enough is therefore copied to a texture immediately before, and
+ * the kernel fetches texels.
  *
  * A texture is a list of texels in rows of {@link TEXEL_ROW_BYTES}; a texel holds four elements or one.
  */
@@ -14,22 +14,22 @@ import type { Kernel } from "../../kernel.ts";
 /** The part of an operand that a kernel reads through a texture. */
 export interface TexelRead {
   readonly type: "f32" | "i32" | "u32";
-  /** Elements a texel. */
+  /** Elements per texel. */
   readonly lanes: 1 | 4;
   /**
-   * The element in the first texel, in terms of the kernel's loops: a multiple of `lanes`. Elements outside the operand
-   * are never used.
+   * The element in the first texel, as a function of the kernel's loops: a multiple of `lanes`. Elements outside the
+   * operand are never used.
    */
   readonly start: Index;
   /** Elements that are copied, a multiple of `lanes`. */
   readonly elements: number;
 }
 
-/** The same as what is bound, in numbers alone: kernels that are alike share it, whatever their variables are called. */
+/** The same range as numbers, so that equal kernels share it whatever their variables are called. */
 export interface TexelPart extends Omit<TexelRead, "start"> {
-  /** The element in the first texel where all loops are at their first turn. */
+  /** The element in the first texel at the first iteration of all loops. */
   readonly first: number;
-  /** How many elements further it is after a turn of each of the kernel's loops. */
+  /** The increment of that element per iteration of each of the kernel's loops. */
   readonly strides: readonly number[];
 }
 
@@ -41,28 +41,28 @@ export function partOf({ loops }: Kernel, { start, ...read }: TexelRead): TexelP
   return { ...read, first: start.constant, strides };
 }
 
-/** How often a kernel loads an operand's elements in one launch, and in which form. */
+/** How often a kernel loads an operand's elements per launch, and in which form. */
 export interface LoadCount {
   readonly vectorLoads: number;
-  /** Elements loaded, those loaded again included. */
+  /** Number of elements loaded, including repeated loads. */
   readonly elements: number;
 }
 
 /** Bytes of a row of texels. */
 export const TEXEL_ROW_BYTES = 4096;
 
-/** The most rows that every device allows. */
+/** The number of rows that every device supports. */
 const MAX_ROWS = 8192;
 
 /**
- * Measured on llvmpipe with two cores: what a texel saves for each element, what copying an element costs, and what a
- * copy and a cut of the pass cost.
+ * Measured on llvmpipe with two cores: time saved per element fetched from a texture, time to copy an element, and the
+ * overhead of a copy and of splitting the pass.
  */
 const SAVED_NS = 2.5, COPIED_NS = 0.3, OVERHEAD_NS = 30_000;
 
 /**
- * For each operand of a kernel, how to read it through a texture; undefined where that cannot be, or does not pay and
- * need not be.
+ * For each operand of a kernel, how to read it through a texture; undefined if it cannot be, or if that neither pays
+ * off nor is required.
  */
 export function chooseTexelReads(
   kernel: Kernel,
@@ -84,8 +84,8 @@ export function chooseTexelReads(
 }
 
 /**
- * What a kernel reads of an operand for one tuple of loop indices. Where all reads move alike with the loops, that is a
- * part that moves, else all of it.
+ * The range of an operand that a kernel reads for one tuple of loop indices: a moving part if all reads move alike with
+ * the loops, otherwise the whole operand.
  */
 function slice(kernel: Kernel, operand: number, size: number, wantsVectors: boolean): Omit<TexelRead, "type"> {
   const indices = accessesOf(kernel).filter((access) => access.operand === operand && access.mode === "load").map((

@@ -6,13 +6,13 @@ import type { Value } from "./print_writer.ts";
 /** Lane numbers as component names. */
 export const LANES = "xyzw";
 
-/** A value with four lanes, equal if it was a scalar. */
+/** Broadcasts a scalar to four lanes; vectors are returned unchanged. */
 export function splat(value: Value, width: 1 | 4 = 4): Value {
   if (value.width === width) return value;
   return { ...value, text: `${typeName(value.dtype, 4)}(${value.text})`, width: 4, atomic: false };
 }
 
-/** A conversion; to bool it is a comparison with zero, which holds of NaN too. */
+/** Converts between types. To bool it is a comparison with zero, which is true for NaN. */
 export function convert(value: Value, dtype: DType): Value {
   if (value.dtype === dtype) return value;
   const type = typeName(value.dtype, value.width);
@@ -21,12 +21,12 @@ export function convert(value: Value, dtype: DType): Value {
   return { ...value, text, dtype, atomic: false };
 }
 
-/** A value as it is kept in memory: bool as u32. */
+/** Converts a value to its type in memory: bool to u32. */
 export function storable(value: Value): Value {
   return value.dtype === "bool" ? convert(value, "u32") : value;
 }
 
-/** Four scalars as one vec4. */
+/** Combines four scalars into a vec4. */
 export function joinLanes(lanes: readonly Value[]): Value {
   const { dtype } = lanes[0];
   return {

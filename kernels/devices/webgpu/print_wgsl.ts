@@ -26,13 +26,12 @@ export type { Binding, PrintTarget, WgslKernel } from "./print_writer.ts";
  * @throws {DeviceError} if it needs more workgroups than the target can launch.
  */
 export function printWgsl(kernel: Kernel, target: PrintTarget): WgslKernel {
-  // How an operand is best declared depends on all accesses, which are known once the kernel was printed: print it
-  // twice.
+  // How an operand is best declared depends on all accesses, which are only known after printing: print twice.
   const wishes = kernel.operands.map(({ size }): Layout => (size % 4 === 0 ? "vector" : "scalar"));
   const draft = new Writer(kernel, target, wishes);
   const printed = printKind(kernel, draft);
   const layouts = draft.accesses.map(({ vectorAccesses, scalarStores }, operand): Layout => (
-    // Storing one component of a vec4 may touch its neighbours, which other invocations may be writing.
+    // Storing one component of a vec4 may overwrite its neighbours, which other invocations may be writing.
     wishes[operand] === "vector" && vectorAccesses > 0 && scalarStores === 0 ? "vector" : "scalar"
   ));
   const loads = draft.accesses.map(({ vectorLoads, elements }) => ({

@@ -1,10 +1,10 @@
 /**
- * The text of one WGSL entry point while it is written: nested blocks, bindings placed in the outermost block where
- * their parts are known, and what the module around the entry point needs (operand declarations, helper functions, the
+ * Generates the text of one WGSL entry point: nested blocks, bindings placed in the outermost block where their
+ * operands are available, and the module-level declarations that the entry point needs (operands, helper functions, the
  * loop uniform).
  *
- * Blocks are kept as lists of lines until they close, so a binding may still be put in front of an enclosing loop:
- * loop-invariant subexpressions hoist themselves. Bindings of equal text are one name.
+ * A block is a list of lines until it is closed, so a binding may still be inserted before an enclosing loop:
+ * loop-invariant subexpressions are hoisted. Bindings of equal text share a name.
  */
 import type { DType } from "../../../core/dtype.ts";
 import { CompileError, invariant } from "../../../core/errors.ts";
@@ -17,30 +17,30 @@ import { typeName } from "./print_literal.ts";
 import { partOf, type TexelPart, type TexelRead } from "./print_texels.ts";
 
 /**
- * Turns that software drivers (llvmpipe) give an invocation, all its loops together, nested ones too. After that they
- * end every loop, without an error: printers take several steps in a turn where there would be more (print_loops.ts).
+ * Maximum number of iterations that software drivers (llvmpipe) run per invocation, summed over all loops, nested ones
+ * included. Beyond it, they abort every loop without an error, so printers unroll loops to stay below (print_loops.ts).
  */
 export const MAX_TURNS = 65535;
 
-/** What the printer must know of the adapter. */
+/** What the printer must know about the adapter. */
 export interface PrintTarget {
   /** `software` avoids barriers and workgroup memory; `gpu` uses them. */
   readonly style: "software" | "gpu";
   readonly maxWorkgroupsPerDimension: number;
-  /** Most invocations of one workgroup. */
+  /** Maximum invocations of a workgroup. */
   readonly maxInvocations: number;
   readonly maxWorkgroupBytes: number;
   /** Whether `f16` may be used in shaders. */
   readonly f16: boolean;
   /**
-   * Which operands are read through textures: those where it pays, or, for tests, all that can be; see print_texels.ts.
-   * Default: none.
+   * Which operands are read through textures: those for which it pays off or, for tests, all for which it is possible;
+   * see print_texels.ts. Default: none.
    */
   readonly texels?: "worthwhile" | "always";
 }
 
 /**
- * What a shader finds at one binding of group 0: an operand's buffer, or a texture with the part of it that it reads.
+ * The resource of a binding of group 0: an operand's buffer, or a texture with the range of the operand that it holds.
  */
 export interface Binding {
   readonly binding: number;
@@ -61,36 +61,36 @@ export interface WgslKernel {
 /** How an operand's elements are declared: one at a time, or in fours. */
 export type Layout = "scalar" | "vector";
 
-/** A printed value: WGSL text, its type, and the block from which it is known. */
+/** A printed value: WGSL text, its type, and the block in which it becomes available. */
 export interface Value {
   readonly text: string;
   readonly dtype: DType;
-  /** 1 for a scalar, 4 for a vec4 with one lane a point. */
+  /** 1 for a scalar, 4 for a vec4 with one lane per point. */
   readonly width: 1 | 4;
-  /** Number of the outermost block in which the text is valid. */
+  /** Depth of the outermost block in which the text is valid. */
   readonly depth: number;
-  /** Whether the text is a name, a component or a literal: repeating it costs nothing. */
+  /** Whether the text is a name, a component or a literal, which is free to repeat. */
   readonly atomic: boolean;
 }
 
 interface Block {
   readonly header: string;
-  /** How often the block runs in one invocation. */
+  /** How often the block runs per invocation. */
   readonly trips: number;
   readonly lines: string[];
   readonly names: Map<string, string>;
-  /** Values of expressions that become invalid with the block; see print_expr.ts. */
+  /** Memoized values of expressions, which become invalid when the block ends; see print_expr.ts. */
   readonly memo: Map<string, Value>;
 }
 
-/** How often operands are read and written in each form; decides layouts. */
+/** How often operands are read and written in each form; determines their declarations. */
 export interface AccessCount {
   vectorAccesses: number;
-  /** Those of the vector accesses that are loads. */
+  /** The vector accesses that are loads. */
   vectorLoads: number;
   scalarLoads: number;
   scalarStores: number;
-  /** Elements that one invocation loads, over all turns of its loops. */
+  /** Number of elements that one invocation loads, over all iterations of its loops. */
   elements: number;
 }
 
@@ -98,9 +98,9 @@ export interface AccessCount {
 export class Writer {
   readonly accesses: readonly AccessCount[];
   usesLoops = false;
-  /** Invocations of a launch, known once the kernel is printed. */
+  /** Invocations per launch, known once the kernel is printed. */
   invocations = 0;
-  /** Turns of all loops of an invocation, nested ones too. */
+  /** Iterations of all loops of an invocation, nested ones included. */
   turns = 0;
   #blocks: Block[] = [newBlock("", 1)];
   #helpers = new Map<string, string>();
@@ -128,12 +128,12 @@ export class Writer {
     }));
   }
 
-  /** Number of the innermost open block. */
+  /** Depth of the innermost open block. */
   get depth(): number {
     return this.#blocks.length - 1;
   }
 
-  /** Values remembered at a depth. */
+  /** Memoized values at a depth. */
   memo(depth: number): Map<string, Value> {
     return this.#blocks[depth].memo;
   }
@@ -148,7 +148,7 @@ export class Writer {
     if (!this.#module.includes(text)) this.#module.push(text);
   }
 
-  /** Keeps names that a printer chose itself from being given out as fresh ones. */
+  /** Reserves names that a printer chose itself. */
   reserve(names: readonly string[]): void {
     for (const name of names) this.#reserved.add(name);
   }
@@ -166,8 +166,8 @@ export class Writer {
   }
 
   /**
-   * Opens the loop `for name in 0 .. turns - 1`. Software drivers unroll short loops whole, which makes their
-   * compilation ten times as long and nothing faster: there the bound is hidden from them (`id` is never negative).
+   * Opens the loop `for name in 0 .. turns - 1`. Software drivers fully unroll short loops, which makes compilation ten
+   * times as long without any speedup, so the bound is hidden from them (`id` is never negative).
    */
   openLoop(name: string, turns: number): void {
     const isHidden = this.target.style === "software" && turns <= 64;
@@ -175,14 +175,14 @@ export class Writer {
     this.open(`for (var ${name} = 0; ${name} < ${bound}; ${name}++)`, turns);
   }
 
-  /** Closes the innermost block. What was hoisted out of it meanwhile stands before it. */
+  /** Closes the innermost block. What was hoisted out of it is placed before it. */
   close(): void {
     const block = this.#blocks.pop();
     invariant(block && this.#blocks.length > 0, "a block was closed that was not open");
     this.line([`${block.header} {`.trimStart(), ...block.lines.map(indent), "}"].join("\n"));
   }
 
-  /** Declares what a loop variable is called; it is known from the innermost open block on. */
+  /** Declares the name of a loop variable, which is available in the innermost open block. */
   declare(variable: Var, name: string, depth = this.depth): void {
     this.#names.set(variable.id, { name, depth });
   }
@@ -200,7 +200,7 @@ export class Writer {
     return { name, depth: 0 };
   }
 
-  /** Binds a text to a name in the block `depth`, once. */
+  /** Binds a text to a name in the block at `depth`, once. */
   bind(text: string, depth: number, prefix = "t"): string {
     for (let at = depth; at >= 0; at--) {
       const name = this.#blocks[at].names.get(text);
@@ -212,7 +212,7 @@ export class Writer {
     return name;
   }
 
-  /** Binds a load of so many elements of an operand, and counts it. */
+  /** Binds a load of a number of elements of an operand, and counts it. */
   bindLoad(text: string, depth: number, operand: number, width: number): string {
     const before = this.#count, name = this.bind(text, depth, "x");
     if (this.#count > before) {
@@ -224,7 +224,7 @@ export class Writer {
     return name;
   }
 
-  /** The value under a name. */
+  /** The value with a given name. */
   bound(value: Value, prefix?: string): Value {
     return value.atomic ? value : { ...value, text: this.bind(value.text, value.depth, prefix), atomic: true };
   }
@@ -282,7 +282,7 @@ export class Writer {
     };
   }
 
-  /** A buffer for each operand that is not only read through a texture, then the textures. */
+  /** A buffer for each operand that is not read through textures only, followed by the textures. */
   #bindings(): Binding[] {
     const { kernel } = this, { operands } = kernel;
     const stored = new Set(storesOf(kernel).map(({ operand }) => operand));

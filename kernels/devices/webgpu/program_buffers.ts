@@ -1,9 +1,9 @@
-/** The buffers that a program has for itself: its arena, and the indices of its loops. */
+/** The buffers that belong to a program: its arena, and its loop indices. */
 import type { Plan } from "../../plan.ts";
 import { MAX_LOOP_DEPTH } from "./commands.ts";
 import type { GpuContext } from "./context.ts";
 
-/** The arena of a plan, cut where it is larger than one buffer may be. */
+/** The arena of a plan, split where it exceeds the maximum buffer size. */
 export function makeArena(context: GpuContext, { arenaBytes, bufferBytes }: Plan): GPUBuffer[] {
   const buffers: GPUBuffer[] = [];
   for (let start = 0; start < arenaBytes; start += bufferBytes) {
@@ -14,7 +14,7 @@ export function makeArena(context: GpuContext, { arenaBytes, bufferBytes }: Plan
   return buffers;
 }
 
-/** Loop indices of every tuple, then the bits of NaN and infinity, which WGSL cannot write as literals. */
+/** Loop indices of every tuple, followed by the bits of NaN and infinity, which WGSL cannot express as literals. */
 export function makeLoopBuffer(context: GpuContext, tuples: Uint32Array, strideBytes: number): GPUBuffer {
   const stride = strideBytes / 4;
   const count = tuples.length / MAX_LOOP_DEPTH;

@@ -1,5 +1,5 @@
 /**
- * Copies from device buffers to the host. Reads asked for in one turn of the event loop share one staging buffer and
+ * Copies device buffers to the host. Reads requested in the same turn of the event loop share one staging buffer and
  * one submit.
  */
 import { createBuffer } from "./buffers.ts";
@@ -13,24 +13,24 @@ interface Request {
   readonly reject: (error: unknown) => void;
 }
 
-/** Most bytes of one staging buffer, unless a single read needs more; larger ones are not kept. */
+/** Maximum bytes of a staging buffer, unless a single read needs more; larger ones are not kept. */
 const BATCH_BYTES = 64 * 2 ** 20;
 
 /**
- * Copies after which a read takes a turn of the event loop. What was asked of Deno and not awaited (see host.ts) ends
- * in such turns only, and a loop that reads and launches would otherwise take none: each read would leave a kilobyte in
- * the heap.
+ * Number of copies after which a read yields to the event loop. In Deno, unawaited promises (see host.ts) only settle
+ * when the event loop turns, and a loop that reads and launches would otherwise never turn it: each read would leak a
+ * kilobyte.
  */
 const COPIES_BEFORE_TURN = 32;
 
-/** The reads under way on one device. */
+/** The pending reads of one device. */
 export class Reader {
   #gpu: GPUDevice;
   #health: Health;
   #requests: Request[] = [];
   #idle: GPUBuffer[] = [];
   #copies = 0;
-  /** Staging buffers made so far, and those of them that are not destroyed. */
+  /** Number of staging buffers created so far, and of those not yet destroyed. */
   created = 0;
   alive = 0;
 
@@ -39,7 +39,7 @@ export class Reader {
     this.#health = health;
   }
 
-  /** Copies the first bytes of a buffer, as they are after everything submitted so far. */
+  /** Copies the first bytes of a buffer, as of all work submitted so far. */
   read(buffer: GPUBuffer, sizeBytes: number): Promise<ArrayBuffer> {
     return new Promise((resolve, reject) => {
       if (this.#requests.length === 0) queueMicrotask(() => this.flush());
@@ -47,7 +47,7 @@ export class Reader {
     });
   }
 
-  /** Submits the copies that were asked for. Must run before a buffer that is being read is given to somebody else. */
+  /** Submits the pending copies. Must run before a buffer that is being read is reused. */
   flush(): void {
     while (this.#requests.length > 0) {
       let count = 0, bytes = 0;

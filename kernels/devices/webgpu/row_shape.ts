@@ -10,23 +10,23 @@ import { chooseWalk, scalarWalk, workgroupSizeFor } from "./print_space.ts";
 import type { Walk } from "./print_space.ts";
 import type { PrintTarget } from "./print_writer.ts";
 
-/** Who does what in a row kernel. */
+/** The assignment of work in a row kernel. */
 export interface RowShape {
-  /** What the lanes of a vec4 run along. */
+  /** The axis along which the lanes of a vec4 run. */
   readonly lanes: "row" | "space" | "none";
   readonly rowLane?: Var;
   readonly walk: Walk;
-  /** Invocations that share a row; a power of two. */
+  /** Number of invocations that share a row; a power of two. */
   readonly team: number;
-  /** Rows (or groups of four) of a workgroup. */
+  /** Rows (or groups of four rows) per workgroup. */
   readonly rowsPerGroup: number;
-  /** Whether neighbouring invocations have neighbouring columns rather than parts of one row. */
+  /** Whether adjacent invocations compute adjacent columns rather than parts of one row. */
   readonly columns: boolean;
-  /** Steps along the row in one turn of the loop. */
+  /** Steps along the row per iteration. */
   readonly unroll: number;
 }
 
-/** Chooses by memory layout, the number of rows and the adapter. */
+/** Chooses by memory layout, number of rows and adapter. */
 export function chooseRowShape(kernel: RowKernel, evaluator: Evaluator, target: PrintTarget): RowShape {
   const { lanes, walk, rowLane, accesses } = chooseLanes(kernel, evaluator);
   const { extent } = kernel.row;
@@ -66,9 +66,9 @@ function chooseLanes(
 }
 
 /**
- * Steps along the row in one turn. A row that is read by several passes is unrolled whole where that pays: its elements
- * then stay in registers, which is two to three times as fast, but takes a software driver about 5 ms a memory
- * instruction to compile (150 ms for a softmax of 64).
+ * Steps along the row per iteration. A row that is read by several passes is fully unrolled where that pays off: its
+ * elements then stay in registers, which is two to three times as fast, but a software driver takes about 5 ms to
+ * compile each memory access (150 ms for a softmax of 64).
  */
 function chooseUnroll(
   { kernel, target, perMember, accesses }: {
@@ -89,14 +89,15 @@ function chooseUnroll(
     ? 64
     : 128;
   if (perMember <= 2 || instructions <= affordable) return Math.max(1, perMember);
-  // Partial unrolling is no faster; it adds in pairs, which keeps the sums of very long rows accurate.
+  // Partial unrolling is no faster, but adds in pairs, which keeps the sums of very long rows accurate.
   const paired = perMember >= 4096 ? 4 : perMember >= 512 ? 2 : 1;
   const passes = levelsOf(kernel).length + Math.sign(kernel.elementStores.length);
   return Math.max(paired, stepsPerTurn(passes * perMember, target, true));
 }
 
 /**
- * How many invocations share a row. On software adapters barriers cost more than idle lanes, except for very few rows.
+ * The number of invocations that share a row. On software adapters barriers cost more than idle lanes, except for very
+ * few rows.
  */
 function chooseTeam(groups: number, steps: number, columns: boolean, target: PrintTarget): number {
   if (target.style === "software") return groups <= 8 && steps >= 128 ? Math.min(64, target.maxInvocations) : 1;

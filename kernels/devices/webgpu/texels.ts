@@ -1,6 +1,6 @@
 /**
- * Copies operands to textures before the kernels that read them so (print_texels.ts): which textures, which copies,
- * planned when a program is loaded.
+ * Copies operands to textures before the kernels that read them there (print_texels.ts): plans which textures and
+ * copies are needed when a program is loaded.
  */
 import { invariant } from "../../../core/errors.ts";
 import { storesOf } from "../../cost.ts";
@@ -16,7 +16,7 @@ export interface TexelTexture {
   readonly height: number;
 }
 
-/** A copy of a part of a value to a texture: `startByte` of the value goes to the first texel. */
+/** A copy of a part of a value to a texture; `startByte` of the value maps to the first texel. */
 export interface TexelCopy {
   readonly texture: number;
   readonly value: ValueId;
@@ -27,13 +27,13 @@ export interface TexelCopy {
 /** The textures of a program and when they are filled. */
 export interface TexelPlan {
   readonly textures: readonly TexelTexture[];
-  /** For each kernel step, the texture of each binding that is one. */
+  /** For each kernel step, the textures of its bindings. */
   readonly bound: readonly ReadonlyMap<number, number>[];
-  /** For each dispatch, the copies that it needs before it. */
+  /** For each dispatch, the copies that precede it. */
   readonly copies: ReadonlyMap<number, readonly TexelCopy[]>;
 }
 
-/** One texture while it is planned: a value in a format, from its first dispatch to its last. */
+/** A texture being planned: a value in a format, from its first dispatch to its last. */
 interface Demand extends TexelTexture {
   readonly first: number;
   last: number;
@@ -91,7 +91,7 @@ function usesOf(plan: Plan, { operands }: KernelStep, { bindings }: WgslKernel):
   });
 }
 
-/** Rows of texels, rounded up to a power of two so that more values share textures. */
+/** Number of texel rows, rounded up to a power of two so that more values can share textures. */
 function rowsOf({ elements }: TexelPart): number {
   return 2 ** Math.ceil(Math.log2(Math.max(1, Math.ceil(4 * elements / TEXEL_ROW_BYTES))));
 }
@@ -124,7 +124,7 @@ function collectDemands({ sequence }: CommandList, uses: readonly (readonly Use[
   return demands;
 }
 
-/** Gives demands textures; demands that are never alive together share one. */
+/** Assigns textures to demands; demands whose lifetimes do not overlap may share one. */
 function placeDemands(demands: readonly Demand[]): TexelTexture[] {
   const textures: (TexelTexture & { last: number })[] = [];
   for (const demand of demands) {
@@ -148,7 +148,7 @@ function firstElement({ first, strides }: TexelPart, { tuple, tuples }: CommandL
   return strides.reduce((at, stride, loop) => at + stride * tuples[tuple[dispatch] * MAX_LOOP_DEPTH + loop], first);
 }
 
-/** A rectangle of texels and the byte of the value that its first texel holds. */
+/** A rectangle of texels and the byte of the value at its first texel. */
 export interface TexelRectangle {
   readonly byte: number;
   readonly origin: [number, number];
@@ -156,8 +156,8 @@ export interface TexelRectangle {
 }
 
 /**
- * Cuts a copy into rectangles: the rest of a row, whole rows, the start of a row. What lies outside the value's
- * `sizeBytes` is left out.
+ * Splits a copy into rectangles: the remainder of a row, whole rows, the start of a row. Omits what lies outside the
+ * value's `sizeBytes`.
  */
 export function rectanglesOf(
   { startByte, endByte }: Pick<TexelCopy, "startByte" | "endByte">,
