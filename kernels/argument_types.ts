@@ -1,4 +1,4 @@
-/** The types of a call's arguments, found from the arguments: what `jit` compiles for, and the key of its cache. */
+/** Infers the types of a call's arguments: what `jit` compiles for, and the key of its cache. */
 import { CompileError, DTypeError } from "../core/errors.ts";
 import type { DType } from "../core/dtype.ts";
 import { isTensor } from "../core/graph.ts";
@@ -7,9 +7,9 @@ import { formatType, type Shape } from "../core/shape.ts";
 import { type Spec, spec } from "../core/trace.ts";
 import { isContainer, type Tree } from "../core/tree.ts";
 
-/** What is known of one argument. */
+/** The type of one argument. */
 export interface ArgumentType {
-  /** A tree of specs like the argument. Empty of a static one. */
+  /** A tree of specs with the structure of the argument. Empty for a static argument. */
   readonly specs: Tree<Spec>;
   /** A text that is equal for equal types, and for equal values of a static argument. */
   readonly key: string;
@@ -45,7 +45,7 @@ export function typeOfArgument(value: unknown, position: number): ArgumentType {
   return visit(value);
 }
 
-/** The type of a leaf; undefined of a record or a list of trees. */
+/** The type of a leaf; undefined for a record or a list of trees. */
 function leafType(value: unknown, name: () => string): Spec | undefined {
   if (typeof value === "number") return spec([]);
   if (typeof value === "boolean") return spec([], "bool");
@@ -71,7 +71,7 @@ function leafType(value: unknown, name: () => string): Spec | undefined {
   );
 }
 
-/** Whether the first thing in nested lists is a number or a truth value: such lists are one tensor. */
+/** Whether the innermost first element of nested lists is a number or a truth value: such lists are one tensor. */
 function isListOfNumbers(list: readonly unknown[]): boolean {
   let first: unknown = list;
   while (Array.isArray(first)) first = first[0];

@@ -1,4 +1,4 @@
-/** A program's arguments: host arrays and device arrays in the places where the traced function had tensors. */
+/** A program's arguments: host arrays and device arrays in place of the tensors of the traced function. */
 import { type DType, type HostData, isInteger, type Type } from "../core/dtype.ts";
 import { DeviceError, DTypeError, ShapeError } from "../core/errors.ts";
 import { flattenNested, isNested, type Nested } from "../core/nested.ts";
@@ -14,7 +14,7 @@ import type { HostTensor } from "./host_data.ts";
  */
 export type ArrayLeaf = HostData | Nested | HostTensor | DeviceArray;
 
-/** An argument's leaf: in device memory, or still to be uploaded. */
+/** A leaf of an argument: in device memory, or yet to be uploaded. */
 export type ResolvedLeaf = { readonly kind: "device"; readonly array: DeviceArray } | {
   readonly kind: "host";
   readonly data: HostData;
@@ -78,8 +78,8 @@ export function resolveArguments(
 }
 
 /**
- * Where a leaf is: the argument's number, then keys and numbers. Made a text only for errors, since launches in a
- * steady loop should leave little behind.
+ * The position of a leaf: the argument's index, then keys and indices. Formatted only for errors, since repeated
+ * launches should allocate little.
  */
 type Path = (string | number)[];
 
@@ -207,8 +207,8 @@ function checkType(given: Type, type: Type, path: Path): void {
 }
 
 /**
- * Doubles fit any dtype (integers are checked; any number is a truth value); otherwise the array's class must be the
- * dtype's.
+ * Doubles can hold any dtype (integers are checked; any number is a truth value); other arrays must be of the dtype's
+ * class.
  */
 function checkElements(data: HostData, { dtype }: Type, path: Path): void {
   if (data instanceof Float64Array) {
@@ -229,7 +229,7 @@ function checkElements(data: HostData, { dtype }: Type, path: Path): void {
   }
 }
 
-/** `shape` is that of nested lists: an element is named by its place in them. */
+/** `shape` is that of nested lists, in which an element is named by its position. */
 function checkIntegers(data: ArrayLike<number>, dtype: DType, path: Path, shape: Shape = [data.length]): void {
   const [lowest, highest] = dtype === "i32" ? [-2147483648, 2147483647] : [0, 4294967295];
   for (let i = 0; i < data.length; i++) {

@@ -1,4 +1,4 @@
-/** The whole way from a function to a program, one line a pass. */
+/** The pipeline from a function to a program, one pass per line. */
 import { CompileError } from "../core/errors.ts";
 import { checkOptions, optionNames } from "../core/options.ts";
 import { simplify } from "../core/simplify.ts";

@@ -1,4 +1,4 @@
-/** What a kernel does to memory and arithmetic units, counted from its data. */
+/** The memory traffic and arithmetic of kernels, counted from their expressions. */
 import { sizeOf } from "../core/dtype.ts";
 import { type Expr, operandsOf } from "../core/expr.ts";
 import { type Index, type Var, visitVars } from "../core/index_expr.ts";
@@ -8,24 +8,22 @@ import { unmaskedShare } from "./mask_range.ts";
 /** The work of one launch of a kernel. */
 export interface Cost {
   /**
-   * Arithmetic operations on elements (a multiply-add counts two; index arithmetic and conversions none). Of a
-   * product's terms, those that a mask leaves.
+   * Arithmetic operations on elements; a multiply-add counts as two, index arithmetic and conversions as none. For
+   * products, masked terms are excluded.
    */
   readonly flops: number;
-  /**
-   * Bytes that must move at least once between memory and the processor: distinct elements read, and elements written.
-   */
+  /** Minimum bytes moved between memory and the processor: distinct elements read, plus elements written. */
   readonly bytes: number;
 }
 
-/** One place of a kernel where an operand is read or written. */
+/** A load or a store in a kernel. */
 export interface KernelAccess {
   readonly operand: number;
   readonly index: Index;
   readonly mode: "load" | "store";
 }
 
-/** The stores of a kernel; a scatter's update is one. */
+/** The stores of a kernel, including a scatter's update. */
 export function storesOf(kernel: Kernel): readonly Store[] {
   switch (kernel.kind) {
     case "row":
@@ -37,7 +35,7 @@ export function storesOf(kernel: Kernel): readonly Store[] {
   }
 }
 
-/** The expressions of a kernel beside those inside its stores: factors, coefficients, conditions. */
+/** The expressions of a kernel other than those in its stores: factors, coefficients, conditions. */
 function otherExprs(kernel: Kernel): readonly Expr[] {
   switch (kernel.kind) {
     case "contract":
@@ -51,7 +49,7 @@ function otherExprs(kernel: Kernel): readonly Expr[] {
   }
 }
 
-/** The variables that a kernel runs over, without those of enclosing loops. */
+/** The variables of a kernel's iteration space, without those of enclosing loops. */
 export function spaceOf(kernel: Kernel): readonly Var[] {
   switch (kernel.kind) {
     case "map":
@@ -67,7 +65,7 @@ export function spaceOf(kernel: Kernel): readonly Var[] {
   }
 }
 
-/** Calls `visit` once for each distinct expression below `roots`, those inside indices included. */
+/** Calls `visit` once for each distinct expression reachable from `roots`, including those inside indices. */
 export function visitExprs(roots: readonly Expr[], visit: (expr: Expr) => void): void {
   const seen = new Set<Expr>();
   const walk = (expr: Expr): void => {
@@ -96,12 +94,12 @@ function rootsOf(kernel: Kernel): Expr[] {
   return roots;
 }
 
-/** Calls `visit` once for each distinct expression of a kernel, operands before what uses them. */
+/** Calls `visit` once for each distinct expression of a kernel, operands first. */
 export function visitKernelExprs(kernel: Kernel, visit: (expr: Expr) => void): void {
   visitExprs(rootsOf(kernel), visit);
 }
 
-/** Every distinct load and every store of a kernel. */
+/** All distinct loads and stores of a kernel. */
 export function accessesOf(kernel: Kernel): KernelAccess[] {
   const accesses: KernelAccess[] = [];
   visitExprs(rootsOf(kernel), (expr) => {
@@ -124,8 +122,8 @@ function extentOf(variables: readonly Var[]): number {
 }
 
 /**
- * An expression runs once for every value of the variables below it: what does not depend on the row is not counted for
- * each element.
+ * An expression is evaluated once for each value of the variables that it depends on: what does not depend on the row
+ * is not counted per element.
  */
 function flopsOf(kernel: Kernel): number {
   const depends = new Map<Expr, ReadonlySet<Var>>();
@@ -169,7 +167,7 @@ function bytesOf(kernel: Kernel): number {
   return bytes;
 }
 
-/** At most how many elements an index reaches in one launch. */
+/** An upper bound on the number of elements that an index reaches in one launch. */
 function elementsOf(index: Index, kernel: Kernel, loops: ReadonlySet<Var>): number {
   const variables = new Set<Var>();
   let computed = false;

@@ -1,4 +1,4 @@
-/** What a device is. Each device is a folder in devices/ (webgpu/, wasm/, reference/). */
+/** The device interface. Each device is a folder in devices/ (webgpu/, wasm/, reference/). */
 import type { HostData, Type } from "../core/dtype.ts";
 import type { Graph } from "../core/graph.ts";
 import { formatType } from "../core/shape.ts";
@@ -6,7 +6,7 @@ import type { HostArray } from "./host_data.ts";
 import type { PhaseListener } from "./phases.ts";
 import type { Plan } from "./plan.ts";
 
-/** What a device tells of itself. */
+/** The description of a device. */
 export interface DeviceInfo {
   /** The name of the kind that was opened, such as `cpu`. */
   readonly kind: string;
@@ -18,24 +18,25 @@ export interface DeviceInfo {
 
 /** A tensor in a device's memory. */
 export interface DeviceArray extends Type {
-  /** Where it lies. */
+  /** The device that holds it. */
   readonly device: Device;
   /** Copies the elements to the host. @throws {DeviceError} if the array was disposed or the device is lost. */
   read(): Promise<HostArray>;
   /**
-   * Hands the memory back to the device, which may reuse it for later arrays. Safe while launched programs still use
-   * it.
+   * Returns the memory to the device, which may reuse it for later arrays. Safe while launched programs still use it.
    */
   dispose(): void;
 }
 
 /** A loaded program of a device: steps, pipelines and memory. */
 export interface Executable {
-  /** Runs on arrays in device memory and returns new ones, without waiting. Arrays at donated positions are used up. */
+  /**
+   * Runs on arrays in device memory and returns new ones, without waiting. Consumes the arrays at donated positions.
+   */
   launch(inputs: readonly DeviceArray[]): DeviceArray[];
-  /** The generated source texts, one a distinct kernel. */
+  /** The generated source texts, one per distinct kernel. */
   readonly sources: readonly string[];
-  /** For each kernel step in schedule order, the number of its source text. */
+  /** For each kernel step in schedule order, the index of its source text. */
   readonly shaders: readonly number[];
   /**
    * Measured nanoseconds of each kernel step of one run, in schedule order, summed over loop iterations. Arrays at
@@ -48,13 +49,13 @@ export interface Executable {
 /** Progress and cancellation of a compilation. */
 export interface CompileWatch {
   /**
-   * Receives how many of the program's distinct kernels the device's compiler has finished. Devices that compile them
-   * as one say nothing.
+   * Called with the number of the program's distinct kernels that the device's compiler has finished. Devices that
+   * compile all of them at once do not report progress.
    */
   readonly progress?: (done: number, total: number) => void;
   /**
-   * Ends the wait: compiling then fails with the signal's reason. What the device's compiler has begun it ends by
-   * itself.
+   * Aborts the wait: compiling then fails with the signal's reason. Compilations that have already started are not
+   * interrupted.
    */
   readonly signal?: AbortSignal;
   /** Receives the name of each phase when it has ended, and how many milliseconds it took: where the time goes. */
@@ -65,41 +66,41 @@ export interface CompileWatch {
 export interface LoadedProgram extends CompileWatch {
   /** The function. */
   readonly graph: Graph;
-  /** Its kernels; for devices that need a plan. */
+  /** Its kernels, for devices that need a plan. */
   readonly plan?: Plan;
-  /** Positions of the inputs that a launch uses up, rising. Default: none. */
+  /** Positions of the inputs that a launch consumes, in increasing order. Default: none. */
   readonly donated?: readonly number[];
 }
 
-/** What programs of a device must keep to. */
+/** Limits that programs of a device must respect. */
 export interface DeviceLimits {
-  /** Most tensors that one kernel may touch. */
+  /** Maximum number of operands of a kernel. */
   readonly maxOperands: number;
-  /** Most bytes of one tensor. */
+  /** Maximum bytes of a tensor. */
   readonly maxTensorBytes: number;
-  /** Most bytes of one allocation; larger arenas are cut. */
+  /** Maximum bytes of an allocation; larger arenas are split. */
   readonly maxBufferBytes: number;
-  /** Parts of memory that kernels are given begin at multiples of this many bytes. */
+  /** Alignment of the memory ranges that kernels receive, in bytes. */
   readonly alignmentBytes: number;
-  /** Elements of a vector that kernels load as one. */
+  /** Number of elements that kernels load as one vector. */
   readonly lanes: number;
 }
 
 /** Memory and programs on one piece of hardware. Owned by the caller; there is no global device. */
 export interface Device {
-  /** What it is. */
+  /** Kind and description of the device. */
   readonly info: DeviceInfo;
-  /** Puts a host array in device memory. `data.length` must be the shape's size. */
+  /** Copies a host array to device memory. `data.length` must be the shape's size. */
   upload(data: HostData, type: Type): DeviceArray;
   /**
-   * Loads a plan (compiled devices) or interprets the graph (the reference device). Launches use up the inputs at the
-   * positions `donated`.
+   * Loads a plan (compiled devices) or interprets the graph (the reference device). Launches consume the inputs at the
+   * `donated` positions.
    * @internal
    */
   load(program: LoadedProgram): Promise<Executable>;
   /** Whether programs must be scheduled and planned before `load`; false for the reference device. */
   readonly needsPlan: boolean;
-  /** What programs must keep to. */
+  /** Limits that programs must respect. */
   readonly limits: DeviceLimits;
   /**
    * Waits until all launched work is done. @throws {DeviceError} if the device was lost or ran out of memory meanwhile.
@@ -116,7 +117,7 @@ export function describeDevice({ info: { kind, description } }: Device): string 
   return `${kind}: ${description}`;
 }
 
-/** What JSON can hold of an array in device memory. */
+/** The JSON representation of an array in device memory. */
 export interface ArrayRecord extends Type {
   /** The kind of its device. */
   readonly device: DeviceInfo["kind"];
@@ -127,7 +128,7 @@ export function describeArray(array: DeviceArray): string {
   return `${formatType(array)} on ${array.device.info.kind}`;
 }
 
-/** What JSON can hold of an array. */
+/** The JSON representation of an array. */
 export function recordOf({ shape, dtype, device }: DeviceArray): ArrayRecord {
   return { shape, dtype, device: device.info.kind };
 }

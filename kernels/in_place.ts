@@ -1,17 +1,17 @@
 /**
- * Outputs that take over the memory of inputs which the caller gives up.
+ * Lets outputs reuse the memory of donated inputs.
  *
- * An output may take an input of the same type if nobody reads the input once the output's first element is written.
- * The kernel that writes first may read it too, if it is a map, or a contraction that reads it after its sum only, and
- * each of its points reads the input at the very element that it then writes: printers compute all values of a point
- * before they store any. (So an optimiser's update is in place, on its own or behind the product that makes the
- * gradient.) The two operands become one, `readwrite`, because WebGPU refuses two bindings of one range of which one is
- * writable:
+ * An output may reuse an input of the same type if nothing reads the input after the output's first element is written.
+ * The kernel that writes first may read it as well if it is a map, or a contraction that reads it only after its sum,
+ * and if each of its points reads the input only at the element that it then writes: printers compute all values of a
+ * point before they store any. (An optimiser's update is therefore in place, on its own or fused with the product that
+ * computes the gradient.) The two operands become one, `readwrite`, because WebGPU rejects two bindings of the same
+ * range of which one is writable:
  *
  *     b1[i] = b0[i] + b2[i]          ->          b0[i] = b0[i] + b1[i]
  *
- * Pairs do not disturb each other: the memory of a pair is touched only by what reads its input and what reads or
- * writes its output.
+ * Pairs are independent: the memory of a pair is only accessed by what reads its input and what reads or writes its
+ * output.
  */
 import { ExprCopier } from "../core/copy_expr.ts";
 import type { Expr } from "../core/expr.ts";
@@ -21,17 +21,17 @@ import { accessesOf, visitExprs } from "./cost.ts";
 import type { ContractKernel, Kernel, MapKernel } from "./kernel.ts";
 import type { KernelStep, Schedule, Step, Value, ValueId } from "./plan.ts";
 
-/** Where among the outermost steps a value is read, and where it is first written. */
+/** The outermost steps at which a value is read, and at which it is first written. */
 interface Uses {
   lastRead: number;
   firstWrite: number;
 }
 
 /**
- * Has outputs take over donated inputs: `takes` of an output's storage says which input it replaces. The schedule
- * computes the same values.
+ * Lets outputs reuse donated inputs: `takes` of an output's storage names the input. The schedule computes the same
+ * values.
  * @param schedule Steps over values.
- * @param donated Positions of the inputs whose memory is given up.
+ * @param donated Positions of the donated inputs.
  */
 export function takeDonated(schedule: Schedule, donated: readonly number[]): Schedule {
   const uses = usesOf(schedule);
@@ -56,7 +56,7 @@ export function takeDonated(schedule: Schedule, donated: readonly number[]): Sch
     let merged = step;
     for (const [output, input] of taken) {
       const pair = pairOf(schedule, step, input, output);
-      // Only the kernel that writes first may touch both; see mayTake.
+      // Only the kernel that writes first may access both; see mayTake.
       if (pair) merged = mergeOperands(merged, step.operands[pair.read], step.operands[pair.written]);
     }
     return merged;
@@ -68,11 +68,11 @@ export function takeDonated(schedule: Schedule, donated: readonly number[]): Sch
 export interface Handover {
   /** For each output, the position of the input whose memory it takes; undefined if it has its own. */
   readonly takes: readonly (number | undefined)[];
-  /** Donated inputs whose memory no output takes. */
+  /** Donated inputs whose memory no output reuses. */
   readonly freed: readonly number[];
 }
 
-/** Looks up who takes what in a schedule that went through {@link takeDonated}. */
+/** Reads the reuse of donated inputs back from a schedule returned by {@link takeDonated}. */
 export function handoverOf({ values, outputs }: Schedule, donated: readonly number[]): Handover {
   const takes = outputs.map((id) => {
     const { storage } = values[id];
@@ -106,7 +106,7 @@ function mayTake(schedule: Schedule, uses: ReadonlyMap<ValueId, Uses>, input: Va
   const { type: from } = schedule.values[input], { type: to } = schedule.values[output];
   if (from.dtype !== to.dtype || !sameShape(from.shape, to.shape)) return false;
   const firstWrite = uses.get(output)?.firstWrite;
-  // What is empty has no kernel and no memory worth taking.
+  // Empty values have no kernel and no memory worth reusing.
   if (firstWrite === undefined || firstWrite === Infinity) return false;
   const lastRead = uses.get(input)?.lastRead ?? -1;
   if (lastRead !== firstWrite) return lastRead < firstWrite;
@@ -114,7 +114,7 @@ function mayTake(schedule: Schedule, uses: ReadonlyMap<ValueId, Uses>, input: Va
   return step.kind === "kernel" && pairOf(schedule, step, input, output)?.sameElement === true;
 }
 
-/** The operands by which a kernel reads `input` and writes `output`, if it does both. */
+/** The operands through which a kernel reads `input` and writes `output`, if it does both. */
 function pairOf(schedule: Schedule, { kernel, operands }: KernelStep, input: ValueId, output: ValueId) {
   const placesOf = (id: ValueId): number[] =>
     operands.flatMap((operand, at) => (baseOf(schedule, operand) === id ? [at] : []));
@@ -130,16 +130,16 @@ function startOf({ storage }: Value): number {
   return storage.kind === "alias" ? storage.byteOffset : 0;
 }
 
-/** A kernel whose points store what they compute from loads at their own place, and in a contraction from a sum. */
+/** Whether a kernel computes what its points store from loads at their own position, or in a contraction from a sum. */
 type PointwiseKernel = MapKernel | ContractKernel;
 
 function isPointwise(kernel: Kernel): kernel is PointwiseKernel {
   return kernel.kind === "map" || kernel.kind === "contract";
 }
 
-/** Whether each point reads operand `read` at most where it writes operand `written`. */
+/** Whether each point reads operand `read` only where it writes operand `written`. */
 function readsWhatItWrites(kernel: PointwiseKernel, read: number, written: number): boolean {
-  // An index that is computed from loads is evaluated between stores.
+  // An index that depends on loads is evaluated between stores.
   if (kernel.operands[written].access !== "write" || kernel.stores.some(({ index }) => readsValues(index))) {
     return false;
   }
@@ -151,7 +151,7 @@ function readsWhatItWrites(kernel: PointwiseKernel, read: number, written: numbe
   return keys.size === 1;
 }
 
-/** The expressions that are evaluated at other places than the stores: the factors of a contraction. */
+/** The expressions that are evaluated at points other than those of the stores: the factors of a contraction. */
 function factorsOf(kernel: PointwiseKernel): readonly Expr[] {
   return kernel.kind === "contract" ? [kernel.lhs, kernel.rhs] : [];
 }
@@ -160,7 +160,7 @@ function readsValues({ terms }: Index): boolean {
   return terms.some(({ atom }) => atom.kind === "value" || (atom.kind !== "var" && readsValues(atom.of)));
 }
 
-/** The step with the operand of value `read` left out: what it was loaded from is the operand of value `written`. */
+/** The step without the operand of value `read`, whose loads use the operand of value `written` instead. */
 function mergeOperands(step: KernelStep, read: ValueId, written: ValueId): KernelStep {
   const kernel = step.kernel as PointwiseKernel;
   const [from, to] = [step.operands.indexOf(read), step.operands.indexOf(written)];

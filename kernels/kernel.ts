@@ -1,8 +1,8 @@
 /**
- * Kernels as plain data, neutral to devices: an index space, expressions over it, and stores.
+ * Kernels as plain data, independent of devices: an index space, expressions over it, and stores.
  *
- * A kernel names its tensors by operand number; a schedule step says which value each operand is. Kernels are pure of
- * addresses, so that equal kernels at different places are one shader. Index expressions may read loop variables of
+ * A kernel refers to its tensors by operand number; a schedule step maps operands to values. Kernels contain no
+ * addresses, so equal kernels at different addresses share one shader. Index expressions may read the variables of
  * enclosing rolled loops (`loops`), which are run-time values.
  */
 import type { DType } from "../core/dtype.ts";
@@ -57,9 +57,9 @@ export interface RowKernel extends KernelBase {
 }
 
 /**
- * A part of a kernel's space: the points at which all of these indices are at least 0. Each index is a sum of variables
- * (the kernel's and those of its loops) and of whole quotients of such sums by constants, so its extremes over a box
- * are found at the box's corners.
+ * A region of a kernel's space: the points at which all of these indices are nonnegative. Each index is a sum of
+ * variables (the kernel's and those of its loops) and of floored quotients of such sums by constants, so its extremes
+ * over a box are at the box's corners.
  */
 export type Band = readonly Index[];
 
@@ -76,10 +76,9 @@ export interface ContractKernel extends KernelBase {
   readonly rhs: Expr;
   readonly stores: readonly Store[];
   /**
-   * Where terms (batch, m, n, k) count: in at least one of these bands. Elsewhere a factor of the term is zero, or
-   * nothing reads the sum that it belongs to. A printer may leave such terms out, tile by tile; it need not. So zero
-   * times infinity or NaN may count as zero here: what a mask hides is not looked at. Empty without a mask: all terms
-   * count.
+   * Where terms (batch, m, n, k) are unmasked: in the union of these bands. Elsewhere, a factor of the term is zero, or
+   * the sum that it belongs to is never read. Printers may skip masked terms, tile by tile, but need not. Zero times
+   * infinity or NaN may therefore count as zero: masked elements are not evaluated. Empty if all terms are unmasked.
    */
   readonly mask: readonly Band[];
 }
@@ -91,9 +90,9 @@ export interface RecurrenceState {
 }
 
 /**
- * States that walk along `time` (from the end if `reverse`) for each point of `space`, each zero before its first step.
- * In a step they are computed in order, and what a state's `a` and `b` read of the states before it (`accumulator`
- * expressions) is theirs after the same step. Then the stores, at every step.
+ * States that are updated along `time` (from the end if `reverse`) for each point of `space`, each zero before its
+ * first step. Within a step they are computed in order, and `accumulator` expressions in a state's `a` and `b` refer to
+ * earlier states after the same step. The stores run after every step.
  */
 export interface RecurrenceKernel extends KernelBase {
   readonly kind: "recurrence";

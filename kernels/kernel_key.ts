@@ -1,13 +1,15 @@
 /**
- * A kernel as text, the same for kernels that differ in the ids of their variables and expressions only: layers that
- * are alike have equal kernels, and of these a device prints one.
+ * A canonical text of a kernel, equal for kernels that differ only in the ids of their variables and expressions:
+ * identical layers have equal kernels, and a device prints one of them.
  */
 import type { Expr } from "../core/expr.ts";
 import type { Index, Var } from "../core/index_expr.ts";
 import { spaceOf, visitKernelExprs } from "./cost.ts";
 import type { Kernel, Store } from "./kernel.ts";
 
-/** What a printer reads of a kernel, without its origins, as text: kernels of equal keys are printed alike. */
+/**
+ * The parts of a kernel that printers read, without its origins, as text: kernels with equal keys are printed alike.
+ */
 export function kernelKey(kernel: Kernel): string {
   const { kind, operands, loops } = kernel;
   const namer = new Namer([...loops, ...spaceOf(kernel)]);
@@ -22,7 +24,7 @@ export function kernelKey(kernel: Kernel): string {
   return lines.join("\n");
 }
 
-/** What is read of a kernel's expressions, in an order of each kind's own. */
+/** The expressions of a kernel, in an order defined per kind. */
 function rootsOf(kernel: Kernel, { of, at }: Namer): string[] {
   const store = ({ operand, index, value }: Store): string => `${operand}[${at(index)}]=${of(value)}`;
   switch (kernel.kind) {
@@ -45,7 +47,7 @@ function rootsOf(kernel: Kernel, { of, at }: Namer): string[] {
   }
 }
 
-/** Numbers variables by their place in a kernel, and expressions in the order in which they are met. */
+/** Numbers variables by position in the kernel, and expressions in the order in which they are visited. */
 class Namer {
   readonly #variables: ReadonlyMap<number, number>;
   readonly #exprs = new Map<number, number>();
@@ -55,7 +57,7 @@ class Namer {
     this.#variables = new Map(variables.map(({ id }, at) => [id, at]));
   }
 
-  /** The name of an expression that was defined. */
+  /** The name of an expression that was already defined. */
   readonly of = ({ id }: Expr): string => `e${this.#exprs.get(id)!}`;
 
   /** An index in these names. */
@@ -72,7 +74,7 @@ class Namer {
     return text;
   };
 
-  /** What an expression is made of, as text; gives it a name. */
+  /** The definition of an expression as text; assigns its name. */
   define(expr: Expr): string {
     this.#exprs.set(expr.id, this.#exprs.size);
     const { kind, dtype } = expr;

@@ -1,8 +1,8 @@
 /**
- * Which parts of a product's tiles count (see `mask` of ContractKernel), for every printer.
+ * Finds the unmasked parts of a product's tiles (see `mask` of ContractKernel), for all printers.
  *
- * A band's indices have their extremes at the corners of a box, so that one comparison an index says whether a whole
- * tile can be left out, and the same index solved for k gives the steps that cannot.
+ * The extremes of a band's indices over a box are at its corners, so that one comparison per index decides whether a
+ * whole tile can be skipped, and the same index solved for k gives the steps that cannot.
  */
 import {
   addIndex,
@@ -16,18 +16,18 @@ import {
 } from "../core/index_expr.ts";
 import type { Band, ContractKernel } from "./kernel.ts";
 
-/** The values of a variable in a tile: `start .. start + size - 1`. */
+/** The range of a variable in a tile: `start .. start + size - 1`. */
 export interface Side {
   readonly start: Index;
   readonly size: number;
 }
 
-/** A box of a kernel's space: sides by variable id. A variable without a side stands for itself. */
+/** A box in a kernel's space: sides by variable id. A variable without a side is a single point. */
 export type Tile = ReadonlyMap<number, Side>;
 
 /**
- * The steps of k that one band leaves in a tile: none unless all of `when` are at least 0, else from the greatest of
- * `first` to below the least of `end`.
+ * The steps of k that one band leaves in a tile: none unless every `when` is nonnegative, otherwise from the maximum of
+ * `first` to below the minimum of `end`.
  */
 export interface Steps {
   readonly when: readonly Index[];
@@ -35,12 +35,12 @@ export interface Steps {
   readonly end: readonly Index[];
 }
 
-/** A share of tiles that a mask leaves above which leaving out the others is not worth the text. */
+/** The share of unmasked tiles above which skipping the others is not worth the code. */
 const WORTHWHILE = 0.85;
-/** Tiles that are counted at most, spread evenly. */
+/** Maximum number of tiles to sample, evenly spaced. */
 const MAX_COUNTED = 1 << 16;
 
-/** The greatest value of a band's index in a tile, as an index over the tile's place. */
+/** The maximum of a band's index in a tile, as a function of the tile's position. */
 export function greatest(index: Index, tile: Tile): Index {
   let sum = constantIndex(index.constant);
   for (const { atom, coefficient } of index.terms) {
@@ -61,8 +61,7 @@ function least(index: Index, tile: Tile): Index {
 }
 
 /**
- * For each band that may have a term in a tile: indices that are all at least 0 where it has. An empty list is a band
- * that always has.
+ * For each band that may have terms in a tile: indices that are all nonnegative if it does. An empty list means always.
  */
 export function maskConditions(mask: readonly Band[], tile: Tile): readonly Band[] {
   return mask.map((band) => band.map((index) => greatest(index, tile)).filter(({ min }) => min < 0)).filter((band) =>
@@ -70,7 +69,7 @@ export function maskConditions(mask: readonly Band[], tile: Tile): readonly Band
   );
 }
 
-/** The steps of k that count in a tile of rows and columns, band by band. */
+/** The unmasked steps of k in a tile of rows and columns, per band. */
 export function maskSteps({ mask, k }: ContractKernel, tile: Tile): Steps[] {
   const all = new Map(tile).set(k.id, { start: constantIndex(0), size: k.extent });
   return mask.map((band) => {
@@ -90,8 +89,8 @@ export function maskSteps({ mask, k }: ContractKernel, tile: Tile): Steps[] {
 }
 
 /**
- * The first k, or the one after the last, for which an index reaches 0 somewhere in a tile; undefined if k stands in it
- * otherwise than once and plainly.
+ * The first k, or one past the last k, for which an index is nonnegative somewhere in a tile; undefined if the index is
+ * not linear in k or contains k more than once.
  */
 function solve(index: Index, k: Var, tile: Tile): { readonly first?: Index; readonly end?: Index } | undefined {
   const readers = index.terms.filter(({ atom }) => {
@@ -122,7 +121,7 @@ function plusTerm(sum: Index, { atom, coefficient }: Index["terms"][number]): In
   return addIndex(sum, scaleIndex(value, coefficient));
 }
 
-/** `index - k`, if it does not read k. */
+/** `index - k`, provided that it does not depend on k. */
 function without(index: Index, k: Var): Index | undefined {
   const rest = addIndex(index, scaleIndex(varIndex(k), -1));
   let reads = false;
@@ -137,7 +136,7 @@ export interface TileSize {
   readonly depth: number;
 }
 
-/** The share of tiles in which some term may count: of terms, for tiles of one. */
+/** The share of tiles in which some term may be unmasked; with tiles of one, the share of terms. */
 export function unmaskedShare(
   kernel: ContractKernel,
   { rows, columns, depth }: TileSize = { rows: 1, columns: 1, depth: 1 },
@@ -171,7 +170,7 @@ export function unmaskedShare(
   return alive / tiles;
 }
 
-/** The greatest (`sign` 1) or least (-1) value of an index in a box of numbers. */
+/** The maximum (`sign` 1) or minimum (-1) of an index in a box of constants. */
 function extremeOf(index: Index, box: ReadonlyMap<number, readonly [number, number]>, sign: 1 | -1): number {
   let sum = index.constant;
   for (const { atom, coefficient } of index.terms) {
@@ -182,7 +181,7 @@ function extremeOf(index: Index, box: ReadonlyMap<number, readonly [number, numb
   return sum;
 }
 
-/** Whether to leave out dead tiles of a size. */
+/** Whether skipping masked tiles of a given size pays off. */
 export function isWorthSkipping(kernel: ContractKernel, size: TileSize): boolean {
   return kernel.mask.length > 0 && unmaskedShare(kernel, size) <= WORTHWHILE;
 }

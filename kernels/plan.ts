@@ -1,4 +1,4 @@
-/** What the scheduler and the memory planner hand on: steps over values, and where values live. Plain data. */
+/** The results of the scheduler and the memory planner: steps over values, and the location of values. Plain data. */
 import type { HostData, Type } from "../core/dtype.ts";
 import type { Var } from "../core/index_expr.ts";
 import type { Kernel } from "./kernel.ts";
@@ -10,7 +10,7 @@ export type ValueId = number;
 export interface Value {
   readonly id: ValueId;
   readonly type: Type;
-  /** Bytes, a multiple of 4 and at least 4. Stacked values of a loop hold all their slots. */
+  /** Bytes, a multiple of 4 and at least 4. Includes all slots of a loop's stacked values. */
   readonly sizeBytes: number;
   /**
    * Who owns the memory: the caller (`input`, `output`, by position), the program (`constant`, uploaded once;
@@ -24,7 +24,7 @@ export interface Value {
     | { readonly kind: "constant"; readonly data: HostData }
     | { readonly kind: "temporary" }
     | { readonly kind: "alias"; readonly of: ValueId; readonly byteOffset: number };
-  /** The origin of the value, for people: an input's name or the op that made it. */
+  /** The origin of the value, for display: an input's name or the op that computes it. */
   readonly label: string;
 }
 
@@ -50,20 +50,21 @@ export type Step = KernelStep | LoopStep;
 export interface Schedule {
   readonly values: readonly Value[];
   readonly steps: readonly Step[];
-  /** The value of each graph input, in order. Inputs that nothing reads have one too. */
+  /** The value of each graph input, in order, including inputs that are never read. */
   readonly inputs: readonly ValueId[];
   /** The value of each graph output, in order. Each has storage `output` at its position. */
   readonly outputs: readonly ValueId[];
 }
 
-/** A schedule with memory: what a device needs to run it. */
+/** A schedule with memory assignments: everything that a device needs to run it. */
 export interface Plan extends Schedule {
   /** Byte offset in the arena of every temporary value. A multiple of 256. */
   readonly offsets: ReadonlyMap<ValueId, number>;
   /** Size of the arena in bytes. */
   readonly arenaBytes: number;
   /**
-   * The arena may be cut in buffers of this many bytes: no value straddles a cut. Infinity where it is not to be cut.
+   * The arena may be split into buffers of this many bytes: no value straddles a boundary. Infinity if it is never
+   * split.
    */
   readonly bufferBytes: number;
   /** Arena, inputs, outputs and constants together, in bytes. */

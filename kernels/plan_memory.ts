@@ -1,16 +1,16 @@
 /**
- * From a {@link Schedule} to a {@link Plan}: when each value lives, and where.
+ * From a {@link Schedule} to a {@link Plan}: computes the live range and the location of each value.
  *
- * Kernel steps are numbered in order; a loop spans the numbers of its body. A value lives from its first access to its
- * last, both taken at the level of the innermost loop body that contains all of its accesses, where an access inside a
- * deeper loop counts as that whole loop. So a value that crosses a loop lives over all of it, and a body's temporary
- * lives within one iteration and shares memory with the body's other temporaries.
+ * Kernel steps are numbered in order; a loop spans the numbers of its body. A value is live from its first access to
+ * its last, both taken at the level of the innermost loop body that contains all of its accesses, where an access
+ * inside a deeper loop counts as that whole loop. So a value that crosses a loop is live during all of it, and a body's
+ * temporary is live within one iteration and shares memory with the body's other temporaries.
  *
- * A kernel never writes a temporary where it reads another one, even if that dies there: it would take a rewritten
- * kernel (see in_place.ts), another shader, and brings nothing. After fusion hardly any elementwise kernel is left
- * whose input dies in it, and none where the arena is fullest: 4 of the 118 map kernels of a training step of MAC
- * (nano, T 1024), 6 of 41 of LMM's, at most 4 in the golden layers, none in an MLP with Adam; in all of them the arena
- * would be as large, to the byte.
+ * A kernel never writes a temporary to the memory of one that it reads, even if that is its last use: this would
+ * require a rewritten kernel (see in_place.ts) and another shader, with no benefit. After fusion hardly any elementwise
+ * kernel is left whose input dies in it, and none where the arena is fullest: 4 of the 118 map kernels of a training
+ * step of MAC (nano, T 1024), 6 of 41 of LMM's, at most 4 in the golden layers, none in an MLP with Adam; in all of
+ * them the arena would be as large, to the byte.
  */
 import { DeviceError, invariant } from "../core/errors.ts";
 import { visitVars } from "../core/index_expr.ts";
@@ -26,17 +26,17 @@ export interface LiveRange {
   readonly last: number;
 }
 
-/** What limits the planner. */
+/** Limits of the planner. */
 export interface PlanLimits {
-  /** Most bytes of one value. Default: no limit. */
+  /** Maximum bytes of one value. Default: no limit. */
   readonly maxTensorBytes?: number;
-  /** Places are multiples of this many bytes. Default: {@link ALIGNMENT}. */
+  /** Alignment of offsets in bytes. Default: {@link ALIGNMENT}. */
   readonly alignmentBytes?: number;
-  /** The arena is cut in buffers of this many bytes, and no value straddles a cut. Default: one buffer. */
+  /** The arena is split into buffers of this many bytes, and no value straddles a boundary. Default: one buffer. */
   readonly maxBufferBytes?: number;
 }
 
-/** Where values begin unless a device says otherwise, in bytes: what WebGPU asks of a storage binding by default. */
+/** The default alignment of values in bytes: WebGPU's default for storage bindings. */
 export const ALIGNMENT = 256;
 
 interface LoopSpan extends LiveRange {
@@ -56,7 +56,7 @@ interface Access {
 }
 
 /**
- * Gives every temporary value a place in one arena.
+ * Assigns every temporary value a location in one arena.
  * @param schedule Steps over values.
  * @param limits What the device can bind and allocate.
  * @throws {DeviceError} with reason `limit` if one value is larger than the device can bind.
@@ -73,7 +73,7 @@ export function planMemory(schedule: Schedule, limits: PlanLimits = {}): Plan {
   return { ...schedule, offsets, arenaBytes, bufferBytes: maxBufferBytes, peakBytes: arenaBytes + externalBytes };
 }
 
-/** Whether a value takes memory beside the arena. */
+/** Whether a value occupies memory outside the arena. */
 function hasOwnMemory({ storage }: Value): boolean {
   return storage.kind === "output"
     ? storage.takes === undefined
@@ -104,7 +104,7 @@ function align(bytes: number, alignmentBytes: number): number {
   return Math.ceil(bytes / alignmentBytes) * alignmentBytes;
 }
 
-/** The live range of every temporary value that a step touches; accesses to an alias count for its base. */
+/** The live range of every temporary value that a step accesses; accesses to an alias count for its base. */
 export function liveRanges(schedule: Schedule): Map<ValueId, LiveRange> {
   const byValue = new Map<ValueId, Access[]>();
   const baseOf = (id: ValueId): ValueId => {
@@ -152,7 +152,7 @@ function stepAccesses(
     }
   }
   const { operands } = step.kernel;
-  // Reads come first: a value that is read and written by one kernel is read before it is written.
+  // Reads come first: a value that one kernel reads and writes is read before it is written.
   return step.operands.map((value, i) => ({ value, readsBefore: operands[i].access !== "write", slotted: slots[i] }))
     .sort((a, b) => Number(b.readsBefore) - Number(a.readsBefore));
 }
@@ -172,17 +172,17 @@ function rangeOf(accesses: readonly Access[]): LiveRange {
   for (const { position, loops } of accesses) {
     cover(loops.length > depth ? loops[depth] : { first: position, last: position });
   }
-  // Contents that outlive an iteration keep the whole loop: slots chosen by its variable, and what an iteration reads
-  // before writing it.
+  // Contents that outlive an iteration are live during the whole loop: slots chosen by its variable, and values that an
+  // iteration reads before it writes them.
   for (const { slotted, loops } of accesses) if (slotted && loops.indexOf(slotted) < depth) cover(slotted);
   if (accesses[0].readsBefore && depth > 0) cover(accesses[0].loops[0]);
   return { first, last };
 }
 
 /**
- * Greedy by size: the largest value first, each at the smallest gap that fits between those placed before it that live
- * at the same time. On training steps this ends within a few per cent of the lower bound (the most bytes alive at
- * once).
+ * Greedy by size: the largest value first, each in the smallest sufficient gap between already placed values with
+ * overlapping live ranges. For training steps, the result is within a few per cent of the lower bound (the maximum
+ * number of bytes live at once).
  */
 function place(
   values: readonly Value[],
@@ -202,7 +202,7 @@ function place(
   for (const value of order) {
     const range = ranges.get(value.id);
     if (!range) {
-      // Nothing touches it, so any place will do.
+      // Never accessed, so any location will do.
       offsets.set(value.id, 0);
       continue;
     }
@@ -220,7 +220,7 @@ interface Placed extends LiveRange {
   readonly end: number;
 }
 
-/** Placed values in the order of their offsets, so that gaps between those of any time are found without sorting. */
+/** Placed values in order of offset, so that gaps are found without sorting. */
 class PlacedByOffset {
   readonly #placed: Placed[] = [];
 
@@ -234,7 +234,10 @@ class PlacedByOffset {
     this.#placed.splice(low, 0, value);
   }
 
-  /** The smallest gap of `size` bytes between what lives at the same time; the end of all that if there is none. */
+  /**
+   * The smallest gap of at least `size` bytes between values with overlapping live ranges; past all of them if there is
+   * none.
+   */
   bestGap({ first, last }: LiveRange, size: number, bufferBytes: number): number {
     let best = -1, bestWaste = Infinity, cursor = 0;
     for (const other of this.#placed) {
@@ -251,7 +254,7 @@ class PlacedByOffset {
   }
 }
 
-/** The lowest place from `start` on where `size` bytes do not straddle two buffers of the arena. */
+/** The lowest offset from `start` on at which `size` bytes do not straddle two buffers of the arena. */
 function withinBuffer(start: number, size: number, bufferBytes: number): number {
   if (bufferBytes === Infinity) return start;
   invariant(size <= bufferBytes, `a value of ${size} bytes in arena buffers of ${bufferBytes}`);

@@ -24,7 +24,7 @@ export type HostResult<R> = MapTree<R, Tensor, ResultTensor>;
 /** The result of a launch: that of the function, with device arrays in place of tensors. */
 export type DeviceResult<R> = MapTree<R, Tensor, DeviceArray>;
 
-/** What JSON can hold of a program. */
+/** The JSON representation of a program. */
 export interface ProgramRecord {
   /** The kind of its device. */
   readonly device: DeviceInfo["kind"];
@@ -32,9 +32,9 @@ export interface ProgramRecord {
   readonly inputs: readonly string[];
   /** Types of the results' leaves. */
   readonly outputs: readonly string[];
-  /** Kernels that a run launches, each of a loop once. */
+  /** Number of kernels that a run launches; those in loops count once. */
   readonly kernels: number;
-  /** Distinct ones. */
+  /** Number of distinct kernels. */
   readonly shaders: number;
   /** Memory that a run needs. */
   readonly peakBytes: number;
@@ -50,7 +50,7 @@ export interface ProgramParts {
   readonly outputTree: TreeSpec;
   readonly plan: Plan | undefined;
   readonly executable: Executable;
-  /** Positions of the inputs that a launch uses up. */
+  /** Positions of the inputs that a launch consumes. */
   readonly donated: readonly number[];
 }
 
@@ -94,7 +94,7 @@ export class Program<Args extends readonly unknown[], R> {
     this.peakBytes = plan?.peakBytes ?? 0;
   }
 
-  /** Device, types, kernels and memory in a line; {@link explain} says more. */
+  /** Device, types, kernels and memory in one line; see {@link explain} for details. */
   toString(): string {
     const { device, kernels } = this.toJSON(), { inputs, outputs } = this.graph;
     const work = device === "reference"
@@ -103,7 +103,7 @@ export class Program<Args extends readonly unknown[], R> {
     return `program on ${device}: (${listTypes(inputs)}) -> (${listTypes(outputs)}), ${work}`;
   }
 
-  /** The same for JSON. */
+  /** A JSON representation. */
   toJSON(): ProgramRecord {
     const { inputs, outputs } = this.graph, { shaders, sources } = this.#executable;
     return {
@@ -143,7 +143,7 @@ export class Program<Args extends readonly unknown[], R> {
   async run(...args: ProgramArguments<Args>): Promise<HostResult<R>> {
     const outputs = this.#launch(args);
     try {
-      // All reads of one turn share one copy.
+      // All reads of one turn of the event loop share one copy.
       const data = await Promise.all(outputs.map((output) => output.read()));
       const leaves = outputs.map(({ shape, dtype }, i) => resultTensor(data[i], shape, dtype));
       return unflatten(this.#outputTree, leaves) as HostResult<R>;
@@ -168,7 +168,7 @@ export class Program<Args extends readonly unknown[], R> {
     try {
       return this.#executable.launch(inputs);
     } finally {
-      // The device keeps the order of work.
+      // The device preserves the order of work.
       for (const array of uploaded) array.dispose();
     }
   }
@@ -177,7 +177,7 @@ export class Program<Args extends readonly unknown[], R> {
     return resolveArguments(args, this.#inputTree, this.#inputTypes, this.#device);
   }
 
-  /** Puts on the device what is on the host. */
+  /** Uploads host arrays. */
   #upload(leaves: readonly ResolvedLeaf[]): { inputs: DeviceArray[]; uploaded: DeviceArray[] } {
     const inputs: DeviceArray[] = [], uploaded: DeviceArray[] = [];
     try {
@@ -197,7 +197,7 @@ export class Program<Args extends readonly unknown[], R> {
     return { inputs, uploaded };
   }
 
-  /** @throws {DeviceError} if the array of a donated input is an argument at another place too. */
+  /** @throws {DeviceError} if the array of a donated input is also passed as another argument. */
   #checkOnce(leaves: readonly ResolvedLeaf[], position: number): void {
     const leaf = leaves[position];
     if (leaf.kind !== "device") return;
@@ -227,7 +227,7 @@ export class Program<Args extends readonly unknown[], R> {
 
   async #profile(args: readonly unknown[]): Promise<readonly number[]> {
     const leaves = this.#resolve(args);
-    // What a launch would use up is copied: the caller's arrays stay.
+    // Arrays that a launch would consume are copied, so the caller's arrays remain valid.
     for (const position of this.#donated) {
       const leaf = leaves[position];
       if (leaf.kind === "device") leaves[position] = { kind: "host", data: await leaf.array.read() };

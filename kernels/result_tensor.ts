@@ -38,7 +38,7 @@ class Result implements ResultMethods {
   }
 }
 
-/** A result of elements that were read. */
+/** A result from elements that were read. */
 export function resultTensor(data: HostArray, shape: Shape, dtype: DType): ResultTensor {
   return new Result(data, shape, dtype) as unknown as ResultTensor;
 }

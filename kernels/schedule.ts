@@ -22,23 +22,23 @@ import { place, type Placed } from "./schedule/places.ts";
 import { type Binding, type Scope, scopeOf } from "./schedule/scope.ts";
 import { type BindingLimits, type Place, type Storage, ValueTable, wholePlace } from "./schedule/storage.ts";
 
-/** What kernels may ask of a device. */
+/** Requirements of kernels that a device must support. */
 export interface ScheduleOptions extends BindingLimits {
-  /** Most tensors that one kernel may touch. At least 6. */
+  /** Maximum number of operands of a kernel, at least 6. */
   readonly maxOperands: number;
 }
 
 /**
- * The fewest operands with which every primitive is a kernel: an elementwise op of four inputs and its result, and one
- * to spare.
+ * The minimum with which every primitive can be a kernel: an elementwise op of four inputs and its result, plus a
+ * reserve.
  */
 const FEWEST_OPERANDS = 6;
 
 /**
- * Cuts a graph into kernels.
+ * Schedules a graph as kernels.
  * @param graph A simplified graph.
- * @param options What the device allows.
- * @returns Steps over values, in order; equal graphs give equal schedules.
+ * @param options The limits of the device.
+ * @returns Steps over values, in order; equal graphs have equal schedules.
  * @throws {CompileError} if no kernel within the operand limit can compute some tensor.
  */
 export function schedule(graph: Graph, options: ScheduleOptions): Schedule {
@@ -96,7 +96,7 @@ class Scheduler {
     );
   }
 
-  /** Stores tensors until every kernel that makes one keeps within the operand limit. */
+  /** Materializes tensors until every kernel respects the operand limit. */
   #withinLimits(scope: Assembled): { materialized: Materialized; accesses: Accesses } {
     const forced = new Set<Tensor>();
     for (;;) {
@@ -130,7 +130,7 @@ class Scheduler {
   }
 }
 
-/** Forces tensors to be stored, and whatever the kernels that compute them must have stored in turn. */
+/** Forces tensors to be materialized, together with what the kernels that compute them require to be. */
 function addCuts(scope: Materialized, cuts: readonly Tensor[], forced: Set<Tensor>): void {
   const stack = [...cuts];
   for (let tensor = stack.pop(); tensor; tensor = stack.pop()) {

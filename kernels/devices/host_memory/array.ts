@@ -1,4 +1,4 @@
-/** Arrays in memory that the host sees: those of the devices that compute on the CPU. */
+/** Arrays in host memory, for devices that compute on the CPU. */
 import { allocating } from "../../../core/allocate.ts";
 import { type DType, sizeOf } from "../../../core/dtype.ts";
 import type { Shape } from "../../../core/shape.ts";

@@ -1,6 +1,6 @@
 /**
- * A plan on a device whose memory the host sees: constants, the address table, checks and launches. A launch returns
- * when its results are there. How the kernels are called is up to the device.
+ * A plan on a device that computes in host memory: constants, the address table, argument checks and launches, which
+ * are synchronous. The device determines how kernels are called.
  */
 import { DeviceError, ShapeError } from "../../../core/errors.ts";
 import { formatType, sameShape } from "../../../core/shape.ts";
@@ -13,29 +13,29 @@ import { CpuArray } from "./array.ts";
 import type { HostMemory } from "./memory.ts";
 import type { SharedRange } from "./shared_range.ts";
 
-/** What an executable shares with its device. */
+/** The state that executables share with their device. */
 export interface HostMemoryContext {
   readonly device: Device;
   readonly memory: HostMemory;
-  /** For the intermediate values of whatever program runs, and for what its threads need beside them. */
+  /** Memory for the intermediate values of the running program, and for the scratch space of its threads. */
   readonly arena: SharedRange;
   readonly scratch: SharedRange;
   readonly threadCount: number;
-  /** @throws {DeviceError} once the device was disposed. */
+  /** @throws {DeviceError} if the device has been disposed. */
   check(): void;
 }
 
-/** What an executable runs. */
+/** The program of an executable. */
 export interface LaidProgram {
   readonly plan: Plan;
-  /** Positions of the inputs that a launch uses up. */
+  /** Positions of the inputs that a launch consumes. */
   readonly donated: readonly number[];
   readonly program: ThreadProgram;
-  /** Bytes of scratch memory that each thread needs. */
+  /** Bytes of scratch memory required per thread. */
   readonly scratchBytes: number;
 }
 
-/** Words of an address table. */
+/** Number of words of an address table. */
 export type AddressWords = Int32Array | Float64Array;
 
 interface Allocation {
@@ -43,11 +43,11 @@ interface Allocation {
   readonly sizeBytes: number;
 }
 
-/** A plan that can be launched. Its device says how. */
+/** A plan that can be launched. Subclasses define how kernels are called. */
 export abstract class HostMemoryExecutable implements Executable {
-  /** For each kernel step in schedule order, the number of its source text. */
+  /** For each kernel step in schedule order, the index of its source text. */
   readonly shaders: readonly number[];
-  /** What the threads do. */
+  /** The program that the threads run. */
   protected readonly program: ThreadProgram;
   #context: HostMemoryContext;
   #plan: Plan;
@@ -80,10 +80,10 @@ export abstract class HostMemoryExecutable implements Executable {
     context.scratch.add(this, scratchBytes * context.threadCount);
   }
 
-  /** Texts of the distinct kernels. */
+  /** The source texts of the distinct kernels. */
   abstract get sources(): readonly string[];
 
-  /** The address table, as many words as the program's. Asked for at each launch. */
+  /** The address table, with as many words as the program requires. Called at each launch. */
   protected abstract get table(): AddressWords;
 
   /** Runs all steps. */
@@ -92,10 +92,10 @@ export abstract class HostMemoryExecutable implements Executable {
   /** Runs all steps one by one and adds the nanoseconds of each to `times`. */
   protected abstract timeSteps(times: number[]): void;
 
-  /** Frees what the device holds for the program. */
+  /** Releases the device's resources of the program. */
   protected abstract release(): void;
 
-  /** Memory that lives as long as the program. */
+  /** Allocates memory that is freed with the program. */
   protected allocate(sizeBytes: number): number {
     const address = this.#context.memory.allocate(sizeBytes);
     this.#allocations.push({ address, sizeBytes });
@@ -114,7 +114,7 @@ export abstract class HostMemoryExecutable implements Executable {
     });
   }
 
-  /** Takes the memory of donated inputs away, and frees that which is no output's. */
+  /** Takes ownership of the memory of donated inputs, and frees what no output reuses. */
   #useUp(inputs: readonly DeviceArray[]): void {
     for (const position of this.#donated) {
       const array = inputs[position] as CpuArray;
@@ -124,8 +124,8 @@ export abstract class HostMemoryExecutable implements Executable {
   }
 
   /**
-   * Checks the inputs, finds memory for the outputs, and writes the addresses of both to the table. Gives those of the
-   * outputs.
+   * Checks the inputs, allocates the outputs, and writes the addresses of both to the table. Returns the outputs'
+   * addresses.
    */
   #prepare(inputs: readonly DeviceArray[]): number[] {
     const { device, memory, arena, scratch } = this.#context;
@@ -157,7 +157,7 @@ export abstract class HostMemoryExecutable implements Executable {
     });
     const { table: { arena: arenaWord, scratch: scratchWord, inputs: inputWord, outputs: outputWord } } = this.program;
     const words = this.table;
-    // Both move when programs come and go.
+    // Both may move when programs are loaded or disposed.
     words[arenaWord] = arena.address;
     words[scratchWord] = scratch.address;
     for (const [word, address] of this.#constants) words[word] = address;
@@ -170,7 +170,7 @@ export abstract class HostMemoryExecutable implements Executable {
   /** Measured nanoseconds of each kernel step of one run, in schedule order, summed over loop iterations. */
   profile(inputs: readonly DeviceArray[]): Promise<readonly number[]> {
     const outputs = this.#prepare(inputs);
-    // The first runs let the engine optimise, and bring the memory in.
+    // The first runs give the engine time to optimise, and page in the memory.
     for (let turn = 0; turn < 3; turn++) this.runAll();
     const times = this.shaders.map(() => 0);
     this.timeSteps(times);
@@ -181,7 +181,7 @@ export abstract class HostMemoryExecutable implements Executable {
     return Promise.resolve(times);
   }
 
-  /** Frees the constants, and of arena and scratch memory what no other program needs. */
+  /** Frees the constants, and arena and scratch memory that no other program needs. */
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;

@@ -1,13 +1,13 @@
-/** Memory that the host and its kernels share, and the allocation of its parts. */
+/** Memory shared by the host and its kernels, and its allocator. */
 import { DeviceError } from "../../../core/errors.ts";
 import { mebibytes } from "../../plan_memory.ts";
 
-/** By how much memory grows. */
+/** Growth granularity of the memory. */
 export const PAGE = 65536;
-/** Where arrays begin: lines of the cache, and no two on one. */
+/** Alignment of arrays: whole cache lines, never shared by two arrays. */
 export const ALIGNMENT_BYTES = 256;
 
-/** Least growth: growing is a system call. */
+/** Minimum growth: growing is a system call. */
 const GROWTH = 16 * 2 ** 20;
 
 interface Range {
@@ -16,35 +16,35 @@ interface Range {
 }
 
 /**
- * Allocates from one buffer, which grows. The first page is the device's own; ranges that touch are joined when they
- * are free. Addresses are offsets in the buffer.
+ * Allocates from one growable buffer. The first page is reserved for the device; adjacent free ranges are merged.
+ * Addresses are offsets in the buffer.
  */
 export abstract class HostMemory {
-  /** Free ranges by rising address. */
+  /** Free ranges in order of increasing address. */
   #free: Range[] = [];
   #end = PAGE;
 
   /**
-   * @param kind The name of the device, for error texts.
-   * @param limitBytes The most that the buffer can hold.
-   * @param poison Whether memory is filled with NaN when it is given out.
+   * @param kind The name of the device, for error messages.
+   * @param limitBytes The maximum size of the buffer.
+   * @param poison Whether to fill memory with NaN on allocation.
    */
   constructor(readonly kind: string, readonly limitBytes: number, readonly poison: boolean) {}
 
-  /** The memory. After it has grown, views of an earlier one may be dead. */
+  /** The current memory. Growing it may invalidate earlier views. */
   abstract get buffer(): ArrayBufferLike;
 
-  /** Makes it larger by a number of bytes, a multiple of 65536. @throws {Error} if it cannot. */
+  /** Grows the memory by a number of bytes, a multiple of 65536. @throws {Error} if it cannot. */
   protected abstract grow(bytes: number): void;
 
-  /** Bytes given out and never more than that at once so far. */
+  /** Bytes in use, and their peak. */
   get highWaterBytes(): number {
     return this.#end - PAGE;
   }
 
   /**
-   * Gives out memory, aligned to 256 bytes, with whatever content.
-   * @throws {DeviceError} with reason `out-of-memory` if the machine or the buffer has no more.
+   * Allocates memory aligned to 256 bytes, with arbitrary content.
+   * @throws {DeviceError} with reason `out-of-memory` if the machine or the buffer is exhausted.
    */
   allocate(sizeBytes: number): number {
     const size = roundUp(sizeBytes);
@@ -71,7 +71,7 @@ export abstract class HostMemory {
       this.#free.pop();
     }
     const end = start + size;
-    // A vector load may reach beyond the last element.
+    // A vector load may read beyond the last element.
     const missing = end + ALIGNMENT_BYTES - this.buffer.byteLength;
     if (missing > 0) this.#grow(missing, size);
     this.#end = end;
@@ -94,10 +94,10 @@ export abstract class HostMemory {
     }
   }
 
-  /** What the most is, as a clause. */
+  /** The limit, as a clause of an error message. */
   protected abstract get limitInWords(): string;
 
-  /** Takes memory back. */
+  /** Frees memory. */
   free(start: number, sizeBytes: number): void {
     const size = roundUp(sizeBytes);
     let at = this.#free.findIndex((range) => range.start > start);
@@ -117,12 +117,12 @@ export abstract class HostMemory {
     }
   }
 
-  /** Words of a range. Valid until the next allocation. */
+  /** The words of a range. Valid until the next allocation. */
   words(start: number, count: number): Int32Array {
     return new Int32Array(this.buffer, start, count);
   }
 
-  /** Bytes of a range. Valid until the next allocation. */
+  /** The bytes of a range. Valid until the next allocation. */
   bytes(start: number, count: number): Uint8Array {
     return new Uint8Array(this.buffer, start, count);
   }

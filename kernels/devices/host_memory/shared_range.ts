@@ -1,9 +1,9 @@
-/** Memory that the programs of one device use in turn. */
+/** Memory that the programs of one device share over time. */
 import type { HostMemory } from "./memory.ts";
 
 /**
- * A range as large as its largest user needs. Launches of one device run one after the other, and nothing in an arena
- * or in scratch memory outlives a launch, so that a device needs one of each, however many programs it has.
+ * A range that is as large as its largest user needs. Launches of one device never overlap, and arena and scratch
+ * memory is not preserved between launches, so a device needs one range of each however many programs it has.
  */
 export class SharedRange {
   #memory: HostMemory;
@@ -15,30 +15,28 @@ export class SharedRange {
     this.#memory = memory;
   }
 
-  /** Where the range starts; it may move when users come and go. */
+  /** Start of the range. It may move when users are added or removed. */
   get address(): number {
     return this.#address;
   }
 
   /**
-   * Makes the range large enough for one more user.
-   * @throws {DeviceError} with reason `out-of-memory`; then the range and its users stay as they were.
+   * Grows the range if necessary to accommodate another user.
+   * @throws {DeviceError} with reason `out-of-memory`, leaving the range and its users unchanged.
    */
   add(user: object, sizeBytes: number): void {
     if (sizeBytes > this.#sizeBytes) this.#move(sizeBytes);
     this.#needs.set(user, sizeBytes);
   }
 
-  /** Forgets a user. Memory that no other one needs is free. */
+  /** Removes a user, and frees memory that no other user needs. */
   remove(user: object): void {
     this.#needs.delete(user);
     const most = Math.max(0, ...this.#needs.values());
     if (most < this.#sizeBytes) this.#move(most);
   }
 
-  /**
-   * Nothing in it has to be kept, so it is given back first: the new place may be the old one, made longer or shorter.
-   */
+  /** The content need not be preserved, so the old range is freed first and may be extended or shrunk in place. */
   #move(sizeBytes: number): void {
     const before = this.#sizeBytes;
     if (before > 0) this.#memory.free(this.#address, before);

@@ -6,13 +6,13 @@ import type { CpuModule } from "./module.ts";
 import { MAX_LOOPS, type ProgramExports, type Threads } from "./threads.ts";
 import { printFunction } from "./wasm_encoder.ts";
 
-/** What an executable shares with its device. */
+/** The state that executables share with their device. */
 export interface CpuContext extends HostMemoryContext {
   readonly memory: CpuMemory;
   readonly threads: Threads;
 }
 
-/** A plan on a cpu device. */
+/** A plan loaded on a cpu device. */
 export class CpuExecutable extends HostMemoryExecutable {
   #memory: CpuMemory;
   #threads: Threads;
@@ -24,7 +24,7 @@ export class CpuExecutable extends HostMemoryExecutable {
   #words: Int32Array;
   #sources: readonly string[] | undefined;
 
-  /** @param id The number under which the workers know the module. */
+  /** @param id The number by which workers identify the module. */
   constructor(
     context: CpuContext,
     { plan, donated, module, exports, id }: Pick<LaidProgram, "plan" | "donated"> & {
@@ -45,7 +45,7 @@ export class CpuExecutable extends HostMemoryExecutable {
     this.#words = context.memory.words(this.#table, program.table.words);
   }
 
-  /** Texts of the distinct kernels, written when they are asked for. */
+  /** The source texts of the distinct kernels, generated on demand. */
   get sources(): readonly string[] {
     return this.#sources ??= this.#module.kernels.map(printFunction);
   }

@@ -1,4 +1,4 @@
-/** A linear memory of WebAssembly. */
+/** A WebAssembly linear memory. */
 import { HostMemory, PAGE } from "../host_memory/memory.ts";
 import { MAX_PAGES } from "./wasm_encoder.ts";
 
@@ -6,13 +6,13 @@ import { MAX_PAGES } from "./wasm_encoder.ts";
 export class CpuMemory extends HostMemory {
   readonly wasm: WebAssembly.Memory;
 
-  /** @param poison Whether memory is filled with NaN when it is given out. */
+  /** @param poison Whether to fill memory with NaN on allocation. */
   constructor(readonly shared: boolean, poison: boolean) {
     super("cpu", MAX_PAGES * PAGE, poison);
     this.wasm = new WebAssembly.Memory({ initial: 1, maximum: MAX_PAGES, shared });
   }
 
-  /** Another one each time that the memory has grown. */
+  /** A new object whenever the memory has grown. */
   get buffer(): ArrayBufferLike {
     return this.wasm.buffer;
   }

@@ -1,8 +1,8 @@
 /**
- * From a plan to one WebAssembly module.
+ * Compiles a plan to one WebAssembly module.
  *
- * Every kernel is a function; equal ones are one. `run(thread, threads, blocking, table)` walks the plan's steps, each
- * thread in the same order (see codegen/thread_program.ts). For profiles each kernel step is exported as well.
+ * Each distinct kernel is a function. `run(thread, threads, blocking, table)` executes the plan's steps, in the same
+ * order on every thread (see codegen/thread_program.ts). For profiling, each kernel step is exported as well.
  */
 import {
   type Call,
@@ -17,13 +17,13 @@ import type { Plan } from "../../plan.ts";
 import { type CpuTarget, printCpuKernel } from "./print_kernel.ts";
 import { encodeBody, encodeModule, type Instruction, type WasmFunction, type WasmType } from "./wasm_encoder.ts";
 
-/** Byte addresses of the words that threads meet at; see threads.ts. The memory's first page belongs to the device. */
+/** Byte addresses of the barrier's words; see threads.ts. The first page of memory is reserved for the device. */
 export const BARRIER = { count: 256, generation: 320, sleepers: 384 } as const;
 
-/** Turns that a thread waits actively at a barrier, some tens of microseconds, before it sleeps. */
+/** Iterations that a thread spins at a barrier, some tens of microseconds, before it sleeps. */
 const SPINS = 20000;
 
-/** Work below which a kernel runs on one thread: starting all costs more. */
+/** Kernels with less work than this run on one thread: waking the others would take longer. */
 const MIN_PARALLEL = 20000;
 
 /** A plan as a module. */
@@ -31,12 +31,12 @@ export interface CpuModule {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** The distinct kernels. */
   readonly kernels: readonly WasmFunction[];
-  /** What the module does; `step<i>` is exported for each step. */
+  /** The thread program; `step<i>` is exported for each step. */
   readonly program: ThreadProgram;
   readonly scratchBytes: number;
 }
 
-/** Makes the module of a plan. */
+/** Compiles a plan. */
 export function makeModule(plan: Plan, target: CpuTarget & { readonly shared: boolean }): CpuModule {
   const printer = new KernelPrinter(target);
   const program = layThreadProgram(plan, (kernel) => printer.print(kernel), MIN_PARALLEL);
@@ -54,18 +54,18 @@ export function makeModule(plan: Plan, target: CpuTarget & { readonly shared: bo
   return { bytes, kernels, program, scratchBytes };
 }
 
-/** Prints kernels, equal ones once. */
+/** Prints kernels; equal kernels are printed once. */
 class KernelPrinter {
   readonly functions: WasmFunction[] = [];
   readonly bodies = new Map<WasmFunction, Uint8Array>();
-  /** The most scratch memory that one of them needs. */
+  /** The largest scratch memory that any kernel requires. */
   scratchBytes = 0;
   readonly #byKey = new Map<string, number>();
   readonly #byBody = new Map<string, number>();
 
   constructor(readonly target: CpuTarget) {}
 
-  /** The number of a kernel's function. */
+  /** Index of a kernel's function. */
   print(kernel: Kernel): number {
     const key = kernelKey(kernel);
     let number = this.#byKey.get(key);
@@ -76,7 +76,7 @@ class KernelPrinter {
   #print(kernel: Kernel): number {
     const { fn, scratchBytes } = printCpuKernel(kernel, this.target);
     this.scratchBytes = Math.max(this.scratchBytes, scratchBytes);
-    // Kernels that differ in what no code depends on, such as the sizes of operands, are one function.
+    // Kernels that differ only where the code does not, such as in the sizes of operands, share a function.
     const body = encodeBody(fn), key = `${fn.parameters.length} ${latin1(body)}`;
     let number = this.#byBody.get(key);
     if (number === undefined) {
@@ -93,9 +93,11 @@ function latin1(bytes: Uint8Array): string {
   return text;
 }
 
-/** Waits until all threads are here. Sleepers are counted, because waking nobody costs more than the whole barrier. */
+/**
+ * Waits for all threads. Sleepers are counted, since notifying when there are none costs more than the whole barrier.
+ */
 function barrierFunction(): WasmFunction {
-  // Parameters: threads, blocking. Locals: 2 the generation, 3 turns waited.
+  // Parameters: threads, blocking. Locals: 2 the generation, 3 iterations spun.
   const code: Instruction[] = [
     ...lines("local.get 0; i32.const 1; i32.le_s; if; return; end"),
     ...lines(`i32.const 0; i32.atomic.load ${BARRIER.generation}; local.set 2`),
@@ -129,12 +131,12 @@ function lines(text: string): Instruction[] {
 /** Parameters of `run`. */
 const RUN_PARAMETERS = ["thread", "threads", "blocking", "table"];
 
-/** Writes the functions that call kernels. */
+/** Generates the functions that call kernels. */
 class RunPrinter {
   constructor(
     readonly program: ThreadProgram,
     readonly scratchBytes: number,
-    /** Number of the barrier function; undefined where there is one thread only. */
+    /** Index of the barrier function; undefined with a single thread. */
     readonly barrier: number | undefined,
   ) {}
 
@@ -177,8 +179,8 @@ class RunPrinter {
   }
 
   /**
-   * One kernel step: thread, threads, blocking, table, and the index of each loop that the kernel reads; then a
-   * barrier.
+   * One kernel step: takes thread, threads, blocking, table, and the index of each loop that the kernel reads; ends
+   * with a barrier.
    */
   single({ call }: StepPlace): WasmFunction {
     const places = call.counters.map((_, i) => RUN_PARAMETERS.length + i);
