@@ -41,8 +41,8 @@ export class TileSums {
 
   /** Accumulates the products of a range of k. */
   add(place: TileSteps): void {
-    const { w } = this, integer = () => w.newLocal({ dtype: "i32", width: 1 });
-    const [atRow, atColumn, left] = [integer(), integer(), integer()];
+    const { w } = this, scalar = (dtype: "address" | "i32") => w.newLocal({ dtype, width: 1 });
+    const atRow = scalar("address"), atColumn = scalar("address"), left = scalar("i32");
     const turns = (steps: number, count: Operation) =>
       w.countdown(left, count, () => {
         for (let at = 0; at < steps; at++) this.#step(place, at, w.now(atRow), w.now(atColumn));
@@ -98,6 +98,6 @@ export class TileSums {
 
   #advance(local: Local, bytes: number): void {
     const { w } = this;
-    w.assign(local, w.operation("i32.add", [w.now(local), w.literal(bytes, "i32")]));
+    w.assign(local, w.operation("address.add", [w.now(local), w.literal(bytes, "i32")]));
   }
 }

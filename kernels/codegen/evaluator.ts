@@ -133,13 +133,14 @@ export class Evaluator extends LaneScope<Value> {
   #sum(parts: readonly Part[], constant: number): Value {
     const w = this.writer;
     const ordered = parts.toSorted((a, b) => a.value.depth - b.value.depth);
+    const add = (x: Value, y: Value) => w.op(x.dtype === "address" ? "address.add" : "i32.add", [x, y]);
     let sum: Value | undefined;
     for (const { value, coefficient } of ordered) {
       const part = this.#scaled(value, coefficient);
-      sum = sum ? w.op("i32.add", [sum, part]) : part;
+      sum = sum ? add(sum, part) : part;
     }
     if (!sum) return w.literal(constant, "i32");
-    return constant === 0 ? sum : w.op("i32.add", [sum, w.literal(constant, "i32")]);
+    return constant === 0 ? sum : add(sum, w.literal(constant, "i32"));
   }
 
   #scaled(value: Value, factor: number): Value {

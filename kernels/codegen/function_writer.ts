@@ -1,19 +1,24 @@
 /** Generates functions in a language: the implementation of {@link Writer} that all devices share. */
-import type { DType } from "../../core/dtype.ts";
 import { invariant } from "../../core/errors.ts";
 import type { Index, Var } from "../../core/index_expr.ts";
 import { makeVar, varIndex } from "../../core/index_expr.ts";
 import type { Language, Operand, Operation, Value } from "./language.ts";
-import { type OpName, resultOf, type ResultType } from "./operations.ts";
+import { type ElementType, type OpName, resultOf, type ResultType } from "./operations.ts";
 import type { Target } from "./target.ts";
 import type { Local, LoopRange, Writer } from "./writer.ts";
 
-/** The type of a local: a float, an integer, or a vector of W lanes of either. */
-export type LocalType = "f32" | "i32" | "lanes";
+/** The type of a local: a float, an integer, an address, or a vector of W lanes of floats or integers. */
+export type LocalType = "f32" | "i32" | "address" | "lanes";
 
-/** A finished function. All parameters are integers. */
+/** A parameter of a function. */
+export interface Parameter {
+  readonly name: string;
+  readonly type: "i32" | "address";
+}
+
+/** A finished function. */
 export interface WrittenFunction<Line> {
-  readonly parameters: readonly string[];
+  readonly parameters: readonly Parameter[];
   /** Types of the locals, which are numbered after the parameters. */
   readonly locals: readonly LocalType[];
   readonly code: readonly Line[];
@@ -29,6 +34,7 @@ interface Block<Line> {
 }
 
 function localTypeOf({ dtype, width }: ResultType): LocalType {
+  if (dtype === "address") return "address";
   return width > 1 ? "lanes" : dtype === "f32" ? "f32" : "i32";
 }
 
@@ -38,13 +44,13 @@ function keyOf({ local, literal, dtype }: Value): string {
 
 /** Writes one function in a language. */
 export class FunctionWriter<Line> implements Writer {
-  readonly #parameters: readonly string[];
+  readonly #parameters: readonly Parameter[];
   readonly #language: Language<Line>;
   #locals: LocalType[] = [];
   #blocks: Block<Line>[] = [{ code: [], memo: new Map(), values: new Map(), close: () => {} }];
   #variables = new Map<number, Value>();
 
-  constructor(parameters: readonly string[], readonly target: Target, language: Language<Line>) {
+  constructor(parameters: readonly Parameter[], readonly target: Target, language: Language<Line>) {
     this.#parameters = parameters;
     this.#language = language;
   }
@@ -70,13 +76,14 @@ export class FunctionWriter<Line> implements Writer {
 
   /** A parameter's value. */
   parameter(name: string): Value {
-    const local = this.#parameters.indexOf(name);
+    const local = this.#parameters.findIndex((parameter) => parameter.name === name);
     invariant(local >= 0, `a function has no parameter ${name}`);
-    return { local, literal: 0, dtype: "i32", width: 1, depth: 0 };
+    return { local, literal: 0, dtype: this.#parameters[local].type, width: 1, depth: 0 };
   }
 
-  /** A literal. It has one lane in every context. */
-  literal(value: number, dtype: DType): Value {
+  /** A literal. It has one lane in every context. There are no literal addresses. */
+  literal(value: number, dtype: ElementType): Value {
+    invariant(dtype !== "address", "an address is not known when a kernel is printed");
     return { local: undefined, literal: dtype === "f32" ? Math.fround(value) : value | 0, dtype, width: 1, depth: 0 };
   }
 

@@ -1,7 +1,7 @@
 /** Integer arithmetic for addresses and bounds, with constant folding. */
 import type { OpName, Value, Writer } from "./writer.ts";
 
-/** Scalar integer arithmetic in a function. Operations on constants are folded. */
+/** Scalar integer and address arithmetic in a function. Operations on constants are folded. */
 export class Integers {
   constructor(readonly w: Writer) {}
 
@@ -16,7 +16,7 @@ export class Integers {
   add(x: Value, y: Value): Value {
     return x.local === undefined && y.local === undefined
       ? this.literal(x.literal + y.literal)
-      : this.op("i32.add", x, y);
+      : this.op(x.dtype === "address" ? "address.add" : "i32.add", x, y);
   }
 
   plus(value: Value, amount: number): Value {
@@ -24,7 +24,8 @@ export class Integers {
   }
 
   sub(x: Value, y: Value): Value {
-    return y.local === undefined ? this.plus(x, -y.literal) : this.op("i32.sub", x, y);
+    if (y.local === undefined) return this.plus(x, -y.literal);
+    return this.op(x.dtype === "address" ? "address.sub" : "i32.sub", x, y);
   }
 
   times(value: Value, factor: number): Value {

@@ -103,7 +103,7 @@ export class KeptRows {
     const { evaluator } = this, at = env.replace.get(this.kernel.row.id)!;
     const form = evaluator.form(at, env);
     const element = evaluator.scalar(scaleIndex(form!.base, this.#elementBytes), env);
-    return evaluator.writer.op("i32.add", [evaluator.writer.parameter("scratch"), element]);
+    return evaluator.writer.op("address.add", [evaluator.writer.parameter("scratch"), element]);
   }
 }
 

@@ -1,6 +1,6 @@
 /** Arithmetic on scalars and vectors alike: broadcasts and extracts lanes, and selects operations by type. */
 import type { DType } from "../../core/dtype.ts";
-import type { BitsName, F32Name, I32Name, OpName } from "./operations.ts";
+import type { BitsName, ElementType, F32Name, I32Name, OpName } from "./operations.ts";
 import type { Value, Writer } from "./writer.ts";
 
 /** The lane indices of a vector. */
@@ -77,7 +77,7 @@ export function i(w: Writer, name: I32Name, ...operands: Value[]): Value {
 }
 
 /** A bitwise operation. */
-export function bits(w: Writer, name: BitsName, x: Value, y: Value, dtype: DType = x.dtype): Value {
+export function bits(w: Writer, name: BitsName, x: Value, y: Value, dtype: ElementType = x.dtype): Value {
   return { ...w.op(`bits.${name}`, align(w, [x, y]).args), dtype };
 }
 

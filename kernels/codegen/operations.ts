@@ -85,6 +85,9 @@ const OTHERS = {
   "any": ["bool", "one"],
   // Converts W / 2 doubles to floats, in the lower half of the lanes.
   "f32.demote": ["f32", "all"],
+  // An address plus or minus a signed number of bytes. Addresses are as wide as the machine's pointers.
+  "address.add": ["first", "one"],
+  "address.sub": ["first", "one"],
   // Memory accesses, aligned to four bytes: the operand is an address, to which the first immediate is added.
   "f32.load": ["f32", "one"],
   "i32.load": ["i32", "one"],
@@ -121,9 +124,12 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
 /** All operations, for languages that map them and for tests. */
 export const OP_NAMES: readonly OpName[] = [...RULES.keys()] as OpName[];
 
+/** The element type of a value; or an address, which only address arithmetic and memory accesses take. */
+export type ElementType = DType | "address";
+
 /** The type of a value: its element type and width. */
 export interface ResultType {
-  readonly dtype: DType;
+  readonly dtype: ElementType;
   /** 1 or the target's lane count. */
   readonly width: number;
 }

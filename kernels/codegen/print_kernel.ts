@@ -8,7 +8,7 @@ import { printRecurrence } from "./print_recurrence.ts";
 import { printRow } from "./print_row.ts";
 import { printScatter } from "./print_scatter.ts";
 import type { Target } from "./target.ts";
-import { FunctionWriter, type WrittenFunction } from "./function_writer.ts";
+import { FunctionWriter, type Parameter, type WrittenFunction } from "./function_writer.ts";
 
 /** A printed kernel. */
 export interface PrintedKernel<Line> {
@@ -23,12 +23,14 @@ export interface PrintedKernel<Line> {
 
 /** Prints a kernel over f32, i32, u32 and bool. */
 export function printKernel<Line>(kernel: Kernel, target: Target, language: Language<Line>): PrintedKernel<Line> {
+  const integer = (name: string): Parameter => ({ name, type: "i32" });
+  const address = (name: string): Parameter => ({ name, type: "address" });
   const parameters = [
-    "thread",
-    "threads",
-    "scratch",
-    ...kernel.operands.map((_, i) => `b${i}`),
-    ...kernel.loops.map((_, i) => `l${i}`),
+    integer("thread"),
+    integer("threads"),
+    address("scratch"),
+    ...kernel.operands.map((_, i) => address(`b${i}`)),
+    ...kernel.loops.map((_, i) => integer(`l${i}`)),
   ];
   const writer = new FunctionWriter(parameters, target, language);
   kernel.loops.forEach((loop, i) => writer.declare(loop, writer.parameter(`l${i}`)));

@@ -6,14 +6,13 @@
  * available, so loop-invariant code is hoisted, and equal operations on equal values share one local. Locals are cheap:
  * the compiler of the generated code allocates registers.
  */
-import type { DType } from "../../core/dtype.ts";
 import type { Index, Var } from "../../core/index_expr.ts";
 import type { Operand, Operation, Value } from "./language.ts";
-import type { OpName, ResultType } from "./operations.ts";
+import type { ElementType, OpName, ResultType } from "./operations.ts";
 import type { Target } from "./target.ts";
 
 export type { Operand, Operation, Value } from "./language.ts";
-export type { OpName, ResultType } from "./operations.ts";
+export type { ElementType, OpName, ResultType } from "./operations.ts";
 
 /** A mutable local, by index. */
 export interface Local extends ResultType {
@@ -41,8 +40,8 @@ export interface Writer {
 
   /** A parameter's value. */
   parameter(name: string): Value;
-  /** A literal. It has one lane in every context. */
-  literal(value: number, dtype: DType): Value;
+  /** A literal. It has one lane in every context. There are no literal addresses. */
+  literal(value: number, dtype: ElementType): Value;
 
   /** A pure operation, placed in the outermost block where its operands are available, and deduplicated. */
   op(name: OpName, args: readonly Value[], immediates?: readonly number[]): Value;

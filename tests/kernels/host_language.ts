@@ -92,6 +92,8 @@ const ELEMENTWISE: Readonly<Partial<Record<OpName, Rule>>> = {
   "f32.gt": test("f", (x, y) => x > y),
   "f32.le": test("f", (x, y) => x <= y),
   "f32.ge": test("f", (x, y) => x >= y),
+  "address.add": integer((x, y) => x + y),
+  "address.sub": integer((x, y) => x - y),
   "i32.add": integer((x, y) => x + y),
   "i32.sub": integer((x, y) => x - y),
   "i32.mul": integer(Math.imul),

@@ -3,99 +3,30 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { FunctionWriter } from "../../kernels/codegen/function_writer.ts";
 import { bits, compare, convert, foldLanes, joinLanes, laneOf, transposed } from "../../kernels/codegen/lanes.ts";
 import { repeatInBlocks } from "../../kernels/codegen/loops.ts";
-import { OP_NAMES, type OpName } from "../../kernels/codegen/operations.ts";
-import type { Target } from "../../kernels/codegen/target.ts";
 import type { Value, Writer } from "../../kernels/codegen/writer.ts";
-import { TILES } from "../../kernels/devices/wasm/print_kernel.ts";
+import { toWasm } from "../../kernels/devices/wasm/print_kernel.ts";
 import { encodeModule, type Instruction, printFunction } from "../../kernels/devices/wasm/wasm_encoder.ts";
 import { WasmLanguage } from "../../kernels/devices/wasm/wasm_language.ts";
-import { callOnHost, HostLanguage, type HostLine } from "./host_language.ts";
-
-function targetOf(lanes: number): Target {
-  return { lanes, fused: true, tiles: TILES };
-}
+import { HostLanguage } from "./host_language.ts";
+import { B0, checkTrial, onHost, operandWords, targetOf, trialsOf } from "./try_operations.ts";
 
 /** A function of the address `b0`, in WebAssembly. */
 function wasmFunction(body: (w: Writer) => void) {
-  const w = new FunctionWriter<Instruction>(["b0"], targetOf(4), new WasmLanguage(true));
+  const w = new FunctionWriter<Instruction>([B0], targetOf(4), new WasmLanguage(true));
   body(w);
-  const { parameters, locals, code } = w.finish();
-  return { parameters, locals: locals.map((type) => (type === "lanes" ? "v128" : type)), code };
-}
-
-/** Runs a function of the address 0 on the host: `words` of memory, then as it left them. */
-function onHost(lanes: number, words: Int32Array, body: (w: Writer) => void): Int32Array {
-  const w = new FunctionWriter<HostLine>(["b0"], targetOf(lanes), new HostLanguage(lanes));
-  body(w);
-  const memory = new ArrayBuffer(Math.max(words.byteLength, 4096));
-  new Int32Array(memory).set(words);
-  return callOnHost(w.finish(), memory, 0).i;
-}
-
-const SPECIAL = [0, -0, 1, -1, 0.5, -2.5, 3.5, 1e-40, 3e38, -3e38, 5e9, -5e9, Infinity, -Infinity, NaN, 7];
-const INTEGERS = [0, 1, -1, 7, -7, 2147483647, -2147483648, 65536, 5, 3, -3, 100, -100, 12, 31, 2];
-
-/** Operations that memory has, or that are tried by their users in the tests of kernels. */
-const UNTRIED: ReadonlySet<string> = new Set(["lanes.load", "lanes.load_splat", "f32.demote"]);
-const ONE_LANE = /^i32\.(div|rem)|copysign|eqz|reinterpret/, ALL_LANES = /\.(pmin|pmax|madd|neg|min_|max_)/;
-
-/** Writes what an operation gives of operands in memory behind them. */
-function tryOperation(w: Writer, op: OpName, isWide: boolean): void {
-  const b0 = w.parameter("b0"), width = isWide ? w.lanes : 1, isFloat = op.startsWith("f32") && !/from|reint/.test(op);
-  const takesFloats = isFloat || op.endsWith("from_f32") || op === "i32.reinterpret";
-  const type = takesFloats ? "f32" : "i32", region = takesFloats ? 0 : 64;
-  for (let start = 0; start < 16; start += width) {
-    const operands = [0, 1, 2].map((by): Value => {
-      const at = region + 4 * ((start + 4 * by) % 16);
-      return isWide ? { ...w.op("lanes.load", [b0], [at]), dtype: type } : w.op(`${type}.load`, [b0], [at]);
-    });
-    const count = /madd|blend/.test(op) ? 3 : /abs|neg|floor|trunc|nearest|sqrt|eqz|from|reint/.test(op) ? 1 : 2;
-    let args = operands.slice(0, count);
-    if (/sh[lr]/.test(op)) args = [operands[0], w.literal(5, "i32")];
-    // Divisors that are 0, and quotients that overflow, are not asked for.
-    if (/i32.(div|rem)/.test(op)) {
-      args = [
-        operands[0],
-        w.op("bits.or", [w.op("bits.and", [operands[1], w.literal(62, "i32")]), w.literal(1, "i32")]),
-      ];
-    }
-    const result = w.op(op, args), out = 256 + 4 * start;
-    if (result.width > 1) w.effect("lanes.store", [b0, result], [out]);
-    else w.effect(result.dtype === "f32" ? "f32.store" : "i32.store", [b0, result], [out]);
-  }
+  return toWasm(w.finish());
 }
 
 Deno.test("writer: each operation means the same in WebAssembly as on the host, for one lane and for all", () => {
-  const words = new Int32Array(128);
-  new Float32Array(words.buffer).set(SPECIAL);
-  words.set(INTEGERS, 16);
-  let tried = 0;
-  for (const op of OP_NAMES.filter((op) => /^(f32|i32|u32|bits)\./.test(op) || op === "blend")) {
-    if (UNTRIED.has(op) || /load|store|splat|extract|replace/.test(op)) continue;
-    for (const isWide of [false, true]) {
-      if (isWide ? ONE_LANE.test(op) : ALL_LANES.test(op) && op !== "f32.neg" || op === "blend") continue;
-      const fn = wasmFunction((w) => tryOperation(w, op, isWide));
-      const bytes = encodeModule({ shared: false, functions: [fn], exports: new Map([["fn", 0]]) });
-      const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536 });
-      new Int32Array(memory.buffer).set(words);
-      const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { m: { m: memory } });
-      (exports.fn as (address: number) => void)(0);
-      const found = new Int32Array(memory.buffer, 256, 16);
-      const wanted = onHost(4, words, (w) => tryOperation(w, op, isWide)).subarray(64, 80);
-      for (let at = 0; at < 16; at++) {
-        const [x, y] = [found, wanted].map((all) => new Float32Array(all.buffer, all.byteOffset, 16)[at]);
-        const same = found[at] === wanted[at] || (op.startsWith("f32") && Number.isNaN(x) && Number.isNaN(y));
-        assert(
-          same,
-          `${op} of ${isWide ? "vectors" : "one lane"}: result ${at} is ${x} (${found[at]}), on the host ${y} (${
-            wanted[at]
-          })`,
-        );
-      }
-      tried++;
-    }
+  for (const trial of trialsOf()) {
+    const fn = wasmFunction(trial.body);
+    const bytes = encodeModule({ shared: false, functions: [fn], exports: new Map([["fn", 0]]) });
+    const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536 }), words = new Int32Array(memory.buffer);
+    words.set(operandWords());
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { m: { m: memory } });
+    (exports.fn as (address: number) => void)(0);
+    checkTrial(trial, 4, words);
   }
-  assert(tried > 60, `${tried} operations were tried`);
 });
 
 Deno.test("writer: lanes are joined, taken apart, folded and transposed, whatever their number", () => {
@@ -212,9 +143,9 @@ Deno.test("writer: a countdown takes its turns, and none if there are none", () 
 });
 
 Deno.test("writer: what nobody defined is refused", () => {
-  const w = new FunctionWriter(["b0"], targetOf(4), new HostLanguage(4));
+  const w = new FunctionWriter([B0], targetOf(4), new HostLanguage(4));
   assertThrows(() => w.parameter("b1"), Error, "a function has no parameter b1");
-  const plain = new FunctionWriter(["b0"], targetOf(4), new WasmLanguage(false));
+  const plain = new FunctionWriter([B0], targetOf(4), new WasmLanguage(false));
   const x = plain.op("f32.splat", [plain.literal(1, "f32")]);
   assertThrows(() => plain.op("f32.madd", [x, x, x]), Error, "a multiply-add is printed for an engine without one");
 });

@@ -1,9 +1,10 @@
 /** Prints a kernel as a WebAssembly function that computes one thread's share of it. */
 import { CompileError } from "../../../core/errors.ts";
+import type { WrittenFunction } from "../../codegen/function_writer.ts";
 import { printKernel } from "../../codegen/print_kernel.ts";
 import type { Target } from "../../codegen/target.ts";
 import type { Kernel } from "../../kernel.ts";
-import type { WasmFunction } from "./wasm_encoder.ts";
+import type { Instruction, WasmFunction } from "./wasm_encoder.ts";
 import { WasmLanguage } from "./wasm_language.ts";
 
 /** Features that a module may use, and the threads that run it. */
@@ -27,6 +28,15 @@ export interface CpuKernel {
   readonly scratchBytes: number;
 }
 
+/** A finished function with the types of WebAssembly, whose addresses are integers. */
+export function toWasm({ parameters, locals, code }: WrittenFunction<Instruction>): WasmFunction {
+  return {
+    parameters: parameters.map(({ name }) => name),
+    locals: locals.map((type) => (type === "lanes" ? "v128" : type === "address" ? "i32" : type)),
+    code,
+  };
+}
+
 /**
  * The tiles of products. Nine accumulators hide the latency of the multiply-add; more would spill, since engines use 16
  * registers.
@@ -42,6 +52,6 @@ export function printCpuKernel(kernel: Kernel, { relaxed, threads }: CpuTarget):
     throw new CompileError('A kernel uses f16, which the device "cpu" does not have: use f32');
   }
   const target = { lanes: 4, fused: relaxed, tiles: TILES, threads };
-  const { fn: { parameters, locals, code }, scratchBytes } = printKernel(kernel, target, new WasmLanguage(relaxed));
-  return { fn: { parameters, locals: locals.map((type) => (type === "lanes" ? "v128" : type)), code }, scratchBytes };
+  const { fn, scratchBytes } = printKernel(kernel, target, new WasmLanguage(relaxed));
+  return { fn: toWasm(fn), scratchBytes };
 }

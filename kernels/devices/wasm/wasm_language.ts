@@ -6,6 +6,8 @@ import type { Instruction } from "./wasm_encoder.ts";
 
 /** Operations whose name is not `f32`, `f32x4`, `i32` or `i32x4` followed by their own. */
 const SCALARS: Readonly<Partial<Record<OpName, string>>> = {
+  "address.add": "i32.add",
+  "address.sub": "i32.sub",
   "bits.and": "i32.and",
   "bits.or": "i32.or",
   "bits.xor": "i32.xor",

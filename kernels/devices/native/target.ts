@@ -1,0 +1,77 @@
+/** What a C compiler prints code for, found in its predefined macros. */
+import { DeviceError } from "../../../core/errors.ts";
+import type { Target } from "../../codegen/target.ts";
+
+/** The machine that a compiler prints code for. */
+export interface NativeTarget extends Target {
+  /** Its instructions, as people call them: `AVX-512`. */
+  readonly instructions: string;
+}
+
+/** What is known of machines with the same vector instructions. */
+interface Family extends NativeTarget {
+  /** Macros, all of which a compiler defines for it. */
+  readonly macros: readonly string[];
+}
+
+/**
+ * The best comes first. A wide tile has enough accumulators to hide the latency of two multiply-adds a cycle, and leaves
+ * registers for a row of factors and a broadcast.
+ */
+const FAMILIES: readonly Family[] = [
+  {
+    instructions: "AVX-512",
+    macros: ["__AVX512F__", "__AVX512DQ__", "__AVX512BW__", "__AVX512VL__"],
+    lanes: 16,
+    fused: true,
+    tiles: { wide: { rows: 12, columns: 32 }, narrow: { rows: 12, columns: 16 } },
+  },
+  {
+    instructions: "AVX2",
+    macros: ["__AVX2__", "__FMA__"],
+    lanes: 8,
+    fused: true,
+    tiles: { wide: { rows: 6, columns: 16 }, narrow: { rows: 8, columns: 8 } },
+  },
+  {
+    instructions: "NEON",
+    macros: ["__aarch64__", "__ARM_NEON"],
+    lanes: 4,
+    fused: true,
+    tiles: { wide: { rows: 8, columns: 8 }, narrow: { rows: 8, columns: 4 } },
+  },
+  {
+    instructions: "128-bit vectors",
+    macros: [],
+    lanes: 4,
+    fused: false,
+    tiles: { wide: { rows: 4, columns: 8 }, narrow: { rows: 8, columns: 4 } },
+  },
+];
+
+/** How a target is chosen. */
+export interface TargetOptions {
+  /** Most lanes of a vector. Default: those of the machine. */
+  readonly maxLanes?: number;
+  /** Threads that will run the code. Default: 1. */
+  readonly threads?: number;
+}
+
+/**
+ * The target of a compiler.
+ * @param macros What `cc -march=native -dM -E` prints: a `#define` for each predefined macro.
+ * @throws {DeviceError} with reason `unavailable` if the machine stores numbers with the most significant byte first.
+ */
+export function nativeTarget(macros: string, { maxLanes = 16, threads = 1 }: TargetOptions = {}): NativeTarget {
+  const defined = new Set(Array.from(macros.matchAll(/^#define (\w+)/gm), ([, name]) => name));
+  if (/^#define __BYTE_ORDER__ __ORDER_BIG_ENDIAN__/m.test(macros)) {
+    throw new DeviceError(
+      'Cannot open the device "native": the processor stores the most significant byte of a number first, which the generated code does not support; use the device "cpu"',
+      "unavailable",
+    );
+  }
+  const { instructions, lanes, fused, tiles } = FAMILIES.find(({ macros, lanes }) =>
+    lanes <= maxLanes && macros.every((name) => defined.has(name))
+  )!;
+  return { instructions, lanes, fused, tiles, threads };
+}
