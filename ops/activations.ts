@@ -7,7 +7,7 @@ import { checkOptions, optionNames } from "../core/options.ts";
 import { add, mul } from "./binary.ts";
 import { greater, lessEqual } from "./compare.ts";
 import { where } from "./select.ts";
-import { erf, exp, log, neg, sigmoid, tanh } from "./unary.ts";
+import { erf, exp, log, log1p, neg, sigmoid, tanh } from "./unary.ts";
 
 /** `max(x, 0)`. Gradient: 1 above 0, 0 from there down. */
 export function relu(x: Tensor): Tensor {
@@ -29,6 +29,17 @@ export function softplus(x: Tensor): Tensor {
   // derivative there wrong.
   const size = where(greater(x, 0), x, neg(x));
   return add(relu(x), log(add(exp(neg(size)), 1)));
+}
+
+/**
+ * `log(sigmoid(x)) = -softplus(-x)`, without overflow, and accurate to its last digits where it is nearly 0: the
+ * logarithm of a gate. Gradient: the sigmoid of -x.
+ * @throws {DTypeError} if `x` is not a float.
+ */
+export function logSigmoid(x: Tensor): Tensor {
+  // min(x, 0) - log(1 + e^-|x|), with |x| as a select, for the reason given in softplus.
+  const size = where(greater(x, 0), x, neg(x));
+  return neg(add(relu(neg(x)), log1p(exp(neg(size)))));
 }
 
 /** Which form of {@link gelu} to take. */

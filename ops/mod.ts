@@ -94,7 +94,7 @@ export {
   truncatedNormal,
   type TruncatedNormalOptions,
 } from "./sampling.ts";
-export { gelu, type GeluOptions, relu, silu, softplus, swiglu } from "./activations.ts";
+export { gelu, type GeluOptions, logSigmoid, relu, silu, softplus, swiglu } from "./activations.ts";
 export {
   l2Normalize,
   type L2NormalizeOptions,

@@ -85,6 +85,10 @@ const activationCases: OpCase[] = [
     opCase("relu", [x], ops.relu, { expected: mapped((v) => Math.max(v, 0)), tolerance: "exact" }),
     opCase("silu", [x], ops.silu, { expected: mapped((v) => v * sigmoid(v)), tolerance: "function" }),
     opCase("softplus", [x], ops.softplus, { expected: mapped((v) => Math.log1p(Math.exp(v))), tolerance: "function" }),
+    opCase("logSigmoid", [x], ops.logSigmoid, {
+      expected: mapped((v) => -Math.log1p(Math.exp(-v))),
+      tolerance: "function",
+    }),
     opCase("gelu", [x], (t) => ops.gelu(t), { expected: mapped(geluTanh), tolerance: "function" }),
     opCase("gelu", [x], (t) => ops.gelu(t, { approximate: "none" }), { name: "exact", tolerance: "function" }),
   ]),
@@ -103,6 +107,12 @@ const activationCases: OpCase[] = [
   opCase("softplus", [far], ops.softplus, {
     name: "far out",
     expected: () => [0, 0, Math.log1p(Math.exp(-20)), 20 + Math.log1p(Math.exp(-20)), 90, 1000],
+    tolerance: "function",
+  }),
+  opCase("logSigmoid", [far], ops.logSigmoid, {
+    name: "far out",
+    expected:
+      () => [-1000, -90, -20 - Math.log1p(Math.exp(-20)), -Math.log1p(Math.exp(-20)), -Math.log1p(Math.exp(-90)), 0],
     tolerance: "function",
   }),
   opCase("softplus", [array([1], [0])], ops.softplus, {

@@ -1,6 +1,6 @@
-/** What all blocks have beside their mixers: heads split and merged, and the gated MLP. */
+/** What blocks have in common: heads split, merged and normalised, and the gated MLP. */
 import type { Tensor } from "../../core/graph.ts";
-import { matmul, reshape, split, swiglu, transpose } from "../../ops/mod.ts";
+import { expandDims, matmul, reshape, rmsNorm, split, swiglu, transpose } from "../../ops/mod.ts";
 import { matrix, type Parameter } from "./parameters.ts";
 
 /** `[B, T, H K] -> [B, H, T, K]`. */
@@ -13,6 +13,16 @@ export function splitHeads(x: Tensor, heads: number): Tensor {
 export function mergeHeads(x: Tensor): Tensor {
   const [B, H, T, K] = x.shape;
   return reshape(transpose(x, [0, 2, 1, 3]), [B, T, H * K]);
+}
+
+/**
+ * RMS norm of each head, the heads then merged: `[B, H, T, K] -> [B, T, H K]`.
+ * @param gain Of each head, [H, K], or one for all, [K].
+ * @param x What the heads gave.
+ * @param epsilon Added to the mean square.
+ */
+export function normalizeHeads(gain: Tensor, x: Tensor, epsilon = 1e-6): Tensor {
+  return mergeHeads(rmsNorm(x, { gain: gain.rank === 2 ? expandDims(gain, 1) : gain, epsilon }));
 }
 
 /** Parameters of {@link gatedMlp}. */

@@ -16,11 +16,11 @@ import {
   transpose,
 } from "../../../ops/mod.ts";
 import { attentionRows, type KeysAndValues, segmentAttention, sharedKeys } from "../../nn/attention.ts";
-import { mergeHeads, splitHeads } from "../../nn/layers.ts";
+import { mergeHeads, normalizeHeads, splitHeads } from "../../nn/layers.ts";
 import type { Mixed } from "../mixer_interface.ts";
 import type { MacParameters, MacState } from "./mac.ts";
 import type { MemoryConfig } from "./memory_config.ts";
-import { memoryLayer, type MemoryLayerOptions, memoryOf, normalizeHeads } from "./memory_layer.ts";
+import { memoryLayer, type MemoryLayerOptions, memoryOf } from "./memory_layer.ts";
 import { readMemory } from "./memory_network.ts";
 import type { MAC_OPTIONS } from "./options.ts";
 import type { OptionsOf } from "../../options/option_table.ts";

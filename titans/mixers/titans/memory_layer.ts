@@ -17,18 +17,15 @@ import { mapLeaves } from "../../../core/tree.ts";
 import {
   add,
   broadcastTo,
-  causalConv1d,
   expandDims,
   l2Normalize,
   matmul,
   mul,
   reshape,
-  rmsNorm,
   sigmoid,
   silu,
   split,
   swapAxes,
-  zeros,
   zerosLike,
 } from "../../../ops/mod.ts";
 import { chunkedMemory, type ChunkedMemoryResult } from "./chunked_memory.ts";
@@ -36,7 +33,7 @@ import { optionNames } from "../../../core/options.ts";
 import { checkNames } from "../../errors.ts";
 import { type LayeredSequence, type LayerGates, toLayered } from "./gates.ts";
 import { layeredMemory } from "./layered_memory.ts";
-import { mergeHeads, splitHeads } from "../../nn/layers.ts";
+import { normalizeHeads, splitHeads } from "../../nn/layers.ts";
 import {
   type Memory,
   type MemoryNetwork,
@@ -48,7 +45,7 @@ import {
 import { endsInterval, readToken } from "./memory_decode.ts";
 import { checkMemoryConfig, type MemoryConfig } from "./memory_config.ts";
 import { matrix, Parameter, table, vector } from "../../nn/parameters.ts";
-import { lastRows } from "../../nn/rows.ts";
+import { advanceConvolution, initialConvolutionState, shortConvolution } from "../../nn/short_convolution.ts";
 import type { Mixed, StepContext } from "../mixer_interface.ts";
 import { type MemoryTrace, traceMemory } from "./trace.ts";
 
@@ -135,8 +132,7 @@ export function initialMemoryLayerState(params: MemoryLayer<Tensor>, batch: numb
   const weights = params.initial.map((w) => broadcastTo(expandDims(w, 0), [batch, ...w.shape]));
   const memory = { weights, surprise: weights.map(zerosLike) };
   if (!params.convolution) return { memory };
-  const [rows, W] = params.convolution.shape;
-  return { memory, convolution: zeros([batch, W - 1, rows], params.projection.dtype) };
+  return { memory, convolution: initialConvolutionState(params.convolution, batch) };
 }
 
 /** Options of {@link memoryLayer}. */
@@ -197,7 +193,7 @@ export function memoryLayer(
     ? layeredMemory(memory, sequence, run)
     : chunkedMemory(memory, sequence, run);
   const after = (memory: MemoryState, count: number): MemoryLayerState =>
-    state.convolution ? { memory, convolution: lastRows(state.convolution, projected, count, 1) } : { memory };
+    state.convolution ? { memory, convolution: advanceConvolution(state.convolution, projected, count) } : { memory };
   return {
     output: normalizeHeads(params.norm, result.output),
     state: after(result.boundary, T - T % miniBatch),
@@ -233,7 +229,7 @@ export function memoryLayerToken(
   return {
     output: normalizeHeads(params.norm, result.output),
     state: state.convolution
-      ? { memory: result.state, convolution: lastRows(state.convolution, projected, 1, 1) }
+      ? { memory: result.state, convolution: advanceConvolution(state.convolution, projected) }
       : { memory: result.state },
   };
 }
@@ -268,11 +264,6 @@ export function readPersistent(
   return { output, state: mapLeaves(last, isTensor, (x) => broadcastTo(x, [batch, ...x.shape.slice(1)])) };
 }
 
-/** RMS norm of each head with a gain [H, K]: `[B, H, T, K] -> [B, T, H K]`. */
-export function normalizeHeads(gain: Tensor, x: Tensor): Tensor {
-  return mergeHeads(rmsNorm(x, { gain: expandDims(gain, 1) }));
-}
-
 /** Queries, keys and values [B, H, T, K] from the projection [B, T, 3 D]. */
 function projectTokens(
   { heads, normalizeKeys }: MemoryConfig,
@@ -280,7 +271,9 @@ function projectTokens(
   projected: Tensor,
   tail: Tensor | undefined,
 ): Pick<MemorySequence, "query" | "key" | "value"> {
-  const mixed = silu(params.convolution ? causalConv1d(projected, params.convolution, { state: tail }) : projected);
+  const mixed = params.convolution
+    ? shortConvolution({ taps: params.convolution }, projected, { state: tail })
+    : silu(projected);
   const D = projected.shape[2] / 3;
   const [query, key, value] = split(mixed, [D, D, D], 2).map((part) => splitHeads(part, heads));
   return normalizeKeys ? { query: l2Normalize(query), key: l2Normalize(key), value } : { query, key, value };

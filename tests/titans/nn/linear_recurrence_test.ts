@@ -1,0 +1,194 @@
+/**
+ * Linear recurrences: numbers known from PyTorch in f64, tiles of every size against one token at a time, pieces against
+ * the whole, and decays down to nothing.
+ */
+import { assert, assertThrows } from "@std/assert";
+import { valueAndGrad } from "../../../core/grad.ts";
+import { isTensor, type Tensor } from "../../../core/graph.ts";
+import { mapLeaves } from "../../../core/tree.ts";
+import { requestDevice } from "../../../kernels/mod.ts";
+import {
+  add,
+  concat,
+  div,
+  exp,
+  greater,
+  logSigmoid,
+  mean,
+  minimum,
+  mul,
+  neg,
+  ones,
+  sliceAxis,
+  softplus,
+  square,
+  sub,
+  sum,
+  swapAxes,
+  where,
+} from "../../../ops/mod.ts";
+import { ConfigError } from "../../../titans/errors.ts";
+import { linearRecurrence, linearRecurrenceStep, type RecurrenceResult } from "../../../titans/nn/linear_recurrence.ts";
+import { randn } from "../../golden_layers.ts";
+import { GOLDENS } from "../golden_baselines.ts";
+import { assertClose, noise, norm, onDevice, reference, relativeError, type Value } from "../runners.ts";
+
+const B = 2, H = 2, K = 6, V = 5;
+const DECAYS = ["none", "constant", "head", "channel"] as const;
+type Decay = typeof DECAYS[number];
+
+/** What a recurrence takes. Axis 2 is time, but that of the state. */
+interface Inputs<Leaf> {
+  readonly rows: { readonly query: Leaf; readonly key: Leaf; readonly value: Leaf; readonly logits?: Leaf };
+  readonly state: Leaf;
+}
+
+function inputs(decay: Decay, T: number, scale = 1): Inputs<Value> {
+  const logits = { none: undefined, constant: undefined, head: [B, H, T], channel: [B, H, T, K] }[decay];
+  return {
+    rows: {
+      query: noise([B, H, T, K], 1),
+      key: noise([B, H, T, K], 2),
+      value: noise([B, H, T, V], 3),
+      ...(logits && { logits: noise(logits, 5, scale) }),
+    },
+    state: noise([B, H, K, V], 4),
+  };
+}
+
+function decayOf(decay: Decay, logits: Tensor | undefined): Tensor | readonly number[] | undefined {
+  return decay === "none" ? undefined : decay === "constant" ? [-0.03, -1.7] : neg(softplus(logits!));
+}
+
+const tiled = (decay: Decay, tile?: number) => ({ rows: { logits, ...rows }, state }: Inputs<Tensor>) =>
+  linearRecurrence(rows, { state, tile, decay: decayOf(decay, logits) });
+
+/** One token after the other: the oracle. */
+const tokenByToken = (decay: Decay) => ({ rows, state }: Inputs<Tensor>): RecurrenceResult => {
+  const outputs = Array.from({ length: rows.query.shape[2] }, (_, t) => {
+    const { logits, ...token } = mapLeaves(rows, isTensor, (x) => sliceAxis(x, 2, t, 1));
+    const next = linearRecurrenceStep(token, { state, decay: decayOf(decay, logits) });
+    state = next.state;
+    return next.output;
+  });
+  return { output: concat(outputs, 2), state };
+};
+
+/** Outputs, state, and the gradient of a random functional of both. */
+function withGradient(form: (inputs: Inputs<Tensor>) => RecurrenceResult) {
+  return (given: Inputs<Tensor>, weights: readonly Tensor[]): RecurrenceResult & { gradient: Inputs<Tensor> } => {
+    const [[, result], gradient] = valueAndGrad((inputs: Inputs<Tensor>): [Tensor, RecurrenceResult] => {
+      const result = form(inputs);
+      return [add(sum(mul(result.output, weights[0])), sum(mul(result.state, weights[1]))), result];
+    })(given);
+    return { ...result, gradient };
+  };
+}
+
+const weightsFor = (T: number): Value[] => [noise([B, H, T, V], 6), noise([B, H, K, V], 7)];
+
+for (const decay of DECAYS) {
+  Deno.test(`linear recurrence, decay ${decay}: tiles of every size give what single tokens give, gradients too`, async () => {
+    for (const T of [1, 2, 17, 77]) {
+      const given = [inputs(decay, T, 3), weightsFor(T)] as const;
+      const expected = await reference(withGradient(tokenByToken(decay)), given as never);
+      for (const tile of [undefined, 1, 8, 16, 64]) {
+        if (T === 1 && tile !== undefined) continue;
+        assertClose(await reference(withGradient(tiled(decay, tile)), given as never), expected, 1e-8);
+      }
+    }
+  });
+
+  Deno.test(`linear recurrence, decay ${decay}: pieces with a carried state give the whole`, async () => {
+    const T = 45, given = inputs(decay, T);
+    const inPieces = ({ rows, state }: Inputs<Tensor>): RecurrenceResult => {
+      const outputs = [[0, 7], [7, 1], [8, 37]].map(([start, count]) => {
+        const piece = mapLeaves(rows, isTensor, (x) => sliceAxis(x, 2, start, count));
+        const result = tiled(decay, 16)({ rows: piece, state });
+        state = result.state;
+        return result.output;
+      });
+      return { output: concat(outputs, 2), state };
+    };
+    assertClose(await reference(inPieces, [given]), await reference(tiled(decay, 16), [given]), 1e-8);
+  });
+}
+
+for (const kind of ["cpu", "webgpu"] as const) {
+  Deno.test(`${kind}: linear recurrences with every decay, small and large, give the numbers of the reference in f32, gradients too`, async () => {
+    const device = await requestDevice({ kind }), T = 77;
+    // All kinds in one program, so that they share kernels. Large: decays down to e^-50, and next to them some of nearly 1.
+    const all = Object.fromEntries(DECAYS.map((decay) => [decay, inputs(decay, T, 20)]));
+    const fn = (all: Record<Decay, Inputs<Tensor>>, weights: readonly Tensor[]): unknown =>
+      Object.fromEntries(DECAYS.map((decay) => [decay, withGradient(tiled(decay))(all[decay], weights)]));
+    const args = [all, weightsFor(T)] as never;
+    assertClose(await onDevice(device)(fn as never, args), await reference(fn as never, args), 1e-4);
+    device.dispose();
+  });
+}
+
+Deno.test("linear recurrence: decays of e^-60 a token hide what was before, exactly as single tokens say", async () => {
+  for (const decay of ["head", "channel"] as const) {
+    const given = inputs(decay, 40),
+      { logits } = given.rows,
+      data = Float64Array.from(logits!.data, (_, i) => i % 5 ? -30 : 60);
+    const far: Inputs<Value> = { ...given, rows: { ...given.rows, logits: { ...logits!, data } } };
+    assertClose(await reference(tiled(decay), [far]), await reference(tokenByToken(decay), [far]), 1e-7);
+  }
+});
+
+Deno.test("linear recurrence: numbers of the cores known from PyTorch", async () => {
+  const T = 37, [k, v] = [8, 12];
+  const shapes = { q: [2, T, 2, k], k: [2, T, 2, k], v: [2, T, 2, v], a: [2, T, 2], b: [2, T, 2], gk: [2, T, 2, k] };
+  const given = Object.fromEntries(
+    Object.entries(shapes).map(([name, shape], i) => [name, {
+      shape,
+      data: randn(shape.reduce((a, b) => a * b), 1, 1 + i),
+    }]),
+  ) as Record<string, Value>;
+  const target: Value = { shape: shapes.v, data: randn(2 * T * 2 * v, 1, 9) };
+  type Core = (x: Record<string, Tensor>) => { readonly output: Tensor; readonly state: Tensor };
+  const elu1 = (x: Tensor): Tensor => where(greater(x, 0), add(x, 1), exp(minimum(x, 0)));
+  const cores: Record<string, Core> = {
+    "core linear normalised": ({ q, k, v }) => {
+      const value = concat([v, ones([...v.shape.slice(0, 3), 1])], 3);
+      const { output, state } = linearRecurrence({ query: elu1(q), key: elu1(k), value });
+      const [numbers, sums] = [sliceAxis(output, 3, 0, 12), sliceAxis(output, 3, 12, 1)];
+      return { output: div(numbers, add(sums, 1e-10)), state: sliceAxis(state, 3, 0, 12) };
+    },
+    "core retention": ({ q, k, v }) =>
+      linearRecurrence({ query: q, key: k, value: v }, { decay: [5, 6].map((n) => Math.log(1 - 2 ** -n)) }),
+    "core scalar decay": ({ q, k, v, a }) => linearRecurrence({ query: q, key: k, value: v }, { decay: logSigmoid(a) }),
+    "core gla": ({ q, k, v, gk }) => linearRecurrence({ query: q, key: k, value: v }, { decay: logSigmoid(gk) }),
+  };
+  for (const [name, core] of Object.entries(cores)) {
+    const golden = GOLDENS.get(name)!, names = Object.keys(golden.gradients);
+    const fn = (x: Record<string, Tensor>, target: Tensor): Record<string, Tensor> => {
+      const loss = (x: Record<string, Tensor>): [Tensor, { output: Tensor; state: Tensor }] => {
+        const { output, state } = core(mapLeaves(x, isTensor, (t) => swapAxes(t, 1, 2)));
+        const y = swapAxes(output, 1, 2);
+        return [mean(square(sub(y, target))), { output: y, state }];
+      };
+      const [[value, { output, state }], gradient] = valueAndGrad(loss)(x);
+      return { loss: value, output, state, ...gradient };
+    };
+    const result = await reference(fn, [Object.fromEntries(names.map((name) => [name, given[name]])), target]);
+    const actual: Record<string, number> = {
+      loss: result.loss.data[0],
+      norm: norm(result.output.data),
+      state: norm(result.state.data),
+      ...Object.fromEntries([445, 1335, 1775].map((i) => [`y[${i}]`, result.output.data[i]])),
+      ...Object.fromEntries(names.map((name) => [name, norm(result[name].data)])),
+    };
+    for (const [figure, expected] of Object.entries({ ...golden.figures, ...golden.gradients })) {
+      if (!(figure in actual)) continue;
+      const error = relativeError([actual[figure]], [expected]);
+      assert(error < 1e-8, `${name}: ${figure} is ${actual[figure]}, not ${expected}`);
+    }
+  }
+});
+
+Deno.test("linear recurrence: a tile that is no number of tokens is refused", () => {
+  const trace = (tile: number) => reference(tiled("none", tile), [inputs("none", 4)]);
+  for (const tile of [0, 1.5]) assertThrows(() => trace(tile), ConfigError, `Cannot use tile ${tile} of a recurrence`);
+});
