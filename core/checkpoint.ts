@@ -17,7 +17,7 @@ import { inline } from "./scan.ts";
  * what is kept.
  *
  * Source: Chen et al., "Training deep nets with sublinear memory cost", arXiv 1604.06174; `jax.checkpoint`.
- * @param fn A function of trees of tensors that returns a tree of tensors. Arguments that are no tensors are handed to
+ * @param fn A function of trees of tensors that returns a tree of tensors. Arguments that are not tensors are passed to
  * it as they are.
  * @returns A function of the same arguments with the same result.
  * @example

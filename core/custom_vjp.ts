@@ -23,7 +23,7 @@ export interface VjpRule<Args extends readonly unknown[], R, Residuals> {
   readonly forward: (...args: Args) => readonly [R, Residuals];
   /**
    * From residuals and the cotangent of the result, a tree like the result with zeros where none arrives, to a list of
-   * cotangents, one for each argument. Arguments without a gradient (integers, truth values, what is no tensor) get
+   * cotangents, one for each argument. Arguments without a gradient (integers, truth values, values that are not tensors) get
    * undefined; undefined in the place of a float is zero.
    */
   readonly backward: (residuals: Residuals, cotangent: R) => ArgumentCotangents<Args>;
@@ -38,7 +38,7 @@ export interface VjpRule<Args extends readonly unknown[], R, Residuals> {
  * gradient is that of the function.
  *
  * Source: `jax.custom_vjp`.
- * @param fn A function of trees of tensors that returns a tree of tensors. Arguments that are no tensors are handed on
+ * @param fn A function of trees of tensors that returns a tree of tensors. Arguments that are not tensors are passed on
  * as they are. What is differentiated must be an argument: a tensor from outside has no cotangent.
  * @param rule Its gradient.
  * @returns A function of the same arguments with the same result.

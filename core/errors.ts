@@ -7,7 +7,7 @@ export class ShapeError extends TypeError {
   /** The name of the class. */
   override readonly name = "ShapeError";
   /**
-   * Makes the error.
+   * Creates the error.
    * @param message The action, the operands, a colon, the rule and the numbers that break it.
    * @param shapes The shapes concerned, in the order of the message.
    */
@@ -25,7 +25,7 @@ export class DTypeError extends TypeError {
   /** The name of the class. */
   override readonly name = "DTypeError";
   /**
-   * Makes the error.
+   * Creates the error.
    * @param message The action, the operands, a colon and the rule.
    * @param dtypes The element types concerned, in the order of the message.
    */
@@ -43,7 +43,7 @@ export class OptionError extends TypeError {
   /** The name of the class. */
   override readonly name = "OptionError";
   /**
-   * Makes the error.
+   * Creates the error.
    * @param message What was attempted, what is wrong, and what is available.
    * @param option The name concerned; empty if the options are not a record.
    */
@@ -63,7 +63,7 @@ export class CompileError extends Error {
   /** The name of the class. */
   override readonly name = "CompileError";
   /**
-   * Makes the error.
+   * Creates the error.
    * @param message What could not be compiled and what to do.
    * @param source The generated source concerned, if any.
    */
@@ -84,7 +84,7 @@ export class DeviceError extends Error {
   /** The name of the class. */
   override readonly name = "DeviceError";
   /**
-   * Makes the error.
+   * Creates the error.
    * @param message What failed and what to do.
    * @param reason The class of failure, for programs that react to it.
    */

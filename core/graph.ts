@@ -47,7 +47,7 @@ export class Tensor implements Type {
     return `${formatType(this)} (${this.node.op.name} #${this.node.id})`;
   }
 
-  /** Shape and dtype: what JSON can hold of a tensor. */
+  /** The JSON representation: shape and dtype. */
   toJSON(): { readonly shape: Shape; readonly dtype: DType } {
     return { shape: this.shape, dtype: this.dtype };
   }

@@ -79,7 +79,7 @@ export function goneError(type: Type, gone: Gone): DeviceError {
   return new DeviceError(`Cannot use the array ${formatType(type)}: it was ${how}`, "disposed");
 }
 
-/** @throws {ShapeError} if `data` does not have the elements of the type. @throws {DTypeError} if its dtype is none. */
+/** @throws {ShapeError} if `data` does not have the elements of the type. @throws {DTypeError} if its dtype is invalid. */
 export function checkLength(data: ArrayLike<number>, type: Type, action: string): void {
   checkDType(type.dtype, `${action} an array of shape ${formatShape(type.shape)}`);
   const size = sizeOfShape(type.shape);

@@ -10,14 +10,14 @@ import type { DeviceResult, HostResult, Program, ProgramArguments } from "./prog
 /** Options of {@link jit}. */
 export interface JitOptions {
   /**
-   * Positions of arguments that are no tensors: numbers, texts, truth values, functions, records and lists of these.
+   * Positions of arguments that are not tensors: numbers, texts, truth values, functions, records and lists of these.
    * The function gets them as they are, and each value of theirs (each function) has a program of its own.
    */
   readonly staticArguments?: readonly number[];
   /** As for `compile`: positions of arguments whose device arrays the caller gives up at each call. */
   readonly donate?: readonly number[];
   /**
-   * Most programs to compile. Default: 32. One more is an error that says which argument keeps changing its type:
+   * Maximum number of programs to compile. Default: 32. One more is an error that says which argument keeps changing its type:
    * each program costs compile time and memory.
    */
   readonly maxPrograms?: number;
@@ -38,7 +38,7 @@ export interface Jitted<Args extends readonly unknown[], R> {
    * program is compiled and launched. The caller disposes of the results.
    */
   launch(...args: ProgramArguments<Args>): Promise<DeviceResult<R>>;
-  /** The program for arguments like these, compiled if need be: for its `explain()`, its `peakBytes`, its sources. */
+  /** The program for arguments like these, compiled if necessary: for its `explain()`, its `peakBytes`, its sources. */
   programFor(...args: ProgramArguments<Args>): Promise<Program<Args, R>>;
   /** How many programs were compiled, or are being compiled. */
   readonly programCount: number;
@@ -123,7 +123,7 @@ class ProgramCache<Args extends readonly unknown[], R> {
     return this.#programs.size;
   }
 
-  /** Arguments as the programs take them: nothing in the place of those that are no tensors. */
+  /** Arguments as the programs take them: nothing in place of those that are not tensors. */
   dynamic(args: ProgramArguments<Args>): ProgramArguments<Args> {
     if (this.#static.size === 0) return args;
     return (args as readonly unknown[]).map((arg, at) => (this.#static.has(at) ? [] : arg)) as ProgramArguments<Args>;

@@ -120,7 +120,7 @@ export class Program<Args extends readonly unknown[], R> {
     showAsText(this);
   }
 
-  /** The generated source texts, one a distinct kernel. */
+  /** The generated source texts, one per distinct kernel. */
   get sources(): readonly string[] {
     return this.#executable.sources;
   }

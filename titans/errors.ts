@@ -32,7 +32,7 @@ export class CheckpointError extends Error {
   /** The name of the class. */
   override readonly name = "CheckpointError";
   /**
-   * Makes the error.
+   * Creates the error.
    * @param message What is wrong and what to do; made one line, whatever a file's names have in them.
    * @param options A cause.
    */

@@ -6,7 +6,7 @@ import { Sampler, SAMPLING_OPTIONS, type SamplingOptions } from "./sampling.ts";
 
 /** Options of {@link generate}. */
 export interface GenerateOptions extends SamplingOptions {
-  /** Most tokens to write. */
+  /** Maximum number of tokens to generate. */
   readonly maxTokens: number;
   /** The token that an empty prompt at the beginning of a text stands for. Default: 10, the newline among bytes. */
   readonly start?: number;

@@ -57,7 +57,7 @@ export class Sampler {
 
   /**
    * Chooses a token.
-   * @param logits One a token.
+   * @param logits One per token.
    * @param n Number of the choice, which tells draws of one seed apart.
    * @throws {SamplingError} if a logit is NaN, or none is finite.
    */

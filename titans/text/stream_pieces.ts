@@ -1,9 +1,9 @@
 /**
- * What one memory reads: the documents of texts, long ones in pieces.
+ * The units that one memory reads: the documents of texts, split into pieces if they are long.
  *
- * There may be more documents than fit in memory, so there is no table of them, but one of shelves: up to 64 pieces of
- * one text that follow each other, of which the table knows where the first one is and how many windows there are. What
- * lies on a shelf is looked up in the text when it is asked for.
+ * There may be more documents than fit in memory, so the table lists shelves instead: up to 64 consecutive pieces of
+ * one text, with the position of the first one and the total number of windows. The contents of a shelf are looked up
+ * in the text on demand.
  */
 import type { TokenSource } from "./windows.ts";
 import { ConfigError } from "../errors.ts";
@@ -11,54 +11,54 @@ import { ConfigError } from "../errors.ts";
 /** Tokens that are read with one memory. */
 export interface Piece {
   readonly source: TokenSource;
-  /** Where they begin. */
+  /** Position of the first token. */
   readonly start: number;
-  /** How many tokens are predicted: all after the first one. */
+  /** Number of predicted tokens: all after the first one. */
   readonly predicted: number;
-  /** Windows that they fill, the last one perhaps in part. */
+  /** Number of windows, the last one possibly incomplete. */
   readonly windows: number;
 }
 
-/** A piece, and how many windows stand before it. */
+/** A piece, and the number of windows before it. */
 export interface PlacedPiece extends Piece {
   readonly before: number;
 }
 
-/** Where the first piece of a shelf is. */
+/** The position of the first piece of a shelf. */
 interface Shelf {
   readonly text: number;
-  /** Number of its document in the text. */
+  /** Index of its document in the text. */
   readonly document: number;
-  /** Number of the piece in the document. */
+  /** Index of the piece in the document. */
   readonly part: number;
 }
 
-/** Most pieces of a shelf. */
+/** Maximum number of pieces per shelf. */
 export const SHELF_PIECES = 64;
 
-// Documents whose places are read at once.
+// Number of documents whose positions are read at once.
 const BLOCK = 4096;
 
-/** The pieces of texts on shelves. */
+/** The pieces of texts, grouped into shelves. */
 export class Pieces {
-  /** Windows of each shelf. */
+  /** Number of windows of each shelf. */
   readonly windows: readonly number[];
-  /** Pieces in all. */
+  /** Total number of pieces. */
   readonly count: number;
-  /** Windows in all. */
+  /** Total number of windows. */
   readonly windowCount: number;
   readonly #sources: readonly TokenSource[];
   readonly #length: number;
   readonly #longest: number;
   readonly #shelves: Shelf[] = [];
-  /** Windows before each shelf, made when places are first asked for. */
+  /** Number of windows before each shelf, computed on first use. */
   #before?: Float64Array;
 
   /**
-   * Looks through the documents of texts. Those of fewer than two tokens predict nothing and are left out.
+   * Scans the documents of texts. Those of fewer than two tokens predict nothing and are skipped.
    * @param sources The texts.
-   * @param length Tokens of a window, T.
-   * @param longest Most tokens that are predicted with one memory: longer documents are cut.
+   * @param length Tokens per window, T.
+   * @param longest Maximum number of tokens predicted with one memory: longer documents are split.
    * @throws {ConfigError} if `longest` is less than 1.
    */
   constructor(sources: readonly TokenSource[], length: number, longest: number = Infinity) {
@@ -97,12 +97,12 @@ export class Pieces {
     this.windowCount = windows.reduce((sum, number) => sum + number, 0);
   }
 
-  /** The number of the text that a shelf is of. */
+  /** The index of the text that a shelf belongs to. */
   textOf(shelf: number): number {
     return this.#shelves[shelf].text;
   }
 
-  /** What lies on a shelf. */
+  /** The pieces of a shelf. */
   shelf(index: number): Piece[] {
     const { text, document, part } = this.#shelves[index],
       source = this.#sources[text],
@@ -118,7 +118,7 @@ export class Pieces {
     return found;
   }
 
-  /** The pieces in order, from the one on that holds a window; windows are counted through all texts. */
+  /** The pieces in order, starting with the one that contains a window; windows are counted across all texts. */
   *from(window: number): Generator<PlacedPiece, void, void> {
     this.#before ??= sumsBefore(this.windows);
     for (let index = lastAtMost(this.#before, window); index < this.windows.length; index++) {
@@ -130,10 +130,10 @@ export class Pieces {
     }
   }
 
-  /** The documents of a text from one on that predict something, with the pieces they are cut in. */
+  /** The documents of a text, from a given one on, that predict something, with the pieces that they are split into. */
   *#documents(source: TokenSource, first: number): Generator<CutDocument, void, void> {
     const { documents = WHOLE, length: end } = source, length = this.#length, longest = this.#longest;
-    // A shelf needs few documents, a look through all of them many.
+    // A shelf needs few documents, a full scan many.
     for (let from = first, size = SHELF_PIECES; from < documents.count; from += size, size = BLOCK) {
       const known = Math.min(size + 1, documents.count - from), starts = new Float64Array(known);
       documents.read(from, starts);
@@ -152,22 +152,22 @@ interface CutDocument {
   readonly document: number;
   readonly start: number;
   readonly predicted: number;
-  /** Pieces; all but the last are as long as they may be. */
+  /** Number of pieces; all but the last have the maximum length. */
   readonly parts: number;
-  /** Windows of the last one. */
+  /** Number of windows of the last one. */
   readonly lastWindows: number;
 }
 
 const WHOLE = { count: 1, read: (_: number, into: Float64Array): void => void into.fill(0) };
 
-/** Of numbers, the sum of those before each. */
+/** Exclusive prefix sums. */
 export function sumsBefore(numbers: readonly number[]): Float64Array {
   const before = new Float64Array(numbers.length);
   for (let i = 1; i < numbers.length; i++) before[i] = before[i - 1] + numbers[i - 1];
   return before;
 }
 
-/** Of ascending numbers that begin at most at `value`, the place of the last that is not greater. */
+/** The position of the last of some increasing numbers that is at most `value`; the first must be. */
 export function lastAtMost(ascending: ArrayLike<number>, value: number): number {
   let low = 0, high = ascending.length - 1;
   while (low < high) {

@@ -1,10 +1,10 @@
 /**
  * Windows for streaming training: each row of a batch reads one document after another, window by window.
  *
- * All rows follow the same endless order of windows, round after round, each from another place on: they are as far
- * apart as the round allows, so that together they read everything once while each of them reads its share. A round
- * shuffles shelves of documents ({@link Pieces}), and within groups of 64 shelves the documents themselves; only the
- * groups at which rows are lie in memory.
+ * All rows follow the same endless sequence of windows, round after round, starting at different positions, spread as
+ * evenly over a round as possible, so that together they read everything once while each of them reads its share. A
+ * round shuffles shelves of documents ({@link Pieces}), and the documents themselves within groups of 64 shelves; only
+ * the groups that rows are currently reading are kept in memory.
  */
 import { optionNames } from "../../core/options.ts";
 import { checkTexts, type TokenSource, tokenSource, type WeightedText } from "./windows.ts";
@@ -15,7 +15,7 @@ import { checkTrainingShape, type TrainingBatch, type TrainingData, type Trainin
 
 /** How texts are streamed. */
 export interface StreamOptions {
-  /** Most tokens that are predicted with one memory: longer documents are cut. No limit unless given. */
+  /** Maximum number of tokens that are predicted with one memory: longer documents are split. Default: no limit. */
   readonly longest?: number;
 }
 
@@ -24,7 +24,7 @@ const STREAM_OPTIONS = optionNames<StreamOptions>({ longest: true });
 /** A round: shelves in the order in which they are read. */
 interface Round {
   readonly shelves: Uint32Array;
-  /** Windows before each group of shelves. */
+  /** Number of windows before each group of shelves. */
   readonly before: Float64Array;
 }
 
@@ -33,20 +33,20 @@ interface Group {
   readonly round: number;
   readonly index: number;
   readonly pieces: readonly Piece[];
-  /** Windows before each of them. */
+  /** Number of windows before each of them. */
   readonly before: Float64Array;
 }
 
 const GROUP_SHELVES = 64;
 
-// A round reads the text of the smallest weight once, unless another weighs more than this many times as much: then
-// only that one this often.
+// A round reads the text with the smallest weight once, unless another weight is more than this many times as large:
+// then only that text is read this often.
 const MOST_COPIES = 16;
 
 /**
  * Windows of documents in order, for a trainer with `stream`; see `TokenSource.documents`. A document begins with a
- * fresh memory, and its last window is filled up with padding. In a round each row reads every document as often as its
- * text weighs, relative to the smallest weight; where that is no integer, about as often. A pure function of seed and
+ * fresh memory, and its last window is padded. In a round, each row reads every document a number of times proportional
+ * to the weight of its text, relative to the smallest weight; fractions are met on average. A pure function of seed and
  * step.
  */
 export class StreamWindows implements TrainingData {
@@ -56,12 +56,12 @@ export class StreamWindows implements TrainingData {
   readonly #shape: Required<TrainingShape>;
   readonly #seed: number;
   readonly #phases: HostRng;
-  /** Windows before each round that was needed so far and the one after. */
+  /** Number of windows before each round that was needed so far, and the following one. */
   readonly #begins: number[] = [0];
   readonly #rounds = new Map<number, Round>();
-  /** Where each row begins. */
+  /** The start of each row. */
   readonly #offsets: readonly number[];
-  /** The group that each row reads. */
+  /** The group that each row is reading. */
   readonly #groups: Group[] = [];
 
   /**
@@ -94,7 +94,7 @@ export class StreamWindows implements TrainingData {
   }
 
   /**
-   * Windows that a row reads in a round, counted from 0: the same in all of them, unless weights are no multiples of
+   * Number of windows that a row reads in a round, counted from 0: the same for all rounds if weights are multiples of
    * the smallest.
    */
   windowsInRound(round: number): number {
@@ -119,7 +119,9 @@ export class StreamWindows implements TrainingData {
     );
   }
 
-  /** Where rows begin: spread over the first round, at the beginning of a document unless another row begins there. */
+  /**
+   * The starts of rows: spread over the first round, at the beginning of a document unless another row begins there.
+   */
   #rowOffsets(rows: number): number[] {
     const windows = this.windowsInRound(0), offsets = new Set<number>();
     return Array.from({ length: rows }, (_, row) => {
@@ -130,7 +132,7 @@ export class StreamWindows implements TrainingData {
     });
   }
 
-  /** A window of the endless order. */
+  /** A window of the endless sequence. */
   #windowAt(row: number, place: number): { readonly piece: Piece; readonly window: number } {
     while (this.#begins[this.#begins.length - 1] <= place) this.windowsInRound(this.#begins.length - 1);
     const round = lastAtMost(this.#begins, place), { before } = this.#round(round);
@@ -139,7 +141,7 @@ export class StreamWindows implements TrainingData {
     return { piece: group.pieces[index], window: inGroup - group.before[index] };
   }
 
-  /** How often a round reads a shelf: for 1.5 now once and now twice, not of all shelves at the same time. */
+  /** How often a round reads a shelf: for 1.5 alternately once and twice, but not all shelves at the same time. */
   #copiesOf(shelf: number, round: number): number {
     const copies = this.#copies[this.#pieces.textOf(shelf)];
     if (Number.isInteger(copies)) return copies;
@@ -157,7 +159,7 @@ export class StreamWindows implements TrainingData {
     shuffle(shelves, new HostRng(this.#seed, `stream ${round}`));
     const groups = new Array<number>(Math.ceil(shelves.length / GROUP_SHELVES)).fill(0);
     for (const [i, shelf] of shelves.entries()) groups[Math.floor(i / GROUP_SHELVES)] += windows[shelf];
-    // Rows are about a round apart at most.
+    // Rows are at most about a round apart.
     if (this.#rounds.size > 2) this.#rounds.delete(Math.min(...this.#rounds.keys()));
     const made = { shelves, before: sumsBefore(groups) };
     this.#rounds.set(round, made);
@@ -177,12 +179,14 @@ export class StreamWindows implements TrainingData {
 }
 
 /**
- * Windows to measure on as a reader with memory meets them: each row reads documents in order from their beginnings,
- * with one memory through each of them or through `longest` tokens of it. The rows are spread evenly over the texts.
+ * Windows for evaluation in the way a reader with memory encounters them: each row reads documents in order from their
+ * beginnings, with one memory through each of them or through `longest` tokens of it. Rows are spread evenly over the
+ * texts.
  * @param texts What is read, as {@link StreamWindows} reads it.
- * @param shape Most rows, and the length of a window.
- * @param count Windows to take, at least, if there are so many; a memory reaches as far as a row's share of them.
- * @returns Batches for `Trainer.validate`, all with as many rows.
+ * @param shape Maximum number of rows, and the length of a window.
+ * @param count Minimum number of windows to take, if there are as many; a memory reaches as far as a row's share of
+ * them.
+ * @returns Batches for `Trainer.validate`, all with the same number of rows.
  * @throws {ConfigError} if there is nothing to predict.
  */
 export function evenStreams(
@@ -206,7 +210,7 @@ export function evenStreams(
   return Array.from({ length: steps }, (_, step) => windowsBatch(length, rows.map((windows) => windows[step])));
 }
 
-/** A window of a piece. */
+/** The tokens of a window of a piece. */
 interface PlacedWindow {
   readonly piece: Piece;
   readonly window: number;
@@ -224,7 +228,7 @@ function windowsOf(pieces: Iterable<PlacedPiece>, count: number): PlacedWindow[]
   return found;
 }
 
-/** A batch with a row for each window; all padding where there is none. */
+/** A batch with a row per window; rows without one are all padding. */
 function windowsBatch(length: number, windows: readonly (PlacedWindow | undefined)[]): TrainingBatch {
   const rows = windows.length, width = length + 1;
   const tokens = new Int32Array(rows * width), mask = new Float32Array(rows * length), fresh = new Float32Array(rows);

@@ -6,16 +6,16 @@ import { checkTrainingShape, type TrainingData, type TrainingShape } from "../tr
 
 /** A text in two parts. */
 export interface TextSplit {
-  /** To learn from. */
+  /** For training. */
   readonly train: Uint8Array;
-  /** To measure on. */
+  /** For evaluation. */
   readonly heldOut: Uint8Array;
 }
 
 /**
  * Splits a text: its end is held out.
  * @param text Bytes.
- * @param share Of the text to hold out. Default: 5%.
+ * @param share Share of the text to hold out. Default: 5%.
  */
 export function splitText(text: Uint8Array, share = 0.05): TextSplit {
   const end = text.length - Math.floor(text.length * share);
@@ -23,30 +23,30 @@ export function splitText(text: Uint8Array, share = 0.05): TextSplit {
 }
 
 /**
- * Where the documents of a text begin, in ascending order; each ends where the next one begins. As many as there are,
- * they need not be in memory.
+ * The start positions of the documents of a text, in increasing order; each ends where the next one begins. They need
+ * not be in memory.
  */
 export interface DocumentStarts {
-  /** Documents. */
+  /** Number of documents. */
   readonly count: number;
-  /** Copies the places of `into.length` documents from number `first` on. */
+  /** Copies the positions of `into.length` documents, starting with document `first`. */
   read(first: number, into: Float64Array): void;
 }
 
-/** A text of tokens that is read in pieces: an array in memory, or a file that is larger than memory. */
+/** A tokenized text that is read in pieces: an array in memory, or a file that is larger than memory. */
 export interface TokenSource {
-  /** Tokens. */
+  /** Number of tokens. */
   readonly length: number;
-  /** Its documents, through which memory is carried where texts are streamed; it is one document unless given. */
+  /** Its documents, through which memory is carried when texts are streamed. Default: one document. */
   readonly documents?: DocumentStarts;
   /**
-   * Copies `into.length` tokens from place `start` on.
+   * Copies `into.length` tokens, starting at `start`.
    * @throws if the text cannot be read there.
    */
   read(start: number, into: Int32Array): void;
 }
 
-/** A text as windows are cut from it: token ids in memory, or a source. */
+/** A text from which windows are taken: token ids in memory, or a source. */
 export type TokenText = ArrayLike<number> | TokenSource;
 
 /** A text as a source; an array is not copied. */
@@ -60,11 +60,11 @@ export function tokenSource(text: TokenText): TokenSource {
   };
 }
 
-/** One of several texts to learn from. */
+/** One of several texts to train on. */
 export interface WeightedText {
   /** Token ids. */
   readonly text: TokenText;
-  /** How often a token of this text is seen, relative to one of the others. Default: 1. */
+  /** Sampling weight of a token of this text, relative to the other texts. Default: 1. */
   readonly weight?: number;
 }
 
@@ -76,12 +76,13 @@ export function checkTexts(texts: readonly WeightedText[], shape: TrainingShape)
   checkTrainingShape(shape);
 }
 
-/** Windows at random places of several texts, each within one of them. A pure function of seed and step. */
+/** Windows at random positions of several texts, each within one of them. A pure function of seed and step. */
 export class MixedWindows implements TrainingData {
   #texts: TokenSource[];
   #weights: number[];
   /**
-   * Where each text begins on a line on which a place of a text is as long as its weight; at the end the line's length.
+   * The cumulative weighted lengths of the texts: a position of a text takes up as much as its weight. The last is the
+   * total.
    */
   #begins: number[] = [0];
   #shape: Required<TrainingShape>;
@@ -119,13 +120,13 @@ export class MixedWindows implements TrainingData {
     for (let row = 0; row < rows; row++) {
       const at = this.#rng.uniform(step * rows + row) * total, index = this.#textAt(at), text = this.#texts[index];
       const start = Math.floor((at - this.#begins[index]) / this.#weights[index]);
-      // Rounding may reach the end of a text's part of the line.
+      // Rounding may reach the end of a text's interval.
       text.read(Math.min(start, text.length - width), tokens.subarray(row * width, (row + 1) * width));
     }
     return tokens;
   }
 
-  /** The text at a place of the line. */
+  /** The text at a point of the cumulative weighted lengths. */
   #textAt(at: number): number {
     let low = 0, high = this.#texts.length - 1;
     while (low < high) {
@@ -137,7 +138,7 @@ export class MixedWindows implements TrainingData {
   }
 }
 
-/** Windows at random places of a text. A pure function of seed and step. */
+/** Windows at random positions of a text. A pure function of seed and step. */
 export class RandomWindows extends MixedWindows {
   /**
    * Windows of a text.
@@ -153,10 +154,10 @@ export class RandomWindows extends MixedWindows {
 
 /**
  * Windows that cover a text in order, for validation: each predicts the `length` tokens after its first.
- * @param text Token ids; or several sources, of which no window spans two.
- * @param length Tokens of a window, T.
- * @param count Most windows to take; spread evenly over the text when there are more.
- * @returns Token ids [n, length + 1], row-major, n at most `count`.
+ * @param text Token ids, or several sources; no window spans two.
+ * @param length Tokens per window, T.
+ * @param count Maximum number of windows, spread evenly over the text if there are more.
+ * @returns Token ids [n, length + 1], row-major, with n at most `count`.
  * @throws {ConfigError} if the text is shorter than a window.
  */
 export function evenWindows(text: TokenText | readonly TokenSource[], length: number, count: number): Int32Array {

@@ -175,7 +175,7 @@ function logarithm(x: string): string[] {
 }
 
 /**
- * Body of the sine of x plus a number of quarter turns: the rest of a division by pi / 2, and one of two polynomials
+ * Body of the sine of x plus a number of quarter turns: argument reduction by pi / 2, and one of two polynomials
  * (Cephes).
  *
  * Up to 6,000 the quotient has 12 bits, and pi / 2 is subtracted in four parts, the first three without rounding.

@@ -1,11 +1,12 @@
 /**
- * Whether a memory network is one: checked while tracing, before its numbers could be silently wrong.
+ * Validates memory networks while tracing, before a violation could silently produce wrong numbers.
  *
- * The matrix products of a memory are right for networks that ask for each matrix and vector exactly once and map each
- * row by itself, all rows alike: the gradient of a matrix at a token is then `rows^T deltas` of that token, whatever
- * the other tokens are. A network that breaks this gives other numbers token by token than in matrix products. So it is
- * called once on a few rows that stand for any, and what it built is examined element by element (core/provenance.ts).
- * The nodes made for this belong to no program: nothing of it is compiled or run.
+ * The matrix products of a memory are only correct for networks that read each matrix and vector exactly once and map
+ * each row independently, all rows by the same function: the gradient of a matrix at a token is then `rows^T deltas` of
+ * that token, whatever the other tokens are. A network that violates this gives different numbers token by token than
+ * in matrix products. The network is therefore called once on a few representative rows, and the result is analysed
+ * element by element (core/provenance.ts). The nodes created for this belong to no program: they are never compiled or
+ * run.
  */
 import type { Type } from "../../../core/dtype.ts";
 import { currentContext, isTensor, type Node, reachable, type Tensor, type TraceContext } from "../../../core/graph.ts";
@@ -17,17 +18,17 @@ import { parameter } from "../../../core/trace.ts";
 import { checkNames, ConfigError } from "../../errors.ts";
 import type { LayerShape, Memory, MemoryNetwork, MemoryState } from "./memory_network.ts";
 
-/** Rows of the trial: enough for any two neighbours and any two that are not. */
+/** Number of rows in the trial call: enough for rows that are neighbours and rows that are not. */
 const ROWS = 5;
 
 const MEMORY = optionNames<Memory>({ network: true, gains: true, start: true });
 const NETWORK = optionNames<MemoryNetwork>({ layers: true, gains: true, forward: true });
 const LAYER = optionNames<LayerShape>({ in: true, out: true, scale: true, vector: true });
 
-/** Networks that passed, and for what rows: checked once, not at every mention. */
+/** Networks that passed, by type of rows, so that each is checked only once. */
 const passed = new WeakMap<MemoryNetwork, Set<string>>();
 
-/** Marks a network of this library as one: its tests show that it would pass. */
+/** Marks a network of this library as valid: tests show that it would pass. */
 export function trusted(network: MemoryNetwork): MemoryNetwork {
   passed.set(network, new Set([ANY_ROWS]));
   return network;
@@ -37,9 +38,9 @@ const ANY_ROWS = "any";
 
 /**
  * Checks a memory's network, its gains and, if given, its state.
- * @param memory What is to learn and be read.
+ * @param memory The memory that is to learn and be read.
  * @param rows The type of its keys or queries, [B, H, T, K].
- * @throws {ConfigError} that says which matrix is used otherwise than once, or where rows are mixed.
+ * @throws {ConfigError} naming the matrix that is not used exactly once, or the node where rows are mixed.
  */
 export function checkMemory(memory: Memory, { shape, dtype }: Type, state?: MemoryState): void {
   checkNames("a memory", memory, MEMORY);
@@ -98,13 +99,13 @@ function checkState({ layers }: MemoryNetwork, state: MemoryState): void {
   }
 }
 
-/** One call of a network on rows that are only told apart. */
+/** A call of a network on rows that differ only in their identity. */
 class Trial {
   #network: MemoryNetwork;
   #gains: readonly Tensor[];
   #context: TraceContext = currentContext();
   #scope = this.#context.scope;
-  /** The first node of the trial: what is older was made outside the network. */
+  /** The first node of the trial. Older nodes were created outside of the network. */
   #first = this.#context.nodeCount;
   #rows: Tensor;
   #calls: number[];
@@ -182,7 +183,7 @@ class Trial {
     return layers[l];
   }
 
-  /** Rows of which each is a source of its own, by formulas that are the same for all. */
+  /** Provenance of rows that are a source each, computed by the same formulas. */
   #fresh(type: Type, seed: number): Tensor {
     const tensor = parameter(this.#context, type, this.#scope), [, , T, width] = type.shape;
     const { formula } = opaque(type, seed), sources = new Int32Array(formula.length);
@@ -195,7 +196,7 @@ class Trial {
     return tensor;
   }
 
-  /** @throws {ConfigError} unless each row depends on the same row of the input only, all rows alike. */
+  /** @throws {ConfigError} unless each row depends only on the same row of the input, by the same formulas. */
   #checkRows(x: Tensor, what: string): void {
     this.#trace(x);
     const { sources, formula } = this.#known.get(x)!, [, , T, width] = x.shape;
@@ -220,7 +221,7 @@ class Trial {
 
   #trace(x: Tensor): void {
     const isClosed = closedTest();
-    // Whatever the network takes from outside is data like its gains. What was made before may also be an expression
+    // What the network captures is treated as data, like its gains. A node created earlier may also be an expression
     // that the network shares with another call of it: constants, and such data broadcast to rows.
     const broadcasts = ({ shape, node: { op, inputs: [input] } }: Tensor): boolean =>
       op.kind === "view" && sizeOfShape(shape) > sizeOfShape(input.shape);
@@ -237,7 +238,7 @@ class Trial {
     traceProvenance([x], this.#known);
   }
 
-  /** The first node that lets an element depend on several rows. */
+  /** The first node at which an element depends on several rows. */
   #mixer(x: Tensor): Node | undefined {
     return reachable([x], new Set([this.#rows])).find(({ outputs }) =>
       outputs.some((tensor) => this.#known.get(tensor)?.sources.some((set) => (set & (set - 1)) !== 0))

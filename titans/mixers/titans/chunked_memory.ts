@@ -69,11 +69,11 @@ import { partsOf, type TileFactors, tileFactors } from "./tile_factors.ts";
 export interface ChunkedMemoryOptions {
   /** The state before the first token. */
   readonly state: MemoryState;
-  /** Tokens whose gradients are all taken at the memory before the first of them, b. Part of the model. */
+  /** Number of tokens whose gradients are all taken at the memory before the first of them, b. Part of the model. */
   readonly miniBatch: number;
   /**
-   * Tokens that are handled by one set of products; divides `miniBatch`; see {@link defaultTile}. Changes cost, not
-   * values.
+   * Number of tokens that are processed by one set of products; must divide `miniBatch`; see {@link defaultTile}.
+   * Affects cost, not values.
    */
   readonly tile?: number;
   /** Whether token t reads the memory before its own update. */
@@ -82,7 +82,7 @@ export interface ChunkedMemoryOptions {
   readonly checkpoint?: Rematerialization;
 }
 
-/** The names of the options of a run. */
+/** The option names of a run. */
 export const RUN_OPTIONS: OptionNames = optionNames<ChunkedMemoryOptions>({
   state: true,
   miniBatch: true,
@@ -91,22 +91,22 @@ export const RUN_OPTIONS: OptionNames = optionNames<ChunkedMemoryOptions>({
   checkpoint: true,
 });
 
-/** What a memory gave, with the state from which it can go on. */
+/** The output of a memory, and the state from which to continue. */
 export interface ChunkedMemoryResult extends MemoryResult {
-  /** The state before the first token of the mini-batch that is not complete; after the last token if all are. */
+  /** The state before the first token of an incomplete mini-batch; after the last token if all are complete. */
   readonly boundary: MemoryState;
 }
 
-/** Larger tiles spend more on the rows of each other, smaller ones more on moving the state. */
+/** Larger tiles do more work within the tile, smaller ones move the state more often. */
 const LARGEST_TILE = 64, SMALLEST_TILE = 16;
 
 /**
- * The tile for a mini-batch: all of it up to 64 tokens, else the largest whole part of it that is no longer; all of it
- * again if that is below 16.
+ * The default tile for a mini-batch: the whole mini-batch up to 64 tokens, otherwise its largest divisor of at most 64,
+ * or the whole mini-batch again if that is below 16.
  *
- * Processor time of loss and gradients of a layer of width 128 over 2 x 512 tokens, on one thread of the cpu device,
- * over that of tile = mini-batch: b 64 in tiles of 32 1.05, of 16 1.18; b 128 in tiles of 64 0.91, of 32 0.96; b 256 in
- * tiles of 128 0.84, of 64 0.81.
+ * CPU time of loss and gradients of a layer of width 128 over 2 x 512 tokens, on one thread of the cpu device, relative
+ * to tile = mini-batch: b 64 in tiles of 32 1.05, of 16 1.18; b 128 in tiles of 64 0.91, of 32 0.96; b 256 in tiles of
+ * 128 0.84, of 64 0.81.
  */
 export function defaultTile(miniBatch: number): number {
   if (miniBatch <= LARGEST_TILE) return miniBatch;
@@ -117,12 +117,13 @@ export function defaultTile(miniBatch: number): number {
 /**
  * Runs a memory over a sequence in the matmul-only form.
  *
- * Cost for two layers of P = 2 K hidden weights: about 5.5 P + 2 C (K + hidden) multiply-adds a token. Memory for the
- * gradient: one state a mini-batch.
+ * Cost for two layers of P = 2 K hidden weights: about 5.5 P + 2 C (K + hidden) multiply-adds per token. Memory for the
+ * gradient: one state per mini-batch.
  * @param memory The network and its outer-loop parameters.
  * @param sequence Any length T of at least 1; mini-batches start with the first token, the last may be short.
  * @param options The state before the first token and the extents.
- * @throws {ConfigError} if the tile does not divide the mini-batch, or the network is none: see {@link MemoryNetwork}.
+ * @throws {ConfigError} if the tile does not divide the mini-batch, or the network is invalid: see {@link
+ * MemoryNetwork}.
  */
 export function chunkedMemory(
   memory: Memory,
@@ -175,22 +176,22 @@ export function chunkedMemory(
 }
 
 /**
- * Memory and surprise of each layer as one tensor [B, H, 2, in, out], M = [W; S]: what is done to both is one product
- * then, forward and backward. W is the difference from where the memory forgets to.
+ * Memory and surprise of each layer as one tensor [B, H, 2, in, out], M = [W; S], so that one product applies to both,
+ * forward and backward. W is relative to the matrix that the memory forgets towards.
  */
 type Stacked = readonly Tensor[];
 
 /**
- * One mini-batch; as the xs of a scan every tensor has a leading axis N. `n` is the number of tiles of a mini-batch, an
- * axis that a mini-batch of one tile lacks.
+ * One mini-batch. As the xs of a scan, every tensor has a leading axis N. `n` is the number of tiles per mini-batch, an
+ * axis that is absent for a single tile.
  */
 interface MiniBatch {
   readonly query: Tensor; // [B, H, b, K]
   readonly key: Tensor;
   readonly value: Tensor;
   /**
-   * Queries to keys, each as it is, see {@link similarityOf}: what the first layer of most networks asks for depends on
-   * no state. [n?, B, H, C, C]
+   * Products of queries with unnormalised keys, see {@link similarityOf}: the first layer of most networks reads rows
+   * that do not depend on the state. [n?, B, H, C, C]
    */
   readonly alike: Tensor;
   /** Their leading axes are [n?, B, H]. */
@@ -207,8 +208,8 @@ interface Cut {
 }
 
 /**
- * Cuts a sequence into mini-batches [N, B, H, b, ...] and computes the factors of all of them: nothing here depends on
- * the memory.
+ * Splits a sequence into mini-batches [N, B, H, b, ...] and computes the factors of all of them, none of which depends
+ * on the memory.
  */
 function miniBatches(sequence: MemorySequence, { layers, start = 0, count, miniBatch, tile, strict }: Cut): MiniBatch {
   const [B, H, , K] = sequence.query.shape;
@@ -256,7 +257,7 @@ function part(m: Tensor, which: 0 | 1): Tensor {
   return squeeze(sliceAxis(m, 2, which, 1), 2);
 }
 
-/** One mini-batch: the gradient rows at its start, then its tiles in order. */
+/** One mini-batch: computes the gradient rows at its start, then processes its tiles in order. */
 function miniBatchStep(
   memory: Memory,
   state: Stacked,
@@ -282,18 +283,18 @@ function miniBatchStep(
   return [last, reshape(transpose(ys, [1, 2, 0, 3, 4]), query.shape)];
 }
 
-/** One tile: queries, and of each layer the rows and the gradient rows, [B, H, C, ...]. */
+/** One tile: queries, and for each layer the rows and gradient rows, [B, H, C, ...]. */
 interface Tile {
   readonly query: Tensor;
   readonly alike: Tensor;
   readonly rows: readonly Tensor[];
   readonly deltas: readonly Tensor[];
   readonly factors: TileFactors;
-  /** Whether a layer's rows are the keys as they are. */
+  /** Whether a layer's rows are the keys themselves. */
   readonly readsKeys: readonly boolean[];
 }
 
-/** Reads the memory as each token of the tile finds it, then moves the state to the end of the tile. */
+/** Reads the memory as of each token of the tile, then advances the state to the end of the tile. */
 function tileStep(
   { network, gains, start }: Memory,
   state: Stacked,
@@ -307,7 +308,7 @@ function tileStep(
     const past = start ? add(learned, matmul(x, start[l])) : learned;
     return sub(past, matmul(similarity, deltas[l]));
   };
-  // The same of a row that is one: [B, H, C, out].
+  // The same for a fast vector: [B, H, C, out].
   const vector: Vector = (l) => {
     const [B, H, , , out] = state[l].shape;
     const learned = matmul(read.state, reshape(state[l], [B, H, 2, out]));

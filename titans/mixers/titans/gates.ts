@@ -1,43 +1,44 @@
 /**
- * Gates of a memory: how far it steps (theta), how much surprise stays (eta), how much it forgets (alpha); for each
- * head, or finer.
+ * Gates of a memory: step size (theta), momentum decay (eta) and forgetting (alpha), per head or finer.
  *
- * - `head`: one theta, eta and alpha for each token and head; all matrices of the memory network share them
+ * - `head`: one theta, eta and alpha per token and head; all matrices of the memory network share them
  *   ({@link MemorySequence}).
- * - `layer`: one of each for each token, head and matrix.
- * - `channel`: theta and eta for each token, head and matrix; alpha for each of its columns (output channels) too.
+ * - `layer`: one of each per token, head and matrix.
+ * - `channel`: theta and eta per token, head and matrix; alpha also per column (output channel).
  *
- * A fast vector of the network is a matrix of one row.
+ * A fast vector of the network counts as a matrix of one row.
  */
 import type { Tensor } from "../../../core/graph.ts";
 import type { MemorySequence } from "./memory_network.ts";
 
-/** What shares a gate. See the file's head. */
+/** The granularity of gates; see the top of the file. */
 export type GateGranularity = "head" | "layer" | "channel";
 
-/** The gates of one matrix of the memory network, in each head. */
+/** The gates of one matrix of the memory network, per head. */
 export interface LayerGates {
   /** Step size of the inner gradient, at least 0: [B, H, T]. */
   readonly theta: Tensor;
-  /** How much of the surprise stays, in [0, 1]: [B, H, T]. */
+  /** The share of the surprise that is kept, in [0, 1]: [B, H, T]. */
   readonly eta: Tensor;
-  /** How much of the matrix is forgotten, in [0, 1]: [B, H, T], or [B, H, T, out] for each of its columns. */
+  /** The share of the matrix that is forgotten, in [0, 1]: [B, H, T], or [B, H, T, out] per column. */
   readonly alpha: Tensor;
 }
 
-/** What a memory learns from and is asked, with gates for each matrix of its network. */
+/**
+ * The inputs of a memory: what it learns from and what it is queried with, with gates for each matrix of its network.
+ */
 export interface LayeredSequence {
-  /** What each token asks, [B, H, T, K]. */
+  /** Queries, [B, H, T, K]. */
   readonly query: Tensor;
-  /** What each token stores under, [B, H, T, K]. */
+  /** Keys, [B, H, T, K]. */
   readonly key: Tensor;
-  /** What each token stores, [B, H, T, K]. */
+  /** Values, [B, H, T, K]. */
   readonly value: Tensor;
-  /** One entry a matrix of the network. */
+  /** One entry per matrix of the network. */
   readonly gates: readonly LayerGates[];
 }
 
-/** The same sequence with gates for each of `layers` matrices. */
+/** The same sequence with the gates repeated for each of `layers` matrices. */
 export function toLayered(sequence: MemorySequence | LayeredSequence, layers: number): LayeredSequence {
   if ("gates" in sequence) return sequence;
   const { query, key, value, theta, eta, alpha } = sequence;

@@ -10,9 +10,9 @@ import type { Linear, Memory, Vector } from "./memory_network.ts";
 
 /** The gradient of a matrix at token s is `rows(s)^T deltas(s)`. */
 export interface InnerGradient {
-  /** What each matrix reads, [B, H, b, in]. */
+  /** The rows that each matrix reads, [B, H, b, in]. */
   readonly rows: readonly Tensor[];
-  /** The gradient of the loss with respect to what each matrix gives, [B, H, b, out]. */
+  /** The gradient of the loss with respect to the output of each matrix, [B, H, b, out]. */
   readonly deltas: readonly Tensor[];
 }
 

@@ -54,12 +54,12 @@ import {
 } from "./memory_network.ts";
 
 /**
- * Runs a memory whose matrices have gates of their own over a sequence, in the matmul-only form.
+ * Runs a memory with gates per matrix over a sequence, in the matmul-only form.
  * @param memory The network and its outer-loop parameters.
  * @param sequence Any length T of at least 1; mini-batches start with the first token, the last may be short.
- * @param options The state before the first token and the extents, as for the memory with one gate a head.
- * @throws {ConfigError} if the tile does not divide the mini-batch, the gates are not those of the network, or the
- * network is none.
+ * @param options The state before the first token and the extents, as for per-head gates.
+ * @throws {ConfigError} if the tile does not divide the mini-batch, the gates do not match the network, or the network
+ * is invalid.
  */
 export function layeredMemory(
   memory: Memory,
@@ -125,7 +125,7 @@ function checkGates({ network }: Memory, { gates }: LayeredSequence): void {
   });
 }
 
-/** The factors of one layer for a tile of C tokens; `w` is the number of columns that alpha tells apart, or 1. */
+/** The factors of one layer for a tile of C tokens; `w` is the number of columns with separate alphas, or 1. */
 export interface Factors {
   /**
    * What the queries read: weights of the rows [B, H, C, C] (with columns [B, H, C, C, w]), of the memory and of the
@@ -143,7 +143,7 @@ interface MiniBatch {
   readonly query: Tensor; // [B, H, b, K]
   readonly key: Tensor;
   readonly value: Tensor;
-  /** One entry a layer, tile by tile: [n, ...]. */
+  /** One entry per layer, tile by tile: [n, ...]. */
   readonly tiles: readonly (LayerGates | Factors)[];
 }
 
@@ -152,13 +152,13 @@ interface StepOptions {
   readonly checkpoint?: ChunkedMemoryOptions["checkpoint"];
 }
 
-/** Cuts axis 2 of [B, H, T, ...] into `count` parts, which go first: [count, B, H, T / count, ...]. */
+/** Splits axis 2 of [B, H, T, ...] into `count` parts along a new leading axis: [count, B, H, T / count, ...]. */
 function cut(x: Tensor, count: number): Tensor {
   const [B, H, T, ...rest] = x.shape;
   return transpose(reshape(x, [B, H, count, T / count, ...rest]), [2, 0, 1, 3, ...rest.map((_, i) => 4 + i)]);
 }
 
-/** Cuts gates [N?, B, H, b, ...] into tiles [N?, n, B, H, C, ...], and computes all factors that are small. */
+/** Splits gates [N?, B, H, b, ...] into tiles [N?, n, B, H, C, ...], and computes all factors that are small. */
 function prepare({ query, key, value, gates }: LayeredSequence, tiles: number, strict: boolean): MiniBatch {
   const time = query.rank - 2;
   const tiled = (x: Tensor): Tensor => {
@@ -174,7 +174,7 @@ function prepare({ query, key, value, gates }: LayeredSequence, tiles: number, s
   return { query, key, value, tiles: perLayer };
 }
 
-/** Whether the gates tell the columns of their matrix apart. */
+/** Whether the gates differ between the columns of their matrix. */
 export function hasColumns({ theta, alpha }: LayerGates): boolean {
   return alpha.rank > theta.rank;
 }
@@ -205,14 +205,14 @@ export function factorsOf(gates: LayerGates, strict: boolean): Factors {
   };
 }
 
-/** Moves everything one place later along an axis; `first` comes in, the last falls out. */
+/** Shifts by one along an axis: `first` is inserted at the start and the last element is dropped. */
 function delay(x: Tensor, axis: number, first: number): Tensor {
   const position = axis + x.rank;
   const shorter = sliceAxis(x, axis, 0, x.shape[position] - 1);
   return pad(shorter, shorter.shape.map((_, i): [number, number] => (i === position ? [1, 0] : [0, 0])), first);
 }
 
-/** One tile: queries, and of each layer the rows, the gradient rows and the gates or factors, [B, H, C, ...]. */
+/** One tile: queries, and for each layer the rows, the gradient rows and the gates or factors, [B, H, C, ...]. */
 export interface Tile {
   readonly query: Tensor;
   readonly rows: readonly Tensor[];
@@ -220,7 +220,7 @@ export interface Tile {
   readonly tiles: readonly (LayerGates | Factors)[];
 }
 
-/** One mini-batch: the gradient rows at its start, then its tiles in order. */
+/** One mini-batch: computes the gradient rows at its start, then processes its tiles in order. */
 function miniBatchStep(
   memory: Memory,
   state: MemoryState,
@@ -255,8 +255,8 @@ function firstLeaf([first]: readonly (LayerGates | Factors)[]): Tensor {
 }
 
 /**
- * Reads the memory as each token of the tile finds it, then moves the state, whose weights are relative ones, to the
- * end of the tile.
+ * Reads the memory as of each token of the tile, then advances the state, whose weights are relative, to the end of the
+ * tile.
  */
 export function tileStep(
   { network, gains, start }: Memory,
@@ -278,7 +278,7 @@ export function tileStep(
       : sum(mul(mul(read.rows, expandDims(similarity, -1)), expandDims(deltas[l], 2)), { axes: [3] });
     return sub(past, recent);
   };
-  // The same of a row that is one: [B, H, C, out].
+  // The same for a fast vector: [B, H, C, out].
   const vector: Vector = (l) => {
     const { read } = factors[l];
     const learned = add(mul(read.memory, state.weights[l]), mul(read.surprise, state.surprise[l]));

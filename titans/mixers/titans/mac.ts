@@ -40,7 +40,7 @@ export interface MacParameters<Leaf> {
   readonly contextProjection?: Leaf;
   /** Learned queries of the memory, [N, D], when `memoryQuery` is `learned`. */
   readonly contextQueries?: Leaf;
-  /** Gain of the norm of what the memory gives, [H, K]. */
+  /** Gain of the norm of the memory's output, [H, K]. */
   readonly contextNorm: Leaf;
   /** Persistent tokens P, [N, D]; absent if there are none. */
   readonly persistent?: Leaf;
@@ -52,7 +52,7 @@ export interface MacParameters<Leaf> {
   readonly out: Leaf;
 }
 
-/** What MAC carries from token to token: of constant size. */
+/** The recurrent state of MAC, of constant size. */
 export interface MacState {
   /** The state of the memory and of its convolution. */
   readonly memory: MemoryLayerState;
@@ -61,22 +61,22 @@ export interface MacState {
    * is `previous-segment`.
    */
   readonly queries?: { readonly before: Tensor; readonly own?: Tensor };
-  /** What only single tokens need, within a segment. */
+  /** State that only single tokens need, within a segment. */
   /** The memory's weights before the segment, which give its context: one matrix [B, H, in, out] a layer. */
   readonly segmentWeights?: readonly Tensor[];
-  /** Keys and values of the segment's tokens, [B, H, C, K]; those of tokens to come are of no use. */
+  /** Keys and values of the segment's tokens, [B, H, C, K]; those of future tokens are undefined. */
   readonly own?: KeysAndValues;
-  /** The same of the context: only when `memoryQuery` is `causal`. */
+  /** Keys and values of the context; only when `memoryQuery` is `causal`. */
   readonly context?: KeysAndValues;
 }
 
-/** Memory as context: attention over a segment, persistent tokens and what the memory gives for the segment. */
+/** Memory as context: attention over a segment, persistent tokens and the memory's output for the segment. */
 export const mac: AnyMixer = defineMixer<typeof MAC_OPTIONS, MacParameters<Parameter>, MacState>({
   name: "mac",
   summary: "memory as context of attention over segments",
   options: MAC_OPTIONS,
   metrics: MEMORY_METRICS,
-  // Streams of 0.1.0 carried the queries of the segment before under this name.
+  // Version 0.1.0 stored the queries of the previous segment under this name.
   renamed: { queries: "queries.before" },
   remedies: memoryRemedies,
   create(options, { width: D }) {

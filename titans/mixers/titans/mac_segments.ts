@@ -30,7 +30,7 @@ import { joinTokens, type MemoryTrace, uncut } from "./trace.ts";
 /** The options of MAC and the width of its tokens. */
 export type MacConfig = MemoryConfig & OptionsOf<typeof MAC_OPTIONS>;
 
-/** A segment of C tokens; as the xs of a scan every tensor has a leading axis N. */
+/** A segment of C tokens. As the xs of a scan, every tensor has a leading axis N. */
 export interface Segment {
   /** Of attention, [B, H, C, K], rotated. */
   readonly query: Tensor;
@@ -60,7 +60,7 @@ export function macSegments(
   const outputs: Tensor[] = [], traces: MemoryTrace[] = [];
   const mix = (carry: MacState, s: Segment): [MacState, MixedSegment] =>
     macSegment(config, params, carry, s, { ...fixed, trace });
-  // What only single tokens need is known at a boundary.
+  // The state that only single tokens need is known at a boundary.
   const { memory: { memory: { weights, surprise }, ...convolution }, queries } = state;
   let last: MacState = {
     memory: { memory: { weights, surprise }, ...convolution },
@@ -93,8 +93,8 @@ export function macSegments(
 }
 
 /**
- * All of a segment that does not depend on the memory, for many segments at once: x is [B N, C, D], its first token at
- * place `offset` of its segment.
+ * Everything about a segment that does not depend on the memory, for many segments at once: x is [B N, C, D], with its
+ * first token at position `offset` of its segment.
  */
 export function projectSegments(
   { heads, normalizeKeys }: MacConfig,
@@ -114,7 +114,7 @@ export function projectSegments(
   };
 }
 
-/** What is the same for all segments: persistent keys and values, and learned queries of the memory [B, H, N, K]. */
+/** Constant over all segments: persistent keys and values, and learned queries of the memory [B, H, N, K]. */
 export interface Fixed {
   readonly persistent?: KeysAndValues;
   readonly queries?: Tensor;
@@ -136,13 +136,13 @@ export function fixedKeys(
   };
 }
 
-/** What a segment gave, [B, C, D] before the last projection, and what the memory did at its tokens. */
+/** The output of a segment, [B, C, D] before the last projection, and what the memory did at its tokens. */
 interface MixedSegment {
   readonly output: Tensor;
   readonly trace?: MemoryTrace;
 }
 
-/** One segment. Its length may be shorter than the configuration's; then the state that it returns is of no use. */
+/** One segment. If it is shorter than the configured length, the returned state is invalid. */
 function macSegment(
   config: MacConfig,
   params: MacParameters<Tensor>,
@@ -165,8 +165,8 @@ function macSegment(
 }
 
 /**
- * Keys and values of attention from rows [B, H, N, K] that the memory gave; those of tokens stand at places from
- * `offset` on, others nowhere.
+ * Keys and values of attention from the memory's output rows [B, H, N, K]; rows of tokens have positions from `offset`
+ * on, others have none.
  */
 export function contextKeys(
   { heads, width: D }: MacConfig,
@@ -180,7 +180,7 @@ export function contextKeys(
   return { key: offset === undefined ? key : rotaryEmbedding(key, { offset }), value };
 }
 
-/** Queries as the carry has them: those of a short last segment are not carried on, so the old ones may stand. */
+/** Queries for the carry. Those of a short last segment are not carried on, so the old ones may remain. */
 function fullLength(queries: Tensor, carried: Tensor): Tensor {
   return queries.shape[2] === carried.shape[2] ? queries : carried;
 }

@@ -1,7 +1,7 @@
 /**
- * MAC one token at a time. What attention looks at within a segment is kept: the segment's own keys and values, and
- * with causal queries those of the context. Contexts that come from elsewhere do not change within a segment, and are
- * reread for each token.
+ * MAC one token at a time. The state holds what attention sees within a segment: the segment's own keys and values, and
+ * with causal queries those of the context. Context from elsewhere does not change within a segment and is recomputed
+ * for each token.
  */
 import type { Tensor } from "../../../core/graph.ts";
 import { equal, iota, matmul, reshape, where } from "../../../ops/mod.ts";
@@ -17,8 +17,9 @@ import { gateOutput } from "./output_gate.ts";
 
 /**
  * Mixes one token by memory as context.
- * @param x One token of each text, [B, 1, D].
- * @param context The state before the token, with what single tokens need, and how many tokens came before it.
+ * @param x One token per text, [B, 1, D].
+ * @param context The state before the token, including what only single tokens need, and the number of tokens before
+ * it.
  * @returns [B, 1, D], and the state after the token.
  */
 export function macToken(
@@ -53,7 +54,7 @@ export function macToken(
   };
 }
 
-/** Rows [B, H, C, K] with that at a position replaced by a row [B, H, 1, K]. */
+/** Replaces the row at a position of [B, H, C, K] by [B, H, 1, K]. */
 function insert(rows: Tensor, row: Tensor, position: Tensor): Tensor {
   const C = rows.shape[2];
   return where(equal(reshape(iota([C], 0), [C, 1]), position), row, rows);

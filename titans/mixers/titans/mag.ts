@@ -51,11 +51,11 @@ export interface MagParameters<Leaf> {
   readonly out: Leaf;
 }
 
-/** What MAG carries from token to token: of constant size. */
+/** The recurrent state of MAG, of constant size. */
 export interface MagState {
   /** The state of the memory and of its convolution. */
   readonly memory: MemoryLayerState;
-  /** Keys and values that attention may still look at. */
+  /** Keys and values within reach of attention. */
   readonly window: WindowState;
 }
 

@@ -47,17 +47,17 @@ export interface MalParameters<Leaf> {
   readonly out: Leaf;
 }
 
-/** What MAL carries from token to token: of constant size. */
+/** The recurrent state of MAL, of constant size. */
 export interface MalState {
   /** The state of the memory and of its convolution. */
   readonly memory: MemoryLayerState;
-  /** Keys and values that attention may still look at. */
+  /** Keys and values within reach of attention. */
   readonly window: WindowState;
-  /** Keys and values of what the memory gave for the persistent tokens, [B, H, P, K]; absent if there are none. */
+  /** Keys and values of the memory's output for the persistent tokens, [B, H, P, K]; absent if there are none. */
   readonly persistent?: KeysAndValues;
 }
 
-/** The memory, then attention over a window of what it gave. */
+/** The memory, followed by attention over a window of its output. */
 export const mal: AnyMixer = defineMixer<typeof MAL_OPTIONS, MalParameters<Parameter>, MalState>({
   name: "mal",
   summary: "memory as a layer before sliding-window attention",
@@ -67,7 +67,7 @@ export const mal: AnyMixer = defineMixer<typeof MAL_OPTIONS, MalParameters<Param
   create(options, { width: D }) {
     checkAttentionOptions(options, D);
     const config = { ...options, width: D }, { heads, window, miniBatch, persistentTokens } = options;
-    /** Attention over what the memory gave for some tokens, of which the first `count` belong to the past after. */
+    /** Attention over the memory's output for some tokens, of which the first `count` remain visible afterwards. */
     const attend = (
       params: MalParameters<Tensor>,
       { output, state: memory }: Mixed<MemoryLayerState>,

@@ -1,4 +1,7 @@
-/** What a memory layer takes: the options of a memory, how wide its tokens are, and a network of one's own. */
+/**
+ * The configuration of a memory layer: the options of a memory, the width of its tokens, and optionally a custom
+ * network.
+ */
 import { checkNames } from "../../errors.ts";
 import type { AnyMixer } from "../mixer_interface.ts";
 import type { MemoryNetwork } from "./memory_network.ts";
@@ -9,21 +12,24 @@ import { ATTENTION_OPTIONS, checkMemoryOptions, LMM_OPTIONS, type MemoryOptions 
 export interface MemoryConfig extends MemoryOptions {
   /** Width of the residual stream, D. */
   readonly width: number;
-  /** A memory network in place of the one that `memory` and its options describe; its rows are as wide as a head. */
+  /**
+   * A memory network to use instead of the one that `memory` and its options describe; its rows have the width of a
+   * head.
+   */
   readonly network?: MemoryNetwork;
 }
 
 const NAMES = [...Object.keys(LMM_OPTIONS), ...Object.keys(ATTENTION_OPTIONS), "width", "network"];
 
-/** Checks the names of options; their values are checked where a mixer is made of them. @throws {ConfigError} */
+/** Checks the option names; values are checked when a mixer is created from them. @throws {ConfigError} */
 export function checkMemoryConfig(config: MemoryConfig): void {
   checkNames("a memory layer", config, NAMES);
 }
 
 /**
  * The complete options of a memory layer.
- * @param options Its width, and whatever differs from the defaults.
- * @throws {ConfigError} naming the first option that cannot be.
+ * @param options Its width, and all options that differ from the defaults.
+ * @throws {ConfigError} naming the first invalid option.
  */
 export function defineMemory(options: Partial<MemoryConfig> & Pick<MemoryConfig, "width">): MemoryConfig {
   const { width, network, ...given } = options;

@@ -27,7 +27,7 @@ export interface ReadTokenOptions {
 }
 
 /**
- * Learns one token, and asks the memory for it.
+ * Learns one token, then reads the memory with its query.
  * @param memory The network and its outer-loop parameters.
  * @param token Queries, keys and values [B, H, 1, K], and the gates of each matrix [B, H, 1].
  * @returns The output [B, H, 1, K], and the state after the token.
@@ -55,12 +55,12 @@ export function readToken(
   };
 }
 
-/** How many tokens of its interval come before a token, of which `position` tokens come before: i32 scalars. */
+/** The number of tokens that precede a token in its interval, given the number before it in the text: i32 scalars. */
 export function placeIn(interval: number, position: Tensor): Tensor {
   return sub(position, mul(div(position, interval), interval));
 }
 
-/** Whether a token before which `position` tokens come is the last of its interval: a bool scalar. */
+/** Whether a token, given the number before it in the text, is the last of its interval: a bool scalar. */
 export function endsInterval(interval: number, position: Tensor): Tensor {
   return equal(placeIn(interval, position), interval - 1);
 }

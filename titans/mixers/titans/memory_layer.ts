@@ -71,15 +71,15 @@ export interface MemoryLayer<Leaf> {
   readonly norm: Leaf;
 }
 
-/** What a memory layer carries from token to token: all of constant size. */
+/** The recurrent state of a memory layer, of constant size. */
 export interface MemoryLayerState {
-  /** Weights and surprise before the next token; and where it is not the first of a mini-batch, those before that. */
+  /** Weights and surprise before the next token; within a mini-batch, also the weights before the mini-batch. */
   readonly memory: MemoryState;
   /** The last rows of the projection, [B, W - 1, 3 D]; absent without convolution. */
   readonly convolution?: Tensor;
 }
 
-/** The memory network of a configuration: the one given, or the one that its options describe. */
+/** The memory network of a configuration: the custom one, or the one that its options describe. */
 export function memoryNetworkOf(config: MemoryConfig): MemoryNetwork {
   const { width, heads, memory, memoryDepth, memoryExpansion, memoryActivation, memoryNorm, memoryGain } = config;
   if (config.network) return config.network;
@@ -90,8 +90,8 @@ export function memoryNetworkOf(config: MemoryConfig): MemoryNetwork {
 }
 
 /**
- * How many columns of gates stand for theta and for eta, and for the alpha of each matrix; the alpha of per-head gates
- * is one for all matrices.
+ * The number of gate columns for theta and for eta, and for the alpha of each matrix; per-head gates have a single
+ * alpha for all matrices.
  */
 function gateColumns(config: MemoryConfig): { readonly step: number; readonly forget: readonly number[] } {
   const { heads: H, gateGranularity } = config, { layers } = memoryNetworkOf(config);
@@ -139,23 +139,23 @@ export function initialMemoryLayerState(params: MemoryLayer<Tensor>, batch: numb
 export interface MemoryLayerOptions {
   /** The state before the first token. */
   readonly state: MemoryLayerState;
-  /** Which tokens the memory learns from, [B, T] of ones and zeros; all unless given. */
+  /** Mask of the tokens that the memory learns from, [B, T] of ones and zeros. Default: all. */
   readonly update?: Tensor;
-  /** Whether to say what the memory does at each token; costs another run of the memory. */
+  /** Whether to trace what the memory does at each token, which takes another run of the memory. */
   readonly trace?: boolean;
 }
 
 const MEMORY_LAYER_OPTIONS = optionNames<MemoryLayerOptions>({ state: true, update: true, trace: true });
 
-/** What a memory layer gave. */
+/** The output of a memory layer. */
 export interface MemoryLayerResult {
   /** [B, T, D] */
   readonly output: Tensor;
-  /** At the last boundary between mini-batches. */
+  /** The state at the last boundary between mini-batches. */
   readonly state: MemoryLayerState;
-  /** After the last token, for a text whose mini-batches start afresh after these tokens. */
+  /** The state after the last token, for texts whose mini-batches restart after these tokens. */
   readonly last: MemoryLayerState;
-  /** What the memory did at each token, if it was asked for. */
+  /** What the memory did at each token, if requested. */
   readonly trace?: MemoryTrace;
 }
 
@@ -203,11 +203,11 @@ export function memoryLayer(
 }
 
 /**
- * Runs a memory over one token: what {@link memoryLayer} gives for it, for about the cost of one token.
+ * Runs a memory over one token: the same output as {@link memoryLayer}, at about the cost of one token.
  * @param config The model's options.
  * @param params The layer's parameters.
- * @param x One token of each text, [B, 1, D].
- * @param context The state before the token, and how many tokens came before it.
+ * @param x One token per text, [B, 1, D].
+ * @param context The state before the token, and the number of tokens before it.
  * @returns The output [B, 1, D], and the state after the token.
  */
 export function memoryLayerToken(
@@ -234,19 +234,21 @@ export function memoryLayerToken(
   };
 }
 
-/** A memory at a boundary between mini-batches, where all that whole mini-batches need are weights and surprise. */
+/** The state at a boundary between mini-batches, where whole mini-batches need only weights and surprise. */
 function atBoundary({ weights, surprise }: MemoryState): MemoryState {
   return { weights, surprise };
 }
 
-/** The state at a boundary between mini-batches with what single tokens need beside: the weights before the mini-batch. */
+/**
+ * The state at a boundary between mini-batches, extended by what single tokens need: the weights before the mini-batch.
+ */
 export function memoryLayerStepState({ memory, ...rest }: MemoryLayerState): MemoryLayerState {
   return { memory: { ...memory, start: memory.weights }, ...rest };
 }
 
 /**
- * What a memory gives for persistent tokens and the state after them, from which texts begin: with mini-batches that
- * start with their first token.
+ * The memory's output for the persistent tokens, and the state after them, from which texts begin with a new
+ * mini-batch.
  * @param persistent Learned tokens [P, D].
  * @param batch Number of texts, B.
  * @returns The output [1, P, D], the same for all texts, and the state of B texts.
@@ -296,7 +298,7 @@ function headGates(
   };
 }
 
-/** The gates of each token, head and matrix, and those of forgetting of each output channel if they are so fine. */
+/** The gates per token, head and matrix; for per-channel gates, alpha also per output channel. */
 function layerGates(
   config: MemoryConfig,
   params: MemoryLayer<Tensor>,

@@ -26,24 +26,22 @@ import { add, gelu, layerNorm, matmul, mul, reshape, silu, sub, swiglu } from ".
 /** The product of rows `[..., H, T, in]` with the fast matrix of a layer: `[..., H, T, out]`. */
 export type Linear = (layer: number, rows: Tensor) => Tensor;
 
-/** The fast vector of a layer as each row finds it, [..., H, T, out], or [..., H, 1, out] if all find the same. */
+/** The fast vector of a layer as of each row, [..., H, T, out], or [..., H, 1, out] if it is the same for all rows. */
 export type Vector = (layer: number) => Tensor;
 
-/** The extents of one fast matrix, or of a fast vector: see {@link fastVector}. */
+/** The extents of a fast matrix, or of a fast vector: see {@link fastVector}. */
 export interface LayerShape {
   /** Rows of the matrix. */
   readonly in: number;
   /** Columns of the matrix. */
   readonly out: number;
-  /** Its first values are normal with deviation `scale / sqrt(in)`; 1 unless given. */
+  /** Standard deviation of the initial values, times sqrt(in). Default: 1. */
   readonly scale?: number;
-  /**
-   * Whether it is a vector, one row that `vector` gives: its learned start is zero at first, and has no weight decay.
-   */
+  /** Whether it is a vector, i.e. one row that `vector` returns: it is initialised to zero and has no weight decay. */
   readonly vector?: boolean;
 }
 
-/** A layer that is a fast vector, [1, width] a head: a gain, stored as its difference from one, or a bias. */
+/** A layer that is a fast vector, [1, width] per head: a gain, stored as its difference from one, or a bias. */
 export function fastVector(width: number): LayerShape {
   return { in: 1, out: width, vector: true };
 }
@@ -55,7 +53,10 @@ export interface MemoryNetwork {
    * `vector` for each vector, in any order; the layers of this library check that while tracing, and say which is not.
    */
   readonly layers: readonly LayerShape[];
-  /** Shapes, a head, of parameters that belong to the outer loop only (the gain of the norm); they start at zero. */
+  /**
+   * Shapes per head of parameters that belong to the outer loop only (such as the gain of the norm); initialised to
+   * zero.
+   */
   readonly gains: readonly (readonly number[])[];
   /**
    * Maps rows to rows: each by itself, all alike, whatever their number T. Nothing may run over axis -2 or vary along
@@ -72,8 +73,8 @@ export interface MemoryNetwork {
 export type Activation = "gelu" | "silu";
 
 /**
- * Whose parameter the gain of the memory's norm is. `outer`: the outer loop's. `fast`: the memory's own, which it
- * learns while it reads.
+ * Which loop learns the gain of the memory's norm. `outer`: it is a parameter. `fast`: it is part of the memory,
+ * learned while reading.
  */
 export type MemoryGain = "outer" | "fast";
 
@@ -87,9 +88,9 @@ export interface MlpMemoryOptions {
   readonly expansion?: number;
   /** GELU is the tanh approximation. */
   readonly activation?: Activation;
-  /** Whether M(x) = x + (1 + gain) LN(f(x)) rather than f(x). */
+  /** Whether M(x) = x + (1 + gain) LN(f(x)) instead of f(x). */
   readonly norm?: boolean;
-  /** Whose parameter the gain of the norm is. Default: `outer`. */
+  /** Which loop learns the gain of the norm. Default: `outer`. */
   readonly gain?: MemoryGain;
 }
 
@@ -117,8 +118,8 @@ export function mlpMemory(options: MlpMemoryOptions): MemoryNetwork {
   const layers = Array.from({ length: depth }, (_, l) => ({
     in: l === 0 ? width : hidden,
     out: l === depth - 1 ? width : hidden,
-    // Both functions halve small rows, and a norm after small rows makes the inner step large: deep memories start with
-    // rows as large as those of two.
+    // Both functions halve small rows, and a norm after small rows makes the inner step large: deep memories are
+    // initialised so that the rows are as large as those of two layers.
     scale: l < 2 ? 1 : 2,
   }));
   const phi = activation === "gelu" ? (z: Tensor): Tensor => gelu(z) : silu;
@@ -149,8 +150,8 @@ export function swigluMemory(options: SwigluMemoryOptions): MemoryNetwork {
   const { width, expansion = 4, norm = true, gain = "outer" } = options;
   const hidden = Math.round(width * expansion);
   return withNorm({ norm, gain }, width, {
-    // The product of two small rows is smaller still: the last matrix starts so that what the norm divides is as large
-    // as that of an mlp.
+    // The product of two small rows is smaller still: the last matrix is initialised so that what the norm divides by
+    // is as large as for an mlp.
     layers: [{ in: width, out: hidden }, { in: width, out: hidden }, { in: hidden, out: width, scale: 6 }],
     forward: (linear, x) => linear(2, swiglu(linear(0, x), linear(1, x))),
   });
@@ -180,32 +181,28 @@ function withNorm(
 
 /** A network together with its outer-loop parameters. */
 export interface Memory {
-  /** How rows are mapped. */
+  /** The function that maps rows. */
   readonly network: MemoryNetwork;
   /** Its outer-loop parameters, each [H, ...]. */
   readonly gains: readonly Tensor[];
   /**
-   * What forgetting leads back to, M_0: one matrix [H, in, out] a layer; zero unless given. See
-   * {@link relativeWeights}.
+   * The weights that the memory forgets towards, M_0: one matrix [H, in, out] per layer. Default: zero. See {@link
+   * relativeWeights}.
    */
   readonly start?: readonly Tensor[];
 }
 
 /**
- * The memory's weights as their difference from what forgetting leads back to, D = M - M_0; as they are if that is
- * zero.
+ * The memory's weights relative to those that it forgets towards, D = M - M_0; unchanged if these are zero.
  *
- * Forgetting towards M_0, `M_t = (1 - alpha_t) M_{t-1} + alpha_t M_0 + S_t`, is forgetting towards zero of D:
- * `D_t = (1 - alpha_t) D_{t-1} + S_t`.
+ * Forgetting towards M_0, `M_t = (1 - alpha_t) M_{t-1} + alpha_t M_0 + S_t`, is forgetting towards zero for D: `D_t =
+ * (1 - alpha_t) D_{t-1} + S_t`.
  */
 export function relativeWeights({ start }: Memory, weights: readonly Tensor[]): readonly Tensor[] {
   return start ? weights.map((w, l) => sub(w, start[l])) : weights;
 }
 
-/**
- * The memory's weights M from their difference D from what forgetting leads back to: what {@link relativeWeights}
- * undoes.
- */
+/** The memory's weights M from the relative weights D: the inverse of {@link relativeWeights}. */
 export function absoluteWeights({ start }: Memory, weights: readonly Tensor[]): readonly Tensor[] {
   return start ? weights.map((w, l) => add(w, start[l])) : weights;
 }
@@ -215,7 +212,7 @@ export function absoluteWeights({ start }: Memory, weights: readonly Tensor[]): 
  * @param memory The network and its gains.
  * @param weights One matrix [..., H, in, out] for each layer.
  * @param x Rows [..., H, T, K].
- * @throws {ConfigError} if the network is none: see {@link MemoryNetwork}.
+ * @throws {ConfigError} if the network is invalid: see {@link MemoryNetwork}.
  */
 export function readMemory(memory: Memory, weights: readonly Tensor[], x: Tensor): Tensor {
   checkMemory(memory, x);
@@ -225,29 +222,29 @@ export function readMemory(memory: Memory, weights: readonly Tensor[], x: Tensor
 
 /** The state of a memory after some token: weights M and surprise S, each a list of matrices [B, H, in, out]. */
 export interface MemoryState {
-  /** The memory M: one matrix a layer. */
+  /** The memory M: one matrix per layer. */
   readonly weights: readonly Tensor[];
-  /** The momentum S, alike. */
+  /** The momentum S, with the same shapes. */
   readonly surprise: readonly Tensor[];
   /**
-   * M before the mini-batch that the next token belongs to, at which its gradient is taken. Only within mini-batches
-   * does it differ from M: where whole mini-batches are read it is left out.
+   * M before the mini-batch of the next token, at which its gradient is taken. It differs from M only within
+   * mini-batches, and is omitted where whole mini-batches are processed.
    */
   readonly start?: readonly Tensor[];
 }
 
-/** What a memory learns from and is asked: rows [B, H, T, K] and gates [B, H, T], one for each token and head. */
+/** The inputs of a memory: rows [B, H, T, K] and gates [B, H, T], one per token and head. */
 export interface MemorySequence {
-  /** What each token asks, [B, H, T, K]. */
+  /** Queries, [B, H, T, K]. */
   readonly query: Tensor;
-  /** What each token stores under, [B, H, T, K]. */
+  /** Keys, [B, H, T, K]. */
   readonly key: Tensor;
-  /** What each token stores, [B, H, T, K]. */
+  /** Values, [B, H, T, K]. */
   readonly value: Tensor;
   /** Step size of the inner gradient, at least 0. */
   readonly theta: Tensor;
-  /** How much of the surprise stays, in [0, 1]. */
+  /** The share of the surprise that is kept, in [0, 1]. */
   readonly eta: Tensor;
-  /** How much of the memory is forgotten, in [0, 1]. */
+  /** The share of the memory that is forgotten, in [0, 1]. */
   readonly alpha: Tensor;
 }

@@ -35,19 +35,17 @@ import { checkNames } from "../../errors.ts";
 import { type LayeredSequence, toLayered } from "./gates.ts";
 import { type Memory, type MemorySequence, type MemoryState, readMemory } from "./memory_network.ts";
 
-/**
- * Options of {@link naiveMemory}: those of a run in matrix products, of which others may be given and have no effect.
- */
+/** Options of {@link naiveMemory}. Accepts those of a run in matrix products; the others have no effect. */
 export interface NaiveMemoryOptions {
   /** The state before the first token. */
   readonly state: MemoryState;
-  /** Tokens whose gradients are all taken at the memory before the first of them, b. */
+  /** Number of tokens whose gradients are all taken at the memory before the first of them, b. */
   readonly miniBatch: number;
   /** Whether token t reads the memory before its own update. */
   readonly strict?: boolean;
 }
 
-/** What a memory gave. */
+/** The output of a memory. */
 export interface MemoryResult {
   /** [B, H, T, K] */
   readonly output: Tensor;
@@ -60,7 +58,7 @@ export interface MemoryResult {
  * @param memory The network and its outer-loop parameters.
  * @param given Any length T of at least 1; gates of each head, or of each matrix of the network.
  * @param options The state before the first token, and the mini-batch, which starts with the first token.
- * @throws {ConfigError} if the network is none: see {@link MemoryNetwork}.
+ * @throws {ConfigError} if the network is invalid: see {@link MemoryNetwork}.
  */
 export function naiveMemory(
   memory: Memory,

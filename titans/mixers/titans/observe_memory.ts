@@ -1,4 +1,4 @@
-/** What a memory lets be seen of it while it reads, and what validation makes of that. */
+/** What can be observed of a memory while it reads, and what validation reports of it. */
 import type { Tensor } from "../../../core/graph.ts";
 import { sub } from "../../../ops/mod.ts";
 import type { Axis, Metric, Observe, Remedy } from "../mixer_interface.ts";
@@ -29,13 +29,13 @@ export const MEMORY_METRICS = {
   updateNorm: { of: "updateNorm", as: "mean" },
 } as const satisfies Readonly<Record<string, Metric>>;
 
-/** A memory that has read. */
+/** The result of running a memory. */
 export interface ObservedMemory {
   /** The parameters of its layer. */
   readonly layer: MemoryLayer<Tensor>;
-  /** The state that goes on. */
+  /** The state from which to continue. */
   readonly state: MemoryLayerState;
-  /** What it did at each token; there if it was asked for. */
+  /** What it did at each token; present if requested. */
   readonly trace?: MemoryTrace;
 }
 
@@ -50,7 +50,7 @@ export function observeMemory(observe: Observe | undefined, { layer, state, trac
   weights.forEach((w, l) => observe("change", sub(w, layer.initial[l]), axes));
 }
 
-/** What keeps a memory in bounds where its numbers overflow before the first update. */
+/** Advice for keeping a memory in bounds if its numbers overflow before the first update. */
 export function memoryRemedies({ thetaMax, miniBatch, memoryGain }: MemoryOptions): readonly Remedy[] {
   const bounds = [{ option: "thetaMax", smallerThan: thetaMax }, { option: "miniBatch", smallerThan: miniBatch }];
   return memoryGain === "fast" ? [...bounds, { option: "memoryGain", value: "outer" }] : bounds;

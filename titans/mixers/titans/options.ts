@@ -1,6 +1,6 @@
 /**
- * The options of the four Titans: the memory's, and those of the attention beside it, which `mac`, `mag` and `mal` have
- * some of each. A mixer's table is what it uses; where two use the same option it is the same row.
+ * The options of the four Titans: those of the memory, and those of the attention beside it, which `mac`, `mag` and
+ * `mal` share in part. A mixer's table lists the options that it uses; options used by several mixers are the same row.
  */
 import { type OptionsOf, type OptionTable, refuse } from "../../options/option_table.ts";
 
@@ -16,7 +16,7 @@ export const HEAD_OPTIONS = {
   },
 } as const satisfies OptionTable;
 
-/** The options of the memory and of how it learns. */
+/** The options of the memory and of its inner loop. */
 export const MEMORY_OPTIONS = {
   memory: {
     kind: "choice",
@@ -259,7 +259,7 @@ export const ATTENTION_OPTIONS = {
   },
 } as const satisfies OptionTable;
 
-/** Options of what computing costs. */
+/** Options that trade off compute and memory. */
 export const COST_OPTIONS = {
   checkpoint: {
     kind: "choice",
@@ -285,7 +285,7 @@ export const MAC_OPTIONS = {
   segment: ATTENTION_OPTIONS.segment,
   persistentTokens: ATTENTION_OPTIONS.persistentTokens,
   memoryQuery: ATTENTION_OPTIONS.memoryQuery,
-  // Before there was a choice, `mac` had another gate than the others.
+  // Before this option existed, the gate of `mac` differed from that of the others.
   outputGate: { ...ATTENTION_OPTIONS.outputGate, before: "sigmoid" },
   memoryTokens: ATTENTION_OPTIONS.memoryTokens,
 } as const satisfies OptionTable;
@@ -308,13 +308,13 @@ export const MAL_OPTIONS = {
 /** The memory networks. */
 export type MemoryKind = OptionsOf<typeof MEMORY_OPTIONS>["memory"];
 
-/** Where the context that MAC's attention gets from the memory comes from. */
+/** The source of the context that MAC's attention receives from the memory. */
 export type MemoryQuery = OptionsOf<typeof ATTENTION_OPTIONS>["memoryQuery"];
 
-/** What forgetting leads a memory back to. */
+/** The weights that a memory forgets towards. */
 export type ForgetTo = OptionsOf<typeof MEMORY_OPTIONS>["forgetTo"];
 
-/** How the memory's output gates attention's in MAC and MAG. The paper leaves the function open. */
+/** How the memory's output gates that of attention in MAC and MAG. The paper leaves the function open. */
 export type OutputGate = OptionsOf<typeof ATTENTION_OPTIONS>["outputGate"];
 
 /** The options of a memory. */
@@ -324,9 +324,9 @@ export type MemoryOptions =
   & OptionsOf<typeof COST_OPTIONS>;
 
 /**
- * Checks the options of a memory against each other.
+ * Checks that the options of a memory are consistent.
  * @param width Of the residual stream.
- * @throws {ConfigError} naming the first that is at odds.
+ * @throws {ConfigError} naming the first inconsistency.
  */
 export function checkMemoryOptions(options: MemoryOptions, width: number): void {
   const { heads, memory, memoryDepth, memoryNorm, memoryGain, miniBatch, tile } = options;
@@ -340,7 +340,7 @@ export function checkMemoryOptions(options: MemoryOptions, width: number): void 
   }
 }
 
-/** The same for a memory beside attention, whose rotary positions turn pairs of a head's channels. */
+/** The same for a memory beside attention, whose rotary positions rotate pairs of a head's channels. */
 export function checkAttentionOptions(options: MemoryOptions, width: number): void {
   checkMemoryOptions(options, width);
   const { heads } = options;

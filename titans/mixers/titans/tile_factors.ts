@@ -36,8 +36,8 @@ export type TileGates = Pick<MemorySequence, "theta" | "eta" | "alpha">;
 /** The factors of tiles of C tokens. */
 export interface TileFactors {
   /**
-   * What each token reads: weights of the gradient rows [..., C, C], of memory and surprise before the tile [..., C,
-   * 2].
+   * Factors for reading at each token: weights of the gradient rows [..., C, C], and of memory and surprise before the
+   * tile [..., C, 2].
    */
   readonly read: { readonly rows: Tensor; readonly state: Tensor };
   /**
@@ -48,7 +48,7 @@ export interface TileFactors {
   readonly next: { readonly rows: Tensor; readonly memory: readonly Tensor[]; readonly surprise: readonly Tensor[] };
 }
 
-/** How a layer's matrix is cut in parts of equal size: [number of parts, size]. */
+/** How a layer's matrix is split into parts of equal size: [number of parts, size]. */
 export function partsOf(layer: LayerShape): [number, number] {
   return [Math.min(layer.in, layer.out), Math.max(layer.in, layer.out)];
 }
@@ -65,11 +65,11 @@ export function tileFactors(
   strict: boolean,
 ): TileFactors {
   const C = theta.shape[theta.rank - 1];
-  // Columns of zeros fill up, so that rows of four columns are neighbours.
+  // Padded with columns of zeros, so that rows of four columns are contiguous.
   const columns = 4 * Math.ceil((C + 2) / 4), memory = C, surprise = C + 1;
   const token = iota([C, columns], 0), column = iota([C, columns], 1);
   const mask = (condition: Tensor): Tensor => broadcastTo(cast(condition, theta.dtype), [...theta.shape, columns]);
-  // A column that is 1 before the first token is its factor after it.
+  // A column that is 1 before the first token equals its factor after it.
   const startsAsOne = (at: number, factor: Tensor): Tensor =>
     mul(mask(logicalAnd(equal(token, 0), equal(column, at))), factor);
   const momentum = expandDims(eta, -1), keep = expandDims(sub(1, alpha), -1); // [..., C, 1]
@@ -103,7 +103,7 @@ function repeated(factors: Tensor, layer: LayerShape): Tensor {
   return expandDims(broadcastTo(factors, [...factors.shape.slice(0, -1), partsOf(layer)[0]]), -1);
 }
 
-/** Moves rows one place later; a row of `first` comes in, the last falls out. */
+/** Shifts rows by one: a row of `first` is inserted at the start and the last row is dropped. */
 function delay(x: Tensor, first: number): Tensor {
   const shorter = sliceAxis(x, -2, 0, x.shape[x.rank - 2] - 1);
   return pad(shorter, shorter.shape.map((_, axis) => [axis === x.rank - 2 ? 1 : 0, 0]), first);

@@ -91,13 +91,13 @@ export interface MatrixTrace<Leaf = Tensor> {
 /**
  * What a memory does at each token; every tensor is [B, H, T].
  *
- * The quantities of {@link MatrixTrace} are those of all matrices together: of norms the root of the sum of squares,
- * which is the norm over all weights; for gates the mean, which for per-head gates is the gate itself.
+ * The quantities of {@link MatrixTrace} summarise all matrices: norms by the root of the sum of squares, i.e. the norm
+ * over all weights; gates by their mean, which for per-head gates is the gate itself.
  */
 export interface MemoryTrace<Leaf = Tensor> extends MatrixTrace<Leaf> {
   /**
-   * `loss_t(M_{t'})`, the inner loss that the gradient is of: mean over d of `(M_{t'}(k_t) - v_t)^2`, t' the start of
-   * the mini-batch.
+   * `loss_t(M_{t'})`, the inner loss that is differentiated: mean over d of `(M_{t'}(k_t) - v_t)^2`, where t' is the
+   * start of the mini-batch.
    */
   readonly loss: Leaf;
   /**
@@ -111,17 +111,17 @@ export interface MemoryTrace<Leaf = Tensor> extends MatrixTrace<Leaf> {
    * else.
    */
   readonly readError: Leaf;
-  /** Each matrix and fast vector of the network alone. */
+  /** Each matrix and fast vector of the network separately. */
   readonly matrices: readonly MatrixTrace<Leaf>[];
 }
 
-/** Options of {@link traceMemory}: those of the run that is traced, of which others may be given and have no effect. */
+/** Options of {@link traceMemory}. Accepts those of the traced run; the others have no effect. */
 export interface TraceOptions {
   /** The state before the first token. */
   readonly state: MemoryState;
-  /** Tokens whose gradients are all taken at the memory before the first of them, b. */
+  /** Number of tokens whose gradients are all taken at the memory before the first of them, b. */
   readonly miniBatch: number;
-  /** Tokens handled at once; divides `miniBatch`. Changes cost, not values. */
+  /** Number of tokens processed at once; must divide `miniBatch`. Affects cost, not values. */
   readonly tile?: number;
 }
 
@@ -134,7 +134,7 @@ export interface TraceOptions {
  * @param given What the memory learned from: any length T of at least 1; gates of each head, or of each matrix of the
  * network.
  * @param output What the run gave, [B, H, T, K].
- * @throws {ConfigError} if the tile does not divide the mini-batch, or the network is none: see {@link MemoryNetwork}.
+ * @throws {ConfigError} if the tile does not divide the mini-batch, or the network is invalid: see {@link MemoryNetwork}.
  */
 export function traceMemory(
   memory: Memory,
@@ -186,7 +186,7 @@ interface Squares {
   readonly memory: Tensor;
 }
 
-/** What is seen at the tokens of a mini-batch or tile, [B, H, C]. */
+/** The observed quantities at the tokens of a mini-batch or tile, [B, H, C]. */
 interface Observed {
   readonly loss: Tensor;
   readonly error: Tensor;
@@ -213,19 +213,19 @@ function meanSquare(x: Tensor, y: Tensor): Tensor {
   return mean(square(sub(x, y)), { axes: -1 });
 }
 
-/** Cuts axis 2 of [B, H, T, ...] into `count` parts, which go first: [count, B, H, T / count, ...]. */
+/** Splits axis 2 of [B, H, T, ...] into `count` parts along a new leading axis: [count, B, H, T / count, ...]. */
 function cut(x: Tensor, count: number): Tensor {
   const [B, H, T, ...rest] = x.shape;
   return transpose(reshape(x, [B, H, count, T / count, ...rest]), [2, 0, 1, 3, ...rest.map((_, i) => 4 + i)]);
 }
 
-/** Puts parts [N, B, H, C] together again: [B, H, N C]. */
+/** Concatenates parts [N, B, H, C]: [B, H, N C]. */
 export function uncut(x: Tensor): Tensor {
   const [N, B, H, C] = x.shape;
   return reshape(transpose(x, [1, 2, 0, 3]), [B, H, N * C]);
 }
 
-/** Trees of tensors [B, H, C], each of other tokens, as one of all: [B, H, T]. */
+/** Concatenates trees of tensors [B, H, C] along the token axis: [B, H, T]. */
 export function joinTokens<T>(parts: readonly T[]): T {
   const trees = parts.map((part) => flatten(part, isTensor));
   return unflatten(
@@ -234,7 +234,7 @@ export function joinTokens<T>(parts: readonly T[]): T {
   ) as T;
 }
 
-/** One mini-batch: its gradient at the memory before it, then its tiles in order. */
+/** One mini-batch: computes its gradient at the memory before it, then processes its tiles in order. */
 function traceMiniBatch(memory: Memory, state: MemoryState, stored: Stored, tile: number): [MemoryState, Observed] {
   const { key, value } = stored, count = key.shape[2] / tile;
   const weights = absoluteWeights(memory, state.weights);
@@ -286,8 +286,8 @@ function traceTile(
 }
 
 /**
- * Matrices X_t, one a token: factors of W and of S [B, H, w, C], absent where they are zero, and of the gradients [B,
- * H, w, C, C]; w is 1 or the columns.
+ * Matrices X_t, one per token: factors of W and of S [B, H, w, C], absent if zero, and of the gradients [B, H, w, C,
+ * C]; w is 1 or the number of columns.
  */
 interface Combination {
   readonly weights?: Tensor;
@@ -318,7 +318,7 @@ interface InnerProducts {
   readonly wu: Tensor; // [B, H, w, C]
   readonly su: Tensor;
   readonly uu: Tensor; // [B, H, w, C, C]
-  /** Of M_0 with them and with itself, if W is the difference from it. */
+  /** Products of M_0 with them and with itself, if W is relative to M_0. */
   readonly start?: { readonly mm: Tensor; readonly mw: Tensor; readonly ms: Tensor; readonly mu: Tensor };
 }
 
@@ -351,7 +351,7 @@ function innerProducts(w: Tensor, s: Tensor, { rows, deltas, columns }: Gradient
   return { ...products, start: { mm: ofState(m, m), mw: ofState(m, w), ms: ofState(m, s), mu: withGradients(m) } };
 }
 
-/** `|X_t|^2` of each token, or `|M_0 + X_t|^2`, [B, H, C]: at least 0, where rounding says otherwise. */
+/** `|X_t|^2` of each token, or `|M_0 + X_t|^2`, [B, H, C], clamped to 0 where rounding makes it negative. */
 function squaredNorm(
   { weights, surprise, rows }: Combination,
   { ww, ws, ss, wu, su, uu }: InnerProducts,
