@@ -12,7 +12,7 @@ export interface Flag<T> {
   readonly fallback: T;
   /** What that is, where the help text says it otherwise than by the fallback, such as `the newest run`. */
   readonly unless?: string;
-  /** Under which heading of the help text it stands; the first, which has none, unless given. */
+  /** The heading of the help text under which it is listed. Default: the first group, which has none. */
   readonly group?: string;
   /** What each of the words that it takes means. */
   readonly words?: Readonly<Record<string, string>>;

@@ -20,7 +20,7 @@ const { model: KIND, ...OTHERS } = MODEL_OPTIONS;
 /** What `--blocks` takes: how many blocks there are, or the mixer of each. */
 type Blocks = ModelConfig["blocks"];
 
-/** The flag that says which model it is, which stands above all groups; `mac` unless given. */
+/** The flag that selects the model, listed above all groups. Default: `mac`. */
 export const { model: KIND_FLAG } = flagsOf(
   { model: { ...KIND, group: undefined } },
   { fallback: { model: KIND.default } },

@@ -28,7 +28,7 @@ export interface RunSource extends Disposable {
   readonly identity: DataIdentity;
   /** What the model must be. */
   readonly requires: ModelRequirements;
-  /** What is learned; the next token of texts unless given. */
+  /** What is learned. Default: the next token of texts. */
   readonly objective?: Objective;
   /** What events say of it. */
   readonly facts: SourceFacts;

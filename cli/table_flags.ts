@@ -93,7 +93,7 @@ export function optionsGiven(table: OptionTable, flags: object): Readonly<Record
 /** Notes about flags that were given but have no effect.
  * @param given The options that they give.
  * @param options All options.
- * @param because The option because of which another one changes nothing; what the rows say unless given.
+ * @param because The option because of which another one changes nothing. Default: what the rows say.
  */
 export function idleNotes(
   table: OptionTable,

@@ -49,7 +49,7 @@ export interface ChosenTask {
 
 /**
  * The options of a task from `NAME=VALUE` texts.
- * @param defaults What is not given; the task's defaults unless given.
+ * @param defaults Values of options that are not given. Default: the task's defaults.
  * @throws {UsageError} naming the first that cannot be.
  */
 export function chosenTask(task: Task, given: readonly string[], defaults?: ChosenTask["options"]): ChosenTask {

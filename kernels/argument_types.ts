@@ -67,7 +67,7 @@ function leafType(value: unknown, name: () => string): Spec | undefined {
     ? String(value)
     : `a ${typeof value === "object" ? value.constructor?.name ?? "record" : typeof value}`;
   throw new DTypeError(
-    `Cannot run with ${what} as ${name()}: tensors come as numbers, lists, Float32Array, Int32Array, Uint32Array, results or device arrays; what is no tensor must be named in staticArguments`,
+    `Cannot run with ${what} as ${name()}: tensors come as numbers, lists, Float32Array, Int32Array, Uint32Array, results or device arrays; other values must be named in staticArguments`,
   );
 }
 

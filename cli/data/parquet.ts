@@ -34,7 +34,7 @@ export async function* readParquet(
   yield* readParquetBuffer(asyncBuffer(file, count), path, reading);
 }
 
-/** The same of a file that is open. @param path For error messages. */
+/** The same for an open file. @param path For error messages. */
 export async function* readParquetBuffer(
   file: AsyncBuffer,
   path: string,

@@ -133,7 +133,7 @@ Deno.test("jit: errors name the argument, and a call that failed may be made aga
   );
   assertEquals(
     await message(DTypeError, () => fn(1, { rows: [Float32Array.of(1), "a" as unknown as number] })),
-    "Cannot run with a string as argument 1.rows[1]: tensors come as numbers, lists, Float32Array, Int32Array, Uint32Array, results or device arrays; what is no tensor must be named in staticArguments",
+    "Cannot run with a string as argument 1.rows[1]: tensors come as numbers, lists, Float32Array, Int32Array, Uint32Array, results or device arrays; other values must be named in staticArguments",
   );
   assertThrows(() => jit(device, sum, { static: [1] } as never), OptionError, "did you mean staticArguments");
   assertThrows(() => jit(device, sum, { maxPrograms: 0 }), CompileError, "0 as maxPrograms");

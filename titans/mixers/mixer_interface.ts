@@ -78,11 +78,11 @@ export type Tensors<Described> = MapTree<Described, Parameter, Tensor>;
 export interface MixerLayer<Described = unknown, State = unknown> {
   /** Tokens between two boundaries, where `forward` can take a sequence up; 1 where it can anywhere. */
   readonly interval: number;
-  /** Tokens that a text may have; any number unless given. */
+  /** Tokens that a text may have. Default: any number. */
   readonly maxLength?: number;
   /**
    * Tokens that are computed together, counted from the first on: where one is not finite, earlier ones of the same
-   * group may not be either, since no weight of zero makes NaN vanish. The whole sequence unless given.
+   * group may not be either, since no weight of zero makes NaN vanish. Default: the whole sequence.
    */
   readonly together?: number;
   /** Describes the parameters; `scale` shrinks what the layer adds to the residual stream at the start. */
@@ -93,10 +93,10 @@ export interface MixerLayer<Described = unknown, State = unknown> {
   forward(params: Tensors<Described>, x: Tensor, context: ForwardContext<State>): Mixed<State>;
   /**
    * A state at a boundary with what `step` keeps beside, known there: partial sums, rows of the interval. States of
-   * `forward` need not have it, so that streams do not carry it. The state itself unless given.
+   * `forward` need not have it, so that streams do not carry it. Default: the state itself.
    */
   stepState?(state: State): State;
-  /** Mixes one token [B, 1, D], anywhere; {@link forward} unless given, for which the interval must be 1. */
+  /** Mixes one token [B, 1, D], anywhere. Default: {@link forward}, which requires an interval of 1. */
   step?(params: Tensors<Described>, x: Tensor, context: StepContext<State>): Mixed<State>;
 }
 

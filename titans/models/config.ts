@@ -55,7 +55,7 @@ export function optionsUsed(config: Partial<ModelConfig>): OptionTable {
 /**
  * A whole configuration from some options.
  * @param options Whatever differs from the preset.
- * @param preset Where the rest comes from, `nano` unless given.
+ * @param preset Provides the other options. Default: `nano`.
  * @throws {ConfigError} naming the first option that cannot be.
  */
 export function defineConfig(options: Partial<ModelConfig> = {}, preset: PresetName = "nano"): ModelConfig {

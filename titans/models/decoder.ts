@@ -176,7 +176,7 @@ export class Decoder {
   /**
    * Reads tokens after a state, which stays as it is.
    * @param tokens At least one token id.
-   * @param state Where to begin; the beginning of a text unless given.
+   * @param state Where to begin. Default: the beginning of a text.
    * @throws {RangeError} if there is no token, one lies outside the vocabulary, or the state was disposed.
    */
   async prefill(tokens: ArrayLike<number>, state: DecodeState = this.start): Promise<DecodeResult> {

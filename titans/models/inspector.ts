@@ -29,7 +29,7 @@ export interface ObservedRow {
   readonly head: number;
 }
 
-/** Where to look: at all blocks and heads unless given. */
+/** What to look at. Default: all blocks and heads. */
 export interface TraceSelection {
   /** Counted from 0. */
   readonly block?: number;

@@ -75,10 +75,10 @@ export interface Observation {
 /** Options of a model's forward pass. */
 export interface ForwardOptions {
   /**
-   * The state before the first token, as an earlier call left it at a boundary; the beginning of a text unless given.
+   * The state before the first token, as an earlier call left it at a boundary. Default: the beginning of a text.
    */
   readonly state?: ModelState;
-  /** Which tokens the memories learn from, [B, T] of ones and zeros; all unless given. */
+  /** Which tokens the memories learn from, [B, T] of ones and zeros. Default: all. */
   readonly update?: Tensor;
   /** Compute logits for this position only: an i32 scalar. */
   readonly position?: Tensor;
@@ -300,7 +300,7 @@ export class Model {
 
 /** What reading tokens through a block takes. */
 interface ReadContext {
-  /** The state before; the initial one unless given. */
+  /** The state before. Default: the initial one. */
   readonly before?: BlockState;
   readonly update?: Tensor;
   readonly see?: Observe;

@@ -64,7 +64,7 @@ export interface StackedBlocks<Block, State> {
   readonly block: Block;
   /** How many they are. */
   readonly count: number;
-  /** The state before each of them; the initial one unless given. */
+  /** The state before each of them. Default: the initial one. */
   readonly before?: readonly State[];
   /** What the loop keeps for its gradient. */
   readonly rematerialize: ModelConfig["checkpoint"];

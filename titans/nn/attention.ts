@@ -70,7 +70,7 @@ export interface AttentionRows extends KeysAndValues {
 export interface Heads {
   /** Of queries, H. */
   readonly heads: number;
-  /** Of keys and values, each shared by as many heads of queries; a divisor of `heads`, the same number unless given. */
+  /** Of keys and values, each shared by as many heads of queries; a divisor of `heads`. Default: the same number. */
   readonly keyHeads?: number;
 }
 
@@ -116,7 +116,7 @@ export interface SegmentKeys {
   readonly contextIsCausal: boolean;
   /** Persistent tokens: always visible. */
   readonly persistent?: KeysAndValues;
-  /** The place of the first query in the segment, a number or an i32 scalar; 0 unless given. */
+  /** The place of the first query in the segment, a number or an i32 scalar. Default: 0. */
   readonly offset?: Tensor | number;
 }
 

@@ -112,7 +112,7 @@ export class ParameterLayout<Tree = unknown> {
   /**
    * Lays out a tree.
    * @param tree A tree whose leaves are parameters.
-   * @param stacked A list of it whose runs are stacked; none unless given.
+   * @param stacked A list of it whose runs are stacked. Default: none.
    */
   constructor(tree: MapTree<Tree, Tensor, Parameter>, stacked?: StackedList) {
     const { slots, spec } = slotsOf(tree, stacked);

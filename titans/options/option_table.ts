@@ -26,13 +26,13 @@ export interface RowFacts<T extends OptionValue> {
   readonly help: string;
   /** Under which heading it is listed. */
   readonly group?: string;
-  /** Where the option comes from, such as `equation 13`; "ours" unless given. */
+  /** Where the option comes from, such as `equation 13`. Default: "ours". */
   readonly source?: string;
   /** Whether it changes cost alone, not parameters or results: checkpoints that differ in it are of the same model. */
   readonly costOnly?: boolean;
   /** The flag's name where it is not the option's own, in camelCase: `gates` for `gateGranularity`; false for no flag. */
   readonly flag?: string | false;
-  /** What records written before the option existed mean by leaving it out; such records are refused unless given. */
+  /** The value in records written before the option existed. Default: such records are rejected. */
   readonly before?: T;
   /** Values of other options, any of which makes this one change nothing. */
   readonly idleWith?: Readonly<Record<string, readonly OptionValue[]>>;
@@ -45,9 +45,9 @@ export type OptionRow = IntegerRow | NumberRow | ToggleRow | ChoiceRow;
 export interface IntegerRow extends RowFacts<number> {
   /** The tag that distinguishes kinds of rows. */
   readonly kind: "integer";
-  /** The least value; none unless given. */
+  /** The minimum. Default: none. */
   readonly min?: number;
-  /** The greatest value; none unless given. */
+  /** The maximum. Default: none. */
   readonly max?: number;
 }
 
@@ -55,9 +55,9 @@ export interface IntegerRow extends RowFacts<number> {
 export interface NumberRow extends RowFacts<number> {
   /** The tag that distinguishes kinds of rows. */
   readonly kind: "number";
-  /** The least value; none unless given. */
+  /** The minimum. Default: none. */
   readonly min?: number;
-  /** The greatest value; none unless given. */
+  /** The maximum. Default: none. */
   readonly max?: number;
   /** Whether `min` itself is too small. */
   readonly aboveMin?: boolean;
@@ -156,7 +156,7 @@ export function refuse(name: string, value: unknown, rule: string): never {
  * A complete record from some options.
  * @param of What takes them, such as `the optimizer`.
  * @param given What differs from the defaults; undefined values are not given.
- * @param defaults Where the rest comes from, the table's defaults unless given.
+ * @param defaults Provides the other options. Default: the table's defaults.
  * @throws {ConfigError} naming the first option that does not exist, or that cannot be.
  */
 export function resolveOptions<T extends OptionTable>(

@@ -30,7 +30,7 @@ export interface ModelRequirements {
   readonly vocabulary?: number;
   /** Numbers of a real-valued token that it reads. */
   readonly features?: number;
-  /** Numbers that its loss needs at each token; a logit per token id unless given. */
+  /** Numbers that its loss needs at each token. Default: a logit per token id. */
   readonly outputs?: number;
 }
 

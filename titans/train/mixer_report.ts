@@ -15,7 +15,7 @@ export interface Figure extends Weighted {
  * The figures of a batch.
  * @param observed By all mixers.
  * @param metrics What is reported, by name.
- * @param mask Which tokens count, [B, T]; all unless given. A row of padding alone counts nowhere.
+ * @param mask Which tokens to include, [B, T]. Default: all. A row of padding only is never included.
  */
 export function mixerFigures(
   observed: readonly Observation[],

@@ -30,7 +30,7 @@ export interface Weighted<Leaf = Tensor> {
 export interface ModelInput {
   /** Token ids i32 [B, T], or real-valued tokens f32 [B, T, features]. */
   readonly tokens: Tensor;
-  /** Which tokens the mixers learn from, [B, T] of ones and zeros; all unless given. */
+  /** Which tokens the mixers learn from, [B, T] of ones and zeros. Default: all. */
   readonly update?: Tensor;
 }
 

@@ -57,8 +57,8 @@ export function optimizerTable(optimizer: string | AnyOptimizer): OptionTable {
 
 /**
  * A complete configuration from some options.
- * @param options Whatever differs from the defaults. `optimizer` is `adamW` unless given; its learning rate is the
- * optimizer's own default unless given.
+ * @param options Whatever differs from the defaults. `optimizer` defaults to `adamW`, its learning rate to the
+ * default of the optimizer.
  * @throws {ConfigError} naming the first option that cannot be.
  */
 export function defineOptimizer(options: Partial<OptimizerConfig> = {}): OptimizerConfig {

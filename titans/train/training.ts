@@ -16,12 +16,12 @@ export interface TrainingBatch {
    * Ones, and zeros for padding, [accumulate, batch, length]: tokens that a memory does not learn, and whose
    * predictions of the next one do not count. Windows of unequal length go together where the shorter ones are filled
    * up at their end: no token sees a later one. What a memory holds is forgotten, and its momentum goes on, through
-   * padding too. For trainers with `masked` or `stream`; none is padding unless given.
+   * padding too. For trainers with `masked` or `stream`. Default: no padding.
    */
   readonly mask?: Float32Array;
   /**
    * Ones for windows that begin a text, zeros for those that go on where the same row of the step before ended,
-   * [accumulate, batch]. For trainers with `stream`; all go on unless given.
+   * [accumulate, batch]. For trainers with `stream`. Default: all are continued.
    */
   readonly fresh?: Float32Array;
 }
@@ -75,7 +75,7 @@ export interface TrainingState {
 export interface TrainerOptions extends CompileWatch {
   /** What to train. */
   readonly model: Model;
-  /** What it learns; the next token of texts unless given. A task is an objective with data. */
+  /** What it learns. Default: the next token of texts. A task is an objective with data. */
   readonly objective?: Objective;
   /** How to update. */
   readonly optimizer: OptimizerConfig;

@@ -34,7 +34,7 @@ export interface Measurement {
 export interface ValidationBatch {
   /** The fields of the objective. */
   readonly data: BatchArrays;
-  /** [rows]; none but in the first batch unless given. */
+  /** [rows]. Default: only in the first batch. */
   readonly fresh?: Float32Array;
 }
 

@@ -41,7 +41,7 @@ export interface Optimizer<Table extends OptionTable = OptionTable, Slot extends
   readonly learningRate: number;
   /** The vectors [P] that it keeps; checkpoints store them as `optimizer.SLOT.PARAMETER`. */
   readonly state: readonly Slot[];
-  /** Numbers that change from step to step (counted from 0), computed in f64 on the host; none unless given. */
+  /** Numbers that change from step to step (counted from 0), computed in f64 on the host. Default: none. */
   scalars?(options: OptionsOf<Table>, step: number): readonly number[];
   /** One step. */
   update(context: UpdateContext<Slot>, options: OptionsOf<Table>): UpdateResult<Slot>;
