@@ -68,9 +68,9 @@ export interface LinearRecurrenceOptions {
    * row of the state. No decay unless given.
    */
   readonly decay?: readonly number[] | Tensor;
-  /** The state before the first token, [B, H, K, V]; zeros unless given. */
+  /** The state before the first token, [B, H, K, V]. Default: zeros. */
   readonly state?: Tensor;
-  /** Tokens of a tile. Changes cost alone; chosen by the widths of a head unless given. */
+  /** Tokens of a tile. Changes cost alone. Default: chosen by the widths of a head. */
   readonly tile?: number;
 }
 
@@ -159,7 +159,7 @@ interface TileFactors {
   read(query: Tensor): Tensor;
   /** Keys as they are when the tile ends, `k_i * exp(b_C - b_i)`. */
   write(key: Tensor): Tensor;
-  /** What remains of the state before the tile, `exp(b_C)`, such as [B, H, N, K, 1]; all unless given. */
+  /** What remains of the state before the tile, `exp(b_C)`, such as [B, H, N, K, 1]. Default: all. */
   readonly keep?: Tensor;
 }
 

@@ -37,7 +37,7 @@ export function shortConvolutionParameters(
 
 /** Options of {@link shortConvolution}. */
 export interface ShortConvolutionOptions {
-  /** The W - 1 rows before the first, [B, W - 1, D]; zeros unless given. */
+  /** The W - 1 rows before the first, [B, W - 1, D]. Default: zeros. */
   readonly state?: Tensor;
   /** Whether SiLU follows. Default: true. */
   readonly activation?: boolean;
@@ -67,7 +67,7 @@ export function initialConvolutionState(taps: Tensor, batch: number, dtype: DTyp
   return zeros([batch, W - 1, channels], dtype);
 }
 
-/** The state after the first `count` of some rows [B, T, D], which are those before the convolution; all unless given. */
+/** The state after the first `count` of some rows [B, T, D], which are those before the convolution. Default: all. */
 export function advanceConvolution(state: Tensor, rows: Tensor, count: number = rows.shape[1]): Tensor {
   return lastRows(state, rows, count, 1);
 }
