@@ -65,7 +65,7 @@ export interface RecurrenceRows {
 export interface LinearRecurrenceOptions {
   /**
    * Logarithms of the decays, at most 0: a number for each head, or a tensor [B, H, T], or [B, H, T, K] with one for each
-   * row of the state. No decay unless given.
+   * row of the state. Default: no decay.
    */
   readonly decay?: readonly number[] | Tensor;
   /** The state before the first token, [B, H, K, V]. Default: zeros. */
