@@ -1,8 +1,6 @@
 /** Flags for the options of a model; flags that are given override the preset. */
 import {
   type ConfigError,
-  MIXERS,
-  type MixerSpec,
   MODEL_OPTIONS,
   type ModelConfig,
   type OptionTable,
@@ -10,8 +8,9 @@ import {
   PRESETS,
 } from "../titans/mod.ts";
 import { idleOption } from "../titans/models/config.ts";
+import { formatBlocks, readBlocks } from "./block_list.ts";
 import { UsageError } from "./errors.ts";
-import { type Flag, flagName, quote, type Values } from "./flags.ts";
+import { type Flag, flagName, type Values } from "./flags.ts";
 import { OPTIMIZER_OPTIONS } from "./optimizer_flags.ts";
 import { asTyped, flagKey, flagsOf, idleNotes, optionsGiven } from "./table_flags.ts";
 
@@ -29,22 +28,13 @@ export const { model: KIND_FLAG } = flagsOf(
 /** The flags of all other options. */
 export const MODEL_FLAGS = withBlockLists(flagsOf(OTHERS, { unless: inPresets }));
 
-/** The flags with one of blocks that takes a list of mixers too: `lmm,mag,lmm`. */
+/** The flags with one of blocks that takes a list of mixers too: `lmm,mag:window=32`. */
 function withBlockLists<F extends { readonly blocks: Flag<number | undefined> }>(
   flags: F,
 ): Omit<F, "blocks"> & { readonly blocks: Flag<Blocks | undefined> } {
   const number = flags.blocks;
-  const read = (value: string, flag: string): Blocks | undefined => {
-    if (!/[a-z]/i.test(value)) return number.read!(value, flag);
-    return value.split(",").map((mixer): MixerSpec => {
-      if (Object.hasOwn(MIXERS, mixer)) return { mixer };
-      throw new UsageError(
-        `${flag} cannot be ${quote(value)}: there is no mixer ${
-          quote(mixer)
-        }, it takes a number of blocks or a list of ${Object.keys(MIXERS).join(", ")}`,
-      );
-    });
-  };
+  const read = (value: string, flag: string): Blocks | undefined =>
+    /[a-z]/i.test(value) ? readBlocks(value, flag) : number.read!(value, flag);
   return { ...flags, blocks: { ...number, placeholder: "N|LIST", read } };
 }
 
@@ -81,9 +71,7 @@ export function checkModelFlags(flags: ModelFlags, given: ReadonlySet<string>, m
 
 /** An option's value as it is typed. */
 function shown(value: OptionValue | Blocks): OptionValue {
-  return typeof value === "object"
-    ? value.map((spec) => typeof spec.mixer === "string" ? spec.mixer : spec.mixer.name).join()
-    : value;
+  return typeof value === "object" ? formatBlocks(value) : value;
 }
 
 /** Options that a command makes of another flag. */

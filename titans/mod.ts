@@ -52,12 +52,14 @@ export {
   type Mixed,
   type Mixer,
   type MixerLayer,
+  type MixerSpec,
   type Observe,
   type Remedy,
   type StepContext,
   type Tensors,
 } from "./mixers/mixer_interface.ts";
-export { type MixerName, MIXERS, type ModelKind } from "./mixers/registry.ts";
+export { type MixerName, MIXERS } from "./mixers/registry.ts";
+export { type ModelKind, type Recipe, type RecipeName, RECIPES } from "./mixers/recipes.ts";
 export { SPAN_OPTIONS } from "./mixers/attention/options.ts";
 export { lmm } from "./mixers/titans/lmm.ts";
 export { mac } from "./mixers/titans/mac.ts";
@@ -93,7 +95,7 @@ export {
 } from "./models/model.ts";
 export { type BlockLayer, type BlockMixer } from "./models/blocks.ts";
 export { completeConfig, defineConfig, type PresetName, PRESETS, validateConfig } from "./models/config.ts";
-export { type MixerSpec, MODEL_OPTIONS, type ModelConfig } from "./models/options.ts";
+export { MODEL_OPTIONS, type ModelConfig } from "./models/options.ts";
 export {
   ATTENTION_OPTIONS,
   COST_OPTIONS,

@@ -77,6 +77,43 @@ Deno.test("model flags: blocks are a number, or a list of mixers", () => {
   assertEquals(idleFlags(values, model), ["note: --segment changes nothing with --blocks lmm,mag,attention"]);
 });
 
+Deno.test("model flags: blocks in a list have options of their own, and a model of several blocks stands for them", () => {
+  assertEquals(
+    optionsOf("--blocks", "swa:window=32,mac:persistent-tokens=0:no-momentum,lmm:gates=layer:strictRetrieval"),
+    {
+      blocks: [
+        { mixer: "swa", window: 32 },
+        { mixer: "mac", persistentTokens: 0, momentum: false },
+        { mixer: "lmm", gateGranularity: "layer", strictRetrieval: true },
+      ],
+    },
+  );
+  assertEquals(optionsOf("--blocks", "macMal,lmm:momentum=false"), {
+    blocks: [{ mixer: "mac" }, { mixer: "mal" }, { mixer: "lmm", momentum: false }],
+  });
+  const refused: readonly (readonly [string, string])[] = [
+    ["swa:window=0", 'window is "0", it must be an integer from 1 to 65536'],
+    ["swa:window", 'window is "", it must be an integer from 1 to 65536'],
+    ["lmm:momentum=no", 'momentum is "no", it must be true or false'],
+    ["lmm:gates=token", 'gateGranularity is "token", it must be one of head, layer, channel'],
+    ["lmm:windw=3", 'no option "windw" of that mixer: see docs/options.md'],
+    ["swa:windw=3", 'no option "windw" of that mixer: did you mean window?'],
+    ["macMal:window=3", "macMal stands for mac,mal: give their options in a list of them"],
+  ];
+  for (const [list, reason] of refused) {
+    assertThrows(() => optionsOf("--blocks", list), UsageError, `--blocks cannot be "${list}": ${reason}`);
+  }
+});
+
+Deno.test("model flags: what a name decides is not said again", () => {
+  const notes = (model: string, ...args: string[]): string[] =>
+    idleFlags(parseFlags(args, MODEL_FLAGS, "train").values, defineConfig({ model: model as "swa" }));
+  assertEquals(notes("swa", "--window", "9"), []);
+  assertEquals(notes("swa", "--max-length", "9", "--span", "full"), [
+    "note: --span, --max-length change nothing with --model swa",
+  ]);
+});
+
 Deno.test("model flags: a run that goes on keeps its model", () => {
   const model = defineConfig({ model: "mag", memoryDepth: 3, momentum: false });
   const check = (...args: string[]): void => {

@@ -9,7 +9,7 @@ import { type GateGranularity, type LayeredSequence, toLayered } from "../../tit
 import { layeredMemory } from "../../titans/mixers/titans/layered_memory.ts";
 import type { Memory, MemoryNetwork, MemorySequence, MemoryState } from "../../titans/mixers/titans/memory_network.ts";
 import { readToken } from "../../titans/mixers/titans/memory_decode.ts";
-import { findMixer, MIXERS, type ModelKind } from "../../titans/mixers/registry.ts";
+import { findMixer, type MixerName, MIXERS } from "../../titans/mixers/registry.ts";
 import { Model, type ModelState, type Observation } from "../../titans/models/model.ts";
 import { noise, type Runner, type Value } from "./runners.ts";
 
@@ -196,7 +196,7 @@ const VARIANTS: Readonly<Record<string, readonly (readonly [string, Partial<Mode
 };
 
 /** A model of each mixer that is registered, MAC with each of its queries, attention with both of its spans. */
-export const MODELS: readonly (readonly [string, Partial<ModelConfig>])[] = (Object.keys(MIXERS) as ModelKind[])
+export const MODELS: readonly (readonly [string, Partial<ModelConfig>])[] = (Object.keys(MIXERS) as MixerName[])
   .flatMap((model) => VARIANTS[model] ?? [[model, { model }] as const]);
 
 /** Those of them that have a memory. */

@@ -350,7 +350,7 @@ Deno.test("options that cannot be are refused by name", () => {
     [{ miniBatch: 16, tile: 5 }, "tile 5"],
     [{ memoryDepth: 5 }, "memoryDepth 5: it must be an integer from 1 to 4"],
     [{ thetaMax: 0 }, "thetaMax 0"],
-    [{ model: "gpt" as "mag" }, 'model "gpt": it must be one of lmm, mac, mag, mal, attention, transformer'],
+    [{ model: "gpt" as "mag" }, 'model "gpt": it must be one of lmm, mac, mag, mal, attention'],
     [{ blocks: [] }, "blocks 0: it must be an integer from 1"],
     [{ blocks: [{ mixer: "gpt" }] }, 'block 0 with mixer "gpt": built in are lmm, mac, mag, mal, attention'],
     [{ blocks: [{ mixer: "lmm" }, { mixer: "mag", segment: 16 }] }, "option segment of mag in block 1"],

@@ -120,6 +120,8 @@ export interface Mixer<Table extends OptionTable = OptionTable, Described = unkn
   readonly name: string;
   /** One line for help texts. */
   readonly summary: string;
+  /** The arXiv identifier of the paper that it is from, such as `2501.00663`. */
+  readonly paper?: string;
   /** Its options. */
   readonly options: Table;
   /** What validation reports of it, by name. */
@@ -142,6 +144,14 @@ export interface AnyMixer extends Omit<Mixer, "create" | "remedies"> {
   /** Options to change where numbers overflow. */
   // deno-lint-ignore no-explicit-any -- as above
   remedies?(options: any): readonly Remedy[];
+}
+
+/** The mixer of a block: a built-in one by name, or one of your own as a value, and options that are its own. */
+export interface MixerSpec {
+  /** The mixer, its name, or that of a model whose blocks are equal, such as `swa`. */
+  readonly mixer: string | AnyMixer;
+  /** Options of the mixer that differ from the model's. */
+  readonly [option: string]: OptionValue | AnyMixer | undefined;
 }
 
 /** Names that parts of a block have already. */

@@ -1,9 +1,10 @@
 /** The blocks of a model as its configuration lists them: which mixer each has, and with which options. */
 import { checkNames, ConfigError } from "../errors.ts";
-import type { AnyMixer, Dimensions, MixerLayer } from "../mixers/mixer_interface.ts";
+import type { AnyMixer, Dimensions, MixerLayer, MixerSpec } from "../mixers/mixer_interface.ts";
+import { blocksOf } from "../mixers/recipes.ts";
 import { findMixer, MIXERS } from "../mixers/registry.ts";
 import { checkValues, defaultsOf, type OptionRecord, withoutUndefined } from "../options/option_table.ts";
-import type { MixerSpec, ModelConfig } from "./options.ts";
+import type { ModelConfig } from "./options.ts";
 
 /** A block's mixer with all its options. */
 export interface BlockMixer {
@@ -11,6 +12,8 @@ export interface BlockMixer {
   readonly mixer: AnyMixer;
   /** Its options: the block's own, else the model's, else the mixer's defaults. */
   readonly options: OptionRecord;
+  /** The names of options that the block says itself, or its mixer's name does, so that the model's do not count. */
+  readonly decided: readonly string[];
 }
 
 /**
@@ -18,10 +21,16 @@ export interface BlockMixer {
  * @throws {ConfigError} naming the block and what is wrong with it.
  */
 export function blockMixers(config: ModelConfig): BlockMixer[] {
-  const { blocks } = config, record = config as unknown as OptionRecord;
+  const { model, blocks } = config, record = config as unknown as OptionRecord;
   if (typeof blocks === "number") {
-    const resolved = resolveBlock({ mixer: config.model }, record, "the model");
-    return Array.from({ length: blocks }, () => resolved);
+    const repeated = repeatedBlocks(model).map((spec) => resolveBlock(spec, record, "the model"));
+    if (blocks % repeated.length !== 0) {
+      throw new ConfigError(
+        `Cannot use blocks ${blocks}: ${model} repeats ${repeated.length} blocks, give a multiple of that`,
+        "blocks",
+      );
+    }
+    return Array.from({ length: blocks }, (_, i) => repeated[i % repeated.length]);
   }
   if (!Array.isArray(blocks) || blocks.length === 0) {
     throw new ConfigError(`Cannot use blocks ${JSON.stringify(blocks)}: give a number, or a list of mixers`, "blocks");
@@ -29,25 +38,39 @@ export function blockMixers(config: ModelConfig): BlockMixer[] {
   return blocks.map((spec, i) => resolveBlock(spec, record, `block ${i}`));
 }
 
+/** The blocks that a model repeats; of a name that is not known one, with a mixer of that name. */
+export function repeatedBlocks(model: string): readonly MixerSpec[] {
+  return blocksOf(model) ?? [{ mixer: model }];
+}
+
 function resolveBlock(spec: MixerSpec, model: OptionRecord, where: string): BlockMixer {
-  const mixer = mixerOf(spec, where);
+  const { mixer, fixed } = mixerOf(spec, where);
   const { mixer: _, ...own } = spec;
   checkNames(`${mixer.name} in ${where}`, own, Object.keys(mixer.options));
   const inherited = Object.entries(model).filter(([name]) => Object.hasOwn(mixer.options, name));
-  const options = {
-    ...defaultsOf(mixer.options),
-    ...Object.fromEntries(inherited),
-    ...withoutUndefined(own),
-  } as OptionRecord;
+  const decided = { ...fixed, ...withoutUndefined(own) };
+  const options = { ...defaultsOf(mixer.options), ...Object.fromEntries(inherited), ...decided } as OptionRecord;
   checkValues(mixer.options, options);
-  return { mixer, options };
+  return { mixer, options, decided: Object.keys(decided) };
 }
 
-function mixerOf(spec: MixerSpec, where: string): AnyMixer {
+/** The mixer of a block, and the options that its name stands for. */
+function mixerOf(
+  spec: MixerSpec,
+  where: string,
+): { readonly mixer: AnyMixer; readonly fixed: Readonly<Record<string, unknown>> } {
   const given: unknown = (spec as Partial<MixerSpec> | null)?.mixer;
-  if (isMixer(given)) return given;
-  const mixer = typeof given === "string" ? findMixer(given) : undefined;
-  if (mixer) return mixer;
+  const mixer = isMixer(given) ? given : typeof given === "string" ? findMixer(given) : undefined;
+  if (mixer) return { mixer, fixed: {} };
+  const blocks = typeof given === "string" ? blocksOf(given) : undefined;
+  if (blocks?.length === 1) {
+    const { mixer: _, ...fixed } = blocks[0], within = mixerOf(blocks[0], where);
+    return { mixer: within.mixer, fixed: { ...within.fixed, ...fixed } };
+  }
+  if (blocks) {
+    const names = blocks.map(({ mixer }) => mixer).join(", ");
+    throw new ConfigError(`Cannot make ${where} with mixer ${given}: it stands for the blocks ${names}`, "blocks");
+  }
   throw new ConfigError(
     `Cannot make ${where} with mixer ${JSON.stringify(given)}: built in are ${
       Object.keys(MIXERS).join(", ")
@@ -62,10 +85,12 @@ function isMixer(value: unknown): value is AnyMixer {
 
 /** The mixers in a configuration's blocks that are known; for records that are not checked yet. */
 export function knownMixers({ model, blocks }: Partial<ModelConfig>): AnyMixer[] {
-  const given: readonly unknown[] = Array.isArray(blocks) ? blocks.map((spec) => spec?.mixer) : [model];
-  return given.flatMap((mixer) =>
-    (typeof mixer === "string" ? findMixer(mixer) : isMixer(mixer) ? mixer : undefined) ?? []
-  );
+  const specs: readonly (Partial<MixerSpec> | null)[] = Array.isArray(blocks) ? blocks : repeatedBlocks(String(model));
+  return specs.flatMap((spec) => {
+    const mixer: unknown = spec?.mixer;
+    if (typeof mixer !== "string") return isMixer(mixer) ? [mixer] : [];
+    return findMixer(mixer) ?? knownMixers({ blocks: blocksOf(mixer) ?? [] });
+  });
 }
 
 /** A layer in a block. */
@@ -80,7 +105,7 @@ export interface BlockLayer extends BlockMixer {
 /** The layers of a model. @throws {ConfigError} if options are at odds with each other or with the width. */
 export function blockLayers(config: ModelConfig): BlockLayer[] {
   const mixers = blockMixers(config), { width } = config;
-  return mixers.map(({ mixer, options }, position): BlockLayer => {
+  return mixers.map(({ mixer, options, decided }, position): BlockLayer => {
     let wasRead = false;
     const dimensions: Dimensions = {
       width,
@@ -90,7 +115,7 @@ export function blockLayers(config: ModelConfig): BlockLayer[] {
         return position;
       },
     };
-    return { mixer, options, layer: mixer.create(options, dimensions), readsPosition: () => wasRead };
+    return { mixer, options, decided, layer: mixer.create(options, dimensions), readsPosition: () => wasRead };
   });
 }
 
@@ -107,11 +132,12 @@ export function describeMixers({ model, blocks }: Pick<ModelConfig, "model" | "b
  */
 export function withMixers(config: ModelConfig, mixers: readonly AnyMixer[]): ModelConfig {
   const own = (name: unknown): AnyMixer | undefined => mixers.find((mixer) => mixer.name === name);
-  const { blocks } = config;
-  if (typeof blocks === "number") {
-    const mixer = own(findMixer(config.model)?.name ?? config.model);
-    return mixer ? { ...config, blocks: Array.from({ length: blocks }, () => ({ mixer })) } : config;
-  }
-  if (!Array.isArray(blocks)) return config;
-  return { ...config, blocks: blocks.map((spec) => ({ ...spec, mixer: own(spec?.mixer) ?? spec?.mixer })) };
+  const { model, blocks } = config;
+  if (typeof blocks !== "number" && !Array.isArray(blocks)) return config;
+  const specs = typeof blocks === "number" ? repeatedBlocks(model) : blocks;
+  const replaced = specs.map((spec) => ({ ...spec, mixer: own(spec?.mixer) ?? spec?.mixer }));
+  if (typeof blocks !== "number") return { ...config, blocks: replaced };
+  return replaced.every(({ mixer }, i) => mixer === specs[i].mixer)
+    ? config
+    : { ...config, blocks: Array.from({ length: blocks }, (_, i) => replaced[i % replaced.length]) };
 }

@@ -14,7 +14,7 @@ import {
   withoutUndefined,
 } from "../options/option_table.ts";
 
-export type { MixerSpec, ModelConfig } from "./options.ts";
+export type { ModelConfig } from "./options.ts";
 
 /** Named sizes. `nano` learns real text within minutes on two cores; `small` needs a GPU. */
 export const PRESETS: Readonly<Record<"nano" | "small", ModelConfig>> = {
@@ -111,11 +111,20 @@ export function differingField(lhs: ModelConfig, rhs: ModelConfig): keyof ModelC
   return field && !isUniform ? "blocks" : field;
 }
 
-/** The option because of which another one changes nothing: what names the mixers, if none has such an option. */
+/**
+ * The option because of which another one changes nothing in any block: what names the mixers, if none has such an
+ * option, or all say themselves what it is.
+ */
 export function idleOption(config: ModelConfig, name: keyof ModelConfig): keyof ModelConfig | undefined {
-  const row = optionsUsed(config)[name];
-  if (row) return idleBecauseOf(row, config) as keyof ModelConfig | undefined;
-  return typeof config.blocks === "number" ? "model" : "blocks";
+  if (mixersWith(name).length === 0) return idleBecauseOf(MODEL_OPTIONS[name], config) as keyof ModelConfig | undefined;
+  const mixers = typeof config.blocks === "number" ? "model" : "blocks";
+  const reasons = blockMixers(config).flatMap(({ mixer, options, decided }) => {
+    if (!Object.hasOwn(mixer.options, name) || decided.includes(name)) return [];
+    const reason = idleBecauseOf(mixer.options[name], options);
+    return [reason !== undefined && decided.includes(reason) ? mixers : reason as keyof ModelConfig | undefined];
+  });
+  if (reasons.length === 0) return mixers;
+  return reasons.includes(undefined) ? undefined : reasons[0];
 }
 
 /** The options of a model that are not those of its blocks. */

@@ -1,8 +1,8 @@
 /** The options of a model: its own, and those of the mixers in its blocks, in one flat record that files store. */
-import type { OptionsOf, OptionTable, OptionValue } from "../options/option_table.ts";
+import type { OptionsOf, OptionTable } from "../options/option_table.ts";
 import { SPAN_OPTIONS } from "../mixers/attention/options.ts";
-import type { AnyMixer } from "../mixers/mixer_interface.ts";
-import { MODEL_KINDS } from "../mixers/registry.ts";
+import type { MixerSpec } from "../mixers/mixer_interface.ts";
+import { MODEL_KINDS } from "../mixers/recipes.ts";
 import { INNER_OPTIONS } from "../mixers/ttt/options.ts";
 import { ATTENTION_OPTIONS, COST_OPTIONS, HEAD_OPTIONS, MEMORY_OPTIONS } from "../mixers/titans/options.ts";
 
@@ -60,7 +60,7 @@ export const MODEL_OPTIONS = {
     max: 1024,
     group: "Sizes",
     help:
-      "blocks, each a mixer and an MLP, with norms before and residuals around them; or the mixer of each, such as `lmm,mag,lmm`",
+      "blocks, each a mixer and an MLP, with norms before and residuals around them; or the mixer of each, with options of its own where they differ from the model's, such as `lmm,swa:window=32,lmm`",
     source: "4.4, CR",
   },
   ...HEAD_OPTIONS,
@@ -102,12 +102,4 @@ export interface ModelConfig extends Omit<OptionsOf<typeof MODEL_OPTIONS>, "bloc
    * the model's other options are the defaults.
    */
   readonly blocks: number | readonly MixerSpec[];
-}
-
-/** The mixer of a block: a built-in one by name, or one of your own as a value, and options that are its own. */
-export interface MixerSpec {
-  /** The mixer or its name. */
-  readonly mixer: string | AnyMixer;
-  /** Options of the mixer that differ from the model's. */
-  readonly [option: string]: OptionValue | AnyMixer | undefined;
 }

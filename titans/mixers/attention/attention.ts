@@ -34,6 +34,7 @@ export const attention: AnyMixer = defineMixer<typeof TRANSFORMER_OPTIONS, Atten
   {
     name: "attention",
     summary: "causal attention, over all earlier tokens or a sliding window, no memory",
+    paper: "1706.03762",
     options: TRANSFORMER_OPTIONS,
     create(options, { width: D }) {
       const { heads, span, window, maxLength } = options, keyHeads = options.keyHeads || heads;

@@ -29,6 +29,7 @@ export interface LmmParameters<Leaf> {
 export const lmm: AnyMixer = defineMixer<typeof LMM_OPTIONS, LmmParameters<Parameter>, MemoryLayerState>({
   name: "lmm",
   summary: "the memory alone",
+  paper: "2501.00663",
   options: LMM_OPTIONS,
   metrics: MEMORY_METRICS,
   remedies: memoryRemedies,

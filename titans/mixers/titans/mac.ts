@@ -74,6 +74,7 @@ export interface MacState {
 export const mac: AnyMixer = defineMixer<typeof MAC_OPTIONS, MacParameters<Parameter>, MacState>({
   name: "mac",
   summary: "memory as context of attention over segments",
+  paper: "2501.00663",
   options: MAC_OPTIONS,
   metrics: MEMORY_METRICS,
   // Version 0.1.0 stored the queries of the previous segment under this name.

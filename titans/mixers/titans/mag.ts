@@ -63,6 +63,7 @@ export interface MagState {
 export const mag: AnyMixer = defineMixer<typeof MAG_OPTIONS, MagParameters<Parameter>, MagState>({
   name: "mag",
   summary: "memory as a gate of sliding-window attention beside it",
+  paper: "2501.00663",
   options: MAG_OPTIONS,
   metrics: MEMORY_METRICS,
   remedies: memoryRemedies,

@@ -61,6 +61,7 @@ export interface MalState {
 export const mal: AnyMixer = defineMixer<typeof MAL_OPTIONS, MalParameters<Parameter>, MalState>({
   name: "mal",
   summary: "memory as a layer before sliding-window attention",
+  paper: "2501.00663",
   options: MAL_OPTIONS,
   metrics: MEMORY_METRICS,
   remedies: memoryRemedies,

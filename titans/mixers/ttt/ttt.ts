@@ -83,6 +83,7 @@ function tttMixer(name: string, summary: string, model: InnerModel): AnyMixer {
   return defineMixer<typeof TTT_OPTIONS, TttParameters<Parameter>, TttState>({
     name,
     summary,
+    paper: "2407.04620",
     options: TTT_OPTIONS,
     metrics: { innerRate: { of: "rate", as: "mean" } },
     remedies: (options): readonly Remedy[] => [{ option: "baseRate", smallerThan: baseRateOf(model, options) }],

@@ -1,0 +1,58 @@
+/**
+ * Models by name. A model whose blocks are equal is called after their mixer; a recipe is a model with a name of its own:
+ * blocks that repeat, with the options that make them what the name says.
+ */
+import type { AnyMixer, MixerSpec } from "./mixer_interface.ts";
+import { findMixer, type MixerName, MIXERS } from "./registry.ts";
+
+/** A model by name. */
+export interface Recipe {
+  /** One line for help texts. */
+  readonly summary: string;
+  /** The arXiv identifier of the paper that it is from, if there is one. */
+  readonly paper?: string;
+  /** The mixers of the blocks that repeat. Every block has an MLP of its own. */
+  readonly blocks: readonly MixerSpec[];
+}
+
+/** The name of a recipe. */
+export type RecipeName = "transformer" | "swa" | "macMal";
+
+/** Models with a name other than that of the mixer in all of their blocks. */
+export const RECIPES: { readonly [Name in RecipeName]: Recipe } = {
+  transformer: {
+    summary: "Transformer++: attention over all earlier tokens, no memory",
+    paper: "2302.13971",
+    blocks: [{ mixer: "attention" }],
+  },
+  swa: {
+    summary: "attention over a sliding window, no memory",
+    paper: "1904.10509",
+    blocks: [{ mixer: "attention", span: "window" }],
+  },
+  macMal: {
+    summary: "blocks of `mac` and `mal` in turn",
+    blocks: [{ mixer: "mac" }, { mixer: "mal" }],
+  },
+};
+
+/** The name of a model: that of a recipe, or of the mixer in all of its blocks. */
+export type ModelKind = MixerName | RecipeName;
+
+/** One-line descriptions of the kinds of models. */
+export const MODEL_KINDS: { readonly [Kind in ModelKind]: string } = Object.fromEntries(
+  [...Object.entries<AnyMixer>(MIXERS), ...Object.entries<Recipe>(RECIPES)].map((
+    [name, { summary }],
+  ) => [name, summary]),
+) as Record<ModelKind, string>;
+
+/** The blocks that a name stands for: those of a recipe, or one with the mixer of that name; undefined if there is none. */
+export function blocksOf(name: string): readonly MixerSpec[] | undefined {
+  if (Object.hasOwn(RECIPES, name)) return RECIPES[name as RecipeName].blocks;
+  return findMixer(name) && [{ mixer: name }];
+}
+
+/** The arXiv identifier of the paper that a model is from. */
+export function paperOf(kind: ModelKind): string | undefined {
+  return Object.hasOwn(RECIPES, kind) ? RECIPES[kind as RecipeName].paper : findMixer(kind)?.paper;
+}
