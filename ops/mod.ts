@@ -119,6 +119,7 @@ export {
 export { attention, type AttentionOptions } from "./attention.ts";
 export { causalConv1d, type CausalConvOptions } from "./conv.ts";
 export { conv1d, type Conv1dOptions } from "./conv1d.ts";
+export { selectiveScan, type SelectiveScanInputs, type SelectiveScanOptions } from "./selective_scan.ts";
 export { triangularInverse, type TriangularInverseOptions } from "./triangular_inverse.ts";
 export { rotaryEmbedding, type RotaryOptions } from "./rotary.ts";
 export { type Rematerialization, scan, type ScanOptions } from "../core/scan.ts";

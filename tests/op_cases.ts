@@ -12,6 +12,7 @@ import { LOSS_CASES } from "./op_cases/losses.ts";
 import { ORDERING_CASES } from "./op_cases/ordering.ts";
 import { PLACING_CASES } from "./op_cases/placing.ts";
 import { SAMPLING_CASES } from "./op_cases/sampling.ts";
+import { SELECTIVE_SCAN_CASES } from "./op_cases/selective_scan.ts";
 import { STATISTICS_CASES } from "./op_cases/statistics.ts";
 import { STRUCTURAL_CASES } from "./op_cases/structural.ts";
 
@@ -28,6 +29,7 @@ export const OP_CASES: readonly OpCase[] = [
   ...CONTRACTING_CASES,
   ...LINEAR_ALGEBRA_CASES,
   ...COMPOSITE_CASES,
+  ...SELECTIVE_SCAN_CASES,
   ...SAMPLING_CASES,
   ...LOSS_CASES,
 ];

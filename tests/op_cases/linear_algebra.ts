@@ -48,6 +48,16 @@ const inverseCases: OpCase[] = [
       tolerance: "accumulation",
     },
   ),
+  // More rows than a small block has: two blocks of 9, the last row and column filled up.
+  opCase("triangularInverse", [triangle([2, 17, 17])], (x) => ops.triangularInverse(x), {
+    expected: (x) => substituted(x, false),
+    tolerance: "accumulation",
+  }),
+  opCase("triangularInverse", [triangle([37, 37])], (x) => ops.triangularInverse(x, { unitDiagonal: true }), {
+    name: "of a unit one",
+    expected: (x) => substituted(x, true),
+    tolerance: "accumulation",
+  }),
   opCase(
     "triangularInverse",
     [array([2, 2], [NaN, Infinity, 3, NaN])],

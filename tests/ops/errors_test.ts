@@ -177,6 +177,11 @@ Deno.test("errors: conv1d, inverses and losses say what does not fit", () => {
   fails(({ t, i }) => ops.conv1d(t, i), DTypeError, "f32[2, 3, 5] and i32[3]");
   fails(({ m }) => ops.triangularInverse(m), ShapeError, "f32[8, 64]", "must be equal");
   fails(({ v }) => ops.triangularInverse(v), ShapeError, "f32[3]");
+  const scan = (t: Tensor, c: Tensor, piece?: number): Tensor =>
+    ops.selectiveScan({ u: t, delta: t, a: ops.ones([4, 5]), b: ops.ones([2, 3, 4]), c }, { piece })[0];
+  fails(({ t }) => scan(t, t), ShapeError, "u f32[2, 3, 5] with c f32[2, 3, 5]", "c must be [B, T, N], here [2, 3, 4]");
+  fails(({ t, i }) => scan(t, i), DTypeError, "f32[2, 3, 5] and i32[3]");
+  fails(({ t }) => scan(t, ops.ones([2, 3, 4]), 0), ShapeError, "pieces of 0", "at least 1");
   fails(({ m, v }) => ops.mse(m, v), ShapeError, "squared error", "64 and 3");
   fails(({ v, b }) => ops.binaryCrossEntropy(v, b), DTypeError, "f32[3] and bool[3]", "use cast");
   fails(

@@ -95,6 +95,42 @@ const triangularInverse = fuzzOp("triangularInverse", 0.4, (scope) => {
   return scope.define("triangularInverse", [x], options, x, symmetric(1.5 ** x.shape.at(-1)!));
 });
 
+const selectiveScan = fuzzOp(
+  "selectiveScan",
+  0.4,
+  (scope) => {
+    const { random } = scope,
+      fits = ({ shape }: Value) => shape.length === 3 && Math.min(...shape) > 0 && shape[1] <= 40;
+    const u = scope.bounded(
+      scope.choose((value) => value.dtype === scope.growth.float && fits(value)) ??
+        scope.anyInput({ shape: [2, 5, 4], dtype: scope.growth.float }),
+      8,
+    );
+    const [B, T, E] = u.shape, N = random.integer(1, 3), { dtype } = u;
+    if (!scope.fits([B, T, N, E])) return undefined;
+    const small = (shape: readonly number[]): Value => scope.bounded(exactly(scope, { shape, dtype }), 2);
+    const step = small(u.shape), delta = scope.define("sigmoid", [step], {}, step, { low: 0, high: 1 });
+    const rate = small([N, E]), a = scope.define("neg", [scope.positive(rate)], {}, rate, { low: -9, high: -0.1 });
+    const state = random.chance(0.4) ? [small([B, N, E])] : [];
+    const [output, last] = scope.defineAll(
+      "selectiveScan",
+      [u, delta, a, small([B, T, N]), small([B, T, N]), ...state],
+      { piece: random.of([1, 3, 32]) },
+      {
+        types: [u, { shape: [B, N, E], dtype }],
+        ranges: [symmetric(4 * N * T * sizeOf(scope.range(u))), symmetric(2 * T * sizeOf(scope.range(u)))],
+      },
+    );
+    return random.chance(0.7) ? output : last;
+  },
+  ({ args, attrs: { piece } }) => {
+    const [u, delta, a, b, c, state] = args.map(nameOf), start = state ? `state: ${state}, ` : "";
+    return `selectiveScan({ u: ${u}, delta: ${delta}, a: ${a}, b: ${b}, c: ${c} }, { ${start}piece: ${
+      literal(piece)
+    } })`;
+  },
+);
+
 const rotaryEmbedding = fuzzOp("rotaryEmbedding", 0.5, (scope) => {
   const fits = ({ shape }: Value) => shape.length >= 2 && shape[shape.length - 1] % 2 === 0;
   const x = scope.float(fits);
@@ -205,6 +241,7 @@ export const LAYERS: readonly FuzzOp[] = [
   causalConv1d,
   conv1d,
   triangularInverse,
+  selectiveScan,
   rotaryEmbedding,
   ...RANDOM,
   ...SAMPLED,
