@@ -39,6 +39,7 @@ export { Explanation, type KernelReport, type MemoryReport, type ValueReport, ty
 export type { LiveRange } from "./plan_memory.ts";
 export { ReferenceArray, ReferenceDevice } from "./devices/reference/device.ts";
 export { CpuDevice, type CpuOptions, requestCpuDevice } from "./devices/wasm/device.ts";
+export { NativeDevice, type NativeOptions, requestNativeDevice } from "./devices/native/device.ts";
 export { CpuArray } from "./devices/host_memory/array.ts";
 export { requestWebGpuDevice, WebGpuDevice, type WebGpuLimits, type WebGpuOptions } from "./devices/webgpu/device.ts";
 export type { WebGpuStats } from "./devices/webgpu/context.ts";

@@ -22,9 +22,15 @@ export interface DeviceOptions {
   readonly kind?: DeviceKind | DeviceKindSpec;
   /** Where a WebGPU driver is to keep compiled shaders. */
   readonly shaderCacheDirectory?: string;
+  /** The folder in which the native device keeps compiled kernels. Default: `runs/.native` in the working directory. */
+  readonly nativeCacheDirectory?: string;
 }
 
-const DEVICE_OPTIONS = optionNames<DeviceOptions>({ kind: true, shaderCacheDirectory: true });
+const DEVICE_OPTIONS = optionNames<DeviceOptions>({
+  kind: true,
+  shaderCacheDirectory: true,
+  nativeCacheDirectory: true,
+});
 
 /**
  * Opens a device, which the caller owns and disposes of. The device's code is imported here.
@@ -66,7 +72,7 @@ async function requestAny(specs: readonly DeviceKindSpec[], options: RequestOpti
   for (const [at, { automatic, load }] of candidates.entries()) {
     const isLast = at === candidates.length - 1, entry = await load();
     // The last one says why there is none.
-    if (!entry.isAvailable() && !isLast) continue;
+    if (!entry.isAvailable(options) && !isLast) continue;
     try {
       const device = await entry.request(options);
       if (automatic === "always" || !device.info.software) return device;

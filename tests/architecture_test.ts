@@ -37,7 +37,12 @@ const TITANS_WITH_DEVICE: readonly string[] = [
 ];
 
 /** Where `Deno` may appear outside cli/, main.ts and tests/. */
-const EDGE_FILES: readonly string[] = ["kernels/devices/webgpu/host.ts", "web/build.ts", "web/serve.ts"];
+const EDGE_FILES: readonly string[] = [
+  "kernels/devices/webgpu/host.ts",
+  "kernels/devices/native/host.ts",
+  "web/build.ts",
+  "web/serve.ts",
+];
 
 /** The files that may import packages. */
 const WITH_PACKAGES: readonly string[] = [

@@ -11,7 +11,9 @@ export type RequestOptions = Omit<DeviceOptions, "kind">;
 /** The code of a device: what its `entry.ts` exports. */
 export interface DeviceEntry {
   /** Whether the runtime has what the device needs. Opening it may fail all the same: there may be no adapter. */
-  isAvailable(): boolean;
+  isAvailable(options?: RequestOptions): boolean;
+  /** Why it is not available, in one line. */
+  whyUnavailable?(options?: RequestOptions): string | undefined;
   /** Opens it. @throws {DeviceError} with reason `unavailable` if it is not available, with a remedy. */
   request(options: RequestOptions): Promise<Device>;
 }
@@ -32,6 +34,10 @@ export interface DeviceKindSpec {
 /** Every device, the fastest first. */
 export const DEVICES = {
   webgpu: { summary: "a GPU", automatic: "hardware", load: (): Promise<DeviceEntry> => import("./webgpu/entry.ts") },
+  native: {
+    summary: "the CPU with a C compiler",
+    load: (): Promise<DeviceEntry> => import("./native/entry.ts"),
+  },
   cpu: { summary: "the CPU", automatic: "always", load: (): Promise<DeviceEntry> => import("./wasm/entry.ts") },
   reference: { summary: "exact and very slow", load: (): Promise<DeviceEntry> => import("./reference/entry.ts") },
 } as const satisfies Readonly<Record<string, DeviceKindSpec>>;

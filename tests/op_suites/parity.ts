@@ -1,10 +1,12 @@
 /** Whether a device computes what the f64 reference computes. */
 import { grad } from "../../core/grad.ts";
 import type { Tensor } from "../../core/graph.ts";
+import type { NdArray } from "../../core/op.ts";
 import { interpret } from "../../core/interpret.ts";
 import { simplify } from "../../core/simplify.ts";
-import { spec, trace } from "../../core/trace.ts";
-import { compile, type Device } from "../../mod.ts";
+import { type Spec, spec, trace } from "../../core/trace.ts";
+import { assertEquals } from "@std/assert";
+import { compile, type Device, type Program, type ResultTensor } from "../../mod.ts";
 import { assertClose, toHost, TOLERANCES } from "../numeric.ts";
 import type { OpCase } from "../op_cases.ts";
 import { lossOf } from "./evaluate.ts";
@@ -23,17 +25,37 @@ function programOf(opCase: OpCase): (...args: Tensor[]) => Tensor[] {
   return (...args) => [fn(...args), ...gradients(...args) as Tensor[]];
 }
 
+/** How cases are checked. */
+export interface ParityOptions {
+  /** Another device, which must compute the same to the last bit. */
+  readonly alike?: Device;
+  /** Compiles all cases before the first runs, for devices that make few objects of kernels that come together. */
+  readonly together?: boolean;
+}
+
+/** A case on a device. */
+type CaseProgram = Program<Tensor[], Tensor[]>;
+
 /**
  * Runs cases, with their gradients, on a device and on the f64 reference and compares all results.
- * @param names How error texts call the device.
  * @throws {Error} that lists the cases which fail, each with shape, worst element, both values and the allowance.
  */
-export async function checkParity(device: Device, cases: readonly OpCase[]): Promise<ParityCount> {
+export async function checkParity(
+  device: Device,
+  cases: readonly OpCase[],
+  { alike, together = false }: ParityOptions = {},
+): Promise<ParityCount> {
+  const ahead = together ? await Promise.all(cases.map((opCase) => compileCase(device, opCase))) : [];
   const failures: string[] = [];
   let results = 0;
-  for (const opCase of cases) {
+  for (const [i, opCase] of cases.entries()) {
     try {
-      results += await checkCase(device, opCase);
+      const expected = expectedOf(opCase), found = await runCase(ahead[i] ?? await compileCase(device, opCase), opCase);
+      compare(opCase, found, expected);
+      if (alike) {
+        assertEquals(await runCase(await compileCase(alike, opCase), opCase), found, `${opCase.name}: same bits`);
+      }
+      results += found.length;
     } catch (error) {
       failures.push(error instanceof Error && error.name === "Error" ? error.message : `${opCase.name}: ${error}`);
     }
@@ -48,20 +70,31 @@ export async function checkParity(device: Device, cases: readonly OpCase[]): Pro
   return { cases: cases.length, results };
 }
 
-async function checkCase(device: Device, opCase: OpCase): Promise<number> {
-  const { name, inputs, tolerance } = opCase;
-  const specs = inputs.map(({ shape, dtype }) => spec(shape, dtype)), fn = programOf(opCase);
-  const expected = interpret(simplify(trace(fn, specs).graph), inputs);
-  const program = await compile(device, fn, specs);
+function specsOf({ inputs }: OpCase): Spec[] {
+  return inputs.map(({ shape, dtype }) => spec(shape, dtype));
+}
+
+function compileCase(device: Device, opCase: OpCase): Promise<CaseProgram> {
+  return compile(device, programOf(opCase), specsOf(opCase));
+}
+
+function expectedOf(opCase: OpCase): NdArray[] {
+  return interpret(simplify(trace(programOf(opCase), specsOf(opCase)).graph), opCase.inputs);
+}
+
+/** Runs a program once. */
+async function runCase(program: CaseProgram, { inputs }: OpCase): Promise<ResultTensor[]> {
   try {
-    const results = await program.run(...inputs.map(toHost));
-    results.forEach(({ data, shape, dtype }, i) => {
-      // A gradient has passed through the loss around the op as well.
-      const allowed = TOLERANCES[i === 0 ? tolerance : "accumulation"][dtype];
-      assertClose(data, expected[i].data, allowed, i === 0 ? name : `${name}: gradient ${i - 1}`, shape);
-    });
-    return results.length;
+    return await program.run(...inputs.map(toHost));
   } finally {
     program.dispose();
   }
+}
+
+function compare({ name, tolerance }: OpCase, found: readonly ResultTensor[], expected: readonly NdArray[]): void {
+  found.forEach(({ data, shape, dtype }, i) => {
+    // A gradient has passed through the loss around the op as well.
+    const allowed = TOLERANCES[i === 0 ? tolerance : "accumulation"][dtype];
+    assertClose(data, expected[i].data, allowed, i === 0 ? name : `${name}: gradient ${i - 1}`, shape);
+  });
 }

@@ -8,7 +8,7 @@ import type { ThreadProgram } from "../../codegen/thread_program.ts";
 import type { Device, DeviceArray, Executable } from "../../device.ts";
 import { toDeviceBytes } from "../../host_data.ts";
 import { type Handover, handoverOf } from "../../in_place.ts";
-import type { Plan } from "../../plan.ts";
+import type { Plan, Value } from "../../plan.ts";
 import { CpuArray } from "./array.ts";
 import type { HostMemory } from "./memory.ts";
 import type { SharedRange } from "./shared_range.ts";
@@ -65,19 +65,23 @@ export abstract class HostMemoryExecutable implements Executable {
     this.program = program;
     this.shaders = program.steps.map(({ call }) => call.fn);
     const { table } = program;
-    this.#constants = [...table.constants].map(([id, word]): [number, number] => {
-      const { storage, type, sizeBytes } = plan.values[id];
-      const address = this.allocate(sizeBytes);
-      if (storage.kind === "constant") {
-        const data = toDeviceBytes(storage.data, type.dtype);
-        context.memory.bytes(address, data.byteLength).set(
-          new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
-        );
-      }
-      return [word, address];
-    });
-    context.arena.add(this, plan.arenaBytes);
-    context.scratch.add(this, scratchBytes * context.threadCount);
+    try {
+      this.#constants = [...table.constants].map(([id, word]) => [word, this.#upload(plan.values[id])]);
+      context.arena.add(this, plan.arenaBytes);
+      context.scratch.add(this, scratchBytes * context.threadCount);
+    } catch (error) {
+      this.#free();
+      throw error;
+    }
+  }
+
+  #upload({ storage, type: { dtype }, sizeBytes }: Value): number {
+    const address = this.allocate(sizeBytes);
+    if (storage.kind === "constant") {
+      const { buffer, byteOffset, byteLength } = toDeviceBytes(storage.data, dtype);
+      this.#context.memory.bytes(address, byteLength).set(new Uint8Array(buffer, byteOffset, byteLength));
+    }
+    return address;
   }
 
   /** The source texts of the distinct kernels. */
@@ -186,6 +190,10 @@ export abstract class HostMemoryExecutable implements Executable {
     if (this.#disposed) return;
     this.#disposed = true;
     this.release();
+    this.#free();
+  }
+
+  #free(): void {
     this.#context.arena.remove(this);
     this.#context.scratch.remove(this);
     for (const { address, sizeBytes } of this.#allocations) this.#context.memory.free(address, sizeBytes);

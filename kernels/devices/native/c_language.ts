@@ -54,7 +54,7 @@ const SCALARS: Table = {
   "i32.sub": infixOf("u32", "-", "i32"),
   "i32.mul": infixOf("u32", "*", "i32"),
   "i32.div_s": infix("/"),
-  "i32.rem_s": infix("%"),
+  "i32.rem_s": call("i_rem"),
   "i32.div_u": infixOf("u32", "/", "i32"),
   "i32.rem_u": infixOf("u32", "%", "i32"),
   "i32.shl": ([x, by]) => `(i32)((u32)${x} << (${by} & 31))`,

@@ -130,6 +130,9 @@ INLINE V v_trunc(V x) { return v_rounded(x, CUT); }
 INLINE V v_nearest(V x) { return v_rounded(x, NEAREST); }
 #endif
 
+/* The quotient of the least number by -1 is none, and processors trap. */
+INLINE i32 i_rem(i32 x, i32 y) { return y == -1 ? 0 : x % y; }
+
 union FLOAT { float f; i32 i; };
 INLINE i32 bits_of_f(float x) { union FLOAT u = {.f = x}; return u.i; }
 INLINE float f_of_bits(i32 x) { union FLOAT u = {.i = x}; return u.f; }

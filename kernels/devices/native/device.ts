@@ -1,0 +1,228 @@
+/** The native device: kernels as C, compiled by the system's compiler, on all cores. */
+import type { HostData, Type } from "../../../core/dtype.ts";
+import { DeviceError, invariant } from "../../../core/errors.ts";
+import { checkOptions, optionNames } from "../../../core/options.ts";
+import { layThreadProgram } from "../../codegen/thread_program.ts";
+import type { DeviceInfo, DeviceLimits, LoadedProgram } from "../../device.ts";
+import { checkLength, toDeviceBytes } from "../../host_data.ts";
+import { BaseDevice } from "../base_device.ts";
+import { CpuArray } from "../host_memory/array.ts";
+import { ALIGNMENT_BYTES } from "../host_memory/memory.ts";
+import { SharedRange } from "../host_memory/shared_range.ts";
+import { C_FLAGS, preludeOf } from "./c_prelude.ts";
+import { NativeExecutable } from "./executor.ts";
+import { KernelLibrary } from "./kernel_library.ts";
+import { KernelTexts } from "./kernel_texts.ts";
+import { NativeMemory } from "./memory.ts";
+import { CACHE_FOLDER, openToolchain } from "./open_toolchain.ts";
+import { KERNEL_NAME } from "./print_kernel.ts";
+import { Runtime } from "./runtime.ts";
+import { type NativeTarget, nativeTarget } from "./target.ts";
+
+/** Options of {@link requestNativeDevice}. */
+export interface NativeOptions {
+  /** Threads that compute, the caller's among them. Default: one for each processor. Results do not depend on it. */
+  readonly threads?: number;
+  /** The command of the C compiler. Default: what CC says, else the first that works of cc, gcc, clang and zig cc. */
+  readonly compiler?: string;
+  /** The folder in which compiled kernels are kept. Default: `runs/.native` in the working directory. */
+  readonly cacheDirectory?: string;
+  /** The most that this folder holds, in bytes. What was not used for the longest time goes first. Default: 256 MiB. */
+  readonly cacheBytes?: number;
+  /** The most lanes of a vector: 4, 8 or 16. Default: those of the processor. Results depend on it by rounding. */
+  readonly maxLanes?: number;
+  /** Operations and bytes moved below which a kernel runs on one thread. Default: 20,000. */
+  readonly minParallel?: number;
+  /**
+   * Fills memory with NaN before it is used again, so that reads of unwritten memory show. Slow; for tests. Default:
+   * false.
+   */
+  readonly poison?: boolean;
+}
+
+const NATIVE_OPTIONS = optionNames<NativeOptions>({
+  threads: true,
+  compiler: true,
+  cacheDirectory: true,
+  cacheBytes: true,
+  maxLanes: true,
+  minParallel: true,
+  poison: true,
+});
+
+/** Work below which a kernel runs on one thread: starting all costs more. */
+const MIN_PARALLEL = 20000;
+
+/**
+ * Opens the machine's CPU as a device whose kernels a C compiler makes. Deno only: it takes the permissions to run the
+ * compiler, and to read, write and open (`--allow-ffi`) what is in the cache folder.
+ * @throws {DeviceError} with reason `unavailable` where there is no compiler, or something is not permitted; the text
+ * says what to do.
+ */
+export async function requestNativeDevice(options: NativeOptions = {}): Promise<NativeDevice> {
+  checkOptions("requestNativeDevice", options, NATIVE_OPTIONS);
+  const { compiler, cacheDirectory = CACHE_FOLDER, cacheBytes = 256 * 2 ** 20, poison = false } = options;
+  const processors = globalThis.navigator?.hardwareConcurrency ?? 1, threads = options.threads ?? processors;
+  const targetOf = (macros: string) => nativeTarget(macros, { maxLanes: options.maxLanes, threads });
+  const { toolchain, cache, runtime } = await openToolchain({
+    compiler,
+    folder: cacheDirectory,
+    limitBytes: cacheBytes,
+    contentOf: ({ macros }) => [...C_FLAGS, preludeOf(targetOf(macros))].join("\0"),
+  });
+  const target = targetOf(toolchain.macros), memory = new NativeMemory(poison);
+  const library = new KernelLibrary({
+    toolchain,
+    cache,
+    flags: C_FLAGS,
+    prelude: preludeOf(target),
+    placeholder: KERNEL_NAME,
+    processes: processors,
+  });
+  return new NativeDevice({
+    target,
+    memory,
+    library,
+    runtime: new Runtime(runtime, memory.buffer, threads),
+    description: `C by ${toolchain.command.join(" ")} for ${target.instructions}`,
+    minParallel: options.minParallel ?? MIN_PARALLEL,
+  });
+}
+
+/** What a native device is made of. */
+export interface NativeParts {
+  readonly target: NativeTarget;
+  readonly memory: NativeMemory;
+  readonly library: KernelLibrary;
+  readonly runtime: Runtime;
+  /** The compiler and the processor's instructions. */
+  readonly description: string;
+  /** Work below which a kernel runs on one thread. */
+  readonly minParallel: number;
+}
+
+/** A device that computes with compiled C. Made by {@link requestNativeDevice}. */
+export class NativeDevice extends BaseDevice {
+  /** What it is. */
+  readonly info: DeviceInfo;
+  /** Programs are scheduled and planned before they are loaded. */
+  readonly needsPlan = true;
+  /** What programs must keep to. */
+  readonly limits: DeviceLimits;
+  #target: NativeTarget;
+  #memory: NativeMemory;
+  #library: KernelLibrary;
+  #runtime: Runtime;
+  #minParallel: number;
+  #arena: SharedRange;
+  #scratch: SharedRange;
+  #disposed = false;
+
+  /**
+   * Use {@link requestNativeDevice}.
+   * @internal
+   */
+  constructor({ target, memory, library, runtime, description, minParallel }: NativeParts) {
+    super();
+    this.#target = target;
+    this.#memory = memory;
+    this.#library = library;
+    this.#runtime = runtime;
+    this.#minParallel = minParallel;
+    this.#arena = new SharedRange(memory);
+    this.#scratch = new SharedRange(memory);
+    const { threadCount } = runtime;
+    this.info = {
+      kind: "native",
+      description: `${description}, ${threadCount} thread${threadCount === 1 ? "" : "s"}`,
+      software: true,
+    };
+    this.limits = {
+      // Arguments are cheap, but not without limit.
+      maxOperands: 64,
+      // Offsets of elements in bytes must fit 31 bits.
+      maxTensorBytes: 2 ** 31 - 65536,
+      // Arenas are never cut.
+      maxBufferBytes: Infinity,
+      alignmentBytes: ALIGNMENT_BYTES,
+      lanes: target.lanes,
+    };
+  }
+
+  /** Threads that compute. */
+  get threadCount(): number {
+    return this.#runtime.threadCount;
+  }
+
+  /** The most bytes that arrays and programs took together so far. */
+  get highWaterBytes(): number {
+    return this.#memory.highWaterBytes;
+  }
+
+  /** Compiled objects that programs use at present. */
+  get openObjects(): number {
+    return this.#library.objectCount;
+  }
+
+  #check(): void {
+    if (this.#disposed) throw new DeviceError("Cannot use the native device: it was disposed", "disposed");
+  }
+
+  /**
+   * Puts a host array in device memory.
+   * @throws {ShapeError} if the length does not fit; {DeviceError} if there is not the memory for it.
+   */
+  upload(data: HostData, type: Type): CpuArray {
+    this.#check();
+    checkLength(data, type, "upload");
+    const { buffer, byteOffset, byteLength } = toDeviceBytes(data, type.dtype);
+    const address = this.#memory.allocate(byteLength);
+    this.#memory.bytes(address, byteLength).set(new Uint8Array(buffer, byteOffset, byteLength));
+    return new CpuArray(this, this.#memory, address, [...type.shape], type.dtype);
+  }
+
+  /**
+   * Loads a plan.
+   * @throws {CompileError} if it uses f16, or the compiler refuses a kernel; {DeviceError} if there is not the memory
+   * for it, or the cache cannot be written.
+   * @internal
+   */
+  async load({ plan, donated = [], progress, signal }: LoadedProgram): Promise<NativeExecutable> {
+    this.#check();
+    invariant(plan, "a program without a plan on a native device");
+    const texts = new KernelTexts(this.#target);
+    const program = layThreadProgram(plan, (kernel) => texts.numberOf(kernel), this.#minParallel);
+    const { texts: sources, scratchBytes } = texts;
+    const functions = await this.#library.load(sources, { progress, signal });
+    try {
+      this.#check();
+      const context = {
+        device: this,
+        memory: this.#memory,
+        arena: this.#arena,
+        scratch: this.#scratch,
+        runtime: this.#runtime,
+        threadCount: this.#runtime.threadCount,
+        check: () => this.#check(),
+      };
+      return new NativeExecutable(context, { plan, donated, program, scratchBytes, sources, functions });
+    } catch (error) {
+      functions.release();
+      throw error;
+    }
+  }
+
+  /** Does nothing: launches return when they are done. */
+  synchronize(): Promise<void> {
+    this.#check();
+    return Promise.resolve();
+  }
+
+  /** Ends the threads and closes what was compiled. Later calls throw. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#runtime.stop();
+    this.#library.dispose();
+  }
+}

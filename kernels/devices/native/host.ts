@@ -1,0 +1,210 @@
+/** What the device needs of the machine: a compiler's process, files, shared objects. The one file here that names Deno. */
+
+/** What a command printed. */
+export interface CommandResult {
+  readonly success: boolean;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A file of a folder. */
+export interface FileEntry {
+  readonly name: string;
+  readonly sizeBytes: number;
+  /** Milliseconds since 1970. */
+  readonly usedAt: number;
+}
+
+/** What an argument of a C function is: memory of the host, memory of C, a number. */
+export type CType = "buffer" | "pointer" | "i32" | "void";
+
+/** Functions of an object by name. */
+export type CFunctions = Readonly<Record<string, { readonly parameters: readonly CType[]; readonly result: CType }>>;
+
+/** A pointer of C. It cannot be read here, which is why no permission beyond the objects' folder is needed. */
+export type Pointer = { readonly pointer: unique symbol } | null;
+
+type HostType<T extends CType> = T extends "buffer" ? ArrayBufferView | null
+  : T extends "pointer" ? Pointer
+  : T extends "i32" ? number
+  : void;
+
+type HostTypes<P extends readonly CType[]> = { -readonly [At in keyof P]: HostType<P[At]> };
+
+/** An object that was opened. */
+export interface OpenObject<F extends CFunctions> {
+  readonly symbols: {
+    readonly [K in keyof F]: (...args: HostTypes<F[K]["parameters"]>) => HostType<F[K]["result"]>;
+  };
+  close(): void;
+}
+
+interface Child {
+  readonly stdin: WritableStream<Uint8Array>;
+  output(): Promise<{ readonly success: boolean; readonly stdout: Uint8Array; readonly stderr: Uint8Array }>;
+}
+
+interface FileInfo {
+  readonly size: number;
+  readonly mtime: Date | null;
+}
+
+interface DenoLike {
+  readonly build: { readonly os: string };
+  readonly pid: number;
+  readonly env: { get(name: string): string | undefined };
+  readonly permissions: {
+    querySync(descriptor: Readonly<Record<string, string>>): { readonly state: string };
+    requestSync(descriptor: Readonly<Record<string, string>>): { readonly state: string };
+  };
+  readonly Command: new (command: string, options: unknown) => { spawn(): Child };
+  dlopen(path: string, symbols: unknown): unknown;
+  mkdir(path: string, options: { recursive: boolean }): Promise<void>;
+  readFile(path: string): Promise<Uint8Array<ArrayBuffer>>;
+  readTextFile(path: string): Promise<string>;
+  writeTextFile(path: string, text: string): Promise<void>;
+  rename(from: string, to: string): Promise<void>;
+  remove(path: string, options?: { recursive: boolean }): Promise<void>;
+  utime(path: string, accessed: Date, modified: Date): Promise<void>;
+  stat(path: string): Promise<FileInfo>;
+  readDir(
+    path: string,
+  ): AsyncIterable<{ readonly name: string; readonly isFile: boolean; readonly isDirectory: boolean }>;
+}
+
+/** What `Deno` has, where this runs in Deno; processes and objects are what other runtimes lack. */
+const deno = (globalThis as unknown as { Deno?: DenoLike }).Deno;
+const here = deno?.Command && typeof deno.dlopen === "function" ? deno : undefined;
+
+/** Whether this runtime can start processes and open objects. */
+export const HAS_HOST: boolean = here !== undefined;
+
+/** The system: `linux`, `darwin`, `windows` or another name. */
+export const SYSTEM: string = here?.build.os ?? "unknown";
+
+/** A part of names of files that no other process uses. */
+export const PROCESS: string = `${here?.pid ?? 0}`;
+
+/** What Deno asks permission for: to run a program, to use a path, to read a variable. */
+export type Permission = "run" | "read" | "write" | "ffi" | "env";
+
+/** Whether something was permitted already. Never prompts. */
+export function isGranted(name: Permission, of: string): boolean {
+  return here?.permissions.querySync(descriptor(name, of)).state === "granted";
+}
+
+/** Asks for a permission where somebody can answer, unless it was granted. */
+export function requestPermission(name: Permission, of: string): void {
+  here?.permissions.requestSync(descriptor(name, of));
+}
+
+function descriptor(name: Permission, of: string): Readonly<Record<string, string>> {
+  return { name, [name === "run" ? "command" : name === "env" ? "variable" : "path"]: of };
+}
+
+/** An environment variable; undefined where it is not set, or may not be read. */
+export function environment(variable: string): string | undefined {
+  return isGranted("env", variable) ? here?.env.get(variable) : undefined;
+}
+
+/**
+ * Runs a command with a text as its input.
+ * @throws {Error} named `NotFound` without the command, `NotCapable` without the permission to run it.
+ */
+export async function runCommand(
+  [command, ...args]: readonly string[],
+  input: string,
+  signal?: AbortSignal,
+): Promise<CommandResult> {
+  const pipes = { stdin: "piped", stdout: "piped", stderr: "piped" };
+  const child = new here!.Command(command, { args, signal, ...pipes }).spawn();
+  const writer = child.stdin.getWriter();
+  // A command that ends early reads no more.
+  const written = writer.write(new TextEncoder().encode(input)).then(() => writer.close()).catch(() => {});
+  const [{ success, stdout, stderr }] = await Promise.all([child.output(), written]);
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { success, stdout: text(stdout), stderr: text(stderr) };
+}
+
+/** Opens an object. The path has a slash, else it would be looked for among the system's. */
+export function openObject<F extends CFunctions>(path: string, functions: F): OpenObject<F> {
+  return here!.dlopen(path, functions) as OpenObject<F>;
+}
+
+/** Makes a folder and those around it. */
+export async function makeFolder(path: string): Promise<void> {
+  await here!.mkdir(path, { recursive: true });
+}
+
+/** The bytes of a file; undefined if it cannot be read. */
+export async function readBytes(path: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  try {
+    return await here!.readFile(path);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The text of a file; undefined if it cannot be read. */
+export async function readText(path: string): Promise<string | undefined> {
+  try {
+    return await here!.readTextFile(path);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Writes a file beside its place and moves it there, so that nobody sees a part of it. */
+export async function writeText(path: string, text: string): Promise<void> {
+  const part = `${path}.${PROCESS}.part`;
+  await here!.writeTextFile(part, text);
+  await here!.rename(part, path);
+}
+
+/** Moves a file to a place, over what is there. */
+export async function moveFile(from: string, to: string): Promise<void> {
+  await here!.rename(from, to);
+}
+
+/** Removes a file or a folder, if it is there and can be removed. */
+export async function removeFile(path: string): Promise<void> {
+  await here!.remove(path, { recursive: true }).catch(() => {});
+}
+
+/** Notes that a file was used. */
+export async function touchFile(path: string): Promise<void> {
+  const now = new Date();
+  await here!.utime(path, now, now).catch(() => {});
+}
+
+/** The folders in a folder, by name; none if it cannot be read. */
+export function listFolders(path: string): Promise<string[]> {
+  return list(path, ({ isDirectory }) => isDirectory);
+}
+
+/** The files in a folder. Those that vanish meanwhile are left out. */
+export async function listFiles(path: string): Promise<FileEntry[]> {
+  const names = await list(path, ({ isFile }) => isFile);
+  const files = await Promise.all(names.map(async (name): Promise<FileEntry[]> => {
+    try {
+      const { size, mtime } = await here!.stat(`${path}/${name}`);
+      return [{ name, sizeBytes: size, usedAt: mtime?.getTime() ?? 0 }];
+    } catch {
+      return [];
+    }
+  }));
+  return files.flat();
+}
+
+async function list(
+  path: string,
+  isWanted: (entry: { readonly isFile: boolean; readonly isDirectory: boolean }) => boolean,
+): Promise<string[]> {
+  const names: string[] = [];
+  try {
+    for await (const entry of here!.readDir(path)) if (isWanted(entry)) names.push(entry.name);
+  } catch {
+    // It is not there yet.
+  }
+  return names.sort();
+}

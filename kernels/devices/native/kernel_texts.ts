@@ -1,0 +1,44 @@
+/** The texts of a plan's distinct kernels. */
+import type { Kernel } from "../../kernel.ts";
+import { kernelKey } from "../../kernel_key.ts";
+import { printNativeKernel } from "./print_kernel.ts";
+import type { NativeTarget } from "./target.ts";
+
+/** Threads write scratch memory all the time: no two of them on one pair of cache lines. */
+const SCRATCH_ALIGNMENT = 128;
+
+/** Prints kernels, equal ones once. */
+export class KernelTexts {
+  /** The texts, all different. */
+  readonly texts: string[] = [];
+  readonly #target: NativeTarget;
+  readonly #byKey = new Map<string, number>();
+  readonly #byText = new Map<string, number>();
+  #scratchBytes = 0;
+
+  constructor(target: NativeTarget) {
+    this.#target = target;
+  }
+
+  /** Bytes of scratch memory that each thread needs for any of them. */
+  get scratchBytes(): number {
+    return Math.ceil(this.#scratchBytes / SCRATCH_ALIGNMENT) * SCRATCH_ALIGNMENT;
+  }
+
+  /** The number of a kernel's text. */
+  numberOf(kernel: Kernel): number {
+    const key = kernelKey(kernel);
+    let number = this.#byKey.get(key);
+    if (number === undefined) this.#byKey.set(key, number = this.#print(kernel));
+    return number;
+  }
+
+  #print(kernel: Kernel): number {
+    const { text, scratchBytes } = printNativeKernel(kernel, this.#target);
+    this.#scratchBytes = Math.max(this.#scratchBytes, scratchBytes);
+    // Kernels that differ in what no code depends on, such as the sizes of operands, are one text.
+    let number = this.#byText.get(text);
+    if (number === undefined) this.#byText.set(text, number = this.texts.push(text) - 1);
+    return number;
+  }
+}
