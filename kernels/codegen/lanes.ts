@@ -36,11 +36,26 @@ export function joinLanes(w: Writer, lanes: readonly Value[]): Value {
   return { ...(dtype === "bool" ? w.op("i32.neg", [joined]) : joined), dtype };
 }
 
-/** Combines the results of `of` for each lane with a balanced tree. */
-export function foldLanes<T>(w: Writer, leaf: (lane: number) => T, join: (x: T, y: T) => T): T {
-  const fold = (from: number, count: number): T =>
-    count === 1 ? leaf(from) : join(fold(from, count / 2), fold(from + count / 2, count / 2));
-  return fold(0, w.lanes);
+/**
+ * Joins the lanes of vectors into scalars, as a balanced tree: each lane with its neighbour, each pair with the next
+ * pair, and so on. `join` combines two vectors, or two lanes, of each kind.
+ */
+export function foldLanes(
+  w: Writer,
+  vectors: readonly Value[],
+  join: (x: readonly Value[], y: readonly Value[]) => readonly Value[],
+): Value[] {
+  if (w.lanes === 4) {
+    // Extracting four lanes is as fast as shuffling them twice.
+    const lanes = laneNumbers(w).map((lane) => vectors.map((vector) => laneOf(w, vector, lane)));
+    return [...join(join(lanes[0], lanes[1]), join(lanes[2], lanes[3]))];
+  }
+  let joined = vectors;
+  for (let run = 1; run < w.lanes; run *= 2) {
+    const partners = laneNumbers(w).map((lane) => lane ^ run);
+    joined = join(joined, joined.map((vector) => w.op("shuffle", [vector, vector], partners)));
+  }
+  return joined.map((vector) => laneOf(w, vector, 0));
 }
 
 /** Transposes a W x W block of vectors, in log2(W) rounds of pairwise interleaving. */

@@ -7,7 +7,7 @@ import type { Index } from "../../core/index_expr.ts";
 import type { ContractKernel } from "../kernel.ts";
 import { SHORT_SUM, SUM_BLOCK } from "../long_sums.ts";
 import { BlockSum } from "./block_sum.ts";
-import { convert, f, foldLanes, i, laneOf, multiplyAdd, splat } from "./lanes.ts";
+import { convert, f, foldLanes, i, multiplyAdd, splat } from "./lanes.ts";
 import { repeat, repeatInBlocks } from "./loops.ts";
 import { printTiles } from "./print_contract_tiles.ts";
 import type { Env, Evaluator } from "./evaluator.ts";
@@ -73,7 +73,7 @@ function printDirect(kernel: ContractKernel, evaluator: Evaluator): void {
         (turn) => evaluator.env(new Map(replace).set(k.id, addIndex(scaleIndex(turn, lanes), varIndex(kLane))), kLane),
       );
       const all = w.read(partial), plus = dtype === "f32" ? f : i;
-      w.assign(sum, foldLanes(w, (at) => laneOf(w, all, at), (x, y) => plus(w, "add", x, y)));
+      w.assign(sum, foldLanes(w, [all], ([x], [y]) => [plus(w, "add", x, y)])[0]);
     }
     addUp(
       k.extent - whole,

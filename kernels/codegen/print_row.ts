@@ -15,7 +15,7 @@ import { levelsOf, type Reduce } from "./row_levels.ts";
 import { BlockSum } from "./block_sum.ts";
 import { timeOf } from "./expr_time.ts";
 import { KeptRows } from "./kept_rows.ts";
-import { bits, choose, compare, f, foldLanes, fromBits, laneNumbers, laneOf, splat, toBits } from "./lanes.ts";
+import { bits, choose, compare, f, foldLanes, fromBits, splat, toBits } from "./lanes.ts";
 import { repeat, repeatInBlocks } from "./loops.ts";
 import type { Env, Evaluator } from "./evaluator.ts";
 import { binary } from "./scalar_ops.ts";
@@ -289,21 +289,16 @@ class RowPrinter {
   /** Combines the lanes of an accumulator into a scalar one. Among equal maxima, the first index wins. */
   #joinLanes(accumulator: Accumulator, into: Accumulator): void {
     const { combine, place } = accumulator, w = this.#w;
-    const all = this.#result(accumulator),
-      places = place === undefined ? undefined : w.read(place);
-    const lanes = laneNumbers(w).map((lane) => ({
-      value: laneOf(w, all, lane),
-      place: places && laneOf(w, places, lane),
-    }));
-    const join = (x: typeof lanes[0], y: typeof lanes[0]): typeof lanes[0] => {
-      if (combine !== "argmax") return { value: binary(w, joinOf(combine), x.value, y.value), place: undefined };
-      const isFirst = bits(w, "and", ties(w, y.value, x.value), compare(w, "lt", y.place!, x.place!));
-      const better = bits(w, "or", beats(w, y.value, x.value), isFirst);
-      return { value: choose(w, better, y.value, x.value), place: choose(w, better, y.place!, x.place!) };
+    const all = [this.#result(accumulator), ...(place === undefined ? [] : [w.read(place)])];
+    const join = ([x, placeX]: readonly Value[], [y, placeY]: readonly Value[]): Value[] => {
+      if (combine !== "argmax") return [binary(w, joinOf(combine), x, y)];
+      const isFirst = bits(w, "and", ties(w, y, x), compare(w, "lt", placeY, placeX));
+      const better = bits(w, "or", beats(w, y, x), isFirst);
+      return [choose(w, better, y, x), choose(w, better, placeY, placeX)];
     };
-    const joined = foldLanes(w, (lane) => lanes[lane], join);
-    w.assign(into.best, joined.value);
-    if (into.place !== undefined) w.assign(into.place, joined.place!);
+    const [best, bestPlace] = foldLanes(w, all, join);
+    w.assign(into.best, best);
+    if (into.place !== undefined) w.assign(into.place, bestPlace);
   }
 
   /**

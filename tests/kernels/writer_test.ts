@@ -40,13 +40,13 @@ Deno.test("writer: lanes are joined, taken apart, folded and transposed, whateve
     square.forEach((value, at) => assertEquals(value, (at % lanes) * lanes + Math.floor(at / lanes)));
     const [sum, order, truths] = onHost(lanes, words, (w) => {
       const b0 = w.parameter("b0"), row: Value = { ...w.op("lanes.load", [b0], [4]), dtype: "i32" };
-      w.effect("i32.store", [b0, foldLanes(w, (lane) => laneOf(w, row, lane), (x, y) => w.op("i32.add", [x, y]))], [0]);
+      w.effect("i32.store", [b0, ...foldLanes(w, [row], ([x], [y]) => [w.op("i32.add", [x, y])])], [0]);
       const joined = joinLanes(w, Array.from({ length: lanes }, (_, lane) => laneOf(w, row, lanes - 1 - lane)));
       w.effect("i32.store", [b0, laneOf(w, joined, 1)], [4]);
       const isOdd = compare(w, "ne", bits(w, "and", row, w.literal(1, "i32")), w.literal(0, "i32"));
       const again = joinLanes(w, Array.from({ length: lanes }, (_, lane) => laneOf(w, isOdd, lane)));
       const numbers = convert(w, again, "i32");
-      w.effect("i32.store", [b0, foldLanes(w, (lane) => laneOf(w, numbers, lane), (x, y) => w.op("i32.add", [x, y]))], [
+      w.effect("i32.store", [b0, ...foldLanes(w, [numbers], ([x], [y]) => [w.op("i32.add", [x, y])])], [
         8,
       ]);
     });
