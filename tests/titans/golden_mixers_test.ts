@@ -41,6 +41,43 @@ const ATTENTION = { projection: columns("Wq", "Wk", "Wv"), out: "Wo" };
 
 const CASES: readonly Case[] = [
   { golden: "attention", mixer: "attention", options: { span: "full", maxLength: 64 }, parameters: ATTENTION },
+  {
+    golden: "linear",
+    mixer: "linear",
+    options: { convolution: 0 },
+    parameters: { projection: columns("Wq", "Wk", "Wv"), out: "Wo" },
+  },
+  {
+    golden: "linear-norm",
+    mixer: "linear",
+    options: { convolution: 0, normalizer: false },
+    parameters: { projection: columns("Wq", "Wk", "Wv"), norm: "norm", out: "Wo" },
+  },
+  ...(["rope", "none", "paper"] as const).map((rotation): Case => ({
+    golden: { rope: "retnet", none: "retnet-norope", paper: "retnet-paper" }[rotation],
+    mixer: "retnet",
+    options: { convolution: 0, retention: "powers", rotation },
+    parameters: { projection: columns("Wq", "Wk", "Wv"), gate: "Wg", norm: "norm", out: "Wo" },
+  })),
+  {
+    golden: "gla",
+    mixer: "gla",
+    options: { convolution: 0, decayRank: 4 },
+    parameters: {
+      projection: columns("Wq", "Wk", "Wv"),
+      decay: { down: "Wa1", up: "Wa2", bias: "ba" },
+      gate: "Wg",
+      norm: "norm",
+      out: "Wo",
+    },
+  },
+  {
+    golden: "hgrn2",
+    mixer: "hgrn2",
+    options: { convolution: 0 },
+    place: { block: 1, blocks: 4 },
+    parameters: { projection: columns("Wq", "Wf", "Wi"), norm: "norm", out: "Wo" },
+  },
   { golden: "swa", mixer: "attention", options: { span: "window", window: 9 }, parameters: ATTENTION },
 ];
 

@@ -107,7 +107,7 @@ for (const [name, options] of VARIANTS) {
     }
   });
 
-  const hasMemory = "miniBatch" in findMixer(options.model!)!.options;
+  const table = findMixer(options.model!)!.options, hasMemory = "miniBatch" in table || "chunk" in table;
   Deno.test(`${name}: ${hasMemory ? "memories learn only from tokens that" : "nothing depends on what"} the mask stores`, async () => {
     // What was learned from persistent tokens would go on through the momentum, stored tokens or not.
     const persistentTokens = options.model === "mag" || options.model === "mal" ? 0 : 2;
@@ -123,7 +123,7 @@ for (const [name, options] of VARIANTS) {
     assertEquals(leavesOf(all), leavesOf(plain));
     if (!hasMemory) return assertEquals(leavesOf(none), leavesOf(plain));
     const initial = leavesOf(await reference((flat: Tensor) => model.initialState(model.unflatten(flat), 1), [params]));
-    const isMemory = (leaf: string): boolean => leaf.includes("weights") || leaf.includes("surprise");
+    const isMemory = (leaf: string): boolean => /weights|surprise|memory$/.test(leaf);
     const unchanged = leavesOf(none.state), changed = leavesOf(all.state);
     for (const [leaf, values] of Object.entries(initial).filter(([leaf]) => isMemory(leaf))) {
       assert(relativeError(unchanged[leaf], values, 1) < 1e-14, `${leaf} learned from tokens that are not stored`);
@@ -350,9 +350,9 @@ Deno.test("options that cannot be are refused by name", () => {
     [{ miniBatch: 16, tile: 5 }, "tile 5"],
     [{ memoryDepth: 5 }, "memoryDepth 5: it must be an integer from 1 to 4"],
     [{ thetaMax: 0 }, "thetaMax 0"],
-    [{ model: "gpt" as "mag" }, 'model "gpt": it must be one of lmm, mac, mag, mal, attention'],
+    [{ model: "gpt" as "mag" }, 'model "gpt": it must be one of lmm, mac, mag, mal, attention, linear,'],
     [{ blocks: [] }, "blocks 0: it must be an integer from 1"],
-    [{ blocks: [{ mixer: "gpt" }] }, 'block 0 with mixer "gpt": built in are lmm, mac, mag, mal, attention'],
+    [{ blocks: [{ mixer: "gpt" }] }, 'block 0 with mixer "gpt": built in are lmm, mac, mag, mal, attention, linear,'],
     [{ blocks: [{ mixer: "lmm" }, { mixer: "mag", segment: 16 }] }, "option segment of mag in block 1"],
     [{ blocks: [{ mixer: "lmm", miniBatch: 0 }] }, "miniBatch 0: it must be an integer from 1"],
     [{ model: "attention", keyHeads: 3 }, "keyHeads 3: it must divide the heads, 2"],

@@ -1,6 +1,10 @@
 /** The built-in mixers. To add one, import it, and list it in the type and in the record. */
 import { attention } from "./attention/attention.ts";
+import { gla } from "./gla/gla.ts";
+import { hgrn2 } from "./hgrn2/hgrn2.ts";
+import { linear } from "./linear/linear.ts";
 import type { AnyMixer } from "./mixer_interface.ts";
+import { retnet } from "./retnet/retnet.ts";
 import { lmm } from "./titans/lmm.ts";
 import { mac } from "./titans/mac.ts";
 import { mag } from "./titans/mag.ts";
@@ -8,7 +12,18 @@ import { mal } from "./titans/mal.ts";
 import { tttLinear, tttMlp } from "./ttt/ttt.ts";
 
 /** The name of a built-in mixer. */
-export type MixerName = "lmm" | "mac" | "mag" | "mal" | "attention" | "tttLinear" | "tttMlp";
+export type MixerName =
+  | "lmm"
+  | "mac"
+  | "mag"
+  | "mal"
+  | "attention"
+  | "linear"
+  | "retnet"
+  | "gla"
+  | "hgrn2"
+  | "tttLinear"
+  | "tttMlp";
 
 /** The mixers by name. */
 export const MIXERS: { readonly [Name in MixerName]: AnyMixer } = {
@@ -17,6 +32,10 @@ export const MIXERS: { readonly [Name in MixerName]: AnyMixer } = {
   mag,
   mal,
   attention,
+  linear,
+  retnet,
+  gla,
+  hgrn2,
   tttLinear,
   tttMlp,
 };

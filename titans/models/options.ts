@@ -1,8 +1,13 @@
 /** The options of a model: its own, and those of the mixers in its blocks, in one flat record that files store. */
 import type { OptionsOf, OptionTable } from "../options/option_table.ts";
 import { SPAN_OPTIONS } from "../mixers/attention/options.ts";
+import { DECAY_OPTIONS } from "../mixers/gla/options.ts";
+import { LOWER_BOUND_OPTIONS } from "../mixers/hgrn2/options.ts";
+import { NORMALIZER_OPTIONS } from "../mixers/linear/options.ts";
 import type { MixerSpec } from "../mixers/mixer_interface.ts";
 import { MODEL_KINDS } from "../mixers/recipes.ts";
+import { CHUNK_OPTIONS } from "../mixers/recurrence_options.ts";
+import { RETENTION_OPTIONS } from "../mixers/retnet/options.ts";
 import { INNER_OPTIONS } from "../mixers/ttt/options.ts";
 import { ATTENTION_OPTIONS, COST_OPTIONS, HEAD_OPTIONS, MEMORY_OPTIONS } from "../mixers/titans/options.ts";
 
@@ -77,8 +82,13 @@ export const MODEL_OPTIONS = {
   ...MEMORY_OPTIONS,
   ...ATTENTION_OPTIONS,
   ...SPAN_OPTIONS,
+  ...NORMALIZER_OPTIONS,
+  ...RETENTION_OPTIONS,
+  ...DECAY_OPTIONS,
+  ...LOWER_BOUND_OPTIONS,
   ...INNER_OPTIONS,
   ...COST_OPTIONS,
+  ...CHUNK_OPTIONS,
   stackBlocks: {
     kind: "choice",
     choices: {

@@ -18,10 +18,11 @@
  * With a decay for each channel k, `exp(b_i - b_j)` is inside of the sum over k. It is split in two factors, one for
  * queries and one for keys, around a reference r between them, which makes products of matrices of it:
  *
- *     pairs in different halves of 16, 32, .. tokens      exp(b_i - r) exp(r - b_j), r at the end of the first half: at most 1
- *     pairs within 8 tokens                               the same with r in the middle: at most exp(4 * 20), since g >= -20
+ *     pairs in different halves of 8, 16, .. tokens       exp(b_i - r) exp(r - b_j), r at the end of the first half: at most 1
+ *     pairs within 4 tokens                               the same with r before the first: at most exp(4 * 20), since g >= -20
  *
- * So decays of less than e^-20 a token, 2e-9, count as that much.
+ * So decays of less than e^-20 a token, 2e-9, count as that much. A reference in the middle of pairs would do for twice as
+ * many tokens, but then the rounding of an output would depend on later tokens.
  */
 import type { Tensor } from "../../core/graph.ts";
 import { optionNames } from "../../core/options.ts";
@@ -40,6 +41,7 @@ import {
   maximum,
   minimum,
   mul,
+  neg,
   pad,
   reshape,
   sliceAxis,
@@ -91,7 +93,9 @@ export interface RecurrenceResult {
  */
 export function linearRecurrence(rows: RecurrenceRows, options: LinearRecurrenceOptions = {}): RecurrenceResult {
   checkNames("linearRecurrence", options, LINEAR_RECURRENCE_OPTIONS);
-  const [B, H, T, V] = rows.value.shape, K = rows.key.shape[3], { decay, state } = options;
+  const [B, H, T, V] = rows.value.shape, K = rows.key.shape[3], { decay } = options;
+  const state = options.state ?? zeros([B, H, K, V], rows.value.dtype);
+  if (T === 1) return linearRecurrenceStep(rows, { decay, state });
   const C = tileOf(T, options), N = Math.ceil(T / C);
   const tiles = (x: Tensor): Tensor => {
     const { shape } = x, filled = pad(x, shape.map((_, axis) => [0, axis === 2 ? N * C - T : 0]));
@@ -106,8 +110,7 @@ export function linearRecurrence(rows: RecurrenceRows, options: LinearRecurrence
       : headFactors(cumsum(tiles(decay), { axis: -1 }))
     : headFactors(constantDecays(decay, { T, C, N }));
   const added = matmul(swapAxes(factors.write(key), -1, -2), value); // [B, H, N, K, V]
-  const first = expandDims(state ?? zeros([B, H, K, V], value.dtype), 2);
-  const states = passOn(added, first, factors.keep);
+  const states = passOn(added, expandDims(state, 2), factors.keep);
   const before = sliceAxis(states, 2, 0, N);
   const output = add(factors.within(query, key, value), matmul(factors.read(query), before));
   return {
@@ -137,8 +140,8 @@ export function linearRecurrenceStep(
 /** The least logarithm of a decay per channel. */
 const LEAST_LOG_DECAY = -20;
 
-/** Tokens within which one reference serves all pairs: 4 of {@link LEAST_LOG_DECAY} to either side do not overflow. */
-const SUB_TILE = 8;
+/** Tokens within which one reference serves all pairs: so many of {@link LEAST_LOG_DECAY} do not overflow. */
+const SUB_TILE = 4;
 
 /** Tokens of a tile: where a decay is per channel, a power of two, since tiles are halved. */
 function tileOf(T: number, { decay, tile }: LinearRecurrenceOptions): number {
@@ -204,7 +207,7 @@ function channelFactors(g: Tensor): TileFactors {
   const total = sliceAxis(b, -2, C - 1, 1); // [B, H, N, 1, K]
   return {
     within: (query, key, value) => {
-      let output = withinSubTiles(query, key, { value, b });
+      let output = withinSubTiles(query, key, { value, g });
       for (let half = SUB_TILE; half < C; half *= 2) {
         output = add(output, fromFirstHalves(query, key, { value, b, half }));
       }
@@ -222,17 +225,14 @@ function parts(x: Tensor, size: number): Tensor {
   return reshape(x, [B, H, N, C / size, size, K]);
 }
 
-/** Pairs of tokens within 8. */
+/** Pairs of tokens within 4. */
 function withinSubTiles(
   query: Tensor,
   key: Tensor,
-  { value, b }: { readonly value: Tensor; readonly b: Tensor },
+  { value, g }: { readonly value: Tensor; readonly g: Tensor },
 ): Tensor {
-  const size = Math.min(SUB_TILE, b.shape[3]), sums = parts(b, size);
-  const fromMiddle = sub(sums, sliceAxis(sums, -2, Math.max(size / 2 - 1, 0), 1));
-  const weighted = tril(
-    products(mul(parts(query, size), exp(fromMiddle)), mul(parts(key, size), exp(sub(0, fromMiddle)))),
-  );
+  const size = Math.min(SUB_TILE, g.shape[3]), b = cumsum(parts(g, size), { axis: -2 });
+  const weighted = tril(products(mul(parts(query, size), exp(b)), mul(parts(key, size), exp(neg(b)))));
   return reshape(matmul(weighted, parts(value, size)), value.shape);
 }
 
