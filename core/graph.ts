@@ -129,15 +129,35 @@ export function reachable(outputs: readonly Tensor[], stops: ReadonlySet<Tensor>
   return [...seen].sort((a, b) => a.id - b.id);
 }
 
-function canonicalKey(graph: Graph): string {
-  const names = new Map<Tensor, string>();
-  graph.inputs.forEach((tensor, i) => names.set(tensor, `p${i}`));
-  const lines = graph.inputs.map((tensor, i) => `p${i}:${formatType(tensor)}`);
-  graph.nodes.forEach((node, n) => {
-    for (const output of node.outputs) if (!names.has(output)) names.set(output, `n${n}.${output.output}`);
-    lines.push(`${node.op.name}(${node.inputs.map((input) => names.get(input)).join(",")})${attrsKey(node.attrs)}`);
+/** Names nodes in the order in which a walk from the outputs leaves them: no matter in which order they were made. */
+function canonicalKey({ inputs, outputs }: Graph): string {
+  const names = new Map<Tensor, string>(), numbers = new Map<Node, number>();
+  let key = "{";
+  inputs.forEach((tensor, i) => {
+    names.set(tensor, `p${i}`);
+    key += `p${i}:${formatType(tensor)};`;
   });
-  return `{${lines.join(";")}=>${graph.outputs.map((tensor) => names.get(tensor)).join(",")}}`;
+  const nameOf = (tensor: Tensor): string =>
+    names.get(tensor) ?? `n${numbers.get(tensor.node)}${tensor.output === 0 ? "" : `.${tensor.output}`}`;
+  const stack: Node[] = [];
+  const visit = (tensor: Tensor): void => {
+    if (!names.has(tensor) && !numbers.has(tensor.node)) stack.push(tensor.node);
+  };
+  for (const output of outputs) {
+    visit(output);
+    while (stack.length > 0) {
+      const node = stack[stack.length - 1], { length } = stack;
+      if (!numbers.has(node)) node.inputs.forEach(visit);
+      if (stack.length > length) continue;
+      stack.pop();
+      if (numbers.has(node)) continue;
+      numbers.set(node, numbers.size);
+      key += node.op.name;
+      for (const input of node.inputs) key += ` ${nameOf(input)}`;
+      key += `${attrsKey(node.attrs)};`;
+    }
+  }
+  return `${key}=>${outputs.map(nameOf).join()}}`;
 }
 
 function attrKey(attr: Attr): string {
@@ -149,9 +169,20 @@ function attrKey(attr: Attr): string {
   return attrsKey(attr as Attrs);
 }
 
+/** Texts of constants' data are not worth their memory. */
+const LONGEST_KEPT_KEY = 1000;
+
+/** Passes make nodes with the attributes of others. */
+const attrsKeys = new WeakMap<Attrs, string>();
+
 /** A text that is equal for equal attributes. */
 export function attrsKey(attrs: Attrs): string {
-  return `{${Object.keys(attrs).sort().map((name) => `${name}=${attrKey(attrs[name])}`).join(",")}}`;
+  let key = attrsKeys.get(attrs);
+  if (key === undefined) {
+    key = `{${Object.keys(attrs).sort().map((name) => `${name}=${attrKey(attrs[name])}`).join(",")}}`;
+    if (key.length <= LONGEST_KEPT_KEY) attrsKeys.set(attrs, key);
+  }
+  return key;
 }
 
 /** Where nodes are made: the table of the program being traced or rebuilt, and the scope that is open. */
@@ -208,7 +239,9 @@ export class TraceContext {
       }
       if (!scope || input.node.scope.depth > scope.depth) scope = input.node.scope;
     }
-    const key = `${op.name}(${inputs.map((input) => `${input.node.id}.${input.output}`).join(",")})${attrsKey(attrs)}`;
+    let key = op.name;
+    for (const { node, output } of inputs) key += output === 0 ? ` ${node.id}` : ` ${node.id}.${output}`;
+    key += attrsKey(attrs);
     const present = this.#table.get(key);
     if (present) return present;
     const types = op.infer(inputs, attrs);

@@ -85,40 +85,100 @@ function atomRange(atom: Atom): [number, number] {
   }
 }
 
-function make(constant: number, terms: readonly Term[]): Index {
-  let min = constant, max = constant, key = "", kept = terms, size = 0;
-  for (const { coefficient } of terms) {
-    if (coefficient === 0) {
-      kept = terms.filter((term) => term.coefficient !== 0);
-      break;
+/** An index in canonical form: its terms are sorted by their keys, and no coefficient is 0. */
+class Sum implements Index {
+  readonly constant: number;
+  readonly terms: readonly Term[];
+  readonly min: number;
+  readonly max: number;
+  readonly size: number;
+  /** Whether a term is a remainder: only these recombine. */
+  readonly #hasRemainder: boolean;
+  #key: string | undefined = undefined;
+  #recombined: Index | undefined = undefined;
+
+  constructor(constant: number, terms: readonly Term[]) {
+    let min = constant, max = constant, size = 0, hasRemainder = false;
+    for (let i = 0; i < terms.length; i++) {
+      const { atom, coefficient } = terms[i];
+      let lo = 0, hi: number;
+      if (atom.kind === "var") {
+        hi = Math.max(0, atom.variable.extent - 1);
+        size++;
+      } else {
+        [lo, hi] = atomRange(atom);
+        size += atom.kind === "value" ? 1 : 1 + atom.of.size;
+        if (atom.kind === "mod") hasRemainder = true;
+      }
+      min += coefficient * (coefficient > 0 ? lo : hi);
+      max += coefficient * (coefficient > 0 ? hi : lo);
     }
+    this.constant = constant;
+    this.terms = terms;
+    this.min = min;
+    this.max = max;
+    this.size = size;
+    this.#hasRemainder = hasRemainder;
   }
-  for (const { atom, coefficient, key: name } of kept) {
-    let lo = 0, hi: number;
-    if (atom.kind === "var") hi = Math.max(0, atom.variable.extent - 1);
-    else [lo, hi] = atomRange(atom);
-    min += coefficient * (coefficient > 0 ? lo : hi);
-    max += coefficient * (coefficient > 0 ? hi : lo);
-    size += atom.kind === "div" || atom.kind === "mod" ? 1 + atom.of.size : 1;
-    key += key === "" ? `${coefficient}*${name}` : `+${coefficient}*${name}`;
+
+  /** Written when it is first asked for: most sums are parts of others and are never compared. */
+  get key(): string {
+    return this.#key ??= keyOf(this.constant, this.terms);
   }
-  if (key === "") key = `${constant}`;
-  else if (constant !== 0) key += `+${constant}`;
-  return { constant, terms: kept, min, max, key, size };
+
+  /** {@link recombine}, remembered. */
+  static recombined(index: Index): Index {
+    if (!(index instanceof Sum) || !index.#hasRemainder) return index;
+    return index.#recombined ??= shortened(index);
+  }
+}
+
+function keyOf(constant: number, terms: readonly Term[]): string {
+  if (terms.length === 0) return `${constant}`;
+  let key = `${terms[0].coefficient}*${terms[0].key}`;
+  for (let i = 1; i < terms.length; i++) key += `+${terms[i].coefficient}*${terms[i].key}`;
+  return constant === 0 ? key : `${key}+${constant}`;
 }
 
 function fromAtom(atom: Atom): Index {
-  return make(0, [{ atom, coefficient: 1, key: atomKey(atom) }]);
+  return new Sum(0, [{ atom, coefficient: 1, key: atomKey(atom) }]);
+}
+
+/** Adds multiples of sorted terms to sorted terms, in place; what cancels out is removed. */
+function addTerms(sum: Term[], terms: readonly Term[], factor: number): void {
+  if (factor === 0) return;
+  let at = 0;
+  for (let i = 0; i < terms.length; i++) {
+    const term = terms[i], { key } = term;
+    while (at < sum.length && sum[at].key < key) at++;
+    if (at === sum.length || sum[at].key !== key) sum.splice(at++, 0, scaledTerm(term, factor));
+    else {
+      const coefficient = sum[at].coefficient + factor * term.coefficient;
+      if (coefficient === 0) sum.splice(at, 1);
+      else sum[at] = { atom: sum[at].atom, coefficient, key };
+    }
+  }
+}
+
+function scaledTerm(term: Term, factor: number): Term {
+  return factor === 1 ? term : { atom: term.atom, coefficient: factor * term.coefficient, key: term.key };
 }
 
 /** The index that is always `value`. */
 export function constantIndex(value: number): Index {
-  return make(value, []);
+  return new Sum(value, []);
 }
+
+const ZERO = constantIndex(0);
+
+const variableIndices = new WeakMap<Var, Index>();
 
 /** The index that is a loop variable; a variable of extent 1 is the constant 0. */
 export function varIndex(variable: Var): Index {
-  return variable.extent <= 1 ? constantIndex(0) : fromAtom({ kind: "var", variable });
+  if (variable.extent <= 1) return ZERO;
+  let index = variableIndices.get(variable);
+  if (!index) variableIndices.set(variable, index = fromAtom({ kind: "var", variable }));
+  return index;
 }
 
 /** An index computed at run time (an integer expression), known to lie in `min .. max`. */
@@ -128,51 +188,47 @@ export function valueIndex(value: Expr, min: number, max: number): Index {
 
 /** `lhs + rhs`. */
 export function addIndex(lhs: Index, rhs: Index | number): Index {
-  if (typeof rhs === "number") return rhs === 0 ? lhs : make(lhs.constant + rhs, lhs.terms);
+  if (typeof rhs === "number") return rhs === 0 ? lhs : new Sum(lhs.constant + rhs, lhs.terms);
   if (rhs.terms.length === 0) return addIndex(lhs, rhs.constant);
   if (lhs.terms.length === 0) return addIndex(rhs, lhs.constant);
-  const terms: Term[] = [];
-  let i = 0, j = 0;
-  while (i < lhs.terms.length && j < rhs.terms.length) {
-    const a = lhs.terms[i], b = rhs.terms[j];
-    if (a.key === b.key) {
-      terms.push({ atom: a.atom, key: a.key, coefficient: a.coefficient + b.coefficient });
-      i++;
-      j++;
-    } else if (a.key < b.key) {
-      terms.push(a);
-      i++;
-    } else {
-      terms.push(b);
-      j++;
-    }
-  }
-  while (i < lhs.terms.length) terms.push(lhs.terms[i++]);
-  while (j < rhs.terms.length) terms.push(rhs.terms[j++]);
-  return make(lhs.constant + rhs.constant, terms);
+  return addScaled(lhs, rhs, 1);
+}
+
+/** `lhs + factor rhs`. */
+function addScaled(lhs: Index, rhs: Index, factor: number): Index {
+  const terms = lhs.terms.slice();
+  addTerms(terms, rhs.terms, factor);
+  return new Sum(lhs.constant + factor * rhs.constant, terms);
 }
 
 /** `index * factor`. */
 export function scaleIndex(index: Index, factor: number): Index {
   if (factor === 1) return index;
-  return make(
+  return new Sum(
     index.constant * factor,
-    index.terms.map((term) => ({ ...term, coefficient: term.coefficient * factor })),
+    factor === 0 ? [] : index.terms.map((term) => scaledTerm(term, factor)),
   );
 }
 
-/** The quotient of the terms of `index` that `by` divides, and the remaining terms. */
-function splitByDivisor(index: Index, by: number): { quotient: Index; rest: Index } {
-  const divisible = index.terms.filter((term) => term.coefficient % by === 0);
-  const others = index.terms.filter((term) => term.coefficient % by !== 0);
-  const restConstant = ((index.constant % by) + by) % by;
-  return {
-    quotient: make(
-      (index.constant - restConstant) / by,
-      divisible.map((term) => ({ ...term, coefficient: term.coefficient / by })),
-    ),
-    rest: make(restConstant, others),
-  };
+/** The terms of `index` that `by` divides, divided. */
+function quotientBy(index: Index, by: number): Index {
+  const terms: Term[] = [];
+  for (const { atom, coefficient, key } of index.terms) {
+    if (coefficient % by === 0) terms.push({ atom, coefficient: coefficient / by, key });
+  }
+  return new Sum((index.constant - restOf(index.constant, by)) / by, terms);
+}
+
+/** The terms of `index` that `by` does not divide. */
+function restBy(index: Index, by: number): Index {
+  const constant = restOf(index.constant, by);
+  let isRest = constant === index.constant;
+  for (const { coefficient } of index.terms) isRest &&= coefficient % by !== 0;
+  return isRest ? index : new Sum(constant, index.terms.filter(({ coefficient }) => coefficient % by !== 0));
+}
+
+function restOf(value: number, by: number): number {
+  return ((value % by) + by) % by;
 }
 
 /**
@@ -180,10 +236,14 @@ function splitByDivisor(index: Index, by: number): { quotient: Index; rest: Inde
  * is none.
  */
 function commonStep(index: Index, by: number): number {
-  const candidates = [...new Set(index.terms.map((term) => Math.abs(term.coefficient)))].sort((a, b) => b - a);
+  const candidates: number[] = [];
+  for (const { coefficient } of index.terms) {
+    const step = Math.abs(coefficient);
+    if (step > 1 && by % step === 0 && step !== by && !candidates.includes(step)) candidates.push(step);
+  }
+  candidates.sort((a, b) => b - a);
   for (const step of candidates) {
-    if (step <= 1 || by % step !== 0 || step === by) continue;
-    const { rest } = splitByDivisor(index, step);
+    const rest = restBy(index, step);
     if (rest.min >= 0 && rest.max < step) return step;
   }
   return 1;
@@ -193,11 +253,11 @@ function commonStep(index: Index, by: number): number {
 export function divIndex(index: Index, by: number): Index {
   invariant(Number.isInteger(by) && by > 0, `index divided by ${by}`);
   if (by === 1) return index;
-  const { quotient, rest } = splitByDivisor(index, by);
+  const quotient = quotientBy(index, by), rest = restBy(index, by);
   const low = Math.floor(rest.min / by);
   if (low === Math.floor(rest.max / by)) return addIndex(quotient, low);
   const step = commonStep(rest, by);
-  if (step > 1) return addIndex(quotient, divIndex(splitByDivisor(rest, step).quotient, by / step));
+  if (step > 1) return addIndex(quotient, divIndex(quotientBy(rest, step), by / step));
   if (rest.constant === 0 && rest.terms.length === 1 && rest.terms[0].coefficient === 1) {
     const { atom } = rest.terms[0];
     if (atom.kind === "div") return addIndex(quotient, divIndex(atom.of, atom.by * by));
@@ -209,13 +269,12 @@ export function divIndex(index: Index, by: number): Index {
 export function modIndex(index: Index, by: number): Index {
   invariant(Number.isInteger(by) && by > 0, `index modulo ${by}`);
   if (by === 1) return constantIndex(0);
-  const { rest } = splitByDivisor(index, by);
+  const rest = restBy(index, by);
   const low = Math.floor(rest.min / by);
   if (low === Math.floor(rest.max / by)) return addIndex(rest, -low * by);
   const step = commonStep(rest, by);
   if (step > 1) {
-    const parts = splitByDivisor(rest, step);
-    return addIndex(scaleIndex(modIndex(parts.quotient, by / step), step), parts.rest);
+    return addIndex(scaleIndex(modIndex(quotientBy(rest, step), by / step), step), restBy(rest, step));
   }
   if (rest.constant === 0 && rest.terms.length === 1 && rest.terms[0].coefficient === 1) {
     const { atom } = rest.terms[0];
@@ -226,8 +285,13 @@ export function modIndex(index: Index, by: number): Index {
 
 /** Row-major offset of a multi-index: `sum(index[axis] * stride[axis])`. */
 export function linearIndex(indices: readonly Index[], shape: Shape): Index {
-  const strides = stridesOf(shape);
-  return indices.reduce((sum, index, axis) => addIndex(sum, scaleIndex(index, strides[axis])), constantIndex(0));
+  const strides = stridesOf(shape), terms: Term[] = [];
+  let constant = 0;
+  for (let axis = 0; axis < indices.length; axis++) {
+    constant += strides[axis] * indices[axis].constant;
+    addTerms(terms, indices[axis].terms, strides[axis]);
+  }
+  return new Sum(constant, terms);
 }
 
 /** The multi-index of a row-major offset; inverse of {@link linearIndex} for offsets inside the shape. */
@@ -246,19 +310,24 @@ export function splitIndex(offset: Index, shape: Shape): Index[] {
  * whenever it makes the sum shorter.
  */
 export function recombine(index: Index): Index {
+  return Sum.recombined(index);
+}
+
+/** {@link recombine} of an index that has remainders. */
+function shortened(index: Index): Index {
   for (const { atom, coefficient } of index.terms) {
     if (atom.kind !== "mod") continue;
     const { of, by } = atom;
     const quotient = divIndex(of, by);
-    const without = addIndex(index, scaleIndex(modIndex(of, by), -coefficient));
-    const whole = addIndex(addIndex(without, scaleIndex(quotient, -coefficient * by)), scaleIndex(of, coefficient));
+    const without = addScaled(index, modIndex(of, by), -coefficient);
+    const whole = addScaled(addScaled(without, quotient, -coefficient * by), of, coefficient);
     if (whole.terms.length < index.terms.length) return recombine(whole);
     for (const other of index.terms) {
       if (other.atom.kind !== "mod" || other.coefficient !== coefficient * by || other.atom.of.key !== quotient.key) {
         continue;
       }
       const joined = scaleIndex(modIndex(of, by * other.atom.by), coefficient);
-      const rest = addIndex(without, scaleIndex(modIndex(quotient, other.atom.by), -other.coefficient));
+      const rest = addScaled(without, modIndex(quotient, other.atom.by), -other.coefficient);
       const sum = addIndex(rest, joined);
       if (sum.terms.length < index.terms.length) return recombine(sum);
     }
@@ -275,26 +344,39 @@ export function substituteIndex(
   replace: ReadonlyMap<number, Index>,
   mapValue: (value: Expr) => Expr = (value) => value,
 ): Index {
-  let out = constantIndex(index.constant);
-  for (const { atom, coefficient } of index.terms) {
-    let value: Index;
-    switch (atom.kind) {
-      case "var":
-        value = replace.get(atom.variable.id) ?? varIndex(atom.variable);
-        break;
-      case "div":
-        value = divIndex(substituteIndex(atom.of, replace, mapValue), atom.by);
-        break;
-      case "mod":
-        value = modIndex(substituteIndex(atom.of, replace, mapValue), atom.by);
-        break;
-      case "value":
-        value = valueIndex(mapValue(atom.value), atom.min, atom.max);
-        break;
+  const terms: Term[] = [];
+  let { constant } = index, isSame = true;
+  for (const term of index.terms) {
+    const value = substituted(term.atom, replace, mapValue);
+    if (!value) addTerms(terms, [term], 1);
+    else {
+      isSame = false;
+      constant += term.coefficient * value.constant;
+      addTerms(terms, value.terms, term.coefficient);
     }
-    out = addIndex(out, scaleIndex(value, coefficient));
   }
-  return recombine(out);
+  return recombine(isSame ? index : new Sum(constant, terms));
+}
+
+/** What takes an atom's place; undefined where it stays as it is. */
+function substituted(
+  atom: Atom,
+  replace: ReadonlyMap<number, Index>,
+  mapValue: (value: Expr) => Expr,
+): Index | undefined {
+  switch (atom.kind) {
+    case "var":
+      return replace.get(atom.variable.id);
+    case "value": {
+      const value = mapValue(atom.value);
+      return value === atom.value ? undefined : valueIndex(value, atom.min, atom.max);
+    }
+    default: {
+      const of = substituteIndex(atom.of, replace, mapValue);
+      if (of === atom.of) return undefined;
+      return atom.kind === "div" ? divIndex(of, atom.by) : modIndex(of, atom.by);
+    }
+  }
 }
 
 /** Calls `visit` for every loop variable that the index reads (not those inside run-time values). */

@@ -15,20 +15,27 @@ const MAX_ROUNDS = 8;
  * @param graph Any graph.
  */
 export function simplify(graph: Graph): Graph {
+  const known: KnownBodies = new Map();
   let current = graph;
   for (let round = 0; round < MAX_ROUNDS; round++) {
-    const next = simplifyOnce(current);
+    const next = simplifyOnce(current, known);
     if (next.key === current.key) return next;
     current = next;
   }
   return current;
 }
 
-function simplifyOnce(graph: Graph): Graph {
+/**
+ * Bodies of loops that were rebuilt, by their keys and by what their inputs are: layers that are alike have equal
+ * loops, and most loops do not change from one round to the next.
+ */
+type KnownBodies = Map<string, Graph>;
+
+function simplifyOnce(graph: Graph, known: KnownBodies): Graph {
   const context = new TraceContext();
   return withContext(context, () => {
     const inputs = graph.inputs.map((type) => parameter(context, type));
-    return new Graph(inputs, rebuild(graph, inputs), graph.names);
+    return new Graph(inputs, rebuild(graph, inputs, { known }), graph.names);
   });
 }
 
@@ -36,17 +43,17 @@ function simplifyOnce(graph: Graph): Graph {
 function rebuild(
   graph: Graph,
   inputs: readonly Tensor[],
-  keep: readonly boolean[] = graph.outputs.map(() => true),
+  { known, keep }: { readonly known: KnownBodies; readonly keep?: readonly boolean[] },
 ): Tensor[] {
-  const outputs = graph.outputs.filter((_, i) => keep[i]);
-  const live = new Graph(graph.inputs, outputs);
+  const outputs = keep ? graph.outputs.filter((_, i) => keep[i]) : graph.outputs;
+  const live = outputs.length === graph.outputs.length ? graph : new Graph(graph.inputs, outputs);
   const used = new Set<Tensor>(outputs);
   for (const node of live.nodes) for (const input of node.inputs) used.add(input);
   const map = new Map<Tensor, Tensor>(graph.inputs.map((tensor, i) => [tensor, inputs[i]]));
   for (const node of live.nodes) {
     const mapped = node.inputs.map((input) => map.get(input)!);
     const results = isScan(node)
-      ? rebuildScan(node, mapped, used)
+      ? rebuildScan(node, mapped, { used, known })
       : node.op.kind === "alias"
       ? node.op.aliased(mapped)
       : [build(node, mapped)];
@@ -84,18 +91,19 @@ function folded(node: Node, inputs: readonly Tensor[]): Tensor | undefined {
 }
 
 /** Emits a loop without unused parts. The result is sparse: unused outputs are undefined. */
-function rebuildScan(node: Node, inputs: readonly Tensor[], used: ReadonlySet<Tensor>): (Tensor | undefined)[] {
+function rebuildScan(
+  node: Node,
+  inputs: readonly Tensor[],
+  { used, known }: { readonly used: ReadonlySet<Tensor>; readonly known: KnownBodies },
+): (Tensor | undefined)[] {
   const attrs = node.attrs as ScanAttrs;
-  const { body, length, carryCount, xsCount, reverse } = attrs;
+  const { body, length, carryCount, reverse } = attrs;
   const yCount = body.outputs.length - carryCount;
   const needed = neededOf(node, attrs, used);
-  const inits = inputs.slice(0, carryCount),
-    xs = inputs.slice(carryCount, carryCount + xsCount),
-    consts = inputs.slice(carryCount + xsCount);
 
   // A carry that the body returns unchanged always has its initial value.
   const historyUsed = attrs.history.filter((_, h) => used.has(node.outputs[carryCount + yCount + h]));
-  const invariantCarry = inits.map((_, c) =>
+  const invariantCarry = range(carryCount).map((c) =>
     needed.carries[c] && body.outputs[c] === body.inputs[c] && !historyUsed.includes(c)
   );
   const carries = range(carryCount).filter((c) => needed.carries[c] && !invariantCarry[c]);
@@ -103,52 +111,16 @@ function rebuildScan(node: Node, inputs: readonly Tensor[], used: ReadonlySet<Te
   const history = historyUsed.filter((c) => carries.includes(c));
   invariant(history.length === historyUsed.length, "a history is used but its carry is dead");
 
-  const context = currentContext();
-  const isClosed = closedTest();
-  const invariants: Tensor[] = [], slicedXs: Tensor[] = [];
-  const bodyGraph = context.withScope(() => {
-    const carryParams = carries.map((c) => parameter(context, inits[c]));
-    const sliceOf = new Map<Tensor, Tensor>(), constOf = new Map<Tensor, Tensor>();
-    const slice = (x: Tensor): Tensor => {
-      const type = { shape: x.shape.slice(1), dtype: x.dtype };
-      const splat = splatValue(x);
-      if (splat !== undefined) return fill(type, splat);
-      const present = sliceOf.get(x) ?? parameter(context, type);
-      if (!sliceOf.has(x)) slicedXs.push(x);
-      sliceOf.set(x, present);
-      return present;
-    };
-    const outer = (tensor: Tensor): Tensor => {
-      if (isClosed(tensor.node)) return tensor;
-      const present = constOf.get(tensor) ?? parameter(context, tensor);
-      if (!constOf.has(tensor)) invariants.push(tensor);
-      constOf.set(tensor, present);
-      return present;
-    };
-    const params = [
-      ...inits.map((
-        init,
-        c,
-      ) => (carries.includes(c) ? carryParams[carries.indexOf(c)] : needed.carries[c] ? outer(init) : fill(init, 0))),
-      ...xs.map((x, i) => (needed.xs[i] ? slice(x) : fill({ shape: x.shape.slice(1), dtype: x.dtype }, 0))),
-      ...consts.map((tensor, i) => (needed.consts[i] ? outer(tensor) : fill(tensor, 0))),
-    ];
-    const keep = [...range(carryCount).map((c) => carries.includes(c)), ...range(yCount).map((y) => ys.includes(y))];
-    const outputs = rebuild(body, params, keep);
-    return new Graph([
-      ...carryParams,
-      ...slicedXs.map((x) => sliceOf.get(x)!),
-      ...invariants.map((tensor) => constOf.get(tensor)!),
-    ], outputs);
-  });
+  const reads = readsOf(attrs, { inputs, needed, carries });
+  const rebuilt = rebuildBody(body, { ...reads, inputs, carryCount, carries, ys, known });
   const saved = ys.filter((y) => y >= yCount - attrs.savedCount).length;
   const made = carries.length + ys.length === 0 ? [] : applyScan(
-    [...carries.map((c) => inits[c]), ...slicedXs, ...invariants],
+    [...carries.map((c) => inputs[c]), ...reads.slices, ...reads.invariants],
     {
-      body: bodyGraph,
+      body: rebuilt,
       length,
       carryCount: carries.length,
-      xsCount: slicedXs.length,
+      xsCount: reads.slices.length,
       reverse,
       history: history.map((c) => carries.indexOf(c)),
       savedCount: saved,
@@ -156,7 +128,7 @@ function rebuildScan(node: Node, inputs: readonly Tensor[], used: ReadonlySet<Te
   );
 
   const results = new Array<Tensor | undefined>(node.outputs.length).fill(undefined);
-  range(carryCount).forEach((c) => results[c] = invariantCarry[c] ? inits[c] : made[carries.indexOf(c)]);
+  range(carryCount).forEach((c) => results[c] = invariantCarry[c] ? inputs[c] : made[carries.indexOf(c)]);
   ys.forEach((y, i) => results[carryCount + y] = made[carries.length + i]);
   history.forEach((c, i) =>
     results[carryCount + yCount + attrs.history.indexOf(c)] = made[carries.length + ys.length + i]
@@ -164,13 +136,92 @@ function rebuildScan(node: Node, inputs: readonly Tensor[], used: ReadonlySet<Te
   return results;
 }
 
+/** What an input of a loop's body becomes: a parameter of a list, by its position there, or a value made inside. */
+interface Role {
+  readonly kind: "carry" | "slice" | "invariant" | "inside" | "unused";
+  readonly at: number;
+}
+
+/** What the body of a rebuilt loop reads. */
+interface LoopReads {
+  /** One for each input of the old body. */
+  readonly roles: readonly Role[];
+  /** The tensors of which each step reads a slice, each once. */
+  readonly slices: readonly Tensor[];
+  /** The tensors that every step reads, each once. */
+  readonly invariants: readonly Tensor[];
+}
+
+function readsOf(
+  { carryCount, xsCount }: ScanAttrs,
+  { inputs, needed, carries }: {
+    readonly inputs: readonly Tensor[];
+    readonly needed: Needed;
+    readonly carries: readonly number[];
+  },
+): LoopReads {
+  const isClosed = closedTest(), slices: Tensor[] = [], invariants: Tensor[] = [];
+  const isNeeded = [...needed.carries, ...needed.xs, ...needed.consts];
+  const placeIn = (list: Tensor[], tensor: Tensor): number =>
+    list.includes(tensor) ? list.indexOf(tensor) : list.push(tensor) - 1;
+  const roles = inputs.map((input, i): Role => {
+    if (carries.includes(i)) return { kind: "carry", at: carries.indexOf(i) };
+    if (!isNeeded[i]) return { kind: "unused", at: 0 };
+    const isSlice = i >= carryCount && i < carryCount + xsCount;
+    if (isSlice ? splatValue(input) !== undefined : isClosed(input.node)) return { kind: "inside", at: 0 };
+    return isSlice
+      ? { kind: "slice", at: placeIn(slices, input) }
+      : { kind: "invariant", at: placeIn(invariants, input) };
+  });
+  return { roles, slices, invariants };
+}
+
+/** Emits a loop's body without unused parts, or gives one that was rebuilt from an equal body for equal reads. */
+function rebuildBody(
+  body: Graph,
+  { roles, slices, invariants, inputs, carryCount, carries, ys, known }: LoopReads & {
+    readonly inputs: readonly Tensor[];
+    readonly carryCount: number;
+    readonly carries: readonly number[];
+    readonly ys: readonly number[];
+    readonly known: KnownBodies;
+  },
+): Graph {
+  // What is made inside may be anything.
+  const key = roles.some(({ kind }) => kind === "inside")
+    ? undefined
+    : `${roles.map(({ kind, at }) => `${kind} ${at}`).join()};${ys.join()};${body.key}`;
+  const present = key === undefined ? undefined : known.get(key);
+  if (present) return present;
+  const context = currentContext();
+  const rebuilt = context.withScope(() => {
+    const carried = carries.map((c) => parameter(context, inputs[c]));
+    const sliced = slices.map(({ shape, dtype }) => parameter(context, { shape: shape.slice(1), dtype }));
+    const outside = invariants.map((tensor) => parameter(context, tensor));
+    const parameters = roles.map(({ kind, at }, i): Tensor => {
+      if (kind === "carry") return carried[at];
+      if (kind === "slice") return sliced[at];
+      if (kind === "invariant") return outside[at];
+      const value = kind === "unused" ? 0 : splatValue(inputs[i]);
+      return value === undefined ? inputs[i] : fill(body.inputs[i], value);
+    });
+    const keep = body.outputs.map((_, i) => (i < carryCount ? carries.includes(i) : ys.includes(i - carryCount)));
+    return new Graph([...carried, ...sliced, ...outside], rebuild(body, parameters, { known, keep }));
+  });
+  if (key !== undefined) known.set(key, rebuilt);
+  return rebuilt;
+}
+
+/** Which parts of a loop are needed. */
+interface Needed {
+  readonly carries: readonly boolean[];
+  readonly ys: readonly boolean[];
+  readonly xs: readonly boolean[];
+  readonly consts: readonly boolean[];
+}
+
 /** Which carries, ys, xs and invariants of a loop are needed, given the outputs that are used. */
-function neededOf(node: Node, { body, carryCount, xsCount, history }: ScanAttrs, used: ReadonlySet<Tensor>): {
-  carries: boolean[];
-  ys: boolean[];
-  xs: boolean[];
-  consts: boolean[];
-} {
+function neededOf(node: Node, { body, carryCount, xsCount, history }: ScanAttrs, used: ReadonlySet<Tensor>): Needed {
   const yCount = body.outputs.length - carryCount;
   const ys = range(yCount).map((y) => used.has(node.outputs[carryCount + y]));
   const carries = range(carryCount).map((c) =>
@@ -179,7 +230,8 @@ function neededOf(node: Node, { body, carryCount, xsCount, history }: ScanAttrs,
   for (;;) {
     const outputs = body.outputs.filter((_, i) => (i < carryCount ? carries[i] : ys[i - carryCount]));
     const read = new Set<Tensor>(outputs);
-    for (const inner of new Graph(body.inputs, outputs).nodes) for (const input of inner.inputs) read.add(input);
+    const part = outputs.length === body.outputs.length ? body : new Graph(body.inputs, outputs);
+    for (const inner of part.nodes) for (const input of inner.inputs) read.add(input);
     const more = range(carryCount).filter((c) => !carries[c] && read.has(body.inputs[c]));
     if (more.length === 0) {
       const isRead = (tensor: Tensor): boolean => read.has(tensor);
