@@ -39,6 +39,14 @@ const columns = (...names: string[]): Source => ({ join: names, axis: 1 });
 
 const ATTENTION = { projection: columns("Wq", "Wk", "Wv"), out: "Wo" };
 
+const DELTA = {
+  projection: columns("Wq", "Wk", "Wv"),
+  convolution: { taps: { join: ["conv_q", "conv_k", "conv_v"], axis: 0 } },
+  rate: "Wb",
+  norm: "norm",
+  out: "Wo",
+} as const;
+
 const CASES: readonly Case[] = [
   { golden: "attention", mixer: "attention", options: { span: "full", maxLength: 64 }, parameters: ATTENTION },
   {
@@ -79,6 +87,41 @@ const CASES: readonly Case[] = [
     parameters: { projection: columns("Wq", "Wf", "Wi"), norm: "norm", out: "Wo" },
   },
   { golden: "swa", mixer: "attention", options: { span: "window", window: 9 }, parameters: ATTENTION },
+  {
+    golden: "mamba",
+    mixer: "mamba",
+    options: { stateWidth: 8, stepRank: 2 },
+    parameters: {
+      projection: "Win",
+      convolution: { taps: "conv", bias: "convBias" },
+      selection: "Wx",
+      step: { weight: "Wdt", bias: "dtBias" },
+      logRate: { transpose: "A_log" },
+      skip: "skip",
+      out: "Wout",
+    },
+  },
+  {
+    golden: "mamba2",
+    mixer: "mamba2",
+    options: { stateWidth: 8 },
+    parameters: {
+      projection: "Win",
+      convolution: { taps: "conv", bias: "convBias" },
+      stepBias: "dtBias",
+      logRate: "A_log",
+      skip: "skip",
+      norm: "norm",
+      out: "Wout",
+    },
+  },
+  { golden: "delta", mixer: "deltaNet", options: {}, parameters: DELTA },
+  {
+    golden: "gated-delta",
+    mixer: "gatedDeltaNet",
+    options: { keyRatio: 1 },
+    parameters: { ...DELTA, decay: { weight: "Wa", bias: "dtBias", logRate: "A_log" }, gate: "Wg" },
+  },
 ];
 
 /** A tensor from its source. */

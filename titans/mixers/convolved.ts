@@ -21,9 +21,13 @@ export interface ConvolvedState {
   readonly convolution?: Tensor;
 }
 
-/** Describes a convolution over W tokens, or none where W is 0. */
-export function convolvedParameters(channels: number, taps: number): Convolved<Parameter> {
-  return taps === 0 ? {} : { convolution: shortConvolutionParameters(channels, taps) };
+/** Describes a convolution over W tokens, perhaps with a bias, or none where W is 0. */
+export function convolvedParameters(
+  channels: number,
+  taps: number,
+  options?: { readonly bias?: boolean },
+): Convolved<Parameter> {
+  return taps === 0 ? {} : { convolution: shortConvolutionParameters(channels, taps, options) };
 }
 
 /** The state before the first token. */

@@ -1,8 +1,12 @@
 /** The built-in mixers. To add one, import it, and list it in the type and in the record. */
 import { attention } from "./attention/attention.ts";
+import { deltaNet } from "./delta/delta_net.ts";
+import { gatedDeltaNet } from "./delta/gated_delta_net.ts";
 import { gla } from "./gla/gla.ts";
 import { hgrn2 } from "./hgrn2/hgrn2.ts";
 import { linear } from "./linear/linear.ts";
+import { mamba } from "./mamba/mamba.ts";
+import { mamba2 } from "./mamba/mamba2.ts";
 import type { AnyMixer } from "./mixer_interface.ts";
 import { retnet } from "./retnet/retnet.ts";
 import { lmm } from "./titans/lmm.ts";
@@ -22,6 +26,10 @@ export type MixerName =
   | "retnet"
   | "gla"
   | "hgrn2"
+  | "mamba"
+  | "mamba2"
+  | "deltaNet"
+  | "gatedDeltaNet"
   | "tttLinear"
   | "tttMlp";
 
@@ -36,6 +44,10 @@ export const MIXERS: { readonly [Name in MixerName]: AnyMixer } = {
   retnet,
   gla,
   hgrn2,
+  mamba,
+  mamba2,
+  deltaNet,
+  gatedDeltaNet,
   tttLinear,
   tttMlp,
 };

@@ -1,9 +1,11 @@
 /** The options of a model: its own, and those of the mixers in its blocks, in one flat record that files store. */
 import type { OptionsOf, OptionTable } from "../options/option_table.ts";
 import { SPAN_OPTIONS } from "../mixers/attention/options.ts";
+import { DELTA_RULE_OPTIONS } from "../mixers/delta/options.ts";
 import { DECAY_OPTIONS } from "../mixers/gla/options.ts";
 import { LOWER_BOUND_OPTIONS } from "../mixers/hgrn2/options.ts";
 import { NORMALIZER_OPTIONS } from "../mixers/linear/options.ts";
+import { STATE_SPACE_OPTIONS } from "../mixers/mamba/options.ts";
 import type { MixerSpec } from "../mixers/mixer_interface.ts";
 import { MODEL_KINDS } from "../mixers/recipes.ts";
 import { CHUNK_OPTIONS } from "../mixers/recurrence_options.ts";
@@ -86,6 +88,8 @@ export const MODEL_OPTIONS = {
   ...RETENTION_OPTIONS,
   ...DECAY_OPTIONS,
   ...LOWER_BOUND_OPTIONS,
+  ...STATE_SPACE_OPTIONS,
+  ...DELTA_RULE_OPTIONS,
   ...INNER_OPTIONS,
   ...COST_OPTIONS,
   ...CHUNK_OPTIONS,
