@@ -10,6 +10,7 @@ import { PhaseTimer } from "./phases.ts";
 import { planMemory } from "./plan_memory.ts";
 import { Program } from "./program.ts";
 import { schedule } from "./schedule.ts";
+import { tile } from "./tiling/tile.ts";
 
 /** Options of {@link compile}. */
 export interface CompileOptions extends CompileWatch {
@@ -57,7 +58,9 @@ export async function compile<Args extends readonly unknown[], R>(
   const donated = donatedLeaves(inputTree, options.donate ?? []);
   const graph = simplify(traced);
   timer.end("simplify");
-  const scheduled = device.needsPlan ? takeDonated(schedule(graph, device.limits), donated) : undefined;
+  const scheduled = device.needsPlan
+    ? takeDonated(schedule(tile(graph, device.limits.tile), device.limits), donated)
+    : undefined;
   if (scheduled) timer.end("schedule");
   const plan = scheduled && planMemory(scheduled, device.limits);
   if (plan) timer.end("plan");

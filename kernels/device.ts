@@ -5,6 +5,7 @@ import { formatType } from "../core/shape.ts";
 import type { HostArray } from "./host_data.ts";
 import type { PhaseListener } from "./phases.ts";
 import type { Plan } from "./plan.ts";
+import type { TileSize } from "./tiling/plan.ts";
 
 /** The description of a device. */
 export interface DeviceInfo {
@@ -84,6 +85,8 @@ export interface DeviceLimits {
   readonly alignmentBytes: number;
   /** Number of elements that kernels load as one vector. */
   readonly lanes: number;
+  /** How large the tiles of attention's scores are. Default: 1 MiB. */
+  readonly tile?: TileSize;
 }
 
 /** Memory and programs on one piece of hardware. Owned by the caller; there is no global device. */

@@ -28,6 +28,7 @@ export {
   type RequestOptions,
 } from "./devices/registry.ts";
 export type { ArrayRecord, CompileWatch, Device, DeviceArray, DeviceInfo, DeviceLimits } from "./device.ts";
+export type { TileSize } from "./tiling/plan.ts";
 export { BaseDevice } from "./devices/base_device.ts";
 export { StoredArray } from "./devices/stored_array.ts";
 export { type DeviceResult, type HostResult, Program, type ProgramArguments, type ProgramRecord } from "./program.ts";

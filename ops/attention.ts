@@ -38,7 +38,7 @@ const ATTENTION_OPTIONS = optionNames<AttentionOptions>({
 /**
  * `softmax(scale q k^T) v`, each query over the keys that it sees. Shapes: q `[B, H, T, K]`, k `[B, H, S, K]`, v `[B,
  * H, S, V]`, result `[B, H, T, V]`; any leading axes, the same in all three. Restrictions combine: a key must pass each
- * that is given. A query that sees no key averages all of them.
+ * that is given. A query that sees no key averages all of them. Memory: large scores are computed a tile at a time.
  * @throws {ShapeError} if the shapes do not match, or a length is not a positive integer.
  * @throws {DTypeError} if the dtypes differ or are not floats.
  */

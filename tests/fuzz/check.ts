@@ -13,6 +13,7 @@ import { takeDonated } from "../../kernels/in_place.ts";
 import { planMemory } from "../../kernels/plan_memory.ts";
 import type { Plan } from "../../kernels/plan.ts";
 import { schedule } from "../../kernels/schedule.ts";
+import { tile, type TileSize } from "../../kernels/tiling/tile.ts";
 import * as ops from "../../ops/mod.ts";
 import { byHand } from "./by_hand.ts";
 import { evaluatePlan } from "../kernels/evaluate_plan.ts";
@@ -248,7 +249,10 @@ async function checkOn({ name, kind, device }: Target, prepared: Prepared): Prom
   const graphAgain = simplify(traceProgram(program).graph);
   const again = await sourcesOn(device, {
     graph: graphAgain,
-    plan: planMemory(takeDonated(schedule(graphAgain, device.limits), donated), device.limits),
+    plan: planMemory(
+      takeDonated(schedule(tile(graphAgain, tileOf(program)), device.limits), donated),
+      device.limits,
+    ),
     donated,
   });
   if (again.join("\n") !== runs.sources.join("\n")) {
@@ -260,10 +264,17 @@ function donatedOf({ donate }: FuzzProgram): number[] {
   return donate.toSorted((a, b) => a - b);
 }
 
+/** Tiles of a size that small programs have several of, whole tensors for every other one. */
+function tileOf({ seed }: FuzzProgram): TileSize | undefined {
+  return seed % 2 === 0 ? undefined : { elements: 4 << (seed % 5), rows: 1 + seed % 3, recomputed: 0 };
+}
+
 /** Schedules and plans for a device, checking each pass. */
 function planned(device: Device, kind: string, { program, graph, inputs, schedules }: Prepared): Plan {
   const donated = donatedOf(program);
-  const scheduled = attempt("schedule", () => takeDonated(schedule(graph, device.limits), donated), kind);
+  const tiled = attempt("tile", () => tile(graph, tileOf(program)), kind);
+  attempt("tile", () => verify(tiled), kind);
+  const scheduled = attempt("schedule", () => takeDonated(schedule(tiled, device.limits), donated), kind);
   const broken = brokenRule(scheduled);
   if (broken) throw new Stop({ stage: "schedule", device: kind, message: broken });
   const plan = attempt("plan", () => planMemory(scheduled, device.limits), kind);

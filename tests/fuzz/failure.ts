@@ -7,7 +7,7 @@ import { allSteps, type FuzzProgram } from "./program.ts";
  * pass changed a value, or broke a rule. `compile`: a device refused the program. `device`: printer or executor, since
  * everything before agrees. `repeat`: the same program came out differently.
  */
-export type Stage = "trace" | "gradient" | "simplify" | "schedule" | "plan" | "compile" | "device" | "repeat";
+export type Stage = "trace" | "gradient" | "simplify" | "tile" | "schedule" | "plan" | "compile" | "device" | "repeat";
 
 /** One wrong element. */
 export interface Wrong {

@@ -9,6 +9,7 @@ import { mebibytes } from "../../plan_memory.ts";
 import { kernelKey } from "../../kernel_key.ts";
 import type { KernelStep, ValueId } from "../../plan.ts";
 import { PhaseTimer } from "../../phases.ts";
+import type { TileSize } from "../../tiling/plan.ts";
 import { BaseDevice } from "../base_device.ts";
 import { WebGpuArray } from "./array.ts";
 import type { PoolBuffer } from "./buffers.ts";
@@ -122,6 +123,9 @@ export interface WebGpuLimits extends DeviceLimits {
   readonly maxComputeWorkgroupsPerDimension: number;
 }
 
+/** Large enough to occupy a GPU at each dispatch, small enough for the second-level cache of most. */
+const TILE: TileSize = { elements: 2 ** 21, rows: 64, recomputed: 2 ** 24 };
+
 function limitsOf(limits: GPUSupportedLimits): WebGpuLimits {
   // A binding alignment that every adapter supports, so that plans are the same on all of them.
   const alignmentBytes = 256, maxBufferBytes = Math.floor(limits.maxBufferSize / alignmentBytes) * alignmentBytes;
@@ -131,6 +135,7 @@ function limitsOf(limits: GPUSupportedLimits): WebGpuLimits {
     maxBufferBytes,
     alignmentBytes,
     lanes: 4,
+    tile: TILE,
     maxBufferSize: limits.maxBufferSize,
     maxComputeInvocationsPerWorkgroup: limits.maxComputeInvocationsPerWorkgroup,
     maxComputeWorkgroupStorageSize: limits.maxComputeWorkgroupStorageSize,
