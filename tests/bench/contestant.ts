@@ -6,6 +6,9 @@
  * alike.
  */
 
+/** What computes. */
+export type Processor = "cpu" | "webgpu";
+
 /** The jobs that all contestants know by name. Sizes and data are those of each job's description in `jobs.ts`. */
 export type JobName =
   | "matmul 256"
@@ -40,10 +43,8 @@ export interface Prepared {
 export interface Contestant {
   /** Such as `mneme`, `jax-js`, `tfjs`, `torch`, `titans-pytorch`. */
   readonly library: string;
-  /**
-   * Where it runs: `cpu` (WebAssembly or native code) or `webgpu`. Only contestants of one kind of device are compared.
-   */
-  readonly device: "cpu" | "webgpu";
+  /** Where it runs: on the CPU (WebAssembly or native code) or through WebGPU. Only contestants of one are compared. */
+  readonly device: Processor;
   /** Version of the library and what it runs on. */
   readonly description: string;
   /** Whether it can do a job. */

@@ -2,10 +2,12 @@
 import { UsageError } from "../../cli/errors.ts";
 import { describeFlags, type Flag, integer, parseFlags, text, toggle } from "../../cli/flags.ts";
 import { describeExamples } from "../../cli/help.ts";
-import { requestDevice } from "../../kernels/mod.ts";
+import { DEVICE_NAMES } from "../../kernels/devices/registry.ts";
+import { type DeviceName, requestDevice } from "../../kernels/mod.ts";
+import { PEER_NAMES } from "./peers/mod.ts";
 
 /** A kind of device that is timed. */
-export type TimedDevice = "cpu" | "webgpu";
+export type TimedDevice = Exclude<DeviceName, "reference">;
 
 /** What is asked for. */
 export interface Options {
@@ -13,9 +15,13 @@ export interface Options {
   readonly devices: readonly (TimedDevice | "auto")[];
   /** Only what has this in its name. */
   readonly filter?: string;
+  /** Other libraries to compare with. */
+  readonly libraries: readonly string[];
+  /** Threads on the CPU. Default: one per core. */
+  readonly threads?: number;
   /** Another checkout to compare with. */
   readonly against?: string;
-  /** What to explain; the default jobs unless given. */
+  /** What to explain. Default: the chunk layer and a training step. */
   readonly job?: string;
   /** Where figures go as JSON. */
   readonly json: string;
@@ -26,15 +32,16 @@ export interface Options {
   readonly help: boolean;
 }
 
-const DEVICES = ["auto", "cpu", "webgpu"] as const;
+const TIMED = DEVICE_NAMES.filter((name): name is TimedDevice => name !== "reference");
+const DEVICES = ["auto", ...TIMED] as const;
 
 const devices: Flag<Options["devices"]> = {
-  help: "the devices to time: auto is a GPU if there is one, else cpu; several flags, or all",
-  placeholder: "auto|cpu|webgpu|all",
+  help: "the devices to time: auto is the one that training would take; several flags, or all",
+  placeholder: `${DEVICES.join("|")}|all`,
   fallback: ["auto"],
   read: (words, flag) => {
     const found = words.split(",").flatMap((word): readonly (typeof DEVICES)[number][] => {
-      if (word === "all") return ["cpu", "webgpu"];
+      if (word === "all") return TIMED;
       const device = DEVICES.find((device) => device === word);
       if (device) return [device];
       throw new UsageError(`${flag} cannot be ${JSON.stringify(word)}: it is one of ${DEVICES.join(", ")}, all`);
@@ -43,11 +50,27 @@ const devices: Flag<Options["devices"]> = {
   },
 };
 
+const libraries: Flag<readonly string[]> = {
+  help: "run the same jobs on other libraries, alternating, each in its own process (default: all of them)",
+  placeholder: "[NAME,...]",
+  fallback: PEER_NAMES,
+  read: (words, flag) => {
+    const names = words === "" ? PEER_NAMES : words.split(",");
+    const unknown = names.find((name) => !PEER_NAMES.includes(name));
+    if (unknown === undefined) return names;
+    throw new UsageError(`${flag} cannot be ${JSON.stringify(unknown)}: it is one of ${PEER_NAMES.join(", ")}`);
+  },
+};
+
 /** The flags. */
 export const BENCH_FLAGS = {
   device: devices,
   filter: text("TEXT", "only cases with this in their name"),
-  peers: toggle("run the same jobs on other libraries, alternating, each in its own process"),
+  peers: libraries,
+  threads: integer("number of threads on the CPU, for --peers (default: one per core)", undefined, {
+    min: 1,
+    max: 1024,
+  }),
   explain: text(
     "[JOB]",
     "the ten most expensive kernels of a job (default: the chunk layer and the MAC training step)",
@@ -69,7 +92,7 @@ const MODES = ["peers", "explain", "scaling", "against", "first-step"] as const;
 /** Reads a command line. @throws {UsageError} for what cannot be. */
 export function readOptions(args: readonly string[]): Options {
   if (args.includes("--help") || args.includes("-h")) {
-    return { mode: "own", devices: [], json: "", quick: false, help: true };
+    return { mode: "own", devices: [], libraries: [], json: "", quick: false, help: true };
   }
   const { values, given } = parseFlags(normalize(args), BENCH_FLAGS, "bench");
   const modes = MODES.filter((mode) => given.has(mode));
@@ -80,8 +103,10 @@ export function readOptions(args: readonly string[]): Options {
   if (values.json === "") throw new UsageError("--json needs a value: --json FILE");
   return {
     mode,
-    devices: mode === "peers" && !given.has("device") ? ["cpu", "webgpu"] : values.device,
+    devices: mode === "peers" && !given.has("device") ? TIMED : values.device,
     filter: values.filter?.toLowerCase(),
+    libraries: values.peers,
+    threads: values.threads,
     against: values.against,
     job: values.explain?.toLowerCase() || undefined,
     json: values.json ?? `bench/${mode === "own" ? "results" : mode}.json`,
@@ -91,6 +116,9 @@ export function readOptions(args: readonly string[]): Options {
   };
 }
 
+/** Flags whose value may be left out. */
+const OPEN_FLAGS: ReadonlySet<string> = new Set(["--explain", "--peers"]);
+
 /** One `--device` in place of several, and `--explain=` where no job is named. */
 function normalize(args: readonly string[]): string[] {
   const rest: string[] = [], devices: string[] = [];
@@ -99,7 +127,7 @@ function normalize(args: readonly string[]): string[] {
     const hasValue = next !== undefined && !next.startsWith("--");
     if (word.startsWith("--device=")) devices.push(word.slice("--device=".length));
     else if (word === "--device" && hasValue) devices.push(args[++i]);
-    else if (word === "--explain") rest.push(`--explain=${hasValue ? args[++i] : ""}`);
+    else if (OPEN_FLAGS.has(word)) rest.push(`${word}=${hasValue ? args[++i] : ""}`);
     else rest.push(word);
   }
   return devices.length > 0 ? [`--device=${devices.join()}`, ...rest] : rest;
@@ -112,7 +140,7 @@ export async function timedDevices(devices: Options["devices"]): Promise<TimedDe
     if (kind !== "auto") found.push(kind);
     else {
       const device = await requestDevice();
-      found.push(device.info.kind === "webgpu" ? "webgpu" : "cpu");
+      found.push(device.info.kind as TimedDevice);
       device.dispose();
     }
   }
@@ -124,8 +152,9 @@ const EXAMPLES: readonly (readonly [command: string, effect: string])[] = [
   ["deno task bench --device all --filter matmul", "the products, on the processor and on WebGPU"],
   [
     "deno task bench --peers --filter 'chunk layer'",
-    "one job here, on jax-js and TensorFlow.js, and on PyTorch where it is",
+    "one job here, on jax-js and TensorFlow.js, and on PyTorch where Python has it",
   ],
+  ["deno task bench --peers torch,torch.compile --device cpu --threads 1", "against PyTorch alone, on one core"],
   [
     "deno task bench --against ../before",
     "this checkout's speed against that of another, such as a worktree of an earlier commit",

@@ -3,7 +3,7 @@
  *
  * The default mode times the library's own kernels, layers, training steps and decoding (own.ts); `--peers` the same
  * jobs on other libraries (peers.ts); `--against FOLDER` the same cases in another checkout (against.ts); `--explain`
- * shows a job's dearest kernels (explain.ts); `--scaling` what a token costs as sequences grow (scaling.ts);
+ * shows a job's most expensive kernels (explain.ts); `--scaling` what a token costs as sequences grow (scaling.ts);
  * `--first-step` the time until the first training step (first_step.ts).
  */
 import { CommandError, exitCode, formatError } from "../../cli/errors.ts";

@@ -1,13 +1,25 @@
-/** This library as a contestant's process: `own_child.ts cpu|webgpu`, spoken to as `peers/protocol.ts` says. */
-import { type DeviceKind, requestDevice } from "@mneme/titans";
+/** This library as a contestant's process: `own_child.ts DEVICE [THREADS]`, spoken to as `peers/protocol.ts` says. */
+import { type Device, type DeviceKind, requestDevice } from "@mneme/titans";
 import { VERSION } from "../../cli/version.ts";
 import { load, type Loaded } from "./computation.ts";
 import type { JobName, Prepared } from "./contestant.ts";
 import { ownJob } from "./own_jobs.ts";
+import { requestNativeDevice } from "../../kernels/devices/native/device.ts";
+import { requestCpuDevice } from "../../kernels/mod.ts";
 import { peakRssBytes, serve } from "./peers/protocol.ts";
 
+const [kind, threads] = Deno.args;
+
+/** Opens the device, with a number of threads where it lets them be chosen. */
+async function open(): Promise<Device> {
+  const options = { threads: Number(threads) };
+  if (threads && kind === "cpu") return await requestCpuDevice(options);
+  if (threads && kind === "native") return await requestNativeDevice(options);
+  return await requestDevice({ kind: kind as DeviceKind });
+}
+
 await serve(async () => {
-  const device = await requestDevice({ kind: Deno.args[0] as DeviceKind });
+  const device = await open();
   let loaded: Loaded | undefined;
   const prepare = async (job: JobName): Promise<Prepared> => {
     const computation = ownJob(job);

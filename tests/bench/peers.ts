@@ -2,14 +2,16 @@
 import { CommandError } from "../../cli/errors.ts";
 import { requestDevice } from "../../kernels/mod.ts";
 import { load } from "./computation.ts";
-import type { Contestant, JobName, Prepared } from "./contestant.ts";
+import type { Contestant, JobName, Prepared, Processor } from "./contestant.ts";
 import { type Options, type TimedDevice, timedDevices } from "./flags.ts";
 import { JOBS } from "./jobs.ts";
 import type { Effort } from "./measure.ts";
-import { openOwn, OWN } from "./own_contestant.ts";
+import { isOwn, openOwn, OWN, processorOf } from "./own_contestant.ts";
 import { ownJob } from "./own_jobs.ts";
+import { peerContestants, type PeerOptions } from "./peers/mod.ts";
 import { Progress } from "./progress.ts";
 import { summarize, type Timing } from "./statistics.ts";
+import { openPeak, type Peak } from "./yardsticks/fma.ts";
 
 /** How far a contestant's number may be from the f64 reference's: 1 in 1000. */
 const TOLERANCE = 1e-3;
@@ -26,12 +28,17 @@ export interface Entry extends Partial<Timing> {
   readonly error?: string;
 }
 
-/** A job on a kind of device. Ratios above 1 mean that this library is faster. */
+/** A job on the CPU or the GPU. Ratios above 1 mean that this library is faster. */
 export interface JobComparison {
   readonly job: JobName;
+  /** The device that the ratios are of. */
   readonly device: TimedDevice;
   /** The number that all must reach, from the reference device. */
   readonly expected: number;
+  /** Floating-point operations of a run, where counting says something. */
+  readonly flops?: number;
+  /** The most multiply-adds per nanosecond that a loop in C reached between the runs, as GFLOP/s; on the CPU only. */
+  readonly peakGflops?: number;
   /** In the order of turns, this library first. */
   readonly entries: readonly Entry[];
   /** The fastest peer's minimum over ours; undefined if no peer did the job. */
@@ -49,7 +56,7 @@ export interface JobComparison {
 export interface PeersReport {
   readonly contestants: readonly {
     readonly library: string;
-    readonly device: TimedDevice;
+    readonly device: Processor;
     readonly description: string;
   }[];
   /** Contestants that could not take part, and why. */
@@ -58,7 +65,7 @@ export interface PeersReport {
 }
 
 /** Peers in native code, which a JavaScript user cannot pick; they show how far the machine goes. */
-const NATIVE: ReadonlySet<string> = new Set(["torch", "titans-pytorch"]);
+const NATIVE: ReadonlySet<string> = new Set(["torch", "torch.compile", "titans-pytorch"]);
 
 /** What others' threads get to fall asleep before a turn: some wait by spinning for a while. */
 const PAUSE_MS = 50;
@@ -75,17 +82,36 @@ export async function runPeers(options: Options, effort: Effort, write: (line: s
   }
   const kinds = await timedDevices(options.devices), missing: string[] = [];
   const contestants: Contestant[] = [];
+  const counted = JOBS.some(({ name, flops }) => flops !== undefined && chosen.includes(name));
+  let peak: Peak | undefined;
+  if (counted && kinds.some((kind) => processorOf(kind) === "cpu")) {
+    peak = await openPeak(`${options.json.replace(/\.json$/, "")}.fma`, options.threads);
+    if (!peak) missing.push("left out: the arithmetic peak of the CPU, because no C compiler was found");
+  }
   try {
-    for (const kind of kinds) contestants.push(await openOwn(kind));
-    contestants.push(...await openPeers(kinds, missing));
+    // On each processor, the first device is the one that is compared.
+    const firsts = new Map<Processor, TimedDevice>();
+    for (const kind of kinds) {
+      const processor = processorOf(kind), isFirst = !firsts.has(processor);
+      try {
+        contestants.push(await openOwn(kind, isFirst ? OWN : `${OWN}, ${kind}`, options.threads));
+        if (isFirst) firsts.set(processor, kind);
+      } catch (error) {
+        // What was not asked for by name need not be there.
+        if (kinds.length === 1) throw error;
+        missing.push(`left out: ${(error as Error).message}`);
+      }
+    }
+    const { libraries, threads } = options;
+    contestants.push(...await openPeers({ devices: [...firsts.keys()], libraries, threads }, missing));
     for (const line of missing) write(`${line}\n`);
-    const progress = new Progress(kinds.length * chosen.length, write), jobs: JobComparison[] = [];
+    const progress = new Progress(firsts.size * chosen.length, write), jobs: JobComparison[] = [];
     for (const job of chosen) {
       const expected = await referenceCheck(job);
-      for (const device of kinds) {
+      for (const [processor, device] of firsts) {
         progress.next(`${device}: ${job}`);
-        const able = contestants.filter((contestant) => contestant.device === device && contestant.knows(job));
-        jobs.push(await compare(able, { job, device, expected, effort }));
+        const able = contestants.filter((contestant) => contestant.device === processor && contestant.knows(job));
+        jobs.push(await compare(able, { job, device, expected, effort, peak: processor === "cpu" ? peak : undefined }));
       }
     }
     return {
@@ -98,10 +124,12 @@ export async function runPeers(options: Options, effort: Effort, write: (line: s
   }
 }
 
-async function openPeers(devices: readonly TimedDevice[], missing: string[]): Promise<readonly Contestant[]> {
+async function openPeers(
+  { devices, libraries, threads }: PeerOptions,
+  missing: string[],
+): Promise<readonly Contestant[]> {
   try {
-    const { peerContestants } = await import("./peers/mod.ts");
-    return await peerContestants({ devices, write: (line) => missing.push(line) });
+    return await peerContestants({ devices, libraries, threads, write: (line) => missing.push(line) });
   } catch (error) {
     missing.push(`no peers: ${error instanceof Error ? error.message.split("\n")[0] : error}`);
     return [];
@@ -126,6 +154,7 @@ interface Comparison {
   readonly device: TimedDevice;
   readonly expected: number;
   readonly effort: Effort;
+  readonly peak?: Peak;
 }
 
 /** A contestant at work: the times of its runs so far, and why it stopped, if it did. */
@@ -139,11 +168,12 @@ interface Turn {
 
 async function compare(
   contestants: readonly Contestant[],
-  { job, device, expected, effort }: Comparison,
+  { job, device, expected, effort, peak }: Comparison,
 ): Promise<JobComparison> {
   const turns = contestants.map((contestant): Turn => ({ contestant, times: [] }));
   for (const turn of turns) await attempt(turn, () => prepare(turn, job, expected));
-  const started = performance.now();
+  const { flops } = JOBS.find(({ name }) => name === job)!, started = performance.now();
+  let peakGflops: number | undefined;
   for (
     let round = 0;
     round < effort.rounds && (round < effort.leastRounds || performance.now() - started < effort.budgetMs);
@@ -157,9 +187,10 @@ async function compare(
         do turn.times.push(await turn.contestant.run()); while (performance.now() - began < effort.turnMs);
       });
     }
+    if (peak && flops) peakGflops = Math.max(peakGflops ?? 0, await peak.measure());
   }
   for (const turn of turns) await attempt(turn, async () => void (turn.memory = await turn.contestant.memory()));
-  return { job, device, expected, ...summarizeTurns(turns) };
+  return { job, device, expected, flops, peakGflops, ...summarizeTurns(turns) };
 }
 
 /** Does something unless the contestant has failed before; a failure is kept for the table. */
@@ -181,7 +212,7 @@ async function prepare(turn: Turn, job: JobName, expected: number): Promise<void
   const { check } = prepared;
   if (check === undefined || Math.abs(check - expected) <= TOLERANCE * Math.abs(expected)) return;
   const wrong = `computes something else: ${check} instead of ${expected}`;
-  if (contestant.library === OWN) throw new CommandError(`${job} on ${contestant.device} ${wrong}`);
+  if (isOwn(contestant.library)) throw new CommandError(`${job} on ${contestant.device} ${wrong}`);
   throw new Error(wrong);
 }
 
@@ -205,11 +236,11 @@ function summarizeTurns(
     a.minMs! - b.minMs!
   );
   if (own?.minMs === undefined || peers.length === 0) return { entries, ratios: {} };
-  const scripts = peers.filter(({ library }) => !NATIVE.has(library));
+  const others = peers.filter(({ library }) => !isOwn(library));
+  const scripts = others.filter(({ library }) => !NATIVE.has(library));
   return {
     entries,
-    ratio: peers[0].minMs! / own.minMs,
-    bestPeer: peers[0].library,
+    ...(others.length > 0 ? { ratio: others[0].minMs! / own.minMs, bestPeer: others[0].library } : {}),
     ratios: Object.fromEntries(peers.map(({ library, minMs }) => [library, minMs! / own.minMs!])),
     ...(scripts.length > 0
       ? {

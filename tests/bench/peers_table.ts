@@ -1,33 +1,58 @@
 /** The comparison as tables. */
-import { OWN } from "./own_contestant.ts";
+import { OWN, processorOf } from "./own_contestant.ts";
 import type { Entry, JobComparison, PeersReport } from "./peers.ts";
 import { digits, formatTable, megabytes } from "./table.ts";
 
-const HEADER = ["", "first ms", "min ms", "median", "runs", "RSS MB", "device MB", "x ours", "remark"];
+const HEADER = [
+  "",
+  "first ms",
+  "min ms",
+  "median",
+  "90%",
+  "runs",
+  "GFLOP/s",
+  "of peak",
+  "RSS MB",
+  "device MB",
+  "x ours",
+  "remark",
+];
 
-/** A table a device and job, then the summary of ratios a device. */
+/** A table per device and job, then the summary of ratios per device. */
 export function peersTables({ contestants, missing, jobs }: PeersReport): string {
   const devices = [...new Set(jobs.map(({ device }) => device))];
   return devices.map((device) => {
     const own = jobs.filter((job) => job.device === device);
-    const names = contestants.filter((contestant) => contestant.device === device).map(({ description }) =>
+    const names = contestants.filter((contestant) => contestant.device === processorOf(device)).map(({ description }) =>
       `  ${description}\n`
     ).join("");
     return `jobs on ${device}\n${names}\n${own.map(jobTable).join("\n")}\n${summaryTable(own)}`;
   }).join("\n") + missing.map((line) => `${line}\n`).join("");
 }
 
-function jobTable({ job, entries, ratios }: JobComparison): string {
+function jobTable({ job, entries, ratios, flops, peakGflops }: JobComparison): string {
   const rows = entries.map((entry) => [
     `  ${entry.library}`,
-    ...[entry.firstMs, entry.minMs, entry.medianMs].map(digits),
+    ...[entry.firstMs, entry.minMs, entry.medianMs, entry.p90Ms].map(digits),
     entry.runs === undefined ? "" : String(entry.runs),
+    ...rateCells(flops, entry.minMs, peakGflops),
     megabytes(entry.rssBytes),
     megabytes(entry.deviceBytes),
     entry.library === OWN ? "" : digits(ratios[entry.library]),
     remark(entry),
   ]);
+  if (peakGflops !== undefined) {
+    const blank = HEADER.map(() => "");
+    rows.push(["  multiply-adds in C", ...blank.slice(1, 6), digits(peakGflops), "100%", ...blank.slice(8)]);
+  }
   return formatTable([job, ...HEADER.slice(1)], rows, [HEADER.length - 1]);
+}
+
+/** Speed, and its share of the arithmetic peak, where the work is known. */
+function rateCells(flops?: number, ms?: number, peakGflops?: number): string[] {
+  if (flops === undefined || ms === undefined) return ["", ""];
+  const gflops = flops / ms / 1e6;
+  return [digits(gflops), peakGflops === undefined ? "" : `${(100 * gflops / peakGflops).toFixed(0)}%`];
 }
 
 function remark({ error, note }: Entry): string {

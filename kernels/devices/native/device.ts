@@ -107,7 +107,7 @@ export class NativeDevice extends BaseDevice {
   readonly info: DeviceInfo;
   /** Programs are scheduled and planned before they are loaded. */
   readonly needsPlan = true;
-  /** What programs must keep to. */
+  /** Limits that programs must respect. */
   readonly limits: DeviceLimits;
   #target: NativeTarget;
   #memory: NativeMemory;
@@ -154,7 +154,7 @@ export class NativeDevice extends BaseDevice {
     return this.#runtime.threadCount;
   }
 
-  /** The most bytes that arrays and programs took together so far. */
+  /** Peak of the bytes allocated for arrays and programs. */
   get highWaterBytes(): number {
     return this.#memory.highWaterBytes;
   }

@@ -131,7 +131,7 @@ export class ObjectCache {
   }
 
   /**
-   * Takes a compiled object in, and makes room for it if need be.
+   * Takes a compiled object in, and makes room for it if necessary.
    * @returns Its path.
    * @throws {Error} if a file cannot be read or written.
    */

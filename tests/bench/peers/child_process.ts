@@ -2,13 +2,13 @@
  * A contestant in a process of its own: what it does to memory, threads and caches is its own, and when it crashes or
  * hangs, the benchmark goes on.
  */
-import type { Contestant, JobName, Prepared } from "../contestant.ts";
+import type { Contestant, JobName, Prepared, Processor } from "../contestant.ts";
 import { type Answers, linesOf, type Reply, type Request } from "./protocol.ts";
 
 /** How to start a contestant's process. */
 export interface ChildOptions {
   readonly library: string;
-  readonly device: "cpu" | "webgpu";
+  readonly device: Processor;
   /** A program that speaks the protocol; `serve` makes one. */
   readonly command: string;
   readonly args: readonly string[];
@@ -43,7 +43,7 @@ export async function openChild(options: ChildOptions): Promise<Contestant> {
 
 class ChildContestant implements Contestant {
   readonly library: string;
-  readonly device: "cpu" | "webgpu";
+  readonly device: Processor;
   readonly description: string;
   readonly #options: ChildOptions;
   readonly #jobs: ReadonlySet<JobName>;

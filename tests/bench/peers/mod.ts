@@ -1,13 +1,16 @@
 /** The libraries that this one is compared with, each in a process of its own. */
-import type { Contestant } from "../contestant.ts";
+import type { Contestant, Processor } from "../contestant.ts";
 import { type ChildOptions, openChild } from "./child_process.ts";
+import { MAX_THREADS } from "./tfjs_threads.ts";
 
 /** Which contestants to start. */
 export interface PeerOptions {
-  readonly devices: readonly ("cpu" | "webgpu")[];
-  /** Part of the names of those wanted, such as `torch`; all unless told. */
-  readonly filter?: string;
-  /** Takes a line for each contestant that is left out, with the reason. Standard error unless told. */
+  readonly devices: readonly Processor[];
+  /** Names of libraries, such as `torch.compile`. Default: all. */
+  readonly libraries?: readonly string[];
+  /** Threads of each on the CPU, as far as a library lets them be chosen. Default: one per core. */
+  readonly threads?: number;
+  /** Takes a line for each contestant that is left out, with the reason. Default: standard error. */
   readonly write?: (line: string) => void;
 }
 
@@ -17,7 +20,7 @@ export interface PeerOptions {
  */
 const DENO = ["run", "--quiet", "--no-prompt", "--no-lock", "--allow-all"];
 
-function inDeno(library: string, device: "cpu" | "webgpu", file: string, ...args: readonly string[]): ChildOptions {
+function inDeno(library: string, device: Processor, file: string, ...args: readonly string[]): ChildOptions {
   return {
     library,
     device,
@@ -26,38 +29,55 @@ function inDeno(library: string, device: "cpu" | "webgpu", file: string, ...args
   };
 }
 
-function inPython(library: string): ChildOptions {
+function inPython(library: string, { threads, python }: Circumstances): ChildOptions {
   return {
     library,
     device: "cpu",
-    command: "python3",
-    args: [decodeURIComponent(new URL("torch.py", import.meta.url).pathname), library],
+    command: python,
+    args: [decodeURIComponent(new URL("torch.py", import.meta.url).pathname), library, String(threads)],
   };
 }
 
+/** What the processes of peers depend on. */
+interface Circumstances {
+  readonly threads: number;
+  /** The Python that may have libraries. */
+  readonly python: string;
+}
+
 /** Every peer. */
-function peers(): ChildOptions[] {
+function peers(circumstances: Circumstances): ChildOptions[] {
+  const { threads } = circumstances;
   return [
     inDeno("jax-js", "cpu", "jax_js.ts"),
     inDeno("jax-js", "webgpu", "jax_js.ts"),
-    inDeno("tfjs", "cpu", "tfjs.ts"),
-    // Its threads wait by spinning: where others use the processors too, it is faster without.
-    ...(navigator.hardwareConcurrency > 1 ? [inDeno("tfjs, 1 thread", "cpu", "tfjs.ts", "1")] : []),
+    inDeno("tfjs", "cpu", "tfjs.ts", String(Math.min(threads, MAX_THREADS))),
+    // Its threads wait by spinning: where others use the cores too, it is faster without.
+    ...(threads > 1 ? [inDeno("tfjs, 1 thread", "cpu", "tfjs.ts", "1")] : []),
     inDeno("tfjs", "webgpu", "tfjs.ts"),
-    inPython("torch"),
-    inPython("titans-pytorch"),
+    inPython("torch", circumstances),
+    inPython("torch.compile", circumstances),
+    inPython("titans-pytorch", circumstances),
   ];
 }
 
+/** The names of all libraries. */
+export const PEER_NAMES: readonly string[] = [
+  ...new Set(peers({ threads: 1, python: "" }).map(({ library }) => library)),
+];
+
 /**
- * Starts the peers that this machine can run: jax-js and TensorFlow.js come from npm at their first start, torch and
- * titans-pytorch take part where `python3` imports them. What does not start is left out, and a line says so.
+ * Starts the peers that this machine can run: jax-js and TensorFlow.js come from npm at their first start; torch, also
+ * compiled, and titans-pytorch take part where Python imports them, the one named by the environment variable
+ * MNEME_PYTHON if there is one. What does not start is left out, and a line says so.
  */
 export async function peerContestants(
-  { devices, filter = "", write = console.error }: PeerOptions,
+  { devices, libraries = PEER_NAMES, threads = navigator.hardwareConcurrency, write = console.error }: PeerOptions,
 ): Promise<Contestant[]> {
+  const isWanted = (library: string): boolean => libraries.some((name) => library.split(",")[0] === name);
+  const python = Deno.env.get("MNEME_PYTHON") || "python3";
   return await startAll(
-    peers().filter(({ library, device }) => devices.includes(device) && library.includes(filter)),
+    peers({ threads, python }).filter(({ library, device }) => devices.includes(device) && isWanted(library)),
     write,
   );
 }

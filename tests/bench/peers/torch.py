@@ -1,4 +1,7 @@
-"""PyTorch (eager) and titans-pytorch as contestants: `python3 torch.py torch|titans-pytorch`. Speaks the protocol of protocol.ts."""
+"""PyTorch and titans-pytorch as contestants: `python3 torch.py torch|torch.compile|titans-pytorch THREADS`.
+
+Speaks the protocol of protocol.ts. `torch` runs eagerly; `torch.compile` compiles the same functions.
+"""
 
 import importlib.metadata
 import json
@@ -32,14 +35,36 @@ def tensor(shape, scale, seed):
     return torch.from_numpy(randn(math.prod(shape), scale, seed).reshape(shape))
 
 
+COMPILES = sys.argv[1] == "torch.compile"
+MODE = "compiled" if COMPILES else "eager"
+
+
+def compiled(fn):
+    """The function as the contestant runs it. Shapes never change, so they are compiled in."""
+    return torch.compile(fn, dynamic=False) if COMPILES else fn
+
+
 class Function:
     """A function of tensors that stay."""
 
     def __init__(self, fn, args):
-        self.fn, self.args, self.results = fn, args, None
+        self.fn, self.args, self.results = compiled(fn), args, None
 
     def run(self):
         self.results = self.fn(*self.args)
+
+    def check(self):
+        return sum(result.double().abs().sum().item() for result in self.results)
+
+
+class Gradients:
+    """Gradients of a scalar function with respect to tensors that it captures."""
+
+    def __init__(self, fn, tensors, args):
+        self.fn, self.tensors, self.args, self.results = compiled(fn), tensors, args, None
+
+    def run(self):
+        self.results = torch.autograd.grad(self.fn(*self.args), self.tensors)
 
     def check(self):
         return sum(result.double().abs().sum().item() for result in self.results)
@@ -49,9 +74,9 @@ class Training:
     """Loss, gradients of all parameters, and Adam."""
 
     def __init__(self, loss, parameters, inputs, note=None):
-        self.loss, self.inputs, self.note = loss, inputs, note
+        self.loss, self.inputs, self.note = compiled(loss), inputs, note
         self.parameters = [p.requires_grad_() for p in parameters]
-        # The fused form: eager PyTorch at its best on a CPU.
+        # The fused form is the fastest on a CPU, compiled or not.
         self.adam = torch.optim.Adam(self.parameters, fused=True, **ADAM)
         self.results = None
 
@@ -81,10 +106,10 @@ def product(shape):
 def layer_norm():
     x, gain, bias = (tensor(shape, 1, seed).requires_grad_() for shape, seed in (((4096, 256), 1), ((256,), 2), ((256,), 3)))
 
-    def gradients(dy):
-        return torch.autograd.grad((F.layer_norm(x, (256,), gain, bias, 1e-5) * dy).sum(), [x, gain, bias])
+    def value(dy):
+        return (F.layer_norm(x, (256,), gain, bias, 1e-5) * dy).sum()
 
-    return Function(gradients, [tensor((4096, 256), 1, 4)])
+    return Gradients(value, [x, gain, bias], [tensor((4096, 256), 1, 4)])
 
 
 def perceptron():
@@ -101,12 +126,12 @@ def attention():
     weights = [tensor((D, D), 1 / 16, seed).requires_grad_() for seed in (1, 2, 3, 4)]
     x = tensor((B, T, D), 1, 5).requires_grad_()
 
-    def gradients(dy):
+    def value(dy):
         q, k, v = ((x @ w).reshape(B, T, H, D // H).transpose(1, 2) for w in weights[:3])
         out = F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).reshape(B, T, D) @ weights[3]
-        return torch.autograd.grad((out * dy).sum(), [*weights, x])
+        return (out * dy).sum()
 
-    return Function(gradients, [tensor((B, T, D), 1, 6)])
+    return Gradients(value, [*weights, x], [tensor((B, T, D), 1, 6)])
 
 
 # The extents of the layers.
@@ -255,22 +280,25 @@ def titans_layer(chunk, batch, norm):
     return Training(lambda _, x, y: ((module(x)[0] - y) ** 2).mean(), list(module.parameters()), layer_inputs(), note)
 
 
+TORCH_JOBS = {
+    "matmul 256": lambda: product((256, 256)),
+    "matmul 512": lambda: product((512, 512)),
+    "matmul 1024": lambda: product((1024, 1024)),
+    "matmul 256 x 64^3": lambda: product((256, 64, 64)),
+    "gelu(xw + b) + x, 4M": lambda: Function(lambda x, w, b: [gelu(x * w + b) + x], [tensor((2**22,), 1, seed) for seed in (1, 2, 3)]),
+    "softmax 4096 x 256": lambda: Function(lambda x: [torch.softmax(x, -1)], [tensor((4096, 256), 1, 1)]),
+    "layer norm 4096 x 256, forward + backward": layer_norm,
+    "MLP 256-1024-256, batch 512, Adam": perceptron,
+    "causal attention B4 T256 D256 H4, forward + backward": attention,
+    "chunk layer, chunk 64, Adam": lambda: chunk_layer(64),
+    "chunk layer, chunk 16, Adam": lambda: chunk_layer(16),
+    "per-token layer, b 64, Adam": lambda: token_layer(64),
+    "per-token layer, b 16, Adam": lambda: token_layer(16),
+}
+
 JOBS = {
-    "torch": {
-        "matmul 256": lambda: product((256, 256)),
-        "matmul 512": lambda: product((512, 512)),
-        "matmul 1024": lambda: product((1024, 1024)),
-        "matmul 256 x 64^3": lambda: product((256, 64, 64)),
-        "gelu(xw + b) + x, 4M": lambda: Function(lambda x, w, b: [gelu(x * w + b) + x], [tensor((2**22,), 1, seed) for seed in (1, 2, 3)]),
-        "softmax 4096 x 256": lambda: Function(lambda x: [torch.softmax(x, -1)], [tensor((4096, 256), 1, 1)]),
-        "layer norm 4096 x 256, forward + backward": layer_norm,
-        "MLP 256-1024-256, batch 512, Adam": perceptron,
-        "causal attention B4 T256 D256 H4, forward + backward": attention,
-        "chunk layer, chunk 64, Adam": lambda: chunk_layer(64),
-        "chunk layer, chunk 16, Adam": lambda: chunk_layer(16),
-        "per-token layer, b 64, Adam": lambda: token_layer(64),
-        "per-token layer, b 16, Adam": lambda: token_layer(16),
-    },
+    "torch": TORCH_JOBS,
+    "torch.compile": TORCH_JOBS,
     "titans-pytorch": {
         "chunk layer, chunk 64, Adam": lambda: titans_layer(64, 64, False),
         "chunk layer, chunk 16, Adam": lambda: titans_layer(16, 16, False),
@@ -292,7 +320,7 @@ class Contestant:
             import titans_pytorch  # noqa: F401  A missing dependency shows here, not at a job.
 
             versions = f"titans-pytorch {importlib.metadata.version('titans-pytorch')}, {versions}"
-        return {"description": f"{versions}, eager, CPU, threads: {torch.get_num_threads()}", "jobs": list(self.jobs)}
+        return {"description": f"{versions}, {MODE}, CPU, threads: {torch.get_num_threads()}", "jobs": list(self.jobs)}
 
     def timed(self):
         start = time.perf_counter()
@@ -302,7 +330,7 @@ class Contestant:
     def prepare(self, request):
         self.task = self.jobs[request["job"]]()
         first_ms = self.timed()
-        check, note = self.task.check(), getattr(self.task, "note", None) or "eager"
+        check, note = self.task.check(), getattr(self.task, "note", None) or MODE
         if check is not None and not math.isfinite(check):
             raise ArithmeticError(f"the result of {request['job']} is {check}")
         return {"firstMs": first_ms, "note": note} | ({} if check is None else {"check": check})
@@ -322,6 +350,7 @@ class Contestant:
 
 
 def main():
+    torch.set_num_threads(int(sys.argv[2]))
     contestant = Contestant(sys.argv[1])
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     # What libraries print must not be taken for an answer.
