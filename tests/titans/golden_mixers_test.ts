@@ -21,7 +21,7 @@ const B = 2, T = 37, D = 16;
 type Source = string | { readonly join: readonly string[]; readonly axis: number } | { readonly transpose: string };
 
 /** A tree of sources like a mixer's parameters. */
-type Sources = Source | { readonly [name: string]: Sources };
+type Sources = Source | readonly Sources[] | { readonly [name: string]: Sources };
 
 interface Case {
   /** The name in the table. */
@@ -46,6 +46,16 @@ const DELTA = {
   norm: "norm",
   out: "Wo",
 } as const;
+const TTT = {
+  projection: columns("Wq", "Wk", "Wv"),
+  rate: "Wlr",
+  rateBias: "lrBias",
+  tokenRate: "token",
+  innerNorm: { gain: "lnGain", bias: "lnBias" },
+  norm: { gain: "postGain", bias: "postBias" },
+  initial: [{ matrix: "W1", bias: "b1" }],
+  out: "Wo",
+};
 
 const CASES: readonly Case[] = [
   { golden: "attention", mixer: "attention", options: { span: "full", maxLength: 64 }, parameters: ATTENTION },
@@ -121,6 +131,18 @@ const CASES: readonly Case[] = [
     mixer: "gatedDeltaNet",
     options: { keyRatio: 1 },
     parameters: { ...DELTA, decay: { weight: "Wa", bias: "dtBias", logRate: "A_log" }, gate: "Wg" },
+  { golden: "ttt-linear", mixer: "tttLinear", options: {}, parameters: TTT },
+  {
+    golden: "ttt-linear-gate",
+    mixer: "tttLinear",
+    options: { backboneGate: true },
+    parameters: { ...TTT, gate: "Wg" },
+  },
+  {
+    golden: "ttt-mlp",
+    mixer: "tttMlp",
+    options: {},
+    parameters: { ...TTT, initial: [{ matrix: "W1", bias: "b1" }, { matrix: "W2", bias: "b2" }] },
   },
 ];
 
@@ -133,7 +155,7 @@ function made(source: Source, golden: Readonly<Record<string, Tensor>>): Tensor 
 
 function isSource(value: unknown): value is Source {
   return typeof value === "string" ||
-    (typeof value === "object" && value !== null && ("join" in value || "transpose" in value));
+    (typeof value === "object" && value !== null && !Array.isArray(value) && ("join" in value || "transpose" in value));
 }
 
 /**

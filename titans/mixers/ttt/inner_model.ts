@@ -10,7 +10,7 @@ import { valueAndGrad } from "../../../core/grad.ts";
 import type { Tensor } from "../../../core/graph.ts";
 import { add, expandDims, gelu, layerNorm, matmul, mul, square, sub, sum, zeros } from "../../../ops/mod.ts";
 
-/** The weights of an affine map: as parameters [H, in, out] and [H, 1, out], as a state [B, H, ...]. */
+/** The weights of an affine map: as parameters [H, in, out] and [H, out], as a state [B, H, in, out] and [B, H, 1, out]. */
 export interface Affine<Leaf = Tensor> {
   /** Multiplies rows. */
   readonly matrix: Leaf;

@@ -114,7 +114,7 @@ function tttMixer(name: string, summary: string, model: InnerModel): AnyMixer {
         initialState: ({ initial }, batch) => ({
           weights: initial.map(({ matrix, bias }) => ({
             matrix: broadcastTo(expandDims(matrix, 0), [batch, ...matrix.shape]),
-            bias: broadcastTo(expandDims(bias, 0), [batch, ...bias.shape]),
+            bias: broadcastTo(expandDims(expandDims(bias, 1), 0), [batch, H, 1, bias.shape[1]]),
           })),
         }),
         forward(params, x, { state, update, observe }) {
@@ -163,7 +163,7 @@ function describe(
     rate: small([D, H]),
     rateBias: vector([H], 0),
     tokenRate: vector([miniBatch], 0),
-    initial: model.widths(K).map(([from, to]) => ({ matrix: small([H, from, to]), bias: vector([H, 1, to], 0) })),
+    initial: model.widths(K).map(([from, to]) => ({ matrix: small([H, from, to]), bias: vector([H, to], 0) })),
     innerNorm: { gain: vector([H, K], 1), bias: vector([H, K], 0) },
     norm: { gain: vector([D], 1), bias: vector([D], 0) },
     ...(backboneGate ? { gate: matrix([D, D]) } : {}),
