@@ -1,23 +1,33 @@
-/** `info`: which device would be used, and why. */
+/** `info`: which device would be used, and why; and which models there are. */
 import { type Device, requestDevice } from "../kernels/mod.ts";
+import { type PresetName, PRESETS } from "../titans/mod.ts";
 import { DEVICE_FLAGS, OUTPUT_FLAGS } from "./common_flags.ts";
 import { CommandError } from "./errors.ts";
-import { parseFlags } from "./flags.ts";
+import { choice, parseFlags, toggle, under, type Values } from "./flags.ts";
 import type { Command } from "./help.ts";
+import { SIZE_FLAGS } from "./model_flags.ts";
+import { COUNTED_TOKENS, formatModelTable, modelTable } from "./model_table.ts";
 import type { Terminal } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
 const FLAGS = {
   ...DEVICE_FLAGS,
+  ...under("Models", {
+    models: toggle("show the models instead: paper, parameters, decoding state, arithmetic per token"),
+    preset: choice(Object.keys(PRESETS) as PresetName[], "size of the models", "nano"),
+    ...SIZE_FLAGS,
+  }),
   ...OUTPUT_FLAGS,
 } as const;
 
 /** The command `info`. */
 export const infoCommand: Command = {
-  summary: "show which device is used, and why",
-  description: "Shows which device runs models on this machine, why it was chosen, and its limits.",
+  summary: "show which device is used, and why; or the models",
+  description:
+    "Shows which device runs models on this machine, why it was chosen, and its limits; with --models, every model.",
   examples: [
     ["deno task info", "the device that train and generate use"],
+    ["deno task info --models --parameters 200000", "every model at the same size"],
     ["deno task info --device webgpu --json", "for scripts; exits with 1 if the device is not available"],
   ],
   flags: FLAGS,
@@ -26,6 +36,7 @@ export const infoCommand: Command = {
 
 async function info(args: readonly string[], terminal: Terminal): Promise<number> {
   const { values } = parseFlags(args, FLAGS, "info");
+  if (values.models) return showModels(values, terminal);
   const device = await requestDevice({ kind: values.device, shaderCacheDirectory: values.shaderCache }).catch(
     (error) => {
       // The reason is part of the JSON object too: scripts use this command to find out whether a device is available.
@@ -50,6 +61,18 @@ async function info(args: readonly string[], terminal: Terminal): Promise<number
   } finally {
     device.dispose();
   }
+}
+
+function showModels({ preset, parameters, json }: Values<typeof FLAGS>, terminal: Terminal): number {
+  const models = modelTable(preset, parameters);
+  terminal.out(
+    json
+      ? `${JSON.stringify({ version: VERSION, preset, tokens: COUNTED_TOKENS, models })}\n`
+      : `${
+        formatModelTable(models)
+      }\nDecoding state of one text; arithmetic of reading ${COUNTED_TOKENS} tokens, per token.\n`,
+  );
+  return 0;
 }
 
 function reason(asked: string, device: Device): string {

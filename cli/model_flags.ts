@@ -1,11 +1,14 @@
 /** Flags for the options of a model; flags that are given override the preset. */
 import {
   type ConfigError,
+  countParameters,
   MODEL_OPTIONS,
   type ModelConfig,
   type OptionTable,
   type OptionValue,
+  PRESET_PARAMETERS,
   PRESETS,
+  withParameters,
 } from "../titans/mod.ts";
 import { idleOption } from "../titans/models/config.ts";
 import { formatBlocks, readBlocks } from "./block_list.ts";
@@ -38,6 +41,17 @@ function withBlockLists<F extends { readonly blocks: Flag<number | undefined> }>
   return { ...flags, blocks: { ...number, placeholder: "N|LIST", read } };
 }
 
+/** The flag of a model's size, which is no option but chooses one. */
+export const SIZE_FLAGS = flagsOf({
+  parameters: {
+    kind: "integer",
+    default: PRESET_PARAMETERS.nano,
+    min: 1,
+    group: "Sizes",
+    help: "parameters of the model, within 3%: chooses the hidden width of its MLPs, so that models can be compared",
+  },
+}, { unless: () => "as many as in the preset" });
+
 /** The values of the flags. */
 export type ModelFlags = Values<typeof MODEL_FLAGS>;
 
@@ -67,6 +81,16 @@ export function checkModelFlags(flags: ModelFlags, given: ReadonlySet<string>, m
       } out, or start a new run with another --out`,
     );
   }
+}
+
+/** Checks that the size that a resumed run is given is the one that it has. @throws {UsageError} if it is not. */
+export function checkSizeFlag(parameters: number | undefined, model: ModelConfig, path: string): void {
+  if (parameters === undefined || withParameters(model, parameters).mlpHidden === model.mlpHidden) return;
+  throw new UsageError(
+    `the run in ${path} has ${countParameters(model).toLocaleString("en")} parameters, not ${
+      parameters.toLocaleString("en")
+    }: leave --parameters out, or start a new run with another --out`,
+  );
 }
 
 /** An option's value as it is typed. */

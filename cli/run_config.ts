@@ -15,6 +15,7 @@ import {
   type PresetName,
   taskOf,
   validateConfig,
+  withParameters,
 } from "../titans/mod.ts";
 import { checkValues, completeOptions, type OptionsOf, resolveOptions } from "../titans/options/option_table.ts";
 import { type ChosenTask, TEXT_TASK } from "./task_flags.ts";
@@ -26,7 +27,7 @@ import { flagName } from "./flags.ts";
 import { checkOptimizerFlags, optimizerOf } from "./optimizer_flags.ts";
 import { rowOptionsOf } from "./text_flags.ts";
 import { RUN_OPTIONS, type RunOptions } from "./run_options.ts";
-import { checkModelFlags, inFlags, type ModelFlags, modelOptions } from "./model_flags.ts";
+import { checkModelFlags, checkSizeFlag, inFlags, type ModelFlags, modelOptions } from "./model_flags.ts";
 
 /** A run's configuration. All but `steps` and the optimiser's rates stays as it is for the run's life. */
 export interface RunConfig extends Omit<RunOptions, "stream"> {
@@ -58,6 +59,8 @@ export const STREAM_ORDER = 2;
 export interface RunFlags extends ModelFlags, RunOptions, OptionsOf<typeof RECIPE_OPTIONS> {
   readonly model: ModelKind;
   readonly preset: PresetName;
+  /** Of the model; as many as the preset has if undefined. */
+  readonly parameters?: number;
   readonly warmup?: number;
   /** Absent where the optimizer's own default is meant. */
   readonly lr?: number;
@@ -100,12 +103,15 @@ export interface RunData {
 
 /** The configuration of a new run. */
 export function newRunConfig(flags: RunFlags, { data, requires, task }: RunData, version: string): RunConfig {
-  const { model, preset, steps, batch, seqLen, accumulate, seed, stream } = flags;
+  const { model, preset, parameters, steps, batch, seqLen, accumulate, seed, stream } = flags;
   const options = { model, ...modelOptions(flags), ...requires };
-  const { made, optimizer } = inWordsOf(flags, () => ({
-    made: new Model(defineConfig(options, preset)).toJSON(),
-    optimizer: optimizerOf(flags, steps),
-  }));
+  const { made, optimizer } = inWordsOf(flags, () => {
+    const config = defineConfig(options, preset);
+    return {
+      made: new Model(parameters === undefined ? config : withParameters(config, parameters)).toJSON(),
+      optimizer: optimizerOf(flags, steps),
+    };
+  });
   return {
     version,
     preset,
@@ -181,6 +187,7 @@ export function resumedRunConfig(
     );
   }
   checkModelFlags(flags, given, config.model, path);
+  inWordsOf(flags, () => checkSizeFlag(flags.parameters, config.model, path));
   checkOptimizerFlags(flags, config.optimizer, path);
   const steps = given.has("steps") ? flags.steps : config.steps;
   const optimizer = inWordsOf(flags, () =>

@@ -12,7 +12,7 @@ import { DEVICE_FLAGS, OUTPUT_FLAGS } from "./common_flags.ts";
 import { UsageError } from "./errors.ts";
 import { choice, flagName, integer, parseFlags, phrase, text, texts, toggle, under, type Values } from "./flags.ts";
 import type { Command } from "./help.ts";
-import { idleFlags, KIND_FLAG, MODEL_FLAGS, modelOptions } from "./model_flags.ts";
+import { idleFlags, KIND_FLAG, MODEL_FLAGS, modelOptions, SIZE_FLAGS } from "./model_flags.ts";
 import { listenForInterrupt } from "./interrupt.ts";
 import { asCalled, shellWord } from "./program.ts";
 import { OPTIMIZER_FLAGS } from "./optimizer_flags.ts";
@@ -35,6 +35,7 @@ const OWN_FLAGS = {
   model: KIND_FLAG,
   ...TASK_FLAGS,
   preset: choice(Object.keys(PRESETS) as (keyof typeof PRESETS)[], "size of the model", "nano"),
+  ...SIZE_FLAGS,
   ...DEVICE_FLAGS,
   ...OUTPUT_FLAGS,
   ...under("Text", {
@@ -92,6 +93,10 @@ export const trainCommand: Command = {
     ["deno task train --data my.txt --vocabulary bpe:gpt2 --batch 2", "BPE tokens instead of bytes"],
     ["zcat corpus.gz | deno task train --data -", "text from another program"],
     ["deno task train --model lmm --out runs/lmm", "the memory alone, in a given folder"],
+    [
+      "deno task train --blocks lmm,swa:window=32 --parameters 200000",
+      "different blocks, and MLPs that make up the size",
+    ],
     ["deno task train --model mag --gates channel --no-momentum", "another model, finer gates, an ablation"],
     ["deno task train --stream 65536", "documents in order; the memory is carried along for up to 64 KiB"],
     ["deno task train --data books/ --steps 0", "show what would be read, without training"],

@@ -97,19 +97,25 @@ export {
   type WindowExtents,
   type WindowState,
 } from "./nn/attention.ts";
+export { type Block, countParameters, type ModelParameters, withParameters } from "./models/model_parameters.ts";
 export {
-  type Block,
   type BlockState,
   type ForwardOptions,
   type ForwardResult,
   Model,
-  type ModelParameters,
   type ModelState,
   type ModelStep,
   type Observation,
 } from "./models/model.ts";
 export { type BlockLayer, type BlockMixer } from "./models/blocks.ts";
-export { completeConfig, defineConfig, type PresetName, PRESETS, validateConfig } from "./models/config.ts";
+export {
+  completeConfig,
+  defineConfig,
+  PRESET_PARAMETERS,
+  type PresetName,
+  PRESETS,
+  validateConfig,
+} from "./models/config.ts";
 export { MODEL_OPTIONS, type ModelConfig } from "./models/options.ts";
 export {
   ATTENTION_OPTIONS,

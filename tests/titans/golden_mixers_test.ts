@@ -131,6 +131,7 @@ const CASES: readonly Case[] = [
     mixer: "gatedDeltaNet",
     options: { keyRatio: 1 },
     parameters: { ...DELTA, decay: { weight: "Wa", bias: "dtBias", logRate: "A_log" }, gate: "Wg" },
+  },
   { golden: "ttt-linear", mixer: "tttLinear", options: {}, parameters: TTT },
   {
     golden: "ttt-linear-gate",

@@ -46,6 +46,12 @@ export const MODEL_KINDS: { readonly [Kind in ModelKind]: string } = Object.from
   ) => [name, summary]),
 ) as Record<ModelKind, string>;
 
+/**
+ * Models whose presets have MLPs of one width, as they have since 0.1.0. In presets of the others the MLPs are as wide
+ * as makes all equally large.
+ */
+export const FIXED_PRESETS: ReadonlySet<ModelKind> = new Set(["lmm", "mac", "mag", "mal", "attention", "transformer"]);
+
 /** The blocks that a name stands for: those of a recipe, or one with the mixer of that name; undefined if there is none. */
 export function blocksOf(name: string): readonly MixerSpec[] | undefined {
   if (Object.hasOwn(RECIPES, name)) return RECIPES[name as RecipeName].blocks;

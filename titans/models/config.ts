@@ -1,7 +1,9 @@
 /** A model's configuration: presets, and what makes, checks, completes and compares the flat records of options. */
 import { checkNames, ConfigError } from "../errors.ts";
+import { FIXED_PRESETS, MODEL_KINDS, type ModelKind } from "../mixers/recipes.ts";
 import { MIXERS } from "../mixers/registry.ts";
-import { blockLayers, blockMixers, knownMixers } from "./blocks.ts";
+import { blockLayers, blockMixers, knownMixers, repeatedBlocks } from "./blocks.ts";
+import { balanced } from "./model_parameters.ts";
 import { MODEL_OPTIONS, type ModelConfig } from "./options.ts";
 import {
   checkValues,
@@ -32,6 +34,12 @@ export const PRESETS: Readonly<Record<"nano" | "small", ModelConfig>> = {
     checkpoint: "auto",
   },
 };
+
+/**
+ * How many parameters the models of a preset have, within 3%, but for those in `FIXED_PRESETS`, whose MLPs have the
+ * width that the preset says.
+ */
+export const PRESET_PARAMETERS: Readonly<Record<PresetName, number>> = { nano: 200_000, small: 4_800_000 };
 
 /** The name of a preset. */
 export type PresetName = keyof typeof PRESETS;
@@ -64,11 +72,19 @@ export function defineConfig(options: Partial<ModelConfig> = {}, preset: PresetN
   }
   checkNames("a model", options, Object.keys(MODEL_OPTIONS));
   const given = withoutUndefined(options);
-  const base = PRESETS[preset];
+  const base = typeof (given.blocks ?? 0) === "number" ? presetOf(given.model, preset) : PRESETS[preset];
   const miniBatch = Number(given.miniBatch ?? base.miniBatch);
   const config: ModelConfig = { ...base, tile: miniBatch % base.tile === 0 ? base.tile : miniBatch, ...given };
   validateConfig(config);
   return config;
+}
+
+/** What a preset is for a model: with whole repetitions of its blocks, and MLPs that make it as large as others. */
+function presetOf(model: ModelKind = MODEL_OPTIONS.model.default, preset: PresetName): ModelConfig {
+  const base = PRESETS[preset], repeated = repeatedBlocks(model).length;
+  if (FIXED_PRESETS.has(model) || !Object.hasOwn(MODEL_KINDS, model)) return base;
+  const blocks = repeated * Math.max(1, Math.round(Number(base.blocks) / repeated));
+  return { ...balanced({ ...base, model, blocks }, PRESET_PARAMETERS[preset]), model: base.model };
 }
 
 /**

@@ -2,7 +2,8 @@
 import { isTensor, type Tensor } from "../../core/graph.ts";
 import { isSpec, type Spec, spec, trace } from "../../core/trace.ts";
 import { flatten, mapLeaves, type MapTree } from "../../core/tree.ts";
-import type { Model, ModelParameters, ModelState } from "./model.ts";
+import type { Model, ModelState } from "./model.ts";
+import type { ModelParameters } from "./model_parameters.ts";
 import type { StoredTensor } from "./safetensors.ts";
 
 /** The types of a model's state after any token, for one text. */

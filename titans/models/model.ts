@@ -12,45 +12,11 @@ import { add, gather, matmul, rmsNorm, squeeze } from "../../ops/mod.ts";
 import { type ModelConfig, validateConfig } from "./config.ts";
 import { checkNames, ConfigError } from "../errors.ts";
 import type { AnyMixer, Axis, Metric, Mixed, Observe } from "../mixers/mixer_interface.ts";
-import { type GatedMlp, gatedMlp, gatedMlpParameters } from "../nn/layers.ts";
-import {
-  matrix,
-  type NamedArrays,
-  type Parameter,
-  ParameterLayout,
-  type Run,
-  table,
-  vector,
-} from "../nn/parameters.ts";
+import { gatedMlp } from "../nn/layers.ts";
+import { type NamedArrays, type Parameter, ParameterLayout, type Run } from "../nn/parameters.ts";
 import { type BlockLayer, blockLayers, describeMixers } from "./blocks.ts";
+import { type Block, type ModelParameters, modelParameters } from "./model_parameters.ts";
 import { checkStacked, elementOf, runsOf, throughStack } from "./stack.ts";
-
-/** Parameters of a block: besides those here, the mixer's, under its name. */
-export interface Block<Leaf> {
-  /** Gain of the norm before the mixer, [D]. */
-  readonly mixerNorm: Leaf;
-  /** Gain of the norm before the MLP, [D]. */
-  readonly mlpNorm: Leaf;
-  /** The MLP after the mixer. */
-  readonly mlp: GatedMlp<Leaf>;
-  /** The mixer's, such as `lmm`. */
-  readonly [mixer: string]: unknown;
-}
-
-/** Parameters of a model. */
-export interface ModelParameters<Leaf> {
-  /** [V, D], or of real-valued tokens the linear map [features, D]. */
-  readonly embedding: Leaf;
-  /**
-   * In the order of the flow. Blocks that are stacked are one element, whose tensors have a leading axis;
-   * {@link Model.blockParameters} gives each by itself.
-   */
-  readonly blocks: readonly Block<Leaf>[];
-  /** Gain of the last norm, [D]. */
-  readonly norm: Leaf;
-  /** [D, V], or [D, outputs] */
-  readonly head: Leaf;
-}
 
 /** The state of a block's mixer, under its name. */
 export type BlockState = Readonly<Record<string, unknown>>;
@@ -332,24 +298,6 @@ function throughBlock(block: Block<Tensor>, x: Tensor, name: string, mix: (norme
   const { output, state } = mix(rmsNorm(x, { gain: block.mixerNorm }));
   const mixed = add(x, output);
   return { x: add(mixed, gatedMlp(block.mlp, rmsNorm(mixed, { gain: block.mlpNorm }))), state: { [name]: state } };
-}
-
-/** Describes the parameters of a model. */
-function modelParameters(config: ModelConfig, layers: readonly BlockLayer[]): ModelParameters<Parameter> {
-  const { vocabulary: V, features, outputs, width: D, mlpHidden } = config;
-  // What blocks add to the residual stream starts small, so that its size does not grow with their number.
-  const scale = 1 / Math.sqrt(2 * layers.length);
-  return {
-    embedding: features > 0 ? matrix([features, D]) : table([V, D], 1),
-    blocks: layers.map(({ mixer, layer }) => ({
-      mixerNorm: vector([D], 1),
-      [mixer.name]: layer.parameters(scale),
-      mlpNorm: vector([D], 1),
-      mlp: gatedMlpParameters(D, mlpHidden, scale),
-    })),
-    norm: vector([D], 1),
-    head: matrix([D, outputs || V], 0.5),
-  };
 }
 
 function leastCommonMultiple(a: number, b: number): number {

@@ -7,7 +7,8 @@ import { isTensor, type Tensor } from "../../core/graph.ts";
 import { scan } from "../../core/scan.ts";
 import { flatten, mapLeaves } from "../../core/tree.ts";
 import { add, expandDims, greater, reshape, sliceAxis, squeeze, where, zerosLike } from "../../ops/mod.ts";
-import type { ForwardOptions, ForwardResult, Model, ModelParameters, ModelState } from "../models/model.ts";
+import type { ForwardOptions, ForwardResult, Model, ModelState } from "../models/model.ts";
+import type { ModelParameters } from "../models/model_parameters.ts";
 import type { BatchTree, Objective, Weighted } from "./objective.ts";
 import type { GradientSums } from "./update.ts";
 
