@@ -191,7 +191,12 @@ const VARIANTS: Readonly<Record<string, readonly (readonly [string, Partial<Mode
   ],
   attention: [
     ["attention", { model: "attention" }],
-    ["attention, window, shared keys", { model: "attention", span: "window", keyHeads: 1 }],
+    ["attention, window, shared keys, convolution", {
+      model: "attention",
+      span: "window",
+      keyHeads: 1,
+      attentionConvolution: 3,
+    }],
   ],
 };
 

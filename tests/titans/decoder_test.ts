@@ -33,7 +33,7 @@ const VARIANTS: readonly (Partial<ModelConfig> & { readonly model: ModelKind })[
   { model: "mag", outputGate: "sigmoid" },
   { model: "mag", persistentTokens: 0, memoryDepth: 1, miniBatch: 1, tile: 1 },
   { model: "mal", window: 1, memoryDepth: 4 },
-  { model: "tttLinear", backboneGate: true },
+  { model: "tttLinear", backboneGate: true, convolution: 0 },
   { model: "tttMlp", miniBatch: 1, tile: 1, baseRate: 0.5 },
 ];
 const TOKENS = Array.from({ length: 600 }, (_, i) => (i * i + 3 * i) % 13);

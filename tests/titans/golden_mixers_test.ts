@@ -132,17 +132,17 @@ const CASES: readonly Case[] = [
     options: { keyRatio: 1 },
     parameters: { ...DELTA, decay: { weight: "Wa", bias: "dtBias", logRate: "A_log" }, gate: "Wg" },
   },
-  { golden: "ttt-linear", mixer: "tttLinear", options: {}, parameters: TTT },
+  { golden: "ttt-linear", mixer: "tttLinear", options: { convolution: 0 }, parameters: TTT },
   {
     golden: "ttt-linear-gate",
     mixer: "tttLinear",
-    options: { backboneGate: true },
+    options: { backboneGate: true, convolution: 0 },
     parameters: { ...TTT, gate: "Wg" },
   },
   {
     golden: "ttt-mlp",
     mixer: "tttMlp",
-    options: {},
+    options: { convolution: 0 },
     parameters: { ...TTT, initial: [{ matrix: "W1", bias: "b1" }, { matrix: "W2", bias: "b2" }] },
   },
 ];

@@ -115,7 +115,8 @@ const IDLE: Readonly<Record<"lmm" | "mac" | "mag" | "mal", readonly string[]>> =
 
 Deno.test("options: checkpoints are of the same model if they differ in cost alone, or in what changes nothing", () => {
   for (const model of ["lmm", "mac", "mag", "mal"] as const) {
-    const config = defineConfig({ model });
+    // As many blocks as every model can have.
+    const config = defineConfig({ model, blocks: 6 });
     for (const name of Object.keys(MODEL_OPTIONS) as (keyof ModelConfig)[]) {
       const using = mixersWith(name), isOfOthers = using.length > 0 && !using.some((mixer) => mixer in IDLE);
       const isIgnored = ROWS[name].costOnly === true || isOfOthers || IDLE[model].includes(name);

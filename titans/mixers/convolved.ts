@@ -39,16 +39,21 @@ export function initialConvolved({ convolution }: Convolved<Tensor>, batch: numb
  * Rows after the convolution, or as they are without one, and the state after them.
  * @param params Of the mixer.
  * @param rows [B, T, channels]
- * @param context The state before the rows, and whether SiLU follows a convolution, as by default.
+ * @param context The state before the rows, whether SiLU follows a convolution, as by default, and how many of the rows
+ * the state after them has read: all unless given.
  */
 export function convolve(
   { convolution }: Convolved<Tensor>,
   rows: Tensor,
-  { state, activation }: { readonly state: ConvolvedState; readonly activation?: boolean },
+  { state, activation, count }: {
+    readonly state: ConvolvedState;
+    readonly activation?: boolean;
+    readonly count?: number;
+  },
 ): { readonly rows: Tensor; readonly state: ConvolvedState } {
   if (!convolution || !state.convolution) return { rows, state: {} };
   return {
     rows: shortConvolution(convolution, rows, { state: state.convolution, activation }),
-    state: { convolution: advanceConvolution(state.convolution, rows) },
+    state: { convolution: advanceConvolution(state.convolution, rows, count) },
   };
 }

@@ -16,7 +16,7 @@ export interface Recipe {
 }
 
 /** The name of a recipe. */
-export type RecipeName = "transformer" | "swa" | "macMal";
+export type RecipeName = "transformer" | "swa" | "samba" | "gdnH1" | "gdnH2" | "macMal" | "memoryMamba2";
 
 /** Models with a name other than that of the mixer in all of their blocks. */
 export const RECIPES: { readonly [Name in RecipeName]: Recipe } = {
@@ -30,9 +30,28 @@ export const RECIPES: { readonly [Name in RecipeName]: Recipe } = {
     paper: "1904.10509",
     blocks: [{ mixer: "attention", span: "window" }],
   },
+  samba: {
+    summary: "Samba: blocks of `mamba` and sliding-window attention in turn",
+    paper: "2406.07522",
+    blocks: [{ mixer: "mamba" }, { mixer: "swa" }],
+  },
+  gdnH1: {
+    summary: "Gated DeltaNet-H1: blocks of `gatedDeltaNet` and sliding-window attention in turn",
+    paper: "2412.06464",
+    blocks: [{ mixer: "gatedDeltaNet" }, { mixer: "swa" }],
+  },
+  gdnH2: {
+    summary: "Gated DeltaNet-H2: blocks of `mamba2`, `gatedDeltaNet` and sliding-window attention in turn",
+    paper: "2412.06464",
+    blocks: [{ mixer: "mamba2" }, { mixer: "gatedDeltaNet" }, { mixer: "swa" }],
+  },
   macMal: {
     summary: "blocks of `mac` and `mal` in turn",
     blocks: [{ mixer: "mac" }, { mixer: "mal" }],
+  },
+  memoryMamba2: {
+    summary: "blocks of `lmm` and `mamba2` in turn",
+    blocks: [{ mixer: "lmm" }, { mixer: "mamba2" }],
   },
 };
 

@@ -83,9 +83,13 @@ const HEADS = optionNames<Heads>({ heads: true, keyHeads: true });
  */
 export function attentionRows(given: Heads, projection: Tensor, x: Tensor): AttentionRows {
   checkNames("attentionRows", given, HEADS);
-  const { heads, keyHeads = heads } = given;
-  const D = x.shape[2], shared = D / heads * keyHeads;
-  const [query, key, value] = split(matmul(x, projection), [D, shared, shared], 2);
+  return rowsOfProjected(given, matmul(x, projection));
+}
+
+/** The same of tokens that are projected already, [B, T, D + 2 G K]. */
+export function rowsOfProjected({ heads, keyHeads = heads }: Heads, projected: Tensor): AttentionRows {
+  const headWidth = projected.shape[2] / (heads + 2 * keyHeads), shared = headWidth * keyHeads;
+  const [query, key, value] = split(projected, [headWidth * heads, shared, shared], 2);
   return { query: splitHeads(query, heads), key: splitHeads(key, keyHeads), value: splitHeads(value, keyHeads) };
 }
 

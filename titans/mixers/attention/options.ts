@@ -33,6 +33,16 @@ export const SPAN_OPTIONS = {
     before: 2048,
     idleWith: { span: ["window"] },
   },
+  attentionConvolution: {
+    kind: "integer",
+    default: 0,
+    min: 0,
+    max: 64,
+    group: "Attention",
+    help: "tokens that a causal convolution after queries, keys and values of `attention` spans; 0 for none",
+    source: "ours, for comparisons with models that have one",
+    before: 0,
+  },
 } as const satisfies OptionTable;
 
 /** Options of `attention`. */

@@ -12,6 +12,7 @@ import { DELTA_NET_OPTIONS } from "./options.ts";
 export const deltaNet: AnyMixer = defineMixer<typeof DELTA_NET_OPTIONS, DeltaParameters<Parameter>, RecurrentState>({
   name: "deltaNet",
   summary: "DeltaNet: each token replaces what a matrix stores under its key",
+  paper: "2406.06484",
   options: DELTA_NET_OPTIONS,
   metrics: DELTA_METRICS,
   create(options, { width }) {

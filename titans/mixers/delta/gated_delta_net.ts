@@ -17,6 +17,7 @@ export const gatedDeltaNet: AnyMixer = defineMixer<
 >({
   name: "gatedDeltaNet",
   summary: "Gated DeltaNet: DeltaNet with a decay that each token chooses, and a gate",
+  paper: "2412.06464",
   options: GATED_DELTA_NET_OPTIONS,
   metrics: DELTA_METRICS,
   create(options, { width }) {

@@ -56,6 +56,7 @@ export interface MambaState extends ConvolvedState {
 export const mamba: AnyMixer = defineMixer<typeof MAMBA_OPTIONS, MambaParameters<Parameter>, MambaState>({
   name: "mamba",
   summary: "Mamba: a selective state space, one small state per channel",
+  paper: "2312.00752",
   options: MAMBA_OPTIONS,
   create({ expansion, stateWidth, stepRank, convolution, chunk }, { width: D }) {
     const E = expansion * D, N = stateWidth || 16, R = stepRank || Math.ceil(D / 16);

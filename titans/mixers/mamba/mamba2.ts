@@ -68,6 +68,7 @@ type Recurrence = (
 export const mamba2: AnyMixer = defineMixer<typeof MAMBA2_OPTIONS, Mamba2Parameters<Parameter>, RecurrentState>({
   name: "mamba2",
   summary: "Mamba2: a state space with one decay per head, in matrix products",
+  paper: "2405.21060",
   options: MAMBA2_OPTIONS,
   create({ heads, convolution, chunk, expansion, stateWidth, stateGroups: G }, { width: D }) {
     checkHeads(heads, D, "the width");

@@ -29,6 +29,7 @@ export const INNER_OPTIONS = {
 export const TTT_OPTIONS = {
   ...HEAD_OPTIONS,
   miniBatch: MEMORY_OPTIONS.miniBatch,
+  convolution: MEMORY_OPTIONS.convolution,
   ...INNER_OPTIONS,
   ...COST_OPTIONS,
 } as const satisfies OptionTable;

@@ -2,7 +2,7 @@
  * TTT layers: the hidden state is a model, which takes a gradient step on every token it reads (Sun et al., arXiv
  * 2407.04620). TTT-Linear's is a matrix a head, TTT-MLP's a network of one hidden layer.
  *
- *     q, k, v = x W_Q, x W_K, x W_V per head, q and k rotated by their place in the mini-batch of b tokens
+ *     q, k, v = x W_Q, x W_K, x W_V per head, perhaps after a short convolution; q and k rotated by their place in the mini-batch of b tokens
  *     eta = base sigmoid(x W_eta + c) / K per head;   tau_i = max(1 / (i + 1) + learned_i, 0) for token i of a mini-batch
  *     o = M_{W_t}(q) with weights that have learned k -> v from tokens up to t: learn.ts
  *     y = [gelu(x W_G) *] LN(o) W_O
@@ -30,6 +30,7 @@ import {
 import { mergeHeads, splitHeads } from "../../nn/layers.ts";
 import { matrix, Parameter, vector } from "../../nn/parameters.ts";
 import { refuse } from "../../options/option_table.ts";
+import { convolve, type Convolved, convolvedParameters, type ConvolvedState, initialConvolved } from "../convolved.ts";
 import { type AnyMixer, defineMixer, type Remedy, type Tensors } from "../mixer_interface.ts";
 import { endsInterval, placeIn } from "../titans/memory_decode.ts";
 import { type Affine, EPSILON, type InnerModel, type InnerNorm, linearModel, mlpModel } from "./inner_model.ts";
@@ -37,7 +38,7 @@ import { learn, learnToken, noSums, type TokenState, type TttSequence } from "./
 import { TTT_OPTIONS, type TttOptions } from "./options.ts";
 
 /** Parameters of a TTT layer. */
-export interface TttParameters<Leaf> {
+export interface TttParameters<Leaf> extends Convolved<Leaf> {
   /** `[W_Q | W_K | W_V]`, [D, 3 D]. */
   readonly projection: Leaf;
   /** W_eta, [D, H]. */
@@ -58,8 +59,8 @@ export interface TttParameters<Leaf> {
   readonly out: Leaf;
 }
 
-/** What a TTT layer carries: at a boundary the weights alone. */
-export interface TttState {
+/** What a TTT layer carries: at a boundary the weights, and the rows that the convolution sees. */
+export interface TttState extends ConvolvedState {
   /** The weights of the inner model at the start of the mini-batch. */
   readonly weights: readonly Affine[];
   /** The gradients of its tokens since; only where single tokens are read. */
@@ -95,13 +96,19 @@ function tttMixer(name: string, summary: string, model: InnerModel): AnyMixer {
         return maximum(add(means, params.tokenRate), 0);
       };
       const learnerOf = (params: Tensors<TttParameters<Parameter>>) => ({ model, norm: params.innerNorm });
-      const sequenceOf = (params: Tensors<TttParameters<Parameter>>, x: Tensor, update?: Tensor): TttSequence => {
-        const [query, key, value] = split(matmul(x, params.projection), [D, D, D], 2).map((part) =>
-          splitHeads(part, H)
-        );
+      const sequenceOf = (
+        params: Tensors<TttParameters<Parameter>>,
+        x: Tensor,
+        { state, update, count }: { readonly state: TttState; readonly update?: Tensor; readonly count: number },
+      ): { readonly sequence: TttSequence; readonly convolved: ConvolvedState } => {
+        const { rows, state: convolved } = convolve(params, matmul(x, params.projection), { state, count });
+        const [query, key, value] = split(rows, [D, D, D], 2).map((part) => splitHeads(part, H));
         const open = swapAxes(sigmoid(add(matmul(x, params.rate), params.rateBias)), 1, 2); // [B, H, T]
         const rate = mul(open, baseRateOf(model, options) / K);
-        return { query, key, value, rate: update ? mul(rate, expandDims(update, 1)) : rate };
+        return {
+          sequence: { query, key, value, rate: update ? mul(rate, expandDims(update, 1)) : rate },
+          convolved,
+        };
       };
       const outputOf = (params: Tensors<TttParameters<Parameter>>, x: Tensor, o: Tensor): Tensor => {
         const y = layerNorm(mergeHeads(o), { ...params.norm, epsilon: EPSILON });
@@ -111,29 +118,32 @@ function tttMixer(name: string, summary: string, model: InnerModel): AnyMixer {
         interval: miniBatch,
         together: miniBatch,
         parameters: (scale) => describe(model, options, { width: D, scale }),
-        initialState: ({ initial }, batch) => ({
-          weights: initial.map(({ matrix, bias }) => ({
+        initialState: (params, batch) => ({
+          weights: params.initial.map(({ matrix, bias }) => ({
             matrix: broadcastTo(expandDims(matrix, 0), [batch, ...matrix.shape]),
             bias: broadcastTo(expandDims(expandDims(bias, 1), 0), [batch, H, 1, bias.shape[1]]),
           })),
+          ...initialConvolved(params, batch),
         }),
         forward(params, x, { state, update, observe }) {
-          const sequence = sequenceOf(params, x, update);
+          const T = x.shape[1];
+          const { sequence, convolved } = sequenceOf(params, x, { state, update, count: T - T % miniBatch });
           observe?.("rate", sequence.rate, ["batch", "head", "time"]);
           const learner = { ...learnerOf(params), tokenRate: tokenRates(params) };
           const { output, weights } = learn(learner, sequence, { weights: state.weights, checkpoint });
-          return { output: outputOf(params, x, output), state: { weights } };
+          return { output: outputOf(params, x, output), state: { weights, ...convolved } };
         },
-        stepState: ({ weights }) => ({ weights, sums: noSums(weights) }),
+        stepState: (state) => ({ ...state, sums: noSums(state.weights) }),
         step(params, x, { state, position }) {
           const index = placeIn(miniBatch, position);
-          const { output, state: after } = learnToken(learnerOf(params), sequenceOf(params, x), {
+          const { sequence, convolved } = sequenceOf(params, x, { state, count: 1 });
+          const { output, state: after } = learnToken(learnerOf(params), sequence, {
             ...state as TokenState,
             index,
             tokenRate: gather(tokenRates(params), index),
             isLast: endsInterval(miniBatch, position),
           });
-          return { output: outputOf(params, x, output), state: after };
+          return { output: outputOf(params, x, output), state: { ...after, ...convolved } };
         },
       };
     },
@@ -154,12 +164,13 @@ function checkHeads({ heads }: TttOptions, D: number): void {
 /** Describes the parameters of a layer. */
 function describe(
   model: InnerModel,
-  { heads: H, miniBatch, backboneGate }: TttOptions,
+  { heads: H, miniBatch, convolution, backboneGate }: TttOptions,
   { width: D, scale }: { readonly width: number; readonly scale: number },
 ): TttParameters<Parameter> {
   const K = D / H, small = (shape: readonly number[]): Parameter => new Parameter(shape, { normal: DEVIATION }, true);
   return {
     projection: matrix([D, 3 * D]),
+    ...convolvedParameters(3 * D, convolution),
     rate: small([D, H]),
     rateBias: vector([H], 0),
     tokenRate: vector([miniBatch], 0),
