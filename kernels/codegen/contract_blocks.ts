@@ -2,13 +2,22 @@
 import type { ContractKernel } from "../kernel.ts";
 import { pointsOf } from "./lane_index.ts";
 import { timeOf, TIMES } from "./expr_time.ts";
-import type { Target } from "./target.ts";
+import type { Target, Tiles } from "./target.ts";
 
 /** The least common multiple of the row counts of both tiles and W: only the last block of an axis has a remainder. */
 export function rowStepOf({ lanes, tiles: { wide, narrow } }: Target): number {
   let step = lanes;
   while (step % wide.rows !== 0 || step % narrow.rows !== 0) step += lanes;
   return step;
+}
+
+/** Columns and multiply-adds from which on a product is large. */
+const LARGE_COLUMNS = 512, LARGE_PRODUCT = 2 ** 27;
+
+/** The tiles for a product. */
+export function tilesFor({ m, n, k }: ContractKernel, { tiles, largeTiles = tiles }: Target): Tiles {
+  const isLarge = n.extent >= LARGE_COLUMNS && m.extent * n.extent * k.extent >= LARGE_PRODUCT;
+  return isLarge ? largeTiles : tiles;
 }
 
 /**
@@ -40,8 +49,10 @@ export interface Panels {
 }
 
 /** Partitions columns into panels with the least padding and, among equal choices, the most wide panels. */
-export function panelsOf(columns: number, tiles: Target["tiles"]): Panels {
-  const cuts = Array.from({ length: MAX_NARROW + 1 }, (_, narrow): Panels => {
+export function panelsOf(columns: number, tiles: Tiles): Panels {
+  // At least two: they cover what one wide panel and a third of one would.
+  const maxNarrow = Math.max(2, tiles.wide.columns / tiles.narrow.columns - 1);
+  const cuts = Array.from({ length: maxNarrow + 1 }, (_, narrow): Panels => {
     const rest = columns - tiles.narrow.columns * narrow;
     return { wide: Math.max(0, Math.ceil(rest / tiles.wide.columns)), narrow };
   });
@@ -49,7 +60,7 @@ export function panelsOf(columns: number, tiles: Target["tiles"]): Panels {
 }
 
 /** Number of columns that the panels cover, padding included. */
-export function columnsOf({ wide, narrow }: Panels, tiles: Target["tiles"]): number {
+export function columnsOf({ wide, narrow }: Panels, tiles: Tiles): number {
   return tiles.wide.columns * wide + tiles.narrow.columns * narrow;
 }
 
@@ -57,9 +68,6 @@ export function columnsOf({ wide, narrow }: Panels, tiles: Target["tiles"]): num
 export function roundUp(value: number, multiple: number): number {
   return Math.ceil(value / multiple) * multiple;
 }
-
-/** Maximum number of narrow panels in a block: two cover as much as one and a third wide panels. */
-const MAX_NARROW = 2;
 
 /** Approximate nanoseconds of a vector multiply-add, and the fixed overhead of a task. */
 const MADD_TIME = 0.2, TASK_TIME = 500;
@@ -69,6 +77,8 @@ export interface BlockOptions {
   /** Whether rows (or columns) are read in place, without packing. */
   readonly readsRows: boolean;
   readonly readsColumns: boolean;
+  /** Whether results in a row are written to addresses far apart. */
+  readonly scattersRows: boolean;
   readonly target: Target;
 }
 
@@ -78,14 +88,17 @@ export interface BlockOptions {
  */
 export function chooseBlocks(
   { batch, m, n, k, lhs, rhs, stores }: ContractKernel,
-  { readsRows, readsColumns, target }: BlockOptions,
+  { readsRows, readsColumns, scattersRows, target }: BlockOptions,
 ): Blocks {
-  const { lanes, tiles, threads = 1 } = target, rowStep = rowStepOf(target);
+  const { lanes, tiles, threads = 1, maxColumns = MAX_COLUMNS } = target, rowStep = rowStepOf(target);
+  // The lines that a row is scattered to are written to again by the next rows: they have to stay in the L1 cache.
+  const leastParts = Math.max(1, Math.ceil(n.extent / (scattersRows ? MAX_COLUMNS : maxColumns)));
   const depth = roundUp(Math.ceil(k.extent / Math.ceil(k.extent / MAX_DEPTH)), lanes);
   const rowTime = readsRows ? 0 : timeOf(lhs), columnTime = readsColumns ? 0 : timeOf(rhs);
   const storeTime = stores.reduce((sum, { value }) => sum + timeOf(value) + TIMES.load, 0);
+  const chunk = CHUNK_ROWS - CHUNK_ROWS % rowStep;
   let best: Blocks | undefined, bestTime = Infinity;
-  for (const columns of cuts(n.extent, lanes, Math.max(1, Math.ceil(n.extent / MAX_COLUMNS)))) {
+  for (const columns of cuts(n.extent, lanes, leastParts)) {
     for (const rows of cuts(m.extent, rowStep, Math.max(1, Math.ceil(m.extent / MAX_ROWS)))) {
       const tasks = pointsOf(batch) * Math.ceil(m.extent / rows) * Math.ceil(n.extent / columns);
       const packing = k.extent * (Math.min(rows, m.extent) * rowTime + columns * columnTime);
@@ -94,7 +107,7 @@ export function chooseBlocks(
       const task = TASK_TIME + packing +
         Math.min(rows, m.extent) * (padded * k.extent * (MADD_TIME / lanes) + columns * storeTime);
       const time = Math.ceil(tasks / threads) * task;
-      if (time < bestTime) [best, bestTime] = [{ rows, columns, depth, chunk: Math.min(rows, CHUNK_ROWS) }, time];
+      if (time < bestTime) [best, bestTime] = [{ rows, columns, depth, chunk: Math.min(rows, chunk) }, time];
     }
   }
   return best!;

@@ -60,3 +60,11 @@ export function directResult(kernel: ContractKernel): Direct | undefined {
   const found = direct(kernel, store, m, n);
   return found && found.otherBytes === 4 ? found : undefined;
 }
+
+/** Whether some store writes neighbouring columns to addresses that are not neighbours. */
+export function scattersRows({ stores, n }: ContractKernel): boolean {
+  return stores.some(({ index }) => {
+    const form = laneForm(index, n, () => true);
+    return !form || Math.abs(form.step) > 1;
+  });
+}

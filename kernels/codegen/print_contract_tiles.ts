@@ -12,8 +12,17 @@ import type { Index, Var } from "../../core/index_expr.ts";
 import { constantIndex, makeVar, scaleIndex, substituteIndex } from "../../core/index_expr.ts";
 import type { ContractKernel } from "../kernel.ts";
 import { isWorthSkipping, type Tile as MaskTile } from "../mask_range.ts";
-import { type Blocks, chooseBlocks, columnsOf, type Panels, panelsOf, roundUp, rowStepOf } from "./contract_blocks.ts";
-import { type Direct, directColumns, directResult, directRows } from "./contract_direct.ts";
+import {
+  type Blocks,
+  chooseBlocks,
+  columnsOf,
+  type Panels,
+  panelsOf,
+  roundUp,
+  rowStepOf,
+  tilesFor,
+} from "./contract_blocks.ts";
+import { type Direct, directColumns, directResult, directRows, scattersRows } from "./contract_direct.ts";
 import { orient, printEpilogue } from "./contract_epilogue.ts";
 import { type Block, Packer } from "./contract_pack.ts";
 import { TileSums, UNROLL } from "./contract_tile.ts";
@@ -21,7 +30,7 @@ import type { Evaluator } from "./evaluator.ts";
 import { Integers } from "./integers.ts";
 import { assign, pointsOf, unflatten } from "./lane_index.ts";
 import { type Depth, maskedStepsIn, overMaskedSteps } from "./print_mask.ts";
-import type { Target, Tile } from "./target.ts";
+import type { Tile, Tiles } from "./target.ts";
 import { shareOf } from "./walk.ts";
 import type { Value, Writer } from "./writer.ts";
 
@@ -53,9 +62,10 @@ export function printTiles(kernel: ContractKernel, evaluator: Evaluator): void {
 class TilePrinter {
   readonly #w: Writer;
   readonly #int: Integers;
-  readonly #tiles: Target["tiles"];
+  readonly #tiles: Tiles;
   readonly #packer: Packer;
   readonly #blocks: Blocks;
+  readonly #rowStep: number;
   readonly #rows: Direct | undefined;
   readonly #columns: Direct | undefined;
   readonly #result: Direct | undefined;
@@ -74,7 +84,8 @@ class TilePrinter {
   #sums!: Value;
 
   constructor(readonly kernel: ContractKernel, readonly evaluator: Evaluator) {
-    const { n } = kernel, { target } = evaluator.writer, { lanes, tiles } = target;
+    const { n } = kernel, tiles = tilesFor(kernel, evaluator.writer.target);
+    const target = { ...evaluator.writer.target, tiles }, { lanes } = target;
     this.#w = evaluator.writer;
     this.#tiles = tiles;
     this.#int = new Integers(evaluator.writer);
@@ -84,7 +95,13 @@ class TilePrinter {
     this.#rows = directRows(kernel);
     this.#columns = this.#isExact ? directColumns(kernel, tiles.narrow) : undefined;
     this.#result = this.#isExact ? directResult(kernel) : undefined;
-    this.#blocks = chooseBlocks(kernel, { readsRows: !!this.#rows, readsColumns: !!this.#columns, target });
+    this.#blocks = chooseBlocks(kernel, {
+      readsRows: !!this.#rows,
+      readsColumns: !!this.#columns,
+      scattersRows: scattersRows(kernel),
+      target,
+    });
+    this.#rowStep = rowStepOf(target);
     const { columns, depth } = this.#blocks;
     this.#panels = panelsOf(Math.min(columns, n.extent), tiles);
     this.#lastPanels = panelsOf(n.extent - columns * (Math.ceil(n.extent / columns) - 1), tiles);
@@ -102,7 +119,7 @@ class TilePrinter {
       sizeColumns = this.#columns ? 0 : depth * this.#sumPitch;
     const sizeSums = this.#result
       ? 0
-      : (isWhole ? chunk : Math.min(rows, roundUp(m.extent, rowStepOf(w.target)))) * this.#sumPitch;
+      : (isWhole ? chunk : Math.min(rows, roundUp(m.extent, this.#rowStep))) * this.#sumPitch;
     this.evaluator.scratchBytes = roundUp(sizeRows + sizeColumns + sizeSums, 256) + 64;
     this.#packedRows = w.parameter("scratch");
     this.#packedColumns = int.plus(this.#packedRows, sizeRows);

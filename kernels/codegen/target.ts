@@ -6,17 +6,26 @@ export interface Tile {
   readonly columns: number;
 }
 
+/** The two tiles of a matrix product. */
+export interface Tiles {
+  /** Has enough accumulators to hide the latency of the multiply-add and few enough to fit in registers. */
+  readonly wide: Tile;
+  /** Covers remainders of the wide one; has at least as many rows. */
+  readonly narrow: Tile;
+}
+
 /** The machine that runs the generated code. */
 export interface Target {
   /** Number of 32-bit elements in a vector, W: a power of two, at least 4. */
   readonly lanes: number;
   /** Whether vector `x y + z` is a single operation with a single rounding. */
   readonly fused: boolean;
-  /**
-   * The two tiles of matrix products. The wide one has enough accumulators to hide the latency of the multiply-add and
-   * few enough to fit in registers; the narrow one, with at least as many rows, covers remainders of the wide one.
-   */
-  readonly tiles: { readonly wide: Tile; readonly narrow: Tile };
+  /** The tiles of matrix products. Results do not depend on them. */
+  readonly tiles: Tiles;
+  /** The tiles of large products, where they differ. */
+  readonly largeTiles?: Tiles;
+  /** Maximum number of columns that are packed together. Default: 128. */
+  readonly maxColumns?: number;
   /** Number of threads that will run the code, used to choose block sizes. Results do not depend on it. Default: 1. */
   readonly threads?: number;
 }

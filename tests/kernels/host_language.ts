@@ -20,7 +20,7 @@ import type { Elements } from "./print_harness.ts";
 export const TARGETS: readonly Target[] = [
   { lanes: 4, fused: false, tiles: { wide: { rows: 6, columns: 8 }, narrow: { rows: 8, columns: 4 } } },
   { lanes: 8, fused: true, tiles: { wide: { rows: 6, columns: 16 }, narrow: { rows: 8, columns: 8 } } },
-  { lanes: 16, fused: false, tiles: { wide: { rows: 12, columns: 32 }, narrow: { rows: 12, columns: 16 } } },
+  { lanes: 16, fused: false, tiles: { wide: { rows: 6, columns: 64 }, narrow: { rows: 12, columns: 16 } } },
 ];
 
 /** The lanes of a vector, as floats, integers and doubles. */

@@ -69,14 +69,18 @@ export class NativeLibrary implements Disposable {
   }
 
   /** Compiles functions, each with the name {@link KERNEL_NAME}. @throws with what the compiler says. */
-  static open(texts: readonly string[], target: NativeTarget, flags: readonly string[] = []): NativeLibrary {
+  static async open(
+    texts: readonly string[],
+    target: NativeTarget,
+    flags: readonly string[] = [],
+  ): Promise<NativeLibrary> {
     const folder = Deno.makeTempDirSync();
     try {
       const source = [preludeOf(target), ...texts.map((text, at) => text.replace(KERNEL_NAME, `k${at}`))].join("\n");
       Deno.writeTextFileSync(`${folder}/kernels.c`, source);
       const files = ["-shared", "-o", `${folder}/kernels.so`, `${folder}/kernels.c`, "-lm"];
       const args = ["-march=native", ...C_FLAGS, ...flags, ...files];
-      const { success, stderr } = new Deno.Command("cc", { args }).outputSync();
+      const { success, stderr } = await new Deno.Command("cc", { args }).output();
       if (!success) throw new Error(new TextDecoder().decode(stderr));
       return new NativeLibrary(folder, texts.length);
     } finally {

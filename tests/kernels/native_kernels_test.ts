@@ -23,14 +23,15 @@ function macrosOf(...names: string[]): string {
   return names.map((name) => `#define ${name} 1\n`).join("");
 }
 
-Deno.test("native: kernels of every kind mean the same in C, for all widths of this machine", () => {
+Deno.test("native: kernels of every kind mean the same in C, for all widths of this machine", async () => {
   const cases = Object.values(KERNEL_CASES).flatMap((make) => make());
   if (TARGETS === undefined) console.log("native: no C compiler here (cc): kernels are printed, but do not run");
-  for (const target of TARGETS ?? [nativeTarget(macrosOf(...AVX512))]) {
+  // Compiling takes longest: all at once.
+  await Promise.all((TARGETS ?? [nativeTarget(macrosOf(...AVX512))]).map(async (target) => {
     const printed = cases.map(({ kernel }) => printNativeKernel(kernel, target));
     for (const { text } of printed) assertEquals(text.split(KERNEL_NAME).length, 2, "the name stands there once");
-    if (TARGETS === undefined) continue;
-    using library = NativeLibrary.open(printed.map(({ text }) => text), target);
+    if (TARGETS === undefined) return;
+    using library = await NativeLibrary.open(printed.map(({ text }) => text), target);
     cases.forEach(({ label, kernel, data, allowance, loops }, number) => {
       const { scratchBytes } = printed[number], name = `${label}, ${target.instructions}`;
       const found = library.run(number, data, { scratchBytes, threads: 1, loops });
@@ -38,25 +39,25 @@ Deno.test("native: kernels of every kind mean the same in C, for all widths of t
       const shared = library.run(number, data, { scratchBytes, threads: 3, loops });
       shared.forEach((elements, at) => assertEquals(elements, found[at], `${name}: three threads give what one gives`));
     });
-  }
+  }));
   const widths = TARGETS?.map(({ instructions, lanes }) => `${lanes} lanes of ${instructions}`).join(", ");
   console.log(`native: ${cases.length} kernels, ${widths ?? "not run"}`);
 });
 
-Deno.test("native: each operation means the same in C as on the host, for one lane and for all", () => {
-  for (const target of TARGETS ?? []) {
+Deno.test("native: each operation means the same in C as on the host, for one lane and for all", async () => {
+  await Promise.all((TARGETS ?? []).map(async (target) => {
     const trials = trialsOf().filter(({ op }) => target.fused || op !== "f32.madd");
     const texts = trials.map(({ body }) => {
       const w = new FunctionWriter([B0], target, new CLanguage());
       body(w);
       return functionText(w.finish());
     });
-    using library = NativeLibrary.open(texts, target);
+    using library = await NativeLibrary.open(texts, target);
     trials.forEach((trial, number) => {
       const [words] = library.run(number, [operandWords()], { scratchBytes: 0, threads: 1 });
       checkTrial(trial, target.lanes, words as Int32Array);
     });
-  }
+  }));
 });
 
 Deno.test("native: equal kernels give equal text, whatever was printed before", () => {

@@ -25,6 +25,9 @@ const FAMILIES: readonly Family[] = [
     lanes: 16,
     fused: true,
     tiles: { wide: { rows: 12, columns: 32 }, narrow: { rows: 12, columns: 16 } },
+    // Reads its rows less often, from fewer pages, in exchange for panels that stay in the L2 cache only.
+    largeTiles: { wide: { rows: 6, columns: 64 }, narrow: { rows: 12, columns: 16 } },
+    maxColumns: 256,
   },
   {
     instructions: "AVX2",
@@ -32,6 +35,7 @@ const FAMILIES: readonly Family[] = [
     lanes: 8,
     fused: true,
     tiles: { wide: { rows: 6, columns: 16 }, narrow: { rows: 8, columns: 8 } },
+    maxColumns: 256,
   },
   {
     instructions: "NEON",
@@ -70,8 +74,8 @@ export function nativeTarget(macros: string, { maxLanes = 16, threads = 1 }: Tar
       "unavailable",
     );
   }
-  const { instructions, lanes, fused, tiles } = FAMILIES.find(({ macros, lanes }) =>
+  const { macros: _, ...target } = FAMILIES.find(({ macros, lanes }) =>
     lanes <= maxLanes && macros.every((name) => defined.has(name))
   )!;
-  return { instructions, lanes, fused, tiles, threads };
+  return { ...target, threads };
 }
