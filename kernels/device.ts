@@ -5,6 +5,7 @@ import { formatType } from "../core/shape.ts";
 import type { HostArray } from "./host_data.ts";
 import type { PhaseListener } from "./phases.ts";
 import type { Plan } from "./plan.ts";
+import type { PeakRates } from "./roofline.ts";
 import type { TileSize } from "./tiling/plan.ts";
 
 /** The description of a device. */
@@ -15,6 +16,8 @@ export interface DeviceInfo {
   readonly description: string;
   /** Whether the adapter is a software one. */
   readonly software: boolean;
+  /** What the hardware can do at most; undefined where it is not known. */
+  readonly peak?: PeakRates;
 }
 
 /** A tensor in a device's memory. */

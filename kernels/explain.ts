@@ -3,6 +3,7 @@ import { showAsText } from "../core/inspect.ts";
 import { formatType } from "../core/shape.ts";
 import { costOf } from "./cost.ts";
 import type { Plan, Step, Value } from "./plan.ts";
+import { type PeakRates, rooflineNs } from "./roofline.ts";
 import { type LiveRange, liveRanges, mebibytes } from "./plan_memory.ts";
 
 /** One kernel step of a program. Work and time are those of one run of the program, all loop iterations together. */
@@ -23,6 +24,8 @@ export interface KernelReport {
   readonly shader: number;
   /** Measured nanoseconds; undefined if not profiled. */
   readonly timeNs?: number;
+  /** The share of the roofline that it reached, from 0 to 1; undefined if not profiled, or the peak is not known. */
+  readonly rooflineShare?: number;
 }
 
 /** One value of a program. */
@@ -55,6 +58,8 @@ export interface WorkTotals {
   readonly bytes: number;
   /** Measured nanoseconds a run; undefined if not profiled. */
   readonly timeNs?: number;
+  /** The share of the roofline that all kernels together reached, from 0 to 1. */
+  readonly rooflineShare?: number;
 }
 
 /** Where a program's memory goes, in bytes. */
@@ -92,13 +97,14 @@ export class Explanation {
  * Explains a plan.
  * @param plan The plan; undefined for a program that is interpreted.
  * @param shaders For each kernel step, the number of its source text.
- * @param times For each kernel step, measured nanoseconds; undefined if not profiled.
+ * @param measured For each kernel step, nanoseconds, and the device's peak where it is known; undefined if not profiled.
  */
 export function explainPlan(
   plan: Plan | undefined,
   shaders: readonly number[],
-  times?: readonly number[],
+  measured?: { readonly times: readonly number[]; readonly peak?: PeakRates },
 ): Explanation {
+  const { times, peak } = measured ?? {};
   const kernels: KernelReport[] = [];
   const visit = (steps: readonly Step[], depth: number, launches: number): void => {
     for (const step of steps) {
@@ -108,16 +114,16 @@ export function explainPlan(
       }
       const { flops, bytes } = costOf(step.kernel);
       const number = kernels.length;
-      const { kind, origins } = step.kernel;
+      const { kind, origins } = step.kernel, work = { flops: flops * launches, bytes: bytes * launches };
       kernels.push({
         kind,
         origins,
         depth,
         launches,
-        flops: flops * launches,
-        bytes: bytes * launches,
+        ...work,
         shader: shaders[number],
         timeNs: times?.[number],
+        rooflineShare: peak && rooflineNs(work, peak) / times![number],
       });
     }
   };
@@ -131,6 +137,7 @@ export function explainPlan(
     flops: sum((kernel) => kernel.flops),
     bytes: sum((kernel) => kernel.bytes),
     timeNs: times && sum((kernel) => kernel.timeNs ?? 0),
+    rooflineShare: peak && sum((kernel) => rooflineNs(kernel, peak)) / sum((kernel) => kernel.timeNs ?? 0),
   };
   return new Explanation(kernels, totals, explainMemory(plan));
 }
@@ -165,6 +172,7 @@ const ORIGINS_WIDTH = 56;
 function formatExplanation({ kernels, totals, memory }: Explanation): string {
   const timed = totals.timeNs !== undefined;
   const header = ["#", "kind", "ops", "runs", "MFLOP", "MiB", "shader", ...(timed ? ["ms", "GFLOP/s", "GB/s"] : [])];
+  if (totals.rooflineShare !== undefined) header.push("of roof");
   const rows = kernels.map((kernel, i) => [
     String(i),
     "  ".repeat(kernel.depth) + kernel.kind,
@@ -196,10 +204,13 @@ function workCells(flops: number, bytes: number): string[] {
   return [(flops / 1e6).toFixed(3), (bytes / 2 ** 20).toFixed(3)];
 }
 
-function timeCells({ timeNs, flops, bytes }: { timeNs?: number; flops: number; bytes: number }): string[] {
+function timeCells(
+  { timeNs, flops, bytes, rooflineShare }: Pick<KernelReport, "timeNs" | "flops" | "bytes" | "rooflineShare">,
+): string[] {
   if (timeNs === undefined) return [];
   const rate = (amount: number): string => (timeNs > 0 ? (amount / timeNs).toFixed(2) : "");
-  return [(timeNs / 1e6).toFixed(3), rate(flops), rate(bytes)];
+  const share = rooflineShare === undefined ? [] : [`${(100 * rooflineShare).toFixed(1)}%`];
+  return [(timeNs / 1e6).toFixed(3), rate(flops), rate(bytes), ...share];
 }
 
 /** `mul, add, mul` -> `mul x2, add`. */

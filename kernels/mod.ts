@@ -31,7 +31,15 @@ export type { ArrayRecord, CompileWatch, Device, DeviceArray, DeviceInfo, Device
 export type { TileSize } from "./tiling/plan.ts";
 export { BaseDevice } from "./devices/base_device.ts";
 export { StoredArray } from "./devices/stored_array.ts";
-export { type DeviceResult, type HostResult, Program, type ProgramArguments, type ProgramRecord } from "./program.ts";
+export {
+  type DeviceResult,
+  type HostResult,
+  type ProfileOptions,
+  Program,
+  type ProgramArguments,
+  type ProgramRecord,
+} from "./program.ts";
+export type { PeakRates } from "./roofline.ts";
 export type { ArrayLeaf } from "./arguments.ts";
 export type { CompilePhase, PhaseListener } from "./phases.ts";
 export type { HostArray, HostArrays, HostTensor, NumberMethods } from "./host_data.ts";

@@ -12,6 +12,7 @@ import { explainPlan, type Explanation } from "./explain.ts";
 import type { Plan } from "./plan.ts";
 import { mebibytes } from "./plan_memory.ts";
 import { type ResultTensor, resultTensor } from "./result_tensor.ts";
+import type { PeakRates } from "./roofline.ts";
 
 /** The arguments of a program: those of its function, with arrays in place of tensors. */
 export type ProgramArguments<Args extends readonly unknown[]> = {
@@ -40,7 +41,15 @@ export interface ProgramRecord {
   readonly peakBytes: number;
 }
 
-const EXPLAIN_OPTIONS = optionNames<{ readonly profile: unknown }>({ profile: true });
+/** Options of {@link Program.explain}. */
+export interface ProfileOptions<Args extends readonly unknown[]> {
+  /** Arguments to run on. */
+  readonly profile: ProgramArguments<Args>;
+  /** The peak rates of the device. Default: `device.info.peak`. */
+  readonly peak?: PeakRates;
+}
+
+const EXPLAIN_OPTIONS = optionNames<ProfileOptions<readonly unknown[]>>({ profile: true, peak: true });
 
 /** What {@link Program} is made from. */
 export interface ProgramParts {
@@ -216,13 +225,17 @@ export class Program<Args extends readonly unknown[], R> {
 
   /** The program's kernels, work and memory; print it for a table. */
   explain(): Explanation;
-  /** The same with measured times: runs twice on the arguments `profile`. */
-  explain(options: { readonly profile: ProgramArguments<Args> }): Promise<Explanation>;
-  explain(options?: { readonly profile: ProgramArguments<Args> }): Explanation | Promise<Explanation> {
+  /**
+   * The same with measured times: runs twice on the arguments `profile`. Where the peak rates of the device are known,
+   * or given as `peak`, each kernel's share of the roofline is reported too.
+   */
+  explain(options: ProfileOptions<Args>): Promise<Explanation>;
+  explain(options?: ProfileOptions<Args>): Explanation | Promise<Explanation> {
     checkOptions("explain", options, EXPLAIN_OPTIONS);
     const { shaders } = this.#executable;
     if (!options) return explainPlan(this.plan, shaders);
-    return this.#profile(options.profile).then((times) => explainPlan(this.plan, shaders, times));
+    const { profile, peak = this.#device.info.peak } = options;
+    return this.#profile(profile).then((times) => explainPlan(this.plan, shaders, { times, peak }));
   }
 
   async #profile(args: readonly unknown[]): Promise<readonly number[]> {

@@ -103,9 +103,9 @@ export function explainTables({ jobs }: ExplainReport): string {
 const OPS_WIDTH = 64;
 
 /** `mul, add, mul` -> `mul x2, add`, cut to a width. */
-function opsLine(origins: readonly string[]): string {
+export function opsLine(origins: readonly string[], width = OPS_WIDTH): string {
   const counts = new Map<string, number>();
   for (const name of origins) counts.set(name, (counts.get(name) ?? 0) + 1);
   const line = [...counts].map(([name, count]) => (count > 1 ? `${name} x${count}` : name)).join(", ");
-  return line.length <= OPS_WIDTH ? line : `${line.slice(0, OPS_WIDTH - 3)}...`;
+  return line.length <= width ? line : `${line.slice(0, width - 3)}...`;
 }

@@ -4,7 +4,8 @@
  * The default mode times the library's own kernels, layers, training steps and decoding (own.ts); `--peers` the same
  * jobs on other libraries (peers.ts); `--against FOLDER` the same cases in another checkout (against.ts); `--explain`
  * shows a job's most expensive kernels (explain.ts); `--scaling` what a token costs as sequences grow (scaling.ts);
- * `--first-step` the time until the first training step (first_step.ts).
+ * `--first-step` the time until the first training step (first_step.ts); `--roofline` what bounds each kernel on GPUs
+ * (roofline.ts).
  */
 import { CommandError, exitCode, formatError } from "../../cli/errors.ts";
 import { processTerminal, type Terminal } from "../../cli/terminal.ts";
@@ -15,6 +16,7 @@ import { describeMachine, machineLine } from "./machine.ts";
 import { type Effort, EFFORTS } from "./measure.ts";
 import { ownTables, runOwn } from "./own.ts";
 import { runPeers } from "./peers.ts";
+import { rooflineTables, runRoofline } from "./roofline.ts";
 import { peersTables } from "./peers_table.ts";
 import { againstTables, runAgainst } from "./against.ts";
 import { runScaling, scalingPlot, scalingTables } from "./scaling.ts";
@@ -80,6 +82,10 @@ async function run(options: Options, terminal: Terminal): Promise<Outcome> {
     case "explain": {
       const figures = await runExplain(options, write);
       return { tables: explainTables(figures), figures };
+    }
+    case "roofline": {
+      const figures = await runRoofline(options, write);
+      return { tables: rooflineTables(figures), figures };
     }
     case "first-step": {
       const figures = await runFirstStep(options, effort, write);

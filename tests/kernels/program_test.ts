@@ -231,7 +231,17 @@ Deno.test("explain gives kernels, work, memory and measured times", () =>
     assertEquals(memory.peakBytes, program.peakBytes);
     assert(memory.peakBytes >= 4 * (64 * 32 + 32 * 48 + 1));
     const text = String(explanation);
-    assertMatch(text, /#\s+kind\s+ops\s+runs\s+MFLOP\s+MiB\s+shader\s+ms\s+GFLOP\/s\s+GB\/s/);
+    assertMatch(text, /#\s+kind\s+ops\s+runs\s+MFLOP\s+MiB\s+shader\s+ms\s+GFLOP\/s\s+GB\/s\n/);
+    const peak = { gflops: 50, gbPerSecond: 20 };
+    const against = await program.explain({ profile: [wave(64 * 32), wave(32 * 48)], peak });
+    let boundNs = 0;
+    for (const { flops, bytes, timeNs, rooflineShare } of against.kernels) {
+      const leastNs = Math.max(flops / peak.gflops, bytes / peak.gbPerSecond);
+      assertAlmostEquals(rooflineShare!, leastNs / timeNs!, 1e-12);
+      boundNs += leastNs;
+    }
+    assertAlmostEquals(against.totals.rooflineShare!, boundNs / against.totals.timeNs!, 1e-12);
+    assertMatch(String(against), /GB\/s\s+of roof\n/);
     assertMatch(text, /memory: peak .* MiB = arena/);
   }));
 

@@ -17,6 +17,7 @@ import { flattenSteps } from "./commands.ts";
 import { GpuContext, type WebGpuStats } from "./context.ts";
 import type { CompiledKernel } from "./bound_kernel.ts";
 import { WebGpuExecutable } from "./executor.ts";
+import { gpuSpecOf } from "./gpu_specs.ts";
 import { fence, placeOf, prepareEnvironment, unavailableText, webgpu } from "./host.ts";
 import { printWgsl, type WgslKernel } from "./print_wgsl.ts";
 
@@ -108,7 +109,8 @@ function describe(info: GPUAdapterInfo): DeviceInfo {
   const names = [info.description, info.vendor, info.architecture, info.device].join(" ");
   const software = info.isFallbackAdapter === true ||
     /llvmpipe|lavapipe|swiftshader|basic render|software|\bcpu\b/i.test(names);
-  return { kind: "webgpu", description, software };
+  const { peak } = gpuSpecOf(description) ?? {};
+  return { kind: "webgpu", description, software, ...(peak ? { peak } : {}) };
 }
 
 /** The limits of an adapter: those of all devices, and WebGPU's under their own names. */
