@@ -152,7 +152,7 @@ function viewOfTile(op: ViewOp<Attrs>): ViewOp<OfTileAttrs> {
 /** Applies the view that makes `whole` to tiles of its operands. */
 export function applyToTiles(whole: Tensor, tiles: readonly Tensor[], shape: Shape): Tensor {
   const { op, attrs, inputs } = whole.node;
-  invariant(op.kind === "view", `${op.name} is no view`);
+  invariant(op.kind === "view", `${op.name} is not a view`);
   return apply(viewOfTile(op), tiles, { whole: attrs, operands: inputs.map((input) => input.shape), shape });
 }
 
@@ -162,7 +162,7 @@ export function applyToTiles(whole: Tensor, tiles: readonly Tensor[], shape: Sha
  */
 export function operandAxes(view: Tensor, axis: number): readonly (number | "absent")[] | undefined {
   const { op, attrs, inputs } = view.node;
-  invariant(op.kind === "view", `${op.name} is no view`);
+  invariant(op.kind === "view", `${op.name} is not a view`);
   const variables = view.shape.map((extent, i) => makeVar(`v${i}`, extent)), own = variables[axis];
   const { pieces } = op.lower(variables.map(varIndex), attrs, inputs.map((input) => input.shape));
   const found: (number | "absent")[] = [];

@@ -40,7 +40,7 @@ export function initialConvolved({ convolution }: Convolved<Tensor>, batch: numb
  * @param params Of the mixer.
  * @param rows [B, T, channels]
  * @param context The state before the rows, whether SiLU follows a convolution, as by default, and how many of the rows
- * the state after them has read: all unless given.
+ * the state after them has read. Default: all.
  */
 export function convolve(
   { convolution }: Convolved<Tensor>,

@@ -86,7 +86,7 @@ export function attentionRows(given: Heads, projection: Tensor, x: Tensor): Atte
   return rowsOfProjected(given, matmul(x, projection));
 }
 
-/** The same of tokens that are projected already, [B, T, D + 2 G K]. */
+/** The same for tokens that are projected already, [B, T, D + 2 G K]. */
 export function rowsOfProjected({ heads, keyHeads = heads }: Heads, projected: Tensor): AttentionRows {
   const headWidth = projected.shape[2] / (heads + 2 * keyHeads), shared = headWidth * keyHeads;
   const [query, key, value] = split(projected, [headWidth * heads, shared, shared], 2);
