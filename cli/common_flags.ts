@@ -1,5 +1,5 @@
 /** Flags that several commands have. */
-import { DEVICE_KINDS, type DeviceKindSpec, DEVICES } from "../kernels/mod.ts";
+import { DEVICE_KINDS, type DeviceKind, type DeviceKindSpec, type DeviceOptions, DEVICES } from "../kernels/mod.ts";
 import { choice, text, toggle } from "./flags.ts";
 import { RUNS } from "./run_folder.ts";
 
@@ -20,7 +20,22 @@ export const DEVICE_FLAGS = {
     ...text("DIR", "folder where WebGPU drivers cache compiled shaders, for a faster next start"),
     unless: "the driver's own",
   },
+  nativeCache: {
+    ...text("DIR", "folder where the native device keeps compiled kernels, for a faster next start"),
+    unless: `${RUNS}/.native`,
+  },
 } as const;
+
+/** What the flags say of the device, for `requestDevice`. */
+export function deviceOptions(
+  { device, shaderCache, nativeCache }: {
+    readonly device: DeviceKind;
+    readonly shaderCache?: string;
+    readonly nativeCache?: string;
+  },
+): DeviceOptions & { readonly kind: DeviceKind } {
+  return { kind: device, shaderCacheDirectory: shaderCache, nativeCacheDirectory: nativeCache };
+}
 
 /** Which trained model is used. */
 export const CHECKPOINT_FLAGS = {

@@ -2,7 +2,7 @@
 import { requestDevice } from "../kernels/mod.ts";
 import { evaluateTask, Model, requireFit, type Score, type TaskInstance, taskOf, textTask } from "../titans/mod.ts";
 import { findCheckpoint } from "./checkpoint_file.ts";
-import { CHECKPOINT_FLAGS, DEVICE_FLAGS, OUTPUT_FLAGS } from "./common_flags.ts";
+import { CHECKPOINT_FLAGS, DEVICE_FLAGS, deviceOptions, OUTPUT_FLAGS } from "./common_flags.ts";
 import { CACHE } from "./data/cache.ts";
 import { judgePairs } from "./data/baseline.ts";
 import { openCorpus } from "./data/corpus.ts";
@@ -70,7 +70,7 @@ async function evaluate(args: readonly string[], terminal: Terminal): Promise<nu
   const name = flags.task ?? trained?.name ?? TEXT_TASK;
   const measured = name === TEXT_TASK ? await measuredText(flags, path) : await measuredTask(flags, name, trained);
   requireFit(model, measured.instance.requires);
-  const device = await requestDevice({ kind: flags.device, shaderCacheDirectory: flags.shaderCache });
+  const device = await requestDevice(deviceOptions(flags));
   try {
     const params = device.upload(model.layout.pack(checkpoint.state.params), {
       shape: [model.layout.size],

@@ -4,7 +4,7 @@ import { Decoder, fingerprint, generate as generateTokens, Model, SamplingError 
 import { findCheckpoint } from "./checkpoint_file.ts";
 import { StopText } from "./data/stop_text.ts";
 import { notedVocabulary, TokenDecoder } from "./data/vocabulary.ts";
-import { CHECKPOINT_FLAGS, DEVICE_FLAGS, OUTPUT_FLAGS } from "./common_flags.ts";
+import { CHECKPOINT_FLAGS, DEVICE_FLAGS, deviceOptions, OUTPUT_FLAGS } from "./common_flags.ts";
 import { CommandError, UsageError } from "./errors.ts";
 import { integer, parseFlags, phrase, text, texts } from "./flags.ts";
 import type { Command } from "./help.ts";
@@ -59,7 +59,7 @@ async function generate(args: readonly string[], terminal: Terminal): Promise<nu
   const vocabulary = await notedVocabulary(checkpoint.notes), prompt = vocabulary.encode(promptText);
   // A stop string can be split into tokens in many ways, so its characters are matched.
   const stopped = new StopText(flags.stop), tokenDecoder = new TokenDecoder(vocabulary);
-  const device = await requestDevice({ kind: flags.device, shaderCacheDirectory: flags.shaderCache });
+  const device = await requestDevice(deviceOptions(flags));
   try {
     const model = new Model(checkpoint.config);
     const params = model.layout.pack(checkpoint.state.params);

@@ -1,7 +1,8 @@
 /** `info`: which device would be used, and why; and which models there are. */
 import { type Device, requestDevice } from "../kernels/mod.ts";
+import { requestAutomatic } from "../kernels/request_device.ts";
 import { type PresetName, PRESETS } from "../titans/mod.ts";
-import { DEVICE_FLAGS, OUTPUT_FLAGS } from "./common_flags.ts";
+import { DEVICE_FLAGS, deviceOptions, OUTPUT_FLAGS } from "./common_flags.ts";
 import { CommandError } from "./errors.ts";
 import { choice, parseFlags, toggle, under, type Values } from "./flags.ts";
 import type { Command } from "./help.ts";
@@ -37,7 +38,7 @@ export const infoCommand: Command = {
 async function info(args: readonly string[], terminal: Terminal): Promise<number> {
   const { values } = parseFlags(args, FLAGS, "info");
   if (values.models) return showModels(values, terminal);
-  const device = await requestDevice({ kind: values.device, shaderCacheDirectory: values.shaderCache }).catch(
+  const { device, passedOver } = await open(deviceOptions(values)).catch(
     (error) => {
       // The reason is part of the JSON object too: scripts use this command to find out whether a device is available.
       if (values.json) {
@@ -53,7 +54,7 @@ async function info(args: readonly string[], terminal: Terminal): Promise<number
       version: VERSION,
       runtime: Deno.version,
       device: { ...device.info },
-      reason: reason(values.device, device),
+      reason: reason(values.device, device, passedOver),
       limits: limits(device),
     };
     terminal.out(values.json ? `${JSON.stringify(report)}\n` : describe(report));
@@ -75,12 +76,30 @@ function showModels({ preset, parameters, json }: Values<typeof FLAGS>, terminal
   return 0;
 }
 
-function reason(asked: string, device: Device): string {
+/** Why `auto` did not take a device, by its name. */
+type PassedOver = ReadonlyMap<string, string>;
+
+async function open(
+  { kind, ...rest }: ReturnType<typeof deviceOptions>,
+): Promise<{ device: Device; passedOver: PassedOver }> {
+  if (kind === "auto") return await requestAutomatic(rest);
+  return { device: await requestDevice({ kind, ...rest }), passedOver: new Map() };
+}
+
+function reason(asked: string, device: Device, passedOver: PassedOver): string {
   if (asked !== "auto") return `${asked} was asked for`;
-  if (device.info.kind === "webgpu" && !device.info.software) return "a GPU was found";
-  return device.info.kind === "cpu"
-    ? "no GPU was found; the CPU is faster than a software adapter"
-    : "no GPU was found, and this runtime has no WebAssembly SIMD for the CPU; a software adapter runs the same programs slowly";
+  switch (device.info.kind) {
+    case "native":
+      return "no GPU was found; what a C compiler makes is the fastest on the CPU";
+    case "cpu": {
+      const why = passedOver.get("native");
+      return `no GPU was found; the CPU is faster than a software adapter${why ? `; not native: ${why}` : ""}`;
+    }
+    default:
+      return device.info.software
+        ? "no GPU was found, and this runtime has no WebAssembly SIMD for the CPU; a software adapter runs the same programs slowly"
+        : "a GPU was found";
+  }
 }
 
 /** The limits that are numbers: no limit is nothing to report, in JSON least of all. */

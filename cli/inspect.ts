@@ -6,7 +6,7 @@ import { describeRead } from "./data/rows.ts";
 import { openText } from "./data/text.ts";
 import { tokensOf } from "./data/token_encoder.ts";
 import { notedVocabulary, type Vocabulary } from "./data/vocabulary.ts";
-import { CHECKPOINT_FLAGS, DEVICE_FLAGS, OUTPUT_FLAGS } from "./common_flags.ts";
+import { CHECKPOINT_FLAGS, DEVICE_FLAGS, deviceOptions, OUTPUT_FLAGS } from "./common_flags.ts";
 import { CommandError, UsageError } from "./errors.ts";
 import { choice, integer, parseFlags, required, type Values } from "./flags.ts";
 import type { Command } from "./help.ts";
@@ -105,7 +105,7 @@ async function inspect(args: readonly string[], terminal: Terminal): Promise<num
       `${file} has a vocabulary of ${size} tokens and not the ${vocabulary.size} of ${vocabulary.name}: inspect a model trained with deno task train`,
     );
   }
-  const device = await requestDevice({ kind: flags.device, shaderCacheDirectory: flags.shaderCache });
+  const device = await requestDevice(deviceOptions(flags));
   try {
     const inspector = await Inspector.create(device, model, model.layout.pack(checkpoint.state.params));
     const words = wordsOf(inspector, flags);

@@ -7,7 +7,7 @@ import { type OpenedText, openText } from "./data/text.ts";
 import { SourceBytes } from "./data/source_bytes.ts";
 import { tokensOf } from "./data/token_encoder.ts";
 import { bytesOfTokens, notedVocabulary, type Vocabulary } from "./data/vocabulary.ts";
-import { CHECKPOINT_FLAGS, DEVICE_FLAGS, OUTPUT_FLAGS } from "./common_flags.ts";
+import { CHECKPOINT_FLAGS, DEVICE_FLAGS, deviceOptions, OUTPUT_FLAGS } from "./common_flags.ts";
 import { CommandError, UsageError } from "./errors.ts";
 import { exists } from "./files.ts";
 import { integer, parseFlags, required, toggle, type Values } from "./flags.ts";
@@ -84,7 +84,7 @@ async function remember(args: readonly string[], terminal: Terminal): Promise<nu
   const before = flags.continue ? await loadMemory(path, owner) : undefined;
   // Created now, so that a location that is not writable is reported before minutes of reading.
   await makeFolderOf(path, "--memory");
-  const device = await requestDevice({ kind: flags.device, shaderCacheDirectory: flags.shaderCache });
+  const device = await requestDevice(deviceOptions(flags));
   try {
     const decoder = await Decoder.create(device, model, params);
     const start = before ? decoder.importState(before.reading) : decoder.start;

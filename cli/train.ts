@@ -8,7 +8,7 @@ import { type CorpusOptions, openCorpus } from "./data/corpus.ts";
 import { DEFAULT_RECIPE } from "./data/recipe.ts";
 import { VOCABULARIES } from "./data/vocabulary.ts";
 import { showData } from "./dry_run.ts";
-import { DEVICE_FLAGS, OUTPUT_FLAGS } from "./common_flags.ts";
+import { DEVICE_FLAGS, deviceOptions, OUTPUT_FLAGS } from "./common_flags.ts";
 import { UsageError } from "./errors.ts";
 import { choice, flagName, integer, parseFlags, phrase, text, texts, toggle, under, type Values } from "./flags.ts";
 import type { Command } from "./help.ts";
@@ -140,7 +140,7 @@ async function train(args: readonly string[], terminal: Terminal): Promise<numbe
   const resume = `deno task train --resume --out ${shellWord(path)}`;
   let device: Device | undefined;
   try {
-    device = await requestDevice({ kind: flags.device, shaderCacheDirectory: flags.shaderCache });
+    device = await requestDevice(deviceOptions(flags));
     if (interrupt.requested) {
       reporter.note(asCalled(`stopped before the first step; continue with: ${resume}`));
       return interrupt.exitCode;

@@ -10,7 +10,9 @@ import {
   type RequestOptions,
 } from "./devices/registry.ts";
 
-/** The kinds of devices that {@link requestDevice} knows by name. `auto` takes a real GPU if there is one. */
+/**
+ * The kinds of devices that {@link requestDevice} knows by name. `auto` takes a real GPU if there is one, else the CPU.
+ */
 export type DeviceKind = "auto" | DeviceName;
 
 /** All kinds, `auto` first. */
@@ -35,7 +37,8 @@ const DEVICE_OPTIONS = optionNames<DeviceOptions>({
 /**
  * Opens a device, which the caller owns and disposes of. The device's code is imported here.
  *
- * `auto` takes a real GPU if there is one, else the CPU: `cpu` is many times as fast as WebGPU in software. `reference`
+ * `auto` takes a real GPU if there is one, else the CPU, which is many times as fast as WebGPU in software: `native` in
+ * Deno where there is a C compiler and all that it takes is permitted, else `cpu`. It never prompts. `reference`
  * interprets in f64: slow, exact, needs nothing.
  *
  * `shaderCacheDirectory` is where a WebGPU driver is to keep compiled shaders, so that the next process starts faster
@@ -54,7 +57,7 @@ const DEVICE_OPTIONS = optionNames<DeviceOptions>({
 export async function requestDevice(options: DeviceOptions = {}): Promise<Device> {
   checkOptions("requestDevice", options, DEVICE_OPTIONS);
   const { kind = "auto", ...rest } = options;
-  if (kind === "auto") return await requestAny(Object.values(DEVICES), rest);
+  if (kind === "auto") return (await requestAutomatic(rest)).device;
   const spec = typeof kind === "string" ? Object.hasOwn(DEVICES, kind) ? DEVICES[kind] : undefined : kind;
   if (!spec) {
     const names = DEVICE_KINDS.map((name) => `"${name}"`), last = names.pop();
@@ -66,19 +69,35 @@ export async function requestDevice(options: DeviceOptions = {}): Promise<Device
   return await (await spec.load()).request(rest);
 }
 
-/** The first device that is taken without being asked for. */
-async function requestAny(specs: readonly DeviceKindSpec[], options: RequestOptions): Promise<Device> {
-  const candidates = specs.filter(({ automatic }) => automatic);
-  for (const [at, { automatic, load }] of candidates.entries()) {
+/** The device that `auto` takes, and why it took none of those before it. */
+export interface AutomaticDevice {
+  readonly device: Device;
+  /** One line for each device that is faster, if it were there. */
+  readonly passedOver: ReadonlyMap<DeviceName, string>;
+}
+
+/**
+ * Opens the first device that is taken without being asked for. Nothing is prompted for.
+ * @internal
+ */
+export async function requestAutomatic(options: RequestOptions): Promise<AutomaticDevice> {
+  const specs: readonly [name: DeviceName, spec: DeviceKindSpec][] = DEVICE_NAMES.map((name) => [name, DEVICES[name]]);
+  const candidates = specs.filter(([, { automatic }]) => automatic), passedOver = new Map<DeviceName, string>();
+  for (const [at, [name, { automatic, load }]] of candidates.entries()) {
     const isLast = at === candidates.length - 1, entry = await load();
     // The last one says why there is none.
-    if (!entry.isAvailable(options) && !isLast) continue;
+    if (!entry.isAvailable(options) && !isLast) {
+      passedOver.set(name, entry.whyUnavailable?.(options) ?? "this runtime does not have it");
+      continue;
+    }
     try {
       const device = await entry.request(options);
-      if (automatic === "always" || !device.info.software) return device;
+      if (automatic === "always" || !device.info.software) return { device, passedOver };
+      passedOver.set(name, `${device.info.description} is emulated`);
       device.dispose();
     } catch (error) {
       if (isLast || !(error instanceof DeviceError) || error.reason !== "unavailable") throw error;
+      passedOver.set(name, error.message.replace(/^Cannot open .*?: /, "").replace(/, or use the device .*$/, ""));
     }
   }
   throw new DeviceError("Cannot open a device: none is there that is not emulated; name one", "unavailable");

@@ -3,12 +3,20 @@
  *
  *     deno task bundle    writes web/dist/mneme.js, the library, and the playground around it, and prints their sizes
  */
-import { build, type BuildOptions, stop } from "esbuild";
+import { build, type BuildOptions, type Plugin, stop } from "esbuild";
 
 const HERE = new URL("./", import.meta.url);
 
 /** The folder of bundles, which any static host can serve. */
 export const DIST: URL = new URL("dist/", HERE);
+
+/** Leaves out what no browser can use. */
+const WITHOUT_NATIVE: Plugin = {
+  name: "without native",
+  setup({ onResolve }) {
+    onResolve({ filter: /\/native\/(entry|device)\.ts$/ }, () => ({ path: new URL("no_native.ts", HERE).pathname }));
+  },
+};
 
 const OPTIONS: BuildOptions = {
   bundle: true,
@@ -18,6 +26,7 @@ const OPTIONS: BuildOptions = {
   minify: true,
   legalComments: "none",
   logLevel: "error",
+  plugins: [WITHOUT_NATIVE],
 };
 
 /** A file that was written. */

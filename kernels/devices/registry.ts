@@ -36,6 +36,7 @@ export const DEVICES = {
   webgpu: { summary: "a GPU", automatic: "hardware", load: (): Promise<DeviceEntry> => import("./webgpu/entry.ts") },
   native: {
     summary: "the CPU with a C compiler",
+    automatic: "always",
     load: (): Promise<DeviceEntry> => import("./native/entry.ts"),
   },
   cpu: { summary: "the CPU", automatic: "always", load: (): Promise<DeviceEntry> => import("./wasm/entry.ts") },

@@ -7,13 +7,14 @@ const DENY = ["--deny-read", "--deny-write", "--deny-net", "--deny-env", "--deny
 
 /**
  * Permissions without bounds: of `fetch`, which goes where it is told; of the executable, whose user can add none (it
- * gives the network back but for `fetch`); of the bundle, because esbuild is a program somewhere in the package cache
- * and reads whatever variables it likes.
+ * gives the network back but for `fetch`, and opens what its compiler has made wherever its user keeps that); of the bundle, because esbuild is a program somewhere in the package cache
+ * and reads whatever variables it likes; of the benchmark, which runs the Python that it is given.
  */
 const BROAD: Readonly<Record<string, readonly string[]>> = {
   fetch: ["--allow-net"],
-  compile: ["--allow-write", "--allow-net"],
+  compile: ["--allow-write", "--allow-net", "--allow-ffi"],
   bundle: ["--allow-env", "--allow-run"],
+  bench: ["--allow-run"],
 };
 
 async function tasks(): Promise<Map<string, string>> {

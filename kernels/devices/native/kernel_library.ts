@@ -36,7 +36,7 @@ export interface LoadedFunctions {
 const OBJECT = { kernels: { parameters: ["buffer", "buffer"], result: "void" } } as const;
 
 /** Characters below which a further process costs more than it saves, and above which an object is cut. */
-const LEAST_TEXT = 12_000, MOST_TEXT = 160_000;
+const LEAST_TEXT = 12_000, MOST_TEXT = 500_000;
 
 /** An object in the process, or on its way there. */
 interface Shared {
@@ -243,7 +243,9 @@ function aborted(signal: AbortSignal): Promise<never> {
 /** Distributes functions over objects, about as many characters in each. */
 function batches(wanted: readonly Wanted[], processes: number): Wanted[][] {
   const total = wanted.reduce((sum, { text }) => sum + text.length, 0);
-  const count = Math.max(Math.min(processes, Math.ceil(total / LEAST_TEXT)), Math.ceil(total / MOST_TEXT));
+  // A round of as many as run at a time, or several.
+  const rounds = Math.ceil(total / MOST_TEXT / processes),
+    count = Math.min(rounds * processes, Math.ceil(total / LEAST_TEXT));
   const made = Array.from({ length: Math.min(count, wanted.length) }, () => ({ size: 0, batch: [] as Wanted[] }));
   for (const each of [...wanted].sort((a, b) => b.text.length - a.text.length || (a.key < b.key ? -1 : 1))) {
     const least = made.reduce((a, b) => (b.size < a.size ? b : a));

@@ -40,12 +40,26 @@ const RUNTIME_FLAGS: readonly string[] = ["-std=gnu11", "-O2"];
 /** Why the device cannot be opened without a prompt, in one line; undefined if it may be tried. */
 export function whyNotPermitted(folder: string, compiler?: string): string | undefined {
   if (!HAS_HOST) return "this runtime starts no compilers and opens no shared objects";
-  const commands = candidates(compiler), missing: string[] = [];
-  if (!commands.some(isPermitted)) missing.push(`--allow-run=${programOf(commands[0])}`);
-  for (const name of ["read", "write", "ffi"] as const) {
-    if (!isGranted(name, folder)) missing.push(`--allow-${name}=${folder}`);
-  }
-  return missing.length > 0 ? `it takes ${missing.join(" ")}` : undefined;
+  const { run, paths } = missingPermissions(folder, compiler), reasons: string[] = [];
+  // A command that is not there counts as one that may not be run.
+  if (run) reasons.push(`no C compiler was found, or none may be run (--allow-run=${run})`);
+  if (paths.length > 0) reasons.push(`it takes ${flagsOf(paths, folder)}`);
+  return reasons.length > 0 ? reasons.join("; ") : undefined;
+}
+
+const PATHS = ["read", "write", "ffi"] as const;
+
+/** What is not permitted: the program to run, if none may be, and what may not be done in the folder. */
+function missingPermissions(folder: string, compiler: string | undefined) {
+  const commands = candidates(compiler);
+  return {
+    run: commands.some(isPermitted) ? undefined : programOf(commands[0]),
+    paths: PATHS.filter((name) => !isGranted(name, folder)),
+  };
+}
+
+function flagsOf(paths: readonly string[], folder: string): string {
+  return paths.map((name) => `--allow-${name}=${folder}`).join(" ");
 }
 
 function candidates(compiler: string | undefined): readonly string[] {
@@ -76,17 +90,23 @@ export async function openToolchain(options: ToolchainOptions): Promise<OpenTool
 }
 
 function requestPermissions(folder: string, compiler: string | undefined): void {
-  const [first] = candidates(compiler);
-  if (HAS_HOST && whyNotPermitted(folder, compiler) !== undefined) {
-    if (!candidates(compiler).some(isPermitted)) requestPermission("run", programOf(first));
-    for (const name of ["read", "write", "ffi"] as const) requestPermission(name, folder);
+  if (!HAS_HOST) {
+    throw new DeviceError(
+      `Cannot open the device "native": ${whyNotPermitted(folder)}; use the device "cpu"`,
+      "unavailable",
+    );
   }
-  const why = whyNotPermitted(folder, compiler);
-  if (why === undefined) return;
-  const remedy = HAS_HOST ? `run with ${why.replace("it takes ", "")}, or use` : "use";
-  const reason = HAS_HOST ? "it starts a C compiler and opens what that has made, which is not permitted" : why;
+  const { run, paths } = missingPermissions(folder, compiler);
+  if (run) requestPermission("run", run);
+  for (const name of paths) requestPermission(name, folder);
+  const refused = missingPermissions(folder, compiler);
+  if (!refused.run && refused.paths.length === 0) return;
+  const flags = [...(refused.run ? [`--allow-run=${refused.run}`] : []), flagsOf(refused.paths, folder)].filter(
+    Boolean,
+  );
   throw new DeviceError(
-    `Cannot open the device "native": ${reason}; ${remedy} the device "cpu", which needs neither`,
+    `Cannot open the device "native": it starts a C compiler and opens what that has made, which is not permitted; ` +
+      `run with ${flags.join(" ")}, or use the device "cpu", which needs neither`,
     "unavailable",
   );
 }
