@@ -39,9 +39,9 @@ function rounded(w: Writer, x: Value): { whole: Value; integer: Value } {
   };
 }
 
-/** 2^n for an integer in -126 .. 127, 0 for -127; only the low nine bits of n are used. */
+/** 2^(n - 127) for an integer in 1 .. 254, 0 for 0; only the low nine bits of n are used. */
 function powerOfTwo(w: Writer, n: Value): Value {
-  return fromBits(w, shift(w, "shl", i(w, "add", n, w.literal(127, "i32")), w.literal(23, "i32")));
+  return fromBits(w, shift(w, "shl", n, w.literal(23, "i32")));
 }
 
 /** Coefficients of e^r in increasing order: a minimax fit with relative error 3e-9 for |r| <= ln 2 / 2. */
@@ -49,17 +49,19 @@ const EXP = [1, 1, 0.499999934, 0.166665204, 0.0416683908, 0.00836874531, 0.0013
 
 /**
  * `e^x` with x = n ln 2 + r: a polynomial for e^r times 2^n, applied in two factors so that infinities and subnormal
- * results need no special case. From -176 down both factors are the 0 that {@link powerOfTwo} returns for -127: a
- * product that is rounded to 0 instead takes some processors a hundred cycles, and masked softmax is full of them.
+ * results need no special case. From -176 down both factors are the 0 that {@link powerOfTwo} returns for 0: a product
+ * that is rounded to 0 instead takes some processors a hundred cycles, and masked softmax is full of them. What rounds
+ * n adds the bias of both factors' exponents, 254, too.
  */
 export function exp(w: Writer, x: Value): Value {
   const bounded = limit(w, x, -176, 89);
-  const shifted = multiplyAdd(w, bounded, w.literal(1.4426950408889634, "f32"), w.literal(ROUNDER, "f32"));
-  const whole = f(w, "sub", shifted, w.literal(ROUNDER, "f32"));
+  const rounder = w.literal(ROUNDER + 254, "f32");
+  const shifted = multiplyAdd(w, bounded, w.literal(1.4426950408889634, "f32"), rounder);
+  const whole = f(w, "sub", shifted, rounder);
   const high = multiplyAdd(w, whole, w.literal(-0.693359375, "f32"), bounded);
   const r = multiplyAdd(w, whole, w.literal(2.12194440e-4, "f32"), high);
-  // n is in the low bits of the shifted sum. The higher bits, and half of them, are zero in the nine bits that a power
-  // of two uses.
+  // n + 254 is in the low bits of the shifted sum. The higher bits, and half of them, are zero in the nine bits that a
+  // power of two uses.
   const n = toBits(w, shifted), half = shift(w, "shr_s", n, w.literal(1, "i32"));
   return f(w, "mul", f(w, "mul", polynomial(w, r, EXP), powerOfTwo(w, half)), powerOfTwo(w, i(w, "sub", n, half)));
 }

@@ -5,7 +5,7 @@
  * Lanes run along the row if rows are contiguous in memory, otherwise across neighbouring rows. Each row is computed by
  * a single thread, so results do not depend on the number of threads.
  */
-import type { Combine } from "../../core/expr.ts";
+import type { Combine, Expr } from "../../core/expr.ts";
 import { identityOf } from "../../core/expr.ts";
 import type { Index, Var } from "../../core/index_expr.ts";
 import { addIndex, makeVar, scaleIndex, varIndex } from "../../core/index_expr.ts";
@@ -14,6 +14,7 @@ import { SHORT_SUM, SUM_BLOCK } from "../long_sums.ts";
 import { levelsOf, type Reduce } from "./row_levels.ts";
 import { BlockSum } from "./block_sum.ts";
 import { timeOf } from "./expr_time.ts";
+import { nanWitnesses } from "./nan_witness.ts";
 import { KeptRows } from "./kept_rows.ts";
 import { bits, choose, compare, f, foldLanes, fromBits, splat, toBits } from "./lanes.ts";
 import { repeat, repeatInBlocks } from "./loops.ts";
@@ -26,7 +27,7 @@ import type { Local, Value, Writer } from "./writer.ts";
 /**
  * The accumulator of a reduction. Argmax also tracks the index of the best value. Vector extremes of floats track
  * separately which lanes have seen a NaN, so that they can use pseudo-extremes: one instruction each, instead of
- * several for NaN propagation.
+ * several for NaN propagation. Where every result is NaN anyway, they need not (nan_witness.ts).
  */
 interface Accumulator {
   readonly expr: Reduce;
@@ -56,6 +57,7 @@ export function printRow(kernel: RowKernel, evaluator: Evaluator): void {
   const { rowStores, elementStores } = kernel;
   const { walk, rowLane } = chooseShape(kernel, evaluator);
   const levels = levelsOf(kernel), kept = new KeptRows(kernel, evaluator, levels, !rowLane && walk.lane !== undefined);
+  const isWitnessed = nanWitnesses(kernel);
   const side = rowLane || kept.isUsed ? 1 : neighboursOf(walk, evaluator);
   overWalk(evaluator.writer, side === 1 ? walk : { ...walk, groups: walk.groups / side }, (first, { lane }, group) => {
     evaluator.kept.clear();
@@ -63,7 +65,7 @@ export function printRow(kernel: RowKernel, evaluator: Evaluator): void {
     const replaces = isMain && side > 1
       ? Array.from({ length: side }, (_, at) => walk.replace(addIndex(scaleIndex(group, side), at)))
       : [first];
-    const row = new RowPrinter(kernel, evaluator, { replaces, rowLane, spaceLane: lane, kept });
+    const row = new RowPrinter(kernel, evaluator, { replaces, rowLane, spaceLane: lane, kept, isWitnessed });
     levels.forEach((level, pass) => row.reduce(level, pass));
     const envs = replaces.map((replace) => evaluator.env(replace, lane));
     const values = envs.map((env, at) => {
@@ -112,6 +114,8 @@ interface RowPlace {
   readonly rowLane: Var | undefined;
   readonly spaceLane: Var | undefined;
   readonly kept: KeptRows;
+  /** Whether a NaN that an extreme ignores reaches all results in another way. */
+  readonly isWitnessed: (extreme: Reduce) => boolean;
 }
 
 /** The bodies of a traversal of a row. */
@@ -180,7 +184,8 @@ class RowPrinter {
     const { rowLane, spaceLane, kept, replaces } = this.place;
     const width = spaceLane ? this.#w.lanes : 1;
     const narrow = replaces.map(() => level.map((expr) => this.#declare(expr, width)));
-    const together = this.#together(level);
+    const isGrouped = level.every(({ combine }) => combine !== "argmax");
+    const together = isGrouped ? this.#together(level.map(({ body }) => body)) : 1;
     const wide = rowLane
       ? Array.from({ length: together }, () => level.map((expr) => this.#declare(expr, this.#w.lanes)))
       : [];
@@ -219,10 +224,11 @@ class RowPrinter {
   }
 
   /** Number of vectors that a pass processes together. */
-  #together(level: readonly Reduce[]): number {
+  #together(exprs: readonly Expr[]): number {
     const groups = this.#vectors;
-    const time = level.reduce((sum, { body }) => sum + timeOf(body, (part) => part.kind !== "reduce"), 0);
-    if (!this.place.rowLane || time > MAX_GROUPED_TIME || level.some(({ combine }) => combine === "argmax")) return 1;
+    const isComputed = (part: Expr): boolean => part.kind !== "reduce" && !this.evaluator.kept.has(part.id);
+    const time = exprs.reduce((sum, expr) => sum + timeOf(expr, isComputed), 0);
+    if (!this.place.rowLane || time > MAX_GROUPED_TIME) return 1;
     return groups % GROUPS === 0 ? GROUPS : groups % 2 === 0 ? 2 : 1;
   }
 
@@ -254,6 +260,7 @@ class RowPrinter {
     const best = w.newLocal({ dtype, width });
     w.assign(best, splat(w, w.literal(identity, dtype), width));
     if (isExtreme(combine) && dtype === "f32" && width > 1) {
+      if (this.place.isWitnessed(expr)) return { expr, combine, best };
       const isNaN = w.newLocal({ dtype: "bool", width });
       w.assign(isNaN, splat(w, w.literal(0, "bool"), width));
       return { expr, combine, best, isNaN };
@@ -275,8 +282,8 @@ class RowPrinter {
       return w.assign(best, w.op("f32.madd", [...factors, before]));
     }
     const value = splat(w, this.evaluator.value(body, env), width);
-    if (isNaN !== undefined) {
-      w.assign(isNaN, bits(w, "or", w.read(isNaN), compare(w, "ne", value, value)));
+    if (isNaN !== undefined) w.assign(isNaN, bits(w, "or", w.read(isNaN), compare(w, "ne", value, value)));
+    if (isExtreme(combine) && dtype === "f32" && width > 1) {
       return w.assign(best, f(w, combine === "min" ? "pmin" : "pmax", before, value));
     }
     if (combine !== "argmax") return w.assign(best, binary(w, joinOf(combine), before, value));
@@ -311,7 +318,8 @@ class RowPrinter {
       const values = elementStores.map(({ value }) => this.evaluator.value(value, env));
       elementStores.forEach((element, at) => this.evaluator.store(element, values[at], env));
     };
-    this.#walk({ vector: store, between: () => {}, scalar: store });
+    const together = this.#together(elementStores.map(({ value }) => value));
+    this.#walk({ vector: store, between: () => {}, scalar: store, together });
   }
 }
 
