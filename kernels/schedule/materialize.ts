@@ -31,6 +31,8 @@ const CHEAP_INDEX = 0.25;
 const MAX_DEMANDS = 48;
 /** Number of broadcast tensors from which a product's operand may be computed. */
 const MAX_FACTORS = 2;
+/** Elements that are stored this far apart or farther fall on few sets of a cache. */
+const LONG_STRIDE = 128;
 
 /** A scope and the tensors that are stored in memory. */
 export interface Materialized extends Assembled {
@@ -45,6 +47,8 @@ export interface Materialized extends Assembled {
 /** The result under construction of {@link materialize}. */
 interface Draft extends Assembled {
   readonly stored: Set<Tensor>;
+  /** Tensors that an earlier kernel of the same size can store. */
+  readonly attached: ReadonlySet<Tensor>;
 }
 
 /**
@@ -55,7 +59,8 @@ export function materialize(scope: Assembled, forced: ReadonlySet<Tensor>): Mate
   const exact = new Set(
     [...exactTensors(scope.graph)].filter((tensor) => !scope.bindings.has(tensor) && !isConstant(tensor)),
   );
-  const draft: Draft = { ...scope, stored: new Set([...scope.graph.outputs, ...forced, ...exact]) };
+  const attached = attachedTensors(scope.graph);
+  const draft: Draft = { ...scope, attached, stored: new Set([...scope.graph.outputs, ...forced, ...exact]) };
   const { stored, graph: { nodes } } = draft;
   for (const node of nodes) {
     if (isAnchor(node)) node.outputs.forEach((tensor) => stored.add(tensor));
@@ -137,11 +142,31 @@ function storeBehind(scope: Draft, costs: StaticCosts, tensor: Tensor): void {
     return scope.stored.has(candidate) || scope.bindings.has(candidate);
   });
   while (behind !== tensor && !scope.stored.has(behind)) {
-    const consumers = scope.consumers.get(behind) ?? [];
-    if (consumers.length !== 1 || !viewShape(consumers[0])?.isBijective) break;
-    behind = consumers[0].outputs[0];
+    const consumers = scope.consumers.get(behind) ?? [], view = consumers.length === 1 && viewShape(consumers[0]);
+    if (!view || !view.isBijective) break;
+    const [result] = consumers[0].outputs, isFarApart = !view.isReshape && result.shape[result.rank - 1] >= LONG_STRIDE;
+    if (isFarApart && isBesideStored(scope, behind)) break;
+    behind = result;
   }
   store(scope, costs, wholeOf(scope, behind) ?? behind);
+}
+
+/**
+ * Whether a tensor is computed elementwise from one that its scope stores: in the same kernel, which then stores both in
+ * one layout. In two, one of them is scattered.
+ */
+function isBesideStored(scope: Draft, tensor: Tensor): boolean {
+  const seen = new Set<Tensor>(), stack = [tensor];
+  for (let current = stack.pop(); current; current = stack.pop()) {
+    if (scope.bindings.has(current) || current.node.op.kind !== "map") continue;
+    for (const input of current.node.inputs) {
+      if (seen.has(input)) continue;
+      seen.add(input);
+      if (scope.stored.has(input) && !scope.bindings.has(input) && scope.attached.has(input)) return true;
+      if (!scope.stored.has(input)) stack.push(input);
+    }
+  }
+  return false;
 }
 
 /**
@@ -213,7 +238,6 @@ type Demand = Map<string, number>;
  * to store than to recompute.
  */
 function storeByCost(scope: Draft, costs: StaticCosts): void {
-  const attached = attachedTensors(scope.graph);
   const demands = new Map<Tensor, Demand>();
   const demand = (tensor: Tensor, entries: Iterable<readonly [string, number]>): void => {
     let present = demands.get(tensor);
@@ -224,7 +248,7 @@ function storeByCost(scope: Draft, costs: StaticCosts): void {
   for (const node of scope.graph.nodes.toReversed()) {
     const [output] = node.outputs;
     const wanted = demands.get(output) ?? new Map<string, number>();
-    if (!scope.stored.has(output) && isPulled(node) && isCheaperStored(output, wanted, costs, attached)) {
+    if (!scope.stored.has(output) && isPulled(node) && isCheaperStored(output, wanted, costs, scope.attached)) {
       scope.stored.add(output);
     }
     const isRoot = scope.stored.has(output);

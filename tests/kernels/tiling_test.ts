@@ -159,6 +159,17 @@ function scanLayers(layer: Program, x: Tensor, y: Tensor): Tensor {
   return ops.scan((h: Tensor, _: undefined) => [layer(h, y) as Tensor, undefined], x, undefined, { length: 3 })[0];
 }
 
+Deno.test("tiles: a kernel that stores scores and weights stores both in one layout", () => {
+  const shape = [4, 256, 8], fn = differentiated(attend({ causal: true }));
+  const { graph } = trace(fn, [spec(shape), spec(shape), spec(shape)]);
+  const tiled = tile(simplify(graph), { elements: 2 ** 17, rows: 64, recomputed: 0 });
+  const stores = kernelSteps(schedule(tiled, { maxOperands: MAX_OPERANDS }).steps).flatMap(({ kernel }) =>
+    kernel.kind === "contract" && kernel.stores.length > 1 ? [kernel.stores.map(({ index }) => index.key)] : []
+  );
+  assertEquals(stores.length, 1);
+  for (const [first, ...others] of stores) for (const other of others) assertEquals(other, first);
+});
+
 /** A program around a softmax between products, of random shape. */
 const attentions = fc.record({
   lead: fc.array(fc.integer({ min: 1, max: 3 }), { maxLength: 2 }),
