@@ -11,7 +11,7 @@ export type TimedDevice = Exclude<DeviceName, "reference">;
 
 /** What is asked for. */
 export interface Options {
-  readonly mode: "own" | "peers" | "explain" | "scaling" | "against" | "first-step" | "roofline";
+  readonly mode: "own" | "peers" | "explain" | "scaling" | "against" | "first-step" | "roofline" | "models";
   readonly devices: readonly (TimedDevice | "auto")[];
   /** Only what has this in its name. */
   readonly filter?: string;
@@ -80,6 +80,9 @@ export const BENCH_FLAGS = {
     "run the same cases in another checkout of this project, alternating, each in its own process",
   ),
   scaling: toggle("time and memory of training and decoding as sequences grow, with a plot"),
+  models: toggle(
+    "training throughput against the length of texts and decoding time against context, of every model at one size, with a plot; goes on where it was stopped",
+  ),
   "first-step": toggle("the time from a model to its first training step, part by part, each in a new process"),
   roofline: toggle("what bounds each kernel on some GPUs, on paper, and measured where there is one"),
   json: text("FILE", "file for the figures (default: bench/results.json, or the mode's name instead of results)"),
@@ -88,7 +91,7 @@ export const BENCH_FLAGS = {
   verbose: toggle("print stack traces of errors"),
 } as const;
 
-const MODES = ["peers", "explain", "scaling", "against", "first-step", "roofline"] as const;
+const MODES = ["peers", "explain", "scaling", "against", "first-step", "roofline", "models"] as const;
 
 /** Reads a command line. @throws {UsageError} for what cannot be. */
 export function readOptions(args: readonly string[]): Options {
@@ -163,6 +166,10 @@ const EXAMPLES: readonly (readonly [command: string, effect: string])[] = [
   ["deno task bench --explain", "where the time of a layer and of a training step goes"],
   ["deno task bench --explain 'matmul 512' --device webgpu", "one job's kernels"],
   ["deno task bench --scaling", "does a token cost the same in a long text? bench/scaling.svg shows it"],
+  [
+    "deno task bench --models --filter mamba",
+    "how fast models with that in their names train and decode as texts grow",
+  ],
   ["deno task bench --first-step --device all", "where the time before the first training step goes"],
   ["deno task bench --roofline --filter 'chunk layer'", "how fast a layer's kernels can be on four GPUs, and why"],
   ["deno task bench --quick", "whether everything runs, in a minute or two"],

@@ -4,8 +4,8 @@
  * The default mode times the library's own kernels, layers, training steps and decoding (own.ts); `--peers` the same
  * jobs on other libraries (peers.ts); `--against FOLDER` the same cases in another checkout (against.ts); `--explain`
  * shows a job's most expensive kernels (explain.ts); `--scaling` what a token costs as sequences grow (scaling.ts);
- * `--first-step` the time until the first training step (first_step.ts); `--roofline` what bounds each kernel on GPUs
- * (roofline.ts).
+ * `--models` how efficient the models are (model_study.ts); `--first-step` the time until the first training step
+ * (first_step.ts); `--roofline` what bounds each kernel on GPUs (roofline.ts).
  */
 import { CommandError, exitCode, formatError } from "../../cli/errors.ts";
 import { processTerminal, type Terminal } from "../../cli/terminal.ts";
@@ -18,6 +18,9 @@ import { ownTables, runOwn } from "./own.ts";
 import { runPeers } from "./peers.ts";
 import { rooflineTables, runRoofline } from "./roofline.ts";
 import { peersTables } from "./peers_table.ts";
+import { runStudy, type StudyPoint } from "./model_study.ts";
+import { studyPlot, studyTables } from "./model_study_tables.ts";
+import { PointFile } from "./point_file.ts";
 import { againstTables, runAgainst } from "./against.ts";
 import { runScaling, scalingPlot, scalingTables } from "./scaling.ts";
 
@@ -90,6 +93,18 @@ async function run(options: Options, terminal: Terminal): Promise<Outcome> {
     case "first-step": {
       const figures = await runFirstStep(options, effort, write);
       return { tables: firstStepTables(figures), figures, failure: figures.failure };
+    }
+    case "models": {
+      const { commit, processor, cores } = describeMachine();
+      const file = PointFile.open<StudyPoint>(`${options.json}.partial`, {
+        commit,
+        processor,
+        cores,
+        quick: options.quick,
+      });
+      const figures = await runStudy(options, effort, { write, file });
+      file.remove();
+      return { tables: studyTables(figures), figures, plot: studyPlot(figures) };
     }
     case "scaling": {
       const figures = await runScaling(options, effort, write);

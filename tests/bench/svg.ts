@@ -20,8 +20,10 @@ export interface Panel {
 const WIDTH = 420, HEIGHT = 300, LEFT = 56, TOP = 40, BOTTOM = 44, RIGHT = 16, LEGEND = 20;
 /** Colours that differ for the colour-blind too (Okabe and Ito). */
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00"];
+/** Dashes of the lines that come after one of each colour. */
+const DASHES = ["", "6 3", "2 3", "8 3 2 3"];
 
-/** Panels side by side. The same name has the same colour in all. */
+/** Panels side by side. The same name has the same colour and dashes in all. */
 export function plot(title: string, panels: readonly Panel[]): string {
   const names = [...new Set(panels.flatMap(({ series }) => series.map(({ name }) => name)))];
   const legend = Math.max(...panels.map(({ series }) => series.length)) * LEGEND;
@@ -63,14 +65,14 @@ function drawPanel({ title, xLabel, series }: Panel, names: readonly string[]): 
     `<path d="M${LEFT} ${bottom}H${right}" stroke="#888"/>`,
     `<text x="${(LEFT + right) / 2}" y="${bottom + 36}" text-anchor="middle">${escape(xLabel)}</text>`,
     ...series.map(({ name, points }, i) => {
-      const colour = COLOURS[names.indexOf(name) % COLOURS.length];
+      const number = names.indexOf(name), colour = COLOURS[number % COLOURS.length];
+      const dashes = DASHES[Math.floor(number / COLOURS.length) % DASHES.length];
+      const stroke = `stroke="${colour}" stroke-width="2"${dashes && ` stroke-dasharray="${dashes}"`}`;
       const line = points.map(([x, y], at) => `${at === 0 ? "M" : "L"}${atX(x)} ${atY(y)}`).join("");
       const marks = points.map(([x, y]) => `<circle cx="${atX(x)}" cy="${atY(y)}" r="3" fill="${colour}"/>`).join("");
       const y = HEIGHT + i * LEGEND + 8;
-      const key = `<path d="M${LEFT} ${y}h24" stroke="${colour}" stroke-width="2"/><text x="${LEFT + 32}" y="${
-        y + 4
-      }">${escape(name)}</text>`;
-      return `<path d="${line}" fill="none" stroke="${colour}" stroke-width="2"/>${marks}${key}`;
+      const key = `<path d="M${LEFT} ${y}h24" ${stroke}/><text x="${LEFT + 32}" y="${y + 4}">${escape(name)}</text>`;
+      return `<path d="${line}" fill="none" ${stroke}/>${marks}${key}`;
     }),
   ].join("\n");
 }

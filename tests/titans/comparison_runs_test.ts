@@ -1,0 +1,76 @@
+/** Comparisons: runs that are there are not repeated, and learning rates are chosen without a look at the test. */
+import { assertEquals, assertMatch } from "@std/assert";
+import { withFolder } from "../cli/scratch.ts";
+import {
+  comparisonRows,
+  comparisonTable,
+  isSameRun,
+  modelOf,
+  readRuns,
+  remainingRuns,
+  type RunKey,
+  type RunResult,
+} from "./comparison_runs.ts";
+
+const KEY: RunKey = {
+  model: "swa",
+  convolution: "none",
+  optimizer: "adamW",
+  rate: 0.01,
+  seed: 0,
+  steps: 300,
+  parameters: 200_000,
+};
+
+function result(key: Partial<RunKey>, validation: number, test: number): RunResult {
+  const costs = { tokensPerSecond: 100, parameterCount: 200_100, plannedBytes: 3e6, stateBytes: 4e3 };
+  return { ...KEY, ...key, validation, test, ...costs };
+}
+
+Deno.test("comparison: finished runs are not wanted again, and every model comes before the next seed", async () => {
+  const wanted = (["swa", "gla"] as const).flatMap((model) => [0, 1].map((seed) => ({ ...KEY, model, seed })));
+  const finished = [result({ model: "gla", seed: 0 }, 3, 3), result({ rate: 0.003 }, 3, 3)];
+  assertEquals(remainingRuns(wanted, finished).map(({ model, seed }) => `${model} ${seed}`), [
+    "swa 0",
+    "swa 1",
+    "gla 1",
+  ]);
+  assertEquals(isSameRun(KEY, { ...KEY, steps: 200 }), false);
+  await withFolder(async (folder) => {
+    assertEquals(await readRuns(`${folder}/none`), []);
+    const [line] = finished.map((run) => JSON.stringify(run));
+    await Deno.writeTextFile(`${folder}/runs`, `${line}\n${line.slice(0, 20)}`);
+    assertEquals(await readRuns(`${folder}/runs`), [finished[0]]);
+  });
+});
+
+Deno.test("comparison: the learning rate is the best on validation, and the table has the figures of the test", () => {
+  const rows = comparisonRows([
+    // Better on the test, but not on validation.
+    result({ rate: 0.003 }, 3.1, 2.5),
+    result({ rate: 0.003, seed: 1 }, 3.1, 2.5),
+    result({ rate: 0.01 }, 3.0, 3.2),
+    result({ rate: 0.01, seed: 1 }, 3.0, 3.4),
+    // One seed only: not compared with the others.
+    result({ rate: 0.1 }, 2, 2),
+    result({ model: "gla", convolution: "same" }, 4, 2.9),
+  ]);
+  assertEquals(rows.map(({ model, rate, tests }) => [model, rate, tests]), [["gla", 0.01, [2.9]], ["swa", 0.01, [
+    3.2,
+    3.4,
+  ]]]);
+  const [, , first, second] = comparisonTable(rows).split("\n");
+  assertMatch(first, /`gla` \| 4 tokens \| adamW \| 0.01 \| 2.900 \| one \| 200,100 \| 100 \| 3.0 \| 4.0/);
+  assertMatch(second, /`swa` \| none \| adamW \| 0.01 \| 3.300 \| 2: 3.200 to 3.400/);
+});
+
+Deno.test("comparison: models have the same convolution or none, at the same size", () => {
+  for (const model of ["transformer", "gla", "lmm"] as const) {
+    const [same, none] = (["same", "none"] as const).map((convolution) => modelOf({ ...KEY, model, convolution }));
+    const has = ({ layout }: typeof same): boolean => layout.entries.some(({ name }) => name.includes("convolution"));
+    assertEquals([has(same), has(none)], [true, false], model);
+    for (const { layout } of [same, none]) {
+      assertEquals(Math.abs(layout.parameterCount / KEY.parameters - 1) < 0.03, true, `${model} ${layout}`);
+    }
+  }
+});
