@@ -41,6 +41,7 @@ Deno.test("roofline: a text tells sizes, traffic with the turns of its loops, an
     loadBytes: 8 * 16 + 5 * 4,
     storeBytes: 4,
     sharedBytes: 8 * 16 + 8 * 4 * 16,
+    burstBytes: 16,
     // id, the sum of four, and a vec4 of the tile.
     registers: 1 + 4 + 4,
   });

@@ -40,12 +40,12 @@ export interface Estimate {
 /** Registers that drivers need beside a kernel's values: addresses, loop counters, temporaries. */
 const EXTRA_REGISTERS = 12;
 
-/** Nanoseconds from a load to its value, and bytes that an invocation has under way. */
-const LATENCY_NS = 500, BYTES_UNDER_WAY = 16;
+/** Nanoseconds from a load to its value, and the most bytes that an invocation has under way. */
+const LATENCY_NS = 500, MAX_BYTES_UNDER_WAY = 64;
 
 /** Estimates a launch. */
 export function estimate({ shader, workgroups, flops, bytes }: Launch, gpu: GpuSpec): Estimate {
-  const { size, workgroupBytes, loadBytes, storeBytes, sharedBytes } = shader;
+  const { size, workgroupBytes, loadBytes, storeBytes, sharedBytes, burstBytes } = shader;
   const registers = Math.min(gpu.maxRegisters, Math.ceil((shader.registers + EXTRA_REGISTERS) / 8) * 8);
   const resident = Math.max(
     1,
@@ -59,7 +59,7 @@ export function estimate({ shader, workgroups, flops, bytes }: Launch, gpu: GpuS
   const coreShare = workgroups / (gpu.cores * Math.ceil(workgroups / gpu.cores));
   const invocations = Math.min(workgroups, resident * gpu.cores) * size;
   const bytesPerNs = gpu.bytesPerClock * gpu.ghz * gpu.cores * coreShare;
-  const underWay = invocations * BYTES_UNDER_WAY / LATENCY_NS;
+  const underWay = invocations * Math.min(Math.max(burstBytes, 4), MAX_BYTES_UNDER_WAY) / LATENCY_NS;
   const times: readonly (readonly [Bound, number])[] = [
     ["arithmetic", flops / (gpu.peak.gflops * coreShare)],
     ["memory", bytes / gpu.peak.gbPerSecond],

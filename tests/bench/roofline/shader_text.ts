@@ -13,6 +13,8 @@ export interface ShaderFigures {
   readonly loadBytes: number;
   readonly storeBytes: number;
   readonly sharedBytes: number;
+  /** The most bytes that it loads from buffers in one turn of a loop, or outside of loops: loads that may overlap. */
+  readonly burstBytes: number;
   /** The most 32-bit values that live at once, without addresses that drivers add. */
   readonly registers: number;
 }
@@ -38,13 +40,17 @@ export function readShader(source: string, unknownTrips: number): ShaderFigures 
     workgroupBytes += 4 * widthOf(type) * Number(count);
   }
   const moved = { loadBytes: 0, storeBytes: 0, sharedBytes: 0 }, trips = [1], values: Value[] = [], loops: Span[] = [];
-  const open: number[] = [], local = new Map<string, Value>();
+  const open: number[] = [], bursts = [0], local = new Map<string, Value>();
+  let burstBytes = 0;
   lines.forEach((line, at) => {
     for (const [, name, isStore] of line.matchAll(/\b(\w+)\[(?:[^\[\]]|\[[^\]]*\])*\]( [+]?= )?/g)) {
       const bytes = 4 * (widths.get(name) ?? shared.get(name) ?? 0) * trips.at(-1)!;
       if (shared.has(name)) moved.sharedBytes += bytes;
       else if (isStore) moved.storeBytes += bytes;
-      else moved.loadBytes += bytes;
+      else {
+        moved.loadBytes += bytes;
+        bursts[bursts.length - 1] += bytes / trips.at(-1)!;
+      }
     }
     for (const [word] of line.matchAll(/\b[a-z]\w*\b/g)) {
       const value = local.get(word);
@@ -59,15 +65,18 @@ export function readShader(source: string, unknownTrips: number): ShaderFigures 
     }
     if (line.endsWith("{")) {
       open.push(at);
+      bursts.push(0);
       trips.push(trips.at(-1)! * (loop ? tripsOf(loop) ?? unknownTrips : 1));
     }
     if (/^\s*\}/.test(line)) {
       const start = open.pop()!;
       if (LOOP.test(lines[start])) loops.push({ start, end: at });
       trips.pop();
+      burstBytes = Math.max(burstBytes, bursts.pop()!);
     }
   });
-  return { size: Number(size), workgroupBytes, ...moved, registers: mostLive(values, loops, lines.length) };
+  burstBytes = Math.max(burstBytes, bursts[0]);
+  return { size: Number(size), workgroupBytes, ...moved, burstBytes, registers: mostLive(values, loops, lines.length) };
 }
 
 interface Span {
