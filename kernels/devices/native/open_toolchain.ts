@@ -1,7 +1,8 @@
 /** From compilers' names to one that works, with its cache and the compiled runtime. */
 import { DeviceError } from "../../../core/errors.ts";
-import { HAS_HOST, isGranted, openObject, removeFile, requestPermission } from "./host.ts";
+import { HAS_HOST, isGranted, removeFile, requestPermission } from "./host.ts";
 import { hashOf, ObjectCache } from "./object_cache.ts";
+import { checkRuntime } from "./runtime.ts";
 import { RUNTIME_SOURCE } from "./runtime_source.ts";
 import {
   askCompiler,
@@ -131,7 +132,7 @@ async function findRuntime(cache: ObjectCache): Promise<string | undefined> {
     const path = await cache.verify(object);
     if (path === undefined) continue;
     try {
-      openObject(path, {}).close();
+      checkRuntime(path);
       return path;
     } catch {
       await cache.drop(object);
@@ -148,7 +149,7 @@ async function compileRuntime(toolchain: Toolchain, cache: ObjectCache, folder: 
     throw new Error(`${toolchain.command.join(" ")}: ${firstLine(complaint)}`);
   }
   const key = await runtimeKey(), path = await inFolder(folder, () => cache.store(to, [key]));
-  await inFolder(folder, () => Promise.resolve(openObject(path, {}).close()));
+  await inFolder(folder, () => Promise.resolve(checkRuntime(path)));
   return path;
 }
 

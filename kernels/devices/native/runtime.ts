@@ -13,6 +13,11 @@ const FUNCTIONS = {
   profile: { parameters: ["pointer", "pointer", "buffer", "i32", "buffer"], result: "void" },
 } as const;
 
+/** Checks that a compiled runtime can be opened. @throws {Error} if it cannot. */
+export function checkRuntime(path: string): void {
+  openObject(path, FUNCTIONS).close();
+}
+
 /** A launch: a program, the words of its table, and whether all threads take part. */
 export interface Launch {
   readonly program: Pointer;
