@@ -44,14 +44,23 @@ export interface SelectiveScanInputs {
 export interface SelectiveScanOptions {
   /** The state before the first step, `[B, N, E]`. Default: zeros. */
   readonly state?: Tensor;
-  /** Steps whose states are in memory at once. Changes cost, not values. Default: 32. */
+  /** Steps whose states are in memory at once. Changes cost, not values. Default: as many as a core's cache holds. */
   readonly piece?: number;
 }
 
 const SELECTIVE_SCAN_OPTIONS = optionNames<SelectiveScanOptions>({ state: true, piece: true });
 
-/** The states of 32 steps stay in a core's cache, and one state per 32 steps takes half the memory of the inputs. */
-const PIECE = 32;
+/** Numbers in the states of a piece: a megabyte, which caches hold and which is worth a kernel's launch. */
+const PIECE_SIZE = 2 ** 18;
+
+/** Below, states between pieces would take more memory than inputs; above, a piece would no longer be a small part of T. */
+const LEAST_PIECE = 16, LARGEST_PIECE = 256;
+
+/** Steps of a piece of which each has so many numbers in its states. */
+function pieceOf(size: number): number {
+  const steps = 2 ** Math.round(Math.log2(PIECE_SIZE / Math.max(1, size)));
+  return Math.min(LARGEST_PIECE, Math.max(LEAST_PIECE, steps));
+}
 
 /** Steps that are handled together. */
 type Piece = Omit<SelectiveScanInputs, "a">;
@@ -71,8 +80,8 @@ export function selectiveScan(
 ): [output: Tensor, state: Tensor] {
   checkOptions("selectiveScan", options, SELECTIVE_SCAN_OPTIONS);
   checkInputs(inputs, options);
-  const { piece = PIECE } = options, { a, ...steps } = inputs, [B, T, E] = steps.u.shape;
-  const state = options.state ?? zeros([B, a.shape[0], E], steps.u.dtype);
+  const { a, ...steps } = inputs, [B, T, E] = steps.u.shape, N = a.shape[0];
+  const { piece = pieceOf(B * N * E), state = zeros([B, N, E], steps.u.dtype) } = options;
   if (T <= piece) {
     const [last, output] = pieceStep(a, state, steps);
     return [output, last];
@@ -111,7 +120,7 @@ function pieceStep(a: Tensor, state: Tensor, { u, delta, b, c }: Piece): [state:
   ];
 }
 
-function checkInputs({ u, delta, a, b, c }: SelectiveScanInputs, { state, piece = PIECE }: SelectiveScanOptions): void {
+function checkInputs({ u, delta, a, b, c }: SelectiveScanInputs, { state, piece = 1 }: SelectiveScanOptions): void {
   checkDomain("scan", u, "float");
   const [B, T, E] = u.shape, N = a.shape[0];
   const expected: readonly (readonly [name: string, x: Tensor | undefined, shape: readonly number[], axes: string])[] =
