@@ -7,7 +7,7 @@ import { valueAndGrad } from "../../core/grad.ts";
 import type { Tensor } from "../../core/graph.ts";
 import { mapLeaves } from "../../core/tree.ts";
 import { type DeviceKind, requestDevice } from "../../kernels/mod.ts";
-import { concat, mean, sqrt, square, sub, sum, swapAxes } from "../../ops/mod.ts";
+import { concat, mean, sliceAxis, sqrt, square, sub, sum, swapAxes } from "../../ops/mod.ts";
 import { MIXERS } from "../../titans/mixers/registry.ts";
 import type { Dimensions } from "../../titans/mixers/mixer_interface.ts";
 import { defaultsOf, type OptionRecord } from "../../titans/options/option_table.ts";
@@ -17,8 +17,12 @@ import { onDevice, reference, relativeError, type Runner, type Value } from "./r
 
 const B = 2, T = 37, D = 16;
 
-/** A tensor of golden parameters: one of them, or several side by side along an axis, each transposed if so. */
-type Source = string | { readonly join: readonly string[]; readonly axis: number } | { readonly transpose: string };
+/** A tensor of golden parameters: one of them, transposed, some of its columns, or several side by side along an axis. */
+type Source =
+  | string
+  | { readonly join: readonly string[]; readonly axis: number }
+  | { readonly transpose: string }
+  | { readonly columnsOf: string; readonly from: number; readonly count: number };
 
 /** A tree of sources like a mixer's parameters. */
 type Sources = Source | readonly Sources[] | { readonly [name: string]: Sources };
@@ -116,9 +120,9 @@ const CASES: readonly Case[] = [
     mixer: "mamba2",
     options: { stateWidth: 8 },
     parameters: {
-      projection: "Win",
+      projection: { columnsOf: "Win", from: 0, count: 80 },
       convolution: { taps: "conv", bias: "convBias" },
-      stepBias: "dtBias",
+      step: { weight: { columnsOf: "Win", from: 80, count: 4 }, bias: "dtBias" },
       logRate: "A_log",
       skip: "skip",
       norm: "norm",
@@ -151,12 +155,14 @@ const CASES: readonly Case[] = [
 function made(source: Source, golden: Readonly<Record<string, Tensor>>): Tensor {
   if (typeof source === "string") return golden[source];
   if ("transpose" in source) return swapAxes(golden[source.transpose], 0, 1);
+  if ("columnsOf" in source) return sliceAxis(golden[source.columnsOf], 1, source.from, source.count);
   return concat(source.join.map((name) => golden[name]), source.axis);
 }
 
 function isSource(value: unknown): value is Source {
   return typeof value === "string" ||
-    (typeof value === "object" && value !== null && !Array.isArray(value) && ("join" in value || "transpose" in value));
+    (typeof value === "object" && value !== null && !Array.isArray(value) &&
+      ("join" in value || "transpose" in value || "columnsOf" in value));
 }
 
 /**

@@ -66,7 +66,7 @@ Deno.test("decays start at the lengths that the papers give", () => {
   for (const name of ["mamba2", "gatedDeltaNet"] as const) {
     const described = layerOf(name, 64, { heads: 4 }).parameters(1),
       { logRate, bias } = described.decay ??
-        { logRate: described.logRate, bias: described.stepBias };
+        { logRate: described.logRate, bias: described.step.bias };
     const halfLives = Array.from(startOf(bias), (x, h) => Math.LN2 / (softplus(x) * Math.exp(startOf(logRate)[h])));
     assert(halfLives[0] > 100 && halfLives.at(-1)! < 2, `half-lives of ${name}: ${halfLives.join(", ")} tokens`);
   }

@@ -1,7 +1,7 @@
 /**
  * Mamba2: Mamba with one decay per head, which makes it linear attention with a decay that each token chooses.
  *
- *     [z | x' | B | C | dt] = x W_in;   [x' | B | C] = silu(conv([x' | B | C]) + bias);   dt = softplus(dt + bias) per head
+ *     [z | x' | B | C] = x W_in;   [x' | B | C] = silu(conv([x' | B | C]) + bias);   dt = softplus(x W_dt + bias) per head
  *     S_t = exp(-A dt_t) S_{t-1} + B_t^T (dt_t x'_t);   o_t = C_t S_t + skip x'_t
  *     y = norm(o * silu(z)) W_out                                RMS norm over all channels of a group, after the gate
  *
@@ -41,10 +41,10 @@ import { MAMBA2_OPTIONS } from "./options.ts";
 
 /** Parameters of {@link mamba2}: E channels in H heads of width P, states of N x P numbers, G groups. */
 export interface Mamba2Parameters<Leaf> extends Convolved<Leaf> {
-  /** `[z | x' | B | C | dt]`, [D, 2 E + 2 G N + H]. */
+  /** `[z | x' | B | C]`, [D, 2 E + 2 G N]. The few columns of dt are apart, so that these fill vectors. */
   readonly projection: Leaf;
-  /** Of dt, [H]. */
-  readonly stepBias: Leaf;
+  /** Steps dt: `weight` [D, H], `bias` [H]. */
+  readonly step: { readonly weight: Leaf; readonly bias: Leaf };
   /** log A, [H]. */
   readonly logRate: Leaf;
   /** [H] */
@@ -88,10 +88,10 @@ export const mamba2: AnyMixer = defineMixer<typeof MAMBA2_OPTIONS, Mamba2Paramet
       x: Tensor,
       { recurrence, state, update }: ForwardContext<RecurrentState> & { readonly recurrence: Recurrence },
     ): Mixed<RecurrentState> => {
-      const [gate, inputs, steps] = split(matmul(x, params.projection), [E, E + 2 * G * N, H], 2);
+      const [gate, inputs] = split(matmul(x, params.projection), [E, E + 2 * G * N], 2);
       const convolved = convolve(params, inputs, { state, activation: false });
       const [channels, write, read] = split(silu(convolved.rows), [E, G * N, G * N], 2);
-      const step = swapAxes(softplus(add(steps, params.stepBias)), 1, 2); // [B, H, T]
+      const step = swapAxes(softplus(add(matmul(x, params.step.weight), params.step.bias)), 1, 2); // [B, H, T]
       const own = splitHeads(channels, H); // [B, H, T, P]
       const { output, state: memory } = recurrence(
         { query: forHeads(read), key: storedKeys(forHeads(write), update), value: mul(own, expandDims(step, -1)) },
@@ -108,9 +108,9 @@ export const mamba2: AnyMixer = defineMixer<typeof MAMBA2_OPTIONS, Mamba2Paramet
     return {
       interval: 1,
       parameters: (scale) => ({
-        projection: matrix([D, 2 * E + 2 * G * N + H]),
+        projection: matrix([D, 2 * E + 2 * G * N]),
         ...convolvedParameters(E + 2 * G * N, convolution, { bias: true }),
-        stepBias: stepBiases(H),
+        step: { weight: matrix([D, H]), bias: stepBiases(H) },
         logRate: logRates(H),
         skip: vector([H], 1),
         norm: vector([E], 1),
