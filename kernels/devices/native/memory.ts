@@ -1,5 +1,6 @@
 /** Memory that grows in its place, so that C and the host see the same bytes at the same address for good. */
 import { DeviceError } from "../../../core/errors.ts";
+import { mebibytes } from "../../plan_memory.ts";
 import { HostMemory, PAGE } from "../host_memory/memory.ts";
 
 /** Addresses that are set aside, in bytes: more than the memory of most machines. Only what is used takes memory. */
@@ -28,7 +29,7 @@ export class NativeMemory extends HostMemory {
   }
 
   protected get limitInWords(): string {
-    return `the machine has no more, or the ${this.limitBytes / 2 ** 30} GiB that were set aside are full`;
+    return `the machine has no more, or the ${mebibytes(this.limitBytes)} of addresses that were set aside are full`;
   }
 }
 

@@ -1,0 +1,66 @@
+/**
+ * Launches and compiles on the native device for a long time and fails if the process grows: `deno task soak:native`.
+ *
+ *     tests/kernels/native_soak.ts [LAUNCHES] [COMPILATIONS]
+ *
+ * Compilations are of programs that differ in a constant, so that each opens an object of its own, and closes it.
+ */
+import { compile, type Device, spec, type Tensor } from "../../mod.ts";
+import { requestNativeDevice } from "../../kernels/devices/native/device.ts";
+import { add, matmul, mul } from "../../ops/mod.ts";
+
+const [launches, compilations] = [Deno.args[0] ?? 100_000, Deno.args[1] ?? 500].map(Number);
+
+/** What the process may have grown by at the end, beyond what it had after a fifth of the work. */
+const SLACK_BYTES = 24 * 2 ** 20;
+
+const SQUARE = spec([64, 64]);
+
+async function launchOften(device: Device, count: number): Promise<void> {
+  const program = await compile(device, (x: Tensor) => add(mul(matmul(x, x), 1e-3), 1), [SQUARE]);
+  let x = program.launch(new Float32Array(64 * 64).fill(0.1));
+  for (let i = 0; i < count; i++) {
+    const next = program.launch(x);
+    x.dispose();
+    x = next;
+  }
+  x.dispose();
+  program.dispose();
+}
+
+async function compileOften(device: Device, from: number, count: number): Promise<void> {
+  for (let i = from; i < from + count; i++) {
+    const program = await compile(device, (x: Tensor) => mul(x, 1 + i / 1024), [SQUARE]);
+    const { data } = await program.run(new Float32Array(64 * 64).fill(1));
+    if (data[0] !== Math.fround(1 + i / 1024)) throw new Error(`program ${i} gives ${data[0]}`);
+    program.dispose();
+  }
+}
+
+/** Bytes of the process, after garbage was collected as far as it can be asked for. */
+async function residentBytes(): Promise<number> {
+  (globalThis as { gc?: () => void }).gc?.();
+  await new Promise((done) => setTimeout(done, 50));
+  return Deno.memoryUsage().rss;
+}
+
+/** Does a fifth of the work, then the rest, and compares the process. */
+async function soak(name: string, work: (from: number, count: number) => Promise<void>, total: number): Promise<void> {
+  const first = Math.ceil(total / 5);
+  await work(0, first);
+  const before = await residentBytes();
+  await work(first, total - first);
+  const after = await residentBytes(), mib = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+  console.log(`${total} ${name}: ${mib(before)} after a fifth, ${mib(after)} at the end`);
+  if (after - before > SLACK_BYTES) throw new Error(`${name} leak ${mib(after - before)}`);
+}
+
+const cacheDirectory = await Deno.makeTempDir({ dir: ".scratch" });
+try {
+  using device = await requestNativeDevice({ cacheDirectory, threads: 2 });
+  await soak("launches", (_, count) => launchOften(device, count), launches);
+  await soak("compilations", (from, count) => compileOften(device, from, count), compilations);
+  if (device.openObjects !== 0) throw new Error(`${device.openObjects} objects are still open`);
+} finally {
+  await Deno.remove(cacheDirectory, { recursive: true });
+}
