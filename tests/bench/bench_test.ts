@@ -135,8 +135,8 @@ Deno.test("bench: ratios, shares of the peak and failures of peers are in the ta
       flops: 2e9,
       peakGflops: 4000,
       entries: [
-        { library: "mneme", description: "mneme 1", firstMs: 10, rssBytes: 5e7, ...timing },
-        { library: "other", description: "other 2", firstMs: 30, ...timing, minMs: 5 },
+        { library: "mneme", description: "mneme 1", firstMs: 10, cpuMs: 2, rssBytes: 5e7, ...timing },
+        { library: "other", description: "other 2", firstMs: 30, cpuMs: 6, ...timing, minMs: 5 },
         { library: "third", description: "third 3", error: "too large" },
       ],
       ratio: 2.5,
@@ -148,8 +148,8 @@ Deno.test("bench: ratios, shares of the peak and failures of peers are in the ta
   });
   for (
     const part of [
-      /mneme +10\.0 +2\.00 +3\.00 +4\.00 +5 +1000 +25% +50\.0/,
-      /other .* 400 +10% .*2\.50/,
+      /mneme +10\.0 +2\.00 +3\.00 +4\.00 +5 +2\.00 +1000 +25% +50\.0/,
+      /other .* 6\.00 +400 +10% .*2\.50 +3\.00/,
       /multiply-adds in C +4000 +100%/,
       /failed: too large/,
       /no torch/,

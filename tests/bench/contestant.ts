@@ -39,6 +39,17 @@ export interface Prepared {
   readonly note?: string;
 }
 
+/** How long a run took. */
+export interface RunTime {
+  /** Milliseconds. */
+  readonly ms: number;
+  /**
+   * Milliseconds that its process computed meanwhile, all threads together: what a busy machine does beside hardly shows
+   * in them.
+   */
+  readonly cpuMs: number;
+}
+
 /** A library on a kind of device. */
 export interface Contestant {
   /** Such as `mneme`, `jax-js`, `tfjs`, `torch`, `titans-pytorch`. */
@@ -51,10 +62,8 @@ export interface Contestant {
   knows(job: JobName): boolean;
   /** Gets a job ready and runs it once. @throws {Error} with one line if the library fails at it. */
   prepare(job: JobName): Promise<Prepared>;
-  /**
-   * Milliseconds of one run of the prepared job, to its very end (results ready in device memory, nothing in flight).
-   */
-  run(): Promise<number>;
+  /** Runs the prepared job once, to its very end (results ready in device memory, nothing in flight). */
+  run(): Promise<RunTime>;
   /**
    * Memory so far, in bytes: the process's largest resident set, and the device memory that the job needs, where known.
    */

@@ -2,7 +2,7 @@
 import { CommandError } from "../../cli/errors.ts";
 import { requestDevice } from "../../kernels/mod.ts";
 import { load } from "./computation.ts";
-import type { Contestant, JobName, Prepared, Processor } from "./contestant.ts";
+import type { Contestant, JobName, Prepared, Processor, RunTime } from "./contestant.ts";
 import { type Options, type TimedDevice, timedDevices } from "./flags.ts";
 import { JOBS } from "./jobs.ts";
 import type { Effort } from "./measure.ts";
@@ -21,6 +21,8 @@ export interface Entry extends Partial<Timing> {
   readonly library: string;
   readonly description: string;
   readonly firstMs?: number;
+  /** The least time that its process computed for a run, all threads together. */
+  readonly cpuMs?: number;
   readonly check?: number;
   readonly note?: string;
   readonly rssBytes?: number;
@@ -160,7 +162,7 @@ interface Comparison {
 /** A contestant at work: the times of its runs so far, and why it stopped, if it did. */
 interface Turn {
   readonly contestant: Contestant;
-  readonly times: number[];
+  readonly times: RunTime[];
   prepared?: Prepared;
   memory?: { readonly rssBytes?: number; readonly deviceBytes?: number };
   error?: string;
@@ -216,6 +218,10 @@ async function prepare(turn: Turn, job: JobName, expected: number): Promise<void
   throw new Error(wrong);
 }
 
+function summaryOf(times: readonly RunTime[]): Timing & { readonly cpuMs: number } {
+  return { ...summarize(times.map(({ ms }) => ms)), cpuMs: Math.min(...times.map(({ cpuMs }) => cpuMs)) };
+}
+
 function summarizeTurns(
   turns: readonly Turn[],
 ): Pick<JobComparison, "entries" | "ratio" | "bestPeer" | "ratios" | "scriptRatio" | "scriptFirstRatio"> {
@@ -228,7 +234,7 @@ function summarizeTurns(
       check,
       note,
       ...memory,
-      ...(error === undefined ? summarize(times) : { error }),
+      ...(error === undefined ? summaryOf(times) : { error }),
     };
   });
   const own = entries.find(({ library }) => library === OWN);

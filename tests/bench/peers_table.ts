@@ -10,11 +10,13 @@ const HEADER = [
   "median",
   "90%",
   "runs",
+  "CPU ms",
   "GFLOP/s",
   "of peak",
   "RSS MB",
   "device MB",
   "x ours",
+  "x ours, CPU",
   "remark",
 ];
 
@@ -35,17 +37,25 @@ function jobTable({ job, entries, ratios, flops, peakGflops }: JobComparison): s
     `  ${entry.library}`,
     ...[entry.firstMs, entry.minMs, entry.medianMs, entry.p90Ms].map(digits),
     entry.runs === undefined ? "" : String(entry.runs),
+    digits(entry.cpuMs),
     ...rateCells(flops, entry.minMs, peakGflops),
     megabytes(entry.rssBytes),
     megabytes(entry.deviceBytes),
     entry.library === OWN ? "" : digits(ratios[entry.library]),
+    entry.library === OWN ? "" : digits(cpuRatio(entry, entries)),
     remark(entry),
   ]);
   if (peakGflops !== undefined) {
     const blank = HEADER.map(() => "");
-    rows.push(["  multiply-adds in C", ...blank.slice(1, 6), digits(peakGflops), "100%", ...blank.slice(8)]);
+    rows.push(["  multiply-adds in C", ...blank.slice(1, 7), digits(peakGflops), "100%", ...blank.slice(9)]);
   }
   return formatTable([job, ...HEADER.slice(1)], rows, [HEADER.length - 1]);
+}
+
+/** The computing time of a library over ours. */
+function cpuRatio({ cpuMs }: Entry, entries: readonly Entry[]): number | undefined {
+  const own = entries.find(({ library }) => library === OWN)?.cpuMs;
+  return cpuMs === undefined || !own ? undefined : cpuMs / own;
 }
 
 /** Speed, and its share of the arithmetic peak, where the work is known. */

@@ -2,7 +2,7 @@
  * A contestant in a process of its own: what it does to memory, threads and caches is its own, and when it crashes or
  * hangs, the benchmark goes on.
  */
-import type { Contestant, JobName, Prepared, Processor } from "../contestant.ts";
+import type { Contestant, JobName, Prepared, Processor, RunTime } from "../contestant.ts";
 import { type Answers, linesOf, type Reply, type Request } from "./protocol.ts";
 
 /** How to start a contestant's process. */
@@ -73,8 +73,8 @@ class ChildContestant implements Contestant {
     return await this.#child.ask({ ask: "prepare", job });
   }
 
-  async run(): Promise<number> {
-    return (await this.#child.ask({ ask: "run" })).ms;
+  async run(): Promise<RunTime> {
+    return await this.#child.ask({ ask: "run" });
   }
 
   async memory(): Promise<Answers["memory"]> {

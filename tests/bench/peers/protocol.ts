@@ -4,14 +4,15 @@
  *
  *     {"ask":"open"}                               {"answer":{"description":"jax-js 0.1.25, wasm","jobs":["matmul 512"]}}
  *     {"ask":"prepare","job":"matmul 512"}         {"answer":{"firstMs":81.2,"check":9216430.5}}
- *     {"ask":"run"}                                {"answer":{"ms":6.1}}
+ *     {"ask":"run"}                                {"answer":{"ms":6.1,"cpuMs":11.8}}
  *     {"ask":"memory"}                             {"answer":{"rssBytes":81788928}}
  *     {"ask":"close"}                              {"answer":{}}                                      and the process ends
  *
  * A request that fails is answered by {"error":"one line"}; the process goes on. It also ends when its standard input
  * does.
  */
-import type { Contestant, JobName, Prepared } from "../contestant.ts";
+import process from "node:process";
+import type { Contestant, JobName, Prepared, RunTime } from "../contestant.ts";
 import { JOBS } from "../jobs.ts";
 
 /** What a process is asked. */
@@ -30,7 +31,7 @@ export interface Answers {
   /** Once the library is loaded and its device open. */
   readonly open: { readonly description: string; readonly jobs: readonly JobName[] };
   readonly prepare: Prepared;
-  readonly run: { readonly ms: number };
+  readonly run: RunTime;
   readonly memory: { readonly rssBytes?: number; readonly deviceBytes?: number };
   readonly close: Readonly<Record<never, never>>;
 }
@@ -39,7 +40,10 @@ export interface Answers {
 export type Reply<A extends Ask> = { readonly answer: Answers[A] } | { readonly error: string };
 
 /** What a process serves: a contestant without what the process itself knows. */
-export type Served = Pick<Contestant, "description" | "knows" | "prepare" | "run" | "memory">;
+export interface Served extends Pick<Contestant, "description" | "knows" | "prepare" | "memory"> {
+  /** Milliseconds of one run of the prepared job. */
+  run(): Promise<number>;
+}
 
 /** The first line of what went wrong. */
 export function lineOf(error: unknown): string {
@@ -112,10 +116,15 @@ async function answer(served: Served, request: Exclude<Request, { readonly ask: 
       return prepared;
     }
     case "run":
-      return { ms: await served.run() };
+      return await timeRun(served);
     case "memory":
       return await served.memory();
   }
+}
+
+async function timeRun(served: Served): Promise<RunTime> {
+  const before = process.cpuUsage(), ms = await served.run(), { user, system } = process.cpuUsage(before);
+  return { ms, cpuMs: (user + system) / 1000 };
 }
 
 function writeLine(line: string): void {
