@@ -20,11 +20,11 @@ export interface Options {
   readonly print?: number;
 }
 
-const KINDS: readonly TargetKind[] = ["reference", "cpu", "webgpu"];
+const KINDS: readonly TargetKind[] = ["reference", "cpu", "native", "webgpu"];
 
 const devices: Flag<readonly TargetKind[]> = {
-  help: "devices to run on, separated by commas, or all; cpu is four: relaxed or not, one thread or two",
-  placeholder: "reference|cpu|webgpu|all",
+  help: "devices to run on, separated by commas, or all; cpu is four: relaxed or not, one thread or two; native is two",
+  placeholder: "reference|cpu|native|webgpu|all",
   fallback: ["reference", "cpu"],
   read: (words, flag) => [
     ...new Set(

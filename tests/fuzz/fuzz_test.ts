@@ -14,6 +14,7 @@ import { helpText, readOptions } from "./flags.ts";
 import { allSteps } from "./program.ts";
 import { scriptOf } from "./script.ts";
 import { shrink } from "./shrink.ts";
+import { nativeTest } from "../kernels/native_tests.ts";
 import { openTargets, type Target, type TargetKind } from "./targets.ts";
 
 function range(from: number, to: number): number[] {
@@ -41,6 +42,10 @@ Deno.test("fuzz: programs of fixed seeds are right on the reference and on cpu, 
   assertNone(report);
   const { compared, undecided } = report.comparison;
   assert(undecided < 0.01 * compared, `${undecided} of ${compared} elements are undecided: the check says too little`);
+});
+
+nativeTest("fuzz: programs of fixed seeds are right on native, on one thread and on two", async () => {
+  assertNone(await run(["native"], range(0, 40)));
 });
 
 Deno.test("fuzz: programs of fixed seeds are right on webgpu", async () => {
@@ -127,7 +132,7 @@ Deno.test("fuzz: every seed is a program", () => {
 });
 
 Deno.test("fuzz: the command line says what it takes, and refuses what it does not", () => {
-  assertEquals(readOptions(["--seeds", "3..9", "--device", "all"])?.devices, ["reference", "cpu", "webgpu"]);
+  assertEquals(readOptions(["--seeds", "3..9", "--device", "all"])?.devices, ["reference", "cpu", "native", "webgpu"]);
   assertEquals(readOptions(["--help"]), undefined);
   assert(helpText().includes("--seeds A..B"));
   for (const wrong of [["--seeds", "9..3"], ["--seeds", "x"], ["--device", "tpu"], ["--shrinks"]]) {

@@ -38,7 +38,7 @@ ${
       }, allowed: ${wrong.allowed} };\n`
       : ""
   }
-for (const kind of ["reference", "cpu", "webgpu"] as const) {
+for (const kind of ["reference", "cpu", "native", "webgpu"] as const) {
   try {
     const device = await requestDevice({ kind });
     const compiled = await compile(device, program, inputs.map(({ spec }) => spec)${

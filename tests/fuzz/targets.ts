@@ -1,12 +1,13 @@
 /** The devices that programs run on, opened once for all of them. */
 import type { HostData } from "../../core/dtype.ts";
+import { requestNativeDevice } from "../../kernels/devices/native/device.ts";
 import { requestCpuDevice } from "../../kernels/devices/wasm/device.ts";
 import type { Device, LoadedProgram } from "../../kernels/device.ts";
 import { requestDevice } from "../../kernels/request_device.ts";
 import { requestWebGpuDevice } from "../../kernels/devices/webgpu/device.ts";
 
 /** What `--device` may name. */
-export type TargetKind = "reference" | "cpu" | "webgpu";
+export type TargetKind = "reference" | "cpu" | "native" | "webgpu";
 
 /** A device with its name in reports. */
 export interface Target {
@@ -17,34 +18,47 @@ export interface Target {
   readonly hasF16: boolean;
 }
 
+/** Where the native device keeps what it compiles. */
+const NATIVE_CACHE = ".scratch/native";
+
 /**
- * Opens devices of the given kinds: cpu with and without the relaxed multiply-add, each on one thread and on two.
- * Memory is filled with NaN before use.
+ * Opens devices of the given kinds: cpu with and without the relaxed multiply-add, native with the processor's lanes,
+ * each on one thread and on two. Memory is filled with NaN before use.
  */
 export async function openTargets(kinds: readonly TargetKind[]): Promise<Target[]> {
   const targets: Target[] = [];
   for (const kind of kinds) {
-    if (kind === "reference") {
-      targets.push({ name: "reference", kind, device: await requestDevice({ kind }), hasF16: true });
-    }
-    if (kind === "webgpu") {
-      const hasF16 = (await navigator.gpu.requestAdapter())?.features.has("shader-f16") ?? false;
-      targets.push({ name: "webgpu", kind, device: await requestWebGpuDevice({ poison: true }), hasF16 });
-    }
-    if (kind !== "cpu") continue;
-    for (const relaxed of [true, false]) {
-      for (const threads of [1, 2]) {
-        const device = await requestCpuDevice({ relaxed, threads, poison: true });
-        targets.push({
-          name: `cpu ${relaxed ? "relaxed" : "strict"}, ${threads} thread${threads === 1 ? "" : "s"}`,
-          kind,
-          device,
-          hasF16: false,
-        });
+    const add = (name: string, device: Device, hasF16 = false) => targets.push({ name, kind, device, hasF16 });
+    switch (kind) {
+      case "reference":
+        add("reference", await requestDevice({ kind }), true);
+        break;
+      case "webgpu": {
+        const hasF16 = (await navigator.gpu.requestAdapter())?.features.has("shader-f16") ?? false;
+        add("webgpu", await requestWebGpuDevice({ poison: true }), hasF16);
+        break;
       }
+      case "cpu":
+        for (const relaxed of [true, false]) {
+          for (const threads of [1, 2]) {
+            const name = `cpu ${relaxed ? "relaxed" : "strict"}, ${inThreads(threads)}`;
+            add(name, await requestCpuDevice({ relaxed, threads, poison: true }));
+          }
+        }
+        break;
+      case "native":
+        // Programs are small: every kernel is to be cut for two threads all the same.
+        for (const threads of [1, 2]) {
+          const options = { threads, minParallel: 0, cacheDirectory: NATIVE_CACHE, poison: true };
+          add(`native on ${inThreads(threads)}`, await requestNativeDevice(options));
+        }
     }
   }
   return targets;
+}
+
+function inThreads(count: number): string {
+  return `${count} thread${count === 1 ? "" : "s"}`;
 }
 
 /** What running a program gave. */

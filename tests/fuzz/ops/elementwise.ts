@@ -52,6 +52,7 @@ const UNARY: readonly FuzzOp[] = [
   unary("relu", 1e4, ({ high }) => ({ low: 0, high: Math.max(0, high) }), 2),
   unary("silu", 50, (range) => ({ low: -0.3, high: sizeOf(range) })),
   unary("softplus", 50, (range) => ({ low: 0, high: sizeOf(range) + 1 })),
+  unary("logSigmoid", 50, (range) => ({ low: -sizeOf(range) - 1, high: 0 })),
   unary("gelu", 20, (range) => ({ low: -0.2, high: sizeOf(range) })),
   unaryOfPositive(
     "log",
