@@ -23,7 +23,9 @@ export type JobName =
   | "chunk layer, chunk 64, Adam"
   | "chunk layer, chunk 16, Adam"
   | "per-token layer, b 64, Adam"
-  | "per-token layer, b 16, Adam";
+  | "per-token layer, b 16, Adam"
+  | "retnet layer, T 2048, Adam"
+  | "gla layer, T 2048, Adam";
 
 /** What preparing a job showed. */
 export interface Prepared {

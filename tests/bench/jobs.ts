@@ -14,6 +14,8 @@
  *   weights and x of `sum(out dy)`.
  * - layers: those of tests/golden_layers.ts (chunk 16 divides theta by 16), loss and gradients w.r.t. all parameters,
  *   then Adam.
+ * - layers of baselines: those of baseline_layers.ts, B 2, D 128, 2 heads, without convolution; the peers' in chunks of 64
+ *   tokens, with decays per channel of 16.
  */
 import type { JobName } from "./contestant.ts";
 
@@ -43,4 +45,6 @@ export const JOBS: readonly Job[] = [
   { name: "chunk layer, chunk 16, Adam" },
   { name: "per-token layer, b 64, Adam" },
   { name: "per-token layer, b 16, Adam" },
+  { name: "retnet layer, T 2048, Adam" },
+  { name: "gla layer, T 2048, Adam" },
 ];

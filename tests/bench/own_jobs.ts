@@ -4,6 +4,7 @@ import type { Tensor } from "../../core/graph.ts";
 import { add, attention, gelu, layerNorm, matmul, mean, mul, softmax, square, sub, sum } from "../../ops/mod.ts";
 import { mergeHeads, splitHeads } from "../../titans/nn/layers.ts";
 import { chunkLayer, type GoldenLayer, tokenLayer } from "../golden_layers.ts";
+import { baselineLayer } from "./baseline_layers.ts";
 import { type Computation, type Elements, random } from "./computation.ts";
 import type { JobName } from "./contestant.ts";
 
@@ -35,6 +36,8 @@ const COMPUTATIONS: Readonly<Record<JobName, () => Computation>> = {
     training(tokenLayer("layer, b 64, norm", { form: "matmul", checkpoint: "save" })),
   "per-token layer, b 16, Adam": () =>
     training(tokenLayer("layer, b 64, norm", { form: "matmul", checkpoint: "save", miniBatch: 16 })),
+  "retnet layer, T 2048, Adam": () => baselineLayer("retnet", { convolution: 0, retention: "powers" }),
+  "gla layer, T 2048, Adam": () => baselineLayer("gla", { convolution: 0 }),
 };
 
 /** The computation of a job. */

@@ -9,9 +9,11 @@ import { mapLeaves } from "../../../core/tree.ts";
 import { requestDevice } from "../../../kernels/mod.ts";
 import {
   add,
+  broadcastTo,
   concat,
   div,
   exp,
+  expandDims,
   greater,
   logSigmoid,
   mean,
@@ -19,6 +21,7 @@ import {
   mul,
   neg,
   ones,
+  onesLike,
   sliceAxis,
   softplus,
   square,
@@ -135,6 +138,22 @@ Deno.test("linear recurrence: decays of e^-60 a token hide what was before, exac
     const far: Inputs<Value> = { ...given, rows: { ...given.rows, logits: { ...logits!, data } } };
     assertClose(await reference(tiled(decay), [far]), await reference(tokenByToken(decay), [far]), 1e-7);
   }
+});
+
+Deno.test("linear recurrence: equal decays of all channels are one per head, constant ones a number, and none are zeros", async () => {
+  const T = 29, given = inputs("head", T);
+  const run = (decayOf: (logits: Tensor) => Tensor | readonly number[] | undefined): Promise<unknown> =>
+    reference(
+      ({ rows: { logits, ...rows }, state }: Inputs<Tensor>) =>
+        linearRecurrence(rows, { state, decay: decayOf(logits!) }),
+      [given],
+    );
+  const everywhere = (value: number) => (logits: Tensor): Tensor => mul(onesLike(logits), value);
+  const channels = (decay: Tensor): Tensor => broadcastTo(expandDims(decay, -1), [B, H, T, K]);
+  const decays = (logits: Tensor): Tensor => neg(softplus(logits));
+  assertClose(await run((logits) => channels(decays(logits))), await run(decays), 1e-10);
+  assertClose(await run(() => [-0.3, -0.3]), await run(everywhere(-0.3)), 1e-10);
+  assertClose(await run(() => undefined), await run(everywhere(0)), 1e-10);
 });
 
 Deno.test("linear recurrence: numbers of the cores known from PyTorch", async () => {
