@@ -7,9 +7,8 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
-/** A file of a folder. */
-export interface FileEntry {
-  readonly name: string;
+/** What is known of a file. */
+export interface FileUse {
   readonly sizeBytes: number;
   /** Milliseconds since 1970. */
   readonly usedAt: number;
@@ -49,6 +48,12 @@ interface FileInfo {
   readonly mtime: Date | null;
 }
 
+interface FolderEntry {
+  readonly name: string;
+  readonly isFile: boolean;
+  readonly isDirectory: boolean;
+}
+
 interface DenoLike {
   readonly build: { readonly os: string };
   readonly pid: number;
@@ -61,15 +66,13 @@ interface DenoLike {
   dlopen(path: string, symbols: unknown): unknown;
   mkdir(path: string, options: { recursive: boolean }): Promise<void>;
   readFile(path: string): Promise<Uint8Array<ArrayBuffer>>;
-  readTextFile(path: string): Promise<string>;
+  readTextFileSync(path: string): string;
   writeTextFile(path: string, text: string): Promise<void>;
   rename(from: string, to: string): Promise<void>;
   remove(path: string, options?: { recursive: boolean }): Promise<void>;
   utime(path: string, accessed: Date, modified: Date): Promise<void>;
-  stat(path: string): Promise<FileInfo>;
-  readDir(
-    path: string,
-  ): AsyncIterable<{ readonly name: string; readonly isFile: boolean; readonly isDirectory: boolean }>;
+  statSync(path: string): FileInfo;
+  readDirSync(path: string): Iterable<FolderEntry>;
 }
 
 /** What `Deno` has, where this runs in Deno; processes and objects are what other runtimes lack. */
@@ -145,10 +148,10 @@ export async function readBytes(path: string): Promise<Uint8Array<ArrayBuffer> |
   }
 }
 
-/** The text of a file; undefined if it cannot be read. */
-export async function readText(path: string): Promise<string | undefined> {
+/** The text of a small file; undefined if it cannot be read. */
+export function readText(path: string): string | undefined {
   try {
-    return await here!.readTextFile(path);
+    return here!.readTextFileSync(path);
   } catch {
     return undefined;
   }
@@ -177,34 +180,32 @@ export async function touchFile(path: string): Promise<void> {
   await here!.utime(path, now, now).catch(() => {});
 }
 
-/** The folders in a folder, by name; none if it cannot be read. */
-export function listFolders(path: string): Promise<string[]> {
+/** The names of the folders in a folder; none if it cannot be read. */
+export function listFolders(path: string): string[] {
   return list(path, ({ isDirectory }) => isDirectory);
 }
 
-/** The files in a folder. Those that vanish meanwhile are left out. */
-export async function listFiles(path: string): Promise<FileEntry[]> {
-  const names = await list(path, ({ isFile }) => isFile);
-  const files = await Promise.all(names.map(async (name): Promise<FileEntry[]> => {
-    try {
-      const { size, mtime } = await here!.stat(`${path}/${name}`);
-      return [{ name, sizeBytes: size, usedAt: mtime?.getTime() ?? 0 }];
-    } catch {
-      return [];
-    }
-  }));
-  return files.flat();
+/** The names of the files in a folder; none if it cannot be read. */
+export function listFiles(path: string): string[] {
+  return list(path, ({ isFile }) => isFile);
 }
 
-async function list(
-  path: string,
-  isWanted: (entry: { readonly isFile: boolean; readonly isDirectory: boolean }) => boolean,
-): Promise<string[]> {
-  const names: string[] = [];
+// Folders and small files are read at once: a promise for each has Deno start threads by the dozen.
+function list(path: string, isWanted: (entry: FolderEntry) => boolean): string[] {
   try {
-    for await (const entry of here!.readDir(path)) if (isWanted(entry)) names.push(entry.name);
+    return Array.from(here!.readDirSync(path)).filter(isWanted).map(({ name }) => name).sort();
   } catch {
     // It is not there yet.
+    return [];
   }
-  return names.sort();
+}
+
+/** Size of a file and when it was used; undefined if it is not there. */
+export function statFile(path: string): FileUse | undefined {
+  try {
+    const { size, mtime } = here!.statSync(path);
+    return { sizeBytes: size, usedAt: mtime?.getTime() ?? 0 };
+  } catch {
+    return undefined;
+  }
 }

@@ -140,7 +140,7 @@ export class KernelLibrary {
 
   /** Opens what is in the cache, and begins to compile the rest. */
   async #provide(wanted: readonly Wanted[]): Promise<void> {
-    const objects = await this.#options.cache.find(wanted.map(({ key }) => key));
+    const objects = this.#options.cache.find(wanted.map(({ key }) => key));
     await Promise.all([...objects].map((object) => this.#openCached(object)));
     const missing = wanted.filter(({ key }) => !this.#shared.has(key));
     for (const batch of batches(missing, this.#options.processes)) this.#share(this.#compile(batch), batch);

@@ -18,6 +18,7 @@ import {
   readBytes,
   readText,
   removeFile,
+  statFile,
   SYSTEM,
   touchFile,
   writeText,
@@ -70,8 +71,8 @@ export class ObjectCache {
   }
 
   /** The names of the objects that have functions of these keys, of those that were compiled before. */
-  async find(keys: readonly string[]): Promise<ReadonlySet<string>> {
-    if (keys.some((key) => !this.#objects.has(key))) await this.#readIndices();
+  find(keys: readonly string[]): ReadonlySet<string> {
+    if (keys.some((key) => !this.#objects.has(key))) this.#readIndices();
     return new Set(keys.flatMap((key) => this.#objects.get(key) ?? []));
   }
 
@@ -81,16 +82,13 @@ export class ObjectCache {
   }
 
   /** Reads the indices that are new since the last time. */
-  async #readIndices(): Promise<void> {
-    const files = await listFiles(this.#folder);
-    const fresh = files.flatMap(({ name, usedAt }) => {
+  #readIndices(): void {
+    for (const name of listFiles(this.#folder)) {
       const object = name.slice(0, -INDEX.length);
-      return name.endsWith(INDEX) && !this.#known.has(object) ? [{ object, usedAt }] : [];
-    });
-    const texts = await Promise.all(fresh.map(({ object }) => readText(this.#pathOf(object, INDEX))));
-    fresh.forEach(({ object, usedAt }, i) => {
-      if (texts[i] !== undefined) this.#note(object, texts[i].trimEnd().split("\n"), usedAt);
-    });
+      if (!name.endsWith(INDEX) || this.#known.has(object)) continue;
+      const path = this.#pathOf(object, INDEX), text = readText(path);
+      if (text !== undefined) this.#note(object, text.trimEnd().split("\n"), statFile(path)?.usedAt ?? 0);
+    }
   }
 
   #note(object: string, keys: readonly string[], usedAt: number): void {
@@ -165,19 +163,22 @@ interface Pair {
  */
 async function makeRoom(root: string, limitBytes: number, abandoned: number): Promise<void> {
   const pairs = new Map<string, Pair>();
-  for (const folder of await listFolders(root)) {
-    for (const { name, sizeBytes, usedAt } of await listFiles(`${root}/${folder}`)) {
-      const path = `${root}/${folder}/${name}`;
-      if (name.endsWith(PART) && usedAt < abandoned) await removeFile(path);
-      const ending = [OBJECT, INDEX].find((ending) => name.endsWith(ending));
-      if (ending === undefined) continue;
+  for (const folder of listFolders(root)) {
+    for (const name of listFiles(`${root}/${folder}`)) {
+      const path = `${root}/${folder}/${name}`, use = statFile(path);
+      const ending = [OBJECT, INDEX, PART].find((ending) => name.endsWith(ending));
+      if (!use || ending === undefined) continue;
+      if (ending === PART) {
+        if (use.usedAt < abandoned) await removeFile(path);
+        continue;
+      }
       const key = path.slice(0, -ending.length), pair = pairs.get(key) ?? { paths: [], sizeBytes: 0, usedAt: 0 };
       pairs.set(key, pair);
       // The index goes first: without it nobody looks for the object.
       if (ending === INDEX) pair.paths.unshift(path);
       else pair.paths.push(path);
-      pair.sizeBytes += sizeBytes;
-      pair.usedAt = Math.max(pair.usedAt, usedAt);
+      pair.sizeBytes += use.sizeBytes;
+      pair.usedAt = Math.max(pair.usedAt, use.usedAt);
     }
   }
   let total = [...pairs.values()].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);

@@ -128,7 +128,7 @@ function runtimeKey(): Promise<string> {
 
 /** The compiled runtime of the cache, if it can be opened. */
 async function findRuntime(cache: ObjectCache): Promise<string | undefined> {
-  for (const object of await cache.find([await runtimeKey()])) {
+  for (const object of cache.find([await runtimeKey()])) {
     const path = await cache.verify(object);
     if (path === undefined) continue;
     try {
