@@ -1,11 +1,12 @@
 /**
  * Values of a row kernel that several passes over the row need. The first pass stores them in a row of scratch memory
  * and later passes load them: softmax computes each exponential once, rather than once for the sum and once for the
- * result.
+ * result. Where the result's own row can hold them in the meantime, they are stored there: its cache lines are then
+ * fetched while the first pass computes.
  */
 import { type Expr, operandsOf } from "../../core/expr.ts";
 import { type Index, scaleIndex, type Var, visitVars } from "../../core/index_expr.ts";
-import type { RowKernel } from "../kernel.ts";
+import type { RowKernel, Store } from "../kernel.ts";
 import type { Reduce } from "./row_levels.ts";
 import { timeOf } from "./expr_time.ts";
 import { splat } from "./lanes.ts";
@@ -23,6 +24,8 @@ export class KeptRows {
   /** For each kept expression, the pass that computes it and its slot. */
   readonly #rows = new Map<Expr, { readonly pass: number; readonly offset: number }>();
   readonly #elementBytes: number;
+  /** The store whose row holds the kept values; undefined if they are in scratch memory. */
+  readonly #home: Store | undefined;
 
   /**
    * Chooses the values to keep.
@@ -60,11 +63,25 @@ export class KeptRows {
       };
       roots.forEach(visit);
     });
-    evaluator.scratchBytes = this.#rows.size * rowBytes;
+    this.#home = isAcross ? undefined : this.#findHome();
+    evaluator.scratchBytes = this.#home ? 0 : this.#rows.size * rowBytes;
   }
 
   #isWorth(expr: Expr, varies: (expr: Expr) => boolean): boolean {
     return expr.dtype === "f32" && timeOf(expr, (part) => varies(part) && !this.#rows.has(part)) >= MIN_TIME;
+  }
+
+  /**
+   * The only element store, if the only kept value can lie in its place until the last pass. No operand is in that
+   * memory: row kernels update nothing in place (in_place.ts).
+   */
+  #findHome(): Store | undefined {
+    const { elementStores: [store, ...others], operands, row } = this.kernel;
+    if (!store || others.length > 0 || this.#rows.size !== 1) return undefined;
+    const { dtype, access } = operands[store.operand], { terms } = store.index;
+    const along = terms.find(({ atom }) => atom.kind === "var" && atom.variable.id === row.id);
+    const isPlain = along?.coefficient === 1 && terms.every(({ atom }) => atom.kind === "var");
+    return isPlain && dtype === "f32" && access === "write" ? store : undefined;
   }
 
   /** Whether anything is kept. */
@@ -82,8 +99,9 @@ export class KeptRows {
     for (const [expr, row] of this.#rows) {
       if (row.pass !== pass) continue;
       const value = this.evaluator.value(expr, env), { writer } = this.evaluator;
-      if (env.lane) writer.effect("lanes.store", [this.#address(env), splat(writer, value)], [row.offset]);
-      else writer.effect("f32.store", [this.#address(env), value], [row.offset]);
+      const { address, offset } = this.#place(row.offset, env);
+      if (env.lane) writer.effect("lanes.store", [address, splat(writer, value)], [offset]);
+      else writer.effect("f32.store", [address, value], [offset]);
     }
   }
 
@@ -93,17 +111,23 @@ export class KeptRows {
       if (row.pass !== pass) continue;
       this.evaluator.kept.set(expr.id, (env) => {
         // The row may be overwritten at the same address, so the load must not be moved.
-        return this.evaluator.writer.fresh(env.lane ? "lanes.load" : "f32.load", [this.#address(env)], [row.offset]);
+        const { address, offset } = this.#place(row.offset, env);
+        return this.evaluator.writer.fresh(env.lane ? "lanes.load" : "f32.load", [address], [offset]);
       });
     }
   }
 
-  /** The offset of an element in the first row. */
-  #address(env: Env): Value {
-    const { evaluator } = this, at = env.replace.get(this.kernel.row.id)!;
+  /** The address of an element in the row that begins at an offset in scratch memory, or in the result's own. */
+  #place(offset: number, env: Env): { readonly address: Value; readonly offset: number } {
+    const { evaluator } = this;
+    if (this.#home) {
+      const index = evaluator.index(this.#home.index, env);
+      return evaluator.address(this.#home.operand, evaluator.form(index, env)!.base, env);
+    }
+    const at = env.replace.get(this.kernel.row.id)!;
     const form = evaluator.form(at, env);
     const element = evaluator.scalar(scaleIndex(form!.base, this.#elementBytes), env);
-    return evaluator.writer.op("address.add", [evaluator.writer.parameter("scratch"), element]);
+    return { address: evaluator.writer.op("address.add", [evaluator.writer.parameter("scratch"), element]), offset };
   }
 }
 

@@ -17,7 +17,7 @@ import { columnsOf, panelsOf } from "../../kernels/codegen/contract_blocks.ts";
 import { findFeatures } from "../../kernels/devices/wasm/features.ts";
 import { printCpuKernel, TILES } from "../../kernels/devices/wasm/print_kernel.ts";
 import { encodeModule, printFunction } from "../../kernels/devices/wasm/wasm_encoder.ts";
-import type { Kernel } from "../../kernels/kernel.ts";
+import type { Kernel, RowKernel } from "../../kernels/kernel.ts";
 import {
   binaryKernel,
   chainKernel,
@@ -240,6 +240,13 @@ Deno.test("cpu: what several passes over a row need and takes long is computed o
   const countOf = (kernel: Kernel) =>
     printCpuKernel(kernel, { relaxed: true }).fn.code.filter(([op]) => op === "i32x4.shr_s").length;
   assertEquals(countOf(softmaxKernel(33, 64, true)), 1);
+  // It lies in the row of the result in the meantime, unless there are two results.
+  const scratchOf = (kernel: Kernel): number => printCpuKernel(kernel, { relaxed: true }).scratchBytes;
+  const kernel = softmaxKernel(33, 64, true) as RowKernel, [store] = kernel.elementStores;
+  const operands = [...kernel.operands, kernel.operands[store.operand]];
+  const twice = { ...kernel, operands, elementStores: [store, { ...store, operand: kernel.operands.length }] };
+  assertEquals([scratchOf(kernel), scratchOf(twice)], [0, 256]);
+  compare("softmax, stored twice", twice);
   // A row that does not fit in the cache is not kept.
   assertEquals(countOf(softmaxKernel(33, 2 ** 16, true)), 2);
 });
