@@ -1,22 +1,22 @@
 /**
- * C as a language of kernels: operations become expressions of the vector extension that GCC and clang share, over what
- * c_prelude.ts defines. A vector of whatever elements has the type V, of floats; operations on integers and doubles
- * cast it, which costs nothing.
+ * The C language for kernels. Operations become expressions of the vector extension that GCC and clang share, with the
+ * helpers of c_prelude.ts. All vectors have the type V, a vector of floats; operations on integers and doubles cast
+ * them, which is free.
  */
 import { invariant } from "../../../core/errors.ts";
 import { isOperation, type Language, type LoopHead, type Operand, type Operation } from "../../codegen/language.ts";
 import type { OpName } from "../../codegen/operations.ts";
 
-/** An operation's text, given those of its operands and its immediates. */
+/** The text of an operation, given the texts of its operands and its immediates. */
 type Print = (args: readonly string[], immediates: readonly number[]) => string;
 
 const infix = (sign: string): Print => ([x, y]) => `(${x} ${sign} ${y})`;
 const call = (name: string): Print => (args, immediates) => `${name}(${[...args, ...immediates].join(", ")})`;
-/** An operation on elements of another type than float: a cast in front of each operand, and one back. */
+/** An operation on elements of another type: casts the operands to it, and the result back. */
 const infixOf = (type: string, sign: string, result: string): Print => ([x, y]) =>
   `(${result})((${type})${x} ${sign} (${type})${y})`;
 
-/** Comparisons of both kinds of numbers, by the first letters of their names. */
+/** The comparison operators, by the names of the operations. */
 const SIGNS = { eq: "==", ne: "!=", lt: "<", gt: ">", le: "<=", ge: ">=" } as const;
 const NAMES = Object.keys(SIGNS) as (keyof typeof SIGNS)[];
 
@@ -49,7 +49,7 @@ const SCALARS: Table = {
   "f32.min": call("f_min"),
   "f32.max": call("f_max"),
   "f32.copysign": call("__builtin_copysignf"),
-  // Integers wrap, which those with a sign do not do in C.
+  // Integers wrap around, but signed overflow is undefined in C.
   "i32.add": infixOf("u32", "+", "i32"),
   "i32.sub": infixOf("u32", "-", "i32"),
   "i32.mul": infixOf("u32", "*", "i32"),
@@ -80,7 +80,7 @@ const SCALARS: Table = {
   "i32.store": ([address, value], [offset]) => `I_AT(${address}, ${offset}) = ${value}`,
 };
 
-/** Of vectors, or from them or to them. */
+/** Operations with a vector operand or result. */
 const VECTORS: Table = {
   "f32.add": infix("+"),
   "f32.sub": infix("-"),
@@ -94,7 +94,7 @@ const VECTORS: Table = {
   "f32.sqrt": call("v_sqrt"),
   "f32.min": call("v_min"),
   "f32.max": call("v_max"),
-  // The lesser of x and y is x where x < y, else y: so of y and x it is the pseudo-minimum of x and y.
+  // v_lesser(x, y) is `x < y ? x : y`, so the pseudo-minimum `y < x ? y : x` has its operands swapped.
   "f32.pmin": ([x, y]) => `v_lesser(${y}, ${x})`,
   "f32.pmax": ([x, y]) => `v_greater(${y}, ${x})`,
   "f32.madd": call("v_madd"),
@@ -152,13 +152,13 @@ function extremesOfIntegers(): Table {
   );
 }
 
-/** A double as C reads it. */
+/** A double literal. */
 function doubleText(value: number): string {
   const text = String(value);
   return /[.e]/.test(text) ? text : `${text}.0`;
 }
 
-/** A float as C reads it. */
+/** A float literal. */
 function floatText(value: number): string {
   if (Number.isNaN(value)) return '__builtin_nanf("")';
   if (!Number.isFinite(value)) return value > 0 ? "__builtin_inff()" : "(-__builtin_inff())";
@@ -167,7 +167,7 @@ function floatText(value: number): string {
 }
 
 function integerText(value: number): string {
-  // C has no literals below 0, and that of the least integer is too large for its own type.
+  // C has no negative literals, and the magnitude of the smallest integer does not fit in its type.
   return value === -2147483648 ? "(-2147483647 - 1)" : value < 0 ? `(${value})` : String(value);
 }
 
@@ -181,7 +181,7 @@ export class CLanguage implements Language<string> {
   }
 
   #operate({ op, args, immediates, width }: Operation): string {
-    // What takes a vector and gives one lane, such as an extracted one, takes it first.
+    // Some operations take a vector and give one lane, such as extracting it.
     const isVector = width > 1 || args.some((arg) => arg.width > 1);
     const print = (isVector ? VECTORS : SCALARS)[op];
     invariant(print, `C has no operation ${op} of ${isVector ? "vectors" : "one lane"}`);

@@ -1,7 +1,7 @@
 /**
- * What C functions of kernels stand behind: vectors of LANES elements in the extension that GCC (10 and later) and clang
- * (12 and later) share, and the operations that it lacks. Instructions are asked for by the compilers' own builtins:
- * their headers would take half a second a file.
+ * The prelude of generated C code: vectors of LANES elements in the vector extension that GCC (10 and later) and clang
+ * (12 and later) share, and the operations that the extension lacks. Instructions are requested through compiler
+ * builtins, because including immintrin.h would add half a second to every file.
  */
 import type { NativeTarget } from "./target.ts";
 
@@ -22,7 +22,7 @@ export const C_FLAGS: readonly string[] = [
   "-w",
 ];
 
-/** The text in front of any number of functions. */
+/** The text that precedes the functions of a translation unit. */
 export function preludeOf({ lanes }: NativeTarget): string {
   const all = (x: string) => `{${Array.from({ length: lanes }, () => x).join(", ")}}`;
   return `#define LANES ${lanes}\n#define ALL(x) ${all("x")}\n${PRELUDE}`;
@@ -43,7 +43,7 @@ typedef i32 I_ALIAS __attribute__((may_alias));
 #define F_AT(address, offset) (*(F_ALIAS *)((address) + (offset)))
 #define I_AT(address, offset) (*(I_ALIAS *)((address) + (offset)))
 #define V_AT(address, offset) (*(V_UNALIGNED *)((address) + (offset)))
-/* The cast makes the aligned type of it. */
+/* The cast removes the reduced alignment from the type. */
 #define v_load(address, offset) ((V)V_AT(address, offset))
 #ifndef __has_builtin
 #define __has_builtin(x) 0
@@ -91,10 +91,20 @@ INLINE V v_blend(V x, V y, V mask) { return __builtin_ia32_blendvps(y, x, mask);
 INLINE i32 v_any(V mask) { return __builtin_ia32_movmskps(mask) != 0; }
 #define v_rounded(x, mode) __builtin_ia32_roundps(x, mode)
 #else
-/* clang makes one instruction of each. */
 INLINE V v_blend(V x, V y, V mask) { return (V)(((VI)x & (VI)mask) | ((VI)y & ~(VI)mask)); }
+#if defined(__AVX512F__) && LANES == 16 && __has_builtin(__builtin_ia32_minps512)
+INLINE V v_lesser(V x, V y) { return __builtin_ia32_minps512(x, y, 4); }
+INLINE V v_greater(V x, V y) { return __builtin_ia32_maxps512(x, y, 4); }
+#elif defined(__AVX__) && LANES == 8 && __has_builtin(__builtin_ia32_minps256)
+INLINE V v_lesser(V x, V y) { return __builtin_ia32_minps256(x, y); }
+INLINE V v_greater(V x, V y) { return __builtin_ia32_maxps256(x, y); }
+#elif defined(__SSE__) && LANES == 4 && __has_builtin(__builtin_ia32_minps)
+INLINE V v_lesser(V x, V y) { return __builtin_ia32_minps(x, y); }
+INLINE V v_greater(V x, V y) { return __builtin_ia32_maxps(x, y); }
+#else
 INLINE V v_lesser(V x, V y) { return v_blend(x, y, (V)(x < y)); }
 INLINE V v_greater(V x, V y) { return v_blend(x, y, (V)(x > y)); }
+#endif
 INLINE i32 v_any(V mask) {
   i32 any = 0;
   for (i32 i = 0; i < LANES; i++) any |= ((VI)mask)[i];
@@ -144,7 +154,7 @@ INLINE V v_negated(V x) { return (V)((VU)x ^ 0x80000000u); }
 INLINE V v_min(V x, V y) { return (V)((VI)v_lesser(x, y) | (VI)v_lesser(y, x)); }
 INLINE V v_max(V x, V y) { return v_negated(v_min(v_negated(x), v_negated(y))); }
 
-/* Conversions to integers saturate, NaN gives 0. Bounds are the floats next to those of the integers. */
+/* Conversions to integers saturate, and NaN gives 0. The bounds are the nearest floats inside the integer range. */
 INLINE i32 i_from_f(float x) {
   return x >= 2147483648.0f ? 2147483647 : x < -2147483648.0f ? -2147483647 - 1 : x == x ? (i32)x : 0;
 }
@@ -159,7 +169,7 @@ INLINE V v_u_from_f(V x) {
   return (V)((VI)__builtin_convertvector(inside, VU) | (x >= 4294967296.0f));
 }
 
-/* Doubles, half as many in a vector. */
+/* Vectors of doubles have half as many elements. */
 union HALVES { V whole; HALF half[2]; };
 INLINE V v_promote(V x) { union HALVES u = {.whole = x}; return (V)__builtin_convertvector(u.half[0], VD); }
 INLINE V v_demote(V x) { union HALVES u = {.half = {__builtin_convertvector((VD)x, HALF), {0}}}; return u.whole; }

@@ -1,4 +1,4 @@
-/** From a kernel to a C function that computes one thread's share of it. */
+/** Prints a kernel as a C function that computes one thread's share of it. */
 import { CompileError } from "../../../core/errors.ts";
 import type { LocalType, Parameter, WrittenFunction } from "../../codegen/function_writer.ts";
 import { printKernel } from "../../codegen/print_kernel.ts";
@@ -10,7 +10,7 @@ import type { NativeTarget } from "./target.ts";
 export interface NativeKernel {
   /**
    * A function `void KERNEL(i64 thread, i64 threads, char *scratch, char *const *operands, const i32 *loops)`, whose name
-   * is {@link KERNEL_NAME}. Equal kernels have equal texts. It stands behind the prelude (c_prelude.ts).
+   * is {@link KERNEL_NAME}. Equal kernels have equal texts. It requires the prelude (c_prelude.ts).
    *
    * `scratch` is the thread's own and starts at a multiple of 64 bytes. Operands have an address each; memory can be
    * read for 64 bytes before the first and after the last of them. `loops` are the indices of the loops around it.
@@ -20,7 +20,7 @@ export interface NativeKernel {
   readonly scratchBytes: number;
 }
 
-/** What stands for the name of the function in its text, once. */
+/** The placeholder for the name of the function, which occurs once in its text. */
 export const KERNEL_NAME = "KERNEL";
 
 const TYPES: Readonly<Record<LocalType, string>> = { f32: "float", i32: "i32", address: "char *", lanes: "V" };
@@ -37,7 +37,7 @@ export function printNativeKernel(kernel: Kernel, target: NativeTarget): NativeK
   return { text: functionText(fn), scratchBytes };
 }
 
-/** The text of a written function, with the signature of kernels. */
+/** The text of a finished function, with the signature of kernels. */
 export function functionText({ parameters, locals, code }: WrittenFunction<string>): string {
   const lines = [
     ...parameters.map((parameter, at) => `${TYPES[parameter.type]} ${nameOf(at)} = ${argumentOf(parameter)};`),
@@ -48,7 +48,7 @@ export function functionText({ parameters, locals, code }: WrittenFunction<strin
   return [head, ...lines.map((line) => `  ${line}`), "}", ""].join("\n");
 }
 
-/** Where a parameter of the writer is among those in C. */
+/** The C expression for a parameter of the writer. */
 function argumentOf({ name }: Parameter): string {
   const [, kind, number] = /^([bl])(\d+)$/.exec(name) ?? [];
   return kind === "b" ? `operands[${number}]` : kind === "l" ? `loops[${number}]` : name;

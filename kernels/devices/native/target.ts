@@ -1,22 +1,22 @@
-/** What a C compiler prints code for, found in its predefined macros. */
+/** Derives the target of generated C code from a compiler's predefined macros. */
 import { DeviceError } from "../../../core/errors.ts";
 import type { Target } from "../../codegen/target.ts";
 
-/** The machine that a compiler prints code for. */
+/** The machine that a compiler generates code for. */
 export interface NativeTarget extends Target {
-  /** Its instructions, as people call them: `AVX-512`. */
+  /** The common name of its vector instructions, such as `AVX-512`. */
   readonly instructions: string;
 }
 
-/** What is known of machines with the same vector instructions. */
+/** Machines with the same vector instructions. */
 interface Family extends NativeTarget {
-  /** Macros, all of which a compiler defines for it. */
+  /** The macros that identify it: a compiler defines all of them. */
   readonly macros: readonly string[];
 }
 
 /**
- * The best comes first. A wide tile has enough accumulators to hide the latency of two multiply-adds a cycle, and leaves
- * registers for a row of factors and a broadcast.
+ * In order of preference. A wide tile has enough accumulators to hide the latency of two multiply-adds per cycle and
+ * leaves registers for one row of factors and a broadcast.
  */
 const FAMILIES: readonly Family[] = [
   {
@@ -25,7 +25,7 @@ const FAMILIES: readonly Family[] = [
     lanes: 16,
     fused: true,
     tiles: { wide: { rows: 12, columns: 32 }, narrow: { rows: 12, columns: 16 } },
-    // Reads its rows less often, from fewer pages, in exchange for panels that stay in the L2 cache only.
+    // Reads rows from fewer pages at a time; in exchange, its panels of columns only fit in the L2 cache.
     largeTiles: { wide: { rows: 6, columns: 64 }, narrow: { rows: 12, columns: 16 } },
     maxColumns: 256,
   },
@@ -53,9 +53,9 @@ const FAMILIES: readonly Family[] = [
   },
 ];
 
-/** How a target is chosen. */
+/** Options of {@link nativeTarget}. */
 export interface TargetOptions {
-  /** Most lanes of a vector. Default: those of the machine. */
+  /** Maximum number of lanes. Default: those of the machine. */
   readonly maxLanes?: number;
   /** Threads that will run the code. Default: 1. */
   readonly threads?: number;
