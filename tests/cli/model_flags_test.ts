@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { UsageError } from "../../cli/errors.ts";
-import { parseFlags } from "../../cli/flags.ts";
+import { type Flag, parseFlags } from "../../cli/flags.ts";
 import { checkModelFlags, idleFlags, inFlags, MODEL_FLAGS, modelOptions } from "../../cli/model_flags.ts";
 import { ConfigError, defineConfig, Model, MODEL_OPTIONS, type ModelConfig } from "../../titans/mod.ts";
 import type { OptionTable } from "../../titans/options/option_table.ts";
@@ -43,10 +43,12 @@ Deno.test("model flags: each is an option of a model", () => {
     outputGate: "sigmoid",
     memoryDepth: "2",
     span: "full",
+    recurrentTokens: "0",
   };
   for (const [key, flag] of Object.entries(MODEL_FLAGS)) {
     const name = `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-    const options = optionsOf(name, ...(flag.placeholder === undefined ? [] : [values[key] ?? "16"]));
+    const [word = "16"] = Object.keys((flag as Flag<unknown>).words ?? {});
+    const options = optionsOf(name, ...(flag.placeholder === undefined ? [] : [values[key] ?? word]));
     assertEquals(Object.keys(options).length, 1, name);
     const [[field, value]] = Object.entries(options);
     assertEquals(

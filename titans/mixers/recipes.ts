@@ -13,10 +13,12 @@ export interface Recipe {
   readonly paper?: string;
   /** The mixers of the blocks that repeat. Every block has an MLP of its own. */
   readonly blocks: readonly MixerSpec[];
+  /** Rows of a recurrent memory around the blocks, where the model's options say nothing else. */
+  readonly recurrentTokens?: number;
 }
 
 /** The name of a recipe. */
-export type RecipeName = "transformer" | "swa" | "samba" | "gdnH1" | "gdnH2" | "macMal" | "memoryMamba2";
+export type RecipeName = "transformer" | "swa" | "samba" | "gdnH1" | "gdnH2" | "macMal" | "memoryMamba2" | "rmt";
 
 /** Models with a name other than that of the mixer in all of their blocks. */
 export const RECIPES: { readonly [Name in RecipeName]: Recipe } = {
@@ -53,6 +55,12 @@ export const RECIPES: { readonly [Name in RecipeName]: Recipe } = {
     summary: "blocks of `lmm` and `mamba2` in turn",
     blocks: [{ mixer: "lmm" }, { mixer: "mamba2" }],
   },
+  rmt: {
+    summary: "RMT: attention over segments, with memory tokens from one to the next",
+    paper: "2207.06881",
+    blocks: [{ mixer: "attention", span: "full" }],
+    recurrentTokens: 16,
+  },
 };
 
 /** The name of a model: that of a recipe, or of the mixer in all of its blocks. */
@@ -75,6 +83,18 @@ export const FIXED_PRESETS: ReadonlySet<ModelKind> = new Set(["lmm", "mac", "mag
 export function blocksOf(name: string): readonly MixerSpec[] | undefined {
   if (Object.hasOwn(RECIPES, name)) return RECIPES[name as RecipeName].blocks;
   return findMixer(name) && [{ mixer: name }];
+}
+
+/** The rows of recurrent memory of a model: as many as its options say, else its recipe. */
+export function recurrentTokensOf(
+  { model, blocks, recurrentTokens }: {
+    readonly model: string;
+    readonly blocks: unknown;
+    readonly recurrentTokens: number;
+  },
+): number {
+  if (recurrentTokens > 0 || typeof blocks !== "number" || !Object.hasOwn(RECIPES, model)) return recurrentTokens;
+  return RECIPES[model as RecipeName].recurrentTokens ?? 0;
 }
 
 /** The arXiv identifier of the paper that a model is from. */

@@ -1,7 +1,7 @@
 /** The blocks of a model as its configuration lists them: which mixer each has, and with which options. */
 import { checkNames, ConfigError } from "../errors.ts";
 import type { AnyMixer, Dimensions, MixerLayer, MixerSpec } from "../mixers/mixer_interface.ts";
-import { blocksOf } from "../mixers/recipes.ts";
+import { blocksOf, recurrentTokensOf } from "../mixers/recipes.ts";
 import { findMixer, MIXERS } from "../mixers/registry.ts";
 import { checkValues, defaultsOf, type OptionRecord, withoutUndefined } from "../options/option_table.ts";
 import type { ModelConfig } from "./options.ts";
@@ -21,7 +21,10 @@ export interface BlockMixer {
  * @throws {ConfigError} naming the block and what is wrong with it.
  */
 export function blockMixers(config: ModelConfig): BlockMixer[] {
-  const { model, blocks } = config, record = config as unknown as OptionRecord;
+  const { model, blocks } = config, rows = recurrentTokensOf(config);
+  // With a recurrent memory a block never reads more than the row of a segment.
+  const maxLength = rows > 0 ? config.recurrentSegment + 2 * rows : config.maxLength;
+  const record = { ...config, maxLength } as unknown as OptionRecord;
   if (typeof blocks === "number") {
     const repeated = repeatedBlocks(model).map((spec) => resolveBlock(spec, record, "the model"));
     if (blocks % repeated.length !== 0) {

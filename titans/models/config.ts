@@ -5,6 +5,7 @@ import { MIXERS } from "../mixers/registry.ts";
 import { blockLayers, blockMixers, knownMixers, repeatedBlocks } from "./blocks.ts";
 import { balanced } from "./model_parameters.ts";
 import { MODEL_OPTIONS, type ModelConfig } from "./options.ts";
+import { checkRecurrent, recurrentMemoryOf } from "./recurrent_memory.ts";
 import {
   checkValues,
   completeOptions,
@@ -97,7 +98,7 @@ export function validateConfig(config: ModelConfig): void {
     ...config,
     blocks: Array.isArray(config.blocks) ? config.blocks.length : config.blocks,
   });
-  blockLayers(config);
+  checkRecurrent(recurrentMemoryOf(config), blockLayers(config));
 }
 
 /**

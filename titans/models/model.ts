@@ -16,12 +16,21 @@ import { gatedMlp } from "../nn/layers.ts";
 import { type NamedArrays, type Parameter, ParameterLayout, type Run } from "../nn/parameters.ts";
 import { type BlockLayer, blockLayers, describeMixers } from "./blocks.ts";
 import { type Block, type ModelParameters, modelParameters } from "./model_parameters.ts";
+import {
+  firstMemory,
+  type RecurrentMemory,
+  recurrentMemoryOf,
+  type RecurrentStack,
+  type SteppedStack,
+  throughSegments,
+  throughToken,
+} from "./recurrent_memory.ts";
 import { checkStacked, elementOf, runsOf, throughStack } from "./stack.ts";
 
 /** The state of a block's mixer, under its name. */
 export type BlockState = Readonly<Record<string, unknown>>;
 
-/** The state of a model, one entry a block. */
+/** The state of a model, one entry a block, and one more for a recurrent memory. */
 export type ModelState = readonly BlockState[];
 
 /** A tensor seen while a model is traced. */
@@ -91,6 +100,7 @@ export class Model {
   readonly interval: number;
   /** Tokens that a text may have; infinite unless a mixer sets a bound. */
   readonly maxLength: number;
+  readonly #memory: RecurrentMemory | undefined;
 
   /**
    * A model of a configuration.
@@ -113,8 +123,9 @@ export class Model {
       );
     }
     const layers = this.layers.map(({ layer }) => layer);
-    this.interval = layers.map(({ interval }) => interval).reduce(leastCommonMultiple);
-    this.maxLength = Math.min(...layers.map(({ maxLength = Infinity }) => maxLength));
+    this.#memory = recurrentMemoryOf(config);
+    this.interval = this.#memory?.segment ?? layers.map(({ interval }) => interval).reduce(leastCommonMultiple);
+    this.maxLength = this.#memory ? Infinity : Math.min(...layers.map(({ maxLength = Infinity }) => maxLength));
   }
 
   /** Kind and size, such as `lmm model: 2 blocks of width 64, 202,316 parameters`. */
@@ -165,16 +176,18 @@ export class Model {
   /** The state at the beginning of `batch` texts. */
   initialState(params: ModelParameters<Tensor>, batch: number): ModelState {
     const blocks = this.blockParameters(params);
-    return this.layers.map(({ mixer: { name }, layer }, i) => ({
+    const states = this.layers.map(({ mixer: { name }, layer }, i): BlockState => ({
       [name]: layer.initialState(blocks[i][name], batch),
     }));
+    return params.recurrent ? withMemory(states, firstMemory(params.recurrent, batch)) : states;
   }
 
   /** A state at a boundary as {@link step} takes it. */
   stepState(state: ModelState): ModelState {
-    return this.layers.map(({ mixer: { name }, layer }, i) => ({
+    const blocks = this.layers.map(({ mixer: { name }, layer }, i): BlockState => ({
       [name]: layer.stepState ? layer.stepState(state[i][name]) : state[i][name],
     }));
+    return [...blocks, ...state.slice(blocks.length)];
   }
 
   /**
@@ -187,13 +200,24 @@ export class Model {
    */
   forward(params: ModelParameters<Tensor>, tokens: Tensor, options: ForwardOptions = {}): ForwardResult {
     checkNames("forward", options, FORWARD_OPTIONS);
-    const { observe, state: before, position } = options, states: BlockState[] = [];
-    let x = this.#embed(params, tokens);
+    const x = this.#embed(params, tokens), { position } = options;
+    const read = this.#memory ? this.#inSegments(this.#memory, params, x, options) : this.#through(params, x, options);
+    return { logits: this.#logits(params, read.x, position), state: read.state };
+  }
+
+  /** Takes rows [B, T, D] through all blocks. */
+  #through(
+    params: ModelParameters<Tensor>,
+    start: Tensor,
+    { observe, state: before, update }: ForwardOptions,
+  ): { readonly x: Tensor; readonly state: ModelState } {
+    const states: BlockState[] = [];
+    let x = start;
     this.runs.forEach((run, r) => {
       const { first, count } = run, block = params.blocks[r], { name } = this.layers[first].mixer;
       const observeBlock = observe && ((i: number): Observe => observer(observe, first + i, name));
       const read = (block: Block<Tensor>, x: Tensor, context: ReadContext): Read =>
-        this.#read(first, block, x, { ...context, update: options.update });
+        this.#read(first, block, x, { ...context, update });
       if (count === 1) {
         const after = read(block, x, { before: before?.[first], see: observeBlock?.(0) });
         x = after.x;
@@ -212,7 +236,32 @@ export class Model {
       x = after.x;
       states.push(...after.states);
     });
-    return { logits: this.#logits(params, x, position), state: states };
+    return { x, state: states };
+  }
+
+  /** The same in segments, with a recurrent memory; what blocks observe within segments is not reported. */
+  #inSegments(
+    memory: RecurrentMemory,
+    params: ModelParameters<Tensor>,
+    x: Tensor,
+    { state, update }: ForwardOptions,
+  ): { readonly x: Tensor; readonly state: ModelState } {
+    const before = state ?? this.initialState(params, x.shape[0]);
+    const stack: RecurrentStack = {
+      read: (rows, update) => this.#through(params, rows, { update }).x,
+      norm: (rows) => rmsNorm(rows, { gain: params.norm }),
+    };
+    const after = throughSegments(memory, stack, x, {
+      memory: memoryOf(before),
+      update,
+      rematerialize: this.config.checkpoint,
+    });
+    return { x: after.x, state: withMemory(this.#blocksOf(before), after.memory) };
+  }
+
+  /** The states of the blocks alone. */
+  #blocksOf(state: ModelState): ModelState {
+    return state.slice(0, this.layers.length);
   }
 
   /** Takes tokens [B, T, D] through block `i`. */
@@ -234,8 +283,30 @@ export class Model {
    * @returns Logits [B, V] that predict the next token, and the state after this one.
    */
   step(params: ModelParameters<Tensor>, tokens: Tensor, { state: before, position }: ModelStep): ForwardResult {
+    const x = this.#embed(params, tokens), memory = this.#memory;
+    if (!memory) {
+      const after = this.#stepThrough(params, x, before, position);
+      return { logits: squeeze(this.#logits(params, after.x), 1), state: after.state };
+    }
+    const stack: SteppedStack<ModelState> = {
+      read: (rows, state) => this.#through(params, rows, { state }),
+      step: (row, state, place) => this.#stepThrough(params, row, state, place),
+      norm: (rows) => rmsNorm(rows, { gain: params.norm }),
+    };
+    const carried = { blocks: this.#blocksOf(before), memory: memoryOf(before), position };
+    const { x: out, state } = throughToken(memory, stack, x, carried);
+    return { logits: squeeze(this.#logits(params, out), 1), state: withMemory(state.blocks, state.memory) };
+  }
+
+  /** Takes one row [B, 1, D] through all blocks. */
+  #stepThrough(
+    params: ModelParameters<Tensor>,
+    start: Tensor,
+    before: ModelState,
+    position: Tensor,
+  ): { readonly x: Tensor; readonly state: ModelState } {
     const state: BlockState[] = [];
-    let x = this.#embed(params, tokens);
+    let x = start;
     this.blockParameters(params).forEach((block, i) => {
       const { mixer: { name }, layer } = this.layers[i], own = before[i][name];
       const after = throughBlock(
@@ -250,7 +321,7 @@ export class Model {
       x = after.x;
       state.push(after.state);
     });
-    return { logits: squeeze(this.#logits(params, x), 1), state };
+    return { x, state };
   }
 
   /** Tokens as vectors, [B, T, D]. */
@@ -262,6 +333,15 @@ export class Model {
     const rows = position ? gather(x, position, { axis: 1 }) : x; // [B, T, D] or [B, D]
     return matmul(rmsNorm(rows, { gain: norm }), head);
   }
+}
+
+/** A model's state with a recurrent memory [B, M, D], as an entry after those of the blocks. */
+function withMemory(blocks: ModelState, memory: Tensor): ModelState {
+  return [...blocks, { recurrent: { memory } }];
+}
+
+function memoryOf(state: ModelState): Tensor {
+  return (state[state.length - 1].recurrent as { readonly memory: Tensor }).memory;
 }
 
 /** What reading tokens through a block takes. */

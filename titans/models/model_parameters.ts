@@ -9,6 +9,7 @@ import { flatten } from "../../core/tree.ts";
 import { ConfigError } from "../errors.ts";
 import { type GatedMlp, gatedMlpParameters } from "../nn/layers.ts";
 import { matrix, Parameter, table, vector } from "../nn/parameters.ts";
+import { recurrentTokensOf } from "../mixers/recipes.ts";
 import { type BlockLayer, blockLayers } from "./blocks.ts";
 import type { ModelConfig } from "./options.ts";
 
@@ -28,6 +29,8 @@ export interface Block<Leaf> {
 export interface ModelParameters<Leaf> {
   /** [V, D], or of real-valued tokens the linear map [features, D]. */
   readonly embedding: Leaf;
+  /** The first rows of a recurrent memory, [M, D]; absent if there is none. */
+  readonly recurrent?: Leaf;
   /**
    * In the order of the flow. Blocks that are stacked are one element, whose tensors have a leading axis;
    * `Model.blockParameters` gives each by itself.
@@ -41,11 +44,12 @@ export interface ModelParameters<Leaf> {
 
 /** Describes the parameters of a model. */
 export function modelParameters(config: ModelConfig, layers: readonly BlockLayer[]): ModelParameters<Parameter> {
-  const { vocabulary: V, features, outputs, width: D, mlpHidden } = config;
+  const { vocabulary: V, features, outputs, width: D, mlpHidden } = config, recurrent = recurrentTokensOf(config);
   // What blocks add to the residual stream starts small, so that its size does not grow with their number.
   const scale = 1 / Math.sqrt(2 * layers.length);
   return {
     embedding: features > 0 ? matrix([features, D]) : table([V, D], 1),
+    ...(recurrent > 0 ? { recurrent: table([recurrent, D], 1) } : {}),
     blocks: layers.map(({ mixer, layer }) => ({
       mixerNorm: vector([D], 1),
       [mixer.name]: layer.parameters(scale),

@@ -94,6 +94,37 @@ export const MODEL_OPTIONS = {
   ...INNER_OPTIONS,
   ...COST_OPTIONS,
   ...CHUNK_OPTIONS,
+  recurrentTokens: {
+    kind: "integer",
+    default: 0,
+    min: 0,
+    max: 4096,
+    group: "Recurrent memory",
+    help:
+      "rows that go through all blocks with each segment and are the memory of the next; 0 for none, in `rmt` for 16",
+    source: "arXiv 2207.06881",
+    before: 0,
+  },
+  recurrentSegment: {
+    kind: "integer",
+    default: 64,
+    min: 1,
+    max: 65536,
+    group: "Recurrent memory",
+    help: "tokens of a segment that is read with `recurrentTokens`",
+    source: "arXiv 2207.06881",
+    before: 64,
+  },
+  recurrentDepth: {
+    kind: "integer",
+    default: 0,
+    min: 0,
+    max: 65536,
+    group: "Recurrent memory",
+    help: "segments through which gradients go back in `rmt`; 0 for all of a window",
+    source: "arXiv 2207.06881, 4",
+    before: 0,
+  },
   stackBlocks: {
     kind: "choice",
     choices: {
