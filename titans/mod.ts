@@ -79,7 +79,7 @@ export { STATE_SPACE_OPTIONS } from "./mixers/mamba/options.ts";
 export { deltaNet } from "./mixers/delta/delta_net.ts";
 export { gatedDeltaNet } from "./mixers/delta/gated_delta_net.ts";
 export { DELTA_RULE_OPTIONS } from "./mixers/delta/options.ts";
-export { CHUNK_OPTIONS } from "./mixers/recurrence_options.ts";
+export { SHARED_OPTIONS } from "./mixers/shared_options.ts";
 export { tttLinear, tttMlp } from "./mixers/ttt/ttt.ts";
 export { INNER_OPTIONS } from "./mixers/ttt/options.ts";
 export { defineMemory, type MemoryConfig, withNetwork } from "./mixers/titans/memory_config.ts";
@@ -119,9 +119,7 @@ export {
 export { MODEL_OPTIONS, type ModelConfig } from "./models/options.ts";
 export {
   ATTENTION_OPTIONS,
-  COST_OPTIONS,
   type ForgetTo,
-  HEAD_OPTIONS,
   MEMORY_OPTIONS,
   type MemoryKind,
   type MemoryOptions,

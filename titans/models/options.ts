@@ -8,10 +8,10 @@ import { NORMALIZER_OPTIONS } from "../mixers/linear/options.ts";
 import { STATE_SPACE_OPTIONS } from "../mixers/mamba/options.ts";
 import type { MixerSpec } from "../mixers/mixer_interface.ts";
 import { MODEL_KINDS } from "../mixers/recipes.ts";
-import { CHUNK_OPTIONS } from "../mixers/recurrence_options.ts";
+import { SHARED_OPTIONS } from "../mixers/shared_options.ts";
 import { RETENTION_OPTIONS } from "../mixers/retnet/options.ts";
 import { INNER_OPTIONS } from "../mixers/ttt/options.ts";
-import { ATTENTION_OPTIONS, COST_OPTIONS, HEAD_OPTIONS, MEMORY_OPTIONS } from "../mixers/titans/options.ts";
+import { ATTENTION_OPTIONS, MEMORY_OPTIONS } from "../mixers/titans/options.ts";
 
 /** The options of a model, in the order in which files store them. */
 export const MODEL_OPTIONS = {
@@ -70,7 +70,7 @@ export const MODEL_OPTIONS = {
       "blocks, each a mixer and an MLP, with norms before and residuals around them; or the mixer of each, with options of its own where they differ from the model's, such as `lmm,swa:window=32,lmm`",
     source: "4.4, CR",
   },
-  ...HEAD_OPTIONS,
+  heads: SHARED_OPTIONS.heads,
   mlpHidden: {
     kind: "integer",
     default: 176,
@@ -92,8 +92,8 @@ export const MODEL_OPTIONS = {
   ...STATE_SPACE_OPTIONS,
   ...DELTA_RULE_OPTIONS,
   ...INNER_OPTIONS,
-  ...COST_OPTIONS,
-  ...CHUNK_OPTIONS,
+  checkpoint: SHARED_OPTIONS.checkpoint,
+  chunk: SHARED_OPTIONS.chunk,
   recurrentTokens: {
     kind: "integer",
     default: 0,

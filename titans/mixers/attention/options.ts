@@ -1,6 +1,8 @@
 /** The options of attention without a memory. */
 import type { OptionTable } from "../../options/option_table.ts";
-import { ATTENTION_OPTIONS, HEAD_OPTIONS } from "../titans/options.ts";
+import { SHARED_OPTIONS } from "../shared_options.ts";
+
+const { heads, window } = SHARED_OPTIONS;
 
 /** The options that attention alone has. */
 export const SPAN_OPTIONS = {
@@ -47,7 +49,7 @@ export const SPAN_OPTIONS = {
 
 /** Options of `attention`. */
 export const TRANSFORMER_OPTIONS = {
-  ...HEAD_OPTIONS,
-  window: { ...ATTENTION_OPTIONS.window, idleWith: { span: ["full"] } },
+  heads,
+  window: { ...window, idleWith: { span: ["full"] } },
   ...SPAN_OPTIONS,
 } as const satisfies OptionTable;

@@ -1,6 +1,6 @@
 /** The options of DeltaNet and Gated DeltaNet. */
 import type { OptionTable } from "../../options/option_table.ts";
-import { RECURRENCE_OPTIONS } from "../recurrence_options.ts";
+import { RECURRENCE_OPTIONS } from "../shared_options.ts";
 
 /** The options of the delta rule. */
 export const DELTA_RULE_OPTIONS = {

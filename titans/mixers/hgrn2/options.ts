@@ -1,6 +1,6 @@
 /** The options of HGRN2. */
 import type { OptionTable } from "../../options/option_table.ts";
-import { RECURRENCE_OPTIONS } from "../recurrence_options.ts";
+import { RECURRENCE_OPTIONS } from "../shared_options.ts";
 
 /** The options that HGRN2 alone has. */
 export const LOWER_BOUND_OPTIONS = {

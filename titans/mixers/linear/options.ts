@@ -1,6 +1,6 @@
 /** The options of linear attention. */
 import type { OptionTable } from "../../options/option_table.ts";
-import { RECURRENCE_OPTIONS } from "../recurrence_options.ts";
+import { RECURRENCE_OPTIONS } from "../shared_options.ts";
 
 /** The options that linear attention alone has. */
 export const NORMALIZER_OPTIONS = {

@@ -1,7 +1,6 @@
 /** The options of Mamba and Mamba2. */
 import type { OptionTable } from "../../options/option_table.ts";
-import { CHUNK_OPTIONS, RECURRENCE_OPTIONS } from "../recurrence_options.ts";
-import { MEMORY_OPTIONS } from "../titans/options.ts";
+import { RECURRENCE_OPTIONS, SHARED_OPTIONS } from "../shared_options.ts";
 
 /** The options of state spaces. */
 export const STATE_SPACE_OPTIONS = {
@@ -47,19 +46,20 @@ export const STATE_SPACE_OPTIONS = {
   },
 } as const satisfies OptionTable;
 
-const { stateGroups, stepRank, ...SHARED_OPTIONS } = STATE_SPACE_OPTIONS;
+const { convolution, chunk } = SHARED_OPTIONS;
+const { stateGroups, stepRank, ...COMMON_OPTIONS } = STATE_SPACE_OPTIONS;
 
 /** Options of `mamba`. */
 export const MAMBA_OPTIONS = {
-  ...SHARED_OPTIONS,
+  ...COMMON_OPTIONS,
   stepRank,
-  convolution: MEMORY_OPTIONS.convolution,
-  ...CHUNK_OPTIONS,
+  convolution,
+  chunk,
 } as const satisfies OptionTable;
 
 /** Options of `mamba2`. */
 export const MAMBA2_OPTIONS = {
   ...RECURRENCE_OPTIONS,
-  ...SHARED_OPTIONS,
+  ...COMMON_OPTIONS,
   stateGroups,
 } as const satisfies OptionTable;

@@ -1,6 +1,6 @@
 /** The options of RetNet. */
 import type { OptionTable } from "../../options/option_table.ts";
-import { RECURRENCE_OPTIONS } from "../recurrence_options.ts";
+import { RECURRENCE_OPTIONS } from "../shared_options.ts";
 
 /** The options that RetNet alone has. */
 export const RETENTION_OPTIONS = {

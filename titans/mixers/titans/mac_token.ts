@@ -10,7 +10,7 @@ import { mergeHeads } from "../../nn/layers.ts";
 import type { Mixed, StepContext } from "../mixer_interface.ts";
 import type { MacParameters, MacState } from "./mac.ts";
 import { contextKeys, fixedKeys, type MacConfig, projectSegments } from "./mac_segments.ts";
-import { endsInterval, placeIn } from "./memory_decode.ts";
+import { endsInterval, placeIn } from "../../nn/intervals.ts";
 import { memoryLayerToken, memoryOf } from "./memory_layer.ts";
 import { readMemory } from "./memory_network.ts";
 import { gateOutput } from "./output_gate.ts";

@@ -10,7 +10,7 @@
  * each matrix with one row four times, and each matrix of weights and surprise read and written once.
  */
 import type { Tensor } from "../../../core/graph.ts";
-import { add, div, equal, expandDims, mul, sub, swapAxes, where } from "../../../ops/mod.ts";
+import { add, expandDims, mul, sub, swapAxes, where } from "../../../ops/mod.ts";
 import { checkMemory } from "./check_memory.ts";
 import type { LayeredSequence } from "./gates.ts";
 import { innerGradient } from "./inner_gradient.ts";
@@ -53,14 +53,4 @@ export function readToken(
     output,
     state: { weights, surprise, start: start.map((w, l) => where(endsMiniBatch, weights[l], w)) },
   };
-}
-
-/** The number of tokens that precede a token in its interval, given the number before it in the text: i32 scalars. */
-export function placeIn(interval: number, position: Tensor): Tensor {
-  return sub(position, mul(div(position, interval), interval));
-}
-
-/** Whether a token, given the number before it in the text, is the last of its interval: a bool scalar. */
-export function endsInterval(interval: number, position: Tensor): Tensor {
-  return equal(placeIn(interval, position), interval - 1);
 }

@@ -42,7 +42,8 @@ import {
   mlpMemory,
   swigluMemory,
 } from "./memory_network.ts";
-import { endsInterval, readToken } from "./memory_decode.ts";
+import { endsInterval } from "../../nn/intervals.ts";
+import { readToken } from "./memory_decode.ts";
 import { checkMemoryConfig, type MemoryConfig } from "./memory_config.ts";
 import { matrix, Parameter, table, vector } from "../../nn/parameters.ts";
 import { advanceConvolution, initialConvolutionState, shortConvolution } from "../../nn/short_convolution.ts";

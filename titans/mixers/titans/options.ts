@@ -3,18 +3,7 @@
  * `mal` share in part. A mixer's table lists the options that it uses; options used by several mixers are the same row.
  */
 import { type OptionsOf, type OptionTable, refuse } from "../../options/option_table.ts";
-
-/** The option that memory and attention share. */
-export const HEAD_OPTIONS = {
-  heads: {
-    kind: "integer",
-    default: 2,
-    min: 1,
-    max: 1024,
-    group: "Sizes",
-    help: "heads of memory and attention; divides the width, and with attention, the head width must be even",
-  },
-} as const satisfies OptionTable;
+import { SHARED_OPTIONS } from "../shared_options.ts";
 
 /** The options of the memory and of its inner loop. */
 export const MEMORY_OPTIONS = {
@@ -76,15 +65,7 @@ export const MEMORY_OPTIONS = {
     source: "ours; [measured](stability.md)",
     before: "outer",
   },
-  miniBatch: {
-    kind: "integer",
-    default: 16,
-    min: 1,
-    max: 4096,
-    group: "Memory learning",
-    help: "tokens whose inner gradients are taken at the same memory, b; training and writing use the same",
-    source: "3.2 (b), equations 16 and 17; 16: CR",
-  },
+  miniBatch: SHARED_OPTIONS.miniBatch,
   tile: {
     kind: "integer",
     default: 16,
@@ -176,15 +157,7 @@ export const MEMORY_OPTIONS = {
     without: "after it",
     source: "without: equation 15; with: ours",
   },
-  convolution: {
-    kind: "integer",
-    default: 4,
-    min: 0,
-    max: 64,
-    group: "Memory learning",
-    help: "tokens that the causal convolution after queries, keys and values spans; 0 for none",
-    source: "4.4",
-  },
+  convolution: SHARED_OPTIONS.convolution,
   normalizeKeys: {
     kind: "toggle",
     default: true,
@@ -207,16 +180,7 @@ export const ATTENTION_OPTIONS = {
     help: "tokens of a segment of `mac`'s attention, a multiple of `miniBatch`",
     source: "4.1; CR has 512",
   },
-  window: {
-    kind: "integer",
-    default: 64,
-    min: 1,
-    max: 65536,
-    group: "Attention",
-    help: "tokens that a query of `mag` and `mal` sees, itself among them",
-    source: "4.2, 4.3; CR has 2,048",
-    before: 64,
-  },
+  window: SHARED_OPTIONS.window,
   persistentTokens: {
     kind: "integer",
     default: 4,
@@ -259,25 +223,12 @@ export const ATTENTION_OPTIONS = {
   },
 } as const satisfies OptionTable;
 
-/** Options that trade off compute and memory. */
-export const COST_OPTIONS = {
-  checkpoint: {
-    kind: "choice",
-    choices: {
-      auto: "all but the most expensive products",
-      recompute: "nothing, which takes the least memory",
-      save: "all matrix products, which is fastest",
-    },
-    default: "save",
-    group: "Cost",
-    help: "what loops keep for the gradient",
-    costOnly: true,
-    flag: false,
-  },
-} as const satisfies OptionTable;
-
 /** Options of `lmm`: the memory alone. */
-export const LMM_OPTIONS = { ...HEAD_OPTIONS, ...MEMORY_OPTIONS, ...COST_OPTIONS } as const satisfies OptionTable;
+export const LMM_OPTIONS = {
+  heads: SHARED_OPTIONS.heads,
+  ...MEMORY_OPTIONS,
+  checkpoint: SHARED_OPTIONS.checkpoint,
+} as const satisfies OptionTable;
 
 /** Options of `mac`: the memory as context of a segment's attention. */
 export const MAC_OPTIONS = {
@@ -319,9 +270,8 @@ export type OutputGate = OptionsOf<typeof ATTENTION_OPTIONS>["outputGate"];
 
 /** The options of a memory. */
 export type MemoryOptions =
-  & OptionsOf<typeof HEAD_OPTIONS>
   & OptionsOf<typeof MEMORY_OPTIONS>
-  & OptionsOf<typeof COST_OPTIONS>;
+  & OptionsOf<Pick<typeof SHARED_OPTIONS, "heads" | "checkpoint">>;
 
 /**
  * Checks that the options of a memory are consistent.

@@ -1,6 +1,8 @@
 /** The options of the TTT layers. */
 import type { OptionsOf, OptionTable } from "../../options/option_table.ts";
-import { COST_OPTIONS, HEAD_OPTIONS, MEMORY_OPTIONS } from "../titans/options.ts";
+import { SHARED_OPTIONS } from "../shared_options.ts";
+
+const { heads, miniBatch, convolution, checkpoint } = SHARED_OPTIONS;
 
 /** The options that TTT layers alone have. */
 export const INNER_OPTIONS = {
@@ -27,11 +29,11 @@ export const INNER_OPTIONS = {
 
 /** Options of `tttLinear` and `tttMlp`. */
 export const TTT_OPTIONS = {
-  ...HEAD_OPTIONS,
-  miniBatch: MEMORY_OPTIONS.miniBatch,
-  convolution: MEMORY_OPTIONS.convolution,
+  heads,
+  miniBatch,
+  convolution,
   ...INNER_OPTIONS,
-  ...COST_OPTIONS,
+  checkpoint,
 } as const satisfies OptionTable;
 
 /** The options of a TTT layer. */

@@ -32,7 +32,7 @@ import { matrix, Parameter, vector } from "../../nn/parameters.ts";
 import { refuse } from "../../options/option_table.ts";
 import { convolve, type Convolved, convolvedParameters, type ConvolvedState, initialConvolved } from "../convolved.ts";
 import { type AnyMixer, defineMixer, type Remedy, type Tensors } from "../mixer_interface.ts";
-import { endsInterval, placeIn } from "../titans/memory_decode.ts";
+import { endsInterval, placeIn } from "../../nn/intervals.ts";
 import { type Affine, EPSILON, type InnerModel, type InnerNorm, linearModel, mlpModel } from "./inner_model.ts";
 import { learn, learnToken, noSums, type TokenState, type TttSequence } from "./learn.ts";
 import { TTT_OPTIONS, type TttOptions } from "./options.ts";
