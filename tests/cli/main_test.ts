@@ -19,7 +19,7 @@ Deno.test("main: each command's help has examples and every flag", async () => {
     const { code, stdout } = await runMain(command, "--help");
     assertEquals(code, 0);
     assertStringIncludes(stdout, `\nexamples:\n  deno task ${command}`);
-    if (command !== "fetch") assertMatch(stdout, /^ {2}--device auto\|webgpu\|cpu\|reference$/m);
+    if (command !== "fetch") assertMatch(stdout, /^ {2}--device auto\|webgpu\|native\|cpu\|reference$/m);
     assertEquals((await runMain("help", command)).stdout, stdout);
     assert(stdout.split("\n").every((line) => line.length <= 160), "lines of the help fit a wide terminal");
   }
