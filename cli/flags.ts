@@ -195,7 +195,7 @@ const HELP_WIDTH = 110;
 export function describeFlags(flags: Flags): string {
   const rows = Object.entries(flags).map(([key, flag]) => ({
     group: flag.group ?? "",
-    left: `  ${flagName(key)}${flag.placeholder ? ` ${flag.placeholder}` : ""}`,
+    left: `  ${flagName(key)}${flag.placeholder ? ` ${shownPlaceholder(flag)}` : ""}`,
     texts: [`${flag.help}${shownDefault(flag)}`, ...Object.entries(flag.words ?? {}).map((word) => word.join(": "))],
   }));
   const indent = Math.min(34, Math.max(...rows.map(({ left }) => left.length))) + 2;
@@ -214,6 +214,11 @@ export function describeFlags(flags: Flags): string {
     const texts = lines.filter(({ group }) => group === name).map(({ text }) => text);
     return texts.length === 0 ? [] : [[...(name === "" ? [] : [`${name}:`]), ...texts].join("\n")];
   }).join("\n\n").replaceAll("`", "");
+}
+
+/** What stands for the value: not all words that it takes where they are many and listed below. */
+function shownPlaceholder({ placeholder = "", words }: Flag<unknown>): string {
+  return words && placeholder.length > HELP_WIDTH / 2 ? "NAME" : placeholder;
 }
 
 function shownDefault({ fallback, repeats, unless }: Flag<unknown>): string {
