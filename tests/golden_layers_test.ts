@@ -1,7 +1,16 @@
 import { assert } from "@std/assert";
 import type { Tensor } from "../core/graph.ts";
 import { chunkLayer, type GoldenLayer, TOKEN_CASE_NAMES, tokenLayer } from "./golden_layers.ts";
-import { norm, reference, type Runner, testOnDevices, type Value } from "./titans/runners.ts";
+import { nativeTest, openNative } from "./kernels/native_tests.ts";
+import {
+  type DeviceTest,
+  norm,
+  onDevice,
+  reference,
+  type Runner,
+  testOnDevices,
+  type Value,
+} from "./titans/runners.ts";
 
 /**
  * Runs a layer and compares known norms. The tolerance is relative; digits that the table does not have are not asked
@@ -55,15 +64,21 @@ Deno.test("reference: the token layer (layer, b 64, norm) as a token loop has th
 Deno.test("reference: a smaller tile changes no number of the token layer", () =>
   checkLayer(tokenLayer("small, b 16, norm", { form: "matmul", tile: 4 }), reference, 1e-7));
 
-testOnDevices(
-  "both layers have the known losses, gradients and final states, as a token loop and in matrix products",
-  async ({ run, t }) => {
-    const layers = [
-      chunkLayer(),
-      ...TOKEN_CASE_NAMES.flatMap((
-        name,
-      ) => [tokenLayer(name, { form: "matmul" }), tokenLayer(name, { form: "token loop" })]),
-    ];
-    for (const layer of layers) await t.step(layer.name, () => checkLayer(layer, run, 1e-4));
-  },
-);
+async function checkLayers({ run, t }: Pick<DeviceTest, "run" | "t">): Promise<void> {
+  const layers = [
+    chunkLayer(),
+    ...TOKEN_CASE_NAMES.flatMap((
+      name,
+    ) => [tokenLayer(name, { form: "matmul" }), tokenLayer(name, { form: "token loop" })]),
+  ];
+  for (const layer of layers) await t.step(layer.name, () => checkLayer(layer, run, 1e-4));
+}
+
+const NAME = "both layers have the known losses, gradients and final states, as a token loop and in matrix products";
+
+testOnDevices(NAME, checkLayers);
+
+nativeTest(`native: ${NAME}`, async (t) => {
+  using device = await openNative();
+  await checkLayers({ run: onDevice(device), t });
+});

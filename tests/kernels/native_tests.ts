@@ -1,6 +1,6 @@
 /** What tests of the native device share. */
 import { DeviceError } from "../../mod.ts";
-import { requestNativeDevice } from "../../kernels/devices/native/device.ts";
+import { type NativeDevice, requestNativeDevice } from "../../kernels/devices/native/device.ts";
 
 /** Where tests keep what they compile. */
 export const NATIVE_CACHE = ".scratch/native";
@@ -13,6 +13,11 @@ export const noNative: string | undefined = await requestNativeDevice({ cacheDir
     throw error;
   },
 );
+
+/** The device, with what tests compile kept in {@link NATIVE_CACHE}. */
+export function openNative(): Promise<NativeDevice> {
+  return requestNativeDevice({ cacheDirectory: NATIVE_CACHE });
+}
 
 /** A test that needs a C compiler. Where there is none it is skipped, and its name says why. */
 export function nativeTest(name: string, fn: (t: Deno.TestContext) => Promise<void>): void {

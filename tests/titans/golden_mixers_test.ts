@@ -6,12 +6,13 @@ import { assert, assertEquals } from "@std/assert";
 import { valueAndGrad } from "../../core/grad.ts";
 import type { Tensor } from "../../core/graph.ts";
 import { mapLeaves } from "../../core/tree.ts";
-import { type DeviceKind, requestDevice } from "../../kernels/mod.ts";
+import { type Device, type DeviceKind, requestDevice } from "../../kernels/mod.ts";
 import { concat, mean, sliceAxis, sqrt, square, sub, sum, swapAxes } from "../../ops/mod.ts";
 import { MIXERS } from "../../titans/mixers/registry.ts";
 import type { Dimensions } from "../../titans/mixers/mixer_interface.ts";
 import { defaultsOf, type OptionRecord } from "../../titans/options/option_table.ts";
 import { randn } from "../golden_layers.ts";
+import { nativeTest, openNative } from "../kernels/native_tests.ts";
 import { GOLDENS } from "./golden_baselines.ts";
 import { onDevice, reference, relativeError, type Runner, type Value } from "./runners.ts";
 
@@ -238,12 +239,20 @@ for (const given of CASES) {
   });
 }
 
+/** All cases on a device. */
+async function checkAll(device: Device, t: Deno.TestContext): Promise<void> {
+  for (const given of CASES) {
+    await t.step(given.golden, () => check(given, onDevice(device), { tolerance: 1e-4, atStart: false }));
+  }
+  device.dispose();
+}
+
 for (const kind of ["cpu", "webgpu"] satisfies DeviceKind[]) {
   Deno.test(`${kind}: losses, outputs and gradients of mixers are those of PyTorch`, async (t) => {
-    const device = await requestDevice({ kind });
-    for (const given of CASES) {
-      await t.step(given.golden, () => check(given, onDevice(device), { tolerance: 1e-4, atStart: false }));
-    }
-    device.dispose();
+    await checkAll(await requestDevice({ kind }), t);
   });
 }
+
+nativeTest("native: losses, outputs and gradients of mixers are those of PyTorch", async (t) => {
+  await checkAll(await openNative(), t);
+});

@@ -25,6 +25,7 @@ import {
   tinyModel,
   tokensOf,
 } from "./builders.ts";
+import { nativeTest, openNative } from "../kernels/native_tests.ts";
 import {
   assertClose,
   isValue,
@@ -341,11 +342,19 @@ const ON_WEBGPU = [
   [5, 1, 0],
   [5, 2, 0],
 ] as const;
+/** Each case compiles its kernels, so that there is one of each model. */
+const ON_NATIVE = [[0, 1, 0], [1, 2, 1], [2, 3, 2], [3, 0, 0], [4, 1, 1], [5, 3, 2]] as const;
 const ON_CPU = [...MEMORY_MODELS.keys()].flatMap((m) => [...DEPTHS.keys()].map((d) => [m, d, (m + d) % 3] as const));
 
-for (const [kind, cases] of [["webgpu", ON_WEBGPU], ["cpu", ON_CPU]] as const) {
-  Deno.test(`${kind}: models of every depth and gates: numbers of the reference, pieces, masks, causality, batches, files, single tokens`, async (t) => {
-    const device = await requestDevice({ kind });
+for (
+  const [kind, cases, open, test] of [
+    ["webgpu", ON_WEBGPU, () => requestDevice({ kind: "webgpu" }), Deno.test],
+    ["cpu", ON_CPU, () => requestDevice({ kind: "cpu" }), Deno.test],
+    ["native", ON_NATIVE, openNative, nativeTest],
+  ] as const
+) {
+  test(`${kind}: models of every depth and gates: numbers of the reference, pieces, masks, causality, batches, files, single tokens`, async (t) => {
+    const device: Device = await open();
     for (const [m, d, g] of cases) {
       const given = caseOf(m, d, g);
       await t.step(given.name, () => checkOnDevice(device, given.options, d === m % DEPTHS.length, d % 2 ? 2 : 4));
