@@ -27,37 +27,58 @@ export function nativeTargets(): NativeTarget[] | undefined {
   return targets.filter(({ lanes }, at) => targets.findIndex((other) => other.lanes === lanes) === at);
 }
 
+/** Where objects are compiled. */
+const FOLDER = ".scratch";
+
 /** The arguments of a kernel in memory: what it does is seen in `views`. */
 interface Arguments {
   readonly views: readonly Elements[];
+  /** The memory that they lie in, aligned to 64 bytes, and what comes after them. */
+  readonly memory: Uint8Array<ArrayBuffer>;
   readonly scratch: Uint8Array<ArrayBuffer>;
-  readonly operands: BigUint64Array<ArrayBuffer>;
+  /** Where in the memory each begins. */
+  readonly offsets: BigInt64Array<ArrayBuffer>;
   readonly loops: Int32Array<ArrayBuffer>;
 }
 
 /** Copies operands to memory of which nothing else is written, with NaN around them. */
 function place(data: readonly Elements[], scratchBytes: number, loops: readonly number[]): Arguments {
   const sizes = data.map(({ byteLength }) => Math.ceil(byteLength / 64) * 64 + MARGIN);
-  const memory = new ArrayBuffer(sizes.reduce((sum, size) => sum + size, 2 * MARGIN) + scratchBytes + 64);
-  new Float32Array(memory).fill(NaN);
-  const start = Deno.UnsafePointer.value(Deno.UnsafePointer.of(new Uint8Array(memory)));
-  let at = MARGIN + Number(-start & 63n);
+  const bytes = sizes.reduce((sum, size) => sum + size, 2 * MARGIN) + scratchBytes;
+  // Memories of WebAssembly begin at pages.
+  const { buffer } = new WebAssembly.Memory({ initial: Math.ceil(bytes / 65536) });
+  new Float32Array(buffer).fill(NaN);
+  let at = MARGIN;
   const places = sizes.map((size) => (at += size) - size);
   const views = data.map((elements, i) => {
-    const view = new (elements.constructor as Float32ArrayConstructor)(memory, places[i], elements.length);
+    const view = new (elements.constructor as Float32ArrayConstructor)(buffer, places[i], elements.length);
     view.set(elements as Float32Array);
     return view as Elements;
   });
   return {
     views,
-    scratch: new Uint8Array(memory, at),
-    operands: BigUint64Array.from([0, ...places], (offset) => start + BigInt(offset)).slice(1),
+    memory: new Uint8Array(buffer),
+    scratch: new Uint8Array(buffer, at),
+    offsets: BigInt64Array.from(places, BigInt),
     loops: Int32Array.from(loops),
   };
 }
 
-/** A function with the signature of kernels. */
-const SIGNATURE = { parameters: ["i64", "i64", "buffer", "buffer", "buffer"], result: "void" } as const;
+/** Of a function that calls a kernel with operands at offsets: pointers are made in C, which takes no permission. */
+const SIGNATURE = {
+  parameters: ["i64", "i64", "buffer", "buffer", "buffer", "i64", "buffer"],
+  result: "void",
+} as const;
+
+/** A kernel, and the function that calls it. */
+function withCaller(text: string, at: number): string {
+  return `${text.replace(KERNEL_NAME, `kernel${at}`)}
+void k${at}(i64 thread, i64 threads, char *scratch, char *memory, const i64 *offsets, i64 count, const i32 *loops) {
+  char *operands[64];
+  for (i64 i = 0; i < count; i++) operands[i] = memory + offsets[i];
+  kernel${at}(thread, threads, scratch, operands, loops);
+}`;
+}
 
 /** C functions, compiled and loaded together. */
 export class NativeLibrary implements Disposable {
@@ -74,9 +95,10 @@ export class NativeLibrary implements Disposable {
     target: NativeTarget,
     flags: readonly string[] = [],
   ): Promise<NativeLibrary> {
-    const folder = Deno.makeTempDirSync();
+    Deno.mkdirSync(FOLDER, { recursive: true });
+    const folder = Deno.makeTempDirSync({ dir: FOLDER });
     try {
-      const source = [preludeOf(target), ...texts.map((text, at) => text.replace(KERNEL_NAME, `k${at}`))].join("\n");
+      const source = [preludeOf(target), ...texts.map(withCaller)].join("\n");
       Deno.writeTextFileSync(`${folder}/kernels.c`, source);
       const files = ["-shared", "-o", `${folder}/kernels.so`, `${folder}/kernels.c`, "-lm"];
       const args = ["-march=native", ...C_FLAGS, ...flags, ...files];
@@ -94,9 +116,10 @@ export class NativeLibrary implements Disposable {
     data: readonly Elements[],
     { scratchBytes, threads, loops = [] }: { scratchBytes: number; threads: number; loops?: readonly number[] },
   ): readonly Elements[] {
-    const { views, scratch, operands, loops: indices } = place(data, scratchBytes, loops);
+    const { views, memory, scratch, offsets, loops: indices } = place(data, scratchBytes, loops);
+    const kernel = this.#library.symbols[`k${number}`], count = BigInt(data.length);
     for (let thread = 0; thread < threads; thread++) {
-      this.#library.symbols[`k${number}`](BigInt(thread), BigInt(threads), scratch, operands, indices);
+      kernel(BigInt(thread), BigInt(threads), scratch, memory, offsets, count, indices);
     }
     return views;
   }

@@ -172,8 +172,8 @@ const SCHEDULE: readonly Mutation[] = [
   {
     name: "index: a quotient ignores the constant that was split off",
     file: "core/index_expr.ts",
-    search: "(index.constant - restConstant) / by,",
-    replace: "0,",
+    search: "(index.constant - restOf(index.constant, by)) / by",
+    replace: "0",
     suites: ["core", "schedule"],
   },
   {
