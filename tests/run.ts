@@ -10,15 +10,17 @@
 
 /** The files that take longest. They start first, so that no processor waits for one of them at the end. */
 const LONGEST = [
-  "tests/kernels/print_test.ts",
   "tests/titans/must_hold_test.ts",
-  "tests/titans/memory_test.ts",
-  "tests/fuzz/fuzz_test.ts",
   "tests/titans/model_test.ts",
+  "tests/titans/memory_test.ts",
+  "tests/web/library_test.ts",
   "tests/golden_layers_test.ts",
-  "tests/op_suites/parity_webgpu_test.ts",
-  "tests/titans/diagnose_test.ts",
+  "tests/fuzz/fuzz_test.ts",
   "tests/readme_test.ts",
+  "tests/cli/train_test.ts",
+  "tests/web/playground_test.ts",
+  "tests/titans/golden_mixers_test.ts",
+  "tests/titans/mixers_test.ts",
 ];
 
 const MAX_PROCESSES = 4;

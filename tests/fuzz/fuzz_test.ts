@@ -45,7 +45,7 @@ Deno.test("fuzz: programs of fixed seeds are right on the reference and on cpu, 
 });
 
 nativeTest("fuzz: programs of fixed seeds are right on native, on one thread and on two", async () => {
-  assertNone(await run(["native"], range(0, 40)));
+  assertNone(await run(["native"], range(0, 20)));
 });
 
 Deno.test("fuzz: programs of fixed seeds are right on webgpu", async () => {
