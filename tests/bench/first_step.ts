@@ -128,6 +128,7 @@ async function timesOf(args: readonly string[], caches: string): Promise<[Times,
       "--allow-all",
       pathOf("first_step_child.ts"),
       ...args,
+      `${caches}/native`,
     ],
     env: { NO_COLOR: "1", ...Object.fromEntries(CACHES.map((name) => [name, Deno.realPathSync(caches)])) },
   }).output();

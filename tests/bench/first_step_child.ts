@@ -1,5 +1,5 @@
 /**
- * A first training step in a process of its own: `first_step_child.ts cpu|webgpu MODEL PRESET`. Says the milliseconds of
+ * A first training step in a process of its own: `first_step_child.ts DEVICE MODEL PRESET NATIVE_CACHE`. Says the milliseconds of
  * each part as two lines of JSON: of the process's first trainer, and of a second one like it.
  */
 const started = performance.now();
@@ -13,7 +13,7 @@ const imported = performance.now();
 
 type Times = Record<string, number>;
 
-const [kind, name, preset] = Deno.args;
+const [kind, name, preset, nativeCacheDirectory] = Deno.args;
 const SHAPE = { batch: 8, length: 128 };
 
 /** Milliseconds from a model's options to its first step, by part. */
@@ -34,7 +34,7 @@ async function firstStep(device: Awaited<ReturnType<typeof requestDevice>>): Pro
 const say = (value: object): void => void Deno.stdout.writeSync(new TextEncoder().encode(`${JSON.stringify(value)}\n`));
 
 try {
-  const device = await requestDevice({ kind: kind as "cpu" | "webgpu" });
+  const device = await requestDevice({ kind: kind as "cpu", nativeCacheDirectory });
   const opened = performance.now();
   say({ import: imported - started, device: opened - imported, ...await firstStep(device) });
   say(await firstStep(device));

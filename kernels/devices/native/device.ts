@@ -5,6 +5,7 @@ import { checkOptions, optionNames } from "../../../core/options.ts";
 import { layThreadProgram } from "../../codegen/thread_program.ts";
 import type { DeviceInfo, DeviceLimits, LoadedProgram } from "../../device.ts";
 import { checkLength, toDeviceBytes } from "../../host_data.ts";
+import { PhaseTimer } from "../../phases.ts";
 import { BaseDevice } from "../base_device.ts";
 import { CpuArray } from "../host_memory/array.ts";
 import { ALIGNMENT_BYTES } from "../host_memory/memory.ts";
@@ -187,13 +188,15 @@ export class NativeDevice extends BaseDevice {
    * for it, or the cache cannot be written.
    * @internal
    */
-  async load({ plan, donated = [], progress, signal }: LoadedProgram): Promise<NativeExecutable> {
+  async load({ plan, donated = [], progress, signal, phase }: LoadedProgram): Promise<NativeExecutable> {
     this.#check();
     invariant(plan, "a program without a plan on a native device");
-    const texts = new KernelTexts(this.#target);
+    const timer = new PhaseTimer(phase), texts = new KernelTexts(this.#target);
     const program = layThreadProgram(plan, (kernel) => texts.numberOf(kernel), this.#minParallel);
     const { texts: sources, scratchBytes } = texts;
+    timer.end("print");
     const functions = await this.#library.load(sources, { progress, signal });
+    timer.end("compile");
     try {
       this.#check();
       const context = {
@@ -205,7 +208,9 @@ export class NativeDevice extends BaseDevice {
         threadCount: this.#runtime.threadCount,
         check: () => this.#check(),
       };
-      return new NativeExecutable(context, { plan, donated, program, scratchBytes, sources, functions });
+      const executable = new NativeExecutable(context, { plan, donated, program, scratchBytes, sources, functions });
+      timer.end("start");
+      return executable;
     } catch (error) {
       functions.release();
       throw error;
