@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { countsOf, diedWhileUnloading, testFiles } from "./run.ts";
+import { countsOf, diedWhileUnloading, LONGEST, testFiles } from "./run.ts";
 
 Deno.test("test run: counts are those of Deno's summary, without colours and steps", () => {
   const output = "noise 7 failed\n\x1b[0m\x1b[32mok\x1b[0m | 84 passed (3 steps) | 0 failed | 2 ignored (1m2s)\n";
@@ -33,5 +33,5 @@ Deno.test("test run: finds every test file once, and the longest are there", asy
   const files = await testFiles("tests");
   assertEquals(new Set(files).size, files.length);
   assert(files.includes("tests/run_test.ts") && files.includes("tests/cli/data/corpus_test.ts"));
-  assertEquals(files[0], "tests/kernels/print_test.ts");
+  assertEquals(files.slice(0, LONGEST.length), LONGEST);
 });
