@@ -52,6 +52,9 @@ const GROUPS = 4;
  */
 const MAX_GROUPED_TIME = 1.5;
 
+/** The same for stores: those of kept values alone. More loads than that, four at a time, do not fit in registers. */
+const MAX_GROUPED_STORE_TIME = 0.8;
+
 /** Prints a row kernel. */
 export function printRow(kernel: RowKernel, evaluator: Evaluator): void {
   const { rowStores, elementStores } = kernel;
@@ -185,7 +188,7 @@ class RowPrinter {
     const width = spaceLane ? this.#w.lanes : 1;
     const narrow = replaces.map(() => level.map((expr) => this.#declare(expr, width)));
     const isGrouped = level.every(({ combine }) => combine !== "argmax");
-    const together = isGrouped ? this.#together(level.map(({ body }) => body)) : 1;
+    const together = isGrouped ? this.#together(level.map(({ body }) => body), MAX_GROUPED_TIME) : 1;
     const wide = rowLane
       ? Array.from({ length: together }, () => level.map((expr) => this.#declare(expr, this.#w.lanes)))
       : [];
@@ -224,11 +227,11 @@ class RowPrinter {
   }
 
   /** Number of vectors that a pass processes together. */
-  #together(exprs: readonly Expr[]): number {
+  #together(exprs: readonly Expr[], mostTime: number): number {
     const groups = this.#vectors;
     const isComputed = (part: Expr): boolean => part.kind !== "reduce" && !this.evaluator.kept.has(part.id);
     const time = exprs.reduce((sum, expr) => sum + timeOf(expr, isComputed), 0);
-    if (!this.place.rowLane || time > MAX_GROUPED_TIME) return 1;
+    if (!this.place.rowLane || time > mostTime) return 1;
     return groups % GROUPS === 0 ? GROUPS : groups % 2 === 0 ? 2 : 1;
   }
 
@@ -318,7 +321,7 @@ class RowPrinter {
       const values = elementStores.map(({ value }) => this.evaluator.value(value, env));
       elementStores.forEach((element, at) => this.evaluator.store(element, values[at], env));
     };
-    const together = this.#together(elementStores.map(({ value }) => value));
+    const together = this.#together(elementStores.map(({ value }) => value), MAX_GROUPED_STORE_TIME);
     this.#walk({ vector: store, between: () => {}, scalar: store, together });
   }
 }
