@@ -30,6 +30,7 @@ export {
 export type { ArrayRecord, CompileWatch, Device, DeviceArray, DeviceInfo, DeviceLimits } from "./device.ts";
 export type { TileSize } from "./tiling/plan.ts";
 export { BaseDevice } from "./devices/base_device.ts";
+export { HostMemoryDevice } from "./devices/host_memory/device.ts";
 export { StoredArray } from "./devices/stored_array.ts";
 export {
   type DeviceResult,

@@ -1,15 +1,10 @@
 /** The native device: kernels as C, compiled by the system's compiler, on all cores. */
-import type { HostData, Type } from "../../../core/dtype.ts";
-import { DeviceError, invariant } from "../../../core/errors.ts";
+import { invariant } from "../../../core/errors.ts";
 import { checkOptions, optionNames } from "../../../core/options.ts";
 import { layThreadProgram } from "../../codegen/thread_program.ts";
-import type { DeviceInfo, DeviceLimits, LoadedProgram } from "../../device.ts";
-import { checkLength, toDeviceBytes } from "../../host_data.ts";
+import type { LoadedProgram } from "../../device.ts";
 import { PhaseTimer } from "../../phases.ts";
-import { BaseDevice } from "../base_device.ts";
-import { CpuArray } from "../host_memory/array.ts";
-import { ALIGNMENT_BYTES } from "../host_memory/memory.ts";
-import { SharedRange } from "../host_memory/shared_range.ts";
+import { HostMemoryDevice } from "../host_memory/device.ts";
 import { C_FLAGS, preludeOf } from "./c_prelude.ts";
 import { NativeExecutable } from "./executor.ts";
 import { KernelLibrary } from "./kernel_library.ts";
@@ -103,83 +98,27 @@ export interface NativeParts {
 }
 
 /** A device that computes with compiled C. Made by {@link requestNativeDevice}. */
-export class NativeDevice extends BaseDevice {
-  /** What it is. */
-  readonly info: DeviceInfo;
-  /** Programs are scheduled and planned before they are loaded. */
-  readonly needsPlan = true;
-  /** Limits that programs must respect. */
-  readonly limits: DeviceLimits;
+export class NativeDevice extends HostMemoryDevice {
   #target: NativeTarget;
-  #memory: NativeMemory;
   #library: KernelLibrary;
   #runtime: Runtime;
   #minParallel: number;
-  #arena: SharedRange;
-  #scratch: SharedRange;
-  #disposed = false;
 
   /**
    * Use {@link requestNativeDevice}.
    * @internal
    */
   constructor({ target, memory, library, runtime, description, minParallel }: NativeParts) {
-    super();
+    super({ kind: "native", description, memory, threadCount: runtime.threadCount, lanes: target.lanes });
     this.#target = target;
-    this.#memory = memory;
     this.#library = library;
     this.#runtime = runtime;
     this.#minParallel = minParallel;
-    this.#arena = new SharedRange(memory);
-    this.#scratch = new SharedRange(memory);
-    const { threadCount } = runtime;
-    this.info = {
-      kind: "native",
-      description: `${description}, ${threadCount} thread${threadCount === 1 ? "" : "s"}`,
-      software: true,
-    };
-    this.limits = {
-      // Arguments are cheap, but not without limit.
-      maxOperands: 64,
-      // Offsets of elements in bytes must fit 31 bits.
-      maxTensorBytes: 2 ** 31 - 65536,
-      // Arenas are never cut.
-      maxBufferBytes: Infinity,
-      alignmentBytes: ALIGNMENT_BYTES,
-      lanes: target.lanes,
-    };
-  }
-
-  /** Threads that compute. */
-  get threadCount(): number {
-    return this.#runtime.threadCount;
-  }
-
-  /** Peak of the bytes allocated for arrays and programs. */
-  get highWaterBytes(): number {
-    return this.#memory.highWaterBytes;
   }
 
   /** Compiled objects that programs use at present. */
   get openObjects(): number {
     return this.#library.objectCount;
-  }
-
-  #check(): void {
-    if (this.#disposed) throw new DeviceError("Cannot use the native device: it was disposed", "disposed");
-  }
-
-  /**
-   * Puts a host array in device memory.
-   * @throws {ShapeError} if the length does not fit; {DeviceError} if there is not the memory for it.
-   */
-  upload(data: HostData, type: Type): CpuArray {
-    this.#check();
-    checkLength(data, type, "upload");
-    const { buffer, byteOffset, byteLength } = toDeviceBytes(data, type.dtype);
-    const address = this.#memory.allocate(byteLength);
-    this.#memory.bytes(address, byteLength).set(new Uint8Array(buffer, byteOffset, byteLength));
-    return new CpuArray(this, this.#memory, address, [...type.shape], type.dtype);
   }
 
   /**
@@ -189,7 +128,7 @@ export class NativeDevice extends BaseDevice {
    * @internal
    */
   async load({ plan, donated = [], progress, signal, phase }: LoadedProgram): Promise<NativeExecutable> {
-    this.#check();
+    this.check();
     invariant(plan, "a program without a plan on a native device");
     const timer = new PhaseTimer(phase), texts = new KernelTexts(this.#target);
     const program = layThreadProgram(plan, (kernel) => texts.numberOf(kernel), this.#minParallel);
@@ -198,16 +137,8 @@ export class NativeDevice extends BaseDevice {
     const functions = await this.#library.load(sources, { progress, signal });
     timer.end("compile");
     try {
-      this.#check();
-      const context = {
-        device: this,
-        memory: this.#memory,
-        arena: this.#arena,
-        scratch: this.#scratch,
-        runtime: this.#runtime,
-        threadCount: this.#runtime.threadCount,
-        check: () => this.#check(),
-      };
+      this.check();
+      const context = { ...this.context, runtime: this.#runtime };
       const executable = new NativeExecutable(context, { plan, donated, program, scratchBytes, sources, functions });
       timer.end("start");
       return executable;
@@ -217,16 +148,8 @@ export class NativeDevice extends BaseDevice {
     }
   }
 
-  /** Does nothing: launches return when they are done. */
-  synchronize(): Promise<void> {
-    this.#check();
-    return Promise.resolve();
-  }
-
-  /** Ends the threads and closes what was compiled. Later calls throw. */
-  dispose(): void {
-    if (this.#disposed) return;
-    this.#disposed = true;
+  /** Ends the threads and closes the objects. */
+  protected stop(): void {
     this.#runtime.stop();
     this.#library.dispose();
   }

@@ -1,14 +1,9 @@
 /** The cpu device: kernels as WebAssembly on all cores. */
-import type { HostData, Type } from "../../../core/dtype.ts";
 import { CompileError, DeviceError, invariant } from "../../../core/errors.ts";
 import { checkOptions, optionNames } from "../../../core/options.ts";
-import type { DeviceInfo, DeviceLimits, LoadedProgram } from "../../device.ts";
-import { checkLength, toDeviceBytes } from "../../host_data.ts";
+import type { LoadedProgram } from "../../device.ts";
 import { PhaseTimer } from "../../phases.ts";
-import { BaseDevice } from "../base_device.ts";
-import { CpuArray } from "../host_memory/array.ts";
-import { ALIGNMENT_BYTES } from "../host_memory/memory.ts";
-import { SharedRange } from "../host_memory/shared_range.ts";
+import { HostMemoryDevice } from "../host_memory/device.ts";
 import { CpuExecutable } from "./executor.ts";
 import { type CpuFeatures, findFeatures } from "./features.ts";
 import { CpuMemory } from "./memory.ts";
@@ -58,79 +53,24 @@ export async function requestCpuDevice(options: CpuOptions = {}): Promise<CpuDev
 }
 
 /** A device that computes with WebAssembly. Made by {@link requestCpuDevice}. */
-export class CpuDevice extends BaseDevice {
-  /** Kind and description of the device. */
-  readonly info: DeviceInfo;
-  /** Programs are scheduled and planned before they are loaded. */
-  readonly needsPlan = true;
-  /** Limits that programs must respect. */
-  readonly limits: DeviceLimits = {
-    // Arguments are cheap, but their number is limited.
-    maxOperands: 64,
-    // Byte offsets of elements must fit in 31 bits.
-    maxTensorBytes: 2 ** 31 - 65536,
-    // Arenas are never split.
-    maxBufferBytes: Infinity,
-    alignmentBytes: ALIGNMENT_BYTES,
-    lanes: 4,
-  };
+export class CpuDevice extends HostMemoryDevice {
   #features: CpuFeatures;
   #memory: CpuMemory;
-  #arena: SharedRange;
-  #scratch: SharedRange;
   #threads: Threads;
   #programs = 0;
-  #disposed = false;
 
   /** Use {@link requestCpuDevice}. */
   constructor(features: CpuFeatures, memory: CpuMemory, threads: Threads) {
-    super();
+    super({
+      kind: "cpu",
+      description: `WebAssembly SIMD${features.relaxed ? " with fused multiply-add" : ""}`,
+      memory,
+      threadCount: threads.count,
+      lanes: 4,
+    });
     this.#features = features;
     this.#memory = memory;
-    this.#arena = new SharedRange(memory);
-    this.#scratch = new SharedRange(memory);
     this.#threads = threads;
-    const count = `${threads.count} thread${threads.count === 1 ? "" : "s"}`;
-    this.info = {
-      kind: "cpu",
-      description: `WebAssembly SIMD${features.relaxed ? " with fused multiply-add" : ""}, ${count}`,
-      software: true,
-    };
-  }
-
-  /** Number of threads. */
-  get threadCount(): number {
-    return this.#threads.count;
-  }
-
-  /** Peak of the bytes allocated for arrays and programs. */
-  get highWaterBytes(): number {
-    return this.#memory.highWaterBytes;
-  }
-
-  #check(): void {
-    if (this.#disposed) throw new DeviceError("Cannot use the cpu device: it was disposed", "disposed");
-  }
-
-  /**
-   * Copies a host array to device memory.
-   * @throws {ShapeError} if the length does not match; {DeviceError} if there is not enough memory.
-   */
-  upload(data: HostData, type: Type): CpuArray {
-    this.#check();
-    checkLength(data, type, "upload");
-    const bytes = toDeviceBytes(data, type.dtype);
-    const array = new CpuArray(
-      this,
-      this.#memory,
-      this.#memory.allocate(bytes.byteLength),
-      [...type.shape],
-      type.dtype,
-    );
-    this.#memory.bytes(array.storage, bytes.byteLength).set(
-      new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength),
-    );
-    return array;
   }
 
   /**
@@ -139,7 +79,7 @@ export class CpuDevice extends BaseDevice {
    * @internal
    */
   async load({ plan, donated = [], phase }: LoadedProgram): Promise<CpuExecutable> {
-    this.#check();
+    this.check();
     invariant(plan, "a program without a plan on a cpu device");
     const timer = new PhaseTimer(phase);
     const made = makeModule(plan, {
@@ -162,16 +102,8 @@ export class CpuDevice extends BaseDevice {
     const { exports } = await WebAssembly.instantiate(module, { m: { m: this.#memory.wasm } });
     const id = this.#programs++;
     if (made.program.parallel) await this.#threads.add(id, module);
-    this.#check();
-    const context = {
-      device: this,
-      memory: this.#memory,
-      arena: this.#arena,
-      scratch: this.#scratch,
-      threads: this.#threads,
-      threadCount: this.#threads.count,
-      check: () => this.#check(),
-    };
+    this.check();
+    const context = { ...this.context, memory: this.#memory, threads: this.#threads };
     const program = new CpuExecutable(context, {
       plan,
       donated,
@@ -183,15 +115,8 @@ export class CpuDevice extends BaseDevice {
     return program;
   }
 
-  /** Does nothing: launches are synchronous. */
-  synchronize(): Promise<void> {
-    this.#check();
-    return Promise.resolve();
-  }
-
-  /** Terminates the workers. Later calls throw. */
-  dispose(): void {
-    this.#disposed = true;
+  /** Terminates the workers. */
+  protected stop(): void {
     this.#threads.stop();
   }
 }
