@@ -1,7 +1,7 @@
 import { assert } from "@std/assert";
 import type { Tensor } from "../core/graph.ts";
 import { chunkLayer, type GoldenLayer, TOKEN_CASE_NAMES, tokenLayer } from "./golden_layers.ts";
-import { nativeTest, openNative } from "./kernels/native_tests.ts";
+import { openNative } from "./kernels/native_tests.ts";
 import {
   type DeviceTest,
   norm,
@@ -78,7 +78,7 @@ const NAME = "both layers have the known losses, gradients and final states, as 
 
 testOnDevices(NAME, checkLayers);
 
-nativeTest(`native: ${NAME}`, async (t) => {
+Deno.test(`native: ${NAME}`, async (t) => {
   using device = await openNative();
   await checkLayers({ run: onDevice(device), t });
 });

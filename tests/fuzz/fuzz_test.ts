@@ -14,7 +14,6 @@ import { helpText, readOptions } from "./flags.ts";
 import { allSteps } from "./program.ts";
 import { scriptOf } from "./script.ts";
 import { shrink } from "./shrink.ts";
-import { nativeTest } from "../kernels/native_tests.ts";
 import { openTargets, type Target, type TargetKind } from "./targets.ts";
 
 function range(from: number, to: number): number[] {
@@ -44,7 +43,7 @@ Deno.test("fuzz: programs of fixed seeds are right on the reference and on cpu, 
   assert(undecided < 0.01 * compared, `${undecided} of ${compared} elements are undecided: the check says too little`);
 });
 
-nativeTest("fuzz: programs of fixed seeds are right on native, on one thread and on two", async () => {
+Deno.test("fuzz: programs of fixed seeds are right on native, on one thread and on two", async () => {
   assertNone(await run(["native"], range(0, 20)));
 });
 

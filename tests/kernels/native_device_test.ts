@@ -4,7 +4,7 @@ import { compile, DeviceError, grad, requestDevice, scan, spec, type Tensor } fr
 import { type NativeDevice, type NativeOptions, requestNativeDevice } from "../../kernels/devices/native/device.ts";
 import { NativeMemory } from "../../kernels/devices/native/memory.ts";
 import { matmul, mul, softmax, sum, tanh } from "../../ops/mod.ts";
-import { NATIVE_CACHE, nativeTest } from "./native_tests.ts";
+import { NATIVE_CACHE } from "./native_tests.ts";
 
 function open(options: NativeOptions = {}): Promise<NativeDevice> {
   return requestNativeDevice({ cacheDirectory: NATIVE_CACHE, poison: true, threads: 2, ...options });
@@ -24,7 +24,7 @@ function network(w: Tensor, x: Tensor): Tensor {
   return sum(mul(softmax(state), x));
 }
 
-nativeTest("native: results do not depend on the number of threads, and are those of the reference", async () => {
+Deno.test("native: results do not depend on the number of threads, and are those of the reference", async () => {
   using reference = await requestDevice({ kind: "reference" });
   const exact = await compile(reference, grad(network), [SQUARE, SQUARE]);
   const wanted = (await exact.run(wave(SIZE * SIZE), wave(SIZE * SIZE, 1))).data as Float32Array;
@@ -44,7 +44,7 @@ nativeTest("native: results do not depend on the number of threads, and are thos
   );
 });
 
-nativeTest("native: devices share their threads, and each goes on when another is gone", async () => {
+Deno.test("native: devices share their threads, and each goes on when another is gone", async () => {
   const first = await open({ threads: 2 }), second = await open({ threads: 3 });
   const programs = await Promise.all(
     [first, second].map((device) => compile(device, (x: Tensor) => matmul(x, x), [SQUARE])),
@@ -60,7 +60,7 @@ nativeTest("native: devices share their threads, and each goes on when another i
   assertEquals((await again.run(x)).data, one.data);
 });
 
-nativeTest("native: programs that share kernels share objects, which are closed with the last of them", async () => {
+Deno.test("native: programs that share kernels share objects, which are closed with the last of them", async () => {
   using device = await open();
   const make = (factor: number) => compile(device, (x: Tensor) => mul(matmul(x, x), factor), [SQUARE]);
   const [first, same, other] = await Promise.all([make(2), make(2), make(3)]);
@@ -77,7 +77,7 @@ nativeTest("native: programs that share kernels share objects, which are closed 
   assertEquals((await back.run(wave(SIZE * SIZE))).data, data);
 });
 
-nativeTest("native: a compilation reports its kernels, and one that is given up leaves nothing open", async () => {
+Deno.test("native: a compilation reports its kernels, and one that is given up leaves nothing open", async () => {
   using device = await open();
   const seen: [number, number][] = [];
   using program = await compile(device, (x: Tensor) => softmax(matmul(x, x)), [SQUARE], {
@@ -95,7 +95,7 @@ nativeTest("native: a compilation reports its kernels, and one that is given up 
   assertEquals(device.openObjects, before);
 });
 
-nativeTest("native: a steady loop of launches takes no more memory, and profiles measure every kernel", async () => {
+Deno.test("native: a steady loop of launches takes no more memory, and profiles measure every kernel", async () => {
   using device = await open({ poison: false });
   const program = await compile(device, (x: Tensor) => tanh(matmul(x, x)), [SQUARE]);
   let x = program.launch(wave(SIZE * SIZE));
@@ -113,7 +113,7 @@ nativeTest("native: a steady loop of launches takes no more memory, and profiles
   for (const { timeNs } of kernels) assert(timeNs !== undefined && timeNs > 0 && timeNs < 1e9, `${timeNs} ns`);
 });
 
-nativeTest(
+Deno.test(
   "native: memory grows in its place beyond 4 GiB, until the addresses that were set aside are full",
   async () => {
     const memory = new NativeMemory(false), { buffer } = memory;

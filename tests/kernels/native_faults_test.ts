@@ -5,7 +5,6 @@ import { type NativeOptions, requestNativeDevice } from "../../kernels/devices/n
 import { add, mul } from "../../ops/mod.ts";
 import { withFolder } from "../cli/scratch.ts";
 import type { ChildReport } from "./native_child.ts";
-import { nativeTest } from "./native_tests.ts";
 
 /** Runs a child in a folder, which is what it may use, beside `flags`. */
 async function inChild(
@@ -82,7 +81,7 @@ Deno.test("native: without a permission it says which, auto takes cpu, and nobod
     assertEquals((await inChild(folder, { flags: [] })).automatic, "cpu");
   }));
 
-nativeTest(
+Deno.test(
   "native: without a compiler it says what to install, and auto takes cpu",
   () =>
     withFolder(async (folder) => {
@@ -94,7 +93,7 @@ nativeTest(
     }),
 );
 
-nativeTest("native: a compiler that is broken is passed over for one that works", () =>
+Deno.test("native: a compiler that is broken is passed over for one that works", () =>
   withFolder(async (folder) => {
     const broken = await scriptIn(folder, "broken", 'echo "broken: error: no such thing" >&2; exit 1');
     // It knows what it is, but cannot compile.
@@ -115,7 +114,7 @@ nativeTest("native: a compiler that is broken is passed over for one that works"
     assertEquals([third.data, report.automatic], [[4, 8, 12], "native"]);
   }));
 
-nativeTest("native: a compiler that dies on a kernel, or has no room, is quoted", () =>
+Deno.test("native: a compiler that dies on a kernel, or has no room, is quoted", () =>
   withFolder(async (folder) => {
     const onKernels = (complaint: string) =>
       `text=$(cat); case "$text" in *"void kernels("*) echo "${complaint}" >&2; exit 1;; esac; ` +
@@ -133,7 +132,7 @@ nativeTest("native: a compiler that dies on a kernel, or has no room, is quoted"
     );
   }));
 
-nativeTest("native: a cache that cannot be written serves what it has", () =>
+Deno.test("native: a cache that cannot be written serves what it has", () =>
   withFolder(async (folder) => {
     assertEquals(await runHere(`${folder}/cache`), [4, 8, 12]);
     const files = await filesIn(`${folder}/cache`), [identity] = files[0].split("/");
@@ -144,7 +143,7 @@ nativeTest("native: a cache that cannot be written serves what it has", () =>
     assertEquals(await filesIn(`${folder}/cache`), files);
   }));
 
-nativeTest("native: a cache whose folder cannot be made is named", () =>
+Deno.test("native: a cache whose folder cannot be made is named", () =>
   withFolder(async (folder) => {
     await Deno.writeTextFile(`${folder}/cache`, "a file");
     const report = await inChild(folder), { reason, message } = failure(report);
@@ -155,7 +154,7 @@ nativeTest("native: a cache whose folder cannot be made is named", () =>
     );
   }));
 
-nativeTest("native: two processes that start at once share a cache", () =>
+Deno.test("native: two processes that start at once share a cache", () =>
   withFolder(async (folder) => {
     const reports = await Promise.all([inChild(folder), inChild(folder)]);
     for (const { opened: [first] } of reports) assertEquals("data" in first && first.data, [4, 8, 12]);
@@ -166,7 +165,7 @@ nativeTest("native: two processes that start at once share a cache", () =>
     assertEquals(await filesIn(`${folder}/cache`), files);
   }));
 
-nativeTest("native: what another machine or compiler has made is not opened", () =>
+Deno.test("native: what another machine or compiler has made is not opened", () =>
   withFolder(async (folder) => {
     const cache = `${folder}/cache`,
       objects = async () => (await filesIn(cache)).filter((name) => name.endsWith(".index"));
@@ -179,7 +178,7 @@ nativeTest("native: what another machine or compiler has made is not opened", ()
     assertEquals(new Set(after.map((name) => name.split("/")[0])).size, 2);
   }));
 
-nativeTest(
+Deno.test(
   "native: objects that are damaged, or have another's index, are made again",
   () =>
     withFolder(async (folder) => {
@@ -211,7 +210,7 @@ nativeTest(
     }),
 );
 
-nativeTest("native: the cache is bounded, and what was used last stays", () =>
+Deno.test("native: the cache is bounded, and what was used last stays", () =>
   withFolder(async (folder) => {
     const cache = `${folder}/cache`, cacheBytes = 100_000;
     const sizes = async () =>

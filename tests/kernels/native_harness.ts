@@ -2,28 +2,29 @@
 import { C_FLAGS, preludeOf } from "../../kernels/devices/native/c_prelude.ts";
 import { KERNEL_NAME } from "../../kernels/devices/native/print_kernel.ts";
 import { type NativeTarget, nativeTarget } from "../../kernels/devices/native/target.ts";
+import { askCompiler, compilerCommands, type Toolchain } from "../../kernels/devices/native/toolchain.ts";
 import type { Elements } from "./print_harness.ts";
 
 /** Bytes that can be read before the first and after the last operand. */
 const MARGIN = 256;
 
-/** The machine's macros; undefined if there is no C compiler. */
-function predefinedMacros(): string | undefined {
-  try {
-    const args = ["-march=native", "-dM", "-E", "-x", "c", "/dev/null"];
-    return new TextDecoder().decode(new Deno.Command("cc", { args }).outputSync().stdout);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
+const TOOLCHAIN = await findToolchain();
+
+async function findToolchain(): Promise<Toolchain> {
+  const reasons: string[] = [];
+  for (const command of compilerCommands()) {
+    try {
+      return await askCompiler(command);
+    } catch (error) {
+      reasons.push((error as Error).message);
+    }
   }
+  throw new Error(`No C compiler can be used (${reasons.join("; ")}): run \`deno task setup:compiler\``);
 }
 
-const MACROS = predefinedMacros();
-
-/** The targets of 4, 8 and 16 lanes that this machine has; undefined if there is no C compiler. */
-export function nativeTargets(): NativeTarget[] | undefined {
-  if (MACROS === undefined) return undefined;
-  const targets = [4, 8, 16].map((maxLanes) => nativeTarget(MACROS, { maxLanes }));
+/** The targets of 4, 8 and 16 lanes that this machine has. */
+export function nativeTargets(): NativeTarget[] {
+  const targets = [4, 8, 16].map((maxLanes) => nativeTarget(TOOLCHAIN.macros, { maxLanes }));
   return targets.filter(({ lanes }, at) => targets.findIndex((other) => other.lanes === lanes) === at);
 }
 
@@ -101,8 +102,9 @@ export class NativeLibrary implements Disposable {
       const source = [preludeOf(target), ...texts.map(withCaller)].join("\n");
       Deno.writeTextFileSync(`${folder}/kernels.c`, source);
       const files = ["-shared", "-o", `${folder}/kernels.so`, `${folder}/kernels.c`, "-lm"];
-      const args = ["-march=native", ...C_FLAGS, ...flags, ...files];
-      const { success, stderr } = await new Deno.Command("cc", { args }).output();
+      const { command: [command, ...own], machine } = TOOLCHAIN,
+        args = [...own, ...machine, ...C_FLAGS, ...flags, ...files];
+      const { success, stderr } = await new Deno.Command(command, { args }).output();
       if (!success) throw new Error(new TextDecoder().decode(stderr));
       return new NativeLibrary(folder, texts.length);
     } finally {

@@ -26,7 +26,7 @@ import { toHost } from "../numeric.ts";
 import { graphOf, kernelSteps, MAX_OPERANDS, type Program } from "./check_schedule.ts";
 import { evaluatePlan } from "./evaluate_plan.ts";
 import { evaluateSchedule } from "./evaluate_schedule.ts";
-import { NATIVE_CACHE, nativeTest } from "./native_tests.ts";
+import { NATIVE_CACHE } from "./native_tests.ts";
 
 const SMALL: TileSize = { elements: 12, rows: 2, recomputed: 0 };
 
@@ -274,7 +274,7 @@ async function checkOn(cpus: readonly Promise<Device>[], others: readonly Promis
 Deno.test("tiles: on cpu, with one thread and with two, and on webgpu", () =>
   checkOn([requestCpuDevice({ threads: 1 }), requestCpuDevice({ threads: 2 })], [requestWebGpuDevice()]));
 
-nativeTest(
+Deno.test(
   "tiles: on native, with one thread and with two",
   () => checkOn([1, 2].map((threads) => requestNativeDevice({ cacheDirectory: NATIVE_CACHE, threads }))),
 );

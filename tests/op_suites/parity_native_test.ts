@@ -1,9 +1,9 @@
 import { requestNativeDevice } from "../../kernels/devices/native/device.ts";
-import { NATIVE_CACHE, nativeTest } from "../kernels/native_tests.ts";
+import { NATIVE_CACHE } from "../kernels/native_tests.ts";
 import { OP_CASES } from "../op_cases.ts";
 import { checkParity } from "./parity.ts";
 
-nativeTest("op table: native computes what the interpreter computes, on one thread and on two", async () => {
+Deno.test("op table: native computes what the interpreter computes, on one thread and on two", async () => {
   // However small, every kernel runs on both threads.
   const options = { minParallel: 0, poison: true, cacheDirectory: NATIVE_CACHE };
   using one = await requestNativeDevice({ ...options, threads: 1 });

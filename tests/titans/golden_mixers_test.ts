@@ -12,7 +12,7 @@ import { MIXERS } from "../../titans/mixers/registry.ts";
 import type { Dimensions } from "../../titans/mixers/mixer_interface.ts";
 import { defaultsOf, type OptionRecord } from "../../titans/options/option_table.ts";
 import { randn } from "../golden_layers.ts";
-import { nativeTest, openNative } from "../kernels/native_tests.ts";
+import { openNative } from "../kernels/native_tests.ts";
 import { GOLDENS } from "./golden_baselines.ts";
 import { onDevice, reference, relativeError, type Runner, type Value } from "./runners.ts";
 
@@ -253,6 +253,6 @@ for (const kind of ["cpu", "webgpu"] satisfies DeviceKind[]) {
   });
 }
 
-nativeTest("native: losses, outputs and gradients of mixers are those of PyTorch", async (t) => {
+Deno.test("native: losses, outputs and gradients of mixers are those of PyTorch", async (t) => {
   await checkAll(await openNative(), t);
 });

@@ -3,10 +3,10 @@
  *
  *     deno task setup:browser    is it there? Where it is not, and apt and root are at hand, it is installed
  */
+import { install, installCommand } from "../install.ts";
 
 /** Where Debian puts it; another place can be given in the environment. */
 const PATH = "/usr/bin/chromium", VARIABLE = "MNEME_CHROMIUM";
-const INSTALL = ["install", "--yes", "--no-install-recommends", "chromium"];
 
 /**
  * No sandbox, since containers rarely allow one; WebGPU in software; nothing in the background that asks the network.
@@ -22,8 +22,8 @@ const FLAGS = [
 ];
 
 /** What to do where there is no browser. */
-const REMEDY = `run \`apt-get ${
-  INSTALL.join(" ")
+const REMEDY = `run \`${
+  installCommand("chromium")
 }\` as root, or say where Chromium is with ${VARIABLE}=/path/to/chromium`;
 
 function browserPath(): string {
@@ -50,24 +50,7 @@ export async function launch(): Promise<import("playwright-core").Browser> {
 
 /** Installs Debian's Chromium where that is possible. */
 async function setUp(): Promise<void> {
-  const apt = async (...args: string[]): Promise<boolean> => {
-    try {
-      const options: Deno.CommandOptions = {
-        args: ["-q", ...args],
-        stdin: "null",
-        stdout: "null",
-        env: { DEBIAN_FRONTEND: "noninteractive" },
-      };
-      return (await new Deno.Command("apt-get", options).output()).success;
-    } catch {
-      return false;
-    }
-  };
-  if (!isThere() && Deno.build.os === "linux" && Deno.uid() === 0) {
-    console.error(`No Chromium was found. Installing it for the browser tests: apt-get ${INSTALL.join(" ")}`);
-    // Package lists may be missing or stale: then fetch them and try once more.
-    if (!await apt(...INSTALL) && await apt("update")) await apt(...INSTALL);
-  }
+  if (!isThere()) await install("Chromium for the browser tests", "chromium");
   // Not an error here: the tests that need it say so.
   console.error(
     isThere() ? `Chromium: ${browserPath()}` : `There is no Chromium, so the browser tests will fail: ${REMEDY}`,
