@@ -2,10 +2,8 @@
  * Linear recurrences: numbers known from PyTorch in f64, tiles of every size against one token at a time, pieces against
  * the whole, and decays down to nothing.
  */
-import { assert, assertThrows } from "@std/assert";
-import { valueAndGrad } from "../../../core/grad.ts";
-import { isTensor, type Tensor } from "../../../core/graph.ts";
-import { mapLeaves } from "../../../core/tree.ts";
+import { assertThrows } from "@std/assert";
+import type { Tensor } from "../../../core/graph.ts";
 import { requestDevice } from "../../../kernels/mod.ts";
 import {
   add,
@@ -16,7 +14,6 @@ import {
   expandDims,
   greater,
   logSigmoid,
-  mean,
   minimum,
   mul,
   neg,
@@ -24,19 +21,13 @@ import {
   onesLike,
   sliceAxis,
   softplus,
-  square,
-  sub,
-  sum,
-  swapAxes,
   where,
 } from "../../../ops/mod.ts";
 import { ConfigError } from "../../../titans/errors.ts";
 import { linearRecurrence, linearRecurrenceStep, type RecurrenceResult } from "../../../titans/nn/linear_recurrence.ts";
-import { randn } from "../../golden_layers.ts";
-import { GOLDENS } from "../golden_baselines.ts";
-import { assertClose, noise, norm, onDevice, reference, relativeError, type Value } from "../runners.ts";
+import { assertClose, noise, onDevice, reference, type Value } from "../runners.ts";
+import { B, checkCores, H, inPieces, K, tokenByToken, V, weightsFor, withGradient } from "./recurrences.ts";
 
-const B = 2, H = 2, K = 6, V = 5;
 const DECAYS = ["none", "constant", "head", "channel"] as const;
 type Decay = typeof DECAYS[number];
 
@@ -67,34 +58,16 @@ const tiled = (decay: Decay, tile?: number) => ({ rows: { logits, ...rows }, sta
   linearRecurrence(rows, { state, tile, decay: decayOf(decay, logits) });
 
 /** One token after the other: the oracle. */
-const tokenByToken = (decay: Decay) => ({ rows, state }: Inputs<Tensor>): RecurrenceResult => {
-  const outputs = Array.from({ length: rows.query.shape[2] }, (_, t) => {
-    const { logits, ...token } = mapLeaves(rows, isTensor, (x) => sliceAxis(x, 2, t, 1));
-    const next = linearRecurrenceStep(token, { state, decay: decayOf(decay, logits) });
-    state = next.state;
-    return next.output;
-  });
-  return { output: concat(outputs, 2), state };
-};
-
-/** Outputs, state, and the gradient of a random functional of both. */
-function withGradient(form: (inputs: Inputs<Tensor>) => RecurrenceResult) {
-  return (given: Inputs<Tensor>, weights: readonly Tensor[]): RecurrenceResult & { gradient: Inputs<Tensor> } => {
-    const [[, result], gradient] = valueAndGrad((inputs: Inputs<Tensor>): [Tensor, RecurrenceResult] => {
-      const result = form(inputs);
-      return [add(sum(mul(result.output, weights[0])), sum(mul(result.state, weights[1]))), result];
-    })(given);
-    return { ...result, gradient };
-  };
-}
-
-const weightsFor = (T: number): Value[] => [noise([B, H, T, V], 6), noise([B, H, K, V], 7)];
+const oracle = (decay: Decay) =>
+  tokenByToken(({ rows: { logits, ...token }, state }: Inputs<Tensor>): RecurrenceResult =>
+    linearRecurrenceStep(token, { state, decay: decayOf(decay, logits) })
+  );
 
 for (const decay of DECAYS) {
   Deno.test(`linear recurrence, decay ${decay}: tiles of every size give what single tokens give, gradients too`, async () => {
     for (const T of [1, 2, 17, 77]) {
       const given = [inputs(decay, T, 3), weightsFor(T)] as const;
-      const expected = await reference(withGradient(tokenByToken(decay)), given as never);
+      const expected = await reference(withGradient(oracle(decay)), given as never);
       for (const tile of [undefined, 1, 8, 16, 64]) {
         if (T === 1 && tile !== undefined) continue;
         assertClose(await reference(withGradient(tiled(decay, tile)), given as never), expected, 1e-8);
@@ -104,16 +77,8 @@ for (const decay of DECAYS) {
 
   Deno.test(`linear recurrence, decay ${decay}: pieces with a carried state give the whole`, async () => {
     const T = 45, given = inputs(decay, T);
-    const inPieces = ({ rows, state }: Inputs<Tensor>): RecurrenceResult => {
-      const outputs = [[0, 7], [7, 1], [8, 37]].map(([start, count]) => {
-        const piece = mapLeaves(rows, isTensor, (x) => sliceAxis(x, 2, start, count));
-        const result = tiled(decay, 16)({ rows: piece, state });
-        state = result.state;
-        return result.output;
-      });
-      return { output: concat(outputs, 2), state };
-    };
-    assertClose(await reference(inPieces, [given]), await reference(tiled(decay, 16), [given]), 1e-8);
+    const pieces = inPieces(tiled(decay, 16), () => [[0, 7], [7, 1], [8, 37]]);
+    assertClose(await reference(pieces, [given]), await reference(tiled(decay, 16), [given]), 1e-8);
   });
 }
 
@@ -136,7 +101,7 @@ Deno.test("linear recurrence: decays of e^-60 a token hide what was before, exac
       { logits } = given.rows,
       data = Float64Array.from(logits!.data, (_, i) => i % 5 ? -30 : 60);
     const far: Inputs<Value> = { ...given, rows: { ...given.rows, logits: { ...logits!, data } } };
-    assertClose(await reference(tiled(decay), [far]), await reference(tokenByToken(decay), [far]), 1e-7);
+    assertClose(await reference(tiled(decay), [far]), await reference(oracle(decay), [far]), 1e-7);
   }
 });
 
@@ -156,19 +121,9 @@ Deno.test("linear recurrence: equal decays of all channels are one per head, con
   assertClose(await run(() => undefined), await run(everywhere(0)), 1e-10);
 });
 
-Deno.test("linear recurrence: numbers of the cores known from PyTorch", async () => {
-  const T = 37, [k, v] = [8, 12];
-  const shapes = { q: [2, T, 2, k], k: [2, T, 2, k], v: [2, T, 2, v], a: [2, T, 2], b: [2, T, 2], gk: [2, T, 2, k] };
-  const given = Object.fromEntries(
-    Object.entries(shapes).map(([name, shape], i) => [name, {
-      shape,
-      data: randn(shape.reduce((a, b) => a * b), 1, 1 + i),
-    }]),
-  ) as Record<string, Value>;
-  const target: Value = { shape: shapes.v, data: randn(2 * T * 2 * v, 1, 9) };
-  type Core = (x: Record<string, Tensor>) => { readonly output: Tensor; readonly state: Tensor };
+Deno.test("linear recurrence: numbers of the cores known from PyTorch", () => {
   const elu1 = (x: Tensor): Tensor => where(greater(x, 0), add(x, 1), exp(minimum(x, 0)));
-  const cores: Record<string, Core> = {
+  return checkCores({
     "core linear normalised": ({ q, k, v }) => {
       const value = concat([v, ones([...v.shape.slice(0, 3), 1])], 3);
       const { output, state } = linearRecurrence({ query: elu1(q), key: elu1(k), value });
@@ -179,32 +134,7 @@ Deno.test("linear recurrence: numbers of the cores known from PyTorch", async ()
       linearRecurrence({ query: q, key: k, value: v }, { decay: [5, 6].map((n) => Math.log(1 - 2 ** -n)) }),
     "core scalar decay": ({ q, k, v, a }) => linearRecurrence({ query: q, key: k, value: v }, { decay: logSigmoid(a) }),
     "core gla": ({ q, k, v, gk }) => linearRecurrence({ query: q, key: k, value: v }, { decay: logSigmoid(gk) }),
-  };
-  for (const [name, core] of Object.entries(cores)) {
-    const golden = GOLDENS.get(name)!, names = Object.keys(golden.gradients);
-    const fn = (x: Record<string, Tensor>, target: Tensor): Record<string, Tensor> => {
-      const loss = (x: Record<string, Tensor>): [Tensor, { output: Tensor; state: Tensor }] => {
-        const { output, state } = core(mapLeaves(x, isTensor, (t) => swapAxes(t, 1, 2)));
-        const y = swapAxes(output, 1, 2);
-        return [mean(square(sub(y, target))), { output: y, state }];
-      };
-      const [[value, { output, state }], gradient] = valueAndGrad(loss)(x);
-      return { loss: value, output, state, ...gradient };
-    };
-    const result = await reference(fn, [Object.fromEntries(names.map((name) => [name, given[name]])), target]);
-    const actual: Record<string, number> = {
-      loss: result.loss.data[0],
-      norm: norm(result.output.data),
-      state: norm(result.state.data),
-      ...Object.fromEntries([445, 1335, 1775].map((i) => [`y[${i}]`, result.output.data[i]])),
-      ...Object.fromEntries(names.map((name) => [name, norm(result[name].data)])),
-    };
-    for (const [figure, expected] of Object.entries({ ...golden.figures, ...golden.gradients })) {
-      if (!(figure in actual)) continue;
-      const error = relativeError([actual[figure]], [expected]);
-      assert(error < 1e-8, `${name}: ${figure} is ${actual[figure]}, not ${expected}`);
-    }
-  }
+  });
 });
 
 Deno.test("linear recurrence: a tile that is no number of tokens is refused", () => {
