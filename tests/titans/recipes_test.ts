@@ -4,7 +4,17 @@ import { grad } from "../../core/grad.ts";
 import type { Tensor } from "../../core/graph.ts";
 import { requestDevice } from "../../kernels/mod.ts";
 import { crossEntropy, sliceAxis } from "../../ops/mod.ts";
-import { ConfigError, Decoder, defineConfig, Model, type RecipeName, RECIPES } from "../../titans/mod.ts";
+import {
+  ConfigError,
+  decodeMemory,
+  Decoder,
+  defineConfig,
+  encodeMemory,
+  fingerprint,
+  Model,
+  type RecipeName,
+  RECIPES,
+} from "../../titans/mod.ts";
 import { cut, readModel, rowsOf, tinyModel, tokensOf } from "./builders.ts";
 import { leavesOf, norm, prepareReference, reference, relativeError, type Value } from "./runners.ts";
 
@@ -29,6 +39,22 @@ Deno.test("recipes: a model repeats its blocks, with the options that its name s
   assertEquals(blocksOf(new Model(listed)), of("samba"));
   assertThrows(() => of("gdnH2", 4), ConfigError, "gdnH2 repeats 3 blocks, give a multiple of that");
   assertThrows(() => defineConfig({ blocks: [{ mixer: "samba" }] }), ConfigError, "stands for the blocks mamba, swa");
+});
+
+Deno.test("recipes: what a model has read goes to a file, and the same model goes on from it", async () => {
+  const device = await requestDevice({ kind: "cpu" });
+  for (const name of NAMES) {
+    const { model, params } = tiny(name), flat = Float32Array.from(params.data);
+    const owner = { model, weights: fingerprint(flat) };
+    const decoder = await Decoder.create(device, model, flat);
+    await decoder.read([1, 2, 3]);
+    const bytes = encodeMemory(owner, { reading: await decoder.state.export(), notes: {} });
+    const expected = await decoder.read([4, 5]);
+    decoder.restore(decodeMemory(bytes, owner).reading);
+    assertEquals(await decoder.read([4, 5]), expected, name);
+    decoder.dispose();
+  }
+  device.dispose();
 });
 
 for (const name of NAMES) {

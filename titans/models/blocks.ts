@@ -134,7 +134,9 @@ export function describeMixers({ model, blocks }: Pick<ModelConfig, "model" | "b
  * @param mixers Of one's own; they go before built-in ones of the same name.
  */
 export function withMixers(config: ModelConfig, mixers: readonly AnyMixer[]): ModelConfig {
-  const own = (name: unknown): AnyMixer | undefined => mixers.find((mixer) => mixer.name === name);
+  // What is built in stays a name, so that a model by name stays one: a list of blocks has no recurrent memory.
+  const own = (name: unknown): AnyMixer | undefined =>
+    mixers.find((mixer) => mixer.name === name && findMixer(mixer.name) !== mixer);
   const { model, blocks } = config;
   if (typeof blocks !== "number" && !Array.isArray(blocks)) return config;
   const specs = typeof blocks === "number" ? repeatedBlocks(model) : blocks;
