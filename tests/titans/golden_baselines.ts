@@ -10,28 +10,29 @@ export interface Golden {
   readonly figures: Readonly<Record<string, number>>;
   /** Norms of the gradients by input or parameter. */
   readonly gradients: Readonly<Record<string, number>>;
-  /** Parameters by name; none of a core. */
+  /** Parameters by name, in a stack `part.name`; none of a core. */
   readonly parameters: Readonly<Record<string, Value>>;
 }
 
 const TEXT = Deno.readTextFileSync(new URL("golden_baselines.txt", import.meta.url));
 
-/** The cases by name. */
-export const GOLDENS: ReadonlyMap<string, Golden> = new Map(
-  TEXT.split("\n**").slice(1).map((text) => {
-    const golden = parse(text.split("\n## ")[0]);
-    return [golden.name, golden];
-  }),
+/** The texts of the cases by name. */
+const CASES: ReadonlyMap<string, string> = new Map(
+  TEXT.split("\n**").slice(1).map((text) => [text.slice(0, text.indexOf("**")), text.split("\n## ")[0]]),
 );
 
-function parse(text: string): Golden {
-  const [title, ...lines] = text.split("\n"), [given, described = ""] = lines.join(" ").split("params:");
-  const [figures, gradients] = given.split("d:");
+/** The cases by name. */
+export const GOLDENS: ReadonlyMap<string, Golden> = new Map(
+  [...CASES].map(([name, text]) => [name, parse(name, text)]),
+);
+
+function parse(name: string, text: string): Golden {
+  const [figures, gradients] = text.split("\n").slice(1).join(" ").split("params:")[0].split("d:");
   return {
-    name: title.slice(0, title.indexOf("**")),
+    name,
     figures: numbersOf(figures, ";"),
     gradients: numbersOf(gradients, /,|\s{3,}/),
-    parameters: parametersOf(described),
+    parameters: parametersOf(name),
   };
 }
 
@@ -44,14 +45,29 @@ function numbersOf(text: string, separator: string | RegExp): Record<string, num
   }));
 }
 
-/** Parameters of a layer; those of parts, in braces, are left out. */
-function parametersOf(text: string): Record<string, Value> {
-  if (text.includes("{")) return {};
-  const words = text.split(";").map((word) => word.trim()).filter((word) => word !== "");
-  return Object.fromEntries(words.map((word, i) => {
-    const [, name, extents, scale, offset = "0"] = word.match(/^(\S+) \[([\d,]+)\] (\S+)(?: ([+-]\S+))?$/)!;
-    const shape = extents.split(",").map(Number), root = scale.match(/^1\/sqrt\((\d+)\)$/);
-    const data = randn(sizeOfShape(shape), root ? 1 / Math.sqrt(Number(root[1])) : Number(scale), 101 + i);
-    return [name, { shape, data: data.map((x) => x + Number(offset)) }];
+/** What is said of each parameter of a case: `Wq [16,16] 0.25`, in parts of a stack `swa.Wq [16,16] 0.25`. */
+function described(name: string): string[] {
+  const text = CASES.get(name)!.split("params:")[1] ?? "";
+  const split = (text: string): string[] => text.split(";").map((word) => word.trim()).filter((word) => word !== "");
+  return split(text.replaceAll(/(\w+)\.\{([^}]*)\}/g, (_, part, inner) => {
+    const own = split(inner).flatMap((word) => word.startsWith("as ") ? like(word.slice("as ".length)) : [word]);
+    return own.map((word) => `${part}.${word}`).join(";");
   }));
+}
+
+/** The parameters of another case without a norm before it; the MLP is that of `llama-block`. */
+function like(name: string): string[] {
+  if (name !== "mlp") return described(name);
+  return described("llama-block").flatMap((word) => word.match(/^mlp\.(?!pre)(.*)/)?.[1] ?? []);
+}
+
+function parametersOf(name: string): Record<string, Value> {
+  return Object.fromEntries(
+    described(name).map((word, i) => {
+      const [, name, extents, scale, offset = "0"] = word.match(/^(\S+) \[([\d,]+)\] (\S+)(?: ([+-]\S+))?$/)!;
+      const shape = extents.split(",").map(Number), root = scale.match(/^1\/sqrt\((\d+)\)$/);
+      const data = randn(sizeOfShape(shape), root ? 1 / Math.sqrt(Number(root[1])) : Number(scale), 101 + i);
+      return [name, { shape, data: data.map((x) => x + Number(offset)) }];
+    }),
+  );
 }
