@@ -50,7 +50,7 @@ function readOption(table: OptionTable, text: string, fail: (reason: string) => 
 }
 
 function valueOf({ kind }: OptionRow, text: string): unknown {
-  if (kind === "choice") return text;
+  if (kind === "choice" || kind === "text") return text;
   if (kind === "toggle") return { true: true, false: false }[text];
   return /^[-+\d.e]+$/i.test(text) ? Number(text) : NaN;
 }

@@ -106,7 +106,7 @@ type EvaluateFlags = Values<typeof FLAGS>;
 
 async function measuredTask(flags: EvaluateFlags, name: string, trained: ChosenTask | undefined): Promise<Measured> {
   const defaults = trained?.name === name ? trained.options : undefined;
-  const chosen = chosenTask(taskOf(name), flags.taskOption, defaults), instance = instanceOf(chosen);
+  const chosen = chosenTask(taskOf(name), flags.taskOption, defaults), instance = await instanceOf(chosen);
   return { name, chosen, instance, samples: flags.samples, sha256: await hashSamples(instance) };
 }
 

@@ -34,6 +34,8 @@ export interface RunSource extends Disposable {
   readonly facts: SourceFacts;
   /** The same as a line of a report. */
   readonly description: string;
+  /** Tokens of a sequence, where that is not for the user to choose. */
+  readonly length?: number;
   /** What a sequence is made of, such as `byte`. */
   readonly unit: string;
   /** Lines for people, said when a run begins. */

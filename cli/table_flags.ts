@@ -6,7 +6,10 @@ import {
   type OptionsOf,
   type OptionTable,
   type OptionValue,
+  ruleFor,
+  takes,
 } from "../titans/options/option_table.ts";
+import { UsageError } from "./errors.ts";
 import { choice, type Flag, flagName, numberReading } from "./flags.ts";
 
 /** The key of a row's flag: `gates` for `gateGranularity`, `noMomentum` for a toggle that is on by default. */
@@ -60,6 +63,13 @@ function reading(table: OptionTable, row: OptionRow): Pick<Flag<OptionValue>, "p
     const { placeholder, read } = choice(Object.keys(row.choices), "");
     const words = Object.entries(row.choices).map(([word, meaning]) => [word, inFlags(table, meaning)]);
     return { placeholder, words: Object.fromEntries(words), read: (value, flag) => read(value, flag)! };
+  }
+  if (row.kind === "text") {
+    const read = (value: string, flag: string): string => {
+      if (takes(row, value)) return value;
+      throw new UsageError(`${flag} cannot be ${JSON.stringify(value)}: ${ruleFor(row, value)}`);
+    };
+    return { placeholder: row.placeholder, read };
   }
   return numberReading(row);
 }

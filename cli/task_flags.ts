@@ -75,7 +75,7 @@ export function chosenTask(task: Task, given: readonly string[], defaults?: Chos
 
 /** A value as it was typed; where it is none, the text itself, which the row refuses with its range. */
 function valueOf(row: OptionRow, text: string): OptionValue {
-  if (row.kind === "choice") return text;
+  if (row.kind === "choice" || row.kind === "text") return text;
   if (row.kind === "toggle") return text === "true" ? true : text === "false" ? false : text;
   const value = Number(text);
   if (text.trim() !== "" && Number.isFinite(value)) return value;

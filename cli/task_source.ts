@@ -3,14 +3,16 @@ import { type BatchArrays, type TaskInstance, taskOf } from "../titans/mod.ts";
 import type { OptionsOf, OptionTable } from "../titans/options/option_table.ts";
 import { sha256Hex } from "./data/sha256.ts";
 import type { RunSource } from "./run_source.ts";
+import { readTaskFiles } from "./task_files.ts";
 import { type ChosenTask, shownTask, taskNote } from "./task_flags.ts";
 
 // Enough to notice that a generator makes other samples.
 const HASHED = 100;
 
-/** Makes a task of its options. @throws {ConfigError} if they are at odds with each other. */
-export function instanceOf({ name, options }: ChosenTask): TaskInstance {
-  return taskOf(name).create(options as OptionsOf<OptionTable>);
+/** Makes a task of its options, with the data that they name. @throws {ConfigError} if they are at odds. */
+export async function instanceOf(chosen: ChosenTask): Promise<TaskInstance> {
+  const task = taskOf(chosen.name);
+  return task.create(chosen.options as OptionsOf<OptionTable>, await readTaskFiles(task, chosen));
 }
 
 /** The SHA-256 of the first test samples of a task. */
@@ -29,13 +31,14 @@ export async function hashSamples(task: TaskInstance): Promise<string> {
 
 /** A task as a source. */
 export async function taskSource(chosen: ChosenTask): Promise<RunSource> {
-  const task = instanceOf(chosen);
+  const task = await instanceOf(chosen);
   return {
     identity: { name: chosen.name, bytes: 0, sha256: await hashSamples(task) },
     requires: task.requires,
     objective: task,
     facts: { data: chosen.name, taskOptions: chosen.options, ...(task.chance ? { chance: task.chance } : {}) },
     description: `task ${shownTask(chosen)}, samples of ${task.length} tokens`,
+    length: task.length,
     unit: "token",
     notes: [],
     checkpointNotes: taskNote(chosen),

@@ -24,7 +24,7 @@ import { abandon, type RunLock, takeFreshFolder, takeNewFolder, takeRun } from "
 import type { Terminal } from "./terminal.ts";
 import type { RunSource } from "./run_source.ts";
 import { type ChosenTask, chosenTask, shownTask, TASK_FLAGS, TEXT_TASK } from "./task_flags.ts";
-import { instanceOf, taskSource } from "./task_source.ts";
+import { taskSource } from "./task_source.ts";
 import { textSource } from "./text_source.ts";
 import { HELD_OUT_FLAGS, TEXT_FLAGS } from "./text_flags.ts";
 import { userSource } from "./user_path.ts";
@@ -220,8 +220,7 @@ async function newRun(flags: TrainFlags, given: ReadonlySet<string>, watch: Watc
       : textSource(await openCorpus(newRecipe(flags), { ...flags, documents: flags.stream > 0, ...watch }));
     source.notes.forEach((line) => watch.note?.(line));
     return await keeping(source, async () => {
-      const seqLen = task ? instanceOf(task).length : flags.seqLen;
-      const { identity: data, requires } = source;
+      const { identity: data, requires, length: seqLen = flags.seqLen } = source;
       const config = newRunConfig({ ...flags, seqLen }, { data, requires, task }, VERSION);
       await writeConfig(path, config);
       return { config, source, path, lock };

@@ -82,6 +82,7 @@ Deno.test("docs: a row of a table of options is a row of the page", () => {
       ["`spins`", "`--no-spins`", "`true`", "spinning; without: it stands"],
       ["`isLoud`", "`--is-loud`", "`false`", "it makes noise with `turns`"],
       ["`shape`", "`--shape`", "`round`", "its form: `round`, like a ball of `depth`; `flat`, like a `disc`"],
+      ["`name`", "`--name`", "none", "what it is called"],
       ["`secret`", "", "`3`", "rows of a block (an integer from 0 to 9); cost only"],
     ],
   );

@@ -101,7 +101,7 @@ function optionRow(name: string, row: OptionRow): Readonly<Record<"Option" | "Fl
   return {
     Option: code(name),
     Flag: key === undefined ? "" : code(flagName(key)),
-    Default: code(row.default),
+    Default: row.default === "" ? "none" : code(row.default),
     Meaning: [meaningOf(row), ...idleOf(row), ...(row.costOnly ? ["cost only"] : [])].join("; "),
   };
 }
@@ -109,6 +109,7 @@ function optionRow(name: string, row: OptionRow): Readonly<Record<"Option" | "Fl
 function meaningOf(row: OptionRow): string {
   if (row.kind === "toggle") return row.without === undefined ? row.help : `${row.help}; without: ${row.without}`;
   if (row.kind === "choice") return `${row.help}: ${words(row.choices)}`;
+  if (row.kind === "text") return row.help;
   const { min, max } = row;
   return min === undefined && max === undefined ? row.help : `${row.help} (${rangeOf(row)})`;
 }

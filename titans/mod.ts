@@ -136,6 +136,7 @@ export type {
   OptionTable,
   OptionValue,
   RowFacts,
+  TextRow,
   ToggleRow,
 } from "./options/option_table.ts";
 export type { Initializer } from "./nn/initializers.ts";
@@ -177,8 +178,11 @@ export {
   type Subject,
   type Task,
   type TaskBatches,
+  type TaskFile,
+  type TaskFiles,
   type TaskInstance,
 } from "./tasks/task.ts";
+export { taskFiles } from "./tasks/files.ts";
 export { fromSamples, SampleRandom, splitSeed } from "./tasks/samples.ts";
 export { type TokenBatch, tokenTask, type TokenTaskParts } from "./tasks/token_task.ts";
 export { taskOf, TASKS } from "./tasks/registry.ts";

@@ -36,6 +36,10 @@ Deno.test("table flags: what a row does not take is refused in one line that nam
         assertThrows(() => optionsOf(table, `${flag}=1`), UsageError, `${flag} takes no value`);
         continue;
       }
+      if (row.kind === "text") {
+        assertThrows(() => optionsOf(table, `${flag}=two\nlines`), UsageError, `${flag} cannot be "two\\nlines"`);
+        continue;
+      }
       // A command line has texts only: "1" is a number there.
       for (const value of outside(row).filter((value) => typeof value !== "object" && value !== "1")) {
         const error = assertThrows(() => optionsOf(table, `${flag}=${value}`), UsageError);
@@ -74,6 +78,7 @@ Deno.test("table flags: help comes from the rows, group by group", () => {
       "  --shape round|flat  its form",
       "                        round: like a ball of --depth",
       "                        flat: like a disc",
+      "  --name NAME         what it is called",
       "",
       "Shape:",
       "  --depth N           how deep it is [3]",

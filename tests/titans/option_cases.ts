@@ -35,6 +35,7 @@ export const OWN = {
     choices: { round: "like a ball of `depth`", flat: "like a `disc`" },
     help: "its form",
   },
+  name: { kind: "text", default: "", placeholder: "NAME", help: "what it is called" },
   secret: { kind: "integer", default: 3, min: 0, max: 9, help: "rows of a block", flag: false, costOnly: true },
 } as const satisfies OptionTable;
 
@@ -42,6 +43,7 @@ export const OWN = {
 export function inside(row: OptionRow): readonly OptionValue[] {
   if (row.kind === "toggle") return [true, false];
   if (row.kind === "choice") return Object.keys(row.choices);
+  if (row.kind === "text") return ["a", "a/b.csv", "1"];
   const { min = -1e6, max = 1e6 } = row, step = row.kind === "integer" ? 1 : (max - min) / 1024;
   const least = row.kind === "number" && row.aboveMin ? min + step : min,
     greatest = row.kind === "number" && row.belowMax ? max - step : max;
@@ -50,6 +52,7 @@ export function inside(row: OptionRow): readonly OptionValue[] {
 
 /** Values of every kind that a row does not take. */
 export function outside(row: OptionRow): readonly unknown[] {
+  if (row.kind === "text") return [undefined, null, {}, [], NaN, 1, true, "two\nlines"];
   const never = [undefined, null, {}, [], NaN, Infinity, -Infinity, "", "1", "true"];
   if (row.kind === "toggle") return [...never, 0, 1, "false"];
   if (row.kind === "choice") return [...never, 0, true, "toString", `${row.default} `];

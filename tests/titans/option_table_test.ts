@@ -65,6 +65,7 @@ Deno.test("options: ranges in words", () => {
     "true or false",
     "true or false",
     "one of round, flat",
+    "one line of text",
     "an integer from 0 to 9",
   ]);
   assertEquals(rangeOf({ kind: "number", default: 0, min: 0, max: 1, help: "" }), "from 0 to 1");

@@ -22,20 +22,10 @@ import {
 } from "../../titans/mod.ts";
 import { defaultsOf } from "../../titans/options/option_table.ts";
 import { TINY } from "./builders.ts";
+import { instancesOf } from "./task_cases.ts";
 import { reference, type Value } from "./runners.ts";
 
 const TASK_NAMES = Object.keys(TASKS);
-
-/** Options other than the defaults, where there is more to see with them. */
-const VARIANTS: Readonly<Record<string, readonly Readonly<Record<string, number>>[]>> = {
-  recall: [{ pairs: 3, rounds: 2, keys: 5, values: 7 }],
-  sinusoids: [{ channels: 3, length: 20 }],
-};
-
-function instancesOf(name: string): TaskInstance[] {
-  const task = TASKS[name], defaults = defaultsOf(task.options);
-  return [{}, ...VARIANTS[name] ?? []].map((options) => task.create({ ...defaults, ...options } as typeof defaults));
-}
 
 const isArray = (value: unknown): value is Int32Array | Float32Array => ArrayBuffer.isView(value);
 const leavesOf = (data: BatchArrays) => flatten(data, isArray).leaves;

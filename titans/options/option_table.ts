@@ -39,7 +39,7 @@ export interface RowFacts<T extends OptionValue> {
 }
 
 /** A row of a table, with the values that it takes. */
-export type OptionRow = IntegerRow | NumberRow | ToggleRow | ChoiceRow;
+export type OptionRow = IntegerRow | NumberRow | ToggleRow | ChoiceRow | TextRow;
 
 /** A whole number from `min` to `max`, both included; one that f64 tells from its neighbours. */
 export interface IntegerRow extends RowFacts<number> {
@@ -81,6 +81,14 @@ export interface ChoiceRow extends RowFacts<string> {
   readonly choices: Readonly<Record<string, string>>;
 }
 
+/** Any text on one line, such as the path of a file or the name of a column; the empty one where nothing is meant. */
+export interface TextRow extends RowFacts<string> {
+  /** The tag that distinguishes kinds of rows. */
+  readonly kind: "text";
+  /** What it is, in capitals, such as `FILE`. */
+  readonly placeholder: string;
+}
+
 /** Rows by option name. */
 export type OptionTable = Readonly<Record<string, OptionRow>>;
 
@@ -88,6 +96,7 @@ export type OptionTable = Readonly<Record<string, OptionRow>>;
 export type OptionsOf<T extends OptionTable> = {
   readonly [K in keyof T]: T[K] extends { readonly kind: "toggle" } ? boolean
     : T[K] extends { readonly choices: infer C } ? keyof C & string
+    : T[K] extends { readonly kind: "text" } ? string
     : number;
 };
 
@@ -102,6 +111,7 @@ const A_NUMBER = "a finite number";
 export function rangeOf(row: OptionRow): string {
   if (row.kind === "toggle") return "true or false";
   if (row.kind === "choice") return `one of ${Object.keys(row.choices).join(", ")}`;
+  if (row.kind === "text") return "one line of text";
   const bounds = boundsOf(row);
   if (row.kind === "number") return bounds || A_NUMBER;
   return `an integer ${bounds.replace(/^at/, "of at")}`.trim();
@@ -126,6 +136,7 @@ export function ruleFor(row: OptionRow, value: unknown): string {
 export function takes(row: OptionRow, value: unknown): value is OptionValue {
   if (row.kind === "toggle") return typeof value === "boolean";
   if (row.kind === "choice") return typeof value === "string" && Object.hasOwn(row.choices, value);
+  if (row.kind === "text") return typeof value === "string" && !/[\r\n]/.test(value);
   const { min = -Infinity, max = Infinity } = row;
   if (typeof value !== "number" || !Number.isFinite(value) || value < min || value > max) return false;
   if (row.kind === "integer") return Number.isSafeInteger(value);

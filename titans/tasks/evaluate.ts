@@ -43,14 +43,16 @@ export async function evaluateTask(device: Device, options: EvaluationOptions): 
   requireFit(model, task.requires);
   const steps = Math.max(1, Math.ceil(samples / batch));
   let done = 0, total = steps * batch;
+  const expect = (samples: number): void => void (total += samples);
+  const advance = (samples: number): void => progress?.(done += samples, total);
   const measure = async (instance: TaskInstance, label?: string): Promise<readonly Score[]> => {
-    if (label !== undefined) total += steps * batch;
+    if (label !== undefined) expect(steps * batch);
     const validation = new Validation(device, model, instance, instance.length);
     const data = instance.batches("test", batch, 0);
     const batches = function* (): Generator<BatchArrays> {
       for (let step = 0; step < steps; step++) {
         yield data.batch(step);
-        progress?.(done += batch, total);
+        advance(batch);
       }
     };
     try {
@@ -66,7 +68,8 @@ export async function evaluateTask(device: Device, options: EvaluationOptions): 
       validation.dispose();
     }
   };
-  return [...await measure(task), ...await task.evaluate?.({ device, model, params, measure }) ?? []];
+  const subject = { device, model, params, samples, batch, expect, advance, measure };
+  return [...await measure(task), ...await task.evaluate?.(subject) ?? []];
 }
 
 /**

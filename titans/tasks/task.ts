@@ -44,6 +44,25 @@ export interface Score {
   readonly chance?: number;
   /** Predictions, or the like, that it is the mean of. */
   readonly count?: number;
+  /** The standard error of the value, where it is a mean over samples. */
+  readonly standardError?: number;
+}
+
+/** The data that a task reads, by the paths that its options name. */
+export interface TaskFiles {
+  /**
+   * The files of a path: itself, or those of a folder, sorted by name. What was compressed by gzip is unpacked.
+   * @throws {ConfigError} if the path was not read.
+   */
+  of(path: string): readonly TaskFile[];
+}
+
+/** A file that a task reads. */
+export interface TaskFile {
+  /** Its name, of those in a folder from there, with slashes and without `.gz`. */
+  readonly name: string;
+  /** What it holds. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
 /** What a task may evaluate by itself. */
@@ -54,6 +73,14 @@ export interface Subject {
   readonly model: Model;
   /** Its parameters in device memory. */
   readonly params: DeviceArray;
+  /** Sequences of the test split to measure, at least. */
+  readonly samples: number;
+  /** Sequences computed at once. */
+  readonly batch: number;
+  /** Says that so many samples more are to be measured; without it no progress is shown of them. */
+  expect(samples: number): void;
+  /** Says that so many samples more are measured. @throws if the measurement is to end. */
+  advance(samples: number): void;
   /** Measures other data than the task's own; `label` is put before the names of figures. */
   measure(instance: TaskInstance, label: string): Promise<readonly Score[]>;
 }
@@ -77,6 +104,11 @@ export interface TaskInstance<Batch extends BatchTree = BatchTree> extends Objec
    * the labels can be known.
    */
   oracle?(data: BatchArrays<Batch>): Float32Array;
+  /**
+   * What predictors that learn nothing, or little, get on the test split, by their names: what a model has to beat.
+   * @param samples Sequences of the split, as the model is measured on.
+   */
+  floors?(samples: number): Readonly<Record<string, readonly Score[]>>;
   /** Further figures of an evaluation: other lengths, other loads, text that the model writes. */
   evaluate?(subject: Subject): Promise<readonly Score[]>;
 }
@@ -89,8 +121,14 @@ export interface Task<Table extends OptionTable = OptionTable, Batch extends Bat
   readonly summary: string;
   /** Its options. */
   readonly options: Table;
-  /** Makes objective and data. @throws {ConfigError} if options are at odds with each other. */
-  create(options: OptionsOf<Table>): TaskInstance<Batch>;
+  /** The options that are paths of files or folders to read, where the task reads any; empty ones are not read. */
+  readonly reads?: readonly (keyof Table & string)[];
+  /**
+   * Makes objective and data.
+   * @param files What `reads` names.
+   * @throws {ConfigError} if options are at odds with each other, or data is not as it must be.
+   */
+  create(options: OptionsOf<Table>, files?: TaskFiles): TaskInstance<Batch>;
 }
 
 /** States a task, with its types inferred. */

@@ -1,0 +1,61 @@
+/** Reads the files that the options of a task name. */
+import { type Task, type TaskFile, type TaskFiles, taskFiles } from "../titans/mod.ts";
+import { CommandError } from "./errors.ts";
+import { reasonOf } from "./files.ts";
+import type { ChosenTask } from "./task_flags.ts";
+import { userPath } from "./user_path.ts";
+
+// Larger data belongs into windows that are read as they are needed, which no task does.
+const MAX_BYTES = 2 ** 31;
+
+/** All data of a task in memory. @throws {CommandError} naming the path that cannot be read. */
+export async function readTaskFiles(task: Task, { name, options }: ChosenTask): Promise<TaskFiles> {
+  const byPath: Record<string, readonly TaskFile[]> = {};
+  for (const option of task.reads ?? []) {
+    const path = String(options[option]);
+    if (path !== "" && !Object.hasOwn(byPath, path)) {
+      byPath[path] = await filesAt(path, `${option} of the task ${name}`);
+    }
+  }
+  return taskFiles(byPath);
+}
+
+async function filesAt(path: string, what: string): Promise<readonly TaskFile[]> {
+  const place = userPath(path), files: TaskFile[] = [];
+  let total = 0;
+  const read = async (path: string, name: string): Promise<void> => {
+    const bytes = await unpacked(await Deno.readFile(path), path);
+    total += bytes.length;
+    if (total > MAX_BYTES) {
+      throw new CommandError(`cannot use ${place} as ${what}: it holds more than 2 GiB; give a part of it`);
+    }
+    files.push({ name: name.replace(/\.gz$/, ""), bytes });
+  };
+  const walk = async (folder: string, prefix: string): Promise<void> => {
+    const entries = await Array.fromAsync(Deno.readDir(folder));
+    for (const { name } of entries.sort((a, b) => a.name < b.name ? -1 : 1)) {
+      if (name.startsWith(".")) continue;
+      const path = `${folder}/${name}`, { isDirectory } = await Deno.stat(path);
+      await (isDirectory ? walk(path, `${prefix}${name}/`) : read(path, `${prefix}${name}`));
+    }
+  };
+  try {
+    if ((await Deno.stat(place)).isDirectory) await walk(place, "");
+    else await read(place, place.split(/[/\\]/).at(-1)!);
+  } catch (error) {
+    if (!(error instanceof Error) || error instanceof CommandError) throw error;
+    throw new CommandError(`cannot read ${place} as ${what}: ${reasonOf(error)}`, { cause: error });
+  }
+  if (files.length === 0) throw new CommandError(`cannot use ${place} as ${what}: the folder has no files`);
+  return files;
+}
+
+/** What a file holds, unpacked if it begins as gzip does. */
+async function unpacked(bytes: Uint8Array<ArrayBuffer>, path: string): Promise<Uint8Array<ArrayBuffer>> {
+  if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes;
+  try {
+    return await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).bytes();
+  } catch (cause) {
+    throw new CommandError(`cannot unpack ${path}: it begins as gzip does, but is none, or is cut off`, { cause });
+  }
+}

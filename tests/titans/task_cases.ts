@@ -1,0 +1,30 @@
+/** The cases in which every task of the registry is tested: the defaults, and options with which there is more to see. */
+import { type TaskFile, taskFiles, type TaskInstance, taskOf } from "../../titans/mod.ts";
+import { type OptionRecord, resolveOptions } from "../../titans/options/option_table.ts";
+
+/** Options of a task, and what it reads. */
+export interface TaskCase {
+  /** What differs from the defaults. */
+  readonly options?: OptionRecord;
+  /** Files by the path that an option names. */
+  readonly files?: Readonly<Record<string, readonly TaskFile[]>>;
+}
+
+/** Cases by task; a task without any has its defaults. */
+export const TASK_CASES: Readonly<Record<string, readonly TaskCase[]>> = {
+  recall: [{}, { options: { pairs: 3, rounds: 2, keys: 5, values: 7 } }],
+  sinusoids: [{}, { options: { channels: 3, length: 20 } }],
+};
+
+/** A task in each of its cases. */
+export function instancesOf(name: string): readonly TaskInstance[] {
+  const task = taskOf(name);
+  return (TASK_CASES[name] ?? [{}]).map(({ options, files }) =>
+    task.create(resolveOptions(`the task ${name}`, task.options, options), files && taskFiles(files))
+  );
+}
+
+/** A file of a text. */
+export function textFile(name: string, text: string): TaskFile {
+  return { name, bytes: new TextEncoder().encode(text) };
+}
