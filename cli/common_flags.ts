@@ -1,6 +1,6 @@
 /** Flags that several commands have. */
 import { DEVICE_KINDS, type DeviceKind, type DeviceKindSpec, type DeviceOptions, DEVICES } from "../kernels/mod.ts";
-import { choice, text, toggle } from "./flags.ts";
+import { choice, integer, text, toggle } from "./flags.ts";
 import { RUNS } from "./run_folder.ts";
 
 /** What `auto` takes and what it does not, as the registry of devices says. */
@@ -24,17 +24,25 @@ export const DEVICE_FLAGS = {
     ...text("DIR", "folder where the native device keeps compiled kernels, for a faster next start"),
     unless: `${RUNS}/.native`,
   },
+  threads: {
+    ...integer("threads of the devices `cpu` and `native`; results do not depend on it", undefined, {
+      min: 1,
+      max: 1024,
+    }),
+    unless: "one per core",
+  },
 } as const;
 
 /** What the flags say of the device, for `requestDevice`. */
 export function deviceOptions(
-  { device, shaderCache, nativeCache }: {
+  { device, shaderCache, nativeCache, threads }: {
     readonly device: DeviceKind;
     readonly shaderCache?: string;
     readonly nativeCache?: string;
+    readonly threads?: number;
   },
 ): DeviceOptions & { readonly kind: DeviceKind } {
-  return { kind: device, shaderCacheDirectory: shaderCache, nativeCacheDirectory: nativeCache };
+  return { kind: device, shaderCacheDirectory: shaderCache, nativeCacheDirectory: nativeCache, threads };
 }
 
 /** Which trained model is used. */

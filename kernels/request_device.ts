@@ -26,13 +26,19 @@ export interface DeviceOptions {
   readonly shaderCacheDirectory?: string;
   /** The folder in which the native device keeps compiled kernels. Default: `runs/.native` in the working directory. */
   readonly nativeCacheDirectory?: string;
+  /** Threads that compute on the CPU, the caller's among them. Default: one per core. Results do not depend on it. */
+  readonly threads?: number;
 }
 
 const DEVICE_OPTIONS = optionNames<DeviceOptions>({
   kind: true,
   shaderCacheDirectory: true,
   nativeCacheDirectory: true,
+  threads: true,
 });
+
+/** More threads than any machine has cores. */
+const MAX_THREADS = 1024;
 
 /**
  * Opens a device, which the caller owns and disposes of. The device's code is imported here.
@@ -45,7 +51,7 @@ const DEVICE_OPTIONS = optionNames<DeviceOptions>({
  * (see `WebGpuOptions`); other devices have no use for it. In Deno it takes
  * `--allow-env=MESA_SHADER_CACHE_DIR,__GL_SHADER_DISK_CACHE_PATH`.
  * @throws {DeviceError} with reason `unavailable` if there is no such device; the text says what to do. With reason
- * `validation` if the place of the shader cache may not be set.
+ * `validation` if the place of the shader cache may not be set, or `threads` is out of range.
  * @example
  * ```ts
  * import { requestDevice } from "@mneme/titans";
@@ -56,7 +62,13 @@ const DEVICE_OPTIONS = optionNames<DeviceOptions>({
  */
 export async function requestDevice(options: DeviceOptions = {}): Promise<Device> {
   checkOptions("requestDevice", options, DEVICE_OPTIONS);
-  const { kind = "auto", ...rest } = options;
+  const { kind = "auto", ...rest } = options, { threads } = rest;
+  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= MAX_THREADS)) {
+    throw new DeviceError(
+      `Cannot open a device with ${threads} threads: it must be an integer from 1 to ${MAX_THREADS}`,
+      "validation",
+    );
+  }
   if (kind === "auto") return (await requestAutomatic(rest)).device;
   const spec = typeof kind === "string" ? Object.hasOwn(DEVICES, kind) ? DEVICES[kind] : undefined : kind;
   if (!spec) {

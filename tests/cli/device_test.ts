@@ -37,6 +37,13 @@ Deno.test("info: the reference device is there without an adapter", async () => 
   assertMatch(stdout, /^device +reference$/m);
 });
 
+Deno.test("info: the number of threads is the one that is asked for", async () => {
+  const of = (...args: string[]) => runMain("info", "--device", "cpu", ...args);
+  assertMatch((await of("--threads", "1")).stdout, /, 1 thread$/m);
+  assertMatch((await of("--threads", "3")).stdout, /, 3 threads$/m);
+  assertMatch((await of("--threads", "0")).stderr, /--threads cannot be 0: it must be an integer from 1 to 1024/);
+});
+
 for (const kind of ["webgpu", "cpu"]) {
   Deno.test(`train and generate on ${kind}: a run that was killed resumes to the same numbers, bit for bit, and writes the same text`, () =>
     withFolder(async (folder) => {

@@ -471,6 +471,13 @@ Deno.test("without an adapter the error says what to install", async () => {
   }
 });
 
+Deno.test("a number of threads that no machine has is refused before a device is opened", async () => {
+  for (const threads of [0, 1.5, -1, 1025, NaN]) {
+    const error = await assertRejects(() => requestDevice({ kind: "cpu", threads }), DeviceError);
+    assertEquals(error.message, `Cannot open a device with ${threads} threads: it must be an integer from 1 to 1024`);
+  }
+});
+
 Deno.test("the kinds of devices", async () => {
   const webgpu = await requestDevice({ kind: "webgpu" });
   assert(webgpu.limits.maxOperands >= 8);

@@ -14,6 +14,6 @@ export function whyUnavailable({ nativeCacheDirectory = CACHE_FOLDER }: RequestO
 }
 
 /** Finds a compiler and starts threads. */
-export function request({ nativeCacheDirectory }: RequestOptions): Promise<NativeDevice> {
-  return requestNativeDevice({ cacheDirectory: nativeCacheDirectory });
+export function request({ nativeCacheDirectory, threads }: RequestOptions): Promise<NativeDevice> {
+  return requestNativeDevice({ cacheDirectory: nativeCacheDirectory, threads });
 }

@@ -1,4 +1,5 @@
 /** How the registry opens the cpu device. */
+import type { RequestOptions } from "../registry.ts";
 import { type CpuDevice, requestCpuDevice } from "./device.ts";
 import { findFeatures } from "./features.ts";
 
@@ -8,6 +9,6 @@ export function isAvailable(): boolean {
 }
 
 /** Opens the CPU. */
-export function request(): Promise<CpuDevice> {
-  return requestCpuDevice();
+export function request({ threads }: RequestOptions): Promise<CpuDevice> {
+  return requestCpuDevice({ threads });
 }
