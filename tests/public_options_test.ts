@@ -17,7 +17,8 @@ const UNKNOWN = { bogus: 1 };
  * Trees of parameters and states: made by the library, and what they hold differs by the model. And records of any age,
  * which are read before they are checked.
  */
-const NO_OPTIONS = ["MacMixer", "MagMixer", "MalMixer", "MemoryLayer", "ModelParameters"], RECORDS = ["completeConfig"];
+const NO_OPTIONS = ["MacMixer", "MagMixer", "MalMixer", "MemoryLayer", "ModelParameters"],
+  RECORDS = ["completeConfig", "intervalOf"];
 
 const exported: Readonly<Record<string, unknown>> = { ...library, ...ops, ...kernels, ...titans };
 // deno-lint-ignore no-explicit-any -- functions of all kinds, called wrongly on purpose

@@ -185,11 +185,14 @@ export {
 export { taskFiles } from "./tasks/files.ts";
 export { fromSamples, SampleRandom, splitSeed } from "./tasks/samples.ts";
 export { type TokenBatch, tokenTask, type TokenTaskParts } from "./tasks/token_task.ts";
+export { BatchReader, type BatchReaderOptions } from "./tasks/reading.ts";
+export type { ContinuationScore, Scorer, ScoreRequest } from "./tasks/scorer.ts";
 export { taskOf, TASKS } from "./tasks/registry.ts";
 export { recall, RECALL_OPTIONS, type RecallOptions } from "./tasks/recall/recall.ts";
 export { SINUSOID_OPTIONS, type SinusoidBatch, sinusoids } from "./tasks/sinusoids/sinusoids.ts";
 export { textTask, type TextTaskOptions } from "./tasks/text/text.ts";
-export { evaluateTask, type EvaluationOptions, requireFit } from "./tasks/evaluate.ts";
+export { intervalOf, meanOf, proportion } from "./tasks/figures.ts";
+export { evaluateTask, type EvaluationCells, type EvaluationOptions, requireFit } from "./tasks/evaluate.ts";
 export { type StepProgram, Trainer } from "./train/trainer.ts";
 export type {
   StepInput,

@@ -4,8 +4,20 @@ import { optionNames } from "../../core/options.ts";
 import { checkNames, ConfigError } from "../errors.ts";
 import type { Model } from "../models/model.ts";
 import type { BatchArrays } from "../train/objective.ts";
-import { Validation } from "../train/validation.ts";
+import { type Measurement, Validation } from "../train/validation.ts";
+import { proportion } from "./figures.ts";
 import type { ModelRequirements, Score, TaskInstance } from "./task.ts";
+
+/** Where the figures of the parts of an evaluation are kept, so that one that was stopped can go on. */
+export interface EvaluationCells {
+  /** The figures of a cell, if it was measured before. */
+  known(cell: string): readonly Score[] | undefined;
+  /** Receives those of a cell that was measured. */
+  measured(cell: string, scores: readonly Score[]): void;
+}
+
+/** The cell of the task's own test samples. */
+export const OWN_SAMPLES = "test samples";
 
 /** What is evaluated, and how much. */
 export interface EvaluationOptions {
@@ -21,6 +33,8 @@ export interface EvaluationOptions {
   readonly batch: number;
   /** Is called after each batch with how many sequences are done, of how many that are known of. */
   readonly progress?: (done: number, total: number) => void;
+  /** Keeps the figures of each part. Default: nothing is kept. */
+  readonly cells?: EvaluationCells;
 }
 
 const EVALUATION_OPTIONS = optionNames<EvaluationOptions>({
@@ -30,6 +44,7 @@ const EVALUATION_OPTIONS = optionNames<EvaluationOptions>({
   samples: true,
   batch: true,
   progress: true,
+  cells: true,
 });
 const REQUIREMENTS = optionNames<ModelRequirements>({ vocabulary: true, features: true, outputs: true });
 
@@ -39,14 +54,20 @@ const REQUIREMENTS = optionNames<ModelRequirements>({ vocabulary: true, features
  */
 export async function evaluateTask(device: Device, options: EvaluationOptions): Promise<readonly Score[]> {
   checkNames("evaluateTask", options, EVALUATION_OPTIONS);
-  const { model, params, task, samples, batch, progress } = options;
+  const { model, params, task, samples, batch, progress, cells } = options;
   requireFit(model, task.requires);
   const steps = Math.max(1, Math.ceil(samples / batch));
-  let done = 0, total = steps * batch;
+  let done = 0, total = cells?.known(OWN_SAMPLES) ? 0 : steps * batch;
   const expect = (samples: number): void => void (total += samples);
   const advance = (samples: number): void => progress?.(done += samples, total);
-  const measure = async (instance: TaskInstance, label?: string): Promise<readonly Score[]> => {
-    if (label !== undefined) expect(steps * batch);
+  const cell = async (label: string, measure: () => Promise<readonly Score[]>): Promise<readonly Score[]> => {
+    const known = cells?.known(label);
+    if (known) return known;
+    const scores = await measure();
+    cells?.measured(label, scores);
+    return scores;
+  };
+  const scoresOf = async (instance: TaskInstance): Promise<readonly Score[]> => {
     const validation = new Validation(device, model, instance, instance.length);
     const data = instance.batches("test", batch, 0);
     const batches = function* (): Generator<BatchArrays> {
@@ -56,20 +77,30 @@ export async function evaluateTask(device: Device, options: EvaluationOptions): 
       }
     };
     try {
-      const { figures, weights } = await validation.batches(params, batch, batches());
-      const { loss, ...others } = figures;
-      return Object.entries({ loss, ...instance.derived?.(loss), ...others }).map(([name, value]) => ({
-        name: label === undefined ? name : `${label}: ${name}`,
-        value,
-        ...(instance.chance?.[name] === undefined ? {} : { chance: instance.chance[name] }),
-        ...(weights[name] === undefined ? {} : { count: weights[name] }),
-      }));
+      return figuresOf(instance, await validation.batches(params, batch, batches()));
     } finally {
       validation.dispose();
     }
   };
-  const subject = { device, model, params, samples, batch, expect, advance, measure };
-  return [...await measure(task), ...await task.evaluate?.(subject) ?? []];
+  const measure = (instance: TaskInstance, label: string): Promise<readonly Score[]> =>
+    cell(label, async () => {
+      expect(steps * batch);
+      return (await scoresOf(instance)).map((score) => ({ ...score, name: `${label}: ${score.name}` }));
+    });
+  const subject = { device, model, params, samples, batch, expect, advance, cell, measure };
+  return [...await cell(OWN_SAMPLES, () => scoresOf(task)), ...await task.evaluate?.(subject) ?? []];
+}
+
+/** The loss, what follows from it, and what is measured beside it. */
+function figuresOf(
+  { derived, chance = {}, proportions = [] }: TaskInstance,
+  { figures: { loss, ...others }, weights }: Measurement,
+): Score[] {
+  return Object.entries({ loss, ...derived?.(loss), ...others }).map(([name, value]) => {
+    const facts = chance[name] === undefined ? {} : { chance: chance[name] }, count = weights[name];
+    if (proportions.includes(name)) return { ...proportion(name, value * count, count), ...facts };
+    return { name, value, ...facts, ...(count === undefined ? {} : { count }) };
+  });
 }
 
 /**

@@ -46,6 +46,8 @@ export interface Score {
   readonly count?: number;
   /** The standard error of the value, where it is a mean over samples. */
   readonly standardError?: number;
+  /** The 95% confidence interval, where it is another one than 1.96 standard errors to either side. */
+  readonly interval?: readonly [low: number, high: number];
 }
 
 /** The data that a task reads, by the paths that its options name. */
@@ -81,7 +83,13 @@ export interface Subject {
   expect(samples: number): void;
   /** Says that so many samples more are measured. @throws if the measurement is to end. */
   advance(samples: number): void;
-  /** Measures other data than the task's own; `label` is put before the names of figures. */
+  /**
+   * Measures a part of an evaluation, such as one length of many; figures that are known from before, of an evaluation
+   * that was stopped, are not measured again.
+   * @param label What tells it from the other parts.
+   */
+  cell(label: string, measure: () => Promise<readonly Score[]>): Promise<readonly Score[]>;
+  /** Measures other data than the task's own, a cell; `label` is put before the names of figures. */
   measure(instance: TaskInstance, label: string): Promise<readonly Score[]>;
 }
 
@@ -99,6 +107,8 @@ export interface TaskInstance<Batch extends BatchTree = BatchTree> extends Objec
   batches(split: Split, rows: number, seed: number): TaskBatches<Batch>;
   /** What guessing gives, by name of a figure. */
   readonly chance?: Readonly<Record<string, number>>;
+  /** The names of figures that are shares of predictions, such as an accuracy. */
+  readonly proportions?: readonly string[];
   /**
    * Outputs [rows, length, outputs] that answer a batch perfectly, from what a model would read alone: the proof that
    * the labels can be known.

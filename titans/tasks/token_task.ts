@@ -72,6 +72,7 @@ export function tokenTask(given: TokenTaskParts): TaskInstance<TokenBatch> {
         ...Object.fromEntries(Object.entries(parts).map(([name, [from, to]]) => [name, within(from, to)])),
       };
     },
+    proportions: figures,
     ...(chance === undefined ? {} : { chance: Object.fromEntries(figures.map((name) => [name, chance])) }),
     ...(answers ? { oracle: (data) => oneHot(data, { answers, length, vocabulary }) } : {}),
   };
