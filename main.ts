@@ -1,4 +1,4 @@
-/** The command line: `train`, `generate`, `remember`, `fetch`, `inspect`, `info`, `help`. Dispatch only; see cli/. */
+/** The command line: `train`, `generate`, `remember`, `fetch`, `inspect`, `study`, `info`, `help`. Dispatch only; see cli/. */
 import { COMMANDS } from "./cli/commands.ts";
 import { exitCode, formatError } from "./cli/errors.ts";
 import { asksHelp } from "./cli/flags.ts";

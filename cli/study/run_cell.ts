@@ -1,0 +1,115 @@
+/** Trains and evaluates the model of a cell, going on with what an earlier process left of it. */
+import type { Score } from "../../titans/mod.ts";
+import { CommandError } from "../errors.ts";
+import { exists } from "../files.ts";
+import { CHECKPOINT_FILE } from "../run_folder.ts";
+import { type Cell, type CellCommands, cellName } from "./cells.ts";
+import type { Finished, RunCommand } from "./child.ts";
+import type { CellResult } from "./results.ts";
+
+/** Where and how a cell is run. */
+export interface CellPlace {
+  /** The folder of the study. */
+  readonly folder: string;
+  /** Flags of the device, for all commands. */
+  readonly device: readonly string[];
+  /** Runs a command. */
+  readonly run: RunCommand;
+  /** Ends it: the run can be continued. */
+  readonly signal: AbortSignal;
+}
+
+/** Flags that keep a run short where the plan does not say otherwise. */
+const QUIET: Readonly<Record<string, string>> = {
+  "--eval-every": "0",
+  "--sample-tokens": "0",
+  "--checkpoint-every": "200",
+};
+
+// A process that outlived its study stops when it next writes, as nobody reads it.
+const PATIENCE = { tries: 60, waitMs: 1000 };
+
+/** Runs a cell. @throws the signal's reason if it was stopped. */
+export async function runCell(cell: Cell, commands: CellCommands, place: CellPlace): Promise<CellResult> {
+  const run = `${place.folder}/cells/${cellName(cell).replaceAll("/", "_")}`, began = performance.now();
+  const trained = await train(run, commands.train, place);
+  const trainSeconds = (performance.now() - began) / 1000;
+  const start = trained.events.find(({ event }) => event === "start") ?? {};
+  const done = trained.events.findLast(({ event }) => event === "done") ?? {};
+  const facts = {
+    cell,
+    commands,
+    device: `${start.device ?? "unknown"}: ${start.adapter ?? "unknown"}`,
+    ...(typeof start.parameters === "number" ? { parameters: start.parameters } : {}),
+    ...(typeof start.tokensPerStep === "number" ? { tokensPerStep: start.tokensPerStep } : {}),
+  };
+  const timing = typeof done.tokensPerSecond === "number" ? { tokensPerSecond: done.tokensPerSecond } : {};
+  if (trained.code !== 0) {
+    requirePossible(cell, "train", trained);
+    return { ...facts, scores: [], error: trained.error, timing: { trainSeconds, evaluateSeconds: 0, ...timing } };
+  }
+  const scores: Score[] = [], evaluating = performance.now();
+  let error: string | undefined;
+  for (const [name, flags] of Object.entries(commands.evaluate)) {
+    const args = ["evaluate", "--checkpoint", run, "--which", "last", "--json", ...place.device, ...flags];
+    const finished = await place.run(args, place.signal);
+    place.signal.throwIfAborted();
+    if (finished.code !== 0) {
+      requirePossible(cell, "evaluate", finished);
+      error ??= finished.error;
+    } else scores.push(...scoresOf(finished).map((score) => named(name, score)));
+  }
+  const result = {
+    ...facts,
+    validation: validationOf(trained),
+    scores,
+    ...(error === undefined ? {} : { error }),
+    timing: { trainSeconds, evaluateSeconds: (performance.now() - evaluating) / 1000, ...timing },
+  };
+  await Deno.remove(run, { recursive: true });
+  return result;
+}
+
+/** Trains, from the checkpoint that is there if there is one. */
+async function train(
+  run: string,
+  flags: readonly string[],
+  { device, run: command, signal }: CellPlace,
+): Promise<Finished> {
+  const quiet = Object.entries(QUIET).filter(([flag]) => !flags.includes(flag)).flat();
+  for (let tries = 1;; tries++) {
+    const resumes = await exists(`${run}/${CHECKPOINT_FILE}`);
+    const args = ["train", "--out", run, "--json", ...device, ...(resumes ? ["--resume"] : [...flags, ...quiet])];
+    const finished = await command(args, signal);
+    signal.throwIfAborted();
+    if (finished.code === 0 || !/another process/.test(finished.error) || tries === PATIENCE.tries) return finished;
+    await new Promise((resolve) => setTimeout(resolve, PATIENCE.waitMs));
+  }
+}
+
+// What commands exit with where they are used as they cannot be.
+const MISUSED = 2;
+
+/** A plan with a command that cannot be is a mistake, where one that fails is a result. */
+function requirePossible(cell: Cell, command: string, { code, error }: Finished): void {
+  if (code === MISUSED) throw new CommandError(`cannot run ${cellName(cell)} of the plan: ${command}: ${error}`);
+}
+
+/** Figures of the last validation. */
+function validationOf({ events }: Finished): Readonly<Record<string, number>> {
+  const last = events.findLast(({ event }) => event === "validation") ?? {};
+  return Object.fromEntries(
+    Object.entries(last).filter((entry): entry is [string, number] =>
+      typeof entry[1] === "number" && entry[0] !== "step"
+    ),
+  );
+}
+
+/** The figures of an evaluation. */
+function scoresOf({ events }: Finished): readonly Score[] {
+  return events.flatMap((event) => Array.isArray(event.scores) ? event.scores as Score[] : []);
+}
+
+function named(name: string, score: Score): Score {
+  return name === "" ? score : { ...score, name: `${name}: ${score.name}` };
+}

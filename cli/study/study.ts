@@ -1,0 +1,265 @@
+/** `study`: a grid of models, tasks and seeds, trained and evaluated in processes of their own. */
+import { DEVICE_FLAGS, OUTPUT_FLAGS } from "../common_flags.ts";
+import { CommandError, UsageError } from "../errors.ts";
+import { makeFolder, readTextIfAny, writeAtomic } from "../files.ts";
+import { integer, parseFlags, text, toggle, type Values } from "../flags.ts";
+import type { Command } from "../help.ts";
+import { listenForInterrupt } from "../interrupt.ts";
+import { openLocked } from "../lock.ts";
+import { formatDuration } from "../progress.ts";
+import { RUNS } from "../run_folder.ts";
+import { fitLine, type Terminal } from "../terminal.ts";
+import { userPath } from "../user_path.ts";
+import { type Cell, cellName, commandsOf, remainingCells } from "./cells.ts";
+import { commandsIn } from "./child.ts";
+import { type Costs, costsOf, factorFor, readDuration, totalOf } from "./estimate.ts";
+import { readPlan, scalePlan, selectPlan, type StudyPlan } from "./plan.ts";
+import { PLANS } from "./plans.ts";
+import { probeCosts } from "./probe.ts";
+import { appendResult, type CellResult, readResults } from "./results.ts";
+import { runCell } from "./run_cell.ts";
+import { runStudy, type StudyProgress } from "./runner.ts";
+import { shownFigure, summarize, summaryTables } from "./summary.ts";
+
+const FLAGS = {
+  plan: { ...text("FILE", "a plan of your own: see --write-plan"), unless: "the default study" },
+  quick: toggle("the quick study: one seed, few models and steps, five minutes on two cores"),
+  full: toggle("the full study: the sizes and lengths of the paper, for a GPU"),
+  only: { ...text("NAMES", "experiments of the plan, between commas"), unless: "all" },
+  models: { ...text("NAMES", "models of the plan, between commas"), unless: "all" },
+  seeds: integer("seeds of each model; as the plan says", undefined, { min: 1, max: 100 }),
+  budget: {
+    ...text("TIME", "how long it may take, such as `2h` or `90m`: scales the steps"),
+    unless: "the steps of the plan",
+  },
+  jobs: integer("runs at once, each on its share of the cores", undefined, { min: 1, max: 256 }),
+  data: { ...text("DIR", "the folder of data that experiments read; without it they are left out"), unless: "none" },
+  out: { ...text("DIR", "the folder of the study"), unless: `${RUNS}/study-NAME` },
+  writePlan: text("FILE", "write the plan as JSON, to be edited, and stop"),
+  retry: toggle("run cells that failed once more"),
+  list: toggle("show what would be run and how long it would take, and stop"),
+  tables: toggle("show what is there, and stop"),
+  device: DEVICE_FLAGS.device,
+  nativeCache: DEVICE_FLAGS.nativeCache,
+  ...OUTPUT_FLAGS,
+} as const;
+
+type StudyFlags = Values<typeof FLAGS>;
+
+/** The command `study`. */
+export const studyCommand: Command = {
+  summary: "train and evaluate many models side by side, and report what came out",
+  description: [
+    "Runs a grid of models, tasks and seeds, each training run in a process of its own, and keeps every result.",
+    "Models of a comparison have the same data, steps and parameters; of several learning rates each has the one that",
+    "is best on validation. Stop it at any time: the same command goes on where it was.",
+  ].join("\n"),
+  examples: [
+    ["deno task study --quick", "a first look, in five minutes"],
+    ["deno task study", "the default study; says how long it will take before it starts"],
+    ["deno task study --only recall --models lmm,transformer --seeds 1", "a part of it"],
+    ["deno task study --budget 2h --jobs 2", "as many steps as two hours allow, two runs at once"],
+    ["deno task study --write-plan runs/mine.json", "the plan as JSON: edit it, then"],
+    ["deno task study --plan runs/mine.json", "run your own"],
+    ["deno task study --tables", "what is there so far"],
+  ],
+  flags: FLAGS,
+  run: study,
+};
+
+async function study(args: readonly string[], terminal: Terminal): Promise<number> {
+  const { values: flags } = parseFlags(args, FLAGS, "study");
+  const wanted = await wantedPlan(flags), budget = budgetOf(flags);
+  if (flags.writePlan !== undefined) {
+    await writeAtomic(flags.writePlan, `${JSON.stringify(wanted, null, 2)}\n`);
+    terminal.out(`wrote ${flags.writePlan}: edit it, then run deno task study --plan ${flags.writePlan}\n`);
+    return 0;
+  }
+  const selected = selectPlan(wanted, { only: namesOf(flags.only), models: namesOf(flags.models), seeds: flags.seeds });
+  const folder = flags.out ?? `${RUNS}/study-${wanted.name}`, resultsPath = `${folder}/results.jsonl`;
+  const found = await readResults(resultsPath),
+    results = flags.retry ? found.filter(({ error }) => error === undefined) : found;
+  const asked: Asked = { plan: selected, budget: flags.budget ?? null };
+  const begun = await begunStudy(folder, asked);
+  if (flags.tables) {
+    terminal.out(summaryTables(summarize(begun ?? selected, results)));
+    return 0;
+  }
+  using interrupt = listenForInterrupt(terminal);
+  const stop = new AbortController(), timer = setInterval(() => interrupt.requested && stop.abort(new Stopped()), 100);
+  const jobs = flags.jobs ?? 1, threads = Math.max(1, Math.floor(navigator.hardwareConcurrency / jobs));
+  const device = [
+    ...["--device", flags.device],
+    ...(jobs > 1 ? ["--threads", String(threads)] : []),
+    ...(flags.nativeCache ? ["--native-cache", flags.nativeCache] : []),
+  ];
+  try {
+    await makeFolder(`${folder}/cells`, "--out");
+    using _lock = await locked(folder);
+    const say = (line: string): void => flags.json ? terminal.err(`${line}\n`) : terminal.out(`${line}\n`);
+    const place = { folder, device, run: commandsIn(folder), signal: stop.signal };
+    let plan = begun ?? selected, costs: Costs = costsOf(results);
+    if (begun === undefined || flags.list) {
+      say("measuring how fast this machine is ...");
+      costs = { ...await probeCosts(plan, place), ...costs };
+      plan = begun ?? fitBudget(plan, { costs, budget, jobs, say });
+    }
+    if (flags.list) {
+      remainingCells(plan, results).ready.forEach((cell) =>
+        say(`  ${cellName(cell)}: train ${commandsOf(plan, cell).train.join(" ")}`)
+      );
+      return 0;
+    }
+    await writeAtomic(`${folder}/${STUDY_FILE}`, `${JSON.stringify({ asked, plan }, null, 2)}\n`);
+    const all = await runStudy({
+      plan,
+      results,
+      jobs,
+      costs,
+      runCell: (cell: Cell) => runCell(cell, commandsOf(plan, cell), place),
+      keep: (result) => appendResult(resultsPath, result),
+      progress: progressOf(plan, terminal, flags.json),
+      signal: stop.signal,
+    });
+    if (!flags.json) terminal.out(`\n${summaryTables(summarize(plan, all))}\nresults in ${resultsPath}\n`);
+    return 0;
+  } catch (error) {
+    if (!(error instanceof Stopped)) throw error;
+    terminal.err("stopped; the same command goes on\n");
+    return interrupt.exitCode;
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+class Stopped extends Error {}
+
+/** The plan that the flags name. */
+async function wantedPlan(flags: StudyFlags): Promise<StudyPlan> {
+  const chosen = [flags.plan !== undefined && "--plan", flags.quick && "--quick", flags.full && "--full"].filter(
+    Boolean,
+  );
+  if (chosen.length > 1) throw new UsageError(`${chosen.join(" and ")} each name a plan: give one`);
+  if (flags.plan === undefined) {
+    return withData(PLANS[flags.quick ? "quick" : flags.full ? "full" : "default"], flags.data);
+  }
+  const path = userPath(flags.plan), text = await readTextIfAny(path);
+  if (text === undefined) throw new UsageError(`--plan cannot be ${path}: there is no such file`);
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new UsageError(`--plan cannot be ${path}: it is no JSON (${(error as Error).message})`);
+  }
+  return withData(readPlan(value, path), flags.data);
+}
+
+/** The folder of data in a plan's flags. */
+const DATA = "{data}";
+
+/** A plan that reads its data in a folder; without one what would read it is left out. */
+function withData(plan: StudyPlan, folder: string | undefined): StudyPlan {
+  if (folder === undefined) {
+    return { ...plan, experiments: plan.experiments.filter((each) => !JSON.stringify(each).includes(DATA)) };
+  }
+  return JSON.parse(JSON.stringify(plan).replaceAll(DATA, JSON.stringify(userPath(folder)).slice(1, -1)));
+}
+
+/** What a study was begun with. */
+const STUDY_FILE = "study.json";
+
+/** What was asked for. Steps follow from it, and from how fast the machine was. */
+interface Asked {
+  readonly plan: StudyPlan;
+  readonly budget: string | null;
+}
+
+/** The plan of the study in a folder, if that was begun with the same request. */
+async function begunStudy(folder: string, asked: Asked): Promise<StudyPlan | undefined> {
+  const path = `${folder}/${STUDY_FILE}`, text = await readTextIfAny(path);
+  if (text === undefined) return undefined;
+  const { asked: before, plan } = JSON.parse(text) as { readonly asked: Asked; readonly plan: unknown };
+  return JSON.stringify(before) === JSON.stringify(asked) ? readPlan(plan, path) : undefined;
+}
+
+async function locked(folder: string): Promise<Disposable> {
+  const file = await openLocked(`${folder}/study.lock`);
+  if (file) return { [Symbol.dispose]: () => file.close() };
+  throw new CommandError(
+    `cannot run the study in ${folder}: another process runs it; wait for it, or give another --out`,
+  );
+}
+
+/** How long a study may take. */
+interface Budget {
+  readonly text: string;
+  readonly seconds: number;
+}
+
+function budgetOf({ budget: text }: StudyFlags): Budget | undefined {
+  if (text === undefined) return undefined;
+  const seconds = readDuration(text);
+  if (seconds !== undefined) return { text, seconds };
+  throw new UsageError(`--budget cannot be ${JSON.stringify(text)}: write 90m, 2h or 1h30m`);
+}
+
+/** The steps that the time allows, and what is said of how long it takes. */
+function fitBudget(
+  plan: StudyPlan,
+  { costs, budget, jobs, say }: {
+    readonly costs: Costs;
+    readonly budget: Budget | undefined;
+    readonly jobs: number;
+    readonly say: (line: string) => void;
+  },
+): StudyPlan {
+  const total = totalOf(plan, costs), seconds = (total.fixed + total.steps) / jobs;
+  const about = `${total.cells} runs, about ${formatDuration(seconds)}`;
+  const without = total.unknown.length > 0 ? ` without ${total.unknown.join(", ")}` : "";
+  if (budget === undefined) {
+    say(`${about}${without}, evaluation included as far as it is known`);
+    return plan;
+  }
+  const factor = factorFor(budget.seconds * jobs, total);
+  if (factor === undefined) {
+    throw new UsageError(
+      `--budget cannot be ${budget.text}: starting and compiling ${total.cells} runs alone takes ${
+        formatDuration(total.fixed / jobs)
+      }; choose fewer --models or --only some experiments`,
+    );
+  }
+  say(`${about}${without}; steps times ${factor.toPrecision(2)} for ${budget.text}`);
+  return scalePlan(plan, factor);
+}
+
+/** Shows how far it is: a line for each run that ended, and on a terminal what runs. */
+function progressOf(plan: StudyPlan, terminal: Terminal, json: boolean): (progress: StudyProgress) => void {
+  return ({ done, total, running, remaining, ended }) => {
+    const eta = remaining === undefined ? [] : [`ETA ${formatDuration(remaining)}`];
+    if (ended && json) terminal.out(`${JSON.stringify({ event: "cell", done, total, remaining, ...ended })}\n`);
+    else if (ended) {
+      const seconds = ended.timing.trainSeconds + ended.timing.evaluateSeconds;
+      const line = [
+        `[${done}/${total}] ${cellName(ended.cell)}`,
+        ended.error ?? headline(plan, ended),
+        formatDuration(seconds),
+        ...eta,
+      ];
+      terminal.out(`${terminal.interactive ? "\r\x1b[K" : ""}${line.join("; ")}\n`);
+    } else if (!json && terminal.interactive && running.length > 0) {
+      terminal.out(`\r\x1b[K${fitLine([`[${done}/${total}] ${running.join(", ")}`, ...eta], terminal)}`);
+    }
+  };
+}
+
+/** The figure of a run that people look at first. */
+function headline(plan: StudyPlan, { cell, scores, validation = {} }: CellResult): string {
+  const { figure } = plan.experiments.find(({ name }) => name === cell.experiment)!.choose;
+  const [score] = scores.filter(({ chance }) => chance !== undefined),
+    value = score?.value ?? validation[figure] ?? NaN;
+  return `${score?.name ?? figure} ${shownFigure({ mean: value, min: value, max: value, count: 1 })}`;
+}
+
+function namesOf(list: string | undefined): readonly string[] | undefined {
+  return list?.split(",").map((name) => name.trim()).filter(Boolean);
+}

@@ -1,0 +1,81 @@
+/** `study` as it is typed: killed and continued, what it shows, what it refuses. */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { PERMISSIONS } from "../../../cli/study/child.ts";
+import { readResults } from "../../../cli/study/results.ts";
+import { waitFor } from "../run_main.ts";
+import { runMain } from "../run_main.ts";
+import { withFolder } from "../scratch.ts";
+
+const TINY = "--task recall --task-option pairs=2 --task-option keys=4 --task-option values=4 --batch 2";
+
+function spawnStudy(...args: string[]): Deno.ChildProcess {
+  const permissions = ["--no-prompt", "--allow-read", "--allow-write=.scratch", "--allow-run=deno"];
+  return new Deno.Command("deno", {
+    args: ["run", "--quiet", ...permissions, "--allow-env=NODEVICE_SELECT", "main.ts", "study", ...args],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+}
+
+Deno.test("study: one that was killed goes on to the results of one that was not", () =>
+  withFolder(async (folder) => {
+    const plan = {
+      name: "tiny",
+      seeds: 2,
+      experiments: [{
+        name: "recall",
+        steps: 6,
+        train: TINY,
+        models: { swa: "--model swa --blocks 1 --width 8 --heads 1" },
+        evaluate: { "": "--samples 4 --batch 2" },
+      }],
+    };
+    await Deno.writeTextFile(`${folder}/plan.json`, JSON.stringify(plan));
+    const study = (out: string) =>
+      spawnStudy("--plan", `${folder}/plan.json`, "--out", `${folder}/${out}`, "--device", "cpu");
+    const figures = async (out: string) =>
+      (await readResults(`${folder}/${out}/results.jsonl`)).map(({ timing, ...result }) => {
+        assert(timing.trainSeconds > 0 && timing.evaluateSeconds > 0);
+        return result;
+      });
+    const killed = study("killed");
+    await waitFor(killed, "[1/2]");
+    killed.kill("SIGKILL");
+    await killed.status;
+    assertEquals((await figures("killed")).length, 1);
+    const again = await study("killed").output(), whole = await study("whole").output();
+    const said = new TextDecoder().decode(again.stdout);
+    assertEquals([again.code, whole.code], [0, 0], new TextDecoder().decode(again.stderr));
+    assertMatch(said, /^\[2\/2\] recall\/swa\/1; accuracy 0\.\d+; \d+s; ETA 0s$/m);
+    assertMatch(said, /^\| swa +\| [\d,]+ +\| as given \| 2 +\|/m);
+    assert(!said.includes("measuring"), "it knows how long it takes");
+    assertEquals(await figures("killed"), await figures("whole"));
+    assertEquals((await Array.fromAsync(Deno.readDir(`${folder}/killed/cells`))).length, 0);
+  }));
+
+Deno.test("study: plans are written, and what cannot be is refused in one line", () =>
+  withFolder(async (folder) => {
+    const path = `${folder}/plan.json`, written = await runMain("study", "--quick", "--write-plan", path);
+    assertEquals(written.code, 0);
+    assertEquals(JSON.parse(await Deno.readTextFile(path)).name, "quick");
+    await Deno.writeTextFile(`${folder}/no.json`, "{");
+    const cases: [string[], RegExp][] = [
+      [["--plan", `${folder}/none.json`], /--plan cannot be \S+none\.json: there is no such file/],
+      [["--plan", `${folder}/no.json`], /--plan cannot be \S+no\.json: it is no JSON/],
+      [["--plan", path, "--quick"], /--plan and --quick each name a plan: give one/],
+      [["--only", "nothing"], /--only cannot be "nothing": the plan has /],
+      [["--budget", "soon", "--out", `${folder}/x`], /--budget cannot be "soon": write 90m, 2h or 1h30m/],
+    ];
+    for (const [args, message] of cases) {
+      const { code, stderr } = await runMain("study", ...args);
+      assertEquals(code, 2, stderr);
+      assertMatch(stderr, message);
+    }
+  }));
+
+Deno.test("study: runs have the permissions of the task that trains", async () => {
+  const { tasks } = JSON.parse(await Deno.readTextFile("deno.json"));
+  const allowed = (tasks.train.command as string).split(" ").filter((word) => word.startsWith("--allow"));
+  assertEquals([...PERMISSIONS].sort(), allowed.filter((word) => !word.startsWith("--allow-write")).sort());
+});
