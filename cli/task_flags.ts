@@ -14,6 +14,9 @@ import { choice, suggestion, texts } from "./flags.ts";
 /** Next-token prediction of text, which is no task of the registry: its data is read. */
 export const TEXT_TASK = "text";
 
+/** The name that stands for several options at once. Those that follow it win. */
+const PRESET = "preset";
+
 /** The flags. */
 export const TASK_FLAGS = {
   task: {
@@ -24,7 +27,10 @@ export const TASK_FLAGS = {
     words: {
       [TEXT_TASK]: "the next token of a text",
       ...Object.fromEntries(
-        Object.values(TASKS).map(({ name, summary, options }) => [name, `${summary} (${listed(options)})`]),
+        Object.values(TASKS).map(({ name, summary, options, presets = {} }) => [
+          name,
+          `${summary} (${[listed(options), ...Object.keys(presets).map((name) => `preset=${name}`)].join(", ")})`,
+        ]),
       ),
     },
     unless: TEXT_TASK,
@@ -56,6 +62,10 @@ export function chosenTask(task: Task, given: readonly string[], defaults?: Chos
   const options: Record<string, OptionValue> = {};
   for (const text of given) {
     const [name, value] = splitOnce(text);
+    if (name === PRESET && value !== undefined) {
+      Object.assign(options, presetOf(task, value));
+      continue;
+    }
     const row = Object.hasOwn(task.options, name) ? task.options[name] : undefined;
     if (row === undefined || value === undefined) {
       const names = Object.keys(task.options), near = suggestion(name, names);
@@ -71,6 +81,13 @@ export function chosenTask(task: Task, given: readonly string[], defaults?: Chos
     name: task.name,
     options: resolveOptions(`the task ${task.name}`, task.options, options, defaults as OptionsOf<OptionTable>),
   };
+}
+
+/** The options of a preset. @throws {UsageError} if there is none of that name. */
+function presetOf({ name, presets = {} }: Task, preset: string): Readonly<Record<string, OptionValue>> {
+  if (Object.hasOwn(presets, preset)) return presets[preset] as Readonly<Record<string, OptionValue>>;
+  const names = Object.keys(presets), there = names.length === 0 ? "it has none" : `it has ${names.join(", ")}`;
+  throw new UsageError(`--task-option cannot be preset=${preset}: ${there}, of the task ${name}`);
 }
 
 /** A value as it was typed; where it is none, the text itself, which the row refuses with its range. */

@@ -28,6 +28,7 @@ const TITANS_WITH_DEVICE: readonly string[] = [
   "titans/models/decoder.ts",
   "titans/models/decode_state.ts",
   "titans/tasks/evaluate.ts",
+  "titans/tasks/long_rows.ts",
   "titans/tasks/reading.ts",
   "titans/tasks/task.ts",
   "titans/train/carried.ts",

@@ -14,6 +14,20 @@ export interface TaskCase {
 export const TASK_CASES: Readonly<Record<string, readonly TaskCase[]>> = {
   recall: [{}, { options: { pairs: 3, rounds: 2, keys: 5, values: 7 } }],
   sinusoids: [{}, { options: { channels: 3, length: 20 } }],
+  mqar: [{ options: { vocabulary: 32, loads: "16x2:2,32x8", testLoads: "16x2" } }],
+  induction: [{ options: { length: 20 } }],
+  copying: [{ options: { letters: 5, shortest: 3, longest: 6 } }],
+  stateTracking: [
+    { options: { shortest: 20, length: 24 } },
+    { options: { group: "mod5", length: 24 } },
+    { options: { group: "s3", tokens: "generators", shortest: 20, length: 24 } },
+  ],
+  inContextRecall: [{ options: { length: 32 } }],
+  noisyInContextRecall: [{ options: { length: 32 } }],
+  fuzzyInContextRecall: [{ options: { length: 60 } }],
+  selectiveCopying: [{ options: { length: 24, copied: 6 } }],
+  compression: [{ options: { length: 8 } }],
+  memorization: [{ options: { length: 8 } }],
 };
 
 /** A task in each of its cases. */

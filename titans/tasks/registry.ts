@@ -1,13 +1,32 @@
 /** The built-in tasks, one line each. Their data is generated. */
 import { ConfigError } from "../errors.ts";
+import { copying } from "./copying/copying.ts";
+import { induction } from "./induction/induction.ts";
+import { compression } from "./mad/compression.ts";
+import { fuzzyInContextRecall } from "./mad/fuzzy_in_context_recall.ts";
+import { inContextRecall, noisyInContextRecall } from "./mad/in_context_recall.ts";
+import { memorization } from "./mad/memorization.ts";
+import { selectiveCopying } from "./mad/selective_copying.ts";
+import { mqar } from "./mqar/mqar.ts";
 import { recall } from "./recall/recall.ts";
 import { sinusoids } from "./sinusoids/sinusoids.ts";
+import { stateTracking } from "./state_tracking/state_tracking.ts";
 import type { Task } from "./task.ts";
 
 /** By name. */
 export const TASKS: Readonly<Record<string, Task>> = {
   [recall.name]: recall,
   [sinusoids.name]: sinusoids,
+  [mqar.name]: mqar,
+  [induction.name]: induction,
+  [copying.name]: copying,
+  [stateTracking.name]: stateTracking,
+  [inContextRecall.name]: inContextRecall,
+  [noisyInContextRecall.name]: noisyInContextRecall,
+  [fuzzyInContextRecall.name]: fuzzyInContextRecall,
+  [selectiveCopying.name]: selectiveCopying,
+  [compression.name]: compression,
+  [memorization.name]: memorization,
 };
 
 /** The task of a name. @throws {ConfigError} if there is none. */

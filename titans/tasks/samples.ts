@@ -29,6 +29,21 @@ export class SampleRandom {
     return Math.floor(this.uniform() * bound);
   }
 
+  /** One of some. */
+  oneOf<T>(choices: readonly T[]): T {
+    return choices[this.integer(choices.length)];
+  }
+
+  /** So many different numbers of 0 .. bound - 1, in a random order. */
+  distinct(count: number, bound: number): number[] {
+    const moved = new Map<number, number>();
+    return Array.from({ length: count }, (_, i) => {
+      const other = i + this.integer(bound - i), drawn = moved.get(other) ?? other;
+      moved.set(other, moved.get(i) ?? i);
+      return drawn;
+    });
+  }
+
   /** The numbers 0 .. count - 1 in a random order. */
   shuffled(count: number): number[] {
     const order = Array.from({ length: count }, (_, i) => i);
@@ -44,15 +59,23 @@ export class SampleRandom {
  * The batches of a generator: row r of step s is sample s rows + r.
  * @param name Of the task, so that tasks of one seed differ.
  * @param sample Makes a sample, one row of the fields of a batch, of nothing but random numbers.
+ * @param examples Samples of the training split, which then come again. Default: as many as are asked for.
  */
 export function fromSamples<Row extends BatchArrays>(
   name: string,
-  sample: (random: SampleRandom) => Row,
+  sample: (random: SampleRandom, split: Split) => Row,
+  examples: number = Infinity,
 ): (split: Split, rows: number, seed: number) => { batch(step: number, range?: RowRange): Row } {
   return (split, rows, seed) => ({
     batch: (step, { first, count } = { first: 0, count: rows }) => {
       const start = step * rows + first, from = splitSeed(split, seed);
-      return stackRows(Array.from({ length: count }, (_, i) => sample(new SampleRandom(from, `${name} ${start + i}`))));
+      const numberOf = (row: number): number => split === "train" ? row % examples : row;
+      return stackRows(
+        Array.from(
+          { length: count },
+          (_, i) => sample(new SampleRandom(from, `${name} ${numberOf(start + i)}`), split),
+        ),
+      );
     },
   });
 }

@@ -131,6 +131,8 @@ export interface Task<Table extends OptionTable = OptionTable, Batch extends Bat
   readonly summary: string;
   /** Its options. */
   readonly options: Table;
+  /** Options that belong together, such as those of a paper, by name; others are the defaults. */
+  readonly presets?: Readonly<Record<string, Partial<OptionsOf<Table>>>>;
   /** The options that are paths of files or folders to read, where the task reads any; empty ones are not read. */
   readonly reads?: readonly (keyof Table & string)[];
   /**
