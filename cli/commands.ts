@@ -6,7 +6,6 @@ import type { Commands } from "./help.ts";
 import { infoCommand } from "./info.ts";
 import { inspectCommand } from "./inspect.ts";
 import { rememberCommand } from "./remember.ts";
-import { studyCommand } from "./study/study.ts";
 import { trainCommand } from "./train.ts";
 
 /** The commands by name. */
@@ -17,6 +16,5 @@ export const COMMANDS: Commands = {
   remember: rememberCommand,
   fetch: fetchCommand,
   inspect: inspectCommand,
-  study: studyCommand,
   info: infoCommand,
 };

@@ -24,6 +24,7 @@ export type Commands = Readonly<Record<string, Command>>;
 
 /** Tasks that need the source code and are therefore not commands. */
 const TASKS: Readonly<Record<string, string>> = {
+  study: "train and evaluate many models side by side",
   bench: "benchmark kernels, layers and training, also against other libraries",
   compile: "build a single executable",
   test: "run all tests",

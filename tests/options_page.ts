@@ -5,6 +5,7 @@
  * A table stands between `<!-- table: NAME -->` and `<!-- end -->`; {@link TABLES} says which there are.
  */
 import { COMMANDS } from "../cli/commands.ts";
+import { studyCommand } from "../cli/study/study.ts";
 import { type Flag, flagName, type Flags } from "../cli/flags.ts";
 import { KIND_FLAG, MODEL_FLAGS } from "../cli/model_flags.ts";
 import { OPTIMIZER_FLAGS, OPTIMIZER_ROW } from "../cli/optimizer_flags.ts";
@@ -30,9 +31,10 @@ const PAGE = "docs/options.md";
 /** A table, as cells by column; columns that are empty throughout are left out. */
 type Rows = readonly Readonly<Record<string, string>>[];
 
-/** The flags of every command, the benchmark's among them. */
+/** The flags of every command, those of a checkout among them. */
 const FLAGS: Readonly<Record<string, Flags>> = {
   ...Object.fromEntries(Object.entries(COMMANDS).map(([name, { flags }]) => [name, flags])),
+  study: studyCommand.flags,
   bench: BENCH_FLAGS,
 };
 

@@ -1,5 +1,4 @@
 /** Commands of this program in processes of their own, whose output is JSON lines. */
-import { STANDALONE } from "../program.ts";
 import { RUNS } from "../run_folder.ts";
 
 /** What a command printed. */
@@ -26,12 +25,12 @@ export const PERMISSIONS: readonly string[] = [
 /** Runs commands of this program that write to a folder, and to that of compiled kernels. */
 export function commandsIn(folder: string): RunCommand {
   const writable = `--allow-write=${RUNS},${folder.replaceAll(",", ",,")}`;
-  const program = STANDALONE ? [] : ["run", "--quiet", "--no-prompt", ...PERMISSIONS, writable, "main.ts"];
+  const program = ["run", "--quiet", "--no-prompt", ...PERMISSIONS, writable, "main.ts"];
   return (args, signal) => runProgram([...program, ...args], signal);
 }
 
 const runProgram: RunCommand = async (args, signal) => {
-  const child = new Deno.Command(STANDALONE ? Deno.execPath() : "deno", {
+  const child = new Deno.Command("deno", {
     args: [...args],
     stdin: "null",
     stdout: "piped",

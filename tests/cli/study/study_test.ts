@@ -3,7 +3,9 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { PERMISSIONS } from "../../../cli/study/child.ts";
 import { readResults } from "../../../cli/study/results.ts";
 import { waitFor } from "../run_main.ts";
-import { runMain } from "../run_main.ts";
+import { runCommandLine } from "../../../cli/run.ts";
+import { studyCommand } from "../../../cli/study/study.ts";
+import { FakeTerminal } from "../fake_terminal.ts";
 import { withFolder } from "../scratch.ts";
 
 const TINY = "--task recall --task-option pairs=2 --task-option keys=4 --task-option values=4 --batch 2";
@@ -11,11 +13,17 @@ const TINY = "--task recall --task-option pairs=2 --task-option keys=4 --task-op
 function spawnStudy(...args: string[]): Deno.ChildProcess {
   const permissions = ["--no-prompt", "--allow-read", "--allow-write=.scratch", "--allow-run=deno"];
   return new Deno.Command("deno", {
-    args: ["run", "--quiet", ...permissions, "--allow-env=NODEVICE_SELECT", "main.ts", "study", ...args],
+    args: ["run", "--quiet", ...permissions, "--allow-env=NODEVICE_SELECT", "cli/study/main.ts", ...args],
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
   }).spawn();
+}
+
+async function runStudyLine(...args: string[]): Promise<{ readonly code: number; readonly stderr: string }> {
+  const terminal = new FakeTerminal();
+  const code = await runCommandLine({ study: studyCommand }, ["study", ...args], terminal);
+  return { code, stderr: terminal.stderr };
 }
 
 Deno.test("study: one that was killed goes on to the results of one that was not", () =>
@@ -56,7 +64,7 @@ Deno.test("study: one that was killed goes on to the results of one that was not
 
 Deno.test("study: plans are written, and what cannot be is refused in one line", () =>
   withFolder(async (folder) => {
-    const path = `${folder}/plan.json`, written = await runMain("study", "--quick", "--write-plan", path);
+    const path = `${folder}/plan.json`, written = await runStudyLine("--quick", "--write-plan", path);
     assertEquals(written.code, 0);
     assertEquals(JSON.parse(await Deno.readTextFile(path)).name, "quick");
     await Deno.writeTextFile(`${folder}/no.json`, "{");
@@ -68,7 +76,7 @@ Deno.test("study: plans are written, and what cannot be is refused in one line",
       [["--budget", "soon", "--out", `${folder}/x`], /--budget cannot be "soon": write 90m, 2h or 1h30m/],
     ];
     for (const [args, message] of cases) {
-      const { code, stderr } = await runMain("study", ...args);
+      const { code, stderr } = await runStudyLine(...args);
       assertEquals(code, 2, stderr);
       assertMatch(stderr, message);
     }
