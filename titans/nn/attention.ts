@@ -141,12 +141,21 @@ const SEGMENT_KEYS = optionNames<SegmentKeys>({
 export function segmentAttention(query: Tensor, keys: SegmentKeys): Tensor {
   checkNames("segmentAttention", keys, SEGMENT_KEYS);
   const { own, context, persistent } = keys;
-  const groups = [...(persistent ? [persistent] : []), context, own];
+  const groups = [...(persistent ? [persistent] : []), context, own], [, , C, K] = query.shape;
+  if (C === 1) return attendToGroups(query, groups, keys);
   const key = concat(groups.map((group) => group.key), 2), value = concat(groups.map((group) => group.value), 2);
-  const visible = segmentVisibility(query.shape[2], key.shape[2], keys); // [C, S]
-  const scores = mul(scoresOf(query, key), 1 / Math.sqrt(query.shape[3])); // [B, H, C, S]
+  const visible = segmentVisibility(C, key.shape[2], keys); // [C, S]
+  const scores = mul(scoresOf(query, key), 1 / Math.sqrt(K)); // [B, H, C, S]
   // What is hidden is zero by its weight already; said once more, no product computes it.
   return matmul(where(visible, softmax(hide(visible, scores)), 0), value);
+}
+
+/** The same for a single query, which reads keys and values where they are: to join them would take longer. */
+function attendToGroups(query: Tensor, groups: readonly KeysAndValues[], keys: SegmentKeys): Tensor {
+  const counts = groups.map(({ key }) => key.shape[2]), S = counts.reduce((sum, count) => sum + count);
+  const scores = mul(concat(groups.map(({ key }) => scoresOf(query, key)), 3), 1 / Math.sqrt(query.shape[3]));
+  const weights = split(softmax(hide(segmentVisibility(1, S, keys), scores)), counts, 3); // [B, H, 1, S]
+  return groups.map(({ value }, i) => matmul(weights[i], value)).reduce((sum, part) => add(sum, part));
 }
 
 /**
