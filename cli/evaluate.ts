@@ -1,32 +1,49 @@
-/** `evaluate`: measures a trained model on a task. */
+/** `evaluate`: measures a trained model on a task or a benchmark. */
 import { requestDevice } from "../kernels/mod.ts";
-import { evaluateTask, Model, requireFit, type Score, type TaskInstance, taskOf, textTask } from "../titans/mod.ts";
+import { BENCHMARKS, Model, MODEL_OPTIONS, TASKS } from "../titans/mod.ts";
+import { fingerprint } from "../titans/models/memory_file.ts";
 import { findCheckpoint } from "./checkpoint_file.ts";
 import { CHECKPOINT_FLAGS, DEVICE_FLAGS, deviceOptions, OUTPUT_FLAGS } from "./common_flags.ts";
 import { CACHE } from "./data/cache.ts";
-import { judgePairs } from "./data/baseline.ts";
-import { openCorpus } from "./data/corpus.ts";
-import { CommandError, UsageError } from "./errors.ts";
-import { integer, parseFlags, text, type Values } from "./flags.ts";
+import { UsageError } from "./errors.ts";
+import { EvaluationRecord } from "./evaluation_record.ts";
+import { choice, integer, parseFlags, text } from "./flags.ts";
 import type { Command } from "./help.ts";
 import { type Interrupt, listenForInterrupt } from "./interrupt.ts";
+import { measuredOf } from "./measured.ts";
 import { formatCount, formatDuration } from "./progress.ts";
-import { checkRunConfig, recipeOf, type RunConfig } from "./run_config.ts";
-import { latestRun, readConfig, RUNS } from "./run_folder.ts";
-import { type ChosenTask, chosenTask, notedTask, shownTask, TASK_FLAGS, TEXT_TASK } from "./task_flags.ts";
-import { hashSamples, instanceOf } from "./task_source.ts";
+import { latestRun, RUNS } from "./run_folder.ts";
+import { scoreTable } from "./score_table.ts";
+import { notedTask, TASK_FLAGS, taskFlag, TEXT_TASK } from "./task_flags.ts";
 import { fitLine, type Terminal } from "./terminal.ts";
 import { readPaths } from "./user_path.ts";
 
 const FLAGS = {
   ...CHECKPOINT_FLAGS,
-  task: { ...TASK_FLAGS.task, help: "the task to evaluate on", unless: "what it was trained on" },
+  model: {
+    ...choice(
+      Object.keys(MODEL_OPTIONS.model.choices),
+      "takes the newest run of this model; instead of `--checkpoint`",
+    ),
+    unless: "that of the checkpoint",
+  },
+  task: {
+    ...taskFlag({ ...TASKS, ...BENCHMARKS }, "the task or the benchmark to evaluate on"),
+    unless: "what it was trained on",
+  },
   taskOption: { ...TASK_FLAGS.taskOption, unless: "as it was trained" },
   samples: integer("number of test sequences or of windows of held-out text", 512, {
     min: 1,
     max: 2 ** 24,
   }),
   batch: integer("sequences per batch", 16, { min: 1, max: 2 ** 16 }),
+  out: {
+    ...text(
+      "FILE",
+      `file in ${RUNS}/ to which results are appended as JSON lines, part by part; the same evaluation goes on from there after it was stopped`,
+    ),
+    unless: "none",
+  },
   cache: text("DIR", "where prepared texts are", CACHE),
   ...DEVICE_FLAGS,
   ...OUTPUT_FLAGS,
@@ -36,109 +53,66 @@ const FLAGS = {
 export const evaluateCommand: Command = {
   summary: "evaluate a trained model on a task",
   description: [
-    "Evaluates a trained model on the fixed test samples of a task, or on the held-out text of its run.",
-    "Shows each metric with its chance level and the number of predictions.",
+    "Evaluates a trained model on the fixed test samples of a task, on a benchmark, or on the held-out text of its run.",
+    "Shows each metric with its standard error and 95% confidence interval, its chance level, what simple predictors get, and the number of predictions.",
   ].join("\n"),
   examples: [
     ["deno task evaluate", "evaluate the newest run on its own task"],
     ["deno task evaluate --checkpoint runs/recall-lmm-nano", "a given run"],
-    ["deno task evaluate --task-option rounds=2 --json", "a harder version of the task; prints one JSON object"],
+    ["deno task evaluate --model mac --out runs/results.jsonl", "the newest run of MAC; keeps what is measured"],
+    ["deno task evaluate --task-option rounds=2 --json", "a harder version of the task; prints JSON lines"],
   ],
   flags: FLAGS,
   run: evaluate,
 };
 
-/** What is measured. */
-interface Measured {
-  readonly name: string;
-  /** The task with its options, unless it is text. */
-  readonly chosen?: ChosenTask;
-  readonly instance: TaskInstance;
-  readonly samples: number;
-  /** SHA-256 of the first samples, or of the text. */
-  readonly sha256: string;
-  /** Figures of text become those of its bytes, with the bigram baseline. */
-  readonly restate?: (scores: readonly Score[]) => readonly Score[];
-}
-
 async function evaluate(args: readonly string[], terminal: Terminal): Promise<number> {
   const { values } = parseFlags(args, FLAGS, "evaluate"), flags = { ...values, ...readPaths(values) };
+  if (flags.model !== undefined && flags.checkpoint !== undefined) {
+    throw new UsageError("--model takes the newest run of a model: leave it out, or --checkpoint");
+  }
   using interrupt = listenForInterrupt(terminal);
-  const path = flags.checkpoint ?? await latestRun(RUNS);
+  const path = flags.checkpoint ?? await latestRun(RUNS, flags.model);
   const { checkpoint, file } = await findCheckpoint(path, flags.which);
-  const model = new Model(checkpoint.config), trained = notedTask(checkpoint.notes ?? {});
+  const model = new Model(checkpoint.config), { notes = {} } = checkpoint, trained = notedTask(notes);
   const name = flags.task ?? trained?.name ?? TEXT_TASK;
-  const measured = name === TEXT_TASK ? await measuredText(flags, path) : await measuredTask(flags, name, trained);
-  requireFit(model, measured.instance.requires);
-  const device = await requestDevice(deviceOptions(flags));
+  const measured = await measuredOf({ ...flags, name, path, trained, notes });
+  measured.check(model);
+  const weights = model.layout.pack(checkpoint.state.params), { chosen, samples, sha256 } = measured, { batch } = flags;
+  const record = await EvaluationRecord.open({
+    task: name,
+    ...(chosen ? { taskOptions: chosen.options } : {}),
+    samples,
+    sha256,
+    batch,
+    model: model.config.model,
+    weights: fingerprint(weights),
+  }, { path: flags.out, print: flags.json ? (line) => terminal.out(line) : () => {} });
+  if (record.knownCells > 0) terminal.err(`${record.knownCells} parts are known from ${flags.out}\n`);
+  const device = await requestDevice(deviceOptions(flags)), began = performance.now();
   try {
-    const params = device.upload(model.layout.pack(checkpoint.state.params), {
-      shape: [model.layout.size],
-      dtype: "f32",
-    });
-    const began = performance.now();
-    const scores = await evaluateTask(device, {
-      model,
+    const params = device.upload(weights, { shape: [model.layout.size], dtype: "f32" });
+    const scores = await measured.evaluate(device, model, {
       params,
-      task: measured.instance,
-      samples: measured.samples,
-      batch: flags.batch,
+      batch,
       progress: progressOf(terminal, { began, json: flags.json, interrupt }),
+      cells: record,
     });
-    const restated = measured.restate?.(scores) ?? scores, seconds = (performance.now() - began) / 1000;
-    if (flags.json) {
-      const { chosen, sha256, samples } = measured;
-      const facts = { device: device.info.kind, checkpoint: file, step: checkpoint.state.step, seconds };
-      const task = { task: name, ...(chosen ? { taskOptions: chosen.options } : {}), samples, sha256 };
-      terminal.out(`${JSON.stringify({ event: "evaluation", ...task, ...facts, scores: restated })}\n`);
-    } else terminal.out(table(restated, `${file} on ${measured.chosen ? shownTask(measured.chosen) : measured.name}`));
+    const floors = await measured.floors(), seconds = (performance.now() - began) / 1000;
+    record.finish({ device: device.info.kind, checkpoint: file, step: checkpoint.state.step, seconds, scores, floors });
+    if (!flags.json) terminal.out(scoreTable(scores, floors, `${file} on ${measured.title}`));
     return 0;
   } catch (error) {
     if (!(error instanceof Stopped)) throw error;
-    terminal.err("stopped before the end: nothing was measured\n");
+    terminal.err(
+      flags.out === undefined
+        ? "stopped before the end: nothing was measured\n"
+        : `stopped before the end: what was measured is in ${flags.out}; the same command goes on from there\n`,
+    );
     return interrupt.exitCode;
   } finally {
     device.dispose();
   }
-}
-
-type EvaluateFlags = Values<typeof FLAGS>;
-
-async function measuredTask(flags: EvaluateFlags, name: string, trained: ChosenTask | undefined): Promise<Measured> {
-  const defaults = trained?.name === name ? trained.options : undefined;
-  const chosen = chosenTask(taskOf(name), flags.taskOption, defaults), instance = await instanceOf(chosen);
-  return { name, chosen, instance, samples: flags.samples, sha256: await hashSamples(instance) };
-}
-
-/** The held-out text of a run. */
-async function measuredText(flags: EvaluateFlags, path: string): Promise<Measured> {
-  if (flags.taskOption.length > 0) throw new UsageError("--task-option changes nothing with --task text: leave it out");
-  const config = await runConfigOf(path);
-  using corpus = await openCorpus(recipeOf(config), { ...config, cache: flags.cache, documents: false });
-  const { heldOut, train, vocabulary, identity } = corpus, length = config.seqLen;
-  const instance = textTask({ train, heldOut, vocabulary: vocabulary.size, length, windows: flags.samples });
-  const rows = instance.batches("test", flags.samples, 0).batch(0);
-  const samples = (rows.mask as Float32Array).reduce((sum, counts) => sum + counts, 0) / length;
-  const tokens = (rows.tokens as Int32Array).slice(0, samples * (length + 1));
-  const pairs = judgePairs(train.map(({ text }) => text), { tokens, length }, vocabulary);
-  const restate = (scores: readonly Score[]): readonly Score[] =>
-    scores.flatMap((score) =>
-      score.name === "bitsPerByte"
-        ? [
-          { ...score, value: score.value * pairs.tokens / pairs.bytes },
-          { name: "bigramBitsPerByte", value: pairs.bitsPerByte, count: pairs.bytes },
-        ]
-        : [score]
-    );
-  return { name: `held-out text of ${identity.name}`, instance, samples, sha256: identity.sha256, restate };
-}
-
-async function runConfigOf(path: string): Promise<RunConfig> {
-  const stored = await readConfig(path).catch((error: unknown) => {
-    if (error instanceof CommandError) throw error;
-  });
-  if (stored !== undefined) return checkRunConfig(stored, path);
-  throw new UsageError(`${path} is no run folder, which would say what text is held out: give one, or another --task`);
 }
 
 class Stopped extends Error {}
@@ -159,24 +133,4 @@ function progressOf(
     const parts = [`${formatCount(done)} of ${formatCount(total)} sequences`, `ETA ${formatDuration(left)}`];
     terminal.err(`\r\x1b[K${fitLine(parts, terminal)}`);
   };
-}
-
-/** Figures in columns. */
-function table(scores: readonly Score[], title: string): string {
-  const digits = (value: number | undefined): string => value === undefined ? "" : String(Number(value.toPrecision(4)));
-  const rows = [
-    ["figure", "value", "chance", "predictions"],
-    ...scores.map(({ name, value, chance, count }) => [
-      name,
-      digits(value),
-      digits(chance),
-      count === undefined ? "" : formatCount(count),
-    ]),
-  ];
-  const columns = rows[0].map((_, i) => i).filter((i) => rows.some((row, r) => r > 0 && row[i] !== ""));
-  const widths = columns.map((i) => Math.max(...rows.map((row) => row[i].length)));
-  const lines = rows.map((row) =>
-    columns.map((i, c) => (i === 0 ? row[i].padEnd(widths[c]) : row[i].padStart(widths[c]))).join("  ").trimEnd()
-  );
-  return `${title}\n\n${lines.join("\n")}\n`;
 }

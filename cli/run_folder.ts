@@ -170,20 +170,34 @@ export function parseConfig(text: string, path: string): unknown {
 
 /**
  * The run below `root` that was modified last.
+ * @param model Of which model. Default: of any.
  * @throws {UsageError} if there is none.
  */
-export async function latestRun(root: string): Promise<string> {
+export async function latestRun(root: string, model?: string): Promise<string> {
   let latest: { path: string; time: number } | undefined;
   try {
     for await (const entry of Deno.readDir(root)) {
       const path = `${root}/${entry.name}`;
       const info = await Deno.stat(`${path}/${METRICS_FILE}`).catch(() => undefined);
       const time = info?.mtime?.getTime() ?? 0;
-      if (info && (!latest || time > latest.time)) latest = { path, time };
+      if (info && (!latest || time > latest.time) && await isOf(path, model)) latest = { path, time };
     }
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
-  if (!latest) throw new UsageError(`there is no run in ${root}/: train one first with deno task train`);
-  return latest.path;
+  if (latest) return latest.path;
+  throw new UsageError(
+    model === undefined
+      ? `there is no run in ${root}/: train one first with deno task train`
+      : `there is no run of ${model} in ${root}/: train one first with deno task train --model ${model}`,
+  );
+}
+
+/** Whether a run is of a model. */
+async function isOf(path: string, model: string | undefined): Promise<boolean> {
+  if (model === undefined) return true;
+  const config = await readConfig(path).catch(() => undefined) as
+    | { readonly model?: { readonly model?: unknown } }
+    | undefined;
+  return config?.model?.model === model;
 }

@@ -1,5 +1,5 @@
 /** Reads the files that the options of a task name. */
-import { type Task, type TaskFile, type TaskFiles, taskFiles } from "../titans/mod.ts";
+import { type TaskFacts, type TaskFile, type TaskFiles, taskFiles } from "../titans/mod.ts";
 import { CommandError } from "./errors.ts";
 import { reasonOf } from "./files.ts";
 import type { ChosenTask } from "./task_flags.ts";
@@ -9,7 +9,7 @@ import { userPath } from "./user_path.ts";
 const MAX_BYTES = 2 ** 31;
 
 /** All data of a task in memory. @throws {CommandError} naming the path that cannot be read. */
-export async function readTaskFiles(task: Task, { name, options }: ChosenTask): Promise<TaskFiles> {
+export async function readTaskFiles(task: TaskFacts, { name, options }: ChosenTask): Promise<TaskFiles> {
   const byPath: Record<string, readonly TaskFile[]> = {};
   for (const option of task.reads ?? []) {
     const path = String(options[option]);

@@ -1,5 +1,5 @@
 /** Which task a command is about: its name, and its options as `--task-option NAME=VALUE`. */
-import { type Task, TASKS } from "../titans/mod.ts";
+import { type TaskFacts, TASKS } from "../titans/mod.ts";
 import {
   type OptionRow,
   type OptionsOf,
@@ -9,7 +9,7 @@ import {
   resolveOptions,
 } from "../titans/options/option_table.ts";
 import { UsageError } from "./errors.ts";
-import { choice, suggestion, texts } from "./flags.ts";
+import { choice, type Flag, suggestion, texts } from "./flags.ts";
 
 /** Next-token prediction of text, which is no task of the registry: its data is read. */
 export const TEXT_TASK = "text";
@@ -20,19 +20,7 @@ const PRESET = "preset";
 /** The flags. */
 export const TASK_FLAGS = {
   task: {
-    ...choice(
-      [TEXT_TASK, ...Object.keys(TASKS)],
-      "what is learned: the next token of a text, or a task whose data is made",
-    ),
-    words: {
-      [TEXT_TASK]: "the next token of a text",
-      ...Object.fromEntries(
-        Object.values(TASKS).map(({ name, summary, options, presets = {} }) => [
-          name,
-          `${summary} (${[listed(options), ...Object.keys(presets).map((name) => `preset=${name}`)].join(", ")})`,
-        ]),
-      ),
-    },
+    ...taskFlag(TASKS, "what is learned: the next token of a text, or a task whose data is made"),
     unless: TEXT_TASK,
   },
   taskOption: {
@@ -40,6 +28,22 @@ export const TASK_FLAGS = {
     unless: "none",
   },
 } as const;
+
+/** A flag of one of several tasks, or of text. */
+export function taskFlag(tasks: Readonly<Record<string, TaskFacts>>, help: string): Flag<string | undefined> {
+  return {
+    ...choice([TEXT_TASK, ...Object.keys(tasks)], help),
+    words: {
+      [TEXT_TASK]: "the next token of a text",
+      ...Object.fromEntries(
+        Object.values(tasks).map(({ name, summary, options, presets = {} }) => [
+          name,
+          `${summary} (${[listed(options), ...Object.keys(presets).map((name) => `preset=${name}`)].join(", ")})`,
+        ]),
+      ),
+    },
+  };
+}
 
 function listed(options: OptionTable): string {
   return Object.entries(options).map(([name, row]) => `${name}=${row.default}`).join(", ");
@@ -58,7 +62,7 @@ export interface ChosenTask {
  * @param defaults Values of options that are not given. Default: the task's defaults.
  * @throws {UsageError} naming the first that cannot be.
  */
-export function chosenTask(task: Task, given: readonly string[], defaults?: ChosenTask["options"]): ChosenTask {
+export function chosenTask(task: TaskFacts, given: readonly string[], defaults?: ChosenTask["options"]): ChosenTask {
   const options: Record<string, OptionValue> = {};
   for (const text of given) {
     const [name, value] = splitOnce(text);
@@ -84,7 +88,7 @@ export function chosenTask(task: Task, given: readonly string[], defaults?: Chos
 }
 
 /** The options of a preset. @throws {UsageError} if there is none of that name. */
-function presetOf({ name, presets = {} }: Task, preset: string): Readonly<Record<string, OptionValue>> {
+function presetOf({ name, presets = {} }: TaskFacts, preset: string): Readonly<Record<string, OptionValue>> {
   if (Object.hasOwn(presets, preset)) return presets[preset] as Readonly<Record<string, OptionValue>>;
   const names = Object.keys(presets), there = names.length === 0 ? "it has none" : `it has ${names.join(", ")}`;
   throw new UsageError(`--task-option cannot be preset=${preset}: ${there}, of the task ${name}`);

@@ -178,6 +178,7 @@ export {
   type Subject,
   type Task,
   type TaskBatches,
+  type TaskFacts,
   type TaskFile,
   type TaskFiles,
   type TaskInstance,
@@ -187,6 +188,18 @@ export { fromSamples, SampleRandom, splitSeed } from "./tasks/samples.ts";
 export { type Answers, type TokenBatch, tokenRow, tokenTask, type TokenTaskParts } from "./tasks/token_task.ts";
 export { BatchReader, type BatchReaderOptions } from "./tasks/reading.ts";
 export type { ContinuationScore, Scorer, ScoreRequest } from "./tasks/scorer.ts";
+export {
+  asTextModel,
+  type Benchmark,
+  type BenchmarkInstance,
+  type BenchmarkSubject,
+  BYTE_CODEC,
+  defineBenchmark,
+  type ReaderShape,
+  type TextCodec,
+  type TextModel,
+} from "./tasks/benchmark.ts";
+export { BENCHMARKS } from "./tasks/benchmark_registry.ts";
 export { taskOf, TASKS } from "./tasks/registry.ts";
 export { recall, RECALL_OPTIONS, type RecallOptions } from "./tasks/recall/recall.ts";
 export { SINUSOID_OPTIONS, type SinusoidBatch, sinusoids } from "./tasks/sinusoids/sinusoids.ts";
@@ -206,7 +219,14 @@ export { compression, COMPRESSION_OPTIONS, type CompressionBatch } from "./tasks
 export { memorization, MEMORIZATION_OPTIONS } from "./tasks/mad/memorization.ts";
 export { textTask, type TextTaskOptions } from "./tasks/text/text.ts";
 export { intervalOf, meanOf, proportion } from "./tasks/figures.ts";
-export { evaluateTask, type EvaluationCells, type EvaluationOptions, requireFit } from "./tasks/evaluate.ts";
+export {
+  type BenchmarkOptions,
+  evaluateBenchmark,
+  evaluateTask,
+  type EvaluationCells,
+  type EvaluationOptions,
+  requireFit,
+} from "./tasks/evaluate.ts";
 export { type StepProgram, Trainer } from "./train/trainer.ts";
 export type {
   StepInput,

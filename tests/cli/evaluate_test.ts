@@ -1,5 +1,7 @@
 /** `train --task` and `evaluate`: runs on tasks, and figures of any run. */
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { UsageError } from "../../cli/errors.ts";
+import { latestRun } from "../../cli/run_folder.ts";
 import { FakeTerminal } from "./fake_terminal.ts";
 import { runMain, someText } from "./run_main.ts";
 import { withFolder } from "./scratch.ts";
@@ -14,6 +16,7 @@ interface Score {
   readonly value: number;
   readonly chance?: number;
   readonly count?: number;
+  readonly standardError?: number;
 }
 
 Deno.test("evaluate: a run on a task trains, goes on with its samples, and is measured with chance levels", () =>
@@ -38,8 +41,14 @@ Deno.test("evaluate: a run on a task trains, goes on with its samples, and is me
 
     const measure = (...args: string[]) =>
       runMain("evaluate", "--checkpoint", run, "--samples", "8", "--batch", "4", "--device", "cpu", ...args);
-    const { code, stderr, events: [event] } = await measure("--json");
+    const record = `${folder}/results.jsonl`, { code, stderr, events } = await measure("--json", "--out", record);
     assertEquals(code, 0, stderr);
+    const event = events.at(-1)!;
+    assertEquals(events.slice(0, -1).map(({ event, cell }) => [event, cell]), [
+      ["cell", "test samples"],
+      ["cell", "1 pairs"],
+      ["cell", "4 pairs"],
+    ]);
     assertEquals([event.event, event.task, event.sha256, event.samples], [
       "evaluation",
       "recall",
@@ -48,6 +57,23 @@ Deno.test("evaluate: a run on a task trains, goes on with its samples, and is me
     ]);
     const scores = event.scores as unknown as Score[], accuracy = scores.find(({ name }) => name === "accuracy")!;
     assertEquals([accuracy.chance, accuracy.count], [0.25, 16]);
+    assert(accuracy.standardError! > 0);
+    // Stopped within its last part, it goes on there, and the file is the same but for the seconds.
+    const lines = (await Deno.readTextFile(record)).split("\n");
+    assertEquals(lines.length, 5);
+    await Deno.writeTextFile(record, lines.slice(0, 2).join("\n") + "\n" + lines[2].slice(0, 40));
+    const again = await measure("--json", "--out", record);
+    assertEquals(again.stderr, `2 parts are known from ${record}\n`);
+    assertEquals(again.events.map(({ event, cell }) => [event, cell]), [["cell", "4 pairs"], [
+      "evaluation",
+      undefined,
+    ]]);
+    assertEquals(again.events.at(-1)!.scores, event.scores);
+    const whole = (text: string) =>
+      text.split("\n").filter((line) => line.endsWith("}")).map((line) => ({ ...JSON.parse(line), seconds: 0 }));
+    assertEquals(whole(await Deno.readTextFile(record)), whole(lines.join("\n")));
+    assertEquals((await measure("--json", "--out", record)).events.map(({ event }) => event), ["evaluation"]);
+    assertEquals(whole(await Deno.readTextFile(record)).length, 4, "what is complete is not appended again");
     assertEquals(scores.map(({ name }) => name).filter((name) => name.includes("pairs")), [
       "1 pairs: accuracy",
       "4 pairs: accuracy",
@@ -55,10 +81,10 @@ Deno.test("evaluate: a run on a task trains, goes on with its samples, and is me
     const { stdout } = await measure();
     assertMatch(
       stdout,
-      /^\S+ on recall \(pairs 2, rounds 1, keys 4, values 4\)\n\nfigure +value +chance +predictions\nloss +\d/,
+      /^\S+ on recall \(pairs 2, rounds 1, keys 4, values 4\)\n\nfigure +value +std. error +95% interval +chance +predictions\nloss +\d/,
     );
     const harder = await measure("--json", "--task-option", "pairs=4");
-    assertEquals(harder.events[0].taskOptions, { pairs: 4, rounds: 1, keys: 4, values: 4 });
+    assertEquals(harder.events.at(-1)!.taskOptions, { pairs: 4, rounds: 1, keys: 4, values: 4 });
 
     const refused = async (message: RegExp, ...args: string[]): Promise<void> => {
       const { code, stderr } = await runMain(...args);
@@ -88,6 +114,20 @@ Deno.test("evaluate: a run on a task trains, goes on with its samples, and is me
       "sinusoids",
     );
     await refused(/was trained on a task, not on text/, "generate", "--checkpoint", run);
+    await refused(
+      /--model takes the newest run of a model: leave it out, or --checkpoint/,
+      "evaluate",
+      "--model",
+      "lmm",
+      "--checkpoint",
+      run,
+    );
+    const noFile = await measure("--out", folder);
+    assertEquals([noFile.code, noFile.stderr], [
+      1,
+      `error: cannot write ${folder}: it is a folder; choose another name
+`,
+    ]);
     await Deno.writeTextFile(
       `${run}/config.json`,
       JSON.stringify({ ...config, data: { ...config.data, sha256: "0" } }),
@@ -125,7 +165,7 @@ Deno.test("evaluate: a run on text is measured on its held-out text, beside coun
       ...QUIET,
     );
     assertEquals(code, 0, stderr);
-    const scores = new Map((events[0].scores as unknown as Score[]).map(({ name, value }) => [name, value]));
+    const scores = new Map((events.at(-1)!.scores as unknown as Score[]).map(({ name, value }) => [name, value]));
     for (const figure of ["loss", "bitsPerByte", "bigramBitsPerByte", "memoryNorm"]) {
       const [measured, validated] = [scores.get(figure)!, Number(validation[figure])];
       assert(Math.abs(measured - validated) < 1e-5 * validated, `${figure}: ${measured}, in training ${validated}`);
@@ -154,4 +194,20 @@ Deno.test("evaluate: progress is shown on a terminal, and a checkpoint without a
     const other = await runMain("evaluate", "--checkpoint", `${run}/checkpoint.safetensors`, "--task", "text");
     assertEquals(other.code, 2);
     assertMatch(other.stderr, /is no run folder, which would say what text is held out/);
+  }));
+
+Deno.test("evaluate: --model takes the newest run of a model", () =>
+  withFolder(async (folder) => {
+    const put = async (name: string, model: string, at: number) => {
+      await Deno.mkdir(`${folder}/${name}`);
+      await Deno.writeTextFile(`${folder}/${name}/config.json`, JSON.stringify({ model: { model } }));
+      await Deno.writeTextFile(`${folder}/${name}/metrics.jsonl`, "");
+      await Deno.utime(`${folder}/${name}/metrics.jsonl`, at, at);
+    };
+    await put("a", "mac", 1000);
+    await put("b", "lmm", 3000);
+    await put("c", "mac", 2000);
+    assertEquals(await latestRun(folder, "mac"), `${folder}/c`);
+    assertEquals(await latestRun(folder), `${folder}/b`);
+    await assertRejects(() => latestRun(folder, "mal"), UsageError, "no run of mal in");
   }));

@@ -1,12 +1,14 @@
-/** Measuring a trained model on a task: figures with their chance levels. */
+/** Measuring a trained model on a task or a benchmark: figures with their errors and chance levels. */
 import type { Device, DeviceArray } from "../../kernels/mod.ts";
 import { optionNames } from "../../core/options.ts";
 import { checkNames, ConfigError } from "../errors.ts";
 import type { Model } from "../models/model.ts";
 import type { BatchArrays } from "../train/objective.ts";
 import { type Measurement, Validation } from "../train/validation.ts";
+import { type BenchmarkInstance, BYTE_CODEC, type TextCodec, type TextModel } from "./benchmark.ts";
 import { proportion } from "./figures.ts";
-import type { ModelRequirements, Score, TaskInstance } from "./task.ts";
+import { BatchReader } from "./reading.ts";
+import type { ModelRequirements, Score, Subject, TaskInstance } from "./task.ts";
 
 /** Where the figures of the parts of an evaluation are kept, so that one that was stopped can go on. */
 export interface EvaluationCells {
@@ -54,19 +56,12 @@ const REQUIREMENTS = optionNames<ModelRequirements>({ vocabulary: true, features
  */
 export async function evaluateTask(device: Device, options: EvaluationOptions): Promise<readonly Score[]> {
   checkNames("evaluateTask", options, EVALUATION_OPTIONS);
-  const { model, params, task, samples, batch, progress, cells } = options;
+  const { model, params, task, samples, batch } = options;
   requireFit(model, task.requires);
-  const steps = Math.max(1, Math.ceil(samples / batch));
-  let done = 0, total = cells?.known(OWN_SAMPLES) ? 0 : steps * batch;
-  const expect = (samples: number): void => void (total += samples);
-  const advance = (samples: number): void => progress?.(done += samples, total);
-  const cell = async (label: string, measure: () => Promise<readonly Score[]>): Promise<readonly Score[]> => {
-    const known = cells?.known(label);
-    if (known) return known;
-    const scores = await measure();
-    cells?.measured(label, scores);
-    return scores;
-  };
+  const steps = Math.max(1, Math.ceil(samples / batch)),
+    extent = measuring(options),
+    { cell, expect, advance } = extent;
+  if (!options.cells?.known(OWN_SAMPLES)) expect(steps * batch);
   const scoresOf = async (instance: TaskInstance): Promise<readonly Score[]> => {
     const validation = new Validation(device, model, instance, instance.length);
     const data = instance.batches("test", batch, 0);
@@ -87,8 +82,57 @@ export async function evaluateTask(device: Device, options: EvaluationOptions): 
       expect(steps * batch);
       return (await scoresOf(instance)).map((score) => ({ ...score, name: `${label}: ${score.name}` }));
     });
-  const subject = { device, model, params, samples, batch, expect, advance, cell, measure };
+  const subject = { device, model, params, samples, batch, ...extent, measure };
   return [...await cell(OWN_SAMPLES, () => scoresOf(task)), ...await task.evaluate?.(subject) ?? []];
+}
+
+/** Cells and progress of an evaluation. */
+function measuring(
+  { cells, progress }: Pick<EvaluationOptions, "cells" | "progress">,
+): Pick<Subject, "cell" | "expect" | "advance"> {
+  let done = 0, total = 0;
+  return {
+    expect: (samples) => void (total += samples),
+    advance: (samples) => progress?.(done += samples, total),
+    cell: async (label, measure) => {
+      const known = cells?.known(label);
+      if (known) return known;
+      const scores = await measure();
+      cells?.measured(label, scores);
+      return scores;
+    },
+  };
+}
+
+/** What is evaluated on a benchmark, and how much. */
+export interface BenchmarkOptions extends Omit<EvaluationOptions, "task"> {
+  /** The benchmark. */
+  readonly benchmark: BenchmarkInstance;
+  /** How the model's text becomes tokens. Default: tokens are bytes. */
+  readonly codec?: TextCodec;
+}
+
+const BENCHMARK_OPTIONS = optionNames<BenchmarkOptions>({
+  model: true,
+  params: true,
+  benchmark: true,
+  codec: true,
+  samples: true,
+  batch: true,
+  progress: true,
+  cells: true,
+});
+
+/** Evaluates a model of text on a benchmark. */
+export async function evaluateBenchmark(device: Device, options: BenchmarkOptions): Promise<readonly Score[]> {
+  checkNames("evaluateBenchmark", options, BENCHMARK_OPTIONS);
+  const { model, params, benchmark, codec = BYTE_CODEC, samples, batch } = options;
+  const begin = codec.encode("\n")[0];
+  const text: TextModel = {
+    ...codec,
+    reader: (shape) => BatchReader.create({ device, model, params, begin, ...shape }),
+  };
+  return await benchmark.evaluate({ text, samples, batch, ...measuring(options) });
 }
 
 /** The loss, what follows from it, and what is measured beside it. */

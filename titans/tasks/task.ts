@@ -123,8 +123,8 @@ export interface TaskInstance<Batch extends BatchTree = BatchTree> extends Objec
   evaluate?(subject: Subject): Promise<readonly Score[]>;
 }
 
-/** A task. */
-export interface Task<Table extends OptionTable = OptionTable, Batch extends BatchTree = BatchTree> {
+/** What is said of a task before it is made. */
+export interface TaskFacts<Table extends OptionTable = OptionTable> {
   /** What checkpoints and flags call it. */
   readonly name: string;
   /** One line for help texts. */
@@ -135,6 +135,11 @@ export interface Task<Table extends OptionTable = OptionTable, Batch extends Bat
   readonly presets?: Readonly<Record<string, Partial<OptionsOf<Table>>>>;
   /** The options that are paths of files or folders to read, where the task reads any; empty ones are not read. */
   readonly reads?: readonly (keyof Table & string)[];
+}
+
+/** A task. */
+export interface Task<Table extends OptionTable = OptionTable, Batch extends BatchTree = BatchTree>
+  extends TaskFacts<Table> {
   /**
    * Makes objective and data.
    * @param files What `reads` names.

@@ -1,0 +1,107 @@
+/**
+ * An evaluation as JSON lines: one for each part as soon as it is measured, and one for the whole. In a file they are the
+ * record from which the same evaluation goes on after it was stopped; a file may hold many evaluations.
+ */
+import type { EvaluationCells, Score } from "../titans/mod.ts";
+import { sha256Hex } from "./data/sha256.ts";
+import { writeError, writing } from "./files.ts";
+
+/** What tells an evaluation from others, and is said on each of its lines. */
+export type EvaluationFacts = Readonly<Record<string, unknown>>;
+
+/** A line as it is read again. */
+interface StoredLine {
+  readonly event?: unknown;
+  readonly key?: unknown;
+  readonly cell?: unknown;
+  readonly scores?: unknown;
+}
+
+/** The lines of one evaluation. */
+export class EvaluationRecord implements EvaluationCells {
+  readonly #facts: EvaluationFacts;
+  readonly #path: string | undefined;
+  readonly #known = new Map<string, readonly Score[]>();
+  readonly #print: (line: string) => void;
+  #isComplete = false;
+  #started = performance.now();
+  #separator = "";
+
+  private constructor(facts: EvaluationFacts, path: string | undefined, print: (line: string) => void) {
+    this.#facts = facts;
+    this.#path = path;
+    this.#print = print;
+  }
+
+  /**
+   * Reads what is known already.
+   * @param path The file, which need not exist. Default: none.
+   * @param print Receives the lines of what is measured.
+   */
+  static async open(
+    facts: EvaluationFacts,
+    { path, print }: { readonly path?: string; readonly print: (line: string) => void },
+  ): Promise<EvaluationRecord> {
+    const key = (await sha256Hex(new TextEncoder().encode(JSON.stringify(facts)))).slice(0, 16);
+    const record = new EvaluationRecord({ key, ...facts }, path, print);
+    const text = path === undefined ? "" : await contentsOf(path);
+    // A line that a killed process left unfinished is ended first.
+    if (text !== "" && !text.endsWith("\n")) record.#separator = "\n";
+    for (const line of text.split("\n")) record.#learn(line, key);
+    return record;
+  }
+
+  /** Parts that were measured before. */
+  get knownCells(): number {
+    return this.#known.size;
+  }
+
+  known(cell: string): readonly Score[] | undefined {
+    return this.#known.get(cell);
+  }
+
+  measured(cell: string, scores: readonly Score[]): void {
+    const seconds = (performance.now() - this.#started) / 1000;
+    this.#started = performance.now();
+    this.#known.set(cell, scores);
+    this.#write({ event: "cell", ...this.#facts, cell, seconds, scores });
+  }
+
+  /** The line of the whole evaluation; written once, however often it is measured. */
+  finish(result: EvaluationFacts): void {
+    this.#write({ event: "evaluation", ...this.#facts, ...result }, this.#isComplete);
+  }
+
+  #write(event: object, isStored = false): void {
+    const line = `${JSON.stringify(event)}\n`;
+    this.#print(line);
+    if (this.#path === undefined || isStored) return;
+    try {
+      Deno.writeTextFileSync(this.#path, `${this.#separator}${line}`, { append: true });
+      this.#separator = "";
+    } catch (error) {
+      throw writeError(this.#path, error);
+    }
+  }
+
+  #learn(line: string, key: string): void {
+    let stored: StoredLine | null;
+    try {
+      stored = JSON.parse(line) as StoredLine | null;
+    } catch {
+      return;
+    }
+    if (stored?.key !== key) return;
+    if (stored.event === "evaluation") this.#isComplete = true;
+    if (stored.event !== "cell" || typeof stored.cell !== "string" || !Array.isArray(stored.scores)) return;
+    this.#known.set(stored.cell, stored.scores as Score[]);
+  }
+}
+
+/** What a file holds that is to be appended to; it is made if there is none, so that its faults show at once. */
+async function contentsOf(path: string): Promise<string> {
+  return await writing(path, async () => {
+    await Deno.writeTextFile(path, "", { append: true });
+    return await Deno.readTextFile(path);
+  });
+}

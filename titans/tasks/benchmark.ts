@@ -1,0 +1,69 @@
+/**
+ * Benchmarks: what any model of text is measured on, whatever text it was trained on and whatever its tokens are. Unlike
+ * a task, a benchmark is not trained on, and it asks a model nothing but how likely texts are.
+ */
+import type { OptionsOf, OptionTable } from "../options/option_table.ts";
+import type { Scorer } from "./scorer.ts";
+import type { Score, Subject, TaskFacts, TaskFiles } from "./task.ts";
+
+/** How a text becomes tokens. */
+export interface TextCodec {
+  /** The token ids of a text. */
+  encode(text: string): ArrayLike<number>;
+  /** The bytes that a token stands for. */
+  bytesOf(token: number): Uint8Array;
+}
+
+/** The codec of models whose tokens are bytes. */
+export const BYTE_CODEC: TextCodec = {
+  encode: (text) => new TextEncoder().encode(text),
+  bytesOf: (token) => Uint8Array.of(token),
+};
+
+/** How texts are read, see `BatchReaderOptions`. */
+export interface ReaderShape {
+  /** Texts that are read at once. */
+  readonly batch: number;
+  /** Tokens that are read at once. Default: the reader's own choice. */
+  readonly piece?: number;
+}
+
+/** A model of text. */
+export interface TextModel extends TextCodec {
+  /** What reads with it; the caller's to dispose. */
+  reader(shape: ReaderShape): Promise<Scorer & Disposable>;
+}
+
+/** What a benchmark measures, and how much of it: the parts of a `Subject` that have no device. */
+export interface BenchmarkSubject extends Pick<Subject, "samples" | "batch" | "expect" | "advance" | "cell"> {
+  /** The model. */
+  readonly text: TextModel;
+}
+
+/** A benchmark with its options and its data. */
+export interface BenchmarkInstance {
+  /** The figures of a model. */
+  evaluate(subject: BenchmarkSubject): Promise<readonly Score[]>;
+  /** What predictors that learn nothing, or little, get, by their names: see `TaskInstance.floors`. */
+  floors?(samples: number): Promise<Readonly<Record<string, readonly Score[]>>>;
+}
+
+/** A benchmark. */
+export interface Benchmark<Table extends OptionTable = OptionTable> extends TaskFacts<Table> {
+  /**
+   * Reads its data.
+   * @param files What `reads` names.
+   * @throws {ConfigError} if data is missing, or not as it must be.
+   */
+  create(options: OptionsOf<Table>, files?: TaskFiles): BenchmarkInstance;
+}
+
+/** States a benchmark, with its types inferred. */
+export function defineBenchmark<const Table extends OptionTable>(benchmark: Benchmark<Table>): Benchmark<Table> {
+  return benchmark;
+}
+
+/** A scorer as a model of text: of byte models that need no device, such as counts. */
+export function asTextModel(scorer: Scorer, codec: TextCodec = BYTE_CODEC): TextModel {
+  return { ...codec, reader: () => Promise.resolve({ score: scorer.score.bind(scorer), [Symbol.dispose]: () => {} }) };
+}
