@@ -187,11 +187,22 @@ export function attrsKey(attrs: Attrs): string {
 
 /** Where nodes are made: the table of the program being traced or rebuilt, and the scope that is open. */
 export class TraceContext {
-  #table = new Map<string, Node>();
+  /** Nodes by op, attributes and inputs. */
+  #table = new Map<string, Map<string, Map<number | string, Node>>>();
   #nextId = 0;
   #nextUnique = 0;
   /** The innermost open scope. */
   scope: Scope = { depth: 0, closed: false };
+
+  /** The nodes that differ in their inputs alone. */
+  #alike(op: OpDef, attrs: Attrs): Map<number | string, Node> {
+    let byAttrs = this.#table.get(op.name);
+    if (!byAttrs) this.#table.set(op.name, byAttrs = new Map());
+    const key = attrsKey(attrs);
+    let alike = byAttrs.get(key);
+    if (!alike) byAttrs.set(key, alike = new Map());
+    return alike;
+  }
 
   /** The number of nodes made so far. */
   get nodeCount(): number {
@@ -239,10 +250,7 @@ export class TraceContext {
       }
       if (!scope || input.node.scope.depth > scope.depth) scope = input.node.scope;
     }
-    let key = op.name;
-    for (const { node, output } of inputs) key += output === 0 ? ` ${node.id}` : ` ${node.id}.${output}`;
-    key += attrsKey(attrs);
-    const present = this.#table.get(key);
+    const alike = this.#alike(op, attrs), key = keyOfInputs(inputs), present = alike.get(key);
     if (present) return present;
     const types = op.infer(inputs, attrs);
     const outputs: Tensor[] = [];
@@ -259,9 +267,24 @@ export class TraceContext {
       checkDType(type.dtype, `make a tensor by ${op.name}`);
       outputs.push(new Tensor(node, i, type.shape, type.dtype));
     });
-    this.#table.set(key, node);
+    alike.set(key, node);
     return node;
   }
+}
+
+/** Node numbers below this are told apart in one number for two of them. */
+const MOST_NODES = 2 ** 26;
+
+/** Equal for equal inputs of an op: a number for one or two, which is found faster than a text. */
+function keyOfInputs(inputs: readonly Tensor[]): number | string {
+  const [first, second] = inputs, { length } = inputs;
+  if (length === 1 && first.output === 0) return first.node.id;
+  if (length === 2 && first.output === 0 && second.output === 0 && second.node.id < MOST_NODES) {
+    return (first.node.id + 1) * MOST_NODES + second.node.id;
+  }
+  let key = "";
+  for (const { node, output } of inputs) key += output === 0 ? ` ${node.id}` : ` ${node.id}.${output}`;
+  return key;
 }
 
 const ROOT_SCOPE: Scope = { depth: 0, closed: false };

@@ -4,7 +4,7 @@
  */
 import { allocating } from "./allocate.ts";
 import { invariant, ShapeError } from "./errors.ts";
-import type { Graph, Tensor } from "./graph.ts";
+import type { Graph, Node, Tensor } from "./graph.ts";
 import type { NdArray } from "./op.ts";
 import { formatType, sameShape, sizeOfShape } from "./shape.ts";
 
@@ -21,7 +21,7 @@ export function interpret(graph: Graph, inputs: readonly NdArray[]): NdArray[] {
     inputs.length === graph.inputs.length,
     `a graph of ${graph.inputs.length} inputs is given ${inputs.length}`,
   );
-  const values = new Map<Tensor, NdArray>();
+  const values: (NdArray | undefined)[] = [];
   graph.inputs.forEach((tensor, i) => {
     if (!sameShape(tensor.shape, inputs[i].shape) || inputs[i].data.length !== sizeOfShape(tensor.shape)) {
       throw new ShapeError(
@@ -30,37 +30,68 @@ export function interpret(graph: Graph, inputs: readonly NdArray[]): NdArray[] {
         }: the program expects ${formatType(tensor)}`,
       );
     }
-    values.set(tensor, inputs[i]);
+    values.push(inputs[i]);
   });
-  const lastUse = lastUses(graph);
-  graph.nodes.forEach((node, position) => {
-    const { op, attrs, outputs } = node, args = node.inputs.map((input) => values.get(input)!);
+  const { steps, outputs } = orderOf(graph);
+  for (const { node, reads, writes, dead } of steps) {
+    const { op, attrs } = node, args = reads.map((at) => values[at]!);
     const results = allocating(
       `compute ${op.name}`,
-      outputs,
+      node.outputs,
       Float64Array.BYTES_PER_ELEMENT,
-      () => op.reference(args, attrs, outputs),
+      () => op.reference(args, attrs, node.outputs),
     );
-    node.outputs.forEach((tensor, i) => {
+    node.outputs.forEach(({ shape, dtype }, i) => {
+      const size = sizeOfShape(shape);
       invariant(
-        results[i].length === sizeOfShape(tensor.shape),
-        `the reference of ${node.op.name} gave ${results[i].length} elements for ${formatType(tensor)}`,
+        results[i].length === size,
+        `the reference of ${op.name} gave ${results[i].length} elements of ${size}`,
       );
-      if (!values.has(tensor)) values.set(tensor, { shape: tensor.shape, dtype: tensor.dtype, data: results[i] });
+      if (writes[i] >= 0) values[writes[i]] = { shape, dtype, data: results[i] };
     });
-    for (const dead of lastUse[position]) values.delete(dead);
-  });
-  return graph.outputs.map((tensor) => values.get(tensor)!);
+    for (const at of dead) values[at] = undefined;
+  }
+  return outputs.map((at) => values[at]!);
 }
 
-/** For each node, the tensors that are dead after it. */
-function lastUses(graph: Graph): Tensor[][] {
-  const last = new Map<Tensor, number>();
-  graph.nodes.forEach((node, position) => {
-    for (const tensor of [...node.inputs, ...node.outputs]) last.set(tensor, position);
+/** A node with the places of what it reads and writes in the list of values, and what is dead after it. */
+interface Step {
+  readonly node: Node;
+  readonly reads: readonly number[];
+  /** One for each output; -1 where the tensor is an input of the graph, whose value stays. */
+  readonly writes: readonly number[];
+  readonly dead: readonly number[];
+}
+
+/** In which order a graph's nodes run, with values by their places: first the graph's inputs. */
+interface Order {
+  readonly steps: readonly Step[];
+  readonly outputs: readonly number[];
+}
+
+/** The body of a loop is evaluated once per step. */
+const orders = new WeakMap<Graph, Order>();
+
+function orderOf(graph: Graph): Order {
+  const known = orders.get(graph);
+  if (known) return known;
+  const places = new Map<Tensor, number>(), last = new Map<number, number>();
+  graph.inputs.forEach((tensor, i) => places.set(tensor, i));
+  let count = graph.inputs.length;
+  const placed = graph.nodes.map((node, position) => {
+    const reads = node.inputs.map((input) => places.get(input)!);
+    const writes = node.outputs.map((tensor) => {
+      if (places.has(tensor)) return -1;
+      places.set(tensor, count);
+      return count++;
+    });
+    for (const at of [...reads, ...writes]) if (at >= 0) last.set(at, position);
+    return { node, reads, writes, dead: [] as number[] };
   });
-  for (const output of graph.outputs) last.delete(output);
-  const dead: Tensor[][] = graph.nodes.map(() => []);
-  for (const [tensor, position] of last) dead[position].push(tensor);
-  return dead;
+  const outputs = graph.outputs.map((tensor) => places.get(tensor)!);
+  for (const at of outputs) last.delete(at);
+  for (const [at, position] of last) placed[position].dead.push(at);
+  const order = { steps: placed, outputs };
+  orders.set(graph, order);
+  return order;
 }

@@ -3,7 +3,7 @@
  * primitives defined in core; `ops` gives them their public functions.
  */
 import type { DType, Type } from "./dtype.ts";
-import { roundTo } from "./dtype.ts";
+import { isFloat, roundTo } from "./dtype.ts";
 import { DTypeError, ShapeError } from "./errors.ts";
 import { apply, type Tensor } from "./graph.ts";
 import type { Attrs, MapOp, SourceOp } from "./op.ts";
@@ -60,7 +60,11 @@ export const addOp: MapOp<Attrs> = {
     }
     return [lhs];
   },
-  reference: ([lhs, rhs], _attrs, [{ dtype }]) => [lhs.data.map((value, i) => roundTo(dtype, value + rhs.data[i]))],
+  reference: ([lhs, rhs], _attrs, [{ dtype }]) => {
+    const x = lhs.data, y = rhs.data, out = new Float64Array(x.length);
+    for (let i = 0; i < out.length; i++) out[i] = x[i] + y[i];
+    return [isFloat(dtype) ? out : out.map((value) => roundTo(dtype, value))];
+  },
   lower: (e, [lhs, rhs]) => e.binary("add", lhs, rhs),
   vjp: ({ cotangents: [g], needs }) => needs.map((needed) => (needed ? g : undefined)),
   rewrite: ([lhs, rhs]) => (splatValue(lhs) === 0 ? rhs : splatValue(rhs) === 0 ? lhs : undefined),

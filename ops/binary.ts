@@ -24,12 +24,14 @@ function partials(left: Partial, right: Partial): Vjp<Attrs> {
 interface Definition {
   readonly domain: Domain;
   readonly scalar: (x: number, y: number, dtype: DType) => number;
+  /** As `scalar` for all elements of floats, for an op in which the interpreter spends much of its time. */
+  readonly floats?: (x: Float64Array, y: Float64Array) => Float64Array;
   readonly vjp: Vjp<Attrs>;
   readonly lower: BinaryOp;
   readonly rewrite?: (x: Tensor, y: Tensor) => Tensor | undefined;
 }
 
-function define(name: string, { domain, scalar, vjp, lower, rewrite }: Definition): MapOp<Attrs> {
+function define(name: string, { domain, scalar, floats, vjp, lower, rewrite }: Definition): MapOp<Attrs> {
   return {
     name,
     kind: "map",
@@ -39,11 +41,12 @@ function define(name: string, { domain, scalar, vjp, lower, rewrite }: Definitio
       checkSameShape(name, x, y);
       return [{ shape: x.shape, dtype: x.dtype }];
     },
-    reference: (
-      [x, y],
-      _attrs,
-      [{ dtype }],
-    ) => [x.data.map((value, i) => roundTo(dtype, scalar(value, y.data[i], dtype)))],
+    reference: ([x, y], _attrs, [{ dtype }]) => {
+      if (floats && isFloat(dtype)) return [floats(x.data, y.data)];
+      const lhs = x.data, rhs = y.data, out = new Float64Array(lhs.length);
+      for (let i = 0; i < out.length; i++) out[i] = scalar(lhs[i], rhs[i], dtype);
+      return [isFloat(dtype) ? out : out.map((value) => roundTo(dtype, value))];
+    },
     lower: (e, [x, y]) => e.binary(lower, x, y),
     vjp,
     ...(rewrite && { rewrite: ([x, y]: readonly Tensor[]) => rewrite(x, y) }),
@@ -62,6 +65,11 @@ export const mulOp: MapOp<Attrs> = define("mul", {
   domain: "number",
   // A product of two 32-bit integers does not fit a double's mantissa; imul keeps its low 32 bits exactly.
   scalar: (x, y, dtype) => (isFloat(dtype) ? x * y : Math.imul(x, y)),
+  floats: (x, y) => {
+    const out = new Float64Array(x.length);
+    for (let i = 0; i < out.length; i++) out[i] = x[i] * y[i];
+    return out;
+  },
   lower: "mul",
   vjp: partials((g, _x, y) => mul(g, y), (g, x) => mul(g, x)),
   // Not x * 0 = 0: it would hide NaN and infinity.

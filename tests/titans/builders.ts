@@ -1,7 +1,7 @@
 /** Tiny memories and tiny models, and what they are given: what the suites of this folder share. */
 import { valueAndGrad } from "../../core/grad.ts";
 import { isTensor, type Tensor } from "../../core/graph.ts";
-import { mapLeaves, type MapTree } from "../../core/tree.ts";
+import { flatten, mapLeaves, type MapTree } from "../../core/tree.ts";
 import { add, concat, equal, iota, mul, sliceAxis, sum } from "../../ops/mod.ts";
 import { chunkedMemory, type ChunkedMemoryOptions } from "../../titans/mixers/titans/chunked_memory.ts";
 import { defineConfig, type ModelConfig } from "../../titans/models/config.ts";
@@ -11,7 +11,7 @@ import type { Memory, MemoryNetwork, MemorySequence, MemoryState } from "../../t
 import { readToken } from "../../titans/mixers/titans/memory_decode.ts";
 import { findMixer, type MixerName, MIXERS } from "../../titans/mixers/registry.ts";
 import { Model, type ModelState, type Observation } from "../../titans/models/model.ts";
-import { noise, type Runner, type Value } from "./runners.ts";
+import { isValue, noise, prepareReference, reference, type Runner, type Value, type ValuesOf } from "./runners.ts";
 
 /** All that a memory takes, as a tree. */
 export interface MemoryInputs<Leaf> {
@@ -243,12 +243,30 @@ export async function readModel(
   tokens: Value,
   state?: unknown,
 ): Promise<{ logits: Value; state: unknown }> {
-  const forward = (
-    flat: Tensor,
-    tokens: Tensor,
-    before: { state?: ModelState },
-  ): { logits: Tensor; state: ModelState } => model.forward(model.unflatten(flat), tokens, before);
-  return await run(forward, [params, tokens, (state ? { state } : {}) as never]);
+  const forward: Forward = (flat, tokens, before) => model.forward(model.unflatten(flat), tokens, before);
+  const args = [params, tokens, state ? { state } : {}] as unknown as ValuesOf<Parameters<Forward>>;
+  return await (run === reference ? preparedFor(model, forward, args)(args) : run(forward, args));
+}
+
+type Forward = (
+  flat: Tensor,
+  tokens: Tensor,
+  before: { state?: ModelState },
+) => { logits: Tensor; state: ModelState };
+
+type Prepared = (args: ValuesOf<Parameters<Forward>>) => MapTree<ReturnType<Forward>, Tensor, Value>;
+
+/** What the reference traced before, for each model by the shapes of its arguments. */
+const prepared = new WeakMap<Model, Map<string, Prepared>>();
+
+function preparedFor(model: Model, forward: Forward, args: ValuesOf<Parameters<Forward>>): Prepared {
+  const known = prepared.get(model) ?? new Map<string, Prepared>();
+  prepared.set(model, known);
+  const { leaves, paths } = flatten(args, isValue);
+  const shapes = leaves.map(({ shape, dtype }, i) => `${paths[i]} ${dtype ?? "f32"}[${shape.join()}]`).join(";");
+  const found = known.get(shapes) ?? prepareReference(forward, args);
+  known.set(shapes, found);
+  return found;
 }
 
 /** Rows `start` to `end` of logits [B, T, V], counted through the batch. */
