@@ -30,7 +30,7 @@ Deno.test("terminal: parts of a line are left out from its end, and a single one
 Deno.test("terminal: Ctrl-C within a long step is answered, and a second one ends it at once", () =>
   withFolder(async (folder) => {
     await Deno.writeTextFile(`${folder}/text.txt`, someText(20_000));
-    // Steps of some seconds.
+    // Steps of a second.
     const slow = [
       "--device",
       "reference",
@@ -41,7 +41,7 @@ Deno.test("terminal: Ctrl-C within a long step is answered, and a second one end
       "--blocks",
       "1",
       "--batch",
-      "32",
+      "8",
       "--seq-len",
       "64",
       "--eval-bytes",

@@ -116,15 +116,14 @@ for (const [m, [name]] of MEMORY_MODELS.entries()) {
         const { logits, state } = model.forward(model.unflatten(flat), tokens);
         return { logits, state };
       };
-      const { logits, state } = await reference(parallel, [params, tokens]);
-      const memories = memoryStates(state as unknown as ModelState) as unknown as {
-        weights: Value[];
-        surprise: Value[];
-      }[];
-      const weights = [logits, ...memories.flatMap(({ weights, surprise }) => [...weights, ...surprise])].map((
-        { shape },
-        i,
-      ) => noise(shape, 20 + i));
+      const memories = await reference((flat: Tensor) => memoryStates(model.initialState(model.unflatten(flat), 1)), [
+        params,
+      ]);
+      const shapes = [
+        [1, T, model.config.vocabulary],
+        ...memories.flatMap((m) => [...m.weights, ...m.surprise].map(({ shape }) => shape)),
+      ];
+      const weights = shapes.map((shape, i) => noise(shape, 20 + i));
       const expected = await reference(withGradient((flat, tokens) => tokenLoop(model, flat, tokens)), [
         params,
         tokens,
