@@ -3,7 +3,7 @@ import { isTensor, type Tensor } from "../../core/graph.ts";
 import { isSpec, type Spec, spec, trace } from "../../core/trace.ts";
 import { flatten, mapLeaves, type MapTree } from "../../core/tree.ts";
 import type { Model, ModelState } from "./model.ts";
-import type { ModelParameters } from "./model_parameters.ts";
+import type { Network } from "./network.ts";
 import type { StoredTensor } from "./safetensors.ts";
 
 /** The types of a model's state after any token, for one text. */
@@ -12,13 +12,13 @@ export function stepSpecs(model: Model): MapTree<ModelState, Tensor, Spec> {
 }
 
 /** The types of a model's state at a boundary, for `batch` texts. */
-export function boundarySpecs(model: Model, batch: number): MapTree<ModelState, Tensor, Spec> {
+export function boundarySpecs(model: Network, batch: number): MapTree<ModelState, Tensor, Spec> {
   return specsOf(model, (params) => model.initialState(params, batch));
 }
 
-function specsOf(
-  model: Model,
-  make: (params: ModelParameters<Tensor>) => ModelState,
+function specsOf<Params>(
+  model: Network<Params>,
+  make: (params: Params) => ModelState,
 ): MapTree<ModelState, Tensor, Spec> {
   let specs: MapTree<ModelState, Tensor, Spec> | undefined;
   trace((flat: Tensor) => {

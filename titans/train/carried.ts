@@ -5,7 +5,8 @@ import { mapLeaves, type MapTree } from "../../core/tree.ts";
 import type { Device, DeviceArray } from "../../kernels/mod.ts";
 import { ConfigError } from "../errors.ts";
 import { boundarySpecs, mismatchOf, namedLeaves } from "../models/decode.ts";
-import type { Model, ModelState } from "../models/model.ts";
+import type { ModelState } from "../models/model.ts";
+import type { Network } from "../models/network.ts";
 import type { StoredTensor } from "../models/safetensors.ts";
 
 /** The states of the rows of a step, in device memory. */
@@ -19,7 +20,10 @@ export function isDeviceArray(value: unknown): value is DeviceArray {
 }
 
 /** The types of the carried state: [A, B, ...]. */
-export function carriedSpecs(model: Model, { batch, accumulate }: { batch: number; accumulate: number }): CarriedSpecs {
+export function carriedSpecs(
+  model: Network,
+  { batch, accumulate }: { batch: number; accumulate: number },
+): CarriedSpecs {
   return mapLeaves(
     boundarySpecs(model, batch),
     isSpec,
@@ -66,7 +70,7 @@ export function disposeCarried(carried: CarriedArrays): void {
 /** Checks that texts can continue from window to window.
  * @throws {ConfigError} if states are not where windows end, or the model holds only so many tokens.
  */
-export function checkStreams({ interval, maxLength }: Model, length: number): void {
+export function checkStreams({ interval, maxLength }: Network, length: number): void {
   if (length % interval !== 0) {
     throw new ConfigError(
       `Cannot stream with windows of ${length} tokens: the length must be a multiple of ${interval}, where states are`,

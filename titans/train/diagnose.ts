@@ -14,8 +14,7 @@ import type { ArrayLeaf, Device, DeviceArray } from "../../kernels/mod.ts";
 import { div, maximum } from "../../ops/mod.ts";
 import type { Axis, Remedy } from "../mixers/mixer_interface.ts";
 import { boundarySpecs } from "../models/decode.ts";
-import type { Model } from "../models/model.ts";
-import type { ModelParameters } from "../models/model_parameters.ts";
+import type { Network } from "../models/network.ts";
 import { type CarriedArrays, isDeviceArray } from "./carried.ts";
 import { forwardLoss, type StepBatch } from "./gradient.ts";
 import type { BatchArray, BatchArrays, Objective } from "./objective.ts";
@@ -64,7 +63,7 @@ interface Seen extends Label {
  * `blocks.1.lmm.surprise at token 37 of window 2, head 0`. If all are finite, a text that says so and names the one
  * with the greatest element.
  */
-export async function firstBadTensor(device: Device, model: Model, step: FailedStep): Promise<string> {
+export async function firstBadTensor(device: Device, model: Network, step: FailedStep): Promise<string> {
   const { params, shape: { length } } = step;
   const flat = await params.read() as Float32Array;
   const parameters = model.layout.entries.map(({ name, offset, size }) =>
@@ -103,7 +102,7 @@ export async function firstBadTensor(device: Device, model: Model, step: FailedS
  * What may be the cause of a failure before the first update, when no learning rate can be, and what to do.
  * @param tensor As {@link firstBadTensor} names it, where it was found.
  */
-export function causeBeforeUpdates(model: Model, tensor = ""): string {
+export function causeBeforeUpdates(model: Network, tensor = ""): string {
   if (tensor.startsWith("parameter")) {
     return "and nothing was learned yet: look at the parameters that training began with";
   }
@@ -120,13 +119,13 @@ export function causeBeforeUpdates(model: Model, tensor = ""): string {
 }
 
 /** What the mixers of a model would change where numbers overflow before the first update, each option once. */
-export function remediesOf(model: Model): readonly Remedy[] {
+export function remediesOf(model: Network): readonly Remedy[] {
   const all = model.layers.flatMap(({ mixer, options }) => mixer.remedies?.(options) ?? []);
   return [...new Map(all.map((remedy) => [remedy.option, remedy])).values()];
 }
 
 /** The batches of a step on the host, one after the other, and their types. */
-async function batchesOf(model: Model, { objective, data, shape, carried }: FailedStep): Promise<{
+async function batchesOf(model: Network, { objective, data, shape, carried }: FailedStep): Promise<{
   readonly specs: MapTree<StepBatch, Tensor, Spec>;
   readonly batches: readonly MapTree<StepBatch, Tensor, ArrayLeaf>[];
 }> {
@@ -158,7 +157,8 @@ async function batchesOf(model: Model, { objective, data, shape, carried }: Fail
 }
 
 /** Tokens that are computed together in all blocks: those of the largest group of which the others are parts, or all. */
-function tokensTogether({ layers }: Model, length: number): number {
+function tokensTogether({ layers }: Network, length: number): number {
+  if (layers.length === 0) return length;
   const groups = layers.map(({ layer }) => layer.together ?? length), largest = Math.max(...groups);
   return groups.every((group) => largest % group === 0) ? largest : length;
 }
@@ -175,9 +175,9 @@ interface Flow {
 }
 
 /** All that passes in a step, in the order of the flow; `labels` becomes what each is. */
-function flow(model: Model, objective: Objective, labels: Label[]): (flat: Tensor, batch: StepBatch) => Flow {
+function flow(model: Network, objective: Objective, labels: Label[]): (flat: Tensor, batch: StepBatch) => Flow {
   return (flat, batch) => {
-    const loss = (params: ModelParameters<Tensor>): [Tensor, Tensor[]] => {
+    const loss = (params: unknown): [Tensor, Tensor[]] => {
       const between: Tensor[] = [];
       const see = (name: string, tensor: Tensor, axes: readonly Axis[]): void => {
         if (!axes.includes("time")) return;
@@ -197,7 +197,7 @@ function flow(model: Model, objective: Objective, labels: Label[]): (flat: Tenso
 }
 
 /** The gradient of each parameter, in the order in which the backward pass reaches them. */
-function gradients(model: Model, data: ArrayLike<number>): Seen[] {
+function gradients(model: Network, data: ArrayLike<number>): Seen[] {
   const rank = (name: string): number => {
     if (name === "head") return -2;
     if (name === "norm") return -1;

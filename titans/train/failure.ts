@@ -1,5 +1,5 @@
 /** Error messages for failed training steps. */
-import type { Model } from "../models/model.ts";
+import type { Network } from "../models/network.ts";
 import { causeBeforeUpdates } from "./diagnose.ts";
 import { LARGEST } from "./update.ts";
 
@@ -17,7 +17,7 @@ export function failureText(
     readonly what: string;
     /** The first tensor that is not finite, where it was found. */
     readonly tensor?: string;
-    readonly model: Model;
+    readonly model: Network;
   },
 ): string {
   const found = tensor === undefined ? "" : ` (first bad tensor: ${tensor})`;

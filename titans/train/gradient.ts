@@ -7,8 +7,8 @@ import { isTensor, type Tensor } from "../../core/graph.ts";
 import { scan } from "../../core/scan.ts";
 import { flatten, mapLeaves } from "../../core/tree.ts";
 import { add, expandDims, greater, reshape, sliceAxis, squeeze, where, zerosLike } from "../../ops/mod.ts";
-import type { ForwardOptions, ForwardResult, Model, ModelState } from "../models/model.ts";
-import type { ModelParameters } from "../models/model_parameters.ts";
+import type { ForwardOptions, ForwardResult, ModelState } from "../models/model.ts";
+import type { Network } from "../models/network.ts";
 import type { BatchTree, Objective, Weighted } from "./objective.ts";
 import type { GradientSums } from "./update.ts";
 
@@ -39,9 +39,9 @@ export interface BatchGradient extends GradientSums {
  * @returns From flat parameters [P] and a step's batches [A, B, ...], which go through the model one after the other, to
  * sums.
  */
-export function gradient(model: Model, objective: Objective): (params: Tensor, batch: StepBatch) => BatchGradient {
+export function gradient(model: Network, objective: Objective): (params: Tensor, batch: StepBatch) => BatchGradient {
   const one = (flat: Tensor, batch: StepBatch): BatchGradient => {
-    const loss = (params: ModelParameters<Tensor>): [lossSum: Tensor, rest: [weight: Tensor, state: ModelState]] => {
+    const loss = (params: unknown): [lossSum: Tensor, rest: [weight: Tensor, state: ModelState]] => {
       const { loss: { sum, weight }, result } = forwardLoss(model, objective, params, batch);
       return [sum, [weight, result.state]];
     };
@@ -80,9 +80,9 @@ export function addSums(lhs: GradientSums, rhs: GradientSums): GradientSums {
 
 /** The loss of one batch, [B, ...], and the output of the model. */
 export function forwardLoss(
-  model: Model,
+  model: Network,
   objective: Objective,
-  params: ModelParameters<Tensor>,
+  params: unknown,
   { data, carried }: StepBatch,
   options: ForwardOptions = {},
 ): { readonly loss: Weighted; readonly result: ForwardResult } {
@@ -94,8 +94,8 @@ export function forwardLoss(
 
 /** The state before a batch: that of the beginning for rows that start afresh, a constant, what is carried for others. */
 export function resumedState(
-  model: Model,
-  params: ModelParameters<Tensor>,
+  model: Network,
+  params: unknown,
   { state, fresh }: CarriedRows,
 ): ModelState {
   const B = fresh.shape[0], begins = greater(fresh, 0.5);

@@ -2,14 +2,14 @@
 import { type Spec, spec } from "../../core/trace.ts";
 import type { Device, DeviceArray } from "../../kernels/mod.ts";
 import { ConfigError } from "../errors.ts";
-import type { Model } from "../models/model.ts";
+import type { Network } from "../models/network.ts";
 import type { NamedArrays } from "../nn/parameters.ts";
 import { ITERATE, type OptimizerConfig, optimizerName, stateSlots } from "./optimizer_config.ts";
 import type { StoredOptimizer, TrainingState } from "./training.ts";
 import type { OptimizerState } from "./update.ts";
 
 /** The types of a state. */
-export function optimizerSpecs(model: Model, config: OptimizerConfig): OptimizerState<Spec> {
+export function optimizerSpecs(model: Network, config: OptimizerConfig): OptimizerState<Spec> {
   const flat = spec([model.layout.size]);
   return { params: flat, ...Object.fromEntries(stateSlots(config).map((slot) => [slot, flat])) };
 }
@@ -21,7 +21,7 @@ export function optimizerSpecs(model: Model, config: OptimizerConfig): Optimizer
  */
 export function uploadState(
   device: Device,
-  model: Model,
+  model: Network,
   { config, params, state }: {
     readonly config: OptimizerConfig;
     readonly params: NamedArrays;
@@ -42,7 +42,7 @@ export function uploadState(
 
 /** Copies a state to the host. */
 export async function downloadState(
-  model: Model,
+  model: Network,
   config: OptimizerConfig,
   state: OptimizerState<DeviceArray>,
 ): Promise<Pick<TrainingState, "params" | "optimizer">> {

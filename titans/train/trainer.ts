@@ -13,9 +13,9 @@ import { type Spec, spec } from "../../core/trace.ts";
 import type { MapTree } from "../../core/tree.ts";
 import { compile } from "../../kernels/compile.ts";
 import type { ArrayLeaf, Device, DeviceArray, Program } from "../../kernels/mod.ts";
-import type { ModelConfig } from "../models/config.ts";
 import { checkNames, ConfigError, TrainingError } from "../errors.ts";
 import type { Model } from "../models/model.ts";
+import type { Network } from "../models/network.ts";
 import {
   type CarriedArrays,
   carriedSpecs,
@@ -57,10 +57,10 @@ interface PendingReport {
   readonly report: DeviceArray;
 }
 
-/** A model in training on a device. The device stays the caller's. */
-export class Trainer {
+/** A model, or any other network, in training on a device. The device stays the caller's. */
+export class Trainer<N extends Network = Model> {
   /** What is trained. */
-  readonly model: Model;
+  readonly model: N;
   /** How it is updated. */
   readonly optimizer: OptimizerConfig;
   /** The extents of a step. */
@@ -83,7 +83,7 @@ export class Trainer {
   #reports: StepMetrics[] = [];
   #failure?: TrainingError;
 
-  private constructor(device: Device, program: StepProgram, options: TrainerParts) {
+  private constructor(device: Device, program: StepProgram, options: TrainerParts<N>) {
     const { model, objective, optimizer, shape, state, seed, stream = false } = options;
     this.model = model;
     this.objective = objective;
@@ -107,7 +107,7 @@ export class Trainer {
    * @throws {ConfigError} if an extent is not a positive integer, or the state is of another optimizer; CompileError or
    * DeviceError if the device cannot do it.
    */
-  static async create(device: Device, options: TrainerOptions): Promise<Trainer> {
+  static async create<N extends Network = Model>(device: Device, options: TrainerOptions<N>): Promise<Trainer<N>> {
     checkNames("Trainer.create", options, TRAINER_OPTIONS);
     checkTrainingShape(options.shape);
     const { batch, length, accumulate = 1 } = options.shape, optimizer = defineOptimizer(options.optimizer);
@@ -119,14 +119,14 @@ export class Trainer {
     const { model, state, stream = false, masked = false } = options;
     if (stream) checkStreams(model, length);
     if (state) requireSameOptimizer(optimizer, state.optimizer);
-    const parts: TrainerParts = {
+    const parts: TrainerParts<N> = {
       ...options,
       optimizer,
       shape: { batch, length, accumulate },
       objective: options.objective ?? nextToken({ masked: masked || stream }),
       ownObjective: options.objective !== undefined,
     };
-    return new Trainer(device, await compileStep(device, parts), parts);
+    return new Trainer<N>(device, await compileStep(device, parts), parts);
   }
 
   /** Steps done, those included whose losses have not been read. */
@@ -144,9 +144,14 @@ export class Trainer {
     readonly step: number;
     readonly device: string;
     readonly shape: Required<TrainingShape>;
-    readonly model: ModelConfig;
+    readonly model: ReturnType<N["toJSON"]>;
   } {
-    return { step: this.#step, device: this.#device.info.kind, shape: this.shape, model: this.model.toJSON() };
+    return {
+      step: this.#step,
+      device: this.#device.info.kind,
+      shape: this.shape,
+      model: this.model.toJSON() as ReturnType<N["toJSON"]>,
+    };
   }
 
   static {
@@ -340,7 +345,7 @@ export class Trainer {
 }
 
 /** Options, completed. */
-type TrainerParts = TrainerOptions & {
+type TrainerParts<N extends Network> = TrainerOptions<N> & {
   readonly shape: Required<TrainingShape>;
   readonly objective: Objective;
   /** Whether the objective was given. */
@@ -348,7 +353,7 @@ type TrainerParts = TrainerOptions & {
 };
 
 /** Compiles the step. Its results overwrite its arguments. */
-async function compileStep(device: Device, parts: TrainerParts): Promise<StepProgram> {
+async function compileStep(device: Device, parts: TrainerParts<Network>): Promise<StepProgram> {
   const { model, objective, optimizer, stream = false, shape, progress, signal, phase } = parts;
   const { batch, length, accumulate } = shape, rows = [accumulate, batch];
   const input = {

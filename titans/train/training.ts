@@ -2,6 +2,7 @@
 import { optionNames } from "../../core/options.ts";
 import type { CompileWatch } from "../../kernels/mod.ts";
 import type { Model } from "../models/model.ts";
+import type { Network } from "../models/network.ts";
 import type { StoredTensor } from "../models/safetensors.ts";
 import type { NamedArrays } from "../nn/parameters.ts";
 import { checkNames } from "../errors.ts";
@@ -72,9 +73,9 @@ export interface TrainingState {
 }
 
 /** Options of `Trainer.create`. */
-export interface TrainerOptions extends CompileWatch {
-  /** What to train. */
-  readonly model: Model;
+export interface TrainerOptions<N extends Network = Model> extends CompileWatch {
+  /** What to train: a model, or any other network. */
+  readonly model: N;
   /** What it learns. Default: the next token of texts. A task is an objective with data. */
   readonly objective?: Objective;
   /** How to update. */

@@ -1,7 +1,8 @@
 /** A whole training step as one function of tensors: gradient and update without anything between them. */
 import type { Tensor } from "../../core/graph.ts";
 import { greater, where } from "../../ops/mod.ts";
-import type { Model, ModelState } from "../models/model.ts";
+import type { ModelState } from "../models/model.ts";
+import type { Network } from "../models/network.ts";
 import { gradient, mapStates, type StepBatch } from "./gradient.ts";
 import type { Objective } from "./objective.ts";
 import type { OptimizerConfig } from "./optimizer_config.ts";
@@ -25,7 +26,7 @@ export type StepArguments = [state: OptimizerState, healthy: Tensor, batch: Step
  * step.
  */
 export function trainingStep(
-  model: Model,
+  model: Network,
   objective: Objective,
   config: OptimizerConfig,
 ): (...args: StepArguments) => StepResult {

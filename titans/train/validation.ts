@@ -6,7 +6,8 @@ import { compile } from "../../kernels/compile.ts";
 import type { ArrayLeaf, Device, DeviceArray, Program } from "../../kernels/mod.ts";
 import { ConfigError } from "../errors.ts";
 import { boundarySpecs, namedLeaves } from "../models/decode.ts";
-import type { Model, ModelState } from "../models/model.ts";
+import type { ModelState } from "../models/model.ts";
+import type { Network } from "../models/network.ts";
 import type { StepBatch } from "./gradient.ts";
 import { checkStreams, isDeviceArray } from "./carried.ts";
 import type { BatchArrays, BatchTree, Objective } from "./objective.ts";
@@ -41,7 +42,7 @@ export interface ValidationBatch {
 /** The compiled validations of an objective. */
 export class Validation {
   readonly #device: Device;
-  readonly #model: Model;
+  readonly #model: Network;
   /** What is measured. */
   readonly objective: Objective;
   readonly #length: number;
@@ -50,7 +51,7 @@ export class Validation {
   readonly #programs = new Map<string, ValidationProgram>();
 
   /** @param length Tokens of a row. */
-  constructor(device: Device, model: Model, objective: Objective, length: number) {
+  constructor(device: Device, model: Network, objective: Objective, length: number) {
     this.#device = device;
     this.#model = model;
     this.objective = objective;

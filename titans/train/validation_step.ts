@@ -1,7 +1,8 @@
 /** Evaluates a batch as a function of tensors: the loss and the reports of the objective and the mixers, as sums. */
 import type { Tensor } from "../../core/graph.ts";
 import { stack } from "../../ops/mod.ts";
-import type { Model, ModelState, Observation } from "../models/model.ts";
+import type { ModelState, Observation } from "../models/model.ts";
+import type { Network } from "../models/network.ts";
 import { forwardLoss, type StepBatch } from "./gradient.ts";
 import { type Figure, mixerFigures } from "./mixer_report.ts";
 import type { Objective } from "./objective.ts";
@@ -24,7 +25,7 @@ export interface FigureNames {
 
 /** The validation step as a function of parameters [P] and a batch [B, ...]; `known` is filled while it is traced. */
 export function validationStep(
-  model: Model,
+  model: Network,
   objective: Objective,
   known: FigureNames,
 ): (flat: Tensor, batch: StepBatch) => ValidationResult {
