@@ -107,6 +107,7 @@ export {
   type ModelStep,
   type Observation,
 } from "./models/model.ts";
+export { LayerNetwork, type Network } from "./models/network.ts";
 export { type BlockLayer, type BlockMixer } from "./models/blocks.ts";
 export {
   completeConfig,
@@ -217,6 +218,9 @@ export { FUZZY_IN_CONTEXT_RECALL_OPTIONS, fuzzyInContextRecall } from "./tasks/m
 export { SELECTIVE_COPYING_OPTIONS, selectiveCopying } from "./tasks/mad/selective_copying.ts";
 export { compression, COMPRESSION_OPTIONS, type CompressionBatch } from "./tasks/mad/compression.ts";
 export { memorization, MEMORIZATION_OPTIONS } from "./tasks/mad/memorization.ts";
+export { series } from "./tasks/series/series.ts";
+export { SERIES_OPTIONS, type SeriesOptions } from "./tasks/series/options.ts";
+export type { ForecastBatch } from "./tasks/series/forecasting.ts";
 export { textTask, type TextTaskOptions } from "./tasks/text/text.ts";
 export { intervalOf, meanOf, proportion } from "./tasks/figures.ts";
 export {

@@ -1,6 +1,6 @@
 /** Reads tables with a field separator, whose first row names the columns (RFC 4180). */
 import { UsageError } from "../errors.ts";
-import { CsvParser, type CsvRow } from "./csv_parser.ts";
+import { CsvParser, type CsvRow } from "../../titans/text/csv_parser.ts";
 import { type FieldTemplate, parseField } from "./field.ts";
 import { shortName } from "./jsonl.ts";
 import { decodeUtf8 } from "./lines.ts";

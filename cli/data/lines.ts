@@ -1,38 +1,8 @@
 /** Splits pieces of bytes into lines and records of bounded length. */
+import { GrowingBytes, LONGEST_RECORD } from "../../titans/text/growing_bytes.ts";
 import { UsageError } from "../errors.ts";
 
-/** A longer line or row is not a text record but a file of another format. */
-export const LONGEST_RECORD = 2 ** 27;
-
 const LF = 10, CR = 13;
-
-/** A byte queue: bytes are consumed at the start while more are appended. */
-export class GrowingBytes {
-  #bytes = new Uint8Array(2 ** 12);
-  #start = 0;
-  #end = 0;
-
-  /** The remaining bytes; replaced by {@link add}. */
-  get bytes(): Uint8Array {
-    return this.#bytes.subarray(this.#start, this.#end);
-  }
-
-  add(piece: Uint8Array): void {
-    if (this.#end + piece.length > this.#bytes.length) {
-      const left = this.bytes, needed = left.length + piece.length;
-      const room = needed > this.#bytes.length ? new Uint8Array(2 * needed) : this.#bytes;
-      room.set(left);
-      [this.#bytes, this.#start, this.#end] = [room, 0, left.length];
-    }
-    this.#bytes.set(piece, this.#end);
-    this.#end += piece.length;
-  }
-
-  /** Discards bytes at the start. */
-  drop(count: number): void {
-    this.#start += count;
-  }
-}
 
 /** Splits bytes into lines that end with LF, CR LF or CR. */
 export class LineSplitter {

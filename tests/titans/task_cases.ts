@@ -13,6 +13,18 @@ export interface TaskCase {
 /** Cases by task; a task without any has its defaults. */
 export const TASK_CASES: Readonly<Record<string, readonly TaskCase[]>> = {
   recall: [{}, { options: { pairs: 3, rounds: 2, keys: 5, values: 7 } }],
+  series: [
+    seriesCase({ lookback: 12, horizon: 5, patch: 4, stride: 2 }),
+    seriesCase({
+      lookback: 8,
+      horizon: 3,
+      patch: 4,
+      stride: 4,
+      channels: "mixed",
+      covariates: "day",
+      normalize: false,
+    }),
+  ],
   sinusoids: [{}, { options: { channels: 3, length: 20 } }],
   mqar: [{ options: { vocabulary: 32, loads: "16x2:2,32x8", testLoads: "16x2" } }],
   induction: [{ options: { length: 20 } }],
@@ -41,4 +53,20 @@ export function instancesOf(name: string): readonly TaskInstance[] {
 /** A file of a text. */
 export function textFile(name: string, text: string): TaskFile {
   return { name, bytes: new TextEncoder().encode(text) };
+}
+
+/** A table of hourly rows of which each number can be known from those before: two sinusoids and a line. */
+function hourlyTable(rows: number): string {
+  const lines = Array.from({ length: rows }, (_, i) => {
+    const at = new Date(Date.UTC(2024, 0, 1, i)).toISOString().slice(0, 19).replace("T", " ");
+    return `${at},${Math.sin(i / 5)},${(Math.cos(i / 3) + 2).toFixed(6)},${i * i % 97}`;
+  });
+  return `date,load,heat,day\n${lines.join("\n")}\n`;
+}
+
+function seriesCase(options: OptionRecord): TaskCase {
+  return {
+    options: { data: "table.csv", ...options },
+    files: { "table.csv": [textFile("table.csv", hourlyTable(300))] },
+  };
 }

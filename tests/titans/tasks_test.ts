@@ -96,6 +96,7 @@ for (const name of TASK_NAMES) {
         assertAlmostEquals(halves[0][figure][0] + halves[1][figure][0], sum, 1e-5 * Math.max(1, Math.abs(sum)), figure);
         assertEquals(halves[0][figure][1] + halves[1][figure][1], weight, figure);
       }
+      if (taskOf(name).reads) continue;
       assert(task.oracle, "every synthetic task has an oracle");
       const best = await means(task.oracle(data));
       for (const [figure, [sum, weight]] of Object.entries(best)) {
@@ -145,7 +146,7 @@ Deno.test("tasks: sequences of recall are what their definition says", () => {
 });
 
 Deno.test("tasks: names that are not there, splits, and models that do not fit are refused", async () => {
-  assertThrows(() => taskOf("recal"), ConfigError, "one of recall, sinusoids");
+  assertThrows(() => taskOf("recal"), ConfigError, "one of recall, ");
   assertEquals(new Set([splitSeed("train", 0), splitSeed("validation", 0), splitSeed("test", 0)]).size, 3);
   const device = await requestDevice({ kind: "reference" });
   const model = new Model(defineConfig({ ...TINY, vocabulary: 12 }));

@@ -1,4 +1,4 @@
-/** The built-in tasks, one line each. Their data is generated. */
+/** The built-in tasks, one line each. */
 import { ConfigError } from "../errors.ts";
 import { copying } from "./copying/copying.ts";
 import { induction } from "./induction/induction.ts";
@@ -9,6 +9,7 @@ import { memorization } from "./mad/memorization.ts";
 import { selectiveCopying } from "./mad/selective_copying.ts";
 import { mqar } from "./mqar/mqar.ts";
 import { recall } from "./recall/recall.ts";
+import { series } from "./series/series.ts";
 import { sinusoids } from "./sinusoids/sinusoids.ts";
 import { stateTracking } from "./state_tracking/state_tracking.ts";
 import type { Task } from "./task.ts";
@@ -16,6 +17,7 @@ import type { Task } from "./task.ts";
 /** By name. */
 export const TASKS: Readonly<Record<string, Task>> = {
   [recall.name]: recall,
+  [series.name]: series,
   [sinusoids.name]: sinusoids,
   [mqar.name]: mqar,
   [induction.name]: induction,

@@ -1,13 +1,14 @@
 /** Tables and records: generated ones in all their spellings, bad rows, several fields. */
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { parseSeparator, readCsv } from "../../../cli/data/csv.ts";
-import { CsvParser } from "../../../cli/data/csv_parser.ts";
+import { CsvParser } from "../../../titans/text/csv_parser.ts";
 import { parseField } from "../../../cli/data/field.ts";
 import { readJsonl } from "../../../cli/data/jsonl.ts";
 import { LineSplitter } from "../../../cli/data/lines.ts";
 import { readParquetBuffer } from "../../../cli/data/parquet.ts";
 import { describeRead, RowTally } from "../../../cli/data/rows.ts";
 import { UsageError } from "../../../cli/errors.ts";
+import { ConfigError } from "../../../titans/errors.ts";
 import { HostRng } from "../../../titans/nn/host_rng.ts";
 import { inPieces, parquetBytes } from "./data_files.ts";
 
@@ -185,10 +186,10 @@ Deno.test("rows: no line or row fills the memory", () => {
     for (let i = 0; i < 6; i++) take(piece);
   };
   assertThrows(endless((piece) => splitter.next(piece)), UsageError, "x has a line of more than 5000 bytes");
-  assertThrows(endless((piece) => parser.next(piece)), UsageError, "x has a row of more than 5000 bytes in line 1");
+  assertThrows(endless((piece) => parser.next(piece)), ConfigError, "x has a row of more than 5000 bytes in line 1");
   assertThrows(
     () => new CsvParser(44, "x").next(new Uint8Array(2 ** 20).fill(44)),
-    UsageError,
+    ConfigError,
     "x has a row of more than 65536 fields",
   );
 });

@@ -1,6 +1,6 @@
 /** Incremental CSV parser: pieces of bytes to rows of a table (RFC 4180; lines can end with LF, CR LF or CR). */
-import { UsageError } from "../errors.ts";
-import { GrowingBytes, LONGEST_RECORD } from "./lines.ts";
+import { ConfigError } from "../errors.ts";
+import { GrowingBytes, LONGEST_RECORD } from "./growing_bytes.ts";
 
 /** A row of a table. */
 export interface CsvRow {
@@ -94,8 +94,9 @@ export class CsvParser {
     this.#open.drop(start);
     this.#move(start);
     if (bytes.length - start > this.#longest) {
-      throw new UsageError(
+      throw new ConfigError(
         `${this.#path} has a row of more than ${this.#longest} bytes in line ${this.#line}: it is not CSV, or has an unclosed quote`,
+        "data",
       );
     }
     return rows;
@@ -144,8 +145,9 @@ export class CsvParser {
 
   #close(end: number, state: State): void {
     if (this.#ends.length === MOST_FIELDS) {
-      throw new UsageError(
+      throw new ConfigError(
         `${this.#path} has a row of more than ${MOST_FIELDS} fields in line ${this.#line}: it is not CSV; give its format with --format`,
+        "data",
       );
     }
     this.#ends.push({ start: this.#fieldStart, end, quoted: state === "quote" });
