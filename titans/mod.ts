@@ -108,6 +108,7 @@ export {
   type Observation,
 } from "./models/model.ts";
 export { LayerNetwork, type Network } from "./models/network.ts";
+export type { Layer } from "./nn/layer.ts";
 export { type BlockLayer, type BlockMixer } from "./models/blocks.ts";
 export {
   completeConfig,

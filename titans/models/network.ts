@@ -46,7 +46,7 @@ export class LayerNetwork<Params = unknown> implements Network<Params> {
   /** An input is read as a whole. */
   readonly interval = 1;
   /** Its layer says what it takes. */
-  readonly maxLength = Infinity;
+  readonly maxLength: number = Infinity;
 
   /**
    * A network of a layer.
