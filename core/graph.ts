@@ -272,7 +272,7 @@ export class TraceContext {
   }
 }
 
-/** Node numbers below this are told apart in one number for two of them. */
+/** Two node numbers below this fit into one number. */
 const MOST_NODES = 2 ** 26;
 
 /** Equal for equal inputs of an op: a number for one or two, which is found faster than a text. */

@@ -53,6 +53,7 @@ const WITH_PACKAGES: readonly string[] = [
   "cli/data/packages.ts",
   "cli/data/read_file.ts",
   "cli/sotu.ts",
+  "cli/study/report/charts.ts",
   "web/build.ts",
 ];
 

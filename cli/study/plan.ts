@@ -25,6 +25,10 @@ export interface Experiment {
   readonly name: string;
   /** What people call it. */
   readonly title: string;
+  /** What is asked, and how, in a few sentences; may be empty. */
+  readonly about: string;
+  /** Why the order of models may differ from what is published; may be empty. */
+  readonly why: string;
   /** Optimizer steps of a run. */
   readonly steps: number;
   /** Flags of `train` that all runs share. */
@@ -76,7 +80,19 @@ export function readPlan(value: unknown, where: string): StudyPlan {
 }
 
 function readExperiment(value: unknown, where: string): Experiment {
-  const fields = ["name", "title", "steps", "train", "models", "rates", "choose", "evaluate", "figures"];
+  const fields = [
+    "name",
+    "title",
+    "about",
+    "why",
+    "steps",
+    "train",
+    "models",
+    "rates",
+    "choose",
+    "evaluate",
+    "figures",
+  ];
   const given = record(value, where, fields), name = named(given.name, `${where}: name`);
   const rates = list(given.rates ?? [], `${where}: rates`);
   for (const rate of rates) {
@@ -88,6 +104,8 @@ function readExperiment(value: unknown, where: string): Experiment {
   return {
     name,
     title: given.title === undefined ? name : text(given.title, `${where}: title`),
+    about: text(given.about ?? "", `${where}: about`),
+    why: text(given.why ?? "", `${where}: why`),
     steps: whole(given.steps, `${where}: steps`, 1e9),
     train: text(given.train ?? "", `${where}: train`),
     models,

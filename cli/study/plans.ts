@@ -19,6 +19,11 @@ const MODELS: Experiment["models"] = {
 const LANGUAGE: Experiment = {
   name: "language",
   title: "Language modelling",
+  about:
+    "The next byte of addresses on the State of the Union, trained on windows of 128 bytes and measured on held-out text.",
+  why:
+    "A model of 200,000 parameters that saw 300,000 bytes has learned spelling and hardly any context, where a short " +
+    "convolution is worth more than a memory; the paper trains 340 million parameters on 15 billion tokens.",
   steps: 300,
   train: SIZE,
   models: MODELS,
@@ -31,6 +36,8 @@ const LANGUAGE: Experiment = {
 const RECALL: Experiment = {
   name: "recall",
   title: "Associative recall",
+  about: "Pairs of a key and a value are stated, then every key is asked for once: what a memory is for.",
+  why: "",
   steps: 400,
   train: `--task recall ${SIZE}`,
   models: MODELS,

@@ -107,7 +107,7 @@ function validationOf({ events }: Finished): Readonly<Record<string, number>> {
 
 /** The figures of an evaluation. */
 function scoresOf({ events }: Finished): readonly Score[] {
-  return events.flatMap((event) => Array.isArray(event.scores) ? event.scores as Score[] : []);
+  return events.flatMap((event) => event.event === "evaluation" ? event.scores as Score[] : []);
 }
 
 function named(name: string, score: Score): Score {

@@ -10,6 +10,7 @@ import { formatDuration } from "../progress.ts";
 import { RUNS } from "../run_folder.ts";
 import { fitLine, type Terminal } from "../terminal.ts";
 import { userPath } from "../user_path.ts";
+import { VERSION } from "../version.ts";
 import { type Cell, cellName, commandsOf, remainingCells } from "./cells.ts";
 import { commandsIn } from "./child.ts";
 import { type Costs, costsOf, factorFor, readDuration, totalOf } from "./estimate.ts";
@@ -19,6 +20,7 @@ import { probeCosts } from "./probe.ts";
 import { appendResult, type CellResult, readResults } from "./results.ts";
 import { runCell } from "./run_cell.ts";
 import { runStudy, type StudyProgress } from "./runner.ts";
+import { renderStudy } from "./report/page.ts";
 import { shownFigure, summarize, summaryTables } from "./summary.ts";
 
 const FLAGS = {
@@ -38,7 +40,7 @@ const FLAGS = {
   writePlan: text("FILE", "write the plan as JSON, to be edited, and stop"),
   retry: toggle("run cells that failed once more"),
   list: toggle("show what would be run and how long it would take, and stop"),
-  tables: toggle("show what is there, and stop"),
+  report: toggle("show what is there, write the report of it, and stop"),
   device: DEVICE_FLAGS.device,
   nativeCache: DEVICE_FLAGS.nativeCache,
   ...OUTPUT_FLAGS,
@@ -61,7 +63,7 @@ export const studyCommand: Command = {
     ["deno task study --budget 2h --jobs 2", "as many steps as two hours allow, two runs at once"],
     ["deno task study --write-plan runs/mine.json", "the plan as JSON: edit it, then"],
     ["deno task study --plan runs/mine.json", "run your own"],
-    ["deno task study --tables", "what is there so far"],
+    ["deno task study --report", "what is there so far"],
   ],
   flags: FLAGS,
   run: study,
@@ -81,8 +83,9 @@ async function study(args: readonly string[], terminal: Terminal): Promise<numbe
     results = flags.retry ? found.filter(({ error }) => error === undefined) : found;
   const asked: Asked = { plan: selected, budget: flags.budget ?? null };
   const begun = await begunStudy(folder, asked);
-  if (flags.tables) {
-    terminal.out(summaryTables(summarize(begun ?? selected, results)));
+  if (flags.report) {
+    const plan = begun ?? selected, report = await writeReport(folder, plan, results);
+    terminal.out(`${summaryTables(summarize(plan, results))}\nreport in ${report}\n`);
     return 0;
   }
   using interrupt = listenForInterrupt(terminal);
@@ -121,7 +124,10 @@ async function study(args: readonly string[], terminal: Terminal): Promise<numbe
       progress: progressOf(plan, terminal, flags.json),
       signal: stop.signal,
     });
-    if (!flags.json) terminal.out(`\n${summaryTables(summarize(plan, all))}\nresults in ${resultsPath}\n`);
+    const report = await writeReport(folder, plan, all);
+    if (!flags.json) {
+      terminal.out(`\n${summaryTables(summarize(plan, all))}\nresults in ${resultsPath}, report in ${report}\n`);
+    }
     return 0;
   } catch (error) {
     if (!(error instanceof Stopped)) throw error;
@@ -133,6 +139,20 @@ async function study(args: readonly string[], terminal: Terminal): Promise<numbe
 }
 
 class Stopped extends Error {}
+
+/** Writes the page, and says where. */
+async function writeReport(folder: string, plan: StudyPlan, results: readonly CellResult[]): Promise<string> {
+  const path = `${folder}/report.html`,
+    seconds = results.reduce((sum, { timing }) => sum + timing.trainSeconds + timing.evaluateSeconds, 0);
+  const facts = [
+    ["Command", `deno task study${plan.name === "default" ? "" : ` (the plan ${plan.name})`}`],
+    ["Runs", `${results.length}, ${plan.seeds} seeds, ${formatDuration(seconds)} in all`],
+    ["Device", [...new Set(results.map(({ device }) => device))].join("; ")],
+    ["Version", VERSION],
+  ] as const;
+  await writeAtomic(path, await renderStudy({ plan, summaries: summarize(plan, results), drawings: [], facts }));
+  return path;
+}
 
 /** The plan that the flags name. */
 async function wantedPlan(flags: StudyFlags): Promise<StudyPlan> {

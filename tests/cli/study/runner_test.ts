@@ -124,7 +124,10 @@ Deno.test("study: a cell is trained and evaluated by commands, and goes on with 
     });
     const well = place(([command]) =>
       command === "evaluate"
-        ? finished({ scores: [{ name: "accuracy", value: 0.5 }] })
+        ? finished({ event: "cell", cell: "a", scores: [{ name: "part", value: 1 }] }, {
+          event: "evaluation",
+          scores: [{ name: "accuracy", value: 0.5 }],
+        })
         : finished({ event: "start", parameters: 7, tokensPerStep: 3 }, { event: "validation", step: 20, loss: 2 }, {
           event: "done",
           tokensPerSecond: 9,
