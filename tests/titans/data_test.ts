@@ -94,6 +94,21 @@ Deno.test("host random numbers are those of Threefry, uniform and normal, and in
   assert(rng.uniform(1) !== new HostRng(3, "other").uniform(1));
 });
 
+Deno.test("initial weights of a seed are the same to the last bit: many normal numbers at once are those of one by one", () => {
+  const rng = new HostRng(3, "test"), weights = new Float32Array(2 ** 18);
+  rng.fillNormal(weights, 0.125);
+  // As version 0.1.0 drew them.
+  const words = new Uint32Array(weights.buffer);
+  assertEquals(words.reduce((hash, word) => Math.imul(hash ^ word, 0x01000193), 0x811c9dc5) >>> 0, 0xe9084840);
+  // Also where f32 is subnormal, where it overflows, and for what is not a number.
+  for (const deviation of [1, -0.3, 1e-44, 1e-300, 2e38, 1e300, 0, NaN]) {
+    const values = new Float32Array(2 ** 17), expected = new Float32Array(values.length);
+    rng.fillNormal(values, deviation);
+    for (let n = 0; n < values.length; n++) expected[n] = deviation * rng.normal(n);
+    assertEquals(new Uint32Array(values.buffer), new Uint32Array(expected.buffer), `${deviation}`);
+  }
+});
+
 /** The numbers from `first` on, as a source. */
 function numbers(first: number, length: number): TokenSource {
   return {

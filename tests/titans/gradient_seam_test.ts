@@ -49,7 +49,7 @@ async function trainApart(device: Device, config: OptimizerConfig, batches: read
     donate: [0, 1],
   });
   const losses: number[] = [];
-  let current = uploadState(device, model, { config, params: model.initialize(3) });
+  let current = uploadState(device, model, { config, params: model.layout.pack(model.initialize(3)) });
   let carried = [0, 1].map(() =>
     mapLeaves(states, isSpec, ({ shape }) => new Float32Array(shape.reduce((a, b) => a * b, 1))) as unknown
   );

@@ -147,7 +147,9 @@ export function initialValues(initializer: Initializer, shape: Shape, rng: HostR
   if ("uniform" in initializer) return fill((i) => initializer.uniform * (2 * rng.uniform(i) - 1));
   if ("truncatedNormal" in initializer) return fill((i) => initializer.truncatedNormal * truncated(rng, i, size));
   if ("orthogonal" in initializer) return orthogonalMatrices(initializer.orthogonal, shape, rng);
-  return fill((i) => initializer.normal * rng.normal(i));
+  const values = new Float32Array(size);
+  rng.fillNormal(values, initializer.normal);
+  return values;
 }
 
 /** The i-th of `size` normal numbers within two deviations: the first of its draws that is. */

@@ -3,7 +3,6 @@ import { type Spec, spec } from "../../core/trace.ts";
 import type { Device, DeviceArray } from "../../kernels/mod.ts";
 import { ConfigError } from "../errors.ts";
 import type { Network } from "../models/network.ts";
-import type { NamedArrays } from "../nn/parameters.ts";
 import { ITERATE, type OptimizerConfig, optimizerName, stateSlots } from "./optimizer_config.ts";
 import type { StoredOptimizer, TrainingState } from "./training.ts";
 import type { OptimizerState } from "./update.ts";
@@ -16,7 +15,8 @@ export function optimizerSpecs(model: Network, config: OptimizerConfig): Optimiz
 
 /**
  * Puts a state on the device.
- * @param params Where training begins if there is no state.
+ * @param params The flat vector with which training begins or goes on.
+ * @param state The optimizer's vectors; without it they begin at zero.
  * @throws {ConfigError} if the state is of another optimizer.
  */
 export function uploadState(
@@ -24,20 +24,20 @@ export function uploadState(
   model: Network,
   { config, params, state }: {
     readonly config: OptimizerConfig;
-    readonly params: NamedArrays;
-    readonly state?: TrainingState;
+    readonly params: Float32Array;
+    readonly state?: Pick<TrainingState, "optimizer">;
   },
 ): OptimizerState<DeviceArray> {
   const { layout } = model, slots = stateSlots(config);
   if (state) requireSameOptimizer(config, state.optimizer);
   const upload = (data: Float32Array): DeviceArray => device.upload(data, { shape: [layout.size], dtype: "f32" });
-  const start = layout.pack(state?.params ?? params);
+  const zeros = new Float32Array(layout.size);
   const slotArray = (slot: string): Float32Array => {
     const stored = state?.optimizer.slots[slot];
     if (stored) return layout.pack(stored);
-    return slot === ITERATE ? start.slice() : new Float32Array(layout.size);
+    return slot === ITERATE ? params : zeros;
   };
-  return { params: upload(start), ...Object.fromEntries(slots.map((slot) => [slot, upload(slotArray(slot))])) };
+  return { params: upload(params), ...Object.fromEntries(slots.map((slot) => [slot, upload(slotArray(slot))])) };
 }
 
 /** Copies a state to the host. */

@@ -83,8 +83,12 @@ export class Trainer<N extends Network = Model> {
   #reports: StepMetrics[] = [];
   #failure?: TrainingError;
 
-  private constructor(device: Device, program: StepProgram, options: TrainerParts<N>) {
-    const { model, objective, optimizer, shape, state, seed, stream = false } = options;
+  private constructor(
+    device: Device,
+    program: StepProgram,
+    options: TrainerParts<N> & { readonly params: Float32Array },
+  ) {
+    const { model, objective, optimizer, shape, params, state, stream = false } = options;
     this.model = model;
     this.objective = objective;
     this.optimizer = optimizer;
@@ -96,7 +100,7 @@ export class Trainer<N extends Network = Model> {
     this.#validation = new Validation(device, model, measured, shape.length);
     this.#validatesStreams = stream || !options.ownObjective;
     this.#step = state?.step ?? 0;
-    this.#state = uploadState(device, model, { config: optimizer, params: model.initialize(seed), state });
+    this.#state = uploadState(device, model, { config: optimizer, params, state });
     this.#healthy = device.upload(Float32Array.of(1), { shape: [], dtype: "f32" });
     this.#firstStep = state?.carried === undefined ? this.#step : undefined;
     if (stream) this.#carried = uploadCarried(device, carriedSpecs(model, shape), state?.carried);
@@ -126,7 +130,9 @@ export class Trainer<N extends Network = Model> {
       objective: options.objective ?? nextToken({ masked: masked || stream }),
       ownObjective: options.objective !== undefined,
     };
-    return new Trainer<N>(device, await compileStep(device, parts), parts);
+    // Weights are drawn while the device's compiler works, where that is another process or thread.
+    const [program, params] = await Promise.all([compileStep(device, parts), firstParameters(parts)]);
+    return new Trainer<N>(device, program, { ...parts, params });
   }
 
   /** Steps done, those included whose losses have not been read. */
@@ -351,6 +357,12 @@ type TrainerParts<N extends Network> = TrainerOptions<N> & {
   /** Whether the objective was given. */
   readonly ownObjective: boolean;
 };
+
+/** The flat vector of parameters with which training begins or goes on. Asynchronous so that compiling may begin first. */
+// deno-lint-ignore require-await
+async function firstParameters({ model, state, seed }: TrainerParts<Network>): Promise<Float32Array> {
+  return model.layout.pack(state?.params ?? model.initialize(seed));
+}
 
 /** Compiles the step. Its results overwrite its arguments. */
 async function compileStep(device: Device, parts: TrainerParts<Network>): Promise<StepProgram> {
