@@ -1,97 +1,47 @@
 /**
  * What must hold of every registered mixer as a layer by itself: one token after the other gives what many at once give,
  * whatever is computed together; states have a constant size; long texts stay finite; and parameters are as many as the
- * papers say. What must hold of the models around them is in model_test.ts, numbers of PyTorch in golden_mixers_test.ts.
+ * papers say. What must hold of the models around them is in model_test.ts, numbers of PyTorch in golden_mixers_test.ts;
+ * every length with every chunk on every device in soak_mixers.ts.
  */
 import { assert, assertEquals } from "@std/assert";
-import { valueAndGrad } from "../../core/grad.ts";
-import { isTensor, type Tensor } from "../../core/graph.ts";
-import { scan } from "../../core/scan.ts";
+import type { Tensor } from "../../core/graph.ts";
 import { sizeOfShape } from "../../core/shape.ts";
-import { flatten, mapLeaves, unflatten } from "../../core/tree.ts";
+import { flatten } from "../../core/tree.ts";
 import { requestDevice } from "../../kernels/mod.ts";
-import { iota, mean, mul, reshape, square, sum, transpose } from "../../ops/mod.ts";
-import type { AnyMixer, MixerLayer } from "../../titans/mixers/mixer_interface.ts";
-import { type MixerName, MIXERS } from "../../titans/mixers/registry.ts";
-import { initialValues } from "../../titans/nn/initializers.ts";
-import { HostRng } from "../../titans/nn/host_rng.ts";
-import { Parameter } from "../../titans/nn/parameters.ts";
-import { defaultsOf, type OptionRecord } from "../../titans/options/option_table.ts";
-import { TINY } from "./builders.ts";
-import { assertClose, leavesOf, noise, onDevice, reference, relativeError, type Value } from "./runners.ts";
+import type { MixerName } from "../../titans/mixers/registry.ts";
+import { defaultsOf } from "../../titans/options/option_table.ts";
+import { openNative } from "../kernels/native_tests.ts";
+import {
+  ALL_MIXERS,
+  atOnce,
+  checkFinite,
+  chunksOf,
+  gradientOf,
+  isParameter,
+  layerCheck,
+  layerOf,
+  LENGTHS,
+  oneByOne,
+  parametersOf,
+  rowsOf,
+  type Tree,
+} from "./mixer_forms.ts";
+import { assertClose, leavesOf, noise, reference, relativeError, type Value } from "./runners.ts";
 
-const B = 2, D = 8, LONGEST = 512;
-const LENGTHS = [1, 2, 17, 63, 77, LONGEST];
-const CHUNKS = [1, 8, 16, 64];
-const ALL = Object.entries(MIXERS) as [MixerName, AnyMixer][];
+const B = 2, D = 8;
 
-// deno-lint-ignore no-explicit-any -- the parameters and states of any mixer
-type Layer = MixerLayer<any, any>;
-type Tree = Record<string, unknown>;
-
-/** A layer with tiny options where its mixer has them. */
-function layerOf({ create, options: table }: AnyMixer, options: OptionRecord = {}): Layer {
-  const known = (record: object) => Object.fromEntries(Object.entries(record).filter(([name]) => name in table));
-  return create({
-    ...defaultsOf(table),
-    ...known({ ...TINY, tile: 2, maxLength: LONGEST }),
-    ...known(options),
-  }, {
-    width: D,
-    block: 1,
-    blocks: 3,
-  });
-}
-
-const isParameter = (value: unknown): value is Parameter => value instanceof Parameter;
-
-/** First values of a layer's parameters; moved, so that none is zero, unless they are to be as they start. */
-function parametersOf(layer: Layer, moved: number): Tree {
-  const { leaves, paths, spec } = flatten(layer.parameters(1), isParameter, "a parameter");
-  const values = leaves.map(({ shape, initializer }, i): Value => {
-    const start = initialValues(initializer, shape, new HostRng(1, paths[i])), by = noise(shape, 50 + i, moved);
-    return { shape, data: start.map((x, j) => x + by.data[j]) };
-  });
-  return unflatten(spec, values) as Tree;
-}
-
-/** Outputs of many tokens at once. */
-const atOnce = (layer: Layer) => (params: Tree, x: Tensor): Tensor =>
-  layer.forward(params, x, { state: layer.initialState(params, x.shape[0]) }).output;
-
-/** Outputs of one token after the other. */
-const oneByOne = (layer: Layer) => (params: Tree, x: Tensor): Tensor => {
-  const [B, T, D] = x.shape, start = layer.initialState(params, B);
-  const step = (state: unknown, { row, position }: { row: Tensor; position: Tensor }): [unknown, Tensor] => {
-    const token = reshape(row, [B, 1, D]);
-    const next = layer.step ? layer.step(params, token, { state, position }) : layer.forward(params, token, { state });
-    return [next.state, next.output];
-  };
-  const [, outputs] = scan(step as never, (layer.stepState?.(start) ?? start) as never, {
-    row: transpose(x, [1, 0, 2]),
-    position: iota([T], 0),
-  } as never) as unknown as [unknown, Tensor];
-  return transpose(reshape(outputs, [T, B, D]), [1, 0, 2]);
-};
-
-/** The gradient of a random functional of the outputs in all parameters and inputs. */
-const gradientOf = (form: (params: Tree, x: Tensor) => Tensor) => (params: Tree, x: Tensor, weights: Tensor) =>
-  valueAndGrad((params: Tree, x: Tensor) => sum(mul(form(params, x), weights)), { argnums: [0, 1] })(params, x)[1];
-
-const firstRows = ({ shape: [, T, D], data }: Value, count: number): number[] =>
-  Array.from(data).filter((_, i) => Math.floor(i / D) % T < count);
-
-for (const [name, mixer] of ALL) {
-  const chunks = "chunk" in mixer.options ? CHUNKS : [0];
+for (const [name, mixer] of ALL_MIXERS) {
+  const chunks = chunksOf(mixer);
 
   Deno.test(`mixer ${name}: one token after the other gives what many at once give, however many are computed together`, async () => {
-    const params = parametersOf(layerOf(mixer), 0.1), x = noise([B, LONGEST, D], 2);
+    const params = parametersOf(layerOf(mixer), 0.1), x = noise([B, Math.max(...LENGTHS), D], 2);
     const expected = await reference(oneByOne(layerOf(mixer)), [params, x] as never) as Value;
     for (const T of LENGTHS) {
-      const text = { shape: [B, T, D], data: firstRows(x, T) };
+      const text = { shape: [B, T, D], data: rowsOf(x, 0, T) };
       for (const chunk of T < 77 ? chunks : [0, ...chunks.slice(-1)]) {
         const output = await reference(atOnce(layerOf(mixer, { chunk })), [params, text] as never) as Value;
-        const error = relativeError(output.data, firstRows(expected, T));
+        const error = relativeError(output.data, rowsOf(expected, 0, T));
         assert(error < 1e-7, `${T} tokens in chunks of ${chunk}: off by ${error}`);
       }
     }
@@ -125,63 +75,88 @@ function shapesOf(tree: unknown): Record<string, number> {
   return Object.fromEntries(Object.entries(leavesOf(tree)).map(([path, values]) => [path, values.length]));
 }
 
-Deno.test("cpu: 8,192 tokens, of a random text and of one token repeated, have finite outputs and gradients from the first step", async (t) => {
-  const device = await requestDevice({ kind: "cpu" }), T = 8192, width = 16;
-  // The second text is one token again and again: all keys are equal.
-  const random = Array.from(noise([1, T, width], 4).data);
-  const x = { shape: [2, T, width], data: [...random, ...random.map((_, i) => random[i % width])] };
-  for (const [name, mixer] of ALL) {
-    // With sizes as models have them; all earlier tokens would be T^2 scores.
-    const options = { ...defaultsOf(mixer.options), ...("span" in mixer.options ? { span: "window" } : {}) };
-    const layer: Layer = mixer.create(options, { width, block: 1, blocks: 3 });
-    await t.step(name, async () => {
-      const fn = (params: Tree, x: Tensor): unknown => {
-        const loss = (params: Tree, x: Tensor): Tensor => mean(square(atOnce(layer)(params, x)));
-        const [value, gradient] = valueAndGrad(loss, { argnums: [0, 1] })(params, x);
-        // Sums, so that little is read back: one that is not finite makes its sum so.
-        const sums = (tree: unknown): unknown => mapLeaves(tree as Tensor, isTensor, (g) => sum(square(g)));
-        return { value, gradient: sums(gradient) };
-      };
-      const result = await onDevice(device)(fn as never, [parametersOf(layer, 0), x] as never);
-      for (const [path, values] of Object.entries(leavesOf(result))) {
-        assert(Array.from(values).every(Number.isFinite), `${path} is ${values[0]}`);
-      }
-    });
-  }
-  device.dispose();
-});
+/** Every program compiles its kernels: only cpu, which compiles fast, takes all that soak_mixers.ts takes everywhere. */
+const DEVICES = [
+  { kind: "cpu", isThorough: true, open: () => requestDevice({ kind: "cpu" }) },
+  { kind: "webgpu", isThorough: false, open: () => requestDevice({ kind: "webgpu" }) },
+  { kind: "native", isThorough: false, open: openNative },
+] as const;
+/** Memories are in must_hold_test.ts on the other devices too. */
+const MEMORIES: readonly MixerName[] = ["lmm", "mac", "mag", "mal"];
 
-/** Parameters of a layer by its paper's formula, without a convolution: D width, H heads, K and V widths of a head. */
-const COUNTS: Partial<Record<MixerName, (D: number, H: number) => number>> = {
+for (const { kind, isThorough, open } of DEVICES) {
+  const mixers = ALL_MIXERS.filter(([name]) => isThorough || !MEMORIES.includes(name));
+  const what = isThorough ? "tokens at once, one by one and in pieces, gradients" : "tokens at once and in pieces";
+
+  Deno.test(`${kind}: layers of mixers: ${what}, causality and batches`, async (t) => {
+    const device = await open();
+    for (const [name, mixer] of mixers) {
+      await t.step(name, () => layerCheck(mixer, { T: 45, chunk: 16, isThorough })(device));
+    }
+    device.dispose();
+  });
+}
+
+/** On native one of each kind of recurrence: a network, sums, a delta rule, a scan. */
+const LONG_ON_NATIVE: readonly MixerName[] = ["lmm", "gla", "gatedDeltaNet", "mamba"];
+
+for (const { kind, isThorough, open } of DEVICES.filter(({ kind }) => kind !== "webgpu")) {
+  Deno.test(`${kind}: 8,192 tokens, of a random text and of one token repeated, have finite outputs and gradients from the first step`, async (t) => {
+    const device = await open();
+    for (const [name, mixer] of ALL_MIXERS.filter(([name]) => isThorough || LONG_ON_NATIVE.includes(name))) {
+      await t.step(name, () => checkFinite(device, mixer));
+    }
+    device.dispose();
+  });
+}
+
+/** The parameters of a memory of depth 2 with the projections, gates and norms around it; K = D / H. */
+const memory = (D: number, H: number): number => 3 * D ** 2 + 3 * H * D + 3 * H + 8 * D ** 2 / H + 2 * D;
+/** Those of a TTT layer around its inner model. */
+const learner = (D: number, H: number): number => 4 * D ** 2 + H * D + H + 16 + 4 * D;
+
+/** Parameters of a layer of width D with H heads by its paper's formula, without a convolution. */
+const COUNTS: Readonly<Record<MixerName, (D: number, H: number) => number>> = {
+  lmm: (D, H) => memory(D, H) + 2 * D ** 2,
+  mac: (D, H) => memory(D, H) + 5 * D ** 2 + 2 * D + 4 * D,
+  mag: (D, H) => memory(D, H) + 4 * D ** 2 + D + 4 * D,
+  mal: (D, H) => memory(D, H) + 4 * D ** 2 + 4 * D,
   attention: (D) => 4 * D ** 2,
   linear: (D) => 4 * D ** 2,
   retnet: (D, H) => 8 * D ** 2 + 2 * D / H,
   gla: (D, H) => 4 * D ** 2 + 16 * D + 16 * D / 2 + D / 2 + D / H,
   hgrn2: (D) => 4 * D ** 2 + D,
+  mamba: (D) => 6 * D ** 2 + 2 * D * (2 * Math.ceil(D / 16) + 3 * 16 + 2),
+  mamba2: (D, H) => 6 * D ** 2 + 2 * D ** 2 / H + 2 * H * D + 6 * H + 2 * D,
+  deltaNet: (D, H) => 4 * D ** 2 + D * H + D / H,
+  gatedDeltaNet: (D, H) => 6 * D ** 2 + 2 * D * H + 2 * H + 1.5 * D / H,
+  tttLinear: (D, H) => learner(D, H) + D ** 2 / H + D,
+  tttMlp: (D, H) => learner(D, H) + 8 * D ** 2 / H + 5 * D,
 };
 
-Deno.test("parameters are as many as the formulas say, with a convolution as many more as it has taps", () => {
-  for (const [name, count] of Object.entries(COUNTS) as [MixerName, (D: number, H: number) => number][]) {
-    const table = MIXERS[name].options;
+/** Channels of a convolution; three times the width, for queries, keys and values, where nothing else is said. */
+const CHANNELS: Partial<Record<MixerName, (D: number, H: number) => number>> = {
+  retnet: (D) => 4 * D,
+  gla: (D) => 2 * D,
+  mamba: (D) => 2 * D,
+  mamba2: (D, H) => 2 * D + 2 * D / H,
+};
+
+/** Mixers whose convolution has a bias, as in their papers' code. */
+const BIASED: readonly MixerName[] = ["mamba", "mamba2"];
+
+Deno.test("parameters of every mixer are as many as the formulas say, with a convolution as many more as it has taps", () => {
+  for (const [name, { create, options: table }] of ALL_MIXERS) {
+    const taps = "convolution" in table ? "convolution" : "attentionConvolution";
     for (const [D, H] of [[64, 2], [192, 3]]) {
-      const size = (options: OptionRecord): number => {
-        const layer = MIXERS[name].create({ ...defaultsOf(table), heads: H, ...options }, {
-          width: D,
-          block: 0,
-          blocks: 4,
-        });
-        return flatten(layer.parameters(1), isParameter, "a parameter").leaves.reduce(
-          (n, { shape }) => n + sizeOfShape(shape),
-          0,
-        );
+      const size = (width: number): number => {
+        const layer = create({ ...defaultsOf(table), heads: H, [taps]: width }, { width: D, block: 0, blocks: 4 });
+        const { leaves } = flatten(layer.parameters(1), isParameter, "a parameter");
+        return leaves.reduce((total, { shape }) => total + sizeOfShape(shape), 0);
       };
-      if (!("convolution" in table)) {
-        assertEquals(size({}), count(D, H), name);
-        continue;
-      }
-      assertEquals(size({ convolution: 0 }), count(D, H), name);
-      const channels = { linear: 3, retnet: 4, gla: 2, hgrn2: 3 }[name as "gla"] * D;
-      assertEquals(size({ convolution: 4 }) - size({ convolution: 0 }), 4 * channels, name);
+      assertEquals(size(0), COUNTS[name](D, H), name);
+      const channels = CHANNELS[name]?.(D, H) ?? 3 * D, perChannel = 4 + (BIASED.includes(name) ? 1 : 0);
+      assertEquals(size(4) - size(0), perChannel * channels, `convolution of ${name}`);
     }
   }
 });

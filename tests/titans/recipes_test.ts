@@ -15,6 +15,7 @@ import {
   type RecipeName,
   RECIPES,
 } from "../../titans/mod.ts";
+import { checkOnDevice, RECIPE_CASES } from "./model_checks.ts";
 import { cut, readModel, rowsOf, tinyModel, tokensOf } from "./builders.ts";
 import { leavesOf, norm, prepareReference, reference, relativeError, type Value } from "./runners.ts";
 
@@ -54,6 +55,12 @@ Deno.test("recipes: what a model has read goes to a file, and the same model goe
     assertEquals(await decoder.read([4, 5]), expected, name);
     decoder.dispose();
   }
+  device.dispose();
+});
+
+Deno.test("cpu: recipes: numbers of the reference, gradients, pieces, masks, causality, batches, files, single tokens", async (t) => {
+  const device = await requestDevice({ kind: "cpu" });
+  for (const { name, options } of RECIPE_CASES) await t.step(name, () => checkOnDevice(device, options, true, 4));
   device.dispose();
 });
 
