@@ -3,7 +3,7 @@ import { type Device, requestDevice } from "../kernels/mod.ts";
 import { requestAutomatic } from "../kernels/request_device.ts";
 import { type PresetName, PRESETS } from "../titans/mod.ts";
 import { DEVICE_FLAGS, deviceOptions, OUTPUT_FLAGS } from "./common_flags.ts";
-import { CommandError } from "./errors.ts";
+import { CommandError, UsageError } from "./errors.ts";
 import { choice, parseFlags, toggle, under, type Values } from "./flags.ts";
 import type { Command } from "./help.ts";
 import { SIZE_FLAGS } from "./model_flags.ts";
@@ -36,8 +36,10 @@ export const infoCommand: Command = {
 };
 
 async function info(args: readonly string[], terminal: Terminal): Promise<number> {
-  const { values } = parseFlags(args, FLAGS, "info");
+  const { values, given } = parseFlags(args, FLAGS, "info");
   if (values.models) return showModels(values, terminal);
+  const idle = (["preset", "parameters"] as const).find((key) => given.has(key));
+  if (idle) throw new UsageError(`--${idle} is a size of models, which are shown with --models: add --models`);
   const { device, passedOver } = await open(deviceOptions(values)).catch(
     (error) => {
       // The reason is part of the JSON object too: scripts use this command to find out whether a device is available.

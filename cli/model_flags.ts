@@ -24,7 +24,13 @@ type Blocks = ModelConfig["blocks"];
 
 /** The flag that selects the model, listed above all groups. Default: `mac`. */
 export const { model: KIND_FLAG } = flagsOf(
-  { model: { ...KIND, group: undefined } },
+  {
+    model: {
+      ...KIND,
+      group: undefined,
+      help: `${KIND.help}: one of the names below; deno task info --models lists their sizes and costs`,
+    },
+  },
   { fallback: { model: KIND.default } },
 );
 

@@ -1,6 +1,7 @@
 /** The models side by side, and the sizes that they are given. */
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { type ModelRow, stateBytesOf } from "../../cli/model_table.ts";
+import { UsageError } from "../../cli/errors.ts";
 import { infoCommand } from "../../cli/info.ts";
 import { requestDevice } from "../../kernels/mod.ts";
 import {
@@ -63,6 +64,16 @@ Deno.test("info --models: every model with its paper, parameters, state and arit
   }
   const [lmm, swa] = ["lmm", "swa"].map((name) => models.find(({ model }) => model === name)!);
   assertEquals([lmm.paper, lmm.blocks, swa.blocks], ["2501.00663", ["lmm", "lmm"], ["attention", "attention"]]);
+});
+
+Deno.test("info: sizes of models without --models are refused rather than ignored", async () => {
+  for (const flags of [["--preset", "small"], ["--parameters", "1000"]]) {
+    await assertRejects(
+      () => infoCommand.run(flags, new FakeTerminal()),
+      UsageError,
+      `${flags[0]} is a size of models, which are shown with --models: add --models`,
+    );
+  }
 });
 
 Deno.test("info --models: the state is what a decoder carries", async () => {

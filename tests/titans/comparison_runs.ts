@@ -18,7 +18,7 @@ import type { Device } from "../../kernels/mod.ts";
 export type ConvolutionChoice = "default" | "same" | "none";
 
 /** Tokens that the convolution of all models spans where it is the same. */
-const SAME_TAPS = 4;
+export const SAME_TAPS = 4;
 
 /** What is trained. */
 export interface RunKey {
@@ -117,70 +117,4 @@ export async function readRuns(path: string): Promise<RunResult[]> {
 /** The runs that are not finished, every model once before the next seed, so that tables grow evenly. */
 export function remainingRuns(wanted: readonly RunKey[], finished: readonly RunResult[]): RunKey[] {
   return wanted.filter((key) => !finished.some((run) => isSameRun(key, run))).toSorted((a, b) => a.seed - b.seed);
-}
-
-/** The runs of a model with one optimizer and convolution. */
-export interface ComparisonRow {
-  readonly model: ModelKind;
-  readonly convolution: ConvolutionChoice;
-  readonly optimizer: string;
-  /** The learning rate whose mean over seeds is lowest on validation. */
-  readonly rate: number;
-  readonly tests: readonly number[];
-  readonly run: RunResult;
-  readonly tokensPerSecond: number;
-}
-
-const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
-
-/** The rows of the table, from best to worst, with the learning rate of each chosen on validation. */
-export function comparisonRows(runs: readonly RunResult[]): ComparisonRow[] {
-  const groups = Object.values(
-    Object.groupBy(runs, ({ model, convolution, optimizer }) => `${model} ${convolution} ${optimizer}`),
-  );
-  const rows = groups.map((group): ComparisonRow => {
-    const byRate = Object.values(Object.groupBy(group!, ({ rate }) => rate)) as RunResult[][];
-    // Rates with fewer seeds than others are not compared yet.
-    const seeds = Math.max(...byRate.map(({ length }) => length)), whole = byRate.filter((at) => at.length === seeds);
-    const validated = (at: readonly RunResult[]): number => mean(at.map(({ validation }) => validation));
-    const best = whole.reduce((best, other) => validated(other) < validated(best) ? other : best), [run] = best;
-    return {
-      ...run,
-      tests: best.map(({ test }) => test),
-      run,
-      tokensPerSecond: Math.max(...group!.map(({ tokensPerSecond }) => tokensPerSecond)),
-    };
-  });
-  return rows.toSorted((a, b) => mean(a.tests) - mean(b.tests));
-}
-
-/** The rows as a table in Markdown. */
-export function comparisonTable(rows: readonly ComparisonRow[]): string {
-  const header = [
-    "Model",
-    "Convolution",
-    "Optimizer",
-    "Learning rate",
-    "Bits per byte, mean",
-    "Seeds",
-    "Parameters",
-    "Tokens/s",
-    "Training step, MB",
-    "Decoding state, kB",
-  ];
-  const cells = rows.map(({ model, convolution, optimizer, rate, tests, run, tokensPerSecond }) => [
-    `\`${model}\``,
-    { default: "its own", same: `${SAME_TAPS} tokens`, none: "none" }[convolution],
-    optimizer,
-    String(rate),
-    mean(tests).toFixed(3),
-    tests.length === 1
-      ? "one"
-      : `${tests.length}: ${Math.min(...tests).toFixed(3)} to ${Math.max(...tests).toFixed(3)}`,
-    run.parameterCount.toLocaleString("en"),
-    Math.round(tokensPerSecond).toLocaleString("en"),
-    (run.plannedBytes / 1e6).toFixed(1),
-    (run.stateBytes / 1e3).toFixed(1),
-  ]);
-  return [header, header.map(() => "---"), ...cells].map((row) => `| ${row.join(" | ")} |\n`).join("");
 }

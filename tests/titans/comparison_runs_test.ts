@@ -1,16 +1,10 @@
 /** Comparisons: runs that are there are not repeated, and learning rates are chosen without a look at the test. */
-import { assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { withFolder } from "../cli/scratch.ts";
-import {
-  comparisonRows,
-  comparisonTable,
-  isSameRun,
-  modelOf,
-  readRuns,
-  remainingRuns,
-  type RunKey,
-  type RunResult,
-} from "./comparison_runs.ts";
+import { FakeTerminal } from "../cli/fake_terminal.ts";
+import { main } from "./measure_comparison.ts";
+import { comparisonReport, comparisonRows, readSpeeds } from "./comparison_table.ts";
+import { isSameRun, modelOf, readRuns, remainingRuns, type RunKey, type RunResult } from "./comparison_runs.ts";
 
 const KEY: RunKey = {
   model: "swa",
@@ -59,9 +53,57 @@ Deno.test("comparison: the learning rate is the best on validation, and the tabl
     3.2,
     3.4,
   ]]]);
-  const [, , first, second] = comparisonTable(rows).split("\n");
-  assertMatch(first, /`gla` \| 4 tokens \| adamW \| 0.01 \| 2.900 \| one \| 200,100 \| 100 \| 3.0 \| 4.0/);
-  assertMatch(second, /`swa` \| none \| adamW \| 0.01 \| 3.300 \| 2: 3.200 to 3.400/);
+  const report = comparisonReport(rows);
+  assertMatch(
+    report,
+    /the same convolution of 4 tokens:\n\n.*\n.*\n\| `gla` \| 0.01 \| 2.900 \| one \| 200,100 \| 3.0 \| 4.0 \|/,
+  );
+  assertMatch(report, /no convolution:\n\n.*\n.*\n\| `swa` \| 0.01 \| 3.300 \| 2: 3.200 to 3.400 \|/);
+});
+
+Deno.test("comparison: it says where a Titans model is not first, and takes speeds of a benchmark", async () => {
+  const rows = comparisonRows([
+    result({ model: "lmm" }, 3, 2.8),
+    result({ model: "lmm", seed: 1 }, 3, 2.9),
+    result({ model: "mac" }, 3, 3),
+    result({ model: "mac", seed: 1 }, 3, 3),
+    result({ model: "gla" }, 3, 2.7),
+    result({ model: "gla", seed: 1 }, 3, 2.81),
+  ]);
+  const text = comparisonReport(rows);
+  assertStringIncludes(
+    text,
+    "`lmm` is number 2 of 3, 0.095 bits behind the first, after `gla`. The seeds overlap with those of `gla`.",
+  );
+  assertStringIncludes(text, "`mac` is number 3 of 3, 0.245 bits behind the first, after `gla`, `lmm`.\n");
+  await withFolder(async (folder) => {
+    const points = [{ model: "lmm", tokens: 512, tokensPerSecond: 1234.4 }, {
+      model: "lmm",
+      tokens: 2048,
+      tokensPerSecond: 9,
+    }];
+    await Deno.writeTextFile(`${folder}/models.json`, JSON.stringify({ points }));
+    const report = comparisonReport(rows, await readSpeeds(`${folder}/models.json`));
+    assertMatch(report, /`lmm` \| 0.01 \| 2.850 \| 2: .* \| 200,100 \| 1,234 \| 3.0/);
+  });
+});
+
+Deno.test("comparison: its command has help, and refuses what it does not know", async () => {
+  const help = new FakeTerminal();
+  assertEquals(await main(["--help"], help), 0);
+  assertStringIncludes(help.stdout, "usage: deno task compare [flags]");
+  for (
+    const [args, said] of [
+      [["--model", "lmm"], "unknown flag --model: did you mean --models?"],
+      [["--models", "lmm,mak"], '--models cannot be "mak"'],
+      [["--rates", "0.01,"], '--rates cannot be ""'],
+      [["--seeds", "0"], "--seeds cannot be 0"],
+    ] as const
+  ) {
+    const terminal = new FakeTerminal();
+    assertEquals(await main(args, terminal), 2);
+    assertStringIncludes(terminal.stderr, said);
+  }
 });
 
 Deno.test("comparison: models have the same convolution or none, at the same size", () => {
