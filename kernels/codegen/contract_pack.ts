@@ -10,6 +10,7 @@ import { addIndex, makeVar, scaleIndex, varIndex } from "../../core/index_expr.t
 import { convert, laneNumbers, splat, transposed } from "./lanes.ts";
 import type { Env, Evaluator } from "./evaluator.ts";
 import { Integers } from "./integers.ts";
+import { repeat } from "./loops.ts";
 import type { Value, Writer } from "./writer.ts";
 
 /** An operand and the range of it to pack. Ranges start at multiples of W. */
@@ -25,6 +26,12 @@ export interface Block {
   readonly k0: Value;
   readonly kEnd: Value;
 }
+
+/**
+ * The most lanes with which the transpositions of a panel are written one after the other: with more, they are so long
+ * that a loop over them costs nothing, and they would be most of a kernel's code.
+ */
+const MAX_UNROLLED_LANES = 4;
 
 /** Writes blocks to scratch memory. */
 export class Packer {
@@ -182,15 +189,22 @@ export class Packer {
       }
     };
     if (!isAlongK) return w.loop({ start: block.k0, end: block.kEnd, extent: block.k.extent }, across);
+    const square = (step: Index, first: Index, corner: Value, offset: number) => {
+      const rows = laneNumbers(w).map((at) =>
+        this.#value(block, addIndex(first, at), addIndex(step, varIndex(lane)), lane)
+      );
+      transposed(w, rows).forEach((value, at) => w.effect("lanes.store", [corner, value], [offset + 4 * width * at]));
+    };
     this.#overVectors(block, (step) => {
       const cell = cellOf(step);
+      if (lanes > MAX_UNROLLED_LANES) {
+        return repeat(w, vectors, (vector) => {
+          const first = addIndex(column, scaleIndex(vector, lanes));
+          square(step, first, int.add(cell, int.times(this.#index(vector), 4 * lanes)), 0);
+        });
+      }
       for (let vector = 0; vector < vectors; vector++) {
-        const rows = laneNumbers(w).map((at) =>
-          this.#value(block, addIndex(column, lanes * vector + at), addIndex(step, varIndex(lane)), lane)
-        );
-        transposed(w, rows).forEach((value, at) =>
-          w.effect("lanes.store", [cell, value], [4 * lanes * vector + 4 * width * at])
-        );
+        square(step, addIndex(column, lanes * vector), cell, 4 * lanes * vector);
       }
     });
     this.#overRest(block, across);

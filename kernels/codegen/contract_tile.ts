@@ -1,9 +1,14 @@
 /** The innermost loop of the tiled contract kernel, which accumulates a tile of sums in registers. */
-import type { Tile } from "./target.ts";
+import type { Target, Tile } from "./target.ts";
 import type { Local, Operand, Operation, Value, Writer } from "./writer.ts";
 
+/** The default of {@link unrollOf}. */
+const UNROLL = 4;
+
 /** Unroll factor of the loop over k. Unrolled addresses are immediates, and the loop's own arithmetic is amortized. */
-export const UNROLL = 4;
+export function unrollOf({ unroll = UNROLL }: Target): number {
+  return unroll;
+}
 
 /** Where a tile's operands are in memory. All strides are in bytes. */
 export interface TileSteps {
@@ -41,7 +46,8 @@ export class TileSums {
 
   /** Accumulates the products of a range of k. */
   add(place: TileSteps): void {
-    const { w } = this, scalar = (dtype: "address" | "i32") => w.newLocal({ dtype, width: 1 });
+    const { w } = this, unroll = unrollOf(w.target);
+    const scalar = (dtype: "address" | "i32") => w.newLocal({ dtype, width: 1 });
     const atRow = scalar("address"), atColumn = scalar("address"), left = scalar("i32");
     const turns = (steps: number, count: Operation) =>
       w.countdown(left, count, () => {
@@ -51,8 +57,8 @@ export class TileSums {
       });
     w.assign(atRow, place.rows);
     w.assign(atColumn, place.columns);
-    turns(UNROLL, w.operation("i32.shr_u", [place.depth, w.literal(Math.log2(UNROLL), "i32")]));
-    if (!place.isWhole) turns(1, w.operation("bits.and", [place.depth, w.literal(UNROLL - 1, "i32")]));
+    turns(unroll, w.operation("i32.shr_u", [place.depth, w.literal(Math.log2(unroll), "i32")]));
+    if (!place.isWhole) turns(1, w.operation("bits.and", [place.depth, w.literal(unroll - 1, "i32")]));
   }
 
   /**

@@ -18,6 +18,9 @@ import type { Value, Writer } from "./writer.ts";
 /** The values of the kernel's variables at the point where an expression is evaluated. */
 export type Env = LaneEnv<Value>;
 
+/** Which lanes of a varying index are wanted: one, or a vector of all. */
+type Lane = number | "all";
+
 /** A summand of an address: `value * coefficient`. */
 interface Part {
   readonly value: Value;
@@ -101,6 +104,7 @@ export class Evaluator extends LaneScope<Value> {
     const w = this.writer;
     const index = this.index(source, env), form = this.form(index, env);
     if (form?.step === 0) return this.scalar(form.base, env);
+    if (w.target.gathers) return this.scalar(index, env, "all");
     if (!form) return joinLanes(w, laneNumbers(w).map((lane) => this.scalar(index, env, lane)));
     const steps = joinLanes(w, laneNumbers(w).map((lane) => w.literal(lane * form.step, "i32")));
     return i(w, "add", this.scalar(form.base, env), steps);
@@ -117,23 +121,24 @@ export class Evaluator extends LaneScope<Value> {
     return index.min < expr.lo ? bits(w, "and", result, below) : below;
   }
 
-  /** The i32 value of a rewritten index; `lane` picks a lane where the index varies. */
-  scalar(source: Index, env: Env, lane?: number): Value {
-    const index = lane === undefined || !env.lane
-      ? source
-      : substituteIndex(source, new Map([[env.lane.id, constantIndex(lane)]]));
+  /** The i32 value of a rewritten index; `lane` picks lanes where the index varies. */
+  scalar(source: Index, env: Env, lane?: Lane): Value {
+    const index = atLane(source, env, lane);
     return this.#sum(this.#parts(index, env, lane), index.constant);
   }
 
-  #parts(index: Index, env: Env, lane: number | undefined): Part[] {
+  #parts(index: Index, env: Env, lane: Lane | undefined): Part[] {
     return index.terms.map((term) => ({ value: this.#term(term, env, lane), coefficient: term.coefficient }));
   }
 
-  /** Adds parts in order of the depth at which they become available, so that loop-invariant sums are hoisted. */
+  /**
+   * Adds parts in order of the depth at which they become available, so that loop-invariant sums are hoisted: first
+   * scalars, then vectors.
+   */
   #sum(parts: readonly Part[], constant: number): Value {
     const w = this.writer;
-    const ordered = parts.toSorted((a, b) => a.value.depth - b.value.depth);
-    const add = (x: Value, y: Value) => w.op(x.dtype === "address" ? "address.add" : "i32.add", [x, y]);
+    const ordered = parts.toSorted((a, b) => a.value.width - b.value.width || a.value.depth - b.value.depth);
+    const add = (x: Value, y: Value) => x.dtype === "address" ? w.op("address.add", [x, y]) : i(w, "add", x, y);
     let sum: Value | undefined;
     for (const { value, coefficient } of ordered) {
       const part = this.#scaled(value, coefficient);
@@ -149,17 +154,17 @@ export class Evaluator extends LaneScope<Value> {
     if (value.local === undefined) return w.literal(value.literal * factor, "i32");
     const isPower = factor > 0 && (factor & (factor - 1)) === 0;
     if (isPower) return w.op("i32.shl", [value, w.literal(Math.log2(factor), "i32")]);
-    return w.op("i32.mul", [value, w.literal(factor, "i32")]);
+    return i(w, "mul", value, w.literal(factor, "i32"));
   }
 
-  #term({ atom }: Term, env: Env, lane: number | undefined): Value {
+  #term({ atom }: Term, env: Env, lane: Lane | undefined): Value {
     const w = this.writer;
     switch (atom.kind) {
       case "var":
-        return w.variable(atom.variable);
+        return lane === "all" && atom.variable === env.lane ? w.op("i32.ramp", [], [1]) : w.variable(atom.variable);
       case "value": {
         const value = convert(w, this.value(atom.value, env), "i32");
-        if (value.width === 1) return value;
+        if (value.width === 1 || lane === "all") return value;
         invariant(lane !== undefined, "a varying run-time index is read as a scalar");
         return laneOf(w, value, lane);
       }
@@ -174,24 +179,18 @@ export class Evaluator extends LaneScope<Value> {
     const w = this.writer;
     if ((by & (by - 1)) === 0) {
       if (kind === "div") return w.op("i32.shr_s", [of, w.literal(Math.log2(by), "i32")]);
-      return w.op("bits.and", [of, w.literal(by - 1, "i32")]);
+      return bits(w, "and", of, w.literal(by - 1, "i32"));
     }
     const turns = min < 0 ? Math.ceil(-min / by) : 0;
-    const positive = turns > 0 ? w.op("i32.add", [of, w.literal(turns * by, "i32")]) : of;
+    const positive = turns > 0 ? i(w, "add", of, w.literal(turns * by, "i32")) : of;
     const quotient = w.op(kind === "div" ? "i32.div_u" : "i32.rem_u", [positive, w.literal(by, "i32")]);
-    return kind === "div" && turns > 0 ? w.op("i32.sub", [quotient, w.literal(turns, "i32")]) : quotient;
+    return kind === "div" && turns > 0 ? i(w, "sub", quotient, w.literal(turns, "i32")) : quotient;
   }
 
   /** The byte address of an element, and the immediate offset of the memory instruction. */
   address(operand: number, index: Index, env: Env, lane?: number): { address: Value; offset: number } {
     const base: Part = { value: this.writer.parameter(`b${operand}`), coefficient: 1 };
-    const exact = lane === undefined || !env.lane
-      ? index
-      : substituteIndex(index, new Map([[env.lane.id, constantIndex(lane)]]));
-    const parts = this.#parts(exact, env, lane).map(({ value, coefficient }) => ({
-      value,
-      coefficient: 4 * coefficient,
-    }));
+    const exact = atLane(index, env, lane), parts = this.#parts(exact, env, lane).map(inBytes);
     // Addresses are unsigned, so only offsets that keep the sum at or above the operand's start can be immediates.
     const isSafe = exact.constant >= 0 && exact.min >= exact.constant;
     return {
@@ -231,6 +230,7 @@ export class Evaluator extends LaneScope<Value> {
     const { dtype } = this.kernel.operands[operand];
     if (form?.step === 0) return this.#loadScalar(operand, form.base, env);
     if (!form || Math.abs(form.step) !== 1) {
+      if (w.target.gathers) return this.#gather(operand, index, env);
       return joinLanes(w, laneNumbers(w).map((lane) => this.#loadScalar(operand, index, env, lane)));
     }
     const base = form.step === 1 ? form.base : addIndex(form.base, 1 - w.lanes);
@@ -241,6 +241,29 @@ export class Evaluator extends LaneScope<Value> {
       loaded = w.op("shuffle", [loaded, loaded], laneNumbers(w).toReversed());
     }
     return convert(w, loaded, dtype);
+  }
+
+  /** Elements at an index that varies across lanes. Where none lies in the operand, its first is loaded. */
+  #gather(operand: number, index: Index, env: Env): Value {
+    const w = this.writer, { dtype, size } = this.kernel.operands[operand];
+    let { address, indices } = this.#spread(operand, index, env);
+    if (index.min < 0 || index.max >= size) {
+      const all = this.scalar(index, env, "all");
+      indices = bits(w, "and", all, compare(w, "lt", { ...all, dtype: "u32" }, w.literal(size, "u32")));
+      address = w.parameter(`b${operand}`);
+    }
+    const raw = dtype === "bool" ? "i32" : dtype;
+    return convert(w, { ...w.op("lanes.gather", [address, indices], [0]), dtype: raw }, dtype);
+  }
+
+  /** The parts of an index that lanes share, as an address, and those in which they differ, in elements from there. */
+  #spread(operand: number, index: Index, env: Env): { address: Value; indices: Value } {
+    const base: Part = { value: this.writer.parameter(`b${operand}`), coefficient: 1 };
+    const parts = this.#parts(index, env, "all"), shared = parts.filter(({ value }) => value.width === 1);
+    return {
+      address: this.#sum([base, ...shared.map(inBytes)], 4 * index.constant),
+      indices: this.#sum(parts.filter(({ value }) => value.width > 1), 0),
+    };
   }
 
   #loadScalar(operand: number, index: Index, env: Env, lane?: number): Value {
@@ -267,6 +290,10 @@ export class Evaluator extends LaneScope<Value> {
       const sum = adds ? w.fresh(`${type}.add`, [w.fresh("lanes.load", [address], [offset]), whole]) : whole;
       return w.effect("lanes.store", [address, sum], [offset]);
     }
+    if (w.target.gathers && !adds && form?.step !== 0) {
+      const { address, indices } = this.#spread(operand, index, env);
+      return w.effect("lanes.scatter", [address, indices, whole], [0]);
+    }
     for (let lane = 0; lane < w.lanes; lane++) {
       const { address, offset } = this.address(operand, index, env, lane);
       if (!adds) {
@@ -277,4 +304,15 @@ export class Evaluator extends LaneScope<Value> {
       w.effect(`${type}.store`, [address, w.fresh(`${type}.add`, [before, laneOf(w, whole, lane)])], [offset]);
     }
   }
+}
+
+/** An index of one lane; unchanged for all lanes, or where there are none. */
+function atLane(index: Index, { lane: variable }: Env, lane: Lane | undefined): Index {
+  if (typeof lane !== "number" || !variable) return index;
+  return substituteIndex(index, new Map([[variable.id, constantIndex(lane)]]));
+}
+
+/** From elements to bytes. */
+function inBytes({ value, coefficient }: Part): Part {
+  return { value, coefficient: 4 * coefficient };
 }

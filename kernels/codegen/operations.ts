@@ -22,7 +22,9 @@ const F32_COMPARISONS = ["eq", "ne", "lt", "gt", "le", "ge"] as const;
 const I32 = [
   ...["add", "sub", "mul"] as const,
   // Scalars only. The divisor must not be 0, and the quotient must not overflow.
-  ...["div_s", "div_u", "rem_s", "rem_u"] as const,
+  ...["div_s", "rem_s"] as const,
+  // The divisor is a scalar, not 0. Vectors only if the target gathers.
+  ...["div_u", "rem_u"] as const,
   // The shift amount is a scalar, 0 to 31.
   ...["shl", "shr_s", "shr_u"] as const,
   // Vectors only.
@@ -81,6 +83,8 @@ const OTHERS = {
   "i32.replace": ["first", "all"],
   // Picks W of the 2 W lanes of two vectors; the immediates are their indices.
   "shuffle": ["first", "all"],
+  // Lane numbers times the immediate. Only if the target gathers.
+  "i32.ramp": ["i32", "all"],
   // Whether any lane of a mask is set.
   "any": ["bool", "one"],
   // Converts W / 2 doubles to floats, in the lower half of the lanes.
@@ -93,11 +97,15 @@ const OTHERS = {
   "i32.load": ["i32", "one"],
   "lanes.load": ["f32", "all"],
   "lanes.load_splat": ["f32", "all"],
+  // (address, indices): elements at W indices, counted in elements from the address. Only if the target gathers.
+  "lanes.gather": ["f32", "all"],
   // (address, value): side effects. The second immediate of `store_lane` is the lane index.
   "f32.store": ["none", "one"],
   "i32.store": ["none", "one"],
   "lanes.store": ["none", "all"],
   "lanes.store_lane": ["none", "all"],
+  // (address, indices, value): of equal indices, the highest lane is stored. Only if the target gathers.
+  "lanes.scatter": ["none", "all"],
 } as const satisfies Readonly<Record<string, Rule>>;
 
 /** The name of an operation. */

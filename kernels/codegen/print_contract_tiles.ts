@@ -25,7 +25,7 @@ import {
 import { type Direct, directColumns, directResult, directRows, scattersRows } from "./contract_direct.ts";
 import { orient, printEpilogue } from "./contract_epilogue.ts";
 import { type Block, Packer } from "./contract_pack.ts";
-import { TileSums, UNROLL } from "./contract_tile.ts";
+import { TileSums, unrollOf } from "./contract_tile.ts";
 import type { Evaluator } from "./evaluator.ts";
 import { Integers } from "./integers.ts";
 import { assign, pointsOf, unflatten } from "./lane_index.ts";
@@ -305,7 +305,7 @@ class TilePrinter {
                   columns: int.add(columns, int.times(skipped, columnStep)),
                   columnStep,
                   depth: int.sub(steps.kEnd, steps.k0),
-                  isWhole: k.extent % UNROLL === 0,
+                  isWhole: k.extent % unrollOf(w.target) === 0,
                 });
               });
               sums.store(cornerAt, cornerStep, part.isFirst);

@@ -20,10 +20,14 @@ export interface Target {
   readonly lanes: number;
   /** Whether vector `x y + z` is a single operation with a single rounding. */
   readonly fused: boolean;
+  /** Whether vectors of indices are computed, and elements loaded and stored at them, as single operations. */
+  readonly gathers: boolean;
   /** The tiles of matrix products. Results do not depend on them. */
   readonly tiles: Tiles;
   /** The tiles of large products, where they differ. */
   readonly largeTiles?: Tiles;
+  /** Steps of k in a turn of a product's innermost loop: a power of two. Results do not depend on it. Default: 4. */
+  readonly unroll?: number;
   /** Maximum number of columns that are packed together. Default: 128. */
   readonly maxColumns?: number;
   /** Number of threads that will run the code, used to choose block sizes. Results do not depend on it. Default: 1. */

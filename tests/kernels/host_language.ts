@@ -18,9 +18,14 @@ import type { Elements } from "./print_harness.ts";
 
 /** Machines with 4, 8 and 16 lanes, with tiles that fit their registers. */
 export const TARGETS: readonly Target[] = [
-  { lanes: 4, fused: false, tiles: { wide: { rows: 6, columns: 8 }, narrow: { rows: 8, columns: 4 } } },
-  { lanes: 8, fused: true, tiles: { wide: { rows: 6, columns: 16 }, narrow: { rows: 8, columns: 8 } } },
-  { lanes: 16, fused: false, tiles: { wide: { rows: 6, columns: 64 }, narrow: { rows: 12, columns: 16 } } },
+  { lanes: 4, fused: false, gathers: false, tiles: { wide: { rows: 6, columns: 8 }, narrow: { rows: 8, columns: 4 } } },
+  { lanes: 8, fused: true, gathers: true, tiles: { wide: { rows: 6, columns: 16 }, narrow: { rows: 8, columns: 8 } } },
+  {
+    lanes: 16,
+    fused: false,
+    gathers: true,
+    tiles: { wide: { rows: 6, columns: 64 }, narrow: { rows: 12, columns: 16 } },
+  },
 ];
 
 /** The lanes of a vector, as floats, integers and doubles. */
@@ -98,9 +103,7 @@ const ELEMENTWISE: Readonly<Partial<Record<OpName, Rule>>> = {
   "i32.sub": integer((x, y) => x - y),
   "i32.mul": integer(Math.imul),
   "i32.div_s": integer((x, y) => Math.trunc(x / y)),
-  "i32.div_u": integer((x, y) => Math.trunc((x >>> 0) / (y >>> 0))),
   "i32.rem_s": integer((x, y) => x % y),
-  "i32.rem_u": integer((x, y) => (x >>> 0) % (y >>> 0)),
   "i32.neg": integer((x) => -x),
   "i32.min_s": integer((x, y) => Math.min(x, y)),
   "i32.max_s": integer((x, y) => Math.max(x, y)),
@@ -127,8 +130,10 @@ const ELEMENTWISE: Readonly<Partial<Record<OpName, Rule>>> = {
   "u32.from_f32": { takes: "f", gives: "i", fn: (x) => Math.trunc(saturate(x, 0, 2 ** 32 - 1)) },
 };
 
-/** Shifts take the same amount in every lane. */
-const SHIFTS: Readonly<Partial<Record<OpName, (x: number, by: number) => number>>> = {
+/** Operations whose second operand is a scalar. */
+const BY_SCALAR: Readonly<Partial<Record<OpName, (x: number, by: number) => number>>> = {
+  "i32.div_u": (x, by) => Math.trunc((x >>> 0) / (by >>> 0)),
+  "i32.rem_u": (x, by) => (x >>> 0) % (by >>> 0),
   "i32.shl": (x, by) => x << by,
   "i32.shr_s": (x, by) => x >> by,
   "i32.shr_u": (x, by) => x >>> by,
@@ -172,6 +177,9 @@ function rearrange(op: OpName, args: readonly Cell[], immediates: readonly numbe
       immediates.forEach((from, to) =>
         result.i[to] = from < width ? vector.i[from] : (second as Lanes).i[from - width]
       );
+      return result;
+    case "i32.ramp":
+      result.i.forEach((_, at) => result.i[at] = at * lane);
       return result;
     case "any":
       return Number(vector.i.some((bits) => bits !== 0));
@@ -225,13 +233,21 @@ export class HostLanguage implements Language<HostLine> {
       const operands = Math.max(width, ...args.map((arg) => arg.width));
       return (frame) => elementwise(rule, values.map((value) => value(frame)), operands);
     }
-    const by = SHIFTS[op], double = DOUBLES[op];
+    const by = BY_SCALAR[op], double = DOUBLES[op];
     if (by || double) {
       return (frame) => {
         const [x, y] = values.map((value) => value(frame)), result = new Lanes(lanes);
         if (by && typeof x === "number") return by(x, y as number) | 0;
         if (by) (x as Lanes).i.forEach((value, lane) => result.i[lane] = by(value, y as number));
         else (x as Lanes).d.forEach((value, at) => result.d[at] = double!(value, (y as Lanes | undefined)?.d[at] ?? 0));
+        return result;
+      };
+    }
+    if (op === "lanes.gather") {
+      const [address, indices] = values, [offset] = immediates;
+      return (frame) => {
+        const first = wordOf(address(frame), offset), result = new Lanes(lanes);
+        (indices(frame) as Lanes).i.forEach((index, lane) => result.i[lane] = frame.i[first + index]);
         return result;
       };
     }
@@ -259,9 +275,13 @@ export class HostLanguage implements Language<HostLine> {
 
   /** A store. */
   effect(out: HostLine[], { op, args, immediates: [offset, lane] }: Operation): void {
-    const [address, value] = args.map((arg) => this.#value(arg));
+    const [address, value, scattered] = args.map((arg) => this.#value(arg));
     out.push((frame) => {
       const at = wordOf(address(frame), offset), stored = value(frame);
+      if (op === "lanes.scatter") {
+        const { i } = scattered(frame) as Lanes;
+        return (stored as Lanes).i.forEach((index, lane) => frame.i[at + index] = i[lane]);
+      }
       if (op === "f32.store") frame.f[at] = stored as number;
       else if (op === "i32.store") frame.i[at] = stored as number;
       else if (op === "lanes.store") frame.i.set((stored as Lanes).i, at);

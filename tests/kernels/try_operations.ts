@@ -11,13 +11,13 @@ import { callOnHost, HostLanguage, type HostLine } from "./host_language.ts";
 export const B0: Parameter = { name: "b0", type: "address" };
 
 /** A machine with that many lanes. */
-export function targetOf(lanes: number): Target {
-  return { lanes, fused: true, tiles: TILES };
+export function targetOf(lanes: number, gathers = false): Target {
+  return { lanes, fused: true, gathers, tiles: TILES };
 }
 
 /** Runs a function of the address 0 on the host: `words` of memory, then as it left them. */
 export function onHost(lanes: number, words: Int32Array, body: (w: Writer) => void): Int32Array {
-  const w = new FunctionWriter<HostLine>([B0], targetOf(lanes), new HostLanguage(lanes));
+  const w = new FunctionWriter<HostLine>([B0], targetOf(lanes, true), new HostLanguage(lanes));
   body(w);
   const memory = new ArrayBuffer(Math.max(words.byteLength, 4096));
   new Int32Array(memory).set(words);
@@ -37,7 +37,9 @@ export function operandWords(): Int32Array<ArrayBuffer> {
 
 /** Operations that memory has, or that are tried by their users in the tests of kernels. */
 const UNTRIED: ReadonlySet<string> = new Set(["lanes.load", "lanes.load_splat", "f32.demote"]);
-const ONE_LANE = /^i32\.(div|rem)|copysign|eqz|reinterpret/, ALL_LANES = /\.(pmin|pmax|madd|neg|min_|max_)/;
+const ONE_LANE = /^i32\.(div|rem)_s|copysign|eqz|reinterpret/, ALL_LANES = /\.(pmin|pmax|madd|neg|min_|max_|ramp)/;
+/** What only some targets have. */
+const GATHERS = /ramp|gather|scatter/, BY_SCALAR = /sh[lr]|(div|rem)_u/;
 
 /** An operation of one lane, or of all. */
 export interface Trial {
@@ -46,15 +48,16 @@ export interface Trial {
   readonly body: (w: Writer) => void;
 }
 
-/** All that can be tried. */
-export function trialsOf(): Trial[] {
+/** All that can be tried on a target. */
+export function trialsOf({ fused, gathers }: Pick<Target, "fused" | "gathers">): Trial[] {
   const tried = OP_NAMES.filter((op) =>
-    (/^(f32|i32|u32|bits)\./.test(op) || op === "blend") && !UNTRIED.has(op) &&
-    !/load|store|splat|extract|replace/.test(op)
+    (/^(f32|i32|u32|bits)\./.test(op) || op === "blend" || /gather|scatter/.test(op)) && !UNTRIED.has(op) &&
+    !/load|store|splat|extract|replace/.test(op) && (fused || op !== "f32.madd") && (gathers || !GATHERS.test(op))
   );
   const trials = tried.flatMap((op) =>
     [false, true].flatMap((isWide): Trial[] => {
-      if (isWide ? ONE_LANE.test(op) : ALL_LANES.test(op) && op !== "f32.neg" || op === "blend") return [];
+      const isNarrow = !ALL_LANES.test(op) && !GATHERS.test(op) && op !== "blend" || op === "f32.neg";
+      if (isWide ? ONE_LANE.test(op) || /(div|rem)_u/.test(op) && !gathers : !isNarrow) return [];
       return [{ op, isWide, body: (w) => tryOperation(w, op, isWide) }];
     })
   );
@@ -85,16 +88,26 @@ function tryOperation(w: Writer, op: OpName, isWide: boolean): void {
     });
     const count = /madd|blend/.test(op) ? 3 : /abs|neg|floor|trunc|nearest|sqrt|eqz|from|reint/.test(op) ? 1 : 2;
     let args = operands.slice(0, count);
-    if (/sh[lr]/.test(op)) args = [operands[0], w.literal(5, "i32")];
+    if (BY_SCALAR.test(op)) args = [operands[0], w.literal(5, "i32")];
     if (op === "blend") args[2] = w.op("i32.lt_s", [args[2], args[0]]);
     // Divisors that are 0, and quotients that overflow, are not asked for.
-    if (/i32.(div|rem)/.test(op)) {
+    if (/i32.(div|rem)_s/.test(op)) {
       args = [
         operands[0],
         w.op("bits.or", [w.op("bits.and", [operands[1], w.literal(62, "i32")]), w.literal(1, "i32")]),
       ];
     }
-    const result = w.op(op, args), out = 256 + 4 * start;
+    const out = 256 + 4 * start;
+    if (GATHERS.test(op)) {
+      // Lanes in reverse order.
+      const reversed = w.op("i32.sub", [w.op("i32.splat", [w.literal(w.lanes - 1, "i32")]), w.op("i32.ramp", [], [1])]);
+      if (op === "lanes.scatter") {
+        w.effect(op, [b0, reversed, operands[0]], [out]);
+        continue;
+      }
+      args = op === "lanes.gather" ? [b0, reversed] : [];
+    }
+    const result = op === "i32.ramp" ? w.op(op, [], [-3]) : w.op(op, args, op === "lanes.gather" ? [4 * start] : []);
     if (result.width > 1) w.effect("lanes.store", [b0, result], [out]);
     else w.effect(result.dtype === "f32" ? "f32.store" : "i32.store", [b0, result], [out]);
   }

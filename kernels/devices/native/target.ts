@@ -24,9 +24,11 @@ const FAMILIES: readonly Family[] = [
     macros: ["__AVX512F__", "__AVX512DQ__", "__AVX512BW__", "__AVX512VL__"],
     lanes: 16,
     fused: true,
+    gathers: true,
     tiles: { wide: { rows: 12, columns: 32 }, narrow: { rows: 12, columns: 16 } },
     // Reads rows from fewer pages at a time; in exchange, its panels of columns only fit in the L2 cache.
     largeTiles: { wide: { rows: 6, columns: 64 }, narrow: { rows: 12, columns: 16 } },
+    unroll: 2,
     maxColumns: 256,
   },
   {
@@ -34,7 +36,9 @@ const FAMILIES: readonly Family[] = [
     macros: ["__AVX2__", "__FMA__"],
     lanes: 8,
     fused: true,
+    gathers: true,
     tiles: { wide: { rows: 6, columns: 16 }, narrow: { rows: 8, columns: 8 } },
+    unroll: 2,
     maxColumns: 256,
   },
   {
@@ -42,6 +46,7 @@ const FAMILIES: readonly Family[] = [
     macros: ["__aarch64__", "__ARM_NEON"],
     lanes: 4,
     fused: true,
+    gathers: true,
     tiles: { wide: { rows: 8, columns: 8 }, narrow: { rows: 8, columns: 4 } },
   },
   {
@@ -49,6 +54,7 @@ const FAMILIES: readonly Family[] = [
     macros: [],
     lanes: 4,
     fused: false,
+    gathers: true,
     tiles: { wide: { rows: 4, columns: 8 }, narrow: { rows: 8, columns: 4 } },
   },
 ];

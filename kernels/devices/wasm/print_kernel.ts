@@ -51,7 +51,7 @@ export function printCpuKernel(kernel: Kernel, { relaxed, threads }: CpuTarget):
   if (kernel.operands.some(({ dtype }) => dtype === "f16")) {
     throw new CompileError('A kernel uses f16, which the device "cpu" does not have: use f32');
   }
-  const target = { lanes: 4, fused: relaxed, tiles: TILES, threads };
+  const target = { lanes: 4, fused: relaxed, gathers: false, tiles: TILES, threads };
   const { fn, scratchBytes } = printKernel(kernel, target, new WasmLanguage(relaxed));
   return { fn: toWasm(fn), scratchBytes };
 }
