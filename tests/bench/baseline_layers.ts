@@ -1,7 +1,9 @@
-/** Training steps of one layer of a baseline, whose parameters are `randn` in the order of their names. */
+/** Training steps of one layer of a baseline, whose random parameters are `randn` in the order of their names. */
 import { flatten, unflatten } from "../../core/tree.ts";
 import { mean, square, sub } from "../../ops/mod.ts";
 import { type MixerName, MIXERS } from "../../titans/mixers/registry.ts";
+import { HostRng } from "../../titans/nn/host_rng.ts";
+import { initialValues } from "../../titans/nn/initializers.ts";
 import { Parameter } from "../../titans/nn/parameters.ts";
 import { defaultsOf, type OptionRecord } from "../../titans/options/option_table.ts";
 import { type Elements, random, type TrainingComputation } from "./computation.ts";
@@ -10,8 +12,8 @@ import { type Elements, random, type TrainingComputation } from "./computation.t
 export const BASELINE_EXTENTS = { B: 2, T: 2048, D: 128, H: 2 } as const;
 
 /**
- * Loss, the mean of (y - target)^2, and gradients in all parameters. Matrices are randn of scale `1 / sqrt(in)`, gains 1
- * and biases 0; seeds count the parameters from 1, x has 10 and the target 11.
+ * Loss, the mean of (y - target)^2, and gradients in all parameters. What starts at random is randn of its deviation, or
+ * bound; what does not starts as in a model. Seeds count the parameters from 1, x has 10 and the target 11.
  */
 export function baselineLayer(
   mixer: MixerName,
@@ -25,10 +27,11 @@ export function baselineLayer(
     (value): value is Parameter => value instanceof Parameter,
     "a parameter",
   );
-  const first = ({ shape, initializer }: Parameter, seed: number): Elements =>
-    "value" in initializer
-      ? { shape, data: new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(initializer.value) }
-      : random(shape, 1 / Math.sqrt(shape[shape.length - 2]), seed);
+  const first = ({ shape, initializer }: Parameter, seed: number): Elements => {
+    if ("normal" in initializer) return random(shape, initializer.normal, seed);
+    if ("uniform" in initializer) return random(shape, initializer.uniform, seed);
+    return { shape, data: initialValues(initializer, shape, new HostRng(0, "unused")) };
+  };
   return {
     kind: "training",
     parameters: Object.fromEntries(leaves.map((parameter, i) => [paths[i], first(parameter, i + 1)])),

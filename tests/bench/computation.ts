@@ -39,6 +39,18 @@ export interface TrainingComputation {
 /** Either of the two. */
 export type Computation = PlainComputation | TrainingComputation;
 
+/** The loss of a training step alone. */
+export function lossOf({ parameters, inputs, loss }: TrainingComputation): PlainComputation {
+  const names = Object.keys(parameters);
+  return {
+    kind: "plain",
+    inputs: [...Object.values(parameters), ...inputs],
+    fn: (all) => [
+      loss(Object.fromEntries(names.map((name, i) => [name, all[i]])), ...all.slice(names.length)),
+    ],
+  };
+}
+
 /** A computation on a device. */
 export interface Loaded {
   /** Milliseconds of tracing and compiling. */

@@ -1,8 +1,8 @@
 /**
  * What a benchmark compares: contestants, each of which can do some of the same jobs.
  *
- * A contestant prepares a job once (compile, upload, check) and then runs it as often as asked, one awaited run at a
- * time, so that the runs of all contestants can be interleaved: whatever else the machine does then hits all of them
+ * A contestant prepares a job once (compile, upload, check) and then runs it in short turns, one awaited run after the
+ * other, so that the turns of all contestants can be interleaved: whatever else the machine does then hits all of them
  * alike.
  */
 
@@ -25,7 +25,11 @@ export type JobName =
   | "per-token layer, b 64, Adam"
   | "per-token layer, b 16, Adam"
   | "retnet layer, T 2048, Adam"
-  | "gla layer, T 2048, Adam";
+  | "gla layer, T 2048, Adam"
+  | "mamba2 layer, T 2048, Adam"
+  | "deltaNet layer, T 2048, Adam"
+  | "gatedDeltaNet layer, T 2048, Adam"
+  | "mamba layer, T 2048, Adam";
 
 /** What preparing a job showed. */
 export interface Prepared {
@@ -64,8 +68,12 @@ export interface Contestant {
   knows(job: JobName): boolean;
   /** Gets a job ready and runs it once. @throws {Error} with one line if the library fails at it. */
   prepare(job: JobName): Promise<Prepared>;
-  /** Runs the prepared job once, to its very end (results ready in device memory, nothing in flight). */
-  run(): Promise<RunTime>;
+  /**
+   * Runs the prepared job, at least once, until so many milliseconds have passed. Each run goes to its very end (results
+   * ready in device memory, nothing in flight), and the next one follows at once: threads that wait for work are then as
+   * awake as in a training loop, whatever a library has them do between runs.
+   */
+  run(turnMs: number): Promise<readonly RunTime[]>;
   /**
    * Memory so far, in bytes: the process's largest resident set, and the device memory that the job needs, where known.
    */

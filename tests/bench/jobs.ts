@@ -14,8 +14,9 @@
  *   weights and x of `sum(out dy)`.
  * - layers: those of tests/golden_layers.ts (chunk 16 divides theta by 16), loss and gradients w.r.t. all parameters,
  *   then Adam.
- * - layers of baselines: those of baseline_layers.ts, B 2, D 128, 2 heads, without convolution; the peers' in chunks of 64
- *   tokens, with decays per channel of 16.
+ * - layers of baselines: those of baseline_layers.ts, B 2, D 128, 2 heads, RetNet and GLA without convolution, the others
+ *   with theirs of four tokens. The peers' run in chunks of 64 tokens, with decays per channel of 16; Mamba's is a loop over
+ *   time.
  */
 import type { JobName } from "./contestant.ts";
 
@@ -47,4 +48,8 @@ export const JOBS: readonly Job[] = [
   { name: "per-token layer, b 16, Adam" },
   { name: "retnet layer, T 2048, Adam" },
   { name: "gla layer, T 2048, Adam" },
+  { name: "mamba2 layer, T 2048, Adam" },
+  { name: "deltaNet layer, T 2048, Adam" },
+  { name: "gatedDeltaNet layer, T 2048, Adam" },
+  { name: "mamba layer, T 2048, Adam" },
 ];

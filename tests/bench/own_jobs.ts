@@ -38,6 +38,10 @@ const COMPUTATIONS: Readonly<Record<JobName, () => Computation>> = {
     training(tokenLayer("layer, b 64, norm", { form: "matmul", checkpoint: "save", miniBatch: 16 })),
   "retnet layer, T 2048, Adam": () => baselineLayer("retnet", { convolution: 0, retention: "powers" }),
   "gla layer, T 2048, Adam": () => baselineLayer("gla", { convolution: 0 }),
+  "mamba2 layer, T 2048, Adam": () => baselineLayer("mamba2", {}),
+  "deltaNet layer, T 2048, Adam": () => baselineLayer("deltaNet", {}),
+  "gatedDeltaNet layer, T 2048, Adam": () => baselineLayer("gatedDeltaNet", {}),
+  "mamba layer, T 2048, Adam": () => baselineLayer("mamba", {}),
 };
 
 /** The computation of a job. */

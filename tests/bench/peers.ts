@@ -1,7 +1,7 @@
 /** The same jobs on several libraries, in turns. */
 import { CommandError } from "../../cli/errors.ts";
 import { requestDevice } from "../../kernels/mod.ts";
-import { load } from "./computation.ts";
+import { load, lossOf } from "./computation.ts";
 import type { Contestant, JobName, Prepared, Processor, RunTime } from "./contestant.ts";
 import { type Options, type TimedDevice, timedDevices } from "./flags.ts";
 import { JOBS } from "./jobs.ts";
@@ -69,7 +69,7 @@ export interface PeersReport {
 /** Peers in native code, which a JavaScript user cannot pick; they show how far the machine goes. */
 const NATIVE: ReadonlySet<string> = new Set(["torch", "torch.compile", "titans-pytorch"]);
 
-/** What others' threads get to fall asleep before a turn: some wait by spinning for a while. */
+/** What others' threads get to fall asleep before a turn: most wait by spinning for a while, OpenMP's for some 10 ms. */
 const PAUSE_MS = 50;
 
 /** Runs the comparison. @throws {CommandError} if this library's own result is wrong. */
@@ -138,14 +138,13 @@ async function openPeers(
   }
 }
 
-/** A job's number in f64: the loss, or the sum of the absolute values of the result. */
+/** A job's number in f64: the loss, which is positive, or the sum of the absolute values of the result. */
 async function referenceCheck(job: JobName): Promise<number> {
   const device = await requestDevice({ kind: "reference" }), computation = ownJob(job);
-  const loaded = await load(device, computation);
+  const loaded = await load(device, computation.kind === "training" ? lossOf(computation) : computation);
   const results = await loaded.read();
   loaded.dispose();
   device.dispose();
-  if (computation.kind === "training") return results[0][0];
   let sum = 0;
   for (const array of results) for (let i = 0; i < array.length; i++) sum += Math.abs(array[i]);
   return sum;
@@ -184,10 +183,7 @@ async function compare(
     for (let i = 0; i < turns.length; i++) {
       const turn = turns[(round + i) % turns.length];
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
-      await attempt(turn, async () => {
-        const began = performance.now();
-        do turn.times.push(await turn.contestant.run()); while (performance.now() - began < effort.turnMs);
-      });
+      await attempt(turn, async () => void turn.times.push(...await turn.contestant.run(effort.turnMs)));
     }
     if (peak && flops) peakGflops = Math.max(peakGflops ?? 0, await peak.measure());
   }
@@ -210,7 +206,7 @@ async function attempt(turn: Turn, work: () => Promise<void>): Promise<void> {
 async function prepare(turn: Turn, job: JobName, expected: number): Promise<void> {
   const { contestant } = turn;
   const prepared = turn.prepared = await contestant.prepare(job);
-  await contestant.run(); // what is compiled at the second run is not timed either
+  await contestant.run(0); // what is compiled at the second run is not timed either
   const { check } = prepared;
   if (check === undefined || Math.abs(check - expected) <= TOLERANCE * Math.abs(expected)) return;
   const wrong = `computes something else: ${check} instead of ${expected}`;

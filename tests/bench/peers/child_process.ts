@@ -73,8 +73,8 @@ class ChildContestant implements Contestant {
     return await this.#child.ask({ ask: "prepare", job });
   }
 
-  async run(): Promise<RunTime> {
-    return await this.#child.ask({ ask: "run" });
+  async run(turnMs: number): Promise<readonly RunTime[]> {
+    return await this.#child.ask({ ask: "run", turnMs });
   }
 
   async memory(): Promise<Answers["memory"]> {

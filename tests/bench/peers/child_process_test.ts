@@ -21,13 +21,13 @@ Deno.test("a contestant in a process answers what it is asked, and what its libr
   assertEquals([contestant.library, contestant.device, contestant.description], ["fake", "cpu", "fake 1.0, good"]);
   assertEquals([contestant.knows("matmul 256"), contestant.knows("softmax 4096 x 256")], [true, false]);
   assertEquals(await contestant.prepare("matmul 512"), { firstMs: 3, check: 1, note: "matmul 512" });
-  const [first, second] = [await contestant.run(), await contestant.run()];
-  assertEquals([first.ms, second.ms, first.cpuMs >= 0], [1, 2, true]);
+  const [first, ...none] = await contestant.run(0), [second, third] = await contestant.run(2);
+  assertEquals([first.ms, none.length, second.ms, third.ms, first.cpuMs >= 0], [1, 0, 2, 3, true]);
   assertEquals(await contestant.memory(), { rssBytes: 1000, deviceBytes: 24 });
   await contestant.close();
   await contestant.close();
   await assertRejects(
-    () => contestant.run(),
+    () => contestant.run(0),
     Error,
     "fake on cpu: its process has ended: prepare a job to start another",
   );
@@ -38,7 +38,7 @@ Deno.test("each job gets a process of its own", async () => {
   for (const job of ["matmul 256", "matmul 512"] as const) {
     // The fake counts the jobs and runs of its process.
     assertEquals((await contestant.prepare(job)).check, 1);
-    assertEquals((await contestant.run()).ms, 1);
+    assertEquals((await contestant.run(0))[0].ms, 1);
   }
   await contestant.close();
 });
@@ -69,7 +69,7 @@ Deno.test("a process that ends says how and why, and the next job starts another
   const contestant = await open("crash");
   await contestant.prepare("matmul 256");
   await assertRejects(
-    () => contestant.run(),
+    () => contestant.run(0),
     Error,
     "fake on cpu: the process ended with code 70 at run: error: out of ideas",
   );
@@ -81,7 +81,7 @@ Deno.test("a process that does not answer is killed", async () => {
   const contestant = await open("hang", { timeoutMs: 1000 });
   await contestant.prepare("matmul 256");
   const start = performance.now();
-  await assertRejects(() => contestant.run(), Error, "fake on cpu: no answer to run in 1 s: killed");
+  await assertRejects(() => contestant.run(0), Error, "fake on cpu: no answer to run in 1 s: killed");
   assert(performance.now() - start >= 999, "killed before its time");
   await contestant.close();
 });

@@ -4,7 +4,7 @@
  *
  *     {"ask":"open"}                               {"answer":{"description":"jax-js 0.1.25, wasm","jobs":["matmul 512"]}}
  *     {"ask":"prepare","job":"matmul 512"}         {"answer":{"firstMs":81.2,"check":9216430.5}}
- *     {"ask":"run"}                                {"answer":{"ms":6.1,"cpuMs":11.8}}
+ *     {"ask":"run","turnMs":10}                    {"answer":[{"ms":6.1,"cpuMs":11.8},{"ms":5.9,"cpuMs":11.7}]}
  *     {"ask":"memory"}                             {"answer":{"rssBytes":81788928}}
  *     {"ask":"close"}                              {"answer":{}}                                      and the process ends
  *
@@ -19,7 +19,7 @@ import { JOBS } from "../jobs.ts";
 export type Request =
   | { readonly ask: "open" }
   | { readonly ask: "prepare"; readonly job: JobName }
-  | { readonly ask: "run" }
+  | { readonly ask: "run"; readonly turnMs: number }
   | { readonly ask: "memory" }
   | { readonly ask: "close" };
 
@@ -31,7 +31,7 @@ export interface Answers {
   /** Once the library is loaded and its device open. */
   readonly open: { readonly description: string; readonly jobs: readonly JobName[] };
   readonly prepare: Prepared;
-  readonly run: RunTime;
+  readonly run: readonly RunTime[];
   readonly memory: { readonly rssBytes?: number; readonly deviceBytes?: number };
   readonly close: Readonly<Record<never, never>>;
 }
@@ -116,15 +116,19 @@ async function answer(served: Served, request: Exclude<Request, { readonly ask: 
       return prepared;
     }
     case "run":
-      return await timeRun(served);
+      return await timeRuns(served, request.turnMs);
     case "memory":
       return await served.memory();
   }
 }
 
-async function timeRun(served: Served): Promise<RunTime> {
-  const before = process.cpuUsage(), ms = await served.run(), { user, system } = process.cpuUsage(before);
-  return { ms, cpuMs: (user + system) / 1000 };
+async function timeRuns(served: Served, turnMs: number): Promise<RunTime[]> {
+  const runs: RunTime[] = [], started = performance.now();
+  do {
+    const before = process.cpuUsage(), ms = await served.run(), { user, system } = process.cpuUsage(before);
+    runs.push({ ms, cpuMs: (user + system) / 1000 });
+  } while (performance.now() - started < turnMs);
+  return runs;
 }
 
 function writeLine(line: string): void {

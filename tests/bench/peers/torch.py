@@ -3,6 +3,7 @@
 Speaks the protocol of protocol.ts. `torch` runs eagerly; `torch.compile` compiles the same functions.
 """
 
+import functools
 import importlib.metadata
 import json
 import math
@@ -11,11 +12,14 @@ import sys
 import time
 
 # This file's folder comes first on the path, and there this file would be taken for the library.
-sys.path = [folder for folder in sys.path if os.path.abspath(folder or ".") != os.path.dirname(os.path.abspath(__file__))]
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path = [folder for folder in sys.path if os.path.abspath(folder or ".") != HERE] + [HERE]
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+
+from torch_baselines import BASELINES
 
 ADAM = dict(lr=1e-3, betas=(0.9, 0.999), eps=1e-8)
 
@@ -280,89 +284,6 @@ def titans_layer(chunk, batch, norm):
     return Training(lambda _, x, y: ((module(x)[0] - y) ** 2).mean(), list(module.parameters()), layer_inputs(), note)
 
 
-def chunks(z, C):
-    """[B, H, T, ..] as [B, H, N, C, ..]."""
-    return z.reshape(*z.shape[:2], -1, C, *z.shape[3:])
-
-
-def states(update, keep):
-    """States before each chunk: one loop over chunks."""
-    S, before = torch.zeros_like(update[:, :, 0]), []
-    for n in range(update.shape[2]):
-        before.append(S)
-        S = keep[:, :, n] * S + update[:, :, n]
-    return torch.stack(before, 2)
-
-
-def retention(q, k, v, g, C=64):
-    """One decay per head and token, g [B, H, T]; chunks of C tokens."""
-    q, k, v, b = chunks(q, C), chunks(k, C), chunks(v, C), chunks(g, C).cumsum(-1)
-    lower = torch.ones(C, C, dtype=torch.bool).tril()
-    weights = torch.exp((b[..., :, None] - b[..., None, :]).masked_fill(~lower, -math.inf))
-    last = b[..., -1:]
-    update = (k * torch.exp(last - b)[..., None]).mT @ v
-    out = ((q @ k.mT) * weights) @ v + (q * torch.exp(b)[..., None]) @ states(update, torch.exp(last)[..., None])
-    return out.flatten(2, 3)
-
-
-def gated_attention(q, k, v, g, C=16):
-    """One decay per channel, g [B, H, T, K]; both factors from the start of a chunk."""
-    q, k, v, b = chunks(q, C), chunks(k, C), chunks(v, C), chunks(g, C).cumsum(-2)
-    last = b[..., -1:, :]
-    update = (k * torch.exp(last - b)).mT @ v
-    inner = ((q * torch.exp(b)) @ (k * torch.exp(-b)).mT).tril() @ v
-    return (inner + (q * torch.exp(b)) @ states(update, torch.exp(last).mT)).flatten(2, 3)
-
-
-def heads(z):
-    return z.reshape(B, -1, H, z.shape[-1] // H).transpose(1, 2)
-
-
-def rms_heads(z, gain):
-    """RMS norm of each head [B, H, T, V], merged."""
-    return F.rms_norm(z, (z.shape[-1],), gain, 1e-5).transpose(1, 2).flatten(2)
-
-
-def rotate(z):
-    half = z.shape[-1] // 2
-    angles = torch.arange(z.shape[2])[:, None] * torch.exp(torch.arange(half) * (-math.log(10000) / half))
-    first, second, c, s = z[..., :half], z[..., half:], torch.cos(angles), torch.sin(angles)
-    return torch.cat([first * c - second * s, second * c + first * s], -1)
-
-
-def baseline(loss, shapes):
-    """A layer of a baseline, parameters in the order of their names: matrices of scale 1 / sqrt(in), vectors of one number."""
-    parameters = [
-        torch.full(shape[:-1], shape[-1]) if isinstance(shape[-1], float) else tensor(shape, 1 / math.sqrt(shape[-2]), seed)
-        for seed, shape in enumerate(shapes, 1)
-    ]
-    length = 2048
-    return Training(loss, parameters, [tensor((B, length, D), 1, 10), tensor((B, length, D), 1, 11)])
-
-
-def retnet_layer():
-    decay = torch.log1p(-torch.exp2(-5.0 - torch.arange(H)))[None, :, None]
-
-    def loss(parameters, x, y):
-        wg, gain, wo, wqkv = parameters
-        q, k, v = (heads(z) for z in (x @ wqkv).split([D, D, 2 * D], -1))
-        o = retention(rotate(q / math.sqrt(K)), rotate(k), v, decay.expand(B, H, x.shape[1]))
-        return (((F.silu(x @ wg) * rms_heads(o, gain)) @ wo - y) ** 2).mean()
-
-    return baseline(loss, [(D, 2 * D), (2 * K, 1.0), (2 * D, D), (D, 4 * D)])
-
-
-def gla_layer():
-    def loss(parameters, x, y):
-        bias, w1, w2, wg, gain, wo, wqkv = parameters
-        q, k, v = (heads(z) for z in (x @ wqkv).split([D // 2, D // 2, D], -1))
-        g = heads(F.logsigmoid(x @ w1 @ w2 + bias) / 16)
-        o = gated_attention(q / math.sqrt(K // 2), k, v, g)
-        return (((F.silu(x @ wg) * rms_heads(o, gain)) @ wo - y) ** 2).mean()
-
-    return baseline(loss, [(D // 2, 0.0), (D, 16), (16, D // 2), (D, D), (K, 1.0), (D, D), (D, 2 * D)])
-
-
 TORCH_JOBS = {
     "matmul 256": lambda: product((256, 256)),
     "matmul 512": lambda: product((512, 512)),
@@ -379,11 +300,18 @@ TORCH_JOBS = {
     "per-token layer, b 16, Adam": lambda: token_layer(16),
 }
 
+
+
+def baseline_job(layer):
+    """A layer of a baseline, parameters in the order of their names: numbers as they are, or the scale of random ones."""
+    loss, parameters = layer(D, H)
+    made = [tensor(shape, start, seed) if isinstance(start, float) else start.float() for seed, (shape, start) in enumerate(parameters, 1)]
+    length = 2048
+    return Training(loss, made, [tensor((B, length, D), 1, 10), tensor((B, length, D), 1, 11)])
+
+
 # Not compiled: their loops over chunks are unrolled, which takes minutes.
-BASELINE_JOBS = {
-    "retnet layer, T 2048, Adam": retnet_layer,
-    "gla layer, T 2048, Adam": gla_layer,
-}
+BASELINE_JOBS = {f"{name} layer, T 2048, Adam": functools.partial(baseline_job, layer) for name, layer in BASELINES.items()}
 
 JOBS = {
     "torch": TORCH_JOBS | BASELINE_JOBS,
@@ -424,10 +352,13 @@ class Contestant:
             raise ArithmeticError(f"the result of {request['job']} is {check}")
         return {"firstMs": first_ms, "note": note} | ({} if check is None else {"check": check})
 
-    def run(self, _):
-        start = time.process_time()
-        ms = self.timed()
-        return {"ms": ms, "cpuMs": (time.process_time() - start) * 1000}
+    def run(self, request):
+        runs, end = [], time.perf_counter() + request["turnMs"] / 1000
+        while not runs or time.perf_counter() < end:
+            start = time.process_time()
+            ms = self.timed()
+            runs.append({"ms": ms, "cpuMs": (time.process_time() - start) * 1000})
+        return runs
 
     def memory(self, _):
         try:
