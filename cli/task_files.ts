@@ -3,10 +3,13 @@ import { type TaskFacts, type TaskFile, type TaskFiles, taskFiles } from "../tit
 import { CommandError } from "./errors.ts";
 import { reasonOf } from "./files.ts";
 import type { ChosenTask } from "./task_flags.ts";
+import { speeches } from "./sotu.ts";
 import { userPath } from "./user_path.ts";
 
 // Larger data belongs into windows that are read as they are needed, which no task does.
 const MAX_BYTES = 2 ** 31;
+/** What stands for the default text of `train`, a file for each speech. */
+const STATE_OF_THE_UNION = "state-of-the-union";
 
 /** All data of a task in memory. @throws {CommandError} naming the path that cannot be read. */
 export async function readTaskFiles(task: TaskFacts, { name, options }: ChosenTask): Promise<TaskFiles> {
@@ -14,10 +17,17 @@ export async function readTaskFiles(task: TaskFacts, { name, options }: ChosenTa
   for (const option of task.reads ?? []) {
     const path = String(options[option]);
     if (path !== "" && !Object.hasOwn(byPath, path)) {
-      byPath[path] = await filesAt(path, `${option} of the task ${name}`);
+      byPath[path] = path === STATE_OF_THE_UNION
+        ? await speechFiles()
+        : await filesAt(path, `${option} of the task ${name}`);
     }
   }
   return taskFiles(byPath);
+}
+
+async function speechFiles(): Promise<TaskFile[]> {
+  const encoder = new TextEncoder();
+  return (await speeches()).map((text, i) => ({ name: `speech ${i + 1}`, bytes: encoder.encode(text) }));
 }
 
 async function filesAt(path: string, what: string): Promise<readonly TaskFile[]> {

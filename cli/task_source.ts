@@ -1,6 +1,7 @@
 /** A task as what a run learns from. */
 import { type BatchArrays, type TaskInstance, taskOf } from "../titans/mod.ts";
 import type { OptionsOf, OptionTable } from "../titans/options/option_table.ts";
+import { BYTES } from "./data/vocabulary.ts";
 import { sha256Hex } from "./data/sha256.ts";
 import type { RunSource } from "./run_source.ts";
 import { readTaskFiles } from "./task_files.ts";
@@ -41,7 +42,7 @@ export async function taskSource(chosen: ChosenTask): Promise<RunSource> {
     length: task.length,
     unit: "token",
     notes: [],
-    checkpointNotes: taskNote(chosen),
+    checkpointNotes: { ...taskNote(chosen), ...(task.bytes ? { vocabulary: BYTES.name } : {}) },
     data: ({ batch, accumulate, seed }) => task.batches("train", batch * accumulate, seed),
     held: ({ batch, seed }, tokens) => {
       const validation = task.batches("validation", batch, seed);

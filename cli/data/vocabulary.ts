@@ -68,7 +68,7 @@ export function vocabularyNote({ name }: Vocabulary): Record<string, string> {
 
 /** The vocabulary of a checkpoint's notes. @throws {UsageError} for models of other tasks; as {@link openVocabulary}. */
 export async function notedVocabulary(notes: Readonly<Record<string, string>> = {}): Promise<Vocabulary> {
-  if (notes.task !== undefined) {
+  if (notes.task !== undefined && notes.vocabulary === undefined) {
     throw new UsageError(
       "this model was trained on a task, not on text, and neither reads nor writes any: measure it with deno task evaluate",
     );

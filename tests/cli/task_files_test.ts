@@ -36,6 +36,11 @@ Deno.test("files of a task: a file, a folder sorted by name, and what gzip packe
     assertThrows(() => files.of("elsewhere"), ConfigError, `data "elsewhere": it was not read`);
   }));
 
+Deno.test("files of a task: the default text of training has a name, and a file for each speech", async () => {
+  const speeches = (await readTaskFiles(reading, chosen("state-of-the-union"))).of("state-of-the-union");
+  assertEquals([speeches.length, speeches[0].name], [233, "speech 1"]);
+});
+
 Deno.test("files of a task: what cannot be read is said with the option that names it", () =>
   withFolder(async (folder) => {
     const refused = (path: string, message: string) =>

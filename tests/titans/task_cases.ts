@@ -40,6 +40,13 @@ export const TASK_CASES: Readonly<Record<string, readonly TaskCase[]>> = {
   selectiveCopying: [{ options: { length: 24, copied: 6 } }],
   compression: [{ options: { length: 8 } }],
   memorization: [{ options: { length: 8 } }],
+  needle: [
+    {},
+    {
+      options: { value: "uuid", haystack: "text", shortest: 700, length: 720, data: "text" },
+      files: { text: [textFile("text", Array.from({ length: 80 }, (_, i) => `Sentence ${i} is here.`).join(" "))] },
+    },
+  ],
 };
 
 /** A task in each of its cases. */

@@ -256,22 +256,25 @@ export class BatchReader implements Scorer {
     forks: readonly Fork[],
     results: readonly ContinuationScore[][],
   ): Promise<void> {
-    const each = forks.map(({ continuation }) => new Float32Array(continuation.length)), greedy = forks.map(() => true);
+    const each = forks.map(({ continuation }) => new Float32Array(continuation.length));
+    const bests = forks.map(({ continuation }) => new Int32Array(continuation.length));
     await this.#readForks(states, forks, (fork, at, [from, to], { logProbability, best }) => {
-      const { continuation } = forks[fork];
-      for (let i = from; i < to; i++) {
-        each[fork][at + i - from] = logProbability[i];
-        greedy[fork] &&= best[i] === continuation[at + i - from];
-      }
+      each[fork].set(logProbability.subarray(from, to), at);
+      bests[fork].set(best.subarray(from, to), at);
     });
-    forks.forEach(({ request, choice }, fork) => {
+    forks.forEach(({ request, choice, continuation }, fork) => {
       const logLikelihood = each[fork].reduce((sum, one) => sum + one, 0);
       if (Number.isNaN(logLikelihood)) {
         throw new SamplingError(
           "Cannot score a text with this model: its logits are not finite; train it again with a lower learning rate",
         );
       }
-      results[request][choice] = { logLikelihood, each: each[fork], greedy: greedy[fork] };
+      results[request][choice] = {
+        logLikelihood,
+        each: each[fork],
+        best: bests[fork],
+        greedy: bests[fork].every((token, i) => token === continuation[i]),
+      };
     });
   }
 

@@ -8,6 +8,7 @@ import { inContextRecall, noisyInContextRecall } from "./mad/in_context_recall.t
 import { memorization } from "./mad/memorization.ts";
 import { selectiveCopying } from "./mad/selective_copying.ts";
 import { mqar } from "./mqar/mqar.ts";
+import { needle } from "./needle/needle.ts";
 import { recall } from "./recall/recall.ts";
 import { series } from "./series/series.ts";
 import { sinusoids } from "./sinusoids/sinusoids.ts";
@@ -29,6 +30,7 @@ export const TASKS: Readonly<Record<string, Task>> = {
   [selectiveCopying.name]: selectiveCopying,
   [compression.name]: compression,
   [memorization.name]: memorization,
+  [needle.name]: needle,
 };
 
 /** The task of a name. @throws {ConfigError} if there is none. */

@@ -14,6 +14,8 @@ export interface ContinuationScore {
   readonly logLikelihood: number;
   /** ln p of each of its tokens after all before it. */
   readonly each: Float32Array;
+  /** The most likely token in place of each. */
+  readonly best: Int32Array;
   /** Whether each of its tokens is the most likely one, so that greedy decoding would write it. */
   readonly greedy: boolean;
 }

@@ -105,6 +105,8 @@ export interface TaskInstance<Batch extends BatchTree = BatchTree> extends Objec
    * @param seed Of training and validation; the test split is the same for all seeds.
    */
   batches(split: Split, rows: number, seed: number): TaskBatches<Batch>;
+  /** Whether tokens are the bytes of texts, so that a model that learned the task can be prompted and writes text. */
+  readonly bytes?: boolean;
   /** What guessing gives, by name of a figure. */
   readonly chance?: Readonly<Record<string, number>>;
   /** The names of figures that are shares of predictions, such as an accuracy. */

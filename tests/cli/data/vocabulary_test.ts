@@ -44,6 +44,9 @@ Deno.test("vocabulary: ids are those of the published encodings", async () => {
 Deno.test("vocabulary: checkpoints note the ones that are not bytes", async () => {
   const gpt2 = await openVocabulary("bpe:gpt2");
   assertEquals([vocabularyNote(BYTES), vocabularyNote(gpt2)], [{}, { vocabulary: "bpe:gpt2" }]);
+  // Of tasks, those whose tokens are bytes say so.
+  assertEquals((await notedVocabulary({ task: "{}", vocabulary: "bytes" })).name, "bytes");
+  await assertRejects(() => notedVocabulary({ task: "{}" }), UsageError, "was trained on a task, not on text");
   assertEquals([(await notedVocabulary()).name, (await notedVocabulary(vocabularyNote(gpt2))).name], [
     "bytes",
     "bpe:gpt2",
