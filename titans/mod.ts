@@ -222,6 +222,7 @@ export { memorization, MEMORIZATION_OPTIONS } from "./tasks/mad/memorization.ts"
 export { series } from "./tasks/series/series.ts";
 export { SERIES_OPTIONS, type SeriesOptions } from "./tasks/series/options.ts";
 export type { ForecastBatch } from "./tasks/series/forecasting.ts";
+export { babilong, BABILONG_OPTIONS } from "./tasks/babilong/babilong.ts";
 export { needle } from "./tasks/needle/needle.ts";
 export { NEEDLE_OPTIONS } from "./tasks/needle/options.ts";
 export { textTask, type TextTaskOptions } from "./tasks/text/text.ts";

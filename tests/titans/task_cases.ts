@@ -40,6 +40,11 @@ export const TASK_CASES: Readonly<Record<string, readonly TaskCase[]>> = {
   selectiveCopying: [{ options: { length: 24, copied: 6 } }],
   compression: [{ options: { length: 8 } }],
   memorization: [{ options: { length: 8 } }],
+  babilong: [
+    { options: { shortest: 96, length: 128, words: 20 } },
+    { options: { question: "qa5", shortest: 200, length: 256, words: 20 } },
+    { options: { question: "qa4", protocol: "fewShot", shortest: 900, length: 1000 } },
+  ],
   needle: [
     {},
     {

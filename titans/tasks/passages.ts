@@ -18,9 +18,13 @@ export function sentencesOf(text: string): string[] {
 export class Passages {
   readonly #parts: Readonly<Record<Split, readonly string[]>>;
 
-  /** Of files: eight tenths to train on, one to validate, one to test, cut between files if there are ten or more. */
-  static of(files: readonly TaskFile[]): Passages {
-    const decoder = new TextDecoder(), texts = files.map(({ bytes }) => sentencesOf(decoder.decode(bytes)));
+  /**
+   * Of files: eight tenths to train on, one to validate, one to test, cut between files if there are ten or more.
+   * @param isWanted Which sentences are taken. Default: all.
+   */
+  static of(files: readonly TaskFile[], isWanted: (sentence: string) => boolean = () => true): Passages {
+    const decoder = new TextDecoder();
+    const texts = files.map(({ bytes }) => sentencesOf(decoder.decode(bytes)).filter(isWanted));
     const units = texts.length >= FILES ? texts : texts.flat().map((sentence) => [sentence]);
     const [first, second] = CUTS.map((cut) => Math.round(cut * units.length));
     return new Passages({
@@ -42,6 +46,11 @@ export class Passages {
   /** The number of sentences of a part. */
   count(split: Split): number {
     return this.#parts[split].length;
+  }
+
+  /** The sentences of a part. */
+  sentences(split: Split): readonly string[] {
+    return this.#parts[split];
   }
 
   /** Sentences one after the other from a random place on, and from the first again after the last. */

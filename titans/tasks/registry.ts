@@ -1,5 +1,6 @@
 /** The built-in tasks, one line each. */
 import { ConfigError } from "../errors.ts";
+import { babilong } from "./babilong/babilong.ts";
 import { copying } from "./copying/copying.ts";
 import { induction } from "./induction/induction.ts";
 import { compression } from "./mad/compression.ts";
@@ -31,6 +32,7 @@ export const TASKS: Readonly<Record<string, Task>> = {
   [compression.name]: compression,
   [memorization.name]: memorization,
   [needle.name]: needle,
+  [babilong.name]: babilong,
 };
 
 /** The task of a name. @throws {ConfigError} if there is none. */
