@@ -161,6 +161,14 @@ Deno.test("needle: the evaluation is a grid of lengths and depths; what a model 
     ]),
   );
   assert(scores.every(({ value }) => value >= 0 && value < 0.6));
+  // A letter that is written after others is not found: it has to come at once.
+  const letters = await measureGrid(subject, {
+    parts: { ...short, value: "letter" },
+    lengths: [256],
+    depths: 2,
+    chance: 1 / 26,
+  });
+  for (const [exact, accuracy] of [letters.slice(0, 2), letters.slice(2)]) assert(exact.value <= accuracy.value);
   device.dispose();
 });
 

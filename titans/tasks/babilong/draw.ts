@@ -28,7 +28,7 @@ const TRIES = 200;
 /**
  * A prompt about a story that is made up.
  * @param tokens Of the prompt and its answer, at most, unless the facts alone are more.
- * @param most Tokens that the facts alone may come to. Default: any number.
+ * @param most Bounds the tokens of the facts alone. Default: any number.
  * @throws {ConfigError} if no story is as short.
  */
 export function drawPrompt(

@@ -16,8 +16,8 @@ export interface NeedleGrid {
   readonly chance: number;
 }
 
-// Bytes that are written, in which the value must be found.
-const WRITTEN = { letter: 24, digits3: 24, digits7: 24, uuid: 48 };
+// Bytes that are written, in which the value must be found. A letter is in any text, so that it has to come at once.
+const WRITTEN = { letter: 0, digits3: 24, digits7: 24, uuid: 48 };
 
 /**
  * For each length and depth `exactMatch`, whether what the model writes contains the value, and `accuracy`, how many
@@ -88,7 +88,8 @@ async function askAll(
     else missed.push(i);
   });
   // What would not be written at once may be written after something else.
-  const written = await reader.write(missed.map((i) => contexts[i]), WRITTEN[parts.value]);
+  const bytes = WRITTEN[parts.value],
+    written = bytes > 0 ? await reader.write(missed.map((i) => contexts[i]), bytes) : [];
   written.forEach((tokens, i) => exact += contains(tokens, prompts[missed[i]].value) ? 1 : 0);
   return { exact, right, characters };
 }
