@@ -120,8 +120,8 @@ export interface LayerCheck {
   readonly isThorough?: boolean;
 }
 
-/** Wide and calm enough for f32: norms of four features, and large steps of a memory, are badly conditioned. */
-const FOR_F32: OptionRecord & { readonly width: number } = { width: 16, thetaMax: 0.25, alphaBias: -5 };
+/** Norms of four features, and large steps of a memory, are badly conditioned: over 512 tokens too much so for f32. */
+const FOR_F32: OptionRecord & { readonly width: number } = { width: 16, thetaMax: 0.1, alphaBias: -5 };
 const B = 2, TOLERANCE = 1e-4;
 
 /** What the program of a {@link layerCheck} gives. */
