@@ -27,6 +27,10 @@ export interface Options {
   readonly json: string;
   /** Another number of turns. */
   readonly rounds?: number;
+  /** Lengths of texts in training, for the study of models. Default: the study's. */
+  readonly lengths?: readonly number[];
+  /** Tokens read before decoding is timed, for the study of models. Default: the study's. */
+  readonly contexts?: readonly number[];
   /** A glance: few short turns. */
   readonly quick: boolean;
   readonly help: boolean;
@@ -62,6 +66,17 @@ const libraries: Flag<readonly string[]> = {
   },
 };
 
+/** A flag with numbers of tokens, of which there are some by default. */
+function tokenCounts(help: string): Flag<readonly number[] | undefined> {
+  const { read } = integer(help, undefined, { min: 1, max: 2 ** 24 });
+  return {
+    help,
+    placeholder: "N,...",
+    fallback: undefined,
+    read: (list, flag) => list.split(",").map((word) => read(word, flag)!).toSorted((a, b) => a - b),
+  };
+}
+
 /** The flags. */
 export const BENCH_FLAGS = {
   device: devices,
@@ -83,6 +98,8 @@ export const BENCH_FLAGS = {
   models: toggle(
     "training throughput against the length of texts and decoding time against context, of every model at one size, with a plot; goes on where it was stopped",
   ),
+  lengths: tokenCounts("lengths of texts for --models (default: 512,2048,8192,32768)"),
+  contexts: tokenCounts("tokens read before decoding is timed, for --models (default: 1024,8192,32768)"),
   "first-step": toggle("the time from a model to its first training step, part by part, each in a new process"),
   roofline: toggle("what bounds each kernel on some GPUs, on paper, and measured where there is one"),
   json: text("FILE", "file for the figures (default: bench/results.json, or the mode's name instead of results)"),
@@ -115,6 +132,8 @@ export function readOptions(args: readonly string[]): Options {
     job: values.explain?.toLowerCase() || undefined,
     json: values.json ?? `bench/${mode === "own" ? "results" : mode}.json`,
     rounds: values.rounds,
+    lengths: values.lengths,
+    contexts: values.contexts,
     quick: values.quick,
     help: false,
   };

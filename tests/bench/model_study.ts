@@ -5,6 +5,7 @@
  * All models have the same number of parameters. Each point is kept in a file as it is taken, so that a study that is
  * stopped goes on where it was; a point that fails says why, and the others are taken.
  */
+import { UsageError } from "../../cli/errors.ts";
 import { type Device, type DeviceInfo, requestDevice } from "@mneme/titans";
 import { defineConfig, MODEL_OPTIONS, type ModelConfig, type ModelKind, withParameters } from "../../titans/mod.ts";
 import { loadReader, loadTrainer } from "./cases/models.ts";
@@ -86,13 +87,25 @@ function configOf(model: ModelKind, parameters: number, maxLength: number): Mode
   return withParameters(defineConfig({ model, maxLength, checkpoint: "recompute" }), parameters);
 }
 
+/** What is measured: the study's extents where nothing else is asked for. */
+function extentsOf({ quick, lengths, contexts }: Options): StudyExtents {
+  const usual = quick ? QUICK : FULL, wanted = lengths ?? usual.lengths;
+  const uneven = wanted.find((length) => usual.stepTokens % length !== 0);
+  if (uneven !== undefined) {
+    throw new UsageError(
+      `--lengths cannot have ${uneven}: a training step has ${usual.stepTokens} tokens, which must be whole texts`,
+    );
+  }
+  return { ...usual, lengths: wanted, contexts: contexts ?? usual.contexts };
+}
+
 /** Takes the points that are not in the file yet. */
 export async function runStudy(
   options: Options,
   effort: Effort,
   { write, file }: { readonly write: (line: string) => void; readonly file: PointFile<StudyPoint> },
 ): Promise<StudyReport> {
-  const extents = options.quick ? QUICK : FULL, kinds = await timedDevices(options.devices);
+  const extents = extentsOf(options), kinds = await timedDevices(options.devices);
   const devices: DeviceInfo[] = [], models = studiedModels(options.filter);
   const keys = kinds.flatMap((device) =>
     models.flatMap((model) => [

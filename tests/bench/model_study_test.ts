@@ -1,5 +1,6 @@
 /** The study of models: points that outlive an interruption, tables and a plot of them, and one glance at a device. */
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { UsageError } from "../../cli/errors.ts";
 import { withFolder } from "../cli/scratch.ts";
 import { type Options, readOptions } from "./flags.ts";
 import { EFFORTS } from "./measure.ts";
@@ -96,4 +97,16 @@ Deno.test("model study: a study that was stopped takes the points that are missi
       "[1/2] cpu: decoding, swa, 32 tokens\n",
       "[2/2] cpu: decoding, swa, 64 tokens\n",
     ]);
+  }));
+
+Deno.test("model study: lengths are those asked for, and whole texts make up a step", () =>
+  withFolder(async (folder) => {
+    const options = readOptions(["--models", "--lengths", "32768,2048", "--contexts=1024"]);
+    assertEquals([options.lengths, options.contexts], [[2048, 32768], [1024]]);
+    const file = PointFile.open<StudyPoint>(`${folder}/points`, {});
+    await assertRejects(
+      () => runStudy({ ...options, lengths: [3000] }, EFFORTS.quick, { write: () => {}, file }),
+      UsageError,
+      "--lengths cannot have 3000: a training step has 32768 tokens",
+    );
   }));
