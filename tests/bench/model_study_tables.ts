@@ -29,7 +29,7 @@ function growth(points: readonly (StudyPoint & { readonly msPerToken: number })[
 
 /** Tables of training and of decoding, a row a model. */
 export function studyTables({ extents, devices, points }: StudyReport): string {
-  const { lengths, contexts, stepTokens, parameters } = extents, base = lengths[Math.min(1, lengths.length - 1)];
+  const { lengths, contexts, stepTokens, parameters } = extents, base = lengths[lengths.length > 2 ? 1 : 0];
   return devices.map(({ kind, description }) => {
     const models = byModel(points, kind);
     const training = models.map(({ model, trained }) => {
