@@ -111,22 +111,23 @@ export function environment(variable: string): string | undefined {
 }
 
 /**
- * Runs a command with a text as its input.
+ * Runs a command with a text as its input. What it prints is collected only where `prints` says that it is wanted: a
+ * pipe's buffers are large, and a process that compiles for hours would hold hundreds of them until they are collected.
  * @throws {Error} named `NotFound` without the command, `NotCapable` without the permission to run it.
  */
 export async function runCommand(
   [command, ...args]: readonly string[],
   input: string,
-  signal?: AbortSignal,
+  { signal, prints = false }: { readonly signal?: AbortSignal; readonly prints?: boolean } = {},
 ): Promise<CommandResult> {
-  const pipes = { stdin: "piped", stdout: "piped", stderr: "piped" };
+  const pipes = { stdin: "piped", stdout: prints ? "piped" : "null", stderr: "piped" };
   const child = new here!.Command(command, { args, signal, ...pipes }).spawn();
   const writer = child.stdin.getWriter();
   // A command that ends early reads no more.
   const written = writer.write(new TextEncoder().encode(input)).then(() => writer.close()).catch(() => {});
-  const [{ success, stdout, stderr }] = await Promise.all([child.output(), written]);
+  const [result] = await Promise.all([child.output(), written]);
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  return { success, stdout: text(stdout), stderr: text(stderr) };
+  return { success: result.success, stdout: prints ? text(result.stdout) : "", stderr: text(result.stderr) };
 }
 
 /** Opens an object. The path has a slash, else it would be looked for among the system's. */

@@ -45,7 +45,7 @@ export async function askCompiler(command: string): Promise<Toolchain> {
   const words = wordsOf(command);
   let reason = "";
   for (const machine of MACHINES) {
-    const result = await start([...words, ...machine, "-dM", "-E", "-x", "c", "-"], "");
+    const result = await start([...words, ...machine, "-dM", "-E", "-x", "c", "-"], "", { prints: true });
     if (result.success && result.stdout.includes("#define")) return { command: words, machine, macros: result.stdout };
     reason ||= firstLine(result.stderr) || "it does not print its macros";
   }
@@ -76,13 +76,13 @@ export async function compileObject(
   },
 ): Promise<string | undefined> {
   const words = [...command, ...machine, ...flags, ...SYSTEM_FLAGS, ...OBJECT_FLAGS, "-o", to, ...LIBRARIES];
-  const { success, stderr } = await start(words, text, signal);
+  const { success, stderr } = await start(words, text, { signal });
   return success ? undefined : stderr.trim() || "it says nothing";
 }
 
-async function start(words: readonly string[], input: string, signal?: AbortSignal) {
+async function start(...[words, input, options]: Parameters<typeof runCommand>): ReturnType<typeof runCommand> {
   try {
-    return await runCommand(words, input, signal);
+    return await runCommand(words, input, options);
   } catch (error) {
     const { name, message } = error as Error;
     if (name === "NotFound") throw new Error(`${words[0]}: not found`);
