@@ -1,6 +1,8 @@
 /** The commands of the program, one line each. */
+import { anomaliesCommand } from "./anomalies.ts";
 import { evaluateCommand } from "./evaluate.ts";
 import { fetchCommand } from "./fetch.ts";
+import { forecastCommand } from "./forecast.ts";
 import { generateCommand } from "./generate.ts";
 import type { Commands } from "./help.ts";
 import { infoCommand } from "./info.ts";
@@ -15,6 +17,8 @@ export const COMMANDS: Commands = {
   evaluate: evaluateCommand,
   remember: rememberCommand,
   fetch: fetchCommand,
+  forecast: forecastCommand,
+  anomalies: anomaliesCommand,
   inspect: inspectCommand,
   info: infoCommand,
 };

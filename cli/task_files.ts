@@ -30,6 +30,13 @@ async function speechFiles(): Promise<TaskFile[]> {
   return (await speeches()).map((text, i) => ({ name: `speech ${i + 1}`, bytes: encoder.encode(text) }));
 }
 
+/** The file at a path, unpacked. @throws {CommandError} if it cannot be read, or is a folder of several. */
+export async function readTaskFile(path: string, what: string): Promise<TaskFile> {
+  const files = await filesAt(path, what);
+  if (files.length === 1) return files[0];
+  throw new CommandError(`cannot use ${path} as ${what}: it is a folder of ${files.length} files, give one of them`);
+}
+
 async function filesAt(path: string, what: string): Promise<readonly TaskFile[]> {
   const place = userPath(path), files: TaskFile[] = [];
   let total = 0;

@@ -258,7 +258,7 @@ Deno.test("a record from before there was a choice is AdamW with a cosine, and e
     weightDecay: 0.3,
     clipNorm: 2,
   };
-  const complete = { ...before, optimizer: "adamW", schedule: "cosine", decayShare: 0.2, ema: 0 };
+  const complete = { ...before, optimizer: "adamW", schedule: "cosine", decayShare: 0.2, halveEvery: 1000, ema: 0 };
   assertEquals({ ...completeOptimizer(before) } as Record<string, unknown>, complete);
   assertEquals(defineOptimizer({ optimizer: "lion" }).learningRate, OPTIMIZERS.lion.learningRate);
   assertEquals(defineOptimizer({ optimizer: "lion", learningRate: 1 }).learningRate, 1);

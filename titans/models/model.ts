@@ -374,7 +374,12 @@ function observer(observe: (seen: Observation) => void, block: number, mixer: st
  * @param name Of its mixer.
  * @param mix Mixes the normalised tokens.
  */
-function throughBlock(block: Block<Tensor>, x: Tensor, name: string, mix: (normed: Tensor) => Mixed<unknown>): Read {
+export function throughBlock(
+  block: Block<Tensor>,
+  x: Tensor,
+  name: string,
+  mix: (normed: Tensor) => Mixed<unknown>,
+): Read {
   const { output, state } = mix(rmsNorm(x, { gain: block.mixerNorm }));
   const mixed = add(x, output);
   return { x: add(mixed, gatedMlp(block.mlp, rmsNorm(mixed, { gain: block.mlpNorm }))), state: { [name]: state } };

@@ -10,6 +10,7 @@ export const SCHEDULE_OPTIONS = {
       "linear": "a straight line down to the final rate",
       "constant": "the same rate to the end",
       "warmup-stable-decay": "the same rate, then over the last steps a straight line down to the final rate",
+      "halving": "half the rate after every `halveEvery` steps",
     },
     default: "cosine",
     before: "cosine",
@@ -20,7 +21,7 @@ export const SCHEDULE_OPTIONS = {
     default: 0.1,
     min: 0,
     max: 1,
-    idleWith: { schedule: ["constant"] },
+    idleWith: { schedule: ["constant", "halving"] },
     help: "the rate at the last step, as a share of `learningRate`",
   },
   warmupSteps: {
@@ -43,8 +44,16 @@ export const SCHEDULE_OPTIONS = {
     before: 0.2,
     min: 0,
     max: 1,
-    idleWith: { schedule: ["cosine", "linear", "constant"] },
+    idleWith: { schedule: ["cosine", "linear", "constant", "halving"] },
     help: "share of `totalSteps` over which `warmup-stable-decay` falls at the end",
+  },
+  halveEvery: {
+    kind: "integer",
+    default: 1000,
+    before: 1000,
+    min: 1,
+    idleWith: { schedule: ["cosine", "linear", "constant", "warmup-stable-decay"] },
+    help: "steps after which `halving` halves the rate",
   },
 } as const satisfies OptionTable;
 
@@ -60,6 +69,8 @@ export interface ScheduleFacts {
   readonly totalSteps: number;
   /** Share of all steps that `warmup-stable-decay` falls in. */
   readonly decayShare: number;
+  /** Steps after which `halving` halves the rate. Default: 1000. */
+  readonly halveEvery?: number;
 }
 
 /** Shapes of the descent: how much of it is left, 1 to 0, from the progress after warm-up, 0 to 1. */
@@ -75,8 +86,9 @@ const SHAPES: Readonly<Record<string, (progress: number, facts: ScheduleFacts) =
 
 /** The share of the learning rate that a step takes, counted from 0. */
 export function scheduleAt(facts: ScheduleFacts, step: number): number {
-  const { schedule, finalRate, warmupSteps, totalSteps } = facts;
+  const { schedule, finalRate, warmupSteps, totalSteps, halveEvery = 1000 } = facts;
   if (step < warmupSteps) return (step + 1) / warmupSteps;
+  if (schedule === "halving") return 0.5 ** Math.floor((step - warmupSteps) / halveEvery);
   const progress = Math.min(1, (step - warmupSteps) / Math.max(1, totalSteps - warmupSteps));
   return finalRate + (1 - finalRate) * SHAPES[schedule](progress, facts);
 }

@@ -14,6 +14,7 @@ export const TABLE_OPTIONS = {
     kind: "text",
     placeholder: "COLUMN,...",
     default: "",
+    flag: "target",
     help: "columns to forecast, separated by commas; empty for all that have numbers",
   },
   covariates: {

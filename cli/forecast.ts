@@ -1,0 +1,224 @@
+/** `forecast`: trains a forecaster on a table of series, says how good it is, and writes the rows to come. */
+import { type Device, requestDevice } from "../kernels/mod.ts";
+import { LayerNetwork, type NamedArrays, type TaskFile } from "../titans/mod.ts";
+import { FORECASTER_OPTIONS } from "../titans/models/forecasters/forecaster.ts";
+import { forecasterOf, FORECASTERS } from "../titans/models/forecasters/registry.ts";
+import { defaultsOf, resolveOptions } from "../titans/options/option_table.ts";
+import { measureFloor, SERIES_FLOORS } from "../titans/tasks/series/floors.ts";
+import { type Frame, readFrame } from "../titans/tasks/series/frame.ts";
+import { TABLE_OPTIONS, WINDOW_OPTIONS } from "../titans/tasks/series/options.ts";
+import { SeriesWindows } from "../titans/tasks/series/windows.ts";
+import { DEVICE_FLAGS, deviceOptions, OUTPUT_FLAGS } from "./common_flags.ts";
+import { UsageError } from "./errors.ts";
+import { makeFolder, writeAtomic } from "./files.ts";
+import { fitNetwork, type ForecastErrors, measureNetwork } from "./forecast_fit.ts";
+import { forecastCsv, forecastReport, type Forecasts } from "./forecast_report.ts";
+import { predictWindow } from "./forecast_window.ts";
+import { integer, number, parseFlags, required, text, under, type Values } from "./flags.ts";
+import type { Command } from "./help.ts";
+import { type Interrupt, listenForInterrupt } from "./interrupt.ts";
+import { formatCount, formatDuration } from "./progress.ts";
+import { RUNS } from "./run_folder.ts";
+import { flagsOf, optionsGiven } from "./table_flags.ts";
+import { readTaskFile } from "./task_files.ts";
+import { fitLine, type Terminal } from "./terminal.ts";
+
+const { data: _, ...TABLE } = TABLE_OPTIONS;
+
+const shown = (table: Readonly<Record<string, { readonly default: string | number | boolean }>>) => ({
+  unless: (name: string) => String(table[name].default) || undefined,
+});
+
+const FLAGS = {
+  data: required("FILE", "CSV file with a row per time, also gzipped"),
+  model: text(
+    "NAME",
+    `what forecasts: ${Object.keys(FORECASTERS).join(", ")}, a model of \`train\` such as lmm, or simba:lmm`,
+    "dlinear",
+  ),
+  ...flagsOf(TABLE, shown(TABLE)),
+  ...flagsOf(WINDOW_OPTIONS, shown(WINDOW_OPTIONS)),
+  ...under("Training", {
+    epochs: integer("times that all windows are trained on, at most", 10, { min: 1, max: 1000 }),
+    patience: integer("epochs without a better validation after which training ends", 3, { min: 1, max: 1000 }),
+    batch: integer("windows of a step", 32, { min: 1, max: 2 ** 14 }),
+    lr: {
+      ...number("learning rate of the first epoch; it is halved after each", undefined, { min: 0, aboveMin: true }),
+      unless: "the model's own",
+    },
+    seed: integer("seed of the first weights and of the order of windows", 0, { min: 0, max: 2 ** 32 - 1 }),
+  }),
+  ...under("Model", { ...flagsOf(FORECASTER_OPTIONS, { unless: () => "the model's own" }) }),
+  out: { ...text("DIR", "folder for forecast.csv and report.html"), unless: `one of the table's name in ${RUNS}/` },
+  ...DEVICE_FLAGS,
+  ...OUTPUT_FLAGS,
+} as const;
+
+type ForecastFlags = Values<typeof FLAGS>;
+
+/** The command `forecast`. */
+export const forecastCommand: Command = {
+  summary: "forecast the columns of a CSV file",
+  description: [
+    "Trains a forecaster on a table with a row per time, measures it on the last rows beside forecasts that need no",
+    "training, and writes the rows after the end of the table: forecast.csv, and report.html with plots.",
+  ].join("\n"),
+  examples: [
+    ["deno task forecast --data load.csv --horizon 48", "all columns of numbers, the next 48 rows"],
+    ["deno task forecast --data load.csv --target load --covariates temperature,holiday", "one column, reading others"],
+    ["deno task forecast --data load.csv --model lmm --epochs 5", "the neural memory over patches of each window"],
+    [
+      "deno task forecast --data stations.csv --by station --gaps fill",
+      "several rows per time, hours that are missing",
+    ],
+  ],
+  flags: FLAGS,
+  run: forecast,
+};
+
+async function forecast(args: readonly string[], terminal: Terminal): Promise<number> {
+  const { values: flags } = parseFlags(args, FLAGS, "forecast");
+  if (flags.data === undefined) throw new UsageError("forecast needs a table: give --data FILE");
+  using interrupt = listenForInterrupt(terminal);
+  const file = await readTaskFile(flags.data, "the table of forecast"), frame = frameOf(file, flags);
+  const windows = new SeriesWindows(frame, { ...defaultsOf(WINDOW_OPTIONS), ...optionsGiven(WINDOW_OPTIONS, flags) });
+  const network = networkOf(flags, windows);
+  const say = (line: string, event: object): void =>
+    terminal.out(flags.json ? `${JSON.stringify(event)}\n` : `${line}\n`);
+  const counts = {
+    train: windows.count("train"),
+    validation: windows.count("validation"),
+    test: windows.count("test"),
+  };
+  say(
+    `${frame.name}: ${formatCount(frame.rows)} rows of ${frame.names.join(", ")}${notesOf(frame)}\n${network}; ${
+      formatCount(counts.train)
+    } windows to train on, ${formatCount(counts.validation)} to validate, ${formatCount(counts.test)} to test`,
+    {
+      event: "start",
+      data: frame.name,
+      rows: frame.rows,
+      columns: frame.names,
+      missing: frame.missing,
+      model: flags.model,
+      parameters: network.layout.parameterCount,
+      windows: counts,
+    },
+  );
+  const out = flags.out ?? `${RUNS}/forecast-${file.name.replace(/\.[^.]*$/, "").replace(/[^\w.-]+/g, "-")}`;
+  await makeFolder(out, "--out");
+  const device = await requestDevice(deviceOptions(flags));
+  try {
+    const trained = await train(device, { flags, network, windows, say, terminal, interrupt });
+    const results = await measured(device, { flags, network, windows, params: trained.params });
+    for (const { name, mse, mae } of results) {
+      say(`${name.padEnd(28)} mse ${mse.toFixed(4)}  mae ${mae.toFixed(4)}`, { event: "test", name, mse, mae });
+    }
+    const predict = (row: number): Promise<Float64Array> =>
+      predictWindow(device, { network, params: trained.params, windows, row });
+    const forecasts: Forecasts = {
+      windows,
+      next: await predict(frame.rows - windows.lookback),
+      last: await predict(frame.rows - windows.lookback - windows.horizon),
+    };
+    const facts = { model: String(network), epochs: trained.epochs, best: trained.best, results };
+    await writeAtomic(`${out}/forecast.csv`, forecastCsv(forecasts));
+    await writeAtomic(`${out}/report.html`, forecastReport(forecasts, facts));
+    say(`forecast of ${windows.horizon} rows in ${out}/forecast.csv, plots in ${out}/report.html`, {
+      event: "done",
+      forecast: `${out}/forecast.csv`,
+      report: `${out}/report.html`,
+    });
+    return 0;
+  } catch (error) {
+    if (!(error instanceof Stopped)) throw error;
+    terminal.err("stopped before the end: nothing was written\n");
+    return interrupt.exitCode;
+  } finally {
+    device.dispose();
+  }
+}
+
+class Stopped extends Error {}
+
+function frameOf(file: TaskFile, flags: ForecastFlags): Frame {
+  return readFrame(file, { ...defaultsOf(TABLE_OPTIONS), ...optionsGiven(TABLE, flags) });
+}
+
+function notesOf({ missing, inserted, time }: Frame): string {
+  const notes = [
+    ...(time ? [] : ["no column of time stamps"]),
+    ...(missing > 0 ? [`${formatCount(missing)} values missing`] : []),
+    ...(inserted > 0 ? [`${formatCount(inserted)} rows put in`] : []),
+  ];
+  return notes.length > 0 ? ` (${notes.join(", ")})` : "";
+}
+
+/** The network that flags ask for. @throws {UsageError} if it reads no covariates and some are given. */
+function networkOf(flags: ForecastFlags, { frame, lookback, horizon }: SeriesWindows): LayerNetwork {
+  const forecaster = forecasterOf(flags.model), { names, targets } = frame;
+  if (names.length > targets && !forecaster.readsCovariates) {
+    throw new UsageError(
+      `--covariates changes nothing with --model ${flags.model}: leave it out, or take another model`,
+    );
+  }
+  const given = optionsGiven(FORECASTER_OPTIONS, flags), defaults = defaultsOf(FORECASTER_OPTIONS);
+  const options = resolveOptions("a forecaster", FORECASTER_OPTIONS, { ...forecaster.defaults, ...given }, defaults);
+  const shape = { lookback, horizon, inputs: names.length, outputs: targets };
+  return new LayerNetwork(flags.model, forecaster.create(options, shape));
+}
+
+/** What training takes of the command. */
+interface Training {
+  readonly flags: ForecastFlags;
+  readonly network: LayerNetwork;
+  readonly windows: SeriesWindows;
+  readonly say: (line: string, event: object) => void;
+  readonly terminal: Terminal;
+  readonly interrupt: Interrupt;
+}
+
+function train(
+  device: Device,
+  { flags, network, windows, say, terminal, interrupt }: Training,
+): ReturnType<typeof fitNetwork> {
+  const began = performance.now();
+  return fitNetwork(device, {
+    network,
+    windows,
+    learningRate: flags.lr ?? forecasterOf(flags.model).learningRate,
+    epochs: flags.epochs,
+    patience: flags.patience,
+    batch: flags.batch,
+    seed: flags.seed,
+    progress: (done, most, loss) => {
+      if (interrupt.requested) throw new Stopped();
+      if (!terminal.interactive || flags.json) return;
+      const left = (performance.now() - began) / 1000 * (most - done) / done;
+      const parts = [`step ${done} of at most ${most}`, `loss ${loss.toFixed(4)}`, `ETA ${formatDuration(left)}`];
+      terminal.err(`\r\x1b[K${done === most ? "" : fitLine(parts, terminal)}`);
+    },
+    report: (epoch) => {
+      if (terminal.interactive && !flags.json) terminal.err("\r\x1b[K");
+      const { training, mse, mae } = epoch;
+      say(
+        `epoch ${epoch.epoch}: training ${training.toFixed(4)}, validation mse ${mse.toFixed(4)}, mae ${
+          mae.toFixed(4)
+        }`,
+        { event: "epoch", ...epoch },
+      );
+    },
+  });
+}
+
+/** Errors on the test part: of the network, and of forecasts that need no training. */
+async function measured(
+  device: Device,
+  { flags, network, windows, params }: Pick<Training, "flags" | "network" | "windows"> & {
+    readonly params: NamedArrays;
+  },
+): Promise<readonly ({ readonly name: string } & ForecastErrors)[]> {
+  const own = await measureNetwork(device, { network, params, windows, split: "test", batch: flags.batch });
+  const floors = Object.keys(SERIES_FLOORS).map((name) => ({ name, ...measureFloor(windows, name) }));
+  return [{ name: flags.model, ...own }, ...floors];
+}

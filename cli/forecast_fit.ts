@@ -1,0 +1,148 @@
+/** Trains a network on windows by the protocol of the benchmarks: the rate halves each epoch, the best validation counts. */
+import type { Device, DeviceArray } from "../kernels/mod.ts";
+import {
+  type BatchArrays,
+  defineOptimizer,
+  type NamedArrays,
+  type Network,
+  type Split,
+  Trainer,
+} from "../titans/mod.ts";
+import { type ForecastBatch, forecasting, windowBatches } from "../titans/tasks/series/forecasting.ts";
+import type { SeriesWindows } from "../titans/tasks/series/windows.ts";
+import { Validation } from "../titans/train/validation.ts";
+
+/** Squared and absolute errors of standardised values. */
+export interface ForecastErrors {
+  /** Mean squared error. */
+  readonly mse: number;
+  /** Mean absolute error. */
+  readonly mae: number;
+}
+
+/** An epoch. */
+export interface Epoch extends ForecastErrors {
+  /** From 1. */
+  readonly epoch: number;
+  /** Mean loss of its training batches. */
+  readonly training: number;
+}
+
+/** How a network is trained. */
+export interface FitOptions {
+  readonly network: Network;
+  readonly windows: SeriesWindows;
+  readonly learningRate: number;
+  /** At most. */
+  readonly epochs: number;
+  /** Epochs without a better validation after which it ends. */
+  readonly patience: number;
+  /** Windows of a step. */
+  readonly batch: number;
+  readonly seed: number;
+  /** Is called after steps with how many are done, of at most how many. @throws to end the training. */
+  readonly progress?: (done: number, most: number, loss: number) => void;
+  /** Is called after each epoch. */
+  readonly report?: (epoch: Epoch) => void;
+}
+
+/** What came of it. */
+export interface Fit {
+  /** The parameters with the best validation. */
+  readonly params: NamedArrays;
+  /** All epochs. */
+  readonly epochs: readonly Epoch[];
+  /** The best of them. */
+  readonly best: Epoch;
+}
+
+// Losses are read once for so many steps.
+const ROUND = 8;
+
+/** Trains. @throws {TrainingError} if a loss is no number. */
+export async function fitNetwork(device: Device, options: FitOptions): Promise<Fit> {
+  const { network, windows, batch, seed, learningRate, epochs: most, patience, progress, report } = options;
+  const steps = Math.max(1, Math.floor(windows.count("train") / batch)), objective = forecasting(windows);
+  const optimizer = defineOptimizer({
+    learningRate,
+    schedule: "halving",
+    halveEvery: steps,
+    warmupSteps: 0,
+    totalSteps: most * steps,
+    weightDecay: 0,
+    beta2: 0.999,
+  });
+  const trainer = await Trainer.create<Network>(device, {
+    model: network,
+    objective,
+    optimizer,
+    shape: { batch, length: 1 },
+    seed,
+  });
+  const validation = new Validation(device, network, objective, 1);
+  const data = windowBatches(windows, { mixed: true })("train", batch, seed);
+  const epochs: Epoch[] = [];
+  let best: Epoch | undefined, params: NamedArrays | undefined;
+  try {
+    for (let epoch = 1; epoch <= most && epoch - (best?.epoch ?? epoch) < patience; epoch++) {
+      let sum = 0;
+      for (let done = 0; done < steps;) {
+        const count = Math.min(ROUND, steps - done), losses = await trainer.run(data, count);
+        done += count;
+        for (const { loss } of losses) sum += loss;
+        progress?.((epoch - 1) * steps + done, most * steps, losses[losses.length - 1].loss);
+      }
+      const errors = await errorsOn(validation, { params: trainer.params, windows, split: "validation", batch });
+      const reached = { epoch, training: sum / steps, ...errors };
+      epochs.push(reached);
+      report?.(reached);
+      if (best && !(errors.mse < best.mse)) continue;
+      best = reached;
+      params = (await trainer.exportState()).params;
+    }
+    return { params: params!, epochs, best: best! };
+  } finally {
+    validation.dispose();
+    trainer.dispose();
+  }
+}
+
+/** Errors over all windows of a part. */
+async function errorsOn(
+  validation: Validation,
+  { params, windows, split, batch }: {
+    readonly params: DeviceArray;
+    readonly windows: SeriesWindows;
+    readonly split: Split;
+    readonly batch: number;
+  },
+): Promise<ForecastErrors> {
+  const data = windowBatches(windows, { mixed: true })(split, batch, 0),
+    count = Math.ceil(windows.count(split) / batch);
+  const batches = function* (): Generator<BatchArrays<ForecastBatch>> {
+    for (let step = 0; step < count; step++) yield data.batch(step);
+  };
+  const { figures } = await validation.batches(params, batch, batches());
+  return { mse: figures.loss, mae: figures.mae };
+}
+
+/** Measures trained parameters on all windows of a part. */
+export async function measureNetwork(
+  device: Device,
+  { network, params, windows, split, batch }: {
+    readonly network: Network;
+    readonly params: NamedArrays;
+    readonly windows: SeriesWindows;
+    readonly split: Split;
+    readonly batch: number;
+  },
+): Promise<ForecastErrors> {
+  const validation = new Validation(device, network, forecasting(windows), 1);
+  const flat = device.upload(network.layout.pack(params), { shape: [network.layout.size], dtype: "f32" });
+  try {
+    return await errorsOn(validation, { params: flat, windows, split, batch });
+  } finally {
+    flat.dispose();
+    validation.dispose();
+  }
+}
