@@ -7,6 +7,7 @@ import { generateCommand } from "./generate.ts";
 import type { Commands } from "./help.ts";
 import { infoCommand } from "./info.ts";
 import { inspectCommand } from "./inspect.ts";
+import { planCommand } from "./plan.ts";
 import { rememberCommand } from "./remember.ts";
 import { trainCommand } from "./train.ts";
 
@@ -21,4 +22,5 @@ export const COMMANDS: Commands = {
   anomalies: anomaliesCommand,
   inspect: inspectCommand,
   info: infoCommand,
+  plan: planCommand,
 };

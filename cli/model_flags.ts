@@ -61,12 +61,11 @@ export const SIZE_FLAGS = flagsOf({
 /** The values of the flags. */
 export type ModelFlags = Values<typeof MODEL_FLAGS>;
 
-/** What an option is in the presets: `64; small: 256`. */
+/** What an option is in the presets for everyday use: `64; small: 256`. Those of the paper are a page of their own. */
 function inPresets(name: string): string | undefined {
-  const { nano, ...others } = PRESETS, field = name as keyof ModelConfig;
+  const { nano, small } = PRESETS, field = name as keyof ModelConfig;
   if (typeof nano[field] === "boolean") return undefined;
-  const differing = Object.entries(others).filter(([, preset]) => preset[field] !== nano[field]);
-  return [nano[field], ...differing.map(([preset, options]) => `${preset}: ${options[field]}`)].join("; ");
+  return small[field] === nano[field] ? String(nano[field]) : `${nano[field]}; small: ${small[field]}`;
 }
 
 /** The options that differ from the preset. */

@@ -3,9 +3,8 @@ import { isSpec, spec, trace } from "../core/trace.ts";
 import type { Tensor } from "../core/graph.ts";
 import { simplify } from "../core/simplify.ts";
 import { sizeOfShape } from "../core/shape.ts";
-import { costOf } from "../kernels/cost.ts";
+import { flopsOfSteps } from "../kernels/cost.ts";
 import type { DeviceLimits } from "../kernels/device.ts";
-import type { Step } from "../kernels/plan.ts";
 import { schedule } from "../kernels/schedule.ts";
 import {
   defineConfig,
@@ -80,13 +79,7 @@ const LIMITS: DeviceLimits = {
 function readingFlops(model: Model, tokens: number): number {
   const read = (flat: Tensor, text: Tensor): Tensor => model.forward(model.unflatten(flat), text).logits;
   const { graph } = trace(read, [spec([model.layout.size]), spec([1, tokens], "i32")]);
-  const flops = (steps: readonly Step[]): number =>
-    steps.reduce(
-      (sum, step) =>
-        sum + (step.kind === "loop" ? step.variable.extent * flops(step.steps) : costOf(step.kernel).flops),
-      0,
-    );
-  return flops(schedule(simplify(graph), LIMITS).steps);
+  return flopsOfSteps(schedule(simplify(graph), LIMITS).steps);
 }
 
 const HEADER = ["model", "paper", "parameters", "state kB", "MFLOPs/token", "blocks"];

@@ -129,7 +129,7 @@ export function newRunConfig(flags: RunFlags, { data, requires, task }: RunData,
 }
 
 /** Runs something with options from flags; an invalid option is reported by the name of its flag. */
-function inWordsOf<T>(flags: ModelFlags, make: () => T): T {
+export function inWordsOf<T>(flags: ModelFlags, make: () => T): T {
   try {
     return make();
   } catch (error) {

@@ -4,7 +4,9 @@ import { checkOptions, optionNames } from "../core/options.ts";
 import { simplify } from "../core/simplify.ts";
 import { type SpecsOf, trace } from "../core/trace.ts";
 import { leafCount, type TreeSpec } from "../core/tree.ts";
-import type { CompileWatch, Device } from "./device.ts";
+import type { Graph } from "../core/graph.ts";
+import type { CompileWatch, Device, DeviceLimits } from "./device.ts";
+import type { Plan, Schedule } from "./plan.ts";
 import { takeDonated } from "./in_place.ts";
 import { PhaseTimer } from "./phases.ts";
 import { planMemory } from "./plan_memory.ts";
@@ -58,14 +60,32 @@ export async function compile<Args extends readonly unknown[], R>(
   const donated = donatedLeaves(inputTree, options.donate ?? []);
   const graph = simplify(traced);
   timer.end("simplify");
-  const scheduled = device.needsPlan
-    ? takeDonated(schedule(tile(graph, device.limits.tile), device.limits), donated)
-    : undefined;
+  const scheduled = device.needsPlan ? scheduleFor(device.limits, graph, donated) : undefined;
   if (scheduled) timer.end("schedule");
   const plan = scheduled && planMemory(scheduled, device.limits);
   if (plan) timer.end("plan");
   const executable = await device.load({ graph, plan, donated, progress, signal, phase });
   return new Program({ device, graph, inputTree, outputTree, plan, executable, donated });
+}
+
+/**
+ * The plan of the program that {@link compile} makes of a function, without a device: its kernels and its memory.
+ * Nothing is allocated, so it may be of any size.
+ * @param limits Limits of the device that it is for.
+ * @throws As `compile`, but for what only the device finds.
+ */
+export function planProgram<Args extends readonly unknown[], R>(
+  limits: DeviceLimits,
+  fn: (...args: Args) => R,
+  specs: SpecsOf<Args>,
+  { donate = [] }: Pick<CompileOptions, "donate"> = {},
+): Plan {
+  const { graph, inputTree } = trace(fn, specs);
+  return planMemory(scheduleFor(limits, simplify(graph), donatedLeaves(inputTree, donate)), limits);
+}
+
+function scheduleFor(limits: DeviceLimits, graph: Graph, donated: readonly number[]): Schedule {
+  return takeDonated(schedule(tile(graph, limits.tile), limits), donated);
 }
 
 /** The positions of the leaves of some arguments. */

@@ -4,6 +4,7 @@ import { type Expr, operandsOf } from "../core/expr.ts";
 import { type Index, type Var, visitVars } from "../core/index_expr.ts";
 import type { Kernel, Store } from "./kernel.ts";
 import { unmaskedShare } from "./mask_range.ts";
+import type { Step } from "./plan.ts";
 
 /** The work of one launch of a kernel. */
 export interface Cost {
@@ -179,4 +180,13 @@ function elementsOf(index: Index, kernel: Kernel, loops: ReadonlySet<Var>): numb
     ? extentOf(spaceOf(kernel))
     : extentOf([...variables].filter((variable) => !loops.has(variable)));
   return Math.min(reach, index.max - index.min + 1);
+}
+
+/** Arithmetic of all launches of steps: loops count as often as they run. */
+export function flopsOfSteps(steps: readonly Step[]): number {
+  return steps.reduce(
+    (sum, step) =>
+      sum + (step.kind === "loop" ? step.variable.extent * flopsOfSteps(step.steps) : costOf(step.kernel).flops),
+    0,
+  );
 }

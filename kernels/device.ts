@@ -84,6 +84,8 @@ export interface DeviceLimits {
   readonly maxTensorBytes: number;
   /** Maximum bytes of an allocation; larger arenas are split. */
   readonly maxBufferBytes: number;
+  /** Maximum bytes of all arrays and programs together. Default: what the machine has. */
+  readonly maxMemoryBytes?: number;
   /** Alignment of the memory ranges that kernels receive, in bytes. */
   readonly alignmentBytes: number;
   /** Number of elements that kernels load as one vector. */

@@ -34,6 +34,7 @@ const TITANS_WITH_DEVICE: readonly string[] = [
   "titans/train/carried.ts",
   "titans/train/optimizer_state.ts",
   "titans/train/trainer.ts",
+  "titans/train/training_plan.ts",
   "titans/train/training.ts",
   "titans/train/validation.ts",
 ];

@@ -118,6 +118,7 @@ export {
   PRESETS,
   validateConfig,
 } from "./models/config.ts";
+export { PAPER_SIZES, type PaperSize, type PaperSizeName } from "./models/paper_sizes.ts";
 export { MODEL_OPTIONS, type ModelConfig } from "./models/options.ts";
 export {
   ATTENTION_OPTIONS,

@@ -5,6 +5,7 @@ import { MIXERS } from "../mixers/registry.ts";
 import { blockLayers, blockMixers, knownMixers, repeatedBlocks } from "./blocks.ts";
 import { balanced } from "./model_parameters.ts";
 import { MODEL_OPTIONS, type ModelConfig } from "./options.ts";
+import { PAPER_OPTIONS, PAPER_SIZES, type PaperSizeName } from "./paper_sizes.ts";
 import { checkRecurrent, recurrentMemoryOf } from "./recurrent_memory.ts";
 import {
   checkValues,
@@ -19,8 +20,18 @@ import {
 
 export type { ModelConfig } from "./options.ts";
 
-/** Named sizes. `nano` learns real text within minutes on two cores; `small` needs a GPU. */
-export const PRESETS: Readonly<Record<"nano" | "small", ModelConfig>> = {
+const PAPER_PRESETS = Object.fromEntries(
+  Object.entries(PAPER_SIZES).map(([name, { blocks, width, heads }]) => [
+    name,
+    { ...defaultsOf(MODEL_OPTIONS), ...PAPER_OPTIONS, blocks, width, heads, mlpHidden: 2.75 * width },
+  ]),
+) as Readonly<Record<PaperSizeName, ModelConfig>>;
+
+/**
+ * Named sizes. `nano` learns real text within minutes on two cores; `small` needs a GPU; the others are those of the
+ * paper, see {@link PAPER_SIZES}.
+ */
+export const PRESETS: Readonly<Record<"nano" | "small" | PaperSizeName, ModelConfig>> = {
   nano: defaultsOf(MODEL_OPTIONS),
   small: {
     ...defaultsOf(MODEL_OPTIONS),
@@ -34,13 +45,18 @@ export const PRESETS: Readonly<Record<"nano" | "small", ModelConfig>> = {
     memoryTokens: 32,
     checkpoint: "auto",
   },
+  ...PAPER_PRESETS,
 };
 
 /**
  * How many parameters the models of a preset have, within 3%, but for those in `FIXED_PRESETS`, whose MLPs have the
- * width that the preset says.
+ * width that `nano` and `small` say.
  */
-export const PRESET_PARAMETERS: Readonly<Record<PresetName, number>> = { nano: 200_000, small: 4_800_000 };
+export const PRESET_PARAMETERS: Readonly<Record<PresetName, number>> = {
+  nano: 200_000,
+  small: 4_800_000,
+  ...Object.fromEntries(Object.entries(PAPER_SIZES).map(([name, { parameters }]) => [name, parameters])),
+} as Record<PresetName, number>;
 
 /** The name of a preset. */
 export type PresetName = keyof typeof PRESETS;
@@ -69,7 +85,7 @@ export function optionsUsed(config: Partial<ModelConfig>): OptionTable {
  */
 export function defineConfig(options: Partial<ModelConfig> = {}, preset: PresetName = "nano"): ModelConfig {
   if (!Object.hasOwn(PRESETS, preset)) {
-    throw new ConfigError(`Cannot use preset ${preset}: there are ${Object.keys(PRESETS).join(" and ")}`, "preset");
+    throw new ConfigError(`Cannot use preset ${preset}: there are ${Object.keys(PRESETS).join(", ")}`, "preset");
   }
   checkNames("a model", options, Object.keys(MODEL_OPTIONS));
   const given = withoutUndefined(options);
@@ -83,7 +99,8 @@ export function defineConfig(options: Partial<ModelConfig> = {}, preset: PresetN
 /** What a preset is for a model: with whole repetitions of its blocks, and MLPs that make it as large as others. */
 function presetOf(model: ModelKind = MODEL_OPTIONS.model.default, preset: PresetName): ModelConfig {
   const base = PRESETS[preset], repeated = repeatedBlocks(model).length;
-  if (FIXED_PRESETS.has(model) || !Object.hasOwn(MODEL_KINDS, model)) return base;
+  const isFixed = FIXED_PRESETS.has(model) && !Object.hasOwn(PAPER_SIZES, preset);
+  if (isFixed || !Object.hasOwn(MODEL_KINDS, model)) return base;
   const blocks = repeated * Math.max(1, Math.round(Number(base.blocks) / repeated));
   return { ...balanced({ ...base, model, blocks }, PRESET_PARAMETERS[preset]), model: base.model };
 }

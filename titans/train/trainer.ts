@@ -9,7 +9,6 @@
  */
 import type { Tensor } from "../../core/graph.ts";
 import { showAsText } from "../../core/inspect.ts";
-import { type Spec, spec } from "../../core/trace.ts";
 import type { MapTree } from "../../core/tree.ts";
 import { compile } from "../../kernels/compile.ts";
 import type { ArrayLeaf, Device, DeviceArray, Program } from "../../kernels/mod.ts";
@@ -30,7 +29,7 @@ import type { StepBatch } from "./gradient.ts";
 import { nextToken } from "./next_token.ts";
 import type { BatchArrays, Objective } from "./objective.ts";
 import { defineOptimizer, learningRateAt, type OptimizerConfig, stepScalars } from "./optimizer_config.ts";
-import { downloadState, optimizerSpecs, requireSameOptimizer, uploadState } from "./optimizer_state.ts";
+import { downloadState, requireSameOptimizer, uploadState } from "./optimizer_state.ts";
 import { completeBatch, rowsOf, type SplitBatch, windowBatches } from "./step_input.ts";
 import {
   checkTrainingShape,
@@ -44,9 +43,10 @@ import {
   type TrainingState,
   type ValidationMetrics,
 } from "./training.ts";
-import { type StepArguments, type StepResult, trainingStep } from "./training_step.ts";
+import { stepFunction } from "./step_function.ts";
+import type { StepArguments, StepResult } from "./training_step.ts";
 import { type OptimizerState, trainedPoint } from "./update.ts";
-import { batchSpecs, type Measurement, Validation } from "./validation.ts";
+import { type Measurement, Validation } from "./validation.ts";
 
 /** A compiled {@link trainingStep}. */
 export type StepProgram = Program<StepArguments, StepResult>;
@@ -366,17 +366,6 @@ async function firstParameters({ model, state, seed }: TrainerParts<Network>): P
 
 /** Compiles the step. Its results overwrite its arguments. */
 async function compileStep(device: Device, parts: TrainerParts<Network>): Promise<StepProgram> {
-  const { model, objective, optimizer, stream = false, shape, progress, signal, phase } = parts;
-  const { batch, length, accumulate } = shape, rows = [accumulate, batch];
-  const input = {
-    data: batchSpecs(objective, length, rows),
-    ...(stream ? { carried: { state: carriedSpecs(model, shape), fresh: spec(rows) } } : {}),
-  } as MapTree<StepBatch, Tensor, Spec>;
-  const scalars = spec([stepScalars(optimizer, 0).length]);
-  return await compile(
-    device,
-    trainingStep(model, objective, optimizer),
-    [optimizerSpecs(model, optimizer), spec([]), input, scalars],
-    { donate: stream ? [0, 1, 2] : [0, 1], progress, signal, phase },
-  );
+  const { progress, signal, phase } = parts, { step, specs, donate } = stepFunction(parts);
+  return await compile(device, step, specs, { donate, progress, signal, phase });
 }

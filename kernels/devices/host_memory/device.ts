@@ -22,6 +22,8 @@ export interface HostMemoryParts {
   readonly threadCount: number;
   /** Elements of a vector. */
   readonly lanes: number;
+  /** Bytes of all that can be allocated, where that is less than what the machine has. */
+  readonly maxMemoryBytes?: number;
 }
 
 /** A device whose arrays and programs lie in a {@link HostMemory}. */
@@ -45,7 +47,7 @@ export abstract class HostMemoryDevice extends BaseDevice {
    * A device made of these parts.
    * @internal
    */
-  constructor({ kind, description, memory, threadCount, lanes }: HostMemoryParts) {
+  constructor({ kind, description, memory, threadCount, lanes, maxMemoryBytes }: HostMemoryParts) {
     super();
     this.threadCount = threadCount;
     this.info = {
@@ -60,6 +62,7 @@ export abstract class HostMemoryDevice extends BaseDevice {
       maxTensorBytes: 2 ** 31 - 65536,
       // Arenas are never split.
       maxBufferBytes: Infinity,
+      ...(maxMemoryBytes === undefined ? {} : { maxMemoryBytes }),
       alignmentBytes: ALIGNMENT_BYTES,
       lanes,
     };

@@ -65,6 +65,7 @@ export class CpuDevice extends HostMemoryDevice {
       kind: "cpu",
       description: `WebAssembly SIMD${features.relaxed ? " with fused multiply-add" : ""}`,
       memory,
+      maxMemoryBytes: memory.limitBytes,
       threadCount: threads.count,
       lanes: 4,
     });

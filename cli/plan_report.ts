@@ -1,0 +1,158 @@
+/** What `plan` prints. */
+import type { ModelConfig, ModelKind } from "../titans/mod.ts";
+import { MEMORY_KINDS, type MemoryKind, type TrainingPlan } from "../titans/train/training_plan.ts";
+import { formatCount } from "./progress.ts";
+
+/** A plan with what it is for. */
+export interface PlanReport extends TrainingPlan {
+  readonly preset: string;
+  readonly model: ModelKind;
+  readonly config: ModelConfig;
+  readonly optimizer: string;
+  readonly device: { readonly kind: string; readonly description: string };
+  readonly limits: { readonly maxTensorBytes: number; readonly maxMemoryBytes?: number };
+  /** Of one rank. */
+  readonly shape: { readonly batch: number; readonly length: number; readonly accumulate: number };
+  readonly ranks: number;
+  readonly training: {
+    readonly tokens?: number;
+    /** Of one process. */
+    readonly tokensPerSecond?: number;
+    /** GB/s */
+    readonly bandwidth?: number;
+    /** Microseconds. */
+    readonly latency: number;
+  };
+}
+
+/** A step of several ranks: compute, and what summing the gradients takes. */
+export interface StepTime {
+  /** Bytes that a rank sends in a step. */
+  readonly trafficBytes: number;
+  readonly computeSeconds: number;
+  readonly sumSeconds: number;
+  /** The share of a step that is computing. */
+  readonly efficiency: number;
+}
+
+/**
+ * The time of a step where gradients are summed around a ring: each of R ranks sends 2 (R - 1) messages of a share of
+ * the gradients, and messages take `latency` and their bytes divided by `bandwidth`. Nothing overlaps.
+ */
+export function stepTime({ ranks, memory, tokensPerStep, training }: PlanReport): StepTime | undefined {
+  const { tokensPerSecond, bandwidth = Infinity, latency } = training;
+  if (tokensPerSecond === undefined) return undefined;
+  const messages = 2 * (ranks - 1), trafficBytes = messages * memory.weights / ranks;
+  const computeSeconds = tokensPerStep / tokensPerSecond;
+  const sumSeconds = messages * latency * 1e-6 + trafficBytes / (bandwidth * 1e9);
+  return { trafficBytes, computeSeconds, sumSeconds, efficiency: computeSeconds / (computeSeconds + sumSeconds) };
+}
+
+const NAMES: Readonly<Record<MemoryKind, string>> = {
+  weights: "weights",
+  moments: "optimizer moments",
+  gradients: "gradients",
+  activations: "activations",
+  batch: "batch",
+  other: "constants, results",
+};
+
+/** Characters of the longest bar, and tensors that are listed. */
+const BAR = 40, MOST_SHOWN = 5;
+
+/** A plan as text: rows of names and values, and a picture of the memory. */
+export function formatPlan(report: PlanReport): string {
+  const { config, memory, totalBytes, shape: { batch, length, accumulate }, ranks } = report;
+  const blocks = typeof config.blocks === "number" ? config.blocks : config.blocks.length;
+  const times = accumulate > 1 ? `${accumulate} x ` : "";
+  const rows: [string, string][] = [
+    ["model", `${report.model} ${report.preset}: ${formatCount(report.parameters)} parameters`],
+    [
+      "",
+      `${blocks} blocks of width ${formatCount(config.width)}, ${config.heads} heads, MLPs of ${
+        formatCount(config.mlpHidden)
+      }, ${formatCount(config.vocabulary)} token ids`,
+    ],
+    ["device", `${report.device.kind}: ${report.device.description}`],
+    [
+      "step",
+      `${times}${batch} x ${formatCount(length)} tokens${
+        ranks > 1 ? ` on each of ${ranks} ranks` : ""
+      }, ${report.optimizer}; ${report.kernels} kernels`,
+    ],
+    ["arithmetic", `${(report.flopsPerToken / 1e9).toFixed(2)} GFLOPs per token, forward, backward and update`],
+    ...trainingRows(report),
+  ];
+  const width = Math.max(...Object.values(NAMES).map((name) => name.length));
+  const bars = MEMORY_KINDS.map((kind) => {
+    const share = Math.round(BAR * memory[kind] / totalBytes);
+    return `${NAMES[kind].padEnd(width)}  ${megabytes(memory[kind])}  ${"#".repeat(share)}`.trimEnd();
+  });
+  const lines = [
+    ...rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`),
+    "",
+    `${`memory of a step${ranks > 1 ? ", a rank" : ""}`.padEnd(width)}         MB`,
+    ...bars,
+    `${"total".padEnd(width)}  ${megabytes(totalBytes)}`,
+    ...limitLines(report),
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+function trainingRows(report: PlanReport): [string, string][] {
+  const { training: { tokens, tokensPerSecond }, tokensPerStep, ranks } = report, time = stepTime(report);
+  const rows: [string, string][] = [];
+  const steps = tokens === undefined ? undefined : Math.ceil(tokens / (tokensPerStep * ranks));
+  if (steps !== undefined) rows.push(["training", `${formatCount(tokens!)} tokens: ${formatCount(steps)} steps`]);
+  if (time && ranks > 1) {
+    rows.push([
+      "ranks",
+      `${megabytes(time.trafficBytes).trim()} MB sent by each in a step; ${seconds(time.computeSeconds)} computing, ${
+        seconds(time.sumSeconds)
+      } summing: ${Math.round(100 * time.efficiency)}% efficiency`,
+    ]);
+  }
+  if (steps !== undefined && time) {
+    const days = steps * (time.computeSeconds + time.sumSeconds) / 86_400;
+    rows.push([
+      "time",
+      `${days < 10 ? days.toFixed(2) : formatCount(Math.round(days))} days at ${
+        formatCount(tokensPerSecond!)
+      } tokens/s${ranks > 1 ? " on each rank" : ""}`,
+    ]);
+  } else if (steps !== undefined) rows.push(["time", "give --tokens-per-second, as train reports it, for the days"]);
+  return rows;
+}
+
+/** What the device cannot hold, and what to do. */
+function limitLines({ tooLarge, totalBytes, limits, device }: PlanReport): string[] {
+  const { maxTensorBytes, maxMemoryBytes = Infinity } = limits;
+  const tensors = tooLarge.slice(0, MOST_SHOWN).map(({ label, type, sizeBytes }) =>
+    `  ${label} ${type}: ${megabytes(sizeBytes).trim()} MB`
+  );
+  const more = tooLarge.length > tensors.length ? [`  and ${tooLarge.length - tensors.length} more`] : [];
+  const reasons = [
+    ...(totalBytes > maxMemoryBytes
+      ? [`does not fit: ${device.kind} has at most ${megabytes(maxMemoryBytes).trim()} MB of memory`]
+      : []),
+    ...(tooLarge.length > 0
+      ? [
+        `does not fit: one tensor may take at most ${megabytes(maxTensorBytes).trim()} MB on ${device.kind}`,
+        ...tensors,
+        ...more,
+      ]
+      : []),
+  ];
+  return reasons.length === 0
+    ? []
+    : ["", ...reasons, "use a smaller model, batch or sequence, or a device with a higher limit"];
+}
+
+function seconds(value: number): string {
+  return value < 0.1 ? `${(1000 * value).toFixed(1)} ms` : `${value.toFixed(2)} s`;
+}
+
+function megabytes(bytes: number): string {
+  const value = bytes / 1e6;
+  return (value < 10 ? value.toFixed(2) : formatCount(Math.round(value))).padStart(9);
+}
