@@ -76,7 +76,7 @@ const LIMITS: DeviceLimits = {
 };
 
 /** The arithmetic of reading the first tokens of a text, counted from the kernels. */
-function readingFlops(model: Model, tokens: number): number {
+export function readingFlops(model: Model, tokens: number): number {
   const read = (flat: Tensor, text: Tensor): Tensor => model.forward(model.unflatten(flat), text).logits;
   const { graph } = trace(read, [spec([model.layout.size]), spec([1, tokens], "i32")]);
   return flopsOfSteps(schedule(simplify(graph), LIMITS).steps);

@@ -18,7 +18,8 @@ import { readPlan, scalePlan, selectPlan, type StudyPlan } from "./plan.ts";
 import { PLANS } from "./plans.ts";
 import { probeCosts } from "./probe.ts";
 import { appendResult, type CellResult, readResults } from "./results.ts";
-import { runCell } from "./run_cell.ts";
+import { allDrawings } from "./drawings/drawings.ts";
+import { type CellPlace, runCell } from "./run_cell.ts";
 import { runStudy, type StudyProgress } from "./runner.ts";
 import { renderStudy } from "./report/page.ts";
 import { shownFigure, summarize, summaryTables } from "./summary.ts";
@@ -40,6 +41,7 @@ const FLAGS = {
   writePlan: text("FILE", "write the plan as JSON, to be edited, and stop"),
   retry: toggle("run cells that failed once more"),
   list: toggle("show what would be run and how long it would take, and stop"),
+  noDrawings: toggle("a page without the drawings of how models work, for one of which a small model is trained"),
   report: toggle("show what is there, write the report of it, and stop"),
   device: DEVICE_FLAGS.device,
   nativeCache: DEVICE_FLAGS.nativeCache,
@@ -83,29 +85,27 @@ async function study(args: readonly string[], terminal: Terminal): Promise<numbe
     results = flags.retry ? found.filter(({ error }) => error === undefined) : found;
   const asked: Asked = { plan: selected, budget: flags.budget ?? null };
   const begun = await begunStudy(folder, asked);
-  if (flags.report) {
-    const plan = begun ?? selected, report = await writeReport(folder, plan, results);
-    terminal.out(`${summaryTables(summarize(plan, results))}\nreport in ${report}\n`);
-    return 0;
-  }
   using interrupt = listenForInterrupt(terminal);
   const stop = new AbortController(), timer = setInterval(() => interrupt.requested && stop.abort(new Stopped()), 100);
-  const jobs = flags.jobs ?? 1, threads = Math.max(1, Math.floor(navigator.hardwareConcurrency / jobs));
-  const device = [
-    ...["--device", flags.device],
-    ...(jobs > 1 ? ["--threads", String(threads)] : []),
-    ...(flags.nativeCache ? ["--native-cache", flags.nativeCache] : []),
-  ];
   try {
     await makeFolder(`${folder}/cells`, "--out");
     using _lock = await locked(folder);
+    const place = { folder, device: deviceFlags(flags), run: commandsIn(folder), signal: stop.signal };
     const say = (line: string): void => flags.json ? terminal.err(`${line}\n`) : terminal.out(`${line}\n`);
-    const place = { folder, device, run: commandsIn(folder), signal: stop.signal };
+    const shown = async (plan: StudyPlan, all: readonly CellResult[]): Promise<void> => {
+      const report = await writeReport(place, { plan, results: all, isPlain: flags.noDrawings });
+      if (!flags.json) terminal.out(`\n${summaryTables(summarize(plan, all))}\n`);
+      say(`results in ${resultsPath}, report in ${report}`);
+    };
+    if (flags.report) {
+      await shown(begun ?? selected, results);
+      return 0;
+    }
     let plan = begun ?? selected, costs: Costs = costsOf(results);
     if (begun === undefined || flags.list) {
       say("measuring how fast this machine is ...");
       costs = { ...await probeCosts(plan, place), ...costs };
-      plan = begun ?? fitBudget(plan, { costs, budget, jobs, say });
+      plan = begun ?? fitBudget(plan, { costs, budget, jobs: jobsOf(flags), say });
     }
     if (flags.list) {
       remainingCells(plan, results).ready.forEach((cell) =>
@@ -117,17 +117,14 @@ async function study(args: readonly string[], terminal: Terminal): Promise<numbe
     const all = await runStudy({
       plan,
       results,
-      jobs,
+      jobs: jobsOf(flags),
       costs,
       runCell: (cell: Cell) => runCell(cell, commandsOf(plan, cell), place),
       keep: (result) => appendResult(resultsPath, result),
       progress: progressOf(plan, terminal, flags.json),
       signal: stop.signal,
     });
-    const report = await writeReport(folder, plan, all);
-    if (!flags.json) {
-      terminal.out(`\n${summaryTables(summarize(plan, all))}\nresults in ${resultsPath}, report in ${report}\n`);
-    }
+    await shown(plan, all);
     return 0;
   } catch (error) {
     if (!(error instanceof Stopped)) throw error;
@@ -138,19 +135,38 @@ async function study(args: readonly string[], terminal: Terminal): Promise<numbe
   }
 }
 
+const jobsOf = ({ jobs = 1 }: StudyFlags): number => jobs;
+
+/** The flags of the device that all runs have. */
+function deviceFlags(flags: StudyFlags): readonly string[] {
+  const jobs = jobsOf(flags), threads = Math.max(1, Math.floor(navigator.hardwareConcurrency / jobs));
+  return [
+    ...["--device", flags.device],
+    ...(jobs > 1 ? ["--threads", String(threads)] : []),
+    ...(flags.nativeCache ? ["--native-cache", flags.nativeCache] : []),
+  ];
+}
+
 class Stopped extends Error {}
 
-/** Writes the page, and says where. */
-async function writeReport(folder: string, plan: StudyPlan, results: readonly CellResult[]): Promise<string> {
-  const path = `${folder}/report.html`,
-    seconds = results.reduce((sum, { timing }) => sum + timing.trainSeconds + timing.evaluateSeconds, 0);
+/** Writes the page, and says where. @param isPlain Whether it is to have no drawings. */
+async function writeReport(
+  place: CellPlace,
+  { plan, results, isPlain }: {
+    readonly plan: StudyPlan;
+    readonly results: readonly CellResult[];
+    readonly isPlain: boolean;
+  },
+): Promise<string> {
+  const path = `${place.folder}/report.html`, drawings = isPlain ? [] : await allDrawings(place);
+  const seconds = results.reduce((sum, { timing }) => sum + timing.trainSeconds + timing.evaluateSeconds, 0);
   const facts = [
     ["Command", `deno task study${plan.name === "default" ? "" : ` (the plan ${plan.name})`}`],
     ["Runs", `${results.length}, ${plan.seeds} seeds, ${formatDuration(seconds)} in all`],
     ["Device", [...new Set(results.map(({ device }) => device))].join("; ")],
     ["Version", VERSION],
   ] as const;
-  await writeAtomic(path, await renderStudy({ plan, summaries: summarize(plan, results), drawings: [], facts }));
+  await writeAtomic(path, await renderStudy({ plan, summaries: summarize(plan, results), drawings, facts }));
   return path;
 }
 

@@ -41,7 +41,7 @@ Deno.test("study: one that was killed goes on to the results of one that was not
     };
     await Deno.writeTextFile(`${folder}/plan.json`, JSON.stringify(plan));
     const study = (out: string) =>
-      spawnStudy("--plan", `${folder}/plan.json`, "--out", `${folder}/${out}`, "--device", "cpu");
+      spawnStudy("--plan", `${folder}/plan.json`, "--out", `${folder}/${out}`, "--device", "cpu", "--no-drawings");
     const figures = async (out: string) =>
       (await readResults(`${folder}/${out}/results.jsonl`)).map(({ timing, ...result }) => {
         assert(timing.trainSeconds > 0 && timing.evaluateSeconds > 0);
