@@ -60,7 +60,8 @@ export interface ValidationEvent extends EventBase {
   readonly event: "validation";
   readonly loss: number;
   /**
-   * Of text: `bitsPerByte`, `bigramBitsPerByte` (the token-bigram baseline on the same text) and `bytes`, how much it was.
+   * Of text: `bitsPerByte`, `bigramBitsPerByte` (the token-bigram baseline on the same text), of bytes also
+   * `fivegramBitsPerByte` (byte 5-grams, counted on up to 2 MiB), and `bytes`, how much it was.
    * What a task reports, such as `accuracy`. What the mixers report. Memories: norms of their weights at the end of a window (`memoryNorm`), of the surprise
    * (`surpriseNorm`), and of the way from the learned start (`memoryChange`); means over tokens of the inner loss
    * (`innerLoss`) and of the norm of what a token changes (`updateNorm`).
@@ -83,6 +84,8 @@ export interface DoneEvent extends EventBase {
   readonly bitsPerByte: number | null;
   /** Of text: the token-bigram baseline. */
   readonly bigramBitsPerByte?: number;
+  /** Of text in bytes: the byte 5-gram baseline. */
+  readonly fivegramBitsPerByte?: number;
   readonly tokensPerSecond: number;
   readonly seconds: number;
   /** The file of the last state. */

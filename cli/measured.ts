@@ -122,6 +122,9 @@ async function heldOutText({ taskOption, samples: most, cache, path }: MeasuredF
       ? [
         { ...score, value: score.value * pairs.tokens / pairs.bytes },
         { name: "bigramBitsPerByte", value: pairs.bitsPerByte, count: pairs.bytes },
+        ...(pairs.fivegramBitsPerByte === undefined
+          ? []
+          : [{ name: "fivegramBitsPerByte", value: pairs.fivegramBitsPerByte, count: pairs.bytes }]),
       ]
       : [score];
   const measured = ofTask(instance, samples);

@@ -122,13 +122,15 @@ function sourceLine(start: StartEvent): string {
 
 /** A validation of text. */
 function textLine(
-  { loss, bitsPerByte, bigramBitsPerByte, bytes }: ValidationEvent,
+  { loss, bitsPerByte, bigramBitsPerByte, fivegramBitsPerByte, bytes }: ValidationEvent,
   start: StartEvent | undefined,
 ): string {
   const counts = start?.vocabulary === "bytes" ? "byte-bigram" : "token-bigram";
   return `held-out text ${Number(bitsPerByte).toFixed(3)} bits/byte (loss ${loss.toFixed(3)}); ${counts} baseline ${
     Number(bigramBitsPerByte).toFixed(3)
-  } on the same ${formatCount(Number(bytes))} bytes`;
+  }${fivegramBitsPerByte === undefined ? "" : `, 5-gram ${Number(fivegramBitsPerByte).toFixed(3)}`} on the same ${
+    formatCount(Number(bytes))
+  } bytes`;
 }
 
 /** A validation of a task: the loss, and the figures of which it is known what guessing gives. */

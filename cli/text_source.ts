@@ -14,7 +14,7 @@ import { formatCount } from "./progress.ts";
 import type { RunConfig } from "./run_config.ts";
 import type { RunSource } from "./run_source.ts";
 
-/** A corpus as a source. Figures are in bits per byte, next to the bigram baseline. */
+/** A corpus as a source. Figures are in bits per byte, next to the baselines. */
 export function textSource(corpus: Corpus): RunSource {
   const { identity, vocabulary, trainBytes, heldOutBytes, bytesPerToken, notes } = corpus;
   return {
@@ -32,14 +32,18 @@ export function textSource(corpus: Corpus): RunSource {
     held: (config, bytes) => {
       const { batches, windows } = judgedWindows(config, corpus, bytes);
       const counts = judgePairs(corpus.train.map(({ text }) => text), windows, vocabulary);
-      const tokensPerByte = counts.tokens / counts.bytes;
+      const tokensPerByte = counts.tokens / counts.bytes, { fivegramBitsPerByte } = counts;
+      const baselines = {
+        bigramBitsPerByte: counts.bitsPerByte,
+        ...(fivegramBitsPerByte === undefined ? {} : { fivegramBitsPerByte }),
+      };
       return {
         batches,
-        baselines: { bigramBitsPerByte: counts.bitsPerByte },
+        baselines,
         figures: (metrics) => ({
           ...metrics,
           bitsPerByte: metrics.bitsPerByte * tokensPerByte,
-          bigramBitsPerByte: counts.bitsPerByte,
+          ...baselines,
           bytes: counts.bytes,
         }),
       };

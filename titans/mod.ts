@@ -263,6 +263,7 @@ export {
 } from "./text/windows.ts";
 export { evenStreams, type StreamOptions, StreamWindows } from "./text/stream_windows.ts";
 export { BigramModel } from "./text/bigram.ts";
+export { NgramModel } from "./text/ngram.ts";
 export { HostRng } from "./nn/host_rng.ts";
 export { Sampler, SAMPLING_OPTIONS, type SamplingOptions } from "./models/sampling.ts";
 export { generate, type GenerateOptions } from "./models/generate.ts";

@@ -1,15 +1,19 @@
 /**
- * The baseline that a model must beat: a token-bigram model, evaluated on the same windows as the model.
+ * The baselines that a model must beat: a token-bigram model, and for bytes a 5-gram model, evaluated on the same windows
+ * as the model.
  *
  * For bytes, all bigrams are counted with add-one smoothing. For larger vocabularies only the bigrams that occur in the
  * windows are counted, with Dirichlet smoothing towards the unigram distribution, since most bigrams were never seen.
  */
-import { BigramModel, type TokenSource, type TrainingBatch } from "../../titans/mod.ts";
+import { BigramModel, NgramModel, type TokenSource, type TrainingBatch } from "../../titans/mod.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
 // More text hardly changes the counts: longer texts are counted in evenly spaced pieces.
 const MOST_BYTES = 2 ** 26;
 const MOST_TOKENS = 2 ** 24;
+// Contexts of several bytes take longer to count, about a second for as many.
+const MOST_CONTEXT_BYTES = 2 ** 21;
+const CONTEXT_BYTES = 4;
 const PIECE = 2 ** 16;
 
 // Of 20, 50, 200 and 1,000, the best on the built-in text with bpe:gpt2 (1.914, 1.883, 1.861 and 1.873 bits per byte).
@@ -48,9 +52,11 @@ export interface PredictedText {
   readonly bytes: number;
   /** Bits per byte of the bigram model. */
   readonly bitsPerByte: number;
+  /** Bits per byte of the 5-gram model, of texts in bytes: Witten-Bell, counted on up to 2 MiB of the training text. */
+  readonly fivegramBitsPerByte?: number;
 }
 
-/** Evaluates the bigram baseline.
+/** Evaluates the baselines.
  * @param texts The training texts; weights are ignored.
  * @param judged The windows on which the model is evaluated.
  * @param vocabulary The vocabulary of texts and windows.
@@ -65,10 +71,17 @@ export function judgePairs(
     i % width > 0 && (!most || i % width <= most[Math.floor(i / width)])
   );
   if (vocabulary.idBytes === 1) {
-    const model = new BigramModel(new Uint8Array(0));
-    for (const piece of pieces(texts, MOST_BYTES)) model.count(Uint8Array.from(piece));
-    const bits = predicted.reduce((total, i) => total - Math.log2(model.probability(windows[i - 1], windows[i])), 0);
-    return { tokens: predicted.length, bytes: predicted.length, bitsPerByte: bits / predicted.length };
+    const pairs = new BigramModel(new Uint8Array(0)), contexts = new NgramModel(CONTEXT_BYTES);
+    for (const piece of pieces(texts, MOST_BYTES)) pairs.count(Uint8Array.from(piece));
+    for (const piece of pieces(texts, MOST_CONTEXT_BYTES)) contexts.count(piece, 1);
+    const meanBits = (probability: (i: number) => number): number =>
+      predicted.reduce((total, i) => total - Math.log2(probability(i)), 0) / predicted.length;
+    return {
+      tokens: predicted.length,
+      bytes: predicted.length,
+      bitsPerByte: meanBits((i) => pairs.probability(windows[i - 1], windows[i])),
+      fivegramBitsPerByte: meanBits((i) => contexts.probability(windows, i, Math.min(CONTEXT_BYTES, i % width))),
+    };
   }
   const key = (previous: number, next: number): number => previous * vocabulary.size + next;
   const pairs = new Map(predicted.map((i) => [key(windows[i - 1], windows[i]), 0]));

@@ -102,7 +102,7 @@ Deno.test("train: for people, the report has progress, the bigram figure, a samp
     assertMatch(stdout, /\nstep 2\/2 {2}loss \d\.\d{3} {2}\d\.\d\d bits\/byte {2}[\d,]+ tokens\/s {2}ETA 0s\n/);
     assertMatch(
       stdout,
-      /\nstep 2: held-out text \d\.\d{3} bits\/byte .*; byte-bigram baseline \d\.\d{3} on the same 32 bytes\n/,
+      /\nstep 2: held-out text \d\.\d{3} bits\/byte .*; byte-bigram baseline \d\.\d{3}, 5-gram \d\.\d{3} on the same 32 bytes\n/,
     );
     assertMatch(stdout, /\nsample:\n {2}The /);
     assertMatch(stdout, /\ndone: step 2 after \d+s; checkpoint .*checkpoint\.safetensors\n/);

@@ -12,7 +12,7 @@ import {
   vocabularyNote,
 } from "../../../cli/data/vocabulary.ts";
 import { UsageError } from "../../../cli/errors.ts";
-import { BigramModel, tokenSource } from "../../../titans/mod.ts";
+import { BigramModel, NgramModel, tokenSource } from "../../../titans/mod.ts";
 import { someText } from "../run_main.ts";
 import { inPieces } from "./data_files.ts";
 
@@ -86,15 +86,16 @@ Deno.test("vocabulary: a text without line ends is encoded in stretches too", as
   assertEquals(new TextDecoder().decode(bytesOfTokens(await openVocabulary("bpe:gpt2"), ids)), text);
 });
 
-Deno.test("baseline: of bytes it is the bigram model, over several texts in pieces", () => {
+Deno.test("baseline: of bytes it is the bigram model, with a 5-gram model beside it, over several texts in pieces", () => {
   const text = new TextEncoder().encode(someText(200_000)),
     windows = Int32Array.from(new TextEncoder().encode(someText(99).slice(0, 68)));
-  const model = new BigramModel(text);
-  assertEquals(judgePairs([tokenSource(text)], { tokens: windows, length: 16 }, BYTES), {
-    tokens: 64,
-    bytes: 64,
-    bitsPerByte: model.bitsPerByte(windows, 16),
-  });
+  const model = new BigramModel(text), contexts = new NgramModel(4), judged = { tokens: windows, length: 16 };
+  contexts.count(text);
+  const { fivegramBitsPerByte, ...pairs } = judgePairs([tokenSource(text)], judged, BYTES);
+  assertEquals(pairs, { tokens: 64, bytes: 64, bitsPerByte: model.bitsPerByte(windows, 16) });
+  // Windows of 17 bytes, of which each knows its own bytes alone. Where two pieces of the text meet, one byte is context.
+  const alone = [0, 17, 34, 51].map((at) => contexts.bitsPerByte(windows.slice(at, at + 17)));
+  assertAlmostEquals(fivegramBitsPerByte!, alone.reduce((sum, bits) => sum + bits) / 4, 1e-3);
 });
 
 Deno.test("baseline: padding at the end of a window is not judged, in bytes as in tokens", async () => {
