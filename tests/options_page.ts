@@ -12,6 +12,7 @@ import { OPTIMIZER_FLAGS, OPTIMIZER_ROW } from "../cli/optimizer_flags.ts";
 import { RUN_OPTIONS } from "../cli/run_options.ts";
 import { flagKey } from "../cli/table_flags.ts";
 import {
+  BENCHMARKS,
   MIXERS,
   MODEL_OPTIONS,
   type ModelConfig,
@@ -50,7 +51,7 @@ const TABLES: Readonly<Record<string, (name: string) => string | Promise<string>
     describeOptions(name === "" ? { optimizer: OPTIMIZER_ROW, ...UPDATE_OPTIONS } : OPTIMIZERS[name].options),
   tasks: () =>
     markdown(
-      Object.values(TASKS).flatMap((task) =>
+      Object.values({ ...TASKS, ...BENCHMARKS }).flatMap((task) =>
         Object.entries(task.options as OptionTable).map(([name, row]) => {
           const { Flag: _, ...cells } = optionRow(name, row);
           return { Task: code(task.name), ...cells };

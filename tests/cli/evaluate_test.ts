@@ -115,6 +115,14 @@ Deno.test("evaluate: a run on a task trains, goes on with its samples, and is me
     );
     await refused(/was trained on a task, not on text/, "generate", "--checkpoint", run);
     await refused(
+      /--task choice needs a model of text: this one was trained on the task recall/,
+      "evaluate",
+      "--checkpoint",
+      run,
+      "--task",
+      "choice",
+    );
+    await refused(
       /--model takes the newest run of a model: leave it out, or --checkpoint/,
       "evaluate",
       "--model",
@@ -166,10 +174,32 @@ Deno.test("evaluate: a run on text is measured on its held-out text, beside coun
     );
     assertEquals(code, 0, stderr);
     const scores = new Map((events.at(-1)!.scores as unknown as Score[]).map(({ name, value }) => [name, value]));
-    for (const figure of ["loss", "bitsPerByte", "bigramBitsPerByte", "memoryNorm"]) {
+    for (const figure of ["loss", "bitsPerByte", "bigramBitsPerByte", "fivegramBitsPerByte", "memoryNorm"]) {
       const [measured, validated] = [scores.get(figure)!, Number(validation[figure])];
       assert(Math.abs(measured - validated) < 1e-5 * validated, `${figure}: ${measured}, in training ${validated}`);
     }
+    const questions = `${folder}/questions.jsonl`, ask = ["--checkpoint", run, "--task", "choice", ...QUIET];
+    await Deno.writeTextFile(
+      questions,
+      '{"question":"How many?","choices":["one","two two"],"label":1}\n{"question":"Who?","choices":["me","you"],"label":1}\n',
+    );
+    const asked = await runMain("evaluate", ...ask, "--task-option", `data=${questions}`, "--batch", "2");
+    assertEquals(asked.code, 0, asked.stderr);
+    const answer = asked.events.at(-1)!, floors = answer.floors as unknown as Record<string, Score[]>;
+    assertEquals((answer.scores as unknown as Score[]).map(({ name, count }) => [name, count]), [
+      ["questions: acc", 2],
+      ["questions: acc_norm", 2],
+      ["questions: acc_bytes", 2],
+      ["questions: bitsPerByte", 12],
+      ["questions: margin", 2],
+    ]);
+    assertEquals(Object.entries(floors).map(([floor, [acc]]) => [floor, acc.value]), [
+      ["shortest", 0],
+      ["longest", 1],
+      ["first", 0],
+    ]);
+    const without = await runMain("evaluate", ...ask);
+    assertEquals(without.stderr, "error: Cannot make the task choice without data: give its option data, a path\n");
   }));
 
 Deno.test("evaluate: progress is shown on a terminal, and a checkpoint without a run folder needs a task", () =>

@@ -1,0 +1,218 @@
+/** Multiple choice: the examples worked out by hand, the formats as they are released, and data that cannot be used. */
+import { assert, assertAlmostEquals, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import {
+  asTextModel,
+  type BenchmarkSubject,
+  ConfigError,
+  type ContinuationScore,
+  type Scorer,
+  type TaskFile,
+  taskFiles,
+} from "../../titans/mod.ts";
+import { choice } from "../../titans/tasks/choice/choice.ts";
+import { type Answered, choiceFigures, lengthFloors } from "../../titans/tasks/choice/choice_figures.ts";
+import { formatOf, FORMATS } from "../../titans/tasks/choice/formats.ts";
+import { DataRecord, recordsOf } from "../../titans/tasks/records.ts";
+import { defaultsOf } from "../../titans/options/option_table.ts";
+import { textFile } from "./task_cases.ts";
+
+const decode = (tokens: ArrayLike<number>) => new TextDecoder().decode(Uint8Array.from(Array.from(tokens)));
+
+/** A model that says of each continuation what it is asked to. */
+function scorer(say: (context: string, continuation: string) => number): Scorer {
+  return {
+    score: (requests) =>
+      Promise.resolve(
+        requests.map(({ context, continuations }) =>
+          continuations.map((continuation): ContinuationScore => {
+            const logLikelihood = say(decode(context), decode(continuation));
+            return { logLikelihood, each: new Float32Array(continuation.length), greedy: logLikelihood === 0 };
+          })
+        ),
+      ),
+  };
+}
+
+async function figures(file: TaskFile, model: Scorer, options: object = {}): Promise<Record<string, number>> {
+  const benchmark = choice.create(
+    { ...defaultsOf(choice.options), data: "set", ...options },
+    taskFiles({ set: [file] }),
+  );
+  const subject: BenchmarkSubject = {
+    text: asTextModel(model),
+    samples: 100,
+    batch: 4,
+    expect: () => {},
+    advance: () => {},
+    cell: (_, measure) => measure(),
+  };
+  return Object.fromEntries((await benchmark.evaluate(subject)).map(({ name, value }) => [name, value]));
+}
+
+const lines = (name: string, ...records: readonly object[]) =>
+  textFile(name, records.map((record) => JSON.stringify(record)).join("\n"));
+const asked = (name: string, record: Record<string, unknown>) => {
+  const read = new DataRecord(record, "line 1");
+  assertEquals(formatOf(read), name);
+  return FORMATS[name as keyof typeof FORMATS].question(read);
+};
+
+Deno.test("choice: likelihoods are divided by characters without the space before them, or by bytes; the first wins ties", () => {
+  const one = (given: Partial<Answered>): Answered => ({
+    logLikelihoods: [],
+    choices: [],
+    scoredBytes: [],
+    gold: 0,
+    greedy: false,
+    byContext: false,
+    ...given,
+  });
+  const values = (answered: Answered) =>
+    Object.fromEntries(choiceFigures([answered]).map(({ name, value }) => [name, value]));
+  const cats = one({ logLikelihoods: [-6, -9], choices: ["a cat", "a big cat"], scoredBytes: [6, 10], gold: 0 });
+  assertEquals([values(cats).acc, values(cats).acc_norm], [1, 0], "-1.2 a character against -1.0");
+  // "é" is a character of two bytes: -3 and -1.5 against -2.
+  const accent = one({ logLikelihoods: [-3, -2], choices: ["é", "e"], scoredBytes: [3, 2], gold: 0 });
+  assertEquals([values(accent).acc_norm, values(accent).acc_bytes], [0, 1]);
+  const tie = one({ logLikelihoods: [-4, -4], choices: ["ab", "cd"], scoredBytes: [3, 3], gold: 1 });
+  assertEquals([values(tie).acc, values({ ...tie, gold: 0 }).acc], [0, 1]);
+  assertAlmostEquals(values(cats).margin, -6 / 6 + 9 / 10);
+  assertAlmostEquals(values(cats).bitsPerByte, 6 / Math.LN2 / 6);
+  const floors = lengthFloors([cats, { ...cats, gold: 1 }, { ...cats, gold: 1 }]);
+  assertEquals(
+    [floors.shortest, floors.longest, floors.first].map(([acc]) => Math.round(3 * acc.value)),
+    [1, 2, 1],
+  );
+  const many = Array.from({ length: 40 }, (_, i) => one({ ...cats, logLikelihoods: [-6 - i % 3, -9] }));
+  const margin = choiceFigures(many).find(({ name }) => name === "margin")!, [low, high] = margin.interval!;
+  assert(low < margin.value && margin.value < high && high - low < 5 * margin.standardError!);
+});
+
+Deno.test("choice: the formats as they are released ask the questions that lm-evaluation-harness asks", () => {
+  const question = (contexts: string[], continuations: string[], gold: number) => ({ contexts, continuations, gold });
+  assertEquals(
+    asked("piqa", { goal: "Boil water", sol1: "Use a pot.", sol2: "Use a hat.", label: 0 }),
+    question(["Question: Boil water\nAnswer:"], ["Use a pot.", "Use a hat."], 0),
+  );
+  const endings = ["[substeps] Cut it.  Now.", "no"];
+  assertEquals(
+    asked("hellaswag", {
+      activity_label: "Baking",
+      ctx_a: "A man [title] bakes.",
+      ctx_b: "he THEN",
+      endings,
+      label: "1",
+    }),
+    question(["Baking: A man. bakes. He then"], [" Cut it. Now.", "no"], 1),
+  );
+  assertEquals(
+    asked("winogrande", {
+      sentence: "Sarah was a much better surgeon than Maria so _ always got the easier cases.",
+      option1: "Sarah",
+      option2: "Maria",
+      answer: "2",
+    }),
+    question(
+      ["Sarah was a much better surgeon than Maria so Sarah", "Sarah was a much better surgeon than Maria so Maria"],
+      ["always got the easier cases."],
+      1,
+    ),
+  );
+  const keyed = [{ text: "honey", label: "A" }, { text: "milk", label: "B" }];
+  for (
+    const record of [
+      { question: { stem: "What do bees make?", choices: keyed }, answerKey: "B" },
+      { question: "What do bees make?", choices: { text: ["honey", "milk"], label: ["A", "B"] }, answerKey: "B" },
+      { question: "What do bees make?", choices: ["honey", "milk"], label: 1 },
+    ]
+  ) assertEquals(asked("arc", record), question(["Question: What do bees make?\nAnswer:"], ["honey", "milk"], 1));
+  assertEquals(
+    asked("openbookqa", {
+      question_stem: "Bees make",
+      choices: { text: ["honey", "milk"], label: ["A", "B"] },
+      answerKey: "A",
+    }),
+    question(["Bees make"], ["honey", "milk"], 0),
+  );
+  assertEquals(
+    asked("siqa", { context: "Jo ran.", question: "Why?", answerA: "a", answerB: "b", answerC: "c", label: "3" }),
+    question(["Q: Jo ran. Why?\nA:"], ["a", "b", "c"], 2),
+  );
+  assertEquals(
+    asked("boolq", { passage: "Snow is white.", question: "is snow white", answer: true }),
+    question(["Snow is white.\nQuestion: is snow white?\nAnswer:"], ["no", "yes"], 1),
+  );
+  assertEquals(asked("lambada", { text: "a b c" }), question(["a b"], ["c"], 0));
+});
+
+Deno.test("choice: a continuation begins with its space, contexts that differ are told apart, an oracle is always right", async () => {
+  const seen: [string, string][] = [];
+  const note = scorer((...pair) => -seen.push(pair));
+  await figures(lines("arc.jsonl", { question: "Q ", choices: ["x", "é"], label: 0 }), note);
+  assertEquals(seen, [["Question: Q \nAnswer:", " x"], ["Question: Q \nAnswer:", " é"]]);
+  seen.length = 0;
+  await figures(lines("lambada.jsonl", { text: "One two. Three four  five" }), note);
+  // Spaces at the end of the context belong to the continuation; then the last sentence alone.
+  assertEquals(seen, [["One two. Three four", "  five"], ["Three four", " five"]]);
+  const sentences = ["a _ was right.", "so _ left", "and _ came"].map((sentence, i) => ({
+    sentence,
+    option1: "good",
+    option2: "bad",
+    answer: String(1 + i % 2),
+  }));
+  const oracle = (context: string) => (context.startsWith("so") === context.endsWith("bad") ? 0 : -5);
+  assertEquals((await figures(lines("wino.jsonl", ...sentences), scorer(oracle)))["wino: acc"], 1);
+  assertEquals("wino: acc_norm" in await figures(lines("wino.jsonl", ...sentences), scorer(oracle)), false);
+  const words = await figures(
+    textFile("words.txt", "x y right\nx y wrong\n"),
+    scorer((_, word) => word === " right" ? 0 : -2),
+  );
+  assertEquals([words["words: acc"], words["words: ll"]], [0.5, -1]);
+  assertAlmostEquals(words["words: perplexity"], Math.E);
+});
+
+Deno.test("choice: records of tables are read with their quotes, and data that cannot be used is refused by one line", async () => {
+  const rows = recordsOf(textFile("a.csv", 'goal,sol1,sol2,label\r\n"say ""hi"", now","a\nb",c,1\r\n'));
+  assertEquals(rows.map(({ fields, place }) => [fields, place]), [
+    [{ goal: 'say "hi", now', sol1: "a\nb", sol2: "c", label: "1" }, "row 2 of a.csv"],
+  ]);
+  assertEquals(recordsOf(textFile("a.tsv", "goal\tsol1\nx, y\tz")).map(({ fields }) => fields), [{
+    goal: "x, y",
+    sol1: "z",
+  }]);
+  const refused = (file: TaskFile, message: string, options: object = {}) =>
+    assertRejects(() => figures(file, scorer(() => -1), options), ConfigError, message);
+  await refused(textFile("a.jsonl", '{"question": 1'), "Cannot use line 1 of a.jsonl: it is not valid JSON");
+  await refused(
+    lines("a.jsonl", { other: 1 }),
+    "its fields, other, are those of no known format; give format, one of piqa,",
+  );
+  await refused(
+    lines("a.jsonl", { goal: "x", sol1: "y", sol2: "z", label: 2 }),
+    "line 1 of a.jsonl: its label must be from 0 to 1, it is 2",
+  );
+  await refused(lines("a.jsonl", { goal: "x", sol1: "y", label: 0 }), "its sol2 must be a text");
+  await refused(
+    lines("a.jsonl", { question: "is it", answer: true }),
+    "it has no passage, without which BoolQ cannot be answered",
+  );
+  await refused(
+    lines("a.jsonl", { sentence: "a b", option1: "a", option2: "b", answer: "1" }),
+    "its sentence must have one _",
+  );
+  await refused(
+    lines("a.jsonl", { question: "x", choices: { text: ["a"], label: ["A"] }, answerKey: "B" }),
+    "its answerKey must be one of A",
+  );
+  await refused(lines("a.jsonl", { text: "word" }), "its text must end with a word after another one");
+  await refused(lines("a.jsonl", { text: "two words" }), "its goal must be a text", { format: "piqa" });
+  await refused(textFile("a.csv", "goal,sol1\nx\n"), "row 2 of a.csv: it has 1 fields, the header has 2");
+  await refused(textFile("a.csv", 'goal,sol1\n"x,y\n'), "row 2 of a.csv: a quote is not closed");
+  await refused(
+    textFile("a.parquet", "x"),
+    "Cannot find questions in a.parquet: files of them end in jsonl, json, csv, tsv, txt",
+  );
+  await refused(textFile("a.jsonl", ""), "Cannot use a.jsonl: it has no questions");
+  await refused({ name: "a.jsonl", bytes: Uint8Array.of(0xff, 0xfe) }, "it is no text in UTF-8");
+  assertThrows(() => choice.create(defaultsOf(choice.options)), ConfigError, "give its option data, a path");
+});

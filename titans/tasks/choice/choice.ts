@@ -1,0 +1,186 @@
+/**
+ * Multiple choice without training for it: the answer is the continuation that is likeliest after the question, as
+ * lm-evaluation-harness scores PIQA, HellaSwag, WinoGrande, ARC, SIQA, BoolQ, OpenBookQA and LAMBADA.
+ *
+ *     Question: What do bees make?\nAnswer:   -> " honey" ln p -6.0    " a small house" ln p -21.3     honey is chosen
+ *
+ * A continuation begins with the space that parts it from its context. Contexts are read once, and their states forked.
+ */
+import { ConfigError } from "../../errors.ts";
+import type { OptionTable } from "../../options/option_table.ts";
+import { NgramModel } from "../../text/ngram.ts";
+import {
+  asTextModel,
+  type Benchmark,
+  type BenchmarkSubject,
+  defineBenchmark,
+  type TextCodec,
+  type TextModel,
+} from "../benchmark.ts";
+import { filesOf } from "../files.ts";
+import { ngramScorer } from "../ngram_scorer.ts";
+import { RECORD_FILES, recordsOf } from "../records.ts";
+import type { ScoreRequest } from "../scorer.ts";
+import type { Score, TaskFile } from "../task.ts";
+import { type Answered, bytesIn, choiceFigures, lengthFloors, wordFigures } from "./choice_figures.ts";
+import { formatOf, FORMATS, type Question } from "./formats.ts";
+
+const CHOICE_OPTIONS = {
+  data: { kind: "text", default: "", placeholder: "PATH", help: "a file of questions, or a folder of such files" },
+  format: {
+    kind: "choice",
+    default: "auto",
+    choices: {
+      auto: "what the fields of its first record say",
+      ...Object.fromEntries(Object.entries(FORMATS).map(([name, { summary }]) => [name, summary])),
+    },
+    help: "the format of the files",
+  },
+  ngrams: {
+    kind: "text",
+    default: "",
+    placeholder: "PATH",
+    help: "a text of which byte n-grams are counted, as a floor to compare with",
+  },
+  context: { kind: "integer", default: 3, min: 0, max: 8, help: "bytes of context of these n-grams" },
+} as const satisfies OptionTable;
+
+/** Questions of a file. */
+interface QuestionSet {
+  /** The name of the file, without its extension. */
+  readonly name: string;
+  readonly questions: readonly Question[];
+}
+
+/** Multiple choice. */
+export const choice: Benchmark<typeof CHOICE_OPTIONS> = defineBenchmark({
+  name: "choice",
+  summary: "multiple choice by likelihood, of PIQA, HellaSwag, WinoGrande, ARC, SIQA, BoolQ, OpenBookQA and LAMBADA",
+  options: CHOICE_OPTIONS,
+  reads: ["data", "ngrams"],
+  create: (options, files) => {
+    const sets = questionSets(filesOf("choice", { option: "data", path: options.data, files }), options.format);
+    const first = (samples: number): QuestionSet[] =>
+      sets.map(({ name, questions }) => ({ name, questions: questions.slice(0, samples) }));
+    return {
+      evaluate: (subject) => measureSets(first(subject.samples), subject),
+      floors: async (samples) => {
+        const chosen = first(samples), floors: Record<string, Score[]> = {};
+        for (const { name, questions } of chosen) {
+          const kinds = questions.some(isWord) ? {} : lengthFloors(questions.map(untold));
+          for (const [floor, scores] of Object.entries(kinds)) {
+            (floors[floor] ??= []).push(...scores.map((score) => ({ ...score, name: `${name}: ${score.name}` })));
+          }
+        }
+        if (options.ngrams === "") return floors;
+        const counts = new NgramModel(options.context);
+        for (const { bytes } of filesOf("choice", { option: "ngrams", path: options.ngrams, files })) {
+          counts.count(bytes);
+        }
+        const none = { samples, batch: 1, expect: () => {}, advance: () => {} };
+        const text = asTextModel(ngramScorer(counts));
+        const scores = await measureSets(chosen, { ...none, text, cell: (_, measure) => measure() });
+        return { ...floors, [`${options.context + 1}-gram`]: scores };
+      },
+    };
+  },
+});
+
+function questionSets(files: readonly TaskFile[], format: string): QuestionSet[] {
+  const used = files.filter(({ name }) => RECORD_FILES.includes(name.split(".").at(-1) ?? ""));
+  if (used.length === 0) {
+    throw new ConfigError(
+      `Cannot find questions in ${files.map(({ name }) => name).join(", ")}: files of them end in ${
+        RECORD_FILES.join(", ")
+      }`,
+      "data",
+    );
+  }
+  return used.map((file) => {
+    const records = recordsOf(file);
+    if (records.length === 0) throw new ConfigError(`Cannot use ${file.name}: it has no questions`, "data");
+    const { question } = FORMATS[format === "auto" ? formatOf(records[0]) : format as keyof typeof FORMATS];
+    return { name: file.name.replace(/\.[^.]*$/, ""), questions: records.map(question) };
+  });
+}
+
+/** The figures of sets, one after the other. */
+async function measureSets(sets: readonly QuestionSet[], subject: BenchmarkSubject): Promise<readonly Score[]> {
+  const scores: Score[] = [];
+  using reader = await subject.text.reader({ batch: subject.batch });
+  for (const { name, questions } of sets) {
+    const measured = await subject.cell(name, async () => {
+      const words = questions.some(isWord),
+        ask = (questions: readonly Question[]) => answers(questions, subject, reader);
+      subject.expect(questions.length * (words ? 2 : 1));
+      const answered = await ask(questions);
+      if (!words) return choiceFigures(answered);
+      const near = await ask(questions.map(lastSentence));
+      return wordFigures(answered, near.map(({ logLikelihoods: [value] }) => value));
+    });
+    scores.push(...measured.map((score) => ({ ...score, name: `${name}: ${score.name}` })));
+  }
+  return scores;
+}
+
+/** What a model says of questions. */
+async function answers(
+  questions: readonly Question[],
+  { text, advance }: BenchmarkSubject,
+  reader: Awaited<ReturnType<TextModel["reader"]>>,
+): Promise<readonly Answered[]> {
+  // A question is one request of all its continuations, or one a context.
+  const requests = questions.map((question) =>
+    question.contexts.map((context) => requestOf(text, context, question.continuations))
+  );
+  const owners = requests.flatMap((own, i) => own.map(() => i)), left = requests.map(({ length }) => length);
+  const scores = await reader.score(requests.flat(), (done) => advance(done * questions.length / owners.length));
+  const next = scores.values();
+  return questions.map((question, i) => {
+    const own = Array.from({ length: left[i] }, () => next.next().value!).flat();
+    return {
+      ...untold(question),
+      logLikelihoods: own.map(({ logLikelihood }) => logLikelihood),
+      scoredBytes: question.contexts.flatMap((context) =>
+        question.continuations.map((continuation) => bytesIn(splitAt(context, continuation)[1]))
+      ),
+      greedy: own[question.gold].greedy,
+    };
+  });
+}
+
+/** A question without what a model says of it. */
+function untold({ contexts, continuations, gold }: Question): Pick<Answered, "choices" | "gold" | "byContext"> {
+  const byContext = contexts.length > 1;
+  return { choices: byContext ? contexts.map(() => continuations[0]) : continuations, gold, byContext };
+}
+
+/** Whether one word is asked for, rather than one of several choices. */
+function isWord({ contexts, continuations }: Question): boolean {
+  return contexts.length === 1 && continuations.length === 1;
+}
+
+/** The same question after the last sentence of its context alone. */
+function lastSentence(question: Question): Question {
+  const [context] = question.contexts;
+  const sentences = context.split(/(?<=[.!?]["'”’)]*)\s+/);
+  return { ...question, contexts: [sentences.at(-1)!.trim() || context] };
+}
+
+/** Context and continuation: spaces at the end of the context belong to what follows. */
+function splitAt(context: string, continuation: string): [context: string, continuation: string] {
+  const trimmed = context.trimEnd();
+  return [trimmed, `${context.slice(trimmed.length)} ${continuation}`];
+}
+
+/** The tokens of context and continuations, which are encoded together. */
+function requestOf({ encode }: TextCodec, context: string, continuations: readonly string[]): ScoreRequest {
+  const before = encode(splitAt(context, "")[0]);
+  return {
+    context: before,
+    continuations: continuations.map((continuation) => {
+      const [start, end] = splitAt(context, continuation), whole = encode(start + end);
+      return whole.length > before.length ? Array.prototype.slice.call(whole, before.length) as number[] : encode(end);
+    }),
+  };
+}
