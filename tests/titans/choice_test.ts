@@ -145,7 +145,7 @@ Deno.test("choice: the formats as they are released ask the questions that lm-ev
   assertEquals(asked("lambada", { text: "a b c" }), question(["a b"], ["c"], 0));
 });
 
-Deno.test("choice: a continuation begins with its space, contexts that differ are told apart, an oracle is always right", async () => {
+Deno.test("choice: a continuation begins with its space, contexts that differ, and an oracle that is always right", async () => {
   const seen: [string, string][] = [];
   const note = scorer((...pair) => -seen.push(pair));
   await figures(lines("arc.jsonl", { question: "Q ", choices: ["x", "é"], label: 0 }), note);

@@ -15,7 +15,7 @@ export interface Answered {
   readonly gold: number;
   /** Whether greedy decoding would write the right one. */
   readonly greedy: boolean;
-  /** Whether choices are told apart by their contexts alone. */
+  /** Whether choices differ in their contexts alone. */
   readonly byContext: boolean;
 }
 
