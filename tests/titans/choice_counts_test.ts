@@ -13,6 +13,7 @@ const UNIFORM: Scorer = {
       continuations.map(({ length }) => ({
         logLikelihood: -length * Math.log(256),
         each: new Float32Array(length).fill(-Math.log(256)),
+        best: new Int32Array(length),
         greedy: false,
       }))
     )),

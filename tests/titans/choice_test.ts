@@ -26,7 +26,12 @@ function scorer(say: (context: string, continuation: string) => number): Scorer 
         requests.map(({ context, continuations }) =>
           continuations.map((continuation): ContinuationScore => {
             const logLikelihood = say(decode(context), decode(continuation));
-            return { logLikelihood, each: new Float32Array(continuation.length), greedy: logLikelihood === 0 };
+            return {
+              logLikelihood,
+              each: new Float32Array(continuation.length),
+              best: new Int32Array(continuation.length),
+              greedy: logLikelihood === 0,
+            };
           })
         ),
       ),
