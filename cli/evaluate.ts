@@ -23,8 +23,9 @@ const FLAGS = {
   model: {
     ...choice(
       Object.keys(MODEL_OPTIONS.model.choices),
-      "takes the newest run of this model; instead of `--checkpoint`",
+      "takes the newest run of this model, as `train --help` lists them; instead of `--checkpoint`",
     ),
+    placeholder: "NAME",
     unless: "that of the checkpoint",
   },
   task: {
@@ -54,7 +55,8 @@ export const evaluateCommand: Command = {
   summary: "evaluate a trained model on a task",
   description: [
     "Evaluates a trained model on the fixed test samples of a task, on a benchmark, or on the held-out text of its run.",
-    "Shows each metric with its standard error and 95% confidence interval, its chance level, what simple predictors get, and the number of predictions.",
+    "Shows each metric with its standard error and 95% confidence interval, its chance level, what simple predictors",
+    "get, and the number of predictions.",
   ].join("\n"),
   examples: [
     ["deno task evaluate", "evaluate the newest run on its own task"],
