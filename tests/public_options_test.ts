@@ -18,7 +18,7 @@ const UNKNOWN = { bogus: 1 };
  * which are read before they are checked.
  */
 const NO_OPTIONS = ["MacMixer", "MagMixer", "MalMixer", "MemoryLayer", "ModelParameters"],
-  RECORDS = ["completeConfig", "intervalOf"];
+  RECORDS = ["completeConfig", "intervalOf", "scheduleAt"];
 
 const exported: Readonly<Record<string, unknown>> = { ...library, ...ops, ...kernels, ...titans };
 // deno-lint-ignore no-explicit-any -- functions of all kinds, called wrongly on purpose

@@ -22,8 +22,17 @@ async function runExecutable(folder: string, lines: readonly (readonly string[])
   return JSON.parse(new TextDecoder().decode(stdout));
 }
 
-/** Packages that only tests, the browser page and other tools use. */
-const TOOLS = ["@std/assert", "esbuild", "fast-check", "hyparquet-writer", "playwright-core"];
+/** Packages that only tests, the browser page, the study and other tools use. */
+const TOOLS = [
+  "@std/assert",
+  "dagre",
+  "esbuild",
+  "fast-check",
+  "hyparquet-writer",
+  "playwright-core",
+  "vega",
+  "vega-lite",
+];
 
 Deno.test("executable: every package that commands load is inside", async () => {
   const { imports, tasks } = JSON.parse(await Deno.readTextFile("deno.json")) as {

@@ -302,8 +302,8 @@ const CPU: readonly Mutation[] = [
   {
     name: "cpu: a packed panel of a product has the wrong stride",
     file: "kernels/codegen/contract_pack.ts",
-    search: 'w.effect("lanes.store", [cell, value], [4 * lanes * vector + 4 * width * at])',
-    replace: 'w.effect("lanes.store", [cell, value], [4 * lanes * vector + 4 * 8 * at])',
+    search: 'w.effect("lanes.store", [corner, value], [offset + 4 * width * at])',
+    replace: 'w.effect("lanes.store", [corner, value], [offset + 4 * 8 * at])',
     suites: ["cpu"],
   },
   {

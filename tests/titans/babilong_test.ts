@@ -13,6 +13,7 @@ import { answerOf, readPrompt } from "../../titans/tasks/babilong/world.ts";
 import { Passages } from "../../titans/tasks/passages.ts";
 import { SampleRandom } from "../../titans/tasks/samples.ts";
 import { TINY } from "./builders.ts";
+import { readData, withData } from "./data_folder.ts";
 import { textFile } from "./task_cases.ts";
 
 const KINDS = ["qa1", "qa2", "qa3", "qa4", "qa5"] as const;
@@ -64,33 +65,31 @@ Deno.test("babilong: questions of the task page are answered", () => {
   assertEquals(answerOf("qa1", ["It rained."], "Where is Mary?"), undefined);
 });
 
-Deno.test("babilong: released files are read, solved by following their facts, and floors are those of the task page", async () => {
-  const path = `${Deno.env.get("MNEME_DATA") ?? "../shared/data"}/qa/babi-en-qa1-5.tar.gz`;
-  const packed = await Deno.readFile(path).catch(() => undefined);
-  if (packed === undefined) return console.log(`skipped: there is no ${path}; MNEME_DATA names the folder`);
-  const files = entriesOf(
-    await new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"))).bytes(),
-  );
-  const questionsOf = (kind: BabiKind, part: string): BabiQuestion[] => {
-    const name = `${kind}_${NAMES[kind]}_${part}.txt`;
-    return readBabi({ name, bytes: files.get(name)! });
-  };
-  const measured = KINDS.map((kind) => {
-    const test = questionsOf(kind, "test"), answers = questionsOf(kind, "train").map(({ answer }) => answer);
-    const count = (label: string): number => answers.filter((answer) => answer === label).length;
-    const majority = [...new Set(answers)].sort((a, b) => count(b) - count(a))[0];
-    const lastLabel = ({ facts }: BabiQuestion) => facts.join(" ").match(labelPattern(kind))?.at(-1);
-    const solved = share(test, ({ facts, question }) => answerOf(kind, facts, question));
-    return [test.length, solved, share(test, () => majority), kind === "qa5" ? 0 : share(test, lastLabel)];
-  });
-  assertEquals(measured, [
-    [1000, 1, 0.187, 0.527],
-    [1000, 1, 0.187, 0.399],
-    [1000, 1, 0.185, 0.14],
-    [1000, 1, 0.171, 0.128],
-    [1000, 0.998, 0.189, 0],
-  ]);
-});
+withData(
+  "babilong: released files are read, solved by following their facts, and floors are those of the task page",
+  async () => {
+    const files = entriesOf(await readData("qa/babi-en-qa1-5.tar"));
+    const questionsOf = (kind: BabiKind, part: string): BabiQuestion[] => {
+      const name = `${kind}_${NAMES[kind]}_${part}.txt`;
+      return readBabi({ name, bytes: files.get(name)! });
+    };
+    const measured = KINDS.map((kind) => {
+      const test = questionsOf(kind, "test"), answers = questionsOf(kind, "train").map(({ answer }) => answer);
+      const count = (label: string): number => answers.filter((answer) => answer === label).length;
+      const majority = [...new Set(answers)].sort((a, b) => count(b) - count(a))[0];
+      const lastLabel = ({ facts }: BabiQuestion) => facts.join(" ").match(labelPattern(kind))?.at(-1);
+      const solved = share(test, ({ facts, question }) => answerOf(kind, facts, question));
+      return [test.length, solved, share(test, () => majority), kind === "qa5" ? 0 : share(test, lastLabel)];
+    });
+    assertEquals(measured, [
+      [1000, 1, 0.187, 0.527],
+      [1000, 1, 0.187, 0.399],
+      [1000, 1, 0.185, 0.14],
+      [1000, 1, 0.171, 0.128],
+      [1000, 0.998, 0.189, 0],
+    ]);
+  },
+);
 
 /** The regular files of a tar archive by their names without folders. */
 function entriesOf(archive: Uint8Array<ArrayBuffer>): Map<string, Uint8Array<ArrayBuffer>> {

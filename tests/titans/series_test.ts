@@ -12,6 +12,7 @@ import {
 } from "../../titans/tasks/series/options.ts";
 import { later, shownStep, stampsOf } from "../../titans/tasks/series/stamps.ts";
 import { SeriesWindows } from "../../titans/tasks/series/windows.ts";
+import { readData, withData } from "./data_folder.ts";
 import { textFile } from "./task_cases.ts";
 
 const frameOf = (text: string, options: Partial<TableOptions> = {}): Frame =>
@@ -135,11 +136,8 @@ Deno.test("series: what cannot be used is refused in one line that says what to 
   assertThrows(() => series.create({ ...options, data: "" }), ConfigError, "give its option data");
 });
 
-const DATA = Deno.env.get("MNEME_DATA");
-
 async function real(name: string, options: Partial<TableOptions> = {}): Promise<Frame> {
-  const file = await Deno.open(`${DATA}/timeseries/${name}.gz`);
-  const bytes = await new Response(file.readable.pipeThrough(new DecompressionStream("gzip"))).bytes();
+  const bytes = await readData(`timeseries/${name}`);
   return readFrame({ name, bytes }, { ...defaultsOf(TABLE_OPTIONS), ...options });
 }
 
@@ -150,28 +148,23 @@ function checkFloors(frame: Frame, horizon: number, expected: readonly string[])
   assertEquals(found.map(({ mse, mae }) => `${shown(mse)}/${shown(mae)}`), expected, `${frame.name} ${horizon}`);
 }
 
-Deno.test({
-  name: "series: ETTh1 and the weather of New York have the means, windows and floors that are known",
-  // The folder of the real files is not part of the project.
-  ignore: DATA === undefined,
-  fn: async () => {
-    const etth1 = await real("ETTh1.csv"), windows = windowsOf(etth1, {});
-    const digits = (values: Float64Array): string[] => Array.from(values, (value) => value.toFixed(4));
-    assertEquals(digits(windows.means), ["7.9377", "2.0210", "5.0798", "0.7462", "2.7818", "0.7885", "17.1283"]);
-    assertEquals(digits(windows.deviations), ["5.8127", "2.0901", "5.5188", "1.9264", "1.0235", "0.6302", "9.1765"]);
-    const first = ["-0.3631", "-0.0058", "-0.6307", "-0.1475", "1.3886", "0.8751", "1.4606"];
-    assertEquals(digits(windows.scaled.slice(0, 7)), first);
-    assertEquals([windows.count("train"), windows.count("test")], [8449, 2785]);
-    checkFloors(etth1, 96, ["1.294/.713", ".512/.433", ".383/.392", ".384/.392"]);
-    checkFloors(etth1, 192, ["1.325/.733", ".581/.469", ".434/.421", ".436/.422"]);
-    checkFloors(etth1, 336, ["1.330/.746", ".650/.501", ".476/.443", ".479/.444"]);
-    checkFloors(etth1, 720, ["1.335/.755", ".655/.514", ".470/.462", ".480/.469"]);
-    const columns = ["EWR", "JFK", "LGA"].flatMap((origin) =>
-      ["temp", "dewp", "humid", "wind_speed", "precip", "pressure", "visib"].map((name) => `${origin} ${name}`)
-    );
-    const table = { by: "origin", time: "time_hour", gaps: "ignore", columns: columns.join() } as const;
-    const weather = await real("nycflights13-weather.csv", table);
-    assertEquals([weather.rows, weather.names.length], [8714, 21]);
-    checkFloors(weather, 96, ["1.426/.733", "1.528/.776", ".895/.629", ".895/.629"]);
-  },
+withData("series: ETTh1 and the weather of New York have the means, windows and floors that are known", async () => {
+  const etth1 = await real("ETTh1.csv"), windows = windowsOf(etth1, {});
+  const digits = (values: Float64Array): string[] => Array.from(values, (value) => value.toFixed(4));
+  assertEquals(digits(windows.means), ["7.9377", "2.0210", "5.0798", "0.7462", "2.7818", "0.7885", "17.1283"]);
+  assertEquals(digits(windows.deviations), ["5.8127", "2.0901", "5.5188", "1.9264", "1.0235", "0.6302", "9.1765"]);
+  const first = ["-0.3631", "-0.0058", "-0.6307", "-0.1475", "1.3886", "0.8751", "1.4606"];
+  assertEquals(digits(windows.scaled.slice(0, 7)), first);
+  assertEquals([windows.count("train"), windows.count("test")], [8449, 2785]);
+  checkFloors(etth1, 96, ["1.294/.713", ".512/.433", ".383/.392", ".384/.392"]);
+  checkFloors(etth1, 192, ["1.325/.733", ".581/.469", ".434/.421", ".436/.422"]);
+  checkFloors(etth1, 336, ["1.330/.746", ".650/.501", ".476/.443", ".479/.444"]);
+  checkFloors(etth1, 720, ["1.335/.755", ".655/.514", ".470/.462", ".480/.469"]);
+  const columns = ["EWR", "JFK", "LGA"].flatMap((origin) =>
+    ["temp", "dewp", "humid", "wind_speed", "precip", "pressure", "visib"].map((name) => `${origin} ${name}`)
+  );
+  const table = { by: "origin", time: "time_hour", gaps: "ignore", columns: columns.join() } as const;
+  const weather = await real("nycflights13-weather.csv", table);
+  assertEquals([weather.rows, weather.names.length], [8714, 21]);
+  checkFloors(weather, 96, ["1.426/.733", "1.528/.776", ".895/.629", ".895/.629"]);
 });

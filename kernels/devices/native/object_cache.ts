@@ -26,6 +26,9 @@ import {
 
 const OBJECT = SYSTEM === "windows" ? ".dll" : SYSTEM === "darwin" ? ".dylib" : ".so", INDEX = ".index", PART = ".part";
 
+/** Files begun by this process: caches of several devices may share a folder. */
+let parts = 0;
+
 /** Objects are noted as used at most this often, in milliseconds. */
 const TOUCH_MS = 3_600_000;
 
@@ -56,7 +59,6 @@ export class ObjectCache {
   readonly #objects = new Map<string, string>();
   /** Objects whose index was read. */
   readonly #known = new Map<string, Known>();
-  #parts = 0;
   /** Bytes written since all files were looked at. */
   #written = Infinity;
 
@@ -125,7 +127,7 @@ export class ObjectCache {
   /** A path to compile to. @throws {Error} if the folder cannot be made. */
   async newPart(): Promise<string> {
     await makeFolder(this.#folder);
-    return `${this.#folder}/${PROCESS}-${Date.now().toString(36)}-${this.#parts++}${PART}`;
+    return `${this.#folder}/${PROCESS}-${Date.now().toString(36)}-${parts++}${PART}`;
   }
 
   /**

@@ -24,6 +24,7 @@ export function parseFact(sentence: string): Fact | undefined {
   if (get) return { kind: "get", actor: get[1], object: get[2] };
   if (drop) return { kind: "drop", actor: drop[1], object: drop[2] };
   if (give) return { kind: "give", actor: give[1], object: give[2], to: give[3] };
+  return undefined;
 }
 
 /** Where everybody and everything is known to be. */
