@@ -19,7 +19,7 @@ export function streamingBlocks(length: number): Block[] {
 }
 
 /**
- * Windows of which each starts anew, as in training: every token but the first is scored once.
+ * Windows of which each starts with a fresh state, as in training: every token but the first is scored once.
  * @param context Tokens that a window predicts.
  */
 export function resetBlocks(length: number, context: number): Block[] {

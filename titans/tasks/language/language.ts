@@ -25,7 +25,7 @@ const LANGUAGE_OPTIONS = {
     choices: {
       streaming: "one state through a whole text",
       rolling: "windows of `window` tokens, the last one moved back to be full",
-      reset: "windows of `window` tokens, each of which starts anew, as in training",
+      reset: "windows of `window` tokens, each of which starts with a fresh state, as in training",
     },
     help: "how a text is read",
   },
