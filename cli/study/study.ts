@@ -26,8 +26,8 @@ import { shownFigure, summarize, summaryTables } from "./summary.ts";
 
 const FLAGS = {
   plan: { ...text("FILE", "a plan of your own: see --write-plan"), unless: "the default study" },
-  quick: toggle("the quick study: one seed, few models and steps, five minutes on two cores"),
-  full: toggle("the full study: the sizes and lengths of the paper, for a GPU"),
+  quick: toggle("the quick study: one seed, few models and steps, some two minutes on two cores"),
+  full: toggle("the full study: five seeds and twenty times the steps, for a GPU"),
   only: { ...text("NAMES", "experiments of the plan, between commas"), unless: "all" },
   models: { ...text("NAMES", "models of the plan, between commas"), unless: "all" },
   seeds: integer("seeds of each model; as the plan says", undefined, { min: 1, max: 100 }),
@@ -59,7 +59,7 @@ export const studyCommand: Command = {
     "is best on validation. Stop it at any time: the same command goes on where it was.",
   ].join("\n"),
   examples: [
-    ["deno task study --quick", "a first look, in five minutes"],
+    ["deno task study --quick", "a first look, in some two minutes"],
     ["deno task study", "the default study; says how long it will take before it starts"],
     ["deno task study --only recall --models lmm,transformer --seeds 1", "a part of it"],
     ["deno task study --budget 2h --jobs 2", "as many steps as two hours allow, two runs at once"],
