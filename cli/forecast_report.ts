@@ -1,4 +1,5 @@
 /** What `forecast` writes: the rows to come as CSV, and a self-contained page with plots. */
+import { factsTable, htmlPage } from "./html_page.ts";
 import { later, shownStamp, shownStep } from "../titans/tasks/series/stamps.ts";
 import type { SeriesWindows } from "../titans/tasks/series/windows.ts";
 import type { Epoch, ForecastErrors } from "./forecast_fit.ts";
@@ -50,24 +51,16 @@ export function forecastReport(forecasts: Forecasts, { model, epochs, best, resu
     : `On the test rows ${better.map(({ name }) => name).join(", ")} ${
       better.length === 1 ? "is" : "are"
     } at least as good as ${name}: take that, or train another model.`;
-  const facts = [
+  const facts: (readonly [name: string, value: string])[] = [
     ["model", model],
     ["window", `${lookback} rows are read, ${horizon} forecast`],
-    ...(frame.time ? [["rows are", `${shownStep(frame.time.spacing)} apart`]] : []),
+    ...(frame.time ? [["rows are", `${shownStep(frame.time.spacing)} apart`] as const] : []),
     ["missing values", String(frame.missing)],
     ["best epoch", `${best.epoch} of ${epochs.length}, validation mse ${best.mse.toFixed(4)}`],
   ];
-  return [
-    "<!doctype html>",
-    '<html lang="en"><head><meta charset="utf-8">',
-    '<meta name="viewport" content="width=device-width, initial-scale=1">',
-    `<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">`,
-    `<title>${escapeHtml(title)}</title><style>${PAGE_STYLE}</style></head><body><main>`,
-    `<h1>${escapeHtml(title)}</h1>`,
+  return htmlPage({ title, style: PAGE_STYLE }, [
     `<p>${escapeHtml(verdict)}</p>`,
-    `<table class="facts"><caption>The run</caption><tbody>`,
-    ...facts.map(([name, value]) => `<tr><th scope="row">${escapeHtml(name)}</th><td>${escapeHtml(value)}</td></tr>`),
-    "</tbody></table>",
+    ...factsTable("The run", facts),
     "<h2>Errors on the test rows</h2>",
     "<table><caption>Of standardised values, all windows</caption>",
     '<thead><tr><th scope="col">forecast</th><th scope="col">squared</th><th scope="col">absolute</th></tr></thead><tbody>',
@@ -76,9 +69,7 @@ export function forecastReport(forecasts: Forecasts, { model, epochs, best, resu
     ),
     "</tbody></table>",
     ...frame.names.slice(0, Math.min(frame.targets, MOST_PLOTS)).flatMap((name, c) => columnPlots(forecasts, name, c)),
-    "</main></body></html>",
-    "",
-  ].join("\n");
+  ]);
 }
 
 /** A column: its last rows, what is forecast after them, and what was forecast of them. */

@@ -1,4 +1,5 @@
 /** The report of a study: one page without scripts that loads nothing. */
+import { factsTable, htmlPage } from "../../html_page.ts";
 import { escapeHtml } from "../../line_plot.ts";
 import type { StudyPlan } from "../plan.ts";
 import { type ExperimentSummary, type Figure, type ModelSummary, shownFigure, shownFigures } from "../summary.ts";
@@ -35,7 +36,7 @@ nav ul { display: flex; flex-wrap: wrap; gap: 0.2rem 1.2rem; padding: 0; list-st
 figure { margin: 1rem 0; } figure svg { max-width: 100%; height: auto; } figcaption { color: var(--soft); }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; } caption { text-align: left; color: var(--soft); padding-bottom: 0.3rem; }
 th, td { text-align: right; padding: 0.2rem 1rem 0.2rem 0; border-bottom: 1px solid var(--rule); font-variant-numeric: tabular-nums; vertical-align: top; }
-th:first-child, td.text { text-align: left; } th { font-weight: 600; } tbody th { font-weight: normal; }
+th:first-child, td.text, .facts td { text-align: left; } th { font-weight: 600; } tbody th { font-weight: normal; }
 .range { color: var(--soft); font-size: 0.85em; white-space: nowrap; } .mark { color: var(--mark); }
 code { font-size: 0.85em; overflow-wrap: anywhere; } details { margin: 0.5rem 0; } details li { margin: 0.3rem 0; }
 `;
@@ -43,27 +44,19 @@ code { font-size: 0.85em; overflow-wrap: anywhere; } details { margin: 0.5rem 0;
 /** The page. */
 export async function renderStudy({ plan, summaries, drawings, facts }: StudyPage): Promise<string> {
   const sections = await Promise.all(summaries.map((summary) => experimentSection(summary)));
-  return [
-    "<!doctype html>",
-    '<html lang="en"><head><meta charset="utf-8">',
-    '<meta name="viewport" content="width=device-width, initial-scale=1">',
-    `<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">`,
-    `<title>Mneme: the study ${escapeHtml(plan.name)}</title><style>${STYLE}</style></head><body><main>`,
-    `<h1>Titans and other sequence models, side by side</h1>`,
+  return htmlPage({
+    title: `Mneme: the study ${plan.name}`,
+    heading: "Titans and other sequence models, side by side",
+    style: STYLE,
+  }, [
     "<p>Every figure is the mean over seeds, with the smallest and the greatest in brackets; models of a table have the",
     "same data, the same steps and the same number of parameters, and of several learning rates each has the one that",
     "was best on validation. The models are small: what holds here may not hold at the sizes of the paper.</p>",
     `<nav aria-label="Contents"><ul>${contents(summaries, drawings)}</ul></nav>`,
-    `<div class="scroll"><table><caption>The run</caption><tbody>`,
-    ...facts.map(([name, value]) =>
-      `<tr><th scope="row">${escapeHtml(name)}</th><td class="text">${escapeHtml(value)}</td></tr>`
-    ),
-    "</tbody></table></div>",
+    ...factsTable("The run", facts),
     ...drawings.map(drawingSection),
     ...sections,
-    "</main></body></html>",
-    "",
-  ].join("\n");
+  ]);
 }
 
 function contents(summaries: readonly ExperimentSummary[], drawings: readonly Drawing[]): string {
