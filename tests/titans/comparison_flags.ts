@@ -36,7 +36,7 @@ function words<const T extends string>(known: readonly T[], help: string, fallba
 }
 
 const rates: Flag<readonly number[]> = {
-  help: "learning rates, of which each model takes the best",
+  help: "learning rates, of which each model takes the one that is best with the first seed",
   placeholder: "X,...",
   fallback: [0.003, 0.01],
   read: (list, flag) =>

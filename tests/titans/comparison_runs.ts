@@ -114,7 +114,34 @@ export async function readRuns(path: string): Promise<RunResult[]> {
   return complete.split("\n").filter(Boolean).map((line) => JSON.parse(line) as RunResult);
 }
 
-/** The runs that are not finished, every model once before the next seed, so that tables grow evenly. */
+/** Runs of a model with one optimizer and convolution, which differ in learning rate and seed. */
+function groupsOf<K extends RunKey>(runs: readonly K[]): K[][] {
+  const groups = Map.groupBy(runs, ({ model, convolution, optimizer }) => `${model} ${convolution} ${optimizer}`);
+  return [...groups.values()];
+}
+
+const firstSeed = (runs: readonly RunKey[]): number => Math.min(...runs.map(({ seed }) => seed));
+
+/** The finished runs of each model at its learning rate: the one that is best on validation with the first seed. */
+export function runsAtBestRates(finished: readonly RunResult[]): RunResult[][] {
+  return groupsOf(finished).map((group) => {
+    const first = firstSeed(group), tried = group.filter(({ seed }) => seed === first);
+    const { rate } = tried.reduce((best, run) => run.validation < best.validation ? run : best);
+    return group.filter((run) => run.rate === rate);
+  });
+}
+
+/**
+ * The runs that are not finished, every model once before the next seed, so that tables grow evenly. All learning rates
+ * are tried with the first seed, and the others then take the best; before that is known, the first one stands for it.
+ */
 export function remainingRuns(wanted: readonly RunKey[], finished: readonly RunResult[]): RunKey[] {
-  return wanted.filter((key) => !finished.some((run) => isSameRun(key, run))).toSorted((a, b) => a.seed - b.seed);
+  const isFinished = (key: RunKey): boolean => finished.some((run) => isSameRun(key, run));
+  const remaining = groupsOf(wanted).flatMap((group) => {
+    const first = firstSeed(group), tried = group.filter(({ seed }) => seed === first);
+    const results = finished.filter((run) => tried.some((key) => isSameRun(key, run)));
+    const [{ rate }] = results.length < tried.length ? tried : runsAtBestRates(results)[0];
+    return group.filter((key) => (key.seed === first || key.rate === rate) && !isFinished(key));
+  });
+  return remaining.toSorted((a, b) => a.seed - b.seed);
 }

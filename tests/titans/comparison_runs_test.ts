@@ -38,6 +38,16 @@ Deno.test("comparison: finished runs are not wanted again, and every model comes
   });
 });
 
+Deno.test("comparison: all learning rates are tried with the first seed, and the best of them with the others", () => {
+  const wanted = [0, 1].flatMap((seed) => [0.003, 0.01].map((rate) => ({ ...KEY, rate, seed })));
+  const rest = (...finished: RunResult[]): string[] =>
+    remainingRuns(wanted, finished).map(({ rate, seed }) => `${seed} ${rate}`);
+  assertEquals(rest(), ["0 0.003", "0 0.01", "1 0.003"]);
+  assertEquals(rest(result({ rate: 0.003 }, 3, 3)), ["0 0.01", "1 0.003"]);
+  assertEquals(rest(result({ rate: 0.003 }, 3, 3), result({}, 2, 2)), ["1 0.01"]);
+  assertEquals(rest(result({ rate: 0.003 }, 2, 2), result({}, 3, 3)), ["1 0.003"]);
+});
+
 Deno.test("comparison: the learning rate is the best on validation, and the table has the figures of the test", () => {
   const rows = comparisonRows([
     // Better on the test, but not on validation.
@@ -45,8 +55,9 @@ Deno.test("comparison: the learning rate is the best on validation, and the tabl
     result({ rate: 0.003, seed: 1 }, 3.1, 2.5),
     result({ rate: 0.01 }, 3.0, 3.2),
     result({ rate: 0.01, seed: 1 }, 3.0, 3.4),
-    // One seed only: not compared with the others.
-    result({ rate: 0.1 }, 2, 2),
+    // Better on validation, but not with the first seed.
+    result({ rate: 0.1 }, 3.05, 2),
+    result({ rate: 0.1, seed: 1 }, 2, 2),
     result({ model: "gla", convolution: "same" }, 4, 2.9),
   ]);
   assertEquals(rows.map(({ model, rate, tests }) => [model, rate, tests]), [["gla", 0.01, [2.9]], ["swa", 0.01, [

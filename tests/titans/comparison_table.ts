@@ -1,13 +1,13 @@
 /** What a comparison of models came to, in Markdown: tables as docs/models.md has them, and where Titans are not first. */
 import { type ModelKind, paperOf } from "../../titans/mixers/recipes.ts";
-import { type ConvolutionChoice, type RunResult, SAME_TAPS } from "./comparison_runs.ts";
+import { type ConvolutionChoice, type RunResult, runsAtBestRates, SAME_TAPS } from "./comparison_runs.ts";
 
 /** The runs of a model with one optimizer and convolution. */
 export interface ComparisonRow {
   readonly model: ModelKind;
   readonly convolution: ConvolutionChoice;
   readonly optimizer: string;
-  /** The learning rate whose mean over seeds is lowest on validation. */
+  /** The learning rate that is best on validation with the first seed. */
   readonly rate: number;
   readonly tests: readonly number[];
   readonly run: RunResult;
@@ -15,22 +15,11 @@ export interface ComparisonRow {
 
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
-/** The rows of the table, from best to worst, with the learning rate of each chosen on validation. */
+/** The rows of the table, from best to worst. */
 export function comparisonRows(runs: readonly RunResult[]): ComparisonRow[] {
-  const groups = Object.values(
-    Object.groupBy(runs, ({ model, convolution, optimizer }) => `${model} ${convolution} ${optimizer}`),
-  );
-  const rows = groups.map((group): ComparisonRow => {
-    const byRate = Object.values(Object.groupBy(group!, ({ rate }) => rate)) as RunResult[][];
-    // Rates with fewer seeds than others are not compared yet.
-    const seeds = Math.max(...byRate.map(({ length }) => length)), whole = byRate.filter((at) => at.length === seeds);
-    const validated = (at: readonly RunResult[]): number => mean(at.map(({ validation }) => validation));
-    const best = whole.reduce((best, other) => validated(other) < validated(best) ? other : best), [run] = best;
-    return {
-      ...run,
-      tests: best.map(({ test }) => test),
-      run,
-    };
+  const rows = runsAtBestRates(runs).map((best): ComparisonRow => {
+    const [run] = best;
+    return { ...run, tests: best.map(({ test }) => test), run };
   });
   return rows.toSorted((a, b) => mean(a.tests) - mean(b.tests));
 }

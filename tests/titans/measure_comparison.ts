@@ -3,8 +3,8 @@
  * `deno task compare --help`.
  *
  * All see the same bytes in the same order. The MLPs of the models are widened or narrowed until each has about
- * `--parameters`; the learning rate of each is the one whose mean over the seeds is lowest on the first half of the
- * held-out text, and the figures are those on the second half.
+ * `--parameters`; the learning rate of each is the one that is best on the first half of the held-out text with the first
+ * seed, and the figures are those on the second half.
  */
 import { exitCode, formatError } from "../../cli/errors.ts";
 import { formatDuration } from "../../cli/progress.ts";
@@ -13,7 +13,7 @@ import { processTerminal, type Terminal } from "../../cli/terminal.ts";
 import { requestDevice } from "../../kernels/mod.ts";
 import { evenWindows, RandomWindows, splitText } from "../../titans/mod.ts";
 import { comparisonHelp, type ComparisonOptions, readComparisonOptions } from "./comparison_flags.ts";
-import { type ComparisonText, isSameRun, readRuns, remainingRuns, train } from "./comparison_runs.ts";
+import { type ComparisonText, isSameRun, readRuns, remainingRuns, type RunKey, train } from "./comparison_runs.ts";
 import { comparisonReport, comparisonRows, readSpeeds } from "./comparison_table.ts";
 
 const SHAPE = { batch: 8, length: 128 }, WINDOWS = 128;
@@ -29,19 +29,21 @@ async function defaultText(): Promise<ComparisonText> {
 }
 
 async function trainRest({ wanted, device: kind, out }: ComparisonOptions, terminal: Terminal): Promise<void> {
-  const rest = remainingRuns(wanted, await readRuns(out)), text = await defaultText(), started = performance.now();
+  const finished = await readRuns(out), text = await defaultText(), started = performance.now();
   const folder = out.slice(0, Math.max(0, out.lastIndexOf("/")));
   if (folder) await Deno.mkdir(folder, { recursive: true });
   const device = await requestDevice({ kind });
-  for (const [done, key] of rest.entries()) {
-    const elapsed = (performance.now() - started) / 1000;
-    const eta = done === 0 ? "" : `, ETA ${formatDuration(elapsed / done * (rest.length - done))}`;
+  let rest: RunKey[];
+  for (let done = 0; (rest = remainingRuns(wanted, finished)).length > 0; done++) {
+    const [key] = rest, elapsed = (performance.now() - started) / 1000;
+    const eta = done === 0 ? "" : `, ETA ${formatDuration(elapsed / done * rest.length)}`;
     terminal.err(
-      `[${done + 1}/${rest.length}] ${
+      `[${done + 1}/${done + rest.length}] ${
         formatDuration(elapsed)
       }${eta}: ${key.model}, convolution ${key.convolution}, ${key.optimizer} ${key.rate}, seed ${key.seed}\n`,
     );
     const result = await train(device, key, text);
+    finished.push(result);
     await Deno.writeTextFile(out, `${JSON.stringify(result)}\n`, { append: true });
     terminal.err(`  validation ${result.validation.toFixed(3)}, test ${result.test.toFixed(3)} bits per byte\n`);
   }
