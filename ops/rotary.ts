@@ -16,7 +16,10 @@ import { cos, exp, floor, sin } from "./unary.ts";
 export interface RotaryOptions {
   /** Sets the slowest rotation: one radian in `base` positions, nearly. */
   readonly base?: number;
-  /** The position of the first row: a number or a scalar tensor. Default: 0. */
+  /**
+   * The position of the first row: a number, a scalar tensor, or one per leading index of `x`, such as `[B, 1, 1, 1]`.
+   * Default: 0.
+   */
   readonly offset?: TensorLike;
 }
 
@@ -28,7 +31,7 @@ const ROTARY_OPTIONS = optionNames<RotaryOptions>({ base: true, offset: true });
  * accurate to 1e-6 for positions up to 2^24 if the offset is a tensor or exceeds 2,048, otherwise to 2e-4; f16 is
  * rotated in f32. Shapes: x `[..., T, K]` with K even, such as `[B, H, T, K]`; the result is like `x`. Gradient:
  * rotated back; none for the offset if it is an integer.
- * @throws {ShapeError} if `x` has no rows, K is odd, or the offset is not a scalar.
+ * @throws {ShapeError} if `x` has no rows, K is odd, or the offset differs between rows or features.
  * @throws {DTypeError} if `x` is not a float.
  */
 export function rotaryEmbedding(x: Tensor, options: RotaryOptions = {}): Tensor {
@@ -39,7 +42,7 @@ export function rotaryEmbedding(x: Tensor, options: RotaryOptions = {}): Tensor 
     throw new ShapeError(`Cannot rotate ${formatType(x)}: it must be [..., T, K] with K even`, [x.shape]);
   }
   const T = x.shape[x.rank - 2], half = x.shape[x.rank - 1] / 2;
-  const from = positionOf(offset), positions = add(iota([T, half], 0, "f32"), from); // [T, K / 2]
+  const from = positionOf(x, offset), positions = add(iota([T, half], 0, "f32"), from); // [..., T, K / 2]
   const isNear = !isTensor(from) && from >= 0 && from + T <= NEAR;
   const angles = isNear
     ? mul(positions, exp(mul(iota([T, half], 1, "f32"), -Math.log(base) / half)))
@@ -79,12 +82,18 @@ function farAngles(positions: Tensor, base: number, half: number): Tensor {
   return mul(sub(turns, floor(add(turns, 0.5))), 2 * Math.PI);
 }
 
-function positionOf(offset: TensorLike): TensorLike {
+/** An offset as a position: of all rows of `x`, or of those at each of its leading indices. */
+function positionOf(x: Tensor, offset: TensorLike): TensorLike {
   if (!isTensor(offset)) return offset;
-  if (offset.rank !== 0) {
+  const { rank, shape } = offset;
+  const fits = rank === 0 ||
+    rank === x.rank && shape.every((extent, axis) => extent === 1 || axis < rank - 2 && extent === x.shape[axis]);
+  if (!fits) {
     throw new ShapeError(
-      `Cannot rotate from offset ${formatType(offset)}: it must be a scalar, it has rank ${offset.rank}`,
-      [offset.shape],
+      `Cannot rotate ${formatType(x)} from offset ${formatType(offset)}: it must be a scalar, or of shape [${
+        x.shape.map((extent, axis) => axis < x.rank - 2 ? extent : 1).join(", ")
+      }] where axes may be 1`,
+      [x.shape, shape],
     );
   }
   if (offset.dtype === "bool") {

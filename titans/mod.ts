@@ -268,6 +268,7 @@ export { HostRng } from "./nn/host_rng.ts";
 export { Sampler, SAMPLING_OPTIONS, type SamplingOptions } from "./models/sampling.ts";
 export { generate, type GenerateOptions } from "./models/generate.ts";
 export { Decoder, type DecodeResult } from "./models/decoder.ts";
+export { BatchDecoder } from "./models/batch_decoder.ts";
 export { DecodeState, type ExportedDecodeState } from "./models/decode_state.ts";
 export {
   Inspector,

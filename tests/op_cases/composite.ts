@@ -361,11 +361,11 @@ const plainConv = (x: NdArray, w: NdArray, state?: NdArray) => {
       return value * w.data[d * W + j];
     })));
 };
-const plainRotary = (x: NdArray, base: number, offset: number) => {
+const plainRotary = (x: NdArray, base: number, ...offsets: readonly number[]) => {
   const K = x.shape[x.shape.length - 1], half = K / 2;
   return build(x.shape, (index) => {
     const c = index[index.length - 1], t = index[index.length - 2], i = c % half;
-    const angle = (offset + t) * base ** (-i / half);
+    const offset = offsets[index[0]] ?? offsets[0], angle = (offset + t) * base ** (-i / half);
     const value = (feature: number) =>
       x.data[[...index.slice(0, -1), feature].reduce((sum, at, axis) => sum * x.shape[axis] + at, 0)];
     return c < half
@@ -414,6 +414,16 @@ const sequenceCases: OpCase[] = [
     {
       name: "from a tensor",
       expected: (x) => plainRotary(x, 10000, 11),
+      tolerance: "function",
+    },
+  ),
+  opCase(
+    "rotaryEmbedding",
+    [random([2, 3, 4]), array([2, 1, 1], [11, 2500], "i32")],
+    (x, offset) => ops.rotaryEmbedding(x, { offset }),
+    {
+      name: "from a tensor of one offset per text",
+      expected: (x) => plainRotary(x, 10000, 11, 2500),
       tolerance: "function",
     },
   ),

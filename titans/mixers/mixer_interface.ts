@@ -59,7 +59,10 @@ export interface ForwardContext<State> {
 export interface StepContext<State> {
   /** The state before the token. */
   readonly state: State;
-  /** Tokens read before this one since the text began, an i32 scalar. */
+  /**
+   * Tokens read before this one since the text began: an i32 scalar, or one per text, [B, 1, 1, 1], which broadcasts
+   * against a state [B, H, rows, columns].
+   */
   readonly position: Tensor;
 }
 

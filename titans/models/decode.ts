@@ -6,9 +6,9 @@ import type { Model, ModelState } from "./model.ts";
 import type { Network } from "./network.ts";
 import type { StoredTensor } from "./safetensors.ts";
 
-/** The types of a model's state after any token, for one text. */
-export function stepSpecs(model: Model): MapTree<ModelState, Tensor, Spec> {
-  return specsOf(model, (params) => model.stepState(model.initialState(params, 1)));
+/** The types of a model's state after any token, for one text or a batch of them. */
+export function stepSpecs(model: Model, batch = 1): MapTree<ModelState, Tensor, Spec> {
+  return specsOf(model, (params) => model.stepState(model.initialState(params, batch)));
 }
 
 /** The types of a model's state at a boundary, for `batch` texts. */
@@ -68,4 +68,33 @@ export function mismatchOf(
   }
   const [extra] = unread;
   return extra === undefined ? undefined : `tensor ${extra} is not part of the model's state`;
+}
+
+/** Positions are i32. */
+const LARGEST_POSITION = 2 ** 31 - 1;
+
+/** The position to give for a token after `at` others: beyond i32 one that is the same within every interval. */
+export function positionAt({ interval }: Model, at: number): number {
+  return at <= LARGEST_POSITION ? at : at % interval;
+}
+
+/**
+ * Checks that a model can read tokens after `tokensRead` others.
+ * @throws {RangeError} if there is none, one lies outside the vocabulary, or there are more than attention holds.
+ */
+export function checkTokens({ maxLength, config }: Model, tokens: ArrayLike<number>, tokensRead: number): void {
+  const { vocabulary } = config;
+  if (tokens.length === 0) throw new RangeError("Cannot read an empty list of tokens: give at least one");
+  for (let i = 0; i < tokens.length; i++) {
+    if (!Number.isInteger(tokens[i]) || tokens[i] < 0 || tokens[i] >= vocabulary) {
+      throw new RangeError(`Cannot read token ${tokens[i]}: tokens of this model go from 0 to ${vocabulary - 1}`);
+    }
+  }
+  if (tokensRead + tokens.length > maxLength) {
+    throw new RangeError(
+      `Cannot read ${
+        tokens.length === 1 ? "a token" : `${tokens.length} tokens`
+      } after ${tokensRead}: this model's attention holds ${maxLength}; give it a larger maxLength, or a window`,
+    );
+  }
 }

@@ -12,7 +12,8 @@ import type { Device, DeviceArray, Program } from "../../kernels/mod.ts";
 import { add, expandDims, split, squeeze, zeros } from "../../ops/mod.ts";
 import type { ModelConfig } from "./config.ts";
 import type { ForwardResult, Model, ModelState } from "./model.ts";
-import { mismatchOf, namedLeaves, stepSpecs } from "./decode.ts";
+import { BatchDecoder } from "./batch_decoder.ts";
+import { checkTokens, mismatchOf, namedLeaves, positionAt, stepSpecs } from "./decode.ts";
 import {
   checkExported,
   type DecodeArrays,
@@ -36,9 +37,6 @@ export interface DecodeResult {
 const LONG_TOKENS = 512;
 /** Tokens that a shorter launch reads where states can be carried on anywhere; else it reads an interval. */
 const SHORT_TOKENS = 32;
-
-/** Positions are i32. Beyond, those are given that are the same within every interval. */
-const LARGEST_POSITION = 2 ** 31 - 1;
 
 /**
  * A model that reads on a device: from states that are given, or one text of its own, piece by piece.
@@ -180,7 +178,7 @@ export class Decoder {
    * @throws {RangeError} if there is no token, one lies outside the vocabulary, or the state was disposed.
    */
   async prefill(tokens: ArrayLike<number>, state: DecodeState = this.start): Promise<DecodeResult> {
-    this.#check(tokens, state);
+    checkTokens(this.model, tokens, state.tokensRead);
     let arrays = state.arrays, next = 0;
     for (;;) {
       const { program, input, count } = await this.#piece(tokens, next, state.tokensRead + next);
@@ -230,29 +228,21 @@ export class Decoder {
     return new DecodeState(mapLeaves(this.#specs, isSpec, upload) as DecodeArrays, tokensRead, logits);
   }
 
+  /**
+   * Compiles a decoder of this model that reads a token of each of many texts in one launch; the caller's to dispose,
+   * before this one.
+   * @param rows How many texts.
+   */
+  batch(rows: number): Promise<BatchDecoder> {
+    return BatchDecoder.create(this, rows, { device: this.#device, params: this.#params });
+  }
+
   /** Frees programs, parameters, and the states that are the decoder's; the device and the caller's states stay. */
   dispose(): void {
     this.reset();
     this.start.dispose();
     this.#params.dispose();
     for (const program of [this.#startProgram, this.#token, this.#short, this.#long]) program?.dispose();
-  }
-
-  #check(tokens: ArrayLike<number>, { tokensRead }: DecodeState): void {
-    const { maxLength, config: { vocabulary } } = this.model;
-    if (tokens.length === 0) throw new RangeError("Cannot read an empty list of tokens: give at least one");
-    for (let i = 0; i < tokens.length; i++) {
-      if (!Number.isInteger(tokens[i]) || tokens[i] < 0 || tokens[i] >= vocabulary) {
-        throw new RangeError(`Cannot read token ${tokens[i]}: tokens of this model go from 0 to ${vocabulary - 1}`);
-      }
-    }
-    if (tokensRead + tokens.length > maxLength) {
-      throw new RangeError(
-        `Cannot read ${
-          tokens.length === 1 ? "a token" : `${tokens.length} tokens`
-        } after ${tokensRead}: this model's attention holds ${maxLength}; give it a larger maxLength, or a window`,
-      );
-    }
   }
 
   /** What to launch for tokens from `next` on, of which the first is token `at` of the text. */
@@ -264,8 +254,7 @@ export class Decoder {
     const { interval } = this.model, left = tokens.length - next;
     const long = this.tokensAtOnce, short = interval === 1 ? SHORT_TOKENS : interval;
     if (at % interval !== 0 || left < short) {
-      const position = at <= LARGEST_POSITION ? at : at % interval;
-      return { program: this.#token, input: Int32Array.of(tokens[next], position), count: 1 };
+      return { program: this.#token, input: Int32Array.of(tokens[next], positionAt(this.model, at)), count: 1 };
     }
     const count = left >= long ? long : short;
     const program = left >= long

@@ -78,7 +78,7 @@ export interface ForwardResult {
 export interface ModelStep {
   /** The state before the token, as {@link Model.stepState} or a step before gave it. */
   readonly state: ModelState;
-  /** Tokens read before this one since the text began, an i32 scalar. */
+  /** Tokens read before this one since the text began: an i32 scalar, or one per text, [B, 1, 1, 1]. */
   readonly position: Tensor;
 }
 

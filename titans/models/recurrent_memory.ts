@@ -20,18 +20,16 @@ import {
   broadcastTo,
   concat,
   constant,
-  div,
   equal,
   expandDims,
-  mul,
   ones,
   reshape,
   sliceAxis,
   stopGradient,
-  sub,
   swapAxes,
   where,
 } from "../../ops/mod.ts";
+import { endsInterval, placeIn } from "../nn/intervals.ts";
 import { recurrentTokensOf } from "../mixers/recipes.ts";
 import { refuse } from "../options/option_table.ts";
 import type { BlockLayer } from "./blocks.ts";
@@ -148,7 +146,7 @@ export interface SegmentState<State> {
 
 /**
  * One token [B, 1, D] of a segment.
- * @param position Tokens read before it, an i32 scalar.
+ * @param position Tokens read before it: an i32 scalar, or one per text, [B, 1, 1, 1].
  */
 export function throughToken<State>(
   { tokens: M, segment: S }: RecurrentMemory,
@@ -156,20 +154,24 @@ export function throughToken<State>(
   x: Tensor,
   { blocks, memory, position }: SegmentState<State> & { readonly position: Tensor },
 ): { readonly x: Tensor; readonly state: SegmentState<State> } {
-  const index = sub(position, mul(div(position, S), S));
+  const index = placeIn(S, position);
   const begun = stack.read(memory).state;
   const token = stack.step(x, choose(equal(index, 0), begun, blocks), add(index, M));
   const written = stack.norm(stack.read(memory, token.state).x);
   return {
     x: token.x,
-    state: { blocks: token.state, memory: where(equal(index, S - 1), written, memory) },
+    state: { blocks: token.state, memory: choose(endsInterval(S, position), written, memory) },
   };
 }
 
-/** One tree or the other. */
+/** One tree or the other, by a condition for all texts or one for each, [B, 1, 1, 1]. */
 function choose<Tree>(condition: Tensor, lhs: Tree, rhs: Tree): Tree {
   const { leaves, spec } = flatten(lhs, isTensor), others = flatten(rhs, isTensor).leaves;
-  return unflatten(spec, leaves.map((leaf, i) => where(condition, leaf, others[i]))) as Tree;
+  return unflatten(spec, leaves.map((leaf, i) => where(perText(condition, leaf.rank), leaf, others[i]))) as Tree;
+}
+
+function perText(condition: Tensor, rank: number): Tensor {
+  return condition.rank === 0 ? condition : reshape(condition, [condition.shape[0], ...Array(rank - 1).fill(1)]);
 }
 
 /** The learned start [M, D] for B texts. */
