@@ -25,6 +25,7 @@ const TITANS: readonly string[] = ["options", "nn", "mixers", "models", "train",
 const TITANS_WITH_DEVICE: readonly string[] = [
   "titans/train/diagnose.ts",
   "titans/models/inspector.ts",
+  "titans/models/batch_decoder.ts",
   "titans/models/decoder.ts",
   "titans/models/decode_state.ts",
   "titans/tasks/evaluate.ts",
