@@ -1,6 +1,9 @@
-/** Reads checkpoint files, and reports in one line what is wrong with one. */
+/** Reads checkpoint files and exported models, and reports in one line what is wrong with one. */
 import { type Checkpoint, CheckpointError, decodeCheckpoint, decodeSafetensors } from "../titans/mod.ts";
+import { WEIGHTS_FORMAT } from "../titans/models/weights_file.ts";
 import { CommandError, UsageError } from "./errors.ts";
+import { readExport, WEIGHTS_FILE } from "./exported_model.ts";
+import { exists } from "./files.ts";
 import { BEST_FILE, CHECKPOINT_FILE } from "./run_folder.ts";
 
 /**
@@ -20,13 +23,14 @@ export async function readCheckpoint(path: string): Promise<Checkpoint | undefin
     return decodeCheckpoint(bytes);
   } catch (cause) {
     if (!(cause instanceof CheckpointError)) throw cause;
-    throw new CommandError(`${path}: ${cause.message}: ${remedyFor(path, bytes)}`, { cause });
+    const format = formatOf(bytes);
+    if (format === WEIGHTS_FORMAT) return await readExport(path, bytes);
+    throw new CommandError(`${path}: ${cause.message}: ${remedyFor(path, format)}`, { cause });
   }
 }
 
 /** What to do with a file that is not a checkpoint. Never advises deleting it, as it may be someone's data. */
-function remedyFor(path: string, bytes: Uint8Array): string {
-  const format = formatOf(bytes);
+function remedyFor(path: string, format: string | undefined): string {
   if (format === "mneme-memory-1") {
     return "this is a memory file; pass it with --memory, and the checkpoint that wrote it with --checkpoint";
   }
@@ -80,7 +84,7 @@ export async function findCheckpoint(
     const file = `${path}/${BEST_FILE}`;
     const checkpoint = await readCheckpoint(file);
     if (checkpoint) return { checkpoint, file };
-    if (which === "best") {
+    if (which === "best" && !await exists(`${path}/${WEIGHTS_FILE}`)) {
       throw new UsageError(
         `no checkpoint ${file}: the run was never validated; omit --which to use its last state`,
       );
@@ -89,7 +93,12 @@ export async function findCheckpoint(
   const file = isFolder ? `${path}/${CHECKPOINT_FILE}` : path;
   const checkpoint = await readCheckpoint(file);
   if (checkpoint) return { checkpoint, file };
+  const exported = `${path}/${WEIGHTS_FILE}`, model = isFolder ? await readCheckpoint(exported) : undefined;
+  if (model) {
+    if (which === undefined) return { checkpoint: model, file: exported };
+    throw new UsageError(`${path} is an exported model, which has one state: leave --which out`);
+  }
   throw new UsageError(
-    `no checkpoint ${file}: give a run folder or a .safetensors file with --checkpoint, or train a model with deno task train`,
+    `no checkpoint ${file}: give a run folder, an exported model or a .safetensors file with --checkpoint, or train a model with deno task train`,
   );
 }

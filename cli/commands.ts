@@ -1,6 +1,7 @@
 /** The commands of the program, one line each. */
 import { anomaliesCommand } from "./anomalies.ts";
 import { evaluateCommand } from "./evaluate.ts";
+import { exportCommand } from "./export.ts";
 import { fetchCommand } from "./fetch.ts";
 import { forecastCommand } from "./forecast.ts";
 import { generateCommand } from "./generate.ts";
@@ -17,6 +18,7 @@ export const COMMANDS: Commands = {
   generate: generateCommand,
   evaluate: evaluateCommand,
   remember: rememberCommand,
+  export: exportCommand,
   fetch: fetchCommand,
   forecast: forecastCommand,
   anomalies: anomaliesCommand,

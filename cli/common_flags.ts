@@ -47,12 +47,21 @@ export function deviceOptions(
 
 /** Which trained model is used. */
 export const CHECKPOINT_FLAGS = {
-  checkpoint: { ...text("PATH", "run folder or `.safetensors` file"), unless: `the newest run in ${RUNS}/` },
+  checkpoint: {
+    ...text("PATH", "run folder, exported model or `.safetensors` file"),
+    unless: `the newest run in ${RUNS}/`,
+  },
   which: {
     ...choice(["best", "last"], "which checkpoint of a run folder: the best on held-out text, or the last"),
     unless: "the best, if there is one",
   },
 } as const;
+
+/** How numbers are stored. */
+export const QUANTIZE_FLAG = {
+  ...choice(["int8"], "store matrices as 8-bit integers with a scale for each channel, in about a quarter of the size"),
+  unless: "32-bit floats",
+};
 
 /** What is printed. */
 export const OUTPUT_FLAGS = {

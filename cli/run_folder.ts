@@ -111,6 +111,12 @@ export class RunFolder {
   }
 }
 
+/** What a run measured, step by step; nothing for a folder without metrics. */
+export async function readMetrics(path: string): Promise<(StepEvent | ValidationEvent)[]> {
+  const metrics = await readTextIfAny(`${path}/${METRICS_FILE}`).catch(() => undefined) ?? "";
+  return keepUntil(metrics, Infinity).map(({ event }) => event);
+}
+
 /** A line of a metrics file and its parsed event. */
 interface Measured {
   readonly line: string;

@@ -11,6 +11,7 @@ import { showData } from "./dry_run.ts";
 import { DEVICE_FLAGS, deviceOptions, OUTPUT_FLAGS } from "./common_flags.ts";
 import { UsageError } from "./errors.ts";
 import { choice, flagName, integer, parseFlags, phrase, text, texts, toggle, under, type Values } from "./flags.ts";
+import { isExport } from "./exported_model.ts";
 import type { Command } from "./help.ts";
 import { idleFlags, KIND_FLAG, MODEL_FLAGS, modelOptions, SIZE_FLAGS } from "./model_flags.ts";
 import { listenForInterrupt } from "./interrupt.ts";
@@ -234,7 +235,15 @@ async function newRun(flags: TrainFlags, given: ReadonlySet<string>, watch: Watc
 async function resumedRun(flags: TrainFlags, given: ReadonlySet<string>, watch: Watch): Promise<Opened> {
   const lock = await takeRun(flags.out ?? await latestRun(RUNS)), { path } = lock;
   return await keeping(lock, async () => {
-    const stored = await readConfig(path), config = resumedRunConfig(stored, flags, { given, path }), { task } = config;
+    const stored = await readConfig(path);
+    if (isExport(stored)) {
+      throw new UsageError(
+        `${path} is an exported model, which has nothing of the optimizer: resume the run that it is of, or start another one like it with --config ${
+          shellWord(`${path}/config.json`)
+        }`,
+      );
+    }
+    const config = resumedRunConfig(stored, flags, { given, path }), { task } = config;
     checkSourceFlags(given, task?.name);
     if (task) checkTaskOptions(task, flags.taskOption, path);
     const source = task ? await taskSource(task) : textSource(

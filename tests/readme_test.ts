@@ -65,6 +65,7 @@ const SMALL: Readonly<Record<string, (words: readonly string[]) => readonly stri
   train: (words) => ["--device", "reference", ...RUN.with(1, words.includes("--resume") ? "3" : "2")],
   generate: () => ["--device", "reference", "--tokens", "4"],
   evaluate: () => ["--device", "reference", "--samples", "2", "--batch", "1"],
+  export: () => ["--device", "reference"],
   remember: () => ["--device", "reference"],
   inspect: () => ["--device", "reference"],
   forecast: () => ["--device", "reference", "--horizon", "4", "--lookback", "8", "--model", "dlinear", "--epochs", "1"],

@@ -284,6 +284,8 @@ export {
   type StoredTensors,
   type TensorData,
 } from "./models/safetensors.ts";
+export { type Quantization } from "./models/quantize.ts";
+export { decodeWeights, encodeWeights, type EncodeWeightsOptions } from "./models/weights_file.ts";
 export { decodeMemory, encodeMemory, fingerprint, type MemoryFile, type MemoryOwner } from "./models/memory_file.ts";
 export {
   type Checkpoint,

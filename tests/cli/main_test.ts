@@ -7,7 +7,9 @@ Deno.test("main: without a command, or with help, it shows the commands and how 
   for (const args of [[], ["help"], ["--help"], ["-h"]]) {
     const { code, stdout, stderr } = await runMain(...args);
     assertEquals([code, stderr], [0, ""]);
-    for (const command of ["train", "generate", "evaluate", "remember", "forecast", "inspect", "fetch", "info"]) {
+    for (
+      const command of ["train", "generate", "evaluate", "export", "remember", "forecast", "inspect", "fetch", "info"]
+    ) {
       assertMatch(stdout, new RegExp(`^ {2}${command} +\\S`, "m"));
     }
     assertStringIncludes(stdout, "deno task train");
@@ -15,7 +17,9 @@ Deno.test("main: without a command, or with help, it shows the commands and how 
 });
 
 Deno.test("main: each command's help has examples and every flag", async () => {
-  for (const command of ["train", "generate", "evaluate", "remember", "forecast", "inspect", "fetch", "info"]) {
+  for (
+    const command of ["train", "generate", "evaluate", "export", "remember", "forecast", "inspect", "fetch", "info"]
+  ) {
     const { code, stdout } = await runMain(command, "--help");
     assertEquals(code, 0);
     assertStringIncludes(stdout, `\nexamples:\n  deno task ${command}`);

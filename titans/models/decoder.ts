@@ -224,7 +224,8 @@ export class Decoder {
     if (reason !== undefined) throw new RangeError(`Cannot use this state: ${reason}`);
     const names = namedLeaves(this.#specs, isSpec).map(({ name }) => name);
     let next = 0;
-    const upload = (leaf: Spec): DeviceArray => this.#device.upload(arrays[names[next++]].data, leaf);
+    // They are of f32, as was just checked.
+    const upload = (leaf: Spec): DeviceArray => this.#device.upload(arrays[names[next++]].data as Float32Array, leaf);
     return new DecodeState(mapLeaves(this.#specs, isSpec, upload) as DecodeArrays, tokensRead, logits);
   }
 

@@ -7,7 +7,7 @@
 import { CheckpointError } from "../errors.ts";
 
 /** The arrays that can be stored. */
-export type TensorData = Float32Array | Int32Array | Uint32Array;
+export type TensorData = Float32Array | Int32Array | Uint32Array | Int8Array;
 
 /** A tensor of a safetensors file. */
 export interface StoredTensor {
@@ -26,10 +26,9 @@ export interface StoredTensors {
 }
 
 const LENGTH_BYTES = 8;
-const ELEMENT_BYTES = 4;
 const MAX_HEADER_BYTES = 100_000_000;
 const METADATA = "__metadata__";
-const ARRAYS = { F32: Float32Array, I32: Int32Array, U32: Uint32Array };
+const ARRAYS = { F32: Float32Array, I32: Int32Array, U32: Uint32Array, I8: Int8Array };
 type StoredType = keyof typeof ARRAYS;
 
 /**
@@ -38,14 +37,16 @@ type StoredType = keyof typeof ARRAYS;
  */
 export function encodeSafetensors({ tensors, metadata }: StoredTensors): Uint8Array<ArrayBuffer> {
   const header: Record<string, unknown> = { [METADATA]: metadata };
+  // Wide elements first, so that all are aligned.
+  const entries = Object.entries(tensors).sort(([, a], [, b]) => b.data.BYTES_PER_ELEMENT - a.data.BYTES_PER_ELEMENT);
   let end = 0;
-  for (const [name, { shape, data }] of Object.entries(tensors)) {
+  for (const [name, { shape, data }] of entries) {
     if (name === METADATA) throw new CheckpointError(`Cannot store a tensor called ${METADATA}: the name is reserved`);
     if (sizeOf(shape) !== data.length) {
       throw new CheckpointError(`Cannot store ${name} of shape [${shape.join(", ")}]: it has ${data.length} elements`);
     }
     const dtype = (Object.keys(ARRAYS) as StoredType[]).find((type) => data instanceof ARRAYS[type]);
-    header[name] = { dtype, shape, data_offsets: [end, end += data.length * ELEMENT_BYTES] };
+    header[name] = { dtype, shape, data_offsets: [end, end += data.byteLength] };
   }
   const text = new TextEncoder().encode(JSON.stringify(header));
   // Spaces after the header align the tensors, as the format allows.
@@ -55,7 +56,7 @@ export function encodeSafetensors({ tensors, metadata }: StoredTensors): Uint8Ar
   bytes.fill(0x20, LENGTH_BYTES, LENGTH_BYTES + headerBytes);
   bytes.set(text, LENGTH_BYTES);
   let offset = LENGTH_BYTES + headerBytes;
-  for (const { data } of Object.values(tensors)) {
+  for (const [, { data }] of entries) {
     bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), offset);
     offset += data.byteLength;
   }
@@ -65,7 +66,7 @@ export function encodeSafetensors({ tensors, metadata }: StoredTensors): Uint8Ar
 /**
  * Reads the bytes of a safetensors file. Everything is checked: nothing is trusted about the header.
  * @throws {CheckpointError} in one line, if the bytes are cut short or damaged, or a tensor has a type other than F32,
- * I32 and U32.
+ * I32, U32 and I8.
  */
 export function decodeSafetensors(bytes: Uint8Array): StoredTensors {
   const { header, start } = readHeader(bytes);
@@ -141,7 +142,7 @@ function readEntry(name: string, entry: unknown): { dtype: StoredType; shape: nu
   if (!isRecord(entry)) return fail("its header entry is not an object");
   const { dtype, shape, data_offsets: offsets } = entry;
   if (typeof dtype !== "string" || !Object.hasOwn(ARRAYS, dtype)) {
-    return fail(`its type is ${JSON.stringify(dtype)}, known are F32, I32 and U32`);
+    return fail(`its type is ${JSON.stringify(dtype)}, known are F32, I32, U32 and I8`);
   }
   const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
   if (!Array.isArray(shape) || !shape.every(isCount)) return fail("its shape is not a list of non-negative integers");
@@ -149,12 +150,11 @@ function readEntry(name: string, entry: unknown): { dtype: StoredType; shape: nu
     return fail("its data_offsets are not two non-negative integers");
   }
   const [begin, end] = offsets as [number, number];
-  if (end - begin !== sizeOf(shape) * ELEMENT_BYTES) {
-    return fail(
-      `shape [${shape.join(", ")}] needs ${sizeOf(shape) * ELEMENT_BYTES} bytes, data_offsets span ${end - begin}`,
-    );
+  const type = dtype as StoredType, sizeBytes = sizeOf(shape) * ARRAYS[type].BYTES_PER_ELEMENT;
+  if (end - begin !== sizeBytes) {
+    return fail(`shape [${shape.join(", ")}] needs ${sizeBytes} bytes, data_offsets span ${end - begin}`);
   }
-  return { dtype: dtype as StoredType, shape, begin, end };
+  return { dtype: type, shape, begin, end };
 }
 
 function readMetadata(header: Record<string, unknown>): Record<string, string> {

@@ -48,10 +48,9 @@ export function uploadCarried(
   let next = 0;
   return mapLeaves(specs, isSpec, (type) => {
     const name = names[next++];
-    return device.upload(
-      stored ? stored[name].data : new Float32Array(type.shape.reduce((size, extent) => size * extent, 1)),
-      type,
-    );
+    // What is stored is of f32, as was just checked.
+    const data = stored?.[name].data as Float32Array | undefined;
+    return device.upload(data ?? new Float32Array(type.shape.reduce((size, extent) => size * extent, 1)), type);
   }) as CarriedArrays;
 }
 

@@ -13,6 +13,7 @@ import { withPresentNames } from "../models/decode.ts";
 import { Model } from "../models/model.ts";
 import type { NamedArrays } from "../nn/parameters.ts";
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "../models/safetensors.ts";
+import { namedParameters } from "../models/weights_file.ts";
 import type { TrainingState } from "./training.ts";
 
 const FORMAT = "mneme-checkpoint-1";
@@ -100,21 +101,11 @@ export function decodeCheckpoint(bytes: Uint8Array, options: DecodeOptions = {})
   const step = readInteger("step", stepText), seed = readInteger("seed", seedText);
   if (step < 0) throw new CheckpointError(`Cannot read checkpoint: its step is ${step}`);
   const unread = new Set(Object.keys(tensors));
-  const take = (prefix: string): NamedArrays =>
-    Object.fromEntries(layout.entries.map(({ name, parameter: { shape } }) => {
-      const key = prefix + name;
-      const tensor = Object.hasOwn(tensors, key) ? tensors[key] : undefined;
-      if (!tensor) throw new CheckpointError(`Cannot read checkpoint: tensor ${key} is missing`);
-      if (!(tensor.data instanceof Float32Array) || String(tensor.shape) !== String(shape)) {
-        throw new CheckpointError(
-          `Cannot read checkpoint: tensor ${key} has shape [${tensor.shape.join(", ")}], the model needs f32 [${
-            shape.join(", ")
-          }]`,
-        );
-      }
-      unread.delete(key);
-      return [name, tensor.data];
-    }));
+  const take = (prefix: string): NamedArrays => {
+    const arrays = namedParameters(tensors, layout, { prefix, of: "checkpoint" });
+    for (const name of Object.keys(arrays)) unread.delete(prefix + name);
+    return arrays;
+  };
   const slots = new Set([...unread].flatMap((key) => key.startsWith(OPTIMIZER) ? key.split(".")[1] : []));
   const state = {
     step,
