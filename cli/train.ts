@@ -62,6 +62,7 @@ const OWN_FLAGS = {
       min: 1,
     }),
     checkpointEvery: integer("steps between checkpoints", 50, { min: 1 }),
+    tensorboard: toggle("write metrics also as event files of TensorBoard: `tensorboard --logdir runs`"),
     sampleTokens: integer("tokens to write at the end; 0 for none", 300, { min: 0 }),
     samplePrompt: phrase("what the sample begins with", "The "),
   }),
@@ -78,7 +79,7 @@ export const trainCommand: Command = {
   description: [
     "Trains a Titans language model on bytes, or on the tokens of --vocabulary. Shows progress, loss and bits per byte,",
     "and generates a sample at the end.",
-    "Each run has a folder with config.json, the last and the best checkpoint, metrics.jsonl, sample.txt and report.html with the curves.",
+    "Each run has a folder with config.json, the last and the best checkpoint, metrics.jsonl, sample.txt and report.html with the curves; with --tensorboard also event files of TensorBoard.",
     "Ctrl-C and SIGTERM save the run; --resume continues it.",
   ].join("\n"),
   examples: [
@@ -135,7 +136,7 @@ async function train(args: readonly string[], terminal: Terminal): Promise<numbe
     },
   );
   if (!opened) return interrupt.exitCode;
-  const { config, source, path, lock, from } = opened;
+  const { config, source, path, lock, from } = opened, { tensorboard } = flags;
   using _source = source;
   using _lock = lock;
   const resume = `deno task train --resume --out ${shellWord(path)}`;
@@ -146,7 +147,7 @@ async function train(args: readonly string[], terminal: Terminal): Promise<numbe
       reporter.note(asCalled(`stopped before the first step; continue with: ${resume}`));
       return interrupt.exitCode;
     }
-    using run = await TrainingRun.open({ config, source, path, device, version: VERSION, from }, reporter);
+    using run = await TrainingRun.open({ config, source, path, device, version: VERSION, from, tensorboard }, reporter);
     const finished = await run.train({ ...flags, interrupt, reporter });
     if (!finished) reporter.note(asCalled(`continue with: ${resume}`));
     return finished ? 0 : interrupt.exitCode;

@@ -38,6 +38,8 @@ export interface RunParts {
   readonly version: string;
   /** Which checkpoint of its folder a run resumes from; undefined for a new run, which ignores existing ones. */
   readonly from?: WhichCheckpoint;
+  /** Whether metrics are written for TensorBoard too. */
+  readonly tensorboard: boolean;
 }
 
 /** How a run is monitored. */
@@ -98,7 +100,7 @@ export class TrainingRun {
    * complete.
    */
   static async open(parts: RunParts, reporter: Reporter): Promise<TrainingRun> {
-    const { config, path, device, from } = parts;
+    const { config, path, device, from, tensorboard } = parts;
     const checkpoint = from && await readRunState(path, from);
     if (checkpoint) requireSameModel(config.model, checkpoint.config);
     if (checkpoint && checkpoint.seed !== config.seed) {
@@ -122,7 +124,7 @@ export class TrainingRun {
       state: checkpoint?.state,
       stream: (config.stream ?? 0) > 0,
     });
-    return new TrainingRun(parts, trainer, await RunFolder.open(path, config, trainer.step));
+    return new TrainingRun(parts, trainer, await RunFolder.open(path, config, { step: trainer.step, tensorboard }));
   }
 
   /** Steps done. */

@@ -155,7 +155,7 @@ Deno.test("crash: after a loss of power at any moment a run has a whole state, t
     const state = (step: number): Uint8Array => new TextEncoder().encode(`state ${step}`);
     const saves: number[] = [];
     const calls = await recorded(folder, async () => {
-      const run = await RunFolder.open(folder, { seed: 1 }, 0);
+      const run = await RunFolder.open(folder, { seed: 1 }, { step: 0 });
       for (const saved of [2, 4, 6]) {
         run.log(step(saved - 1));
         run.log(step(saved));

@@ -37,12 +37,12 @@ const stepsIn = async (path: string): Promise<number[]> =>
 Deno.test("run folder: going on cuts the metrics back to the checkpoint, also a line that a crash cut short", () =>
   withFolder(async (root) => {
     const path = root;
-    const first = await RunFolder.open(path, { seed: 1 }, 0);
+    const first = await RunFolder.open(path, { seed: 1 }, { step: 0 });
     for (let step = 1; step <= 5; step++) first.log(event(step));
     await first.save(Uint8Array.of(1, 2, 3));
     first.close();
     await Deno.writeTextFile(`${path}/metrics.jsonl`, '{"step":6', { append: true });
-    const second = await RunFolder.open(path, { seed: 1 }, 3);
+    const second = await RunFolder.open(path, { seed: 1 }, { step: 3 });
     second.log(event(4));
     second.close();
     assertEquals(await stepsIn(path), [1, 2, 3, 4]);
@@ -52,7 +52,7 @@ Deno.test("run folder: going on cuts the metrics back to the checkpoint, also a 
 
 Deno.test("run folder: a checkpoint is replaced at once, and leaves no part behind", () =>
   withFolder(async (root) => {
-    const run = await RunFolder.open(root, {}, 0);
+    const run = await RunFolder.open(root, {}, { step: 0 });
     await run.save(new Uint8Array(1000).fill(1));
     await run.save(new Uint8Array(10).fill(2));
     run.close();
@@ -64,7 +64,7 @@ Deno.test("run folder: a checkpoint is replaced at once, and leaves no part behi
 
 Deno.test("run folder: the best checkpoint stays where the last one moves on, and going on knows it", () =>
   withFolder(async (root) => {
-    const run = await RunFolder.open(root, {}, 0);
+    const run = await RunFolder.open(root, {}, { step: 0 });
     run.log(validation(1, 2));
     await run.save(Uint8Array.of(1), true);
     run.log(validation(2, 3));
@@ -72,7 +72,7 @@ Deno.test("run folder: the best checkpoint stays where the last one moves on, an
     run.close();
     assertEquals(await Deno.readFile(run.best), Uint8Array.of(1));
     assertEquals(await Deno.readFile(run.checkpoint), Uint8Array.of(2));
-    const again = await RunFolder.open(root, {}, 2);
+    const again = await RunFolder.open(root, {}, { step: 2 });
     again.close();
     assertEquals(again.history.best, { step: 1, loss: 2, bitsPerByte: 2 });
     await again.saveReport({ title: "t", status: "s", facts: [], config: {} });
@@ -89,7 +89,7 @@ Deno.test("run folder: what a crash spoilt among the metrics is left out, and wh
       typeof line === "string" ? line : JSON.stringify(line)
     );
     await Deno.writeTextFile(`${path}/metrics.jsonl`, `${lines.join("\n")}\n${JSON.stringify(event(4)).slice(0, -2)}`);
-    (await RunFolder.open(path, {}, 4)).close();
+    (await RunFolder.open(path, {}, { step: 4 })).close();
     assertEquals(await stepsIn(path), [1, 2, 3, 4]);
   }));
 
@@ -98,7 +98,7 @@ Deno.test("run folder: the newest run is found", () =>
     await assertRejects(() => latestRun(`${root}/none`), UsageError, "there is no run");
     for (const name of ["mac-nano", "mac-nano-2"]) {
       await Deno.mkdir(`${root}/${name}`);
-      (await RunFolder.open(`${root}/${name}`, {}, 0)).close();
+      (await RunFolder.open(`${root}/${name}`, {}, { step: 0 })).close();
     }
     await Deno.utime(`${root}/mac-nano/metrics.jsonl`, 1, 1);
     assertEquals(await latestRun(root), `${root}/mac-nano-2`);

@@ -89,7 +89,7 @@ async function readMetrics(bytes: Uint8Array): Promise<void> {
   await Deno.mkdir(FOLDER, { recursive: true });
   try {
     await Deno.writeFile(`${FOLDER}/metrics.jsonl`, bytes);
-    const folder = await RunFolder.open(FOLDER, CONFIG, 5);
+    const folder = await RunFolder.open(FOLDER, CONFIG, { step: 5 });
     folder.close();
     await folder.saveReport({ title: "x", status: "", facts: [], config: CONFIG });
     folder.history.isBest(1);
