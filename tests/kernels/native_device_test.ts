@@ -44,6 +44,27 @@ Deno.test("native: results do not depend on the number of threads, and are those
   );
 });
 
+Deno.test("native: a launch does not wait for threads that have no processor", async () => {
+  const median = async (threads: number): Promise<number> => {
+    using device = await open({ threads, minParallel: 0, poison: false });
+    const program = await compile(
+      device,
+      (x: Tensor) => scan((y: Tensor, _: undefined) => [matmul(y, x), undefined], x, undefined, { length: 50 })[0],
+      [SQUARE],
+    );
+    const x = device.upload(wave(SIZE * SIZE), SQUARE), times: number[] = [];
+    for (let turn = 0; turn < 11; turn++) {
+      const start = performance.now();
+      program.launch(x).dispose();
+      times.push(performance.now() - start);
+    }
+    return times.toSorted((a, b) => a - b)[5];
+  };
+  // Threads that all meet after each kernel take more than a hundred times as long as one.
+  const one = await median(1), many = await median(32 * navigator.hardwareConcurrency);
+  assert(many < 20 * one, `${many} ms on many threads, ${one} ms on one`);
+});
+
 Deno.test("native: devices share their threads, and each goes on when another is gone", async () => {
   const first = await open({ threads: 2 }), second = await open({ threads: 3 });
   const programs = await Promise.all(

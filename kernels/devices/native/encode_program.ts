@@ -1,13 +1,13 @@
 /** From a thread program to the words that the runtime interprets. */
 import { invariant } from "../../../core/errors.ts";
 import type { Instruction, ThreadProgram } from "../../codegen/thread_program.ts";
-import { BARRIER, CALL, END, LOOP, NEXT, OFFSET_UNIT } from "./runtime_source.ts";
+import { CALL, END, LOOP, NEXT, OFFSET_UNIT } from "./runtime_source.ts";
 
 /** A program as the runtime takes it. */
 export interface EncodedProgram {
   /**
    * One after the other: a call (step, function, whether single, number of operands, number of loops, word and offset of
-   * each operand, counter of each loop or -1), a barrier, the begin of a loop (counter, first) or its end (counter, step,
+   * each operand, counter of each loop or -1), the begin of a loop (counter, first) or its end (counter, step,
    * the value that ends it, words to go back), and the end.
    */
   readonly words: Int32Array<ArrayBuffer>;
@@ -24,7 +24,7 @@ export function encodeProgram({ instructions, counters }: ThreadProgram): Encode
     for (const instruction of list) {
       switch (instruction.kind) {
         case "barrier":
-          words.push(BARRIER);
+          // The runtime begins no kernel before all threads have finished the one before.
           break;
         case "call": {
           const { step, fn, single, operands, counters } = instruction;

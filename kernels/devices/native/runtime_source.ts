@@ -1,18 +1,25 @@
 /**
- * The C that runs programs: a pool of threads and an interpreter of {@link encodeProgram}'s words. It is the same for
+ * The C that runs programs: an interpreter of {@link encodeProgram}'s words and a pool of threads. It is the same for
  * all programs, so that of a program only the kernels are compiled.
  *
+ * The caller's thread interprets. A kernel that is worth more than one thread is a task of as many parts as there are
+ * threads: the caller posts it, and whoever is there claims parts of it, first its own. The caller goes on when all
+ * parts are done, so it waits for threads that work, but never for one that has not come: it does that one's part too.
+ *
+ * Threads spin for a while and then sleep. They sleep at once when they notice that they were off the processor while
+ * they spun, because another process needs it.
+ *
  * The process has one pool, whatever the number of devices: a launch that finds it busy, which only another JavaScript
- * thread can cause, runs alone on its caller's thread. Threads spin for a while, longer for the next launch than at a
- * barrier, and then sleep. Sleepers are counted, because waking nobody is a system call too.
+ * thread can cause, runs alone on its caller's thread.
  *
  * On Linux the threads of the pool keep off the processor that the caller runs on. A scheduler that packs threads, as
  * those of some virtual machines do, wakes a thread where its waker runs, and the two would take turns there while
- * another processor is idle: two threads then took 150 us for what they do in 50 us.
+ * another processor is idle: two threads then took 150 us for what they do in 50 us. When the caller has to sleep, its
+ * processor is free for them.
  */
 
 /** Words of instructions; see encode_program.ts. */
-export const CALL = 0, BARRIER = 1, LOOP = 2, NEXT = 3, END = 4;
+export const CALL = 0, LOOP = 1, NEXT = 2, END = 3;
 
 /** Unit of the offsets in calls, in bytes. */
 export const OFFSET_UNIT = 256;
@@ -54,6 +61,7 @@ typedef struct {
 #define LOAD(p) __atomic_load_n(p, __ATOMIC_SEQ_CST)
 #define STORE(p, value) __atomic_store_n(p, value, __ATOMIC_SEQ_CST)
 #define ADD(p, value) __atomic_fetch_add(p, value, __ATOMIC_SEQ_CST)
+#define EXCHANGE(p, value) __atomic_exchange_n(p, value, __ATOMIC_SEQ_CST)
 #define LINE __attribute__((aligned(128)))
 
 #if defined(__x86_64__) || defined(__i386__)
@@ -106,68 +114,148 @@ static double nanoseconds(void) {
 }
 #endif
 
-/* How long threads spin: about as long as waking one may take; for the next launch as long as a host takes between two. */
-#define SPIN_AT_BARRIER 50e3
-#define SPIN_FOR_JOB 500e3
+/* How long threads spin: for a task about as long as a host takes between launches, for parts as long as waking takes. */
+#define SPIN_FOR_TASK 500e3
+#define SPIN_FOR_PARTS 50e3
+/* A thread that finds so much time gone between two looks at the clock was off its processor. */
+#define OFF_PROCESSOR 100e3
 #define MOST_THREADS 1024
 
-/* What all threads are doing. Written by the caller of launch while nobody works. */
+/*
+ * A kernel that threads share. Written by the caller while no part of it is claimed. The number of the task is its
+ * count times 65536 plus its parts; no parts end the threads.
+ */
 static struct {
-  const Program *program;
-  char *base;
-  const double *table;
-  double *times;
-  i64 threads;
-  i32 stop;
-} job;
-
-/* The number of the job, the threads that have finished it, the lock of the pool. */
-static u32 number LINE, sleepingForJob LINE, finished LINE, sleepingForEnd LINE, busy LINE;
-/* Barriers: how many are there, and how many barriers there were. */
-static u32 arrived LINE, generation LINE, sleepingAtBarrier LINE;
-static Thread pool[MOST_THREADS] LINE;
+  u64 number;
+  Kernel kernel;
+  char *scratch;
+  i64 scratchBytes;
+  char *const *operands;
+  const i32 *loops;
+} task LINE;
+/* For each part, the last task in which it was claimed. */
+static struct { u64 by LINE; } claims[MOST_THREADS];
+/* Parts that the pool has done of the task, and whether the caller sleeps until it has. */
+static u32 done LINE, callerSleeps;
+/* Changes to wake threads, and whether some may be asleep. */
+static u32 bell LINE, poolSleeps;
+/* The lock of the pool. */
+static u32 busy LINE;
+static struct { Thread handle; u64 seen; } pool[MOST_THREADS] LINE;
 static i32 started, users;
 /* The processor that the pool keeps off, -1 for none. */
-static int avoided;
+static int avoided = -1;
 
-/* Waits until a word is no longer the value: spins for some nanoseconds, then sleeps. */
-static u32 awaitChange(u32 *word, u32 value, u32 *sleepers, double spin) {
-  u32 now;
-  double end = 0;
+/* Whether to go on spinning. */
+typedef struct { double last, end; } Spin;
+static int spins(Spin *spin, double duration) {
+  double now = nanoseconds();
+  if (!spin->end) spin->end = now + duration;
+  else if (now > spin->end || now - spin->last > OFF_PROCESSOR) return 0;
+  spin->last = now;
+  return 1;
+}
+
+/* Waits for a task after the one that was seen last. */
+static u64 awaitTask(u64 seen) {
+  u64 now;
+  Spin spin = {0, 0};
   do {
     for (int turn = 0; turn < 50; turn++) {
-      if ((now = LOAD(word)) != value) return now;
+      if ((now = LOAD(&task.number)) != seen) return now;
       PAUSE();
     }
-    if (!end) end = nanoseconds() + spin;
-  } while (nanoseconds() < end);
-  ADD(sleepers, 1);
-  while ((now = LOAD(word)) == value) sleepOn(word, value);
-  ADD(sleepers, -1);
-  return now;
-}
-
-static void change(u32 *word, u32 *sleepers) {
-  ADD(word, 1);
-  if (LOAD(sleepers)) wakeAll(word);
-}
-
-static void barrier(i64 threads) {
-  if (threads <= 1) return;
-  u32 seen = LOAD(&generation);
-  if (ADD(&arrived, 1) == (u32)threads - 1) {
-    STORE(&arrived, 0);
-    change(&generation, &sleepingAtBarrier);
-  } else {
-    awaitChange(&generation, seen, &sleepingAtBarrier, SPIN_AT_BARRIER);
+  } while (spins(&spin, SPIN_FOR_TASK));
+  for (;;) {
+    u32 rung = LOAD(&bell);
+    STORE(&poolSleeps, 1);
+    if ((now = LOAD(&task.number)) != seen) return now;
+    sleepOn(&bell, rung);
   }
 }
 
-/* One thread's part of a program. With times, all threads meet before and after each kernel, and the first adds up. */
-static void walk(const Program *program, char *base, const double *table, i64 thread, i64 threads, double *times) {
+static void post(i64 parts) {
+  STORE(&task.number, ((task.number >> 16) + 1) << 16 | (u64)parts);
+  if (LOAD(&poolSleeps) && EXCHANGE(&poolSleeps, 0)) {
+    ADD(&bell, 1);
+    wakeAll(&bell);
+  }
+}
+
+/* Only parts of the task that is under way can be claimed: of those before, all were. */
+static int claim(u64 number, i64 part) {
+  u64 by = LOAD(&claims[part].by);
+  return by < number && __atomic_compare_exchange_n(&claims[part].by, &by, number, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+/* Does all parts that it can claim, its own first. Returns how many. */
+static i64 work(u64 number, i64 thread) {
+  i64 parts = (i64)(number & 65535), did = 0;
+  if (thread >= parts) return 0;
+  for (i64 i = 0; i < parts; i++) {
+    i64 part = thread + i < parts ? thread + i : thread + i - parts;
+    if (!claim(number, part)) continue;
+    task.kernel(part, parts, task.scratch + thread * task.scratchBytes, task.operands, task.loops);
+    did++;
+    if (!thread) continue;
+    ADD(&done, 1);
+    if (LOAD(&callerSleeps)) wakeAll(&done);
+  }
+  return did;
+}
+
+static void serve(i64 thread) {
+  u64 number = pool[thread].seen;
+  while ((number = awaitTask(number)) & 65535) work(number, thread);
+}
+
+/* Lets the pool run on all processors but one, which the caller has; on all with -1. */
+static void keepOff(int processor) {
+#if defined(__linux__)
+  cpu_set_t allowed;
+  if (processor == avoided || sched_getaffinity(0, sizeof allowed, &allowed)) return;
+  avoided = processor;
+  if (processor >= 0) CPU_CLR(processor, &allowed);
+  if (CPU_COUNT(&allowed) == 0) return;
+  for (i32 thread = 1; thread <= started; thread++) {
+    pthread_setaffinity_np(pool[thread].handle, sizeof allowed, &allowed);
+  }
+#else
+  (void)processor;
+#endif
+}
+
+static void awaitParts(u32 parts) {
+  Spin spin = {0, 0};
+  do {
+    for (int turn = 0; turn < 50; turn++) {
+      if (LOAD(&done) == parts) return;
+      PAUSE();
+    }
+  } while (spins(&spin, SPIN_FOR_PARTS));
+  keepOff(-1);
+  STORE(&callerSleeps, 1);
+  for (u32 now; (now = LOAD(&done)) != parts;) sleepOn(&done, now);
+  STORE(&callerSleeps, 0);
+}
+
+/* Runs a kernel on all threads that come. */
+static void share(Kernel kernel, char *const *operands, const i32 *loops, char *scratch, i64 scratchBytes, i64 threads) {
+  task.kernel = kernel;
+  task.operands = operands;
+  task.loops = loops;
+  task.scratch = scratch;
+  task.scratchBytes = scratchBytes;
+  STORE(&done, 0);
+  post(threads);
+  awaitParts((u32)(threads - work(task.number, 0)));
+}
+
+/* Runs a program, kernels that are worth it on so many threads. With times, adds the nanoseconds of each step. */
+static void walk(const Program *program, char *base, const double *table, i64 threads, double *times) {
   i32 counters[program->counters + 1], loops[program->mostLoops + 1];
   char *operands[program->mostOperands + 1];
-  char *scratch = base + (i64)table[1] + thread * program->scratchBytes;
+  char *scratch = base + (i64)table[1];
   const i32 *at = program->words;
   for (;;) {
     switch (at[0]) {
@@ -175,29 +263,17 @@ static void walk(const Program *program, char *base, const double *table, i64 th
         i32 step = at[1], single = at[3], operandCount = at[4], loopCount = at[5];
         Kernel kernel = program->kernels[at[2]];
         const i32 *places = at + 6, *indices = places + 2 * operandCount;
-        double start = 0;
+        double start = times ? nanoseconds() : 0;
         at = indices + loopCount;
-        if (times) {
-          barrier(threads);
-          if (!thread) start = nanoseconds();
+        for (i32 i = 0; i < operandCount; i++) {
+          operands[i] = base + (i64)table[places[2 * i]] + (i64)places[2 * i + 1] * ${OFFSET_UNIT};
         }
-        if (!single || !thread) {
-          for (i32 i = 0; i < operandCount; i++) {
-            operands[i] = base + (i64)table[places[2 * i]] + (i64)places[2 * i + 1] * ${OFFSET_UNIT};
-          }
-          for (i32 i = 0; i < loopCount; i++) loops[i] = indices[i] < 0 ? 0 : counters[indices[i]];
-          kernel(thread, single ? 1 : threads, scratch, operands, loops);
-        }
-        if (times) {
-          barrier(threads);
-          if (!thread) times[step] += nanoseconds() - start;
-        }
+        for (i32 i = 0; i < loopCount; i++) loops[i] = indices[i] < 0 ? 0 : counters[indices[i]];
+        if (single || threads == 1) kernel(0, 1, scratch, operands, loops);
+        else share(kernel, operands, loops, scratch, program->scratchBytes, threads);
+        if (times) times[step] += nanoseconds() - start;
         break;
       }
-      case ${BARRIER}:
-        barrier(threads);
-        at += 1;
-        break;
       case ${LOOP}:
         counters[at[1]] = at[2];
         at += 3;
@@ -212,56 +288,23 @@ static void walk(const Program *program, char *base, const double *table, i64 th
   }
 }
 
-static void serve(i64 thread) {
-  u32 seen = 0;
-  for (;;) {
-    seen = awaitChange(&number, seen, &sleepingForJob, SPIN_FOR_JOB);
-    i32 stop = job.stop;
-    if (!stop && thread < job.threads) walk(job.program, job.base, job.table, thread, job.threads, job.times);
-    change(&finished, &sleepingForEnd);
-    if (stop) return;
-  }
-}
-
 #if defined(_WIN32)
 static DWORD WINAPI entry(void *thread) { serve((i64)(intptr_t)thread); return 0; }
 static int begin(i64 thread) {
-  pool[thread] = CreateThread(0, 0, entry, (void *)(intptr_t)thread, 0, 0);
-  return pool[thread] != 0;
+  pool[thread].handle = CreateThread(0, 0, entry, (void *)(intptr_t)thread, 0, 0);
+  return pool[thread].handle != 0;
 }
 static void join(i64 thread) {
-  WaitForSingleObject(pool[thread], INFINITE);
-  CloseHandle(pool[thread]);
+  WaitForSingleObject(pool[thread].handle, INFINITE);
+  CloseHandle(pool[thread].handle);
 }
 #else
 static void *entry(void *thread) { serve((i64)(intptr_t)thread); return 0; }
-static int begin(i64 thread) { return !pthread_create(&pool[thread], 0, entry, (void *)(intptr_t)thread); }
-static void join(i64 thread) { pthread_join(pool[thread], 0); }
+static int begin(i64 thread) { return !pthread_create(&pool[thread].handle, 0, entry, (void *)(intptr_t)thread); }
+static void join(i64 thread) { pthread_join(pool[thread].handle, 0); }
 #endif
 
-/* Keeps the pool off the caller's processor, unless it is the only one that the caller may use. */
-static void spread(void) {
-#if defined(__linux__)
-  int processor = sched_getcpu();
-  cpu_set_t others;
-  if (processor == avoided || processor < 0 || sched_getaffinity(0, sizeof others, &others)) return;
-  avoided = processor;
-  CPU_CLR(processor, &others);
-  if (CPU_COUNT(&others) == 0) return;
-  for (i32 thread = 1; thread <= started; thread++) pthread_setaffinity_np(pool[thread], sizeof others, &others);
-#endif
-}
-
-/* Has all threads of the pool see the job, and returns when they are through. The caller does its own share. */
-static void dispatch(void) {
-  spread();
-  STORE(&finished, 0);
-  change(&number, &sleepingForJob);
-  if (!job.stop) walk(job.program, job.base, job.table, 0, job.threads, job.times);
-  for (u32 now; (now = LOAD(&finished)) != (u32)started;) awaitChange(&finished, now, &sleepingForEnd, SPIN_AT_BARRIER);
-}
-
-static void lock(void) { while (__atomic_exchange_n(&busy, 1, __ATOMIC_SEQ_CST)) yield(); }
+static void lock(void) { while (EXCHANGE(&busy, 1)) yield(); }
 static void unlock(void) { STORE(&busy, 0); }
 
 /* One more device, with that many threads. Returns how many it can have. */
@@ -269,17 +312,12 @@ EXPORT i32 acquire(i32 threads) {
   if (threads > MOST_THREADS) threads = MOST_THREADS;
   lock();
   users++;
-  /* New threads wait for a job after number 0. */
-  if (!started) STORE(&number, 0);
-  else if (started < threads - 1) {
-    job.stop = 1;
-    dispatch();
-    for (; started; started--) join(started);
-    STORE(&number, 0);
+  while (started < threads - 1) {
+    pool[started + 1].seen = task.number;
+    if (!begin(started + 1)) break;
+    started++;
+    avoided = -1;
   }
-  job.stop = 0;
-  avoided = -1;
-  while (started < threads - 1 && begin(started + 1)) started++;
   i32 got = started + 1 < threads ? started + 1 : threads;
   unlock();
   return got;
@@ -289,8 +327,7 @@ EXPORT i32 acquire(i32 threads) {
 EXPORT void release(void) {
   lock();
   if (!--users && started) {
-    job.stop = 1;
-    dispatch();
+    post(0);
     for (; started; started--) join(started);
   }
   unlock();
@@ -317,18 +354,15 @@ EXPORT Program *load(const double *sizes, const u64 *kernels, const i32 *words) 
 
 EXPORT void unload(Program *program) { free(program); }
 
-/* Runs a program; with times, adds the nanoseconds of each step to them. */
 static void run(const Program *program, char *base, const double *table, i32 threads, double *times) {
-  if (threads > 1 && !__atomic_exchange_n(&busy, 1, __ATOMIC_SEQ_CST)) {
-    job.program = program;
-    job.base = base;
-    job.table = table;
-    job.times = times;
-    job.threads = threads;
-    dispatch();
+  if (threads > 1 && !EXCHANGE(&busy, 1)) {
+#if defined(__linux__)
+    keepOff(sched_getcpu());
+#endif
+    walk(program, base, table, threads, times);
     unlock();
   } else {
-    walk(program, base, table, 0, 1, times);
+    walk(program, base, table, 1, times);
   }
 }
 
