@@ -44,7 +44,7 @@ Deno.test("native: results do not depend on the number of threads, and are those
   );
 });
 
-Deno.test("native: a launch does not wait for threads that have no processor", async () => {
+Deno.test("native: a launch does not wait for threads that have no core", async () => {
   const median = async (threads: number): Promise<number> => {
     using device = await open({ threads, minParallel: 0, poison: false });
     const program = await compile(

@@ -3,19 +3,20 @@
  * all programs, so that of a program only the kernels are compiled.
  *
  * The caller's thread interprets. A kernel that is worth more than one thread is a task of as many parts as there are
- * threads: the caller posts it, and whoever is there claims parts of it, first its own. The caller goes on when all
- * parts are done, so it waits for threads that work, but never for one that has not come: it does that one's part too.
+ * threads: the caller posts it, and all threads that are there claim parts of it, each first its own. The caller
+ * goes on when all parts are done, so it waits for threads that work, but never for one that has not come: it does that
+ * one's part too.
  *
- * Threads spin for a while and then sleep. They sleep at once when they notice that they were off the processor while
- * they spun, because another process needs it.
+ * Threads spin for a while and then sleep. They sleep at once when they notice that they were off their core while they
+ * spun, because another process needs it.
  *
  * The process has one pool, whatever the number of devices: a launch that finds it busy, which only another JavaScript
  * thread can cause, runs alone on its caller's thread.
  *
- * On Linux the threads of the pool keep off the processor that the caller runs on. A scheduler that packs threads, as
- * those of some virtual machines do, wakes a thread where its waker runs, and the two would take turns there while
- * another processor is idle: two threads then took 150 us for what they do in 50 us. When the caller has to sleep, its
- * processor is free for them.
+ * On Linux the threads of the pool keep off the core that the caller runs on. A scheduler that packs threads, as those
+ * of some virtual machines do, wakes a thread where its waker runs, and the two would take turns there while another
+ * core is idle: two threads then took 150 us for what they do in 50 us. When the caller has to sleep, its core is free
+ * for them.
  */
 
 /** Words of instructions; see encode_program.ts. */
@@ -117,8 +118,8 @@ static double nanoseconds(void) {
 /* How long threads spin: for a task about as long as a host takes between launches, for parts as long as waking takes. */
 #define SPIN_FOR_TASK 500e3
 #define SPIN_FOR_PARTS 50e3
-/* A thread that finds so much time gone between two looks at the clock was off its processor. */
-#define OFF_PROCESSOR 100e3
+/* A thread that finds so much time gone between two looks at the clock was off its core. */
+#define OFF_CORE 100e3
 #define MOST_THREADS 1024
 
 /*
@@ -143,7 +144,7 @@ static u32 bell LINE, poolSleeps;
 static u32 busy LINE;
 static struct { Thread handle; u64 seen; } pool[MOST_THREADS] LINE;
 static i32 started, users;
-/* The processor that the pool keeps off, -1 for none. */
+/* The core that the pool keeps off, -1 for none. */
 static int avoided = -1;
 
 /* Whether to go on spinning. */
@@ -151,7 +152,7 @@ typedef struct { double last, end; } Spin;
 static int spins(Spin *spin, double duration) {
   double now = nanoseconds();
   if (!spin->end) spin->end = now + duration;
-  else if (now > spin->end || now - spin->last > OFF_PROCESSOR) return 0;
+  else if (now > spin->end || now - spin->last > OFF_CORE) return 0;
   spin->last = now;
   return 1;
 }
@@ -209,19 +210,19 @@ static void serve(i64 thread) {
   while ((number = awaitTask(number)) & 65535) work(number, thread);
 }
 
-/* Lets the pool run on all processors but one, which the caller has; on all with -1. */
-static void keepOff(int processor) {
+/* Lets the pool run on all cores but the caller's, or with -1 on all. */
+static void keepOff(int core) {
 #if defined(__linux__)
   cpu_set_t allowed;
-  if (processor == avoided || sched_getaffinity(0, sizeof allowed, &allowed)) return;
-  avoided = processor;
-  if (processor >= 0) CPU_CLR(processor, &allowed);
+  if (core == avoided || sched_getaffinity(0, sizeof allowed, &allowed)) return;
+  avoided = core;
+  if (core >= 0) CPU_CLR(core, &allowed);
   if (CPU_COUNT(&allowed) == 0) return;
   for (i32 thread = 1; thread <= started; thread++) {
     pthread_setaffinity_np(pool[thread].handle, sizeof allowed, &allowed);
   }
 #else
-  (void)processor;
+  (void)core;
 #endif
 }
 
