@@ -4,12 +4,15 @@ import { CommandError } from "./errors.ts";
 import { reasonOf } from "./files.ts";
 import type { ChosenTask } from "./task_flags.ts";
 import { speeches } from "./sotu.ts";
+import { madeUpSeries } from "../titans/tasks/series/made_up.ts";
 import { userPath } from "./user_path.ts";
 
 // Larger data belongs into windows that are read as they are needed, which no task does.
 const MAX_BYTES = 2 ** 31;
 /** What stands for the default text of `train`, a file for each speech. */
 const STATE_OF_THE_UNION = "state-of-the-union";
+/** What stands for made-up series. */
+const MADE_UP_SERIES = "made-up-series";
 
 /** All data of a task in memory. @throws {CommandError} naming the path that cannot be read. */
 export async function readTaskFiles(task: TaskFacts, { name, options }: ChosenTask): Promise<TaskFiles> {
@@ -17,12 +20,17 @@ export async function readTaskFiles(task: TaskFacts, { name, options }: ChosenTa
   for (const option of task.reads ?? []) {
     const path = String(options[option]);
     if (path !== "" && !Object.hasOwn(byPath, path)) {
-      byPath[path] = path === STATE_OF_THE_UNION
-        ? await speechFiles()
-        : await filesAt(path, `${option} of the task ${name}`);
+      byPath[path] = await (builtInFiles(path) ?? filesAt(path, `${option} of the task ${name}`));
     }
   }
   return taskFiles(byPath);
+}
+
+/** The data that a path stands for which is no path. */
+function builtInFiles(path: string): Promise<TaskFile[]> | undefined {
+  if (path === STATE_OF_THE_UNION) return speechFiles();
+  if (path === MADE_UP_SERIES) return Promise.resolve([madeUpSeries()]);
+  return undefined;
 }
 
 async function speechFiles(): Promise<TaskFile[]> {

@@ -14,6 +14,7 @@ import { type Answered, choiceFigures, lengthFloors } from "../../titans/tasks/c
 import { formatOf, FORMATS } from "../../titans/tasks/choice/formats.ts";
 import { DataRecord, recordsOf } from "../../titans/tasks/records.ts";
 import { defaultsOf } from "../../titans/options/option_table.ts";
+import { textQuestions } from "../../titans/tasks/choice/text_questions.ts";
 import { textFile } from "./task_cases.ts";
 
 const decode = (tokens: ArrayLike<number>) => new TextDecoder().decode(Uint8Array.from(Array.from(tokens)));
@@ -220,4 +221,49 @@ Deno.test("choice: records of tables are read with their quotes, and data that c
   await refused(textFile("a.jsonl", ""), "Cannot use a.jsonl: it has no questions");
   await refused({ name: "a.jsonl", bytes: Uint8Array.of(0xff, 0xfe) }, "it is no text in UTF-8");
   assertThrows(() => choice.create(defaultsOf(choice.options)), ConfigError, "give its option data, a path");
+});
+
+/** Sentences that tell their number, of lengths that vary. */
+const numbered = (count: number, more = "") =>
+  Array.from({ length: count }, (_, i) => `The clerk wrote down ${"very ".repeat(i % 5)}slowly number ${i}${more}.`);
+
+Deno.test("choice: of plain text, the right sentence is the one that comes next, and a word is asked that stands before", () => {
+  const files = [textFile("a", numbered(40).join(" ")), textFile("b", numbered(40, ", said the clerk").join(" "))];
+  const { "next sentence": next, "last word": last } = textQuestions(files, 1);
+  assertEquals(next.length, 78, "but for the first of each file");
+  const numberOf = (text: string): number => Number(/number (\d+)/.exec(text)![1]);
+  for (const { contexts: [context], continuations, gold } of next) {
+    const before = context.split(/(?<=\.) /).at(-1)!;
+    assertEquals(numberOf(continuations[gold]), numberOf(before) + 1);
+    assertEquals([continuations.length, new Set(continuations).size], [4, 4]);
+    assert(context.length <= 256 && !context.includes(continuations[gold]));
+  }
+  const golds = new Set(next.map(({ gold }) => gold));
+  assertEquals(golds.size, 4, "the right one may stand anywhere");
+  // Where all lengths occur often, no choice is told by its length.
+  const apart = next.map(({ continuations: c, gold }) =>
+    Math.max(...c.map((one) => Math.abs(one.length - c[gold].length)))
+  );
+  assert(apart.reduce((a, b) => a + b) / apart.length < 8, String(apart));
+  assertEquals(last.length, 39);
+  for (const { contexts: [context], continuations: [word] } of last) {
+    assert(word === "clerk" && context.includes("clerk") && context.endsWith("said the"));
+  }
+  // The end alone, beginning with a whole sentence; the first questions are spread over it.
+  const end = textQuestions([textFile("a", numbered(200).join(" "))], 0.5)["next sentence"];
+  const asked = end.map(({ continuations, gold }) => numberOf(continuations[gold]));
+  assert(Math.min(...asked) > 95 && asked.length > 90 && asked.length < 100, String(asked.length));
+  assert(Math.max(...asked.slice(0, 20)) > 170 && Math.min(...asked.slice(0, 20)) < 130);
+  assertThrows(
+    () => textQuestions([textFile("a", numbered(20).join(" "))], 1),
+    ConfigError,
+    "Cannot ask about the last 1 of a: it has 19 sentences of 24 to 160 bytes, at least 33 are needed",
+  );
+});
+
+Deno.test("choice: a model that knows a text answers all questions about it", async () => {
+  const text = numbered(60, ", said the clerk").join(" ");
+  const knows = scorer((context, continuation) => text.includes(context + continuation) ? 0 : -continuation.length);
+  const found = await figures(textFile("a", text), knows, { format: "text", share: 1 });
+  assertEquals([found["next sentence: acc"], found["next sentence: acc_norm"], found["last word: acc"]], [1, 1, 1]);
 });

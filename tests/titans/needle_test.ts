@@ -155,11 +155,17 @@ Deno.test("needle: the evaluation is a grid of lengths and depths; what a model 
   assertEquals([expected, advanced], [6, 6]);
   assertEquals(
     scores.map(({ name, count }: Score) => [name, count]),
-    cells.flatMap((cell) => [
-      [`exactMatch, ${cell}`, 2],
-      [`accuracy, ${cell}`, 14],
-    ]),
+    [
+      ["exactMatch, length 256", 6],
+      ["accuracy, length 256", 42],
+      ...cells.flatMap((cell) => [
+        [`exactMatch, ${cell}`, 2],
+        [`accuracy, ${cell}`, 14],
+      ]),
+    ],
   );
+  const right = scores.slice(3).filter((_, i) => i % 2 === 0).reduce((sum, { value }) => sum + value * 14, 0);
+  assertEquals(Math.round(scores[1].value * 42), Math.round(right));
   assert(scores.every(({ value }) => value >= 0 && value < 0.6));
   // A letter that is written after others is not found: it has to come at once.
   const letters = await measureGrid(subject, {
@@ -168,7 +174,8 @@ Deno.test("needle: the evaluation is a grid of lengths and depths; what a model 
     depths: 2,
     chance: 1 / 26,
   });
-  for (const [exact, accuracy] of [letters.slice(0, 2), letters.slice(2)]) assert(exact.value <= accuracy.value);
+  assertEquals(letters.length, 6);
+  for (const at of [0, 2, 4]) assert(letters[at].value <= letters[at + 1].value);
   device.dispose();
 });
 

@@ -24,6 +24,7 @@ import type { ScoreRequest } from "../scorer.ts";
 import type { Score, TaskFile } from "../task.ts";
 import { type Answered, bytesIn, choiceFigures, lengthFloors, wordFigures } from "./choice_figures.ts";
 import { formatOf, FORMATS, type Question } from "./formats.ts";
+import { textQuestions } from "./text_questions.ts";
 
 const CHOICE_OPTIONS = {
   data: { kind: "text", default: "", placeholder: "PATH", help: "a file of questions, or a folder of such files" },
@@ -33,8 +34,18 @@ const CHOICE_OPTIONS = {
     choices: {
       auto: "what the fields of its first record say",
       ...Object.fromEntries(Object.entries(FORMATS).map(([name, { summary }]) => [name, summary])),
+      text: "plain text, about which questions are made: which of four sentences comes next, which word ends a passage",
     },
     help: "the format of the files",
+  },
+  share: {
+    kind: "number",
+    default: 0.05,
+    min: 0,
+    aboveMin: true,
+    max: 1,
+    help: "of plain text: how much of it, at its end, questions are about; `train` holds out as much",
+    idleWith: { format: ["auto", ...Object.keys(FORMATS)] },
   },
   ngrams: {
     kind: "text",
@@ -59,7 +70,8 @@ export const choice: Benchmark<typeof CHOICE_OPTIONS> = defineBenchmark({
   options: CHOICE_OPTIONS,
   reads: ["data", "ngrams"],
   create: (options, files) => {
-    const sets = questionSets(filesOf("choice", { option: "data", path: options.data, files }), options.format);
+    const given = filesOf("choice", { option: "data", path: options.data, files });
+    const sets = options.format === "text" ? textSets(given, options.share) : questionSets(given, options.format);
     const first = (samples: number): QuestionSet[] =>
       sets.map(({ name, questions }) => ({ name, questions: questions.slice(0, samples) }));
     return {
@@ -85,6 +97,10 @@ export const choice: Benchmark<typeof CHOICE_OPTIONS> = defineBenchmark({
     };
   },
 });
+
+function textSets(files: readonly TaskFile[], share: number): QuestionSet[] {
+  return Object.entries(textQuestions(files, share)).map(([name, questions]) => ({ name, questions }));
+}
 
 function questionSets(files: readonly TaskFile[], format: string): QuestionSet[] {
   const used = files.filter(({ name }) => RECORD_FILES.includes(name.split(".").at(-1) ?? ""));

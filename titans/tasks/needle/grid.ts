@@ -22,7 +22,8 @@ const WRITTEN = { letter: 0, digits3: 24, digits7: 24, uuid: 48 };
 /**
  * For each length and depth `exactMatch`, whether what the model writes contains the value, and `accuracy`, how many
  * characters of the value are the most likely ones after those before. A length has as many prompts as the evaluation
- * has samples, spread over the depths; lengths that the model cannot read are left out.
+ * has samples, spread over the depths, whose figures come after those of the length as a whole; lengths that the model
+ * cannot read are left out.
  */
 export async function measureGrid(subject: Subject, { parts, lengths, depths, chance }: NeedleGrid): Promise<Score[]> {
   const { model, samples, batch } = subject, count = Math.max(1, Math.ceil(samples / depths));
@@ -31,6 +32,7 @@ export async function measureGrid(subject: Subject, { parts, lengths, depths, ch
   let reader: BatchReader | undefined;
   try {
     for (const length of lengths.filter((length) => length + written <= model.maxLength)) {
+      const own: Score[] = [];
       for (const depth of places) {
         const cell = `length ${length}, depth ${depth}`;
         const measure = async (): Promise<readonly Score[]> => {
@@ -42,13 +44,24 @@ export async function measureGrid(subject: Subject, { parts, lengths, depths, ch
             { ...proportion(`accuracy, ${cell}`, right, characters), chance },
           ];
         };
-        scores.push(...await subject.cell(cell, measure));
+        own.push(...await subject.cell(cell, measure));
       }
+      scores.push(
+        pooled(`exactMatch, length ${length}`, own.filter(({ name }) => name.startsWith("exactMatch"))),
+        { ...pooled(`accuracy, length ${length}`, own.filter(({ name }) => name.startsWith("accuracy"))), chance },
+        ...own,
+      );
     }
   } finally {
     reader?.dispose();
   }
   return scores;
+}
+
+/** The share of all answers of cells that is right. */
+function pooled(name: string, cells: readonly Score[]): Score {
+  const count = cells.reduce((sum, cell) => sum + cell.count!, 0);
+  return proportion(name, Math.round(cells.reduce((sum, cell) => sum + cell.value * cell.count!, 0)), count);
 }
 
 function subjectOf({ device, model, params }: Subject) {

@@ -3,7 +3,13 @@ import type { OptionsOf, OptionTable } from "../../options/option_table.ts";
 
 /** Options of a table of series. */
 export const TABLE_OPTIONS = {
-  data: { kind: "text", placeholder: "FILE", default: "", help: "CSV file with a row per time, also gzipped" },
+  data: {
+    kind: "text",
+    placeholder: "FILE",
+    default: "",
+    help:
+      "CSV file with a row per time, also gzipped; `made-up-series` from the command line for hours of four made-up columns",
+  },
   time: {
     kind: "text",
     placeholder: "COLUMN",
