@@ -2,7 +2,7 @@
  * The runs of a study, and which come next: a pure function of the plan and the results so far, so that a study that
  * was stopped goes on where it was.
  */
-import { type Experiment, splitFlags, type StudyPlan } from "./plan.ts";
+import { type Experiment, seedsOf, splitFlags, type StudyPlan } from "./plan.ts";
 
 /** One training run and its evaluations. */
 export interface Cell {
@@ -88,7 +88,7 @@ export function remainingCells(plan: StudyPlan, outcomes: readonly CellOutcome[]
       const tried = trialsOf(experiment, model), found = tried.map((cell) => outcomeOf(plan, cell, outcomes));
       const open = tried.filter((_, i) => found[i] === undefined);
       ready.push(...open);
-      if (open.length > 0) later += plan.seeds - 1;
+      if (open.length > 0) later += seedsOf(plan, experiment) - 1;
       else {ready.push(
           ...othersOf(plan, { experiment, model }, outcomes).filter((cell) => !outcomeOf(plan, cell, outcomes)),
         );}
@@ -102,7 +102,7 @@ export function countedCells(plan: StudyPlan, outcomes: readonly CellOutcome[]):
   return plan.experiments.flatMap((experiment) =>
     Object.keys(experiment.models).flatMap((model) => {
       const rate = chosenRate(plan, { experiment, model }, outcomes);
-      return rate === undefined ? [] : Array.from({ length: plan.seeds }, (_, seed): Cell => ({
+      return rate === undefined ? [] : Array.from({ length: seedsOf(plan, experiment) }, (_, seed): Cell => ({
         experiment: experiment.name,
         model,
         rate,
@@ -129,7 +129,7 @@ function trialsOf({ name, rates, steps }: Experiment, model: string): Cell[] {
 function othersOf(plan: StudyPlan, of: ModelOf, outcomes: readonly CellOutcome[]): Cell[] {
   const rate = chosenRate(plan, of, outcomes), { name, steps } = of.experiment;
   if (rate === undefined) return [];
-  return Array.from({ length: plan.seeds - 1 }, (_, i) => ({
+  return Array.from({ length: seedsOf(plan, of.experiment) - 1 }, (_, i) => ({
     experiment: name,
     model: of.model,
     rate,

@@ -9,7 +9,12 @@ export interface Finished {
   readonly events: readonly Readonly<Record<string, unknown>>[];
   /** What it said went wrong, in one line; empty if nothing did. */
   readonly error: string;
+  /** Whether somebody ended it, as Ctrl-C ends all processes of a terminal. */
+  readonly isStopped?: boolean;
 }
+
+/** How a command ends that was asked to, whether or not it had begun to listen. */
+const STOPPED: readonly (number | string | null)[] = [130, 143, "SIGINT", "SIGTERM"];
 
 /** Runs a command to its end. @param signal Ends it as Ctrl-C does. */
 export type RunCommand = (args: readonly string[], signal: AbortSignal) => Promise<Finished>;
@@ -39,9 +44,10 @@ const runProgram: RunCommand = async (args, signal) => {
   const stop = () => child.kill(Deno.build.os === "windows" ? "SIGINT" : "SIGTERM");
   signal.addEventListener("abort", stop, { once: true });
   try {
-    const { code, stdout, stderr } = await child.output();
+    const { code, signal: cause, stdout, stderr } = await child.output();
     return {
       code,
+      isStopped: STOPPED.includes(code) || STOPPED.includes(cause),
       events: eventsOf(new TextDecoder().decode(stdout)),
       error: lastLine(new TextDecoder().decode(stderr)),
     };

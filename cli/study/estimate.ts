@@ -1,6 +1,6 @@
 /** How long a study takes: from cells like those that are to be run. */
 import type { Cell } from "./cells.ts";
-import type { Experiment, StudyPlan } from "./plan.ts";
+import { type Experiment, seedsOf, type StudyPlan } from "./plan.ts";
 import type { CellResult } from "./results.ts";
 
 /** Seconds of a cell: a part that every cell has, and one that grows with the steps. */
@@ -71,8 +71,8 @@ export function totalOf(plan: StudyPlan, costs: Costs): Total {
 }
 
 /** How many cells a model of an experiment has. */
-function cellsOfModel({ seeds }: StudyPlan, { rates }: Experiment): number {
-  return Math.max(1, rates.length) + seeds - 1;
+function cellsOfModel(plan: StudyPlan, experiment: Experiment): number {
+  return Math.max(1, experiment.rates.length) + seedsOf(plan, experiment) - 1;
 }
 
 /** By what the steps of a plan are to be multiplied so that it takes so many seconds; undefined if none are left. */

@@ -31,6 +31,8 @@ export interface Experiment {
   readonly why: string;
   /** Optimizer steps of a run. */
   readonly steps: number;
+  /** Seeds of each model. Default: as many as the plan has. */
+  readonly seeds?: number;
   /** Flags of `train` that all runs share. */
   readonly train: string;
   /** Flags of `train` by model. */
@@ -49,13 +51,23 @@ export interface Experiment {
 export interface StudyPlan {
   /** The name of its folder. */
   readonly name: string;
-  /** Seeds of each model: 0, 1, ... */
+  /** Seeds of each model, 0, 1, ..., in experiments that do not say otherwise. */
   readonly seeds: number;
   /** What it runs, in order. */
   readonly experiments: readonly Experiment[];
 }
 
 const LOWEST_LOSS: Choice = { figure: "loss", best: "lowest" };
+
+/** What an experiment has where it does not say otherwise. */
+export const PLAIN: Pick<Experiment, "about" | "why" | "rates" | "choose" | "figures"> = {
+  about: "",
+  why: "",
+  rates: [],
+  choose: LOWEST_LOSS,
+  figures: [],
+};
+const MOST_SEEDS = 100;
 const NAME = /^[A-Za-z0-9][\w.+-]*$/;
 
 /**
@@ -74,7 +86,7 @@ export function readPlan(value: unknown, where: string): StudyPlan {
   if (experiments.length === 0) fail(where, "has no experiments");
   return {
     name: named(plan.name ?? "study", `${where}: name`),
-    seeds: whole(plan.seeds ?? 1, `${where}: seeds`, 100),
+    seeds: whole(plan.seeds ?? 1, `${where}: seeds`, MOST_SEEDS),
     experiments,
   };
 }
@@ -86,6 +98,7 @@ function readExperiment(value: unknown, where: string): Experiment {
     "about",
     "why",
     "steps",
+    "seeds",
     "train",
     "models",
     "rates",
@@ -107,6 +120,7 @@ function readExperiment(value: unknown, where: string): Experiment {
     about: text(given.about ?? "", `${where}: about`),
     why: text(given.why ?? "", `${where}: why`),
     steps: whole(given.steps, `${where}: steps`, 1e9),
+    ...(given.seeds === undefined ? {} : { seeds: whole(given.seeds, `${where}: seeds`, MOST_SEEDS) }),
     train: text(given.train ?? "", `${where}: train`),
     models,
     rates: rates as number[],
@@ -165,21 +179,27 @@ export interface Selection {
   readonly only?: readonly string[];
   /** Names of models. Default: all. */
   readonly models?: readonly string[];
-  /** Seeds. Default: as the plan says. */
+  /** Seeds of every experiment. Default: as the plan says. */
   readonly seeds?: number;
 }
 
 /** A part of a plan. @throws {UsageError} if something is named that it does not have. */
-export function selectPlan(plan: StudyPlan, { only, models, seeds = plan.seeds }: Selection): StudyPlan {
+export function selectPlan(plan: StudyPlan, { only, models, seeds }: Selection): StudyPlan {
   const known = plan.experiments.map(({ name }) => name);
   checkKnown("--only", only, known);
   checkKnown("--models", models, [...new Set(plan.experiments.flatMap((each) => Object.keys(each.models)))]);
   const experiments = plan.experiments.filter(({ name }) => only?.includes(name) ?? true).map((each) => ({
     ...each,
+    ...(seeds === undefined || each.seeds === undefined ? {} : { seeds }),
     models: Object.fromEntries(Object.entries(each.models).filter(([name]) => models?.includes(name) ?? true)),
   })).filter((each) => Object.keys(each.models).length > 0);
   if (experiments.length === 0) throw new UsageError("--only and --models leave nothing of the plan");
-  return { ...plan, seeds, experiments };
+  return { ...plan, seeds: seeds ?? plan.seeds, experiments };
+}
+
+/** Seeds of each model of an experiment. */
+export function seedsOf({ seeds }: StudyPlan, experiment: Experiment): number {
+  return experiment.seeds ?? seeds;
 }
 
 function checkKnown(flag: string, names: readonly string[] | undefined, known: readonly string[]): void {

@@ -33,6 +33,7 @@ const PATIENCE = { tries: 60, waitMs: 1000 };
 export async function runCell(cell: Cell, commands: CellCommands, place: CellPlace): Promise<CellResult> {
   const run = `${place.folder}/cells/${cellName(cell).replaceAll("/", "_")}`, began = performance.now();
   const trained = await train(run, commands.train, place);
+  requireEnded(cell, trained, place.signal);
   const trainSeconds = (performance.now() - began) / 1000;
   const start = trained.events.find(({ event }) => event === "start") ?? {};
   const done = trained.events.findLast(({ event }) => event === "done") ?? {};
@@ -53,7 +54,7 @@ export async function runCell(cell: Cell, commands: CellCommands, place: CellPla
   for (const [name, flags] of Object.entries(commands.evaluate)) {
     const args = ["evaluate", "--checkpoint", run, "--which", "last", "--json", ...place.device, ...flags];
     const finished = await place.run(args, place.signal);
-    place.signal.throwIfAborted();
+    requireEnded(cell, finished, place.signal);
     if (finished.code !== 0) {
       requirePossible(cell, "evaluate", finished);
       error ??= finished.error;
@@ -85,6 +86,12 @@ async function train(
     if (finished.code === 0 || !/another process/.test(finished.error) || tries === PATIENCE.tries) return finished;
     await new Promise((resolve) => setTimeout(resolve, PATIENCE.waitMs));
   }
+}
+
+/** A run that was stopped has no result: it goes on another time. */
+function requireEnded(cell: Cell, { isStopped = false }: Finished, signal: AbortSignal): void {
+  signal.throwIfAborted();
+  if (isStopped) throw new CommandError(`${cellName(cell)} was stopped: the same command goes on`);
 }
 
 // What commands exit with where they are used as they cannot be.

@@ -1,7 +1,7 @@
 /** Runs the cells of a study, several at once, each as soon as it is known. */
 import { type Cell, cellName, remainingCells } from "./cells.ts";
 import { costOf, type Costs, costsOf } from "./estimate.ts";
-import type { StudyPlan } from "./plan.ts";
+import { seedsOf, type StudyPlan } from "./plan.ts";
 import type { CellResult } from "./results.ts";
 
 /** What a study is run with. */
@@ -103,10 +103,13 @@ function remainingSeconds(
     return true;
   };
   for (const cell of ready) if (!add(cell, cell.steps, 1)) return undefined;
-  for (const { name: experiment, steps, models } of plan.experiments) {
-    for (const model of Object.keys(models)) {
-      const isOpen = ready.some((cell) => cell.experiment === experiment && cell.model === model && cell.seed === 0);
-      if (isOpen && !add({ experiment, model }, steps, plan.seeds - 1)) return undefined;
+  for (const experiment of plan.experiments) {
+    for (const model of Object.keys(experiment.models)) {
+      const isOpen = ready.some((cell) =>
+        cell.experiment === experiment.name && cell.model === model && cell.seed === 0
+      );
+      const later = seedsOf(plan, experiment) - 1;
+      if (isOpen && !add({ experiment: experiment.name, model }, experiment.steps, later)) return undefined;
     }
   }
   return seconds / jobs;

@@ -1,6 +1,7 @@
 /** What a study found: figures of each model over seeds, as tables for people. */
 import { type Cell, chosenRate, countedCells, isOutcomeOf } from "./cells.ts";
 import type { Experiment, StudyPlan } from "./plan.ts";
+import { seriesOf } from "./report/axes.ts";
 import type { CellResult } from "./results.ts";
 
 /** A figure of a model over its seeds. */
@@ -87,12 +88,17 @@ function summarizeModel(
 
 function figureOf(values: readonly number[], chance: number | undefined): Figure {
   return {
-    mean: values.reduce((sum, value) => sum + value, 0) / values.length,
+    mean: meanOf(values),
     min: Math.min(...values),
     max: Math.max(...values),
     count: values.length,
     ...(chance === undefined ? {} : { chance }),
   };
+}
+
+/** The mean of numbers. */
+export function meanOf(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 /** The commands of a run as they are typed. */
@@ -107,9 +113,12 @@ export function commandLines({ commands }: Pick<CellResult, "commands">): readon
 
 /** Figures as text: `0.431 (0.410 to 0.452, 3 seeds)`. */
 export function shownFigure({ mean, min, max, count }: Figure): string {
-  const digits = (value: number): string =>
-    Number.isFinite(value) ? String(Number(value.toPrecision(4))) : String(value);
-  return count === 1 ? digits(mean) : `${digits(mean)} (${digits(min)} to ${digits(max)})`;
+  return count === 1 ? shownNumber(mean) : `${shownNumber(mean)} (${shownNumber(min)} to ${shownNumber(max)})`;
+}
+
+/** A number in four digits. */
+export function shownNumber(value: number): string {
+  return Number.isFinite(value) ? String(Number(value.toPrecision(4))) : String(value);
 }
 
 /** The figures that a table of an experiment has: those that the plan names, else those that guessing is known for. */
@@ -120,10 +129,17 @@ export function shownFigures({ experiment, models, figures }: ExperimentSummary)
   return known.length > 0 ? known : figures.filter((name) => name === `validation ${experiment.choose.figure}`);
 }
 
+/** The same without those that maps show, which as columns would be too many. */
+export function tabledFigures(summary: ExperimentSummary): readonly string[] {
+  const shown = shownFigures(summary), maps = seriesOf(shown).filter(({ axes }) => axes.length > 1);
+  const inMaps = new Set(maps.flatMap(({ points }) => points.map(({ name }) => name)));
+  return shown.filter((name) => !inMaps.has(name));
+}
+
 /** Experiments as tables in Markdown, which read well as plain text too. */
 export function summaryTables(summaries: readonly ExperimentSummary[]): string {
-  return summaries.map(({ experiment, models, figures }) => {
-    const shown = shownFigures({ experiment, models, figures });
+  return summaries.map((summary) => {
+    const { experiment, models } = summary, shown = tabledFigures(summary);
     const head = ["model", "parameters", "rate", "seeds", ...shown];
     const rows = models.map(({ model, parameters, rate, figures }) => [
       model,

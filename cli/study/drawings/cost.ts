@@ -25,6 +25,7 @@ export async function costDrawing(lengths: readonly number[] = LENGTHS): Promise
     lineChart({ title: "decoding state, KiB", axis, values: state }),
   ]);
   return {
+    number: 1,
     title: "What attention costs",
     text:
       "Full attention compares every token with all before it: arithmetic per token and the cache of keys and values " +

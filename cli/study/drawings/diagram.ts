@@ -82,6 +82,7 @@ const TEXTS: Readonly<Partial<Record<ModelKind, string>>> = {
 export async function modelDrawing(kind: "mac" | "mag"): Promise<Drawing> {
   const name = kind.toUpperCase();
   return {
+    number: kind === "mac" ? 4 : 5,
     title: `${name}, as it is compiled`,
     text: `${TEXTS[kind]} Made of the graph of a block: a box for each parameter, for products of data and for loops.`,
     svg: await diagram(stationsOf(kind), `The parts of ${name} and how data flows between them`),

@@ -43,6 +43,7 @@ export async function linearMemoryDrawing(tokens: readonly number[] = [3, 5, 3, 
     }
     decoder.dispose();
     return {
+      number: 2,
       title: "How a linear Transformer writes",
       text:
         "Each token adds the outer product of its key and its value to a matrix, whatever is there already: the same " +

@@ -38,6 +38,7 @@ export async function surpriseDrawing(place: CellPlace, steps = 300): Promise<Dr
     }
     inspector.dispose();
     return {
+      number: 3,
       title: "What surprises a memory",
       text:
         "A memory writes what its own inner loss did not expect. Above, how surprised the memories of a small model " +

@@ -100,11 +100,14 @@ export interface PlacedValue extends ModelValue {
 
 /** Lines over an axis, with the range over seeds. */
 export function lineChart(
-  { title, axis, values, chance }: {
+  { title, axis, values, chance, isShare = false, size = "large" }: {
     readonly title: string;
     readonly axis: string;
     readonly values: readonly PlacedValue[];
     readonly chance?: number;
+    /** Whether values are shares, whose axis then goes from 0 to 1. */
+    readonly isShare?: boolean;
+    readonly size?: "large" | "small";
   },
 ): Promise<string> {
   const places = [...new Set(values.map(({ at }) => at))].sort((a, b) => a - b);
@@ -116,11 +119,10 @@ export function lineChart(
     scale: isLog ? { type: "log" as const, base: 2 } : { zero: false },
     axis: { values: places, labelOverlap: true, labelExpr: IN_WORDS },
   };
-  const y = { type: "quantitative" as const, title };
+  const y = { type: "quantitative" as const, title, ...(isShare ? { scale: { domain: [0, 1] } } : {}) };
   const color = { field: "model", type: "nominal" as const, title: null, sort: null, legend: { symbolOpacity: 1 } };
   return chart({
-    width: 460,
-    height: 260,
+    ...(size === "large" ? { width: 460, height: 260 } : { width: 220, height: 160 }),
     data: { values: [...values] },
     layer: [
       ...(chance === undefined ? [] : [{

@@ -2,13 +2,23 @@
 import { factsTable, htmlPage } from "../../html_page.ts";
 import { escapeHtml } from "../../line_plot.ts";
 import type { StudyPlan } from "../plan.ts";
-import { type ExperimentSummary, type Figure, type ModelSummary, shownFigure, shownFigures } from "../summary.ts";
-import { type FigureSeries, placeOf, seriesOf } from "./axes.ts";
+import {
+  type ExperimentSummary,
+  type Figure,
+  type ModelSummary,
+  shownFigure,
+  shownFigures,
+  tabledFigures,
+} from "../summary.ts";
+import { type FigureSeries, seriesOf } from "./axes.ts";
 import { dotPlot, heatMap, lineChart } from "./charts.ts";
-import { disagreements, PUBLISHED, type Published } from "./paper.ts";
+import { type Comparison, comparisonsOf, comparisonText, publishedCell } from "./comparison.ts";
+import { isInFigure, resultFigures } from "./result_figures.ts";
 
 /** A drawing with its text, as HTML. */
 export interface Drawing {
+  /** The number of the figure in the paper that it redraws. */
+  readonly number: number;
   /** What it shows, as a heading. */
   readonly title: string;
   /** What to see in it. */
@@ -33,16 +43,17 @@ const STYLE = `
 body { margin: 2rem auto; max-width: 64rem; padding: 0 1rem; background: var(--page); color: var(--text); font: 1rem/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; margin-top: 2.5rem; } h3 { font-size: 1rem; margin-top: 1.5rem; }
 nav ul { display: flex; flex-wrap: wrap; gap: 0.2rem 1.2rem; padding: 0; list-style: none; } a { color: inherit; }
-figure { margin: 1rem 0; } figure svg { max-width: 100%; height: auto; } figcaption { color: var(--soft); }
+figure { margin: 1rem 0; overflow-x: auto; } figure svg { max-width: 100%; min-width: 24rem; height: auto; } .charts { display: flex; flex-wrap: wrap; gap: 1rem; } .charts svg { min-width: 0; } figcaption { color: var(--soft); }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; } caption { text-align: left; color: var(--soft); padding-bottom: 0.3rem; }
 th, td { text-align: right; padding: 0.2rem 1rem 0.2rem 0; border-bottom: 1px solid var(--rule); font-variant-numeric: tabular-nums; vertical-align: top; }
 th:first-child, td.text, .facts td { text-align: left; } th { font-weight: 600; } tbody th { font-weight: normal; }
-.range { color: var(--soft); font-size: 0.85em; white-space: nowrap; } .mark { color: var(--mark); }
+.range { color: var(--soft); font-size: 0.85em; white-space: nowrap; } .mark { color: var(--mark); text-decoration: none; cursor: help; }
 code { font-size: 0.85em; overflow-wrap: anywhere; } details { margin: 0.5rem 0; } details li { margin: 0.3rem 0; }
 `;
 
 /** The page. */
 export async function renderStudy({ plan, summaries, drawings, facts }: StudyPage): Promise<string> {
+  const figures = [...drawings, ...await resultFigures(summaries)];
   const sections = await Promise.all(summaries.map((summary) => experimentSection(summary)));
   return htmlPage({
     title: `Mneme: the study ${plan.name}`,
@@ -52,9 +63,9 @@ export async function renderStudy({ plan, summaries, drawings, facts }: StudyPag
     "<p>Every figure is the mean over seeds, with the smallest and the greatest in brackets; models of a table have the",
     "same data, the same steps and the same number of parameters, and of several learning rates each has the one that",
     "was best on validation. The models are small: what holds here may not hold at the sizes of the paper.</p>",
-    `<nav aria-label="Contents"><ul>${contents(summaries, drawings)}</ul></nav>`,
+    `<nav aria-label="Contents"><ul>${contents(summaries, figures)}</ul></nav>`,
     ...factsTable("The run", facts),
-    ...drawings.map(drawingSection),
+    ...figures.map(drawingSection),
     ...sections,
   ]);
 }
@@ -62,13 +73,13 @@ export async function renderStudy({ plan, summaries, drawings, facts }: StudyPag
 function contents(summaries: readonly ExperimentSummary[], drawings: readonly Drawing[]): string {
   const item = (id: string, title: string): string => `<li><a href="#${id}">${escapeHtml(title)}</a></li>`;
   return [
-    ...drawings.map(({ title }, i) => item(`figure-${i + 1}`, title)),
+    ...drawings.map(({ number, title }) => item(`figure-${number}`, title)),
     ...summaries.map(({ experiment }) => item(experiment.name, experiment.title)),
   ].join("");
 }
 
-function drawingSection({ title, text, svg }: Drawing, i: number): string {
-  return `<section id="figure-${i + 1}"><h2>${i + 1}. ${escapeHtml(title)}</h2><figure>${svg}<figcaption>${
+function drawingSection({ number, title, text, svg }: Drawing): string {
+  return `<section id="figure-${number}"><h2>Figure ${number}. ${escapeHtml(title)}</h2><figure>${svg}<figcaption>${
     escapeHtml(text)
   }</figcaption></figure></section>`;
 }
@@ -77,12 +88,8 @@ async function experimentSection(summary: ExperimentSummary): Promise<string> {
   const { experiment, models } = summary, shown = shownFigures(summary), series = seriesOf(shown);
   const inSeries = new Set(series.flatMap(({ points }) => points.map(({ name }) => name)));
   const single = shown.filter((name) => !inSeries.has(name));
-  // Maps have their values written in; as columns they would be too many.
-  const inMaps = new Set(
-    series.filter(({ axes }) => axes.length > 1).flatMap(({ points }) => points.map(({ name }) => name)),
-  );
-  const published = PUBLISHED.filter((each) => each.experiment === experiment.name);
-  const charts = await Promise.all([
+  const compared = comparisonsOf(summary);
+  const charts = isInFigure(experiment.name) ? [] : await Promise.all([
     ...single.slice(0, 3).map((name) => dotOf(name, models)),
     ...series.map((each) => seriesChart(each, models)),
   ]);
@@ -90,8 +97,8 @@ async function experimentSection(summary: ExperimentSummary): Promise<string> {
     `<section id="${experiment.name}"><h2>${escapeHtml(experiment.title)}</h2>`,
     ...(experiment.about === "" ? [] : [`<p>${escapeHtml(experiment.about)}</p>`]),
     ...charts.map((svg) => `<figure>${svg}</figure>`),
-    figureTable(summary, { shown: shown.filter((name) => !inMaps.has(name)), published }),
-    ...published.flatMap((each) => ordersText(each, summary)),
+    figureTable(summary, { shown: tabledFigures(summary), compared }),
+    ...compared.flatMap((each, i) => comparisonText(each, i === 0 ? experiment.why : "")),
     commandList(models),
     "</section>",
   ].join("\n");
@@ -117,20 +124,22 @@ function seriesChart({ figure, axes, points }: FigureSeries, models: readonly Mo
     axis: first,
     values,
     chance: found.find(({ chance }) => chance !== undefined)?.chance,
+    isShare: /^(accuracy|exactMatch)\b/.test(figure),
   });
 }
 
 /** What models came to, and what is published of them. */
 function figureTable(
   { experiment, models }: ExperimentSummary,
-  { shown, published }: { readonly shown: readonly string[]; readonly published: readonly Published[] },
+  { shown, compared }: { readonly shown: readonly string[]; readonly compared: readonly Comparison[] },
 ): string {
   const cell = (figure: Figure | undefined): string => {
     if (figure === undefined) return "<td></td>";
     const [mean, range] = shownFigure(figure).split(/ (?=\()/);
     return `<td>${mean}${range ? ` <span class="range">${range}</span>` : ""}</td>`;
   };
-  const head = ["Model", "Parameters", "Learning rate", "Seeds", ...shown, ...published.map(() => "paper says")];
+  const says = compared.map(({ published }) => `Paper says: ${published.what}`);
+  const head = ["Model", "Parameters", "Learning rate", "Seeds", ...shown, ...says];
   const rows = models.map((model) => {
     const seeds = Math.max(0, ...Object.values(model.figures).map(({ count }) => count));
     return [
@@ -138,7 +147,7 @@ function figureTable(
       `<td>${model.parameters?.toLocaleString("en") ?? ""}</td>`,
       `<td>${model.rate === undefined ? "failed" : model.rate ?? "as given"}</td><td>${seeds}</td>`,
       ...shown.map((name) => cell(model.figures[name])),
-      ...published.map(({ values }) => `<td>${values[model.model] ?? ""}</td>`),
+      ...compared.map((each) => publishedCell(each, model.model)),
       "</tr>",
     ].join("");
   });
@@ -147,35 +156,6 @@ function figureTable(
     `<thead><tr>${head.map((name) => `<th scope="col">${escapeHtml(name)}</th>`).join("")}</tr></thead>`,
     `<tbody>${rows.join("\n")}</tbody></table></div>`,
   ].join("\n");
-}
-
-/** Where the order of models is another than published, in sentences. */
-function ordersText(published: Published, { models, figures, experiment }: ExperimentSummary): string[] {
-  const name = figures.find((figure) => placeOf(figure).figure.startsWith(published.figure));
-  if (name === undefined) return [];
-  const found = Object.fromEntries(
-    models.flatMap(({ model, figures }) => figures[name] ? [[model, figures[name]] as const] : []),
-  );
-  const compared = Object.keys(published.values).filter((model) => Object.hasOwn(found, model)),
-    pairs = disagreements(published, found);
-  if (compared.length < 2) return [];
-  const of = (model: string): string => `${model} ${shownFigure(found[model])}`;
-  const sentence = ({ here, there, clear }: typeof pairs[number]): string =>
-    `<li><span class="mark">&#8645;</span> ${
-      escapeHtml(
-        `${of(here)} is ahead of ${of(there)}; the paper has ${published.values[there]} for ${there} and ${
-          published.values[here]
-        } for ${here}`,
-      )
-    }${clear ? "" : " (the ranges over seeds overlap)"}</li>`;
-  const count = compared.length * (compared.length - 1) / 2;
-  return [
-    `<h3>Against the paper</h3><p>${escapeHtml(published.source)}. Of ${count} pairs of models ${
-      count - pairs.length
-    } have the order of the paper, ${pairs.length} another one${pairs.length > 0 ? ":" : "."}</p>`,
-    ...(pairs.length > 0 ? [`<ul>${pairs.map(sentence).join("\n")}</ul>`] : []),
-    ...(experiment.why === "" || pairs.length === 0 ? [] : [`<p>${escapeHtml(experiment.why)}</p>`]),
-  ];
 }
 
 function commandList(models: readonly ModelSummary[]): string {

@@ -2,7 +2,8 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { UsageError } from "../../../cli/errors.ts";
 import { cellName, chosenRate, commandsOf, countedCells, remainingCells } from "../../../cli/study/cells.ts";
-import { readPlan, scalePlan, selectPlan, splitFlags } from "../../../cli/study/plan.ts";
+import { totalOf } from "../../../cli/study/estimate.ts";
+import { readPlan, scalePlan, seedsOf, selectPlan, splitFlags } from "../../../cli/study/plan.ts";
 import { PLANS } from "../../../cli/study/plans.ts";
 import type { CellResult } from "../../../cli/study/results.ts";
 import { PLAN, resultOf } from "./study_cases.ts";
@@ -71,6 +72,19 @@ Deno.test("study: learning rates are tried with one seed, the other seeds have t
   assertEquals(chosenRate(PLAN, { experiment: PLAN.experiments[0], model: "n" }, results), undefined);
   run({ "a/m/0.2/1": 3, "b/m/1": NaN, "b/m/2": 4 });
   assertEquals(countedCells(PLAN, results).map(cellName), ["a/m/0.2/0", "a/m/0.2/1", "b/m/0", "b/m/1", "b/m/2"]);
+});
+
+Deno.test("study: an experiment may have fewer seeds than its plan; what is chosen counts for all", () => {
+  const [first, second] = PLAN.experiments, plan = { ...PLAN, experiments: [{ ...first, seeds: 1 }, second] };
+  assertEquals(remainingCells(plan, []).later, 2, "those of the second experiment");
+  assertEquals(totalOf(plan, {}).cells, 2 * 2 + 3);
+  assertEquals(selectPlan(plan, { seeds: 2 }).experiments.map((each) => seedsOf({ ...plan, seeds: 2 }, each)), [2, 2]);
+  assertEquals(selectPlan(plan, {}).experiments.map((each) => seedsOf(plan, each)), [1, 3]);
+  assertThrows(
+    () => readPlan({ experiments: [{ name: "a", steps: 1, models: { m: "" }, seeds: 0 }] }, "p.json"),
+    UsageError,
+    "p.json: experiments[0]: seeds must be a whole number from 1 to 100",
+  );
 });
 
 Deno.test("study: results count for the commands that made them", () => {

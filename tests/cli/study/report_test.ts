@@ -44,7 +44,7 @@ Deno.test("study report: orders of models that differ from the published ones ar
 });
 
 Deno.test("study report: one page with charts, tables, commands and what differs from the paper; it loads nothing", async () => {
-  const drawing = { title: "A drawing", text: "what it shows", svg: "<svg></svg>" };
+  const drawing = { number: 1, title: "A drawing", text: "what it shows", svg: "<svg></svg>" };
   const facts = [["Machine", "two <cores>"]] as const;
   const page = await renderStudy({
     plan: PLAN,
@@ -56,19 +56,21 @@ Deno.test("study report: one page with charts, tables, commands and what differs
   assertMatch(page, /default-src 'none'/);
   assertMatch(page, /<h2>Language &lt;modelling&gt;<\/h2>/);
   assertMatch(page, /two &lt;cores&gt;/);
-  assertMatch(page, /<h2>1\. A drawing<\/h2>/);
-  // A dot plot, a line chart over lengths, and heat maps over length and depth.
+  assertMatch(page, /<h2>Figure 1\. A drawing<\/h2>/);
+  // A dot plot in figure 6, a line chart over lengths, and heat maps over length and depth.
   assertEquals(page.match(/<svg role="img"/g)?.length, 3);
+  assertMatch(page, /<h2>Figure 6\. Language modelling and multiple choice against baselines<\/h2>/);
   assertMatch(page, /aria-label="accuracy over length, 2 models"/);
   assertMatch(page, /aria-label="found over length and depth, a map for each model"/);
   assertMatch(
     page,
-    /<th scope="row">lmm<\/th><td>200,000<\/td><td>as given<\/td><td>3<\/td><td>2\.71 <span class="range">\(2\.7 to 2\.72\)<\/span><\/td><td>26\.2<\/td>/,
+    /<th scope="row">lmm<\/th><td>200,000<\/td><td>as given<\/td><td>3<\/td><td>2\.71 <span class="range">\(2\.7 to 2\.72\)<\/span><\/td><td>25\.03<\/td>/,
   );
-  assertMatch(page, /Of 3 pairs of models 1 have the order of the paper, 2 another one:/);
+  assertMatch(page, /<td>30\.63 <abbr class="mark" title="another order here than with 1 of these models">/);
+  assertMatch(page, /Of 3 pairs of models 2 have the order of the paper, 1 another one:/);
   assertMatch(
     page,
-    /lmm 2\.71 \(2\.7 to 2\.72\) is ahead of mac 2\.81 \(2\.8 to 2\.82\); the paper has 25\.4 for mac and 26\.2 for lmm/,
+    /transformer 2\.76 is ahead of mac 2\.81; in the paper mac 25\.61 comes before transformer 30\.63\.</,
   );
   assertMatch(page, /Because it is small\./);
   assertMatch(page, /<code>deno task train --steps 5 --seed 0<\/code><br><code>deno task evaluate<\/code>/);

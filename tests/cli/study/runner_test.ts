@@ -150,6 +150,9 @@ Deno.test("study: a cell is trained and evaluated by commands, and goes on with 
     const failing = place(() => ({ code: 1, events: [], error: "a loss that is no number" }));
     const failed = await runCell(cell, commandsOf(PLAN, cell), failing);
     assertEquals([failed.error, failed.scores, calls.at(-1)!.at(-1)], ["a loss that is no number", [], "--resume"]);
+    const stopped = place(() => ({ code: 143, events: [], error: "", isStopped: true }));
+    const stop = await assertRejects(() => runCell(cell, commandsOf(PLAN, cell), stopped), CommandError);
+    assertEquals(stop.message, "b/m/1 was stopped: the same command goes on");
     const misused = place(() => ({ code: 2, events: [], error: "unknown flag --x" }));
     const misuse = await assertRejects(() => runCell(cell, commandsOf(PLAN, cell), misused), CommandError);
     assertEquals(misuse.message, "cannot run b/m/1 of the plan: train: unknown flag --x");
