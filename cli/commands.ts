@@ -1,5 +1,6 @@
 /** The commands of the program, one line each. */
 import { anomaliesCommand } from "./anomalies.ts";
+import { classifyCommand } from "./classify.ts";
 import { evaluateCommand } from "./evaluate.ts";
 import { exportCommand } from "./export.ts";
 import { fetchCommand } from "./fetch.ts";
@@ -22,6 +23,7 @@ export const COMMANDS: Commands = {
   fetch: fetchCommand,
   forecast: forecastCommand,
   anomalies: anomaliesCommand,
+  classify: classifyCommand,
   inspect: inspectCommand,
   info: infoCommand,
   plan: planCommand,

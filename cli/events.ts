@@ -26,6 +26,8 @@ export interface SourceFacts {
   readonly taskOptions?: Readonly<Record<string, number | boolean | string>>;
   /** What guessing gives, by name of a figure of the task. */
   readonly chance?: Readonly<Record<string, number>>;
+  /** Figures of validations that are of counting, not of the model. */
+  readonly baselines?: readonly string[];
 }
 
 /** The run starts or resumes. */

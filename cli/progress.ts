@@ -133,14 +133,15 @@ function textLine(
   } bytes`;
 }
 
-/** A validation of a task: the loss, and the figures of which it is known what guessing gives. */
+/** A validation of a task: the loss, the figures of which it is known what guessing gives, and those of counting. */
 function taskLine(event: ValidationEvent, start: StartEvent | undefined): string {
-  const { chance = {} } = start ?? {}, names = Object.keys(chance).filter((name) => name !== "loss");
-  const shown = (name: string): string => Number(event[name]).toPrecision(3);
+  const { chance = {}, baselines = [] } = start ?? {}, names = Object.keys(chance).filter((name) => name !== "loss");
+  const shown = (name: string): string => Number(event[name]).toPrecision(name in chance && chance[name] > 1 ? 4 : 3);
   const beside = (name: string): string => name in chance ? ` (chance ${Number(chance[name].toPrecision(3))})` : "";
   return [
     `held-out samples: loss ${event.loss.toFixed(4)}${beside("loss")}`,
     ...names.map((name) => `${name} ${shown(name)}${beside(name)}`),
+    ...baselines.map((name) => `${name} ${Number(event[name]).toPrecision(4)}`),
   ]
     .join(", ");
 }

@@ -1,6 +1,15 @@
 /** Reads the files that the options of a task name. */
-import { type TaskFacts, type TaskFile, type TaskFiles, taskFiles } from "../titans/mod.ts";
-import { CommandError } from "./errors.ts";
+import {
+  ConfigError,
+  type FileReading,
+  type TaskFacts,
+  type TaskFile,
+  type TaskFiles,
+  taskFiles,
+} from "../titans/mod.ts";
+import type { OptionsOf, OptionTable } from "../titans/options/option_table.ts";
+import { gunzip, readPieces, withHead } from "./data/read_file.ts";
+import { CommandError, UsageError } from "./errors.ts";
 import { reasonOf } from "./files.ts";
 import type { ChosenTask } from "./task_flags.ts";
 import { speeches } from "./sotu.ts";
@@ -20,7 +29,8 @@ export async function readTaskFiles(task: TaskFacts, { name, options }: ChosenTa
   for (const option of task.reads ?? []) {
     const path = String(options[option]);
     if (path !== "" && !Object.hasOwn(byPath, path)) {
-      byPath[path] = await (builtInFiles(path) ?? filesAt(path, `${option} of the task ${name}`));
+      const reading = task.reading && ((name: string) => task.reading!(name, options as OptionsOf<OptionTable>));
+      byPath[path] = await (builtInFiles(path) ?? filesAt(path, `${option} of the task ${name}`, reading));
     }
   }
   return taskFiles(byPath);
@@ -45,11 +55,15 @@ export async function readTaskFile(path: string, what: string): Promise<TaskFile
   throw new CommandError(`cannot use ${path} as ${what}: it is a folder of ${files.length} files, give one of them`);
 }
 
-async function filesAt(path: string, what: string): Promise<readonly TaskFile[]> {
+async function filesAt(
+  path: string,
+  what: string,
+  reading?: (name: string) => FileReading,
+): Promise<readonly TaskFile[]> {
   const place = userPath(path), files: TaskFile[] = [];
   let total = 0;
   const read = async (path: string, name: string): Promise<void> => {
-    const bytes = await unpacked(await Deno.readFile(path), path);
+    const bytes = reading ? await readThrough(path, reading(name)) : await unpacked(await Deno.readFile(path), path);
     total += bytes.length;
     if (total > MAX_BYTES) {
       throw new CommandError(`cannot use ${place} as ${what}: it holds more than 2 GiB; give a part of it`);
@@ -68,11 +82,23 @@ async function filesAt(path: string, what: string): Promise<readonly TaskFile[]>
     if ((await Deno.stat(place)).isDirectory) await walk(place, "");
     else await read(place, place.split(/[/\\]/).at(-1)!);
   } catch (error) {
-    if (!(error instanceof Error) || error instanceof CommandError) throw error;
+    const isSaid = error instanceof CommandError || error instanceof UsageError || error instanceof ConfigError;
+    if (!(error instanceof Error) || isSaid) throw error;
     throw new CommandError(`cannot read ${place} as ${what}: ${reasonOf(error)}`, { cause: error });
   }
   if (files.length === 0) throw new CommandError(`cannot use ${place} as ${what}: the folder has no files`);
   return files;
+}
+
+/** The bytes of a file, piece by piece and unpacked if it begins as gzip does; also of several members, as bgzip writes. */
+export async function piecesOf(path: string): Promise<AsyncGenerator<Uint8Array>> {
+  const { head, whole } = await withHead(readPieces(path, "--data"));
+  return head[0] === 0x1f && head[1] === 0x8b ? gunzip(whole, path, "--data") : whole;
+}
+
+async function readThrough(path: string, reading: FileReading): Promise<Uint8Array<ArrayBuffer>> {
+  for await (const piece of await piecesOf(path)) reading.add(piece);
+  return reading.end();
 }
 
 /** What a file holds, unpacked if it begins as gzip does. */

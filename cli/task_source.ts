@@ -37,7 +37,12 @@ export async function taskSource(chosen: ChosenTask): Promise<RunSource> {
     identity: { name: chosen.name, bytes: 0, sha256: await hashSamples(task) },
     requires: task.requires,
     objective: task,
-    facts: { data: chosen.name, taskOptions: chosen.options, ...(task.chance ? { chance: task.chance } : {}) },
+    facts: {
+      data: chosen.name,
+      taskOptions: chosen.options,
+      ...(task.chance ? { chance: task.chance } : {}),
+      ...(task.baselines ? { baselines: task.baselines.names } : {}),
+    },
     description: `task ${shownTask(chosen)}, samples of ${task.length} tokens`,
     length: task.length,
     unit: "token",
@@ -47,11 +52,9 @@ export async function taskSource(chosen: ChosenTask): Promise<RunSource> {
     held: ({ batch, seed }, tokens) => {
       const validation = task.batches("validation", batch, seed);
       const count = Math.max(1, Math.round(tokens / (task.length * batch)));
-      return {
-        batches: Array.from({ length: count }, (_, step) => validation.batch(step)),
-        baselines: {},
-        figures: (metrics) => metrics,
-      };
+      const batches = Array.from({ length: count }, (_, step) => validation.batch(step));
+      const baselines = task.baselines?.measure(batches) ?? {};
+      return { batches, baselines, figures: (metrics) => ({ ...metrics, ...baselines }) };
     },
     stepFigures: () => ({}),
     [Symbol.dispose]: () => {},

@@ -103,6 +103,7 @@ export const trainCommand: Command = {
     ["deno task train --stream 65536", "documents in order; the memory is carried along for up to 64 KiB"],
     ["deno task train --data books/ --steps 0", "show what would be read, without training"],
     ["deno task train --resume --steps 600", "continue the newest run up to step 600"],
+    ["deno task train --task dna --data genome.fa.gz", "the next nucleotide, from FASTA or FASTQ"],
     ["deno task train --task recall --task-option pairs=4 --theta-max 1", "a task whose data is made, instead of text"],
     ["deno task train --json | tee log.jsonl", "for scripts: events start, step, validation, sample, done"],
   ],
@@ -198,11 +199,19 @@ function taskNamed({ task }: TrainFlags): Task | undefined {
 }
 
 /** Refuses flags that change nothing with what is learned. @throws {UsageError} naming the first. */
-function checkSourceFlags(given: ReadonlySet<string>, task: string | undefined): void {
-  const idle = (task === undefined ? ["taskOption"] : [...TEXT_ONLY, "seqLen"]).find((key) => given.has(key));
+function checkSourceFlags(given: ReadonlySet<string>, task: Task | undefined): void {
+  const ofText = TEXT_ONLY.filter((key) => !(task?.reads ?? []).includes(key));
+  const idle = (task === undefined ? ["taskOption"] : [...ofText, "seqLen"]).find((key) => given.has(key));
   if (idle === undefined) return;
   const remedy = idle === "seqLen" ? "the task's options say how long a sequence is" : "leave it out";
-  throw new UsageError(`${flagName(idle)} changes nothing with --task ${task ?? TEXT_TASK}: ${remedy}`);
+  throw new UsageError(`${flagName(idle)} changes nothing with --task ${task?.name ?? TEXT_TASK}: ${remedy}`);
+}
+
+/** The options of a task that are given, `--data` among them where it reads data. @throws {UsageError} if that is several. */
+function taskOptionsOf({ name, reads = [] }: Task, { data, taskOption }: TrainFlags): readonly string[] {
+  if (data.length === 0 || !reads.includes("data")) return taskOption;
+  if (data.length === 1) return [`data=${data[0]}`, ...taskOption];
+  throw new UsageError(`--data is given ${data.length} times, --task ${name} takes one: give a folder of the files`);
 }
 
 /**
@@ -210,8 +219,8 @@ function checkSourceFlags(given: ReadonlySet<string>, task: string | undefined):
  * continued.
  */
 async function newRun(flags: TrainFlags, given: ReadonlySet<string>, watch: Watch): Promise<Opened> {
-  const named = taskNamed(flags), task = named && chosenTask(named, flags.taskOption);
-  checkSourceFlags(given, task?.name);
+  const named = taskNamed(flags), task = named && chosenTask(named, taskOptionsOf(named, flags));
+  checkSourceFlags(given, named);
   const mixers = describeMixers({ blocks: 1, ...modelOptions(flags), model: flags.model }).replaceAll(",", "-");
   const name = `${task ? `${task.name}-` : ""}${mixers}-${flags.preset}`;
   const lock = await (flags.out === undefined ? takeFreshFolder(RUNS, name) : takeNewFolder(flags.out)),
@@ -245,8 +254,9 @@ async function resumedRun(flags: TrainFlags, given: ReadonlySet<string>, watch: 
       );
     }
     const config = resumedRunConfig(stored, flags, { given, path }), { task } = config;
-    checkSourceFlags(given, task?.name);
-    if (task) checkTaskOptions(task, flags.taskOption, path);
+    const named = task && taskOf(task.name);
+    checkSourceFlags(given, named);
+    if (named) checkTaskOptions(task, taskOptionsOf(named, flags), path);
     const source = task ? await taskSource(task) : textSource(
       await openCorpus(recipeOf(config, flags.data), {
         ...config,

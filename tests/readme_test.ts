@@ -51,8 +51,18 @@ const TEXTS: Readonly<Record<string, string>> = {
       return `${stamp},${(10 + 5 * Math.sin(hour / 4)).toFixed(3)}\n`;
     }).join("")
   }`,
+  "genome.fa": `>made for tests\n${someDna(600)}\n`,
+  "promoters/yes.fa": Array.from({ length: 30 }, (_, i) => `>${i}\n${someDna(24, i)}\n`).join(""),
+  "promoters/no.fa": Array.from({ length: 30 }, (_, i) => `>${i}\n${someDna(24, 100 + i)}\n`).join(""),
   "server.log": "connected to host 1\nread 20 rows\n".repeat(120),
 };
+
+/** Letters that look random. */
+function someDna(length: number, seed = 0): string {
+  return Array.from({ length }, (_, i) => "ACGT"[Math.floor(1e4 * Math.abs(Math.sin(seed * 131 + i + 1))) % 4]).join(
+    "",
+  );
+}
 
 const MODEL = ["--width", "16", "--blocks", "1", "--memory-expansion", "1", "--mini-batch", "4", "--segment", "8"];
 const RUN = ["--steps", "2", "--batch", "1", "--seq-len", "16", "--eval-bytes", "16", "--sample-tokens", "2", ...MODEL];
@@ -62,13 +72,29 @@ const RUN = ["--steps", "2", "--batch", "1", "--seq-len", "16", "--eval-bytes", 
  * steps.
  */
 const SMALL: Readonly<Record<string, (words: readonly string[]) => readonly string[]>> = {
-  train: (words) => ["--device", "reference", ...RUN.with(1, words.includes("--resume") ? "3" : "2")],
+  train: (words) =>
+    words.includes("--task")
+      ? [
+        "--device",
+        "reference",
+        "--steps",
+        "1",
+        "--batch",
+        "1",
+        "--task-option",
+        "length=16",
+        "--eval-bytes",
+        "16",
+        ...MODEL,
+      ]
+      : ["--device", "reference", ...RUN.with(1, words.includes("--resume") ? "3" : "2")],
   generate: () => ["--device", "reference", "--tokens", "4"],
   evaluate: () => ["--device", "reference", "--samples", "2", "--batch", "1"],
   export: () => ["--device", "reference"],
   remember: () => ["--device", "reference"],
   inspect: () => ["--device", "reference"],
   forecast: () => ["--device", "reference", "--horizon", "4", "--lookback", "8", "--model", "dlinear", "--epochs", "1"],
+  classify: () => ["--device", "reference", "--epochs", "1", "--batch", "16", "--length", "8"],
   anomalies: () => ["--device", "reference", "--clean-lines", "200"],
   info: () => [],
 };

@@ -173,7 +173,9 @@ export { addSums, type BatchGradient, type CarriedRows, gradient, type StepBatch
 export type { BatchArray, BatchArrays, BatchTree, ModelInput, Objective, Weighted } from "./train/objective.ts";
 export { nextToken, type WindowBatch } from "./train/next_token.ts";
 export {
+  type Baselines,
   defineTask,
+  type FileReading,
   type ModelRequirements,
   type RowRange,
   type Score,
@@ -223,6 +225,7 @@ export { memorization, MEMORIZATION_OPTIONS } from "./tasks/mad/memorization.ts"
 export { series } from "./tasks/series/series.ts";
 export { SERIES_OPTIONS, type SeriesOptions } from "./tasks/series/options.ts";
 export type { ForecastBatch } from "./tasks/series/forecasting.ts";
+export { dna, DNA_OPTIONS, type DnaBatch } from "./tasks/dna/dna.ts";
 export { babilong, BABILONG_OPTIONS } from "./tasks/babilong/babilong.ts";
 export { needle } from "./tasks/needle/needle.ts";
 export { NEEDLE_OPTIONS } from "./tasks/needle/options.ts";

@@ -1,6 +1,8 @@
 /** The cases in which every task of the registry is tested: the defaults, and options with which there is more to see. */
 import { type TaskFile, taskFiles, type TaskInstance, taskOf } from "../../titans/mod.ts";
 import { type OptionRecord, resolveOptions } from "../../titans/options/option_table.ts";
+import { packing } from "../../titans/tasks/dna/packed.ts";
+import { chainFasta } from "./dna_data.ts";
 
 /** Options of a task, and what it reads. */
 export interface TaskCase {
@@ -45,6 +47,10 @@ export const TASK_CASES: Readonly<Record<string, readonly TaskCase[]>> = {
     { options: { question: "qa5", shortest: 200, length: 256, words: 20 } },
     { options: { question: "qa4", protocol: "fewShot", shortest: 900, length: 1000 } },
   ],
+  dna: [
+    dnaCase({ length: 20 }),
+    dnaCase({ length: 30, reverseComplement: false, heldOut: 0.5, minQuality: 5 }),
+  ],
   needle: [
     {},
     {
@@ -53,6 +59,16 @@ export const TASK_CASES: Readonly<Record<string, readonly TaskCase[]>> = {
     },
   ],
 };
+
+/** A genome of two records with a gap, as the task gets it. */
+function dnaCase(options: OptionRecord): TaskCase {
+  const reading = packing("genome.fa", {});
+  reading.add(new TextEncoder().encode(`${chainFasta(20_000)}${"N".repeat(20)}\n${chainFasta(5000, 2)}`));
+  return {
+    options: { data: "genome.fa", ...options },
+    files: { "genome.fa": [{ name: "genome.fa", bytes: reading.end() }] },
+  };
+}
 
 /** A task in each of its cases. */
 export function instancesOf(name: string): readonly TaskInstance[] {

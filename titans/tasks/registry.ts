@@ -2,6 +2,7 @@
 import { ConfigError } from "../errors.ts";
 import { babilong } from "./babilong/babilong.ts";
 import { copying } from "./copying/copying.ts";
+import { dna } from "./dna/dna.ts";
 import { induction } from "./induction/induction.ts";
 import { compression } from "./mad/compression.ts";
 import { fuzzyInContextRecall } from "./mad/fuzzy_in_context_recall.ts";
@@ -31,6 +32,7 @@ export const TASKS: Readonly<Record<string, Task>> = {
   [selectiveCopying.name]: selectiveCopying,
   [compression.name]: compression,
   [memorization.name]: memorization,
+  [dna.name]: dna,
   [needle.name]: needle,
   [babilong.name]: babilong,
 };

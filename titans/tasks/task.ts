@@ -67,6 +67,14 @@ export interface TaskFile {
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
+/** Makes of a file, piece by piece as it is read, what a task keeps of it. */
+export interface FileReading {
+  /** Takes the next bytes. @throws {ConfigError} naming what cannot be read. */
+  add(piece: Uint8Array): void;
+  /** What the file becomes. @throws {ConfigError} if it ends too early. */
+  end(): Uint8Array<ArrayBuffer>;
+}
+
 /** What a task may evaluate by itself. */
 export interface Subject {
   /** The device. */
@@ -91,6 +99,14 @@ export interface Subject {
   cell(label: string, measure: () => Promise<readonly Score[]>): Promise<readonly Score[]>;
   /** Measures other data than the task's own, a cell; `label` is put before the names of figures. */
   measure(instance: TaskInstance, label: string): Promise<readonly Score[]>;
+}
+
+/** Predictors that a model is compared with while it is trained. */
+export interface Baselines<Batch extends BatchTree = BatchTree> {
+  /** What their figures are called. */
+  readonly names: readonly string[];
+  /** The figures on some batches, by name. */
+  measure(batches: readonly BatchArrays<Batch>[]): Readonly<Record<string, number>>;
 }
 
 /** A task with its options: what a trainer takes as its objective, and data. */
@@ -121,6 +137,8 @@ export interface TaskInstance<Batch extends BatchTree = BatchTree> extends Objec
    * @param samples Sequences of the split, as the model is measured on.
    */
   floors?(samples: number): Readonly<Record<string, readonly Score[]>>;
+  /** What counting gets on the batches of a validation: quick, and shown beside the model's figures in training. */
+  readonly baselines?: Baselines<Batch>;
   /** Further figures of an evaluation: other lengths, other loads, text that the model writes. */
   evaluate?(subject: Subject): Promise<readonly Score[]>;
 }
@@ -137,6 +155,11 @@ export interface TaskFacts<Table extends OptionTable = OptionTable> {
   readonly presets?: Readonly<Record<string, Partial<OptionsOf<Table>>>>;
   /** The options that are paths of files or folders to read, where the task reads any; empty ones are not read. */
   readonly reads?: readonly (keyof Table & string)[];
+  /**
+   * Reads a file in pieces, so that large ones are never in memory as they are stored; `create` gets what becomes of it.
+   * Default: files are taken as they are.
+   */
+  reading?(name: string, options: OptionsOf<Table>): FileReading;
 }
 
 /** A task. */

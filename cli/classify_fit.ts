@@ -1,0 +1,201 @@
+/** Trains a network to tell classes of sequences, keeps what is best on the validation part, and asks it about others. */
+import type { Tensor } from "../core/graph.ts";
+import { spec } from "../core/trace.ts";
+import { compile, type Device, type DeviceArray, type Program } from "../kernels/mod.ts";
+import {
+  defineOptimizer,
+  Model,
+  type ModelConfig,
+  type NamedArrays,
+  type Network,
+  type Score,
+  Trainer,
+} from "../titans/mod.ts";
+import { classFigures, type Confusion, confusionOf } from "../titans/tasks/dna/class_figures.ts";
+import { CLASSIFICATION, classLogits, nucleotideMask } from "../titans/tasks/dna/classification.ts";
+import {
+  type Augmentation,
+  batchesOf,
+  type LabelledData,
+  type LabelledSequence,
+  trainingBatches,
+} from "../titans/tasks/dna/labelled.ts";
+
+/** A model that begins with what another one has learned, but for the head, which is of other outputs. */
+export class PretrainedModel extends Model {
+  readonly #params: NamedArrays;
+
+  /** @param params Of the other one, by name. */
+  constructor(config: ModelConfig, params: NamedArrays) {
+    super(config);
+    this.#params = params;
+  }
+
+  override initialize(seed: number): NamedArrays {
+    const { head: _, ...body } = this.#params;
+    return { ...super.initialize(seed), ...body };
+  }
+}
+
+/** What a network says of sequences. */
+export interface Judgement {
+  /** Probabilities [sequences, classes], row-major. */
+  readonly probabilities: Float64Array;
+  /** The likeliest class of each. */
+  readonly predicted: Int32Array;
+  /** Mean of -ln p of the right class. */
+  readonly loss: number;
+  /** Counts by true class, then by predicted class. */
+  readonly confusion: Confusion;
+}
+
+/** The classes of sequences by a network. */
+export class Classifier implements Disposable {
+  readonly #program: Program<[flat: Tensor, tokens: Tensor], Tensor>;
+
+  private constructor(
+    program: Program<[flat: Tensor, tokens: Tensor], Tensor>,
+    readonly shape: { readonly rows: number; readonly length: number },
+  ) {
+    this.#program = program;
+  }
+
+  /** Compiles it. */
+  static async create(device: Device, network: Network, shape: Classifier["shape"]): Promise<Classifier> {
+    const logits = (flat: Tensor, tokens: Tensor): Tensor =>
+      classLogits(
+        network.forward(network.unflatten(flat), tokens, { update: nucleotideMask(tokens) }).logits,
+        tokens,
+      );
+    const { rows, length } = shape;
+    const program = await compile(device, logits, [spec([network.layout.size]), spec([rows, length], "i32")]);
+    return new Classifier(program, shape);
+  }
+
+  /** Asks about sequences. @param progress Is called with how many more are done. */
+  async judge(
+    params: DeviceArray,
+    sequences: readonly LabelledSequence[],
+    classes: readonly string[],
+    progress?: (count: number) => void,
+  ): Promise<Judgement> {
+    const C = classes.length, probabilities = new Float64Array(sequences.length * C);
+    const predicted = new Int32Array(sequences.length), labels = sequences.map(({ label }) => classes.indexOf(label));
+    let from = 0, loss = 0;
+    for (const { tokens } of batchesOf(sequences, classes, this.shape)) {
+      const { data } = await this.#program.run(params, tokens as Int32Array);
+      const count = Math.min(this.shape.rows, sequences.length - from);
+      for (let row = 0; row < count; row++) {
+        const logits = Array.from(data.subarray(row * C, (row + 1) * C), Number), most = Math.max(...logits);
+        const total = logits.reduce((sum, logit) => sum + Math.exp(logit - most), 0), at = from + row;
+        logits.forEach((logit, c) => probabilities[at * C + c] = Math.exp(logit - most) / total);
+        predicted[at] = logits.indexOf(most);
+        // A sequence of unknown class has no loss.
+        if (labels[at] >= 0) loss += most + Math.log(total) - logits[labels[at]];
+      }
+      progress?.(count);
+      from += count;
+    }
+    return { probabilities, predicted, loss: loss / sequences.length, confusion: confusionOf(labels, predicted, C) };
+  }
+
+  [Symbol.dispose](): void {
+    this.#program.dispose();
+  }
+}
+
+/** An epoch. */
+export interface ClassifyEpoch {
+  /** From 1. */
+  readonly epoch: number;
+  /** Mean loss of its training batches. */
+  readonly training: number;
+  /** Loss on the validation part. */
+  readonly validation: number;
+  /** Accuracy there. */
+  readonly accuracy: number;
+}
+
+/** How it is trained. */
+export interface ClassifyOptions extends Augmentation {
+  readonly network: Network;
+  readonly data: LabelledData;
+  readonly learningRate: number;
+  readonly weightDecay: number;
+  /** At most. */
+  readonly epochs: number;
+  /** Epochs without a better validation after which it ends. */
+  readonly patience: number;
+  /** Sequences of a step. */
+  readonly rows: number;
+  /** Nucleotides of a row. */
+  readonly length: number;
+  /** Is called after steps with how many are done, of at most how many. @throws to end the training. */
+  readonly progress?: (done: number, most: number, loss: number) => void;
+  /** Is called after each epoch. */
+  readonly report?: (epoch: ClassifyEpoch) => void;
+}
+
+/** What came of it. */
+export interface Classified {
+  /** All epochs. */
+  readonly epochs: readonly ClassifyEpoch[];
+  /** The one with the lowest loss on the validation part, whose parameters are tested. */
+  readonly best: ClassifyEpoch;
+  /** On the test part. */
+  readonly test: Judgement;
+}
+
+// Losses are read once for so many steps.
+const ROUND = 8;
+
+/** Trains, and tests once. @throws {TrainingError} if a loss is no number. */
+export async function fitClassifier(device: Device, options: ClassifyOptions): Promise<Classified> {
+  const { network, data, rows, length, epochs: most, patience, progress, report } = options;
+  const steps = Math.max(1, Math.round(data.train.length / rows));
+  const optimizer = defineOptimizer({
+    learningRate: options.learningRate,
+    weightDecay: options.weightDecay,
+    warmupSteps: Math.ceil(most * steps / 100),
+    totalSteps: most * steps,
+  });
+  const trainer = await Trainer.create<Network>(device, {
+    model: network,
+    objective: CLASSIFICATION,
+    optimizer,
+    shape: { batch: rows, length },
+    seed: options.seed,
+  });
+  try {
+    using classifier = await Classifier.create(device, network, { rows, length });
+    const batches = trainingBatches(data, { rows, length }, options), epochs: ClassifyEpoch[] = [];
+    let best: ClassifyEpoch | undefined, params: NamedArrays | undefined;
+    for (let epoch = 1; epoch <= most && epoch - (best?.epoch ?? epoch) <= patience; epoch++) {
+      let sum = 0;
+      for (let done = 0; done < steps;) {
+        const count = Math.min(ROUND, steps - done), losses = await trainer.run(batches, count);
+        done += count;
+        for (const { loss } of losses) sum += loss;
+        progress?.((epoch - 1) * steps + done, most * steps, losses[losses.length - 1].loss);
+      }
+      const { loss, confusion } = await classifier.judge(trainer.params, data.validation, data.classes);
+      const reached = { epoch, training: sum / steps, validation: loss, accuracy: accuracyOf(confusion) };
+      epochs.push(reached);
+      report?.(reached);
+      if (best && !(loss < best.validation)) continue;
+      best = reached;
+      params = (await trainer.exportState()).params;
+    }
+    const flat = device.upload(network.layout.pack(params!), { shape: [network.layout.size], dtype: "f32" });
+    const test = await classifier.judge(flat, data.test, data.classes);
+    flat.dispose();
+    return { epochs, best: best!, test };
+  } finally {
+    trainer.dispose();
+  }
+}
+
+function accuracyOf(confusion: Confusion): number {
+  const [accuracy]: readonly Score[] = classFigures(confusion);
+  return accuracy.value;
+}

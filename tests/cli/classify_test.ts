@@ -1,0 +1,143 @@
+/** The command `classify`: what it reads, says and writes, and what it refuses. */
+import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
+import { readSequenceData } from "../../cli/sequence_data.ts";
+import { lettersOf } from "../../titans/tasks/dna/nucleotides.ts";
+import { plantedMotif } from "../titans/dna_data.ts";
+import { pack } from "./data/data_files.ts";
+import { runMain } from "./run_main.ts";
+import { withFolder } from "./scratch.ts";
+
+/** Files by path. */
+async function write(folder: string, files: Readonly<Record<string, string>>): Promise<void> {
+  for (const [path, text] of Object.entries(files)) {
+    await Deno.mkdir(`${folder}/${path}`.replace(/\/[^/]*$/, ""), { recursive: true });
+    await Deno.writeFile(`${folder}/${path}`, path.endsWith(".gz") ? await pack(text) : new TextEncoder().encode(text));
+  }
+}
+
+const shown = async (path: string, options: Partial<Parameters<typeof readSequenceData>[1]> = {}) =>
+  (await readSequenceData(path, { minQuality: 0, ...options })).map(({ tokens, label, split }) =>
+    [lettersOf(tokens), label, split ?? ""].join(" ").trim()
+  );
+
+Deno.test("sequences with classes: the layouts of folders and tables", () =>
+  withFolder(async (folder) => {
+    await write(folder, {
+      "genomic/train/negative/1.txt": "acgt",
+      "genomic/train/positive/2.txt": "ACGN\n",
+      "genomic/train/positive/10.txt.gz": "TT\r\nTT\r\n",
+      "genomic/test/positive/3.txt": "GGGG",
+      "genomic/README.md": "not a sequence",
+      "genomic/train/.hidden.txt": "no sequence",
+      "classes/no.fa.gz": ">a\nAC\nGT\n>b\nCC\n",
+      "classes/yes.fastq": "@r\nGT\n+\n!I\n",
+      "parts/train/no.fa": ">a\nAC\n",
+      "parts/test/yes/x.fa": ">a\nGT\n",
+      "gue/train.csv": "sequence,label\nACGT,1\n",
+      "gue/dev.csv": "sequence,label\nAC,0\n",
+      "gue/test.csv": "sequence,label\nGT,0\n",
+      "one.tsv": "Name\tSeq\tClass\tsplit\nx\tACGT\tExon\ttest\ny\tAC\tIntron\ttrain\n",
+      "odd.csv.gz": 'dna string,kind\n"AC GT",a\n',
+    });
+    assertEquals(await shown(`${folder}/genomic`), [
+      "GGGG positive test",
+      "ACGT negative train",
+      "TTTT positive train",
+      "ACGN positive train",
+    ]);
+    assertEquals(await shown(`${folder}/classes`, { minQuality: 1 }), ["ACGT no", "CC no", "NT yes"]);
+    assertEquals(await shown(`${folder}/parts`), ["GT yes test", "AC no train"]);
+    assertEquals(await shown(`${folder}/gue`), ["AC 0 validation", "GT 0 test", "ACGT 1 train"]);
+    assertEquals(await shown(`${folder}/one.tsv`), ["ACGT Exon test", "AC Intron train"]);
+    assertEquals(await shown(`${folder}/odd.csv.gz`, { sequence: "dna string", label: "kind" }), ["ACGT a"]);
+    await write(folder, {
+      "bad/a/1.txt": "ACXT",
+      "empty/a/1.txt": "\n",
+      "none/readme.md": "text",
+      "bad.csv": "sequence,label\nACGT,1\nAC-T,0\n",
+      "split.csv": "sequence,label,split\nACGT,1,third\n",
+      "cut.fa": ">a\nAC\n>b\n",
+    });
+    const cases: [path: string, message: string][] = [
+      ["bad", 'Cannot use a/1.txt: "X" is no nucleotide'],
+      ["empty", "Cannot use a/1.txt: it has no sequence"],
+      ["none", "it has no files called .fa, .fasta"],
+      ["nowhere", "cannot read "],
+      ["bad.csv", 'Cannot use row 3 of bad.csv: "-" is no nucleotide'],
+      [
+        "odd.csv.gz",
+        "it has no column sequence or seq or dna, there are dna string, kind; name it with --sequence-column",
+      ],
+      ["split.csv", 'its split is "third", it must be one of train, valid'],
+      ["cut.fa", 'Cannot use cut.fa: line 3: the record "b" has no sequence'],
+    ];
+    for (const [path, message] of cases) await assertRejects(() => shown(`${folder}/${path}`), Error, message);
+  }));
+
+const QUICK = ["--device", "cpu", "--token-dropout", "0", "--batch", "16"];
+const SMALL = ["--width", "16", "--heads", "1", "--blocks", "1", "--mini-batch", "8"];
+
+Deno.test("classify: a planted motif is found by the convolutional network, beside floors; results and predictions are written", () =>
+  withFolder(async (folder) => {
+    const fasta = (label: string) =>
+      plantedMotif(800, 32).filter((one) => one.label === label).map(({ id, tokens }) =>
+        `>${id}\n${lettersOf(tokens)}\n`
+      )
+        .join("");
+    await write(folder, { "set/motif.fa": fasta("motif"), "set/other.fa.gz": fasta("other") });
+    const out = `${folder}/out`, args = ["classify", "--data", `${folder}/set`, "--out", out, ...QUICK];
+    const { code, stdout, stderr } = await runMain(...args, "--model", "cnn", "--epochs", "12", "--positive", "motif");
+    assertEquals([code, stderr], [0, ""]);
+    assertStringIncludes(stdout, "800 sequences of up to 32 nucleotides: motif 400, other 400\n576 to train on, 64 to");
+    assertMatch(stdout, /\nepoch 1: training \d\.\d+, validation \d\.\d+, accuracy \d\.\d+\n/);
+    const results = JSON.parse(await Deno.readTextFile(`${out}/results.json`));
+    const value = (scores: { name: string; value: number }[], name: string) =>
+      scores.find((score) => score.name === name)!.value;
+    assert(value(results.scores, "accuracy") > 0.9, JSON.stringify(results.scores));
+    assertEquals(value(results.floors["commonest class"], "accuracy"), 0.5);
+    assertEquals([results.positive, results.sequences.test, results.classes], ["motif", 160, ["motif", "other"]]);
+    const rows = (await Deno.readTextFile(`${out}/predictions.csv`)).trim().split("\n").map((row) => row.split(","));
+    assertEquals(rows[0], ["id", "class", "predicted", "p motif", "p other"]);
+    const right = rows.slice(1).filter(([, label, predicted]) => label === predicted).length;
+    assertEquals(right / 160, value(results.scores, "accuracy"));
+    // A model is pretrained on a genome, and then fine-tuned; only its head is new.
+    await write(folder, { "genome.fa.gz": fasta("motif") });
+    const pretrained = await runMain(
+      ...["train", "--task", "dna", "--data", `${folder}/genome.fa.gz`, "--task-option", "length=16", "--json"],
+      ...["--out", `${folder}/run`, "--steps", "2", "--batch", "4", "--eval-bytes", "64", "--device", "cpu"],
+      ...["--model", "lmm", ...SMALL],
+    );
+    assertEquals(pretrained.code, 0, pretrained.stderr);
+    const validation = pretrained.events.find(({ event }) => event === "validation")!;
+    assert(Number(validation.bitsPerNucleotide) > 1 && Number(validation.markov2BitsPerNucleotide) < 2.2);
+    const tuned = await runMain(...args, "--checkpoint", `${folder}/run`, "--epochs", "1", "--json");
+    assertEquals(tuned.code, 0, tuned.stderr);
+    assertEquals(tuned.events.map(({ event }) => event), ["start", "epoch", "test", "done"]);
+    assertStringIncludes(String(tuned.events[0].model), "lmm model: 1 block of width 16");
+  }));
+
+Deno.test("classify: what cannot be done is refused in one line", () =>
+  withFolder(async (folder) => {
+    await write(folder, {
+      "one/a.fa": ">1\nACGTACGT\n",
+      "two/a.fa": ">1\nACGTACGT\n".repeat(20),
+      "two/b.fa": ">1\nACGTACGT\n".repeat(20),
+      "three.csv": `sequence,label\n${"ACGTACGT,a\nACGTACGT,b\nACGTACGT,c\n".repeat(12)}`,
+    });
+    const cases: [args: string[], message: string, code?: number][] = [
+      [[], "classify needs sequences: give --data PATH"],
+      [["--data", `${folder}/none`], "cannot read", 1],
+      [["--data", `${folder}/one`], 'all are of "a", give two classes or more'],
+      [["--data", `${folder}/two`, "--model", "cnn", "--width", "8"], "change nothing with --model cnn"],
+      [["--data", `${folder}/two`, "--which", "best"], "--which changes nothing without --checkpoint"],
+      [["--data", `${folder}/two`, "--positive", "c"], '--positive cannot be "c": the classes are a and b'],
+      [["--data", `${folder}/three.csv`, "--positive", "c"], "--positive is for two classes, there are 3"],
+      [["--data", `${folder}/two`, "--model", "bert"], '--model cannot be "bert"'],
+      [["--data", `${folder}/two`, "--checkpoint", `${folder}/run`], "no checkpoint"],
+    ];
+    for (const [args, message, expected = 2] of cases) {
+      const { code, stderr } = await runMain("classify", ...args);
+      assertEquals([code, stderr.trim().split("\n").length], [expected, 1], stderr);
+      assertStringIncludes(stderr, message);
+    }
+  }));

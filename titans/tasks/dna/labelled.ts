@@ -1,0 +1,151 @@
+/** Sequences with a class each: how they are cut into parts, and become batches. */
+import { ConfigError } from "../../errors.ts";
+import type { BatchArrays } from "../../train/objective.ts";
+import { SampleRandom } from "../samples.ts";
+import type { Split, TaskBatches } from "../task.ts";
+import type { ClassBatch } from "./classification.ts";
+import { PADDING, reverseComplement, UNKNOWN } from "./nucleotides.ts";
+
+/** A sequence with its class. */
+export interface LabelledSequence {
+  /** What it is called. */
+  readonly id: string;
+  /** Its tokens. */
+  readonly tokens: Uint8Array;
+  /** The name of its class. */
+  readonly label: string;
+  /** The part it belongs to; undefined where the data does not say. */
+  readonly split?: Split;
+}
+
+/** Sequences by part. */
+export interface LabelledData extends Readonly<Record<Split, readonly LabelledSequence[]>> {
+  /** The names of the classes, sorted. */
+  readonly classes: readonly string[];
+  /** Nucleotides of the longest sequence. */
+  readonly longest: number;
+}
+
+/** Of data without a test part, one of so many sequences of each class is tested on. */
+export const FOLDS = 5;
+/** Of data without a validation part, one of so many sequences to train on is validated on instead. */
+const VALIDATED = 10;
+
+/**
+ * Cuts sequences into parts, each class by itself: what has no test part is tested on the sequences number
+ * `fold, fold + 5, ...`, and the tenth of each ten that are left is validated on.
+ * @throws {ConfigError} if there are fewer than two classes, or a part is empty.
+ */
+export function splitSequences(all: readonly LabelledSequence[], fold: number): LabelledData {
+  const classes = [...new Set(all.map(({ label }) => label))].sort();
+  if (classes.length < 2) {
+    throw new ConfigError(
+      `Cannot learn classes of ${all.length} sequences: all are of ${
+        JSON.stringify(classes[0])
+      }, give two classes or more`,
+      "data",
+    );
+  }
+  const data = {
+    train: [] as LabelledSequence[],
+    validation: [] as LabelledSequence[],
+    test: [] as LabelledSequence[],
+  };
+  const hasTest = all.some(({ split }) => split === "test"),
+    hasValidation = all.some((one) => one.split === "validation");
+  for (const label of classes) {
+    let train = 0;
+    all.filter((one) => one.label === label).forEach((one, i) => {
+      const split = one.split ?? (!hasTest && i % FOLDS === fold ? "test" : "train");
+      const isValidated = split === "train" && !hasValidation && train++ % VALIDATED === VALIDATED - 1;
+      data[isValidated ? "validation" : split].push(one);
+    });
+  }
+  for (const split of ["train", "validation", "test"] as const) {
+    if (data[split].length > 0) continue;
+    throw new ConfigError(
+      `Cannot learn classes of ${all.length} sequences: there are none for the ${split} part, give more`,
+      "data",
+    );
+  }
+  return { ...data, classes, longest: all.reduce((most, { tokens }) => Math.max(most, tokens.length), 0) };
+}
+
+/** How sequences become rows. */
+export interface RowOptions {
+  /** Sequences of a batch. */
+  readonly rows: number;
+  /** Nucleotides of a row: shorter sequences are filled up at their end, longer ones cut there. */
+  readonly length: number;
+}
+
+/** What training does to sequences. */
+export interface Augmentation {
+  /** Of the order of sequences, and of what follows. */
+  readonly seed: number;
+  /** Whether half of the sequences are replaced by their reverse complements. */
+  readonly reverseComplement: boolean;
+  /** The share of nucleotides that are replaced by N. */
+  readonly tokenDropout: number;
+}
+
+/** Batches to train on: all sequences in another order in each epoch, without an end. */
+export function trainingBatches(
+  { train, classes }: LabelledData,
+  { rows, length }: RowOptions,
+  { seed, reverseComplement: both, tokenDropout }: Augmentation,
+): TaskBatches<ClassBatch> {
+  let epoch = -1, order: readonly number[] = [];
+  const at = (number: number): LabelledSequence => {
+    const now = Math.floor(number / train.length);
+    if (now !== epoch) order = new SampleRandom(seed, `order of epoch ${epoch = now}`).shuffled(train.length);
+    return train[order[number % train.length]];
+  };
+  return {
+    batch: (step, { first, count } = { first: 0, count: rows }) => {
+      const batch = emptyBatch(count, length);
+      for (let row = 0; row < count; row++) {
+        const number = step * rows + first + row, random = new SampleRandom(seed, `sequence ${number}`);
+        const tokens = setRow(batch, { row, length, classes }, at(number));
+        if (both && random.uniform() < 0.5) reverseComplement(tokens);
+        if (tokenDropout === 0) continue;
+        for (let t = 0; t < tokens.length; t++) if (random.uniform() < tokenDropout) tokens[t] = UNKNOWN;
+      }
+      return batch;
+    },
+  };
+}
+
+/** Sequences in order; the last batch is filled up by rows that do not count. */
+export function* batchesOf(
+  sequences: readonly LabelledSequence[],
+  classes: readonly string[],
+  { rows, length }: RowOptions,
+): Generator<BatchArrays<ClassBatch>> {
+  for (let from = 0; from < sequences.length; from += rows) {
+    const batch = emptyBatch(rows, length);
+    sequences.slice(from, from + rows).forEach((one, row) => setRow(batch, { row, length, classes }, one));
+    yield batch;
+  }
+}
+
+function emptyBatch(rows: number, length: number): BatchArrays<ClassBatch> {
+  return {
+    tokens: new Int32Array(rows * length).fill(PADDING),
+    label: new Int32Array(rows),
+    counts: new Float32Array(rows),
+  };
+}
+
+/** Writes a sequence into a row, and gives the tokens of the row that are no padding. */
+function setRow(
+  batch: BatchArrays<ClassBatch>,
+  { row, length, classes }: { readonly row: number; readonly length: number; readonly classes: readonly string[] },
+  { tokens, label }: LabelledSequence,
+): Int32Array {
+  const own = tokens.subarray(0, length);
+  batch.tokens.set(own, row * length);
+  batch.label[row] = classes.indexOf(label);
+  batch.counts[row] = 1;
+  return (batch.tokens as Int32Array).subarray(row * length, row * length + own.length);
+}
