@@ -1,6 +1,7 @@
 /** `evaluate`: measures a trained model on a task or a benchmark. */
 import { requestDevice } from "../kernels/mod.ts";
-import { BENCHMARKS, Model, MODEL_OPTIONS, TASKS } from "../titans/mod.ts";
+import { Model, MODEL_OPTIONS } from "../titans/mod.ts";
+import { BENCHMARKS, TASKS } from "../titans/tasks/mod.ts";
 import { fingerprint } from "../titans/models/memory_file.ts";
 import { findCheckpoint } from "./checkpoint_file.ts";
 import { CHECKPOINT_FLAGS, DEVICE_FLAGS, deviceOptions, OUTPUT_FLAGS } from "./common_flags.ts";

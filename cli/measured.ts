@@ -1,7 +1,6 @@
 /** What a model is evaluated on: the held-out text of its run, a task, or a benchmark. */
 import {
   type BenchmarkInstance,
-  BENCHMARKS,
   evaluateBenchmark,
   evaluateTask,
   type EvaluationOptions,
@@ -9,9 +8,9 @@ import {
   requireFit,
   type Score,
   type TaskInstance,
-  taskOf,
   textTask,
 } from "../titans/mod.ts";
+import { BENCHMARKS, taskOf } from "../titans/tasks/mod.ts";
 import type { Device } from "../kernels/mod.ts";
 import type { OptionsOf, OptionTable } from "../titans/options/option_table.ts";
 import { judgePairs } from "./data/baseline.ts";

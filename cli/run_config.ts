@@ -13,10 +13,10 @@ import {
   type ModelRequirements,
   type OptimizerConfig,
   type PresetName,
-  taskOf,
   validateConfig,
   withParameters,
 } from "../titans/mod.ts";
+import { taskOf } from "../titans/tasks/mod.ts";
 import { checkValues, completeOptions, type OptionsOf, resolveOptions } from "../titans/options/option_table.ts";
 import { type ChosenTask, TEXT_TASK } from "./task_flags.ts";
 import type { DataIdentity } from "./data/identity.ts";

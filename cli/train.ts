@@ -1,6 +1,7 @@
 /** `train`: trains a model on text, in a run folder that can be continued. */
 import { type Device, requestDevice } from "../kernels/mod.ts";
-import { PRESETS, type Task, taskOf } from "../titans/mod.ts";
+import { PRESETS, type Task } from "../titans/mod.ts";
+import { taskOf } from "../titans/tasks/mod.ts";
 import { describeMixers } from "../titans/models/blocks.ts";
 import type { WhichCheckpoint } from "./checkpoint_file.ts";
 import { CACHE } from "./data/cache.ts";

@@ -192,6 +192,6 @@ Deno.test("architecture: the entry points of deno.json exist", async () => {
   const { exports } = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT))) as {
     exports: Record<string, string>;
   };
-  assertEquals(Object.keys(exports).sort(), [".", "./kernels", "./nn", "./ops", "./titans"]);
+  assertEquals(Object.keys(exports).sort(), [".", "./kernels", "./nn", "./ops", "./tasks", "./titans"]);
   for (const path of Object.values(exports)) await Deno.stat(new URL(path, ROOT));
 });

@@ -12,16 +12,15 @@ import { OPTIMIZER_FLAGS, OPTIMIZER_ROW } from "../cli/optimizer_flags.ts";
 import { RUN_OPTIONS } from "../cli/run_options.ts";
 import { flagKey } from "../cli/table_flags.ts";
 import {
-  BENCHMARKS,
   MIXERS,
   MODEL_OPTIONS,
   type ModelConfig,
   OPTIMIZERS,
   PRESETS,
   SAMPLING_OPTIONS,
-  TASKS,
   UPDATE_OPTIONS,
 } from "../titans/mod.ts";
+import { BENCHMARKS, TASKS } from "../titans/tasks/mod.ts";
 import { mixersWith } from "../titans/models/config.ts";
 import { type OptionRow, type OptionTable, type OptionValue, rangeOf } from "../titans/options/option_table.ts";
 import { BENCH_FLAGS } from "./bench/flags.ts";

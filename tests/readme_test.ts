@@ -19,6 +19,7 @@ const FILES = [
   "kernels/mod.ts",
   "titans/mod.ts",
   "titans/nn/mod.ts",
+  "titans/tasks/mod.ts",
 ];
 
 Deno.test("readme: every example of the README, the tutorials and the entry points type-checks and runs", async () => {

@@ -204,31 +204,6 @@ export {
   type TextCodec,
   type TextModel,
 } from "./tasks/benchmark.ts";
-export { BENCHMARKS } from "./tasks/benchmark_registry.ts";
-export { taskOf, TASKS } from "./tasks/registry.ts";
-export { recall, RECALL_OPTIONS, type RecallOptions } from "./tasks/recall/recall.ts";
-export { SINUSOID_OPTIONS, type SinusoidBatch, sinusoids } from "./tasks/sinusoids/sinusoids.ts";
-export { mqar, MQAR_OPTIONS, type MqarOptions } from "./tasks/mqar/mqar.ts";
-export { induction, INDUCTION_OPTIONS } from "./tasks/induction/induction.ts";
-export { copying, COPYING_OPTIONS } from "./tasks/copying/copying.ts";
-export { STATE_TRACKING_OPTIONS, stateTracking } from "./tasks/state_tracking/state_tracking.ts";
-export {
-  IN_CONTEXT_RECALL_OPTIONS,
-  inContextRecall,
-  NOISY_IN_CONTEXT_RECALL_OPTIONS,
-  noisyInContextRecall,
-} from "./tasks/mad/in_context_recall.ts";
-export { FUZZY_IN_CONTEXT_RECALL_OPTIONS, fuzzyInContextRecall } from "./tasks/mad/fuzzy_in_context_recall.ts";
-export { SELECTIVE_COPYING_OPTIONS, selectiveCopying } from "./tasks/mad/selective_copying.ts";
-export { compression, COMPRESSION_OPTIONS, type CompressionBatch } from "./tasks/mad/compression.ts";
-export { memorization, MEMORIZATION_OPTIONS } from "./tasks/mad/memorization.ts";
-export { series } from "./tasks/series/series.ts";
-export { SERIES_OPTIONS, type SeriesOptions } from "./tasks/series/options.ts";
-export type { ForecastBatch } from "./tasks/series/forecasting.ts";
-export { dna, DNA_OPTIONS, type DnaBatch } from "./tasks/dna/dna.ts";
-export { babilong, BABILONG_OPTIONS } from "./tasks/babilong/babilong.ts";
-export { needle } from "./tasks/needle/needle.ts";
-export { NEEDLE_OPTIONS } from "./tasks/needle/options.ts";
 export { textTask, type TextTaskOptions } from "./tasks/text/text.ts";
 export { intervalOf, meanOf, proportion } from "./tasks/figures.ts";
 export {

@@ -2,7 +2,8 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { readTaskFiles } from "../../cli/task_files.ts";
 import { CommandError } from "../../cli/errors.ts";
-import { ConfigError, defineTask, recall, type Task } from "../../titans/mod.ts";
+import { ConfigError, defineTask, type Task } from "../../titans/mod.ts";
+import { recall } from "../../titans/tasks/mod.ts";
 import { withFolder } from "./scratch.ts";
 
 /** A task that reads two paths, one of which may be left out. */

@@ -2,7 +2,8 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { UsageError } from "../../cli/errors.ts";
 import { chosenTask } from "../../cli/task_flags.ts";
-import { mqar, recall, type Task } from "../../titans/mod.ts";
+import { type Task } from "../../titans/mod.ts";
+import { mqar, recall } from "../../titans/tasks/mod.ts";
 
 Deno.test("task options: a preset stands for several, and what follows it wins", () => {
   const task = mqar as unknown as Task, { options } = chosenTask(task, ["preset=zoology", "alpha=0.5"]);

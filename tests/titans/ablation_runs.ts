@@ -9,12 +9,11 @@ import {
   defineOptimizer,
   Model,
   type ModelConfig,
-  recall,
-  type RecallOptions,
   type TaskInstance,
   type TokenBatch,
   Trainer,
 } from "../../titans/mod.ts";
+import { recall, type RecallOptions } from "../../titans/tasks/mod.ts";
 
 /** Every setting of a table. */
 export interface AblationOptions {

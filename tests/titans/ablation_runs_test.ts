@@ -1,7 +1,8 @@
 /** The models and the script of docs/ablations.md; tasks_test.ts has the task. */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import type { Tensor } from "../../core/graph.ts";
-import { Model, recall } from "../../titans/mod.ts";
+import { Model } from "../../titans/mod.ts";
+import { recall } from "../../titans/tasks/mod.ts";
 import { withFolder } from "../cli/scratch.ts";
 import { type AblationOptions, type AblationResult, type Cell, runOf, taskOf, VARIANTS } from "./ablation_runs.ts";
 import { cells, runCells, table } from "./measure_ablations.ts";

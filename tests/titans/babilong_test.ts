@@ -1,7 +1,8 @@
 /** BABILong: stories, oracles and floors on the released files, prompts, the metric, word tokens, evaluation, errors. */
 import { assert, assertAlmostEquals, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { requestDevice } from "../../kernels/mod.ts";
-import { babilong, ConfigError, defineConfig, Model, type Subject, taskFiles } from "../../titans/mod.ts";
+import { ConfigError, defineConfig, Model, type Subject, taskFiles } from "../../titans/mod.ts";
+import { babilong } from "../../titans/tasks/mod.ts";
 import { type OptionRecord, resolveOptions } from "../../titans/options/option_table.ts";
 import { drawPrompt } from "../../titans/tasks/babilong/draw.ts";
 import { measureLengths } from "../../titans/tasks/babilong/evaluation.ts";

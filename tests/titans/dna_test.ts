@@ -5,14 +5,13 @@ import {
   ConfigError,
   defineConfig,
   defineOptimizer,
-  dna,
-  DNA_OPTIONS,
   evaluateTask,
   Model,
   SampleRandom,
   taskFiles,
   Trainer,
 } from "../../titans/mod.ts";
+import { dna, DNA_OPTIONS } from "../../titans/tasks/mod.ts";
 import { defaultsOf } from "../../titans/options/option_table.ts";
 import { Genome } from "../../titans/tasks/dna/genome.ts";
 import { MarkovChain, markovOrders } from "../../titans/tasks/dna/markov.ts";

@@ -1,16 +1,8 @@
 /** Figures and their errors, against numbers worked out by hand, and evaluations that go on where they were stopped. */
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
 import { requestDevice } from "../../kernels/mod.ts";
-import {
-  defineConfig,
-  evaluateTask,
-  intervalOf,
-  meanOf,
-  Model,
-  proportion,
-  recall,
-  type Score,
-} from "../../titans/mod.ts";
+import { defineConfig, evaluateTask, intervalOf, meanOf, Model, proportion, type Score } from "../../titans/mod.ts";
+import { recall } from "../../titans/tasks/mod.ts";
 import { TINY } from "./builders.ts";
 
 Deno.test("figures: a share has the error sqrt(p (1 - p) / n) and Wilson's interval, a mean the deviation over sqrt(n)", () => {

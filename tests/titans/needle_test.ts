@@ -1,7 +1,8 @@
 /** Needles in haystacks: templates and haystacks done by hand, the metric, the grid of an evaluation, and errors. */
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { requestDevice } from "../../kernels/mod.ts";
-import { ConfigError, defineConfig, Model, needle, type Score, type Subject, taskFiles } from "../../titans/mod.ts";
+import { ConfigError, defineConfig, Model, type Score, type Subject, taskFiles } from "../../titans/mod.ts";
+import { needle } from "../../titans/tasks/mod.ts";
 import { type OptionRecord, resolveOptions } from "../../titans/options/option_table.ts";
 import { contains, measureGrid } from "../../titans/tasks/needle/grid.ts";
 import { DEPTHS, findNeedle, isFree, leastBytes, needleSample, NOISE } from "../../titans/tasks/needle/prompt.ts";

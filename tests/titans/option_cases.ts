@@ -2,7 +2,8 @@
 import { RECIPE_OPTIONS } from "../../cli/data/recipe.ts";
 import { RUN_OPTIONS } from "../../cli/run_options.ts";
 import { MODEL_OPTIONS } from "../../titans/models/options.ts";
-import { MIXERS, OPTIMIZERS, optimizerTable, SAMPLING_OPTIONS, TASKS } from "../../titans/mod.ts";
+import { MIXERS, OPTIMIZERS, optimizerTable, SAMPLING_OPTIONS } from "../../titans/mod.ts";
+import { TASKS } from "../../titans/tasks/mod.ts";
 import type { OptionRow, OptionTable, OptionValue } from "../../titans/options/option_table.ts";
 
 /** Every table of the library, by what takes its options. */

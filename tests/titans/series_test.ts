@@ -1,6 +1,7 @@
 /** Series: tables as they come, the protocol's borders, scaling and windows, floors by hand and on ETTh1. */
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
-import { ConfigError, series, SERIES_OPTIONS, taskFiles } from "../../titans/mod.ts";
+import { ConfigError, taskFiles } from "../../titans/mod.ts";
+import { series, SERIES_OPTIONS } from "../../titans/tasks/mod.ts";
 import { defaultsOf } from "../../titans/options/option_table.ts";
 import { measureFloor, SERIES_FLOORS } from "../../titans/tasks/series/floors.ts";
 import { type Frame, readFrame } from "../../titans/tasks/series/frame.ts";

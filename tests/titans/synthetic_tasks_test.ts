@@ -9,10 +9,9 @@ import {
   HostRng,
   Model,
   type TaskInstance,
-  taskOf,
-  TASKS,
   type TokenBatch,
 } from "../../titans/mod.ts";
+import { taskOf, TASKS } from "../../titans/tasks/mod.ts";
 import { type OptionRecord, resolveOptions } from "../../titans/options/option_table.ts";
 import { cyclic, permutationGroup, permutations, statesOf } from "../../titans/tasks/state_tracking/groups.ts";
 import { TINY } from "./builders.ts";

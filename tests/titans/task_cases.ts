@@ -1,5 +1,6 @@
 /** The cases in which every task of the registry is tested: the defaults, and options with which there is more to see. */
-import { type TaskFile, taskFiles, type TaskInstance, taskOf } from "../../titans/mod.ts";
+import { type TaskFile, taskFiles, type TaskInstance } from "../../titans/mod.ts";
+import { taskOf } from "../../titans/tasks/mod.ts";
 import { type OptionRecord, resolveOptions } from "../../titans/options/option_table.ts";
 import { packing } from "../../titans/tasks/dna/packed.ts";
 import { chainFasta } from "./dna_data.ts";

@@ -11,15 +11,12 @@ import {
   defineOptimizer,
   evaluateTask,
   Model,
-  recall,
-  sinusoids,
   splitSeed,
   type TaskInstance,
-  taskOf,
-  TASKS,
   Trainer,
   type Weighted,
 } from "../../titans/mod.ts";
+import { recall, sinusoids, taskOf, TASKS } from "../../titans/tasks/mod.ts";
 import { defaultsOf } from "../../titans/options/option_table.ts";
 import { TINY } from "./builders.ts";
 import { instancesOf } from "./task_cases.ts";
