@@ -1,5 +1,5 @@
 /** Which task a command is about: its name, and its options as `--task-option NAME=VALUE`. */
-import { type TaskFacts } from "../titans/mod.ts";
+import type { TaskFacts } from "../titans/mod.ts";
 import { TASKS } from "../titans/tasks/mod.ts";
 import {
   type OptionRow,

@@ -1,5 +1,5 @@
 /** A task as what a run learns from. */
-import { type BatchArrays, type TaskInstance } from "../titans/mod.ts";
+import type { BatchArrays, TaskInstance } from "../titans/mod.ts";
 import { taskOf } from "../titans/tasks/mod.ts";
 import type { OptionsOf, OptionTable } from "../titans/options/option_table.ts";
 import { BYTES } from "./data/vocabulary.ts";

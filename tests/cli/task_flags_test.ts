@@ -2,7 +2,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { UsageError } from "../../cli/errors.ts";
 import { chosenTask } from "../../cli/task_flags.ts";
-import { type Task } from "../../titans/mod.ts";
+import type { Task } from "../../titans/mod.ts";
 import { mqar, recall } from "../../titans/tasks/mod.ts";
 
 Deno.test("task options: a preset stands for several, and what follows it wins", () => {
