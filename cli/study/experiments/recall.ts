@@ -4,12 +4,15 @@ import { type Experiment, PLAIN } from "../plan.ts";
 /** A memory that writes strongly, for tasks that are nothing but recall. */
 const RECALLING = "--no-momentum --no-forgetting --theta-max 8 --theta-bias -1";
 
-/** The linear one, which needs no norm; with two layers such steps overflow on a needle without it. */
+/**
+ * The linear one, which needs no norm; with two layers, and in mac over thousands of tokens, such steps overflow without
+ * it.
+ */
 const LINEAR = `${RECALLING} --memory-depth 1 --no-memory-norm`;
 
 const MODELS: Experiment["models"] = {
   lmm: `--model lmm ${LINEAR}`,
-  mac: `--model mac ${LINEAR}`,
+  mac: `--model mac ${RECALLING} --memory-depth 1`,
   swa: "--model swa --window 32",
   transformer: "--model transformer",
   mamba2: "--model mamba2",
@@ -27,7 +30,7 @@ export const MQAR: Experiment = {
   steps: 600,
   train: "--task mqar --task-option vocabulary=64 --task-option loads=64x4,64x8 " +
     "--task-option testLoads=64x4,64x8,64x16,128x16,256x24,512x24 --batch 32 --optimizer muon --parameters 150000",
-  models: { ...MODELS, lmmDeep: `--model lmm ${RECALLING} --memory-depth 2` },
+  models: { ...MODELS, mac: `--model mac ${LINEAR}`, lmmDeep: `--model lmm ${RECALLING} --memory-depth 2` },
   rates: [0.01],
   choose: { figure: "accuracy", best: "highest" },
   evaluate: { "": "--samples 128" },
@@ -44,12 +47,12 @@ export const NEEDLE: Experiment = {
     "end; swa sees the last 32 bytes, transformer no more than 2,048. Of each length there are 50 letters.",
   why:
     "The paper hides numbers of seven digits in texts of up to 16,384 tokens, trained at 4,096: a single letter asks " +
-    "less of a memory, and 500 steps are few for a model to begin to recall at all.",
-  steps: 500,
+    "less of a memory, and 400 steps are few for a model to begin to recall at all.",
+  steps: 400,
   train: "--task needle --task-option value=letter --task-option length=320 --task-option textRows=0 " +
-    "--task-option testLengths=256,512,1024,2048,4096 --batch 8 --parameters 150000",
+    "--task-option testLengths=256,512,1024,2048,4096 --batch 8 --optimizer muon --parameters 150000",
   models: MODELS,
-  rates: [0.005],
+  rates: [0.01],
   evaluate: { "": "--samples 50" },
   figures: ["accuracy"],
 };
