@@ -1,4 +1,4 @@
-/** The command line: `train`, `generate`, `evaluate`, `remember`, `fetch`, `inspect`, `info`, `help`; see cli/. */
+/** The command line: `train`, `generate`, `evaluate`, `remember`, `serve`, `fetch`, `inspect`, `info`, `help`; see cli/. */
 import { COMMANDS } from "./cli/commands.ts";
 import { runCommandLine } from "./cli/run.ts";
 import { processTerminal, type Terminal } from "./cli/terminal.ts";

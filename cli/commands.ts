@@ -11,6 +11,7 @@ import { infoCommand } from "./info.ts";
 import { inspectCommand } from "./inspect.ts";
 import { planCommand } from "./plan.ts";
 import { rememberCommand } from "./remember.ts";
+import { serveCommand } from "./serve/serve.ts";
 import { trainCommand } from "./train.ts";
 
 /** The commands by name. */
@@ -20,6 +21,7 @@ export const COMMANDS: Commands = {
   evaluate: evaluateCommand,
   remember: rememberCommand,
   export: exportCommand,
+  serve: serveCommand,
   fetch: fetchCommand,
   forecast: forecastCommand,
   anomalies: anomaliesCommand,

@@ -102,6 +102,7 @@ const SMALL: Readonly<Record<string, (words: readonly string[]) => readonly stri
 
 /** Tasks that are looked up, but not run here. */
 const NOT_RUN: Readonly<Record<string, string>> = {
+  serve: "serves until it is stopped; tests/cli/serve drives what it serves",
   web: "serves until it is stopped; tests/web drives what it serves",
   bundle: "writes web/dist; tests/web builds the same",
 };

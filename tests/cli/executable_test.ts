@@ -25,10 +25,12 @@ async function runExecutable(folder: string, lines: readonly (readonly string[])
 /** Packages that only tests, the browser page, the study and other tools use. */
 const TOOLS = [
   "@std/assert",
+  "autocannon",
   "dagre",
   "esbuild",
   "fast-check",
   "hyparquet-writer",
+  "openai",
   "playwright-core",
   "vega",
   "vega-lite",
