@@ -1,7 +1,7 @@
 /** A call of a function while tracing, with what it takes and gives as flat lists: what replaces its gradient needs. */
 import { currentContext, Graph, isTensor, type Tensor } from "./graph.ts";
 import { mark } from "./grad.ts";
-import { closedTest } from "./scan.ts";
+import { closedTest } from "./closed.ts";
 import { flatten, isContainer, type TreeSpec, unflatten } from "./tree.ts";
 
 /** A tree of tensors and of other values, with the tensors as a list. */

@@ -93,6 +93,18 @@ export type Expr =
     | { readonly kind: "accumulator"; readonly state: number }
   );
 
+/** Operations that take many instructions, where others take one or a few. */
+export const TRANSCENDENTAL: ReadonlySet<UnaryOp | BinaryOp> = new Set([
+  "exp",
+  "log",
+  "sin",
+  "cos",
+  "tanh",
+  "sigmoid",
+  "erf",
+  "pow",
+]);
+
 const COMPARISONS = new Set<BinaryOp>(["eq", "ne", "lt", "le", "gt", "ge"]);
 
 type Distribute<T> = T extends unknown ? Omit<T, "id"> : never;

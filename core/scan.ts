@@ -16,6 +16,7 @@
  * LMM and MAC faster.)
  */
 import { aliasOp } from "./alias.ts";
+import { closedTest } from "./closed.ts";
 import type { Type } from "./dtype.ts";
 import { isFloat, sizeOf } from "./dtype.ts";
 import { CompileError, invariant, ShapeError } from "./errors.ts";
@@ -215,12 +216,12 @@ function scanLeaves(
 }
 
 /**
- * Tensors from outside `scope` that `outputs` use. Values that depend on no argument (masks, constants) stay inside
- * instead.
+ * Tensors from outside `scope` that `outputs` use. Values that depend on no argument and are cheap (masks, constants)
+ * stay inside instead; tables, such as those of rotary positions, are computed once and read by every step.
  */
 function capturedBy(outputs: readonly Tensor[], params: ReadonlySet<Tensor>, scope: Scope): Tensor[] {
   const captured = new Set<Tensor>();
-  const isClosed = closedTest();
+  const isClosed = closedTest({ tables: false });
   const seen = new Set<Tensor>();
   const stack = [...outputs];
   while (stack.length > 0) {
@@ -231,30 +232,6 @@ function capturedBy(outputs: readonly Tensor[], params: ReadonlySet<Tensor>, sco
     else stack.push(...tensor.node.inputs);
   }
   return [...captured].sort((a, b) => a.node.id - b.node.id || a.output - b.output);
-}
-
-/** A memoised test whether a node is cheap and made of constants only. */
-export function closedTest(): (node: Node) => boolean {
-  const known = new Map<Node, boolean>();
-  return (asked) => {
-    const stack = [asked];
-    while (stack.length > 0) {
-      const node = stack[stack.length - 1],
-        unknown = known.has(node) ? undefined : isCheap(node) && node.inputs.find((input) => !known.has(input.node));
-      if (unknown) {
-        stack.push(unknown.node);
-        continue;
-      }
-      if (!known.has(node)) known.set(node, isCheap(node) && node.inputs.every((input) => known.get(input.node)));
-      stack.pop();
-    }
-    return known.get(asked)!;
-  };
-}
-
-function isCheap({ op }: Node): boolean {
-  return op.kind === "map" || op.kind === "view" || op.kind === "alias" ||
-    (op.kind === "source" && op.lower !== undefined);
 }
 
 /**

@@ -5,7 +5,8 @@
 import { invariant } from "./errors.ts";
 import { apply, currentContext, Graph, type Node, type Tensor, TraceContext, withContext } from "./graph.ts";
 import { fill, splatValue } from "./linear.ts";
-import { applyScan, closedTest, isScan, type ScanAttrs } from "./scan.ts";
+import { closedTest } from "./closed.ts";
+import { applyScan, isScan, type ScanAttrs } from "./scan.ts";
 import { parameter } from "./trace.ts";
 
 const MAX_ROUNDS = 8;
@@ -160,7 +161,7 @@ function readsOf(
     readonly carries: readonly number[];
   },
 ): LoopReads {
-  const isClosed = closedTest(), slices: Tensor[] = [], invariants: Tensor[] = [];
+  const isClosed = closedTest({ tables: false }), slices: Tensor[] = [], invariants: Tensor[] = [];
   const isNeeded = [...needed.carries, ...needed.xs, ...needed.consts];
   const placeIn = (list: Tensor[], tensor: Tensor): number =>
     list.includes(tensor) ? list.indexOf(tensor) : list.push(tensor) - 1;

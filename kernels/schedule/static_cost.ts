@@ -5,7 +5,7 @@
  * which it is reached: the same tensor at two indices counts twice, but reached twice at one index it counts once. This
  * predicts the size of the pulled expression.
  */
-import { type Expr, ExprBuilder, operandsOf } from "../../core/expr.ts";
+import { type Expr, ExprBuilder, operandsOf, TRANSCENDENTAL } from "../../core/expr.ts";
 import type { Node, Tensor } from "../../core/graph.ts";
 import { constantIndex } from "../../core/index_expr.ts";
 import type { MapOp } from "../../core/op.ts";
@@ -24,8 +24,7 @@ const SHARED = 0.25;
 /** The cost of a value that is uniform over a kernel, which is computed at most once per tile. */
 const UNIFORM = 1 / 16;
 const SIMPLE = 1 / 16;
-const TRANSCENDENTAL = 1 / 2;
-const EXPENSIVE = new Set(["exp", "log", "sin", "cos", "tanh", "sigmoid", "erf", "pow"]);
+const EXPENSIVE = 1 / 2;
 /**
  * Sines and cosines, which support arguments of any magnitude, generate by far the most code: a driver takes about 40
  * ms to compile each, compared with 1 ms for an exponential.
@@ -136,7 +135,7 @@ export class StaticCosts {
       case "reduce":
         return isTrivial(node) ? this.#summed(node) : new Map([[`L${this.#number(tensor)}`, LOAD]]);
       case "gather":
-        return this.#combined(node, `A${this.#number(tensor)}`, TRANSCENDENTAL);
+        return this.#combined(node, `A${this.#number(tensor)}`, EXPENSIVE);
       case "source":
         return new Map([[`A${this.#number(tensor)}`, SIMPLE]]);
       default:
@@ -246,7 +245,7 @@ function mapCost(node: Node, op: MapOp<typeof node.attrs>): MapCost {
     if (seen.has(expr)) return;
     seen.add(expr);
     if (expr.kind === "unary") hasSine ||= expr.op === "sin" || expr.op === "cos";
-    if (expr.kind === "unary" || expr.kind === "binary") cost += EXPENSIVE.has(expr.op) ? TRANSCENDENTAL : SIMPLE;
+    if (expr.kind === "unary" || expr.kind === "binary") cost += TRANSCENDENTAL.has(expr.op) ? EXPENSIVE : SIMPLE;
     else if (expr.kind === "select") cost += SIMPLE;
     operandsOf(expr).forEach(visit);
   };

@@ -3,7 +3,7 @@
  * attention, and what its gradient makes of them.
  */
 import type { Graph, Node, Tensor } from "../../core/graph.ts";
-import { closedTest } from "../../core/scan.ts";
+import { closedTest } from "../../core/closed.ts";
 import { sizeOfShape } from "../../core/shape.ts";
 
 /** The nodes between products. */

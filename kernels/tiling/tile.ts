@@ -34,7 +34,8 @@ import {
   withContext,
 } from "../../core/graph.ts";
 import { addOp, fill } from "../../core/linear.ts";
-import { applyScan, closedTest, isScan, type ScanAttrs } from "../../core/scan.ts";
+import { closedTest } from "../../core/closed.ts";
+import { applyScan, isScan, type ScanAttrs } from "../../core/scan.ts";
 import { parameter } from "../../core/trace.ts";
 import type { TileAxis } from "./axis.ts";
 import { DEFAULT_TILE, hasLargeProduct, planTiles, type Stage, type TiledRegion, type TileSize } from "./plan.ts";

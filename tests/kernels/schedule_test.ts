@@ -329,6 +329,28 @@ Deno.test("loops nest, exchange carries and pass invariants through", () => {
   );
 });
 
+Deno.test("tables of sines are computed once before a loop, masks in its steps", () => {
+  const rotated = (x: Tensor, rows: Tensor): Tensor =>
+    scan(
+      (c: Tensor, row: Tensor): [Tensor, Tensor] => {
+        const turned = ops.rotaryEmbedding(ops.add(c, row));
+        const at = (axis: number): Tensor => ops.iota([6, 4], axis, "i32");
+        return [ops.where(ops.less(at(0), at(1)), turned, c), turned];
+      },
+      x,
+      rows,
+    )[1];
+  const inputs = [numbers([6, 4]), numbers([5, 6, 4], 1)];
+  for (const fn of [rotated, grad((x: Tensor, rows: Tensor) => ops.sum(ops.square(rotated(x, rows))))]) {
+    const { steps } = check(fn, inputs);
+    const origins = (kernels: ReturnType<typeof kernelSteps>): Set<string> =>
+      new Set(kernels.flatMap(({ kernel }) => kernel.origins));
+    const inLoops = origins(kernelSteps(steps.filter(({ kind }) => kind === "loop")));
+    assert(inLoops.has("less") && !inLoops.has("sin") && !inLoops.has("cos"), [...inLoops].join());
+    assert(origins(kernelSteps(steps)).has("sin"));
+  }
+});
+
 Deno.test("the golden memory layers keep their values through schedules", () => {
   const [name] = TOKEN_CASE_NAMES;
   const layer = tokenLayer(name, { form: "matmul" });
