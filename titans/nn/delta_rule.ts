@@ -47,7 +47,7 @@ import {
   zeros,
 } from "../../ops/mod.ts";
 import { checkNames, ConfigError } from "../errors.ts";
-import type { RecurrenceResult, RecurrenceRows } from "./linear_recurrence.ts";
+import { decayFactor, type RecurrenceResult, type RecurrenceRows } from "./linear_recurrence.ts";
 
 /** What tokens bring: {@link RecurrenceRows}, with keys of length at most 1 and as many heads as values have. */
 export interface DeltaRuleRows extends RecurrenceRows {
@@ -155,10 +155,10 @@ function tileDecays(logarithms: Tensor): TileDecays {
   const total = sliceAxis(b, -2, C - 1, 1), isEarlier = greaterEqual(iota([C, C], 0), iota([C, C], 1));
   return {
     // Masked before exp: above the diagonal differences are positive, and inf * 0 would be NaN in the gradient.
-    within: exp(where(isEarlier, sub(b, transposed(b)), 0)),
-    since: exp(b),
-    until: exp(sub(total, b)),
-    whole: exp(total),
+    within: decayFactor(where(isEarlier, sub(b, transposed(b)), 0)),
+    since: decayFactor(b),
+    until: decayFactor(sub(total, b)),
+    whole: decayFactor(total),
   };
 }
 

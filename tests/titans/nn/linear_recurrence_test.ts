@@ -2,9 +2,10 @@
  * Linear recurrences: numbers known from PyTorch in f64, tiles of every size against one token at a time, pieces against
  * the whole, and decays down to nothing.
  */
-import { assertThrows } from "@std/assert";
+import { assert, assertThrows } from "@std/assert";
 import type { Tensor } from "../../../core/graph.ts";
-import { requestDevice } from "../../../kernels/mod.ts";
+import { spec } from "../../../core/trace.ts";
+import { compile, requestDevice } from "../../../kernels/mod.ts";
 import {
   add,
   broadcastTo,
@@ -24,7 +25,12 @@ import {
   where,
 } from "../../../ops/mod.ts";
 import { ConfigError } from "../../../titans/errors.ts";
-import { linearRecurrence, linearRecurrenceStep, type RecurrenceResult } from "../../../titans/nn/linear_recurrence.ts";
+import {
+  decayFactor,
+  linearRecurrence,
+  linearRecurrenceStep,
+  type RecurrenceResult,
+} from "../../../titans/nn/linear_recurrence.ts";
 import { assertClose, noise, onDevice, reference, type Value } from "../runners.ts";
 import { B, checkCores, H, inPieces, K, tokenByToken, V, weightsFor, withGradient } from "./recurrences.ts";
 
@@ -119,6 +125,19 @@ Deno.test("linear recurrence: equal decays of all channels are one per head, con
   assertClose(await run((logits) => channels(decays(logits))), await run(decays), 1e-10);
   assertClose(await run(() => [-0.3, -0.3]), await run(everywhere(-0.3)), 1e-10);
   assertClose(await run(() => undefined), await run(everywhere(0)), 1e-10);
+});
+
+Deno.test("what decays leave is their exponential, or 0 well before products with it are subnormal", async () => {
+  const logs = Float32Array.from({ length: 4400 }, (_, i) => -i / 40);
+  const device = await requestDevice({ kind: "cpu" });
+  const program = await compile(device, (x: Tensor) => decayFactor(x), [spec([logs.length])]);
+  const { data } = await program.run(logs);
+  device.dispose();
+  data.forEach((left, i) => {
+    const exact = Math.exp(logs[i]);
+    assert(left === 0 || left > 1.2e-32, `exp(${logs[i]}) is ${left}`);
+    assert(Math.abs(left - exact) < 2e-7 * exact + 2e-22, `exp(${logs[i]}) is ${left}, not ${exact}`);
+  });
 });
 
 Deno.test("linear recurrence: numbers of the cores known from PyTorch", () => {
