@@ -17,12 +17,10 @@ import { scan } from "../core/scan.ts";
 import { formatType, sameShape } from "../core/shape.ts";
 import { add, mul } from "./binary.ts";
 import { sum } from "./broadcast.ts";
-import { equal } from "./compare.ts";
 import { checkDomain, checkSameDType } from "./define.ts";
 import { linearScan } from "./linear_scan.ts";
-import { where } from "./select.ts";
 import { pad, sliceAxis } from "./slice.ts";
-import { iota, zeros } from "./sources.ts";
+import { zeros } from "./sources.ts";
 import { exp } from "./unary.ts";
 import { expandDims, reshape, squeeze, swapAxes } from "./views.ts";
 
@@ -112,10 +110,10 @@ function pieceStep(a: Tensor, state: Tensor, { u, delta, b, c }: Piece): [state:
   const decay = exp(mul(overStates(delta), a)); // [B, P, N, E]
   const input = mul(overStates(mul(delta, u)), overChannels(b));
   // Nothing precedes the first step of a linear scan: what the state before leaves of it enters there.
-  const isFirst = equal(iota(decay.shape, 1), 0);
-  const states = linearScan(decay, add(input, where(isFirst, mul(decay, expandDims(state, 1)), 0)), { axis: 1 });
+  const P = decay.shape[1], left = mul(sliceAxis(decay, 1, 0, 1), expandDims(state, 1)); // [B, 1, N, E]
+  const states = linearScan(decay, add(input, pad(left, [[0, 0], [0, P - 1], [0, 0], [0, 0]])), { axis: 1 });
   return [
-    squeeze(sliceAxis(states, 1, u.shape[1] - 1, 1), 1),
+    squeeze(sliceAxis(states, 1, P - 1, 1), 1),
     sum(mul(states, overChannels(c)), { axes: 2 }),
   ];
 }
