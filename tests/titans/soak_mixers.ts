@@ -1,5 +1,7 @@
 /**
- * Every mixer and recipe on every device, which compiles for too long to be a test: `deno task soak:mixers [DEVICE...]`.
+ * Every mixer and recipe on every device, which compiles for too long to be a test:
+ * `deno task soak:mixers [DEVICE...] [--only TEXT]`. What held is kept in .scratch/soak_mixers, so that a soak that was
+ * stopped goes on where it was, at the same commit; what failed is checked again.
  *
  * Layers of each mixer: every length with every number of tokens that are computed together, at once and in pieces,
  * causality and batches; one length with gradients and one token after the other; 8,192 tokens, finite from the first
@@ -9,6 +11,9 @@ import { type Device, type DeviceKind, requestDevice } from "../../kernels/mod.t
 import { MODELS } from "./builders.ts";
 import { ALL_MIXERS, checkFinite, chunksOf, layerCheck, LENGTHS } from "./mixer_forms.ts";
 import { checkOnDevice, RECIPE_CASES } from "./model_checks.ts";
+import { describeMachine } from "../bench/machine.ts";
+import { PointFile } from "../bench/point_file.ts";
+import { Progress } from "../bench/progress.ts";
 import { openNative } from "../kernels/native_tests.ts";
 
 interface Check {
@@ -35,27 +40,59 @@ const CHECKS: readonly Check[] = [
 ];
 
 const KINDS = ["cpu", "webgpu", "native"] as const satisfies readonly DeviceKind[];
-const wanted = Deno.args.length > 0 ? Deno.args : KINDS;
-const unknown = wanted.find((kind) => !KINDS.some((known) => known === kind));
-if (unknown !== undefined) {
-  console.error(`Cannot check ${JSON.stringify(unknown)}: give devices of ${KINDS.join(", ")}, or none for all`);
-  Deno.exit(2);
+type Kind = (typeof KINDS)[number];
+
+/** A check that held, and how long it took. */
+interface Held {
+  readonly kind: Kind;
+  readonly name: string;
+  readonly seconds: number;
 }
 
+/** What is asked for: devices, and a text that the names of checks have. Exits if there is no such device or check. */
+function readArguments(
+  args: readonly string[],
+): { readonly kinds: readonly Kind[]; readonly checks: readonly Check[] } {
+  const at = args.indexOf("--only"), only = at < 0 ? "" : args[at + 1] ?? "";
+  const words = at < 0 ? args : args.toSpliced(at, 2);
+  const unknown = words.find((word) => !KINDS.some((kind) => kind === word));
+  const checks = CHECKS.filter(({ name }) => name.includes(only));
+  if (unknown !== undefined || checks.length === 0) {
+    console.error(
+      unknown !== undefined
+        ? `Cannot check ${JSON.stringify(unknown)}: give devices of ${KINDS.join(", ")}, or none for all`
+        : `Cannot check ${JSON.stringify(only)}: no check has it in its name, as "mac, 512 tokens, 64 together" has`,
+    );
+    Deno.exit(2);
+  }
+  return { kinds: words.length > 0 ? KINDS.filter((kind) => words.includes(kind)) : KINDS, checks };
+}
+
+const { kinds, checks } = readArguments(Deno.args);
+const { commit, version } = describeMachine();
+const file = PointFile.open<Held>(".scratch/soak_mixers", { commit, version });
+const isHeld = (kind: Kind, name: string): boolean =>
+  file.points.some((held) => held.kind === kind && held.name === name);
+const missing = kinds.map((kind) => ({ kind, checks: checks.filter(({ name }) => !isHeld(kind, name)) }));
+const count = missing.reduce((sum, { checks }) => sum + checks.length, 0);
+if (count < kinds.length * checks.length) console.error(`${kinds.length * checks.length - count} checks held before`);
+const progress = new Progress(count, (line) => Deno.stderr.writeSync(new TextEncoder().encode(line)));
+
 let failures = 0;
-for (const kind of KINDS.filter((kind) => wanted.includes(kind))) {
+for (const { kind, checks } of missing.filter(({ checks }) => checks.length > 0)) {
   const device: Device = kind === "native" ? await openNative() : await requestDevice({ kind });
-  for (const [done, { name, run }] of CHECKS.entries()) {
+  for (const { name, run } of checks) {
+    progress.next(`${kind}: ${name}`);
+    const started = performance.now();
     try {
       await run(device);
+      file.add({ kind, name, seconds: (performance.now() - started) / 1000 });
     } catch (error) {
       failures++;
       console.log(`${kind}: ${name}: ${(error as Error).message}`);
     }
-    if ((done + 1) % 20 === 0) console.error(`${kind}: ${done + 1} of ${CHECKS.length}`);
   }
-  console.log(`${kind}: ${CHECKS.length} checks of mixers and models`);
   device.dispose();
 }
-console.log(failures === 0 ? "all as they must be" : `${failures} failed`);
+console.log(`${kinds.join(", ")}: ${kinds.length * checks.length} checks of mixers and models, ${failures} failed`);
 Deno.exit(failures === 0 ? 0 : 1);
