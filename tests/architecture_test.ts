@@ -34,6 +34,8 @@ const TITANS_WITH_DEVICE: readonly string[] = [
   "titans/tasks/task.ts",
   "titans/train/carried.ts",
   "titans/train/optimizer_state.ts",
+  "titans/train/shared_steps.ts",
+  "titans/train/step_runner.ts",
   "titans/train/trainer.ts",
   "titans/train/training_plan.ts",
   "titans/train/training.ts",

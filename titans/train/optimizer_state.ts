@@ -3,41 +3,47 @@ import { type Spec, spec } from "../../core/trace.ts";
 import type { Device, DeviceArray } from "../../kernels/mod.ts";
 import { ConfigError } from "../errors.ts";
 import type { Network } from "../models/network.ts";
+import type { Share } from "./collective.ts";
 import { ITERATE, type OptimizerConfig, optimizerName, stateSlots } from "./optimizer_config.ts";
 import type { StoredOptimizer, TrainingState } from "./training.ts";
-import type { OptimizerState } from "./update.ts";
+import { isWhole, type OptimizerState } from "./update.ts";
 
-/** The types of a state. */
-export function optimizerSpecs(model: Network, config: OptimizerConfig): OptimizerState<Spec> {
-  const flat = spec([model.layout.size]);
-  return { params: flat, ...Object.fromEntries(stateSlots(config).map((slot) => [slot, flat])) };
+/** The types of a state. @param part The elements of vectors that ranks share. Default: all. */
+export function optimizerSpecs(model: Network, config: OptimizerConfig, part?: Share): OptimizerState<Spec> {
+  const { size } = model.layout, type = (slot: string): Spec => spec([part && !isWhole(slot) ? part.count : size]);
+  return { params: type("params"), ...Object.fromEntries(stateSlots(config).map((slot) => [slot, type(slot)])) };
 }
 
 /**
  * Puts a state on the device.
  * @param params The flat vector with which training begins or goes on.
  * @param state The optimizer's vectors; without it they begin at zero.
+ * @param part The elements of vectors that ranks share. Default: all.
  * @throws {ConfigError} if the state is of another optimizer.
  */
 export function uploadState(
   device: Device,
   model: Network,
-  { config, params, state }: {
+  { config, params, state, part }: {
     readonly config: OptimizerConfig;
     readonly params: Float32Array;
     readonly state?: Pick<TrainingState, "optimizer">;
+    readonly part?: Share;
   },
 ): OptimizerState<DeviceArray> {
   const { layout } = model, slots = stateSlots(config);
   if (state) requireSameOptimizer(config, state.optimizer);
-  const upload = (data: Float32Array): DeviceArray => device.upload(data, { shape: [layout.size], dtype: "f32" });
+  const upload = (data: Float32Array): DeviceArray => device.upload(data, { shape: [data.length], dtype: "f32" });
+  const own = (slot: string, data: Float32Array): Float32Array =>
+    part && !isWhole(slot) ? data.subarray(part.first, part.first + part.count) : data;
   const zeros = new Float32Array(layout.size);
   const slotArray = (slot: string): Float32Array => {
     const stored = state?.optimizer.slots[slot];
     if (stored) return layout.pack(stored);
     return slot === ITERATE ? params : zeros;
   };
-  return { params: upload(params), ...Object.fromEntries(slots.map((slot) => [slot, upload(slotArray(slot))])) };
+  const vectors = slots.map((slot) => [slot, upload(own(slot, slotArray(slot)))]);
+  return { params: upload(params), ...Object.fromEntries(vectors) };
 }
 
 /** Copies a state to the host. */

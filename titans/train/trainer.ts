@@ -7,30 +7,22 @@
  * the step itself refuses its update and so does every later one, so that whenever the host looks the state is the one
  * after the last good step.
  */
-import type { Tensor } from "../../core/graph.ts";
 import { showAsText } from "../../core/inspect.ts";
-import type { MapTree } from "../../core/tree.ts";
-import { compile } from "../../kernels/compile.ts";
-import type { ArrayLeaf, Device, DeviceArray, Program } from "../../kernels/mod.ts";
+import type { Device, DeviceArray } from "../../kernels/mod.ts";
 import { checkNames, ConfigError, TrainingError } from "../errors.ts";
 import type { Model } from "../models/model.ts";
 import type { Network } from "../models/network.ts";
-import {
-  type CarriedArrays,
-  carriedSpecs,
-  checkStreams,
-  disposeCarried,
-  downloadCarried,
-  uploadCarried,
-} from "./carried.ts";
-import { firstBadTensor } from "./diagnose.ts";
+import { rowsOfBatch } from "./batch_rows.ts";
+import { checkStreams } from "./carried.ts";
+import { type Collective, shareOf, SOLO } from "./collective.ts";
 import { failureText, faultOf } from "./failure.ts";
-import type { StepBatch } from "./gradient.ts";
 import { nextToken } from "./next_token.ts";
 import type { BatchArrays, Objective } from "./objective.ts";
 import { defineOptimizer, learningRateAt, type OptimizerConfig, stepScalars } from "./optimizer_config.ts";
-import { downloadState, requireSameOptimizer, uploadState } from "./optimizer_state.ts";
+import { requireSameOptimizer } from "./optimizer_state.ts";
+import { SharedSteps } from "./shared_steps.ts";
 import { completeBatch, rowsOf, type SplitBatch, windowBatches } from "./step_input.ts";
+import { FusedSteps, type StartedStep, type StepProgram, type StepRunner } from "./step_runner.ts";
 import {
   checkTrainingShape,
   type StepInput,
@@ -43,18 +35,14 @@ import {
   type TrainingState,
   type ValidationMetrics,
 } from "./training.ts";
-import { stepFunction } from "./step_function.ts";
-import type { StepArguments, StepResult } from "./training_step.ts";
-import { type OptimizerState, trainedPoint } from "./update.ts";
 import { type Measurement, Validation } from "./validation.ts";
 
-/** A compiled {@link trainingStep}. */
-export type StepProgram = Program<StepArguments, StepResult>;
+export type { StepProgram } from "./step_runner.ts";
 
 interface PendingReport {
   readonly step: number;
   readonly batch: SplitBatch;
-  readonly report: DeviceArray;
+  readonly report: StartedStep;
 }
 
 /** A model, or any other network, in training on a device. The device stays the caller's. */
@@ -68,12 +56,11 @@ export class Trainer<N extends Network = Model> {
   /** What is learned. */
   readonly objective: Objective;
   readonly #device: Device;
-  readonly #program: StepProgram;
+  readonly #runner: StepRunner;
+  readonly #collective: Collective;
   readonly #validation: Validation;
-  #state: OptimizerState<DeviceArray>;
-  #healthy: DeviceArray;
-  /** The state with which texts continue; undefined for trainers that do not stream. */
-  #carried?: CarriedArrays;
+  /** Whether texts continue from step to step. */
+  readonly #streams: boolean;
   /** The step at which nothing is carried yet and all rows start afresh; undefined where a state was given. */
   readonly #firstStep: number | undefined;
   /** Whether validation carries memory from batch to batch: that of text does. */
@@ -83,33 +70,28 @@ export class Trainer<N extends Network = Model> {
   #reports: StepMetrics[] = [];
   #failure?: TrainingError;
 
-  private constructor(
-    device: Device,
-    program: StepProgram,
-    options: TrainerParts<N> & { readonly params: Float32Array },
-  ) {
-    const { model, objective, optimizer, shape, params, state, stream = false } = options;
+  private constructor(device: Device, runner: StepRunner, options: TrainerParts<N>) {
+    const { model, objective, optimizer, shape, state, stream = false, collective = SOLO } = options;
     this.model = model;
     this.objective = objective;
     this.optimizer = optimizer;
     this.shape = shape;
     this.#device = device;
-    this.#program = program;
+    this.#runner = runner;
+    this.#collective = collective;
     // Rows that fill up the last batch of windows are masked.
     const measured = options.ownObjective ? objective : nextToken({ masked: true });
-    this.#validation = new Validation(device, model, measured, shape.length);
+    this.#validation = new Validation(device, model, measured, shape.length, collective);
+    this.#streams = stream;
     this.#validatesStreams = stream || !options.ownObjective;
     this.#step = state?.step ?? 0;
-    this.#state = uploadState(device, model, { config: optimizer, params, state });
-    this.#healthy = device.upload(Float32Array.of(1), { shape: [], dtype: "f32" });
     this.#firstStep = state?.carried === undefined ? this.#step : undefined;
-    if (stream) this.#carried = uploadCarried(device, carriedSpecs(model, shape), state?.carried);
   }
 
   /**
    * Compiles the step and puts parameters and the optimizer's vectors on the device.
    * @throws {ConfigError} if an extent is not a positive integer, or the state is of another optimizer; CompileError or
-   * DeviceError if the device cannot do it.
+   * DeviceError if the device cannot do it. Of several ranks all must create theirs.
    */
   static async create<N extends Network = Model>(device: Device, options: TrainerOptions<N>): Promise<Trainer<N>> {
     checkNames("Trainer.create", options, TRAINER_OPTIONS);
@@ -123,16 +105,22 @@ export class Trainer<N extends Network = Model> {
     const { model, state, stream = false, masked = false } = options;
     if (stream) checkStreams(model, length);
     if (state) requireSameOptimizer(optimizer, state.optimizer);
+    const { collective = SOLO, shard = false, deterministic = 0 } = options;
     const parts: TrainerParts<N> = {
       ...options,
       optimizer,
       shape: { batch, length, accumulate },
       objective: options.objective ?? nextToken({ masked: masked || stream }),
       ownObjective: options.objective !== undefined,
+      // Weights are drawn while the device's compiler works, where that is another process or thread.
+      params: () => firstParameters(options as TrainerOptions<Network>),
     };
-    // Weights are drawn while the device's compiler works, where that is another process or thread.
-    const [program, params] = await Promise.all([compileStep(device, parts), firstParameters(parts)]);
-    return new Trainer<N>(device, program, { ...parts, params });
+    const isShared = collective.size > 1 || deterministic > 0;
+    const runner =
+      await (isShared
+        ? SharedSteps.create(device, { ...parts, collective, shard, deterministic })
+        : FusedSteps.create(device, parts));
+    return new Trainer<N>(device, runner, parts);
   }
 
   /** Steps done, those included whose losses have not been read. */
@@ -169,9 +157,17 @@ export class Trainer<N extends Network = Model> {
     return this.shape.batch * this.shape.length * this.shape.accumulate;
   }
 
-  /** The compiled step, to inspect. */
+  /** The compiled step, to inspect; of ranks that share it its first half, the gradient. */
   get program(): StepProgram {
-    return this.#program;
+    return this.#runner.program;
+  }
+
+  /**
+   * Whether to stop: `stopRequested` was true, of several ranks on one of them, and this is the state after the step in
+   * which all learned of it. Steps that were started after that one are left out.
+   */
+  get stopped(): boolean {
+    return this.#runner.stopped;
   }
 
   /**
@@ -193,33 +189,20 @@ export class Trainer<N extends Network = Model> {
    */
   launch(given: StepInput): void {
     if (this.#failure) throw this.#failure;
-    const { batch, report, healthy } = this.#start(given, this.#healthy);
-    this.#healthy = healthy;
+    const { batch, report } = this.#start(given);
     this.#pending.push({ step: this.#step++, batch, report });
   }
 
-  /** Runs the program on a batch and replaces the state and the carried state. */
-  #start(
-    given: StepInput,
-    healthy: DeviceArray,
-  ): { batch: SplitBatch; report: DeviceArray; healthy: DeviceArray } {
-    const { objective, shape: { length } } = this;
-    const batch = completeBatch(given, { objective, length, stream: this.#carried !== undefined });
-    const fresh = this.#carried && this.#freshRows(batch.fresh);
-    const input = { data: batch.data, ...(fresh ? { carried: { state: this.#carried, fresh } } : {}) };
-    const result = this.#program.launch(
-      this.#state,
-      healthy,
-      input as MapTree<StepBatch, Tensor, ArrayLeaf>,
-      stepScalars(this.optimizer, this.#step),
-    );
-    this.#carried = result.carried as CarriedArrays | undefined;
-    this.#state = result.state;
-    return { batch: { data: batch.data, fresh }, report: result.report, healthy: result.healthy };
+  /** Starts a step. @param probe Whether it is only tried. */
+  #start(given: StepInput, probe = false): { batch: SplitBatch; report: StartedStep } {
+    const { objective, shape: { length } } = this, stream = this.#streams;
+    const { data, fresh } = completeBatch(given, { objective, length, stream });
+    const batch = { data, fresh: stream ? this.#freshRows(fresh) : undefined };
+    return { batch, report: this.#runner.start(batch, { scalars: stepScalars(this.optimizer, this.#step), probe }) };
   }
 
   /** Which rows of the next step start afresh. */
-  #freshRows(given: Float32Array | undefined): Float32Array {
+  #freshRows(given?: Float32Array): Float32Array {
     const rows = this.shape.accumulate * this.shape.batch;
     if (this.#step === this.#firstStep) return new Float32Array(rows).fill(1);
     return given ?? new Float32Array(rows);
@@ -237,7 +220,12 @@ export class Trainer<N extends Network = Model> {
     const reports = await Promise.all(pending.map(({ report }) => report.read()));
     for (const { report } of pending) report.dispose();
     for (const [i, { step, batch }] of pending.entries()) {
-      const [loss, gradientNorm, healthy] = reports[i];
+      const values = reports[i];
+      if (values === undefined) {
+        this.#step = step;
+        break;
+      }
+      const { 0: loss, 1: gradientNorm, 2: healthy } = values;
       if (!healthy || faultOf(loss, gradientNorm) !== undefined) {
         throw await this.#fail(step, batch, faultOf(loss, gradientNorm) ?? `gradient norm became ${gradientNorm}`);
       }
@@ -252,16 +240,13 @@ export class Trainer<N extends Network = Model> {
     }
   }
 
-  async #fail(step: number, { data, fresh }: SplitBatch, what: string): Promise<TrainingError> {
-    const { model, objective, shape } = this;
+  async #fail(step: number, batch: SplitBatch, what: string): Promise<TrainingError> {
+    const { model } = this;
     this.#step = step;
     // Set before the search for the cause, so that training cannot continue in the meantime.
     this.#failure = new TrainingError(failureText({ step, what, model }), step);
-    const carried = this.#carried && fresh ? { arrays: this.#carried, fresh } : undefined;
-    const params = trainedPoint(this.optimizer, this.#state);
     // The search is optional: if it cannot run, for instance for lack of memory, the failure is reported without it.
-    const tensor = await firstBadTensor(this.#device, model, { params, objective, data, shape, carried })
-      .catch(() => undefined);
+    const tensor = await this.#runner.firstBad(batch).catch(() => undefined);
     if (tensor !== undefined) {
       this.#failure = new TrainingError(failureText({ step, what, tensor, model }), step, tensor);
     }
@@ -278,13 +263,9 @@ export class Trainer<N extends Network = Model> {
   async probe(given: StepInput): Promise<string | undefined> {
     await this.#settle();
     // A step that is not healthy keeps everything as it is.
-    const { report, healthy } = this.#start(
-      given,
-      this.#device.upload(Float32Array.of(0), { shape: [], dtype: "f32" }),
-    );
-    const [loss, gradientNorm] = await report.read();
+    const { report } = this.#start(given, true);
+    const { 0: loss, 1: gradientNorm } = (await report.read())!;
     report.dispose();
-    healthy.dispose();
     return faultOf(loss, gradientNorm);
   }
 
@@ -297,9 +278,10 @@ export class Trainer<N extends Network = Model> {
    * @throws {ConfigError} if there are no whole rows, or nothing counts.
    */
   async validate(given: Int32Array | readonly (TrainingBatch | BatchArrays)[]): Promise<ValidationMetrics> {
-    const params = this.#state.params, { length, batch } = this.shape;
+    await this.#runner.settled();
+    const { params } = this.#runner.state, { length, batch } = this.shape;
     const measured = given instanceof Int32Array
-      ? await this.#validation.batches(params, batch, windowBatches(given, batch, length))
+      ? await this.#measure(params, batch, windowBatches(given, batch, length).map((data) => ({ data })), false)
       : await this.#validateBatches(params, given);
     const { loss, ...figures } = measured.figures;
     return { loss, ...this.objective.derived?.(loss), ...figures };
@@ -318,9 +300,27 @@ export class Trainer<N extends Network = Model> {
         "windows",
       );
     }
-    return await (this.#validatesStreams
-      ? this.#validation.streams(params, rows, batches)
-      : this.#validation.batches(params, rows, batches.map(({ data }) => data)));
+    return await this.#measure(params, rows, batches, this.#validatesStreams);
+  }
+
+  /** Measures this rank's rows of batches of `rows` rows, and adds up what all ranks measured. */
+  async #measure(
+    params: DeviceArray,
+    rows: number,
+    batches: readonly SplitBatch[],
+    goesOn: boolean,
+  ): Promise<Measurement> {
+    const share = shareOf(rows, this.#collective), counts = share.count > 0;
+    // A rank without a row measures one that counts on another.
+    const own = counts ? share : { first: 0, count: 1 }, { objective } = this.#validation, { length } = this.shape;
+    const parts = own.count === rows
+      ? batches
+      : batches.map((batch) =>
+        rowsOfBatch(batch, { objective, length, axes: { accumulate: 1, batch: rows }, rows: own })
+      );
+    return await (goesOn
+      ? this.#validation.streams(params, own.count, parts, counts)
+      : this.#validation.batches(params, own.count, parts.map(({ data }) => data), counts));
   }
 
   /**
@@ -328,24 +328,30 @@ export class Trainer<N extends Network = Model> {
    * {@link flush} still reports them.
    * @throws {TrainingError} if one of them went wrong; called again, gives the state before that step.
    */
-  async exportState(): Promise<TrainingState> {
+  async exportState(): Promise<TrainingState>;
+  /**
+   * The same of several ranks, all of which must ask, on one of them.
+   * @param root The rank that gets the state.
+   * @returns The state on that rank, undefined on the others.
+   */
+  async exportState(root: number): Promise<TrainingState | undefined>;
+  async exportState(root?: number): Promise<TrainingState | undefined> {
     await this.#settle();
-    const state = { step: this.#step, ...await downloadState(this.model, this.optimizer, this.#state) };
-    if (!this.#carried || this.#step === this.#firstStep) return state;
-    return { ...state, carried: await downloadCarried(this.#carried) };
+    const found = await this.#runner.download(root);
+    if (found === undefined) return undefined;
+    const { carried, ...state } = found, step = this.#step;
+    return carried && step !== this.#firstStep ? { step, ...state, carried } : { step, ...state };
   }
 
   /** The parameters in device memory, f32 [P]; with `ema` their moving average. The next step uses them up: ask for them again. */
   get params(): DeviceArray {
-    return this.#state.params;
+    return this.#runner.state.params;
   }
 
   /** Frees the programs and arrays of this trainer; the device stays. */
   dispose(): void {
     for (const { report } of this.#pending) report.dispose();
-    for (const array of [...Object.values(this.#state), this.#healthy]) array.dispose();
-    if (this.#carried) disposeCarried(this.#carried);
-    this.#program.dispose();
+    this.#runner.dispose();
     this.#validation.dispose();
   }
 }
@@ -356,16 +362,12 @@ type TrainerParts<N extends Network> = TrainerOptions<N> & {
   readonly objective: Objective;
   /** Whether the objective was given. */
   readonly ownObjective: boolean;
+  /** The flat vector of parameters with which training begins or goes on. */
+  readonly params: () => Promise<Float32Array>;
 };
 
 /** The flat vector of parameters with which training begins or goes on. Asynchronous so that compiling may begin first. */
 // deno-lint-ignore require-await
-async function firstParameters({ model, state, seed }: TrainerParts<Network>): Promise<Float32Array> {
+async function firstParameters({ model, state, seed }: TrainerOptions<Network>): Promise<Float32Array> {
   return model.layout.pack(state?.params ?? model.initialize(seed));
-}
-
-/** Compiles the step. Its results overwrite its arguments. */
-async function compileStep(device: Device, parts: TrainerParts<Network>): Promise<StepProgram> {
-  const { progress, signal, phase } = parts, { step, specs, donate } = stepFunction(parts);
-  return await compile(device, step, specs, { donate, progress, signal, phase });
 }

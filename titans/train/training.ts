@@ -6,6 +6,7 @@ import type { Network } from "../models/network.ts";
 import type { StoredTensor } from "../models/safetensors.ts";
 import type { NamedArrays } from "../nn/parameters.ts";
 import { checkNames } from "../errors.ts";
+import type { Collective } from "./collective.ts";
 import type { BatchArrays, Objective } from "./objective.ts";
 import type { OptimizerConfig } from "./optimizer_config.ts";
 
@@ -97,6 +98,26 @@ export interface TrainerOptions<N extends Network = Model> extends CompileWatch 
    * always may.
    */
   readonly masked?: boolean;
+  /**
+   * The ranks that train together, each with a trainer of the same options and the same data: each takes rows of every
+   * batch, and all have the same parameters. Default: this process alone.
+   */
+  readonly collective?: Collective;
+  /**
+   * Whether each rank keeps and updates a part of the optimizer's vectors (ZeRO stage 1), and gets the other parameters
+   * from the other ranks. For optimizers that are `elementwise`.
+   */
+  readonly shard?: boolean;
+  /**
+   * In how many parts the rows of a batch are added in a fixed order, a power of two: any number of ranks that divides it
+   * then gives the same bits. Default: 0, in whatever order is fast.
+   */
+  readonly deterministic?: number;
+  /**
+   * Asked before each step: whether to stop. Where it is true on any rank, all ranks stop after that step; see
+   * `Trainer.stopped`.
+   */
+  readonly stopRequested?: () => boolean;
 }
 
 /** The names of {@link TrainerOptions}. */
@@ -109,6 +130,10 @@ export const TRAINER_OPTIONS: readonly string[] = optionNames<TrainerOptions>({
   state: true,
   stream: true,
   masked: true,
+  collective: true,
+  shard: true,
+  deterministic: true,
+  stopRequested: true,
   progress: true,
   signal: true,
   phase: true,

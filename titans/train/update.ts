@@ -25,6 +25,7 @@ import {
   where,
 } from "../../ops/mod.ts";
 import type { ParameterLayout } from "../nn/parameters.ts";
+import type { Share } from "./collective.ts";
 import { ITERATE, type OptimizerConfig, ruleOptions } from "./optimizer_config.ts";
 import { optimizerOf } from "./optimizers/registry.ts";
 
@@ -89,10 +90,12 @@ export function clipByGlobalNorm(
 export function applyGradient(
   state: OptimizerState,
   gradient: Tensor,
-  { config, scalars, layout }: {
+  { config, scalars, layout, first = 0 }: {
     readonly config: OptimizerConfig;
     readonly scalars: Tensor;
     readonly layout: ParameterLayout;
+    /** Which element of the layout the vectors begin with. */
+    readonly first?: number;
   },
 ): OptimizerState {
   const { weightDecay, ema } = config, params = trainedPoint(config, state);
@@ -102,7 +105,7 @@ export function applyGradient(
     { params, gradient, state, scalars: values.slice(1), layout },
     ruleOptions(config),
   );
-  const decay = where(less(iota(params.shape, 0), layout.decayEnd), mul(params, weightDecay), 0);
+  const decay = where(less(iota(params.shape, 0), layout.decayEnd - first), mul(params, weightDecay), 0);
   const next = sub(params, mul(rate, add(direction, decay)));
   if (ema === 0) return { params: next, ...kept };
   return { params: add(next, mul(sub(state.params, next), average)), ...kept, [ITERATE]: next };
@@ -112,18 +115,36 @@ export function applyGradient(
  * The update as a function of tensors.
  * @returns From a state and the sums of a gradient to the state after the step. A step that is not finite changes
  * nothing, nor does any later one.
+ * @param part The elements that are updated, where other ranks update the others: of the state, {@link isWhole whole}
+ * vectors are given as [P], the others and all results have the elements of the part alone. Default: all.
  */
 export function update(
   config: OptimizerConfig,
   layout: ParameterLayout,
+  part?: Share,
 ): (state: OptimizerState, sums: GradientSums, options: UpdateOptions) => Updated {
   return (state, { gradientSum, lossSum, weight }, { healthy, scalars }) => {
     const share = div(1, where(greater(weight, 0), weight, 1)), loss = mul(lossSum, share);
     const { norm, clipped } = clipByGlobalNorm(mul(gradientSum, share), config.clipNorm);
-    const next = applyGradient(state, clipped, { config, scalars, layout });
+    const before = part ? partOf(state, part) : state, own = part ? sliceOf(clipped, part) : clipped;
+    const next = applyGradient(before, own, { config, scalars, layout, first: part?.first });
     const finite = logicalAnd(lessEqual(abs(loss), LARGEST), lessEqual(norm, LARGEST));
     const ok = logicalAnd(greater(healthy, 0), finite), flag = cast(ok, "f32");
-    const kept = Object.fromEntries(Object.entries(next).map(([slot, x]) => [slot, where(ok, x, state[slot])]));
+    const kept = Object.fromEntries(Object.entries(next).map(([slot, x]) => [slot, where(ok, x, before[slot])]));
     return { state: kept as unknown as OptimizerState, healthy: flag, report: stack([loss, norm, flag], 0) };
   };
+}
+
+/** Whether each rank has the whole of a vector of the state also where ranks share the others: gradients are taken at it. */
+export function isWhole(slot: string): boolean {
+  return slot === "params" || slot === ITERATE;
+}
+
+function sliceOf(vector: Tensor, { first, count }: Share): Tensor {
+  return sliceAxis(vector, 0, first, count);
+}
+
+function partOf(state: OptimizerState, part: Share): OptimizerState {
+  const vectors = Object.entries(state).map(([slot, x]) => [slot, isWhole(slot) ? sliceOf(x, part) : x]);
+  return Object.fromEntries(vectors) as OptimizerState;
 }

@@ -10,6 +10,7 @@ import type { ModelState } from "../models/model.ts";
 import type { Network } from "../models/network.ts";
 import type { StepBatch } from "./gradient.ts";
 import { checkStreams, isDeviceArray } from "./carried.ts";
+import { type Collective, SOLO } from "./collective.ts";
 import type { BatchArrays, BatchTree, Objective } from "./objective.ts";
 import { type FigureNames, type ValidationResult, validationStep } from "./validation_step.ts";
 
@@ -46,30 +47,55 @@ export class Validation {
   /** What is measured. */
   readonly objective: Objective;
   readonly #length: number;
+  readonly #collective: Collective;
   readonly #known: FigureNames = { names: [], roots: new Set() };
   /** By number of rows, and whether they continue. */
   readonly #programs = new Map<string, ValidationProgram>();
 
-  /** @param length Tokens of a row. */
-  constructor(device: Device, model: Network, objective: Objective, length: number) {
+  /**
+   * @param length Tokens of a row.
+   * @param collective The ranks that measure together, each its own rows. Default: this process alone.
+   */
+  constructor(
+    device: Device,
+    model: Network,
+    objective: Objective,
+    length: number,
+    collective: Collective = SOLO,
+  ) {
     this.#device = device;
     this.#model = model;
     this.objective = objective;
     this.#length = length;
+    this.#collective = collective;
   }
 
-  /** Measures batches of `rows` rows whose memories start afresh in each. @throws {ConfigError} if nothing counts. */
-  async batches(params: DeviceArray, rows: number, batches: Iterable<BatchArrays>): Promise<Measurement> {
+  /**
+   * Measures batches of `rows` rows whose memories start afresh in each.
+   * @param counts Whether they count; if not, another rank measures them too.
+   * @throws {ConfigError} if nothing counts.
+   */
+  async batches(
+    params: DeviceArray,
+    rows: number,
+    batches: Iterable<BatchArrays>,
+    counts = true,
+  ): Promise<Measurement> {
     const program = await this.#program(rows, false), totals = new Totals(this.#known);
     for (const data of batches) {
       const { figures } = await program.run(params, { data } as MapTree<StepBatch, Tensor, ArrayLeaf>);
       totals.add(figures.data);
     }
-    return totals.measured();
+    return await totals.measured(this.#collective, counts);
   }
 
-  /** Measures batches of `rows` rows that continue from one to the next. @throws {ConfigError} if nothing counts. */
-  async streams(params: DeviceArray, rows: number, batches: Iterable<ValidationBatch>): Promise<Measurement> {
+  /** Measures batches of `rows` rows that continue from one to the next; else as {@link batches}. */
+  async streams(
+    params: DeviceArray,
+    rows: number,
+    batches: Iterable<ValidationBatch>,
+    counts = true,
+  ): Promise<Measurement> {
     const program = await this.#program(rows, true), totals = new Totals(this.#known);
     let state = mapLeaves(
       boundarySpecs(this.#model, rows),
@@ -89,7 +115,7 @@ export class Validation {
     } finally {
       for (const { leaf } of namedLeaves(state, isDeviceArray)) leaf.dispose();
     }
-    return totals.measured();
+    return await totals.measured(this.#collective, counts);
   }
 
   /** Frees the programs. */
@@ -142,8 +168,10 @@ class Totals {
     for (let i = 0; i < figures.length; i++) this.#sums[i] += figures[i];
   }
 
-  measured(): Measurement {
+  /** The means over what all ranks added. */
+  async measured(collective: Collective, counts: boolean): Promise<Measurement> {
     const { names, roots } = this.known;
+    if (collective.size > 1) await this.#addRanks(collective, counts);
     if (!(this.#sums[1] > 0)) {
       throw new ConfigError("Cannot validate on batches of padding alone: give some text", "windows");
     }
@@ -155,5 +183,13 @@ class Totals {
       figures: Object.fromEntries(means) as Figures,
       weights: Object.fromEntries(names.map((name, i) => [name, this.#sums[2 * i + 1]])),
     };
+  }
+  /** Adds what other ranks measured, in their order, so that all ranks get the same bits. */
+  async #addRanks(collective: Collective, counts: boolean): Promise<void> {
+    const own = counts ? new Uint8Array(this.#sums.slice().buffer) : new Uint8Array();
+    this.#sums = new Float64Array(0);
+    for (const bytes of await collective.gather(own)) {
+      if (bytes.length > 0) this.add(new Float64Array(bytes.slice().buffer));
+    }
   }
 }

@@ -37,6 +37,7 @@ export const adamW: Optimizer<typeof ADAM_OPTIONS, "first" | "second"> = {
   options: ADAM_OPTIONS,
   learningRate: 3e-3,
   state: ["first", "second"],
+  elementwise: true,
   scalars: biasCorrections,
   update({ gradient, state, scalars }, { beta1, beta2, epsilon }) {
     const first = add(mul(state.first, beta1), mul(gradient, 1 - beta1));

@@ -27,6 +27,7 @@ export const lion: Optimizer<typeof LION_OPTIONS, "momentum"> = {
   options: LION_OPTIONS,
   learningRate: 5e-4,
   state: ["momentum"],
+  elementwise: true,
   update({ gradient, state }, { beta1, beta2 }) {
     const direction = sign(add(mul(state.momentum, beta1), mul(gradient, 1 - beta1)));
     return { direction, state: { momentum: add(mul(state.momentum, beta2), mul(gradient, 1 - beta2)) } };

@@ -41,6 +41,11 @@ export interface Optimizer<Table extends OptionTable = OptionTable, Slot extends
   readonly learningRate: number;
   /** The vectors [P] that it keeps; checkpoints store them as `optimizer.SLOT.PARAMETER`. */
   readonly state: readonly Slot[];
+  /**
+   * Whether each element is updated from its own values alone, so that ranks can keep a part of the vectors each.
+   * Default: no.
+   */
+  readonly elementwise?: boolean;
   /** Numbers that change from step to step (counted from 0), computed in f64 on the host. Default: none. */
   scalars?(options: OptionsOf<Table>, step: number): readonly number[];
   /** One step. */

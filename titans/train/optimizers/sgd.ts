@@ -28,6 +28,7 @@ export const sgd: Optimizer<typeof SGD_OPTIONS, "momentum"> = {
   options: SGD_OPTIONS,
   learningRate: 0.1,
   state: ["momentum"],
+  elementwise: true,
   update({ gradient, state }, { momentum, nesterov }) {
     const next = add(mul(state.momentum, momentum), gradient);
     return { direction: nesterov ? add(gradient, mul(next, momentum)) : next, state: { momentum: next } };
