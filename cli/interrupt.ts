@@ -1,12 +1,15 @@
 /**
- * Handles Ctrl-C and SIGTERM: the first one asks a command to stop gracefully, a second one ends it immediately.
+ * Handles Ctrl-C, SIGTERM and SIGUSR1, by which schedulers say that time is almost over: the first one asks a command to
+ * stop gracefully, a second one ends it immediately.
  * Closing the pipe that a command writes to also asks it to stop.
  */
 import type { Terminal } from "./terminal.ts";
 
 /** The signals, each with the conventional exit code of a command stopped by it. */
 const EXIT_CODES: ReadonlyMap<Deno.Signal, number> = new Map(
-  Deno.build.os === "windows" ? [["SIGINT", 130], ["SIGBREAK", 149]] : [["SIGINT", 130], ["SIGTERM", 143]],
+  Deno.build.os === "windows"
+    ? [["SIGINT", 130], ["SIGBREAK", 149]]
+    : [["SIGINT", 130], ["SIGTERM", 143], ["SIGUSR1", 138]],
 );
 
 /** The exit code of a command that was stopped by Ctrl-C. */
@@ -21,7 +24,7 @@ const ECHO_MS = 500;
 /** Whether a stop was requested. */
 export interface Interrupt {
   readonly requested: boolean;
-  /** The exit code when stopped: 130 for Ctrl-C, 143 for SIGTERM, 141 for a closed pipe. */
+  /** The exit code when stopped: 130 for Ctrl-C, 143 for SIGTERM, 138 for SIGUSR1, 141 for a closed pipe. */
   readonly exitCode: number;
   /** Also handles signals while the main thread is busy for long; see {@link watch}. */
   hearWhileBusy(): void;
@@ -67,15 +70,20 @@ function watch(heard: Int32Array): Disposable {
   return { [Symbol.dispose]: () => worker.postMessage("end") };
 }
 
-/** Listens for signals until disposed. @param terminal What the command writes to. */
-export function listenForInterrupt(terminal: Pick<Terminal, "closed">): Interrupt {
+/**
+ * Listens for signals until disposed.
+ * @param terminal What the command writes to.
+ * @param launched Whether a launcher such as mpirun passes signals on, also twice, and ends what does not: a second
+ * signal then changes nothing.
+ */
+export function listenForInterrupt(terminal: Pick<Terminal, "closed">, launched = false): Interrupt {
   let first: { code: number; time: number } | undefined;
   const heard = new Int32Array(new SharedArrayBuffer(4));
   let watcher: Disposable | undefined;
   const handlers = [...EXIT_CODES].map(([signal, code]) => ({
     signal,
     handler: (): void => {
-      if (first && performance.now() - first.time > ECHO_MS) Deno.exit(code);
+      if (!launched && first && performance.now() - first.time > ECHO_MS) Deno.exit(code);
       first ??= { code, time: performance.now() };
       Atomics.store(heard, 0, 1);
     },
@@ -89,7 +97,7 @@ export function listenForInterrupt(terminal: Pick<Terminal, "closed">): Interrup
       return first?.code ?? (terminal.closed ? READER_LEFT : INTERRUPTED);
     },
     hearWhileBusy: () => {
-      watcher ??= watch(heard);
+      if (!launched) watcher ??= watch(heard);
     },
     [Symbol.dispose]: () => {
       watcher?.[Symbol.dispose]();

@@ -30,7 +30,7 @@ import { RUN_OPTIONS, type RunOptions } from "./run_options.ts";
 import { checkModelFlags, checkSizeFlag, inFlags, type ModelFlags, modelOptions } from "./model_flags.ts";
 
 /** A run's configuration. All but `steps` and the optimiser's rates stays as it is for the run's life. */
-export interface RunConfig extends Omit<RunOptions, "stream"> {
+export interface RunConfig extends Omit<RunOptions, "stream" | "deterministic"> {
   /** The version of Mneme that started it. */
   readonly version: string;
   /** Where the model's options came from. */
@@ -43,6 +43,8 @@ export interface RunConfig extends Omit<RunOptions, "stream"> {
   readonly stream?: number;
   /** The order in which streamed text is read; only runs in the order of this version go on. */
   readonly streamOrder?: number;
+  /** Parts of a batch whose gradients are added in a fixed order; absent where the order is not fixed. */
+  readonly deterministic?: number;
   /** The task with its options, all of them; absent of text. */
   readonly task?: ChosenTask;
   /** Name, bytes and hash of the text, and how it is made; see [data.md](data.md). Of a task the hash of samples. */
@@ -103,7 +105,7 @@ export interface RunData {
 
 /** The configuration of a new run. */
 export function newRunConfig(flags: RunFlags, { data, requires, task }: RunData, version: string): RunConfig {
-  const { model, preset, parameters, steps, batch, seqLen, accumulate, seed, stream } = flags;
+  const { model, preset, parameters, steps, batch, seqLen, accumulate, seed, stream, deterministic } = flags;
   const options = { model, ...modelOptions(flags), ...requires };
   const { made, optimizer } = inWordsOf(flags, () => {
     const config = defineConfig(options, preset);
@@ -123,6 +125,7 @@ export function newRunConfig(flags: RunFlags, { data, requires, task }: RunData,
     seed,
     steps,
     ...(stream > 0 ? { stream, streamOrder: STREAM_ORDER } : {}),
+    ...(deterministic > 0 ? { deterministic } : {}),
     ...(task ? { task } : {}),
     data,
   };

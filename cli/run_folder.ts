@@ -31,8 +31,43 @@ const SAMPLE_FILE = "sample.txt";
 const REPORT_FILE = "report.html";
 const FILES = [CONFIG_FILE, CHECKPOINT_FILE, BEST_FILE, METRICS_FILE, SAMPLE_FILE, REPORT_FILE];
 
+/** Where a run is recorded. */
+export interface RunRecord {
+  /** The measurements so far. */
+  readonly history: RunHistory;
+  /** Path of the last checkpoint. */
+  readonly checkpoint: string;
+  /** Path of the best checkpoint, once there is one. */
+  readonly best: string;
+  /** Path of the report. */
+  readonly report: string;
+  /** Appends a line to the metrics and a point to the history. */
+  log(event: StepEvent | ValidationEvent): void;
+  /** Replaces the last checkpoint, and if it is the best one that too. */
+  save(checkpoint: Uint8Array, best?: boolean): Promise<void>;
+  /** Replaces the report. */
+  saveReport(report: Omit<Report, "history">): Promise<void>;
+  /** Replaces the sample. */
+  saveSample(text: string): Promise<void>;
+  /** Closes files. */
+  close(): void;
+}
+
+/** The record of a run on ranks that leave it to another one. */
+export const NO_RECORD: RunRecord = {
+  history: new RunHistory(),
+  checkpoint: "",
+  best: "",
+  report: "",
+  log() {},
+  save: () => Promise.resolve(),
+  saveReport: () => Promise.resolve(),
+  saveSample: () => Promise.resolve(),
+  close() {},
+};
+
 /** The folder of one run. */
-export class RunFolder {
+export class RunFolder implements RunRecord {
   readonly #metrics: Deno.FsFile;
   readonly #events: EventFile | undefined;
 

@@ -28,6 +28,15 @@ export const RUN_OPTIONS = {
       "read documents in order and carry memory from step to step for at most this many tokens; 0: every sequence starts with a fresh memory",
     before: 0,
   },
+  deterministic: {
+    kind: "integer",
+    default: 0,
+    min: 0,
+    max: 2 ** 16,
+    help:
+      "parts of a batch whose gradients are added in a fixed order, a power of two: any number of ranks that divides it gives the same bits; 0: in whatever order is fast",
+    before: 0,
+  },
   seed: {
     kind: "integer",
     default: 0,

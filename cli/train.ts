@@ -1,9 +1,17 @@
 /** `train`: trains a model on text, in a run folder that can be continued. */
 import { type Device, requestDevice } from "../kernels/mod.ts";
-import { PRESETS, type Task } from "../titans/mod.ts";
+import {
+  type Checkpoint,
+  type Collective,
+  decodeCheckpoint,
+  encodeCheckpoint,
+  PRESETS,
+  SOLO,
+  type Task,
+} from "../titans/mod.ts";
 import { taskOf } from "../titans/tasks/mod.ts";
 import { describeMixers } from "../titans/models/blocks.ts";
-import type { WhichCheckpoint } from "./checkpoint_file.ts";
+import { readRunState, type WhichCheckpoint } from "./checkpoint_file.ts";
 import { CACHE } from "./data/cache.ts";
 import { type CorpusOptions, openCorpus } from "./data/corpus.ts";
 import { DEFAULT_RECIPE } from "./data/recipe.ts";
@@ -24,6 +32,7 @@ import { RUN_FLAGS } from "./run_options.ts";
 import { latestRun, readConfig, RUNS, writeConfig } from "./run_folder.ts";
 import { abandon, type RunLock, takeFreshFolder, takeNewFolder, takeRun } from "./run_lock.ts";
 import type { Terminal } from "./terminal.ts";
+import { bytesOfFirst, onAny, together, toldByFirst } from "./ranks.ts";
 import type { RunSource } from "./run_source.ts";
 import { type ChosenTask, chosenTask, shownTask, TASK_FLAGS, TEXT_TASK } from "./task_flags.ts";
 import { taskSource } from "./task_source.ts";
@@ -64,6 +73,7 @@ const OWN_FLAGS = {
     }),
     checkpointEvery: integer("steps between checkpoints", 50, { min: 1 }),
     tensorboard: toggle("write metrics also as event files of TensorBoard: `tensorboard --logdir runs`"),
+    shard: toggle("with several ranks: each keeps and updates a part of the optimizer's state"),
     sampleTokens: integer("tokens to write at the end; 0 for none", 300, { min: 0 }),
     samplePrompt: phrase("what the sample begins with", "The "),
   }),
@@ -74,8 +84,7 @@ type TrainFlags = Values<typeof OWN_FLAGS & typeof MODEL_FLAGS>;
 /** All flags; the values of the optimizer's are read by what made these. */
 const FLAGS = { ...OWN_FLAGS, ...OPTIMIZER_FLAGS, ...MODEL_FLAGS } as typeof OWN_FLAGS & typeof MODEL_FLAGS;
 
-/** The command `train`. */
-export const trainCommand: Command = {
+const TRAIN: Omit<Command, "run"> = {
   summary: "train a model on text; stop and continue it at any time",
   description: [
     "Trains a Titans language model on bytes, or on the tokens of --vocabulary. Shows progress, loss and bits per byte,",
@@ -109,75 +118,124 @@ export const trainCommand: Command = {
     ["deno task train --json | tee log.jsonl", "for scripts: events start, step, validation, sample, done"],
   ],
   flags: FLAGS,
-  run: train,
 };
 
-async function train(args: readonly string[], terminal: Terminal): Promise<number> {
-  const { values, given } = parseFlags(args, FLAGS, "train");
-  const flags = { ...values, data: values.data.map((source) => userSource(source)) };
-  if (flags.steps === 0 && flags.resume) {
-    throw new UsageError("--steps 0 shows what a new run would read: leave --resume out");
-  }
+/** The command `train`. */
+export const trainCommand: Command = trainOn(SOLO);
+
+/** The command `train` on ranks that train together. @param threads Of a rank's device. Default: one per core. */
+export function trainOn(ranks: Collective, threads?: number): Command {
+  return { ...TRAIN, run: (args, terminal) => train(args, terminal, { ranks, threads }) };
+}
+
+/** Where a command runs. */
+interface Place {
+  readonly ranks: Collective;
+  readonly threads?: number;
+}
+
+async function train(args: readonly string[], terminal: Terminal, { ranks, threads }: Place): Promise<number> {
+  const { flags, given } = await together(ranks, () => readFlags(args, ranks));
   const reporter = flags.json ? jsonReporter(terminal) : textReporter(terminal);
   // Installed first, so that Ctrl-C also ends the run gracefully while the text loads or kernels compile.
-  using interrupt = listenForInterrupt(terminal);
+  using interrupt = listenForInterrupt(terminal, ranks.size > 1);
   const watch = { note: reporter.note, stopped: () => interrupt.requested };
-  if (!flags.resume) idleNotes(flags, given).forEach(reporter.note);
+  if (!flags.resume) idleNotes(flags, { given, ranks }).forEach(reporter.note);
   if (flags.steps === 0) {
-    if (taskNamed(flags) !== undefined) {
-      throw new UsageError("--steps 0 shows a text: leave --task out, or give more steps");
-    }
     await showData(flags, { terminal, reporter, json: flags.json, watch });
     return 0;
   }
-  const opened = await (flags.resume ? resumedRun(flags, given, watch) : newRun(flags, given, watch)).catch(
-    (error: unknown) => {
+  const open = (): Promise<Opened> => flags.resume ? resumedRun(flags, given, watch) : newRun(flags, given, watch);
+  const first = await together(ranks, () =>
+    ranks.rank > 0 ? undefined : open().catch((error: unknown) => {
       // A stop while a text is prepared is reported as a stop, not as a failure.
       if (!interrupt.requested) throw error;
       reporter.note(error instanceof Error ? error.message : String(error));
-    },
-  );
-  if (!opened) return interrupt.exitCode;
-  const { config, source, path, lock, from } = opened, { tensorboard } = flags;
+    }));
+  // The others learn from the first what the run is; the text is then ready for them too.
+  const run = await toldByFirst(ranks, first && { config: first.config, path: first.path, from: first.from });
+  if (!run) return interrupt.exitCode;
+  const { config, source, path, lock, from } = first ?? await together(ranks, () => joinedRun(run, flags, watch));
   using _source = source;
   using _lock = lock;
   const resume = `deno task train --resume --out ${shellWord(path)}`;
   let device: Device | undefined;
   try {
-    device = await requestDevice(deviceOptions(flags));
-    if (interrupt.requested) {
+    if (first) await together(ranks, () => {}); // the others opened it too
+    const checkpoint = await startingState(ranks, path, from);
+    device = await together(ranks, () => requestDevice({ ...deviceOptions(flags), threads: flags.threads ?? threads }));
+    if (await onAny(ranks, interrupt.requested)) {
       reporter.note(asCalled(`stopped before the first step; continue with: ${resume}`));
       return interrupt.exitCode;
     }
-    using run = await TrainingRun.open({ config, source, path, device, version: VERSION, from, tensorboard }, reporter);
+    const stopRequested = (): boolean => interrupt.requested, { shard, tensorboard } = flags, kept = device;
+    const shared = { ranks, shard, stopRequested }, version = VERSION;
+    const parts = { config, source, path, device: kept, version, checkpoint, tensorboard, ...shared };
+    using run = await together(ranks, () => TrainingRun.open(parts, reporter));
     const finished = await run.train({ ...flags, interrupt, reporter });
     if (!finished) reporter.note(asCalled(`continue with: ${resume}`));
     return finished ? 0 : interrupt.exitCode;
   } catch (error) {
-    if (!flags.resume) await abandon(lock);
+    if (!flags.resume && lock) await abandon(lock);
     throw error;
   } finally {
     device?.dispose();
   }
 }
 
+/** The flags, with paths as the user meant them. @throws {UsageError} if they are at odds. */
+function readFlags(
+  args: readonly string[],
+  ranks: Collective,
+): { readonly flags: TrainFlags; readonly given: ReadonlySet<string> } {
+  const { values, given } = parseFlags(args, FLAGS, "train");
+  const flags = { ...values, data: values.data.map((source) => userSource(source)) };
+  if (flags.steps === 0 && flags.resume) {
+    throw new UsageError("--steps 0 shows what a new run would read: leave --resume out");
+  }
+  if (flags.steps === 0 && taskNamed(flags) !== undefined) {
+    throw new UsageError("--steps 0 shows a text: leave --task out, or give more steps");
+  }
+  if (ranks.size > 1 && flags.data.some((source) => /^-(=|$)/.test(source))) {
+    throw new UsageError("--data - is read by one process alone: write the text to a file that all ranks can read");
+  }
+  return { flags, given };
+}
+
+/** The state that a run goes on from, which the first rank reads. */
+async function startingState(
+  ranks: Collective,
+  path: string,
+  from: WhichCheckpoint | undefined,
+): Promise<Checkpoint | undefined> {
+  if (from === undefined) return undefined;
+  const read = await together(ranks, () => ranks.rank === 0 ? readRunState(path, from) : undefined);
+  if (ranks.size === 1) return read;
+  const bytes = await bytesOfFirst(ranks, read ? encodeCheckpoint(read) : new Uint8Array());
+  return bytes.length === 0 ? undefined : decodeCheckpoint(bytes);
+}
+
 interface Opened {
   readonly config: RunConfig;
   readonly source: RunSource;
   readonly path: string;
-  /** The folder is this process's until it is disposed. */
-  readonly lock: RunLock;
+  /** The folder is this process's until it is disposed; of several ranks the first one has it. */
+  readonly lock?: RunLock;
   /** Which state the run goes on from; undefined for a new run. */
   readonly from?: WhichCheckpoint;
 }
 
 /** Lines about flags that change nothing. */
-function idleNotes(flags: TrainFlags, given: ReadonlySet<string>): string[] {
+function idleNotes(
+  flags: TrainFlags,
+  { given, ranks }: { readonly given: ReadonlySet<string>; readonly ranks: Collective },
+): string[] {
   const model = { ...PRESETS[flags.preset], ...modelOptions(flags), model: flags.model };
   const sample = given.has("samplePrompt") && flags.sampleTokens === 0
     ? ["note: --sample-prompt changes nothing with --sample-tokens 0"]
     : [];
-  return [...idleFlags(flags, model), ...sample];
+  const shard = flags.shard && ranks.size === 1 ? ["note: --shard changes nothing with one rank"] : [];
+  return [...idleFlags(flags, model), ...sample, ...shard];
 }
 
 type Watch = Pick<CorpusOptions, "note" | "stopped">;
@@ -258,19 +316,33 @@ async function resumedRun(flags: TrainFlags, given: ReadonlySet<string>, watch: 
     const named = task && taskOf(task.name);
     checkSourceFlags(given, named);
     if (named) checkTaskOptions(task, taskOptionsOf(named, flags), path);
-    const source = task ? await taskSource(task) : textSource(
-      await openCorpus(recipeOf(config, flags.data), {
-        ...config,
-        documents: (config.stream ?? 0) > 0,
-        cache: flags.cache,
-        ...watch,
-      }),
-    );
+    const source = await sourceOf(config, flags, watch);
     return await keeping(source, () => {
       checkSameData(config, source.identity, path);
       source.notes.forEach((line) => watch.note?.(line));
       return { config, source, path, lock, from: flags.which };
     });
+  });
+}
+
+/** What a run learns from. */
+async function sourceOf(config: RunConfig, flags: TrainFlags, watch: Watch): Promise<RunSource> {
+  if (config.task) return await taskSource(config.task);
+  const documents = (config.stream ?? 0) > 0;
+  const options = { ...config, documents, cache: flags.cache, ...watch };
+  return textSource(await openCorpus(recipeOf(config, flags.data), options));
+}
+
+/** The run that the first rank opened, on another one. */
+async function joinedRun(
+  { config, path, from }: Pick<Opened, "config" | "path" | "from">,
+  flags: TrainFlags,
+  watch: Watch,
+): Promise<Opened> {
+  const source = await sourceOf(config, flags, watch);
+  return await keeping(source, () => {
+    checkSameData(config, source.identity, path);
+    return { config, source, path, from };
   });
 }
 

@@ -1,6 +1,8 @@
 /** The loop of `train`: steps, validation, checkpoints and the sample at the end. */
 import type { Device } from "../kernels/mod.ts";
 import {
+  type Checkpoint,
+  type Collective,
   ConfigError,
   Decoder,
   encodeCheckpoint,
@@ -13,7 +15,6 @@ import {
   TrainingError,
 } from "../titans/mod.ts";
 import { describeMixers } from "../titans/models/blocks.ts";
-import { readRunState, type WhichCheckpoint } from "./checkpoint_file.ts";
 import { TokenDecoder, type Vocabulary } from "./data/vocabulary.ts";
 import { brokenState, divergedStep, type Standing } from "./divergence.ts";
 import { CommandError, UsageError, WriteError } from "./errors.ts";
@@ -24,9 +25,10 @@ import { shellWord } from "./program.ts";
 import { formatCount, type Reporter } from "./progress.ts";
 import type { RunConfig } from "./run_config.ts";
 import { SAMPLE_TEMPERATURE } from "./sampling_flags.ts";
-import { RunFolder } from "./run_folder.ts";
+import { NO_RECORD, RunFolder, type RunRecord } from "./run_folder.ts";
 import { bestFigure, shownBest } from "./run_history.ts";
 import type { Held, RunSource } from "./run_source.ts";
+import { toldByFirst } from "./ranks.ts";
 import { Speed } from "./speed.ts";
 
 /** The parts of a run. */
@@ -36,10 +38,16 @@ export interface RunParts {
   readonly path: string;
   readonly device: Device;
   readonly version: string;
-  /** Which checkpoint of its folder a run resumes from; undefined for a new run, which ignores existing ones. */
-  readonly from?: WhichCheckpoint;
   /** Whether metrics are written for TensorBoard too. */
   readonly tensorboard: boolean;
+  /** The state that a run resumes from; undefined for a new run. */
+  readonly checkpoint?: Checkpoint;
+  /** The ranks that train together, of which the first one records and reports. */
+  readonly ranks: Collective;
+  /** Whether ranks share the optimizer's state. */
+  readonly shard: boolean;
+  /** Whether the run is to stop, asked between steps. */
+  readonly stopRequested: () => boolean;
 }
 
 /** How a run is monitored. */
@@ -77,7 +85,7 @@ interface Candidate {
 export class TrainingRun {
   readonly #parts: RunParts;
   readonly #trainer: Trainer;
-  readonly #folder: RunFolder;
+  readonly #folder: RunRecord;
   readonly #data: TrainingData;
   /** The step of the last checkpoint. */
   #saved: number;
@@ -85,7 +93,7 @@ export class TrainingRun {
   #candidate?: Candidate;
   readonly #began: number;
 
-  private constructor(parts: RunParts, trainer: Trainer, folder: RunFolder) {
+  private constructor(parts: RunParts, trainer: Trainer, folder: RunRecord) {
     this.#parts = parts;
     this.#trainer = trainer;
     this.#folder = folder;
@@ -96,12 +104,10 @@ export class TrainingRun {
   /**
    * Compiles the training step and opens the run's folder, at its checkpoint if the run is resumed.
    * @param reporter Receives the start event before the kernels are compiled.
-   * @throws {CommandError} if the checkpoint cannot be read or belongs to another run, {UsageError} if the run is
-   * complete.
+   * @throws {CommandError} if the checkpoint belongs to another run, {UsageError} if the run is complete.
    */
   static async open(parts: RunParts, reporter: Reporter): Promise<TrainingRun> {
-    const { config, path, device, from, tensorboard } = parts;
-    const checkpoint = from && await readRunState(path, from);
+    const { config, path, device, checkpoint, ranks, shard, stopRequested, tensorboard } = parts;
     if (checkpoint) requireSameModel(config.model, checkpoint.config);
     if (checkpoint && checkpoint.seed !== config.seed) {
       throw new CommandError(
@@ -123,8 +129,13 @@ export class TrainingRun {
       seed,
       state: checkpoint?.state,
       stream: (config.stream ?? 0) > 0,
+      deterministic: config.deterministic ?? 0,
+      collective: ranks,
+      shard,
+      stopRequested,
     });
-    return new TrainingRun(parts, trainer, await RunFolder.open(path, config, { step: trainer.step, tensorboard }));
+    const folder = ranks.rank === 0 ? await RunFolder.open(path, config, { step, tensorboard }) : NO_RECORD;
+    return new TrainingRun(parts, trainer, folder);
   }
 
   /** Steps done. */
@@ -161,13 +172,13 @@ export class TrainingRun {
   }
 
   async #train(options: RunOptions): Promise<boolean> {
-    const { evalEvery, checkpointEvery, interrupt, reporter } = options;
+    const { evalEvery, checkpointEvery, interrupt, reporter } = options, { ranks } = this.#parts;
     const { config: { steps } } = this.#parts;
     const judge = this.#judge(options);
     const began = performance.now();
     const speed = new Speed(this.#trainer.tokensPerStep);
     const isDue = (every: number): boolean => this.#step === steps || (every > 0 && this.#step % every === 0);
-    while (this.#step < steps && !interrupt.requested) {
+    while (this.#step < steps && !this.#trainer.stopped) {
       const untilDue = [evalEvery, checkpointEvery].map((every) => every > 0 ? every - this.#step % every : Infinity);
       // A pending state is known to be good after one more step.
       const most = this.#candidate ? 1 : speed.stepsIn(ROUND_MS, MAX_ROUND_STEPS);
@@ -182,7 +193,7 @@ export class TrainingRun {
     const finished = this.#step === steps;
     if (this.#saved !== this.#step) await this.#saveLast();
     const { vocabulary } = this.#parts.source;
-    const writes = finished && vocabulary !== undefined && options.sampleTokens > 0;
+    const writes = finished && ranks.rank === 0 && vocabulary !== undefined && options.sampleTokens > 0;
     const sample = writes ? await this.#sample(options, vocabulary) : undefined;
     await this.#report(sample);
     const { history: { best }, checkpoint, report } = this.#folder;
@@ -259,7 +270,7 @@ export class TrainingRun {
           );
         }
         const event = { event: "validation", step: this.#step, device: this.#device, ...figures } as const;
-        const best = this.#folder.history.isBest(figures.loss);
+        const best = await toldByFirst(this.#parts.ranks, this.#folder.history.isBest(figures.loss));
         this.#folder.log(event);
         reporter.report(event);
         return best;
@@ -275,7 +286,8 @@ export class TrainingRun {
    */
   async #takeState(best: boolean): Promise<Candidate> {
     const { config, source } = this.#parts;
-    const state = await this.#trainer.exportState();
+    const state = await this.#trainer.exportState(0);
+    if (!state) return { step: this.#step, best, bytes: new Uint8Array() };
     const bad = firstNotFinite(state);
     if (bad !== undefined) throw brokenState(`${bad} became NaN or infinite`, state.step, this.#standing);
     const notes = source.checkpointNotes;
@@ -343,9 +355,8 @@ export class TrainingRun {
     vocabulary: Vocabulary,
   ): Promise<string | undefined> {
     const { device, config } = this.#parts;
-    const { model } = this.#trainer;
-    const { params } = await this.#trainer.exportState();
-    const decoder = await Decoder.create(device, model, model.layout.pack(params));
+    const { model, params } = this.#trainer;
+    const decoder = await Decoder.create(device, model, await params.read() as Float32Array);
     try {
       const prompt = vocabulary.encode(samplePrompt), tokenDecoder = new TokenDecoder(vocabulary);
       const options = { maxTokens: sampleTokens, temperature: SAMPLE_TEMPERATURE, seed: config.seed };

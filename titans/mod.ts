@@ -162,6 +162,7 @@ export { muon, MUON_OPTIONS } from "./train/optimizers/muon.ts";
 export { OPTIMIZERS } from "./train/optimizers/registry.ts";
 export {
   applyGradient,
+  type ApplyOptions,
   clipByGlobalNorm,
   type GradientSums,
   type OptimizerState,

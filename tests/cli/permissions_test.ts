@@ -6,12 +6,14 @@ import { withFolder } from "./scratch.ts";
 const DENY = ["--deny-read", "--deny-write", "--deny-net", "--deny-env", "--deny-run", "--deny-sys", "--deny-ffi"];
 
 /**
- * Permissions without bounds: of `fetch`, which goes where it is told; of the executable, whose user can add none (it
+ * Permissions without bounds: of `fetch`, which goes where it is told; of `train:mpi`, whose library is wherever the
+ * system keeps it; of the executable, whose user can add none (it
  * gives the network back but for `fetch`, and opens what its compiler has made wherever its user keeps that); of the bundle, because esbuild is a program somewhere in the package cache
  * and reads whatever variables it likes; of the benchmark, which runs the Python that it is given.
  */
 const BROAD: Readonly<Record<string, readonly string[]>> = {
   fetch: ["--allow-net"],
+  "train:mpi": ["--allow-ffi"],
   compile: ["--allow-write", "--allow-net", "--allow-ffi"],
   bundle: ["--allow-env", "--allow-run"],
   bench: ["--allow-run"],

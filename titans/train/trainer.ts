@@ -330,7 +330,7 @@ export class Trainer<N extends Network = Model> {
    */
   async exportState(): Promise<TrainingState>;
   /**
-   * The same of several ranks, all of which must ask, on one of them.
+   * Gives the state to one of several ranks; all of them must ask for it.
    * @param root The rank that gets the state.
    * @returns The state on that rank, undefined on the others.
    */

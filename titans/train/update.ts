@@ -3,6 +3,7 @@
  * halves a collective may add up the sums of several machines.
  */
 import type { Tensor } from "../../core/graph.ts";
+import { optionNames } from "../../core/options.ts";
 import {
   abs,
   add,
@@ -24,6 +25,7 @@ import {
   sum,
   where,
 } from "../../ops/mod.ts";
+import { checkNames } from "../errors.ts";
 import type { ParameterLayout } from "../nn/parameters.ts";
 import type { Share } from "./collective.ts";
 import { ITERATE, type OptimizerConfig, ruleOptions } from "./optimizer_config.ts";
@@ -82,6 +84,20 @@ export function clipByGlobalNorm(
   return { norm, clipped: clipNorm > 0 ? mul(gradient, div(clipNorm, maximum(norm, clipNorm))) : gradient };
 }
 
+/** Options of {@link applyGradient}. */
+export interface ApplyOptions {
+  /** How to update. */
+  readonly config: OptimizerConfig;
+  /** As `stepScalars` gives them. */
+  readonly scalars: Tensor;
+  /** Where each parameter lies in the vectors. */
+  readonly layout: ParameterLayout;
+  /** Which element of the layout the vectors begin with. Default: 0. */
+  readonly first?: number;
+}
+
+const APPLY_OPTIONS = optionNames<ApplyOptions>({ config: true, scalars: true, layout: true, first: true });
+
 /**
  * One step of an optimizer from a mean gradient [P], clipped.
  *
@@ -90,14 +106,10 @@ export function clipByGlobalNorm(
 export function applyGradient(
   state: OptimizerState,
   gradient: Tensor,
-  { config, scalars, layout, first = 0 }: {
-    readonly config: OptimizerConfig;
-    readonly scalars: Tensor;
-    readonly layout: ParameterLayout;
-    /** Which element of the layout the vectors begin with. */
-    readonly first?: number;
-  },
+  options: ApplyOptions,
 ): OptimizerState {
+  checkNames("applyGradient", options, APPLY_OPTIONS);
+  const { config, scalars, layout, first = 0 } = options;
   const { weightDecay, ema } = config, params = trainedPoint(config, state);
   const values = Array.from({ length: scalars.shape[0] }, (_, i) => squeeze(sliceAxis(scalars, 0, i, 1), 0));
   const rate = values[0], average = values[values.length - 1];

@@ -1,0 +1,45 @@
+/** How many threads a rank's device takes where ranks share a machine. */
+import type { Collective } from "../../titans/mod.ts";
+
+/** What a rank says of the machine it runs on. */
+export interface RankPlace {
+  /** The machine's name. */
+  readonly host: string;
+  /** The cores that the rank may run on, as Linux lists them: `0-3,8`. Empty where they are not known. */
+  readonly cores: string;
+}
+
+/**
+ * Threads of each rank on a machine: the cores that its ranks have in all, divided among them. So it makes no difference
+ * whether the launcher bound each rank to cores of its own, or lets all ranks use all of them.
+ * @param own The machine of the rank that asks.
+ * @param cores How many cores the rank itself sees, for machines that do not list them.
+ */
+export function threadsPerRank(places: readonly RankPlace[], own: RankPlace, cores: number): number {
+  const here = places.filter(({ host }) => host === own.host),
+    all = new Set(here.flatMap(({ cores }) => listed(cores)));
+  return Math.max(1, Math.floor((all.size || cores) / here.length));
+}
+
+/** The numbers of a list such as `0-3,8`. */
+function listed(cores: string): number[] {
+  return cores.split(",").filter(Boolean).flatMap((range) => {
+    const [first, last = first] = range.split("-").map(Number);
+    return Array.from({ length: last - first + 1 }, (_, i) => first + i);
+  });
+}
+
+/** The threads of this rank's device. */
+export async function threadsOf(ranks: Collective): Promise<number> {
+  const own = await placeOf(), decoder = new TextDecoder();
+  const all = await ranks.gather(new TextEncoder().encode(JSON.stringify(own)));
+  const places = all.map((bytes) => JSON.parse(decoder.decode(bytes)) as RankPlace);
+  return threadsPerRank(places, own, navigator.hardwareConcurrency);
+}
+
+async function placeOf(): Promise<RankPlace> {
+  const read = (path: string): Promise<string> => Deno.readTextFile(path).catch(() => "");
+  const status = await read("/proc/self/status");
+  const cores = /^Cpus_allowed_list:\s*(.*)$/m.exec(status)?.[1].trim() ?? "";
+  return { host: (await read("/proc/sys/kernel/hostname")).trim(), cores };
+}
