@@ -14,7 +14,7 @@ import { PEER_NAMES } from "./peers/mod.ts";
 import { peersTables } from "./peers_table.ts";
 import { Progress } from "./progress.ts";
 import { quantile, relativeError, summarize } from "./statistics.ts";
-import { plot, powerLabel } from "./svg.ts";
+import { plot, powerLabel, spread } from "./svg.ts";
 import { digits, formatTable, megabytes } from "./table.ts";
 
 Deno.test("bench: minimum, median and 90th percentile", () => {
@@ -92,6 +92,13 @@ Deno.test("bench: a plot has its lines, ticks and names", () => {
   // Powers of two are evenly apart; y grows upwards from 0 on the axis to 4 at the top.
   assert(svg.includes('d="M56.0 256.0L230.0 94.0L404.0 40.0"'), svg);
   assertEquals([512, 1024, 32768, 1500].map(powerLabel), ["512", "1K", "32K", "1500"]);
+});
+
+Deno.test("bench: names in a plot stand near the ends of their lines, and do not touch", () => {
+  assertEquals(spread([200, 100, 100, 101], 40, 256), [200, 87 + 1 / 3, 100 + 1 / 3, 113 + 1 / 3]);
+  assertEquals(spread([41, 40], 40, 256), [53, 40]);
+  assertEquals(spread([256, 250, 230], 40, 256), [256, 243, 230]);
+  assertEquals(spread([], 40, 256), []);
 });
 
 Deno.test("bench: flags", () => {
