@@ -7,6 +7,7 @@ import { runCommandLine } from "../../../cli/run.ts";
 import { studyCommand } from "../../../cli/study/study.ts";
 import { FakeTerminal } from "../fake_terminal.ts";
 import { withFolder } from "../scratch.ts";
+import { withoutTiming } from "./kill_study.ts";
 
 const TINY = "--task recall --task-option pairs=2 --task-option keys=4 --task-option values=4 --batch 2";
 
@@ -26,11 +27,11 @@ async function runStudyLine(...args: string[]): Promise<{ readonly code: number;
   return { code, stderr: terminal.stderr };
 }
 
-Deno.test("study: one that was killed goes on to the results of one that was not", () =>
+Deno.test("study: one that was killed at three moments goes on to the results of one that was not", () =>
   withFolder(async (folder) => {
     const plan = {
       name: "tiny",
-      seeds: 2,
+      seeds: 3,
       experiments: [{
         name: "recall",
         steps: 6,
@@ -42,21 +43,24 @@ Deno.test("study: one that was killed goes on to the results of one that was not
     await Deno.writeTextFile(`${folder}/plan.json`, JSON.stringify(plan));
     const study = (out: string) =>
       spawnStudy("--plan", `${folder}/plan.json`, "--out", `${folder}/${out}`, "--device", "cpu", "--no-drawings");
-    const figures = async (out: string) =>
-      (await readResults(`${folder}/${out}/results.jsonl`)).map(({ timing, ...result }) => {
-        assert(timing.trainSeconds > 0 && timing.evaluateSeconds > 0);
-        return result;
-      });
-    const killed = study("killed");
-    await waitFor(killed, "[1/2]");
-    killed.kill("SIGKILL");
-    await killed.status;
-    assertEquals((await figures("killed")).length, 1);
+    const figures = async (out: string) => {
+      const results = await readResults(`${folder}/${out}/results.jsonl`);
+      assert(results.every(({ timing }) => timing.trainSeconds > 0 && timing.evaluateSeconds > 0));
+      return withoutTiming(results);
+    };
+    // Before the first result, and after one and two of them.
+    for (const [results, said] of ["about", "[1/3]", "[2/3]"].entries()) {
+      const killed = study("killed");
+      await waitFor(killed, said);
+      killed.kill("SIGKILL");
+      await killed.status;
+      assertEquals((await figures("killed")).length, results);
+    }
     const again = await study("killed").output(), whole = await study("whole").output();
     const said = new TextDecoder().decode(again.stdout);
     assertEquals([again.code, whole.code], [0, 0], new TextDecoder().decode(again.stderr));
-    assertMatch(said, /^\[2\/2\] recall\/swa\/1; accuracy 0\.\d+; \d+s; ETA 0s$/m);
-    assertMatch(said, /^\| swa +\| [\d,]+ +\| as given \| 2 +\|/m);
+    assertMatch(said, /^\[3\/3\] recall\/swa\/2; accuracy 0\.\d+; \d+s; ETA 0s$/m);
+    assertMatch(said, /^\| swa +\| [\d,]+ +\| as given \| 3 +\|/m);
     assert(!said.includes("measuring"), "it knows how long it takes");
     assertEquals(await figures("killed"), await figures("whole"));
     assertEquals((await Array.fromAsync(Deno.readDir(`${folder}/killed/cells`))).length, 0);
