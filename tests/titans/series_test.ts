@@ -53,14 +53,39 @@ Deno.test("series: columns are standardised by mean and population deviation of 
   assertAlmostEquals(constant.scaled[0], 0, 1e-12);
 });
 
+Deno.test("series: a part of the windows is spread over all of them, and floors are measured on the same", () => {
+  const rows = Array.from({ length: 1000 }, (_, i) => i % 13);
+  const windows = windowsOf(plain(rows), { lookback: 4, horizon: 2 }), count = windows.count("test");
+  const order = Array.from({ length: count }, (_, i) => windows.spread("test", i));
+  assertEquals(new Set(order).size, count, "each comes once");
+  for (const most of [5, 20, 50]) {
+    const places = order.slice(0, most).sort((a, b) => a - b),
+      gaps = places.slice(1).map((place, i) => place - places[i]);
+    assert(Math.max(...gaps) < 3 * count / most, `${most} windows: ${gaps}`);
+  }
+  const starts = windows.starts("test", 0, { first: 0, count: 20, channels: 2 });
+  assertEquals(
+    starts.map((place) => place!.row - windows.spans.test.from),
+    order.slice(0, 10).flatMap((row) => [row, row]),
+  );
+  assertEquals(windows.starts("test", 0, { first: count - 1, count: 2, channels: 1 })[1], undefined);
+  // The last half of the test rows is larger, which the first windows alone would not see.
+  const stepped = windowsOf(plain([...rows.slice(0, 900), ...rows.slice(900).map((x) => 10 * x)]), {
+    lookback: 4,
+    horizon: 2,
+  });
+  const some = measureFloor(stepped, "last value", { most: 40 }).mse, all = measureFloor(stepped, "last value").mse;
+  assert(some > 0.5 * all && some < 2 * all, `${some} of ${all}`);
+});
+
 Deno.test("series: floors by hand", () => {
   // 70 rows of -1 and 1 keep the scale; the last window's last value is 5 where 6 and 4 follow.
   const tail = [0, 0, 0, 5, 6, 4], rows = Array.from({ length: 94 }, (_, i) => i % 2 === 0 ? -1 : 1);
   const windows = windowsOf(plain([...rows, ...tail]), { lookback: 4, horizon: 2 });
-  const last = windows.count("test") - 1, whole = measureFloor(windows, "last value");
-  const before = measureFloor(windows, "last value", { most: last });
-  assertAlmostEquals(whole.mse * (last + 1) - before.mse * last, 1, 1e-9);
-  assertAlmostEquals(whole.mae * (last + 1) - before.mae * last, 1, 1e-9);
+  const count = windows.count("test"), order = Array.from({ length: count }, (_, i) => windows.spread("test", i));
+  const at = order.indexOf(count - 1), upTo = (most: number) => measureFloor(windows, "last value", { most });
+  assertAlmostEquals(upTo(at + 1).mse * (at + 1) - upTo(at).mse * at, 1, 1e-9);
+  assertAlmostEquals(upTo(at + 1).mae * (at + 1) - upTo(at).mae * at, 1, 1e-9);
   // What repeats every 24 rows is forecast, step 25 as step 1.
   const daily = windowsOf(plain(Array.from({ length: 600 }, (_, i) => i * i % 24)), { lookback: 48, horizon: 30 });
   assertEquals(measureFloor(daily, "season of 24").mse, 0);

@@ -33,7 +33,7 @@ function linear({ lookback: L, horizon: H }: SeriesWindows, { weights, byDeviati
   };
 }
 
-/** Mean squared and absolute error of a floor over the first windows of a part. */
+/** Mean squared and absolute error of a floor over windows of a part: over `most` of them, spread as samples are. */
 export function measureFloor(
   windows: SeriesWindows,
   name: string,
@@ -46,8 +46,8 @@ export function measureFloor(
   let squares = 0, sizes = 0;
   for (let channel = 0; channel < targets; channel++) {
     const x = columnAt(windows, channel);
-    for (let t = 0; t < count; t++) {
-      const at = spans[split].from + t;
+    for (let i = 0; i < count; i++) {
+      const at = spans[split].from + windows.spread(split, i);
       predict(x, at, forecast);
       for (let h = 0; h < H; h++) {
         const error = forecast[h] - x[at + L + h];

@@ -94,8 +94,19 @@ export class SeriesWindows {
   }
 
   /**
-   * The windows of a batch, undefined where the part has no more: in order, of training in another order in each epoch.
-   * With `channels` above one, each window comes once per channel.
+   * A window of a part, from 0: window i of an order in which the first ones, however many, are spread over the part.
+   */
+  spread(split: Split, i: number): number {
+    const total = this.count(split);
+    this.#strides[split] ??= goldenStride(total);
+    return i * this.#strides[split] % total;
+  }
+
+  readonly #strides: Partial<Record<Split, number>> = {};
+
+  /**
+   * The windows of a batch, undefined where the part has no more: in the order of {@link spread}, of training in another
+   * order in each epoch. With `channels` above one, each window comes once per channel.
    */
   starts(
     split: Split,
@@ -106,7 +117,10 @@ export class SeriesWindows {
     return Array.from({ length: count }, (_, i) => {
       const at = first + i;
       if (split !== "train" && at >= total) return undefined;
-      const sample = split === "train" ? this.#order(total, seed, Math.floor(at / total))[at % total] : at;
+      if (split !== "train") {
+        return { row: from + this.spread(split, Math.floor(at / channels)), channel: at % channels };
+      }
+      const sample = this.#order(total, seed, Math.floor(at / total))[at % total];
       return { row: from + Math.floor(sample / channels), channel: sample % channels };
     });
   }
@@ -120,6 +134,15 @@ export class SeriesWindows {
       this.#epoch = { key, order: new SampleRandom(seed, `series ${epoch}`).shuffled(total) };
     }
     return this.#epoch.order;
+  }
+}
+
+/** The number that has no divisor in common with `total` and is nearest to its golden section. */
+function goldenStride(total: number): number {
+  const divisor = (a: number, b: number): number => b === 0 ? a : divisor(b, a % b);
+  const near = Math.max(1, Math.round(total * (Math.sqrt(5) - 1) / 2));
+  for (let off = 0;; off++) {
+    for (const stride of [near + off, near - off]) if (stride > 0 && divisor(total, stride) === 1) return stride;
   }
 }
 
