@@ -18,9 +18,13 @@ export async function probeCosts(plan: StudyPlan, place: CellPlace): Promise<Cos
     const [model] = Object.keys(models),
       cell = { experiment: name, model, rate: null, seed: 0, steps: Math.min(STEPS, steps) };
     const probe = { ...place, folder: `${place.folder}/probe` };
+    // What a killed study left there would be in the way.
+    await removeFolder(probe.folder);
     const result = await runCell(cell, { ...commandsOf(plan, cell), evaluate: {} }, probe);
     if (result.error === undefined) measured.push(result);
-    await Deno.remove(probe.folder, { recursive: true }).catch(() => {});
+    await removeFolder(probe.folder);
   }
   return costsOf(measured);
 }
+
+const removeFolder = (path: string): Promise<void> => Deno.remove(path, { recursive: true }).catch(() => {});

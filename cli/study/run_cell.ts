@@ -2,7 +2,7 @@
 import type { Score } from "../../titans/mod.ts";
 import { CommandError } from "../errors.ts";
 import { exists } from "../files.ts";
-import { CHECKPOINT_FILE } from "../run_folder.ts";
+import { BEST_FILE, CHECKPOINT_FILE } from "../run_folder.ts";
 import { type Cell, type CellCommands, cellName } from "./cells.ts";
 import type { Finished, RunCommand } from "./child.ts";
 import type { CellResult } from "./results.ts";
@@ -80,6 +80,8 @@ async function train(
   const quiet = Object.entries(QUIET).filter(([flag]) => !flags.includes(flag)).flat();
   for (let tries = 1;; tries++) {
     const resumes = await exists(`${run}/${CHECKPOINT_FILE}`);
+    // A run that was killed between the two has the best state alone, which it cannot go on from.
+    if (!resumes) await Deno.remove(`${run}/${BEST_FILE}`).catch(() => {});
     const args = ["train", "--out", run, "--json", ...device, ...(resumes ? ["--resume"] : [...flags, ...quiet])];
     const finished = await command(args, signal);
     signal.throwIfAborted();

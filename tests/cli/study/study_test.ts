@@ -48,6 +48,9 @@ Deno.test("study: one that was killed at three moments goes on to the results of
       assert(results.every(({ timing }) => timing.trainSeconds > 0 && timing.evaluateSeconds > 0));
       return withoutTiming(results);
     };
+    // A study that is killed while it measures the machine leaves that run.
+    await Deno.mkdir(`${folder}/killed/probe/cells/recall_swa_0`, { recursive: true });
+    await Deno.writeTextFile(`${folder}/killed/probe/cells/recall_swa_0/checkpoint.safetensors`, "");
     // Before the first result, and after one and two of them.
     for (const [results, said] of ["about", "[1/3]", "[2/3]"].entries()) {
       const killed = study("killed");
