@@ -42,13 +42,16 @@ interface Arguments {
   readonly loops: Int32Array<ArrayBuffer>;
 }
 
+/** A NaN. */
+const UNWRITTEN = 0x7fc00000;
+
 /** Copies operands to memory of which nothing else is written, with NaN around them. */
 function place(data: readonly Elements[], scratchBytes: number, loops: readonly number[]): Arguments {
   const sizes = data.map(({ byteLength }) => Math.ceil(byteLength / 64) * 64 + MARGIN);
   const bytes = sizes.reduce((sum, size) => sum + size, 2 * MARGIN) + scratchBytes;
   // Memories of WebAssembly begin at pages.
   const { buffer } = new WebAssembly.Memory({ initial: Math.ceil(bytes / 65536) });
-  new Float32Array(buffer).fill(NaN);
+  new Uint32Array(buffer).fill(UNWRITTEN);
   let at = MARGIN;
   const places = sizes.map((size) => (at += size) - size);
   const views = data.map((elements, i) => {
@@ -63,6 +66,17 @@ function place(data: readonly Elements[], scratchBytes: number, loops: readonly 
     offsets: BigInt64Array.from(places, BigInt),
     loops: Int32Array.from(loops),
   };
+}
+
+/** @throws {Error} if anything but the views, which lie one after the other, was written. */
+function checkMargins(memory: Uint8Array<ArrayBuffer>, views: readonly ArrayBufferView[]): void {
+  const words = new Uint32Array(memory.buffer);
+  let at = 0;
+  for (const { byteOffset, byteLength } of [...views, { byteOffset: memory.byteLength, byteLength: 0 }]) {
+    const written = words.subarray(at, Math.floor(byteOffset / 4)).findIndex((word) => word !== UNWRITTEN);
+    if (written >= 0) throw new Error(`A kernel has written ${4 * written} bytes behind an operand`);
+    at = Math.ceil((byteOffset + byteLength) / 4);
+  }
 }
 
 /** Of a function that calls a kernel with operands at offsets: pointers are made in C, which takes no permission. */
@@ -123,6 +137,7 @@ export class NativeLibrary implements Disposable {
     for (let thread = 0; thread < threads; thread++) {
       kernel(BigInt(thread), BigInt(threads), scratch, memory, offsets, count, indices);
     }
+    checkMargins(memory, [...views, scratch.subarray(0, scratchBytes)]);
     return views;
   }
 
