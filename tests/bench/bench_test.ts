@@ -5,6 +5,7 @@ import { UsageError } from "../../cli/errors.ts";
 import { FakeTerminal } from "../cli/fake_terminal.ts";
 import { withFolder } from "../cli/scratch.ts";
 import type { AgainstRow } from "./against.ts";
+import type { BusyRow } from "./busy.ts";
 import { type FirstStepRow, PARTS } from "./first_step.ts";
 import { type Options, readOptions } from "./flags.ts";
 import { main } from "./main.ts";
@@ -109,9 +110,19 @@ Deno.test("bench: flags", () => {
   assertEquals([of("--explain").job, of("--explain chunk --device=cpu").job], [undefined, "chunk"]);
   assertEquals([of("--peers").json, of("--peers").devices], ["bench/peers.json", of("--device all").devices]);
   assertEquals([of("--peers").libraries, of("--peers torch,tfjs").libraries], [PEER_NAMES, ["torch", "tfjs"]]);
+  assertEquals([of("--busy 0,3").busy, of("--busy --quick").busy[0]], [[0, 3], 0]);
   assertEquals(of("--scaling --json a.json --rounds 3 --filter LMM").filter, "lmm");
   for (
-    const line of ["--device gpu", "--peers numpy", "--peers --scaling", "--rounds 0", "--json", "--filtr x", "matmul"]
+    const line of [
+      "--device gpu",
+      "--peers numpy",
+      "--peers --scaling",
+      "--rounds 0",
+      "--busy -1",
+      "--json",
+      "--filtr x",
+      "matmul",
+    ]
   ) {
     assertThrows(() => of(line), UsageError);
   }
@@ -204,6 +215,17 @@ Deno.test("bench: one case against another checkout, here the same one, in two p
     const nowhere = new FakeTerminal();
     assertEquals(await main(["--against", folder], nowhere), 1);
     assert(nowhere.stderr.includes("is no checkout of this project"), nowhere.stderr);
+  }));
+
+Deno.test("bench: one thread and all, alone and beside a busy loop, which ends with the run", () =>
+  withFolder(async (folder) => {
+    const terminal = new FakeTerminal(), json = `${folder}/figures.json`;
+    const line = ["--quick", "--device", "cpu", "--filter", "add 64K", "--busy", "0,1", "--json", json];
+    assertEquals(await main(line, terminal), 0);
+    const { mode, rows } = JSON.parse(await Deno.readTextFile(json)) as { mode: string; rows: BusyRow[] };
+    assertEquals([mode, ...rows.map(({ name, loops }) => `${name}, ${loops}`)], ["busy", "add 64K, 0", "add 64K, 1"]);
+    for (const { one, all, speedup } of rows) assertEquals(speedup, one.medianMs / all.medianMs);
+    assertEquals(await main(["--busy", "--device", "webgpu"], new FakeTerminal()), 1);
   }));
 
 Deno.test("bench: a first step, part by part, with empty and filled caches and once more", () =>

@@ -11,7 +11,7 @@ export type TimedDevice = Exclude<DeviceName, "reference">;
 
 /** What is asked for. */
 export interface Options {
-  readonly mode: "own" | "peers" | "explain" | "scaling" | "against" | "first-step" | "roofline" | "models";
+  readonly mode: "own" | "peers" | "explain" | "scaling" | "against" | "busy" | "first-step" | "roofline" | "models";
   readonly devices: readonly (TimedDevice | "auto")[];
   /** Only what has this in its name. */
   readonly filter?: string;
@@ -21,6 +21,8 @@ export interface Options {
   readonly threads?: number;
   /** Another checkout to compare with. */
   readonly against?: string;
+  /** Numbers of busy loops beside which threads are timed. */
+  readonly busy: readonly number[];
   /** What to explain. Default: the chunk layer and a training step. */
   readonly job?: string;
   /** Where figures go as JSON. */
@@ -77,6 +79,17 @@ function tokenCounts(help: string): Flag<readonly number[] | undefined> {
   };
 }
 
+/** Numbers of processes; without a value none, and one and two a core. */
+const loops: Flag<readonly number[]> = {
+  help: "one thread against all threads while this many other processes keep cores busy (default: 0,2,4 on two cores)",
+  placeholder: "[N,...]",
+  fallback: [0, 1, 2].map((each) => each * navigator.hardwareConcurrency),
+  read: (list, flag) => {
+    const { read } = integer("", 0, { min: 0, max: 1024 });
+    return list === "" ? loops.fallback : list.split(",").map((word) => read(word, flag));
+  },
+};
+
 /** The flags. */
 export const BENCH_FLAGS = {
   device: devices,
@@ -94,6 +107,7 @@ export const BENCH_FLAGS = {
     "FOLDER",
     "run the same cases in another checkout of this project, alternating, each in its own process",
   ),
+  busy: loops,
   scaling: toggle("time and memory of training and decoding as sequences grow, with a plot"),
   models: toggle(
     "training throughput against the length of texts and decoding time against context, of every model at one size, with a plot; goes on where it was stopped",
@@ -108,12 +122,12 @@ export const BENCH_FLAGS = {
   verbose: toggle("print stack traces of errors"),
 } as const;
 
-const MODES = ["peers", "explain", "scaling", "against", "first-step", "roofline", "models"] as const;
+const MODES = ["peers", "explain", "scaling", "against", "busy", "first-step", "roofline", "models"] as const;
 
 /** Reads a command line. @throws {UsageError} for what cannot be. */
 export function readOptions(args: readonly string[]): Options {
   if (args.includes("--help") || args.includes("-h")) {
-    return { mode: "own", devices: [], libraries: [], json: "", quick: false, help: true };
+    return { mode: "own", devices: [], libraries: [], busy: [], json: "", quick: false, help: true };
   }
   const { values, given } = parseFlags(normalize(args), BENCH_FLAGS, "bench");
   const modes = MODES.filter((mode) => given.has(mode));
@@ -129,6 +143,7 @@ export function readOptions(args: readonly string[]): Options {
     libraries: values.peers,
     threads: values.threads,
     against: values.against,
+    busy: values.busy,
     job: values.explain?.toLowerCase() || undefined,
     json: values.json ?? `bench/${mode === "own" ? "results" : mode}.json`,
     rounds: values.rounds,
@@ -140,7 +155,7 @@ export function readOptions(args: readonly string[]): Options {
 }
 
 /** Flags whose value may be left out. */
-const OPEN_FLAGS: ReadonlySet<string> = new Set(["--explain", "--peers"]);
+const OPEN_FLAGS: ReadonlySet<string> = new Set(["--explain", "--peers", "--busy"]);
 
 /** One `--device` in place of several, and `--explain=` where no job is named. */
 function normalize(args: readonly string[]): string[] {
@@ -182,6 +197,7 @@ const EXAMPLES: readonly (readonly [command: string, effect: string])[] = [
     "deno task bench --against ../before",
     "this checkout's speed against that of another, such as a worktree of an earlier commit",
   ],
+  ["deno task bench --busy 0,1,2 --device native", "one thread against all, beside other work"],
   ["deno task bench --explain", "where the time of a layer and of a training step goes"],
   ["deno task bench --explain 'matmul 512' --device webgpu", "one job's kernels"],
   ["deno task bench --scaling", "does a token cost the same in a long text? bench/scaling.svg shows it"],

@@ -2,13 +2,14 @@
  * The benchmark: `deno task bench --help`.
  *
  * The default mode times the library's own kernels, layers, training steps and decoding (own.ts); `--peers` the same
- * jobs on other libraries (peers.ts); `--against FOLDER` the same cases in another checkout (against.ts); `--explain`
- * shows a job's most expensive kernels (explain.ts); `--scaling` what a token costs as sequences grow (scaling.ts);
+ * jobs on other libraries (peers.ts); `--against FOLDER` the same cases in another checkout (against.ts); `--busy` how
+ * threads do beside other processes (busy.ts); `--explain` shows a job's most expensive kernels (explain.ts); `--scaling` what a token costs as sequences grow (scaling.ts);
  * `--models` how efficient the models are (model_study.ts); `--first-step` the time until the first training step
  * (first_step.ts); `--roofline` what bounds each kernel on GPUs (roofline.ts).
  */
 import { CommandError, exitCode, formatError } from "../../cli/errors.ts";
 import { processTerminal, type Terminal } from "../../cli/terminal.ts";
+import { busyTables, runBusy } from "./busy.ts";
 import { explainTables, runExplain } from "./explain.ts";
 import { firstStepTables, runFirstStep } from "./first_step.ts";
 import { helpText, type Options, readOptions } from "./flags.ts";
@@ -81,6 +82,10 @@ async function run(options: Options, terminal: Terminal): Promise<Outcome> {
     case "against": {
       const figures = await runAgainst(options, effort, write);
       return { tables: againstTables(figures), figures };
+    }
+    case "busy": {
+      const figures = await runBusy(options, effort, write);
+      return { tables: busyTables(figures), figures };
     }
     case "explain": {
       const figures = await runExplain(options, write);
