@@ -56,18 +56,19 @@ export const STOPPING: ApiError = new ApiError(503, "The server is stopping: sen
   retryAfter: 5,
 });
 
+/** A request took too long. */
+export const TIMED_OUT: ApiError = new ApiError(
+  504,
+  "The request took longer than the server allows: ask for fewer tokens, or try again later",
+  { code: "timeout" },
+);
+
+/** Nobody waits for the answer; the status is the one that nginx logs. */
+export const LEFT: ApiError = new ApiError(499, "The client left", { code: "client_left" });
+
 /** Anything thrown as an error to answer; what is nobody's fault but the server's says nothing of its insides. */
 export function asApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
-  if (error instanceof DOMException && error.name === "TimeoutError") {
-    return new ApiError(
-      504,
-      "The request took longer than the server allows: ask for fewer tokens, or try again later",
-      {
-        code: "timeout",
-      },
-    );
-  }
   return new ApiError(500, isSelfExplaining(error) ? error.message : "The server failed; its log says why", {
     code: "internal_error",
   });

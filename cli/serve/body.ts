@@ -10,7 +10,9 @@ export interface BodyLimits {
 }
 
 /** Time in which a body must have arrived. */
-export const BODY_MS = 30_000;
+const BODY_MS = 30_000;
+
+const LATE = new ApiError(408, `The body did not arrive within ${BODY_MS / 1000} seconds`, { code: "body_timeout" });
 
 /** Reads a body. @throws {ApiError} 413 if it is too large, 408 if it does not arrive. */
 export async function readBytes(request: Request, { bytes: most, signal }: BodyLimits): Promise<Uint8Array> {
@@ -18,32 +20,33 @@ export async function readBytes(request: Request, { bytes: most, signal }: BodyL
   if (Number(request.headers.get("content-length") ?? 0) > most) throw tooLarge;
   const body = new Uint8Array(new ArrayBuffer(0, { maxByteLength: most })), buffer = body.buffer as ArrayBuffer;
   if (!request.body) return body;
-  const reader = request.body.getReader(), late = AbortSignal.any([signal, AbortSignal.timeout(BODY_MS)]);
-  const giveUp = (): void => void reader.cancel().catch(() => {});
-  late.addEventListener("abort", giveUp, { once: true });
+  const reader = request.body.getReader();
+  let lateness: unknown;
+  const giveUp = (reason: unknown): void => {
+    lateness ??= reason;
+    reader.cancel().catch(() => {});
+  };
+  const onAbort = (): void => giveUp(signal.reason), timer = setTimeout(() => giveUp(LATE), BODY_MS);
+  signal.addEventListener("abort", onAbort, { once: true });
   try {
     for (;;) {
       const { value, done } = await reader.read();
-      if (late.aborted) throw lateError(signal);
+      if (lateness !== undefined) throw lateness;
       if (done) return body.slice();
       const at = buffer.byteLength;
       if (at + value.length > most) {
-        giveUp();
+        giveUp(tooLarge);
         throw tooLarge;
       }
       buffer.resize(at + value.length);
       body.set(value, at);
     }
   } catch (error) {
-    throw late.aborted ? lateError(signal) : error;
+    throw lateness ?? error;
   } finally {
-    late.removeEventListener("abort", giveUp);
+    clearTimeout(timer);
+    signal.removeEventListener("abort", onAbort);
   }
-}
-
-function lateError(signal: AbortSignal): unknown {
-  if (signal.aborted) return signal.reason;
-  return new ApiError(408, `The body did not arrive within ${BODY_MS / 1000} seconds`, { code: "body_timeout" });
 }
 
 /** Reads a body that is a JSON object; nothing counts as an empty one. */

@@ -10,7 +10,7 @@ import { type Answer, type Call, checkRoom, type Service, withState } from "./se
 import { joinLogprobs, type Piece, TextWriter } from "./text_writer.ts";
 
 /** Answers a request. */
-export async function complete(service: Service, { request, signal }: Call): Promise<Answer> {
+export async function complete(service: Service, { request, signal, leave }: Call): Promise<Answer> {
   const { name: model, vocabulary, limits, memories, admission } = service;
   const given = await readObject(request, { bytes: limits.bodyBytes, signal });
   const parsed = parseCompletion(given, { model, vocabulary, maxTokens: limits.maxTokens });
@@ -18,17 +18,20 @@ export async function complete(service: Service, { request, signal }: Call): Pro
   const before = memory === undefined ? 0 : memories.facts(memory).tokensRead;
   for (const { tokens } of prompts) checkRoom(service, before, tokens.length + maxTokens);
   const place = admission.enter(prompts.length * n), completion = new Completion(service, parsed);
-  if (parsed.stream) return streamed(completion, { place, signal });
+  if (parsed.stream) return streamed(completion, { place, signal, leave });
   using _ = place;
   return { response: Response.json(await completion.whole(signal)) };
 }
 
-function streamed(completion: Completion, { place, signal }: { place: Disposable; signal: AbortSignal }): Answer {
-  const left = new AbortController(), events = new EventStream(() => left.abort());
+function streamed(
+  completion: Completion,
+  { place, signal, leave }: Pick<Call, "signal" | "leave"> & { readonly place: Disposable },
+): Answer {
+  const events = new EventStream(leave);
   const run = async (): Promise<void> => {
     using _ = place;
     try {
-      await completion.stream(events, AbortSignal.any([signal, left.signal]));
+      await completion.stream(events, signal);
       events.send("[DONE]");
     } catch (error) {
       events.send(asApiError(error));

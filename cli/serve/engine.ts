@@ -213,14 +213,16 @@ export class Engine {
     const state = this.#batch.take(row);
     if (job.isOwn) job.state.dispose();
     Object.assign(job, { state, isOwn: true });
+    let isBack = false;
     const back = (): void => {
+      if (isBack) return;
+      isBack = true;
+      job.signal.removeEventListener("abort", back);
       this.#waiting.push(job);
       this.#wake();
     };
-    const aborted = new Promise<void>((resolve) =>
-      job.signal.addEventListener("abort", () => resolve(), { once: true })
-    );
-    Promise.race([full, aborted]).then(back, back);
+    job.signal.addEventListener("abort", back, { once: true });
+    full.then(back, back);
   }
 
   #end(job: WriteJob, error?: unknown): void {

@@ -1,7 +1,7 @@
 /** The HTTP server: takes requests to their handlers, within limits, and stops gracefully. */
 import { UsageError } from "../errors.ts";
 import type { Access } from "./access.ts";
-import { type ApiError, asApiError, errorResponse, STOPPING } from "./api_error.ts";
+import { asApiError, errorResponse, LEFT, STOPPING, TIMED_OUT } from "./api_error.ts";
 import { findRoute } from "./routes.ts";
 import type { Answer, Service } from "./service.ts";
 
@@ -23,7 +23,8 @@ export class Server {
   readonly #service: Service;
   readonly #options: ServerOptions;
   readonly #http: Deno.HttpServer<Deno.NetAddr>;
-  readonly #stop = new AbortController();
+  /** The work for each request that has not been answered to its end. */
+  readonly #work = new Set<AbortController>();
   #stopping = false;
 
   /** @throws {UsageError} if the address cannot be had. */
@@ -47,36 +48,48 @@ export class Server {
   /** Accepts nothing more, lets requests end for some time, and cuts off the rest. */
   async stop(graceMs: number): Promise<void> {
     this.#stopping = true;
-    const ended = this.#http.shutdown(), cut = setTimeout(() => this.#stop.abort(STOPPING), graceMs);
+    const ended = this.#http.shutdown(), cut = setTimeout(() => this.#cutOff(), graceMs);
     let last: ReturnType<typeof setTimeout> | undefined;
     // A reader that never reads does not keep the server.
     const late = new Promise<void>((resolve) => last = setTimeout(resolve, graceMs + LAST_WORDS_MS));
     await Promise.race([ended, late]);
     clearTimeout(cut);
     clearTimeout(last);
-    this.#stop.abort(STOPPING);
+    this.#cutOff();
+  }
+
+  #cutOff(): void {
+    for (const work of this.#work) work.abort(STOPPING);
   }
 
   async #answer(request: Request): Promise<Response> {
-    const began = performance.now(), url = new URL(request.url);
+    const began = performance.now(), work = new AbortController(), url = new URL(request.url);
+    // A timer and a set rather than AbortSignal.timeout and .any, which keep a request until its time would be over.
+    const timer = setTimeout(() => work.abort(TIMED_OUT), this.#service.limits.timeoutMs);
+    const leave = (): void => work.abort(LEFT);
+    request.signal.addEventListener("abort", leave, { once: true });
+    this.#work.add(work);
     let label = "none";
-    const count = (status: number): void =>
+    const end = (status: number): void => {
+      clearTimeout(timer);
+      request.signal.removeEventListener("abort", leave);
+      this.#work.delete(work);
       this.#service.metrics.request(label, status, (performance.now() - began) / 1000);
+    };
     try {
       const { route, id } = findRoute(request.method, url.pathname);
       label = `${route.method} ${route.path}`;
       if (this.#stopping) throw STOPPING;
       if (!route.open) await this.#options.access.check(request);
-      const timeout = AbortSignal.timeout(this.#service.limits.timeoutMs);
-      const signal = AbortSignal.any([request.signal, timeout, this.#stop.signal]);
-      const { response, ended }: Answer = await route.handler(this.#service, { request, id, url, signal });
-      if (ended) ended.finally(() => count(response.status));
-      else count(response.status);
+      const call = { request, id, url, signal: work.signal, leave };
+      const { response, ended }: Answer = await route.handler(this.#service, call);
+      if (ended) ended.finally(() => end(response.status));
+      else end(response.status);
       return response;
     } catch (error) {
-      const answer: ApiError = asApiError(error);
+      const answer = asApiError(error);
       if (answer.status === 500) this.#options.report(error);
-      count(answer.status);
+      end(answer.status);
       return errorResponse(answer);
     }
   }

@@ -40,6 +40,8 @@ export interface Call {
   readonly url: URL;
   /** Ends the work: the client left, the time is over, or the server stops. */
   readonly signal: AbortSignal;
+  /** Says that the client left. */
+  readonly leave: () => void;
 }
 
 /** What a handler gives; a stream goes on after it was answered. */

@@ -11,8 +11,10 @@ async function eventsOf(response: Response): Promise<string[]> {
   return (await response.text()).trim().split("\n\n").map((event) => event.replace(/^data: /, ""));
 }
 
+const JSON_TYPE = { "content-type": "application/json" };
+
 function stream(url: string, request: object, signal?: AbortSignal): Promise<Response> {
-  const headers = { "content-type": "application/json" }, body = JSON.stringify({ stream: true, ...request });
+  const headers = JSON_TYPE, body = JSON.stringify({ stream: true, ...request });
   return fetch(`${url}/v1/completions`, { method: "POST", headers, body, signal });
 }
 
@@ -43,7 +45,7 @@ Deno.test("serve: a stream is the completion in pieces, and ends with the reason
   }));
 
 Deno.test("serve: beyond the queue requests are refused at once, and places are free again when clients leave", () =>
-  serving(["--batch", "1", "--queue", "1"], async ({ url }) => {
+  serving(["--batch", "1", "--queue", "1"], async ({ url, terminal }) => {
     const leave = new AbortController();
     const held = [await stream(url, LONG, leave.signal), await stream(url, LONG, leave.signal)];
     const refused = await send(`${url}/v1/completions`, "POST", { prompt: "a" });
@@ -55,6 +57,18 @@ Deno.test("serve: beyond the queue requests are refused at once, and places are 
     leave.abort();
     for (const { body } of held) await body!.cancel().catch(() => {});
     await waitForMetric(url, "mneme_active_texts 0");
+    const left = new AbortController(),
+      whole = fetch(`${url}/v1/completions`, {
+        method: "POST",
+        headers: JSON_TYPE,
+        body: JSON.stringify(LONG),
+        signal: left.signal,
+      });
+    await waitForMetric(url, "mneme_active_texts 1");
+    left.abort();
+    await whole.catch(() => {});
+    await waitForMetric(url, 'mneme_requests_total{route="POST /v1/completions",status="499"} 1');
+    assertEquals(terminal.stderr, "", "it is no failure of the server's");
     assertEquals((await send(`${url}/v1/completions`, "POST", { prompt: "a" })).status, 200);
   }));
 
