@@ -23,7 +23,7 @@
  * @module
  */
 export type { Tensor } from "./core/graph.ts";
-export type { DType, HostData, Type } from "./core/dtype.ts";
+export type { DType, Half, HostData, Type } from "./core/dtype.ts";
 export type { Shape } from "./core/shape.ts";
 export {
   CompileError,

@@ -2,10 +2,16 @@
 import { DTypeError } from "./errors.ts";
 import type { Shape } from "./shape.ts";
 
-/** An element type. `f16` exists only on devices that have it. */
-export type DType = "f32" | "f16" | "i32" | "u32" | "bool";
+/**
+ * An element type. `f16` and `bf16` save memory: an element takes two bytes, and every device computes it in f32 and
+ * rounds the result of each primitive once.
+ */
+export type DType = "f32" | "f16" | "bf16" | "i32" | "u32" | "bool";
 
-const DTYPES: readonly DType[] = ["f32", "f16", "i32", "u32", "bool"];
+/** The floats of 16 bits. */
+export type Half = "f16" | "bf16";
+
+const DTYPES: readonly DType[] = ["f32", "f16", "bf16", "i32", "u32", "bool"];
 
 /**
  * Checks that a value is a dtype, where it comes from outside.
@@ -14,7 +20,7 @@ const DTYPES: readonly DType[] = ["f32", "f16", "i32", "u32", "bool"];
 export function checkDType(dtype: DType, action: string): void {
   if (DTYPES.includes(dtype)) return;
   throw new DTypeError(
-    `Cannot ${action}: ${JSON.stringify(dtype) ?? String(dtype)} is not a dtype; use f32, f16, i32, u32 or bool`,
+    `Cannot ${action}: ${JSON.stringify(dtype) ?? String(dtype)} is not a dtype; use f32, f16, bf16, i32, u32 or bool`,
     [String(dtype)],
   );
 }
@@ -30,14 +36,19 @@ export interface Type {
   readonly dtype: DType;
 }
 
-/** Bytes of one element in device memory: 4 for each dtype but f16. */
+/** Bytes of one element in device memory: 4 for each dtype but the 16-bit floats. */
 export function sizeOf(dtype: DType): number {
-  return dtype === "f16" ? 2 : 4;
+  return isHalf(dtype) ? 2 : 4;
 }
 
 /** Whether gradients flow through tensors of this dtype. */
 export function isFloat(dtype: DType): boolean {
-  return dtype === "f32" || dtype === "f16";
+  return dtype === "f32" || isHalf(dtype);
+}
+
+/** Whether the dtype is a float of 16 bits, which is computed in f32. */
+export function isHalf(dtype: DType): dtype is Half {
+  return dtype === "f16" || dtype === "bf16";
 }
 
 /** Whether the dtype is a signed or unsigned integer. */
@@ -50,6 +61,7 @@ export function roundTo(dtype: DType, value: number): number {
   switch (dtype) {
     case "f32":
     case "f16":
+    case "bf16":
       return value;
     case "i32":
       return value | 0;
@@ -60,7 +72,7 @@ export function roundTo(dtype: DType, value: number): number {
   }
 }
 
-/** A host array of `size` zeros for a dtype (f16 values are held in a Float32Array). */
+/** A host array of `size` zeros for a dtype (16-bit floats are held in a Float32Array). */
 export function hostArray(dtype: DType, size: number): Float32Array | Int32Array | Uint32Array {
   switch (dtype) {
     case "i32":

@@ -6,7 +6,8 @@
  * {@link ExprBuilder}, so equal expressions are one object and printers may bind each shared one to a local variable.
  */
 import type { DType } from "./dtype.ts";
-import { isFloat } from "./dtype.ts";
+import { isFloat, isHalf } from "./dtype.ts";
+import { roundToHalf } from "./half.ts";
 import type { Index, Var } from "./index_expr.ts";
 import { invariant } from "./errors.ts";
 
@@ -66,7 +67,7 @@ interface ExprBase {
   readonly dtype: DType;
 }
 
-/** A scalar expression. */
+/** A scalar expression. Floats of 16 bits are only loaded, moved, converted and stored: arithmetic is in f32. */
 export type Expr =
   & ExprBase
   & (
@@ -124,12 +125,14 @@ export class ExprBuilder {
 
   /** A literal. */
   const(value: number, dtype: DType = "f32"): Expr {
+    if (isHalf(dtype)) value = roundToHalf(dtype, value);
     return this.#intern(`c${dtype}${Object.is(value, -0) ? "-0" : value}`, { kind: "const", value, dtype });
   }
 
   /** The value of an index, as `dtype`. */
   index(index: Index, dtype: DType = "i32"): Expr {
     if (index.terms.length === 0) return this.const(index.constant, dtype);
+    if (isHalf(dtype)) return this.cast(this.index(index, "f32"), dtype);
     return this.#intern(`i${dtype}${index.key}`, { kind: "index", index, dtype });
   }
 
@@ -147,6 +150,7 @@ export class ExprBuilder {
 
   /** One-operand arithmetic. */
   unary(op: UnaryOp, x: Expr): Expr {
+    if (isHalf(x.dtype)) return this.cast(this.unary(op, this.widened(x)), x.dtype);
     return this.#intern(`u${op},${x.id}`, { kind: "unary", op, x, dtype: x.dtype });
   }
 
@@ -154,6 +158,7 @@ export class ExprBuilder {
   binary(op: BinaryOp, lhs: Expr, rhs: Expr): Expr {
     invariant(lhs.dtype === rhs.dtype, `scalar ${op} of ${lhs.dtype} and ${rhs.dtype}`);
     const dtype = COMPARISONS.has(op) ? "bool" : lhs.dtype;
+    if (isHalf(lhs.dtype)) return this.cast(this.binary(op, this.widened(lhs), this.widened(rhs)), dtype);
     return this.#intern(`b${op},${lhs.id},${rhs.id}`, { kind: "binary", op, lhs, rhs, dtype });
   }
 
@@ -177,17 +182,26 @@ export class ExprBuilder {
   /** Converts to a dtype. */
   cast(x: Expr, dtype: DType): Expr {
     if (x.dtype === dtype) return x;
+    // Widening is exact, so rounding what was widened gives it back.
+    if (x.kind === "cast" && x.dtype === "f32" && x.x.dtype === dtype && isHalf(dtype)) return x.x;
     return this.#intern(`x${dtype},${x.id}`, { kind: "cast", x, dtype });
   }
 
-  /** Reduces `body` over `variable`. */
+  /** A float of 16 bits as f32, in which it is computed; anything else unchanged. */
+  widened(x: Expr): Expr {
+    return isHalf(x.dtype) ? this.cast(x, "f32") : x;
+  }
+
+  /** Reduces `body` over `variable`; for a float of 16 bits, in f32, which is also the result. */
   reduce(combine: Combine, variable: Var, body: Expr): Expr {
+    body = this.widened(body);
     const dtype = combine === "argmax" ? "i32" : body.dtype;
     return this.#intern(`R${combine},${variable.id},${body.id}`, { kind: "reduce", combine, variable, body, dtype });
   }
 
   /** The finished sum of products, in a contract kernel's epilogue; a state of a recurrence kernel. */
   accumulator(dtype: DType = "f32", state = 0): Expr {
+    if (isHalf(dtype)) return this.cast(this.accumulator("f32", state), dtype);
     return this.#intern(`a${dtype}${state}`, { kind: "accumulator", dtype, state });
   }
 }

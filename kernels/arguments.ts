@@ -1,5 +1,5 @@
 /** A program's arguments: host arrays and device arrays in place of the tensors of the traced function. */
-import { type DType, type HostData, isInteger, type Type } from "../core/dtype.ts";
+import { type DType, hostArray, type HostData, isInteger, type Type } from "../core/dtype.ts";
 import { DeviceError, DTypeError, ShapeError } from "../core/errors.ts";
 import { flattenNested, isNested, type Nested } from "../core/nested.ts";
 import { formatShape, formatType, sameShape, type Shape, sizeOfShape, splitFlatIndex } from "../core/shape.ts";
@@ -215,8 +215,7 @@ function checkElements(data: HostData, { dtype }: Type, path: Path): void {
     if (isInteger(dtype)) checkIntegers(data, dtype, path);
     return;
   }
-  const expected =
-    { f32: Float32Array, f16: Float32Array, i32: Int32Array, u32: Uint32Array, bool: Uint32Array }[dtype];
+  const expected = hostArray(dtype, 0).constructor;
   if (!(data instanceof expected)) {
     throw new DTypeError(
       `Cannot run with a ${data.constructor.name} as ${

@@ -1,4 +1,5 @@
 /** The pipeline from a function to a program, one pass per line. */
+import type { Half } from "../core/dtype.ts";
 import { CompileError } from "../core/errors.ts";
 import { checkOptions, optionNames } from "../core/options.ts";
 import { simplify } from "../core/simplify.ts";
@@ -21,9 +22,21 @@ export interface CompileOptions extends CompileWatch {
    * and results of the same type may lie in their memory. Host arrays in their place are not touched. Default: none.
    */
   readonly donate?: readonly number[];
+  /**
+   * The 16-bit type in which results that one kernel passes to others are kept, where that is good enough: not sums,
+   * statistics of rows, what loops carry, nor arguments and results (kernels/schedule/narrow.ts). Computation is in f32
+   * all the same. For devices that plan memory. Default: all are kept as they are.
+   */
+  readonly storage?: Half;
 }
 
-const COMPILE_OPTIONS = optionNames<CompileOptions>({ donate: true, progress: true, signal: true, phase: true });
+const COMPILE_OPTIONS = optionNames<CompileOptions>({
+  donate: true,
+  storage: true,
+  progress: true,
+  signal: true,
+  phase: true,
+});
 
 /**
  * Compiles a function for a device.
@@ -60,7 +73,9 @@ export async function compile<Args extends readonly unknown[], R>(
   const donated = donatedLeaves(inputTree, options.donate ?? []);
   const graph = simplify(traced);
   timer.end("simplify");
-  const scheduled = device.needsPlan ? scheduleFor(device.limits, graph, donated) : undefined;
+  const scheduled = device.needsPlan
+    ? scheduleFor(device.limits, graph, { donated, storage: options.storage })
+    : undefined;
   if (scheduled) timer.end("schedule");
   const plan = scheduled && planMemory(scheduled, device.limits);
   if (plan) timer.end("plan");
@@ -78,14 +93,21 @@ export function planProgram<Args extends readonly unknown[], R>(
   limits: DeviceLimits,
   fn: (...args: Args) => R,
   specs: SpecsOf<Args>,
-  { donate = [] }: Pick<CompileOptions, "donate"> = {},
+  { donate = [], storage }: Pick<CompileOptions, "donate" | "storage"> = {},
 ): Plan {
   const { graph, inputTree } = trace(fn, specs);
-  return planMemory(scheduleFor(limits, simplify(graph), donatedLeaves(inputTree, donate)), limits);
+  return planMemory(
+    scheduleFor(limits, simplify(graph), { donated: donatedLeaves(inputTree, donate), storage }),
+    limits,
+  );
 }
 
-function scheduleFor(limits: DeviceLimits, graph: Graph, donated: readonly number[]): Schedule {
-  return takeDonated(schedule(tile(graph, limits.tile), limits), donated);
+function scheduleFor(
+  limits: DeviceLimits,
+  graph: Graph,
+  { donated, storage }: { readonly donated: readonly number[]; readonly storage?: Half },
+): Schedule {
+  return takeDonated(schedule(tile(graph, limits.tile), { ...limits, storage }), donated);
 }
 
 /** The positions of the leaves of some arguments. */

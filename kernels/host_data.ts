@@ -1,6 +1,7 @@
 /** Between host arrays and the bytes of device memory. */
-import { checkDType, type DType, hostArray, type HostData, type Type } from "../core/dtype.ts";
+import { checkDType, type DType, hostArray, type HostData, isHalf, type Type } from "../core/dtype.ts";
 import { DeviceError, ShapeError } from "../core/errors.ts";
+import { fromHalfBits, halfBits } from "../core/half.ts";
 import { formatShape, formatType, type Shape, sizeOfShape } from "../core/shape.ts";
 
 /**
@@ -30,6 +31,8 @@ export interface HostArrays {
   readonly f32: Float32Array;
   /** Widened. */
   readonly f16: Float32Array;
+  /** Widened. */
+  readonly bf16: Float32Array;
   /** As they are. */
   readonly i32: Int32Array;
   /** As they are. */
@@ -39,8 +42,8 @@ export interface HostArrays {
 }
 
 /**
- * Elements on the host, by dtype: a Float32Array for f32. Bool is 0 or 1 in a Uint32Array, f16 widened in a
- * Float32Array.
+ * Elements on the host, by dtype: a Float32Array for f32. Bool is 0 or 1 in a Uint32Array, f16 and bf16
+ * are widened in a Float32Array.
  */
 export type HostArray<D extends DType = DType> = { readonly [K in D]: HostArrays[K] & NumberMethods }[D];
 
@@ -104,11 +107,7 @@ export function toDeviceBytes(
   data: HostData,
   dtype: DType,
 ): Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> {
-  if (dtype === "f16") {
-    const padded = new Float16Array(data.length + (data.length & 1));
-    padded.set(data);
-    return new Uint32Array(padded.buffer);
-  }
+  if (isHalf(dtype)) return new Uint32Array(halfBits(dtype, data, data.length + (data.length & 1)).buffer);
   const target = hostArray(dtype, 0), elements = dtype === "bool" ? toTruthValues(data) : data;
   const same = target.constructor === elements.constructor && elements.buffer instanceof ArrayBuffer;
   if (same) return elements as Float32Array<ArrayBuffer>;
@@ -122,7 +121,8 @@ export function fromDeviceBytes(bytes: ArrayBuffer, type: Type): HostArray {
   const size = sizeOfShape(type.shape);
   switch (type.dtype) {
     case "f16":
-      return Float32Array.from(new Float16Array(bytes, 0, size));
+    case "bf16":
+      return fromHalfBits(type.dtype, new Uint16Array(bytes, 0, size));
     case "f32":
       return new Float32Array(bytes, 0, size);
     case "i32":

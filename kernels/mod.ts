@@ -56,7 +56,7 @@ export type { WebGpuStats } from "./devices/webgpu/context.ts";
 export { WebGpuArray } from "./devices/webgpu/array.ts";
 export type { PoolBuffer } from "./devices/webgpu/buffers.ts";
 // What the signatures above are made of.
-export type { DType, HostData, Type } from "../core/dtype.ts";
+export type { DType, Half, HostData, Type } from "../core/dtype.ts";
 export type { Tensor } from "../core/graph.ts";
 export type { Nested, NestedList } from "../core/nested.ts";
 export type { Shape } from "../core/shape.ts";

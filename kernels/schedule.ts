@@ -6,6 +6,7 @@
  * expressions of its inputs, down to loads (schedule/pull.ts). Views, elementwise ops, gathers and masks so become part
  * of the kernels that use them. Loops are steps whose bodies are scheduled in the same way.
  */
+import type { Half } from "../core/dtype.ts";
 import { CompileError } from "../core/errors.ts";
 import type { Graph, Tensor } from "../core/graph.ts";
 import { makeVar, varIndex } from "../core/index_expr.ts";
@@ -16,6 +17,7 @@ import { assemble, type Assembled } from "./schedule/assembly.ts";
 import { buildKernel } from "./schedule/build_kernel.ts";
 import { fuse } from "./schedule/fuse.ts";
 import { materialize, type Materialized } from "./schedule/materialize.ts";
+import { keeping } from "./schedule/narrow.ts";
 import { NodeMaker, normalize, type PlanNode } from "./schedule/normalize.ts";
 import { findSplit } from "./schedule/operands.ts";
 import { place, type Placed } from "./schedule/places.ts";
@@ -26,6 +28,8 @@ import { type BindingLimits, type Place, type Storage, ValueTable, wholePlace } 
 export interface ScheduleOptions extends BindingLimits {
   /** Maximum number of operands of a kernel, at least 6. */
   readonly maxOperands: number;
+  /** The 16-bit type in which temporaries are kept where that is good enough (schedule/narrow.ts). Default: none. */
+  readonly storage?: Half;
 }
 
 /**
@@ -71,13 +75,18 @@ export function schedule(graph: Graph, options: ScheduleOptions): Schedule {
     })
   );
   const outputs = places.map(({ storage }) => table.valueOf(storage));
-  const scope = scopeOf(normalize(graph, maker), bindings);
-  const steps = new Scheduler(maker, table, maxOperands).schedule(scope, places);
+  const scope = scopeOf(normalize(graph, maker, options.storage !== undefined), bindings);
+  const steps = new Scheduler(maker, table, maxOperands, options.storage).schedule(scope, places);
   return { values: table.values, steps, inputs, outputs };
 }
 
 class Scheduler {
-  constructor(readonly maker: NodeMaker, readonly table: ValueTable, readonly maxOperands: number) {}
+  constructor(
+    readonly maker: NodeMaker,
+    readonly table: ValueTable,
+    readonly maxOperands: number,
+    readonly storage: Half | undefined,
+  ) {}
 
   /** The steps of a scope whose outputs go to `places`. */
   schedule(scope: Scope, places: readonly Place[]): Step[] {
@@ -87,7 +96,10 @@ class Scheduler {
     const placed = place(
       materialized,
       places,
-      (node) => makeVar(`step${scope.loops.length}`, (node.attrs as ScanAttrs).length),
+      {
+        makeVariable: (node) => makeVar(`step${scope.loops.length}`, (node.attrs as ScanAttrs).length),
+        keep: keeping(this.storage, materialized.exact),
+      },
     );
     return fusions.flatMap((fusion) =>
       fusion.kind === "loop"
@@ -125,7 +137,10 @@ class Scheduler {
           prefix: i < carryCount + xsCount ? [varIndex(variable)] : [],
         });}
     });
-    const inner = scopeOf(normalize(body, this.maker), bindings, { parent: scope, variable });
+    const inner = scopeOf(normalize(body, this.maker, this.storage !== undefined), bindings, {
+      parent: scope,
+      variable,
+    });
     return { kind: "loop", variable, reverse, steps: this.schedule(inner, [...memory.next, ...memory.ys]) };
   }
 }

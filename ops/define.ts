@@ -9,10 +9,10 @@ import { formatType, sameShape, type Shape } from "../core/shape.ts";
 export type Domain = "float" | "signed" | "number" | "any" | "bool" | "integer";
 
 const DOMAINS: Readonly<Record<Domain, { dtypes: readonly DType[]; text: string }>> = {
-  float: { dtypes: ["f32", "f16"], text: "only floats are allowed; use cast" },
-  signed: { dtypes: ["f32", "f16", "i32"], text: "only floats and i32 are allowed; use cast" },
-  number: { dtypes: ["f32", "f16", "i32", "u32"], text: "bool has no arithmetic; use cast or a logical op" },
-  any: { dtypes: ["f32", "f16", "i32", "u32", "bool"], text: "" },
+  float: { dtypes: ["f32", "f16", "bf16"], text: "only floats are allowed; use cast" },
+  signed: { dtypes: ["f32", "f16", "bf16", "i32"], text: "only floats and i32 are allowed; use cast" },
+  number: { dtypes: ["f32", "f16", "bf16", "i32", "u32"], text: "bool has no arithmetic; use cast or a logical op" },
+  any: { dtypes: ["f32", "f16", "bf16", "i32", "u32", "bool"], text: "" },
   bool: { dtypes: ["bool"], text: "only bool is allowed; compare with notEqual(x, 0) first" },
   integer: { dtypes: ["i32", "u32"], text: "only i32 and u32 are allowed; use cast" },
 };

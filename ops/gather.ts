@@ -1,6 +1,6 @@
 /** Gather and scatterAdd, each the other's gradient: slices by run-time index. */
-import { type DType, isFloat, roundTo, type Type } from "../core/dtype.ts";
-import { ShapeError } from "../core/errors.ts";
+import { type DType, isFloat, isHalf, roundTo, type Type } from "../core/dtype.ts";
+import { DTypeError, ShapeError } from "../core/errors.ts";
 import { apply, type Tensor } from "../core/graph.ts";
 import type { Attrs, GatherOp, NdArray, ScatterOp } from "../core/op.ts";
 import { checkOptions, optionNames } from "../core/options.ts";
@@ -80,7 +80,7 @@ export const gatherOp: GatherOp<AxisAttrs> = {
   vjp: pullback((
     g,
     { inputs: [operand, indices], attrs },
-  ) => [apply(scatterAddOp, [zerosLike(operand), indices, g], attrs), undefined]),
+  ) => [scattered(zerosLike(operand), indices, g, attrs), undefined]),
 };
 
 /** Adds slices at run-time indices. */
@@ -91,6 +91,11 @@ export const scatterAddOp: ScatterOp<AxisAttrs> = {
     checkDomain("scatter by", indices, "integer");
     checkDomain("scatter into", operand, "number");
     checkSameDType("scatter into", operand, updates);
+    if (isHalf(operand.dtype)) {
+      throw new DTypeError(`Cannot scatter into ${formatType(operand)} in place: each sum would be rounded; use f32`, [
+        operand.dtype,
+      ]);
+    }
     const expected = gatheredShape(operand.shape, indices.shape, attrs);
     if (!sameShape(updates.shape, expected)) {
       throw new ShapeError(
@@ -118,6 +123,14 @@ export const scatterAddOp: ScatterOp<AxisAttrs> = {
     needs[2] ? gatherOrZero(g, indices, operand.shape[attrs.axis], updates, attrs) : undefined,
   ]),
 };
+
+/** Floats of 16 bits are added in f32 and rounded once. */
+function scattered(operand: Tensor, indices: Tensor, updates: Tensor, attrs: AxisAttrs): Tensor {
+  checkSameDType("scatter into", operand, updates);
+  return isHalf(operand.dtype)
+    ? cast(apply(scatterAddOp, [cast(operand, "f32"), indices, cast(updates, "f32")], attrs), operand.dtype)
+    : apply(scatterAddOp, [operand, indices, updates], attrs);
+}
 
 /**
  * The gradient of the updates: an out-of-range index was dropped, so its gradient is zero, where a plain gather would
@@ -156,7 +169,7 @@ export function gather(operand: Tensor, indices: Tensor, options: GatherOptions 
  * @throws {DTypeError} if the indices are not integers, dtypes differ, or they are bool.
  */
 export function scatterAdd(operand: Tensor, indices: Tensor, updates: Tensor, options: GatherOptions = {}): Tensor {
-  return apply(scatterAddOp, [operand, indices, updates], { axis: sliceAxisOf("scatterAdd", options, operand.rank) });
+  return scattered(operand, indices, updates, { axis: sliceAxisOf("scatterAdd", options, operand.rank) });
 }
 
 /** Options of {@link oneHot}. */

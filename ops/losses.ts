@@ -1,4 +1,5 @@
 /** Losses. All compute f16 in f32. */
+import { isHalf } from "../core/dtype.ts";
 import { OptionError, ShapeError } from "../core/errors.ts";
 import type { Tensor } from "../core/graph.ts";
 import { checkOptions, optionNames } from "../core/options.ts";
@@ -45,8 +46,8 @@ function elementwise(
   const shape = operands.map((operand) => operand.shape).reduce((all, each) =>
     broadcastShapes(all, each, `take the ${what} of`)
   );
-  const isHalf = first.dtype === "f16";
-  const wide = operands.map((operand) => broadcastTo(isHalf ? cast(operand, "f32") : operand, shape));
+  const isNarrow = isHalf(first.dtype);
+  const wide = operands.map((operand) => broadcastTo(isNarrow ? cast(operand, "f32") : operand, shape));
   return cast(reduce(loss(...wide), reduction), first.dtype);
 }
 

@@ -1,5 +1,5 @@
 /** Selection, conversion and stopping of gradients. */
-import { type DType, isFloat, roundTo, type Type } from "../core/dtype.ts";
+import { type DType, isFloat, isHalf, roundTo, type Type } from "../core/dtype.ts";
 import { DTypeError } from "../core/errors.ts";
 import { apply, type Tensor } from "../core/graph.ts";
 import { splatValue } from "../core/linear.ts";
@@ -109,7 +109,7 @@ export function cast(x: Tensor, dtype: DType): Tensor {
  * from 256 and 2,048 on, although their roots and means are ordinary numbers; widening is free within a fused kernel.
  */
 export function inF32(x: Tensor, fn: (wide: Tensor) => Tensor): Tensor {
-  return x.dtype === "f16" ? cast(fn(cast(x, "f32")), x.dtype) : fn(x);
+  return isHalf(x.dtype) ? cast(fn(cast(x, "f32")), x.dtype) : fn(x);
 }
 
 /** `x` itself, as a constant for differentiation. Gradient: zero. */

@@ -1,5 +1,5 @@
 /** Numbers for tests: deterministic values, comparison with an allowance, and the one table of tolerances. */
-import type { DType, HostData } from "../core/dtype.ts";
+import { type DType, type HostData, isFloat } from "../core/dtype.ts";
 import type { NdArray } from "../core/op.ts";
 import { formatShape, type Shape, sizeOfShape } from "../core/shape.ts";
 
@@ -30,9 +30,11 @@ export const REFERENCE_TOLERANCE: Tolerance = { relative: 1e-12, absolute: 1e-13
 /** The tolerance of gradients against central differences in f64. */
 export const GRADIENT_TOLERANCE: Tolerance = { relative: 2e-7, absolute: 2e-8 };
 
+/** bf16 has three bits less than f16. */
 function tolerances(f32: Tolerance, f16: Tolerance): Readonly<Record<DType, Tolerance>> {
   const none = { relative: 0, absolute: 0 };
-  return { f32, f16, i32: none, u32: none, bool: none };
+  const bf16 = { relative: 8 * f16.relative, absolute: 8 * f16.absolute };
+  return { f32, f16, bf16, i32: none, u32: none, bool: none };
 }
 
 /** A generator of uniform numbers in [0, 1): the one of the golden files. */
@@ -147,9 +149,5 @@ export function assertClose(
 
 /** A value of the interpreter as the host array that a device takes. */
 export function toHost({ data, dtype }: NdArray): HostData {
-  return dtype === "f32" || dtype === "f16"
-    ? Float32Array.from(data)
-    : dtype === "i32"
-    ? Int32Array.from(data)
-    : Uint32Array.from(data);
+  return isFloat(dtype) ? Float32Array.from(data) : dtype === "i32" ? Int32Array.from(data) : Uint32Array.from(data);
 }

@@ -5,6 +5,7 @@
  * value knows its width: anything independent of the lane stays a scalar. Loads of W contiguous elements are a single
  * instruction, whatever their alignment: all supported targets allow unaligned vector loads.
  */
+import { type DType, isHalf, sizeOf } from "../../core/dtype.ts";
 import type { Expr } from "../../core/expr.ts";
 import type { Index, Term } from "../../core/index_expr.ts";
 import { addIndex, constantIndex, substituteIndex } from "../../core/index_expr.ts";
@@ -12,6 +13,7 @@ import { invariant } from "../../core/errors.ts";
 import type { Kernel, Store } from "../kernel.ts";
 import { type Env as LaneEnv, LaneScope } from "./lane_scope.ts";
 import { bits, choose, compare, convert, i, joinLanes, laneNumbers, laneOf, splat } from "./lanes.ts";
+import { narrowed, roundedTo, widened } from "./half_floats.ts";
 import { binary, unary } from "./scalar_ops.ts";
 import type { Value, Writer } from "./writer.ts";
 
@@ -71,7 +73,7 @@ export class Evaluator extends LaneScope<Value> {
     if (read) return read(env);
     switch (expr.kind) {
       case "const":
-        return w.literal(expr.value, expr.dtype);
+        return w.literal(expr.value, isHalf(expr.dtype) ? "f32" : expr.dtype);
       case "index":
         return convert(w, this.indexValue(expr.index, env), expr.dtype);
       case "inRange":
@@ -85,7 +87,7 @@ export class Evaluator extends LaneScope<Value> {
       case "select":
         return choose(w, this.value(expr.cond, env), this.value(expr.then, env), this.value(expr.otherwise, env));
       case "cast":
-        return convert(w, this.value(expr.x, env), expr.dtype);
+        return this.#cast(this.value(expr.x, env), expr.dtype);
       case "reduce": {
         const known = this.reductions.get(expr.id);
         invariant(known, "a reduction is read before its pass");
@@ -97,6 +99,12 @@ export class Evaluator extends LaneScope<Value> {
         return convert(w, accumulator, expr.dtype);
       }
     }
+  }
+
+  /** A conversion. Floats of 16 bits are f32 in registers: widening does nothing, and narrowing rounds. */
+  #cast(x: Value, dtype: DType): Value {
+    const w = this.writer;
+    return isHalf(dtype) ? roundedTo(w, dtype, convert(w, x, "f32")) : convert(w, x, dtype);
   }
 
   /** The i32 value of a kernel's index. */
@@ -190,12 +198,13 @@ export class Evaluator extends LaneScope<Value> {
   /** The byte address of an element, and the immediate offset of the memory instruction. */
   address(operand: number, index: Index, env: Env, lane?: number): { address: Value; offset: number } {
     const base: Part = { value: this.writer.parameter(`b${operand}`), coefficient: 1 };
-    const exact = atLane(index, env, lane), parts = this.#parts(exact, env, lane).map(inBytes);
+    const exact = atLane(index, env, lane), bytes = sizeOf(this.kernel.operands[operand].dtype);
+    const parts = inBytes(this.#parts(exact, env, lane), bytes);
     // Addresses are unsigned, so only offsets that keep the sum at or above the operand's start can be immediates.
     const isSafe = exact.constant >= 0 && exact.min >= exact.constant;
     return {
-      address: this.#sum([base, ...parts], isSafe ? 0 : 4 * exact.constant),
-      offset: isSafe ? 4 * exact.constant : 0,
+      address: this.#sum([base, ...parts], isSafe ? 0 : bytes * exact.constant),
+      offset: isSafe ? bytes * exact.constant : 0,
     };
   }
 
@@ -210,7 +219,7 @@ export class Evaluator extends LaneScope<Value> {
     env: Env,
     { count, lane }: { count: number; lane?: number },
   ): { address: Value; offset: number } {
-    const { size } = this.kernel.operands[operand];
+    const { size, dtype } = this.kernel.operands[operand];
     if (index.min >= 0 && index.max < size) return this.address(operand, index, env, lane);
     const w = this.writer;
     const at = this.scalar(index, env, lane);
@@ -219,7 +228,7 @@ export class Evaluator extends LaneScope<Value> {
     const led = w.op("select", [at, w.literal(0, "i32"), isNear]);
     const value = this.#sum([{ value: this.writer.parameter(`b${operand}`), coefficient: 1 }, {
       value: led,
-      coefficient: 4,
+      coefficient: sizeOf(dtype),
     }], 0);
     return { address: value, offset: 0 };
   }
@@ -230,17 +239,19 @@ export class Evaluator extends LaneScope<Value> {
     const { dtype } = this.kernel.operands[operand];
     if (form?.step === 0) return this.#loadScalar(operand, form.base, env);
     if (!form || Math.abs(form.step) !== 1) {
-      if (w.target.gathers) return this.#gather(operand, index, env);
+      if (w.target.gathers && !isHalf(dtype)) return this.#gather(operand, index, env);
       return joinLanes(w, laneNumbers(w).map((lane) => this.#loadScalar(operand, index, env, lane)));
     }
     const base = form.step === 1 ? form.base : addIndex(form.base, 1 - w.lanes);
     const { address, offset } = this.#loadAddress(operand, base, env, { count: w.lanes });
     const raw = dtype === "bool" ? "i32" : dtype;
-    let loaded: Value = { ...w.op("lanes.load", [address], [offset]), dtype: raw };
+    let loaded: Value = isHalf(dtype)
+      ? widened(w, dtype, w.op("lanes.load_u16", [address], [offset]))
+      : { ...w.op("lanes.load", [address], [offset]), dtype: raw };
     if (form.step === -1) {
       loaded = w.op("shuffle", [loaded, loaded], laneNumbers(w).toReversed());
     }
-    return convert(w, loaded, dtype);
+    return isHalf(dtype) ? loaded : convert(w, loaded, dtype);
   }
 
   /** Elements at an index that varies across lanes. Where none lies in the operand, its first is loaded. */
@@ -261,15 +272,16 @@ export class Evaluator extends LaneScope<Value> {
     const base: Part = { value: this.writer.parameter(`b${operand}`), coefficient: 1 };
     const parts = this.#parts(index, env, "all"), shared = parts.filter(({ value }) => value.width === 1);
     return {
-      address: this.#sum([base, ...shared.map(inBytes)], 4 * index.constant),
+      address: this.#sum([base, ...inBytes(shared, 4)], 4 * index.constant),
       indices: this.#sum(parts.filter(({ value }) => value.width > 1), 0),
     };
   }
 
   #loadScalar(operand: number, index: Index, env: Env, lane?: number): Value {
     const { dtype } = this.kernel.operands[operand];
-    const raw = dtype === "bool" ? "i32" : dtype;
     const { address, offset } = this.#loadAddress(operand, index, env, { count: 1, lane });
+    if (isHalf(dtype)) return widened(this.writer, dtype, this.writer.op("u16.load", [address], [offset]));
+    const raw = dtype === "bool" ? "i32" : dtype;
     const loaded = this.writer.op(dtype === "f32" ? "f32.load" : "i32.load", [address], [offset]);
     return convert(this.writer, { ...loaded, dtype: raw }, dtype);
   }
@@ -277,6 +289,7 @@ export class Evaluator extends LaneScope<Value> {
   /** Stores a value that was computed before. With `adds`, accumulates into memory instead. */
   store({ operand, index: source }: Store, value: Value, env: Env, adds = false): void {
     const w = this.writer, { dtype } = this.kernel.operands[operand], type = dtype === "f32" ? "f32" : "i32";
+    if (isHalf(dtype)) return this.#storeHalf({ operand, index: source }, narrowed(w, dtype, value), env);
     const stored = dtype === "bool" ? convert(w, value, "u32") : value;
     const index = this.index(source, env), form = this.form(index, env);
     if (!env.lane || (form?.step === 0 && stored.width === 1)) {
@@ -304,6 +317,19 @@ export class Evaluator extends LaneScope<Value> {
       w.effect(`${type}.store`, [address, w.fresh(`${type}.add`, [before, laneOf(w, whole, lane)])], [offset]);
     }
   }
+
+  /** Stores the bits of floats of 16 bits. */
+  #storeHalf({ operand, index: source }: Pick<Store, "operand" | "index">, value: Value, env: Env): void {
+    const w = this.writer, index = this.index(source, env), form = this.form(index, env);
+    const store = (name: "u16.store" | "lanes.store_u16", part: Value, at: Index, lane?: number): void => {
+      const { address, offset } = this.address(operand, at, env, lane);
+      w.effect(name, [address, part], [offset]);
+    };
+    if (!env.lane || (form?.step === 0 && value.width === 1)) return store("u16.store", value, index);
+    const whole = splat(w, value);
+    if (form?.step === 1) return store("lanes.store_u16", whole, form.base);
+    for (const lane of laneNumbers(w)) store("u16.store", laneOf(w, whole, lane), index, lane);
+  }
 }
 
 /** An index of one lane; unchanged for all lanes, or where there are none. */
@@ -313,6 +339,6 @@ function atLane(index: Index, { lane: variable }: Env, lane: Lane | undefined): 
 }
 
 /** From elements to bytes. */
-function inBytes({ value, coefficient }: Part): Part {
-  return { value, coefficient: 4 * coefficient };
+function inBytes(parts: readonly Part[], bytes: number): Part[] {
+  return parts.map(({ value, coefficient }) => ({ value, coefficient: bytes * coefficient }));
 }

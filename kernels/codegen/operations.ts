@@ -92,11 +92,14 @@ const OTHERS = {
   // An address plus or minus a signed number of bytes. Addresses are as wide as the machine's pointers.
   "address.add": ["first", "one"],
   "address.sub": ["first", "one"],
-  // Memory accesses, aligned to four bytes: the operand is an address, to which the first immediate is added.
+  // Memory accesses, aligned to their elements: the operand is an address, to which the first immediate is added.
   "f32.load": ["f32", "one"],
   "i32.load": ["i32", "one"],
   "lanes.load": ["f32", "all"],
   "lanes.load_splat": ["f32", "all"],
+  // Elements of two bytes, as integers from 0 to 65,535.
+  "u16.load": ["i32", "one"],
+  "lanes.load_u16": ["i32", "all"],
   // (address, indices): elements at W indices, counted in elements from the address. Only if the target gathers.
   "lanes.gather": ["f32", "all"],
   // (address, value): side effects. The second immediate of `store_lane` is the lane index.
@@ -104,6 +107,9 @@ const OTHERS = {
   "i32.store": ["none", "one"],
   "lanes.store": ["none", "all"],
   "lanes.store_lane": ["none", "all"],
+  // Elements of two bytes, from integers from 0 to 65,535.
+  "u16.store": ["none", "one"],
+  "lanes.store_u16": ["none", "all"],
   // (address, indices, value): of equal indices, the highest lane is stored. Only if the target gathers.
   "lanes.scatter": ["none", "all"],
 } as const satisfies Readonly<Record<string, Rule>>;

@@ -76,7 +76,7 @@ class KernelBuilder {
   #load(place: Place, tensor: Tensor, index: readonly Index[]): Expr {
     let operand = this.#storages.indexOf(place.storage);
     if (operand < 0) operand = this.#storages.push(place.storage) - 1;
-    return this.e.load(operand, place.at(index), tensor.dtype);
+    return this.e.cast(this.e.load(operand, place.at(index), place.storage.type.dtype), tensor.dtype);
   }
 
   #reduction(node: Node, kept: readonly Index[]): Expr {
@@ -84,7 +84,7 @@ class KernelBuilder {
     if (!expr) {
       const row = this.fusion.row!;
       const body = this.#puller.pull(this.scope, node.inputs[0], bodyIndex(node, kept, varIndex(row)));
-      expr = this.e.reduce(reductionOf(node).combine, row, body);
+      expr = this.e.cast(this.e.reduce(reductionOf(node).combine, row, body), node.outputs[0].dtype);
       this.#puller.visited.add(node);
       this.#reductions.set(node, expr);
     }
@@ -99,8 +99,11 @@ class KernelBuilder {
       if ((isPerRow !== undefined && member.isPerRow !== isPerRow) || !this.parts.isRead(tensor)) continue;
       const place = this.scope.places.of(tensor);
       const value = this.#puller.pull(this.scope, tensor, member.index);
-      invariant(value.dtype === place.storage.type.dtype, `${tensor} is stored as ${place.storage.type.dtype}`);
-      stores.push({ storage: place.storage, index: place.at(member.index), value });
+      stores.push({
+        storage: place.storage,
+        index: place.at(member.index),
+        value: this.e.cast(value, place.storage.type.dtype),
+      });
     }
     return stores;
   }
@@ -158,8 +161,8 @@ class KernelBuilder {
     const batch = vars.slice(0, -2), [m, n] = vars.slice(-2);
     const k = makeVar("k", node.inputs[0].shape[node.inputs[0].rank - 1]);
     const at = (list: readonly Var[]): Index[] => list.map(varIndex);
-    const lhs = this.#puller.pull(this.scope, node.inputs[0], at([...batch, m, k]));
-    const rhs = this.#puller.pull(this.scope, node.inputs[1], at([...batch, k, n]));
+    const lhs = this.e.widened(this.#puller.pull(this.scope, node.inputs[0], at([...batch, m, k])));
+    const rhs = this.e.widened(this.#puller.pull(this.scope, node.inputs[1], at([...batch, k, n])));
     const stores = this.#stores();
     if (stores.length === 0) return undefined;
     const mask = maskOf(this.scope, {
@@ -197,7 +200,7 @@ class KernelBuilder {
     const { vars } = this.fusion, index = vars.map(varIndex);
     const first = reverse ? vars[axis].extent - 1 : 0, isFirst = this.e.inRange(index[axis], first, first + 1);
     const exprs = nodes.flatMap(({ inputs }) => {
-      const [a, b] = inputs.map((input) => this.#puller.pull(this.scope, input, index));
+      const [a, b] = inputs.map((input) => this.e.widened(this.#puller.pull(this.scope, input, index)));
       // The state starts at 0, and stays 0 before the first step only if the factor is finite.
       return [
         a.kind === "const" && Number.isFinite(a.value) ? a : this.e.select(isFirst, this.e.const(0, a.dtype), a),

@@ -122,7 +122,8 @@ export class RegionFinder {
   /** A number as an index. Undefined if it is not one, might be rounded or overflow, or is too complex to be useful. */
   #asIndex(expr: Expr): Index | undefined {
     return remember(this.#indices, expr, () => {
-      const index = this.#asIndexNow(expr), most = expr.dtype === "f16" ? 2 ** 11 : 2 ** 24;
+      const index = this.#asIndexNow(expr),
+        most = expr.dtype === "f16" ? 2 ** 11 : expr.dtype === "bf16" ? 2 ** 8 : 2 ** 24;
       if (!index || index.size > MAX_SIZE || Math.max(Math.abs(index.min), Math.abs(index.max)) > most) return null;
       return expr.dtype === "u32" && index.min < 0 ? null : index;
     }) ?? undefined;

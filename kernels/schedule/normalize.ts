@@ -8,6 +8,7 @@ import { invariant } from "../../core/errors.ts";
 import type { Attrs, MapOp, OpDef } from "../../core/op.ts";
 import type { ScanAttrs } from "../../core/scan.ts";
 import type { Shape } from "../../core/shape.ts";
+import { withSavedCarries } from "./narrow.ts";
 import { type Emit, emitProduct, emitReduction, type Reduction } from "./stages.ts";
 
 /** A node that the scheduler may rewire. */
@@ -75,8 +76,11 @@ export class NodeMaker {
   }
 }
 
-/** Clones a graph for scheduling. Inputs stay the tensors they are. */
-export function normalize(graph: Graph, maker: NodeMaker): PlanGraph {
+/**
+ * Clones a graph for scheduling. Inputs stay the tensors they are.
+ * @param savesCarries Whether loops save their carries apart from the carries themselves (narrow.ts).
+ */
+export function normalize(graph: Graph, maker: NodeMaker, savesCarries = false): PlanGraph {
   const nodes: PlanNode[] = [];
   const map = new Map<Tensor, Tensor>(graph.inputs.map((tensor) => [tensor, tensor]));
   const emit = (node: PlanNode): PlanNode => {
@@ -85,13 +89,14 @@ export function normalize(graph: Graph, maker: NodeMaker): PlanGraph {
   };
   const copied = (tensor: Tensor): Tensor => emit(maker.copy(tensor)).outputs[0];
   for (const node of graph.nodes) {
-    let inputs = node.inputs.map((input) => map.get(input)!);
+    let inputs = node.inputs.map((input) => map.get(input)!), { attrs } = node;
     if (node.op.kind === "loop") {
-      const { carryCount } = node.attrs as ScanAttrs;
+      const loop = node.attrs as ScanAttrs, { carryCount } = loop;
+      if (savesCarries) attrs = withSavedCarries(loop);
       inputs = inputs.map((input, i) => (i < carryCount ? copied(input) : input));
     } else if (node.op.kind === "scatter") inputs[0] = copied(inputs[0]);
     const made = emitLong(node, inputs, maker, emit) ??
-      emit(maker.make(node, node.op, inputs, node.attrs, node.outputs));
+      emit(maker.make(node, node.op, inputs, attrs, node.outputs));
     node.outputs.forEach((tensor, i) => map.has(tensor) || map.set(tensor, made.outputs[i]));
   }
   const taken = new Set<Tensor>();

@@ -16,6 +16,7 @@ import {
 } from "../../core/index_expr.ts";
 import type { ScanAttrs } from "../../core/scan.ts";
 import type { Materialized } from "./materialize.ts";
+import type { Keep } from "./narrow.ts";
 import type { PlanNode } from "./normalize.ts";
 import { type Binding, isConstant, labelOf } from "./scope.ts";
 import { type Place, slotPlace, stackedPlace, type Storage, temporary, wholePlace } from "./storage.ts";
@@ -33,8 +34,11 @@ export class Places {
   readonly #bindings: ReadonlyMap<Tensor, Binding>;
   readonly #known: Map<Tensor, Place>;
 
-  /** @param given Places in the memory of other tensors. */
-  constructor(bindings: ReadonlyMap<Tensor, Binding>, given: ReadonlyMap<Tensor, Place>) {
+  /**
+   * @param given Places in the memory of other tensors.
+   * @param keep The types of temporaries.
+   */
+  constructor(bindings: ReadonlyMap<Tensor, Binding>, given: ReadonlyMap<Tensor, Place>, readonly keep: Keep) {
     this.#bindings = bindings;
     this.#known = new Map(given);
   }
@@ -45,7 +49,7 @@ export class Places {
     if (binding?.kind === "place") return binding.place;
     let place = this.#known.get(tensor);
     if (!place) {
-      const storage = isConstant(tensor) ? constantStorage(tensor) : temporary(tensor, labelOf(tensor));
+      const storage = isConstant(tensor) ? constantStorage(tensor) : temporary(this.keep(tensor), labelOf(tensor));
       this.#known.set(tensor, place = wholePlace(storage, tensor.shape));
     }
     return place;
@@ -73,12 +77,12 @@ export interface LoopMemory {
 /**
  * Assigns places to outputs and to everything that is stored in place.
  * @param outputs Places of the graph's outputs.
- * @param makeVariable Makes the variable of a loop.
+ * @param how Makes the variable of a loop, and gives the types of temporaries.
  */
 export function place(
   scope: Materialized,
   outputs: readonly Place[],
-  makeVariable: (node: PlanNode) => Var,
+  { makeVariable, keep }: { readonly makeVariable: (node: PlanNode) => Var; readonly keep: Keep },
 ): Placed {
   const given = new Map<Tensor, Place>(), loopMemory = new Map<PlanNode, LoopMemory>();
   const set = (tensor: Tensor, place: Place): void => {
@@ -87,7 +91,7 @@ export function place(
   };
   /** The place of a tensor whose readers have already been visited. */
   const placeOf = (tensor: Tensor): Place => {
-    if (!given.has(tensor)) set(tensor, wholePlace(temporary(tensor, labelOf(tensor)), tensor.shape));
+    if (!given.has(tensor)) set(tensor, wholePlace(temporary(keep(tensor), labelOf(tensor)), tensor.shape));
     return given.get(tensor)!;
   };
   scope.graph.outputs.forEach((tensor, i) => set(tensor, outputs[i]));
@@ -109,7 +113,7 @@ export function place(
       loopMemory.set(node, placeLoop(node, { set, placeOf, variable: makeVariable(node) }));
     }
   }
-  return { ...scope, places: new Places(scope.bindings, given), loopMemory };
+  return { ...scope, places: new Places(scope.bindings, given, keep), loopMemory };
 }
 
 /**

@@ -85,10 +85,14 @@ export class Puller<S extends Pulled<S>> {
     this.visited.add(node);
     switch (op.kind) {
       case "map":
-        return op.lower(this.e, node.inputs.map((input) => this.pull(scope, input, index)), attrs);
+        // Whatever an op consists of, a float of 16 bits is rounded once.
+        return this.e.cast(
+          op.lower(this.e, node.inputs.map((input) => this.e.widened(this.pull(scope, input, index))), attrs),
+          tensor.dtype,
+        );
       case "source":
         invariant(op.lower, `${tensor} is a constant and must be loaded`);
-        return op.lower(this.e, index, attrs);
+        return this.e.cast(op.lower(this.e, index, attrs), tensor.dtype);
       case "view":
         return this.#view(scope, node, op, index);
       case "gather":

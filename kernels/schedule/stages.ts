@@ -163,7 +163,7 @@ export function emitReduction(
   const partial = emit(
     maker.make(node, stageOp(`${node.op.name} parts`), cut.outputs, { combine, axes: [shape.length + 1] }, [{
       shape: [...shape, parts],
-      dtype,
+      dtype: isFloat(dtype) ? "f32" : dtype,
     }]),
   );
   return emit(

@@ -38,7 +38,6 @@ export interface CampaignReport {
   /** Seeds whose check took more than two seconds. */
   readonly slow: readonly { readonly seed: number; readonly seconds: number }[];
   readonly gradients: number;
-  readonly skipped: number;
   readonly seconds: number;
 }
 
@@ -53,7 +52,7 @@ export async function runCampaign(
   const coverage = new Coverage(), comparison = noComparison();
   const faults = new Map<string, Fault>(), shrunkOfKind = new Map<string, { count: number; fault: Fault }>();
   const slow: { seed: number; seconds: number }[] = [];
-  const report = { coverage, comparison, gradients: 0, skipped: 0 };
+  const report = { coverage, comparison, gradients: 0 };
   const snapshot = (): CampaignReport => ({
     ...report,
     slow,
@@ -68,7 +67,6 @@ export async function runCampaign(
     coverage.add(program, outcome);
     addComparison(comparison, outcome.comparison);
     report.gradients += outcome.gradients;
-    report.skipped += outcome.skipped;
     for (const failure of outcome.failures) {
       const kind = kindOf(failure), known = shrunkOfKind.get(kind);
       if (known && known.count >= (shrinks ? SHRUNK_PER_KIND : 1)) {

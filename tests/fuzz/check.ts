@@ -1,4 +1,5 @@
 /** All that is asked of one program: of every pass, of every device, and of doing it twice. */
+import { isHalf } from "../../core/dtype.ts";
 import { checkpoint } from "../../core/checkpoint.ts";
 import { grad, valueAndGrad, vjp } from "../../core/grad.ts";
 import type { Graph, Tensor } from "../../core/graph.ts";
@@ -52,8 +53,6 @@ export interface Outcome {
   /** The primitives of the traced graph. */
   readonly primitives: ReadonlySet<string>;
   readonly nodeCount: number;
-  /** Devices that could not take the program, because it uses f16. */
-  readonly skipped: number;
   /** Gradients that were compared with difference quotients. */
   readonly gradients: number;
 }
@@ -89,7 +88,7 @@ export function traceProgram(program: FuzzProgram): { graph: Graph; types: Map<I
 /** Checks a program. Never throws for what the program does. */
 export async function check(program: FuzzProgram, { targets, schedules = true }: CheckOptions): Promise<Outcome> {
   const failures: Failure[] = [], comparison = noComparison();
-  let primitives: ReadonlySet<string> = new Set(), nodeCount = 0, skipped = 0, gradients = 0;
+  let primitives: ReadonlySet<string> = new Set(), nodeCount = 0, gradients = 0;
   const fail = (failure: Omit<Failure, "seed">): void => void failures.push({ seed: program.seed, ...failure });
   try {
     const inputs = inputArrays(program.inputs);
@@ -100,17 +99,12 @@ export async function check(program: FuzzProgram, { targets, schedules = true }:
     gradients = attempt("gradient", () => gradientsOf(program, inputs));
     const expected = attempt("trace", () => evaluateBounded(graph, inputs, DEVICE));
     compare(expected.map(({ data }) => data), expected, undefined, comparison);
-    const usesF16 = hasF16(traced);
     const plans = new Map<string, Plan>();
     // Drivers reorder sums, WebAssembly does not.
     const reordered = targets.some(({ kind }) => kind === "webgpu")
       ? attempt("trace", () => evaluateBounded(graph, inputs, REORDERED))
       : expected;
     for (const target of targets) {
-      if (usesF16 && !target.hasF16) {
-        skipped++;
-        continue;
-      }
       try {
         await checkOn(target, {
           program,
@@ -136,7 +130,7 @@ export async function check(program: FuzzProgram, { targets, schedules = true }:
     if (!(error instanceof Stop)) throw error;
     fail(error.failure);
   }
-  return { failures, comparison, primitives, nodeCount, skipped, gradients };
+  return { failures, comparison, primitives, nodeCount, gradients };
 }
 
 /** Traces a program twice: it must give one graph, and what each step gives must have the type that its op promises. */
@@ -169,8 +163,8 @@ function primitivesOf(graph: Graph): Set<string> {
   return names;
 }
 
-function hasF16(graph: Graph): boolean {
-  return [...graph.inputs, ...graph.nodes.flatMap(({ outputs }) => outputs)].some(({ dtype }) => dtype === "f16");
+function usesHalves(graph: Graph): boolean {
+  return [...graph.inputs, ...graph.nodes.flatMap(({ outputs }) => outputs)].some(({ dtype }) => isHalf(dtype));
 }
 
 /** The simplified graph, which must have the same values: within the bounds of both in f64. */
@@ -278,7 +272,7 @@ function planned(device: Device, kind: string, { program, graph, inputs, schedul
   const broken = brokenRule(scheduled);
   if (broken) throw new Stop({ stage: "schedule", device: kind, message: broken });
   const plan = attempt("plan", () => planMemory(scheduled, device.limits), kind);
-  if (schedules && !hasF16(graph)) checkValues(plan, { device: kind, graph, inputs });
+  if (schedules && !usesHalves(graph)) checkValues(plan, { device: kind, graph, inputs });
   return plan;
 }
 

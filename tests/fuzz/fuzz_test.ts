@@ -99,7 +99,7 @@ class FaultyDevice extends ReferenceDevice {
 
 function faulty(culprit: string, error: number): Target {
   const device: Device = new FaultyDevice(culprit, error);
-  return { name: "faulty", kind: "reference", device, hasF16: true };
+  return { name: "faulty", kind: "reference", device };
 }
 
 Deno.test("fuzz: an error of a few millionths is found, shrunk to the op that makes it, and printed as a script", async () => {

@@ -85,7 +85,7 @@ function growWith({ plain, all }: ReturnType<typeof chooseOps>): Growth["grow"] 
 export function generate(seed: number): FuzzProgram {
   const random = new Random(seed);
   const isLarge = random.chance(0.12);
-  const float: DType = random.chance(0.04) ? "f16" : "f32";
+  const float: DType = random.chance(0.05) ? random.of(["f16", "bf16"]) : "f32";
   const growth: Growth = {
     random,
     palette: palette(random, isLarge),

@@ -99,7 +99,7 @@ function share(part: number, whole: number): string {
   return `${(100 * part / Math.max(1, whole)).toFixed(2)}%`;
 }
 
-function summary({ coverage, comparison, faults, slow, gradients, skipped, seconds }: CampaignReport): string {
+function summary({ coverage, comparison, faults, slow, gradients, seconds }: CampaignReport): string {
   const { programs, firstOrder, secondOrder, loops, donated } = coverage, { compared, undecided, loose } = comparison;
   return [
     `${programs} programs in ${formatDuration(seconds)}, ${(programs / seconds).toFixed(1)} programs/s`,
@@ -109,7 +109,6 @@ function summary({ coverage, comparison, faults, slow, gradients, skipped, secon
     `${compared} elements within their bounds, ${share(undecided, compared + undecided)} undecided, ${
       share(loose, compared)
     } with a bound above a thousandth of their size`,
-    ...(skipped > 0 ? [`${skipped} runs left out: f16, which the device lacks`] : []),
     ...(slow.length > 0
       ? [`slow: ${slow.slice(0, 12).map(({ seed, seconds }) => `seed ${seed} ${seconds} s`).join(", ")}`]
       : []),
@@ -127,7 +126,7 @@ function summary({ coverage, comparison, faults, slow, gradients, skipped, secon
 }
 
 function figures(
-  { coverage, comparison, faults, slow, gradients, skipped, seconds }: CampaignReport,
+  { coverage, comparison, faults, slow, gradients, seconds }: CampaignReport,
   options: Options,
 ): object {
   const { programs, firstOrder, secondOrder, loops, donated, missing } = coverage;
@@ -142,7 +141,6 @@ function figures(
     loops,
     donated,
     gradients,
-    skipped,
     ...comparison,
     slow,
     missing,

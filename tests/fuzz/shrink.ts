@@ -68,7 +68,10 @@ function weight(program: FuzzProgram): number {
     (sum, { fill }) => sum + { integers: 0, uniform: 3, list: 4, edges: 5 }[fill.kind],
     0,
   );
-  const dtypes = program.inputs.reduce((sum, { dtype }) => sum + { f32: 0, i32: 1, u32: 2, bool: 2, f16: 3 }[dtype], 0);
+  const dtypes = program.inputs.reduce(
+    (sum, { dtype }) => sum + { f32: 0, i32: 1, u32: 2, bool: 2, f16: 3, bf16: 3 }[dtype],
+    0,
+  );
   const attrs = allSteps(program.steps).reduce((sum, step) => sum + JSON.stringify(step.attrs).length, 0);
   return 100 * stepCount(program) + 30 * program.outputs.length + 10 * program.inputs.length +
     8 * program.donate.length + 4 * elements + fills + 5 * dtypes +
@@ -139,7 +142,9 @@ function* fewerDonations(program: FuzzProgram): Generator<FuzzProgram> {
 
 /** Every value of one dtype with another, plainer one. */
 function* otherTypes(program: FuzzProgram): Generator<FuzzProgram> {
-  for (const [from, to] of [["f16", "f32"], ["u32", "i32"], ["bool", "i32"], ["i32", "f32"]] as const) {
+  for (
+    const [from, to] of [["f16", "f32"], ["bf16", "f32"], ["u32", "i32"], ["bool", "i32"], ["i32", "f32"]] as const
+  ) {
     const swap = (attr: FuzzAttr): FuzzAttr => (attr === from ? to : attr);
     if (!program.inputs.some(({ dtype }) => dtype === from)) continue;
     yield {

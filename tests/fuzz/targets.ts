@@ -14,8 +14,6 @@ export interface Target {
   readonly name: string;
   readonly kind: TargetKind;
   readonly device: Device;
-  /** Whether it takes f16. */
-  readonly hasF16: boolean;
 }
 
 /** Where the native device keeps what it compiles. */
@@ -28,16 +26,14 @@ const NATIVE_CACHE = ".scratch/native";
 export async function openTargets(kinds: readonly TargetKind[]): Promise<Target[]> {
   const targets: Target[] = [];
   for (const kind of kinds) {
-    const add = (name: string, device: Device, hasF16 = false) => targets.push({ name, kind, device, hasF16 });
+    const add = (name: string, device: Device) => targets.push({ name, kind, device });
     switch (kind) {
       case "reference":
-        add("reference", await requestDevice({ kind }), true);
+        add("reference", await requestDevice({ kind }));
         break;
-      case "webgpu": {
-        const hasF16 = (await navigator.gpu.requestAdapter())?.features.has("shader-f16") ?? false;
-        add("webgpu", await requestWebGpuDevice({ poison: true }), hasF16);
+      case "webgpu":
+        add("webgpu", await requestWebGpuDevice({ poison: true }));
         break;
-      }
       case "cpu":
         for (const relaxed of [true, false]) {
           for (const threads of [1, 2]) {

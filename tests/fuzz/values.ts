@@ -2,6 +2,7 @@
 import type { NdArray } from "../../core/op.ts";
 import { sizeOfShape } from "../../core/shape.ts";
 import type { DType } from "../../core/dtype.ts";
+import { roundToHalf } from "../../core/half.ts";
 import { parseNumber } from "./text.ts";
 import type { Fill, FuzzType, Input } from "./program.ts";
 import { Random } from "./random.ts";
@@ -12,7 +13,8 @@ export function hold(dtype: DType, value: number): number {
     case "f32":
       return Math.fround(value);
     case "f16":
-      return new Float16Array([value])[0];
+    case "bf16":
+      return roundToHalf(dtype, value);
     case "i32":
       return value | 0;
     case "u32":

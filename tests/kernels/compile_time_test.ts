@@ -21,7 +21,6 @@ const TARGET: PrintTarget = {
   maxWorkgroupsPerDimension: 65535,
   maxInvocations: 256,
   maxWorkgroupBytes: 16384,
-  f16: false,
 };
 
 /** Takes a function the whole way to the texts of both printers. Returns the number of its kernels. */

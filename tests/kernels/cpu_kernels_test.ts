@@ -2,8 +2,7 @@
  * Kernels printed as WebAssembly against their meaning: every kernel kind, odd sizes, on one thread and shared among
  * three.
  */
-import { assert, assertEquals, assertThrows } from "@std/assert";
-import { CompileError } from "../../core/errors.ts";
+import { assert, assertEquals } from "@std/assert";
 import { grad } from "../../core/grad.ts";
 import type { Tensor } from "../../core/graph.ts";
 import { interpret } from "../../core/interpret.ts";
@@ -365,18 +364,6 @@ Deno.test("cpu: integers divide without traps, and powers follow NumPy", () => {
     assert(Object.is(value, wanted[i]) || Math.abs(value - wanted[i]) < 1e-6, `${bases[i]}^${exponents[i]} is ${value}`)
   );
 });
-
-Deno.test("cpu: a kernel that uses f16 is refused", () => {
-  assertThrows(
-    () => printCpuKernel(flatKernelOf("f16"), { relaxed: false }),
-    CompileError,
-    'A kernel uses f16, which the device "cpu" does not have: use f32',
-  );
-});
-
-function flatKernelOf(dtype: "f16"): Kernel {
-  return unaryKernel("neg", 4, dtype);
-}
 
 Deno.test("cpu: printed text of a map kernel", () => {
   const text = printFunction(printCpuKernel(unaryKernel("neg", 8), { relaxed: true }).fn);

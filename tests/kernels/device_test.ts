@@ -116,6 +116,7 @@ withDevice("arrays of every dtype come back as they went", async (device) => {
     [{ shape: [2, 1], dtype: "u32" }, Uint32Array.of(7, 4294967295), [7, 4294967295]],
     [{ shape: [2], dtype: "bool" }, Uint32Array.of(1, 0), [1, 0]],
     [{ shape: [3], dtype: "f16" }, Float32Array.of(0.5, 65504, -0.25), [0.5, 65504, -0.25]],
+    [{ shape: [3], dtype: "bf16" }, Float32Array.of(0.5, 1.01, -3e38), [0.5, 1.0078125, -3.00405527047391e38]],
     [{ shape: [0, 4], dtype: "f32" }, new Float32Array(0), []],
   ];
   const uploaded = arrays.map(([type, data]) => device.upload(data, type));

@@ -251,6 +251,15 @@ export class HostLanguage implements Language<HostLine> {
         return result;
       };
     }
+    if (op === "u16.load" || op === "lanes.load_u16") {
+      return (frame) => {
+        const at = halfOf(values[0](frame), immediates[0]), halves = new Uint16Array(frame.i.buffer);
+        if (op === "u16.load") return halves[at];
+        const result = new Lanes(lanes);
+        result.i.set(halves.subarray(at, at + lanes));
+        return result;
+      };
+    }
     if (op.endsWith("load") || op.endsWith("load_splat")) return this.#load(op, values[0], immediates[0]);
     return (frame) => rearrange(op, values.map((value) => value(frame)), immediates, lanes);
   }
@@ -277,7 +286,12 @@ export class HostLanguage implements Language<HostLine> {
   effect(out: HostLine[], { op, args, immediates: [offset, lane] }: Operation): void {
     const [address, value, scattered] = args.map((arg) => this.#value(arg));
     out.push((frame) => {
-      const at = wordOf(address(frame), offset), stored = value(frame);
+      const stored = value(frame);
+      if (op === "u16.store" || op === "lanes.store_u16") {
+        const halves = new Uint16Array(frame.i.buffer);
+        return halves.set(stored instanceof Lanes ? stored.i : [stored as number], halfOf(address(frame), offset));
+      }
+      const at = wordOf(address(frame), offset);
       if (op === "lanes.scatter") {
         const { i } = scattered(frame) as Lanes;
         return (stored as Lanes).i.forEach((index, lane) => frame.i[at + index] = i[lane]);
@@ -324,6 +338,12 @@ function wordOf(address: Cell, offset: number): number {
   const bytes = (address as number) + offset;
   if (bytes % 4 !== 0 || bytes < 0) throw new Error(`an access at byte ${bytes}`);
   return bytes / 4;
+}
+
+function halfOf(address: Cell, offset: number): number {
+  const bytes = (address as number) + offset;
+  if (bytes % 2 !== 0 || bytes < 0) throw new Error(`an access at byte ${bytes}`);
+  return bytes / 2;
 }
 
 /** Calls a function that was written. Memory starts at address 0. */

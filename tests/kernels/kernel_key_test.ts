@@ -51,7 +51,6 @@ function textsOf(kernel: Kernel): string {
     maxWorkgroupsPerDimension: 65535,
     maxInvocations: 256,
     maxWorkgroupBytes: 16384,
-    f16: false,
     texels: "always",
   });
   const { fn, scratchBytes } = printCpuKernel(kernel, { relaxed: true });

@@ -76,7 +76,7 @@ Deno.test("a dtype that there is not is refused wherever one comes in", async ()
       assertThrows(
         use,
         DTypeError,
-        "is not a dtype; use f32, f16, i32, u32 or bool",
+        "is not a dtype; use f32, f16, bf16, i32, u32 or bool",
         `${name} of ${JSON.stringify(wrong)}`,
       );
     }
@@ -84,7 +84,7 @@ Deno.test("a dtype that there is not is refused wherever one comes in", async ()
   assertThrows(
     () => spec([2, 3], "f64" as DType),
     DTypeError,
-    'Cannot make a spec of shape [2, 3]: "f64" is not a dtype; use f32, f16, i32, u32 or bool',
+    'Cannot make a spec of shape [2, 3]: "f64" is not a dtype; use f32, f16, bf16, i32, u32 or bool',
   );
   assertEquals(spec([1]).dtype, "f32");
   device.dispose();

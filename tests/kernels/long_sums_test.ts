@@ -32,7 +32,6 @@ const SOFTWARE: PrintTarget = {
   maxWorkgroupsPerDimension: 65535,
   maxInvocations: 256,
   maxWorkgroupBytes: 16384,
-  f16: false,
 };
 
 // deno-lint-ignore no-explicit-any -- any function of tensors

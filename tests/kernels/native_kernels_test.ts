@@ -2,7 +2,7 @@
  * Kernels printed as C against their meaning, for vectors of 4, 8 and 16 lanes where the processor has them.
  */
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { CompileError, DeviceError } from "../../core/errors.ts";
+import { DeviceError } from "../../core/errors.ts";
 import { makeVar } from "../../core/index_expr.ts";
 import { preludeOf } from "../../kernels/devices/native/c_prelude.ts";
 import { functionText, KERNEL_NAME, printNativeKernel } from "../../kernels/devices/native/print_kernel.ts";
@@ -11,7 +11,7 @@ import { FunctionWriter } from "../../kernels/codegen/function_writer.ts";
 import { CLanguage } from "../../kernels/devices/native/c_language.ts";
 import { checkOperands, KERNEL_CASES } from "./kernel_cases.ts";
 import { NativeLibrary, nativeTargets } from "./native_harness.ts";
-import { contractKernel, unaryKernel } from "./print_cases.ts";
+import { contractKernel } from "./print_cases.ts";
 import { runReference } from "./print_harness.ts";
 import { B0, checkTrial, operandWords, trialsOf } from "./try_operations.ts";
 
@@ -82,9 +82,4 @@ Deno.test("native: a target is found in a compiler's macros", () => {
   assertEquals(nativeTarget(macrosOf(...AVX512), { maxLanes: 8 }).instructions, "AVX2");
   const big = "#define __BYTE_ORDER__ __ORDER_BIG_ENDIAN__\n";
   assertThrows(() => nativeTarget(big), DeviceError, "most significant byte");
-});
-
-Deno.test("native: a kernel that uses f16 is refused", () => {
-  const target = nativeTarget(""), kernel = unaryKernel("exp", 8, "f16");
-  assertThrows(() => printNativeKernel(kernel, target), CompileError, 'f16, which the device "native" does not have');
 });

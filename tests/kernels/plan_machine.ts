@@ -9,7 +9,7 @@
  * - no kernel writes inputs or constants, or touches one element through two operands of which it writes one;
  * - at the end every element of every output has been written.
  *
- * Memory is counted in cells: of 4 bytes, or of 2 where a value is f16. A cell holds any element exactly, and remembers
+ * Memory is counted in cells: of 4 bytes, or of 2 where a value is a float of 16 bits. A cell holds any element exactly, and remembers
  * who wrote it.
  */
 import { sizeOf } from "../../core/dtype.ts";
@@ -82,7 +82,7 @@ export class PlanMachine implements KernelMemory {
   #where: () => string = () => "";
 
   constructor(readonly schedule: Schedule, readonly layout: Layout, readonly deadTerms: DeadTerms) {
-    this.#cellBytes = schedule.values.some(({ type }) => type.dtype === "f16") ? 2 : 4;
+    this.#cellBytes = schedule.values.some(({ type }) => sizeOf(type.dtype) === 2) ? 2 : 4;
     const count = layout.sizeBytes / this.#cellBytes;
     this.#cells = new Float64Array(count).fill(NaN);
     this.#owners = new Int32Array(count);

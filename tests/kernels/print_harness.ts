@@ -69,7 +69,6 @@ export class Gpu {
       maxWorkgroupsPerDimension: limits.maxComputeWorkgroupsPerDimension,
       maxInvocations: limits.maxComputeInvocationsPerWorkgroup,
       maxWorkgroupBytes: limits.maxComputeWorkgroupStorageSize,
-      f16: false,
     };
   }
 

@@ -23,7 +23,6 @@ const TARGET: PrintTarget = {
   maxWorkgroupsPerDimension: 65535,
   maxInvocations: 256,
   maxWorkgroupBytes: 16384,
-  f16: false,
 };
 const LIMITS = { maxOperands: 8, maxTensorBytes: 2 ** 27, maxBufferBytes: 2 ** 27 };
 

@@ -15,7 +15,6 @@ const TARGETS: readonly PrintTarget[] = ([["software"], ["software", "always"], 
   maxWorkgroupsPerDimension: 65535,
   maxInvocations: 256,
   maxWorkgroupBytes: 16384,
-  f16: false,
 }));
 
 function kernelsOf(steps: readonly Step[]): Kernel[] {

@@ -78,6 +78,8 @@ const SCALARS: Table = {
   "i32.load": call("I_AT"),
   "f32.store": ([address, value], [offset]) => `F_AT(${address}, ${offset}) = ${value}`,
   "i32.store": ([address, value], [offset]) => `I_AT(${address}, ${offset}) = ${value}`,
+  "u16.load": ([address], [offset]) => `(i32)H_AT(${address}, ${offset})`,
+  "u16.store": ([address, value], [offset]) => `H_AT(${address}, ${offset}) = (u16)${value}`,
 };
 
 /** Operations with a vector operand or result. */
@@ -132,6 +134,8 @@ const VECTORS: Table = {
   "i32.ramp": (_, [step]) => `(V)(LANE_NUMBERS * ${step})`,
   "any": call("v_any"),
   "lanes.load": call("v_load"),
+  "lanes.load_u16": call("v_load_u16"),
+  "lanes.store_u16": ([address, value], [offset]) => `v_store_u16(${address}, ${value}, ${offset})`,
   "lanes.load_splat": ([address], [offset]) => `v_splat(F_AT(${address}, ${offset}))`,
   "lanes.gather": call("v_gather"),
   "lanes.scatter": call("v_scatter"),

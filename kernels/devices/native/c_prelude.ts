@@ -34,17 +34,22 @@ export function preludeOf({ lanes }: NativeTarget): string {
 const PRELUDE = String.raw`typedef int i32;
 typedef unsigned u32;
 typedef long long i64;
+typedef unsigned short u16;
 typedef float V __attribute__((vector_size(4 * LANES)));
 typedef i32 VI __attribute__((vector_size(4 * LANES)));
 typedef u32 VU __attribute__((vector_size(4 * LANES)));
 typedef double VD __attribute__((vector_size(4 * LANES)));
 typedef float HALF __attribute__((vector_size(2 * LANES)));
 typedef V V_UNALIGNED __attribute__((aligned(4), may_alias));
+typedef u16 VH __attribute__((vector_size(2 * LANES)));
+typedef VH VH_UNALIGNED __attribute__((aligned(2), may_alias));
+typedef u16 H_ALIAS __attribute__((may_alias));
 typedef float F_ALIAS __attribute__((may_alias));
 typedef i32 I_ALIAS __attribute__((may_alias));
 #define INLINE static inline __attribute__((always_inline))
 #define F_AT(address, offset) (*(F_ALIAS *)((address) + (offset)))
 #define I_AT(address, offset) (*(I_ALIAS *)((address) + (offset)))
+#define H_AT(address, offset) (*(H_ALIAS *)((address) + (offset)))
 #define V_AT(address, offset) (*(V_UNALIGNED *)((address) + (offset)))
 /* The cast removes the reduced alignment from the type. */
 #define v_load(address, offset) ((V)V_AT(address, offset))
@@ -56,6 +61,14 @@ typedef i32 I_ALIAS __attribute__((may_alias));
 #else
 #define SHUFFLE(x, y, ...) __builtin_shuffle(x, y, (VI){__VA_ARGS__})
 #endif
+
+/* Elements of two bytes. */
+INLINE V v_load_u16(const char *address, i64 offset) {
+  return (V)__builtin_convertvector((VH)*(VH_UNALIGNED *)(address + offset), VU);
+}
+INLINE void v_store_u16(char *address, V x, i64 offset) {
+  *(VH_UNALIGNED *)(address + offset) = __builtin_convertvector((VU)x, VH);
+}
 
 INLINE V v_splat(float x) { return (V)ALL(x); }
 INLINE V v_splat_i(i32 x) { return (V)(VI)ALL(x); }

@@ -123,7 +123,7 @@ export class NativeDevice extends HostMemoryDevice {
 
   /**
    * Loads a plan.
-   * @throws {CompileError} if it uses f16, or the compiler refuses a kernel; {DeviceError} if there is not the memory
+   * @throws {CompileError} if the compiler refuses a kernel; {DeviceError} if there is not the memory
    * for it, or the cache cannot be written.
    * @internal
    */

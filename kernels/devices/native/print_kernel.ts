@@ -1,5 +1,4 @@
 /** Prints a kernel as a C function that computes one thread's share of it. */
-import { CompileError } from "../../../core/errors.ts";
 import type { LocalType, Parameter, WrittenFunction } from "../../codegen/function_writer.ts";
 import { printKernel } from "../../codegen/print_kernel.ts";
 import type { Kernel } from "../../kernel.ts";
@@ -25,14 +24,8 @@ export const KERNEL_NAME = "KERNEL";
 
 const TYPES: Readonly<Record<LocalType, string>> = { f32: "float", i32: "i32", address: "char *", lanes: "V" };
 
-/**
- * Prints a kernel.
- * @throws {CompileError} if it uses f16.
- */
+/** Prints a kernel. */
 export function printNativeKernel(kernel: Kernel, target: NativeTarget): NativeKernel {
-  if (kernel.operands.some(({ dtype }) => dtype === "f16")) {
-    throw new CompileError('A kernel uses f16, which the device "native" does not have: use f32');
-  }
   const { fn, scratchBytes } = printKernel(kernel, target, new CLanguage());
   return { text: functionText(fn), scratchBytes };
 }

@@ -76,7 +76,7 @@ export class CpuDevice extends HostMemoryDevice {
 
   /**
    * Loads a plan.
-   * @throws {CompileError} if it uses f16; {DeviceError} if there is not enough memory.
+   * @throws {DeviceError} if there is not enough memory.
    * @internal
    */
   async load({ plan, donated = [], phase }: LoadedProgram): Promise<CpuExecutable> {

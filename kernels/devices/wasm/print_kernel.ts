@@ -1,5 +1,4 @@
 /** Prints a kernel as a WebAssembly function that computes one thread's share of it. */
-import { CompileError } from "../../../core/errors.ts";
 import type { WrittenFunction } from "../../codegen/function_writer.ts";
 import { printKernel } from "../../codegen/print_kernel.ts";
 import type { Target } from "../../codegen/target.ts";
@@ -43,14 +42,8 @@ export function toWasm({ parameters, locals, code }: WrittenFunction<Instruction
  */
 export const TILES: Target["tiles"] = { wide: { rows: 3, columns: 12 }, narrow: { rows: 4, columns: 8 } };
 
-/**
- * Prints a kernel.
- * @throws {CompileError} if it uses f16.
- */
+/** Prints a kernel. */
 export function printCpuKernel(kernel: Kernel, { relaxed, threads }: CpuTarget): CpuKernel {
-  if (kernel.operands.some(({ dtype }) => dtype === "f16")) {
-    throw new CompileError('A kernel uses f16, which the device "cpu" does not have: use f32');
-  }
   const target = { lanes: 4, fused: relaxed, gathers: false, tiles: TILES, threads };
   const { fn, scratchBytes } = printKernel(kernel, target, new WasmLanguage(relaxed));
   return { fn: toWasm(fn), scratchBytes };

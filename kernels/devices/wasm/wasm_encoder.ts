@@ -12,7 +12,17 @@ export type WasmType = "i32" | "f32" | "v128";
  * The immediates of an opcode: none, integers, a float, a double for two lanes, or a memory access (byte offset, then
  * lane if any).
  */
-type Immediates = "none" | "index" | "float" | "doubles" | "memory" | "memoryLane" | "lane" | "shuffle" | "block";
+type Immediates =
+  | "none"
+  | "index"
+  | "float"
+  | "doubles"
+  | "memory"
+  | "halfMemory"
+  | "memoryLane"
+  | "lane"
+  | "shuffle"
+  | "block";
 
 /** Opcodes as `prefix * 0x10000 + code`. */
 const OPCODES: ReadonlyMap<string, readonly [code: number, immediates: Immediates]> = new Map(opcodes());
@@ -53,7 +63,10 @@ function* opcodes(): Generator<[string, readonly [number, Immediates]]> {
   yield* list(0, "none", "f32.convert_i32_s=b2 f32.convert_i32_u=b3 i32.reinterpret_f32=bc f32.reinterpret_i32=be");
   yield* list(0xfc, "none", "i32.trunc_sat_f32_s=0 i32.trunc_sat_f32_u=1");
   yield* list(0xfd, "memory", "v128.load=0 v128.load32_splat=9 v128.store=b v128.load32_zero=5c");
-  yield* list(0xfd, "memoryLane", "v128.load32_lane=56 v128.store32_lane=5a");
+  yield* list(0, "halfMemory", "i32.load16_u=2f i32.store16=3b");
+  yield* list(0xfd, "halfMemory", "v128.load16x4_u=4");
+  yield* list(0xfd, "memoryLane", "v128.load32_lane=56 v128.store32_lane=5a v128.store64_lane=5b");
+  yield* list(0xfd, "none", "i16x8.narrow_i32x4_u=86");
   yield* list(0xfd, "shuffle", "i8x16.shuffle=d");
   yield* list(0xfd, "lane", "i32x4.extract_lane=1b i32x4.replace_lane=1c f32x4.extract_lane=1f f32x4.replace_lane=20");
   yield* list(
@@ -234,9 +247,10 @@ function encodeInstruction(out: Bytes, [op, ...values]: Instruction): void {
       out.double(values[0]);
       return out.double(values[0]);
     case "memory":
+    case "halfMemory":
     case "memoryLane":
-      // Atomics require natural alignment; for other accesses, 4 bytes is a hint that is always true.
-      out.unsigned(2);
+      // Atomics require natural alignment; for other accesses, it is a hint, which is always true: 4 bytes, or 2.
+      out.unsigned(immediates === "halfMemory" || op === "v128.store64_lane" ? 1 : 2);
       out.unsigned(values[0]);
       if (immediates === "memoryLane") out.byte(values[1]);
       return;

@@ -18,6 +18,8 @@ const SCALARS: Readonly<Partial<Record<OpName, string>>> = {
   "u32.from_f32": "i32.trunc_sat_f32_u",
   "i32.reinterpret": "i32.reinterpret_f32",
   "f32.reinterpret": "f32.reinterpret_i32",
+  "u16.load": "i32.load16_u",
+  "u16.store": "i32.store16",
 };
 
 /** See {@link SCALARS}; on vectors, or converting from or to them. */
@@ -43,6 +45,8 @@ const VECTORS: Readonly<Partial<Record<OpName, string>>> = {
   "lanes.load_splat": "v128.load32_splat",
   "lanes.store": "v128.store",
   "lanes.store_lane": "v128.store32_lane",
+  "lanes.load_u16": "v128.load16x4_u",
+  "lanes.store_u16": "v128.store64_lane",
   "f64.const": "v128.const_f64x2",
   "f64.promote_low": "f64x2.promote_low_f32x4",
 };
@@ -79,6 +83,13 @@ export class WasmLanguage implements Language<Instruction> {
   #operate(out: Instruction[], operation: Operation): void {
     const { op, args, immediates } = operation;
     invariant(op !== "f32.madd" || this.relaxed, "a multiply-add is printed for an engine without one");
+    // The four low halves of a vector become its lower half, which is then stored.
+    if (op === "lanes.store_u16") {
+      this.#push(out, args[0]);
+      for (let half = 0; half < 2; half++) this.#push(out, args[1]);
+      out.push(["i16x8.narrow_i32x4_u"], ["v128.store64_lane", ...immediates, 0]);
+      return;
+    }
     for (const arg of args) this.#push(out, arg);
     out.push([opcodeOf(operation), ...(op === "shuffle" ? bytesOf(immediates) : immediates)]);
   }

@@ -66,7 +66,7 @@ export async function requestWebGpuDevice(options: WebGpuOptions = {}): Promise<
     throw new DeviceError(unavailableText(placeOf()), "unavailable");
   }
   const { limits, features } = adapter;
-  const requiredFeatures = (["timestamp-query", "shader-f16"] as const).filter((feature) => features.has(feature));
+  const requiredFeatures = (["timestamp-query"] as const).filter((feature) => features.has(feature));
   const gpu = await adapter.requestDevice({
     requiredFeatures,
     requiredLimits: {
@@ -244,13 +244,12 @@ export class WebGpuDevice extends BaseDevice {
     { progress, signal }: CompileWatch,
     timer: PhaseTimer,
   ): Promise<{ kernels: CompiledKernel[]; sources: string[] }> {
-    const { limits } = this, { features } = this.gpu;
+    const { limits } = this;
     const target: Parameters<Printer>[1] = {
       style: this.info.software ? "software" : "gpu",
       maxWorkgroupsPerDimension: limits.maxComputeWorkgroupsPerDimension,
       maxInvocations: limits.maxComputeInvocationsPerWorkgroup,
       maxWorkgroupBytes: limits.maxComputeWorkgroupStorageSize,
-      f16: features.has("shader-f16"),
       texels: /llvmpipe|lavapipe/i.test(this.info.description) ? "worthwhile" : undefined,
     };
     const numbers = new Map<string, number>(), print = this.#printer ?? printOnce();

@@ -1,17 +1,22 @@
 /** WGSL functions that printed kernels call where operators and built-ins are not sufficient. */
-import type { DType } from "../../../core/dtype.ts";
 import { HALF_PI_PARTS, MAX_SUBTRACTED, TWO_OVER_PI_WORDS } from "../../codegen/half_pi.ts";
-import { floatLiteral, typeName } from "./print_literal.ts";
+import { floatLiteral, type RegisterType, typeName } from "./print_literal.ts";
 
 /**
  * Functions that WGSL lacks, or whose built-in version is inaccurate or unsafe somewhere. The suffix of a name is the
  * type of the operands.
  */
 export type HelperName =
+  | "bf16_of_f32"
+  | "bits_of_bf16_f32"
+  | "bits_of_f16_f32"
   | "cos_f32"
   | "div_i32"
   | "div_u32"
   | "erf_f32"
+  | "f16_of_f32"
+  | "f32_of_bf16_u32"
+  | "f32_of_f16_u32"
   | "i32_of_f32"
   | "log_f32"
   | "max_f32"
@@ -45,21 +50,32 @@ export type HelperName =
  * - pow: by the logarithm here, which is accurate near 1; IEEE's and NumPy's results at the edges: negative bases have
  *   whole powers only, else NaN; x^0 and 1^y are 1 even for NaN.
  * - division of integers: by 0 it gives the dividend, as WGSL has it and not every implementation.
+ * - floats of 16 bits: `bf16_of_f32` and `f16_of_f32` round to the nearest that the dtype holds, of two to the even one;
+ *   NaN and infinities stay. The others convert between numbers of the dtype and their bits. Only integers see the
+ *   bits: an implementation may flush small numbers to zero.
  * - conversions to integers: the built-ins give anything for NaN, and some implementations for what does not fit.
  */
 export function helperSource(helper: HelperName, name: string, width: 1 | 4): string {
-  const dtype = helper.slice(helper.lastIndexOf("_") + 1) as DType;
+  const dtype = helper.slice(helper.lastIndexOf("_") + 1) as RegisterType;
   const lines = BODIES[helper];
-  const result = helper.endsWith("_of_f32")
-    ? { i32_of_f32: "I", u32_of_f32: "U" }[helper as "i32_of_f32" | "u32_of_f32"]
-    : "T";
+  const result = RESULTS[helper] ?? "T";
   const head = BINARY.has(helper.split("_")[0])
     ? `fn ${name}(x: T, y: T) -> ${result} {`
     : `fn ${name}(x: T) -> ${result} {`;
   const text = [head, ...lines.map((line) => `  ${line}`), "}"].join("\n");
-  const types = { T: dtype, B: "bool", I: "i32", U: "u32" } as const;
-  return text.replace(/\b[TBIU]\b/g, (letter) => typeName(types[letter as keyof typeof types], width));
+  const types = { T: dtype, B: "bool", F: "f32", I: "i32", U: "u32" } as const;
+  return text.replace(/\b[TBFIU]\b/g, (letter) => typeName(types[letter as keyof typeof types], width));
 }
+
+/** The result types that are not `T`. */
+const RESULTS: Readonly<Partial<Record<HelperName, string>>> = {
+  bits_of_bf16_f32: "U",
+  bits_of_f16_f32: "U",
+  f32_of_bf16_u32: "F",
+  f32_of_f16_u32: "F",
+  i32_of_f32: "I",
+  u32_of_f32: "U",
+};
 
 const BINARY: ReadonlySet<string> = new Set(["div", "max", "min", "mod", "pow"]);
 
@@ -94,6 +110,23 @@ const ERFC_SCALED = [
 const TANH_RATIO = [1, -0.3333307206630707, 0.13324828445911407, -0.05298924073576927, 0.017141319811344147];
 
 const BODIES: Record<HelperName, readonly string[]> = {
+  bf16_of_f32: [
+    "let bits = bitcast<U>(x);",
+    "let up = bits + U(0x7fffu) + ((bits >> U(16u)) & U(1u));",
+    `let rounded = select(up, bits | U(0x400000u), ${isNaNText("x")});`,
+    "return bitcast<T>(rounded & U(0xffff0000u));",
+  ],
+  bits_of_bf16_f32: ["return bitcast<U>(x) >> U(16u);"],
+  // A number below the least normal f16 is a multiple of 2^-24.
+  bits_of_f16_f32: [
+    "let bits = bitcast<U>(x);",
+    "let magnitude = bits & U(0x7fffffffu);",
+    "let normal = (magnitude >> U(13u)) - U(0x1c000u);",
+    "let small = U(abs(x) * T(16777216.0));",
+    "let finite = select(normal, small, magnitude < U(0x38800000u));",
+    "let special = ((magnitude >> U(13u)) & U(0x3ffu)) | U(0x7c00u);",
+    "return select(finite, special, magnitude >= U(0x7f800000u)) | ((bits >> U(16u)) & U(0x8000u));",
+  ],
   cos_f32: sine(1),
   div_i32: ["return x / select(y, T(1), (y == T(0)) | ((y == T(-1)) & (x == T(-2147483647 - 1))));"],
   div_u32: ["return x / select(y, T(1), y == T(0));"],
@@ -104,6 +137,25 @@ const BODIES: Record<HelperName, readonly string[]> = {
     "let u = 1.0 / (1.0 + 0.5 * a);",
     `let far = sign(x) * (1.0 - exp(-a * a) * (${horner(ERFC_SCALED, "u")}));`,
     `return select(select(far, near, a < T(1.0)), x, ${isNaNText("x")});`,
+  ],
+  f16_of_f32: [
+    "let bits = bitcast<U>(x);",
+    "let magnitude = bits & U(0x7fffffffu);",
+    "let up = (magnitude + U(0xfffu) + ((magnitude >> U(13u)) & U(1u))) & U(0xffffe000u);",
+    "let bounded = select(up, U(0x7f800000u), up >= U(0x47800000u));",
+    "let small = bitcast<U>(round(abs(x) * T(16777216.0)) * T(5.9604644775390625e-8));",
+    "let finite = select(bounded, small, magnitude < U(0x38800000u));",
+    "let result = select(finite, (magnitude & U(0xffffe000u)) | U(0x400000u), magnitude > U(0x7f800000u));",
+    "return bitcast<T>(result | (bits & U(0x80000000u)));",
+  ],
+  f32_of_bf16_u32: ["return bitcast<F>(x << U(16u));"],
+  f32_of_f16_u32: [
+    "let magnitude = x & U(0x7fffu);",
+    "let raised = magnitude << U(13u);",
+    "let small = bitcast<U>(F(magnitude) * F(5.9604644775390625e-8));",
+    "let finite = select(raised + U(0x38000000u), small, magnitude < U(0x400u));",
+    "let value = select(finite, raised | U(0x7f800000u), magnitude >= U(0x7c00u));",
+    "return bitcast<F>(value | ((x & U(0x8000u)) << U(16u)));",
   ],
   i32_of_f32: [
     "let whole = select(I(clamp(x, T(-2147483648.0), T(2147483520.0))), I(2147483647), x >= T(2147483648.0));",

@@ -1,9 +1,11 @@
 /** Prints loads and stores: of one element or of aligned fours, from buffers and from textures. */
 import { addIndex, constantIndex, divIndex, type Index, scaleIndex } from "../../../core/index_expr.ts";
+import { type Half, isHalf } from "../../../core/dtype.ts";
 import { isAligned, type LaneForm } from "../../codegen/lane_index.ts";
 import type { Store } from "../../kernel.ts";
 import { atLane, type Env, IndexPrinter } from "./print_index.ts";
 import { TEXEL_ROW_BYTES } from "./print_texels.ts";
+import { registerType } from "./print_literal.ts";
 import { joinLanes, LANES, splat, storable } from "./print_value.ts";
 import type { Value } from "./print_writer.ts";
 
@@ -63,7 +65,9 @@ export abstract class AccessPrinter extends IndexPrinter {
     if (texels ? texels.lanes === 1 : this.writer.layouts[operand] !== "vector") return undefined;
     const offset = this.scalar(divIndex(this.#inside(operand, base), 4), env);
     const text = texels ? this.#texel(operand, offset) : `b${operand}[${offset.text}]`;
-    const loaded = this.#stored(text, operand, 4, offset.depth);
+    const loaded = this.#isHalf(operand)
+      ? this.#widened(operand, this.writer.bindLoad(text, offset.depth, operand, 4), 4, offset.depth)
+      : this.#stored(text, operand, 4, offset.depth);
     return form.step === 1 ? loaded : { ...loaded, text: `${loaded.text}.wzyx` };
   }
 
@@ -82,6 +86,7 @@ export abstract class AccessPrinter extends IndexPrinter {
       const texel = this.#texel(operand, { ...offset, text: `(${text} >> 2u)`, atomic: false });
       return this.#stored(`${texel}[${text} & 3]`, operand, 1, offset.depth);
     }
+    if (this.#isHalf(operand)) return this.#halfLoad(operand, offset);
     if (this.writer.layouts[operand] === "scalar") {
       return this.#stored(`b${operand}[${offset.text}]`, operand, 1, offset.depth);
     }
@@ -92,10 +97,51 @@ export abstract class AccessPrinter extends IndexPrinter {
 
   /** Binds a loaded value to a name, so that the load happens before later stores. */
   #stored(text: string, operand: number, width: 1 | 4, depth: number): Value {
-    const { dtype } = this.writer.kernel.operands[operand];
+    const dtype = registerType(this.writer.kernel.operands[operand].dtype);
     const zero = width === 1 ? "0u" : "vec4<u32>(0u)";
     const name = this.writer.bindLoad(dtype === "bool" ? `(${text} != ${zero})` : text, depth, operand, width);
     return { text: name, dtype, width, depth, atomic: true };
+  }
+
+  #isHalf(operand: number): boolean {
+    return isHalf(this.writer.kernel.operands[operand].dtype);
+  }
+
+  /** One float of 16 bits, of the pair that it lies in. */
+  #halfLoad(operand: number, offset: Value): Value {
+    if (this.writer.layouts[operand] === "vector") this.writer.accesses[operand].scalarLoads++;
+    const pair = this.#pairOf(operand, offset),
+      place = this.writer.isAtomic(operand) ? `atomicLoad(&${pair.place})` : pair.place;
+    return this.#widened(
+      operand,
+      this.writer.bindLoad(`${place} >> ${pair.shift}`, offset.depth, operand, 1),
+      1,
+      offset.depth,
+    );
+  }
+
+  /** The place of a pair of floats of 16 bits, and the position of an element's bits in it. */
+  #pairOf(operand: number, offset: Value): { place: string; shift: string } {
+    const { text } = this.writer.bound(offset, "n"), shift = `(u32(${text} & 1) << 4u)`;
+    return this.writer.layouts[operand] === "vector"
+      ? { place: `b${operand}[${text} >> 2u][(${text} >> 1u) & 1]`, shift }
+      : { place: `b${operand}[${text} >> 1u]`, shift };
+  }
+
+  /** The f32 of one loaded element, in the low half of a word, or of four, in two words. */
+  #widened(operand: number, name: string, width: 1 | 4, depth: number): Value {
+    const dtype = this.writer.kernel.operands[operand].dtype as Half;
+    const bits = width === 1
+      ? `${name} & 0xffffu`
+      : `vec4<u32>(${name}.x & 0xffffu, ${name}.x >> 16u, ${name}.y & 0xffffu, ${name}.y >> 16u)`;
+    const text = this.writer.bind(`${this.writer.helper(`f32_of_${dtype}_u32`, width)}(${bits})`, depth, "x");
+    return { text, dtype: "f32", width, depth, atomic: true };
+  }
+
+  /** The bits of one or four values. */
+  #bitsOf(operand: number, { text, width, depth }: Value): string {
+    const dtype = this.writer.kernel.operands[operand].dtype as Half;
+    return this.writer.bind(`${this.writer.helper(`bits_of_${dtype}_f32`, width)}(${text})`, depth, "h");
   }
 
   /**
@@ -111,6 +157,11 @@ export abstract class AccessPrinter extends IndexPrinter {
     if (isWide) access.vectorAccesses++;
     if (isWide && this.writer.layouts[operand] === "vector") {
       const offset = this.scalar(divIndex(form.base, 4), env);
+      if (this.#isHalf(operand)) {
+        const bits = this.#bitsOf(operand, splat(value));
+        const pairs = `vec2<u32>(${bits}.x | (${bits}.y << 16u), ${bits}.z | (${bits}.w << 16u))`;
+        return this.writer.line(`b${operand}[${offset.text}] = ${pairs};`);
+      }
       return this.writer.line(`b${operand}[${offset.text}] ${operator} ${storable(splat(value)).text};`);
     }
     if (!isWide) access.scalarStores++;
@@ -127,11 +178,22 @@ export abstract class AccessPrinter extends IndexPrinter {
   }
 
   #storeScalar(operand: number, offset: Value, value: Value, operator: string): void {
+    if (this.#isHalf(operand)) return this.#storeHalf(operand, offset, value);
     let place = `b${operand}[${offset.text}]`;
     if (this.writer.layouts[operand] === "vector") {
       const { text } = this.writer.bound(offset, "n");
       place = `b${operand}[${text} >> 2u][${text} & 3]`;
     }
     this.writer.line(`${place} ${operator} ${storable(value).text};`);
+  }
+  /** Stores one float of 16 bits. Another invocation may store the other half of its pair, but no other this one. */
+  #storeHalf(operand: number, offset: Value, value: Value): void {
+    const bits = this.#bitsOf(operand, value), { place, shift } = this.#pairOf(operand, offset);
+    if (this.writer.layouts[operand] === "vector") {
+      // A draft: the operand will be declared in another way, because an element of it is stored by itself.
+      return this.writer.line(`${place} = ${bits};`);
+    }
+    this.writer.line(`atomicAnd(&${place}, ~(0xffffu << ${shift}));`);
+    this.writer.line(`atomicOr(&${place}, ${bits} << ${shift});`);
   }
 }

@@ -6,7 +6,7 @@
  * the outermost block in which their variables are available, so loop-invariant code is hoisted; shared expressions and
  * all loads are bound to names.
  */
-import { type DType, isFloat } from "../../../core/dtype.ts";
+import { isFloat, isHalf } from "../../../core/dtype.ts";
 import type { BinaryOp, Expr } from "../../../core/expr.ts";
 import { operandsOf } from "../../../core/expr.ts";
 import type { Index, Var } from "../../../core/index_expr.ts";
@@ -16,7 +16,7 @@ import { dependsOn, isAligned } from "../../codegen/lane_index.ts";
 import { foldsOf } from "./folds.ts";
 import { AccessPrinter } from "./print_access.ts";
 import type { Env } from "./print_index.ts";
-import { literal, typeName } from "./print_literal.ts";
+import { literal, type RegisterType, registerType, typeName } from "./print_literal.ts";
 import { binaryText, INFINITY_BITS, magnitudeText, unaryText } from "./print_math.ts";
 import { convert, splat } from "./print_value.ts";
 import type { Value, Writer } from "./print_writer.ts";
@@ -87,9 +87,9 @@ export class Evaluator extends AccessPrinter {
   #valueNow(expr: Expr, env: Env): Value {
     switch (expr.kind) {
       case "const":
-        return this.constant(expr.value, expr.dtype);
+        return this.constant(expr.value, registerType(expr.dtype));
       case "index":
-        return this.indexValue(expr.index, expr.dtype, env);
+        return this.indexValue(expr.index, registerType(expr.dtype), env);
       case "inRange":
         return this.#inRange(expr, env);
       case "load":
@@ -113,7 +113,7 @@ export class Evaluator extends AccessPrinter {
       case "accumulator": {
         const accumulator = env.accumulators[expr.state];
         invariant(accumulator, "an accumulator is read where there is none");
-        return convert(accumulator, expr.dtype);
+        return convert(accumulator, registerType(expr.dtype));
       }
     }
   }
@@ -146,13 +146,13 @@ export class Evaluator extends AccessPrinter {
   }
 
   /** A literal. NaN and infinities are read from the loop uniform, since WGSL rejects them as constants. */
-  constant(value: number, dtype: DType): Value {
+  constant(value: number, dtype: RegisterType): Value {
     let text = literal(value, dtype);
     if (text === undefined) {
       this.writer.usesLoops = true;
       const bits = Number.isNaN(value) ? "nan" : "infinity";
       const found = `bitcast<f32>(loops.${bits}_bits)`;
-      text = this.writer.bind(dtype === "f16" ? `f16(${found})` : found, 0, bits === "nan" ? "nan" : "infinity");
+      text = this.writer.bind(found, 0, bits === "nan" ? "nan" : "infinity");
       if (value < 0) text = `(-${text})`;
     }
     return { text, dtype, width: 1, depth: 0, atomic: true };
@@ -176,7 +176,7 @@ export class Evaluator extends AccessPrinter {
     if (hidesRhs) rhs = this.#hidden(rhs);
     const helper = (...[name, width]: Parameters<Writer["helper"]>) => this.writer.helper(name, width);
     const depth = Math.max(lhs.depth, rhs.depth);
-    const dtype = expr.dtype;
+    const dtype = registerType(expr.dtype);
     if (lhs.width !== rhs.width && (!MIXED.has(op) || (op === "div" && !isFloat(lhs.dtype)) || lhs.dtype === "bool")) {
       [lhs, rhs] = [splat(lhs), splat(rhs)];
     }
@@ -209,9 +209,8 @@ export class Evaluator extends AccessPrinter {
     const zero = this.writer.bind("bitcast<u32>(min(i32(group.x), 0))", 0, "zero");
     const mask = width === 1 ? zero : `${u32}(${zero})`;
     const float = (text: string) => `bitcast<${typeName("f32", width)}>(bitcast<${u32}>(${text}) ^ ${mask})`;
-    const texts: Readonly<Record<DType, () => string>> = {
+    const texts: Readonly<Record<RegisterType, () => string>> = {
       f32: () => float(value.text),
-      f16: () => `${typeName("f16", width)}(${float(`${typeName("f32", width)}(${value.text})`)})`,
       i32: () => `(${value.text} ^ bitcast<${typeName("i32", width)}>(${mask}))`,
       u32: () => `(${value.text} ^ ${mask})`,
       bool: () => `((${u32}(${value.text}) ^ ${mask}) != ${u32}(0u))`,
@@ -225,7 +224,10 @@ export class Evaluator extends AccessPrinter {
       const x = convert(operand, "f32");
       return { ...x, text: `${this.writer.helper(`${dtype}_of_f32`, x.width)}(${x.text})`, dtype, atomic: false };
     }
-    return convert(foldsOf(expr).hidesLhs ? this.#hidden(operand) : operand, dtype);
+    const shown = foldsOf(expr).hidesLhs ? this.#hidden(operand) : operand;
+    if (!isHalf(dtype)) return convert(shown, dtype);
+    const value = convert(shown, "f32");
+    return { ...value, text: `${this.writer.helper(`${dtype}_of_f32`, value.width)}(${value.text})`, atomic: false };
   }
 
   #select(expr: Expr & { kind: "select" }, env: Env): Value {
@@ -236,7 +238,7 @@ export class Evaluator extends AccessPrinter {
     const width = parts.some((part) => part.width === 4) ? 4 : 1;
     if (width === 4) parts = parts.map((part) => splat(part));
     const text = `select(${parts.map((part) => this.#atDepth(part, depth).text).join(", ")})`;
-    return { text, dtype: expr.dtype, width, depth, atomic: false };
+    return { text, dtype: registerType(expr.dtype), width, depth, atomic: false };
   }
 
   /** Binds a value that is available in a block further out than its use. */

@@ -1,9 +1,9 @@
 /** Prints indices: sums of variables, quotients and run-time values, in terms of what the writer has declared. */
-import type { DType } from "../../../core/dtype.ts";
 import { invariant } from "../../../core/errors.ts";
 import type { Expr } from "../../../core/expr.ts";
 import { constantIndex, type Index, substituteIndex, type Term } from "../../../core/index_expr.ts";
 import { type Env as LaneEnv, LaneScope } from "../../codegen/lane_scope.ts";
+import type { RegisterType } from "./print_literal.ts";
 import { convert, joinLanes, LANES } from "./print_value.ts";
 import type { Value, Writer } from "./print_writer.ts";
 
@@ -20,7 +20,7 @@ export abstract class IndexPrinter extends LaneScope<Value> {
   abstract value(expr: Expr, env: Env): Value;
 
   /** The value of a kernel's index, converted. */
-  indexValue(source: Index, dtype: DType, env: Env): Value {
+  indexValue(source: Index, dtype: RegisterType, env: Env): Value {
     const index = this.index(source, env);
     const form = this.form(index, env);
     if (form?.step === 0) return convert(this.scalar(index, env), dtype);

@@ -1,13 +1,21 @@
 /** Types and literals of WGSL. */
-import type { DType } from "../../../core/dtype.ts";
+import { type DType, type Half, isHalf } from "../../../core/dtype.ts";
+
+/** The type of a value in a shader: floats of 16 bits are f32, rounded. */
+export type RegisterType = Exclude<DType, Half>;
+
+/** The type of values of a dtype. */
+export function registerType(dtype: DType): RegisterType {
+  return isHalf(dtype) ? "f32" : dtype;
+}
 
 /** The WGSL type of `width` values. */
-export function typeName(dtype: DType, width: 1 | 4): string {
+export function typeName(dtype: RegisterType, width: 1 | 4): string {
   return width === 1 ? dtype : `vec4<${dtype}>`;
 }
 
 /** A literal that parses to exactly `value`; undefined if WGSL has none (NaN and infinities). */
-export function literal(value: number, dtype: DType): string | undefined {
+export function literal(value: number, dtype: RegisterType): string | undefined {
   switch (dtype) {
     case "bool":
       return value ? "true" : "false";
@@ -16,8 +24,6 @@ export function literal(value: number, dtype: DType): string | undefined {
     case "i32":
       // The most negative integer has no literal: the minus sign is an operator.
       return (value | 0) === -2147483648 ? "(-2147483647i - 1i)" : `${value | 0}i`;
-    case "f16":
-      return Number.isFinite(value) && Math.abs(value) <= 65504 ? floatLiteral(value, "h") : undefined;
     case "f32":
       return Number.isFinite(Math.fround(value)) ? floatLiteral(Math.fround(value), "f") : undefined;
   }
@@ -28,7 +34,7 @@ const GREATEST_F32 = (2 - 2 ** -23) * 2 ** 127;
 
 /**
  * The shortest literal that parses to a given finite f32, not beyond the largest f32, which WGSL rejects even if it
- * would round to it; `suffix` is `f`, `h` or empty for an abstract literal.
+ * would round to it; `suffix` is `f` or empty for an abstract literal.
  */
 export function floatLiteral(value: number, suffix: string): string {
   if (Object.is(value, -0)) return `-0.0${suffix}`;

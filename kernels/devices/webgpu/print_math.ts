@@ -1,21 +1,20 @@
 /** Scalar arithmetic in WGSL: operators, and the helper functions that make them safe. */
-import type { DType } from "../../../core/dtype.ts";
 import { isFloat } from "../../../core/dtype.ts";
 import type { BinaryOp, UnaryOp } from "../../../core/expr.ts";
 import { invariant } from "../../../core/errors.ts";
 import type { HelperName } from "./helpers.ts";
-import { typeName } from "./print_literal.ts";
+import { type RegisterType, typeName } from "./print_literal.ts";
 
 /** Text and type of an operand of arithmetic; both operands have one dtype and width. */
 export interface Argument {
   readonly text: string;
-  readonly dtype: DType;
+  readonly dtype: RegisterType;
   readonly width: 1 | 4;
 }
 /** The magnitude bits of f32 values; only those of NaN exceed {@link INFINITY_BITS}. */
 export function magnitudeText(x: Argument): string {
-  const u32 = typeName("u32", x.width), f32 = typeName("f32", x.width);
-  return `(bitcast<${u32}>(${x.dtype === "f32" ? x.text : `${f32}(${x.text})`}) & ${u32}(0x7fffffffu))`;
+  const u32 = typeName("u32", x.width);
+  return `(bitcast<${u32}>(${x.text}) & ${u32}(0x7fffffffu))`;
 }
 
 /** The bits of infinity as a WGSL literal. */
@@ -34,7 +33,7 @@ export function unaryText(op: UnaryOp, x: Argument, helper: UseHelper): string {
       return x.dtype === "u32" ? x.text : `abs(${x.text})`;
     case "sign":
       if (x.dtype === "u32") return `min(${x.text}, ${type}(1u))`;
-      return x.dtype === "i32" ? `sign(${x.text})` : viaF32(x, (text) => `${helper("sign_f32", x.width)}(${text})`);
+      return `${x.dtype === "i32" ? "sign" : helper("sign_f32", x.width)}(${x.text})`;
     case "not":
       return x.dtype === "bool" ? `(!${x.text})` : `(~${x.text})`;
     case "rsqrt":
@@ -45,19 +44,13 @@ export function unaryText(op: UnaryOp, x: Argument, helper: UseHelper): string {
     case "log":
     case "sin":
     case "cos":
-      return viaF32(x, (text) => `${helper(`${op}_f32`, x.width)}(${text})`);
+      return `${helper(`${op}_f32`, x.width)}(${x.text})`;
     case "floor":
     case "round":
       return isFloat(x.dtype) ? `${op}(${x.text})` : x.text;
     default:
       return `${op}(${x.text})`;
   }
-}
-
-function viaF32(x: Argument, call: (text: string) => string): string {
-  return x.dtype === "f32"
-    ? call(x.text)
-    : `${typeName(x.dtype, x.width)}(${call(`${typeName("f32", x.width)}(${x.text})`)})`;
 }
 
 const INFIX: Partial<Record<BinaryOp, string>> = {
@@ -109,12 +102,10 @@ export function binaryText(op: BinaryOp, lhs: Argument, rhs: Argument, helper: U
   }
 }
 
-/** A call of an op's helper function; f16 is computed in f32. */
+/** A call of an op's helper function. */
 function helped(op: "max" | "min" | "pow" | "mod", lhs: Argument, rhs: Argument, helper: UseHelper): string {
   const { width, dtype } = lhs, name = helper(`${op}_${isFloat(dtype) ? "f32" : dtype}` as HelperName, width);
-  if (dtype !== "f16") return `${name}(${lhs.text}, ${rhs.text})`;
-  const f32 = typeName("f32", width);
-  return `${typeName("f16", width)}(${name}(${f32}(${lhs.text}), ${f32}(${rhs.text})))`;
+  return `${name}(${lhs.text}, ${rhs.text})`;
 }
 
 /**

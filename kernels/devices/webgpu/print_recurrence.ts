@@ -8,7 +8,7 @@ import { isLongSum } from "../../long_sums.ts";
 import { Evaluator } from "./print_expr.ts";
 import { convert, splat } from "./print_value.ts";
 import { BlockSums, overSteps, stepsPerTurn } from "./print_loops.ts";
-import { typeName } from "./print_literal.ts";
+import { registerType, typeName } from "./print_literal.ts";
 import { chooseWalk, liveLanes, startFlat, workgroupSizeFor } from "./print_space.ts";
 import type { Value, WgslKernel, Writer } from "./print_writer.ts";
 
@@ -25,20 +25,21 @@ export function printRecurrence(kernel: RecurrenceKernel, writer: Writer): WgslK
   const width = walk.lane ? 4 : 1;
   const names = states.map((_, number) => (number === 0 ? "state" : `state${number}`));
   writer.reserve(names);
-  states.forEach(({ b }, number) => writer.line(`var ${names[number]} = ${typeName(b.dtype, width)}(0);`));
+  const types = states.map(({ b }) => registerType(b.dtype));
+  types.forEach((type, number) => writer.line(`var ${names[number]} = ${typeName(type, width)}(0);`));
   const long = states.map((state) => isLongSum(kernel, state)),
     each = stepsPerTurn(time.extent, writer.target, long.includes(true));
-  const summed = states.flatMap((
-    { b: { dtype } },
+  const summed = types.flatMap((
+    type,
     number,
-  ) => (long[number] ? { name: names[number], type: typeName(dtype, width) } : []));
+  ) => (long[number] ? { name: names[number], type: typeName(type, width) } : []));
   const sums = summed.length === 0 ? undefined : new BlockSums(writer, summed, Math.floor(time.extent / each), each);
   overSteps(writer, { name: "t", extent: time.extent, each, sums }, (step) => {
     const now = reverse ? addIndex(constantIndex(time.extent - 1), scaleIndex(step, -1)) : step;
     const replace = walk.replace(group).set(time.id, now);
     const present: Value[] = [];
     states.forEach(({ a, b }, number) => {
-      const before = evaluator.env(replace, walk.lane, ...present), { dtype } = b, name = names[number];
+      const before = evaluator.env(replace, walk.lane, ...present), dtype = types[number], name = names[number];
       const operand = (value: Value) => splat(convert(value, dtype), width).text;
       const kept = long[number] ? name : `${operand(evaluator.value(a, before))} * ${name}`;
       writer.line(`${name} = ${kept} + ${operand(evaluator.value(b, before))};`);

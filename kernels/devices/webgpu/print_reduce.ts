@@ -2,12 +2,12 @@
  * Accumulators of reductions: partial results in variables, combined over lanes and then, through workgroup memory,
  * over invocations.
  */
-import { type DType, isFloat } from "../../../core/dtype.ts";
+import { isFloat } from "../../../core/dtype.ts";
 import type { Combine, Expr } from "../../../core/expr.ts";
 import { identityOf } from "../../../core/expr.ts";
 import { convert, LANES, splat } from "./print_value.ts";
 import type { Evaluator } from "./print_expr.ts";
-import { typeName } from "./print_literal.ts";
+import { type RegisterType, registerType, typeName } from "./print_literal.ts";
 import { binaryText, INFINITY_BITS, magnitudeText } from "./print_math.ts";
 import type { Value, Writer } from "./print_writer.ts";
 
@@ -19,7 +19,7 @@ import type { Value, Writer } from "./print_writer.ts";
 export interface Accumulator {
   readonly expr: Expr & { kind: "reduce" };
   readonly combine: Combine;
-  readonly dtype: DType;
+  readonly dtype: RegisterType;
   readonly width: 1 | 4;
   /** Name of the variable that holds partial results. */
   readonly name: string;
@@ -41,7 +41,7 @@ export function declareAccumulator(
   evaluator: Evaluator,
   { expr, width, seeksNaN }: Pick<Accumulator, "expr" | "width"> & { readonly seeksNaN: boolean },
 ): Accumulator {
-  const { combine, body: { dtype } } = expr;
+  const { combine, body } = expr, dtype = registerType(body.dtype);
   const name = writer.fresh(combine === "sum" ? "sum" : "best");
   writer.line(`var ${name} = ${splat(identity(evaluator, combine, dtype), width).text};`);
   if (combine !== "argmax") {
@@ -55,7 +55,7 @@ export function declareAccumulator(
   return { expr, combine, dtype, width, name, place };
 }
 
-function identity(evaluator: Evaluator, combine: Combine, dtype: DType): Value {
+function identity(evaluator: Evaluator, combine: Combine, dtype: RegisterType): Value {
   // For truth values, sums and maxima are or; products and minima are and.
   if (dtype === "bool") return evaluator.constant(combine === "min" ? 1 : 0, "bool");
   return evaluator.constant(identityOf(combine, dtype), dtype);
@@ -131,11 +131,16 @@ function ties(lhs: Value, rhs: Value): string {
 export function partialOf(writer: Writer, { name, place, size, dtype, width }: Accumulator): Partial {
   if (size !== undefined) {
     const found = writer.fresh("found"), bits = `bitcast<${typeName("f32", width)}>(${size})`;
-    const nan = dtype === "f32" ? bits : `${typeName(dtype, width)}(${bits})`;
-    writer.line(`let ${found} = select(${name}, ${nan}, ${size} > ${typeName("u32", width)}(${INFINITY_BITS}));`);
+    writer.line(`let ${found} = select(${name}, ${bits}, ${size} > ${typeName("u32", width)}(${INFINITY_BITS}));`);
     return { value: { text: found, dtype, width, depth: writer.depth, atomic: true } };
   }
-  const read = (text: string, type: DType): Value => ({ text, dtype: type, width, depth: writer.depth, atomic: true });
+  const read = (text: string, type: RegisterType): Value => ({
+    text,
+    dtype: type,
+    width,
+    depth: writer.depth,
+    atomic: true,
+  });
   return { value: read(name, dtype), place: place === undefined ? undefined : read(place, "i32") };
 }
 
@@ -201,7 +206,7 @@ export function joinAcrossTeam(
 ): Partial[] {
   const slots = accumulators.map((accumulator, at) => {
     const width = partials[at].value.width;
-    const array = (prefix: string, dtype: DType) =>
+    const array = (prefix: string, dtype: RegisterType) =>
       workgroupArray(writer, `${prefix}${at}_${dtype}_${width}`, typeName(dtype, width), team.workgroupSize);
     return { value: array("shared", accumulator.dtype), place: accumulator.place && array("places", "i32") };
   });

@@ -6,6 +6,7 @@
  *
  * A texture is a list of texels in rows of {@link TEXEL_ROW_BYTES}; a texel holds four elements or one.
  */
+import { isHalf } from "../../../core/dtype.ts";
 import type { Index } from "../../../core/index_expr.ts";
 import { addIndex, constantIndex, scaleIndex, varIndex } from "../../../core/index_expr.ts";
 import { accessesOf } from "../../cost.ts";
@@ -71,7 +72,7 @@ export function chooseTexelReads(
 ): (TexelRead | undefined)[] {
   return kernel.operands.map(({ dtype, size }, operand) => {
     // A scatter reads what it has just written.
-    if (dtype === "f16" || loads[operand].elements === 0 || (kernel.kind === "scatter" && kernel.target === operand)) {
+    if (isHalf(dtype) || loads[operand].elements === 0 || (kernel.kind === "scatter" && kernel.target === operand)) {
       return undefined;
     }
     const read: TexelRead = {

@@ -1,6 +1,6 @@
 /** Values as WGSL text: conversions, and one lane or four. */
-import { type DType, isFloat } from "../../../core/dtype.ts";
-import { typeName } from "./print_literal.ts";
+import { isFloat } from "../../../core/dtype.ts";
+import { type RegisterType, typeName } from "./print_literal.ts";
 import type { Value } from "./print_writer.ts";
 
 /** Lane numbers as component names. */
@@ -13,7 +13,7 @@ export function splat(value: Value, width: 1 | 4 = 4): Value {
 }
 
 /** Converts between types. To bool it is a comparison with zero, which is true for NaN. */
-export function convert(value: Value, dtype: DType): Value {
+export function convert(value: Value, dtype: RegisterType): Value {
   if (value.dtype === dtype) return value;
   const type = typeName(value.dtype, value.width);
   const isTrue = isFloat(value.dtype) ? `(!(${value.text} == ${type}(0)))` : `(${value.text} != ${type}(0))`;

@@ -22,7 +22,7 @@ export type { Binding, PrintTarget, WgslKernel } from "./print_writer.ts";
 
 /**
  * Prints a kernel.
- * @throws {CompileError} if it uses f16 where the target has none, or more than four nested loops.
+ * @throws {CompileError} if there are more than four nested loops around it.
  * @throws {DeviceError} if it needs more workgroups than the target can launch.
  */
 export function printWgsl(kernel: Kernel, target: PrintTarget): WgslKernel {

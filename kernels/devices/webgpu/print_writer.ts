@@ -6,14 +6,14 @@
  * A block is a list of lines until it is closed, so a binding may still be inserted before an enclosing loop:
  * loop-invariant subexpressions are hoisted. Bindings of equal text share a name.
  */
-import type { DType } from "../../../core/dtype.ts";
+import { isHalf } from "../../../core/dtype.ts";
 import { CompileError, invariant } from "../../../core/errors.ts";
 import type { Var } from "../../../core/index_expr.ts";
 import { storesOf } from "../../cost.ts";
 import type { Kernel } from "../../kernel.ts";
 import type { HelperName } from "./helpers.ts";
 import { helperSource } from "./helpers.ts";
-import { typeName } from "./print_literal.ts";
+import { type RegisterType, registerType, typeName } from "./print_literal.ts";
 import { partOf, type TexelPart, type TexelRead } from "./print_texels.ts";
 
 /**
@@ -30,8 +30,6 @@ export interface PrintTarget {
   /** Maximum invocations of a workgroup. */
   readonly maxInvocations: number;
   readonly maxWorkgroupBytes: number;
-  /** Whether `f16` may be used in shaders. */
-  readonly f16: boolean;
   /**
    * Which operands are read through textures: those for which it pays off or, for tests, all for which it is possible;
    * see print_texels.ts. Default: none.
@@ -64,7 +62,7 @@ export type Layout = "scalar" | "vector";
 /** A printed value: WGSL text, its type, and the block in which it becomes available. */
 export interface Value {
   readonly text: string;
-  readonly dtype: DType;
+  readonly dtype: RegisterType;
   /** 1 for a scalar, 4 for a vec4 with one lane per point. */
   readonly width: 1 | 4;
   /** Depth of the outermost block in which the text is valid. */
@@ -249,15 +247,11 @@ export class Writer {
     }
     const { operands } = this.kernel;
     const head: string[] = [];
-    if (operands.some(({ dtype }) => dtype === "f16")) {
-      if (!this.target.f16) throw new CompileError("A kernel uses f16, which this device does not have: use f32");
-      head.push("enable f16;", "");
-    }
     this.invocations = workgroups.reduce((product, extent) => product * extent, workgroupSize);
     const bindings = this.#bindings();
     for (const { binding, operand, texels } of bindings) {
-      const { dtype } = operands[operand], type = dtype === "bool" ? "u32" : dtype;
-      const element = typeName(type, this.layouts[operand] === "vector" ? 4 : 1);
+      const { dtype } = operands[operand], type = dtype === "bool" ? "u32" : registerType(dtype);
+      const element = isHalf(dtype) ? this.#pairs(operand) : typeName(type, this.layouts[operand] === "vector" ? 4 : 1);
       if (texels) head.push(`@group(0) @binding(${binding}) var texels${operand}: texture_2d<${type}>;`);
       else head.push(`@group(0) @binding(${binding}) var<storage, read_write> b${operand}: array<${element}>;`);
     }
@@ -280,6 +274,17 @@ export class Writer {
       bindings,
       usesLoops: this.usesLoops,
     };
+  }
+
+  /** How floats of 16 bits are declared: in pairs, atomic where invocations may store the halves of one. */
+  #pairs(operand: number): string {
+    return this.layouts[operand] === "vector" ? "vec2<u32>" : this.isAtomic(operand) ? "atomic<u32>" : "u32";
+  }
+
+  /** Whether elements of two bytes are stored one at a time. */
+  isAtomic(operand: number): boolean {
+    const { dtype, access } = this.kernel.operands[operand];
+    return isHalf(dtype) && this.layouts[operand] === "scalar" && access !== "read";
   }
 
   /** A buffer for each operand that is not read through textures only, followed by the textures. */

@@ -12,7 +12,6 @@ export const PAPER_TARGET: PrintTarget = {
   maxWorkgroupsPerDimension: 65535,
   maxInvocations: 256,
   maxWorkgroupBytes: 32768,
-  f16: false,
 };
 
 /** Keeps plans. */

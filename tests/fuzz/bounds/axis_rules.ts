@@ -2,7 +2,7 @@
  * Bounds of ops along axes: reductions, products, recurrences, gathers, scatters. Sums may be taken in any order and
  * grouping.
  */
-import { isFloat } from "../../../core/dtype.ts";
+import { isFloat, isHalf } from "../../../core/dtype.ts";
 import type { NdArray } from "../../../core/op.ts";
 import { sizeOfShape } from "../../../core/shape.ts";
 import { rowsOf } from "../../../ops/strided.ts";
@@ -111,7 +111,7 @@ export function productRule(lhs: Bounded, rhs: Bounded, out: NdArray, precision:
   const [M, K] = lhs.shape.slice(-2), N = rhs.shape[rhs.shape.length - 1];
   const radius = new Float64Array(out.data.length), sizes = new Float64Array(out.data.length);
   const leftRadius = radiusOf(lhs), rightRadius = radiusOf(rhs);
-  // Products of f16 are summed in f32 and rounded once.
+  // Products of 16-bit floats are summed in f32 and rounded once.
   const sumUnit = precision.unit("f32"), gamma = (K + 1) * sumUnit / Math.max(0.5, 1 - (K + 1) * sumUnit);
   const allWhole = !lhs.radius && !rhs.radius && lhs.data.every(Number.isInteger) && rhs.data.every(Number.isInteger);
   const rowCount = N === 0 ? 0 : out.data.length / N;
@@ -142,7 +142,7 @@ export function productRule(lhs: Bounded, rhs: Bounded, out: NdArray, precision:
     const value = out.data[i];
     if (!Number.isFinite(value)) return !lhs.radius && !rhs.radius && spread !== Infinity ? 0 : Infinity;
     if (isWholeSum(sizes[i], allWhole, precision, out)) return 0;
-    const own = out.dtype === "f16" ? precision.unit("f16") * (Math.abs(value) + spread) : 0;
+    const own = isHalf(out.dtype) ? precision.unit(out.dtype) * (Math.abs(value) + spread) : 0;
     const flushed = sizes[i] < precision.tiny(out.dtype) * 2 ** 24 && sizes[i] > 0 ? K * precision.tiny(out.dtype) : 0;
     return spread + gamma * sizes[i] + own + flushed;
   });

@@ -1,9 +1,10 @@
 /**
- * How exactly a machine computes: the roundings that a bound counts. Two machines are described: the devices (f32 and
- * f16 as cpu and WebGPU promise them, each entry the looser of the two) and the f64 of the host, in which the
+ * How exactly a machine computes: the roundings that a bound counts. Two machines are described: the devices (f32, f16
+ * and bf16 as cpu and WebGPU promise them, each entry the looser of the two) and the f64 of the host, in which the
  * reference, the interpreter of schedules and that of plans compute.
  */
-import type { DType } from "../../../core/dtype.ts";
+import { type DType, isHalf } from "../../../core/dtype.ts";
+import { roundToHalf } from "../../../core/half.ts";
 
 /** What is known of a machine's arithmetic. */
 export interface Precision {
@@ -47,7 +48,7 @@ const DEVICE_ERRORS: Readonly<Record<string, FunctionError>> = {
 };
 
 function nearest(dtype: DType, value: number): number {
-  return dtype === "f16" ? new Float16Array([value])[0] : Math.fround(value);
+  return isHalf(dtype) ? roundToHalf(dtype, value) : Math.fround(value);
 }
 
 function storedError(dtype: DType, value: number): number {
@@ -56,14 +57,13 @@ function storedError(dtype: DType, value: number): number {
 
 /** What cpu and WebGPU promise together. */
 export const DEVICE: Precision = {
-  unit: (dtype) => (dtype === "f16" ? 2 ** -11 : 2 ** -24),
+  unit: (dtype) => (dtype === "f16" ? 2 ** -11 : dtype === "bf16" ? 2 ** -8 : 2 ** -24),
   tiny: (dtype) => (dtype === "f16" ? 2 ** -14 : 2 ** -126),
-  largest: (dtype) => (dtype === "f16" ? 65504 : 3.4028234663852886e38),
+  largest: (dtype) => (dtype === "f16" ? 65504 : dtype === "bf16" ? 3.3895313892515355e38 : 3.4028234663852886e38),
   holds: (dtype, value) => nearest(dtype, value) === value,
   reassociates: false,
   constant: storedError,
-  error: (name, dtype, args, value) =>
-    DEVICE_ERRORS[name](dtype === "f16" ? 2 ** -10 : 2 ** -23, args, Math.abs(value)),
+  error: (name, dtype, args, value) => DEVICE_ERRORS[name](2 * DEVICE.unit(dtype), args, Math.abs(value)),
 };
 
 /** As WebGPU computes where the driver reorders sums. */
