@@ -1,5 +1,12 @@
 /** Flags of the optimizer, its options and the schedule. */
-import { defineOptimizer, type OptimizerConfig, OPTIMIZERS, optimizerTable, type OptionTable } from "../titans/mod.ts";
+import {
+  defineOptimizer,
+  type OptimizerConfig,
+  OPTIMIZERS,
+  optimizerTable,
+  type OptionTable,
+  UPDATE_OPTIONS,
+} from "../titans/mod.ts";
 import type { OptionRow } from "../titans/options/option_table.ts";
 import { UsageError } from "./errors.ts";
 import { flagName, type Flags, under } from "./flags.ts";
@@ -41,9 +48,16 @@ function byRule(valueOf: (rule: (typeof RULES)[number]) => unknown): string {
   return isSame ? String(values[0].value) : values.map(({ name, value }) => `${name}: ${value}`).join("; ");
 }
 
-/** What the flags of a new run of some steps say, completed. @throws {UsageError} for an option of another optimizer. */
-export function optimizerOf(flags: object, steps: number): OptimizerConfig {
-  const { optimizer = OPTIMIZER_OPTIONS.optimizer.default, ...options } = optionsGiven(OPTIMIZER_OPTIONS, flags);
+/**
+ * What the flags of a new run of some steps say, completed.
+ * @param base Options that flags override; of another optimizer, those that both have.
+ * @throws {UsageError} for an option of another optimizer.
+ */
+export function optimizerOf(flags: object, steps: number, base: Partial<OptimizerConfig> = {}): OptimizerConfig {
+  const { optimizer = base.optimizer ?? OPTIMIZER_OPTIONS.optimizer.default, ...options } = optionsGiven(
+    OPTIMIZER_OPTIONS,
+    flags,
+  );
   const own = optimizerTable(String(optimizer)),
     foreign = Object.keys(options).find((name) => !Object.hasOwn(own, name));
   if (foreign !== undefined) {
@@ -53,7 +67,15 @@ export function optimizerOf(flags: object, steps: number): OptimizerConfig {
       } changes nothing with --optimizer ${optimizer}: leave it out`,
     );
   }
-  const config = defineOptimizer({ ...options, optimizer: String(optimizer), totalSteps: steps });
+  const isSame = optimizer === (base.optimizer ?? OPTIMIZER_OPTIONS.optimizer.default);
+  // Every optimizer has a learning rate of its own.
+  const kept = Object.entries(base).filter(([name]) => isSame || name in UPDATE_OPTIONS && name !== "learningRate");
+  const config = defineOptimizer({
+    ...Object.fromEntries(kept),
+    ...options,
+    optimizer: String(optimizer),
+    totalSteps: steps,
+  });
   return { ...config, warmupSteps: Math.min(config.warmupSteps, steps) };
 }
 

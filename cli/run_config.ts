@@ -73,6 +73,14 @@ export interface RunFlags extends ModelFlags, RunOptions, OptionsOf<typeof RECIP
   readonly noHeader: boolean;
   readonly skipBadRows: boolean;
   readonly vocabulary: string;
+  /** What a configuration file says of model and optimizer; flags win. */
+  readonly base?: ConfigBase;
+}
+
+/** Options of a model and an optimizer that come from a file. */
+export interface ConfigBase {
+  readonly model: Partial<ModelConfig>;
+  readonly optimizer: Partial<OptimizerConfig>;
 }
 
 /** The recipe of a new run's text, from its flags. */
@@ -106,12 +114,12 @@ export interface RunData {
 /** The configuration of a new run. */
 export function newRunConfig(flags: RunFlags, { data, requires, task }: RunData, version: string): RunConfig {
   const { model, preset, parameters, steps, batch, seqLen, accumulate, seed, stream, deterministic } = flags;
-  const options = { model, ...modelOptions(flags), ...requires };
+  const options = { ...flags.base?.model, model, ...modelOptions(flags), ...requires };
   const { made, optimizer } = inWordsOf(flags, () => {
     const config = defineConfig(options, preset);
     return {
       made: new Model(parameters === undefined ? config : withParameters(config, parameters)).toJSON(),
-      optimizer: optimizerOf(flags, steps),
+      optimizer: optimizerOf(flags, steps, flags.base?.optimizer),
     };
   });
   return {

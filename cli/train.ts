@@ -17,6 +17,7 @@ import { type CorpusOptions, openCorpus } from "./data/corpus.ts";
 import { DEFAULT_RECIPE } from "./data/recipe.ts";
 import { VOCABULARIES } from "./data/vocabulary.ts";
 import { showData } from "./dry_run.ts";
+import { readConfigFile, withConfigFile, type WithFile } from "./config_file.ts";
 import { DEVICE_FLAGS, deviceOptions, OUTPUT_FLAGS } from "./common_flags.ts";
 import { UsageError } from "./errors.ts";
 import { choice, flagName, integer, parseFlags, phrase, text, texts, toggle, under, type Values } from "./flags.ts";
@@ -38,7 +39,7 @@ import { type ChosenTask, chosenTask, shownTask, TASK_FLAGS, TEXT_TASK } from ".
 import { taskSource } from "./task_source.ts";
 import { textSource } from "./text_source.ts";
 import { HELD_OUT_FLAGS, TEXT_FLAGS } from "./text_flags.ts";
-import { userSource } from "./user_path.ts";
+import { userPath, userSource } from "./user_path.ts";
 import { TrainingRun } from "./training_run.ts";
 import { VERSION } from "./version.ts";
 
@@ -64,6 +65,11 @@ const OWN_FLAGS = {
   }),
   ...under("Training", RUN_FLAGS),
   ...under("Run", {
+    config: {
+      ...text("FILE", "start from the `config.json` of a run or an exported model, or any of its keys; flags win"),
+      unless: "none",
+    },
+    printConfig: toggle("print the `config.json` that the run would have, for `--config`, without training"),
     out: { ...text("DIR", "run folder"), unless: `a new one in ${RUNS}/` },
     resume: toggle("continue the run in `--out`, or the newest one"),
     which: choice(["best", "last"], "which of its states `--resume` continues", "last"),
@@ -115,6 +121,7 @@ const TRAIN: Omit<Command, "run"> = {
     ["deno task train --resume --steps 600", "continue the newest run up to step 600"],
     ["deno task train --task dna --data genome.fa.gz", "the next nucleotide, from FASTA or FASTQ"],
     ["deno task train --task recall --task-option pairs=4 --theta-max 1", "a task whose data is made, instead of text"],
+    ["deno task train --config runs/mac-nano/config.json --seed 1", "another run like that one"],
     ["deno task train --json | tee log.jsonl", "for scripts: events start, step, validation, sample, done"],
   ],
   flags: FLAGS,
@@ -135,12 +142,18 @@ interface Place {
 }
 
 async function train(args: readonly string[], terminal: Terminal, { ranks, threads }: Place): Promise<number> {
-  const { flags, given } = await together(ranks, () => readFlags(args, ranks));
+  const { typed, flags, given } = await together(ranks, () => readFlags(args, ranks));
   const reporter = flags.json ? jsonReporter(terminal) : textReporter(terminal);
   // Installed first, so that Ctrl-C also ends the run gracefully while the text loads or kernels compile.
   using interrupt = listenForInterrupt(terminal, ranks.size > 1);
   const watch = { note: reporter.note, stopped: () => interrupt.requested };
-  if (!flags.resume) idleNotes(flags, { given, ranks }).forEach(reporter.note);
+  if (!flags.resume) idleNotes(typed, { flags, given, ranks }).forEach(reporter.note);
+  if (flags.printConfig) {
+    const { source, config } = await newSource(flags, given, watch);
+    source[Symbol.dispose]();
+    terminal.out(`${JSON.stringify(config, null, 2)}\n`);
+    return 0;
+  }
   if (flags.steps === 0) {
     await showData(flags, { terminal, reporter, json: flags.json, watch });
     return 0;
@@ -183,13 +196,21 @@ async function train(args: readonly string[], terminal: Terminal, { ranks, threa
   }
 }
 
-/** The flags, with paths as the user meant them. @throws {UsageError} if they are at odds. */
-function readFlags(
+/** Flags of the command line, and of a file where they are not given. */
+type Flags = WithFile<TrainFlags>;
+
+/** The flags, as typed and with those of a file, with paths as the user meant them. @throws {UsageError} if they are at odds. */
+async function readFlags(
   args: readonly string[],
   ranks: Collective,
-): { readonly flags: TrainFlags; readonly given: ReadonlySet<string> } {
+): Promise<{ readonly typed: TrainFlags; readonly flags: Flags; readonly given: ReadonlySet<string> }> {
   const { values, given } = parseFlags(args, FLAGS, "train");
-  const flags = { ...values, data: values.data.map((source) => userSource(source)) };
+  const typed = { ...values, data: values.data.map((source) => userSource(source)) };
+  if (typed.resume && (given.has("config") || given.has("printConfig"))) {
+    throw new UsageError("--config and --print-config are about new runs: leave them out, or --resume");
+  }
+  const file = typed.config === undefined ? undefined : await readConfigFile(userPath(typed.config));
+  const flags = withConfigFile(typed, given, file);
   if (flags.steps === 0 && flags.resume) {
     throw new UsageError("--steps 0 shows what a new run would read: leave --resume out");
   }
@@ -199,7 +220,7 @@ function readFlags(
   if (ranks.size > 1 && flags.data.some((source) => /^-(=|$)/.test(source))) {
     throw new UsageError("--data - is read by one process alone: write the text to a file that all ranks can read");
   }
-  return { flags, given };
+  return { typed, flags, given };
 }
 
 /** The state that a run goes on from, which the first rank reads. */
@@ -227,15 +248,19 @@ interface Opened {
 
 /** Lines about flags that change nothing. */
 function idleNotes(
-  flags: TrainFlags,
-  { given, ranks }: { readonly given: ReadonlySet<string>; readonly ranks: Collective },
+  typed: TrainFlags,
+  { flags, given, ranks }: {
+    readonly flags: Flags;
+    readonly given: ReadonlySet<string>;
+    readonly ranks: Collective;
+  },
 ): string[] {
-  const model = { ...PRESETS[flags.preset], ...modelOptions(flags), model: flags.model };
+  const model = { ...PRESETS[flags.preset], ...flags.base?.model, ...modelOptions(flags), model: flags.model };
   const sample = given.has("samplePrompt") && flags.sampleTokens === 0
     ? ["note: --sample-prompt changes nothing with --sample-tokens 0"]
     : [];
   const shard = flags.shard && ranks.size === 1 ? ["note: --shard changes nothing with one rank"] : [];
-  return [...idleFlags(flags, model), ...sample, ...shard];
+  return [...idleFlags(typed, model), ...sample, ...shard];
 }
 
 type Watch = Pick<CorpusOptions, "note" | "stopped">;
@@ -273,25 +298,40 @@ function taskOptionsOf({ name, reads = [] }: Task, { data, taskOption }: TrainFl
   throw new UsageError(`--data is given ${data.length} times, --task ${name} takes one: give a folder of the files`);
 }
 
+/** What a new run learns from, and its configuration. */
+async function newSource(
+  flags: Flags,
+  given: ReadonlySet<string>,
+  watch: Watch,
+): Promise<{ readonly source: RunSource; readonly config: RunConfig }> {
+  const named = taskNamed(flags), task = named && chosenTask(named, taskOptionsOf(named, flags));
+  checkSourceFlags(given, named);
+  const source = task
+    ? await taskSource(task)
+    : textSource(await openCorpus(newRecipe(flags), { ...flags, documents: flags.stream > 0, ...watch }));
+  source.notes.forEach((line) => watch.note?.(line));
+  return await keeping(source, () => {
+    const { identity: data, requires, length: seqLen = flags.seqLen } = source;
+    if (flags.fileData && flags.fileData.sha256 !== data.sha256) {
+      watch.note?.(`note: the text differs from the one that the run of ${flags.config} learned from`);
+    }
+    return { source, config: newRunConfig({ ...flags, seqLen }, { data, requires, task }, VERSION) };
+  });
+}
+
 /**
  * Takes a folder, and writes into it what the run will be before anything is compiled: from then on it can be
  * continued.
  */
-async function newRun(flags: TrainFlags, given: ReadonlySet<string>, watch: Watch): Promise<Opened> {
-  const named = taskNamed(flags), task = named && chosenTask(named, taskOptionsOf(named, flags));
-  checkSourceFlags(given, named);
-  const mixers = describeMixers({ blocks: 1, ...modelOptions(flags), model: flags.model }).replaceAll(",", "-");
+async function newRun(flags: Flags, given: ReadonlySet<string>, watch: Watch): Promise<Opened> {
+  const task = taskNamed(flags), model = { blocks: 1, ...flags.base?.model, ...modelOptions(flags) };
+  const mixers = describeMixers({ ...model, model: flags.model }).replaceAll(",", "-");
   const name = `${task ? `${task.name}-` : ""}${mixers}-${flags.preset}`;
   const lock = await (flags.out === undefined ? takeFreshFolder(RUNS, name) : takeNewFolder(flags.out)),
     { path } = lock;
   try {
-    const source = task
-      ? await taskSource(task)
-      : textSource(await openCorpus(newRecipe(flags), { ...flags, documents: flags.stream > 0, ...watch }));
-    source.notes.forEach((line) => watch.note?.(line));
+    const { source, config } = await newSource(flags, given, watch);
     return await keeping(source, async () => {
-      const { identity: data, requires, length: seqLen = flags.seqLen } = source;
-      const config = newRunConfig({ ...flags, seqLen }, { data, requires, task }, VERSION);
       await writeConfig(path, config);
       return { config, source, path, lock };
     });
