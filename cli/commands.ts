@@ -9,6 +9,7 @@ import { generateCommand } from "./generate.ts";
 import type { Commands } from "./help.ts";
 import { infoCommand } from "./info.ts";
 import { inspectCommand } from "./inspect.ts";
+import { listCommand } from "./list.ts";
 import { planCommand } from "./plan.ts";
 import { rememberCommand } from "./remember.ts";
 import { serveCommand } from "./serve/serve.ts";
@@ -27,6 +28,7 @@ export const COMMANDS: Commands = {
   anomalies: anomaliesCommand,
   classify: classifyCommand,
   inspect: inspectCommand,
+  list: listCommand,
   info: infoCommand,
   plan: planCommand,
 };

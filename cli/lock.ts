@@ -25,14 +25,25 @@ export async function openLocked(path: string): Promise<Deno.FsFile | undefined>
   }
 }
 
+/** Whether somebody holds the exclusive lock of a file. Nothing is created; a file that cannot be opened is not locked. */
+export async function isLocked(path: string): Promise<boolean> {
+  const file = await Deno.open(path).catch(() => undefined);
+  if (!file) return false;
+  try {
+    return !await tryLock(file, false);
+  } finally {
+    file.close();
+  }
+}
+
 // Deno before 2.6 can only wait for a lock; a free lock is acquired immediately.
 const WAIT_MS = 500;
 
-async function tryLock(file: Deno.FsFile): Promise<boolean> {
+async function tryLock(file: Deno.FsFile, exclusive = true): Promise<boolean> {
   try {
-    if (typeof file.tryLock === "function") return await file.tryLock(true);
+    if (typeof file.tryLock === "function") return await file.tryLock(exclusive);
     const timeout = new Promise<false>((resolve) => setTimeout(() => resolve(false), WAIT_MS));
-    return await Promise.race([file.lock(true).then(() => true), timeout]);
+    return await Promise.race([file.lock(exclusive).then(() => true), timeout]);
   } catch (error) {
     // Some network file systems have no locks; there, processes cannot be kept apart.
     if (["ENOTSUP", "EOPNOTSUPP", "ENOSYS", "ENOLCK"].includes((error as { code?: string }).code ?? "")) return true;

@@ -8,7 +8,7 @@ import { BEST_FILE, CHECKPOINT_FILE, CONFIG_FILE, METRICS_FILE, readConfig } fro
 /**
  * The lock file of a run. Its contents are for people; a file left behind by a killed process does not lock anything.
  */
-const LOCK_FILE = "run.lock";
+export const LOCK_FILE = "run.lock";
 
 /** A run folder that this process owns until it is disposed. */
 export class RunLock {

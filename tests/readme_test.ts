@@ -97,6 +97,7 @@ const SMALL: Readonly<Record<string, (words: readonly string[]) => readonly stri
   forecast: () => ["--device", "reference", "--horizon", "4", "--lookback", "8", "--model", "dlinear", "--epochs", "1"],
   classify: () => ["--device", "reference", "--epochs", "1", "--batch", "16", "--length", "8"],
   anomalies: () => ["--device", "reference", "--clean-lines", "200"],
+  list: () => [],
   info: () => [],
 };
 
