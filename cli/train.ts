@@ -95,7 +95,8 @@ const TRAIN: Omit<Command, "run"> = {
   description: [
     "Trains a Titans language model on bytes, or on the tokens of --vocabulary. Shows progress, loss and bits per byte,",
     "and generates a sample at the end.",
-    "Each run has a folder with config.json, the last and the best checkpoint, metrics.jsonl, sample.txt and report.html with the curves; with --tensorboard also event files of TensorBoard.",
+    "Each run has a folder with config.json, the last and the best checkpoint, metrics.jsonl, sample.txt and report.html with the curves.",
+    "With --tensorboard it has event files of TensorBoard too.",
     "Ctrl-C and SIGTERM save the run; --resume continues it.",
   ].join("\n"),
   examples: [

@@ -8,7 +8,18 @@ Deno.test("main: without a command, or with help, it shows the commands and how 
     const { code, stdout, stderr } = await runMain(...args);
     assertEquals([code, stderr], [0, ""]);
     for (
-      const command of ["train", "generate", "evaluate", "export", "remember", "forecast", "inspect", "fetch", "info"]
+      const command of [
+        "train",
+        "generate",
+        "evaluate",
+        "export",
+        "remember",
+        "forecast",
+        "inspect",
+        "fetch",
+        "list",
+        "info",
+      ]
     ) {
       assertMatch(stdout, new RegExp(`^ {2}${command} +\\S`, "m"));
     }
@@ -18,12 +29,25 @@ Deno.test("main: without a command, or with help, it shows the commands and how 
 
 Deno.test("main: each command's help has examples and every flag", async () => {
   for (
-    const command of ["train", "generate", "evaluate", "export", "remember", "forecast", "inspect", "fetch", "info"]
+    const command of [
+      "train",
+      "generate",
+      "evaluate",
+      "export",
+      "remember",
+      "forecast",
+      "inspect",
+      "fetch",
+      "list",
+      "info",
+    ]
   ) {
     const { code, stdout } = await runMain(command, "--help");
     assertEquals(code, 0);
     assertStringIncludes(stdout, `\nexamples:\n  deno task ${command}`);
-    if (command !== "fetch") assertMatch(stdout, /^ {2}--device auto\|webgpu\|native\|cpu\|reference$/m);
+    if (command !== "fetch" && command !== "list") {
+      assertMatch(stdout, /^ {2}--device auto\|webgpu\|native\|cpu\|reference$/m);
+    }
     assertEquals((await runMain("help", command)).stdout, stdout);
     assert(stdout.split("\n").every((line) => line.length <= 160), "lines of the help fit a wide terminal");
   }
