@@ -1,6 +1,7 @@
 /** The commands of the program, one line each. */
 import { anomaliesCommand } from "./anomalies.ts";
 import { classifyCommand } from "./classify.ts";
+import { completionsCommand } from "./completions.ts";
 import { evaluateCommand } from "./evaluate.ts";
 import { exportCommand } from "./export.ts";
 import { fetchCommand } from "./fetch.ts";
@@ -29,6 +30,7 @@ export const COMMANDS: Commands = {
   classify: classifyCommand,
   inspect: inspectCommand,
   list: listCommand,
+  completions: completionsCommand(() => COMMANDS),
   info: infoCommand,
   plan: planCommand,
 };
