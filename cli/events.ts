@@ -52,8 +52,12 @@ export interface StepEvent extends EventBase {
   /** Of text. */
   readonly bitsPerByte?: number;
   readonly learningRate: number;
-  /** Norm of the gradient over all parameters, before clipping. */
+  /** Norm of the gradient over all parameters, before clipping; null in JSON where it overflowed and the step was skipped. */
   readonly gradientNorm: number;
+  /** In f16: what the loss was multiplied by. */
+  readonly lossScale?: number;
+  /** In f16: 1 if the gradient overflowed and the step was skipped, else 0. */
+  readonly skipped?: number;
   readonly tokensPerSecond: number;
 }
 

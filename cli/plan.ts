@@ -5,7 +5,9 @@ import type { Device } from "../kernels/mod.ts";
 import { defineConfig, Model, type PresetName, PRESETS, withParameters } from "../titans/mod.ts";
 import { PAPER_SIZES } from "../titans/models/paper_sizes.ts";
 import { nextToken } from "../titans/train/next_token.ts";
+import { defaultsOf } from "../titans/options/option_table.ts";
 import { optimizerName } from "../titans/train/optimizer_config.ts";
+import { PRECISION_OPTIONS } from "../titans/train/precision.ts";
 import { planTraining } from "../titans/train/training_plan.ts";
 import { DEVICE_FLAGS, deviceOptions, OUTPUT_FLAGS } from "./common_flags.ts";
 import { CommandError, UsageError } from "./errors.ts";
@@ -15,6 +17,7 @@ import { idleFlags, KIND_FLAG, MODEL_FLAGS, modelOptions, SIZE_FLAGS } from "./m
 import { OPTIMIZER_FLAGS, optimizerOf } from "./optimizer_flags.ts";
 import { formatPlan, type PlanReport } from "./plan_report.ts";
 import { inWordsOf } from "./run_config.ts";
+import { flagsOf } from "./table_flags.ts";
 import type { Terminal } from "./terminal.ts";
 
 const FLAGS = {
@@ -31,6 +34,7 @@ const FLAGS = {
     seqLen: integer("tokens per training sequence", 1024, { min: 1, max: 2 ** 20 }),
     batch: integer("sequences per batch, of all ranks together", 1, { min: 1, max: 2 ** 16 }),
     accumulate: integer("batches whose gradients are averaged for one step", 1, { min: 1, max: 2 ** 16 }),
+    ...flagsOf(PRECISION_OPTIONS, { fallback: defaultsOf(PRECISION_OPTIONS) }),
     ranks: integer("processes that share the rows of each batch; memory is then that of one", 1, {
       min: 1,
       max: 65536,
@@ -132,7 +136,7 @@ function reportOf(values: Values<typeof FLAGS>, device: Device): PlanReport {
     },
     shape,
     ranks,
-    ...planTraining({ model, objective, optimizer, shape }, device.limits),
+    ...planTraining({ model, objective, optimizer, shape, precision: values.precision }, device.limits),
     training: {
       tokens: values.tokens ?? paper.tokens,
       tokensPerSecond: values.tokensPerSecond,

@@ -17,6 +17,7 @@ import {
   withParameters,
 } from "../titans/mod.ts";
 import { taskOf } from "../titans/tasks/mod.ts";
+import type { Precision } from "../titans/train/precision.ts";
 import { checkValues, completeOptions, type OptionsOf, resolveOptions } from "../titans/options/option_table.ts";
 import { type ChosenTask, TEXT_TASK } from "./task_flags.ts";
 import type { DataIdentity } from "./data/identity.ts";
@@ -30,7 +31,7 @@ import { RUN_OPTIONS, type RunOptions } from "./run_options.ts";
 import { checkModelFlags, checkSizeFlag, inFlags, type ModelFlags, modelOptions } from "./model_flags.ts";
 
 /** A run's configuration. All but `steps` and the optimiser's rates stays as it is for the run's life. */
-export interface RunConfig extends Omit<RunOptions, "stream" | "deterministic"> {
+export interface RunConfig extends Omit<RunOptions, "stream" | "precision" | "deterministic"> {
   /** The version of Mneme that started it. */
   readonly version: string;
   /** Where the model's options came from. */
@@ -41,6 +42,8 @@ export interface RunConfig extends Omit<RunOptions, "stream" | "deterministic"> 
   readonly optimizer: OptimizerConfig;
   /** Tokens of text through which memory is carried from step to step; absent where every sequence starts afresh. */
   readonly stream?: number;
+  /** Absent where it is f32. */
+  readonly precision?: Precision;
   /** The order in which streamed text is read; only runs in the order of this version go on. */
   readonly streamOrder?: number;
   /** Parts of a batch whose gradients are added in a fixed order; absent where the order is not fixed. */
@@ -113,7 +116,7 @@ export interface RunData {
 
 /** The configuration of a new run. */
 export function newRunConfig(flags: RunFlags, { data, requires, task }: RunData, version: string): RunConfig {
-  const { model, preset, parameters, steps, batch, seqLen, accumulate, seed, stream, deterministic } = flags;
+  const { model, preset, parameters, steps, batch, seqLen, accumulate, seed, stream, precision, deterministic } = flags;
   const options = { ...flags.base?.model, model, ...modelOptions(flags), ...requires };
   const { made, optimizer } = inWordsOf(flags, () => {
     const config = defineConfig(options, preset);
@@ -134,6 +137,7 @@ export function newRunConfig(flags: RunFlags, { data, requires, task }: RunData,
     steps,
     ...(stream > 0 ? { stream, streamOrder: STREAM_ORDER } : {}),
     ...(deterministic > 0 ? { deterministic } : {}),
+    ...(precision === "f32" ? {} : { precision }),
     ...(task ? { task } : {}),
     data,
   };

@@ -1,6 +1,7 @@
 /** The options of a training run beside those of its model, its optimizer and its text; all but the steps are fixed. */
 import type { OptionsOf, OptionTable } from "../titans/mod.ts";
 import { defaultsOf } from "../titans/options/option_table.ts";
+import { PRECISION_OPTIONS } from "../titans/train/precision.ts";
 import { flagsOf } from "./table_flags.ts";
 
 /** The rows. */
@@ -44,6 +45,7 @@ export const RUN_OPTIONS = {
     max: 2 ** 32 - 1,
     help: "seed of the initial weights, the order of the text and `--split scattered`",
   },
+  ...PRECISION_OPTIONS,
 } as const satisfies OptionTable;
 
 /** Values of all rows. */

@@ -133,6 +133,7 @@ export class TrainingRun {
       collective: ranks,
       shard,
       stopRequested,
+      precision: config.precision,
     });
     const folder = ranks.rank === 0 ? await RunFolder.open(path, config, { step, tensorboard }) : NO_RECORD;
     return new TrainingRun(parts, trainer, folder);
@@ -232,6 +233,7 @@ export class TrainingRun {
           device: this.#device,
           loss,
           ...this.#parts.source.stepFigures(made),
+          ...(made.lossScale === undefined ? {} : { lossScale: made.lossScale, skipped: made.skipped }),
           learningRate,
           gradientNorm,
           tokensPerSecond: speed.tokensPerSecond,

@@ -216,6 +216,7 @@ export {
   requireFit,
 } from "./tasks/evaluate.ts";
 export { type StepProgram, Trainer } from "./train/trainer.ts";
+export { type LossScaling, type Precision, PRECISION_OPTIONS } from "./train/precision.ts";
 export { type Collective, type Share, shareOf, SOLO, type SumOrder } from "./train/collective.ts";
 export { localCollectives } from "./train/local_collective.ts";
 export type {

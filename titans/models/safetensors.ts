@@ -2,8 +2,9 @@
  * The safetensors format: an 8-byte little-endian length, a JSON header of that length, then the bytes of the tensors.
  *
  * The header maps names to `{ dtype, shape, data_offsets: [begin, end] }`, offsets counting from the end of the header,
- * and `__metadata__` to a map from text to text. Pure functions of bytes; reading and writing files is the caller's.
+ * and `__metadata__` to a map from text to text. Floats of 16 bits are widened when read. Pure functions of bytes; reading and writing files is the caller's.
  */
+import { fromHalfBits } from "../../core/half.ts";
 import { CheckpointError } from "../errors.ts";
 
 /** The arrays that can be stored. */
@@ -29,7 +30,8 @@ const LENGTH_BYTES = 8;
 const MAX_HEADER_BYTES = 100_000_000;
 const METADATA = "__metadata__";
 const ARRAYS = { F32: Float32Array, I32: Int32Array, U32: Uint32Array, I8: Int8Array };
-type StoredType = keyof typeof ARRAYS;
+const HALVES = { F16: "f16", BF16: "bf16" } as const;
+type StoredType = keyof typeof ARRAYS | keyof typeof HALVES;
 
 /**
  * The bytes of a safetensors file.
@@ -45,7 +47,7 @@ export function encodeSafetensors({ tensors, metadata }: StoredTensors): Uint8Ar
     if (sizeOf(shape) !== data.length) {
       throw new CheckpointError(`Cannot store ${name} of shape [${shape.join(", ")}]: it has ${data.length} elements`);
     }
-    const dtype = (Object.keys(ARRAYS) as StoredType[]).find((type) => data instanceof ARRAYS[type]);
+    const dtype = (Object.keys(ARRAYS) as (keyof typeof ARRAYS)[]).find((type) => data instanceof ARRAYS[type]);
     header[name] = { dtype, shape, data_offsets: [end, end += data.byteLength] };
   }
   const text = new TextEncoder().encode(JSON.stringify(header));
@@ -66,7 +68,7 @@ export function encodeSafetensors({ tensors, metadata }: StoredTensors): Uint8Ar
 /**
  * Reads the bytes of a safetensors file. Everything is checked: nothing is trusted about the header.
  * @throws {CheckpointError} in one line, if the bytes are cut short or damaged, or a tensor has a type other than F32,
- * I32, U32 and I8.
+ * F16, BF16, I32, U32 and I8.
  */
 export function decodeSafetensors(bytes: Uint8Array): StoredTensors {
   const { header, start } = readHeader(bytes);
@@ -83,9 +85,9 @@ export function decodeSafetensors(bytes: Uint8Array): StoredTensors {
     }
     ranges.push({ name, begin, end });
     // A copy: elements may lie at any byte.
-    const data = bytes.slice(start + begin, start + end).buffer;
+    const data = elementsOf(dtype, bytes.slice(start + begin, start + end).buffer);
     Object.defineProperty(tensors, name, {
-      value: { shape, data: new ARRAYS[dtype](data) },
+      value: { shape, data },
       enumerable: true,
       writable: true,
       configurable: true,
@@ -109,6 +111,14 @@ export function decodeSafetensors(bytes: Uint8Array): StoredTensors {
     );
   }
   return { tensors, metadata: readMetadata(header) };
+}
+
+function isHalfType(dtype: StoredType): dtype is keyof typeof HALVES {
+  return Object.hasOwn(HALVES, dtype);
+}
+
+function elementsOf(dtype: StoredType, bytes: ArrayBuffer): TensorData {
+  return isHalfType(dtype) ? fromHalfBits(HALVES[dtype], new Uint16Array(bytes)) : new ARRAYS[dtype](bytes);
 }
 
 function readHeader(bytes: Uint8Array): { header: Record<string, unknown>; start: number } {
@@ -141,8 +151,8 @@ function readEntry(name: string, entry: unknown): { dtype: StoredType; shape: nu
   };
   if (!isRecord(entry)) return fail("its header entry is not an object");
   const { dtype, shape, data_offsets: offsets } = entry;
-  if (typeof dtype !== "string" || !Object.hasOwn(ARRAYS, dtype)) {
-    return fail(`its type is ${JSON.stringify(dtype)}, known are F32, I32, U32 and I8`);
+  if (typeof dtype !== "string" || !Object.hasOwn({ ...ARRAYS, ...HALVES }, dtype)) {
+    return fail(`its type is ${JSON.stringify(dtype)}, known are F32, F16, BF16, I32, U32 and I8`);
   }
   const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
   if (!Array.isArray(shape) || !shape.every(isCount)) return fail("its shape is not a list of non-negative integers");
@@ -150,7 +160,8 @@ function readEntry(name: string, entry: unknown): { dtype: StoredType; shape: nu
     return fail("its data_offsets are not two non-negative integers");
   }
   const [begin, end] = offsets as [number, number];
-  const type = dtype as StoredType, sizeBytes = sizeOf(shape) * ARRAYS[type].BYTES_PER_ELEMENT;
+  const type = dtype as StoredType, size = isHalfType(type) ? 2 : ARRAYS[type].BYTES_PER_ELEMENT;
+  const sizeBytes = sizeOf(shape) * size;
   if (end - begin !== sizeBytes) {
     return fail(`shape [${shape.join(", ")}] needs ${sizeBytes} bytes, data_offsets span ${end - begin}`);
   }

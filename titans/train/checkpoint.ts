@@ -1,8 +1,8 @@
 /**
  * Checkpoints: a safetensors file with the weights by name, what the optimizer keeps as `optimizer.SLOT.NAME` (of AdamW
  * `optimizer.first.NAME` and `optimizer.second.NAME`), of a run that streams the state of each row as `stream.NAME` (accumulate and batch are its
- * first axes; memory_file.ts names the rest), and in the metadata `format`, `config` (JSON), `step`, `seed`, `optimizer`, and
- * whatever the caller adds.
+ * first axes; memory_file.ts names the rest), and in the metadata `format`, `config` (JSON), `step`, `seed`, `optimizer`, of a
+ * run in f16 `scaling` (JSON), and whatever the caller adds.
  */
 import { optionNames } from "../../core/options.ts";
 import { completeConfig, differingField, type ModelConfig } from "../models/config.ts";
@@ -14,12 +14,13 @@ import { Model } from "../models/model.ts";
 import type { NamedArrays } from "../nn/parameters.ts";
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "../models/safetensors.ts";
 import { namedParameters } from "../models/weights_file.ts";
+import { checkScaling, type LossScaling } from "./precision.ts";
 import type { TrainingState } from "./training.ts";
 
 const FORMAT = "mneme-checkpoint-1";
 const OPTIMIZER = "optimizer.";
 const CARRIED = "stream.";
-const RESERVED = ["format", "config", "step", "seed", "optimizer"];
+const RESERVED = ["format", "config", "step", "seed", "optimizer", "scaling"];
 
 /** A model and the state of its training. */
 export interface Checkpoint {
@@ -29,7 +30,7 @@ export interface Checkpoint {
   readonly seed: number;
   /** Weights, optimizer state and step. */
   readonly state: TrainingState;
-  /** Further facts about the run, as text; keys other than `format`, `config`, `step`, `seed` and `optimizer`. */
+  /** Further facts about the run, as text; keys other than `format`, `config`, `step`, `seed`, `optimizer` and `scaling`. */
   readonly notes?: Readonly<Record<string, string>>;
 }
 
@@ -74,6 +75,7 @@ export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array<ArrayBuffer
       step: String(state.step),
       seed: String(seed),
       optimizer: state.optimizer.name,
+      ...(state.scaling ? { scaling: JSON.stringify(state.scaling) } : {}),
     },
   });
 }
@@ -89,7 +91,15 @@ export function decodeCheckpoint(bytes: Uint8Array, options: DecodeOptions = {})
   checkNames("decodeCheckpoint", options, DECODE_OPTIONS);
   const { tensors, metadata } = decodeSafetensors(bytes);
   // Files from before there was a choice are of AdamW.
-  const { format, config: configText, step: stepText, seed: seedText, optimizer: name = "adamW", ...notes } = metadata;
+  const {
+    format,
+    config: configText,
+    step: stepText,
+    seed: seedText,
+    optimizer: name = "adamW",
+    scaling: scalingText,
+    ...notes
+  } = metadata;
   if (format !== FORMAT) {
     throw new CheckpointError(
       `Cannot read checkpoint: its format is ${
@@ -111,6 +121,7 @@ export function decodeCheckpoint(bytes: Uint8Array, options: DecodeOptions = {})
     step,
     params: take(""),
     optimizer: { name, slots: Object.fromEntries([...slots].map((slot) => [slot, take(`${OPTIMIZER}${slot}.`)])) },
+    ...(scalingText === undefined ? {} : { scaling: readScaling(scalingText) }),
   };
   // The trainer checks that these are the states of its rows, since it knows their number.
   const carried = Object.fromEntries(
@@ -148,6 +159,16 @@ function readModel(text: string | undefined, mixers: readonly AnyMixer[]): Model
   } catch (error) {
     const reason = error instanceof ConfigError ? error.message : "it is no configuration in JSON";
     throw new CheckpointError(`Cannot read the config of the checkpoint: ${reason}`);
+  }
+}
+
+function readScaling(text: string): LossScaling {
+  try {
+    const { scale, steps, skipped } = JSON.parse(text) as LossScaling, scaling = { scale, steps, skipped };
+    checkScaling(scaling);
+    return scaling;
+  } catch {
+    throw new CheckpointError(`Cannot read checkpoint: its loss scaling is ${JSON.stringify(text)}`);
   }
 }
 

@@ -6,7 +6,7 @@ import { valueAndGrad } from "../../core/grad.ts";
 import { isTensor, type Tensor } from "../../core/graph.ts";
 import { scan } from "../../core/scan.ts";
 import { flatten, mapLeaves } from "../../core/tree.ts";
-import { add, expandDims, greater, reshape, sliceAxis, squeeze, where, zerosLike } from "../../ops/mod.ts";
+import { add, expandDims, greater, mul, reshape, sliceAxis, squeeze, where, zerosLike } from "../../ops/mod.ts";
 import type { ForwardOptions, ForwardResult, ModelState } from "../models/model.ts";
 import type { Network } from "../models/network.ts";
 import type { BatchTree, Objective, Weighted } from "./objective.ts";
@@ -37,29 +37,32 @@ export interface BatchGradient extends GradientSums {
 /**
  * The gradient as a function of tensors.
  * @returns From flat parameters [P] and a step's batches [A, B, ...], which go through the model one after the other, to
- * sums.
+ * sums; the gradient's times a scale [] of the loss, if one is given.
  */
-export function gradient(model: Network, objective: Objective): (params: Tensor, batch: StepBatch) => BatchGradient {
-  const one = (flat: Tensor, batch: StepBatch): BatchGradient => {
-    const loss = (params: unknown): [lossSum: Tensor, rest: [weight: Tensor, state: ModelState]] => {
+export function gradient(
+  model: Network,
+  objective: Objective,
+): (params: Tensor, batch: StepBatch, scale?: Tensor) => BatchGradient {
+  const one = (flat: Tensor, batch: StepBatch, scale?: Tensor): BatchGradient => {
+    const loss = (params: unknown): [scaled: Tensor, rest: [lossSum: Tensor, weight: Tensor, state: ModelState]] => {
       const { loss: { sum, weight }, result } = forwardLoss(model, objective, params, batch);
-      return [sum, [weight, result.state]];
+      return [scale ? mul(sum, scale) : sum, [sum, weight, result.state]];
     };
-    const [[lossSum, [weight, state]], tree] = valueAndGrad(loss)(model.unflatten(flat));
+    const [[, [lossSum, weight, state]], tree] = valueAndGrad(loss)(model.unflatten(flat));
     const sums = { gradientSum: model.layout.flatten(tree), lossSum, weight };
     return batch.carried ? { ...sums, carried: state } : sums;
   };
-  return (flat, batch) => {
+  return (flat, batch, scale) => {
     const [first] = flatten(batch.data, isTensor).leaves;
     if (first.shape[0] === 1) {
-      const { carried, ...sums } = one(flat, mapLeaves(batch, isTensor, (x) => squeeze(x, 0)) as StepBatch);
+      const { carried, ...sums } = one(flat, mapLeaves(batch, isTensor, (x) => squeeze(x, 0)) as StepBatch, scale);
       return carried ? { ...sums, carried: mapLeaves(carried, isTensor, (x) => expandDims(x, 0)) as ModelState } : sums;
     }
     const scalar = zerosLike(squeeze(sliceAxis(flat, 0, 0, 1), 0));
     const zero: GradientSums = { gradientSum: zerosLike(flat), lossSum: scalar, weight: scalar };
     const [total, carried] = scan(
       (before: GradientSums, batch: StepBatch): [GradientSums, ModelState | undefined] => {
-        const { carried, ...sums } = one(flat, batch);
+        const { carried, ...sums } = one(flat, batch, scale);
         return [addSums(before, sums), carried];
       },
       zero,

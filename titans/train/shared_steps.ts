@@ -36,6 +36,7 @@ import {
   type StepRunner,
   type StepStart,
 } from "./step_runner.ts";
+import { storageOf } from "./precision.ts";
 import type { SplitBatch } from "./step_input.ts";
 import type { TrainingState } from "./training.ts";
 import { isWhole, type OptimizerState, trainedPoint } from "./update.ts";
@@ -106,6 +107,7 @@ export class SharedSteps implements StepRunner {
   static async create(device: Device, parts: SharedParts): Promise<SharedSteps> {
     checkSharing(parts);
     const { model, objective, optimizer, shape: { length, accumulate }, stream, progress, signal, phase } = parts;
+    const storage = storageOf(parts.precision ?? "f32");
     const all = rowParts(parts), [{ count }] = all, part = elementsOf(parts), axes = [accumulate, count];
     const states = stream ? carriedSpecs(model, { batch: count, accumulate }) : undefined;
     const input = {
@@ -121,7 +123,7 @@ export class SharedSteps implements StepRunner {
     };
     const watch = { progress, signal, phase };
     const [gradient, update, params] = await Promise.all([
-      compile(device, rowsGradient(model, objective), [spec([model.layout.size]), input], watch),
+      compile(device, rowsGradient(model, objective), [spec([model.layout.size]), input], { ...watch, storage }),
       compile(
         device,
         sharedUpdate(optimizer, model, part),
@@ -326,6 +328,12 @@ function elementsOf({ model: { layout }, collective, shard }: SharedParts): Shar
 
 function checkSharing(parts: SharedParts): void {
   const { shape: { batch }, collective: { size }, deterministic, shard, optimizer, model: { layout } } = parts;
+  if (parts.precision === "f16") {
+    throw new ConfigError(
+      "Cannot train in f16 on several ranks, or in a fixed order: the scale of the loss is one process's; use bf16",
+      "precision",
+    );
+  }
   if (batch < size) {
     throw new ConfigError(
       `Cannot share a batch of ${batch} rows among ${size} ranks: each needs a row; use a larger batch or fewer ranks`,

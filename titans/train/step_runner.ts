@@ -11,6 +11,7 @@ import type { SplitBatch } from "./step_input.ts";
 import { stepFunction, type StepParts } from "./step_function.ts";
 import type { TrainingState } from "./training.ts";
 import type { StepArguments, StepResult } from "./training_step.ts";
+import { firstScaling, packScaling, unpackScaling } from "./precision.ts";
 import { type OptimizerState, trainedPoint } from "./update.ts";
 
 /** A compiled {@link trainingStep}. */
@@ -18,7 +19,7 @@ export type StepProgram = Program<StepArguments, StepResult>;
 
 /** A step that was started. */
 export interface StartedStep {
-  /** Waits for mean loss, norm of the gradient and whether all is healthy; undefined for a step left out by a stop. */
+  /** Waits for what `update` reports; undefined for a step left out by a stop. */
   read(): Promise<ArrayLike<number> | undefined>;
   /** Frees the report. */
   dispose(): void;
@@ -47,7 +48,7 @@ export interface StepRunner {
   /** The first tensor of a failed step that is not finite, as `firstBadTensor` names it. */
   firstBad(batch: SplitBatch): Promise<string>;
   /** Copies everything to the host, on the rank `root` or on all. */
-  download(root?: number): Promise<Pick<TrainingState, "params" | "optimizer" | "carried"> | undefined>;
+  download(root?: number): Promise<Pick<TrainingState, "params" | "optimizer" | "carried" | "scaling"> | undefined>;
   /** Frees everything. */
   dispose(): void;
 }
@@ -76,6 +77,8 @@ export class FusedSteps implements StepRunner {
   #state: OptimizerState<DeviceArray>;
   #healthy: DeviceArray;
   #carried?: CarriedArrays;
+  /** The scaling of the loss; undefined for steps that are not in f16. */
+  #scaling?: DeviceArray;
 
   private constructor(device: Device, program: StepProgram, parts: RunnerParts, params: Float32Array) {
     const { model, optimizer, shape, state, stream } = parts;
@@ -85,13 +88,17 @@ export class FusedSteps implements StepRunner {
     this.#state = uploadState(device, model, { config: optimizer, params, state });
     this.#healthy = flag(device, 1);
     if (stream) this.#carried = uploadCarried(device, carriedSpecs(model, shape), state?.carried);
+    if (parts.precision === "f16") {
+      const scaling = state?.scaling ?? firstScaling(shape.batch * shape.length);
+      this.#scaling = device.upload(packScaling(scaling), { shape: [3], dtype: "f32" });
+    }
   }
 
   /** Compiles the step, and puts the state on the device. */
   static async create(device: Device, parts: RunnerParts): Promise<FusedSteps> {
-    const { progress, signal, phase } = parts, { step, specs, donate } = stepFunction(parts);
+    const { progress, signal, phase } = parts, { step, specs, ...options } = stepFunction(parts);
     const [program, params] = await Promise.all([
-      compile(device, step, specs, { donate, progress, signal, phase }),
+      compile(device, step, specs, { ...options, progress, signal, phase }),
       parts.params(),
     ]);
     return new FusedSteps(device, program, parts, params);
@@ -107,12 +114,14 @@ export class FusedSteps implements StepRunner {
 
   start({ data, fresh }: SplitBatch, { scalars, probe = false }: StepStart): StartedStep {
     const input = { data, ...(this.#carried ? { carried: { state: this.#carried, fresh } } : {}) };
-    const { state, healthy, carried, report } = this.program.launch(
+    const { state, healthy, carried, scaling, report } = this.program.launch(
       this.#state,
       probe ? flag(this.#device, 0) : this.#healthy,
       input as MapTree<StepBatch, Tensor, ArrayLeaf>,
       scalars,
+      ...(this.#scaling ? [this.#scaling] as const : []),
     );
+    this.#scaling = scaling as DeviceArray | undefined;
     this.#carried = carried as CarriedArrays | undefined;
     this.#state = state;
     if (probe) healthy.dispose();
@@ -131,13 +140,18 @@ export class FusedSteps implements StepRunner {
     return await firstBadTensor(this.#device, model, { params, objective, data, shape, carried });
   }
 
-  async download(): Promise<Pick<TrainingState, "params" | "optimizer" | "carried">> {
-    const state = await downloadState(this.#parts.model, this.#parts.optimizer, this.#state);
+  async download(): Promise<Pick<TrainingState, "params" | "optimizer" | "carried" | "scaling">> {
+    const { model, optimizer } = this.#parts, scaling = await this.#scaling?.read();
+    const state = {
+      ...await downloadState(model, optimizer, this.#state),
+      ...(scaling ? { scaling: unpackScaling(scaling) } : {}),
+    };
     return this.#carried ? { ...state, carried: await downloadCarried(this.#carried) } : state;
   }
 
   dispose(): void {
     for (const array of [...Object.values(this.#state), this.#healthy]) array.dispose();
+    this.#scaling?.dispose();
     if (this.#carried) disposeCarried(this.#carried);
     this.program.dispose();
   }

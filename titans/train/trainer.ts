@@ -20,6 +20,7 @@ import { nextToken } from "./next_token.ts";
 import type { BatchArrays, Objective } from "./objective.ts";
 import { defineOptimizer, learningRateAt, type OptimizerConfig, stepScalars } from "./optimizer_config.ts";
 import { requireSameOptimizer } from "./optimizer_state.ts";
+import { checkScaling } from "./precision.ts";
 import { SharedSteps } from "./shared_steps.ts";
 import { completeBatch, rowsOf, type SplitBatch, windowBatches } from "./step_input.ts";
 import { FusedSteps, type StartedStep, type StepProgram, type StepRunner } from "./step_runner.ts";
@@ -106,6 +107,7 @@ export class Trainer<N extends Network = Model> {
     if (stream) checkStreams(model, length);
     if (state) requireSameOptimizer(optimizer, state.optimizer);
     const { collective = SOLO, shard = false, deterministic = 0 } = options;
+    if (state?.scaling) checkScaling(state.scaling);
     const parts: TrainerParts<N> = {
       ...options,
       optimizer,
@@ -225,8 +227,8 @@ export class Trainer<N extends Network = Model> {
         this.#step = step;
         break;
       }
-      const { 0: loss, 1: gradientNorm, 2: healthy } = values;
-      if (!healthy || faultOf(loss, gradientNorm) !== undefined) {
+      const { 0: loss, 1: gradientNorm, 2: healthy, 3: skipped, 4: lossScale } = values;
+      if (!healthy || (!skipped && faultOf(loss, gradientNorm) !== undefined)) {
         throw await this.#fail(step, batch, faultOf(loss, gradientNorm) ?? `gradient norm became ${gradientNorm}`);
       }
       const figures = this.objective.derived?.(loss);
@@ -236,6 +238,7 @@ export class Trainer<N extends Network = Model> {
         ...figures,
         gradientNorm,
         learningRate: learningRateAt(this.optimizer, step),
+        ...(lossScale === undefined ? {} : { lossScale, skipped }),
       });
     }
   }
@@ -264,9 +267,9 @@ export class Trainer<N extends Network = Model> {
     await this.#settle();
     // A step that is not healthy keeps everything as it is.
     const { report } = this.#start(given, true);
-    const { 0: loss, 1: gradientNorm } = (await report.read())!;
+    const { 0: loss, 1: gradientNorm, 3: skipped } = (await report.read())!;
     report.dispose();
-    return faultOf(loss, gradientNorm);
+    return skipped ? undefined : faultOf(loss, gradientNorm);
   }
 
   /**

@@ -7,6 +7,7 @@ import type { StoredTensor } from "../models/safetensors.ts";
 import type { NamedArrays } from "../nn/parameters.ts";
 import { checkNames } from "../errors.ts";
 import type { Collective } from "./collective.ts";
+import type { LossScaling, Precision } from "./precision.ts";
 import type { BatchArrays, Objective } from "./objective.ts";
 import type { OptimizerConfig } from "./optimizer_config.ts";
 
@@ -71,6 +72,8 @@ export interface TrainingState {
   readonly optimizer: StoredOptimizer;
   /** What trainers with `stream` carry: the state of each row, [accumulate, batch, ...] by name; absent otherwise. */
   readonly carried?: Readonly<Record<string, StoredTensor>>;
+  /** The scaling of the loss, of trainers in f16; absent otherwise. */
+  readonly scaling?: LossScaling;
 }
 
 /** Options of `Trainer.create`. */
@@ -118,6 +121,12 @@ export interface TrainerOptions<N extends Network = Model> extends CompileWatch 
    * `Trainer.stopped`.
    */
   readonly stopRequested?: () => boolean;
+  /**
+   * What a step keeps between its kernels: f32, or 16 bits, which takes about half the memory (docs/numerics.md). In f16
+   * a step whose gradient overflows is skipped, says so (`skipped`), and lowers the scale of the loss (`lossScale`).
+   * Default: f32.
+   */
+  readonly precision?: Precision;
 }
 
 /** The names of {@link TrainerOptions}. */
@@ -134,6 +143,7 @@ export const TRAINER_OPTIONS: readonly string[] = optionNames<TrainerOptions>({
   shard: true,
   deterministic: true,
   stopRequested: true,
+  precision: true,
   progress: true,
   signal: true,
   phase: true,
@@ -145,7 +155,7 @@ export interface StepMetrics {
   readonly step: number;
   /** Mean loss before the update, over all that counts; of text the cross-entropy in nats. */
   readonly loss: number;
-  /** Global norm of the gradient before clipping. */
+  /** Global norm of the gradient before clipping; not finite where the step was skipped. */
   readonly gradientNorm: number;
   /** The rate of the update. */
   readonly learningRate: number;

@@ -76,12 +76,12 @@ function named(label: string): string {
 
 /** The plan for the limits if everything fits, else that of a device without limits to the size of a tensor. */
 function planOf(parts: StepParts, limits: DeviceLimits): Plan {
-  const { step, specs, donate } = stepFunction(parts);
+  const { step, specs, ...options } = stepFunction(parts);
   try {
-    return planProgram(limits, step, specs, { donate });
+    return planProgram(limits, step, specs, options);
   } catch (error) {
     if (!(error instanceof DeviceError && error.reason === "limit")) throw error;
-    return planProgram({ ...limits, maxTensorBytes: Infinity, maxBufferBytes: Infinity }, step, specs, { donate });
+    return planProgram({ ...limits, maxTensorBytes: Infinity, maxBufferBytes: Infinity }, step, specs, options);
   }
 }
 

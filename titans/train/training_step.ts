@@ -6,6 +6,7 @@ import type { Network } from "../models/network.ts";
 import { gradient, mapStates, type StepBatch } from "./gradient.ts";
 import type { Objective } from "./objective.ts";
 import type { OptimizerConfig } from "./optimizer_config.ts";
+import { scaleOf } from "./precision.ts";
 import { type OptimizerState, trainedPoint, update, type Updated } from "./update.ts";
 
 /** What {@link trainingStep} gives. */
@@ -15,15 +16,21 @@ export interface StepResult extends Updated {
 }
 
 /** What {@link trainingStep} takes. */
-export type StepArguments = [state: OptimizerState, healthy: Tensor, batch: StepBatch, scalars: Tensor];
+export type StepArguments = [
+  state: OptimizerState,
+  healthy: Tensor,
+  batch: StepBatch,
+  scalars: Tensor,
+  scaling?: Tensor,
+];
 
 /**
  * The training step as a function of tensors.
  * @param model The model.
  * @param objective What it learns.
  * @param config How it is updated.
- * @returns From a state [P], `healthy` [], batches [A, B, ...] and the scalars of `stepScalars` to all of them after the
- * step.
+ * @returns From a state [P], `healthy` [], batches [A, B, ...], the scalars of `stepScalars` and, in f16, the scaling of
+ * the loss [3] to all of them after the step.
  */
 export function trainingStep(
   model: Network,
@@ -31,9 +38,9 @@ export function trainingStep(
   config: OptimizerConfig,
 ): (...args: StepArguments) => StepResult {
   const first = gradient(model, objective), second = update(config, model.layout);
-  return (state, healthy, batch, scalars) => {
-    const { carried, ...sums } = first(trainedPoint(config, state), batch);
-    const updated = second(state, sums, { healthy, scalars });
+  return (state, healthy, batch, scalars, scaling) => {
+    const { carried, ...sums } = first(trainedPoint(config, state), batch, scaling && scaleOf(scaling));
+    const updated = second(state, sums, { healthy, scalars, scaling });
     return carried ? { ...updated, carried: keepCarried(updated.healthy, carried, batch.carried!.state) } : updated;
   };
 }

@@ -14,6 +14,8 @@ import {
   less,
   lessEqual,
   logicalAnd,
+  logicalNot,
+  logicalOr,
   maximum,
   mul,
   sliceAxis,
@@ -30,6 +32,7 @@ import type { ParameterLayout } from "../nn/parameters.ts";
 import type { Share } from "./collective.ts";
 import { ITERATE, type OptimizerConfig, ruleOptions } from "./optimizer_config.ts";
 import { optimizerOf } from "./optimizers/registry.ts";
+import { canBackOff, nextScaling, scaleOf } from "./precision.ts";
 
 /** Larger losses and norms count as not finite. */
 export const LARGEST = 1e30;
@@ -58,6 +61,8 @@ export interface UpdateOptions {
   readonly healthy: Tensor;
   /** As `stepScalars` gives them. */
   readonly scalars: Tensor;
+  /** The scaling of the loss, f32 [3], with which the gradient was taken. Default: none. */
+  readonly scaling?: Tensor;
 }
 
 /** What {@link update} gives. */
@@ -66,7 +71,9 @@ export interface Updated {
   readonly state: OptimizerState;
   /** 1 as long as all was finite. */
   readonly healthy: Tensor;
-  /** Mean loss, norm of the mean gradient, healthy: [3]. */
+  /** The scaling after the step, where one was given. */
+  readonly scaling?: Tensor;
+  /** Mean loss, norm of the mean gradient, healthy: [3]. With scaling also whether the step was skipped, and its scale: [5]. */
   readonly report: Tensor;
 }
 
@@ -126,7 +133,7 @@ export function applyGradient(
 /**
  * The update as a function of tensors.
  * @returns From a state and the sums of a gradient to the state after the step. A step that is not finite changes
- * nothing, nor does any later one.
+ * nothing, nor does any later one; with scaling of the loss, a gradient that overflowed is skipped.
  * @param part The elements that are updated, where other ranks update the others: of the state, {@link isWhole whole}
  * vectors are given as [P], the others and all results have the elements of the part alone. Default: all.
  */
@@ -135,15 +142,30 @@ export function update(
   layout: ParameterLayout,
   part?: Share,
 ): (state: OptimizerState, sums: GradientSums, options: UpdateOptions) => Updated {
-  return (state, { gradientSum, lossSum, weight }, { healthy, scalars }) => {
+  return (state, { gradientSum, lossSum, weight }, { healthy, scalars, scaling }) => {
     const share = div(1, where(greater(weight, 0), weight, 1)), loss = mul(lossSum, share);
-    const { norm, clipped } = clipByGlobalNorm(mul(gradientSum, share), config.clipNorm);
+    const { norm, clipped } = clipByGlobalNorm(
+      mul(gradientSum, scaling ? div(share, scaleOf(scaling)) : share),
+      config.clipNorm,
+    );
     const before = part ? partOf(state, part) : state, own = part ? sliceOf(clipped, part) : clipped;
     const next = applyGradient(before, own, { config, scalars, layout, first: part?.first });
-    const finite = logicalAnd(lessEqual(abs(loss), LARGEST), lessEqual(norm, LARGEST));
-    const ok = logicalAnd(greater(healthy, 0), finite), flag = cast(ok, "f32");
+    const finiteLoss = lessEqual(abs(loss), LARGEST), finiteNorm = lessEqual(norm, LARGEST);
+    const running = greater(healthy, 0), ok = logicalAnd(running, logicalAnd(finiteLoss, finiteNorm));
     const kept = Object.fromEntries(Object.entries(next).map(([slot, x]) => [slot, where(ok, x, before[slot])]));
-    return { state: kept as unknown as OptimizerState, healthy: flag, report: stack([loss, norm, flag], 0) };
+    const updated = { state: kept as unknown as OptimizerState };
+    if (!scaling) {
+      const flag = cast(ok, "f32");
+      return { ...updated, healthy: flag, report: stack([loss, norm, flag], 0) };
+    }
+    const skipped = canBackOff(scaling, finiteLoss, logicalNot(finiteNorm));
+    const goesOn = logicalAnd(running, logicalOr(ok, skipped)), flag = cast(goesOn, "f32");
+    return {
+      ...updated,
+      healthy: flag,
+      scaling: where(goesOn, nextScaling(scaling, skipped), scaling),
+      report: stack([loss, norm, flag, cast(skipped, "f32"), scaleOf(scaling)], 0),
+    };
   };
 }
 
