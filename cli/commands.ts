@@ -11,6 +11,7 @@ import type { Commands } from "./help.ts";
 import { infoCommand } from "./info.ts";
 import { inspectCommand } from "./inspect.ts";
 import { listCommand } from "./list.ts";
+import { manCommand } from "./man.ts";
 import { planCommand } from "./plan.ts";
 import { rememberCommand } from "./remember.ts";
 import { serveCommand } from "./serve/serve.ts";
@@ -31,6 +32,7 @@ export const COMMANDS: Commands = {
   inspect: inspectCommand,
   list: listCommand,
   completions: completionsCommand(() => COMMANDS),
+  man: manCommand(() => COMMANDS),
   info: infoCommand,
   plan: planCommand,
 };

@@ -217,11 +217,12 @@ export function describeFlags(flags: Flags): string {
 }
 
 /** What stands for the value: not all words that it takes where they are many and listed below. */
-function shownPlaceholder({ placeholder = "", words }: Flag<unknown>): string {
+export function shownPlaceholder({ placeholder = "", words }: Flag<unknown>): string {
   return words && placeholder.length > HELP_WIDTH / 2 ? "NAME" : placeholder;
 }
 
-function shownDefault({ fallback, repeats, unless }: Flag<unknown>): string {
+/** What a flag is without being given, as a help text says it; empty where that goes without saying. */
+export function shownDefault({ fallback, repeats, unless }: Flag<unknown>): string {
   if (unless !== undefined) return ` [${unless}]`;
   return fallback === undefined || typeof fallback === "boolean" || fallback === "" || repeats ? "" : ` [${fallback}]`;
 }

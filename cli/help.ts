@@ -22,6 +22,10 @@ export interface Command {
 /** The commands by name. */
 export type Commands = Readonly<Record<string, Command>>;
 
+/** What the exit codes mean. */
+export const EXIT_CODES =
+  "0 success, 1 failure, 2 incorrect usage, 130 stopped by Ctrl-C, 143 by SIGTERM, 141 by a closed pipe";
+
 /** Tasks that need the source code and are therefore not commands. */
 const TASKS: Readonly<Record<string, string>> = {
   study: "train and evaluate many models side by side",
@@ -51,7 +55,7 @@ export function overview(commands: Commands): string {
     '  deno task generate --prompt "The people"   generate text with the newest run',
     "",
     "help of a command: deno task COMMAND --help",
-    "exit codes: 0 success, 1 failure, 2 incorrect usage, 130 stopped by Ctrl-C, 143 by SIGTERM, 141 by a closed pipe",
+    `exit codes: ${EXIT_CODES}`,
     "",
   ].join("\n");
   return asCalled(text);
