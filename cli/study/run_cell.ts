@@ -85,6 +85,11 @@ async function train(
     const args = ["train", "--out", run, "--json", ...device, ...(resumes ? ["--resume"] : [...flags, ...quiet])];
     const finished = await command(args, signal);
     signal.throwIfAborted();
+    // One that was killed after its last step has said what it came to, and nobody heard: it comes to the same again.
+    if (/ is complete at step /.test(finished.error)) {
+      await Deno.remove(run, { recursive: true });
+      continue;
+    }
     if (finished.code === 0 || !/another process/.test(finished.error) || tries === PATIENCE.tries) return finished;
     await new Promise((resolve) => setTimeout(resolve, PATIENCE.waitMs));
   }

@@ -150,6 +150,17 @@ Deno.test("study: a cell is trained and evaluated by commands, and goes on with 
     const failing = place(() => ({ code: 1, events: [], error: "a loss that is no number" }));
     const failed = await runCell(cell, commandsOf(PLAN, cell), failing);
     assertEquals([failed.error, failed.scores, calls.at(-1)!.at(-1)], ["a loss that is no number", [], "--resume"]);
+    await Deno.mkdir(run, { recursive: true });
+    await Deno.writeTextFile(`${run}/checkpoint.safetensors`, "");
+    const complete = place(([command, ...args]) =>
+      args.includes("--resume")
+        ? { code: 2, events: [], error: `the run in ${run} is complete at step 20: give more steps with --steps N` }
+        : command === "evaluate"
+        ? finished({ event: "evaluation", scores: [] })
+        : (Deno.mkdirSync(run), finished({ event: "validation", step: 20, loss: 2 }))
+    );
+    assertEquals((await runCell(cell, commandsOf(PLAN, cell), complete)).validation, { loss: 2 });
+
     const stopped = place(() => ({ code: 143, events: [], error: "", isStopped: true }));
     const stop = await assertRejects(() => runCell(cell, commandsOf(PLAN, cell), stopped), CommandError);
     assertEquals(stop.message, "b/m/1 was stopped: the same command goes on");
