@@ -14,6 +14,7 @@ Deno.test("main: without a command, or with help, it shows the commands and how 
         "evaluate",
         "export",
         "remember",
+        "serve",
         "forecast",
         "inspect",
         "fetch",
