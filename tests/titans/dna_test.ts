@@ -72,8 +72,7 @@ Deno.test("dna: windows that are held out predict each nucleotide once; those of
 });
 
 Deno.test("dna: Markov chains fall back on lower orders, as worked out by hand", () => {
-  const chain = new MarkovChain(1);
-  chain.count(tokensOf("AACA"));
+  const chain = new MarkovChain(1, [tokensOf("AACA")]);
   // Order 0: A 3 of 4, so (3 + 1) / 8; order 1, after A one A and one C: (1 + 4 / 2) / (2 + 4).
   const { bits, count } = chain.bits(tokensOf("AA"));
   assertEquals(count, 1);
@@ -82,7 +81,7 @@ Deno.test("dna: Markov chains fall back on lower orders, as worked out by hand",
   // T never came: order 0 gives 1 / 8, order 1 after A 4 / 8 / 6, after an N order 0 is all there is.
   assertAlmostEquals(chain.bits(tokensOf("AT")).bits[1], -Math.log2(0.5 / 6), 1e-12);
   assertAlmostEquals(chain.bits(tokensOf("NT")).bits[1], 3, 1e-12);
-  assertEquals(new MarkovChain(3).bits(tokensOf("ACGTN")).bits[3], 6);
+  assertEquals(new MarkovChain(3, []).bits(tokensOf("ACGTN")).bits[3], 6);
   assertEquals([markovOrders(20), markovOrders(48_502), markovOrders(4_600_000)], [[0, 2], [0, 2, 5], [
     0,
     2,

@@ -9,7 +9,7 @@ import { KNOWN } from "./nucleotides.ts";
 const WORD = 4;
 
 /** Fitting to more sequences takes minutes, and changes little; they are taken at even distances. */
-export const MOST_FITTED = 20_000;
+export const MOST_FITTED = 5000;
 
 /** Places beyond this one are too many features. */
 const MOST_PLACES = 4096;

@@ -144,7 +144,7 @@ class MarkovFloors {
 
   /** Bits of all windows by order, and of how many nucleotides. */
   measure(given: readonly BatchArrays<DnaBatch>[], width: number): { bits: Float64Array; count: number } {
-    const chain = this.#chain ??= this.#count(), bits = new Float64Array(chain.order + 1);
+    const chain = this.#chain ??= this.#counted(), bits = new Float64Array(chain.order + 1);
     let count = 0;
     for (const { tokens } of given) {
       for (let start = 0; start < tokens.length; start += width) {
@@ -156,9 +156,7 @@ class MarkovFloors {
     return { bits, count };
   }
 
-  #count(): MarkovChain {
-    const chain = new MarkovChain(this.orders[this.orders.length - 1]);
-    for (const piece of this.#genome.pieces("train", MOST_COUNTED)) chain.count(piece);
-    return chain;
+  #counted(): MarkovChain {
+    return new MarkovChain(this.orders[this.orders.length - 1], this.#genome.pieces("train", MOST_COUNTED));
   }
 }

@@ -23,16 +23,20 @@ export class MarkovChain {
   /** By order: how often each word of `order + 1` nucleotides came. */
   readonly #counts: readonly Uint32Array[];
 
-  /** @param order The longest context. */
-  constructor(readonly order: number) {
+  /**
+   * Counts sequences; words with an N do not count.
+   * @param order The longest context.
+   */
+  constructor(readonly order: number, sequences: Iterable<ArrayLike<number>>) {
     this.#counts = Array.from({ length: order + 1 }, (_, k) => new Uint32Array(KNOWN ** (k + 1)));
-  }
-
-  /** Counts a sequence; words with an N do not count. */
-  count(tokens: ArrayLike<number>): void {
-    this.#walk(tokens, (_, known, word) => {
-      for (let k = 0; k <= known; k++) this.#counts[k][word & this.#counts[k].length - 1]++;
-    });
+    for (const tokens of sequences) {
+      // The longest word that ends here; shorter ones are its ends, and are summed afterwards.
+      this.#walk(tokens, (_, known, word) => this.#counts[known][word & this.#counts[known].length - 1]++);
+    }
+    for (let k = order; k > 0; k--) {
+      const words = this.#counts[k], ends = this.#counts[k - 1];
+      for (let word = 0; word < words.length; word++) ends[word & ends.length - 1] += words[word];
+    }
   }
 
   /**
