@@ -40,6 +40,12 @@ export interface FitOptions {
   /** Windows of a step. */
   readonly batch: number;
   readonly seed: number;
+  /** Steps of an epoch at most. Default: as many as all windows take. */
+  readonly stepsPerEpoch?: number;
+  /** Epochs after which the rate halves. Default: 1. */
+  readonly halveEvery?: number;
+  /** Windows to validate on at most, spread over the part. Default: all. */
+  readonly validationWindows?: number;
   /** Is called after steps with how many are done, of at most how many. @throws to end the training. */
   readonly progress?: (done: number, most: number, loss: number) => void;
   /** Is called after each epoch. */
@@ -62,11 +68,13 @@ const ROUND = 8;
 /** Trains. @throws {TrainingError} if a loss is no number. */
 export async function fitNetwork(device: Device, options: FitOptions): Promise<Fit> {
   const { network, windows, batch, seed, learningRate, epochs: most, patience, progress, report } = options;
-  const steps = Math.max(1, Math.floor(windows.count("train") / batch)), objective = forecasting(windows);
+  const { stepsPerEpoch = Infinity, halveEvery = 1, validationWindows = Infinity } = options;
+  const steps = Math.max(1, Math.min(stepsPerEpoch, Math.floor(windows.count("train") / batch))),
+    objective = forecasting(windows);
   const optimizer = defineOptimizer({
     learningRate,
     schedule: "halving",
-    halveEvery: steps,
+    halveEvery: halveEvery * steps,
     warmupSteps: 0,
     totalSteps: most * steps,
     weightDecay: 0,
@@ -92,7 +100,8 @@ export async function fitNetwork(device: Device, options: FitOptions): Promise<F
         for (const { loss } of losses) sum += loss;
         progress?.((epoch - 1) * steps + done, most * steps, losses[losses.length - 1].loss);
       }
-      const errors = await errorsOn(validation, { params: trainer.params, windows, split: "validation", batch });
+      const part = { windows, split: "validation", batch, most: validationWindows } as const;
+      const errors = await errorsOn(validation, { params: trainer.params, ...part });
       const reached = { epoch, training: sum / steps, ...errors };
       epochs.push(reached);
       report?.(reached);
@@ -107,18 +116,19 @@ export async function fitNetwork(device: Device, options: FitOptions): Promise<F
   }
 }
 
-/** Errors over all windows of a part. */
+/** Errors over windows of a part: all, or `most`. */
 async function errorsOn(
   validation: Validation,
-  { params, windows, split, batch }: {
+  { params, windows, split, batch, most = Infinity }: {
     readonly params: DeviceArray;
     readonly windows: SeriesWindows;
     readonly split: Split;
     readonly batch: number;
+    readonly most?: number;
   },
 ): Promise<ForecastErrors> {
   const data = windowBatches(windows, { mixed: true })(split, batch, 0),
-    count = Math.ceil(windows.count(split) / batch);
+    count = Math.ceil(Math.min(most, windows.count(split)) / batch);
   const batches = function* (): Generator<BatchArrays<ForecastBatch>> {
     for (let step = 0; step < count; step++) yield data.batch(step);
   };

@@ -1,27 +1,47 @@
 /**
- * Trains forecasters on ETTh1 by the protocol of the benchmarks, and appends a line of JSON for each run: those that are
- * there already are not run again, so that it can be stopped at any time.
+ * Trains forecasters on ETTh1 by the protocol of the benchmarks, several at once in processes of their own, and appends
+ * a line of JSON for each run: those that are there already are not run again, so that it can be stopped at any time.
  *
- *     MNEME_DATA=DIR deno task compare:series [--models lmm,dlinear] [--horizons 96,192] [--seeds 3] [--device native]
+ *     MNEME_DATA=DIR deno task compare:series [--models lmm,dlinear] [--horizons 96,192] [--seeds 3] [--jobs 2]
+ *
+ * An epoch is a quarter of the windows, which overlap but for one row, the rate halves every other epoch, and three
+ * epochs without a better validation end a run. Each model has the learning rate that was best on validation at the
+ * first horizon with the first seed.
  */
 import { type DeviceKind, requestDevice } from "../../kernels/mod.ts";
 import { LayerNetwork } from "../../titans/mod.ts";
 import { fitNetwork, measureNetwork } from "../../cli/forecast_fit.ts";
+import { formatDuration } from "../../cli/progress.ts";
 import { FORECASTER_OPTIONS } from "../../titans/models/forecasters/forecaster.ts";
 import { forecasterOf } from "../../titans/models/forecasters/registry.ts";
 import { defaultsOf } from "../../titans/options/option_table.ts";
-import { readFrame } from "../../titans/tasks/series/frame.ts";
+import { type Frame, readFrame } from "../../titans/tasks/series/frame.ts";
 import { TABLE_OPTIONS, WINDOW_OPTIONS } from "../../titans/tasks/series/options.ts";
 import { SeriesWindows } from "../../titans/tasks/series/windows.ts";
 
-const MODELS = "dlinear,itransformer,lmm,patchtst,simba:lmm,rlinear,nlinear,simba", OUT = "bench/series.jsonl";
+const MODELS = "dlinear,patchtst,itransformer,lmm,simba:lmm", OUT = "bench/series.jsonl", DATA = "ETTh1.csv";
+const BATCH = 32, EPOCHS = 8, STEPS = 66, PATIENCE = 3, VALIDATION = 768;
+/** Learning rates that are tried, as multiples of that of the forecaster. */
+const FACTORS = [1, 2];
 
-/** A run, as a line of the file. */
+/** A run. */
 interface Run {
-  readonly data: string;
   readonly model: string;
   readonly horizon: number;
   readonly seed: number;
+  readonly learningRate: number;
+}
+
+/** What it came to, as a line of the file. */
+interface RunResult extends Run {
+  readonly data: string;
+  readonly mse: number;
+  readonly mae: number;
+  readonly validation: number;
+  readonly epoch: number;
+  readonly epochs: number;
+  readonly parameters: number;
+  readonly seconds: number;
 }
 
 function flag(name: string, otherwise: string): string {
@@ -29,62 +49,130 @@ function flag(name: string, otherwise: string): string {
   return at < 0 ? otherwise : Deno.args[at + 1] ?? otherwise;
 }
 
-async function doneRuns(): Promise<ReadonlySet<string>> {
+const keyOf = ({ model, horizon, seed, learningRate }: Run): string => [model, horizon, seed, learningRate].join(" ");
+
+async function resultsThere(): Promise<RunResult[]> {
   const text = await Deno.readTextFile(OUT).catch(() => "");
-  return new Set(text.split("\n").filter(Boolean).map((line) => keyOf(JSON.parse(line) as Run)));
+  return text.slice(0, text.lastIndexOf("\n") + 1).split("\n").filter(Boolean).map((line) => JSON.parse(line));
 }
 
-const keyOf = ({ data, model, horizon, seed }: Run): string => [data, model, horizon, seed].join(" ");
+/** The runs that are left and can start now: rates are tried first, and the best one counts for all others. */
+function runsLeft(results: readonly RunResult[]): { readonly ready: readonly Run[]; readonly later: number } {
+  const horizons = flag("horizons", "96,192,336,720").split(",").map(Number), seeds = Number(flag("seeds", "3"));
+  const done = new Set(results.map(keyOf)), ready: Run[] = [];
+  let later = 0;
+  for (const model of flag("models", MODELS).split(",")) {
+    const tried = FACTORS.map((factor): Run => ({
+      model,
+      horizon: horizons[0],
+      seed: 0,
+      learningRate: factor * forecasterOf(model).learningRate,
+    }));
+    const open = tried.filter((run) => !done.has(keyOf(run)));
+    ready.push(...open);
+    const others = horizons.flatMap((horizon) => Array.from({ length: seeds }, (_, seed) => ({ model, horizon, seed })))
+      .slice(1);
+    if (open.length > 0) later += others.length;
+    else {
+      const trials = tried.map((run) => results.find((result) => keyOf(result) === keyOf(run))!);
+      const { learningRate } = trials.reduce((a, b) => b.validation < a.validation ? b : a);
+      ready.push(...others.map((run) => ({ ...run, learningRate })).filter((run) => !done.has(keyOf(run))));
+    }
+  }
+  return { ready, later };
+}
 
-async function main(): Promise<void> {
-  const folder = Deno.env.get("MNEME_DATA"), data = "ETTh1.csv";
+async function readData(): Promise<Frame> {
+  const folder = Deno.env.get("MNEME_DATA");
   if (folder === undefined) throw new Error("MNEME_DATA must name the folder that has timeseries/ETTh1.csv.gz");
-  const file = await Deno.open(`${folder}/timeseries/${data}.gz`);
+  const file = await Deno.open(`${folder}/timeseries/${DATA}.gz`);
   const bytes = await new Response(file.readable.pipeThrough(new DecompressionStream("gzip"))).bytes();
-  const frame = readFrame({ name: data, bytes }, defaultsOf(TABLE_OPTIONS));
+  return readFrame({ name: DATA, bytes }, defaultsOf(TABLE_OPTIONS));
+}
+
+/** Trains and measures. */
+async function measured(run: Run): Promise<RunResult> {
+  const { model, horizon, seed, learningRate } = run, frame = await readData();
   const device = await requestDevice({
     kind: flag("device", "native") as DeviceKind,
     nativeCacheDirectory: "bench/.native",
+    threads: Number(flag("threads", "1")),
   });
-  await Deno.mkdir("bench", { recursive: true });
-  for (let seed = 0; seed < Number(flag("seeds", "3")); seed++) {
-    for (const horizon of flag("horizons", "96,192,336,720").split(",").map(Number)) {
-      for (const model of flag("models", MODELS).split(",")) {
-        const run: Run = { data, model, horizon, seed };
-        if ((await doneRuns()).has(keyOf(run))) continue;
-        const began = performance.now(), windows = new SeriesWindows(frame, { ...defaultsOf(WINDOW_OPTIONS), horizon });
-        const forecaster = forecasterOf(model), { targets, names: { length: inputs } } = frame;
-        const options = { ...defaultsOf(FORECASTER_OPTIONS), ...forecaster.defaults };
-        const layer = forecaster.create(options, { lookback: windows.lookback, horizon, inputs, outputs: targets });
-        const network = new LayerNetwork(model, layer), { learningRate } = forecaster;
-        const fit = await fitNetwork(device, {
-          network,
-          windows,
-          learningRate,
-          epochs: 10,
-          patience: 3,
-          batch: 32,
-          seed,
-          report: ({ epoch, training, mse }) =>
-            console.log(`${keyOf(run)}: epoch ${epoch}, training ${training.toFixed(4)}, validation ${mse.toFixed(4)}`),
-        });
-        const errors = await measureNetwork(device, { network, params: fit.params, windows, split: "test", batch: 32 });
-        const line = {
-          ...run,
-          ...errors,
-          validation: fit.best.mse,
-          epoch: fit.best.epoch,
-          epochs: fit.epochs.length,
-          parameters: network.layout.parameterCount,
-          learningRate,
-          seconds: Math.round((performance.now() - began) / 1000),
-        };
-        console.log(JSON.stringify(line));
-        await Deno.writeTextFile(OUT, `${JSON.stringify(line)}\n`, { append: true, create: true });
-      }
-    }
-  }
+  const began = performance.now(), windows = new SeriesWindows(frame, { ...defaultsOf(WINDOW_OPTIONS), horizon });
+  const forecaster = forecasterOf(model), { targets, names: { length: inputs } } = frame;
+  const options = { ...defaultsOf(FORECASTER_OPTIONS), ...forecaster.defaults };
+  const layer = forecaster.create(options, { lookback: windows.lookback, horizon, inputs, outputs: targets });
+  const network = new LayerNetwork(model, layer);
+  const fit = await fitNetwork(device, {
+    network,
+    windows,
+    learningRate,
+    epochs: EPOCHS,
+    patience: PATIENCE,
+    batch: BATCH,
+    seed,
+    stepsPerEpoch: STEPS,
+    halveEvery: 2,
+    validationWindows: VALIDATION,
+  });
+  const errors = await measureNetwork(device, { network, params: fit.params, windows, split: "test", batch: BATCH });
   device.dispose();
+  return {
+    data: DATA,
+    ...run,
+    ...errors,
+    validation: fit.best.mse,
+    epoch: fit.best.epoch,
+    epochs: fit.epochs.length,
+    parameters: network.layout.parameterCount,
+    seconds: Math.round((performance.now() - began) / 1000),
+  };
 }
 
-if (import.meta.main) await main();
+/** The same in a process of its own. */
+async function inChild(run: Run): Promise<RunResult> {
+  const permissions = ["--allow-read", "--allow-write=bench", "--allow-env", "--allow-run=cc,gcc,clang,zig"];
+  const script = ["run", "--quiet", ...permissions, "--allow-ffi=bench/.native", import.meta.filename!];
+  const flags = ["--run", JSON.stringify(run), "--device", flag("device", "native")];
+  const child = new Deno.Command("deno", { args: [...script, ...flags], stdin: "null", stderr: "inherit" });
+  const { code, stdout } = await child.output();
+  if (code !== 0) throw new Error(`${keyOf(run)} failed`);
+  return JSON.parse(new TextDecoder().decode(stdout));
+}
+
+/** Seconds that runs take, as far as runs of their model are known; the mean of all else. */
+function secondsOf(runs: readonly Run[], results: readonly RunResult[]): number {
+  const mean = (own: readonly RunResult[]): number => own.reduce((sum, { seconds }) => sum + seconds, 0) / own.length;
+  return runs.reduce((sum, { model }) => {
+    const own = results.filter((result) => result.model === model);
+    return sum + mean(own.length > 0 ? own : results);
+  }, 0);
+}
+
+async function main(): Promise<void> {
+  const jobs = Number(flag("jobs", "2")), results = await resultsThere(), running = new Map<string, Promise<void>>();
+  await Deno.mkdir("bench", { recursive: true });
+  while (true) {
+    const { ready } = runsLeft(results), waiting = ready.filter((run) => !running.has(keyOf(run)));
+    for (const run of waiting.slice(0, jobs - running.size)) {
+      const work = inChild(run).then(async (result) => {
+        await Deno.writeTextFile(OUT, `${JSON.stringify(result)}\n`, { append: true, create: true });
+        results.push(result);
+        running.delete(keyOf(run));
+        const { ready, later } = runsLeft(results),
+          mean = secondsOf(ready, results) + later * secondsOf([run], results);
+        const errors = `${result.mse.toFixed(3)} ${result.mae.toFixed(3)} in ${result.seconds}s`;
+        console.log(`${keyOf(run)}: ${errors}; ${ready.length + later} left, ETA ${formatDuration(mean / jobs)}`);
+      });
+      running.set(keyOf(run), work);
+    }
+    if (running.size === 0) break;
+    await Promise.race(running.values());
+  }
+}
+
+if (import.meta.main) {
+  const one = flag("run", "");
+  if (one === "") await main();
+  else console.log(JSON.stringify(await measured(JSON.parse(one))));
+}
