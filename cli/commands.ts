@@ -1,6 +1,7 @@
 /** The commands of the program, one line each. */
 import { anomaliesCommand } from "./anomalies.ts";
 import { classifyCommand } from "./classify.ts";
+import { compareRunsCommand } from "./compare_runs.ts";
 import { completionsCommand } from "./completions.ts";
 import { evaluateCommand } from "./evaluate.ts";
 import { exportCommand } from "./export.ts";
@@ -31,6 +32,7 @@ export const COMMANDS: Commands = {
   classify: classifyCommand,
   inspect: inspectCommand,
   list: listCommand,
+  "compare-runs": compareRunsCommand,
   completions: completionsCommand(() => COMMANDS),
   man: manCommand(() => COMMANDS),
   info: infoCommand,

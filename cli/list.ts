@@ -73,7 +73,7 @@ async function foldersOf(root: string): Promise<string[]> {
 }
 
 /** What there is to say of a folder; undefined if it is no run. @throws {CommandError} if its files are damaged. */
-async function summaryOf(path: string): Promise<RunSummary | undefined> {
+export async function summaryOf(path: string): Promise<RunSummary | undefined> {
   const stored = await readConfig(path);
   // Exported models have a configuration too, but never a metrics file or a lock.
   const info = await Deno.stat(`${path}/${METRICS_FILE}`).catch(() => undefined);

@@ -51,7 +51,7 @@ async function withRun(fn: (folder: string, flags: readonly string[]) => Promise
 
 Deno.test("errors: unknown commands and flags name the nearest known ones", async () => {
   await fails(2, /^error: unknown command trian: did you mean train\?$/m, "trian");
-  await fails(2, /^error: unknown command dance: there are train, generate, (\w+, )*info, plan$/m, "dance");
+  await fails(2, /^error: unknown command dance: there are train, generate, ([\w-]+, )*info, plan$/m, "dance");
   await fails(2, /^error: bench is a task of a checkout, not a command: deno task bench there$/m, "bench");
   await fails(2, /^error: unknown flag --step: did you mean --steps\?$/m, "train", "--step", "3");
   await fails(
