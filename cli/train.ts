@@ -150,7 +150,7 @@ async function train(args: readonly string[], terminal: Terminal, { ranks, threa
   const watch = { note: reporter.note, stopped: () => interrupt.requested };
   if (!flags.resume) idleNotes(typed, { flags, given, ranks }).forEach(reporter.note);
   if (flags.printConfig) {
-    const { source, config } = await newSource(flags, given, watch);
+    const { source, config } = await newSource(flags, newTask(flags, given), watch);
     source[Symbol.dispose]();
     terminal.out(`${JSON.stringify(config, null, 2)}\n`);
     return 0;
@@ -299,14 +299,19 @@ function taskOptionsOf({ name, reads = [] }: Task, { data, taskOption }: TrainFl
   throw new UsageError(`--data is given ${data.length} times, --task ${name} takes one: give a folder of the files`);
 }
 
-/** What a new run learns from, and its configuration. */
-async function newSource(
-  flags: Flags,
-  given: ReadonlySet<string>,
-  watch: Watch,
-): Promise<{ readonly source: RunSource; readonly config: RunConfig }> {
+/** The task of a new run, unless that is text. @throws {UsageError} if flags are not for what is learned. */
+function newTask(flags: Flags, given: ReadonlySet<string>): ChosenTask | undefined {
   const named = taskNamed(flags), task = named && chosenTask(named, taskOptionsOf(named, flags));
   checkSourceFlags(given, named);
+  return task;
+}
+
+/** What a new run learns from, and its configuration. @param task As {@link newTask} gives it. */
+async function newSource(
+  flags: Flags,
+  task: ChosenTask | undefined,
+  watch: Watch,
+): Promise<{ readonly source: RunSource; readonly config: RunConfig }> {
   const source = task
     ? await taskSource(task)
     : textSource(await openCorpus(newRecipe(flags), { ...flags, documents: flags.stream > 0, ...watch }));
@@ -325,13 +330,13 @@ async function newSource(
  * continued.
  */
 async function newRun(flags: Flags, given: ReadonlySet<string>, watch: Watch): Promise<Opened> {
-  const task = taskNamed(flags), model = { blocks: 1, ...flags.base?.model, ...modelOptions(flags) };
+  const task = newTask(flags, given), model = { blocks: 1, ...flags.base?.model, ...modelOptions(flags) };
   const mixers = describeMixers({ ...model, model: flags.model }).replaceAll(",", "-");
   const name = `${task ? `${task.name}-` : ""}${mixers}-${flags.preset}`;
   const lock = await (flags.out === undefined ? takeFreshFolder(RUNS, name) : takeNewFolder(flags.out)),
     { path } = lock;
   try {
-    const { source, config } = await newSource(flags, given, watch);
+    const { source, config } = await newSource(flags, task, watch);
     return await keeping(source, async () => {
       await writeConfig(path, config);
       return { config, source, path, lock };

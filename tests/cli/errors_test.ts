@@ -154,7 +154,7 @@ Deno.test("errors: a checkpoint that is cut short, of another configuration, or 
     await Deno.remove(file);
     await fails(
       2,
-      /^error: no checkpoint .*checkpoint\.safetensors: give a run folder or a \.safetensors file with --checkpoint/m,
+      /^error: no checkpoint .*checkpoint\.safetensors: give a run folder, an exported model or a \.safetensors file with --checkpoint/m,
       ...generate,
     );
     await fails(2, /^error: no checkpoint .*none: /m, "generate", "--checkpoint", `${folder}/none`);

@@ -8,8 +8,9 @@ const DENY = ["--deny-read", "--deny-write", "--deny-net", "--deny-env", "--deny
 /**
  * Permissions without bounds: of `fetch`, which goes where it is told; of `train:mpi`, whose library is wherever the
  * system keeps it; of the executable, whose user can add none (it
- * gives the network back but for `fetch`, and opens what its compiler has made wherever its user keeps that); of the bundle, because esbuild is a program somewhere in the package cache
- * and reads whatever variables it likes; of the benchmark, which runs the Python that it is given.
+ * gives the network back but for `fetch`, and opens what its compiler has made wherever its user keeps that); of the
+ * bundle, because esbuild is a program somewhere in the package cache and reads whatever variables it likes, as does
+ * the load tool of the server's soak; of the benchmark, which runs the Python that it is given.
  */
 const BROAD: Readonly<Record<string, readonly string[]>> = {
   fetch: ["--allow-net"],
@@ -17,6 +18,7 @@ const BROAD: Readonly<Record<string, readonly string[]>> = {
   compile: ["--allow-write", "--allow-net", "--allow-ffi"],
   bundle: ["--allow-env", "--allow-run"],
   bench: ["--allow-run"],
+  "soak:serve": ["--allow-env", "--allow-sys"],
 };
 
 async function tasks(): Promise<Map<string, string>> {
