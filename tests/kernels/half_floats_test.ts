@@ -10,6 +10,7 @@ import { type Spec, spec, trace } from "../../core/trace.ts";
 import { compile } from "../../kernels/compile.ts";
 import type { Device } from "../../kernels/device.ts";
 import { requestNativeDevice } from "../../kernels/devices/native/device.ts";
+import { NATIVE_CACHE } from "./native_tests.ts";
 import { requestWebGpuDevice } from "../../kernels/devices/webgpu/device.ts";
 import { requestCpuDevice } from "../../kernels/devices/wasm/device.ts";
 import { requestDevice } from "../../kernels/request_device.ts";
@@ -85,7 +86,7 @@ function everything(x: Tensor, odd: Tensor, ids: Tensor): Record<string, Tensor>
 
 const OPEN: Readonly<Record<string, () => Promise<Device>>> = {
   cpu: () => requestCpuDevice({ threads: 2, poison: true }),
-  native: () => requestNativeDevice({ threads: 2, minParallel: 0, poison: true }),
+  native: () => requestNativeDevice({ threads: 2, minParallel: 0, poison: true, cacheDirectory: NATIVE_CACHE }),
   webgpu: () => requestWebGpuDevice({ poison: true }),
 };
 
