@@ -90,7 +90,9 @@ async function train(
       await Deno.remove(run, { recursive: true });
       continue;
     }
-    if (finished.code === 0 || !/another process/.test(finished.error) || tries === PATIENCE.tries) return finished;
+    // A process that outlived its study may have begun to keep this run in the meantime.
+    const isTaken = /another process|already contains a run/.test(finished.error);
+    if (finished.code === 0 || !isTaken || tries === PATIENCE.tries) return finished;
     await new Promise((resolve) => setTimeout(resolve, PATIENCE.waitMs));
   }
 }
