@@ -34,11 +34,12 @@ function isExpression({ op }: Node): boolean {
 /** Whether a map's element takes a transcendental function. */
 function isTranscendental({ op, inputs, attrs }: Node): boolean {
   if (op.kind !== "map") return false;
-  const e = new ExprBuilder(),
-    stack = [op.lower(e, inputs.map(({ dtype }, i) => e.load(i, constantIndex(0), dtype)), attrs)];
-  for (let expr = stack.pop(); expr; expr = stack.pop()) {
+  const e = new ExprBuilder(), loads = inputs.map(({ dtype }, i) => e.load(i, constantIndex(0), dtype));
+  // Parts are shared: as trees, the rounds of a random number are without end.
+  const seen = new Set([op.lower(e, loads, attrs)]);
+  for (const expr of seen) {
     if ((expr.kind === "unary" || expr.kind === "binary") && TRANSCENDENTAL.has(expr.op)) return true;
-    stack.push(...operandsOf(expr));
+    for (const operand of operandsOf(expr)) seen.add(operand);
   }
   return false;
 }
