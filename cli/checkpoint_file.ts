@@ -1,6 +1,7 @@
 /** Reads checkpoint files and exported models, and reports in one line what is wrong with one. */
 import { type Checkpoint, CheckpointError, decodeCheckpoint, decodeSafetensors } from "../titans/mod.ts";
 import { WEIGHTS_FORMAT } from "../titans/models/weights_file.ts";
+import { builtinFolder } from "./builtin_models.ts";
 import { CommandError, UsageError } from "./errors.ts";
 import { readExport, WEIGHTS_FILE } from "./exported_model.ts";
 import { exists } from "./files.ts";
@@ -70,15 +71,17 @@ export async function readRunState(path: string, which: WhichCheckpoint): Promis
 export type WhichCheckpoint = "best" | "last";
 
 /**
- * Reads a checkpoint of a run folder, or a file.
+ * Reads a checkpoint of a run folder, an exported model, or a file.
+ * @param given Its path; `builtin:NAME` for a model that comes with Mneme.
  * @param which Which of a folder's two checkpoints. Default: the best one, or the last one if the run was never
  * validated.
  * @throws {UsageError} if there is none, {CommandError} if it cannot be read.
  */
 export async function findCheckpoint(
-  path: string,
+  given: string,
   which?: WhichCheckpoint,
 ): Promise<{ checkpoint: Checkpoint; file: string }> {
+  const path = builtinFolder(given) ?? given;
   const isFolder = (await Deno.stat(path).catch(() => undefined))?.isDirectory ?? false;
   if (isFolder && which !== "last") {
     const file = `${path}/${BEST_FILE}`;

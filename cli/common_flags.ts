@@ -48,7 +48,7 @@ export function deviceOptions(
 /** Which trained model is used. */
 export const CHECKPOINT_FLAGS = {
   checkpoint: {
-    ...text("PATH", "run folder, exported model or `.safetensors` file"),
+    ...text("PATH", "run folder, exported model, `.safetensors` file, or `builtin:recall`"),
     unless: `the newest run in ${RUNS}/`,
   },
   which: {

@@ -98,13 +98,21 @@ export function bundleLibrary(folder: URL = DIST): Promise<Bundle> {
   return bundle(new URL("library.ts", HERE), new URL("mneme.js", folder));
 }
 
+/** Copies a model that comes with Mneme. */
+async function copyModel(name: string, folder: URL): Promise<void> {
+  const from = new URL(`../models/${name}/`, HERE), to = new URL(`models/${name}/`, folder);
+  await Deno.mkdir(to, { recursive: true });
+  for (const file of ["config.json", "model.safetensors"]) await Deno.copyFile(new URL(file, from), new URL(file, to));
+}
+
 /** Bundles the playground into a folder that any static host can serve. */
 export async function buildPage(folder: URL = DIST): Promise<Chunk[]> {
   const page = new URL("page/", HERE), from = new URL("texts/", page), to = new URL("texts/", folder);
   await Deno.mkdir(to, { recursive: true });
   for (const name of ["index.html", "style.css"]) await Deno.copyFile(new URL(name, page), new URL(name, folder));
   for await (const { name } of Deno.readDir(from)) await Deno.copyFile(new URL(name, from), new URL(name, to));
-  return await bundleInChunks([new URL("main.ts", page), new URL("worker.ts", page)], folder);
+  await copyModel("recall", folder);
+  return await bundleInChunks(["main.ts", "worker.ts", "recall/worker.ts"].map((name) => new URL(name, page)), folder);
 }
 
 /** Stops esbuild's process, which would keep this one alive. */

@@ -1,5 +1,5 @@
 /**
- * A user at the playground, in Chromium: trains, stops, writes, looks at the memory, saves and loads. Prints what the
+ * A user at the playground, in Chromium: tells the memory a fact, trains, stops, writes, looks at the memory, saves and loads. Prints what the
  * page showed as one line of JSON, and leaves screenshots in .scratch/web. Started by playground_test.ts in a process
  * of its own.
  */
@@ -61,8 +61,32 @@ export interface PlaygroundReport {
     readonly changes: string;
     readonly written: string;
   };
+  /** The first tab: see {@link recallVisit}. */
+  readonly recall: RecallReport;
   /** After a reload: what is said, what comes back, and what the form says then. */
   readonly restored: { readonly offer: string; readonly said: string; readonly chosen: readonly string[] };
+}
+
+/** What the first tab showed. */
+export interface RecallReport {
+  /** What is said after the page was opened, of a visitor's fact, and of one that the memory did not learn. */
+  readonly opened: string;
+  readonly own: string;
+  readonly unlearned: string;
+  /** Both bars for the visitor's fact. */
+  readonly bars: readonly string[];
+  /** What is said of a byte that was chosen by the keyboard, before and after a step back. */
+  readonly details: readonly string[];
+  /** How many different colours the picture of the memory has. */
+  readonly colours: number;
+  readonly refused: string;
+  /** The address of the visitor's fact, and the fact on a page that was opened with it. */
+  readonly shared: { readonly link: string; readonly name: string; readonly value: string };
+  readonly unnamed: readonly string[];
+  /** The tab and panel after an arrow key. */
+  readonly tabs: readonly string[];
+  /** Points of the page that lie beyond the edge of a narrow screen. */
+  readonly overflow: number;
 }
 
 const SCRATCH = new URL("../../.scratch/web/", import.meta.url), SITE = new URL("site/", SCRATCH);
@@ -163,14 +187,14 @@ function colours(page: Page): Promise<PlaygroundReport["coloured"]> {
 async function isolatedVisit(
   page: Page,
   url: string,
-): Promise<Omit<PlaygroundReport, "outside" | "problems" | "plain">> {
+): Promise<Omit<PlaygroundReport, "outside" | "problems" | "plain" | "recall">> {
   // A machine without an adapter.
   const noAdapter = 'Object.defineProperty(navigator, "gpu", { value: { requestAdapter: async () => null } });';
   await page.route("**/worker.js", async (route) => {
     const response = await route.fetch();
     await route.fulfill({ response, body: `${noAdapter}${await response.text()}` });
   });
-  await page.goto(url);
+  await page.goto(`${url}#train`);
   const sampled = await sampleTexts(page);
   await page.selectOption("#model", "mac");
   await page.fill("#steps", "50");
@@ -272,7 +296,7 @@ async function isolatedVisit(
 /** One thread, and stopped while it trains; narrow, as on a phone. */
 async function plainVisit(page: Page, url: string): Promise<PlaygroundReport["plain"]> {
   await page.setViewportSize({ width: 390, height: 800 });
-  await page.goto(url);
+  await page.goto(`${url}#train`);
   await page.selectOption("#model", "lmm");
   await page.click("#start");
   await page.locator("#step", { hasText: /^([3-9]|\d\d+)$/ }).waitFor({ timeout: 120_000 });
@@ -281,6 +305,60 @@ async function plainVisit(page: Page, url: string): Promise<PlaygroundReport["pl
   await page.click("#read");
   const stoppedReading = await use(page, "#stop");
   return { device: await page.locator("#device-name").innerText(), stopped, stoppedReading };
+}
+
+async function verdict(page: Page, about: string): Promise<string> {
+  const said = page.locator("#recall-verdict", { hasText: `Asked “${about}:”` });
+  await said.waitFor({ timeout: 120_000 });
+  return await said.innerText();
+}
+
+/** Tells facts, and asks for them. Nothing plays by itself, so that what is shown is the end. */
+async function recallVisit(page: Page, url: string): Promise<RecallReport> {
+  await page.emulateMedia({ reducedMotion: "reduce" });
+  await page.goto(url);
+  const opened = await verdict(page, "the key"), unnamed = await unnamedControls(page);
+  await page.fill("#recall-name", "my bus");
+  await page.fill("#recall-value", "7");
+  await page.fill("#recall-distance", "200");
+  await page.click("#recall-form button");
+  const own = await verdict(page, "my bus");
+  await page.locator("#recall-detail", { hasText: /^Byte \d+ of/ }).waitFor();
+  const bars = await page.locator(".bar").allInnerTexts(), detail = page.locator("#recall-detail");
+  const details = [await detail.innerText()];
+  await page.focus("#recall-position");
+  await page.keyboard.press("ArrowLeft");
+  details.push(await detail.innerText());
+  const colours = await page.evaluate(`(() => {
+    const canvas = document.querySelector("#recall-matrix");
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    return new Set(new Uint32Array(data.buffer)).size;
+  })()`) as number;
+  await shoot(page, "fact");
+  const link = await page.locator("#recall-share").getAttribute("href") ?? "";
+  await page.selectOption("#recall-learning", "not the fact");
+  await page.locator("#recall-verdict", { hasText: "Reading" }).waitFor();
+  const unlearned = await verdict(page, "my bus");
+  await page.fill("#recall-value", "?");
+  await page.click("#recall-form button");
+  const refused = await page.locator("#recall-error").innerText();
+  await page.setViewportSize({ width: 360, height: 800 });
+  await page.emulateMedia({ colorScheme: "dark" });
+  await shoot(page, "fact_narrow_dark");
+  const overflow = await page.evaluate("document.documentElement.scrollWidth - innerWidth") as number;
+  await page.focus("#tab-recall");
+  await page.keyboard.press("ArrowRight");
+  const selected = page.locator("[role=tab][aria-selected=true]"), panel = page.locator("[role=tabpanel]:visible");
+  const tabs = [await selected.innerText(), await panel.getAttribute("id") ?? ""];
+  await page.goto("about:blank");
+  await page.goto(url + link);
+  await verdict(page, "my bus");
+  const shared = {
+    link,
+    name: await value(page, "#recall-name"),
+    value: await value(page, "#recall-value"),
+  };
+  return { opened, own, unlearned, bars, details, colours, refused, shared, unnamed, tabs, overflow };
 }
 
 async function visit(browser: Browser): Promise<PlaygroundReport> {
@@ -303,11 +381,13 @@ async function visit(browser: Browser): Promise<PlaygroundReport> {
       },
     };
   };
+  const opening = await open(true), recall = await recallVisit(opening.page, opening.url);
+  await opening.close();
   const first = await open(true), visited = await isolatedVisit(first.page, first.url);
   await first.close();
   const second = await open(false), plain = await plainVisit(second.page, second.url);
   await second.close();
-  return { outside, problems, ...visited, plain };
+  return { outside, problems, ...visited, plain, recall };
 }
 
 if (import.meta.main) {

@@ -11,6 +11,32 @@ Deno.test("playground: trains, shows its memory at work, saves and goes on from 
     assertEquals(report.problems, []);
   });
 
+  await t.step("a fact is read and recalled, and a memory that was not told it does not know it", () => {
+    const { recall } = report;
+    assertMatch(
+      recall.opened,
+      /^Asked “the key:”, the model answers Q, which is right \(\d+% on Q\)\. With a memory that has read nothing it answers ./,
+    );
+    assertMatch(recall.own, /the model answers 7, which is right/);
+    assertMatch(recall.unlearned, /the model answers ., but 7 is right/);
+    const [withMemory, without] = recall.bars.map((bar) => Number(bar.match(/^7 (?:under )?(\d+)%$/)![1]));
+    assert(withMemory > 2 * without, `${withMemory}% with memory, ${without}% without`);
+    assertMatch(
+      recall.details[0],
+      /^Byte (\d+) of \1, space: the memory moved by \d\.\d{3}, [\d.]+ times the median\.$/,
+    );
+    assertMatch(recall.details[1], /, “:”: the memory moved by/);
+    assert(recall.colours > 100, `${recall.colours} colours in the picture of the memory`);
+  });
+
+  await t.step("the first tab refuses what is no fact, has an address to share, and fits a phone", () => {
+    const { refused, shared, unnamed, tabs, overflow } = report.recall;
+    assertEquals(refused, "The fact must say a capital letter or a digit.");
+    assertStringIncludes(shared.link, "#recall?name=my+bus&value=7&tellings=2&distance=200");
+    assertEquals([shared.name, shared.value], ["my bus", "7"]);
+    assertEquals([unnamed, tabs, overflow], [[], ["Train your own", "panel-train"], 0]);
+  });
+
   await t.step("every control and picture has a name", () => assertEquals(report.unnamed, []));
 
   await t.step("50 steps in a worker, on several threads: the loss falls by more than a third", () => {
