@@ -42,7 +42,7 @@ Deno.test("executable: every package that commands load is inside", async () => 
     tasks: { compile: { command: string } };
   };
   const words = tasks.compile.command.split(" ");
-  const included = words.filter((_, i) => words[i - 1] === "--include");
+  const included = words.filter((word, i) => words[i - 1] === "--include" && word.startsWith("npm:"));
   // `npm:/name@1.0.0/` maps all of a package.
   const needed = Object.entries(imports).filter(([name]) => !TOOLS.includes(name)).map(([, target]) =>
     target.replace("npm:/", "npm:").replace(/\/$/, "")

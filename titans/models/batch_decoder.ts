@@ -9,11 +9,11 @@
 import { isTensor, type Tensor } from "../../core/graph.ts";
 import { showAsText } from "../../core/inspect.ts";
 import { spec } from "../../core/trace.ts";
-import { flatten, unflatten } from "../../core/tree.ts";
+import { flatten } from "../../core/tree.ts";
 import { compile } from "../../kernels/compile.ts";
 import type { Device, DeviceArray, Program } from "../../kernels/mod.ts";
 import { broadcastTo, equal, gather, greater, iota, reshape, split, where } from "../../ops/mod.ts";
-import { checkTokens, positionAt, stepSpecs } from "./decode.ts";
+import { checkTokens, mapState, positionAt, stepSpecs } from "./decode.ts";
 import { type DecodeArrays, DecodeState, disposeArrays } from "./decode_state.ts";
 import type { Decoder } from "./decoder.ts";
 import type { ForwardResult, Model, ModelState } from "./model.ts";
@@ -213,9 +213,4 @@ function chosen(condition: Tensor, lhs: ModelState, rhs: ModelState): ModelState
 
 function repeated(leaf: Tensor, rows: number): Tensor {
   return broadcastTo(leaf, [rows, ...leaf.shape.slice(1)]);
-}
-
-function mapState(state: ModelState, map: (leaf: Tensor, i: number) => Tensor): ModelState {
-  const { leaves, spec } = flatten(state, isTensor);
-  return unflatten(spec, leaves.map(map)) as ModelState;
 }

@@ -1,7 +1,7 @@
 /** The state of a model as data: its types, and its tensors by name, as files have them. */
 import { isTensor, type Tensor } from "../../core/graph.ts";
 import { isSpec, type Spec, spec, trace } from "../../core/trace.ts";
-import { flatten, mapLeaves, type MapTree } from "../../core/tree.ts";
+import { flatten, mapLeaves, type MapTree, unflatten } from "../../core/tree.ts";
 import type { Model, ModelState } from "./model.ts";
 import type { Network } from "./network.ts";
 import type { StoredTensor } from "./safetensors.ts";
@@ -36,6 +36,17 @@ export function namedLeaves<Leaf>(
 ): { readonly name: string; readonly leaf: Leaf }[] {
   const { leaves, paths } = flatten(state, isLeaf, "a state");
   return leaves.map((leaf, i) => ({ name: `blocks${paths[i].replace(/\[(\d+)\]/g, ".$1")}`, leaf }));
+}
+
+/** The tensors of a state by name, while a program is traced. */
+export function tensorsOf(state: ModelState): { readonly name: string; readonly leaf: Tensor }[] {
+  return namedLeaves(state, isTensor);
+}
+
+/** A state of other tensors. @param map Gives the tensor in place of one, which has a number and a name. */
+export function mapState(state: ModelState, map: (leaf: Tensor, i: number, name: string) => Tensor): ModelState {
+  const leaves = tensorsOf(state).map(({ leaf, name }, i) => map(leaf, i, name));
+  return unflatten(flatten(state, isTensor).spec, leaves) as ModelState;
 }
 
 /** The tensors of a state by name, under the names that they have now: older files may have others. */

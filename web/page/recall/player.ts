@@ -25,7 +25,7 @@ export class Player {
     return this.#frame !== 0;
   }
 
-  /** Starts anew, at position 0. */
+  /** Starts afresh, at position 0. */
   reset(pace: Pace): void {
     this.pause();
     this.#pace = pace;

@@ -1,9 +1,8 @@
 /** A model that reads a text byte by byte, with its memory in view after each. */
 import { compile, type Device, type DeviceArray, type Program, scan, spec, type Tensor } from "../../../mod.ts";
 import { concat, gather, greater, mul, reshape, split, sqrt, squeeze, sub, sum, where } from "../../../ops/mod.ts";
-import { isTensor } from "../../../core/graph.ts";
-import { flatten, unflatten } from "../../../core/tree.ts";
-import { namedLeaves, stepSpecs } from "../../../titans/models/decode.ts";
+import { mapState, stepSpecs, tensorsOf } from "../../../titans/models/decode.ts";
+import { disposeArrays } from "../../../titans/models/decode_state.ts";
 import type { Model, ModelState } from "../../../titans/mod.ts";
 
 /** Bytes that one launch reads. */
@@ -101,13 +100,8 @@ export class Reader {
 
   /** Frees a place that was read to. */
   dispose(place: Place): void {
-    if (place === this.start) return;
-    for (const array of flatten(place.arrays, isArray).leaves) array.dispose();
+    if (place !== this.start) disposeArrays(place.arrays);
   }
-}
-
-function isArray(value: unknown): value is DeviceArray {
-  return typeof value === "object" && value !== null && "dispose" in value;
 }
 
 /** Whether a leaf of a state is what a memory has learned, rather than what it needs to go on. */
@@ -117,7 +111,7 @@ function isLearned(name: string): boolean {
 
 /** The matrices of all heads, [heads of all blocks, K, K]. */
 function memoriesOf(state: ModelState): Tensor {
-  const weights = namedLeaves(state, isTensor).filter(({ name }) => name.endsWith(".memory.weights.0"));
+  const weights = tensorsOf(state).filter(({ name }) => name.endsWith(".memory.weights.0"));
   return concat(weights.map(({ leaf }) => squeeze(leaf, 0)), 0);
 }
 
@@ -127,9 +121,8 @@ function chosen(
   [after, before]: readonly [ModelState, ModelState],
   isAsked: (name: string) => boolean,
 ): ModelState {
-  const named = namedLeaves(after, isTensor), { leaves: old } = flatten(before, isTensor);
-  const leaves = named.map(({ name, leaf }, i) => (isAsked(name) ? where(condition, leaf, old[i]) : leaf));
-  return unflatten(flatten(after, isTensor).spec, leaves) as ModelState;
+  const others = tensorsOf(before);
+  return mapState(after, (leaf, i, name) => (isAsked(name) ? where(condition, leaf, others[i].leaf) : leaf));
 }
 
 /** Reads {@link PIECE} bytes one by one. Each has its number, its position, and 0: none; 1: read; 2: learned from. */
