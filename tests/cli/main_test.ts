@@ -3,25 +3,26 @@ import { Speed } from "../../cli/speed.ts";
 import { runMain, someText } from "./run_main.ts";
 import { withFolder } from "./scratch.ts";
 
+/** Commands that the overview shows. */
+const COMMANDS = [
+  "train",
+  "generate",
+  "evaluate",
+  "export",
+  "remember",
+  "serve",
+  "forecast",
+  "inspect",
+  "fetch",
+  "list",
+  "info",
+];
+
 Deno.test("main: without a command, or with help, it shows the commands and how to start", async () => {
   for (const args of [[], ["help"], ["--help"], ["-h"]]) {
     const { code, stdout, stderr } = await runMain(...args);
     assertEquals([code, stderr], [0, ""]);
-    for (
-      const command of [
-        "train",
-        "generate",
-        "evaluate",
-        "export",
-        "remember",
-        "serve",
-        "forecast",
-        "inspect",
-        "fetch",
-        "list",
-        "info",
-      ]
-    ) {
+    for (const command of COMMANDS) {
       assertMatch(stdout, new RegExp(`^ {2}${command} +\\S`, "m"));
     }
     assertStringIncludes(stdout, "deno task train");
@@ -29,20 +30,7 @@ Deno.test("main: without a command, or with help, it shows the commands and how 
 });
 
 Deno.test("main: each command's help has examples and every flag", async () => {
-  for (
-    const command of [
-      "train",
-      "generate",
-      "evaluate",
-      "export",
-      "remember",
-      "forecast",
-      "inspect",
-      "fetch",
-      "list",
-      "info",
-    ]
-  ) {
+  for (const command of COMMANDS) {
     const { code, stdout } = await runMain(command, "--help");
     assertEquals(code, 0);
     assertStringIncludes(stdout, `\nexamples:\n  deno task ${command}`);
