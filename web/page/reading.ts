@@ -2,6 +2,7 @@
 import { compile, type Device, spec, type Tensor } from "../../mod.ts";
 import { broadcastTo, crossEntropy, slice, sliceAxis } from "../../ops/mod.ts";
 import { Inspector, type Model } from "../../titans/mod.ts";
+import { likeliestBytes, softmax } from "./probabilities.ts";
 import type { Expectation, Reading, Recall } from "./protocol.ts";
 
 /** Bytes that an expectation names. */
@@ -102,7 +103,7 @@ async function recall(device: Device, { model, params, text }: TextToRead, watch
   });
   const flat = device.upload(params, spec([model.layout.size]));
   const losses: number[] = [];
-  let first: ArrayLike<number> & { subarray(from: number, to: number): ArrayLike<number> } = new Float32Array(0);
+  let first = new Float32Array(0);
   try {
     for (let start = 0; start < all; start += rows) {
       await pause(watch);
@@ -112,7 +113,7 @@ async function recall(device: Device, { model, params, text }: TextToRead, watch
       });
       const part = await program.run(flat, Int32Array.from(text), store);
       losses.push(...part.losses.data);
-      if (start === 0) first = part.logits.data;
+      if (start === 0) first = part.logits.data as Float32Array<ArrayBuffer>;
       watch.progress(Math.min(all, start + rows), all);
     }
   } finally {
@@ -139,9 +140,7 @@ async function recall(device: Device, { model, params, text }: TextToRead, watch
   };
 }
 
-function likeliest(logits: ArrayLike<number>): Expectation {
-  const scores = Array.from(logits), top = Math.max(...scores);
-  const total = scores.reduce((sum, score) => sum + Math.exp(score - top), 0);
-  const bytes = scores.map((_, byte) => byte).sort((a, b) => scores[b] - scores[a]).slice(0, NAMED);
-  return { bytes, probabilities: bytes.map((byte) => Math.exp(scores[byte] - top) / total) };
+function likeliest(logits: Float32Array): Expectation {
+  const probabilities = softmax(logits), bytes = likeliestBytes(probabilities, NAMED);
+  return { bytes, probabilities: bytes.map((byte) => probabilities[byte]) };
 }

@@ -1,5 +1,6 @@
 /** Two answers side by side: with the memory, and with one that has read nothing. */
 import { byId } from "../dom.ts";
+import { likeliestBytes } from "../probabilities.ts";
 import type { Distribution } from "./protocol.ts";
 
 /** Characters that are named beside a bar. */
@@ -15,7 +16,7 @@ export function likeliest(
   answer: Distribution,
   count: number = NAMED,
 ): { readonly character: string; readonly share: number }[] {
-  return [...answer.keys()].sort((a, b) => answer[b] - answer[a]).slice(0, count)
+  return likeliestBytes(answer, count)
     .map((byte) => ({ character: byte === 32 ? "space" : String.fromCharCode(byte), share: answer[byte] }));
 }
 

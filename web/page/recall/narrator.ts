@@ -3,6 +3,7 @@ import { requestDevice } from "../../../mod.ts";
 import { completeConfig } from "../../../titans/models/config.ts";
 import { decodeWeights } from "../../../titans/models/weights_file.ts";
 import { Model } from "../../../titans/mod.ts";
+import { softmax } from "../probabilities.ts";
 import type { Distribution, Learning, ReadRequest, RecallReply } from "./protocol.ts";
 import { PIECE, type Place, Reader } from "./reader.ts";
 import type { Story } from "./story.ts";
@@ -110,10 +111,4 @@ function learningOf({ text, parts }: Story, learning: Learning): boolean[] {
     const isFact = at >= fact.start && at < fact.end;
     return learning === "always" || isFact === (learning === "only the fact");
   });
-}
-
-function softmax(logits: Float32Array): Distribution {
-  const top = Math.max(...logits), exponentials = logits.map((logit) => Math.exp(logit - top));
-  const total = exponentials.reduce((sum, value) => sum + value, 0);
-  return exponentials.map((value) => value / total);
 }
