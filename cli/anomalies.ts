@@ -4,12 +4,12 @@ import { FieldScales } from "./anomaly_lines.ts";
 import { WatchingMemory } from "./anomaly_memory.ts";
 import { AnomalyStream, learnScales, type ScoredLine, type StreamFormat } from "./anomaly_stream.ts";
 import { DEVICE_FLAGS, deviceOptions, OUTPUT_FLAGS } from "./common_flags.ts";
-import { CommandError, UsageError } from "./errors.ts";
-import { reasonOf } from "./files.ts";
+import { UsageError } from "./errors.ts";
 import { choice, integer, number, parseFlags, text, type Values } from "./flags.ts";
 import type { Command } from "./help.ts";
 import { listenForInterrupt } from "./interrupt.ts";
 import { formatCount } from "./progress.ts";
+import { dataError, piecesOf, wholeFile } from "./task_files.ts";
 import { printable, type Terminal } from "./terminal.ts";
 import { userPath } from "./user_path.ts";
 
@@ -54,7 +54,7 @@ async function anomalies(args: readonly string[], terminal: Terminal): Promise<n
   const { values: flags } = parseFlags(args, FLAGS, "anomalies");
   using interrupt = listenForInterrupt(terminal);
   const path = flags.data === "-" ? "standard input" : userPath(flags.data), format = formatOf(flags);
-  const source = opened(flags.data, path), device = await requestDevice(deviceOptions(flags));
+  const source = await opened(flags.data === "-" ? "-" : path), device = await requestDevice(deviceOptions(flags));
   const memory = await WatchingMemory.create(device, flags), scales = new FieldScales(), began = performance.now();
   const watch = new Watch(flags, terminal);
   const stream = (path: string): AnomalyStream =>
@@ -62,7 +62,7 @@ async function anomalies(args: readonly string[], terminal: Terminal): Promise<n
   try {
     let rest = source;
     if (flags.clean !== undefined) {
-      const clean = userPath(flags.clean), bytes = await Deno.readFile(clean).catch((cause) => refuse(clean, cause));
+      const clean = userPath(flags.clean), bytes = await wholeFile(clean).catch((error) => refuse(error, clean));
       learnScales(bytes, { format, path: clean, scales });
       await stream(clean).read(once(bytes));
       watch.endClean();
@@ -86,14 +86,13 @@ function formatOf({ format, data }: AnomalyFlags): StreamFormat {
   return format ?? (found as StreamFormat | undefined) ?? "log";
 }
 
-function refuse(path: string, cause: unknown): never {
-  throw new CommandError(`cannot read ${path}: ${cause instanceof Error ? reasonOf(cause) : String(cause)}`, { cause });
+function refuse(error: unknown, path: string): never {
+  throw dataError(error, path, "lines of anomalies");
 }
 
-async function* opened(data: string, path: string): AsyncGenerator<Uint8Array> {
-  if (data === "-") return yield* Deno.stdin.readable;
-  const file = await Deno.open(path).catch((cause) => refuse(path, cause));
-  yield* file.readable;
+/** The bytes of a file, or of what another program writes, which may come slowly. */
+function opened(path: string): Promise<AsyncGenerator<Uint8Array>> {
+  return piecesOf(path, path === "-" ? 1 : undefined).catch((error) => refuse(error, path));
 }
 
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {

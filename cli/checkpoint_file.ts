@@ -5,6 +5,7 @@ import { builtinFolder } from "./builtin_models.ts";
 import { CommandError, UsageError } from "./errors.ts";
 import { readExport, WEIGHTS_FILE } from "./exported_model.ts";
 import { exists } from "./files.ts";
+import { firstNotFinite } from "./not_finite.ts";
 import { BEST_FILE, CHECKPOINT_FILE } from "./run_folder.ts";
 
 /**
@@ -38,10 +39,16 @@ function remedyFor(path: string, format: string | undefined): string {
   if (format !== "mneme-checkpoint-1" && format !== "damaged") {
     return "it was written by another program; give a run folder, or a checkpoint from deno task train";
   }
-  const other = path.endsWith(`/${BEST_FILE}`) ? "last" : path.endsWith(`/${CHECKPOINT_FILE}`) ? "best" : undefined;
+  const other = otherState(path);
   return `restore the file from a backup${
     other ? `, or take the run's other state with --which ${other}` : ", or give another one with --checkpoint"
   }`;
+}
+
+/** The other state of the run whose file this is; undefined for a file of no run. */
+function otherState(path: string): WhichCheckpoint | undefined {
+  if (path.endsWith(`/${BEST_FILE}`)) return "last";
+  return path.endsWith(`/${CHECKPOINT_FILE}`) ? "best" : undefined;
 }
 
 /**
@@ -75,9 +82,23 @@ export type WhichCheckpoint = "best" | "last";
  * @param given Its path; `builtin:NAME` for a model that comes with Mneme.
  * @param which Which of a folder's two checkpoints. Default: the best one, or the last one if the run was never
  * validated.
- * @throws {UsageError} if there is none, {CommandError} if it cannot be read.
+ * @throws {UsageError} if there is none, {CommandError} if it cannot be read, or its weights are not finite.
  */
 export async function findCheckpoint(
+  given: string,
+  which?: WhichCheckpoint,
+): Promise<{ checkpoint: Checkpoint; file: string }> {
+  const found = await checkpointAt(given, which), bad = firstNotFinite({ params: found.checkpoint.state.params });
+  if (bad === undefined) return found;
+  const other = otherState(found.file), remedy = other ? `use the run's other state with --which ${other}` : "";
+  throw new CommandError(
+    `${found.file}: the weights are broken, ${bad} has NaN or infinity: ${
+      remedy ? `${remedy}, or` : "use"
+    } another checkpoint, or train again with a lower --lr`,
+  );
+}
+
+async function checkpointAt(
   given: string,
   which?: WhichCheckpoint,
 ): Promise<{ checkpoint: Checkpoint; file: string }> {

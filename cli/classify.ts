@@ -124,7 +124,7 @@ async function classify(args: readonly string[], terminal: Terminal): Promise<nu
     sequence: flags.sequenceColumn,
     label: flags.labelColumn,
     minQuality,
-  });
+  }, (line) => terminal.err(`${line}\n`));
   const data = splitSequences(sequences, flags.fold), positive = positiveOf(flags.positive, data.classes);
   const length = flags.length ?? Math.max(8, data.longest), network = await networkOf(flags, data, length);
   const out = flags.out ?? `${RUNS}/classify-${path.split(/[/\\]/).at(-1)!.replace(/[^\w.-]+/g, "-")}`;

@@ -20,6 +20,7 @@ import {
   type LabelledSequence,
   trainingBatches,
 } from "../titans/tasks/dna/labelled.ts";
+import { divergedFit, requireFinite } from "./divergence.ts";
 
 /** A model that begins with what another one has learned, but for the head, which is of other outputs. */
 export class PretrainedModel extends Model {
@@ -149,7 +150,7 @@ export interface Classified {
 // Losses are read once for so many steps.
 const ROUND = 8;
 
-/** Trains, and tests once. @throws {TrainingError} if a loss is no number. */
+/** Trains, and tests once. @throws {CommandError} if a loss is no number. */
 export async function fitClassifier(device: Device, options: ClassifyOptions): Promise<Classified> {
   const { network, data, rows, length, epochs: most, patience, progress, report } = options;
   const steps = Math.max(1, Math.round(data.train.length / rows));
@@ -179,6 +180,7 @@ export async function fitClassifier(device: Device, options: ClassifyOptions): P
         progress?.((epoch - 1) * steps + done, most * steps, losses[losses.length - 1].loss);
       }
       const { loss, confusion } = await classifier.judge(trainer.params, data.validation, data.classes);
+      requireFinite(loss, epoch, options.learningRate);
       const reached = { epoch, training: sum / steps, validation: loss, accuracy: accuracyOf(confusion) };
       epochs.push(reached);
       report?.(reached);
@@ -190,6 +192,8 @@ export async function fitClassifier(device: Device, options: ClassifyOptions): P
     const test = await classifier.judge(flat, data.test, data.classes);
     flat.dispose();
     return { epochs, best: best!, test };
+  } catch (error) {
+    throw divergedFit(error, options.learningRate);
   } finally {
     trainer.dispose();
   }

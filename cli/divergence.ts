@@ -1,5 +1,5 @@
 /** Error messages for diverged runs: what became NaN or infinite, and how the run can be continued. */
-import { Model, type TrainingError } from "../titans/mod.ts";
+import { Model, TrainingError } from "../titans/mod.ts";
 import { remediesOf } from "../titans/train/diagnose.ts";
 import { CommandError } from "./errors.ts";
 import { modelFlag } from "./model_flags.ts";
@@ -20,9 +20,8 @@ export interface Standing {
 
 /** The error for a training step that produced NaN or infinity. */
 export function divergedStep(cause: TrainingError, standing: Standing): CommandError {
-  const what = /the (loss|gradient norm) became [^;]+/.exec(cause.message)?.[0] ?? "the loss became NaN or infinite";
   const remedy = cause.step === 0 ? beforeUpdates(standing.config, cause.tensor) : remedyOf(standing, cause.step);
-  return new CommandError(`${what} at step ${cause.step + 1}: ${remedy}`, { cause });
+  return new CommandError(`${faultOf(cause)} at step ${cause.step + 1}: ${remedy}`, { cause });
 }
 
 /** The error for a state that must not be saved.
@@ -33,6 +32,31 @@ export function brokenState(what: string, step: number, standing: Standing): Com
   return new CommandError(
     `${what} after the update of step ${step}, whose state was not saved: ${remedyOf(standing, step)}`,
   );
+}
+
+/**
+ * The error for a training without a run folder, which can only begin again.
+ * @param cause What was thrown; anything but a failed training step is returned unchanged.
+ * @param learningRate It was trained with.
+ */
+export function divergedFit(cause: unknown, learningRate: number): unknown {
+  if (!(cause instanceof TrainingError)) return cause;
+  const remedy = cause.step === 0
+    ? "no update was made yet, so --lr is not the cause: look at the data, and try another --seed"
+    : `train again with a lower rate than --lr ${learningRate}`;
+  return new CommandError(`${faultOf(cause)} at step ${cause.step + 1}, and nothing was written: ${remedy}`, { cause });
+}
+
+/** A figure on the validation part, which must be a number. @throws {CommandError} */
+export function requireFinite(figure: number, epoch: number, learningRate: number): void {
+  if (Number.isFinite(figure)) return;
+  throw new CommandError(
+    `the loss on the validation part became ${figure} in epoch ${epoch}, and nothing was written: train again with a lower rate than --lr ${learningRate}`,
+  );
+}
+
+function faultOf({ message }: TrainingError): string {
+  return /the (loss|gradient norm) became [^;]+/.exec(message)?.[0] ?? "the loss became NaN or infinite";
 }
 
 /** Before the first update, the learning rate cannot be the cause. */

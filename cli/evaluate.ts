@@ -79,7 +79,14 @@ async function evaluate(args: readonly string[], terminal: Terminal): Promise<nu
   const { checkpoint, file } = await findCheckpoint(path, flags.which);
   const model = new Model(checkpoint.config), { notes = {} } = checkpoint, trained = notedTask(notes);
   const name = flags.task ?? trained?.name ?? TEXT_TASK;
-  const measured = await measuredOf({ ...flags, name, path, trained, notes });
+  const measured = await measuredOf({
+    ...flags,
+    name,
+    path,
+    trained,
+    notes,
+    remark: (line) => terminal.err(`${line}\n`),
+  });
   measured.check(model);
   const weights = model.layout.pack(checkpoint.state.params), { chosen, samples, sha256 } = measured, { batch } = flags;
   const record = await EvaluationRecord.open({

@@ -113,9 +113,10 @@ export function writeError(path: string, cause: unknown): unknown {
   return new WriteError(`cannot write ${shortened(path)}: ${reasonOf(cause)}`, { cause });
 }
 
-/** The reason why something could not be written, and what to do. */
-export function reasonOf(cause: Error): string {
-  const [why, remedy] = REASONS[codeOf(cause)] ??
+/** The reason why something could not be written, or read, and what to do. */
+export function reasonOf(cause: Error, purpose: "write" | "read" = "write"): string {
+  const code = codeOf(cause), known = (purpose === "read" ? READ_REASONS[code] : undefined) ?? REASONS[code];
+  const [why, remedy] = known ??
     [cause.message.split("\n")[0].replace(/ \(os error \d+\).*/, ""), "choose another location"];
   return `${why}; ${remedy}`;
 }
@@ -135,6 +136,16 @@ const REASONS: Readonly<Record<string, readonly [why: string, remedy: string]>> 
   ENAMETOOLONG: ["the name is too long", "choose a shorter one"],
   EMFILE: ["this process has too many files open (see ulimit -n)", "raise the limit"],
   EIO: ["the disk reported an I/O error", "check the disk, and choose another location"],
+};
+
+/** The same where they mean something else of what is read. */
+const READ_REASONS: typeof REASONS = {
+  EACCES: ["permission was denied", "grant read permission, or give another"],
+  EPERM: ["permission was denied", "grant read permission, or give another"],
+  EISDIR: ["it is a folder", "give a file"],
+  ENOTDIR: ["a part of the path is a file, not a folder", "give another"],
+  ENOENT: ["there is no such file or folder", "give one"],
+  ELOOP: ["it is a circular link", "repair it, or give another"],
 };
 
 /** The system's code of an error, such as `ENOSPC`; empty if there is none. */

@@ -45,11 +45,24 @@ export function toggle(help: string): Flag<boolean> {
   return { help, fallback: false, read: () => true };
 }
 
-/** A flag with a text. */
+/** What flags of these placeholders name, none of which can be an empty text. */
+const PLACES: Readonly<Record<string, string>> = {
+  FILE: "a file",
+  DIR: "a folder",
+  PATH: "a file or folder",
+  PLACE: "a file or folder",
+};
+
+function readText(value: string, flag: string, placeholder: string): string {
+  if (value !== "" || !Object.hasOwn(PLACES, placeholder)) return value;
+  throw new UsageError(`${flag} cannot be empty: give ${PLACES[placeholder]}`);
+}
+
+/** A flag with a text; a file or a folder if that is its placeholder. */
 export function text(placeholder: string, help: string): Flag<string | undefined>;
 export function text(placeholder: string, help: string, fallback: string): Flag<string>;
 export function text(placeholder: string, help: string, fallback?: string): Flag<string | undefined> {
-  return { help, placeholder, fallback, read: (value) => value };
+  return { help, placeholder, fallback, read: (value, flag) => readText(value, flag, placeholder) };
 }
 
 /** A required flag with a text. */
@@ -69,7 +82,13 @@ export function phrase(help: string, fallback: string): Flag<string> {
 
 /** A flag with a text that may be given several times. */
 export function texts(placeholder: string, help: string): Flag<readonly string[]> {
-  return { help, placeholder, fallback: [], repeats: true, read: (value) => [value] };
+  return {
+    help,
+    placeholder,
+    fallback: [],
+    repeats: true,
+    read: (value, flag) => [readText(value, flag, placeholder)],
+  };
 }
 
 /** A flag with one of several words. */

@@ -11,6 +11,7 @@ import {
 import { type ForecastBatch, forecasting, windowBatches } from "../titans/tasks/series/forecasting.ts";
 import type { SeriesWindows } from "../titans/tasks/series/windows.ts";
 import { Validation } from "../titans/train/validation.ts";
+import { divergedFit, requireFinite } from "./divergence.ts";
 
 /** Squared and absolute errors of standardised values. */
 export interface ForecastErrors {
@@ -65,7 +66,7 @@ export interface Fit {
 // Losses are read once for so many steps.
 const ROUND = 8;
 
-/** Trains. @throws {TrainingError} if a loss is no number. */
+/** Trains. @throws {CommandError} if a loss is no number. */
 export async function fitNetwork(device: Device, options: FitOptions): Promise<Fit> {
   const { network, windows, batch, seed, learningRate, epochs: most, patience, progress, report } = options;
   const { stepsPerEpoch = Infinity, halveEvery = 1, validationWindows = Infinity } = options;
@@ -102,6 +103,7 @@ export async function fitNetwork(device: Device, options: FitOptions): Promise<F
       }
       const part = { windows, split: "validation", batch, most: validationWindows } as const;
       const errors = await errorsOn(validation, { params: trainer.params, ...part });
+      requireFinite(errors.mse, epoch, learningRate);
       const reached = { epoch, training: sum / steps, ...errors };
       epochs.push(reached);
       report?.(reached);
@@ -110,6 +112,8 @@ export async function fitNetwork(device: Device, options: FitOptions): Promise<F
       params = (await trainer.exportState()).params;
     }
     return { params: params!, epochs, best: best! };
+  } catch (error) {
+    throw divergedFit(error, learningRate);
   } finally {
     validation.dispose();
     trainer.dispose();

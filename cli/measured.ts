@@ -59,6 +59,8 @@ export interface MeasuredFlags {
   readonly trained?: ChosenTask;
   /** The notes of the checkpoint. */
   readonly notes: Readonly<Record<string, string>>;
+  /** Receives notes about skipped files. */
+  readonly remark?: (line: string) => void;
 }
 
 /** What is to be measured. @throws {UsageError} if flags are at odds. */
@@ -67,9 +69,9 @@ export function measuredOf(flags: MeasuredFlags): Promise<Measured> {
   return Object.hasOwn(BENCHMARKS, flags.name) ? benchmark(flags) : task(flags);
 }
 
-async function task({ name, taskOption, samples, trained }: MeasuredFlags): Promise<Measured> {
+async function task({ name, taskOption, samples, trained, remark }: MeasuredFlags): Promise<Measured> {
   const defaults = trained?.name === name ? trained.options : undefined;
-  const chosen = chosenTask(taskOf(name), taskOption, defaults), instance = await instanceOf(chosen);
+  const chosen = chosenTask(taskOf(name), taskOption, defaults), instance = await instanceOf(chosen, remark);
   return { ...ofTask(instance, samples), title: shownTask(chosen), chosen, sha256: await hashSamples(instance) };
 }
 
@@ -82,13 +84,14 @@ function ofTask(instance: TaskInstance, samples: number): Pick<Measured, "sample
   };
 }
 
-async function benchmark({ name, taskOption, samples, trained, notes }: MeasuredFlags): Promise<Measured> {
+async function benchmark({ name, taskOption, samples, trained, notes, remark }: MeasuredFlags): Promise<Measured> {
   if (trained) {
     throw new UsageError(
       `--task ${name} needs a model of text: this one was trained on the task ${trained.name}; give another --checkpoint`,
     );
   }
-  const chosen = chosenTask(BENCHMARKS[name], taskOption), files = await readTaskFiles(BENCHMARKS[name], chosen);
+  const chosen = chosenTask(BENCHMARKS[name], taskOption);
+  const files = await readTaskFiles(BENCHMARKS[name], chosen, remark);
   const instance: BenchmarkInstance = BENCHMARKS[name].create(chosen.options as OptionsOf<OptionTable>, files);
   const codec: Vocabulary = await openVocabulary(notes.vocabulary ?? "bytes");
   const paths = (BENCHMARKS[name].reads ?? []).map((option) => String(chosen.options[option])).filter(Boolean);

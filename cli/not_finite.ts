@@ -9,9 +9,14 @@ export function allFinite(data: ArrayLike<number>): boolean {
   return sum === 0;
 }
 
-/** The first array of a state that holds NaN or infinity, as its checkpoint names it; undefined if there is none. */
-export function firstNotFinite({ params, optimizer, carried = {} }: TrainingState): string | undefined {
-  const slots = Object.entries(optimizer.slots).map(([slot, arrays]) => [`optimizer.${slot}.`, arrays] as const);
+/**
+ * The first array of a state, or of its parameters alone, that holds NaN or infinity, as its checkpoint names it;
+ * undefined if there is none.
+ */
+export function firstNotFinite(
+  { params, optimizer, carried = {} }: Pick<TrainingState, "params"> & Partial<TrainingState>,
+): string | undefined {
+  const slots = Object.entries(optimizer?.slots ?? {}).map(([slot, arrays]) => [`optimizer.${slot}.`, arrays] as const);
   const groups = [["", params] as const, ...slots];
   for (const [prefix, arrays] of groups) {
     for (const [name, data] of Object.entries(arrays)) if (!allFinite(data)) return prefix + name;

@@ -12,9 +12,9 @@ import { type DataRecord, recordsOf } from "../titans/tasks/records.ts";
 import type { LabelledSequence } from "../titans/tasks/dna/labelled.ts";
 import { BLANK, NO_NUCLEOTIDE, shownByte, TOKEN_OF_BYTE } from "../titans/tasks/dna/nucleotides.ts";
 import { SequenceReader, SequenceRecords } from "../titans/tasks/dna/sequence_reader.ts";
+import { filesBelow } from "./data/input_files.ts";
 import { CommandError } from "./errors.ts";
-import { reasonOf } from "./files.ts";
-import { piecesOf } from "./task_files.ts";
+import { dataError, nameBelow, piecesOf, wholeFile } from "./task_files.ts";
 
 /** What else is said of the data. */
 export interface SequenceDataOptions {
@@ -40,13 +40,18 @@ const KNOWN_FILES = [...SEQUENCE_FILES, ...TABLES, "txt"];
 
 /**
  * Reads all of it, in the order of the names of files.
- * @throws {CommandError | ConfigError} naming the file, and the line, that cannot be used.
+ * @param remark Receives notes about skipped files.
+ * @throws {UsageError | CommandError | ConfigError} naming the file, and the line, that cannot be used.
  */
-export async function readSequenceData(path: string, options: SequenceDataOptions): Promise<LabelledSequence[]> {
+export async function readSequenceData(
+  path: string,
+  options: SequenceDataOptions,
+  remark: (line: string) => void = () => {},
+): Promise<LabelledSequence[]> {
   const sequences: LabelledSequence[] = [];
   try {
     const { isDirectory } = await Deno.stat(path);
-    const files = isDirectory ? await filesIn(path, "") : [path.split(/[/\\]/).at(-1)!];
+    const files = isDirectory ? await filesIn(path, remark) : [path.split(/[/\\]/).at(-1)!];
     if (files.length === 0) {
       throw new CommandError(
         `cannot use ${path} as data of classify: it has no files called .${KNOWN_FILES.join(", .")}, or these with .gz`,
@@ -56,21 +61,15 @@ export async function readSequenceData(path: string, options: SequenceDataOption
       for (const one of await sequencesIn(isDirectory ? `${path}/${name}` : path, name, options)) sequences.push(one);
     }
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied)) throw error;
-    throw new CommandError(`cannot read ${path} as data of classify: ${reasonOf(error)}`, { cause: error });
+    throw dataError(error, path, "data of classify");
   }
   return sequences;
 }
 
-/** The names of the files that are known, from the folder on, sorted. */
-async function filesIn(folder: string, prefix: string): Promise<string[]> {
-  const entries = await Array.fromAsync(Deno.readDir(`${folder}/${prefix}`)), files: string[] = [];
-  for (const { name, isDirectory } of entries.sort((a, b) => a.name < b.name ? -1 : 1)) {
-    if (name.startsWith(".")) continue;
-    if (isDirectory) files.push(...await filesIn(folder, `${prefix}${name}/`));
-    else if (KNOWN_FILES.includes(extensionOf(name))) files.push(`${prefix}${name}`);
-  }
-  return files;
+/** The names of the files that are known, from the folder on. */
+async function filesIn(folder: string, remark: (line: string) => void): Promise<string[]> {
+  const names = (await filesBelow(folder, remark)).map((file) => nameBelow(folder, file));
+  return names.filter((name) => KNOWN_FILES.includes(extensionOf(name)));
 }
 
 /** The extension of a file, without regard to gzip. */
@@ -98,16 +97,9 @@ async function sequencesIn(
     reader.end();
     return sink.records.map((record) => ({ ...record, ...place }));
   }
-  const bytes = await whole(path);
+  const bytes = await wholeFile(path);
   if (extension === "txt") return [{ id: name, tokens: tokensOf(bytes, name), ...place }];
   return tableSequences({ name: name.replace(/\.gz$/i, ""), bytes }, options, place.split);
-}
-
-/** A whole file, unpacked. */
-async function whole(path: string): Promise<Uint8Array<ArrayBuffer>> {
-  const pieces: BlobPart[] = [];
-  for await (const piece of await piecesOf(path)) pieces.push(piece.slice());
-  return await new Blob(pieces).bytes();
 }
 
 /** The tokens of a text that is one sequence. */

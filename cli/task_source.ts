@@ -11,10 +11,14 @@ import { type ChosenTask, shownTask, taskNote } from "./task_flags.ts";
 // Enough to notice that a generator makes other samples.
 const HASHED = 100;
 
-/** Makes a task of its options, with the data that they name. @throws {ConfigError} if they are at odds. */
-export async function instanceOf(chosen: ChosenTask): Promise<TaskInstance> {
+/**
+ * Makes a task of its options, with the data that they name.
+ * @param remark Receives notes about skipped files.
+ * @throws {ConfigError} if they are at odds.
+ */
+export async function instanceOf(chosen: ChosenTask, remark?: (line: string) => void): Promise<TaskInstance> {
   const task = taskOf(chosen.name);
-  return task.create(chosen.options as OptionsOf<OptionTable>, await readTaskFiles(task, chosen));
+  return task.create(chosen.options as OptionsOf<OptionTable>, await readTaskFiles(task, chosen, remark));
 }
 
 /** The SHA-256 of the first test samples of a task. */
@@ -33,7 +37,7 @@ export async function hashSamples(task: TaskInstance): Promise<string> {
 
 /** A task as a source. */
 export async function taskSource(chosen: ChosenTask): Promise<RunSource> {
-  const task = await instanceOf(chosen);
+  const notes: string[] = [], task = await instanceOf(chosen, (line) => notes.push(line));
   return {
     identity: { name: chosen.name, bytes: 0, sha256: await hashSamples(task) },
     requires: task.requires,
@@ -47,7 +51,7 @@ export async function taskSource(chosen: ChosenTask): Promise<RunSource> {
     description: `task ${shownTask(chosen)}, samples of ${task.length} tokens`,
     length: task.length,
     unit: "token",
-    notes: [],
+    notes,
     checkpointNotes: { ...taskNote(chosen), ...(task.bytes ? { vocabulary: BYTES.name } : {}) },
     data: ({ batch, accumulate, seed }) => task.batches("train", batch * accumulate, seed),
     held: ({ batch, seed }, tokens) => {

@@ -30,6 +30,8 @@ export interface Expected {
   readonly named?: FileFormat;
   /** Whether it can be read only once, sequentially. */
   readonly isStream?: boolean;
+  /** Whether the command has no `--format text`, which takes the bytes of anything. */
+  readonly isTextOnly?: boolean;
 }
 
 /** How many of the first bytes {@link contentOf} needs, if there are that many. */
@@ -117,6 +119,20 @@ export function contentOf(head: Uint8Array, expected: Expected): Content {
   };
 }
 
+/**
+ * Refuses what is not text, for commands that read formats of their own.
+ * @param head The first {@link HEAD_BYTES} bytes, decompressed, or all of them.
+ * @throws {UsageError} with a remedy.
+ */
+export function requireText(head: Uint8Array, path: string): void {
+  const expected: Expected = { path, asked: "auto", isTextOnly: true };
+  refuseForeign(head, expected);
+  if (startsWith(head, "PAR1")) throw refusal(expected, "a Parquet file", "convert it to CSV or JSON Lines");
+  if (startsWith(head, "\xff\xfe") || startsWith(head, "\xfe\xff")) {
+    throw refusal(expected, "text in UTF-16", "convert it with iconv -f UTF-16 -t UTF-8 FILE");
+  }
+}
+
 function refuseForeign(head: Uint8Array, expected: Expected): void {
   const found = FOREIGN.find(([bytes, , , at = 0]) => startsWith(head.subarray(at), bytes));
   // "BZh", "ORC" and "GIF8" can start a text, but what follows them in these formats cannot.
@@ -171,9 +187,9 @@ function remarkOn(head: Uint8Array): { readonly remark?: string } {
     : {};
 }
 
-function refusal({ path }: Expected, what: string, remedy: string): UsageError {
+function refusal({ path, isTextOnly }: Expected, what: string, remedy: string): UsageError {
   const name = path === "-" ? "it" : shellWord(path),
-    isText = /^(packed|a zip|a tar|a 7|a RAR|text in|one JSON|JSON|a Parquet|an empty)/.test(what);
+    isText = isTextOnly || /^(packed|a zip|a tar|a 7|a RAR|text in|one JSON|JSON|a Parquet|an empty)/.test(what);
   const anyway = isText ? "" : ", or give --format text to use its bytes unchanged";
   return new UsageError(`${nameOf(path)} is ${what}, not text: ${remedy.replace("FILE", () => name)}${anyway}`);
 }

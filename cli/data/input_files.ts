@@ -91,6 +91,18 @@ export async function inputFiles(path: string, format: Format, options: FindingO
   return files;
 }
 
+/**
+ * All files below a folder, for commands that read formats of their own: as {@link inputFiles} finds them, whatever
+ * their type.
+ * @param remark Receives notes about skipped files.
+ */
+export async function filesBelow(folder: string, remark: (line: string) => void): Promise<readonly string[]> {
+  const left = new LeftOut(), above = [await Deno.realPath(folder)];
+  const found = await walk(folder, { flag: "other", left, above });
+  left.lines(folder).forEach(remark);
+  return found.map(({ path }) => path);
+}
+
 interface Found {
   readonly path: string;
   readonly info: Deno.FileInfo;

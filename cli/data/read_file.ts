@@ -4,8 +4,8 @@ import { createGunzip } from "node:zlib";
 import { UsageError } from "../errors.ts";
 import { type Encoding, HEAD_BYTES, nameOf } from "./content.ts";
 
-/** The flag that named a file, for error messages. */
-export type TextFlag = "--data" | "--text";
+/** The flag that named a file, for error messages; `other` for files that are no text to train on or to read. */
+export type TextFlag = "--data" | "--text" | "other";
 
 const PIECE_BYTES = 1 << 18;
 
@@ -72,13 +72,14 @@ export async function* gunzip(
   }
 }
 
-/** Peeks at the start of a stream of bytes. */
+/** Peeks at the start of a stream of bytes. @param least How many of them, if there are that many. */
 export async function withHead(
   pieces: AsyncGenerator<Uint8Array>,
+  least: number = HEAD_BYTES,
 ): Promise<{ readonly head: Uint8Array; readonly whole: AsyncGenerator<Uint8Array> }> {
   const read: Uint8Array[] = [];
   let length = 0;
-  while (length < HEAD_BYTES) {
+  while (length < least) {
     const { value, done } = await pieces.next();
     if (done) break;
     read.push(value);
@@ -141,6 +142,7 @@ const WORDS: Readonly<Record<TextFlag, { readonly file: string; readonly give: s
     give: "give a file with --text FILE, or --text - for standard input",
     other: "another text with --text",
   },
+  other: { file: "file", give: "give a file", other: "another" },
 };
 
 /** Turns a failure to read a file or folder named by a flag into a one-line error that says what to do. */

@@ -124,9 +124,9 @@ Deno.test("classify: what cannot be done is refused in one line", () =>
       "two/b.fa": ">1\nACGTACGT\n".repeat(20),
       "three.csv": `sequence,label\n${"ACGTACGT,a\nACGTACGT,b\nACGTACGT,c\n".repeat(12)}`,
     });
-    const cases: [args: string[], message: string, code?: number][] = [
+    const cases: [args: string[], message: string][] = [
       [[], "classify needs sequences: give --data PATH"],
-      [["--data", `${folder}/none`], "cannot read", 1],
+      [["--data", `${folder}/none`], "as data of classify: there is no such file or folder; give one"],
       [["--data", `${folder}/one`], 'all are of "a", give two classes or more'],
       [["--data", `${folder}/two`, "--model", "cnn", "--width", "8"], "change nothing with --model cnn"],
       [["--data", `${folder}/two`, "--which", "best"], "--which changes nothing without --checkpoint"],
@@ -135,9 +135,18 @@ Deno.test("classify: what cannot be done is refused in one line", () =>
       [["--data", `${folder}/two`, "--model", "bert"], '--model cannot be "bert"'],
       [["--data", `${folder}/two`, "--checkpoint", `${folder}/run`], "no checkpoint"],
     ];
-    for (const [args, message, expected = 2] of cases) {
+    for (const [args, message] of cases) {
       const { code, stderr } = await runMain("classify", ...args);
-      assertEquals([code, stderr.trim().split("\n").length], [expected, 1], stderr);
+      assertEquals([code, stderr.trim().split("\n").length], [2, 1], stderr);
       assertStringIncludes(stderr, message);
     }
+    // Numbers that diverge, and a file that cannot be opened.
+    await Deno.symlink("nowhere", `${folder}/two/c.fa`);
+    const wild = ["--data", `${folder}/two`, "--lr", "1e30", ...QUICK, ...SMALL, "--model", "lmm"];
+    const { code, stderr } = await runMain("classify", ...wild, "--out", `${folder}/out`);
+    assertMatch(
+      stderr,
+      /^skipped in \S+: c.fa \(a broken link\)\nerror: the (loss|gradient norm) .*became .*, and nothing was written: train again with a lower rate than --lr 1e\+30\n$/,
+    );
+    assertEquals([code, (await Array.fromAsync(Deno.readDir(`${folder}/out`))).length], [1, 0]);
   }));

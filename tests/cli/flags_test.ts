@@ -72,6 +72,8 @@ Deno.test("flags: missing values, stray words and repeated flags are refused", (
   refuses(["--json=yes"], "--json takes no value");
   refuses(["mac"], 'train takes no argument "mac"');
   refuses(["--json", "--json"], "--json is given twice");
+  refuses(["--out", ""], "--out cannot be empty: give a folder");
+  refuses(["--out="], "--out cannot be empty: give a folder");
 });
 
 Deno.test("flags: the help shows every flag with its default", () => {

@@ -48,9 +48,20 @@ Deno.test("forecast: what cannot be done is refused in one line", () =>
   withFolder(async (folder) => {
     await Deno.writeTextFile(`${folder}/t.csv`, table(60));
     await Deno.writeTextFile(`${folder}/gap.csv`, "date,x\n2024-01-01,1\n2024-01-02,2\n2024-01-03,1\n2024-01-09,2\n");
+    await Deno.writeFile(`${folder}/t.csv.xz`, Uint8Array.of(0xfd, 0x37, 0x7a, 0x58, 0x5a, 0));
+    const wild = [
+      "--data",
+      `${folder}/t.csv`,
+      ...QUICK.with(QUICK.indexOf("--lr") + 1, "1e30"),
+      "--out",
+      `${folder}/out`,
+      "--json",
+    ];
     const cases: [args: string[], message: string, code?: number][] = [
       [[], "forecast needs a table: give --data FILE"],
-      [["--data", `${folder}/none.csv`], "cannot read", 1],
+      [["--data", `${folder}/none.csv`], "as the table of forecast: there is no such file or folder; give one"],
+      [["--data", `${folder}/t.csv.xz`], "t.csv.xz is compressed with xz, not text: decompress it with unxz"],
+      [wild, "and nothing was written: train again with a lower rate than --lr 1e+30", 1],
       [["--data", `${folder}/t.csv`], "one window takes 192"],
       [["--data", `${folder}/gap.csv`], "line 5 is of 2024-01-09 00:00:00"],
       [["--data", `${folder}/t.csv`, ...QUICK, "--model", "arima"], 'Cannot forecast with "arima"'],

@@ -163,12 +163,13 @@ Deno.test("not finite: generate, remember and the sample of train say in one lin
   withRun(async (_train, run, folder) => {
     const broken = `${run}/best.safetensors`, device = ["--device", "cpu", "--checkpoint", run];
     await Deno.copyFile(`${run}/checkpoint.safetensors`, broken);
-    await spoil(broken, ({ params }) => params.head.fill(NaN));
+    // Finite, and all that they give is not.
+    await spoil(broken, ({ params }) => params.head.fill(3e38));
     for (const temperature of ["0", "0.8"]) {
       const ended = await runMain("generate", ...device, "--temperature", temperature, "--tokens", "4");
       assertLine(
         ended,
-        /^error: \S+best\.safetensors: Cannot choose a token: the logit of token 0 is NaN; .*; try --which last, or train with a lower --lr/,
+        /^error: \S+best\.safetensors: Cannot choose a token: none of 256 logits is finite; try --which last, or train with a lower --lr/,
       );
     }
     assertEquals((await runMain("generate", ...device, "--which", "last", "--tokens", "4")).code, 0);
@@ -185,11 +186,33 @@ Deno.test("not finite: generate, remember and the sample of train say in one lin
       0,
     );
     const before = await Deno.readFile(`${folder}/b.memory`);
-    await spoil(`${run}/checkpoint.safetensors`, ({ params }) => params.head[0] = NaN);
+    await spoil(`${run}/checkpoint.safetensors`, ({ params }) => params.head.fill(3e38));
     assertEquals(
       (await runMain("remember", ...device, "--which", "last", ...text, "--memory", `${folder}/b.memory`, "--continue"))
         .code,
       1,
     );
     assertEquals(await Deno.readFile(`${folder}/b.memory`), before);
+  }));
+
+Deno.test("not finite: every command that takes a checkpoint refuses broken weights, and names the other state of the run", () =>
+  withRun(async (_train, run, folder) => {
+    await Deno.copyFile(`${run}/checkpoint.safetensors`, `${run}/best.safetensors`);
+    await spoil(`${run}/best.safetensors`, ({ params }) => params.norm[1] = Infinity);
+    const text = ["--text", `${folder}/text.txt`];
+    const commands = [
+      ["generate"],
+      ["evaluate"],
+      ["inspect", ...text],
+      ["remember", ...text, "--memory", `${folder}/a.memory`],
+      ["export", "--hf", `${folder}/hf`],
+      ["serve", "--port", "0"],
+    ];
+    for (const words of commands) {
+      assertLine(
+        await runMain(...words, "--checkpoint", run),
+        /^error: \S+\/best\.safetensors: the weights are broken, norm has NaN or infinity: use the run's other state with --which last, or another checkpoint, or train again with a lower --lr\n$/,
+      );
+    }
+    assertEquals((await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name).sort(), ["run", "text.txt"]);
   }));

@@ -1,7 +1,7 @@
 /** What the options of a task name is read: files, folders, what gzip packed, and errors in one line. */
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { readTaskFiles } from "../../cli/task_files.ts";
-import { CommandError } from "../../cli/errors.ts";
+import { CommandError, UsageError } from "../../cli/errors.ts";
 import { ConfigError, defineTask, type Task } from "../../titans/mod.ts";
 import { recall } from "../../titans/tasks/mod.ts";
 import { withFolder } from "./scratch.ts";
@@ -44,11 +44,51 @@ Deno.test("files of a task: the default text of training has a name, and a file 
 
 Deno.test("files of a task: what cannot be read is said with the option that names it", () =>
   withFolder(async (folder) => {
-    const refused = (path: string, message: string) =>
-      assertRejects(() => readTaskFiles(reading, chosen(path)), CommandError, message);
-    await refused(`${folder}/none`, "/none as data of the task reading: ");
+    const refused = (path: string, message: string, type: new (message: string) => Error = UsageError) =>
+      assertRejects(() => readTaskFiles(reading, chosen(path)), type, message);
+    await refused(`${folder}/none`, "/none as data of the task reading: there is no such file or folder; give one");
     await Deno.mkdir(`${folder}/empty`);
-    await refused(`${folder}/empty`, "as data of the task reading: the folder has no files");
+    await refused(`${folder}/empty`, "as data of the task reading: the folder has no files", CommandError);
     await Deno.writeFile(`${folder}/cut.gz`, (await gzip("some text that is longer")).subarray(0, 20));
-    await refused(`${folder}/cut.gz`, "it begins as gzip does, but is none, or is cut off");
+    await refused(`${folder}/cut.gz`, "it is not a complete gzip file; download or compress it again");
+    await Deno.symlink("loop", `${folder}/loop`);
+    await refused(`${folder}/loop`, "as data of the task reading: it is a circular link; repair it, or give another");
+  }));
+
+Deno.test("files of a task: what is no text is refused by name with a remedy, packed or not", () =>
+  withFolder(async (folder) => {
+    const foreign: [bytes: string, message: string][] = [
+      ["\xfd7zXZ\0...", "is compressed with xz, not text: decompress it with unxz "],
+      ["PAR1....", "is a Parquet file, not text: convert it to CSV or JSON Lines"],
+      ["\xff\xfea\0,\0", "is text in UTF-16, not text: convert it with iconv -f UTF-16 -t UTF-8 "],
+      ['\x20\0\0\0\0\0\0\0{"a":', "is a safetensors file, not text: give a file with text"],
+    ];
+    for (const [i, [bytes, message]] of foreign.entries()) {
+      const path = `${folder}/${i}.csv`, file = Uint8Array.from(bytes, (letter) => letter.charCodeAt(0));
+      await Deno.writeFile(path, file);
+      await Deno.writeFile(
+        `${path}.gz`,
+        await new Response(new Blob([file]).stream().pipeThrough(new CompressionStream("gzip"))).bytes(),
+      );
+      for (const name of [path, `${path}.gz`]) {
+        const { message: said } = await assertRejects(() => readTaskFiles(reading, chosen(name)), UsageError, message);
+        // There is no such flag where a task reads.
+        assertEquals([said.includes(name), said.includes("--format")], [true, false], said);
+      }
+    }
+  }));
+
+Deno.test("files of a task: what cannot be opened in a folder is left out with a line", () =>
+  withFolder(async (folder) => {
+    await Deno.writeTextFile(`${folder}/a.txt`, "text");
+    await Deno.symlink("nowhere", `${folder}/b.txt`);
+    await Deno.symlink("c.txt", `${folder}/c.txt`);
+    await Deno.symlink(".", `${folder}/d`);
+    const lines: string[] = [], files = await readTaskFiles(reading, chosen(folder), (line) => lines.push(line));
+    assertEquals(shown(files.of(folder)), [["a.txt", "text"]]);
+    assertEquals(lines, [
+      `skipped in ${folder}: b.txt (a broken link)`,
+      `skipped in ${folder}: c.txt (a circular link)`,
+      `skipped in ${folder}: d (a link to a parent folder)`,
+    ]);
   }));

@@ -2,7 +2,7 @@
  * Tests on real data, which lies outside the project: in the folder that the variable MNEME_DATA names. Without it they
  * do not exist; `deno task test:data` runs them.
  */
-import { unpacked } from "../../cli/task_files.ts";
+import { wholeFile } from "../../cli/task_files.ts";
 
 const FOLDER: string | undefined = Deno.env.get("MNEME_DATA");
 
@@ -13,6 +13,5 @@ export function withData(name: string, run: () => Promise<void>): void {
 
 /** What a file of it holds, unpacked. @param name Without `.gz`. */
 export async function readData(name: string): Promise<Uint8Array<ArrayBuffer>> {
-  const path = `${FOLDER}/${name}.gz`;
-  return await unpacked(await Deno.readFile(path), path);
+  return await wholeFile(`${FOLDER}/${name}.gz`);
 }
