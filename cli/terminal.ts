@@ -18,8 +18,8 @@ export interface Terminal {
 export function processTerminal(): Terminal {
   const encoder = new TextEncoder(), interactive = Deno.stdout.isTerminal();
   let closed = false;
-  const write = (stream: { writeSync(bytes: Uint8Array): number }, text: string): void => {
-    let bytes = encoder.encode(text);
+  const write = (stream: typeof Deno.stdout | typeof Deno.stderr, text: string): void => {
+    let bytes = encoder.encode(stream.isTerminal() ? withoutForeignCodes(text) : text);
     try {
       while (bytes.length > 0) bytes = bytes.subarray(stream.writeSync(bytes));
     } catch (error) {
@@ -57,6 +57,18 @@ export function fitLine(parts: readonly string[], { columns }: Pick<Terminal, "c
   let count = parts.length;
   while (count > 1 && parts.slice(0, count).join("  ").length > most) count--;
   return parts.slice(0, count).join("  ").slice(0, Math.max(0, most));
+}
+
+// The end of a progress line, and the colours of a strip.
+// deno-lint-ignore no-control-regex -- the codes that commands print
+const OWN_CODES = /(\r\x1b\[K|\x1b\[(?:0|48;5;\d+;38;5;\d+)m)/;
+
+/**
+ * What goes to a terminal: whatever a text quotes (names of files and columns, texts, models' output), no control
+ * character reaches the terminal but those of the commands themselves.
+ */
+export function withoutForeignCodes(text: string): string {
+  return text.split(OWN_CODES).map((part, i) => i % 2 === 1 ? part : printable(part)).join("");
 }
 
 /**

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { fitLine, printable } from "../../cli/terminal.ts";
+import { fitLine, printable, withoutForeignCodes } from "../../cli/terminal.ts";
 import { FakeTerminal } from "./fake_terminal.ts";
 import { someText, spawnMain, waitFor } from "./run_main.ts";
 import { withFolder } from "./scratch.ts";
@@ -11,6 +11,14 @@ Deno.test("terminal: of all control codes only tabs and ends of lines are printe
     assertEquals(printable(letter), control ? "·" : letter);
   }
   assertEquals(printable("größe 日本 🙂\n"), "größe 日本 🙂\n");
+});
+
+Deno.test("terminal: whatever a command quotes, only its own codes reach the terminal", () => {
+  const own = "\r\x1b[Kstep 1\n\x1b[48;5;230;38;5;16mgr\x1b[0m";
+  assertEquals(withoutForeignCodes(own), own);
+  const foreign = "a\x1b[31mb\x07c\x0ed\x1b]0;title\x07e\rf\x9b2Jg";
+  assertEquals(withoutForeignCodes(foreign), "a·[31mb·c·d·]0;title·e·f·2Jg");
+  assertEquals(withoutForeignCodes(`${own}${foreign}${own}`), `${own}${printable(foreign)}${own}`);
 });
 
 Deno.test("terminal: parts of a line are left out from its end, and a single one is cut", () => {
