@@ -8,25 +8,51 @@ import { bytesOfTokens } from "./data/vocabulary.ts";
 import { formatCount, type Reporter } from "./progress.ts";
 import { newRecipe, newRunConfig, type RunFlags } from "./run_config.ts";
 import { visible } from "./strip.ts";
+import type { ChosenTask } from "./task_flags.ts";
+import { taskSource } from "./task_source.ts";
 import type { Terminal } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
 // How many characters of a text are shown.
 const SHOWN = 200;
 
-/**
- * Shows what a run would read.
- * @param json Whether to print one JSON object, for scripts.
- * @throws As the run would.
- */
+interface Showing {
+  readonly terminal: Terminal;
+  readonly reporter: Reporter;
+  /** Whether to print one JSON object, for scripts. */
+  readonly json: boolean;
+  readonly watch: Pick<CorpusOptions, "note" | "stopped">;
+}
+
+/** Shows what a run on a task would read. @throws As the run would. */
+export async function showTask(
+  flags: RunFlags,
+  task: ChosenTask,
+  { terminal, reporter, json }: Showing,
+): Promise<void> {
+  using source = await taskSource(task);
+  const { identity: data, requires, length: seqLen = flags.seqLen, notes, description, facts } = source;
+  const model = new Model(newRunConfig({ ...flags, seqLen }, { data, requires, task }, VERSION).model);
+  notes.forEach(reporter.note);
+  if (json) {
+    const { parameterCount: parameters } = model.layout;
+    terminal.out(`${JSON.stringify({ event: "data", ...facts, length: seqLen, sha256: data.sha256, parameters })}\n`);
+    return;
+  }
+  reporter.note(description);
+  reporter.note(summaryOf(model, flags));
+}
+
+function summaryOf({ config, layout }: Model, { preset }: RunFlags): string {
+  return `${describeMixers(config)} ${preset}: ${
+    formatCount(layout.parameterCount)
+  } parameters; nothing was trained: leave --steps 0 out to begin`;
+}
+
+/** Shows what a run on text would read. @throws As the run would. */
 export async function showData(
   flags: RunFlags & Pick<CorpusOptions, "cache">,
-  { terminal, reporter, json, watch }: {
-    terminal: Terminal;
-    reporter: Reporter;
-    json: boolean;
-    watch: Pick<CorpusOptions, "note" | "stopped">;
-  },
+  { terminal, reporter, json, watch }: Showing,
 ): Promise<void> {
   using corpus = await openCorpus(newRecipe(flags), { ...flags, documents: true, ...watch });
   const { identity, vocabulary, bytesPerToken, trainBytes, heldOutBytes, train } = corpus;
@@ -58,9 +84,5 @@ export async function showData(
     reporter.note(`a token of ${vocabulary.name} is ${bytesPerToken.toFixed(2)} bytes on average`);
   }
   reporter.note(`it begins: "${Array.from(begins, visible).join("")}"`);
-  reporter.note(
-    `${describeMixers(model.config)} ${flags.preset}: ${
-      formatCount(parameters)
-    } parameters; nothing was trained: leave --steps 0 out to begin`,
-  );
+  reporter.note(summaryOf(model, flags));
 }

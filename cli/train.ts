@@ -16,7 +16,7 @@ import { CACHE } from "./data/cache.ts";
 import { type CorpusOptions, openCorpus } from "./data/corpus.ts";
 import { DEFAULT_RECIPE } from "./data/recipe.ts";
 import { VOCABULARIES } from "./data/vocabulary.ts";
-import { showData } from "./dry_run.ts";
+import { showData, showTask } from "./dry_run.ts";
 import { readConfigFile, withConfigFile, type WithFile } from "./config_file.ts";
 import { DEVICE_FLAGS, deviceOptions, OUTPUT_FLAGS } from "./common_flags.ts";
 import { UsageError } from "./errors.ts";
@@ -156,7 +156,8 @@ async function train(args: readonly string[], terminal: Terminal, { ranks, threa
     return 0;
   }
   if (flags.steps === 0) {
-    await showData(flags, { terminal, reporter, json: flags.json, watch });
+    const task = newTask(flags, given), showing = { terminal, reporter, json: flags.json, watch };
+    await (task ? showTask(flags, task, showing) : showData(flags, showing));
     return 0;
   }
   const open = (): Promise<Opened> => flags.resume ? resumedRun(flags, given, watch) : newRun(flags, given, watch);
@@ -214,9 +215,6 @@ async function readFlags(
   const flags = withConfigFile(typed, given, file);
   if (flags.steps === 0 && flags.resume) {
     throw new UsageError("--steps 0 shows what a new run would read: leave --resume out");
-  }
-  if (flags.steps === 0 && taskNamed(flags) !== undefined) {
-    throw new UsageError("--steps 0 shows a text: leave --task out, or give more steps");
   }
   if (ranks.size > 1 && flags.data.some((source) => /^-(=|$)/.test(source))) {
     throw new UsageError("--data - is read by one process alone: write the text to a file that all ranks can read");

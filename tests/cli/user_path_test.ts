@@ -88,4 +88,16 @@ Deno.test("train: --steps 0 shows what would be read, and writes nothing", () =>
     assertEquals([event, bytes, documents], ["data", 4015, 3]);
     assert((begins as string).includes("[31m"));
     assertMatch((await runMain("train", "--steps", "0", "--resume")).stderr, /leave --resume out/);
+    // A task is shown alike, with the files that it leaves out.
+    await Deno.mkdir(`${folder}/genome`);
+    await Deno.writeTextFile(`${folder}/genome/a.fa`, `>a\n${"ACGTTGCA".repeat(200)}\n`);
+    await Deno.symlink("nowhere", `${folder}/genome/b.fa`);
+    const dna = ["train", "--task", "dna", "--data", `${folder}/genome`, "--steps", "0", "--out", `${folder}/run`];
+    const task = await runMain(...dna);
+    assertEquals([task.code, task.stderr], [0, ""]);
+    const [skipped, description, summary] = task.stdout.trim().split("\n");
+    assertEquals(skipped, `skipped in ${folder}/genome: b.fa (a broken link)`);
+    assertMatch(description, /^task dna \(data \S+genome, .*\), samples of \d+ tokens$/);
+    assertMatch(summary, /^mac nano: [\d,]+ parameters; nothing was trained/);
+    assertEquals(await Deno.stat(`${folder}/run`).catch(() => undefined), undefined);
   }));
