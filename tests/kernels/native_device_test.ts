@@ -81,6 +81,13 @@ Deno.test("native: devices share their threads, and each goes on when another is
   assertEquals((await again.run(x)).data, one.data);
 });
 
+Deno.test("native: a process ends well while threads of a device still spin", async () => {
+  const { code, signal, stderr } = await new Deno.Command("deno", {
+    args: ["run", "--quiet", "--no-prompt", "--no-check", "--allow-all", "tests/kernels/native_exit_child.ts"],
+  }).output();
+  assertEquals({ code, signal }, { code: 0, signal: null }, new TextDecoder().decode(stderr));
+});
+
 Deno.test("native: programs that share kernels share objects, which are closed with the last of them", async () => {
   using device = await open();
   const make = (factor: number) => compile(device, (x: Tensor) => mul(matmul(x, x), factor), [SQUARE]);

@@ -37,6 +37,7 @@ export const RUNTIME_SOURCE: string = String.raw`
 #include <windows.h>
 #define EXPORT __declspec(dllexport)
 #else
+#include <dlfcn.h>
 #include <pthread.h>
 #include <sched.h>
 #include <time.h>
@@ -305,6 +306,20 @@ static int begin(i64 thread) { return !pthread_create(&pool[thread].handle, 0, e
 static void join(i64 thread) { pthread_join(pool[thread].handle, 0); }
 #endif
 
+/*
+ * Keeps this object in the process for good. A host that ends without a word closes it, and threads that still spin
+ * would go on in memory that is not there any more.
+ */
+static void stay(void) {
+#if defined(_WIN32)
+  HMODULE self;
+  GetModuleHandleExA(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_PIN, (LPCSTR)&started, &self);
+#else
+  Dl_info self;
+  if (dladdr(&started, &self)) dlopen(self.dli_fname, RTLD_NOW);
+#endif
+}
+
 static void lock(void) { while (EXCHANGE(&busy, 1)) yield(); }
 static void unlock(void) { STORE(&busy, 0); }
 
@@ -313,6 +328,7 @@ EXPORT i32 acquire(i32 threads) {
   if (threads > MOST_THREADS) threads = MOST_THREADS;
   lock();
   users++;
+  if (!started && threads > 1) stay();
   while (started < threads - 1) {
     pool[started + 1].seen = task.number;
     if (!begin(started + 1)) break;

@@ -59,7 +59,7 @@ const OBJECT_FLAGS: readonly string[] = ["-shared", "-fvisibility=hidden", "-w",
 const SYSTEM_FLAGS: readonly string[] = SYSTEM === "windows" ? [] : ["-fPIC"];
 
 /** Libraries that objects are linked with. */
-const LIBRARIES: readonly string[] = SYSTEM === "windows" ? ["-lsynchronization"] : ["-lpthread", "-lm"];
+const LIBRARIES: readonly string[] = SYSTEM === "windows" ? ["-lsynchronization"] : ["-lpthread", "-lm", "-ldl"];
 
 /**
  * Compiles a text to an object.
