@@ -1,14 +1,16 @@
 /**
  * The library of this checkout against that of another, such as a worktree of an earlier commit: the same cases, each
- * in two processes that run in turns, so that whatever else the machine does hits both alike.
+ * in two processes that run in turns, so that whatever else the machine does hits both alike. A process keeps for its
+ * life what it got at its start, such as where its memory lies: two of the same checkout can differ by a tenth. So
+ * each case is timed in several pairs of processes, and each checkout starts first in half of them.
  */
 import { CommandError } from "../../cli/errors.ts";
 import { type Options, type TimedDevice, timedDevices } from "./flags.ts";
-import { type Effort, inTurns, type Timed } from "./measure.ts";
+import { type Effort, type Timed, timesInTurns } from "./measure.ts";
 import { CASES } from "./own.ts";
 import { linesOf } from "./peers/protocol.ts";
 import { Progress } from "./progress.ts";
-import type { Timing } from "./statistics.ts";
+import { quantile, summarize, type Timing } from "./statistics.ts";
 import { digits, formatTable } from "./table.ts";
 
 /** A case in both checkouts. Ratios above 1 mean that this checkout is slower. */
@@ -34,6 +36,8 @@ export interface AgainstReport {
 const HERE = decodeURIComponent(new URL("../..", import.meta.url).pathname).replace(/\/$/, "");
 /** What the other process's threads get to fall asleep before a turn. */
 const PAUSE_MS = 20;
+/** Pairs of processes that time a case. */
+const PAIRS = 4;
 
 /** Times the cases in both checkouts. @throws {CommandError} if the folder is no checkout. */
 export async function runAgainst(
@@ -73,26 +77,56 @@ function checkoutAt(path: string): string {
   }
 }
 
-async function compare(
-  folder: string,
-  { name, device, effort }: { name: string; device: TimedDevice; effort: Effort },
-): Promise<AgainstRow> {
-  const processes: Checkout[] = [];
+/** A case to time. */
+interface Case {
+  readonly name: string;
+  readonly device: TimedDevice;
+  readonly effort: Effort;
+}
+
+async function compare(folder: string, { name, device, effort }: Case): Promise<AgainstRow> {
+  const own: number[] = [], other: number[] = [], compileRatios: number[] = [];
+  const pairs = Math.min(PAIRS, effort.rounds), share = (count: number) => Math.ceil(count / pairs);
+  const each = {
+    ...effort,
+    rounds: share(effort.rounds),
+    leastRounds: share(effort.leastRounds),
+    budgetMs: effort.budgetMs / pairs,
+  };
   try {
-    for (const place of [HERE, folder]) processes.push(await Checkout.start(place, device, name));
-    const [own, other] = await inTurns(processes, effort);
-    const compileRatio = processes[0].compileMs / processes[1].compileMs;
-    return {
-      name,
-      device,
-      own,
-      other,
-      compileRatio,
-      minRatio: own.minMs / other.minMs,
-      medianRatio: own.medianMs / other.medianMs,
-    };
+    for (let pair = 0; pair < pairs; pair++) {
+      const places = pair % 2 === 0 ? [HERE, folder] : [folder, HERE];
+      const timed = await timePair(places, { name, device, effort: each });
+      const [here, there] = pair % 2 === 0 ? timed : timed.toReversed();
+      own.push(...here.times);
+      other.push(...there.times);
+      compileRatios.push(here.compileMs / there.compileMs);
+    }
   } catch (error) {
     return { name, device, error: error instanceof Error ? error.message : String(error) };
+  }
+  const timing = summarize(own), otherTiming = summarize(other);
+  return {
+    name,
+    device,
+    own: timing,
+    other: otherTiming,
+    compileRatio: quantile(compileRatios, 0.5),
+    minRatio: timing.minMs / otherTiming.minMs,
+    medianRatio: timing.medianMs / otherTiming.medianMs,
+  };
+}
+
+/** Times a case in a process of each of two checkouts. */
+async function timePair(
+  places: readonly string[],
+  { name, device, effort }: Case,
+): Promise<{ readonly times: readonly number[]; readonly compileMs: number }[]> {
+  const processes: Checkout[] = [];
+  try {
+    for (const place of places) processes.push(await Checkout.start(place, device, name));
+    const times = await timesInTurns(processes, effort);
+    return processes.map(({ compileMs }, i) => ({ times: times[i], compileMs }));
   } finally {
     for (const process of processes) await process.close();
   }

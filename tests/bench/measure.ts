@@ -30,10 +30,15 @@ const MOST_REPEATS = 200;
 const LONG_MS = 5000;
 
 /** Times all in turns; each round begins with another one. @returns one a subject, of single runs. */
-export async function inTurns(
+export async function inTurns(subjects: readonly Timed[], effort: Effort): Promise<Timing[]> {
+  return (await timesInTurns(subjects, effort)).map(summarize);
+}
+
+/** Like {@link inTurns}. @returns the milliseconds of single runs, one list a subject. */
+export async function timesInTurns(
   subjects: readonly Timed[],
   { rounds, leastRounds, turnMs, budgetMs }: Effort,
-): Promise<Timing[]> {
+): Promise<number[][]> {
   const repeats: number[] = [];
   for (const subject of subjects) {
     const firstMs = await subject.time(1); // compiles what is compiled at first use
@@ -48,5 +53,5 @@ export async function inTurns(
       times[i].push(await subjects[i].time(repeats[i]) / repeats[i]);
     }
   }
-  return times.map(summarize);
+  return times;
 }
