@@ -10,10 +10,10 @@ import type { CompileWatch, Device, DeviceLimits } from "./device.ts";
 import type { Plan, Schedule } from "./plan.ts";
 import { takeDonated } from "./in_place.ts";
 import { PhaseTimer } from "./phases.ts";
-import { planMemory } from "./plan_memory.ts";
+import { largestTensor, planMemory, tooLarge } from "./plan_memory.ts";
 import { Program } from "./program.ts";
 import { schedule } from "./schedule.ts";
-import { tile } from "./tiling/tile.ts";
+import { DEFAULT_TILE, tile, type TileSize } from "./tiling/tile.ts";
 
 /** Options of {@link compile}. */
 export interface CompileOptions extends CompileWatch {
@@ -107,7 +107,12 @@ function scheduleFor(
   graph: Graph,
   { donated, storage }: { readonly donated: readonly number[]; readonly storage?: Half },
 ): Schedule {
-  return takeDonated(schedule(tile(graph, limits.tile), { ...limits, storage }), donated);
+  const scheduled = (size?: TileSize): Schedule =>
+    takeDonated(schedule(tile(graph, size), { ...limits, storage }), donated);
+  const first = scheduled(limits.tile), largestBytes = largestTensor(limits);
+  if (!tooLarge(first.values, largestBytes)) return first;
+  // Once more, with whatever is above the limit in tiles. The planner refuses what is too large all the same.
+  return scheduled({ ...DEFAULT_TILE, ...limits.tile, largestBytes });
 }
 
 /** The positions of the leaves of some arguments. */

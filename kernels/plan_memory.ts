@@ -62,8 +62,8 @@ interface Access {
  * @throws {DeviceError} with reason `limit` if one value is larger than the device can bind.
  */
 export function planMemory(schedule: Schedule, limits: PlanLimits = {}): Plan {
-  const { maxTensorBytes = Infinity, maxBufferBytes = Infinity, alignmentBytes = ALIGNMENT } = limits;
-  checkSizes(schedule.values, Math.min(maxTensorBytes, maxBufferBytes));
+  const { maxBufferBytes = Infinity, alignmentBytes = ALIGNMENT } = limits;
+  checkSizes(schedule.values, largestTensor(limits));
   const ranges = liveRanges(schedule);
   const { offsets, arenaBytes } = place(schedule.values, ranges, { maxBufferBytes, alignmentBytes });
   let externalBytes = 0;
@@ -80,19 +80,37 @@ function hasOwnMemory({ storage }: Value): boolean {
     : storage.kind === "input" || storage.kind === "constant";
 }
 
+/** Bytes that one tensor may have. */
+export function largestTensor({ maxTensorBytes = Infinity, maxBufferBytes = Infinity }: PlanLimits): number {
+  return Math.min(maxTensorBytes, maxBufferBytes);
+}
+
+/** The first value that is larger than one tensor may be. */
+export function tooLarge(values: readonly Value[], limit: number): Value | undefined {
+  return values.find(({ storage, sizeBytes }) => storage.kind !== "alias" && sizeBytes > limit);
+}
+
 function checkSizes(values: readonly Value[], limit: number): void {
-  for (const value of values) {
-    if (value.storage.kind === "alias" || value.sizeBytes <= limit) continue;
+  const value = tooLarge(values, limit);
+  if (value) {
     throw new DeviceError(
       `Cannot place ${value.label} ${formatType(value.type)} in device memory: it takes ${
         mebibytes(value.sizeBytes)
-      } and one tensor may take at most ` +
-        `${
-          mebibytes(limit)
-        } on this device; use a smaller batch or sequence, split the tensor, or use a device with a higher limit`,
+      } and one tensor may take at most ${mebibytes(limit)} on this device; ${
+        remedyFor(value)
+      }, or use a device with a higher limit`,
       "limit",
     );
   }
+}
+
+/** What to change about a value that is too large: products that nothing needs as a whole have been cut already. */
+function remedyFor({ storage: { kind } }: Value): string {
+  return kind === "temporary"
+    ? "use a smaller batch or sequence, or compute it in parts with scan"
+    : `it is ${
+      kind === "output" ? "a result" : kind === "input" ? "an argument" : "a constant"
+    }: split it into several`;
 }
 
 /** Bytes in MiB as text. */

@@ -3,7 +3,7 @@ import { isHalf } from "../core/dtype.ts";
 import { OptionError, ShapeError } from "../core/errors.ts";
 import type { Tensor } from "../core/graph.ts";
 import { checkOptions, optionNames } from "../core/options.ts";
-import { broadcastShapes, formatShape, formatType, sameShape } from "../core/shape.ts";
+import { broadcastShapes, formatShape, formatType, sameShape, sizeOfShape } from "../core/shape.ts";
 import { add, div, maximum, minimum, mul, sub } from "./binary.ts";
 import { broadcastTo, sum } from "./broadcast.ts";
 import { equal, greater, notEqual } from "./compare.ts";
@@ -14,7 +14,7 @@ import { cast, inF32, where } from "./select.ts";
 import { logSumExp } from "./softmax.ts";
 import { iota, onesLike } from "./sources.ts";
 import { log, neg } from "./unary.ts";
-import { expandDims } from "./views.ts";
+import { expandDims, reshape } from "./views.ts";
 
 /** How losses are combined: their mean, their sum, or not at all. */
 export type Reduction = "mean" | "sum" | "none";
@@ -189,17 +189,23 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntr
       "labelSmoothing",
     );
   }
-  // Selected by comparison rather than by gather: this fuses with the row's other reductions, and its gradient is not a
-  // scatter.
-  const classes = iota(logits.shape, logits.rank - 1, targets.dtype);
   return inF32(logits, (wide) => {
-    const chosen = sum(where(equal(classes, expandDims(targets, -1)), wide, 0), { axes: -1 });
-    const target = labelSmoothing === 0
-      ? chosen
-      : add(mul(chosen, 1 - labelSmoothing), mul(mean(wide, { axes: -1 }), labelSmoothing));
-    const losses = sub(logSumExp(wide), target);
+    const N = sizeOfShape(targets.shape), rows = reshape(wide, [N, wide.shape[wide.rank - 1]]);
+    const losses = reshape(rowLosses(rows, reshape(targets, [N]), labelSmoothing), targets.shape);
     if (ignoreIndex === undefined) return reduce(losses, reduction);
     const counts = notEqual(targets, ignoreIndex);
     return reduce(where(counts, losses, 0), reduction, cast(counts, losses.dtype));
   });
+}
+
+/** The cross-entropy of each row of logits [N, V], f32. One axis of rows lets a large V be computed some rows at a time. */
+function rowLosses(logits: Tensor, targets: Tensor, labelSmoothing: number): Tensor {
+  // Selected by comparison rather than by gather: this fuses with the row's other reductions, and its gradient is not a
+  // scatter.
+  const classes = iota(logits.shape, 1, targets.dtype);
+  const chosen = sum(where(equal(classes, expandDims(targets, -1)), logits, 0), { axes: -1 });
+  const target = labelSmoothing === 0
+    ? chosen
+    : add(mul(chosen, 1 - labelSmoothing), mul(mean(logits, { axes: -1 }), labelSmoothing));
+  return sub(logSumExp(logits), target);
 }

@@ -87,6 +87,8 @@ export function cutsAlong({ seed, own, sinks, shared }: Region, uses: Uses, axis
       if (!isInside(input.node) || uses.inputs.has(input)) return true;
       // A sink's other operand may be anything, but of the region only what is cut alike.
       if (wanted === "absent") return shared.has(input.node) && !isProduct;
+      // What is not cut here, such as rows that are numbered otherwise, is computed before the loop.
+      if (shared.has(input.node) && !operandsOf(input.node, wanted)) return true;
       return assign(input.node, wanted);
     });
     if (!fits) return undefined;

@@ -1,5 +1,6 @@
 /** Decides which regions of a graph are computed tile by tile, along which axis, and in which loops. */
-import type { Graph, Node } from "../../core/graph.ts";
+import { sizeOf } from "../../core/dtype.ts";
+import type { Graph, Node, Tensor } from "../../core/graph.ts";
 import { isScan, type ScanAttrs } from "../../core/scan.ts";
 import { sizeOfShape } from "../../core/shape.ts";
 import { type Cuts, cutsAlong } from "./axis.ts";
@@ -16,6 +17,11 @@ export interface TileSize {
    * Computing scores again takes longer than reading them, if not much.
    */
   readonly recomputed: number;
+  /**
+   * Bytes that one tensor may have: products above them are cut if that can be done at all. Default: they are cut like
+   * others.
+   */
+  readonly largestBytes?: number;
 }
 
 /** A tile of 1 MiB; tensors of 32 MiB are not kept for gradients. */
@@ -64,10 +70,17 @@ export function hasLargeProduct({ nodes }: Graph, size: TileSize): boolean {
   );
 }
 
-function isLarge({ op, inputs, outputs: [output] }: Node, { elements }: TileSize): boolean {
+function isLarge(node: Node, tile: TileSize): boolean {
+  const { op, inputs, outputs: [output] } = node, { elements } = tile;
   if (op.kind !== "contract") return false;
+  if (isOversized(node, tile)) return true;
   const size = sizeOfShape(output.shape);
   return size >= FEWEST_TILES * elements && inputs.every(({ shape }) => size >= EXPANSION * sizeOfShape(shape));
+}
+
+/** Whether the result of a node is above what a tensor may have. */
+function isOversized({ outputs: [output] }: Node, { largestBytes = Infinity }: TileSize): boolean {
+  return sizeOfShape(output.shape) * sizeOf(output.dtype) > largestBytes;
 }
 
 /** Plans the regions of a graph; those of loops in it are not looked at. */
@@ -76,7 +89,7 @@ export function planTiles(graph: Graph, tile: TileSize): TilePlan {
   let regions: Omit<TiledRegion, "stages">[] = [];
   for (const node of graph.nodes) {
     if (taken.has(node) || !isLarge(node, tile)) continue;
-    const region = findRegion(uses, node.outputs[0]);
+    const region = findRegion(uses, node.outputs[0], isOversized(node, tile));
     if (!region || [...region.own].some((own) => taken.has(own))) continue;
     const cut = chooseCut(region, uses, tile);
     if (!cut) continue;
@@ -87,7 +100,7 @@ export function planTiles(graph: Graph, tile: TileSize): TilePlan {
     const levels = levelsOf(graph, regions.map(({ region }) => region));
     const staged = regions.map((tiled): TiledRegion => ({ ...tiled, stages: stagesOf(tiled, uses, levels) }));
     const kept = staged.filter(({ region: { seed }, stages }) =>
-      stages.length === 1 || sizeOfShape(seed.shape) >= tile.recomputed
+      stages.length === 1 || sizeOfShape(seed.shape) >= tile.recomputed || isOversized(seed.node, tile)
     );
     if (kept.length === staged.length) return { regions: staged, levels };
     regions = kept;
@@ -98,17 +111,24 @@ export function planTiles(graph: Graph, tile: TileSize): TilePlan {
 function chooseCut(
   region: Region,
   uses: Uses,
-  { elements, rows }: TileSize,
+  tile: TileSize,
 ): Pick<TiledRegion, "cuts" | "extent" | "size"> | undefined {
-  const { shape, rank, node } = region.seed, depth = node.inputs[0].shape[rank - 1];
+  const { seed: { shape, rank, node } } = region, { elements, rows } = tile, depth = node.inputs[0].shape[rank - 1];
   for (let axis = 0; axis < rank; axis++) {
-    const extent = shape[axis], fewest = axis < rank - 2 ? 1 : Math.max(rows, depth);
-    const size = Math.max(fewest, Math.floor(elements * extent / sizeOfShape(shape)));
-    if (FEWEST_TILES * size > extent) continue;
+    const extent = shape[axis], most = isOversized(node, tile) ? mostOf(region.seed, axis, tile) : Infinity;
+    const fewest = axis < rank - 2 ? 1 : Math.min(most, Math.max(rows, depth));
+    const size = Math.min(most, Math.max(fewest, Math.floor(elements * extent / sizeOfShape(shape))));
+    if (size >= extent || (most === Infinity && FEWEST_TILES * size > extent)) continue;
     const cuts = cutsAlong(region, uses, axis);
-    if (cuts) return { cuts, extent, size: evenSize(extent, size, fewest) };
+    if (cuts) return { cuts, extent, size: evenSize(extent, size, most === Infinity ? fewest : 1) };
   }
   return undefined;
+}
+
+/** How much of an axis a tile may have at most: half of what a tensor may be, and at least a part. */
+function mostOf({ shape, dtype }: Tensor, axis: number, { largestBytes = Infinity }: TileSize): number {
+  const sliceBytes = sizeOfShape(shape) / shape[axis] * sizeOf(dtype);
+  return Math.max(1, Math.floor(largestBytes / 2 / sliceBytes));
 }
 
 /** A size of tiles that leaves no rest, if there is one that is not much smaller. */

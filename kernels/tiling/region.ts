@@ -49,9 +49,10 @@ export class Uses {
 /**
  * The region around a product; undefined where something else needs its large tensors as a whole, or where nothing in
  * it depends on whole rows (such a product's consumers share its kernel anyway).
+ * @param isOversized Whether no device could hold the tensor: it is then cut for whatever uses it up, sums of rows too.
  */
-export function findRegion(uses: Uses, seed: Tensor): Region | undefined {
-  return new RegionFinder(uses, seed).find();
+export function findRegion(uses: Uses, seed: Tensor, isOversized = false): Region | undefined {
+  return new RegionFinder(uses, seed).find(isOversized);
 }
 
 class RegionFinder {
@@ -67,10 +68,11 @@ class RegionFinder {
     this.#leadingNodes = this.#nodesAfterProducts();
   }
 
-  find(): Region | undefined {
-    if (!this.#growLarge() || this.#sinks.size === 0) return undefined;
+  find(isOversized: boolean): Region | undefined {
+    if (!this.#growLarge()) return undefined;
     for (const sink of this.#sinks) if (this.#large.has(sink)) return undefined;
-    if (!this.#growRows()) return undefined;
+    const dependsOnRows = this.#growRows();
+    if (!isOversized && (this.#sinks.size === 0 || !dependsOnRows)) return undefined;
     this.#growShared();
     const own = new Set([...this.#large, ...this.#rows, ...this.#sinks]);
     return { seed: this.seed, own, sinks: this.#sinks, shared: this.#shared };

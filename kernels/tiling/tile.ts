@@ -17,6 +17,13 @@
  *     for each tile of rows:  weights = exp(q[tile] k^T - max[tile]) / sum[tile]
  *                             dv += weights^T dout[tile];  dscores = ...;  dq[tile] = dscores k;  dk += dscores^T q[tile]
  *
+ * The cross-entropy of logits, `h w`, is such a region too: its gradient needs nothing that comes after the loss but a
+ * factor for each row, so that one loop has it all.
+ *
+ *     for each tile of rows:  logits = h[tile] w;  losses[tile] = ...;  dlogits = ...;  dh[tile] = dlogits w^T;  dw += ...
+ *
+ * Products larger than a device can bind are cut in any case, also for nothing but sums of rows (compile.ts).
+ *
  * Axes of batches and heads are cut first, in loops around these (the pass runs on its own loops' bodies).
  *
  * Alternatives: one kernel with running sums in registers (FlashAttention) would save the traffic of a tile between a

@@ -258,9 +258,14 @@ function donatedOf({ donate }: FuzzProgram): number[] {
   return donate.toSorted((a, b) => a - b);
 }
 
-/** Tiles of a size that small programs have several of, whole tensors for every other one. */
+/**
+ * Tiles of a size that small programs have several of, whole tensors for every other one; for every fourth, a device
+ * on which one tensor may have a few elements only.
+ */
 function tileOf({ seed }: FuzzProgram): TileSize | undefined {
-  return seed % 2 === 0 ? undefined : { elements: 4 << (seed % 5), rows: 1 + seed % 3, recomputed: 0 };
+  if (seed % 2 === 0) return undefined;
+  const size = { elements: 4 << (seed % 5), rows: 1 + seed % 3, recomputed: 0 };
+  return seed % 4 === 3 ? { ...size, largestBytes: 16 << (seed % 5) } : size;
 }
 
 /** Schedules and plans for a device, checking each pass. */

@@ -19,7 +19,7 @@ import { requestCpuDevice } from "../../kernels/devices/wasm/device.ts";
 import { requestWebGpuDevice } from "../../kernels/devices/webgpu/device.ts";
 import { planMemory } from "../../kernels/plan_memory.ts";
 import { schedule } from "../../kernels/schedule.ts";
-import { tile, type TileSize } from "../../kernels/tiling/tile.ts";
+import { DEFAULT_TILE, tile, type TileSize } from "../../kernels/tiling/tile.ts";
 import * as ops from "../../ops/mod.ts";
 import { wave } from "../evaluate.ts";
 import { toHost } from "../numeric.ts";
@@ -233,6 +233,79 @@ Deno.test("tiles: random programs around a softmax between products keep their v
     { numRuns: 60, seed: 7 },
   );
   assert(tiled > 25, `only ${tiled} of 60 programs have tiles`);
+});
+
+/** The loss of a model's last product, and its gradients. */
+const headLoss = (options: ops.CrossEntropyOptions = {}): Program => (x, w, t) =>
+  ops.crossEntropy(ops.matmul(x, w), ops.cast(ops.abs(ops.mul(t, 11)), "i32"), options);
+const headGradient = (options?: ops.CrossEntropyOptions): Program => (x, w, t) =>
+  grad(([x, w]: Tensor[]): Tensor => headLoss(options)(x, w, t) as Tensor)([x, w]);
+const headHessian: Program = (x, w, t) =>
+  grad((leaves: Tensor[]): Tensor => {
+    const gradients = headGradient({ labelSmoothing: 0.1 })(leaves[0], leaves[1], t) as Tensor[];
+    return gradients.map((each) => ops.sum(ops.square(each))).reduce((a, b) => ops.add(a, b));
+  })([x, w]);
+const headInputs = waves([2, 9, 3], [3, 12], [2, 9]);
+
+Deno.test("tiles: cross-entropy of a product takes some rows of logits at a time, in one loop with its gradient", () => {
+  const size = { elements: 36, rows: 3, recomputed: 0 };
+  assertEquals(check(headLoss(), headInputs, size), "", "logits that are read once are left alone");
+  for (const options of [{}, { ignoreIndex: 2 }, { labelSmoothing: 0.2 }]) {
+    assertEquals(check(headGradient(options), headInputs, size), "6");
+  }
+});
+
+Deno.test("tiles: products above what a tensor may have are cut for whatever uses them up", () => {
+  const tiles = { ...DEFAULT_TILE, largestBytes: 12 * 6 * 4 };
+  const weights = (q: Tensor, k: Tensor): Tensor => ops.softmax(scoresOf(q, k));
+  const rows = waves([8, 2], [16, 2], [16, 2]), heads = waves([3, 8, 2], [3, 8, 2], [3, 8, 2]);
+  const cases: readonly (readonly [string, Program, readonly NdArray[], string])[] = [
+    ["a loss", headLoss(), headInputs, "6"],
+    ["losses one by one", headLoss({ reduction: "none" }), headInputs, "6"],
+    ["a loss and its gradients", headGradient({ ignoreIndex: 2 }), headInputs, "6"],
+    ["second derivatives", headHessian, headInputs, "6 6"],
+    ["sums of rows", (q, k) => ops.sum(weights(q, k), { axes: 1 }), rows, "4"],
+    ["largest of rows", (q, k) => ops.argmax(scoresOf(q, k), { axis: 1 }), rows, "4"],
+    ["no softmax", (q, k, v) => ops.matmul(ops.gelu(scoresOf(q, k)), v), rows, "4"],
+    ["sums of columns, which take columns", (q, k) => ops.sum(ops.square(scoresOf(q, k)), { axes: 0 }), rows, "4"],
+    ["several heads", attend(), heads, "3"],
+    ["below it", attend(), waves([8, 2], [8, 2], [8, 2]), ""],
+    ["a result", (q, k) => weights(q, k), rows, ""],
+  ];
+  for (const [name, fn, inputs, loops] of cases) assertEquals(check(fn, inputs, tiles), loops, name);
+});
+
+Deno.test("tiles: random programs keep their values when little fits in a tensor", () => {
+  let tiled = 0;
+  fc.assert(
+    fc.property(attentions, (drawn) => {
+      const { fn, inputs } = programOf(drawn);
+      if (check(fn, inputs, { ...DEFAULT_TILE, largestBytes: 4 * drawn.elements })) tiled++;
+    }),
+    { numRuns: 40, seed: 8 },
+  );
+  assert(tiled > 25, `only ${tiled} of 40 programs have tiles`);
+});
+
+/** A device on which one tensor may have so many bytes. */
+async function withLimit(open: Promise<Device>, maxTensorBytes: number): Promise<Device> {
+  const device = await open;
+  (device as { limits: DeviceLimits }).limits = { ...device.limits, maxTensorBytes };
+  return device;
+}
+
+Deno.test("tiles: a loss whose logits a device cannot bind is computed on it all the same", async () => {
+  const inputs = waves([4, 16, 8], [8, 60], [4, 16]), fn = headGradient({ ignoreIndex: 2 });
+  const expected = interpret(graphOf(fn, inputs), inputs);
+  const devices = [
+    requestCpuDevice({ threads: 2 }),
+    requestNativeDevice({ cacheDirectory: NATIVE_CACHE, threads: 2 }),
+    requestWebGpuDevice(),
+  ];
+  for (const open of devices) {
+    using device = await withLimit(open, 64 * 60 * 2);
+    assertSame(await resultsOn(device, fn, inputs), expected, 1e-5);
+  }
 });
 
 /** A device that makes small tiles. */

@@ -36,6 +36,7 @@ import {
   type TrainingState,
   type ValidationMetrics,
 } from "./training.ts";
+import { checkVectorFits } from "./training_plan.ts";
 import { type Measurement, Validation } from "./validation.ts";
 
 export type { StepProgram } from "./step_runner.ts";
@@ -104,6 +105,7 @@ export class Trainer<N extends Network = Model> {
       }
     }
     const { model, state, stream = false, masked = false } = options;
+    checkVectorFits(device, model);
     if (stream) checkStreams(model, length);
     if (state) requireSameOptimizer(optimizer, state.optimizer);
     const { collective = SOLO, shard = false, deterministic = 0 } = options;

@@ -7,8 +7,11 @@ import { DeviceError } from "../../core/errors.ts";
 import { formatType } from "../../core/shape.ts";
 import { planProgram } from "../../kernels/compile.ts";
 import { flopsOfSteps } from "../../kernels/cost.ts";
-import type { DeviceLimits } from "../../kernels/device.ts";
+import type { Device, DeviceLimits } from "../../kernels/device.ts";
 import type { Plan, Value } from "../../kernels/plan.ts";
+import { largestTensor } from "../../kernels/plan_memory.ts";
+import { DEFAULT_TILE } from "../../kernels/tiling/tile.ts";
+import type { Network } from "../models/network.ts";
 import { stepFunction, type StepParts } from "./step_function.ts";
 
 /** Kinds of memory, in the order in which they are listed. */
@@ -51,7 +54,7 @@ export interface TrainingPlan {
 export function planTraining(parts: StepParts, limits: DeviceLimits): TrainingPlan {
   const { model, shape: { batch, length, accumulate } } = parts, { layout } = model;
   const plan = planOf(parts, limits), tokensPerStep = batch * length * accumulate;
-  const memory = memoryOf(plan, layout.size), limit = Math.min(limits.maxTensorBytes, limits.maxBufferBytes);
+  const memory = memoryOf(plan, layout.size), limit = largestTensor(limits);
   return {
     parameters: layout.parameterCount,
     tokensPerStep,
@@ -81,7 +84,9 @@ function planOf(parts: StepParts, limits: DeviceLimits): Plan {
     return planProgram(limits, step, specs, options);
   } catch (error) {
     if (!(error instanceof DeviceError && error.reason === "limit")) throw error;
-    return planProgram({ ...limits, maxTensorBytes: Infinity, maxBufferBytes: Infinity }, step, specs, options);
+    // What is cut for the device stays cut, so that only what cannot be is listed.
+    const tile = { ...DEFAULT_TILE, ...limits.tile, largestBytes: largestTensor(limits) };
+    return planProgram({ ...limits, maxTensorBytes: Infinity, maxBufferBytes: Infinity, tile }, step, specs, options);
   }
 }
 
@@ -114,4 +119,20 @@ function isVector({ storage, type: { shape } }: Value, size: number): boolean {
 
 function kernelCount({ steps }: Pick<Plan, "steps">): number {
   return steps.reduce((count, step) => count + (step.kind === "loop" ? kernelCount(step) : 1), 0);
+}
+
+const inMegabytes = (bytes: number): string => Math.round(bytes / 1e6).toLocaleString("en");
+
+/** Checks that a device can bind the vector of parameters, before anything is compiled. @throws {DeviceError} if it cannot. */
+export function checkVectorFits({ info, limits }: Device, model: Network): void {
+  const sizeBytes = 4 * model.layout.size, most = largestTensor(limits);
+  if (sizeBytes <= most) return;
+  throw new DeviceError(
+    `Cannot train ${model}: its weights are one vector of ${
+      inMegabytes(sizeBytes)
+    } MB, and one tensor may take at most ${
+      inMegabytes(most)
+    } MB on ${info.kind}; use a smaller model, or a device with a higher limit`,
+    "limit",
+  );
 }
