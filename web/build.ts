@@ -68,7 +68,7 @@ export async function bundle(entry: URL, path: URL): Promise<Bundle> {
 /**
  * Bundles modules in chunks: what they have in common is one file, and what they import when it is needed, such as the
  * code of a device, is a file that is loaded then.
- * @param entries TypeScript files of one folder, which keep their names.
+ * @param entries TypeScript files and style sheets of one folder, which keep their names.
  * @param folder Where to write. Chunks go to `chunks/` in it, which is emptied before.
  */
 export async function bundleInChunks(entries: readonly URL[], folder: URL): Promise<Chunk[]> {
@@ -105,14 +105,33 @@ async function copyModel(name: string, folder: URL): Promise<void> {
   for (const file of ["config.json", "model.safetensors"]) await Deno.copyFile(new URL(file, from), new URL(file, to));
 }
 
+/** What the page's workers begin with; the page itself begins with the first. */
+const ENTRIES = [
+  "main.ts",
+  "style.css",
+  "worker.ts",
+  "recall/worker.ts",
+  "surprise/worker.ts",
+];
+
+/** The document, with the panels that its comments name in their places. */
+async function assemble(page: URL): Promise<string> {
+  const parts = (await Deno.readTextFile(new URL("index.html", page))).split(/<!-- (panels\/\w+\.html) -->/);
+  return (await Promise.all(parts.map((part, i) => i % 2 === 0 ? part : Deno.readTextFile(new URL(part, page))))).join(
+    "",
+  );
+}
+
 /** Bundles the playground into a folder that any static host can serve. */
 export async function buildPage(folder: URL = DIST): Promise<Chunk[]> {
   const page = new URL("page/", HERE), from = new URL("texts/", page), to = new URL("texts/", folder);
   await Deno.mkdir(to, { recursive: true });
-  for (const name of ["index.html", "style.css"]) await Deno.copyFile(new URL(name, page), new URL(name, folder));
+  const document = new URL("index.html", folder);
+  await Deno.writeTextFile(document, await assemble(page));
   for await (const { name } of Deno.readDir(from)) await Deno.copyFile(new URL(name, from), new URL(name, to));
   await copyModel("recall", folder);
-  return await bundleInChunks(["main.ts", "worker.ts", "recall/worker.ts"].map((name) => new URL(name, page)), folder);
+  const chunks = await bundleInChunks(ENTRIES.map((name) => new URL(name, page)), folder);
+  return [{ ...await sizesOf(document.pathname), entry: undefined, modules: [], imports: [] }, ...chunks];
 }
 
 /** Stops esbuild's process, which would keep this one alive. */

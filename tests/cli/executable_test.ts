@@ -26,6 +26,7 @@ async function runExecutable(folder: string, lines: readonly (readonly string[])
 const TOOLS = [
   "@std/assert",
   "autocannon",
+  "axe-core",
   "dagre",
   "esbuild",
   "fast-check",

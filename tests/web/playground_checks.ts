@@ -1,401 +1,67 @@
 /**
- * A user at the playground, in Chromium: tells the memory a fact, trains, stops, writes, looks at the memory, saves and loads. Prints what the
- * page showed as one line of JSON, and leaves screenshots in .scratch/web. Started by playground_test.ts in a process
- * of its own.
+ * Visitors of the playground, in Chromium: one browser, a visitor for each tab. Prints what the page showed as one line
+ * of JSON, and leaves screenshots in .scratch/web. Started by playground_test.ts in a process of its own.
  */
 import type { Browser, Page } from "playwright-core";
-import { decodeCheckpoint, defineConfig, encodeCheckpoint, Model } from "../../titans/mod.ts";
-import { buildPage, endBuilds } from "../../web/build.ts";
+import { buildPage, type Chunk, endBuilds } from "../../web/build.ts";
 import { serveFolder } from "../../web/serve.ts";
 import { launch } from "./chromium.ts";
+import { SCRATCH } from "./visits/page.ts";
+import { type RecallReport, recallVisit } from "./visits/recall.ts";
+import { type SurpriseReport, surpriseVisit } from "./visits/surprise.ts";
+import { isolatedVisit, plainVisit, type TrainingReport } from "./visits/train.ts";
 
 /** What the page showed. */
 export interface PlaygroundReport {
   /** Requests to anywhere but the page's server, and errors that the page did not show. */
   readonly outside: readonly string[];
   readonly problems: readonly string[];
-  /** Form fields and buttons without a name for screen readers. */
-  readonly unnamed: readonly string[];
-  readonly device: string;
-  /** The losses of the table, in bits per byte. */
-  readonly losses: readonly number[];
-  readonly trained: string;
-  readonly written: string;
-  /** How many characters of the strip have some colour, and in which colours. */
-  readonly coloured: { readonly characters: number; readonly strong: number; readonly classes: readonly string[] };
-  readonly summary: string;
-  /** What is said of a byte before and after an arrow key. */
-  readonly details: readonly string[];
-  readonly gates: string;
-  readonly saved: { readonly name: string; readonly sizeBytes: number; readonly said: string };
-  readonly loaded: string;
-  /** After the load, steps and losses go on from there. */
-  readonly continued: { readonly step: string; readonly losses: readonly number[] };
-  /** What is said of another text, and the losses of all steps when training goes on with it. */
-  readonly changedText: { readonly note: string; readonly losses: readonly number[] };
-  /** What a file that is no checkpoint, and a text that is too short, are answered with. */
-  readonly refusals: readonly string[];
-  /** On a page that may not share memory. */
-  readonly plain: { readonly device: string; readonly stopped: string; readonly stoppedReading: string };
-  /** Parameters as shown, and as the checkpoint has them. */
-  readonly parameters: readonly [string, number];
-  /**
-   * The text to read follows the text to learn until somebody writes one; what is said of one that is too long, and of
-   * how much of it was read.
-   */
-  readonly samples: { readonly followed: string; readonly own: string; readonly size: string; readonly read: string };
-  /** Where the focus is after a start. */
-  readonly focus: string;
-  /** How much of the screen moved by itself while the page was loaded and trained for the first time. */
-  readonly shift: number;
-  /** Backgrounds of the strongest byte and of the strip, with forced colours. */
-  readonly forced: readonly [string, string];
-  /**
-   * A start that fails: what was asked, the error, what is said, what the form says of the changes, and that writing
-   * goes on.
-   */
-  readonly failed: {
-    readonly asked: readonly string[];
-    readonly error: string;
-    readonly said: string;
-    readonly changes: string;
-    readonly written: string;
-  };
-  /** The first tab: see {@link recallVisit}. */
+  /** All of the page but texts and models. */
+  readonly gzipBytes: number;
+  /** The modules that were loaded before the first tab had answered. */
+  readonly modules: readonly string[];
+  readonly training: TrainingReport;
   readonly recall: RecallReport;
-  /** After a reload: what is said, what comes back, and what the form says then. */
-  readonly restored: { readonly offer: string; readonly said: string; readonly chosen: readonly string[] };
+  readonly surprise: SurpriseReport;
 }
 
-/** What the first tab showed. */
-export interface RecallReport {
-  /** What is said after the page was opened, of a visitor's fact, and of one that the memory did not learn. */
-  readonly opened: string;
-  readonly own: string;
-  readonly unlearned: string;
-  /** Both bars for the visitor's fact. */
-  readonly bars: readonly string[];
-  /** What is said of a byte that was chosen by the keyboard, before and after a step back. */
-  readonly details: readonly string[];
-  /** How many different colours the picture of the memory has. */
-  readonly colours: number;
-  readonly refused: string;
-  /** The address of the visitor's fact, and the fact on a page that was opened with it. */
-  readonly shared: { readonly link: string; readonly name: string; readonly value: string };
-  readonly unnamed: readonly string[];
-  /** The tab and panel after an arrow key. */
-  readonly tabs: readonly string[];
-  /** Points of the page that lie beyond the edge of a narrow screen. */
-  readonly overflow: number;
-}
+const SITE = new URL("site/", SCRATCH);
 
-const SCRATCH = new URL("../../.scratch/web/", import.meta.url), SITE = new URL("site/", SCRATCH);
-
-/** Clicks, and waits until the worker is done. */
-async function use(page: Page, selector: string): Promise<string> {
-  await page.click(selector);
-  return await settled(page);
-}
-
-async function settled(page: Page): Promise<string> {
-  await page.locator("#stop[aria-disabled=true]").waitFor({ timeout: 120_000 });
-  return await page.locator("#status").innerText();
-}
-
-async function tableOfLosses(page: Page): Promise<number[]> {
-  return (await page.locator("#loss-table tbody td:nth-child(2)").allTextContents()).map(Number);
-}
-
-/** In shares of the screen, as browsers measure it; what follows an input within half a second does not count. */
-function layoutShift(page: Page): Promise<number> {
-  return page.evaluate(`new Promise((resolve) => {
-    let sum = 0;
-    new PerformanceObserver((list) => {
-      for (const entry of list.getEntries()) if (!entry.hadRecentInput) sum += entry.value;
-    }).observe({ type: "layout-shift", buffered: true });
-    setTimeout(() => resolve(sum), 100);
-  })`);
-}
-
-function value(page: Page, selector: string): Promise<string> {
-  return page.locator(selector).inputValue();
-}
-
-/** The text to read before anything is trained. */
-async function sampleTexts(page: Page): Promise<Pick<PlaygroundReport["samples"], "followed" | "own" | "size">> {
-  await page.fill("#text", "A visitor's own text. ".repeat(30) + "It ends so.");
-  const followed = await value(page, "#sample");
-  await page.fill("#sample", "0123456789".repeat(50));
-  const size = await page.locator("#sample-size").innerText();
-  await page.fill("#text", "Another one. ".repeat(30));
-  const own = await value(page, "#sample");
-  await page.selectOption("#text-choice", "0");
-  await page.fill("#sample", "");
-  return { followed, own, size };
-}
-
-/** Tries another device, which there is not: the model that was trained must be there as before. */
-async function failedStart(page: Page): Promise<PlaygroundReport["failed"]> {
-  const asked: string[] = [];
-  page.once("dialog", (dialog) => {
-    asked.push(dialog.message());
-    dialog.accept();
-  });
-  await page.selectOption("#device", "webgpu");
-  await page.selectOption("#size", "nano");
-  const changes = await page.locator("#options-note").innerText();
-  await page.click("#start");
-  await page.locator("#error:visible").waitFor({ timeout: 60_000 });
-  const error = await page.locator("#error").innerText(), said = await page.locator("#status").innerText();
-  await page.selectOption("#device", "auto");
-  await page.selectOption("#size", "tiny");
-  return { asked, error, said, changes, written: await use(page, "#write") };
-}
-
-/** A checkpoint whose tokens are no bytes. */
-function tokenCheckpoint(): Uint8Array {
-  const config = defineConfig({ model: "lmm", width: 8, heads: 1, blocks: 1, mlpHidden: 8, vocabulary: 300 }),
-    { layout } = new Model(config);
-  const params = layout.initialize(1), zeros = layout.unpack(new Float32Array(layout.size));
-  return encodeCheckpoint({
-    config,
-    seed: 1,
-    state: { step: 0, params, optimizer: { name: "adamW", slots: { first: zeros, second: zeros } } },
-  });
-}
-
-/** Names as assistive technology computes them, of everything that can be used. */
-async function unnamedControls(page: Page): Promise<string[]> {
-  const snapshot = await page.locator("body").ariaSnapshot();
-  return snapshot.split("\n").filter((line) =>
-    /- (button|textbox|combobox|spinbutton|slider|radio|img)\b(?! ")/.test(line)
-  );
-}
-
-async function shoot(page: Page, name: string): Promise<void> {
-  await page.screenshot({ path: new URL(`${name}.png`, SCRATCH).pathname, fullPage: true });
-}
-
-function colours(page: Page): Promise<PlaygroundReport["coloured"]> {
-  return page.evaluate(`(() => {
-    const spans = [...document.querySelectorAll("#strip span")];
-    const strong = spans.filter((span) => Number(span.style.getPropertyValue("--strength")) > 0.5).length;
-    return { characters: spans.length, strong, classes: [...new Set(spans.map((span) => span.className.split(" ")[0]))].sort() };
-  })()`);
-}
-
-async function isolatedVisit(
-  page: Page,
-  url: string,
-): Promise<Omit<PlaygroundReport, "outside" | "problems" | "plain" | "recall">> {
-  // A machine without an adapter.
-  const noAdapter = 'Object.defineProperty(navigator, "gpu", { value: { requestAdapter: async () => null } });';
-  await page.route("**/worker.js", async (route) => {
-    const response = await route.fetch();
-    await route.fulfill({ response, body: `${noAdapter}${await response.text()}` });
-  });
-  await page.goto(`${url}#train`);
-  const sampled = await sampleTexts(page);
-  await page.selectOption("#model", "mac");
-  await page.fill("#steps", "50");
-  await page.fill(
-    "#sample",
-    "Ada keeps the red lamp. Ben keeps the blue drum. Cleo keeps the green kite. What does Ada keep? The red lamp.",
-  );
-  await page.click("#start");
-  const trained = await settled(page),
-    losses = await tableOfLosses(page),
-    device = await page.locator("#device-name").innerText();
-  const focus = await page.evaluate("document.activeElement.id") as string, shift = await layoutShift(page);
-  await page.fill("#count", "60");
-  await use(page, "#write");
-  const written = await page.locator("#written").innerText();
-  await use(page, "#read");
-  const coloured = await colours(page), summary = await page.locator("#strip-summary").innerText();
-  await shoot(page, "surprise");
-  const details = [await page.locator("#detail").innerText()];
-  await page.focus("#position");
-  await page.keyboard.press("ArrowLeft");
-  details.push(await page.locator("#detail").innerText());
-  const gates = await page.locator("#gate-description").textContent() ?? "";
-  await page.check("input[value=recall]");
-  await page.emulateMedia({ colorScheme: "dark" });
-  await shoot(page, "recall_dark");
-  await page.emulateMedia({ colorScheme: "light" });
-  await page.check("input[value=surprise]");
-  await page.emulateMedia({ forcedColors: "active" });
-  const forced = await page.evaluate(`(() => {
-    const strength = (span) => Number(span.style.getPropertyValue("--strength"));
-    const strongest = [...document.querySelectorAll("#strip span")].reduce((best, span) => strength(span) > strength(best) ? span : best);
-    return [strongest, document.querySelector("#strip")].map((element) => getComputedStyle(element).backgroundColor);
-  })()`) as [string, string];
-  await shoot(page, "forced_colours");
-  await page.emulateMedia({ forcedColors: null });
-  const failed = await failedStart(page);
-  await page.fill("#sample", "0123456789".repeat(50));
-  const samples = { ...sampled, read: await use(page, "#read") };
-  const unnamed = await unnamedControls(page);
-
-  const download = page.waitForEvent("download");
-  const said = await use(page, "#save");
-  const file = await download, path = new URL("playground.safetensors", SCRATCH).pathname;
-  await file.saveAs(path);
-  const saved = { name: file.suggestedFilename(), sizeBytes: (await Deno.stat(path)).size, said };
-  const { config } = decodeCheckpoint(await Deno.readFile(path));
-  const parameters = [await page.locator("#parameters").innerText(), new Model(config).layout.parameterCount] as const;
-
-  await page.reload();
-  await page.locator("#status", { hasText: "The browser stores" }).waitFor({ timeout: 10_000 });
-  const offer = await page.locator("#status").innerText(), came = await use(page, "#restore");
-  const restored = { offer, said: came, chosen: [await value(page, "#model"), await value(page, "#size")] };
-  await page.reload();
-  const broken = new URL("broken.safetensors", SCRATCH);
-  await Deno.writeFile(broken, new Uint8Array(100));
-  await page.setInputFiles("#load", broken.pathname);
-  await page.locator("#error:visible").waitFor({ timeout: 60_000 });
-  const refusals = [await page.locator("#error").innerText()];
-  const tokens = new URL("tokens.safetensors", SCRATCH);
-  await Deno.writeFile(tokens, tokenCheckpoint());
-  await page.setInputFiles("#load", tokens.pathname);
-  await page.locator("#error", { hasText: "vocabulary" }).waitFor({ timeout: 60_000 });
-  refusals.push(await page.locator("#error").innerText());
-  // A text that is too short to learn does not keep a model from being loaded.
-  const text = await value(page, "#text");
-  await page.fill("#text", "Too short.");
-  await page.setInputFiles("#load", path);
-  await page.locator("#status", { hasText: /^Loaded/ }).waitFor({ timeout: 60_000 });
-  const loaded = await settled(page);
-  await page.fill("#steps", "5");
-  await page.click("#continue");
-  refusals.push(await page.locator("#error").innerText());
-  await page.fill("#text", text);
-  await use(page, "#continue");
-  const continued = { step: await page.locator("#step").innerText(), losses: await tableOfLosses(page) };
-  await page.fill("#text", "QXZ#@!".repeat(100));
-  const note = await page.locator("#options-note").innerText();
-  await use(page, "#continue");
-  const changedText = { note, losses: await tableOfLosses(page) };
-  const learning = { losses, trained, focus, shift, parameters },
-    looking = { coloured, summary, details, gates, forced, samples };
-  return {
-    unnamed,
-    device,
-    written,
-    failed,
-    saved,
-    restored,
-    loaded,
-    continued,
-    changedText,
-    refusals,
-    ...learning,
-    ...looking,
-  };
-}
-
-/** One thread, and stopped while it trains; narrow, as on a phone. */
-async function plainVisit(page: Page, url: string): Promise<PlaygroundReport["plain"]> {
-  await page.setViewportSize({ width: 390, height: 800 });
-  await page.goto(`${url}#train`);
-  await page.selectOption("#model", "lmm");
-  await page.click("#start");
-  await page.locator("#step", { hasText: /^([3-9]|\d\d+)$/ }).waitFor({ timeout: 120_000 });
-  const stopped = await use(page, "#stop");
-  await shoot(page, "narrow");
-  await page.click("#read");
-  const stoppedReading = await use(page, "#stop");
-  return { device: await page.locator("#device-name").innerText(), stopped, stoppedReading };
-}
-
-async function verdict(page: Page, about: string): Promise<string> {
-  const said = page.locator("#recall-verdict", { hasText: `Asked “${about}:”` });
-  await said.waitFor({ timeout: 120_000 });
-  return await said.innerText();
-}
-
-/** Tells facts, and asks for them. Nothing plays by itself, so that what is shown is the end. */
-async function recallVisit(page: Page, url: string): Promise<RecallReport> {
-  await page.emulateMedia({ reducedMotion: "reduce" });
-  await page.goto(url);
-  const opened = await verdict(page, "the key"), unnamed = await unnamedControls(page);
-  await page.fill("#recall-name", "my bus");
-  await page.fill("#recall-value", "7");
-  await page.fill("#recall-distance", "200");
-  await page.click("#recall-form button");
-  const own = await verdict(page, "my bus");
-  await page.locator("#recall-detail", { hasText: /^Byte \d+ of/ }).waitFor();
-  const bars = await page.locator(".bar").allInnerTexts(), detail = page.locator("#recall-detail");
-  const details = [await detail.innerText()];
-  await page.focus("#recall-position");
-  await page.keyboard.press("ArrowLeft");
-  details.push(await detail.innerText());
-  const colours = await page.evaluate(`(() => {
-    const canvas = document.querySelector("#recall-matrix");
-    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-    return new Set(new Uint32Array(data.buffer)).size;
-  })()`) as number;
-  await shoot(page, "fact");
-  const link = await page.locator("#recall-share").getAttribute("href") ?? "";
-  await page.selectOption("#recall-learning", "not the fact");
-  await page.locator("#recall-verdict", { hasText: "Reading" }).waitFor();
-  const unlearned = await verdict(page, "my bus");
-  await page.fill("#recall-value", "?");
-  await page.click("#recall-form button");
-  const refused = await page.locator("#recall-error").innerText();
-  await page.setViewportSize({ width: 360, height: 800 });
-  await page.emulateMedia({ colorScheme: "dark" });
-  await shoot(page, "fact_narrow_dark");
-  const overflow = await page.evaluate("document.documentElement.scrollWidth - innerWidth") as number;
-  await page.focus("#tab-recall");
-  await page.keyboard.press("ArrowRight");
-  const selected = page.locator("[role=tab][aria-selected=true]"), panel = page.locator("[role=tabpanel]:visible");
-  const tabs = [await selected.innerText(), await panel.getAttribute("id") ?? ""];
-  await page.goto("about:blank");
-  await page.goto(url + link);
-  await verdict(page, "my bus");
-  const shared = {
-    link,
-    name: await value(page, "#recall-name"),
-    value: await value(page, "#recall-value"),
-  };
-  return { opened, own, unlearned, bars, details, colours, refused, shared, unnamed, tabs, overflow };
-}
-
-async function visit(browser: Browser): Promise<PlaygroundReport> {
-  const outside: string[] = [], problems: string[] = [];
-  const open = async (isolated: boolean): Promise<{ page: Page; url: string; close: () => Promise<void> }> => {
+async function visit(browser: Browser, chunks: readonly Chunk[]): Promise<PlaygroundReport> {
+  const outside: string[] = [], problems: string[] = [], loaded = new Set<string>();
+  const visited = async <Report>(
+    visitor: (page: Page, url: string) => Promise<Report>,
+    isolated = true,
+  ): Promise<Report> => {
     const server = serveFolder(SITE, { isolated, port: 0 }), page = await browser.newPage();
     page.on("pageerror", (error) => problems.push(error.message));
     page.on("console", (message) => {
       if (message.type() === "error") problems.push(message.text());
     });
     page.on("request", (request) => {
+      loaded.add(new URL(request.url()).pathname);
       if (!/^(blob|data):/.test(request.url()) && !request.url().startsWith(server.url)) outside.push(request.url());
     });
-    return {
-      page,
-      url: server.url,
-      close: async () => {
-        await page.close();
-        await server.close();
-      },
-    };
+    const report = await visitor(page, server.url);
+    await page.close();
+    await server.close();
+    return report;
   };
-  const opening = await open(true), recall = await recallVisit(opening.page, opening.url);
-  await opening.close();
-  const first = await open(true), visited = await isolatedVisit(first.page, first.url);
-  await first.close();
-  const second = await open(false), plain = await plainVisit(second.page, second.url);
-  await second.close();
-  return { outside, problems, ...visited, plain, recall };
+  const recall = await visited(recallVisit);
+  const modules = chunks.filter(({ path }) => loaded.has(path.slice(SITE.pathname.length - 1)))
+    .flatMap(({ modules }) => modules);
+  const surprise = await visited(surpriseVisit);
+  const training = { ...await visited(isolatedVisit), plain: await visited(plainVisit, false) };
+  const gzipBytes = chunks.reduce((sum, { gzipBytes }) => sum + gzipBytes, 0);
+  return { outside, problems, gzipBytes, modules, recall, surprise, training };
 }
 
 if (import.meta.main) {
-  await buildPage(SITE);
+  const chunks = await buildPage(SITE);
   await endBuilds();
   const browser = await launch();
   try {
-    console.log(JSON.stringify(await visit(browser)));
+    console.log(JSON.stringify(await visit(browser, chunks)));
   } finally {
     await browser.close();
   }

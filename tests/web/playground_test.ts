@@ -1,18 +1,29 @@
 /** The playground, as somebody with Chromium meets it. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { PlaygroundReport } from "./playground_checks.ts";
+import { CLEAN } from "./visits/page.ts";
 import { runScript } from "./run_child.ts";
 
 Deno.test("playground: trains, shows its memory at work, saves and goes on from what it saved", async (t) => {
-  const report = await runScript<PlaygroundReport>("playground_checks.ts");
+  const { training: report, ...page } = await runScript<PlaygroundReport>("playground_checks.ts");
 
   await t.step("it asks nobody but its own server, and nothing fails in silence", () => {
-    assertEquals(report.outside, []);
-    assertEquals(report.problems, []);
+    assertEquals(page.outside, []);
+    assertEquals(page.problems, []);
+  });
+
+  await t.step("the page is small, and loads the code of a tab and of a device when it is used", () => {
+    assert(page.gzipBytes <= 250_000, `${page.gzipBytes} bytes, gzipped`);
+    const has = (path: string): boolean => page.modules.some((module) => module.startsWith(path));
+    assert(has("web/page/recall/") && has("kernels/devices/wasm/"), page.modules.join());
+    assert(
+      !has("kernels/devices/webgpu/") && !has("titans/train/trainer.ts") && !has("web/page/lab.ts"),
+      page.modules.join(),
+    );
   });
 
   await t.step("a fact is read and recalled, and a memory that was not told it does not know it", () => {
-    const { recall } = report;
+    const { recall } = page;
     assertMatch(
       recall.opened,
       /^Asked “the key:”, the model answers Q, which is right \(\d+% on Q\)\. With a memory that has read nothing it answers ./,
@@ -30,11 +41,34 @@ Deno.test("playground: trains, shows its memory at work, saves and goes on from 
   });
 
   await t.step("the first tab refuses what is no fact, has an address to share, and fits a phone", () => {
-    const { refused, shared, unnamed, tabs, overflow } = report.recall;
+    const { refused, shared, unnamed, tabs, overflow } = page.recall;
     assertEquals(refused, "The fact must say a capital letter or a digit.");
     assertStringIncludes(shared.link, "#recall?name=my+bus&value=7&tellings=2&distance=200");
     assertEquals([shared.name, shared.value], ["my bus", "7"]);
-    assertEquals([unnamed, tabs, overflow], [[], ["Train your own", "panel-train"], 0]);
+    assertEquals([unnamed, tabs, overflow], [[], ["Surprise", "panel-surprise"], 0]);
+  });
+
+  await t.step("any text is read: cost, surprise and gates of each character, in all views at once", () => {
+    const { summaries, rows, answers, chosen, table, refusals, long } = page.surprise;
+    assertMatch(summaries[0], /^Read 218 characters, \d\.\d\d bits each\. The highest cost: .* The highest surprise: /);
+    assertMatch(summaries[1], /^Read 13 characters, \d+\.\d\d bits each\./);
+    // The memory of the model that comes with the page has no momentum and forgets nothing.
+    assertEquals(rows, ["−log₂ p cost", "|∇ℓ| surprise", "θ step size"]);
+    const [first, ...again] = answers;
+    assert(again.length === 3 && again.every((bits) => bits < first / 2), `the same answer costs ${answers} bits`);
+    assertEquals(chosen.map(([character]) => character.trim()), ["K", ""]);
+    assertEquals(chosen.map(([, , said]) => said), ["At character 206, “K”", "At character 205, space"]);
+    assert(Number(chosen[0][1]) > Number(chosen[1][1]), `the chart is marked at ${chosen.map(([, x]) => x)}`);
+    assertEquals(table, { rows: 13, first: "“К”", last: "“。”" });
+    assertEquals(refusals, [
+      "Enter a text of at least two characters.",
+      "This browser stores no model: train one in the tab “Train your own”",
+    ]);
+    assertStringIncludes(long, "the text is longer, and the first 3000 bytes are read");
+  });
+
+  await t.step("axe-core finds nothing, and nothing lies beyond the edge of a phone", () => {
+    assertEquals(page.surprise.look, CLEAN);
   });
 
   await t.step("every control and picture has a name", () => assertEquals(report.unnamed, []));

@@ -5,8 +5,8 @@ import { svgElement } from "./dom.ts";
 export interface Series {
   /** Label at its end; none if empty. */
   readonly name: string;
-  /** Index of colour and dashes, 1 to 3. */
-  readonly style: 1 | 2 | 3;
+  /** Index of colour and dashes. */
+  readonly style: 1 | 2 | 3 | 4 | 5;
   /** Thin and pale. */
   readonly faint?: boolean;
   /** At x = `first`, `first + 1`, ... */
@@ -39,15 +39,31 @@ export class Chart {
   #width = LEAST_WIDTH;
   #first = 0;
   #count = 0;
+  #content?: ChartContent;
+  #marked?: number;
 
   constructor(svg: SVGSVGElement) {
     this.#svg = svg;
     this.#description = svg.querySelector("desc")!;
     svg.append(this.#drawing);
+    new ResizeObserver(() => this.#redraw()).observe(svg);
   }
 
   /** Replaces the contents. */
-  show({ series, first, top: asked, labels, description }: ChartContent): void {
+  show(content: ChartContent): void {
+    this.#content = content;
+    this.#marked = undefined;
+    this.#draw(content);
+  }
+
+  /** Draws again where there is more or less room than before. */
+  #redraw(): void {
+    if (!this.#content || Math.max(LEAST_WIDTH, this.#svg.clientWidth) === this.#width) return;
+    this.#draw(this.#content);
+    if (this.#marked !== undefined) this.mark(this.#marked);
+  }
+
+  #draw({ series, first, top: asked, labels, description }: ChartContent): void {
     this.#description.textContent = description;
     // One unit is one pixel, so that text is readable on small screens too.
     this.#width = Math.max(LEAST_WIDTH, this.#svg.clientWidth);
@@ -90,11 +106,23 @@ export class Chart {
 
   /** Marks a position on the x axis. */
   mark(x: number): void {
+    this.#marked = x;
     if (!this.#mark) {
       this.#mark = svgElement("line", { class: "mark", y1: TOP, y2: HEIGHT - BOTTOM });
       this.#drawing.append(this.#mark);
     }
     for (const end of ["x1", "x2"]) this.#mark.setAttribute(end, String(this.#x(x)));
+  }
+
+  /** Calls back with the position on the x axis that a pointer points at. */
+  onPick(picked: (x: number) => void): void {
+    for (const type of ["pointerdown", "pointermove"] as const) {
+      this.#svg.addEventListener(type, ({ clientX }) => {
+        const { left, width } = this.#svg.getBoundingClientRect();
+        const at = ((clientX - left) / width * this.#width - LEFT) / (this.#width - LEFT - RIGHT);
+        picked(this.#first + Math.round(Math.max(0, Math.min(1, at)) * (this.#count - 1)));
+      });
+    }
   }
 
   #x(x: number): number {
@@ -114,8 +142,9 @@ export class Chart {
 
   /** The names at the ends of the lines, moved apart where they would touch. */
   #names(series: readonly Series[], y: (value: number) => number): SVGElement[] {
-    const named = series.filter(({ name, values }) => name && values.length > 0)
-      .map(({ name, style, values }) => ({ name, style, y: y(values[values.length - 1]) }))
+    const named = series.filter(({ name }) => name)
+      .map(({ name, style, values }) => ({ name, style, y: y(Array.from(values).findLast(Number.isFinite) ?? NaN) }))
+      .filter(({ y }) => Number.isFinite(y))
       .sort((a, b) => a.y - b.y);
     let least = TOP;
     const places = named.map((entry) => {

@@ -1,7 +1,8 @@
-/** The page: a tab for each thing to see. */
-import { RecallView } from "./recall/view.ts";
+/** The page: a tab for each thing to see. The code of a tab is loaded when it is shown first. */
 import { Tabs } from "./tabs.ts";
-import "./training_page.ts";
 
-const recall = new RecallView();
-new Tabs(["recall", "train"], { recall: (parameters) => recall.take(parameters) });
+new Tabs({
+  recall: () => import("./recall/tab.ts"),
+  surprise: () => import("./surprise/tab.ts"),
+  train: () => import("./training_page.ts"),
+});

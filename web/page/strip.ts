@@ -1,4 +1,5 @@
 /** A text whose characters are coloured by numbers. */
+import { type Character, charactersOf } from "./characters.ts";
 
 /** Colours of a strip: values above zero are warm; with `both`, those below are warm and those above cool. */
 export interface Colouring {
@@ -10,17 +11,14 @@ export interface Colouring {
   readonly both: boolean;
 }
 
-interface Character {
+interface Shown extends Character {
   readonly span: HTMLSpanElement;
-  readonly text: string;
-  readonly start: number;
-  readonly end: number;
 }
 
 /** The text in an element. */
 export class Strip {
   #element: HTMLElement;
-  #characters: Character[] = [];
+  #characters: Shown[] = [];
 
   /** @param chosen Called with the position of a byte that was clicked. */
   constructor(element: HTMLElement, chosen: (position: number) => void) {
@@ -33,14 +31,10 @@ export class Strip {
 
   /** Shows a text. */
   show(text: string): void {
-    const encoder = new TextEncoder();
-    let start = 0;
-    this.#characters = Array.from(text, (text) => {
-      const span = document.createElement("span"), end = start + encoder.encode(text).length;
-      span.textContent = text === "\n" ? "↵\n" : text;
-      const character = { span, text, start, end };
-      start = end;
-      return character;
+    this.#characters = charactersOf(text).map((character) => {
+      const span = document.createElement("span");
+      span.textContent = character.text === "\n" ? "↵\n" : character.text;
+      return { ...character, span };
     });
     this.#element.replaceChildren(...this.#characters.map(({ span }) => span));
   }

@@ -1,26 +1,28 @@
 /** Tabs: one panel at a time, chosen by mouse, arrow keys or the address. */
 import { byId } from "./dom.ts";
 
-/** Called with the parameters of the address when a panel is shown. */
-export type Shown = (parameters: URLSearchParams) => void;
+/** The code of a tab. */
+export interface TabModule {
+  /** Called with the parameters of the address whenever the panel is shown. */
+  readonly show?: (parameters: URLSearchParams) => void;
+}
 
 /** The tabs of the page. The address names the one that is shown, such as `#train`. */
 export class Tabs {
   readonly #names: readonly string[];
-  readonly #shown: Readonly<Record<string, Shown>>;
+  readonly #load: Readonly<Record<string, () => Promise<TabModule>>>;
 
   /**
    * Shows what the address names, or the first.
-   * @param names A tab `tab-NAME` controls a panel `panel-NAME`.
-   * @param shown What to do when a panel is shown, by name.
+   * @param load The code of each tab; a tab `tab-NAME` controls a panel `panel-NAME`.
    */
-  constructor(names: readonly string[], shown: Readonly<Record<string, Shown>> = {}) {
-    this.#names = names;
-    this.#shown = shown;
-    for (const name of names) {
+  constructor(load: Readonly<Record<string, () => Promise<TabModule>>>) {
+    this.#load = load;
+    this.#names = Object.keys(load);
+    for (const [at, name] of this.#names.entries()) {
       const tab = this.#tab(name);
       tab.addEventListener("click", () => this.#go(name));
-      tab.addEventListener("keydown", (event) => this.#move(event, names.indexOf(name)));
+      tab.addEventListener("keydown", (event) => this.#move(event, at));
     }
     addEventListener("hashchange", () => this.#follow());
     this.#follow();
@@ -62,6 +64,17 @@ export class Tabs {
       tab.tabIndex = isShown ? 0 : -1;
       byId(`panel-${other}`, HTMLElement).hidden = !isShown;
     }
-    this.#shown[name]?.(parameters);
+    const panel = byId(`panel-${name}`, HTMLElement);
+    panel.ariaBusy ??= "true";
+    this.#load[name]().then(({ show }) => {
+      panel.ariaBusy = "false";
+      show?.(parameters);
+    }).catch((error: Error) => this.#fail(`Cannot show this part of the page: ${error.message}; reload the page`));
+  }
+
+  #fail(message: string): void {
+    const box = byId("page-error", HTMLElement);
+    box.hidden = false;
+    box.textContent = message;
   }
 }

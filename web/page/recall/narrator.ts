@@ -1,29 +1,14 @@
 /** The recall page's worker side: reads a story with the trained model, and asks along the way. */
 import { requestDevice } from "../../../mod.ts";
-import { completeConfig } from "../../../titans/models/config.ts";
-import { decodeWeights } from "../../../titans/models/weights_file.ts";
-import { Model } from "../../../titans/mod.ts";
+import { loadBuiltin } from "../builtin.ts";
 import { softmax } from "../probabilities.ts";
 import type { Distribution, Learning, ReadRequest, RecallReply } from "./protocol.ts";
 import { PIECE, type Place, Reader } from "./reader.ts";
 import type { Story } from "./story.ts";
 
-/** Where the trained model is, from the worker. */
-const MODEL = "../models/recall/";
-
-async function fetched(path: string): Promise<Response> {
-  const response = await fetch(path);
-  if (response.ok) return response;
-  throw new Error(`Cannot load ${path}: the server responded with status ${response.status}; reload the page`);
-}
-
 /** Loads the model, and compiles what reading takes. */
 async function open(): Promise<{ readonly reader: Reader; readonly device: string }> {
-  const [config, weights] = await Promise.all([
-    fetched(`${MODEL}config.json`).then((response) => response.json()),
-    fetched(`${MODEL}model.safetensors`).then((response) => response.bytes()),
-  ]);
-  const model = new Model(completeConfig(config.model)), params = model.layout.pack(decodeWeights(weights, model));
+  const { model, params } = await loadBuiltin();
   // So small a model reads byte by byte fastest where a launch is cheapest.
   const device = await requestDevice({ kind: "cpu" }), { kind, description } = device.info;
   return { reader: await Reader.create(device, model, params), device: `${kind}: ${description}` };
