@@ -16,6 +16,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "main.ts": ["cli"],
   // The browser page uses the library as its users do.
   web: ["mod.ts", "ops", "kernels", "titans", "web"],
+  // So does the package for npm.
+  npm: ["mod.ts", "ops", "titans", "web", "npm"],
 };
 
 /** The storeys of titans: a folder imports from its own and from those before it. Files beside the folders are the ground. */
@@ -48,6 +50,7 @@ const EDGE_FILES: readonly string[] = [
   "kernels/devices/native/host.ts",
   "web/build.ts",
   "web/serve.ts",
+  "npm/build.ts",
 ];
 
 /** The files that may import packages. */
@@ -59,6 +62,7 @@ const WITH_PACKAGES: readonly string[] = [
   "cli/sotu.ts",
   "cli/study/drawings/diagram.ts",
   "cli/study/report/charts.ts",
+  "npm/compile.ts",
   "web/build.ts",
 ];
 

@@ -105,6 +105,7 @@ const SMALL: Readonly<Record<string, (words: readonly string[]) => readonly stri
 const NOT_RUN: Readonly<Record<string, string>> = {
   serve: "serves until it is stopped; tests/cli/serve drives what it serves",
   web: "serves until it is stopped; tests/web drives what it serves",
+  npm: "writes dist/npm; tests/npm builds the same",
   bundle: "writes web/dist; tests/web builds the same",
 };
 

@@ -14,6 +14,7 @@ export const LONGEST: readonly string[] = [
   "tests/titans/model_test.ts",
   "tests/titans/memory_test.ts",
   "tests/web/library_test.ts",
+  "tests/npm/package_test.ts",
   "tests/golden_layers_test.ts",
   "tests/readme_test.ts",
   "tests/cli/train_test.ts",

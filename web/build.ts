@@ -59,9 +59,11 @@ async function sizesOf(path: string): Promise<Bundle> {
  * Bundles a module with all that it imports in one file.
  * @param entry A TypeScript file.
  * @param path Where to write.
+ * @param globalName If given, the file is a plain script that puts its exports in a global variable of this name.
  */
-export async function bundle(entry: URL, path: URL): Promise<Bundle> {
-  await build({ ...OPTIONS, entryPoints: [entry.pathname], outfile: path.pathname });
+export async function bundle(entry: URL, path: URL, globalName?: string): Promise<Bundle> {
+  const kind: BuildOptions = globalName === undefined ? {} : { format: "iife", globalName };
+  await build({ ...OPTIONS, ...kind, entryPoints: [entry.pathname], outfile: path.pathname });
   return await sizesOf(path.pathname);
 }
 

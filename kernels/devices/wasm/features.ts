@@ -1,5 +1,6 @@
 /** Capabilities of the WebAssembly engine. */
 import { encodeModule, type Instruction } from "./wasm_encoder.ts";
+import { hasWorkers } from "./worker.ts";
 
 /** The detected capabilities. */
 export interface CpuFeatures {
@@ -21,7 +22,7 @@ export function findFeatures(): CpuFeatures {
   return {
     simd: validates([...one, ["drop"]]),
     relaxed: validates([...one, ...one, ...one, ["f32x4.relaxed_madd"], ["drop"]]),
-    shared: typeof SharedArrayBuffer === "function" && typeof Worker === "function" && canShare(),
+    shared: typeof SharedArrayBuffer === "function" && hasWorkers() && canShare(),
     blocking: canBlock(),
     processors: globalThis.navigator?.hardwareConcurrency ?? 1,
   };

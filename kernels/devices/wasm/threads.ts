@@ -7,6 +7,7 @@
  * alone, with the same results.
  */
 import type { CpuMemory } from "./memory.ts";
+import { type ScriptWorker, startWorker } from "./worker.ts";
 
 /** Word offsets in the control page. The words of barriers follow (see module.ts). */
 const GO = 0, KIND = 1, PROGRAM = 2, TABLE = 3, STEP = 4, LOOPS = 5;
@@ -15,8 +16,8 @@ const RUN = 0, PARK = 1, EXIT = 2;
 /** Maximum number of loop indices in a command. */
 export const MAX_LOOPS = 32;
 
-/** The source of a worker, inline so that it is found however this library is loaded. */
-const WORKER_SOURCE = `
+/** What a worker runs. */
+const WORKER_SCRIPT = `
 let memory, words, thread, threads, seen;
 const programs = new Map();
 addEventListener("message", ({ data }) => {
@@ -51,14 +52,14 @@ export type ProgramExports = Readonly<Record<string, (...args: number[]) => void
 export class Threads {
   /** Number of threads that work on a launch, including the caller's. */
   readonly count: number;
-  #workers: readonly Worker[];
+  #workers: readonly ScriptWorker[];
   #words: Int32Array;
   #blocking: boolean;
   #serving: boolean;
   #queue: Promise<unknown> = Promise.resolve();
   #dropped: number[] = [];
 
-  private constructor(memory: CpuMemory, workers: readonly Worker[], blocking: boolean) {
+  private constructor(memory: CpuMemory, workers: readonly ScriptWorker[], blocking: boolean) {
     this.#words = memory.words(0, 64);
     this.#workers = workers;
     this.#blocking = blocking;
@@ -69,14 +70,12 @@ export class Threads {
   /** Starts workers. If none can be started, the caller works alone. */
   static async start(memory: CpuMemory, count: number, blocking: boolean): Promise<Threads> {
     if (count <= 1 || !memory.shared) return new Threads(memory, [], blocking);
-    const workers: Worker[] = [];
+    const workers: ScriptWorker[] = [];
     try {
-      const url = workerUrl();
-      for (let i = 1; i < count; i++) workers.push(new Worker(url, { type: "module" }));
+      for (let i = 1; i < count; i++) workers.push(startWorker(WORKER_SCRIPT));
       await Promise.all(
-        workers.map((worker, i) => ask(worker, { memory: memory.wasm, thread: i + 1, threads: count })),
+        workers.map((worker, i) => worker.ask({ memory: memory.wasm, thread: i + 1, threads: count })),
       );
-      URL.revokeObjectURL(url);
       return new Threads(memory, workers, blocking);
     } catch {
       for (const worker of workers) worker.terminate();
@@ -95,7 +94,7 @@ export class Threads {
     if (this.#workers.length === 0) return;
     this.#serving = false;
     this.#command(PARK);
-    await Promise.all(this.#workers.map((worker) => ask(worker, message)));
+    await Promise.all(this.#workers.map((worker) => worker.ask(message)));
     this.#serving = true;
   }
 
@@ -143,54 +142,5 @@ export class Threads {
     this.#command(EXIT);
     for (const worker of this.#workers) worker.terminate();
     this.#workers = [];
-  }
-}
-
-/**
- * The URL of the workers' source. A page can only share memory with code of its own origin, hence a blob. Runtimes
- * without origins accept blobs too, but executables made by `deno compile` cannot load them and use a data URL.
- */
-function workerUrl(): string {
-  const blob = URL.createObjectURL(new Blob([WORKER_SOURCE], { type: "text/javascript" }));
-  if (!blob.startsWith("blob:null/")) return blob;
-  URL.revokeObjectURL(blob);
-  return `data:text/javascript,${encodeURIComponent(WORKER_SOURCE)}`;
-}
-
-/** Workers that do not keep the process alive. */
-const RELEASED = new WeakSet<Worker>();
-
-/** Sends a message and waits for the reply. */
-async function ask(worker: Worker, message: unknown): Promise<void> {
-  keepProcess(worker, true);
-  try {
-    await new Promise<void>((resolve, reject) => {
-      worker.onmessage = () => resolve();
-      worker.onerror = (event) => {
-        event.preventDefault();
-        reject(new Error(event.message));
-      };
-      worker.postMessage(message);
-    });
-  } finally {
-    keepProcess(worker, false);
-  }
-}
-
-/**
- * Sets whether a worker keeps the process alive. A device that was not disposed should not. Browsers need nothing, and
- * other runtimes have no common API: in Deno, the equivalent of Node's `unref` is behind an unnamed symbol.
- */
-function keepProcess(worker: Worker, keeps: boolean): void {
-  // Calls are counted, so only a worker that was unreferenced may be referenced again.
-  if (RELEASED.has(worker) !== keeps) return;
-  if (keeps) RELEASED.delete(worker);
-  else RELEASED.add(worker);
-  const candidates = worker as unknown as Record<string | symbol, unknown>;
-  const named = candidates[keeps ? "ref" : "unref"];
-  if (typeof named === "function") return void named.call(worker);
-  for (const symbol of Object.getOwnPropertySymbols(Worker.prototype)) {
-    const method = candidates[symbol];
-    if (!symbol.description && typeof method === "function" && method.length === 1) method.call(worker, keeps);
   }
 }

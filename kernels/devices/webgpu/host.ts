@@ -119,7 +119,10 @@ function remedy({ runtime, os, hasApi }: Place): string {
   if (!hasApi && runtime !== "deno") return "give it one, such as the package webgpu, as navigator.gpu";
   if (!hasApi) return "take Deno 2.5 or later, or run with --unstable-webgpu";
   if (os === "linux") {
-    return "install a Vulkan driver (on Debian and Ubuntu: apt-get install mesa-vulkan-drivers libvulkan1)";
+    const packages = runtime === "deno"
+      ? " (on Debian and Ubuntu: apt-get install mesa-vulkan-drivers libvulkan1)"
+      : "";
+    return `install a Vulkan driver${packages}`;
   }
   return "update the graphics driver";
 }
