@@ -3,7 +3,8 @@ import { factsTable, htmlPage } from "./html_page.ts";
 import { later, shownStamp, shownStep } from "../titans/tasks/series/stamps.ts";
 import type { SeriesWindows } from "../titans/tasks/series/windows.ts";
 import type { Epoch, ForecastErrors } from "./forecast_fit.ts";
-import { escapeHtml, linePlot } from "./line_plot.ts";
+import { escapeHtml } from "../figures/escape_html.ts";
+import { linePlot } from "./line_plot.ts";
 import { PAGE_STYLE } from "./report.ts";
 
 /** Forecasts in the units of the table, [horizon, columns to forecast]. */

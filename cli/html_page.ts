@@ -1,5 +1,5 @@
 /** What the pages that commands write have in common: one file that loads and runs nothing. */
-import { escapeHtml } from "./line_plot.ts";
+import { escapeHtml } from "../figures/escape_html.ts";
 
 /** What a page begins with. */
 export interface PageStart {

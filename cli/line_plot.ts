@@ -1,4 +1,5 @@
 /** Line plots as SVG, for people and for screen readers; colours come from the page's style sheet. */
+import { escapeHtml } from "../figures/escape_html.ts";
 import type { Point } from "./curve.ts";
 
 /** A line of a plot. Lines differ in colour and dashes: `.line0` ... of the style sheet. */
@@ -21,12 +22,6 @@ export interface PlotOptions {
 
 const WIDTH = 720, HEIGHT = 320;
 const LEFT = 64, RIGHT = 16, TOP = 16, BOTTOM = 48;
-
-/** Text that is safe in HTML and SVG, between tags and in attributes. */
-export function escapeHtml(text: string): string {
-  const entities: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
-  return text.replace(/[&<>"']/g, (letter) => entities[letter]);
-}
 
 /** A plot as an `svg` element, with its legend. */
 export function linePlot({ id, title, description, xLabel, yLabel, lines }: PlotOptions): string {

@@ -1,11 +1,5 @@
 /** The models side by side: what each is, how large, what it carries from token to token, and what a token costs. */
-import { isSpec, spec, trace } from "../core/trace.ts";
-import type { Tensor } from "../core/graph.ts";
-import { simplify } from "../core/simplify.ts";
-import { sizeOfShape } from "../core/shape.ts";
-import { flopsOfSteps } from "../kernels/cost.ts";
-import type { DeviceLimits } from "../kernels/device.ts";
-import { schedule } from "../kernels/schedule.ts";
+import { readingFlops, stateBytesOf } from "../figures/cost.ts";
 import {
   defineConfig,
   Model,
@@ -16,7 +10,6 @@ import {
   withParameters,
 } from "../titans/mod.ts";
 import { paperOf } from "../titans/mixers/recipes.ts";
-import { namedLeaves, stepSpecs } from "../titans/models/decode.ts";
 
 /** The length of text for which the cost of a token is given: that of attention grows with it. */
 export const COUNTED_TOKENS = 512;
@@ -59,27 +52,6 @@ function rowOf(kind: ModelKind, model: Model): ModelRow {
     stateBytes: stateBytesOf(model),
     flopsPerToken: readingFlops(model, COUNTED_TOKENS) / COUNTED_TOKENS,
   };
-}
-
-/** The bytes that decoding a text carries from token to token. */
-export function stateBytesOf(model: Model): number {
-  return namedLeaves(stepSpecs(model), isSpec).reduce((bytes, { leaf }) => bytes + 4 * sizeOfShape(leaf.shape), 0);
-}
-
-/** Those of a roomy device: what is counted does not depend on them. */
-const LIMITS: DeviceLimits = {
-  maxOperands: 64,
-  maxTensorBytes: Infinity,
-  maxBufferBytes: Infinity,
-  alignmentBytes: 16,
-  lanes: 4,
-};
-
-/** The arithmetic of reading the first tokens of a text, counted from the kernels. */
-export function readingFlops(model: Model, tokens: number): number {
-  const read = (flat: Tensor, text: Tensor): Tensor => model.forward(model.unflatten(flat), text).logits;
-  const { graph } = trace(read, [spec([model.layout.size]), spec([1, tokens], "i32")]);
-  return flopsOfSteps(schedule(simplify(graph), LIMITS).steps);
 }
 
 const HEADER = ["model", "paper", "parameters", "state kB", "MFLOPs/token", "blocks"];

@@ -1,7 +1,8 @@
 /** The report of a run: a self-contained HTML page with its curves. */
 import { factsTable, htmlPage } from "./html_page.ts";
 import type { Point } from "./curve.ts";
-import { escapeHtml, linePlot, type PlotLine } from "./line_plot.ts";
+import { escapeHtml } from "../figures/escape_html.ts";
+import { linePlot, type PlotLine } from "./line_plot.ts";
 import type { RunHistory } from "./run_history.ts";
 
 /** The contents of a report. */

@@ -114,6 +114,7 @@ const ENTRIES = [
   "worker.ts",
   "recall/worker.ts",
   "surprise/worker.ts",
+  "works/worker.ts",
 ];
 
 /** The document, with the panels that its comments name in their places. */

@@ -27,12 +27,12 @@ const TOOLS = [
   "@std/assert",
   "autocannon",
   "axe-core",
-  "dagre",
   "esbuild",
   "fast-check",
   "hyparquet-writer",
   "openai",
   "playwright-core",
+  "typescript",
   "vega",
   "vega-lite",
 ];

@@ -1,6 +1,7 @@
 /** The models side by side, and the sizes that they are given. */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { type ModelRow, stateBytesOf } from "../../cli/model_table.ts";
+import type { ModelRow } from "../../cli/model_table.ts";
+import { stateBytesOf } from "../../figures/cost.ts";
 import { UsageError } from "../../cli/errors.ts";
 import { infoCommand } from "../../cli/info.ts";
 import { requestDevice } from "../../kernels/mod.ts";

@@ -11,7 +11,7 @@ import {
   Trainer,
   withParameters,
 } from "../../titans/mod.ts";
-import { stateBytesOf } from "../../cli/model_table.ts";
+import { stateBytesOf } from "../../figures/cost.ts";
 import type { Device } from "../../kernels/mod.ts";
 
 /** Whether models have the short convolution that the memory has: as their options say, all, or none. */

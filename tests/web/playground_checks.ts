@@ -9,6 +9,7 @@ import { launch } from "./chromium.ts";
 import { SCRATCH } from "./visits/page.ts";
 import { type RecallReport, recallVisit } from "./visits/recall.ts";
 import { type SurpriseReport, surpriseVisit } from "./visits/surprise.ts";
+import { type WorksReport, worksVisit } from "./visits/works.ts";
 import { isolatedVisit, plainVisit, type TrainingReport } from "./visits/train.ts";
 
 /** What the page showed. */
@@ -23,6 +24,7 @@ export interface PlaygroundReport {
   readonly training: TrainingReport;
   readonly recall: RecallReport;
   readonly surprise: SurpriseReport;
+  readonly works: WorksReport;
 }
 
 const SITE = new URL("site/", SCRATCH);
@@ -50,10 +52,10 @@ async function visit(browser: Browser, chunks: readonly Chunk[]): Promise<Playgr
   const recall = await visited(recallVisit);
   const modules = chunks.filter(({ path }) => loaded.has(path.slice(SITE.pathname.length - 1)))
     .flatMap(({ modules }) => modules);
-  const surprise = await visited(surpriseVisit);
+  const surprise = await visited(surpriseVisit), works = await visited(worksVisit);
   const training = { ...await visited(isolatedVisit), plain: await visited(plainVisit, false) };
   const gzipBytes = chunks.reduce((sum, { gzipBytes }) => sum + gzipBytes, 0);
-  return { outside, problems, gzipBytes, modules, recall, surprise, training };
+  return { outside, problems, gzipBytes, modules, recall, surprise, works, training };
 }
 
 if (import.meta.main) {

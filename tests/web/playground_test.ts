@@ -5,7 +5,7 @@ import { CLEAN } from "./visits/page.ts";
 import { runScript } from "./run_child.ts";
 
 Deno.test("playground: trains, shows its memory at work, saves and goes on from what it saved", async (t) => {
-  const { training: report, ...page } = await runScript<PlaygroundReport>("playground_checks.ts");
+  const { training: report, ...page } = await runScript<PlaygroundReport>("playground_checks.ts", 600_000);
 
   await t.step("it asks nobody but its own server, and nothing fails in silence", () => {
     assertEquals(page.outside, []);
@@ -67,8 +67,24 @@ Deno.test("playground: trains, shows its memory at work, saves and goes on from 
     assertStringIncludes(long, "the text is longer, and the first 3000 bytes are read");
   });
 
+  await t.step("the figures are computed in the page, and symbols of the equations say what they are", () => {
+    const { costs, boxes, linear, surprises, symbols, silent } = page.works;
+    assertEquals([costs[0], silent, Object.keys(boxes)], ["4096", 0, ["mac", "mag", "mal"]]);
+    assertMatch(costs[1], /at the longest text: transformer [\d.]+, swa [\d.]+, lmm [\d.]+, mac [\d.]+/);
+    assert(Object.values(boxes).every((count) => count >= 10), JSON.stringify(boxes));
+    // The same letter writes the same, so that what is kept doubles.
+    const [written, kept, again, twice] = linear.map((label) => Number(label.match(/[\d.]+$/)![0]));
+    assert(written === kept && written === again && Math.abs(twice - 2 * kept) <= 0.01, `${linear}`);
+    const [learned, still] = surprises;
+    assert(learned[2] < learned[0] && learned[3] < learned[1], `surprise of abab: ${learned}`);
+    assertEquals(still.slice(2), still.slice(0, 2), "without steps nothing is learned");
+    assertMatch(symbols[0].said, /^S, the surprise with momentum/);
+    assertMatch(symbols[1].said, /^p, the persistent tokens/);
+    assertEquals(symbols.map(({ marked }) => marked), [["surprise"], ["persistent tokens"]]);
+  });
+
   await t.step("axe-core finds nothing, and nothing lies beyond the edge of a phone", () => {
-    assertEquals(page.surprise.look, CLEAN);
+    for (const { look } of [page.surprise, page.works]) assertEquals(look, CLEAN);
   });
 
   await t.step("every control and picture has a name", () => assertEquals(report.unnamed, []));

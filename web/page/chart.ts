@@ -18,6 +18,8 @@ export interface ChartContent {
   readonly series: readonly Series[];
   /** x of the first values. */
   readonly first: number;
+  /** What the places of the x axis are called. Default: numbers from `first` on, of which the ends are named. */
+  readonly ticks?: readonly string[];
   /** Largest value of the axis. Default: the largest of the values. */
   readonly top?: number;
   /** Labels of the axes. */
@@ -26,7 +28,7 @@ export interface ChartContent {
   readonly description: string;
 }
 
-const LEFT = 40, RIGHT = 84, TOP = 26, BOTTOM = 30, HEIGHT = 220, LEAST_WIDTH = 280;
+const LEFT = 40, LETTER = 7, LEAST_RIGHT = 20, TOP = 26, BOTTOM = 30, HEIGHT = 220, LEAST_WIDTH = 280;
 /** More points would not be visible. */
 const MOST_POINTS = 400;
 
@@ -37,6 +39,8 @@ export class Chart {
   #drawing = svgElement("g", {});
   #mark?: SVGElement;
   #width = LEAST_WIDTH;
+  /** Room for the names of lines. */
+  #right = LEAST_RIGHT;
   #first = 0;
   #count = 0;
   #content?: ChartContent;
@@ -63,13 +67,14 @@ export class Chart {
     if (this.#marked !== undefined) this.mark(this.#marked);
   }
 
-  #draw({ series, first, top: asked, labels, description }: ChartContent): void {
+  #draw({ series, first, ticks, top: asked, labels, description }: ChartContent): void {
     this.#description.textContent = description;
     // One unit is one pixel, so that text is readable on small screens too.
     this.#width = Math.max(LEAST_WIDTH, this.#svg.clientWidth);
+    this.#right = Math.max(LEAST_RIGHT, ...series.map(({ name }) => name.length * LETTER + 8));
     this.#svg.setAttribute("viewBox", `0 0 ${this.#width} ${HEIGHT}`);
     this.#first = first;
-    this.#count = Math.max(1, ...series.map(({ values }) => values.length));
+    this.#count = Math.max(1, ticks?.length ?? 0, ...series.map(({ values }) => values.length));
     const finite = series.flatMap(({ values }) => Array.from(values)).filter(Number.isFinite);
     const top = asked ?? (finite.reduce((most, value) => Math.max(most, value), 0) || 1);
     const y = (value: number): number => HEIGHT - BOTTOM - (value / top) * (HEIGHT - BOTTOM - TOP);
@@ -79,7 +84,7 @@ export class Chart {
         svgElement("line", {
           class: "axis",
           x1: LEFT,
-          x2: this.#width - RIGHT,
+          x2: this.#width - this.#right,
           y1: y(share * top),
           y2: y(share * top),
           opacity: share === 0 ? 1 : 0.3,
@@ -88,8 +93,19 @@ export class Chart {
       parts.push(svgElement("text", { x: LEFT - 6, y: y(share * top) + 4, "text-anchor": "end" }, format(share * top)));
     }
     const last = first + this.#count - 1;
-    parts.push(svgElement("text", { x: LEFT, y: HEIGHT - 12 }, `${first}`));
-    parts.push(svgElement("text", { x: this.#x(last), y: HEIGHT - 12, "text-anchor": "end" }, `${labels.x} ${last}`));
+    if (ticks) {
+      parts.push(
+        ...ticks.map((tick, i) =>
+          svgElement("text", { x: this.#x(first + i), y: HEIGHT - 12, "text-anchor": "middle" }, tick)
+        ),
+      );
+      parts.push(svgElement("text", { x: this.#width - 4, y: HEIGHT - 12, "text-anchor": "end" }, labels.x));
+    } else {
+      parts.push(svgElement("text", { x: LEFT, y: HEIGHT - 12 }, `${first}`));
+      parts.push(
+        svgElement("text", { x: this.#x(last), y: HEIGHT - 12, "text-anchor": "end" }, `${labels.x} ${last}`),
+      );
+    }
     parts.push(svgElement("text", { x: 4, y: 12 }, labels.y));
     for (const line of series) {
       parts.push(
@@ -119,14 +135,14 @@ export class Chart {
     for (const type of ["pointerdown", "pointermove"] as const) {
       this.#svg.addEventListener(type, ({ clientX }) => {
         const { left, width } = this.#svg.getBoundingClientRect();
-        const at = ((clientX - left) / width * this.#width - LEFT) / (this.#width - LEFT - RIGHT);
+        const at = ((clientX - left) / width * this.#width - LEFT) / (this.#width - LEFT - this.#right);
         picked(this.#first + Math.round(Math.max(0, Math.min(1, at)) * (this.#count - 1)));
       });
     }
   }
 
   #x(x: number): number {
-    return LEFT + (x - this.#first) / Math.max(1, this.#count - 1) * (this.#width - LEFT - RIGHT);
+    return LEFT + (x - this.#first) / Math.max(1, this.#count - 1) * (this.#width - LEFT - this.#right);
   }
 
   #points(values: ArrayLike<number>, y: (value: number) => number): string {
@@ -154,7 +170,7 @@ export class Chart {
     });
     const excess = Math.max(0, least - 14 - (HEIGHT - BOTTOM + 4));
     return named.map(({ name, style }, i) =>
-      svgElement("text", { class: `series-${style}`, x: this.#width - RIGHT + 6, y: places[i] - excess }, name)
+      svgElement("text", { class: `series-${style}`, x: this.#width - this.#right + 6, y: places[i] - excess }, name)
     );
   }
 }

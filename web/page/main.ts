@@ -4,5 +4,6 @@ import { Tabs } from "./tabs.ts";
 new Tabs({
   recall: () => import("./recall/tab.ts"),
   surprise: () => import("./surprise/tab.ts"),
+  works: () => import("./works/tab.ts"),
   train: () => import("./training_page.ts"),
 });

@@ -1,24 +1,18 @@
 /** What reading costs over the length of a text: counted from the kernels of the compiled models. */
-import { defineConfig, Model, type ModelKind } from "../../../titans/mod.ts";
-import { readingFlops, stateBytesOf } from "../../model_table.ts";
+import { costs } from "../../../figures/cost.ts";
 import { lineChart, type PlacedValue } from "../report/charts.ts";
 import type { Drawing } from "../report/page.ts";
 
-const KINDS: readonly ModelKind[] = ["transformer", "swa", "lmm", "mac", "gatedDeltaNet"];
-const LENGTHS = [256, 512, 1024, 2048, 4096];
-
 /** Arithmetic of a token, and what is carried to the next, for models in their smallest preset. */
-export async function costDrawing(lengths: readonly number[] = LENGTHS): Promise<Drawing> {
-  const arithmetic: PlacedValue[] = [], state: PlacedValue[] = [];
-  for (const model of KINDS) {
-    for (const at of lengths) {
-      // Full attention keeps keys and values for as long a text as it is made for.
-      const built = new Model(defineConfig({ model, ...(model === "transformer" ? { maxLength: at } : {}) }));
-      const flops = readingFlops(built, at) / at / 1e6, bytes = stateBytesOf(built) / 1024;
-      arithmetic.push({ model, at, mean: flops, min: flops, max: flops });
-      state.push({ model, at, mean: bytes, min: bytes, max: bytes });
-    }
-  }
+export async function costDrawing(lengths?: readonly number[]): Promise<Drawing> {
+  const counted = [...costs(lengths)];
+  const placed = (valueOf: (cost: (typeof counted)[number]) => number): PlacedValue[] =>
+    counted.map((cost) => {
+      const mean = valueOf(cost);
+      return { model: cost.model, at: cost.tokens, mean, min: mean, max: mean };
+    });
+  const arithmetic = placed(({ flopsPerToken }) => flopsPerToken / 1e6);
+  const state = placed(({ stateBytes }) => stateBytes / 1024);
   const axis = "tokens of the text";
   const charts = await Promise.all([
     lineChart({ title: "MFLOPs per token", axis, values: arithmetic }),

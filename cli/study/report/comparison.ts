@@ -1,5 +1,5 @@
 /** The order of models here against the published one: a mark in the table, and sentences under it. */
-import { escapeHtml } from "../../line_plot.ts";
+import { escapeHtml } from "../../../figures/escape_html.ts";
 import { type ExperimentSummary, type Figure, shownNumber } from "../summary.ts";
 import { type Disagreement, disagreements, PUBLISHED, type Published } from "./paper.ts";
 

@@ -1,6 +1,6 @@
 /** The report of a study: one page without scripts that loads nothing. */
 import { factsTable, htmlPage } from "../../html_page.ts";
-import { escapeHtml } from "../../line_plot.ts";
+import { escapeHtml } from "../../../figures/escape_html.ts";
 import type { StudyPlan } from "../plan.ts";
 import {
   type ExperimentSummary,

@@ -1,9 +1,9 @@
 /** The drawings of a study's page: what models are made of, what they cost, what a memory holds. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { costDrawing } from "../../../cli/study/drawings/cost.ts";
-import { diagram } from "../../../cli/study/drawings/diagram.ts";
+import { diagram } from "../../../figures/diagram.ts";
 import { linearMemoryDrawing } from "../../../cli/study/drawings/linear_memory.ts";
-import { type StationGraph, stationsOf } from "../../../cli/study/drawings/stations.ts";
+import { type StationGraph, stationsOf } from "../../../figures/stations.ts";
 
 /** Whether data flows from one station to another, along edges. */
 function flows({ stations, edges }: StationGraph, from: string, to: string): boolean {
@@ -34,8 +34,8 @@ Deno.test("study drawings: in MAG the window and the memory read the same side b
   assert(!flows(graph, memory, "attention") && !flows(graph, "attention", memory), "neither sees the other");
 });
 
-Deno.test("study drawings: a diagram has a box for each station and an arrow for each edge", async () => {
-  const graph = stationsOf("mag"), svg = await diagram(graph, "MAG <x>");
+Deno.test("study drawings: a diagram has a box for each station and an arrow for each edge", () => {
+  const graph = stationsOf("mag"), svg = diagram(graph, "MAG <x>");
   assertEquals(svg.match(/<rect /g)?.length, graph.stations.length);
   assertEquals(svg.match(/<polygon /g)?.length, graph.edges.length);
   assertMatch(svg, /aria-label="MAG &lt;x&gt;"/);

@@ -5,7 +5,7 @@ import { nameOfCharacter } from "../names.ts";
 import { Strip } from "../strip.ts";
 import { TEXTS } from "../texts.ts";
 import { AnswerBars, likeliest, percent } from "./answer_bars.ts";
-import { MatrixView } from "./matrix.ts";
+import { MatrixView } from "../matrix.ts";
 import { Player } from "./player.ts";
 import type { Learning, ReadRequest, RecallReply } from "./protocol.ts";
 import { Reading } from "./reading.ts";

@@ -2,10 +2,12 @@
  * What a compiled model is made of, as a small graph: a station for each parameter, each loop and each product of two
  * tensors that depend on the text; edges where one's result reaches another without passing a third.
  */
-import type { Node, Tensor } from "../../../core/graph.ts";
-import type { ScanAttrs } from "../../../core/scan.ts";
-import { spec, trace } from "../../../core/trace.ts";
-import { defineConfig, Model, type ModelKind } from "../../../titans/mod.ts";
+import type { Node, Tensor } from "../core/graph.ts";
+import type { ScanAttrs } from "../core/scan.ts";
+import { spec, trace } from "../core/trace.ts";
+import type { ModelKind } from "../titans/mixers/recipes.ts";
+import { defineConfig } from "../titans/models/config.ts";
+import { Model } from "../titans/models/model.ts";
 
 /** A part of a model. */
 export interface Station {
@@ -36,6 +38,17 @@ export function stationsOf(kind: ModelKind): StationGraph {
   const { graph } = trace(forward, [entries.map(({ parameter }) => spec(parameter.shape)), spec([1, TOKENS], "i32")]);
   const names = entries.map(({ name }) => labelOf(name, kind));
   return condense(graph.inputs, { nodes: graph.nodes, outputs: graph.outputs, names });
+}
+
+/** What a mixer does, without the rest of the model: the stations from the norm before it to its output. */
+export function mixerOf({ stations, edges }: StationGraph): StationGraph {
+  const number = (name: string): number => stations.findIndex((station) => station.name === name);
+  const first = number("norm"), last = number("output");
+  return {
+    stations: stations.slice(first, last + 1),
+    edges: edges.filter((edge) => edge.every((each) => each >= first && each <= last))
+      .map(([from, to]) => [from - first, to - first]),
+  };
 }
 
 /** What parameters are called; those of one name are one station. */
