@@ -9,6 +9,7 @@ import { fetchCommand } from "./fetch.ts";
 import { forecastCommand } from "./forecast.ts";
 import { generateCommand } from "./generate.ts";
 import type { Commands } from "./help.ts";
+import { importCommand } from "./import.ts";
 import { infoCommand } from "./info.ts";
 import { inspectCommand } from "./inspect.ts";
 import { listCommand } from "./list.ts";
@@ -25,6 +26,7 @@ export const COMMANDS: Commands = {
   evaluate: evaluateCommand,
   remember: rememberCommand,
   export: exportCommand,
+  import: importCommand,
   serve: serveCommand,
   fetch: fetchCommand,
   forecast: forecastCommand,

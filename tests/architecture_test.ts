@@ -85,7 +85,9 @@ async function readSource(path: string): Promise<SourceFile> {
   const text = await Deno.readTextFile(new URL(path, ROOT));
   // Examples in comments import the package by name; only code counts.
   const code = text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/^\s*\/\/.*$/gm, "");
-  const imports = [...code.matchAll(/(?:\bfrom\s*|\bimport\s*\(?\s*)["']([^"']+)["']/g)].map((match) => match[1]);
+  const imports = [...code.matchAll(/(?:\bfrom\s*|(?<!["'])\bimport\s*\(?\s*)["']([^"']+)["']/g)].map((match) =>
+    match[1]
+  );
   return { path, layer: path.split("/")[0], text: code, imports };
 }
 

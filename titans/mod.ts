@@ -268,6 +268,17 @@ export {
 } from "./models/safetensors.ts";
 export { type Quantization } from "./models/quantize.ts";
 export { decodeWeights, encodeWeights, type EncodeWeightsOptions } from "./models/weights_file.ts";
+export {
+  type NeuralMemory,
+  neuralMemory,
+  type NeuralMemoryCall,
+  type NeuralMemoryGate,
+  type NeuralMemoryOptions,
+  type NeuralMemoryParameters,
+  type NeuralMemoryResult,
+} from "./mixers/titans/neural_memory.ts";
+export type { InitialValue } from "./nn/layer.ts";
+export { decodeNeuralMemory, encodeNeuralMemory, type StoredNeuralMemory } from "./models/neural_memory_file.ts";
 export { decodeMemory, encodeMemory, fingerprint, type MemoryFile, type MemoryOwner } from "./models/memory_file.ts";
 export {
   type Checkpoint,

@@ -15,6 +15,7 @@ const COMMANDS = [
   "inspect",
   "fetch",
   "list",
+  "import",
   "info",
 ];
 
@@ -34,7 +35,7 @@ Deno.test("main: each command's help has examples and every flag", async () => {
     const { code, stdout } = await runMain(command, "--help");
     assertEquals(code, 0);
     assertStringIncludes(stdout, `\nexamples:\n  deno task ${command}`);
-    if (command !== "fetch" && command !== "list") {
+    if (!["fetch", "list", "import"].includes(command)) {
       assertMatch(stdout, /^ {2}--device auto\|webgpu\|native\|cpu\|reference$/m);
     }
     assertEquals((await runMain("help", command)).stdout, stdout);

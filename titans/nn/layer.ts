@@ -1,7 +1,7 @@
 /** What a layer is: parameters to be trained, and what is computed with them. */
 import type { Tensor } from "../../core/graph.ts";
 import type { MapTree } from "../../core/tree.ts";
-import { type Parameter, ParameterLayout } from "./parameters.ts";
+import { type NamedArrays, type Parameter, ParameterLayout } from "./parameters.ts";
 
 /**
  * A layer: descriptions of its parameters, and a function of parameters and inputs. It holds no values: a model is a
@@ -35,7 +35,18 @@ export interface InitialValue {
  * @returns The tree with arrays, to be passed to a program or a function of `jit`.
  */
 export function initialize<P>(parameters: P, seed: number): MapTree<P, Parameter, InitialValue> {
-  const layout = layoutOf(parameters), arrays = layout.initialize(seed);
+  return valuesOf(parameters, layoutOf(parameters).initialize(seed));
+}
+
+/**
+ * Values of a tree of parameters from arrays by name, as files hold them.
+ * @param parameters A tree of descriptions.
+ * @param arrays One for each parameter, under its path.
+ * @throws {RangeError} if one is missing or has another size.
+ */
+export function valuesOf<P>(parameters: P, arrays: NamedArrays): MapTree<P, Parameter, InitialValue> {
+  const layout = layoutOf(parameters);
+  layout.pack(arrays); // checks names and sizes
   const values = layout.entries.map(({ name, parameter }): InitialValue => ({
     data: arrays[name],
     shape: parameter.shape,

@@ -26,7 +26,15 @@
  *
  * @module
  */
-export { initialize, type InitialValue, type Layer, layoutOf, type ParametersOf, sequential } from "./layer.ts";
+export {
+  initialize,
+  type InitialValue,
+  type Layer,
+  layoutOf,
+  type ParametersOf,
+  sequential,
+  valuesOf,
+} from "./layer.ts";
 export {
   type Embedding,
   embedding,

@@ -70,7 +70,7 @@ export interface MemoryNetwork {
 }
 
 /** The row-wise function between layers. */
-export type Activation = "gelu" | "silu";
+export type Activation = "gelu" | "geluErf" | "silu";
 
 /**
  * Which loop learns the gain of the memory's norm. `outer`: it is a parameter. `fast`: it is part of the memory,
@@ -86,7 +86,7 @@ export interface MlpMemoryOptions {
   readonly depth: number;
   /** Hidden width over K. Default: 4. */
   readonly expansion?: number;
-  /** GELU is the tanh approximation. */
+  /** `gelu` is the tanh approximation, `geluErf` GELU itself. Default: `gelu`. */
   readonly activation?: Activation;
   /** Whether M(x) = x + (1 + gain) LN(f(x)) instead of f(x). */
   readonly norm?: boolean;
@@ -122,7 +122,7 @@ export function mlpMemory(options: MlpMemoryOptions): MemoryNetwork {
     // initialised so that the rows are as large as those of two layers.
     scale: l < 2 ? 1 : 2,
   }));
-  const phi = activation === "gelu" ? (z: Tensor): Tensor => gelu(z) : silu;
+  const phi = ACTIVATIONS[activation];
   return withNorm({ norm, gain }, width, {
     layers,
     forward(linear, x) {
@@ -132,6 +132,12 @@ export function mlpMemory(options: MlpMemoryOptions): MemoryNetwork {
     },
   });
 }
+
+const ACTIVATIONS: Readonly<Record<Activation, (z: Tensor) => Tensor>> = {
+  gelu: (z) => gelu(z),
+  geluErf: (z) => gelu(z, { approximate: "none" }),
+  silu,
+};
 
 /** Options of {@link swigluMemory}: as of {@link mlpMemory}. */
 export type SwigluMemoryOptions = Pick<MlpMemoryOptions, "width" | "expansion" | "norm" | "gain">;
