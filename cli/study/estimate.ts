@@ -27,6 +27,12 @@ export function costsOf(results: readonly CellResult[]): Costs {
   return mapValues(found, (models) => mapValues(models, meanCost));
 }
 
+/** Costs of which the second ones go before the first, model by model. */
+export function mergeCosts(first: Costs, second: Costs): Costs {
+  const names = new Set([...Object.keys(first), ...Object.keys(second)]);
+  return Object.fromEntries([...names].map((name) => [name, { ...first[name], ...second[name] }]));
+}
+
 /** Costs of a machine that is so many times slower. */
 export function scaleCosts(costs: Costs, factor: number): Costs {
   return mapValues(

@@ -13,7 +13,7 @@ import { userPath } from "../user_path.ts";
 import { VERSION } from "../version.ts";
 import { type Cell, cellName, commandsOf, remainingCells } from "./cells.ts";
 import { commandsIn } from "./child.ts";
-import { type Costs, costsOf, factorFor, readDuration, totalOf } from "./estimate.ts";
+import { type Costs, costsOf, factorFor, mergeCosts, readDuration, totalOf } from "./estimate.ts";
 import { readPlan, scalePlan, selectPlan, type StudyPlan } from "./plan.ts";
 import { PLANS } from "./plans.ts";
 import { probeCosts } from "./probe.ts";
@@ -104,8 +104,16 @@ async function study(args: readonly string[], terminal: Terminal): Promise<numbe
     let plan = begun ?? selected, costs: Costs = costsOf(results);
     if (begun === undefined || flags.list) {
       say("measuring how fast this machine is ...");
-      costs = { ...await probeCosts(plan, place), ...costs };
-      plan = begun ?? fitBudget(plan, { costs, budget, jobs: jobsOf(flags), say });
+      const began = performance.now(), jobs = jobsOf(flags), showsProbes = terminal.interactive && !flags.json;
+      const probed = await probeCosts(plan, place, {
+        jobs,
+        evaluates: budget !== undefined,
+        progress: (done, total) =>
+          showsProbes && terminal.out(`\r\x1b[K${done === total ? "" : `${done} of ${total} models measured`}`),
+      });
+      costs = mergeCosts(probed, costs);
+      const spent = (performance.now() - began) / 1000;
+      plan = begun ?? fitBudget(plan, { costs, budget, spent, jobs, say });
     }
     if (flags.list) {
       remainingCells(plan, results).ready.forEach((cell) =>
@@ -227,7 +235,7 @@ async function locked(folder: string): Promise<Disposable> {
 }
 
 /** How long a study may take. */
-interface Budget {
+export interface Budget {
   readonly text: string;
   readonly seconds: number;
 }
@@ -240,11 +248,13 @@ function budgetOf({ budget: text }: StudyFlags): Budget | undefined {
 }
 
 /** The steps that the time allows, and what is said of how long it takes. */
-function fitBudget(
+export function fitBudget(
   plan: StudyPlan,
-  { costs, budget, jobs, say }: {
+  { costs, budget, spent, jobs, say }: {
     readonly costs: Costs;
     readonly budget: Budget | undefined;
+    /** Seconds that measuring the costs took, which are part of the budget. */
+    readonly spent: number;
     readonly jobs: number;
     readonly say: (line: string) => void;
   },
@@ -253,15 +263,15 @@ function fitBudget(
   const about = `${total.cells} runs, about ${formatDuration(seconds)}`;
   const without = total.unknown.length > 0 ? ` without ${total.unknown.join(", ")}` : "";
   if (budget === undefined) {
-    say(`${about}${without}, evaluation included as far as it is known`);
+    say(`${about}${without}, and the evaluations of models that have no result yet`);
     return plan;
   }
-  const factor = factorFor(budget.seconds * jobs, total);
+  const factor = factorFor((budget.seconds - spent) * jobs, total);
   if (factor === undefined) {
     throw new UsageError(
-      `--budget cannot be ${budget.text}: starting and compiling ${total.cells} runs alone takes ${
+      `--budget cannot be ${budget.text}: starting, compiling and evaluating ${total.cells} runs takes ${
         formatDuration(total.fixed / jobs)
-      }; choose fewer --models or --only some experiments`,
+      }, and measuring that took ${formatDuration(spent)}; choose fewer --models or --only some experiments`,
     );
   }
   say(`${about}${without}; steps times ${factor.toPrecision(2)} for ${budget.text}`);

@@ -1,13 +1,15 @@
 /** Running a study: several runs at once, results kept, failures, stops, estimates; a run of its own commands. */
-import { assert, assertAlmostEquals, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { CommandError } from "../../../cli/errors.ts";
+import { assert, assertAlmostEquals, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
+import { CommandError, UsageError } from "../../../cli/errors.ts";
 import { type Cell, cellName, commandsOf, remainingCells } from "../../../cli/study/cells.ts";
 import type { Finished } from "../../../cli/study/child.ts";
-import { costsOf, factorFor, readDuration, scaleCosts, totalOf } from "../../../cli/study/estimate.ts";
-import { scalePlan } from "../../../cli/study/plan.ts";
+import { costsOf, factorFor, mergeCosts, readDuration, scaleCosts, totalOf } from "../../../cli/study/estimate.ts";
+import { readPlan, scalePlan } from "../../../cli/study/plan.ts";
+import { probeCosts } from "../../../cli/study/probe.ts";
 import { appendResult, type CellResult, readResults } from "../../../cli/study/results.ts";
 import { runCell } from "../../../cli/study/run_cell.ts";
 import { runStudy, type StudyProgress } from "../../../cli/study/runner.ts";
+import { fitBudget } from "../../../cli/study/study.ts";
 import { summarize, summaryTables } from "../../../cli/study/summary.ts";
 import { withFolder } from "../scratch.ts";
 import { finished, PLAN, resultOf } from "./study_cases.ts";
@@ -112,6 +114,89 @@ Deno.test("study: costs of cells give the time of a plan, and the steps that a t
     undefined,
   ]);
 });
+
+Deno.test("study: every model is measured, and a budget holds, to 15% and where models cost tenfold", () =>
+  withFolder(async (folder) => {
+    // Each command takes its time by a clock of our own: start, steps, evaluation.
+    const plan = readPlan({
+      name: "timed",
+      seeds: 2,
+      experiments: [
+        {
+          name: "a",
+          steps: 100,
+          train: "",
+          models: { fast: "--model fast", slow: "--model slow" },
+          evaluate: { "": "" },
+        },
+        { name: "b", steps: 40, rates: [0.1, 0.2], train: "", models: { slow: "--model slow" } },
+      ],
+    }, "test");
+    let now = 0;
+    const calls: string[] = [], clock = performance.now;
+    const run = (args: readonly string[]): Promise<Finished> => {
+      const after = (flag: string): string => args[args.indexOf(flag) + 1];
+      calls.push(args[0]);
+      if (args[0] === "evaluate") return Promise.resolve((now += 7000, finished({ event: "evaluation", scores: [] })));
+      const isSlow = after("--model") === "slow", steps = Number(after("--steps")), step = isSlow ? 1 : 0.1;
+      Deno.mkdirSync(after("--out"), { recursive: true });
+      // The first step compiles.
+      now += 1000 * ((isSlow ? 3 : 2) + steps * step);
+      return Promise.resolve(
+        finished({ event: "start", tokensPerStep: 50 }, { event: "validation", loss: 1 }, {
+          event: "done",
+          tokensPerSecond: 50 / step,
+        }),
+      );
+    };
+    const place = { folder, device: [], run, signal: new AbortController().signal };
+    performance.now = () => now;
+    try {
+      const progress: string[] = [];
+      const costs = await probeCosts(plan, place, {
+        jobs: 1,
+        evaluates: true,
+        progress: (done, total) => progress.push(`${done}/${total}`),
+      });
+      assertEquals([progress, calls.length], [["1/3", "2/3", "3/3"], 5]);
+      const round = (value: number) => Math.round(1e6 * value) / 1e6;
+      assertEquals([round(costs.a.fast.step), round(costs.a.slow.step)], [0.1, 1]);
+      assertEquals([round(costs.a.fast.fixed), round(costs.a.slow.fixed), round(costs.b.slow.fixed)], [9, 10, 3]);
+      const budget = { text: "10m", seconds: 600 }, spent = now / 1000, said: string[] = [];
+      const fitted = fitBudget(plan, { costs, budget, spent, jobs: 1, say: (line) => said.push(line) });
+      assertMatch(said[0], /^7 runs, about \d+m \d+s; steps times \d\.\d+ for 10m$/);
+      const results = await runStudy({
+        plan: fitted,
+        results: [],
+        jobs: 1,
+        costs,
+        runCell: (cell) => runCell(cell, commandsOf(fitted, cell), place),
+        keep: () => Promise.resolve(),
+        progress: () => {},
+        signal: place.signal,
+      });
+      assertEquals(results.length, 7);
+      assert(Math.abs(now / 1000 / 600 - 1) < 0.02, `${now / 1000} s of 600`);
+      const short = { costs, budget: { text: "1m", seconds: 60 }, spent, jobs: 1, say: () => {} };
+      assertThrows(
+        () => fitBudget(plan, short),
+        UsageError,
+        "--budget cannot be 1m: starting, compiling and evaluating 7",
+      );
+    } finally {
+      performance.now = clock;
+    }
+    // Without a budget evaluations are not run; what a result says goes before.
+    calls.length = 0;
+    const quick = await probeCosts(plan, place, { jobs: 2, evaluates: false });
+    assertEquals(calls, ["train", "train", "train"]);
+    const merged = mergeCosts(quick, { a: { slow: { fixed: 1, step: 2 } } });
+    assertEquals([merged.a.slow.step, merged.a.fast, merged.b], [2, quick.a.fast, quick.b]);
+    // A command that cannot be ends it.
+    const misused = { ...place, run: () => Promise.resolve({ code: 2, events: [], error: "unknown flag --x" }) };
+    const misuse = () => probeCosts(plan, misused, { jobs: 2, evaluates: true });
+    await assertRejects(misuse, CommandError, "of the plan: train: unknown flag --x");
+  }));
 
 Deno.test("study: a cell is trained and evaluated by commands, and goes on with a checkpoint", () =>
   withFolder(async (folder) => {
