@@ -2,6 +2,7 @@
 import { type Checkpoint, CheckpointError, decodeCheckpoint, decodeSafetensors } from "../titans/mod.ts";
 import { WEIGHTS_FORMAT } from "../titans/models/weights_file.ts";
 import { builtinFolder } from "./builtin_models.ts";
+import { CLASSIFIER_FORMAT } from "./classifier_file.ts";
 import { CommandError, UsageError } from "./errors.ts";
 import { readExport, WEIGHTS_FILE } from "./exported_model.ts";
 import { exists } from "./files.ts";
@@ -35,6 +36,9 @@ export async function readCheckpoint(path: string): Promise<Checkpoint | undefin
 function remedyFor(path: string, format: string | undefined): string {
   if (format === "mneme-memory-1") {
     return "this is a memory file; pass it with --memory, and the checkpoint that wrote it with --checkpoint";
+  }
+  if (format === CLASSIFIER_FORMAT) {
+    return "this is a classifier; predict with it by deno task classify --checkpoint FILE --data PATH";
   }
   if (format !== "mneme-checkpoint-1" && format !== "damaged") {
     return "it was written by another program; give a run folder, or a checkpoint from deno task train";

@@ -44,22 +44,34 @@ export interface Judgement {
   readonly probabilities: Float64Array;
   /** The likeliest class of each. */
   readonly predicted: Int32Array;
-  /** Mean of -ln p of the right class. */
+  /** Mean of -ln p of the right class, over the sequences whose class is one of the network's. */
   readonly loss: number;
-  /** Counts by true class, then by predicted class. */
+  /** Counts of these by true class, then by predicted class. */
   readonly confusion: Confusion;
 }
 
 /** The classes of sequences by a network. */
 export class Classifier implements Disposable {
   readonly #program: Program<[flat: Tensor, tokens: Tensor], Tensor>;
+  readonly #device: Device;
+  readonly #network: Network;
 
   private constructor(
-    program: Program<[flat: Tensor, tokens: Tensor], Tensor>,
-    readonly shape: { readonly rows: number; readonly length: number },
+    device: Device,
+    network: Network,
+    { program, shape }: {
+      readonly program: Program<[flat: Tensor, tokens: Tensor], Tensor>;
+      readonly shape: { readonly rows: number; readonly length: number };
+    },
   ) {
+    this.#device = device;
+    this.#network = network;
     this.#program = program;
+    this.shape = shape;
   }
+
+  /** Sequences that are read at once, and nucleotides of each. */
+  readonly shape: { readonly rows: number; readonly length: number };
 
   /** Compiles it. */
   static async create(device: Device, network: Network, shape: Classifier["shape"]): Promise<Classifier> {
@@ -70,7 +82,7 @@ export class Classifier implements Disposable {
       );
     const { rows, length } = shape;
     const program = await compile(device, logits, [spec([network.layout.size]), spec([rows, length], "i32")]);
-    return new Classifier(program, shape);
+    return new Classifier(device, network, { program, shape });
   }
 
   /** Asks about sequences. @param progress Is called with how many more are done. */
@@ -97,7 +109,23 @@ export class Classifier implements Disposable {
       progress?.(count);
       from += count;
     }
-    return { probabilities, predicted, loss: loss / sequences.length, confusion: confusionOf(labels, predicted, C) };
+    const known = labels.flatMap((label, i) => label >= 0 ? [i] : []);
+    const confusion = confusionOf(known.map((i) => labels[i]), known.map((i) => predicted[i]), C);
+    return { probabilities, predicted, loss: loss / known.length, confusion };
+  }
+
+  /** Asks with parameters by name. */
+  async judgeWith(
+    params: NamedArrays,
+    ...asked: [sequences: readonly LabelledSequence[], classes: readonly string[], progress?: (count: number) => void]
+  ): Promise<Judgement> {
+    const { layout } = this.#network;
+    const flat = this.#device.upload(layout.pack(params), { shape: [layout.size], dtype: "f32" });
+    try {
+      return await this.judge(flat, ...asked);
+    } finally {
+      flat.dispose();
+    }
   }
 
   [Symbol.dispose](): void {
@@ -145,6 +173,8 @@ export interface Classified {
   readonly best: ClassifyEpoch;
   /** On the test part. */
   readonly test: Judgement;
+  /** The parameters that were tested. */
+  readonly params: NamedArrays;
 }
 
 // Losses are read once for so many steps.
@@ -188,10 +218,8 @@ export async function fitClassifier(device: Device, options: ClassifyOptions): P
       best = reached;
       params = (await trainer.exportState()).params;
     }
-    const flat = device.upload(network.layout.pack(params!), { shape: [network.layout.size], dtype: "f32" });
-    const test = await classifier.judge(flat, data.test, data.classes);
-    flat.dispose();
-    return { epochs, best: best!, test };
+    const test = await classifier.judgeWith(params!, data.test, data.classes);
+    return { epochs, best: best!, test, params: params! };
   } catch (error) {
     throw divergedFit(error, options.learningRate);
   } finally {

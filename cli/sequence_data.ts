@@ -3,7 +3,7 @@
  *
  *     train/CLASS/*.txt, test/CLASS/*.txt      one sequence a file, as GenomicsBenchmarks has them
  *     train/CLASS.fa, or CLASS.fa alone        a sequence a record; FASTA or FASTQ, also in folders of a class
- *     train.csv, dev.csv, test.csv, or one     columns of sequences and labels, also with tabs
+ *     train.csv, dev.csv, test.csv, or one     columns of sequences and labels, perhaps `id`, also with tabs
  *
  * Everything may be gzipped. A part of the path that is called train, dev, validation or test says the split.
  */
@@ -24,6 +24,8 @@ export interface SequenceDataOptions {
   readonly label?: string;
   /** Nucleotides of FASTQ of a lower quality are read as N. */
   readonly minQuality: number;
+  /** Whether tables must have a column of labels; the labels of one without are empty. Default: they must. */
+  readonly isLabelled?: boolean;
 }
 
 const SPLITS: Readonly<Record<string, Split>> = {
@@ -121,7 +123,7 @@ function tokensOf(bytes: Uint8Array, place: string): Uint8Array {
 /** The rows of a table. A column `split` says the part of each, where the name of the file does not. */
 function tableSequences(
   file: TaskFile,
-  { sequence, label }: SequenceDataOptions,
+  { sequence, label, isLabelled = true }: SequenceDataOptions,
   split: Split | undefined,
 ): LabelledSequence[] {
   const records = recordsOf(file), encoder = new TextEncoder();
@@ -133,28 +135,34 @@ function tableSequences(
       sequence === undefined ? SEQUENCE_COLUMNS : [sequence],
       "--sequence-column",
     ),
-    label: columnOf(file.name, records[0], label === undefined ? LABEL_COLUMNS : [label], "--label-column"),
+    label: isLabelled || label !== undefined
+      ? columnOf(file.name, records[0], label === undefined ? LABEL_COLUMNS : [label], "--label-column")
+      : findColumn(records[0], LABEL_COLUMNS),
   };
+  const id = findColumn(records[0], ["id"]);
   return records.map((record): LabelledSequence => {
     const own = split ?? splitOf(record);
     return {
-      id: record.place,
+      id: id === undefined ? record.place : record.text(id),
       tokens: tokensOf(encoder.encode(record.text(columns.sequence)), record.place),
-      label: record.text(columns.label).trim(),
+      label: columns.label === undefined ? "" : record.text(columns.label).trim(),
       ...(own === undefined ? {} : { split: own }),
     };
   });
 }
 
 function columnOf(file: string, record: DataRecord, names: readonly string[], flag: string): string {
-  const there = Object.keys(record.fields),
-    found = there.find((name) => names.includes(name.trim().toLowerCase())) ??
-      there.find((name) => names.includes(name));
+  const found = findColumn(record, names), there = Object.keys(record.fields);
   if (found !== undefined) return found;
   throw new ConfigError(
     `Cannot use ${file}: it has no column ${names.join(" or ")}, there are ${there.join(", ")}; name it with ${flag}`,
     "data",
   );
+}
+
+function findColumn({ fields }: DataRecord, names: readonly string[]): string | undefined {
+  const there = Object.keys(fields);
+  return there.find((name) => names.includes(name.trim().toLowerCase())) ?? there.find((name) => names.includes(name));
 }
 
 function splitOf(record: DataRecord): Split | undefined {

@@ -1,5 +1,13 @@
 /** The command `classify`: what it reads, says and writes, and what it refuses. */
-import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertAlmostEquals,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
+import { summarizeTrials, type Trial, type TrialSummary, trialTable } from "../../cli/class_trials.ts";
 import { readSequenceData } from "../../cli/sequence_data.ts";
 import { lettersOf } from "../../titans/tasks/dna/nucleotides.ts";
 import { plantedMotif } from "../titans/dna_data.ts";
@@ -114,7 +122,103 @@ Deno.test("classify: a planted motif is found by the convolutional network, besi
     assertEquals(tuned.code, 0, tuned.stderr);
     assertEquals(tuned.events.map(({ event }) => event), ["start", "epoch", "test", "done"]);
     assertStringIncludes(String(tuned.events[0].model), "lmm model: 1 block of width 16");
+
+    // The classifier is asked about the sequences of its test part, and about ones without classes.
+    await runMain(...args, "--model", "cnn", "--epochs", "1", "--length", "24");
+    const said = async (path: string) =>
+      (await Deno.readTextFile(path)).trim().split("\n").map((row) => row.split(",")).slice(1);
+    const before = await said(`${out}/predictions.csv`), ids = new Set(before.map(([id]) => id));
+    const tested = plantedMotif(800, 32).filter(({ id }) => ids.has(id));
+    const csv = tested.map(({ id, tokens, label }) => `${id},${lettersOf(tokens)},${label}\n`).join("");
+    await write(folder, {
+      "again.csv": `id,sequence,label\n${csv}`,
+      "new.fa": tested.map(({ id, tokens }) => `>${id}\n${lettersOf(tokens)}\n`).join(""),
+    });
+    const predict = (data: string, ...more: string[]) =>
+      runMain("classify", "--data", `${folder}/${data}`, "--checkpoint", out, "--out", `${folder}/p`, ...more);
+    const again = await predict("again.csv", "--device", "cpu", "--batch", "16");
+    assertEquals([again.code, again.stderr], [0, ""]);
+    assertStringIncludes(again.stdout, "160 sequences for cnn: ");
+    assertStringIncludes(again.stdout, "160 are cut to 24 nucleotides");
+    const { scores } = JSON.parse(await Deno.readTextFile(`${out}/results.json`));
+    assertMatch(again.stdout, new RegExp(`\naccuracy +${Number(value(scores, "accuracy").toPrecision(4))} `));
+    const fresh = await predict("new.fa", "--device", "cpu", "--batch", "16", "--json");
+    assertEquals(fresh.events.map(({ event }) => event), ["start", ...tested.map(() => "prediction"), "done"]);
+    assertEquals(fresh.events[1].class, "new");
+    // By id: predicted class and probabilities.
+    const shownRows = (rows: readonly string[][]) => new Map(rows.map(([id, , ...rest]) => [id, rest.join(" ")]));
+    assertEquals(shownRows(await said(`${folder}/p/predictions.csv`)), shownRows(before));
+    await Deno.writeFile(
+      `${folder}/cut.safetensors`,
+      (await Deno.readFile(`${out}/classifier.safetensors`)).slice(0, 99),
+    );
+    await write(folder, { "broken/classifier.safetensors": "no classifier" });
+    const refused: [args: string[], message: string][] = [
+      [["--checkpoint", out, "--epochs", "2"], "--epochs changes nothing where --checkpoint is a classifier"],
+      [["--checkpoint", out, "--positive", "x"], '--positive cannot be "x": the classes are motif and other'],
+      [["--checkpoint", `${folder}/broken`], "broken/classifier.safetensors: Cannot read safetensors"],
+      [["--checkpoint", `${folder}/cut.safetensors`], "cut.safetensors: Cannot read safetensors"],
+      [["--compare-scratch"], "--compare-scratch compares with what a run of train learned"],
+      [["--folds", "3", "--fold", "1"], "--fold names one test part, --folds takes each in turn"],
+      [["--folds", "401"], "Cannot cut 800 sequences into 401 folds: the class motif has 400; give fewer folds"],
+    ];
+    for (const [more, message] of refused) {
+      const { code, stderr } = await runMain("classify", "--data", `${folder}/set`, ...more);
+      assertEquals([code > 0, stderr.trim().split("\n").length], [true, 1], stderr);
+      assertStringIncludes(stderr, message);
+    }
+    const generated = await runMain("generate", "--checkpoint", `${out}/classifier.safetensors`);
+    assertStringIncludes(generated.stderr, "this is a classifier; predict with it by deno task classify");
+
+    // Two folds, pretrained and from scratch.
+    const few = plantedMotif(48, 32).map(({ id, tokens, label }) => `${id},${lettersOf(tokens)},${label}\n`).join("");
+    await write(folder, { "few.csv": `id,sequence,label\n${few}` });
+    const compared = await runMain(
+      ...["classify", "--data", `${folder}/few.csv`, "--out", `${folder}/folds`, ...QUICK, "--json"],
+      ...["--checkpoint", `${folder}/run`, "--compare-scratch", "--folds", "2", "--epochs", "1"],
+    );
+    assertEquals(compared.code, 0, compared.stderr);
+    const trials = compared.events.filter(({ event }) => event === "test");
+    assertEquals(trials.map(({ fold, entry }) => `${fold} ${entry}`), [
+      "0 pretrained",
+      "0 from scratch",
+      "1 pretrained",
+      "1 from scratch",
+    ]);
+    const summary = compared.events.find(({ event }) => event === "summary") as unknown as TrialSummary;
+    const losses = trials.map(({ scores }) => (scores as { name: string; value: number }[])[0].value);
+    assertAlmostEquals(summary.entries.pretrained[0].mean, (losses[0] + losses[2]) / 2, 1e-12);
+    assertAlmostEquals(summary.differences![0].mean, (losses[0] - losses[1] + losses[2] - losses[3]) / 2, 1e-12);
+    assert(losses[0] !== losses[1], "they begin with other parameters");
+    const all = await said(`${folder}/folds/predictions.csv`);
+    assertEquals([all.length, new Set(all.map(([id]) => id)).size], [96, 48]);
+    assertEquals(Object.groupBy(all, (row) => `${row[3]} ${row[4]}`)["from scratch 1"]!.length, 24);
+    await assertRejects(() => Deno.stat(`${folder}/folds/classifier.safetensors`), Deno.errors.NotFound);
   }));
+
+Deno.test("classify: means, deviations and paired differences over folds, by hand", () => {
+  const trial = (fold: number, entry: string, accuracy: number, loss: number): Trial => ({
+    fold,
+    entry,
+    scores: [{ name: "loss", value: loss }, { name: "accuracy", value: accuracy }],
+    floors: { "commonest class": [{ name: "accuracy", value: 0.5 + fold / 10 }] },
+  });
+  const trials = [trial(0, "a", 0.8, 0.4), trial(0, "b", 0.7, 0.5), trial(1, "a", 0.9, 0.2), trial(1, "b", 0.9, 0.3)];
+  const { entries, floors, differences } = summarizeTrials(trials), [loss, accuracy] = differences!;
+  assertAlmostEquals(entries.a[1].mean, 0.85, 1e-12);
+  assertAlmostEquals(entries.a[1].deviation!, Math.sqrt(0.005), 1e-12);
+  assertEquals([entries.b[1].min, entries.b[1].max, entries.b[1].count], [0.7, 0.9, 2]);
+  assertAlmostEquals(floors["commonest class"][0].mean, 0.55, 1e-12);
+  assertAlmostEquals(accuracy.mean, 0.05, 1e-12);
+  assertAlmostEquals(accuracy.deviation!, Math.sqrt(0.005), 1e-12);
+  assertEquals([accuracy.better, loss.better, loss.count], [1, 2, 2]);
+  const table = trialTable({ entries, floors, differences }, "2 folds");
+  assertMatch(
+    table,
+    /^accuracy +0\.8500 ± 0\.0707 +0\.8000 ± 0\.1414 +0\.0500 ± 0\.0707 \(better in 1 of 2\) +0\.5500 ±/m,
+  );
+  assertEquals(summarizeTrials(trials.slice(0, 1)).entries.a[0].deviation, undefined);
+});
 
 Deno.test("classify: what cannot be done is refused in one line", () =>
   withFolder(async (folder) => {

@@ -6,7 +6,13 @@ import { classFigures, confusionOf } from "../../titans/tasks/dna/class_figures.
 import { classFloors, placesOf, wordCounts } from "../../titans/tasks/dna/class_floors.ts";
 import { classLogits } from "../../titans/tasks/dna/classification.ts";
 import { cnn } from "../../titans/tasks/dna/cnn.ts";
-import { batchesOf, type LabelledSequence, splitSequences, trainingBatches } from "../../titans/tasks/dna/labelled.ts";
+import {
+  batchesOf,
+  foldsOf,
+  type LabelledSequence,
+  splitSequences,
+  trainingBatches,
+} from "../../titans/tasks/dna/labelled.ts";
 import { LogisticRegression } from "../../titans/tasks/dna/logistic.ts";
 import { lettersOf } from "../../titans/tasks/dna/nucleotides.ts";
 import { sequencesOf } from "../../titans/tasks/dna/sequence_reader.ts";
@@ -50,6 +56,24 @@ Deno.test("classes: the oracle of a planted motif is always right, and the commo
   assertEquals(Object.keys(floors), ["commonest class", "4-mer logistic", "position logistic"]);
   assertEquals(valueOf(floors["commonest class"], "accuracy"), 0.5);
   assert(valueOf(floors["4-mer logistic"], "accuracy") > 0.6, "words of the motif show it");
+});
+
+Deno.test("classes: of folds each sequence is tested once, and never trained on where it is tested", () => {
+  const all = plantedMotif(46, 20),
+    folds = foldsOf(all, 3),
+    ids = (list: readonly LabelledSequence[]) => list.map(({ id }) => id);
+  assertEquals(folds.flatMap(({ test }) => ids(test)).sort(), ids(all).sort());
+  for (const { train, validation, test } of folds) {
+    assertEquals(new Set(ids([...train, ...validation, ...test])).size, 46);
+    // 23 of each class: 8 or 7 of them in a fold.
+    assertEquals(Object.values(Object.groupBy(test, ({ label }) => label)).map((own) => own!.length >= 7), [
+      true,
+      true,
+    ]);
+  }
+  const named = [...all, { ...all[0], split: "test" } as const];
+  assertThrows(() => foldsOf(named, 3), ConfigError, "the data names a test part itself; leave --folds out");
+  assertThrows(() => foldsOf(all, 24), ConfigError, "into 24 folds: the class motif has 23; give fewer folds");
 });
 
 Deno.test("classes: a logistic regression is the minimum that can be worked out", () => {

@@ -33,11 +33,15 @@ const VALIDATED = 10;
 
 /**
  * Cuts sequences into parts, each class by itself: what has no test part is tested on the sequences number
- * `fold, fold + 5, ...`, and the tenth of each ten that are left is validated on.
+ * `fold, fold + folds, ...`, and the tenth of each ten that are left is validated on.
  * @throws {ConfigError} if there are fewer than two classes, or a part is empty.
  */
-export function splitSequences(all: readonly LabelledSequence[], fold: number): LabelledData {
-  const classes = [...new Set(all.map(({ label }) => label))].sort();
+export function splitSequences(
+  all: readonly LabelledSequence[],
+  fold: number,
+  folds: number = FOLDS,
+): LabelledData {
+  const classes = classesOf(all);
   if (classes.length < 2) {
     throw new ConfigError(
       `Cannot learn classes of ${all.length} sequences: all are of ${
@@ -56,7 +60,7 @@ export function splitSequences(all: readonly LabelledSequence[], fold: number): 
   for (const label of classes) {
     let train = 0;
     all.filter((one) => one.label === label).forEach((one, i) => {
-      const split = one.split ?? (!hasTest && i % FOLDS === fold ? "test" : "train");
+      const split = one.split ?? (!hasTest && i % folds === fold ? "test" : "train");
       const isValidated = split === "train" && !hasValidation && train++ % VALIDATED === VALIDATED - 1;
       data[isValidated ? "validation" : split].push(one);
     });
@@ -69,6 +73,33 @@ export function splitSequences(all: readonly LabelledSequence[], fold: number): 
     );
   }
   return { ...data, classes, longest: all.reduce((most, { tokens }) => Math.max(most, tokens.length), 0) };
+}
+
+/**
+ * The parts of a cross-validation: each sequence is in the test part of one of them.
+ * @throws {ConfigError} if the data says the parts itself, or a class has fewer sequences than there are folds.
+ */
+export function foldsOf(all: readonly LabelledSequence[], folds: number): readonly LabelledData[] {
+  const split = all.find((one) => one.split !== undefined)?.split;
+  if (split !== undefined) {
+    throw new ConfigError(
+      `Cannot cut ${all.length} sequences into ${folds} folds: the data names a ${split} part itself; leave --folds out`,
+      "folds",
+    );
+  }
+  for (const label of classesOf(all)) {
+    const count = all.filter((one) => one.label === label).length;
+    if (count >= folds) continue;
+    throw new ConfigError(
+      `Cannot cut ${all.length} sequences into ${folds} folds: the class ${label} has ${count}; give fewer folds`,
+      "folds",
+    );
+  }
+  return Array.from({ length: folds }, (_, fold) => splitSequences(all, fold, folds));
+}
+
+function classesOf(all: readonly LabelledSequence[]): string[] {
+  return [...new Set(all.map(({ label }) => label))].sort();
 }
 
 /** How sequences become rows. */

@@ -1,0 +1,286 @@
+/** `classify` without a trained classifier: trains one or several, measures each once, and keeps what came out. */
+import { type Device, requestDevice } from "../kernels/mod.ts";
+import { defineConfig, type ModelKind, type Network, type Score, withParameters } from "../titans/mod.ts";
+import { classFigures } from "../titans/tasks/dna/class_figures.ts";
+import { classFloors } from "../titans/tasks/dna/class_floors.ts";
+import { foldsOf, type LabelledData, splitSequences } from "../titans/tasks/dna/labelled.ts";
+import { NUCLEOTIDES } from "../titans/tasks/dna/nucleotides.ts";
+import { findCheckpoint } from "./checkpoint_file.ts";
+import { predictionsCsv } from "./class_predictions.ts";
+import { summarizeTrials, type Trial, trialTable } from "./class_trials.ts";
+import { type ClassifierFacts, classifierNetwork, CNN, saveClassifier } from "./classifier_file.ts";
+import { type ClassifyContext, positiveOf, Stopped, stoppedBy } from "./classify_context.ts";
+import { type Classified, fitClassifier, PretrainedModel } from "./classify_fit.ts";
+import { deviceOptions } from "./common_flags.ts";
+import { UsageError } from "./errors.ts";
+import { makeFolder, writeAtomic } from "./files.ts";
+import { modelOptions } from "./model_flags.ts";
+import { formatCount, formatDuration } from "./progress.ts";
+import { inWordsOf } from "./run_config.ts";
+import { RUNS } from "./run_folder.ts";
+import { type Floors, scoreTable } from "./score_table.ts";
+import { readSequenceData } from "./sequence_data.ts";
+import { fitLine } from "./terminal.ts";
+import { userPath } from "./user_path.ts";
+
+/** A network to train. */
+interface Entry {
+  readonly name: string;
+  readonly facts: ClassifierFacts;
+  readonly network: Network;
+}
+
+/** A network that was trained and tested on a part. */
+interface Tested extends Trial {
+  readonly data: LabelledData;
+  readonly found: Classified;
+}
+
+/** Trains what the flags ask for. */
+export async function trainClassifiers(context: ClassifyContext): Promise<number> {
+  const { flags, path, say, terminal } = context;
+  const sequences = await readSequenceData(path, {
+    sequence: flags.sequenceColumn,
+    label: flags.labelColumn,
+    minQuality: flags.minQuality,
+  }, (line) => terminal.err(`${line}\n`));
+  const parts = flags.folds === undefined ? [splitSequences(sequences, flags.fold)] : foldsOf(sequences, flags.folds);
+  const [{ classes, longest }] = parts, positive = positiveOf(flags.positive, classes);
+  const length = flags.length ?? Math.max(8, longest), facts = { classes, positive, length };
+  const entries = await entriesOf(context, facts), [{ network }] = entries;
+  const out = flags.out ?? `${RUNS}/classify-${path.split(/[/\\]/).at(-1)!.replace(/[^\w.-]+/g, "-")}`;
+  sayStart(context, { parts, length, network });
+  await makeFolder(out, "--out");
+  const device = await requestDevice(deviceOptions(flags)), began = performance.now();
+  try {
+    const trials: Tested[] = [], count = parts.length * entries.length;
+    for (const [fold, data] of parts.entries()) {
+      const floors = classFloors(data, positive);
+      for (const entry of entries) {
+        const which = count === 1 ? undefined : { number: trials.length, count, fold, entry: entry.name };
+        const found = await train(device, { context, entry, data, which });
+        const scores = scoresOf(found, data, positive);
+        trials.push({ fold, entry: entry.name, scores, floors, data, found });
+        if (which) sayTrial(context, trials.at(-1)!, parts.length);
+      }
+    }
+    const common = {
+      data: path,
+      model: flags.checkpoint ?? flags.model,
+      parameters: network.layout.parameterCount,
+      device: device.info.kind,
+      classes,
+      positive: classes[positive],
+      seed: flags.seed,
+      seconds: (performance.now() - began) / 1000,
+    };
+    if (count === 1) await keepOne(context, { trial: trials[0], common, out });
+    else await keepSeveral(context, { trials, common, out, folds: parts.length });
+    // Which of several folds would be the classifier? Trained on all of them but one, none is.
+    if (flags.folds === undefined) {
+      await saveClassifier(out, { ...entries[0].facts, network, params: trials[0].found.params });
+    }
+    const classifier = flags.folds === undefined ? `classifier and results` : "results";
+    say(`${classifier} in ${out}, predictions in ${out}/predictions.csv`, { event: "done", out });
+    return 0;
+  } catch (error) {
+    return stoppedBy(error, context);
+  } finally {
+    device.dispose();
+  }
+}
+
+/** The networks that flags ask for; the first one is what it is about. */
+async function entriesOf({ flags }: ClassifyContext, facts: Omit<ClassifierFacts, "model">): Promise<readonly Entry[]> {
+  const requires = { vocabulary: NUCLEOTIDES.length, outputs: facts.classes.length };
+  const fresh = (name: string, model: ClassifierFacts["model"]): Entry => {
+    const own = { ...facts, model };
+    return { name, facts: own, network: classifierNetwork(own) };
+  };
+  if (flags.checkpoint !== undefined) {
+    const { checkpoint: { config, state }, file } = await findCheckpoint(userPath(flags.checkpoint), flags.which);
+    if (config.vocabulary !== NUCLEOTIDES.length) {
+      throw new UsageError(
+        `--checkpoint cannot be ${file}: it reads ${config.vocabulary} tokens, nucleotides are ${NUCLEOTIDES.length}; give a run of train --task dna`,
+      );
+    }
+    const model = { ...config, outputs: requires.outputs };
+    const tuned = { name: "pretrained", facts: { ...facts, model }, network: new PretrainedModel(model, state.params) };
+    return flags.compareScratch ? [tuned, fresh("from scratch", model)] : [tuned];
+  }
+  if (flags.model === CNN) return [fresh(CNN, CNN)];
+  return inWordsOf(flags, () => {
+    const config = defineConfig(
+      { model: flags.model as ModelKind, ...modelOptions(flags), ...requires },
+      flags.preset,
+    );
+    return [
+      fresh(flags.model, flags.parameters === undefined ? config : withParameters(config, flags.parameters)),
+    ];
+  });
+}
+
+function countsOf({ train, validation, test }: LabelledData): Readonly<Record<string, number>> {
+  return { train: train.length, validation: validation.length, test: test.length };
+}
+
+function sayStart(
+  { flags, say }: ClassifyContext,
+  { parts, length, network }: {
+    readonly parts: readonly LabelledData[];
+    readonly length: number;
+    readonly network: Network;
+  },
+): void {
+  const [data] = parts, { train, validation, test, classes } = data, all = [...train, ...validation, ...test];
+  const cut = all.filter(({ tokens }) => tokens.length > length).length;
+  const counts = classes.map((label) => `${label} ${formatCount(all.filter((one) => one.label === label).length)}`);
+  const about = `${formatCount(train.length)} to train on, ${formatCount(validation.length)} to validate, ${
+    formatCount(test.length)
+  } to test`;
+  say(
+    [
+      `${formatCount(all.length)} sequences of up to ${formatCount(data.longest)} nucleotides: ${counts.join(", ")}`,
+      flags.folds === undefined ? about : `${flags.folds} folds; in the first, ${about}`,
+      ...(cut > 0 ? [`${formatCount(cut)} are cut to ${formatCount(length)} nucleotides`] : []),
+      String(network),
+    ].join("\n"),
+    {
+      event: "start",
+      data: flags.data,
+      classes,
+      sequences: countsOf(data),
+      ...(flags.folds === undefined ? {} : { folds: flags.folds }),
+      length,
+      cut,
+      model: String(network),
+      parameters: network.layout.parameterCount,
+    },
+  );
+}
+
+/** Which of several trainings. */
+interface Which {
+  readonly number: number;
+  readonly count: number;
+  readonly fold: number;
+  readonly entry: string;
+}
+
+function train(
+  device: Device,
+  { context: { flags, say, terminal, interrupt }, entry: { network, facts: { length } }, data, which }: {
+    readonly context: ClassifyContext;
+    readonly entry: Entry;
+    readonly data: LabelledData;
+    readonly which?: Which;
+  },
+): Promise<Classified> {
+  const began = performance.now(), shows = terminal.interactive && !flags.json;
+  const place = which ? `${which.entry}, fold ${which.fold + 1}: ` : "", facts = which ? placeOf(which) : {};
+  return fitClassifier(device, {
+    ...flags,
+    network,
+    data,
+    length,
+    rows: flags.batch,
+    learningRate: flags.lr,
+    progress: (done, most, loss) => {
+      if (interrupt.requested) throw new Stopped();
+      if (!shows) return;
+      const { number, count } = which ?? { number: 0, count: 1 };
+      const left = (performance.now() - began) / 1000 * ((count - number) * most - done) / done;
+      const parts = [
+        ...(which ? [`${number + 1} of ${count} trainings`] : []),
+        `step ${done} of at most ${most}`,
+        `loss ${loss.toFixed(4)}`,
+        `ETA ${formatDuration(left)}`,
+      ];
+      terminal.err(`\r\x1b[K${done === most ? "" : fitLine(parts, terminal)}`);
+    },
+    report: (epoch) => {
+      if (shows) terminal.err("\r\x1b[K");
+      const { training, validation, accuracy } = epoch;
+      say(
+        `${place}epoch ${epoch.epoch}: training ${training.toFixed(4)}, validation ${validation.toFixed(4)}, accuracy ${
+          accuracy.toFixed(4)
+        }`,
+        { event: "epoch", ...facts, ...epoch },
+      );
+    },
+  });
+}
+
+function placeOf({ fold, entry }: Pick<Trial, "fold" | "entry">): { readonly fold: number; readonly entry: string } {
+  return { fold, entry };
+}
+
+function scoresOf({ test }: Classified, data: LabelledData, positive: number): readonly Score[] {
+  return [{ name: "loss", value: test.loss, count: data.test.length }, ...classFigures(test.confusion, positive)];
+}
+
+function sayTrial({ say }: ClassifyContext, trial: Tested, folds: number): void {
+  const { scores, floors, found: { best, test: { confusion } } } = trial;
+  const figures = scores.map(({ name, value }) => `${name} ${value.toFixed(4)}`).join(", ");
+  const place = `${trial.entry}, fold ${trial.fold + 1} of ${folds}, epoch ${best.epoch}`;
+  say(`${place}: ${figures}`, { event: "test", ...placeOf(trial), best, scores, floors, confusion });
+}
+
+/** One training: its figures, and what it says of the test part. */
+async function keepOne(
+  { say }: ClassifyContext,
+  { trial: { found, data, scores, floors }, common, out }: {
+    readonly trial: Tested;
+    readonly common: object;
+    readonly out: string;
+  },
+): Promise<void> {
+  const { best, test, epochs } = found;
+  const results = {
+    event: "test",
+    ...common,
+    sequences: countsOf(data),
+    best,
+    scores,
+    floors,
+    confusion: test.confusion,
+  };
+  await writeAtomic(`${out}/results.json`, `${JSON.stringify({ ...results, epochs }, null, 2)}\n`);
+  await writeAtomic(
+    `${out}/predictions.csv`,
+    predictionsCsv([{ sequences: data.test, judgement: test }], data.classes),
+  );
+  const title = `epoch ${best.epoch} on the ${formatCount(data.test.length)} sequences of the test part`;
+  say(`\n${scoreTable(scores, floors as Floors, title)}`, results);
+}
+
+/** Several: their means and spreads; predictions are of the network that was not trained on a sequence. */
+async function keepSeveral(
+  { say }: ClassifyContext,
+  { trials, common, out, folds }: {
+    readonly trials: readonly Tested[];
+    readonly common: object;
+    readonly out: string;
+    readonly folds: number;
+  },
+): Promise<void> {
+  const summary = summarizeTrials(trials), results = { event: "summary", ...common, folds, ...summary };
+  const each = trials.map(({ found, data, scores, floors, ...place }) => ({
+    ...placeOf(place),
+    sequences: countsOf(data),
+    best: found.best,
+    scores,
+    floors,
+    confusion: found.test.confusion,
+    epochs: found.epochs,
+  }));
+  await writeAtomic(`${out}/results.json`, `${JSON.stringify({ ...results, trials: each }, null, 2)}\n`);
+  const predictions = trials.map(({ found, data, fold, entry }) => ({
+    sequences: data.test,
+    judgement: found.test,
+    facts: { model: entry, fold },
+  }));
+  await writeAtomic(`${out}/predictions.csv`, predictionsCsv(predictions, trials[0].data.classes));
+  const title = folds === 1 ? "on the test part" : `${folds} folds: mean ± standard deviation`;
+  say(`\n${trialTable(summary, title)}`, results);
+}
