@@ -115,6 +115,7 @@ const ENTRIES = [
   "recall/worker.ts",
   "surprise/worker.ts",
   "works/worker.ts",
+  "compare/worker.ts",
 ];
 
 /** The document, with the panels that its comments name in their places. */

@@ -6,6 +6,7 @@ import type { Browser, Page } from "playwright-core";
 import { buildPage, type Chunk, endBuilds } from "../../web/build.ts";
 import { serveFolder } from "../../web/serve.ts";
 import { launch } from "./chromium.ts";
+import { type CompareReport, compareVisit } from "./visits/compare.ts";
 import { SCRATCH } from "./visits/page.ts";
 import { type RecallReport, recallVisit } from "./visits/recall.ts";
 import { type SurpriseReport, surpriseVisit } from "./visits/surprise.ts";
@@ -25,6 +26,7 @@ export interface PlaygroundReport {
   readonly recall: RecallReport;
   readonly surprise: SurpriseReport;
   readonly works: WorksReport;
+  readonly compare: CompareReport;
 }
 
 const SITE = new URL("site/", SCRATCH);
@@ -53,9 +55,10 @@ async function visit(browser: Browser, chunks: readonly Chunk[]): Promise<Playgr
   const modules = chunks.filter(({ path }) => loaded.has(path.slice(SITE.pathname.length - 1)))
     .flatMap(({ modules }) => modules);
   const surprise = await visited(surpriseVisit), works = await visited(worksVisit);
+  const compare = await visited(compareVisit);
   const training = { ...await visited(isolatedVisit), plain: await visited(plainVisit, false) };
   const gzipBytes = chunks.reduce((sum, { gzipBytes }) => sum + gzipBytes, 0);
-  return { outside, problems, gzipBytes, modules, recall, surprise, works, training };
+  return { outside, problems, gzipBytes, modules, recall, surprise, works, compare, training };
 }
 
 if (import.meta.main) {

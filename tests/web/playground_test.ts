@@ -83,8 +83,30 @@ Deno.test("playground: trains, shows its memory at work, saves and goes on from 
     assertEquals(symbols.map(({ marked }) => marked), [["surprise"], ["persistent tokens"]]);
   });
 
+  await t.step(
+    "models are measured side by side: the state of one grows with the text, that of the other does not",
+    () => {
+      const { said, rows, lines, refused } = page.compare;
+      assertMatch(said[0], /^Measuring .+ after \d+ tokens, about \d+ s left\.$/);
+      assertMatch(said[1], /^Stopped, on cpu: /);
+      assertMatch(
+        said[2],
+        /^Done, on cpu: .*LMM: state × 1\.0, time × [\d.]+; Transformer\+\+: state × \d+\.\d, time × /,
+      );
+      assertEquals(rows.map(([model, tokens]) => `${model} ${tokens}`), [
+        ..."64 256 1,024".split(" ").flatMap((tokens) => [`LMM ${tokens}`, `Transformer++ ${tokens}`]),
+      ]);
+      const state = (model: string): number[] =>
+        rows.filter(([name]) => name === model).map(([, , , state]) => Number(state.replaceAll(",", "")));
+      assertEquals(new Set(state("LMM")).size, 1);
+      assert(state("Transformer++")[2] > 10 * state("Transformer++")[0], `${state("Transformer++")} KiB`);
+      assert(rows.every(([, , , , time]) => Number(time) > 0), "a token takes time");
+      assertEquals([lines, refused], [4, "Choose at least one model."]);
+    },
+  );
+
   await t.step("axe-core finds nothing, and nothing lies beyond the edge of a phone", () => {
-    for (const { look } of [page.surprise, page.works]) assertEquals(look, CLEAN);
+    for (const { look } of [page.surprise, page.works, page.compare]) assertEquals(look, CLEAN);
   });
 
   await t.step("every control and picture has a name", () => assertEquals(report.unnamed, []));

@@ -4,7 +4,17 @@
 import { byId } from "./dom.ts";
 
 /** Ids of the controls. */
-export type ControlName = "start" | "stop" | "continue" | "save" | "load" | "restore" | "write" | "read";
+export type ControlName =
+  | "start"
+  | "stop"
+  | "continue"
+  | "save"
+  | "load"
+  | "restore"
+  | "write"
+  | "read"
+  | "compare-start"
+  | "compare-stop";
 
 /** Enables and disables controls accessibly: with `aria-disabled`, and by ignoring clicks on disabled ones. */
 export class Controls {

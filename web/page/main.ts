@@ -5,5 +5,6 @@ new Tabs({
   recall: () => import("./recall/tab.ts"),
   surprise: () => import("./surprise/tab.ts"),
   works: () => import("./works/tab.ts"),
+  compare: () => import("./compare/tab.ts"),
   train: () => import("./training_page.ts"),
 });

@@ -1,0 +1,4 @@
+/** The tab that compares models. */
+import { CompareView } from "./view.ts";
+
+new CompareView();
