@@ -11,7 +11,7 @@ import { PRECISION_OPTIONS } from "../titans/train/precision.ts";
 import { planTraining } from "../titans/train/training_plan.ts";
 import { DEVICE_FLAGS, deviceOptions, OUTPUT_FLAGS } from "./common_flags.ts";
 import { CommandError, UsageError } from "./errors.ts";
-import { choice, integer, number, parseFlags, under, type Values } from "./flags.ts";
+import { choice, integer, number, parseFlags, toggle, under, type Values } from "./flags.ts";
 import type { Command } from "./help.ts";
 import { idleFlags, KIND_FLAG, MODEL_FLAGS, modelOptions, SIZE_FLAGS } from "./model_flags.ts";
 import { OPTIMIZER_FLAGS, optimizerOf } from "./optimizer_flags.ts";
@@ -39,6 +39,8 @@ const FLAGS = {
       min: 1,
       max: 65536,
     }),
+    shard: toggle("with several ranks: each keeps a part of the optimizer's state"),
+    compress: choice(["none", "bf16", "int8"], "with several ranks: how gradients travel between them", "none"),
   }),
   ...under("Time", {
     tokens: {
@@ -136,7 +138,9 @@ function reportOf(values: Values<typeof FLAGS>, device: Device): PlanReport {
     },
     shape,
     ranks,
-    ...planTraining({ model, objective, optimizer, shape, precision: values.precision }, device.limits),
+    shard: values.shard,
+    compress: values.compress,
+    ...planTraining({ model, objective, optimizer, shape, precision: values.precision }, device.limits, values),
     training: {
       tokens: values.tokens ?? paper.tokens,
       tokensPerSecond: values.tokensPerSecond,

@@ -1,5 +1,5 @@
 /** What `plan` prints. */
-import type { ModelConfig, ModelKind } from "../titans/mod.ts";
+import type { Compression, ModelConfig, ModelKind } from "../titans/mod.ts";
 import { MEMORY_KINDS, type MemoryKind, type TrainingPlan } from "../titans/train/training_plan.ts";
 import { formatCount } from "./progress.ts";
 
@@ -14,6 +14,10 @@ export interface PlanReport extends TrainingPlan {
   /** Of one rank. */
   readonly shape: { readonly batch: number; readonly length: number; readonly accumulate: number };
   readonly ranks: number;
+  /** Whether ranks share the optimizer's state. */
+  readonly shard: boolean;
+  /** How gradients travel. */
+  readonly compress: Compression;
   readonly training: {
     readonly tokens?: number;
     /** Of one process. */
@@ -35,14 +39,21 @@ export interface StepTime {
   readonly efficiency: number;
 }
 
+/** Bytes of a number that travels; int8 has a scale of 4 bytes for 256 of them. */
+const SENT_BYTES: Readonly<Record<Compression, number>> = { none: 4, bf16: 2, int8: 1 + 4 / 256 };
+
 /**
  * The time of a step where gradients are summed around a ring: each of R ranks sends 2 (R - 1) messages of a share of
- * the gradients, and messages take `latency` and their bytes divided by `bandwidth`. Nothing overlaps.
+ * the gradients, and messages take `latency` and their bytes divided by `bandwidth`. Ranks that share the optimizer's
+ * state send their share of the new weights as well, in R - 1 messages. Nothing overlaps.
  */
-export function stepTime({ ranks, memory, tokensPerStep, training }: PlanReport): StepTime | undefined {
+export function stepTime(
+  { ranks, shard, compress, memory, tokensPerStep, training }: PlanReport,
+): StepTime | undefined {
   const { tokensPerSecond, bandwidth = Infinity, latency } = training;
   if (tokensPerSecond === undefined) return undefined;
-  const messages = 2 * (ranks - 1), trafficBytes = messages * memory.weights / ranks;
+  const gathered = shard ? ranks - 1 : 0, messages = 2 * (ranks - 1) + gathered, share = memory.weights / ranks;
+  const trafficBytes = (2 * (ranks - 1) * SENT_BYTES[compress] / 4 + gathered) * share;
   const computeSeconds = tokensPerStep / tokensPerSecond;
   const sumSeconds = messages * latency * 1e-6 + trafficBytes / (bandwidth * 1e9);
   return { trafficBytes, computeSeconds, sumSeconds, efficiency: computeSeconds / (computeSeconds + sumSeconds) };

@@ -23,6 +23,7 @@ import { UsageError } from "./errors.ts";
 import { choice, flagName, integer, parseFlags, phrase, text, texts, toggle, under, type Values } from "./flags.ts";
 import { isExport } from "./exported_model.ts";
 import type { Command } from "./help.ts";
+import { launchedProcesses } from "./launched.ts";
 import { idleFlags, KIND_FLAG, MODEL_FLAGS, modelOptions, SIZE_FLAGS } from "./model_flags.ts";
 import { listenForInterrupt } from "./interrupt.ts";
 import { asCalled, shellWord } from "./program.ts";
@@ -80,6 +81,7 @@ const OWN_FLAGS = {
     checkpointEvery: integer("steps between checkpoints", 50, { min: 1 }),
     tensorboard: toggle("write metrics also as event files of TensorBoard: `tensorboard --logdir runs`"),
     shard: toggle("with several ranks: each keeps and updates a part of the optimizer's state"),
+    compress: choice(["none", "bf16", "int8"], "with several ranks: how gradients travel between them", "none"),
     sampleTokens: integer("tokens to write at the end; 0 for none", 300, { min: 0 }),
     samplePrompt: phrase("what the sample begins with", "The "),
   }),
@@ -128,8 +130,22 @@ const TRAIN: Omit<Command, "run"> = {
   flags: FLAGS,
 };
 
-/** The command `train`. */
-export const trainCommand: Command = trainOn(SOLO);
+/** The command `train`, in a process by itself. */
+export const trainCommand: Command = {
+  ...TRAIN,
+  run: (args, terminal) => {
+    requireAlone(launchedProcesses());
+    return train(args, terminal, { ranks: SOLO });
+  },
+};
+
+/** Refuses to be one of several processes, each of which would train by itself. @throws {UsageError} */
+function requireAlone(processes: number): void {
+  if (processes === 1) return;
+  throw new UsageError(
+    `this is one of ${processes} processes that were launched together, and \`train\` would train in each of them alone: use \`deno task train:mpi\`, whose processes share a run`,
+  );
+}
 
 /** The command `train` on ranks that train together. @param threads Of a rank's device. Default: one per core. */
 export function trainOn(ranks: Collective, threads?: number): Command {
@@ -183,8 +199,8 @@ async function train(args: readonly string[], terminal: Terminal, { ranks, threa
       reporter.note(asCalled(`stopped before the first step; continue with: ${resume}`));
       return interrupt.exitCode;
     }
-    const stopRequested = (): boolean => interrupt.requested, { shard, tensorboard } = flags, kept = device;
-    const shared = { ranks, shard, stopRequested }, version = VERSION;
+    const stopRequested = (): boolean => interrupt.requested, { shard, compress, tensorboard } = flags, kept = device;
+    const shared = { ranks, shard, compress, stopRequested }, version = VERSION;
     const parts = { config, source, path, device: kept, version, checkpoint, tensorboard, ...shared };
     using run = await together(ranks, () => TrainingRun.open(parts, reporter));
     const finished = await run.train({ ...flags, interrupt, reporter });
@@ -258,8 +274,9 @@ function idleNotes(
   const sample = given.has("samplePrompt") && flags.sampleTokens === 0
     ? ["note: --sample-prompt changes nothing with --sample-tokens 0"]
     : [];
-  const shard = flags.shard && ranks.size === 1 ? ["note: --shard changes nothing with one rank"] : [];
-  return [...idleFlags(typed, model), ...sample, ...shard];
+  const shared = [...(flags.shard ? ["--shard"] : []), ...(flags.compress === "none" ? [] : ["--compress"])];
+  const alone = ranks.size === 1 ? shared.map((flag) => `note: ${flag} changes nothing with one rank`) : [];
+  return [...idleFlags(typed, model), ...sample, ...alone];
 }
 
 type Watch = Pick<CorpusOptions, "note" | "stopped">;

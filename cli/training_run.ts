@@ -3,6 +3,7 @@ import type { Device } from "../kernels/mod.ts";
 import {
   type Checkpoint,
   type Collective,
+  type Compression,
   ConfigError,
   Decoder,
   encodeCheckpoint,
@@ -46,6 +47,8 @@ export interface RunParts {
   readonly ranks: Collective;
   /** Whether ranks share the optimizer's state. */
   readonly shard: boolean;
+  /** How gradients travel between ranks. */
+  readonly compress: Compression;
   /** Whether the run is to stop, asked between steps. */
   readonly stopRequested: () => boolean;
 }
@@ -107,7 +110,7 @@ export class TrainingRun {
    * @throws {CommandError} if the checkpoint belongs to another run, {UsageError} if the run is complete.
    */
   static async open(parts: RunParts, reporter: Reporter): Promise<TrainingRun> {
-    const { config, path, device, checkpoint, ranks, shard, stopRequested, tensorboard } = parts;
+    const { config, path, device, checkpoint, ranks, shard, compress, stopRequested, tensorboard } = parts;
     if (checkpoint) requireSameModel(config.model, checkpoint.config);
     if (checkpoint && checkpoint.seed !== config.seed) {
       throw new CommandError(
@@ -132,6 +135,7 @@ export class TrainingRun {
       deterministic: config.deterministic ?? 0,
       collective: ranks,
       shard,
+      compress,
       stopRequested,
       precision: config.precision,
     });

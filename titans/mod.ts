@@ -218,6 +218,7 @@ export {
 export { type StepProgram, Trainer } from "./train/trainer.ts";
 export { type LossScaling, type Precision, PRECISION_OPTIONS } from "./train/precision.ts";
 export { type Collective, type Share, shareOf, SOLO, type SumOrder } from "./train/collective.ts";
+export type { Compression } from "./train/compressed_sum.ts";
 export { localCollectives } from "./train/local_collective.ts";
 export type {
   StepInput,

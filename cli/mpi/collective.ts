@@ -56,10 +56,7 @@ export class MpiCollective implements Collective {
 
   async gather(data: Uint8Array<ArrayBuffer>, root?: number): Promise<Uint8Array<ArrayBuffer>[]> {
     const counts = await this.#counts(data.length), receives = root === undefined || root === this.rank;
-    const places = new Int32Array(this.size);
-    for (let i = 1; i < this.size; i++) places[i] = places[i - 1] + counts[i - 1];
-    const total = places[this.size - 1] + counts[this.size - 1];
-    const all = new Uint8Array(receives ? total : 0);
+    const places = placesOf(counts), all = new Uint8Array(receives ? totalOf(counts) : 0);
     const { functions, abi: { byte, world }, check } = this.#mpi;
     const args = [data, data.length, byte, all, bytesOf(counts), bytesOf(places), byte] as const;
     if (root === undefined) check(await functions.allGatherV(...args, world), "MPI_Allgatherv");
@@ -67,12 +64,27 @@ export class MpiCollective implements Collective {
     return receives ? Array.from(counts, (count, i) => all.subarray(places[i], places[i] + count)) : [];
   }
 
+  async exchange(parts: readonly Uint8Array<ArrayBuffer>[]): Promise<Uint8Array<ArrayBuffer>[]> {
+    const { functions, abi: { byte, world }, check } = this.#mpi;
+    const sent = Int32Array.from(parts, ({ length }) => length), received = new Int32Array(this.size);
+    check(await functions.allToAll(bytesOf(sent), 4, byte, bytesOf(received), 4, byte, world), "MPI_Alltoall");
+    const [from, to] = [sent, received].map(placesOf), all = new Uint8Array(totalOf(sent));
+    parts.forEach((part, rank) => all.set(part, from[rank]));
+    const into = new Uint8Array(totalOf(received));
+    const out = [all, bytesOf(sent), bytesOf(from), byte] as const;
+    check(
+      await functions.allToAllV(...out, into, bytesOf(received), bytesOf(to), byte, world),
+      "MPI_Alltoallv",
+    );
+    return Array.from(received, (count, rank) => into.subarray(to[rank], to[rank] + count));
+  }
+
   /** How many bytes each rank gives. @throws {Error} if they are more than MPI counts. */
   async #counts(own: number): Promise<Int32Array<ArrayBuffer>> {
     const counts = new Int32Array(this.size), { functions, abi: { byte, world }, check } = this.#mpi;
     const mine = Int32Array.of(Math.min(own, 2 ** 31 - 1));
     check(await functions.allGather(bytesOf(mine), 4, byte, bytesOf(counts), 4, byte, world), "MPI_Allgather");
-    const total = counts.reduce((sum, count) => sum + count, 0);
+    const total = totalOf(counts);
     if (total < 2 ** 31) return counts;
     throw new Error(`Cannot gather ${total} bytes at once: MPI counts less than ${2 ** 31}; use a smaller model`);
   }
@@ -91,6 +103,17 @@ export class MpiCollective implements Collective {
     await this.barrier();
     this.#mpi.check(this.#mpi.functions.finalize(), "MPI_Finalize");
   }
+}
+
+/** Where parts begin that lie one after the other. */
+function placesOf(counts: Int32Array): Int32Array<ArrayBuffer> {
+  const places = new Int32Array(counts.length);
+  for (let i = 1; i < counts.length; i++) places[i] = places[i - 1] + counts[i - 1];
+  return places;
+}
+
+function totalOf(counts: Int32Array): number {
+  return counts.reduce((sum, count) => sum + count, 0);
 }
 
 function bytesOf({ buffer, byteOffset, byteLength }: Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>): Uint8Array<

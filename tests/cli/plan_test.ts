@@ -29,6 +29,8 @@ Deno.test("plan: --json has the same numbers, of one rank", async () => {
 Deno.test("plan: summing gradients around a ring takes 2 (R - 1) messages of a share of them", () => {
   const report = {
     ranks: 4,
+    shard: false,
+    compress: "none",
     tokensPerStep: 1000,
     memory: { weights: 4e6 },
     training: { tokensPerSecond: 2000, bandwidth: 1, latency: 100 },
@@ -37,6 +39,9 @@ Deno.test("plan: summing gradients around a ring takes 2 (R - 1) messages of a s
   assertEquals([time.trafficBytes, time.computeSeconds], [6e6, 0.5]);
   assertAlmostEquals(time.sumSeconds, 6 * 100e-6 + 6e6 / 1e9, 1e-12);
   assertAlmostEquals(time.efficiency, 0.5 / 0.5066, 1e-9);
+  assertEquals(stepTime({ ...report, shard: true })!.trafficBytes, 9e6, "and a share of the new weights");
+  assertEquals(stepTime({ ...report, compress: "bf16" })!.trafficBytes, 3e6);
+  assertEquals(stepTime({ ...report, compress: "int8" })!.trafficBytes, 6e6 * (1 + 4 / 256) / 4);
   assertEquals(stepTime({ ...report, training: { latency: 100 } }), undefined);
 });
 

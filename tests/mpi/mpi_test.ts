@@ -1,5 +1,8 @@
 /** `train` on ranks that mpirun starts: the numbers of one process, and a clear end whatever happens to a rank. */
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { UsageError } from "../../cli/errors.ts";
+import { launchedProcesses, LAUNCHER_VARIABLES } from "../../cli/launched.ts";
+import { openLibrary } from "../../cli/mpi/library.ts";
 import { threadsPerRank } from "../../cli/mpi/threads.ts";
 import { runMain, someText } from "../cli/run_main.ts";
 import { withFolder } from "../cli/scratch.ts";
@@ -30,20 +33,29 @@ const CASES = [
   [2, "--model lmm"],
   [3, "--model mac --stream 64 --shard"],
   [4, "--model transformer --max-length 32 --shard --deterministic 4"],
+  [2, "--model lmm --compress int8", 1e-2],
 ] as const;
-for (const [size, words] of CASES) {
+const IDLE_ALONE = ["--shard", "--compress", "int8"];
+for (const [size, words, tolerance = 1e-5] of CASES) {
   Deno.test({
-    name: `mpi: ${size} ranks give the losses of one process to 1e-5, and one run folder: ${words}`,
+    name: `mpi: ${size} ranks give the losses of one process to ${tolerance}, and one run folder: ${words}`,
     ignore,
     fn: () =>
       withText(async (folder) => {
         const more = [...words.split(" "), "--steps", "4", "--eval-every", "2", "--checkpoint-every", "3"];
-        const alone = await runMain("train", ...flags(folder, "alone", ...more.filter((word) => word !== "--shard")));
+        const alone = await runMain(
+          "train",
+          ...flags(
+            folder,
+            "alone",
+            ...more.filter((word) => !IDLE_ALONE.includes(word)),
+          ),
+        );
         assertEquals(alone.code, 0, alone.stderr);
         const { code, stdout, stderr } = await runRanks(size, { args: flags(folder, "ranks", ...more) });
         assertEquals(code, 0, stderr);
         const difference = await largestDifference(`${folder}/ranks`, `${folder}/alone`);
-        assert(difference < 1e-5, `losses differ by ${difference}`);
+        assert(difference < tolerance, `losses differ by ${difference}`);
         const events = stdout.trim().split("\n").map((line) => JSON.parse(line).event);
         assertEquals(
           events.filter((event) => event === "start" || event === "done"),
@@ -157,4 +169,32 @@ Deno.test("mpi: ranks of a machine divide its cores, however the launcher binds 
   assertEquals([threadsPerRank(two, two[0], 8), threadsPerRank(two, two[2], 2)], [4, 2]);
   assertEquals(threadsPerRank(many.map(() => place("a", "0")), place("a", "0"), 1), 1);
   assertEquals(threadsPerRank([place("a", ""), place("a", "")], place("a", ""), 6), 3);
+});
+
+Deno.test("mpi: `train` in a process that was launched with others says which command shares a run", async () => {
+  for (const variable of LAUNCHER_VARIABLES) {
+    const { code, stderr } = await new Deno.Command("deno", {
+      args: ["run", "--no-prompt", "--no-check", "--allow-read", `--allow-env=${variable}`, "main.ts", "train"],
+      env: { [variable]: "2", NO_COLOR: "1" },
+    }).output();
+    assertEquals(code, 2);
+    assertMatch(
+      new TextDecoder().decode(stderr),
+      /^error: this is one of 2 processes that were launched together, .* use `deno task train:mpi`, .*\n$/,
+    );
+  }
+  assertEquals(launchedProcesses(() => undefined), 1);
+  assertEquals(launchedProcesses((name) => name === "PMI_SIZE" ? "8" : "1"), 8);
+});
+
+Deno.test("mpi: without any MPI library, the command that needs one says what to install", () => {
+  const error = assertThrows(() => openLibrary(undefined, ["libnothing_mpi.so.1"]), UsageError);
+  assertMatch(error.message, /^there is no MPI library here \(libnothing_mpi\.so\.1\): install one with apt-get/);
+});
+
+Deno.test("mpi: no other command loads a library, or anything of what starts ranks", async () => {
+  const { stdout } = await new Deno.Command("deno", { args: ["info", "--json", "main.ts"] }).output();
+  const { modules } = JSON.parse(new TextDecoder().decode(stdout)) as { modules: readonly { specifier: string }[] };
+  assert(modules.length > 100);
+  assertEquals(modules.filter(({ specifier }) => specifier.includes("/cli/mpi/")), []);
 });

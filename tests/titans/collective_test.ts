@@ -24,6 +24,7 @@ import {
   type TrainingState,
   type ValidationMetrics,
 } from "../../titans/mod.ts";
+import { CompressedSum } from "../../titans/train/compressed_sum.ts";
 import { rowsOfBatch } from "../../titans/train/batch_rows.ts";
 import { TINY } from "./builders.ts";
 import { relativeError } from "./runners.ts";
@@ -272,6 +273,7 @@ Deno.test("reference: what ranks cannot share is refused in a line that says why
       [{ shape: { batch: 2, length: 8 } }, "Cannot share a batch of 2 rows among 3 ranks"],
       [{ deterministic: 8 }, "Cannot add 8 rows in 8 parts on 3 ranks"],
       [{ deterministic: 3 }, "Cannot add 8 rows in 3 parts on 3 ranks"],
+      [{ deterministic: 8, compress: "int8" }, "Cannot add in a fixed order what travels in int8"],
       [{ shard: true, optimizer: defineOptimizer({ optimizer: "muon" }) }, "Cannot share the state of muon"],
     ];
     for (const [options, text] of refused) {
@@ -279,6 +281,72 @@ Deno.test("reference: what ranks cannot share is refused in a line that says why
       await assertRejects(create, ConfigError, text);
     }
   }));
+
+Deno.test("reference: compressed gradients give equal parameters on all ranks, and losses close to those of one", () =>
+  onDevice("reference", async (device) => {
+    const [alone] = await trainOn(device, [SOLO], optionsOf("lmm"));
+    for (const [compress, tolerance] of [["bf16", 1e-3], ["int8", 5e-3]] as const) {
+      const all = await trainOn(device, localCollectives(3), optionsOf("lmm", { compress, shard: true }));
+      const bits = bitsOf(all[0].state);
+      assert(bits !== bitsOf(alone.state), "nothing is compressed");
+      for (const { metrics, state } of all) {
+        assertEquals(metrics, all[0].metrics);
+        assert(bitsOf(state) === bits, "ranks have different parameters");
+      }
+      for (const [i, { loss }] of alone.metrics.entries()) {
+        const off = Math.abs(all[0].metrics[i].loss / loss - 1);
+        assert(off < tolerance, `${compress}: the loss of step ${i} is off by ${off}`);
+      }
+    }
+  }));
+
+Deno.test("reference: NaN in compressed gradients of one rank stops all at the same step", () =>
+  onDevice("reference", async (device) => {
+    const optimizer = defineOptimizer({ learningRate: 1e20, warmupSteps: 0 });
+    const errors = await Promise.all(
+      localCollectives(2).map(async (collective) => {
+        const trainer = await Trainer.create(device, optionsOf("lmm", { optimizer, collective, compress: "int8" }));
+        const error = await assertRejects(() => trainer.run(RANDOM, 3), TrainingError);
+        trainer.dispose();
+        return error;
+      }),
+    );
+    assertEquals(errors[0].message, errors[1].message);
+  }));
+
+Deno.test("compressed sums: equal on all ranks, rounded as they say, and on the mean over many steps what they should be", async () => {
+  const size = 700, repeats = 50;
+  const numbers = (rank: number): Float32Array<ArrayBuffer> =>
+    Float32Array.from({ length: size }, (_, i) => Math.sin(i * 7 + rank) * (i % 50 === 0 ? 1 : 1e-3));
+  for (const kind of ["bf16", "int8"] as const) {
+    for (const ranks of [2, 3, 5]) {
+      const exact = numbers(0);
+      for (let rank = 1; rank < ranks; rank++) numbers(rank).forEach((value, i) => exact[i] += value);
+      const totals = await Promise.all(
+        localCollectives(ranks).map(async (collective) => {
+          const sum = new CompressedSum(collective, kind, size), total = new Float64Array(size);
+          let first = new Float32Array();
+          for (let repeat = 0; repeat < repeats; repeat++) {
+            const data = numbers(collective.rank);
+            await sum.add(numbers(collective.rank), false); // only tried: changes nothing
+            await sum.add(data);
+            if (repeat === 0) first = data;
+            data.forEach((value, i) => total[i] += value / repeats);
+          }
+          return { first, mean: total };
+        }),
+      );
+      for (const { first } of totals) assertEquals(first, totals[0].first);
+      const off = (values: ArrayLike<number>): number =>
+        exact.reduce((most, x, i) => Math.max(most, Math.abs(values[i] - x)), 0);
+      // A rank's numbers are at most 1: half a step of 127, or of 8 bits of mantissa; then the same of the sum.
+      const step = kind === "int8" ? 1 / 127 : 1 / 256;
+      assert(off(totals[0].first) <= ranks * step, `${kind}: ${off(totals[0].first)}`);
+      // Small numbers beside large ones arrive in time only where rounding errors are carried on.
+      if (kind === "int8") assert(off(totals[0].mean) <= 2 * ranks * step / repeats, `${off(totals[0].mean)}`);
+    }
+  }
+});
 
 Deno.test("rows: ranks together have each row of a step once, in every field", () => {
   const objective = nextToken({ masked: true }), length = 3;

@@ -1,6 +1,13 @@
 import { assert, assertEquals } from "@std/assert";
 import { requestCpuDevice } from "../../kernels/mod.ts";
-import { defineConfig, defineOptimizer, Model, Trainer } from "../../titans/mod.ts";
+import {
+  defineConfig,
+  defineOptimizer,
+  localCollectives,
+  Model,
+  Trainer,
+  type TrainerOptions,
+} from "../../titans/mod.ts";
 import { countParameters } from "../../titans/models/model_parameters.ts";
 import { PAPER_SIZES, type PaperSizeName } from "../../titans/models/paper_sizes.ts";
 import { nextToken } from "../../titans/train/next_token.ts";
@@ -76,4 +83,44 @@ Deno.test("training plan: tensors above a device's limit are listed", () => {
   );
   assert(tooLarge.some(({ label }) => label === "moments: first"));
   assert(tooLarge.every(({ sizeBytes }) => sizeBytes > 2 ** 19));
+});
+
+/** What training on some ranks takes on the device of the first. */
+async function measured(options: TrainerOptions, ranks: number): Promise<number> {
+  const tokens = Int32Array.from({ length: options.shape.batch * (options.shape.length + 1) }, (_, i) => i % 7);
+  const peaks = await Promise.all(
+    localCollectives(ranks).map(async (collective) => {
+      using device = await requestCpuDevice({ threads: 1 });
+      const trainer = await Trainer.create(device, { ...options, collective });
+      await trainer.run({ batch: () => tokens }, 2);
+      trainer.dispose();
+      return device.highWaterBytes;
+    }),
+  );
+  return peaks[0];
+}
+
+Deno.test("training plan: a rank takes more or less than one process with its rows as the plan says", async () => {
+  const length = 64, model = new Model(defineConfig({ model: "transformer", blocks: 1 }, "nano"));
+  using device = await requestCpuDevice({ threads: 1 });
+  const parts = { model, objective: nextToken({ masked: false }), optimizer: ADAM_W };
+  const shape = { batch: 4, length, accumulate: 1 }, one = planTraining({ ...parts, shape }, device.limits);
+  // Kernels pack operands in memory of their own, which is no part of a plan: the same for the same rows.
+  const alone = await measured({ model, optimizer: ADAM_W, shape, seed: 1 }, 1);
+  for (const shard of [false, true]) {
+    const plan = planTraining({ ...parts, shape }, device.limits, { ranks: 2, shard });
+    const taken = await measured({ model, optimizer: ADAM_W, shape: { ...shape, batch: 8 }, seed: 1, shard }, 2);
+    const off = taken - alone - (plan.totalBytes - one.totalBytes), vector = plan.memory.weights;
+    // Where the allocator finds the place of the gradient's sums free again, those of the update take it.
+    assert(
+      off < 0.02 * taken && off > -vector - 0.02 * taken,
+      `${taken} bytes, alone ${alone}; planned ${plan.totalBytes}, alone ${one.totalBytes}`,
+    );
+    assertEquals([plan.tokensPerStep, Object.values(plan.memory).reduce((a, b) => a + b)], [
+      4 * length,
+      plan.totalBytes,
+    ]);
+    // Each rank has whole kernels' loads, so not exactly half.
+    assert(Math.abs(plan.memory.moments / plan.memory.weights - (shard ? 1 : 2)) < 0.01);
+  }
 });

@@ -26,6 +26,11 @@ export interface Collective {
    * @param root The rank that gets them, the others get an empty list. Default: all.
    */
   gather(data: Uint8Array<ArrayBuffer>, root?: number): Promise<Uint8Array<ArrayBuffer>[]>;
+  /**
+   * Sends a part to each rank. @returns The parts that the ranks have for this one, in their order.
+   * @param parts As many as ranks; of any lengths.
+   */
+  exchange(parts: readonly Uint8Array<ArrayBuffer>[]): Promise<Uint8Array<ArrayBuffer>[]>;
   /** Waits until all ranks are here. */
   barrier(): Promise<void>;
   /** Ends all ranks: what they wait for fails with the message, or their processes end. */
@@ -39,6 +44,7 @@ export const SOLO: Collective = {
   allReduceSum: () => Promise.resolve(),
   broadcast: () => Promise.resolve(),
   gather: (data) => Promise.resolve([data]),
+  exchange: (parts) => Promise.resolve([...parts]),
   barrier: () => Promise.resolve(),
   abort(message) {
     throw new Error(message);

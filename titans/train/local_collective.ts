@@ -1,11 +1,14 @@
 /** A collective within one process: ranks are promises that meet, for tests and for several devices of one machine. */
 import type { Collective, SumOrder } from "./collective.ts";
 
+/** What a rank gives: numbers, bytes, or bytes for each rank. */
+type Given = Float32Array | Uint8Array<ArrayBuffer> | readonly Uint8Array<ArrayBuffer>[];
+
 /** What one rank gives to an operation. */
 interface Arrival {
   readonly operation: string;
-  readonly data: Uint8Array | Float32Array;
-  readonly resolve: (all: readonly (Uint8Array | Float32Array)[]) => void;
+  readonly data: Given;
+  readonly resolve: (all: readonly Given[]) => void;
   readonly reject: (reason: Error) => void;
 }
 
@@ -20,7 +23,7 @@ class Meeting {
   }
 
   /** Waits for all ranks. @returns Copies of what they gave, in their order. */
-  meet<Data extends Uint8Array | Float32Array>(rank: number, operation: string, data: Data): Promise<readonly Data[]> {
+  meet<Data extends Given>(rank: number, operation: string, data: Data): Promise<readonly Data[]> {
     if (this.#aborted) return Promise.reject(this.#aborted);
     return new Promise((resolve, reject) => {
       const [other] = this.#arrived.values();
@@ -64,6 +67,10 @@ export function localCollectives(size: number): Collective[] {
     async gather(data, root) {
       const all = await meeting.meet(rank, "gather", data);
       return root === undefined || root === rank ? all.map((part) => part.slice()) : [];
+    },
+    async exchange(parts) {
+      const all = await meeting.meet(rank, "exchange", parts.map((part) => part.slice()));
+      return all.map((each) => each[rank]);
     },
     async barrier() {
       await meeting.meet(rank, "wait", new Uint8Array());

@@ -3,19 +3,84 @@
  * the update from the sum of these vectors over all ranks. Each rank makes the same update, or with sharded state that
  * of its part of the parameters.
  */
+import type { Half } from "../../core/dtype.ts";
 import type { Tensor } from "../../core/graph.ts";
+import { type Spec, spec, type SpecsOf } from "../../core/trace.ts";
+import type { MapTree } from "../../core/tree.ts";
 import { concat, sliceAxis, squeeze, stack, zerosLike } from "../../ops/mod.ts";
 import type { ModelState } from "../models/model.ts";
 import type { Network } from "../models/network.ts";
-import type { Share } from "./collective.ts";
+import { PARAMETER_ALIGNMENT } from "../nn/parameters.ts";
+import { carriedSpecs } from "./carried.ts";
+import { type Collective, type Share, shareOf } from "./collective.ts";
 import { gradient, type StepBatch } from "./gradient.ts";
 import type { Objective } from "./objective.ts";
-import type { OptimizerConfig } from "./optimizer_config.ts";
+import { type OptimizerConfig, stepScalars } from "./optimizer_config.ts";
+import { optimizerSpecs } from "./optimizer_state.ts";
+import { storageOf } from "./precision.ts";
+import type { StepParts } from "./step_function.ts";
 import { keepCarried } from "./training_step.ts";
 import { type OptimizerState, update, type Updated } from "./update.ts";
+import { batchSpecs } from "./validation.ts";
 
 /** What follows the gradient in a vector of sums: the loss, its weight, and how many ranks ask to stop. */
 export const SUMS_BEHIND = 3;
+
+/** The elements of a vector of parameters that are a rank's: whole loads of kernels. */
+export function elementShare(size: number, rank: Pick<Collective, "rank" | "size">): Share {
+  const { first, count } = shareOf(size / PARAMETER_ALIGNMENT, rank);
+  return { first: first * PARAMETER_ALIGNMENT, count: count * PARAMETER_ALIGNMENT };
+}
+
+/** A function and how it is compiled. */
+interface HalfStep<Args extends readonly unknown[], R> {
+  readonly fn: (...args: Args) => R;
+  readonly specs: SpecsOf<Args>;
+  readonly options: { readonly donate?: readonly number[]; readonly storage?: Half };
+}
+
+/** Both halves of a step with the types of what they take. */
+export interface SharedFunctions {
+  readonly first: HalfStep<[params: Tensor, rows: StepBatch], RowsGradient>;
+  readonly second: HalfStep<[before: BeforeUpdate, step: SummedStep], SharedUpdated>;
+}
+
+/**
+ * The halves of a rank's step.
+ * @param rows The parts of its rows, all of one size, each a launch of the gradient.
+ * @param part The elements of the vectors that it updates. Default: all.
+ */
+export function sharedFunctions(
+  { model, objective, optimizer, shape: { length, accumulate }, stream, precision = "f32" }: StepParts,
+  rows: readonly Share[],
+  part?: Share,
+): SharedFunctions {
+  const [{ count }] = rows, axes = [accumulate, count];
+  const states = stream ? carriedSpecs(model, { batch: count, accumulate }) : undefined;
+  const input = {
+    data: batchSpecs(objective, length, axes),
+    ...(states ? { carried: { state: states, fresh: spec(axes) } } : {}),
+  } as MapTree<StepBatch, Tensor, Spec>;
+  const carried = states ? { carried: rows.map(() => states) } : {};
+  const before = { state: optimizerSpecs(model, optimizer, part), healthy: spec([]), ...carried };
+  const summed = {
+    sums: spec([model.layout.size + SUMS_BEHIND]),
+    scalars: spec([stepScalars(optimizer, 0).length]),
+    ...carried,
+  };
+  return {
+    first: {
+      fn: rowsGradient(model, objective),
+      specs: [spec([model.layout.size]), input],
+      options: { storage: storageOf(precision) },
+    },
+    second: {
+      fn: sharedUpdate(optimizer, model, part),
+      specs: [before, summed] as unknown as SpecsOf<[BeforeUpdate, SummedStep]>,
+      options: { donate: [0] },
+    },
+  };
+}
 
 /** What {@link rowsGradient} gives. */
 export interface RowsGradient {

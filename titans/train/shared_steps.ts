@@ -4,7 +4,6 @@
  * all ranks see the same step and stop after the same one.
  */
 import type { Tensor } from "../../core/graph.ts";
-import { type Spec, spec } from "../../core/trace.ts";
 import type { MapTree } from "../../core/tree.ts";
 import { compile } from "../../kernels/compile.ts";
 import type { ArrayLeaf, Device, DeviceArray, Program } from "../../kernels/mod.ts";
@@ -14,19 +13,19 @@ import { PARAMETER_ALIGNMENT } from "../nn/parameters.ts";
 import { joinStates, rowsOfBatch, rowsOfStates } from "./batch_rows.ts";
 import { type CarriedArrays, carriedSpecs, disposeCarried, downloadCarried, uploadCarried } from "./carried.ts";
 import { type Collective, gatherFloats, type Share, shareOf } from "./collective.ts";
+import { CompressedSum, type Compression } from "./compressed_sum.ts";
 import { firstBadTensor } from "./diagnose.ts";
 import type { StepBatch } from "./gradient.ts";
-import { optimizerName, stateSlots, stepScalars } from "./optimizer_config.ts";
-import { optimizerSpecs, uploadState } from "./optimizer_state.ts";
+import { optimizerName, stateSlots } from "./optimizer_config.ts";
+import { uploadState } from "./optimizer_state.ts";
 import { optimizerOf } from "./optimizers/registry.ts";
 import {
   type BeforeUpdate,
+  elementShare,
   type RowsGradient,
-  rowsGradient,
-  sharedUpdate,
+  sharedFunctions,
   type SharedUpdated,
   type SummedStep,
-  SUMS_BEHIND,
 } from "./shared_step.ts";
 import {
   flag,
@@ -36,11 +35,9 @@ import {
   type StepRunner,
   type StepStart,
 } from "./step_runner.ts";
-import { storageOf } from "./precision.ts";
 import type { SplitBatch } from "./step_input.ts";
 import type { TrainingState } from "./training.ts";
 import { isWhole, type OptimizerState, trainedPoint } from "./update.ts";
-import { batchSpecs } from "./validation.ts";
 
 type GradientProgram = Program<[params: Tensor, rows: StepBatch], RowsGradient>;
 type UpdateProgram = Program<[before: BeforeUpdate, step: SummedStep], SharedUpdated>;
@@ -52,6 +49,8 @@ export interface SharedParts extends RunnerParts {
   readonly shard: boolean;
   /** In how many parts rows are added in a fixed order; 0 for whatever order is fast. */
   readonly deterministic: number;
+  /** How gradients travel. */
+  readonly compress: Compression;
 }
 
 /** The rows of one launch of the gradient, and what they carry. */
@@ -70,6 +69,8 @@ export class SharedSteps implements StepRunner {
   readonly #rows: readonly RowsPart[];
   /** The elements that this rank updates; undefined for all. */
   readonly #elements: Share | undefined;
+  /** Undefined where gradients travel as they are. */
+  readonly #compressed: CompressedSum | undefined;
   #state: OptimizerState<DeviceArray>;
   #healthy: DeviceArray;
   #stopped = false;
@@ -82,11 +83,14 @@ export class SharedSteps implements StepRunner {
     parts: SharedParts,
     params: Float32Array,
   ) {
-    const { model, optimizer, state, shape, stream } = parts, { accumulate } = shape;
+    const { model, optimizer, state, shape, stream, collective, compress } = parts, { accumulate } = shape;
     this.#device = device;
     this.#parts = parts;
     [this.#gradient, this.#update] = programs;
     this.#elements = elementsOf(parts);
+    this.#compressed = compress === "none" || collective.size === 1
+      ? undefined
+      : new CompressedSum(collective, compress, model.layout.size);
     this.#state = uploadState(device, model, { config: optimizer, params, state, part: this.#elements });
     this.#healthy = flag(device, 1);
     const stored = state?.carried, mismatch = stream && stored && mismatchOf(carriedSpecs(model, shape), stored);
@@ -106,30 +110,11 @@ export class SharedSteps implements StepRunner {
   /** Compiles both halves of the step, and puts the state on the device. @throws {ConfigError} if rows cannot be shared so. */
   static async create(device: Device, parts: SharedParts): Promise<SharedSteps> {
     checkSharing(parts);
-    const { model, objective, optimizer, shape: { length, accumulate }, stream, progress, signal, phase } = parts;
-    const storage = storageOf(parts.precision ?? "f32");
-    const all = rowParts(parts), [{ count }] = all, part = elementsOf(parts), axes = [accumulate, count];
-    const states = stream ? carriedSpecs(model, { batch: count, accumulate }) : undefined;
-    const input = {
-      data: batchSpecs(objective, length, axes),
-      ...(states ? { carried: { state: states, fresh: spec(axes) } } : {}),
-    } as MapTree<StepBatch, Tensor, Spec>;
-    const carried = states ? { carried: all.map(() => states) } : {};
-    const before = { state: optimizerSpecs(model, optimizer, part), healthy: spec([]), ...carried };
-    const summed = {
-      sums: spec([model.layout.size + SUMS_BEHIND]),
-      scalars: spec([stepScalars(optimizer, 0).length]),
-      ...carried,
-    };
-    const watch = { progress, signal, phase };
+    const { progress, signal, phase } = parts, rows = rowParts(parts);
+    const { first, second } = sharedFunctions(parts, rows, elementsOf(parts));
     const [gradient, update, params] = await Promise.all([
-      compile(device, rowsGradient(model, objective), [spec([model.layout.size]), input], { ...watch, storage }),
-      compile(
-        device,
-        sharedUpdate(optimizer, model, part),
-        [before, summed] as unknown as [MapTree<BeforeUpdate, Tensor, Spec>, MapTree<SummedStep, Tensor, Spec>],
-        { donate: [0], signal },
-      ),
+      compile(device, first.fn, first.specs, { ...first.options, progress, signal, phase }),
+      compile(device, second.fn, second.specs, { ...second.options, signal }),
       parts.params(),
     ]);
     return new SharedSteps(device, [gradient, update], parts, params);
@@ -163,7 +148,10 @@ export class SharedSteps implements StepRunner {
     const after: CarriedArrays[] = [], sums = await this.#sums(batch, after);
     const stop = sums.length - 1;
     sums[stop] = stopRequested?.() ? 1 : 0;
-    await collective.allReduceSum(sums, deterministic > 0 ? "tree" : "any");
+    if (this.#compressed) await this.#compressed.add(sums.subarray(0, this.#size), !probe);
+    // Of compressed gradients what is behind them: the loss, its weight and the request to stop are exact.
+    const exact = this.#compressed ? sums.subarray(this.#size) : sums;
+    await collective.allReduceSum(exact, deterministic > 0 ? "tree" : "any");
     const before = this.#rows.map(({ carried }) => carried!);
     const { state, healthy, report, carried } = this.#update.launch(
       {
@@ -321,13 +309,18 @@ function rowParts({ shape: { batch }, collective, deterministic }: SharedParts):
 
 /** The elements that a rank updates; undefined for all. */
 function elementsOf({ model: { layout }, collective, shard }: SharedParts): Share | undefined {
-  if (!shard || collective.size === 1) return undefined;
-  const { first, count } = shareOf(layout.size / PARAMETER_ALIGNMENT, collective);
-  return { first: first * PARAMETER_ALIGNMENT, count: count * PARAMETER_ALIGNMENT };
+  return shard && collective.size > 1 ? elementShare(layout.size, collective) : undefined;
 }
 
 function checkSharing(parts: SharedParts): void {
-  const { shape: { batch }, collective: { size }, deterministic, shard, optimizer, model: { layout } } = parts;
+  const { shape: { batch }, collective: { size }, deterministic, shard, compress, optimizer, model: { layout } } =
+    parts;
+  if (compress !== "none" && deterministic > 0) {
+    throw new ConfigError(
+      `Cannot add in a fixed order what travels in ${compress}: its rounding depends on the number of ranks; leave compress or deterministic out`,
+      "compress",
+    );
+  }
   if (parts.precision === "f16") {
     throw new ConfigError(
       "Cannot train in f16 on several ranks, or in a fixed order: the scale of the loss is one process's; use bf16",

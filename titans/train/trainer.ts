@@ -108,7 +108,7 @@ export class Trainer<N extends Network = Model> {
     checkVectorFits(device, model);
     if (stream) checkStreams(model, length);
     if (state) requireSameOptimizer(optimizer, state.optimizer);
-    const { collective = SOLO, shard = false, deterministic = 0 } = options;
+    const { collective = SOLO, shard = false, deterministic = 0, compress = "none" } = options;
     if (state?.scaling) checkScaling(state.scaling);
     const parts: TrainerParts<N> = {
       ...options,
@@ -122,7 +122,7 @@ export class Trainer<N extends Network = Model> {
     const isShared = collective.size > 1 || deterministic > 0;
     const runner =
       await (isShared
-        ? SharedSteps.create(device, { ...parts, collective, shard, deterministic })
+        ? SharedSteps.create(device, { ...parts, collective, shard, deterministic, compress })
         : FusedSteps.create(device, parts));
     return new Trainer<N>(device, runner, parts);
   }

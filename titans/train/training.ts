@@ -7,6 +7,7 @@ import type { StoredTensor } from "../models/safetensors.ts";
 import type { NamedArrays } from "../nn/parameters.ts";
 import { checkNames } from "../errors.ts";
 import type { Collective } from "./collective.ts";
+import type { Compression } from "./compressed_sum.ts";
 import type { LossScaling, Precision } from "./precision.ts";
 import type { BatchArrays, Objective } from "./objective.ts";
 import type { OptimizerConfig } from "./optimizer_config.ts";
@@ -117,6 +118,11 @@ export interface TrainerOptions<N extends Network = Model> extends CompileWatch 
    */
   readonly deterministic?: number;
   /**
+   * How gradients travel between ranks: as they are (`none`), rounded to bfloat16, or in 8 bits a number with the
+   * rounding error carried to the next step (`int8`), which begins at zero when a run is resumed. Default: `none`.
+   */
+  readonly compress?: Compression;
+  /**
    * Asked before each step: whether to stop. Where it is true on any rank, all ranks stop after that step; see
    * `Trainer.stopped`.
    */
@@ -142,6 +148,7 @@ export const TRAINER_OPTIONS: readonly string[] = optionNames<TrainerOptions>({
   collective: true,
   shard: true,
   deterministic: true,
+  compress: true,
   stopRequested: true,
   precision: true,
   progress: true,

@@ -3,8 +3,10 @@
  * and the arithmetic of the kernels. The plan is that of the program which `Trainer` compiles, so it agrees with it to
  * the byte; blocks that are alike are compiled as one loop, so a deep model is planned as fast as a shallow one.
  */
+import type { Half } from "../../core/dtype.ts";
 import { DeviceError } from "../../core/errors.ts";
 import { formatType } from "../../core/shape.ts";
+import type { SpecsOf } from "../../core/trace.ts";
 import { planProgram } from "../../kernels/compile.ts";
 import { flopsOfSteps } from "../../kernels/cost.ts";
 import type { Device, DeviceLimits } from "../../kernels/device.ts";
@@ -12,6 +14,7 @@ import type { Plan, Value } from "../../kernels/plan.ts";
 import { largestTensor } from "../../kernels/plan_memory.ts";
 import { DEFAULT_TILE } from "../../kernels/tiling/tile.ts";
 import type { Network } from "../models/network.ts";
+import { elementShare, sharedFunctions } from "./shared_step.ts";
 import { stepFunction, type StepParts } from "./step_function.ts";
 
 /** Kinds of memory, in the order in which they are listed. */
@@ -46,24 +49,67 @@ export interface TrainingPlan {
   readonly tooLarge: readonly LargeTensor[];
 }
 
+/** How a planned step is shared. */
+export interface PlannedSharing {
+  readonly ranks: number;
+  /** Whether each rank keeps a part of the optimizer's vectors. */
+  readonly shard: boolean;
+}
+
 /**
  * Plans a training step.
  * @param parts The step, as a trainer has it.
  * @param limits Limits of the device that it is for. A tensor above them is listed, not refused.
+ * @param sharing Of several ranks: what one of them takes, `shape` being its rows. Default: one process.
  */
-export function planTraining(parts: StepParts, limits: DeviceLimits): TrainingPlan {
+export function planTraining(parts: StepParts, limits: DeviceLimits, sharing?: PlannedSharing): TrainingPlan {
   const { model, shape: { batch, length, accumulate } } = parts, { layout } = model;
-  const plan = planOf(parts, limits), tokensPerStep = batch * length * accumulate;
-  const memory = memoryOf(plan, layout.size), limit = largestTensor(limits);
+  const shared = sharing && sharing.ranks > 1 ? planHalves(parts, limits, sharing) : undefined;
+  const plans: readonly Plan[] = shared ?? [planOf(limits, stepFunction(parts))], limit = largestTensor(limits);
+  const memory = shared ? memoryOfHalves(shared, layout.size) : memoryOf(plans[0], layout.size);
+  const tokensPerStep = batch * length * accumulate, values = plans.flatMap(({ values }) => values);
   return {
     parameters: layout.parameterCount,
     tokensPerStep,
     memory,
-    totalBytes: plan.peakBytes,
-    flopsPerToken: flopsOfSteps(plan.steps) / tokensPerStep,
-    kernels: kernelCount(plan),
-    tooLarge: plan.values.filter((value) => hasOwnMemory(value) && value.sizeBytes > limit)
+    totalBytes: Object.values(memory).reduce((sum, bytes) => sum + bytes, 0),
+    flopsPerToken: plans.reduce((sum, { steps }) => sum + flopsOfSteps(steps), 0) / tokensPerStep,
+    kernels: plans.reduce((sum, plan) => sum + kernelCount(plan), 0),
+    tooLarge: values.filter((value) => hasOwnMemory(value) && value.sizeBytes > limit)
       .map(({ label, type, sizeBytes }) => ({ label: named(label), type: formatType(type), sizeBytes })),
+  };
+}
+
+/** The gradient and the update of a rank; the first rank has no more elements than others, and as many rows. */
+function planHalves(parts: StepParts, limits: DeviceLimits, { ranks, shard }: PlannedSharing): readonly [Plan, Plan] {
+  const part = shard ? elementShare(parts.model.layout.size, { rank: 0, size: ranks }) : undefined;
+  const { first, second } = sharedFunctions(parts, [{ first: 0, count: parts.shape.batch }], part);
+  return [
+    planOf(limits, { step: first.fn, specs: first.specs, ...first.options }),
+    planOf(limits, { step: second.fn, specs: second.specs, ...second.options }),
+  ];
+}
+
+/**
+ * Bytes by kind of both halves, which share an arena. The sums are the result of one and an argument of the other, and
+ * may lie side by side: small arrays take the place of one before the other comes. When the second half has results of
+ * its own, the rows are gone.
+ */
+function memoryOfHalves([first, second]: readonly [Plan, Plan], size: number): Record<MemoryKind, number> {
+  const inputs = (plan: Plan, holds: (label: string) => boolean): number =>
+    bytesOf(plan.values, ({ storage, label }) => storage.kind === "input" && holds(label));
+  const weights = inputs(first, (label) => label === "[0]"), batch = inputs(first, (label) => label !== "[0]");
+  const state = inputs(second, (label) => label.startsWith("[0].state.")),
+    sums = inputs(second, (label) => label === "[1].sums");
+  const rest = (plan: Plan): number => plan.peakBytes - plan.arenaBytes - inputs(plan, () => true);
+  const vector = longestVector(first, size);
+  return {
+    weights,
+    moments: state - weights,
+    gradients: vector + 2 * sums,
+    activations: Math.max(first.arenaBytes, second.arenaBytes) - vector,
+    batch,
+    other: rest(first) - sums + Math.max(0, rest(second) - batch),
   };
 }
 
@@ -78,8 +124,15 @@ function named(label: string): string {
 }
 
 /** The plan for the limits if everything fits, else that of a device without limits to the size of a tensor. */
-function planOf(parts: StepParts, limits: DeviceLimits): Plan {
-  const { step, specs, ...options } = stepFunction(parts);
+function planOf<Args extends readonly unknown[], R>(
+  limits: DeviceLimits,
+  { step, specs, ...options }: {
+    readonly step: (...args: Args) => R;
+    readonly specs: SpecsOf<Args>;
+    readonly donate?: readonly number[];
+    readonly storage?: Half;
+  },
+): Plan {
   try {
     return planProgram(limits, step, specs, options);
   } catch (error) {
@@ -91,17 +144,15 @@ function planOf(parts: StepParts, limits: DeviceLimits): Plan {
 }
 
 /** Bytes by kind; of temporaries, vectors as long as that of all parameters are gradients. */
-function memoryOf({ values, arenaBytes, peakBytes }: Plan, size: number): Record<MemoryKind, number> {
-  const sum = (holds: (value: Value) => boolean): number =>
-    values.filter(holds).reduce((bytes, { sizeBytes }) => bytes + sizeBytes, 0);
+function memoryOf(plan: Plan, size: number): Record<MemoryKind, number> {
+  const { values, arenaBytes, peakBytes } = plan;
   const isInput = ({ storage }: Value): boolean => storage.kind === "input";
   const isWeights = (value: Value): boolean => isInput(value) && value.label === "[0].params";
   const isState = (value: Value): boolean => isInput(value) && value.label.startsWith("[0].");
-  const weights = sum(isWeights), moments = sum(isState) - weights, batch = sum(isInput) - weights - moments;
-  const gradients = Math.min(
-    arenaBytes,
-    Math.max(0, ...values.filter((value) => isVector(value, size)).map(({ sizeBytes }) => sizeBytes)),
-  );
+  const weights = bytesOf(values, isWeights),
+    moments = bytesOf(values, isState) - weights,
+    batch = bytesOf(values, isInput) - weights - moments;
+  const gradients = longestVector(plan, size);
   const activations = arenaBytes - gradients;
   return {
     weights,
@@ -111,6 +162,16 @@ function memoryOf({ values, arenaBytes, peakBytes }: Plan, size: number): Record
     batch,
     other: peakBytes - arenaBytes - weights - moments - batch,
   };
+}
+
+function bytesOf(values: readonly Value[], holds: (value: Value) => boolean): number {
+  return values.filter(holds).reduce((bytes, { sizeBytes }) => bytes + sizeBytes, 0);
+}
+
+/** Bytes of a temporary vector of all parameters: the gradient. */
+function longestVector({ values, arenaBytes }: Plan, size: number): number {
+  const vectors = values.filter((value) => isVector(value, size)).map(({ sizeBytes }) => sizeBytes);
+  return Math.min(arenaBytes, Math.max(0, ...vectors));
 }
 
 function isVector({ storage, type: { shape } }: Value, size: number): boolean {
