@@ -52,7 +52,7 @@ const PHRASES: readonly (readonly [phrase: RegExp, instead: string])[] = [
   [/^\s*(?:\/\*\*|\*|\/\/)?\s*hears (?:of|how|what|lines)\b/im, "receives"],
 ];
 
-const FOLDERS = ["core", "ops", "kernels", "titans", "cli", "web", "examples", "docs"];
+const FOLDERS = ["core", "ops", "kernels", "titans", "cli", "web", "npm", "examples", "docs"];
 const FILES = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "mod.ts", "main.ts", "deno.json"];
 
 /** The files with text that people read, without texts that models learn from. */
