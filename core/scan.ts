@@ -217,7 +217,8 @@ function scanLeaves(
 
 /**
  * Tensors from outside `scope` that `outputs` use. Values that depend on no argument and are cheap (masks, constants)
- * stay inside instead; tables, such as those of rotary positions, are computed once and read by every step.
+ * stay inside instead; tables, such as those of rotary positions, are computed once and read by every step. Their order is
+ * that of a walk from the outputs, so that bodies of one form are equal graphs, whatever was made before them.
  */
 function capturedBy(outputs: readonly Tensor[], params: ReadonlySet<Tensor>, scope: Scope): Tensor[] {
   const captured = new Set<Tensor>();
@@ -231,7 +232,7 @@ function capturedBy(outputs: readonly Tensor[], params: ReadonlySet<Tensor>, sco
     if (tensor.node.scope.depth < scope.depth && !isClosed(tensor.node)) captured.add(tensor);
     else stack.push(...tensor.node.inputs);
   }
-  return [...captured].sort((a, b) => a.node.id - b.node.id || a.output - b.output);
+  return [...captured];
 }
 
 /**

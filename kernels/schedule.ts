@@ -11,8 +11,9 @@ import { CompileError } from "../core/errors.ts";
 import type { Graph, Tensor } from "../core/graph.ts";
 import { makeVar, varIndex } from "../core/index_expr.ts";
 import type { ScanAttrs } from "../core/scan.ts";
-import type { Schedule, Step } from "./plan.ts";
+import type { LoopStep, Schedule, Step } from "./plan.ts";
 import { type Accesses, findAccesses, readsOf } from "./schedule/access.ts";
+import { AlikeLoops } from "./schedule/alike_loops.ts";
 import { assemble, type Assembled } from "./schedule/assembly.ts";
 import { buildKernel } from "./schedule/build_kernel.ts";
 import { fuse } from "./schedule/fuse.ts";
@@ -81,12 +82,16 @@ export function schedule(graph: Graph, options: ScheduleOptions): Schedule {
 }
 
 class Scheduler {
+  readonly #loops: AlikeLoops;
+
   constructor(
     readonly maker: NodeMaker,
     readonly table: ValueTable,
     readonly maxOperands: number,
     readonly storage: Half | undefined,
-  ) {}
+  ) {
+    this.#loops = new AlikeLoops(table);
+  }
 
   /** The steps of a scope whose outputs go to `places`. */
   schedule(scope: Scope, places: readonly Place[]): Step[] {
@@ -125,8 +130,14 @@ class Scheduler {
   }
 
   #loop(scope: Placed, node: PlanNode): Step | undefined {
-    const { body, length, carryCount, xsCount, reverse } = node.attrs as ScanAttrs;
-    if (length === 0) return undefined;
+    if ((node.attrs as ScanAttrs).length === 0) return undefined;
+    const schedule = () => this.#scheduleLoop(scope, node);
+    // What is kept in 16 bits depends on more than the loop.
+    return this.storage ? schedule() : this.#loops.step(scope, node, schedule);
+  }
+
+  #scheduleLoop(scope: Placed, node: PlanNode): LoopStep {
+    const { body, carryCount, xsCount, reverse } = node.attrs as ScanAttrs;
     const memory = scope.loopMemory.get(node)!, { variable } = memory;
     const bindings = new Map<Tensor, Binding>();
     body.inputs.forEach((tensor, i) => {

@@ -84,7 +84,7 @@ class Look {
 const maskedTensors = new WeakMap<Materialized, ReadonlySet<Tensor>>();
 
 /** Whether an element of a tensor depends on conditions, through maps and views only. */
-function isMasked(scope: Materialized, tensor: Tensor): boolean {
+export function isMasked(scope: Materialized, tensor: Tensor): boolean {
   let masked = maskedTensors.get(scope);
   if (!masked) maskedTensors.set(scope, masked = findMasked(scope));
   return masked.has(tensor);

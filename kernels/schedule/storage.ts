@@ -1,5 +1,5 @@
 /** Memory of a schedule under construction: storages, places in them, and the numbering of values. */
-import { type HostData, sizeOf, type Type } from "../../core/dtype.ts";
+import { type DType, type HostData, sizeOf, type Type } from "../../core/dtype.ts";
 import { addIndex, constantIndex, type Index, linearIndex, scaleIndex } from "../../core/index_expr.ts";
 import { type Shape, sizeOfShape } from "../../core/shape.ts";
 import type { Value, ValueId } from "../plan.ts";
@@ -61,6 +61,8 @@ export class ValueTable {
   readonly alignmentBytes: number;
   readonly lanes: number;
   #ids = new Map<Storage, ValueId>();
+  /** By value, the elements of a storage that it is. */
+  #parts: { readonly storage: Storage; readonly first: number }[] = [];
   #aliases = new Map<string, ValueId>();
 
   constructor({ alignmentBytes = 256, lanes = 4 }: BindingLimits = {}) {
@@ -80,8 +82,19 @@ export class ValueTable {
       ? { kind }
       : { kind, position: position! };
     this.values.push({ id, type, sizeBytes: bytesOf(sizeOfShape(type.shape), type), storage: memory, label });
+    this.#parts.push({ storage, first: 0 });
     this.#ids.set(storage, id);
     return id;
+  }
+
+  /** The storage of a value, and at which element of it the value begins. */
+  partAt(value: ValueId): { readonly storage: Storage; readonly first: number } {
+    return this.#parts[value];
+  }
+
+  /** Whether a part may begin at an element. */
+  canBegin(first: number, dtype: DType): boolean {
+    return first * sizeOf(dtype) % this.alignmentBytes === 0;
   }
 
   /** The value for `count` elements from element `first` of a storage; `first` must be aligned. */
@@ -99,6 +112,7 @@ export class ValueTable {
       storage: { kind: "alias", of, byteOffset },
       label: storage.label,
     });
+    this.#parts.push({ storage, first });
     this.#aliases.set(key, id);
     return id;
   }

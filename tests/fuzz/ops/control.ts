@@ -1,6 +1,7 @@
 /** What takes a function: loops, gradients, and what is put around gradients. */
 import { isFloat } from "../../../core/dtype.ts";
 import { sizeOfShape } from "../../../core/shape.ts";
+import { copyBlock } from "../copy_block.ts";
 import { allSteps, type Block, type FuzzAttrs, type Id, type Step, type Value } from "../program.ts";
 import { Scope } from "../scope.ts";
 import { literal, nameOf, type Printer } from "../text.ts";
@@ -105,8 +106,26 @@ const scan = fuzzOp("scan", 4, (scope) => {
     ],
     block,
   });
-  return random.of(out);
+  return random.of(random.chance(0.25) ? loopAgain(scope, scope.steps.at(-1)!) : out);
 }, printScan);
+
+/** A loop once more on other values, as in blocks that are alike: it may share the kernels of the first. */
+function loopAgain(scope: Scope, { op, args, attrs, out, block }: Step): readonly Value[] {
+  const { growth, random } = scope, visible = new Map(scope.visible().map((value) => [value.id, value]));
+  const another = (value: Value): Value => {
+    if (random.chance(0.2)) return value;
+    const found = scope.choose((other) => other.id !== value.id && sameType(value)(other));
+    if (!isFloat(value.dtype)) return value;
+    return scope.bounded(found ?? scope.anyInput(value), LIMIT);
+  };
+  const others = args.map((id) => another(visible.get(id)!));
+  const captured = new Map(outside(block!).map((id) => [id, another(visible.get(id)!).id]));
+  return scope.defineAll(op, others, attrs, {
+    types: out,
+    ranges: out.map((value) => scope.range(value)),
+    block: copyBlock(block!, captured, growth),
+  });
+}
 
 function printScan({ args, attrs, out, block }: Step, text: Printer): string {
   const count = attrs.carries as number, { params } = block!, typed = text.options.typed;
