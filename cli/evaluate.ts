@@ -15,7 +15,7 @@ import { measuredOf } from "./measured.ts";
 import { formatCount, formatDuration } from "./progress.ts";
 import { latestRun, RUNS } from "./run_folder.ts";
 import { scoreTable } from "./score_table.ts";
-import { notedTask, TASK_FLAGS, taskFlag, TEXT_TASK } from "./task_flags.ts";
+import { checkShots, notedTask, SHOTS, TASK_FLAGS, taskFlag, TEXT_TASK } from "./task_flags.ts";
 import { fitLine, type Terminal } from "./terminal.ts";
 import { readPaths } from "./user_path.ts";
 
@@ -34,6 +34,17 @@ const FLAGS = {
     unless: "what it was trained on",
   },
   taskOption: { ...TASK_FLAGS.taskOption, unless: "as it was trained" },
+  shots: {
+    ...integer(
+      "solved examples before each question, of tasks that have them; the same as --task-option shots=N",
+      undefined,
+      {
+        min: 0,
+        max: 64,
+      },
+    ),
+    unless: "those of the task",
+  },
   samples: integer("number of test sequences or of windows of held-out text", 512, {
     min: 1,
     max: 2 ** 24,
@@ -63,6 +74,7 @@ export const evaluateCommand: Command = {
     ["deno task evaluate", "evaluate the newest run on its own task"],
     ["deno task evaluate --checkpoint runs/recall-lmm-nano", "a given run"],
     ["deno task evaluate --model mac --out runs/results.jsonl", "the newest run of MAC; keeps what is measured"],
+    ["deno task evaluate --task choice --task-option data=dev.jsonl --shots 5", "multiple choice after five examples"],
     ["deno task evaluate --task-option rounds=2 --json", "a harder version of the task; prints JSON lines"],
   ],
   flags: FLAGS,
@@ -79,14 +91,19 @@ async function evaluate(args: readonly string[], terminal: Terminal): Promise<nu
   const { checkpoint, file } = await findCheckpoint(path, flags.which);
   const model = new Model(checkpoint.config), { notes = {} } = checkpoint, trained = notedTask(notes);
   const name = flags.task ?? trained?.name ?? TEXT_TASK;
+  const facts = { ...TASKS, ...BENCHMARKS }[name], hasShots = facts && SHOTS in facts.options;
+  if (flags.shots !== undefined && !hasShots) checkShots(facts, undefined);
+  const shots = flags.shots === undefined ? [] : [`${SHOTS}=${flags.shots}`];
   const measured = await measuredOf({
     ...flags,
+    taskOption: [...flags.taskOption, ...shots],
     name,
     path,
     trained,
     notes,
     remark: (line) => terminal.err(`${line}\n`),
   });
+  if (flags.shots !== undefined) checkShots(facts, measured.chosen);
   measured.check(model);
   const weights = model.layout.pack(checkpoint.state.params), { chosen, samples, sha256 } = measured, { batch } = flags;
   const record = await EvaluationRecord.open({

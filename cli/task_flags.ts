@@ -2,6 +2,8 @@
 import type { TaskFacts } from "../titans/mod.ts";
 import { TASKS } from "../titans/tasks/mod.ts";
 import {
+  defaultsOf,
+  idleBecauseOf,
   type OptionRow,
   type OptionsOf,
   type OptionTable,
@@ -82,11 +84,24 @@ export function chosenTask(task: TaskFacts, given: readonly string[], defaults?:
     }
     options[name] = valueOf(row, value);
   }
-  return {
-    name: task.name,
-    options: resolveOptions(`the task ${task.name}`, task.options, options, defaults as OptionsOf<OptionTable>),
-  };
+  // What was stored before an option existed has its default.
+  const all = { ...defaultsOf(task.options), ...defaults } as OptionsOf<OptionTable>;
+  return { name: task.name, options: resolveOptions(`the task ${task.name}`, task.options, options, all) };
 }
+
+/** Refuses `--shots` where it changes nothing. @throws {UsageError} saying why. */
+export function checkShots(task: TaskFacts | undefined, chosen: ChosenTask | undefined): void {
+  const row = task && Object.hasOwn(task.options, SHOTS) ? task.options[SHOTS] : undefined;
+  if (!row || !chosen) {
+    throw new UsageError(`--shots changes nothing with this task, which has no examples: leave it out`);
+  }
+  const reason = idleBecauseOf(row, chosen.options);
+  if (reason === undefined) return;
+  throw new UsageError(`--shots changes nothing with --task-option ${reason}=${chosen.options[reason]}: leave it out`);
+}
+
+/** The option that `--shots` sets. */
+export const SHOTS = "shots";
 
 /** The options of a preset. @throws {UsageError} if there is none of that name. */
 function presetOf({ name, presets = {} }: TaskFacts, preset: string): Readonly<Record<string, OptionValue>> {

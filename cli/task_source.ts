@@ -1,7 +1,7 @@
 /** A task as what a run learns from. */
 import type { BatchArrays, TaskInstance } from "../titans/mod.ts";
 import { taskOf } from "../titans/tasks/mod.ts";
-import type { OptionsOf, OptionTable } from "../titans/options/option_table.ts";
+import { defaultsOf, type OptionsOf, type OptionTable } from "../titans/options/option_table.ts";
 import { BYTES } from "./data/vocabulary.ts";
 import { sha256Hex } from "./data/sha256.ts";
 import type { RunSource } from "./run_source.ts";
@@ -18,7 +18,8 @@ const HASHED = 100;
  */
 export async function instanceOf(chosen: ChosenTask, remark?: (line: string) => void): Promise<TaskInstance> {
   const task = taskOf(chosen.name);
-  return task.create(chosen.options as OptionsOf<OptionTable>, await readTaskFiles(task, chosen, remark));
+  const options = { ...defaultsOf(task.options), ...chosen.options } as OptionsOf<OptionTable>;
+  return task.create(options, await readTaskFiles(task, chosen, remark));
 }
 
 /** The SHA-256 of the first test samples of a task. */

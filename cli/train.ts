@@ -410,7 +410,8 @@ async function joinedRun(
 /** A run that goes on keeps its task. @throws {UsageError} if options that are given say otherwise. */
 function checkTaskOptions(task: ChosenTask, given: readonly string[], path: string): void {
   const now = chosenTask(taskOf(task.name), given, task.options);
-  if (JSON.stringify(now.options) === JSON.stringify(task.options)) return;
+  const was = chosenTask(taskOf(task.name), [], task.options);
+  if (JSON.stringify(now.options) === JSON.stringify(was.options)) return;
   throw new UsageError(
     `the run in ${path} was made with ${shownTask(task)}, not ${
       shownTask(now)

@@ -41,6 +41,11 @@ Deno.test("evaluate: a run on a task trains, goes on with its samples, and is me
 
     const measure = (...args: string[]) =>
       runMain("evaluate", "--checkpoint", run, "--samples", "8", "--batch", "4", "--device", "cpu", ...args);
+    const idle = await measure("--shots", "2");
+    assertEquals([idle.code, idle.stderr], [
+      2,
+      "error: --shots changes nothing with this task, which has no examples: leave it out\n",
+    ]);
     const record = `${folder}/results.jsonl`, { code, stderr, events } = await measure("--json", "--out", record);
     assertEquals(code, 0, stderr);
     const event = events.at(-1)!;

@@ -1,13 +1,13 @@
 /** BABILong: stories, oracles and floors on the released files, prompts, the metric, word tokens, evaluation, errors. */
 import { assert, assertAlmostEquals, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { requestDevice } from "../../kernels/mod.ts";
-import { ConfigError, defineConfig, Model, type Subject, taskFiles } from "../../titans/mod.ts";
+import { ConfigError, defineConfig, Model, type Split, type Subject, taskFiles } from "../../titans/mod.ts";
 import { babilong } from "../../titans/tasks/mod.ts";
 import { type OptionRecord, resolveOptions } from "../../titans/options/option_table.ts";
-import { drawPrompt } from "../../titans/tasks/babilong/draw.ts";
+import { type BabiParts, drawPrompt, examplesFor } from "../../titans/tasks/babilong/draw.ts";
 import { measureLengths } from "../../titans/tasks/babilong/evaluation.ts";
 import { drawStory } from "../../titans/tasks/babilong/generator.ts";
-import { isRight, promptOf, spread } from "../../titans/tasks/babilong/prompt.ts";
+import { exampleOf, isRight, promptOf, spread } from "../../titans/tasks/babilong/prompt.ts";
 import { type BabiKind, type BabiQuestion, labelPattern, readBabi } from "../../titans/tasks/babilong/story.ts";
 import { BYTE_ENCODING, WordVocabulary } from "../../titans/tasks/babilong/words.ts";
 import { answerOf, readPrompt } from "../../titans/tasks/babilong/world.ts";
@@ -179,6 +179,57 @@ Deno.test("babilong: prompts in both protocols, and the rule by which an output 
     [true, false, true, false, true],
   );
   assert(isRight("qa5", { question: "Who gave the milk?", answer: "Mary" }, " mary ."));
+});
+
+Deno.test("babilong: examples are the two that are written, then stories of the training part, which are not asked", () => {
+  const create = (options: OptionRecord) =>
+    babilong.create(
+      resolveOptions("b", babilong.options, { protocol: "fewShot", length: 8192, shortest: 4096, ...options }),
+    );
+  const shown = (options: OptionRecord, split: Split = "test") => {
+    const { tokens } = create(options).batches(split, 1, 0).batch(0);
+    return new TextDecoder().decode(Uint8Array.from((tokens as Int32Array).filter((token) => token > 0)));
+  };
+  const examplesIn = (text: string) =>
+    [...text.matchAll(/<example>\n(.*?)\n<\/example>/gs)].map(([, example]) => example);
+  const [none, two, four] = [0, 2, 4].map((shots) => shown({ shots }));
+  assertEquals([none, two, four].map((text) => examplesIn(text).length), [0, 2, 4]);
+  assertEquals(two, shown({}));
+  assertMatch(none, /by the facts alone\.[^\n]*\n\nAnswer in this form: .*\n\n<context>\n/);
+  assertEquals(examplesIn(four).slice(0, 2), examplesIn(two));
+  for (const example of examplesIn(four).slice(2)) {
+    const [, facts, question, said] = /^(.*\.) (Where is \w+\?)\nAnswer: (.*)$/.exec(example)!;
+    const read = readPrompt("qa1", `${facts}\n${question}`), answer = answerOf("qa1", read.facts, read.question);
+    assertEquals(said, `The most recent location of ${question.slice(9, -1)} is ${answer}.`);
+  }
+  assert(examplesIn(shown({ shots: 4, shotSeed: 1 }))[3] !== examplesIn(four)[3]);
+  const story = {
+    facts: ["Mary took the milk."],
+    question: "Where was the milk before the kitchen?",
+    answer: "garden",
+  };
+  assertEquals(exampleOf("qa3", story)[1], "Before the kitchen the milk was in the garden.");
+  assertEquals(exampleOf("qa2", { ...story, question: "Where is the milk?" })[1], "The milk is in the garden.");
+  assertEquals(exampleOf("qa5", { ...story, question: "Who gave the milk?", answer: "Bill" })[1], "Bill");
+  // qa4 has few stories: some that are drawn are examples, and drawn again.
+  const examples = examplesFor({ kind: "qa4", density: 0 }, { shots: 64, seed: 0 }),
+    texts = examples.map(([text]) => text);
+  const parts = {
+    kind: "qa4",
+    protocol: "fewShot",
+    examples,
+    density: 0,
+    passages: Passages.repeated("No."),
+    encoding: BYTE_ENCODING,
+  } as const;
+  const asked = (given: BabiParts) =>
+    Array.from({ length: 60 }, (_, i) => {
+      const { prompt } = drawPrompt(given, { tokens: 0, random: new SampleRandom(1, `asked ${i}`), split: "test" });
+      const read = readPrompt("qa4", prompt);
+      return `${read.facts.join(" ")} ${read.question}`;
+    });
+  assert(asked({ ...parts, examples: [] }).some((text) => texts.includes(text)), "they would be met");
+  assert(!asked(parts).some((text) => texts.includes(text)));
 });
 
 Deno.test("babilong: words are those of bAbI and the most frequent of a background", () => {

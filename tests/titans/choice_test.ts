@@ -1,5 +1,5 @@
 /** Multiple choice: the examples worked out by hand, the formats as they are released, and data that cannot be used. */
-import { assert, assertAlmostEquals, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import {
   asTextModel,
   type BenchmarkSubject,
@@ -39,14 +39,19 @@ function scorer(say: (context: string, continuation: string) => number): Scorer 
   };
 }
 
-async function figures(file: TaskFile, model: Scorer, options: object = {}): Promise<Record<string, number>> {
+async function figures(
+  file: TaskFile,
+  model: Scorer,
+  options: object = {},
+  { samples = 100, others = [] }: { readonly samples?: number; readonly others?: readonly TaskFile[] } = {},
+): Promise<Record<string, number>> {
   const benchmark = choice.create(
     { ...defaultsOf(choice.options), data: "set", ...options },
-    taskFiles({ set: [file] }),
+    taskFiles({ set: [file], others }),
   );
   const subject: BenchmarkSubject = {
     text: asTextModel(model),
-    samples: 100,
+    samples,
     batch: 4,
     expect: () => {},
     advance: () => {},
@@ -175,6 +180,64 @@ Deno.test("choice: a continuation begins with its space, contexts that differ, a
   );
   assertEquals([words["words: acc"], words["words: ll"]], [0.5, -1]);
   assertAlmostEquals(words["words: perplexity"], Math.E);
+});
+
+Deno.test("choice: examples are solved questions that are not asked, drawn with a seed for each question", async () => {
+  const contexts: string[] = [], note = scorer((context) => (contexts.push(context), -1));
+  const arc = (question: string, label: number) => ({ question, choices: ["no", "yes"], label });
+  const asked = [arc("A?", 0), arc("B?", 1)], free = [arc("C?", 1), arc("D?", 0)];
+  const file = lines("arc.jsonl", ...asked, ...free);
+  const shown = async (options: object, from: Parameters<typeof figures>[3] = { samples: 2 }, data = file) => {
+    contexts.length = 0;
+    await figures(data, note, options, from);
+    return contexts.filter((_, i) => i % 2 === 0);
+  };
+  // By hand: both of the questions that are left, in either order, and then the question.
+  const c = "Question: C?\nAnswer: yes\n\n", d = "Question: D?\nAnswer: no\n\n", a = "Question: A?\nAnswer:";
+  const [first, second] = await shown({ shots: 2 });
+  assert([c + d + a, d + c + a].includes(first), first);
+  assertMatch(second, /^Question: [CD]\?\nAnswer: (yes|no)\n\nQuestion: [CD]\?.*\n\nQuestion: B\?\nAnswer:$/s);
+  assertEquals(await shown({ shots: 2 }), [first, second]);
+  assertEquals(await shown({}), [a, "Question: B?\nAnswer:"]);
+  const drawn = await Promise.resolve(shown({ shots: 1, shotSeed: 0 }));
+  const seeds: string[][] = [];
+  for (let shotSeed = 1; shotSeed < 8; shotSeed++) seeds.push(await shown({ shots: 1, shotSeed }));
+  assert(seeds.some((other) => other[0] !== drawn[0]), "another seed draws others");
+  // The questions that are asked are not examples, even where the training part has them.
+  const training = { samples: 4, others: [lines("train.jsonl", ...asked, ...free, arc("E?", 1))] };
+  const same = await shown({ shots: 1, examples: "others" }, training);
+  assertEquals(same.map((context) => context.split("\n\n")[0]), new Array(4).fill("Question: E?\nAnswer: yes"));
+  // Contexts that differ: the right one is shown. Of a word, the last sentence alone comes after the same examples.
+  const wino = ["x _ y", "s _ t"].map((sentence) => ({ sentence, option1: "good", option2: "bad", answer: "2" }));
+  assertEquals(await shown({ shots: 1 }, { samples: 1 }, lines("wino.jsonl", ...wino)), ["s bad t\n\nx good"]);
+  await shown({ shots: 1 }, { samples: 1 }, lines("lambada.jsonl", { text: "One two. Three four" }, { text: "a b c" }));
+  assertEquals(contexts, ["a b c\n\nOne two. Three", "a b c\n\nThree"]);
+  const refused: [options: object, from: Parameters<typeof figures>[3], message: string][] = [
+    [{ shots: 3 }, { samples: 2 }, "Cannot draw 3 examples for arc: 2 of its questions are not asked"],
+    [
+      { shots: 1, examples: "others" },
+      { others: [lines("l.jsonl", { text: "a b" })] },
+      "no questions in the format arc",
+    ],
+  ];
+  for (const [options, from, message] of refused) {
+    await assertRejects(() => shown(options, from), ConfigError, message);
+  }
+});
+
+Deno.test("choice: examples about a plain text are of what is before its end", async () => {
+  const sentence = (i: number) => `This is the sentence number ${i} of the whole text.`;
+  const text = textFile("t.txt", Array.from({ length: 200 }, (_, i) => sentence(i)).join(" ")), contexts: string[] = [];
+  const note = scorer((context) => (contexts.push(context), -1));
+  await figures(text, note, { format: "text", share: 0.3, shots: 2 }, { samples: 3 });
+  for (const context of contexts) {
+    const [one, two, asked] = context.split("\n\n"),
+      numbers = (shown: string) => [...shown.matchAll(/\d+/g)].map(Number);
+    assert(Math.max(...numbers(one), ...numbers(two)) < 140 && Math.min(...numbers(asked)) >= 140, context);
+    assertEquals(numbers(one).at(-1)! - numbers(one)[0], numbers(one).length - 1, "the right sentence comes next");
+  }
+  // Three questions of four sentences, and three of a word, each asked twice.
+  assertEquals(contexts.length, 18);
 });
 
 Deno.test("choice: records of tables are read with their quotes, and data that cannot be used is refused by one line", async () => {

@@ -14,7 +14,7 @@ import { Passages } from "../passages.ts";
 import type { SampleRandom } from "../samples.ts";
 import { defineTask, type Split, type Task, type TaskFiles, type TaskInstance } from "../task.ts";
 import { type TokenBatch, tokenRow, tokenTask } from "../token_task.ts";
-import { type BabiParts, drawPrompt } from "./draw.ts";
+import { type BabiParts, drawPrompt, examplesFor, isExample } from "./draw.ts";
 import { measureLengths } from "./evaluation.ts";
 import { type BabiQuestion, labelPattern, labelsOf, readBabi } from "./story.ts";
 import { BYTE_ENCODING, wordsOf, WordVocabulary } from "./words.ts";
@@ -42,6 +42,22 @@ export const BABILONG_OPTIONS = {
       fewShot: "instruction and examples in bytes, for models of text",
     },
     help: "how it is asked",
+  },
+  shots: {
+    kind: "integer",
+    default: 2,
+    min: 0,
+    max: 64,
+    help: "examples before the question: the two that are written, and then stories of the training part",
+    idleWith: { protocol: ["fineTuned"] },
+  },
+  shotSeed: {
+    kind: "integer",
+    default: 0,
+    min: 0,
+    max: 2 ** 31 - 1,
+    help: "which stories are drawn as examples",
+    idleWith: { protocol: ["fineTuned"] },
   },
   data: {
     kind: "text",
@@ -106,7 +122,8 @@ export const babilong: Task<typeof BABILONG_OPTIONS, TokenBatch> = defineTask({
       throw new ConfigError(`Cannot use shortest ${shortest}: it must be at most length, ${length}`, "shortest");
     }
     const lengths = numbersOf(testLengths, { option: "testLengths", min: 0, max: 2 ** 24 });
-    const real = options.data === "" ? [] : realQuestions(options, files), chance = 1 / labelsOf(kind).length;
+    const real = options.data === "" ? [] : realQuestions(options, files).filter((one) => !isExample(parts, one));
+    const chance = 1 / labelsOf(kind).length;
     const isWords = protocol === "fineTuned";
     return {
       ...tokenTask({
@@ -128,7 +145,7 @@ export const babilong: Task<typeof BABILONG_OPTIONS, TokenBatch> = defineTask({
 });
 
 function partsOf(
-  { question: kind, protocol, background, words, density }: BabilongOptions,
+  { question: kind, protocol, shots, shotSeed, background, words, density }: BabilongOptions,
   files?: TaskFiles,
 ): BabiParts {
   const given = background === "" ? [] : filesOf("babilong", { option: "background", path: background, files });
@@ -141,7 +158,8 @@ function partsOf(
     );
   }
   const encoding = protocol === "fewShot" ? BYTE_ENCODING : new WordVocabulary(passages.sentences("train"), words);
-  return { kind, protocol, density, passages, encoding };
+  const examples = examplesFor({ kind, density }, { shots, seed: shotSeed });
+  return { kind, protocol, examples, density, passages, encoding };
 }
 
 /** The test questions of the released files. */

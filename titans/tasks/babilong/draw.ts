@@ -1,20 +1,40 @@
 /** Questions of BABILong, drawn: facts of a story, background around them, and the prompt. */
 import { ConfigError } from "../../errors.ts";
 import type { Passages } from "../passages.ts";
-import type { SampleRandom } from "../samples.ts";
 import type { Split } from "../task.ts";
+import { SampleRandom, splitSeed } from "../samples.ts";
 import { drawStory } from "./generator.ts";
-import { backgroundOf, promptOf, spread } from "./prompt.ts";
-import type { BabiKind, BabiQuestion } from "./story.ts";
+import { backgroundOf, type Example, exampleOf, promptOf, spread, type Wording, writtenExamples } from "./prompt.ts";
+import type { BabiQuestion } from "./story.ts";
 import type { Encoding } from "./words.ts";
 
 /** What questions are made of. */
-export interface BabiParts {
-  readonly kind: BabiKind;
-  readonly protocol: "fineTuned" | "fewShot";
+export interface BabiParts extends Wording {
   readonly density: number;
   readonly passages: Passages;
   readonly encoding: Encoding;
+}
+
+/**
+ * Examples of few-shot prompts: those that are written, and then stories of the training part, up to their first question
+ * so that they are short.
+ */
+export function examplesFor(
+  { kind, density }: Pick<BabiParts, "kind" | "density">,
+  { shots, seed }: { readonly shots: number; readonly seed: number },
+): readonly Example[] {
+  const examples = writtenExamples(kind).slice(0, shots);
+  while (examples.length < shots) {
+    const random = new SampleRandom(splitSeed("train", seed), `babilong ${kind}, example ${examples.length}`);
+    examples.push(exampleOf(kind, drawStory({ kind, density }, random)[0]));
+  }
+  return examples;
+}
+
+/** Whether a question is one of the examples. */
+export function isExample({ kind, examples = [] }: Wording, question: BabiQuestion): boolean {
+  const [text] = exampleOf(kind, question);
+  return examples.some(([shown]) => shown === text);
 }
 
 /** A prompt with the answer to its question. */
@@ -42,6 +62,7 @@ export function drawPrompt(
 ): BabiPrompt {
   for (let i = 0; i < TRIES; i++) {
     const drawn = random.oneOf(drawStory(parts, random));
+    if (isExample(parts, drawn)) continue;
     if (sizeOf(parts, drawn) <= most) return scatter(parts, drawn, { tokens, random, split });
   }
   throw new ConfigError(

@@ -7,9 +7,12 @@ import type { SampleRandom } from "../samples.ts";
 import { type BabiKind, type BabiQuestion, labelsOf } from "./story.ts";
 import type { Encoding } from "./words.ts";
 
+/** A text with its question at the end, and how it is answered. */
+export type Example = readonly [text: string, answer: string];
+
 interface Examples {
   readonly instruction: string;
-  readonly examples: readonly (readonly [text: string, answer: string])[];
+  readonly examples: readonly Example[];
   readonly format: string;
 }
 
@@ -83,18 +86,42 @@ const FEW_SHOT: Readonly<Record<BabiKind, Examples>> = {
   },
 };
 
+/** The examples that come with the prompts, which are about other people and things. */
+export function writtenExamples(kind: BabiKind): readonly Example[] {
+  return FEW_SHOT[kind].examples;
+}
+
+/** A story as an example, answered in the form that the prompt asks for. */
+export function exampleOf(kind: BabiKind, { facts, question, answer }: BabiQuestion): Example {
+  const about = question.replace(/^Where (?:is|was) /, "").replace(/\?$/, "");
+  const [thing, room] = about.split(" before ");
+  const capital = thing.charAt(0).toUpperCase() + thing.slice(1);
+  const said = kind === "qa1"
+    ? `The most recent location of ${thing} is ${answer}.`
+    : kind === "qa2"
+    ? `${capital} is in the ${answer}.`
+    : kind === "qa3"
+    ? `Before ${room} ${thing} was in the ${answer}.`
+    : answer;
+  return [`${facts.join(" ")} ${question}`, said];
+}
+
+/** In which words a question is asked. */
+export interface Wording {
+  readonly protocol: "fineTuned" | "fewShot";
+  readonly kind: BabiKind;
+  /** Of few-shot prompts. Default: those that are written. */
+  readonly examples?: readonly Example[];
+}
+
 /** A question with its text in the words of a protocol. */
-export function promptOf(
-  { protocol, kind }: { readonly protocol: "fineTuned" | "fewShot"; readonly kind: BabiKind },
-  text: string,
-  question: string,
-): string {
+export function promptOf(wording: Wording, text: string, question: string): string {
+  const { protocol, kind } = wording;
   if (protocol === "fineTuned") return `${text}\n${question} Answer:`;
-  const { instruction, examples, format } = FEW_SHOT[kind];
+  const { instruction, format } = FEW_SHOT[kind], examples = wording.examples ?? FEW_SHOT[kind].examples;
   const shown = examples.map(([text, answer]) => `<example>\n${text}\nAnswer: ${answer}\n</example>`);
-  return `${instruction}\n\n${
-    shown.join("\n")
-  }\n\n${format}\n\n<context>\n${text}\n</context>\n\nQuestion: ${question}\nAnswer:`;
+  const parts = [instruction, ...(shown.length > 0 ? [shown.join("\n")] : []), format];
+  return `${parts.join("\n\n")}\n\n<context>\n${text}\n</context>\n\nQuestion: ${question}\nAnswer:`;
 }
 
 /**

@@ -7,7 +7,7 @@
  * A continuation begins with the space that parts it from its context. Contexts are read once, and their states forked.
  */
 import { ConfigError } from "../../errors.ts";
-import type { OptionTable } from "../../options/option_table.ts";
+import type { OptionsOf, OptionTable } from "../../options/option_table.ts";
 import { NgramModel } from "../../text/ngram.ts";
 import {
   asTextModel,
@@ -21,10 +21,11 @@ import { filesOf } from "../files.ts";
 import { ngramScorer } from "../ngram_scorer.ts";
 import { RECORD_FILES, recordsOf } from "../records.ts";
 import type { ScoreRequest } from "../scorer.ts";
-import type { Score, TaskFile } from "../task.ts";
+import type { Score, TaskFile, TaskFiles } from "../task.ts";
 import { type Answered, bytesIn, choiceFigures, lengthFloors, wordFigures } from "./choice_figures.ts";
 import { formatOf, FORMATS, type Question } from "./formats.ts";
-import { textQuestions } from "./text_questions.ts";
+import { after, promptsOf } from "./shots.ts";
+import { beforeEnd, textQuestions } from "./text_questions.ts";
 
 const CHOICE_OPTIONS = {
   data: { kind: "text", default: "", placeholder: "PATH", help: "a file of questions, or a folder of such files" },
@@ -47,6 +48,23 @@ const CHOICE_OPTIONS = {
     help: "of plain text: how much of it, at its end, questions are about; `train` holds out as much",
     idleWith: { format: ["auto", ...Object.keys(FORMATS)] },
   },
+  shots: { kind: "integer", default: 0, min: 0, max: 64, help: "solved examples before each question" },
+  shotSeed: {
+    kind: "integer",
+    default: 0,
+    min: 0,
+    max: 2 ** 32 - 1,
+    help: "which examples are drawn",
+    idleWith: { shots: [0] },
+  },
+  examples: {
+    kind: "text",
+    default: "",
+    placeholder: "PATH",
+    help:
+      "a file or folder that examples are drawn from, such as the training part of the set. Default: questions that are not asked, and of plain text those about what is before its end",
+    idleWith: { shots: [0] },
+  },
   ngrams: {
     kind: "text",
     default: "",
@@ -60,7 +78,15 @@ const CHOICE_OPTIONS = {
 interface QuestionSet {
   /** The name of the file, without its extension. */
   readonly name: string;
+  /** Their format; of plain text what they ask. */
+  readonly format: string;
   readonly questions: readonly Question[];
+}
+
+/** Questions that are asked, and the text before each. */
+interface AskedSet extends Pick<QuestionSet, "name" | "questions"> {
+  /** Its solved examples. */
+  readonly prompts: readonly string[];
 }
 
 /** Multiple choice. */
@@ -68,14 +94,24 @@ export const choice: Benchmark<typeof CHOICE_OPTIONS> = defineBenchmark({
   name: "choice",
   summary: "multiple choice by likelihood, of PIQA, HellaSwag, WinoGrande, ARC, SIQA, BoolQ, OpenBookQA and LAMBADA",
   options: CHOICE_OPTIONS,
-  reads: ["data", "ngrams"],
+  reads: ["data", "ngrams", "examples"],
   create: (options, files) => {
     const given = filesOf("choice", { option: "data", path: options.data, files });
-    const sets = options.format === "text" ? textSets(given, options.share) : questionSets(given, options.format);
-    const first = (samples: number): QuestionSet[] =>
-      sets.map(({ name, questions }) => ({ name, questions: questions.slice(0, samples) }));
+    const sets = setsOf(given, options), pools = options.shots === 0 ? undefined : poolsOf(given, options, files);
+    const first = (samples: number): AskedSet[] =>
+      sets.map(({ name, questions }) => ({
+        name,
+        questions: questions.slice(0, samples),
+        prompts: questions.slice(0, samples).map(() => ""),
+      }));
+    const prompted = (samples: number): AskedSet[] =>
+      first(samples).map((asked, i) => {
+        const pool = pools?.(sets[i]) ?? sets[i].questions.slice(samples);
+        const shots = { count: options.shots, seed: options.shotSeed, set: asked.name, pool };
+        return { ...asked, prompts: promptsOf(asked.questions, shots) };
+      });
     return {
-      evaluate: (subject) => measureSets(first(subject.samples), subject),
+      evaluate: (subject) => measureSets(prompted(subject.samples), subject),
       floors: async (samples) => {
         const chosen = first(samples), floors: Record<string, Score[]> = {};
         for (const { name, questions } of chosen) {
@@ -98,8 +134,37 @@ export const choice: Benchmark<typeof CHOICE_OPTIONS> = defineBenchmark({
   },
 });
 
+/** The questions of files. */
+function setsOf(
+  files: readonly TaskFile[],
+  { format, share }: { readonly format: string; readonly share: number },
+): QuestionSet[] {
+  return format === "text" ? textSets(files, share) : questionSets(files, format);
+}
+
+/** What examples of a set are drawn from; undefined where that is the rest of the set itself. */
+function poolsOf(
+  given: readonly TaskFile[],
+  options: OptionsOf<typeof CHOICE_OPTIONS>,
+  files?: TaskFiles,
+): ((set: QuestionSet) => readonly Question[]) | undefined {
+  const { examples, format, share } = options;
+  if (examples === "" && format !== "text") return undefined;
+  const pools = examples === ""
+    ? textSets(beforeEnd(given, share), share)
+    : setsOf(filesOf("choice", { option: "examples", path: examples, files }), { format, share: 1 });
+  return (set) => {
+    const alike = pools.filter((pool) => pool.format === set.format).flatMap(({ questions }) => questions);
+    if (alike.length > 0) return alike;
+    throw new ConfigError(
+      `Cannot draw examples for ${set.name} from ${examples}: it has no questions in the format ${set.format}`,
+      "examples",
+    );
+  };
+}
+
 function textSets(files: readonly TaskFile[], share: number): QuestionSet[] {
-  return Object.entries(textQuestions(files, share)).map(([name, questions]) => ({ name, questions }));
+  return Object.entries(textQuestions(files, share)).map(([name, questions]) => ({ name, format: name, questions }));
 }
 
 function questionSets(files: readonly TaskFile[], format: string): QuestionSet[] {
@@ -115,19 +180,20 @@ function questionSets(files: readonly TaskFile[], format: string): QuestionSet[]
   return used.map((file) => {
     const records = recordsOf(file);
     if (records.length === 0) throw new ConfigError(`Cannot use ${file.name}: it has no questions`, "data");
-    const { question } = FORMATS[format === "auto" ? formatOf(records[0]) : format as keyof typeof FORMATS];
-    return { name: file.name.replace(/\.[^.]*$/, ""), questions: records.map(question) };
+    const own = format === "auto" ? formatOf(records[0]) : format as keyof typeof FORMATS;
+    return { name: file.name.replace(/\.[^.]*$/, ""), format: own, questions: records.map(FORMATS[own].question) };
   });
 }
 
 /** The figures of sets, one after the other. */
-async function measureSets(sets: readonly QuestionSet[], subject: BenchmarkSubject): Promise<readonly Score[]> {
+async function measureSets(sets: readonly AskedSet[], subject: BenchmarkSubject): Promise<readonly Score[]> {
   const scores: Score[] = [];
   using reader = await subject.text.reader({ batch: subject.batch });
-  for (const { name, questions } of sets) {
+  for (const { name, questions, prompts } of sets) {
     const measured = await subject.cell(name, async () => {
-      const words = questions.some(isWord),
-        ask = (questions: readonly Question[]) => answers(questions, subject, reader);
+      const words = questions.some(isWord);
+      const ask = (questions: readonly Question[]) =>
+        answers(questions.map((question, i) => after(prompts[i], question)), subject, reader);
       subject.expect(questions.length * (words ? 2 : 1));
       const answered = await ask(questions);
       if (!words) return choiceFigures(answered);

@@ -56,14 +56,30 @@ export function textQuestions(
   };
 }
 
-/** The sentences of the last part of files that follow one another, but for the first of each. */
-function endOf(files: readonly TaskFile[], share: number): Placed[] {
+/** The files up to the last sentence that ends before their last part, which questions are about. */
+export function beforeEnd(files: readonly TaskFile[], share: number): TaskFile[] {
+  const decoder = new TextDecoder(), starts = endStarts(files, share);
+  return files.flatMap(({ name, bytes }, i) => {
+    if (starts[i] >= bytes.length) return [{ name, bytes }];
+    const text = decoder.decode(bytes.subarray(0, starts[i])),
+      end = Math.max(...[". ", ".\n"].map((stop) => text.lastIndexOf(stop)));
+    return end < 0 ? [] : [{ name, bytes: utf8.encode(text.slice(0, end + 1)) }];
+  });
+}
+
+/** Where the last part begins in each file; beyond the end of one that is before it. */
+function endStarts(files: readonly TaskFile[], share: number): number[] {
   // Files are parted by an empty line where they are trained on.
   const starts: number[] = [];
   const total = files.reduce((sum, { bytes }) => (starts.push(sum + 2), sum + bytes.length + 2), -2);
-  const decoder = new TextDecoder();
+  return starts.map((start) => Math.max(0, Math.ceil((1 - share) * total) - start));
+}
+
+/** The sentences of the last part of files that follow one another, but for the first of each. */
+function endOf(files: readonly TaskFile[], share: number): Placed[] {
+  const decoder = new TextDecoder(), starts = endStarts(files, share);
   return files.flatMap(({ bytes }, i) => {
-    const from = Math.max(0, Math.ceil((1 - share) * total) - starts[i]);
+    const from = starts[i];
     if (from >= bytes.length) return [];
     const sentences = sentencesOf(decoder.decode(bytes.subarray(from))).map((sentence) => ({
       sentence,
