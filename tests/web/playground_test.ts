@@ -41,11 +41,23 @@ Deno.test("playground: trains, shows its memory at work, saves and goes on from 
   });
 
   await t.step("the first tab refuses what is no fact, has an address to share, and fits a phone", () => {
-    const { refused, shared, unnamed, tabs, overflow } = page.recall;
+    const { refused, shared, tabs, overflow } = page.recall;
     assertEquals(refused, "The fact must say a capital letter or a digit.");
     assertStringIncludes(shared.link, "#recall?name=my+bus&value=7&tellings=2&distance=200");
     assertEquals([shared.name, shared.value], ["my bus", "7"]);
-    assertEquals([unnamed, tabs, overflow], [[], ["Surprise", "panel-surprise"], 0]);
+    assertEquals([tabs, overflow], [["Surprise", "panel-surprise"], 0]);
+  });
+
+  await t.step("keys and buttons step through the reading, and a memory is forked there", () => {
+    const { steps, forked } = page.recall;
+    assertEquals(steps[0], "Nothing is read yet: the memory is as training left it.");
+    const places = steps.slice(1).map((said) => said.match(/^Byte (\d+) of (\d+),/)!.slice(1).map(Number));
+    assertEquals(places.map(([at]) => at), [1, 33, places[2][1], places[2][1] - 1]);
+    const [, kept, told] = forked[0].match(
+      /^From one memory, the one answers 7 \((\d+)% on 7\), the other . \(\D*(\d+)% on 7\)\.$/,
+    )!;
+    assert(Number(kept) > 1.5 * Number(told), forked[0]);
+    assertEquals(forked[1], `Fork after byte ${places[3][0]}`);
   });
 
   await t.step("any text is read: cost, surprise and gates of each character, in all views at once", () => {
@@ -106,7 +118,7 @@ Deno.test("playground: trains, shows its memory at work, saves and goes on from 
   );
 
   await t.step("axe-core finds nothing, and nothing lies beyond the edge of a phone", () => {
-    for (const { look } of [page.surprise, page.works, page.compare]) assertEquals(look, CLEAN);
+    for (const { look } of [page.recall, page.surprise, page.works, page.compare]) assertEquals(look, CLEAN);
   });
 
   await t.step("every control and picture has a name", () => assertEquals(report.unnamed, []));

@@ -87,7 +87,7 @@ async function told(story: Story, learning: "always" | "not the fact"): Promise<
   const replies: RecallReply[] = [], close = serveModels();
   try {
     const narrator = new Narrator((reply) => replies.push(reply));
-    await narrator.read({ id: 1, story, learning, head: 2 });
+    await narrator.serve({ type: "read", id: 1, story, learning, head: 2 });
   } finally {
     close();
   }
@@ -106,4 +106,32 @@ Deno.test("recall page: the model that comes with it answers with its memory, an
   // A memory that is not told the fact does not know it.
   const missed = (await told(story, "not the fact")).find((reply) => reply.type === "answered")!;
   assert(missed.type === "answered" && missed.answer[right] < answer[right] / 3, "it knows what it was not told");
+});
+
+Deno.test("recall page: a memory that is forked learns two texts, and each copy answers by its own", async () => {
+  const replies: RecallReply[] = [], close = serveModels(), story = storyOf({ ...FACT, distance: 0 }, FILLER);
+  try {
+    const narrator = new Narrator((reply) => replies.push(reply));
+    await narrator.serve({ type: "read", id: 1, story, learning: "always", head: 2 });
+    const at = story.parts.find(({ kind }) => kind === "fact")!.end;
+    const texts = ["", "", "the key: Z. the key: Z. the key: Z. "];
+    // Not at the end of a piece; the third text goes on where the first two stay.
+    await narrator.serve({ type: "fork", id: 1, at, texts, head: 2 });
+    await narrator.serve({ type: "fork", id: 1, at: 0, texts: [""], head: 2 });
+    await narrator.serve({ type: "fork", id: 7, at, texts, head: 2 });
+  } finally {
+    close();
+  }
+  const forked = replies.filter((reply) => reply.type === "forked"),
+    answered = replies.find((reply) => reply.type === "answered")!;
+  assertEquals(forked.map(({ at }) => at > 0), [true, false]);
+  const [one, same, other] = forked[0].branches,
+    likeliest = (answer: Float32Array) => String.fromCharCode(answer.indexOf(Math.max(...answer)));
+  assertEquals([one, same, other].map(({ answer }) => likeliest(answer)), ["Q", "Q", "Z"]);
+  assertEquals(one, same);
+  assert(answered.type === "answered");
+  // Nothing lies between the fact and the question: forking there is asking there.
+  const error = Math.max(...one.answer.map((value, i) => Math.abs(value - answered.answer[i])));
+  assert(error < 1e-5, `probabilities differ by ${error}`);
+  assertEquals(forked[1].branches[0].memory, new Float32Array(one.memory.length));
 });

@@ -130,9 +130,9 @@ export class Chart {
     for (const end of ["x1", "x2"]) this.#mark.setAttribute(end, String(this.#x(x)));
   }
 
-  /** Calls back with the position on the x axis that a pointer points at. */
-  onPick(picked: (x: number) => void): void {
-    for (const type of ["pointerdown", "pointermove"] as const) {
+  /** Calls back with the position on the x axis that a pointer presses, or also with those that it moves over. */
+  onPick(picked: (x: number) => void, { hovers = false }: { readonly hovers?: boolean } = {}): void {
+    for (const type of hovers ? ["pointerdown", "pointermove"] as const : ["pointerdown"] as const) {
       this.#svg.addEventListener(type, ({ clientX }) => {
         const { left, width } = this.#svg.getBoundingClientRect();
         const at = ((clientX - left) / width * this.#width - LEFT) / (this.#width - LEFT - this.#right);

@@ -10,6 +10,7 @@ export class MatrixView {
   readonly #canvas: HTMLCanvasElement;
   readonly #context: CanvasRenderingContext2D;
   readonly #probe: HTMLElement;
+  #drawn?: Parameters<MatrixView["draw"]>;
 
   constructor(canvas: HTMLCanvasElement) {
     this.#canvas = canvas;
@@ -17,6 +18,10 @@ export class MatrixView {
     this.#probe = document.createElement("span");
     this.#probe.hidden = true;
     canvas.after(this.#probe);
+    // Pixels do not follow the style sheet by themselves.
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+      if (this.#drawn) this.draw(...this.#drawn);
+    });
   }
 
   /**
@@ -30,6 +35,7 @@ export class MatrixView {
     before: Float32Array,
     { side, weight, change }: { readonly side: number; readonly weight: number; readonly change: number },
   ): void {
+    this.#drawn = [matrix, before, { side, weight, change }];
     if (this.#canvas.width !== side) this.#canvas.width = this.#canvas.height = side;
     const image = this.#context.createImageData(side, side);
     const [paper, ink, above, below] = ["--panel", "--ink", "--series-1", "--series-2"].map((name) =>

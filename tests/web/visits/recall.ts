@@ -1,6 +1,6 @@
 /** A visitor of the recall tab: tells facts, and asks for them. */
 import type { Page } from "playwright-core";
-import { open, overflowOf, shoot, unnamedControls, value } from "./page.ts";
+import { type Look, look, open, overflowOf, shoot, value } from "./page.ts";
 
 /** What the first tab showed. */
 export interface RecallReport {
@@ -17,7 +17,11 @@ export interface RecallReport {
   readonly refused: string;
   /** The address of the visitor's fact, and the fact on a page that was opened with it. */
   readonly shared: { readonly link: string; readonly name: string; readonly value: string };
-  readonly unnamed: readonly string[];
+  /** What the memory answers that was told something else since a fork, and the one that was not. */
+  readonly forked: readonly string[];
+  /** What is said of the places that keys on the text, and the buttons, go to. */
+  readonly steps: readonly string[];
+  readonly look: Look;
   /** The tab and panel after an arrow key. */
   readonly tabs: readonly string[];
   /** Points of the page that lie beyond the edge of a narrow screen. */
@@ -34,7 +38,7 @@ async function verdict(page: Page, about: string): Promise<string> {
 export async function recallVisit(page: Page, url: string): Promise<RecallReport> {
   await page.emulateMedia({ reducedMotion: "reduce" });
   await open(page, url);
-  const opened = await verdict(page, "the key"), unnamed = await unnamedControls(page);
+  const opened = await verdict(page, "the key");
   await page.fill("#recall-name", "my bus");
   await page.fill("#recall-value", "7");
   await page.fill("#recall-distance", "200");
@@ -46,6 +50,18 @@ export async function recallVisit(page: Page, url: string): Promise<RecallReport
   await page.focus("#recall-position");
   await page.keyboard.press("ArrowLeft");
   details.push(await detail.innerText());
+  const steps: string[] = [];
+  await page.focus("#recall-strip");
+  for (const key of ["Home", "ArrowRight", "PageDown", "End"]) {
+    await page.keyboard.press(key);
+    steps.push(await detail.innerText());
+  }
+  await page.click("#recall-back");
+  steps.push(await detail.innerText());
+  await page.click("#fork-submit");
+  await page.locator("#fork-status", { hasText: "From one memory" }).waitFor({ timeout: 60_000 });
+  const forked = [await page.locator("#fork-status").innerText(), await page.locator("#fork-submit").innerText()];
+  const looked = await look(page, "recall");
   const colours = await page.evaluate(`(() => {
     const canvas = document.querySelector("#recall-matrix");
     const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
@@ -75,5 +91,19 @@ export async function recallVisit(page: Page, url: string): Promise<RecallReport
     name: await value(page, "#recall-name"),
     value: await value(page, "#recall-value"),
   };
-  return { opened, own, unlearned, bars, details, colours, refused, shared, unnamed, tabs, overflow };
+  return {
+    opened,
+    own,
+    unlearned,
+    bars,
+    details,
+    colours,
+    refused,
+    shared,
+    forked,
+    steps,
+    tabs,
+    overflow,
+    look: looked,
+  };
 }

@@ -2,7 +2,15 @@
 import { requestDevice } from "../../../mod.ts";
 import { loadBuiltin } from "../builtin.ts";
 import { softmax } from "../probabilities.ts";
-import type { Distribution, Learning, ReadRequest, RecallReply } from "./protocol.ts";
+import type {
+  Branch,
+  Distribution,
+  ForkRequest,
+  Learning,
+  ReadRequest,
+  RecallReply,
+  RecallRequest,
+} from "./protocol.ts";
 import { PIECE, type Place, Reader } from "./reader.ts";
 import type { Story } from "./story.ts";
 
@@ -14,11 +22,23 @@ async function open(): Promise<{ readonly reader: Reader; readonly device: strin
   return { reader: await Reader.create(device, model, params), device: `${kind}: ${description}` };
 }
 
+/** A story that is read, and the places on the way, from which it can be gone on with otherwise. */
+interface Course {
+  readonly id: number;
+  readonly bytes: Uint8Array;
+  readonly learns: readonly boolean[];
+  readonly question: Uint8Array;
+  /** After every piece, the beginning first. */
+  readonly places: Place[];
+}
+
 /** Reads one story at a time; a new one ends the one before. */
 export class Narrator {
   readonly #post: (reply: RecallReply, transfer?: Transferable[]) => void;
   readonly #opened: ReturnType<typeof open>;
   #wanted = 0;
+  #course?: Course;
+  #forking: Promise<void> = Promise.resolve();
 
   /** @param post Sends a message to the page. */
   constructor(post: (reply: RecallReply, transfer?: Transferable[]) => void) {
@@ -31,12 +51,13 @@ export class Narrator {
     );
   }
 
-  /** Reads a story, unless another is wanted meanwhile. */
-  async read(request: ReadRequest): Promise<void> {
-    this.#wanted = request.id;
+  /** Reads a story, unless another is wanted meanwhile, or goes on from a place of the one that was read last. */
+  async serve(request: RecallRequest): Promise<void> {
     try {
+      if (request.type === "read") this.#wanted = request.id;
       const { reader } = await this.#opened;
-      await this.#read(reader, request);
+      if (request.type === "read") await this.#read(reader, request);
+      else await (this.#forking = this.#fork(reader, request));
     } catch (error) {
       this.#fail(error);
     }
@@ -52,41 +73,96 @@ export class Narrator {
     return id !== this.#wanted;
   }
 
-  async #read(reader: Reader, { id, story, learning, head }: ReadRequest): Promise<void> {
-    const bytes = new TextEncoder().encode(story.text), learns = learningOf(story, learning);
-    const question = new TextEncoder().encode(story.question), end = bytes.length - question.length;
-    const ask = async (place: Place): Promise<Distribution> => {
-      const { place: asked, count, logits } = await reader.read(question, place, { head, learns: [] });
-      reader.dispose(asked);
-      return softmax(logits.subarray((count - 1) * logits.length / PIECE, count * logits.length / PIECE));
-    };
-    let place = reader.start;
-    const move = (to: Place): void => {
-      reader.dispose(place);
-      place = to;
-    };
-    try {
-      while (place.bytesRead < bytes.length) {
-        if (await this.#isLate(id)) return;
-        const from = place.bytesRead, to = Math.min(from + PIECE, from < end ? end : bytes.length);
-        const seen = await reader.read(bytes.subarray(from, to), place, { head, learns: learns.slice(from, to) });
-        move(seen.place);
-        const { memory, moved, count } = seen, { heads, side } = reader.shape;
-        const frames = [memory.slice(0, count * side * side), moved.slice(0, count * heads)] as const;
-        this.#post(
-          { type: "frames", id, from, memory: frames[0], moved: frames[1] },
-          frames.map(({ buffer }) => buffer),
-        );
-        if (to <= end) this.#post({ type: "asked", id, at: to, answer: await ask(place) });
+  /** Begins a course; the places of the one before are freed once nobody forks there. */
+  async #begin(reader: Reader, { id, story, learning }: ReadRequest): Promise<Course> {
+    await this.#forking.catch(() => {});
+    this.#course?.places.forEach((place) => reader.dispose(place));
+    const encoder = new TextEncoder(),
+      [bytes, question] = [story.text, story.question].map((text) => encoder.encode(text));
+    return this.#course = { id, bytes, question, learns: learningOf(story, learning), places: [reader.start] };
+  }
+
+  async #read(reader: Reader, request: ReadRequest): Promise<void> {
+    const { id, head } = request,
+      course = await this.#begin(reader, request),
+      { bytes, question, learns, places } = course;
+    const end = bytes.length - question.length;
+    for (let from = 0; from < bytes.length;) {
+      if (await this.#isLate(id)) return;
+      const to = Math.min(from + PIECE, from < end ? end : bytes.length);
+      const seen = await reader.read(bytes.subarray(from, to), places.at(-1)!, {
+        head,
+        learns: learns.slice(from, to),
+      });
+      places.push(seen.place);
+      const { memory, moved, count } = seen, { heads, side } = reader.shape;
+      const frames = [memory.slice(0, count * side * side), moved.slice(0, count * heads)] as const;
+      this.#post(
+        { type: "frames", id, from, memory: frames[0], moved: frames[1] },
+        frames.map(({ buffer }) => buffer),
+      );
+      if (to <= end) {
+        const answer = await ask(reader, seen.place, question);
+        this.#post({ type: "asked", id, at: to, answer });
         if (to === end) {
-          const answer = await ask(place), without = await ask({ ...reader.start, bytesRead: end });
+          const without = await ask(reader, { ...reader.start, bytesRead: end }, question);
           this.#post({ type: "answered", id, answer, without });
         }
       }
-    } finally {
-      reader.dispose(place);
+      from = to;
     }
   }
+
+  /** Goes on from one place with several texts. The places of the story stay as they are. */
+  async #fork(reader: Reader, { id, at, texts, head }: ForkRequest): Promise<void> {
+    const course = this.#course;
+    if (course?.id !== id) return;
+    const before = course.places.findLast(({ bytesRead }) => bytesRead <= at)!, from = before.bytesRead;
+    const start = await readOn(reader, before, {
+      bytes: course.bytes.subarray(from, at),
+      head,
+      learns: course.learns.slice(from, at),
+    });
+    const branches: Branch[] = [];
+    for (const text of texts) {
+      const bytes = new TextEncoder().encode(text), learns = Array<boolean>(bytes.length).fill(true);
+      const end = await readOn(reader, start.place, { bytes, head, learns });
+      branches.push({
+        memory: end.memory ?? start.memory ?? new Float32Array(reader.shape.side ** 2),
+        answer: await ask(reader, end.place, course.question),
+      });
+      if (end.place !== start.place) reader.dispose(end.place);
+    }
+    if (start.place !== before) reader.dispose(start.place);
+    this.#post({ type: "forked", id, at, branches });
+  }
+}
+
+/** What is answered to a question at a place, which stays as it is. */
+async function ask(reader: Reader, place: Place, question: Uint8Array): Promise<Distribution> {
+  const { place: asked, count, logits } = await reader.read(question, place, { head: 0, learns: [] });
+  reader.dispose(asked);
+  return softmax(logits.subarray((count - 1) * logits.length / PIECE, count * logits.length / PIECE));
+}
+
+/** Reads any number of bytes. @returns the place after them, and the head's memory there if there were any. */
+async function readOn(
+  reader: Reader,
+  start: Place,
+  { bytes, head, learns }: { readonly bytes: Uint8Array; readonly head: number; readonly learns: readonly boolean[] },
+): Promise<{ readonly place: Place; readonly memory?: Float32Array }> {
+  let place = start, memory: Float32Array | undefined;
+  for (let from = 0; from < bytes.length; from += PIECE) {
+    const size = reader.shape.side ** 2;
+    const seen = await reader.read(bytes.subarray(from, from + PIECE), place, {
+      head,
+      learns: learns.slice(from, from + PIECE),
+    });
+    if (place !== start) reader.dispose(place);
+    place = seen.place;
+    memory = seen.memory.slice((seen.count - 1) * size, seen.count * size);
+  }
+  return { place, memory };
 }
 
 /** Whether the memory learns from each byte. */

@@ -13,6 +13,7 @@ export class Reading {
   readonly #asked = new Map<number, Distribution>();
   /** How many bytes have been read. */
   bytesRead = 0;
+  #largest = 1e-6;
   /** The answer of a memory that has read nothing but the question. */
   without?: Distribution;
 
@@ -28,7 +29,14 @@ export class Reading {
   add(from: number, { memory, moved }: { readonly memory: Float32Array; readonly moved: Float32Array }): void {
     this.#memory.set(memory, from * this.side * this.side);
     this.#moved.set(moved, from * this.heads);
+    const last = memory.subarray(memory.length - this.side * this.side);
+    this.#largest = last.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-6);
     this.bytesRead = from + moved.length / this.heads;
+  }
+
+  /** The largest weight after the last byte that was read. */
+  get largest(): number {
+    return this.#largest;
   }
 
   /** Adds what would be answered after `at` bytes. */

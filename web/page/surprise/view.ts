@@ -53,7 +53,7 @@ export class SurpriseView {
       "error",
       (event) => this.#fail(`The page's worker failed: ${event.message || "it could not be loaded"}`),
     );
-    this.#chart.onPick((at) => this.#choose(at));
+    this.#chart.onPick((at) => this.#choose(at - 1), { hovers: true });
     list("example").replaceChildren(...[...EXAMPLES.map(({ title }) => title), "your own"].map(option));
     list("example").addEventListener("change", () => this.#example());
     this.#text.addEventListener("input", () => {
