@@ -13,6 +13,7 @@ import { measuredOf } from "./measured.ts";
 import { modelCard, UNKNOWN_LICENSE } from "./model_card.ts";
 import { asCalled, shellWord } from "./program.ts";
 import { formatCount } from "./progress.ts";
+import { costLines, type QuantizationCost } from "./quantization_cost.ts";
 import { checkRunConfig, type RunConfig } from "./run_config.ts";
 import { latestRun, readConfig, readMetrics, RUNS } from "./run_folder.ts";
 import { notedTask, TEXT_TASK } from "./task_flags.ts";
@@ -51,15 +52,6 @@ export const exportCommand: Command = {
 
 type ExportFlags = Values<typeof FLAGS>;
 
-/** What quantizing did. */
-interface Cost {
-  readonly quantize: Quantization;
-  readonly bytesBefore: number;
-  readonly bytes: number;
-  /** A figure of the model before and after, and what it was measured on; absent where nothing says what that could be. */
-  readonly measured?: { readonly figure: string; readonly before: number; readonly after: number; readonly on: string };
-}
-
 async function exportModel(args: readonly string[], terminal: Terminal): Promise<number> {
   const { values } = parseFlags(args, FLAGS, "export"), flags = { ...values, ...readPaths(values) };
   const { hf, quantize } = flags;
@@ -80,7 +72,7 @@ async function exportModel(args: readonly string[], terminal: Terminal): Promise
     license: flags.license,
     run,
     validation: validations.findLast((event) => event.step === step) as Parameters<typeof modelCard>[0]["validation"],
-    quantization: cost ? linesOf(cost) : [],
+    quantization: cost ? costLines(cost) : [],
   });
   await writeExport(hf, { config: exportConfig(checkpoint, { version: VERSION, run }), weights, card });
   const done = { event: "export", folder: hf, checkpoint: file, step, bytes: weights.length, ...cost };
@@ -89,7 +81,7 @@ async function exportModel(args: readonly string[], terminal: Terminal): Promise
     const next = `deno task generate --checkpoint ${shellWord(hf)}`;
     const lines = [
       `${hf}: ${WEIGHTS_FILE} with ${formatCount(weights.length)} bytes, config.json, README.md`,
-      ...(cost ? linesOf(cost) : []),
+      ...(cost ? costLines(cost) : []),
       asCalled(`use it with: ${next}`),
     ];
     terminal.out(`${lines.join("\n")}\n`);
@@ -118,7 +110,7 @@ interface Quantized {
 async function costOf(
   quantize: Quantization,
   { checkpoint, model, weights, path, flags, run }: Quantized,
-): Promise<Cost> {
+): Promise<QuantizationCost> {
   const { state: { params }, notes = {} } = checkpoint;
   const cost = { quantize, bytesBefore: encodeWeights(model, params).length, bytes: weights.length };
   if (!run || flags.samples === 0) return cost;
@@ -137,18 +129,4 @@ async function costOf(
   } finally {
     device.dispose();
   }
-}
-
-function linesOf({ quantize, bytesBefore, bytes, measured }: Cost): string[] {
-  const share = Math.round(100 * bytes / bytesBefore);
-  return [
-    `${quantize}: ${formatCount(bytesBefore)} -> ${formatCount(bytes)} bytes (${share}%)`,
-    ...(measured
-      ? [`${measured.figure} ${digits(measured.before)} -> ${digits(measured.after)} on ${measured.on}`]
-      : []),
-  ];
-}
-
-function digits(value: number): string {
-  return value.toFixed(4);
 }

@@ -1,5 +1,12 @@
 /** Reads and writes memory files, and reports in one line what is wrong with one. */
-import { CheckpointError, decodeMemory, encodeMemory, type MemoryFile, type MemoryOwner } from "../titans/mod.ts";
+import {
+  CheckpointError,
+  decodeMemory,
+  encodeMemory,
+  type EncodeMemoryOptions,
+  type MemoryFile,
+  type MemoryOwner,
+} from "../titans/mod.ts";
 import { CommandError, UsageError } from "./errors.ts";
 import { folderOf, makeFolder, writeAtomic } from "./files.ts";
 import { allFinite } from "./not_finite.ts";
@@ -38,7 +45,12 @@ export async function loadMemory(path: string, owner: MemoryOwner): Promise<Memo
  * Replaces a memory file atomically; its folder is created if needed.
  * @throws {CommandError} if the memory contains NaN or infinity, or cannot be written; the file is then unchanged.
  */
-export async function saveMemory(path: string, owner: MemoryOwner, memory: MemoryFile): Promise<void> {
+export async function saveMemory(
+  path: string,
+  owner: MemoryOwner,
+  memory: MemoryFile,
+  options: EncodeMemoryOptions = {},
+): Promise<void> {
   const bad = Object.entries(memory.reading.arrays).find(([, { data }]) => !allFinite(data as Float32Array));
   if (bad) {
     throw new CommandError(
@@ -48,7 +60,7 @@ export async function saveMemory(path: string, owner: MemoryOwner, memory: Memor
     );
   }
   await makeFolderOf(path, "--memory");
-  await writeAtomic(path, encodeMemory(owner, memory));
+  await writeAtomic(path, encodeMemory(owner, memory, options));
 }
 
 /** Creates the folder of a file. @param flag The flag that named the file. */

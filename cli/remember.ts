@@ -7,16 +7,18 @@ import { type OpenedText, openText } from "./data/text.ts";
 import { SourceBytes } from "./data/source_bytes.ts";
 import { tokensOf } from "./data/token_encoder.ts";
 import { bytesOfTokens, notedVocabulary, type Vocabulary } from "./data/vocabulary.ts";
-import { CHECKPOINT_FLAGS, DEVICE_FLAGS, deviceOptions, OUTPUT_FLAGS } from "./common_flags.ts";
+import { CHECKPOINT_FLAGS, DEVICE_FLAGS, deviceOptions, OUTPUT_FLAGS, QUANTIZE_FLAG } from "./common_flags.ts";
 import { CommandError, UsageError } from "./errors.ts";
 import { exists } from "./files.ts";
 import { integer, parseFlags, required, toggle, type Values } from "./flags.ts";
 import type { Command } from "./help.ts";
 import { type Interrupt, listenForInterrupt } from "./interrupt.ts";
+import { memoryCost } from "./memory_cost.ts";
 import { loadMemory, makeFolderOf, saveMemory } from "./memory_store.ts";
 import { allFinite } from "./not_finite.ts";
 import { asCalled, shellWord } from "./program.ts";
 import { formatCount, formatDuration } from "./progress.ts";
+import { costLines, type QuantizationCost } from "./quantization_cost.ts";
 import { latestRun, RUNS } from "./run_folder.ts";
 import { Speed } from "./speed.ts";
 import { fitLine, type Terminal } from "./terminal.ts";
@@ -29,6 +31,11 @@ const FLAGS = {
   memory: required("FILE", "the memory file to write"),
   continue: toggle("continue from the contents of `--memory`"),
   skip: integer("number of bytes to skip at the start of the text", 0, { min: 0 }),
+  quantize: QUANTIZE_FLAG,
+  samples: integer("tokens of the text that are read again to measure a quantized memory; 0 for none", 256, {
+    min: 0,
+    max: 2 ** 24,
+  }),
   ...CHECKPOINT_FLAGS,
   ...DEVICE_FLAGS,
   ...OUTPUT_FLAGS,
@@ -40,11 +47,13 @@ export const rememberCommand: Command = {
   description: [
     "Reads a text with a trained model and saves its memory to a file, whose size does not depend on the text. generate --memory continues",
     "from it, as if the text preceded the prompt. The file can only be used with the same checkpoint. Ctrl-C saves what was read so far.",
+    "With --quantize, shows size and bits per byte before and after.",
   ].join("\n"),
   examples: [
     ["deno task remember --text book.txt --memory runs/book.memory", "read a book with the newest run"],
     ["deno task generate --memory runs/book.memory --prompt Chapter", "generate from it"],
     ["deno task remember --text more.txt --memory runs/book.memory --continue", "continue reading"],
+    ["deno task remember --text book.txt --memory runs/small.memory --quantize int8", "in less space"],
     ["cat *.txt | deno task remember --text - --memory runs/all.memory", "from standard input"],
   ],
   flags: FLAGS,
@@ -99,14 +108,22 @@ async function remember(args: readonly string[], terminal: Terminal): Promise<nu
     remarks.forEach((line) => show.note(line));
     const source = new SourceBytes(), text = from(opened.bytes, flags.skip);
     const tokens = tokensOf(vocabulary.idBytes === 1 ? text : source.through(text), vocabulary);
-    const { state, bytes } = await readAll(decoder, start, { tokens, vocabulary, source, show, interrupt });
+    const head = new Int32Array(flags.quantize ? flags.samples : 0);
+    const { state, bytes } = await readAll(decoder, start, { tokens, vocabulary, source, show, interrupt, head });
+    let cost: QuantizationCost | undefined;
     if (bytes > 0) {
       const texts: unknown[] = JSON.parse(before?.notes.texts ?? "[]");
-      const notes = {
-        ...before?.notes,
-        texts: JSON.stringify([...texts, { name: flags.text, from: flags.skip, bytes }]),
+      const read = { name: flags.text, from: flags.skip, bytes };
+      const memory = {
+        reading: await state.export(),
+        notes: { ...before?.notes, texts: JSON.stringify([...texts, read]) },
       };
-      await saveMemory(path, owner, { reading: await state.export(), notes });
+      await saveMemory(path, owner, memory, { quantize: flags.quantize });
+      const known = interrupt.requested ? 0 : Math.min(head.length, state.tokensRead - start.tokensRead);
+      if (flags.quantize) {
+        const { quantize } = flags, again = head.subarray(0, known);
+        cost = await memoryCost(decoder, memory, { owner, quantize, tokens: again, vocabulary });
+      }
     } else if (!interrupt.requested) {
       throw new UsageError(
         `the text ${flags.text} is empty${
@@ -114,7 +131,7 @@ async function remember(args: readonly string[], terminal: Terminal): Promise<nu
         }: give a text with --text FILE`,
       );
     }
-    show.done(state, { bytes, interrupted: interrupt.requested });
+    show.done(state, { bytes, interrupted: interrupt.requested, cost });
     if (state !== decoder.start) state.dispose();
     decoder.dispose();
     return interrupt.requested ? interrupt.exitCode : 0;
@@ -140,13 +157,15 @@ interface Reading {
   readonly source: SourceBytes;
   readonly show: Show;
   readonly interrupt: Interrupt;
+  /** Receives the first tokens, as many as it has room for. */
+  readonly head: Int32Array;
 }
 
 /** Reads a text to its end, or until a stop is requested. */
 async function readAll(
   decoder: Decoder,
   start: DecodeState,
-  { tokens, vocabulary, source, show, interrupt }: Reading,
+  { tokens, vocabulary, source, show, interrupt, head }: Reading,
 ): Promise<{ readonly state: DecodeState; readonly bytes: number }> {
   const speed = new Speed(1), unit = decoder.tokensAtOnce;
   let state = start, bytes = 0, decoded = 0, held = new Int32Array(0);
@@ -164,7 +183,11 @@ async function readAll(
     // Signals are delivered between turns of the event loop.
     await new Promise((resolve) => setTimeout(resolve, 0));
   };
+  let kept = 0;
   for await (const piece of tokens) {
+    const first = piece.subarray(0, head.length - kept);
+    head.set(first, kept);
+    kept += first.length;
     held = joined(held, piece);
     for (;;) {
       // A chunk ends at a boundary from which fast reading can continue.
@@ -261,15 +284,21 @@ class Show {
     this.#terminal.out(interactive ? `\r\x1b[K${line}` : `${line}\n`);
   }
 
-  done(state: DecodeState, { bytes, interrupted }: { readonly bytes: number; readonly interrupted: boolean }): void {
+  done(
+    state: DecodeState,
+    { bytes, interrupted, cost }: {
+      readonly bytes: number;
+      readonly interrupted: boolean;
+      readonly cost?: QuantizationCost;
+    },
+  ): void {
     const { flags: { text, memory, skip }, opened: { tally }, vocabulary: { unit }, tokensRead: before } = this.#shown;
     tally.remarks.forEach((line) => this.note(line));
     if (tally.rows > 0) this.note(describeRead(text ?? "", tally.facts, { bytes }));
     const seconds = (performance.now() - this.#began) / 1000;
     const { tokensRead, sizeBytes: stateBytes } = state, tokensPerSecond = (tokensRead - before) / seconds;
-    if (this.#event({ event: "done", memory, bytes, tokensRead, stateBytes, tokensPerSecond, seconds, interrupted })) {
-      return;
-    }
+    const figures = { memory, bytes, tokensRead, stateBytes, tokensPerSecond, seconds, interrupted };
+    if (this.#event({ event: "done", ...figures, ...(cost ? { quantization: cost } : {}) })) return;
     const clear = this.#terminal.interactive ? "\r\x1b[K" : "";
     if (interrupted && bytes === 0) {
       this.#terminal.out(`${clear}stopped before reading anything\n`);
@@ -281,6 +310,7 @@ class Show {
         formatDuration(seconds)
       }; ${holds}\n`,
     );
+    if (cost) costLines(cost).forEach((line) => this.note(line));
     const next = interrupted
       ? `deno task remember --text ${shellWord(text!)} --memory ${shellWord(memory!)} --continue --skip ${skip + bytes}`
       : `deno task generate --memory ${shellWord(memory!)} --prompt TEXT`;

@@ -108,7 +108,7 @@ export {
   type Observation,
 } from "./models/model.ts";
 export { LayerNetwork, type Network } from "./models/network.ts";
-export type { Layer } from "./nn/layer.ts";
+export type { InitialValue, Layer } from "./nn/layer.ts";
 export { type BlockLayer, type BlockMixer } from "./models/blocks.ts";
 export {
   completeConfig,
@@ -278,9 +278,15 @@ export {
   type NeuralMemoryParameters,
   type NeuralMemoryResult,
 } from "./mixers/titans/neural_memory.ts";
-export type { InitialValue } from "./nn/layer.ts";
 export { decodeNeuralMemory, encodeNeuralMemory, type StoredNeuralMemory } from "./models/neural_memory_file.ts";
-export { decodeMemory, encodeMemory, fingerprint, type MemoryFile, type MemoryOwner } from "./models/memory_file.ts";
+export {
+  decodeMemory,
+  encodeMemory,
+  type EncodeMemoryOptions,
+  fingerprint,
+  type MemoryFile,
+  type MemoryOwner,
+} from "./models/memory_file.ts";
 export {
   type Checkpoint,
   decodeCheckpoint,

@@ -288,3 +288,45 @@ Deno.test("remember and generate: what is missing, damaged, or another model's i
     );
     await fails(2, /--prompt cannot be empty/, "generate", ...checkpoint, "--prompt", "");
   }));
+
+Deno.test("remember: --quantize int8 stores a memory in less space, which is read like any other, and says what it costs", () =>
+  withRun(async (folder) => {
+    const text = `${folder}/short.txt`;
+    await Deno.writeTextFile(text, someText(300));
+    assertEquals((await runMain(...remember(folder, text, "whole.memory"))).code, 0);
+    const small = ["--quantize", "int8", "--samples", "40"];
+    const { code, stdout, stderr } = await runMain(...remember(folder, text, "small.memory", ...small));
+    assertEquals([code, stderr], [0, ""]);
+    const sizes = await Promise.all(
+      ["whole", "small"].map(async (name) => (await Deno.stat(`${folder}/${name}.memory`)).size),
+    );
+    const said = stdout.match(
+      /\nint8: ([\d,]+) -> ([\d,]+) bytes \((\d+)%\)\nbitsPerByte (\S+) -> (\S+) on the first 40 bytes of the text, read again\n/,
+    );
+    assert(said, stdout);
+    assertEquals(said.slice(1, 3).map((size) => Number(size.replaceAll(",", ""))), sizes);
+    assert(sizes[1] < 0.6 * sizes[0] && Number(said[3]) === Math.round(100 * sizes[1] / sizes[0]), `${sizes}`);
+    const [before, after] = said.slice(4).map(Number);
+    assert(Number.isFinite(before) && Math.abs(before - after) < 0.02, stdout);
+    // Every number is within half a step of its channel, and what is no matrix is the same.
+    const [whole, quantized] = await Promise.all(
+      ["whole", "small"].map(async (name) =>
+        decodeSafetensors(await Deno.readFile(`${folder}/${name}.memory`)).tensors
+      ),
+    );
+    let matrices = 0;
+    for (const [name, { shape, data }] of Object.entries(whole)) {
+      const found = quantized[name];
+      assertEquals(found.shape, shape);
+      if (found.data instanceof Int8Array) matrices++;
+      else assertEquals(found.data, data, name);
+    }
+    assert(matrices > 4 && quantized.logits.data instanceof Float32Array);
+    // Reading goes on from it, and the file is in f32 again unless that is said.
+    await runMain(...remember(folder, text, "small.memory", "--continue", "--json"));
+    const again = decodeSafetensors(await Deno.readFile(`${folder}/small.memory`));
+    assertEquals(Object.keys(again.tensors).sort(), Object.keys(whole).sort());
+    const { events } = await runMain(...remember(folder, text, "c.memory", ...small, "--json"));
+    const { quantization } = events.at(-1) as unknown as { quantization: { bytesBefore: number; bytes: number } };
+    assertEquals([quantization.bytesBefore, quantization.bytes], sizes);
+  }));

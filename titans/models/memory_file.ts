@@ -20,15 +20,19 @@
  *     blocks.N.mag.window.filled              [1, W]          1 where there is such a token, 0 before the text's beginning; mal alike
  *     blocks.N.mal.persistent.key, .value     [1, H, P, K]    of the P persistent tokens; absent if there are none
  *
+ * Matrices may be of int8, with scales: see quantize.ts.
+ *
  * Metadata: `format`, `config` (JSON), `vocabulary`, `weights` ({@link fingerprint}), `tokensRead`, and whatever the
  * caller adds.
  */
 import { completeConfig, differingField, type ModelConfig, validateConfig } from "./config.ts";
-import { CheckpointError, ConfigError } from "../errors.ts";
+import { optionNames } from "../../core/options.ts";
+import { checkNames, CheckpointError, ConfigError } from "../errors.ts";
 import { withMixers } from "./blocks.ts";
 import type { Model } from "./model.ts";
 import { mismatchOf, stepSpecs, withPresentNames } from "./decode.ts";
 import type { ExportedDecodeState } from "./decode_state.ts";
+import { dequantizeTensors, type Quantization, quantizeTensors } from "./quantize.ts";
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "./safetensors.ts";
 
 const FORMAT = "mneme-memory-1";
@@ -68,17 +72,34 @@ export function fingerprint(params: Float32Array): string {
   return [high, low].map((word) => (word >>> 0).toString(16).padStart(8, "0")).join("");
 }
 
+/** Options of {@link encodeMemory}. */
+export interface EncodeMemoryOptions {
+  /** How matrices are stored in fewer bits. Default: everything is of f32. */
+  readonly quantize?: Quantization;
+}
+
+const ENCODE_OPTIONS = optionNames<EncodeMemoryOptions>({ quantize: true });
+
 /**
  * The bytes of a memory file.
- * @throws {CheckpointError} if a note has a reserved key, or the state is not one of the model.
+ * @param owner Whose memory it is.
+ * @param memory What it holds.
+ * @param options Whether matrices are quantized.
+ * @throws {CheckpointError} if a note has a reserved key, the state is not one of the model, or a value cannot be
+ * quantized.
  */
-export function encodeMemory({ model, weights }: MemoryOwner, { reading, notes }: MemoryFile): Uint8Array<ArrayBuffer> {
+export function encodeMemory(
+  { model, weights }: MemoryOwner,
+  { reading, notes }: MemoryFile,
+  options: EncodeMemoryOptions = {},
+): Uint8Array<ArrayBuffer> {
+  checkNames("encodeMemory", options, ENCODE_OPTIONS);
   const reserved = Object.keys(notes).find((key) => RESERVED.includes(key));
   if (reserved) throw new CheckpointError(`Cannot store a note called ${reserved}: the name is reserved`);
   const { arrays, logits, tokensRead } = reading;
   checkArrays(model, arrays, "store");
   const tensors: Record<string, StoredTensor> = {
-    ...arrays,
+    ...(options.quantize ? withSmallMatrices(arrays) : arrays),
     ...(logits ? { [LOGITS]: { shape: [logits.length], data: logits } } : {}),
   };
   const { config } = model;
@@ -93,7 +114,7 @@ export function encodeMemory({ model, weights }: MemoryOwner, { reading, notes }
 }
 
 /**
- * Reads the bytes of a memory file.
+ * Reads the bytes of a memory file, quantized or not.
  * @param bytes Of the file.
  * @param owner Whose memory it must be.
  * @throws {CheckpointError} in one line if the file is damaged, no memory file, or the memory of another model.
@@ -117,10 +138,18 @@ export function decodeMemory(bytes: Uint8Array, { model, weights: expected }: Me
   if (!/^\d{1,15}$/.test(readText ?? "")) {
     throw new CheckpointError(`Cannot read memory: its tokensRead is ${JSON.stringify(readText) ?? "missing"}`);
   }
-  const { [LOGITS]: stored, ...named } = tensors, arrays = withPresentNames(model, named);
+  const { [LOGITS]: stored, ...named } = dequantizeTensors(tensors), arrays = withPresentNames(model, named);
   checkArrays(model, arrays, "use");
   const logits = readLogits(model, stored);
   return { reading: { tokensRead: Number(readText), ...(logits ? { logits } : {}), arrays }, notes };
+}
+
+/** Arrays with matrices in int8; vectors and masks, such as which places of a window are filled, stay as they are. */
+function withSmallMatrices(arrays: ExportedDecodeState["arrays"]): Record<string, StoredTensor> {
+  const isMatrix = ({ shape }: StoredTensor): boolean => shape.length >= 3 && shape[shape.length - 2] > 1;
+  const matrices = Object.entries(arrays).filter(([, array]) => isMatrix(array));
+  const others = Object.entries(arrays).filter(([, array]) => !isMatrix(array));
+  return { ...Object.fromEntries(others), ...quantizeTensors(Object.fromEntries(matrices)) };
 }
 
 function requireSameConfig(model: Model, text: string | undefined): void {
