@@ -3,6 +3,7 @@ import { build, stop } from "esbuild";
 
 /** A chunk that is loaded. */
 export interface LoadedChunk {
+  /** The modules of which it has something. */
   readonly modules: readonly string[];
   readonly gzipBytes: number;
 }
@@ -42,7 +43,9 @@ export async function loadedChunks(program: string, folder: URL, onDemand: RegEx
   };
   load(Object.keys(outputs).find((path) => outputs[path].entryPoint === "main.js")!);
   return await Promise.all([...loaded].map(async (path) => ({
-    modules: Object.keys(outputs[path].inputs),
+    modules: Object.entries(outputs[path].inputs).filter(([, { bytesInOutput }]) => bytesInOutput > 0).map(([path]) =>
+      path
+    ),
     gzipBytes: await gzipBytes(outputFiles.find((file) => file.path.endsWith(`/${path}`))!.contents),
   })));
 }

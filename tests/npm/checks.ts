@@ -12,8 +12,8 @@ import { declarationsOf, typeErrors } from "./types.ts";
 export interface PackageReport {
   readonly files: readonly PackedFile[];
   readonly packedBytes: number;
-  /** What a page loads that computes the gradient of a sum on WebGPU. */
-  readonly chunks: readonly LoadedChunk[];
+  /** What pages load that compute on WebGPU: the gradient of a sum, and what a trained model writes. */
+  readonly loaded: Readonly<Record<keyof typeof ON_WEBGPU, readonly LoadedChunk[]>>;
   readonly typeErrors: string;
   /** By the name of an entry point, the files that have its types, for each way of finding them. */
   readonly declarations: Readonly<Record<string, readonly (string | undefined)[]>>;
@@ -28,13 +28,26 @@ export type Outcome = PackageReport | { readonly unavailable: string };
 
 const ROOT = new URL("../../", import.meta.url);
 
-const GRADIENT_ON_WEBGPU = `
+const ON_WEBGPU = {
+  gradient: `
 import { compile, grad, requestDevice, spec } from "@mneme/titans";
 import { sum, tanh } from "@mneme/titans/ops";
 const device = await requestDevice({ kind: "webgpu" });
 const program = await compile(device, grad((x) => sum(tanh(x))), [spec([3])]);
 console.log(await program.run([1, 2, 3]));
-`;
+`,
+  generation: `
+import { requestDevice } from "@mneme/titans";
+import { decodeCheckpoint, Decoder, generate, Model } from "@mneme/titans/titans";
+const device = await requestDevice({ kind: "webgpu" });
+const { config, state } = decodeCheckpoint(await (await fetch("checkpoint.safetensors")).bytes());
+const model = new Model(config), decoder = await Decoder.create(device, model, model.layout.pack(state.params));
+for await (const byte of generate(decoder, Uint8Array.of(65), { maxTokens: 9 })) console.log(byte);
+`,
+} as const;
+
+/** The module that is loaded when the device is opened. */
+const WEBGPU = /\/webgpu\/entry\.js$/;
 
 const COMMANDS: Readonly<Record<string, readonly string[]>> = {
   node: ["npm", "start", "--silent"],
@@ -101,7 +114,10 @@ async function check({ folder, files, packedBytes }: Project): Promise<PackageRe
   return {
     files,
     packedBytes,
-    chunks: await loadedChunks(GRADIENT_ON_WEBGPU, folder, /\/webgpu\/entry\.js$/),
+    loaded: {
+      gradient: await loadedChunks(ON_WEBGPU.gradient, folder, WEBGPU),
+      generation: await loadedChunks(ON_WEBGPU.generation, folder, WEBGPU),
+    },
     typeErrors: typeErrors(folder, ["consumer.ts", "bun/main.ts", "vite/main.ts"]),
     declarations: Object.fromEntries(NAMES.map((name) => [name, declarationsOf(name, folder)])),
     runs,

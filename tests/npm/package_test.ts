@@ -4,12 +4,12 @@ import { runScript } from "../web/run_child.ts";
 import type { Outcome } from "./checks.ts";
 
 /** What they take now and a little more: growth should be noticed. */
-const MOST_PACKED_BYTES = 1_250_000, MOST_WEBGPU_BYTES = 85_000;
+const MOST_PACKED_BYTES = 1_250_000, MOST_LOADED_BYTES = { gradient: 85_000, generation: 138_000 };
 
 Deno.test("npm: the package runs in Node, Bun, Deno, bundles and plain pages, with types", async (t) => {
   const outcome = await runScript<Outcome>("../npm/checks.ts", 600_000);
   if ("unavailable" in outcome) return console.log(`npm: not checked: ${outcome.unavailable}`);
-  const { files, packedBytes, chunks, typeErrors, declarations, runs, pages } = outcome;
+  const { files, packedBytes, loaded, typeErrors, declarations, runs, pages } = outcome;
 
   await t.step("the tarball has modules with declarations, bundles, and nothing else", () => {
     const paths = files.map(({ path }) => path);
@@ -30,13 +30,17 @@ Deno.test("npm: the package runs in Node, Bun, Deno, bundles and plain pages, wi
     }
   });
 
-  await t.step("a page that computes the gradient of a sum on WebGPU loads no other device", () => {
-    const gzipBytes = chunks.reduce((sum, chunk) => sum + chunk.gzipBytes, 0);
-    console.log(`gradient of a sum on WebGPU: ${(gzipBytes / 1000).toFixed(1)} kB with gzip`);
-    assert(gzipBytes < MOST_WEBGPU_BYTES, `${gzipBytes} bytes`);
-    const modules = chunks.flatMap(({ modules }) => modules);
-    assertEquals(modules.filter((path) => /devices\/(wasm|native|reference|host_memory)\//.test(path)), []);
-    assertEquals(modules.filter((path) => /titans\/titans\/(titans|ops\/(random|gather|concat))/.test(path)), []);
+  await t.step("pages load no device that they do not open, and nothing that they do not use", () => {
+    const UNUSED = {
+      gradient: /devices\/(wasm|native|reference|host_memory)\/|titans\/titans\/titans|ops\/(random|gather|concat)/,
+      generation: /devices\/(wasm|native|reference|host_memory)\/|titans\/(tasks|text|train\/(trainer|optimizers))/,
+    };
+    for (const page of ["gradient", "generation"] as const) {
+      const gzipBytes = loaded[page].reduce((sum, chunk) => sum + chunk.gzipBytes, 0);
+      console.log(`${page} on WebGPU: ${(gzipBytes / 1000).toFixed(1)} kB with gzip`);
+      assert(gzipBytes < MOST_LOADED_BYTES[page], `${page}: ${gzipBytes} bytes`);
+      assertEquals(loaded[page].flatMap(({ modules }) => modules).filter((path) => UNUSED[page].test(path)), [], page);
+    }
   });
 
   for (const [name, { code, stderr }] of Object.entries(runs)) {
