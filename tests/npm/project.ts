@@ -74,9 +74,12 @@ async function installTools(): Promise<void> {
   await Deno.writeTextFile(done, wanted);
 }
 
-async function copyFolder(from: URL, to: URL): Promise<void> {
+/** Copies the files of a folder, but not what was installed or built in it. */
+async function copyFiles(from: URL, to: URL): Promise<void> {
   await Deno.mkdir(to, { recursive: true });
-  for await (const { name } of Deno.readDir(from)) await Deno.copyFile(new URL(name, from), new URL(name, to));
+  for await (const { name, isFile } of Deno.readDir(from)) {
+    if (isFile) await Deno.copyFile(new URL(name, from), new URL(name, to));
+  }
 }
 
 /** Builds, packs and installs the package. @throws {Error} where npm is missing, or the registry cannot be reached. */
@@ -88,9 +91,7 @@ export async function openProject(): Promise<Project> {
   const [packed] = JSON.parse(await npm(built, "pack", "--json", `--pack-destination=${folder.pathname}`));
   await Deno.writeTextFile(new URL("package.json", folder), `{ "private": true, "type": "module" }`);
   await npm(folder, "install", "--offline", "--no-audit", "--no-fund", "--no-package-lock", `./${packed.filename}`);
-  for (const name of EXAMPLES) {
-    await copyFolder(new URL(`examples/${name}/`, ROOT), new URL(`${name}/`, folder));
-  }
+  for (const name of EXAMPLES) await copyFiles(new URL(`examples/${name}/`, ROOT), new URL(`${name}/`, folder));
   // Pages name files in the folder that they are in.
   await Deno.symlink("../node_modules", new URL("script-tag/node_modules", folder));
   return { folder, files: packed.files, packedBytes: packed.size };
