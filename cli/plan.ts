@@ -11,14 +11,16 @@ import { PRECISION_OPTIONS } from "../titans/train/precision.ts";
 import { planTraining } from "../titans/train/training_plan.ts";
 import { DEVICE_FLAGS, deviceOptions, OUTPUT_FLAGS } from "./common_flags.ts";
 import { CommandError, UsageError } from "./errors.ts";
-import { choice, integer, number, parseFlags, toggle, under, type Values } from "./flags.ts";
+import { choice, integer, number, parseFlags, text, toggle, under, type Values } from "./flags.ts";
 import type { Command } from "./help.ts";
 import { idleFlags, KIND_FLAG, MODEL_FLAGS, modelOptions, SIZE_FLAGS } from "./model_flags.ts";
 import { OPTIMIZER_FLAGS, optimizerOf } from "./optimizer_flags.ts";
-import { formatPlan, type PlanReport } from "./plan_report.ts";
+import { foreseen, formatPlan, formatScaling, type PlanReport } from "./plan_report.ts";
+import { type RankProfile, readRankProfile } from "./rank_profile.ts";
 import { inWordsOf } from "./run_config.ts";
 import { flagsOf } from "./table_flags.ts";
 import type { Terminal } from "./terminal.ts";
+import { userPath } from "./user_path.ts";
 
 const FLAGS = {
   model: KIND_FLAG,
@@ -59,6 +61,10 @@ const FLAGS = {
       unless: "traffic takes no time",
     },
     latency: number("microseconds of a message between two ranks", 50, { min: 0 }),
+    profile: {
+      ...text("FILE", "what `profile:mpi` measured: time and efficiency of 1, 2, 4 ... ranks, each with as many rows"),
+      unless: "none",
+    },
   }),
   ...MODEL_FLAGS,
   ...OPTIMIZER_FLAGS,
@@ -72,6 +78,7 @@ export const planCommand: Command = {
   examples: [
     ["deno task plan --preset 340m --device native", "the paper's model of 340 million parameters"],
     ["deno task plan --preset 760m --model mac --batch 8 --ranks 8 --tokens-per-second 900", "on eight processes"],
+    ["deno task plan --preset nano --ranks 64 --batch 256 --seq-len 128 --profile runs/profile.json", "as ranks scale"],
     ["deno task plan --preset small --device webgpu --json", "for scripts"],
   ],
   flags: FLAGS,
@@ -94,12 +101,27 @@ async function plan(args: readonly string[], terminal: Terminal): Promise<number
     }
     const report = reportOf(values, device);
     if (!values.json) idleFlags(values, report.config).forEach((note) => terminal.err(`${note}\n`));
-    const { config: _, ...shown } = report;
-    terminal.out(values.json ? `${JSON.stringify(shown)}\n` : formatPlan(report));
+    const { config: _, ...shown } = report, profile = await profileOf(values);
+    const scaling = profile && foreseen(report, profile);
+    if (values.json) terminal.out(`${JSON.stringify({ ...shown, scaling })}\n`);
+    else terminal.out(formatPlan(report) + (profile ? formatScaling(profile, scaling!) : ""));
     return 0;
   } finally {
     device.dispose();
   }
+}
+
+/** The profile of `--profile`. */
+async function profileOf({ profile }: Values<typeof FLAGS>): Promise<RankProfile | undefined> {
+  if (profile === undefined) return undefined;
+  const path = userPath(profile);
+  let text: string;
+  try {
+    text = await Deno.readTextFile(path);
+  } catch (error) {
+    throw new UsageError(`--profile cannot be ${path}: ${(error as Error).message}`);
+  }
+  return readRankProfile(text, path);
 }
 
 async function open(values: Values<typeof FLAGS>): Promise<Device> {

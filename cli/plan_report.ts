@@ -1,7 +1,10 @@
 /** What `plan` prints. */
 import type { Compression, ModelConfig, ModelKind } from "../titans/mod.ts";
 import { MEMORY_KINDS, type MemoryKind, type TrainingPlan } from "../titans/train/training_plan.ts";
+import { UsageError } from "./errors.ts";
 import { formatCount } from "./progress.ts";
+
+import { type ForeseenStep, foreseeStep, type RankProfile } from "./rank_profile.ts";
 
 /** A plan with what it is for. */
 export interface PlanReport extends TrainingPlan {
@@ -57,6 +60,51 @@ export function stepTime(
   const computeSeconds = tokensPerStep / tokensPerSecond;
   const sumSeconds = messages * latency * 1e-6 + trafficBytes / (bandwidth * 1e9);
   return { trafficBytes, computeSeconds, sumSeconds, efficiency: computeSeconds / (computeSeconds + sumSeconds) };
+}
+
+/** 1, 2, 4 ... ranks up to the plan's, each with the rows that it has in the plan. @throws {UsageError} for another model. */
+export function foreseen(
+  { ranks, shard, compress, parameters, memory, tokensPerStep }: PlanReport,
+  profile: RankProfile,
+): ForeseenStep[] {
+  if (profile.parameters !== parameters) {
+    throw new UsageError(
+      `--profile is of ${profile.model}, and the plan of ${
+        formatCount(parameters)
+      } parameters: measure the model that is planned`,
+    );
+  }
+  const step = {
+    tokens: tokensPerStep,
+    gradientBytes: memory.weights * SENT_BYTES[compress] / 4,
+    gatheredBytes: shard ? memory.weights : 0,
+  };
+  const sizes = Array.from({ length: Math.floor(Math.log2(ranks)) + 1 }, (_, i) => 2 ** i);
+  return [...sizes, ...(sizes.includes(ranks) ? [] : [ranks])].map((size) => foreseeStep(profile, size, step));
+}
+
+/** What is foreseen as a table, with what it assumes. */
+export function formatScaling(profile: RankProfile, steps: readonly ForeseenStep[]): string {
+  const rows = steps.map(({ ranks, computing, waiting, summing, tokensPerSecond, efficiency }) => [
+    formatCount(ranks),
+    ...[computing, waiting, summing].map(seconds),
+    formatCount(Math.round(tokensPerSecond)),
+    `${Math.round(100 * efficiency)}%`,
+  ]);
+  const table = [["ranks", "computing", "waiting", "summing", "tokens/s", "efficiency"], ...rows];
+  const widths = table[0].map((_, column) => Math.max(...table.map((row) => row[column].length)));
+  const lines = table.map((row) => row.map((cell, column) => cell.padStart(widths[column])).join("  "));
+  const { latency, bandwidth, spread } = profile, gigabytes = bandwidth / 1e9;
+  const assumed = [
+    `Foreseen from ${profile.ranks} rank${profile.ranks === 1 ? "" : "s"} on ${profile.device}. It assumes that every`,
+    `rank computes as those did; sums go around a ring of messages that take ${(latency * 1e6).toFixed(1)} us and ${
+      gigabytes > 1e3 ? "no time a byte" : `their bytes at ${gigabytes.toFixed(2)} GB/s`
+    },`,
+    `between any two ranks; a step waits for the slowest, where steps vary independently by ${
+      seconds(spread)
+    }; nothing overlaps.`,
+  ];
+  return `\n${[...lines, "", ...assumed].join("\n")}\n`;
 }
 
 const NAMES: Readonly<Record<MemoryKind, string>> = {

@@ -1,5 +1,6 @@
 /**
- * `train` on several ranks that MPI starts: `mpirun -n 4 deno task train:mpi ...`, `srun deno task train:mpi ...`.
+ * `train` on several ranks that MPI starts: `mpirun -n 4 deno task train:mpi ...`, `srun deno task train:mpi ...`, and
+ * `profile`, which measures what ranks are worth.
  *
  * Every rank trains, the first one also writes the run folder and prints. An error that all ranks know of ends each of
  * them by itself; one that only one rank has is printed by that rank, which then ends the others.
@@ -13,6 +14,7 @@ import { processTerminal, type Terminal } from "../terminal.ts";
 import { trainOn } from "../train.ts";
 import { MpiCollective } from "./collective.ts";
 import { LIBRARY_VARIABLE, openLibrary } from "./library.ts";
+import { profileOn } from "./profile.ts";
 import { threadsOf } from "./threads.ts";
 
 // A failure that all ranks have at once is left to the first one to report.
@@ -54,8 +56,10 @@ async function main(args: readonly string[]): Promise<number> {
     terminal.err(`${formatError(error, args.includes("--verbose"))}\n`);
     return exitCode(error);
   }
-  const train = endingAll(trainOn(ranks, await threadsOf(ranks)), ranks, terminal);
-  const code = await runCommandLine({ train }, args, terminalOf(ranks, terminal));
+  const threads = await threadsOf(ranks);
+  const train = endingAll(trainOn(ranks, threads), ranks, terminal);
+  const profile = endingAll(profileOn(ranks, threads), ranks, terminal);
+  const code = await runCommandLine({ train, profile }, args, terminalOf(ranks, terminal));
   // Once one rank ends with an error, launchers end the others: all wait until the first one has saved everything.
   await ranks.finalize();
   return code;

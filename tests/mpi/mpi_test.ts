@@ -3,6 +3,7 @@ import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { UsageError } from "../../cli/errors.ts";
 import { launchedProcesses, LAUNCHER_VARIABLES } from "../../cli/launched.ts";
 import { openLibrary } from "../../cli/mpi/library.ts";
+import { readRankProfile } from "../../cli/rank_profile.ts";
 import { threadsPerRank } from "../../cli/mpi/threads.ts";
 import { runMain, someText } from "../cli/run_main.ts";
 import { withFolder } from "../cli/scratch.ts";
@@ -197,4 +198,22 @@ Deno.test("mpi: no other command loads a library, or anything of what starts ran
   const { modules } = JSON.parse(new TextDecoder().decode(stdout)) as { modules: readonly { specifier: string }[] };
   assert(modules.length > 100);
   assertEquals(modules.filter(({ specifier }) => specifier.includes("/cli/mpi/")), []);
+});
+
+Deno.test({
+  name: "mpi: profile measures sums and steps of two ranks, and one of them writes it",
+  ignore,
+  fn: () =>
+    withFolder(async (folder) => {
+      const path = `${folder}/profile.json`, model = SMALL.slice(2, 8).concat("--segment", "8", "--mini-batch", "8");
+      const args = [...model, "--model", "lmm", "--device", "reference", "--batch", "2", "--seq-len", "8"];
+      const { code, stderr } = await runRanks(2, {
+        command: "profile",
+        args: [...args, "--repeats", "3", "--out", path],
+      });
+      assertEquals(code, 0, stderr);
+      const found = readRankProfile(await Deno.readTextFile(path), path);
+      assertEquals(found.ranks, 2);
+      assert(found.latency > 0 && found.bandwidth > 0 && found.fixed + found.perToken > 0, JSON.stringify(found));
+    }),
 });

@@ -9,7 +9,9 @@ export interface Launched {
 
 /** How ranks are launched. */
 export interface Launch {
-  /** Flags of `train`. */
+  /** Default: `train`. */
+  readonly command?: string;
+  /** Its flags. */
   readonly args: readonly string[];
   /** What a shell does on each rank before it becomes the rank; `$RANK` is its number. Default: nothing. */
   readonly before?: string;
@@ -40,11 +42,11 @@ export async function hasMpi(): Promise<boolean> {
 /** Starts ranks, more than there are cores if need be. */
 export function launch(
   size: number,
-  { args, before = ":", by = "exec", env = {} }: Launch,
+  { command = "train", args, before = ":", by = "exec", env = {} }: Launch,
 ): Deno.ChildProcess {
   const words = args.map((word) => `'${word}'`).join(" ");
   const line =
-    `RANK=$OMPI_COMM_WORLD_RANK; ROOT=$PWD; ${before}; ${by} deno run ${PERMISSIONS} $ROOT/cli/mpi/main.ts train ${words}`;
+    `RANK=$OMPI_COMM_WORLD_RANK; ROOT=$PWD; ${before}; ${by} deno run ${PERMISSIONS} $ROOT/cli/mpi/main.ts ${command} ${words}`;
   return new Deno.Command("mpirun", {
     args: [
       "--oversubscribe",
