@@ -3,10 +3,10 @@
  * for each other are slower there than one alone, and are not to be.
  */
 import { CommandError } from "../../cli/errors.ts";
-import { requestDevice } from "../../kernels/mod.ts";
 import type { Loaded } from "./computation.ts";
 import { type Options, type TimedDevice, timedDevices } from "./flags.ts";
 import { type Effort, inTurns } from "./measure.ts";
+import { openDevice } from "./open_device.ts";
 import { CASES } from "./own.ts";
 import { Progress } from "./progress.ts";
 import type { Timing } from "./statistics.ts";
@@ -51,8 +51,8 @@ export async function runBusy(
   }
   const progress = new Progress(kinds.length * chosen.length * options.busy.length, write), rows: BusyRow[] = [];
   for (const kind of kinds) {
-    using single = await requestDevice({ kind, threads: 1 });
-    using parallel = await requestDevice({ kind });
+    using single = await openDevice({ kind, threads: 1 });
+    using parallel = await openDevice({ kind });
     const threads = navigator.hardwareConcurrency;
     for (const entry of chosen) {
       const contestants = [await entry.load(single), await entry.load(parallel)];

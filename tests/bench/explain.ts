@@ -1,9 +1,10 @@
 /** Where the time of a job goes: its dearest kernels. */
-import { type DeviceInfo, requestDevice } from "@mneme/titans";
+import type { Device, DeviceInfo } from "@mneme/titans";
 import { UsageError } from "../../cli/errors.ts";
 import type { KernelReport, WorkTotals } from "../../kernels/mod.ts";
 import type { Case } from "./cases/case.ts";
 import { type Options, timedDevices } from "./flags.ts";
+import { openDevice } from "./open_device.ts";
 import { CASES } from "./own.ts";
 import { Progress } from "./progress.ts";
 import { digits, formatTable } from "./table.ts";
@@ -53,7 +54,7 @@ export async function runExplain({ job, devices }: Options, write: (line: string
   const kinds = await timedDevices(devices), progress = new Progress(kinds.length * chosen.length, write);
   const jobs: JobFigures[] = [];
   for (const kind of kinds) {
-    const device = await requestDevice({ kind });
+    const device = await openDevice({ kind });
     try {
       for (const entry of chosen) {
         progress.next(`${kind}: ${entry.name}`);
@@ -66,7 +67,7 @@ export async function runExplain({ job, devices }: Options, write: (line: string
   return { jobs };
 }
 
-async function explainJob(entry: Case, device: Awaited<ReturnType<typeof requestDevice>>): Promise<JobFigures> {
+async function explainJob(entry: Case, device: Device): Promise<JobFigures> {
   const loaded = await entry.load(device);
   const { kernels, totals } = await loaded.explain!(true);
   loaded.dispose();

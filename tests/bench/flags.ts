@@ -3,7 +3,8 @@ import { UsageError } from "../../cli/errors.ts";
 import { describeFlags, type Flag, integer, parseFlags, text, toggle } from "../../cli/flags.ts";
 import { describeExamples } from "../../cli/help.ts";
 import { DEVICE_NAMES } from "../../kernels/devices/registry.ts";
-import { type DeviceName, requestDevice } from "../../kernels/mod.ts";
+import type { DeviceName } from "../../kernels/mod.ts";
+import { openDevice } from "./open_device.ts";
 import { PEER_NAMES } from "./peers/mod.ts";
 
 /** A kind of device that is timed. */
@@ -177,7 +178,7 @@ export async function timedDevices(devices: Options["devices"]): Promise<TimedDe
   for (const kind of devices) {
     if (kind !== "auto") found.push(kind);
     else {
-      const device = await requestDevice();
+      const device = await openDevice();
       found.push(device.info.kind as TimedDevice);
       device.dispose();
     }

@@ -6,12 +6,13 @@
  * stopped goes on where it was; a point that fails says why, and the others are taken.
  */
 import { UsageError } from "../../cli/errors.ts";
-import { type Device, type DeviceInfo, requestDevice } from "@mneme/titans";
+import type { Device, DeviceInfo } from "@mneme/titans";
 import { defineConfig, MODEL_OPTIONS, type ModelConfig, type ModelKind, withParameters } from "../../titans/mod.ts";
 import { loadReader, loadTrainer } from "./cases/models.ts";
 import { someText } from "./cases/some_text.ts";
 import { type Options, timedDevices } from "./flags.ts";
 import { type Effort, inTurns } from "./measure.ts";
+import { openDevice } from "./open_device.ts";
 import type { PointFile } from "./point_file.ts";
 import { Progress } from "./progress.ts";
 import type { Timing } from "./statistics.ts";
@@ -119,7 +120,7 @@ export async function runStudy(
   }
   const progress = new Progress(missing.length, write);
   for (const kind of kinds) {
-    const device = await requestDevice({ kind });
+    const device = await openDevice({ kind });
     devices.push(device.info);
     for (const key of missing.filter((key) => key.device === kind)) {
       progress.next(`${kind}: ${key.what}, ${key.model}, ${key.tokens} tokens`);

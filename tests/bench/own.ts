@@ -7,6 +7,7 @@ import { MODELS } from "./cases/models.ts";
 import type { Loaded } from "./computation.ts";
 import { type Options, type TimedDevice, timedDevices } from "./flags.ts";
 import { type Effort, inTurns } from "./measure.ts";
+import { openDevice } from "./open_device.ts";
 import { Progress } from "./progress.ts";
 import { relativeError, type Timing } from "./statistics.ts";
 import { digits, formatTable, megabytes } from "./table.ts";
@@ -61,7 +62,7 @@ export async function runOwn(options: Options, effort: Effort, write: (line: str
   const kinds = await timedDevices(options.devices), progress = new Progress(kinds.length * chosen.length, write);
   const expected = new Map<Case, number[][]>(), devices: DeviceInfo[] = [], rows: Row[] = [];
   for (const kind of kinds) {
-    const device = await requestDevice({ kind });
+    const device = await openDevice({ kind });
     try {
       devices.push(device.info);
       for (const entry of chosen) {
