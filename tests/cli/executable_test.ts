@@ -51,6 +51,12 @@ Deno.test("executable: every package that commands load is inside", async () => 
   assertEquals(included.sort(), needed.sort());
 });
 
+Deno.test("executable: the slim one is the same but for packages", async () => {
+  const { tasks } = JSON.parse(await Deno.readTextFile("deno.json")) as { tasks: Record<string, { command: string }> };
+  const { compile: { command: whole }, "compile:slim": { command: slim } } = tasks;
+  assertEquals(slim, whole.replaceAll(/ --include npm:\S+/g, "").replace("dist/mneme", "dist/mneme-slim"));
+});
+
 Deno.test("executable: in an empty folder, without Deno, it says its version, uses all processors, trains on the built-in text, and writes", () =>
   withFolder(async (parent) => {
     const folder = `${parent}/executable`, data = `${Deno.cwd()}/${parent}/data`, text = someText(2000);

@@ -17,6 +17,7 @@ const BROAD: Readonly<Record<string, readonly string[]>> = {
   "train:mpi": ["--allow-ffi"],
   "profile:mpi": ["--allow-ffi"],
   compile: ["--allow-write", "--allow-net", "--allow-ffi"],
+  "compile:slim": ["--allow-write", "--allow-net", "--allow-ffi"],
   bundle: ["--allow-env", "--allow-run"],
   npm: ["--allow-env", "--allow-run"],
   bench: ["--allow-run"],
