@@ -28,10 +28,11 @@ export function keyWordsOf(files: readonly TaskFile[]): KeyWords {
     );
     const odd = words.find((word) => !/^[\p{L}\d'_-]+$/u.test(word));
     if (words.length > 0 && odd === undefined) return words;
-    const found = odd === undefined ? "it has no words" : `${JSON.stringify(odd)} is not one`;
+    // A file of another kind has lines of any length.
+    const found = odd === undefined ? "it has no words" : `${JSON.stringify(odd.slice(0, 40))} is not one`;
     throw new ConfigError(`Cannot use the words of ${name}: ${found}; give a file with one word per line`, "words");
   });
-  if (lists.length > 2) {
+  if (lists.length === 0 || lists.length > 2) {
     throw new ConfigError(`Cannot use words of ${lists.length} files: give one, or two, adjectives and nouns`, "words");
   }
   return { first: lists[0], second: lists.at(-1)! };
