@@ -3,12 +3,14 @@ import { assert, assertAlmostEquals, assertEquals, assertNotEquals, assertReject
 import { flatten } from "../../core/tree.ts";
 import { isSpec, type Spec } from "../../core/trace.ts";
 import type { Tensor } from "../../core/graph.ts";
-import { requestDevice } from "../../kernels/mod.ts";
+import { type Device, type DeviceArray, requestDevice } from "../../kernels/mod.ts";
 import {
   type BatchArrays,
+  type BenchmarkInstance,
   ConfigError,
   defineConfig,
   defineOptimizer,
+  evaluateBenchmark,
   evaluateTask,
   Model,
   splitSeed,
@@ -188,4 +190,31 @@ Deno.test("tasks: a regression on sinusoids trains clearly below the variance of
   assertEquals(seen, [[8, 24], [16, 24], [24, 24]]);
   trainer.dispose();
   device.dispose();
+});
+
+Deno.test("tasks: parts of an evaluation that are ahead count from the first one on, and those that are known do not", async () => {
+  const parts = { a: 4, b: 6, c: 2 }, seen: number[][] = [];
+  const benchmark: BenchmarkInstance = {
+    evaluate: async ({ ahead, expect, advance, cell }) => {
+      ahead!(parts);
+      for (const [label, count] of Object.entries(parts)) {
+        await cell(label, () => {
+          expect(count);
+          [0, 1].forEach(() => advance(count / 2));
+          return Promise.resolve([]);
+        });
+      }
+      return [];
+    },
+  };
+  await evaluateBenchmark({} as Device, {
+    model: {} as Model,
+    params: {} as DeviceArray,
+    benchmark,
+    samples: 1,
+    batch: 1,
+    progress: (done, total) => seen.push([done, total]),
+    cells: { known: (label) => label === "a" ? [] : undefined, measured: () => {} },
+  });
+  assertEquals(seen, [[3, 8], [6, 8], [7, 8], [8, 8]]);
 });

@@ -35,7 +35,7 @@ export interface TextModel extends TextCodec {
 }
 
 /** What a benchmark measures, and how much of it: the parts of a `Subject` that have no device. */
-export interface BenchmarkSubject extends Pick<Subject, "samples" | "batch" | "expect" | "advance" | "cell"> {
+export interface BenchmarkSubject extends Pick<Subject, "samples" | "batch" | "expect" | "ahead" | "advance" | "cell"> {
   /** The model. */
   readonly text: TextModel;
 }

@@ -89,14 +89,25 @@ export async function evaluateTask(device: Device, options: EvaluationOptions): 
 /** Cells and progress of an evaluation. */
 function measuring(
   { cells, progress }: Pick<EvaluationOptions, "cells" | "progress">,
-): Pick<Subject, "cell" | "expect" | "advance"> {
+): Required<Pick<Subject, "cell" | "expect" | "ahead" | "advance">> {
+  const ahead = new Map<string, number>();
   let done = 0, total = 0;
   return {
     expect: (samples) => void (total += samples),
+    ahead: (parts) => {
+      for (const [label, samples] of Object.entries(parts)) {
+        if (cells?.known(label) || ahead.has(label)) continue;
+        ahead.set(label, samples);
+        total += samples;
+      }
+    },
     advance: (samples) => progress?.(done += samples, total),
     cell: async (label, measure) => {
       const known = cells?.known(label);
       if (known) return known;
+      // It says itself what it measures, once it begins.
+      total -= ahead.get(label) ?? 0;
+      ahead.delete(label);
       const scores = await measure();
       cells?.measured(label, scores);
       return scores;

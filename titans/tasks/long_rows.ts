@@ -109,6 +109,7 @@ export async function measureVariants(
   const readable = Object.entries(variants).filter(([, { length }]) => length <= model.maxLength);
   const shortest = Math.min(...readable.map(([, { length }]) => length)), scores: Score[] = [];
   let reader: RowReader | undefined;
+  subject.ahead?.(Object.fromEntries(readable.map(([variant]) => [variant, steps * batch])));
   try {
     for (const [variant, task] of readable) {
       const measure = async (): Promise<readonly Score[]> => {

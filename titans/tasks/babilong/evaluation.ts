@@ -42,6 +42,12 @@ export async function measureLengths(
     };
     scores.push(...await subject.cell(label, ask));
   };
+  const asked = { "": samples, ...(real.length > 0 ? { "released, ": Math.min(real.length, samples) } : {}) };
+  const cells = lengths.flatMap((tokens) =>
+    Object.entries(asked).map(([kind, count]) => [`${kind}length ${tokens}`, count] as const)
+  );
+  // With a bound, it shows only when prompts are drawn which are too long.
+  if (model.maxLength === Infinity) subject.ahead?.(Object.fromEntries(cells));
   try {
     for (const tokens of lengths) {
       const made = Array.from(

@@ -188,13 +188,16 @@ function questionSets(files: readonly TaskFile[], format: string): QuestionSet[]
 /** The figures of sets, one after the other. */
 async function measureSets(sets: readonly AskedSet[], subject: BenchmarkSubject): Promise<readonly Score[]> {
   const scores: Score[] = [];
+  // Of a word, the context is asked about twice.
+  const samplesOf = (questions: readonly Question[]): number => questions.length * (questions.some(isWord) ? 2 : 1);
   using reader = await subject.text.reader({ batch: subject.batch });
+  subject.ahead?.(Object.fromEntries(sets.map(({ name, questions }) => [name, samplesOf(questions)])));
   for (const { name, questions, prompts } of sets) {
     const measured = await subject.cell(name, async () => {
       const words = questions.some(isWord);
       const ask = (questions: readonly Question[]) =>
         answers(questions.map((question, i) => after(prompts[i], question)), subject, reader);
-      subject.expect(questions.length * (words ? 2 : 1));
+      subject.expect(samplesOf(questions));
       const answered = await ask(questions);
       if (!words) return choiceFigures(answered);
       const near = await ask(questions.map(lastSentence));

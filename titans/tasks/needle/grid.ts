@@ -29,12 +29,17 @@ export async function measureGrid(subject: Subject, { parts, lengths, depths, ch
   const { model, samples, batch } = subject, count = Math.max(1, Math.ceil(samples / depths));
   const places = Array.from({ length: depths }, (_, i) => Math.round(100 * i / (depths - 1)));
   const written = WRITTEN[parts.value], scores: Score[] = [];
+  const readable = lengths.filter((length) => length + written <= model.maxLength);
+  const labelOf = (length: number, depth: number): string => `length ${length}, depth ${depth}`;
   let reader: BatchReader | undefined;
+  subject.ahead?.(
+    Object.fromEntries(readable.flatMap((length) => places.map((depth) => [labelOf(length, depth), count]))),
+  );
   try {
-    for (const length of lengths.filter((length) => length + written <= model.maxLength)) {
+    for (const length of readable) {
       const own: Score[] = [];
       for (const depth of places) {
-        const cell = `length ${length}, depth ${depth}`;
+        const cell = labelOf(length, depth);
         const measure = async (): Promise<readonly Score[]> => {
           subject.expect(count);
           reader ??= await BatchReader.create({ ...subjectOf(subject), batch: Math.min(batch, count), piece: 256 });
