@@ -62,7 +62,9 @@ export async function showData(
     { parameterCount: parameters } = model.layout;
   const [{ text }] = train, head = new Int32Array(Math.min(text.length, SHOWN));
   text.read(0, head);
-  const begins = new TextDecoder().decode(bytesOfTokens(vocabulary, head)).slice(0, SHOWN);
+  // As a stream, without the part of a character that the last token may end in; cut between characters.
+  const beginning = new TextDecoder().decode(bytesOfTokens(vocabulary, head), { stream: true });
+  const begins = Array.from(beginning).slice(0, SHOWN).join("");
   if (json) {
     const { name: data, bytes, documents } = identity,
       sizes = { bytes, documents, trainBytes, heldOutBytes, bytesPerToken };

@@ -96,7 +96,8 @@ export function joinBytes(parts: readonly Uint8Array[]): Uint8Array {
 /** Decodes tokens into text as they arrive: a character that spans tokens appears with its last one. */
 export class TokenDecoder {
   readonly #vocabulary: Vocabulary;
-  readonly #decoder = new TextDecoder();
+  // A mark at the beginning is a character like any other: what is written follows a prompt.
+  readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
   constructor(vocabulary: Vocabulary) {
     this.#vocabulary = vocabulary;

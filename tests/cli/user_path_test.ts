@@ -88,6 +88,10 @@ Deno.test("train: --steps 0 shows what would be read, and writes nothing", () =>
     assertEquals([event, bytes, documents], ["data", 4015, 3]);
     assert((begins as string).includes("[31m"));
     assertMatch((await runMain("train", "--steps", "0", "--resume")).stderr, /leave --resume out/);
+    // Characters of several bytes are not cut.
+    await Deno.writeTextFile(`${folder}/letters.txt`, `a${"\u{1f389}".repeat(1000)}`);
+    const letters = ["train", "--steps", "0", "--seq-len", "16", "--data", `${folder}/letters.txt`, "--json"];
+    assertEquals((await runMain(...letters)).events[0].begins, `a${"\u{1f389}".repeat(49)}`);
     // A task is shown alike, with the files that it leaves out.
     await Deno.mkdir(`${folder}/genome`);
     await Deno.writeTextFile(`${folder}/genome/a.fa`, `>a\n${"ACGTTGCA".repeat(200)}\n`);

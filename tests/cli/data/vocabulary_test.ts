@@ -12,7 +12,7 @@ import {
   vocabularyNote,
 } from "../../../cli/data/vocabulary.ts";
 import { UsageError } from "../../../cli/errors.ts";
-import { BigramModel, NgramModel, tokenSource } from "../../../titans/mod.ts";
+import { BigramModel, NgramModel, SampleRandom, tokenSource } from "../../../titans/mod.ts";
 import { someText } from "../run_main.ts";
 import { inPieces } from "./data_files.ts";
 
@@ -30,6 +30,24 @@ Deno.test("vocabulary: every one gives the text back, byte for byte, and its ids
     assertEquals(pieces.join(""), TEXT, name);
     assert(pieces.every((piece) => !piece.includes("\ufffd")), `${name}: letters appear when they are whole`);
   }
+});
+
+Deno.test("vocabulary: whatever tokens a model chooses, each piece that is written is well-formed, and the whole is their bytes", () => {
+  const random = new SampleRandom(1, "tokens");
+  for (let round = 0; round < 50; round++) {
+    // Bytes of all kinds, but more than their share begin, or continue, a character of several bytes.
+    const ids = Array.from(
+      { length: 60 },
+      () => [0x41, 0xef, 0xbb, 0xbf, 0xf0, 0x9f, 0x8e, 0x89, random.integer(256)][random.integer(9)],
+    );
+    const decoder = new TokenDecoder(BYTES), stop = new StopText(["\u{1f389}\u{1f389}"]);
+    const pieces = [...ids.map((id) => decoder.next(id)), decoder.end()];
+    assertEquals(pieces.join(""), new TextDecoder("utf-8", { ignoreBOM: true }).decode(Uint8Array.from(ids)));
+    const written = [...pieces.map((piece) => stop.next(piece)), stop.end()];
+    assert([...pieces, ...written].every((piece) => piece.isWellFormed()), ids.join());
+  }
+  const decoder = new TokenDecoder(BYTES);
+  assertEquals([0xef, 0xbb, 0xbf, 0x41].map((id) => decoder.next(id)), ["", "", "\ufeff", "A"]);
 });
 
 Deno.test("vocabulary: ids are those of the published encodings", async () => {
