@@ -98,7 +98,7 @@ export function formatScaling(profile: RankProfile, steps: readonly ForeseenStep
   const assumed = [
     `Foreseen from ${profile.ranks} rank${profile.ranks === 1 ? "" : "s"} on ${profile.device}. It assumes that every`,
     `rank computes as those did; sums go around a ring of messages that take ${(latency * 1e6).toFixed(1)} us and ${
-      gigabytes > 1e3 ? "no time a byte" : `their bytes at ${gigabytes.toFixed(2)} GB/s`
+      gigabytes > 1e3 ? "no time per byte" : `their bytes at ${gigabytes.toFixed(2)} GB/s`
     },`,
     `between any two ranks; a step waits for the slowest, where steps vary independently by ${
       seconds(spread)
