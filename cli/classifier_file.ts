@@ -16,6 +16,7 @@ import { cnn } from "../titans/tasks/dna/cnn.ts";
 import { NUCLEOTIDES } from "../titans/tasks/dna/nucleotides.ts";
 import { CommandError } from "./errors.ts";
 import { writeAtomic } from "./files.ts";
+import { firstNotFinite } from "./not_finite.ts";
 
 /** The model that is no model of `train`. */
 export const CNN = "cnn";
@@ -76,7 +77,8 @@ export async function loadClassifier(path: string): Promise<SavedClassifier | un
     const { tensors, metadata } = decodeSafetensors(bytes);
     if (metadata.format !== CLASSIFIER_FORMAT && !isFolder) return undefined;
     const facts = readFacts(metadata), network = classifierNetwork(facts);
-    const params = namedParameters(tensors, network.layout, { of: "classifier" });
+    const params = namedParameters(tensors, network.layout, { of: "classifier" }), bad = firstNotFinite({ params });
+    if (bad !== undefined) throw new CheckpointError(`Cannot use classifier: ${bad} has NaN or infinity`);
     return { ...facts, network, params };
   } catch (cause) {
     // Of a file, whoever reads checkpoints says what is wrong with it.

@@ -1,5 +1,7 @@
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { allFinite, firstNotFinite } from "../../cli/not_finite.ts";
+import { classifierNetwork, loadClassifier, saveClassifier } from "../../cli/classifier_file.ts";
+import { CommandError } from "../../cli/errors.ts";
 import { decodeCheckpoint, encodeCheckpoint, type TrainingState } from "../../titans/mod.ts";
 import { type Ended, runMain, someText } from "./run_main.ts";
 import { withFolder } from "./scratch.ts";
@@ -215,4 +217,16 @@ Deno.test("not finite: every command that takes a checkpoint refuses broken weig
       );
     }
     assertEquals((await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name).sort(), ["run", "text.txt"]);
+  }));
+
+Deno.test("not finite: a classifier with broken weights is refused", () =>
+  withFolder(async (folder) => {
+    const facts = { classes: ["a", "b"], positive: 1, length: 16, model: "cnn" } as const;
+    const network = classifierNetwork(facts), params = network.initialize(1), { name } = network.layout.entries[0];
+    await saveClassifier(folder, { ...facts, network, params });
+    assertEquals((await loadClassifier(folder))!.params, params);
+    params[name][0] = NaN;
+    await saveClassifier(folder, { ...facts, network, params });
+    const { message } = await assertRejects(() => loadClassifier(folder), CommandError);
+    assert(message.includes(`Cannot use classifier: ${name} has NaN or infinity: restore it from a backup`), message);
   }));
