@@ -192,6 +192,12 @@ Deno.test("babilong: examples are the two that are written, then stories of the 
   };
   const examplesIn = (text: string) =>
     [...text.matchAll(/<example>\n(.*?)\n<\/example>/gs)].map(([, example]) => example);
+  // Whatever the length, there is room for a story.
+  for (const question of KINDS) {
+    for (const shots of [0, 2, 6]) {
+      assertEquals(examplesIn(shown({ question, shots, shortest: 64, length: 256 })).length, shots);
+    }
+  }
   const [none, two, four] = [0, 2, 4].map((shots) => shown({ shots }));
   assertEquals([none, two, four].map((text) => examplesIn(text).length), [0, 2, 4]);
   assertEquals(two, shown({}));

@@ -18,6 +18,7 @@ import { type BabiParts, drawPrompt, examplesFor, isExample } from "./draw.ts";
 import { measureLengths } from "./evaluation.ts";
 import { type BabiQuestion, labelPattern, labelsOf, readBabi } from "./story.ts";
 import { BYTE_ENCODING, wordsOf, WordVocabulary } from "./words.ts";
+import { promptOf } from "./prompt.ts";
 import { answerOf, readPrompt } from "./world.ts";
 
 /** Options of {@link babilong}. */
@@ -86,7 +87,8 @@ export const BABILONG_OPTIONS = {
     default: 256,
     min: 32,
     max: 2 ** 20,
-    help: "tokens of a training sequence at most; lengths are log-uniform between",
+    help:
+      "tokens of a training sequence at most; lengths are log-uniform between. Few-shot prompts get 1,024 bytes beside their examples at least",
   },
   testLengths: {
     kind: "text",
@@ -107,6 +109,8 @@ type BabilongOptions = OptionsOf<typeof BABILONG_OPTIONS>;
 
 /** Words that a sentence of the background has at least. */
 const SENTENCE_WORDS = 10;
+/** Bytes that a few-shot prompt has at least for facts, background and question. */
+const FEW_SHOT_ROOM = 1024;
 const SPLITS: readonly Split[] = ["train", "validation", "test"];
 const REPEATED = "The grass is green, the sky is blue, the sun is yellow, and here we go there and back again.";
 
@@ -125,12 +129,15 @@ export const babilong: Task<typeof BABILONG_OPTIONS, TokenBatch> = defineTask({
     const real = options.data === "" ? [] : realQuestions(options, files).filter((one) => !isExample(parts, one));
     const chance = 1 / labelsOf(kind).length;
     const isWords = protocol === "fineTuned";
+    // Instruction and examples are longer than most texts in words are.
+    const frame = isWords ? 0 : parts.encoding.encode(promptOf(parts, "", "")).length;
+    const most = isWords ? length : Math.max(length, frame + FEW_SHOT_ROOM);
     return {
       ...tokenTask({
         name: `babilong ${kind}`,
         vocabulary: parts.encoding.size,
-        length,
-        sample: (random, split) => rowOf(parts, options, { random, split }),
+        length: most,
+        sample: (random, split) => rowOf(parts, { shortest, length: most }, { random, split }),
         ...(isWords ? { chance } : { exact: true }),
         answers: (tokens) => answersTo(parts, tokens, (read) => answerOf(kind, read.facts, read.question)),
         baselines: {
@@ -173,7 +180,7 @@ function realQuestions({ question: kind, data }: BabilongOptions, files: TaskFil
 /** A prompt of some length with its answer. */
 function rowOf(
   parts: BabiParts,
-  { shortest, length }: BabilongOptions,
+  { shortest, length }: Pick<BabilongOptions, "shortest" | "length">,
   { random, split }: { readonly random: SampleRandom; readonly split: Split },
 ): BatchArrays<TokenBatch> {
   const tokens = Math.floor(shortest * (length / shortest) ** random.uniform());
