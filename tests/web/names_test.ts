@@ -1,25 +1,19 @@
 /** What the playground calls bytes of any script. */
 import { assertEquals } from "@std/assert";
-import { nameOfByte, nameOfNext } from "../../web/page/names.ts";
+import { charactersOf } from "../../web/page/characters.ts";
+import { nameOfCharacter, nameOfNext } from "../../web/page/names.ts";
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
-Deno.test("playground: a byte is named by the character that it is or is part of", () => {
-  const text = bytes("a \nд€😀");
-  assertEquals(Array.from(text, (_, at) => nameOfByte(text, at)), [
-    "“a”",
-    "space",
-    "line break",
-    "byte 1 of 2 of “д”",
-    "byte 2 of 2 of “д”",
-    ...[1, 2, 3].map((i) => `byte ${i} of 3 of “€”`),
-    ...[1, 2, 3, 4].map((i) => `byte ${i} of 4 of “😀”`),
+Deno.test("playground: texts are counted by characters, whatever their script", () => {
+  assertEquals(charactersOf("aд\n€😀").map(({ text, start, end }) => [nameOfCharacter(text), start, end]), [
+    ["“a”", 0, 1],
+    ["“д”", 1, 3],
+    ["line break", 3, 4],
+    ["“€”", 4, 7],
+    ["“😀”", 7, 11],
   ]);
-  // Cut within a character, and bytes that are none.
-  assertEquals(nameOfByte(bytes("д").subarray(0, 1), 0), "byte 208, no character");
-  assertEquals(nameOfByte(Uint8Array.of(0xb4, 0x41), 0), "byte 180, no character");
-  assertEquals(nameOfByte(Uint8Array.of(0xff), 0), "byte 255, no character");
-  assertEquals(nameOfByte(Uint8Array.of(7), 0), "character 7");
+  assertEquals([" ", "\x07"].map(nameOfCharacter), ["space", "character 7"]);
 });
 
 Deno.test("playground: a byte that is expected is named by what it would make of what stands before it", () => {

@@ -37,6 +37,9 @@ const BYTES = 256;
 /** How long the worker computes before it looks for messages. */
 const SLICE_MS = 200;
 
+/** While it trains, the model is stored this often, and less often if that takes more than this share of the time. */
+const STORE_MS = 5000, STORE_SHARE = 0.05;
+
 /** Larger models are not stored in the browser automatically. */
 const MOST_STORED_BYTES = 32e6;
 
@@ -193,7 +196,7 @@ export class Lab {
   async #train({ steps, text }: { readonly steps: number; readonly text: Uint8Array }): Promise<void> {
     const { trainer, seed } = this.#current(), data = new RandomWindows(text, WINDOW, seed), { signal } = this.#stop;
     const end = trainer.step + steps;
-    let count = 1;
+    let count = 1, stored = performance.now(), pauseMs = STORE_MS;
     while (trainer.step < end && !signal.aborted) {
       const begin = performance.now();
       const reports = await trainer.run(data, Math.min(count, end - trainer.step));
@@ -202,11 +205,18 @@ export class Lab {
       this.#post({
         type: "progress",
         step: trainer.step,
+        end,
         bits: reports.map(({ bitsPerByte }) => bitsPerByte),
         bytesPerSecond,
       });
       count = Math.max(1, Math.min(64, 2 * count, Math.round(reports.length * SLICE_MS / elapsedMs)));
       await nextTurn();
+      const now = performance.now();
+      if (now - stored > pauseMs) {
+        if (await this.#keep()) this.#post({ type: "stored", step: trainer.step });
+        stored = performance.now();
+        pauseMs = Math.max(STORE_MS, (stored - now) / STORE_SHARE);
+      }
     }
     this.#post({ type: "paused", step: trainer.step, stopped: trainer.step < end, kept: await this.#keep() });
   }

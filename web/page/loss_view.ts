@@ -16,13 +16,19 @@ export class LossView {
   #first = 0;
   #bits: number[] = [];
   #told = 0;
+  /** When the last steps arrived, and how long a step takes. */
+  #last = 0;
+  #stepMs = 0;
+  #left = "–";
 
   /** Starts again at a step. */
   reset(step: number): void {
     this.#first = step;
     this.#bits = [];
     byId("step", HTMLElement).textContent = String(step);
-    for (const id of ["loss", "speed"]) byId(id, HTMLElement).textContent = "–";
+    this.#stepMs = 0;
+    this.#last = performance.now();
+    for (const id of ["loss", "speed", "left"]) byId(id, HTMLElement).textContent = "–";
     this.#table.tBodies[0].replaceChildren();
   }
 
@@ -30,9 +36,23 @@ export class LossView {
    * Adds the losses of steps.
    * @param step Number of steps so far.
    * @param bits Bits per byte of each step.
+   * @param options.end The step after which training ends.
    */
-  add(step: number, bits: readonly number[], bytesPerSecond: number): void {
+  add(
+    step: number,
+    bits: readonly number[],
+    { end, bytesPerSecond }: { readonly end: number; readonly bytesPerSecond: number },
+  ): void {
+    const now = performance.now(), stepMs = (now - this.#last) / bits.length;
+    // The first steps find caches cold; later ones weigh more.
+    if (this.#bits.length > 0) this.#stepMs = this.#stepMs === 0 ? stepMs : 0.8 * this.#stepMs + 0.2 * stepMs;
+    this.#last = now;
     this.#bits.push(...bits);
+    this.#left = this.#stepMs > 0 && step < end ? timeLeft((end - step) * this.#stepMs) : "–";
+    byId("left", HTMLElement).textContent = this.#left;
+    const progress = byId("progress", HTMLProgressElement);
+    progress.max = end;
+    progress.value = step;
     byId("step", HTMLElement).textContent = String(step);
     byId("loss", HTMLElement).textContent = this.#bits.at(-1)!.toFixed(3);
     byId("speed", HTMLElement).textContent = Math.round(bytesPerSecond).toLocaleString("en");
@@ -58,7 +78,13 @@ export class LossView {
   news(): string | undefined {
     if (performance.now() - this.#told < NEWS_MS) return undefined;
     this.#told = performance.now();
-    return `Training. ${this.summary()}`;
+    const left = this.#left === "–" ? "" : ` About ${this.#left} left.`;
+    return `Training. ${this.summary()}${left}`;
+  }
+
+  /** Training has ended: no time is left. */
+  end(): void {
+    this.#left = byId("left", HTMLElement).textContent = "–";
   }
 
   /** In words. */
@@ -67,6 +93,11 @@ export class LossView {
     const last = mean(this.#bits.slice(-SMOOTHING)).toFixed(2);
     return `In ${this.#bits.length} steps the loss went from ${this.#bits[0].toFixed(2)} to ${last} bits per byte.`;
   }
+}
+
+function timeLeft(ms: number): string {
+  const seconds = Math.ceil(ms / 1000);
+  return seconds < 90 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
 }
 
 function mean(values: readonly number[]): number {

@@ -1,4 +1,4 @@
-/** Names of bytes in sentences: by the UTF-8 characters that they are or belong to. */
+/** Names of characters, and of bytes that may follow, in sentences. */
 
 /** A character in a sentence. */
 export function nameOfCharacter(text: string): string {
@@ -22,17 +22,6 @@ function begun(text: ArrayLike<number>, end: number): number[] {
   while (start >= 0 && end - start < 4 && isContinuation(text[start])) start--;
   const bytes = Array.from({ length: Math.max(0, end - start) }, (_, i) => text[start + i]);
   return start >= 0 && lengthFrom(text[start]) > bytes.length ? bytes : [];
-}
-
-/** A byte of a text: the character that it is, or which byte of a character. */
-export function nameOfByte(text: ArrayLike<number>, at: number): string {
-  let start = at;
-  while (start > 0 && at - start < 3 && isContinuation(text[start])) start--;
-  const length = lengthFrom(text[start]),
-    bytes = Uint8Array.from({ length: Math.min(length, text.length - start) }, (_, i) => text[start + i]);
-  const character = new TextDecoder().decode(bytes);
-  if (at - start >= length || character.includes("\uFFFD")) return `byte ${text[at]}, no character`;
-  return length === 1 ? nameOfCharacter(character) : `byte ${at - start + 1} of ${length} of “${character}”`;
 }
 
 /** A byte that may follow at a position: the character that it completes, starts or continues. */

@@ -99,9 +99,13 @@ export type Reply =
   | {
     readonly type: "progress";
     readonly step: number;
+    /** The step after which it ends. */
+    readonly end: number;
     readonly bits: readonly number[];
     readonly bytesPerSecond: number;
   }
+  /** The browser has stored the model as of a step, and training goes on. */
+  | { readonly type: "stored"; readonly step: number }
   /** `kept`: whether the browser has stored the model, so that a reload does not lose it. */
   | { readonly type: "paused"; readonly step: number; readonly stopped: boolean; readonly kept: boolean }
   /** The model stored in the browser during an earlier visit. */

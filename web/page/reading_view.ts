@@ -1,7 +1,8 @@
 /** Shows what the memories did. */
 import { Chart } from "./chart.ts";
 import { byId, textElement } from "./dom.ts";
-import { nameOfByte, nameOfNext } from "./names.ts";
+import { type Character, charactersOf } from "./characters.ts";
+import { nameOfCharacter, nameOfNext } from "./names.ts";
 import type { Expectation, Reading } from "./protocol.ts";
 import { type Colouring, Strip } from "./strip.ts";
 
@@ -10,12 +11,12 @@ type ColourName = "surprise" | "bits" | "help" | "recall";
 
 const NOTES: Readonly<Record<ColourName, string>> = {
   surprise:
-    "How much each byte surprised the memory: the norm of the gradient of its inner loss. A memory that learns is surprised less by what it has seen.",
-  bits: "Bits that the model needed for each byte: the negative logarithm of the probability that it predicted.",
+    "How much each character surprised the memory: the norm of the gradient of its inner loss. A memory that learns is surprised less by what it has seen.",
+  bits: "Bits that the model needed for each character: the negative logarithm of the probability that it predicted.",
   help:
     "Bits saved by the memory, compared with a memory that has learned nothing of this text. Blue bytes needed fewer bits, orange ones more.",
   recall:
-    "What the memory contributed to the prediction of the selected byte: blue passages made it more likely. For each passage, the text was read again with a memory that skips it.",
+    "What the memory contributed to the prediction of the selected character: blue passages made it more likely. For each passage, the text was read again with a memory that skips it.",
 };
 
 /** Names of the ends of the scale. */
@@ -39,10 +40,11 @@ export class ReadingView {
   #position = byId("position", HTMLInputElement);
   #which = byId("which", HTMLSelectElement);
   #reading?: Reading;
+  #characters: readonly Character[] = [];
 
   constructor() {
-    this.#strip = new Strip(byId("strip", HTMLDivElement), (position) => {
-      this.#position.value = String(position);
+    this.#strip = new Strip(byId("strip", HTMLDivElement), (start) => {
+      this.#position.value = String(this.#characters.findIndex((character) => character.start === start));
       this.#choose();
     });
     this.#position.addEventListener("input", () => this.#choose());
@@ -60,9 +62,12 @@ export class ReadingView {
     this.#which.replaceChildren(
       ...names.map((name, i) => Object.assign(textElement("option", name), { value: String(i) })),
     );
-    this.#position.max = String(reading.text.length - 1);
-    this.#position.value = String(reading.text.length - 1);
-    this.#strip.show(new TextDecoder().decode(reading.text));
+    const text = new TextDecoder().decode(reading.text);
+    this.#characters = charactersOf(text);
+    // In this order: a value beyond the maximum is cut.
+    this.#position.max = String(this.#characters.length - 1);
+    this.#position.value = this.#position.max;
+    this.#strip.show(text);
     byId("reading", HTMLDivElement).hidden = false;
     this.#draw();
   }
@@ -77,10 +82,25 @@ export class ReadingView {
     return quantities[quantity]?.[Number(this.#which.value)] ?? new Float64Array(text.length);
   }
 
-  /** Bits saved by what the memory learned of each passage, for the chosen byte; passages after it saved nothing. */
-  #recalled(position: number): number[] {
+  /** The character that is chosen. */
+  get #chosen(): Character {
+    return this.#characters[this.#position.valueAsNumber];
+  }
+
+  /** The sum of a quantity over the bytes of a character. */
+  #sum(values: Float64Array, { start, end }: Character): number {
+    return values.subarray(start, end).reduce((sum, value) => sum + value, 0);
+  }
+
+  /** Its mean. */
+  #mean(values: Float64Array, character: Character): number {
+    return this.#sum(values, character) / (character.end - character.start);
+  }
+
+  /** Bits saved by what the memory learned of each passage, for a character; passages after it saved nothing. */
+  #recalled(character: Character): number[] {
     const { bits, without } = this.#reading!.recall;
-    return without.map((each) => each[position] - bits[position]);
+    return without.map((each) => this.#sum(each, character) - this.#sum(bits, character));
   }
 
   #colouring(): Colouring {
@@ -100,7 +120,7 @@ export class ReadingView {
       case "help":
         return both(recall.forgotten.map((bits, t) => bits - recall.bits[t]));
       case "recall": {
-        const saved = this.#recalled(Number(this.#position.value));
+        const saved = this.#recalled(this.#chosen);
         return both(
           Float64Array.from(text, (_, t) => saved[Math.min(saved.length - 1, Math.floor(t / recall.passage))]),
         );
@@ -116,19 +136,21 @@ export class ReadingView {
     byId("legend-high", HTMLSpanElement).textContent = LEGENDS[name][1];
     byId("legend-bar", HTMLSpanElement).className = colouring.both ? "both" : "";
     this.#strip.colour(colouring);
-    this.#summarize(name, colouring.values);
+    this.#summarize(name, Float64Array.from(colouring.values));
     this.#drawGates();
     this.#choose();
   }
 
   /** The text alternative of the colours: where the largest values are. */
-  #summarize(name: ColourName, values: ArrayLike<number>): void {
-    const { text } = this.#reading!;
-    const order = Array.from(text, (_, t) => t).filter((t) => Number.isFinite(values[t])).sort((a, b) =>
-      values[b] - values[a]
-    ).slice(0, LISTED);
-    const places = order.map((t) =>
-      `${nameOfByte(text, t)} at ${t} in “${this.#strip.around(t)}” (${values[t].toFixed(2)})`
+  #summarize(name: ColourName, values: Float64Array): void {
+    const characters = this.#characters.map((character, i) => ({
+      ...character,
+      i,
+      value: this.#mean(values, character),
+    }))
+      .filter(({ value }) => Number.isFinite(value)).sort((a, b) => b.value - a.value).slice(0, LISTED);
+    const places = characters.map(({ text, i, start, value }) =>
+      `${nameOfCharacter(text)} at ${i} in “${this.#strip.around(start)}” (${value.toFixed(2)})`
     );
     byId("strip-summary", HTMLParagraphElement).textContent = name === "recall" ? "" : `Largest: ${places.join("; ")}.`;
   }
@@ -156,30 +178,30 @@ export class ReadingView {
 
   #choose(): void {
     if (!this.#reading) return;
-    const { text, recall } = this.#reading, position = Number(this.#position.value);
-    const name = `byte ${position}, ${nameOfByte(text, position)}`;
+    const { recall } = this.#reading, character = this.#chosen, { start } = character;
+    const name = `character ${this.#position.value}, ${nameOfCharacter(character.text)}`;
     this.#position.setAttribute("aria-valuetext", name);
-    this.#strip.choose(position);
+    this.#strip.choose(start);
     if (this.#colour() === "recall") this.#strip.colour(this.#colouring());
-    this.#gates.mark(position);
+    this.#gates.mark(start);
     const values = (["surprise", "theta", "eta", "alpha", "updateNorm"] as const).map((quantity) =>
-      `${quantity} ${this.#values(quantity)[position].toPrecision(3)}`
+      `${quantity} ${this.#mean(this.#values(quantity), character).toPrecision(3)}`
     );
-    const lines = [`Selected: ${name} in “${this.#strip.around(position)}”. Memory: ${values.join(", ")}.`];
-    if (position > 0) {
+    const lines = [`Selected: ${name} in “${this.#strip.around(start)}”. Memory: ${values.join(", ")}.`];
+    if (start > 0) {
       lines.push(
-        `It needed ${recall.bits[position].toFixed(2)} bits; with a memory that has learned nothing, ${
-          recall.forgotten[position].toFixed(2)
+        `It needed ${this.#sum(recall.bits, character).toFixed(2)} bits; with a memory that has learned nothing, ${
+          this.#sum(recall.forgotten, character).toFixed(2)
         }.`,
       );
       lines.push(
-        `Predicted: ${this.#describe(recall.expected, position)}. Without the memory: ${
-          this.#describe(recall.expectedForgotten, position)
+        `Predicted: ${this.#describe(recall.expected, start)}. Without the memory: ${
+          this.#describe(recall.expectedForgotten, start)
         }.`,
       );
-      lines.push(this.#describeRecall(position));
+      lines.push(this.#describeRecall(character));
     } else {
-      lines.push("There is no prediction of the first byte.");
+      lines.push("There is no prediction of the first character.");
     }
     byId("detail", HTMLDivElement).replaceChildren(...lines.map((line) => textElement("p", line)));
   }
@@ -191,9 +213,9 @@ export class ReadingView {
     );
   }
 
-  #describeRecall(position: number): string {
-    const { passage } = this.#reading!.recall;
-    const saved = this.#recalled(position).map((bits, i) => ({ bits, i })).filter(({ bits }) => bits > 0.005).sort((
+  #describeRecall(character: Character): string {
+    const { passage } = this.#reading!.recall, position = character.start;
+    const saved = this.#recalled(character).map((bits, i) => ({ bits, i })).filter(({ bits }) => bits > 0.005).sort((
       a,
       b,
     ) => b.bits - a.bits).slice(0, LISTED);

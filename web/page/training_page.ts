@@ -148,16 +148,22 @@ const HANDLERS: { readonly [Type in Reply["type"]]: (reply: Extract<Reply, { rea
     state.unsaved = state.kept = kept;
     settle(`Loaded a model at step ${step}. ${status.textContent}`);
   },
-  progress({ step, bits, bytesPerSecond }) {
+  progress({ step, end, bits, bytesPerSecond }) {
     state.unsaved = true;
     if (made) made = { ...made, step };
-    losses.add(step, bits, bytesPerSecond);
+    losses.add(step, bits, { end, bytesPerSecond });
     const news = losses.news();
     if (news) status.textContent = news;
+  },
+  stored({ step }) {
+    state.canRestore = true;
+    byId("stored", HTMLElement).textContent = `The browser stores step ${step}.`;
   },
   paused({ step, stopped, kept }) {
     state.kept = kept;
     state.canRestore ||= kept;
+    byId("stored", HTMLElement).textContent = "";
+    losses.end();
     settle(
       `${stopped ? "Stopped" : "Done"} at step ${step}. ${losses.summary()}${
         kept ? " The browser stores this model." : ""
@@ -183,7 +189,7 @@ const HANDLERS: { readonly [Type in Reply["type"]]: (reply: Extract<Reply, { rea
     settle(
       `Read ${
         read < all ? `the first ${read} of ${all}` : read
-      } bytes. Below, the text is coloured; choose a byte to see more.`,
+      } bytes. Below, the text is coloured; choose a character to see more.`,
     );
   },
   checkpoint({ bytes, name }) {

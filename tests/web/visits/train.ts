@@ -1,12 +1,11 @@
 /** A visitor of the training tab: trains, stops, generates, looks at the memory, saves and loads. */
 import type { Page } from "playwright-core";
 import { decodeCheckpoint, defineConfig, encodeCheckpoint, Model } from "../../../titans/mod.ts";
-import { layoutShift, open, SCRATCH, shoot, unnamedControls, value } from "./page.ts";
+import { layoutShift, type Look, look, open, SCRATCH, shoot, value } from "./page.ts";
 
 /** What the page showed. */
 export interface TrainingReport {
-  /** Form fields and buttons without a name for screen readers. */
-  readonly unnamed: readonly string[];
+  readonly look: Look;
   readonly device: string;
   /** The losses of the table, in bits per byte. */
   readonly losses: readonly number[];
@@ -27,7 +26,14 @@ export interface TrainingReport {
   /** What a file that is no checkpoint, and a text that is too short, are answered with. */
   readonly refusals: readonly string[];
   /** On a page that may not share memory. */
-  readonly plain: { readonly device: string; readonly stopped: string; readonly stoppedReading: string };
+  readonly plain: {
+    readonly device: string;
+    /** What is said of the rest while it trains, and after a reload in the midst of it. */
+    readonly left: string;
+    readonly offer: string;
+    readonly stopped: string;
+    readonly stoppedReading: string;
+  };
   /** Parameters as shown, and as the checkpoint has them. */
   readonly parameters: readonly [string, number];
   /**
@@ -172,7 +178,7 @@ export async function isolatedVisit(
   const failed = await failedStart(page);
   await page.fill("#sample", "0123456789".repeat(50));
   const samples = { ...sampled, read: await use(page, "#read") };
-  const unnamed = await unnamedControls(page);
+  const looked = await look(page, "train");
 
   const download = page.waitForEvent("download");
   const said = await use(page, "#save");
@@ -216,7 +222,7 @@ export async function isolatedVisit(
   const learning = { losses, trained, focus, shift, parameters },
     looking = { coloured, summary, details, gates, forced, samples };
   return {
-    unnamed,
+    look: looked,
     device,
     written,
     failed,
@@ -238,9 +244,18 @@ export async function plainVisit(page: Page, url: string): Promise<TrainingRepor
   await page.selectOption("#model", "lmm");
   await page.click("#start");
   await page.locator("#step", { hasText: /^([3-9]|\d\d+)$/ }).waitFor({ timeout: 120_000 });
+  await page.locator("#stored", { hasText: "The browser stores step" }).waitFor({ timeout: 120_000 });
+  const left = await page.locator("#left").innerText();
+  page.once("dialog", (dialog) => dialog.accept());
+  await page.reload();
+  await page.locator("#status", { hasText: "The browser stores" }).waitFor({ timeout: 60_000 });
+  const offer = await page.locator("#status").innerText();
+  await use(page, "#restore");
+  await page.click("#continue");
+  await page.locator("#left", { hasText: / (s|min)$/ }).waitFor({ timeout: 120_000 });
   const stopped = await use(page, "#stop");
   await shoot(page, "narrow");
   await page.click("#read");
   const stoppedReading = await use(page, "#stop");
-  return { device: await page.locator("#device-name").innerText(), stopped, stoppedReading };
+  return { device: await page.locator("#device-name").innerText(), left, offer, stopped, stoppedReading };
 }

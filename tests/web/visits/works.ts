@@ -44,12 +44,12 @@ export async function worksVisit(page: Page, url: string): Promise<WorksReport> 
   const boxes = await page.evaluate(`Object.fromEntries([...document.querySelectorAll(".diagram")].map((diagram) =>
     [diagram.dataset.model, diagram.querySelectorAll("[data-station]").length]))`) as Record<string, number>;
   await page.fill("#works-linear-text", "cc");
-  await page.waitForFunction(`document.querySelectorAll("#works-linear li").length === 2`);
+  await page.locator("#works-linear li:nth-child(2):last-child").waitFor();
   const linear = await page.locator("#works-linear svg").evaluateAll((all) =>
     all.map((each) => each.getAttribute("aria-label")!)
   );
   await page.fill("#works-update-text", "abab");
-  await page.waitForFunction(`document.querySelectorAll("#works-update li").length === 4`);
+  await page.locator("#works-update li:nth-child(4):last-child").waitFor();
   const learned = await surprises(page);
   await page.locator("#works-theta").fill("0");
   await page.locator("#works-surprise desc", { hasNotText: `surprise ${learned[2].toFixed(2)}` }).waitFor({
