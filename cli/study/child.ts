@@ -11,7 +11,12 @@ export interface Finished {
   readonly error: string;
   /** Whether somebody ended it, as Ctrl-C ends all processes of a terminal. */
   readonly isStopped?: boolean;
+  /** Whether its process was killed, or its machine or launcher was lost: nobody asked for that, and it said nothing. */
+  readonly isLost?: boolean;
 }
+
+/** How a command ends that is killed: by its parent's word, by a shell's or a launcher's, and by ssh's for a lost host. */
+const LOST: readonly (number | string | null)[] = ["SIGKILL", 137, 255];
 
 /** How a command ends that was asked to, whether or not it had begun to listen. */
 const STOPPED: readonly (number | string | null)[] = [130, 143, "SIGINT", "SIGTERM"];
@@ -22,21 +27,24 @@ export type RunCommand = (args: readonly string[], signal: AbortSignal) => Promi
 /** The permissions of a command that trains, as the task `train` has them, but for the folder that it writes to. */
 export const PERMISSIONS: readonly string[] = [
   "--allow-read",
-  "--allow-env=NODEVICE_SELECT,CC,MESA_SHADER_CACHE_DIR,__GL_SHADER_DISK_CACHE_PATH,INIT_CWD",
+  "--allow-env=NODEVICE_SELECT,CC,MESA_SHADER_CACHE_DIR,__GL_SHADER_DISK_CACHE_PATH,INIT_CWD,OMPI_COMM_WORLD_SIZE,PMI_SIZE,SLURM_STEP_NUM_TASKS",
   "--allow-run=cc,gcc,clang,zig",
   "--allow-ffi=runs/.native",
 ];
 
-/** Runs commands of this program that write to a folder, and to that of compiled kernels. */
-export function commandsIn(folder: string): RunCommand {
+/**
+ * Runs commands of this program that write to a folder, and to that of compiled kernels.
+ * @param launcher Words before each command, such as those of srun. Default: none.
+ */
+export function commandsIn(folder: string, launcher: readonly string[] = []): RunCommand {
   const writable = `--allow-write=${RUNS},${folder.replaceAll(",", ",,")}`;
-  const program = ["run", "--quiet", "--no-prompt", ...PERMISSIONS, writable, "main.ts"];
+  const program = [...launcher, "deno", "run", "--quiet", "--no-prompt", ...PERMISSIONS, writable, "main.ts"];
   return (args, signal) => runProgram([...program, ...args], signal);
 }
 
-const runProgram: RunCommand = async (args, signal) => {
-  const child = new Deno.Command("deno", {
-    args: [...args],
+const runProgram: RunCommand = async ([program, ...args], signal) => {
+  const child = new Deno.Command(program, {
+    args,
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
@@ -48,6 +56,7 @@ const runProgram: RunCommand = async (args, signal) => {
     return {
       code,
       isStopped: STOPPED.includes(code) || STOPPED.includes(cause),
+      isLost: LOST.includes(code) || LOST.includes(cause),
       events: eventsOf(new TextDecoder().decode(stdout)),
       error: lastLine(new TextDecoder().decode(stderr)),
     };

@@ -26,11 +26,19 @@ const QUIET: Readonly<Record<string, string>> = {
   "--checkpoint-every": "200",
 };
 
+// A process that is killed is started again, on another machine if the launcher has one; one that runs out of memory is
+// killed each time.
+const LOST_TRIES = 3;
+
 // A process that outlived its study stops when it next writes, as nobody reads it.
 const PATIENCE = { tries: 60, waitMs: 1000 };
 
-/** Runs a cell. @throws the signal's reason if it was stopped. */
-export async function runCell(cell: Cell, commands: CellCommands, place: CellPlace): Promise<CellResult> {
+/**
+ * Runs a cell, once more where its process was lost: from its last checkpoint.
+ * @throws the signal's reason if it was stopped.
+ */
+export async function runCell(cell: Cell, commands: CellCommands, given: CellPlace): Promise<CellResult> {
+  const place = { ...given, run: again(given.run) };
   const run = `${place.folder}/cells/${cellName(cell).replaceAll("/", "_")}`, began = performance.now();
   const trained = await train(run, commands.train, place);
   requireEnded(cell, trained, place.signal);
@@ -78,13 +86,14 @@ async function train(
   { device, run: command, signal }: CellPlace,
 ): Promise<Finished> {
   const quiet = Object.entries(QUIET).filter(([flag]) => !flags.includes(flag)).flat();
-  for (let tries = 1;; tries++) {
+  for (let tries = 1, lost = 0;; tries++) {
     const resumes = await exists(`${run}/${CHECKPOINT_FILE}`);
     // A run that was killed between the two has the best state alone, which it cannot go on from.
     if (!resumes) await Deno.remove(`${run}/${BEST_FILE}`).catch(() => {});
     const args = ["train", "--out", run, "--json", ...device, ...(resumes ? ["--resume"] : [...flags, ...quiet])];
     const finished = await command(args, signal);
     signal.throwIfAborted();
+    if (finished.isLost && ++lost < LOST_TRIES) continue;
     // One that was killed after its last step has said what it came to, and nobody heard: it comes to the same again.
     if (/ is complete at step /.test(finished.error)) {
       await Deno.remove(run, { recursive: true });
@@ -95,6 +104,16 @@ async function train(
     if (finished.code === 0 || !isTaken || tries === PATIENCE.tries) return finished;
     await new Promise((resolve) => setTimeout(resolve, PATIENCE.waitMs));
   }
+}
+
+/** Starts evaluations that are lost again; training is, where it has looked for its checkpoint. */
+function again(run: RunCommand): RunCommand {
+  return async (args, signal) => {
+    for (let tries = 1;; tries++) {
+      const finished = await run(args, signal);
+      if (args[0] === "train" || !finished.isLost || tries === LOST_TRIES || signal.aborted) return finished;
+    }
+  };
 }
 
 /** A run that was stopped has no result: it goes on another time. */

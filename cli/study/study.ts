@@ -36,6 +36,13 @@ const FLAGS = {
     unless: "the steps of the plan",
   },
   jobs: integer("runs at once, each on its share of the cores", undefined, { min: 1, max: 256 }),
+  launch: {
+    ...text(
+      "WORDS",
+      "words before the command of each run, to start it on another machine: `srun --exclusive -N1 -n1`",
+    ),
+    unless: "runs are on this machine",
+  },
   data: { ...text("DIR", "the folder of data that experiments read; without it they are left out"), unless: "none" },
   out: { ...text("DIR", "the folder of the study"), unless: `${RUNS}/study-NAME` },
   writePlan: text("FILE", "write the plan as JSON, to be edited, and stop"),
@@ -63,6 +70,10 @@ export const studyCommand: Command = {
     ["deno task study", "the default study; says how long it will take before it starts"],
     ["deno task study --only recall --models lmm,transformer --seeds 1", "a part of it"],
     ["deno task study --budget 2h --jobs 2", "as many steps as two hours allow, two runs at once"],
+    [
+      'deno task study:cluster --jobs 16 --launch "srun --exclusive -N1 -n1"',
+      "runs on the nodes of a Slurm allocation, from a folder that all of them see",
+    ],
     ["deno task study --write-plan runs/mine.json", "the plan as JSON: edit it, then"],
     ["deno task study --plan runs/mine.json", "run your own"],
     ["deno task study --report", "what is there so far"],
@@ -90,7 +101,12 @@ async function study(args: readonly string[], terminal: Terminal): Promise<numbe
   try {
     await makeFolder(`${folder}/cells`, "--out");
     using _lock = await locked(folder);
-    const place = { folder, device: deviceFlags(flags), run: commandsIn(folder), signal: stop.signal };
+    const place = {
+      folder,
+      device: deviceFlags(flags),
+      run: commandsIn(folder, launcherOf(flags)),
+      signal: stop.signal,
+    };
     const say = (line: string): void => flags.json ? terminal.err(`${line}\n`) : terminal.out(`${line}\n`);
     const shown = async (plan: StudyPlan, all: readonly CellResult[]): Promise<void> => {
       const report = await writeReport(place, { plan, results: all, isPlain: flags.noDrawings });
@@ -143,6 +159,9 @@ async function study(args: readonly string[], terminal: Terminal): Promise<numbe
   }
 }
 
+/** The words that start a run elsewhere. */
+const launcherOf = ({ launch = "" }: StudyFlags): readonly string[] => launch.split(/\s+/).filter(Boolean);
+
 const jobsOf = ({ jobs = 1 }: StudyFlags): number => jobs;
 
 /** The flags of the device that all runs have. */
@@ -150,7 +169,8 @@ function deviceFlags(flags: StudyFlags): readonly string[] {
   const jobs = jobsOf(flags), threads = Math.max(1, Math.floor(navigator.hardwareConcurrency / jobs));
   return [
     ...["--device", flags.device],
-    ...(jobs > 1 ? ["--threads", String(threads)] : []),
+    // Elsewhere a run has the cores that its launcher gives it.
+    ...(jobs > 1 && flags.launch === undefined ? ["--threads", String(threads)] : []),
     ...(flags.nativeCache ? ["--native-cache", flags.nativeCache] : []),
   ];
 }

@@ -2,7 +2,7 @@
 import { assert, assertAlmostEquals, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { CommandError, UsageError } from "../../../cli/errors.ts";
 import { type Cell, cellName, commandsOf, remainingCells } from "../../../cli/study/cells.ts";
-import type { Finished } from "../../../cli/study/child.ts";
+import { commandsIn, type Finished } from "../../../cli/study/child.ts";
 import { costsOf, factorFor, mergeCosts, readDuration, scaleCosts, totalOf } from "../../../cli/study/estimate.ts";
 import { readPlan, scalePlan } from "../../../cli/study/plan.ts";
 import { probeCosts } from "../../../cli/study/probe.ts";
@@ -246,6 +246,23 @@ Deno.test("study: a cell is trained and evaluated by commands, and goes on with 
     );
     assertEquals((await runCell(cell, commandsOf(PLAN, cell), complete)).validation, { loss: 2 });
 
+    let lost = 0;
+    await Deno.mkdir(run, { recursive: true });
+    const flaky = place(([command]) =>
+      ++lost % 2 === 1
+        ? { code: 137, events: [], error: "", isLost: true }
+        : command === "train"
+        ? finished({ event: "validation", step: 1, loss: 3 })
+        : finished()
+    );
+    assertEquals(
+      (await runCell(cell, commandsOf(PLAN, cell), flaky)).validation,
+      { loss: 3 },
+      "a lost process is started again",
+    );
+    lost = 0;
+    const gone = place(() => ({ code: 255, events: [], error: `lost ${++lost}`, isLost: true }));
+    assertEquals([(await runCell(cell, commandsOf(PLAN, cell), gone)).error, lost], ["lost 3", 3]);
     const stopped = place(() => ({ code: 143, events: [], error: "", isStopped: true }));
     const stop = await assertRejects(() => runCell(cell, commandsOf(PLAN, cell), stopped), CommandError);
     assertEquals(stop.message, "b/m/1 was stopped: the same command goes on");
@@ -269,3 +286,14 @@ Deno.test("study: figures are means over seeds with their range, and what failed
   assertMatch(text, /^\| m +\| 1,000 +\| 0\.1 +\| 3 +\| 0\.79 \(0\.78 to 0\.8\) +\|$/m);
   assertMatch(text, /^n failed: it went wrong$/m);
 });
+
+Deno.test("study: a launcher is given the command of each run, and a run that is killed is known to be lost", () =>
+  withFolder(async (folder) => {
+    const signal = new AbortController().signal, said = `${folder}/said`;
+    const launch = (script: string) =>
+      commandsIn(folder, ["bash", "-c", script, "launcher"])(["list", "--json"], signal);
+    const run = await launch(`echo "$@" > ${said}; exec "$@"`);
+    assertEquals([run.code, run.isLost, run.error], [0, false, ""]);
+    assertMatch(await Deno.readTextFile(said), /^deno run .* main\.ts list --json\n$/);
+    for (const death of ["kill -9 $$", "exit 137", "exit 255"]) assertEquals((await launch(death)).isLost, true, death);
+  }));
