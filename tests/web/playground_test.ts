@@ -84,9 +84,9 @@ Deno.test("playground: trains, shows its memory at work, saves and goes on from 
     assertEquals([costs[0], silent, Object.keys(boxes)], ["4096", 0, ["mac", "mag", "mal"]]);
     assertMatch(costs[1], /at the longest text: transformer [\d.]+, swa [\d.]+, lmm [\d.]+, mac [\d.]+/);
     assert(Object.values(boxes).every((count) => count >= 10), JSON.stringify(boxes));
-    // The same letter writes the same, so that what is kept doubles.
+    // The same letter writes the same, so that what is kept doubles, to the two decimals that are said of each.
     const [written, kept, again, twice] = linear.map((label) => Number(label.match(/[\d.]+$/)![0]));
-    assert(written === kept && written === again && Math.abs(twice - 2 * kept) <= 0.01, `${linear}`);
+    assert(written === kept && written === again && Math.abs(twice - 2 * kept) < 0.016, `${linear}`);
     const [learned, still] = surprises;
     assert(learned[2] < learned[0] && learned[3] < learned[1], `surprise of abab: ${learned}`);
     assertEquals(still.slice(2), still.slice(0, 2), "without steps nothing is learned");

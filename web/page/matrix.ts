@@ -17,6 +17,8 @@ export class MatrixView {
     this.#context = canvas.getContext("2d")!;
     this.#probe = document.createElement("span");
     this.#probe.hidden = true;
+    // Its colours are the picture's, also where the user's replace those of texts.
+    this.#probe.style.setProperty("forced-color-adjust", "none");
     canvas.after(this.#probe);
     // Pixels do not follow the style sheet by themselves.
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
