@@ -2,7 +2,7 @@
 import type { Drawing } from "../report/page.ts";
 import type { CellPlace } from "../run_cell.ts";
 import { costDrawing } from "./cost.ts";
-import { modelDrawing } from "./model.ts";
+import { modelDrawings } from "./model.ts";
 import { linearMemoryDrawing } from "./linear_memory.ts";
 import { surpriseDrawing } from "./surprise.ts";
 
@@ -12,7 +12,6 @@ export async function allDrawings(place: CellPlace): Promise<readonly Drawing[]>
     await costDrawing(),
     await linearMemoryDrawing(),
     await surpriseDrawing(place),
-    modelDrawing("mac"),
-    modelDrawing("mag"),
+    ...modelDrawings(),
   ];
 }
