@@ -218,10 +218,10 @@ function scanLeaves(
 /**
  * Tensors from outside `scope` that `outputs` use. Values that depend on no argument and are cheap (masks, constants)
  * stay inside instead; tables, such as those of rotary positions, are computed once and read by every step. Their order is
- * that of a walk from the outputs, so that bodies of one form are equal graphs, whatever was made before them.
+ * that of their first uses, so that bodies of one form are equal graphs, whatever was made before them.
  */
 function capturedBy(outputs: readonly Tensor[], params: ReadonlySet<Tensor>, scope: Scope): Tensor[] {
-  const captured = new Set<Tensor>();
+  const captured = new Set<Tensor>(), own = new Set<Node>();
   const isClosed = closedTest({ tables: false });
   const seen = new Set<Tensor>();
   const stack = [...outputs];
@@ -230,9 +230,13 @@ function capturedBy(outputs: readonly Tensor[], params: ReadonlySet<Tensor>, sco
     if (params.has(tensor) || seen.has(tensor)) continue;
     seen.add(tensor);
     if (tensor.node.scope.depth < scope.depth && !isClosed(tensor.node)) captured.add(tensor);
-    else stack.push(...tensor.node.inputs);
+    else {
+      own.add(tensor.node);
+      stack.push(...tensor.node.inputs);
+    }
   }
-  return [...captured];
+  const users = [...own].sort((a, b) => a.id - b.id);
+  return [...new Set([...users.flatMap(({ inputs }) => inputs.filter((input) => captured.has(input))), ...captured])];
 }
 
 /**

@@ -13,7 +13,7 @@ import { lettersOf } from "../../titans/tasks/dna/nucleotides.ts";
 import { plantedMotif } from "../titans/dna_data.ts";
 import { pack } from "./data/data_files.ts";
 import { runMain } from "./run_main.ts";
-import { withFolder } from "./scratch.ts";
+import { symbolicLink, withFolder } from "./scratch.ts";
 
 /** Files by path. */
 async function write(folder: string, files: Readonly<Record<string, string>>): Promise<void> {
@@ -245,7 +245,7 @@ Deno.test("classify: what cannot be done is refused in one line", () =>
       assertStringIncludes(stderr, message);
     }
     // Numbers that diverge, and a file that cannot be opened.
-    await Deno.symlink("nowhere", `${folder}/two/c.fa`);
+    await symbolicLink("nowhere", `${folder}/two/c.fa`);
     const wild = ["--data", `${folder}/two`, "--lr", "1e30", ...QUICK, ...SMALL, "--model", "lmm"];
     const { code, stderr } = await runMain("classify", ...wild, "--out", `${folder}/out`);
     assertMatch(

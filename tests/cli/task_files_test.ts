@@ -4,7 +4,7 @@ import { readTaskFiles } from "../../cli/task_files.ts";
 import { CommandError, UsageError } from "../../cli/errors.ts";
 import { ConfigError, defineTask, type Task } from "../../titans/mod.ts";
 import { recall } from "../../titans/tasks/mod.ts";
-import { withFolder } from "./scratch.ts";
+import { symbolicLink, withFolder } from "./scratch.ts";
 
 /** A task that reads two paths, one of which may be left out. */
 const reading = defineTask({
@@ -51,7 +51,7 @@ Deno.test("files of a task: what cannot be read is said with the option that nam
     await refused(`${folder}/empty`, "as data of the task reading: the folder has no files", CommandError);
     await Deno.writeFile(`${folder}/cut.gz`, (await gzip("some text that is longer")).subarray(0, 20));
     await refused(`${folder}/cut.gz`, "it is not a complete gzip file; download or compress it again");
-    await Deno.symlink("loop", `${folder}/loop`);
+    await symbolicLink("loop", `${folder}/loop`);
     await refused(`${folder}/loop`, "as data of the task reading: it is a circular link; repair it, or give another");
   }));
 
@@ -81,9 +81,9 @@ Deno.test("files of a task: what is no text is refused by name with a remedy, pa
 Deno.test("files of a task: what cannot be opened in a folder is left out with a line", () =>
   withFolder(async (folder) => {
     await Deno.writeTextFile(`${folder}/a.txt`, "text");
-    await Deno.symlink("nowhere", `${folder}/b.txt`);
-    await Deno.symlink("c.txt", `${folder}/c.txt`);
-    await Deno.symlink(".", `${folder}/d`);
+    await symbolicLink("nowhere", `${folder}/b.txt`);
+    await symbolicLink("c.txt", `${folder}/c.txt`);
+    await symbolicLink(".", `${folder}/d`);
     const lines: string[] = [], files = await readTaskFiles(reading, chosen(folder), (line) => lines.push(line));
     assertEquals(shown(files.of(folder)), [["a.txt", "text"]]);
     assertEquals(lines, [

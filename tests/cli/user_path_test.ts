@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { userPath, userSource } from "../../cli/user_path.ts";
 import { runMain, someText } from "./run_main.ts";
-import { withFolder } from "./scratch.ts";
+import { symbolicLink, withFolder } from "./scratch.ts";
 
 Deno.test("paths: what is read is looked for where the command was typed, then in the project's folder", () =>
   withFolder(async (folder) => {
@@ -95,7 +95,7 @@ Deno.test("train: --steps 0 shows what would be read, and writes nothing", () =>
     // A task is shown alike, with the files that it leaves out.
     await Deno.mkdir(`${folder}/genome`);
     await Deno.writeTextFile(`${folder}/genome/a.fa`, `>a\n${"ACGTTGCA".repeat(200)}\n`);
-    await Deno.symlink("nowhere", `${folder}/genome/b.fa`);
+    await symbolicLink("nowhere", `${folder}/genome/b.fa`);
     const dna = ["train", "--task", "dna", "--data", `${folder}/genome`, "--steps", "0", "--out", `${folder}/run`];
     const task = await runMain(...dna);
     assertEquals([task.code, task.stderr], [0, ""]);

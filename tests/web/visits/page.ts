@@ -8,6 +8,17 @@ export const SCRATCH = new URL("../../../.scratch/web/", import.meta.url);
 /** Opens a tab, and waits until it can be used. */
 export async function open(page: Page, url: string): Promise<void> {
   await page.goto(url);
+  await usable(page);
+}
+
+/** Loads the page again, and waits until its tab can be used. */
+export async function reload(page: Page): Promise<void> {
+  await page.reload();
+  await usable(page);
+}
+
+/** What listens to a tab's fields is loaded when it is shown. */
+async function usable(page: Page): Promise<void> {
   await page.locator("[role=tabpanel][aria-busy=false]:visible").waitFor();
 }
 

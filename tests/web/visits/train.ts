@@ -1,7 +1,7 @@
 /** A visitor of the training tab: trains, stops, generates, looks at the memory, saves and loads. */
 import type { Page } from "playwright-core";
 import { decodeCheckpoint, defineConfig, encodeCheckpoint, Model } from "../../../titans/mod.ts";
-import { layoutShift, type Look, look, open, SCRATCH, shoot, value } from "./page.ts";
+import { layoutShift, type Look, look, open, reload, SCRATCH, shoot, value } from "./page.ts";
 
 /** What the page showed. */
 export interface TrainingReport {
@@ -188,11 +188,11 @@ export async function isolatedVisit(
   const { config } = decodeCheckpoint(await Deno.readFile(path));
   const parameters = [await page.locator("#parameters").innerText(), new Model(config).layout.parameterCount] as const;
 
-  await page.reload();
+  await reload(page);
   await page.locator("#status", { hasText: "The browser stores" }).waitFor({ timeout: 10_000 });
   const offer = await page.locator("#status").innerText(), came = await use(page, "#restore");
   const restored = { offer, said: came, chosen: [await value(page, "#model"), await value(page, "#size")] };
-  await page.reload();
+  await reload(page);
   const broken = new URL("broken.safetensors", SCRATCH);
   await Deno.writeFile(broken, new Uint8Array(100));
   await page.setInputFiles("#load", broken.pathname);
@@ -247,7 +247,7 @@ export async function plainVisit(page: Page, url: string): Promise<TrainingRepor
   await page.locator("#stored", { hasText: "The browser stores step" }).waitFor({ timeout: 120_000 });
   const left = await page.locator("#left").innerText();
   page.once("dialog", (dialog) => dialog.accept());
-  await page.reload();
+  await reload(page);
   await page.locator("#status", { hasText: "The browser stores" }).waitFor({ timeout: 60_000 });
   const offer = await page.locator("#status").innerText();
   await use(page, "#restore");
