@@ -386,3 +386,8 @@ export function visitVars(index: Index, visit: (variable: Var) => void): void {
     else if (atom.kind !== "value") visitVars(atom.of, visit);
   }
 }
+
+/** Whether the index depends on run-time values. */
+export function readsValues({ terms }: Index): boolean {
+  return terms.some(({ atom }) => atom.kind === "value" || (atom.kind !== "var" && readsValues(atom.of)));
+}

@@ -15,7 +15,7 @@
  */
 import { ExprCopier } from "../core/copy_expr.ts";
 import type { Expr } from "../core/expr.ts";
-import { type Index, substituteIndex } from "../core/index_expr.ts";
+import { readsValues, substituteIndex } from "../core/index_expr.ts";
 import { sameShape } from "../core/shape.ts";
 import { accessesOf, visitExprs } from "./cost.ts";
 import type { ContractKernel, Kernel, MapKernel } from "./kernel.ts";
@@ -154,10 +154,6 @@ function readsWhatItWrites(kernel: PointwiseKernel, read: number, written: numbe
 /** The expressions that are evaluated at points other than those of the stores: the factors of a contraction. */
 function factorsOf(kernel: PointwiseKernel): readonly Expr[] {
   return kernel.kind === "contract" ? [kernel.lhs, kernel.rhs] : [];
-}
-
-function readsValues({ terms }: Index): boolean {
-  return terms.some(({ atom }) => atom.kind === "value" || (atom.kind !== "var" && readsValues(atom.of)));
 }
 
 /** The step without the operand of value `read`, whose loads use the operand of value `written` instead. */

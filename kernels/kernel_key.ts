@@ -77,28 +77,47 @@ class Namer {
   /** The definition of an expression as text; assigns its name. */
   define(expr: Expr): string {
     this.#exprs.set(expr.id, this.#exprs.size);
-    const { kind, dtype } = expr;
-    switch (kind) {
-      case "const":
-        return `${dtype} ${Object.is(expr.value, -0) ? "-0" : expr.value}`;
-      case "index":
-        return `${dtype} index ${this.at(expr.index)}`;
-      case "inRange":
-        return `${this.at(expr.index)} in ${expr.lo} ${expr.hi}`;
-      case "load":
-        return `${dtype} ${expr.operand}[${this.at(expr.index)}]`;
-      case "unary":
-        return `${expr.op} ${this.of(expr.x)}`;
-      case "binary":
-        return `${expr.op} ${this.of(expr.lhs)} ${this.of(expr.rhs)}`;
-      case "select":
-        return `select ${this.of(expr.cond)} ${this.of(expr.then)} ${this.of(expr.otherwise)}`;
-      case "cast":
-        return `${dtype} of ${this.of(expr.x)}`;
-      case "reduce":
-        return `${expr.combine} v${this.#variables.get(expr.variable.id)} ${this.of(expr.body)}`;
-      case "accumulator":
-        return `${dtype} accumulator ${expr.state}`;
-    }
+    return definitionOf(expr, {
+      of: this.of,
+      at: this.at,
+      load: ({ dtype, operand, index }) => `${dtype} ${operand}[${this.at(index)}]`,
+      variable: ({ id }) => `v${this.#variables.get(id)!}`,
+    });
+  }
+}
+
+/** What the parts of an expression are called. */
+export interface ExprNames {
+  /** An operand. */
+  of(expr: Expr): string;
+  at(index: Index): string;
+  load(expr: Extract<Expr, { readonly kind: "load" }>): string;
+  variable(variable: Var): string;
+}
+
+/** The definition of an expression as text: equal for equal ones, with equal names. */
+export function definitionOf(expr: Expr, { of, at, load, variable }: ExprNames): string {
+  const { dtype } = expr;
+  switch (expr.kind) {
+    case "const":
+      return `${dtype} ${Object.is(expr.value, -0) ? "-0" : expr.value}`;
+    case "index":
+      return `${dtype} index ${at(expr.index)}`;
+    case "inRange":
+      return `${at(expr.index)} in ${expr.lo} ${expr.hi}`;
+    case "load":
+      return load(expr);
+    case "unary":
+      return `${expr.op} ${of(expr.x)}`;
+    case "binary":
+      return `${expr.op} ${of(expr.lhs)} ${of(expr.rhs)}`;
+    case "select":
+      return `select ${of(expr.cond)} ${of(expr.then)} ${of(expr.otherwise)}`;
+    case "cast":
+      return `${dtype} of ${of(expr.x)}`;
+    case "reduce":
+      return `${expr.combine} ${variable(expr.variable)} ${of(expr.body)}`;
+    case "accumulator":
+      return `${dtype} accumulator ${expr.state}`;
   }
 }

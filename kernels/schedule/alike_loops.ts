@@ -7,10 +7,19 @@
  */
 import { type Expr, ExprBuilder } from "../../core/expr.ts";
 import { attrsKey, type Node, type Tensor } from "../../core/graph.ts";
-import { addIndex, type Index, makeVar, substituteIndex, type Var, varIndex } from "../../core/index_expr.ts";
+import {
+  addIndex,
+  type Index,
+  makeVar,
+  readsValues,
+  substituteIndex,
+  type Var,
+  varIndex,
+} from "../../core/index_expr.ts";
 import type { ScanAttrs } from "../../core/scan.ts";
 import type { Shape } from "../../core/shape.ts";
 import { sizeOfShape } from "../../core/shape.ts";
+import { definitionOf, type ExprNames } from "../kernel_key.ts";
 import type { KernelStep, LoopStep, Step } from "../plan.ts";
 import { isMasked } from "./mask.ts";
 import type { PlanNode } from "./normalize.ts";
@@ -109,6 +118,15 @@ class Description {
   readonly #storages: Storage[] = [];
   readonly #puller: Puller<Placed>;
   #isComplete = true;
+  readonly #names: ExprNames = {
+    of: (expr) => this.#expr(expr),
+    at: (index) => this.#index(index),
+    load: ({ operand, index }) => this.#reach(this.#storages[operand], index),
+    variable: ({ name }) => {
+      this.#isComplete = false;
+      return name;
+    },
+  };
 
   /** @param replace Stands for the loop's own variable. */
   constructor(readonly scope: Placed, readonly replace: ReadonlyMap<number, Index>) {
@@ -153,39 +171,11 @@ class Description {
   #expr(expr: Expr): string {
     let number = this.#numbers.get(expr);
     if (number === undefined) {
-      const line = this.#definition(expr);
+      const line = definitionOf(expr, this.#names);
       this.#numbers.set(expr, number = this.#lines.push(line) - 1);
     }
     return `e${number}`;
   }
-
-  #definition(expr: Expr): string {
-    switch (expr.kind) {
-      case "const":
-        return `${expr.dtype} ${Object.is(expr.value, -0) ? "-0" : expr.value}`;
-      case "index":
-        return `${expr.dtype} index ${this.#index(expr.index)}`;
-      case "inRange":
-        return `${this.#index(expr.index)} in ${expr.lo} ${expr.hi}`;
-      case "load":
-        return this.#reach(this.#storages[expr.operand], expr.index);
-      case "unary":
-        return `${expr.op} ${this.#expr(expr.x)}`;
-      case "binary":
-        return `${expr.op} ${this.#expr(expr.lhs)} ${this.#expr(expr.rhs)}`;
-      case "select":
-        return `select ${this.#expr(expr.cond)} ${this.#expr(expr.then)} ${this.#expr(expr.otherwise)}`;
-      case "cast":
-        return `${expr.dtype} of ${this.#expr(expr.x)}`;
-      default:
-        this.#isComplete = false;
-        return expr.kind;
-    }
-  }
-}
-
-function readsValues({ terms }: Index): boolean {
-  return terms.some(({ atom }) => atom.kind === "value" || (atom.kind !== "var" && readsValues(atom.of)));
 }
 
 /** Elements of a storage from one on. */
