@@ -1,6 +1,7 @@
 /** What is said of sequences, as a table and as JSON lines. */
 import type { LabelledSequence } from "../titans/tasks/dna/labelled.ts";
 import type { Judgement } from "./classify_fit.ts";
+import { csvField } from "./csv.ts";
 
 /** Sequences with what was said of them. */
 export interface Predictions {
@@ -37,8 +38,6 @@ export function predictionsOf(
 
 /** As CSV: id, class, what was predicted, the further columns, and the probability of each class. */
 export function predictionsCsv(parts: readonly Predictions[], classes: readonly string[]): string {
-  const quoted = (name: string | number): string =>
-    /[",\r\n]/.test(String(name)) ? `"${String(name).replaceAll('"', '""')}"` : String(name);
   const further = Object.keys(parts[0].facts ?? {});
   const head = ["id", "class", "predicted", ...further, ...classes.map((name) => `p ${name}`)];
   const rows = parts.flatMap((part) =>
@@ -50,5 +49,5 @@ export function predictionsCsv(parts: readonly Predictions[], classes: readonly 
       ...classes.map((name) => probabilities[name]),
     ])
   );
-  return `${[head, ...rows].map((row) => row.map(quoted).join(",")).join("\n")}\n`;
+  return `${[head, ...rows].map((row) => row.map(csvField).join(",")).join("\n")}\n`;
 }

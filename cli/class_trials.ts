@@ -1,11 +1,14 @@
 /**
- * What several trainings of classifiers come to: over the parts of a cross-validation, and of a pretrained model against
- * the same model from scratch. What is compared was trained and tested on the same parts, so that differences are paired.
+ * What several trainings of classifiers come to: over the parts of a cross-validation, and of a pretrained model
+ * against
+ * the same model from scratch. What is compared was trained and tested on the same parts, so that differences are
+ * paired.
  *
  *     accuracies .8 .9 and .7 .9:  means .85 and .8, difference .05 with a deviation of .0707, better in 1 of 2 parts
  */
 import type { Score } from "../titans/mod.ts";
 import type { Floors } from "./score_table.ts";
+import { textTable } from "./text_table.ts";
 
 /** One training, tested on one part. */
 export interface Trial {
@@ -117,7 +120,5 @@ export function trialTable({ entries, floors, differences }: TrialSummary, title
       ...Object.values(floors).map((spreads) => cell(spreads, name)),
     ]),
   ];
-  const widths = rows[0].map((_, i) => Math.max(...rows.map((row) => row[i].length)));
-  const lines = rows.map((row) => row.map((text, i) => text.padEnd(widths[i])).join("  ").trimEnd());
-  return `${title}\n\n${lines.join("\n")}\n`;
+  return `${title}\n\n${textTable(rows)}`;
 }

@@ -1,4 +1,5 @@
 /** What `forecast` writes: the rows to come as CSV, and a self-contained page with plots. */
+import { csvField } from "./csv.ts";
 import { factsTable, htmlPage } from "./html_page.ts";
 import { later, shownStamp, shownStep } from "../titans/tasks/series/stamps.ts";
 import type { SeriesWindows } from "../titans/tasks/series/windows.ts";
@@ -27,10 +28,9 @@ export interface ForecastFacts {
 
 /** The rows to come, with their times where the table has any. */
 export function forecastCsv({ windows: { frame, horizon }, next }: Forecasts): string {
-  const { names, targets, time, rows } = frame,
-    quoted = (name: string): string => /[",\r\n]/.test(name) ? `"${name.replaceAll('"', '""')}"` : name;
+  const { names, targets, time, rows } = frame;
   const isDate = time !== undefined && time.spacing.unit !== "number" && time.at.every((at) => at % 86_400_000 === 0);
-  const head = [time?.column ?? "row", ...names.slice(0, targets)].map(quoted).join(",");
+  const head = [time?.column ?? "row", ...names.slice(0, targets)].map(csvField).join(",");
   const lines = Array.from({ length: horizon }, (_, h) => {
     const at = time
       ? shownStamp(later(time.at[rows - 1], time.spacing, h + 1), time.spacing.unit, isDate)

@@ -11,6 +11,7 @@ import { type BestFigure, bestFigure, RunHistory, shownBest } from "./run_histor
 import { LOCK_FILE } from "./run_lock.ts";
 import { TEXT_TASK } from "./task_flags.ts";
 import type { Terminal } from "./terminal.ts";
+import { textTable } from "./text_table.ts";
 
 const FLAGS = { runs: text("DIR", "folder of the runs", RUNS), ...OUTPUT_FLAGS } as const;
 
@@ -122,6 +123,5 @@ export function runTable(runs: readonly RunSummary[]): string {
       state,
     ]),
   ];
-  const widths = rows[0].map((_, i) => Math.max(...rows.map((row) => row[i].length)));
-  return rows.map((row) => `${row.map((cell, i) => cell.padEnd(widths[i])).join("  ").trimEnd()}\n`).join("");
+  return textTable(rows);
 }
