@@ -8,7 +8,9 @@ export const BUILTIN_MODELS: Readonly<Record<string, string>> = {
   recall: "keeps facts such as “the key: Q.” in its memory",
 };
 
-/** The folder of a model that comes with Mneme; undefined for any other path. @throws {UsageError} for an unknown name. */
+/**
+ * The folder of a model that comes with Mneme; undefined for any other path. @throws {UsageError} for an unknown name.
+ */
 export function builtinFolder(path: string): string | undefined {
   if (!path.startsWith(PREFIX)) return undefined;
   const name = path.slice(PREFIX.length);

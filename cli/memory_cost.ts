@@ -1,4 +1,6 @@
-/** What a quantized memory costs: the model reads the beginning of the text once more, from the memory before and after. */
+/**
+ * What a quantized memory costs: the model reads the beginning of the text once more, from the memory before and after.
+ */
 import {
   decodeMemory,
   type Decoder,

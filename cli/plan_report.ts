@@ -62,7 +62,10 @@ export function stepTime(
   return { trafficBytes, computeSeconds, sumSeconds, efficiency: computeSeconds / (computeSeconds + sumSeconds) };
 }
 
-/** 1, 2, 4 ... ranks up to the plan's, each with the rows that it has in the plan. @throws {UsageError} for another model. */
+/**
+ * 1, 2, 4 ... ranks up to the plan's, each with the rows that it has in the plan. @throws {UsageError} for another
+ * model.
+ */
 export function foreseen(
   { ranks, shard, compress, parameters, memory, tokensPerStep }: PlanReport,
   profile: RankProfile,

@@ -52,7 +52,9 @@ async function speechFiles(): Promise<TaskFile[]> {
   return (await speeches()).map((text, i) => ({ name: `speech ${i + 1}`, bytes: encoder.encode(text) }));
 }
 
-/** The file at a path, unpacked. @throws {UsageError | CommandError} if it cannot be read, or is a folder of several. */
+/**
+ * The file at a path, unpacked. @throws {UsageError | CommandError} if it cannot be read, or is a folder of several.
+ */
 export async function readTaskFile(path: string, what: string): Promise<TaskFile> {
   const files = await filesAt(path, { what });
   if (files.length === 1) return files[0];

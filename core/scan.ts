@@ -217,7 +217,8 @@ function scanLeaves(
 
 /**
  * Tensors from outside `scope` that `outputs` use. Values that depend on no argument and are cheap (masks, constants)
- * stay inside instead; tables, such as those of rotary positions, are computed once and read by every step. Their order is
+ * stay inside instead; tables, such as those of rotary positions, are computed once and read by every step. Their order
+ * is
  * that of their first uses, so that bodies of one form are equal graphs, whatever was made before them.
  */
 function capturedBy(outputs: readonly Tensor[], params: ReadonlySet<Tensor>, scope: Scope): Tensor[] {

@@ -1,5 +1,6 @@
 /**
- * Places for the parts of a diagram: layers from top to bottom, each part below all that it is computed from (Sugiyama's
+ * Places for the parts of a diagram: layers from top to bottom, each part below all that it is computed from
+ * (Sugiyama's
  * method: layers by longest paths, an order by barycentres, then columns).
  */
 

@@ -198,7 +198,9 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntr
   });
 }
 
-/** The cross-entropy of each row of logits [N, V], f32. One axis of rows lets a large V be computed some rows at a time. */
+/**
+ * The cross-entropy of each row of logits [N, V], f32. One axis of rows lets a large V be computed some rows at a time.
+ */
 function rowLosses(logits: Tensor, targets: Tensor, labelSmoothing: number): Tensor {
   // Selected by comparison rather than by gather: this fuses with the row's other reductions, and its gradient is not a
   // scatter.

@@ -11,11 +11,15 @@ export interface Finished {
   readonly error: string;
   /** Whether somebody ended it, as Ctrl-C ends all processes of a terminal. */
   readonly isStopped?: boolean;
-  /** Whether its process was killed, or its machine or launcher was lost: nobody asked for that, and it said nothing. */
+  /**
+   * Whether its process was killed, or its machine or launcher was lost: nobody asked for that, and it said nothing.
+   */
   readonly isLost?: boolean;
 }
 
-/** How a command ends that is killed: by its parent's word, by a shell's or a launcher's, and by ssh's for a lost host. */
+/**
+ * How a command ends that is killed: by its parent's word, by a shell's or a launcher's, and by ssh's for a lost host.
+ */
 const LOST: readonly (number | string | null)[] = ["SIGKILL", 137, 255];
 
 /** How a command ends that was asked to, whether or not it had begun to listen. */

@@ -20,7 +20,8 @@
  * The cross-entropy of logits, `h w`, is such a region too: its gradient needs nothing that comes after the loss but a
  * factor for each row, so that one loop has it all.
  *
- *     for each tile of rows:  logits = h[tile] w;  losses[tile] = ...;  dlogits = ...;  dh[tile] = dlogits w^T;  dw += ...
+ *     for each tile of rows:  logits = h[tile] w;  losses[tile] = ...;  dlogits = ...;  dh[tile] = dlogits w^T;  dw +=
+ * ...
  *
  * Products larger than a device can bind are cut in any case, also for nothing but sums of rows (compile.ts).
  *

@@ -1,4 +1,6 @@
-/** The files of docs/cluster: what linters and schemas say of them, where those are installed, and what the script does. */
+/**
+ * The files of docs/cluster: what linters and schemas say of them, where those are installed, and what the script does.
+ */
 import { assertEquals, assertMatch } from "@std/assert";
 import { python } from "./python.ts";
 import { withFolder } from "./scratch.ts";

@@ -6,7 +6,8 @@ import { withFolder } from "./scratch.ts";
 const DENY = ["--deny-read", "--deny-write", "--deny-net", "--deny-env", "--deny-run", "--deny-sys", "--deny-ffi"];
 
 /**
- * Permissions without bounds: of `fetch`, which goes where it is told; of `train:mpi` and `profile:mpi`, whose library is wherever the
+ * Permissions without bounds: of `fetch`, which goes where it is told; of `train:mpi` and `profile:mpi`, whose library
+ * is wherever the
  * system keeps it; of the executable, whose user can add none (it
  * gives the network back but for `fetch`, and opens what its compiler has made wherever its user keeps that); of the
  * bundle, because esbuild is a program somewhere in the package cache and reads whatever variables it likes, as does

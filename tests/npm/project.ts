@@ -53,7 +53,10 @@ async function readJson<T>(url: URL): Promise<T> {
   return JSON.parse(await Deno.readTextFile(url));
 }
 
-/** The runtimes, and what the examples name for development. Node itself is taken from the machine where it is new enough. */
+/**
+ * The runtimes, and what the examples name for development. Node itself is taken from the machine where it is new
+ * enough.
+ */
 async function toolVersions(): Promise<Record<string, string>> {
   const manifests = await Promise.all(
     EXAMPLES.map((name) => readJson<Manifest>(new URL(`examples/${name}/package.json`, ROOT))),

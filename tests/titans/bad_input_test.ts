@@ -1,5 +1,6 @@
 /**
- * Every task and benchmark of the registries, with options at their bounds, lists of nonsense, and files that are empty,
+ * Every task and benchmark of the registries, with options at their bounds, lists of nonsense, and files that are
+ * empty,
  * damaged or of another kind: each gives data, or is refused in one line that names the option.
  */
 import { assert, assertEquals } from "@std/assert";

@@ -1,4 +1,6 @@
-/** Training with a vocabulary whose logits a device cannot bind: the losses of a device that can, and clear refusals. */
+/**
+ * Training with a vocabulary whose logits a device cannot bind: the losses of a device that can, and clear refusals.
+ */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DeviceError } from "../../core/errors.ts";
 import type { Device, DeviceLimits } from "../../kernels/device.ts";

@@ -1,6 +1,7 @@
 /**
  * What compressed gradients do to training, for docs/scaling.md: nano models on 2 ranks of one process, which send f32,
- * bf16 and int8, three seeds, and the mean loss of the last 20 steps: `deno task compare:compression [MODEL] [STEPS] [SEEDS]`.
+ * bf16 and int8, three seeds, and the mean loss of the last 20 steps: `deno task compare:compression [MODEL] [STEPS]
+ * [SEEDS]`.
  * Minutes on two cores.
  */
 import { requestDevice } from "../../kernels/mod.ts";

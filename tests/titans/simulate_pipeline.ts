@@ -4,9 +4,11 @@
  * docs/scaling.md: `deno task simulate:pipeline [TOKENS] [LATENCY_US] [GB_PER_SECOND]`.
  *
  * - Data parallel: R ranks read a text each, and add up their gradients. A step has R texts.
- * - Pipeline: R ranks read R texts together, each its R-th of every text. The state goes forwards from rank to rank, its
+ * - Pipeline: R ranks read R texts together, each its R-th of every text. The state goes forwards from rank to rank,
+ * its
  *   gradient backwards, and gradients are added up as before. Rank r reads text t once it has read text t - 1 and rank
- *   r - 1 has read t; backwards the same from the last rank. So ranks idle at both ends, and each keeps what it must for
+ *   r - 1 has read t; backwards the same from the last rank. So ranks idle at both ends, and each keeps what it must
+ * for
  *   the backward pass of its part of all texts that are under way.
  */
 import { requestDevice } from "../../kernels/mod.ts";

@@ -1,5 +1,6 @@
 /**
- * Files of a memory as a layer: safetensors with the parameters by their paths, and the options as JSON in the metadata.
+ * Files of a memory as a layer: safetensors with the parameters by their paths, and the options as JSON in the
+ * metadata.
  * Those of titans-pytorch are read too: see titans_pytorch.ts.
  */
 import { CheckpointError, ConfigError } from "../errors.ts";

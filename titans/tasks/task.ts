@@ -90,7 +90,8 @@ export interface Subject {
   /** Says that so many samples more are to be measured; without it no progress is shown of them. */
   expect(samples: number): void;
   /**
-   * Says which cells are going to be measured, and how many samples each has, so that the time that is left is known from
+   * Says which cells are going to be measured, and how many samples each has, so that the time that is left is known
+   * from
    * the first one on. Those that are known already do not count.
    */
   ahead?(cells: Readonly<Record<string, number>>): void;

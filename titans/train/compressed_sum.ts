@@ -35,7 +35,9 @@ const BRAIN: Encoding = {
   feedback: false,
 };
 
-/** Scales of all blocks, f32, then a signed byte for each number. A block that is not finite is NaN on the other side. */
+/**
+ * Scales of all blocks, f32, then a signed byte for each number. A block that is not finite is NaN on the other side.
+ */
 const INT8: Encoding = {
   encode(values) {
     const blocks = Math.ceil(values.length / BLOCK), bytes = new Uint8Array(4 * blocks + values.length);

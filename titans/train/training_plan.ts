@@ -184,7 +184,10 @@ function kernelCount({ steps }: Pick<Plan, "steps">): number {
 
 const inMegabytes = (bytes: number): string => Math.round(bytes / 1e6).toLocaleString("en");
 
-/** Checks that a device can bind the vector of parameters, before anything is compiled. @throws {DeviceError} if it cannot. */
+/**
+ * Checks that a device can bind the vector of parameters, before anything is compiled. @throws {DeviceError} if it
+ * cannot.
+ */
 export function checkVectorFits({ info, limits }: Device, model: Network): void {
   const sizeBytes = 4 * model.layout.size, most = largestTensor(limits);
   if (sizeBytes <= most) return;

@@ -1,14 +1,17 @@
 /**
- * The memory as titans-pytorch has it (`NeuralMemory` with chunks of one token): a layer of its own, rather than a mixer
+ * The memory as titans-pytorch has it (`NeuralMemory` with chunks of one token): a layer of its own, rather than a
+ * mixer
  * in a block. It learns by the rule of all memories here; what differs is around it:
  *
  *     u = norm_s(x),  r = norm_r(x)                                         RMS norms of the tokens, each with its gain
- *     k = phi(u W_K),  v = phi(u W_V),  q = phi(r W_Q)                      phi is the identity or SiLU; heads of any width
+ *     k = phi(u W_K),  v = phi(u W_V),  q = phi(r W_Q)                      phi is the identity or SiLU; heads of any
+ * width
  *     theta = theta_max sigmoid(u W_theta + b_theta),  eta and alpha alike
  *     y = sigmoid(r W_gate) M_t(q)                                          a gate per head where there are several
  *     output = y W_out                                                      likewise
  *
- * optionally with RMS norms of q, k and y per head. The memory is a network of matrices with GELU between them, within a
+ * optionally with RMS norms of q, k and y per head. The memory is a network of matrices with GELU between them, within
+ * a
  * residual and a norm whose gain is part of the memory; it forgets towards zero, and a token reads its own update.
  */
 import type { Tensor } from "../../../core/graph.ts";

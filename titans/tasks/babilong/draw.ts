@@ -16,7 +16,8 @@ export interface BabiParts extends Wording {
 }
 
 /**
- * Examples of few-shot prompts: those that are written, and then stories of the training part, up to their first question
+ * Examples of few-shot prompts: those that are written, and then stories of the training part, up to their first
+ * question
  * so that they are short.
  */
 export function examplesFor(

@@ -5,7 +5,9 @@ import { SYMBOLS } from "./symbols.ts";
 export class SymbolKeys {
   readonly #panel: HTMLElement;
 
-  /** @param panel Has buttons with a symbol in `data-key`, and figures with parts; sections say a meaning in `.meaning`. */
+  /**
+   * @param panel Has buttons with a symbol in `data-key`, and figures with parts; sections say a meaning in `.meaning`.
+   */
   constructor(panel: HTMLElement) {
     this.#panel = panel;
     for (const key of panel.querySelectorAll<HTMLElement>("[data-key]")) {
