@@ -82,6 +82,8 @@ export async function recallVisit(page: Page, url: string): Promise<RecallReport
   await page.focus("#tab-recall");
   await page.keyboard.press("ArrowRight");
   const selected = page.locator("[role=tab][aria-selected=true]"), panel = page.locator("[role=tabpanel]:visible");
+  // Browsers say that an address has changed after the key's own events.
+  await page.locator("#panel-recall").waitFor({ state: "hidden" });
   const tabs = [await selected.innerText(), await panel.getAttribute("id") ?? ""];
   await page.goto("about:blank");
   await page.goto(url + link);

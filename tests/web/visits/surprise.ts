@@ -60,7 +60,9 @@ export async function surpriseVisit(page: Page, url: string): Promise<SurpriseRe
   await page.fill("#surprise-text", own);
   summaries.push(await summary(page, Array.from(own).length));
   await page.click("#surprise-as-table summary");
-  const names = await page.locator("#surprise-table tbody td:nth-child(2)").allInnerTexts();
+  const cells = page.locator("#surprise-table tbody td:nth-child(2)");
+  await cells.first().waitFor();
+  const names = await cells.allInnerTexts();
   const table = { rows: names.length, first: names[0], last: names.at(-1)! };
   await page.fill("#surprise-text", "x");
   await page.locator("#surprise-error:visible").waitFor();
