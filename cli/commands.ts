@@ -18,6 +18,7 @@ import { planCommand } from "./plan.ts";
 import { rememberCommand } from "./remember.ts";
 import { serveCommand } from "./serve/serve.ts";
 import { trainCommand } from "./train.ts";
+import { webCommand } from "./web.ts";
 
 /** The commands by name. */
 export const COMMANDS: Commands = {
@@ -28,6 +29,7 @@ export const COMMANDS: Commands = {
   export: exportCommand,
   import: importCommand,
   serve: serveCommand,
+  web: webCommand,
   fetch: fetchCommand,
   forecast: forecastCommand,
   anomalies: anomaliesCommand,

@@ -13,6 +13,7 @@ async function runExecutable(folder: string, lines: readonly (readonly string[])
     "--allow-read",
     "--allow-write=.scratch",
     "--allow-run",
+    "--allow-net=127.0.0.1",
     "--allow-env",
     "tests/cli/executable_child.ts",
   ];
@@ -57,7 +58,7 @@ Deno.test("executable: the slim one is the same but for packages", async () => {
   assertEquals(slim, whole.replaceAll(/ --include npm:\S+/g, "").replace("dist/mneme", "dist/mneme-slim"));
 });
 
-Deno.test("executable: in an empty folder, without Deno, it says its version, uses all processors, trains on the built-in text, and writes", () =>
+Deno.test("executable: in an empty folder, without Deno, it says its version, uses all processors, trains on the built-in text, writes, and serves the page", () =>
   withFolder(async (parent) => {
     const folder = `${parent}/executable`, data = `${Deno.cwd()}/${parent}/data`, text = someText(2000);
     await Deno.mkdir(folder);
@@ -65,7 +66,7 @@ Deno.test("executable: in an empty folder, without Deno, it says its version, us
     await Deno.writeFile(`${data}/a.parquet`, parquetBytes([text, "two"], { codec: "SNAPPY" }));
     await Deno.writeFile(`${data}/b.csv.gz`, await pack(`id;text\r\n1;"${text}"\r\n`));
     const small = ["--batch", "2", "--eval-bytes", "512", "--sample-tokens", "8"];
-    const { runs, files } = await runExecutable(folder, [
+    const { runs, files, page } = await runExecutable(folder, [
       ["--version"],
       ["help", "train"],
       ["info", "--device", "cpu", "--json"],
@@ -126,4 +127,12 @@ Deno.test("executable: in an empty folder, without Deno, it says its version, us
       "sample.txt",
     ];
     assertEquals(files, run.map((name) => `runs/mac-nano/${name}`));
+    assertEquals(page.filter(({ isWhole, type }) => !isWhole || type === null), []);
+    const types = new Map(page.map(({ path, type }) => [path, type]));
+    assertEquals(["", "main.js", "recall/worker.js", "models/recall/config.json"].map((path) => types.get(path)), [
+      "text/html; charset=utf-8",
+      "text/javascript; charset=utf-8",
+      "text/javascript; charset=utf-8",
+      "application/json",
+    ]);
   }));

@@ -2,7 +2,7 @@
  * The package in other runtimes: prints what was found there as one line of JSON. Started by package_test.ts in a
  * process of its own, with the permissions that npm, compilers and a browser take.
  */
-import { serveFolder } from "../../web/serve.ts";
+import { serveFolder } from "../../cli/serve_folder.ts";
 import { launch } from "../web/chromium.ts";
 import { type LoadedChunk, loadedChunks } from "./bundle_size.ts";
 import { type Ended, openProject, type PackedFile, type Project, runIn } from "./project.ts";

@@ -4,7 +4,7 @@
  */
 import type { Page } from "playwright-core";
 import { bundle, bundleInChunks, bundleLibrary, type Chunk, endBuilds } from "../../web/build.ts";
-import { serveFolder } from "../../web/serve.ts";
+import { serveFolder } from "../../cli/serve_folder.ts";
 import { launch } from "./chromium.ts";
 import type * as InPage from "./library_page.ts";
 

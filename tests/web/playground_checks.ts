@@ -4,7 +4,7 @@
  */
 import type { Browser, Page } from "playwright-core";
 import { buildPage, type Chunk, endBuilds } from "../../web/build.ts";
-import { serveFolder } from "../../web/serve.ts";
+import { serveFolder } from "../../cli/serve_folder.ts";
 import { launch } from "./chromium.ts";
 import { type CompareReport, compareVisit } from "./visits/compare.ts";
 import { SCRATCH } from "./visits/page.ts";

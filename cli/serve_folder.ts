@@ -1,13 +1,10 @@
-/**
- * A static server for a folder, on the loopback interface.
- *
- *     deno task web    builds the playground and serves it
- */
+/** A static server for a folder, on the loopback interface. */
 
 const TYPES: Readonly<Record<string, string>> = {
   html: "text/html; charset=utf-8",
   css: "text/css; charset=utf-8",
   js: "text/javascript; charset=utf-8",
+  json: "application/json",
   svg: "image/svg+xml",
   txt: "text/plain; charset=utf-8",
 };
@@ -57,39 +54,4 @@ async function answer(folder: URL, request: Request, isolated: boolean): Promise
   } catch {
     return new Response("Not found", { status: 404 });
   }
-}
-
-/**
- * Serves the playground at a port given as text on the command line. @returns its URL, or a one-line error.
- */
-export function servePlayground(port: string): { readonly url: string } | { readonly error: string } {
-  const number = /^\d{1,5}$/.test(port) ? Number(port) : NaN;
-  if (!(number <= 65535)) {
-    return {
-      error: `the port cannot be ${JSON.stringify(port)}: give an integer from 0 to 65535; 0 uses any free port`,
-    };
-  }
-  try {
-    return { url: serveFolder(new URL("dist/", import.meta.url), { isolated: true, port: number }).url };
-  } catch (error) {
-    const next = number < 65535 ? number + 1 : 0;
-    if (error instanceof Deno.errors.AddrInUse) {
-      return { error: `port ${number} is in use by another program: give another one, deno task web ${next}` };
-    }
-    if (error instanceof Deno.errors.PermissionDenied) {
-      return { error: `port ${number} needs administrator rights: give one above 1023, such as deno task web 8123` };
-    }
-    throw error;
-  }
-}
-
-if (import.meta.main) {
-  const served = servePlayground(Deno.args[0] ?? "8123");
-  if ("error" in served) {
-    console.error(`error: ${served.error}`);
-    Deno.exit(1);
-  }
-  console.log(
-    `The playground is at ${served.url} (press Ctrl-C to stop). The files are in web/dist; any static host can serve them.`,
-  );
 }
