@@ -1,8 +1,9 @@
 /**
  * An evaluation as JSON lines: one for each part as soon as it is measured, and one for the whole. In a file they are the
- * record from which the same evaluation goes on after it was stopped; a file may hold many evaluations.
+ * record from which the same evaluation goes on after it was stopped; a file may hold many evaluations. Answers to
+ * questions, some hundred a line, are in the file alone.
  */
-import type { EvaluationCells, Score } from "../titans/mod.ts";
+import type { Answer, EvaluationCells, Score } from "../titans/mod.ts";
 import { sha256Hex } from "./data/sha256.ts";
 import { writeError, writing } from "./files.ts";
 
@@ -15,6 +16,9 @@ interface StoredLine {
   readonly key?: unknown;
   readonly cell?: unknown;
   readonly scores?: unknown;
+  readonly part?: unknown;
+  readonly from?: unknown;
+  readonly answers?: unknown;
 }
 
 /** The lines of one evaluation. */
@@ -22,6 +26,7 @@ export class EvaluationRecord implements EvaluationCells {
   readonly #facts: EvaluationFacts;
   readonly #path: string | undefined;
   readonly #known = new Map<string, readonly Score[]>();
+  readonly #answers = new Map<string, readonly Answer[]>();
   readonly #print: (line: string) => void;
   #isComplete = false;
   #started = performance.now();
@@ -67,17 +72,30 @@ export class EvaluationRecord implements EvaluationCells {
     this.#write({ event: "cell", ...this.#facts, cell, seconds, scores });
   }
 
+  answered(part: string): readonly Answer[] {
+    return this.#answers.get(part) ?? [];
+  }
+
+  answer(part: string, answers: readonly Answer[]): void {
+    const before = this.answered(part);
+    this.#answers.set(part, [...before, ...answers]);
+    this.#append({ event: "answers", key: this.#facts.key, part, from: before.length, answers });
+  }
+
   /** The line of the whole evaluation; written once, however often it is measured. */
   finish(result: EvaluationFacts): void {
     this.#write({ event: "evaluation", ...this.#facts, ...result }, this.#isComplete);
   }
 
   #write(event: object, isStored = false): void {
-    const line = `${JSON.stringify(event)}\n`;
-    this.#print(line);
-    if (this.#path === undefined || isStored) return;
+    this.#print(`${JSON.stringify(event)}\n`);
+    if (!isStored) this.#append(event);
+  }
+
+  #append(event: object): void {
+    if (this.#path === undefined) return;
     try {
-      Deno.writeTextFileSync(this.#path, `${this.#separator}${line}`, { append: true });
+      Deno.writeTextFileSync(this.#path, `${this.#separator}${JSON.stringify(event)}\n`, { append: true });
       this.#separator = "";
     } catch (error) {
       throw writeError(this.#path, error);
@@ -93,9 +111,23 @@ export class EvaluationRecord implements EvaluationCells {
     }
     if (stored?.key !== key) return;
     if (stored.event === "evaluation") this.#isComplete = true;
+    if (stored.event === "answers") this.#learnAnswers(stored);
     if (stored.event !== "cell" || typeof stored.cell !== "string" || !Array.isArray(stored.scores)) return;
     this.#known.set(stored.cell, stored.scores as Score[]);
   }
+
+  /** Answers that go on from those before; others are asked for again. */
+  #learnAnswers({ part, from, answers }: StoredLine): void {
+    if (typeof part !== "string" || !Array.isArray(answers) || !answers.every(isAnswer)) return;
+    const before = this.answered(part);
+    if (from === before.length) this.#answers.set(part, [...before, ...answers]);
+  }
+}
+
+function isAnswer(value: unknown): value is Answer {
+  const { logLikelihoods, greedy } = (value ?? {}) as Partial<Answer>;
+  // JSON has no infinities.
+  return Array.isArray(logLikelihoods) && logLikelihoods.every(Number.isFinite) && typeof greedy === "boolean";
 }
 
 /** What a file holds that is to be appended to; it is made if there is none, so that its faults show at once. */

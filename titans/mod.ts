@@ -195,6 +195,7 @@ export { type Answers, type TokenBatch, tokenRow, tokenTask, type TokenTaskParts
 export { BatchReader, type BatchReaderOptions } from "./tasks/reading.ts";
 export type { ContinuationScore, Scorer, ScoreRequest } from "./tasks/scorer.ts";
 export {
+  type Answer,
   asTextModel,
   type Benchmark,
   type BenchmarkInstance,

@@ -1,5 +1,5 @@
 /** `train --task` and `evaluate`: runs on tasks, and figures of any run. */
-import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { UsageError } from "../../cli/errors.ts";
 import { latestRun } from "../../cli/run_folder.ts";
 import { FakeTerminal } from "./fake_terminal.ts";
@@ -203,9 +203,40 @@ Deno.test("evaluate: a run on text is measured on its held-out text, beside coun
       ["longest", 1],
       ["first", 0],
     ]);
+    await goesOnWithinSet(folder, ask);
     const without = await runMain("evaluate", ...ask);
     assertEquals(without.stderr, "error: Cannot make the task choice without data: give its option data, a path\n");
   }));
+
+/** Stopped within a set of questions, it goes on with the first one that was not answered, to the same figures. */
+async function goesOnWithinSet(folder: string, ask: readonly string[]): Promise<void> {
+  const data = `${folder}/many.jsonl`, record = `${folder}/many_record.jsonl`;
+  const questions = Array.from({ length: 20 }, (_, i) => ({ question: `${i}?`, choices: ["a", "bc"], label: i % 2 }));
+  await Deno.writeTextFile(data, questions.map((question) => `${JSON.stringify(question)}\n`).join(""));
+  const measure = async () => {
+    const args = ["--task-option", `data=${data}`, "--batch", "2", "--out", record];
+    const { code, stderr, events } = await runMain("evaluate", ...ask, ...args);
+    assertEquals(code, 0, stderr);
+    const lines = (await Deno.readTextFile(record)).trim().split("\n");
+    return { scores: events.at(-1)!.scores, printed: events.map(({ event }) => event), lines };
+  };
+  const whole = await measure();
+  assertEquals(whole.printed, ["cell", "evaluation"], "answers are in the file alone");
+  const [first, second, ...others] = whole.lines;
+  assertEquals([first, second].map((line) => JSON.parse(line).from), [0, 16]);
+  assertEquals(others.length, 2);
+  // A first answer that is known to be another one shows that it is not asked for again.
+  const known = JSON.parse(first), [{ logLikelihoods: [right, wrong] }] = known.answers;
+  known.answers[0].logLikelihoods = [right - 100, wrong];
+  await Deno.writeTextFile(record, `${JSON.stringify(known)}\n${second.slice(0, 50)}`);
+  const other = await measure();
+  assertEquals(other.lines.slice(2, 3), [second]);
+  const bits = (scores: unknown) => (scores as Score[]).find(({ name }) => name.endsWith("bitsPerByte"))!;
+  const { value, count } = bits(whole.scores);
+  assertAlmostEquals(bits(other.scores).value, value + 100 / Math.LN2 / count!, 1e-9);
+  await Deno.writeTextFile(record, `${first}\n${second.slice(0, 50)}`);
+  assertEquals((await measure()).scores, whole.scores);
+}
 
 Deno.test("evaluate: progress is shown on a terminal, and a checkpoint without a run folder needs a task", () =>
   withFolder(async (folder) => {

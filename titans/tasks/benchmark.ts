@@ -34,10 +34,30 @@ export interface TextModel extends TextCodec {
   reader(shape: ReaderShape): Promise<Scorer & Disposable>;
 }
 
+/** What a model says of a question. */
+export interface Answer {
+  /** ln p of each choice. */
+  readonly logLikelihoods: readonly number[];
+  /** Whether greedy decoding would write the right one. */
+  readonly greedy: boolean;
+}
+
 /** What a benchmark measures, and how much of it: the parts of a `Subject` that have no device. */
 export interface BenchmarkSubject extends Pick<Subject, "samples" | "batch" | "expect" | "ahead" | "advance" | "cell"> {
   /** The model. */
   readonly text: TextModel;
+  /**
+   * The answers to questions, some at a time; those that are known from before, of an evaluation that was stopped, are not
+   * asked for again. Default: all are asked for at once.
+   * @param part What tells these questions from others.
+   * @param count How many there are.
+   * @param ask Answers those from `from` up to `to`.
+   */
+  answers?(
+    part: string,
+    count: number,
+    ask: (from: number, to: number) => Promise<readonly Answer[]>,
+  ): Promise<readonly Answer[]>;
 }
 
 /** A benchmark with its options and its data. */

@@ -5,7 +5,14 @@ import { checkNames, ConfigError } from "../errors.ts";
 import type { Model } from "../models/model.ts";
 import type { BatchArrays } from "../train/objective.ts";
 import { type Measurement, Validation } from "../train/validation.ts";
-import { type BenchmarkInstance, BYTE_CODEC, type TextCodec, type TextModel } from "./benchmark.ts";
+import {
+  type Answer,
+  type BenchmarkInstance,
+  type BenchmarkSubject,
+  BYTE_CODEC,
+  type TextCodec,
+  type TextModel,
+} from "./benchmark.ts";
 import { proportion } from "./figures.ts";
 import { BatchReader } from "./reading.ts";
 import type { ModelRequirements, Score, Subject, TaskInstance } from "./task.ts";
@@ -16,6 +23,10 @@ export interface EvaluationCells {
   known(cell: string): readonly Score[] | undefined;
   /** Receives those of a cell that was measured. */
   measured(cell: string, scores: readonly Score[]): void;
+  /** The answers to the first questions of a part, if it was stopped on the way. Default: none are kept. */
+  answered?(part: string): readonly Answer[];
+  /** Receives the answers to the next ones. */
+  answer?(part: string, answers: readonly Answer[]): void;
 }
 
 /** The cell of the task's own test samples. */
@@ -48,6 +59,8 @@ const EVALUATION_OPTIONS = optionNames<EvaluationOptions>({
   progress: true,
   cells: true,
 });
+/** Batches of questions after which their answers are kept. */
+const KEPT_BATCHES = 8;
 const REQUIREMENTS = optionNames<ModelRequirements>({ vocabulary: true, features: true, outputs: true });
 
 /**
@@ -88,8 +101,8 @@ export async function evaluateTask(device: Device, options: EvaluationOptions): 
 
 /** Cells and progress of an evaluation. */
 function measuring(
-  { cells, progress }: Pick<EvaluationOptions, "cells" | "progress">,
-): Required<Pick<Subject, "cell" | "expect" | "ahead" | "advance">> {
+  { cells, progress, batch }: Pick<EvaluationOptions, "cells" | "progress" | "batch">,
+): Required<Pick<Subject, "cell" | "expect" | "ahead" | "advance"> & Pick<BenchmarkSubject, "answers">> {
   const ahead = new Map<string, number>();
   let done = 0, total = 0;
   return {
@@ -111,6 +124,16 @@ function measuring(
       const scores = await measure();
       cells?.measured(label, scores);
       return scores;
+    },
+    answers: async (part, count, ask) => {
+      const answers = (cells?.answered?.(part) ?? []).slice(0, count);
+      total -= answers.length;
+      while (answers.length < count) {
+        const next = await ask(answers.length, Math.min(count, answers.length + KEPT_BATCHES * batch));
+        cells?.answer?.(part, next);
+        answers.push(...next);
+      }
+      return answers;
     },
   };
 }

@@ -10,6 +10,7 @@ import { ConfigError } from "../../errors.ts";
 import type { OptionsOf, OptionTable } from "../../options/option_table.ts";
 import { NgramModel } from "../../text/ngram.ts";
 import {
+  type Answer,
   asTextModel,
   type Benchmark,
   type BenchmarkSubject,
@@ -195,42 +196,57 @@ async function measureSets(sets: readonly AskedSet[], subject: BenchmarkSubject)
   for (const { name, questions, prompts } of sets) {
     const measured = await subject.cell(name, async () => {
       const words = questions.some(isWord);
-      const ask = (questions: readonly Question[]) =>
-        answers(questions.map((question, i) => after(prompts[i], question)), subject, reader);
+      const ask = (part: string, questions: readonly Question[]) =>
+        answered(part, questions.map((question, i) => after(prompts[i], question)), { subject, reader });
       subject.expect(samplesOf(questions));
-      const answered = await ask(questions);
-      if (!words) return choiceFigures(answered);
-      const near = await ask(questions.map(lastSentence));
-      return wordFigures(answered, near.map(({ logLikelihoods: [value] }) => value));
+      const whole = await ask(name, questions);
+      if (!words) return choiceFigures(whole);
+      const near = await ask(`${name}, last sentence`, questions.map(lastSentence));
+      return wordFigures(whole, near.map(({ logLikelihoods: [value] }) => value));
     });
     scores.push(...measured.map((score) => ({ ...score, name: `${name}: ${score.name}` })));
   }
   return scores;
 }
 
-/** What a model says of questions. */
-async function answers(
+/** Questions with what a model says of them. */
+async function answered(
+  part: string,
   questions: readonly Question[],
-  { text, advance }: BenchmarkSubject,
-  reader: Awaited<ReturnType<TextModel["reader"]>>,
+  { subject, reader }: {
+    readonly subject: BenchmarkSubject;
+    readonly reader: Awaited<ReturnType<TextModel["reader"]>>;
+  },
 ): Promise<readonly Answered[]> {
+  const ask = (from: number, to: number) => answersOf(questions.slice(from, to), { subject, reader });
+  const answers = await (subject.answers?.(part, questions.length, ask) ?? ask(0, questions.length));
+  return questions.map((question, i) => ({
+    ...untold(question),
+    ...answers[i],
+    scoredBytes: question.contexts.flatMap((context) =>
+      question.continuations.map((continuation) => bytesIn(splitAt(context, continuation)[1]))
+    ),
+  }));
+}
+
+/** What a model says of questions. */
+async function answersOf(
+  questions: readonly Question[],
+  { subject: { text, advance }, reader }: {
+    readonly subject: BenchmarkSubject;
+    readonly reader: Awaited<ReturnType<TextModel["reader"]>>;
+  },
+): Promise<readonly Answer[]> {
   // A question is one request of all its continuations, or one a context.
   const requests = questions.map((question) =>
     question.contexts.map((context) => requestOf(text, context, question.continuations))
   );
-  const owners = requests.flatMap((own, i) => own.map(() => i)), left = requests.map(({ length }) => length);
-  const scores = await reader.score(requests.flat(), (done) => advance(done * questions.length / owners.length));
+  const count = requests.reduce((sum, { length }) => sum + length, 0);
+  const scores = await reader.score(requests.flat(), (done) => advance(done * questions.length / count));
   const next = scores.values();
-  return questions.map((question, i) => {
-    const own = Array.from({ length: left[i] }, () => next.next().value!).flat();
-    return {
-      ...untold(question),
-      logLikelihoods: own.map(({ logLikelihood }) => logLikelihood),
-      scoredBytes: question.contexts.flatMap((context) =>
-        question.continuations.map((continuation) => bytesIn(splitAt(context, continuation)[1]))
-      ),
-      greedy: own[question.gold].greedy,
-    };
+  return questions.map(({ gold }, i) => {
+    const own = requests[i].flatMap(() => next.next().value!);
+    return { logLikelihoods: own.map(({ logLikelihood }) => logLikelihood), greedy: own[gold].greedy };
   });
 }
 
