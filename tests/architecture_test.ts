@@ -27,6 +27,7 @@ const TITANS: readonly string[] = ["options", "nn", "mixers", "models", "train",
 
 /** Inside titans, the files that may see kernels: the rest is mathematics. */
 const TITANS_WITH_DEVICE: readonly string[] = [
+  "titans/nn/normal_program.ts",
   "titans/train/diagnose.ts",
   "titans/models/inspector.ts",
   "titans/models/batch_decoder.ts",

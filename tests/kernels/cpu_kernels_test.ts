@@ -15,7 +15,7 @@ import * as ops from "../../ops/mod.ts";
 import { columnsOf, panelsOf } from "../../kernels/codegen/contract_blocks.ts";
 import { findFeatures } from "../../kernels/devices/wasm/features.ts";
 import { printCpuKernel, TILES } from "../../kernels/devices/wasm/print_kernel.ts";
-import { encodeModule, printFunction } from "../../kernels/devices/wasm/wasm_encoder.ts";
+import { encodeModule, printFunction } from "../../kernels/codegen/wasm_encoder.ts";
 import type { Kernel, RowKernel } from "../../kernels/kernel.ts";
 import {
   binaryKernel,

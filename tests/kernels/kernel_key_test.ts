@@ -5,7 +5,7 @@ import type { Tensor } from "../../core/graph.ts";
 import { scan } from "../../core/scan.ts";
 import { simplify } from "../../core/simplify.ts";
 import { spec, trace } from "../../core/trace.ts";
-import { encodeBody } from "../../kernels/devices/wasm/wasm_encoder.ts";
+import { encodeBody } from "../../kernels/codegen/wasm_encoder.ts";
 import { printCpuKernel } from "../../kernels/devices/wasm/print_kernel.ts";
 import { printWgsl } from "../../kernels/devices/webgpu/print_wgsl.ts";
 import type { Kernel } from "../../kernels/kernel.ts";

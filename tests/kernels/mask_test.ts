@@ -12,7 +12,7 @@ import { compile } from "../../kernels/compile.ts";
 import { costOf } from "../../kernels/cost.ts";
 import { requestCpuDevice } from "../../kernels/mod.ts";
 import { printCpuKernel } from "../../kernels/devices/wasm/print_kernel.ts";
-import { encodeModule } from "../../kernels/devices/wasm/wasm_encoder.ts";
+import { encodeModule } from "../../kernels/codegen/wasm_encoder.ts";
 import type { Band, ContractKernel } from "../../kernels/kernel.ts";
 import { unmaskedShare } from "../../kernels/mask_range.ts";
 import type { Schedule, Step } from "../../kernels/plan.ts";

@@ -5,7 +5,7 @@ import { bits, compare, convert, foldLanes, joinLanes, laneOf, transposed } from
 import { repeatInBlocks } from "../../kernels/codegen/loops.ts";
 import type { Value, Writer } from "../../kernels/codegen/writer.ts";
 import { toWasm } from "../../kernels/devices/wasm/print_kernel.ts";
-import { encodeModule, type Instruction, printFunction } from "../../kernels/devices/wasm/wasm_encoder.ts";
+import { encodeModule, type Instruction, printFunction } from "../../kernels/codegen/wasm_encoder.ts";
 import { WasmLanguage } from "../../kernels/devices/wasm/wasm_language.ts";
 import { HostLanguage } from "./host_language.ts";
 import { B0, checkTrial, onHost, operandWords, targetOf, trialsOf } from "./try_operations.ts";

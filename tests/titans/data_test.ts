@@ -2,7 +2,8 @@ import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/ass
 import { BigramModel } from "../../titans/text/bigram.ts";
 import { evenWindows, MixedWindows, RandomWindows, splitText, type TokenSource } from "../../titans/text/windows.ts";
 import { ConfigError } from "../../titans/errors.ts";
-import { HostRng, threefry } from "../../titans/nn/host_rng.ts";
+import { HostRng } from "../../titans/nn/host_rng.ts";
+import { threefry } from "../../titans/nn/threefry.ts";
 
 const text = Uint8Array.from({ length: 100 }, (_, i) => i);
 
@@ -107,6 +108,26 @@ Deno.test("initial weights of a seed are the same to the last bit: many normal n
     for (let n = 0; n < values.length; n++) expected[n] = deviation * rng.normal(n);
     assertEquals(new Uint32Array(values.buffer), new Uint32Array(expected.buffer), `${deviation}`);
   }
+});
+
+Deno.test("normal numbers are the same where WebAssembly is forbidden", async () => {
+  const { Module } = WebAssembly, weights = new Float32Array(10_001), expected = new Float32Array(weights.length);
+  new HostRng(5, 7).fillNormal(expected, 0.02);
+  const { HostRng: Alone } = await import("../../titans/nn/host_rng.ts?alone");
+  let asked = 0;
+  const Forbidden = class {
+    constructor() {
+      asked++;
+      throw new Error("forbidden");
+    }
+  };
+  Object.assign(WebAssembly, { Module: Forbidden });
+  try {
+    new Alone(5, 7).fillNormal(weights, 0.02);
+  } finally {
+    Object.assign(WebAssembly, { Module });
+  }
+  assertEquals([weights, asked], [expected, 1]);
 });
 
 /** The numbers from `first` on, as a source. */

@@ -4,7 +4,7 @@ import type { Step } from "../../plan.ts";
 import type { CpuMemory } from "./memory.ts";
 import type { CpuModule } from "./module.ts";
 import { MAX_LOOPS, type ProgramExports, type Threads } from "./threads.ts";
-import { printFunction } from "./wasm_encoder.ts";
+import { printFunction } from "../../codegen/wasm_encoder.ts";
 
 /** The state that executables share with their device. */
 export interface CpuContext extends HostMemoryContext {

@@ -1,5 +1,5 @@
 /** Capabilities of the WebAssembly engine. */
-import { encodeModule, type Instruction } from "./wasm_encoder.ts";
+import { encodeModule, type Instruction } from "../../codegen/wasm_encoder.ts";
 import { hasWorkers } from "./worker.ts";
 
 /** The detected capabilities. */

@@ -1,6 +1,6 @@
 /** A WebAssembly linear memory. */
 import { HostMemory, PAGE } from "../host_memory/memory.ts";
-import { MAX_PAGES } from "./wasm_encoder.ts";
+import { MAX_PAGES } from "../../codegen/wasm_encoder.ts";
 
 /** The memory of a cpu device. */
 export class CpuMemory extends HostMemory {

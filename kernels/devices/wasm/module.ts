@@ -15,7 +15,13 @@ import type { Kernel } from "../../kernel.ts";
 import { kernelKey } from "../../kernel_key.ts";
 import type { Plan } from "../../plan.ts";
 import { type CpuTarget, printCpuKernel } from "./print_kernel.ts";
-import { encodeBody, encodeModule, type Instruction, type WasmFunction, type WasmType } from "./wasm_encoder.ts";
+import {
+  encodeBody,
+  encodeModule,
+  type Instruction,
+  type WasmFunction,
+  type WasmType,
+} from "../../codegen/wasm_encoder.ts";
 
 /** Byte addresses of the barrier's words; see threads.ts. The first page of memory is reserved for the device. */
 export const BARRIER = { count: 256, generation: 320, sleepers: 384 } as const;

@@ -3,7 +3,7 @@ import type { WrittenFunction } from "../../codegen/function_writer.ts";
 import { printKernel } from "../../codegen/print_kernel.ts";
 import type { Target } from "../../codegen/target.ts";
 import type { Kernel } from "../../kernel.ts";
-import type { Instruction, WasmFunction } from "./wasm_encoder.ts";
+import type { Instruction, WasmFunction } from "../../codegen/wasm_encoder.ts";
 import { WasmLanguage } from "./wasm_language.ts";
 
 /** Features that a module may use, and the threads that run it. */

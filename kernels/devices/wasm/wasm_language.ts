@@ -2,7 +2,7 @@
 import { invariant } from "../../../core/errors.ts";
 import { isOperation, type Language, type LoopHead, type Operand, type Operation } from "../../codegen/language.ts";
 import { OP_NAMES, type OpName } from "../../codegen/operations.ts";
-import type { Instruction } from "./wasm_encoder.ts";
+import type { Instruction } from "../../codegen/wasm_encoder.ts";
 
 /** Operations whose name is not `f32`, `f32x4`, `i32` or `i32x4` followed by their own. */
 const SCALARS: Readonly<Partial<Record<OpName, string>>> = {

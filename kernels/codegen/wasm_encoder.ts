@@ -1,9 +1,9 @@
 /**
  * A small assembler for WebAssembly: represents instructions as data, and writes them as a binary module or as text.
  *
- * Supports only what the printers of this folder use. See https://webassembly.github.io/spec/core/binary/.
+ * Supports only what the printers of devices and random numbers use. See https://webassembly.github.io/spec/core/binary/.
  */
-import { invariant } from "../../../core/errors.ts";
+import { invariant } from "../../core/errors.ts";
 
 /** The WebAssembly type of a local. */
 export type WasmType = "i32" | "f32" | "v128";
@@ -108,8 +108,9 @@ function* opcodes(): Generator<[string, readonly [number, Immediates]]> {
   yield* list(
     0xfd,
     "none",
-    "f32x4.demote_f64x2_zero=5e f64x2.promote_low_f32x4=5f f64x2.nearest=94 f64x2.add=f0 f64x2.sub=f1 f64x2.mul=f2",
+    "f32x4.demote_f64x2_zero=5e f64x2.promote_low_f32x4=5f f64x2.nearest=94 f64x2.add=f0 f64x2.sub=f1 f64x2.mul=f2 f64x2.div=f3",
   );
+  yield* list(0xfd, "none", "f64x2.abs=ec f64x2.sqrt=ef f64x2.convert_low_i32x4_u=ff i64x2.shr_u=cd i64x2.add=ce");
   yield* list(
     0xfe,
     "memory",
