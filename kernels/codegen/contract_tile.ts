@@ -1,14 +1,6 @@
 /** The innermost loop of the tiled contract kernel, which accumulates a tile of sums in registers. */
-import type { Target, Tile } from "./target.ts";
+import type { Tile } from "./target.ts";
 import type { Local, Operand, Operation, Value, Writer } from "./writer.ts";
-
-/** The default of {@link unrollOf}. */
-const UNROLL = 4;
-
-/** Unroll factor of the loop over k. Unrolled addresses are immediates, and the loop's own arithmetic is amortized. */
-export function unrollOf({ unroll = UNROLL }: Target): number {
-  return unroll;
-}
 
 /** Where a tile's operands are in memory. All strides are in bytes. */
 export interface TileSteps {
@@ -30,8 +22,11 @@ export class TileSums {
   readonly #sums: readonly Local[];
   readonly #factors: readonly Local[];
 
-  /** Prints into a writer. */
-  constructor(readonly w: Writer, readonly tile: Tile) {
+  /**
+   * Prints into a writer.
+   * @param unroll Steps of k in a turn of the loop, which amortize its own arithmetic: a power of two.
+   */
+  constructor(readonly w: Writer, readonly tile: Tile, readonly unroll: number) {
     const vector = () => w.newLocal({ dtype: "f32", width: w.lanes });
     this.#vectors = tile.columns / w.lanes;
     this.#sums = Array.from({ length: tile.rows * this.#vectors }, vector);
@@ -46,7 +41,7 @@ export class TileSums {
 
   /** Accumulates the products of a range of k. */
   add(place: TileSteps): void {
-    const { w } = this, unroll = unrollOf(w.target);
+    const { w, unroll } = this;
     const scalar = (dtype: "address" | "i32") => w.newLocal({ dtype, width: 1 });
     const atRow = scalar("address"), atColumn = scalar("address"), left = scalar("i32");
     const turns = (steps: number, count: Operation) =>

@@ -13,6 +13,7 @@ import { constantIndex, makeVar, scaleIndex, substituteIndex } from "../../core/
 import type { ContractKernel } from "../kernel.ts";
 import { isWorthSkipping, type Tile as MaskTile } from "../mask_range.ts";
 import {
+  blockingFor,
   type Blocks,
   chooseBlocks,
   columnsOf,
@@ -25,12 +26,12 @@ import {
 import { type Direct, directColumns, directResult, directRows, scattersRows } from "./contract_direct.ts";
 import { orient, printEpilogue } from "./contract_epilogue.ts";
 import { type Block, Packer } from "./contract_pack.ts";
-import { TileSums, unrollOf } from "./contract_tile.ts";
+import { TileSums } from "./contract_tile.ts";
 import type { Evaluator } from "./evaluator.ts";
 import { Integers } from "./integers.ts";
 import { assign, pointsOf, unflatten } from "./lane_index.ts";
 import { type Depth, maskedStepsIn, overMaskedSteps } from "./print_mask.ts";
-import type { Tile, Tiles } from "./target.ts";
+import type { Blocking, Tile, Tiles } from "./target.ts";
 import { shareOf } from "./walk.ts";
 import type { Value, Writer } from "./writer.ts";
 
@@ -63,6 +64,7 @@ class TilePrinter {
   readonly #w: Writer;
   readonly #int: Integers;
   readonly #tiles: Tiles;
+  readonly #blocking: Blocking;
   readonly #packer: Packer;
   readonly #blocks: Blocks;
   readonly #rowStep: number;
@@ -84,10 +86,11 @@ class TilePrinter {
   #sums!: Value;
 
   constructor(readonly kernel: ContractKernel, readonly evaluator: Evaluator) {
-    const { n } = kernel, tiles = tilesFor(kernel, evaluator.writer.target);
-    const target = { ...evaluator.writer.target, tiles }, { lanes } = target;
+    const { n } = kernel, { target } = evaluator.writer, { lanes } = target;
+    const tiles = tilesFor(n.extent, target), blocking = blockingFor(kernel, target);
     this.#w = evaluator.writer;
     this.#tiles = tiles;
+    this.#blocking = blocking;
     this.#int = new Integers(evaluator.writer);
     this.#packer = new Packer(evaluator);
     this.#skips = isWorthSkipping(kernel, { ...tiles.narrow, depth: lanes });
@@ -100,8 +103,10 @@ class TilePrinter {
       readsColumns: !!this.#columns,
       scattersRows: scattersRows(kernel),
       target,
+      tiles,
+      blocking,
     });
-    this.#rowStep = rowStepOf(target);
+    this.#rowStep = rowStepOf(lanes, tiles);
     const { columns, depth } = this.#blocks;
     this.#panels = panelsOf(Math.min(columns, n.extent), tiles);
     this.#lastPanels = panelsOf(n.extent - columns * (Math.ceil(n.extent / columns) - 1), tiles);
@@ -292,7 +297,7 @@ class TilePrinter {
           const print = (height: number, row: Value) => {
             const rowAt = int.add(rowsAt, int.times(row, rowBytes)),
               cornerAt = int.add(int.add(corner, int.times(offset, 4)), int.times(row, cornerStep));
-            const sums = new TileSums(w, { rows: height, columns: width });
+            const sums = new TileSums(w, { rows: height, columns: width }, this.#blocking.unroll);
             const place = { row: int.add(from, row), height, column: int.add(task.n0, offset), width };
             this.#whereUnmasked(task, part, place, () => {
               sums.clear();
@@ -305,7 +310,7 @@ class TilePrinter {
                   columns: int.add(columns, int.times(skipped, columnStep)),
                   columnStep,
                   depth: int.sub(steps.kEnd, steps.k0),
-                  isWhole: k.extent % unrollOf(w.target) === 0,
+                  isWhole: k.extent % this.#blocking.unroll === 0,
                 });
               });
               sums.store(cornerAt, cornerStep, part.isFirst);

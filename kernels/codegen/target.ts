@@ -14,6 +14,14 @@ export interface Tiles {
   readonly narrow: Tile;
 }
 
+/** The loops of a matrix product. */
+export interface Blocking {
+  /** Steps of k in a turn of the innermost loop: a power of two. Unrolled addresses are immediates. */
+  readonly unroll: number;
+  /** Maximum number of columns that are packed together. */
+  readonly maxColumns: number;
+}
+
 /** The machine that runs the generated code. */
 export interface Target {
   /** Number of 32-bit elements in a vector, W: a power of two, at least 4. */
@@ -22,14 +30,15 @@ export interface Target {
   readonly fused: boolean;
   /** Whether vectors of indices are computed, and elements loaded and stored at them, as single operations. */
   readonly gathers: boolean;
-  /** The tiles of matrix products. Results do not depend on them. */
-  readonly tiles: Tiles;
-  /** The tiles of large products, where they differ. */
-  readonly largeTiles?: Tiles;
-  /** Steps of k in a turn of a product's innermost loop: a power of two. Results do not depend on it. Default: 4. */
-  readonly unroll?: number;
-  /** Maximum number of columns that are packed together. Default: 128. */
-  readonly maxColumns?: number;
+  /**
+   * The tiles of matrix products. A product takes those that cover its columns with the least remainder, of several
+   * that do the first. Results do not depend on them.
+   */
+  readonly tiles: readonly [Tiles, ...Tiles[]];
+  /** The blocking of products. Results do not depend on it. */
+  readonly blocking?: Blocking;
+  /** That of large products, where it differs. */
+  readonly largeBlocking?: Blocking;
   /** Number of threads that will run the code, used to choose block sizes. Results do not depend on it. Default: 1. */
   readonly threads?: number;
 }

@@ -18,13 +18,26 @@ import type { Elements } from "./print_harness.ts";
 
 /** Machines with 4, 8 and 16 lanes, with tiles that fit their registers. */
 export const TARGETS: readonly Target[] = [
-  { lanes: 4, fused: false, gathers: false, tiles: { wide: { rows: 6, columns: 8 }, narrow: { rows: 8, columns: 4 } } },
-  { lanes: 8, fused: true, gathers: true, tiles: { wide: { rows: 6, columns: 16 }, narrow: { rows: 8, columns: 8 } } },
+  {
+    lanes: 4,
+    fused: false,
+    gathers: false,
+    tiles: [{ wide: { rows: 6, columns: 8 }, narrow: { rows: 8, columns: 4 } }],
+  },
+  {
+    lanes: 8,
+    fused: true,
+    gathers: true,
+    tiles: [{ wide: { rows: 6, columns: 16 }, narrow: { rows: 8, columns: 8 } }],
+  },
   {
     lanes: 16,
     fused: false,
     gathers: true,
-    tiles: { wide: { rows: 6, columns: 64 }, narrow: { rows: 12, columns: 16 } },
+    tiles: [
+      { wide: { rows: 6, columns: 64 }, narrow: { rows: 12, columns: 16 } },
+      { wide: { rows: 12, columns: 32 }, narrow: { rows: 12, columns: 16 } },
+    ],
   },
 ];
 

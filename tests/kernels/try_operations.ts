@@ -12,7 +12,7 @@ export const B0: Parameter = { name: "b0", type: "address" };
 
 /** A machine with that many lanes. */
 export function targetOf(lanes: number, gathers = false): Target {
-  return { lanes, fused: true, gathers, tiles: TILES };
+  return { lanes, fused: true, gathers, tiles: [TILES] };
 }
 
 /** Runs a function of the address 0 on the host: `words` of memory, then as it left them. */

@@ -25,11 +25,15 @@ const FAMILIES: readonly Family[] = [
     lanes: 16,
     fused: true,
     gathers: true,
-    tiles: { wide: { rows: 12, columns: 32 }, narrow: { rows: 12, columns: 16 } },
-    // Reads rows from fewer pages at a time; in exchange, its panels of columns only fit in the L2 cache.
-    largeTiles: { wide: { rows: 6, columns: 64 }, narrow: { rows: 12, columns: 16 } },
-    unroll: 2,
-    maxColumns: 256,
+    // All have 24 sums; with more columns, each step of k loads less.
+    tiles: [
+      { wide: { rows: 6, columns: 64 }, narrow: { rows: 12, columns: 16 } },
+      { wide: { rows: 8, columns: 48 }, narrow: { rows: 12, columns: 16 } },
+      { wide: { rows: 12, columns: 32 }, narrow: { rows: 12, columns: 16 } },
+    ],
+    blocking: { unroll: 2, maxColumns: 256 },
+    // More code, and panels of columns that only fit in the L2 cache.
+    largeBlocking: { unroll: 4, maxColumns: 512 },
   },
   {
     instructions: "AVX2",
@@ -37,9 +41,8 @@ const FAMILIES: readonly Family[] = [
     lanes: 8,
     fused: true,
     gathers: true,
-    tiles: { wide: { rows: 6, columns: 16 }, narrow: { rows: 8, columns: 8 } },
-    unroll: 2,
-    maxColumns: 256,
+    tiles: [{ wide: { rows: 6, columns: 16 }, narrow: { rows: 8, columns: 8 } }],
+    blocking: { unroll: 2, maxColumns: 256 },
   },
   {
     instructions: "NEON",
@@ -47,7 +50,7 @@ const FAMILIES: readonly Family[] = [
     lanes: 4,
     fused: true,
     gathers: true,
-    tiles: { wide: { rows: 8, columns: 8 }, narrow: { rows: 8, columns: 4 } },
+    tiles: [{ wide: { rows: 8, columns: 8 }, narrow: { rows: 8, columns: 4 } }],
   },
   {
     instructions: "128-bit vectors",
@@ -55,7 +58,7 @@ const FAMILIES: readonly Family[] = [
     lanes: 4,
     fused: false,
     gathers: true,
-    tiles: { wide: { rows: 4, columns: 8 }, narrow: { rows: 8, columns: 4 } },
+    tiles: [{ wide: { rows: 4, columns: 8 }, narrow: { rows: 8, columns: 4 } }],
   },
 ];
 

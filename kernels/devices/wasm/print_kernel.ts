@@ -1,7 +1,7 @@
 /** Prints a kernel as a WebAssembly function that computes one thread's share of it. */
 import type { WrittenFunction } from "../../codegen/function_writer.ts";
 import { printKernel } from "../../codegen/print_kernel.ts";
-import type { Target } from "../../codegen/target.ts";
+import type { Target, Tiles } from "../../codegen/target.ts";
 import type { Kernel } from "../../kernel.ts";
 import type { Instruction, WasmFunction } from "../../codegen/wasm_encoder.ts";
 import { WasmLanguage } from "./wasm_language.ts";
@@ -40,11 +40,11 @@ export function toWasm({ parameters, locals, code }: WrittenFunction<Instruction
  * The tiles of products. Nine accumulators hide the latency of the multiply-add; more would spill, since engines use 16
  * registers.
  */
-export const TILES: Target["tiles"] = { wide: { rows: 3, columns: 12 }, narrow: { rows: 4, columns: 8 } };
+export const TILES: Tiles = { wide: { rows: 3, columns: 12 }, narrow: { rows: 4, columns: 8 } };
 
 /** Prints a kernel. */
 export function printCpuKernel(kernel: Kernel, { relaxed, threads }: CpuTarget): CpuKernel {
-  const target = { lanes: 4, fused: relaxed, gathers: false, tiles: TILES, threads };
+  const target: Target = { lanes: 4, fused: relaxed, gathers: false, tiles: [TILES], threads };
   const { fn, scratchBytes } = printKernel(kernel, target, new WasmLanguage(relaxed));
   return { fn: toWasm(fn), scratchBytes };
 }
