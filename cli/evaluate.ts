@@ -11,10 +11,10 @@ import { EvaluationRecord } from "./evaluation_record.ts";
 import { choice, integer, parseFlags, text } from "./flags.ts";
 import type { Command } from "./help.ts";
 import { type Interrupt, listenForInterrupt } from "./interrupt.ts";
-import { measuredOf } from "./measured.ts";
+import { type Comparison, type Measured, measuredOf } from "./measured.ts";
 import { formatCount, formatDuration } from "./progress.ts";
 import { latestRun, RUNS } from "./run_folder.ts";
-import { scoreTable } from "./score_table.ts";
+import { pairedTable, scoreTable } from "./score_table.ts";
 import { checkShots, notedTask, SHOTS, TASK_FLAGS, taskFlag, TEXT_TASK } from "./task_flags.ts";
 import { fitLine, type Terminal } from "./terminal.ts";
 import { readPaths } from "./user_path.ts";
@@ -44,6 +44,13 @@ const FLAGS = {
       },
     ),
     unless: "those of the task",
+  },
+  against: {
+    ...text(
+      "PATH",
+      "what another model answered to the same questions, as lm-evaluation-harness logs it with `--log_samples`: compares both question by question",
+    ),
+    unless: "none",
   },
   samples: integer("number of test sequences or of windows of held-out text", 512, {
     min: 1,
@@ -75,6 +82,10 @@ export const evaluateCommand: Command = {
     ["deno task evaluate --checkpoint runs/recall-lmm-nano", "a given run"],
     ["deno task evaluate --model mac --out runs/results.jsonl", "the newest run of MAC; keeps what is measured"],
     ["deno task evaluate --task choice --task-option data=dev.jsonl --shots 5", "multiple choice after five examples"],
+    [
+      "deno task evaluate --task choice --task-option data=dev.jsonl --against samples_arc_easy.jsonl",
+      "beside another model, on the same questions",
+    ],
     ["deno task evaluate --task-option rounds=2 --json", "a harder version of the task; prints JSON lines"],
   ],
   flags: FLAGS,
@@ -105,6 +116,7 @@ async function evaluate(args: readonly string[], terminal: Terminal): Promise<nu
   });
   if (flags.shots !== undefined) checkShots(facts, measured.chosen);
   measured.check(model);
+  const compare = await comparisonOf(measured, flags.against);
   const weights = model.layout.pack(checkpoint.state.params), { chosen, samples, sha256 } = measured, { batch } = flags;
   const record = await EvaluationRecord.open({
     task: name,
@@ -125,9 +137,21 @@ async function evaluate(args: readonly string[], terminal: Terminal): Promise<nu
       progress: progressOf(terminal, { began, json: flags.json, interrupt }),
       cells: record,
     });
+    const paired = compare?.((part) => record.answered(part));
     const floors = await measured.floors(), seconds = (performance.now() - began) / 1000;
-    record.finish({ device: device.info.kind, checkpoint: file, step: checkpoint.state.step, seconds, scores, floors });
-    if (!flags.json) terminal.out(scoreTable(scores, floors, `${file} on ${measured.title}`));
+    record.finish({
+      device: device.info.kind,
+      checkpoint: file,
+      step: checkpoint.state.step,
+      seconds,
+      scores,
+      floors,
+      ...(paired ? { against: { path: flags.against, scores: paired } } : {}),
+    });
+    if (!flags.json) {
+      terminal.out(scoreTable(scores, floors, `${file} on ${measured.title}`));
+      if (paired) terminal.out(`\n${pairedTable(paired, `beside ${flags.against}, on the same questions`)}`);
+    }
     return 0;
   } catch (error) {
     if (!(error instanceof Stopped)) throw error;
@@ -140,6 +164,13 @@ async function evaluate(args: readonly string[], terminal: Terminal): Promise<nu
   } finally {
     device.dispose();
   }
+}
+
+/** What compares with another model, if that is asked for; its answers are read before anything is measured. */
+function comparisonOf(measured: Measured, path: string | undefined): Promise<Comparison> | undefined {
+  if (path === undefined) return undefined;
+  if (measured.against) return measured.against(path);
+  throw new UsageError("--against changes nothing with this task, which has no questions to compare: leave it out");
 }
 
 class Stopped extends Error {}

@@ -1,10 +1,12 @@
 /** What a model is evaluated on: the held-out text of its run, a task, or a benchmark. */
 import {
+  type Answer,
   type BenchmarkInstance,
   evaluateBenchmark,
   evaluateTask,
   type EvaluationOptions,
   type Model,
+  type PairedScore,
   requireFit,
   type Score,
   type TaskInstance,
@@ -22,7 +24,7 @@ import { checkRunConfig, recipeOf, type RunConfig } from "./run_config.ts";
 import { readConfig } from "./run_folder.ts";
 import type { Floors } from "./score_table.ts";
 import { type ChosenTask, chosenTask, shownTask, TEXT_TASK } from "./task_flags.ts";
-import { readTaskFiles } from "./task_files.ts";
+import { filesAt, readTaskFiles } from "./task_files.ts";
 import { hashSamples, instanceOf } from "./task_source.ts";
 
 /** How much is measured, and who is told. */
@@ -44,7 +46,15 @@ export interface Measured {
   floors(): Promise<Floors>;
   /** @throws {ConfigError} if a model does not fit. */
   check(model: Model): void;
+  /**
+   * Compares the answers that are kept with those of another model; of benchmarks that can.
+   * @param path Where the others are: a file, or a folder of files.
+   */
+  against?(path: string): Promise<Comparison>;
 }
+
+/** Compares the answers that an evaluation kept of each part. */
+export type Comparison = (answers: (part: string) => readonly Answer[]) => readonly PairedScore[];
 
 /** What flags and the checkpoint say of it. */
 export interface MeasuredFlags {
@@ -105,6 +115,9 @@ async function benchmark({ name, taskOption, samples, trained, notes, remark }: 
       evaluateBenchmark(device, { model, benchmark: instance, codec, samples, ...extent }),
     floors: async () => await instance.floors?.(samples) ?? {},
     check: (model) => requireFit(model, { vocabulary: codec.size }),
+    ...(instance.against
+      ? { against: async (path) => instance.against!(await filesAt(path, { what: "--against", remark }), samples) }
+      : {}),
   };
 }
 

@@ -61,6 +61,7 @@ export async function readTaskFile(path: string, what: string): Promise<TaskFile
   throw new CommandError(`cannot use ${path} as ${what}: it is a folder of ${files.length} files, give one of them`);
 }
 
+/** Which files, and who is told of those that are no data. */
 interface Finding {
   /** What the files are, for error messages. */
   readonly what: string;
@@ -69,7 +70,11 @@ interface Finding {
   readonly remark?: (line: string) => void;
 }
 
-async function filesAt(path: string, { what, reading, remark = () => {} }: Finding): Promise<readonly TaskFile[]> {
+/** The files at a path, unpacked. @throws {UsageError | CommandError} naming the one that cannot be read. */
+export async function filesAt(
+  path: string,
+  { what, reading, remark = () => {} }: Finding,
+): Promise<readonly TaskFile[]> {
   const place = userPath(path), files: TaskFile[] = [];
   let total = 0;
   const read = async (path: string, name: string): Promise<void> => {

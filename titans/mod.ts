@@ -202,6 +202,7 @@ export {
   type BenchmarkSubject,
   BYTE_CODEC,
   defineBenchmark,
+  type PairedScore,
   type ReaderShape,
   type TextCodec,
   type TextModel,

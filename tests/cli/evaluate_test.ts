@@ -46,6 +46,11 @@ Deno.test("evaluate: a run on a task trains, goes on with its samples, and is me
       2,
       "error: --shots changes nothing with this task, which has no examples: leave it out\n",
     ]);
+    const unpaired = await measure("--against", `${folder}/samples.jsonl`);
+    assertEquals([unpaired.code, unpaired.stderr], [
+      2,
+      "error: --against changes nothing with this task, which has no questions to compare: leave it out\n",
+    ]);
     const record = `${folder}/results.jsonl`, { code, stderr, events } = await measure("--json", "--out", record);
     assertEquals(code, 0, stderr);
     const event = events.at(-1)!;
@@ -188,8 +193,24 @@ Deno.test("evaluate: a run on text is measured on its held-out text, beside coun
       questions,
       '{"question":"How many?","choices":["one","two two"],"label":1}\n{"question":"Who?","choices":["me","you"],"label":1}\n',
     );
-    const asked = await runMain("evaluate", ...ask, "--task-option", `data=${questions}`, "--batch", "2");
+    const others = `${folder}/samples_arc_easy.jsonl`;
+    await Deno.writeTextFile(
+      others,
+      '{"arguments":[["Question: Who?\\nAnswer:"," me"],["Question: Who?\\nAnswer:"," you"]],"resps":[[[-5,false]],[[-4,false]]]}\n',
+    );
+    const set = ["--task-option", `data=${questions}`, "--batch", "2"];
+    const asked = await runMain("evaluate", ...ask, ...set, "--against", others);
     assertEquals(asked.code, 0, asked.stderr);
+    const { path, scores: paired } = asked.events.at(-1)!.against as unknown as {
+      readonly path: string;
+      readonly scores: readonly { readonly name: string; readonly other: number; readonly difference: Score }[];
+    };
+    assertEquals([path, paired.map(({ name, other, difference }) => [name, other, difference.count])], [others, [
+      ["questions: acc", 1, 1],
+      ["questions: acc_norm", 1, 1],
+      ["questions: acc_bytes", 1, 1],
+      ["questions: bitsPerByte", 4 / Math.LN2 / 4, 1],
+    ]]);
     const answer = asked.events.at(-1)!, floors = answer.floors as unknown as Record<string, Score[]>;
     assertEquals((answer.scores as unknown as Score[]).map(({ name, count }) => [name, count]), [
       ["questions: acc", 2],

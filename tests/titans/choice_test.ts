@@ -10,7 +10,8 @@ import {
   taskFiles,
 } from "../../titans/mod.ts";
 import { choice } from "../../titans/tasks/choice/choice.ts";
-import { type Answered, choiceFigures, lengthFloors } from "../../titans/tasks/choice/choice_figures.ts";
+import type { Answered } from "../../titans/tasks/choice/answered.ts";
+import { choiceFigures, lengthFloors } from "../../titans/tasks/choice/choice_figures.ts";
 import { formatOf, FORMATS } from "../../titans/tasks/choice/formats.ts";
 import { DataRecord, recordsOf } from "../../titans/tasks/records.ts";
 import { defaultsOf } from "../../titans/options/option_table.ts";

@@ -4,7 +4,7 @@
  */
 import type { OptionsOf, OptionTable } from "../options/option_table.ts";
 import type { Scorer } from "./scorer.ts";
-import type { Score, Subject, TaskFacts, TaskFiles } from "./task.ts";
+import type { Score, Subject, TaskFacts, TaskFile, TaskFiles } from "./task.ts";
 
 /** How a text becomes tokens. */
 export interface TextCodec {
@@ -60,12 +60,34 @@ export interface BenchmarkSubject extends Pick<Subject, "samples" | "batch" | "e
   ): Promise<readonly Answer[]>;
 }
 
+/** A figure of a model beside that of another one, on examples that both were measured on. */
+export interface PairedScore {
+  /** What is measured. */
+  readonly name: string;
+  /** The figure of the model. */
+  readonly value: number;
+  /** That of the other one. */
+  readonly other: number;
+  /** The first less the second, with its error over the examples, and how many they are. */
+  readonly difference: Score;
+}
+
 /** A benchmark with its options and its data. */
 export interface BenchmarkInstance {
   /** The figures of a model. */
   evaluate(subject: BenchmarkSubject): Promise<readonly Score[]>;
   /** What predictors that learn nothing, or little, get, by their names: see `TaskInstance.floors`. */
   floors?(samples: number): Promise<Readonly<Record<string, readonly Score[]>>>;
+  /**
+   * Pairs the first `samples` examples with the answers of another model.
+   * @param others Files of these answers.
+   * @returns Compares: takes the answers that were kept of each part of an evaluation.
+   * @throws {ConfigError} if files are not as they must be, or are about other examples.
+   */
+  against?(
+    others: readonly TaskFile[],
+    samples: number,
+  ): (answers: (part: string) => readonly Answer[]) => readonly PairedScore[];
 }
 
 /** A benchmark. */

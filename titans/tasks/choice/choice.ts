@@ -23,7 +23,9 @@ import { ngramScorer } from "../ngram_scorer.ts";
 import { RECORD_FILES, recordsOf } from "../records.ts";
 import type { ScoreRequest } from "../scorer.ts";
 import type { Score, TaskFile, TaskFiles } from "../task.ts";
-import { type Answered, bytesIn, choiceFigures, lengthFloors, wordFigures } from "./choice_figures.ts";
+import { pairedWith } from "./against.ts";
+import { type Answered, isWord, splitAt, untold, withAnswer } from "./answered.ts";
+import { choiceFigures, lengthFloors, wordFigures } from "./choice_figures.ts";
 import { formatOf, FORMATS, type Question } from "./formats.ts";
 import { after, promptsOf } from "./shots.ts";
 import { beforeEnd, textQuestions } from "./text_questions.ts";
@@ -113,6 +115,7 @@ export const choice: Benchmark<typeof CHOICE_OPTIONS> = defineBenchmark({
       });
     return {
       evaluate: (subject) => measureSets(prompted(subject.samples), subject),
+      against: (others, samples) => pairedWith(first(samples), others),
       floors: async (samples) => {
         const chosen = first(samples), floors: Record<string, Score[]> = {};
         for (const { name, questions } of chosen) {
@@ -220,13 +223,7 @@ async function answered(
 ): Promise<readonly Answered[]> {
   const ask = (from: number, to: number) => answersOf(questions.slice(from, to), { subject, reader });
   const answers = await (subject.answers?.(part, questions.length, ask) ?? ask(0, questions.length));
-  return questions.map((question, i) => ({
-    ...untold(question),
-    ...answers[i],
-    scoredBytes: question.contexts.flatMap((context) =>
-      question.continuations.map((continuation) => bytesIn(splitAt(context, continuation)[1]))
-    ),
-  }));
+  return questions.map((question, i) => withAnswer(question, answers[i]));
 }
 
 /** What a model says of questions. */
@@ -250,28 +247,11 @@ async function answersOf(
   });
 }
 
-/** A question without what a model says of it. */
-function untold({ contexts, continuations, gold }: Question): Pick<Answered, "choices" | "gold" | "byContext"> {
-  const byContext = contexts.length > 1;
-  return { choices: byContext ? contexts.map(() => continuations[0]) : continuations, gold, byContext };
-}
-
-/** Whether one word is asked for, rather than one of several choices. */
-function isWord({ contexts, continuations }: Question): boolean {
-  return contexts.length === 1 && continuations.length === 1;
-}
-
 /** The same question after the last sentence of its context alone. */
 function lastSentence(question: Question): Question {
   const [context] = question.contexts;
   const sentences = context.split(/(?<=[.!?]["'”’)]*)\s+/);
   return { ...question, contexts: [sentences.at(-1)!.trim() || context] };
-}
-
-/** Context and continuation: spaces at the end of the context belong to what follows. */
-function splitAt(context: string, continuation: string): [context: string, continuation: string] {
-  const trimmed = context.trimEnd();
-  return [trimmed, `${context.slice(trimmed.length)} ${continuation}`];
 }
 
 /** The tokens of context and continuations, which are encoded together. */

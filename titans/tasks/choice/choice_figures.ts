@@ -2,22 +2,7 @@
 import { SampleRandom } from "../samples.ts";
 import { meanOf, proportion } from "../figures.ts";
 import type { Score } from "../task.ts";
-
-/** A question with what a model says of it. */
-export interface Answered {
-  /** ln p of each choice. */
-  readonly logLikelihoods: readonly number[];
-  /** The text of each choice, without the space before it; equal where contexts differ instead. */
-  readonly choices: readonly string[];
-  /** Bytes of each choice with what is before it and is scored. */
-  readonly scoredBytes: readonly number[];
-  /** Which is right. */
-  readonly gold: number;
-  /** Whether greedy decoding would write the right one. */
-  readonly greedy: boolean;
-  /** Whether choices differ in their contexts alone. */
-  readonly byContext: boolean;
-}
+import { type Answered, bytesIn } from "./answered.ts";
 
 const RESAMPLES = 1000;
 
@@ -29,11 +14,6 @@ export function firstLargest(values: readonly number[]): number {
 /** Characters, as Python counts them. */
 export function characters(text: string): number {
   return [...text].length;
-}
-
-/** Bytes in UTF-8. */
-export function bytesIn(text: string): number {
-  return new TextEncoder().encode(text).length;
 }
 
 /**
