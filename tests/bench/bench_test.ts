@@ -92,6 +92,11 @@ Deno.test("bench: a plot has its lines, ticks and names", () => {
   for (const label of ["1K", "2K", "4K", "time", "tokens", "LMM"]) assert(svg.includes(`>${label}</text>`), label);
   // Powers of two are evenly apart; y grows upwards from 0 on the axis to 4 at the top.
   assert(svg.includes('d="M56.0 256.0L230.0 94.0L404.0 40.0"'), svg);
+  // Where the axis is logarithmic, equal ratios are equally far apart, from 0.2 at the bottom to 20 at the top.
+  const series = [{ name: "LMM", points: [[1024, 0.2], [2048, 2], [4096, 20]] as const }];
+  const ratios = plot("ratios", [{ title: "time", xLabel: "tokens", logarithmic: true, series }]);
+  assert(ratios.includes('d="M56.0 256.0L230.0 148.0L404.0 40.0"'), ratios);
+  for (const label of ["0.2", "0.5", "1", "2", "5", "10", "20"]) assert(ratios.includes(`>${label}</text>`), label);
   assertEquals([512, 1024, 32768, 1500].map(powerLabel), ["512", "1K", "32K", "1500"]);
 });
 

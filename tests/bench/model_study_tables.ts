@@ -92,6 +92,7 @@ export function studyPlot({ devices, points }: StudyReport): string {
     {
       title: "decoding: milliseconds per token",
       xLabel: "tokens read before",
+      logarithmic: true,
       series: series(({ decoded }) => decoded.map(({ tokens, minMs }) => [tokens, minMs])),
     },
   ];

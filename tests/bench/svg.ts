@@ -10,10 +10,12 @@ export interface Series {
   readonly points: readonly Point[];
 }
 
-/** Axes with lines in them: x in powers of two, y from 0. */
+/** Axes with lines in them: x in powers of two. */
 export interface Panel {
   readonly title: string;
   readonly xLabel: string;
+  /** Whether equal distances of y are equal ratios, for values far apart. Default: y from 0. */
+  readonly logarithmic?: boolean;
   readonly series: readonly Series[];
 }
 
@@ -47,18 +49,22 @@ export function plot(title: string, panels: readonly Panel[]): string {
   ].join("\n");
 }
 
-function drawPanel({ title, xLabel, series }: Panel, names: readonly string[], tall: number): string {
+function drawPanel(
+  { title, xLabel, series, logarithmic = false }: Panel,
+  names: readonly string[],
+  tall: number,
+): string {
   const points = series.flatMap(({ points }) => points);
   if (points.length === 0) return "";
-  const xs = [...new Set(points.map(([x]) => x))].sort((a, b) => a - b),
-    step = niceStep(Math.max(...points.map(([, y]) => y)) / 4);
-  const top = step * Math.max(1, Math.ceil(Math.max(...points.map(([, y]) => y)) / step));
+  const xs = [...new Set(points.map(([x]) => x))].sort((a, b) => a - b);
+  const yTicks = (logarithmic ? ratioTicks : evenTicks)(points.map(([, y]) => y));
   const span = Math.log2(xs[xs.length - 1] / xs[0]) || 1;
   const right = WIDTH - RIGHT, bottom = TOP + tall;
   const atX = (x: number): string => (LEFT + (right - LEFT) * Math.log2(x / xs[0]) / span).toFixed(1);
-  const placeOf = (y: number): number => bottom - tall * y / top;
+  const heightOf = logarithmic ? Math.log : (y: number): number => y;
+  const [lowest, highest] = [yTicks[0], yTicks.at(-1)!].map(heightOf);
+  const placeOf = (y: number): number => bottom - tall * (heightOf(y) - lowest) / (highest - lowest);
   const atY = (y: number): string => placeOf(y).toFixed(1);
-  const yTicks = Array.from({ length: Math.round(top / step) + 1 }, (_, i) => i * step);
   const nameAt = spread(series.map(({ points }) => placeOf(points[points.length - 1][1])), TOP, bottom);
   return [
     `<text x="${LEFT}" y="22" font-size="14" font-weight="bold">${escape(title)}</text>`,
@@ -112,6 +118,22 @@ export function spread(wanted: readonly number[], top: number, bottom: number): 
   const result = new Array<number>(wanted.length);
   order.forEach((i, at) => result[i] = places[at]);
   return result;
+}
+
+/** From 0 to the largest value or beyond, some four of them. */
+function evenTicks(values: readonly number[]): number[] {
+  const largest = Math.max(...values), step = niceStep(largest / 4);
+  return Array.from({ length: Math.max(1, Math.ceil(largest / step)) + 1 }, (_, i) => i * step);
+}
+
+/** 1, 2 and 5 times powers of ten, from the smallest value or below it to the largest or beyond. */
+function ratioTicks(values: readonly number[]): number[] {
+  const smallest = Math.min(...values), largest = Math.max(...values), ticks: number[] = [];
+  for (let power = Math.floor(Math.log10(smallest)); ticks.length < 2 || ticks.at(-1)! < largest; power++) {
+    ticks.push(...[1, 2, 5].map((factor) => Number(`${factor}e${power}`)));
+  }
+  const first = ticks.findLastIndex((tick) => tick <= smallest), last = ticks.findIndex((tick) => tick >= largest);
+  return ticks.slice(first, Math.max(last, first + 1) + 1);
 }
 
 /** The smallest of 1, 2, 2.5, 5 times a power of ten that is at least so large. */
