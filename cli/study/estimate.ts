@@ -64,7 +64,7 @@ export function totalOf(plan: StudyPlan, costs: Costs): Total {
   const unknown = new Set<string>();
   for (const experiment of plan.experiments) {
     for (const model of Object.keys(experiment.models)) {
-      const count = cellsOfModel(plan, experiment), cost = costOf({ experiment: experiment.name, model }, costs);
+      const count = runsOfModel(plan, experiment), cost = costOf({ experiment: experiment.name, model }, costs);
       cells += count;
       if (cost === undefined) unknown.add(experiment.name);
       else {
@@ -77,7 +77,7 @@ export function totalOf(plan: StudyPlan, costs: Costs): Total {
 }
 
 /** How many cells a model of an experiment has. */
-function cellsOfModel(plan: StudyPlan, experiment: Experiment): number {
+export function runsOfModel(plan: StudyPlan, experiment: Experiment): number {
   return Math.max(1, experiment.rates.length) + seedsOf(plan, experiment) - 1;
 }
 

@@ -1,5 +1,5 @@
 /** Runs the cells of a study, several at once, each as soon as it is known. */
-import { type Cell, cellName, remainingCells } from "./cells.ts";
+import { type Cell, cellName, isOutcomeOf, remainingCells } from "./cells.ts";
 import { costOf, type Costs, costsOf } from "./estimate.ts";
 import { seedsOf, type StudyPlan } from "./plan.ts";
 import type { CellResult } from "./results.ts";
@@ -8,14 +8,16 @@ import type { CellResult } from "./results.ts";
 export interface StudyRun {
   /** What is run. */
   readonly plan: StudyPlan;
+  /** The plan for the time that is left; asked for whenever an experiment is to begin. Default: it stays as it is. */
+  readonly replan?: (plan: StudyPlan, results: readonly CellResult[], begun: ReadonlySet<string>) => Promise<StudyPlan>;
   /** What is there already. */
   readonly results: readonly CellResult[];
   /** Cells at once. */
   readonly jobs: number;
   /** Costs of cells of which there is no result yet. */
   readonly costs: Costs;
-  /** Runs a cell. */
-  readonly runCell: (cell: Cell) => Promise<CellResult>;
+  /** Runs a cell of a plan. */
+  readonly runCell: (cell: Cell, plan: StudyPlan) => Promise<CellResult>;
   /** Keeps a result, before the next cell starts. */
   readonly keep: (result: CellResult) => Promise<void>;
   /** Says how far it is. */
@@ -44,7 +46,9 @@ export interface StudyProgress {
  * @throws what `runCell` or `keep` throws, after the other cells have ended.
  */
 export async function runStudy(run: StudyRun): Promise<readonly CellResult[]> {
-  const { plan, jobs, signal } = run, results = [...run.results], running = new Map<string, Promise<void>>();
+  const { jobs, signal } = run, results = [...run.results], running = new Map<string, Promise<void>>();
+  const begun = new Set(ownResults(run.plan, results).map(({ cell }) => cell.experiment));
+  let { plan } = run;
   let failure: { readonly error: unknown } | undefined;
   const tell = (ended?: CellResult): void => {
     const { ready, later } = remainingCells(plan, results), total = countOf(plan, results) + ready.length + later;
@@ -58,7 +62,7 @@ export async function runStudy(run: StudyRun): Promise<readonly CellResult[]> {
   };
   const start = (cell: Cell): void => {
     const name = cellName(cell);
-    const work = run.runCell(cell).then(async (result) => {
+    const work = run.runCell(cell, plan).then(async (result) => {
       await run.keep(result);
       results.push(result);
       running.delete(name);
@@ -70,10 +74,17 @@ export async function runStudy(run: StudyRun): Promise<readonly CellResult[]> {
     running.set(name, work);
   };
   tell();
+  const nextCells = (): readonly Cell[] =>
+    remainingCells(plan, results).ready.filter((cell) => !running.has(cellName(cell)));
   while (true) {
-    if (!failure && !signal.aborted) {
-      const { ready } = remainingCells(plan, results), waiting = ready.filter((cell) => !running.has(cellName(cell)));
-      waiting.slice(0, jobs - running.size).forEach(start);
+    while (!failure && !signal.aborted && running.size < jobs) {
+      const [next] = nextCells();
+      if (next === undefined) break;
+      if (!begun.has(next.experiment)) {
+        plan = await run.replan?.(plan, ownResults(plan, results), begun) ?? plan;
+        begun.add(next.experiment);
+      }
+      start(nextCells()[0]);
     }
     if (running.size === 0) break;
     tell();
@@ -81,6 +92,15 @@ export async function runStudy(run: StudyRun): Promise<readonly CellResult[]> {
   }
   if (failure) throw failure.error;
   return results;
+}
+
+/** The results of a plan's own cells, as it has them now. */
+function ownResults(plan: StudyPlan, results: readonly CellResult[]): readonly CellResult[] {
+  return results.filter((result) =>
+    plan.experiments.some(({ name, models, steps }) =>
+      result.cell.experiment === name && Object.hasOwn(models, result.cell.model) && result.cell.steps === steps
+    ) && isOutcomeOf(plan, result.cell, result)
+  );
 }
 
 /** How many cells of the plan have a result. */

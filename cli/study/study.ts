@@ -11,9 +11,10 @@ import { RUNS } from "../run_folder.ts";
 import { fitLine, type Terminal } from "../terminal.ts";
 import { userPath } from "../user_path.ts";
 import { VERSION } from "../version.ts";
-import { type Cell, cellName, commandsOf, remainingCells } from "./cells.ts";
+import { cellName, commandsOf, remainingCells } from "./cells.ts";
 import { commandsIn } from "./child.ts";
 import { type Costs, costsOf, factorFor, mergeCosts, readDuration, totalOf } from "./estimate.ts";
+import { keepPace, type Pace } from "./pace.ts";
 import { readPlan, scalePlan, selectPlan, type StudyPlan } from "./plan.ts";
 import { PLANS } from "./plans.ts";
 import { probeCosts } from "./probe.ts";
@@ -95,7 +96,7 @@ async function study(args: readonly string[], terminal: Terminal): Promise<numbe
   const found = await readResults(resultsPath),
     results = flags.retry ? found.filter(({ error }) => error === undefined) : found;
   const asked: Asked = { plan: selected, budget: flags.budget ?? null };
-  const begun = await begunStudy(folder, asked);
+  const { plan: begun, pace: kept } = await begunStudy(folder, asked);
   using interrupt = listenForInterrupt(terminal);
   const stop = new AbortController(), timer = setInterval(() => interrupt.requested && stop.abort(new Stopped()), 100);
   try {
@@ -117,7 +118,7 @@ async function study(args: readonly string[], terminal: Terminal): Promise<numbe
       await shown(begun ?? selected, results);
       return 0;
     }
-    let plan = begun ?? selected, costs: Costs = costsOf(results);
+    let plan = begun ?? selected, costs: Costs = costsOf(results), pace = kept;
     if (begun === undefined || flags.list) {
       say("measuring how fast this machine is ...");
       const began = performance.now(), jobs = jobsOf(flags), showsProbes = terminal.interactive && !flags.json;
@@ -130,6 +131,7 @@ async function study(args: readonly string[], terminal: Terminal): Promise<numbe
       costs = mergeCosts(probed, costs);
       const spent = (performance.now() - began) / 1000;
       plan = begun ?? fitBudget(plan, { costs, budget, spent, jobs, say });
+      if (budget) pace ??= { seconds: (budget.seconds - spent) * jobs, costs };
     }
     if (flags.list) {
       remainingCells(plan, results).ready.forEach((cell) =>
@@ -137,13 +139,23 @@ async function study(args: readonly string[], terminal: Terminal): Promise<numbe
       );
       return 0;
     }
-    await writeAtomic(`${folder}/${STUDY_FILE}`, `${JSON.stringify({ asked, plan }, null, 2)}\n`);
+    const write = () => writeAtomic(`${folder}/${STUDY_FILE}`, `${JSON.stringify({ asked, plan, pace }, null, 2)}\n`);
+    await write();
     const all = await runStudy({
       plan,
+      ...(pace
+        ? {
+          replan: async (before, results, begun) => {
+            plan = keepPace(before, results, { pace: pace!, begun });
+            await write();
+            return plan;
+          },
+        }
+        : {}),
       results,
       jobs: jobsOf(flags),
       costs,
-      runCell: (cell: Cell) => runCell(cell, commandsOf(plan, cell), place),
+      runCell: (cell, plan) => runCell(cell, commandsOf(plan, cell), place),
       keep: (result) => appendResult(resultsPath, result),
       progress: progressOf(plan, terminal, flags.json),
       signal: stop.signal,
@@ -238,12 +250,19 @@ interface Asked {
   readonly budget: string | null;
 }
 
-/** The plan of the study in a folder, if that was begun with the same request. */
-async function begunStudy(folder: string, asked: Asked): Promise<StudyPlan | undefined> {
+/** The plan of the study in a folder, and its pace if it has a budget, if that was begun with the same request. */
+async function begunStudy(
+  folder: string,
+  asked: Asked,
+): Promise<{ readonly plan?: StudyPlan; readonly pace?: Pace }> {
   const path = `${folder}/${STUDY_FILE}`, text = await readTextIfAny(path);
-  if (text === undefined) return undefined;
-  const { asked: before, plan } = JSON.parse(text) as { readonly asked: Asked; readonly plan: unknown };
-  return JSON.stringify(before) === JSON.stringify(asked) ? readPlan(plan, path) : undefined;
+  if (text === undefined) return {};
+  const { asked: before, plan, pace } = JSON.parse(text) as {
+    readonly asked: Asked;
+    readonly plan: unknown;
+    readonly pace?: Pace;
+  };
+  return JSON.stringify(before) === JSON.stringify(asked) ? { plan: readPlan(plan, path), ...(pace && { pace }) } : {};
 }
 
 async function locked(folder: string): Promise<Disposable> {

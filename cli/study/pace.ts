@@ -1,0 +1,66 @@
+/**
+ * Keeps a study within its budget. Models of an experiment have the same steps, so an experiment that has begun keeps
+ * them; those that have not are scaled to the time that is left, by how fast the machine turned out to be:
+ *
+ *     budget |-- runs that ended --|-- rest of experiments that have begun --|-- all others: steps times a factor --|
+ */
+import { costOf, type Costs, costsOf, factorFor, mergeCosts, runsOfModel, scaleCosts, totalOf } from "./estimate.ts";
+import { scalePlan, type StudyPlan } from "./plan.ts";
+import type { CellResult } from "./results.ts";
+
+/** What a study with a budget was begun with. */
+export interface Pace {
+  /** Seconds that runs may take, of all processes together. */
+  readonly seconds: number;
+  /** What they cost before any had ended. */
+  readonly costs: Costs;
+}
+
+/** Of the time that is left; the rest is for what estimates miss. */
+const AIM = 0.95;
+/** Experiments keep at least such a share of their steps, even where that is too long: with fewer they show nothing. */
+const LEAST = 0.1;
+/** Factors that are so near to 1 are no reason to change a plan. */
+const NEAR = 0.05;
+
+/**
+ * The plan for the time that is left.
+ * @param begun Names of experiments that keep their steps.
+ * @returns The same plan if its steps are right.
+ */
+export function keepPace(
+  plan: StudyPlan,
+  results: readonly CellResult[],
+  { pace, begun }: { readonly pace: Pace; readonly begun: ReadonlySet<string> },
+): StudyPlan {
+  const costs = mergeCosts(scaleCosts(pace.costs, slowness(results, pace.costs)), costsOf(results));
+  let left = AIM * pace.seconds - results.reduce((sum, result) => sum + secondsOf(result), 0);
+  for (const experiment of plan.experiments.filter(({ name }) => begun.has(name))) {
+    for (const model of Object.keys(experiment.models)) {
+      const ended = results.filter(({ cell }) => cell.experiment === experiment.name && cell.model === model).length;
+      const { fixed, step } = costOf({ experiment: experiment.name, model }, costs) ?? { fixed: 0, step: 0 };
+      left -= Math.max(0, runsOfModel(plan, experiment) - ended) * (fixed + step * experiment.steps);
+    }
+  }
+  const open = { ...plan, experiments: plan.experiments.filter(({ name }) => !begun.has(name)) };
+  const factor = Math.max(LEAST, factorFor(left, totalOf(open, costs)) ?? 0);
+  if (Math.abs(factor - 1) < NEAR) return plan;
+  const scaled = scalePlan(open, factor).experiments.values();
+  return { ...plan, experiments: plan.experiments.map((each) => begun.has(each.name) ? each : scaled.next().value!) };
+}
+
+/** How many times longer runs took than they were to. */
+function slowness(results: readonly CellResult[], costs: Costs): number {
+  let taken = 0, expected = 0;
+  for (const result of results) {
+    const cost = costOf(result.cell, costs);
+    if (cost === undefined || result.error !== undefined) continue;
+    taken += secondsOf(result);
+    expected += cost.fixed + cost.step * result.cell.steps;
+  }
+  return expected > 0 ? taken / expected : 1;
+}
+
+function secondsOf({ timing }: CellResult): number {
+  return timing.trainSeconds + timing.evaluateSeconds;
+}
