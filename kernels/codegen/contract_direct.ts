@@ -3,7 +3,6 @@ import type { Expr } from "../../core/expr.ts";
 import type { Index, Var } from "../../core/index_expr.ts";
 import type { ContractKernel } from "../kernel.ts";
 import { laneForm } from "./lane_index.ts";
-import type { Tile } from "./target.ts";
 
 /** Beyond this stride, successive steps of k map to few cache sets, so the operand is packed. */
 const MAX_STRIDE_BYTES = 1024;
@@ -44,11 +43,11 @@ export function directRows(kernel: ContractKernel): Direct | undefined {
 }
 
 /** Columns can be read in place if they are contiguous and k has a small stride, or if few rows use them. */
-export function directColumns(kernel: ContractKernel, narrow: Tile): Direct | undefined {
+export function directColumns(kernel: ContractKernel, fewRows: number): Direct | undefined {
   const { rhs, m, n, k } = kernel, found = directLoad(kernel, rhs, n);
   if (!found || found.axisBytes !== 4) return undefined;
   const isNear = found.otherBytes <= MAX_STRIDE_BYTES && found.otherBytes * k.extent <= 1 << 15;
-  return isNear || m.extent <= 2 * narrow.rows ? found : undefined;
+  return isNear || m.extent <= fewRows ? found : undefined;
 }
 
 /** Sums can be stored in place if they are the result unchanged and columns are contiguous. */

@@ -96,7 +96,7 @@ class TilePrinter {
     this.#skips = isWorthSkipping(kernel, { ...tiles.narrow, depth: lanes });
     this.#isExact = n.extent % lanes === 0 && n.extent >= tiles.narrow.columns;
     this.#rows = directRows(kernel);
-    this.#columns = this.#isExact ? directColumns(kernel, tiles.narrow) : undefined;
+    this.#columns = this.#isExact ? directColumns(kernel, target.fewRows ?? 2 * tiles.narrow.rows) : undefined;
     this.#result = this.#isExact ? directResult(kernel) : undefined;
     this.#blocks = chooseBlocks(kernel, {
       readsRows: !!this.#rows,

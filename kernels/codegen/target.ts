@@ -39,6 +39,11 @@ export interface Target {
   readonly blocking?: Blocking;
   /** That of large products, where it differs. */
   readonly largeBlocking?: Blocking;
+  /**
+   * Rows up to which a product reads its columns in place: packing them would cost more than it saves. Results do not
+   * depend on it. Default: two narrow tiles.
+   */
+  readonly fewRows?: number;
   /** Number of threads that will run the code, used to choose block sizes. Results do not depend on it. Default: 1. */
   readonly threads?: number;
 }

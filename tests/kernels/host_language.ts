@@ -38,6 +38,7 @@ export const TARGETS: readonly Target[] = [
       { wide: { rows: 6, columns: 64 }, narrow: { rows: 12, columns: 16 } },
       { wide: { rows: 12, columns: 32 }, narrow: { rows: 12, columns: 16 } },
     ],
+    fewRows: 64,
   },
 ];
 

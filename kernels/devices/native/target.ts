@@ -34,6 +34,7 @@ const FAMILIES: readonly Family[] = [
     blocking: { unroll: 2, maxColumns: 256 },
     // More code, and panels of columns that only fit in the L2 cache.
     largeBlocking: { unroll: 4, maxColumns: 512 },
+    fewRows: 64,
   },
   {
     instructions: "AVX2",
