@@ -4,6 +4,7 @@
  * questions, some hundred a line, are in the file alone.
  */
 import type { Answer, EvaluationCells, Score } from "../titans/mod.ts";
+import type { BatchFigures } from "../titans/train/validation.ts";
 import { sha256Hex } from "./data/sha256.ts";
 import { writeError, writing } from "./files.ts";
 
@@ -21,8 +22,18 @@ interface StoredLine {
   readonly answers?: unknown;
 }
 
+/** Where lines go. */
+export interface RecordPlaces {
+  /** The file, which need not exist. Default: none. */
+  readonly path?: string;
+  /** Receives the lines of what is measured. */
+  readonly print: (line: string) => void;
+}
+
 /** The lines of one evaluation. */
 export class EvaluationRecord implements EvaluationCells {
+  /** Tells the evaluation from others. */
+  readonly key: string;
   readonly #facts: EvaluationFacts;
   readonly #path: string | undefined;
   readonly #known = new Map<string, readonly Score[]>();
@@ -32,23 +43,20 @@ export class EvaluationRecord implements EvaluationCells {
   #started = performance.now();
   #separator = "";
 
-  private constructor(facts: EvaluationFacts, path: string | undefined, print: (line: string) => void) {
-    this.#facts = facts;
+  private constructor(key: string, facts: EvaluationFacts, { path, print }: RecordPlaces) {
+    this.key = key;
+    this.#facts = { key, ...facts };
     this.#path = path;
     this.#print = print;
   }
 
-  /**
-   * Reads what is known already.
-   * @param path The file, which need not exist. Default: none.
-   * @param print Receives the lines of what is measured.
-   */
+  /** Reads what is known already. */
   static async open(
     facts: EvaluationFacts,
-    { path, print }: { readonly path?: string; readonly print: (line: string) => void },
+    places: RecordPlaces,
   ): Promise<EvaluationRecord> {
     const key = (await sha256Hex(new TextEncoder().encode(JSON.stringify(facts)))).slice(0, 16);
-    const record = new EvaluationRecord({ key, ...facts }, path, print);
+    const record = new EvaluationRecord(key, facts, places), { path } = places;
     const text = path === undefined ? "" : await contentsOf(path);
     // A line that a killed process left unfinished is ended first.
     if (text !== "" && !text.endsWith("\n")) record.#separator = "\n";
@@ -65,9 +73,8 @@ export class EvaluationRecord implements EvaluationCells {
     return this.#known.get(cell);
   }
 
-  measured(cell: string, scores: readonly Score[]): void {
-    const seconds = (performance.now() - this.#started) / 1000;
-    this.#started = performance.now();
+  /** @param seconds How long that took. Default: the time since the last one. */
+  measured(cell: string, scores: readonly Score[], seconds = this.#lap()): void {
     this.#known.set(cell, scores);
     this.#write({ event: "cell", ...this.#facts, cell, seconds, scores });
   }
@@ -79,7 +86,26 @@ export class EvaluationRecord implements EvaluationCells {
   answer(part: string, answers: readonly Answer[]): void {
     const before = this.answered(part);
     this.#answers.set(part, [...before, ...answers]);
-    this.#append({ event: "answers", key: this.#facts.key, part, from: before.length, answers });
+    this.#append({ event: "answers", key: this.key, part, from: before.length, answers });
+  }
+
+  /** Prints what batches of the test samples came to, for the process that puts parts together: no file keeps it. */
+  tellBatches(part: string, figures: BatchFigures): void {
+    this.#print(`${JSON.stringify({ event: "batches", key: this.key, part, seconds: this.#lap(), figures })}\n`);
+  }
+
+  /** Prints answers for that process, and keeps them. */
+  tellAnswers(part: string, answers: readonly Answer[]): void {
+    const from = this.answered(part).length;
+    this.#print(`${JSON.stringify({ event: "answers", key: this.key, part, from, answers })}\n`);
+    this.answer(part, answers);
+  }
+
+  /** Seconds since this was last called. */
+  #lap(): number {
+    const seconds = (performance.now() - this.#started) / 1000;
+    this.#started = performance.now();
+    return seconds;
   }
 
   /** The line of the whole evaluation; written once, however often it is measured. */

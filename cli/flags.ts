@@ -195,6 +195,15 @@ export function parseFlags<F extends Flags>(args: readonly string[], flags: F, c
   return { values: values as Values<F>, given: given as ReadonlySet<keyof F> };
 }
 
+/** The words of a command line that gives some flags these values. */
+export function flagWords<F extends Flags>(flags: F, values: Values<F>, keys: Iterable<keyof F & string>): string[] {
+  return Array.from(keys, (key) => {
+    const name = flagName(key), value: unknown = values[key];
+    if (flags[key].placeholder === undefined) return [name];
+    return [value].flat().map((one) => `${name}=${one}`);
+  }).flat();
+}
+
 /** Whether a command line asks for help, as opposed to a value of that name. */
 export function asksHelp(args: readonly string[], flags: Flags = {}): boolean {
   const taking = new Set(

@@ -9,9 +9,12 @@ import {
   type PairedScore,
   requireFit,
   type Score,
+  type Share,
   type TaskInstance,
   textTask,
 } from "../titans/mod.ts";
+import { measureSamples, sampleBatches, samplesScores, type SamplesSubject } from "../titans/tasks/evaluate.ts";
+import type { BatchFigures } from "../titans/train/validation.ts";
 import { BENCHMARKS, taskOf } from "../titans/tasks/mod.ts";
 import type { Device } from "../kernels/mod.ts";
 import type { OptionsOf, OptionTable } from "../titans/options/option_table.ts";
@@ -30,6 +33,16 @@ import { hashSamples, instanceOf } from "./task_source.ts";
 /** How much is measured, and who is told. */
 export type Extent = Pick<EvaluationOptions, "params" | "samples" | "batch" | "progress" | "cells">;
 
+/** Test samples of a task, which several processes can measure in batches. */
+export interface SharedSamples {
+  /** How many batches there are of so many rows. */
+  batches(rows: number): number;
+  /** Measures some of them. */
+  measure(device: Device, subject: Omit<SamplesSubject, "task">, share: Share): Promise<BatchFigures>;
+  /** The figures of the cell of test samples, of what all batches came to. */
+  scores(figures: BatchFigures): readonly Score[];
+}
+
 /** What is measured. */
 export interface Measured {
   /** As a title has it. */
@@ -42,6 +55,8 @@ export interface Measured {
   readonly sha256: string;
   /** Measures a model. @throws {ConfigError} if it does not fit. */
   evaluate(device: Device, model: Model, extent: Omit<Extent, "samples">): Promise<readonly Score[]>;
+  /** Its test samples; a benchmark has none. */
+  readonly testSamples?: SharedSamples;
   /** What predictors that learn nothing, or little, get. */
   floors(): Promise<Floors>;
   /** @throws {ConfigError} if a model does not fit. */
@@ -85,9 +100,17 @@ async function task({ name, taskOption, samples, trained, remark }: MeasuredFlag
   return { ...ofTask(instance, samples), title: shownTask(chosen), chosen, sha256: await hashSamples(instance) };
 }
 
-function ofTask(instance: TaskInstance, samples: number): Pick<Measured, "samples" | "evaluate" | "floors" | "check"> {
+function ofTask(
+  instance: TaskInstance,
+  samples: number,
+): Pick<Measured, "samples" | "evaluate" | "testSamples" | "floors" | "check"> {
   return {
     samples,
+    testSamples: {
+      batches: (batch) => sampleBatches({ samples, batch }),
+      measure: (device, subject, share) => measureSamples(device, { ...subject, task: instance }, share),
+      scores: (figures) => samplesScores(instance, figures),
+    },
     evaluate: (device, model, extent) => evaluateTask(device, { model, task: instance, samples, ...extent }),
     floors: () => Promise.resolve(instance.floors?.(samples) ?? {}),
     check: (model) => requireFit(model, instance.requires),

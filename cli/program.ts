@@ -10,7 +10,9 @@ export const STANDALONE: boolean = Deno.build.standalone;
  */
 export function asCalled(text: string, standalone: boolean = STANDALONE): string {
   // Tasks that need the source code remain tasks.
-  return standalone ? text.replaceAll(/deno task (?!(?:study|bench|compile|test)\b)/g, "mneme ") : text;
+  return standalone
+    ? text.replaceAll(/deno task (?!(?:study|bench|compile|test)\b|\w+:(?:mpi|cluster)\b)/g, "mneme ")
+    : text;
 }
 
 /** Quotes a word for a shell, for commands that users copy. */

@@ -1,10 +1,10 @@
 /** Trains and evaluates the model of a cell, going on with what an earlier process left of it. */
 import type { Score } from "../../titans/mod.ts";
+import { type Finished, LOST_TRIES, persistently, type RunCommand } from "../child.ts";
 import { CommandError } from "../errors.ts";
 import { exists } from "../files.ts";
 import { BEST_FILE, CHECKPOINT_FILE } from "../run_folder.ts";
 import { type Cell, type CellCommands, cellName } from "./cells.ts";
-import type { Finished, RunCommand } from "./child.ts";
 import type { CellResult } from "./results.ts";
 
 /** Where and how a cell is run. */
@@ -26,10 +26,6 @@ const QUIET: Readonly<Record<string, string>> = {
   "--checkpoint-every": "200",
 };
 
-// A process that is killed is started again, on another machine if the launcher has one; one that runs out of memory is
-// killed each time.
-const LOST_TRIES = 3;
-
 // A process that outlived its study stops when it next writes, as nobody reads it.
 const PATIENCE = { tries: 60, waitMs: 1000 };
 
@@ -37,8 +33,7 @@ const PATIENCE = { tries: 60, waitMs: 1000 };
  * Runs a cell, once more where its process was lost: from its last checkpoint.
  * @throws the signal's reason if it was stopped.
  */
-export async function runCell(cell: Cell, commands: CellCommands, given: CellPlace): Promise<CellResult> {
-  const place = { ...given, run: again(given.run) };
+export async function runCell(cell: Cell, commands: CellCommands, place: CellPlace): Promise<CellResult> {
   const run = `${place.folder}/cells/${cellName(cell).replaceAll("/", "_")}`, began = performance.now();
   const trained = await train(run, commands.train, place);
   requireEnded(cell, trained, place.signal);
@@ -61,7 +56,7 @@ export async function runCell(cell: Cell, commands: CellCommands, given: CellPla
   let error: string | undefined;
   for (const [name, flags] of Object.entries(commands.evaluate)) {
     const args = ["evaluate", "--checkpoint", run, "--which", "last", "--json", ...place.device, ...flags];
-    const finished = await place.run(args, place.signal);
+    const finished = await persistently(place.run)(args, place.signal);
     requireEnded(cell, finished, place.signal);
     if (finished.code !== 0) {
       requirePossible(cell, "evaluate", finished);
@@ -104,16 +99,6 @@ async function train(
     if (finished.code === 0 || !isTaken || tries === PATIENCE.tries) return finished;
     await new Promise((resolve) => setTimeout(resolve, PATIENCE.waitMs));
   }
-}
-
-/** Starts evaluations that are lost again; training is, where it has looked for its checkpoint. */
-function again(run: RunCommand): RunCommand {
-  return async (args, signal) => {
-    for (let tries = 1;; tries++) {
-      const finished = await run(args, signal);
-      if (args[0] === "train" || !finished.isLost || tries === LOST_TRIES || signal.aborted) return finished;
-    }
-  };
 }
 
 /** A run that was stopped has no result: it goes on another time. */

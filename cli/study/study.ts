@@ -1,4 +1,5 @@
 /** `study`: a grid of models, tasks and seeds, trained and evaluated in processes of their own. */
+import { commandsIn, launcherWords } from "../child.ts";
 import { DEVICE_FLAGS, OUTPUT_FLAGS } from "../common_flags.ts";
 import { CommandError, UsageError } from "../errors.ts";
 import { makeFolder, readTextIfAny, writeAtomic } from "../files.ts";
@@ -12,7 +13,6 @@ import { fitLine, type Terminal } from "../terminal.ts";
 import { userPath } from "../user_path.ts";
 import { VERSION } from "../version.ts";
 import { cellName, commandsOf, remainingCells } from "./cells.ts";
-import { commandsIn } from "./child.ts";
 import { type Costs, costsOf, factorFor, mergeCosts, readDuration, totalOf } from "./estimate.ts";
 import { keepPace, type Pace } from "./pace.ts";
 import { readPlan, scalePlan, selectPlan, type StudyPlan } from "./plan.ts";
@@ -105,7 +105,7 @@ async function study(args: readonly string[], terminal: Terminal): Promise<numbe
     const place = {
       folder,
       device: deviceFlags(flags),
-      run: commandsIn(folder, launcherOf(flags)),
+      run: commandsIn(folder, launcherWords(flags.launch)),
       signal: stop.signal,
     };
     const say = (line: string): void => flags.json ? terminal.err(`${line}\n`) : terminal.out(`${line}\n`);
@@ -170,9 +170,6 @@ async function study(args: readonly string[], terminal: Terminal): Promise<numbe
     clearInterval(timer);
   }
 }
-
-/** The words that start a run elsewhere. */
-const launcherOf = ({ launch = "" }: StudyFlags): readonly string[] => launch.split(/\s+/).filter(Boolean);
 
 const jobsOf = ({ jobs = 1 }: StudyFlags): number => jobs;
 

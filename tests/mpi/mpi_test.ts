@@ -172,7 +172,7 @@ Deno.test("mpi: ranks of a machine divide its cores, however the launcher binds 
   assertEquals(threadsPerRank([place("a", ""), place("a", "")], place("a", ""), 6), 3);
 });
 
-Deno.test("mpi: `train` in a process that was launched with others says which command shares a run", async () => {
+Deno.test("mpi: `train` and `evaluate` in a process that was launched with others say which command shares", async () => {
   for (const variable of LAUNCHER_VARIABLES) {
     const { code, stderr } = await new Deno.Command("deno", {
       args: ["run", "--no-prompt", "--no-check", "--allow-read", `--allow-env=${variable}`, "main.ts", "train"],
@@ -184,6 +184,15 @@ Deno.test("mpi: `train` in a process that was launched with others says which co
       /^error: this is one of 2 processes that were launched together, .* use `deno task train:mpi`, .*\n$/,
     );
   }
+  const { code, stderr } = await new Deno.Command("deno", {
+    args: ["run", "--no-prompt", "--no-check", "--allow-read", "--allow-env=PMI_SIZE", "main.ts", "evaluate"],
+    env: { PMI_SIZE: "2", NO_COLOR: "1" },
+  }).output();
+  assertEquals(code, 2);
+  assertMatch(
+    new TextDecoder().decode(stderr),
+    /^error: this is one of 2 processes .*: use `deno task evaluate:cluster` with --jobs 2 and --launch, .*\n$/,
+  );
   assertEquals(launchedProcesses(() => undefined), 1);
   assertEquals(launchedProcesses((name) => name === "PMI_SIZE" ? "8" : "1"), 8);
 });

@@ -74,11 +74,14 @@ export async function runRanks(size: number, options: Launch): Promise<Launched>
   return { code, stdout: new TextDecoder().decode(stdout), stderr: new TextDecoder().decode(stderr) };
 }
 
+/** What a loss is of. */
+export type LossKind = "step" | "validation";
+
 /** What a run measured, by kind of event: one loss for each step, or for each validation. */
-export async function lossesOf(run: string): Promise<Readonly<Record<"step" | "validation", readonly number[]>>> {
+export async function lossesOf(run: string): Promise<Readonly<Record<LossKind, readonly number[]>>> {
   const losses = { step: [] as number[], validation: [] as number[] };
   for (const line of (await Deno.readTextFile(`${run}/metrics.jsonl`)).trim().split("\n")) {
-    const { event, loss, step } = JSON.parse(line) as { event: "step" | "validation"; loss: number; step: number };
+    const { event, loss, step } = JSON.parse(line) as { event: LossKind; loss: number; step: number };
     losses[event].push(loss);
     if (event === "step" && step !== losses.step.length) {
       throw new Error(`step ${step} follows ${losses.step.length - 1}`);
@@ -88,10 +91,14 @@ export async function lossesOf(run: string): Promise<Readonly<Record<"step" | "v
 }
 
 /** The largest difference of two runs' losses, relative to them. @throws if they have different numbers of them. */
-export async function largestDifference(run: string, expected: string): Promise<number> {
+export async function largestDifference(
+  run: string,
+  expected: string,
+  kinds: readonly LossKind[] = ["step", "validation"],
+): Promise<number> {
   const [found, wanted] = await Promise.all([lossesOf(run), lossesOf(expected)]);
   let largest = 0;
-  for (const kind of ["step", "validation"] as const) {
+  for (const kind of kinds) {
     if (found[kind].length !== wanted[kind].length) {
       throw new Error(`${found[kind].length} losses of ${kind}s in ${run}, ${wanted[kind].length} in ${expected}`);
     }

@@ -4,7 +4,8 @@ import { optionNames } from "../../core/options.ts";
 import { checkNames, ConfigError } from "../errors.ts";
 import type { Model } from "../models/model.ts";
 import type { BatchArrays } from "../train/objective.ts";
-import { type Measurement, Validation } from "../train/validation.ts";
+import type { Share } from "../train/collective.ts";
+import { type BatchFigures, type Measurement, measurementOf, Validation } from "../train/validation.ts";
 import {
   type Answer,
   type BenchmarkInstance,
@@ -17,7 +18,10 @@ import { proportion } from "./figures.ts";
 import { BatchReader } from "./reading.ts";
 import type { ModelRequirements, Score, Subject, TaskInstance } from "./task.ts";
 
-/** Where the figures of the parts of an evaluation are kept, so that one that was stopped can go on. */
+/**
+ * Where the figures of the parts of an evaluation are kept, so that one that was stopped can go on, and which of them
+ * are measured.
+ */
 export interface EvaluationCells {
   /** The figures of a cell, if it was measured before. */
   known(cell: string): readonly Score[] | undefined;
@@ -27,6 +31,11 @@ export interface EvaluationCells {
   answered?(part: string): readonly Answer[];
   /** Receives the answers to the next ones. */
   answer?(part: string, answers: readonly Answer[]): void;
+  /**
+   * Whether a cell that is not known is measured; if not, the evaluation goes on without its figures. Processes that
+   * share an evaluation each measure cells of their own. Default: all are.
+   */
+  measures?(cell: string): boolean;
 }
 
 /** The cell of the task's own test samples. */
@@ -71,24 +80,13 @@ export async function evaluateTask(device: Device, options: EvaluationOptions): 
   checkNames("evaluateTask", options, EVALUATION_OPTIONS);
   const { model, params, task, samples, batch } = options;
   requireFit(model, task.requires);
-  const steps = Math.max(1, Math.ceil(samples / batch)),
+  const steps = sampleBatches(options),
     extent = measuring(options),
     { cell, expect, advance } = extent;
   if (!options.cells?.known(OWN_SAMPLES)) expect(steps * batch);
   const scoresOf = async (instance: TaskInstance): Promise<readonly Score[]> => {
-    const validation = new Validation(device, model, instance, instance.length);
-    const data = instance.batches("test", batch, 0);
-    const batches = function* (): Generator<BatchArrays> {
-      for (let step = 0; step < steps; step++) {
-        yield data.batch(step);
-        advance(batch);
-      }
-    };
-    try {
-      return figuresOf(instance, await validation.batches(params, batch, batches()));
-    } finally {
-      validation.dispose();
-    }
+    const subject = { model, params, task: instance, batch, advance };
+    return samplesScores(instance, await measureSamples(device, subject, { first: 0, count: steps }));
   };
   const measure = (instance: TaskInstance, label: string): Promise<readonly Score[]> =>
     cell(label, async () => {
@@ -97,6 +95,42 @@ export async function evaluateTask(device: Device, options: EvaluationOptions): 
     });
   const subject = { device, model, params, samples, batch, ...extent, measure };
   return [...await cell(OWN_SAMPLES, () => scoresOf(task)), ...await task.evaluate?.(subject) ?? []];
+}
+
+/** How many batches hold so many test samples. */
+export function sampleBatches({ samples, batch }: Pick<EvaluationOptions, "samples" | "batch">): number {
+  return Math.max(1, Math.ceil(samples / batch));
+}
+
+/** What test samples are measured with. */
+export interface SamplesSubject extends Pick<EvaluationOptions, "model" | "params" | "task" | "batch"> {
+  /** Is called with the number of samples after each batch. @throws if the measurement is to end. */
+  readonly advance: (samples: number) => void;
+}
+
+/** Measures batches of a task's test samples, counted from 0, each by itself. */
+export async function measureSamples(
+  device: Device,
+  { model, params, task, batch, advance }: SamplesSubject,
+  { first, count }: Share,
+): Promise<BatchFigures> {
+  const validation = new Validation(device, model, task, task.length), data = task.batches("test", batch, 0);
+  const batches = function* (): Generator<BatchArrays> {
+    for (let step = first; step < first + count; step++) {
+      yield data.batch(step);
+      advance(batch);
+    }
+  };
+  try {
+    return await validation.each(params, batch, batches());
+  } finally {
+    validation.dispose();
+  }
+}
+
+/** The figures of a task's test samples, of what all their batches came to. */
+export function samplesScores(task: TaskInstance, figures: BatchFigures): readonly Score[] {
+  return figuresOf(task, measurementOf(figures));
 }
 
 /** Cells and progress of an evaluation. */
@@ -121,6 +155,7 @@ function measuring(
       // It says itself what it measures, once it begins.
       total -= ahead.get(label) ?? 0;
       ahead.delete(label);
+      if (cells?.measures?.(label) === false) return [];
       const scores = await measure();
       cells?.measured(label, scores);
       return scores;

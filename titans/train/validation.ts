@@ -32,6 +32,26 @@ export interface Measurement {
   readonly weights: Readonly<Record<string, number>>;
 }
 
+/** What each of some batches adds to figures, as JSON can hold it, so that other processes can add it up. */
+export interface BatchFigures {
+  /** The figures. */
+  readonly names: readonly string[];
+  /** Those that are roots of means. */
+  readonly roots: readonly string[];
+  /** Of each batch a sum and a weight for each figure, one after the other. */
+  readonly batches: readonly (readonly number[])[];
+}
+
+/**
+ * The means over batches, which are added in their order.
+ * @throws {ConfigError} if nothing counts.
+ */
+export function measurementOf({ names, roots, batches }: BatchFigures): Measurement {
+  const totals = new Totals({ names, roots: new Set(roots) });
+  for (const batch of batches) totals.add(batch);
+  return totals.measured();
+}
+
 /** A batch and which of its rows start afresh. */
 export interface ValidationBatch {
   /** The fields of the objective. */
@@ -86,7 +106,18 @@ export class Validation {
       const { figures } = await program.run(params, { data } as MapTree<StepBatch, Tensor, ArrayLeaf>);
       totals.add(figures.data);
     }
-    return await totals.measured(this.#collective, counts);
+    await totals.addRanks(this.#collective, counts);
+    return totals.measured();
+  }
+
+  /** What each batch of `rows` rows adds to the figures; memories start afresh in each. */
+  async each(params: DeviceArray, rows: number, batches: Iterable<BatchArrays>): Promise<BatchFigures> {
+    const program = await this.#program(rows, false), sums: number[][] = [];
+    for (const data of batches) {
+      const { figures } = await program.run(params, { data } as MapTree<StepBatch, Tensor, ArrayLeaf>);
+      sums.push(Array.from(figures.data));
+    }
+    return { names: this.#known.names, roots: [...this.#known.roots], batches: sums };
   }
 
   /** Measures batches of `rows` rows that continue from one to the next; else as {@link batches}. */
@@ -115,7 +146,8 @@ export class Validation {
     } finally {
       for (const { leaf } of namedLeaves(state, isDeviceArray)) leaf.dispose();
     }
-    return await totals.measured(this.#collective, counts);
+    await totals.addRanks(this.#collective, counts);
+    return totals.measured();
   }
 
   /** Frees the programs. */
@@ -168,10 +200,9 @@ class Totals {
     for (let i = 0; i < figures.length; i++) this.#sums[i] += figures[i];
   }
 
-  /** The means over what all ranks added. */
-  async measured(collective: Collective, counts: boolean): Promise<Measurement> {
+  /** The means over what was added. */
+  measured(): Measurement {
     const { names, roots } = this.known;
-    if (collective.size > 1) await this.#addRanks(collective, counts);
     if (!(this.#sums[1] > 0)) {
       throw new ConfigError("Cannot validate on batches of padding alone: give some text", "windows");
     }
@@ -184,8 +215,10 @@ class Totals {
       weights: Object.fromEntries(names.map((name, i) => [name, this.#sums[2 * i + 1]])),
     };
   }
+
   /** Adds what other ranks measured, in their order, so that all ranks get the same bits. */
-  async #addRanks(collective: Collective, counts: boolean): Promise<void> {
+  async addRanks(collective: Collective, counts: boolean): Promise<void> {
+    if (collective.size === 1) return;
     const own = counts ? new Uint8Array(this.#sums.slice().buffer) : new Uint8Array();
     this.#sums = new Float64Array(0);
     for (const bytes of await collective.gather(own)) {

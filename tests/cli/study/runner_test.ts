@@ -2,7 +2,7 @@
 import { assert, assertAlmostEquals, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { CommandError, UsageError } from "../../../cli/errors.ts";
 import { type Cell, cellName, commandsOf, remainingCells } from "../../../cli/study/cells.ts";
-import { commandsIn, type Finished } from "../../../cli/study/child.ts";
+import { commandsIn, type Finished } from "../../../cli/child.ts";
 import { costsOf, factorFor, mergeCosts, readDuration, scaleCosts, totalOf } from "../../../cli/study/estimate.ts";
 import { readPlan, scalePlan } from "../../../cli/study/plan.ts";
 import { probeCosts } from "../../../cli/study/probe.ts";

@@ -1,6 +1,6 @@
 /** Plans, results and commands of studies for tests. */
 import { type Cell, commandsOf } from "../../../cli/study/cells.ts";
-import type { Finished } from "../../../cli/study/child.ts";
+import type { Finished } from "../../../cli/child.ts";
 import { readPlan, type StudyPlan } from "../../../cli/study/plan.ts";
 import type { CellResult } from "../../../cli/study/results.ts";
 

@@ -1,6 +1,6 @@
 /** `study` as it is typed: killed and continued, what it shows, what it refuses. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { PERMISSIONS } from "../../../cli/study/child.ts";
+import { PERMISSIONS } from "../../../cli/child.ts";
 import { readResults } from "../../../cli/study/results.ts";
 import { waitFor } from "../run_main.ts";
 import { runCommandLine } from "../../../cli/run.ts";

@@ -1,5 +1,5 @@
 /** Commands of this program in processes of their own, whose output is JSON lines. */
-import { RUNS } from "../run_folder.ts";
+import { RUNS } from "./run_folder.ts";
 
 /** What a command printed. */
 export interface Finished {
@@ -28,6 +28,22 @@ const STOPPED: readonly (number | string | null)[] = [130, 143, "SIGINT", "SIGTE
 /** Runs a command to its end. @param signal Ends it as Ctrl-C does. */
 export type RunCommand = (args: readonly string[], signal: AbortSignal) => Promise<Finished>;
 
+/**
+ * How often a command is started whose process is lost, on another machine if the launcher has one; one that runs out of
+ * memory is killed each time.
+ */
+export const LOST_TRIES = 3;
+
+/** Starts commands that are lost again, as long as that promises anything. */
+export function persistently(run: RunCommand): RunCommand {
+  return async (args, signal) => {
+    for (let tries = 1;; tries++) {
+      const finished = await run(args, signal);
+      if (!finished.isLost || tries === LOST_TRIES || signal.aborted) return finished;
+    }
+  };
+}
+
 /** The permissions of a command that trains, as the task `train` has them, but for the folder that it writes to. */
 export const PERMISSIONS: readonly string[] = [
   "--allow-read",
@@ -35,6 +51,9 @@ export const PERMISSIONS: readonly string[] = [
   "--allow-run=cc,gcc,clang,zig",
   "--allow-ffi=runs/.native",
 ];
+
+/** The words that start a command elsewhere, as a flag has them. */
+export const launcherWords = (words = ""): readonly string[] => words.split(/\s+/).filter(Boolean);
 
 /**
  * Runs commands of this program that write to a folder, and to that of compiled kernels.
