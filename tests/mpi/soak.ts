@@ -11,7 +11,7 @@
  */
 import { runMain, someText } from "../cli/run_main.ts";
 import { withFolder } from "../cli/scratch.ts";
-import { largestDifference, lossesOf, type LossKind, runRanks } from "./ranks.ts";
+import { largestDifference, launch, type LossKind, runRanks } from "./ranks.ts";
 
 const MODELS = ["lmm", "lmm --stream 64", "mac", "mac --stream 64", "transformer --max-length 32"];
 const SIZES = [1, 2, 3, 4];
@@ -77,26 +77,50 @@ async function compareSizes(folder: string, model: string, always: string): Prom
   return failed;
 }
 
-/** Kills a random one of two ranks, time and again. @returns Whether the run comes to what it does without. */
+/**
+ * Starts two ranks and kills a random one: after some steps, or, one time in six, at a random moment of its start.
+ * @returns The exit code, what was said, and how many steps were made.
+ */
+async function killedRanks(folder: string, args: readonly string[]) {
+  const before = `echo $$ > ${folder}/pid-$RANK`, child = launch(2, { args, before });
+  const kill = async (): Promise<void> => {
+    const pid = await Deno.readTextFile(`${folder}/pid-${Math.floor(2 * Math.random())}`).catch(() => "");
+    if (pid !== "") await new Deno.Command("kill", { args: ["-KILL", pid.trim()], stderr: "null" }).output();
+  };
+  const last = Math.random() < 1 / 6 ? Infinity : Math.floor(16 * Math.random());
+  const timer = last === Infinity ? setTimeout(kill, 500 + 3000 * Math.random()) : undefined;
+  const stderr = new Response(child.stderr).text();
+  let text = "", steps = 0;
+  for await (const part of child.stdout.pipeThrough(new TextDecoderStream())) {
+    text += part;
+    const seen = text.match(/"event":"step"/g)?.length ?? 0;
+    // Somewhere within the step, or while it is saved.
+    if (steps <= last && seen > last) setTimeout(kill, 50 * Math.random());
+    steps = seen;
+  }
+  clearTimeout(timer);
+  return { code: (await child.status).code, stderr: await stderr, steps };
+}
+
+/** Kills ranks, time and again. @returns Whether the run comes to what it does without. */
 async function compareKilled(folder: string, kills: number, always: string): Promise<boolean> {
   const words = `--model lmm --stream 64 --steps ${10 * kills} ${always} --device cpu`, run = `${folder}/killed`;
   const whole = await trained(2, words, `${folder}/whole`);
-  const stepsIn = (): Promise<number> => lossesOf(run).then(({ step }) => step.length, () => 0);
-  for (let kill = 0, hit = 0, before = 0;; kill++) {
+  let within = 0, made = 0;
+  for (let kill = 0;; kill++) {
     const begun = await Deno.stat(`${run}/checkpoint.safetensors`).then(() => true, () => false);
     const resumed = `${DUE} --device cpu --cache ${folder}/cache --resume`;
     const args = `${begun ? resumed : words} --out ${run}`.split(/\s+/);
-    const victim = Math.floor(2 * Math.random()), seconds = (0.5 + 3 * Math.random()).toFixed(2);
-    const by = kill < kills ? `[ $RANK = ${victim} ] && exec timeout -s KILL ${seconds} "$@"; ` : "";
-    const { code, stderr } = await runRanks(2, { args, before: `start() { ${by}exec "$@"; }`, by: "start" });
+    const { code, stderr, steps } = kill < kills
+      ? await killedRanks(folder, args)
+      : { ...await runRanks(2, { args }), steps: 0 };
     if (code === 0 || /complete at step/.test(stderr)) {
-      console.log(`complete after ${kill} kills, ${hit} of them between steps`);
+      console.log(`complete after ${kill} kills, ${within} of them between steps, of which ${made} were made`);
       return await agree({ what: "ranks killed at random moments", run, with: whole, tolerance: 0 });
     }
     if (kill >= kills) throw new Error(stderr);
-    const now = await stepsIn();
-    if (now !== before) hit++;
-    before = now;
+    made += steps;
+    if (steps > 0) within++;
   }
 }
 
