@@ -1,5 +1,6 @@
 /** Flags that several commands have. */
 import { DEVICE_KINDS, type DeviceKind, type DeviceKindSpec, type DeviceOptions, DEVICES } from "../kernels/mod.ts";
+import { BUILTIN_NAMES } from "./builtin_models.ts";
 import { choice, integer, text, toggle } from "./flags.ts";
 import { RUNS } from "./run_folder.ts";
 
@@ -48,7 +49,10 @@ export function deviceOptions(
 /** Which trained model is used. */
 export const CHECKPOINT_FLAGS = {
   checkpoint: {
-    ...text("PATH", "run folder, exported model, `.safetensors` file, or `builtin:recall`"),
+    ...text(
+      "PATH",
+      `run folder, exported model, \`.safetensors\` file, or ${BUILTIN_NAMES.map((name) => `\`${name}\``).join(", ")}`,
+    ),
     unless: `the newest run in ${RUNS}/`,
   },
   which: {

@@ -1,7 +1,8 @@
 /** `generate`: generates text with a trained model. */
 import { requestDevice } from "../kernels/mod.ts";
 import { Decoder, fingerprint, generate as generateTokens, Model, SamplingError } from "../titans/mod.ts";
-import { findCheckpoint } from "./checkpoint_file.ts";
+import { BUILTIN_TEXT } from "./builtin_models.ts";
+import { findCheckpoint, type WhichCheckpoint } from "./checkpoint_file.ts";
 import { StopText } from "./data/stop_text.ts";
 import { notedVocabulary, TokenDecoder } from "./data/vocabulary.ts";
 import { CHECKPOINT_FLAGS, DEVICE_FLAGS, deviceOptions, OUTPUT_FLAGS } from "./common_flags.ts";
@@ -10,13 +11,18 @@ import { integer, parseFlags, phrase, text, texts } from "./flags.ts";
 import type { Command } from "./help.ts";
 import { listenForInterrupt } from "./interrupt.ts";
 import { loadMemory } from "./memory_store.ts";
-import { BEST_FILE, latestRun, RUNS } from "./run_folder.ts";
+import { asCalled } from "./program.ts";
+import { BEST_FILE, latestRun, latestRunIfAny, RUNS } from "./run_folder.ts";
 import { printable, type Terminal } from "./terminal.ts";
 import { idleSamplingFlags, SAMPLING_FLAGS } from "./sampling_flags.ts";
 import { readPaths } from "./user_path.ts";
 
 const FLAGS = {
   ...CHECKPOINT_FLAGS,
+  checkpoint: {
+    ...CHECKPOINT_FLAGS.checkpoint,
+    unless: `${CHECKPOINT_FLAGS.checkpoint.unless}, or \`${BUILTIN_TEXT}\` if there is none`,
+  },
   memory: text(
     "FILE",
     "start from a memory file of `deno task remember`; without `--prompt`, continue where its text ended",
@@ -36,7 +42,7 @@ export const generateCommand: Command = {
   summary: "generate text with a trained model",
   description: "Continues a prompt with a trained model and prints the text as it is generated.",
   examples: [
-    ["deno task generate", "continue the default prompt with the newest run"],
+    ["deno task generate", "continue the default prompt with the newest run, or a model that comes with Mneme"],
     ['deno task generate --prompt "My fellow citizens" --tokens 500', "a longer continuation of a prompt"],
     ['deno task generate --prompt "The people" --stop "."', "stop at the end of the sentence"],
     ["deno task generate --memory runs/book.memory --prompt Chapter", "continue from a book in memory"],
@@ -55,7 +61,7 @@ async function generate(args: readonly string[], terminal: Terminal): Promise<nu
   if (flags.stop.includes("")) throw new UsageError("--stop cannot be empty: give the text to stop at");
   idleSamplingFlags(flags, given).forEach((line) => terminal.err(`${line}\n`));
   using interrupt = listenForInterrupt(terminal);
-  const { checkpoint, file } = await findCheckpoint(flags.checkpoint ?? await latestRun(RUNS), flags.which);
+  const { checkpoint, file } = await findCheckpoint(flags.checkpoint ?? await modelHere(flags, terminal), flags.which);
   const vocabulary = await notedVocabulary(checkpoint.notes), prompt = vocabulary.encode(promptText);
   // A stop string can be split into tokens in many ways, so its characters are matched.
   const stopped = new StopText(flags.stop), tokenDecoder = new TokenDecoder(vocabulary);
@@ -105,6 +111,24 @@ async function generate(args: readonly string[], terminal: Terminal): Promise<nu
   } finally {
     device.dispose();
   }
+}
+
+/**
+ * The newest run; before anything was trained, a model that comes with Mneme, which has read no memory file and has one
+ * state.
+ */
+async function modelHere(
+  { memory, which }: { readonly memory?: string; readonly which?: WhichCheckpoint },
+  terminal: Terminal,
+): Promise<string> {
+  if (memory !== undefined || which !== undefined) return await latestRun(RUNS);
+  const run = await latestRunIfAny(RUNS);
+  if (run === undefined) {
+    terminal.err(
+      asCalled(`there is no run in ${RUNS}/: ${BUILTIN_TEXT} writes this; train your own with deno task train\n`),
+    );
+  }
+  return run ?? BUILTIN_TEXT;
 }
 
 /** Passes sampled tokens on; sampling errors name the checkpoint. */

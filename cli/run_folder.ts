@@ -233,6 +233,17 @@ export function parseConfig(text: string, path: string): unknown {
  * @throws {UsageError} if there is none.
  */
 export async function latestRun(root: string, model?: string): Promise<string> {
+  const latest = await latestRunIfAny(root, model);
+  if (latest !== undefined) return latest;
+  throw new UsageError(
+    model === undefined
+      ? `there is no run in ${root}/: train one first with deno task train`
+      : `there is no run of ${model} in ${root}/: train one first with deno task train --model ${model}`,
+  );
+}
+
+/** The same, or undefined if there is none. */
+export async function latestRunIfAny(root: string, model?: string): Promise<string | undefined> {
   let latest: { path: string; time: number } | undefined;
   try {
     for await (const entry of Deno.readDir(root)) {
@@ -244,12 +255,7 @@ export async function latestRun(root: string, model?: string): Promise<string> {
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
-  if (latest) return latest.path;
-  throw new UsageError(
-    model === undefined
-      ? `there is no run in ${root}/: train one first with deno task train`
-      : `there is no run of ${model} in ${root}/: train one first with deno task train --model ${model}`,
-  );
+  return latest?.path;
 }
 
 /** Whether a run is of a model. */

@@ -1,5 +1,5 @@
 /** Models that come with Mneme: any command takes one by its name. */
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { BUILTIN_MODELS } from "../../cli/builtin_models.ts";
 import { runMain } from "./run_main.ts";
 import { withFolder } from "./scratch.ts";
@@ -20,12 +20,34 @@ Deno.test("builtin: the recall model reads a fact, and knows it from its memory 
     assertEquals([unread.code, unread.stdout.includes("the key: Q")], [0, false]);
   }));
 
+Deno.test("builtin: generate writes English before anything is trained, and says with what", () =>
+  withFolder(async (folder) => {
+    const run = async (...words: string[]) => {
+      const args = ["run", "--no-prompt", "--allow-read", `${Deno.cwd()}/main.ts`, "generate", "--device", "cpu"];
+      const { code, stdout, stderr } = await new Deno.Command("deno", { args: [...args, ...words], cwd: folder })
+        .output();
+      return { code, stdout: new TextDecoder().decode(stdout), stderr: new TextDecoder().decode(stderr) };
+    };
+    const { code, stdout, stderr } = await run("--prompt", "My fellow citi", "--temperature", "0", "--tokens", "60");
+    assertEquals(code, 0, stderr);
+    assertEquals(stderr, "there is no run in runs/: builtin:text writes this; train your own with deno task train\n");
+    assertMatch(stdout, /^My fellow citizens?\b/);
+    assert(/\b(the|of|and|to)\b.*\b(the|of|and|to)\b/.test(stdout), stdout);
+    const which = await run("--which", "last");
+    assertEquals(which.stderr, "error: there is no run in runs/: train one first with deno task train\n");
+  }));
+
 Deno.test("builtin: an unknown name is refused with those that there are, and every card says what it is", async () => {
   const { code, stderr } = await runMain("generate", "--checkpoint", "builtin:poems");
-  assertEquals([code, stderr], [2, "error: there is no model builtin:poems in Mneme: it has builtin:recall\n"]);
+  assertEquals([code, stderr], [
+    2,
+    "error: there is no model builtin:poems in Mneme: it has builtin:recall, builtin:text\n",
+  ]);
   for (const name of Object.keys(BUILTIN_MODELS)) {
     const card = await Deno.readTextFile(new URL(`../../models/${name}/README.md`, import.meta.url));
     for (const part of ["license: mit", "## Data", "## Training", "## Figures"]) assertStringIncludes(card, part);
+    // Better than the run that the README shows.
+    if (name === "text") assert(Number(card.match(/`bitsPerByte` *\| *([\d.]+)/)![1]) < 2.515, card);
     const { size } = await Deno.stat(new URL(`../../models/${name}/model.safetensors`, import.meta.url));
     assertEquals(size < 1_000_000, true, `${name} has ${size} bytes`);
   }

@@ -70,6 +70,7 @@ Deno.test("executable: in an empty folder, without Deno, it says its version, us
       ["--version"],
       ["help", "train"],
       ["info", "--device", "cpu", "--json"],
+      ["generate", "--device", "cpu", "--tokens", "12", "--json"],
       ["train", "--device", "cpu", "--steps", "20", ...small, "--json"],
       ["generate", "--device", "cpu", "--tokens", "12", "--json"],
       ["train", "--resume", "--device", "cpu", "--steps", "20"],
@@ -91,7 +92,7 @@ Deno.test("executable: in an empty folder, without Deno, it says its version, us
       ],
     ]);
     const { version } = JSON.parse(await Deno.readTextFile("deno.json"));
-    const [shown, help, info, train, generate, complete, none, read] = runs;
+    const [shown, help, info, untrained, train, generate, complete, none, read] = runs;
     assertEquals(shown, { ...shown, code: 0, stdout: `mneme ${version}\n`, stderr: "" });
     assertMatch(help.stdout, /\nusage: mneme train \[flags\]\n/);
     assert(!help.stdout.includes("deno task"), help.stdout);
@@ -99,6 +100,12 @@ Deno.test("executable: in an empty folder, without Deno, it says its version, us
     assertStringIncludes(
       JSON.parse(info.stdout).device.description,
       `, ${hardwareConcurrency} thread${hardwareConcurrency === 1 ? "" : "s"}`,
+    );
+    assertEquals(untrained.code, 0, untrained.stderr);
+    assertStringIncludes(untrained.stderr, "train your own with mneme train\n");
+    assertMatch(
+      JSON.parse(untrained.stdout.trim().split("\n").at(-1)!).checkpoint,
+      /models\/text\/model\.safetensors$/,
     );
     assertEquals([train.code, train.stderr], [0, ""]);
     const events = train.stdout.trim().split("\n").map((line) => JSON.parse(line));
