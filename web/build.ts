@@ -133,7 +133,7 @@ export async function buildPage(folder: URL = DIST): Promise<Chunk[]> {
   const document = new URL("index.html", folder);
   await Deno.writeTextFile(document, await assemble(page));
   for await (const { name } of Deno.readDir(from)) await Deno.copyFile(new URL(name, from), new URL(name, to));
-  await copyModel("recall", folder);
+  await Promise.all(["recall", "text"].map((name) => copyModel(name, folder)));
   const chunks = await bundleInChunks(ENTRIES.map((name) => new URL(name, page)), folder);
   return [{ ...await sizesOf(document.pathname), entry: undefined, modules: [], imports: [] }, ...chunks];
 }

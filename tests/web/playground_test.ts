@@ -79,6 +79,25 @@ Deno.test("playground: trains, shows its memory at work, saves and goes on from 
     assertStringIncludes(long, "the text is longer, and the first 3000 bytes are read");
   });
 
+  await t.step("momentum and forgetting are turned off: what that costs is drawn beside what it was", () => {
+    const { offered, rows, said, lines } = page.surprise.parts;
+    assertEquals(offered, [false, true]);
+    const cost = "−log₂ p cost", always = ["|∇ℓ| surprise", "θ step size"], both = ["η momentum", "α forgetting"];
+    assertEquals(rows, [
+      [cost, ...always, ...both],
+      [cost, `${cost} as trained`, ...always, both[0]],
+      [cost, `${cost} as trained`, ...always],
+      [cost, ...always, ...both],
+    ]);
+    assertEquals(lines, [2, 3, 3, 2]);
+    const [whole, unforgetting, plain, again] = said.map((text) =>
+      [...text.matchAll(/([\d.]+) (?:bits each|as trained)/g)].map(([, bits]) => Number(bits))
+    );
+    assertEquals([unforgetting[1], plain[1], ...again], [whole[0], whole[0], whole[0]]);
+    assert(unforgetting[0] > 1.5 * whole[0], `a memory that learned with forgetting needs it: ${said[1]}`);
+    assert(plain[0] !== unforgetting[0], `momentum does something: ${said[2]}`);
+  });
+
   await t.step("the figures are computed in the page, and symbols of the equations say what they are", () => {
     const { costs, boxes, linear, surprises, symbols, silent } = page.works;
     assertEquals([costs[0], silent, Object.keys(boxes)], ["4096", 0, ["mac", "mag", "mal"]]);

@@ -6,7 +6,7 @@ export interface Series {
   /** Label at its end; none if empty. */
   readonly name: string;
   /** Index of colour and dashes. */
-  readonly style: 1 | 2 | 3 | 4 | 5;
+  readonly style: 1 | 2 | 3 | 4 | 5 | 6;
   /** Thin and pale. */
   readonly faint?: boolean;
   /** At x = `first`, `first + 1`, ... */

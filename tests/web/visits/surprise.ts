@@ -1,6 +1,6 @@
 /** A visitor of the surprise tab: reads texts, and looks at single characters. */
 import type { Page } from "playwright-core";
-import { type Look, look, open, value } from "./page.ts";
+import { type Look, look, open, shoot, value } from "./page.ts";
 
 /** What the tab showed. */
 export interface SurpriseReport {
@@ -14,6 +14,15 @@ export interface SurpriseReport {
   readonly chosen: readonly (readonly string[])[];
   /** Characters and rows of the table for the visitor's text of other scripts. */
   readonly table: { readonly rows: number; readonly first: string; readonly last: string };
+  /** What a model with momentum and forgetting shows with both, without forgetting, without either, and with both. */
+  readonly parts: {
+    /** Whether there is something to turn off in the first model, and in this one. */
+    readonly offered: readonly boolean[];
+    readonly rows: readonly (readonly string[])[];
+    readonly said: readonly string[];
+    /** The lines of the chart. */
+    readonly lines: readonly number[];
+  };
   /** What is said of a text that is too short, and of a model that is not there. */
   readonly refusals: readonly string[];
   /** What is said of a text that is too long. */
@@ -43,6 +52,35 @@ async function cost(page: Page, at: number): Promise<number> {
   return Number(await page.locator("#surprise-figures tr:first-child td").first().innerText());
 }
 
+/** Reads English with a memory that has all its parts, without forgetting, without momentum either, and with all. */
+async function partsVisit(page: Page): Promise<SurpriseReport["parts"]> {
+  const names = page.locator("#surprise-figures th"), rows: string[][] = [], said: string[] = [];
+  const lines: number[] = [], offered = [await page.locator("#surprise-momentum").isEnabled()];
+  const shown = async (pattern: RegExp): Promise<void> => {
+    const status = page.locator("#surprise-status", { hasText: pattern });
+    await status.waitFor({ timeout: 120_000 });
+    said.push(await status.innerText());
+    rows.push(await names.allInnerTexts());
+    lines.push(await page.locator("#surprise-chart polyline").count());
+  };
+  await page.selectOption("#surprise-example", "2");
+  await page.selectOption("#surprise-source", "text");
+  // The model is another when its momentum can be turned off.
+  await page.locator("#surprise-momentum:enabled:checked").waitFor({ timeout: 120_000 });
+  offered.push(await page.locator("#surprise-forgetting").isEnabled());
+  const whole = / bits each\. /, less = / bits each; [\d.]+ as trained\. /;
+  await shown(whole);
+  await page.uncheck("#surprise-forgetting");
+  await shown(less);
+  await shoot(page, "surprise_without_forgetting");
+  await page.uncheck("#surprise-momentum");
+  await shown(less);
+  await page.check("#surprise-momentum");
+  await page.check("#surprise-forgetting");
+  await shown(whole);
+  return { offered, rows, said, lines };
+}
+
 /** Reads texts. */
 export async function surpriseVisit(page: Page, url: string): Promise<SurpriseReport> {
   await open(page, `${url}#surprise`);
@@ -56,6 +94,9 @@ export async function surpriseVisit(page: Page, url: string): Promise<SurpriseRe
   await page.focus("#surprise-position");
   await page.keyboard.press("ArrowLeft");
   const stepped = await chosen(page), looked = await look(page, "surprise");
+  const parts = await partsVisit(page);
+  await page.selectOption("#surprise-source", "recall");
+  await page.locator("#surprise-momentum:disabled").waitFor();
   const own = "Ключ: Я.\n鍵：あ。";
   await page.fill("#surprise-text", own);
   summaries.push(await summary(page, Array.from(own).length));
@@ -73,5 +114,5 @@ export async function surpriseVisit(page: Page, url: string): Promise<SurpriseRe
   await page.selectOption("#surprise-source", "own");
   await page.locator("#surprise-error", { hasText: "stores no model" }).waitFor();
   refusals.push(await page.locator("#surprise-error").innerText());
-  return { summaries, rows, answers, chosen: [pointed, stepped], table, refusals, long, look: looked };
+  return { summaries, rows, answers, chosen: [pointed, stepped], table, parts, refusals, long, look: looked };
 }

@@ -16,7 +16,7 @@ import type { Story } from "./story.ts";
 
 /** Loads the model, and compiles what reading takes. */
 async function open(): Promise<{ readonly reader: Reader; readonly device: string }> {
-  const { model, params } = await loadBuiltin();
+  const { model, params } = await loadBuiltin("recall");
   // So small a model reads byte by byte fastest where a launch is cheapest.
   const device = await requestDevice({ kind: "cpu" }), { kind, description } = device.info;
   return { reader: await Reader.create(device, model, params), device: `${kind}: ${description}` };

@@ -5,7 +5,15 @@ import { Model } from "../../../titans/models/model.ts";
 import { decodeCheckpoint } from "../../../titans/train/checkpoint.ts";
 import { loadBuiltin, type ReadyModel } from "../builtin.ts";
 import { loadModel, storedModel } from "../store.ts";
-import type { Place, ReadingModel, Source, SurpriseReply, SurpriseRequest } from "./protocol.ts";
+import {
+  type MemoryPart,
+  PARTS,
+  type Place,
+  type ReadingModel,
+  type Source,
+  type SurpriseReply,
+  type SurpriseRequest,
+} from "./protocol.ts";
 
 /** Bytes that are read before the page hears of them. */
 const PIECE = 256;
@@ -35,16 +43,21 @@ function placesOf({ rows }: Inspector): Place[] {
   return rows.filter(({ quantity }) => quantity === SHOWN[0]).map(({ block, head }) => ({ block, head }));
 }
 
-async function open(source: Source): Promise<Opened> {
-  const { model, params } = await (source === "own" ? loadOwn() : loadBuiltin());
+/** Loads a model. @param off Parts that it is to do without. */
+async function open(source: Source, off: readonly MemoryPart[]): Promise<Opened> {
+  const { model: trained, params } = await (source === "own" ? loadOwn() : loadBuiltin(source));
+  // The parameters of a part stay, and are not used.
+  const model = new Model({ ...trained.config, ...Object.fromEntries(off.map((part) => [part, false])) });
   const device: Device = await requestDevice({ kind: "cpu" }), { kind, description } = device.info;
   const inspector = await Inspector.create(device, model, params, { length: PIECE });
+  const places = placesOf(inspector);
   const about: ReadingModel = {
     name: model.config.model,
     parameters: model.layout.parameterCount,
     device: `${kind}: ${description}`,
+    parts: PARTS.filter((part) => places.length > 0 && trained.config[part]),
     quantities: inspector.quantities.filter((name) => SHOWN.includes(name)),
-    places: placesOf(inspector),
+    places,
   };
   return { inspector, about, dispose: () => device.dispose() };
 }
@@ -52,7 +65,8 @@ async function open(source: Source): Promise<Opened> {
 /** Reads one text at a time; a new one ends the one before. */
 export class Observer {
   readonly #post: (reply: SurpriseReply) => void;
-  #opened?: { readonly key: string; readonly model: Promise<Opened> };
+  /** The models in use, by what they are. */
+  readonly #opened = new Map<string, Promise<Opened>>();
   #wanted = 0;
   #before: Promise<void> = Promise.resolve();
 
@@ -76,27 +90,44 @@ export class Observer {
     return this.#before;
   }
 
-  /** The model that is asked for; one that was trained on since it was loaded is loaded again. */
-  async #model(source: Source): Promise<Opened> {
-    const key = source === "own" ? `own ${(await storedModel())?.time}` : source;
-    if (this.#opened?.key !== key) {
-      this.#opened?.model.then(({ dispose }) => dispose(), () => {});
-      this.#opened = { key, model: open(source) };
-    }
+  /** A model without some parts, which is kept for the next text. */
+  async #model(name: string, source: Source, off: readonly MemoryPart[]): Promise<Opened> {
+    const key = [name, ...off].join(), opened = this.#opened.get(key) ?? open(source, off);
+    this.#opened.set(key, opened);
     try {
-      return await this.#opened.model;
+      return await opened;
     } catch (error) {
-      this.#opened = undefined;
+      this.#opened.delete(key);
       throw error;
     }
   }
 
-  async #read({ id, source, text }: SurpriseRequest, isLate: () => boolean): Promise<void> {
-    const { inspector, about } = await this.#model(source), { quantities, places } = about;
+  /** The model as it was trained, and if it has any of the parts that are off, the one without them. */
+  async #models(
+    source: Source,
+    off: readonly MemoryPart[],
+  ): Promise<{ readonly trained: Opened; readonly less?: Opened }> {
+    // One that was trained on since it was loaded is loaded again.
+    const name = source === "own" ? `own ${(await storedModel())?.time}` : source;
+    for (const [key, opened] of this.#opened) {
+      if (key === name || key === [name, ...off].join()) continue;
+      this.#opened.delete(key);
+      opened.then(({ dispose }) => dispose(), () => {});
+    }
+    const trained = await this.#model(name, source, []), had = off.filter((part) => trained.about.parts.includes(part));
+    return had.length === 0 ? { trained } : { trained, less: await this.#model(name, source, had) };
+  }
+
+  /** Reads with the model as it was trained, or without parts of it and as it was trained side by side. */
+  async #read({ id, source, off, text }: SurpriseRequest, isLate: () => boolean): Promise<void> {
+    const { trained: whole, less } = await this.#models(source, off);
+    const { inspector, about } = less ?? whole, { quantities, places } = about;
     this.#post({ type: "model", id, model: about });
+    const trained = less && whole.inspector.read(text);
     for await (const piece of inspector.read(text)) {
       const values = quantities.map((name) => [piece.values(name), ...places.map((at) => piece.values(name, at))]);
-      this.#post({ type: "piece", id, start: piece.start, bits: piece.bits, values });
+      const before = await trained?.next();
+      this.#post({ type: "piece", id, start: piece.start, bits: piece.bits, trained: before?.value?.bits, values });
       // Lets messages arrive.
       await new Promise((resolve) => setTimeout(resolve, 0));
       if (isLate()) return;

@@ -1,12 +1,20 @@
 /** Messages between the surprise tab and its worker. */
 
-/** Whose surprise: the model that comes with the page, or the last one that was trained and stored in this browser. */
-export type Source = "builtin" | "own";
+import type { Builtin } from "../builtin.ts";
+
+/** Whose surprise: a model that comes with the page, or the last one that was trained and stored in this browser. */
+export type Source = Builtin | "own";
+
+/** Parts of a memory's learning that can be turned off. */
+export const PARTS = ["momentum", "forgetting"] as const;
+export type MemoryPart = typeof PARTS[number];
 
 /** From the page: reads a text from its beginning. A new request ends the one before. */
 export interface SurpriseRequest {
   readonly id: number;
   readonly source: Source;
+  /** What its memories do without. */
+  readonly off: readonly MemoryPart[];
   readonly text: Uint8Array;
 }
 
@@ -21,6 +29,8 @@ export interface ReadingModel {
   readonly name: string;
   readonly parameters: number;
   readonly device: string;
+  /** What its memories learn with, as it was trained. */
+  readonly parts: readonly MemoryPart[];
   /** What its memories observe, by name. */
   readonly quantities: readonly string[];
   /** The memories. */
@@ -37,6 +47,8 @@ export type SurpriseReply =
     readonly start: number;
     /** What each byte cost the model, in bits; NaN for the first of a text. */
     readonly bits: Float64Array;
+    /** What it cost the model as it was trained, if a part of it is off. */
+    readonly trained?: Float64Array;
     /** For each quantity the mean over all memories, then one memory after the other. */
     readonly values: readonly (readonly Float64Array[])[];
   }

@@ -1,6 +1,9 @@
 /** What was observed along a text, character by character. */
 import type { Character } from "../characters.ts";
-import type { ReadingModel } from "./protocol.ts";
+import type { ReadingModel, SurpriseReply } from "./protocol.ts";
+
+/** What was observed at some bytes. */
+type Observed = Omit<Extract<SurpriseReply, { readonly type: "piece" }>, "type" | "id">;
 
 /** A row under the text: a number for each character. */
 export interface Row {
@@ -17,6 +20,11 @@ const ROWS: Readonly<Record<string, Row>> = {
     name: "cost",
     meaning: "bits that the character cost the model, which gave it a probability",
   },
+  trained: {
+    symbol: "−log₂ p",
+    name: "cost as trained",
+    meaning: "bits that it costs the model with all parts of its memory on",
+  },
   surprise: { symbol: "|∇ℓ|", name: "surprise", meaning: "how wrong the memory was: the norm of its inner gradient" },
   theta: { symbol: "θ", name: "step size", meaning: "how strongly the surprise is written" },
   eta: { symbol: "η", name: "momentum", meaning: "how much of the surprise before stays" },
@@ -27,7 +35,8 @@ const ROWS: Readonly<Record<string, Row>> = {
 export class Traces {
   readonly characters: readonly Character[];
   readonly model: ReadingModel;
-  readonly #bits: Float64Array;
+  /** What bytes cost: with the parts of the model that are on, and as it was trained. */
+  readonly #bits: Readonly<Record<string, Float64Array>>;
   readonly #values: readonly (readonly Float64Array[])[];
   #bytesRead = 0;
 
@@ -35,13 +44,14 @@ export class Traces {
     const bytes = characters.at(-1)?.end ?? 0, empty = (): Float64Array => new Float64Array(bytes).fill(NaN);
     this.characters = characters;
     this.model = model;
-    this.#bits = empty();
+    this.#bits = { bits: empty(), trained: empty() };
     this.#values = model.quantities.map(() => [undefined, ...model.places].map(empty));
   }
 
   /** Adds what was observed at the bytes from `start` on. */
-  add(start: number, bits: Float64Array, values: readonly (readonly Float64Array[])[]): void {
-    this.#bits.set(bits, start);
+  add({ start, bits, trained, values }: Observed): void {
+    this.#bits.bits.set(bits, start);
+    if (trained) this.#bits.trained.set(trained, start);
     values.forEach((places, q) => places.forEach((each, place) => this.#values[q][place].set(each, start)));
     this.#bytesRead = start + bits.length;
   }
@@ -63,11 +73,11 @@ export class Traces {
    * @param place 0 for the mean over all memories, else the number of one, from 1 on.
    */
   values(key: string, place: number): Float64Array {
-    const bytes = key === "bits" ? this.#bits : this.#values[this.model.quantities.indexOf(key)]?.[place];
+    const bits = this.#bits[key], bytes = bits ?? this.#values[this.model.quantities.indexOf(key)]?.[place];
     return Float64Array.from(this.characters, ({ start, end }) => {
       const own = bytes?.subarray(start, end) ?? [NaN],
         total = own.reduce((sum: number, value: number) => sum + value, 0);
-      return key === "bits" ? total : total / own.length;
+      return bits ? total : total / own.length;
     });
   }
 }

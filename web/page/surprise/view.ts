@@ -4,7 +4,7 @@ import { type Character, charactersOf } from "../characters.ts";
 import { byId, textElement } from "../dom.ts";
 import { nameOfCharacter } from "../names.ts";
 import { EXAMPLES } from "./examples.ts";
-import type { ReadingModel, Source, SurpriseReply, SurpriseRequest } from "./protocol.ts";
+import { PARTS, type ReadingModel, type Source, type SurpriseReply, type SurpriseRequest } from "./protocol.ts";
 import { Ribbon } from "./ribbon.ts";
 import { Traces } from "./traces.ts";
 
@@ -13,12 +13,13 @@ const MOST_READ = 3000;
 /** How long a visitor pauses in typing before the text is read. */
 const PAUSE_MS = 400;
 /** The colours of rows, by what they show: the same in text, chart and table. */
-const STYLES = { bits: 2, surprise: 1, theta: 3, eta: 4, alpha: 5 } as const;
+const STYLES = { bits: 2, trained: 6, surprise: 1, theta: 3, eta: 4, alpha: 5 } as const;
 type RowKey = keyof typeof STYLES;
 /** These shares of a row's values are its palest and its full colour. */
 const PALEST = 0.02, FULL = 0.98;
 
 const element = (id: string): HTMLElement => byId(`surprise-${id}`, HTMLElement);
+const part = (name: string): HTMLInputElement => byId(`surprise-${name}`, HTMLInputElement);
 const list = (id: string): HTMLSelectElement => byId(`surprise-${id}`, HTMLSelectElement);
 
 /** A row as it is shown: values, and what they are pale and strong between. */
@@ -62,6 +63,7 @@ export class SurpriseView {
       this.#timer = setTimeout(() => this.#read(), PAUSE_MS);
     });
     list("source").addEventListener("change", () => this.#read());
+    for (const name of PARTS) part(name).addEventListener("change", () => this.#read());
     list("memory").addEventListener("change", () => {
       this.#draw();
       this.#fillTable();
@@ -107,6 +109,7 @@ export class SurpriseView {
     const request: SurpriseRequest = {
       id: ++this.#id,
       source: list("source").value as Source,
+      off: PARTS.filter((name) => !part(name).checked && !part(name).disabled),
       text: bytes.slice(0, written),
     };
     this.#worker.postMessage(request);
@@ -121,7 +124,7 @@ export class SurpriseView {
       case "model":
         return this.#begin(reply.model);
       case "piece":
-        this.#traces!.add(reply.start, reply.bits, reply.values);
+        this.#traces!.add(reply);
         // The beginning is there at once; to draw every piece would take longer than to read it.
         return reply.start === 0 ? this.#draw() : undefined;
       case "done":
@@ -136,6 +139,11 @@ export class SurpriseView {
     element("model").textContent = `${model.name}, ${
       model.parameters.toLocaleString("en")
     } parameters, on ${model.device}`;
+    for (const name of PARTS) {
+      const box = part(name), has = model.parts.includes(name);
+      box.checked = has && (box.checked || box.disabled);
+      box.disabled = !has;
+    }
     const names = ["mean over all", ...model.places.map(({ block, head }) => `block ${block + 1}, head ${head + 1}`)];
     if (list("memory").options.length !== names.length) list("memory").replaceChildren(...names.map(option));
   }
@@ -155,22 +163,29 @@ export class SurpriseView {
         ).join(", ")
       }.`;
     });
-    const bits = this.#rows.find(({ key }) => key === "bits")?.values.filter(Number.isFinite) ?? new Float64Array();
-    const mean = bits.reduce((sum, value) => sum + value, 0) / bits.length;
-    return `Read ${characters.length} characters, ${mean.toFixed(2)} bits each. ${most.join(" ")}`;
+    const mean = (row: ShownRow): string => {
+      const bits = row.values.filter(Number.isFinite);
+      return (bits.reduce((sum, value) => sum + value, 0) / bits.length).toFixed(2);
+    };
+    const [bits, trained] = (["bits", "trained"] as const).map((key) => this.#rows.find((row) => row.key === key));
+    const compared = trained ? `; ${mean(trained)} as trained` : "";
+    return `Read ${characters.length} characters, ${bits ? mean(bits) : "–"} bits each${compared}. ${most.join(" ")}`;
   }
 
   #draw(): void {
     const traces = this.#traces;
     if (!traces) return;
-    this.#rows = traces.rows(Number(list("memory").value) || 0).map(({ key, row, values }) => {
-      const range = rangeOf(values, key === "bits"), [low, high] = range;
+    const rows = traces.rows(Number(list("memory").value) || 0), costs = rows.find(({ key }) => key === "bits");
+    this.#rows = rows.map(({ key, row, values }) => {
+      // Both costs are drawn alike, so that they can be compared.
+      const isCost = key === "bits" || key === "trained";
+      const range = rangeOf(isCost && costs ? costs.values : values, isCost), [low, high] = range;
       const strengths = values.map((value) => Math.max(0, Math.min(1, (value - low) / (high - low || 1))));
       return { ...row, key: key as RowKey, values, strengths, range };
     });
     this.#ribbon.colour(this.#rows.map(({ key, strengths }) => ({ colour: `--series-${STYLES[key]}`, strengths })));
     this.#chart.show({
-      series: this.#rows.filter(({ key }) => key === "bits" || key === "surprise")
+      series: this.#rows.filter(({ key }) => key === "bits" || key === "trained" || key === "surprise")
         .map(({ key, name, strengths }) => ({ name, style: STYLES[key], values: strengths })),
       first: 1,
       top: 1,
