@@ -14,6 +14,8 @@ export interface Pace {
   readonly seconds: number;
   /** What they cost before any had ended. */
   readonly costs: Costs;
+  /** Names of experiments that have begun, with a result or without one: they keep their steps. */
+  readonly begun: readonly string[];
 }
 
 /** Of the time that is left; the rest is for what estimates miss. */
@@ -23,16 +25,9 @@ const LEAST = 0.1;
 /** Factors that are so near to 1 are no reason to change a plan. */
 const NEAR = 0.05;
 
-/**
- * The plan for the time that is left.
- * @param begun Names of experiments that keep their steps.
- * @returns The same plan if its steps are right.
- */
-export function keepPace(
-  plan: StudyPlan,
-  results: readonly CellResult[],
-  { pace, begun }: { readonly pace: Pace; readonly begun: ReadonlySet<string> },
-): StudyPlan {
+/** The plan for the time that is left; the same plan if its steps are right. */
+export function keepPace(plan: StudyPlan, results: readonly CellResult[], pace: Pace): StudyPlan {
+  const begun = new Set(pace.begun);
   const costs = mergeCosts(scaleCosts(pace.costs, slowness(results, pace.costs)), costsOf(results));
   let left = AIM * pace.seconds - results.reduce((sum, result) => sum + secondsOf(result), 0);
   for (const experiment of plan.experiments.filter(({ name }) => begun.has(name))) {

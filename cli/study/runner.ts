@@ -8,8 +8,13 @@ import type { CellResult } from "./results.ts";
 export interface StudyRun {
   /** What is run. */
   readonly plan: StudyPlan;
+  /** Names of experiments that have begun, though they may have no result. Default: those that have one. */
+  readonly begun?: readonly string[];
   /** The plan for the time that is left; asked for whenever an experiment is to begin. Default: it stays as it is. */
-  readonly replan?: (plan: StudyPlan, results: readonly CellResult[], begun: ReadonlySet<string>) => Promise<StudyPlan>;
+  readonly replan?: (plan: StudyPlan, results: readonly CellResult[], experiments: {
+    readonly begun: readonly string[];
+    readonly next: string;
+  }) => Promise<StudyPlan>;
   /** What is there already. */
   readonly results: readonly CellResult[];
   /** Cells at once. */
@@ -47,7 +52,7 @@ export interface StudyProgress {
  */
 export async function runStudy(run: StudyRun): Promise<readonly CellResult[]> {
   const { jobs, signal } = run, results = [...run.results], running = new Map<string, Promise<void>>();
-  const begun = new Set(ownResults(run.plan, results).map(({ cell }) => cell.experiment));
+  const begun = new Set([...run.begun ?? [], ...ownResults(run.plan, results).map(({ cell }) => cell.experiment)]);
   let { plan } = run;
   let failure: { readonly error: unknown } | undefined;
   const tell = (ended?: CellResult): void => {
@@ -81,8 +86,10 @@ export async function runStudy(run: StudyRun): Promise<readonly CellResult[]> {
       const [next] = nextCells();
       if (next === undefined) break;
       if (!begun.has(next.experiment)) {
-        plan = await run.replan?.(plan, ownResults(plan, results), begun) ?? plan;
+        const experiments = { begun: [...begun], next: next.experiment };
+        plan = await run.replan?.(plan, ownResults(plan, results), experiments) ?? plan;
         begun.add(next.experiment);
+        if (signal.aborted) break;
       }
       start(nextCells()[0]);
     }

@@ -131,7 +131,7 @@ async function study(args: readonly string[], terminal: Terminal): Promise<numbe
       costs = mergeCosts(probed, costs);
       const spent = (performance.now() - began) / 1000;
       plan = begun ?? fitBudget(plan, { costs, budget, spent, jobs, say });
-      if (budget) pace ??= { seconds: (budget.seconds - spent) * jobs, costs };
+      if (budget) pace ??= { seconds: (budget.seconds - spent) * jobs, costs, begun: [] };
     }
     if (flags.list) {
       remainingCells(plan, results).ready.forEach((cell) =>
@@ -145,8 +145,11 @@ async function study(args: readonly string[], terminal: Terminal): Promise<numbe
       plan,
       ...(pace
         ? {
-          replan: async (before, results, begun) => {
-            plan = keepPace(before, results, { pace: pace!, begun });
+          begun: pace.begun,
+          replan: async (before, results, { begun, next }) => {
+            plan = keepPace(before, results, { ...pace!, begun });
+            // A run that is killed goes on with the steps that it was begun with.
+            pace = { ...pace!, begun: [...begun, next] };
             await write();
             return plan;
           },

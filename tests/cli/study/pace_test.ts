@@ -1,6 +1,6 @@
 /** A study with a budget on a machine that turns out slower, or faster, than it was measured. */
 import { assert, assertEquals } from "@std/assert";
-import { commandsOf } from "../../../cli/study/cells.ts";
+import { type Cell, commandsOf } from "../../../cli/study/cells.ts";
 import type { Costs } from "../../../cli/study/estimate.ts";
 import { keepPace, type Pace } from "../../../cli/study/pace.ts";
 import { readPlan, type StudyPlan } from "../../../cli/study/plan.ts";
@@ -18,41 +18,43 @@ const COSTS: Costs = Object.fromEntries(
 );
 const SECONDS = NAMES.length * 3 * (4 + 200 * 0.15);
 
+const pace = (seconds: number, begun: readonly string[] = []): Pace => ({ seconds, costs: COSTS, begun });
+
 interface Ran {
   readonly seconds: number;
   readonly results: readonly CellResult[];
   readonly plan: StudyPlan;
 }
 
+function runOf(cell: Cell, plan: StudyPlan, slower: number): CellResult {
+  const { fixed, step } = COSTS[cell.experiment][cell.model];
+  return {
+    cell,
+    commands: commandsOf(plan, cell),
+    validation: { loss: 1 },
+    scores: [],
+    tokensPerStep: 100,
+    device: "",
+    timing: {
+      trainSeconds: slower * (fixed + step * cell.steps),
+      evaluateSeconds: 0,
+      tokensPerSecond: 100 / (slower * step),
+    },
+  };
+}
+
 /** Runs it on a machine that is so many times slower than the costs say. */
 async function ran(slower: number, jobs: number, paced = true, results: readonly CellResult[] = []): Promise<Ran> {
-  const pace: Pace = { seconds: SECONDS, costs: COSTS };
   let plan = PLAN;
   const all = await runStudy({
     plan,
     ...(paced
-      ? { replan: (before, own, begun) => Promise.resolve(plan = keepPace(before, own, { pace, begun })) }
+      ? { replan: (before, own, { begun }) => Promise.resolve(plan = keepPace(before, own, pace(SECONDS, begun))) }
       : {}),
     results,
     jobs,
     costs: COSTS,
-    runCell: (cell, plan): Promise<CellResult> => {
-      const { fixed, step } = COSTS[cell.experiment][cell.model];
-      const timing = {
-        trainSeconds: slower * (fixed + step * cell.steps),
-        evaluateSeconds: 0,
-        tokensPerSecond: 100 / (slower * step),
-      };
-      return Promise.resolve({
-        cell,
-        commands: commandsOf(plan, cell),
-        validation: { loss: 1 },
-        scores: [],
-        tokensPerStep: 100,
-        device: "",
-        timing,
-      });
-    },
+    runCell: (cell, plan) => Promise.resolve(runOf(cell, plan, slower)),
     keep: () => Promise.resolve(),
     progress: () => {},
     signal: new AbortController().signal,
@@ -82,14 +84,30 @@ Deno.test("study: all runs of an experiment have the same steps, however fast th
   assert(plan.experiments[1].steps < 90, `the second has ${plan.experiments[1].steps}`);
 });
 
+Deno.test("study: an experiment that was killed in its first run keeps its steps, as that run goes on with them", async () => {
+  const asked: (readonly string[])[] = [], stop = new AbortController();
+  await runStudy({
+    plan: PLAN,
+    begun: ["a"],
+    replan: (before, _, { begun, next }) => {
+      asked.push([...begun, next]);
+      stop.abort();
+      return Promise.resolve(before);
+    },
+    results: [],
+    jobs: 7,
+    costs: COSTS,
+    runCell: (cell, plan) => Promise.resolve(runOf(cell, plan, 1)),
+    keep: () => Promise.resolve(),
+    progress: () => {},
+    signal: stop.signal,
+  });
+  assertEquals(asked, [["a", "b"]], "of a nothing is asked, b is the first to begin");
+});
+
 Deno.test("study: where no time is left, experiments keep a tenth of their steps, and estimates that hold change nothing", () => {
-  const pace = { seconds: SECONDS / 100, costs: COSTS };
-  assertEquals(
-    keepPace(PLAN, [], { pace, begun: new Set() }).experiments.map(({ steps }) => steps),
-    NAMES.map(() => 20),
-  );
-  const enough = { seconds: SECONDS / 0.95, costs: COSTS };
-  assertEquals(keepPace(PLAN, [], { pace: enough, begun: new Set() }), PLAN);
-  const begun = new Set(["a", "b"]), { experiments } = keepPace(PLAN, [], { pace, begun });
-  assertEquals(experiments.map(({ steps }) => steps), [200, 200, 20, 20, 20, 20]);
+  const stepsOf = ({ experiments }: StudyPlan): number[] => experiments.map(({ steps }) => steps);
+  assertEquals(stepsOf(keepPace(PLAN, [], pace(SECONDS / 100))), NAMES.map(() => 20));
+  assertEquals(keepPace(PLAN, [], pace(SECONDS / 0.95)), PLAN);
+  assertEquals(stepsOf(keepPace(PLAN, [], pace(SECONDS / 100, ["a", "b"]))), [200, 200, 20, 20, 20, 20]);
 });
