@@ -37,7 +37,8 @@ function assertNone({ faults }: CampaignReport): void {
 }
 
 Deno.test("fuzz: programs of fixed seeds are right on the reference and on cpu, relaxed or not, on one thread and on two", async () => {
-  const report = await run(["reference", "cpu"], range(0, 600));
+  // The last one is the smaller of a tensor and itself, for all of 256 elements.
+  const report = await run(["reference", "cpu"], [...range(0, 600), 1697]);
   assertNone(report);
   const { compared, undecided } = report.comparison;
   assert(undecided < 0.01 * compared, `${undecided} of ${compared} elements are undecided: the check says too little`);

@@ -25,7 +25,8 @@ import type { FuzzProgram } from "./program.ts";
 import { Random } from "./random.ts";
 import { buildFunction } from "./text.ts";
 
-const H = 2 ** -12;
+/** So small that few elements of a program that ties all of them have a kink between the outermost points. */
+const H = 2 ** -16;
 const STEPS = [0, H, -H, H / 2, -H / 2, H / 4, -H / 4];
 
 /** A differentiated function, its point, and its gradient at any point. */
