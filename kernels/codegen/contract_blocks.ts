@@ -1,4 +1,5 @@
 /** How the tiled contract kernel partitions its work into tasks, blocks, panels and tiles. */
+import { invariant } from "../../core/errors.ts";
 import type { ContractKernel } from "../kernel.ts";
 import { pointsOf } from "./lane_index.ts";
 import { timeOf, TIMES } from "./expr_time.ts";
@@ -118,6 +119,10 @@ export function chooseBlocks(
   const rowTime = readsRows ? 0 : timeOf(lhs), columnTime = readsColumns ? 0 : timeOf(rhs);
   const storeTime = stores.reduce((sum, { value }) => sum + timeOf(value) + TIMES.load, 0);
   const chunk = CHUNK_ROWS - CHUNK_ROWS % rowStep;
+  invariant(
+    chunk > 0,
+    `tiles need rows in multiples of ${rowStep}, more than the ${CHUNK_ROWS} that are packed together`,
+  );
   let best: Blocks | undefined, bestTime = Infinity;
   for (const columns of sizesOf(n.extent, lanes, leastParts)) {
     for (const rows of sizesOf(m.extent, rowStep, Math.max(1, Math.ceil(m.extent / MAX_ROWS)))) {
