@@ -28,9 +28,9 @@ Deno.test("playground: trains, shows its memory at work, saves and goes on from 
       recall.opened,
       /^Asked “the key:”, the model answers Q, which is right \(\d+% on Q\)\. With a memory that has read nothing it answers ./,
     );
-    assertMatch(recall.own, /the model answers 7, which is right/);
-    assertMatch(recall.unlearned, /the model answers ., but 7 is right/);
-    const [withMemory, without] = recall.bars.map((bar) => Number(bar.match(/^7 (?:under )?(\d+)%$/)![1]));
+    assertMatch(recall.own, /the model answers 4, which is right/);
+    assertMatch(recall.unlearned, /the model answers ., but 4 is right/);
+    const [withMemory, without] = recall.bars.map((bar) => Number(bar.match(/^4 (?:under )?(\d+)%$/)![1]));
     assert(withMemory > 2 * without, `${withMemory}% with memory, ${without}% without`);
     assertMatch(
       recall.details[0],
@@ -43,8 +43,8 @@ Deno.test("playground: trains, shows its memory at work, saves and goes on from 
   await t.step("the first tab refuses what is no fact, has an address to share, and fits a phone", () => {
     const { refused, shared, tabs, overflow } = page.recall;
     assertEquals(refused, "The fact must say a capital letter or a digit.");
-    assertStringIncludes(shared.link, "#recall?name=my+bus&value=7&tellings=2&distance=200");
-    assertEquals([shared.name, shared.value], ["my bus", "7"]);
+    assertStringIncludes(shared.link, "#recall?name=my+bus&value=4&tellings=2&distance=2000");
+    assertEquals([shared.name, shared.value], ["my bus", "4"]);
     assertEquals([tabs, overflow], [["Surprise", "panel-surprise"], 0]);
   });
 
@@ -54,7 +54,7 @@ Deno.test("playground: trains, shows its memory at work, saves and goes on from 
     const places = steps.slice(1).map((said) => said.match(/^Byte (\d+) of (\d+),/)!.slice(1).map(Number));
     assertEquals(places.map(([at]) => at), [1, 33, places[2][1], places[2][1] - 1]);
     const [, kept, told] = forked[0].match(
-      /^From one memory, the one answers 7 \((\d+)% on 7\), the other . \(\D*(\d+)% on 7\)\.$/,
+      /^From one memory, the one answers 4 \((\d+)% on 4\), the other . \(\D*(\d+)% on 4\)\.$/,
     )!;
     assert(Number(kept) > 1.5 * Number(told), forked[0]);
     assertEquals(forked[1], `Fork after byte ${places[3][0]}`);
@@ -68,8 +68,8 @@ Deno.test("playground: trains, shows its memory at work, saves and goes on from 
     assertEquals(rows, ["−log₂ p cost", "|∇ℓ| surprise", "θ step size"]);
     const [first, ...again] = answers;
     assert(again.length === 3 && again.every((bits) => bits < first / 2), `the same answer costs ${answers} bits`);
-    assertEquals(chosen.map(([character]) => character.trim()), ["K", ""]);
-    assertEquals(chosen.map(([, , said]) => said), ["At character 206, “K”", "At character 205, space"]);
+    assertEquals(chosen.map(([character]) => character.trim()), ["B", ""]);
+    assertEquals(chosen.map(([, , said]) => said), ["At character 206, “B”", "At character 205, space"]);
     assert(Number(chosen[0][1]) > Number(chosen[1][1]), `the chart is marked at ${chosen.map(([, x]) => x)}`);
     assertEquals(table, { rows: 13, first: "“К”", last: "“。”" });
     assertEquals(refusals, [

@@ -56,7 +56,7 @@ Deno.test("recall page: the reader gives the decoder's numbers, and a memory tha
     let place = reader.start, last = new Float32Array(0);
     for (let at = 0; at < bytes.length; at += PIECE) {
       const seen = await reader.read(bytes.subarray(at, at + PIECE), place, {
-        head: 2,
+        head: 0,
         learns: Array(PIECE).fill(true),
       });
       last = seen.logits.slice((seen.count - 1) * 256, seen.count * 256);
@@ -65,7 +65,7 @@ Deno.test("recall page: the reader gives the decoder's numbers, and a memory tha
     const decoder = await Decoder.create(device, model, params), { logits } = await decoder.prefill(bytes);
     const error = Math.max(...last.map((value, i) => Math.abs(value - logits[i])));
     assert(error < 1e-3, `logits differ by ${error}`);
-    const frozen = await reader.read(bytes.subarray(0, 9), place, { head: 2, learns: Array(9).fill(false) });
+    const frozen = await reader.read(bytes.subarray(0, 9), place, { head: 0, learns: Array(9).fill(false) });
     assertEquals(frozen.moved.slice(0, 9 * heads), new Float32Array(9 * heads));
     const matrix = (i: number) => frozen.memory.slice(i * side * side, (i + 1) * side * side);
     assertEquals(matrix(8), matrix(0));
@@ -87,7 +87,7 @@ async function told(story: Story, learning: "always" | "not the fact"): Promise<
   const replies: RecallReply[] = [], close = serveModels();
   try {
     const narrator = new Narrator((reply) => replies.push(reply));
-    await narrator.serve({ type: "read", id: 1, story, learning, head: 2 });
+    await narrator.serve({ type: "read", id: 1, story, learning, head: 0 });
   } finally {
     close();
   }
@@ -112,13 +112,13 @@ Deno.test("recall page: a memory that is forked learns two texts, and each copy 
   const replies: RecallReply[] = [], close = serveModels(), story = storyOf({ ...FACT, distance: 0 }, FILLER);
   try {
     const narrator = new Narrator((reply) => replies.push(reply));
-    await narrator.serve({ type: "read", id: 1, story, learning: "always", head: 2 });
+    await narrator.serve({ type: "read", id: 1, story, learning: "always", head: 0 });
     const at = story.parts.find(({ kind }) => kind === "fact")!.end;
     const texts = ["", "", "the key: Z. the key: Z. the key: Z. "];
     // Not at the end of a piece; the third text goes on where the first two stay.
-    await narrator.serve({ type: "fork", id: 1, at, texts, head: 2 });
-    await narrator.serve({ type: "fork", id: 1, at: 0, texts: [""], head: 2 });
-    await narrator.serve({ type: "fork", id: 7, at, texts, head: 2 });
+    await narrator.serve({ type: "fork", id: 1, at, texts, head: 0 });
+    await narrator.serve({ type: "fork", id: 1, at: 0, texts: [""], head: 0 });
+    await narrator.serve({ type: "fork", id: 7, at, texts, head: 0 });
   } finally {
     close();
   }

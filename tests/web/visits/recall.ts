@@ -40,8 +40,8 @@ export async function recallVisit(page: Page, url: string): Promise<RecallReport
   await open(page, url);
   const opened = await verdict(page, "the key");
   await page.fill("#recall-name", "my bus");
-  await page.fill("#recall-value", "7");
-  await page.fill("#recall-distance", "200");
+  await page.fill("#recall-value", "4");
+  await page.fill("#recall-distance", "2000");
   await page.click("#recall-form button");
   const own = await verdict(page, "my bus");
   await page.locator("#recall-detail", { hasText: /^Byte \d+ of/ }).waitFor();

@@ -87,7 +87,7 @@ export async function surpriseVisit(page: Page, url: string): Promise<SurpriseRe
   const text = await value(page, "#surprise-text"), summaries = [await summary(page, text.length)];
   const rows = await page.locator("#surprise-figures th").allInnerTexts();
   const answers: number[] = [];
-  for (let at = text.indexOf("door: K"); at >= 0; at = text.indexOf("door: K", at + 1)) {
+  for (let at = text.indexOf("door: B"); at >= 0; at = text.indexOf("door: B", at + 1)) {
     answers.push(await cost(page, at + 6));
   }
   const pointed = await chosen(page);

@@ -4,7 +4,7 @@ import type { Learning } from "./protocol.ts";
 import { type Fact, problemOf } from "./story.ts";
 
 /** The head that writes facts, in the model that comes with the page. */
-const FACT_HEAD = 2;
+const FACT_HEAD = 0;
 
 const field = (id: string): HTMLInputElement => byId(`recall-${id}`, HTMLInputElement);
 const list = (id: string): HTMLSelectElement => byId(`recall-${id}`, HTMLSelectElement);

@@ -10,9 +10,9 @@ export interface Example {
 export const EXAMPLES: readonly Example[] = [
   {
     title: "facts, told and asked again",
-    text: "The red door: K. The red door: K. My bus: 7. My bus: 7. The night train: M. The night train: M. " +
-      "It rained all day, and the streets were empty. The red door: K. My bus: 7. The night train: M. " +
-      "The red door: K. My bus: 4.",
+    text: "The red door: B. The red door: B. My bus: 7. My bus: 7. The night train: M. The night train: M. " +
+      "It rained all day, and the streets were empty. The red door: B. My bus: 7. The night train: M. " +
+      "The red door: B. My bus: 4.",
   },
   {
     title: "a sentence, four times",
