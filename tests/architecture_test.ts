@@ -52,7 +52,6 @@ const EDGE_FILES: readonly string[] = [
   "kernels/devices/webgpu/host.ts",
   "kernels/devices/native/host.ts",
   "web/build.ts",
-  "web/serve.ts",
   "npm/build.ts",
 ];
 
