@@ -33,11 +33,11 @@ export function mergeCosts(first: Costs, second: Costs): Costs {
   return Object.fromEntries([...names].map((name) => [name, { ...first[name], ...second[name] }]));
 }
 
-/** Costs of a machine that is so many times slower. */
-export function scaleCosts(costs: Costs, factor: number): Costs {
+/** Costs of which each part is so many times higher. */
+export function scaleCosts(costs: Costs, factor: CellCost): Costs {
   return mapValues(
     costs,
-    (models) => mapValues(models, ({ fixed, step }) => ({ fixed: fixed * factor, step: step * factor })),
+    (models) => mapValues(models, ({ fixed, step }) => ({ fixed: fixed * factor.fixed, step: step * factor.step })),
   );
 }
 

@@ -28,7 +28,7 @@ const NEAR = 0.05;
 /** The plan for the time that is left; the same plan if its steps are right. */
 export function keepPace(plan: StudyPlan, results: readonly CellResult[], pace: Pace): StudyPlan {
   const begun = new Set(pace.begun);
-  const costs = mergeCosts(scaleCosts(pace.costs, slowness(results, pace.costs)), costsOf(results));
+  const costs = corrected(pace.costs, results);
   let left = AIM * pace.seconds - results.reduce((sum, result) => sum + secondsOf(result), 0);
   for (const experiment of plan.experiments.filter(({ name }) => begun.has(name))) {
     for (const model of Object.keys(experiment.models)) {
@@ -44,16 +44,20 @@ export function keepPace(plan: StudyPlan, results: readonly CellResult[], pace: 
   return { ...plan, experiments: plan.experiments.map((each) => begun.has(each.name) ? each : scaled.next().value!) };
 }
 
-/** How many times longer runs took than they were to. */
-function slowness(results: readonly CellResult[], costs: Costs): number {
-  let taken = 0, expected = 0;
-  for (const result of results) {
-    const cost = costOf(result.cell, costs);
-    if (cost === undefined || result.error !== undefined) continue;
-    taken += secondsOf(result);
-    expected += cost.fixed + cost.step * result.cell.steps;
+/** Costs as they are once it is known how many times longer steps took than they were to, and how many all else. */
+function corrected(costs: Costs, results: readonly CellResult[]): Costs {
+  const measured = costsOf(results), taken = { fixed: 0, step: 0 }, expected = { fixed: 0, step: 0 };
+  for (const { cell } of results) {
+    const before = costs[cell.experiment]?.[cell.model], now = measured[cell.experiment]?.[cell.model];
+    if (before === undefined || now === undefined) continue;
+    for (const part of ["fixed", "step"] as const) {
+      const times = part === "step" ? cell.steps : 1;
+      taken[part] += times * now[part];
+      expected[part] += times * before[part];
+    }
   }
-  return expected > 0 ? taken / expected : 1;
+  const ratio = (part: "fixed" | "step"): number => expected[part] > 0 ? taken[part] / expected[part] : 1;
+  return mergeCosts(scaleCosts(costs, { fixed: ratio("fixed"), step: ratio("step") }), measured);
 }
 
 function secondsOf({ timing }: CellResult): number {

@@ -102,7 +102,7 @@ Deno.test("study: costs of cells give the time of a plan, and the steps that a t
   const factor = factorFor(seconds * 2, total)!, scaled = totalOf(scalePlan(PLAN, factor), costs);
   assertAlmostEquals(scaled.fixed + scaled.steps, seconds * 2, 11);
   assertEquals([factorFor(total.fixed, total), totalOf(PLAN, {}).unknown], [undefined, ["a", "b"]]);
-  assertEquals(scaleCosts(costs, 3).b.m, { fixed: 15, step: 3 });
+  assertEquals(scaleCosts(costs, { fixed: 3, step: 2 }).b.m, { fixed: 15, step: 2 });
   assertEquals(["2h", "1h30m", "45s", "1.5h", "", "2", "h", "-1h"].map(readDuration), [
     7200,
     5400,
