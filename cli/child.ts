@@ -29,8 +29,8 @@ const STOPPED: readonly (number | string | null)[] = [130, 143, "SIGINT", "SIGTE
 export type RunCommand = (args: readonly string[], signal: AbortSignal) => Promise<Finished>;
 
 /**
- * How often a command is started whose process is lost, on another machine if the launcher has one; one that runs out of
- * memory is killed each time.
+ * How often a command is started whose process is lost, on another machine if the launcher has one; one that runs out
+ * of memory is killed each time.
  */
 export const LOST_TRIES = 3;
 

@@ -101,7 +101,7 @@ export const evaluateCommand: Command = {
     ["deno task evaluate --task-option rounds=2 --json", "a harder version of the task; prints JSON lines"],
     [
       'deno task evaluate:cluster --jobs 16 --launch "srun --exclusive -N1 -n1"',
-      "on the nodes of a Slurm allocation, which all see the same files",
+      "on the nodes of a Slurm allocation, which share files",
     ],
   ],
   flags: FLAGS,

@@ -1,7 +1,7 @@
 /**
  * An evaluation that several processes share. Its parts are cells, such as one length of many, and batches of the test
- * samples. One process hands parts out, `evaluate --part` measures some and prints what they came to, and the first puts
- * all together in the order of one process, so that the figures have the same bits.
+ * samples. One process hands parts out, `evaluate --part` measures some and prints what they came to, and the first
+ * puts all together in the order of one process, so that the figures have the same bits.
  */
 import type { Device, DeviceArray } from "../kernels/mod.ts";
 import type { Answer, EvaluationCells, Model, Score, Share } from "../titans/mod.ts";

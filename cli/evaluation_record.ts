@@ -1,6 +1,6 @@
 /**
- * An evaluation as JSON lines: one for each part as soon as it is measured, and one for the whole. In a file they are the
- * record from which the same evaluation goes on after it was stopped; a file may hold many evaluations. Answers to
+ * An evaluation as JSON lines: one for each part as soon as it is measured, and one for the whole. In a file they are
+ * the record from which the same evaluation goes on after it was stopped; a file may hold many evaluations. Answers to
  * questions, some hundred a line, are in the file alone.
  */
 import type { Answer, EvaluationCells, Score } from "../titans/mod.ts";

@@ -142,7 +142,8 @@ export class RunFolder implements RunRecord {
    */
   async save(checkpoint: Uint8Array, best = false): Promise<void> {
     await writing(`${this.path}/${METRICS_FILE}`, () => this.#metrics.sync());
-    // In this order, because a run that is killed between the two repeats the steps since its last checkpoint and arrives at the same best one.
+    // In this order, because a run that is killed between the two repeats the steps since its last checkpoint and
+    // arrives at the same best one.
     if (best) await writeAtomic(this.best, checkpoint);
     await writeAtomic(this.checkpoint, checkpoint);
   }

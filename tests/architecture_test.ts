@@ -22,7 +22,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   npm: ["mod.ts", "ops", "titans", "web", "npm"],
 };
 
-/** The storeys of titans: a folder imports from its own and from those before it. Files beside the folders are the ground. */
+/** The storeys of titans: a folder imports from its own and those before it. Files beside the folders are the ground. */
 const TITANS: readonly string[] = ["options", "nn", "mixers", "models", "train", "text", "tasks"];
 
 /** Inside titans, the files that may see kernels: the rest is mathematics. */

@@ -1,6 +1,6 @@
 /**
- * The long form of mpi_test.ts: every model, flag and number of ranks over 50 steps, and ranks that are killed at random
- * moments.
+ * The long form of mpi_test.ts: every model, flag and number of ranks over 50 steps, and ranks that are killed at
+ * random moments.
  *
  *     deno task soak:mpi [--steps 50] [--kills 100]      0 leaves a half out
  *

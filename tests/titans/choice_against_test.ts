@@ -1,4 +1,4 @@
-/** Questions beside what lm-evaluation-harness logs of another model: both forms of its files, pairing, and figures by hand. */
+/** Questions beside what lm-evaluation-harness logs of another model: both forms of files, pairs, and figures by hand. */
 import { assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import { type Answer, ConfigError, type TaskFile, taskFiles } from "../../titans/mod.ts";
 import { defaultsOf } from "../../titans/options/option_table.ts";

@@ -46,8 +46,8 @@ export class HostRng {
 
   /**
    * Fills an array with its first normal numbers, times a deviation: element n is `deviation * normal(n)` to the last
-   * bit, four at a time. Where the difference of logarithms and cosines might change how a number is rounded to f32, for
-   * some 50 numbers in a million, `normal` computes it.
+   * bit, four at a time. Where the difference of logarithms and cosines might change how a number is rounded to f32,
+   * for some 50 numbers in a million, `normal` computes it.
    */
   fillNormal(values: Float32Array, deviation: number): void {
     const { compiled } = program ??= { compiled: compileNormals() };

@@ -1,6 +1,6 @@
 /**
- * Normal random numbers by the million: the cipher and the method of Box and Muller in 128-bit WebAssembly, four numbers
- * at a time, for {@link HostRng.fillNormal}.
+ * Normal random numbers by the million: the cipher and the method of Box and Muller in 128-bit WebAssembly, four
+ * numbers at a time, for {@link HostRng.fillNormal}.
  */
 import { encodeModule, type Instruction, type WasmType } from "../../kernels/codegen/wasm_encoder.ts";
 import { KEY_PARITY, ROTATIONS } from "./threefry.ts";

@@ -1,6 +1,6 @@
 /**
- * The function behind all random numbers: Threefry-2x32 with 20 rounds (Salmon et al., "Parallel random numbers: as easy
- * as 1, 2, 3", 2011).
+ * The function behind all random numbers: Threefry-2x32 with 20 rounds (Salmon et al., "Parallel random numbers: as
+ * easy as 1, 2, 3", 2011).
  */
 
 /** The third word of a key is the exclusive or of the first two and this, Skein's constant for 32 bits. */
@@ -21,7 +21,7 @@ export class Threefry {
   /** The result: two 32-bit numbers, signed. */
   x = 0;
   y = 0;
-  /** That of the next counter, which is encrypted in the time that the first one leaves unused: each waits for itself. */
+  /** That of the next counter, encrypted in the time that the first one leaves unused: each waits for itself. */
   nextX = 0;
   nextY = 0;
 

@@ -1,6 +1,6 @@
 /**
- * Benchmarks: what any model of text is measured on, whatever text it was trained on and whatever its tokens are. Unlike
- * a task, a benchmark is not trained on, and it asks a model nothing but how likely texts are.
+ * Benchmarks: what any model of text is measured on, whatever text it was trained on and whatever its tokens are.
+ * Unlike a task, a benchmark is not trained on, and it asks a model nothing but how likely texts are.
  */
 import type { OptionsOf, OptionTable } from "../options/option_table.ts";
 import type { Scorer } from "./scorer.ts";
@@ -47,8 +47,8 @@ export interface BenchmarkSubject extends Pick<Subject, "samples" | "batch" | "e
   /** The model. */
   readonly text: TextModel;
   /**
-   * The answers to questions, some at a time; those that are known from before, of an evaluation that was stopped, are not
-   * asked for again. Default: all are asked for at once.
+   * The answers to questions, some at a time; those that are known from before, of an evaluation that was stopped, are
+   * not asked for again. Default: all are asked for at once.
    * @param part What tells these questions from others.
    * @param count How many there are.
    * @param ask Answers those from `from` up to `to`.

@@ -3,8 +3,8 @@
  *
  * Questions are paired by what was asked, not by their number: the same choices after a context that ends alike, as it
  * has other solved examples before it, or none. Both models' figures are of the questions that both were asked, and a
- * difference has the error of its own mean over them: where models are right and wrong about the same questions, that is
- * less than the errors of the two figures suggest.
+ * difference has the error of its own mean over them: where models are right and wrong about the same questions, that
+ * is less than the errors of the two figures suggest.
  */
 import { ConfigError } from "../../errors.ts";
 import type { Answer, PairedScore } from "../benchmark.ts";

@@ -5,8 +5,8 @@
  *      "arguments": {"gen_args_0": {"arg_0": "Question: ..\nAnswer:", "arg_1": " honey"}, "gen_args_1": {..}},
  *      "filtered_resps": [["-6.03", "False"], ["-21.3", "False"]], ..}
  *
- * Versions before 0.4.3 have lists for the arguments, `[["Question: ..\nAnswer:", " honey"], ..]`, and some have numbers
- * and booleans for their texts.
+ * Versions before 0.4.3 have lists for the arguments, `[["Question: ..\nAnswer:", " honey"], ..]`, and some have
+ * numbers and booleans for their texts.
  */
 import type { Answer } from "../benchmark.ts";
 import { type DataRecord, recordsOf } from "../records.ts";
