@@ -34,7 +34,7 @@ const CASES = [
   [2, "--model lmm"],
   [3, "--model mac --stream 64 --shard"],
   [4, "--model transformer --max-length 32 --shard --deterministic 4"],
-  [2, "--model lmm --compress int8", 1e-2],
+  [2, "--model lmm --compress int8 --precision f16", 1e-2],
 ] as const;
 const IDLE_ALONE = ["--shard", "--compress", "int8"];
 for (const [size, words, tolerance = 1e-5] of CASES) {

@@ -93,7 +93,8 @@ export class CompressedSum {
   }
 
   /**
-   * Replaces the numbers by their sums over all ranks, which get the same bits.
+   * Replaces the numbers by their sums over all ranks, which get the same bits. What is left out is not remembered
+   * where a sum is not finite: nothing is trained with it.
    * @param keep Whether what is left out is remembered. Not where the sum is only tried.
    */
   async add(data: Float32Array, keep = true): Promise<void> {
@@ -108,7 +109,7 @@ export class CompressedSum {
     }
     const sums = await this.#collective.gather(this.#encode(sum, this.#summed, summed));
     sums.forEach((bytes, from) => data.set(this.#encoding.decode(bytes), this.#parts[from].first));
-    if (keep) [this.#sent, this.#summed] = [sent, summed];
+    if (keep && data.every(Number.isFinite)) [this.#sent, this.#summed] = [sent, summed];
   }
 
   /** Encodes values and what was left out before. @param after Receives what is left out now. */

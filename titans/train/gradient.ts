@@ -6,7 +6,7 @@ import { valueAndGrad } from "../../core/grad.ts";
 import { isTensor, type Tensor } from "../../core/graph.ts";
 import { scan } from "../../core/scan.ts";
 import { flatten, mapLeaves } from "../../core/tree.ts";
-import { add, expandDims, greater, mul, reshape, sliceAxis, squeeze, where, zerosLike } from "../../ops/mod.ts";
+import { add, div, expandDims, greater, mul, reshape, sliceAxis, squeeze, where, zerosLike } from "../../ops/mod.ts";
 import type { ForwardOptions, ForwardResult, ModelState } from "../models/model.ts";
 import type { Network } from "../models/network.ts";
 import type { BatchTree, Objective, Weighted } from "./objective.ts";
@@ -37,7 +37,7 @@ export interface BatchGradient extends GradientSums {
 /**
  * The gradient as a function of tensors.
  * @returns From flat parameters [P] and a step's batches [A, B, ...], which go through the model one after the other, to
- * sums; the gradient's times a scale [] of the loss, if one is given.
+ * sums. With a scale [] the loss is multiplied by it before it is differentiated, and the gradient divided by it.
  */
 export function gradient(
   model: Network,
@@ -49,7 +49,8 @@ export function gradient(
       return [scale ? mul(sum, scale) : sum, [sum, weight, result.state]];
     };
     const [[, [lossSum, weight, state]], tree] = valueAndGrad(loss)(model.unflatten(flat));
-    const sums = { gradientSum: model.layout.flatten(tree), lossSum, weight };
+    const flatTree = model.layout.flatten(tree);
+    const sums = { gradientSum: scale ? mul(flatTree, div(1, scale)) : flatTree, lossSum, weight };
     return batch.carried ? { ...sums, carried: state } : sums;
   };
   return (flat, batch, scale) => {

@@ -17,7 +17,7 @@ import { gradient, type StepBatch } from "./gradient.ts";
 import type { Objective } from "./objective.ts";
 import { type OptimizerConfig, stepScalars } from "./optimizer_config.ts";
 import { optimizerSpecs } from "./optimizer_state.ts";
-import { storageOf } from "./precision.ts";
+import { scaleOf, storageOf } from "./precision.ts";
 import type { StepParts } from "./step_function.ts";
 import { keepCarried } from "./training_step.ts";
 import { type OptimizerState, update, type Updated } from "./update.ts";
@@ -39,9 +39,12 @@ interface HalfStep<Args extends readonly unknown[], R> {
   readonly options: { readonly donate?: readonly number[]; readonly storage?: Half };
 }
 
+/** What the gradient of rows is taken of: parameters [P], the rows and, in f16, the scaling of the loss [3]. */
+export type GradientArguments = [params: Tensor, rows: StepBatch, scaling?: Tensor];
+
 /** Both halves of a step with the types of what they take. */
 export interface SharedFunctions {
-  readonly first: HalfStep<[params: Tensor, rows: StepBatch], RowsGradient>;
+  readonly first: HalfStep<GradientArguments, RowsGradient>;
   readonly second: HalfStep<[before: BeforeUpdate, step: SummedStep], SharedUpdated>;
 }
 
@@ -62,7 +65,13 @@ export function sharedFunctions(
     ...(states ? { carried: { state: states, fresh: spec(axes) } } : {}),
   } as MapTree<StepBatch, Tensor, Spec>;
   const carried = states ? { carried: rows.map(() => states) } : {};
-  const before = { state: optimizerSpecs(model, optimizer, part), healthy: spec([]), ...carried };
+  const scaled = precision === "f16", scaling = spec([3]), params = spec([model.layout.size]);
+  const before = {
+    state: optimizerSpecs(model, optimizer, part),
+    healthy: spec([]),
+    ...(scaled ? { scaling } : {}),
+    ...carried,
+  };
   const summed = {
     sums: spec([model.layout.size + SUMS_BEHIND]),
     scalars: spec([stepScalars(optimizer, 0).length]),
@@ -71,7 +80,7 @@ export function sharedFunctions(
   return {
     first: {
       fn: rowsGradient(model, objective),
-      specs: [spec([model.layout.size]), input],
+      specs: (scaled ? [params, input, scaling] : [params, input]) as SpecsOf<GradientArguments>,
       options: { storage: storageOf(precision) },
     },
     second: {
@@ -90,11 +99,11 @@ export interface RowsGradient {
   readonly carried?: ModelState;
 }
 
-/** The gradient of some rows of a step as a function of parameters [P] and the rows. */
-export function rowsGradient(model: Network, objective: Objective): (params: Tensor, rows: StepBatch) => RowsGradient {
+/** The gradient of some rows of a step as a function of tensors. */
+export function rowsGradient(model: Network, objective: Objective): (...args: GradientArguments) => RowsGradient {
   const first = gradient(model, objective);
-  return (params, rows) => {
-    const { carried, gradientSum, lossSum, weight } = first(params, rows);
+  return (params, rows, scaling) => {
+    const { carried, gradientSum, lossSum, weight } = first(params, rows, scaling && scaleOf(scaling));
     const sums = concat([gradientSum, stack([lossSum, weight, zerosLike(weight)], 0)], 0);
     return carried ? { sums, carried } : { sums };
   };
@@ -104,6 +113,8 @@ export function rowsGradient(model: Network, objective: Objective): (params: Ten
 export interface BeforeUpdate {
   readonly state: OptimizerState;
   readonly healthy: Tensor;
+  /** The scaling of the loss with which the gradients were taken, in f16. */
+  readonly scaling?: Tensor;
   /** What the rows of each part carried into the step. */
   readonly carried?: readonly ModelState[];
 }
@@ -136,7 +147,8 @@ export function sharedUpdate(
   return (before, { sums, scalars, carried }) => {
     const [lossSum, weight] = [0, 1].map((i) => squeeze(sliceAxis(sums, 0, size + i, 1), 0));
     const gradientSum = sliceAxis(sums, 0, 0, size);
-    const updated = second(before.state, { gradientSum, lossSum, weight }, { healthy: before.healthy, scalars });
+    const { state, healthy, scaling } = before;
+    const updated = second(state, { gradientSum, lossSum, weight }, { healthy, scalars, scaling });
     if (!carried) return updated;
     const kept = carried.map((after, i) => keepCarried(updated.healthy, after, before.carried![i]));
     return { ...updated, carried: kept };

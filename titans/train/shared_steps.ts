@@ -19,9 +19,11 @@ import type { StepBatch } from "./gradient.ts";
 import { optimizerName, stateSlots } from "./optimizer_config.ts";
 import { uploadState } from "./optimizer_state.ts";
 import { optimizerOf } from "./optimizers/registry.ts";
+import { unpackScaling } from "./precision.ts";
 import {
   type BeforeUpdate,
   elementShare,
+  type GradientArguments,
   type RowsGradient,
   sharedFunctions,
   type SharedUpdated,
@@ -34,12 +36,13 @@ import {
   type StepProgram,
   type StepRunner,
   type StepStart,
+  uploadScaling,
 } from "./step_runner.ts";
 import type { SplitBatch } from "./step_input.ts";
 import type { TrainingState } from "./training.ts";
 import { isWhole, type OptimizerState, trainedPoint } from "./update.ts";
 
-type GradientProgram = Program<[params: Tensor, rows: StepBatch], RowsGradient>;
+type GradientProgram = Program<GradientArguments, RowsGradient>;
 type UpdateProgram = Program<[before: BeforeUpdate, step: SummedStep], SharedUpdated>;
 
 /** How ranks share a step. */
@@ -73,6 +76,8 @@ export class SharedSteps implements StepRunner {
   readonly #compressed: CompressedSum | undefined;
   #state: OptimizerState<DeviceArray>;
   #healthy: DeviceArray;
+  /** The scaling of the loss, equal on all ranks; undefined for steps that are not in f16. */
+  #scaling: DeviceArray | undefined;
   #stopped = false;
   /** The steps so far: each waits for the one before. */
   #steps: Promise<unknown> = Promise.resolve();
@@ -93,6 +98,7 @@ export class SharedSteps implements StepRunner {
       : new CompressedSum(collective, compress, model.layout.size);
     this.#state = uploadState(device, model, { config: optimizer, params, state, part: this.#elements });
     this.#healthy = flag(device, 1);
+    this.#scaling = uploadScaling(device, parts);
     const stored = state?.carried, mismatch = stream && stored && mismatchOf(carriedSpecs(model, shape), stored);
     if (mismatch) {
       throw new ConfigError(
@@ -153,10 +159,11 @@ export class SharedSteps implements StepRunner {
     const exact = this.#compressed ? sums.subarray(this.#size) : sums;
     await collective.allReduceSum(exact, deterministic > 0 ? "tree" : "any");
     const before = this.#rows.map(({ carried }) => carried!);
-    const { state, healthy, report, carried } = this.#update.launch(
+    const { state, healthy, scaling, report, carried } = this.#update.launch(
       {
         state: this.#state,
         healthy: probe ? flag(this.#device, 0) : this.#healthy,
+        ...(this.#scaling ? { scaling: this.#scaling } : {}),
         ...(after.length > 0 ? { carried: before } : {}),
       } as unknown as MapTree<BeforeUpdate, Tensor, ArrayLeaf>,
       { sums, scalars, ...(after.length > 0 ? { carried: after } : {}) } as unknown as MapTree<
@@ -166,6 +173,7 @@ export class SharedSteps implements StepRunner {
       >,
     );
     after.forEach(disposeCarried);
+    this.#scaling = scaling as DeviceArray | undefined;
     this.#rows.forEach((part, i) => part.carried = carried?.[i] as CarriedArrays | undefined);
     this.#state = this.#elements ? await this.#joined(state as OptimizerState<DeviceArray>) : state;
     if (probe) healthy.dispose();
@@ -187,7 +195,11 @@ export class SharedSteps implements StepRunner {
       }
       const { rows, carried } = this.#rows[from], { data, fresh } = this.#rowsOf(batch, rows);
       const input = { data, ...(carried ? { carried: { state: carried, fresh } } : {}) };
-      const result = this.#gradient.launch(params, input as MapTree<StepBatch, Tensor, ArrayLeaf>);
+      const result = this.#gradient.launch(
+        params,
+        input as MapTree<StepBatch, Tensor, ArrayLeaf>,
+        ...(this.#scaling ? [this.#scaling] as const : []),
+      );
       if (result.carried) after.push(result.carried as CarriedArrays);
       const sums = await result.sums.read() as Float32Array<ArrayBuffer>;
       result.sums.dispose();
@@ -248,7 +260,7 @@ export class SharedSteps implements StepRunner {
     return all.find((look) => !isFinite(look)) ?? all[0];
   }
 
-  async download(root?: number): Promise<Pick<TrainingState, "params" | "optimizer" | "carried"> | undefined> {
+  async download(root?: number): ReturnType<StepRunner["download"]> {
     const { model: { layout }, optimizer, collective } = this.#parts,
       isRoot = root === undefined || collective.rank === root;
     const vectors: Record<string, Float32Array> = {};
@@ -256,12 +268,17 @@ export class SharedSteps implements StepRunner {
       const own = await this.#state[slot].read() as Float32Array;
       vectors[slot] = this.#elements && !isWhole(slot) ? await this.#whole(own, root) : own;
     }
-    const carried = await this.#downloadCarried(root);
+    const carried = await this.#downloadCarried(root), scaling = await this.#scaling?.read();
     if (!isRoot) return undefined;
     const { params, ...slots } = Object.fromEntries(
       Object.entries(vectors).map(([slot, vector]) => [slot, layout.unpack(vector)]),
     );
-    return { params, optimizer: { name: optimizerName(optimizer), slots }, ...(carried ? { carried } : {}) };
+    return {
+      params,
+      optimizer: { name: optimizerName(optimizer), slots },
+      ...(scaling ? { scaling: unpackScaling(scaling) } : {}),
+      ...(carried ? { carried } : {}),
+    };
   }
 
   /** What the rows of all ranks carry, by name. */
@@ -290,6 +307,7 @@ export class SharedSteps implements StepRunner {
 
   dispose(): void {
     for (const array of [...Object.values(this.#state), this.#healthy]) array.dispose();
+    this.#scaling?.dispose();
     for (const { carried } of this.#rows) if (carried) disposeCarried(carried);
     this.#gradient.dispose();
     this.#update.dispose();
@@ -319,12 +337,6 @@ function checkSharing(parts: SharedParts): void {
     throw new ConfigError(
       `Cannot add in a fixed order what travels in ${compress}: its rounding depends on the number of ranks; leave compress or deterministic out`,
       "compress",
-    );
-  }
-  if (parts.precision === "f16") {
-    throw new ConfigError(
-      "Cannot train in f16 on several ranks, or in a fixed order: the scale of the loss is one process's; use bf16",
-      "precision",
     );
   }
   if (batch < size) {

@@ -88,10 +88,7 @@ export class FusedSteps implements StepRunner {
     this.#state = uploadState(device, model, { config: optimizer, params, state });
     this.#healthy = flag(device, 1);
     if (stream) this.#carried = uploadCarried(device, carriedSpecs(model, shape), state?.carried);
-    if (parts.precision === "f16") {
-      const scaling = state?.scaling ?? firstScaling(shape.batch * shape.length);
-      this.#scaling = device.upload(packScaling(scaling), { shape: [3], dtype: "f32" });
-    }
+    this.#scaling = uploadScaling(device, parts);
   }
 
   /** Compiles the step, and puts the state on the device. */
@@ -155,6 +152,13 @@ export class FusedSteps implements StepRunner {
     if (this.#carried) disposeCarried(this.#carried);
     this.program.dispose();
   }
+}
+
+/** The scaling of the loss in device memory, [3]: of a stored state or the first; undefined for steps not in f16. */
+export function uploadScaling(device: Device, { precision, state, shape }: RunnerParts): DeviceArray | undefined {
+  if (precision !== "f16") return undefined;
+  const scaling = state?.scaling ?? firstScaling(shape.batch * shape.length);
+  return device.upload(packScaling(scaling), { shape: [3], dtype: "f32" });
 }
 
 /** A number in device memory: above 0 where all is healthy. */

@@ -144,10 +144,7 @@ export function update(
 ): (state: OptimizerState, sums: GradientSums, options: UpdateOptions) => Updated {
   return (state, { gradientSum, lossSum, weight }, { healthy, scalars, scaling }) => {
     const share = div(1, where(greater(weight, 0), weight, 1)), loss = mul(lossSum, share);
-    const { norm, clipped } = clipByGlobalNorm(
-      mul(gradientSum, scaling ? div(share, scaleOf(scaling)) : share),
-      config.clipNorm,
-    );
+    const { norm, clipped } = clipByGlobalNorm(mul(gradientSum, share), config.clipNorm);
     const before = part ? partOf(state, part) : state, own = part ? sliceOf(clipped, part) : clipped;
     const next = applyGradient(before, own, { config, scalars, layout, first: part?.first });
     const finiteLoss = lessEqual(abs(loss), LARGEST), finiteNorm = lessEqual(norm, LARGEST);
