@@ -1,14 +1,15 @@
 /**
  * What 16 bits do to training: nano models at batch 32 for 300 steps in f32, bf16 and f16, three seeds. Checks that the
  * planned memory is at most 0.6 of f32, and that the mean loss of the last 20 steps is within 1% of f32 with the same
- * seed: `deno task soak:precision [DEVICE] [MODEL] [STEPS]`. Finished runs are kept in .scratch/precision, and a stopped
- * one is resumed, so it can be interrupted at any time. An hour or more on two cores, so no part of `deno task test`.
+ * seed: `deno task soak:precision [DEVICE] [MODEL] [STEPS] [SEEDS]`. Finished runs are kept in .scratch/precision, and a
+ * stopped one is resumed, so it can be interrupted at any time. An hour or more on two cores, so no part of
+ * `deno task test`.
  */
 import { main } from "../../main.ts";
 import { FakeTerminal } from "../cli/fake_terminal.ts";
 
-const [device = "native", model = "mac", steps = "300"] = Deno.args;
-const PRECISIONS = ["f32", "bf16", "f16"], SEEDS = ["0", "1", "2"], LAST = 20;
+const [device = "native", model = "mac", steps = "300", seeds = "0,1,2"] = Deno.args;
+const PRECISIONS = ["f32", "bf16", "f16"], LAST = 20;
 const SIZE = ["--model", model, "--preset", "nano", "--batch", "32", "--seq-len", "256"];
 
 /** The events of a command. @throws {Error} if it fails. */
@@ -51,7 +52,7 @@ PRECISIONS.forEach((precision, at) => {
   console.log(`${model} ${precision}: ${(planned[at] / 2 ** 20).toFixed(0)} MiB planned, ${ratio.toFixed(2)} of f32`);
   if (at > 0 && ratio > 0.6) faults.push(`${precision} takes ${ratio.toFixed(3)} of the memory`);
 });
-for (const seed of SEEDS) {
+for (const seed of seeds.split(",")) {
   const f32 = await lastLoss("f32", seed);
   for (const precision of PRECISIONS.slice(1)) {
     const loss = await lastLoss(precision, seed), off = loss / f32 - 1;
