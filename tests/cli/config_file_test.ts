@@ -1,6 +1,6 @@
 /** `--config` and `--print-config`: what a file says, what flags change of it, and what is refused by name. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { metricsOf, runMain, someText } from "./run_main.ts";
+import { metricsOf, runMain, someText, wordsOf } from "./run_main.ts";
 import { withFolder } from "./scratch.ts";
 
 const MODEL = ["--model", "lmm", "--width", "16", "--blocks", "1", "--memory-expansion", "1", "--mini-batch", "4"];
@@ -11,17 +11,7 @@ Deno.test("config: a run from another's config.json is that run again, bit for b
   withFolder(async (folder) => {
     const text = `${folder}/text.txt`, run = `${folder}/run`, again = `${folder}/again`, file = `${run}/config.json`;
     await Deno.writeTextFile(text, someText(9000));
-    const odd = [
-      "--no-momentum",
-      "--parameters",
-      "12000",
-      "--optimizer",
-      "lion",
-      "--beta2",
-      "0.97",
-      "--split",
-      "scattered",
-    ];
+    const odd = wordsOf("--no-momentum --parameters 12000 --optimizer lion --beta2 0.97 --split scattered");
     const first = await runMain("train", "--data", text, "--out", run, ...odd, ...MODEL, ...SIZE, ...REST);
     assertEquals([first.code, first.stderr], [0, ""]);
     const config = JSON.parse(await Deno.readTextFile(file));

@@ -1,6 +1,6 @@
 /** The commands on WebGPU. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { metricsOf, runMain, someText, spawnMain, waitFor } from "./run_main.ts";
+import { metricsOf, runMain, someText, spawnMain, waitFor, wordsOf } from "./run_main.ts";
 import { withFolder } from "./scratch.ts";
 
 Deno.test("info: names device, adapter, reason and limits, for people and for scripts", async () => {
@@ -49,20 +49,7 @@ for (const kind of ["webgpu", "cpu"]) {
     withFolder(async (folder) => {
       await Deno.writeTextFile(`${folder}/text.txt`, someText(4000));
       const args = (run: string, ...more: string[]) => {
-        const size = [
-          "--model",
-          "lmm",
-          "--batch",
-          "2",
-          "--seq-len",
-          "32",
-          "--eval-bytes",
-          "64",
-          "--sample-tokens",
-          "8",
-          "--warmup",
-          "0",
-        ];
+        const size = wordsOf("--model lmm --batch 2 --seq-len 32 --eval-bytes 64 --sample-tokens 8 --warmup 0");
         const schedule = ["--steps", "4", "--checkpoint-every", "2"];
         return [
           "train",

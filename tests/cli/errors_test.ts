@@ -4,7 +4,7 @@ import { matmul } from "@mneme/titans/ops";
 import { CommandError, exitCode, formatError, UsageError } from "../../cli/errors.ts";
 import { shellWord } from "../../cli/program.ts";
 import { encodeSafetensors } from "../../titans/mod.ts";
-import { runMain, someText, spawnMain } from "./run_main.ts";
+import { runMain, someText, spawnMain, wordsOf } from "./run_main.ts";
 import { withFolder } from "./scratch.ts";
 
 /** Runs a command line that must fail: one line on stderr, nothing on stdout. */
@@ -314,21 +314,9 @@ Deno.test("errors: no adapter", async () => {
 });
 
 Deno.test("errors: a place that the permissions do not cover", async () => {
-  const child = spawnMain([
-    "train",
-    "--data",
-    "README.md",
-    "--seq-len",
-    "16",
-    "--steps",
-    "1",
-    "--batch",
-    "1",
-    "--device",
-    "reference",
-    "--out",
-    "elsewhere",
-  ]);
+  const child = spawnMain(
+    wordsOf("train --data README.md --seq-len 16 --steps 1 --batch 1 --device reference --out elsewhere"),
+  );
   const { code, stderr } = await child.output();
   const text = new TextDecoder().decode(stderr);
   assertEquals([code, text.trim().split("\n").length], [1, 1], text);

@@ -2,21 +2,13 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { ExecutableReport } from "./executable_child.ts";
 import { pack, parquetBytes } from "./data/data_files.ts";
-import { someText } from "./run_main.ts";
+import { someText, wordsOf } from "./run_main.ts";
 import { withFolder } from "./scratch.ts";
 
 async function runExecutable(folder: string, lines: readonly (readonly string[])[]): Promise<ExecutableReport> {
-  const args = [
-    "run",
-    "--quiet",
-    "--no-prompt",
-    "--allow-read",
-    "--allow-write=.scratch",
-    "--allow-run",
-    "--allow-net=127.0.0.1",
-    "--allow-env",
-    "tests/cli/executable_child.ts",
-  ];
+  const args = wordsOf(
+    "run --quiet --no-prompt --allow-read --allow-write=.scratch --allow-run --allow-net=127.0.0.1 --allow-env tests/cli/executable_child.ts",
+  );
   const { success, stdout, stderr } = await new Deno.Command("deno", { args: [...args, folder, JSON.stringify(lines)] })
     .output();
   assert(success, new TextDecoder().decode(stderr));

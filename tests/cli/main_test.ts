@@ -1,6 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { Speed } from "../../cli/speed.ts";
-import { runMain, someText } from "./run_main.ts";
+import { runMain, someText, wordsOf } from "./run_main.ts";
 import { withFolder } from "./scratch.ts";
 
 /** Commands that the overview shows. */
@@ -51,20 +51,7 @@ Deno.test("main: --version is the version of deno.json", async () => {
 Deno.test("generate: the text goes on from the prompt, and the same seed gives the same text", () =>
   withFolder(async (folder) => {
     await Deno.writeTextFile(`${folder}/text.txt`, someText(4000));
-    const size = [
-      "--model",
-      "lmm",
-      "--batch",
-      "1",
-      "--seq-len",
-      "16",
-      "--eval-bytes",
-      "16",
-      "--sample-tokens",
-      "0",
-      "--steps",
-      "1",
-    ];
+    const size = wordsOf("--model lmm --batch 1 --seq-len 16 --eval-bytes 16 --sample-tokens 0 --steps 1");
     await runMain("train", "--device", "reference", "--data", `${folder}/text.txt`, "--out", folder, ...size);
     const write = async (...more: string[]) => {
       const { code, stdout } = await runMain(

@@ -3,27 +3,12 @@ import { allFinite, firstNotFinite } from "../../cli/not_finite.ts";
 import { classifierNetwork, loadClassifier, saveClassifier } from "../../cli/classifier_file.ts";
 import { CommandError } from "../../cli/errors.ts";
 import { decodeCheckpoint, encodeCheckpoint, type TrainingState } from "../../titans/mod.ts";
-import { type Ended, runMain, someText } from "./run_main.ts";
+import { type Ended, runMain, someText, wordsOf } from "./run_main.ts";
 import { withFolder } from "./scratch.ts";
 
-const SMALL = [
-  "--device",
-  "cpu",
-  "--model",
-  "lmm",
-  "--width",
-  "16",
-  "--blocks",
-  "1",
-  "--heads",
-  "1",
-  "--batch",
-  "1",
-  "--seq-len",
-  "16",
-  "--eval-bytes",
-  "16",
-];
+const SMALL = wordsOf(
+  "--device cpu --model lmm --width 16 --blocks 1 --heads 1 --batch 1 --seq-len 16 --eval-bytes 16",
+);
 
 /** A run of a few steps in a folder with a text, and what trains it. */
 async function withRun(

@@ -3,7 +3,7 @@ import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { UsageError } from "../../cli/errors.ts";
 import { checkOptimizerFlags, OPTIMIZER_FLAGS, optimizerOf } from "../../cli/optimizer_flags.ts";
 import { decodeCheckpoint, defineOptimizer, OPTIMIZERS, optimizerTable } from "../../titans/mod.ts";
-import { runMain } from "./run_main.ts";
+import { runMain, wordsOf } from "./run_main.ts";
 import { withFolder } from "./scratch.ts";
 
 const STEPS = 20;
@@ -48,20 +48,7 @@ Deno.test("optimizer flags: an option of another optimizer is refused, and so is
 
 Deno.test("optimizer flags: a run with muon, an average and a schedule stops and goes on, and refuses another optimizer", () =>
   withFolder(async (folder) => {
-    const small = [
-      "--model",
-      "lmm",
-      "--width",
-      "8",
-      "--blocks",
-      "1",
-      "--heads",
-      "1",
-      "--seq-len",
-      "16",
-      "--batch",
-      "2",
-    ];
+    const small = wordsOf("--model lmm --width 8 --blocks 1 --heads 1 --seq-len 16 --batch 2");
     const train = (...args: string[]) =>
       runMain("train", "--device", "cpu", "--json", "--sample-tokens", "0", "--eval-bytes", "64", ...args);
     const run = `${folder}/run`, whole = `${folder}/whole`;

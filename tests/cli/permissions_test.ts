@@ -1,6 +1,6 @@
 /** What the library and the tasks touch of the machine: as little as can be. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { someText } from "./run_main.ts";
+import { someText, wordsOf } from "./run_main.ts";
 import { withFolder } from "./scratch.ts";
 
 const DENY = ["--deny-read", "--deny-write", "--deny-net", "--deny-env", "--deny-run", "--deny-sys", "--deny-ffi"];
@@ -75,20 +75,7 @@ Deno.test("permissions: without --allow-net, and with it denied, the task trains
     const permissions = words.slice(1, main).map((word) =>
       word.replace(/^--allow-write=.*/, `--allow-write=${folder}`)
     );
-    const size = [
-      "--model",
-      "lmm",
-      "--steps",
-      "2",
-      "--batch",
-      "1",
-      "--seq-len",
-      "16",
-      "--eval-bytes",
-      "16",
-      "--sample-tokens",
-      "2",
-    ];
+    const size = wordsOf("--model lmm --steps 2 --batch 1 --seq-len 16 --eval-bytes 16 --sample-tokens 2");
     const args = [
       "run",
       "--no-prompt",

@@ -1,27 +1,14 @@
 /** `remember`, and `generate` from what it kept. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { decodeSafetensors, encodeSafetensors } from "../../titans/models/safetensors.ts";
-import { runMain, someText, spawnMain, waitFor } from "./run_main.ts";
+import { runMain, someText, spawnMain, waitFor, wordsOf } from "./run_main.ts";
 import { withFolder } from "./scratch.ts";
 
 /** A folder with a text, and a run of one step in `run`. */
 async function withRun(fn: (folder: string) => Promise<void>, device = "reference"): Promise<void> {
   await withFolder(async (folder) => {
     await Deno.writeTextFile(`${folder}/text.txt`, someText(4000));
-    const size = [
-      "--batch",
-      "1",
-      "--seq-len",
-      "16",
-      "--eval-bytes",
-      "16",
-      "--sample-tokens",
-      "0",
-      "--width",
-      "16",
-      "--blocks",
-      "1",
-    ];
+    const size = wordsOf("--batch 1 --seq-len 16 --eval-bytes 16 --sample-tokens 0 --width 16 --blocks 1");
     const flags = ["--device", device, "--data", `${folder}/text.txt`, ...size, "--mini-batch", "4", "--segment", "8"];
     const { code, stderr } = await runMain(
       "train",
@@ -156,22 +143,7 @@ Deno.test("remember: of a text that is not UTF-8, tokens of several letters stan
   withFolder(async (folder) => {
     const latin1 = Uint8Array.from(someText(3000), (letter) => letter === "e" ? 0xe9 : letter.charCodeAt(0));
     await Deno.writeFile(`${folder}/text.txt`, latin1);
-    const size = [
-      "--batch",
-      "1",
-      "--seq-len",
-      "16",
-      "--eval-bytes",
-      "16",
-      "--sample-tokens",
-      "0",
-      "--width",
-      "16",
-      "--blocks",
-      "1",
-      "--heads",
-      "1",
-    ];
+    const size = wordsOf("--batch 1 --seq-len 16 --eval-bytes 16 --sample-tokens 0 --width 16 --blocks 1 --heads 1");
     const data = [
       "--device",
       "cpu",

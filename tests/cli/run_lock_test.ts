@@ -2,27 +2,12 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { UsageError } from "../../cli/errors.ts";
 import { openLocked } from "../../cli/lock.ts";
 import { abandon, takeFreshFolder, takeNewFolder, takeRun } from "../../cli/run_lock.ts";
-import { runMain, someText, spawnMain, waitFor } from "./run_main.ts";
+import { runMain, someText, spawnMain, waitFor, wordsOf } from "./run_main.ts";
 import { withFolder } from "./scratch.ts";
 
-const SMALL = [
-  "--device",
-  "reference",
-  "--model",
-  "lmm",
-  "--width",
-  "16",
-  "--blocks",
-  "1",
-  "--heads",
-  "1",
-  "--batch",
-  "1",
-  "--seq-len",
-  "16",
-  "--eval-bytes",
-  "16",
-];
+const SMALL = wordsOf(
+  "--device reference --model lmm --width 16 --blocks 1 --heads 1 --batch 1 --seq-len 16 --eval-bytes 16",
+);
 
 function train(folder: string, run: string, ...more: string[]): string[] {
   return [

@@ -11,6 +11,11 @@ export interface Ended {
   readonly events: Record<string, unknown>[];
 }
 
+/** The words of a command line without quotes. */
+export function wordsOf(line: string): string[] {
+  return line.split(" ");
+}
+
 /** Runs a command line in this process. */
 export async function runMain(...args: string[]): Promise<Ended> {
   const terminal = new FakeTerminal();

@@ -6,25 +6,10 @@ import { checkRunConfig, recipeOf } from "../../cli/run_config.ts";
 import { requestDevice } from "../../kernels/mod.ts";
 import { decodeCheckpoint, evenStreams, Model, Trainer } from "../../titans/mod.ts";
 import { decodeSafetensors } from "../../titans/models/safetensors.ts";
-import { metricsOf, runMain, someText, spawnMain, waitFor } from "./run_main.ts";
+import { metricsOf, runMain, someText, spawnMain, waitFor, wordsOf } from "./run_main.ts";
 import { withFolder } from "./scratch.ts";
 
-const SIZE = [
-  "--model",
-  "mac",
-  "--width",
-  "16",
-  "--blocks",
-  "1",
-  "--mini-batch",
-  "4",
-  "--segment",
-  "8",
-  "--batch",
-  "2",
-  "--seq-len",
-  "16",
-];
+const SIZE = wordsOf("--model mac --width 16 --blocks 1 --mini-batch 4 --segment 8 --batch 2 --seq-len 16");
 const FEW = ["--sample-tokens", "0", "--warmup", "0", "--device", "cpu", "--json"];
 
 /** A folder of three documents and a file of records, the latter twice as heavy, and the flags of runs over them. */

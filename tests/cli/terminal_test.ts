@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { fitLine, printable, withoutForeignCodes } from "../../cli/terminal.ts";
 import { FakeTerminal } from "./fake_terminal.ts";
-import { someText, spawnMain, waitFor } from "./run_main.ts";
+import { someText, spawnMain, waitFor, wordsOf } from "./run_main.ts";
 import { withFolder } from "./scratch.ts";
 
 Deno.test("terminal: of all control codes only tabs and ends of lines are printed", () => {
@@ -39,22 +39,7 @@ Deno.test("terminal: Ctrl-C within a long step is answered, and a second one end
   withFolder(async (folder) => {
     await Deno.writeTextFile(`${folder}/text.txt`, someText(20_000));
     // Steps of a second.
-    const slow = [
-      "--device",
-      "reference",
-      "--model",
-      "lmm",
-      "--width",
-      "32",
-      "--blocks",
-      "1",
-      "--batch",
-      "8",
-      "--seq-len",
-      "64",
-      "--eval-bytes",
-      "64",
-    ];
+    const slow = wordsOf("--device reference --model lmm --width 32 --blocks 1 --batch 8 --seq-len 64 --eval-bytes 64");
     const child = spawnMain([
       "train",
       ...slow,
@@ -86,13 +71,7 @@ Deno.test("terminal: Ctrl-C within a long step is answered, and a second one end
 
 /** Runs a command line whose output is read up to its first line. */
 async function firstLineOf(args: readonly string[]): Promise<{ code: number; line: string; stderr: string }> {
-  const permissions = [
-    "--no-prompt",
-    "--no-check",
-    "--allow-read",
-    "--allow-write=.scratch",
-    "--allow-env=NODEVICE_SELECT",
-  ];
+  const permissions = wordsOf("--no-prompt --no-check --allow-read --allow-write=.scratch --allow-env=NODEVICE_SELECT");
   const child = new Deno.Command("deno", {
     args: ["run", ...permissions, "main.ts", ...args],
     stdin: "null",
@@ -112,22 +91,7 @@ async function firstLineOf(args: readonly string[]): Promise<{ code: number; lin
 Deno.test("terminal: who closes the pipe ends the computation, in good order", () =>
   withFolder(async (folder) => {
     await Deno.writeTextFile(`${folder}/text.txt`, someText(200_000));
-    const model = [
-      "--model",
-      "lmm",
-      "--width",
-      "16",
-      "--blocks",
-      "1",
-      "--heads",
-      "1",
-      "--batch",
-      "1",
-      "--seq-len",
-      "16",
-      "--eval-bytes",
-      "16",
-    ];
+    const model = wordsOf("--model lmm --width 16 --blocks 1 --heads 1 --batch 1 --seq-len 16 --eval-bytes 16");
     const run = ["--device", "cpu", "--data", `${folder}/text.txt`, "--out", `${folder}/run`];
     const trained = await firstLineOf(["train", ...run, ...model, "--steps", "1000000", "--eval-every", "0", "--json"]);
     assertEquals(trained.code, 141, trained.stderr);

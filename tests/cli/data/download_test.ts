@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { download, type DownloadOptions } from "../../../cli/data/download.ts";
 import { addressOf, downloadedFile, downloadPath } from "../../../cli/data/remote.ts";
 import { CommandError, UsageError } from "../../../cli/errors.ts";
-import { runMain, someText } from "../run_main.ts";
+import { runMain, someText, wordsOf } from "../run_main.ts";
 import { withFolder } from "../scratch.ts";
 import { pack } from "./data_files.ts";
 
@@ -296,22 +296,9 @@ Deno.test("fetch: then train, by the same name and without the network", () =>
     const packed = await pack(someText(20_000)), cache = ["--cache", `${folder}/cache`];
     await withServer(() => new Response(packed), async (origin) => {
       const place = `${origin}/corpus.txt.gz`, train = ["train", "--data", place, ...cache, "--out", `${folder}/run`];
-      const small = [
-        "--device",
-        "reference",
-        "--model",
-        "lmm",
-        "--batch",
-        "1",
-        "--seq-len",
-        "16",
-        "--eval-bytes",
-        "16",
-        "--sample-tokens",
-        "0",
-        "--steps",
-        "1",
-      ];
+      const small = wordsOf(
+        "--device reference --model lmm --batch 1 --seq-len 16 --eval-bytes 16 --sample-tokens 0 --steps 1",
+      );
       const before = await runMain(...train, ...small);
       assertEquals(
         [before.code, before.stderr.includes(`fetch it first with deno task fetch ${place}`)],

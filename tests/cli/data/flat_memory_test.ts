@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { withFolder } from "../scratch.ts";
+import { wordsOf } from "../run_main.ts";
 
 /**
  * The most that is alive while a corpus of some megabytes is prepared and learned from, in megabytes; each in a process
@@ -22,14 +23,9 @@ async function peaks(
     "--folder",
     `${folder}/corpus`,
   ];
-  const permissions = [
-    "--v8-flags=--expose-gc",
-    "--no-prompt",
-    "--no-check",
-    "--allow-read",
-    "--allow-write=.scratch",
-    "--allow-env=NODEVICE_SELECT",
-  ];
+  const permissions = wordsOf(
+    "--v8-flags=--expose-gc --no-prompt --no-check --allow-read --allow-write=.scratch --allow-env=NODEVICE_SELECT",
+  );
   const { code, stdout, stderr } = await new Deno.Command("deno", {
     args: ["run", ...permissions, "tests/cli/data/flat_memory.ts", ...flags],
   }).output();

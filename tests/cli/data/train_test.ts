@@ -1,23 +1,8 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { metricsOf, runMain, someText } from "../run_main.ts";
+import { metricsOf, runMain, someText, wordsOf } from "../run_main.ts";
 import { withFolder } from "../scratch.ts";
 
-const SMALL = [
-  "--device",
-  "cpu",
-  "--model",
-  "lmm",
-  "--batch",
-  "1",
-  "--seq-len",
-  "16",
-  "--eval-bytes",
-  "64",
-  "--sample-tokens",
-  "8",
-  "--width",
-  "32",
-];
+const SMALL = wordsOf("--device cpu --model lmm --batch 1 --seq-len 16 --eval-bytes 64 --sample-tokens 8 --width 32");
 
 /** A run over two texts in another vocabulary, with pieces held out here and there. */
 async function withTexts(fn: (train: (...more: string[]) => string[], folder: string) => Promise<void>): Promise<void> {
@@ -147,13 +132,9 @@ Deno.test("train: what a run's text is made of stays as it is", () =>
 Deno.test("train: a text from standard input is kept, so that the run goes on", () =>
   withFolder(async (folder) => {
     const run = async (input: string, ...args: string[]): Promise<string> => {
-      const permissions = [
-        "--no-prompt",
-        "--no-check",
-        "--allow-read",
-        "--allow-write=.scratch",
-        "--allow-env=NODEVICE_SELECT",
-      ];
+      const permissions = wordsOf(
+        "--no-prompt --no-check --allow-read --allow-write=.scratch --allow-env=NODEVICE_SELECT",
+      );
       const child = new Deno.Command("deno", {
         args: [
           "run",

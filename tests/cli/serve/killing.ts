@@ -5,6 +5,7 @@
 import { fingerprint } from "../../../titans/mod.ts";
 import { decodeSafetensors } from "../../../titans/models/safetensors.ts";
 import { download, send, serveArgs } from "./serving.ts";
+import { wordsOf } from "../run_main.ts";
 
 /** A server in a process of its own. */
 export interface Process {
@@ -14,14 +15,9 @@ export interface Process {
 
 /** Serves a run in a process of its own, with the permissions of the task. */
 export async function spawnServer(run: string, ...more: string[]): Promise<Process> {
-  const permissions = [
-    "--no-prompt",
-    "--no-check",
-    "--allow-net=127.0.0.1",
-    "--allow-read",
-    "--allow-write=.scratch",
-    "--allow-env=NODEVICE_SELECT",
-  ];
+  const permissions = wordsOf(
+    "--no-prompt --no-check --allow-net=127.0.0.1 --allow-read --allow-write=.scratch --allow-env=NODEVICE_SELECT",
+  );
   const child = new Deno.Command("deno", {
     args: ["run", "--quiet", ...permissions, "main.ts", ...serveArgs(run, ...more)],
     stdin: "null",
