@@ -2,7 +2,7 @@
 import { type Checkpoint, CheckpointError, decodeCheckpoint, decodeSafetensors } from "../titans/mod.ts";
 import { WEIGHTS_FORMAT } from "../titans/models/weights_file.ts";
 import { builtinFolder } from "./builtin_models.ts";
-import { CLASSIFIER_FORMAT } from "./classifier_file.ts";
+import { CLASSIFIER_FORMAT } from "./classify/classifier_file.ts";
 import { CommandError, UsageError } from "./errors.ts";
 import { readExport, WEIGHTS_FILE } from "./exported_model.ts";
 import { exists } from "./files.ts";

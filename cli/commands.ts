@@ -1,6 +1,6 @@
 /** The commands of the program, one line each. */
 import { anomaliesCommand } from "./anomalies.ts";
-import { classifyCommand } from "./classify.ts";
+import { classifyCommand } from "./classify/classify.ts";
 import { compareRunsCommand } from "./compare_runs.ts";
 import { completionsCommand } from "./completions.ts";
 import { evaluateCommand } from "./evaluate.ts";

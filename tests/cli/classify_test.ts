@@ -7,8 +7,8 @@ import {
   assertRejects,
   assertStringIncludes,
 } from "@std/assert";
-import { summarizeTrials, type Trial, type TrialSummary, trialTable } from "../../cli/class_trials.ts";
-import { readSequenceData } from "../../cli/sequence_data.ts";
+import { summarizeTrials, type Trial, type TrialSummary, trialTable } from "../../cli/classify/trials.ts";
+import { readLabelledData } from "../../cli/classify/labelled_data.ts";
 import { lettersOf } from "../../titans/tasks/dna/nucleotides.ts";
 import { plantedMotif } from "../titans/dna_data.ts";
 import { pack } from "./data/data_files.ts";
@@ -23,8 +23,8 @@ async function write(folder: string, files: Readonly<Record<string, string>>): P
   }
 }
 
-const shown = async (path: string, options: Partial<Parameters<typeof readSequenceData>[1]> = {}) =>
-  (await readSequenceData(path, { minQuality: 0, ...options })).map(({ tokens, label, split }) =>
+const shown = async (path: string, options: Partial<Parameters<typeof readLabelledData>[1]> = {}) =>
+  (await readLabelledData(path, { minQuality: 0, ...options })).sequences.map(({ tokens, label, split }) =>
     [lettersOf(tokens), label, split ?? ""].join(" ").trim()
   );
 
@@ -57,7 +57,7 @@ Deno.test("sequences with classes: the layouts of folders and tables", () =>
     assertEquals(await shown(`${folder}/parts`), ["GT yes test", "AC no train"]);
     assertEquals(await shown(`${folder}/gue`), ["AC 0 validation", "GT 0 test", "ACGT 1 train"]);
     assertEquals(await shown(`${folder}/one.tsv`), ["ACGT Exon test", "AC Intron train"]);
-    assertEquals(await shown(`${folder}/odd.csv.gz`, { sequence: "dna string", label: "kind" }), ["ACGT a"]);
+    assertEquals(await shown(`${folder}/odd.csv.gz`, { text: "dna string", label: "kind" }), ["ACGT a"]);
     await write(folder, {
       "bad/a/1.txt": "ACXT",
       "empty/a/1.txt": "\n",
@@ -68,13 +68,13 @@ Deno.test("sequences with classes: the layouts of folders and tables", () =>
     });
     const cases: [path: string, message: string][] = [
       ["bad", 'Cannot use a/1.txt: "X" is no nucleotide'],
-      ["empty", "Cannot use a/1.txt: it has no sequence"],
+      ["empty", "Cannot use a/1.txt: its text is empty"],
       ["none", "it has no files called .fa, .fasta"],
       ["nowhere", "cannot read "],
       ["bad.csv", 'Cannot use row 3 of bad.csv: "-" is no nucleotide'],
       [
         "odd.csv.gz",
-        "it has no column sequence or seq or dna, there are dna string, kind; name it with --sequence-column",
+        "it has no column of texts by its name, there are dna string, kind; name it with --text",
       ],
       ["split.csv", 'its split is "third", it must be one of train, valid'],
       ["cut.fa", 'Cannot use cut.fa: line 3: the record "b" has no sequence'],
@@ -229,7 +229,7 @@ Deno.test("classify: what cannot be done is refused in one line", () =>
       "three.csv": `sequence,label\n${"ACGTACGT,a\nACGTACGT,b\nACGTACGT,c\n".repeat(12)}`,
     });
     const cases: [args: string[], message: string][] = [
-      [[], "classify needs sequences: give --data PATH"],
+      [[], "classify needs texts or sequences: give --data PATH"],
       [["--data", `${folder}/none`], "as data of classify: there is no such file or folder; give one"],
       [["--data", `${folder}/one`], 'all are of "a", give two classes or more'],
       [["--data", `${folder}/two`, "--model", "cnn", "--width", "8"], "change nothing with --model cnn"],

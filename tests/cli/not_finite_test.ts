@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { allFinite, firstNotFinite } from "../../cli/not_finite.ts";
-import { classifierNetwork, loadClassifier, saveClassifier } from "../../cli/classifier_file.ts";
+import { BYTE_ALPHABET } from "../../titans/tasks/text/byte_alphabet.ts";
+import { classifierNetwork, loadClassifier, saveClassifier } from "../../cli/classify/classifier_file.ts";
 import { CommandError } from "../../cli/errors.ts";
 import { decodeCheckpoint, encodeCheckpoint, type TrainingState } from "../../titans/mod.ts";
 import { type Ended, runMain, someText, wordsOf } from "./run_main.ts";
@@ -206,7 +207,8 @@ Deno.test("not finite: every command that takes a checkpoint refuses broken weig
 
 Deno.test("not finite: a classifier with broken weights is refused", () =>
   withFolder(async (folder) => {
-    const facts = { classes: ["a", "b"], positive: 1, length: 16, model: "cnn" } as const;
+    const alphabet = BYTE_ALPHABET,
+      facts = { classes: ["a", "b"], positive: 1, alphabet, length: 16, model: "cnn" } as const;
     const network = classifierNetwork(facts), params = network.initialize(1), { name } = network.layout.entries[0];
     await saveClassifier(folder, { ...facts, network, params });
     assertEquals((await loadClassifier(folder))!.params, params);

@@ -2,23 +2,24 @@
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import type { Tensor } from "../../core/graph.ts";
 import { ConfigError, type Score } from "../../titans/mod.ts";
-import { classFigures, confusionOf } from "../../titans/tasks/dna/class_figures.ts";
-import { classFloors, placesOf, wordCounts } from "../../titans/tasks/dna/class_floors.ts";
-import { classLogits } from "../../titans/tasks/dna/classification.ts";
-import { cnn } from "../../titans/tasks/dna/cnn.ts";
+import { classFigures, confusionOf } from "../../titans/tasks/classification/class_figures.ts";
+import { classFloors } from "../../titans/tasks/classification/class_floors.ts";
+import { classLogits } from "../../titans/tasks/classification/classification.ts";
+import { cnn } from "../../titans/tasks/classification/cnn.ts";
 import {
   batchesOf,
   foldsOf,
   type LabelledSequence,
   splitSequences,
   trainingBatches,
-} from "../../titans/tasks/dna/labelled.ts";
-import { LogisticRegression } from "../../titans/tasks/dna/logistic.ts";
+} from "../../titans/tasks/classification/labelled.ts";
+import { LogisticRegression } from "../../titans/tasks/classification/logistic.ts";
+import { NUCLEOTIDE_ALPHABET, placesOf, wordCounts } from "../../titans/tasks/dna/nucleotide_alphabet.ts";
 import { lettersOf } from "../../titans/tasks/dna/nucleotides.ts";
 import { sequencesOf } from "../../titans/tasks/dna/sequence_reader.ts";
 import { ParameterLayout } from "../../titans/mod.ts";
 import { readData, withData } from "./data_folder.ts";
-import { hasMotif, plantedMotif, tokensOf } from "./dna_data.ts";
+import { dna, hasMotif, plantedMotif, tokensOf } from "./dna_data.ts";
 import { reference } from "./runners.ts";
 
 const valueOf = (scores: readonly Score[], name: string): number => scores.find((score) => score.name === name)!.value;
@@ -31,6 +32,8 @@ Deno.test("classes: accuracy, sensitivity, specificity, F1 and Matthews correlat
   assertAlmostEquals(of("sensitivity"), 0.8, 1e-12);
   assertAlmostEquals(of("specificity"), 0.9, 1e-12);
   assertAlmostEquals(of("f1"), 16 / 21, 1e-12);
+  // The negatives: 27 of 30 found, of 29 that are called so.
+  assertAlmostEquals(of("macroF1"), (16 / 21 + 54 / 59) / 2, 1e-12);
   assertAlmostEquals(of("matthewsCorrelation"), (216 - 6) / Math.sqrt(11 * 10 * 30 * 29), 1e-12);
   assertAlmostEquals(of("matthewsCorrelation"), 0.679, 5e-4);
   const [low, high] = figures[0].interval!;
@@ -43,11 +46,11 @@ Deno.test("classes: accuracy, sensitivity, specificity, F1 and Matthews correlat
   assertEquals(valueOf(classFigures([[2, 0, 0], [0, 3, 0], [0, 0, 4]]), "matthewsCorrelation"), 1);
   const first = classFigures(confusionOf([0, 0, 1, 2], [0, 0, 0, 0], 3));
   assertEquals([valueOf(first, "accuracy"), valueOf(first, "matthewsCorrelation")], [0.5, 0]);
-  assertAlmostEquals(valueOf(first, "f1"), 2 / 3 / 3, 1e-12);
+  assertAlmostEquals(valueOf(first, "macroF1"), 2 / 3 / 3, 1e-12);
 });
 
 Deno.test("classes: the oracle of a planted motif is always right, and the commonest class is chance", () => {
-  const data = splitSequences(plantedMotif(400, 60), 4),
+  const data = splitSequences(dna(plantedMotif(400, 60)), 4),
     labels = data.test.map(({ label }) => data.classes.indexOf(label));
   const oracle = data.test.map((one) => data.classes.indexOf(hasMotif(one)));
   const figures = classFigures(confusionOf(labels, oracle, 2));
@@ -60,7 +63,7 @@ Deno.test("classes: the oracle of a planted motif is always right, and the commo
 
 Deno.test("classes: of folds each sequence is tested once, and never trained on where it is tested", () => {
   const all = plantedMotif(46, 20),
-    folds = foldsOf(all, 3),
+    folds = foldsOf(dna(all), 3),
     ids = (list: readonly LabelledSequence[]) => list.map(({ id }) => id);
   assertEquals(folds.flatMap(({ test }) => ids(test)).sort(), ids(all).sort());
   for (const { train, validation, test } of folds) {
@@ -72,8 +75,8 @@ Deno.test("classes: of folds each sequence is tested once, and never trained on 
     ]);
   }
   const named = [...all, { ...all[0], split: "test" } as const];
-  assertThrows(() => foldsOf(named, 3), ConfigError, "the data names a test part itself; leave --folds out");
-  assertThrows(() => foldsOf(all, 24), ConfigError, "into 24 folds: the class motif has 23; give fewer folds");
+  assertThrows(() => foldsOf(dna(named), 3), ConfigError, "the data names a test part itself; leave --folds out");
+  assertThrows(() => foldsOf(dna(all), 24), ConfigError, "into 24 folds: the class motif has 23; give fewer folds");
 });
 
 Deno.test("classes: a logistic regression is the minimum that can be worked out", () => {
@@ -111,18 +114,22 @@ Deno.test("classes: data without parts is cut by number within each class, and p
     ...(split ? { split } : {}),
   });
   const plain = ["b", "a"].flatMap((label) => Array.from({ length: 30 }, (_, i) => one(label, i)));
-  const { train, validation, test, classes } = splitSequences(plain, 4);
+  const { train, validation, test, classes } = splitSequences(dna(plain), 4);
   assertEquals([classes, train.length, validation.length, test.length], [["a", "b"], 44, 4, 12]);
   assertEquals(test.slice(0, 3).map(({ id }) => id), ["a4", "a9", "a14"]);
-  assertEquals(splitSequences(plain, 0).test[1].id, "a5");
+  assertEquals(splitSequences(dna(plain), 0).test[1].id, "a5");
   const given = plain.map((each, i) => ({ ...each, split: i % 2 === 0 ? "train" as const : "test" as const }));
-  assertEquals(splitSequences(given, 4).test.length, 30);
-  assertThrows(() => splitSequences(plain.slice(0, 30), 4), ConfigError, 'all are of "b", give two classes');
-  assertThrows(() => splitSequences(plain.slice(28, 32), 4), ConfigError, "there are none for the validation part");
+  assertEquals(splitSequences(dna(given), 4).test.length, 30);
+  assertThrows(() => splitSequences(dna(plain.slice(0, 30)), 4), ConfigError, 'all are of "b", give two classes');
+  assertThrows(
+    () => splitSequences(dna(plain.slice(28, 32)), 4),
+    ConfigError,
+    "there are none for the validation part",
+  );
 });
 
 Deno.test("classes: rows are cut or filled up, each epoch has each sequence once, and what is replaced is seeded", () => {
-  const data = splitSequences(plantedMotif(100, 20), 4), rows = 8, length = 24;
+  const data = splitSequences(dna(plantedMotif(100, 20)), 4), rows = 8, length = 24;
   const read = (augmentation: Partial<Parameters<typeof trainingBatches>[2]> = {}, cut = length) =>
     trainingBatches(data, { rows, length: cut }, {
       seed: 1,
@@ -147,16 +154,20 @@ Deno.test("classes: rows are cut or filled up, each epoch has each sequence once
     Array.from({ length: 50 }, (_, step) => [...read({ tokenDropout: 0.1 }).batch(step).tokens as Int32Array])
       .flat().filter((token) => token === 4).length;
   assert(dropped > 600 && dropped < 1000, `${dropped} of 8,000 nucleotides`);
-  const [first] = batchesOf(data.test, data.classes, { rows: 24, length });
+  const [first] = batchesOf(dna(data.test), data.classes, { rows: 24, length });
   assertEquals([...first.counts as Float32Array], Array.from({ length: 24 }, (_, i) => i < data.test.length ? 1 : 0));
 });
 
 Deno.test("classes: logits are means over nucleotides, in which padding has no part; the convolutional network pools alike", async () => {
   const output = { shape: [1, 4, 2], data: Float32Array.of(1, 2, 3, 6, 100, 100, 100, 100) };
   const tokens = { shape: [1, 4], dtype: "i32" as const, data: Int32Array.of(0, 4, 5, 5) };
-  const logits = await reference((output: Tensor, tokens: Tensor) => classLogits(output, tokens), [output, tokens]);
+  const logits = await reference((output: Tensor, tokens: Tensor) => classLogits(output, tokens, NUCLEOTIDE_ALPHABET), [
+    output,
+    tokens,
+  ]);
   assertEquals([logits.shape, Array.from(logits.data)], [[1, 2], [2, 4]]);
-  const layer = cnn(24, 3), layout = new ParameterLayout<Parameters<typeof layer.apply>[0]>(layer.parameters);
+  const layer = cnn(24, 3, NUCLEOTIDE_ALPHABET),
+    layout = new ParameterLayout<Parameters<typeof layer.apply>[0]>(layer.parameters);
   const flat = { shape: [layout.size], data: layout.pack(layout.initialize(1)) };
   const of = async (letters: string): Promise<number[]> => {
     const data = Int32Array.from(tokensOf(letters.padEnd(24, "N")));
@@ -168,7 +179,11 @@ Deno.test("classes: logits are means over nucleotides, in which padding has no p
   const short = await of("ACGTTGCA"), longer = await of("ACGTTGCAACGTACGA");
   assertEquals(short.length, 3);
   assert(short.some((value, i) => Math.abs(value - longer[i]) > 1e-6));
-  assertThrows(() => cnn(7, 2), ConfigError, "of 7 nucleotides by the convolutional network: it takes 8 at least");
+  assertThrows(
+    () => cnn(7, 2, NUCLEOTIDE_ALPHABET),
+    ConfigError,
+    "of 7 nucleotides by the convolutional network: it takes 8 at least",
+  );
 });
 
 async function sequences(name: string, label: string): Promise<LabelledSequence[]> {
@@ -180,7 +195,7 @@ withData(
   async () => {
     const floorsOf = async (negative: string, positive: string) => {
       const all = [...await sequences(negative, "no"), ...await sequences(positive, "yes")];
-      const data = splitSequences(all, 4), floors = classFloors(data);
+      const data = splitSequences(dna(all), 4), floors = classFloors(data);
       const digits = (name: string) =>
         [valueOf(floors[name], "accuracy"), valueOf(floors[name], "matthewsCorrelation")].map((value) =>
           value.toFixed(3).slice(1)

@@ -1,7 +1,13 @@
 /** Sequences that are made: random ones, and classes of which one has a planted motif. */
 import { SampleRandom } from "../../titans/mod.ts";
-import type { LabelledSequence } from "../../titans/tasks/dna/labelled.ts";
+import type { LabelledSequence, LabelledSet } from "../../titans/tasks/classification/labelled.ts";
+import { NUCLEOTIDE_ALPHABET } from "../../titans/tasks/dna/nucleotide_alphabet.ts";
 import { lettersOf, TOKEN_OF_BYTE } from "../../titans/tasks/dna/nucleotides.ts";
+
+/** Sequences of nucleotides as a set. */
+export function dna(sequences: readonly LabelledSequence[]): LabelledSet {
+  return { alphabet: NUCLEOTIDE_ALPHABET, sequences };
+}
 
 /** Tokens of letters. */
 export function tokensOf(letters: string): Uint8Array {

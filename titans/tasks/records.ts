@@ -72,7 +72,7 @@ export function recordsOf({ name, bytes }: TaskFile): readonly DataRecord[] {
   } catch {
     throw new ConfigError(`Cannot use ${name}: it is no text in UTF-8`, "data");
   }
-  const extension = name.split(".").at(-1) ?? "";
+  const extension = name.split(".").at(-1)!.toLowerCase();
   if (extension === "csv" || extension === "tsv") return table(text, name, extension === "csv" ? "," : "\t");
   if (extension === "json" && text.trimStart().startsWith("[")) {
     const list = new DataRecord({ list: parsed(text, name) }, name).records("list");

@@ -1,8 +1,8 @@
 /** What the two halves of `classify`, training and predicting, share. */
-import type { ClassifyFlags } from "./classify_flags.ts";
-import { UsageError } from "./errors.ts";
-import type { Interrupt } from "./interrupt.ts";
-import type { Terminal } from "./terminal.ts";
+import type { ClassifyFlags } from "./flags.ts";
+import { UsageError } from "../errors.ts";
+import type { Interrupt } from "../interrupt.ts";
+import type { Terminal } from "../terminal.ts";
 
 /** What a half is run with. */
 export interface ClassifyContext {

@@ -1,10 +1,10 @@
-/** Sequences with a class each: how they are cut into parts, and become batches. */
+/** Samples with a class each, sequences of tokens: how they are cut into parts, and become batches. */
 import { ConfigError } from "../../errors.ts";
 import type { BatchArrays } from "../../train/objective.ts";
 import { SampleRandom } from "../samples.ts";
 import type { Split, TaskBatches } from "../task.ts";
+import type { Alphabet } from "./alphabet.ts";
 import type { ClassBatch } from "./classification.ts";
-import { PADDING, reverseComplement, UNKNOWN } from "./nucleotides.ts";
 
 /** A sequence with its class. */
 export interface LabelledSequence {
@@ -18,11 +18,19 @@ export interface LabelledSequence {
   readonly split?: Split;
 }
 
+/** All that is known, of one alphabet. */
+export interface LabelledSet {
+  readonly alphabet: Alphabet;
+  readonly sequences: readonly LabelledSequence[];
+}
+
 /** Sequences by part. */
 export interface LabelledData extends Readonly<Record<Split, readonly LabelledSequence[]>> {
+  /** Of their tokens. */
+  readonly alphabet: Alphabet;
   /** The names of the classes, sorted. */
   readonly classes: readonly string[];
-  /** Nucleotides of the longest sequence. */
+  /** Tokens of the longest sequence. */
   readonly longest: number;
 }
 
@@ -34,21 +42,20 @@ const VALIDATED = 10;
 /**
  * Cuts sequences into parts, each class by itself: what has no test part is tested on the sequences number
  * `fold, fold + folds, ...`, and the tenth of each ten that are left is validated on.
- * @throws {ConfigError} if there are fewer than two classes, or a part is empty.
+ * @throws {ConfigError} if there are fewer than two classes, each is of a class of its own, or a part is empty.
  */
 export function splitSequences(
-  all: readonly LabelledSequence[],
+  { alphabet, sequences: all }: LabelledSet,
   fold: number,
   folds: number = FOLDS,
 ): LabelledData {
-  const classes = classesOf(all);
-  if (classes.length < 2) {
-    throw new ConfigError(
-      `Cannot learn classes of ${all.length} sequences: all are of ${
-        JSON.stringify(classes[0])
-      }, give two classes or more`,
-      "data",
-    );
+  const classes = classesOf(all),
+    refuse = (why: string): never => {
+      throw new ConfigError(`Cannot learn classes of ${all.length} ${alphabet.samples}: ${why}`, "data");
+    };
+  if (classes.length < 2) refuse(`all are of ${JSON.stringify(classes[0])}, give two classes or more`);
+  if (classes.length === all.length) {
+    refuse("each has a class of its own; name the column of classes, and give several of each");
   }
   const data = {
     train: [] as LabelledSequence[],
@@ -66,24 +73,20 @@ export function splitSequences(
     });
   }
   for (const split of ["train", "validation", "test"] as const) {
-    if (data[split].length > 0) continue;
-    throw new ConfigError(
-      `Cannot learn classes of ${all.length} sequences: there are none for the ${split} part, give more`,
-      "data",
-    );
+    if (data[split].length === 0) refuse(`there are none for the ${split} part, give more`);
   }
-  return { ...data, classes, longest: all.reduce((most, { tokens }) => Math.max(most, tokens.length), 0) };
+  return { ...data, alphabet, classes, longest: all.reduce((most, { tokens }) => Math.max(most, tokens.length), 0) };
 }
 
 /**
  * The parts of a cross-validation: each sequence is in the test part of one of them.
  * @throws {ConfigError} if the data says the parts itself, or a class has fewer sequences than there are folds.
  */
-export function foldsOf(all: readonly LabelledSequence[], folds: number): readonly LabelledData[] {
-  const split = all.find((one) => one.split !== undefined)?.split;
+export function foldsOf(set: LabelledSet, folds: number): readonly LabelledData[] {
+  const { alphabet: { samples }, sequences: all } = set, split = all.find((one) => one.split !== undefined)?.split;
   if (split !== undefined) {
     throw new ConfigError(
-      `Cannot cut ${all.length} sequences into ${folds} folds: the data names a ${split} part itself; leave --folds out`,
+      `Cannot cut ${all.length} ${samples} into ${folds} folds: the data names a ${split} part itself; leave --folds out`,
       "folds",
     );
   }
@@ -91,11 +94,11 @@ export function foldsOf(all: readonly LabelledSequence[], folds: number): readon
     const count = all.filter((one) => one.label === label).length;
     if (count >= folds) continue;
     throw new ConfigError(
-      `Cannot cut ${all.length} sequences into ${folds} folds: the class ${label} has ${count}; give fewer folds`,
+      `Cannot cut ${all.length} ${samples} into ${folds} folds: the class ${label} has ${count}; give fewer folds`,
       "folds",
     );
   }
-  return Array.from({ length: folds }, (_, fold) => splitSequences(all, fold, folds));
+  return Array.from({ length: folds }, (_, fold) => splitSequences(set, fold, folds));
 }
 
 function classesOf(all: readonly LabelledSequence[]): string[] {
@@ -106,7 +109,7 @@ function classesOf(all: readonly LabelledSequence[]): string[] {
 export interface RowOptions {
   /** Sequences of a batch. */
   readonly rows: number;
-  /** Nucleotides of a row: shorter sequences are filled up at their end, longer ones cut there. */
+  /** Tokens of a row: shorter sequences are filled up at their end, longer ones cut there. */
   readonly length: number;
 }
 
@@ -116,13 +119,13 @@ export interface Augmentation {
   readonly seed: number;
   /** Whether half of the sequences are replaced by their reverse complements. */
   readonly reverseComplement: boolean;
-  /** The share of nucleotides that are replaced by N. */
+  /** The share of tokens that are replaced by the unknown one. */
   readonly tokenDropout: number;
 }
 
 /** Batches to train on: all sequences in another order in each epoch, without an end. */
 export function trainingBatches(
-  { train, classes }: LabelledData,
+  { train, classes, alphabet }: LabelledData,
   { rows, length }: RowOptions,
   { seed, reverseComplement: both, tokenDropout }: Augmentation,
 ): TaskBatches<ClassBatch> {
@@ -134,13 +137,13 @@ export function trainingBatches(
   };
   return {
     batch: (step, { first, count } = { first: 0, count: rows }) => {
-      const batch = emptyBatch(count, length);
+      const batch = emptyBatch(count, length, alphabet);
       for (let row = 0; row < count; row++) {
         const number = step * rows + first + row, random = new SampleRandom(seed, `sequence ${number}`);
         const tokens = setRow(batch, { row, length, classes }, at(number));
-        if (both && random.uniform() < 0.5) reverseComplement(tokens);
+        if (both && random.uniform() < 0.5) alphabet.reverseComplement?.(tokens);
         if (tokenDropout === 0) continue;
-        for (let t = 0; t < tokens.length; t++) if (random.uniform() < tokenDropout) tokens[t] = UNKNOWN;
+        for (let t = 0; t < tokens.length; t++) if (random.uniform() < tokenDropout) tokens[t] = alphabet.unknown;
       }
       return batch;
     },
@@ -149,20 +152,20 @@ export function trainingBatches(
 
 /** Sequences in order; the last batch is filled up by rows that do not count. */
 export function* batchesOf(
-  sequences: readonly LabelledSequence[],
+  { alphabet, sequences }: LabelledSet,
   classes: readonly string[],
   { rows, length }: RowOptions,
 ): Generator<BatchArrays<ClassBatch>> {
   for (let from = 0; from < sequences.length; from += rows) {
-    const batch = emptyBatch(rows, length);
+    const batch = emptyBatch(rows, length, alphabet);
     sequences.slice(from, from + rows).forEach((one, row) => setRow(batch, { row, length, classes }, one));
     yield batch;
   }
 }
 
-function emptyBatch(rows: number, length: number): BatchArrays<ClassBatch> {
+function emptyBatch(rows: number, length: number, { padding }: Alphabet): BatchArrays<ClassBatch> {
   return {
-    tokens: new Int32Array(rows * length).fill(PADDING),
+    tokens: new Int32Array(rows * length).fill(padding),
     label: new Int32Array(rows),
     counts: new Float32Array(rows),
   };

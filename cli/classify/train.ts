@@ -1,27 +1,26 @@
 /** `classify` without a trained classifier: trains one or several, measures each once, and keeps what came out. */
-import { type Device, requestDevice } from "../kernels/mod.ts";
-import { defineConfig, type ModelKind, type Network, type Score, withParameters } from "../titans/mod.ts";
-import { classFigures } from "../titans/tasks/dna/class_figures.ts";
-import { classFloors } from "../titans/tasks/dna/class_floors.ts";
-import { foldsOf, type LabelledData, splitSequences } from "../titans/tasks/dna/labelled.ts";
-import { NUCLEOTIDES } from "../titans/tasks/dna/nucleotides.ts";
-import { findCheckpoint } from "./checkpoint_file.ts";
-import { predictionsCsv } from "./class_predictions.ts";
-import { summarizeTrials, type Trial, trialTable } from "./class_trials.ts";
+import { type Device, requestDevice } from "../../kernels/mod.ts";
+import { defineConfig, type ModelKind, type Network, type Score, withParameters } from "../../titans/mod.ts";
+import { classFigures } from "../../titans/tasks/classification/class_figures.ts";
+import { classFloors } from "../../titans/tasks/classification/class_floors.ts";
+import { foldsOf, type LabelledData, splitSequences } from "../../titans/tasks/classification/labelled.ts";
+import { findCheckpoint } from "../checkpoint_file.ts";
+import { confusionTable, predictionsCsv } from "./predictions.ts";
+import { summarizeTrials, type Trial, trialTable } from "./trials.ts";
 import { type ClassifierFacts, classifierNetwork, CNN, saveClassifier } from "./classifier_file.ts";
-import { type ClassifyContext, positiveOf, Stopped, stoppedBy } from "./classify_context.ts";
-import { type Classified, fitClassifier, PretrainedModel } from "./classify_fit.ts";
-import { deviceOptions } from "./common_flags.ts";
-import { UsageError } from "./errors.ts";
-import { makeFolder, writeAtomic } from "./files.ts";
-import { modelOptions } from "./model_flags.ts";
-import { formatCount, formatDuration } from "./progress.ts";
-import { inWordsOf } from "./run_config.ts";
-import { RUNS } from "./run_folder.ts";
-import { type Floors, scoreTable } from "./score_table.ts";
-import { readSequenceData } from "./sequence_data.ts";
-import { fitLine } from "./terminal.ts";
-import { userPath } from "./user_path.ts";
+import { type ClassifyContext, positiveOf, Stopped, stoppedBy } from "./context.ts";
+import { type Classified, fitClassifier, PretrainedModel } from "./fit.ts";
+import { deviceOptions } from "../common_flags.ts";
+import { UsageError } from "../errors.ts";
+import { makeFolder, writeAtomic } from "../files.ts";
+import { modelOptions } from "../model_flags.ts";
+import { formatCount, formatDuration } from "../progress.ts";
+import { inWordsOf } from "../run_config.ts";
+import { RUNS } from "../run_folder.ts";
+import { type Floors, scoreTable } from "../score_table.ts";
+import { readLabelledData } from "./labelled_data.ts";
+import { fitLine } from "../terminal.ts";
+import { userPath } from "../user_path.ts";
 
 /** A network to train. */
 interface Entry {
@@ -39,14 +38,14 @@ interface Tested extends Trial {
 /** Trains what the flags ask for. */
 export async function trainClassifiers(context: ClassifyContext): Promise<number> {
   const { flags, path, say, terminal } = context;
-  const sequences = await readSequenceData(path, {
-    sequence: flags.sequenceColumn,
-    label: flags.labelColumn,
-    minQuality: flags.minQuality,
-  }, (line) => terminal.err(`${line}\n`));
-  const parts = flags.folds === undefined ? [splitSequences(sequences, flags.fold)] : foldsOf(sequences, flags.folds);
+  const set = await readLabelledData(path, flags, (line) => terminal.err(`${line}\n`)), { alphabet } = set;
+  if (flags.reverseComplement && !alphabet.reverseComplement) {
+    throw new UsageError(`--reverse-complement is for DNA, ${path} has ${alphabet.samples}: leave it out`);
+  }
+  const parts = flags.folds === undefined ? [splitSequences(set, flags.fold)] : foldsOf(set, flags.folds);
   const [{ classes, longest }] = parts, positive = positiveOf(flags.positive, classes);
-  const length = flags.length ?? Math.max(8, longest), facts = { classes, positive, length };
+  const length = flags.length ?? Math.min(alphabet.length ?? Infinity, Math.max(8, longest));
+  const facts = { classes, positive, alphabet, length };
   const entries = await entriesOf(context, facts), [{ network }] = entries;
   const out = flags.out ?? `${RUNS}/classify-${path.split(/[/\\]/).at(-1)!.replace(/[^\w.-]+/g, "-")}`;
   sayStart(context, { parts, length, network });
@@ -70,6 +69,7 @@ export async function trainClassifiers(context: ClassifyContext): Promise<number
       parameters: network.layout.parameterCount,
       device: device.info.kind,
       classes,
+      alphabet: alphabet.name,
       positive: classes[positive],
       seed: flags.seed,
       seconds: (performance.now() - began) / 1000,
@@ -92,16 +92,16 @@ export async function trainClassifiers(context: ClassifyContext): Promise<number
 
 /** The networks that flags ask for; the first one is what it is about. */
 async function entriesOf({ flags }: ClassifyContext, facts: Omit<ClassifierFacts, "model">): Promise<readonly Entry[]> {
-  const requires = { vocabulary: NUCLEOTIDES.length, outputs: facts.classes.length };
+  const { alphabet } = facts, requires = { vocabulary: alphabet.size, outputs: facts.classes.length };
   const fresh = (name: string, model: ClassifierFacts["model"]): Entry => {
     const own = { ...facts, model };
     return { name, facts: own, network: classifierNetwork(own) };
   };
   if (flags.checkpoint !== undefined) {
     const { checkpoint: { config, state }, file } = await findCheckpoint(userPath(flags.checkpoint), flags.which);
-    if (config.vocabulary !== NUCLEOTIDES.length) {
+    if (config.vocabulary !== alphabet.size) {
       throw new UsageError(
-        `--checkpoint cannot be ${file}: it reads ${config.vocabulary} tokens, nucleotides are ${NUCLEOTIDES.length}; give a run of train --task dna`,
+        `--checkpoint cannot be ${file}: it reads ${config.vocabulary} tokens, ${alphabet.name} are ${alphabet.size}; give a run of ${alphabet.pretraining}`,
       );
     }
     const model = { ...config, outputs: requires.outputs };
@@ -132,7 +132,10 @@ function sayStart(
     readonly network: Network;
   },
 ): void {
-  const [data] = parts, { train, validation, test, classes } = data, all = [...train, ...validation, ...test];
+  const [data] = parts,
+    { samples, name: tokens } = data.alphabet,
+    { train, validation, test, classes } = data,
+    all = [...train, ...validation, ...test];
   const cut = all.filter(({ tokens }) => tokens.length > length).length;
   const counts = classes.map((label) => `${label} ${formatCount(all.filter((one) => one.label === label).length)}`);
   const about = `${formatCount(train.length)} to train on, ${formatCount(validation.length)} to validate, ${
@@ -140,15 +143,16 @@ function sayStart(
   } to test`;
   say(
     [
-      `${formatCount(all.length)} sequences of up to ${formatCount(data.longest)} nucleotides: ${counts.join(", ")}`,
+      `${formatCount(all.length)} ${samples} of up to ${formatCount(data.longest)} ${tokens}: ${counts.join(", ")}`,
       flags.folds === undefined ? about : `${flags.folds} folds; in the first, ${about}`,
-      ...(cut > 0 ? [`${formatCount(cut)} are cut to ${formatCount(length)} nucleotides`] : []),
+      ...(cut > 0 ? [`${formatCount(cut)} are cut to ${formatCount(length)} ${tokens}`] : []),
       String(network),
     ].join("\n"),
     {
       event: "start",
       data: flags.data,
       classes,
+      alphabet: tokens,
       sequences: countsOf(data),
       ...(flags.folds === undefined ? {} : { folds: flags.folds }),
       length,
@@ -250,8 +254,8 @@ async function keepOne(
     `${out}/predictions.csv`,
     predictionsCsv([{ sequences: data.test, judgement: test }], data.classes),
   );
-  const title = `epoch ${best.epoch} on the ${formatCount(data.test.length)} sequences of the test part`;
-  say(`\n${scoreTable(scores, floors as Floors, title)}`, results);
+  const title = `epoch ${best.epoch} on the ${formatCount(data.test.length)} ${data.alphabet.samples} of the test part`;
+  say(`\n${scoreTable(scores, floors as Floors, title)}${confusionTable(test.confusion, data.classes)}`, results);
 }
 
 /** Several: their means and spreads; predictions are of the network that was not trained on a sequence. */

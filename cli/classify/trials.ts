@@ -6,9 +6,9 @@
  *
  *     accuracies .8 .9 and .7 .9:  means .85 and .8, difference .05 with a deviation of .0707, better in 1 of 2 parts
  */
-import type { Score } from "../titans/mod.ts";
-import type { Floors } from "./score_table.ts";
-import { textTable } from "./text_table.ts";
+import type { Score } from "../../titans/mod.ts";
+import type { Floors } from "../score_table.ts";
+import { textTable } from "../text_table.ts";
 
 /** One training, tested on one part. */
 export interface Trial {

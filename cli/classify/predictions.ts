@@ -1,7 +1,12 @@
-/** What is said of sequences, as a table and as JSON lines. */
-import type { LabelledSequence } from "../titans/tasks/dna/labelled.ts";
-import type { Judgement } from "./classify_fit.ts";
-import { csvField } from "./csv.ts";
+/** What is said of samples, as a table and as JSON lines. */
+import type { Confusion } from "../../titans/tasks/classification/class_figures.ts";
+import type { LabelledSequence } from "../../titans/tasks/classification/labelled.ts";
+import type { Judgement } from "./fit.ts";
+import { csvField } from "../csv.ts";
+import { textTable } from "../text_table.ts";
+
+/** Classes beyond these make a table that nobody reads; files have it. */
+const MOST_SHOWN = 12;
 
 /** Sequences with what was said of them. */
 export interface Predictions {
@@ -50,4 +55,14 @@ export function predictionsCsv(parts: readonly Predictions[], classes: readonly 
     ])
   );
   return `${[head, ...rows].map((row) => row.map(csvField).join(",")).join("\n")}\n`;
+}
+
+/** Counts by true class, in rows, and predicted class, in columns; nothing for many classes. */
+export function confusionTable(confusion: Confusion, classes: readonly string[]): string {
+  if (classes.length > MOST_SHOWN) return "";
+  const rows = [
+    ["class", ...classes.map((name) => `as ${name}`)],
+    ...confusion.map((row, i) => [classes[i], ...row.map(String)]),
+  ];
+  return `\n${textTable(rows)}`;
 }

@@ -9,8 +9,8 @@ import { ConfigError } from "../../errors.ts";
 import type { Layer } from "../../nn/layer.ts";
 import { linear, type LinearParameters } from "../../nn/linear.ts";
 import { Parameter, table, vector } from "../../nn/parameters.ts";
-import { nucleotideMask } from "./classification.ts";
-import { NUCLEOTIDES } from "./nucleotides.ts";
+import type { Alphabet } from "./alphabet.ts";
+import { tokenMask } from "./classification.ts";
 
 const EMBEDDING = 100, CHANNELS = [16, 8, 4], KERNEL = 8, HIDDEN = 512, POOL = 2;
 
@@ -33,12 +33,12 @@ export interface CnnParameters<Leaf> {
   readonly head: LinearParameters<Leaf>;
 }
 
-/** The network: tokens i32 [B, length] to logits [B, classes]. @throws {ConfigError} if sequences are too short. */
-export function cnn(length: number, classes: number): Layer<CnnParameters<Tensor>> {
+/** The network: tokens i32 [B, length] to logits [B, classes]. @throws {ConfigError} if samples are too short. */
+export function cnn(length: number, classes: number, alphabet: Alphabet): Layer<CnnParameters<Tensor>> {
   const left = CHANNELS.reduce((rest) => Math.floor(rest / POOL), length);
   if (left < 1) {
     throw new ConfigError(
-      `Cannot read sequences of ${length} nucleotides by the convolutional network: it takes ${
+      `Cannot read ${alphabet.samples} of ${length} ${alphabet.name} by the convolutional network: it takes ${
         POOL ** CHANNELS.length
       } at least`,
       "length",
@@ -51,14 +51,14 @@ export function cnn(length: number, classes: number): Layer<CnnParameters<Tensor
   });
   return {
     parameters: {
-      embedding: table([NUCLEOTIDES.length, EMBEDDING], 1),
+      embedding: table([alphabet.size, EMBEDDING], 1),
       convolutions,
       hidden: hidden.parameters,
       head: head.parameters,
     },
     apply: (params, tokens) => {
       // Padding is zeros, as what convolutions see beyond the ends.
-      const read = mul(gather(params.embedding, tokens), expandDims(nucleotideMask(tokens), 2));
+      const read = mul(gather(params.embedding, tokens), expandDims(tokenMask(tokens, alphabet), 2));
       const rows = params.convolutions.reduce(
         (x, { weight, bias }) => pooled(relu(add(conv1d(x, weight, { padding: "same" }), bias))),
         read,

@@ -9,14 +9,15 @@ import {
   type ModelConfig,
   type NamedArrays,
   type Network,
-} from "../titans/mod.ts";
-import { completeConfig } from "../titans/models/config.ts";
-import { namedParameters } from "../titans/models/weights_file.ts";
-import { cnn } from "../titans/tasks/dna/cnn.ts";
-import { NUCLEOTIDES } from "../titans/tasks/dna/nucleotides.ts";
-import { CommandError } from "./errors.ts";
-import { writeAtomic } from "./files.ts";
-import { firstNotFinite } from "./not_finite.ts";
+} from "../../titans/mod.ts";
+import { completeConfig } from "../../titans/models/config.ts";
+import { namedParameters } from "../../titans/models/weights_file.ts";
+import { type Alphabet, alphabetOf } from "../../titans/tasks/classification/alphabet.ts";
+import { cnn } from "../../titans/tasks/classification/cnn.ts";
+import { NUCLEOTIDE_ALPHABET } from "../../titans/tasks/dna/nucleotide_alphabet.ts";
+import { CommandError } from "../errors.ts";
+import { writeAtomic } from "../files.ts";
+import { firstNotFinite } from "../not_finite.ts";
 
 /** The model that is no model of `train`. */
 export const CNN = "cnn";
@@ -31,7 +32,9 @@ export interface ClassifierFacts {
   readonly classes: readonly string[];
   /** Of two classes, the number of the one that is looked for. */
   readonly positive: number;
-  /** Nucleotides that it reads of a sequence. */
+  /** What samples consist of. */
+  readonly alphabet: Alphabet;
+  /** Tokens that it reads of a sample. */
   readonly length: number;
   /** What reads: the convolutional network, or a model of tokens. */
   readonly model: typeof CNN | ModelConfig;
@@ -44,8 +47,8 @@ export interface SavedClassifier extends ClassifierFacts {
 }
 
 /** The network of a classifier, not trained. @throws {ConfigError} if there cannot be one. */
-export function classifierNetwork({ classes, length, model }: ClassifierFacts): Network {
-  return model === CNN ? new LayerNetwork(CNN, cnn(length, classes.length)) as Network : new Model(model);
+export function classifierNetwork({ classes, alphabet, length, model }: ClassifierFacts): Network {
+  return model === CNN ? new LayerNetwork(CNN, cnn(length, classes.length, alphabet)) as Network : new Model(model);
 }
 
 /** Writes a classifier into a folder. */
@@ -53,11 +56,11 @@ export async function saveClassifier(
   folder: string,
   { network: { layout }, params, ...facts }: SavedClassifier,
 ): Promise<void> {
-  const { classes, positive, length, model } = facts;
+  const { classes, positive, alphabet: { name: alphabet }, length, model } = facts;
   const tensors = Object.fromEntries(
     layout.entries.map(({ name, parameter }) => [name, { shape: parameter.shape, data: params[name] }]),
   );
-  const classifier = JSON.stringify({ classes, positive, length, model });
+  const classifier = JSON.stringify({ classes, positive, alphabet, length, model });
   const bytes = encodeSafetensors({ tensors, metadata: { format: CLASSIFIER_FORMAT, classifier } });
   await writeAtomic(`${folder}/${CLASSIFIER_FILE}`, bytes);
 }
@@ -90,18 +93,24 @@ export async function loadClassifier(path: string): Promise<SavedClassifier | un
   }
 }
 
+/** Facts as JSON has them. */
+interface StoredFacts extends Partial<Omit<ClassifierFacts, "alphabet">> {
+  readonly alphabet?: unknown;
+}
+
 function readFacts({ format, classifier = "" }: Readonly<Record<string, string>>): ClassifierFacts {
   const wrong = (what: string): CheckpointError => new CheckpointError(`Cannot read classifier: ${what}`);
   if (format !== CLASSIFIER_FORMAT) {
     throw wrong(`its format is ${format === undefined ? "missing" : JSON.stringify(format)}`);
   }
-  let stored: Partial<ClassifierFacts> | null;
+  let stored: StoredFacts | null;
   try {
-    stored = JSON.parse(classifier) as Partial<ClassifierFacts> | null;
+    stored = JSON.parse(classifier) as StoredFacts | null;
   } catch {
     throw wrong("what it says of itself is no JSON");
   }
-  const { classes, positive, length, model } = stored ?? {};
+  // Files of before there was text do not say what they read.
+  const { classes, positive, length, model, alphabet: name = NUCLEOTIDE_ALPHABET.name } = stored ?? {};
   if (!Array.isArray(classes) || classes.length < 2 || !classes.every((name) => typeof name === "string")) {
     throw wrong("it names no classes");
   }
@@ -109,13 +118,13 @@ function readFacts({ format, classifier = "" }: Readonly<Record<string, string>>
   if (!Number.isSafeInteger(positive) || !(positive! in classes)) {
     throw wrong(`its positive class is ${JSON.stringify(positive)}`);
   }
-  const facts = { classes, positive: positive!, length: length! };
+  const alphabet = alphabetOf(String(name)), facts = { classes, positive: positive!, alphabet, length: length! };
   if (model === CNN) return { ...facts, model };
   if (typeof model !== "object" || model === null) throw wrong("it names no model");
   const config = completeConfig(model);
-  if (config.vocabulary !== NUCLEOTIDES.length || config.outputs !== classes.length) {
+  if (config.vocabulary !== alphabet.size || config.outputs !== classes.length) {
     throw wrong(
-      `its model has ${config.vocabulary} tokens and ${config.outputs} outputs, it needs ${NUCLEOTIDES.length} and ${classes.length}`,
+      `its model has ${config.vocabulary} tokens and ${config.outputs} outputs, it needs ${alphabet.size} and ${classes.length}`,
     );
   }
   return { ...facts, model: config };

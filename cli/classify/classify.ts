@@ -1,26 +1,29 @@
-/** `classify`: trains a classifier of DNA sequences and tests it, or predicts classes with one that was trained. */
+/** `classify`: trains a classifier of texts or DNA sequences and tests it, or predicts classes with one that was trained. */
 import { CNN, loadClassifier } from "./classifier_file.ts";
-import { CLASSIFY_FLAGS, type ClassifyFlags } from "./classify_flags.ts";
-import { predictClasses } from "./classify_predict.ts";
-import { trainClassifiers } from "./classify_train.ts";
-import { UsageError } from "./errors.ts";
-import { flagName, parseFlags } from "./flags.ts";
-import type { Command } from "./help.ts";
-import { listenForInterrupt } from "./interrupt.ts";
-import { modelOptions } from "./model_flags.ts";
-import type { Terminal } from "./terminal.ts";
-import { userPath } from "./user_path.ts";
+import { CLASSIFY_FLAGS, type ClassifyFlags } from "./flags.ts";
+import { predictClasses } from "./predict.ts";
+import { trainClassifiers } from "./train.ts";
+import { UsageError } from "../errors.ts";
+import { flagName, parseFlags } from "../flags.ts";
+import type { Command } from "../help.ts";
+import { listenForInterrupt } from "../interrupt.ts";
+import { modelOptions } from "../model_flags.ts";
+import type { Terminal } from "../terminal.ts";
+import { userPath } from "../user_path.ts";
 
 /** The command `classify`. */
 export const classifyCommand: Command = {
-  summary: "tell classes of DNA sequences, by a model that was pretrained or from scratch",
+  summary: "tell classes of texts or DNA sequences, by a model that was pretrained or from scratch",
   description: [
-    "Trains a classifier of DNA sequences, takes the epoch that is best on a validation part, and measures it once on",
-    "the test part, beside the commonest class and logistic regressions on 4-mers and on places. Reads folders as",
-    "GenomicsBenchmarks has them, FASTA or FASTQ per class, and tables with a column of sequences and one of labels.",
-    "The classifier is kept: given with --checkpoint, it predicts the classes of other sequences.",
+    "Trains a classifier of texts or DNA sequences, takes the epoch that is best on a validation part, and measures it",
+    "once on the test part, beside the commonest class and what n-grams tell. Reads tables and JSON lines with a column",
+    "of texts and one of classes, folders with a folder for each class, lines as fastText has them, and FASTA or FASTQ",
+    "per class. The classifier is kept: given with --checkpoint, it predicts the classes of other samples.",
   ].join("\n"),
   examples: [
+    ["deno task classify --data reviews.csv --text review --label stars", "a table, also .tsv, .jsonl and .json"],
+    ["deno task classify --data mail/ --checkpoint builtin:text", "fine-tunes a model of text on folders of classes"],
+    ["deno task classify --data - --checkpoint runs/classify-mail --json", "predicts the classes of lines"],
     ["deno task classify --data human_nontata_promoters/", "a folder of train/CLASS/*.txt and test/CLASS/*.txt"],
     ["deno task classify --data promoters/ --model cnn", "the convolutional baseline, on the same parts"],
     ["deno task classify --data promoters/ --model cnn --folds 10", "cross-validation: means and deviations"],
@@ -33,7 +36,6 @@ export const classifyCommand: Command = {
       "deno task classify --data new.fa --checkpoint runs/classify-promoters",
       "predicts the classes of other sequences",
     ],
-    ["deno task classify --data sites.csv --label-column kind", "a table"],
   ],
   flags: CLASSIFY_FLAGS,
   run: classify,
@@ -41,11 +43,16 @@ export const classifyCommand: Command = {
 
 async function classify(args: readonly string[], terminal: Terminal): Promise<number> {
   const { values: flags, given } = parseFlags(args, CLASSIFY_FLAGS, "classify");
-  if (flags.data === undefined) throw new UsageError("classify needs sequences: give --data PATH");
+  if (flags.data === undefined) throw new UsageError("classify needs texts or sequences: give --data PATH");
   const path = userPath(flags.data).replace(/(.)[/\\]+$/, "$1");
   const classifier = flags.checkpoint === undefined ? undefined : await loadClassifier(userPath(flags.checkpoint));
   if (classifier) checkPredictFlags(given);
   else checkFlags(flags, given);
+  if (path === "-" && !classifier) {
+    throw new UsageError(
+      "--data - is what a trained classifier predicts: give one with --checkpoint, or a file to train on",
+    );
+  }
   using interrupt = listenForInterrupt(terminal);
   const say = (line: string, event: object): void =>
     terminal.out(flags.json ? `${JSON.stringify(event)}\n` : `${line}\n`);
@@ -55,7 +62,7 @@ async function classify(args: readonly string[], terminal: Terminal): Promise<nu
 
 /** Flags that mean something where a classifier predicts. */
 const PREDICTING: readonly (keyof ClassifyFlags)[] = [
-  ...["data", "checkpoint", "sequenceColumn", "labelColumn", "minQuality", "positive", "batch", "out"] as const,
+  ...["data", "checkpoint", "text", "label", "minQuality", "positive", "batch", "out"] as const,
   ...["device", "shaderCache", "nativeCache", "threads", "json", "verbose"] as const,
 ];
 

@@ -1,7 +1,7 @@
-/** Trains a network to tell classes of sequences, keeps what is best on the validation part, and asks it about others. */
-import type { Tensor } from "../core/graph.ts";
-import { spec } from "../core/trace.ts";
-import { compile, type Device, type DeviceArray, type Program } from "../kernels/mod.ts";
+/** Trains a network to tell classes of samples, keeps what is best on the validation part, and asks it about others. */
+import type { Tensor } from "../../core/graph.ts";
+import { spec } from "../../core/trace.ts";
+import { compile, type Device, type DeviceArray, type Program } from "../../kernels/mod.ts";
 import {
   defineOptimizer,
   Model,
@@ -10,17 +10,19 @@ import {
   type Network,
   type Score,
   Trainer,
-} from "../titans/mod.ts";
-import { classFigures, type Confusion, confusionOf } from "../titans/tasks/dna/class_figures.ts";
-import { CLASSIFICATION, classLogits, nucleotideMask } from "../titans/tasks/dna/classification.ts";
+} from "../../titans/mod.ts";
+import { classFigures, type Confusion, confusionOf } from "../../titans/tasks/classification/class_figures.ts";
+import { classification, classLogits, tokenMask } from "../../titans/tasks/classification/classification.ts";
+import type { Alphabet } from "../../titans/tasks/classification/alphabet.ts";
 import {
   type Augmentation,
   batchesOf,
   type LabelledData,
   type LabelledSequence,
+  type LabelledSet,
   trainingBatches,
-} from "../titans/tasks/dna/labelled.ts";
-import { divergedFit, requireFinite } from "./divergence.ts";
+} from "../../titans/tasks/classification/labelled.ts";
+import { divergedFit, requireFinite } from "../divergence.ts";
 
 /** A model that begins with what another one has learned, but for the head, which is of other outputs. */
 export class PretrainedModel extends Model {
@@ -61,7 +63,7 @@ export class Classifier implements Disposable {
     network: Network,
     { program, shape }: {
       readonly program: Program<[flat: Tensor, tokens: Tensor], Tensor>;
-      readonly shape: { readonly rows: number; readonly length: number };
+      readonly shape: Classifier["shape"];
     },
   ) {
     this.#device = device;
@@ -70,17 +72,18 @@ export class Classifier implements Disposable {
     this.shape = shape;
   }
 
-  /** Sequences that are read at once, and nucleotides of each. */
-  readonly shape: { readonly rows: number; readonly length: number };
+  /** Sequences that are read at once, tokens of each, and what these are. */
+  readonly shape: { readonly rows: number; readonly length: number; readonly alphabet: Alphabet };
 
   /** Compiles it. */
   static async create(device: Device, network: Network, shape: Classifier["shape"]): Promise<Classifier> {
+    const { rows, length, alphabet } = shape;
     const logits = (flat: Tensor, tokens: Tensor): Tensor =>
       classLogits(
-        network.forward(network.unflatten(flat), tokens, { update: nucleotideMask(tokens) }).logits,
+        network.forward(network.unflatten(flat), tokens, { update: tokenMask(tokens, alphabet) }).logits,
         tokens,
+        alphabet,
       );
-    const { rows, length } = shape;
     const program = await compile(device, logits, [spec([network.layout.size]), spec([rows, length], "i32")]);
     return new Classifier(device, network, { program, shape });
   }
@@ -95,7 +98,8 @@ export class Classifier implements Disposable {
     const C = classes.length, probabilities = new Float64Array(sequences.length * C);
     const predicted = new Int32Array(sequences.length), labels = sequences.map(({ label }) => classes.indexOf(label));
     let from = 0, loss = 0;
-    for (const { tokens } of batchesOf(sequences, classes, this.shape)) {
+    const set: LabelledSet = { alphabet: this.shape.alphabet, sequences };
+    for (const { tokens } of batchesOf(set, classes, this.shape)) {
       const { data } = await this.#program.run(params, tokens as Int32Array);
       const count = Math.min(this.shape.rows, sequences.length - from);
       for (let row = 0; row < count; row++) {
@@ -157,7 +161,7 @@ export interface ClassifyOptions extends Augmentation {
   readonly patience: number;
   /** Sequences of a step. */
   readonly rows: number;
-  /** Nucleotides of a row. */
+  /** Tokens of a row. */
   readonly length: number;
   /** Is called after steps with how many are done, of at most how many. @throws to end the training. */
   readonly progress?: (done: number, most: number, loss: number) => void;
@@ -182,7 +186,7 @@ const ROUND = 8;
 
 /** Trains, and tests once. @throws {CommandError} if a loss is no number. */
 export async function fitClassifier(device: Device, options: ClassifyOptions): Promise<Classified> {
-  const { network, data, rows, length, epochs: most, patience, progress, report } = options;
+  const { network, data, rows, length, epochs: most, patience, progress, report } = options, { alphabet } = data;
   const steps = Math.max(1, Math.round(data.train.length / rows));
   const optimizer = defineOptimizer({
     learningRate: options.learningRate,
@@ -192,13 +196,13 @@ export async function fitClassifier(device: Device, options: ClassifyOptions): P
   });
   const trainer = await Trainer.create<Network>(device, {
     model: network,
-    objective: CLASSIFICATION,
+    objective: classification(alphabet),
     optimizer,
     shape: { batch: rows, length },
     seed: options.seed,
   });
   try {
-    using classifier = await Classifier.create(device, network, { rows, length });
+    using classifier = await Classifier.create(device, network, { rows, length, alphabet });
     const batches = trainingBatches(data, { rows, length }, options), epochs: ClassifyEpoch[] = [];
     let best: ClassifyEpoch | undefined, params: NamedArrays | undefined;
     for (let epoch = 1; epoch <= most && epoch - (best?.epoch ?? epoch) <= patience; epoch++) {
