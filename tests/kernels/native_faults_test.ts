@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { compile, spec, type Tensor } from "../../mod.ts";
 import { type NativeOptions, requestNativeDevice } from "../../kernels/devices/native/device.ts";
+import { ObjectCache } from "../../kernels/devices/native/object_cache.ts";
 import { add, mul } from "../../ops/mod.ts";
 import { withFolder } from "../cli/scratch.ts";
 import type { ChildReport } from "./native_child.ts";
@@ -225,4 +226,18 @@ Deno.test("native: the cache is bounded, and what was used last stays", () =>
     const files = await filesIn(cache);
     await runHere(cache, { cacheBytes }, 11);
     assertEquals(await filesIn(cache), files, "the last one was there");
+  }));
+
+Deno.test("native: devices of one process that compile the same at the same time all keep it", () =>
+  withFolder(async (folder) => {
+    const caches = Array.from({ length: 8 }, () => new ObjectCache(folder, "0", 2 ** 20));
+    const paths = await Promise.all(caches.map(async (cache) => {
+      const part = await cache.newPart();
+      await Deno.writeTextFile(part, "code");
+      return await cache.store(part, ["key"]);
+    }));
+    assertEquals(new Set(paths).size, 1);
+    assertEquals((await filesIn(folder)).filter((name) => name.endsWith(".part")), []);
+    const [object] = new ObjectCache(folder, "0", 2 ** 20).find(["key"]);
+    assertEquals(await caches[0].verify(object), paths[0]);
   }));

@@ -158,9 +158,12 @@ export function readText(path: string): string | undefined {
   }
 }
 
+/** Files that {@link writeText} has begun, so that each is another one. */
+let begun = 0;
+
 /** Writes a file beside its place and moves it there, so that nobody sees a part of it. */
 export async function writeText(path: string, text: string): Promise<void> {
-  const part = `${path}.${PROCESS}.part`;
+  const part = `${path}.${PROCESS}-${begun++}.part`;
   await here!.writeTextFile(part, text);
   await here!.rename(part, path);
 }
