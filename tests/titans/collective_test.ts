@@ -12,6 +12,7 @@ import {
   Model,
   nextToken,
   RandomWindows,
+  type Share,
   shareOf,
   SOLO,
   type StepMetrics,
@@ -26,6 +27,8 @@ import {
 } from "../../titans/mod.ts";
 import { CompressedSum } from "../../titans/train/compressed_sum.ts";
 import { rowsOfBatch } from "../../titans/train/batch_rows.ts";
+import { areTakenOnce, rowsTaken, rowSums } from "../../titans/train/rows_seen.ts";
+import type { SplitBatch } from "../../titans/train/step_input.ts";
 import { TINY } from "./builders.ts";
 import { relativeError } from "./runners.ts";
 
@@ -256,6 +259,32 @@ Deno.test("reference: NaN in the rows of one rank stops all at the same step, na
     assert(errors[0].tensor !== undefined && errors[0].step === 1, errors[0].message);
   }));
 
+Deno.test("reference: ranks that miss a row, take one twice, or read another text, all refuse the step", () =>
+  onDevice("reference", async (device) => {
+    const other: TrainingData = new RandomWindows(TEXTS[2].text, SHAPE, 7);
+    const same = (ranks: Collective[]): Collective[] => ranks;
+    const wrong: readonly [(ranks: Collective[]) => Collective[], (rank: number) => TrainingData][] = [
+      // Both take the rows of the first.
+      [(ranks) => ranks.map((rank) => ({ ...rank, rank: 0 })), () => RANDOM],
+      [same, (rank) => rank === 0 ? RANDOM : other],
+    ];
+    for (const [place, data] of wrong) {
+      await Promise.all(
+        place(localCollectives(2)).map(async (collective, i) => {
+          const trainer = await Trainer.create(device, optionsOf("lmm", { collective }));
+          await assertRejects(
+            () => trainer.run(data(i), 1),
+            ConfigError,
+            "its rows are not taken once each by the ranks",
+          );
+          const state = await trainer.exportState();
+          assertEquals(state.optimizer.slots.first["head"].every((x) => x === 0), true, "an update was made");
+          trainer.dispose();
+        }),
+      );
+    }
+  }));
+
 Deno.test("reference: an abort on one rank ends what the others wait for", () =>
   onDevice("reference", async (device) => {
     const [first, second] = localCollectives(2);
@@ -380,6 +409,40 @@ Deno.test("rows: ranks together have each row of a step once, in every field", (
           `${name} over ${size} ranks`,
         );
       }
+    }
+  }
+});
+
+Deno.test("rows: sums say whether ranks took each row of one batch once, in every field", () => {
+  const objective = nextToken({ masked: true }), length = 3;
+  for (const axes of [{ accumulate: 1, batch: 6 }, { accumulate: 2, batch: 7 }]) {
+    const total = axes.accumulate * axes.batch, cases = { axes, objective, length };
+    // Rows are alike but for one number of the last: their places tell them apart.
+    const whole = (last = 1): SplitBatch => ({
+      data: { tokens: new Int32Array(total * (length + 1)).fill(7), mask: new Float32Array(total * length).fill(1) },
+      fresh: new Float32Array(total).fill(0).fill(last, total - 1),
+    });
+    const isBatch = (shares: readonly Share[], batches: readonly SplitBatch[]): boolean => {
+      const sums = [0, 0];
+      for (const [rank, rows] of shares.entries()) {
+        const batch = batches[rank % batches.length], own = rowsOfBatch(batch, { ...cases, rows });
+        const all = rowSums(batch, { ...cases, rows: { first: 0, count: axes.batch } });
+        rowsTaken(rowSums(own, { ...cases, rows }), all, shares.length).forEach((sum, i) => sums[i] += sum);
+      }
+      return areTakenOnce(sums);
+    };
+    for (const size of [2, 3, 5]) {
+      const shares = Array.from({ length: size }, (_, rank) => shareOf(axes.batch, { rank, size }));
+      const moved = ({ first, count }: Share, by: number, more = 0): Share => ({
+        first: first + by,
+        count: count + more,
+      });
+      assert(isBatch(shares, [whole()]));
+      assert(isBatch(shares.toReversed(), [whole()]));
+      assert(!isBatch([...shares.slice(1), moved(shares[0], 1)], [whole()]), "one missed, one taken twice");
+      assert(!isBatch([moved(shares[0], 0, 1), ...shares.slice(1)], [whole()]), "one taken twice");
+      assert(!isBatch([moved(shares[0], 1, -1), ...shares.slice(1)], [whole()]), "one missed");
+      assert(!isBatch(shares, [whole(), ...shares.slice(1).map(() => whole(2))]), "another batch on one rank");
     }
   }
 });

@@ -22,14 +22,21 @@ export function rowsOfBatch(
     readonly rows: Share;
   },
 ): SplitBatch {
-  const sizes = flatten(objective.fields(length), isSpec).leaves.map(({ shape }) => shape.reduce((a, b) => a * b, 1));
-  const { paths } = flatten(objective.fields(length), isSpec), found = flatten(data, isArray).paths;
+  const sizes = rowSizes(data, objective, length);
   let next = 0;
-  const own = mapLeaves(data, isArray, (array) => {
-    const size = sizes[paths.indexOf(found[next++])];
+  const own = mapLeaves(data, isBatchArray, (array) => {
+    const size = sizes[next++];
     return cut(array, axes, { first: rows.first * size, count: rows.count * size, of: axes.batch * size });
   }) as BatchArrays;
   return { data: own, fresh: fresh && cut(fresh, axes, { ...rows, of: axes.batch }) as Float32Array };
+}
+
+/** How many elements a row has in each of the arrays of a batch. */
+export function rowSizes(data: BatchArrays, objective: Objective, length: number): number[] {
+  const { leaves, paths } = flatten(objective.fields(length), isSpec);
+  return flatten(data, isBatchArray).paths.map((path) =>
+    leaves[paths.indexOf(path)].shape.reduce((size, extent) => size * extent, 1)
+  );
 }
 
 /** Some rows of stored states [A, B, ...]. */
@@ -77,6 +84,7 @@ function cut<Data extends BatchArray>(
   return out;
 }
 
-function isArray(value: unknown): value is BatchArray {
+/** Whether a part of a batch is an array. */
+export function isBatchArray(value: unknown): value is BatchArray {
   return ArrayBuffer.isView(value);
 }

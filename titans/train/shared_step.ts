@@ -18,13 +18,20 @@ import type { Objective } from "./objective.ts";
 import { type OptimizerConfig, stepScalars } from "./optimizer_config.ts";
 import { optimizerSpecs } from "./optimizer_state.ts";
 import { scaleOf, storageOf } from "./precision.ts";
+import { ROW_SUMS } from "./rows_seen.ts";
 import type { StepParts } from "./step_function.ts";
 import { keepCarried } from "./training_step.ts";
 import { type OptimizerState, update, type Updated } from "./update.ts";
 import { batchSpecs } from "./validation.ts";
 
-/** What follows the gradient in a vector of sums: the loss, its weight, and how many ranks ask to stop. */
-export const SUMS_BEHIND = 3;
+/**
+ * What follows the gradient in a vector of sums, by its first place: the loss, its weight, how many ranks ask to stop,
+ * and which rows they took.
+ */
+export const BEHIND = { loss: 0, weight: 1, stop: 2, rows: 3 } as const;
+
+/** How many numbers that is. */
+export const SUMS_BEHIND: number = BEHIND.rows + ROW_SUMS;
 
 /** The elements of a vector of parameters that are a rank's: whole loads of kernels. */
 export function elementShare(size: number, rank: Pick<Collective, "rank" | "size">): Share {
@@ -93,7 +100,7 @@ export function sharedFunctions(
 
 /** What {@link rowsGradient} gives. */
 export interface RowsGradient {
-  /** Sums of gradient, loss and weight, and a zero for the request to stop: [P + 3]. */
+  /** Sums of gradient, loss and weight, and zeros for what the host adds: [P + 5]. */
   readonly sums: Tensor;
   /** The state of each row after the step, [A, B, ...], where one was given. */
   readonly carried?: ModelState;
@@ -104,7 +111,8 @@ export function rowsGradient(model: Network, objective: Objective): (...args: Gr
   const first = gradient(model, objective);
   return (params, rows, scaling) => {
     const { carried, gradientSum, lossSum, weight } = first(params, rows, scaling && scaleOf(scaling));
-    const sums = concat([gradientSum, stack([lossSum, weight, zerosLike(weight)], 0)], 0);
+    const zeros = Array.from({ length: SUMS_BEHIND - BEHIND.stop }, () => zerosLike(weight));
+    const sums = concat([gradientSum, stack([lossSum, weight, ...zeros], 0)], 0);
     return carried ? { sums, carried } : { sums };
   };
 }
@@ -121,7 +129,7 @@ export interface BeforeUpdate {
 
 /** What {@link sharedUpdate} learns of the step. */
 export interface SummedStep {
-  /** Over all ranks, [P + 3]. */
+  /** Over all ranks, [P + 5]. */
   readonly sums: Tensor;
   /** As `stepScalars` gives them. */
   readonly scalars: Tensor;
@@ -145,7 +153,7 @@ export function sharedUpdate(
 ): (before: BeforeUpdate, step: SummedStep) => SharedUpdated {
   const second = update(config, layout, part), size = layout.size;
   return (before, { sums, scalars, carried }) => {
-    const [lossSum, weight] = [0, 1].map((i) => squeeze(sliceAxis(sums, 0, size + i, 1), 0));
+    const [lossSum, weight] = [BEHIND.loss, BEHIND.weight].map((i) => squeeze(sliceAxis(sums, 0, size + i, 1), 0));
     const gradientSum = sliceAxis(sums, 0, 0, size);
     const { state, healthy, scaling } = before;
     const updated = second(state, { gradientSum, lossSum, weight }, { healthy, scalars, scaling });

@@ -20,8 +20,10 @@ import { optimizerName, stateSlots } from "./optimizer_config.ts";
 import { uploadState } from "./optimizer_state.ts";
 import { optimizerOf } from "./optimizers/registry.ts";
 import { unpackScaling } from "./precision.ts";
+import { areTakenOnce, rowsTaken, type RowSums, rowSums } from "./rows_seen.ts";
 import {
   type BeforeUpdate,
+  BEHIND,
   elementShare,
   type GradientArguments,
   type RowsGradient,
@@ -151,13 +153,20 @@ export class SharedSteps implements StepRunner {
   async #step(batch: SplitBatch, { scalars, probe = false }: StepStart): Promise<ArrayLike<number> | undefined> {
     if (this.#stopped && !probe) return undefined;
     const { collective, stopRequested, deterministic } = this.#parts;
-    const after: CarriedArrays[] = [], sums = await this.#sums(batch, after);
-    const stop = sums.length - 1;
-    sums[stop] = stopRequested?.() ? 1 : 0;
+    const after: CarriedArrays[] = [], sums = await this.#sums(batch, after), behind = sums.subarray(this.#size);
+    behind[BEHIND.stop] = stopRequested?.() ? 1 : 0;
+    behind.set(this.#rowsTaken(batch), BEHIND.rows);
     if (this.#compressed) await this.#compressed.add(sums.subarray(0, this.#size), !probe);
-    // Of compressed gradients what is behind them: the loss, its weight and the request to stop are exact.
-    const exact = this.#compressed ? sums.subarray(this.#size) : sums;
+    // Of compressed gradients what is behind them is exact.
+    const exact = this.#compressed ? behind : sums;
     await collective.allReduceSum(exact, deterministic > 0 ? "tree" : "any");
+    if (!areTakenOnce(behind.subarray(BEHIND.rows))) {
+      after.forEach(disposeCarried);
+      throw new ConfigError(
+        "Cannot train on this batch: its rows are not taken once each by the ranks; give all of them the same data, batch and accumulate",
+        "data",
+      );
+    }
     const before = this.#rows.map(({ carried }) => carried!);
     const { state, healthy, scaling, report, carried } = this.#update.launch(
       {
@@ -178,7 +187,7 @@ export class SharedSteps implements StepRunner {
     this.#state = this.#elements ? await this.#joined(state as OptimizerState<DeviceArray>) : state;
     if (probe) healthy.dispose();
     else this.#healthy = healthy;
-    if (sums[stop] > 0) this.#stopped = true;
+    if (behind[BEHIND.stop] > 0) this.#stopped = true;
     const values = await report.read();
     report.dispose();
     return values;
@@ -206,6 +215,17 @@ export class SharedSteps implements StepRunner {
       return sums;
     };
     return await tree(0, this.#rows.length);
+  }
+
+  /** What this rank tells the others of the rows that it took. */
+  #rowsTaken(batch: SplitBatch): RowSums {
+    const { objective, shape, collective: { size } } = this.#parts;
+    if (size === 1) return [0, 0];
+    const sums = (part: SplitBatch, rows: Share): RowSums =>
+      rowSums(part, { objective, length: shape.length, axes: shape, rows });
+    const taken = this.#rows.map(({ rows }) => sums(this.#rowsOf(batch, rows), rows))
+      .reduce((lhs, rhs) => [lhs[0] + rhs[0], lhs[1] + rhs[1]]);
+    return rowsTaken(taken, sums(batch, { first: 0, count: shape.batch }), size);
   }
 
   #rowsOf(batch: SplitBatch, rows: Share): SplitBatch {
