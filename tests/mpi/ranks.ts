@@ -90,11 +90,19 @@ export async function lossesOf(run: string): Promise<Readonly<Record<LossKind, r
   return losses;
 }
 
+/** Options of {@link largestDifference}. */
+export interface DifferenceOptions {
+  /** Which losses. Default: all. */
+  readonly kinds?: readonly LossKind[];
+  /** How many of each kind, from the first on. Default: all. */
+  readonly first?: number;
+}
+
 /** The largest difference of two runs' losses, relative to them. @throws if they have different numbers of them. */
 export async function largestDifference(
   run: string,
   expected: string,
-  kinds: readonly LossKind[] = ["step", "validation"],
+  { kinds = ["step", "validation"], first = Infinity }: DifferenceOptions = {},
 ): Promise<number> {
   const [found, wanted] = await Promise.all([lossesOf(run), lossesOf(expected)]);
   let largest = 0;
@@ -102,7 +110,9 @@ export async function largestDifference(
     if (found[kind].length !== wanted[kind].length) {
       throw new Error(`${found[kind].length} losses of ${kind}s in ${run}, ${wanted[kind].length} in ${expected}`);
     }
-    for (const [i, loss] of wanted[kind].entries()) largest = Math.max(largest, Math.abs(found[kind][i] - loss) / loss);
+    for (const [i, loss] of wanted[kind].slice(0, first).entries()) {
+      largest = Math.max(largest, Math.abs(found[kind][i] - loss) / loss);
+    }
   }
   return largest;
 }
