@@ -15,7 +15,7 @@ export interface FileUse {
 }
 
 /** What an argument of a C function is: memory of the host, memory of C, a number. */
-export type CType = "buffer" | "pointer" | "i32" | "void";
+export type CType = "buffer" | "pointer" | "i32" | "f64" | "void";
 
 /** Functions of an object by name. */
 export type CFunctions = Readonly<Record<string, { readonly parameters: readonly CType[]; readonly result: CType }>>;
@@ -25,7 +25,7 @@ export type Pointer = { readonly pointer: unique symbol } | null;
 
 type HostType<T extends CType> = T extends "buffer" ? ArrayBufferView | null
   : T extends "pointer" ? Pointer
-  : T extends "i32" ? number
+  : T extends "i32" | "f64" ? number
   : void;
 
 type HostTypes<P extends readonly CType[]> = { -readonly [At in keyof P]: HostType<P[At]> };

@@ -6,7 +6,7 @@ import type { EncodedProgram } from "./encode_program.ts";
 const FUNCTIONS = {
   acquire: { parameters: ["i32"], result: "i32" },
   release: { parameters: [], result: "void" },
-  same: { parameters: ["buffer"], result: "pointer" },
+  adopt: { parameters: ["buffer", "f64"], result: "pointer" },
   load: { parameters: ["buffer", "buffer", "buffer"], result: "pointer" },
   unload: { parameters: ["pointer"], result: "void" },
   launch: { parameters: ["pointer", "pointer", "buffer", "i32"], result: "void" },
@@ -45,7 +45,7 @@ export class Runtime {
   constructor(path: string, memory: SharedArrayBuffer, threads: number) {
     this.#object = openObject(path, FUNCTIONS);
     this.#memory = new Uint8Array(memory);
-    this.#base = this.#object.symbols.same(this.#memory);
+    this.#base = this.#object.symbols.adopt(this.#memory, memory.maxByteLength);
     this.threadCount = this.#object.symbols.acquire(threads);
   }
 
