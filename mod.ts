@@ -57,7 +57,7 @@ export {
   type ProgramRecord,
 } from "./kernels/program.ts";
 export type { Device, DeviceArray, DeviceInfo, DeviceLimits } from "./kernels/device.ts";
-export type { TileSize } from "./kernels/tiling/plan.ts";
+export type { TileSize } from "./kernels/tiling/large.ts";
 export type { ArrayLeaf } from "./kernels/arguments.ts";
 export type { HostArray, HostArrays, HostTensor, NumberMethods } from "./kernels/host_data.ts";
 export type { ResultMethods, ResultTensor } from "./kernels/result_tensor.ts";

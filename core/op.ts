@@ -1,7 +1,7 @@
 /** The definition of a primitive: one {@link OpDef} holds everything about it. */
 import type { Type } from "./dtype.ts";
 import type { Combine, Expr, ExprBuilder } from "./expr.ts";
-import type { Graph, Tensor } from "./graph.ts";
+import type { Graph, Node, Tensor } from "./graph.ts";
 import type { Index } from "./index_expr.ts";
 import type { Shape } from "./shape.ts";
 
@@ -144,9 +144,26 @@ export interface ScatterOp<A> extends OpBase<A> {
   readonly lower: (attrs: A) => IndexedAxis;
 }
 
+/**
+ * Bodies of loops that were simplified, by their keys and by what their inputs are: layers that are alike have equal
+ * loops, and most loops do not change from one round to the next.
+ */
+export type KnownBodies = Map<string, Graph>;
+
+/** What a loop is simplified with. */
+export interface LoopRebuild {
+  /** The tensors that are read at all. */
+  readonly used: ReadonlySet<Tensor>;
+  readonly known: KnownBodies;
+  /** Emits the outputs of a body that `keep` names, simplified, on new inputs. */
+  readonly emit: (body: Graph, inputs: readonly Tensor[], keep: readonly boolean[]) => readonly Tensor[];
+}
+
 /** A rolled loop (see scan.ts). Passes look into its body. */
 export interface LoopOp<A> extends OpBase<A> {
   readonly kind: "loop";
+  /** Emits a node again on simplified inputs, without what nobody reads: unused outputs may be undefined. */
+  readonly rebuild: (node: Node, inputs: readonly Tensor[], how: LoopRebuild) => readonly (Tensor | undefined)[];
 }
 
 /** Passes some of its inputs through: its outputs differ from them only in their gradient (see alias.ts). */

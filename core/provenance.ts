@@ -13,7 +13,7 @@ import { type Graph, type Node, reachable, type Tensor } from "./graph.ts";
 import { attrsKey } from "./graph.ts";
 import type { Type } from "./dtype.ts";
 import type { IndexedAxis, OpDef } from "./op.ts";
-import { isScan, type ScanAttrs } from "./scan.ts";
+import { isLoop, type ScanAttrs } from "./loop.ts";
 import { type Shape, sizeOfShape, stridesOf } from "./shape.ts";
 
 /** The provenance of a tensor's elements, row-major. */
@@ -73,7 +73,7 @@ function absorb(to: Provenance, at: number, from: Provenance, index: number): vo
 }
 
 function provenanceOf(node: Node, inputs: readonly Provenance[]): readonly Provenance[] {
-  if (isScan(node)) return loop(node.attrs as ScanAttrs, inputs);
+  if (isLoop(node)) return loop(node.attrs as ScanAttrs, inputs);
   const { op, attrs, inputs: types, outputs: [type] } = node;
   if (op.kind === "view") return [view(node, inputs)];
   if (op.kind === "source") return [source(node)];

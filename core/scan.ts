@@ -17,37 +17,18 @@
  */
 import { aliasOp } from "./alias.ts";
 import { closedTest } from "./closed.ts";
-import type { Type } from "./dtype.ts";
 import { isFloat, sizeOf } from "./dtype.ts";
 import { CompileError, invariant, ShapeError } from "./errors.ts";
 import { apply, applyAll, currentContext, Graph, isTensor, type Node, type Scope, type Tensor } from "./graph.ts";
 import { backpropagate, mark } from "./grad.ts";
 import { accumulate, fill } from "./linear.ts";
-import type { Attrs, LoopOp, NdArray, VjpCall } from "./op.ts";
-import { interpret } from "./interpret.ts";
+import { inferLoop, interpretLoop, type ScanAttrs } from "./loop.ts";
+import type { LoopOp, VjpCall } from "./op.ts";
 import { checkOptions, optionNames } from "./options.ts";
+import { pruneLoop } from "./prune_loop.ts";
 import { formatType, sameShape, sizeOfShape } from "./shape.ts";
 import { parameter } from "./trace.ts";
 import { flatten, sameTree, type TreeSpec, unflatten } from "./tree.ts";
-
-/**
- * The attributes of a loop node.
- *
- * Inputs: initial carries, xs (stacked on a leading axis of extent `length`), invariants. Body inputs: carries, slices
- * of xs, invariants. Body outputs: next carries, slices of ys. Outputs: final carries, ys (stacked), and for each carry
- * named in `history` its values as they enter the steps (stacked). The step of index i reads `xs[i]` and writes
- * `ys[i]`; i ascends, or descends if `reverse`.
- */
-export interface ScanAttrs extends Attrs {
-  readonly body: Graph;
-  readonly length: number;
-  readonly carryCount: number;
-  readonly xsCount: number;
-  readonly reverse: boolean;
-  readonly history: readonly number[];
-  /** The last `savedCount` ys are results inside the body that the gradient reuses. */
-  readonly savedCount: number;
-}
 
 /**
  * What a loop keeps for its gradient in addition to carries and xs. `recompute`: nothing. `save`: the results of the
@@ -71,20 +52,13 @@ export interface ScanOptions {
 
 const SCAN_OPTIONS = optionNames<ScanOptions>({ length: true, reverse: true, rematerialize: true });
 
-function stacked(type: Type, length: number): Type {
-  return { shape: [length, ...type.shape], dtype: type.dtype };
-}
-
+/** The loop as users make it: with a gradient. */
 const scanOp: LoopOp<ScanAttrs> = {
   name: "scan",
   kind: "loop",
-  infer: (_inputs, { body, length, carryCount, history }) =>
-    [
-      ...body.inputs.slice(0, carryCount),
-      ...body.outputs.slice(carryCount).map((y) => stacked(y, length)),
-      ...history.map((carry) => stacked(body.inputs[carry], length)),
-    ].map(({ shape, dtype }) => ({ shape, dtype })),
-  reference: referenceScan,
+  infer: inferLoop,
+  reference: interpretLoop,
+  rebuild: pruneLoop,
   vjp: scanVjp,
 };
 
@@ -373,35 +347,4 @@ function indices(count: number, keep: (i: number) => boolean): number[] {
 function taker<T>(list: readonly T[]): (count: number) => T[] {
   let next = 0;
   return (count) => list.slice(next, next += count);
-}
-
-function referenceScan(inputs: readonly NdArray[], attrs: ScanAttrs, outputs: readonly Type[]): Float64Array[] {
-  const { body, length, carryCount, xsCount, reverse, history } = attrs;
-  const results = outputs.map((type) => new Float64Array(sizeOfShape(type.shape)));
-  const yCount = body.outputs.length - carryCount;
-  const xs = inputs.slice(carryCount, carryCount + xsCount), consts = inputs.slice(carryCount + xsCount);
-  let carry = inputs.slice(0, carryCount);
-  for (let step = 0; step < length; step++) {
-    const i = reverse ? length - 1 - step : step;
-    const slices = xs.map((x, n): NdArray => {
-      const type = body.inputs[carryCount + n], size = sizeOfShape(type.shape);
-      return { shape: type.shape, dtype: type.dtype, data: x.data.subarray(i * size, (i + 1) * size) };
-    });
-    history.forEach((c, h) => results[carryCount + yCount + h].set(carry[c].data, i * carry[c].data.length));
-    const out = interpret(body, [...carry, ...slices, ...consts]);
-    carry = out.slice(0, carryCount);
-    out.slice(carryCount).forEach((y, n) => results[carryCount + n].set(y.data, i * y.data.length));
-  }
-  carry.forEach((value, c) => results[c].set(value.data));
-  return results;
-}
-
-/** Whether a node is a rolled loop; its attributes are {@link ScanAttrs}. */
-export function isScan(node: Node): boolean {
-  return node.op === scanOp;
-}
-
-/** Makes a loop node from attributes: for passes that rebuild graphs. */
-export function applyScan(inputs: readonly Tensor[], attrs: ScanAttrs): readonly Tensor[] {
-  return applyAll(scanOp, inputs, attrs);
 }

@@ -1,7 +1,7 @@
 /** Checks the invariants of graphs that every pass must preserve. Runs between passes in tests. */
 import { invariant } from "./errors.ts";
 import type { Graph, Tensor } from "./graph.ts";
-import { isScan, type ScanAttrs } from "./scan.ts";
+import { isLoop, type ScanAttrs } from "./loop.ts";
 import { formatType, sameShape } from "./shape.ts";
 import { isParameter } from "./trace.ts";
 
@@ -32,7 +32,7 @@ export function verify(graph: Graph): void {
       invariant(same, `${node.op.name} #${node.id} is ${formatType(output)} and infers ${formatType(type)}`);
       known.add(output);
     });
-    if (isScan(node)) verifyScan(node.inputs, node.attrs as ScanAttrs);
+    if (isLoop(node)) verifyScan(node.inputs, node.attrs as ScanAttrs);
   }
   for (const output of graph.outputs) invariant(known.has(output), `output ${output} is not made by the graph`);
 }

@@ -3,7 +3,7 @@
  * tensors that depend on the text; edges where one's result reaches another without passing a third.
  */
 import type { Node, Tensor } from "../core/graph.ts";
-import type { ScanAttrs } from "../core/scan.ts";
+import type { ScanAttrs } from "../core/loop.ts";
 import { spec, trace } from "../core/trace.ts";
 import type { ModelKind } from "../titans/mixers/recipes.ts";
 import { defineConfig } from "../titans/models/config.ts";

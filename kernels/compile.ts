@@ -1,19 +1,16 @@
 /** The pipeline from a function to a program, one pass per line. */
 import type { Half } from "../core/dtype.ts";
-import { CompileError } from "../core/errors.ts";
+import type { Graph } from "../core/graph.ts";
 import { checkOptions, optionNames } from "../core/options.ts";
 import { simplify } from "../core/simplify.ts";
 import { type SpecsOf, trace } from "../core/trace.ts";
-import { leafCount, type TreeSpec } from "../core/tree.ts";
-import type { Graph } from "../core/graph.ts";
 import type { CompileWatch, Device, DeviceLimits } from "./device.ts";
-import type { Plan, Schedule } from "./plan.ts";
-import { takeDonated } from "./in_place.ts";
 import { PhaseTimer } from "./phases.ts";
-import { largestTensor, planMemory, tooLarge } from "./plan_memory.ts";
+import { largestTensor, planMemory } from "./plan_memory.ts";
 import { Program } from "./program.ts";
-import { schedule } from "./schedule.ts";
-import { DEFAULT_TILE, tile, type TileSize } from "./tiling/tile.ts";
+import { donatedLeaves, scheduleWithin } from "./schedule_within.ts";
+import { DEFAULT_TILE, hasLargeProduct } from "./tiling/large.ts";
+import type { tile } from "./tiling/tile.ts";
 
 /** Options of {@link compile}. */
 export interface CompileOptions extends CompileWatch {
@@ -74,7 +71,11 @@ export async function compile<Args extends readonly unknown[], R>(
   const graph = simplify(traced);
   timer.end("simplify");
   const scheduled = device.needsPlan
-    ? scheduleFor(device.limits, graph, { donated, storage: options.storage })
+    ? scheduleWithin(device.limits, graph, {
+      donated,
+      storage: options.storage,
+      tile: await tilingFor(graph, device.limits),
+    })
     : undefined;
   if (scheduled) timer.end("schedule");
   const plan = scheduled && planMemory(scheduled, device.limits);
@@ -83,48 +84,8 @@ export async function compile<Args extends readonly unknown[], R>(
   return new Program({ device, graph, inputTree, outputTree, plan, executable, donated });
 }
 
-/**
- * The plan of the program that {@link compile} makes of a function, without a device: its kernels and its memory.
- * Nothing is allocated, so it may be of any size.
- * @param limits Limits of the device that it is for.
- * @throws As `compile`, but for what only the device finds.
- */
-export function planProgram<Args extends readonly unknown[], R>(
-  limits: DeviceLimits,
-  fn: (...args: Args) => R,
-  specs: SpecsOf<Args>,
-  { donate = [], storage }: Pick<CompileOptions, "donate" | "storage"> = {},
-): Plan {
-  const { graph, inputTree } = trace(fn, specs);
-  return planMemory(
-    scheduleFor(limits, simplify(graph), { donated: donatedLeaves(inputTree, donate), storage }),
-    limits,
-  );
-}
-
-function scheduleFor(
-  limits: DeviceLimits,
-  graph: Graph,
-  { donated, storage }: { readonly donated: readonly number[]; readonly storage?: Half },
-): Schedule {
-  const scheduled = (size?: TileSize): Schedule =>
-    takeDonated(schedule(tile(graph, size), { ...limits, storage }), donated);
-  const first = scheduled(limits.tile), largestBytes = largestTensor(limits);
-  if (!tooLarge(first.values, largestBytes)) return first;
-  // Once more, with whatever is above the limit in tiles. The planner refuses what is too large all the same.
-  return scheduled({ ...DEFAULT_TILE, ...limits.tile, largestBytes });
-}
-
-/** The positions of the leaves of some arguments. */
-function donatedLeaves(tree: TreeSpec, donate: readonly number[]): number[] {
-  const args = tree.kind === "leaf" ? [] : tree.items;
-  for (const position of donate) {
-    if (args[position]) continue;
-    throw new CompileError(`Cannot donate argument ${position}: the function has ${args.length}, counted from 0`);
-  }
-  const starts = args.map((_, at) => args.slice(0, at).reduce((sum, arg) => sum + leafCount(arg), 0));
-  return args.flatMap((
-    arg,
-    at,
-  ) => (donate.includes(at) ? Array.from({ length: leafCount(arg) }, (_, i) => starts[at] + i) : []));
+/** The pass that makes tiles, imported for graphs that have something large enough. */
+async function tilingFor(graph: Graph, limits: DeviceLimits): Promise<typeof tile | undefined> {
+  const size = { ...DEFAULT_TILE, ...limits.tile, largestBytes: largestTensor(limits) };
+  return hasLargeProduct(graph, size) ? (await import("./tiling/tile.ts")).tile : undefined;
 }

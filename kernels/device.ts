@@ -6,7 +6,7 @@ import type { HostArray } from "./host_data.ts";
 import type { PhaseListener } from "./phases.ts";
 import type { Plan } from "./plan.ts";
 import type { PeakRates } from "./roofline.ts";
-import type { TileSize } from "./tiling/plan.ts";
+import type { TileSize } from "./tiling/large.ts";
 
 /** The description of a device. */
 export interface DeviceInfo {

@@ -28,7 +28,7 @@ export {
   type RequestOptions,
 } from "./devices/registry.ts";
 export type { ArrayRecord, CompileWatch, Device, DeviceArray, DeviceInfo, DeviceLimits } from "./device.ts";
-export type { TileSize } from "./tiling/plan.ts";
+export type { TileSize } from "./tiling/large.ts";
 export { BaseDevice } from "./devices/base_device.ts";
 export { HostMemoryDevice } from "./devices/host_memory/device.ts";
 export { StoredArray } from "./devices/stored_array.ts";

@@ -10,7 +10,7 @@ import type { Half } from "../core/dtype.ts";
 import { CompileError } from "../core/errors.ts";
 import type { Graph, Tensor } from "../core/graph.ts";
 import { makeVar, varIndex } from "../core/index_expr.ts";
-import type { ScanAttrs } from "../core/scan.ts";
+import type { ScanAttrs } from "../core/loop.ts";
 import type { LoopStep, Schedule, Step } from "./plan.ts";
 import { type Accesses, findAccesses, readsOf } from "./schedule/access.ts";
 import { AlikeLoops } from "./schedule/alike_loops.ts";

@@ -13,7 +13,7 @@ import {
   type Var,
   varIndex,
 } from "../../core/index_expr.ts";
-import type { ScanAttrs } from "../../core/scan.ts";
+import type { ScanAttrs } from "../../core/loop.ts";
 import { type Shape, sizeOfShape } from "../../core/shape.ts";
 import { splitVariables, substituteStages } from "./index_tools.ts";
 import { MAX_INDEX_SIZE } from "./limits.ts";

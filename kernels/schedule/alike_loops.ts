@@ -16,7 +16,7 @@ import {
   type Var,
   varIndex,
 } from "../../core/index_expr.ts";
-import type { ScanAttrs } from "../../core/scan.ts";
+import type { ScanAttrs } from "../../core/loop.ts";
 import type { Shape } from "../../core/shape.ts";
 import { sizeOfShape } from "../../core/shape.ts";
 import { definitionOf, type ExprNames } from "../kernel_key.ts";

@@ -9,7 +9,7 @@
  */
 import { isFloat } from "../../core/dtype.ts";
 import type { Graph, Node, Tensor } from "../../core/graph.ts";
-import type { ScanAttrs } from "../../core/scan.ts";
+import type { ScanAttrs } from "../../core/loop.ts";
 
 /**
  * The tensors, views removed, that a node of the graph or of a nested loop compares exactly. Sources are excluded: they

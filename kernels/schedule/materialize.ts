@@ -12,7 +12,7 @@
  * its time.
  */
 import type { Tensor } from "../../core/graph.ts";
-import type { ScanAttrs } from "../../core/scan.ts";
+import type { ScanAttrs } from "../../core/loop.ts";
 import { sizeOfShape } from "../../core/shape.ts";
 import type { Assembled } from "./assembly.ts";
 import { attachedTensors } from "./attached.ts";

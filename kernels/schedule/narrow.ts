@@ -12,7 +12,7 @@
  */
 import type { Half, Type } from "../../core/dtype.ts";
 import { Graph, type Tensor } from "../../core/graph.ts";
-import type { ScanAttrs } from "../../core/scan.ts";
+import type { ScanAttrs } from "../../core/loop.ts";
 import { sizeOfShape } from "../../core/shape.ts";
 
 /** Tensors with fewer elements stay as they are. */

@@ -6,7 +6,7 @@ import type { DType } from "../../core/dtype.ts";
 import { type Graph, type Node, Tensor } from "../../core/graph.ts";
 import { invariant } from "../../core/errors.ts";
 import type { Attrs, MapOp, OpDef } from "../../core/op.ts";
-import type { ScanAttrs } from "../../core/scan.ts";
+import type { ScanAttrs } from "../../core/loop.ts";
 import type { Shape } from "../../core/shape.ts";
 import { withSavedCarries } from "./narrow.ts";
 import { type Emit, emitProduct, emitReduction, type Reduction } from "./stages.ts";

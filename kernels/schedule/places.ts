@@ -14,7 +14,7 @@ import {
   type Var,
   varIndex,
 } from "../../core/index_expr.ts";
-import type { ScanAttrs } from "../../core/scan.ts";
+import type { ScanAttrs } from "../../core/loop.ts";
 import type { Materialized } from "./materialize.ts";
 import type { Keep } from "./narrow.ts";
 import type { PlanNode } from "./normalize.ts";

@@ -1,40 +1,10 @@
 /** Decides which regions of a graph are computed tile by tile, along which axis, and in which loops. */
 import { sizeOf } from "../../core/dtype.ts";
 import type { Graph, Node, Tensor } from "../../core/graph.ts";
-import { isScan, type ScanAttrs } from "../../core/scan.ts";
 import { sizeOfShape } from "../../core/shape.ts";
 import { type Cuts, cutsAlong } from "./axis.ts";
+import { FEWEST_TILES, isLarge, isOversized, type TileSize } from "./large.ts";
 import { findRegion, type Region, Uses } from "./region.ts";
-
-/** How large tiles are. */
-export interface TileSize {
-  /** Elements of a large tensor in a tile. A tile should fit in the cache next to a core, and keep all cores busy. */
-  readonly elements: number;
-  /** Fewest rows of a tile, since each tile reads the other operand of its products as a whole. */
-  readonly rows: number;
-  /**
-   * Tensors that a gradient reads again are computed again from this many elements on; smaller ones stay as they are.
-   * Computing scores again takes longer than reading them, if not much.
-   */
-  readonly recomputed: number;
-  /**
-   * Bytes that one tensor may have: products above them are cut if that can be done at all. Default: they are cut like
-   * others.
-   */
-  readonly largestBytes?: number;
-}
-
-/** A tile of 1 MiB; tensors of 32 MiB are not kept for gradients. */
-export const DEFAULT_TILE: TileSize = { elements: 2 ** 18, rows: 64, recomputed: 2 ** 23 };
-
-/** Tensors of fewer tiles are not cut. */
-const FEWEST_TILES = 2;
-
-/**
- * A product is worth cutting if it has this many times the elements of its operands, as scores have: others, such as a
- * projection before a norm, save no memory to speak of, and their weights would be read at every tile.
- */
-const EXPANSION = 4;
 
 /** What is computed in one loop over the tiles. */
 export interface Stage {
@@ -61,26 +31,6 @@ export interface TilePlan {
   readonly regions: readonly TiledRegion[];
   /** By node; stages of a level come after all other nodes of it. */
   readonly levels: ReadonlyMap<Node, number>;
-}
-
-/** Whether a graph, or a loop in it, has a product that is large enough for tiles. */
-export function hasLargeProduct({ nodes }: Graph, size: TileSize): boolean {
-  return nodes.some((node) =>
-    isScan(node) ? hasLargeProduct((node.attrs as ScanAttrs).body, size) : isLarge(node, size)
-  );
-}
-
-function isLarge(node: Node, tile: TileSize): boolean {
-  const { op, inputs, outputs: [output] } = node, { elements } = tile;
-  if (op.kind !== "contract") return false;
-  if (isOversized(node, tile)) return true;
-  const size = sizeOfShape(output.shape);
-  return size >= FEWEST_TILES * elements && inputs.every(({ shape }) => size >= EXPANSION * sizeOfShape(shape));
-}
-
-/** Whether the result of a node is above what a tensor may have. */
-function isOversized({ outputs: [output] }: Node, { largestBytes = Infinity }: TileSize): boolean {
-  return sizeOfShape(output.shape) * sizeOf(output.dtype) > largestBytes;
 }
 
 /** Plans the regions of a graph; those of loops in it are not looked at. */

@@ -43,13 +43,12 @@ import {
 } from "../../core/graph.ts";
 import { addOp, fill } from "../../core/linear.ts";
 import { closedTest } from "../../core/closed.ts";
-import { applyScan, isScan, type ScanAttrs } from "../../core/scan.ts";
+import { isLoop, loopOp, type ScanAttrs } from "../../core/loop.ts";
 import { parameter } from "../../core/trace.ts";
 import type { TileAxis } from "./axis.ts";
-import { DEFAULT_TILE, hasLargeProduct, planTiles, type Stage, type TiledRegion, type TileSize } from "./plan.ts";
+import { DEFAULT_TILE, hasLargeProduct, type TileSize } from "./large.ts";
+import { planTiles, type Stage, type TiledRegion } from "./plan.ts";
 import { applyToTiles, type Cut, tilesOf, untiled } from "./views.ts";
-
-export { DEFAULT_TILE, type TileSize } from "./plan.ts";
 
 /**
  * The same function, with large tensors between products computed tile by tile.
@@ -88,7 +87,7 @@ class Tiler {
 
   #emitNode(node: Node, values: Map<Tensor, Tensor>): void {
     const inputs = node.inputs.map((input) => values.get(input)!);
-    const results = isScan(node) ? this.#emitScan(node, inputs) : applyAll(node.op, inputs, node.attrs);
+    const results = isLoop(node) ? this.#emitScan(node, inputs) : applyAll(node.op, inputs, node.attrs);
     node.outputs.forEach((tensor, i) => values.has(tensor) || values.set(tensor, results[i]));
   }
 
@@ -98,7 +97,7 @@ class Tiler {
       const parameters = scan.body.inputs.map((type) => parameter(context, type));
       return new Graph(parameters, this.emit(scan.body, parameters));
     });
-    return applyScan(inputs, { ...scan, body });
+    return applyAll(loopOp, inputs, { ...scan, body });
   }
 
   /** Emits the loop of a stage, and where tiles leave a rest a loop of one turn. */
@@ -168,7 +167,7 @@ class TileLoop {
       const once = new Graph([...carries, ...this.#tiles.values(), ...this.#wholes.values()], outputs);
       return new Graph(once.inputs, finish(once));
     });
-    return applyScan([...totals, ...this.#tiles.keys(), ...this.#wholes.keys()], {
+    return applyAll(loopOp, [...totals, ...this.#tiles.keys(), ...this.#wholes.keys()], {
       body,
       length: this.parts.part.count,
       carryCount: totals.length,

@@ -8,7 +8,7 @@ import { type DeviceInfo, requestDevice } from "@mneme/titans";
 import { CommandError } from "../../cli/errors.ts";
 import { costOf } from "../../kernels/cost.ts";
 import { GPUS, type GpuSpec } from "../../kernels/devices/webgpu/gpu_specs.ts";
-import { printWgsl } from "../../kernels/devices/webgpu/print_wgsl.ts";
+import { printWgsl } from "../kernels/print_wgsl.ts";
 import type { Kernel } from "../../kernels/kernel.ts";
 import { kernelKey } from "../../kernels/kernel_key.ts";
 import { unmaskedShare } from "../../kernels/mask_range.ts";

@@ -2,7 +2,8 @@ import { assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import { grad } from "../../core/grad.ts";
 import type { Tensor } from "../../core/graph.ts";
 import type { NdArray } from "../../core/op.ts";
-import { isScan, scan, type ScanAttrs, type ScanOptions } from "../../core/scan.ts";
+import { isLoop, type ScanAttrs } from "../../core/loop.ts";
+import { scan, type ScanOptions } from "../../core/scan.ts";
 import { simplify } from "../../core/simplify.ts";
 import { spec, trace } from "../../core/trace.ts";
 import { add, constant, matmul, mul, reshape, stack, sum, tanh, transpose } from "../../ops/mod.ts";
@@ -99,7 +100,7 @@ Deno.test("simplify prunes a loop's unused histories, ys, carries and inputs", (
   };
   const { graph } = trace(fn, [spec([]), spec([]), spec([5])]);
   const simplified = simplify(graph);
-  const loop = simplified.nodes.find(isScan)!;
+  const loop = simplified.nodes.find(isLoop)!;
   const attrs = loop.attrs as ScanAttrs;
   assertEquals([attrs.carryCount, attrs.xsCount, attrs.history.length, loop.inputs.length, loop.outputs.length], [
     1,
@@ -112,7 +113,7 @@ Deno.test("simplify prunes a loop's unused histories, ys, carries and inputs", (
 
 Deno.test("a gradient through scan keeps one forward loop", () => {
   const { graph } = trace(grad(network({})), [spec([3, 3]), spec([2, 3]), spec([1, 3]), spec([4, 1, 2])]);
-  assertEquals(simplify(graph).nodes.filter(isScan).length, 2);
+  assertEquals(simplify(graph).nodes.filter(isLoop).length, 2);
 });
 
 for (const rematerialize of ["auto", "recompute", "save"] as const) {
@@ -165,8 +166,8 @@ Deno.test("a loop that saves runs each matrix product and inner loop once", () =
       )[0],
     );
   const { graph } = trace(grad(f), [spec([3, 3]), spec([4, 5])]);
-  const loops = simplify(graph).nodes.filter(isScan).map((node) =>
-    (node.attrs as ScanAttrs).body.nodes.filter(isScan).length
+  const loops = simplify(graph).nodes.filter(isLoop).map((node) =>
+    (node.attrs as ScanAttrs).body.nodes.filter(isLoop).length
   );
   assertEquals(loops, [1, 1]);
 });
@@ -178,7 +179,7 @@ function savedShapes(
   options: ScanOptions,
 ): (readonly number[])[] {
   const { graph } = trace((c: Tensor, xs: Tensor) => scan(body, c, xs, options), [spec(carry), spec([5, 4, 4])]);
-  const { body: { outputs }, savedCount } = graph.nodes.find(isScan)!.attrs as ScanAttrs;
+  const { body: { outputs }, savedCount } = graph.nodes.find(isLoop)!.attrs as ScanAttrs;
   return outputs.slice(outputs.length - savedCount).map(({ shape }) => shape);
 }
 

@@ -5,7 +5,7 @@ import type { Tensor } from "../../core/graph.ts";
 import { scan } from "../../core/scan.ts";
 import { spec } from "../../core/trace.ts";
 import { compile, requestWebGpuDevice, type WebGpuDevice } from "../../kernels/mod.ts";
-import { printWgsl } from "../../kernels/devices/webgpu/print_wgsl.ts";
+import { printWgsl } from "./print_wgsl.ts";
 import { add, constant, matmul, mul, sum, tanh } from "../../ops/mod.ts";
 
 /** Pipelines without a program that are kept for later ones. */

@@ -11,7 +11,7 @@ import { costOf } from "../../kernels/cost.ts";
 import { printCpuKernel } from "../../kernels/devices/wasm/print_kernel.ts";
 import { planMemory } from "../../kernels/plan_memory.ts";
 import { schedule } from "../../kernels/schedule.ts";
-import { printWgsl } from "../../kernels/devices/webgpu/print_wgsl.ts";
+import { printWgsl } from "./print_wgsl.ts";
 import type { PrintTarget } from "../../kernels/devices/webgpu/print_wgsl.ts";
 import * as ops from "../../ops/mod.ts";
 import { kernelSteps, type Program } from "./check_schedule.ts";

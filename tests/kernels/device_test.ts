@@ -12,13 +12,9 @@ import type { KernelStep, Plan, Schedule, Step, Value } from "../../kernels/plan
 import { ReferenceDevice } from "../../kernels/devices/reference/device.ts";
 import { requestDevice } from "../../kernels/request_device.ts";
 import { flattenSteps } from "../../kernels/devices/webgpu/commands.ts";
-import {
-  type Printer,
-  requestWebGpuDevice,
-  type WebGpuDevice,
-  type WebGpuOptions,
-} from "../../kernels/devices/webgpu/device.ts";
+import { requestWebGpuDevice, type WebGpuDevice, type WebGpuOptions } from "../../kernels/devices/webgpu/device.ts";
 import { quoteSource } from "../../kernels/devices/webgpu/pipelines.ts";
+import type { Printer } from "../../kernels/devices/webgpu/print_wgsl.ts";
 import { placeOf, unavailableText } from "../../kernels/devices/webgpu/host.ts";
 
 const EMPTY = new Graph([], []);

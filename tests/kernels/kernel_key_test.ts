@@ -7,7 +7,7 @@ import { simplify } from "../../core/simplify.ts";
 import { spec, trace } from "../../core/trace.ts";
 import { encodeBody } from "../../kernels/codegen/wasm_encoder.ts";
 import { printCpuKernel } from "../../kernels/devices/wasm/print_kernel.ts";
-import { printWgsl } from "../../kernels/devices/webgpu/print_wgsl.ts";
+import { printWgsl } from "./print_wgsl.ts";
 import type { Kernel } from "../../kernels/kernel.ts";
 import { kernelKey } from "../../kernels/kernel_key.ts";
 import { schedule } from "../../kernels/schedule.ts";

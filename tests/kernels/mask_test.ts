@@ -17,7 +17,7 @@ import type { Band, ContractKernel } from "../../kernels/kernel.ts";
 import { unmaskedShare } from "../../kernels/mask_range.ts";
 import type { Schedule, Step } from "../../kernels/plan.ts";
 import { schedule } from "../../kernels/schedule.ts";
-import { printWgsl } from "../../kernels/devices/webgpu/print_wgsl.ts";
+import { printWgsl } from "./print_wgsl.ts";
 import type { AttentionOptions } from "../../ops/attention.ts";
 import * as ops from "../../ops/mod.ts";
 import { segmentAttention } from "../../titans/nn/attention.ts";

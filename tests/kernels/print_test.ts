@@ -3,7 +3,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { CompileError } from "../../core/errors.ts";
 import { constantIndex, makeVar } from "../../core/index_expr.ts";
 import type { Kernel } from "../../kernels/kernel.ts";
-import { printWgsl } from "../../kernels/devices/webgpu/print_wgsl.ts";
+import { printWgsl } from "./print_wgsl.ts";
 import type { PrintTarget } from "../../kernels/devices/webgpu/print_wgsl.ts";
 import {
   binaryKernel,

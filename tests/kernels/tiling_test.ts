@@ -8,7 +8,7 @@ import { grad } from "../../core/grad.ts";
 import type { Graph, Tensor } from "../../core/graph.ts";
 import { interpret } from "../../core/interpret.ts";
 import type { NdArray } from "../../core/op.ts";
-import { isScan, type ScanAttrs } from "../../core/scan.ts";
+import { isLoop, type ScanAttrs } from "../../core/loop.ts";
 import { simplify } from "../../core/simplify.ts";
 import { spec, trace } from "../../core/trace.ts";
 import { verify } from "../../core/verify.ts";
@@ -19,7 +19,8 @@ import { requestCpuDevice } from "../../kernels/devices/wasm/device.ts";
 import { requestWebGpuDevice } from "../../kernels/devices/webgpu/device.ts";
 import { planMemory } from "../../kernels/plan_memory.ts";
 import { schedule } from "../../kernels/schedule.ts";
-import { DEFAULT_TILE, tile, type TileSize } from "../../kernels/tiling/tile.ts";
+import { DEFAULT_TILE, type TileSize } from "../../kernels/tiling/large.ts";
+import { tile } from "../../kernels/tiling/tile.ts";
 import * as ops from "../../ops/mod.ts";
 import { wave } from "../evaluate.ts";
 import { toHost } from "../numeric.ts";
@@ -45,7 +46,7 @@ function differentiated(fn: Program): Program {
 
 /** The lengths of a graph's loops, those inside others in brackets. */
 function loopsOf({ nodes }: Graph): string {
-  return nodes.filter(isScan).map(({ attrs }) => {
+  return nodes.filter(isLoop).map(({ attrs }) => {
     const { length, body } = attrs as ScanAttrs, inner = loopsOf(body);
     return inner ? `${length}(${inner})` : `${length}`;
   }).join(" ");

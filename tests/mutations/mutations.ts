@@ -139,7 +139,7 @@ const OPS: readonly Mutation[] = [
   },
   {
     name: "simplify: a loop drops a history that is used",
-    file: "core/simplify.ts",
+    file: "core/prune_loop.ts",
     search: "body.outputs[c] === body.inputs[c] && !historyUsed.includes(c)",
     replace: "body.outputs[c] === body.inputs[c]",
     suites: ["core", "schedule", "fuzz"],

@@ -1,5 +1,5 @@
 import { requestCpuDevice, requestWebGpuDevice } from "../../kernels/mod.ts";
-import { printWgsl } from "../../kernels/devices/webgpu/print_wgsl.ts";
+import { printWgsl } from "../kernels/print_wgsl.ts";
 import { compile, type Device, grad, requestDevice, spec, type Tensor } from "../../mod.ts";
 import * as ops from "../../ops/mod.ts";
 import { report } from "./edges.ts";

@@ -2,7 +2,8 @@ import { assertGreater } from "@std/assert";
 import type { Kernel } from "../../kernels/kernel.ts";
 import type { Step } from "../../kernels/plan.ts";
 import { schedule } from "../../kernels/schedule.ts";
-import { type PrintTarget, printWgsl } from "../../kernels/devices/webgpu/print_wgsl.ts";
+import type { PrintTarget } from "../../kernels/devices/webgpu/print_wgsl.ts";
+import { printWgsl } from "../kernels/print_wgsl.ts";
 import { OP_CASES, type OpCase } from "../op_cases.ts";
 import { graphsOf } from "./evaluate.ts";
 

@@ -1,5 +1,5 @@
 import { requestWebGpuDevice } from "../../kernels/mod.ts";
-import { printWgsl } from "../../kernels/devices/webgpu/print_wgsl.ts";
+import { printWgsl } from "../kernels/print_wgsl.ts";
 import { requestDevice } from "../../mod.ts";
 import { OP_CASES } from "../op_cases.ts";
 import { checkParity } from "./parity.ts";

@@ -4,7 +4,7 @@
 import { grad } from "../../core/grad.ts";
 import { type Device, requestCpuDevice, requestWebGpuDevice } from "../../kernels/mod.ts";
 import { findFeatures } from "../../kernels/devices/wasm/features.ts";
-import { printWgsl } from "../../kernels/devices/webgpu/print_wgsl.ts";
+import { printWgsl } from "../kernels/print_wgsl.ts";
 import { compile, requestDevice, spec, type Tensor } from "../../mod.ts";
 import { matmul, softmax, sum } from "../../ops/mod.ts";
 import { defineConfig, defineOptimizer, Model, type ModelKind, Trainer } from "../../titans/mod.ts";

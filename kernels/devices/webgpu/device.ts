@@ -9,7 +9,7 @@ import { mebibytes } from "../../plan_memory.ts";
 import { kernelKey } from "../../kernel_key.ts";
 import type { KernelStep, ValueId } from "../../plan.ts";
 import { PhaseTimer } from "../../phases.ts";
-import type { TileSize } from "../../tiling/plan.ts";
+import type { TileSize } from "../../tiling/large.ts";
 import { BaseDevice } from "../base_device.ts";
 import { WebGpuArray } from "./array.ts";
 import type { PoolBuffer } from "./buffers.ts";
@@ -19,10 +19,7 @@ import type { CompiledKernel } from "./bound_kernel.ts";
 import { WebGpuExecutable } from "./executor.ts";
 import { gpuSpecOf } from "./gpu_specs.ts";
 import { fence, placeOf, prepareEnvironment, unavailableText, webgpu } from "./host.ts";
-import { printWgsl, type WgslKernel } from "./print_wgsl.ts";
-
-/** Prints a kernel for a target; see {@link printWgsl}. */
-export type Printer = typeof printWgsl;
+import { loadPrinter, type Printer, type WgslKernel } from "./print_wgsl.ts";
 
 /** Options of {@link requestWebGpuDevice}. */
 export interface WebGpuOptions {
@@ -252,7 +249,7 @@ export class WebGpuDevice extends BaseDevice {
       maxWorkgroupBytes: limits.maxComputeWorkgroupStorageSize,
       texels: /llvmpipe|lavapipe/i.test(this.info.description) ? "worthwhile" : undefined,
     };
-    const numbers = new Map<string, number>(), print = this.#printer ?? printOnce();
+    const numbers = new Map<string, number>(), print = this.#printer ?? await printOnce(steps);
     const printed = steps.map(({ kernel }): { wgsl: WgslKernel; shader: number } => {
       const wgsl = print(kernel, target);
       const shader = numbers.get(wgsl.source) ?? numbers.size;
@@ -297,11 +294,11 @@ export class WebGpuDevice extends BaseDevice {
   }
 }
 
-/** A printer for one target that caches by kernel. */
-function printOnce(): Printer {
-  const byKey = new Map<string, WgslKernel>();
+/** A printer for the kernels of steps and one target that caches by kernel. */
+async function printOnce(steps: readonly KernelStep[]): Promise<Printer> {
+  const byKey = new Map<string, WgslKernel>(), print = await loadPrinter(steps.map(({ kernel }) => kernel.kind));
   return (kernel, target) => {
-    const key = kernelKey(kernel), wgsl = byKey.get(key) ?? printWgsl(kernel, target);
+    const key = kernelKey(kernel), wgsl = byKey.get(key) ?? print(kernel, target);
     byKey.set(key, wgsl);
     return wgsl;
   };

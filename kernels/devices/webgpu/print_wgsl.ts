@@ -1,5 +1,5 @@
 /**
- * From a kernel to WGSL. A pure function: equal kernels, whatever their variables' identities, give equal text, so that
+ * From a kernel to WGSL. Printing is a pure function: equal kernels, whatever their variables' identities, give equal text, so that
  * shaders can be shared.
  *
  * Group 0 holds the operands, binding i being operand i; all are `read_write`, because one buffer bound both read-only
@@ -9,7 +9,6 @@
  * first, and the bits of NaN and infinity, which WGSL has no constants for.
  */
 import type { Kernel } from "../../kernel.ts";
-import { printContract } from "./print_contract.ts";
 import { printMap } from "./print_map.ts";
 import { printRecurrence } from "./print_recurrence.ts";
 import { printRow } from "./print_row.ts";
@@ -20,16 +19,40 @@ import type { Layout, PrintTarget, WgslKernel } from "./print_writer.ts";
 
 export type { Binding, PrintTarget, WgslKernel } from "./print_writer.ts";
 
+/** Prints the kernels of one kind. */
+type PrintKind<K extends Kernel["kind"]> = (kernel: Extract<Kernel, { kind: K }>, writer: Writer) => WgslKernel;
+
+type PrintersByKind = { readonly [K in Kernel["kind"]]: PrintKind<K> };
+
+/** What prints each kind. Products take the most code, which is imported for the first program that has one. */
+const PRINTERS: { readonly [K in Kernel["kind"]]: () => PrintKind<K> | Promise<PrintKind<K>> } = {
+  map: () => printMap,
+  row: () => printRow,
+  contract: async () => (await import("./print_contract.ts")).printContract,
+  recurrence: () => printRecurrence,
+  scatter: () => printScatter,
+};
+
 /**
  * Prints a kernel.
  * @throws {CompileError} if there are more than four nested loops around it.
  * @throws {DeviceError} if it needs more workgroups than the target can launch.
  */
-export function printWgsl(kernel: Kernel, target: PrintTarget): WgslKernel {
+export type Printer = (kernel: Kernel, target: PrintTarget) => WgslKernel;
+
+/** A printer of kernels of some kinds. */
+export async function loadPrinter(kinds: Iterable<Kernel["kind"]>): Promise<Printer> {
+  const loaded = await Promise.all([...new Set(kinds)].map(async (kind) => [kind, await PRINTERS[kind]()]));
+  const printers: PrintersByKind = Object.fromEntries(loaded);
+  return (kernel, target) => printKernel(kernel, target, printers);
+}
+
+function printKernel(kernel: Kernel, target: PrintTarget, printers: PrintersByKind): WgslKernel {
+  const print = printers[kernel.kind] as PrintKind<Kernel["kind"]>;
   // How an operand is best declared depends on all accesses, which are only known after printing: print twice.
   const wishes = kernel.operands.map(({ size }): Layout => (size % 4 === 0 ? "vector" : "scalar"));
   const draft = new Writer(kernel, target, wishes);
-  const printed = printKind(kernel, draft);
+  const printed = print(kernel, draft);
   const layouts = draft.accesses.map(({ vectorAccesses, scalarStores }, operand): Layout => (
     // Storing one component of a vec4 may overwrite its neighbours, which other invocations may be writing.
     wishes[operand] === "vector" && vectorAccesses > 0 && scalarStores === 0 ? "vector" : "scalar"
@@ -40,20 +63,5 @@ export function printWgsl(kernel: Kernel, target: PrintTarget): WgslKernel {
   }));
   const texels = target.texels ? chooseTexelReads(kernel, loads, target.texels === "always") : [];
   if (!texels.some((read) => read) && layouts.every((layout, operand) => layout === wishes[operand])) return printed;
-  return printKind(kernel, new Writer(kernel, target, layouts, texels));
-}
-
-function printKind(kernel: Kernel, writer: Writer): WgslKernel {
-  switch (kernel.kind) {
-    case "map":
-      return printMap(kernel, writer);
-    case "row":
-      return printRow(kernel, writer);
-    case "contract":
-      return printContract(kernel, writer);
-    case "recurrence":
-      return printRecurrence(kernel, writer);
-    case "scatter":
-      return printScatter(kernel, writer);
-  }
+  return print(kernel, new Writer(kernel, target, layouts, texels));
 }

@@ -9,7 +9,7 @@
 import type { Graph, Node, Tensor } from "../../../core/graph.ts";
 import type { GatherOp, NdArray } from "../../../core/op.ts";
 import { isFloat } from "../../../core/dtype.ts";
-import { isScan, type ScanAttrs } from "../../../core/scan.ts";
+import { isLoop, type ScanAttrs } from "../../../core/loop.ts";
 import { sizeOfShape } from "../../../core/shape.ts";
 import { argmaxRule, candidates, extremeRule, isClear, productRule, recurrenceRule, sumRule } from "./axis_rules.ts";
 import { type Bounded, radiusOf, withRadius } from "./bounded.ts";
@@ -23,7 +23,7 @@ export function evaluateBounded(graph: Graph, inputs: readonly Bounded[], precis
   graph.inputs.forEach((tensor, i) => values.set(tensor, inputs[i]));
   for (const node of graph.nodes) {
     const args = node.inputs.map((input) => values.get(input)!);
-    const results = isScan(node)
+    const results = isLoop(node)
       ? loop(node, args, precision)
       : node.op.kind === "alias"
       ? node.op.aliased(args)
