@@ -67,6 +67,8 @@ export interface ThreadProgram {
   readonly table: AddressTable;
   /** Whether any kernel is worth more than one thread. */
   readonly parallel: boolean;
+  /** Bytes moved and operations of those kernels, in all turns of loops. */
+  readonly parallelWork: number;
 }
 
 /**
@@ -78,8 +80,8 @@ export function layThreadProgram(plan: Plan, fnOf: (kernel: Kernel) => number, m
   const table = layTable(plan);
   const layer = new Layer(plan, table, fnOf, minParallel);
   const instructions = layer.visit(plan.steps);
-  const { steps, counters } = layer;
-  return { instructions, counters, steps, table, parallel: steps.some(({ call }) => !call.single) };
+  const { steps, counters, parallelWork } = layer;
+  return { instructions, counters, steps, table, parallel: steps.some(({ call }) => !call.single), parallelWork };
 }
 
 function layTable({ values, inputs, outputs }: Plan): AddressTable {
@@ -102,8 +104,11 @@ type Dirty = "nothing" | "single" | "parallel";
 class Layer {
   readonly steps: StepPlace[] = [];
   counters = 0;
+  parallelWork = 0;
+  /** How often the kernels that are visited run. */
+  #turns = 1;
   readonly #counterOf = new Map<number, number>();
-  readonly #single = new Map<Kernel, boolean>();
+  readonly #work = new Map<Kernel, number>();
   #dirty: Dirty = "nothing";
 
   constructor(
@@ -130,7 +135,11 @@ class Layer {
       if (this.#dirty !== last && last !== "nothing") this.#dirty = "parallel";
       const ends = [0, variable.extent - 1];
       if (reverse) ends.reverse();
-      return [{ kind: "loop", counter, first: ends[0], last: ends[1], body: this.visit(body) }];
+      const around = this.#turns;
+      this.#turns *= variable.extent;
+      const instructions = this.visit(body);
+      this.#turns = around;
+      return [{ kind: "loop", counter, first: ends[0], last: ends[1], body: instructions }];
     });
   }
 
@@ -138,6 +147,7 @@ class Layer {
     const call = this.#call(step), { single } = call;
     const needed = this.#dirty !== "nothing" && !(this.#dirty === "single" && single);
     this.#dirty = single ? "single" : "parallel";
+    if (!single) this.parallelWork += this.#turns * this.#workOf(step.kernel);
     return needed ? [{ kind: "barrier" }, call] : [call];
   }
 
@@ -161,12 +171,17 @@ class Layer {
   }
 
   #isSingle(kernel: Kernel): boolean {
-    let single = this.#single.get(kernel);
-    if (single === undefined) {
+    return this.#workOf(kernel) < this.minParallel;
+  }
+
+  /** Bytes moved and operations. */
+  #workOf(kernel: Kernel): number {
+    let work = this.#work.get(kernel);
+    if (work === undefined) {
       const { flops, bytes } = costOf(kernel);
-      this.#single.set(kernel, single = flops + bytes < this.minParallel);
+      this.#work.set(kernel, work = flops + bytes);
     }
-    return single;
+    return work;
   }
 
   #lastOf(steps: readonly Step[]): Dirty {

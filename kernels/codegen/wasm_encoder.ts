@@ -227,10 +227,10 @@ export function encodeBody({ locals, code }: WasmFunction): Uint8Array<ArrayBuff
   return out.finish();
 }
 
-function encodeInstruction(out: Bytes, [op, ...values]: Instruction): void {
-  const known = OPCODES.get(op);
+function encodeInstruction(out: Bytes, instruction: Instruction): void {
+  const op = instruction[0], known = OPCODES.get(op);
   invariant(known, `the WebAssembly instruction ${op} is unknown`);
-  const [code, immediates] = known;
+  const code = known[0], immediates = known[1];
   if (code >= 0x10000) {
     out.byte(code >>> 16);
     out.unsigned(code & 0xffff);
@@ -241,23 +241,23 @@ function encodeInstruction(out: Bytes, [op, ...values]: Instruction): void {
     case "block":
       return out.byte(0x40);
     case "index":
-      return op.endsWith(".const") ? out.signed(values[0]) : out.unsigned(values[0]);
+      return op.endsWith(".const") ? out.signed(instruction[1]) : out.unsigned(instruction[1]);
     case "float":
-      return out.float(values[0]);
+      return out.float(instruction[1]);
     case "doubles":
-      out.double(values[0]);
-      return out.double(values[0]);
+      out.double(instruction[1]);
+      return out.double(instruction[1]);
     case "memory":
     case "halfMemory":
     case "memoryLane":
       // Atomics require natural alignment; for other accesses, it is a hint, which is always true: 4 bytes, or 2.
       out.unsigned(immediates === "halfMemory" || op === "v128.store64_lane" ? 1 : 2);
-      out.unsigned(values[0]);
-      if (immediates === "memoryLane") out.byte(values[1]);
+      out.unsigned(instruction[1]);
+      if (immediates === "memoryLane") out.byte(instruction[2]);
       return;
     case "lane":
     case "shuffle":
-      return values.forEach((value) => out.byte(value));
+      for (let at = 1; at < instruction.length; at++) out.byte(instruction[at] as number);
   }
 }
 

@@ -116,6 +116,37 @@ withDevice(
   },
 );
 
+Deno.test("cpu: workers start once they pay off, and results stay the same", async () => {
+  const OwnWorker = Worker, { shared, processors } = findFeatures(), all = shared ? processors - 1 : 0;
+  let started = 0;
+  globalThis.Worker = class extends OwnWorker {
+    constructor(...args: ConstructorParameters<typeof Worker>) {
+      super(...args);
+      started++;
+    }
+  };
+  const product = (carry: Tensor, _: undefined): [Tensor, undefined] => [tanh(matmul(carry, carry)), undefined];
+  const chain = (length: number) => (x: Tensor) => scan(product, x, undefined, { length })[0];
+  const devices = await Promise.all([requestCpuDevice(), requestCpuDevice()]);
+  try {
+    const small = await compile(devices[0], chain(20), [spec([64, 64])]), x = wave(64 * 64);
+    const { data: expected } = await small.run(x);
+    assertEquals(started, 0, "a small program that runs once needs no workers");
+    const end = performance.now() + 1000 * processors;
+    while (started < all && performance.now() < end) assertEquals((await small.run(x)).data, expected);
+    assertEquals(started, all, "they start once launches have taken as long as starting does");
+    for (let turn = 0; turn < 20; turn++) {
+      assertEquals((await small.run(x)).data, expected);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    await compile(devices[1], chain(1000 * Math.max(1, all)), [spec([64, 64])]);
+    assertEquals(started, 2 * all, "they start before the first launch of a large program");
+  } finally {
+    globalThis.Worker = OwnWorker;
+    for (const device of devices) device.dispose();
+  }
+});
+
 withDevice("cpu: a steady loop of launches takes no more memory", { poison: false }, async (device) => {
   const program = await compile(device, (x: Tensor) => tanh(add(matmul(x, x), 1)), [spec([32, 32])]);
   let x = program.launch(wave(32 * 32));

@@ -12,7 +12,10 @@ import { type ProgramExports, Threads } from "./threads.ts";
 
 /** Options of {@link requestCpuDevice}. */
 export interface CpuOptions {
-  /** Number of threads, including the caller's. Default: one per CPU core. Results do not depend on it. */
+  /**
+   * Number of threads, including the caller's, which start at once. Default: one per CPU core, which start when a
+   * program is large enough or has run often enough. Results do not depend on it.
+   */
   readonly threads?: number;
   /**
    * Whether to use the relaxed multiply-add, which rounds once on most machines. Default: if the engine supports it.
@@ -48,7 +51,8 @@ export async function requestCpuDevice(options: CpuOptions = {}): Promise<CpuDev
     shared: found.shared && options.shared !== false,
   };
   const memory = new CpuMemory(features.shared, options.poison ?? false);
-  const threads = await Threads.start(memory, options.threads ?? features.processors, features.blocking);
+  const threads = new Threads(memory, options.threads ?? features.processors, features.blocking);
+  if (options.threads !== undefined) await threads.start();
   return new CpuDevice(features, memory, threads);
 }
 
@@ -102,7 +106,7 @@ export class CpuDevice extends HostMemoryDevice {
     timer.end("compile");
     const { exports } = await WebAssembly.instantiate(module, { m: { m: this.#memory.wasm } });
     const id = this.#programs++;
-    if (made.program.parallel) await this.#threads.add(id, module);
+    if (made.program.parallel) await this.#threads.add(id, module, made.program.parallelWork);
     this.check();
     const context = { ...this.context, memory: this.#memory, threads: this.#threads };
     const program = new CpuExecutable(context, {

@@ -1,5 +1,6 @@
 /** Runs a plan's module on all threads. */
 import { type HostMemoryContext, HostMemoryExecutable, type LaidProgram } from "../host_memory/executable.ts";
+import type { DeviceArray } from "../../device.ts";
 import type { Step } from "../../plan.ts";
 import type { CpuMemory } from "./memory.ts";
 import type { CpuModule } from "./module.ts";
@@ -70,6 +71,12 @@ export class CpuExecutable extends HostMemoryExecutable {
       step,
       loops,
     });
+  }
+
+  /** As later launches run: on all threads. */
+  override async profile(inputs: readonly DeviceArray[]): Promise<readonly number[]> {
+    if (this.program.parallel) await this.#threads.start();
+    return await super.profile(inputs);
   }
 
   protected timeSteps(times: number[]): void {

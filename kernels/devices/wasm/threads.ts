@@ -26,7 +26,7 @@ addEventListener("message", ({ data }) => {
     words = new Int32Array(memory.buffer, 0, 64);
   }
   for (const id of data.drop ?? []) programs.delete(id);
-  if (data.module) programs.set(data.id, new WebAssembly.Instance(data.module, { m: { m: memory } }).exports);
+  for (const [id, module] of data.programs) programs.set(id, new WebAssembly.Instance(module, { m: { m: memory } }).exports);
   seen = Atomics.load(words, ${GO});
   postMessage("ready");
   serve();
@@ -48,59 +48,99 @@ function serve() {
 /** Exports of a module: `run`, and `step0` ... for profiling. */
 export type ProgramExports = Readonly<Record<string, (...args: number[]) => void>>;
 
-/** The caller's thread and its workers. */
+/**
+ * Milliseconds that starting a worker takes, and operations and bytes that one thread does meanwhile: Deno blocks the
+ * caller until the worker is there.
+ */
+const START_MS = 24, START_WORK = 5e8;
+
+/**
+ * The caller's thread and its workers. Unless they are started, they start themselves when they pay off: before a
+ * program whose first launch gains more than they cost, or once launches on the caller's thread alone have taken as
+ * long as they cost. A process that runs small programs a few times needs none.
+ */
 export class Threads {
-  /** Number of threads that work on a launch, including the caller's. */
-  readonly count: number;
-  #workers: readonly ScriptWorker[];
+  #count: number;
+  #memory: CpuMemory;
+  #workers: readonly ScriptWorker[] = [];
   #words: Int32Array;
   #blocking: boolean;
-  #serving: boolean;
-  #queue: Promise<unknown> = Promise.resolve();
+  #serving = false;
+  /** Whether the caller works alone because workers have not been wanted yet. */
+  #isWaiting: boolean;
+  /** Milliseconds of launches that workers would have shared. */
+  #aloneMs = 0;
+  #queue: Promise<void> = Promise.resolve();
+  /** Modules that the workers do not have yet, and programs that they do not need any more. */
+  #added = new Map<number, WebAssembly.Module>();
   #dropped: number[] = [];
 
-  private constructor(memory: CpuMemory, workers: readonly ScriptWorker[], blocking: boolean) {
+  /** @param count Number of threads, including the caller's. */
+  constructor(memory: CpuMemory, count: number, blocking: boolean) {
+    this.#memory = memory;
     this.#words = memory.words(0, 64);
-    this.#workers = workers;
     this.#blocking = blocking;
-    this.#serving = workers.length > 0;
-    this.count = workers.length + 1;
+    this.#count = memory.shared ? Math.max(1, count) : 1;
+    this.#isWaiting = this.#count > 1;
   }
 
-  /** Starts workers. If none can be started, the caller works alone. */
-  static async start(memory: CpuMemory, count: number, blocking: boolean): Promise<Threads> {
-    if (count <= 1 || !memory.shared) return new Threads(memory, [], blocking);
-    const workers: ScriptWorker[] = [];
+  /** Number of threads that work on a launch once workers have started, including the caller's. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Starts workers that have not started, and sends them all modules. If they cannot start, the caller works alone. */
+  start(): Promise<void> {
+    if (this.#count === 1) return Promise.resolve();
+    this.#isWaiting = false;
+    const sent = this.#queue.then(() => this.#send());
+    this.#queue = sent.catch(() => {});
+    return sent;
+  }
+
+  /**
+   * Makes a module known to the workers.
+   * @param work Operations and bytes that they share in a launch.
+   */
+  async add(id: number, module: WebAssembly.Module, work: number): Promise<void> {
+    if (this.#count === 1) return;
+    this.#added.set(id, module);
+    if (!this.#isWaiting || work >= START_WORK * (this.#count - 1)) await this.start();
+  }
+
+  async #send(): Promise<void> {
+    if (this.#count === 1) return;
+    const programs = [...this.#added], drop = this.#dropped.splice(0);
+    this.#added.clear();
+    if (this.#workers.length === 0) {
+      await this.#begin(programs);
+    } else {
+      this.#serving = false;
+      this.#command(PARK);
+      await Promise.all(this.#workers.map((worker) => worker.ask({ programs, drop })));
+    }
+    this.#serving = this.#count > 1;
+  }
+
+  async #begin(programs: readonly (readonly [number, WebAssembly.Module])[]): Promise<void> {
+    const workers: ScriptWorker[] = [], threads = this.#count;
     try {
-      for (let i = 1; i < count; i++) workers.push(startWorker(WORKER_SCRIPT));
+      for (let i = 1; i < threads; i++) workers.push(startWorker(WORKER_SCRIPT));
+      this.#workers = workers;
       await Promise.all(
-        workers.map((worker, i) => worker.ask({ memory: memory.wasm, thread: i + 1, threads: count })),
+        workers.map((worker, i) => worker.ask({ memory: this.#memory.wasm, thread: i + 1, threads, programs })),
       );
-      return new Threads(memory, workers, blocking);
     } catch {
       for (const worker of workers) worker.terminate();
-      return new Threads(memory, [], blocking);
+      this.#workers = [];
+      this.#count = 1;
+      this.#added.clear();
     }
   }
 
-  /** Sends a module to the workers. */
-  add(id: number, module: WebAssembly.Module): Promise<void> {
-    const added = this.#queue.then(() => this.#send({ id, module, drop: this.#dropped.splice(0) }));
-    this.#queue = added.catch(() => {});
-    return added;
-  }
-
-  async #send(message: unknown): Promise<void> {
-    if (this.#workers.length === 0) return;
-    this.#serving = false;
-    this.#command(PARK);
-    await Promise.all(this.#workers.map((worker) => worker.ask(message)));
-    this.#serving = true;
-  }
-
-  /** Makes the workers drop a module, when the next one is sent. */
+  /** Makes the workers drop a module, when they are next sent one. */
   drop(id: number): void {
-    this.#dropped.push(id);
+    if (!this.#added.delete(id)) this.#dropped.push(id);
   }
 
   /**
@@ -117,7 +157,7 @@ export class Threads {
       readonly loops?: readonly number[];
     },
   ): void {
-    const threads = parallel && this.#serving ? this.count : 1;
+    const threads = parallel && this.#serving ? this.#count : 1;
     if (threads > 1) {
       this.#words[PROGRAM] = id;
       this.#words[TABLE] = table;
@@ -125,8 +165,12 @@ export class Threads {
       loops.forEach((index, i) => this.#words[LOOPS + i] = index);
       this.#command(RUN);
     }
-    const name = step < 0 ? "run" : `step${step}`;
+    const name = step < 0 ? "run" : `step${step}`, isMissed = parallel && this.#isWaiting;
+    const began = isMissed ? performance.now() : 0;
     exports[name](0, threads, Number(this.#blocking), table, ...loops);
+    if (!isMissed) return;
+    if (this.#aloneMs >= START_MS * (this.#count - 1)) void this.start();
+    this.#aloneMs += performance.now() - began;
   }
 
   #command(kind: number): void {
@@ -135,11 +179,11 @@ export class Threads {
     Atomics.notify(this.#words, GO);
   }
 
-  /** Terminates the workers. */
+  /** Terminates the workers. None start any more. */
   stop(): void {
-    if (this.#workers.length === 0) return;
-    this.#serving = false;
-    this.#command(EXIT);
+    if (this.#serving) this.#command(EXIT);
+    this.#serving = this.#isWaiting = false;
+    this.#count = 1;
     for (const worker of this.#workers) worker.terminate();
     this.#workers = [];
   }
