@@ -15,7 +15,7 @@ import { checkParity } from "../op_suites/parity.ts";
 export type PageDevice = "cpu" | "webgpu" | "gpu" | "reference" | "auto";
 
 function open(kind: PageDevice): Promise<Device> {
-  if (kind === "cpu") return requestCpuDevice({ poison: true });
+  if (kind === "cpu") return requestCpuDevice({ poison: true, threads: 2 });
   if (kind === "gpu") {
     return requestWebGpuDevice({ printer: (kernel, target) => printWgsl(kernel, { ...target, style: "gpu" }) });
   }
