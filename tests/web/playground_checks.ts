@@ -38,6 +38,8 @@ async function visit(browser: Browser, chunks: readonly Chunk[]): Promise<Playgr
     isolated = true,
   ): Promise<Report> => {
     const server = serveFolder(SITE, { isolated, port: 0 }), page = await browser.newPage();
+    // Where other work shares the machine, half a minute is not enough.
+    page.setDefaultTimeout(120_000);
     page.on("pageerror", (error) => problems.push(error.message));
     page.on("console", (message) => {
       if (message.type() === "error") problems.push(message.text());
