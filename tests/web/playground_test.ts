@@ -101,7 +101,7 @@ Deno.test("playground: trains, shows its memory at work, saves and goes on from 
   await t.step("the figures are computed in the page, and symbols of the equations say what they are", () => {
     const { costs, boxes, linear, surprises, symbols, silent } = page.works;
     assertEquals([costs[0], silent, Object.keys(boxes)], ["4096", 0, ["mac", "mag", "mal"]]);
-    assertMatch(costs[1], /at the longest text: transformer [\d.]+, swa [\d.]+, lmm [\d.]+, mac [\d.]+/);
+    assertMatch(costs[1], /at the longest text: Transformer [\d.]+, window [\d.]+, LMM [\d.]+, MAC [\d.]+/);
     assert(Object.values(boxes).every((count) => count >= 10), JSON.stringify(boxes));
     // The same letter writes the same, so that what is kept doubles, to the two decimals that are said of each.
     const [written, kept, again, twice] = linear.map((label) => Number(label.match(/[\d.]+$/)![0]));
@@ -163,7 +163,7 @@ Deno.test("playground: trains, shows its memory at work, saves and goes on from 
     assertMatch(report.details[0], /Selected: character 108, “\.”/);
     assertMatch(report.details[1], /Selected: character 107, “p”/);
     for (const detail of report.details) {
-      assertMatch(detail, /surprise \d/);
+      assertMatch(detail, /surprise \d.*, step size theta \d.*, norm of the change \d/);
       assertMatch(detail, /It needed \d+\.\d\d bits; with a memory that has learned nothing, \d+\.\d\d\./);
       assertMatch(detail, /Predicted: .*%.* Without the memory: .*%/);
     }

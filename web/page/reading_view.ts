@@ -27,6 +27,15 @@ const LEGENDS: Readonly<Record<ColourName, readonly [string, string]>> = {
   recall: ["made it less likely", "made it more likely"],
 };
 
+/** What is said of the memory at a character. */
+const QUANTITIES = [
+  ["surprise", "surprise"],
+  ["theta", "step size theta"],
+  ["eta", "momentum eta"],
+  ["alpha", "forgetting alpha"],
+  ["updateNorm", "norm of the change"],
+] as const;
+
 /** How theta, eta and alpha are drawn. */
 const STYLES = [1, 2, 3] as const;
 
@@ -184,8 +193,8 @@ export class ReadingView {
     this.#strip.choose(start);
     if (this.#colour() === "recall") this.#strip.colour(this.#colouring());
     this.#gates.mark(start);
-    const values = (["surprise", "theta", "eta", "alpha", "updateNorm"] as const).map((quantity) =>
-      `${quantity} ${this.#mean(this.#values(quantity), character).toPrecision(3)}`
+    const values = QUANTITIES.map(([quantity, name]) =>
+      `${name} ${this.#mean(this.#values(quantity), character).toPrecision(3)}`
     );
     const lines = [`Selected: ${name} in “${this.#strip.around(start)}”. Memory: ${values.join(", ")}.`];
     if (start > 0) {

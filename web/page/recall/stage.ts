@@ -38,6 +38,8 @@ export class Stage {
     element("back").addEventListener("click", () => this.#choose(this.at - 1));
     element("forward").addEventListener("click", () => this.#choose(this.at + 1));
     element("strip").addEventListener("keydown", (event) => this.#step(event));
+    // Lines break elsewhere when a phone is turned.
+    new ResizeObserver(() => this.#scrollTo(this.at - 1)).observe(element("strip"));
   }
 
   /** How many bytes are shown as read. */

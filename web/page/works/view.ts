@@ -123,7 +123,7 @@ export class WorksView {
     const ticks = this.#costs.filter(({ model }) => model === first).map(({ tokens }) => String(tokens));
     const show = (chart: Chart, y: string, valueOf: (cost: CostAt) => number): void => {
       const series = names.map((name, i): Series => ({
-        name,
+        name: NAMES[name] ?? name,
         style: (i % 5 + 1) as Series["style"],
         values: this.#costs.filter(({ model }) => model === name).map(valueOf),
       }));
@@ -140,6 +140,15 @@ export class WorksView {
     show(this.#charts.state, "KiB carried from token to token", ({ stateBytes }) => stateBytes / 1024);
   }
 }
+
+/** What the models are called in figures. */
+const NAMES: Readonly<Partial<Record<CostAt["model"], string>>> = {
+  transformer: "Transformer",
+  swa: "window",
+  lmm: "LMM",
+  mac: "MAC",
+  gatedDeltaNet: "Gated DeltaNet",
+};
 
 function largest(matrices: readonly (readonly number[])[]): number {
   return Math.max(1e-6, ...matrices.flat().map(Math.abs));
