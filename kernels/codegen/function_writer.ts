@@ -89,8 +89,12 @@ export class FunctionWriter<Line> implements Writer {
 
   /** A pure operation, placed in the outermost block where its operands are available, and deduplicated. */
   op(name: OpName, args: readonly Value[], immediates: readonly number[] = []): Value {
-    const key = `${name} ${immediates.join()} ${args.map(keyOf).join()}`;
-    const depth = args.reduce((max, arg) => Math.max(max, arg.depth), 0);
+    let key: string = name, depth = 0;
+    for (let at = 0; at < immediates.length; at++) key += ` ${immediates[at]}`;
+    for (let at = 0; at < args.length; at++) {
+      key += `,${keyOf(args[at])}`;
+      depth = Math.max(depth, args[at].depth);
+    }
     const { dtype, width } = resultOf(name, args, this.lanes);
     for (let at = depth; at >= 0; at--) {
       const known = this.#blocks[at].memo.get(key);
