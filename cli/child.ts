@@ -1,4 +1,5 @@
 /** Commands of this program in processes of their own, whose output is JSON lines. */
+import { loaderVariables } from "../kernels/devices/native/host.ts";
 import { RUNS } from "./run_folder.ts";
 
 /** What a command printed. */
@@ -68,6 +69,7 @@ export function commandsIn(folder: string, launcher: readonly string[] = []): Ru
 const runProgram: RunCommand = async ([program, ...args], signal) => {
   const child = new Deno.Command(program, {
     args,
+    env: loaderVariables(),
     stdin: "null",
     stdout: "piped",
     stderr: "piped",

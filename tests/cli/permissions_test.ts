@@ -7,16 +7,18 @@ const DENY = ["--deny-read", "--deny-write", "--deny-net", "--deny-env", "--deny
 
 /**
  * Permissions without bounds: of `fetch`, which goes where it is told; of `train:mpi` and `profile:mpi`, whose library
- * is wherever the
- * system keeps it; of the executable, whose user can add none (it
- * gives the network back but for `fetch`, and opens what its compiler has made wherever its user keeps that); of the
- * bundle, because esbuild is a program somewhere in the package cache and reads whatever variables it likes, as does
- * the load tool of the server's soak; of the benchmark, which runs the Python that it is given.
+ * is wherever the system keeps it; of the commands that hand work to a launcher, which is any program and gets the
+ * whole environment; of the executable, whose user can add none (it gives the network back but for `fetch`, and opens
+ * what its compiler has made wherever its user keeps that); of the bundle, because esbuild is a program somewhere in the
+ * package cache and reads whatever variables it likes, as does the load tool of the server's soak; of the benchmark,
+ * which runs the Python that it is given.
  */
 const BROAD: Readonly<Record<string, readonly string[]>> = {
   fetch: ["--allow-net"],
   "train:mpi": ["--allow-ffi"],
   "profile:mpi": ["--allow-ffi"],
+  "evaluate:cluster": ["--allow-run"],
+  "study:cluster": ["--allow-run"],
   compile: ["--allow-write", "--allow-net", "--allow-ffi"],
   "compile:slim": ["--allow-write", "--allow-net", "--allow-ffi"],
   bundle: ["--allow-env", "--allow-run"],

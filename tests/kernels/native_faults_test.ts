@@ -21,8 +21,15 @@ async function inChild(
 ): Promise<ChildReport> {
   const cache = `${folder}/cache`, paths = ["read", "write", "ffi"].map((name) => `--allow-${name}=${cache}`);
   const permissions = flags.includes("none") ? [] : [...paths, "--allow-env=CC,PATH", ...flags];
-  const { success, stdout, stderr } = await new Deno.Command("deno", {
+  // A shell sets the variables: this process may not pass all of them on.
+  const set = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+  const { success, stdout, stderr } = await new Deno.Command("bash", {
     args: [
+      "-c",
+      'exec env "$@"',
+      "bash",
+      ...set,
+      "deno",
       "run",
       "--quiet",
       "--no-prompt",
@@ -31,7 +38,6 @@ async function inChild(
       "tests/kernels/native_child.ts",
       JSON.stringify({ options, factor, cacheDirectory: cache, path }),
     ],
-    env,
   }).output();
   assert(success, new TextDecoder().decode(stderr));
   return JSON.parse(new TextDecoder().decode(stdout));
@@ -93,6 +99,13 @@ Deno.test(
       assertEquals([failure(emptied).reason, emptied.automatic], ["unavailable", "cpu"]);
     }),
 );
+
+Deno.test("native: libraries that the environment names do not keep a permitted compiler from being used", () =>
+  withFolder(async (folder) => {
+    const env = { LD_LIBRARY_PATH: "/opt/mpi/lib", LD_PRELOAD: "", LD_RUN_PATH: "/opt/mpi/lib" };
+    const { opened } = await inChild(folder, { env, flags: ["--allow-run=cc"], options: [{ compiler: "cc" }] });
+    assertEquals(opened.map((each) => "data" in each ? each.data : each.message), [[4, 8, 12]]);
+  }));
 
 Deno.test("native: a compiler that is broken is passed over for one that works", () =>
   withFolder(async (folder) => {

@@ -88,6 +88,12 @@ export const SYSTEM: string = here?.build.os ?? "unknown";
 /** A part of names of files that no other process uses. */
 export const PROCESS: string = `${here?.pid ?? 0}`;
 
+const LOADER_VARIABLES = SYSTEM === "darwin"
+  ? ["DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH", "DYLD_INSERT_LIBRARIES"]
+  : SYSTEM === "windows"
+  ? []
+  : ["LD_LIBRARY_PATH", "LD_PRELOAD", "LD_RUN_PATH"];
+
 /** What Deno asks permission for: to run a program, to use a path, to read a variable. */
 export type Permission = "run" | "read" | "write" | "ffi" | "env";
 
@@ -121,13 +127,23 @@ export async function runCommand(
   { signal, prints = false }: { readonly signal?: AbortSignal; readonly prints?: boolean } = {},
 ): Promise<CommandResult> {
   const pipes = { stdin: "piped", stdout: prints ? "piped" : "null", stderr: "piped" };
-  const child = new here!.Command(command, { args, signal, ...pipes }).spawn();
+  const child = new here!.Command(command, { args, signal, env: loaderVariables(), ...pipes }).spawn();
   const writer = child.stdin.getWriter();
   // A command that ends early reads no more.
   const written = writer.write(new TextEncoder().encode(input)).then(() => writer.close()).catch(() => {});
   const [result] = await Promise.all([child.output(), written]);
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   return { success: result.success, stdout: prints ? text(result.stdout) : "", stderr: text(result.stderr) };
+}
+
+/**
+ * What a child's environment has in place of this one's. Deno passes variables of the loader on only where it may run
+ * anything, and refuses to start a child otherwise; where they are empty, it starts, and loaders take that for unset.
+ * Environment modules of clusters set them.
+ */
+export function loaderVariables(): Readonly<Record<string, string>> {
+  if (here!.permissions.querySync({ name: "run" }).state === "granted") return {};
+  return Object.fromEntries(LOADER_VARIABLES.map((name) => [name, ""]));
 }
 
 /** Opens an object. The path has a slash, else it would be looked for among the system's. */
