@@ -1,7 +1,7 @@
 /** `evaluate --jobs`: processes share an evaluation, and come to the figures of one. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { flagWords, integer, parseFlags, texts, toggle } from "../../cli/flags.ts";
-import { runMain } from "./run_main.ts";
+import { runMain, someText } from "./run_main.ts";
 import { withFolder } from "./scratch.ts";
 
 const MODEL = "--model lmm --width 16 --heads 1 --blocks 1 --batch 4 --steps 1 --eval-every 0 --eval-bytes 64";
@@ -75,6 +75,86 @@ Deno.test("evaluate: processes share cells and samples, one is lost, and the fig
       /--part cannot be "test samples, batches 32 to 32": the evaluation has no such part/,
       "--part",
       "test samples, batches 32 to 32",
+    );
+  }));
+
+Deno.test("evaluate: processes share questions, and another model is compared with all their answers", () =>
+  withFolder(async (folder) => {
+    const run = `${folder}/run`, data = `${folder}/sets`;
+    await Deno.writeTextFile(`${folder}/text.txt`, someText(1000));
+    const text = `--data ${folder}/text.txt --cache ${folder} --seq-len 16 --sample-tokens 0`;
+    const trained = await runMain("train", ...`--device cpu --json --out ${run} ${text} ${MODEL}`.split(" "));
+    assertEquals(trained.code, 0, trained.stderr);
+    // Two sets of questions; the other model was asked all of one and every second of the other.
+    await Deno.mkdir(data);
+    const samples: string[] = [];
+    for (const [name, count, step] of [["first", 40, 1], ["second", 6, 2]] as const) {
+      const questions = Array.from(
+        { length: count },
+        (_, i) => ({ question: `${name} ${i}?`, choices: ["a", "bc"], label: i % 2 }),
+      );
+      await Deno.writeTextFile(`${data}/${name}.jsonl`, questions.map((one) => `${JSON.stringify(one)}\n`).join(""));
+      for (let i = 0; i < count; i += step) {
+        const asked = [" a", " bc"].map((choice) => [`Question: ${name} ${i}?\nAnswer:`, choice]);
+        samples.push(JSON.stringify({ arguments: asked, resps: [[[-4 - i % 3, false]], [[-5, false]]] }));
+      }
+    }
+    await Deno.writeTextFile(`${folder}/samples_sets.jsonl`, `${samples.join("\n")}\n`);
+    const measure = (words: string, ...more: string[]) =>
+      runMain(
+        "evaluate",
+        ...`--task choice --task-option data=${data} --batch 4 --device cpu --json --checkpoint ${run}`.split(" "),
+        ...`--against ${folder}/samples_sets.jsonl ${words}`.split(" "),
+        ...more,
+      );
+    const alone = await measure(`--out ${folder}/alone.jsonl`);
+    assertEquals(alone.code, 0, alone.stderr);
+    const { scores: paired } = alone.events.at(-1)!.against as unknown as {
+      scores: { name: string; difference: { count: number } }[];
+    };
+    assertEquals(
+      paired.filter(({ name }) => name.endsWith("acc")).map(({ name, difference }) => [name, difference.count]),
+      [
+        ["first: acc", 40],
+        ["second: acc", 3],
+      ],
+    );
+    // One process is killed after it has begun to answer.
+    const launcher = `${folder}/launcher.sh`, out = `${folder}/shared.jsonl`;
+    await Deno.writeTextFile(
+      launcher,
+      `if mkdir ${folder}/lost 2>/dev/null; then "$@" | head -n 1; kill -9 $$; fi\nexec "$@"\n`,
+    );
+    const shared = await measure(`--jobs 2 --out ${out} --launch`, `bash ${launcher}`);
+    assertEquals(shared.code, 0, shared.stderr);
+    const figures = ({ events }: typeof alone) => {
+      const { scores, against } = events.at(-1)!;
+      return { scores, against };
+    };
+    assertEquals(figures(shared), figures(alone));
+    assertEquals(
+      lines(await Deno.readTextFile(out)).length,
+      lines(await Deno.readTextFile(`${folder}/alone.jsonl`)).length,
+    );
+    // Stopped within a set: what was answered is not asked for again by whoever goes on, and the figures are the same.
+    const stored = (await Deno.readTextFile(out)).trim().split("\n");
+    const isKept = ({ cell, part, from, event }: Record<string, unknown>) =>
+      (cell ?? part) === "second" || event === "answers" && from === 0;
+    await Deno.writeTextFile(
+      out,
+      stored.filter((line) => isKept(JSON.parse(line))).map((line) => `${line}\n`).join(""),
+    );
+    const again = await measure(`--jobs 2 --out ${out} --launch`, `bash ${launcher}`);
+    assertEquals(figures(again), figures(alone));
+    const known = await measure(`--jobs 2 --out ${out} --launch`, "no-such-launcher");
+    assertEquals([known.code, figures(known)], [0, figures(alone)], known.stderr);
+    // What another model was asked is read before any process starts.
+    await Deno.writeTextFile(`${folder}/samples_sets.jsonl`, samples[0].replaceAll("first", "third"));
+    const other = await measure("--jobs 2 --launch", "no-such-launcher");
+    assertEquals(other.code, 2);
+    assertMatch(
+      other.stderr,
+      /^error: Cannot compare with samples_sets.jsonl: none of its 1 samples asks one of these/,
     );
   }));
 
