@@ -1,6 +1,7 @@
 /** Trains and evaluates the model of a cell, going on with what an earlier process left of it. */
 import type { Score } from "../../titans/mod.ts";
 import { type Finished, LOST_TRIES, persistently, type RunCommand } from "../child.ts";
+import { sha256Hex } from "../data/sha256.ts";
 import { CommandError } from "../errors.ts";
 import { exists } from "../files.ts";
 import { BEST_FILE, CHECKPOINT_FILE } from "../run_folder.ts";
@@ -34,7 +35,7 @@ const PATIENCE = { tries: 60, waitMs: 1000 };
  * @throws the signal's reason if it was stopped.
  */
 export async function runCell(cell: Cell, commands: CellCommands, place: CellPlace): Promise<CellResult> {
-  const run = `${place.folder}/cells/${cellName(cell).replaceAll("/", "_")}`, began = performance.now();
+  const run = await runFolderOf(cell, commands, place), began = performance.now();
   const trained = await train(run, commands.train, place);
   requireEnded(cell, trained, place.signal);
   const trainSeconds = (performance.now() - began) / 1000;
@@ -70,9 +71,34 @@ export async function runCell(cell: Cell, commands: CellCommands, place: CellPla
     ...(error === undefined ? {} : { error }),
     timing: { trainSeconds, evaluateSeconds: (performance.now() - evaluating) / 1000, ...timing },
   };
-  await Deno.remove(run, { recursive: true });
+  await removeRuns(cell, place);
   return result;
 }
+
+/**
+ * The folder of a cell's run. Its name says what is run: what an earlier process left is gone on with if it was run with
+ * the same flags on the same device, and passed over if the plan or the budget has given the cell others since.
+ */
+export async function runFolderOf(
+  cell: Cell,
+  { train }: Pick<CellCommands, "train">,
+  { folder, device }: Pick<CellPlace, "folder" | "device">,
+): Promise<string> {
+  const asked = { train, device: device[device.indexOf("--device") + 1] };
+  const hash = await sha256Hex(new TextEncoder().encode(JSON.stringify(asked)));
+  return `${folder}/cells/${plainName(cell)}-${hash.slice(0, 12)}`;
+}
+
+/** Removes what there is of a cell, with whatever flags it was run. */
+async function removeRuns(cell: Cell, { folder }: CellPlace): Promise<void> {
+  const name = plainName(cell), names: string[] = [];
+  for await (const entry of Deno.readDir(`${folder}/cells`)) {
+    if (entry.name === name || entry.name.slice(0, -12) === `${name}-`) names.push(entry.name);
+  }
+  for (const one of names) await Deno.remove(`${folder}/cells/${one}`, { recursive: true });
+}
+
+const plainName = (cell: Cell): string => cellName(cell).replaceAll("/", "_");
 
 /** Trains, from the checkpoint that is there if there is one. */
 async function train(

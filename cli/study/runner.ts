@@ -102,7 +102,7 @@ export async function runStudy(run: StudyRun): Promise<readonly CellResult[]> {
 }
 
 /** The results of a plan's own cells, as it has them now. */
-function ownResults(plan: StudyPlan, results: readonly CellResult[]): readonly CellResult[] {
+export function ownResults(plan: StudyPlan, results: readonly CellResult[]): readonly CellResult[] {
   return results.filter((result) =>
     plan.experiments.some(({ name, models, steps }) =>
       result.cell.experiment === name && Object.hasOwn(models, result.cell.model) && result.cell.steps === steps

@@ -21,7 +21,7 @@ import { probeCosts } from "./probe.ts";
 import { appendResult, type CellResult, readResults } from "./results.ts";
 import { allDrawings } from "./drawings/drawings.ts";
 import { type CellPlace, runCell } from "./run_cell.ts";
-import { runStudy, type StudyProgress } from "./runner.ts";
+import { ownResults, runStudy, type StudyProgress } from "./runner.ts";
 import { renderStudy } from "./report/page.ts";
 import { shownFigure, summarize, summaryTables } from "./summary.ts";
 
@@ -139,6 +139,7 @@ async function study(args: readonly string[], terminal: Terminal): Promise<numbe
       );
       return 0;
     }
+    sayIdle(plan, results, say);
     const write = () => writeAtomic(`${folder}/${STUDY_FILE}`, `${JSON.stringify({ asked, plan, pace }, null, 2)}\n`);
     await write();
     const all = await runStudy({
@@ -172,6 +173,18 @@ async function study(args: readonly string[], terminal: Terminal): Promise<numbe
   } finally {
     clearInterval(timer);
   }
+}
+
+/** Says that there are results which do not count: their models are now trained with other steps or flags. */
+function sayIdle(plan: StudyPlan, results: readonly CellResult[], say: (line: string) => void): void {
+  const asked = results.filter(({ cell }) =>
+    plan.experiments.some(({ name, models }) => name === cell.experiment && Object.hasOwn(models, cell.model))
+  );
+  const idle = asked.length - ownResults(plan, asked).length;
+  if (idle === 0) return;
+  say(
+    `${idle} of ${results.length} results there are of other steps or flags, as another plan or --budget had them: they stay in the file, but do not count`,
+  );
 }
 
 const jobsOf = ({ jobs = 1 }: StudyFlags): number => jobs;

@@ -1,5 +1,13 @@
 /** Running a study: several runs at once, results kept, failures, stops, estimates; a run of its own commands. */
-import { assert, assertAlmostEquals, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertAlmostEquals,
+  assertEquals,
+  assertMatch,
+  assertNotEquals,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
 import { CommandError, UsageError } from "../../../cli/errors.ts";
 import { type Cell, cellName, commandsOf, remainingCells } from "../../../cli/study/cells.ts";
 import { commandsIn, type Finished } from "../../../cli/child.ts";
@@ -7,7 +15,7 @@ import { costsOf, factorFor, mergeCosts, readDuration, scaleCosts, totalOf } fro
 import { readPlan, scalePlan } from "../../../cli/study/plan.ts";
 import { probeCosts } from "../../../cli/study/probe.ts";
 import { appendResult, type CellResult, readResults } from "../../../cli/study/results.ts";
-import { runCell } from "../../../cli/study/run_cell.ts";
+import { runCell, runFolderOf } from "../../../cli/study/run_cell.ts";
 import { runStudy, type StudyProgress } from "../../../cli/study/runner.ts";
 import { fitBudget } from "../../../cli/study/study.ts";
 import { summarize, summaryTables } from "../../../cli/study/summary.ts";
@@ -218,8 +226,14 @@ Deno.test("study: a cell is trained and evaluated by commands, and goes on with 
           tokensPerSecond: 9,
         })
     );
-    const run = `${folder}/cells/b_m_1`;
-    await Deno.mkdir(run, { recursive: true });
+    const run = await runFolderOf(cell, commandsOf(PLAN, cell), well);
+    // What was left of the cell with fewer steps, and before folders had names that say so.
+    const fewer = { ...commandsOf(PLAN, cell), train: ["--steps", "10"] };
+    const stale = [await runFolderOf(cell, fewer, well), `${folder}/cells/b_m_1`], other = `${folder}/cells/b_m_10`;
+    for (const path of [run, ...stale, other]) {
+      await Deno.mkdir(path, { recursive: true });
+      if (path !== run) await Deno.writeTextFile(`${path}/checkpoint.safetensors`, "");
+    }
     const result = await runCell(cell, commandsOf(PLAN, cell), well);
     assertEquals([result.validation, result.parameters, result.timing.tokensPerSecond], [{ loss: 2 }, 7, 9]);
     assertEquals(result.scores.map(({ name }) => name), ["accuracy", "far: accuracy"]);
@@ -228,7 +242,11 @@ Deno.test("study: a cell is trained and evaluated by commands, and goes on with 
       /^train --out \S+ --json --device cpu --model m --steps 20 --seed 1 --eval-every 0/,
     );
     assertEquals(calls[1].slice(-4), ["--device", "cpu", "--samples", "8"]);
-    await assertRejects(() => Deno.stat(run), Deno.errors.NotFound);
+    assertEquals((await Array.fromAsync(Deno.readDir(`${folder}/cells`))).map(({ name }) => name), ["b_m_10"]);
+    const threads = { ...well, device: ["--device", "cpu", "--threads", "1"] },
+      native = { ...well, device: ["--device", "native"] };
+    assertEquals(await runFolderOf(cell, commandsOf(PLAN, cell), threads), run, "figures do not depend on threads");
+    assertNotEquals(await runFolderOf(cell, commandsOf(PLAN, cell), native), run);
 
     await Deno.mkdir(run, { recursive: true });
     await Deno.writeTextFile(`${run}/checkpoint.safetensors`, "");

@@ -1,6 +1,7 @@
 /** `study` as it is typed: killed and continued, what it shows, what it refuses. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { PERMISSIONS } from "../../../cli/child.ts";
+import { exists } from "../../../cli/files.ts";
 import { readResults } from "../../../cli/study/results.ts";
 import { waitFor } from "../run_main.ts";
 import { runCommandLine } from "../../../cli/run.ts";
@@ -9,7 +10,8 @@ import { FakeTerminal } from "../fake_terminal.ts";
 import { withFolder } from "../scratch.ts";
 import { withoutTiming } from "./kill_study.ts";
 
-const TINY = "--task recall --task-option pairs=2 --task-option keys=4 --task-option values=4 --batch 2";
+const TINY =
+  "--task recall --task-option pairs=2 --task-option keys=4 --task-option values=4 --batch 2 --checkpoint-every 1";
 
 function spawnStudy(...args: string[]): Deno.ChildProcess {
   const permissions = ["--no-prompt", "--allow-read", "--allow-write=.scratch", "--allow-run=deno"];
@@ -41,8 +43,9 @@ Deno.test("study: one that was killed at three moments goes on to the results of
       }],
     };
     await Deno.writeTextFile(`${folder}/plan.json`, JSON.stringify(plan));
-    const study = (out: string) =>
-      spawnStudy("--plan", `${folder}/plan.json`, "--out", `${folder}/${out}`, "--device", "cpu", "--no-drawings");
+    const flags = ["--device", "cpu", "--no-drawings"],
+      study = (out: string, ...more: string[]) =>
+        spawnStudy("--plan", `${folder}/plan.json`, "--out", `${folder}/${out}`, ...flags, ...more);
     const figures = async (out: string) => {
       const results = await readResults(`${folder}/${out}/results.jsonl`);
       assert(results.every(({ timing }) => timing.trainSeconds > 0 && timing.evaluateSeconds > 0));
@@ -66,7 +69,29 @@ Deno.test("study: one that was killed at three moments goes on to the results of
     assertMatch(said, /^\| swa +\| [\d,]+ +\| as given \| 3 +\|/m);
     assert(!said.includes("measuring"), "it knows how long it takes");
     assertEquals(await figures("killed"), await figures("whole"));
-    assertEquals((await Array.fromAsync(Deno.readDir(`${folder}/killed/cells`))).length, 0);
+    const left = async (out: string) => await Array.fromAsync(Deno.readDir(`${folder}/${out}/cells`)).catch(() => []);
+    assertEquals((await left("killed")).length, 0);
+
+    // A run that was killed is not gone on with where the study now has fewer steps.
+    const [experiment] = plan.experiments, longer = { ...plan, experiments: [{ ...experiment, steps: 1e6 }] };
+    await Deno.writeTextFile(`${folder}/longer.json`, JSON.stringify(longer));
+    const killed = spawnStudy("--plan", `${folder}/longer.json`, "--out", `${folder}/other`, ...flags);
+    await waitFor(killed, "about");
+    const hasCheckpoint = async () => {
+      const [{ name } = { name: "" }] = await left("other");
+      return name !== "" && await exists(`${folder}/other/cells/${name}/checkpoint.safetensors`);
+    };
+    while (!await hasCheckpoint()) await new Promise((resolve) => setTimeout(resolve, 20));
+    killed.kill("SIGKILL");
+    await killed.status;
+    const [line] = (await Deno.readTextFile(`${folder}/whole/results.jsonl`)).split("\n");
+    await Deno.writeTextFile(`${folder}/other/results.jsonl`, `${line.replaceAll('"steps":6', '"steps":7')}\n`);
+    const other = await study("other", "--seeds", "1").output();
+    assertEquals(other.code, 0, new TextDecoder().decode(other.stderr));
+    assertMatch(new TextDecoder().decode(other.stdout), /^1 of 1 results there are of other steps or flags/m);
+    const fresh = (await figures("other")).filter(({ cell }) => cell.steps === 6);
+    assertEquals(fresh, (await figures("whole")).filter(({ cell }) => cell.seed === 0));
+    assertEquals((await left("other")).length, 0);
   }));
 
 Deno.test("study: plans are written, and what cannot be is refused in one line", () =>
