@@ -80,11 +80,12 @@ export async function recallVisit(page: Page, url: string): Promise<RecallReport
   await shoot(page, "fact_narrow_dark");
   const overflow = await overflowOf(page);
   // An observer is called after the layout.
-  await page.waitForFunction(`(() => {
-    const box = document.querySelector("#recall-strip").getBoundingClientRect();
-    const { top, bottom } = document.querySelector("#recall-strip .chosen").getBoundingClientRect();
-    return top >= box.top && bottom <= box.bottom;
-  })()`);
+  await page.waitForFunction(() => {
+    const [box, chosen] = ["#recall-strip", "#recall-strip .chosen"].map((selector) =>
+      document.querySelector(selector)!.getBoundingClientRect()
+    );
+    return chosen.top >= box.top && chosen.bottom <= box.bottom;
+  });
   await page.focus("#tab-recall");
   await page.keyboard.press("ArrowRight");
   const selected = page.locator("[role=tab][aria-selected=true]"), panel = page.locator("[role=tabpanel]:visible");
