@@ -83,6 +83,17 @@ Deno.test("training plan: tensors above a device's limit are listed", () => {
   );
   assert(tooLarge.some(({ label }) => label === "moments: first"));
   assert(tooLarge.every(({ sizeBytes }) => sizeBytes > 2 ** 19));
+  const parts = { model: new Model(defineConfig({ model: "lmm" })), objective: nextToken({ masked: false }) };
+  const shape = { batch: 1, length: 64, accumulate: 1 }, limits = { ...ROOMY, maxTensorBytes: 2 ** 19 };
+  const shared = planTraining({ ...parts, optimizer: ADAM_W, shape }, limits, { ranks: 2, shard: false }).tooLarge;
+  const labels = shared.map(({ label }) => label);
+  assertEquals(labels.filter((label) => /^(weights|moments|sums)/.test(label)).sort(), [
+    "moments: first",
+    "moments: second",
+    "sums of gradients",
+    "weights",
+  ]);
+  assert(!labels.some((label) => label.startsWith("[")), labels.join());
 });
 
 /** What training on some ranks takes on the device of the first. */

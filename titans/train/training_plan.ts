@@ -75,8 +75,7 @@ export function planTraining(parts: StepParts, limits: DeviceLimits, sharing?: P
     totalBytes: Object.values(memory).reduce((sum, bytes) => sum + bytes, 0),
     flopsPerToken: plans.reduce((sum, { steps }) => sum + flopsOfSteps(steps), 0) / tokensPerStep,
     kernels: plans.reduce((sum, plan) => sum + kernelCount(plan), 0),
-    tooLarge: values.filter((value) => hasOwnMemory(value) && value.sizeBytes > limit)
-      .map(({ label, type, sizeBytes }) => ({ label: named(label), type: formatType(type), sizeBytes })),
+    tooLarge: largeTensors(values, limit),
   };
 }
 
@@ -118,9 +117,18 @@ function hasOwnMemory({ storage }: Value): boolean {
   return storage.kind !== "alias" && !(storage.kind === "output" && storage.takes !== undefined);
 }
 
-/** What a user calls a value: the state is the first argument of a step. */
+/** What a user calls a value: the state is the first argument of a step, and of the halves that ranks run. */
 function named(label: string): string {
-  return label.replace(/^\[0\]\.params$/, "weights").replace(/^\[0\]\./, "moments: ");
+  return label.replace(/^\[0\](\.(state\.)?params)?$/, "weights")
+    .replace(/^\[0\]\.(state\.)?/, "moments: ")
+    .replace(/^\[1\]\.sums$/, "sums of gradients");
+}
+
+/** Values by what users call them, each once: both halves of a step have the weights. */
+function largeTensors(values: readonly Value[], limit: number): LargeTensor[] {
+  const large = values.filter((value) => hasOwnMemory(value) && value.sizeBytes > limit)
+    .map(({ label, type, sizeBytes }) => ({ label: named(label), type: formatType(type), sizeBytes }));
+  return [...new Map(large.map((tensor) => [tensor.label, tensor])).values()];
 }
 
 /** The plan for the limits if everything fits, else that of a device without limits to the size of a tensor. */
