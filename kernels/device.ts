@@ -86,6 +86,8 @@ export interface DeviceLimits {
   readonly maxBufferBytes: number;
   /** Maximum bytes of all arrays and programs together. Default: what the machine has. */
   readonly maxMemoryBytes?: number;
+  /** Bytes up to which the temporaries of a loop's body are kept apart. Default: 0. */
+  readonly maxApartBytes?: number;
   /** Alignment of the memory ranges that kernels receive, in bytes. */
   readonly alignmentBytes: number;
   /** Number of elements that kernels load as one vector. */

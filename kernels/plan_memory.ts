@@ -34,6 +34,11 @@ export interface PlanLimits {
   readonly alignmentBytes?: number;
   /** The arena is split into buffers of this many bytes, and no value straddles a boundary. Default: one buffer. */
   readonly maxBufferBytes?: number;
+  /**
+   * Bytes up to which the temporaries of a loop's body are kept apart: none takes the memory of another. On devices whose
+   * threads wait for each other only where they touch the same memory, they then need not wait in the loop. Default: 0.
+   */
+  readonly maxApartBytes?: number;
 }
 
 /** The default alignment of values in bytes: WebGPU's default for storage bindings. */
@@ -62,9 +67,9 @@ interface Access {
  * @throws {DeviceError} with reason `limit` if one value is larger than the device can bind.
  */
 export function planMemory(schedule: Schedule, limits: PlanLimits = {}): Plan {
-  const { maxBufferBytes = Infinity, alignmentBytes = ALIGNMENT } = limits;
+  const { maxBufferBytes = Infinity, alignmentBytes = ALIGNMENT, maxApartBytes = 0 } = limits;
   checkSizes(schedule.values, largestTensor(limits));
-  const ranges = liveRanges(schedule);
+  const ranges = keptApart(schedule, liveRanges(schedule), { maxApartBytes, alignmentBytes });
   const { offsets, arenaBytes } = place(schedule.values, ranges, { maxBufferBytes, alignmentBytes });
   let externalBytes = 0;
   for (const value of schedule.values) {
@@ -149,6 +154,33 @@ export function liveRanges(schedule: Schedule): Map<ValueId, LiveRange> {
   };
   visit(schedule.steps, []);
   return new Map([...byValue].map(([value, accesses]) => [value, rangeOf(accesses)]));
+}
+
+/** Live ranges in which the temporaries of loops whose bodies need little memory are live during the whole loop. */
+function keptApart(
+  { values, steps }: Schedule,
+  ranges: ReadonlyMap<ValueId, LiveRange>,
+  { maxApartBytes, alignmentBytes }: Required<Pick<PlanLimits, "maxApartBytes" | "alignmentBytes">>,
+): ReadonlyMap<ValueId, LiveRange> {
+  if (maxApartBytes === 0) return ranges;
+  const kept = new Map(ranges);
+  let position = 0;
+  const visit = (step: Step): void => {
+    if (step.kind === "kernel") {
+      position++;
+      return;
+    }
+    const first = position, last = first + kernelCount(step) - 1;
+    const inside = [...ranges].filter(([, range]) =>
+      first <= range.first && range.last <= last && range.last - range.first < last - first
+    );
+    const bytes = inside.reduce((sum, [id]) => sum + align(values[id].sizeBytes, alignmentBytes), 0);
+    if (bytes > maxApartBytes) return step.steps.forEach(visit);
+    for (const [id] of inside) kept.set(id, { first, last });
+    position = last + 1;
+  };
+  steps.forEach(visit);
+  return kept;
 }
 
 function kernelCount(step: LoopStep): number {

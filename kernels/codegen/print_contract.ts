@@ -11,23 +11,22 @@ import { convert, f, foldLanes, i, multiplyAdd, splat } from "./lanes.ts";
 import { repeat, repeatInBlocks } from "./loops.ts";
 import { printTiles } from "./print_contract_tiles.ts";
 import type { Env, Evaluator } from "./evaluator.ts";
-import { chooseWalk, overWalk, scalarWalk } from "./walk.ts";
+import { chooseWalk, type Division, overWalk, scalarWalk } from "./walk.ts";
 import type { Local, Value } from "./writer.ts";
 
 /** Minimum extents of a product for which packing pays off. */
 const MIN_TILED = 4;
 
 /** Prints a contract kernel. */
-export function printContract(kernel: ContractKernel, evaluator: Evaluator): void {
+export function printContract(kernel: ContractKernel, evaluator: Evaluator): Division {
   const { m, n, k, lhs } = kernel;
   const isLarge = Math.min(m.extent, n.extent, k.extent) >= MIN_TILED &&
     Math.max(m.extent, n.extent) >= evaluator.writer.lanes;
-  if (isLarge && lhs.dtype === "f32") printTiles(kernel, evaluator);
-  else printDirect(kernel, evaluator);
+  return isLarge && lhs.dtype === "f32" ? printTiles(kernel, evaluator) : printDirect(kernel, evaluator);
 }
 
 /** Computes one output or W contiguous ones at a time; lanes run along k if that reads memory better. */
-function printDirect(kernel: ContractKernel, evaluator: Evaluator): void {
+function printDirect(kernel: ContractKernel, evaluator: Evaluator): Division {
   const { batch, m, n, k, lhs, rhs, stores } = kernel;
   const w = evaluator.writer, { lanes } = w, space = [...batch, m, n];
   const dtype = lhs.dtype === "f32" ? "f32" : lhs.dtype === "u32" ? "u32" : "i32";
@@ -43,7 +42,7 @@ function printDirect(kernel: ContractKernel, evaluator: Evaluator): void {
     ? evaluator.cost([lhs, rhs], [], evaluator.env(across.replace(group), across.lane))
     : Infinity;
   const walksK = k.extent >= 2 * lanes && costK < costAcross;
-  overWalk(w, walksK ? plain : across, (replace, { lane }) => {
+  return overWalk(w, walksK ? plain : across, (replace, { lane }) => {
     const width = lane ? lanes : 1;
     const add = (local: Local, env: Env) => {
       const before = w.read(local);

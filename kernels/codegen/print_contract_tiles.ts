@@ -32,7 +32,7 @@ import { Integers } from "./integers.ts";
 import { assign, pointsOf, unflatten } from "./lane_index.ts";
 import { type Depth, maskedStepsIn, overMaskedSteps } from "./print_mask.ts";
 import type { Blocking, Tile, Tiles } from "./target.ts";
-import { shareOf } from "./walk.ts";
+import { type Division, shareOf } from "./walk.ts";
 import type { Value, Writer } from "./writer.ts";
 
 /** A task: the values of the batch variables, and the ranges of rows and columns. */
@@ -56,8 +56,8 @@ interface Place {
 }
 
 /** Prints a contract kernel of floats with at least a tile of outputs. */
-export function printTiles(kernel: ContractKernel, evaluator: Evaluator): void {
-  new TilePrinter(orient(kernel, evaluator), evaluator).print();
+export function printTiles(kernel: ContractKernel, evaluator: Evaluator): Division {
+  return new TilePrinter(orient(kernel, evaluator), evaluator).print();
 }
 
 class TilePrinter {
@@ -114,7 +114,7 @@ class TilePrinter {
     this.#sumPitch = 4 * Math.max(columnsOf(this.#panels, tiles), columnsOf(this.#lastPanels, tiles));
   }
 
-  print(): void {
+  print(): Division {
     const w = this.#w,
       int = this.#int,
       { batch, m, n, k } = this.kernel,
@@ -162,6 +162,7 @@ class TilePrinter {
       });
       this.#store(task, task.m0, task.mEnd);
     });
+    return { leading: batch.length, items: tasks };
   }
 
   #task(place: readonly Index[], rowBlocks: number, columnBlocks: number): Task {

@@ -8,6 +8,7 @@ import { printRecurrence } from "./print_recurrence.ts";
 import { printRow } from "./print_row.ts";
 import { printScatter } from "./print_scatter.ts";
 import type { Target } from "./target.ts";
+import type { Division } from "./walk.ts";
 import { FunctionWriter, type Parameter, type WrittenFunction } from "./function_writer.ts";
 
 /** A printed kernel. */
@@ -19,6 +20,8 @@ export interface PrintedKernel<Line> {
   readonly fn: WrittenFunction<Line>;
   /** Bytes of scratch memory required per thread. */
   readonly scratchBytes: number;
+  /** What threads share it by. */
+  readonly division: Division;
 }
 
 /** Prints a kernel over f32, i32, u32 and bool. */
@@ -35,11 +38,11 @@ export function printKernel<Line>(kernel: Kernel, target: Target, language: Lang
   const writer = new FunctionWriter(parameters, target, language);
   kernel.loops.forEach((loop, i) => writer.declare(loop, writer.parameter(`l${i}`)));
   const evaluator = new Evaluator(writer, kernel);
-  printKind(kernel, evaluator);
-  return { fn: writer.finish(), scratchBytes: evaluator.scratchBytes };
+  const division = printKind(kernel, evaluator);
+  return { fn: writer.finish(), scratchBytes: evaluator.scratchBytes, division };
 }
 
-function printKind(kernel: Kernel, evaluator: Evaluator): void {
+function printKind(kernel: Kernel, evaluator: Evaluator): Division {
   switch (kernel.kind) {
     case "map":
       return printMap(kernel, evaluator);

@@ -10,7 +10,7 @@ import { BlockSum } from "./block_sum.ts";
 import { convert, f, i, splat } from "./lanes.ts";
 import type { Evaluator } from "./evaluator.ts";
 import { repeat, repeatInBlocks } from "./loops.ts";
-import { chooseWalk, overWalk, type Walk } from "./walk.ts";
+import { chooseWalk, type Division, overWalk, type Walk } from "./walk.ts";
 import type { Local, Value, Writer } from "./writer.ts";
 
 /** Numbers in a cache line. */
@@ -30,11 +30,11 @@ interface Points {
 }
 
 /** Prints a recurrence kernel. */
-export function printRecurrence(kernel: RecurrenceKernel, evaluator: Evaluator): void {
+export function printRecurrence(kernel: RecurrenceKernel, evaluator: Evaluator): Division {
   const { states, stores, time, space, reverse } = kernel, w = evaluator.writer;
   const walk = chooseWalk(evaluator, space, states.flatMap(({ a, b }) => [a, b]), stores);
   const vectors = vectorsOfLine(w, walk, space), lines: Walk = { ...walk, groups: walk.groups / vectors };
-  overWalk(w, lines, (replace, part, group) => {
+  return overWalk(w, lines, (replace, part, group) => {
     const { lane } = part, width = lane ? w.lanes : 1;
     const places = part === lines
       ? Array.from({ length: vectors }, (_, at) => walk.replace(addIndex(scaleIndex(group, vectors), at)))

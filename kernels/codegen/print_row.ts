@@ -20,7 +20,7 @@ import { bits, choose, compare, f, foldLanes, fromBits, splat, toBits } from "./
 import { repeat, repeatInBlocks } from "./loops.ts";
 import type { Env, Evaluator } from "./evaluator.ts";
 import { binary } from "./scalar_ops.ts";
-import { chooseWalk, overWalk, scalarWalk } from "./walk.ts";
+import { chooseWalk, type Division, overWalk, scalarWalk } from "./walk.ts";
 import type { Walk } from "./walk.ts";
 import type { Local, Value, Writer } from "./writer.ts";
 
@@ -56,13 +56,14 @@ const MAX_GROUPED_TIME = 1.5;
 const MAX_GROUPED_STORE_TIME = 0.8;
 
 /** Prints a row kernel. */
-export function printRow(kernel: RowKernel, evaluator: Evaluator): void {
+export function printRow(kernel: RowKernel, evaluator: Evaluator): Division {
   const { rowStores, elementStores } = kernel;
   const { walk, rowLane } = chooseShape(kernel, evaluator);
   const levels = levelsOf(kernel), kept = new KeptRows(kernel, evaluator, levels, !rowLane && walk.lane !== undefined);
   const isWitnessed = nanWitnesses(kernel);
   const side = rowLane || kept.isUsed ? 1 : neighboursOf(walk, evaluator);
-  overWalk(evaluator.writer, side === 1 ? walk : { ...walk, groups: walk.groups / side }, (first, { lane }, group) => {
+  const whole = side === 1 ? walk : { ...walk, groups: walk.groups / side };
+  return overWalk(evaluator.writer, whole, (first, { lane }, group) => {
     evaluator.kept.clear();
     const isMain = lane !== undefined && lane === walk.lane;
     const replaces = isMain && side > 1

@@ -3,10 +3,10 @@ import { makeVar, varIndex } from "../../core/index_expr.ts";
 import type { ScatterKernel, Store } from "../kernel.ts";
 import type { Evaluator } from "./evaluator.ts";
 import { repeat } from "./loops.ts";
-import { chooseWalk, overWalk, scalarWalk } from "./walk.ts";
+import { chooseWalk, type Division, overWalk, scalarWalk } from "./walk.ts";
 
 /** Prints a scatter kernel. */
-export function printScatter(kernel: ScatterKernel, evaluator: Evaluator): void {
+export function printScatter(kernel: ScatterKernel, evaluator: Evaluator): Division {
   const { position, target, index, valid, update, space } = kernel;
   const w = evaluator.writer;
   const store: Store = { operand: target, index, value: update };
@@ -17,7 +17,7 @@ export function printScatter(kernel: ScatterKernel, evaluator: Evaluator): void 
     chosen.lane,
   );
   const walk = evaluator.varies(valid, probe) ? scalarWalk(space) : chosen;
-  overWalk(w, walk, (replace, { lane }) => {
+  return overWalk(w, walk, (replace, { lane }) => {
     repeat(w, position.extent, (step) => {
       const env = evaluator.env(new Map(replace).set(position.id, step), lane);
       const add = () => evaluator.store(store, evaluator.value(update, env), env, true);

@@ -8,7 +8,10 @@
 import { invariant } from "../../core/errors.ts";
 import { costOf } from "../cost.ts";
 import type { Kernel } from "../kernel.ts";
-import type { KernelStep, Plan, Step, ValueId } from "../plan.ts";
+import type { KernelStep, LoopStep, Plan, Step, ValueId } from "../plan.ts";
+import { footprintOf, type Region } from "./footprint.ts";
+import { Touched } from "./touched.ts";
+import type { Division } from "./walk.ts";
 
 /** Which word of the table has the address of what. */
 export interface AddressTable {
@@ -39,7 +42,10 @@ export interface Call {
   readonly counters: readonly (number | undefined)[];
 }
 
-/** Runs `body` with a counter that goes from `first` to `last`, up or down by one. */
+/**
+ * Runs `body` with a counter that goes from `first` to `last`, up or down by one. Without a barrier in its body, threads
+ * go through all iterations without waiting for each other.
+ */
 export interface CountedLoop {
   readonly kind: "loop";
   readonly counter: number;
@@ -67,18 +73,31 @@ export interface ThreadProgram {
   readonly table: AddressTable;
   /** Whether any kernel is worth more than one thread. */
   readonly parallel: boolean;
-  /** Bytes moved and operations of those kernels, in all turns of loops. */
+  /** Bytes moved and operations of those kernels, in all iterations of loops. */
   readonly parallelWork: number;
 }
 
-/**
- * Lays a plan out for threads.
- * @param fnOf The number of the function of a kernel.
- * @param minParallel Bytes moved and operations below which a kernel runs on one thread: starting all costs more.
- */
-export function layThreadProgram(plan: Plan, fnOf: (kernel: Kernel) => number, minParallel: number): ThreadProgram {
+/** A kernel as a function. */
+export interface KernelFunction {
+  /** Its number. */
+  readonly fn: number;
+  /** What threads share it by. */
+  readonly division: Division;
+}
+
+/** How a plan is laid out. */
+export interface LayOptions {
+  readonly functionOf: (kernel: Kernel) => KernelFunction;
+  /** Threads that run the program; any of its launches may also run on one thread. */
+  readonly threads: number;
+  /** Bytes moved and operations below which a kernel runs on one thread: starting all costs more. */
+  readonly minParallel: number;
+}
+
+/** Lays a plan out for threads. */
+export function layThreadProgram(plan: Plan, options: LayOptions): ThreadProgram {
   const table = layTable(plan);
-  const layer = new Layer(plan, table, fnOf, minParallel);
+  const layer = new Layer(plan, table, options);
   const instructions = layer.visit(plan.steps);
   const { steps, counters, parallelWork } = layer;
   return { instructions, counters, steps, table, parallel: steps.some(({ call }) => !call.single), parallelWork };
@@ -98,9 +117,6 @@ function layTable({ values, inputs, outputs }: Plan): AddressTable {
   };
 }
 
-/** What threads may have written since they last met. */
-type Dirty = "nothing" | "single" | "parallel";
-
 class Layer {
   readonly steps: StepPlace[] = [];
   counters = 0;
@@ -109,49 +125,104 @@ class Layer {
   #turns = 1;
   readonly #counterOf = new Map<number, number>();
   readonly #work = new Map<Kernel, number>();
-  #dirty: Dirty = "nothing";
+  /** Of kernels that all threads share, and of kernels that one runs. */
+  readonly #footprints = [new Map<KernelStep, readonly Region[]>(), new Map<KernelStep, readonly Region[]>()];
+  /** What threads may have touched since they last met. */
+  readonly #touched: Touched;
+  /** Whether threads share small kernels too. */
+  #sharesAll = false;
 
-  constructor(
-    readonly plan: Plan,
-    readonly table: AddressTable,
-    readonly fnOf: (kernel: Kernel) => number,
-    readonly minParallel: number,
-  ) {}
+  constructor(readonly plan: Plan, readonly table: AddressTable, readonly options: LayOptions) {
+    this.#touched = new Touched(options.threads);
+  }
 
   visit(steps: readonly Step[]): Instruction[] {
-    return steps.flatMap((step): Instruction[] => {
-      if (step.kind === "kernel") return this.#visitKernel(step);
-      const { variable, reverse, steps: body } = step;
-      const counter = this.counters++, before = this.#dirty;
-      this.#counterOf.set(variable.id, counter);
-      if (variable.extent === 0 || body.length === 0) {
-        // No thread comes here, but the kernels are steps of the schedule all the same.
-        this.visit(body);
-        this.#dirty = before;
-        return [];
-      }
-      const last = this.#lastOf(body);
-      // The first kernel of the body follows what was before the loop, or the body's own last kernel.
-      if (this.#dirty !== last && last !== "nothing") this.#dirty = "parallel";
-      const ends = [0, variable.extent - 1];
-      if (reverse) ends.reverse();
-      const around = this.#turns;
+    return steps.flatMap((step) => step.kind === "kernel" ? this.#visitKernel(step) : this.#visitLoop(step));
+  }
+
+  #visitLoop({ variable, reverse, steps: body }: LoopStep): Instruction[] {
+    const counter = this.counters++;
+    this.#counterOf.set(variable.id, counter);
+    if (variable.extent === 0 || body.length === 0) {
+      // No thread comes here, nor to the barriers, but the kernels are steps of the schedule all the same.
+      this.visit(body);
+      this.#touched.addEverything();
+      return [];
+    }
+    const sharesAll = this.#sharesAll, turns = this.#turns;
+    const loop = (): CountedLoop => {
+      const [first, last] = reverse ? [variable.extent - 1, 0] : [0, variable.extent - 1];
       this.#turns *= variable.extent;
       const instructions = this.visit(body);
-      this.#turns = around;
-      return [{ kind: "loop", counter, first: ends[0], last: ends[1], body: instructions }];
-    });
+      this.#turns = turns;
+      return { kind: "loop", counter, first, last, body: instructions };
+    };
+    // Small kernels run on one thread, unless threads then wait for each other in every iteration.
+    for (const share of sharesAll ? [true] : [false, true]) {
+      const regions = this.#regionsOf(body, share);
+      if (!regions) continue;
+      const before = this.#meet(regions);
+      this.#sharesAll = share;
+      const free = loop();
+      this.#sharesAll = sharesAll;
+      return [...before, free];
+    }
+    // The first kernel waits for what was before the loop, and later for the end of the iteration before.
+    this.#touched.addEverything();
+    return [loop()];
+  }
+
+  /** What the iterations of a loop touch, if no thread needs what another does in any of them: then it needs no barrier. */
+  #regionsOf(body: readonly Step[], share: boolean): readonly Region[] | undefined {
+    const regions = kernelsOf(body).flatMap((step) => this.#footprint(step, !share && this.#isSmall(step.kernel)));
+    const all = new Touched(this.options.threads);
+    all.add(regions);
+    return all.conflicts(regions) ? undefined : regions;
   }
 
   #visitKernel(step: KernelStep): Instruction[] {
-    const call = this.#call(step), { single } = call;
-    const needed = this.#dirty !== "nothing" && !(this.#dirty === "single" && single);
-    this.#dirty = single ? "single" : "parallel";
+    const regions = this.#footprint(step, false);
+    let single = !this.#sharesAll && this.#isSmall(step.kernel);
+    // Waiting for one thread that computes alone takes longer than sharing what is small.
+    if (single && this.#touched.conflicts(this.#footprint(step, true))) single = this.#touched.conflicts(regions);
+    const barrier = this.#meet(single ? this.#footprint(step, true) : regions);
     if (!single) this.parallelWork += this.#turns * this.#workOf(step.kernel);
-    return needed ? [{ kind: "barrier" }, call] : [call];
+    return [...barrier, this.#call(step, single)];
   }
 
-  #call(step: KernelStep): Call {
+  /** The barrier that has to come before regions are touched, if one has. */
+  #meet(regions: readonly Region[]): Instruction[] {
+    const needed = this.#touched.conflicts(regions);
+    if (needed) this.#touched.clear();
+    this.#touched.add(regions);
+    return needed ? [{ kind: "barrier" }] : [];
+  }
+
+  /** What a kernel touches if the first thread runs it alone (`single`), or if all share it. */
+  #footprint(step: KernelStep, single: boolean): readonly Region[] {
+    const known = this.#footprints[Number(single)];
+    let regions = known.get(step);
+    if (!regions) {
+      const { kernel, operands } = step;
+      regions = footprintOf(step, {
+        division: this.options.functionOf(kernel).division,
+        threads: single ? 1 : this.options.threads,
+        placeOf: (operand) => this.#place(operands[operand]),
+      });
+      known.set(step, regions);
+    }
+    return regions;
+  }
+
+  /** Where a value lies: an output that takes the place of an input is in that input's memory. */
+  #place(id: ValueId): { memory: number; offset: number } {
+    const { word, offset } = this.#address(id), position = word - this.table.outputs;
+    const storage = position < 0 ? undefined : this.plan.values[this.plan.outputs[position]].storage;
+    const takes = storage?.kind === "output" ? storage.takes : undefined;
+    return { memory: takes === undefined ? word : this.table.inputs + takes, offset };
+  }
+
+  #call(step: KernelStep, single: boolean): Call {
     const { kernel, operands } = step;
     const counters = kernel.loops.map(({ id, extent }) => {
       const counter = this.#counterOf.get(id);
@@ -161,8 +232,8 @@ class Layer {
     const call: Call = {
       kind: "call",
       step: this.steps.length,
-      fn: this.fnOf(kernel),
-      single: this.#isSingle(kernel),
+      fn: this.options.functionOf(kernel).fn,
+      single,
       operands: operands.map((id) => this.#address(id)),
       counters,
     };
@@ -170,8 +241,9 @@ class Layer {
     return call;
   }
 
-  #isSingle(kernel: Kernel): boolean {
-    return this.#workOf(kernel) < this.minParallel;
+  /** Whether starting all threads costs more than sharing a kernel saves. */
+  #isSmall(kernel: Kernel): boolean {
+    return this.#workOf(kernel) < this.options.minParallel;
   }
 
   /** Bytes moved and operations. */
@@ -182,15 +254,6 @@ class Layer {
       this.#work.set(kernel, work = flops + bytes);
     }
     return work;
-  }
-
-  #lastOf(steps: readonly Step[]): Dirty {
-    for (const step of steps.toReversed()) {
-      if (step.kind === "kernel") return this.#isSingle(step.kernel) ? "single" : "parallel";
-      const last = step.variable.extent > 0 ? this.#lastOf(step.steps) : "nothing";
-      if (last !== "nothing") return last;
-    }
-    return "nothing";
   }
 
   #address(id: ValueId): Address {
@@ -213,4 +276,9 @@ class Layer {
       }
     }
   }
+}
+
+/** The kernel steps among steps, those in loops included. */
+function kernelsOf(steps: readonly Step[]): KernelStep[] {
+  return steps.flatMap((step) => step.kind === "kernel" ? [step] : kernelsOf(step.steps));
 }

@@ -14,11 +14,17 @@ import type { Value, Writer } from "./writer.ts";
 export interface Walk extends LaneWalk {
   /** Traversal of the points after the last full group. */
   readonly rest?: Walk;
+  /** The first variables of the space, in whose row-major order groups are numbered. */
+  readonly leading: readonly Var[];
 }
 
 /** Visits one point at a time, starting at `from`. */
 export function scalarWalk(space: readonly Var[], from = 0): Walk {
-  return { replace: (group) => assigned(space, addIndex(group, from)), groups: pointsOf(space) - from };
+  return {
+    replace: (group) => assigned(space, addIndex(group, from)),
+    groups: pointsOf(space) - from,
+    leading: from === 0 ? space : [],
+  };
 }
 
 function flatWalk(space: readonly Var[], lanes: number): Walk {
@@ -28,6 +34,7 @@ function flatWalk(space: readonly Var[], lanes: number): Walk {
     replace: (group) => assigned(space, addIndex(scaleIndex(group, lanes), varIndex(lane))),
     lane,
     groups,
+    leading: space,
     rest: points % lanes === 0 ? undefined : scalarWalk(space, lanes * groups),
   };
 }
@@ -51,10 +58,21 @@ export function chooseWalk(
     );
   let best = flatWalk(space, lanes), bestCost = costOf(best);
   for (const variable of others) {
-    const walk = walkAlong(space, variable, lanes), cost = costOf(walk);
+    const walk = { ...walkAlong(space, variable, lanes), leading: space.slice(0, space.indexOf(variable)) };
+    const cost = costOf(walk);
     if (cost < bestCost) [best, bestCost] = [walk, cost];
   }
   return best;
+}
+
+/**
+ * What threads share a kernel by: items, each with as many points as any other, numbered along the row-major order of
+ * the first variables of its space. Each thread takes a contiguous share.
+ */
+export interface Division {
+  /** How many variables these are. */
+  readonly leading: number;
+  readonly items: number;
 }
 
 /** The range of items that the thread works on: contiguous shares of equal size, of which the last may be shorter. */
@@ -69,12 +87,15 @@ export function shareOf(w: Writer, items: number): { start: Value; end: Value } 
   };
 }
 
-/** Runs `body` for the thread's share of the groups of a traversal; the last thread also takes the remaining points. */
+/**
+ * Runs `body` for the thread's share of the groups of a traversal; the last thread also takes the remaining points.
+ * @returns What shares go by.
+ */
 export function overWalk(
   w: Writer,
   walk: Walk,
   body: (replace: Map<number, Index>, walk: Walk, group: Index) => void,
-): void {
+): Division {
   const run = (part: Walk, start: Value, end: Value) => {
     if (part.groups === 1) {
       // The index algebra folds a variable of extent 1 to the constant 0.
@@ -98,6 +119,7 @@ export function overWalk(
       run(rest, w.literal(0, "i32"), w.literal(rest.groups, "i32"));
     });
   }
+  return { leading: walk.rest ? 0 : walk.leading.length, items: walk.groups };
 }
 
 /** The environment of a group of a traversal. */

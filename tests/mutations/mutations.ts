@@ -252,8 +252,29 @@ const CPU: readonly Mutation[] = [
   {
     name: "cpu: no barrier between kernels of several threads",
     file: "kernels/codegen/thread_program.ts",
-    search: 'const needed = this.#dirty !== "nothing" && !(this.#dirty === "single" && single);',
+    search: "const needed = this.#touched.conflicts(regions);",
     replace: "const needed = false;",
+    suites: ["cpu"],
+  },
+  {
+    name: "cpu: no barrier between threads whose shares of a tensor are of unlike sizes",
+    file: "kernels/codegen/footprint.ts",
+    search: "if (stripe === undefined || stripe !== rhs.stripe) return true;",
+    replace: "if (stripe === undefined || rhs.stripe === undefined) return true;",
+    suites: ["cpu"],
+  },
+  {
+    name: "cpu: a kernel that reads beyond a thread's share of a tensor is taken to stay in it",
+    file: "kernels/codegen/footprint.ts",
+    search: "return high - turn < stride ? stride : undefined;",
+    replace: "return high >= turn ? stride : undefined;",
+    suites: ["cpu"],
+  },
+  {
+    name: "cpu: an output in the place of an input is taken for memory of its own",
+    file: "kernels/codegen/thread_program.ts",
+    search: "return { memory: takes === undefined ? word : this.table.inputs + takes, offset };",
+    replace: "return { memory: takes === undefined ? word : word, offset };",
     suites: ["cpu"],
   },
   {

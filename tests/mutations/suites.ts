@@ -29,7 +29,12 @@ export const SUITES: Readonly<Record<SuiteGroup, readonly string[]>> = {
     "tests/kernels/evaluate_plan_test.ts",
   ],
   plan: ["tests/kernels/plan_memory_test.ts", "tests/kernels/evaluate_plan_test.ts"],
-  cpu: ["tests/kernels/cpu_kernels_test.ts", "tests/op_suites/parity_cpu_test.ts", "tests/kernels/cpu_device_test.ts"],
+  cpu: [
+    "tests/kernels/thread_program_test.ts",
+    "tests/kernels/cpu_kernels_test.ts",
+    "tests/op_suites/parity_cpu_test.ts",
+    "tests/kernels/cpu_device_test.ts",
+  ],
   webgpu: ["tests/kernels/print_test.ts", "tests/op_suites/parity_webgpu_test.ts"],
   fuzz: ["tests/fuzz/fuzz_test.ts"],
 };

@@ -12,6 +12,9 @@ import type { HostMemoryContext } from "./executable.ts";
 import { ALIGNMENT_BYTES, type HostMemory } from "./memory.ts";
 import { SharedRange } from "./shared_range.ts";
 
+/** Temporaries of a loop that take more would not stay in the processor's caches if each had its own memory. */
+const MAX_APART_BYTES = 2 ** 21;
+
 /** What such a device is made of. */
 export interface HostMemoryParts {
   readonly kind: DeviceInfo["kind"];
@@ -60,6 +63,8 @@ export abstract class HostMemoryDevice extends BaseDevice {
       maxOperands: 64,
       // Byte offsets of elements must fit in 31 bits.
       maxTensorBytes: 2 ** 31 - 65536,
+      // With one thread nobody waits.
+      maxApartBytes: threadCount === 1 ? 0 : MAX_APART_BYTES,
       // Arenas are never split.
       maxBufferBytes: Infinity,
       ...(maxMemoryBytes === undefined ? {} : { maxMemoryBytes }),

@@ -131,7 +131,11 @@ export class NativeDevice extends HostMemoryDevice {
     this.check();
     invariant(plan, "a program without a plan on a native device");
     const timer = new PhaseTimer(phase), texts = new KernelTexts(this.#target);
-    const program = layThreadProgram(plan, (kernel) => texts.numberOf(kernel), this.#minParallel);
+    const program = layThreadProgram(plan, {
+      functionOf: (kernel) => texts.functionOf(kernel),
+      threads: this.threadCount,
+      minParallel: this.#minParallel,
+    });
     const { texts: sources, scratchBytes } = texts;
     timer.end("print");
     const functions = await this.#library.load(sources, { progress, signal });

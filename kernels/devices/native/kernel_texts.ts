@@ -1,4 +1,5 @@
 /** The texts of a plan's distinct kernels. */
+import type { KernelFunction } from "../../codegen/thread_program.ts";
 import type { Kernel } from "../../kernel.ts";
 import { kernelKey } from "../../kernel_key.ts";
 import { printNativeKernel } from "./print_kernel.ts";
@@ -12,7 +13,7 @@ export class KernelTexts {
   /** The texts, all different. */
   readonly texts: string[] = [];
   readonly #target: NativeTarget;
-  readonly #byKey = new Map<string, number>();
+  readonly #byKey = new Map<string, KernelFunction>();
   readonly #byText = new Map<string, number>();
   #scratchBytes = 0;
 
@@ -25,20 +26,20 @@ export class KernelTexts {
     return Math.ceil(this.#scratchBytes / SCRATCH_ALIGNMENT) * SCRATCH_ALIGNMENT;
   }
 
-  /** The number of a kernel's text. */
-  numberOf(kernel: Kernel): number {
+  /** A kernel's function; its number is that of its text. */
+  functionOf(kernel: Kernel): KernelFunction {
     const key = kernelKey(kernel);
-    let number = this.#byKey.get(key);
-    if (number === undefined) this.#byKey.set(key, number = this.#print(kernel));
-    return number;
+    let known = this.#byKey.get(key);
+    if (!known) this.#byKey.set(key, known = this.#print(kernel));
+    return known;
   }
 
-  #print(kernel: Kernel): number {
-    const { text, scratchBytes } = printNativeKernel(kernel, this.#target);
+  #print(kernel: Kernel): KernelFunction {
+    const { text, scratchBytes, division } = printNativeKernel(kernel, this.#target);
     this.#scratchBytes = Math.max(this.#scratchBytes, scratchBytes);
     // Kernels that differ in what no code depends on, such as the sizes of operands, are one text.
-    let number = this.#byText.get(text);
-    if (number === undefined) this.#byText.set(text, number = this.texts.push(text) - 1);
-    return number;
+    let fn = this.#byText.get(text);
+    if (fn === undefined) this.#byText.set(text, fn = this.texts.push(text) - 1);
+    return { fn, division };
   }
 }

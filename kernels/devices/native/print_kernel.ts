@@ -1,6 +1,7 @@
 /** Prints a kernel as a C function that computes one thread's share of it. */
 import type { LocalType, Parameter, WrittenFunction } from "../../codegen/function_writer.ts";
 import { printKernel } from "../../codegen/print_kernel.ts";
+import type { Division } from "../../codegen/walk.ts";
 import type { Kernel } from "../../kernel.ts";
 import { CLanguage, nameOf } from "./c_language.ts";
 import type { NativeTarget } from "./target.ts";
@@ -17,6 +18,8 @@ export interface NativeKernel {
   readonly text: string;
   /** Bytes of scratch memory that each thread needs. */
   readonly scratchBytes: number;
+  /** What threads share it by. */
+  readonly division: Division;
 }
 
 /** The placeholder for the name of the function, which occurs once in its text. */
@@ -26,8 +29,8 @@ const TYPES: Readonly<Record<LocalType, string>> = { f32: "float", i32: "i32", a
 
 /** Prints a kernel. */
 export function printNativeKernel(kernel: Kernel, target: NativeTarget): NativeKernel {
-  const { fn, scratchBytes } = printKernel(kernel, target, new CLanguage());
-  return { text: functionText(fn), scratchBytes };
+  const { fn, scratchBytes, division } = printKernel(kernel, target, new CLanguage());
+  return { text: functionText(fn), scratchBytes, division };
 }
 
 /** The text of a finished function, with the signature of kernels. */

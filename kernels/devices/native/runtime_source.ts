@@ -2,10 +2,11 @@
  * The C that runs programs: an interpreter of {@link encodeProgram}'s words and a pool of threads. It is the same for
  * all programs, so that of a program only the kernels are compiled.
  *
- * The caller's thread interprets. A kernel that is worth more than one thread is a task of as many parts as there are
- * threads: the caller posts it, and all threads that are there claim parts of it, each first its own. The caller
- * goes on when all parts are done, so it waits for threads that work, but never for one that has not come: it does that
- * one's part too.
+ * The caller's thread interprets. What lies between two barriers, if it is worth more than one thread, is a task of as
+ * many parts as there are threads: a part is one share of each of its kernels, in order, with all iterations of its loops.
+ * The caller posts the task, and all threads that are there claim parts of it, each first its own. The caller goes on
+ * when all parts are done, so it waits for threads that work, but never for one that has not come: it does that one's
+ * part too.
  *
  * Threads spin for a while and then sleep. They sleep at once when they notice that they were off their core while they
  * spun, because another process needs it.
@@ -20,7 +21,7 @@
  */
 
 /** Words of instructions; see encode_program.ts. */
-export const CALL = 0, LOOP = 1, NEXT = 2, END = 3;
+export const CALL = 0, LOOP = 1, NEXT = 2, TASK = 3, DONE = 4, END = 5;
 
 /** Unit of the offsets in calls, in bytes. */
 export const OFFSET_UNIT = 256;
@@ -60,6 +61,18 @@ typedef struct {
   Kernel *kernels;
   i32 *words;
 } Program;
+
+/* A program that runs on so many threads. With times, the caller's thread adds the nanoseconds of each step. */
+typedef struct {
+  const Program *program;
+  char *base;
+  const double *table;
+  i64 threads;
+  double *times;
+  /* Nanoseconds added so far, and the step that they were added to last. */
+  double added;
+  i32 step;
+} Run;
 
 #define LOAD(p) __atomic_load_n(p, __ATOMIC_SEQ_CST)
 #define STORE(p, value) __atomic_store_n(p, value, __ATOMIC_SEQ_CST)
@@ -125,16 +138,13 @@ static double nanoseconds(void) {
 #define MOST_THREADS 1024
 
 /*
- * A kernel that threads share. Written by the caller while no part of it is claimed. The number of the task is its
- * count times 65536 plus its parts; no parts end the threads.
+ * Words that threads share, and the indices of the loops around them. Written by the caller while no part of it is
+ * claimed. The number of the task is its count times 65536 plus its parts; no parts end the threads.
  */
 static struct {
   u64 number;
-  Kernel kernel;
-  char *scratch;
-  i64 scratchBytes;
-  char *const *operands;
-  const i32 *loops;
+  Run *run;
+  const i32 *words, *counters;
 } task LINE;
 /* For each part, the last task in which it was claimed. */
 static struct { u64 by LINE; } claims[MOST_THREADS];
@@ -191,6 +201,8 @@ static int claim(u64 number, i64 part) {
   return by < number && __atomic_compare_exchange_n(&claims[part].by, &by, number, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
+static void walk(Run *run, const i32 *at, const i32 *around, i64 part, i64 parts, i64 thread);
+
 /* Does all parts that it can claim, its own first. Returns how many. */
 static i64 work(u64 number, i64 thread) {
   i64 parts = (i64)(number & 65535), did = 0;
@@ -198,7 +210,7 @@ static i64 work(u64 number, i64 thread) {
   for (i64 i = 0; i < parts; i++) {
     i64 part = thread + i < parts ? thread + i : thread + i - parts;
     if (!claim(number, part)) continue;
-    task.kernel(part, parts, task.scratch + thread * task.scratchBytes, task.operands, task.loops);
+    walk(task.run, task.words, task.counters, part, parts, thread);
     did++;
     if (!thread) continue;
     ADD(&done, 1);
@@ -242,39 +254,51 @@ static void awaitParts(u32 parts) {
   STORE(&callerSleeps, 0);
 }
 
-/* Runs a kernel on all threads that come. */
-static void share(Kernel kernel, char *const *operands, const i32 *loops, char *scratch, i64 scratchBytes, i64 threads) {
-  task.kernel = kernel;
-  task.operands = operands;
-  task.loops = loops;
-  task.scratch = scratch;
-  task.scratchBytes = scratchBytes;
-  STORE(&done, 0);
-  post(threads);
-  awaitParts((u32)(threads - work(task.number, 0)));
+static void count(Run *run, i32 step, double time) {
+  run->times[step] += time;
+  run->added += time;
+  run->step = step;
 }
 
-/* Runs a program, kernels that are worth it on so many threads. With times, adds the nanoseconds of each step. */
-static void walk(const Program *program, char *base, const double *table, i64 threads, double *times) {
+/* Runs words on all threads that come. Waiting for the last of them counts for the last step. */
+static void share(Run *run, const i32 *words, const i32 *counters) {
+  double start = run->times ? nanoseconds() - run->added : 0;
+  task.run = run;
+  task.words = words;
+  task.counters = counters;
+  STORE(&done, 0);
+  post(run->threads);
+  awaitParts((u32)(run->threads - work(task.number, 0)));
+  if (run->times) count(run, run->step, nanoseconds() - run->added - start);
+}
+
+/*
+ * Interprets words: those of a program, as part 0 of 1, or those of a task. Around it are loops whose counters it
+ * copies.
+ */
+static void walk(Run *run, const i32 *at, const i32 *around, i64 part, i64 parts, i64 thread) {
+  const Program *program = run->program;
   i32 counters[program->counters + 1], loops[program->mostLoops + 1];
-  char *operands[program->mostOperands + 1];
-  char *scratch = base + (i64)table[1];
-  const i32 *at = program->words;
+  char *operands[program->mostOperands + 1], *base = run->base;
+  const double *table = run->table;
+  char *scratch = base + (i64)table[1] + thread * program->scratchBytes;
+  int timed = run->times && thread == 0;
+  if (around) memcpy(counters, around, program->counters * sizeof(i32));
   for (;;) {
     switch (at[0]) {
       case ${CALL}: {
         i32 step = at[1], single = at[3], operandCount = at[4], loopCount = at[5];
         Kernel kernel = program->kernels[at[2]];
         const i32 *places = at + 6, *indices = places + 2 * operandCount;
-        double start = times ? nanoseconds() : 0;
         at = indices + loopCount;
+        if (single && part) break;
+        double start = timed ? nanoseconds() : 0;
         for (i32 i = 0; i < operandCount; i++) {
           operands[i] = base + (i64)table[places[2 * i]] + (i64)places[2 * i + 1] * ${OFFSET_UNIT};
         }
         for (i32 i = 0; i < loopCount; i++) loops[i] = indices[i] < 0 ? 0 : counters[indices[i]];
-        if (single || threads == 1) kernel(0, 1, scratch, operands, loops);
-        else share(kernel, operands, loops, scratch, program->scratchBytes, threads);
-        if (times) times[step] += nanoseconds() - start;
+        kernel(part, single ? 1 : parts, scratch, operands, loops);
+        if (timed) count(run, step, nanoseconds() - start);
         break;
       }
       case ${LOOP}:
@@ -284,6 +308,17 @@ static void walk(const Program *program, char *base, const double *table, i64 th
       case ${NEXT}:
         counters[at[1]] += at[2];
         at = counters[at[1]] == at[3] ? at + 5 : at - at[4];
+        break;
+      case ${TASK}:
+        if (run->threads == 1) at += 2;
+        else {
+          share(run, at + 2, counters);
+          at += at[1];
+        }
+        break;
+      case ${DONE}:
+        if (parts > 1) return;
+        at++;
         break;
       default:
         return;
@@ -382,23 +417,24 @@ EXPORT Program *load(const double *sizes, const u64 *kernels, const i32 *words) 
 
 EXPORT void unload(Program *program) { free(program); }
 
-static void run(const Program *program, char *base, const double *table, i32 threads, double *times) {
-  if (threads > 1 && !EXCHANGE(&busy, 1)) {
+static void execute(const Program *program, char *base, const double *table, i32 threads, double *times) {
+  Run run = {program, base, table, 1, times, 0, 0};
+  int locked = threads > 1 && !EXCHANGE(&busy, 1);
+  if (locked) {
 #if defined(__linux__)
     keepOff(sched_getcpu());
 #endif
-    walk(program, base, table, threads, times);
-    unlock();
-  } else {
-    walk(program, base, table, 1, times);
+    run.threads = threads;
   }
+  walk(&run, program->words, 0, 0, 1, 0);
+  if (locked) unlock();
 }
 
 EXPORT void launch(const Program *program, char *base, const double *table, i32 threads) {
-  run(program, base, table, threads, 0);
+  execute(program, base, table, threads, 0);
 }
 
 EXPORT void profile(const Program *program, char *base, const double *table, i32 threads, double *times) {
-  run(program, base, table, threads, times);
+  execute(program, base, table, threads, times);
 }
 `;

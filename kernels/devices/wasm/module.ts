@@ -7,6 +7,7 @@
 import {
   type Call,
   type Instruction as ThreadInstruction,
+  type KernelFunction,
   layThreadProgram,
   type StepPlace,
   type ThreadProgram,
@@ -45,7 +46,11 @@ export interface CpuModule {
 /** Compiles a plan. */
 export function makeModule(plan: Plan, target: CpuTarget & { readonly shared: boolean }): CpuModule {
   const printer = new KernelPrinter(target);
-  const program = layThreadProgram(plan, (kernel) => printer.print(kernel), MIN_PARALLEL);
+  const program = layThreadProgram(plan, {
+    functionOf: (kernel) => printer.print(kernel),
+    threads: target.threads ?? 1,
+    minParallel: MIN_PARALLEL,
+  });
   const { functions: kernels, bodies, scratchBytes } = printer, functions = [...kernels];
   const exports = new Map([["run", functions.length + 1]]);
   const barrier = functions.length;
@@ -66,21 +71,21 @@ class KernelPrinter {
   readonly bodies = new Map<WasmFunction, Uint8Array>();
   /** The largest scratch memory that any kernel requires. */
   scratchBytes = 0;
-  readonly #byKey = new Map<string, number>();
+  readonly #byKey = new Map<string, KernelFunction>();
   readonly #byBody = new Map<string, number>();
 
   constructor(readonly target: CpuTarget) {}
 
-  /** Index of a kernel's function. */
-  print(kernel: Kernel): number {
+  /** A kernel's function by its index. */
+  print(kernel: Kernel): KernelFunction {
     const key = kernelKey(kernel);
-    let number = this.#byKey.get(key);
-    if (number === undefined) this.#byKey.set(key, number = this.#print(kernel));
-    return number;
+    let known = this.#byKey.get(key);
+    if (!known) this.#byKey.set(key, known = this.#print(kernel));
+    return known;
   }
 
-  #print(kernel: Kernel): number {
-    const { fn, scratchBytes } = printCpuKernel(kernel, this.target);
+  #print(kernel: Kernel): KernelFunction {
+    const { fn, scratchBytes, division } = printCpuKernel(kernel, this.target);
     this.scratchBytes = Math.max(this.scratchBytes, scratchBytes);
     // Kernels that differ only where the code does not, such as in the sizes of operands, share a function.
     const body = encodeBody(fn), key = `${fn.parameters.length} ${latin1(body)}`;
@@ -89,7 +94,7 @@ class KernelPrinter {
       this.#byBody.set(key, number = this.functions.push(fn) - 1);
       this.bodies.set(fn, body);
     }
-    return number;
+    return { fn: number, division };
   }
 }
 

@@ -1,6 +1,7 @@
 /** Prints a kernel as a WebAssembly function that computes one thread's share of it. */
 import type { WrittenFunction } from "../../codegen/function_writer.ts";
 import { printKernel } from "../../codegen/print_kernel.ts";
+import type { Division } from "../../codegen/walk.ts";
 import type { Target, Tiles } from "../../codegen/target.ts";
 import type { Kernel } from "../../kernel.ts";
 import type { Instruction, WasmFunction } from "../../codegen/wasm_encoder.ts";
@@ -11,7 +12,8 @@ export interface CpuTarget {
   /** Whether `f32x4.relaxed_madd` validates. */
   readonly relaxed: boolean;
   /**
-   * Number of threads that will run the module, used to choose block sizes. Results do not depend on it. Default: 1.
+   * Number of threads that will run the module, unless one does: block sizes and barriers are for them. Results do not
+   * depend on it. Default: 1.
    */
   readonly threads?: number;
 }
@@ -25,6 +27,8 @@ export interface CpuKernel {
   readonly fn: WasmFunction;
   /** Bytes of scratch memory required per thread. */
   readonly scratchBytes: number;
+  /** What threads share it by. */
+  readonly division: Division;
 }
 
 /** A finished function with the types of WebAssembly, whose addresses are integers. */
@@ -45,6 +49,6 @@ export const TILES: Tiles = { wide: { rows: 3, columns: 12 }, narrow: { rows: 4,
 /** Prints a kernel. */
 export function printCpuKernel(kernel: Kernel, { relaxed, threads }: CpuTarget): CpuKernel {
   const target: Target = { lanes: 4, fused: relaxed, gathers: false, tiles: [TILES], threads };
-  const { fn, scratchBytes } = printKernel(kernel, target, new WasmLanguage(relaxed));
-  return { fn: toWasm(fn), scratchBytes };
+  const { fn, scratchBytes, division } = printKernel(kernel, target, new WasmLanguage(relaxed));
+  return { fn: toWasm(fn), scratchBytes, division };
 }
