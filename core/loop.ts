@@ -1,6 +1,6 @@
 /**
- * The loop node: what it computes. `scan` (scan.ts) makes loops of users' functions and differentiates them; passes that
- * come after gradients make loops of their own.
+ * The loop node: what it computes. `scan` (scan.ts) makes loops of users' functions and differentiates them; passes
+ * that come after gradients make loops of their own.
  */
 import type { Type } from "./dtype.ts";
 import type { Graph, Node } from "./graph.ts";

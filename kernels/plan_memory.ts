@@ -35,8 +35,9 @@ export interface PlanLimits {
   /** The arena is split into buffers of this many bytes, and no value straddles a boundary. Default: one buffer. */
   readonly maxBufferBytes?: number;
   /**
-   * Bytes up to which the temporaries of a loop's body are kept apart: none takes the memory of another. On devices whose
-   * threads wait for each other only where they touch the same memory, they then need not wait in the loop. Default: 0.
+   * Bytes up to which the temporaries of a loop's body are kept apart: none takes the memory of another. On devices
+   * whose threads wait for each other only where they touch the same memory, they then need not wait in the loop.
+   * Default: 0.
    */
   readonly maxApartBytes?: number;
 }

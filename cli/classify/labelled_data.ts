@@ -7,8 +7,8 @@
  *                                              .jsonl and .json
  *     train.txt, test.txt                      lines `__label__CLASS text`, as fastText has them
  *
- * Everything may be gzipped. A part of the path that is called train, dev, validation or test says the split. Samples are
- * read as bytes first: what they look like says their alphabet.
+ * Everything may be gzipped. A part of the path that is called train, dev, validation or test says the split. Samples
+ * are read as bytes first: what they look like says their alphabet.
  */
 import type { Split, TaskFile } from "../../titans/mod.ts";
 import { type Alphabet, alphabetOf } from "../../titans/tasks/classification/alphabet.ts";

@@ -2,7 +2,8 @@
  * What each thread's share of a kernel touches, so that threads meet only where one needs what another has written.
  *
  * Threads share a kernel by its leading variables (`Division` in walk.ts). Let P threads divide the L combinations of
- * their values, numbered `lambda` in row-major order, equally: thread p has `p L / P <= lambda < (p + 1) L / P`. If every element that the kernel touches of a tensor has an offset
+ * their values, numbered `lambda` in row-major order, equally: thread p has `p L / P <= lambda < (p + 1) L / P`. If
+ * every element that the kernel touches of a tensor has an offset
  *
  *     stride lambda + rest + (any multiple of stride L),   0 <= rest < stride
  *

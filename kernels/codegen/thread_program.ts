@@ -43,8 +43,8 @@ export interface Call {
 }
 
 /**
- * Runs `body` with a counter that goes from `first` to `last`, up or down by one. Without a barrier in its body, threads
- * go through all iterations without waiting for each other.
+ * Runs `body` with a counter that goes from `first` to `last`, up or down by one. Without a barrier in its body,
+ * threads go through all iterations without waiting for each other.
  */
 export interface CountedLoop {
   readonly kind: "loop";

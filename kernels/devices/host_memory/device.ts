@@ -1,6 +1,6 @@
 /**
- * A device that computes in memory that the host sees: arrays are copied, not transferred, and launches are synchronous.
- * Subclasses load plans.
+ * A device that computes in memory that the host sees: arrays are copied, not transferred, and launches are
+ * synchronous. Subclasses load plans.
  */
 import type { HostData, Type } from "../../../core/dtype.ts";
 import { DeviceError } from "../../../core/errors.ts";

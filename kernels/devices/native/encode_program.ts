@@ -6,9 +6,10 @@ import { CALL, DONE, END, LOOP, NEXT, OFFSET_UNIT, TASK } from "./runtime_source
 /** A program as the runtime takes it. */
 export interface EncodedProgram {
   /**
-   * One after the other: a call (step, function, whether single, number of operands, number of loops, word and offset of
-   * each operand, counter of each loop or -1), the begin of a loop (counter, first) or its end (counter, step,
-   * the value that ends it, words to go back), the begin of a task (words to its end and behind) or its end, and the end.
+   * One after the other: a call (step, function, whether single, number of operands, number of loops, word and offset
+   * of each operand, counter of each loop or -1), the begin of a loop (counter, first) or its end (counter, step,
+   * the value that ends it, words to go back), the begin of a task (words to its end and behind) or its end, and the
+   * end.
    */
   readonly words: Int32Array<ArrayBuffer>;
   readonly counters: number;
