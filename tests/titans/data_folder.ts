@@ -2,7 +2,7 @@
  * Tests on real data, which lies outside the project: in the folder that the variable MNEME_DATA names. Without it they
  * do not exist; `deno task test:data` runs them.
  */
-import { wholeFile } from "../../cli/task_files.ts";
+import { gunzip, readPieces } from "../../cli/data/read_file.ts";
 
 const FOLDER: string | undefined = Deno.env.get("MNEME_DATA");
 
@@ -11,7 +11,9 @@ export function withData(name: string, run: () => Promise<void>): void {
   if (FOLDER !== undefined) Deno.test(name, run);
 }
 
-/** What a file of it holds, unpacked. @param name Without `.gz`. */
+/** What a file of it holds, unpacked; archives too, which commands refuse. @param name Without `.gz`. */
 export async function readData(name: string): Promise<Uint8Array<ArrayBuffer>> {
-  return await wholeFile(`${FOLDER}/${name}.gz`);
+  const path = `${FOLDER}/${name}.gz`, pieces: BlobPart[] = [];
+  for await (const piece of gunzip(readPieces(path, "other"), path, "other")) pieces.push(piece.slice());
+  return await new Blob(pieces).bytes();
 }
