@@ -4,7 +4,7 @@ import { runScript } from "../web/run_child.ts";
 import type { Outcome } from "./checks.ts";
 
 /** What they take now and a little more: growth should be noticed. */
-const MOST_PACKED_BYTES = 1_280_000, MOST_LOADED_BYTES = { gradient: 77_500, generation: 138_000 };
+const MOST_PACKED_BYTES = 1_280_000, MOST_LOADED_BYTES = { gradient: 80_500, generation: 139_000 };
 
 Deno.test("npm: the package runs in Node, Bun, Deno, bundles and plain pages, with types", async (t) => {
   const outcome = await runScript<Outcome>("../npm/checks.ts", 600_000);
@@ -33,7 +33,7 @@ Deno.test("npm: the package runs in Node, Bun, Deno, bundles and plain pages, wi
   await t.step("pages load no device that they do not open, and nothing that they do not use", () => {
     const UNUSED = {
       gradient:
-        /devices\/(wasm|native|reference|host_memory)\/|titans\/titans\/titans|ops\/(random|gather|concat)|tiling\/tile|print_contract|core\/(scan|loop)\./,
+        /devices\/(wasm|native|reference|host_memory)\/|titans\/titans\/titans|ops\/(random|gather|concat)|tiling\/tile|core\/(scan|loop)\./,
       generation: /devices\/(wasm|native|reference|host_memory)\/|titans\/(tasks|text|train\/(trainer|optimizers))/,
     };
     for (const page of ["gradient", "generation"] as const) {

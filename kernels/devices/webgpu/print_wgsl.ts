@@ -9,6 +9,7 @@
  * first, and the bits of NaN and infinity, which WGSL has no constants for.
  */
 import type { Kernel } from "../../kernel.ts";
+import { printContract } from "./print_contract.ts";
 import { printMap } from "./print_map.ts";
 import { printRecurrence } from "./print_recurrence.ts";
 import { printRow } from "./print_row.ts";
@@ -24,11 +25,11 @@ type PrintKind<K extends Kernel["kind"]> = (kernel: Extract<Kernel, { kind: K }>
 
 type PrintersByKind = { readonly [K in Kernel["kind"]]: PrintKind<K> };
 
-/** What prints each kind. Products take the most code, which is imported for the first program that has one. */
+/** What prints each kind. */
 const PRINTERS: { readonly [K in Kernel["kind"]]: () => PrintKind<K> | Promise<PrintKind<K>> } = {
   map: () => printMap,
   row: () => printRow,
-  contract: async () => (await import("./print_contract.ts")).printContract,
+  contract: () => printContract,
   recurrence: () => printRecurrence,
   scatter: () => printScatter,
 };
