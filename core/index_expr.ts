@@ -72,7 +72,8 @@ function atomKey(atom: Atom): string {
   }
 }
 
-function atomRange(atom: Atom): [number, number] {
+/** The least and the greatest value of an atom. */
+export function atomRange(atom: Atom): [number, number] {
   switch (atom.kind) {
     case "var":
       return [0, Math.max(0, atom.variable.extent - 1)];

@@ -15,7 +15,7 @@
  * This is about bytes, not values: the temporaries of a loop's body share memory.
  */
 import { sizeOf } from "../../core/dtype.ts";
-import { type Atom, type Index, readsValues, type Var } from "../../core/index_expr.ts";
+import { atomRange, type Index, readsValues, type Var } from "../../core/index_expr.ts";
 import { accessesOf, spaceOf } from "../cost.ts";
 import type { Kernel } from "../kernel.ts";
 import type { KernelStep } from "../plan.ts";
@@ -123,23 +123,10 @@ function strideOf(index: Index, { weights, count }: Shares): number | undefined 
   let low = index.constant, high = index.constant;
   for (const { atom, coefficient } of index.terms) {
     if ((atom.kind === "var" && weights.has(atom.variable.id)) || coefficient % period === 0) continue;
-    const ends = rangeOf(atom).map((end) => coefficient * end);
+    const ends = atomRange(atom).map((end) => coefficient * end);
     low += Math.min(...ends);
     high += Math.max(...ends);
   }
   const turn = period * Math.floor(low / period);
   return high - turn < stride ? stride : undefined;
-}
-
-function rangeOf(atom: Atom): readonly [number, number] {
-  switch (atom.kind) {
-    case "var":
-      return [0, Math.max(0, atom.variable.extent - 1)];
-    case "div":
-      return [Math.floor(atom.of.min / atom.by), Math.floor(atom.of.max / atom.by)];
-    case "mod":
-      return [0, atom.by - 1];
-    case "value":
-      return [atom.min, atom.max];
-  }
 }
