@@ -14,6 +14,7 @@ import type { Kernel, Store } from "../kernel.ts";
 import { type Env as LaneEnv, LaneScope } from "./lane_scope.ts";
 import { bits, choose, compare, convert, i, joinLanes, laneNumbers, laneOf, splat } from "./lanes.ts";
 import { narrowed, roundedTo, widened } from "./half_floats.ts";
+import { expOfNonPositive } from "./math.ts";
 import { binary, unary } from "./scalar_ops.ts";
 import type { Value, Writer } from "./writer.ts";
 
@@ -81,7 +82,9 @@ export class Evaluator extends LaneScope<Value> {
       case "load":
         return this.#load(expr.operand, expr.index, env);
       case "unary":
-        return unary(w, expr.op, this.value(expr.x, env));
+        return expr.op === "exp" && isNonPositive(expr.x)
+          ? expOfNonPositive(w, this.value(expr.x, env))
+          : unary(w, expr.op, this.value(expr.x, env));
       case "binary":
         return binary(w, expr.op, this.value(expr.lhs, env), this.value(expr.rhs, env));
       case "select":
@@ -341,4 +344,15 @@ function atLane(index: Index, { lane: variable }: Env, lane: Lane | undefined): 
 /** From elements to bytes. */
 function inBytes(parts: readonly Part[], bytes: number): Part[] {
   return parts.map(({ value, coefficient }) => ({ value, coefficient: bytes * coefficient }));
+}
+
+/** Whether a value cannot be positive, as that of softmax: the difference to a maximum of which it is one. */
+function isNonPositive(expr: Expr): boolean {
+  return expr.kind === "binary" && expr.op === "sub" && isAtMost(expr.lhs, expr.rhs);
+}
+
+function isAtMost(expr: Expr, bound: Expr): boolean {
+  if (bound === expr) return true;
+  if (bound.kind === "reduce") return bound.combine === "max" && isAtMost(expr, bound.body);
+  return bound.kind === "binary" && bound.op === "max" && (isAtMost(expr, bound.lhs) || isAtMost(expr, bound.rhs));
 }

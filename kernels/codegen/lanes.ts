@@ -140,11 +140,16 @@ export function polynomial(w: Writer, x: Value, coefficients: readonly number[])
 
 /** Clamps a float to `low .. high`; NaN is preserved. */
 export function limit(w: Writer, x: Value, low: number, high: number): Value {
-  const [least, most] = [w.literal(low, "f32"), w.literal(high, "f32")];
-  // The pseudo-minimum is one instruction, a NaN-propagating minimum six. If either operand is NaN, it returns its
+  const most = w.literal(high, "f32");
+  return atLeast(w, x.width > 1 ? f(w, "pmin", x, most) : f(w, "min", x, most), low);
+}
+
+/** The greater of a float and a number; NaN remains. */
+export function atLeast(w: Writer, x: Value, low: number): Value {
+  const least = w.literal(low, "f32");
+  // The pseudo-maximum is one instruction, a NaN-propagating maximum six. If either operand is NaN, it returns its
   // first operand.
-  if (x.width > 1) return f(w, "pmax", f(w, "pmin", x, most), least);
-  return f(w, "max", f(w, "min", x, most), least);
+  return x.width > 1 ? f(w, "pmax", x, least) : f(w, "max", x, least);
 }
 
 /** Converts between types. To bool this is a comparison with zero; to integers it truncates. */

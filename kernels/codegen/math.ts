@@ -7,6 +7,7 @@
  */
 import { HALF_PI_PARTS, MAX_SUBTRACTED, TWO_OVER_PI_WORDS } from "./half_pi.ts";
 import {
+  atLeast,
   bits,
   choose,
   compare,
@@ -47,6 +48,15 @@ function powerOfTwo(w: Writer, n: Value): Value {
 /** Coefficients of e^r in increasing order: a minimax fit with relative error 3e-9 for |r| <= ln 2 / 2. */
 const EXP = [1, 1, 0.499999934, 0.166665204, 0.0416683908, 0.00836874531, 0.00138145382];
 
+/** x = n ln 2 + r, with n and a bias in the low bits of an integer. The higher bits of its lower half are zero. */
+function reduced(w: Writer, x: Value, bias: number): { readonly n: Value; readonly r: Value } {
+  const rounder = w.literal(ROUNDER + bias, "f32");
+  const shifted = multiplyAdd(w, x, w.literal(1.4426950408889634, "f32"), rounder);
+  const whole = f(w, "sub", shifted, rounder);
+  const high = multiplyAdd(w, whole, w.literal(-0.693359375, "f32"), x);
+  return { n: toBits(w, shifted), r: multiplyAdd(w, whole, w.literal(2.12194440e-4, "f32"), high) };
+}
+
 /**
  * `e^x` with x = n ln 2 + r: a polynomial for e^r times 2^n, applied in two factors so that infinities and subnormal
  * results need no special case. From -176 down both factors are the 0 that {@link powerOfTwo} returns for 0: a product
@@ -54,16 +64,17 @@ const EXP = [1, 1, 0.499999934, 0.166665204, 0.0416683908, 0.00836874531, 0.0013
  * n adds the bias of both factors' exponents, 254, too.
  */
 export function exp(w: Writer, x: Value): Value {
-  const bounded = limit(w, x, -176, 89);
-  const rounder = w.literal(ROUNDER + 254, "f32");
-  const shifted = multiplyAdd(w, bounded, w.literal(1.4426950408889634, "f32"), rounder);
-  const whole = f(w, "sub", shifted, rounder);
-  const high = multiplyAdd(w, whole, w.literal(-0.693359375, "f32"), bounded);
-  const r = multiplyAdd(w, whole, w.literal(2.12194440e-4, "f32"), high);
-  // n + 254 is in the low bits of the shifted sum. The higher bits, and half of them, are zero in the nine bits that a
-  // power of two uses.
-  const n = toBits(w, shifted), half = shift(w, "shr_s", n, w.literal(1, "i32"));
+  const { n, r } = reduced(w, limit(w, x, -176, 89), 254), half = shift(w, "shr_s", n, w.literal(1, "i32"));
   return f(w, "mul", f(w, "mul", polynomial(w, r, EXP), powerOfTwo(w, half)), powerOfTwo(w, i(w, "sub", n, half)));
+}
+
+/**
+ * `e^x` for x <= 0, in two thirds of the instructions: with one factor, which is 0 where e^x is below 2^-126.5, about
+ * the smallest normal float. Elsewhere it has the bits of {@link exp}.
+ */
+export function expOfNonPositive(w: Writer, x: Value): Value {
+  const { n, r } = reduced(w, atLeast(w, x, -127 * Math.LN2), 127);
+  return f(w, "mul", polynomial(w, r, EXP), powerOfTwo(w, n));
 }
 
 const LOG_TAIL = [

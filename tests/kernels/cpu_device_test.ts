@@ -4,6 +4,8 @@ import { compile, DeviceError, grad, requestDevice, scan, ShapeError, spec, type
 import { add, matmul, mul, softmax, sum, tanh } from "../../ops/mod.ts";
 import { type CpuDevice, type CpuOptions, requestCpuDevice } from "../../kernels/devices/wasm/device.ts";
 import { findFeatures } from "../../kernels/devices/wasm/features.ts";
+import { CpuMemory } from "../../kernels/devices/wasm/memory.ts";
+import { Threads } from "../../kernels/devices/wasm/threads.ts";
 
 /** A test with a device; recycled memory is filled with NaN. */
 function withDevice(name: string, options: CpuOptions, fn: (device: CpuDevice) => Promise<void>): void {
@@ -115,6 +117,16 @@ withDevice(
     assertEquals(await first.launch(x).read(), expected);
   },
 );
+
+Deno.test("cpu: workers take part in launches of a caller who never gets messages", async () => {
+  const threads = new Threads(new CpuMemory(true, false), 2, true), started = threads.start();
+  // Only promises: what waits for messages or timers does not run.
+  const end = performance.now() + 20_000;
+  while (!threads.isServing && performance.now() < end) await Promise.resolve();
+  assert(threads.isServing);
+  await started;
+  threads.stop();
+});
 
 Deno.test("cpu: workers start once they pay off, and results stay the same", async () => {
   const OwnWorker = Worker, { shared, processors } = findFeatures(), all = shared ? processors - 1 : 0;

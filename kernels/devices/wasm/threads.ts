@@ -10,7 +10,7 @@ import type { CpuMemory } from "./memory.ts";
 import { type ScriptWorker, startWorker } from "./worker.ts";
 
 /** Word offsets in the control page. The words of barriers follow (see module.ts). */
-const GO = 0, KIND = 1, PROGRAM = 2, TABLE = 3, STEP = 4, LOOPS = 5;
+const GO = 0, KIND = 1, PROGRAM = 2, TABLE = 3, STEP = 4, LOOPS = 5, READY = 63;
 const RUN = 0, PARK = 1, EXIT = 2;
 
 /** Maximum number of loop indices in a command. */
@@ -28,12 +28,13 @@ addEventListener("message", ({ data }) => {
   for (const id of data.drop ?? []) programs.delete(id);
   for (const [id, module] of data.programs) programs.set(id, new WebAssembly.Instance(module, { m: { m: memory } }).exports);
   seen = Atomics.load(words, ${GO});
+  Atomics.add(words, ${READY}, 1);
   postMessage("ready");
   serve();
 });
 function serve() {
   for (;;) {
-    for (let turn = 0; turn < 2000 && Atomics.load(words, ${GO}) === seen; turn++);
+    for (let turn = 0; turn < 50000 && Atomics.load(words, ${GO}) === seen; turn++);
     Atomics.wait(words, ${GO}, seen);
     seen = Atomics.load(words, ${GO});
     if (words[${KIND}] === ${PARK}) return;
@@ -112,10 +113,11 @@ export class Threads {
     if (this.#count === 1) return;
     const programs = [...this.#added], drop = this.#dropped.splice(0);
     this.#added.clear();
+    this.#serving = false;
+    this.#words[READY] = 0;
     if (this.#workers.length === 0) {
       await this.#begin(programs);
     } else {
-      this.#serving = false;
       this.#command(PARK);
       await Promise.all(this.#workers.map((worker) => worker.ask({ programs, drop })));
     }
@@ -157,7 +159,7 @@ export class Threads {
       readonly loops?: readonly number[];
     },
   ): void {
-    const threads = parallel && this.#serving ? this.#count : 1;
+    const threads = parallel && this.isServing ? this.#count : 1;
     if (threads > 1) {
       this.#words[PROGRAM] = id;
       this.#words[TABLE] = table;
@@ -173,6 +175,14 @@ export class Threads {
     this.#aloneMs += performance.now() - began;
   }
 
+  /** Whether workers take commands. A caller that launches without pause gets no messages, so they say it in memory. */
+  get isServing(): boolean {
+    if (!this.#serving && this.#workers.length > 0) {
+      this.#serving = Atomics.load(this.#words, READY) === this.#workers.length;
+    }
+    return this.#serving;
+  }
+
   #command(kind: number): void {
     this.#words[KIND] = kind;
     Atomics.add(this.#words, GO, 1);
@@ -181,7 +191,7 @@ export class Threads {
 
   /** Terminates the workers. None start any more. */
   stop(): void {
-    if (this.#serving) this.#command(EXIT);
+    if (this.isServing) this.#command(EXIT);
     this.#serving = this.#isWaiting = false;
     this.#count = 1;
     for (const worker of this.#workers) worker.terminate();
