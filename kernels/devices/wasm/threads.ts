@@ -49,16 +49,19 @@ function serve() {
 /** Exports of a module: `run`, and `step0` ... for profiling. */
 export type ProgramExports = Readonly<Record<string, (...args: number[]) => void>>;
 
-/**
- * Milliseconds that starting a worker takes, and operations and bytes that one thread does meanwhile: Deno blocks the
- * caller until the worker is there.
- */
-const START_MS = 24, START_WORK = 5e8;
+/** Milliseconds that starting a worker takes: Deno blocks the caller until the worker is there. */
+const START_MS = 24;
 
 /**
- * The caller's thread and its workers. Unless they are started, they start themselves when they pay off: before a
- * program whose first launch gains more than they cost, or once launches on the caller's thread alone have taken as
- * long as they cost. A process that runs small programs a few times needs none.
+ * Operations and bytes that threads share in a launch, about a millisecond of one thread: from there on workers start
+ * with the program, which is hardly compiled to run once.
+ */
+const START_WORK = 2e7;
+
+/**
+ * The caller's thread and its workers. Unless they are started, they start themselves when they pay off: with a
+ * program that is not small, or once launches on the caller's thread alone have taken as long as they cost. A process
+ * that runs small programs a few times needs none.
  */
 export class Threads {
   #count: number;
@@ -106,7 +109,7 @@ export class Threads {
   async add(id: number, module: WebAssembly.Module, work: number): Promise<void> {
     if (this.#count === 1) return;
     this.#added.set(id, module);
-    if (!this.#isWaiting || work >= START_WORK * (this.#count - 1)) await this.start();
+    if (!this.#isWaiting || work >= START_WORK) await this.start();
   }
 
   async #send(): Promise<void> {
