@@ -1,7 +1,7 @@
 /** `compare-runs`: several runs side by side, as a table and as a page with their curves in one plot. */
 import { OUTPUT_FLAGS } from "./common_flags.ts";
 import { UsageError } from "./errors.ts";
-import { folderOf, makeFolder, writeAtomic } from "./files.ts";
+import { makeFolderOf, writeAtomic } from "./files.ts";
 import { parseFlags, text } from "./flags.ts";
 import type { Command } from "./help.ts";
 import { factsTable, htmlPage } from "./html_page.ts";
@@ -56,7 +56,7 @@ async function compareRuns(args: readonly string[], terminal: Terminal): Promise
       }: its curves are ${other.history.unit}, not ${unit}`,
     );
   }
-  if (folderOf(out) !== "") await makeFolder(folderOf(out), "--out");
+  await makeFolderOf(out, "--out");
   await writeAtomic(out, page(runs));
   const summaries = runs.map(({ summary }) => summary);
   if (json) summaries.forEach((summary) => terminal.out(`${JSON.stringify(summary)}\n`));

@@ -92,6 +92,12 @@ export async function makeFolder(path: string, flag: string): Promise<boolean> {
   }
 }
 
+/** Creates the folder of a file, and its parents. @param flag The flag that named the file, for error messages. */
+export async function makeFolderOf(path: string, flag: string): Promise<void> {
+  const folder = folderOf(path);
+  if (folder !== "") await makeFolder(folder, flag);
+}
+
 /** Runs something that writes to a file; if it fails, the error says in one line which file and why. */
 export async function writing<T>(path: string, action: () => Promise<T>): Promise<T> {
   try {

@@ -3,7 +3,7 @@ import { CheckpointError, decodeNeuralMemory, encodeNeuralMemory, type StoredNeu
 import { layoutOf } from "../titans/nn/mod.ts";
 import { OUTPUT_FLAGS } from "./common_flags.ts";
 import { CommandError, UsageError } from "./errors.ts";
-import { exists, folderOf, makeFolder, reasonOf, writeAtomic } from "./files.ts";
+import { exists, makeFolderOf, reasonOf, writeAtomic } from "./files.ts";
 import { parseFlags, required } from "./flags.ts";
 import type { Command } from "./help.ts";
 import { formatCount } from "./progress.ts";
@@ -37,7 +37,7 @@ async function importMemory(args: readonly string[], terminal: Terminal): Promis
   if (out === undefined) throw new UsageError("import needs a file to write: give one with --out FILE");
   if (await exists(out)) throw new UsageError(`--out cannot be ${out}: it exists; choose another file`);
   const memory = await memoryIn(userPath(titansPytorch)), bytes = encodeNeuralMemory(memory);
-  if (folderOf(out) !== "") await makeFolder(folderOf(out), "--out");
+  await makeFolderOf(out, "--out");
   await writeAtomic(out, bytes);
   const { options } = memory, { parameterCount: parameters } = layoutOf(memory.layer.parameters);
   if (json) terminal.out(`${JSON.stringify({ event: "import", out, bytes: bytes.length, parameters, options })}\n`);

@@ -8,7 +8,7 @@ import {
   type MemoryOwner,
 } from "../titans/mod.ts";
 import { CommandError, UsageError } from "./errors.ts";
-import { folderOf, makeFolder, writeAtomic } from "./files.ts";
+import { makeFolderOf, writeAtomic } from "./files.ts";
 import { allFinite } from "./not_finite.ts";
 import { shellWord } from "./program.ts";
 
@@ -61,10 +61,4 @@ export async function saveMemory(
   }
   await makeFolderOf(path, "--memory");
   await writeAtomic(path, encodeMemory(owner, memory, options));
-}
-
-/** Creates the folder of a file. @param flag The flag that named the file. */
-export async function makeFolderOf(path: string, flag: string): Promise<void> {
-  const folder = folderOf(path);
-  if (folder !== "") await makeFolder(folder, flag);
 }

@@ -12,6 +12,7 @@ import {
   Trainer,
 } from "../../titans/mod.ts";
 import { DEVICE_FLAGS, deviceOptions, OUTPUT_FLAGS } from "../common_flags.ts";
+import { makeFolderOf, writeAtomic } from "../files.ts";
 import { choice, integer, parseFlags, text, under } from "../flags.ts";
 import type { Command } from "../help.ts";
 import { KIND_FLAG, MODEL_FLAGS, modelOptions } from "../model_flags.ts";
@@ -90,7 +91,10 @@ async function profile(
   };
   const shown = `${JSON.stringify(found, null, 2)}\n`;
   if (values.out === undefined) terminal.out(shown);
-  else if (ranks.rank === 0) await Deno.writeTextFile(values.out, shown);
+  else if (ranks.rank === 0) {
+    await makeFolderOf(values.out, "--out");
+    await writeAtomic(values.out, shown);
+  }
   return 0;
 }
 

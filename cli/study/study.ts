@@ -2,7 +2,7 @@
 import { commandsIn, launcherWords } from "../child.ts";
 import { DEVICE_FLAGS, OUTPUT_FLAGS } from "../common_flags.ts";
 import { CommandError, UsageError } from "../errors.ts";
-import { makeFolder, readTextIfAny, writeAtomic } from "../files.ts";
+import { makeFolder, makeFolderOf, readTextIfAny, writeAtomic } from "../files.ts";
 import { integer, parseFlags, text, toggle, type Values } from "../flags.ts";
 import type { Command } from "../help.ts";
 import { listenForInterrupt } from "../interrupt.ts";
@@ -87,6 +87,7 @@ async function study(args: readonly string[], terminal: Terminal): Promise<numbe
   const { values: flags } = parseFlags(args, FLAGS, "study");
   const wanted = await wantedPlan(flags), budget = budgetOf(flags);
   if (flags.writePlan !== undefined) {
+    await makeFolderOf(flags.writePlan, "--write-plan");
     await writeAtomic(flags.writePlan, `${JSON.stringify(wanted, null, 2)}\n`);
     terminal.out(`wrote ${flags.writePlan}: edit it, then run deno task study --plan ${flags.writePlan}\n`);
     return 0;

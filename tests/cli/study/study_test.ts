@@ -96,7 +96,7 @@ Deno.test("study: one that was killed at three moments goes on to the results of
 
 Deno.test("study: plans are written, and what cannot be is refused in one line", () =>
   withFolder(async (folder) => {
-    const path = `${folder}/plan.json`, written = await runStudyLine("--quick", "--write-plan", path);
+    const path = `${folder}/new/plan.json`, written = await runStudyLine("--quick", "--write-plan", path);
     assertEquals(written.code, 0);
     assertEquals(JSON.parse(await Deno.readTextFile(path)).name, "quick");
     await Deno.writeTextFile(`${folder}/no.json`, "{");
