@@ -6,6 +6,7 @@ import { CLASSIFIER_FORMAT } from "./classify/classifier_file.ts";
 import { CommandError, UsageError } from "./errors.ts";
 import { readExport, WEIGHTS_FILE } from "./exported_model.ts";
 import { exists } from "./files.ts";
+import { FIT_FORMAT } from "./fit/fit_state.ts";
 import { firstNotFinite } from "./not_finite.ts";
 import { BEST_FILE, CHECKPOINT_FILE } from "./run_folder.ts";
 
@@ -39,6 +40,9 @@ function remedyFor(path: string, format: string | undefined): string {
   }
   if (format === CLASSIFIER_FORMAT) {
     return "this is a classifier; predict with it by deno task classify --checkpoint FILE --data PATH";
+  }
+  if (format === FIT_FORMAT) {
+    return "this is a run of forecast or classify that is not complete; continue it with --resume of that command";
   }
   if (format !== "mneme-checkpoint-1" && format !== "damaged") {
     return "it was written by another program; give a run folder, or a checkpoint from deno task train";

@@ -34,8 +34,11 @@ export function brokenState(what: string, step: number, standing: Standing): Com
   );
 }
 
+/** A training whose rates are fixed became NaN or infinite: it can only begin again, and its state is worth nothing. */
+export class DivergedFit extends CommandError {}
+
 /**
- * The error for a training without a run folder, which can only begin again.
+ * The error for a training whose rates are fixed.
  * @param cause What was thrown; anything but a failed training step is returned unchanged.
  * @param learningRate It was trained with.
  */
@@ -44,13 +47,13 @@ export function divergedFit(cause: unknown, learningRate: number): unknown {
   const remedy = cause.step === 0
     ? "no update was made yet, so --lr is not the cause: look at the data, and try another --seed"
     : `train again with a lower rate than --lr ${learningRate}`;
-  return new CommandError(`${faultOf(cause)} at step ${cause.step + 1}, and nothing was written: ${remedy}`, { cause });
+  return new DivergedFit(`${faultOf(cause)} at step ${cause.step + 1}, and nothing was written: ${remedy}`, { cause });
 }
 
 /** A figure on the validation part, which must be a number. @throws {CommandError} */
 export function requireFinite(figure: number, epoch: number, learningRate: number): void {
   if (Number.isFinite(figure)) return;
-  throw new CommandError(
+  throw new DivergedFit(
     `the loss on the validation part became ${figure} in epoch ${epoch}, and nothing was written: train again with a lower rate than --lr ${learningRate}`,
   );
 }

@@ -10,14 +10,19 @@ import { TABLE_OPTIONS, WINDOW_OPTIONS } from "../titans/tasks/series/options.ts
 import { SeriesWindows } from "../titans/tasks/series/windows.ts";
 import { DEVICE_FLAGS, deviceOptions, OUTPUT_FLAGS } from "./common_flags.ts";
 import { UsageError } from "./errors.ts";
-import { makeFolder, writeAtomic } from "./files.ts";
-import { fitNetwork, type ForecastErrors, measureNetwork } from "./forecast_fit.ts";
+import { writeAtomic } from "./files.ts";
+import { sha256Hex } from "./data/sha256.ts";
+import type { FitKeeper, TrainedEpochs } from "./fit/epochs.ts";
+import { FIT_FLAGS } from "./fit/fit_config.ts";
+import { firstWeights, FitRun } from "./fit/fit_run.ts";
+import { timeLeft } from "./fit/time_left.ts";
+import { type Epoch, fitNetwork, type ForecastErrors, measureNetwork } from "./forecast_fit.ts";
 import { forecastCsv, forecastReport, type Forecasts } from "./forecast_report.ts";
 import { predictWindow } from "./forecast_window.ts";
 import { integer, number, parseFlags, required, text, under, type Values } from "./flags.ts";
 import type { Command } from "./help.ts";
-import { type Interrupt, listenForInterrupt } from "./interrupt.ts";
-import { formatCount, formatDuration } from "./progress.ts";
+import { listenForInterrupt } from "./interrupt.ts";
+import { formatCount } from "./progress.ts";
 import { RUNS } from "./run_folder.ts";
 import { flagsOf, optionsGiven } from "./table_flags.ts";
 import { readTaskFile } from "./task_files.ts";
@@ -40,7 +45,10 @@ const FLAGS = {
   ...flagsOf(WINDOW_OPTIONS, shown(WINDOW_OPTIONS)),
   ...under("Training", {
     epochs: integer("times that all windows are trained on, at most", 10, { min: 1, max: 1000 }),
-    patience: integer("epochs without a better validation after which training ends", 3, { min: 1, max: 1000 }),
+    patience: integer("epochs from the best validation on, itself included, after which training ends", 3, {
+      min: 1,
+      max: 1000,
+    }),
     batch: integer("windows of a step", 32, { min: 1, max: 2 ** 14 }),
     lr: {
       ...number("learning rate of the first epoch; it is halved after each", undefined, { min: 0, aboveMin: true }),
@@ -49,7 +57,10 @@ const FLAGS = {
     seed: integer("seed of the first weights and of the order of windows", 0, { min: 0, max: 2 ** 32 - 1 }),
   }),
   ...under("Model", { ...flagsOf(FORECASTER_OPTIONS, { unless: () => "the model's own" }) }),
-  out: { ...text("DIR", "folder for forecast.csv and report.html"), unless: `one of the table's name in ${RUNS}/` },
+  ...under("Run", {
+    out: { ...text("DIR", "folder for forecast.csv and report.html"), unless: `one of the table's name in ${RUNS}/` },
+    ...FIT_FLAGS,
+  }),
   ...DEVICE_FLAGS,
   ...OUTPUT_FLAGS,
 } as const;
@@ -77,14 +88,50 @@ export const forecastCommand: Command = {
 };
 
 async function forecast(args: readonly string[], terminal: Terminal): Promise<number> {
-  const { values: flags } = parseFlags(args, FLAGS, "forecast");
-  if (flags.data === undefined) throw new UsageError("forecast needs a table: give --data FILE");
+  const parsed = parseFlags(args, FLAGS, "forecast");
   using interrupt = listenForInterrupt(terminal);
+  using run = await FitRun.open("forecast", parsed);
+  const { flags } = run;
+  if (flags.data === undefined) throw new UsageError("forecast needs a table: give --data FILE");
   const file = await readTaskFile(flags.data, "the table of forecast"), frame = frameOf(file, flags);
   const windows = new SeriesWindows(frame, { ...defaultsOf(WINDOW_OPTIONS), ...optionsGiven(WINDOW_OPTIONS, flags) });
   const network = networkOf(flags, windows);
   const say = (line: string, event: object): void =>
     terminal.out(flags.json ? `${JSON.stringify(event)}\n` : `${line}\n`);
+  sayStart(say, { flags, frame, network, windows });
+  const name = `forecast-${file.name.replace(/\.[^.]*$/, "").replace(/[^\w.-]+/g, "-")}`;
+  await run.begin(name, { data: await sha256Hex(file.bytes), weights: await firstWeights(network, flags.seed) });
+  try {
+    const device = await requestDevice(deviceOptions(flags));
+    try {
+      const keeper = await run.keeper<Epoch>(network, interrupt), asked = { flags, network, windows, say, terminal };
+      const trained = await train(device, { ...asked, keeper }), { params } = trained;
+      const results = await measured(device, { ...asked, params });
+      await writeResults(device, { ...asked, trained, results, out: run.path });
+      await run.complete();
+    } finally {
+      device.dispose();
+    }
+    return 0;
+  } catch (error) {
+    terminal.err(`${await run.ended(error)}\n`);
+    return interrupt.exitCode;
+  }
+}
+
+/** What the parts of the command take. */
+interface Forecasting {
+  readonly flags: ForecastFlags;
+  readonly network: LayerNetwork;
+  readonly windows: SeriesWindows;
+  readonly say: (line: string, event: object) => void;
+  readonly terminal: Terminal;
+}
+
+function sayStart(
+  say: Forecasting["say"],
+  { flags, frame, network, windows }: Omit<Forecasting, "say" | "terminal"> & { readonly frame: Frame },
+): void {
   const counts = {
     train: windows.count("train"),
     validation: windows.count("validation"),
@@ -105,41 +152,36 @@ async function forecast(args: readonly string[], terminal: Terminal): Promise<nu
       windows: counts,
     },
   );
-  const out = flags.out ?? `${RUNS}/forecast-${file.name.replace(/\.[^.]*$/, "").replace(/[^\w.-]+/g, "-")}`;
-  await makeFolder(out, "--out");
-  const device = await requestDevice(deviceOptions(flags));
-  try {
-    const trained = await train(device, { flags, network, windows, say, terminal, interrupt });
-    const results = await measured(device, { flags, network, windows, params: trained.params });
-    for (const { name, mse, mae } of results) {
-      say(`${name.padEnd(28)} mse ${mse.toFixed(4)}  mae ${mae.toFixed(4)}`, { event: "test", name, mse, mae });
-    }
-    const predict = (row: number): Promise<Float64Array> =>
-      predictWindow(device, { network, params: trained.params, windows, row });
-    const forecasts: Forecasts = {
-      windows,
-      next: await predict(frame.rows - windows.lookback),
-      last: await predict(frame.rows - windows.lookback - windows.horizon),
-    };
-    const facts = { model: String(network), epochs: trained.epochs, best: trained.best, results };
-    await writeAtomic(`${out}/forecast.csv`, forecastCsv(forecasts));
-    await writeAtomic(`${out}/report.html`, forecastReport(forecasts, facts));
-    say(`forecast of ${windows.horizon} rows in ${out}/forecast.csv, plots in ${out}/report.html`, {
-      event: "done",
-      forecast: `${out}/forecast.csv`,
-      report: `${out}/report.html`,
-    });
-    return 0;
-  } catch (error) {
-    if (!(error instanceof Stopped)) throw error;
-    terminal.err("stopped before the end: nothing was written\n");
-    return interrupt.exitCode;
-  } finally {
-    device.dispose();
-  }
 }
 
-class Stopped extends Error {}
+/** Says how good the network is, forecasts, and writes both. */
+async function writeResults(
+  device: Device,
+  { network, windows, say, trained: { params, epochs, best }, results, out }: Forecasting & {
+    readonly trained: TrainedEpochs<Epoch>;
+    readonly results: readonly NamedErrors[];
+    readonly out: string;
+  },
+): Promise<void> {
+  for (const { name, mse, mae } of results) {
+    say(`${name.padEnd(28)} mse ${mse.toFixed(4)}  mae ${mae.toFixed(4)}`, { event: "test", name, mse, mae });
+  }
+  const predict = (row: number): Promise<Float64Array> => predictWindow(device, { network, params, windows, row });
+  const { lookback, horizon, frame: { rows } } = windows;
+  const forecasts: Forecasts = {
+    windows,
+    next: await predict(rows - lookback),
+    last: await predict(rows - lookback - horizon),
+  };
+  const facts = { model: String(network), epochs, best, results };
+  await writeAtomic(`${out}/forecast.csv`, forecastCsv(forecasts));
+  await writeAtomic(`${out}/report.html`, forecastReport(forecasts, facts));
+  say(`forecast of ${horizon} rows in ${out}/forecast.csv, plots in ${out}/report.html`, {
+    event: "done",
+    forecast: `${out}/forecast.csv`,
+    report: `${out}/report.html`,
+  });
+}
 
 function frameOf(file: TaskFile, flags: ForecastFlags): Frame {
   return readFrame(file, { ...defaultsOf(TABLE_OPTIONS), ...optionsGiven(TABLE, flags) });
@@ -168,21 +210,11 @@ function networkOf(flags: ForecastFlags, { frame, lookback, horizon }: SeriesWin
   return new LayerNetwork(flags.model, forecaster.create(options, shape));
 }
 
-/** What training takes of the command. */
-interface Training {
-  readonly flags: ForecastFlags;
-  readonly network: LayerNetwork;
-  readonly windows: SeriesWindows;
-  readonly say: (line: string, event: object) => void;
-  readonly terminal: Terminal;
-  readonly interrupt: Interrupt;
-}
-
 function train(
   device: Device,
-  { flags, network, windows, say, terminal, interrupt }: Training,
-): ReturnType<typeof fitNetwork> {
-  const began = performance.now();
+  { flags, network, windows, say, terminal, keeper }: Forecasting & { readonly keeper: FitKeeper<Epoch> },
+): Promise<TrainedEpochs<Epoch>> {
+  const shows = terminal.interactive && !flags.json, eta = timeLeft(keeper.begun?.state?.step);
   return fitNetwork(device, {
     network,
     windows,
@@ -191,15 +223,14 @@ function train(
     patience: flags.patience,
     batch: flags.batch,
     seed: flags.seed,
+    keeper,
     progress: (done, most, loss) => {
-      if (interrupt.requested) throw new Stopped();
-      if (!terminal.interactive || flags.json) return;
-      const left = (performance.now() - began) / 1000 * (most - done) / done;
-      const parts = [`step ${done} of at most ${most}`, `loss ${loss.toFixed(4)}`, `ETA ${formatDuration(left)}`];
+      if (!shows) return;
+      const parts = [`step ${done} of at most ${most}`, `loss ${loss.toFixed(4)}`, `ETA ${eta(done, most)}`];
       terminal.err(`\r\x1b[K${done === most ? "" : fitLine(parts, terminal)}`);
     },
     report: (epoch) => {
-      if (terminal.interactive && !flags.json) terminal.err("\r\x1b[K");
+      if (shows) terminal.err("\r\x1b[K");
       const { training, mse, mae } = epoch;
       say(
         `epoch ${epoch.epoch}: training ${training.toFixed(4)}, validation mse ${mse.toFixed(4)}, mae ${
@@ -211,13 +242,13 @@ function train(
   });
 }
 
+type NamedErrors = { readonly name: string } & ForecastErrors;
+
 /** Errors on the test part: of the network, and of forecasts that need no training. */
 async function measured(
   device: Device,
-  { flags, network, windows, params }: Pick<Training, "flags" | "network" | "windows"> & {
-    readonly params: NamedArrays;
-  },
-): Promise<readonly ({ readonly name: string } & ForecastErrors)[]> {
+  { flags, network, windows, params }: Forecasting & { readonly params: NamedArrays },
+): Promise<readonly NamedErrors[]> {
   const own = await measureNetwork(device, { network, params, windows, split: "test", batch: flags.batch });
   const floors = Object.keys(SERIES_FLOORS).map((name) => ({ name, ...measureFloor(windows, name) }));
   return [{ name: flags.model, ...own }, ...floors];

@@ -12,6 +12,7 @@ import { type ForecastBatch, forecasting, windowBatches } from "../titans/tasks/
 import type { SeriesWindows } from "../titans/tasks/series/windows.ts";
 import { Validation } from "../titans/train/validation.ts";
 import { divergedFit, requireFinite } from "./divergence.ts";
+import { type EpochFacts, type FitKeeper, type TrainedEpochs, trainEpochs } from "./fit/epochs.ts";
 
 /** Squared and absolute errors of standardised values. */
 export interface ForecastErrors {
@@ -22,12 +23,7 @@ export interface ForecastErrors {
 }
 
 /** An epoch. */
-export interface Epoch extends ForecastErrors {
-  /** From 1. */
-  readonly epoch: number;
-  /** Mean loss of its training batches. */
-  readonly training: number;
-}
+export interface Epoch extends EpochFacts, ForecastErrors {}
 
 /** How a network is trained. */
 export interface FitOptions {
@@ -36,7 +32,7 @@ export interface FitOptions {
   readonly learningRate: number;
   /** At most. */
   readonly epochs: number;
-  /** Epochs without a better validation after which it ends. */
+  /** Epochs from the best one on, itself included, after which it ends. */
   readonly patience: number;
   /** Windows of a step. */
   readonly batch: number;
@@ -47,28 +43,17 @@ export interface FitOptions {
   readonly halveEvery?: number;
   /** Windows to validate on at most, spread over the part. Default: all. */
   readonly validationWindows?: number;
-  /** Is called after steps with how many are done, of at most how many. @throws to end the training. */
+  /** Is called after steps with how many are done, of at most how many. */
   readonly progress?: (done: number, most: number, loss: number) => void;
   /** Is called after each epoch. */
   readonly report?: (epoch: Epoch) => void;
+  /** Where its state is kept. */
+  readonly keeper?: FitKeeper<Epoch>;
 }
-
-/** What came of it. */
-export interface Fit {
-  /** The parameters with the best validation. */
-  readonly params: NamedArrays;
-  /** All epochs. */
-  readonly epochs: readonly Epoch[];
-  /** The best of them. */
-  readonly best: Epoch;
-}
-
-// Losses are read once for so many steps.
-const ROUND = 8;
 
 /** Trains. @throws {CommandError} if a loss is no number. */
-export async function fitNetwork(device: Device, options: FitOptions): Promise<Fit> {
-  const { network, windows, batch, seed, learningRate, epochs: most, patience, progress, report } = options;
+export async function fitNetwork(device: Device, options: FitOptions): Promise<TrainedEpochs<Epoch>> {
+  const { network, windows, batch, seed, learningRate, epochs: most, patience, progress, report, keeper } = options;
   const { stepsPerEpoch = Infinity, halveEvery = 1, validationWindows = Infinity } = options;
   const steps = Math.max(1, Math.min(stepsPerEpoch, Math.floor(windows.count("train") / batch))),
     objective = forecasting(windows);
@@ -87,31 +72,27 @@ export async function fitNetwork(device: Device, options: FitOptions): Promise<F
     optimizer,
     shape: { batch, length: 1 },
     seed,
+    state: keeper?.begun?.state,
   });
   const validation = new Validation(device, network, objective, 1);
-  const data = windowBatches(windows, { mixed: true })("train", batch, seed);
-  const epochs: Epoch[] = [];
-  let best: Epoch | undefined, params: NamedArrays | undefined;
+  const part = { windows, split: "validation", batch, most: validationWindows } as const;
   try {
-    for (let epoch = 1; epoch <= most && epoch - (best?.epoch ?? epoch) < patience; epoch++) {
-      let sum = 0;
-      for (let done = 0; done < steps;) {
-        const count = Math.min(ROUND, steps - done), losses = await trainer.run(data, count);
-        done += count;
-        for (const { loss } of losses) sum += loss;
-        progress?.((epoch - 1) * steps + done, most * steps, losses[losses.length - 1].loss);
-      }
-      const part = { windows, split: "validation", batch, most: validationWindows } as const;
-      const errors = await errorsOn(validation, { params: trainer.params, ...part });
-      requireFinite(errors.mse, epoch, learningRate);
-      const reached = { epoch, training: sum / steps, ...errors };
-      epochs.push(reached);
-      report?.(reached);
-      if (best && !(errors.mse < best.mse)) continue;
-      best = reached;
-      params = (await trainer.exportState()).params;
-    }
-    return { params: params!, epochs, best: best! };
+    return await trainEpochs<Epoch>({
+      trainer,
+      data: windowBatches(windows, { mixed: true })("train", batch, seed),
+      steps,
+      most,
+      patience: patience - 1,
+      judge: async (params, facts) => {
+        const errors = await errorsOn(validation, { params, ...part });
+        requireFinite(errors.mse, facts.epoch, learningRate);
+        return { ...facts, ...errors };
+      },
+      lossOf: ({ mse }) => mse,
+      progress,
+      report,
+      keeper,
+    });
   } catch (error) {
     throw divergedFit(error, learningRate);
   } finally {

@@ -1,6 +1,7 @@
 /** `list`: the runs in a folder - what each is, how far it came, how well it does. */
 import { describeMixers } from "../titans/models/blocks.ts";
 import { OUTPUT_FLAGS } from "./common_flags.ts";
+import { commandOf } from "./fit/fit_config.ts";
 import { parseFlags, text } from "./flags.ts";
 import type { Command } from "./help.ts";
 import { isLocked } from "./lock.ts";
@@ -79,7 +80,7 @@ export async function summaryOf(path: string): Promise<RunSummary | undefined> {
   // Exported models have a configuration too, but never a metrics file or a lock.
   const info = await Deno.stat(`${path}/${METRICS_FILE}`).catch(() => undefined);
   const isRunning = await isLocked(`${path}/${LOCK_FILE}`);
-  if (stored === undefined || !info && !isRunning) return undefined;
+  if (stored === undefined || !info && !isRunning || commandOf(stored) !== undefined) return undefined;
   const { model, task, steps } = checkRunConfig(stored, path), history = new RunHistory();
   let step = 0;
   for (const event of await readMetrics(path)) {

@@ -24,6 +24,8 @@ import type { DataIdentity } from "./data/identity.ts";
 import { type DataRecipe, DEFAULT_RECIPE, RECIPE_OPTIONS } from "./data/recipe.ts";
 import { parseSource } from "./data/source_spec.ts";
 import { CommandError, UsageError } from "./errors.ts";
+import { commandOf } from "./fit/fit_config.ts";
+import { shellWord } from "./program.ts";
 import { flagName } from "./flags.ts";
 import { checkOptimizerFlags, optimizerOf } from "./optimizer_flags.ts";
 import { rowOptionsOf } from "./text_flags.ts";
@@ -226,6 +228,14 @@ export function checkRunConfig(stored: unknown, path: string): RunConfig {
     );
   };
   if (!isRecord(stored)) return refuse("it is not a JSON object");
+  const command = commandOf(stored);
+  if (command !== undefined) {
+    throw new UsageError(
+      `${path} has a run of ${command}, not of train: continue it with deno task ${command} --resume --out ${
+        shellWord(path)
+      }, or give another --out`,
+    );
+  }
   const config = stored as unknown as RunConfig;
   const { streamOrder = 0 } = stored;
   if (!Number.isSafeInteger(streamOrder) || streamOrder as number < 0) refuse("its streamOrder is no whole number");

@@ -1,6 +1,7 @@
 /** Locks run folders: only one process at a time trains in a folder. */
 import { UsageError } from "./errors.ts";
 import { exists, makeFolder, readTextIfAny, writing } from "./files.ts";
+import { commandOf } from "./fit/fit_config.ts";
 import { openLocked } from "./lock.ts";
 import { checkRunConfig } from "./run_config.ts";
 import { BEST_FILE, CHECKPOINT_FILE, CONFIG_FILE, METRICS_FILE, readConfig } from "./run_folder.ts";
@@ -54,16 +55,29 @@ export class RunLock {
   }
 }
 
+/** The runs of a command. */
+export interface RunKind {
+  /** The command, as {@link commandOf} names it; undefined of `train`. */
+  readonly command?: string;
+  /** Refuses a configuration of anything else. @throws {UsageError | CommandError} */
+  readonly check: (stored: unknown, path: string) => void;
+  /** Whether a run of this configuration has come to its end and its folder may be used again. */
+  readonly isFree: (stored: unknown) => boolean;
+}
+
+/** The runs of `train`, which can always go on. */
+const TRAINING: RunKind = { check: checkRunConfig, isFree: () => false };
+
 /**
  * Locks a folder for a new run. A folder whose run has no checkpoint yet is used again: its first steps can be
  * repeated.
  * @throws {UsageError} if another process has it, or it contains something that a new run would destroy.
  */
-export async function takeNewFolder(path: string): Promise<RunLock> {
+export async function takeNewFolder(path: string, kind: RunKind = TRAINING): Promise<RunLock> {
   const lock = await RunLock.take(path);
   if (!lock) throw await heldError(path);
   try {
-    await requireFree(path);
+    await requireFree(path, kind);
     return lock;
   } catch (error) {
     lock[Symbol.dispose]();
@@ -74,14 +88,14 @@ export async function takeNewFolder(path: string): Promise<RunLock> {
 /**
  * Locks the first of the folders `name`, `name-2`, `name-3` ... below `root` that contains no run and is not locked.
  */
-export async function takeFreshFolder(root: string, name: string): Promise<RunLock> {
+export async function takeFreshFolder(root: string, name: string, kind: RunKind = TRAINING): Promise<RunLock> {
   for (let n = 1;; n++) {
     const path = `${root}/${n === 1 ? name : `${name}-${n}`}`;
-    if (await holdsRun(path)) continue;
+    if (await holdsRun(path, kind)) continue;
     const lock = await RunLock.take(path);
     if (!lock) continue;
     // Another process may have used it in between.
-    if (!await holdsRun(path)) return lock;
+    if (!await holdsRun(path, kind)) return lock;
     lock[Symbol.dispose]();
   }
 }
@@ -112,26 +126,26 @@ async function holdsState(path: string): Promise<boolean> {
   return await exists(`${path}/${CHECKPOINT_FILE}`) || await exists(`${path}/${BEST_FILE}`);
 }
 
-async function holdsRun(path: string): Promise<boolean> {
+async function holdsRun(path: string, { isFree }: RunKind): Promise<boolean> {
   try {
-    return await exists(`${path}/${CONFIG_FILE}`) || await holdsState(path);
+    const stored = await readConfig(path);
+    return stored === undefined ? await holdsState(path) : !isFree(stored);
   } catch {
     // A folder that cannot be read counts as used.
     return true;
   }
 }
 
-async function requireFree(path: string): Promise<void> {
-  const stored = await readConfig(path);
-  if (await holdsState(path)) {
-    throw new UsageError(
-      stored === undefined
-        ? `${path} contains a checkpoint but no ${CONFIG_FILE}: restore that file to continue the run, or choose another --out`
-        : `${path} already contains a run: continue it with --resume, or choose another --out`,
-    );
-  }
+async function requireFree(path: string, { command, check, isFree }: RunKind): Promise<void> {
+  const stored = await readConfig(path), holds = await holdsState(path);
   // A foreign file of this name must not be replaced.
-  if (stored !== undefined) checkRunConfig(stored, path);
+  if (stored !== undefined && (!holds || commandOf(stored) !== command)) check(stored, path);
+  if (!holds || stored !== undefined && isFree(stored)) return;
+  throw new UsageError(
+    stored === undefined
+      ? `${path} contains a checkpoint but no ${CONFIG_FILE}: restore that file to continue the run, or choose another --out`
+      : `${path} already contains a run: continue it with --resume, or choose another --out`,
+  );
 }
 
 /** The error if another process has a run folder. */

@@ -2,6 +2,8 @@
 import { CNN, loadClassifier } from "./classifier_file.ts";
 import { CLASSIFY_FLAGS, type ClassifyFlags } from "./flags.ts";
 import { predictClasses } from "./predict.ts";
+import type { ClassifyContext } from "./context.ts";
+import { FitRun } from "../fit/fit_run.ts";
 import { trainClassifiers } from "./train.ts";
 import { UsageError } from "../errors.ts";
 import { flagName, parseFlags } from "../flags.ts";
@@ -42,22 +44,30 @@ export const classifyCommand: Command = {
 };
 
 async function classify(args: readonly string[], terminal: Terminal): Promise<number> {
-  const { values: flags, given } = parseFlags(args, CLASSIFY_FLAGS, "classify");
-  if (flags.data === undefined) throw new UsageError("classify needs texts or sequences: give --data PATH");
-  const path = userPath(flags.data).replace(/(.)[/\\]+$/, "$1");
-  const classifier = flags.checkpoint === undefined ? undefined : await loadClassifier(userPath(flags.checkpoint));
-  if (classifier) checkPredictFlags(given);
-  else checkFlags(flags, given);
-  if (path === "-" && !classifier) {
+  const parsed = parseFlags(args, CLASSIFY_FLAGS, "classify"), { given } = parsed;
+  using interrupt = listenForInterrupt(terminal);
+  const { resume, checkpoint } = parsed.values;
+  const classifier = resume || checkpoint === undefined ? undefined : await loadClassifier(userPath(checkpoint));
+  const contextOf = (flags: ClassifyFlags): ClassifyContext => {
+    if (flags.data === undefined) throw new UsageError("classify needs texts or sequences: give --data PATH");
+    const path = userPath(flags.data).replace(/(.)[/\\]+$/, "$1");
+    const say = (line: string, event: object): void =>
+      terminal.out(flags.json ? `${JSON.stringify(event)}\n` : `${line}\n`);
+    return { flags, path, say, terminal, interrupt };
+  };
+  if (classifier) {
+    checkPredictFlags(given);
+    return await predictClasses(classifier, contextOf(parsed.values));
+  }
+  if (!resume) checkFlags(parsed.values, given);
+  using run = await FitRun.open("classify", parsed);
+  const context = contextOf(run.flags);
+  if (context.path === "-") {
     throw new UsageError(
       "--data - is what a trained classifier predicts: give one with --checkpoint, or a file to train on",
     );
   }
-  using interrupt = listenForInterrupt(terminal);
-  const say = (line: string, event: object): void =>
-    terminal.out(flags.json ? `${JSON.stringify(event)}\n` : `${line}\n`);
-  const context = { flags, path, say, terminal, interrupt };
-  return classifier ? await predictClasses(classifier, context) : await trainClassifiers(context);
+  return await trainClassifiers(context, run);
 }
 
 /** Flags that mean something where a classifier predicts. */

@@ -23,6 +23,7 @@ import {
   trainingBatches,
 } from "../../titans/tasks/classification/labelled.ts";
 import { divergedFit, requireFinite } from "../divergence.ts";
+import { type EpochFacts, type FitKeeper, type TrainedEpochs, trainEpochs } from "../fit/epochs.ts";
 
 /** A model that begins with what another one has learned, but for the head, which is of other outputs. */
 export class PretrainedModel extends Model {
@@ -138,11 +139,7 @@ export class Classifier implements Disposable {
 }
 
 /** An epoch. */
-export interface ClassifyEpoch {
-  /** From 1. */
-  readonly epoch: number;
-  /** Mean loss of its training batches. */
-  readonly training: number;
+export interface ClassifyEpoch extends EpochFacts {
   /** Loss on the validation part. */
   readonly validation: number;
   /** Accuracy there. */
@@ -163,33 +160,27 @@ export interface ClassifyOptions extends Augmentation {
   readonly rows: number;
   /** Tokens of a row. */
   readonly length: number;
-  /** Is called after steps with how many are done, of at most how many. @throws to end the training. */
+  /** Is called after steps with how many are done, of at most how many. */
   readonly progress?: (done: number, most: number, loss: number) => void;
   /** Is called after each epoch. */
   readonly report?: (epoch: ClassifyEpoch) => void;
+  /** Where its state is kept. */
+  readonly keeper?: FitKeeper<ClassifyEpoch>;
 }
 
-/** What came of it. */
-export interface Classified {
-  /** All epochs. */
-  readonly epochs: readonly ClassifyEpoch[];
-  /** The one with the lowest loss on the validation part, whose parameters are tested. */
-  readonly best: ClassifyEpoch;
+/** What came of it: the parameters with the lowest loss on the validation part, and the test of them. */
+export interface Classified extends TrainedEpochs<ClassifyEpoch> {
   /** On the test part. */
   readonly test: Judgement;
-  /** The parameters that were tested. */
-  readonly params: NamedArrays;
 }
-
-// Losses are read once for so many steps.
-const ROUND = 8;
 
 /** Trains, and tests once. @throws {CommandError} if a loss is no number. */
 export async function fitClassifier(device: Device, options: ClassifyOptions): Promise<Classified> {
-  const { network, data, rows, length, epochs: most, patience, progress, report } = options, { alphabet } = data;
+  const { network, data, rows, length, learningRate, keeper } = options, { alphabet } = data;
+  const { epochs: most, patience, progress, report } = options;
   const steps = Math.max(1, Math.round(data.train.length / rows));
   const optimizer = defineOptimizer({
-    learningRate: options.learningRate,
+    learningRate,
     weightDecay: options.weightDecay,
     warmupSteps: Math.ceil(most * steps / 100),
     totalSteps: most * steps,
@@ -200,32 +191,29 @@ export async function fitClassifier(device: Device, options: ClassifyOptions): P
     optimizer,
     shape: { batch: rows, length },
     seed: options.seed,
+    state: keeper?.begun?.state,
   });
   try {
     using classifier = await Classifier.create(device, network, { rows, length, alphabet });
-    const batches = trainingBatches(data, { rows, length }, options), epochs: ClassifyEpoch[] = [];
-    let best: ClassifyEpoch | undefined, params: NamedArrays | undefined;
-    for (let epoch = 1; epoch <= most && epoch - (best?.epoch ?? epoch) <= patience; epoch++) {
-      let sum = 0;
-      for (let done = 0; done < steps;) {
-        const count = Math.min(ROUND, steps - done), losses = await trainer.run(batches, count);
-        done += count;
-        for (const { loss } of losses) sum += loss;
-        progress?.((epoch - 1) * steps + done, most * steps, losses[losses.length - 1].loss);
-      }
-      const { loss, confusion } = await classifier.judge(trainer.params, data.validation, data.classes);
-      requireFinite(loss, epoch, options.learningRate);
-      const reached = { epoch, training: sum / steps, validation: loss, accuracy: accuracyOf(confusion) };
-      epochs.push(reached);
-      report?.(reached);
-      if (best && !(loss < best.validation)) continue;
-      best = reached;
-      params = (await trainer.exportState()).params;
-    }
-    const test = await classifier.judgeWith(params!, data.test, data.classes);
-    return { epochs, best: best!, test, params: params! };
+    const found = await trainEpochs<ClassifyEpoch>({
+      trainer,
+      data: trainingBatches(data, { rows, length }, options),
+      steps,
+      most,
+      patience,
+      judge: async (params, facts) => {
+        const { loss, confusion } = await classifier.judge(params, data.validation, data.classes);
+        requireFinite(loss, facts.epoch, learningRate);
+        return { ...facts, validation: loss, accuracy: accuracyOf(confusion) };
+      },
+      lossOf: ({ validation }) => validation,
+      progress,
+      report,
+      keeper,
+    });
+    return { ...found, test: await classifier.judgeWith(found.params, data.test, data.classes) };
   } catch (error) {
-    throw divergedFit(error, options.learningRate);
+    throw divergedFit(error, learningRate);
   } finally {
     trainer.dispose();
   }

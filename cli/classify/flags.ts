@@ -5,6 +5,7 @@ import { FOLDS } from "../../titans/tasks/classification/labelled.ts";
 import { BYTE_ALPHABET } from "../../titans/tasks/text/byte_alphabet.ts";
 import { CHECKPOINT_FLAGS, DEVICE_FLAGS, OUTPUT_FLAGS } from "../common_flags.ts";
 import { choice, integer, number, required, text, toggle, under, type Values } from "../flags.ts";
+import { FIT_FLAGS } from "../fit/fit_config.ts";
 import { MODEL_FLAGS, SIZE_FLAGS } from "../model_flags.ts";
 import { RUNS } from "../run_folder.ts";
 import { CNN } from "./classifier_file.ts";
@@ -85,10 +86,13 @@ export const CLASSIFY_FLAGS = {
       max: 2 ** 32 - 1,
     }),
   }),
-  out: {
-    ...text("DIR", "folder for the classifier, results.json and predictions.csv"),
-    unless: `one of the data's name in ${RUNS}/`,
-  },
+  ...under("Run", {
+    out: {
+      ...text("DIR", "folder for the classifier, results.json and predictions.csv"),
+      unless: `one of the data's name in ${RUNS}/`,
+    },
+    ...FIT_FLAGS,
+  }),
   ...DEVICE_FLAGS,
   ...OUTPUT_FLAGS,
   ...MODEL_FLAGS,

@@ -17,6 +17,7 @@ import { NUCLEOTIDE_ALPHABET } from "../../titans/tasks/dna/nucleotide_alphabet.
 import { SequenceReader, SequenceRecords } from "../../titans/tasks/dna/sequence_reader.ts";
 import { BYTE_ALPHABET } from "../../titans/tasks/text/byte_alphabet.ts";
 import { filesBelow } from "../data/input_files.ts";
+import { sha256Hex } from "../data/sha256.ts";
 import { CommandError, UsageError } from "../errors.ts";
 import { dataError, nameBelow, piecesOf, wholeFile } from "../task_files.ts";
 import { isFastText, lineSamples, type RawSample, SPLITS, tableSamples } from "./raw_samples.ts";
@@ -85,6 +86,13 @@ export async function readLabelledData(
   } catch (error) {
     throw dataError(error, path, "data of classify");
   }
+}
+
+/** A hash of all samples, of their order, names, classes and parts. */
+export async function identityOf({ alphabet, sequences }: LabelledSet): Promise<string> {
+  const facts = sequences.map(({ id, label, split, tokens }) => [id, label, split ?? "", tokens.length]);
+  const head = new TextEncoder().encode(JSON.stringify([alphabet.name, facts]));
+  return sha256Hex(await new Blob([head, ...sequences.map(({ tokens }) => tokens as BlobPart)]).bytes());
 }
 
 /** The files that are known. */

@@ -8,17 +8,20 @@ import { findCheckpoint } from "../checkpoint_file.ts";
 import { confusionTable, predictionsCsv } from "./predictions.ts";
 import { summarizeTrials, type Trial, trialTable } from "./trials.ts";
 import { type ClassifierFacts, classifierNetwork, CNN, saveClassifier } from "./classifier_file.ts";
-import { type ClassifyContext, positiveOf, Stopped, stoppedBy } from "./context.ts";
-import { type Classified, fitClassifier, PretrainedModel } from "./fit.ts";
+import { type ClassifyContext, positiveOf } from "./context.ts";
+import { type Classified, type ClassifyEpoch, fitClassifier, PretrainedModel } from "./fit.ts";
+import type { ClassifyFlags } from "./flags.ts";
 import { deviceOptions } from "../common_flags.ts";
 import { UsageError } from "../errors.ts";
-import { makeFolder, writeAtomic } from "../files.ts";
+import { writeAtomic } from "../files.ts";
+import type { FitKeeper } from "../fit/epochs.ts";
+import { firstWeights, type FitRun } from "../fit/fit_run.ts";
+import { timeLeft } from "../fit/time_left.ts";
 import { modelOptions } from "../model_flags.ts";
-import { formatCount, formatDuration } from "../progress.ts";
+import { formatCount } from "../progress.ts";
 import { inWordsOf } from "../run_config.ts";
-import { RUNS } from "../run_folder.ts";
 import { type Floors, scoreTable } from "../score_table.ts";
-import { readLabelledData } from "./labelled_data.ts";
+import { identityOf, readLabelledData } from "./labelled_data.ts";
 import { fitLine } from "../terminal.ts";
 import { userPath } from "../user_path.ts";
 
@@ -35,9 +38,9 @@ interface Tested extends Trial {
   readonly found: Classified;
 }
 
-/** Trains what the flags ask for. */
-export async function trainClassifiers(context: ClassifyContext): Promise<number> {
-  const { flags, path, say, terminal } = context;
+/** Trains what the flags ask for. @param run Whose folder is taken once it is known what is trained. */
+export async function trainClassifiers(context: ClassifyContext, run: FitRun<ClassifyFlags>): Promise<number> {
+  const { flags, path, terminal, interrupt } = context;
   const set = await readLabelledData(path, flags, (line) => terminal.err(`${line}\n`)), { alphabet } = set;
   if (flags.reverseComplement && !alphabet.reverseComplement) {
     throw new UsageError(`--reverse-complement is for DNA, ${path} has ${alphabet.samples}: leave it out`);
@@ -45,49 +48,86 @@ export async function trainClassifiers(context: ClassifyContext): Promise<number
   const parts = flags.folds === undefined ? [splitSequences(set, flags.fold)] : foldsOf(set, flags.folds);
   const [{ classes, longest }] = parts, positive = positiveOf(flags.positive, classes);
   const length = flags.length ?? Math.min(alphabet.length ?? Infinity, Math.max(8, longest));
-  const facts = { classes, positive, alphabet, length };
-  const entries = await entriesOf(context, facts), [{ network }] = entries;
-  const out = flags.out ?? `${RUNS}/classify-${path.split(/[/\\]/).at(-1)!.replace(/[^\w.-]+/g, "-")}`;
-  sayStart(context, { parts, length, network });
-  await makeFolder(out, "--out");
-  const device = await requestDevice(deviceOptions(flags)), began = performance.now();
+  const entries = await entriesOf(context, { classes, positive, alphabet, length });
+  sayStart(context, { parts, length, network: entries[0].network });
+  const name = `classify-${path.split(/[/\\]/).at(-1)!.replace(/[^\w.-]+/g, "-")}`;
+  const weights = await Promise.all(entries.map(({ network }) => firstWeights(network, flags.seed)));
+  await run.begin(name, { data: await identityOf(set), weights: weights.join() });
   try {
-    const trials: Tested[] = [], count = parts.length * entries.length;
-    for (const [fold, data] of parts.entries()) {
-      const floors = classFloors(data, positive);
-      for (const entry of entries) {
-        const which = count === 1 ? undefined : { number: trials.length, count, fold, entry: entry.name };
-        const found = await train(device, { context, entry, data, which });
-        const scores = scoresOf(found, data, positive);
-        trials.push({ fold, entry: entry.name, scores, floors, data, found });
-        if (which) sayTrial(context, trials.at(-1)!, parts.length);
-      }
+    const device = await requestDevice(deviceOptions(flags)), began = performance.now();
+    try {
+      const trials = await runTrials(device, { context, run, parts, entries, positive });
+      const seconds = (performance.now() - began) / 1000;
+      await keepResults({ context, run, parts, entries, positive }, { trials, device: device.info.kind, seconds });
+      await run.complete();
+    } finally {
+      device.dispose();
     }
-    const common = {
-      data: path,
-      model: flags.checkpoint ?? flags.model,
-      parameters: network.layout.parameterCount,
-      device: device.info.kind,
-      classes,
-      alphabet: alphabet.name,
-      positive: classes[positive],
-      seed: flags.seed,
-      seconds: (performance.now() - began) / 1000,
-    };
-    if (count === 1) await keepOne(context, { trial: trials[0], common, out });
-    else await keepSeveral(context, { trials, common, out, folds: parts.length });
-    // Which of several folds would be the classifier? Trained on all of them but one, none is.
-    if (flags.folds === undefined) {
-      await saveClassifier(out, { ...entries[0].facts, network, params: trials[0].found.params });
-    }
-    const classifier = flags.folds === undefined ? `classifier and results` : "results";
-    say(`${classifier} in ${out}, predictions in ${out}/predictions.csv`, { event: "done", out });
     return 0;
   } catch (error) {
-    return stoppedBy(error, context);
-  } finally {
-    device.dispose();
+    terminal.err(`${await run.ended(error)}\n`);
+    return interrupt.exitCode;
   }
+}
+
+/** Trainings. */
+interface Trials {
+  readonly context: ClassifyContext;
+  readonly run: FitRun<ClassifyFlags>;
+  /** Folds, or the one cut of the data. */
+  readonly parts: readonly LabelledData[];
+  readonly entries: readonly Entry[];
+  /** The class that is looked for. */
+  readonly positive: number;
+}
+
+/** Trains and tests every network on every part; what was trained before is only tested. */
+async function runTrials(
+  device: Device,
+  { context, run, parts, entries, positive }: Trials,
+): Promise<readonly Tested[]> {
+  const trials: Tested[] = [], count = parts.length * entries.length;
+  for (const [fold, data] of parts.entries()) {
+    const floors = classFloors(data, positive);
+    for (const entry of entries) {
+      const number = trials.length, which = count === 1 ? undefined : { number, count, fold, entry: entry.name };
+      const keeper = await run.keeper<ClassifyEpoch>(entry.network, context.interrupt, number);
+      const found = await train(device, { context, entry, data, which, keeper });
+      const scores = scoresOf(found, data, positive);
+      trials.push({ fold, entry: entry.name, scores, floors, data, found });
+      if (which) sayTrial(context, trials.at(-1)!, parts.length);
+    }
+  }
+  return trials;
+}
+
+/** Writes what came out. */
+async function keepResults(
+  { context, run: { path: out }, parts, entries: [{ network, facts }], positive }: Trials,
+  { trials, device, seconds }: {
+    readonly trials: readonly Tested[];
+    readonly device: string;
+    readonly seconds: number;
+  },
+): Promise<void> {
+  const { flags, path, say } = context, { classes, alphabet } = facts;
+  const common = {
+    data: path,
+    model: flags.checkpoint ?? flags.model,
+    parameters: network.layout.parameterCount,
+    device,
+    classes,
+    alphabet: alphabet.name,
+    positive: classes[positive],
+    seed: flags.seed,
+    seconds,
+  };
+  if (trials.length === 1) await keepOne(context, { trial: trials[0], common, out });
+  else await keepSeveral(context, { trials, common, out, folds: parts.length });
+  // Which of several folds would be the classifier? Trained on all of them but one, none is.
+  if (flags.folds === undefined) await saveClassifier(out, { ...facts, network, params: trials[0].found.params });
+  const classifier = flags.folds === undefined ? `classifier and results` : "results";
+  say(`${classifier} in ${out}, predictions in ${out}/predictions.csv`, { event: "done", out });
 }
 
 /** The networks that flags ask for; the first one is what it is about. */
@@ -173,14 +213,15 @@ interface Which {
 
 function train(
   device: Device,
-  { context: { flags, say, terminal, interrupt }, entry: { network, facts: { length } }, data, which }: {
+  { context: { flags, say, terminal }, entry: { network, facts: { length } }, data, which, keeper }: {
     readonly context: ClassifyContext;
     readonly entry: Entry;
     readonly data: LabelledData;
     readonly which?: Which;
+    readonly keeper: FitKeeper<ClassifyEpoch>;
   },
 ): Promise<Classified> {
-  const began = performance.now(), shows = terminal.interactive && !flags.json;
+  const shows = terminal.interactive && !flags.json, eta = timeLeft(keeper.begun?.state?.step);
   const place = which ? `${which.entry}, fold ${which.fold + 1}: ` : "", facts = which ? placeOf(which) : {};
   return fitClassifier(device, {
     ...flags,
@@ -189,16 +230,15 @@ function train(
     length,
     rows: flags.batch,
     learningRate: flags.lr,
+    keeper,
     progress: (done, most, loss) => {
-      if (interrupt.requested) throw new Stopped();
       if (!shows) return;
       const { number, count } = which ?? { number: 0, count: 1 };
-      const left = (performance.now() - began) / 1000 * ((count - number) * most - done) / done;
       const parts = [
         ...(which ? [`${number + 1} of ${count} trainings`] : []),
         `step ${done} of at most ${most}`,
         `loss ${loss.toFixed(4)}`,
-        `ETA ${formatDuration(left)}`,
+        `ETA ${eta(done, (count - number) * most)}`,
       ];
       terminal.err(`\r\x1b[K${done === most ? "" : fitLine(parts, terminal)}`);
     },

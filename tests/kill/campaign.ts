@@ -1,5 +1,6 @@
 /** Kills jobs until a number is reached, lets each come to its end, and compares that with what nobody stopped. */
 import { Downloading, slowServer } from "./downloading.ts";
+import { FIT_COUNT, Fitting, fitWhole } from "./fitting.ts";
 import { canFillDisks, type Kind, type Moment, type Pace, runAndEnd } from "./kill.ts";
 import { Random } from "./random.ts";
 import { Remembering, rememberWhole } from "./remembering.ts";
@@ -33,7 +34,7 @@ export interface CampaignReport {
 }
 
 /** What is killed, and its share of the kills. */
-const SHARES = { training: 0.5, remembering: 0.25, downloading: 0.25 };
+const SHARES = { training: 0.4, fitting: 0.2, remembering: 0.2, downloading: 0.2 };
 type Task = keyof typeof SHARES;
 
 /** How often each kind of end is chosen. */
@@ -51,6 +52,8 @@ export async function campaign(
   await using server = slowServer();
   const variants = Array.from({ length: Math.min(VARIANT_COUNT, Math.ceil(kills / 10)) }, (_, i) => i);
   const wholeRuns = await Promise.all(variants.map((variant) => trainWhole(root, variant)));
+  const fits = Array.from({ length: Math.min(FIT_COUNT, Math.ceil(kills / 10)) }, (_, i) => i);
+  const wholeFits = await Promise.all(fits.map((variant) => fitWhole(root, variant)));
   const wholeMemory = await rememberWhole(root, wholeRuns[0].folder);
   const kinds = await canFillDisks() ? KINDS : { ...KINDS, "full disk": 0 };
   const byKind: Partial<Record<Kind, number>> = {},
@@ -64,6 +67,7 @@ export async function campaign(
   const make = (task: Task): Scenario => {
     const n = scenarios++;
     if (task === "training") return new Training(root, `run-${n}`, wholeRuns[n % wholeRuns.length]);
+    if (task === "fitting") return new Fitting(root, `fit-${n}`, wholeFits[n % wholeFits.length]);
     if (task === "remembering") return new Remembering(root, `memory-${n}`, wholeMemory);
     return new Downloading(root, `file-${n}`, `http://127.0.0.1:${server.addr.port}`);
   };

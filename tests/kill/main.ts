@@ -1,5 +1,5 @@
 /**
- * Kills training, remembering and downloading at random moments, and checks that nothing is lost or half-written and
+ * Kills training, also of forecasts and classes, remembering and downloading at random moments, and checks that nothing is lost or half-written and
  * that all come to the numbers of an uninterrupted job.
  *
  *     deno task kill [--kills 1000] [--seed 1] [--jobs 2] [--root DIR] [--json]
