@@ -225,7 +225,7 @@ Deno.test("playground: trains, shows its memory at work, saves and goes on from 
   });
 
   await t.step("the focus stays, nothing moves by itself, and forced colours leave the strip its colours", () => {
-    assertEquals(report.focus, "start");
+    assertEquals([...report.opened, report.focus], [0, "BODY", "start"]);
     assert(report.shift < 0.05, `${report.shift} of the screen moved`);
     const [strongest, strip] = report.forced;
     assert(strongest !== strip && !/rgba\(0, 0, 0, 0\)|transparent/.test(strongest), `${strongest} on ${strip}`);

@@ -82,6 +82,13 @@ function serveModels(): () => void {
   return () => void (globalThis.fetch = real);
 }
 
+/** The memory of the first head as training left it. */
+async function trainedMemory(): Promise<Float32Array> {
+  const { checkpoint: { config, state } } = await findCheckpoint("builtin:recall");
+  const side = config.width / config.heads, initial = state.params["blocks.0.lmm.memory.initial.0"] as Float32Array;
+  return initial.slice(0, side * side);
+}
+
 /** What the worker says of a story. */
 async function told(story: Story, learning: "always" | "not the fact"): Promise<RecallReply[]> {
   const replies: RecallReply[] = [], close = serveModels();
@@ -101,6 +108,11 @@ Deno.test("recall page: the model that comes with it answers with its memory, an
   const { answer, without } = answered, likeliest = answer.indexOf(Math.max(...answer));
   assertEquals(String.fromCharCode(likeliest), "Q");
   assert(without[right] < 0.15, `without memory ${without[right]}`);
+  const kinds = replies.map(({ type }) => type), begun = replies.find((reply) => reply.type === "begun")!;
+  assert(kinds.indexOf("begun") < kinds.indexOf("frames"), "the memory is shown before it has read anything");
+  const trained = await trainedMemory();
+  assert(begun.memory.every((value, i) => Math.abs(value - trained[i]) < 1e-6), "the memory is as training left it");
+  assert(trained.some((value) => value !== 0));
   const frames = replies.filter((reply) => reply.type === "frames");
   assertEquals(frames.reduce((count, { moved }) => count + moved.length / 4, 0), story.text.length);
   // A memory that is not told the fact does not know it.
@@ -133,5 +145,5 @@ Deno.test("recall page: a memory that is forked learns two texts, and each copy 
   // Nothing lies between the fact and the question: forking there is asking there.
   const error = Math.max(...one.answer.map((value, i) => Math.abs(value - answered.answer[i])));
   assert(error < 1e-5, `probabilities differ by ${error}`);
-  assertEquals(forked[1].branches[0].memory, new Float32Array(one.memory.length));
+  assertEquals(forked[1].branches[0].memory, await trainedMemory());
 });

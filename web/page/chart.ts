@@ -50,6 +50,10 @@ export class Chart {
     this.#svg = svg;
     this.#description = svg.querySelector("desc")!;
     svg.append(this.#drawing);
+    // What there is to say before there is anything to draw.
+    this.#drawing.append(
+      svgElement("text", { x: "50%", y: "50%", "text-anchor": "middle" }, this.#description.textContent),
+    );
     new ResizeObserver(() => this.#redraw()).observe(svg);
   }
 
@@ -114,6 +118,16 @@ export class Chart {
           points: this.#points(line.values, y),
         }),
       );
+      if (line.values.length === 1) {
+        parts.push(
+          svgElement("circle", {
+            class: `series series-${line.style}`,
+            cx: this.#x(first),
+            cy: y(line.values[0]),
+            r: 3,
+          }),
+        );
+      }
     }
     parts.push(...this.#names(series, y));
     this.#drawing.replaceChildren(...parts);

@@ -91,6 +91,7 @@ export class LossView {
   summary(): string {
     if (this.#bits.length === 0) return "There are no steps yet.";
     const last = mean(this.#bits.slice(-SMOOTHING)).toFixed(2);
+    if (this.#bits.length === 1) return `The loss of the first step was ${last} bits per byte.`;
     return `In ${this.#bits.length} steps the loss went from ${this.#bits[0].toFixed(2)} to ${last} bits per byte.`;
   }
 }

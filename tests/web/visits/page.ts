@@ -58,7 +58,7 @@ export function layoutShift(page: Page): Promise<number> {
 
 /** How a page looks to those who see it otherwise. */
 export interface Look {
-  /** What axe-core finds wrong, in light and dark colours: the rule and the elements. */
+  /** What axe-core finds wrong, on both screens in light, dark and forced colours: the rule and the elements. */
   readonly violations: readonly string[];
   /** Points beyond the edge of screens of 1280 and 360 points. */
   readonly overflow: readonly number[];
@@ -79,14 +79,12 @@ export async function look(page: Page, name: string): Promise<Look> {
   await page.emulateMedia({ reducedMotion: "reduce" });
   for (const [size, width] of [["wide", 1280], ["narrow", 360]] as const) {
     await page.setViewportSize({ width, height: 800 });
-    for (const colorScheme of ["light", "dark"] as const) {
-      await page.emulateMedia({ colorScheme, forcedColors: null });
-      const rule = colorScheme === "dark" ? "color-contrast" : undefined;
-      if (size === "wide") violations.push(...await violationsOf(page, rule));
-      await shoot(page, `${name}_${size}_${colorScheme}`);
+    for (const colours of ["light", "dark", "forced"] as const) {
+      const isForced = colours === "forced";
+      await page.emulateMedia({ colorScheme: isForced ? "light" : colours, forcedColors: isForced ? "active" : null });
+      violations.push(...await violationsOf(page, colours === "light" ? undefined : "color-contrast"));
+      await shoot(page, `${name}_${size}_${colours}`);
     }
-    await page.emulateMedia({ colorScheme: "light", forcedColors: "active" });
-    await shoot(page, `${name}_${size}_forced`);
     overflow.push(await overflowOf(page));
   }
   await page.emulateMedia({ colorScheme: "light", forcedColors: null });

@@ -41,6 +41,8 @@ export interface TrainingReport {
    * how much of it was read.
    */
   readonly samples: { readonly followed: string; readonly own: string; readonly size: string; readonly read: string };
+  /** How far the page is scrolled when it is opened at this tab, and what has the focus then. */
+  readonly opened: readonly [number, string];
   /** Where the focus is after a start. */
   readonly focus: string;
   /** How much of the screen moved by itself while the page was loaded and trained for the first time. */
@@ -102,6 +104,7 @@ async function failedStart(page: Page): Promise<TrainingReport["failed"]> {
   const changes = await page.locator("#options-note").innerText();
   await page.click("#start");
   await page.locator("#error:visible").waitFor({ timeout: 60_000 });
+  await shoot(page, "error");
   const error = await page.locator("#error").innerText(), said = await page.locator("#status").innerText();
   await page.selectOption("#device", "auto");
   await page.selectOption("#size", "tiny");
@@ -139,6 +142,7 @@ export async function isolatedVisit(
     await route.fulfill({ response, body: `${noAdapter}${await response.text()}` });
   });
   await open(page, `${url}#train`);
+  const opened = await page.evaluate("[scrollY, document.activeElement.tagName]") as [number, string];
   const sampled = await sampleTexts(page);
   await page.selectOption("#model", "mac");
   await page.fill("#steps", "50");
@@ -147,6 +151,8 @@ export async function isolatedVisit(
     "Ada keeps the red lamp. Ben keeps the blue drum. Cleo keeps the green kite. What does Ada keep? The red lamp.",
   );
   await page.click("#start");
+  await page.locator("#step", { hasText: /^([2-9]|\d\d+)$/ }).waitFor();
+  await shoot(page, "training");
   const trained = await settled(page),
     losses = await tableOfLosses(page),
     device = await page.locator("#device-name").innerText();
@@ -219,7 +225,7 @@ export async function isolatedVisit(
   const note = await page.locator("#options-note").innerText();
   await use(page, "#continue");
   const changedText = { note, losses: await tableOfLosses(page) };
-  const learning = { losses, trained, focus, shift, parameters },
+  const learning = { losses, trained, opened, focus, shift, parameters },
     looking = { coloured, summary, details, gates, forced, samples };
   return {
     look: looked,

@@ -87,6 +87,9 @@ export class Narrator {
       course = await this.#begin(reader, request),
       { bytes, question, learns, places } = course;
     const end = bytes.length - question.length;
+    const { place, memory } = await readOn(reader, reader.start, { bytes: new Uint8Array(), head, learns: [] });
+    reader.dispose(place);
+    this.#post({ type: "begun", id, memory });
     for (let from = 0; from < bytes.length;) {
       if (await this.#isLate(id)) return;
       const to = Math.min(from + PIECE, from < end ? end : bytes.length);
@@ -127,13 +130,10 @@ export class Narrator {
     for (const text of texts) {
       const bytes = new TextEncoder().encode(text), learns = Array<boolean>(bytes.length).fill(true);
       const end = await readOn(reader, start.place, { bytes, head, learns });
-      branches.push({
-        memory: end.memory ?? start.memory ?? new Float32Array(reader.shape.side ** 2),
-        answer: await ask(reader, end.place, course.question),
-      });
-      if (end.place !== start.place) reader.dispose(end.place);
+      branches.push({ memory: end.memory, answer: await ask(reader, end.place, course.question) });
+      reader.dispose(end.place);
     }
-    if (start.place !== before) reader.dispose(start.place);
+    reader.dispose(start.place);
     this.#post({ type: "forked", id, at, branches });
   }
 }
@@ -145,24 +145,24 @@ async function ask(reader: Reader, place: Place, question: Uint8Array): Promise<
   return softmax(logits.subarray((count - 1) * logits.length / PIECE, count * logits.length / PIECE));
 }
 
-/** Reads any number of bytes. @returns the place after them, and the head's memory there if there were any. */
+/** Reads any number of bytes. @returns the place after them, and the head's memory there. */
 async function readOn(
   reader: Reader,
   start: Place,
   { bytes, head, learns }: { readonly bytes: Uint8Array; readonly head: number; readonly learns: readonly boolean[] },
-): Promise<{ readonly place: Place; readonly memory?: Float32Array }> {
-  let place = start, memory: Float32Array | undefined;
-  for (let from = 0; from < bytes.length; from += PIECE) {
-    const size = reader.shape.side ** 2;
+): Promise<{ readonly place: Place; readonly memory: Float32Array }> {
+  const size = reader.shape.side ** 2;
+  for (let from = 0, place = start;; from += PIECE) {
     const seen = await reader.read(bytes.subarray(from, from + PIECE), place, {
       head,
       learns: learns.slice(from, from + PIECE),
     });
     if (place !== start) reader.dispose(place);
     place = seen.place;
-    memory = seen.memory.slice((seen.count - 1) * size, seen.count * size);
+    // A launch that reads no byte shows the memory as it is.
+    const last = Math.max(0, seen.count - 1);
+    if (from + PIECE >= bytes.length) return { place, memory: seen.memory.slice(last * size, (last + 1) * size) };
   }
-  return { place, memory };
 }
 
 /** Whether the memory learns from each byte. */

@@ -48,6 +48,8 @@ export type RecallReply =
     readonly heads: number;
     readonly side: number;
   }
+  /** The matrix of the head before the first byte. */
+  | { readonly type: "begun"; readonly id: number; readonly memory: Float32Array }
   /** Bytes from `from` on were read. */
   | {
     readonly type: "frames";

@@ -8,6 +8,7 @@ export class Reading {
   readonly side: number;
   readonly heads: number;
   readonly #memory: Float32Array;
+  #start: Float32Array;
   readonly #moved: Float32Array;
   /** What would be answered, by the number of bytes that were read. */
   readonly #asked = new Map<number, Distribution>();
@@ -22,15 +23,21 @@ export class Reading {
     this.side = side;
     this.heads = heads;
     this.#memory = new Float32Array(story.text.length * side * side);
+    this.#start = new Float32Array(side * side);
     this.#moved = new Float32Array(story.text.length * heads);
+  }
+
+  /** Takes the matrix before the first byte. */
+  begin(memory: Float32Array): void {
+    this.#start = memory;
+    this.#largest = largestOf(memory);
   }
 
   /** Adds what was seen of the bytes from `from` on. */
   add(from: number, { memory, moved }: { readonly memory: Float32Array; readonly moved: Float32Array }): void {
     this.#memory.set(memory, from * this.side * this.side);
     this.#moved.set(moved, from * this.heads);
-    const last = memory.subarray(memory.length - this.side * this.side);
-    this.#largest = last.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-6);
+    this.#largest = largestOf(memory.subarray(memory.length - this.side * this.side));
     this.bytesRead = from + moved.length / this.heads;
   }
 
@@ -44,10 +51,10 @@ export class Reading {
     this.#asked.set(at, answer);
   }
 
-  /** The matrix after a byte; zeros before the first one. */
+  /** The matrix after a byte, or before the first one. */
   matrix(at: number): Float32Array {
     const size = this.side * this.side;
-    return at < 0 ? new Float32Array(size) : this.#memory.subarray(at * size, (at + 1) * size);
+    return at < 0 ? this.#start : this.#memory.subarray(at * size, (at + 1) * size);
   }
 
   /** How far a head's matrix moved at each byte that was read. */
@@ -68,4 +75,9 @@ export class Reading {
     for (const [at, answer] of this.#asked) values[at] = answer[right];
     return values;
   }
+}
+
+/** The largest weight, never 0. */
+function largestOf(memory: Float32Array): number {
+  return memory.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-6);
 }

@@ -62,6 +62,11 @@ export class Stage {
     this.#show(0);
   }
 
+  /** Shows the same place again: more is known of it. */
+  refresh(): void {
+    this.#show(this.at);
+  }
+
   /** More of the reading is there. */
   extend(): void {
     const reading = this.#reading!;

@@ -72,6 +72,9 @@ export class RecallView {
     const reading = this.#reading;
     if (!reading || reply.id !== this.#id) return;
     switch (reply.type) {
+      case "begun":
+        reading.begin(reply.memory);
+        return this.#stage.refresh();
       case "frames":
         reading.add(reply.from, reply);
         return this.#stage.extend();
