@@ -14,7 +14,7 @@ import { largestTensor } from "../../kernels/plan_memory.ts";
 import { planProgram } from "../../kernels/plan_program.ts";
 import { DEFAULT_TILE } from "../../kernels/tiling/large.ts";
 import type { Network } from "../models/network.ts";
-import { elementShare, sharedFunctions } from "./shared_step.ts";
+import { elementShare, sharedFunctions, SUMS_BEHIND } from "./shared_step.ts";
 import { stepFunction, type StepParts } from "./step_function.ts";
 
 /** Kinds of memory, in the order in which they are listed. */
@@ -75,7 +75,7 @@ export function planTraining(parts: StepParts, limits: DeviceLimits, sharing?: P
     totalBytes: Object.values(memory).reduce((sum, bytes) => sum + bytes, 0),
     flopsPerToken: plans.reduce((sum, { steps }) => sum + flopsOfSteps(steps), 0) / tokensPerStep,
     kernels: plans.reduce((sum, plan) => sum + kernelCount(plan), 0),
-    tooLarge: largeTensors(values, limit),
+    tooLarge: largeTensors(values, limit, layout.size),
   };
 }
 
@@ -118,16 +118,18 @@ function hasOwnMemory({ storage }: Value): boolean {
 }
 
 /** What a user calls a value: the state is the first argument of a step, and of the halves that ranks run. */
-function named(label: string): string {
-  return label.replace(/^\[0\](\.(state\.)?params)?$/, "weights")
-    .replace(/^\[0\]\.(state\.)?/, "moments: ")
-    .replace(/^\[1\]\.sums$/, "sums of gradients");
+function named(value: Value, size: number): string {
+  if (isVector(value, size)) return "gradients";
+  const { label, type: { shape } } = value;
+  // The result of one half and an argument of the other.
+  if (shape.length === 1 && shape[0] === size + SUMS_BEHIND) return "sums of gradients";
+  return label.replace(/^\[0\](\.(state\.)?params)?$/, "weights").replace(/^\[0\]\.(state\.)?/, "moments: ");
 }
 
 /** Values by what users call them, each once: both halves of a step have the weights. */
-function largeTensors(values: readonly Value[], limit: number): LargeTensor[] {
+function largeTensors(values: readonly Value[], limit: number, size: number): LargeTensor[] {
   const large = values.filter((value) => hasOwnMemory(value) && value.sizeBytes > limit)
-    .map(({ label, type, sizeBytes }) => ({ label: named(label), type: formatType(type), sizeBytes }));
+    .map((value) => ({ label: named(value, size), type: formatType(value.type), sizeBytes: value.sizeBytes }));
   return [...new Map(large.map((tensor) => [tensor.label, tensor])).values()];
 }
 
