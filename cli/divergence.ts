@@ -3,14 +3,14 @@ import { Model, TrainingError } from "../titans/mod.ts";
 import { remediesOf } from "../titans/train/diagnose.ts";
 import { CommandError } from "./errors.ts";
 import { modelFlag } from "./model_flags.ts";
-import { shellWord } from "./program.ts";
 import type { RunConfig } from "./run_config.ts";
 import type { BestValidation } from "./run_history.ts";
 
 /** The progress of a run. */
 export interface Standing {
   readonly config: RunConfig;
-  readonly path: string;
+  /** The command that continues it. */
+  readonly resume: string;
   /** The step of the last saved state; 0 for none. */
   readonly saved: number;
   /** The step at which this process started. */
@@ -80,11 +80,10 @@ function beforeUpdates({ model, seqLen }: RunConfig, tensor = ""): string {
 }
 
 function remedyOf(
-  { config: { optimizer: { learningRate } }, path, saved, began, best }: Standing,
+  { config: { optimizer: { learningRate } }, resume, saved, began, best }: Standing,
   step: number,
 ): string {
-  const lower = `--lr ${Number((learningRate / 10).toPrecision(3))}`,
-    resume = `deno task train --resume --out ${shellWord(path)}`;
+  const lower = `--lr ${Number((learningRate / 10).toPrecision(3))}`;
   if (saved === 0) return `start again with a lower rate than --lr ${learningRate}`;
   const fromBest = best && best.step < saved
     ? `from the best state, of step ${best.step}: ${resume} --which best ${lower}`

@@ -1,6 +1,7 @@
 /** What the ranks of a command tell each other besides numbers: whether all is well, and what the first one found. */
 import type { Collective } from "../titans/mod.ts";
-import { exitCode, formatError } from "./errors.ts";
+import { CommandError, exitCode, formatError } from "./errors.ts";
+import { shellWord } from "./program.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** An error that all ranks know of, so that each can end by itself. */
@@ -65,6 +66,48 @@ export async function toldByFirst<T>(ranks: Collective, value: T): Promise<T> {
 /** Whether something holds on any rank. */
 export async function onAny(ranks: Collective, holds: boolean): Promise<boolean> {
   return (await ranks.gather(Uint8Array.of(holds ? 1 : 0))).some(([one]) => one === 1);
+}
+
+/** Other ranks did not come within the time that a rank waits for them. */
+export class RankTimeout extends CommandError {}
+
+/**
+ * The same ranks, of which each waits for the others a limited time: they may hang, or be behind a network that is down,
+ * and then nothing else ends the wait.
+ * @throws {RankTimeout} from what waits longer; what it was to fill must then be left alone, and no operation may follow.
+ */
+export function waitingAtMost(ranks: Collective, seconds: number): Collective {
+  if (ranks.size === 1) return ranks;
+  const within = async <T>(operation: Promise<T>): Promise<T> => {
+    const late = Promise.withResolvers<never>();
+    const timer = setTimeout(() =>
+      late.reject(
+        new RankTimeout(
+          `waited ${seconds} s for the other ranks (--rank-timeout): one of them hangs, or the network between them is down`,
+        ),
+      ), 1000 * seconds);
+    try {
+      return await Promise.race([operation, late.promise]);
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+  return {
+    rank: ranks.rank,
+    size: ranks.size,
+    allReduceSum: (data, order) => within(ranks.allReduceSum(data, order)),
+    broadcast: (data, root) => within(ranks.broadcast(data, root)),
+    gather: (data, root) => within(ranks.gather(data, root)),
+    exchange: (parts) => within(ranks.exchange(parts)),
+    barrier: () => within(ranks.barrier()),
+    abort: (message) => ranks.abort(message),
+  };
+}
+
+/** The command that goes on with a run on as many ranks. */
+export function resumeCommand({ size }: Pick<Collective, "size">, path: string): string {
+  const command = size === 1 ? "deno task train" : `mpirun -n ${size} deno task train:mpi`;
+  return `${command} --resume --out ${shellWord(path)}`;
 }
 
 /** A terminal of which only the first rank writes to standard output. */

@@ -34,7 +34,7 @@ import { RUN_FLAGS } from "./run_options.ts";
 import { latestRun, readConfig, RUNS, writeConfig } from "./run_folder.ts";
 import { abandon, type RunLock, takeFreshFolder, takeNewFolder, takeRun } from "./run_lock.ts";
 import type { Terminal } from "./terminal.ts";
-import { bytesOfFirst, onAny, together, toldByFirst } from "./ranks.ts";
+import { bytesOfFirst, onAny, resumeCommand, together, toldByFirst, waitingAtMost } from "./ranks.ts";
 import type { RunSource } from "./run_source.ts";
 import { type ChosenTask, chosenTask, shownTask, TASK_FLAGS, TEXT_TASK } from "./task_flags.ts";
 import { taskSource } from "./task_source.ts";
@@ -82,6 +82,7 @@ const OWN_FLAGS = {
     tensorboard: toggle("write metrics also as event files of TensorBoard: `tensorboard --logdir runs`"),
     shard: toggle("with several ranks: each keeps and updates a part of the optimizer's state"),
     compress: choice(["none", "bf16", "int8"], "with several ranks: how gradients travel between them", "none"),
+    rankTimeout: integer("with several ranks: seconds that each waits for the others before all end", 600, { min: 1 }),
     sampleTokens: integer("tokens to write at the end; 0 for none", 300, { min: 0 }),
     samplePrompt: phrase("what the sample begins with", "The "),
   }),
@@ -189,7 +190,7 @@ async function train(args: readonly string[], terminal: Terminal, { ranks, threa
   const { config, source, path, lock, from } = first ?? await together(ranks, () => joinedRun(run, flags, watch));
   using _source = source;
   using _lock = lock;
-  const resume = `deno task train --resume --out ${shellWord(path)}`;
+  const resume = resumeCommand(ranks, path);
   let device: Device | undefined;
   try {
     if (first) await together(ranks, () => {}); // the others opened it too
@@ -200,7 +201,8 @@ async function train(args: readonly string[], terminal: Terminal, { ranks, threa
       return interrupt.exitCode;
     }
     const stopRequested = (): boolean => interrupt.requested, { shard, compress, tensorboard } = flags, kept = device;
-    const shared = { ranks, shard, compress, stopRequested }, version = VERSION;
+    const patient = waitingAtMost(ranks, flags.rankTimeout), version = VERSION;
+    const shared = { ranks: patient, shard, compress, stopRequested };
     const parts = { config, source, path, device: kept, version, checkpoint, tensorboard, ...shared };
     using run = await together(ranks, () => TrainingRun.open(parts, reporter));
     const finished = await run.train({ ...flags, interrupt, reporter });
@@ -274,7 +276,11 @@ function idleNotes(
   const sample = given.has("samplePrompt") && flags.sampleTokens === 0
     ? ["note: --sample-prompt changes nothing with --sample-tokens 0"]
     : [];
-  const shared = [...(flags.shard ? ["--shard"] : []), ...(flags.compress === "none" ? [] : ["--compress"])];
+  const shared = [
+    ...(flags.shard ? ["--shard"] : []),
+    ...(flags.compress === "none" ? [] : ["--compress"]),
+    ...(given.has("rankTimeout") ? ["--rank-timeout"] : []),
+  ];
   const alone = ranks.size === 1 ? shared.map((flag) => `note: ${flag} changes nothing with one rank`) : [];
   return [...idleFlags(typed, model), ...sample, ...alone];
 }

@@ -22,14 +22,13 @@ import { CommandError, UsageError, WriteError } from "./errors.ts";
 import type { StartEvent } from "./events.ts";
 import type { Interrupt } from "./interrupt.ts";
 import { firstNotFinite } from "./not_finite.ts";
-import { shellWord } from "./program.ts";
 import { formatCount, type Reporter } from "./progress.ts";
 import type { RunConfig } from "./run_config.ts";
 import { SAMPLE_TEMPERATURE } from "./sampling_flags.ts";
 import { NO_RECORD, RunFolder, type RunRecord } from "./run_folder.ts";
 import { bestFigure, shownBest } from "./run_history.ts";
 import type { Held, RunSource } from "./run_source.ts";
-import { toldByFirst } from "./ranks.ts";
+import { RankTimeout, resumeCommand, toldByFirst } from "./ranks.ts";
 import { Speed } from "./speed.ts";
 
 /** The parts of a run. */
@@ -157,19 +156,19 @@ export class TrainingRun {
   /**
    * Trains up to the configuration's number of steps.
    * @returns Whether the run is complete; false if it was interrupted. Its state is saved in both cases.
-   * @throws {CommandError} if numbers become NaN or infinite, or a file cannot be written; the checkpoints on disk are
-   * then unchanged.
+   * @throws {CommandError} if numbers become NaN or infinite, a file cannot be written, or other ranks do not come; the
+   * checkpoints on disk are then unchanged.
    */
   async train(options: RunOptions): Promise<boolean> {
     try {
       return await this.#train(options);
     } catch (error) {
-      throw error instanceof WriteError ? this.#unwritten(error) : error;
+      throw error instanceof WriteError || error instanceof RankTimeout ? this.#withRemedy(error) : error;
     }
   }
 
-  #unwritten(cause: WriteError): CommandError {
-    const { path } = this.#parts, resume = `deno task train --resume --out ${shellWord(path)}`;
+  #withRemedy(cause: CommandError): CommandError {
+    const resume = resumeCommand(this.#parts.ranks, this.#parts.path);
     const state = this.#saved > 0
       ? `the checkpoint of step ${this.#saved} is safe, continue from it with`
       : "no checkpoint was saved yet, start again with";
@@ -254,8 +253,14 @@ export class TrainingRun {
   }
 
   get #standing(): Standing {
-    const { config, path } = this.#parts;
-    return { config, path, saved: this.#saved, began: this.#began, best: this.#folder.history.best };
+    const { config, path, ranks } = this.#parts;
+    return {
+      config,
+      resume: resumeCommand(ranks, path),
+      saved: this.#saved,
+      began: this.#began,
+      best: this.#folder.history.best,
+    };
   }
 
   /** Validates the model on what is held out. Returns whether this is the best validation so far. */

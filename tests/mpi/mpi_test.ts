@@ -1,9 +1,11 @@
 /** `train` on ranks that mpirun starts: the numbers of one process, and a clear end whatever happens to a rank. */
-import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { UsageError } from "../../cli/errors.ts";
 import { launchedProcesses, LAUNCHER_VARIABLES } from "../../cli/launched.ts";
 import { openLibrary } from "../../cli/mpi/library.ts";
 import { readRankProfile } from "../../cli/rank_profile.ts";
+import { RankTimeout, waitingAtMost } from "../../cli/ranks.ts";
+import { localCollectives } from "../../titans/mod.ts";
 import { threadsPerRank } from "../../cli/mpi/threads.ts";
 import { runMain, someText } from "../cli/run_main.ts";
 import { withFolder } from "../cli/scratch.ts";
@@ -90,6 +92,7 @@ Deno.test({
       assert((await child.status).code !== 0, "a stop is no success");
       const done = seen.trim().split("\n").map((line) => JSON.parse(line)).at(-1);
       assertEquals([done.event, done.interrupted], ["done", true], stderr);
+      assertMatch(stderr, new RegExp(`^continue with: mpirun -n 3 deno task train:mpi --resume --out ${run}$`, "m"));
       const steps = done.step + 3;
       const resumed = await runRanks(2, { args: flags(folder, "run", "--resume", "--steps", String(steps)) });
       assertEquals(resumed.code, 0, resumed.stderr);
@@ -128,6 +131,66 @@ Deno.test({
       const difference = await largestDifference(`${folder}/run`, `${folder}/alone`);
       assert(difference < 1e-5, `losses differ by ${difference}`);
     }),
+});
+
+Deno.test({
+  name:
+    "mpi: ranks wait for one that hangs as long as --rank-timeout says, and a relaunch gives the losses of one process",
+  ignore,
+  fn: () =>
+    withText(async (folder) => {
+      const due = "--eval-every 0 --checkpoint-every 2 --schedule constant --warmup 1".split(" ");
+      const args = flags(folder, "run", "--model", "lmm", "--rank-timeout", "5", ...due, "--steps", "500"),
+        run = `${folder}/run`;
+      const child = launch(2, { args, before: `echo $$ > ${folder}/pid-$RANK` });
+      const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+      let seen = "";
+      while (!seen.includes('"step":6,')) {
+        const { value, done } = await reader.read();
+        assert(!done, `the run ended: ${seen}`);
+        seen += value;
+      }
+      const pid = (await Deno.readTextFile(`${folder}/pid-1`)).trim();
+      await new Deno.Command("bash", { args: ["-c", `kill -STOP ${pid}`] }).output();
+      while (!(await reader.read()).done);
+      const stderr = await new Response(child.stderr).text();
+      assert((await child.status).code !== 0);
+      const said =
+        /^error: waited 5 s for the other ranks \(--rank-timeout\): .*; the checkpoint of step (\d+) is safe, continue from it with: mpirun -n 2 deno task train:mpi --resume --out (\S+)$/m
+          .exec(stderr);
+      assertEquals(said?.[2], run, stderr);
+      const steps = String(Number(said![1]) + 3);
+      const resumed = await runRanks(2, { args: flags(folder, "run", "--resume", "--steps", steps) });
+      assertEquals(resumed.code, 0, resumed.stderr);
+      const alone = await runMain("train", ...flags(folder, "alone", "--model", "lmm", ...due, "--steps", steps));
+      assertEquals(alone.code, 0, alone.stderr);
+      const difference = await largestDifference(run, `${folder}/alone`, { kinds: ["step"] });
+      assert(difference < 1e-5, `losses differ by ${difference}`);
+    }),
+});
+
+Deno.test("mpi: every wait for other ranks has an end, and operations that all ranks join are unchanged", async () => {
+  const [first, second] = localCollectives(2).map((ranks) => waitingAtMost(ranks, 3600));
+  const data = [first, second].map(() => Float32Array.of(1, 2));
+  await Promise.all([first.allReduceSum(data[0]), second.allReduceSum(data[1])]);
+  assertEquals(data[0], Float32Array.of(2, 4));
+  const parts = await Promise.all(
+    [first, second].map((ranks, i) => ranks.exchange([Uint8Array.of(i), new Uint8Array(1)])),
+  );
+  assertEquals(parts[0], [Uint8Array.of(0), Uint8Array.of(1)]);
+  const gathered = await Promise.all([first, second].map((ranks, i) => ranks.gather(Uint8Array.of(i), 1)));
+  assertEquals(gathered, [[], [Uint8Array.of(0), Uint8Array.of(1)]]);
+  for (const name of ["allReduceSum", "broadcast", "gather", "exchange", "barrier"] as const) {
+    const [alone] = localCollectives(2).map((ranks) => waitingAtMost(ranks, 0.01));
+    const given = {
+      allReduceSum: data[0],
+      broadcast: parts[0][0],
+      gather: parts[0][0],
+      exchange: parts[0],
+      barrier: 0,
+    };
+    await assertRejects(() => alone[name](given[name] as never), RankTimeout, "waited 0.01 s for the other ranks");
+  }
 });
 
 Deno.test({
