@@ -33,6 +33,20 @@ export const LONGEST: readonly string[] = [
 
 const MAX_PROCESSES = 4;
 
+/** The folders that test compiled operations. Their shaders are compiled with all optimizations, as users' are. */
+const OPTIMIZED: readonly string[] = ["tests/fuzz/", "tests/kernels/", "tests/numerics/", "tests/op_suites/"];
+
+/**
+ * What Mesa's software driver reads: LLVM's optimization passes, most of the time of compiling a shader, are left out.
+ * Its cache keeps such shaders apart from the others. Other drivers do not look at it.
+ */
+const WITHOUT_OPTIMIZATIONS: Readonly<Record<string, string>> = { GALLIVM_PERF: "nopt" };
+
+/** What a test file finds in the environment beside what is there already. */
+export function environmentOf(file: string): Readonly<Record<string, string>> {
+  return OPTIMIZED.some((folder) => file.startsWith(folder)) ? {} : WITHOUT_OPTIMIZATIONS;
+}
+
 /** Tests make much that is soon garbage: the fewer collections, the less time. */
 const V8_FLAGS = "--v8-flags=--min-semi-space-size=64";
 
@@ -91,9 +105,10 @@ export function diedWhileUnloading({ code, signal, output }: Ended): boolean {
 }
 
 /** Runs Deno to its end and prints what it wrote in one piece. */
-async function runDeno(args: readonly string[]): Promise<Ended> {
+async function runDeno(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> {
   const { code, signal, stdout, stderr } = await new Deno.Command("deno", {
     args: [...args],
+    env,
     stdout: "piped",
     stderr: "piped",
   }).output();
@@ -115,7 +130,8 @@ async function runAll(permissions: readonly string[]): Promise<number> {
   const work = async (first?: () => Promise<void>): Promise<void> => {
     await first?.();
     for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
-      const run = (): Promise<Ended> => runDeno(["test", "--quiet", "--no-check", V8_FLAGS, ...permissions, file]);
+      const args = ["test", "--quiet", "--no-check", V8_FLAGS, ...permissions, file];
+      const run = (): Promise<Ended> => runDeno(args, environmentOf(file));
       let ended = await run();
       if (diedWhileUnloading(ended)) {
         console.log(`${file}: the process was ended by ${ended.signal} when all tests had passed: once more`);

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { countsOf, diedWhileUnloading, LONGEST, testFiles } from "./run.ts";
+import { countsOf, diedWhileUnloading, environmentOf, LONGEST, testFiles } from "./run.ts";
 
 Deno.test("test run: counts are those of Deno's summary, without colours and steps", () => {
   const output = "noise 7 failed\n\x1b[0m\x1b[32mok\x1b[0m | 84 passed (3 steps) | 0 failed | 2 ignored (1m2s)\n";
@@ -34,4 +34,10 @@ Deno.test("test run: finds every test file once, and the longest are there", asy
   assertEquals(new Set(files).size, files.length);
   assert(files.includes("tests/run_test.ts") && files.includes("tests/cli/data/corpus_test.ts"));
   assertEquals(files.slice(0, LONGEST.length), LONGEST);
+});
+
+Deno.test("test run: the software driver optimizes the shaders of tests of operations, and no others", async () => {
+  const optimized = (await testFiles("tests")).filter((file) => environmentOf(file).GALLIVM_PERF === undefined);
+  const folders = new Set(optimized.map((file) => file.slice(0, file.lastIndexOf("/"))));
+  assertEquals([...folders].sort(), ["tests/fuzz", "tests/kernels", "tests/numerics", "tests/op_suites"]);
 });
