@@ -8,9 +8,11 @@ function tiny(folder: string, ...more: string[]): string[] {
   return ["train", "--out", `${folder}/run`, ...tinyFlags(folder), ...more];
 }
 
-function tinyFlags(folder: string): string[] {
-  const size = ["--model", "lmm", "--batch", "1", "--seq-len", "16", "--eval-bytes", "32", "--sample-tokens", "4"];
-  return ["--device", "reference", "--data", `${folder}/text.txt`, ...size];
+/** Steps of wider models take long enough to be killed between two of them. */
+function tinyFlags(folder: string, { width = 16 } = {}): string[] {
+  const model = ["--model", "lmm", "--blocks", "1", "--width", String(width)];
+  const size = ["--batch", "1", "--seq-len", "16", "--eval-bytes", "32", "--sample-tokens", "4"];
+  return ["--device", "reference", "--data", `${folder}/text.txt`, ...model, ...size];
 }
 
 async function withText(fn: (folder: string) => Promise<void>): Promise<void> {
@@ -145,7 +147,7 @@ Deno.test("train: a run killed at any moment resumes to the numbers of an uninte
       "train",
       "--out",
       `${folder}/${run}`,
-      ...tinyFlags(folder),
+      ...tinyFlags(folder, { width: 96 }),
       "--steps",
       "6",
       "--checkpoint-every",
@@ -172,7 +174,7 @@ Deno.test("train: a run killed at any moment resumes to the numbers of an uninte
 for (const [signal, exitCode] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
   Deno.test(`train: ${signal} saves the run with its report, and says how to continue it`, () =>
     withText(async (folder) => {
-      const child = spawnMain(tiny(folder, "--steps", "500", "--json"));
+      const child = spawnMain(tiny(folder, "--steps", "5000", "--json"));
       await waitFor(child, '"event":"step","step":2,');
       child.kill(signal);
       const [{ code }, stderr] = await Promise.all([child.status, new Response(child.stderr).text()]);
@@ -183,7 +185,7 @@ for (const [signal, exitCode] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
       assertEquals(steps, Array.from({ length: steps.length }, (_, i) => i + 1));
       assertStringIncludes(
         await Deno.readTextFile(`${folder}/run/report.html`),
-        `<p>Stopped or in progress: ${steps.length} of 500 steps.</p>`,
+        `<p>Stopped or in progress: ${steps.length} of 5000 steps.</p>`,
       );
       const { code: resumed, events } = await runMain(
         ...tiny(folder, "--resume", "--steps", String(steps.length + 1), "--json"),
