@@ -48,6 +48,13 @@ function describePackage({ name, version, license, exports }: Config): Readonly<
     // For tools that do not read `exports`.
     main: `${stem(exports["."])}.js`,
     types: `${stem(exports["."])}.d.ts`,
+    // For compilers that find modules as Node 10 did, beside bundlers that read `exports`.
+    typesVersions: {
+      "*": Object.fromEntries(
+        Object.entries(exports).filter(([name]) => name !== ".")
+          .map(([name, path]) => [name.slice(2), [`${stem(path)}.d.ts`]]),
+      ),
+    },
     jsdelivr: "./browser/mneme.global.js",
     unpkg: "./browser/mneme.global.js",
     browser: Object.fromEntries(native.map((path) => [path, `${stem(WITHOUT_NATIVE)}.js`])),

@@ -6,7 +6,7 @@ import { serveFolder } from "../../cli/serve_folder.ts";
 import { launch } from "../web/chromium.ts";
 import { type LoadedChunk, loadedChunks } from "./bundle_size.ts";
 import { type Ended, openProject, type PackedFile, type Project, runIn } from "./project.ts";
-import { declarationsOf, typeErrors } from "./types.ts";
+import { declarationsOf, problemsOf, typeErrors } from "./types.ts";
 
 /** What the checks found. */
 export interface PackageReport {
@@ -17,6 +17,8 @@ export interface PackageReport {
   readonly typeErrors: string;
   /** By the name of an entry point, the files that have its types, for each way of finding them. */
   readonly declarations: Readonly<Record<string, readonly (string | undefined)[]>>;
+  /** What "Are the types wrong?" finds. */
+  readonly problems: readonly string[];
   /** How the commands of the examples ended. */
   readonly runs: Readonly<Record<string, Ended>>;
   /** What the pages of the examples show. */
@@ -61,9 +63,16 @@ const PAGES = ["vite/dist/", "esbuild/", "script-tag/", "script-tag/module.html"
 /** The names that other programs import. */
 const NAMES = ["", "/ops", "/kernels", "/titans", "/nn", "/tasks"].map((path) => `@mneme/titans${path}`);
 
-/** All entry points, messages for what Node does not have, and threads that do not keep the process alive. */
+/**
+ * All entry points, as modules and as CommonJS gets them, messages for what Node does not have, and threads that do not
+ * keep the process alive.
+ */
 const IN_NODE = `
-for (const name of ${JSON.stringify(NAMES)}) await import(name);
+import { createRequire } from "node:module";
+const require = createRequire(import.meta.url);
+for (const name of ${JSON.stringify(NAMES)}) {
+  if (require(name) !== await import(name)) throw new Error(name + " is loaded twice");
+}
 const { requestDevice } = await import("@mneme/titans");
 for (const kind of ["webgpu", "native"]) await requestDevice({ kind }).catch(({ message }) => console.log(message));
 const left = await requestDevice({ kind: "cpu", threads: 3 });
@@ -103,7 +112,7 @@ async function readPages(folder: URL): Promise<Record<string, string>> {
   return shown;
 }
 
-async function check({ folder, files, packedBytes }: Project): Promise<PackageReport> {
+async function check({ folder, tarball, files, packedBytes }: Project): Promise<PackageReport> {
   await Deno.copyFile(new URL("tests/consumer/consumer.ts", ROOT), new URL("consumer.ts", folder));
   await Deno.writeTextFile(new URL("platform.mjs", folder), IN_NODE);
   const runs: Record<string, Ended> = { deno: await runInDeno(folder) };
@@ -120,6 +129,7 @@ async function check({ folder, files, packedBytes }: Project): Promise<PackageRe
     },
     typeErrors: typeErrors(folder, ["consumer.ts", "bun/main.ts", "vite/main.ts"]),
     declarations: Object.fromEntries(NAMES.map((name) => [name, declarationsOf(name, folder)])),
+    problems: await problemsOf(await Deno.readFile(tarball)),
     runs,
     pages: await readPages(folder),
   };

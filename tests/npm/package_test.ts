@@ -9,7 +9,7 @@ const MOST_PACKED_BYTES = 1_280_000, MOST_LOADED_BYTES = { gradient: 80_500, gen
 Deno.test("npm: the package runs in Node, Bun, Deno, bundles and plain pages, with types", async (t) => {
   const outcome = await runScript<Outcome>("../npm/checks.ts", 600_000);
   if ("unavailable" in outcome) return console.log(`npm: not checked: ${outcome.unavailable}`);
-  const { files, packedBytes, loaded, typeErrors, declarations, runs, pages } = outcome;
+  const { files, packedBytes, loaded, typeErrors, declarations, problems, runs, pages } = outcome;
 
   await t.step("the tarball has modules with declarations, bundles, and nothing else", () => {
     const paths = files.map(({ path }) => path);
@@ -28,6 +28,10 @@ Deno.test("npm: the package runs in Node, Bun, Deno, bundles and plain pages, wi
       assertMatch(found[0] ?? "", /^@mneme\/titans\/.*mod\.d\.ts$/, name);
       assertEquals(found, found.map(() => found[0]), name);
     }
+  });
+
+  await t.step("types are found in every way; CommonJS gets modules, as Node since version 22 gives them", () => {
+    assertEquals([...new Set(problems.map((problem) => problem.split(" ")[0]))], ["CJSResolvesToESM"], problems.join());
   });
 
   await t.step("pages load no device that they do not open, and nothing that they do not use", () => {

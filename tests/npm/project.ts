@@ -14,6 +14,7 @@ export const EXAMPLES = ["node", "bun", "vite", "esbuild", "script-tag"] as cons
 export interface Project {
   /** Where it is. */
   readonly folder: URL;
+  readonly tarball: URL;
   /** The files of the tarball. */
   readonly files: readonly PackedFile[];
   readonly packedBytes: number;
@@ -97,5 +98,5 @@ export async function openProject(): Promise<Project> {
   for (const name of EXAMPLES) await copyFiles(new URL(`examples/${name}/`, ROOT), new URL(`${name}/`, folder));
   // Pages name files in the folder that they are in.
   await Deno.symlink("../node_modules", new URL("script-tag/node_modules", folder));
-  return { folder, files: packed.files, packedBytes: packed.size };
+  return { folder, tarball: new URL(packed.filename, folder), files: packed.files, packedBytes: packed.size };
 }

@@ -1,4 +1,5 @@
 /** Type-checks a project against the declarations of the package. */
+import { checkPackage, createPackageFromTarballData } from "@arethetypeswrong/core";
 import ts from "typescript";
 
 const STRICT: ts.CompilerOptions = {
@@ -29,6 +30,7 @@ export function typeErrors(folder: URL, names: readonly string[]): string {
 
 /** The ways in which projects find the declarations of a module. */
 const RESOLUTIONS: readonly ts.ModuleResolutionKind[] = [
+  ts.ModuleResolutionKind.Node10,
   ts.ModuleResolutionKind.Node16,
   ts.ModuleResolutionKind.NodeNext,
   ts.ModuleResolutionKind.Bundler,
@@ -41,4 +43,17 @@ export function declarationsOf(name: string, folder: URL): readonly (string | un
     ts.resolveModuleName(name, from, { moduleResolution }, ts.sys, undefined, undefined, ts.ModuleKind.ESNext)
       .resolvedModule?.resolvedFileName.replace(/^.*\/node_modules\//, "")
   );
+}
+
+/**
+ * What the checker "Are the types wrong?" finds in a tarball: the kinds of problems, with the entry points and the ways
+ * of finding modules that have them.
+ */
+export async function problemsOf(tarball: Uint8Array): Promise<readonly string[]> {
+  const analysis = await checkPackage(createPackageFromTarballData(tarball));
+  if (analysis.types === false) return ["there are no types"];
+  return analysis.problems.map((problem) => {
+    const place = "entrypoint" in problem ? ` in ${problem.entrypoint} from ${problem.resolutionKind}` : "";
+    return problem.kind + place;
+  });
 }
