@@ -1,6 +1,7 @@
 /** `serve`: a model over HTTP, with a memory for each user. */
 import { type Device, requestDevice } from "../../kernels/mod.ts";
 import { Decoder, fingerprint, Model } from "../../titans/mod.ts";
+import { BUILTIN_TEXT, builtinFolder } from "../builtin_models.ts";
 import { findCheckpoint } from "../checkpoint_file.ts";
 import { CHECKPOINT_FLAGS, DEVICE_FLAGS, deviceOptions, OUTPUT_FLAGS } from "../common_flags.ts";
 import { notedVocabulary } from "../data/vocabulary.ts";
@@ -10,7 +11,7 @@ import { integer, number, parseFlags, text, under, type Values } from "../flags.
 import type { Command } from "../help.ts";
 import { listenForInterrupt } from "../interrupt.ts";
 import { asCalled } from "../program.ts";
-import { latestRun, RUNS } from "../run_folder.ts";
+import { latestRunIfAny, RUNS } from "../run_folder.ts";
 import type { Terminal } from "../terminal.ts";
 import { readPaths, userPath } from "../user_path.ts";
 import { Access, isLoopback, readToken } from "./access.ts";
@@ -26,7 +27,10 @@ const TOKEN_VARIABLE = "MNEME_TOKEN";
 
 const FLAGS = {
   ...CHECKPOINT_FLAGS,
-  state: { ...text("DIR", "folder of the memories"), unless: "`memories` beside the checkpoint" },
+  state: {
+    ...text("DIR", "folder of the memories"),
+    unless: `\`memories\` beside the checkpoint; in \`${RUNS}\` for a model that comes with Mneme`,
+  },
   name: { ...text("NAME", "what clients call the model"), unless: "the name of the run" },
   host: text("HOST", "address to listen on; beyond this machine only with a token", "127.0.0.1"),
   port: integer("port to listen on; 0 for any that is free", 8000, { min: 0, max: 65535 }),
@@ -75,11 +79,11 @@ async function serve(args: readonly string[], terminal: Terminal): Promise<numbe
   using interrupt = listenForInterrupt(terminal);
   const device = await requestDevice(deviceOptions(flags));
   try {
-    await using served = await openService(flags, device);
+    await using served = await openService({ ...flags, checkpoint: await modelHere(flags, terminal) }, device);
     const report = (error: unknown): void => terminal.err(`${formatError(error, flags.verbose)}\n`);
     const { host, port } = flags,
       server = new Server(served.service, { host, port, access: new Access(token), report });
-    announce(terminal, { flags, server, device, ...served });
+    announce(terminal, { flags, server, device, ...served, token: token !== undefined });
     const failed = served.service.engine.failed.then((error) => ({ error }));
     let failure: { readonly error: unknown } | undefined;
     while (!interrupt.requested && !failure) failure = await Promise.race([failed, delay(100)]);
@@ -115,17 +119,31 @@ interface Served extends AsyncDisposable {
   readonly state: string;
 }
 
+/** The model that is asked for, or the newest run; before anything was trained, one that comes with Mneme. */
+async function modelHere({ checkpoint }: ServeFlags, terminal: Terminal): Promise<string> {
+  const found = checkpoint ?? await latestRunIfAny(RUNS);
+  if (found === undefined) {
+    terminal.err(
+      asCalled(`there is no run in ${RUNS}/: ${BUILTIN_TEXT} is served; train your own with deno task train\n`),
+    );
+  }
+  return found ?? BUILTIN_TEXT;
+}
+
 /** Loads the model and compiles what requests need, so that none waits for it. */
-async function openService(flags: ServeFlags, device: Device): Promise<Served> {
-  const { checkpoint, file } = await findCheckpoint(flags.checkpoint ?? await latestRun(RUNS), flags.which);
+async function openService(flags: ServeFlags & { readonly checkpoint: string }, device: Device): Promise<Served> {
+  const { checkpoint, file } = await findCheckpoint(flags.checkpoint, flags.which);
   const vocabulary = await notedVocabulary(checkpoint.notes);
   const model = new Model(checkpoint.config), params = model.layout.pack(checkpoint.state.params);
-  const folder = folderOf(file), state = flags.state ?? (folder === "" ? "memories" : `${folder}/memories`);
+  const folder = folderOf(file), name = folder.split(/[/\\]/).at(-1) || "mneme";
+  // Nothing is written beside the models that come with Mneme.
+  const beside = builtinFolder(flags.checkpoint) === undefined ? folder : `${RUNS}/builtin-${name}`;
+  const state = flags.state ?? (beside === "" ? "memories" : `${beside}/memories`);
   const memories = await MemoryStore.open(state, { model, weights: fingerprint(params) });
   const decoder = await Decoder.create(device, model, params), engine = await Engine.create(decoder, flags.batch);
   await warmUp(decoder);
   const service: Service = {
-    name: flags.name ?? (folder.split(/[/\\]/).at(-1) || "mneme"),
+    name: flags.name ?? name,
     created: Math.floor(Date.now() / 1000),
     decoder,
     vocabulary,
@@ -160,9 +178,14 @@ interface Announced extends Pick<Served, "service" | "file" | "state"> {
   readonly flags: ServeFlags;
   readonly server: Server;
   readonly device: Device;
+  /** Whether clients must send a token. */
+  readonly token: boolean;
 }
 
-function announce(terminal: Terminal, { flags, server: { url }, device, service, file, state }: Announced): void {
+function announce(
+  terminal: Terminal,
+  { flags, server: { url }, device, service, file, state, token }: Announced,
+): void {
   const { name, memories: { count } } = service, { kind, description } = device.info;
   if (flags.json) {
     terminal.out(
@@ -176,7 +199,11 @@ function announce(terminal: Terminal, { flags, server: { url }, device, service,
   terminal.out(`${count} ${count === 1 ? "memory" : "memories"} in ${state}\n`);
   terminal.out(`listening on ${url}/v1 (Ctrl-C stops)\n`);
   terminal.out(
-    asCalled(`try: curl ${url}/v1/completions -H 'content-type: application/json' -d '{"prompt": "The "}'\n`),
+    asCalled(
+      `try: curl ${url}/v1/completions ${
+        token ? "-H 'authorization: Bearer TOKEN' " : ""
+      }-H 'content-type: application/json' -d '{"prompt": "The "}'\n`,
+    ),
   );
 }
 

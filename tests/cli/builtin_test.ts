@@ -37,6 +37,28 @@ Deno.test("builtin: generate writes English before anything is trained, and says
     assertEquals(which.stderr, "error: there is no run in runs/: train one first with deno task train\n");
   }));
 
+Deno.test("builtin: serve has a model before anything is trained, and keeps its memories below runs/", () =>
+  withFolder(async (folder) => {
+    const permissions = ["--no-prompt", "--allow-read", "--allow-write=runs", "--allow-net=127.0.0.1"];
+    const args = ["run", ...permissions, `${Deno.cwd()}/main.ts`, "serve", "--json", "--port", "0", "--device", "cpu"];
+    const server = new Deno.Command("deno", { args, cwd: folder, stdout: "piped", stderr: "piped" }).spawn();
+    const output = server.stdout.pipeThrough(new TextDecoderStream()).getReader(), { value } = await output.read();
+    const { url, model, state } = JSON.parse(value!);
+    assertEquals([model, state], ["text", "runs/builtin-text/memories"]);
+    const made = await fetch(`${url}/v1/memories`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ id: "ann", text: "Ann was born in Delft. " }),
+    });
+    assertEquals([made.status, (await made.json()).tokens_read], [201, 23]);
+    server.kill("SIGTERM");
+    while (!(await output.read()).done);
+    const said = await new Response(server.stderr).text();
+    assertEquals((await server.status).code, 0, said);
+    assertEquals(said, "there is no run in runs/: builtin:text is served; train your own with deno task train\n");
+    assertEquals(Array.from(Deno.readDirSync(`${folder}/${state}`), ({ name }) => name).includes("ann.memory"), true);
+  }));
+
 Deno.test("builtin: an unknown name is refused with those that there are, and every card says what it is", async () => {
   const { code, stderr } = await runMain("generate", "--checkpoint", "builtin:poems");
   assertEquals([code, stderr], [
