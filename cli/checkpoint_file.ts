@@ -62,7 +62,7 @@ function otherState(path: string): WhichCheckpoint | undefined {
 /**
  * The format named in the metadata of a safetensors file; undefined if there is none, `damaged` if it cannot be read.
  */
-function formatOf(bytes: Uint8Array): string | undefined {
+export function formatOf(bytes: Uint8Array): string | undefined {
   try {
     return decodeSafetensors(bytes).metadata.format;
   } catch {

@@ -7,6 +7,7 @@ import {
   type MemoryFile,
   type MemoryOwner,
 } from "../titans/mod.ts";
+import { formatOf } from "./checkpoint_file.ts";
 import { CommandError, UsageError } from "./errors.ts";
 import { makeFolderOf, writeAtomic } from "./files.ts";
 import { allFinite } from "./not_finite.ts";
@@ -37,7 +38,10 @@ export async function loadMemory(path: string, owner: MemoryOwner): Promise<Memo
     return decodeMemory(bytes, owner);
   } catch (cause) {
     if (!(cause instanceof CheckpointError)) throw cause;
-    throw new CommandError(`${path}: ${cause.message}`, { cause });
+    const remedy = formatOf(bytes) === "mneme-checkpoint-1"
+      ? `: this is a checkpoint; pass it with --checkpoint, and with --memory a file that deno task remember writes`
+      : "";
+    throw new CommandError(`${path}: ${cause.message}${remedy}`, { cause });
   }
 }
 

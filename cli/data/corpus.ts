@@ -290,7 +290,9 @@ function tooShort(
   const needed = Math.ceil((seqLen + 1) / recipe.heldOut), share = Number((100 * recipe.heldOut).toPrecision(3));
   const scattered = recipe.split === "scattered" ? ", or hold out its end with --split end" : "";
   return new UsageError(
-    `the data ${place} has ${length} ${vocabulary.unit}s, sequences of ${seqLen} need at least ${needed} (${share}% is held out): ` +
+    `the data ${place} has ${length} ${vocabulary.unit}${
+      length === 1 ? "" : "s"
+    }, sequences of ${seqLen} need at least ${needed} (${share}% is held out): ` +
       `give more text or a smaller --seq-len${scattered}`,
   );
 }

@@ -245,7 +245,7 @@ Deno.test("remember and generate: what is missing, damaged, or another model's i
     );
     await fails(
       1,
-      /is "mneme-checkpoint-1", expected "mneme-memory-1"/,
+      /is "mneme-checkpoint-1", expected "mneme-memory-1": this is a checkpoint; pass it with --checkpoint, /,
       "generate",
       ...checkpoint,
       "--memory",
