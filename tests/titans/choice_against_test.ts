@@ -98,6 +98,31 @@ Deno.test("against: of mutual information what was asked with its context counts
   }]);
 });
 
+const FIXTURES = "tests/fixtures/lm_eval";
+
+Deno.test("against: a folder that lm-evaluation-harness wrote is read, with its means beside the samples", async () => {
+  const read = async (name: string): Promise<TaskFile> => ({
+    name,
+    bytes: await Deno.readFile(`${FIXTURES}/${name}`),
+  });
+  const means = await read("results.json"), samples = await read("samples_own_questions.jsonl");
+  const { results: { own_questions: theirs } } = JSON.parse(new TextDecoder().decode(means.bytes));
+  const compare = comparison(await read("questions.jsonl"), means, samples);
+  // This model is right about the first two questions, the other one about the second and the fourth.
+  const own = [answer(-1, -9, -9, -9), answer(-9, -1, -9, -9), ...Array(4).fill(answer(-9, -1, -9, -9))];
+  own[3] = answer(-9, -1, -9);
+  const [acc, norm] = compare(() => own);
+  assertEquals([acc.value, acc.other, acc.difference.count], [2 / 6, theirs["acc,none"], 6]);
+  assertEquals(norm.other, theirs["acc_norm,none"]);
+  assertEquals(acc.difference.value, 0);
+  assertAlmostEquals(acc.difference.standardError!, Math.sqrt((1 + 1) / 5 / 6), 1e-12);
+  assertThrows(
+    () => comparison(QUESTIONS, means),
+    ConfigError,
+    "Cannot compare with results.json: there are no answers",
+  );
+});
+
 Deno.test("against: what cannot be compared is refused by one line", () => {
   const good = sample("Question: Bees?\nAnswer:", ["honey", "wax"], [-1, -2]);
   const refused = (message: string, file: TaskFile) => {
@@ -118,7 +143,7 @@ Deno.test("against: what cannot be compared is refused by one line", () => {
     'none of its 1 samples asks one of these questions, the first of which is "Question: Bees?\\nAnswer:"',
     lines("s.jsonl", sample("Question: Bees!\nAnswer:", ["honey", "wax"], [-1, -2])),
   );
-  refused("Cannot compare with results.csv: none of its 0 samples", textFile("results.csv", "a,b\n1,2\n"));
+  refused("Cannot compare with results.csv: there are no answers in it", textFile("results.csv", "a,b\n1,2\n"));
   assertThrows(
     () => comparison(QUESTIONS, lines("s.jsonl", good))(() => []),
     ConfigError,

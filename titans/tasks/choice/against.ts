@@ -14,7 +14,7 @@ import type { Score, TaskFile } from "../task.ts";
 import { type Answered, bytesIn, isWord, withAnswer } from "./answered.ts";
 import { characters, firstLargest } from "./choice_figures.ts";
 import type { Question } from "./formats.ts";
-import { type HarnessSample, harnessSamples } from "./harness_samples.ts";
+import { type HarnessSample, harnessSamples, isSummary } from "./harness_samples.ts";
 
 /** A set of questions. */
 interface QuestionsOf {
@@ -39,7 +39,14 @@ export function pairedWith(
   sets: readonly QuestionsOf[],
   files: readonly TaskFile[],
 ): (answers: (part: string) => readonly Answer[]) => PairedScore[] {
-  const used = files.filter(({ name }) => /\.jsonl?$/.test(name)), names = files.map(({ name }) => name).join(", ");
+  const names = files.map(({ name }) => name).join(", ");
+  const used = files.filter((file) => /\.jsonl?$/.test(file.name) && !isSummary(file));
+  if (used.length === 0) {
+    throw new ConfigError(
+      `Cannot compare with ${names}: there are no answers in it; give the samples_*.jsonl that lm-evaluation-harness writes with --log_samples, or their folder`,
+      "against",
+    );
+  }
   const samples = used.flatMap(harnessSamples), find = finder(samples);
   const found = sets.map(({ questions }) => questions.map(find));
   if (found.flat().every((sample) => sample === undefined)) {

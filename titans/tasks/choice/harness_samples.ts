@@ -40,6 +40,17 @@ export function harnessSamples(file: TaskFile): HarnessSample[] {
   });
 }
 
+/** Whether a file is a `results_TIME.json`, which stands beside the samples and has means only. */
+export function isSummary({ name, bytes }: TaskFile): boolean {
+  if (!name.endsWith(".json")) return false;
+  try {
+    const found: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    return typeof found === "object" && found !== null && "results" in found && !("arguments" in found);
+  } catch {
+    return false;
+  }
+}
+
 function requestsOf(record: DataRecord): (readonly [context: string, continuation: string])[] {
   const given = record.fields.arguments ?? {}, requests = Object.values(given).map((one) => Object.values(one ?? {}));
   if (requests.length === 0) record.refuse("its arguments must be what was asked, as --log_samples writes them");
