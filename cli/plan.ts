@@ -2,6 +2,7 @@
 import { requestDevice } from "../kernels/mod.ts";
 import { requestAutomatic } from "../kernels/request_device.ts";
 import type { Device } from "../kernels/mod.ts";
+import { largestTensor } from "../kernels/plan_memory.ts";
 import { defineConfig, Model, type PresetName, PRESETS, withParameters } from "../titans/mod.ts";
 import { PAPER_SIZES } from "../titans/models/paper_sizes.ts";
 import { nextToken } from "../titans/train/next_token.ts";
@@ -155,7 +156,7 @@ function reportOf(values: Values<typeof FLAGS>, device: Device): PlanReport {
     optimizer: optimizerName(optimizer),
     device: { kind: device.info.kind, description: device.info.description },
     limits: {
-      maxTensorBytes: Math.min(device.limits.maxTensorBytes, device.limits.maxBufferBytes),
+      maxTensorBytes: largestTensor(device.limits),
       maxMemoryBytes: device.limits.maxMemoryBytes,
     },
     shape,

@@ -6,9 +6,11 @@ import { simplify } from "../core/simplify.ts";
 import { type SpecsOf, trace } from "../core/trace.ts";
 import type { CompileWatch, Device, DeviceLimits } from "./device.ts";
 import { PhaseTimer } from "./phases.ts";
-import { largestTensor, planMemory } from "./plan_memory.ts";
+import { fitsBindings } from "./cost.ts";
+import type { Schedule } from "./plan.ts";
+import { planMemory } from "./plan_memory.ts";
 import { Program } from "./program.ts";
-import { donatedLeaves, scheduleWithin } from "./schedule_within.ts";
+import { donatedLeaves, largestOperand, scheduleWithin, type SchedulingOptions } from "./schedule_within.ts";
 import { DEFAULT_TILE, hasLargeProduct } from "./tiling/large.ts";
 import type { tile } from "./tiling/tile.ts";
 
@@ -71,11 +73,7 @@ export async function compile<Args extends readonly unknown[], R>(
   const graph = simplify(traced);
   timer.end("simplify");
   const scheduled = device.needsPlan
-    ? scheduleWithin(device.limits, graph, {
-      donated,
-      storage: options.storage,
-      tile: await tilingFor(graph, device.limits),
-    })
+    ? await scheduleFor(device.limits, graph, { donated, storage: options.storage })
     : undefined;
   if (scheduled) timer.end("schedule");
   const plan = scheduled && planMemory(scheduled, device.limits);
@@ -84,8 +82,18 @@ export async function compile<Args extends readonly unknown[], R>(
   return new Program({ device, graph, inputTree, outputTree, plan, executable, donated });
 }
 
+/** The schedule for a device. The pass that splits kernels is imported for those that have to be split. */
+async function scheduleFor(limits: DeviceLimits, graph: Graph, options: SchedulingOptions): Promise<Schedule> {
+  const tile = await tilingFor(graph, limits),
+    within = (maxOperands: number) => scheduleWithin({ ...limits, maxOperands }, graph, { ...options, tile });
+  const scheduled = within(limits.maxOperands);
+  return fitsBindings(scheduled, limits)
+    ? scheduled
+    : (await import("./large_tensors.ts")).splitKernels(scheduled, limits, within);
+}
+
 /** The pass that makes tiles, imported for graphs that have something large enough. */
 async function tilingFor(graph: Graph, limits: DeviceLimits): Promise<typeof tile | undefined> {
-  const size = { ...DEFAULT_TILE, ...limits.tile, largestBytes: largestTensor(limits) };
-  return hasLargeProduct(graph, size) ? (await import("./tiling/tile.ts")).tile : undefined;
+  const size = { ...DEFAULT_TILE, ...limits.tile, largestBytes: largestOperand(limits) };
+  return hasLargeProduct(graph, size) ? (await import("./large_tensors.ts")).tile : undefined;
 }

@@ -82,6 +82,13 @@ export interface DeviceLimits {
   readonly maxOperands: number;
   /** Maximum bytes of a tensor. */
   readonly maxTensorBytes: number;
+  /** Maximum elements of a tensor. Default: no limit. */
+  readonly maxElements?: number;
+  /**
+   * Maximum bytes of a tensor that a kernel binds as one operand; larger ones are bound in pieces, each of which counts
+   * as an operand. Default: no limit.
+   */
+  readonly maxBindingBytes?: number;
   /** Maximum bytes of an allocation; larger arenas are split. */
   readonly maxBufferBytes: number;
   /** Maximum bytes of all arrays and programs together. Default: what the machine has. */

@@ -12,9 +12,10 @@
  * step of MAC (nano, T 1024), 6 of 41 of LMM's, at most 4 in the golden layers, none in an MLP with Adam; in all of
  * them the arena would be as large, to the byte.
  */
+import type { Type } from "../core/dtype.ts";
 import { DeviceError, invariant } from "../core/errors.ts";
 import { visitVars } from "../core/index_expr.ts";
-import { formatType } from "../core/shape.ts";
+import { formatType, sizeOfShape } from "../core/shape.ts";
 import { accessesOf } from "./cost.ts";
 import type { KernelStep, LoopStep, Plan, Schedule, Step, Value, ValueId } from "./plan.ts";
 
@@ -30,6 +31,8 @@ export interface LiveRange {
 export interface PlanLimits {
   /** Maximum bytes of one value. Default: no limit. */
   readonly maxTensorBytes?: number;
+  /** Maximum elements of one value. Default: no limit. */
+  readonly maxElements?: number;
   /** Alignment of offsets in bytes. Default: {@link ALIGNMENT}. */
   readonly alignmentBytes?: number;
   /** The arena is split into buffers of this many bytes, and no value straddles a boundary. Default: one buffer. */
@@ -65,11 +68,11 @@ interface Access {
  * Assigns every temporary value a location in one arena.
  * @param schedule Steps over values.
  * @param limits What the device can bind and allocate.
- * @throws {DeviceError} with reason `limit` if one value is larger than the device can bind.
+ * @throws {DeviceError} with reason `limit` if one value is larger than a tensor may be on the device.
  */
 export function planMemory(schedule: Schedule, limits: PlanLimits = {}): Plan {
   const { maxBufferBytes = Infinity, alignmentBytes = ALIGNMENT, maxApartBytes = 0 } = limits;
-  checkSizes(schedule.values, largestTensor(limits));
+  checkSizes(schedule.values, limits);
   const ranges = keptApart(schedule, liveRanges(schedule), { maxApartBytes, alignmentBytes });
   const { offsets, arenaBytes } = place(schedule.values, ranges, { maxBufferBytes, alignmentBytes });
   let externalBytes = 0;
@@ -86,28 +89,42 @@ function hasOwnMemory({ storage }: Value): boolean {
     : storage.kind === "input" || storage.kind === "constant";
 }
 
-/** Bytes that one tensor may have. */
-export function largestTensor({ maxTensorBytes = Infinity, maxBufferBytes = Infinity }: PlanLimits): number {
-  return Math.min(maxTensorBytes, maxBufferBytes);
+/** No limits to the size of a tensor. */
+export const UNLIMITED = {
+  maxTensorBytes: Infinity,
+  maxElements: Infinity,
+  maxBindingBytes: Infinity,
+  maxBufferBytes: Infinity,
+} as const;
+
+/** Bytes that one tensor may have, of elements of 32 bits. */
+export function largestTensor(
+  { maxTensorBytes = Infinity, maxElements = Infinity, maxBufferBytes = Infinity }: PlanLimits,
+): number {
+  return Math.min(maxTensorBytes, 4 * maxElements, maxBufferBytes);
 }
 
-/** The first value that is larger than one tensor may be. */
-export function tooLarge(values: readonly Value[], limit: number): Value | undefined {
-  return values.find(({ storage, sizeBytes }) => storage.kind !== "alias" && sizeBytes > limit);
+/** Whether a value is larger than one tensor may be. */
+export function isTooLarge({ type, sizeBytes, storage }: Value, limits: PlanLimits): boolean {
+  return storage.kind !== "alias" && excessOf(type, sizeBytes, limits) !== undefined;
 }
 
-function checkSizes(values: readonly Value[], limit: number): void {
-  const value = tooLarge(values, limit);
-  if (value) {
-    throw new DeviceError(
-      `Cannot place ${value.label} ${formatType(value.type)} in device memory: it takes ${
-        mebibytes(value.sizeBytes)
-      } and one tensor may take at most ${mebibytes(limit)} on this device; ${
-        remedyFor(value)
-      }, or use a device with a higher limit`,
-      "limit",
-    );
-  }
+/** What is above a limit about a tensor, as text: `it takes 153 MiB and one tensor may take at most 128 MiB`. */
+export function excessOf({ shape }: Type, sizeBytes: number, limits: PlanLimits): string | undefined {
+  const bytes = largestTensor(limits), { maxElements = Infinity } = limits, size = sizeOfShape(shape);
+  if (sizeBytes > bytes) return `it takes ${mebibytes(sizeBytes)} and one tensor may take at most ${mebibytes(bytes)}`;
+  return size > maxElements ? `it has ${size} elements and one tensor may have at most ${maxElements}` : undefined;
+}
+
+function checkSizes(values: readonly Value[], limits: PlanLimits): void {
+  const value = values.find((value) => isTooLarge(value, limits));
+  if (!value) return;
+  throw new DeviceError(
+    `Cannot place ${value.label} ${formatType(value.type)} in device memory: ${
+      excessOf(value.type, value.sizeBytes, limits)
+    } on this device; ${remedyFor(value)}, or use a device with a higher limit`,
+    "limit",
+  );
 }
 
 /** What to change about a value that is too large: products that nothing needs as a whole have been cut already. */

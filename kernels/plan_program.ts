@@ -3,8 +3,10 @@ import { simplify } from "../core/simplify.ts";
 import { type SpecsOf, trace } from "../core/trace.ts";
 import type { CompileOptions } from "./compile.ts";
 import type { DeviceLimits } from "./device.ts";
+import { fitsBindings } from "./cost.ts";
 import type { Plan } from "./plan.ts";
 import { planMemory } from "./plan_memory.ts";
+import { splitKernels } from "./schedule/split.ts";
 import { donatedLeaves, scheduleWithin } from "./schedule_within.ts";
 import { tile } from "./tiling/tile.ts";
 
@@ -21,5 +23,9 @@ export function planProgram<Args extends readonly unknown[], R>(
   { donate = [], storage }: Pick<CompileOptions, "donate" | "storage"> = {},
 ): Plan {
   const { graph, inputTree } = trace(fn, specs), donated = donatedLeaves(inputTree, donate);
-  return planMemory(scheduleWithin(limits, simplify(graph), { donated, storage, tile }), limits);
+  const simplified = simplify(graph),
+    within = (maxOperands: number) =>
+      scheduleWithin({ ...limits, maxOperands }, simplified, { donated, storage, tile });
+  const scheduled = within(limits.maxOperands);
+  return planMemory(fitsBindings(scheduled, limits) ? scheduled : splitKernels(scheduled, limits, within), limits);
 }

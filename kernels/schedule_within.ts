@@ -5,8 +5,8 @@ import type { Graph } from "../core/graph.ts";
 import { leafCount, type TreeSpec } from "../core/tree.ts";
 import type { DeviceLimits } from "./device.ts";
 import { takeDonated } from "./in_place.ts";
-import type { Schedule } from "./plan.ts";
-import { largestTensor, tooLarge } from "./plan_memory.ts";
+import type { Schedule, Value } from "./plan.ts";
+import { largestTensor } from "./plan_memory.ts";
 import { schedule } from "./schedule.ts";
 import { DEFAULT_TILE, type TileSize } from "./tiling/large.ts";
 import type { tile } from "./tiling/tile.ts";
@@ -29,10 +29,16 @@ export function scheduleWithin(
 ): Schedule {
   const scheduled = (size?: TileSize): Schedule =>
     takeDonated(schedule(tile ? tile(graph, size) : graph, { ...limits, storage }), donated);
-  const first = scheduled(limits.tile), largestBytes = largestTensor(limits);
-  if (!tile || !tooLarge(first.values, largestBytes)) return first;
+  const first = scheduled(limits.tile), largestBytes = largestOperand(limits);
+  const isLarge = ({ storage, sizeBytes }: Value): boolean => storage.kind !== "alias" && sizeBytes > largestBytes;
+  if (!tile || !first.values.some(isLarge)) return first;
   // Once more, with whatever is above the limit in tiles. The planner refuses what is too large all the same.
   return scheduled({ ...DEFAULT_TILE, ...limits.tile, largestBytes });
+}
+
+/** Bytes of a tensor that a kernel binds as one operand. */
+export function largestOperand(limits: DeviceLimits): number {
+  return Math.min(largestTensor(limits), limits.maxBindingBytes ?? Infinity);
 }
 
 /** The positions of the leaves of some arguments. */

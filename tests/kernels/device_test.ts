@@ -5,7 +5,7 @@ import type { Type } from "../../core/dtype.ts";
 import { CompileError, DeviceError, ShapeError } from "../../core/errors.ts";
 import { Graph } from "../../core/graph.ts";
 import { makeVar, type Var } from "../../core/index_expr.ts";
-import type { Device, DeviceArray } from "../../kernels/device.ts";
+import type { Device, DeviceArray, DeviceLimits } from "../../kernels/device.ts";
 import type { MapKernel } from "../../kernels/kernel.ts";
 import { planMemory } from "../../kernels/plan_memory.ts";
 import type { KernelStep, Plan, Schedule, Step, Value } from "../../kernels/plan.ts";
@@ -320,12 +320,14 @@ withDevice("what does not fit a program is refused", async (device) => {
     ShapeError,
     "Cannot upload 64 numbers as f32[3]",
   );
-  const huge = device.limits.maxTensorBytes / 4 + 1;
+  const { limits } = device, huge = 2 ** 20 + 1;
+  (device as { limits: DeviceLimits }).limits = { ...limits, maxTensorBytes: 2 ** 22 };
   const error = assertThrows(
     () => device.upload(new Float32Array(huge), { shape: [huge], dtype: "f32" }),
     DeviceError,
-    "at most 128 MiB",
+    "Cannot upload f32[1048577]: it takes 4.00 MiB and one tensor may take at most 4.00 MiB on this device; use a",
   );
+  (device as { limits: DeviceLimits }).limits = limits;
   assertEquals(error.reason, "limit");
   program.dispose();
   assertThrows(

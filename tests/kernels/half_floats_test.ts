@@ -11,7 +11,8 @@ import { compile } from "../../kernels/compile.ts";
 import type { Device } from "../../kernels/device.ts";
 import { requestNativeDevice } from "../../kernels/devices/native/device.ts";
 import { NATIVE_CACHE } from "./native_tests.ts";
-import { requestWebGpuDevice } from "../../kernels/devices/webgpu/device.ts";
+import { bindAtMost, openFinely } from "./short_bindings.ts";
+import { WebGpuDevice } from "../../kernels/devices/webgpu/device.ts";
 import { requestCpuDevice } from "../../kernels/devices/wasm/device.ts";
 import { requestDevice } from "../../kernels/request_device.ts";
 import * as ops from "../../ops/mod.ts";
@@ -84,10 +85,34 @@ function everything(x: Tensor, odd: Tensor, ids: Tensor): Record<string, Tensor>
   };
 }
 
+/** Computes with floats of 16 bits on a device and on the reference. */
+async function checkEverything(name: string, device: Device, reference: Device): Promise<void> {
+  for (const dtype of HALVES) {
+    const types: [Spec, Spec, Spec] = [spec([8, 12], dtype), spec([5, 7], dtype), spec([4], "i32")];
+    const held = (values: Float32Array) => fromHalfBits(dtype, halfBits(dtype, values));
+    const args = [held(randn(96, 1, 1)), held(randn(35, 1, 2)), Int32Array.of(3, 1, 3, 9)] as const;
+    const [found, wanted] = await Promise.all(
+      [device, reference].map(async (on) => await (await compile(on, everything, types)).run(...args)),
+    );
+    const unit = dtype === "f16" ? 2 ** -11 : 2 ** -8;
+    for (const [key, { data, dtype: type }] of Object.entries(found)) {
+      const expected = wanted[key];
+      assertEquals(type, expected.dtype, key);
+      const scale = expected.data.reduce((most: number, x: number) => Math.max(most, Math.abs(x) || 0), 0);
+      for (let i = 0; i < data.length; i++) {
+        const [x, y] = [data[i], expected.data[i]];
+        // The gradient and the loop round at every step.
+        const allowed = (/gradient/.test(key) ? 8 : 3) * unit * scale;
+        assert(Object.is(x, y) || Math.abs(x - y) <= allowed, `${name} ${dtype} ${key}[${i}] is ${x}, not ${y}`);
+      }
+    }
+  }
+}
+
 const OPEN: Readonly<Record<string, () => Promise<Device>>> = {
   cpu: () => requestCpuDevice({ threads: 2, poison: true }),
   native: () => requestNativeDevice({ threads: 2, minParallel: 0, poison: true, cacheDirectory: NATIVE_CACHE }),
-  webgpu: () => requestWebGpuDevice({ poison: true }),
+  webgpu: () => openFinely({ poison: true }),
 };
 
 for (const [name, open] of Object.entries(OPEN)) {
@@ -111,25 +136,10 @@ for (const [name, open] of Object.entries(OPEN)) {
         );
       }
     });
-    for (const dtype of HALVES) {
-      const types: [Spec, Spec, Spec] = [spec([8, 12], dtype), spec([5, 7], dtype), spec([4], "i32")];
-      const held = (values: Float32Array) => fromHalfBits(dtype, halfBits(dtype, values));
-      const args = [held(randn(96, 1, 1)), held(randn(35, 1, 2)), Int32Array.of(3, 1, 3, 9)] as const;
-      const [found, wanted] = await Promise.all(
-        [device, reference].map(async (on) => await (await compile(on, everything, types)).run(...args)),
-      );
-      const unit = dtype === "f16" ? 2 ** -11 : 2 ** -8;
-      for (const [key, { data, dtype: type }] of Object.entries(found)) {
-        const expected = wanted[key];
-        assertEquals(type, expected.dtype, key);
-        const scale = expected.data.reduce((most: number, x: number) => Math.max(most, Math.abs(x) || 0), 0);
-        for (let i = 0; i < data.length; i++) {
-          const [x, y] = [data[i], expected.data[i]];
-          // The gradient and the loop round at every step.
-          const allowed = (/gradient/.test(key) ? 8 : 3) * unit * scale;
-          assert(Object.is(x, y) || Math.abs(x - y) <= allowed, `${name} ${dtype} ${key}[${i}] is ${x}, not ${y}`);
-        }
-      }
+    await checkEverything(name, device, reference);
+    if (device instanceof WebGpuDevice) {
+      bindAtMost(device, 64);
+      await checkEverything(`${name} in pieces`, device, reference);
     }
     device.dispose();
     reference.dispose();

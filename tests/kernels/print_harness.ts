@@ -55,7 +55,10 @@ export class Gpu {
     if (!adapter) throw new Error("No WebGPU adapter: install mesa-vulkan-drivers and libvulkan1");
     const device = await adapter.requestDevice({
       requiredFeatures: adapter.features.has("timestamp-query") ? ["timestamp-query"] : [],
-      requiredLimits: { maxStorageBuffersPerShaderStage: adapter.limits.maxStorageBuffersPerShaderStage },
+      requiredLimits: {
+        maxStorageBuffersPerShaderStage: adapter.limits.maxStorageBuffersPerShaderStage,
+        minStorageBufferOffsetAlignment: adapter.limits.minStorageBufferOffsetAlignment,
+      },
     });
     return new Gpu(device, adapter.info.description);
   }
@@ -141,10 +144,13 @@ export class Gpu {
     buffers: readonly GPUBuffer[],
     loops: readonly number[] = [],
   ): GPUBindGroup[] {
-    const entries = printed.bindings.map(({ binding, operand, texels }): GPUBindGroupEntry => ({
-      binding,
-      resource: texels ? this.texture(texels, buffers[operand], loops).createView() : { buffer: buffers[operand] },
-    }));
+    const entries = printed.bindings.map(({ binding, operand, texels, piece }): GPUBindGroupEntry => {
+      const buffer = buffers[operand];
+      if (texels) return { binding, resource: this.texture(texels, buffer, loops).createView() };
+      if (!piece) return { binding, resource: { buffer } };
+      const { start: offset, bytes } = piece;
+      return { binding, resource: { buffer, offset, size: Math.min(bytes, buffer.size - offset) } };
+    });
     const groups = [this.device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries })];
     if (!printed.usesLoops) return groups;
     const uniform = this.device.createBuffer({ size: 32, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST });

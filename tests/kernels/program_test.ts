@@ -266,15 +266,15 @@ Deno.test("a map over 20 million elements needs more than 65535 workgroups a dim
     for (let i = 0; i < size; i++) if (data[i] !== 2 * (i % 1000) + 1) throw new Error(`element ${i} is ${data[i]}`);
   }));
 
-Deno.test("a tensor beyond the device's binding limit is refused before anything is allocated", () =>
+Deno.test("a tensor beyond the device's largest buffer is refused before anything is allocated", () =>
   withWebGpu(async (device) => {
-    const rows = device.limits.maxTensorBytes / 4096 + 1;
+    const rows = Math.floor(device.limits.maxTensorBytes / 4096) + 1;
     const error = await assertRejects(
       () => compile(device, (x: Tensor) => add(x, 1), [spec([rows, 1024])]),
       DeviceError,
     );
     assertEquals(error.reason, "limit");
-    assertMatch(error.message, /f32\[32769, 1024\].*128 MiB/);
+    assertMatch(error.message, new RegExp(`f32\\[${rows}, 1024\\].* one tensor may (take|have) at most \\d+ `));
   }));
 
 Deno.test("a training loop makes no buffer and no bind group once it runs", () =>

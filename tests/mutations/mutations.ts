@@ -246,6 +246,20 @@ const SCHEDULE: readonly Mutation[] = [
     replace: "",
     suites: ["plan"],
   },
+  {
+    name: "pieces: the first element of a piece is taken for one of the piece before",
+    file: "kernels/devices/webgpu/print_pieces.ts",
+    search: "if (at < ${(start + bytes) / elementBytes})",
+    replace: "if (at <= ${(start + bytes) / elementBytes})",
+    suites: ["pieces"],
+  },
+  {
+    name: "pieces: a part of a kernel reads and writes beside its window",
+    file: "kernels/schedule/split.ts",
+    search: "addIndex(index, -windows[operand].first)",
+    replace: "addIndex(index, -windows[operand].first + 1)",
+    suites: ["pieces"],
+  },
 ];
 
 const CPU: readonly Mutation[] = [

@@ -4,7 +4,17 @@
  */
 
 /** What a suite looks at. */
-export type SuiteGroup = "core" | "ops" | "lower" | "gradients" | "schedule" | "plan" | "cpu" | "webgpu" | "fuzz";
+export type SuiteGroup =
+  | "core"
+  | "ops"
+  | "lower"
+  | "gradients"
+  | "schedule"
+  | "plan"
+  | "cpu"
+  | "webgpu"
+  | "pieces"
+  | "fuzz";
 
 /** Test files of each group, the quickest first. */
 export const SUITES: Readonly<Record<SuiteGroup, readonly string[]>> = {
@@ -36,5 +46,6 @@ export const SUITES: Readonly<Record<SuiteGroup, readonly string[]>> = {
     "tests/kernels/cpu_device_test.ts",
   ],
   webgpu: ["tests/kernels/print_test.ts", "tests/op_suites/parity_webgpu_test.ts"],
+  pieces: ["tests/kernels/pieces_test.ts", "tests/fuzz/pieces_test.ts"],
   fuzz: ["tests/fuzz/fuzz_test.ts"],
 };

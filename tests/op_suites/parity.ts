@@ -17,7 +17,7 @@ export interface ParityCount {
 }
 
 /** The program of a case: its result, and the gradients in its differentiable arguments. */
-function programOf(opCase: OpCase): (...args: Tensor[]) => Tensor[] {
+export function programOf(opCase: OpCase): (...args: Tensor[]) => Tensor[] {
   const { fn, differentiable } = opCase;
   if (differentiable.length === 0) return (...args) => [fn(...args)];
   const gradients = grad(lossOf(opCase), { argnums: differentiable });
@@ -67,7 +67,8 @@ export async function checkParity(
   return { cases: cases.length, results };
 }
 
-function specsOf({ inputs }: OpCase): Spec[] {
+/** The types of a case's arguments. */
+export function specsOf({ inputs }: OpCase): Spec[] {
   return inputs.map(({ shape, dtype }) => spec(shape, dtype));
 }
 

@@ -10,8 +10,9 @@ import type { SpecsOf } from "../../core/trace.ts";
 import { flopsOfSteps } from "../../kernels/cost.ts";
 import type { Device, DeviceLimits } from "../../kernels/device.ts";
 import type { Plan, Value } from "../../kernels/plan.ts";
-import { largestTensor } from "../../kernels/plan_memory.ts";
+import { isTooLarge, largestTensor, UNLIMITED } from "../../kernels/plan_memory.ts";
 import { planProgram } from "../../kernels/plan_program.ts";
+import { largestOperand } from "../../kernels/schedule_within.ts";
 import { DEFAULT_TILE } from "../../kernels/tiling/large.ts";
 import type { Network } from "../models/network.ts";
 import { elementShare, sharedFunctions, SUMS_BEHIND } from "./shared_step.ts";
@@ -45,7 +46,7 @@ export interface TrainingPlan {
   readonly flopsPerToken: number;
   /** Kernels of the step. */
   readonly kernels: number;
-  /** Tensors larger than the device can bind: empty if the step fits. */
+  /** Tensors larger than the device can hold: empty if the step fits. */
   readonly tooLarge: readonly LargeTensor[];
 }
 
@@ -65,7 +66,7 @@ export interface PlannedSharing {
 export function planTraining(parts: StepParts, limits: DeviceLimits, sharing?: PlannedSharing): TrainingPlan {
   const { model, shape: { batch, length, accumulate } } = parts, { layout } = model;
   const shared = sharing && sharing.ranks > 1 ? planHalves(parts, limits, sharing) : undefined;
-  const plans: readonly Plan[] = shared ?? [planOf(limits, stepFunction(parts))], limit = largestTensor(limits);
+  const plans: readonly Plan[] = shared ?? [planOf(limits, stepFunction(parts))];
   const memory = shared ? memoryOfHalves(shared, layout.size) : memoryOf(plans[0], layout.size);
   const tokensPerStep = batch * length * accumulate, values = plans.flatMap(({ values }) => values);
   return {
@@ -75,7 +76,7 @@ export function planTraining(parts: StepParts, limits: DeviceLimits, sharing?: P
     totalBytes: Object.values(memory).reduce((sum, bytes) => sum + bytes, 0),
     flopsPerToken: plans.reduce((sum, { steps }) => sum + flopsOfSteps(steps), 0) / tokensPerStep,
     kernels: plans.reduce((sum, plan) => sum + kernelCount(plan), 0),
-    tooLarge: largeTensors(values, limit, layout.size),
+    tooLarge: largeTensors(values, limits, layout.size),
   };
 }
 
@@ -127,8 +128,8 @@ function named(value: Value, size: number): string {
 }
 
 /** Values by what users call them, each once: both halves of a step have the weights. */
-function largeTensors(values: readonly Value[], limit: number, size: number): LargeTensor[] {
-  const large = values.filter((value) => hasOwnMemory(value) && value.sizeBytes > limit)
+function largeTensors(values: readonly Value[], limits: DeviceLimits, size: number): LargeTensor[] {
+  const large = values.filter((value) => hasOwnMemory(value) && isTooLarge(value, limits))
     .map((value) => ({ label: named(value, size), type: formatType(value.type), sizeBytes: value.sizeBytes }));
   return [...new Map(large.map((tensor) => [tensor.label, tensor])).values()];
 }
@@ -148,8 +149,10 @@ function planOf<Args extends readonly unknown[], R>(
   } catch (error) {
     if (!(error instanceof DeviceError && error.reason === "limit")) throw error;
     // What is cut for the device stays cut, so that only what cannot be is listed.
-    const tile = { ...DEFAULT_TILE, ...limits.tile, largestBytes: largestTensor(limits) };
-    return planProgram({ ...limits, maxTensorBytes: Infinity, maxBufferBytes: Infinity, tile }, step, specs, options);
+    const tile = { ...DEFAULT_TILE, ...limits.tile, largestBytes: largestOperand(limits) };
+    const plan = planProgram({ ...limits, ...UNLIMITED, tile }, step, specs, options);
+    if (!plan.values.some((value) => isTooLarge(value, limits))) throw error;
+    return plan;
   }
 }
 
@@ -195,7 +198,7 @@ function kernelCount({ steps }: Pick<Plan, "steps">): number {
 const inMegabytes = (bytes: number): string => Math.round(bytes / 1e6).toLocaleString("en");
 
 /**
- * Checks that a device can bind the vector of parameters, before anything is compiled. @throws {DeviceError} if it
+ * Checks that a device can hold the vector of parameters, before anything is compiled. @throws {DeviceError} if it
  * cannot.
  */
 export function checkVectorFits({ info, limits }: Device, model: Network): void {

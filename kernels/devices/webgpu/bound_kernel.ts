@@ -3,7 +3,7 @@ import { invariant } from "../../../core/errors.ts";
 import type { KernelStep, Plan, ValueId } from "../../plan.ts";
 import type { PoolBuffer } from "./buffers.ts";
 import type { GpuContext } from "./context.ts";
-import type { WgslKernel } from "./print_wgsl.ts";
+import type { Binding, WgslKernel } from "./print_wgsl.ts";
 
 /** A compiled kernel: its pipeline and bindings. */
 export interface CompiledKernel {
@@ -65,6 +65,13 @@ export class Places {
   }
 }
 
+/** A place, or a piece of it. */
+function partOf(place: Place, piece: Binding["piece"]): Place {
+  if (!piece) return place;
+  const { offset, size } = place, { start, bytes } = piece;
+  return { ...place, offset: offset + start, size: Math.min(bytes, size - start) };
+}
+
 /** A kernel step on a device: what to dispatch, and with which bind group. */
 export class BoundKernel {
   readonly pipeline: GPUComputePipeline;
@@ -88,9 +95,9 @@ export class BoundKernel {
     this.workgroups = wgsl.workgroups;
     this.isEmpty = wgsl.workgroups.includes(0);
     this.#layout = layout;
-    this.#bindings = wgsl.bindings.map(({ binding, operand, texels }) => ({
+    this.#bindings = wgsl.bindings.map(({ binding, operand, texels, piece }) => ({
       binding,
-      resource: texels ? viewOf(binding) : places.of(step.operands[operand]),
+      resource: texels ? viewOf(binding) : partOf(places.of(step.operands[operand]), piece),
     }));
     const buffers = this.#bindings.flatMap(({ resource }) => ("buffer" in resource ? [resource.buffer] : []));
     this.slots = [...new Set(buffers.filter((buffer) => typeof buffer === "number"))];

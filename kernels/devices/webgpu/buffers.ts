@@ -28,7 +28,8 @@ export class BufferPool {
   #freeBytes = 0;
   #totalBytes = 0;
 
-  constructor(gpu: GPUDevice, health: Health) {
+  /** @param maxBufferBytes Maximum bytes of a buffer, a multiple of 256. */
+  constructor(gpu: GPUDevice, health: Health, readonly maxBufferBytes: number) {
     this.#gpu = gpu;
     this.#health = health;
   }
@@ -53,7 +54,7 @@ export class BufferPool {
    * use.
    */
   acquire(sizeBytes: number): PoolBuffer {
-    const size = sizeClass(sizeBytes);
+    const size = Math.max(sizeBytes, Math.min(sizeClass(sizeBytes), this.maxBufferBytes));
     const free = this.#free.get(size);
     if (free?.length) {
       const buffer = free.pop()!;

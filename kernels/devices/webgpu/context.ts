@@ -48,11 +48,14 @@ export class GpuContext {
   #textureBytes = 0;
   #uploadedBytes = 0;
 
-  /** @param poison Whether to fill memory with NaN before it is reused. */
-  constructor(readonly gpu: GPUDevice, readonly poison: boolean) {
+  /**
+   * @param poison Whether to fill memory with NaN before it is reused.
+   * @param maxBufferBytes Maximum bytes of a buffer, a multiple of 256.
+   */
+  constructor(readonly gpu: GPUDevice, readonly poison: boolean, maxBufferBytes: number) {
     this.health.watch(gpu);
     this.pipelines = new Pipelines(gpu);
-    this.#pool = new BufferPool(gpu, this.health);
+    this.#pool = new BufferPool(gpu, this.health, maxBufferBytes);
     this.#reader = new Reader(gpu, this.health);
   }
 
@@ -153,11 +156,13 @@ export class GpuContext {
 
   /** Copies host bytes to the start of a buffer, in the order of submits. */
   write(buffer: GPUBuffer, bytes: ArrayBufferView<ArrayBuffer>): void {
-    // An empty write crashes Deno.
-    if (bytes.byteLength === 0) return;
-    this.gpu.queue.writeBuffer(buffer, 0, bytes);
-    this.#uploadedBytes += bytes.byteLength;
-    if (this.#uploadedBytes > UPLOADS_BEFORE_SUBMIT) this.submit();
+    // An empty write crashes Deno. Large arrays go in parts, so that not all of one is staged at once.
+    for (let start = 0; start < bytes.byteLength; start += UPLOADS_BEFORE_SUBMIT) {
+      const size = Math.min(UPLOADS_BEFORE_SUBMIT, bytes.byteLength - start);
+      this.gpu.queue.writeBuffer(buffer, start, bytes.buffer, bytes.byteOffset + start, size);
+      this.#uploadedBytes += size;
+      if (this.#uploadedBytes > UPLOADS_BEFORE_SUBMIT) this.submit();
+    }
   }
 
   /** Fills a buffer with NaN. */

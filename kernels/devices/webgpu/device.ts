@@ -5,7 +5,8 @@ import { formatType } from "../../../core/shape.ts";
 import { checkOptions, optionNames } from "../../../core/options.ts";
 import type { CompileWatch, DeviceInfo, DeviceLimits, LoadedProgram } from "../../device.ts";
 import { checkLength, toDeviceBytes } from "../../host_data.ts";
-import { mebibytes } from "../../plan_memory.ts";
+import { piecesOf } from "../../cost.ts";
+import { excessOf } from "../../plan_memory.ts";
 import { kernelKey } from "../../kernel_key.ts";
 import type { KernelStep, ValueId } from "../../plan.ts";
 import { PhaseTimer } from "../../phases.ts";
@@ -19,6 +20,7 @@ import type { CompiledKernel } from "./bound_kernel.ts";
 import { WebGpuExecutable } from "./executor.ts";
 import { gpuSpecOf } from "./gpu_specs.ts";
 import { fence, placeOf, prepareEnvironment, unavailableText, webgpu } from "./host.ts";
+import type { Pieces } from "./print_pieces.ts";
 import { loadPrinter, type Printer, type WgslKernel } from "./print_wgsl.ts";
 
 /** Options of {@link requestWebGpuDevice}. */
@@ -112,6 +114,8 @@ function describe(info: GPUAdapterInfo): DeviceInfo {
 
 /** The limits of an adapter: those of all devices, and WebGPU's under their own names. */
 export interface WebGpuLimits extends DeviceLimits {
+  /** Maximum bytes of a binding. */
+  readonly maxBindingBytes: number;
   /** Maximum bytes of a buffer, before alignment. */
   readonly maxBufferSize: number;
   /** Maximum invocations of a workgroup. */
@@ -122,15 +126,21 @@ export interface WebGpuLimits extends DeviceLimits {
   readonly maxComputeWorkgroupsPerDimension: number;
 }
 
+/** Kernels count elements in i32, and may count a few beyond the last one. */
+const MAX_ELEMENTS = 2 ** 31 - 65536;
+
 /** Large enough to occupy a GPU at each dispatch, small enough for the second-level cache of most. */
 const TILE: TileSize = { elements: 2 ** 21, rows: 64, recomputed: 2 ** 24 };
 
 function limitsOf(limits: GPUSupportedLimits): WebGpuLimits {
   // A binding alignment that every adapter supports, so that plans are the same on all of them.
-  const alignmentBytes = 256, maxBufferBytes = Math.floor(limits.maxBufferSize / alignmentBytes) * alignmentBytes;
+  const alignmentBytes = 256, aligned = (bytes: number) => Math.floor(bytes / alignmentBytes) * alignmentBytes;
+  const maxBufferBytes = aligned(limits.maxBufferSize);
   return {
     maxOperands: limits.maxStorageBuffersPerShaderStage,
-    maxTensorBytes: Math.min(maxBufferBytes, limits.maxStorageBufferBindingSize),
+    maxTensorBytes: maxBufferBytes,
+    maxElements: MAX_ELEMENTS,
+    maxBindingBytes: Math.min(maxBufferBytes, aligned(limits.maxStorageBufferBindingSize)),
     maxBufferBytes,
     alignmentBytes,
     lanes: 4,
@@ -161,7 +171,7 @@ export class WebGpuDevice extends BaseDevice {
     this.info = describe(info);
     this.limits = limitsOf(gpu.limits);
     this.#printer = printer;
-    this.#context = new GpuContext(gpu, poison);
+    this.#context = new GpuContext(gpu, poison, this.limits.maxBufferBytes);
   }
 
   /** Counters of the resources created so far. */
@@ -171,18 +181,16 @@ export class WebGpuDevice extends BaseDevice {
 
   /**
    * Copies a host array to device memory.
-   * @throws {ShapeError} if the length does not match; {DeviceError} if it is larger than the device can bind.
+   * @throws {ShapeError} if the length does not match; {DeviceError} if it is larger than a buffer of the device.
    */
   upload(data: HostData, type: Type): WebGpuArray {
     this.#context.health.check();
     checkLength(data, type, "upload");
     const bytes = toDeviceBytes(data, type.dtype);
-    if (bytes.byteLength > this.limits.maxTensorBytes) {
+    const excess = excessOf(type, bytes.byteLength, this.limits);
+    if (excess) {
       throw new DeviceError(
-        `Cannot upload ${formatType(type)}: it takes ${mebibytes(bytes.byteLength)} and one array may take at most ${
-          mebibytes(this.limits.maxTensorBytes)
-        } ` +
-          `on this device; use a smaller batch or split the array`,
+        `Cannot upload ${formatType(type)}: ${excess} on this device; use a smaller batch or split the array`,
         "limit",
       );
     }
@@ -247,6 +255,7 @@ export class WebGpuDevice extends BaseDevice {
       maxWorkgroupsPerDimension: limits.maxComputeWorkgroupsPerDimension,
       maxInvocations: limits.maxComputeInvocationsPerWorkgroup,
       maxWorkgroupBytes: limits.maxComputeWorkgroupStorageSize,
+      pieces: await piecesFor(steps, limits.maxBindingBytes),
       texels: /llvmpipe|lavapipe/i.test(this.info.description) ? "worthwhile" : undefined,
     };
     const numbers = new Map<string, number>(), print = this.#printer ?? await printOnce(steps);
@@ -292,6 +301,12 @@ export class WebGpuDevice extends BaseDevice {
   dispose(): void {
     this.#context.dispose();
   }
+}
+
+/** How operands above one binding are printed, imported for programs that have some. */
+async function piecesFor(steps: readonly KernelStep[], bytes: number): Promise<Pieces | undefined> {
+  const hasSome = steps.some(({ kernel }) => kernel.operands.some((operand) => piecesOf(operand, bytes) > 1));
+  return hasSome ? new (await import("./print_pieces.ts")).Pieces(bytes) : undefined;
 }
 
 /** A printer for the kernels of steps and one target that caches by kernel. */

@@ -64,7 +64,7 @@ export abstract class AccessPrinter extends IndexPrinter {
     this.writer.accesses[operand].vectorLoads++;
     if (texels ? texels.lanes === 1 : this.writer.layouts[operand] !== "vector") return undefined;
     const offset = this.scalar(divIndex(this.#inside(operand, base), 4), env);
-    const text = texels ? this.#texel(operand, offset) : `b${operand}[${offset.text}]`;
+    const text = texels ? this.#texel(operand, offset) : this.#element(operand, offset.text);
     const loaded = this.#isHalf(operand)
       ? this.#widened(operand, this.writer.bindLoad(text, offset.depth, operand, 4), 4, offset.depth)
       : this.#stored(text, operand, 4, offset.depth);
@@ -88,11 +88,23 @@ export abstract class AccessPrinter extends IndexPrinter {
     }
     if (this.#isHalf(operand)) return this.#halfLoad(operand, offset);
     if (this.writer.layouts[operand] === "scalar") {
-      return this.#stored(`b${operand}[${offset.text}]`, operand, 1, offset.depth);
+      return this.#stored(this.#element(operand, offset.text), operand, 1, offset.depth);
     }
     this.writer.accesses[operand].scalarLoads++;
     const { text } = this.writer.bound(offset, "n");
-    return this.#stored(`b${operand}[${text} >> 2u][${text} & 3]`, operand, 1, offset.depth);
+    return this.#stored(`${this.#element(operand, `${text} >> 2u`)}[${text} & 3]`, operand, 1, offset.depth);
+  }
+
+  /** The load of an element of a buffer. */
+  #element(operand: number, at: string): string {
+    const { writer } = this, inPiece = writer.target.pieces?.load(writer, operand, at), place = `b${operand}[${at}]`;
+    return inPiece ?? (writer.isAtomic(operand) ? `atomicLoad(&${place})` : place);
+  }
+
+  /** Stores an element of a buffer, or adds to it. */
+  #assign(operand: number, at: string, operator: string, value: string): void {
+    const { writer } = this, inPiece = writer.target.pieces?.store(writer, operand, at, [operator, value]);
+    writer.line(inPiece ?? `b${operand}[${at}] ${operator} ${value};`);
   }
 
   /** Binds a loaded value to a name, so that the load happens before later stores. */
@@ -110,22 +122,17 @@ export abstract class AccessPrinter extends IndexPrinter {
   /** One float of 16 bits, of the pair that it lies in. */
   #halfLoad(operand: number, offset: Value): Value {
     if (this.writer.layouts[operand] === "vector") this.writer.accesses[operand].scalarLoads++;
-    const pair = this.#pairOf(operand, offset),
-      place = this.writer.isAtomic(operand) ? `atomicLoad(&${pair.place})` : pair.place;
-    return this.#widened(
-      operand,
-      this.writer.bindLoad(`${place} >> ${pair.shift}`, offset.depth, operand, 1),
-      1,
-      offset.depth,
-    );
+    const { at, half, shift } = this.#pairOf(operand, offset);
+    const text = `${this.#element(operand, at)}${half} >> ${shift}`;
+    return this.#widened(operand, this.writer.bindLoad(text, offset.depth, operand, 1), 1, offset.depth);
   }
 
-  /** The place of a pair of floats of 16 bits, and the position of an element's bits in it. */
-  #pairOf(operand: number, offset: Value): { place: string; shift: string } {
+  /** The element in which a pair of floats of 16 bits is, the pair in it, and the position of one's bits in the pair. */
+  #pairOf(operand: number, offset: Value): { at: string; half: string; shift: string } {
     const { text } = this.writer.bound(offset, "n"), shift = `(u32(${text} & 1) << 4u)`;
     return this.writer.layouts[operand] === "vector"
-      ? { place: `b${operand}[${text} >> 2u][(${text} >> 1u) & 1]`, shift }
-      : { place: `b${operand}[${text} >> 1u]`, shift };
+      ? { at: `${text} >> 2u`, half: `[(${text} >> 1u) & 1]`, shift }
+      : { at: `${text} >> 1u`, half: "", shift };
   }
 
   /** The f32 of one loaded element, in the low half of a word, or of four, in two words. */
@@ -160,9 +167,9 @@ export abstract class AccessPrinter extends IndexPrinter {
       if (this.#isHalf(operand)) {
         const bits = this.#bitsOf(operand, splat(value));
         const pairs = `vec2<u32>(${bits}.x | (${bits}.y << 16u), ${bits}.z | (${bits}.w << 16u))`;
-        return this.writer.line(`b${operand}[${offset.text}] = ${pairs};`);
+        return this.#assign(operand, offset.text, "=", pairs);
       }
-      return this.writer.line(`b${operand}[${offset.text}] ${operator} ${storable(splat(value)).text};`);
+      return this.#assign(operand, offset.text, operator, storable(splat(value)).text);
     }
     if (!isWide) access.scalarStores++;
     if (!env.lane) return this.#storeScalar(operand, this.scalar(index, env), value, operator);
@@ -179,21 +186,25 @@ export abstract class AccessPrinter extends IndexPrinter {
 
   #storeScalar(operand: number, offset: Value, value: Value, operator: string): void {
     if (this.#isHalf(operand)) return this.#storeHalf(operand, offset, value);
-    let place = `b${operand}[${offset.text}]`;
-    if (this.writer.layouts[operand] === "vector") {
-      const { text } = this.writer.bound(offset, "n");
-      place = `b${operand}[${text} >> 2u][${text} & 3]`;
+    if (this.writer.layouts[operand] === "scalar") {
+      return this.#assign(operand, offset.text, operator, storable(value).text);
     }
-    this.writer.line(`${place} ${operator} ${storable(value).text};`);
+    // A draft, as below.
+    const { text } = this.writer.bound(offset, "n");
+    this.writer.line(`b${operand}[${text} >> 2u][${text} & 3] ${operator} ${storable(value).text};`);
   }
+
   /** Stores one float of 16 bits. Another invocation may store the other half of its pair, but no other this one. */
   #storeHalf(operand: number, offset: Value, value: Value): void {
-    const bits = this.#bitsOf(operand, value), { place, shift } = this.#pairOf(operand, offset);
-    if (this.writer.layouts[operand] === "vector") {
+    const bits = this.#bitsOf(operand, value), { at, half, shift } = this.#pairOf(operand, offset), { writer } = this;
+    const place = `b${operand}[${at}]${half}`, kept = `~(0xffffu << ${shift})`, moved = `${bits} << ${shift}`;
+    if (writer.layouts[operand] === "vector") {
       // A draft: the operand will be declared in another way, because an element of it is stored by itself.
-      return this.writer.line(`${place} = ${bits};`);
+      return writer.line(`${place} = ${bits};`);
     }
-    this.writer.line(`atomicAnd(&${place}, ~(0xffffu << ${shift}));`);
-    this.writer.line(`atomicOr(&${place}, ${bits} << ${shift});`);
+    writer.line(
+      writer.target.pieces?.replace(writer, operand, at, [kept, moved]) ??
+        `atomicAnd(&${place}, ${kept});\natomicOr(&${place}, ${moved});`,
+    );
   }
 }

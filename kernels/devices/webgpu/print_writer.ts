@@ -9,11 +9,12 @@
 import { isHalf } from "../../../core/dtype.ts";
 import { CompileError, invariant } from "../../../core/errors.ts";
 import type { Var } from "../../../core/index_expr.ts";
-import { storesOf } from "../../cost.ts";
-import type { Kernel } from "../../kernel.ts";
+import { bytesOfOperand, storesOf } from "../../cost.ts";
+import type { Kernel, Operand } from "../../kernel.ts";
 import type { HelperName } from "./helpers.ts";
 import { helperSource } from "./helpers.ts";
 import { type RegisterType, registerType, typeName } from "./print_literal.ts";
+import type { Pieces } from "./print_pieces.ts";
 import { partOf, type TexelPart, type TexelRead } from "./print_texels.ts";
 
 /**
@@ -35,14 +36,19 @@ export interface PrintTarget {
    * see print_texels.ts. Default: none.
    */
   readonly texels?: "worthwhile" | "always";
+  /** How operands that are larger than one binding are printed; see print_pieces.ts. Default: there are none. */
+  readonly pieces?: Pieces;
 }
 
 /**
- * The resource of a binding of group 0: an operand's buffer, or a texture with the range of the operand that it holds.
+ * The resource of a binding of group 0: an operand's buffer or a piece of it, or a texture with the range of the operand
+ * that it holds.
  */
 export interface Binding {
   readonly binding: number;
   readonly operand: number;
+  /** A piece of the operand: its first byte, the bytes of all pieces but the last, and its name in the text. */
+  readonly piece?: { readonly start: number; readonly bytes: number; readonly name: string };
   readonly texels?: TexelPart;
 }
 
@@ -245,15 +251,14 @@ export class Writer {
           `them after ${MAX_TURNS}; split the tensor`,
       );
     }
-    const { operands } = this.kernel;
     const head: string[] = [];
     this.invocations = workgroups.reduce((product, extent) => product * extent, workgroupSize);
     const bindings = this.#bindings();
-    for (const { binding, operand, texels } of bindings) {
-      const { dtype } = operands[operand], type = dtype === "bool" ? "u32" : registerType(dtype);
-      const element = isHalf(dtype) ? this.#pairs(operand) : typeName(type, this.layouts[operand] === "vector" ? 4 : 1);
-      if (texels) head.push(`@group(0) @binding(${binding}) var texels${operand}: texture_2d<${type}>;`);
-      else head.push(`@group(0) @binding(${binding}) var<storage, read_write> b${operand}: array<${element}>;`);
+    for (const { binding, operand, texels, piece } of bindings) {
+      const name = piece?.name ?? `b${operand}`, element = this.elementType(operand);
+      const type = texels && `texture_2d<${wordOf(this.kernel.operands[operand])}>`;
+      if (texels) head.push(`@group(0) @binding(${binding}) var texels${operand}: ${type};`);
+      else head.push(`@group(0) @binding(${binding}) var<storage, read_write> ${name}: array<${element}>;`);
     }
     if (this.usesLoops) {
       head.push(
@@ -276,9 +281,19 @@ export class Writer {
     };
   }
 
-  /** How floats of 16 bits are declared: in pairs, atomic where invocations may store the halves of one. */
-  #pairs(operand: number): string {
-    return this.layouts[operand] === "vector" ? "vec2<u32>" : this.isAtomic(operand) ? "atomic<u32>" : "u32";
+  /**
+   * How the elements of an operand's buffer are declared: floats of 16 bits in pairs, atomic where invocations may store
+   * the halves of one.
+   */
+  elementType(operand: number): string {
+    const of = this.kernel.operands[operand], isVector = this.layouts[operand] === "vector";
+    if (!isHalf(of.dtype)) return typeName(wordOf(of), isVector ? 4 : 1);
+    return isVector ? "vec2<u32>" : this.isAtomic(operand) ? "atomic<u32>" : "u32";
+  }
+
+  /** Bytes of an operand. */
+  bytesOf(operand: number): number {
+    return bytesOfOperand(this.kernel.operands[operand]);
   }
 
   /** Whether elements of two bytes are stored one at a time. */
@@ -292,10 +307,18 @@ export class Writer {
     const { kernel } = this, { operands } = kernel;
     const stored = new Set(storesOf(kernel).map(({ operand }) => operand));
     const reads = operands.map((_, operand) => this.texels[operand]);
-    const buffers = reads.flatMap((read, operand) => (read && !stored.has(operand) ? [] : [{ operand }]));
+    const buffers = reads.flatMap((read, operand): Omit<Binding, "binding">[] => {
+      if (read && !stored.has(operand)) return [];
+      return this.target.pieces?.of(this, operand)?.map((piece) => ({ operand, piece })) ?? [{ operand }];
+    });
     const textures = reads.flatMap((read, operand) => (read ? [{ operand, texels: partOf(kernel, read) }] : []));
     return [...buffers, ...textures].map((found, binding): Binding => ({ binding, ...found }));
   }
+}
+
+/** The type of a word of an operand's buffer, or of a texel. */
+function wordOf({ dtype }: Operand): Exclude<RegisterType, "bool"> {
+  return dtype === "bool" ? "u32" : registerType(dtype) as Exclude<RegisterType, "bool">;
 }
 
 function newBlock(header: string, trips: number): Block {
