@@ -18,6 +18,17 @@ const WITHOUT_NATIVE: Plugin = {
   },
 };
 
+/** The library does nothing while it loads: modules of which nothing is used are left out. */
+const WITHOUT_EFFECTS: Plugin = {
+  name: "without effects",
+  setup({ onResolve, resolve }) {
+    onResolve({ filter: /^\.\.?\/.*\.ts$/ }, async ({ path, pluginData, ...from }) => {
+      if (pluginData === WITHOUT_EFFECTS) return undefined;
+      return { ...await resolve(path, { ...from, pluginData: WITHOUT_EFFECTS }), sideEffects: false };
+    });
+  },
+};
+
 const OPTIONS: BuildOptions = {
   bundle: true,
   format: "esm",
@@ -26,7 +37,7 @@ const OPTIONS: BuildOptions = {
   minify: true,
   legalComments: "none",
   logLevel: "error",
-  plugins: [WITHOUT_NATIVE],
+  plugins: [WITHOUT_NATIVE, WITHOUT_EFFECTS],
 };
 
 /** A file that was written. */
