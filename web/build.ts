@@ -92,7 +92,7 @@ export async function bundleInChunks(entries: readonly URL[], folder: URL): Prom
     outdir: folder.pathname,
     absWorkingDir: new URL("../", HERE).pathname,
     splitting: true,
-    chunkNames: "chunks/[name]-[hash]",
+    chunkNames: "chunks/[hash]",
     metafile: true,
   });
   const root = new URL("../", HERE).pathname;
@@ -129,12 +129,11 @@ const ENTRIES = [
   "compare/worker.ts",
 ];
 
-/** The document, with the panels that its comments name in their places. */
+/** The document, with the panels that its comments name in their places, and without indentation. */
 async function assemble(page: URL): Promise<string> {
   const parts = (await Deno.readTextFile(new URL("index.html", page))).split(/<!-- (panels\/\w+\.html) -->/);
-  return (await Promise.all(parts.map((part, i) => i % 2 === 0 ? part : Deno.readTextFile(new URL(part, page))))).join(
-    "",
-  );
+  const texts = parts.map((part, i) => i % 2 === 0 ? part : Deno.readTextFile(new URL(part, page)));
+  return (await Promise.all(texts)).join("").replaceAll(/\n\s+/g, "\n");
 }
 
 /** Bundles the playground into a folder that any static host can serve. */
