@@ -4,7 +4,7 @@ import { runScript } from "../web/run_child.ts";
 import type { Outcome } from "./checks.ts";
 
 /** What they take now and a little more: growth should be noticed. */
-const MOST_PACKED_BYTES = 1_280_000, MOST_LOADED_BYTES = { gradient: 80_500, generation: 140_500 };
+const MOST_PACKED_BYTES = 1_280_000, MOST_LOADED_BYTES = { gradient: 80_500, generation: 141_000 };
 
 Deno.test("npm: the package runs in Node, Bun, Deno, bundles and plain pages, with types", async (t) => {
   const outcome = await runScript<Outcome>("../npm/checks.ts", 600_000);
