@@ -2,7 +2,7 @@
  * The long form of mpi_test.ts: every model, flag and number of ranks over 50 steps, and ranks that are killed at
  * random moments.
  *
- *     deno task soak:mpi [--steps 50] [--kills 100]      0 leaves a half out
+ *     deno task soak:mpi [--steps 50] [--kills 100]
  *
  * What ranks add up in another order differs in the last place, and a model that learns while it reads multiplies such
  * differences: how much is measured here, by a process whose weights are moved by a unit in the last place after the
@@ -15,6 +15,8 @@
  *
  * In every step ranks see for themselves that each row of the batch was taken once (titans/train/rows_seen.ts).
  */
+import { UsageError } from "../../cli/errors.ts";
+import { asksHelp, describeFlags, integer, parseFlags } from "../../cli/flags.ts";
 import { decodeSafetensors, encodeSafetensors } from "../../titans/models/safetensors.ts";
 import { runMain, someText } from "../cli/run_main.ts";
 import { withFolder } from "../cli/scratch.ts";
@@ -28,10 +30,10 @@ const RATE = "--schedule constant --warmup 1";
 const DUE = "--sample-tokens 0 --eval-bytes 100 --eval-every 25 --checkpoint-every 5 --json";
 const TOLERANCE = 1e-5, EARLY = { steps: 10, tolerance: 1e-6 }, MOVED = 3;
 
-function option(name: string, fallback: number): number {
-  const at = Deno.args.indexOf(name);
-  return at < 0 ? fallback : Number(Deno.args[at + 1]);
-}
+const FLAGS = {
+  steps: integer("steps of each run whose losses are compared; 0 compares none", 50, { min: 0 }),
+  kills: integer("ranks to kill at random moments; 0 kills none", 100, { min: 0 }),
+} as const;
 
 /** What a run of ranks is compared with. */
 interface Comparison extends DifferenceOptions {
@@ -173,15 +175,25 @@ async function compareKilled(folder: string, kills: number, always: string): Pro
   }
 }
 
-await withFolder(async (folder) => {
-  await Deno.writeTextFile(`${folder}/text.txt`, someText(20_000));
-  const always = `${SMALL} ${RATE} ${DUE} --data ${folder}/text.txt --cache ${folder}/cache`;
+async function soak({ steps, kills }: { readonly steps: number; readonly kills: number }): Promise<number> {
   let failed = 0;
-  const steps = option("--steps", 50), kills = option("--kills", 100);
-  for (const model of steps > 0 ? MODELS : []) {
-    failed += await compareSizes(folder, model, always, steps);
-  }
-  if (kills > 0 && !await compareKilled(folder, kills, always)) failed++;
+  await withFolder(async (folder) => {
+    await Deno.writeTextFile(`${folder}/text.txt`, someText(20_000));
+    const always = `${SMALL} ${RATE} ${DUE} --data ${folder}/text.txt --cache ${folder}/cache`;
+    for (const model of steps > 0 ? MODELS : []) {
+      failed += await compareSizes(folder, model, always, steps);
+    }
+    if (kills > 0 && !await compareKilled(folder, kills, always)) failed++;
+  });
   console.log(failed === 0 ? "all agree" : `${failed} do not agree`);
-  Deno.exitCode = failed === 0 ? 0 : 1;
-});
+  return failed === 0 ? 0 : 1;
+}
+
+try {
+  if (asksHelp(Deno.args)) console.log(`flags of deno task soak:mpi:\n${describeFlags(FLAGS)}`);
+  else Deno.exitCode = await soak(parseFlags(Deno.args, FLAGS, "soak:mpi").values);
+} catch (error) {
+  if (!(error instanceof UsageError)) throw error;
+  console.error(`error: ${error.message}`);
+  Deno.exitCode = 2;
+}
