@@ -64,23 +64,6 @@ export function takeDonated(schedule: Schedule, donated: readonly number[]): Sch
   return { ...schedule, values, steps };
 }
 
-/** What a launch does with the memory of donated inputs. */
-export interface Handover {
-  /** For each output, the position of the input whose memory it takes; undefined if it has its own. */
-  readonly takes: readonly (number | undefined)[];
-  /** Donated inputs whose memory no output reuses. */
-  readonly freed: readonly number[];
-}
-
-/** Reads the reuse of donated inputs back from a schedule returned by {@link takeDonated}. */
-export function handoverOf({ values, outputs }: Schedule, donated: readonly number[]): Handover {
-  const takes = outputs.map((id) => {
-    const { storage } = values[id];
-    return storage.kind === "output" ? storage.takes : undefined;
-  });
-  return { takes, freed: donated.filter((position) => !takes.includes(position)) };
-}
-
 function baseOf({ values }: Schedule, id: ValueId): ValueId {
   const { storage } = values[id];
   return storage.kind === "alias" ? storage.of : id;

@@ -329,3 +329,20 @@ function withinBuffer(start: number, size: number, bufferBytes: number): number 
   const cut = (Math.floor(start / bufferBytes) + 1) * bufferBytes;
   return start + size <= cut ? start : cut;
 }
+
+/** What a launch does with the memory of donated inputs. */
+export interface Handover {
+  /** For each output, the position of the input whose memory it takes; undefined if it has its own. */
+  readonly takes: readonly (number | undefined)[];
+  /** Donated inputs whose memory no output reuses. */
+  readonly freed: readonly number[];
+}
+
+/** Reads the reuse of donated inputs back from a schedule returned by `takeDonated` (in_place.ts). */
+export function handoverOf({ values, outputs }: Schedule, donated: readonly number[]): Handover {
+  const takes = outputs.map((id) => {
+    const { storage } = values[id];
+    return storage.kind === "output" ? storage.takes : undefined;
+  });
+  return { takes, freed: donated.filter((position) => !takes.includes(position)) };
+}

@@ -12,7 +12,7 @@ import { compileModules } from "./compile.ts";
 const HERE = new URL("./", import.meta.url), ROOT = new URL("../", HERE);
 
 /** What browsers have in place of the native device. */
-const WITHOUT_NATIVE = "web/no_native.ts";
+const WITHOUT_NATIVE = "kernels/devices/no_native.ts";
 
 /** What is read of deno.json. */
 interface Config {

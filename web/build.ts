@@ -14,9 +14,33 @@ export const DIST: URL = new URL("dist/", HERE);
 const WITHOUT_NATIVE: Plugin = {
   name: "without native",
   setup({ onResolve }) {
-    onResolve({ filter: /\/native\/(entry|device)\.ts$/ }, () => ({ path: new URL("no_native.ts", HERE).pathname }));
+    onResolve(
+      { filter: /\/native\/(entry|device)\.ts$/ },
+      () => ({ path: new URL("../kernels/devices/no_native.ts", HERE).pathname }),
+    );
   },
 };
+
+/**
+ * Has what files import on demand in the chunks that need it, where it is used anyway: chunks of their own, and what puts
+ * modules off, cost bytes.
+ * @param files Matches the paths of the files.
+ */
+function atOnce(files: RegExp): Plugin {
+  return {
+    name: "at once",
+    setup({ onLoad }) {
+      onLoad({ filter: files }, async ({ path }) => {
+        const imported: string[] = [];
+        const text = (await Deno.readTextFile(path)).replace(/\bimport\((".*?")\)/g, (_, name) => {
+          imported.push(`import * as atOnce${imported.length} from ${name};`);
+          return `Promise.resolve(atOnce${imported.length - 1})`;
+        });
+        return { contents: `${text}\n${imported.join("\n")}`, loader: "ts" };
+      });
+    },
+  };
+}
 
 /** The library does nothing while it loads: modules of which nothing is used are left out. */
 const WITHOUT_EFFECTS: Plugin = {
@@ -28,6 +52,9 @@ const WITHOUT_EFFECTS: Plugin = {
     });
   },
 };
+
+/** Bundles in chunks have the compiler at once, and devices on demand. */
+const COMPILER: Plugin = atOnce(/\/kernels\/(compile|devices\/webgpu\/(device|parts))\.ts$/);
 
 const OPTIONS: BuildOptions = {
   bundle: true,
@@ -74,7 +101,8 @@ async function sizesOf(path: string): Promise<Bundle> {
  */
 export async function bundle(entry: URL, path: URL, globalName?: string): Promise<Bundle> {
   const kind: BuildOptions = globalName === undefined ? {} : { format: "iife", globalName };
-  await build({ ...OPTIONS, ...kind, entryPoints: [entry.pathname], outfile: path.pathname });
+  const plugins = [...OPTIONS.plugins!, atOnce(/\/(core|ops|kernels|titans)\/.*\.ts$/)];
+  await build({ ...OPTIONS, ...kind, plugins, entryPoints: [entry.pathname], outfile: path.pathname });
   return await sizesOf(path.pathname);
 }
 
@@ -88,6 +116,7 @@ export async function bundleInChunks(entries: readonly URL[], folder: URL): Prom
   await Deno.remove(new URL("chunks/", folder), { recursive: true }).catch(() => {});
   const { metafile: { outputs } } = await build({
     ...OPTIONS,
+    plugins: [...OPTIONS.plugins!, COMPILER],
     entryPoints: entries.map(({ pathname }) => pathname),
     outdir: folder.pathname,
     absWorkingDir: new URL("../", HERE).pathname,

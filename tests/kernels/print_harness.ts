@@ -5,10 +5,10 @@
 import type { DType } from "../../core/dtype.ts";
 import { hostArray } from "../../core/dtype.ts";
 import type { Kernel } from "../../kernels/kernel.ts";
-import { TEXEL_ROW_BYTES, type TexelPart } from "../../kernels/devices/webgpu/print_texels.ts";
+import type { TexelPart } from "../../kernels/devices/webgpu/print_texels.ts";
 import { printWgsl } from "./print_wgsl.ts";
 import type { PrintTarget, WgslKernel } from "../../kernels/devices/webgpu/print_wgsl.ts";
-import { rectanglesOf } from "../../kernels/devices/webgpu/texels.ts";
+import { rectanglesOf, TEXEL_ROW_BYTES } from "../../kernels/devices/webgpu/texels.ts";
 import { compileKernel, type KernelMemory } from "./kernel_code.ts";
 
 /** Elements of one operand. */

@@ -1,5 +1,7 @@
-/** The printer of WGSL with all kinds of kernels, for tests that print their own. */
-import { loadPrinter, type Printer } from "../../kernels/devices/webgpu/print_wgsl.ts";
+/** The printer of WGSL with all of its parts, for tests that print kernels of their own. */
+import { PARTS } from "../../kernels/devices/webgpu/all_kinds.ts";
+import { type Printer, printerWith } from "../../kernels/devices/webgpu/print_wgsl.ts";
+import { chooseTexelReads } from "../../kernels/devices/webgpu/texels.ts";
 
 /** Prints a kernel; see {@link Printer}. */
-export const printWgsl: Printer = await loadPrinter(["map", "row", "contract", "recurrence", "scatter"]);
+export const printWgsl: Printer = printerWith({ ...PARTS, chooseTexelReads });

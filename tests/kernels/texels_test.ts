@@ -11,10 +11,9 @@ import { storesOf } from "../../kernels/cost.ts";
 import { planMemory } from "../../kernels/plan_memory.ts";
 import { schedule } from "../../kernels/schedule.ts";
 import { flattenSteps, MAX_LOOP_DEPTH } from "../../kernels/devices/webgpu/commands.ts";
-import { TEXEL_ROW_BYTES } from "../../kernels/devices/webgpu/print_texels.ts";
 import type { PrintTarget } from "../../kernels/devices/webgpu/print_wgsl.ts";
 import { printWgsl } from "./print_wgsl.ts";
-import { planTexels, rectanglesOf, type TexelCopy } from "../../kernels/devices/webgpu/texels.ts";
+import { planTexels, rectanglesOf, TEXEL_ROW_BYTES, type TexelCopy } from "../../kernels/devices/webgpu/texels.ts";
 import { compile, requestDevice } from "../../mod.ts";
 import { add, matmul, mul, sum, tanh } from "../../ops/mod.ts";
 

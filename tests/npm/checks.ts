@@ -48,8 +48,8 @@ for await (const byte of generate(decoder, Uint8Array.of(65), { maxTokens: 9 }))
 `,
 } as const;
 
-/** The module that is loaded when the device is opened. */
-const WEBGPU = /\/webgpu\/entry\.js$/;
+/** The modules that are loaded when the device is opened and when programs are (tests/kernels/parts_test.ts). */
+const ON_DEMAND = { gradient: /\/webgpu\/entry\.js$/, generation: /\/webgpu\/(?:entry|other_kinds)\.js$/ } as const;
 
 const COMMANDS: Readonly<Record<string, readonly string[]>> = {
   node: ["npm", "start", "--silent"],
@@ -124,8 +124,8 @@ async function check({ folder, tarball, files, packedBytes }: Project): Promise<
     files,
     packedBytes,
     loaded: {
-      gradient: await loadedChunks(ON_WEBGPU.gradient, folder, WEBGPU),
-      generation: await loadedChunks(ON_WEBGPU.generation, folder, WEBGPU),
+      gradient: await loadedChunks(ON_WEBGPU.gradient, folder, ON_DEMAND.gradient),
+      generation: await loadedChunks(ON_WEBGPU.generation, folder, ON_DEMAND.generation),
     },
     typeErrors: typeErrors(folder, ["consumer.ts", "bun/main.ts", "vite/main.ts"]),
     declarations: Object.fromEntries(NAMES.map((name) => [name, declarationsOf(name, folder)])),

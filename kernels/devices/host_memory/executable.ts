@@ -7,7 +7,7 @@ import { formatType, sameShape } from "../../../core/shape.ts";
 import type { ThreadProgram } from "../../codegen/thread_program.ts";
 import type { Device, DeviceArray, Executable } from "../../device.ts";
 import { toDeviceBytes } from "../../host_data.ts";
-import { type Handover, handoverOf } from "../../in_place.ts";
+import { type Handover, handoverOf } from "../../plan_memory.ts";
 import type { Plan, Value } from "../../plan.ts";
 import { CpuArray } from "./array.ts";
 import type { HostMemory } from "./memory.ts";

@@ -17,6 +17,8 @@ export interface CommandList {
    * The distinct tuples of loop indices, {@link MAX_LOOP_DEPTH} numbers each, outermost first. The first is all zeros.
    */
   readonly tuples: Uint32Array;
+  /** The numbers of a tuple. */
+  readonly tupleSize: number;
 }
 
 /**
@@ -85,5 +87,6 @@ export function flattenSteps(steps: readonly Step[]): CommandList {
     sequence: Uint32Array.from(sequence),
     tuple: Uint32Array.from(tuple),
     tuples: Uint32Array.from(tuples),
+    tupleSize: MAX_LOOP_DEPTH,
   };
 }

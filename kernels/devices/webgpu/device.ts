@@ -20,8 +20,9 @@ import type { CompiledKernel } from "./bound_kernel.ts";
 import { WebGpuExecutable } from "./executor.ts";
 import { gpuSpecOf } from "./gpu_specs.ts";
 import { fence, placeOf, prepareEnvironment, unavailableText, webgpu } from "./host.ts";
+import { loadTexels, partsFor } from "./parts.ts";
 import type { Pieces } from "./print_pieces.ts";
-import { loadPrinter, type Printer, type WgslKernel } from "./print_wgsl.ts";
+import { type Printer, printerWith, type PrintTarget, type WgslKernel } from "./print_wgsl.ts";
 
 /** Options of {@link requestWebGpuDevice}. */
 export interface WebGpuOptions {
@@ -216,6 +217,8 @@ export class WebGpuDevice extends BaseDevice {
     const { kernels, sources } = await unlessAborted(compiled, signal, release);
     timer.end("compile");
     const releasePipelines = (): void => release({ kernels });
+    const readsTexels = kernels.some(({ wgsl }) => wgsl.bindings.some(({ texels }) => texels));
+    const texels = readsTexels ? await loadTexels() : undefined;
     this.#context.health.check();
     const constants = new Map<ValueId, PoolBuffer>();
     for (const { id, storage, type, sizeBytes } of plan.values) {
@@ -231,6 +234,7 @@ export class WebGpuDevice extends BaseDevice {
       kernels,
       sources,
       constants,
+      texels,
       releasePipelines,
     });
     try {
@@ -250,15 +254,16 @@ export class WebGpuDevice extends BaseDevice {
     timer: PhaseTimer,
   ): Promise<{ kernels: CompiledKernel[]; sources: string[] }> {
     const { limits } = this;
-    const target: Parameters<Printer>[1] = {
+    const target: PrintTarget = {
       style: this.info.software ? "software" : "gpu",
       maxWorkgroupsPerDimension: limits.maxComputeWorkgroupsPerDimension,
       maxInvocations: limits.maxComputeInvocationsPerWorkgroup,
       maxWorkgroupBytes: limits.maxComputeWorkgroupStorageSize,
       pieces: await piecesFor(steps, limits.maxBindingBytes),
+      // llvmpipe gathers texels, but loads the elements of a buffer one by one (print_texels.ts).
       texels: /llvmpipe|lavapipe/i.test(this.info.description) ? "worthwhile" : undefined,
     };
-    const numbers = new Map<string, number>(), print = this.#printer ?? await printOnce(steps);
+    const numbers = new Map<string, number>(), print = this.#printer ?? await printOnce(steps, target);
     const printed = steps.map(({ kernel }): { wgsl: WgslKernel; shader: number } => {
       const wgsl = print(kernel, target);
       const shader = numbers.get(wgsl.source) ?? numbers.size;
@@ -310,8 +315,9 @@ async function piecesFor(steps: readonly KernelStep[], bytes: number): Promise<P
 }
 
 /** A printer for the kernels of steps and one target that caches by kernel. */
-async function printOnce(steps: readonly KernelStep[]): Promise<Printer> {
-  const byKey = new Map<string, WgslKernel>(), print = await loadPrinter(steps.map(({ kernel }) => kernel.kind));
+async function printOnce(steps: readonly KernelStep[], { texels }: PrintTarget): Promise<Printer> {
+  const byKey = new Map<string, WgslKernel>();
+  const print = printerWith(await partsFor(steps.map(({ kernel }) => kernel), texels !== undefined));
   return (kernel, target) => {
     const key = kernelKey(kernel), wgsl = byKey.get(key) ?? print(kernel, target);
     byKey.set(key, wgsl);

@@ -9,7 +9,7 @@
 import { DeviceError, ShapeError } from "../../../core/errors.ts";
 import { formatType, sameShape } from "../../../core/shape.ts";
 import type { Device, DeviceArray, Executable } from "../../device.ts";
-import { type Handover, handoverOf } from "../../in_place.ts";
+import { type Handover, handoverOf } from "../../plan_memory.ts";
 import type { Plan, ValueId } from "../../plan.ts";
 import { WebGpuArray } from "./array.ts";
 import type { PoolBuffer } from "./buffers.ts";
@@ -17,10 +17,9 @@ import { BoundKernel, type CompiledKernel, Places } from "./bound_kernel.ts";
 import type { CommandList } from "./commands.ts";
 import type { GpuContext } from "./context.ts";
 import { fence } from "./host.ts";
-import { nanosecondsOf, TIMED_DISPATCHES } from "./timer.ts";
-import { TEXEL_ROW_BYTES } from "./print_texels.ts";
+import { loadProfiler } from "./parts.ts";
 import { makeArena, makeLoopBuffer } from "./program_buffers.ts";
-import { planTexels, rectanglesOf, type TexelCopy, type TexelPlan } from "./texels.ts";
+import type { ProgramTexels } from "./texels.ts";
 
 /** A plan loaded on a WebGPU device. */
 export class WebGpuExecutable implements Executable {
@@ -35,9 +34,7 @@ export class WebGpuExecutable implements Executable {
   #arena: GPUBuffer[];
   #constants = new Map<ValueId, PoolBuffer>();
   #releasePipelines: () => void;
-  #texels: TexelPlan;
-  #textures: readonly GPUTexture[];
-  #places: Places;
+  #texels: ProgramTexels | undefined;
   #kernels: readonly BoundKernel[];
   #loopBuffer: GPUBuffer;
   #loopGroup: GPUBindGroup;
@@ -49,18 +46,20 @@ export class WebGpuExecutable implements Executable {
    * @param kernels One per kernel step, in schedule order.
    * @param sources The distinct source texts.
    * @param constants The uploaded constants, which the executable takes ownership of.
+   * @param texels What copies operands to textures; missing where kernels read none.
    * @param releasePipelines Called when the kernels are no longer used.
    */
   constructor(
     device: Device,
     context: GpuContext,
-    { plan, donated, commands, kernels, sources, constants, releasePipelines }: {
+    { plan, donated, commands, kernels, sources, constants, texels, releasePipelines }: {
       readonly plan: Plan;
       readonly donated: readonly number[];
       readonly commands: CommandList;
       readonly kernels: readonly CompiledKernel[];
       readonly sources: readonly string[];
       readonly constants: Map<ValueId, PoolBuffer>;
+      readonly texels?: typeof ProgramTexels;
       readonly releasePipelines: () => void;
     },
   ) {
@@ -75,15 +74,11 @@ export class WebGpuExecutable implements Executable {
     this.#constants = constants;
     this.#releasePipelines = releasePipelines;
     this.#arena = makeArena(context, plan);
-    this.#texels = planTexels(plan, commands, kernels.map(({ wgsl }) => wgsl));
-    this.#textures = this.#texels.textures.map(({ format, width, height }) =>
-      context.createTexture(format, width, height)
-    );
-    const views = this.#textures.map((texture) => texture.createView());
-    this.#places = new Places(plan, this.#arena, constants);
+    const places = new Places(plan, this.#arena, constants);
+    this.#texels = texels && new texels(context, { plan, commands, kernels: kernels.map(({ wgsl }) => wgsl), places });
     this.#kernels = commands.steps.map((step, i) => {
-      const viewOf = (binding: number) => views[this.#texels.bound[i].get(binding)!];
-      return new BoundKernel(context, step, kernels[i], { places: this.#places, viewOf });
+      const viewOf = (binding: number) => this.#texels!.viewOf(i, binding);
+      return new BoundKernel(context, step, kernels[i], { places, viewOf });
     });
     this.#loopStride = Math.max(32, context.gpu.limits.minUniformBufferOffsetAlignment);
     this.#loopBuffer = makeLoopBuffer(context, commands.tuples, this.#loopStride);
@@ -201,11 +196,11 @@ export class WebGpuExecutable implements Executable {
       const number = sequence[i];
       const kernel = this.#kernels[number];
       if (kernel.isEmpty) continue;
-      const copies = this.#texels.copies.get(i);
+      const copies = this.#texels?.copiesBefore(i);
       if (copies) {
         pass?.end();
         pass = undefined;
-        for (const copy of copies) this.#copyTexels(encoder, copy, slots);
+        for (const copy of copies) this.#texels!.copy(encoder, copy, slots);
       }
       if (!pass) {
         pass = encoder.beginComputePass({ timestampWrites });
@@ -220,58 +215,21 @@ export class WebGpuExecutable implements Executable {
     pass?.end();
   }
 
-  #copyTexels(encoder: GPUCommandEncoder, copy: TexelCopy, slots: readonly PoolBuffer[]): void {
-    const { width } = this.#texels.textures[copy.texture], texture = this.#textures[copy.texture];
-    const { buffer, offset, size } = this.#places.of(copy.value);
-    const source = typeof buffer === "number" ? slots[buffer].gpu : buffer;
-    for (const { byte, origin, size: [columns, rows] } of rectanglesOf(copy, size, TEXEL_ROW_BYTES / width)) {
-      encoder.copyBufferToTexture({ buffer: source, offset: offset + byte, bytesPerRow: TEXEL_ROW_BYTES }, {
-        texture,
-        origin,
-      }, [columns, rows]);
-    }
-  }
-
   /** Measured nanoseconds of each kernel step of one run, in schedule order, summed over loop iterations. */
   async profile(inputs: readonly DeviceArray[]): Promise<readonly number[]> {
-    const times = this.#commands.steps.map(() => 0);
+    const timeDispatches = await loadProfiler(), times = this.#commands.steps.map(() => 0);
     const { slots, outputs } = this.#prepare(inputs);
     // The first run lets the driver finish compiling.
     this.#submit([...slots]);
-    await (this.#context.gpu.features.has("timestamp-query")
-      ? this.#profileTimed(slots, times)
-      : this.#profileFenced(slots, times));
+    const { sequence } = this.#commands;
+    await timeDispatches(this.#context, sequence.length, {
+      encode: (encoder, i, timestampWrites) => this.#encode(encoder, slots, { from: i, to: i + 1, timestampWrites }),
+      fence,
+      measured: (i, time) => times[sequence[i]] += time,
+    });
     await this.#context.health.settle();
     outputs.forEach((buffer, i) => this.#handover.takes[i] === undefined && this.#context.release(buffer));
     return times;
-  }
-
-  async #profileTimed(slots: readonly PoolBuffer[], times: number[]): Promise<void> {
-    const { sequence } = this.#commands;
-    for (let from = 0; from < sequence.length; from += TIMED_DISPATCHES) {
-      const count = Math.min(TIMED_DISPATCHES, sequence.length - from);
-      const measured = await nanosecondsOf(
-        this.#context,
-        count,
-        (encoder, timestampWrites, i) =>
-          this.#encode(encoder, slots, { from: from + i, to: from + i + 1, timestampWrites }),
-      );
-      measured.forEach((time, i) => times[sequence[from + i]] += time);
-    }
-  }
-
-  async #profileFenced(slots: readonly PoolBuffer[], times: number[]): Promise<void> {
-    const { gpu } = this.#context;
-    const { sequence } = this.#commands;
-    await fence(gpu.queue);
-    for (let i = 0; i < sequence.length; i++) {
-      const encoder = gpu.createCommandEncoder();
-      this.#encode(encoder, slots, { from: i, to: i + 1 });
-      const start = performance.now();
-      this.#context.submit(encoder.finish());
-      await fence(gpu.queue);
-      times[sequence[i]] += (performance.now() - start) * 1e6;
-    }
   }
 
   /** Frees the arena and the constants. Work that was already launched still completes. */
@@ -280,13 +238,13 @@ export class WebGpuExecutable implements Executable {
     this.#disposed = true;
     this.#context.programs.delete(this);
     for (const buffer of [...this.#arena, this.#loopBuffer]) this.#context.destroyBuffer(buffer);
-    for (const texture of this.#textures) this.#context.destroyTexture(texture);
+    this.#texels?.dispose();
     for (const buffer of this.#constants.values()) this.#context.release(buffer);
     this.#context.dropBindGroups(this.#kernels.reduce((count, { groupCount }) => count + groupCount, 1));
     this.#releasePipelines();
     // Whoever keeps the program does not keep these alive.
     this.#arena.length = 0;
-    [this.#textures, this.#kernels] = [[], []];
+    [this.#texels, this.#kernels] = [undefined, []];
     this.#constants.clear();
   }
 }

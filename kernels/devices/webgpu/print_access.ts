@@ -4,7 +4,6 @@ import { type Half, isHalf } from "../../../core/dtype.ts";
 import { isAligned, type LaneForm } from "../../codegen/lane_index.ts";
 import type { Store } from "../../kernel.ts";
 import { atLane, type Env, IndexPrinter } from "./print_index.ts";
-import { TEXEL_ROW_BYTES } from "./print_texels.ts";
 import { registerType } from "./print_literal.ts";
 import { joinLanes, LANES, splat, storable } from "./print_value.ts";
 import type { Value } from "./print_writer.ts";
@@ -74,8 +73,8 @@ export abstract class AccessPrinter extends IndexPrinter {
   /** The texel with a given index. */
   #texel(operand: number, number: Value): string {
     const { text } = this.writer.bound(number, "n");
-    const row = TEXEL_ROW_BYTES / 4 / this.writer.texels[operand]!.lanes;
-    return `textureLoad(texels${operand}, vec2<i32>(${text} & ${row - 1}, ${text} >> ${Math.log2(row)}u), 0)`;
+    const { width } = this.writer.texels[operand]!;
+    return `textureLoad(texels${operand}, vec2<i32>(${text} & ${width - 1}, ${text} >> ${Math.log2(width)}u), 0)`;
   }
 
   #scalarLoad(operand: number, offset: Value): Value {

@@ -17,7 +17,7 @@ import { foldsOf } from "./folds.ts";
 import { AccessPrinter } from "./print_access.ts";
 import type { Env } from "./print_index.ts";
 import { literal, type RegisterType, registerType, typeName } from "./print_literal.ts";
-import { binaryText, INFINITY_BITS, magnitudeText, unaryText } from "./print_math.ts";
+import { binaryText, INFINITY_BITS, isProduct, magnitudeText, unaryText } from "./print_math.ts";
 import { convert, splat } from "./print_value.ts";
 import type { Value, Writer } from "./print_writer.ts";
 
@@ -189,9 +189,8 @@ export class Evaluator extends AccessPrinter {
   /** Powers with common constant exponents, without logarithms. */
   #constantPower(base: Value, exponent: Expr): Value | undefined {
     if (exponent.kind !== "const" || base.dtype === "bool") return undefined;
-    const isSmall = exponent.value === 2 || exponent.value === 3;
     const isRoot = exponent.value === 0.5 && base.dtype === "f32";
-    if (!isSmall && !isRoot) return undefined;
+    if (!isProduct(exponent) && !isRoot) return undefined;
     const { text } = this.writer.bound(base);
     if (isRoot) {
       const u32 = typeName("u32", base.width), root = `bitcast<${u32}>(sqrt(${text})) & ${u32}(0x7fffffffu)`;

@@ -1,6 +1,6 @@
 /** Scalar arithmetic in WGSL: operators, and the helper functions that make them safe. */
 import { isFloat } from "../../../core/dtype.ts";
-import type { BinaryOp, UnaryOp } from "../../../core/expr.ts";
+import type { BinaryOp, Expr, UnaryOp } from "../../../core/expr.ts";
 import { invariant } from "../../../core/errors.ts";
 import type { HelperName } from "./helpers.ts";
 import { type RegisterType, typeName } from "./print_literal.ts";
@@ -22,6 +22,11 @@ export const INFINITY_BITS = "0x7f800000u";
 
 /** The name of a helper function, which is declared on first use. */
 export type UseHelper = (helper: HelperName, width: 1 | 4) => string;
+
+/** Whether a power with a given exponent is printed as a product. */
+export function isProduct(exponent: Expr): boolean {
+  return exponent.kind === "const" && (exponent.value === 2 || exponent.value === 3);
+}
 
 /** Unary operators. */
 export function unaryText(op: UnaryOp, x: Argument, helper: UseHelper): string {

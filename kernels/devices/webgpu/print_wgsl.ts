@@ -9,30 +9,11 @@
  * first, and the bits of NaN and infinity, which WGSL has no constants for.
  */
 import type { Kernel } from "../../kernel.ts";
-import { printContract } from "./print_contract.ts";
-import { printMap } from "./print_map.ts";
-import { printRecurrence } from "./print_recurrence.ts";
-import { printRow } from "./print_row.ts";
-import { printScatter } from "./print_scatter.ts";
-import { chooseTexelReads } from "./print_texels.ts";
-import { Writer } from "./print_writer.ts";
 import type { Layout, PrintTarget, WgslKernel } from "./print_writer.ts";
+import { Writer } from "./print_writer.ts";
+import type { PrinterParts } from "./parts.ts";
 
 export type { Binding, PrintTarget, WgslKernel } from "./print_writer.ts";
-
-/** Prints the kernels of one kind. */
-type PrintKind<K extends Kernel["kind"]> = (kernel: Extract<Kernel, { kind: K }>, writer: Writer) => WgslKernel;
-
-type PrintersByKind = { readonly [K in Kernel["kind"]]: PrintKind<K> };
-
-/** What prints each kind. */
-const PRINTERS: { readonly [K in Kernel["kind"]]: () => PrintKind<K> | Promise<PrintKind<K>> } = {
-  map: () => printMap,
-  row: () => printRow,
-  contract: () => printContract,
-  recurrence: () => printRecurrence,
-  scatter: () => printScatter,
-};
 
 /**
  * Prints a kernel.
@@ -41,18 +22,20 @@ const PRINTERS: { readonly [K in Kernel["kind"]]: () => PrintKind<K> | Promise<P
  */
 export type Printer = (kernel: Kernel, target: PrintTarget) => WgslKernel;
 
-/** A printer of kernels of some kinds. */
-export async function loadPrinter(kinds: Iterable<Kernel["kind"]>): Promise<Printer> {
-  const loaded = await Promise.all([...new Set(kinds)].map(async (kind) => [kind, await PRINTERS[kind]()]));
-  const printers: PrintersByKind = Object.fromEntries(loaded);
-  return (kernel, target) => printKernel(kernel, target, printers);
+/** A printer of kernels that need no other parts than these. */
+export function printerWith(parts: PrinterParts): Printer {
+  return (kernel, target) => printKernel(kernel, target, parts);
 }
 
-function printKernel(kernel: Kernel, target: PrintTarget, printers: PrintersByKind): WgslKernel {
-  const print = printers[kernel.kind] as PrintKind<Kernel["kind"]>;
+function printKernel(
+  kernel: Kernel,
+  target: PrintTarget,
+  { kinds, helpers, chooseTexelReads }: PrinterParts,
+): WgslKernel {
+  const print = kinds[kernel.kind] as (kernel: Kernel, writer: Writer) => WgslKernel;
   // How an operand is best declared depends on all accesses, which are only known after printing: print twice.
   const wishes = kernel.operands.map(({ size }): Layout => (size % 4 === 0 ? "vector" : "scalar"));
-  const draft = new Writer(kernel, target, wishes);
+  const draft = new Writer(kernel, target, wishes, { helpers });
   const printed = print(kernel, draft);
   const layouts = draft.accesses.map(({ vectorAccesses, scalarStores }, operand): Layout => (
     // Storing one component of a vec4 may overwrite its neighbours, which other invocations may be writing.
@@ -62,7 +45,7 @@ function printKernel(kernel: Kernel, target: PrintTarget, printers: PrintersByKi
     vectorLoads,
     elements: elements * draft.invocations,
   }));
-  const texels = target.texels ? chooseTexelReads(kernel, loads, target.texels === "always") : [];
+  const texels = target.texels ? chooseTexelReads!(kernel, loads, target.texels === "always") : [];
   if (!texels.some((read) => read) && layouts.every((layout, operand) => layout === wishes[operand])) return printed;
-  return print(kernel, new Writer(kernel, target, layouts, texels));
+  return print(kernel, new Writer(kernel, target, layouts, { helpers, texels }));
 }

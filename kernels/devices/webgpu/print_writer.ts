@@ -11,8 +11,7 @@ import { CompileError, invariant } from "../../../core/errors.ts";
 import type { Var } from "../../../core/index_expr.ts";
 import { bytesOfOperand, storesOf } from "../../cost.ts";
 import type { Kernel, Operand } from "../../kernel.ts";
-import type { HelperName } from "./helpers.ts";
-import { helperSource } from "./helpers.ts";
+import { type HelperName, type Helpers, helperSource } from "./helpers.ts";
 import { type RegisterType, registerType, typeName } from "./print_literal.ts";
 import type { Pieces } from "./print_pieces.ts";
 import { partOf, type TexelPart, type TexelRead } from "./print_texels.ts";
@@ -101,6 +100,8 @@ export interface AccessCount {
 /** Writes the entry point of one kernel. */
 export class Writer {
   readonly accesses: readonly AccessCount[];
+  /** Which operands are read through textures. */
+  readonly texels: readonly (TexelRead | undefined)[];
   usesLoops = false;
   /** Invocations per launch, known once the kernel is printed. */
   invocations = 0;
@@ -108,6 +109,7 @@ export class Writer {
   turns = 0;
   #blocks: Block[] = [newBlock("", 1)];
   #helpers = new Map<string, string>();
+  readonly #sources: Partial<Helpers>;
   #names = new Map<number, { name: string; depth: number }>();
   #reserved = new Set<string>();
   #count = 0;
@@ -115,14 +117,19 @@ export class Writer {
 
   /**
    * @param layouts How the operands' buffers are declared.
-   * @param texels Which operands are read through textures; none by default.
+   * @param parts The helpers that may be called, and which operands are read through textures; none by default.
    */
   constructor(
     readonly kernel: Kernel,
     readonly target: PrintTarget,
     readonly layouts: readonly Layout[],
-    readonly texels: readonly (TexelRead | undefined)[] = [],
+    { helpers, texels = [] }: {
+      readonly helpers: Partial<Helpers>;
+      readonly texels?: readonly (TexelRead | undefined)[];
+    },
   ) {
+    this.texels = texels;
+    this.#sources = helpers;
     this.accesses = kernel.operands.map(() => ({
       vectorAccesses: 0,
       vectorLoads: 0,
@@ -236,7 +243,9 @@ export class Writer {
   /** The name of a helper function for a width, declared on first use. */
   helper(helper: HelperName, width: 1 | 4): string {
     const name = width === 1 ? helper : `${helper}_vec4`;
-    if (!this.#helpers.has(name)) this.#helpers.set(name, helperSource(helper, name, width));
+    if (!this.#helpers.has(name)) {
+      this.#helpers.set(name, helperSource(helper, { name, width, helpers: this.#sources }));
+    }
     return name;
   }
 

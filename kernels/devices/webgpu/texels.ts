@@ -1,13 +1,96 @@
 /**
- * Copies operands to textures before the kernels that read them there (print_texels.ts): plans which textures and
- * copies are needed when a program is loaded.
+ * Copies operands to textures before the kernels that read them there (print_texels.ts): chooses the operands, and plans
+ * which textures and copies are needed when a program is loaded.
  */
+import { isHalf } from "../../../core/dtype.ts";
 import { invariant } from "../../../core/errors.ts";
-import { storesOf } from "../../cost.ts";
+import { addIndex, constantIndex, type Index, scaleIndex, varIndex } from "../../../core/index_expr.ts";
+import { accessesOf, storesOf } from "../../cost.ts";
+import type { Kernel } from "../../kernel.ts";
 import type { KernelStep, Plan, ValueId } from "../../plan.ts";
-import { type CommandList, MAX_LOOP_DEPTH } from "./commands.ts";
-import { TEXEL_ROW_BYTES, type TexelPart } from "./print_texels.ts";
+import type { Places } from "./bound_kernel.ts";
+import type { PoolBuffer } from "./buffers.ts";
+import type { CommandList } from "./commands.ts";
+import type { GpuContext } from "./context.ts";
+import type { TexelPart, TexelRead } from "./print_texels.ts";
 import type { WgslKernel } from "./print_writer.ts";
+
+/** How often a kernel loads an operand's elements per launch, and in which form. */
+export interface LoadCount {
+  readonly vectorLoads: number;
+  /** Number of elements loaded, including repeated loads. */
+  readonly elements: number;
+}
+
+/** Bytes of a row of texels. */
+export const TEXEL_ROW_BYTES = 4096;
+
+/** The number of rows that every device supports. */
+const MAX_ROWS = 8192;
+
+/**
+ * Measured on llvmpipe with two cores: time saved per element fetched from a texture, time to copy an element, and the
+ * overhead of a copy and of splitting the pass.
+ */
+const SAVED_NS = 2.5, COPIED_NS = 0.3, OVERHEAD_NS = 30_000;
+
+/**
+ * For each operand of a kernel, how to read it through a texture; undefined if it cannot be, or if that neither pays
+ * off nor is required.
+ */
+export function chooseTexelReads(
+  kernel: Kernel,
+  loads: readonly LoadCount[],
+  always: boolean,
+): (TexelRead | undefined)[] {
+  return kernel.operands.map(({ dtype, size }, operand) => {
+    // A scatter reads what it has just written.
+    if (isHalf(dtype) || loads[operand].elements === 0 || (kernel.kind === "scatter" && kernel.target === operand)) {
+      return undefined;
+    }
+    const part = slice(kernel, operand, size, loads[operand].vectorLoads > 0);
+    const read: TexelRead = {
+      type: dtype === "bool" ? "u32" : dtype,
+      width: TEXEL_ROW_BYTES / 4 / part.lanes,
+      ...part,
+    };
+    const pays = always || loads[operand].elements * SAVED_NS > OVERHEAD_NS + read.elements * COPIED_NS;
+    return pays && read.elements * 4 <= MAX_ROWS * TEXEL_ROW_BYTES ? read : undefined;
+  });
+}
+
+/**
+ * The range of an operand that a kernel reads for one tuple of loop indices: a moving part if all reads move alike with
+ * the loops, otherwise the whole operand.
+ */
+function slice(
+  kernel: Kernel,
+  operand: number,
+  size: number,
+  wantsVectors: boolean,
+): Omit<TexelRead, "type" | "width"> {
+  const indices = accessesOf(kernel).filter((access) => access.operand === operand && access.mode === "load").map((
+    { index },
+  ) => index);
+  const moving = indices.map((index) => movingPart(kernel, index));
+  const whole = constantIndex(0);
+  const shared = moving.every(({ key }) => key === moving[0].key) ? moving[0] : whole;
+  const isWhole = shared.terms.length === 0;
+  const lanes = wantsVectors && shared.terms.every(({ coefficient }) => coefficient % 4 === 0) ? 4 : 1;
+  const rests = indices.map((index) => addIndex(index, scaleIndex(shared, -1)));
+  let low = Math.min(...rests.map(({ min }) => min)), high = Math.max(...rests.map(({ max }) => max));
+  if (isWhole) [low, high] = [Math.max(0, low), Math.min(size - 1, high)];
+  low = Math.floor(low / lanes) * lanes;
+  return { lanes, start: addIndex(shared, low), elements: Math.ceil(Math.max(1, high + 1 - low) / lanes) * lanes };
+}
+
+/** The terms of an index that are loop indices. */
+function movingPart({ loops }: Kernel, index: Index): Index {
+  return index.terms.reduce((sum, { atom, coefficient }) => {
+    const moves = atom.kind === "var" && loops.some(({ id }) => id === atom.variable.id);
+    return moves ? addIndex(sum, scaleIndex(varIndex(atom.variable), coefficient)) : sum;
+  }, constantIndex(0));
+}
 
 /** A texture to make. */
 export interface TexelTexture {
@@ -144,8 +227,9 @@ function baseOf({ values }: Plan, id: ValueId): ValueId {
 }
 
 /** The element in the first texel at a dispatch. */
-function firstElement({ first, strides }: TexelPart, { tuple, tuples }: CommandList, dispatch: number): number {
-  return strides.reduce((at, stride, loop) => at + stride * tuples[tuple[dispatch] * MAX_LOOP_DEPTH + loop], first);
+function firstElement({ first, strides }: TexelPart, commands: CommandList, dispatch: number): number {
+  const { tuple, tuples, tupleSize } = commands;
+  return strides.reduce((at, stride, loop) => at + stride * tuples[tuple[dispatch] * tupleSize + loop], first);
 }
 
 /** A rectangle of texels and the byte of the value at its first texel. */
@@ -175,4 +259,59 @@ export function rectanglesOf(
     texel += size[0] * size[1];
   }
   return rectangles;
+}
+
+/** The textures of a loaded program. */
+export class ProgramTexels {
+  readonly #context: GpuContext;
+  readonly #plan: TexelPlan;
+  readonly #places: Places;
+  readonly #textures: readonly GPUTexture[];
+  readonly #views: readonly GPUTextureView[];
+
+  constructor(
+    context: GpuContext,
+    { plan, commands, kernels, places }: {
+      readonly plan: Plan;
+      readonly commands: CommandList;
+      readonly kernels: readonly WgslKernel[];
+      readonly places: Places;
+    },
+  ) {
+    this.#context = context;
+    this.#places = places;
+    this.#plan = planTexels(plan, commands, kernels);
+    this.#textures = this.#plan.textures.map(({ format, width, height }) =>
+      context.createTexture(format, width, height)
+    );
+    this.#views = this.#textures.map((texture) => texture.createView());
+  }
+
+  /** The texture of a binding of a kernel step. */
+  viewOf(step: number, binding: number): GPUTextureView {
+    return this.#views[this.#plan.bound[step].get(binding)!];
+  }
+
+  /** What must be copied before a dispatch; undefined where nothing must. */
+  copiesBefore(dispatch: number): readonly TexelCopy[] | undefined {
+    return this.#plan.copies.get(dispatch);
+  }
+
+  /** Copies a part of a value to its texture. */
+  copy(encoder: GPUCommandEncoder, copy: TexelCopy, slots: readonly PoolBuffer[]): void {
+    const { width } = this.#plan.textures[copy.texture], texture = this.#textures[copy.texture];
+    const { buffer, offset, size } = this.#places.of(copy.value);
+    const source = typeof buffer === "number" ? slots[buffer].gpu : buffer;
+    for (const { byte, origin, size: [columns, rows] } of rectanglesOf(copy, size, TEXEL_ROW_BYTES / width)) {
+      encoder.copyBufferToTexture({ buffer: source, offset: offset + byte, bytesPerRow: TEXEL_ROW_BYTES }, {
+        texture,
+        origin,
+      }, [columns, rows]);
+    }
+  }
+
+  /** Frees the textures. */
+  dispose(): void {
+    for (const texture of this.#textures) this.#context.destroyTexture(texture);
+  }
 }

@@ -1,5 +1,5 @@
 /** What bundles for browsers have in place of the native device, which starts a compiler and opens what that has made. */
-import { DeviceError } from "../mod.ts";
+import { DeviceError } from "../../core/errors.ts";
 
 const WHY = "browsers start no compilers and open no shared objects";
 
