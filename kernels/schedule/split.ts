@@ -12,10 +12,12 @@ import { accessesOf, bindingsOf, fitsBindings, piecesOf } from "../cost.ts";
 import type { DeviceLimits } from "../device.ts";
 import type { Kernel, Operand, Store } from "../kernel.ts";
 import type { KernelStep, Schedule, Step, Value, ValueId } from "../plan.ts";
-import { mebibytes } from "../plan_memory.ts";
+import { isTooLarge, mebibytes, type PlanLimits } from "../plan_memory.ts";
 
 /** What {@link splitKernels} must know about a device. */
-export type SplitLimits = Pick<DeviceLimits, "maxOperands" | "maxBindingBytes" | "alignmentBytes" | "lanes">;
+export type SplitLimits =
+  & PlanLimits
+  & Pick<DeviceLimits, "maxOperands" | "maxBindingBytes" | "alignmentBytes" | "lanes">;
 
 /** Operands of a kernel with which programs are scheduled again: the last is the fewest that every op can do with. */
 const FEWER_OPERANDS = [12, 8, 6];
@@ -45,7 +47,8 @@ export function splitKernels(
   const refused = kernelsOf(split.steps).find(({ operands }) =>
     bindingsOf(operands, limits.maxBindingBytes!) > limits.maxOperands
   );
-  if (refused) throw tooManyBindings(refused, limits);
+  // What is larger than any tensor may be is refused by the planner, which names it.
+  if (refused && !scheduled.values.some((value) => isTooLarge(value, limits))) throw tooManyBindings(refused, limits);
   return split;
 }
 
