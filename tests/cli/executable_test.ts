@@ -17,6 +17,7 @@ async function runExecutable(folder: string, lines: readonly (readonly string[])
 
 /** Packages that only tests, the browser page, the study and other tools use. */
 const TOOLS = [
+  "@arethetypeswrong/core",
   "@std/assert",
   "autocannon",
   "axe-core",
