@@ -1,5 +1,5 @@
 /** `forecast`: trains a forecaster on a table of series, says how good it is, and writes the rows to come. */
-import { type Device, requestDevice } from "../kernels/mod.ts";
+import type { Device } from "../kernels/mod.ts";
 import { LayerNetwork, type NamedArrays, type TaskFile } from "../titans/mod.ts";
 import { FORECASTER_OPTIONS } from "../titans/models/forecasters/forecaster.ts";
 import { forecasterOf, FORECASTERS } from "../titans/models/forecasters/registry.ts";
@@ -101,22 +101,12 @@ async function forecast(args: readonly string[], terminal: Terminal): Promise<nu
   sayStart(say, { flags, frame, network, windows });
   const name = `forecast-${file.name.replace(/\.[^.]*$/, "").replace(/[^\w.-]+/g, "-")}`;
   await run.begin(name, { data: await sha256Hex(file.bytes), weights: await firstWeights(network, flags.seed) });
-  try {
-    const device = await requestDevice(deviceOptions(flags));
-    try {
-      const keeper = await run.keeper<Epoch>(network, interrupt), asked = { flags, network, windows, say, terminal };
-      const trained = await train(device, { ...asked, keeper }), { params } = trained;
-      const results = await measured(device, { ...asked, params });
-      await writeResults(device, { ...asked, trained, results, out: run.path });
-      await run.complete();
-    } finally {
-      device.dispose();
-    }
-    return 0;
-  } catch (error) {
-    terminal.err(`${await run.ended(error)}\n`);
-    return interrupt.exitCode;
-  }
+  return await run.carryOut(deviceOptions(flags), { terminal, interrupt }, async (device) => {
+    const keeper = await run.keeper<Epoch>(network, interrupt), asked = { flags, network, windows, say, terminal };
+    const trained = await train(device, { ...asked, keeper }), { params } = trained;
+    const results = await measured(device, { ...asked, params });
+    await writeResults(device, { ...asked, trained, results, out: run.path });
+  });
 }
 
 /** What the parts of the command take. */

@@ -1,5 +1,5 @@
 /** `classify` without a trained classifier: trains one or several, measures each once, and keeps what came out. */
-import { type Device, requestDevice } from "../../kernels/mod.ts";
+import type { Device } from "../../kernels/mod.ts";
 import { defineConfig, type ModelKind, type Network, type Score, withParameters } from "../../titans/mod.ts";
 import { classFigures } from "../../titans/tasks/classification/class_figures.ts";
 import { classFloors } from "../../titans/tasks/classification/class_floors.ts";
@@ -53,21 +53,11 @@ export async function trainClassifiers(context: ClassifyContext, run: FitRun<Cla
   const name = `classify-${path.split(/[/\\]/).at(-1)!.replace(/[^\w.-]+/g, "-")}`;
   const weights = await Promise.all(entries.map(({ network }) => firstWeights(network, flags.seed)));
   await run.begin(name, { data: await identityOf(set), weights: weights.join() });
-  try {
-    const device = await requestDevice(deviceOptions(flags)), began = performance.now();
-    try {
-      const trials = await runTrials(device, { context, run, parts, entries, positive });
-      const seconds = (performance.now() - began) / 1000;
-      await keepResults({ context, run, parts, entries, positive }, { trials, device: device.info.kind, seconds });
-      await run.complete();
-    } finally {
-      device.dispose();
-    }
-    return 0;
-  } catch (error) {
-    terminal.err(`${await run.ended(error)}\n`);
-    return interrupt.exitCode;
-  }
+  return await run.carryOut(deviceOptions(flags), { terminal, interrupt }, async (device) => {
+    const began = performance.now(), trials = await runTrials(device, { context, run, parts, entries, positive });
+    const seconds = (performance.now() - began) / 1000;
+    await keepResults({ context, run, parts, entries, positive }, { trials, device: device.info.kind, seconds });
+  });
 }
 
 /** Trainings. */

@@ -6,6 +6,7 @@
  *                               checkpoint-2.safetensors, ...; removed when the results are written
  *     run.lock                  exists while a process has the run open: see run_lock.ts
  */
+import { type Device, type DeviceKind, type DeviceOptions, requestDevice } from "../../kernels/mod.ts";
 import { CheckpointError, type Network } from "../../titans/mod.ts";
 import { sha256Hex } from "../data/sha256.ts";
 import { DivergedFit } from "../divergence.ts";
@@ -13,6 +14,7 @@ import { CommandError, UsageError, WriteError } from "../errors.ts";
 import { exists, writeAtomic } from "../files.ts";
 import type { Interrupt } from "../interrupt.ts";
 import { asCalled, shellWord } from "../program.ts";
+import type { Terminal } from "../terminal.ts";
 import { CHECKPOINT_FILE, CONFIG_FILE, readConfig, RUNS, writeConfig } from "../run_folder.ts";
 import { abandon, type RunKind, type RunLock, takeFreshFolder, takeNewFolder, takeRun } from "../run_lock.ts";
 import { VERSION } from "../version.ts";
@@ -114,7 +116,7 @@ export class FitRun<F extends FitFlags> implements Disposable {
   }
 
   /** The results are written: the folder is theirs. */
-  async complete(): Promise<void> {
+  async #complete(): Promise<void> {
     const config = await readConfig(this.path) as FitConfig;
     await writeConfig(this.path, { ...config, complete: true });
     await removeStates(this.path);
@@ -126,10 +128,34 @@ export class FitRun<F extends FitFlags> implements Disposable {
   }
 
   /**
+   * Trains on a device and writes the results, with which the run is complete.
+   * @returns The exit code; that of the interrupt where it was stopped, which is said.
+   */
+  async carryOut(
+    options: DeviceOptions & { readonly kind: DeviceKind },
+    { terminal, interrupt }: { readonly terminal: Terminal; readonly interrupt: Interrupt },
+    work: (device: Device) => Promise<void>,
+  ): Promise<number> {
+    try {
+      const device = await requestDevice(options);
+      try {
+        await work(device);
+        await this.#complete();
+      } finally {
+        device.dispose();
+      }
+      return 0;
+    } catch (error) {
+      terminal.err(`${await this.#ended(error)}\n`);
+      return interrupt.exitCode;
+    }
+  }
+
+  /**
    * What a command that failed leaves: of a training that became NaN nothing, since it would do so again.
    * @returns The line to say if it was stopped. @throws The error otherwise, with how to go on.
    */
-  async ended(error: unknown): Promise<string> {
+  async #ended(error: unknown): Promise<string> {
     if (error instanceof StoppedFit) return `stopped at step ${error.step}; continue with: ${this.resume}`;
     if (!this.#lock) throw error;
     if (error instanceof DivergedFit) await removeStates(this.path);
