@@ -1,6 +1,6 @@
 /** `forecast`: trains a forecaster on a table of series, says how good it is, and writes the rows to come. */
 import type { Device } from "../kernels/mod.ts";
-import { LayerNetwork, type NamedArrays, type TaskFile } from "../titans/mod.ts";
+import { ConfigError, LayerNetwork, type NamedArrays, type TaskFile } from "../titans/mod.ts";
 import { FORECASTER_OPTIONS } from "../titans/models/forecasters/forecaster.ts";
 import { forecasterOf, FORECASTERS } from "../titans/models/forecasters/registry.ts";
 import { defaultsOf, resolveOptions } from "../titans/options/option_table.ts";
@@ -19,7 +19,7 @@ import { timeLeft } from "./fit/time_left.ts";
 import { type Epoch, fitNetwork, type ForecastErrors, measureNetwork } from "./forecast_fit.ts";
 import { forecastCsv, forecastReport, type Forecasts } from "./forecast_report.ts";
 import { predictWindow } from "./forecast_window.ts";
-import { integer, number, parseFlags, required, text, under, type Values } from "./flags.ts";
+import { flagName, integer, number, parseFlags, required, text, under, type Values } from "./flags.ts";
 import type { Command } from "./help.ts";
 import { listenForInterrupt } from "./interrupt.ts";
 import { formatCount } from "./progress.ts";
@@ -93,8 +93,8 @@ async function forecast(args: readonly string[], terminal: Terminal): Promise<nu
   using run = await FitRun.open("forecast", parsed);
   const { flags } = run;
   if (flags.data === undefined) throw new UsageError("forecast needs a table: give --data FILE");
-  const file = await readTaskFile(flags.data, "the table of forecast"), frame = frameOf(file, flags);
-  const windows = new SeriesWindows(frame, { ...defaultsOf(WINDOW_OPTIONS), ...optionsGiven(WINDOW_OPTIONS, flags) });
+  const file = await readTaskFile(flags.data, "the table of forecast");
+  const { frame, windows } = inFlags(() => windowsOf(file, flags));
   const network = networkOf(flags, windows);
   const say = (line: string, event: object): void =>
     terminal.out(flags.json ? `${JSON.stringify(event)}\n` : `${line}\n`);
@@ -173,8 +173,26 @@ async function writeResults(
   });
 }
 
-function frameOf(file: TaskFile, flags: ForecastFlags): Frame {
-  return readFrame(file, { ...defaultsOf(TABLE_OPTIONS), ...optionsGiven(TABLE, flags) });
+function windowsOf(file: TaskFile, flags: ForecastFlags): { readonly frame: Frame; readonly windows: SeriesWindows } {
+  const frame = readFrame(file, { ...defaultsOf(TABLE_OPTIONS), ...optionsGiven(TABLE, flags) });
+  const options = { ...defaultsOf(WINDOW_OPTIONS), ...optionsGiven(WINDOW_OPTIONS, flags) };
+  return { frame, windows: new SeriesWindows(frame, options) };
+}
+
+/** Runs something whose errors advise options of the task, which are flags here: `gaps=fill` is `--gaps fill`. */
+function inFlags<T>(make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const isFlag = (name: string): boolean => name in TABLE || name in WINDOW_OPTIONS;
+    const text = error.message.replace(
+      /(?:\bthe option )?\b(\w+)=(\w+)|\bthe option (\w+)/g,
+      (whole, name, value, alone) =>
+        isFlag(name ?? alone) ? `${flagName(name ?? alone)}${value === undefined ? "" : ` ${value}`}` : whole,
+    );
+    throw new ConfigError(text, error.field);
+  }
 }
 
 function notesOf({ missing, inserted, time }: Frame): string {

@@ -48,6 +48,7 @@ Deno.test("forecast: what cannot be done is refused in one line", () =>
   withFolder(async (folder) => {
     await Deno.writeTextFile(`${folder}/t.csv`, table(60));
     await Deno.writeTextFile(`${folder}/gap.csv`, "date,x\n2024-01-01,1\n2024-01-02,2\n2024-01-03,1\n2024-01-09,2\n");
+    await Deno.writeTextFile(`${folder}/twice.csv`, "date,x\n2024-01-01,1\n2024-01-02,2\n2024-01-02,1\n2024-01-03,2\n");
     await Deno.writeFile(`${folder}/t.csv.xz`, Uint8Array.of(0xfd, 0x37, 0x7a, 0x58, 0x5a, 0));
     const wild = [
       "--data",
@@ -64,6 +65,11 @@ Deno.test("forecast: what cannot be done is refused in one line", () =>
       [wild, "and nothing was written: train again with a lower rate than --lr 1e+30", 1],
       [["--data", `${folder}/t.csv`], "one window takes 192"],
       [["--data", `${folder}/gap.csv`], "line 5 is of 2024-01-09 00:00:00"],
+      [
+        ["--data", `${folder}/gap.csv`],
+        "give --gaps fill to put the missing rows in, or --gaps ignore to take the rows",
+      ],
+      [["--data", `${folder}/twice.csv`], "or give the column that tells series apart as --by"],
       [["--data", `${folder}/t.csv`, ...QUICK, "--model", "arima"], 'Cannot forecast with "arima"'],
       [["--data", `${folder}/t.csv`, ...QUICK, "--target", "MW"], 'it has no column "MW", there are Last, MW, Stufe'],
       [
