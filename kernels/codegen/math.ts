@@ -5,6 +5,7 @@
  * absolute and 1e-6 relative near 0, sin and cos 2 ulp for every x, pow 1e-6 where |y log x| < 8, growing in proportion
  * beyond.
  */
+import { ERFC_SCALED, erfSeries } from "./erf_series.ts";
 import { HALF_PI_PARTS, MAX_SUBTRACTED, TWO_OVER_PI_WORDS } from "./half_pi.ts";
 import {
   atLeast,
@@ -148,26 +149,8 @@ export function sigmoid(w: Writer, x: Value): Value {
   return f(w, "div", one, f(w, "add", one, exp(w, f(w, "neg", x))));
 }
 
-/** Least-squares fit of erfc(a) exp(a^2) in powers of u = 1 / (1 + a / 2) for 1 <= a <= 6; error below 5e-9 in erfc. */
-const ERFC_SCALED = [
-  0.0012421909486874938,
-  0.26505759358406067,
-  0.37723788619041443,
-  -0.029078807681798935,
-  0.6049584150314331,
-  -0.21951240301132202,
-];
-
 /** erf(x) / x in powers of x^2: its Maclaurin series. */
-const ERF_SERIES = maclaurin(11);
-
-function maclaurin(terms: number): number[] {
-  let factorial = 1;
-  return Array.from({ length: terms }, (_, n) => {
-    factorial *= Math.max(n, 1);
-    return (2 / Math.sqrt(Math.PI)) * (n % 2 ? -1 : 1) / (factorial * (2 * n + 1));
-  });
-}
+const ERF_SERIES = erfSeries(11);
 
 /** The error function: its series up to 1, and 1 - e^-x^2 p(1 / (1 + x / 2)) beyond. */
 export function erf(w: Writer, x: Value): Value {

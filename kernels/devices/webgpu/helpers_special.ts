@@ -1,15 +1,6 @@
 /** WGSL for logarithms, powers and the error function; see helpers.ts. */
+import { ERFC_SCALED, erfSeries } from "../../codegen/erf_series.ts";
 import { type Helpers, horner, isNaNText } from "./helpers.ts";
-
-/** Least-squares fit of erfc(a) exp(a^2) by powers of u = 1 / (1 + a / 2) on 1 <= a <= 6; error below 5e-9 in erfc. */
-const ERFC_SCALED = [
-  0.0012421909486874938,
-  0.26505759358406067,
-  0.37723788619041443,
-  -0.029078807681798935,
-  0.6049584150314331,
-  -0.21951240301132202,
-];
 
 /**
  * - log: the built-in promises only an absolute error near 1; there 2 artanh((x - 1) / (x + 1)) is used. At 0 some
@@ -23,7 +14,7 @@ export const SPECIAL: Helpers<"special"> = {
   erf_f32: [
     "let a = min(abs(x), T(6.0));",
     "let s = min(a, T(1.0)) * min(a, T(1.0));",
-    `let near = x * (${horner(maclaurin(10), "s")});`,
+    `let near = x * (${horner(erfSeries(10), "s")});`,
     "let u = 1.0 / (1.0 + 0.5 * a);",
     `let far = sign(x) * (1.0 - exp(-a * a) * (${horner(ERFC_SCALED, "u")}));`,
     `return select(select(far, near, a < T(1.0)), x, ${isNaNText("x")});`,
@@ -55,13 +46,4 @@ function logarithm(x: string): string[] {
     `let far = log(select(${x}, ${x} * 8388608.0, tiny)) - select(T(0.0), T(15.942385), tiny);`,
     `let logarithm = select(select(far, -1.0 / abs(${x}), ${x} == T(0.0)), near, abs(${x} - 1.0) < T(0.25));`,
   ];
-}
-
-/** The coefficients 2 / sqrt(pi) (-1)^n / (n! (2 n + 1)) of erf(x) / x in powers of x^2. */
-function maclaurin(terms: number): number[] {
-  let factorial = 1;
-  return Array.from({ length: terms }, (_, n) => {
-    factorial *= Math.max(n, 1);
-    return (2 / Math.sqrt(Math.PI)) * (n % 2 ? -1 : 1) / (factorial * (2 * n + 1));
-  });
 }
