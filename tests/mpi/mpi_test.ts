@@ -140,7 +140,7 @@ Deno.test({
   fn: () =>
     withText(async (folder) => {
       const due = "--eval-every 0 --checkpoint-every 2 --schedule constant --warmup 1".split(" ");
-      const args = flags(folder, "run", "--model", "lmm", "--rank-timeout", "5", ...due, "--steps", "500"),
+      const args = flags(folder, "run", "--model", "lmm", "--rank-timeout", "15", ...due, "--steps", "500"),
         run = `${folder}/run`;
       const child = launch(2, { args, before: `echo $$ > ${folder}/pid-$RANK` });
       const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
@@ -156,7 +156,7 @@ Deno.test({
       const stderr = await new Response(child.stderr).text();
       assert((await child.status).code !== 0);
       const said =
-        /^error: waited 5 s for the other ranks \(--rank-timeout\): .*; the checkpoint of step (\d+) is safe, continue from it with: mpirun -n 2 deno task train:mpi --resume --out (\S+)$/m
+        /^error: waited 15 s for the other ranks \(--rank-timeout\): .*; the checkpoint of step (\d+) is safe, continue from it with: mpirun -n 2 deno task train:mpi --resume --out (\S+)$/m
           .exec(stderr);
       assertEquals(said?.[2], run, stderr);
       const steps = String(Number(said![1]) + 3);
