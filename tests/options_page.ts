@@ -6,7 +6,8 @@
  */
 import { COMMANDS } from "../cli/commands.ts";
 import { studyCommand } from "../cli/study/study.ts";
-import { type Flag, flagName, type Flags } from "../cli/flags.ts";
+import { CommandError } from "../cli/errors.ts";
+import { type Flag, flagName, type Flags, toggle } from "../cli/flags.ts";
 import { KIND_FLAG, MODEL_FLAGS } from "../cli/model_flags.ts";
 import { OPTIMIZER_FLAGS, OPTIMIZER_ROW } from "../cli/optimizer_flags.ts";
 import { RUN_OPTIONS } from "../cli/run_options.ts";
@@ -25,6 +26,7 @@ import { mixersWith } from "../titans/models/config.ts";
 import { type OptionRow, type OptionTable, type OptionValue, rangeOf } from "../titans/options/option_table.ts";
 import { BENCH_FLAGS } from "./bench/flags.ts";
 import { type DocumentedField, fieldsOf } from "./interface_fields.ts";
+import { runTool } from "./tool.ts";
 
 const PAGE = "docs/options.md";
 
@@ -200,11 +202,16 @@ function markdown(rows: Rows): string {
 }
 
 if (import.meta.main) {
-  const before = await Deno.readTextFile(PAGE), after = await optionsPage(before);
-  if (Deno.args.includes("--check")) {
-    if (before !== after) {
-      console.error(`${PAGE} is not what the code says: run deno task docs:options`);
-      Deno.exit(1);
-    }
-  } else await Deno.writeTextFile(PAGE, after);
+  await runTool({
+    task: "docs:options",
+    about: `Writes the tables of ${PAGE} from the code.`,
+    flags: { check: toggle("only see whether they are what the code says") },
+    run: async ({ check }) => {
+      const before = await Deno.readTextFile(PAGE), after = await optionsPage(before);
+      if (!check) await Deno.writeTextFile(PAGE, after);
+      else if (before !== after) {
+        throw new CommandError(`${PAGE} is not what the code says: run deno task docs:options`);
+      }
+    },
+  });
 }

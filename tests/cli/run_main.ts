@@ -1,5 +1,6 @@
 /** Runs command lines, in this process or in one of their own. */
 import { assert } from "@std/assert";
+import { CommandError } from "../../cli/errors.ts";
 import { main } from "../../main.ts";
 import { FakeTerminal } from "./fake_terminal.ts";
 
@@ -22,6 +23,25 @@ export async function runMain(...args: string[]): Promise<Ended> {
   const code = await main(args, terminal);
   const { stdout, stderr } = terminal;
   return { code, stdout, stderr, events: args.includes("--json") ? terminal.events : [] };
+}
+
+/**
+ * Runs a command line with `--json` in this process.
+ * @param onEvent Called with each event as soon as it is there.
+ * @throws {CommandError} if it fails, with what it says.
+ */
+export async function eventsOf(
+  args: readonly string[],
+  onEvent: (event: Record<string, unknown>) => void = () => {},
+): Promise<Record<string, unknown>[]> {
+  const terminal = new (class extends FakeTerminal {
+    override out(text: string): void {
+      super.out(text);
+      onEvent(JSON.parse(text));
+    }
+  })();
+  if (await main([...args, "--json"], terminal) !== 0) throw new CommandError(terminal.stderr);
+  return terminal.events;
 }
 
 /** Starts a command line in a process of its own, with the permissions of the tasks. */

@@ -1,7 +1,7 @@
 /** `deno task fuzz:bytes`: damaged and made-up inputs for everything that reads bytes. */
-import { formatError } from "../../cli/errors.ts";
-import { choice, describeFlags, integer, number, parseFlags } from "../../cli/flags.ts";
+import { choice, integer, number, type Values } from "../../cli/flags.ts";
 import { formatCount } from "../../cli/progress.ts";
+import { runTool } from "../tool.ts";
 import { inputOf, kindOf, minimise } from "./reader.ts";
 import { READERS } from "./readers.ts";
 import { type Failure, watch } from "./watch.ts";
@@ -24,16 +24,7 @@ interface Totals {
   peakRss: number;
 }
 
-async function main(args: readonly string[]): Promise<number> {
-  if (args.includes("--help")) {
-    console.log(
-      `Reads damaged and made-up inputs with everything that reads bytes; each must end in a result or in an error of one line.\n\n${
-        describeFlags(FLAGS)
-      }`,
-    );
-    return 0;
-  }
-  const { values: { inputs, minutes, reader, seed } } = parseFlags(args, FLAGS, "fuzz:bytes");
+async function fuzz({ inputs, minutes, reader, seed }: Values<typeof FLAGS>): Promise<number> {
   const chosen = READERS.filter(({ name }) => reader === undefined || name === reader),
     weight = chosen.reduce((sum, { weight }) => sum + weight, 0);
   const began = performance.now(), totals: Totals = { failures: [], inputs: 0, peakRss: 0 };
@@ -94,10 +85,11 @@ async function report(failures: readonly Failure[]): Promise<void> {
 }
 
 if (import.meta.main) {
-  try {
-    Deno.exit(await main(Deno.args));
-  } catch (error) {
-    console.error(formatError(error, true));
-    Deno.exit(2);
-  }
+  await runTool({
+    task: "fuzz:bytes",
+    about:
+      "Reads damaged and made-up inputs with everything that reads bytes; each must end in a result or in an error of one line.",
+    flags: FLAGS,
+    run: fuzz,
+  });
 }

@@ -1,15 +1,13 @@
 /**
- * Launches and compiles on the native device for a long time and fails if the process grows: `deno task soak:native`.
- *
- *     tests/kernels/native_soak.ts [LAUNCHES] [COMPILATIONS]
- *
- * Compilations are of programs that differ in a constant, so that each opens an object of its own, and closes it.
+ * Launches and compiles on the native device for a long time: `deno task soak:native --help`. Compilations are of
+ * programs that differ in a constant, so that each opens an object of its own, and closes it.
  */
+import { CommandError } from "../../cli/errors.ts";
+import { integer } from "../../cli/flags.ts";
 import { compile, type Device, spec, type Tensor } from "../../mod.ts";
 import { requestNativeDevice } from "../../kernels/devices/native/device.ts";
 import { add, matmul, mul } from "../../ops/mod.ts";
-
-const [launches, compilations] = [Deno.args[0] ?? 100_000, Deno.args[1] ?? 500].map(Number);
+import { runTool } from "../tool.ts";
 
 /** What the process may have grown by at the end, beyond what it had after a fifth of the work. */
 const SLACK_BYTES = 24 * 2 ** 20;
@@ -58,15 +56,30 @@ async function soak(name: string, work: (from: number, count: number) => Promise
   const mib = (bytes: number) => (bytes / 2 ** 20).toFixed(1);
   console.log(`${total} ${name}: ${sizes.map(mib).join(", ")} MiB after each fifth`);
   const grown = sizes.at(-1)! - sizes[0];
-  if (grown > SLACK_BYTES) throw new Error(`${name} leak ${mib(grown)} MiB`);
+  if (grown > SLACK_BYTES) throw new CommandError(`${name} leak ${mib(grown)} MiB`);
 }
 
-const cacheDirectory = await Deno.makeTempDir({ dir: ".scratch" });
-try {
-  using device = await requestNativeDevice({ cacheDirectory, threads: 2 });
-  await soak("launches", (_, count) => launchOften(device, count), launches);
-  await soak("compilations", (from, count) => compileOften(device, from, count), compilations);
-  if (device.openObjects !== 0) throw new Error(`${device.openObjects} objects are still open`);
-} finally {
-  await Deno.remove(cacheDirectory, { recursive: true });
-}
+await runTool({
+  task: "soak:native",
+  about:
+    `Launches and compiles on the native device, and fails if the process grows by more than 24 MiB between the first
+fifth of the work and its end, or if a compiled object stays open.`,
+  flags: {
+    launches: integer("launches of one program; 0 for none", 100_000, { min: 0 }),
+    compilations: integer("programs to compile; 0 for none", 500, { min: 0 }),
+  },
+  run: async ({ launches, compilations }) => {
+    await Deno.mkdir(".scratch", { recursive: true });
+    const cacheDirectory = await Deno.makeTempDir({ dir: ".scratch" });
+    try {
+      using device = await requestNativeDevice({ cacheDirectory, threads: 2 });
+      if (launches > 0) await soak("launches", (_, count) => launchOften(device, count), launches);
+      if (compilations > 0) {
+        await soak("compilations", (from, count) => compileOften(device, from, count), compilations);
+      }
+      if (device.openObjects !== 0) throw new CommandError(`${device.openObjects} objects are still open`);
+    } finally {
+      await Deno.remove(cacheDirectory, { recursive: true });
+    }
+  },
+});

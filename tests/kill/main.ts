@@ -2,15 +2,15 @@
  * Kills training, also of forecasts and classes, remembering and downloading at random moments, and checks that nothing is lost or half-written and
  * that all come to the numbers of an uninterrupted job.
  *
- *     deno task kill [--kills 1000] [--seed 1] [--jobs 2] [--root DIR] [--json]
+ *     deno task kill --help
  *
  * A loss of power is a SIGKILL, after which files also lose what was not on the disk for certain: ends of files, and
  * the last moves. A full disk is a limit to the size of files that is set while a process runs (prlimit, on Linux): its
  * writes fail in the middle, as they do without room.
  */
-import { UsageError } from "../../cli/errors.ts";
-import { integer, parseFlags, text, toggle } from "../../cli/flags.ts";
+import { integer, text, toggle, type Values } from "../../cli/flags.ts";
 import { formatCount, formatDuration } from "../../cli/progress.ts";
+import { runTool } from "../tool.ts";
 import { campaign, type CampaignReport } from "./campaign.ts";
 import { canFillDisks } from "./kill.ts";
 
@@ -39,30 +39,34 @@ function describe({ kills, byKind, byPhase, equal, processes, failures, seconds 
   ].join("\n");
 }
 
-if (import.meta.main) {
-  try {
-    const { values: { kills, seed, jobs, root: dir, json } } = parseFlags(Deno.args, FLAGS, "kill");
-    await Deno.mkdir(dir, { recursive: true });
-    const root = await Deno.makeTempDir({ dir, prefix: "kill-" });
-    if (!await canFillDisks()) {
-      console.error("without a full disk: prlimit, which limits the size of files, is not here");
-    }
-    const began = performance.now();
-    let shown = began;
-    const progress = (done: number): void => {
-      const now = performance.now();
-      if (now - shown < SHOW_MS) return;
-      shown = now;
-      console.error(`${done}/${kills} kills  ETA ${formatDuration((now - began) / 1000 / done * (kills - done))}`);
-    };
-    const report = await campaign({ root, kills, seed, jobs, progress });
-    console.log(json ? JSON.stringify(report) : describe(report));
-    if (report.failures.length === 0) await Deno.remove(root, { recursive: true });
-    else console.error(`the folders are kept in ${root}`);
-    Deno.exit(report.failures.length === 0 ? 0 : 1);
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    console.error(`error: ${error.message}`);
-    Deno.exit(2);
+async function kill({ kills, seed, jobs, root: dir, json }: Values<typeof FLAGS>): Promise<number> {
+  await Deno.mkdir(dir, { recursive: true });
+  const root = await Deno.makeTempDir({ dir, prefix: "kill-" });
+  if (!await canFillDisks()) {
+    console.error("without a full disk: prlimit, which limits the size of files, is not here");
   }
+  const began = performance.now();
+  let shown = began;
+  const progress = (done: number): void => {
+    const now = performance.now();
+    if (now - shown < SHOW_MS) return;
+    shown = now;
+    console.error(`${done}/${kills} kills  ETA ${formatDuration((now - began) / 1000 / done * (kills - done))}`);
+  };
+  const report = await campaign({ root, kills, seed, jobs, progress });
+  console.log(json ? JSON.stringify(report) : describe(report));
+  if (report.failures.length === 0) await Deno.remove(root, { recursive: true });
+  else console.error(`the folders are kept in ${root}`);
+  return report.failures.length === 0 ? 0 : 1;
+}
+
+if (import.meta.main) {
+  await runTool({
+    task: "kill",
+    about:
+      `Kills train, forecast, classify, remember and fetch at random moments and lets them go on, and fails if something is
+lost, half-written, or not what comes of a job that nobody killed.`,
+    flags: FLAGS,
+    run: kill,
+  });
 }

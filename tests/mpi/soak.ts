@@ -2,7 +2,7 @@
  * The long form of mpi_test.ts: every model, flag and number of ranks over 50 steps, and ranks that are killed at
  * random moments.
  *
- *     deno task soak:mpi [--steps 50] [--kills 100]
+ *     deno task soak:mpi --help
  *
  * What ranks add up in another order differs in the last place, and a model that learns while it reads multiplies such
  * differences: how much is measured here, by a process whose weights are moved by a unit in the last place after the
@@ -15,11 +15,11 @@
  *
  * In every step ranks see for themselves that each row of the batch was taken once (titans/train/rows_seen.ts).
  */
-import { UsageError } from "../../cli/errors.ts";
-import { asksHelp, describeFlags, integer, parseFlags } from "../../cli/flags.ts";
+import { integer } from "../../cli/flags.ts";
 import { decodeSafetensors, encodeSafetensors } from "../../titans/models/safetensors.ts";
 import { runMain, someText } from "../cli/run_main.ts";
 import { withFolder } from "../cli/scratch.ts";
+import { runTool } from "../tool.ts";
 import { type DifferenceOptions, largestDifference, launch, runRanks } from "./ranks.ts";
 
 const MODELS = ["lmm", "lmm --stream 64", "mac", "mac --stream 64", "transformer --max-length 32"];
@@ -29,11 +29,6 @@ const SMALL = "--preset nano --width 8 --blocks 1 --heads 2 --batch 12 --seq-len
 const RATE = "--schedule constant --warmup 1";
 const DUE = "--sample-tokens 0 --eval-bytes 100 --eval-every 25 --checkpoint-every 5 --json";
 const TOLERANCE = 1e-5, EARLY = { steps: 10, tolerance: 1e-6 }, MOVED = 3;
-
-const FLAGS = {
-  steps: integer("steps of each run whose losses are compared; 0 compares none", 50, { min: 0 }),
-  kills: integer("ranks to kill at random moments; 0 kills none", 100, { min: 0 }),
-} as const;
 
 /** What a run of ranks is compared with. */
 interface Comparison extends DifferenceOptions {
@@ -189,11 +184,14 @@ async function soak({ steps, kills }: { readonly steps: number; readonly kills: 
   return failed === 0 ? 0 : 1;
 }
 
-try {
-  if (asksHelp(Deno.args)) console.log(`flags of deno task soak:mpi:\n${describeFlags(FLAGS)}`);
-  else Deno.exitCode = await soak(parseFlags(Deno.args, FLAGS, "soak:mpi").values);
-} catch (error) {
-  if (!(error instanceof UsageError)) throw error;
-  console.error(`error: ${error.message}`);
-  Deno.exitCode = 2;
-}
+await runTool({
+  task: "soak:mpi",
+  about:
+    `Trains every kind of model on 1 to 4 ranks of MPI and kills ranks at random moments, and fails if their losses are
+not those of one process. Some twenty minutes on two cores.`,
+  flags: {
+    steps: integer("steps of each run whose losses are compared; 0 compares none", 50, { min: 0 }),
+    kills: integer("ranks to kill at random moments; 0 kills none", 100, { min: 0 }),
+  },
+  run: soak,
+});

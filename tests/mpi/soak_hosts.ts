@@ -1,8 +1,12 @@
-/** Training on two hosts whose link delays, loses and is cut. See `--help`; the hosts are those of two_hosts.sh. */
+/**
+ * Training on two hosts whose link delays, loses and is cut: `deno task soak:hosts --help`. The hosts are those of
+ * two_hosts.sh.
+ */
 import { UsageError } from "../../cli/errors.ts";
-import { asksHelp, describeFlags, integer, number, parseFlags } from "../../cli/flags.ts";
+import { integer, number, type Values } from "../../cli/flags.ts";
 import { runMain, someText } from "../cli/run_main.ts";
 import { withFolder } from "../cli/scratch.ts";
+import { runTool } from "../tool.ts";
 import { largestDifference } from "./ranks.ts";
 
 const FLAGS = {
@@ -115,8 +119,10 @@ async function cutLink(folder: string, words: string, { cut, rankTimeout }: { cu
   await compare("cut and resumed, and not cut", run, `${folder}/lossy-0`, 0);
 }
 
-async function main(folder: string): Promise<void> {
-  const { values: { steps, delay, loss, pings, cut, rankTimeout } } = parseFlags(Deno.args, FLAGS, "soak:hosts");
+async function compareHosts(
+  folder: string,
+  { steps, delay, loss, pings, cut, rankTimeout }: Values<typeof FLAGS>,
+): Promise<void> {
   await hosts("up", String(delay), String(loss));
   const [, transmitted, received, lost, rtt] =
     /(\d+) packets transmitted, (\d+) received, ([\d.]+)% packet loss[^]*? = ([\d./]+) ms/.exec(
@@ -158,26 +164,28 @@ async function cleanUp(): Promise<void> {
   await hosts("down");
 }
 
-if (asksHelp(Deno.args)) {
-  console.log(`Trains LMM, MAC and a Transformer on two hosts, which are network namespaces with a link between them:
-with delay and loss, with a cut, and as it is. Compares losses, also with those of one process. Takes
-some ten minutes. Needs root, iproute2, ping, Open MPI, and a kernel with netem or /dev/net/tun and python3.
-
-${describeFlags(FLAGS)}`);
-} else {
+/** @returns The exit code, that of a signal if one stopped it. @throws {UsageError} if hosts cannot be made here. */
+async function soak(values: Values<typeof FLAGS>): Promise<number> {
+  let code = 0;
   await withFolder(async (folder) => {
     const stopped = Promise.withResolvers<number>();
     Deno.addSignalListener("SIGINT", () => stopped.resolve(130));
     Deno.addSignalListener("SIGTERM", () => stopped.resolve(143));
     try {
-      Deno.exitCode = await Promise.race([main(folder).then(() => failed === 0 ? 0 : 1), stopped.promise]);
-      if (Deno.exitCode < 2) console.log(failed === 0 ? "all agree" : `${failed} do not agree`);
-    } catch (error) {
-      console.error(`error: ${error instanceof UsageError ? error.message : error}`);
-      Deno.exitCode = error instanceof UsageError ? 2 : 1;
+      code = await Promise.race([compareHosts(folder, values).then(() => failed === 0 ? 0 : 1), stopped.promise]);
+      if (code < 2) console.log(failed === 0 ? "all agree" : `${failed} do not agree`);
     } finally {
       await cleanUp().catch(() => {});
     }
   });
-  Deno.exit();
+  return code;
 }
+
+await runTool({
+  task: "soak:hosts",
+  about: `Trains LMM, MAC and a Transformer on two hosts, which are network namespaces with a link between them:
+with delay and loss, with a cut, and as it is. Compares losses, also with those of one process. Takes
+some ten minutes. Needs root, iproute2, ping, Open MPI, and a kernel with netem or /dev/net/tun and python3.`,
+  flags: FLAGS,
+  run: soak,
+});

@@ -1,11 +1,14 @@
 /**
- * Plants faults and sees which test catches each: `deno task mutate [--only TEXT]`.
+ * Plants faults and sees which test catches each: `deno task mutate --help`.
  *
  * The tree is copied below `.scratch`, and the faults of mutations.ts are planted in the copy one at a time. Each has
  * to type-check, since a fault that any compiler finds proves nothing, and then runs against its suites, a file a
  * process, until one fails (and that one has to pass without the fault). A fault that all of them let pass is a test
  * that is missing: the command exits with 1.
  */
+import { CommandError, UsageError } from "../../cli/errors.ts";
+import { text } from "../../cli/flags.ts";
+import { runTool } from "../tool.ts";
 import { type Mutation, MUTATIONS } from "./mutations.ts";
 import { SUITES } from "./suites.ts";
 
@@ -68,12 +71,12 @@ async function hunt(
   const { file, search, replace } = mutation, path = `${folder}/${file}`;
   const source = await Deno.readTextFile(path);
   if (source.split(search).length !== 2) {
-    throw new Error(`Cannot plant "${mutation.name}": ${file} must have its text once; update mutations.ts`);
+    throw new CommandError(`Cannot plant "${mutation.name}": ${file} must have its text once; update mutations.ts`);
   }
   await Deno.writeTextFile(path, source.replace(search, () => replace));
   try {
     const { code, text } = await runDeno(["check", "--quiet", file], folder);
-    if (code !== 0) throw new Error(`Cannot plant "${mutation.name}": it does not type-check:\n${text}`);
+    if (code !== 0) throw new CommandError(`Cannot plant "${mutation.name}": it does not type-check:\n${text}`);
     for (const suite of suitesOf(mutation)) {
       const failure = await failureOf(suite, folder);
       if (failure !== undefined) return { suite, failure };
@@ -84,15 +87,12 @@ async function hunt(
   }
 }
 
-async function main(args: readonly string[]): Promise<number> {
-  const only = args[0] === "--only" ? args[1] : undefined;
-  const chosen = MUTATIONS.filter(({ name }) => only === undefined || name.includes(only));
-  if ((args.length > 0 && only === undefined) || chosen.length === 0) {
-    console.error(
-      chosen.length === 0 ? `No planted fault has "${only}" in its name` : "Usage: deno task mutate [--only TEXT]",
-    );
-    return 2;
+async function mutate(only: string): Promise<number> {
+  const chosen = MUTATIONS.filter(({ name }) => name.includes(only));
+  if (chosen.length === 0) {
+    throw new UsageError(`--only cannot be ${JSON.stringify(only)}: no planted fault has it in its name`);
   }
+  await Deno.mkdir(".scratch", { recursive: true });
   const folder = await Deno.makeTempDir({ dir: ".scratch", prefix: "mutate-" });
   try {
     await copyTree(".", folder);
@@ -106,7 +106,7 @@ async function main(args: readonly string[]): Promise<number> {
       if (caught && !trusted.has(caught.suite)) {
         const failure = await failureOf(caught.suite, folder);
         if (failure !== undefined) {
-          throw new Error(`Cannot hunt with ${caught.suite}: without any planted fault it fails at ${failure}`);
+          throw new CommandError(`Cannot hunt with ${caught.suite}: without any planted fault it fails at ${failure}`);
         }
         trusted.add(caught.suite);
       }
@@ -121,11 +121,12 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 if (import.meta.main) {
-  await Deno.mkdir(".scratch", { recursive: true });
-  try {
-    Deno.exitCode = await main(Deno.args);
-  } catch (error) {
-    console.error(error instanceof Error ? error.message : `${error}`);
-    Deno.exitCode = 1;
-  }
+  await runTool({
+    task: "mutate",
+    about:
+      `Plants faults in a copy of the tree, one at a time, and prints which test catches each; fails if one is not caught.
+Hours for all.`,
+    flags: { only: text("TEXT", "only faults with this in their name", "") },
+    run: ({ only }) => mutate(only),
+  });
 }

@@ -5,6 +5,7 @@ import { describeExamples } from "../../cli/help.ts";
 import { DEVICE_NAMES } from "../../kernels/devices/registry.ts";
 import type { DeviceName } from "../../kernels/mod.ts";
 import { MODEL_OPTIONS, type ModelKind, OPTIMIZERS } from "../../titans/mod.ts";
+import { words } from "../tool.ts";
 import type { ConvolutionChoice, RunKey } from "./comparison_runs.ts";
 
 /** What is asked for. */
@@ -22,18 +23,6 @@ export interface ComparisonOptions {
 
 /** Every model by name, but for the one that is also called a Transformer. */
 const MODELS = (Object.keys(MODEL_OPTIONS.model.choices) as ModelKind[]).filter((name) => name !== "attention");
-
-/** A flag with some of several words, separated by commas. */
-function words<const T extends string>(known: readonly T[], help: string, fallback: readonly T[]): Flag<readonly T[]> {
-  const { read } = choice(known, help);
-  return {
-    help,
-    placeholder: "NAME,...",
-    fallback,
-    unless: fallback.length === known.length ? "all" : fallback.join(),
-    read: (list, flag) => [...new Set(list.split(",").map((word) => read(word, flag)!))],
-  };
-}
 
 const rates: Flag<readonly number[]> = {
   help: "learning rates, of which each model takes the one that is best with the first seed",

@@ -2,13 +2,16 @@
  * Trains forecasters on ETTh1 by the protocol of the benchmarks, several at once in processes of their own, and appends
  * a line of JSON for each run: those that are there already are not run again, so that it can be stopped at any time.
  *
- *     MNEME_DATA=DIR deno task compare:series [--models lmm,dlinear] [--horizons 96,192] [--seeds 3] [--jobs 2]
+ *     MNEME_DATA=DIR deno task compare:series --help
  *
  * An epoch is a quarter of the windows, which overlap but for one row, the rate halves every other epoch, and three
  * epochs without a better validation end a run. Each model has the learning rate that was best on validation at the
  * first horizon with the first seed.
  */
-import { type DeviceKind, requestDevice } from "../../kernels/mod.ts";
+import { UsageError } from "../../cli/errors.ts";
+import { choice, type Flag, integer, text, type Values } from "../../cli/flags.ts";
+import { DEVICE_NAMES } from "../../kernels/devices/registry.ts";
+import { requestDevice } from "../../kernels/mod.ts";
 import { LayerNetwork } from "../../titans/mod.ts";
 import { fitNetwork, measureNetwork } from "../../cli/forecast_fit.ts";
 import { formatDuration } from "../../cli/progress.ts";
@@ -18,8 +21,9 @@ import { defaultsOf } from "../../titans/options/option_table.ts";
 import { type Frame, readFrame } from "../../titans/tasks/series/frame.ts";
 import { TABLE_OPTIONS, WINDOW_OPTIONS } from "../../titans/tasks/series/options.ts";
 import { SeriesWindows } from "../../titans/tasks/series/windows.ts";
+import { integers, runTool } from "../tool.ts";
 
-const MODELS = "dlinear,patchtst,itransformer,lmm,simba:lmm", OUT = "bench/series.jsonl", DATA = "ETTh1.csv";
+const OUT = "bench/series.jsonl", DATA = "ETTh1.csv";
 const BATCH = 32, EPOCHS = 8, STEPS = 66, PATIENCE = 3, VALIDATION = 768;
 /** Learning rates that are tried, as multiples of that of the forecaster. */
 const FACTORS = [1, 2];
@@ -44,10 +48,24 @@ interface RunResult extends Run {
   readonly seconds: number;
 }
 
-function flag(name: string, otherwise: string): string {
-  const at = Deno.args.indexOf(`--${name}`);
-  return at < 0 ? otherwise : Deno.args[at + 1] ?? otherwise;
-}
+const models: Flag<readonly string[]> = {
+  help: "the forecasters",
+  placeholder: "NAME,...",
+  fallback: ["dlinear", "patchtst", "itransformer", "lmm", "simba:lmm"],
+  read: (list) => list.split(",").map((name) => forecasterOf(name) && name),
+};
+
+const FLAGS = {
+  models,
+  horizons: integers("rows to forecast", [96, 192, 336, 720], 1),
+  seeds: integer("seeds, from 0 on", 3, { min: 1 }),
+  jobs: integer("runs at a time", 2, { min: 1, max: 64 }),
+  device: choice(DEVICE_NAMES, "where they are trained", "native"),
+  threads: integer("threads of each", 1, { min: 1 }),
+  run: text("JSON", "the run to do in this process, which prints what it came to; for the processes of --jobs", ""),
+};
+
+type Asked = Values<typeof FLAGS>;
 
 const keyOf = ({ model, horizon, seed, learningRate }: Run): string => [model, horizon, seed, learningRate].join(" ");
 
@@ -57,11 +75,13 @@ async function resultsThere(): Promise<RunResult[]> {
 }
 
 /** The runs that are left and can start now: rates are tried first, and the best one counts for all others. */
-function runsLeft(results: readonly RunResult[]): { readonly ready: readonly Run[]; readonly later: number } {
-  const horizons = flag("horizons", "96,192,336,720").split(",").map(Number), seeds = Number(flag("seeds", "3"));
+function runsLeft(
+  { models, horizons, seeds }: Asked,
+  results: readonly RunResult[],
+): { readonly ready: readonly Run[]; readonly later: number } {
   const done = new Set(results.map(keyOf)), ready: Run[] = [];
   let later = 0;
-  for (const model of flag("models", MODELS).split(",")) {
+  for (const model of models) {
     const tried = FACTORS.map((factor): Run => ({
       model,
       horizon: horizons[0],
@@ -84,19 +104,19 @@ function runsLeft(results: readonly RunResult[]): { readonly ready: readonly Run
 
 async function readData(): Promise<Frame> {
   const folder = Deno.env.get("MNEME_DATA");
-  if (folder === undefined) throw new Error("MNEME_DATA must name the folder that has timeseries/ETTh1.csv.gz");
+  if (folder === undefined) throw new UsageError("MNEME_DATA must name the folder that has timeseries/ETTh1.csv.gz");
   const file = await Deno.open(`${folder}/timeseries/${DATA}.gz`);
   const bytes = await new Response(file.readable.pipeThrough(new DecompressionStream("gzip"))).bytes();
   return readFrame({ name: DATA, bytes }, defaultsOf(TABLE_OPTIONS));
 }
 
 /** Trains and measures. */
-async function measured(run: Run): Promise<RunResult> {
+async function measured(run: Run, { device: kind, threads }: Asked): Promise<RunResult> {
   const { model, horizon, seed, learningRate } = run, frame = await readData();
   const device = await requestDevice({
-    kind: flag("device", "native") as DeviceKind,
+    kind,
     nativeCacheDirectory: "bench/.native",
-    threads: Number(flag("threads", "1")),
+    threads,
   });
   const began = performance.now(), windows = new SeriesWindows(frame, { ...defaultsOf(WINDOW_OPTIONS), horizon });
   const forecaster = forecasterOf(model), { targets, names: { length: inputs } } = frame;
@@ -130,10 +150,10 @@ async function measured(run: Run): Promise<RunResult> {
 }
 
 /** The same in a process of its own. */
-async function inChild(run: Run): Promise<RunResult> {
+async function inChild(run: Run, { device, threads }: Asked): Promise<RunResult> {
   const permissions = ["--allow-read", "--allow-write=bench", "--allow-env", "--allow-run=cc,gcc,clang,zig"];
   const script = ["run", "--quiet", ...permissions, "--allow-ffi=bench/.native", import.meta.filename!];
-  const flags = ["--run", JSON.stringify(run), "--device", flag("device", "native")];
+  const flags = ["--run", JSON.stringify(run), "--device", device, "--threads", `${threads}`];
   const child = new Deno.Command("deno", { args: [...script, ...flags], stdin: "null", stderr: "inherit" });
   const { code, stdout } = await child.output();
   if (code !== 0) throw new Error(`${keyOf(run)} failed`);
@@ -149,17 +169,17 @@ function secondsOf(runs: readonly Run[], results: readonly RunResult[]): number 
   }, 0);
 }
 
-async function main(): Promise<void> {
-  const jobs = Number(flag("jobs", "2")), results = await resultsThere(), running = new Map<string, Promise<void>>();
+async function trainAll(asked: Asked): Promise<void> {
+  const { jobs } = asked, results = await resultsThere(), running = new Map<string, Promise<void>>();
   await Deno.mkdir("bench", { recursive: true });
   while (true) {
-    const { ready } = runsLeft(results), waiting = ready.filter((run) => !running.has(keyOf(run)));
+    const { ready } = runsLeft(asked, results), waiting = ready.filter((run) => !running.has(keyOf(run)));
     for (const run of waiting.slice(0, jobs - running.size)) {
-      const work = inChild(run).then(async (result) => {
+      const work = inChild(run, asked).then(async (result) => {
         await Deno.writeTextFile(OUT, `${JSON.stringify(result)}\n`, { append: true, create: true });
         results.push(result);
         running.delete(keyOf(run));
-        const { ready, later } = runsLeft(results),
+        const { ready, later } = runsLeft(asked, results),
           mean = secondsOf(ready, results) + later * secondsOf([run], results);
         const errors = `${result.mse.toFixed(3)} ${result.mae.toFixed(3)} in ${result.seconds}s`;
         console.log(`${keyOf(run)}: ${errors}; ${ready.length + later} left, ETA ${formatDuration(mean / jobs)}`);
@@ -172,7 +192,15 @@ async function main(): Promise<void> {
 }
 
 if (import.meta.main) {
-  const one = flag("run", "");
-  if (one === "") await main();
-  else console.log(JSON.stringify(await measured(JSON.parse(one))));
+  await runTool({
+    task: "compare:series",
+    about:
+      `Trains forecasters on ETTh1 of MNEME_DATA, for the table of docs/forecast.md, and appends a line for each run to
+${OUT}: the same command goes on where it was stopped. Hours on two cores.`,
+    flags: FLAGS,
+    run: async (asked) => {
+      if (asked.run === "") await trainAll(asked);
+      else console.log(JSON.stringify(await measured(JSON.parse(asked.run), asked)));
+    },
+  });
 }

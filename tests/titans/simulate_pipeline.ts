@@ -1,16 +1,15 @@
 /**
  * Is it worth sharing one long text among ranks, each of which reads a part and hands the memory's state to the next?
  * Simulates a step both ways, from chunk times that are measured here and a latency and bandwidth that are given, for
- * docs/scaling.md: `deno task simulate:pipeline [TOKENS] [LATENCY_US] [GB_PER_SECOND]`.
+ * docs/scaling.md: `deno task simulate:pipeline --help`.
  *
  * - Data parallel: R ranks read a text each, and add up their gradients. A step has R texts.
  * - Pipeline: R ranks read R texts together, each its R-th of every text. The state goes forwards from rank to rank,
- * its
- *   gradient backwards, and gradients are added up as before. Rank r reads text t once it has read text t - 1 and rank
+ *   its gradient backwards, and gradients are added up as before. Rank r reads text t once it has read text t - 1 and rank
  *   r - 1 has read t; backwards the same from the last rank. So ranks idle at both ends, and each keeps what it must
- * for
- *   the backward pass of its part of all texts that are under way.
+ *   for the backward pass of its part of all texts that are under way.
  */
+import { integer, number } from "../../cli/flags.ts";
 import { requestDevice } from "../../kernels/mod.ts";
 import { compile } from "../../kernels/compile.ts";
 import { spec } from "../../core/trace.ts";
@@ -20,6 +19,7 @@ import { flatten } from "../../core/tree.ts";
 import { isTensor } from "../../core/graph.ts";
 import { defineConfig, Model, nextToken } from "../../titans/mod.ts";
 import { forwardLoss } from "../../titans/train/gradient.ts";
+import { runTool } from "../tool.ts";
 
 const CHUNK = 512, ROUNDS = 6;
 
@@ -115,9 +115,8 @@ async function measured(name: "lmm" | "mac"): Promise<Costs> {
   return { forward, backward: both - forward, stateBytes, gradientBytes: 4 * model.layout.size };
 }
 
-if (import.meta.main) {
-  const [tokens = 131072, latencyUs = 50, gigabytes = 1.25] = Deno.args.map(Number),
-    link = { tokens, latencyUs, gigabytes };
+async function simulate(link: Link): Promise<void> {
+  const { tokens, latencyUs, gigabytes } = link;
   for (const name of ["lmm", "mac"] as const) {
     const costs = await measured(name);
     console.log(
@@ -136,4 +135,19 @@ if (import.meta.main) {
       }
     }
   }
+}
+
+if (import.meta.main) {
+  await runTool({
+    task: "simulate:pipeline",
+    about:
+      `Measures what chunks of nano LMM and MAC take on the native device, and simulates training steps of 2 to 64 ranks
+over long texts: data parallelism, and a pipeline of ranks that read a part of a text each. A minute.`,
+    flags: {
+      tokens: integer("tokens of a text", 131072, { min: CHUNK }),
+      latencyUs: number("microseconds of a message", 50, { min: 0 }),
+      gigabytes: number("GB/s between ranks", 1.25, { min: 0, aboveMin: true }),
+    },
+    run: simulate,
+  });
 }

@@ -1,12 +1,14 @@
 /**
- * Every mixer and recipe on every device, which compiles for too long to be a test:
- * `deno task soak:mixers [DEVICE...] [--only TEXT]`. What held is kept in .scratch/soak_mixers, so that a soak that was
+ * Every mixer and recipe on every device, which compiles for too long to be a test: `deno task soak:mixers --help`. What
+ * held is kept in .scratch/soak_mixers, so that a soak that was
  * stopped goes on where it was, at the same commit; what failed is checked again.
  *
  * Layers of each mixer: every length with every number of tokens that are computed together, at once and in pieces,
  * causality and batches; one length with gradients and one token after the other; 8,192 tokens, finite from the first
  * step. Models of each recipe and mixer: what model_checks.ts has.
  */
+import { UsageError } from "../../cli/errors.ts";
+import { text } from "../../cli/flags.ts";
 import { type Device, type DeviceKind, requestDevice } from "../../kernels/mod.ts";
 import { MODELS } from "./builders.ts";
 import { ALL_MIXERS, checkFinite, chunksOf, layerCheck, LENGTHS } from "./mixer_forms.ts";
@@ -15,6 +17,7 @@ import { describeMachine } from "../bench/machine.ts";
 import { PointFile } from "../bench/point_file.ts";
 import { Progress } from "../bench/progress.ts";
 import { openNative } from "../kernels/native_tests.ts";
+import { runTool, words } from "../tool.ts";
 
 interface Check {
   readonly name: string;
@@ -49,50 +52,54 @@ interface Held {
   readonly seconds: number;
 }
 
-/** What is asked for: devices, and a text that the names of checks have. Exits if there is no such device or check. */
-function readArguments(
-  args: readonly string[],
-): { readonly kinds: readonly Kind[]; readonly checks: readonly Check[] } {
-  const at = args.indexOf("--only"), only = at < 0 ? "" : args[at + 1] ?? "";
-  const words = at < 0 ? args : args.toSpliced(at, 2);
-  const unknown = words.find((word) => !KINDS.some((kind) => kind === word));
-  const checks = CHECKS.filter(({ name }) => name.includes(only));
-  if (unknown !== undefined || checks.length === 0) {
-    console.error(
-      unknown !== undefined
-        ? `Cannot check ${JSON.stringify(unknown)}: give devices of ${KINDS.join(", ")}, or none for all`
-        : `Cannot check ${JSON.stringify(only)}: no check has it in its name, as "mac, 512 tokens, 64 together" has`,
-    );
-    Deno.exit(2);
-  }
-  return { kinds: words.length > 0 ? KINDS.filter((kind) => words.includes(kind)) : KINDS, checks };
-}
+/** Makes the checks that are not known to hold. @returns How many failed. */
+async function soak(kinds: readonly Kind[], checks: readonly Check[]): Promise<number> {
+  const { commit, version } = describeMachine();
+  const file = PointFile.open<Held>(".scratch/soak_mixers", { commit, version });
+  const isHeld = (kind: Kind, name: string): boolean =>
+    file.points.some((held) => held.kind === kind && held.name === name);
+  const missing = kinds.map((kind) => ({ kind, checks: checks.filter(({ name }) => !isHeld(kind, name)) }));
+  const count = missing.reduce((sum, { checks }) => sum + checks.length, 0);
+  if (count < kinds.length * checks.length) console.error(`${kinds.length * checks.length - count} checks held before`);
+  const progress = new Progress(count, (line) => Deno.stderr.writeSync(new TextEncoder().encode(line)));
 
-const { kinds, checks } = readArguments(Deno.args);
-const { commit, version } = describeMachine();
-const file = PointFile.open<Held>(".scratch/soak_mixers", { commit, version });
-const isHeld = (kind: Kind, name: string): boolean =>
-  file.points.some((held) => held.kind === kind && held.name === name);
-const missing = kinds.map((kind) => ({ kind, checks: checks.filter(({ name }) => !isHeld(kind, name)) }));
-const count = missing.reduce((sum, { checks }) => sum + checks.length, 0);
-if (count < kinds.length * checks.length) console.error(`${kinds.length * checks.length - count} checks held before`);
-const progress = new Progress(count, (line) => Deno.stderr.writeSync(new TextEncoder().encode(line)));
-
-let failures = 0;
-for (const { kind, checks } of missing.filter(({ checks }) => checks.length > 0)) {
-  const device: Device = kind === "native" ? await openNative() : await requestDevice({ kind });
-  for (const { name, run } of checks) {
-    progress.next(`${kind}: ${name}`);
-    const started = performance.now();
-    try {
-      await run(device);
-      file.add({ kind, name, seconds: (performance.now() - started) / 1000 });
-    } catch (error) {
-      failures++;
-      console.log(`${kind}: ${name}: ${(error as Error).message}`);
+  let failures = 0;
+  for (const { kind, checks } of missing.filter(({ checks }) => checks.length > 0)) {
+    const device: Device = kind === "native" ? await openNative() : await requestDevice({ kind });
+    for (const { name, run } of checks) {
+      progress.next(`${kind}: ${name}`);
+      const started = performance.now();
+      try {
+        await run(device);
+        file.add({ kind, name, seconds: (performance.now() - started) / 1000 });
+      } catch (error) {
+        failures++;
+        console.log(`${kind}: ${name}: ${(error as Error).message}`);
+      }
     }
+    device.dispose();
   }
-  device.dispose();
+  console.log(`${kinds.join(", ")}: ${kinds.length * checks.length} checks of mixers and models, ${failures} failed`);
+  return failures;
 }
-console.log(`${kinds.join(", ")}: ${kinds.length * checks.length} checks of mixers and models, ${failures} failed`);
-Deno.exit(failures === 0 ? 0 : 1);
+
+await runTool({
+  task: "soak:mixers",
+  about:
+    `Checks every mixer and recipe on every device, at many lengths: values, gradients, causality, batches and decoding.
+What held is kept in .scratch/soak_mixers: the same command goes on where it was stopped, at the same commit, and checks
+again what failed. Hours on two cores.`,
+  flags: {
+    devices: words(KINDS, `devices: ${KINDS.join(", ")}`, KINDS),
+    only: text("TEXT", "only checks with this in their name, as `mac, 512 tokens, 64 together` has it", ""),
+  },
+  run: async ({ devices, only }) => {
+    const checks = CHECKS.filter(({ name }) => name.includes(only));
+    if (checks.length === 0) {
+      throw new UsageError(
+        `--only cannot be ${JSON.stringify(only)}: no check has it in its name, as "mac, 512 tokens, 64 together" has`,
+      );
+    }
+    return await soak(devices, checks) === 0 ? 0 : 1;
+  },
+});

@@ -1,63 +1,143 @@
 /**
- * What 16 bits do to training: nano models at batch 32 for 300 steps in f32, bf16 and f16, three seeds. Checks that the
- * planned memory is at most 0.6 of f32, and that the mean loss of the last 20 steps is within 1% of f32 with the same
- * seed: `deno task soak:precision [DEVICE] [MODEL] [STEPS] [SEEDS]`. Finished runs are kept in .scratch/precision, and a
- * stopped one is resumed, so it can be interrupted at any time. An hour or more on two cores, so no part of
- * `deno task test`.
+ * What 16 bits do to training: `deno task soak:precision --help`. Finished runs are kept in .scratch/precision, and a
+ * stopped one is resumed, so it can be interrupted at any time.
  */
-import { main } from "../../main.ts";
-import { FakeTerminal } from "../cli/fake_terminal.ts";
+import { CommandError } from "../../cli/errors.ts";
+import { choice, integer } from "../../cli/flags.ts";
+import { DEVICE_NAMES } from "../../kernels/devices/registry.ts";
+import { MODEL_OPTIONS, type ModelKind } from "../../titans/mod.ts";
+import { eventsOf } from "../cli/run_main.ts";
+import { integers, runTool, words } from "../tool.ts";
+import { StepProgress } from "./step_progress.ts";
 
-const [device = "native", model = "mac", steps = "300", seeds = "0,1,2"] = Deno.args;
-const PRECISIONS = ["f32", "bf16", "f16"], LAST = 20;
-const SIZE = ["--model", model, "--preset", "nano", "--batch", "32", "--seq-len", "256"];
+const PRECISIONS = ["f32", "bf16", "f16"] as const;
+/** The least share of f32's memory that is not enough of a saving, how far losses may be off, and of how many steps. */
+const MOST_MEMORY = 0.6, MOST_OFF = 0.01, LAST = 20;
 
-/** The events of a command. @throws {Error} if it fails. */
-async function eventsOf(...args: string[]): Promise<Record<string, unknown>[]> {
-  const terminal = new FakeTerminal(), code = await main([...args, "--device", device, "--json"], terminal);
-  if (code !== 0) throw new Error(`${args.join(" ")} ended with ${code}: ${terminal.stderr}`);
-  return terminal.events;
+const FLAGS = {
+  device: choice(DEVICE_NAMES, "where models are trained", "native"),
+  model: choice(Object.keys(MODEL_OPTIONS.model.choices) as ModelKind[], "the model, of size nano", "mac"),
+  steps: integer("training steps of each run", 300, { min: LAST }),
+  batch: integer("sequences of 256 bytes in a step", 32, { min: 1 }),
+  seeds: integers("seeds of the runs that are compared", [0, 1, 2]),
+  precisions: words(
+    PRECISIONS,
+    "what is compared: f32, which is always trained first as the measure, bf16, f16",
+    PRECISIONS,
+  ),
+};
+
+interface Soak {
+  readonly device: string;
+  readonly model: string;
+  readonly steps: number;
+  readonly batch: number;
+  readonly seeds: readonly number[];
+  readonly precisions: readonly string[];
 }
 
-/** The losses of a run's log by step: a resumed run has some steps twice. */
+/** Which run of a soak. */
+interface Run extends Pick<Soak, "device" | "model" | "steps" | "batch"> {
+  readonly precision: string;
+  readonly seed: number;
+}
+
+/** The folder of a run. A batch of 32 is not part of its name. */
+export function runFolder({ device, model, steps, batch, precision, seed }: Run): string {
+  const size = batch === 32 ? "" : `-batch-${batch}`;
+  return `.scratch/precision/${device}-${model}-${steps}${size}-${precision}-${seed}`;
+}
+
+/** The losses of a run's log by step, none if there is no such run: a resumed run has some steps twice. */
 async function lossesOf(folder: string): Promise<number[]> {
-  const lines = (await Deno.readTextFile(`${folder}/metrics.jsonl`)).trim().split("\n");
-  const losses: number[] = [];
-  for (const line of lines) {
+  const text = await Deno.readTextFile(`${folder}/metrics.jsonl`).catch(() => ""), losses: number[] = [];
+  for (const line of text.split("\n").filter(Boolean)) {
     const { event, step, loss } = JSON.parse(line);
     if (event === "step") losses[step - 1] = loss;
   }
   return losses;
 }
 
-/** The mean loss of the last steps of a run, which begins, goes on or is there already. */
-async function lastLoss(precision: string, seed: string): Promise<number> {
-  const folder = `.scratch/precision/${device}-${model}-${steps}-${precision}-${seed}`;
-  const known = await lossesOf(folder).catch((): number[] => []);
-  if (known.length < Number(steps)) {
-    const begun = known.length > 0, run = ["--steps", steps, "--eval-every", "0", "--sample-tokens", "0"];
-    const choice = begun ? ["--resume"] : [...SIZE, "--precision", precision, "--seed", seed];
-    await eventsOf("train", ...choice, ...run, "--eval-bytes", "2048", "--out", folder);
+const sizeOf = (
+  { model, batch }: Soak,
+): string[] => ["--model", model, "--preset", "nano", "--batch", `${batch}`, "--seq-len", "256"];
+
+/** Trains a run that is not finished, from its last checkpoint if it has one. @returns The mean of its last losses. */
+async function lastLoss(soak: Soak, precision: string, seed: number, progress: StepProgress): Promise<number> {
+  const { device, steps } = soak, folder = runFolder({ ...soak, precision, seed }), known = await lossesOf(folder);
+  if (known.length < steps) {
+    const choice = known.length > 0 ? ["--resume"] : [...sizeOf(soak), "--precision", precision, "--seed", `${seed}`];
+    const run = [
+      "--steps",
+      `${steps}`,
+      "--eval-every",
+      "0",
+      "--sample-tokens",
+      "0",
+      "--eval-bytes",
+      "2048",
+      "--out",
+      folder,
+    ];
+    await eventsOf(
+      ["train", ...choice, ...run, "--device", device],
+      (event) => progress.see(event, `${precision}, seed ${seed}`),
+    );
   }
-  return (await lossesOf(folder)).slice(-LAST).reduce((sum, loss) => sum + loss, 0) / LAST;
+  return (await lossesOf(folder)).slice(steps - LAST, steps).reduce((sum, loss) => sum + loss, 0) / LAST;
 }
 
-const faults: string[] = [];
-const planned = await Promise.all(PRECISIONS.map(async (precision) => {
-  const [{ totalBytes }] = await eventsOf("plan", ...SIZE, "--precision", precision);
-  return Number(totalBytes);
-}));
-PRECISIONS.forEach((precision, at) => {
-  const ratio = planned[at] / planned[0];
-  console.log(`${model} ${precision}: ${(planned[at] / 2 ** 20).toFixed(0)} MiB planned, ${ratio.toFixed(2)} of f32`);
-  if (at > 0 && ratio > 0.6) faults.push(`${precision} takes ${ratio.toFixed(3)} of the memory`);
-});
-for (const seed of seeds.split(",")) {
-  const f32 = await lastLoss("f32", seed);
-  for (const precision of PRECISIONS.slice(1)) {
-    const loss = await lastLoss(precision, seed), off = loss / f32 - 1;
-    console.log(`seed ${seed}: f32 ${f32.toFixed(4)}, ${precision} ${loss.toFixed(4)} (${(100 * off).toFixed(2)}%)`);
-    if (!(Math.abs(off) <= 0.01)) faults.push(`${precision} with seed ${seed} is off by ${(100 * off).toFixed(2)}%`);
+/** Plans of all precisions, the first of which is f32. @returns What takes too much memory. */
+async function comparePlans(soak: Soak): Promise<string[]> {
+  const faults: string[] = [], planned: number[] = [];
+  for (const precision of soak.precisions) {
+    const [{ totalBytes }] = await eventsOf([
+      "plan",
+      ...sizeOf(soak),
+      "--precision",
+      precision,
+      "--device",
+      soak.device,
+    ]);
+    planned.push(Number(totalBytes));
+    const [bytes, ratio] = [planned.at(-1)!, planned.at(-1)! / planned[0]];
+    console.log(`${soak.model} ${precision}: ${(bytes / 2 ** 20).toFixed(0)} MiB planned, ${ratio.toFixed(2)} of f32`);
+    if (planned.length > 1 && ratio > MOST_MEMORY) faults.push(`${precision} takes ${ratio.toFixed(3)} of the memory`);
   }
+  return faults;
 }
-if (faults.length > 0) throw new Error(faults.join("; "));
+
+/** Trains all. @returns What is off. */
+async function compareLosses(soak: Soak): Promise<string[]> {
+  const { steps, seeds, precisions } = soak, faults: string[] = [];
+  const runs = seeds.flatMap((seed) => precisions.map((precision) => runFolder({ ...soak, precision, seed })));
+  const known = await Promise.all(runs.map(async (run) => Math.min(steps, (await lossesOf(run)).length)));
+  const progress = new StepProgress(runs.length * steps, known.reduce((sum, count) => sum + count, 0));
+  for (const seed of seeds) {
+    const f32 = await lastLoss(soak, "f32", seed, progress);
+    for (const precision of precisions.slice(1)) {
+      const loss = await lastLoss(soak, precision, seed, progress), off = loss / f32 - 1;
+      console.log(`seed ${seed}: f32 ${f32.toFixed(4)}, ${precision} ${loss.toFixed(4)} (${(100 * off).toFixed(2)}%)`);
+      if (!(Math.abs(off) <= MOST_OFF)) {
+        faults.push(`${precision} with seed ${seed} is off by ${(100 * off).toFixed(2)}%`);
+      }
+    }
+  }
+  return faults;
+}
+
+if (import.meta.main) {
+  await runTool({
+    task: "soak:precision",
+    about:
+      `Trains nano models in f32 and in 16 bits, and fails if 16 bits are planned to take more than 0.6 of the memory, or if
+the mean loss of the last 20 steps is more than 1% from that of f32 with the same seed. Runs are kept in
+.scratch/precision: the same command goes on where it was stopped. An hour or more on two cores.`,
+    flags: FLAGS,
+    run: async (values) => {
+      const soak = { ...values, precisions: ["f32", ...values.precisions.filter((precision) => precision !== "f32")] };
+      const faults = [...await comparePlans(soak), ...await compareLosses(soak)];
+      if (faults.length > 0) throw new CommandError(faults.join("; "));
+    },
+  });
+}

@@ -1,12 +1,13 @@
 /**
- * A server under load: killed and started again, and with many sessions at once. See `--help`.
+ * A server under load: killed and started again, and with many sessions at once: `deno task soak:serve --help`.
  *
  * A session is a memory. It completes from it and learns into it, again and again; each connection of the load tool
  * (autocannon) has sessions of its own, so that changes of one memory do not wait for each other.
  */
 import autocannon from "autocannon";
 import { UsageError } from "../../../cli/errors.ts";
-import { asksHelp, describeFlags, integer, parseFlags, text } from "../../../cli/flags.ts";
+import { integer, text, type Values } from "../../../cli/flags.ts";
+import { runTool } from "../../tool.ts";
 import { killCampaign, type Process, spawnServer } from "./killing.ts";
 import { send, writeRun } from "./serving.ts";
 
@@ -120,8 +121,7 @@ async function loadRun(run: string, options: LoadOptions, flags: readonly string
   return errors + timeouts + non2xx === 0 && code === 0;
 }
 
-async function soak(args: readonly string[]): Promise<number> {
-  const { values: { kills, device, run: given, ...options } } = parseFlags(args, FLAGS, "soak:serve");
+async function soak({ kills, device, run: given, ...options }: Values<typeof FLAGS>): Promise<number> {
   if (options.sessions > 0 && options.connections > options.sessions) {
     throw new UsageError("--connections cannot exceed --sessions: each has sessions of its own");
   }
@@ -146,12 +146,12 @@ async function soak(args: readonly string[]): Promise<number> {
 }
 
 if (import.meta.main) {
-  try {
-    if (asksHelp(Deno.args)) console.log(`flags of deno task soak:serve:\n${describeFlags(FLAGS)}`);
-    else Deno.exit(await soak(Deno.args));
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    console.error(`error: ${error.message}`);
-    Deno.exit(2);
-  }
+  await runTool({
+    task: "soak:serve",
+    about:
+      `Kills a server under load and compares its memories, then loads many sessions at once and prints latencies and
+resident memory.`,
+    flags: FLAGS,
+    run: soak,
+  });
 }

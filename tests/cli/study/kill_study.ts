@@ -1,11 +1,11 @@
 /**
  * Runs the quick study once in one go, and once killed with SIGKILL at three moments: within the first run, directly
- * after a result, and within a later run. Both must come to the same results.
- *
- *     deno task soak:study [JOBS]
+ * after a result, and within a later run. Both must come to the same results: `deno task soak:study --help`.
  */
 import { assertEquals } from "@std/assert";
+import { integer } from "../../../cli/flags.ts";
 import { type CellResult, readResults } from "../../../cli/study/results.ts";
+import { runTool } from "../../tool.ts";
 
 /** When it is killed: so many seconds after so many results. */
 const MOMENTS = [{ results: 0, seconds: 12 }, { results: 2, seconds: 0 }, { results: 4, seconds: 4 }];
@@ -17,9 +17,9 @@ export function withoutTiming(results: readonly CellResult[]): readonly Omit<Cel
   return untimed.toSorted((a, b) => JSON.stringify(a.cell) < JSON.stringify(b.cell) ? -1 : 1);
 }
 
-function spawnStudy(folder: string, jobs: string): Deno.ChildProcess {
+function spawnStudy(folder: string, jobs: number): Deno.ChildProcess {
   const permissions = ["--no-prompt", "--allow-read", "--allow-write=.scratch", "--allow-run=deno"];
-  const flags = ["--quick", "--no-drawings", "--jobs", jobs, "--out", folder];
+  const flags = ["--quick", "--no-drawings", "--jobs", `${jobs}`, "--out", folder];
   return new Deno.Command("deno", {
     args: ["run", "--quiet", ...permissions, "--allow-env=NODEVICE_SELECT,INIT_CWD", "cli/study/main.ts", ...flags],
     stdin: "null",
@@ -41,8 +41,8 @@ async function killAt(study: Deno.ChildProcess, folder: string, moment: typeof M
 
 const wait = (seconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
 
-if (import.meta.main) {
-  const jobs = Deno.args[0] ?? "2", killed = `${FOLDER}/killed`, whole = `${FOLDER}/whole`;
+async function soak(jobs: number): Promise<void> {
+  const killed = `${FOLDER}/killed`, whole = `${FOLDER}/whole`;
   await Deno.remove(FOLDER, { recursive: true }).catch(() => {});
   for (const moment of MOMENTS) {
     const results = await killAt(spawnStudy(killed, jobs), killed, moment);
@@ -52,4 +52,14 @@ if (import.meta.main) {
   const [some, all] = [withoutTiming(await resultsOf(killed)), withoutTiming(await resultsOf(whole))];
   assertEquals(some, all);
   console.log(`${all.length} results, the same as those of a study that nobody killed`);
+}
+
+if (import.meta.main) {
+  await runTool({
+    task: "soak:study",
+    about: `Runs the quick study once in one go and once killed at three moments, and fails if the results differ.
+Some ten minutes on two cores.`,
+    flags: { jobs: integer("runs of the study at a time", 2, { min: 1, max: 64 }) },
+    run: ({ jobs }) => soak(jobs),
+  });
 }
