@@ -71,7 +71,7 @@ export interface ThreadProgram {
   /** Kernel steps in schedule order. */
   readonly steps: readonly StepPlace[];
   readonly table: AddressTable;
-  /** Whether any kernel is worth more than one thread. */
+  /** Whether launches are worth more than one thread: what is saved is more than what beginning and meeting cost. */
   readonly parallel: boolean;
   /** Bytes moved and operations of those kernels, in all iterations of loops. */
   readonly parallelWork: number;
@@ -92,6 +92,8 @@ export interface LayOptions {
   readonly threads: number;
   /** Bytes moved and operations below which a kernel runs on one thread: starting all costs more. */
   readonly minParallel: number;
+  /** What it costs in such work that threads begin a launch together, and that they meet once. Default: nothing. */
+  readonly togetherCosts?: { readonly launch: number; readonly meeting: number };
 }
 
 /** Lays a plan out for threads. */
@@ -99,8 +101,11 @@ export function layThreadProgram(plan: Plan, options: LayOptions): ThreadProgram
   const table = layTable(plan);
   const layer = new Layer(plan, table, options);
   const instructions = layer.visit(plan.steps);
-  const { steps, counters, parallelWork } = layer;
-  return { instructions, counters, steps, table, parallel: steps.some(({ call }) => !call.single), parallelWork };
+  const { steps, counters, parallelWork, meetings } = layer;
+  const { launch, meeting } = options.togetherCosts ?? { launch: 0, meeting: 0 };
+  const isWorth = parallelWork * (1 - 1 / options.threads) >= launch + meetings * meeting;
+  const parallel = isWorth && steps.some(({ call }) => !call.single);
+  return { instructions, counters, steps, table, parallel, parallelWork };
 }
 
 function layTable({ values, inputs, outputs }: Plan): AddressTable {
@@ -121,6 +126,8 @@ class Layer {
   readonly steps: StepPlace[] = [];
   counters = 0;
   parallelWork = 0;
+  /** How often threads wait for each other. */
+  meetings = 0;
   /** How often the kernels that are visited run. */
   #turns = 1;
   readonly #counterOf = new Map<number, number>();
@@ -193,7 +200,10 @@ class Layer {
   /** The barrier that has to come before regions are touched, if one has. */
   #meet(regions: readonly Region[]): Instruction[] {
     const needed = this.#touched.conflicts(regions);
-    if (needed) this.#touched.clear();
+    if (needed) {
+      this.#touched.clear();
+      this.meetings += this.#turns;
+    }
     this.#touched.add(regions);
     return needed ? [{ kind: "barrier" }] : [];
   }

@@ -23,6 +23,22 @@ function wave(size: number, phase = 0): Float32Array {
   return Float32Array.from({ length: size }, (_, i) => Math.sin(1.7 * i + phase));
 }
 
+/** How many launches workers are woken for while something runs. */
+async function wakings(run: () => Promise<unknown>): Promise<number> {
+  const notify = Atomics.notify as (words: Int32Array, index: number, most?: number) => number;
+  let count = 0;
+  Atomics.notify = ((words: Int32Array, index: number, most?: number) => {
+    count++;
+    return notify(words, index, most);
+  }) as typeof Atomics.notify;
+  try {
+    await run();
+  } finally {
+    Atomics.notify = notify as typeof Atomics.notify;
+  }
+  return count;
+}
+
 const SIZE = 96;
 
 /** Products, a softmax and a rolled loop, large enough for several threads. */
@@ -126,6 +142,38 @@ Deno.test("cpu: workers take part in launches of a caller who never gets message
   assert(threads.isServing);
   await started;
   threads.stop();
+});
+
+Deno.test("cpu: a chain of small kernels leaves the workers alone, large ones wake them, and the bits are the same", async () => {
+  if (!findFeatures().shared) return;
+  // Each product of a row with a matrix is worth two threads, and none can begin before the one before has ended.
+  const chain = (x: Tensor, w: Tensor): Tensor => {
+    for (let i = 0; i < 60; i++) x = tanh(matmul(x, w));
+    return x;
+  };
+  const cases = [["a row", 1, SIZE, 0], ["many rows", 512, SIZE, 1], ["one large product", 256, 256, 1]] as const;
+  const devices = await Promise.all([1, 2].map((threads) => requestCpuDevice({ threads, poison: true })));
+  const forced = await requestCpuDevice({ threads: 2, minParallel: 0, poison: true });
+  try {
+    for (const [label, rows, size, woken] of cases) {
+      const fn = size > SIZE ? (x: Tensor, w: Tensor) => matmul(x, w) : chain;
+      const programs = await Promise.all(
+        [...devices, forced].map((device) => compile(device, fn, [spec([rows, size]), spec([size, size])])),
+      );
+      const run = (i: number) => programs[i].run(wave(rows * size), wave(size * size, 1));
+      const expected = (await run(0)).data, counts: number[] = [];
+      for (const i of [1, 2]) {
+        counts.push(
+          await wakings(async () => {
+            for (let turn = 0; turn < 3; turn++) assertEquals((await run(i)).data, expected, label);
+          }),
+        );
+      }
+      assertEquals(counts, [3 * woken, 3], label);
+    }
+  } finally {
+    for (const device of [...devices, forced]) device.dispose();
+  }
 });
 
 Deno.test("cpu: workers start once they pay off, and results stay the same", async () => {

@@ -15,6 +15,7 @@ import { type PrintedKernel, printKernel } from "../../kernels/codegen/print_ker
 import {
   type Address,
   type Instruction,
+  type LayOptions,
   layThreadProgram,
   type ThreadProgram,
 } from "../../kernels/codegen/thread_program.ts";
@@ -41,7 +42,7 @@ class Machine {
   constructor(readonly plan: Plan, readonly inputs: readonly NdArray[]) {}
 
   /** The program for so many threads. Every kernel that is not smaller than `minParallel` is shared. */
-  lay(threads: number, minParallel = 0): ThreadProgram {
+  lay(threads: number, minParallel = 0, togetherCosts?: LayOptions["togetherCosts"]): ThreadProgram {
     const functionOf = (kernel: Kernel) => {
       let fn = this.#numbers.get(kernel);
       if (fn === undefined) {
@@ -50,7 +51,7 @@ class Machine {
       }
       return { fn, division: this.#kernels[fn].division };
     };
-    return layThreadProgram(this.plan, { functionOf, threads, minParallel });
+    return layThreadProgram(this.plan, { functionOf, threads, minParallel, togetherCosts });
   }
 
   /** Runs a program, at each barrier and between two in this order of threads. Returns the bytes of the outputs. */
@@ -230,7 +231,8 @@ Deno.test("threads: results change where a barrier is missing", () => {
   );
 });
 
-Deno.test("threads: a loop in which rows read their neighbours has barriers", () => {
+/** Rows that move up and read their neighbours, in a loop. */
+function shifted(): { graph: Graph; inputs: NdArray[] } {
   const shift = (state: Tensor, rows: Tensor): Tensor =>
     scan(
       (s: Tensor, row: Tensor) => [tanh(concat([sliceAxis(s, 0, 1, 3), row], 0)), undefined],
@@ -238,9 +240,36 @@ Deno.test("threads: a loop in which rows read their neighbours has barriers", ()
       rows,
     )[0];
   const shapes = [[4, 8], [6, 1, 8]];
-  const { graph } = trace(shift, [spec(shapes[0]), spec(shapes[1])]), machine = machineOf(graph, shapes.map(waves));
+  return { graph: trace(shift, [spec(shapes[0]), spec(shapes[1])]).graph, inputs: shapes.map(waves) };
+}
+
+Deno.test("threads: a loop in which rows read their neighbours has barriers", () => {
+  const { graph, inputs } = shifted(), machine = machineOf(graph, inputs);
   check("rows that move up", machine);
   assert(barriersIn(machine.lay(2).instructions.filter(({ kind }) => kind === "loop")) > 0);
+});
+
+/** How often threads meet in a run. */
+function meetings(list: readonly Instruction[]): number {
+  return list.reduce((count, each) => {
+    if (each.kind === "loop") return count + (Math.abs(each.last - each.first) + 1) * meetings(each.body);
+    return count + (each.kind === "barrier" ? 1 : 0);
+  }, 0);
+}
+
+Deno.test("threads: a launch is shared where what threads save is more than what it costs to begin and to meet", () => {
+  const { graph, inputs } = shifted(), machine = machineOf(graph, inputs);
+  for (const threads of [2, 5]) {
+    const free = machine.lay(threads), met = meetings(free.instructions), saved = free.parallelWork * (1 - 1 / threads);
+    assert(met > barriersIn(free.instructions), "iterations of loops meet again and again");
+    const isShared = (launch: number, meeting: number): boolean =>
+      machine.lay(threads, 0, { launch, meeting }).parallel;
+    assertEquals([free.parallel, isShared(0.99 * saved, 0), isShared(1.01 * saved, 0)], [true, true, false]);
+    assertEquals([isShared(0, 0.99 * saved / met), isShared(0, 1.01 * saved / met)], [true, false]);
+    assertEquals([isShared(0.5 * saved, 0.49 * saved / met), isShared(0.5 * saved, 0.51 * saved / met)], [true, false]);
+  }
+  // Kernels that one thread runs are not shared, however cheap it is.
+  assertEquals(machine.lay(2, 1e9).parallel, false);
 });
 
 Deno.test("threads: an output takes the place of an input after all threads have read it", () => {

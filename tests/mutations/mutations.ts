@@ -271,6 +271,20 @@ const CPU: readonly Mutation[] = [
     suites: ["cpu"],
   },
   {
+    name: "cpu: threads that wait for each other in each iteration of a loop are taken to wait once",
+    file: "kernels/codegen/thread_program.ts",
+    search: "this.meetings += this.#turns;",
+    replace: "this.meetings++;",
+    suites: ["cpu"],
+  },
+  {
+    name: "cpu: waking workers and waiting for them costs nothing",
+    file: "kernels/devices/wasm/module.ts",
+    search: "togetherCosts: { launch: LAUNCH * minParallel, meeting: MEETING * minParallel },",
+    replace: "togetherCosts: { launch: 0, meeting: 0 },",
+    suites: ["cpu"],
+  },
+  {
     name: "cpu: no barrier between threads whose shares of a tensor are of unlike sizes",
     file: "kernels/codegen/footprint.ts",
     search: "if (stripe === undefined || stripe !== rhs.stripe) return true;",

@@ -3,7 +3,7 @@ import { OP_CASES } from "../op_cases.ts";
 import { checkParity } from "./parity.ts";
 
 Deno.test("op table: cpu computes what the interpreter computes", async () => {
-  const device = await requestCpuDevice({ poison: true, threads: 2 });
+  const device = await requestCpuDevice({ poison: true, threads: 2, minParallel: 0 });
   try {
     const { cases, results } = await checkParity(device, OP_CASES);
     console.log(

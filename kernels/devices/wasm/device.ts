@@ -24,13 +24,24 @@ export interface CpuOptions {
   /** Whether to share memory with workers. Default: if the engine supports it. */
   readonly shared?: boolean;
   /**
+   * Operations and bytes moved below which a kernel runs on one thread; a program of small kernels that need each other
+   * runs on one as a whole. Default: 20,000.
+   */
+  readonly minParallel?: number;
+  /**
    * Fills memory with NaN before it is reused, so that reads of unwritten memory become visible. Slow; for tests.
    * Default: false.
    */
   readonly poison?: boolean;
 }
 
-const CPU_OPTIONS = optionNames<CpuOptions>({ threads: true, relaxed: true, shared: true, poison: true });
+const CPU_OPTIONS = optionNames<CpuOptions>({
+  threads: true,
+  relaxed: true,
+  shared: true,
+  minParallel: true,
+  poison: true,
+});
 
 /**
  * Opens the CPU as a device.
@@ -53,7 +64,7 @@ export async function requestCpuDevice(options: CpuOptions = {}): Promise<CpuDev
   const memory = new CpuMemory(features.shared, options.poison ?? false);
   const threads = new Threads(memory, options.threads ?? features.processors, features.blocking);
   if (options.threads !== undefined) await threads.start();
-  return new CpuDevice(features, memory, threads);
+  return new CpuDevice(features, memory, threads, options.minParallel);
 }
 
 /** A device that computes with WebAssembly. Made by {@link requestCpuDevice}. */
@@ -61,10 +72,11 @@ export class CpuDevice extends HostMemoryDevice {
   #features: CpuFeatures;
   #memory: CpuMemory;
   #threads: Threads;
+  #minParallel: number | undefined;
   #programs = 0;
 
   /** Use {@link requestCpuDevice}. */
-  constructor(features: CpuFeatures, memory: CpuMemory, threads: Threads) {
+  constructor(features: CpuFeatures, memory: CpuMemory, threads: Threads, minParallel?: number) {
     super({
       kind: "cpu",
       description: `WebAssembly SIMD${features.relaxed ? " with fused multiply-add" : ""}`,
@@ -76,6 +88,7 @@ export class CpuDevice extends HostMemoryDevice {
     this.#features = features;
     this.#memory = memory;
     this.#threads = threads;
+    this.#minParallel = minParallel;
   }
 
   /**
@@ -91,6 +104,7 @@ export class CpuDevice extends HostMemoryDevice {
       relaxed: this.#features.relaxed,
       shared: this.#memory.shared,
       threads: this.#threads.count,
+      minParallel: this.#minParallel,
     });
     timer.end("print");
     let module: WebAssembly.Module;

@@ -33,6 +33,13 @@ const SPINS = 20000;
 /** Kernels with less work than this run on one thread: waking the others would take longer. */
 const MIN_PARALLEL = 20000;
 
+/**
+ * What it costs, in multiples of that, that workers wake for a launch, and that threads meet once. Of such work a thread
+ * does some 15 in a nanosecond: a meeting is taken for 7 us, between what it takes where each thread has a core and
+ * where other processes hold it.
+ */
+const LAUNCH = 50, MEETING = 5;
+
 /** A plan as a module. */
 export interface CpuModule {
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -44,12 +51,17 @@ export interface CpuModule {
 }
 
 /** Compiles a plan. */
-export function makeModule(plan: Plan, target: CpuTarget & { readonly shared: boolean }): CpuModule {
+export function makeModule(
+  plan: Plan,
+  target: CpuTarget & { readonly shared: boolean; readonly minParallel?: number },
+): CpuModule {
+  const { minParallel = MIN_PARALLEL } = target;
   const printer = new KernelPrinter(target);
   const program = layThreadProgram(plan, {
     functionOf: (kernel) => printer.print(kernel),
     threads: target.threads ?? 1,
-    minParallel: MIN_PARALLEL,
+    minParallel,
+    togetherCosts: { launch: LAUNCH * minParallel, meeting: MEETING * minParallel },
   });
   const { functions: kernels, bodies, scratchBytes } = printer, functions = [...kernels];
   const exports = new Map([["run", functions.length + 1]]);
