@@ -45,10 +45,7 @@ const FLAGS = {
   ...flagsOf(WINDOW_OPTIONS, shown(WINDOW_OPTIONS)),
   ...under("Training", {
     epochs: integer("times that all windows are trained on, at most", 10, { min: 1, max: 1000 }),
-    patience: integer("epochs from the best validation on, itself included, after which training ends", 3, {
-      min: 1,
-      max: 1000,
-    }),
+    patience: integer("epochs without a better validation after which training ends", 3, { min: 1, max: 1000 }),
     batch: integer("windows of a step", 32, { min: 1, max: 2 ** 14 }),
     lr: {
       ...number("learning rate of the first epoch; it is halved after each", undefined, { min: 0, aboveMin: true }),

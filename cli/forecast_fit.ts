@@ -32,7 +32,7 @@ export interface FitOptions {
   readonly learningRate: number;
   /** At most. */
   readonly epochs: number;
-  /** Epochs from the best one on, itself included, after which it ends. */
+  /** Epochs without a better validation after which it ends. */
   readonly patience: number;
   /** Windows of a step. */
   readonly batch: number;
@@ -82,7 +82,7 @@ export async function fitNetwork(device: Device, options: FitOptions): Promise<T
       data: windowBatches(windows, { mixed: true })("train", batch, seed),
       steps,
       most,
-      patience: patience - 1,
+      patience,
       judge: async (params, facts) => {
         const errors = await errorsOn(validation, { params, ...part });
         requireFinite(errors.mse, facts.epoch, learningRate);

@@ -41,7 +41,7 @@ export interface EpochsOptions<E extends EpochFacts> {
   readonly steps: number;
   /** Epochs at most. */
   readonly most: number;
-  /** Epochs after the best one, after which it ends. */
+  /** Epochs without a better one, after which it ends. */
   readonly patience: number;
   /** Measures the parameters on the validation part. @throws if that cannot be. */
   readonly judge: (params: DeviceArray, facts: EpochFacts) => Promise<E>;

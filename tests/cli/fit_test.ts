@@ -137,3 +137,20 @@ Deno.test("forecast: a state that is damaged, or of a folder that another proces
     await Deno.writeTextFile(`${out}/config.json`, "{}");
     await refused("config.json is no configuration of forecast", ...go);
   }));
+
+Deno.test("fits: --patience is how many epochs bring nothing better before training ends", () =>
+  withFolder(async (folder) => {
+    await Deno.writeTextFile(`${folder}/t.csv`, series(300));
+    await Deno.writeTextFile(`${folder}/classes.csv`, `sequence,label\n${"ACGTACGT,a\nACGTACGA,b\n".repeat(20)}`);
+    const forecast = ["forecast", "--data", `${folder}/t.csv`, "--lookback", "16", "--horizon", "4", "--lr", "0.5"];
+    const classify = ["classify", "--data", `${folder}/classes.csv`, "--model", "cnn", "--lr", "0.3", "--seed", "1"];
+    for (const [command, loss] of [[forecast, "mse"], [classify, "validation"]] as const) {
+      for (const patience of [1, 3]) {
+        const flags = ["--epochs", "40", "--patience", `${patience}`, "--device", "cpu", "--json"];
+        const { events, stderr } = await runMain(...command, ...flags, "--out", `${folder}/${command[0]}-${patience}`);
+        const losses = events.filter(({ event }) => event === "epoch").map((epoch) => Number(epoch[loss]));
+        assert(losses.length > patience && losses.length < 40, `${losses.length} epochs: ${stderr}`);
+        assertEquals(losses.length - 1 - losses.indexOf(Math.min(...losses)), patience, losses.join());
+      }
+    }
+  }));

@@ -4,7 +4,7 @@
  *
  *     MNEME_DATA=DIR deno task compare:series --help
  *
- * An epoch is a quarter of the windows, which overlap but for one row, the rate halves every other epoch, and three
+ * An epoch is a quarter of the windows, which overlap but for one row, the rate halves every other epoch, and two
  * epochs without a better validation end a run. Each model has the learning rate that was best on validation at the
  * first horizon with the first seed.
  */
@@ -24,7 +24,7 @@ import { SeriesWindows } from "../../titans/tasks/series/windows.ts";
 import { integers, runTool } from "../tool.ts";
 
 const OUT = "bench/series.jsonl", DATA = "ETTh1.csv";
-const BATCH = 32, EPOCHS = 8, STEPS = 66, PATIENCE = 3, VALIDATION = 768;
+const BATCH = 32, EPOCHS = 8, STEPS = 66, PATIENCE = 2, VALIDATION = 768;
 /** Learning rates that are tried, as multiples of that of the forecaster. */
 const FACTORS = [1, 2];
 
