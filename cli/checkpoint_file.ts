@@ -6,9 +6,10 @@ import { CLASSIFIER_FORMAT } from "./classify/classifier_file.ts";
 import { CommandError, UsageError } from "./errors.ts";
 import { readExport, WEIGHTS_FILE } from "./exported_model.ts";
 import { exists } from "./files.ts";
+import { commandOf } from "./fit/fit_config.ts";
 import { FIT_FORMAT } from "./fit/fit_state.ts";
 import { firstNotFinite } from "./not_finite.ts";
-import { BEST_FILE, CHECKPOINT_FILE } from "./run_folder.ts";
+import { BEST_FILE, CHECKPOINT_FILE, readConfig } from "./run_folder.ts";
 
 /**
  * Reads a checkpoint file.
@@ -112,6 +113,12 @@ async function checkpointAt(
 ): Promise<{ checkpoint: Checkpoint; file: string }> {
   const path = builtinFolder(given) ?? given;
   const isFolder = (await Deno.stat(path).catch(() => undefined))?.isDirectory ?? false;
+  const command = isFolder ? commandOf(await readConfig(path).catch(() => undefined)) : undefined;
+  if (command !== undefined) {
+    throw new UsageError(
+      `${path} has a run of ${command}, not of train: give a run of train, an exported model or a .safetensors file with --checkpoint`,
+    );
+  }
   if (isFolder && which !== "last") {
     const file = `${path}/${BEST_FILE}`;
     const checkpoint = await readCheckpoint(file);

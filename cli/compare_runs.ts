@@ -5,7 +5,7 @@ import { makeFolderOf, writeAtomic } from "./files.ts";
 import { parseFlags, text } from "./flags.ts";
 import type { Command } from "./help.ts";
 import { factsTable, htmlPage } from "./html_page.ts";
-import { type RunSummary, runTable, summaryOf } from "./list.ts";
+import { isTraining, runTable, summaryOf, type TrainSummary } from "./list.ts";
 import { linePlot, type PlotLine } from "./line_plot.ts";
 import { PAGE_STYLE } from "./report.ts";
 import { readMetrics, RUNS } from "./run_folder.ts";
@@ -26,7 +26,8 @@ const STYLE = `${PAGE_STYLE}
 /** The command `compare-runs`. */
 export const compareRunsCommand: Command = {
   summary: "compare runs: a table, and a page with their curves in one plot",
-  description: `Compares two to ${MOST} runs, and writes one self-contained page with the curves of all of them.`,
+  description:
+    `Compares two to ${MOST} runs of train, and writes one self-contained page with the curves of all of them.`,
   examples: [["deno task compare-runs runs/mac-nano runs/lmm-nano", "two runs; the page is runs/comparison.html"]],
   flags: FLAGS,
   run: compareRuns,
@@ -34,7 +35,7 @@ export const compareRunsCommand: Command = {
 
 /** A run with its curves. */
 interface Compared {
-  readonly summary: RunSummary;
+  readonly summary: TrainSummary;
   readonly history: RunHistory;
 }
 
@@ -56,6 +57,10 @@ async function compareRuns(args: readonly string[], terminal: Terminal): Promise
       }: its curves are ${other.history.unit}, not ${unit}`,
     );
   }
+  const tasks = new Set(runs.map(({ summary }) => summary.task));
+  if (tasks.size > 1) {
+    terminal.err(`note: these are runs of ${[...tasks].join(", ")}, whose losses cannot be compared with each other\n`);
+  }
   await makeFolderOf(out, "--out");
   await writeAtomic(out, page(runs));
   const summaries = runs.map(({ summary }) => summary);
@@ -67,6 +72,11 @@ async function compareRuns(args: readonly string[], terminal: Terminal): Promise
 async function read(path: string): Promise<Compared> {
   const summary = await summaryOf(path), history = new RunHistory();
   if (!summary) throw new UsageError(`there is no run in ${path}: give folders that deno task list shows`);
+  if (!isTraining(summary)) {
+    throw new UsageError(
+      `compare-runs cannot compare ${path}: it is a run of ${summary.command}, whose figures deno task list shows; give runs of train`,
+    );
+  }
   for (const event of await readMetrics(path)) history.add(event);
   return { summary, history };
 }

@@ -103,6 +103,8 @@ async function forecast(args: readonly string[], terminal: Terminal): Promise<nu
     const trained = await train(device, { ...asked, keeper }), { params } = trained;
     const results = await measured(device, { ...asked, params });
     await writeResults(device, { ...asked, trained, results, out: run.path });
+    const [{ mse, mae }] = results;
+    return { mse, mae };
   });
 }
 

@@ -1,7 +1,8 @@
 /** `list`: the runs in a folder - what each is, how far it came, how well it does. */
 import { describeMixers } from "../titans/models/blocks.ts";
 import { OUTPUT_FLAGS } from "./common_flags.ts";
-import { commandOf } from "./fit/fit_config.ts";
+import { isFitConfig } from "./fit/fit_config.ts";
+import { type FitSummary, fitSummaryOf, shownFigures } from "./fit/fit_summary.ts";
 import { parseFlags, text } from "./flags.ts";
 import type { Command } from "./help.ts";
 import { isLocked } from "./lock.ts";
@@ -20,7 +21,7 @@ const FLAGS = { runs: text("DIR", "folder of the runs", RUNS), ...OUTPUT_FLAGS }
 export const listCommand: Command = {
   summary: "list the runs: model, task, steps, best validation, size, date, state",
   description:
-    "Lists the runs of a folder, the newest first. The loss is that of the best validation; the size is that of all files of the run.",
+    "Lists the runs of train, forecast and classify in a folder, the newest first. The loss is that of the best validation, complete runs of forecast and classify have the figures of the test part; the size is that of all files of the run.",
   examples: [
     ["deno task list", "the runs in runs/"],
     ["deno task list --json", "for scripts, one object for each run"],
@@ -30,9 +31,13 @@ export const listCommand: Command = {
 };
 
 /** What is said of a run. */
-export interface RunSummary {
+export type RunSummary = TrainSummary | FitSummary;
+
+/** What is said of a run of `train`. */
+export interface TrainSummary {
   /** Its folder. */
   readonly path: string;
+  readonly command: "train";
   readonly model: string;
   readonly task: string;
   /** Steps made, and of how many. */
@@ -80,7 +85,8 @@ export async function summaryOf(path: string): Promise<RunSummary | undefined> {
   // Exported models have a configuration too, but never a metrics file or a lock.
   const info = await Deno.stat(`${path}/${METRICS_FILE}`).catch(() => undefined);
   const isRunning = await isLocked(`${path}/${LOCK_FILE}`);
-  if (stored === undefined || !info && !isRunning || commandOf(stored) !== undefined) return undefined;
+  if (isFitConfig(stored)) return await fitSummaryOf(path, stored, { bytes: await sizeOf(path), isRunning });
+  if (stored === undefined || !info && !isRunning) return undefined;
   const { model, task, steps } = checkRunConfig(stored, path), history = new RunHistory();
   let step = 0;
   for (const event of await readMetrics(path)) {
@@ -89,6 +95,7 @@ export async function summaryOf(path: string): Promise<RunSummary | undefined> {
   }
   return {
     path,
+    command: "train",
     model: describeMixers(model),
     task: task?.name ?? TEXT_TASK,
     step,
@@ -113,16 +120,36 @@ async function sizeOf(folder: string): Promise<number> {
 export function runTable(runs: readonly RunSummary[]): string {
   const rows = [
     ["run", "model", "task", "step", "best validation", "size", "date", "state"],
-    ...runs.map(({ path, model, task, step, steps, best, bytes, date, state }) => [
-      path,
-      model,
-      task,
-      `${formatCount(step)}/${formatCount(steps)}`,
-      best ? `${shownBest(best)} at ${formatCount(best.step)}` : "none yet",
-      `${(bytes / 1e6).toFixed(1)} MB`,
-      date === null ? "" : date.slice(0, 16).replace("T", " "),
-      state,
+    ...runs.map((run) => [
+      run.path,
+      run.model,
+      run.task,
+      ...progressOf(run),
+      `${(run.bytes / 1e6).toFixed(1)} MB`,
+      run.date === null ? "" : run.date.slice(0, 16).replace("T", " "),
+      run.state,
     ]),
   ];
   return textTable(rows);
+}
+
+/** How far a run came, and how well it does. */
+function progressOf(run: RunSummary): [progress: string, figures: string] {
+  if (isTraining(run)) {
+    const { step, steps, best } = run;
+    return [
+      `${formatCount(step)}/${formatCount(steps)}`,
+      best ? `${shownBest(best)} at ${formatCount(best.step)}` : "none yet",
+    ];
+  }
+  const { epoch, epochs, figures, state } = run, place = state === "complete" ? "test " : "";
+  return [
+    epoch === null ? "" : `epoch ${epoch}/${epochs}`,
+    figures ? `${place}${shownFigures(figures)}` : place === "" ? "none yet" : "",
+  ];
+}
+
+/** Whether a run is one of `train`, with curves over its steps. */
+export function isTraining(run: RunSummary): run is TrainSummary {
+  return run.command === "train";
 }

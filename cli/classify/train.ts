@@ -15,6 +15,7 @@ import { deviceOptions } from "../common_flags.ts";
 import { UsageError } from "../errors.ts";
 import { writeAtomic } from "../files.ts";
 import type { FitKeeper } from "../fit/epochs.ts";
+import type { FitFigures } from "../fit/fit_config.ts";
 import { firstWeights, type FitRun } from "../fit/fit_run.ts";
 import { timeLeft } from "../fit/time_left.ts";
 import { modelOptions } from "../model_flags.ts";
@@ -57,7 +58,15 @@ export async function trainClassifiers(context: ClassifyContext, run: FitRun<Cla
     const began = performance.now(), trials = await runTrials(device, { context, run, parts, entries, positive });
     const seconds = (performance.now() - began) / 1000;
     await keepResults({ context, run, parts, entries, positive }, { trials, device: device.info.kind, seconds });
+    return meansOf(trials.filter(({ entry }) => entry === entries[0].name));
   });
+}
+
+/** The loss and the accuracy of a network, each the mean over folds. */
+function meansOf(trials: readonly Tested[]): FitFigures {
+  const mean = (figure: string): number =>
+    trials.reduce((sum, { scores }) => sum + scores.find(({ name }) => name === figure)!.value, 0) / trials.length;
+  return { loss: mean("loss"), accuracy: mean("accuracy") };
 }
 
 /** Trainings. */

@@ -25,6 +25,9 @@ const LOOSE = [
 /** Flags that name files, which may be elsewhere when the run goes on. */
 const FILES = ["data", "checkpoint"];
 
+/** What a run came to, by name, such as `accuracy`. */
+export type FitFigures = Readonly<Record<string, number>>;
+
 /** What a run learns from, by name, such as `data`: hashes. */
 export type FitIdentity = Readonly<Record<string, string>>;
 
@@ -35,6 +38,8 @@ export interface FitConfig {
   readonly flags: Readonly<Record<string, unknown>>;
   readonly identity: FitIdentity;
   readonly complete?: boolean;
+  /** Of a complete run: what it came to on the test part, by name. */
+  readonly figures?: FitFigures;
 }
 
 /** Whether a configuration is of such a run. */

@@ -1,7 +1,8 @@
 /**
  * A run of a command that trains and then writes its results, in a folder from which it can go on:
  *
- *     config.json               the command, its flags, and hashes of what it learns from; `complete` once it is
+ *     config.json               the command, its flags, and hashes of what it learns from; `complete` once it is, and
+ *                               `figures` then, what came out on the test part
  *     checkpoint.safetensors    the state of the training, see fit_state.ts; of several trainings those that follow are
  *                               checkpoint-2.safetensors, ...; removed when the results are written
  *     run.lock                  exists while a process has the run open: see run_lock.ts
@@ -22,6 +23,7 @@ import { type EpochFacts, type FitKeeper, StoppedFit } from "./epochs.ts";
 import {
   checkFitConfig,
   type FitConfig,
+  type FitFigures,
   type FitFlags,
   type FitIdentity,
   fixedFlags,
@@ -116,9 +118,9 @@ export class FitRun<F extends FitFlags> implements Disposable {
   }
 
   /** The results are written: the folder is theirs. */
-  async #complete(): Promise<void> {
+  async #complete(figures: FitFigures): Promise<void> {
     const config = await readConfig(this.path) as FitConfig;
-    await writeConfig(this.path, { ...config, complete: true });
+    await writeConfig(this.path, { ...config, complete: true, figures });
     await removeStates(this.path);
   }
 
@@ -129,18 +131,18 @@ export class FitRun<F extends FitFlags> implements Disposable {
 
   /**
    * Trains on a device and writes the results, with which the run is complete.
+   * @param work Does both. @returns What came out on the test part.
    * @returns The exit code; that of the interrupt where it was stopped, which is said.
    */
   async carryOut(
     options: DeviceOptions & { readonly kind: DeviceKind },
     { terminal, interrupt }: { readonly terminal: Terminal; readonly interrupt: Interrupt },
-    work: (device: Device) => Promise<void>,
+    work: (device: Device) => Promise<FitFigures>,
   ): Promise<number> {
     try {
       const device = await requestDevice(options);
       try {
-        await work(device);
-        await this.#complete();
+        await this.#complete(await work(device));
       } finally {
         device.dispose();
       }
@@ -180,7 +182,7 @@ export function firstWeights(network: Network, seed: number): Promise<string> {
 }
 
 /** The file of a training's state. */
-function stateFile(number: number): string {
+export function stateFile(number: number): string {
   return number === 0 ? CHECKPOINT_FILE : CHECKPOINT_FILE.replace(".", `-${number + 1}.`);
 }
 

@@ -86,6 +86,13 @@ export function decodeFit<E extends EpochFacts>(bytes: Uint8Array, { layout }: N
   return { ...begun, state };
 }
 
+/** The epochs that are over in the bytes of a file, whatever the network. @throws {CheckpointError} if it is damaged. */
+export function readEpochs(bytes: Uint8Array): readonly EpochFacts[] {
+  const epochs = epochsIn(decodeSafetensors(bytes).metadata.epochs ?? "");
+  if (epochs === undefined) throw new CheckpointError("Cannot read the state: it has no list of epochs");
+  return epochs;
+}
+
 function epochsIn<E extends EpochFacts>(text: string): readonly E[] | undefined {
   try {
     const found: unknown = JSON.parse(text);

@@ -7,8 +7,8 @@ Deno.test("compare-runs: the curves of all runs are in one page, and misuse is s
   withFolder(async (folder) => {
     await Deno.writeTextFile(`${folder}/text.txt`, someText(3000));
     const asked = ["--data", `${folder}/text.txt`, "--seq-len", "16", "--steps", "20"], out = `${folder}/page.html`;
-    const write = async (name: string, model: string, unit: object) => {
-      const { stdout } = await runMain("train", "--print-config", "--model", model, ...asked);
+    const write = async (name: string, model: string, unit: object, what: readonly string[] = asked) => {
+      const { stdout } = await runMain("train", "--print-config", "--model", model, ...what);
       const events = [10, 20].flatMap((step) =>
         ["step", "validation"].map((event) => JSON.stringify({ event, step, loss: 2 + 1 / step, ...unit }))
       );
@@ -33,5 +33,21 @@ Deno.test("compare-runs: the curves of all runs are in one page, and misuse is s
     };
     await fails(/^error: compare-runs takes two to 6 run folders, not 1: name them before the flags$/m, a);
     await fails(/^error: there is no run in .*none: give folders that deno task list shows$/m, a, `${folder}/none`);
+    const table = ["--data", `${folder}/t.csv`, "--device", "cpu", "--lookback", "8", "--horizon", "2"];
+    await Deno.writeTextFile(`${folder}/t.csv`, `a\n${Array.from({ length: 90 }, (_, i) => i % 7).join("\n")}\n`);
+    await runMain("forecast", ...table, "--epochs", "1", "--out", `${folder}/f`);
+    await fails(
+      /^error: compare-runs cannot compare .*\/f: it is a run of forecast, .*; give runs of train$/m,
+      a,
+      `${folder}/f`,
+    );
     await fails(/^error: compare-runs cannot draw .*c beside .*a: its curves are loss, not bits per byte$/m, a, c);
+    const tasks = ["copying", "induction"], on = (task: string) => ["--task", task, "--steps", "20"];
+    const [d, e] = await Promise.all(tasks.map((task) => write(task, "lmm", {}, on(task))));
+    const beside = await runMain("compare-runs", d, e, "--out", out);
+    assertEquals(beside.code, 0, beside.stderr);
+    assertEquals(
+      beside.stderr,
+      "note: these are runs of copying, induction, whose losses cannot be compared with each other\n",
+    );
   }));

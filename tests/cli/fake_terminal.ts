@@ -38,3 +38,15 @@ export class FakeTerminal implements Terminal {
     this.#err += text;
   }
 }
+
+/** A terminal whose reader leaves once a text was said so many times, which stops a command as Ctrl-C does. */
+export class LeavingTerminal extends FakeTerminal {
+  constructor(readonly needle: string, readonly times: number) {
+    super();
+  }
+
+  override out(text: string): void {
+    super.out(text);
+    this.closed = this.stdout.split(this.needle).length > this.times;
+  }
+}

@@ -3,21 +3,9 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { main } from "../../main.ts";
 import { lettersOf } from "../../titans/tasks/dna/nucleotides.ts";
 import { plantedMotif } from "../titans/dna_data.ts";
-import { FakeTerminal } from "./fake_terminal.ts";
+import { type FakeTerminal, LeavingTerminal } from "./fake_terminal.ts";
 import { runMain } from "./run_main.ts";
 import { withFolder } from "./scratch.ts";
-
-/** A terminal whose reader leaves once a text was said so many times, which stops a command as Ctrl-C does. */
-class LeavingTerminal extends FakeTerminal {
-  constructor(readonly needle: string, readonly times: number) {
-    super();
-  }
-
-  override out(text: string): void {
-    super.out(text);
-    this.closed = this.stdout.split(this.needle).length > this.times;
-  }
-}
 
 /** Runs a command until it has said something so many times. */
 async function stopAfter(needle: string, times: number, ...args: string[]): Promise<FakeTerminal> {
