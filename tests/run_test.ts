@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { countsOf, diedWhileUnloading, environmentOf, LONGEST, testFiles } from "./run.ts";
+import { countsOf, diedWhileUnloading, environmentOf, LONGEST, longestOf, testFiles } from "./run.ts";
 
 Deno.test("test run: counts are those of Deno's summary, without colours and steps", () => {
   const output = "noise 7 failed\n\x1b[0m\x1b[32mok\x1b[0m | 84 passed (3 steps) | 0 failed | 2 ignored (1m2s)\n";
@@ -40,4 +40,21 @@ Deno.test("test run: the software driver optimizes the shaders of tests of opera
   const optimized = (await testFiles("tests")).filter((file) => environmentOf(file).GALLIVM_PERF === undefined);
   const folders = new Set(optimized.map((file) => file.slice(0, file.lastIndexOf("/"))));
   assertEquals([...folders].sort(), ["tests/fuzz", "tests/kernels", "tests/numerics", "tests/op_suites"]);
+});
+
+Deno.test("test run: shaders that are compiled otherwise than Mesa's cache tells apart have a cache of their own", async () => {
+  for (const file of await testFiles("tests")) {
+    const { LP_NATIVE_VECTOR_WIDTH: width, MESA_SHADER_CACHE_DIR: folder } = environmentOf(file);
+    assertEquals(folder, width === undefined ? undefined : `${Deno.cwd()}/.scratch`, file);
+  }
+});
+
+Deno.test("test run: the files that took longest are named in order", () => {
+  const counts = { passed: 1, failed: 0, ignored: 0 };
+  const results = [["a", 1.2], ["b", 30.4], ["c", 7.8]].map(([file, seconds]) => ({
+    file: String(file),
+    seconds: Number(seconds),
+    ...counts,
+  }));
+  assertEquals(longestOf(results, 2), "b 30 s, c 8 s");
 });
