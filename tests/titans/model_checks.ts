@@ -62,15 +62,15 @@ export function assertApart(
   }
 }
 
-const T = 11, TEXT = tokensOf(2, 20);
+const TEXT = tokensOf(2, 20);
 /** The first sequence's memory leaves some tokens out, the second one's learns all. */
 const STORE: Value = {
   shape: [2, 19],
   data: Float64Array.from({ length: 38 }, (_, i) => (i < 19 && i % 5 === 3 ? 0 : 1)),
 };
 
-/** What a model does on 11 tokens of two texts after a state; with the gradient of its loss if that is asked for. */
-function modelRun(model: Model, isDifferentiated: boolean) {
+/** What a model does on T tokens of two texts after a state; with the gradient of its loss if that is asked for. */
+function modelRun(model: Model, T: number, isDifferentiated: boolean) {
   return (flat: Tensor, tokens: Tensor, update: Tensor, state: ModelState): Run & { readonly gradient?: Tensor } => {
     const forward = (flat: Tensor): Run => {
       const { logits, state: after } = model.forward(model.unflatten(flat), sliceAxis(tokens, 1, 0, T), {
@@ -98,6 +98,16 @@ function throughFile(state: unknown): unknown {
   return unflatten(spec, paths.map((path) => stored[path]));
 }
 
+/** How {@link checkOnDevice} checks a model. */
+export interface DeviceCheck {
+  /** Whether gradients are checked too. */
+  readonly isDifferentiated: boolean;
+  /** The tile on the device; the reference has the model's own. */
+  readonly tile: number;
+  /** Tokens that are read at once: by default a segment of 8 and part of another; at least 8. */
+  readonly length?: number;
+}
+
 /**
  * Checks a model on a device against the reference device: numbers, with gradients if asked for, at a tile of its own,
  * pieces, masks, causality, batches, files, single tokens.
@@ -105,19 +115,18 @@ function throughFile(state: unknown): unknown {
 export async function checkOnDevice(
   device: Device,
   options: Partial<ModelConfig>,
-  isDifferentiated: boolean,
-  tile: number,
+  { isDifferentiated, tile, length: T = 11 }: DeviceCheck,
 ): Promise<void> {
   // Norms of four features, and large steps in a memory that forgets its start at once, are too badly conditioned for
   // f32.
   const { model, params } = tinyModel({ ...options, width: 16, thetaMax: 0.25, alphaBias: -5 });
   const initial = await reference((flat: Tensor) => model.initialState(model.unflatten(flat), 2), [params]);
-  const first = [params, cut(TEXT, 0, 12), cut(STORE, 0, T), initial] as never,
-    second = (state: unknown) => [params, cut(TEXT, 8, 20), cut(STORE, 8, 19), state] as never;
-  const expected = prepareReference(modelRun(model, isDifferentiated), first);
+  const first = [params, cut(TEXT, 0, T + 1), cut(STORE, 0, T), initial] as never,
+    second = (state: unknown) => [params, cut(TEXT, 8, 9 + T), cut(STORE, 8, 8 + T), state] as never;
+  const expected = prepareReference(modelRun(model, T, isDifferentiated), first);
   const { run, dispose } = await prepareOnDevice(
     device,
-    modelRun(new Model({ ...model.config, tile }), isDifferentiated),
+    modelRun(new Model({ ...model.config, tile }), T, isDifferentiated),
     first,
   );
   const begun = await run(first), exact = expected(first);
@@ -125,7 +134,7 @@ export async function checkOnDevice(
   const carried = await run(second(begun.state));
   assertClose(carried, expected(second(exact.state)), 1e-4);
   assertEquals(leavesOf(await run(second(throughFile(begun.state)))), leavesOf(carried), "a state through a file");
-  assertApart(begun, await run([params, changed(cut(TEXT, 0, 12), 5), cut(STORE, 0, T), initial] as never), 5, T);
+  assertApart(begun, await run([params, changed(cut(TEXT, 0, T + 1), 5), cut(STORE, 0, T), initial] as never), 5, T);
   dispose();
   await checkReading(device, model, Float32Array.from(params.data), begun.logits);
 }
@@ -134,6 +143,7 @@ export async function checkOnDevice(
  * Reads the second text token by token, with a memory file in the middle: the logits are those of the parallel form.
  */
 async function checkReading(device: Device, model: Model, params: Float32Array, logits: Value): Promise<void> {
+  const T = logits.shape[1];
   const decoder = await Decoder.create(device, model, params), owner = { model, weights: fingerprint(params) };
   for (let t = 0; t < T; t++) {
     const token = TEXT.data[20 + t];

@@ -60,7 +60,9 @@ Deno.test("recipes: what a model has read goes to a file, and the same model goe
 
 Deno.test("cpu: recipes: numbers of the reference, gradients, pieces, masks, causality, batches, files, single tokens", async (t) => {
   const device = await requestDevice({ kind: "cpu" });
-  for (const { name, options } of RECIPE_CASES) await t.step(name, () => checkOnDevice(device, options, true, 4));
+  for (const { name, options } of RECIPE_CASES) {
+    await t.step(name, () => checkOnDevice(device, options, { isDifferentiated: true, tile: 4 }));
+  }
   device.dispose();
 });
 

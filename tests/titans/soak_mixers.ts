@@ -38,7 +38,7 @@ const CHECKS: readonly Check[] = [
   ...[...MODELS.map(([name, options]) => ({ name, options: { ...options, blocks: 1 } })), ...RECIPE_CASES]
     .map(({ name, options }): Check => ({
       name: `model ${name}`,
-      run: (device) => checkOnDevice(device, options, true, 4),
+      run: (device) => checkOnDevice(device, options, { isDifferentiated: true, tile: 4 }),
     })),
 ];
 
