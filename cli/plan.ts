@@ -105,7 +105,7 @@ async function plan(args: readonly string[], terminal: Terminal): Promise<number
     const { config: _, ...shown } = report, profile = await profileOf(values);
     const scaling = profile && foreseen(report, profile);
     if (values.json) terminal.out(`${JSON.stringify({ ...shown, scaling })}\n`);
-    else terminal.out(formatPlan(report) + (profile ? formatScaling(profile, scaling!) : ""));
+    else terminal.out(formatPlan(report) + (profile ? formatScaling(report, profile, scaling!) : ""));
     return 0;
   } finally {
     device.dispose();

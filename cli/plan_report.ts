@@ -62,14 +62,20 @@ export function stepTime(
   return { trafficBytes, computeSeconds, sumSeconds, efficiency: computeSeconds / (computeSeconds + sumSeconds) };
 }
 
+/** A profile whose links are those of the plan's flags where one rank by itself measured none. */
+function withLinks(profile: RankProfile, { latency, bandwidth = Infinity }: PlanReport["training"]): RankProfile {
+  return profile.ranks > 1 ? profile : { ...profile, latency: latency * 1e-6, bandwidth: bandwidth * 1e9 };
+}
+
 /**
  * 1, 2, 4 ... ranks up to the plan's, each with the rows that it has in the plan. @throws {UsageError} for another
  * model.
  */
 export function foreseen(
-  { ranks, shard, compress, parameters, memory, tokensPerStep }: PlanReport,
-  profile: RankProfile,
+  { ranks, shard, compress, parameters, memory, tokensPerStep, training }: PlanReport,
+  measured: RankProfile,
 ): ForeseenStep[] {
+  const profile = withLinks(measured, training);
   if (profile.parameters !== parameters) {
     throw new UsageError(
       `--profile is of ${profile.model}, and the plan of ${
@@ -86,8 +92,8 @@ export function foreseen(
   return [...sizes, ...(sizes.includes(ranks) ? [] : [ranks])].map((size) => foreseeStep(profile, size, step));
 }
 
-/** What is foreseen as a table, with what it assumes. */
-export function formatScaling(profile: RankProfile, steps: readonly ForeseenStep[]): string {
+/** What is foreseen as a table, with what it assumes and does not know. */
+export function formatScaling(report: PlanReport, profile: RankProfile, steps: readonly ForeseenStep[]): string {
   const rows = steps.map(({ ranks, computing, waiting, summing, tokensPerSecond, efficiency }) => [
     formatCount(ranks),
     ...[computing, waiting, summing].map(seconds),
@@ -97,17 +103,38 @@ export function formatScaling(profile: RankProfile, steps: readonly ForeseenStep
   const table = [["ranks", "computing", "waiting", "summing", "tokens/s", "efficiency"], ...rows];
   const widths = table[0].map((_, column) => Math.max(...table.map((row) => row[column].length)));
   const lines = table.map((row) => row.map((cell, column) => cell.padStart(widths[column])).join("  "));
-  const { latency, bandwidth, spread } = profile, gigabytes = bandwidth / 1e9;
-  const assumed = [
-    `Foreseen from ${profile.ranks} rank${profile.ranks === 1 ? "" : "s"} on ${profile.device}. It assumes that every`,
-    `rank computes as those did; sums go around a ring of messages that take ${(latency * 1e6).toFixed(1)} us and ${
-      gigabytes > 1e3 ? "no time per byte" : `their bytes at ${gigabytes.toFixed(2)} GB/s`
-    },`,
-    `between any two ranks; a step waits for the slowest, where steps vary independently by ${
-      seconds(spread)
-    }; nothing overlaps.`,
+  return `\n${[...lines, "", ...assumptions(report, profile)].join("\n")}\n`;
+}
+
+function assumptions(report: PlanReport, measured: RankProfile): string[] {
+  const profile = withLinks(measured, report.training), { ranks, ranksPerHost, alone, steps, shared } = profile;
+  const { latency, bandwidth } = profile, gigabytes = bandwidth / 1e9, on = `of ${profile.device}`;
+  const links = `messages that take ${(latency * 1e6).toFixed(1)} us and ${
+    gigabytes > 1e3 ? "no time per byte" : `their bytes at ${gigabytes.toFixed(2)} GB/s`
+  }`;
+  const lines = [
+    `Foreseen from ${ranks === 1 ? "one rank" : `${ranks} ranks`} ${on}, ${ranksPerHost} on a host. Assumed:`,
+    ranks === 1
+      ? `- a rank computes as that one did; what ranks on one host take from each other, memory bandwidth above all, is not known`
+      : `- a rank computes as those did, ${ranksPerHost} on a host; by itself it took ${
+        alone.toFixed(2)
+      } of the time, and what more ranks on a host would take from each other, memory bandwidth above all, is not known`,
+    `- sums go around a ring of ${links}${ranks === 1 ? ", by --latency and --bandwidth: one rank measured none" : ""}`,
+    `- a step waits for the slowest rank; each takes one of the ${formatCount(steps.length)} steps measured, ${
+      steps[0].toFixed(2)
+    } to ${steps[steps.length - 1].toFixed(2)} of their mean, and none is slower`,
+    "- nothing overlaps; validation, checkpoints and the rounding of compressed gradients are left out",
   ];
-  return `\n${[...lines, "", ...assumed].join("\n")}\n`;
+  if (ranks === 1) return lines;
+  const { tokens, gradientBytes, seconds: took } = shared;
+  const { computing, waiting, summing } = foreseeStep(profile, ranks, { tokens, gradientBytes, gatheredBytes: 0 });
+  const foreseen = computing + waiting + summing, off = Math.round(100 * (foreseen / took - 1));
+  lines.push(
+    `Of the step that those ${ranks} ranks shared it foresees ${seconds(foreseen)}, and it took ${seconds(took)}: ${
+      off === 0 ? "the same" : `${Math.abs(off)}% too ${off < 0 ? "little" : "much"}`
+    }.`,
+  );
+  return lines;
 }
 
 const NAMES: Readonly<Record<MemoryKind, string>> = {

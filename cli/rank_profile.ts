@@ -1,17 +1,20 @@
 /**
- * What was measured of ranks, and what it says of other numbers of them: a model of a step's time with five numbers.
+ * What was measured of ranks, and what it says of other numbers of them: a model of a step's time.
  *
- *     step = fixed + perToken tokens + waiting + summing
- *     summing = 2 (R - 1) (latency + share of the gradients / bandwidth)        around a ring of R ranks
- *     waiting = spread sqrt(2 ln R)                 the slowest of R, where steps vary like independent normal numbers
+ *     step = computing + waiting + summing
+ *     computing = crowding (fixed + perToken tokens)      crowding is `alone` for one rank of a host, 1 for `ranksPerHost`
+ *     waiting = computing (slowest - 1)                   the mean of the slowest of R steps, over that of one
+ *     summing = 2 (R - 1) (latency + share of the gradients / bandwidth)            around a ring of R ranks
  */
 import { UsageError } from "./errors.ts";
 
 /** What `profile` writes. */
 export interface RankProfile {
-  readonly format: "mneme-rank-profile-1";
+  readonly format: "mneme-rank-profile-2";
   /** How many ranks measured at the same time. */
   readonly ranks: number;
+  /** How many of them shared a host. */
+  readonly ranksPerHost: number;
   /** The model, in one line, and its parameters. */
   readonly model: string;
   readonly parameters: number;
@@ -21,12 +24,16 @@ export interface RankProfile {
   readonly latency: number;
   /** Bytes per second between two ranks. */
   readonly bandwidth: number;
-  /** Seconds of a step that do not depend on its tokens: the update, above all. */
+  /** Seconds of a step that do not depend on its tokens: the update, above all. All ranks compute at the same time. */
   readonly fixed: number;
   /** Seconds of gradient per token. */
   readonly perToken: number;
-  /** Standard deviation of a step's seconds, as the waiting of ranks that share one says. */
-  readonly spread: number;
+  /** Seconds of a step of one process while no other rank computes, over those of a rank beside the others. */
+  readonly alone: number;
+  /** How long each of the measured steps took, over their mean, in ascending order. */
+  readonly steps: readonly number[];
+  /** A step that the ranks shared: what is foreseen of it can be held against what it took. */
+  readonly shared: { readonly tokens: number; readonly gradientBytes: number; readonly seconds: number };
 }
 
 /** The seconds of adding up vectors of some bytes. */
@@ -48,8 +55,10 @@ export function fitSteps(
   short: { readonly tokens: number; readonly seconds: number },
   long: { readonly tokens: number; readonly seconds: number },
 ): Pick<RankProfile, "fixed" | "perToken"> {
+  // No token takes less than no time, nor more than its share of the long steps: these are always given back.
   const perToken = Math.max(0, long.seconds - short.seconds) / (long.tokens - short.tokens);
-  return { perToken, fixed: Math.max(0, long.seconds - perToken * long.tokens) };
+  if (perToken * long.tokens >= long.seconds) return { perToken: long.seconds / long.tokens, fixed: 0 };
+  return { perToken, fixed: long.seconds - perToken * long.tokens };
 }
 
 /** Seconds of adding up vectors around a ring. */
@@ -61,12 +70,24 @@ export function sumSeconds(
   return 2 * (ranks - 1) * (latency + sizeBytes / ranks / bandwidth);
 }
 
-/** How long some ranks wait for the slowest of them, over the standard deviation of a step. */
-const waitingFactor = (ranks: number): number => Math.sqrt(2 * Math.log(ranks));
+/**
+ * The mean of the slowest of some steps, each of which is any of those that were measured, over the mean of one. It is
+ * at most the slowest that was seen.
+ * @param steps Durations over their mean, in ascending order.
+ */
+export function slowestOf(steps: readonly number[], ranks: number): number {
+  const share = (i: number): number => (i / steps.length) ** ranks;
+  return steps.reduce((sum, step, i) => sum + step * (share(i + 1) - share(i)), 0);
+}
 
-/** The standard deviation for which ranks wait as long as they were seen to. */
-export function spreadOf(waiting: number, ranks: number): number {
-  return ranks === 1 ? 0 : Math.max(0, waiting) / waitingFactor(ranks);
+/** Durations over their mean, in ascending order. */
+export function relative(seconds: readonly number[]): number[] {
+  return seconds.map((each) => each / mean(seconds)).sort((a, b) => a - b);
+}
+
+/** The mean of some numbers. */
+export function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value) / values.length;
 }
 
 /** A step of some ranks as it is foreseen, in seconds. */
@@ -91,9 +112,13 @@ export interface RankStep {
 
 /** Foresees a step. @param step Of each rank. */
 export function foreseeStep(profile: RankProfile, ranks: number, step: RankStep): ForeseenStep {
-  const { latency, bandwidth, fixed, perToken, spread } = profile, { tokens, gradientBytes, gatheredBytes } = step;
-  const computing = fixed + perToken * tokens, others = ranks - 1;
-  const waiting = spread * waitingFactor(ranks);
+  const { latency, bandwidth, fixed, perToken, alone, ranksPerHost, steps } = profile;
+  const { tokens, gradientBytes, gatheredBytes } = step, others = ranks - 1;
+  const beside = fixed + perToken * tokens, byItself = alone * beside;
+  // Ranks fill a host before they go to another; each that is there slows the others as much as the one before.
+  const crowding = ranksPerHost > 1 ? Math.min(1, others / (ranksPerHost - 1)) : Number(others > 0);
+  const computing = byItself + crowding * (beside - byItself);
+  const waiting = computing * (slowestOf(steps, ranks) - 1);
   const summing = sumSeconds(profile, ranks, gradientBytes) +
     (gatheredBytes > 0 ? others * (latency + gatheredBytes / ranks / bandwidth) : 0);
   const seconds = computing + waiting + summing;
@@ -103,7 +128,7 @@ export function foreseeStep(profile: RankProfile, ranks: number, step: RankStep)
     waiting,
     summing,
     tokensPerSecond: ranks * tokens / seconds,
-    efficiency: computing / seconds,
+    efficiency: byItself / seconds,
   };
 }
 
@@ -115,12 +140,18 @@ export function readRankProfile(text: string, path: string): RankProfile {
   } catch {
     // Said below, as of other texts.
   }
-  const numbers = ["ranks", "parameters", "latency", "bandwidth", "fixed", "perToken", "spread"] as const;
-  if (
-    found?.format !== "mneme-rank-profile-1" ||
-    !numbers.every((name) => Number.isFinite(found[name]) && found[name]! >= 0)
-  ) {
-    throw new UsageError(`--profile cannot be ${path}: it is no profile; deno task profile:mpi writes one`);
+  if (!isProfile(found)) {
+    throw new UsageError(
+      `--profile cannot be ${path}: it is no profile of this version; deno task profile:mpi writes one`,
+    );
   }
-  return found as RankProfile;
+  return found;
+}
+
+function isProfile(found: Partial<RankProfile> | null): found is RankProfile {
+  if (found?.format !== "mneme-rank-profile-2" || !Array.isArray(found.steps) || found.steps.length === 0) return false;
+  const { ranks, ranksPerHost, parameters, latency, bandwidth, fixed, perToken, alone, steps, shared } = found;
+  const { tokens, gradientBytes, seconds } = shared ?? {};
+  const numbers = [ranks, ranksPerHost, parameters, latency, bandwidth, fixed, perToken, alone, tokens, gradientBytes];
+  return [...numbers, seconds, ...steps].every((number) => Number.isFinite(number) && number! >= 0);
 }

@@ -15,7 +15,7 @@ import { trainOn } from "../train.ts";
 import { MpiCollective } from "./collective.ts";
 import { LIBRARY_VARIABLE, openLibrary } from "./library.ts";
 import { profileOn } from "./profile.ts";
-import { threadsOf } from "./threads.ts";
+import { machineShareOf } from "./threads.ts";
 
 // A failure that all ranks have at once is left to the first one to report.
 const LATER_MS = 500;
@@ -56,9 +56,9 @@ async function main(args: readonly string[]): Promise<number> {
     terminal.err(`${formatError(error, args.includes("--verbose"))}\n`);
     return exitCode(error);
   }
-  const threads = await threadsOf(ranks);
-  const train = endingAll(trainOn(ranks, threads), ranks, terminal);
-  const profile = endingAll(profileOn(ranks, threads), ranks, terminal);
+  const share = await machineShareOf(ranks);
+  const train = endingAll(trainOn(ranks, share.threads), ranks, terminal);
+  const profile = endingAll(profileOn(ranks, share), ranks, terminal);
   const code = await runCommandLine({ train, profile }, args, terminalOf(ranks, terminal));
   // Once one rank ends with an error, launchers end the others: all wait until the first one has saved everything.
   await ranks.finalize();

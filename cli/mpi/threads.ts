@@ -16,9 +16,13 @@ export interface RankPlace {
  * @param cores How many cores the rank itself sees, for machines that do not list them.
  */
 export function threadsPerRank(places: readonly RankPlace[], own: RankPlace, cores: number): number {
-  const here = places.filter(({ host }) => host === own.host),
-    all = new Set(here.flatMap(({ cores }) => listed(cores)));
+  const here = ranksOn(places, own), all = new Set(here.flatMap(({ cores }) => listed(cores)));
   return Math.max(1, Math.floor((all.size || cores) / here.length));
+}
+
+/** The ranks on a machine. */
+function ranksOn(places: readonly RankPlace[], { host }: RankPlace): readonly RankPlace[] {
+  return places.filter((place) => place.host === host);
 }
 
 /** The numbers of a list such as `0-3,8`. */
@@ -29,12 +33,23 @@ function listed(cores: string): number[] {
   });
 }
 
-/** The threads of this rank's device. */
-export async function threadsOf(ranks: Collective): Promise<number> {
+/** How a rank shares its machine. */
+export interface MachineShare {
+  /** Threads of this rank's device. */
+  readonly threads: number;
+  /** Ranks on this machine. */
+  readonly ranksHere: number;
+}
+
+/** Asks all ranks where they are. */
+export async function machineShareOf(ranks: Collective): Promise<MachineShare> {
   const own = placeOf(), decoder = new TextDecoder();
   const all = await ranks.gather(new TextEncoder().encode(JSON.stringify(own)));
   const places = all.map((bytes) => JSON.parse(decoder.decode(bytes)) as RankPlace);
-  return threadsPerRank(places, own, navigator.hardwareConcurrency);
+  return {
+    threads: threadsPerRank(places, own, navigator.hardwareConcurrency),
+    ranksHere: ranksOn(places, own).length,
+  };
 }
 
 /** Bytes of a mask of cores. */

@@ -288,7 +288,11 @@ Deno.test({
       });
       assertEquals(code, 0, stderr);
       const found = readRankProfile(await Deno.readTextFile(path), path);
-      assertEquals(found.ranks, 2);
-      assert(found.latency > 0 && found.bandwidth > 0 && found.fixed + found.perToken > 0, JSON.stringify(found));
+      assertEquals([found.ranks, found.ranksPerHost, found.shared.tokens, found.steps.length], [2, 2, 16, 6]);
+      assert(
+        found.latency > 0 && found.bandwidth > 0 && found.fixed + found.perToken > 0 && found.alone > 0 &&
+          found.shared.seconds > 0,
+        JSON.stringify(found),
+      );
     }),
 });
