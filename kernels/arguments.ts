@@ -1,9 +1,9 @@
 /** A program's arguments: host arrays and device arrays in place of the tensors of the traced function. */
 import { type DType, hostArray, type HostData, isInteger, type Type } from "../core/dtype.ts";
-import { DeviceError, DTypeError, ShapeError } from "../core/errors.ts";
+import { CompileError, DeviceError, DTypeError, ShapeError } from "../core/errors.ts";
 import { flattenNested, isNested, type Nested } from "../core/nested.ts";
 import { formatShape, formatType, sameShape, type Shape, sizeOfShape, splitFlatIndex } from "../core/shape.ts";
-import type { TreeSpec } from "../core/tree.ts";
+import { leafCount, type TreeSpec } from "../core/tree.ts";
 import type { Device, DeviceArray } from "./device.ts";
 import type { HostTensor } from "./host_data.ts";
 
@@ -261,4 +261,18 @@ function describe(value: unknown): string {
   if (Array.isArray(value)) return `a list of ${value.length}`;
   if (typeof value === "object") return `a ${value.constructor?.name ?? "record"}`;
   return `a ${typeof value}`;
+}
+
+/** The positions of the leaves of some arguments. */
+export function donatedLeaves(tree: TreeSpec, donate: readonly number[]): number[] {
+  const args = tree.kind === "leaf" ? [] : tree.items;
+  for (const position of donate) {
+    if (args[position]) continue;
+    throw new CompileError(`Cannot donate argument ${position}: the function has ${args.length}, counted from 0`);
+  }
+  const starts = args.map((_, at) => args.slice(0, at).reduce((sum, arg) => sum + leafCount(arg), 0));
+  return args.flatMap((
+    arg,
+    at,
+  ) => (donate.includes(at) ? Array.from({ length: leafCount(arg) }, (_, i) => starts[at] + i) : []));
 }

@@ -1,18 +1,14 @@
 /** The pipeline from a function to a program, one pass per line. */
 import type { Half } from "../core/dtype.ts";
-import type { Graph } from "../core/graph.ts";
 import { checkOptions, optionNames } from "../core/options.ts";
 import { simplify } from "../core/simplify.ts";
 import { type SpecsOf, trace } from "../core/trace.ts";
-import type { CompileWatch, Device, DeviceLimits } from "./device.ts";
+import type { CompileWatch, Device } from "./device.ts";
 import { PhaseTimer } from "./phases.ts";
-import { fitsBindings } from "./cost.ts";
-import type { Schedule } from "./plan.ts";
 import { planMemory } from "./plan_memory.ts";
 import { Program } from "./program.ts";
-import { donatedLeaves, largestOperand, scheduleWithin, type SchedulingOptions } from "./schedule_within.ts";
-import { DEFAULT_TILE, hasLargeProduct } from "./tiling/large.ts";
-import type { tile } from "./tiling/tile.ts";
+import { donatedLeaves } from "./arguments.ts";
+import { scheduleFor } from "./schedule/parts.ts";
 
 /** Options of {@link compile}. */
 export interface CompileOptions extends CompileWatch {
@@ -80,20 +76,4 @@ export async function compile<Args extends readonly unknown[], R>(
   if (plan) timer.end("plan");
   const executable = await device.load({ graph, plan, donated, progress, signal, phase });
   return new Program({ device, graph, inputTree, outputTree, plan, executable, donated });
-}
-
-/** The schedule for a device. The pass that splits kernels is imported for those that have to be split. */
-async function scheduleFor(limits: DeviceLimits, graph: Graph, options: SchedulingOptions): Promise<Schedule> {
-  const tile = await tilingFor(graph, limits),
-    within = (maxOperands: number) => scheduleWithin({ ...limits, maxOperands }, graph, { ...options, tile });
-  const scheduled = within(limits.maxOperands);
-  return fitsBindings(scheduled, limits)
-    ? scheduled
-    : (await import("./large_tensors.ts")).splitKernels(scheduled, limits, within);
-}
-
-/** The pass that makes tiles, imported for graphs that have something large enough. */
-async function tilingFor(graph: Graph, limits: DeviceLimits): Promise<typeof tile | undefined> {
-  const size = { ...DEFAULT_TILE, ...limits.tile, largestBytes: largestOperand(limits) };
-  return hasLargeProduct(graph, size) ? (await import("./large_tensors.ts")).tile : undefined;
 }

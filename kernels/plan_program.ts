@@ -1,13 +1,13 @@
 /** Plans a program without a device. */
 import { simplify } from "../core/simplify.ts";
 import { type SpecsOf, trace } from "../core/trace.ts";
+import { donatedLeaves } from "./arguments.ts";
 import type { CompileOptions } from "./compile.ts";
 import type { DeviceLimits } from "./device.ts";
-import { fitsBindings } from "./cost.ts";
 import type { Plan } from "./plan.ts";
 import { planMemory } from "./plan_memory.ts";
 import { splitKernels } from "./schedule/split.ts";
-import { donatedLeaves, scheduleWithin } from "./schedule_within.ts";
+import { scheduleWithin } from "./schedule_within.ts";
 import { tile } from "./tiling/tile.ts";
 
 /**
@@ -23,9 +23,6 @@ export function planProgram<Args extends readonly unknown[], R>(
   { donate = [], storage }: Pick<CompileOptions, "donate" | "storage"> = {},
 ): Plan {
   const { graph, inputTree } = trace(fn, specs), donated = donatedLeaves(inputTree, donate);
-  const simplified = simplify(graph),
-    within = (maxOperands: number) =>
-      scheduleWithin({ ...limits, maxOperands }, simplified, { donated, storage, tile });
-  const scheduled = within(limits.maxOperands);
-  return planMemory(fitsBindings(scheduled, limits) ? scheduled : splitKernels(scheduled, limits, within), limits);
+  const scheduled = scheduleWithin(limits, simplify(graph), { donated, storage, large: { splitKernels, tile } });
+  return planMemory(scheduled, limits);
 }

@@ -23,7 +23,7 @@ import { NodeMaker, normalize, type PlanNode } from "./schedule/normalize.ts";
 import { findSplit } from "./schedule/operands.ts";
 import { place, type Placed } from "./schedule/places.ts";
 import { type Binding, type Scope, scopeOf } from "./schedule/scope.ts";
-import { type BindingLimits, type Place, type Storage, ValueTable, wholePlace } from "./schedule/storage.ts";
+import { type BindingLimits, type Place, placeEnds, ValueTable } from "./schedule/storage.ts";
 
 /** Requirements of kernels that a device must support. */
 export interface ScheduleOptions extends BindingLimits {
@@ -56,29 +56,13 @@ export function schedule(graph: Graph, options: ScheduleOptions): Schedule {
   const table = new ValueTable(options);
   const maker = new NodeMaker();
   const bindings = new Map<Tensor, Binding>();
-  const inputs = graph.inputs.map((tensor, position) => {
-    const label = graph.names[position] || `input ${position}`;
-    const storage: Storage = {
-      type: { shape: [...tensor.shape], dtype: tensor.dtype },
-      kind: "input",
-      position,
-      label,
-    };
-    if (!bindings.has(tensor)) bindings.set(tensor, { kind: "place", place: wholePlace(storage) });
-    return table.valueOf(storage);
+  const ends = placeEnds(graph, table);
+  graph.inputs.forEach((tensor, position) => {
+    if (!bindings.has(tensor)) bindings.set(tensor, { kind: "place", place: ends.inputs[position] });
   });
-  const places = graph.outputs.map((tensor, position): Place =>
-    wholePlace({
-      type: { shape: [...tensor.shape], dtype: tensor.dtype },
-      kind: "output",
-      position,
-      label: `output ${position}`,
-    })
-  );
-  const outputs = places.map(({ storage }) => table.valueOf(storage));
   const scope = scopeOf(normalize(graph, maker, options.storage !== undefined), bindings);
-  const steps = new Scheduler(maker, table, maxOperands, options.storage).schedule(scope, places);
-  return { values: table.values, steps, inputs, outputs };
+  const steps = new Scheduler(maker, table, maxOperands, options.storage).schedule(scope, ends.outputs);
+  return { values: table.values, steps, ...ends.values };
 }
 
 class Scheduler {

@@ -53,8 +53,17 @@ const WITHOUT_EFFECTS: Plugin = {
   },
 };
 
+/** Leaves out the way around the scheduler, where that is loaded anyway: it gives the same schedules. */
+const WITH_SCHEDULER: Plugin = {
+  name: "with scheduler",
+  setup({ onLoad }) {
+    const contents = "export const scheduleElementwise = () => undefined;";
+    onLoad({ filter: /\/schedule\/elementwise\.ts$/ }, () => ({ contents, loader: "ts" }));
+  },
+};
+
 /** Bundles in chunks have the compiler at once, and devices on demand. */
-const COMPILER: Plugin = atOnce(/\/kernels\/(compile|devices\/webgpu\/(device|parts))\.ts$/);
+const COMPILER: Plugin = atOnce(/\/kernels\/(schedule\/parts|devices\/webgpu\/(device|parts))\.ts$/);
 
 const OPTIONS: BuildOptions = {
   bundle: true,
@@ -64,7 +73,7 @@ const OPTIONS: BuildOptions = {
   minify: true,
   legalComments: "none",
   logLevel: "error",
-  plugins: [WITHOUT_NATIVE, WITHOUT_EFFECTS],
+  plugins: [WITHOUT_NATIVE, WITHOUT_EFFECTS, WITH_SCHEDULER],
 };
 
 /** A file that was written. */

@@ -16,7 +16,7 @@ import {
 } from "../../core/index_expr.ts";
 import type { GatherOp, ViewOp, ViewPiece } from "../../core/op.ts";
 import { sizeOfShape } from "../../core/shape.ts";
-
+import { elementOf } from "./element.ts";
 import { reductionOf } from "./normalize.ts";
 import { isTrivial, type Scope } from "./scope.ts";
 
@@ -81,18 +81,11 @@ export class Puller<S extends Pulled<S>> {
       invariant(binding.kind === "outer" && scope.parent, `${tensor} is an input and must be loaded`);
       return this.pull(scope.parent, binding.tensor, [...binding.prefix, ...index]);
     }
-    const { node } = tensor, { op, attrs } = node;
+    const { node } = tensor, { op } = node;
     this.visited.add(node);
+    const element = elementOf(this.e, node, index, (input) => this.pull(scope, input, index));
+    if (element) return element;
     switch (op.kind) {
-      case "map":
-        // Whatever an op consists of, a float of 16 bits is rounded once.
-        return this.e.cast(
-          op.lower(this.e, node.inputs.map((input) => this.e.widened(this.pull(scope, input, index))), attrs),
-          tensor.dtype,
-        );
-      case "source":
-        invariant(op.lower, `${tensor} is a constant and must be loaded`);
-        return this.e.cast(op.lower(this.e, index, attrs), tensor.dtype);
       case "view":
         return this.#view(scope, node, op, index);
       case "gather":

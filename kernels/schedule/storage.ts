@@ -1,8 +1,9 @@
 /** Memory of a schedule under construction: storages, places in them, and the numbering of values. */
 import { type DType, type HostData, sizeOf, type Type } from "../../core/dtype.ts";
+import type { Graph } from "../../core/graph.ts";
 import { addIndex, constantIndex, type Index, linearIndex, scaleIndex } from "../../core/index_expr.ts";
 import { type Shape, sizeOfShape } from "../../core/shape.ts";
-import type { Value, ValueId } from "../plan.ts";
+import type { Schedule, Value, ValueId } from "../plan.ts";
 
 /** A piece of device memory that has no value number yet. */
 export interface Storage {
@@ -116,6 +117,27 @@ export class ValueTable {
     this.#aliases.set(key, id);
     return id;
   }
+}
+
+/** The memory of a graph's inputs and outputs. */
+export interface Ends {
+  readonly inputs: readonly Place[];
+  readonly outputs: readonly Place[];
+  readonly values: Pick<Schedule, "inputs" | "outputs">;
+}
+
+/** Gives the inputs and outputs of a graph memory of their own, and the first numbers. */
+export function placeEnds({ inputs, outputs, names }: Graph, table: ValueTable): Ends {
+  const places = (kind: "input" | "output", tensors: readonly Type[], labelOf: (position: number) => string): Place[] =>
+    tensors.map(({ shape, dtype }, position) =>
+      wholePlace({ type: { shape: [...shape], dtype }, kind, position, label: labelOf(position) })
+    );
+  const ends = {
+    inputs: places("input", inputs, (position) => names[position] || `input ${position}`),
+    outputs: places("output", outputs, (position) => `output ${position}`),
+  };
+  const numbered = (all: readonly Place[]): ValueId[] => all.map(({ storage }) => table.valueOf(storage));
+  return { ...ends, values: { inputs: numbered(ends.inputs), outputs: numbered(ends.outputs) } };
 }
 
 function bytesOf(count: number, { dtype }: Type): number {

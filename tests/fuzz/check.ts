@@ -14,12 +14,14 @@ import { takeDonated } from "../../kernels/in_place.ts";
 import { planMemory } from "../../kernels/plan_memory.ts";
 import type { Plan } from "../../kernels/plan.ts";
 import { schedule } from "../../kernels/schedule.ts";
+import { scheduleElementwise } from "../../kernels/schedule/elementwise.ts";
 import type { TileSize } from "../../kernels/tiling/large.ts";
 import { tile } from "../../kernels/tiling/tile.ts";
 import * as ops from "../../ops/mod.ts";
 import { byHand } from "./by_hand.ts";
 import { evaluatePlan } from "../kernels/evaluate_plan.ts";
 import { evaluateSchedule } from "../kernels/evaluate_schedule.ts";
+import { scheduleText } from "../kernels/schedule_text.ts";
 import { toHost } from "../numeric.ts";
 import type { Bounded } from "./bounds/bounded.ts";
 import { evaluateBounded } from "./bounds/evaluate.ts";
@@ -275,6 +277,11 @@ function planned(device: Device, kind: string, { program, graph, inputs, schedul
   const tiled = attempt("tile", () => tile(graph, tileOf(program)), kind);
   attempt("tile", () => verify(tiled), kind);
   const scheduled = attempt("schedule", () => takeDonated(schedule(tiled, device.limits), donated), kind);
+  // What schedules programs of one elementwise kernel must give the same as the scheduler.
+  const single = donated.length > 0 ? undefined : scheduleElementwise(tiled, device.limits);
+  if (single && scheduleText(single) !== scheduleText(scheduled)) {
+    throw new Stop({ stage: "schedule", device: kind, message: "one elementwise kernel is scheduled in two ways" });
+  }
   const broken = brokenRule(scheduled);
   if (broken) throw new Stop({ stage: "schedule", device: kind, message: broken });
   const plan = attempt("plan", () => planMemory(scheduled, device.limits), kind);

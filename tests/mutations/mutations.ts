@@ -170,6 +170,13 @@ const SCHEDULE: readonly Mutation[] = [
     suites: ["core", "schedule"],
   },
   {
+    name: "schedule: what an elementwise kernel reads by a view is read as it lies",
+    file: "kernels/schedule/elementwise.ts",
+    search: "load(read.tensor, read.index)",
+    replace: "load(read.tensor, read.index.map((at, axis) => index[axis] ?? at))",
+    suites: ["schedule", "fuzz"],
+  },
+  {
     name: "index: a quotient ignores the constant that was split off",
     file: "core/index_expr.ts",
     search: "(index.constant - restOf(index.constant, by)) / by",

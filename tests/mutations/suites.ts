@@ -33,6 +33,7 @@ export const SUITES: Readonly<Record<SuiteGroup, readonly string[]>> = {
     "tests/ops/nested_grad_test.ts",
   ],
   schedule: [
+    "tests/kernels/elementwise_test.ts",
     "tests/kernels/schedule_test.ts",
     "tests/kernels/in_place_test.ts",
     "tests/kernels/mask_test.ts",

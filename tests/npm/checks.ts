@@ -48,8 +48,11 @@ for await (const byte of generate(decoder, Uint8Array.of(65), { maxTokens: 9 }))
 `,
 } as const;
 
-/** The modules that are loaded when the device is opened and when programs are (tests/kernels/parts_test.ts). */
-const ON_DEMAND = { gradient: /\/webgpu\/entry\.js$/, generation: /\/webgpu\/(?:entry|other_kinds)\.js$/ } as const;
+/** The modules that are loaded when the device is opened and when programs are (tests/kernels/parts_test.ts, elementwise_test.ts). */
+const ON_DEMAND = {
+  gradient: /\/webgpu\/entry\.js$/,
+  generation: /\/(?:webgpu\/(?:entry|other_kinds)|kernels\/schedule_within)\.js$/,
+} as const;
 
 const COMMANDS: Readonly<Record<string, readonly string[]>> = {
   node: ["npm", "start", "--silent"],
