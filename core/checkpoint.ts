@@ -6,6 +6,7 @@ import { backpropagate, mark } from "./grad.ts";
 import { applyAll, currentContext, type Tensor } from "./graph.ts";
 import type { Attrs, VjpCall } from "./op.ts";
 import { inline } from "./scan.ts";
+import { checkFunction } from "./describe.ts";
 
 /**
  * A function whose gradient computes its intermediate values again instead of keeping them: for deep models, less
@@ -35,6 +36,7 @@ import { inline } from "./scan.ts";
  * ```
  */
 export function checkpoint<Args extends readonly unknown[], R>(fn: (...args: Args) => R): (...args: Args) => R {
+  checkFunction("checkpoint", fn);
   return (...args) => {
     const { inputs, captured, graph, result } = captureCall(fn, args);
     const used = [...inputs, ...captured];

@@ -8,6 +8,7 @@ import { fill } from "./linear.ts";
 import type { Attrs, VjpCall } from "./op.ts";
 import { formatType, sameShape } from "./shape.ts";
 import { flatten, isContainer, type MapTree, sameTree } from "./tree.ts";
+import { checkFunction } from "./describe.ts";
 
 /** The cotangents of a function's arguments: of each a tree like it, with undefined for what has none. */
 export type ArgumentCotangents<Args extends readonly unknown[]> = {
@@ -65,6 +66,7 @@ export function customVjp<Args extends readonly unknown[], R, Residuals>(
   fn: (...args: Args) => R,
   rule: VjpRule<Args, R, Residuals>,
 ): (...args: Args) => R {
+  for (const given of [fn, rule?.forward, rule?.backward]) checkFunction("call customVjp with", given);
   const name = fn.name ? `customVjp of ${fn.name}` : "customVjp";
   return (...args) => {
     const call = captureCall(fn, args);

@@ -15,6 +15,7 @@ import { accumulate, fill } from "./linear.ts";
 import { checkOptions, optionNames } from "./options.ts";
 import { formatType, sameShape } from "./shape.ts";
 import { flatten, sameTree, type TreeSpec, unflatten } from "./tree.ts";
+import { checkFunction } from "./describe.ts";
 
 const markOp = aliasOp("mark", { start: 0, end: 1 }, ({ cotangents }) => cotangents);
 
@@ -131,6 +132,7 @@ export function valueAndGrad<F extends TreeFunction, const O extends GradOptions
   fn: F,
   options?: O,
 ): (...args: Parameters<F>) => ValueAndGrad<F, O> {
+  checkFunction("differentiate", fn);
   checkOptions("grad", options, GRAD_OPTIONS);
   const argnums = options?.argnums ?? 0;
   const positions = typeof argnums === "number" ? [argnums] : argnums;
@@ -173,6 +175,7 @@ export function grad<F extends TreeFunction, const O extends GradOptions = Recor
  * @returns `[fn(primal), pullback]`; the pullback takes a tree like the result and returns one like the argument.
  */
 export function vjp<A, R>(fn: (arg: A) => R, primal: A): [R, (cotangent: R) => A] {
+  checkFunction("call vjp with", fn);
   const marked = markArguments([primal], [0]);
   const result = fn(marked.args[0] as A);
   const out = flatten(result, isTensor, "a function's result");

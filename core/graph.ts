@@ -7,6 +7,7 @@
  * the tensors at which it stops.
  */
 import { checkDType, type DType, type Type } from "./dtype.ts";
+import { checkKind } from "./describe.ts";
 import { CompileError, invariant } from "./errors.ts";
 import { showAsText } from "./inspect.ts";
 import type { Attr, Attrs, OpDef } from "./op.ts";
@@ -160,13 +161,14 @@ function canonicalKey({ inputs, outputs }: Graph): string {
   return `${key}=>${outputs.map(nameOf).join()}}`;
 }
 
-function attrKey(attr: Attr): string {
+function attrKey(attr: Attr, of = ""): string {
   if (typeof attr === "number") return Object.is(attr, -0) ? "-0" : String(attr);
   if (typeof attr !== "object" || attr === null) return JSON.stringify(attr) ?? "_";
   if (attr instanceof Graph) return attr.key;
-  if (attr instanceof Float64Array) return `f64(${Array.from(attr, attrKey).join(",")})`;
-  if (Array.isArray(attr)) return `[${attr.map(attrKey).join(",")}]`;
-  return attrsKey(attr as Attrs);
+  if (attr instanceof Float64Array) return `f64(${Array.from(attr, (value) => attrKey(value)).join(",")})`;
+  if (Array.isArray(attr)) return `[${attr.map((part) => attrKey(part, of)).join(",")}]`;
+  checkKind(!isTensor(attr), of, attr, "known while tracing");
+  return attrsKey(attr as Attrs, of);
 }
 
 /** Texts of constants' data are not worth their memory. */
@@ -175,11 +177,11 @@ const LONGEST_KEPT_KEY = 1000;
 /** Passes make nodes with the attributes of others. */
 const attrsKeys = new WeakMap<Attrs, string>();
 
-/** A text that is equal for equal attributes. */
-export function attrsKey(attrs: Attrs): string {
+/** A text that is equal for equal attributes. @throws {DTypeError} if one is a tensor, naming the op `of`. */
+export function attrsKey(attrs: Attrs, of?: string): string {
   let key = attrsKeys.get(attrs);
   if (key === undefined) {
-    key = `{${Object.keys(attrs).sort().map((name) => `${name}=${attrKey(attrs[name])}`).join(",")}}`;
+    key = `{${Object.keys(attrs).sort().map((name) => `${name}=${attrKey(attrs[name], of)}`).join(",")}}`;
     if (key.length <= LONGEST_KEPT_KEY) attrsKeys.set(attrs, key);
   }
   return key;
@@ -198,7 +200,7 @@ export class TraceContext {
   #alike(op: OpDef, attrs: Attrs): Map<number | string, Node> {
     let byAttrs = this.#table.get(op.name);
     if (!byAttrs) this.#table.set(op.name, byAttrs = new Map());
-    const key = attrsKey(attrs);
+    const key = attrsKey(attrs, op.name);
     let alike = byAttrs.get(key);
     if (!alike) byAttrs.set(key, alike = new Map());
     return alike;
@@ -234,6 +236,7 @@ export class TraceContext {
   make(op: OpDef, inputs: readonly Tensor[], attrs: Attrs, inScope?: Scope): Node {
     let scope = inScope;
     for (const input of inputs) {
+      checkKind(isTensor(input), op.name, input, "a tensor of this program");
       if (input.node.context !== this) {
         throw new CompileError(
           `Cannot ${op.name} ${

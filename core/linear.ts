@@ -4,10 +4,11 @@
  */
 import type { DType, Type } from "./dtype.ts";
 import { isFloat, roundTo } from "./dtype.ts";
-import { DTypeError, ShapeError } from "./errors.ts";
+import { DTypeError } from "./errors.ts";
 import { apply, type Tensor } from "./graph.ts";
 import type { Attrs, MapOp, SourceOp } from "./op.ts";
-import { formatType, sameShape, sizeOfShape } from "./shape.ts";
+import { checkSameDType, checkSameShape, checkType, formatType, sizeOfShape } from "./shape.ts";
+import { checkKind } from "./describe.ts";
 
 interface FullAttrs extends Attrs {
   readonly value: number;
@@ -25,8 +26,13 @@ export const fullOp: SourceOp<FullAttrs> = {
   vjp: { zero: true, reason: "a constant has no inputs" },
 };
 
-/** A tensor of the type's shape and dtype filled with `value` (rounded to an integer dtype's range). */
-export function fill(type: Type, value: number): Tensor {
+/**
+ * A tensor of the type's shape and dtype filled with `value` (rounded to an integer dtype's range).
+ * @throws {DTypeError} if the value is not a number, or the type none.
+ */
+export function fill(type: Type, value: number, action = "fill"): Tensor {
+  checkType(action, type);
+  checkKind(typeof value === "number", `${action} ${formatType(type)} with`, value, "a number");
   return apply(fullOp, [], { value: roundTo(type.dtype, value), shape: [...type.shape], dtype: type.dtype });
 }
 
@@ -40,24 +46,14 @@ export const addOp: MapOp<Attrs> = {
   name: "add",
   kind: "map",
   infer: ([lhs, rhs]) => {
-    if (lhs.dtype !== rhs.dtype) {
-      throw new DTypeError(`Cannot add ${formatType(lhs)} and ${formatType(rhs)}: dtypes must be equal; use cast`, [
-        lhs.dtype,
-        rhs.dtype,
-      ]);
-    }
+    checkSameDType("add", lhs, rhs);
     if (lhs.dtype === "bool") {
       throw new DTypeError(
         `Cannot add ${formatType(lhs)} and ${formatType(rhs)}: bool has no sum; use cast or logicalOr`,
         ["bool"],
       );
     }
-    if (!sameShape(lhs.shape, rhs.shape)) {
-      throw new ShapeError(
-        `Cannot add ${formatType(lhs)} and ${formatType(rhs)}: primitives do not broadcast, shapes must be equal`,
-        [lhs.shape, rhs.shape],
-      );
-    }
+    checkSameShape("add", lhs, rhs);
     return [lhs];
   },
   reference: ([lhs, rhs], _attrs, [{ dtype }]) => {

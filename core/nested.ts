@@ -1,5 +1,6 @@
 /** Nested lists of numbers, as people write small tensors down: `[[1, 2], [3, 4]]`. */
 import type { DType, HostData, Type } from "./dtype.ts";
+import { describe } from "./describe.ts";
 import { DTypeError, ShapeError } from "./errors.ts";
 import { type Shape, sizeOfShape } from "./shape.ts";
 
@@ -73,9 +74,4 @@ export function nest(data: HostData, { shape, dtype }: Type): Nested {
     return Array.from({ length: shape[axis] }, (_, i) => build(axis + 1, start + i * part, part));
   };
   return build(0, 0, sizeOfShape(shape));
-}
-
-function describe(value: unknown): string {
-  if (value === null || value === undefined) return String(value);
-  return typeof value === "object" ? `a ${value.constructor?.name ?? "record"}` : `a ${typeof value}`;
 }

@@ -3,6 +3,7 @@
  * public function with options calls {@link checkOptions} first (or its counterpart in titans/errors.ts).
  */
 import { OptionError } from "./errors.ts";
+import { describe } from "./describe.ts";
 
 /** The names of an interface's options, in the order in which messages list them. */
 export type OptionNames = readonly string[];
@@ -59,12 +60,6 @@ export function checkOptions(of: string, options: unknown, names: OptionNames): 
   if (fault) throw new OptionError(fault.message, fault.option);
 }
 
-function describe(value: unknown): string {
-  if (Array.isArray(value)) return "a list";
-  if (ArrayBuffer.isView(value)) return `a ${value.constructor.name}`;
-  return typeof value === "function" ? "a function" : typeof value === "string" ? JSON.stringify(value) : String(value);
-}
-
 function listed(names: OptionNames): string {
   return names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names[names.length - 1]}`;
 }
@@ -85,27 +80,19 @@ export function nearest(name: string, names: OptionNames): string | undefined {
     names.find((known) => given.length > 1 && initials(known) === given) ??
     names.find((known) => given.length > 2 && plain(known).startsWith(given));
   if (same) return same;
-  const distances = names.map((known) => ({ known, distance: editDistance(given, plain(known)) })).sort((a, b) =>
-    a.distance - b.distance
-  );
-  const [best] = distances;
-  return best && best.distance <= Math.max(1, Math.floor(given.length / 3)) ? best.known : undefined;
+  for (let edits = 1; edits <= Math.min(4, Math.max(1, given.length / 3)); edits++) {
+    const close = names.find((known) => isWithin(given, plain(known), edits));
+    if (close) return close;
+  }
+  return undefined;
 }
 
-/** Letters to insert, drop, replace or swap with their neighbour to make one text of the other. */
-function editDistance(from: string, to: string): number {
-  let before: number[] = [], row = Array.from({ length: to.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= from.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= to.length; j++) {
-      const replaced = row[j - 1] + (from[i - 1] === to[j - 1] ? 0 : 1);
-      next[j] = Math.min(row[j] + 1, next[j - 1] + 1, replaced);
-      if (i > 1 && j > 1 && from[i - 1] === to[j - 2] && from[i - 2] === to[j - 1]) {
-        next[j] = Math.min(next[j], before[j - 2] + 1);
-      }
-    }
-    before = row;
-    row = next;
-  }
-  return row[to.length];
+/** Whether so many letters to insert, drop, replace or swap with their neighbour make one text of the other. */
+function isWithin(from: string, to: string, edits: number): boolean {
+  let at = 0;
+  while (at < from.length && from[at] === to[at]) at++;
+  const a = from.slice(at), b = to.slice(at);
+  const rest = (i: number, j: number): boolean => isWithin(a.slice(i), b.slice(j), edits - 1);
+  return a === b ||
+    edits > 0 && (rest(1, 0) || rest(0, 1) || rest(1, 1) || a[0] === b[1] && a[1] === b[0] && rest(2, 2));
 }

@@ -29,6 +29,7 @@ import { pruneLoop } from "./prune_loop.ts";
 import { formatType, sameShape, sizeOfShape } from "./shape.ts";
 import { parameter } from "./trace.ts";
 import { flatten, sameTree, type TreeSpec, unflatten } from "./tree.ts";
+import { checkFunction } from "./describe.ts";
 
 /**
  * What a loop keeps for its gradient in addition to carries and xs. `recompute`: nothing. `save`: the results of the
@@ -78,6 +79,7 @@ const savedOp = aliasOp("saved", { start: 0, end: 1 }, ({ cotangents: [g] }) => 
  * @throws {ShapeError} if leading extents differ or the body changes the carry's type.
  */
 export function scan<C, X, Y>(body: (carry: C, x: X) => [C, Y], init: C, xs: X, options: ScanOptions = {}): [C, Y] {
+  checkFunction("scan with", body);
   checkOptions("scan", options, SCAN_OPTIONS);
   const carry = flatten(init, isTensor, "a scan's initial carry");
   const input = xs === undefined ? { leaves: [], spec: undefined } : flatten(xs, isTensor, "a scan's xs");

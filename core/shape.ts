@@ -1,6 +1,7 @@
 /** Shapes and the arithmetic on them. All row-major. */
+import { checkKind, describe } from "./describe.ts";
 import type { Type } from "./dtype.ts";
-import { ShapeError } from "./errors.ts";
+import { DTypeError, ShapeError } from "./errors.ts";
 
 /** The extents of a tensor, outermost first; `[]` is a scalar. */
 export type Shape = readonly number[];
@@ -35,12 +36,48 @@ export function sameShape(lhs: Shape, rhs: Shape): boolean {
 
 /** `[8, 64]` as text. */
 export function formatShape(shape: Shape): string {
-  return `[${shape.join(", ")}]`;
+  return Array.isArray(shape) ? `[${shape.join(", ")}]` : describe(shape);
 }
 
 /** `f32[8, 64]` as text. */
 export function formatType(type: Type): string {
-  return `${type.dtype}${formatShape(type.shape)}`;
+  return isType(type) ? `${type.dtype}${formatShape(type.shape)}` : describe(type);
+}
+
+/** Checks that an argument is a tensor, or at least has its type. @throws {DTypeError} if not. */
+export function checkType(action: string, value: unknown): asserts value is Type {
+  checkKind(isType(value), action, value, "a tensor");
+}
+
+/** Checks that two operands have one dtype. @throws {DTypeError} if not. */
+export function checkSameDType(action: string, lhs: Type, rhs: Type): void {
+  checkType(action, lhs);
+  checkType(action, rhs);
+  if (lhs.dtype !== rhs.dtype) {
+    throw new DTypeError(`Cannot ${action} ${formatType(lhs)} and ${formatType(rhs)}: dtypes must be equal; use cast`, [
+      lhs.dtype,
+      rhs.dtype,
+    ]);
+  }
+}
+
+/** Checks that two operands of a primitive have one shape. @throws {ShapeError} if not. */
+export function checkSameShape(action: string, lhs: Type, rhs: Type): void {
+  if (!sameShape(lhs.shape, rhs.shape)) {
+    throw new ShapeError(
+      `Cannot ${action} ${formatType(lhs)} and ${formatType(rhs)}: primitives do not broadcast, shapes must be equal`,
+      [lhs.shape, rhs.shape],
+    );
+  }
+}
+
+/** Checks that an argument is a list. @throws {ShapeError} if not. */
+export function checkList(action: string, value: unknown): void {
+  checkKind(Array.isArray(value), action, value, "a list", ShapeError);
+}
+
+function isType(value: unknown): value is Type {
+  return Array.isArray((value as Type | undefined)?.shape);
 }
 
 /** Types as text, the first few and how many follow: `f32[8], f32[8] and 30 more`. */
@@ -49,14 +86,19 @@ export function listTypes(types: readonly Type[]): string {
   return types.slice(0, MOST).map(formatType).join(", ") + (more > 0 ? ` and ${more} more` : "");
 }
 
+/** What has axes: a tensor, or a shape that becomes one. */
+type Shaped = Pick<Type, "shape">;
+
 /**
- * Resolves a possibly negative axis.
- * @throws {ShapeError} if the axis lies outside `-rank .. rank - 1`.
+ * Resolves a possibly negative axis of a tensor.
+ * @throws {ShapeError} if the axis lies outside `-rank .. rank - 1`; {DTypeError} if it is not a tensor.
  */
-export function normalizeAxis(axis: number, rank: number, action = "index"): number {
+export function normalizeAxis(axis: number, of: Shaped, action = "index"): number {
+  checkType(action, of);
+  const rank = of.shape.length;
   if (!Number.isInteger(axis) || axis < -rank || axis >= rank) {
     throw new ShapeError(
-      `Cannot ${action} axis ${axis}: the tensor has rank ${rank}, so axes go from ${-rank} to ${rank - 1}`,
+      `Cannot ${action} axis ${describe(axis)}: the tensor has rank ${rank}, so axes go from ${-rank} to ${rank - 1}`,
     );
   }
   return axis < 0 ? axis + rank : axis;
@@ -64,11 +106,16 @@ export function normalizeAxis(axis: number, rank: number, action = "index"): num
 
 /**
  * Resolves a list of axes (all axes when undefined), sorted and without repeats.
- * @throws {ShapeError} if an axis is out of range or named twice.
+ * @throws {ShapeError} if an axis is out of range or named twice; {DTypeError} if it is not a tensor.
  */
-export function normalizeAxes(axes: number | readonly number[] | undefined, rank: number, action = "index"): number[] {
-  if (axes === undefined) return Array.from({ length: rank }, (_, axis) => axis);
-  const list = (typeof axes === "number" ? [axes] : [...axes]).map((axis) => normalizeAxis(axis, rank, action));
+export function normalizeAxes(
+  axes: number | readonly number[] | undefined,
+  of: Shaped,
+  action = "index",
+): number[] {
+  checkType(action, of);
+  if (axes === undefined) return [...of.shape.keys()];
+  const list = (Array.isArray(axes) ? axes : [axes]).map((axis) => normalizeAxis(axis, of, action));
   list.sort((a, b) => a - b);
   for (let i = 1; i < list.length; i++) {
     if (list[i] === list[i - 1]) {
@@ -106,10 +153,13 @@ export function broadcastShapes(lhs: Shape, rhs: Shape, action = "broadcast"): S
  * @throws {ShapeError} if it does not.
  */
 export function checkShape(shape: Shape, action = "make a tensor"): void {
+  checkList(`${action} of shape`, shape);
   for (const extent of shape) {
     if (!Number.isInteger(extent) || extent < 0) {
       throw new ShapeError(
-        `Cannot ${action} of shape ${formatShape(shape)}: extents must be non-negative integers, found ${extent}`,
+        `Cannot ${action} of shape ${formatShape(shape)}: extents must be non-negative integers, found ${
+          describe(extent)
+        }`,
         [shape],
       );
     }

@@ -4,8 +4,9 @@ import { CompileError } from "./errors.ts";
 import { Graph, isTensor, type Scope, type Tensor, TraceContext, withContext } from "./graph.ts";
 import { showAsText } from "./inspect.ts";
 import type { Attrs, SourceOp } from "./op.ts";
-import { checkShape, formatShape, formatType, type Shape } from "./shape.ts";
+import { checkList, checkShape, formatShape, formatType, type Shape } from "./shape.ts";
 import { flatten, type MapTree, type TreeSpec, unflatten } from "./tree.ts";
+import { checkFunction } from "./describe.ts";
 
 /** The static description of an argument: shape and dtype. */
 export class Spec implements Type {
@@ -89,6 +90,8 @@ export type SpecsOf<Args extends readonly unknown[]> = { [K in keyof Args]: MapT
  * @throws {CompileError} if it returns anything but tensors of this trace.
  */
 export function trace<Args extends readonly unknown[]>(fn: (...args: Args) => unknown, specs: SpecsOf<Args>): Traced {
+  checkFunction("trace", fn);
+  checkList("trace for specs", specs);
   const context = new TraceContext();
   return withContext(context, () => {
     const { leaves, paths, spec: inputTree } = flatten(specs, isSpec, "an argument's spec");

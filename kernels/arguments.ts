@@ -1,4 +1,5 @@
 /** A program's arguments: host arrays and device arrays in place of the tensors of the traced function. */
+import { describe } from "../core/describe.ts";
 import { type DType, hostArray, type HostData, isInteger, type Type } from "../core/dtype.ts";
 import { CompileError, DeviceError, DTypeError, ShapeError } from "../core/errors.ts";
 import { flattenNested, isNested, type Nested } from "../core/nested.ts";
@@ -254,13 +255,6 @@ function fromNumbers(values: readonly unknown[], dtype: DType, path: Path, shape
   const numbers = Float64Array.from(values as readonly number[]);
   if (isInteger(dtype)) checkIntegers(numbers, dtype, path, shape);
   return numbers;
-}
-
-function describe(value: unknown): string {
-  if (value === null || value === undefined) return String(value);
-  if (Array.isArray(value)) return `a list of ${value.length}`;
-  if (typeof value === "object") return `a ${value.constructor?.name ?? "record"}`;
-  return `a ${typeof value}`;
 }
 
 /** The positions of the leaves of some arguments. */

@@ -1,5 +1,7 @@
 /** The pipeline from a function to a program, one pass per line. */
+import { checkKind } from "../core/describe.ts";
 import type { Half } from "../core/dtype.ts";
+import { CompileError } from "../core/errors.ts";
 import { checkOptions, optionNames } from "../core/options.ts";
 import { simplify } from "../core/simplify.ts";
 import { type SpecsOf, trace } from "../core/trace.ts";
@@ -60,6 +62,7 @@ export async function compile<Args extends readonly unknown[], R>(
   options: CompileOptions = {},
 ): Promise<Program<Args, R>> {
   checkOptions("compile", options, COMPILE_OPTIONS);
+  checkDevice("compile for", device);
   const { progress, signal, phase } = options;
   signal?.throwIfAborted();
   const timer = new PhaseTimer(phase);
@@ -76,4 +79,10 @@ export async function compile<Args extends readonly unknown[], R>(
   if (plan) timer.end("plan");
   const executable = await device.load({ graph, plan, donated, progress, signal, phase });
   return new Program({ device, graph, inputTree, outputTree, plan, executable, donated });
+}
+
+/** @throws {CompileError} if a value is not a device, such as the promise of one. */
+export function checkDevice(action: string, device: unknown): void {
+  const isDevice = typeof (device as Device | undefined)?.load === "function";
+  checkKind(isDevice, action, device, "a device: await requestDevice()", CompileError);
 }

@@ -2,7 +2,8 @@
 import { checkDType, type DType, hostArray, type HostData, isHalf, type Type } from "../core/dtype.ts";
 import { DeviceError, ShapeError } from "../core/errors.ts";
 import { fromHalfBits, halfBits } from "../core/half.ts";
-import { formatShape, formatType, type Shape, sizeOfShape } from "../core/shape.ts";
+import { checkShape, formatShape, formatType, type Shape, sizeOfShape } from "../core/shape.ts";
+import { checkKind } from "../core/describe.ts";
 
 /**
  * What arrays of all dtypes can do in the same way. The engines' own types say it of each array with its own name in
@@ -84,7 +85,9 @@ export function goneError(type: Type, gone: Gone): DeviceError {
 
 /** @throws {ShapeError} if `data` does not have the elements of the type. @throws {DTypeError} if its dtype is invalid. */
 export function checkLength(data: ArrayLike<number>, type: Type, action: string): void {
+  checkShape(type?.shape, action);
   checkDType(type.dtype, `${action} an array of shape ${formatShape(type.shape)}`);
+  checkKind(typeof data?.length === "number", action, data, "a typed array");
   const size = sizeOfShape(type.shape);
   if (data.length !== size) {
     throw new ShapeError(

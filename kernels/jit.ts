@@ -3,9 +3,10 @@ import { CompileError, DeviceError } from "../core/errors.ts";
 import { checkOptions, optionNames } from "../core/options.ts";
 import type { SpecsOf } from "../core/trace.ts";
 import { type ArgumentType, typeOfArgument, typeOfStatic } from "./argument_types.ts";
-import { compile } from "./compile.ts";
+import { checkDevice, compile } from "./compile.ts";
 import type { Device } from "./device.ts";
 import type { DeviceResult, HostResult, Program, ProgramArguments } from "./program.ts";
+import { checkFunction } from "../core/describe.ts";
 
 /** Options of {@link jit}. */
 export interface JitOptions {
@@ -81,6 +82,8 @@ export function jit<Args extends readonly unknown[], R>(
   options: JitOptions = {},
 ): Jitted<Args, R> {
   checkOptions("jit", options, JIT_OPTIONS);
+  checkDevice("call jit for", device);
+  checkFunction("call jit with", fn);
   const { staticArguments = [], maxPrograms = MAX_PROGRAMS } = options;
   for (const position of staticArguments) requireCount("a static argument", position, 0);
   requireCount("maxPrograms", maxPrograms, 1);

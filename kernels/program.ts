@@ -234,7 +234,7 @@ export class Program<Args extends readonly unknown[], R> {
     checkOptions("explain", options, EXPLAIN_OPTIONS);
     const { shaders } = this.#executable;
     if (!options) return explainPlan(this.plan, shaders);
-    const { profile, peak = this.#device.info.peak } = options;
+    const { profile = [], peak = this.#device.info.peak } = options;
     return this.#profile(profile).then((times) => explainPlan(this.plan, shaders, { times, peak }));
   }
 

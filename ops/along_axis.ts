@@ -65,6 +65,7 @@ const TAKE_ALONG_AXIS_OPTIONS = optionNames<TakeAlongAxisOptions>({ axis: true, 
  */
 export function takeAlongAxis(x: Tensor, indices: Tensor, options: TakeAlongAxisOptions = {}): Tensor {
   checkOptions("takeAlongAxis", options, TAKE_ALONG_AXIS_OPTIONS);
+  checkDomain("take along", x, "any");
   checkDomain("take by", indices, "integer");
   if (x.rank !== indices.rank) {
     throw new ShapeError(
@@ -74,7 +75,7 @@ export function takeAlongAxis(x: Tensor, indices: Tensor, options: TakeAlongAxis
       [x.shape, indices.shape],
     );
   }
-  const axis = normalizeAxis(axisOf(options, "takeAlongAxis") ?? -1, x.rank, "take along");
+  const axis = normalizeAxis(axisOf(options, "takeAlongAxis") ?? -1, x, "take along");
   const rows = swapAxes(x, axis, -1), numbers = swapAxes(indices, axis, -1);
   const shared = broadcastShapes(rows.shape.slice(0, -1), numbers.shape.slice(0, -1), "take along an axis");
   const operands = [rows, numbers].map((operand) => broadcastTo(operand, [...shared, operand.shape[operand.rank - 1]]));

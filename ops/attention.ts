@@ -2,7 +2,7 @@
 import { ShapeError } from "../core/errors.ts";
 import type { Tensor } from "../core/graph.ts";
 import { checkOptions, optionNames } from "../core/options.ts";
-import { formatType, sameShape } from "../core/shape.ts";
+import { checkType, formatType, sameShape } from "../core/shape.ts";
 import { add, div, mul, sub } from "./binary.ts";
 import { equal, less, lessEqual, logicalAnd, logicalOr } from "./compare.ts";
 import { matmul } from "./matmul.ts";
@@ -91,6 +91,7 @@ function visibility(
 }
 
 function checkOperands(q: Tensor, k: Tensor, v: Tensor): void {
+  for (const x of [q, k, v]) checkType("attend with", x);
   const fits = q.rank >= 2 && k.rank === q.rank && v.rank === q.rank &&
     sameShape(q.shape.slice(0, -2), k.shape.slice(0, -2)) &&
     sameShape(k.shape.slice(0, -1), v.shape.slice(0, -1)) && q.shape[q.rank - 1] === k.shape[k.rank - 1];

@@ -8,6 +8,7 @@ import type { Attrs, ReduceOp, ViewOp } from "../core/op.ts";
 import { checkOptions, optionNames } from "../core/options.ts";
 import {
   checkShape,
+  checkType,
   formatShape,
   formatType,
   normalizeAxes,
@@ -47,7 +48,7 @@ export function reduction(
   action = of,
 ): { readonly axes: number[]; readonly keepDims: boolean } {
   checkOptions(of, options, REDUCE_OPTIONS);
-  return { axes: normalizeAxes(axesOf(options, of), x.rank, action), keepDims: options.keepDims ?? false };
+  return { axes: normalizeAxes(axesOf(options, of), x, action), keepDims: options.keepDims ?? false };
 }
 
 /** The sum over axes. */
@@ -176,6 +177,7 @@ export function sum(x: Tensor, options: ReduceOptions = {}): Tensor {
  * @throws {ShapeError} if an extent is neither 1 nor that of the target.
  */
 export function broadcastTo(x: Tensor, shape: readonly number[]): Tensor {
+  checkType("broadcast", x);
   checkShape(shape, `broadcast ${formatType(x)} to a tensor`);
   return sameShape(x.shape, shape) ? x : apply(broadcastOp, [x], { shape: [...shape] });
 }

@@ -5,7 +5,7 @@ import { apply, type Tensor } from "../core/graph.ts";
 import { addIndex } from "../core/index_expr.ts";
 import { fill, splatValue } from "../core/linear.ts";
 import type { Attrs, ViewOp } from "../core/op.ts";
-import { formatType, normalizeAxis, type Shape, sizeOfShape, stridesOf } from "../core/shape.ts";
+import { checkList, formatType, normalizeAxis, type Shape, sizeOfShape, stridesOf } from "../core/shape.ts";
 import { checkSameDType, pullback } from "./define.ts";
 import { sliceAxis } from "./slice.ts";
 import { writeStrided } from "./strided.ts";
@@ -89,8 +89,9 @@ export const concatOp: ViewOp<ConcatAttrs> = {
  * @throws {DTypeError} if dtypes differ.
  */
 export function concat(tensors: readonly Tensor[], axis: number): Tensor {
+  checkList("concat", tensors);
   if (tensors.length === 0) throw new ShapeError("Cannot concat: at least one tensor is needed, 0 were given");
-  const at = normalizeAxis(axis, tensors[0].rank, "concat along");
+  const at = normalizeAxis(axis, tensors[0], "concat along");
   return tensors.length === 1 ? tensors[0] : apply(concatOp, tensors, { axis: at });
 }
 
@@ -100,5 +101,6 @@ export function concat(tensors: readonly Tensor[], axis: number): Tensor {
  * @throws {DTypeError} if dtypes differ.
  */
 export function stack(tensors: readonly Tensor[], axis = 0): Tensor {
+  checkList("stack", tensors);
   return concat(tensors.map((tensor) => expandDims(tensor, axis)), axis);
 }

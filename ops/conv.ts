@@ -7,6 +7,7 @@ import { add, mul } from "./binary.ts";
 import { concat } from "./concat.ts";
 import { pad, sliceAxis } from "./slice.ts";
 import { squeeze } from "./views.ts";
+import { checkSameDType } from "./define.ts";
 
 /** Options of {@link causalConv1d}. */
 export interface CausalConvOptions {
@@ -26,6 +27,7 @@ const CAUSAL_CONV_OPTIONS = optionNames<CausalConvOptions>({ state: true });
 export function causalConv1d(x: Tensor, w: Tensor, options: CausalConvOptions = {}): Tensor {
   checkOptions("causalConv1d", options, CAUSAL_CONV_OPTIONS);
   const { state } = options;
+  checkSameDType("convolve", x, w);
   if (x.rank !== 3 || w.rank !== 2 || w.shape[0] !== x.shape[2] || w.shape[1] < 1) {
     throw new ShapeError(
       `Cannot convolve x ${formatType(x)} with w ${

@@ -3,7 +3,9 @@ import type { DType, Type } from "../core/dtype.ts";
 import { DTypeError, ShapeError } from "../core/errors.ts";
 import type { Tensor } from "../core/graph.ts";
 import type { NoGradient, Vjp, VjpCall } from "../core/op.ts";
-import { formatType, sameShape, type Shape } from "../core/shape.ts";
+import { checkList, checkType, formatType, type Shape } from "../core/shape.ts";
+
+export { checkSameDType, checkSameShape } from "../core/shape.ts";
 
 /** The classes of dtypes that ops accept. */
 export type Domain = "float" | "signed" | "number" | "any" | "bool" | "integer";
@@ -19,32 +21,15 @@ const DOMAINS: Readonly<Record<Domain, { dtypes: readonly DType[]; text: string 
 
 /** Checks the dtype of one operand. @throws {DTypeError} if it is outside the domain. */
 export function checkDomain(action: string, type: Type, domain: Domain): void {
+  checkType(action, type);
   const { dtypes, text } = DOMAINS[domain];
   if (!dtypes.includes(type.dtype)) throw new DTypeError(`Cannot ${action} ${formatType(type)}: ${text}`, [type.dtype]);
 }
 
-/** Checks that two operands have one dtype. @throws {DTypeError} if not. */
-export function checkSameDType(action: string, lhs: Type, rhs: Type): void {
-  if (lhs.dtype !== rhs.dtype) {
-    throw new DTypeError(`Cannot ${action} ${formatType(lhs)} and ${formatType(rhs)}: dtypes must be equal; use cast`, [
-      lhs.dtype,
-      rhs.dtype,
-    ]);
-  }
-}
-
-/** Checks that two operands of a primitive have one shape. @throws {ShapeError} if not. */
-export function checkSameShape(action: string, lhs: Type, rhs: Type): void {
-  if (!sameShape(lhs.shape, rhs.shape)) {
-    throw new ShapeError(
-      `Cannot ${action} ${formatType(lhs)} and ${formatType(rhs)}: primitives do not broadcast, shapes must be equal`,
-      [lhs.shape, rhs.shape],
-    );
-  }
-}
-
 /** Checks that `values` has one entry per axis. @throws {ShapeError} if not. */
 export function checkPerAxis(action: string, type: Type, what: string, values: readonly unknown[]): void {
+  checkType(action, type);
+  checkList(`${action} by`, values);
   if (values.length !== type.shape.length) {
     throw new ShapeError(
       `Cannot ${action} ${formatType(type)}: it has ${type.shape.length} axes and ${what} has ${values.length} entries`,

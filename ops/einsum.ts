@@ -1,7 +1,7 @@
 /** Sums of products by named axes. */
 import { ShapeError } from "../core/errors.ts";
 import type { Tensor } from "../core/graph.ts";
-import { formatType, sizeOfShape } from "../core/shape.ts";
+import { checkType, formatType, sizeOfShape } from "../core/shape.ts";
 import { mul } from "./binary.ts";
 import { sum } from "./broadcast.ts";
 import { matmul } from "./matmul.ts";
@@ -22,6 +22,7 @@ interface Labelled {
  * @throws {DTypeError} if dtypes differ or do not allow the product.
  */
 export function einsum(subscripts: string, ...tensors: readonly Tensor[]): Tensor {
+  for (const x of tensors) checkType("einsum", x);
   const { operands, out } = parse(subscripts, tensors);
   const [lhs, rhs] = operands.map((operand, i) => sumMissing(operand, out + (operands[1 - i]?.labels ?? "")));
   const result = rhs ? multiply(lhs, rhs, out) : lhs;
@@ -35,7 +36,7 @@ function parse(subscripts: string, tensors: readonly Tensor[]): { operands: Labe
       tensors.map((x) => x.shape),
     );
   };
-  const match = /^([a-zA-Z]*)(?:,([a-zA-Z]*))?(?:->([a-zA-Z]*))?$/.exec(subscripts.replaceAll(" ", ""));
+  const match = /^([a-zA-Z]*)(?:,([a-zA-Z]*))?(?:->([a-zA-Z]*))?$/.exec(`${subscripts}`.replaceAll(" ", ""));
   if (!match) return fail('subscripts must read like "ik,kj->ij", letters only, one or two tensors');
   const inputs = match[2] === undefined ? [match[1]] : [match[1], match[2]];
   if (inputs.length !== tensors.length) {

@@ -28,9 +28,9 @@ export interface GatherOptions {
 
 const GATHER_OPTIONS = optionNames<GatherOptions>({ axis: true, axes: true });
 
-function sliceAxisOf(of: string, options: GatherOptions, rank: number): number {
+function sliceAxisOf(of: string, options: GatherOptions, operand: Tensor): number {
   checkOptions(of, options, GATHER_OPTIONS);
-  return normalizeAxis(axisOf(options, of) ?? 0, rank, of === "gather" ? "gather along" : "scatter along");
+  return normalizeAxis(axisOf(options, of) ?? 0, operand, of === "gather" ? "gather along" : "scatter along");
 }
 
 function gatheredShape(operand: Shape, indices: Shape, { axis, batch = 0 }: AxisAttrs): number[] {
@@ -158,7 +158,7 @@ function gatherOrZero(g: Tensor, indices: Tensor, extent: number, updates: Tenso
  * @throws {DTypeError} if the indices are not integers.
  */
 export function gather(operand: Tensor, indices: Tensor, options: GatherOptions = {}): Tensor {
-  return apply(gatherOp, [operand, indices], { axis: sliceAxisOf("gather", options, operand.rank) });
+  return apply(gatherOp, [operand, indices], { axis: sliceAxisOf("gather", options, operand) });
 }
 
 /**
@@ -169,7 +169,7 @@ export function gather(operand: Tensor, indices: Tensor, options: GatherOptions 
  * @throws {DTypeError} if the indices are not integers, dtypes differ, or they are bool.
  */
 export function scatterAdd(operand: Tensor, indices: Tensor, updates: Tensor, options: GatherOptions = {}): Tensor {
-  return scattered(operand, indices, updates, { axis: sliceAxisOf("scatterAdd", options, operand.rank) });
+  return scattered(operand, indices, updates, { axis: sliceAxisOf("scatterAdd", options, operand) });
 }
 
 /** Options of {@link oneHot}. */

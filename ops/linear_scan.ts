@@ -29,11 +29,11 @@ const LINEAR_SCAN_OPTIONS = optionNames<LinearScanOptions>({ axis: true, axes: t
 function course(
   of: string,
   options: LinearScanOptions,
-  rank: number,
+  x: Tensor,
 ): { readonly axis: number; readonly reverse: boolean } {
   checkOptions(of, options, LINEAR_SCAN_OPTIONS);
   return {
-    axis: normalizeAxis(requiredAxis(options ?? {}, of), rank, "scan along"),
+    axis: normalizeAxis(requiredAxis(options ?? {}, of), x, "scan along"),
     reverse: options.reverse ?? false,
   };
 }
@@ -108,7 +108,7 @@ function timesBefore(l: Tensor, h: Tensor, axis: number, reverse: boolean): Tens
  */
 export function linearScan(a: TensorLike, b: TensorLike, options: LinearScanOptions): Tensor {
   const [factors, terms] = pair("linearScan", a, b);
-  return apply(linearScanOp, [factors, terms], course("linearScan", options, terms.rank));
+  return apply(linearScanOp, [factors, terms], course("linearScan", options, terms));
 }
 
 /**
@@ -118,7 +118,8 @@ export function linearScan(a: TensorLike, b: TensorLike, options: LinearScanOpti
  * @throws {DTypeError} for bool.
  */
 export function cumsum(x: Tensor, options: LinearScanOptions): Tensor {
-  return linearScan(onesLike(x), x, course("cumsum", options, x.rank));
+  const along = course("cumsum", options, x);
+  return linearScan(onesLike(x), x, along);
 }
 
 /**
@@ -128,7 +129,7 @@ export function cumsum(x: Tensor, options: LinearScanOptions): Tensor {
  * @throws {DTypeError} for bool.
  */
 export function cumprod(x: Tensor, options: LinearScanOptions): Tensor {
-  const { axis: at, reverse } = course("cumprod", options, x.rank), extent = x.shape[at];
+  const { axis: at, reverse } = course("cumprod", options, x), extent = x.shape[at];
   if (extent === 0) return x;
   // The first element starts the recurrence as its term; as a factor it is not read.
   const first = sliceAxis(x, at, reverse ? extent - 1 : 0, 1);

@@ -5,7 +5,7 @@
 import { ShapeError } from "../core/errors.ts";
 import type { Tensor } from "../core/graph.ts";
 import { checkOptions, optionNames } from "../core/options.ts";
-import { formatType } from "../core/shape.ts";
+import { checkType, formatType } from "../core/shape.ts";
 import { add, mul, sub } from "./binary.ts";
 import { sum } from "./broadcast.ts";
 import { checkDomain, checkSameDType } from "./define.ts";
@@ -14,6 +14,7 @@ import { cast, inF32 } from "./select.ts";
 import { rsqrt, square } from "./unary.ts";
 
 function checkLastAxis(action: string, x: Tensor): void {
+  checkType(action, x);
   if (x.rank === 0) {
     throw new ShapeError(`Cannot ${action} ${formatType(x)}: it needs an axis to normalise over, its rank is 0`, [
       x.shape,

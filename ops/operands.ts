@@ -12,14 +12,16 @@ export type TensorLike = Tensor | number;
 
 /** A number as a tensor of a type. @throws {DTypeError} if an integer dtype cannot hold it. */
 export function fillLike(action: string, value: number, type: Type): Tensor {
-  if (!isFloat(type.dtype) && roundTo(type.dtype, value) !== value) {
+  if (typeof value === "number" && !isFloat(type.dtype) && roundTo(type.dtype, value) !== value) {
     throw new DTypeError(
       `Cannot ${action} ${formatType(type)} and ${value}: ${type.dtype} cannot hold ${value}; use cast`,
       [type.dtype],
     );
   }
-  return fill(type, value);
+  return fill(type, value, action);
 }
+
+const SCALAR = { shape: [], dtype: "f32" } as const;
 
 /**
  * Two operands of one dtype, broadcast to one shape.
@@ -28,7 +30,7 @@ export function fillLike(action: string, value: number, type: Type): Tensor {
 export function pair(action: string, lhs: TensorLike, rhs: TensorLike): [Tensor, Tensor] {
   if (!isTensor(lhs)) {
     if (isTensor(rhs)) return [fillLike(action, lhs, rhs), rhs];
-    return [fill({ shape: [], dtype: "f32" }, lhs), fill({ shape: [], dtype: "f32" }, rhs)];
+    return [fill(SCALAR, lhs, action), fill(SCALAR, rhs, action)];
   }
   if (!isTensor(rhs)) return [lhs, fillLike(action, rhs, lhs)];
   checkSameDType(action, lhs, rhs);

@@ -100,8 +100,8 @@ export const threefryOp: MapOp<ThreefryAttrs> = {
 
 /** Word `word` of a key's blocks for the counters `[high, low]`. */
 function block(key: Tensor, low: Tensor, word: number): Tensor {
-  if (key.dtype !== "u32" || key.rank !== 1 || key.shape[0] !== 2) {
-    throw new ShapeError(`Cannot draw random numbers by key ${formatType(key)}: a key must be u32[2]`, [key.shape]);
+  if (key?.dtype !== "u32" || key.rank !== 1 || key.shape[0] !== 2) {
+    throw new ShapeError(`Cannot draw random numbers by key ${formatType(key)}: a key must be u32[2]`);
   }
   const half = (at: number) => broadcastTo(reshape(sliceAxis(key, 0, at, 1), []), low.shape);
   return apply(threefryOp, [half(0), half(1), fill(low, 0), low], { word });
@@ -180,7 +180,7 @@ export function foldIn(key: Tensor, data: TensorLike): Tensor {
       ]);
     }
   }
-  const low = isTensor(data) ? cast(data, "u32") : fill({ shape: [], dtype: "u32" }, data);
+  const low = isTensor(data) ? cast(data, "u32") : fill({ shape: [], dtype: "u32" }, data, "fold in");
   return stack([block(key, low, 0), block(key, low, 1)], 0);
 }
 

@@ -264,7 +264,7 @@ function argExtreme(of: "argmax" | "argmin", x: Tensor, options: ArgmaxOptions):
     const flat = apply(argmaxOp, [reshape(x, [-1])], { axis: 0 });
     return keepDims ? reshape(flat, x.shape.map(() => 1)) : flat;
   }
-  const at = normalizeAxis(axis, x.rank, `take the ${of} along`);
+  const at = normalizeAxis(axis, x, `take the ${of} along`);
   const reduced = apply(argmaxOp, [x], { axis: at });
   return keepDims ? reshape(reduced, keepAxes(x.shape, [at])) : reduced;
 }

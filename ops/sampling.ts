@@ -72,7 +72,7 @@ const CATEGORICAL_OPTIONS = optionNames<CategoricalOptions>({ axis: true, axes: 
 export function categorical(key: Tensor, logits: Tensor, options: CategoricalOptions = {}): Tensor {
   checkOptions("categorical", options, CATEGORICAL_OPTIONS);
   checkDomain("draw classes by", logits, "float");
-  const axis = normalizeAxis(axisOf(options, "categorical") ?? -1, logits.rank, "draw along");
+  const axis = normalizeAxis(axisOf(options, "categorical") ?? -1, logits, "draw along");
   const others = [...logits.shape.keys()].filter((other) => other !== axis);
   const rows = transpose(cast(logits, "f32"), [...others, axis]), classes = logits.shape[axis];
   const batch = rows.shape.slice(0, -1), { shape = batch } = options;
@@ -109,7 +109,7 @@ export function permutation(key: Tensor, of: number | Tensor, options: Permutati
   checkOptions("permutation", options, PERMUTATION_OPTIONS);
   const given = axisOf(options, "permutation") ?? 0;
   if (!isTensor(of)) return argsort(randomBits(key, [of]));
-  const axis = normalizeAxis(given, of.rank, "shuffle along");
+  const axis = normalizeAxis(given, of, "shuffle along");
   return gather(of, argsort(randomBits(key, [of.shape[axis]])), { axis });
 }
 
@@ -208,7 +208,7 @@ const DROPOUT_OPTIONS = optionNames<DropoutOptions>({ rate: true });
 export function dropout(key: Tensor, x: Tensor, options: DropoutOptions): Tensor {
   checkOptions("dropout", options, DROPOUT_OPTIONS);
   checkDomain("drop elements of", x, "float");
-  const { rate } = options;
+  const { rate } = options ?? {};
   if (!(rate >= 0 && rate <= 1)) {
     throw new OptionError(`Cannot use rate ${rate} of dropout: it must be from 0 to 1`, "rate");
   }

@@ -4,7 +4,7 @@ import { DTypeError } from "../core/errors.ts";
 import { apply, type Tensor } from "../core/graph.ts";
 import { splatValue } from "../core/linear.ts";
 import type { Attrs, MapOp } from "../core/op.ts";
-import { broadcastShapes, formatType } from "../core/shape.ts";
+import { broadcastShapes, checkType, formatType } from "../core/shape.ts";
 import { broadcastTo } from "./broadcast.ts";
 import { checkSameDType, checkSameShape, noGradient, pullback } from "./define.ts";
 import { pair, type TensorLike } from "./operands.ts";
@@ -73,6 +73,7 @@ export const stopGradientOp: MapOp<Attrs> = {
 };
 
 function checkCondition(cond: Type): void {
+  checkType("choose by", cond);
   if (cond.dtype !== "bool") {
     throw new DTypeError(`Cannot choose by ${formatType(cond)}: the condition must be bool; compare it with 0`, [
       cond.dtype,
@@ -101,7 +102,7 @@ export function where(cond: Tensor, x: TensorLike, y: TensorLike): Tensor {
  * floats, zero through integers and bool.
  */
 export function cast(x: Tensor, dtype: DType): Tensor {
-  return x.dtype === dtype ? x : apply(castOp, [x], { dtype });
+  return x?.dtype === dtype ? x : apply(castOp, [x], { dtype });
 }
 
 /**
@@ -109,7 +110,7 @@ export function cast(x: Tensor, dtype: DType): Tensor {
  * from 256 and 2,048 on, although their roots and means are ordinary numbers; widening is free within a fused kernel.
  */
 export function inF32(x: Tensor, fn: (wide: Tensor) => Tensor): Tensor {
-  return isHalf(x.dtype) ? cast(fn(cast(x, "f32")), x.dtype) : fn(x);
+  return isHalf(x?.dtype) ? cast(fn(cast(x, "f32")), x.dtype) : fn(x);
 }
 
 /** `x` itself, as a constant for differentiation. Gradient: zero. */

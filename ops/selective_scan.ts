@@ -77,7 +77,7 @@ export function selectiveScan(
   options: SelectiveScanOptions = {},
 ): [output: Tensor, state: Tensor] {
   checkOptions("selectiveScan", options, SELECTIVE_SCAN_OPTIONS);
-  checkInputs(inputs, options);
+  checkInputs(inputs ?? {}, options);
   const { a, ...steps } = inputs, [B, T, E] = steps.u.shape, N = a.shape[0];
   const { piece = pieceOf(B * N * E), state = zeros([B, N, E], steps.u.dtype) } = options;
   if (T <= piece) {
@@ -119,7 +119,7 @@ function pieceStep(a: Tensor, state: Tensor, { u, delta, b, c }: Piece): [state:
 }
 
 function checkInputs({ u, delta, a, b, c }: SelectiveScanInputs, { state, piece = 1 }: SelectiveScanOptions): void {
-  checkDomain("scan", u, "float");
+  checkDomain("run a selective scan over u", u, "float");
   const [B, T, E] = u.shape, N = a.shape[0];
   const expected: readonly (readonly [name: string, x: Tensor | undefined, shape: readonly number[], axes: string])[] =
     [

@@ -5,7 +5,7 @@ import { apply, type Tensor } from "../core/graph.ts";
 import { addIndex } from "../core/index_expr.ts";
 import { fill, splatValue } from "../core/linear.ts";
 import type { Attrs, ViewOp } from "../core/op.ts";
-import { formatType, normalizeAxis, sameShape, sizeOfShape, stridesOf } from "../core/shape.ts";
+import { checkList, formatType, normalizeAxis, sameShape, sizeOfShape, stridesOf } from "../core/shape.ts";
 import { checkPerAxis, pullback } from "./define.ts";
 import { concatOp } from "./concat.ts";
 import { readStrided, writeStrided } from "./strided.ts";
@@ -160,6 +160,8 @@ export const padOp: ViewOp<PadAttrs> = {
  * @throws {ShapeError} if the box is not inside `x`.
  */
 export function slice(x: Tensor, starts: readonly number[], sizes: readonly number[]): Tensor {
+  checkPerAxis("slice", x, "starts", starts);
+  checkList("slice by", sizes);
   const whole = starts.length === x.rank && starts.every((start) => start === 0) && sameShape(x.shape, sizes);
   return whole ? x : apply(sliceOp, [x], { starts: [...starts], sizes: [...sizes] });
 }
@@ -169,7 +171,7 @@ export function slice(x: Tensor, starts: readonly number[], sizes: readonly numb
  * `x`.
  */
 export function sliceAxis(x: Tensor, axis: number, start: number, size: number): Tensor {
-  const at = normalizeAxis(axis, x.rank, "slice along");
+  const at = normalizeAxis(axis, x, "slice along");
   return slice(
     x,
     x.shape.map((_, i) => (i === at ? start : 0)),
@@ -183,7 +185,8 @@ export function sliceAxis(x: Tensor, axis: number, start: number, size: number):
  * @throws {ShapeError} if the sizes do not add up to the extent.
  */
 export function split(x: Tensor, sizes: readonly number[], axis: number): Tensor[] {
-  const at = normalizeAxis(axis, x.rank, "split along");
+  const at = normalizeAxis(axis, x, "split along");
+  checkList("split by", sizes);
   const total = sizes.reduce((sum, size) => sum + size, 0);
   if (total !== x.shape[at]) {
     throw new ShapeError(
@@ -205,7 +208,10 @@ export function split(x: Tensor, sizes: readonly number[], axis: number): Tensor
  * @throws {ShapeError} if an amount is negative or the list does not fit the rank.
  */
 export function pad(x: Tensor, padding: readonly (readonly number[])[], value = 0): Tensor {
-  if (padding.length === x.rank && padding.every(([low, high]) => low === 0 && high === 0)) return x;
+  checkPerAxis("pad", x, "the padding", padding);
+  for (const amounts of padding) checkList("pad by", amounts);
+  if (typeof value !== "number") fill(x, value, "pad");
+  if (padding.every(([low, high]) => low === 0 && high === 0)) return x;
   return apply(padOp, [x], {
     low: padding.map(([low]) => low),
     high: padding.map(([, high]) => high),

@@ -25,7 +25,7 @@ const SORT_OPTIONS = optionNames<SortOptions>({ axis: true, axes: true, descendi
 function sorted(of: "sort" | "argsort", x: Tensor, options: SortOptions) {
   checkOptions(of, options, SORT_OPTIONS);
   checkDomain(of, x, "number");
-  const axis = normalizeAxis(axisOf(options, of) ?? -1, x.rank, `${of} along`), rows = swapAxes(x, axis, -1);
+  const axis = normalizeAxis(axisOf(options, of) ?? -1, x, `${of} along`), rows = swapAxes(x, axis, -1);
   return { axis, rows, ...orderOf(rows, { descending: options.descending ?? false }) };
 }
 
@@ -72,7 +72,7 @@ const TOP_K_OPTIONS = optionNames<TopKOptions>({ axis: true, axes: true });
 export function topK(x: Tensor, k: number, options: TopKOptions = {}): [values: Tensor, indices: Tensor] {
   checkOptions("topK", options, TOP_K_OPTIONS);
   checkDomain("take the top of", x, "number");
-  const axis = normalizeAxis(axisOf(options, "topK") ?? -1, x.rank, "take the top along"), extent = x.shape[axis];
+  const axis = normalizeAxis(axisOf(options, "topK") ?? -1, x, "take the top along"), extent = x.shape[axis];
   if (!Number.isInteger(k) || k < 0 || k > extent) {
     throw new ShapeError(
       `Cannot take the top ${k} of ${formatType(x)} along axis ${axis}: k must be an integer from 0 to ${extent}`,

@@ -5,7 +5,7 @@ import { apply, type Tensor } from "../core/graph.ts";
 import { fill } from "../core/linear.ts";
 import type { Attrs, SourceOp } from "../core/op.ts";
 import { dtypeOfList, flattenNested, isNested, type NestedList } from "../core/nested.ts";
-import { checkShape, formatShape, normalizeAxis, sameShape, sizeOfShape, stridesOf } from "../core/shape.ts";
+import { checkList, checkShape, formatShape, normalizeAxis, sameShape, sizeOfShape, stridesOf } from "../core/shape.ts";
 import { noGradient } from "./define.ts";
 
 interface IotaAttrs extends Attrs {
@@ -54,7 +54,7 @@ export const constantOp: SourceOp<ConstantAttrs> = {
  */
 export function iota(shape: readonly number[], axis: number, dtype: DType = "i32"): Tensor {
   checkShape(shape, "make an iota");
-  return apply(iotaOp, [], { shape: [...shape], axis: normalizeAxis(axis, shape.length, "count along"), dtype });
+  return apply(iotaOp, [], { shape: [...shape], axis: normalizeAxis(axis, { shape }, "count along"), dtype });
 }
 
 /**
@@ -73,7 +73,7 @@ export function arange(n: number, dtype: DType = "i32"): Tensor {
 export function full(shape: readonly number[], value: number, dtype: DType = "f32"): Tensor {
   checkShape(shape);
   checkDType(dtype, `fill a tensor of shape ${formatShape(shape)}`);
-  if (!isFloat(dtype) && roundTo(dtype, value) !== value) {
+  if (typeof value === "number" && !isFloat(dtype) && roundTo(dtype, value) !== value) {
     throw new DTypeError(`Cannot fill ${dtype}${formatShape(shape)} with ${value}: ${dtype} cannot hold it`, [dtype]);
   }
   return fill({ shape, dtype }, value);
@@ -113,7 +113,11 @@ export function constant(
   dtype?: DType,
 ): Tensor {
   const dtypeOr = (otherwise: DType): DType => (dtype === undefined ? otherwise : dtype); // Null is none.
-  if (!Array.isArray(data)) return constantOf(data as ArrayLike<number>, shape ?? [data.length], dtypeOr("f32"));
+  if (!Array.isArray(data)) {
+    const table = data as ArrayLike<number>;
+    if (typeof table !== "object" || table?.length === undefined) checkList("make a constant of", table);
+    return constantOf(table, shape ?? [table.length], dtypeOr("f32"));
+  }
   const flat = flattenNested(data, "make a constant of", () => "data");
   if (shape && isNested(data) && !sameShape(shape, flat.shape)) {
     throw new ShapeError(

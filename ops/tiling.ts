@@ -2,7 +2,7 @@
 import { ShapeError } from "../core/errors.ts";
 import type { Tensor } from "../core/graph.ts";
 import { checkOptions, optionNames } from "../core/options.ts";
-import { formatType, normalizeAxes, normalizeAxis, sizeOfShape } from "../core/shape.ts";
+import { checkList, checkType, formatType, normalizeAxes, normalizeAxis, sizeOfShape } from "../core/shape.ts";
 import { axesOf, axisOf } from "./axes.ts";
 import { broadcastTo } from "./broadcast.ts";
 import { concat } from "./concat.ts";
@@ -10,6 +10,7 @@ import { sliceAxis } from "./slice.ts";
 import { expandDims, reshape } from "./views.ts";
 
 function checkCount(action: string, x: Tensor, count: number): void {
+  checkType(action, x);
   if (!Number.isInteger(count) || count < 0) {
     throw new ShapeError(
       `Cannot ${action} ${formatType(x)} ${count} times: the count must be a non-negative integer`,
@@ -36,7 +37,7 @@ export function repeat(x: Tensor, count: number, options: RepeatOptions = {}): T
   checkOptions("repeat", options, REPEAT_OPTIONS);
   checkCount("repeat", x, count);
   const given = axisOf(options, "repeat"), from = given === undefined ? reshape(x, [sizeOfShape(x.shape)]) : x;
-  const axis = normalizeAxis(given ?? 0, from.rank, "repeat along"), extent = from.shape[axis];
+  const axis = normalizeAxis(given ?? 0, from, "repeat along"), extent = from.shape[axis];
   const copies = expandDims(from, axis + 1);
   return reshape(broadcastTo(copies, copies.shape.with(axis + 1, count)), from.shape.with(axis, extent * count));
 }
@@ -47,9 +48,12 @@ export function repeat(x: Tensor, count: number, options: RepeatOptions = {}): T
  * @throws {ShapeError} if a count is not a non-negative integer.
  */
 export function tile(x: Tensor, counts: number | readonly number[]): Tensor {
-  const list = typeof counts === "number" ? [counts] : counts, rank = Math.max(x.rank, list.length);
+  const list = typeof counts === "number" ? [counts] : counts;
+  checkType("tile", x);
+  checkList("tile by", list);
+  const own = x.shape.length, rank = Math.max(own, list.length);
   list.forEach((count) => checkCount("tile", x, count));
-  const shape = [...new Array<number>(rank - x.rank).fill(1), ...x.shape];
+  const shape = [...new Array<number>(rank - own).fill(1), ...x.shape];
   const times = [...new Array<number>(rank - list.length).fill(1), ...list];
   const apart = reshape(x, shape.flatMap((extent) => [1, extent]));
   const copies = broadcastTo(apart, shape.flatMap((extent, axis) => [times[axis], extent]));
@@ -73,11 +77,13 @@ const ROLL_OPTIONS = optionNames<RollOptions>({ axes: true, axis: true });
  */
 export function roll(x: Tensor, shift: number | readonly number[], options: RollOptions = {}): Tensor {
   checkOptions("roll", options, ROLL_OPTIONS);
+  checkType("roll", x);
   const given = axesOf(options, "roll");
   if (given === undefined) return reshape(roll(reshape(x, [sizeOfShape(x.shape)]), shift, { axes: 0 }), x.shape);
   const axes = typeof given === "number" ? [given] : given;
-  normalizeAxes(axes, x.rank, "roll along");
+  normalizeAxes(axes, x, "roll along");
   const shifts = typeof shift === "number" ? axes.map(() => shift) : shift;
+  checkList("roll by", shifts);
   if (shifts.length !== axes.length || !shifts.every(Number.isInteger)) {
     throw new ShapeError(
       `Cannot roll ${formatType(x)} by [${shifts.join(", ")}] along axes [${
@@ -86,7 +92,7 @@ export function roll(x: Tensor, shift: number | readonly number[], options: Roll
       [x.shape],
     );
   }
-  return axes.reduce((turned, axis, i) => rollAxis(turned, normalizeAxis(axis, x.rank), shifts[i]), x);
+  return axes.reduce((turned, axis, i) => rollAxis(turned, normalizeAxis(axis, x), shifts[i]), x);
 }
 
 function rollAxis(x: Tensor, axis: number, shift: number): Tensor {

@@ -3,7 +3,7 @@ import type { DType } from "../core/dtype.ts";
 import { ShapeError } from "../core/errors.ts";
 import type { Tensor } from "../core/graph.ts";
 import { checkOptions, optionNames } from "../core/options.ts";
-import { checkShape, formatType, type Shape } from "../core/shape.ts";
+import { checkShape, checkType, formatType, type Shape } from "../core/shape.ts";
 import { add } from "./binary.ts";
 import { equal, greaterEqual, lessEqual } from "./compare.ts";
 import { cast, where } from "./select.ts";
@@ -16,6 +16,7 @@ function placesOf(shape: Shape, diagonal: number): [row: Tensor, column: Tensor]
 }
 
 function checkTriangle(action: string, x: Tensor, diagonal: number): void {
+  checkType(action, x);
   if (x.rank < 2) {
     throw new ShapeError(`Cannot ${action} ${formatType(x)}: it must have at least 2 axes, it has ${x.rank}`, [
       x.shape,

@@ -5,7 +5,9 @@ import { addIndex, constantIndex, linearIndex, scaleIndex, splitIndex } from "..
 import { fill, splatValue } from "../core/linear.ts";
 import type { Attrs, ViewOp } from "../core/op.ts";
 import {
+  checkList,
   checkShape,
+  checkType,
   formatShape,
   formatType,
   normalizeAxes,
@@ -134,6 +136,8 @@ export const flipOp: ViewOp<FlipAttrs> = {
  * @throws {ShapeError} if the sizes differ.
  */
 export function reshape(x: Tensor, shape: readonly number[]): Tensor {
+  checkType("reshape", x);
+  checkList("reshape to", shape);
   const holes = shape.filter((extent) => extent === -1).length;
   let target = [...shape];
   if (holes > 1) {
@@ -164,13 +168,15 @@ export function reshape(x: Tensor, shape: readonly number[]): Tensor {
  * @throws {ShapeError} if `axes` does not name each axis once.
  */
 export function transpose(x: Tensor, axes?: readonly number[]): Tensor {
-  const order = axes ? axes.map((axis) => normalizeAxis(axis, x.rank, "transpose")) : [...x.shape.keys()].reverse();
+  checkType("transpose", x);
+  if (axes) checkList("transpose by", axes);
+  const order = axes ? axes.map((axis) => normalizeAxis(axis, x, "transpose")) : [...x.shape.keys()].reverse();
   return order.length === x.rank && order.every((axis, i) => axis === i) ? x : apply(transposeOp, [x], { axes: order });
 }
 
 /** `x` with two axes exchanged. Gradient: exchanged back. @throws {ShapeError} if an axis is out of range. */
 export function swapAxes(x: Tensor, a: number, b: number): Tensor {
-  const [from, to] = [normalizeAxis(a, x.rank, "swap"), normalizeAxis(b, x.rank, "swap")];
+  const [from, to] = [normalizeAxis(a, x, "swap"), normalizeAxis(b, x, "swap")];
   return transpose(x, [...x.shape.keys()].map((axis) => (axis === from ? to : axis === to ? from : axis)));
 }
 
@@ -179,7 +185,7 @@ export function swapAxes(x: Tensor, a: number, b: number): Tensor {
  * is out of range.
  */
 export function flip(x: Tensor, axes?: number | readonly number[]): Tensor {
-  const sorted = normalizeAxes(axes, x.rank, "flip");
+  const sorted = normalizeAxes(axes, x, "flip");
   return sorted.length === 0 ? x : apply(flipOp, [x], { axes: sorted });
 }
 
@@ -188,7 +194,8 @@ export function flip(x: Tensor, axes?: number | readonly number[]): Tensor {
  * of range.
  */
 export function expandDims(x: Tensor, axis: number): Tensor {
-  const at = normalizeAxis(axis, x.rank + 1, "insert");
+  checkType("insert an axis into", x);
+  const at = normalizeAxis(axis, { shape: [...x.shape, 1] }, "insert");
   return reshape(x, [...x.shape.slice(0, at), 1, ...x.shape.slice(at)]);
 }
 
@@ -197,7 +204,7 @@ export function expandDims(x: Tensor, axis: number): Tensor {
  * is not 1.
  */
 export function squeeze(x: Tensor, axis: number | readonly number[]): Tensor {
-  const axes = normalizeAxes(axis, x.rank, "squeeze");
+  const axes = normalizeAxes(axis, x, "squeeze");
   for (const at of axes) {
     if (x.shape[at] !== 1) {
       throw new ShapeError(

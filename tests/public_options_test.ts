@@ -193,7 +193,7 @@ Deno.test("options that are no record are refused, with what to write", () => {
     ],
     [
       () => values((x) => ops.sum(x, [0] as Any)),
-      "Cannot call sum with a list as its options: write a record, such as { axes: ... }",
+      "Cannot call sum with a list of 1 as its options: write a record, such as { axes: ... }",
     ],
     [() => values((x) => ops.sum(x, null as Any)), "Cannot call sum with null as its options"],
     [

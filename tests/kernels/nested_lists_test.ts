@@ -53,7 +53,7 @@ Deno.test("nested lists that do not fit are one line that names the place", asyn
   );
   assertEquals(
     await message([[1, 2], 3], i, ShapeError),
-    "Cannot run with a ragged list: argument 0.x[1] is a number, and what stands before it there are lists of 2",
+    "Cannot run with a ragged list: argument 0.x[1] is 3, and what stands before it there are lists of 2",
   );
   assertEquals(
     await message([[1, [2]], [3, 4]], i, ShapeError),
