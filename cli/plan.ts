@@ -1,8 +1,8 @@
 /** `plan`: what training a model would take - memory, arithmetic, time - before the first step. */
+import { largestTensor } from "../kernels/limits.ts";
 import { requestDevice } from "../kernels/mod.ts";
 import { requestAutomatic } from "../kernels/request_device.ts";
 import type { Device } from "../kernels/mod.ts";
-import { largestTensor } from "../kernels/plan_memory.ts";
 import { defineConfig, Model, type PresetName, PRESETS, withParameters } from "../titans/mod.ts";
 import { PAPER_SIZES } from "../titans/models/paper_sizes.ts";
 import { nextToken } from "../titans/train/next_token.ts";

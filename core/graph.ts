@@ -10,7 +10,7 @@ import { checkDType, type DType, type Type } from "./dtype.ts";
 import { checkKind } from "./describe.ts";
 import { CompileError, invariant } from "./errors.ts";
 import { showAsText } from "./inspect.ts";
-import type { Attr, Attrs, OpDef } from "./op.ts";
+import type { Attr, Attrs, OpDef, SourceOp } from "./op.ts";
 import type { Shape } from "./shape.ts";
 import { formatType, listTypes } from "./shape.ts";
 
@@ -330,4 +330,31 @@ export function apply(op: OpDef, inputs: readonly Tensor[], attrs: Attrs = {}): 
 /** Whether a value is a tensor: the leaf test of trees of tensors. */
 export function isTensor(value: unknown): value is Tensor {
   return value instanceof Tensor;
+}
+
+interface ParameterAttrs extends Attrs {
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+  readonly id: number;
+}
+
+const parameterOp: SourceOp<ParameterAttrs> = {
+  name: "parameter",
+  kind: "source",
+  infer: (_inputs, { shape, dtype }) => [{ shape, dtype }],
+  reference: () => {
+    throw new CompileError("Cannot evaluate a parameter: it is an input of the graph");
+  },
+  vjp: { zero: true, reason: "a parameter has no inputs" },
+};
+
+/** A fresh placeholder in a scope; no two are the same node. */
+export function parameter(context: TraceContext, type: Type, scope: Scope = context.scope): Tensor {
+  return context.make(parameterOp, [], { shape: [...type.shape], dtype: type.dtype, id: context.unique() }, scope)
+    .outputs[0];
+}
+
+/** Whether a tensor is a placeholder. */
+export function isParameter(tensor: Tensor): boolean {
+  return tensor.node.op === parameterOp;
 }

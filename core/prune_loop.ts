@@ -5,11 +5,10 @@
  */
 import { closedTest } from "./closed.ts";
 import { invariant } from "./errors.ts";
-import { applyAll, currentContext, Graph, type Node, type Tensor } from "./graph.ts";
+import { applyAll, currentContext, Graph, type Node, parameter, type Tensor } from "./graph.ts";
 import { fill, splatValue } from "./linear.ts";
 import type { LoopRebuild } from "./op.ts";
 import type { ScanAttrs } from "./loop.ts";
-import { parameter } from "./trace.ts";
 
 /** Emits a loop without unused parts. The result is sparse: unused outputs are undefined. */
 export function pruneLoop(

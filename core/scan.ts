@@ -19,7 +19,17 @@ import { aliasOp } from "./alias.ts";
 import { closedTest } from "./closed.ts";
 import { isFloat, sizeOf } from "./dtype.ts";
 import { CompileError, invariant, ShapeError } from "./errors.ts";
-import { apply, applyAll, currentContext, Graph, isTensor, type Node, type Scope, type Tensor } from "./graph.ts";
+import {
+  apply,
+  applyAll,
+  currentContext,
+  Graph,
+  isTensor,
+  type Node,
+  parameter,
+  type Scope,
+  type Tensor,
+} from "./graph.ts";
 import { backpropagate, mark } from "./grad.ts";
 import { accumulate, fill } from "./linear.ts";
 import { inferLoop, interpretLoop, type ScanAttrs } from "./loop.ts";
@@ -27,7 +37,6 @@ import type { LoopOp, VjpCall } from "./op.ts";
 import { checkOptions, optionNames } from "./options.ts";
 import { pruneLoop } from "./prune_loop.ts";
 import { formatType, sameShape, sizeOfShape } from "./shape.ts";
-import { parameter } from "./trace.ts";
 import { flatten, sameTree, type TreeSpec, unflatten } from "./tree.ts";
 import { checkFunction } from "./describe.ts";
 

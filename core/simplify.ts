@@ -2,10 +2,9 @@
  * Rebuilds a smaller graph in a fresh context: removes dead code and aliases, folds constants, applies the ops'
  * rewrites, and prunes unused outputs, carries and inputs of loops. Runs until nothing changes.
  */
-import { apply, Graph, type Node, type Tensor, TraceContext, withContext } from "./graph.ts";
+import { apply, Graph, type Node, parameter, type Tensor, TraceContext, withContext } from "./graph.ts";
 import { fill, splatValue } from "./linear.ts";
 import type { KnownBodies } from "./op.ts";
-import { parameter } from "./trace.ts";
 
 const MAX_ROUNDS = 8;
 

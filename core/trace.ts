@@ -1,12 +1,11 @@
 /** Traces a user's function to a {@link Graph}. */
+import { checkFunction } from "./describe.ts";
 import { checkDType, type DType, type Type } from "./dtype.ts";
 import { CompileError } from "./errors.ts";
-import { Graph, isTensor, type Scope, type Tensor, TraceContext, withContext } from "./graph.ts";
+import { Graph, isTensor, parameter, type Tensor, TraceContext, withContext } from "./graph.ts";
 import { showAsText } from "./inspect.ts";
-import type { Attrs, SourceOp } from "./op.ts";
 import { checkList, checkShape, formatShape, formatType, type Shape } from "./shape.ts";
 import { flatten, type MapTree, type TreeSpec, unflatten } from "./tree.ts";
-import { checkFunction } from "./describe.ts";
 
 /** The static description of an argument: shape and dtype. */
 export class Spec implements Type {
@@ -39,33 +38,6 @@ export function spec(shape: Shape, dtype: DType = "f32"): Spec {
 /** Whether a value is a spec: the leaf test of trees of specs. */
 export function isSpec(value: unknown): value is Spec {
   return value instanceof Spec;
-}
-
-interface ParameterAttrs extends Attrs {
-  readonly shape: readonly number[];
-  readonly dtype: DType;
-  readonly id: number;
-}
-
-const parameterOp: SourceOp<ParameterAttrs> = {
-  name: "parameter",
-  kind: "source",
-  infer: (_inputs, { shape, dtype }) => [{ shape, dtype }],
-  reference: () => {
-    throw new CompileError("Cannot evaluate a parameter: it is an input of the graph");
-  },
-  vjp: { zero: true, reason: "a parameter has no inputs" },
-};
-
-/** A fresh placeholder in a scope; no two are the same node. */
-export function parameter(context: TraceContext, type: Type, scope: Scope = context.scope): Tensor {
-  return context.make(parameterOp, [], { shape: [...type.shape], dtype: type.dtype, id: context.unique() }, scope)
-    .outputs[0];
-}
-
-/** Whether a tensor is a placeholder. */
-export function isParameter(tensor: Tensor): boolean {
-  return tensor.node.op === parameterOp;
 }
 
 /** A traced function: its graph and how arguments and results are nested. */

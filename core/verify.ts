@@ -1,9 +1,8 @@
 /** Checks the invariants of graphs that every pass must preserve. Runs between passes in tests. */
 import { invariant } from "./errors.ts";
-import type { Graph, Tensor } from "./graph.ts";
+import { type Graph, isParameter, type Tensor } from "./graph.ts";
 import { isLoop, type ScanAttrs } from "./loop.ts";
 import { formatType, sameShape } from "./shape.ts";
-import { isParameter } from "./trace.ts";
 
 /**
  * Verifies a graph and the bodies of its loops.

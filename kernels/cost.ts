@@ -1,9 +1,9 @@
-/** The memory traffic and arithmetic of kernels, counted from their expressions, and the bindings that they take. */
+/** The memory traffic and arithmetic of kernels, counted from their expressions. */
 import { sizeOf } from "../core/dtype.ts";
 import { type Expr, operandsOf } from "../core/expr.ts";
 import { type Index, type Var, visitVars } from "../core/index_expr.ts";
-import type { Kernel, Operand, Store } from "./kernel.ts";
-import { unmaskedShare } from "./mask_range.ts";
+import type { Kernel, Store } from "./kernel.ts";
+import { unmaskedShare } from "./mask_share.ts";
 import type { Step } from "./plan.ts";
 
 /** The work of one launch of a kernel. */
@@ -189,32 +189,4 @@ export function flopsOfSteps(steps: readonly Step[]): number {
       sum + (step.kind === "loop" ? step.variable.extent * flopsOfSteps(step.steps) : costOf(step.kernel).flops),
     0,
   );
-}
-
-/** Bytes of an operand. */
-export function bytesOfOperand({ size, dtype }: Operand): number {
-  return size * sizeOf(dtype);
-}
-
-/**
- * The number of pieces in which an operand is bound: those larger than a binding are bound in pieces of equal length, and
- * each counts as an operand.
- */
-export function piecesOf(operand: Operand, maxBindingBytes: number): number {
-  return maxBindingBytes === Infinity ? 1 : Math.max(1, Math.ceil(bytesOfOperand(operand) / maxBindingBytes));
-}
-
-/** The number of bindings of a kernel. */
-export function bindingsOf(operands: readonly Operand[], maxBindingBytes: number): number {
-  return operands.reduce((sum, operand) => sum + piecesOf(operand, maxBindingBytes), 0);
-}
-
-/** Whether all kernels of a schedule are within the limit of a device. */
-export function fitsBindings(
-  { steps }: { readonly steps: readonly Step[] },
-  { maxOperands, maxBindingBytes = Infinity }: { readonly maxOperands: number; readonly maxBindingBytes?: number },
-): boolean {
-  const fits = (step: Step): boolean =>
-    step.kind === "loop" ? step.steps.every(fits) : bindingsOf(step.kernel.operands, maxBindingBytes) <= maxOperands;
-  return maxBindingBytes === Infinity || steps.every(fits);
 }

@@ -2,9 +2,10 @@
 import { showAsText } from "../core/inspect.ts";
 import { formatType } from "../core/shape.ts";
 import { costOf } from "./cost.ts";
+import { mebibytes } from "./limits.ts";
 import type { Plan, Step, Value } from "./plan.ts";
 import { type PeakRates, rooflineNs } from "./roofline.ts";
-import { type LiveRange, liveRanges, mebibytes } from "./plan_memory.ts";
+import { type LiveRange, liveRanges } from "./plan_memory.ts";
 
 /** One kernel step of a program. Work and time are those of one run of the program, all loop iterations together. */
 export interface KernelReport {

@@ -12,11 +12,11 @@
  * step of MAC (nano, T 1024), 6 of 41 of LMM's, at most 4 in the golden layers, none in an MLP with Adam; in all of
  * them the arena would be as large, to the byte.
  */
-import type { Type } from "../core/dtype.ts";
 import { DeviceError, invariant } from "../core/errors.ts";
 import { visitVars } from "../core/index_expr.ts";
-import { formatType, sizeOfShape } from "../core/shape.ts";
+import { formatType } from "../core/shape.ts";
 import { accessesOf } from "./cost.ts";
+import { ALIGNMENT, excessOf, isTooLarge, type PlanLimits } from "./limits.ts";
 import type { KernelStep, LoopStep, Plan, Schedule, Step, Value, ValueId } from "./plan.ts";
 
 /** Step numbers (inclusive) between which a value's memory may not be given to another value. */
@@ -26,27 +26,6 @@ export interface LiveRange {
   /** The last step of the range. */
   readonly last: number;
 }
-
-/** Limits of the planner. */
-export interface PlanLimits {
-  /** Maximum bytes of one value. Default: no limit. */
-  readonly maxTensorBytes?: number;
-  /** Maximum elements of one value. Default: no limit. */
-  readonly maxElements?: number;
-  /** Alignment of offsets in bytes. Default: {@link ALIGNMENT}. */
-  readonly alignmentBytes?: number;
-  /** The arena is split into buffers of this many bytes, and no value straddles a boundary. Default: one buffer. */
-  readonly maxBufferBytes?: number;
-  /**
-   * Bytes up to which the temporaries of a loop's body are kept apart: none takes the memory of another. On devices
-   * whose threads wait for each other only where they touch the same memory, they then need not wait in the loop.
-   * Default: 0.
-   */
-  readonly maxApartBytes?: number;
-}
-
-/** The default alignment of values in bytes: WebGPU's default for storage bindings. */
-export const ALIGNMENT = 256;
 
 interface LoopSpan extends LiveRange {
   readonly variable: number;
@@ -89,33 +68,6 @@ function hasOwnMemory({ storage }: Value): boolean {
     : storage.kind === "input" || storage.kind === "constant";
 }
 
-/** No limits to the size of a tensor. */
-export const UNLIMITED = {
-  maxTensorBytes: Infinity,
-  maxElements: Infinity,
-  maxBindingBytes: Infinity,
-  maxBufferBytes: Infinity,
-} as const;
-
-/** Bytes that one tensor may have, of elements of 32 bits. */
-export function largestTensor(
-  { maxTensorBytes = Infinity, maxElements = Infinity, maxBufferBytes = Infinity }: PlanLimits,
-): number {
-  return Math.min(maxTensorBytes, 4 * maxElements, maxBufferBytes);
-}
-
-/** Whether a value is larger than one tensor may be. */
-export function isTooLarge({ type, sizeBytes, storage }: Value, limits: PlanLimits): boolean {
-  return storage.kind !== "alias" && excessOf(type, sizeBytes, limits) !== undefined;
-}
-
-/** What is above a limit about a tensor, as text: `it takes 153 MiB and one tensor may take at most 128 MiB`. */
-export function excessOf({ shape }: Type, sizeBytes: number, limits: PlanLimits): string | undefined {
-  const bytes = largestTensor(limits), { maxElements = Infinity } = limits, size = sizeOfShape(shape);
-  if (sizeBytes > bytes) return `it takes ${mebibytes(sizeBytes)} and one tensor may take at most ${mebibytes(bytes)}`;
-  return size > maxElements ? `it has ${size} elements and one tensor may have at most ${maxElements}` : undefined;
-}
-
 function checkSizes(values: readonly Value[], limits: PlanLimits): void {
   const value = values.find((value) => isTooLarge(value, limits));
   if (!value) return;
@@ -134,11 +86,6 @@ function remedyFor({ storage: { kind } }: Value): string {
     : `it is ${
       kind === "output" ? "a result" : kind === "input" ? "an argument" : "a constant"
     }: split it into several`;
-}
-
-/** Bytes in MiB as text. */
-export function mebibytes(bytes: number): string {
-  return `${(bytes / 2 ** 20).toFixed(bytes < 10 * 2 ** 20 ? 2 : 0)} MiB`;
 }
 
 function align(bytes: number, alignmentBytes: number): number {
@@ -328,21 +275,4 @@ function withinBuffer(start: number, size: number, bufferBytes: number): number 
   invariant(size <= bufferBytes, `a value of ${size} bytes in arena buffers of ${bufferBytes}`);
   const cut = (Math.floor(start / bufferBytes) + 1) * bufferBytes;
   return start + size <= cut ? start : cut;
-}
-
-/** What a launch does with the memory of donated inputs. */
-export interface Handover {
-  /** For each output, the position of the input whose memory it takes; undefined if it has its own. */
-  readonly takes: readonly (number | undefined)[];
-  /** Donated inputs whose memory no output reuses. */
-  readonly freed: readonly number[];
-}
-
-/** Reads the reuse of donated inputs back from a schedule returned by `takeDonated` (in_place.ts). */
-export function handoverOf({ values, outputs }: Schedule, donated: readonly number[]): Handover {
-  const takes = outputs.map((id) => {
-    const { storage } = values[id];
-    return storage.kind === "output" ? storage.takes : undefined;
-  });
-  return { takes, freed: donated.filter((position) => !takes.includes(position)) };
 }

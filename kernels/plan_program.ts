@@ -6,9 +6,7 @@ import type { CompileOptions } from "./compile.ts";
 import type { DeviceLimits } from "./device.ts";
 import type { Plan } from "./plan.ts";
 import { planMemory } from "./plan_memory.ts";
-import { splitKernels } from "./schedule/split.ts";
-import { scheduleWithin } from "./schedule_within.ts";
-import { tile } from "./tiling/tile.ts";
+import { scheduleFor } from "./schedule/whole.ts";
 
 /**
  * The plan of the program that `compile` makes of a function, without a device: its kernels and its memory.
@@ -23,6 +21,5 @@ export function planProgram<Args extends readonly unknown[], R>(
   { donate = [], storage }: Pick<CompileOptions, "donate" | "storage"> = {},
 ): Plan {
   const { graph, inputTree } = trace(fn, specs), donated = donatedLeaves(inputTree, donate);
-  const scheduled = scheduleWithin(limits, simplify(graph), { donated, storage, large: { splitKernels, tile } });
-  return planMemory(scheduled, limits);
+  return planMemory(scheduleFor(limits, simplify(graph), { donated, storage }), limits);
 }

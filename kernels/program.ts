@@ -9,8 +9,8 @@ import { type MapTree, type TreeSpec, unflatten } from "../core/tree.ts";
 import { type ArrayLeaf, resolveArguments, type ResolvedLeaf } from "./arguments.ts";
 import type { Device, DeviceArray, DeviceInfo, Executable } from "./device.ts";
 import { explainPlan, type Explanation } from "./explain.ts";
+import { mebibytes } from "./limits.ts";
 import type { Plan } from "./plan.ts";
-import { mebibytes } from "./plan_memory.ts";
 import { type ResultTensor, resultTensor } from "./result_tensor.ts";
 import type { PeakRates } from "./roofline.ts";
 

@@ -1,11 +1,10 @@
 /** Schedules a graph within the limits of a device: large tensors in tiles, and results in donated memory. */
 import type { Half } from "../core/dtype.ts";
 import type { Graph } from "../core/graph.ts";
-import { fitsBindings } from "./cost.ts";
 import type { DeviceLimits } from "./device.ts";
 import { takeDonated } from "./in_place.ts";
+import { fitsBindings, largestOperand } from "./limits.ts";
 import type { Schedule, Value } from "./plan.ts";
-import { largestTensor } from "./plan_memory.ts";
 import { schedule } from "./schedule.ts";
 import type { splitKernels } from "./schedule/split.ts";
 import { DEFAULT_TILE, hasLargeProduct, type TileSize } from "./tiling/large.ts";
@@ -35,15 +34,15 @@ function scheduleTiled(limits: DeviceLimits, graph: Graph, { donated, storage, l
   const isLarge = ({ storage, sizeBytes }: Value): boolean => storage.kind !== "alias" && sizeBytes > largestBytes;
   if (!large || !first.values.some(isLarge)) return first;
   // Once more, with whatever is above the limit in tiles. The planner refuses what is too large all the same.
-  return scheduled({ ...DEFAULT_TILE, ...limits.tile, largestBytes });
+  return scheduled(tileWithin(limits));
 }
 
-/** Bytes of a tensor that a kernel binds as one operand. */
-export function largestOperand(limits: DeviceLimits): number {
-  return Math.min(largestTensor(limits), limits.maxBindingBytes ?? Infinity);
+/** The size of tiles, such that no tensor is too large to be bound. */
+function tileWithin(limits: DeviceLimits): TileSize {
+  return { ...DEFAULT_TILE, ...limits.tile, largestBytes: largestOperand(limits) };
 }
 
 /** Whether something in a graph is large enough for tiles on a device. */
 export function isTiled(graph: Graph, limits: DeviceLimits): boolean {
-  return hasLargeProduct(graph, { ...DEFAULT_TILE, ...limits.tile, largestBytes: largestOperand(limits) });
+  return hasLargeProduct(graph, tileWithin(limits));
 }

@@ -50,6 +50,7 @@ const TITANS_WITH_DEVICE: readonly string[] = [
 /** Where `Deno` may appear outside cli/, main.ts and tests/. */
 const EDGE_FILES: readonly string[] = [
   "kernels/devices/webgpu/host.ts",
+  "kernels/devices/webgpu/unavailable.ts",
   "kernels/devices/native/host.ts",
   "web/build.ts",
   "npm/build.ts",

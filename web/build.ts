@@ -53,17 +53,17 @@ const WITHOUT_EFFECTS: Plugin = {
   },
 };
 
-/** Leaves out the way around the scheduler, where that is loaded anyway: it gives the same schedules. */
-const WITH_SCHEDULER: Plugin = {
-  name: "with scheduler",
-  setup({ onLoad }) {
-    const contents = "export const scheduleElementwise = () => undefined;";
-    onLoad({ filter: /\/schedule\/elementwise\.ts$/ }, () => ({ contents, loader: "ts" }));
+/** Takes the scheduler as a whole. */
+const WHOLE_SCHEDULER: Plugin = {
+  name: "whole scheduler",
+  setup({ onResolve }) {
+    const path = new URL("../kernels/schedule/whole.ts", HERE).pathname;
+    onResolve({ filter: /\/schedule\/parts\.ts$/ }, () => ({ path, sideEffects: false }));
   },
 };
 
 /** Bundles in chunks have the compiler at once, and devices on demand. */
-const COMPILER: Plugin = atOnce(/\/kernels\/(schedule\/parts|devices\/webgpu\/(device|parts))\.ts$/);
+const COMPILER: Plugin = atOnce(/\/kernels\/devices\/webgpu\/(device|parts)\.ts$/);
 
 const OPTIONS: BuildOptions = {
   bundle: true,
@@ -73,7 +73,7 @@ const OPTIONS: BuildOptions = {
   minify: true,
   legalComments: "none",
   logLevel: "error",
-  plugins: [WITHOUT_NATIVE, WITHOUT_EFFECTS, WITH_SCHEDULER],
+  plugins: [WITHOUT_NATIVE, WHOLE_SCHEDULER, WITHOUT_EFFECTS],
 };
 
 /** A file that was written. */

@@ -11,7 +11,8 @@
 import type { Index, Var } from "../../core/index_expr.ts";
 import { constantIndex, makeVar, scaleIndex, substituteIndex } from "../../core/index_expr.ts";
 import type { ContractKernel } from "../kernel.ts";
-import { isWorthSkipping, type Tile as MaskTile } from "../mask_range.ts";
+import type { Tile as MaskTile } from "../mask_range.ts";
+import { isWorthSkipping } from "../mask_share.ts";
 import {
   blockingFor,
   type Blocks,

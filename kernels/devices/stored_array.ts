@@ -4,6 +4,7 @@ import { showAsText } from "../../core/inspect.ts";
 import { type Shape, sizeOfShape } from "../../core/shape.ts";
 import { type ArrayRecord, describeArray, type Device, type DeviceArray, recordOf } from "../device.ts";
 import { type Gone, goneError, type HostArray } from "../host_data.ts";
+import type { Schedule } from "../plan.ts";
 
 /** An array that owns its storage until it is disposed of, or donated to a launch. */
 export abstract class StoredArray<Storage> implements DeviceArray {
@@ -69,4 +70,21 @@ export abstract class StoredArray<Storage> implements DeviceArray {
     if (this.#storage !== undefined) this.release(this.#storage);
     this.#storage = undefined;
   }
+}
+
+/** What a launch does with the memory of donated inputs. */
+export interface Handover {
+  /** For each output, the position of the input whose memory it takes; undefined if it has its own. */
+  readonly takes: readonly (number | undefined)[];
+  /** Donated inputs whose memory no output reuses. */
+  readonly freed: readonly number[];
+}
+
+/** Reads the reuse of donated inputs back from a schedule returned by `takeDonated` (in_place.ts). */
+export function handoverOf({ values, outputs }: Schedule, donated: readonly number[]): Handover {
+  const takes = outputs.map((id) => {
+    const { storage } = values[id];
+    return storage.kind === "output" ? storage.takes : undefined;
+  });
+  return { takes, freed: donated.filter((position) => !takes.includes(position)) };
 }

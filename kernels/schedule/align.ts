@@ -6,8 +6,9 @@ import type { Node, Tensor } from "../../core/graph.ts";
 import { divIndex, type Index, modIndex, substituteIndex, type Var, varIndex } from "../../core/index_expr.ts";
 import { sameShape, sizeOfShape } from "../../core/shape.ts";
 import { bodyIndex, type Reads } from "./access.ts";
+import { digitsOf, offsetOf } from "./digits.ts";
 import { type Fusion, type Member, recurrencesOf, spaceSize, workOf } from "./fusion.ts";
-import { digitsOf, offsetOf, type Substitution } from "./index_tools.ts";
+import type { Substitution } from "./index_tools.ts";
 
 /** Row kernels with fewer rows than this do not take on elementwise work over long rows. */
 const FEW_ROWS = 64;

@@ -14,6 +14,7 @@ import { maskOf } from "./mask.ts";
 import { copyOp, type PlanNode, reductionOf } from "./normalize.ts";
 import { Puller, runTimeIndex } from "./pull.ts";
 import type { Placed } from "./places.ts";
+import { mapRegion } from "./region.ts";
 import { isAnchor, isLoaded } from "./scope.ts";
 import type { Place, Storage, ValueTable } from "./storage.ts";
 
@@ -180,6 +181,7 @@ class KernelBuilder {
       { stores, exprs: [lhs, rhs], space: [...batch, m], fixed: [n, k], keepsLast: true, mask },
       ["n", "k"],
     );
+    const bands = mapRegion(mask, done.rewrite);
     return this.#step(done, {
       kind: "contract",
       batch: done.space.slice(0, -1),
@@ -189,7 +191,7 @@ class KernelBuilder {
       lhs: done.exprs[0],
       rhs: done.exprs[1],
       stores: done.stores,
-      mask: done.mask.some((band) => band.length === 0) ? [] : done.mask,
+      mask: bands.some((band) => band.length === 0) ? [] : bands,
     });
   }
 

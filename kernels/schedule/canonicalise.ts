@@ -19,7 +19,6 @@ import {
   type Substitution,
   type Variables,
 } from "./index_tools.ts";
-import { mapRegion } from "./region.ts";
 import type { Storage, ValueTable } from "./storage.ts";
 
 /** A store whose operand is still a storage. */
@@ -56,7 +55,8 @@ export interface CanonicalKernel {
   readonly exprs: readonly Expr[];
   readonly operands: readonly Operand[];
   readonly values: readonly ValueId[];
-  readonly mask: readonly Band[];
+  /** An index of the mask in the new variables. */
+  readonly rewrite: (index: Index) => Index;
   readonly loops: readonly Var[];
 }
 
@@ -82,15 +82,14 @@ export function canonicalise(draft: Draft, table: ValueTable, names: readonly st
   const exprs = draft.exprs.map((expr) => rewriter.expr(expr));
   const stores = draft.stores.map((store) => rewriter.store(store));
   const used = new Set<number>();
-  const mask = mapRegion(draft.mask ?? [], (index) => substituteStages(index, stages));
-  for (const index of [...indices, ...mask.flat()]) visitVars(index, ({ id }) => used.add(id));
+  for (const index of indices) visitVars(index, ({ id }) => used.add(id));
   return {
     space,
     fixed,
     stores,
     exprs,
     ...rewriter.operands(),
-    mask,
+    rewrite: (index) => substituteStages(index, stages),
     loops: draft.loops.filter(({ id }) => used.has(id)),
   };
 }

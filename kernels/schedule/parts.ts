@@ -9,8 +9,8 @@
  *   passes for these (kernels/large_tensors.ts).
  */
 import type { Graph } from "../../core/graph.ts";
-import { fitsBindings } from "../cost.ts";
 import type { DeviceLimits } from "../device.ts";
+import { fitsBindings } from "../limits.ts";
 import type { Schedule } from "../plan.ts";
 import type { SchedulingOptions } from "../schedule_within.ts";
 import { scheduleElementwise } from "./elementwise.ts";

@@ -8,11 +8,11 @@ import { ExprCopier } from "../../core/copy_expr.ts";
 import { sizeOf } from "../../core/dtype.ts";
 import { DeviceError } from "../../core/errors.ts";
 import { addIndex, type Index, makeVar, substituteIndex, type Var, varIndex } from "../../core/index_expr.ts";
-import { accessesOf, bindingsOf, fitsBindings, piecesOf } from "../cost.ts";
+import { accessesOf } from "../cost.ts";
 import type { DeviceLimits } from "../device.ts";
 import type { Kernel, Operand, Store } from "../kernel.ts";
+import { bindingsOf, fitsBindings, isTooLarge, mebibytes, piecesOf, type PlanLimits } from "../limits.ts";
 import type { KernelStep, Schedule, Step, Value, ValueId } from "../plan.ts";
-import { isTooLarge, mebibytes, type PlanLimits } from "../plan_memory.ts";
 
 /** What {@link splitKernels} must know about a device. */
 export type SplitLimits =

@@ -128,16 +128,13 @@ export interface Ends {
 
 /** Gives the inputs and outputs of a graph memory of their own, and the first numbers. */
 export function placeEnds({ inputs, outputs, names }: Graph, table: ValueTable): Ends {
-  const places = (kind: "input" | "output", tensors: readonly Type[], labelOf: (position: number) => string): Place[] =>
-    tensors.map(({ shape, dtype }, position) =>
-      wholePlace({ type: { shape: [...shape], dtype }, kind, position, label: labelOf(position) })
-    );
-  const ends = {
-    inputs: places("input", inputs, (position) => names[position] || `input ${position}`),
-    outputs: places("output", outputs, (position) => `output ${position}`),
+  const placeAs = (kind: "input" | "output") => ({ shape, dtype }: Type, position: number): Place => {
+    const label = (kind === "input" && names[position]) || `${kind} ${position}`;
+    return wholePlace({ type: { shape: [...shape], dtype }, kind, position, label });
   };
-  const numbered = (all: readonly Place[]): ValueId[] => all.map(({ storage }) => table.valueOf(storage));
-  return { ...ends, values: { inputs: numbered(ends.inputs), outputs: numbered(ends.outputs) } };
+  const ends = { inputs: inputs.map(placeAs("input")), outputs: outputs.map(placeAs("output")) };
+  const number = ({ storage }: Place): ValueId => table.valueOf(storage);
+  return { ...ends, values: { inputs: ends.inputs.map(number), outputs: ends.outputs.map(number) } };
 }
 
 function bytesOf(count: number, { dtype }: Type): number {

@@ -3,7 +3,8 @@ import type { Node, Tensor } from "../../core/graph.ts";
 import { type Index, makeVar, type Var, varIndex } from "../../core/index_expr.ts";
 import type { ViewOp, ViewPiece } from "../../core/op.ts";
 import { sizeOfShape } from "../../core/shape.ts";
-import { digitsOf, offsetOf, splitVariables, substituteStages } from "./index_tools.ts";
+import { digitsOf, offsetOf } from "./digits.ts";
+import { splitVariables, substituteStages } from "./index_tools.ts";
 
 /** A piece of a concatenation: an input that occupies a range, from `offset`, along the axis. */
 export interface ConcatPiece {

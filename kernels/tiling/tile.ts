@@ -37,6 +37,7 @@ import {
   currentContext,
   Graph,
   type Node,
+  parameter,
   type Tensor,
   TraceContext,
   withContext,
@@ -44,7 +45,6 @@ import {
 import { addOp, fill } from "../../core/linear.ts";
 import { closedTest } from "../../core/closed.ts";
 import { isLoop, loopOp, type ScanAttrs } from "../../core/loop.ts";
-import { parameter } from "../../core/trace.ts";
 import type { TileAxis } from "./axis.ts";
 import { DEFAULT_TILE, hasLargeProduct, type TileSize } from "./large.ts";
 import { planTiles, type Stage, type TiledRegion } from "./plan.ts";

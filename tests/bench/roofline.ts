@@ -4,6 +4,7 @@
  * Every kernel of the cases is printed for a GPU, and its text tells what a workgroup does. Nothing runs for this, so it
  * needs no GPU.
  */
+import { unmaskedShare } from "../../kernels/mask_share.ts";
 import { type DeviceInfo, requestDevice } from "@mneme/titans";
 import { CommandError } from "../../cli/errors.ts";
 import { costOf } from "../../kernels/cost.ts";
@@ -11,7 +12,6 @@ import { GPUS, type GpuSpec } from "../../kernels/devices/webgpu/gpu_specs.ts";
 import { printWgsl } from "../kernels/print_wgsl.ts";
 import type { Kernel } from "../../kernels/kernel.ts";
 import { kernelKey } from "../../kernels/kernel_key.ts";
-import { unmaskedShare } from "../../kernels/mask_range.ts";
 import type { PeakRates } from "../../kernels/mod.ts";
 import type { Step } from "../../kernels/plan.ts";
 import type { Case } from "./cases/case.ts";

@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
-import { Graph, type Tensor } from "../../core/graph.ts";
+import { Graph, isParameter, type Tensor } from "../../core/graph.ts";
 import { printGraph } from "../../core/print.ts";
 import { simplify } from "../../core/simplify.ts";
-import { isParameter, spec, trace } from "../../core/trace.ts";
+import { spec, trace } from "../../core/trace.ts";
 import { verify } from "../../core/verify.ts";
 import { add, exp, mul, neg, sum, tanh } from "../../ops/mod.ts";
 

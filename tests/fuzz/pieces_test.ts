@@ -2,13 +2,13 @@
  * Random programs on devices whose bindings are too short for most of their tensors: split schedules on the host, where
  * an operand can be bound at any word, and kernels with pieces on WebGPU.
  */
+import { bindingsOf, fitsBindings } from "../../kernels/limits.ts";
 import { assert, assertEquals } from "@std/assert";
 import { DeviceError } from "../../core/errors.ts";
 import type { Graph } from "../../core/graph.ts";
 import type { NdArray } from "../../core/op.ts";
 import { simplify } from "../../core/simplify.ts";
 import { takeDonated } from "../../kernels/in_place.ts";
-import { bindingsOf, fitsBindings } from "../../kernels/cost.ts";
 import type { KernelStep, Schedule, Step } from "../../kernels/plan.ts";
 import { planMemory } from "../../kernels/plan_memory.ts";
 import { schedule } from "../../kernels/schedule.ts";

@@ -15,7 +15,8 @@ import { flattenSteps } from "../../kernels/devices/webgpu/commands.ts";
 import { requestWebGpuDevice, type WebGpuDevice, type WebGpuOptions } from "../../kernels/devices/webgpu/device.ts";
 import { quoteSource } from "../../kernels/devices/webgpu/pipelines.ts";
 import type { Printer } from "../../kernels/devices/webgpu/print_wgsl.ts";
-import { placeOf, unavailableText } from "../../kernels/devices/webgpu/host.ts";
+import { placeOf } from "../../kernels/devices/webgpu/host.ts";
+import { unavailableText } from "../../kernels/devices/webgpu/unavailable.ts";
 
 const EMPTY = new Graph([], []);
 const bodies = new WeakMap<object, string>();

@@ -8,8 +8,9 @@
  */
 import { sizeOf } from "../../core/dtype.ts";
 import { sizeOfShape } from "../../core/shape.ts";
+import { ALIGNMENT } from "../../kernels/limits.ts";
 import type { Plan, Step, Value, ValueId } from "../../kernels/plan.ts";
-import { ALIGNMENT, liveRanges } from "../../kernels/plan_memory.ts";
+import { liveRanges } from "../../kernels/plan_memory.ts";
 import { KernelFault, type Layout, PlanMachine } from "./plan_machine.ts";
 
 /**

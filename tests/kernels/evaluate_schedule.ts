@@ -2,7 +2,7 @@
  * Runs schedules in plain f64 JavaScript with the checks of {@link PlanMachine}, every value in memory of its own: what
  * a planner and printers must not change.
  */
-import { ALIGNMENT } from "../../kernels/plan_memory.ts";
+import { ALIGNMENT } from "../../kernels/limits.ts";
 import type { Schedule, ValueId } from "../../kernels/plan.ts";
 import type { DeadTerms } from "./kernel_code.ts";
 import { type Layout, PlanMachine } from "./plan_machine.ts";

@@ -1,4 +1,5 @@
 /** What masks hide is found, left out by every printer, and changes nothing. */
+import { unmaskedShare } from "../../kernels/mask_share.ts";
 import { assert, assertAlmostEquals, assertEquals, assertNotEquals } from "@std/assert";
 import fc from "fast-check";
 import { grad } from "../../core/grad.ts";
@@ -14,7 +15,6 @@ import { requestCpuDevice } from "../../kernels/mod.ts";
 import { printCpuKernel } from "../../kernels/devices/wasm/print_kernel.ts";
 import { encodeModule } from "../../kernels/codegen/wasm_encoder.ts";
 import type { Band, ContractKernel } from "../../kernels/kernel.ts";
-import { unmaskedShare } from "../../kernels/mask_range.ts";
 import type { Schedule, Step } from "../../kernels/plan.ts";
 import { schedule } from "../../kernels/schedule.ts";
 import { printWgsl } from "./print_wgsl.ts";

@@ -1,4 +1,5 @@
 /** Tensors above one binding of WebGPU: bound in pieces, or by kernels for parts of them. */
+import { bindingsOf } from "../../kernels/limits.ts";
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { DeviceError } from "../../core/errors.ts";
 import { grad } from "../../core/grad.ts";
@@ -12,7 +13,6 @@ import { requestWebGpuDevice, type WebGpuDevice } from "../../kernels/devices/we
 import { Health } from "../../kernels/devices/webgpu/health.ts";
 import { Pieces } from "../../kernels/devices/webgpu/print_pieces.ts";
 import type { PrintTarget } from "../../kernels/devices/webgpu/print_wgsl.ts";
-import { bindingsOf } from "../../kernels/cost.ts";
 import { planMemory } from "../../kernels/plan_memory.ts";
 import * as ops from "../../ops/mod.ts";
 import { checkOperands, KERNEL_CASES } from "./kernel_cases.ts";

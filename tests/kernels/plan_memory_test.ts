@@ -2,6 +2,7 @@
  * The memory planner against a machine that runs schedules on cells: with an arena everything must read as if each
  * value had its own memory.
  */
+import { ALIGNMENT } from "../../kernels/limits.ts";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { DeviceError } from "../../core/errors.ts";
 import { ExprBuilder } from "../../core/expr.ts";
@@ -9,7 +10,7 @@ import { addIndex, type Index, scaleIndex, type Var, varIndex } from "../../core
 import { makeVar } from "../../core/index_expr.ts";
 import type { MapKernel, Operand } from "../../kernels/kernel.ts";
 import type { KernelStep, Plan, Schedule, Step, Value, ValueId } from "../../kernels/plan.ts";
-import { ALIGNMENT, liveRanges, planMemory } from "../../kernels/plan_memory.ts";
+import { liveRanges, planMemory } from "../../kernels/plan_memory.ts";
 
 /** Elements of one cell of the machine: an arena granule. */
 const CELL = ALIGNMENT / 4;

@@ -1,7 +1,7 @@
 /** The table of operations on a device whose bindings are so short that most tensors lie in several. */
+import { UNLIMITED } from "../../kernels/limits.ts";
 import { assert } from "@std/assert";
 import { planProgram } from "../../kernels/plan_program.ts";
-import { UNLIMITED } from "../../kernels/plan_memory.ts";
 import { OP_CASES } from "../op_cases.ts";
 import { bindAtMost, countPieces, openFinely } from "../kernels/short_bindings.ts";
 import { checkParity, programOf, specsOf } from "./parity.ts";

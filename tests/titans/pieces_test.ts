@@ -1,6 +1,6 @@
 /** Training on WebGPU where weights, moments and gradients are larger than one binding. */
+import { bindingsOf } from "../../kernels/limits.ts";
 import { assert, assertEquals } from "@std/assert";
-import { bindingsOf } from "../../kernels/cost.ts";
 import { defineConfig, defineOptimizer, Model, Trainer } from "../../titans/mod.ts";
 import { kernelSteps } from "../kernels/check_schedule.ts";
 import { bindAtMost, openFinely } from "../kernels/short_bindings.ts";

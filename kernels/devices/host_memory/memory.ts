@@ -1,6 +1,6 @@
 /** Memory shared by the host and its kernels, and its allocator. */
 import { DeviceError } from "../../../core/errors.ts";
-import { mebibytes } from "../../plan_memory.ts";
+import { mebibytes } from "../../limits.ts";
 
 /** Growth granularity of the memory. */
 export const PAGE = 65536;

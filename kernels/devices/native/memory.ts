@@ -1,6 +1,6 @@
 /** Memory that grows in its place, so that C and the host see the same bytes at the same address for good. */
 import { DeviceError } from "../../../core/errors.ts";
-import { mebibytes } from "../../plan_memory.ts";
+import { mebibytes } from "../../limits.ts";
 import { HostMemory, PAGE } from "../host_memory/memory.ts";
 
 /** Addresses that are set aside, in bytes: more than the memory of most machines. Only what is used takes memory. */

@@ -1,6 +1,6 @@
 /** A pool of device memory for arrays: buffers are reused, and not returned to the driver while demand is steady. */
+import { mebibytes } from "../../limits.ts";
 import type { Health } from "./health.ts";
-import { mebibytes } from "../../plan_memory.ts";
 
 /** A buffer of the pool. Ids are never reused, so they identify a buffer in caches. */
 export interface PoolBuffer {

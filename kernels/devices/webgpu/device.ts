@@ -5,9 +5,8 @@ import { formatType } from "../../../core/shape.ts";
 import { checkOptions, optionNames } from "../../../core/options.ts";
 import type { CompileWatch, DeviceInfo, DeviceLimits, LoadedProgram } from "../../device.ts";
 import { checkLength, toDeviceBytes } from "../../host_data.ts";
-import { piecesOf } from "../../cost.ts";
-import { excessOf } from "../../plan_memory.ts";
 import { kernelKey } from "../../kernel_key.ts";
+import { excessOf, piecesOf } from "../../limits.ts";
 import type { KernelStep, ValueId } from "../../plan.ts";
 import { PhaseTimer } from "../../phases.ts";
 import type { TileSize } from "../../tiling/large.ts";
@@ -19,7 +18,7 @@ import { GpuContext, type WebGpuStats } from "./context.ts";
 import type { CompiledKernel } from "./bound_kernel.ts";
 import { WebGpuExecutable } from "./executor.ts";
 import { gpuSpecOf } from "./gpu_specs.ts";
-import { fence, placeOf, prepareEnvironment, unavailableText, webgpu } from "./host.ts";
+import { fence, placeOf, prepareEnvironment, webgpu } from "./host.ts";
 import { loadTexels, partsFor } from "./parts.ts";
 import type { Pieces } from "./print_pieces.ts";
 import { type Printer, printerWith, type PrintTarget, type WgslKernel } from "./print_wgsl.ts";
@@ -63,6 +62,7 @@ export async function requestWebGpuDevice(options: WebGpuOptions = {}): Promise<
   prepareEnvironment(options.shaderCacheDirectory);
   const adapter = await webgpu()?.requestAdapter({ powerPreference: options.powerPreference ?? "high-performance" });
   if (!adapter) {
+    const { unavailableText } = await import("./unavailable.ts");
     throw new DeviceError(unavailableText(placeOf()), "unavailable");
   }
   const { limits, features } = adapter;

@@ -9,8 +9,8 @@
 import { DeviceError, ShapeError } from "../../../core/errors.ts";
 import { formatType, sameShape } from "../../../core/shape.ts";
 import type { Device, DeviceArray, Executable } from "../../device.ts";
-import { type Handover, handoverOf } from "../../plan_memory.ts";
 import type { Plan, ValueId } from "../../plan.ts";
+import { type Handover, handoverOf } from "../stored_array.ts";
 import { WebGpuArray } from "./array.ts";
 import type { PoolBuffer } from "./buffers.ts";
 import { BoundKernel, type CompiledKernel, Places } from "./bound_kernel.ts";

@@ -9,8 +9,9 @@
 import { isHalf } from "../../../core/dtype.ts";
 import { CompileError, invariant } from "../../../core/errors.ts";
 import type { Var } from "../../../core/index_expr.ts";
-import { bytesOfOperand, storesOf } from "../../cost.ts";
+import { storesOf } from "../../cost.ts";
 import type { Kernel, Operand } from "../../kernel.ts";
+import { bytesOfOperand } from "../../limits.ts";
 import { type HelperName, type Helpers, helperSource } from "./helpers.ts";
 import { type RegisterType, registerType, typeName } from "./print_literal.ts";
 import type { Pieces } from "./print_pieces.ts";

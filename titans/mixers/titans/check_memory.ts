@@ -9,12 +9,19 @@
  * run.
  */
 import type { Type } from "../../../core/dtype.ts";
-import { currentContext, isTensor, type Node, reachable, type Tensor, type TraceContext } from "../../../core/graph.ts";
+import {
+  currentContext,
+  isTensor,
+  type Node,
+  parameter,
+  reachable,
+  type Tensor,
+  type TraceContext,
+} from "../../../core/graph.ts";
 import { optionNames } from "../../../core/options.ts";
 import { opaque, type Provenance, traceProvenance } from "../../../core/provenance.ts";
 import { closedTest } from "../../../core/closed.ts";
 import { formatShape, formatType, sameShape, sizeOfShape } from "../../../core/shape.ts";
-import { parameter } from "../../../core/trace.ts";
 import { checkNames, ConfigError } from "../../errors.ts";
 import type { LayerShape, Memory, MemoryNetwork, MemoryState } from "./memory_network.ts";
 
