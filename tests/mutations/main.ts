@@ -16,15 +16,15 @@ import { SUITES } from "./suites.ts";
 const MAX_SECONDS = 600;
 const LEFT_OUT = new Set([".git", ".scratch", "node_modules", "runs", "bench", "dist"]);
 
+/** What tests may do, as `deno task test` says. */
+async function testPermissions(): Promise<string[]> {
+  const { tasks } = JSON.parse(await Deno.readTextFile("deno.json")) as { tasks: { test: { command: string } } };
+  return tasks.test.command.split(" tests/run.ts ")[1].split(" ").filter((word) => word !== "--");
+}
+
 /** How a run of a test file went: the first test that failed, undefined if none did. */
 async function failureOf(file: string, folder: string): Promise<string | undefined> {
-  const permissions = [
-    "--allow-read",
-    "--allow-write=.scratch",
-    "--allow-run=deno",
-    "--allow-net=127.0.0.1",
-    "--allow-env=NODEVICE_SELECT,MNEME_DATA",
-  ];
+  const permissions = await testPermissions();
   const { code, text } = await runDeno(["test", "--quiet", "--no-check", "--fail-fast", ...permissions, file], folder);
   if (code === 0) return undefined;
   const name = text.split("\n").find((line) => / \.\.\. FAILED/.test(line))?.replace(/ \.\.\. FAILED.*/, "");

@@ -423,5 +423,29 @@ const WEBGPU: readonly Mutation[] = [
   },
 ];
 
+const AROUND: readonly Mutation[] = [
+  {
+    name: "tests: the software driver optimizes the shaders of other files than those of operations",
+    file: "tests/run.ts",
+    search: "? {} : quickToCompile();",
+    replace: "? quickToCompile() : {};",
+    suites: ["runner"],
+  },
+  {
+    name: "ranks: --rank-timeout is taken for 5 seconds at most",
+    file: "cli/train.ts",
+    search: "waitingAtMost(ranks, flags.rankTimeout)",
+    replace: "waitingAtMost(ranks, Math.min(flags.rankTimeout, 5))",
+    suites: ["ranks"],
+  },
+  {
+    name: "ranks: a gathering waits for the others without end",
+    file: "cli/ranks.ts",
+    search: "gather: (data, root) => within(ranks.gather(data, root)),",
+    replace: "gather: (data, root) => ranks.gather(data, root),",
+    suites: ["ranks"],
+  },
+];
+
 /** All of them. */
-export const MUTATIONS: readonly Mutation[] = [...OPS, ...SCHEDULE, ...CPU, ...WEBGPU];
+export const MUTATIONS: readonly Mutation[] = [...OPS, ...SCHEDULE, ...CPU, ...WEBGPU, ...AROUND];

@@ -14,7 +14,9 @@ export type SuiteGroup =
   | "cpu"
   | "webgpu"
   | "pieces"
-  | "fuzz";
+  | "fuzz"
+  | "ranks"
+  | "runner";
 
 /** Test files of each group, the quickest first. */
 export const SUITES: Readonly<Record<SuiteGroup, readonly string[]>> = {
@@ -49,4 +51,6 @@ export const SUITES: Readonly<Record<SuiteGroup, readonly string[]>> = {
   webgpu: ["tests/kernels/print_test.ts", "tests/op_suites/parity_webgpu_test.ts"],
   pieces: ["tests/kernels/pieces_test.ts", "tests/fuzz/pieces_test.ts"],
   fuzz: ["tests/fuzz/fuzz_test.ts"],
+  ranks: ["tests/mpi/mpi_test.ts"],
+  runner: ["tests/run_test.ts"],
 };
