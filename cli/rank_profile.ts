@@ -118,7 +118,8 @@ export function foreseeStep(profile: RankProfile, ranks: number, step: RankStep)
   // Ranks fill a host before they go to another; each that is there slows the others as much as the one before.
   const crowding = ranksPerHost > 1 ? Math.min(1, others / (ranksPerHost - 1)) : Number(others > 0);
   const computing = byItself + crowding * (beside - byItself);
-  const waiting = computing * (slowestOf(steps, ranks) - 1);
+  // The slowest of one is the mean, but for rounding.
+  const waiting = computing * Math.max(0, slowestOf(steps, ranks) - 1);
   const summing = sumSeconds(profile, ranks, gradientBytes) +
     (gatheredBytes > 0 ? others * (latency + gatheredBytes / ranks / bandwidth) : 0);
   const seconds = computing + waiting + summing;

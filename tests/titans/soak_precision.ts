@@ -67,18 +67,7 @@ async function lastLoss(soak: Soak, precision: string, seed: number, progress: S
   const { device, steps } = soak, folder = runFolder({ ...soak, precision, seed }), known = await lossesOf(folder);
   if (known.length < steps) {
     const choice = known.length > 0 ? ["--resume"] : [...sizeOf(soak), "--precision", precision, "--seed", `${seed}`];
-    const run = [
-      "--steps",
-      `${steps}`,
-      "--eval-every",
-      "0",
-      "--sample-tokens",
-      "0",
-      "--eval-bytes",
-      "2048",
-      "--out",
-      folder,
-    ];
+    const run = [`--steps=${steps}`, "--eval-every=0", "--sample-tokens=0", "--eval-bytes=2048", `--out=${folder}`];
     await eventsOf(
       ["train", ...choice, ...run, "--device", device],
       (event) => progress.see(event, `${precision}, seed ${seed}`),
@@ -91,14 +80,8 @@ async function lastLoss(soak: Soak, precision: string, seed: number, progress: S
 async function comparePlans(soak: Soak): Promise<string[]> {
   const faults: string[] = [], planned: number[] = [];
   for (const precision of soak.precisions) {
-    const [{ totalBytes }] = await eventsOf([
-      "plan",
-      ...sizeOf(soak),
-      "--precision",
-      precision,
-      "--device",
-      soak.device,
-    ]);
+    const size = [...sizeOf(soak), "--precision", precision, "--device", soak.device];
+    const [{ totalBytes }] = await eventsOf(["plan", ...size]);
     planned.push(Number(totalBytes));
     const [bytes, ratio] = [planned.at(-1)!, planned.at(-1)! / planned[0]];
     console.log(`${soak.model} ${precision}: ${(bytes / 2 ** 20).toFixed(0)} MiB planned, ${ratio.toFixed(2)} of f32`);
