@@ -21,7 +21,7 @@ const FLAGS = { runs: text("DIR", "folder of the runs", RUNS), ...OUTPUT_FLAGS }
 export const listCommand: Command = {
   summary: "list the runs: model, task, steps, best validation, size, date, state",
   description:
-    "Lists the runs of train, forecast and classify in a folder, the newest first. The loss is that of the best validation, complete runs of forecast and classify have the figures of the test part; the size is that of all files of the run.",
+    "Lists runs of train, forecast and classify, the newest first: losses are those of the best validation, sizes those of all files.",
   examples: [
     ["deno task list", "the runs in runs/"],
     ["deno task list --json", "for scripts, one object for each run"],

@@ -58,7 +58,9 @@ Deno.test("forecast: a run that was stopped goes on to the same forecast, with t
     );
     await refused("has a run of forecast, not of train: continue it with", "train", "--resume", "--out", out);
     await refused("has a run of forecast, not of train", "train", "--out", out, "--data", `${folder}/t.csv`);
-    await refused("this is a run of forecast or classify that is not complete", "generate", "--checkpoint", out);
+    await refused("has a run of forecast, not of train", "generate", "--checkpoint", out);
+    const file = `${out}/checkpoint.safetensors`;
+    await refused("this is a run of forecast or classify that is not complete", "generate", "--checkpoint", file);
     await refused("there is no run in", "forecast", "--resume", "--out", `${folder}/none`);
     assertEquals(await names(out), ["checkpoint.safetensors", "config.json"], "what was refused changed nothing");
 

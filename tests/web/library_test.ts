@@ -5,7 +5,7 @@ import type { LibraryReport } from "./library_checks.ts";
 import { runScript } from "./run_child.ts";
 
 /** What the file takes now and a little more: growth should be noticed. */
-const MOST_GZIP_BYTES = 216_500;
+const MOST_GZIP_BYTES = 217_500;
 
 function worstDifference(found: readonly number[], wanted: readonly number[]): number {
   assertEquals(found.length, wanted.length);
