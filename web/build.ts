@@ -62,8 +62,8 @@ const WHOLE_SCHEDULER: Plugin = {
   },
 };
 
-/** Bundles in chunks have the compiler at once, and devices on demand. */
-const COMPILER: Plugin = atOnce(/\/kernels\/devices\/webgpu\/(device|parts)\.ts$/);
+/** Bundles in chunks have the printers of all kernels with the device, and devices on demand. */
+const PRINTERS: Plugin = atOnce(/\/kernels\/devices\/webgpu\/(device|parts)\.ts$/);
 
 const OPTIONS: BuildOptions = {
   bundle: true,
@@ -125,7 +125,7 @@ export async function bundleInChunks(entries: readonly URL[], folder: URL): Prom
   await Deno.remove(new URL("chunks/", folder), { recursive: true }).catch(() => {});
   const { metafile: { outputs } } = await build({
     ...OPTIONS,
-    plugins: [...OPTIONS.plugins!, COMPILER],
+    plugins: [...OPTIONS.plugins!, PRINTERS],
     entryPoints: entries.map(({ pathname }) => pathname),
     outdir: folder.pathname,
     absWorkingDir: new URL("../", HERE).pathname,

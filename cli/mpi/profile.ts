@@ -67,7 +67,7 @@ async function profile(
   for (const sizeBytes of SUM_BYTES) times.push({ sizeBytes, seconds: await leastSeconds(ranks, sizeBytes) });
   const measure = new StepTimes(device, model, ranks, values);
   // In turns, so that what else the machine does hits all kinds alike; where that takes much memory, one by one.
-  const isSmall = 16 * model.layout.size * Object.keys(KINDS).length < MOST_STATE_BYTES;
+  const isSmall = 16 * model.layout.size * KIND_NAMES.length < MOST_STATE_BYTES;
   for (const kinds of isSmall ? [KIND_NAMES] : KIND_NAMES.map((kind) => [kind])) await measure.take(kinds);
   const { one, own, alone, shared } = await measure.gathered(), rowTokens = values.seqLen;
   const found: RankProfile = {
